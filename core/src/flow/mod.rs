@@ -1,0 +1,80 @@
+//! One flow: two independent halves, each bytes, then FIN; or a reset of both.
+
+pub(crate) mod assembler;
+pub(crate) mod credit;
+pub(crate) mod queue;
+pub(crate) mod recv;
+pub(crate) mod send;
+pub(crate) mod send_buffer;
+pub(crate) mod table;
+
+use crate::error::Reason;
+use bytes::Bytes;
+use recv::Recv;
+use send::Send;
+
+/// How far a flow has come between the two sides.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Phase {
+    /// We opened it; the peer has not accepted it yet.
+    Opening,
+    /// Frames of it have overtaken its OPEN.
+    Early,
+    /// The peer opened it; our local side has not accepted it yet.
+    Offered,
+    /// Accepted.
+    Carried,
+}
+
+/// Delivery of one frame that must arrive.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Delivery {
+    /// Owed or on its way.
+    Pending,
+    /// Acknowledged.
+    Done,
+}
+
+/// A frame that ends the flow from our side.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Farewell {
+    /// RESET with reason and final offset.
+    Reset(Reason, u64),
+    /// REFUSE with reason.
+    Refuse(Reason),
+}
+
+/// A flow that exists.
+#[derive(Clone, Debug)]
+pub(crate) struct Flow {
+    pub phase: Phase,
+    /// What OPEN carries, for the side that opened.
+    pub opaque: Bytes,
+    /// Early credit taken in OPEN; for an early flow, what its data implies so far.
+    pub early: u64,
+    /// OPEN, for the side that opened it.
+    pub open: Delivery,
+    /// ACCEPT, for the side that accepts it.
+    pub accept: Delivery,
+    /// RESET or REFUSE from our side. The local side is gone then: it hears nothing any more.
+    pub farewell: Option<(Farewell, Delivery)>,
+    pub send: Send,
+    pub recv: Recv,
+}
+
+impl Flow {
+    /// Whether the local side still listens.
+    pub fn has_local(&self) -> bool {
+        self.farewell.is_none() && self.phase != Phase::Early
+    }
+
+    /// Whether nothing more can happen to it.
+    pub fn is_over(&self) -> bool {
+        self.phase != Phase::Early
+            && self.open == Delivery::Done
+            && self.accept == Delivery::Done
+            && self.farewell.is_none_or(|(_, delivery)| delivery == Delivery::Done)
+            && self.send.is_done()
+            && self.recv.is_done()
+    }
+}

@@ -1,0 +1,183 @@
+//! The flows of a session, the ids that were ever used, and what each side lets the other open.
+
+use crate::config::{Config, FLOW_FLOOR, INITIAL_EARLY, INITIAL_FLOWS, INITIAL_WINDOW};
+use crate::error::Violation;
+use crate::flow::{Flow, Phase};
+use crate::id::{FlowId, Role};
+use crate::ranges::RangeSet;
+use alloc::collections::{BTreeMap, VecDeque};
+use bytes::Bytes;
+
+/// The most early credit that the peer may have at hand: so many flows can start at full window within one round trip.
+const EARLY_TARGET: u64 = 16 * (INITIAL_WINDOW - FLOW_FLOOR);
+
+/// What an id stands for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Standing {
+    /// It is in the table.
+    Exists,
+    /// It has ended; what still comes for it is late.
+    Ended,
+    /// The peer may open it and has not yet.
+    Free,
+}
+
+/// All flows.
+#[derive(Clone, Debug)]
+pub(crate) struct Table {
+    role: Role,
+    pub flows: BTreeMap<FlowId, Flow>,
+    /// Opens that wait for the peer's grant.
+    pub requests: VecDeque<(u64, Bytes)>,
+    /// Flows that we have opened.
+    opened: u64,
+    /// Flows that we may open in all.
+    may_open: u64,
+    /// Early credit that we have taken, and may take in all.
+    early_used: u64,
+    early_limit: u64,
+    /// Indexes of the peer's flows whose id has taken effect.
+    seen: RangeSet,
+    /// How many of them have ended.
+    ended: u64,
+    /// Flows that the peer may open in all.
+    granted: u64,
+    /// Early credit that the peer may take in all, has taken in OPENs, and must be going to take in OPENs that were overtaken.
+    early_granted: u64,
+    early_taken: u64,
+    early_implied: u64,
+}
+
+impl Table {
+    pub fn new(role: Role) -> Self {
+        Table {
+            role,
+            flows: BTreeMap::new(),
+            requests: VecDeque::new(),
+            opened: 0,
+            may_open: INITIAL_FLOWS,
+            early_used: 0,
+            early_limit: INITIAL_EARLY,
+            seen: RangeSet::default(),
+            ended: 0,
+            granted: INITIAL_FLOWS,
+            early_granted: INITIAL_EARLY,
+            early_taken: 0,
+            early_implied: 0,
+        }
+    }
+
+    /// The next id of ours with the early credit for it, if the peer lets us open one.
+    pub fn next_id(&mut self) -> Option<(FlowId, u64)> {
+        if self.opened == self.may_open {
+            return None;
+        }
+        let flow = FlowId::nth(self.role, self.opened);
+        self.opened += 1;
+        let early = (self.early_limit - self.early_used).min(INITIAL_WINDOW - FLOW_FLOOR);
+        self.early_used += early;
+        Some((flow, early))
+    }
+
+    /// The peer lets us open more. Cumulative, so that the order in which grants arrive does not matter.
+    pub fn raise(&mut self, flows: u64, early: u64) {
+        self.may_open = self.may_open.max(flows);
+        self.early_limit = self.early_limit.max(early);
+    }
+
+    /// What an id in a frame from the peer stands for.
+    pub fn standing(&self, flow: FlowId) -> Result<Standing, Violation> {
+        if self.flows.contains_key(&flow) {
+            Ok(Standing::Exists)
+        } else if flow.opened_by(self.role) {
+            if flow.index() < self.opened { Ok(Standing::Ended) } else { Err(Violation::UnknownFlow) }
+        } else if flow.index() >= self.granted {
+            Err(Violation::FlowNotGranted)
+        } else if self.seen.contains(flow.index()) {
+            Ok(Standing::Ended)
+        } else {
+            Ok(Standing::Free)
+        }
+    }
+
+    /// Whether an id of the peer's has taken effect.
+    pub fn has_seen(&self, flow: FlowId) -> bool {
+        self.seen.contains(flow.index())
+    }
+
+    /// An id of the peer's takes effect, now and never again, with `early` credit on top of the floor.
+    pub fn see(&mut self, flow: FlowId, early: u64) -> Result<(), Violation> {
+        self.seen.insert(flow.index()..flow.index() + 1);
+        if early > INITIAL_WINDOW - FLOW_FLOOR {
+            return Err(Violation::EarlyCreditExceeded);
+        }
+        self.early_taken += early;
+        self.check_early()
+    }
+
+    /// Data up to `end` has overtaken the OPEN of an early flow, so that OPEN takes at least this much early credit.
+    pub fn imply_early(&mut self, flow: FlowId, end: u64) -> Result<(), Violation> {
+        let early = end.saturating_sub(FLOW_FLOOR);
+        if let Some(entry) = self.flows.get_mut(&flow).filter(|entry| early > entry.early) {
+            self.early_implied += early - entry.early;
+            entry.early = early;
+        }
+        self.check_early()
+    }
+
+    /// An early flow becomes a real one, or goes: nothing is implied any more.
+    pub fn unimply(&mut self, flow: FlowId) {
+        if let Some(entry) = self.flows.get_mut(&flow) {
+            self.early_implied -= core::mem::take(&mut entry.early);
+        }
+    }
+
+    fn check_early(&self) -> Result<(), Violation> {
+        if self.early_taken + self.early_implied > self.early_granted {
+            return Err(Violation::EarlyCreditExceeded);
+        }
+        Ok(())
+    }
+
+    /// Early credit that the peer may still take.
+    pub fn early_outstanding(&self) -> u64 {
+        self.early_granted - self.early_taken
+    }
+
+    /// Takes a flow out for good.
+    pub fn remove(&mut self, flow: FlowId) -> Option<Flow> {
+        let entry = self.flows.remove(&flow)?;
+        if !flow.opened_by(self.role) && entry.phase != Phase::Early {
+            self.ended += 1;
+        }
+        Some(entry)
+    }
+
+    /// An id of the peer's ends without ever having been a flow.
+    pub fn end_unopened(&mut self) {
+        self.ended += 1;
+    }
+
+    /// Grants more if that is worth a frame: ids as others end, early credit while `pool` bytes are free. Returns how much of the pool
+    /// that takes.
+    pub fn grant(&mut self, config: &Config, pool: u64) -> Option<u64> {
+        let most = config.max_flows.max(INITIAL_FLOWS);
+        let flows = self.ended + most;
+        let outstanding = self.early_outstanding();
+        let early = EARLY_TARGET.min((pool + outstanding) / 4);
+        let more_early = early.saturating_sub(outstanding);
+        let worthwhile =
+            flows >= self.granted + (most / 8).max(1) || (more_early > 0 && more_early >= early / 2);
+        if !worthwhile {
+            return None;
+        }
+        self.granted = self.granted.max(flows);
+        self.early_granted += more_early;
+        Some(more_early)
+    }
+
+    /// What GRANT says.
+    pub fn granted(&self) -> (u64, u64) {
+        (self.granted, self.early_granted)
+    }
+}

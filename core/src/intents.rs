@@ -1,0 +1,63 @@
+//! Control that is owed to the peer: what to say, not how it was last said. Each is looked up when its frame is
+//! made, so that a repetition says the latest.
+
+use crate::id::{FlowId, StripeId};
+use alloc::collections::BTreeSet;
+
+/// Something the peer must be told. In the order in which they are sent.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Intent {
+    /// A stripe of ours is gone.
+    Gone(StripeId),
+    /// How much of a stripe has been processed.
+    Acknowledge(StripeId),
+    /// How many flows the peer may open, and its early credit.
+    Grant,
+    /// How far the peer may send on a flow.
+    Credit(FlowId),
+    /// A flow that we open.
+    Open(FlowId),
+    /// A flow that we accept.
+    Accept(FlowId),
+    /// A flow that we refuse.
+    Refuse(FlowId),
+    /// A flow that we reset.
+    Reset(FlowId),
+    /// No more flows.
+    Drain,
+}
+
+impl Intent {
+    /// Whether the peer should acknowledge it soon. Acknowledgements and credit don't ask for it, or two idle peers would never fall silent.
+    pub fn eliciting(self) -> bool {
+        !matches!(self, Intent::Acknowledge(_) | Intent::Credit(_))
+    }
+}
+
+/// What is owed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Intents {
+    owed: BTreeSet<Intent>,
+}
+
+impl Intents {
+    /// This is owed.
+    pub fn add(&mut self, intent: Intent) {
+        self.owed.insert(intent);
+    }
+
+    /// This is owed no longer.
+    pub fn remove(&mut self, intent: Intent) {
+        self.owed.remove(&intent);
+    }
+
+    /// Whether this is owed.
+    pub fn contains(&self, intent: Intent) -> bool {
+        self.owed.contains(&intent)
+    }
+
+    /// The first that is owed.
+    pub fn first(&self) -> Option<Intent> {
+        self.owed.first().copied()
+    }
+}

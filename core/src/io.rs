@@ -1,0 +1,188 @@
+//! What goes into a session and what comes out.
+
+use crate::error::{EndReason, Reason, StripeClose};
+use crate::id::{FlowId, StripeId};
+use crate::wire::hello::Hello;
+use bytes::Bytes;
+
+/// Something that happened. Inputs for flows and stripes that have already ended are ordinary races and ignored.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Input {
+    /// A stripe has finished its handshake. Ask [`crate::Session::may_join`] first.
+    StripeUp {
+        /// Its number, from the client's HELLO.
+        stripe: StripeId,
+        /// What the peer said on it.
+        hello: Hello,
+    },
+    /// Bytes came in on a stripe, in order, after the handshake.
+    StripeBytes {
+        /// Where.
+        stripe: StripeId,
+        /// Any cut of the byte stream.
+        data: Bytes,
+    },
+    /// The operating system has taken this many frame bytes of a stripe so far.
+    StripeWritten {
+        /// Which.
+        stripe: StripeId,
+        /// Cumulative count of transmitted bytes (headers and payloads); never more than were given out.
+        total: u64,
+    },
+    /// A stripe has broken, or the peer has closed it. Either end of it is of no more use.
+    StripeDown {
+        /// Which.
+        stripe: StripeId,
+    },
+    /// The local side wants a flow. Answered by [`Output::FlowOpened`] at once, or later if the peer's grant is used up.
+    FlowOpen {
+        /// Comes back in the answer. Chosen by the caller.
+        request: u64,
+        /// At most [`crate::config::MAX_OPAQUE`] bytes for the other side, such as the target. Never read here.
+        opaque: Bytes,
+    },
+    /// The local side has reached the target of a flow that the peer opened.
+    FlowAccept {
+        /// Which.
+        flow: FlowId,
+    },
+    /// The local side can't or won't reach the target of a flow that the peer opened.
+    FlowRefuse {
+        /// Which.
+        flow: FlowId,
+        /// Why.
+        reason: Reason,
+    },
+    /// The local side has data for a flow: at most [`crate::Session::send_room`] bytes.
+    FlowData {
+        /// Which.
+        flow: FlowId,
+        /// The next bytes.
+        data: Bytes,
+    },
+    /// The local consumer of a flow has taken this many bytes so far.
+    FlowConsumed {
+        /// Which.
+        flow: FlowId,
+        /// Cumulative count; never more than were delivered.
+        total: u64,
+    },
+    /// The local side has no more data for a flow (its FIN).
+    FlowFinish {
+        /// Which.
+        flow: FlowId,
+    },
+    /// The local side of a flow is broken. What it gave before is still delivered to the peer, then the peer sees a reset.
+    FlowReset {
+        /// Which.
+        flow: FlowId,
+        /// Why.
+        reason: Reason,
+    },
+    /// Open no more flows; end when those there are have ended.
+    Shutdown,
+    /// End now; flows are reset.
+    Abort,
+    /// The time of [`crate::Session::deadline`] has come.
+    Tick,
+}
+
+/// Something to do. To be performed in order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Output {
+    /// Write these bytes to a stripe, after all earlier ones.
+    Transmit {
+        /// Where.
+        stripe: StripeId,
+        /// Frame header, or a whole control frame.
+        header: Bytes,
+        /// Payload that follows, maybe empty.
+        payload: Bytes,
+    },
+    /// How much a stripe should hold unsent in the operating system (`TCP_NOTSENT_LOWAT`), in bytes. Follows its rate.
+    StripePace {
+        /// Which.
+        stripe: StripeId,
+        /// 16 KiB–512 KiB.
+        unsent: u64,
+    },
+    /// Write out what was transmitted before, as far as possible without waiting long, then close the stripe.
+    CloseStripe {
+        /// Which.
+        stripe: StripeId,
+        /// Why.
+        reason: StripeClose,
+    },
+    /// This many stripes are missing now (client only; said whenever it changes).
+    StripesWanted {
+        /// How many to dial.
+        count: usize,
+    },
+    /// Answers [`Input::FlowOpen`].
+    FlowOpened {
+        /// From the input.
+        request: u64,
+        /// The new flow's id.
+        flow: FlowId,
+    },
+    /// An [`Input::FlowOpen`] can't be answered any more: the session is draining or has ended.
+    FlowOpenFailed {
+        /// From the input.
+        request: u64,
+    },
+    /// The peer opened a flow; answer with `FlowAccept` or `FlowRefuse`. Its data may follow at once.
+    FlowIncoming {
+        /// Which.
+        flow: FlowId,
+        /// What the opener said, for the local side to read.
+        opaque: Bytes,
+    },
+    /// The other side has reached its target.
+    FlowAccepted {
+        /// Which.
+        flow: FlowId,
+    },
+    /// The other side has refused this flow. Nothing follows.
+    FlowRefused {
+        /// Which.
+        flow: FlowId,
+        /// Why.
+        reason: Reason,
+    },
+    /// [`crate::Session::send_room`] was zero after the last input for this flow, and no longer is.
+    FlowWritable {
+        /// Which.
+        flow: FlowId,
+    },
+    /// The next bytes of a flow, for the local consumer. Report what it took with [`Input::FlowConsumed`].
+    FlowData {
+        /// Which.
+        flow: FlowId,
+        /// In order, without gaps.
+        data: Bytes,
+    },
+    /// The peer's data of this flow ends here (FIN). Its consumption must still be reported.
+    FlowFinished {
+        /// Which.
+        flow: FlowId,
+    },
+    /// This flow ends with a reset, after what was delivered before. Nothing follows.
+    FlowReset {
+        /// Which.
+        flow: FlowId,
+        /// Why.
+        reason: Reason,
+    },
+    /// Both directions of this flow are done and acknowledged. Nothing follows. Not said after a refusal or reset by the peer.
+    FlowEnded {
+        /// Which.
+        flow: FlowId,
+    },
+    /// The peer opens no more flows and wants us to open none.
+    Draining,
+    /// The session is over. Nothing follows, and later inputs are ignored.
+    Ended {
+        /// Why.
+        reason: EndReason,
+    },
+}

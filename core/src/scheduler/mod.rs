@@ -1,0 +1,63 @@
+//! Which stripe carries the next piece of data.
+
+mod earliest;
+mod round_robin;
+mod until_congested;
+
+use crate::config::SchedulerKind;
+use crate::id::StripeId;
+
+/// A live stripe that is not in doubt, as a scheduler sees it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Candidate {
+    pub stripe: StripeId,
+    /// Takes the piece now.
+    pub writable: bool,
+    /// Shortest acknowledgement time in microseconds, if known.
+    pub min_rtt: Option<u64>,
+    /// Bytes per second, if known.
+    pub rate: Option<u64>,
+    /// Bytes handed over and not acknowledged.
+    pub in_flight: u64,
+    /// Bytes of those that are not on the wire yet.
+    pub unwritten: u64,
+}
+
+/// A way to choose, with what it remembers.
+#[derive(Clone, Debug)]
+pub(crate) struct Scheduler {
+    kind: SchedulerKind,
+    /// The stripe chosen last, for the kinds that go on from there.
+    last: Option<StripeId>,
+}
+
+impl Scheduler {
+    pub fn new(kind: SchedulerKind) -> Self {
+        Scheduler { kind, last: None }
+    }
+
+    /// Chooses a stripe for `len` bytes out of `candidates`, sorted by number. `backlog` bytes wait in all, these included, and have the credit to
+    /// go. `None`: better to wait.
+    pub fn pick(&mut self, candidates: &[Candidate], len: u64, backlog: u64) -> Option<StripeId> {
+        let choice = match self.kind {
+            SchedulerKind::Earliest => earliest::pick(candidates, len, backlog),
+            SchedulerKind::UntilCongested => until_congested::pick(candidates, self.last),
+            SchedulerKind::RoundRobin => round_robin::pick(candidates, self.last),
+        };
+        if choice.is_some() {
+            self.last = choice;
+        }
+        choice
+    }
+}
+
+/// The stripe on which a small control frame should arrive soonest, whatever the kind.
+pub(crate) fn fastest(candidates: &[Candidate]) -> Option<StripeId> {
+    candidates
+        .iter()
+        .filter(|candidate| candidate.writable)
+        .min_by_key(|candidate| {
+            (earliest::arrival(candidate, 0, earliest::assumed_rate(candidates)), candidate.stripe)
+        })
+        .map(|candidate| candidate.stripe)
+}

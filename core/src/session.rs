@@ -1,0 +1,404 @@
+//! The engine: one door for everything that happens.
+//!
+//! Each input is first taken in (`ingest` for the peer's bytes, `local` for flows, `resume` for stripes that come and
+//! go), which changes state and notes what is owed; then `settle` sends what can be sent. Nothing is left undone.
+
+mod check;
+mod ingest;
+mod local;
+mod resume;
+mod settle;
+#[cfg(test)]
+mod tests;
+
+use crate::config::{Config, FLOW_FLOOR};
+use crate::error::{EndReason, Reason, StripeClose, Violation};
+use crate::flow::queue::FlowQueue;
+use crate::flow::{self};
+use crate::id::{FlowId, Role, SessionId, StripeId};
+use crate::intents::{Intent, Intents};
+use crate::io::{Input, Output};
+use crate::scheduler::{Candidate, Scheduler};
+use crate::stats::Stats;
+use crate::stripe;
+use crate::time::Instant;
+use crate::timers::{Timer, Timers};
+use crate::wire::frame::{Frame, MAX_ACKS};
+use crate::wire::hello::{Hello, HelloKind, MAX_GONE, Refusal};
+use alloc::collections::{BTreeSet, VecDeque};
+use alloc::vec::Vec;
+use bytes::Bytes;
+
+/// Below this, not even the early credit that a peer may take before it hears from us would fit.
+const MIN_MEMORY: u64 = 2 << 20;
+
+/// Whether flows may still begin.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Life {
+    Running,
+    Draining,
+    Ended,
+}
+
+/// Running totals for [`Stats`].
+#[derive(Clone, Debug, Default)]
+struct Totals {
+    payload_sent: u64,
+    payload_resent: u64,
+    payload_delivered: u64,
+    reordering: u64,
+    reordering_peak: u64,
+    stripes_lost: u64,
+}
+
+/// One end of a session.
+#[derive(Clone, Debug)]
+pub struct Session {
+    role: Role,
+    id: SessionId,
+    config: Config,
+    now: Instant,
+    life: Life,
+    flows: flow::table::Table,
+    stripes: stripe::table::Table,
+    scheduler: Scheduler,
+    queue: FlowQueue,
+    intents: Intents,
+    timers: Timers,
+    /// Client: the server has welcomed a stripe.
+    confirmed: bool,
+    /// The server's state that the first stripe met.
+    instance: Option<u64>,
+    /// Bytes of credit outstanding beyond the floors: the sum of what flows are charged.
+    charged: u64,
+    /// Local data held beyond the floors.
+    held: u64,
+    /// Likely to be sent as stripes take it: the sum over active flows.
+    backlog: u64,
+    /// Flows whose local side waits for memory, in the order in which they get it.
+    memory_starved: VecDeque<FlowId>,
+    /// Flows to which nothing more can happen.
+    over: Vec<FlowId>,
+    /// Said on one stripe, to be repeated on another.
+    repeat: BTreeSet<Intent>,
+    /// Where it was said.
+    repeat_beside: Option<StripeId>,
+    /// The time for that has come.
+    repeat_now: bool,
+    /// Disjoint pieces held out of order, over all flows.
+    pieces: usize,
+    /// DATA frames on stripes, over all ledgers.
+    data_entries: usize,
+    /// What the last `StripesWanted` said.
+    wanted: usize,
+    nonce: u64,
+    totals: Totals,
+    /// Used anew for each choice of a stripe.
+    candidates: Vec<Candidate>,
+}
+
+impl Session {
+    /// A session without stripes or flows. `now` is the time of its birth. A first [`Input::Tick`] makes a client ask for stripes.
+    pub fn new(role: Role, id: SessionId, config: Config, now: Instant) -> Self {
+        let config = Config { memory_limit: config.memory_limit.max(MIN_MEMORY), ..config };
+        let mut timers = Timers::default();
+        timers.set(Timer::Resume, now + config.resume_limit);
+        Session {
+            role,
+            id,
+            config,
+            now,
+            life: Life::Running,
+            flows: flow::table::Table::new(role),
+            stripes: stripe::table::Table::default(),
+            scheduler: Scheduler::new(config.scheduler),
+            queue: FlowQueue::default(),
+            intents: Intents::default(),
+            timers,
+            confirmed: false,
+            instance: None,
+            charged: 0,
+            held: 0,
+            backlog: 0,
+            memory_starved: VecDeque::new(),
+            over: Vec::new(),
+            repeat: BTreeSet::new(),
+            repeat_beside: None,
+            repeat_now: false,
+            pieces: 0,
+            data_entries: 0,
+            wanted: 0,
+            nonce: 0,
+            totals: Totals::default(),
+            candidates: Vec::new(),
+        }
+    }
+
+    /// The only door: takes one input, appends what is to be done. Nothing is left to be done until the next input.
+    ///
+    /// `now` must not go back; if it does, it is taken for the latest one seen.
+    ///
+    /// # Panics
+    /// On a caller's mistake: a flow id never issued, more data than [`Session::send_room`], more consumed than delivered, more written than
+    /// transmitted, a stripe number used twice. The session is of no use afterwards.
+    pub fn handle(&mut self, now: Instant, input: Input, out: &mut Vec<Output>) {
+        if self.life == Life::Ended {
+            return;
+        }
+        self.now = self.now.max(now);
+        let result = match input {
+            Input::StripeUp { stripe, hello } => self.stripe_up(stripe, &hello, out),
+            Input::StripeBytes { stripe, data } => self.ingest(stripe, data, out),
+            Input::StripeWritten { stripe, total } => {
+                self.stripe_written(stripe, total);
+                Ok(())
+            }
+            Input::StripeDown { stripe } => {
+                self.lose_stripe(stripe);
+                Ok(())
+            }
+            Input::FlowOpen { request, opaque } => {
+                self.flow_open(request, opaque, out);
+                Ok(())
+            }
+            Input::FlowAccept { flow } => {
+                self.flow_accept(flow);
+                Ok(())
+            }
+            Input::FlowRefuse { flow, reason } => {
+                self.flow_refuse(flow, reason);
+                Ok(())
+            }
+            Input::FlowData { flow, data } => {
+                self.flow_data(flow, data);
+                Ok(())
+            }
+            Input::FlowConsumed { flow, total } => {
+                self.flow_consumed(flow, total);
+                Ok(())
+            }
+            Input::FlowFinish { flow } => {
+                self.flow_finish(flow);
+                Ok(())
+            }
+            Input::FlowReset { flow, reason } => {
+                self.flow_reset(flow, reason);
+                Ok(())
+            }
+            Input::Shutdown => {
+                self.drain(out);
+                self.intents.add(Intent::Drain);
+                Ok(())
+            }
+            Input::Abort => {
+                self.end(EndReason::Aborted, out);
+                return;
+            }
+            Input::Tick => Ok(()),
+        };
+        let result = result.and_then(|()| self.run_timers(out));
+        if let Err(violation) = result {
+            self.end(EndReason::Violation(violation), out);
+            return;
+        }
+        self.settle(out);
+        if self.life == Life::Draining && self.is_idle() {
+            self.end(EndReason::Shutdown, out);
+        }
+    }
+
+    /// When to send [`Input::Tick`], and why.
+    pub fn deadline(&self) -> Option<(Instant, Timer)> {
+        self.timers.next()
+    }
+
+    /// What to say first on a new stripe: asked for by the client when it dials, by the server when it welcomes.
+    pub fn hello(&self, stripe: StripeId) -> Hello {
+        let kind = match self.role {
+            Role::Client if self.confirmed => HelloKind::Join,
+            Role::Client => HelloKind::Create,
+            Role::Server { instance } => HelloKind::Accept { instance },
+        };
+        let unconfirmed = self.stripes.gone.iter().filter(|(_, gone)| !gone.confirmed);
+        let gone = unconfirmed.map(|(id, gone)| (*id, gone.received)).take(MAX_GONE).collect();
+        Hello { kind, session: self.id, stripe, gone }
+    }
+
+    /// Server: whether a stripe of this number may join now.
+    pub fn may_join(&self, stripe: StripeId) -> Result<(), Refusal> {
+        if self.life == Life::Ended {
+            Err(Refusal::UnknownSession)
+        } else if self.stripes.knows(stripe) {
+            Err(Refusal::StripeUsed)
+        } else if self.stripes.live.len() >= crate::config::MAX_STRIPES {
+            Err(Refusal::TooMany)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// How many bytes of data a flow takes now with `FlowData`. When zero, `FlowWritable` says when that changes.
+    pub fn send_room(&self, flow: FlowId) -> u64 {
+        let Some(entry) = self.flows.flows.get(&flow).filter(|entry| entry.has_local()) else { return 0 };
+        entry.send.room(self.send_pool())
+    }
+
+    /// What there is to tell.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            stripes: self.stripes.live.values().map(stripe::Stripe::stats).collect(),
+            flows: self.flows.flows.len(),
+            payload_sent: self.totals.payload_sent,
+            payload_resent: self.totals.payload_resent,
+            payload_delivered: self.totals.payload_delivered,
+            held: self.flows.flows.values().map(|flow| flow.send.buffer.held()).sum(),
+            reordering: self.totals.reordering,
+            reordering_peak: self.totals.reordering_peak,
+            credit_outstanding: self.charged + self.flows.early_outstanding(),
+            stripes_lost: self.totals.stripes_lost,
+        }
+    }
+
+    /// Memory left for local data beyond the floors.
+    fn send_pool(&self) -> u64 {
+        (self.config.memory_limit / 2).saturating_sub(self.held)
+    }
+
+    /// Memory left for credit beyond the floors.
+    fn recv_pool(&self) -> u64 {
+        (self.config.memory_limit / 2).saturating_sub(self.charged + self.flows.early_outstanding())
+    }
+
+    /// Changes a flow, then brings everything that depends on its state up to date. `None` if it does not exist.
+    fn change<T>(&mut self, flow: FlowId, change: impl FnOnce(&mut flow::Flow) -> T) -> Option<T> {
+        let entry = self.flows.flows.get_mut(&flow)?;
+        let before = Weight::of(entry);
+        let result = change(entry);
+        let after = Weight::of(entry);
+        self.reweigh(before, after);
+        let entry = &self.flows.flows[&flow];
+        if entry.send.wants_to_send() {
+            self.queue.activate(flow);
+        } else {
+            self.queue.deactivate(flow);
+        }
+        if entry.is_over() {
+            self.over.push(flow);
+        }
+        Some(result)
+    }
+
+    /// Adds a new flow.
+    fn insert(&mut self, flow: FlowId, entry: flow::Flow) {
+        self.reweigh(Weight::default(), Weight::of(&entry));
+        self.flows.flows.insert(flow, entry);
+    }
+
+    fn reweigh(&mut self, before: Weight, after: Weight) {
+        self.charged = self.charged - before.charge + after.charge;
+        self.held = self.held - before.held + after.held;
+        self.backlog = self.backlog - before.backlog + after.backlog;
+        self.pieces = self.pieces - before.pieces + after.pieces;
+        self.totals.reordering = self.totals.reordering - before.reordering + after.reordering;
+        self.totals.reordering_peak = self.totals.reordering_peak.max(self.totals.reordering);
+    }
+
+    /// Takes a flow out for good.
+    fn remove(&mut self, flow: FlowId) {
+        if let Some(entry) = self.flows.flows.get(&flow) {
+            self.reweigh(Weight::of(entry), Weight::default());
+            self.flows.remove(flow);
+            self.queue.deactivate(flow);
+            self.timers.clear(Timer::Linger(flow));
+            self.repeat.remove(&Intent::Credit(flow));
+            for intent in [Intent::Credit, Intent::Open, Intent::Accept, Intent::Refuse, Intent::Reset] {
+                self.intents.remove(intent(flow));
+            }
+        }
+    }
+
+    /// Opens no more flows.
+    fn drain(&mut self, out: &mut Vec<Output>) {
+        if self.life == Life::Running {
+            self.life = Life::Draining;
+        }
+        for (request, _) in self.flows.requests.drain(..) {
+            out.push(Output::FlowOpenFailed { request });
+        }
+    }
+
+    /// Whether nothing is left that a draining session must wait for.
+    fn is_idle(&self) -> bool {
+        self.flows.flows.is_empty() && self.flows.requests.is_empty()
+    }
+
+    /// The session is over: says so on every stripe, resets what flows there are, and forgets everything.
+    fn end(&mut self, reason: EndReason, out: &mut Vec<Output>) {
+        self.bury(out);
+        let code = match reason {
+            EndReason::Shutdown | EndReason::PeerClosed | EndReason::PeerComplained => 0,
+            EndReason::Aborted | EndReason::NoStripe => 1,
+            EndReason::Violation(_) => 2,
+        };
+        // The peer must not take for lost what has arrived here, whichever stripe brings it the news first.
+        let counts: Vec<_> =
+            self.stripes.live.iter().map(|(id, stripe)| (*id, stripe.acker.count())).collect();
+        for stripe in self.stripes.live.keys() {
+            for counts in counts.chunks(MAX_ACKS) {
+                let header = Frame::Ack { counts: counts.to_vec() }.encode(0);
+                out.push(Output::Transmit { stripe: *stripe, header, payload: Bytes::new() });
+            }
+            let header = Frame::Close { code }.encode(0);
+            out.push(Output::Transmit { stripe: *stripe, header, payload: Bytes::new() });
+            out.push(Output::CloseStripe { stripe: *stripe, reason: StripeClose::SessionEnded });
+        }
+        for (flow, entry) in &self.flows.flows {
+            if entry.has_local() {
+                out.push(Output::FlowReset { flow: *flow, reason: Reason::SessionLost });
+            }
+        }
+        for (request, _) in self.flows.requests.drain(..) {
+            out.push(Output::FlowOpenFailed { request });
+        }
+        if core::mem::take(&mut self.wanted) > 0 {
+            out.push(Output::StripesWanted { count: 0 });
+        }
+        out.push(Output::Ended { reason });
+        let totals = Totals { reordering: 0, ..core::mem::take(&mut self.totals) };
+        *self = Session { totals, ..Session::new(self.role, self.id, self.config, self.now) };
+        self.life = Life::Ended;
+        self.timers.clear_all();
+    }
+}
+
+/// What one flow adds to the session's sums.
+#[derive(Clone, Copy, Default)]
+struct Weight {
+    charge: u64,
+    held: u64,
+    backlog: u64,
+    pieces: usize,
+    reordering: u64,
+}
+
+impl Weight {
+    fn of(flow: &flow::Flow) -> Self {
+        Weight {
+            charge: if flow.phase == flow::Phase::Early { 0 } else { flow.recv.charge() },
+            held: flow.send.buffer.held().saturating_sub(FLOW_FLOOR),
+            backlog: flow.send.backlog(),
+            pieces: flow.recv.assembler.pieces(),
+            reordering: flow.recv.assembler.held(),
+        }
+    }
+}
+
+/// The most DATA frames that we have on stripes at once.
+const MAX_DATA_ENTRIES: usize = 32 << 10;
+
+/// The most disjoint pieces that we hold out of order: twice what an honest peer can make of [`MAX_DATA_ENTRIES`].
+const MAX_PIECES: usize = 2 * MAX_DATA_ENTRIES;
+
+fn check_pieces(pieces: usize) -> Result<(), Violation> {
+    if pieces > MAX_PIECES { Err(Violation::TooManyGaps) } else { Ok(()) }
+}

@@ -1,0 +1,131 @@
+//! The invariants, written down as code.
+
+use super::{Session, Weight};
+use crate::config::FLOW_FLOOR;
+use crate::flow::send::SendState;
+use crate::flow::{Delivery, Farewell};
+use crate::id::FlowId;
+use crate::intents::Intent;
+use crate::ranges::RangeSet;
+use crate::stripe::Token;
+use alloc::collections::BTreeMap;
+
+impl Session {
+    /// Panics with a description if an invariant of the engine does not hold. Slow; for simulations.
+    pub fn check_invariants(&self) {
+        if self.life == super::Life::Ended {
+            assert!(self.timers.next().is_none(), "an ended session waits for nothing");
+            return;
+        }
+        self.check_quiescence();
+        self.check_custody();
+        self.check_control();
+        self.check_limits();
+    }
+
+    /// I1: a deadline is in the future, and if data waits, something will end the wait.
+    fn check_quiescence(&self) {
+        if let Some((at, timer)) = self.timers.next() {
+            assert!(at > self.now, "{timer:?} is due and was not run");
+        }
+        assert!(self.over.is_empty(), "flows that are over have been forgotten");
+        let ending = self.stripes.live.is_empty()
+            || self.stripes.live.values().any(|stripe| stripe.ledger.awaits() || stripe.unwritten() > 0);
+        for (flow, entry) in &self.flows.flows {
+            if entry.send.wants_to_send() {
+                assert!(self.queue.contains(*flow), "flow {flow} has data and is not queued");
+                assert!(ending, "flow {flow} has data, a stripe lives, and nothing will end the wait");
+            }
+        }
+        for stripe in self.stripes.live.values() {
+            assert!(
+                !stripe.ledger.awaits()
+                    || stripe.doubted
+                    || self.timers.is_set(crate::timers::Timer::Doubt(stripe.id))
+            );
+        }
+    }
+
+    /// I3: every unacknowledged byte is queued or on a live stripe.
+    fn check_custody(&self) {
+        let mut carried: BTreeMap<FlowId, RangeSet> = BTreeMap::new();
+        let mut fins: BTreeMap<FlowId, usize> = BTreeMap::new();
+        let mut entries = 0;
+        for stripe in self.stripes.live.values() {
+            for entry in stripe.ledger.iter() {
+                if let Token::Data { flow, offset, len, fin, requeued } = entry.token {
+                    entries += 1;
+                    if !requeued {
+                        carried.entry(flow).or_default().insert(offset..offset + len);
+                        *fins.entry(flow).or_default() += usize::from(fin);
+                    }
+                }
+            }
+        }
+        assert_eq!(entries, self.data_entries, "the count of DATA frames on stripes");
+        for (flow, entry) in &self.flows.flows {
+            let on_stripes = carried.remove(flow).unwrap_or_default();
+            for range in entry.send.buffer.carried().iter() {
+                let gap = on_stripes.gaps(range).next();
+                assert!(gap.is_none(), "bytes {gap:?} of flow {flow} are in nobody's custody");
+            }
+            if entry.send.state == SendState::FinSent {
+                assert!(
+                    fins.get(flow).is_some_and(|count| *count > 0),
+                    "the FIN of flow {flow} is on no stripe"
+                );
+            }
+        }
+    }
+
+    /// I3 for control: each frame that must arrive is owed or on a live stripe.
+    fn check_control(&self) {
+        let on_stripe = |intent: Intent| {
+            let mut entries = self.stripes.live.values().flat_map(|stripe| stripe.ledger.iter());
+            self.intents.contains(intent) || entries.any(|entry| entry.token == Token::Control(intent))
+        };
+        for (flow, entry) in &self.flows.flows {
+            let farewell = entry.farewell.map(|(kind, delivery)| match kind {
+                Farewell::Reset(..) => (delivery, Intent::Reset(*flow)),
+                Farewell::Refuse(_) => (delivery, Intent::Refuse(*flow)),
+            });
+            let owed = [(entry.open, Intent::Open(*flow)), (entry.accept, Intent::Accept(*flow))];
+            for (delivery, intent) in owed.into_iter().chain(farewell) {
+                assert!(delivery == Delivery::Done || on_stripe(intent), "{intent:?} is in nobody's custody");
+            }
+        }
+        for (stripe, gone) in &self.stripes.gone {
+            assert!(
+                gone.confirmed || on_stripe(Intent::Gone(*stripe)),
+                "the end of stripe {stripe} is in nobody's custody"
+            );
+        }
+    }
+
+    /// I4 and I6: sums are right, credit and memory are within their limits.
+    fn check_limits(&self) {
+        let mut sum = Weight::default();
+        for (flow, entry) in &self.flows.flows {
+            let weight = Weight::of(entry);
+            assert!(entry.recv.credit.consumed() <= entry.recv.assembler.next());
+            assert!(entry.recv.assembler.end() <= entry.recv.credit.granted());
+            assert!(entry.send.buffer.next() <= entry.send.limit, "flow {flow} has exceeded its credit");
+            sum.charge += weight.charge;
+            sum.held += weight.held;
+            sum.backlog += weight.backlog;
+            sum.pieces += weight.pieces;
+            sum.reordering += weight.reordering;
+        }
+        assert_eq!(
+            (sum.charge, sum.held, sum.backlog, sum.pieces, sum.reordering),
+            (self.charged, self.held, self.backlog, self.pieces, self.totals.reordering),
+            "sums over flows"
+        );
+        let half = self.config.memory_limit / 2;
+        assert!(self.charged + self.flows.early_outstanding() <= half, "credit beyond the memory limit");
+        assert!(self.held <= half + FLOW_FLOOR, "local data beyond the memory limit");
+        for stripe in self.stripes.live.values() {
+            assert!(stripe.written <= stripe.sent);
+        }
+    }
+}

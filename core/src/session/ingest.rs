@@ -1,0 +1,383 @@
+//! The peer's bytes: frames, and what they change. Nothing here may panic, whatever the bytes.
+
+use super::{Life, Session, check_pieces};
+use crate::config::{FLOW_FLOOR, INITIAL_WINDOW};
+use crate::error::{EndReason, Reason, Violation};
+use crate::flow::credit::Credit;
+use crate::flow::recv::{Recv, RecvState};
+use crate::flow::send::Send;
+use crate::flow::table::Standing;
+use crate::flow::{Delivery, Farewell, Flow, Phase};
+use crate::id::{FlowId, StripeId};
+use crate::intents::Intent;
+use crate::io::Output;
+use crate::timers::Timer;
+use crate::wire::deframer::Piece;
+use crate::wire::frame::Frame;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use core::time::Duration;
+
+/// How long a reset waits for a consumer that takes nothing.
+pub(super) const LINGER: Duration = Duration::from_secs(1);
+
+impl Session {
+    pub(super) fn ingest(
+        &mut self,
+        id: StripeId,
+        mut data: Bytes,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Violation> {
+        let Some(stripe) = self.stripes.live.get_mut(&id) else { return Ok(()) };
+        stripe.heard = self.now;
+        // Taken out while its bytes change everything else, itself included.
+        let mut deframer = core::mem::replace(&mut stripe.deframer, crate::wire::deframer::Deframer::new());
+        let result = loop {
+            match deframer.next(&mut data) {
+                Ok(None) => break Ok(()),
+                Err(violation) => break Err(violation),
+                Ok(Some(piece)) => {
+                    let eliciting = is_eliciting(&piece);
+                    if let Some(stripe) = self.stripes.live.get_mut(&id) {
+                        stripe.acker.processed(deframer.processed(), eliciting, self.now);
+                    }
+                    if let Err(violation) = self.take_piece(id, piece, out) {
+                        break Err(violation);
+                    }
+                    if self.life == Life::Ended || !self.stripes.live.contains_key(&id) {
+                        return Ok(());
+                    }
+                }
+            }
+        };
+        if let Some(stripe) = self.stripes.live.get_mut(&id) {
+            stripe.acker.processed(deframer.processed(), false, self.now);
+            if let Some(at) = stripe.acker.deadline() {
+                self.timers.arm(Timer::Acknowledge, at);
+            }
+            stripe.deframer = deframer;
+        }
+        result
+    }
+
+    fn take_piece(&mut self, stripe: StripeId, piece: Piece, out: &mut Vec<Output>) -> Result<(), Violation> {
+        match piece {
+            Piece::Data { flow, offset, data, fin } => self.on_data(flow, offset, data, fin, out),
+            Piece::Frame(frame) => match frame {
+                Frame::Open { flow, early, credit, opaque } => self.on_open(flow, early, credit, opaque, out),
+                Frame::Accept { flow } => self.on_accept(flow, out),
+                Frame::Refuse { flow, reason } => self.on_refuse(flow, Reason::from_code(reason), out),
+                Frame::Reset { flow, reason, final_offset } => {
+                    self.on_reset(flow, Reason::from_code(reason), final_offset, out)
+                }
+                Frame::Credit { flow, limit } => self.on_credit(flow, limit, out),
+                Frame::Grant { flows, early } => {
+                    self.flows.raise(flows, early);
+                    self.open_waiting(out);
+                    Ok(())
+                }
+                Frame::Ack { counts } => {
+                    counts.into_iter().try_for_each(|(stripe, count)| self.on_ack(stripe, count, out))
+                }
+                Frame::StripeGone { stripe, received } => self.on_stripe_gone(stripe, received, out),
+                Frame::Ping { nonce } => {
+                    if let Some(stripe) = self.stripes.live.get_mut(&stripe) {
+                        stripe.pong_owed = Some(nonce);
+                    }
+                    Ok(())
+                }
+                Frame::Pong { nonce } => self.on_pong(stripe, nonce, out),
+                Frame::Drain => {
+                    if self.life == Life::Running {
+                        out.push(Output::Draining);
+                    }
+                    self.drain(out);
+                    Ok(())
+                }
+                Frame::Close { code: 2 } => {
+                    self.end(EndReason::PeerComplained, out);
+                    Ok(())
+                }
+                Frame::Close { .. } => {
+                    self.end(EndReason::PeerClosed, out);
+                    Ok(())
+                }
+                Frame::Data { .. } => unreachable!("the deframer makes these into pieces of their own"),
+            },
+        }
+    }
+
+    /// Finds the flow that a frame names, making an early one if its OPEN has been overtaken. `None` if it has ended.
+    fn flow_for(&mut self, flow: FlowId) -> Result<Option<FlowId>, Violation> {
+        Ok(match self.flows.standing(flow)? {
+            Standing::Exists => Some(flow),
+            Standing::Ended => None,
+            Standing::Free => {
+                let entry = Flow {
+                    phase: Phase::Early,
+                    opaque: Bytes::new(),
+                    early: 0,
+                    open: Delivery::Done,
+                    accept: Delivery::Done,
+                    farewell: None,
+                    send: Send::new(0),
+                    recv: Recv::new(Credit::new(INITIAL_WINDOW, self.now)),
+                };
+                self.insert(flow, entry);
+                Some(flow)
+            }
+        })
+    }
+
+    fn on_open(
+        &mut self,
+        flow: FlowId,
+        early: u64,
+        credit: u64,
+        opaque: Bytes,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Violation> {
+        if flow.opened_by(self.role) {
+            return Err(Violation::UnknownFlow);
+        }
+        if self.flows.standing(flow)? == Standing::Ended || self.flows.has_seen(flow) {
+            return Ok(());
+        }
+        self.flow_for(flow)?;
+        let implied = self.flows.flows[&flow].early;
+        self.flows.unimply(flow);
+        self.flows.see(flow, early)?;
+        if implied > early {
+            return Err(Violation::CreditExceeded);
+        }
+        let now = self.now;
+        let refused = self.life != Life::Running;
+        self.change(flow, |entry| {
+            entry.phase = Phase::Offered;
+            entry.early = early;
+            entry.send.limit = entry.send.limit.max(credit);
+            entry.recv.credit = Credit::new(FLOW_FLOOR + early, now);
+        });
+        if refused {
+            self.flow_refuse(flow, Reason::Unavailable);
+            return Ok(());
+        }
+        out.push(Output::FlowIncoming { flow, opaque });
+        self.note_starved(flow);
+        self.deliver(flow, out);
+        Ok(())
+    }
+
+    fn on_data(
+        &mut self,
+        flow: FlowId,
+        offset: u64,
+        data: Bytes,
+        fin: bool,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Violation> {
+        if self.flow_for(flow)?.is_none() {
+            return Ok(());
+        }
+        let end = offset + data.len() as u64;
+        if self.flows.flows[&flow].phase == Phase::Early {
+            self.flows.imply_early(flow, end)?;
+        }
+        self.change(flow, |entry| entry.recv.insert(offset, data, fin)).unwrap_or(Ok(()))?;
+        check_pieces(self.pieces)?;
+        self.deliver(flow, out);
+        Ok(())
+    }
+
+    /// Passes on what is in order, and the end if it is reached.
+    fn deliver(&mut self, flow: FlowId, out: &mut Vec<Output>) {
+        if !self
+            .flows
+            .flows
+            .get(&flow)
+            .is_some_and(|entry| entry.has_local() && entry.recv.state == RecvState::Open)
+        {
+            return;
+        }
+        let delivered = self.change(flow, |entry| {
+            let before = entry.recv.assembler.next();
+            while let Some(data) = entry.recv.assembler.pop() {
+                out.push(Output::FlowData { flow, data });
+            }
+            entry.recv.assembler.next() - before
+        });
+        self.totals.payload_delivered += delivered.unwrap_or(0);
+        let Some(entry) = self.flows.flows.get(&flow).filter(|entry| entry.recv.is_complete()) else {
+            return;
+        };
+        if let Some(reason) = entry.recv.reset {
+            out.push(Output::FlowReset { flow, reason });
+            self.remove(flow);
+            return;
+        }
+        out.push(Output::FlowFinished { flow });
+        self.change(flow, |entry| entry.recv.state = RecvState::Finished);
+    }
+
+    fn on_accept(&mut self, flow: FlowId, out: &mut Vec<Output>) -> Result<(), Violation> {
+        if !flow.opened_by(self.role) {
+            return Err(Violation::UnknownFlow);
+        }
+        if self.flows.standing(flow)? == Standing::Exists {
+            let entry = self.flows.flows.get_mut(&flow).expect("it exists");
+            if entry.phase == Phase::Opening {
+                entry.phase = Phase::Carried;
+                if entry.has_local() {
+                    out.push(Output::FlowAccepted { flow });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn on_refuse(&mut self, flow: FlowId, reason: Reason, out: &mut Vec<Output>) -> Result<(), Violation> {
+        if !flow.opened_by(self.role) {
+            return Err(Violation::UnknownFlow);
+        }
+        if self.flows.standing(flow)? == Standing::Exists {
+            if self.flows.flows[&flow].has_local() {
+                out.push(Output::FlowRefused { flow, reason });
+            }
+            self.remove(flow);
+        }
+        Ok(())
+    }
+
+    fn on_reset(
+        &mut self,
+        flow: FlowId,
+        reason: Reason,
+        final_offset: u64,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Violation> {
+        match self.flows.standing(flow)? {
+            Standing::Ended => return Ok(()),
+            Standing::Free => {
+                self.flows.see(flow, 0)?;
+                self.flows.end_unopened();
+                return Ok(());
+            }
+            Standing::Exists => {}
+        }
+        if self.flows.flows[&flow].phase == Phase::Early {
+            self.flows.unimply(flow);
+            self.flows.see(flow, 0)?;
+            self.remove(flow);
+            self.flows.end_unopened();
+            return Ok(());
+        }
+        self.change(flow, |entry| {
+            entry.send.stop();
+            if entry.farewell.is_none() && entry.recv.state == RecvState::Open {
+                entry.recv.set_end(final_offset)
+            } else {
+                Ok(())
+            }
+        })
+        .unwrap_or(Ok(()))?;
+        let Some(entry) = self.flows.flows.get_mut(&flow) else { return Ok(()) };
+        if entry.farewell.is_some() {
+            self.remove(flow);
+        } else if entry.recv.state == RecvState::Open {
+            entry.recv.reset = Some(reason);
+            entry.recv.lingered = entry.recv.credit.consumed();
+            self.timers.arm(Timer::Linger(flow), self.now + LINGER);
+            self.deliver(flow, out);
+        } else {
+            out.push(Output::FlowReset { flow, reason });
+            self.remove(flow);
+        }
+        Ok(())
+    }
+
+    /// A flow that the peer has reset waits for earlier data: gives up if that is because the local consumer has stopped.
+    pub(super) fn linger(&mut self, flow: FlowId, out: &mut Vec<Output>) {
+        let Some(entry) = self.flows.flows.get_mut(&flow) else { return };
+        let Some(reason) = entry.recv.reset.filter(|_| entry.has_local()) else { return };
+        let consumed = entry.recv.credit.consumed();
+        if consumed == entry.recv.lingered && entry.recv.assembler.next() > consumed {
+            out.push(Output::FlowReset { flow, reason });
+            self.say_reset(flow, Reason::Aborted);
+        } else {
+            entry.recv.lingered = consumed;
+            self.timers.set(Timer::Linger(flow), self.now + LINGER);
+        }
+    }
+
+    fn on_credit(&mut self, flow: FlowId, limit: u64, out: &mut Vec<Output>) -> Result<(), Violation> {
+        if self.flow_for(flow)?.is_some() {
+            self.change(flow, |entry| entry.send.limit = entry.send.limit.max(limit));
+            self.feed(flow, out);
+        }
+        Ok(())
+    }
+
+    /// A frame that must arrive has arrived.
+    pub(super) fn confirm(&mut self, intent: Intent) {
+        match intent {
+            Intent::Open(flow) => self.confirm_flow(flow, |entry| entry.open = Delivery::Done),
+            Intent::Accept(flow) => self.confirm_flow(flow, |entry| entry.accept = Delivery::Done),
+            Intent::Refuse(flow) | Intent::Reset(flow) => self.confirm_flow(flow, |entry| {
+                if let Some((_, delivery)) = &mut entry.farewell {
+                    *delivery = Delivery::Done;
+                }
+            }),
+            Intent::Gone(stripe) => {
+                if let Some(gone) = self.stripes.gone.get_mut(&stripe) {
+                    gone.confirmed = true;
+                    self.stripes.retire(stripe);
+                }
+            }
+            Intent::Acknowledge(_) | Intent::Grant | Intent::Credit(_) | Intent::Drain => return,
+        }
+        self.intents.remove(intent);
+    }
+
+    fn confirm_flow(&mut self, flow: FlowId, confirm: impl FnOnce(&mut Flow)) {
+        self.change(flow, confirm);
+    }
+
+    /// A frame that must arrive has been lost, unless a copy of it has arrived meanwhile.
+    pub(super) fn owe_again(&mut self, intent: Intent) {
+        let pending = |delivery: Delivery| delivery == Delivery::Pending;
+        let flow = |flow: FlowId| self.flows.flows.get(&flow);
+        let owed = match intent {
+            Intent::Open(id) => flow(id).is_some_and(|entry| pending(entry.open)),
+            Intent::Accept(id) => flow(id).is_some_and(|entry| pending(entry.accept)),
+            Intent::Refuse(id) => farewell(flow(id), |farewell| matches!(farewell, Farewell::Refuse(_))),
+            Intent::Reset(id) => farewell(flow(id), |farewell| matches!(farewell, Farewell::Reset(..))),
+            Intent::Credit(id) => flow(id).is_some_and(|entry| entry.recv.wants_credit()),
+            Intent::Gone(id) => self.stripes.gone.get(&id).is_some_and(|gone| !gone.confirmed),
+            Intent::Acknowledge(id) => self.stripes.live.contains_key(&id),
+            Intent::Grant => true,
+            Intent::Drain => self.life == Life::Draining,
+        };
+        if owed {
+            self.intents.add(intent);
+        }
+    }
+}
+
+fn farewell(flow: Option<&Flow>, matches: impl Fn(Farewell) -> bool) -> bool {
+    flow.and_then(|entry| entry.farewell)
+        .is_some_and(|(kind, delivery)| matches(kind) && delivery == Delivery::Pending)
+}
+
+/// Whether what came in asks for an acknowledgement.
+fn is_eliciting(piece: &Piece) -> bool {
+    match piece {
+        Piece::Data { .. } => true,
+        Piece::Frame(frame) => {
+            // A PING has its own answer.
+            !matches!(
+                frame,
+                Frame::Ack { .. } | Frame::Credit { .. } | Frame::Ping { .. } | Frame::Pong { .. }
+            )
+        }
+    }
+}

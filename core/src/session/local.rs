@@ -1,0 +1,189 @@
+//! Inputs from the local side: flows begin, give data, take data, end.
+
+use super::Session;
+use crate::config::{FLOW_FLOOR, INITIAL_WINDOW, MAX_OPAQUE};
+use crate::error::Reason;
+use crate::flow::credit::Credit;
+use crate::flow::recv::Recv;
+use crate::flow::send::{Send, SendState};
+use crate::flow::{Delivery, Farewell, Flow, Phase};
+use crate::id::FlowId;
+use crate::intents::Intent;
+use crate::io::Output;
+use alloc::vec::Vec;
+use bytes::Bytes;
+
+impl Session {
+    pub(super) fn flow_open(&mut self, request: u64, opaque: Bytes, out: &mut Vec<Output>) {
+        assert!(opaque.len() <= MAX_OPAQUE, "opaque field of {} bytes, at most {MAX_OPAQUE}", opaque.len());
+        if self.life != super::Life::Running {
+            out.push(Output::FlowOpenFailed { request });
+            return;
+        }
+        self.flows.requests.push_back((request, opaque));
+        self.open_waiting(out);
+    }
+
+    /// Opens flows that were asked for, as far as the peer lets us.
+    pub(super) fn open_waiting(&mut self, out: &mut Vec<Output>) {
+        while !self.flows.requests.is_empty() {
+            let Some((flow, early)) = self.flows.next_id() else { return };
+            let (request, opaque) = self.flows.requests.pop_front().expect("not empty");
+            let window = FLOW_FLOOR + (INITIAL_WINDOW - FLOW_FLOOR).min(self.recv_pool() / 4);
+            let entry = Flow {
+                phase: Phase::Opening,
+                opaque,
+                early,
+                open: Delivery::Pending,
+                accept: Delivery::Done,
+                farewell: None,
+                send: Send::new(FLOW_FLOOR + early),
+                recv: Recv::new(Credit::new(window, self.now)),
+            };
+            self.insert(flow, entry);
+            self.intents.add(Intent::Open(flow));
+            out.push(Output::FlowOpened { request, flow });
+            self.note_starved(flow);
+        }
+    }
+
+    pub(super) fn flow_accept(&mut self, flow: FlowId) {
+        self.check_issued(flow);
+        let accepted = self.change(flow, |entry| {
+            let offered = entry.phase == Phase::Offered && entry.has_local();
+            if offered {
+                entry.phase = Phase::Carried;
+                entry.accept = Delivery::Pending;
+            }
+            offered
+        });
+        if accepted == Some(true) {
+            self.intents.add(Intent::Accept(flow));
+        }
+    }
+
+    pub(super) fn flow_refuse(&mut self, flow: FlowId, reason: Reason) {
+        self.check_issued(flow);
+        let refused = self.change(flow, |entry| {
+            let offered = entry.phase == Phase::Offered && entry.has_local();
+            if offered {
+                entry.farewell = Some((Farewell::Refuse(reason), Delivery::Pending));
+                entry.send.stop();
+                entry.recv.discard();
+            }
+            offered
+        });
+        if refused == Some(true) {
+            self.intents.add(Intent::Refuse(flow));
+        }
+    }
+
+    pub(super) fn flow_data(&mut self, flow: FlowId, data: Bytes) {
+        self.check_issued(flow);
+        let room = self.send_room(flow);
+        let Some(entry) = self.flows.flows.get(&flow).filter(|entry| entry.has_local()) else { return };
+        match entry.send.state {
+            // The peer wants no more: an ordinary race.
+            SendState::Stopped => return,
+            SendState::Open => {}
+            _ => panic!("data for flow {flow} after its end"),
+        }
+        assert!(data.len() as u64 <= room, "{} bytes for flow {flow}, which takes {room}", data.len());
+        self.change(flow, |entry| entry.send.buffer.push(data));
+        self.note_starved(flow);
+    }
+
+    pub(super) fn flow_consumed(&mut self, flow: FlowId, total: u64) {
+        self.check_issued(flow);
+        let Some(entry) = self.flows.flows.get(&flow).filter(|entry| entry.has_local()) else { return };
+        let delivered = entry.recv.assembler.next();
+        assert!(total <= delivered, "{total} bytes consumed of flow {flow}, {delivered} delivered");
+        self.change(flow, |entry| entry.recv.credit.consume(total));
+        self.advance_credit(flow);
+    }
+
+    pub(super) fn flow_finish(&mut self, flow: FlowId) {
+        self.check_issued(flow);
+        self.change(flow, |entry| {
+            if entry.has_local() && entry.send.state == SendState::Open {
+                entry.send.state = SendState::Finishing;
+                entry.send.starved = false;
+            }
+        });
+    }
+
+    pub(super) fn flow_reset(&mut self, flow: FlowId, reason: Reason) {
+        self.check_issued(flow);
+        if self.flows.flows.get(&flow).is_some_and(Flow::has_local) {
+            self.say_reset(flow, reason);
+        }
+    }
+
+    /// Our side of a flow ends with a RESET. What was handed over is still delivered, unless the peer wants no more.
+    pub(super) fn say_reset(&mut self, flow: FlowId, reason: Reason) {
+        self.change(flow, |entry| {
+            let end = entry.send.buffer.written();
+            entry.farewell = Some((Farewell::Reset(reason, end), Delivery::Pending));
+            if entry.send.state != SendState::Stopped {
+                entry.send.state = SendState::Ending;
+            }
+            entry.recv.discard();
+        });
+        self.intents.add(Intent::Reset(flow));
+    }
+
+    /// A caller may only name flows that it was told of. Those that have ended since are ordinary races.
+    fn check_issued(&self, flow: FlowId) {
+        let issued = match self.flows.standing(flow) {
+            Ok(crate::flow::table::Standing::Exists) => self.flows.flows[&flow].phase != Phase::Early,
+            Ok(crate::flow::table::Standing::Ended) => true,
+            Ok(crate::flow::table::Standing::Free) | Err(_) => false,
+        };
+        assert!(issued, "flow {flow} was never issued");
+    }
+
+    /// Notes whether the local side of a flow has to wait now.
+    pub(super) fn note_starved(&mut self, flow: FlowId) {
+        let starved = self.send_room(flow) == 0;
+        let Some(entry) = self.flows.flows.get_mut(&flow) else { return };
+        entry.send.starved = starved && entry.send.state == SendState::Open;
+        // Without credit and queue in the way, it is memory that it waits for.
+        if entry.send.starved && entry.send.room(u64::MAX) > 0 {
+            self.memory_starved.push_back(flow);
+        }
+    }
+
+    /// Tells the local side of a flow that it need not wait any more.
+    pub(super) fn feed(&mut self, flow: FlowId, out: &mut Vec<Output>) {
+        if self.flows.flows.get(&flow).is_some_and(|entry| entry.send.starved) && self.send_room(flow) > 0 {
+            if let Some(entry) = self.flows.flows.get_mut(&flow) {
+                entry.send.starved = false;
+            }
+            out.push(Output::FlowWritable { flow });
+        }
+    }
+
+    /// Gives memory that has become free to those who wait for it.
+    pub(super) fn feed_starved(&mut self, out: &mut Vec<Output>) {
+        while let Some(&flow) = self.memory_starved.front() {
+            let waits = self.flows.flows.get(&flow).is_some_and(|entry| entry.send.starved);
+            if waits && self.send_room(flow) == 0 && self.send_pool() == 0 {
+                return;
+            }
+            self.memory_starved.pop_front();
+            self.feed(flow, out);
+        }
+    }
+
+    /// Gives the peer more credit for a flow if consumption calls for it.
+    pub(super) fn advance_credit(&mut self, flow: FlowId) {
+        let (now, rtt, pool, limit) =
+            (self.now, self.longest_rtt(), self.recv_pool(), self.config.window_limit);
+        let advanced = self.change(flow, |entry| {
+            entry.recv.wants_credit() && entry.recv.credit.advance(now, rtt, pool, limit).is_some()
+        });
+        if advanced == Some(true) {
+            self.intents.add(Intent::Credit(flow));
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! Stripes come, are measured, fall into doubt and go; what they held is put up for sending again.
+
+use super::Session;
+use crate::error::{EndReason, StripeClose, Violation};
+use crate::id::{FlowId, Role, StripeId};
+use crate::intents::Intent;
+use crate::io::Output;
+use crate::stripe::ledger::{self, Ledger};
+use crate::stripe::table::Gone;
+use crate::stripe::{Stripe, Token};
+use crate::timers::Timer;
+use crate::wire::hello::{Hello, HelloKind};
+use alloc::collections::btree_map::Entry;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+/// Round trip assumed while no stripe has been measured.
+const UNKNOWN_RTT: Duration = Duration::from_millis(100);
+
+impl Session {
+    pub(super) fn stripe_up(
+        &mut self,
+        id: StripeId,
+        hello: &Hello,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Violation> {
+        assert!(!self.stripes.live.contains_key(&id), "stripe {id} is up already");
+        if let HelloKind::Accept { instance } = hello.kind {
+            if *self.instance.get_or_insert(instance) != instance {
+                return Err(Violation::InstanceChanged);
+            }
+            self.confirmed = true;
+        }
+        for (gone, received) in &hello.gone {
+            self.on_stripe_gone(*gone, *received, out)?;
+        }
+        if self.stripes.knows(id) {
+            // Given up by the other side before it was up on this one.
+            out.push(Output::CloseStripe { stripe: id, reason: StripeClose::PeerGone });
+            return Ok(());
+        }
+        self.stripes.live.insert(id, Stripe::new(id, self.now));
+        self.timers.set(Timer::Heartbeat(id), self.now + self.config.heartbeat);
+        self.timers.clear(Timer::Resume);
+        self.intents.add(Intent::Grant);
+        Ok(())
+    }
+
+    pub(super) fn stripe_written(&mut self, id: StripeId, total: u64) {
+        if let Some(stripe) = self.stripes.live.get_mut(&id) {
+            assert!(
+                total <= stripe.sent,
+                "{total} bytes written on stripe {id}, {} transmitted",
+                stripe.sent
+            );
+            stripe.written = stripe.written.max(total);
+            if stripe.takes_data(stripe.chunk()) {
+                stripe.congested = false;
+            }
+        }
+    }
+
+    /// The longest round trip of any live stripe.
+    pub(super) fn longest_rtt(&self) -> Duration {
+        self.stripes.live.values().filter_map(|stripe| stripe.rtt.smoothed()).max().unwrap_or(UNKNOWN_RTT)
+    }
+
+    /// A stripe is of no more use: puts up what it held for sending again, exactly that, and tells the peer.
+    pub(super) fn lose_stripe(&mut self, id: StripeId) {
+        let Some(stripe) = self.stripes.live.remove(&id) else { return };
+        self.totals.stripes_lost += 1;
+        for timer in [Timer::Doubt, Timer::Stall, Timer::Heartbeat] {
+            self.timers.clear(timer(id));
+        }
+        self.intents.remove(Intent::Acknowledge(id));
+        let mut ledger = stripe.ledger;
+        self.requeue(&mut ledger);
+        for entry in ledger.iter() {
+            match entry.token {
+                Token::Control(intent) => self.owe_again(intent),
+                Token::Acknowledgements => self.owe_acknowledgements(),
+                Token::Data { .. } => self.data_entries -= 1,
+                Token::Local => {}
+            }
+        }
+        let gone = Gone {
+            received: stripe.acker.count(),
+            confirmed: false,
+            ledger: Some(ledger),
+            sent: stripe.sent,
+        };
+        self.stripes.gone.insert(id, gone);
+        self.intents.add(Intent::Gone(id));
+        if self.stripes.live.is_empty() {
+            self.timers.set(Timer::Resume, self.now + self.config.resume_limit);
+        }
+    }
+
+    fn owe_acknowledgements(&mut self) {
+        for (id, stripe) in &self.stripes.live {
+            if stripe.acker.count() > 0 {
+                self.intents.add(Intent::Acknowledge(*id));
+            }
+        }
+    }
+
+    /// Puts up the data of a ledger for sending elsewhere, once.
+    fn requeue(&mut self, ledger: &mut Ledger<Token>) {
+        let acknowledged = ledger.acknowledged();
+        for entry in ledger.iter_mut() {
+            let end = entry.end;
+            if let Token::Data { flow, offset, len, fin, requeued } = &mut entry.token
+                && !core::mem::replace(requeued, true)
+            {
+                let have = acknowledged_part(end, *len, acknowledged);
+                let (range, fin) = (*offset + have..*offset + *len, *fin);
+                self.change(*flow, |flow| flow.send.lose(range, fin));
+            }
+        }
+    }
+
+    pub(super) fn on_ack(
+        &mut self,
+        id: StripeId,
+        count: u64,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Violation> {
+        if let Some(stripe) = self.stripes.live.get_mut(&id) {
+            if count > stripe.sent {
+                return Err(Violation::BadAcknowledgement);
+            }
+            if !stripe.ledger.advance(count) {
+                return Ok(());
+            }
+            let mut latest = None;
+            while let Some(entry) = self.stripes.live.get_mut(&id).and_then(|stripe| stripe.ledger.pop()) {
+                if entry.eliciting {
+                    latest = Some((entry.at, entry.mark));
+                }
+                self.data_entries -= usize::from(matches!(entry.token, Token::Data { .. }));
+                self.settle_entry(entry, out);
+            }
+            let stripe = self.stripes.live.get_mut(&id).expect("it was there");
+            stripe.measure(latest, self.now);
+            let partial = stripe.ledger.front().and_then(|entry| partial(entry, count));
+            self.acknowledge_data(partial, out);
+        } else if let Some(gone) = self.stripes.gone.get_mut(&id) {
+            if count > gone.sent {
+                return Err(Violation::BadAcknowledgement);
+            }
+            let Some(ledger) = &mut gone.ledger else { return Ok(()) };
+            ledger.advance(count);
+            let mut acknowledged = Vec::new();
+            while let Some(entry) = ledger.pop() {
+                acknowledged.push(entry);
+            }
+            let partial = ledger.front().and_then(|entry| partial(entry, count));
+            acknowledged.into_iter().for_each(|entry| self.settle_entry(entry, out));
+            self.acknowledge_data(partial, out);
+        } else if !self.stripes.is_retired(id) {
+            return Err(Violation::BadAcknowledgement);
+        }
+        Ok(())
+    }
+
+    /// The peer has what this entry stands for.
+    fn settle_entry(&mut self, entry: ledger::Entry<Token>, out: &mut Vec<Output>) {
+        match entry.token {
+            Token::Data { flow, offset, len, fin, .. } => {
+                self.acknowledge_data(Some((flow, offset..offset + len, fin)), out);
+            }
+            Token::Control(intent) => self.confirm(intent),
+            Token::Acknowledgements | Token::Local => {}
+        }
+    }
+
+    fn acknowledge_data(
+        &mut self,
+        data: Option<(FlowId, core::ops::Range<u64>, bool)>,
+        out: &mut Vec<Output>,
+    ) {
+        if let Some((flow, range, fin)) = data {
+            self.change(flow, |flow| flow.send.acknowledge(range, fin));
+            self.feed(flow, out);
+        }
+    }
+
+    pub(super) fn on_pong(
+        &mut self,
+        id: StripeId,
+        nonce: u64,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Violation> {
+        let Some(stripe) = self.stripes.live.get_mut(&id) else { return Ok(()) };
+        match stripe.ping {
+            Some((expected, end)) if expected == nonce => {
+                stripe.ping = None;
+                // The stripe keeps order: what went before the PING has been processed.
+                self.on_ack(id, end, out)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn on_stripe_gone(
+        &mut self,
+        id: StripeId,
+        received: u64,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Violation> {
+        if self.stripes.is_retired(id) {
+            return Ok(());
+        }
+        if self.stripes.live.contains_key(&id) {
+            self.on_ack(id, received, out)?;
+            out.push(Output::CloseStripe { stripe: id, reason: StripeClose::PeerGone });
+            self.lose_stripe(id);
+        } else if let Entry::Vacant(vacant) = self.stripes.gone.entry(id) {
+            // It was up on the other side alone. The answer lets that side forget it.
+            vacant.insert(Gone { received: 0, confirmed: false, ledger: None, sent: 0 });
+            self.intents.add(Intent::Gone(id));
+        }
+        self.on_ack(id, received, out)?;
+        if let Some(gone) = self.stripes.gone.get_mut(&id) {
+            gone.ledger = None;
+            self.stripes.retire(id);
+        }
+        if self.stripes.overfull() { Err(Violation::TooManyGoneStripes) } else { Ok(()) }
+    }
+
+    /// Does what is due.
+    pub(super) fn run_timers(&mut self, out: &mut Vec<Output>) -> Result<(), Violation> {
+        if self.life == super::Life::Ended {
+            return Ok(());
+        }
+        while let Some(timer) = self.timers.pop_due(self.now) {
+            match timer {
+                Timer::Acknowledge => {}
+                Timer::Repeat => self.repeat_elsewhere(),
+                Timer::Doubt(id) => self.doubt(id),
+                Timer::Stall(id) => self.give_up_stalled(id, out),
+                Timer::Heartbeat(id) => self.heartbeat(id),
+                Timer::Linger(flow) => self.linger(flow, out),
+                Timer::Resume => {
+                    self.end(EndReason::NoStripe, out);
+                    return Ok(());
+                }
+            }
+        }
+        if self.stripes.overfull() { Err(Violation::TooManyGoneStripes) } else { Ok(()) }
+    }
+
+    /// Acknowledgements on a stripe may be overdue: then it is asked whether it still lives, gets no new data until it
+    /// answers, and what it holds is sent again elsewhere.
+    fn doubt(&mut self, id: StripeId) {
+        let Some(stripe) = self.stripes.live.get_mut(&id) else { return };
+        let Some(at) = stripe.doubt_at() else { return };
+        if at > self.now {
+            self.timers.set(Timer::Doubt(id), at);
+            return;
+        }
+        stripe.doubted = true;
+        stripe.requeued = false;
+        stripe.ping_owed = stripe.ping.is_none();
+        self.timers.set(Timer::Stall(id), stripe.stall_at(self.config.stall_limit));
+    }
+
+    /// What doubted stripes hold is sent again on the others, once there are any.
+    pub(super) fn relieve_doubted(&mut self) {
+        if self.stripes.live.values().all(|stripe| stripe.doubted) {
+            return;
+        }
+        let relieve = |stripe: &&mut Stripe| stripe.doubted && !stripe.requeued;
+        while let Some(stripe) = self.stripes.live.values_mut().find(relieve) {
+            stripe.requeued = true;
+            let id = stripe.id;
+            let mut ledger = core::mem::replace(&mut stripe.ledger, Ledger::new());
+            self.requeue(&mut ledger);
+            if let Some(stripe) = self.stripes.live.get_mut(&id) {
+                stripe.ledger = ledger;
+            }
+        }
+    }
+
+    /// A stripe in doubt may have been silent for too long.
+    fn give_up_stalled(&mut self, id: StripeId, out: &mut Vec<Output>) {
+        let Some(stripe) = self.stripes.live.get(&id).filter(|stripe| stripe.doubted) else { return };
+        let at = stripe.stall_at(self.config.stall_limit);
+        if at > self.now {
+            self.timers.set(Timer::Stall(id), at);
+        } else {
+            out.push(Output::CloseStripe { stripe: id, reason: StripeClose::Stalled });
+            self.lose_stripe(id);
+        }
+    }
+
+    /// Asks a stripe that has been silent whether it still lives.
+    fn heartbeat(&mut self, id: StripeId) {
+        let Some(stripe) = self.stripes.live.get_mut(&id) else { return };
+        let silent_at = stripe.heard + self.config.heartbeat;
+        if silent_at > self.now {
+            self.timers.set(Timer::Heartbeat(id), silent_at);
+            return;
+        }
+        stripe.ping_owed = stripe.ping.is_none();
+        self.timers.set(Timer::Heartbeat(id), self.now + self.config.heartbeat);
+    }
+
+    /// The number of stripes that the client misses.
+    pub(super) fn missing_stripes(&self) -> usize {
+        match self.role {
+            Role::Client => self.config.stripes.saturating_sub(self.stripes.live.len()),
+            Role::Server { .. } => 0,
+        }
+    }
+}
+
+/// How much of an entry's data, which comes last in it, an acknowledged count covers.
+fn acknowledged_part(end: u64, len: u64, count: u64) -> u64 {
+    count.saturating_sub(end - len).min(len)
+}
+
+/// The part of a DATA entry that a count covers which doesn't reach its end.
+fn partial(entry: &ledger::Entry<Token>, count: u64) -> Option<(FlowId, core::ops::Range<u64>, bool)> {
+    let Token::Data { flow, offset, len, .. } = entry.token else { return None };
+    let have = acknowledged_part(entry.end, len, count);
+    (have > 0).then_some((flow, offset..offset + have, false))
+}

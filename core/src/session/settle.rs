@@ -1,0 +1,358 @@
+//! Sends what can be sent: what is owed first, then data, until no stripe takes more or nothing is left.
+
+use super::{MAX_DATA_ENTRIES, Session};
+use crate::flow::Farewell;
+use crate::id::{FlowId, Role, StripeId};
+use crate::intents::Intent;
+use crate::io::Output;
+use crate::scheduler::{Candidate, fastest};
+use crate::stripe::{Stripe, Token};
+use crate::timers::Timer;
+use crate::wire::frame::{Frame, MAX_ACKS};
+use alloc::vec::Vec;
+use bytes::Bytes;
+use core::time::Duration;
+
+/// Bounds of the time after which acknowledgements and credit are repeated on a second stripe; in between, a round trip.
+const REPEAT: core::ops::RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_millis(500);
+
+impl Session {
+    pub(super) fn settle(&mut self, out: &mut Vec<Output>) {
+        if self.life == super::Life::Ended {
+            return;
+        }
+        self.relieve_doubted();
+        self.bury(out);
+        self.feed_starved(out);
+        if let Some(early) = self.flows.grant(&self.config, self.recv_pool()) {
+            debug_assert!(early <= self.config.memory_limit);
+            self.intents.add(Intent::Grant);
+        }
+        self.collect_acknowledgements();
+        self.send_own_control(out);
+        self.send_owed(out);
+        self.send_data(out);
+        self.after_sending(out);
+    }
+
+    /// Forgets flows to which nothing more can happen.
+    pub(super) fn bury(&mut self, out: &mut Vec<Output>) {
+        for flow in core::mem::take(&mut self.over) {
+            let Some(entry) = self.flows.flows.get(&flow).filter(|entry| entry.is_over()) else { continue };
+            if entry.farewell.is_none() {
+                out.push(Output::FlowEnded { flow });
+            }
+            self.remove(flow);
+        }
+    }
+
+    fn collect_acknowledgements(&mut self) {
+        let mut next = None;
+        for (id, stripe) in &self.stripes.live {
+            if stripe.acker.due(self.now) {
+                self.intents.add(Intent::Acknowledge(*id));
+            } else if let Some(at) = stripe.acker.deadline() {
+                next = Some(next.map_or(at, |other: crate::time::Instant| other.min(at)));
+            }
+        }
+        if let Some(at) = next {
+            self.timers.arm(Timer::Acknowledge, at);
+        }
+    }
+
+    /// PING and PONG go on their own stripe.
+    fn send_own_control(&mut self, out: &mut Vec<Output>) {
+        for stripe in self.stripes.live.values_mut() {
+            if let Some(nonce) = stripe.pong_owed.filter(|_| stripe.takes_control()) {
+                stripe.pong_owed = None;
+                let frame = Frame::Pong { nonce };
+                transmit(stripe, &frame, Bytes::new(), &[(Token::Local, false)], self.now, out);
+            }
+            if stripe.ping_owed && stripe.takes_control() {
+                stripe.ping_owed = false;
+                self.nonce += 1;
+                let frame = Frame::Ping { nonce: self.nonce };
+                transmit(stripe, &frame, Bytes::new(), &[(Token::Local, true)], self.now, out);
+                stripe.ping = Some((self.nonce, stripe.sent));
+            }
+        }
+    }
+
+    /// Stripes that may be chosen, none that is doubted unless all are. `writable` says which take what is to be sent.
+    fn gather(&mut self, beside: Option<StripeId>, writable: impl Fn(&Stripe) -> bool) {
+        let all_doubted = self.stripes.live.values().all(|stripe| stripe.doubted);
+        self.candidates.clear();
+        for stripe in self.stripes.live.values() {
+            if (!stripe.doubted || all_doubted) && Some(stripe.id) != beside {
+                self.candidates.push(candidate(stripe, writable(stripe)));
+            }
+        }
+    }
+
+    /// The best stripe for control.
+    fn control_stripe(&mut self, beside: Option<StripeId>) -> Option<StripeId> {
+        self.gather(beside, Stripe::takes_control);
+        fastest(&self.candidates)
+    }
+
+    /// Sends what is owed, as far as stripes take it.
+    fn send_owed(&mut self, out: &mut Vec<Output>) {
+        while let Some(intent) = self.intents.first() {
+            let Some(stripe) = self.control_stripe(None) else { return };
+            self.send_intent(intent, stripe, out);
+            if matches!(intent, Intent::Acknowledge(_) | Intent::Credit(_)) {
+                self.repeat_later(intent, stripe);
+            }
+        }
+    }
+
+    /// Sends one thing that is owed, on this stripe; nothing if it has become pointless.
+    fn send_intent(&mut self, intent: Intent, stripe: StripeId, out: &mut Vec<Output>) {
+        self.intents.remove(intent);
+        let frame = match intent {
+            Intent::Acknowledge(_) => return self.send_acknowledgements(intent, stripe, out),
+            Intent::Open(flow) => return self.send_open(flow, stripe, out),
+            Intent::Gone(gone) => self
+                .stripes
+                .gone
+                .get(&gone)
+                .map(|entry| Frame::StripeGone { stripe: gone, received: entry.received }),
+            Intent::Grant => {
+                let (flows, early) = self.flows.granted();
+                Some(Frame::Grant { flows, early })
+            }
+            Intent::Credit(flow) => self
+                .flows
+                .flows
+                .get(&flow)
+                .map(|entry| Frame::Credit { flow, limit: entry.recv.credit.granted() }),
+            Intent::Accept(flow) => Some(Frame::Accept { flow }),
+            Intent::Refuse(flow) | Intent::Reset(flow) => {
+                self.flows.flows.get(&flow).and_then(|entry| entry.farewell).map(|(farewell, _)| {
+                    match farewell {
+                        Farewell::Reset(reason, final_offset) => {
+                            Frame::Reset { flow, reason: reason.code(), final_offset }
+                        }
+                        Farewell::Refuse(reason) => Frame::Refuse { flow, reason: reason.code() },
+                    }
+                })
+            }
+            Intent::Drain => Some(Frame::Drain),
+        };
+        if let (Some(frame), Some(stripe)) = (frame, self.stripes.live.get_mut(&stripe)) {
+            let token = Token::Control(intent);
+            transmit(stripe, &frame, Bytes::new(), &[(token, intent.eliciting())], self.now, out);
+        }
+    }
+
+    /// Sends all acknowledgements that are owed in one frame, `first` among them.
+    fn send_acknowledgements(&mut self, first: Intent, stripe: StripeId, out: &mut Vec<Output>) {
+        let mut counts = Vec::new();
+        let mut next = Some(first);
+        while let Some(intent @ Intent::Acknowledge(id)) = next {
+            self.intents.remove(intent);
+            if let Some(acknowledged) = self.stripes.live.get_mut(&id) {
+                acknowledged.acker.told();
+                counts.push((id, acknowledged.acker.count()));
+            }
+            self.repeat_later(intent, stripe);
+            next = self.intents.first().filter(|_| counts.len() < MAX_ACKS);
+        }
+        if let Some(stripe) = self.stripes.live.get_mut(&stripe).filter(|_| !counts.is_empty()) {
+            let frame = Frame::Ack { counts };
+            transmit(stripe, &frame, Bytes::new(), &[(Token::Acknowledgements, false)], self.now, out);
+        }
+    }
+
+    /// Sends an OPEN, with the flow's first bytes if they are there.
+    fn send_open(&mut self, flow: FlowId, id: StripeId, out: &mut Vec<Output>) {
+        let Some(stripe) = self.stripes.live.get(&id) else { return };
+        let max = stripe.chunk();
+        let fresh = self.flows.flows.get(&flow).is_some_and(|entry| entry.send.buffer.next() == 0);
+        let first = if fresh {
+            self.change(flow, |entry| entry.send.buffer.take(max, entry.send.limit)).flatten()
+        } else {
+            None
+        };
+        let (Some(entry), Some(stripe)) = (self.flows.flows.get(&flow), self.stripes.live.get_mut(&id))
+        else {
+            return;
+        };
+        let frame = Frame::Open {
+            flow,
+            early: entry.early,
+            credit: entry.recv.credit.granted(),
+            opaque: entry.opaque.clone(),
+        };
+        let payload = first.map_or(Bytes::new(), |(_, data)| data);
+        let len = payload.len() as u64;
+        self.totals.payload_sent += len;
+        let open = (Token::Control(Intent::Open(flow)), true);
+        if len == 0 {
+            transmit(stripe, &frame, payload, &[open], self.now, out);
+        } else {
+            let data = Token::Data { flow, offset: 0, len, fin: false, requeued: false };
+            self.data_entries += 1;
+            transmit(stripe, &frame, payload, &[open, (data, true)], self.now, out);
+        }
+    }
+
+    /// Notes that what goes out on `stripe` is to be repeated on another: if that one dies in this direction, or is
+    /// slow, the peer should not wait for it.
+    fn repeat_later(&mut self, intent: Intent, stripe: StripeId) {
+        if self.stripes.live.len() > 1 {
+            let rtt = self
+                .stripes
+                .live
+                .get(&stripe)
+                .and_then(|stripe| stripe.rtt.smoothed())
+                .unwrap_or(*REPEAT.end());
+            self.repeat.insert(intent);
+            self.repeat_beside = Some(stripe);
+            self.timers.arm(Timer::Repeat, self.now + rtt.clamp(*REPEAT.start(), *REPEAT.end()));
+        }
+    }
+
+    /// Says the latest of what was said on one stripe on another.
+    pub(super) fn repeat_elsewhere(&mut self) {
+        self.repeat_now = true;
+    }
+
+    fn send_repeats(&mut self, out: &mut Vec<Output>) {
+        if !core::mem::take(&mut self.repeat_now) {
+            return;
+        }
+        let repeat = core::mem::take(&mut self.repeat);
+        let Some(stripe) = self.control_stripe(self.repeat_beside) else { return };
+        let mut counts = Vec::new();
+        for intent in repeat {
+            match intent {
+                Intent::Acknowledge(id) => {
+                    counts.extend(
+                        self.stripes.live.get(&id).map(|acknowledged| (id, acknowledged.acker.count())),
+                    );
+                }
+                Intent::Credit(flow)
+                    if self.flows.flows.get(&flow).is_some_and(|entry| entry.recv.wants_credit()) =>
+                {
+                    self.send_intent(intent, stripe, out);
+                }
+                _ => {}
+            }
+        }
+        let Some(stripe) = self.stripes.live.get_mut(&stripe) else { return };
+        for counts in counts.chunks(MAX_ACKS) {
+            let frame = Frame::Ack { counts: counts.to_vec() };
+            transmit(stripe, &frame, Bytes::new(), &[(Token::Acknowledgements, false)], self.now, out);
+        }
+    }
+
+    /// Sends data, each piece on the stripe that the scheduler picks.
+    fn send_data(&mut self, out: &mut Vec<Output>) {
+        self.send_repeats(out);
+        let mut gathered = false;
+        while let Some(flow) = self.queue.front() {
+            if self.data_entries >= MAX_DATA_ENTRIES {
+                break;
+            }
+            if !gathered {
+                self.gather(None, |stripe| stripe.takes_data(stripe.chunk()));
+                gathered = true;
+            }
+            let waiting = self.flows.flows[&flow].send.sendable();
+            let len = waiting.min(crate::config::MAX_CHUNK as u64);
+            let Some(id) = self.scheduler.pick(&self.candidates, len, self.backlog) else { break };
+            self.send_chunk(flow, id, out);
+            let stripe = &self.stripes.live[&id];
+            let changed = candidate(stripe, stripe.takes_data(stripe.chunk()));
+            if let Some(slot) = self.candidates.iter_mut().find(|slot| slot.stripe == id) {
+                *slot = changed;
+            }
+        }
+    }
+
+    fn send_chunk(&mut self, flow: FlowId, id: StripeId, out: &mut Vec<Output>) {
+        let Some(max) = self.stripes.live.get(&id).map(Stripe::chunk) else { return };
+        let Some((chunk, again)) = self
+            .change(flow, |entry| {
+                let before = entry.send.buffer.next();
+                entry.send.take(max).map(|chunk| (chunk, entry.send.buffer.next() == before))
+            })
+            .flatten()
+        else {
+            return;
+        };
+        let len = chunk.data.len() as u64;
+        if again {
+            self.totals.payload_resent += len;
+        } else {
+            self.totals.payload_sent += len;
+        }
+        self.queue.charge(flow, chunk.data.len());
+        self.data_entries += 1;
+        let Some(stripe) = self.stripes.live.get_mut(&id) else { return };
+        let frame = Frame::Data { flow, offset: chunk.offset, fin: chunk.fin };
+        let token = Token::Data { flow, offset: chunk.offset, len, fin: chunk.fin, requeued: false };
+        transmit(stripe, &frame, chunk.data, &[(token, true)], self.now, out);
+        self.feed(flow, out);
+    }
+
+    /// Notes what the sending has shown, and sets the timers that end every wait.
+    fn after_sending(&mut self, out: &mut Vec<Output>) {
+        let waiting = self.queue.front().is_some();
+        for (id, stripe) in &mut self.stripes.live {
+            let takes = stripe.takes_data(stripe.chunk());
+            if takes {
+                stripe.rate.app_limited(stripe.sent);
+            } else if waiting && !stripe.congested {
+                stripe.congested = true;
+                stripe.congestions += 1;
+            }
+            if let Some(at) = stripe.doubt_at().filter(|_| !stripe.doubted) {
+                self.timers.arm(Timer::Doubt(*id), at);
+            }
+            let pace = stripe.allowance();
+            if pace >= stripe.pace * 2 || pace <= stripe.pace / 2 {
+                stripe.pace = pace;
+                out.push(Output::StripePace { stripe: *id, unsent: pace });
+            }
+        }
+        let missing = self.missing_stripes();
+        if missing != self.wanted && matches!(self.role, Role::Client) {
+            self.wanted = missing;
+            out.push(Output::StripesWanted { count: missing });
+        }
+    }
+}
+
+fn candidate(stripe: &Stripe, writable: bool) -> Candidate {
+    Candidate {
+        stripe: stripe.id,
+        writable,
+        min_rtt: stripe.rtt.min().map(|rtt| rtt.as_micros() as u64),
+        rate: stripe.rate.estimate(),
+        in_flight: stripe.in_flight(),
+        unwritten: stripe.unwritten(),
+    }
+}
+
+/// Puts a frame on a stripe. Its last token covers the payload, those before it only the head.
+fn transmit(
+    stripe: &mut Stripe,
+    frame: &Frame,
+    payload: Bytes,
+    tokens: &[(Token, bool)],
+    now: crate::time::Instant,
+    out: &mut Vec<Output>,
+) {
+    let header = frame.encode(payload.len());
+    let mut len = header.len();
+    for (index, (token, eliciting)) in tokens.iter().enumerate() {
+        if index + 1 == tokens.len() {
+            len += payload.len();
+        }
+        stripe.put(len, *token, *eliciting, now);
+        len = 0;
+    }
+    out.push(Output::Transmit { stripe: stripe.id, header, payload });
+}

@@ -1,0 +1,52 @@
+//! When to acknowledge what a stripe has brought.
+
+use crate::time::Instant;
+use core::time::Duration;
+
+/// So many bytes are acknowledged at once, whatever they are.
+const BYTES: u64 = 32 << 10;
+
+/// Less is acknowledged after this time, if it asks for it. Short beside a round trip, long beside a burst.
+pub(crate) const DELAY: Duration = Duration::from_millis(5);
+
+/// Acknowledgements that one stripe's peer is owed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Acker {
+    /// Stripe bytes processed.
+    processed: u64,
+    /// Stripe bytes covered by an acknowledgement.
+    told: u64,
+    /// When the oldest byte that asks for an acknowledgement and has none came in.
+    asked: Option<Instant>,
+}
+
+impl Acker {
+    /// The stream has been processed up to here; `eliciting` if something in it asks for an acknowledgement.
+    pub fn processed(&mut self, count: u64, eliciting: bool, now: Instant) {
+        self.processed = count;
+        if eliciting {
+            self.asked.get_or_insert(now);
+        }
+    }
+
+    /// What to acknowledge.
+    pub fn count(&self) -> u64 {
+        self.processed
+    }
+
+    /// When an acknowledgement is due.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.asked.map(|since| since + DELAY)
+    }
+
+    /// Whether an acknowledgement is due.
+    pub fn due(&self, now: Instant) -> bool {
+        self.processed - self.told >= BYTES || self.deadline().is_some_and(|at| at <= now)
+    }
+
+    /// An acknowledgement of all that was processed goes out.
+    pub fn told(&mut self) {
+        self.told = self.processed;
+        self.asked = None;
+    }
+}

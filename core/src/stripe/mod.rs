@@ -1,0 +1,189 @@
+//! One stripe as a session sees it: what was put on it, what came from it, how fast it is.
+
+pub(crate) mod acker;
+pub(crate) mod ledger;
+pub(crate) mod rate;
+pub(crate) mod rtt;
+pub(crate) mod table;
+
+use crate::config::{MAX_CHUNK, MIN_CHUNK};
+use crate::id::{FlowId, StripeId};
+use crate::intents::Intent;
+use crate::stats::StripeStats;
+use crate::time::Instant;
+use crate::wire::deframer::Deframer;
+use acker::Acker;
+use core::time::Duration;
+use ledger::{Entry, Ledger};
+use rate::{Mark, Rate};
+use rtt::Rtt;
+
+/// Bytes that a stripe may have handed over and not written while its rate is unknown.
+const UNKNOWN_ALLOWANCE: u64 = 64 << 10;
+/// Largest piece of data for a stripe of unknown rate.
+const UNKNOWN_CHUNK: usize = 16 << 10;
+/// Bounds of the allowance.
+const ALLOWANCE: core::ops::RangeInclusive<u64> = (16 << 10)..=(512 << 10);
+/// Allowance and unsent data in the operating system are this much of a stripe's time: late enough to choose
+/// well, early enough never to run dry.
+const ALLOWANCE_TIME: Duration = Duration::from_millis(10);
+/// One piece of data is this much of a stripe's time.
+const CHUNK_TIME: Duration = Duration::from_millis(8);
+/// Control may exceed the allowance by this many bytes.
+const CONTROL_RESERVE: u64 = 16 << 10;
+
+/// What an entry of a stripe's ledger stands for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Token {
+    /// Bytes of a flow; `requeued` once they have been put up for sending elsewhere.
+    Data { flow: FlowId, offset: u64, len: u64, fin: bool, requeued: bool },
+    /// Control that is owed again if the stripe dies.
+    Control(Intent),
+    /// Acknowledgements of whatever stripes; if they are lost, all are owed again.
+    Acknowledgements,
+    /// Of no use elsewhere: PING, PONG.
+    Local,
+}
+
+/// A live stripe.
+#[derive(Clone, Debug)]
+pub(crate) struct Stripe {
+    pub id: StripeId,
+    /// Frame bytes handed over for transmission.
+    pub sent: u64,
+    /// Frame bytes that the operating system has taken.
+    pub written: u64,
+    pub ledger: Ledger<Token>,
+    pub rtt: Rtt,
+    pub rate: Rate,
+    pub deframer: Deframer,
+    pub acker: Acker,
+    /// When anything last came in.
+    pub heard: Instant,
+    /// When an acknowledgement last moved, or the first thing that asks for one was sent.
+    pub progress: Instant,
+    /// Acknowledgements are overdue.
+    pub doubted: bool,
+    /// What it holds has been put up for sending elsewhere because of that.
+    pub requeued: bool,
+    /// The PING that is on its way: nonce and end of its bytes.
+    pub ping: Option<(u64, u64)>,
+    /// A PING is to be sent.
+    pub ping_owed: bool,
+    /// A PONG is to be sent.
+    pub pong_owed: Option<u64>,
+    /// Data was there, but it took no more.
+    pub congested: bool,
+    pub congestions: u64,
+    /// What was last said in a `StripePace`.
+    pub pace: u64,
+}
+
+impl Stripe {
+    pub fn new(id: StripeId, now: Instant) -> Self {
+        Stripe {
+            id,
+            sent: 0,
+            written: 0,
+            ledger: Ledger::new(),
+            rtt: Rtt::default(),
+            rate: Rate::new(now),
+            deframer: Deframer::new(),
+            acker: Acker::default(),
+            heard: now,
+            progress: now,
+            doubted: false,
+            requeued: false,
+            ping: None,
+            ping_owed: true,
+            pong_owed: None,
+            congested: false,
+            congestions: 0,
+            pace: UNKNOWN_ALLOWANCE,
+        }
+    }
+
+    /// Handed over and not acknowledged, in bytes.
+    pub fn in_flight(&self) -> u64 {
+        self.sent - self.ledger.acknowledged()
+    }
+
+    /// Handed over and not taken by the operating system, in bytes.
+    pub fn unwritten(&self) -> u64 {
+        self.sent - self.written
+    }
+
+    /// How much may be unwritten.
+    pub fn allowance(&self) -> u64 {
+        self.rate.estimate().map_or(UNKNOWN_ALLOWANCE, |rate| {
+            over(rate, ALLOWANCE_TIME).clamp(*ALLOWANCE.start(), *ALLOWANCE.end())
+        })
+    }
+
+    /// The largest piece of data to put on it.
+    pub fn chunk(&self) -> usize {
+        self.rate
+            .estimate()
+            .map_or(UNKNOWN_CHUNK, |rate| (over(rate, CHUNK_TIME) as usize).clamp(MIN_CHUNK, MAX_CHUNK))
+    }
+
+    /// Whether it takes `len` more bytes of data now.
+    pub fn takes_data(&self, len: usize) -> bool {
+        self.unwritten() == 0 || self.unwritten() + len as u64 <= self.allowance()
+    }
+
+    /// Whether it takes control now.
+    pub fn takes_control(&self) -> bool {
+        self.unwritten() < self.allowance() + CONTROL_RESERVE
+    }
+
+    /// Records what is put on it: `len` more bytes.
+    pub fn put(&mut self, len: usize, token: Token, eliciting: bool, now: Instant) {
+        if eliciting && !self.ledger.awaits() {
+            self.progress = now;
+        }
+        let mark = self.rate.mark(self.in_flight() == 0, now);
+        self.sent += len as u64;
+        self.ledger.push(Entry { end: self.sent, at: now, eliciting, mark, token });
+    }
+
+    /// When to doubt it if nothing is acknowledged until then.
+    pub fn doubt_at(&self) -> Option<Instant> {
+        self.ledger.awaits().then(|| self.progress + self.rtt.patience())
+    }
+
+    /// When to give it up if it is in doubt and nothing is acknowledged until then.
+    pub fn stall_at(&self, limit: Duration) -> Instant {
+        self.progress + limit.max(self.rtt.patience() * 2)
+    }
+
+    /// An acknowledgement moved: measures by the latest entry that it covers.
+    pub fn measure(&mut self, latest: Option<(Instant, Mark)>, now: Instant) {
+        if let Some((at, _)) = latest {
+            self.rtt.sample(now.since(at), now);
+        }
+        self.rate.acknowledged(self.ledger.acknowledged(), latest.map(|(_, mark)| mark), now);
+        self.progress = now;
+        self.doubted = false;
+    }
+
+    pub fn stats(&self) -> StripeStats {
+        StripeStats {
+            stripe: self.id,
+            sent: self.sent,
+            written: self.written,
+            acknowledged: self.ledger.acknowledged(),
+            received: self.deframer.processed(),
+            congestions: self.congestions,
+            srtt: self.rtt.smoothed(),
+            min_rtt: self.rtt.min(),
+            rate: self.rate.estimate(),
+            doubted: self.doubted,
+        }
+    }
+}
+
+/// Bytes that `rate` bytes per second make in `time`.
+fn over(rate: u64, time: Duration) -> u64 {
+    rate.saturating_mul(time.as_micros() as u64) / 1_000_000
+}
