@@ -15,6 +15,8 @@ pub(crate) enum Intent {
     Grant,
     /// How far the peer may send on a flow.
     Credit(FlowId),
+    /// That our credit for a flow is used up.
+    Blocked(FlowId),
     /// A flow that we open.
     Open(FlowId),
     /// A flow that we accept.
@@ -30,7 +32,7 @@ pub(crate) enum Intent {
 impl Intent {
     /// Whether the peer should acknowledge it soon. Acknowledgements and credit don't ask for it, or two idle peers would never fall silent.
     pub fn eliciting(self) -> bool {
-        !matches!(self, Intent::Acknowledge(_) | Intent::Credit(_))
+        !matches!(self, Intent::Acknowledge(_) | Intent::Credit(_) | Intent::Blocked(_))
     }
 }
 

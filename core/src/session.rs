@@ -311,7 +311,9 @@ impl Session {
             self.queue.deactivate(flow);
             self.timers.clear(Timer::Linger(flow));
             self.repeat.remove(&Intent::Credit(flow));
-            for intent in [Intent::Credit, Intent::Open, Intent::Accept, Intent::Refuse, Intent::Reset] {
+            for intent in
+                [Intent::Credit, Intent::Blocked, Intent::Open, Intent::Accept, Intent::Refuse, Intent::Reset]
+            {
                 self.intents.remove(intent(flow));
             }
         }

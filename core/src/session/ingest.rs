@@ -71,6 +71,7 @@ impl Session {
                     self.on_reset(flow, Reason::from_code(reason), final_offset, out)
                 }
                 Frame::Credit { flow, limit } => self.on_credit(flow, limit, out),
+                Frame::Blocked { flow, limit } => self.on_blocked(flow, limit),
                 Frame::Grant { flows, early } => {
                     self.flows.raise(flows, early);
                     self.open_waiting(out);
@@ -121,7 +122,7 @@ impl Session {
                     accept: Delivery::Done,
                     farewell: None,
                     send: Send::new(0),
-                    recv: Recv::new(Credit::new(INITIAL_WINDOW, self.now)),
+                    recv: Recv::new(Credit::new(INITIAL_WINDOW)),
                 };
                 self.insert(flow, entry);
                 Some(flow)
@@ -150,13 +151,12 @@ impl Session {
         if implied > early {
             return Err(Violation::CreditExceeded);
         }
-        let now = self.now;
         let refused = self.life != Life::Running;
         self.change(flow, |entry| {
             entry.phase = Phase::Offered;
             entry.early = early;
             entry.send.limit = entry.send.limit.max(credit);
-            entry.recv.credit = Credit::new(FLOW_FLOOR + early, now);
+            entry.recv.credit = Credit::new(FLOW_FLOOR + early);
         });
         if refused {
             self.flow_refuse(flow, Reason::Unavailable);
@@ -317,6 +317,14 @@ impl Session {
         Ok(())
     }
 
+    fn on_blocked(&mut self, flow: FlowId, limit: u64) -> Result<(), Violation> {
+        if self.flows.standing(flow)? == Standing::Exists && self.flows.flows[&flow].has_local() {
+            self.change(flow, |entry| entry.recv.credit.blocked_at(limit));
+            self.advance_credit(flow);
+        }
+        Ok(())
+    }
+
     /// A frame that must arrive has arrived.
     pub(super) fn confirm(&mut self, intent: Intent) {
         match intent {
@@ -333,7 +341,11 @@ impl Session {
                     self.stripes.retire(stripe);
                 }
             }
-            Intent::Acknowledge(_) | Intent::Grant | Intent::Credit(_) | Intent::Drain => return,
+            Intent::Acknowledge(_)
+            | Intent::Grant
+            | Intent::Credit(_)
+            | Intent::Blocked(_)
+            | Intent::Drain => return,
         }
         self.intents.remove(intent);
     }
@@ -355,6 +367,7 @@ impl Session {
             Intent::Gone(id) => self.stripes.gone.get(&id).is_some_and(|gone| !gone.confirmed),
             Intent::Acknowledge(id) => self.stripes.live.contains_key(&id),
             Intent::Grant => true,
+            Intent::Blocked(_) => false,
             Intent::Drain => self.life == Life::Draining,
         };
         if owed {
@@ -376,7 +389,11 @@ fn is_eliciting(piece: &Piece) -> bool {
             // A PING has its own answer.
             !matches!(
                 frame,
-                Frame::Ack { .. } | Frame::Credit { .. } | Frame::Ping { .. } | Frame::Pong { .. }
+                Frame::Ack { .. }
+                    | Frame::Credit { .. }
+                    | Frame::Blocked { .. }
+                    | Frame::Ping { .. }
+                    | Frame::Pong { .. }
             )
         }
     }

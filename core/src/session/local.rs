@@ -38,7 +38,7 @@ impl Session {
                 accept: Delivery::Done,
                 farewell: None,
                 send: Send::new(FLOW_FLOOR + early),
-                recv: Recv::new(Credit::new(window, self.now)),
+                recv: Recv::new(Credit::new(window)),
             };
             self.insert(flow, entry);
             self.intents.add(Intent::Open(flow));
@@ -177,10 +177,10 @@ impl Session {
 
     /// Gives the peer more credit for a flow if consumption calls for it.
     pub(super) fn advance_credit(&mut self, flow: FlowId) {
-        let (now, rtt, pool, limit) =
-            (self.now, self.longest_rtt(), self.recv_pool(), self.config.window_limit);
+        let (pool, limit) = (self.recv_pool(), self.config.window_limit);
         let advanced = self.change(flow, |entry| {
-            entry.recv.wants_credit() && entry.recv.credit.advance(now, rtt, pool, limit).is_some()
+            let delivered = entry.recv.assembler.next();
+            entry.recv.wants_credit() && entry.recv.credit.advance(delivered, pool, limit).is_some()
         });
         if advanced == Some(true) {
             self.intents.add(Intent::Credit(flow));

@@ -12,10 +12,6 @@ use crate::timers::Timer;
 use crate::wire::hello::{Hello, HelloKind};
 use alloc::collections::btree_map::Entry;
 use alloc::vec::Vec;
-use core::time::Duration;
-
-/// Round trip assumed while no stripe has been measured.
-const UNKNOWN_RTT: Duration = Duration::from_millis(100);
 
 impl Session {
     pub(super) fn stripe_up(
@@ -58,11 +54,6 @@ impl Session {
                 stripe.congested = false;
             }
         }
-    }
-
-    /// The longest round trip of any live stripe.
-    pub(super) fn longest_rtt(&self) -> Duration {
-        self.stripes.live.values().filter_map(|stripe| stripe.rtt.smoothed()).max().unwrap_or(UNKNOWN_RTT)
     }
 
     /// A stripe is of no more use: puts up what it held for sending again, exactly that, and tells the peer.

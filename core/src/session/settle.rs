@@ -32,6 +32,8 @@ impl Session {
         self.send_own_control(out);
         self.send_owed(out);
         self.send_data(out);
+        // Sending may have used up credit.
+        self.send_owed(out);
         self.after_sending(out);
     }
 
@@ -126,6 +128,9 @@ impl Session {
                 .flows
                 .get(&flow)
                 .map(|entry| Frame::Credit { flow, limit: entry.recv.credit.granted() }),
+            Intent::Blocked(flow) => {
+                self.flows.flows.get(&flow).map(|entry| Frame::Blocked { flow, limit: entry.send.limit })
+            }
             Intent::Accept(flow) => Some(Frame::Accept { flow }),
             Intent::Refuse(flow) | Intent::Reset(flow) => {
                 self.flows.flows.get(&flow).and_then(|entry| entry.farewell).map(|(farewell, _)| {
@@ -287,6 +292,9 @@ impl Session {
             self.totals.payload_resent += len;
         } else {
             self.totals.payload_sent += len;
+        }
+        if self.flows.flows.get(&flow).is_some_and(|entry| entry.send.buffer.next() == entry.send.limit) {
+            self.intents.add(Intent::Blocked(flow));
         }
         self.queue.charge(flow, chunk.data.len());
         self.data_entries += 1;

@@ -19,7 +19,7 @@ use rate::{Mark, Rate};
 use rtt::Rtt;
 
 /// Bytes that a stripe may have handed over and not written while its rate is unknown.
-const UNKNOWN_ALLOWANCE: u64 = 64 << 10;
+const UNKNOWN_ALLOWANCE: u64 = 32 << 10;
 /// Largest piece of data for a stripe of unknown rate.
 const UNKNOWN_CHUNK: usize = 16 << 10;
 /// Bounds of the allowance.
@@ -29,6 +29,9 @@ const ALLOWANCE: core::ops::RangeInclusive<u64> = (16 << 10)..=(512 << 10);
 const ALLOWANCE_TIME: Duration = Duration::from_millis(10);
 /// One piece of data is this much of a stripe's time.
 const CHUNK_TIME: Duration = Duration::from_millis(8);
+/// An acknowledgement that takes half a round trip and this much longer than the shortest has met a queue; less
+/// may be the timer of the acknowledging side.
+const QUEUED_SLACK: Duration = Duration::from_millis(10);
 /// Control may exceed the allowance by this many bytes.
 const CONTROL_RESERVE: u64 = 16 << 10;
 
@@ -159,10 +162,12 @@ impl Stripe {
 
     /// An acknowledgement moved: measures by the latest entry that it covers.
     pub fn measure(&mut self, latest: Option<(Instant, Mark)>, now: Instant) {
-        if let Some((at, _)) = latest {
-            self.rtt.sample(now.since(at), now);
+        let took = latest.map(|(at, _)| now.since(at));
+        if let Some(took) = took {
+            self.rtt.sample(took, now);
         }
-        self.rate.acknowledged(self.ledger.acknowledged(), latest.map(|(_, mark)| mark), now);
+        let queued = took > self.rtt.min().map(|min| min * 3 / 2 + QUEUED_SLACK);
+        self.rate.acknowledged(self.ledger.acknowledged(), latest.map(|(_, mark)| mark), queued, now);
         self.progress = now;
         self.doubted = false;
     }

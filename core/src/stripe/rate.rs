@@ -51,8 +51,9 @@ impl Rate {
         self.app_limited_until = self.app_limited_until.max(sent);
     }
 
-    /// Acknowledged up to `count`; `mark` is that of the latest entry covered.
-    pub fn acknowledged(&mut self, count: u64, mark: Option<Mark>, now: Instant) {
+    /// Acknowledged up to `count`; `mark` is that of the latest entry covered, `queued` if that took so long that it
+    /// must have waited in a queue: then the stripe was busy, whatever there was to send.
+    pub fn acknowledged(&mut self, count: u64, mark: Option<Mark>, queued: bool, now: Instant) {
         self.delivered = count;
         self.delivered_at = now;
         let Some(mark) = mark else { return };
@@ -62,7 +63,7 @@ impl Rate {
         }
         let sample = ((count - mark.delivered).saturating_mul(1_000_000) / micros).max(1);
         self.estimate = match self.estimate {
-            old if mark.app_limited && old.is_none_or(|old| sample < old) => old,
+            old if mark.app_limited && !queued && old.is_none_or(|old| sample < old) => old,
             Some(old) => Some((old * 7 + sample) / 8),
             None => Some(sample),
         };

@@ -71,6 +71,13 @@ pub enum Frame {
         /// Cumulative.
         limit: u64,
     },
+    /// The sender has used all its credit for a flow. A hint that lets the window grow; skippable.
+    Blocked {
+        /// Which.
+        flow: FlowId,
+        /// The credit that is used up, as an offset.
+        limit: u64,
+    },
     /// The receiver may open more flows.
     Grant {
         /// How many in all.
@@ -109,7 +116,7 @@ pub enum Frame {
     },
 }
 
-/// Type numbers. All of version 1 are critical.
+/// Type numbers. All of version 1 are critical but BLOCKED.
 mod kind {
     pub const OPEN: u64 = 0x01;
     pub const ACCEPT: u64 = 0x03;
@@ -124,6 +131,7 @@ mod kind {
     pub const PONG: u64 = 0x15;
     pub const DRAIN: u64 = 0x17;
     pub const CLOSE: u64 = 0x19;
+    pub const BLOCKED: u64 = 0x1a;
 }
 
 impl Frame {
@@ -144,6 +152,7 @@ impl Frame {
                 put(&mut body, &[kind::RESET, flow.0, *reason, *final_offset]);
             }
             Frame::Credit { flow, limit } => put(&mut body, &[kind::CREDIT, flow.0, *limit]),
+            Frame::Blocked { flow, limit } => put(&mut body, &[kind::BLOCKED, flow.0, *limit]),
             Frame::Grant { flows, early } => put(&mut body, &[kind::GRANT, *flows, *early]),
             Frame::Ack { counts } => {
                 put(&mut body, &[kind::ACK]);
@@ -257,7 +266,9 @@ impl Fields<'_> {
         let frame = match self.varint()? {
             kind::OPEN => return self.open().map(Some),
             kind::DATA => return self.data(length).map(Some),
-            known if known <= kind::CLOSE && known % 2 == 1 => self.control(known, length)?,
+            known if known == kind::BLOCKED || known <= kind::CLOSE && known % 2 == 1 => {
+                self.control(known, length)?
+            }
             unknown if unknown % 2 == 1 => return Err(Violation::UnknownCriticalFrame.into()),
             _ => return Ok(None),
         };
@@ -300,6 +311,7 @@ impl Fields<'_> {
                 Frame::Reset { flow: self.flow()?, reason: self.varint()?, final_offset: self.varint()? }
             }
             kind::CREDIT => Frame::Credit { flow: self.flow()?, limit: self.varint()? },
+            kind::BLOCKED => Frame::Blocked { flow: self.flow()?, limit: self.varint()? },
             kind::GRANT => Frame::Grant { flows: self.varint()?, early: self.varint()? },
             kind::ACK => {
                 let mut counts = Vec::new();
