@@ -96,3 +96,129 @@ impl Handshake {
         Ok(Some((hello, data.slice(used - before..))))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::hello::tests::plain;
+    use alloc::string::ToString;
+    use quickcheck::quickcheck;
+
+    fn feed(bytes: &[u8]) -> Result<Option<(Hello, Bytes)>, HandshakeError> {
+        Handshake::new().feed(Bytes::copy_from_slice(bytes))
+    }
+
+    quickcheck! {
+        fn a_hello_is_heard_in_any_two_cuts_and_what_follows_is_left_over(
+            hello: Hello, rest: Vec<u8>, first: usize, second: usize
+        ) -> bool {
+            let encoded = hello.encode();
+            let bytes = Bytes::from([&encoded[..], &rest].concat());
+            let (first, second) = (first % encoded.len(), second % encoded.len());
+            let (first, second) = (first.min(second), first.max(second));
+            let mut handshake = Handshake::new();
+            assert_eq!(handshake.feed(bytes.slice(..first)), Ok(None));
+            assert_eq!(handshake.feed(bytes.slice(first..second)), Ok(None));
+            assert_eq!(handshake.received(), second);
+            handshake.feed(bytes.slice(second..)) == Ok(Some((hello, Bytes::from(rest))))
+        }
+
+        fn no_bytes_panic(bytes: Vec<u8>, magic: bool) -> bool {
+            let start: &[u8] = if magic { b"striper\x01" } else { b"" };
+            let bytes = [start, &bytes].concat();
+            let mut handshake = Handshake::new();
+            let result = bytes.iter().try_for_each(|byte| {
+                match handshake.feed(Bytes::copy_from_slice(&[*byte])) {
+                    Ok(None) => Ok(()),
+                    other => Err(other),
+                }
+            });
+            let whole = feed(&bytes);
+            match (result, whole) {
+                (Ok(()), whole) => whole == Ok(None),
+                (Err(Ok(Some((hello, _)))), Ok(Some((whole, _)))) => hello == whole,
+                (Err(Err(HandshakeError::NotStriper { .. })), whole) => {
+                    matches!(whole, Err(HandshakeError::NotStriper { .. }))
+                }
+                (Err(other), whole) => other == whole,
+            }
+        }
+    }
+
+    #[test]
+    fn one_byte_at_a_time_is_enough() {
+        let bytes = plain().encode();
+        let mut handshake = Handshake::new();
+        for at in 0..bytes.len() - 1 {
+            assert_eq!(handshake.feed(bytes.slice(at..at + 1)), Ok(None));
+        }
+        assert_eq!(handshake.feed(bytes.slice(bytes.len() - 1..)), Ok(Some((plain(), Bytes::new()))));
+    }
+
+    #[test]
+    fn what_follows_is_passed_on_without_a_copy() {
+        let bytes = Bytes::from([&plain().encode()[..], &[7; 1000]].concat());
+        let (_, rest) = Handshake::new().feed(bytes.clone()).unwrap().unwrap();
+        assert_eq!(rest.as_ptr(), bytes[bytes.len() - 1000..].as_ptr());
+    }
+
+    #[test]
+    fn other_protocols_are_recognised_by_their_first_byte_and_shown() {
+        for (foreign, shown) in [
+            ("GET / HTTP/1.1\r\nHost: example.org\r\n\r\n", "GET / HTTP/1.1"),
+            ("SSH-2.0-OpenSSH_9.9\r\n", "SSH-2.0-OpenSSH_9.9"),
+            ("\x16\x03\x01", "\\x16\\x03\\x01"),
+        ] {
+            let error = feed(foreign.as_bytes()).unwrap_err();
+            assert_eq!(error, HandshakeError::NotStriper { first: foreign.as_bytes().to_vec() });
+            assert!(error.to_string().contains(shown), "{error}");
+            assert!(feed(&foreign.as_bytes()[..1]).is_err());
+        }
+        assert_eq!(feed(b"stripes"), Err(HandshakeError::NotStriper { first: b"stripes".to_vec() }));
+    }
+
+    #[test]
+    fn no_more_than_64_bytes_of_another_protocol_are_kept() {
+        let result = feed(&[b'x'; 5000]);
+        assert_eq!(result, Err(HandshakeError::NotStriper { first: [b'x'; 64].to_vec() }));
+    }
+
+    #[test]
+    fn control_characters_of_another_protocol_are_not_printed() {
+        let error = feed(b"\x1b[2J\r\n").unwrap_err().to_string();
+        assert!(error.contains("\\x1b[2J\\r\\n"), "{error}");
+    }
+
+    #[test]
+    fn another_version_is_named() {
+        assert_eq!(feed(b"striper\x02"), Err(HandshakeError::Version { theirs: 2 }));
+    }
+
+    #[test]
+    fn a_hello_over_the_limit_is_refused_by_its_length_alone() {
+        let start = |len: usize| {
+            let mut bytes = [&MAGIC[..], &[VERSION]].concat();
+            varint::put(&mut bytes, len as u64);
+            bytes
+        };
+        assert_eq!(feed(&start(MAX_HELLO)), Ok(None));
+        assert_eq!(feed(&start(MAX_HELLO + 1)), Err(HandshakeError::TooLong));
+        let mut handshake = Handshake::new();
+        assert_eq!(handshake.feed(Bytes::from(start(MAX_HELLO))), Ok(None));
+        assert!(handshake.feed(Bytes::from(alloc::vec![0xff; 1 << 20])).is_err());
+        assert!(handshake.received() <= 11 + MAX_HELLO, "no more is kept than a HELLO needs");
+    }
+
+    #[test]
+    fn malformed_hellos_and_unknown_critical_options_are_told_apart() {
+        let with = |tail: &[u8]| {
+            let body = [&[0][..], &[5; 16], &[3], tail].concat();
+            let head = [&MAGIC[..], &[VERSION, body.len() as u8]].concat();
+            feed(&[head, body].concat())
+        };
+        assert_eq!(with(b""), Ok(Some((plain(), Bytes::new()))));
+        assert_eq!(with(b"\x40\x01x"), Ok(Some((plain(), Bytes::new()))));
+        assert_eq!(with(b"\x41\x01x"), Err(HandshakeError::UnknownOption));
+        assert_eq!(with(b"\x40"), Err(HandshakeError::Malformed));
+    }
+}

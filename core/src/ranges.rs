@@ -11,33 +11,38 @@ pub(crate) struct RangeSet {
 }
 
 impl RangeSet {
-    /// Adds a range; overlaps are fine.
-    pub fn insert(&mut self, range: Range<u64>) {
+    /// Adds a range; overlaps are fine. Returns how many numbers are new.
+    pub fn insert(&mut self, range: Range<u64>) -> u64 {
         if range.is_empty() {
-            return;
+            return 0;
         }
         let (mut start, mut end) = (range.start, range.end);
+        let mut known = 0;
         while let Some((&s, &e)) = self.ranges.range(..=end).next_back() {
             if e < start {
                 break;
             }
+            known += e - s;
             start = start.min(s);
             end = end.max(e);
             self.ranges.remove(&s);
         }
         self.ranges.insert(start, end);
+        end - start - known
     }
 
-    /// Takes a range away; it need not be there.
-    pub fn remove(&mut self, range: Range<u64>) {
+    /// Takes a range away; it need not be there. Returns how many numbers were.
+    pub fn remove(&mut self, range: Range<u64>) -> u64 {
         if range.is_empty() {
-            return;
+            return 0;
         }
+        let mut removed = 0;
         while let Some((&s, &e)) = self.ranges.range(..range.end).next_back() {
             if e <= range.start {
                 break;
             }
             self.ranges.remove(&s);
+            removed += e.min(range.end) - s.max(range.start);
             if range.end < e {
                 self.ranges.insert(range.end, e);
             }
@@ -45,6 +50,7 @@ impl RangeSet {
                 self.ranges.insert(s, range.start);
             }
         }
+        removed
     }
 
     /// Whether a number is in the set.
@@ -92,5 +98,71 @@ impl RangeSet {
             }
             None
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::collections::BTreeSet;
+    use alloc::vec::Vec;
+    use quickcheck::quickcheck;
+
+    /// Small numbers, so that ranges often meet: (add or take away, start, length).
+    type Steps = Vec<(bool, u8, u8)>;
+
+    fn range(start: u8, len: u8) -> Range<u64> {
+        u64::from(start)..u64::from(start) + u64::from(len % 24)
+    }
+
+    /// Both kinds of set after the same steps; the counts that the steps returned are checked on the way.
+    fn after(steps: Steps) -> (RangeSet, BTreeSet<u64>) {
+        let (mut ranges, mut model) = (RangeSet::default(), BTreeSet::new());
+        for (add, start, len) in steps {
+            let range = range(start, len);
+            let before = model.len();
+            if add {
+                model.extend(range.clone());
+                assert_eq!(ranges.insert(range), (model.len() - before) as u64);
+            } else {
+                model.retain(|value| !range.contains(value));
+                assert_eq!(ranges.remove(range), (before - model.len()) as u64);
+            }
+        }
+        (ranges, model)
+    }
+
+    quickcheck! {
+        fn behaves_like_a_set_of_numbers(steps: Steps) -> bool {
+            let (ranges, model) = after(steps);
+            ranges.iter().flatten().eq(model.iter().copied())
+                && (0..300).all(|value| ranges.contains(value) == model.contains(&value))
+                && ranges.len() == ranges.iter().count()
+                && ranges.first() == ranges.iter().next()
+        }
+
+        fn ranges_never_touch_and_are_never_empty(steps: Steps) -> bool {
+            let (ranges, _) = after(steps);
+            let all: Vec<_> = ranges.iter().collect();
+            all.iter().all(|range| !range.is_empty())
+                && all.windows(2).all(|pair| pair[0].end < pair[1].start)
+        }
+
+        fn gaps_are_what_is_missing(steps: Steps, start: u8, len: u8) -> bool {
+            let (ranges, model) = after(steps);
+            let asked = range(start, len);
+            let gaps: Vec<_> = ranges.gaps(asked.clone()).collect();
+            gaps.iter().all(|gap| !gap.is_empty())
+                && gaps.windows(2).all(|pair| pair[0].end < pair[1].start)
+                && gaps.into_iter().flatten().eq(asked.filter(|value| !model.contains(value)))
+        }
+    }
+
+    #[test]
+    fn a_set_without_holes_costs_one_entry() {
+        let mut ranges = RangeSet::default();
+        (0..1000u64).rev().for_each(|value| assert_eq!(ranges.insert(value..value + 1), 1));
+        assert_eq!(ranges.first(), Some(0..1000));
+        assert_eq!(ranges.len(), 1);
     }
 }

@@ -76,3 +76,69 @@ impl Timers {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+    use quickcheck::quickcheck;
+
+    fn timer(number: u8) -> Timer {
+        match number % 6 {
+            0 => Timer::Acknowledge,
+            1 => Timer::Repeat,
+            2 => Timer::Doubt(StripeId(1)),
+            3 => Timer::Doubt(StripeId(2)),
+            4 => Timer::Linger(FlowId(1)),
+            _ => Timer::Resume,
+        }
+    }
+
+    quickcheck! {
+        fn behaves_like_a_map_that_is_searched_for_the_earliest(steps: Vec<(u8, u8, u8)>) -> bool {
+            let mut timers = Timers::default();
+            let mut model = BTreeMap::new();
+            for (kind, number, at) in steps {
+                let (timer, at) = (timer(number), Instant::from_micros(u64::from(at)));
+                let earliest = |model: &BTreeMap<Timer, Instant>| {
+                    model.iter().map(|(timer, at)| (*at, *timer)).min()
+                };
+                match kind % 5 {
+                    0 => {
+                        timers.set(timer, at);
+                        model.insert(timer, at);
+                    }
+                    1 => {
+                        timers.arm(timer, at);
+                        model.entry(timer).or_insert(at);
+                    }
+                    2 => {
+                        timers.clear(timer);
+                        model.remove(&timer);
+                    }
+                    3 if number == 0 => {
+                        timers.clear_all();
+                        model.clear();
+                    }
+                    _ => {
+                        let due = earliest(&model).filter(|(due, _)| *due <= at).map(|(_, timer)| timer);
+                        assert_eq!(timers.pop_due(at), due);
+                        due.map(|due| model.remove(&due));
+                    }
+                }
+                assert_eq!(timers.next(), earliest(&model));
+                assert_eq!(timers.is_set(timer), model.contains_key(&timer));
+            }
+            true
+        }
+    }
+
+    #[test]
+    fn timers_of_one_instant_come_in_a_fixed_order() {
+        let mut timers = Timers::default();
+        let now = Instant::from_micros(5);
+        (0..6).rev().for_each(|number| timers.set(timer(number), now));
+        let popped: Vec<_> = core::iter::from_fn(|| timers.pop_due(now)).collect();
+        assert_eq!(popped, (0..6).map(timer).collect::<Vec<_>>());
+    }
+}

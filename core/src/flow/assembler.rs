@@ -1,10 +1,28 @@
 //! Puts the pieces of one direction, which arrive in any order and more than once, back in order.
 
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use bytes::{Buf, Bytes};
 
-/// Pieces up to this size are copied, so that a few bytes don't keep the large buffer alive that they arrived in.
+/// Pieces up to this size are copied, so that a few bytes don't keep the large buffer alive that they arrived in, and joined up to this size,
+/// so that it hardly matters into how many pieces the reader of the stripe happened to cut them.
 const COPY_UP_TO: usize = 4 << 10;
+
+/// Some consecutive bytes.
+#[derive(Clone, Debug)]
+enum Piece {
+    Shared(Bytes),
+    Copied(Vec<u8>),
+}
+
+impl Piece {
+    fn len(&self) -> usize {
+        match self {
+            Piece::Shared(data) => data.len(),
+            Piece::Copied(data) => data.len(),
+        }
+    }
+}
 
 /// Bytes on their way in.
 #[derive(Clone, Debug, Default)]
@@ -14,7 +32,7 @@ pub(crate) struct Assembler {
     /// End of the furthest piece.
     end: u64,
     /// Disjoint pieces at or above `next`.
-    pieces: BTreeMap<u64, Bytes>,
+    pieces: BTreeMap<u64, Piece>,
     /// Bytes in `pieces`.
     held: u64,
 }
@@ -61,18 +79,33 @@ impl Assembler {
             let part = data.split_to(room.min(data.len() as u64) as usize);
             let len = part.len() as u64;
             self.held += len;
-            let in_order = offset == self.next;
-            let kept =
-                if part.len() <= COPY_UP_TO && !in_order { Bytes::copy_from_slice(&part) } else { part };
-            self.pieces.insert(offset, kept);
+            self.keep(offset, part);
             offset += len;
         }
+    }
+
+    /// Puts a piece where nothing is.
+    fn keep(&mut self, offset: u64, part: Bytes) {
+        if part.len() > COPY_UP_TO {
+            self.pieces.insert(offset, Piece::Shared(part));
+            return;
+        }
+        if let Some((start, Piece::Copied(before))) = self.pieces.range_mut(..offset).next_back() {
+            if start + before.len() as u64 == offset && before.len() + part.len() <= COPY_UP_TO {
+                before.extend_from_slice(&part);
+                return;
+            }
+        }
+        self.pieces.insert(offset, Piece::Copied(part.to_vec()));
     }
 
     /// Takes the next piece in order, if it is there.
     pub fn pop(&mut self) -> Option<Bytes> {
         let entry = self.pieces.first_entry().filter(|entry| *entry.key() == self.next)?;
-        let data = entry.remove();
+        let data = match entry.remove() {
+            Piece::Shared(data) => data,
+            Piece::Copied(data) => Bytes::from(data),
+        };
         self.next += data.len() as u64;
         self.held -= data.len() as u64;
         Some(data)
@@ -82,5 +115,105 @@ impl Assembler {
     pub fn clear(&mut self) {
         self.pieces.clear();
         self.held = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::ops::Range;
+    use quickcheck::quickcheck;
+
+    fn content(range: Range<u64>) -> Bytes {
+        range.map(|offset| (offset.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect()
+    }
+
+    fn insert(assembler: &mut Assembler, range: Range<u64>) {
+        assembler.insert(range.start, content(range));
+    }
+
+    quickcheck! {
+        fn delivers_what_a_plain_array_of_bytes_holds(steps: Vec<(bool, u16, u16)>) -> bool {
+            let mut assembler = Assembler::default();
+            let mut model: Vec<Option<u8>> = Vec::new();
+            let mut taken = 0;
+            for (pop, at, len) in steps {
+                if pop {
+                    while let Some(data) = assembler.pop() {
+                        let range = taken..taken + data.len() as u64;
+                        assert!(!data.is_empty());
+                        assert!(model[taken as usize..][..data.len()].iter().all(Option::is_some));
+                        assert_eq!(data, content(range.clone()));
+                        taken = range.end;
+                    }
+                    assert!(model.get(taken as usize).is_none_or(Option::is_none));
+                } else {
+                    // Large enough to be kept by reference at times, close enough to overlap often.
+                    let start = u64::from(at) % 30_000;
+                    let range = start..start + u64::from(len) % 9_000;
+                    model.resize(model.len().max(range.end as usize), None);
+                    for (slot, byte) in model[start as usize..].iter_mut().zip(content(range.clone())) {
+                        *slot = Some(byte);
+                    }
+                    insert(&mut assembler, range);
+                }
+                let held = model.iter().skip(taken as usize).filter(|slot| slot.is_some()).count();
+                assert_eq!((assembler.held(), assembler.next()), (held as u64, taken));
+                assert_eq!(assembler.end(), model.len() as u64);
+                assert_eq!(assembler.pieces() == 0, held == 0);
+            }
+            true
+        }
+    }
+
+    #[test]
+    fn pieces_in_any_order_come_out_in_order() {
+        let mut assembler = Assembler::default();
+        for range in [20..30, 5..25, 0..1, 1..5] {
+            insert(&mut assembler, range);
+        }
+        let mut all = Vec::new();
+        while let Some(data) = assembler.pop() {
+            all.extend_from_slice(&data);
+        }
+        assert_eq!(all, content(0..30));
+    }
+
+    #[test]
+    fn bytes_that_were_taken_are_not_taken_again() {
+        let mut assembler = Assembler::default();
+        insert(&mut assembler, 0..10);
+        assert_eq!(assembler.pop(), Some(content(0..10)));
+        insert(&mut assembler, 0..10);
+        assert_eq!((assembler.pop(), assembler.held()), (None, 0));
+        insert(&mut assembler, 5..15);
+        assert_eq!(assembler.pop(), Some(content(10..15)));
+    }
+
+    #[test]
+    fn small_pieces_are_joined_however_finely_they_were_cut() {
+        let mut assembler = Assembler::default();
+        (1..100_000).for_each(|at| insert(&mut assembler, at..at + 1));
+        assert!(assembler.pieces() <= 100_000 / COPY_UP_TO + 1, "{} pieces", assembler.pieces());
+    }
+
+    #[test]
+    fn small_pieces_are_copied_and_large_ones_are_not() {
+        let mut assembler = Assembler::default();
+        let buffer = content(0..65_536);
+        for (range, shared) in [(0..COPY_UP_TO, false), (COPY_UP_TO..65_536, true)] {
+            let data = buffer.slice(range.clone());
+            assembler.insert(range.start as u64, data.clone());
+            let popped = assembler.pop().unwrap();
+            assert_eq!(popped.as_ptr() == data.as_ptr(), shared);
+        }
+    }
+
+    #[test]
+    fn a_cleared_assembler_holds_nothing() {
+        let mut assembler = Assembler::default();
+        insert(&mut assembler, 5..10);
+        assembler.clear();
+        assert_eq!((assembler.held(), assembler.pieces(), assembler.end()), (0, 0, 10));
     }
 }

@@ -71,3 +71,112 @@ impl Credit {
         Some(allowed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+    use quickcheck::quickcheck;
+
+    const KIB: u64 = 1 << 10;
+    const PLENTY: u64 = 1 << 40;
+
+    quickcheck! {
+        fn credit_never_goes_back_and_takes_no_more_than_window_and_pool_allow(
+            limit: u32, steps: Vec<(bool, u32, u32)>
+        ) -> bool {
+            let limit = u64::from(limit) % (16 << 20);
+            let mut credit = Credit::new(256 * KIB);
+            for (blocked, consumed, pool) in steps {
+                let pool = u64::from(pool) % (1 << 20);
+                if blocked {
+                    credit.blocked_at(credit.granted());
+                }
+                credit.consume(credit.consumed() + u64::from(consumed) % (credit.outstanding() + 1));
+                let charge = |credit: &Credit| credit.outstanding().saturating_sub(FLOW_FLOOR);
+                let (granted, charged) = (credit.granted(), charge(&credit));
+                let advanced = credit.advance(credit.consumed(), pool, limit);
+                assert_eq!(advanced.unwrap_or(granted), credit.granted());
+                assert!(advanced.is_none_or(|to| to > granted));
+                assert!(charge(&credit) <= charged + pool);
+                assert!(credit.outstanding() <= limit.max(256 * KIB));
+                assert!(credit.outstanding() >= FLOW_FLOOR / 2, "a sender is never left without");
+            }
+            true
+        }
+    }
+
+    /// Consumes all that is granted.
+    fn drain(credit: &mut Credit, limit: u64) -> u64 {
+        credit.consume(credit.granted());
+        credit.advance(credit.consumed(), PLENTY, limit);
+        credit.outstanding()
+    }
+
+    #[test]
+    fn a_window_that_the_sender_uses_up_doubles_up_to_its_limit() {
+        let mut credit = Credit::new(256 * KIB);
+        for window in [512, 1024, 1500, 1500] {
+            credit.blocked_at(credit.granted());
+            assert_eq!(drain(&mut credit, 1500 * KIB), window * KIB);
+        }
+    }
+
+    #[test]
+    fn a_window_that_the_sender_does_not_use_up_stays() {
+        let mut credit = Credit::new(256 * KIB);
+        (0..5).for_each(|_| assert_eq!(drain(&mut credit, PLENTY), 256 * KIB));
+    }
+
+    #[test]
+    fn a_window_doubles_once_for_one_offset_however_often_that_is_said() {
+        let mut credit = Credit::new(256 * KIB);
+        for _ in 0..5 {
+            credit.blocked_at(256 * KIB);
+            assert_eq!(drain(&mut credit, PLENTY), 512 * KIB);
+        }
+    }
+
+    #[test]
+    fn a_slow_consumer_lets_no_window_grow() {
+        let mut credit = Credit::new(256 * KIB);
+        credit.blocked_at(256 * KIB);
+        credit.consume(200 * KIB);
+        assert_eq!(credit.advance(256 * KIB, PLENTY, PLENTY), Some(456 * KIB));
+    }
+
+    #[test]
+    fn a_claim_beyond_what_was_granted_counts_only_up_to_that() {
+        let mut credit = Credit::new(256 * KIB);
+        credit.blocked_at(u64::MAX);
+        assert_eq!(drain(&mut credit, PLENTY), 512 * KIB);
+        assert_eq!(drain(&mut credit, PLENTY), 512 * KIB);
+    }
+
+    #[test]
+    fn nothing_is_said_before_half_of_the_window_is_consumed() {
+        let mut credit = Credit::new(256 * KIB);
+        credit.consume(127 * KIB);
+        assert_eq!(credit.advance(credit.consumed(), PLENTY, PLENTY), None);
+        credit.consume(128 * KIB);
+        assert_eq!(credit.advance(credit.consumed(), PLENTY, PLENTY), Some(384 * KIB));
+    }
+
+    #[test]
+    fn without_a_pool_a_flow_moves_on_its_floor() {
+        let mut credit = Credit::new(FLOW_FLOOR);
+        for _ in 0..100 {
+            credit.consume(credit.granted());
+            let floor = credit.consumed() + FLOW_FLOOR;
+            assert_eq!(credit.advance(credit.consumed(), 0, PLENTY), Some(floor));
+        }
+    }
+
+    #[test]
+    fn consumption_is_cumulative_and_never_goes_back() {
+        let mut credit = Credit::new(100);
+        credit.consume(50);
+        credit.consume(20);
+        assert_eq!((credit.consumed(), credit.outstanding()), (50, 50));
+    }
+}

@@ -109,3 +109,105 @@ impl Recv {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recv(credit: u64) -> Recv {
+        Recv::new(Credit::new(credit))
+    }
+
+    fn bytes(len: usize) -> Bytes {
+        Bytes::from(alloc::vec![0; len])
+    }
+
+    /// Takes what is in order.
+    fn deliver(recv: &mut Recv) -> u64 {
+        while recv.assembler.pop().is_some() {}
+        recv.assembler.next()
+    }
+
+    #[test]
+    fn a_half_is_done_when_all_up_to_the_fin_is_consumed() {
+        let mut recv = recv(100);
+        recv.insert(0, bytes(50), false).unwrap();
+        recv.insert(50, bytes(50), true).unwrap();
+        assert!(!recv.is_complete());
+        assert_eq!(deliver(&mut recv), 100);
+        assert!(recv.is_complete() && !recv.is_done());
+        recv.state = RecvState::Finished;
+        recv.credit.consume(99);
+        assert!(!recv.is_done());
+        recv.credit.consume(100);
+        assert!(recv.is_done());
+    }
+
+    #[test]
+    fn a_fin_that_overtakes_data_waits_for_it() {
+        let mut recv = recv(100);
+        recv.insert(100, Bytes::new(), true).unwrap();
+        recv.insert(50, bytes(50), false).unwrap();
+        assert_eq!(deliver(&mut recv), 0);
+        assert!(!recv.is_complete());
+        recv.insert(0, bytes(50), false).unwrap();
+        deliver(&mut recv);
+        assert!(recv.is_complete());
+    }
+
+    #[test]
+    fn an_empty_direction_is_complete_with_its_fin() {
+        let mut recv = recv(100);
+        recv.insert(0, Bytes::new(), true).unwrap();
+        assert!(recv.is_complete());
+    }
+
+    #[test]
+    fn data_beyond_the_credit_is_a_violation() {
+        let mut recv = recv(100);
+        assert_eq!(recv.insert(50, bytes(50), false), Ok(()));
+        assert_eq!(recv.insert(50, bytes(51), false), Err(Violation::CreditExceeded));
+        recv.discard();
+        assert_eq!(recv.insert(50, bytes(51), false), Err(Violation::CreditExceeded));
+    }
+
+    #[test]
+    fn two_different_ends_are_a_violation() {
+        let mut recv = recv(100);
+        recv.insert(0, bytes(50), true).unwrap();
+        assert_eq!(recv.insert(0, bytes(50), true), Ok(()), "the same end again");
+        assert_eq!(recv.insert(0, bytes(49), true), Err(Violation::FinalOffsetChanged));
+        assert_eq!(recv.set_end(51), Err(Violation::FinalOffsetChanged));
+    }
+
+    #[test]
+    fn data_beyond_the_end_is_a_violation_in_either_order() {
+        let mut after = recv(100);
+        after.insert(10, Bytes::new(), true).unwrap();
+        assert_eq!(after.insert(5, bytes(6), false), Err(Violation::FinalOffsetChanged));
+        let mut before = recv(100);
+        before.insert(5, bytes(6), false).unwrap();
+        assert_eq!(before.set_end(10), Err(Violation::FinalOffsetChanged));
+    }
+
+    #[test]
+    fn a_half_that_discards_holds_and_charges_nothing() {
+        let mut recv = recv(FLOW_FLOOR + 100);
+        recv.insert(10, bytes(50), false).unwrap();
+        assert_eq!(recv.charge(), 100);
+        recv.discard();
+        recv.insert(60, bytes(10), false).unwrap();
+        assert_eq!((recv.assembler.held(), recv.charge()), (0, 0));
+        assert!(recv.is_done() && !recv.wants_credit());
+    }
+
+    #[test]
+    fn a_known_end_frees_the_credit_beyond_it() {
+        let mut recv = recv(FLOW_FLOOR + 100);
+        recv.set_end(FLOW_FLOOR + 40).unwrap();
+        assert_eq!(recv.charge(), 40);
+        assert!(!recv.wants_credit(), "what is granted reaches to the end");
+        recv.credit.consume(30);
+        assert_eq!(recv.charge(), 10);
+    }
+}

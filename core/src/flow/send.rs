@@ -16,6 +16,9 @@ use core::ops::Range;
 /// busy between two visits of the local socket, small beside the memory limit.
 const MAX_UNSENT: u64 = 1 << 20;
 
+/// Credit beyond this adds nothing to a backlog: no stripe is that far behind another. A sum over any number of flows does not overflow.
+const MAX_BACKLOG: u64 = 1 << 32;
+
 /// Where the half stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum SendState {
@@ -71,7 +74,7 @@ impl Send {
     /// Bytes that are likely to follow what could go out now: all that the credit allows if the local side keeps up with it.
     pub fn backlog(&self) -> u64 {
         if self.state == SendState::Open && self.buffer.unsent() >= MAX_UNSENT / 4 {
-            self.buffer.lost() + self.limit.saturating_sub(self.buffer.next())
+            self.buffer.lost() + self.limit.saturating_sub(self.buffer.next()).min(MAX_BACKLOG)
         } else {
             self.sendable()
         }
@@ -132,5 +135,167 @@ impl Send {
             SendState::FinDone | SendState::Ending => self.buffer.is_empty(),
             SendState::Stopped => true,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use alloc::vec::Vec;
+    use quickcheck::quickcheck;
+
+    fn content(len: usize) -> Bytes {
+        (0..len).map(|at| at as u8).collect()
+    }
+
+    fn sender(written: usize, limit: u64) -> Send {
+        let mut send = Send::new(limit);
+        send.buffer.push(content(written));
+        send
+    }
+
+    fn range(chunk: &Chunk) -> Range<u64> {
+        chunk.offset..chunk.offset + chunk.data.len() as u64
+    }
+
+    quickcheck! {
+        fn all_bytes_and_the_fin_arrive_whatever_is_lost_and_acknowledged_late(
+            steps: Vec<(u8, u16)>
+        ) -> bool {
+            let (mut send, mut carried, mut lost) = (Send::new(20_000), Vec::new(), Vec::new());
+            let mut has = vec![false; 20_000];
+            let (mut finished, mut fin_arrived) = (false, false);
+            let mut arrive = |send: &mut Send, chunk: Chunk| {
+                send.acknowledge(range(&chunk), chunk.fin);
+                has[chunk.offset as usize..][..chunk.data.len()].fill(true);
+                fin_arrived |= chunk.fin;
+            };
+            for (kind, number) in steps {
+                let index = |list: &Vec<Chunk>| (!list.is_empty()).then(|| usize::from(number) % list.len());
+                match kind % 8 {
+                    0 if !finished => {
+                        let len = send.room(u64::MAX).min(u64::from(number) % 3000);
+                        send.buffer.push(content(len as usize));
+                    }
+                    1 if number % 8 == 0 && !finished => {
+                        finished = true;
+                        send.state = SendState::Finishing;
+                    }
+                    2..=4 => carried.extend(send.take(1 + usize::from(number) % 2000)),
+                    // What was given up for lost may have arrived all the same.
+                    5 => if let Some(index) = index(&lost) { arrive(&mut send, lost.remove(index)) },
+                    6 => if let Some(index) = index(&carried) { arrive(&mut send, carried.remove(index)) },
+                    _ => if let Some(index) = index(&carried) {
+                        let chunk = carried.remove(index);
+                        send.lose(range(&chunk), chunk.fin);
+                        lost.push(chunk);
+                    },
+                }
+            }
+            if !finished {
+                send.state = SendState::Finishing;
+            }
+            while send.wants_to_send() {
+                carried.push(send.take(1000).expect("it wants to send"));
+            }
+            assert!(send.take(1000).is_none());
+            carried.into_iter().for_each(|chunk| arrive(&mut send, chunk));
+            let written = send.buffer.written() as usize;
+            fin_arrived && send.is_done() && has[..written].iter().all(|byte| *byte)
+        }
+    }
+
+    #[test]
+    fn nothing_is_sent_beyond_the_credit() {
+        let mut send = sender(1000, 300);
+        assert_eq!((send.sendable(), send.backlog()), (300, 300));
+        assert_eq!(send.take(1000).map(|chunk| range(&chunk)), Some(0..300));
+        assert!(!send.wants_to_send());
+        send.limit = 400;
+        assert_eq!(send.take(1000).map(|chunk| range(&chunk)), Some(300..400));
+    }
+
+    #[test]
+    fn the_fin_rides_on_the_last_bytes() {
+        let mut send = sender(1000, 1000);
+        send.state = SendState::Finishing;
+        assert!(!send.take(600).unwrap().fin);
+        assert!(send.take(600).unwrap().fin);
+        assert!(!send.wants_to_send());
+    }
+
+    #[test]
+    fn a_fin_needs_no_credit_and_no_data() {
+        let mut send = sender(100, 100);
+        send.take(100);
+        send.state = SendState::Finishing;
+        assert_eq!(send.take(100), Some(Chunk { offset: 100, data: Bytes::new(), fin: true }));
+        send.lose(100..100, true);
+        assert_eq!(send.take(100), Some(Chunk { offset: 100, data: Bytes::new(), fin: true }));
+        send.acknowledge(100..100, true);
+        assert!(!send.is_done(), "its bytes are still missing");
+        send.acknowledge(0..100, false);
+        assert!(send.is_done());
+    }
+
+    #[test]
+    fn a_fin_waits_for_bytes_that_lack_credit() {
+        let mut send = sender(200, 100);
+        send.state = SendState::Finishing;
+        assert!(!send.take(1000).unwrap().fin);
+        assert!(!send.wants_to_send());
+        send.limit = 200;
+        assert!(send.take(1000).unwrap().fin);
+    }
+
+    #[test]
+    fn a_late_loss_does_not_undo_an_acknowledged_fin() {
+        let mut send = sender(10, 10);
+        send.state = SendState::Finishing;
+        send.take(10);
+        send.acknowledge(0..10, true);
+        send.lose(0..10, true);
+        assert!(send.is_done() && !send.wants_to_send());
+    }
+
+    #[test]
+    fn an_ending_half_sends_what_it_has_and_no_fin() {
+        let mut send = sender(10, 10);
+        send.state = SendState::Ending;
+        assert_eq!(send.room(u64::MAX), 0);
+        assert_eq!(send.take(100).map(|chunk| chunk.fin), Some(false));
+        assert!(!send.is_done() && !send.wants_to_send());
+        send.acknowledge(0..10, false);
+        assert!(send.is_done());
+    }
+
+    #[test]
+    fn a_stopped_half_forgets_everything_and_ignores_what_comes_late() {
+        let mut send = sender(100, 50);
+        send.take(20);
+        send.stop();
+        send.lose(0..20, false);
+        send.acknowledge(0..20, false);
+        assert!(send.is_done() && !send.wants_to_send());
+        assert_eq!((send.room(u64::MAX), send.buffer.held()), (0, 0));
+    }
+
+    #[test]
+    fn room_is_what_credit_queue_and_memory_allow() {
+        assert_eq!(Send::new(1000).room(u64::MAX), 1000);
+        assert_eq!(Send::new(u64::MAX).room(u64::MAX), MAX_UNSENT);
+        assert_eq!(Send::new(u64::MAX).room(0), FLOW_FLOOR, "each flow has a floor of its own");
+        assert_eq!(Send::new(u64::MAX).room(10), FLOW_FLOOR + 10);
+        let mut send = sender(MAX_UNSENT as usize / 2, u64::MAX);
+        assert_eq!(send.room(u64::MAX), 0, "half of the queue is empty before it takes more");
+        send.take(1);
+        assert_eq!(send.room(u64::MAX), MAX_UNSENT / 2 + 1);
+    }
+
+    #[test]
+    fn no_credit_is_so_large_that_the_backlogs_of_many_flows_overflow() {
+        let send = sender(MAX_UNSENT as usize / 2, (1 << 62) - 1);
+        assert!(send.backlog().checked_mul(1 << 20).is_some());
     }
 }

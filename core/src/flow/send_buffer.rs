@@ -78,8 +78,7 @@ impl SendBuffer {
             let len = (range.end - range.start).min(max as u64);
             let data = self.slice(range.start, len as usize);
             let taken = range.start..range.start + data.len() as u64;
-            self.lost_bytes -= data.len() as u64;
-            self.lost.remove(taken);
+            self.lost_bytes -= self.lost.remove(taken);
             return Some((range.start, data));
         }
         let offset = self.next;
@@ -117,10 +116,7 @@ impl SendBuffer {
         if range.is_empty() {
             return;
         }
-        if self.lost_bytes > 0 {
-            self.lost.remove(range.clone());
-            self.lost_bytes = self.lost.iter().map(|lost| lost.end - lost.start).sum();
-        }
+        self.lost_bytes -= self.lost.remove(range.clone());
         if range.start > self.released {
             self.acknowledged.insert(range);
             return;
@@ -148,9 +144,9 @@ impl SendBuffer {
         if range.is_empty() {
             return;
         }
-        let missing: Vec<_> = self.acknowledged.gaps(range).collect();
-        missing.into_iter().for_each(|gap| self.lost.insert(gap));
-        self.lost_bytes = self.lost.iter().map(|lost| lost.end - lost.start).sum();
+        for gap in self.acknowledged.gaps(range) {
+            self.lost_bytes += self.lost.insert(gap);
+        }
     }
 
     /// Forgets everything: the peer wants no more.
@@ -163,7 +159,155 @@ impl SendBuffer {
     pub fn carried(&self) -> RangeSet {
         let mut carried = RangeSet::default();
         carried.insert(self.released..self.next);
-        self.lost.iter().chain(self.acknowledged.iter()).for_each(|range| carried.remove(range));
+        for range in self.lost.iter().chain(self.acknowledged.iter()) {
+            carried.remove(range);
+        }
         carried
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quickcheck::quickcheck;
+
+    #[derive(Clone, Copy, PartialEq, Debug)]
+    enum Byte {
+        Unsent,
+        Carried,
+        Lost,
+        Acknowledged,
+    }
+
+    fn content(range: Range<u64>) -> Bytes {
+        range.map(|offset| (offset.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect()
+    }
+
+    fn push(buffer: &mut SendBuffer, len: u64) {
+        buffer.push(content(buffer.written()..buffer.written() + len));
+    }
+
+    /// The range at `at` of `below`, both folded into what exists.
+    fn within(at: u16, len: u16, below: u64) -> Range<u64> {
+        let start = if below == 0 { 0 } else { u64::from(at) % below };
+        start..(start + u64::from(len) % 3000).min(below)
+    }
+
+    fn check(buffer: &SendBuffer, model: &[Byte]) {
+        let count = |state| model.iter().filter(|byte| **byte == state).count() as u64;
+        let released = model.iter().take_while(|byte| **byte == Byte::Acknowledged).count() as u64;
+        assert_eq!(buffer.written(), model.len() as u64);
+        assert_eq!(buffer.unsent(), count(Byte::Unsent));
+        assert_eq!(buffer.next(), model.len() as u64 - count(Byte::Unsent));
+        assert_eq!(buffer.lost(), count(Byte::Lost));
+        assert_eq!(buffer.held(), model.len() as u64 - released);
+        assert_eq!(buffer.is_empty(), released == model.len() as u64);
+        let carried: Vec<u64> = buffer.carried().iter().flatten().collect();
+        let expected = (0..model.len()).filter(|at| model[*at] == Byte::Carried).map(|at| at as u64);
+        assert!(carried.into_iter().eq(expected));
+    }
+
+    quickcheck! {
+        fn every_byte_is_in_the_state_that_a_plain_array_says(steps: Vec<(u8, u16, u16)>) -> bool {
+            let mut buffer = SendBuffer::default();
+            let mut model: Vec<Byte> = Vec::new();
+            for (kind, at, len) in steps {
+                let below = buffer.next();
+                match kind % 4 {
+                    0 => {
+                        push(&mut buffer, u64::from(len) % 6000);
+                        model.resize(buffer.written() as usize, Byte::Unsent);
+                    }
+                    1 => {
+                        let limit = u64::from(at) * 4;
+                        let lost = model.iter().position(|byte| *byte == Byte::Lost);
+                        let unsent = model.iter().position(|byte| *byte == Byte::Unsent);
+                        let next = lost.or(unsent.filter(|next| (*next as u64) < limit));
+                        let max = 1 + usize::from(len) % 9000;
+                        let taken = buffer.take(max, limit);
+                        assert_eq!(taken.as_ref().map(|(offset, _)| *offset as usize), next);
+                        if let Some((offset, data)) = taken {
+                            let range = offset..offset + data.len() as u64;
+                            assert!(!data.is_empty() && data.len() <= max);
+                            assert!(lost.is_some() || range.end <= limit);
+                            assert_eq!(data, content(range.clone()));
+                            for byte in &mut model[range.start as usize..range.end as usize] {
+                                assert!(matches!(byte, Byte::Lost | Byte::Unsent));
+                                *byte = Byte::Carried;
+                            }
+                        }
+                    }
+                    2 => {
+                        let range = within(at, len, below);
+                        model[range.start as usize..range.end as usize].fill(Byte::Acknowledged);
+                        buffer.acknowledge(range);
+                    }
+                    _ => {
+                        let range = within(at, len, below);
+                        for byte in &mut model[range.start as usize..range.end as usize] {
+                            if *byte == Byte::Carried {
+                                *byte = Byte::Lost;
+                            }
+                        }
+                        buffer.lose(range);
+                    }
+                }
+                check(&buffer, &model);
+            }
+            true
+        }
+    }
+
+    #[test]
+    fn small_writes_are_joined_into_one_piece() {
+        let mut buffer = SendBuffer::default();
+        (0..100).for_each(|_| push(&mut buffer, 10));
+        assert_eq!(buffer.take(600, u64::MAX), Some((0, content(0..600))));
+        assert_eq!(buffer.take(600, u64::MAX), Some((600, content(600..1000))));
+    }
+
+    #[test]
+    fn large_writes_are_not_copied() {
+        let mut buffer = SendBuffer::default();
+        let data = content(0..100_000);
+        buffer.push(data.clone());
+        let (_, piece) = buffer.take(60_000, u64::MAX).unwrap();
+        assert_eq!(piece.as_ptr(), data.as_ptr());
+    }
+
+    #[test]
+    fn lost_bytes_go_before_new_ones() {
+        let mut buffer = SendBuffer::default();
+        push(&mut buffer, 300);
+        buffer.take(100, u64::MAX);
+        buffer.take(100, u64::MAX);
+        buffer.lose(0..100);
+        assert_eq!(buffer.take(300, u64::MAX), Some((0, content(0..100))));
+        assert_eq!(buffer.take(300, u64::MAX), Some((200, content(200..300))));
+        assert_eq!(buffer.take(300, u64::MAX), None);
+    }
+
+    #[test]
+    fn lost_bytes_that_the_peer_turns_out_to_have_are_not_sent_again() {
+        let mut buffer = SendBuffer::default();
+        push(&mut buffer, 300);
+        buffer.take(300, u64::MAX);
+        buffer.lose(0..300);
+        buffer.acknowledge(0..100);
+        buffer.acknowledge(200..250);
+        assert_eq!(buffer.take(300, u64::MAX), Some((100, content(100..200))));
+        assert_eq!(buffer.take(300, u64::MAX), Some((250, content(250..300))));
+        assert_eq!(buffer.take(300, u64::MAX), None);
+    }
+
+    #[test]
+    fn a_cleared_buffer_holds_nothing_and_keeps_its_offsets() {
+        let mut buffer = SendBuffer::default();
+        push(&mut buffer, 300);
+        buffer.take(200, u64::MAX);
+        buffer.lose(0..50);
+        buffer.clear();
+        assert_eq!((buffer.written(), buffer.held(), buffer.lost(), buffer.unsent()), (300, 0, 0, 0));
+        assert_eq!(buffer.take(300, u64::MAX), None);
     }
 }

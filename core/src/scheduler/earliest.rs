@@ -41,3 +41,107 @@ pub(super) fn pick(candidates: &[Candidate], len: u64, backlog: u64) -> Option<S
         .fold(0, u64::saturating_add);
     (meanwhile == 0 || backlog > meanwhile).then_some(choice.stripe)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scheduler::tests::candidate;
+    use alloc::vec::Vec;
+    use quickcheck::quickcheck;
+
+    const LEN: u64 = 10_000;
+
+    /// Bytes a second, and milliseconds.
+    fn stripe(id: u64, rate: u64, rtt: u64) -> Candidate {
+        Candidate { rate: Some(rate), min_rtt: Some(rtt * 1000), ..candidate(id) }
+    }
+
+    fn full(stripe: Candidate, unwritten: u64) -> Candidate {
+        Candidate { writable: false, in_flight: unwritten, unwritten, ..stripe }
+    }
+
+    fn chosen(candidates: &[Candidate], backlog: u64) -> Option<u64> {
+        pick(candidates, LEN, backlog).map(|stripe| stripe.0)
+    }
+
+    quickcheck! {
+        fn only_writable_stripes_are_chosen_and_a_long_backlog_takes_any(
+            stripes: Vec<(bool, Option<u64>, Option<u64>, u32, u32)>, backlog: u64
+        ) -> bool {
+            let stripes: Vec<_> = stripes.into_iter().zip(0..).map(|(stripe, id)| {
+                let (writable, rate, min_rtt, in_flight, unwritten) = stripe;
+                let (in_flight, unwritten) = (u64::from(in_flight), u64::from(unwritten.min(in_flight)));
+                Candidate { stripe: StripeId(id), writable, rate, min_rtt, in_flight, unwritten }
+            }).collect();
+            let writable = |id: StripeId| stripes[id.0 as usize].writable;
+            let is_writable = stripes.iter().any(|stripe| stripe.writable);
+            pick(&stripes, LEN, backlog).is_none_or(writable)
+                && (stripes.iter().all(|stripe| stripe.writable) == pick(&stripes, LEN, 0).is_some()
+                    || is_writable)
+        }
+    }
+
+    #[test]
+    fn the_earlier_arrival_is_preferred() {
+        let (near, far) = (stripe(1, 1_000_000, 20), stripe(0, 1_000_000, 80));
+        assert_eq!(chosen(&[far, near], LEN), Some(1));
+        let (thick, thin) = (stripe(1, 1_000_000, 50), stripe(0, 100_000, 40));
+        assert_eq!(chosen(&[thin, thick], LEN), Some(1));
+        let busy = Candidate { in_flight: 900_000, ..thick };
+        assert_eq!(chosen(&[thin, busy], LEN), Some(0), "what is on its way counts");
+    }
+
+    #[test]
+    fn a_short_backlog_waits_for_the_better_stripe() {
+        // The slow one would take 1.05 s, the fast one can carry some 900 kB in the time by which it is better.
+        let stripes = [full(stripe(0, 1_000_000, 50), 50_000), stripe(1, 10_000, 50)];
+        assert_eq!(chosen(&stripes, 200_000), None);
+    }
+
+    #[test]
+    fn a_long_backlog_takes_the_slower_stripe_too() {
+        let stripes = [full(stripe(0, 1_000_000, 50), 50_000), stripe(1, 10_000, 50)];
+        assert_eq!(chosen(&stripes, 2_000_000), Some(1));
+    }
+
+    #[test]
+    fn stripes_that_are_worse_and_full_hold_nothing_up() {
+        let stripes = [stripe(0, 1_000_000, 50), full(stripe(1, 10_000, 50), 50_000)];
+        assert_eq!(chosen(&stripes, LEN), Some(0));
+    }
+
+    #[test]
+    fn equal_stripes_take_turns() {
+        let mut stripes = [0, 1, 2].map(|id| stripe(id, 1_000_000, 50));
+        let picks: Vec<u64> = (0..6)
+            .map(|_| {
+                let id = chosen(&stripes, 1 << 20).unwrap();
+                stripes[id as usize].in_flight += LEN;
+                stripes[id as usize].unwritten += LEN;
+                id
+            })
+            .collect();
+        assert_eq!(picks, [0, 1, 2, 0, 1, 2]);
+    }
+
+    #[test]
+    fn a_stripe_of_unknown_rate_is_tried() {
+        let known = Candidate { in_flight: LEN, unwritten: LEN, ..stripe(0, 1_000_000, 50) };
+        let unknown = Candidate { rate: None, ..stripe(1, 1, 50) };
+        assert_eq!(chosen(&[known, unknown], LEN), Some(1));
+    }
+
+    #[test]
+    fn no_numbers_overflow() {
+        let stripe = |id, rate, rtt| Candidate {
+            rate: Some(rate),
+            min_rtt: Some(rtt),
+            in_flight: u64::MAX / 2,
+            unwritten: u64::MAX / 2,
+            ..candidate(id)
+        };
+        let fast = Candidate { writable: false, ..stripe(0, u64::MAX, 0) };
+        assert_eq!(chosen(&[fast, stripe(1, 1, u64::MAX)], LEN), None);
+        assert_eq!(chosen(&[stripe(0, 0, u64::MAX)], LEN), Some(0));
+    }
+}

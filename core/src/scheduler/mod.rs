@@ -61,3 +61,45 @@ pub(crate) fn fastest(candidates: &[Candidate]) -> Option<StripeId> {
         })
         .map(|candidate| candidate.stripe)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A stripe that takes data and of which nothing is known.
+    pub(super) fn candidate(id: u64) -> Candidate {
+        Candidate {
+            stripe: StripeId(id),
+            writable: true,
+            min_rtt: None,
+            rate: None,
+            in_flight: 0,
+            unwritten: 0,
+        }
+    }
+
+    pub(super) fn ids<const N: usize>(ids: [u64; N]) -> [Option<StripeId>; N] {
+        ids.map(|id| Some(StripeId(id)))
+    }
+
+    #[test]
+    fn control_goes_to_the_writable_stripe_where_it_arrives_first() {
+        let far = Candidate { min_rtt: Some(80_000), ..candidate(0) };
+        let near = Candidate { min_rtt: Some(20_000), ..candidate(1) };
+        let nearest = Candidate { min_rtt: Some(10_000), writable: false, ..candidate(2) };
+        assert_eq!(fastest(&[far, near, nearest]), Some(StripeId(1)));
+        assert_eq!(fastest(&[nearest]), None);
+        let mut queued = near;
+        (queued.in_flight, queued.unwritten) = (1 << 20, 1 << 20);
+        assert_eq!(fastest(&[far, queued]), Some(StripeId(0)));
+    }
+
+    #[test]
+    fn each_kind_chooses_nothing_when_nothing_is_writable() {
+        let full = Candidate { writable: false, ..candidate(0) };
+        for kind in [SchedulerKind::Earliest, SchedulerKind::UntilCongested, SchedulerKind::RoundRobin] {
+            assert_eq!(Scheduler::new(kind).pick(&[full], 1, 1), None);
+            assert_eq!(Scheduler::new(kind).pick(&[], 1, 1), None);
+        }
+    }
+}

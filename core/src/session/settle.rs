@@ -86,7 +86,7 @@ impl Session {
         self.candidates.clear();
         for stripe in self.stripes.live.values() {
             if (!stripe.doubted || all_doubted) && Some(stripe.id) != beside {
-                self.candidates.push(candidate(stripe, writable(stripe)));
+                self.candidates.push(candidate(stripe, writable(stripe), self.now));
             }
         }
     }
@@ -269,7 +269,7 @@ impl Session {
             let Some(id) = self.scheduler.pick(&self.candidates, len, self.backlog) else { break };
             self.send_chunk(flow, id, out);
             let stripe = &self.stripes.live[&id];
-            let changed = candidate(stripe, stripe.takes_data(stripe.chunk()));
+            let changed = candidate(stripe, stripe.takes_data(stripe.chunk()), self.now);
             if let Some(slot) = self.candidates.iter_mut().find(|slot| slot.stripe == id) {
                 *slot = changed;
             }
@@ -333,12 +333,12 @@ impl Session {
     }
 }
 
-fn candidate(stripe: &Stripe, writable: bool) -> Candidate {
+fn candidate(stripe: &Stripe, writable: bool, now: crate::time::Instant) -> Candidate {
     Candidate {
         stripe: stripe.id,
         writable,
         min_rtt: stripe.rtt.min().map(|rtt| rtt.as_micros() as u64),
-        rate: stripe.rate.estimate(),
+        rate: stripe.rate.hopeful(now),
         in_flight: stripe.in_flight(),
         unwritten: stripe.unwritten(),
     }

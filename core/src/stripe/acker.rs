@@ -50,3 +50,41 @@ impl Acker {
         self.asked = None;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(micros: u64) -> Instant {
+        Instant::from_micros(micros)
+    }
+
+    #[test]
+    fn what_asks_for_it_is_acknowledged_after_the_delay() {
+        let mut acker = Acker::default();
+        acker.processed(100, true, at(1000));
+        acker.processed(200, true, at(4000));
+        assert_eq!(acker.deadline(), Some(at(1000) + DELAY), "the oldest counts");
+        assert!(!acker.due(at(5999)));
+        assert!(acker.due(at(6000)));
+    }
+
+    #[test]
+    fn what_does_not_ask_for_it_is_acknowledged_along_with_much_else() {
+        let mut acker = Acker::default();
+        acker.processed(BYTES - 1, false, at(0));
+        assert_eq!((acker.deadline(), acker.due(at(1 << 40))), (None, false));
+        acker.processed(BYTES, false, at(0));
+        assert!(acker.due(at(0)));
+    }
+
+    #[test]
+    fn an_acknowledgement_covers_everything_so_far() {
+        let mut acker = Acker::default();
+        acker.processed(BYTES, true, at(0));
+        acker.told();
+        assert_eq!((acker.deadline(), acker.due(at(1 << 40))), (None, false));
+        acker.processed(BYTES + 1, true, at(9));
+        assert_eq!((acker.count(), acker.deadline()), (BYTES + 1, Some(at(9) + DELAY)));
+    }
+}

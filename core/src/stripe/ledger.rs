@@ -95,3 +95,71 @@ impl<T: PartialEq> Ledger<T> {
         self.entries.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stripe::rate::Rate;
+    use alloc::vec::Vec;
+    use quickcheck::quickcheck;
+
+    fn entry(end: u64, eliciting: bool, token: u8) -> Entry<u8> {
+        let mark = Rate::new(Instant::ZERO).mark(true, Instant::ZERO);
+        Entry { end, at: Instant::ZERO, eliciting, mark, token }
+    }
+
+    fn ledger(entries: &[(u64, bool, u8)]) -> Ledger<u8> {
+        let mut ledger = Ledger::new();
+        entries.iter().for_each(|(end, eliciting, token)| ledger.push(entry(*end, *eliciting, *token)));
+        ledger
+    }
+
+    fn pop_all(ledger: &mut Ledger<u8>) -> Vec<u8> {
+        core::iter::from_fn(|| ledger.pop()).map(|entry| entry.token).collect()
+    }
+
+    quickcheck! {
+        fn what_is_acknowledged_in_full_comes_back_once_and_in_order(
+            sizes: Vec<(u8, bool, u8)>, counts: Vec<u16>
+        ) -> bool {
+            let (mut end, mut model) = (0, Vec::<(u64, bool, u8)>::new());
+            let mut ledger = Ledger::new();
+            for (size, eliciting, token) in sizes {
+                end += u64::from(size);
+                ledger.push(entry(end, eliciting, token % 3));
+                match model.last_mut() {
+                    Some(last) if !eliciting && (last.1, last.2) == (false, token % 3) => last.0 = end,
+                    _ => model.push((end, eliciting, token % 3)),
+                }
+            }
+            let mut acknowledged = 0;
+            for count in counts {
+                let count = u64::from(count) % (end + 1);
+                assert_eq!(ledger.advance(count), count > acknowledged);
+                acknowledged = acknowledged.max(count);
+                let covered = model.iter().take_while(|entry| entry.0 <= acknowledged).count();
+                let tokens: Vec<u8> = model.drain(..covered).map(|entry| entry.2).collect();
+                assert_eq!(pop_all(&mut ledger), tokens);
+                assert_eq!(ledger.acknowledged(), acknowledged);
+                assert_eq!(ledger.awaits(), model.iter().any(|entry| entry.1));
+                assert_eq!(ledger.front().map(|entry| entry.end), model.first().map(|entry| entry.0));
+            }
+            ledger.iter().map(|entry| (entry.end, entry.eliciting, entry.token)).eq(model)
+        }
+    }
+
+    #[test]
+    fn an_entry_that_is_acknowledged_in_part_stays() {
+        let mut ledger = ledger(&[(10, true, 1), (20, true, 2)]);
+        ledger.advance(15);
+        assert_eq!(pop_all(&mut ledger), [1]);
+        assert_eq!(ledger.front().map(|entry| (entry.end, entry.token)), Some((20, 2)));
+        assert!(ledger.awaits());
+    }
+
+    #[test]
+    fn equal_neighbours_that_ask_for_nothing_are_one_entry() {
+        let ledger = ledger(&[(10, false, 1), (20, false, 1), (30, false, 2), (40, true, 2), (50, true, 2)]);
+        assert!(ledger.iter().map(|entry| entry.end).eq([20, 30, 40, 50]));
+    }
+}

@@ -19,9 +19,9 @@ use rate::{Mark, Rate};
 use rtt::Rtt;
 
 /// Bytes that a stripe may have handed over and not written while its rate is unknown.
-const UNKNOWN_ALLOWANCE: u64 = 32 << 10;
+const UNKNOWN_ALLOWANCE: u64 = 16 << 10;
 /// Largest piece of data for a stripe of unknown rate.
-const UNKNOWN_CHUNK: usize = 16 << 10;
+const UNKNOWN_CHUNK: usize = 8 << 10;
 /// Bounds of the allowance.
 const ALLOWANCE: core::ops::RangeInclusive<u64> = (16 << 10)..=(512 << 10);
 /// Allowance and unsent data in the operating system are this much of a stripe's time: late enough to choose
@@ -65,6 +65,8 @@ pub(crate) struct Stripe {
     pub heard: Instant,
     /// When an acknowledgement last moved, or the first thing that asks for one was sent.
     pub progress: Instant,
+    /// Stripe bytes before the first thing that asks for an acknowledgement and was sent when none was awaited.
+    busy_from: u64,
     /// Acknowledgements are overdue.
     pub doubted: bool,
     /// What it holds has been put up for sending elsewhere because of that.
@@ -95,6 +97,7 @@ impl Stripe {
             acker: Acker::default(),
             heard: now,
             progress: now,
+            busy_from: 0,
             doubted: false,
             requeued: false,
             ping: None,
@@ -106,9 +109,10 @@ impl Stripe {
         }
     }
 
-    /// Handed over and not acknowledged, in bytes.
+    /// Handed over and not acknowledged, in bytes. What asks for no acknowledgement may lie around unacknowledged for
+    /// long and counts only behind something that does.
     pub fn in_flight(&self) -> u64 {
-        self.sent - self.ledger.acknowledged()
+        if self.ledger.awaits() { self.sent - self.busy_from.max(self.ledger.acknowledged()) } else { 0 }
     }
 
     /// Handed over and not taken by the operating system, in bytes.
@@ -142,10 +146,12 @@ impl Stripe {
 
     /// Records what is put on it: `len` more bytes.
     pub fn put(&mut self, len: usize, token: Token, eliciting: bool, now: Instant) {
-        if eliciting && !self.ledger.awaits() {
+        let begins = eliciting && !self.ledger.awaits();
+        if begins {
             self.progress = now;
+            self.busy_from = self.sent;
         }
-        let mark = self.rate.mark(self.in_flight() == 0, now);
+        let mark = self.rate.mark(begins, now);
         self.sent += len as u64;
         self.ledger.push(Entry { end: self.sent, at: now, eliciting, mark, token });
     }

@@ -5,9 +5,20 @@
 //! the stripe is at least that fast.
 
 use crate::time::Instant;
+use core::time::Duration;
 
 /// A sample over less than this says more about timers than about the stripe, in microseconds.
 const MIN_INTERVAL: u64 = 100;
+
+/// A sample of fewer bytes can't show that a stripe is slow: one late acknowledgement would weigh too much.
+const MIN_BYTES: u64 = 8 << 10;
+
+/// An estimate that nothing has confirmed for this long is taken to be too low, by a factor of two for each such time.
+/// Otherwise a stripe that was once measured too slow would never be used, and so never be measured again.
+const CONFIRMED_FOR: Duration = Duration::from_secs(1);
+
+/// The most that such doubt raises an estimate: 2^3.
+const MAX_DOUBLINGS: u32 = 3;
 
 /// State of the estimate when something was handed over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,12 +37,14 @@ pub(crate) struct Rate {
     /// Until the bytes up to here are acknowledged, samples span a gap in which there was too little to send.
     app_limited_until: u64,
     estimate: Option<u64>,
+    /// When a sample last went into the estimate.
+    confirmed_at: Instant,
 }
 
 impl Rate {
     /// Nothing known.
     pub fn new(now: Instant) -> Self {
-        Rate { delivered: 0, delivered_at: now, app_limited_until: 1, estimate: None }
+        Rate { delivered: 0, delivered_at: now, app_limited_until: 1, estimate: None, confirmed_at: now }
     }
 
     /// What an entry handed over now must remember. `idle` if nothing is on its way.
@@ -61,16 +74,134 @@ impl Rate {
         if micros < MIN_INTERVAL {
             return;
         }
-        let sample = ((count - mark.delivered).saturating_mul(1_000_000) / micros).max(1);
-        self.estimate = match self.estimate {
-            old if mark.app_limited && !queued && old.is_none_or(|old| sample < old) => old,
-            Some(old) => Some((old * 7 + sample) / 8),
-            None => Some(sample),
-        };
+        let bytes = count - mark.delivered;
+        let sample = (bytes.saturating_mul(1_000_000) / micros).max(1);
+        let lower_bound = bytes < MIN_BYTES || (mark.app_limited && !queued);
+        if lower_bound && self.estimate.is_none_or(|old| sample < old) {
+            return;
+        }
+        self.confirmed_at = now;
+        self.estimate = Some(self.estimate.map_or(sample, |old| (old * 7 + sample) / 8));
     }
 
     /// Bytes per second.
     pub fn estimate(&self) -> Option<u64> {
         self.estimate
+    }
+
+    /// Bytes per second, more if that was measured long ago.
+    pub fn hopeful(&self, now: Instant) -> Option<u64> {
+        let doublings = now.since(self.confirmed_at).as_micros() / CONFIRMED_FOR.as_micros();
+        self.estimate.map(|rate| rate << doublings.min(u128::from(MAX_DOUBLINGS)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+    use quickcheck::quickcheck;
+
+    const CHUNK: u64 = 10_000;
+
+    fn at(micros: u64) -> Instant {
+        Instant::from_micros(micros)
+    }
+
+    /// Keeps one chunk on its way at a time, each acknowledged after `micros`.
+    fn steady(rate: &mut Rate, chunks: u64, micros: u64, app_limited: bool) {
+        let (mut now, mut sent) = (rate.delivered_at, rate.delivered);
+        for _ in 0..chunks {
+            if app_limited {
+                rate.app_limited(sent + CHUNK);
+            }
+            let mark = rate.mark(false, now);
+            sent += CHUNK;
+            now = now + Duration::from_micros(micros);
+            rate.acknowledged(sent, Some(mark), false, now);
+        }
+    }
+
+    fn near(estimate: Option<u64>, expected: u64) -> bool {
+        estimate.is_some_and(|rate| rate.abs_diff(expected) <= expected / 50)
+    }
+
+    quickcheck! {
+        fn no_order_of_acknowledgements_overflows(steps: Vec<(u32, u32, bool, bool)>) -> bool {
+            let (mut rate, mut now, mut count) = (Rate::new(at(0)), at(0), 0u64);
+            let mut mark = None;
+            for (micros, bytes, take, queued) in steps {
+                now = now + Duration::from_micros(u64::from(micros));
+                if take || mark.is_none() {
+                    mark = Some(rate.mark(queued, now));
+                }
+                count += u64::from(bytes) << 20;
+                rate.acknowledged(count, mark, queued, now);
+                assert!(rate.hopeful(now) >= rate.estimate());
+            }
+            true
+        }
+    }
+
+    #[test]
+    fn a_busy_stripe_is_measured() {
+        let mut rate = Rate::new(at(0));
+        assert_eq!(rate.estimate(), None);
+        steady(&mut rate, 10, 10_000, false);
+        assert!(near(rate.estimate(), 1_000_000), "{rate:?}");
+        steady(&mut rate, 60, 40_000, false);
+        assert!(near(rate.estimate(), 250_000), "{rate:?}");
+    }
+
+    #[test]
+    fn too_little_to_send_raises_an_estimate_and_never_lowers_it() {
+        let mut rate = Rate::new(at(0));
+        steady(&mut rate, 10, 10_000, false);
+        steady(&mut rate, 60, 100_000, true);
+        assert!(near(rate.estimate(), 1_000_000), "{rate:?}");
+        steady(&mut rate, 60, 5_000, true);
+        assert!(near(rate.estimate(), 2_000_000), "{rate:?}");
+    }
+
+    #[test]
+    fn a_queue_shows_that_the_stripe_was_busy_however_little_there_was_to_send() {
+        let mut rate = Rate::new(at(0));
+        rate.app_limited(CHUNK);
+        let mark = rate.mark(true, at(0));
+        rate.acknowledged(CHUNK, Some(mark), true, at(20_000));
+        assert_eq!(rate.estimate(), Some(500_000));
+    }
+
+    #[test]
+    fn time_without_anything_on_its_way_does_not_count() {
+        let mut rate = Rate::new(at(0));
+        steady(&mut rate, 10, 10_000, false);
+        let mark = rate.mark(true, at(10_000_000));
+        rate.acknowledged(11 * CHUNK, Some(mark), false, at(10_010_000));
+        assert!(near(rate.estimate(), 1_000_000), "{rate:?}");
+    }
+
+    #[test]
+    fn a_moment_and_a_few_bytes_tell_nothing() {
+        let mut rate = Rate::new(at(0));
+        let mark = rate.mark(false, at(0));
+        rate.acknowledged(1 << 30, Some(mark), false, at(MIN_INTERVAL - 1));
+        assert_eq!(rate.estimate(), None);
+        let mut rate = Rate::new(at(0));
+        steady(&mut rate, 10, 10_000, false);
+        let mark = rate.mark(false, rate.delivered_at);
+        rate.acknowledged(10 * CHUNK + 100, Some(mark), true, at(1_000_000));
+        assert!(near(rate.estimate(), 1_000_000), "{rate:?}");
+    }
+
+    #[test]
+    fn hope_grows_with_the_age_of_an_estimate_up_to_a_limit() {
+        let mut rate = Rate::new(at(0));
+        assert_eq!(rate.hopeful(at(1 << 40)), None);
+        steady(&mut rate, 10, 10_000, false);
+        let (estimate, confirmed) = (rate.estimate().unwrap(), rate.confirmed_at);
+        for (age, factor) in [(0, 1), (1, 2), (2, 4), (3, 8), (1000, 8)] {
+            assert_eq!(rate.hopeful(confirmed + CONFIRMED_FOR * age), Some(estimate * factor));
+        }
     }
 }

@@ -57,3 +57,56 @@ impl Rtt {
         self.smoothed.map_or(UNKNOWN, |smoothed| smoothed * 2 + self.variation * 4 + SLACK)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    fn at(seconds: u64) -> Instant {
+        Instant::from_micros(seconds * 1_000_000)
+    }
+
+    #[test]
+    fn the_first_sample_is_the_estimate() {
+        let mut rtt = Rtt::default();
+        assert_eq!((rtt.smoothed(), rtt.min(), rtt.patience()), (None, None, UNKNOWN));
+        rtt.sample(ms(40), at(0));
+        assert_eq!((rtt.smoothed(), rtt.min()), (Some(ms(40)), Some(ms(40))));
+        // 2 · 40 + 4 · 40 / 2 + 50
+        assert_eq!(rtt.patience(), ms(210));
+    }
+
+    #[test]
+    fn equal_samples_bring_patience_down_to_two_round_trips_and_the_slack() {
+        let mut rtt = Rtt::default();
+        (0..50).for_each(|_| rtt.sample(ms(40), at(0)));
+        assert_eq!(rtt.smoothed(), Some(ms(40)));
+        assert!(rtt.patience() - (ms(80) + SLACK) < ms(1));
+    }
+
+    #[test]
+    fn one_late_sample_moves_the_estimate_by_an_eighth() {
+        let mut rtt = Rtt::default();
+        (0..50).for_each(|_| rtt.sample(ms(40), at(0)));
+        let before = rtt.patience();
+        rtt.sample(ms(120), at(0));
+        assert_eq!((rtt.smoothed(), rtt.min()), (Some(ms(50)), Some(ms(40))));
+        assert!(rtt.patience() > before);
+    }
+
+    #[test]
+    fn a_route_that_got_longer_is_noticed_within_two_windows() {
+        let mut rtt = Rtt::default();
+        rtt.sample(ms(10), at(0));
+        let forgotten = (1..100).find(|seconds| {
+            rtt.sample(ms(30), at(*seconds));
+            rtt.min() == Some(ms(30))
+        });
+        let window = MIN_WINDOW.as_secs();
+        assert!(forgotten.is_some_and(|seconds| (window..=2 * window + 2).contains(&seconds)));
+    }
+}

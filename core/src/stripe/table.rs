@@ -56,3 +56,52 @@ impl Table {
         self.gone.len() > MAX_GONE || self.retired.len() > MAX_HOLES
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Instant;
+
+    fn gone(confirmed: bool, settled: bool) -> Gone {
+        Gone { received: 0, confirmed, ledger: (!settled).then(Ledger::new), sent: 0 }
+    }
+
+    #[test]
+    fn a_stripe_is_forgotten_when_both_sides_know_all_about_it() {
+        let mut table = Table::default();
+        for (confirmed, settled) in [(false, false), (true, false), (false, true), (true, true)] {
+            table.gone.insert(StripeId(7), gone(confirmed, settled));
+            table.retire(StripeId(7));
+            assert_eq!(table.is_retired(StripeId(7)), confirmed && settled);
+            assert!(table.knows(StripeId(7)), "its number is never free again");
+        }
+        assert!(table.gone.is_empty());
+    }
+
+    #[test]
+    fn a_number_is_known_once_its_stripe_is_up() {
+        let mut table = Table::default();
+        assert!(!table.knows(StripeId(1)));
+        table.live.insert(StripeId(1), Stripe::new(StripeId(1), Instant::ZERO));
+        assert!(table.knows(StripeId(1)) && !table.is_retired(StripeId(1)));
+    }
+
+    #[test]
+    fn more_gone_stripes_than_a_hello_can_list_are_too_many() {
+        let mut table = Table::default();
+        (0..MAX_GONE as u64).for_each(|id| drop(table.gone.insert(StripeId(id), gone(false, true))));
+        assert!(!table.overfull());
+        table.gone.insert(StripeId(1 << 40), gone(false, true));
+        assert!(table.overfull());
+    }
+
+    #[test]
+    fn retired_stripes_in_a_row_cost_nothing() {
+        let mut table = Table::default();
+        for id in (0..10_000).map(StripeId) {
+            table.gone.insert(id, gone(true, true));
+            table.retire(id);
+        }
+        assert!(!table.overfull());
+    }
+}

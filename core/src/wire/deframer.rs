@@ -135,3 +135,186 @@ fn take_head(seen: &mut Vec<u8>, input: &mut Bytes) -> Result<Parsed, Violation>
     }
     Ok(parsed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::frame::MAX_FRAME;
+    use crate::wire::frame::tests::golden;
+    use quickcheck::quickcheck;
+
+    /// What came out of a stream: frames, and the bytes of flows with neighbours joined.
+    type Outcome = (Vec<Piece>, u64, Option<Violation>);
+
+    fn run(chunks: &[&[u8]]) -> Outcome {
+        let mut deframer = Deframer::new();
+        let mut pieces = Vec::new();
+        for chunk in chunks {
+            let mut input = Bytes::copy_from_slice(chunk);
+            loop {
+                match deframer.next(&mut input) {
+                    Ok(Some(piece)) => join(&mut pieces, piece),
+                    Ok(None) => break,
+                    Err(violation) => return (pieces, deframer.processed(), Some(violation)),
+                }
+            }
+            assert!(input.is_empty(), "it takes all of a chunk");
+        }
+        (pieces, deframer.processed(), None)
+    }
+
+    fn join(pieces: &mut Vec<Piece>, piece: Piece) {
+        match (pieces.last_mut(), &piece) {
+            (
+                Some(Piece::Data { flow, offset, data, fin: last_fin }),
+                Piece::Data { flow: next_flow, offset: next, data: more, fin },
+            ) if flow == next_flow && *offset + data.len() as u64 == *next && !*last_fin => {
+                *data = [&data[..], more].concat().into();
+                *last_fin = *fin;
+            }
+            _ => pieces.push(piece),
+        }
+    }
+
+    /// One frame of each type and skippable ones between them.
+    fn stream() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (index, (_, head, payload)) in golden().into_iter().enumerate() {
+            bytes.extend_from_slice(head);
+            bytes.extend_from_slice(payload);
+            if index % 4 == 0 {
+                bytes.extend_from_slice(b"\x06\x80\x01skip");
+            }
+        }
+        bytes
+    }
+
+    #[test]
+    fn a_stream_is_cut_into_what_was_sent() {
+        let (pieces, processed, violation) = run(&[&stream()]);
+        let mut expected = Vec::new();
+        for (frame, _, payload) in golden() {
+            let payload = Bytes::from_static(payload);
+            match frame {
+                Frame::Data { flow, offset, fin } => {
+                    join(&mut expected, Piece::Data { flow, offset, data: payload, fin });
+                }
+                Frame::Open { flow, .. } => {
+                    expected.push(Piece::Frame(frame));
+                    if !payload.is_empty() {
+                        expected.push(Piece::Data { flow, offset: 0, data: payload, fin: false });
+                    }
+                }
+                _ => expected.push(Piece::Frame(frame)),
+            }
+        }
+        assert_eq!(pieces, expected);
+        assert_eq!((processed, violation), (stream().len() as u64, None));
+    }
+
+    #[test]
+    fn every_pair_of_cuts_gives_the_same() {
+        let stream = stream();
+        let whole = run(&[&stream]);
+        for first in 0..stream.len() {
+            for second in first..stream.len() {
+                let cuts = [&stream[..first], &stream[first..second], &stream[second..]];
+                assert!(run(&cuts) == whole, "cut at {first} and {second}");
+            }
+        }
+        let bytes: Vec<&[u8]> = stream.chunks(1).collect();
+        assert!(run(&bytes) == whole, "byte by byte");
+    }
+
+    #[test]
+    fn every_truncation_asks_for_more() {
+        let stream = stream();
+        for cut in 0..stream.len() {
+            let (_, processed, violation) = run(&[&stream[..cut]]);
+            assert_eq!(violation, None, "cut at {cut}");
+            assert!(processed <= cut as u64);
+        }
+    }
+
+    #[test]
+    fn no_value_of_any_byte_panics() {
+        let stream = stream();
+        for at in 0..stream.len() {
+            for value in 0..=255 {
+                let mut changed = stream.clone();
+                changed[at] = value;
+                let whole = run(&[&changed]);
+                assert!(whole.1 <= changed.len() as u64);
+                assert!(run(&[&changed[..at], &changed[at..]]) == whole, "{value:#x} at {at}");
+            }
+        }
+    }
+
+    quickcheck! {
+        fn any_cut_of_any_bytes_has_the_same_effect(bytes: Vec<u8>, cuts: Vec<u8>) -> bool {
+            let mut chunks = Vec::new();
+            let mut rest = &bytes[..];
+            for cut in cuts {
+                let (chunk, after) = rest.split_at(usize::from(cut % 8).min(rest.len()));
+                chunks.push(chunk);
+                rest = after;
+            }
+            chunks.push(rest);
+            run(&chunks) == run(&[&bytes])
+        }
+    }
+
+    #[test]
+    fn payload_is_passed_on_before_the_frame_is_complete_and_without_a_copy() {
+        let mut deframer = Deframer::new();
+        let frame = Frame::Data { flow: FlowId(1), offset: 10, fin: true }.encode(100);
+        assert_eq!(deframer.next(&mut frame.clone()), Ok(None));
+        assert_eq!(deframer.processed(), frame.len() as u64);
+        for (len, fin) in [(40, false), (60, true)] {
+            let offset = 10 + deframer.processed() - frame.len() as u64;
+            let mut input = Bytes::from(alloc::vec![7; len]);
+            let start = input.as_ptr();
+            let Ok(Some(Piece::Data { data, .. })) = &deframer.clone().next(&mut input.clone()) else {
+                panic!("data");
+            };
+            assert_eq!(data.as_ptr(), start);
+            let piece = Piece::Data { flow: FlowId(1), offset, data: input.clone(), fin };
+            assert_eq!(deframer.next(&mut input), Ok(Some(piece)));
+        }
+    }
+
+    #[test]
+    fn a_head_that_is_not_complete_does_not_count_as_processed() {
+        let mut deframer = Deframer::new();
+        let frame = Frame::Reset { flow: FlowId(1), reason: 0, final_offset: 1 << 40 }.encode(0);
+        for byte in 0..frame.len() - 1 {
+            assert_eq!(deframer.next(&mut frame.slice(byte..byte + 1)), Ok(None));
+            assert_eq!(deframer.processed(), 0);
+        }
+        assert!(matches!(deframer.next(&mut frame.slice(frame.len() - 1..)), Ok(Some(_))));
+        assert_eq!(deframer.processed(), frame.len() as u64);
+    }
+
+    #[test]
+    fn offsets_that_reach_beyond_the_limit_are_refused() {
+        let head = |offset, payload| {
+            let mut head = Frame::Data { flow: FlowId(1), offset, fin: true }.encode(payload);
+            Deframer::new().next(&mut head)
+        };
+        assert_eq!(head(varint::MAX - 1, 1), Ok(None));
+        assert_eq!(head(varint::MAX, 1), Err(Violation::OffsetTooLarge));
+    }
+
+    #[test]
+    fn a_skipped_frame_as_long_as_allowed_keeps_nothing() {
+        let mut deframer = Deframer::new();
+        let mut length = Vec::new();
+        varint::put(&mut length, MAX_FRAME);
+        length.push(0x40);
+        assert_eq!(deframer.next(&mut Bytes::from(length)), Ok(None));
+        let mut rest = Bytes::from(alloc::vec![0xff; MAX_FRAME as usize - 1]);
+        assert_eq!(deframer.next(&mut rest), Ok(None));
+        let mut ping = Frame::Ping { nonce: 1 }.encode(0);
+        assert_eq!(deframer.next(&mut ping), Ok(Some(Piece::Frame(Frame::Ping { nonce: 1 }))));
+    }
+}

@@ -194,3 +194,121 @@ fn take_array<const N: usize>(input: &mut &[u8]) -> Result<[u8; N], Violation> {
     *input = rest;
     Ok(*array)
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use alloc::vec;
+    use quickcheck::{Arbitrary, Gen, quickcheck};
+
+    fn number(g: &mut Gen) -> u64 {
+        (u64::arbitrary(g) & varint::MAX) >> (u32::arbitrary(g) % 62)
+    }
+
+    impl Arbitrary for Hello {
+        fn arbitrary(g: &mut Gen) -> Self {
+            let kind = match u8::arbitrary(g) % 4 {
+                0 => HelloKind::Create,
+                1 => HelloKind::Join,
+                2 => HelloKind::Accept { instance: u64::arbitrary(g) },
+                _ => HelloKind::Refuse(Refusal::from_code(number(g) >> (u32::arbitrary(g) % 62))),
+            };
+            let gone = usize::arbitrary(g) % 20;
+            Hello {
+                kind,
+                session: SessionId([0; 16].map(|_: u8| u8::arbitrary(g))),
+                stripe: StripeId(number(g)),
+                gone: (0..gone).map(|_| (StripeId(number(g)), number(g))).collect(),
+            }
+        }
+    }
+
+    /// The body of a HELLO, with its length taken off.
+    fn body(hello: &Hello) -> Vec<u8> {
+        let bytes = hello.encode();
+        let mut body = &bytes[MAGIC.len() + 1..];
+        assert_eq!(varint::take(&mut body), Ok(Some(body.len() as u64)));
+        body.to_vec()
+    }
+
+    pub(crate) fn plain() -> Hello {
+        Hello { kind: HelloKind::Create, session: SessionId([5; 16]), stripe: StripeId(3), gone: vec![] }
+    }
+
+    quickcheck! {
+        fn hellos_survive(hello: Hello) -> bool {
+            Hello::decode(&body(&hello)) == Ok(Some(hello))
+        }
+
+        fn no_body_panics(body: Vec<u8>) -> bool {
+            Hello::decode(&body).ok().flatten().is_none_or(|hello| hello.gone.len() <= MAX_GONE)
+        }
+
+        fn no_changed_or_truncated_body_panics(hello: Hello, at: usize, value: u8) -> bool {
+            let mut body = body(&hello);
+            let at = at % body.len();
+            assert!(Hello::decode(&body[..at]) != Ok(Some(hello)));
+            body[at] = value;
+            let _ = Hello::decode(&body);
+            true
+        }
+    }
+
+    #[test]
+    fn a_hello_has_its_known_bytes() {
+        let session = SessionId(*b"0123456789abcdef");
+        let gone = vec![(StripeId(1), 300)];
+        let hello = |kind, gone| Hello { kind, session, stripe: StripeId(2), gone }.encode();
+        assert_eq!(hello(HelloKind::Create, vec![]), &b"striper\x01\x12\x000123456789abcdef\x02"[..]);
+        assert_eq!(
+            hello(HelloKind::Join, gone),
+            &b"striper\x01\x17\x010123456789abcdef\x02\x02\x03\x01\xac\x02"[..]
+        );
+        assert_eq!(
+            hello(HelloKind::Accept { instance: 0x0102 }, vec![]),
+            &b"striper\x01\x1a\x020123456789abcdef\x02\x00\x00\x00\x00\x00\x00\x01\x02"[..]
+        );
+        assert_eq!(
+            hello(HelloKind::Refuse(Refusal::Draining), vec![]),
+            &b"striper\x01\x13\x030123456789abcdef\x02\x04"[..]
+        );
+    }
+
+    #[test]
+    fn unknown_options_are_skipped_when_even_and_refused_when_odd() {
+        let known = Hello { gone: vec![(StripeId(1), 9)], ..plain() };
+        let mut even = body(&plain());
+        even.extend_from_slice(b"\x40\x03abc\x42\x00");
+        even.extend_from_slice(&body(&known)[18..]);
+        assert_eq!(Hello::decode(&even), Ok(Some(known)));
+        let odd = [&body(&plain())[..], b"\x41\x03abc"].concat();
+        assert_eq!(Hello::decode(&odd), Ok(None));
+    }
+
+    #[test]
+    fn malformed_bodies_are_refused() {
+        for tail in [&b"\x40"[..], b"\x40\x03ab", b"\x02\x01\x01", b"\x02\x02\x01\x80"] {
+            let bytes = [&body(&plain())[..], tail].concat();
+            assert_eq!(Hello::decode(&bytes), Err(Violation::MalformedFrame), "{tail:x?}");
+        }
+        let mut unknown_kind = body(&plain());
+        unknown_kind[0] = 4;
+        assert_eq!(Hello::decode(&unknown_kind), Err(Violation::MalformedFrame));
+    }
+
+    #[test]
+    fn no_more_gone_stripes_are_listed_or_taken_than_allowed() {
+        let many = (0..1000).map(|stripe| (StripeId(stripe), 1)).collect();
+        let decoded = Hello::decode(&body(&Hello { gone: many, ..plain() })).unwrap().unwrap();
+        assert_eq!(decoded.gone.len(), MAX_GONE);
+        let mut twice = body(&decoded);
+        twice.extend_from_slice(&body(&Hello { gone: vec![(StripeId(0), 1)], ..plain() })[18..]);
+        assert_eq!(Hello::decode(&twice), Err(Violation::TooManyGoneStripes));
+    }
+
+    #[test]
+    fn the_longest_hello_fits() {
+        let gone = vec![(StripeId(varint::MAX), varint::MAX); MAX_GONE];
+        assert!(body(&Hello { gone, ..plain() }).len() <= MAX_HELLO);
+    }
+}

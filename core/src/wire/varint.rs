@@ -44,3 +44,72 @@ pub fn take(input: &mut &[u8]) -> Result<Option<u64>, Violation> {
 pub fn take_whole(input: &mut &[u8]) -> Result<u64, Violation> {
     take(input)?.ok_or(Violation::MalformedFrame)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use quickcheck::quickcheck;
+
+    fn encoded(value: u64) -> Vec<u8> {
+        let mut out = Vec::new();
+        put(&mut out, value);
+        out
+    }
+
+    quickcheck! {
+        fn values_survive_and_truncations_ask_for_more(value: u64, bits: u8) -> bool {
+            let value = value >> (2 + bits % 62);
+            let bytes = encoded(value);
+            assert_eq!(bytes.len(), len(value));
+            for cut in 0..bytes.len() {
+                assert_eq!(take(&mut &bytes[..cut]), Ok(None));
+            }
+            let mut input = &[&bytes[..], &[0xff]].concat()[..];
+            assert_eq!(take(&mut input), Ok(Some(value)));
+            input == [0xff]
+        }
+
+        fn what_is_taken_has_one_encoding(bytes: Vec<u8>) -> bool {
+            let mut rest = &bytes[..];
+            match take(&mut rest) {
+                Ok(Some(value)) => value <= MAX && [&encoded(value)[..], rest].concat() == bytes,
+                _ => rest == bytes,
+            }
+        }
+    }
+
+    #[test]
+    fn known_values_have_known_bytes() {
+        for (value, bytes) in [
+            (0, vec![0]),
+            (127, vec![0x7f]),
+            (128, vec![0x80, 0x01]),
+            (300, vec![0xac, 0x02]),
+            (16_384, vec![0x80, 0x80, 0x01]),
+            (MAX, vec![0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f]),
+        ] {
+            assert_eq!(encoded(value), bytes);
+            assert_eq!(take(&mut &bytes[..]), Ok(Some(value)));
+        }
+    }
+
+    #[test]
+    fn too_large_too_long_and_longer_than_needed_are_refused() {
+        for bytes in [
+            vec![0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x40],
+            vec![0xff; 9],
+            vec![0x80; 9],
+            vec![0x80, 0x00],
+            vec![0xff, 0x80, 0x00],
+        ] {
+            assert_eq!(take(&mut &bytes[..]), Err(Violation::BadVarint), "{bytes:x?}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_must_be_whole_is_malformed_when_cut_short() {
+        assert_eq!(take_whole(&mut &[0x80][..]), Err(Violation::MalformedFrame));
+        assert_eq!(take_whole(&mut &[][..]), Err(Violation::MalformedFrame));
+    }
+}
