@@ -14,6 +14,7 @@ mod tests;
 use crate::config::{Config, FLOW_FLOOR};
 use crate::error::{EndReason, Reason, StripeClose, Violation};
 use crate::flow::queue::FlowQueue;
+use crate::flow::recv::RecvState;
 use crate::flow::{self};
 use crate::id::{FlowId, Role, SessionId, StripeId};
 use crate::intents::{Intent, Intents};
@@ -343,8 +344,13 @@ impl Session {
             EndReason::Violation(_) => 2,
         };
         // The peer must not take for lost what has arrived here, whichever stripe brings it the news first.
-        let counts: Vec<_> =
-            self.stripes.live.iter().map(|(id, stripe)| (*id, stripe.acker.count())).collect();
+        let counts: Vec<_> = self
+            .stripes
+            .live
+            .iter()
+            .map(|(id, stripe)| (*id, stripe.acker.count()))
+            .filter(|(_, count)| *count > 0)
+            .collect();
         for stripe in self.stripes.live.keys() {
             for counts in counts.chunks(MAX_ACKS) {
                 let header = Frame::Ack { counts: counts.to_vec() }.encode(0);
@@ -355,7 +361,10 @@ impl Session {
             out.push(Output::CloseStripe { stripe: *stripe, reason: StripeClose::SessionEnded });
         }
         for (flow, entry) in &self.flows.flows {
-            if entry.has_local() {
+            if entry.has_local() && entry.recv.state == RecvState::Finished && entry.send.is_done() {
+                // Nothing is lost: all that is left is for the local consumer to take what it has been given.
+                out.push(Output::FlowEnded { flow: *flow });
+            } else if entry.has_local() {
                 out.push(Output::FlowReset { flow: *flow, reason: Reason::SessionLost });
             }
         }
@@ -398,9 +407,17 @@ impl Weight {
 /// The most DATA frames that we have on stripes at once.
 const MAX_DATA_ENTRIES: usize = 32 << 10;
 
-/// The most disjoint pieces that we hold out of order: twice what an honest peer can make of [`MAX_DATA_ENTRIES`].
+/// The most disjoint pieces that we hold out of order: twice what an honest peer can make of [`MAX_DATA_ENTRIES`],
+/// and one more for each [`PIECE`] bytes of memory, since a frame may arrive in many parts.
 const MAX_PIECES: usize = 2 * MAX_DATA_ENTRIES;
 
-fn check_pieces(pieces: usize) -> Result<(), Violation> {
-    if pieces > MAX_PIECES { Err(Violation::TooManyGaps) } else { Ok(()) }
+/// Small parts of a frame are joined to at least half of this many bytes.
+const PIECE: u64 = 4 << 10;
+
+fn check_pieces(pieces: usize, memory_limit: u64) -> Result<(), Violation> {
+    if pieces as u64 > MAX_PIECES as u64 + memory_limit / PIECE {
+        Err(Violation::TooManyGaps)
+    } else {
+        Ok(())
+    }
 }

@@ -38,6 +38,8 @@ pub(crate) struct Table {
     early_limit: u64,
     /// Indexes of the peer's flows whose id has taken effect.
     seen: RangeSet,
+    /// Those that a RESET consumed before their OPEN came.
+    unopened: RangeSet,
     /// How many of them have ended.
     ended: u64,
     /// Flows that the peer may open in all.
@@ -59,6 +61,7 @@ impl Table {
             early_used: 0,
             early_limit: INITIAL_EARLY,
             seen: RangeSet::default(),
+            unopened: RangeSet::default(),
             ended: 0,
             granted: INITIAL_FLOWS,
             early_granted: INITIAL_EARLY,
@@ -108,6 +111,27 @@ impl Table {
     /// An id of the peer's takes effect, now and never again, with `early` credit on top of the floor.
     pub fn see(&mut self, flow: FlowId, early: u64) -> Result<(), Violation> {
         self.seen.insert(flow.index()..flow.index() + 1);
+        self.take_early(early)
+    }
+
+    /// An id of the peer's ends before its OPEN has come. The OPEN still counts when it does: it has taken early credit.
+    pub fn end_unopened(&mut self, flow: FlowId) {
+        let index = flow.index()..flow.index() + 1;
+        self.seen.insert(index.clone());
+        self.unopened.insert(index);
+        self.ended += 1;
+    }
+
+    /// An OPEN for an id that has taken effect: of no effect, but if the id ended before any OPEN came, this one's early credit is taken.
+    pub fn see_again(&mut self, flow: FlowId, early: u64) -> Result<(), Violation> {
+        if !self.unopened.contains(flow.index()) {
+            return Ok(());
+        }
+        self.unopened.remove(flow.index()..flow.index() + 1);
+        self.take_early(early)
+    }
+
+    fn take_early(&mut self, early: u64) -> Result<(), Violation> {
         if early > INITIAL_WINDOW - FLOW_FLOOR {
             return Err(Violation::EarlyCreditExceeded);
         }
@@ -151,11 +175,6 @@ impl Table {
             self.ended += 1;
         }
         Some(entry)
-    }
-
-    /// An id of the peer's ends without ever having been a flow.
-    pub fn end_unopened(&mut self) {
-        self.ended += 1;
     }
 
     /// Grants more if that is worth a frame: ids as others end, early credit while `pool` bytes are free. Returns how much of the pool

@@ -142,7 +142,7 @@ impl Session {
             return Err(Violation::UnknownFlow);
         }
         if self.flows.standing(flow)? == Standing::Ended || self.flows.has_seen(flow) {
-            return Ok(());
+            return self.flows.see_again(flow, early);
         }
         self.flow_for(flow)?;
         let implied = self.flows.flows[&flow].early;
@@ -184,7 +184,7 @@ impl Session {
             self.flows.imply_early(flow, end)?;
         }
         self.change(flow, |entry| entry.recv.insert(offset, data, fin)).unwrap_or(Ok(()))?;
-        check_pieces(self.pieces)?;
+        check_pieces(self.pieces, self.config.memory_limit)?;
         self.deliver(flow, out);
         Ok(())
     }
@@ -258,17 +258,15 @@ impl Session {
         match self.flows.standing(flow)? {
             Standing::Ended => return Ok(()),
             Standing::Free => {
-                self.flows.see(flow, 0)?;
-                self.flows.end_unopened();
+                self.flows.end_unopened(flow);
                 return Ok(());
             }
             Standing::Exists => {}
         }
         if self.flows.flows[&flow].phase == Phase::Early {
             self.flows.unimply(flow);
-            self.flows.see(flow, 0)?;
             self.remove(flow);
-            self.flows.end_unopened();
+            self.flows.end_unopened(flow);
             return Ok(());
         }
         self.change(flow, |entry| {

@@ -66,14 +66,8 @@ impl Session {
         self.intents.remove(Intent::Acknowledge(id));
         let mut ledger = stripe.ledger;
         self.requeue(&mut ledger);
-        for entry in ledger.iter() {
-            match entry.token {
-                Token::Control(intent) => self.owe_again(intent),
-                Token::Acknowledgements => self.owe_acknowledgements(),
-                Token::Data { .. } => self.data_entries -= 1,
-                Token::Local => {}
-            }
-        }
+        self.owe_control_again(&ledger);
+        self.data_entries -= ledger.iter().filter(|entry| matches!(entry.token, Token::Data { .. })).count();
         let gone = Gone {
             received: stripe.acker.count(),
             confirmed: false,
@@ -84,6 +78,17 @@ impl Session {
         self.intents.add(Intent::Gone(id));
         if self.stripes.live.is_empty() {
             self.timers.set(Timer::Resume, self.now + self.config.resume_limit);
+        }
+    }
+
+    /// What a ledger holds beside data is owed again.
+    fn owe_control_again(&mut self, ledger: &Ledger<Token>) {
+        for entry in ledger.iter() {
+            match entry.token {
+                Token::Control(intent) => self.owe_again(intent),
+                Token::Acknowledgements => self.owe_acknowledgements(),
+                Token::Data { .. } | Token::Local => {}
+            }
         }
     }
 
@@ -267,6 +272,7 @@ impl Session {
             let id = stripe.id;
             let mut ledger = core::mem::replace(&mut stripe.ledger, Ledger::new());
             self.requeue(&mut ledger);
+            self.owe_control_again(&ledger);
             if let Some(stripe) = self.stripes.live.get_mut(&id) {
                 stripe.ledger = ledger;
             }

@@ -447,3 +447,56 @@ fn a_silent_stripe_is_doubted_relieved_and_given_up() {
         "STRIPE_GONE spares the other side its own timeout"
     );
 }
+
+#[test]
+fn a_slow_consumer_sees_the_fin_of_a_session_that_the_other_side_closed() {
+    let mut pair = Pair::new(Config::default());
+    let flow = pair.open();
+    pair.run();
+    pair.sides[1].seen.lazy = true;
+    pair.send_all(0, flow, &pattern(1000));
+    pair.give(0, Input::FlowFinish { flow });
+    pair.give(1, Input::FlowFinish { flow });
+    pair.run();
+    pair.give(0, Input::Shutdown);
+    pair.run();
+    assert!(pair.sides[1].seen.over.is_some());
+    assert_eq!(pair.sides[1].seen.finished, [flow]);
+    assert_eq!((&pair.sides[1].seen.ended[..], &pair.sides[1].seen.reset[..]), (&[flow][..], &[][..]));
+}
+
+#[test]
+fn an_open_on_a_silent_stripe_is_sent_again_before_the_stripe_is_given_up() {
+    let mut pair = Pair::new(Config { stripes: 2, ..Config::default() });
+    (0..2).for_each(|stripe| pair.hold(StripeId(stripe), true));
+    let flow = pair.open();
+    let silent =
+        *pair.sides[0].session.stripes.live.iter().find(|(_, stripe)| stripe.ledger.awaits()).unwrap().0;
+    pair.hold(StripeId(1 - silent.0), false);
+    pair.run_until(pair.now + Duration::from_secs(1));
+    assert_eq!(pair.sides[1].seen.incoming, [flow]);
+    assert_eq!(pair.sides[1].session.stats().stripes.len(), 2);
+}
+
+#[test]
+fn resets_that_overtake_their_opens_cost_no_early_credit_for_good() {
+    let mut pair =
+        Pair::new(Config { stripes: 2, scheduler: crate::SchedulerKind::RoundRobin, ..Config::default() });
+    for _ in 0..40 {
+        (0..2).for_each(|stripe| pair.hold(StripeId(stripe), true));
+        let flow = pair.open();
+        let open_on =
+            *pair.sides[0].session.stripes.live.iter().find(|(_, stripe)| stripe.ledger.awaits()).unwrap().0;
+        pair.hold(StripeId(1 - open_on.0), false);
+        // Its stripe is full of other things, so the RESET goes on the other one.
+        let stripe = pair.sides[0].session.stripes.live.get_mut(&open_on).unwrap();
+        (stripe.doubted, stripe.requeued) = (true, true);
+        pair.give(0, Input::FlowReset { flow, reason: Reason::Aborted });
+        pair.deliver();
+        pair.hold(open_on, false);
+        pair.run();
+    }
+    assert!(pair.sides[1].seen.incoming.is_empty());
+    let flow = pair.open();
+    assert_eq!(pair.sides[0].session.send_room(flow), crate::config::INITIAL_WINDOW);
+}

@@ -336,6 +336,7 @@ impl Fields<'_> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::wire::varint::tests::number;
     use alloc::vec;
     use quickcheck::{Arbitrary, Gen, quickcheck};
 
@@ -344,12 +345,7 @@ pub(crate) mod tests {
         let (flow, stripe) = (FlowId(1), StripeId(3));
         vec![
             (
-                Frame::Open {
-                    flow,
-                    early: 245_760,
-                    credit: 262_144,
-                    opaque: Bytes::from_static(b"ab"),
-                },
+                Frame::Open { flow, early: 245_760, credit: 262_144, opaque: Bytes::from_static(b"ab") },
                 b"\x0d\x01\x01\x80\x80\x0f\x80\x80\x10\x02ab",
                 b"hi",
             ),
@@ -378,10 +374,6 @@ pub(crate) mod tests {
             (Frame::Close { code: 2 }, b"\x02\x19\x02", b""),
             (Frame::Blocked { flow, limit: 300 }, b"\x04\x1a\x01\xac\x02", b""),
         ]
-    }
-
-    fn number(g: &mut Gen) -> u64 {
-        (u64::arbitrary(g) & varint::MAX) >> (u32::arbitrary(g) % 62)
     }
 
     impl Arbitrary for Frame {

@@ -198,12 +198,9 @@ fn take_array<const N: usize>(input: &mut &[u8]) -> Result<[u8; N], Violation> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::wire::varint::tests::number;
     use alloc::vec;
     use quickcheck::{Arbitrary, Gen, quickcheck};
-
-    fn number(g: &mut Gen) -> u64 {
-        (u64::arbitrary(g) & varint::MAX) >> (u32::arbitrary(g) % 62)
-    }
 
     impl Arbitrary for Hello {
         fn arbitrary(g: &mut Gen) -> Self {

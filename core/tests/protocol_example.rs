@@ -1,0 +1,205 @@
+//! The worked example of PROTOCOL.md is what two sessions say to each other, byte by byte.
+
+use bytes::Bytes;
+use std::time::Duration;
+use striper_core::wire::frame::Frame;
+use striper_core::{
+    Config, EndReason, FlowId, Handshake, Input, Instant, Output, Role, Session, SessionId, StripeId,
+};
+
+const STRIPE: StripeId = StripeId(0);
+const FLOW: FlowId = FlowId(1);
+/// Option 1 (host and port): port 443, example.org.
+const TARGET: &[u8] = b"\x01\x0d\x01\xbbexample.org";
+
+/// One line of the example: who says it, its bytes, and what it is.
+#[derive(Debug)]
+struct Line {
+    client: bool,
+    bytes: Vec<u8>,
+    name: String,
+}
+
+/// The lines of the block that is marked as `hex` in PROTOCOL.md: `C` or `S`, the bytes, `;` and what they are.
+fn example() -> Vec<Line> {
+    let text = include_str!("../../PROTOCOL.md");
+    let (_, block) = text.split_once("```hex\n").expect("an example");
+    let (block, _) = block.split_once("```").expect("its end");
+    let mut lines: Vec<Line> = Vec::new();
+    for line in block.lines() {
+        let (bytes, name) = line.split_once(';').unwrap_or((line, ""));
+        let mut words = bytes.split_whitespace().peekable();
+        if let Some(who) = words.next_if(|word| matches!(*word, "C" | "S")) {
+            lines.push(Line { client: who == "C", bytes: Vec::new(), name: name.trim().to_owned() });
+        }
+        let last = lines.last_mut().expect("a line begins with C or S");
+        last.bytes.extend(words.map(|word| u8::from_str_radix(word, 16).expect("two hex digits")));
+    }
+    lines
+}
+
+/// What one side says, frame by frame, and what it tells its local world.
+struct Side {
+    session: Session,
+    said: Vec<Vec<u8>>,
+    events: Vec<Output>,
+    written: u64,
+}
+
+impl Side {
+    fn new(role: Role) -> Self {
+        let id = SessionId(core::array::from_fn(|at| at as u8));
+        let session = Session::new(role, id, Config::default(), Instant::ZERO);
+        Side { session, said: Vec::new(), events: Vec::new(), written: 0 }
+    }
+
+    fn give(&mut self, millis: u64, input: Input) {
+        let now = Instant::ZERO + Duration::from_millis(millis);
+        let mut out = Vec::new();
+        self.session.handle(now, input, &mut out);
+        self.session.check_invariants();
+        for output in out {
+            match output {
+                Output::Transmit { header, payload, .. } => {
+                    self.said.push([header, payload].concat());
+                    self.written += self.said.last().map_or(0, Vec::len) as u64;
+                    let written = Input::StripeWritten { stripe: STRIPE, total: self.written };
+                    self.session.handle(now, written, &mut Vec::new());
+                }
+                other => self.events.push(other),
+            }
+        }
+    }
+
+    /// Says its HELLO on the stripe.
+    fn greet(&mut self) -> Vec<u8> {
+        let bytes = self.session.hello(STRIPE).encode().to_vec();
+        self.said.push(bytes.clone());
+        bytes
+    }
+
+    /// Hears the other side's, and then belongs to the stripe.
+    fn hear(&mut self, hello: &[u8]) {
+        let heard = Handshake::new().feed(Bytes::copy_from_slice(hello));
+        let (hello, rest) = heard.expect("a HELLO").expect("a whole HELLO");
+        assert!(rest.is_empty());
+        self.give(0, Input::StripeUp { stripe: STRIPE, hello });
+    }
+
+    /// Hears what the other side has said and this one has not heard yet.
+    fn listen(&mut self, millis: u64, other: &Side, from: &mut usize) {
+        let data = Bytes::from(other.said[*from..].concat());
+        *from = other.said.len();
+        self.give(millis, Input::StripeBytes { stripe: STRIPE, data });
+    }
+}
+
+/// The exchange that the example shows.
+fn exchange() -> (Side, Side) {
+    let (mut client, mut server) =
+        (Side::new(Role::Client), Side::new(Role::Server { instance: 0x1112_1314_1516_1718 }));
+    client.give(0, Input::FlowOpen { request: 0, opaque: Bytes::from_static(TARGET) });
+    client.give(0, Input::FlowData { flow: FLOW, data: Bytes::from_static(b"hi") });
+    client.give(0, Input::FlowFinish { flow: FLOW });
+    let create = client.greet();
+    let accept = server.greet();
+    server.hear(&create);
+    client.hear(&accept);
+    let (mut heard_of_client, mut heard_of_server) = (1, 1);
+    server.listen(0, &client, &mut heard_of_client);
+    server.give(0, Input::FlowAccept { flow: FLOW });
+    server.give(0, Input::FlowConsumed { flow: FLOW, total: 2 });
+    server.give(0, Input::FlowData { flow: FLOW, data: Bytes::from_static(b"yo") });
+    server.give(0, Input::FlowFinish { flow: FLOW });
+    client.listen(1, &server, &mut heard_of_server);
+    client.give(1, Input::FlowConsumed { flow: FLOW, total: 2 });
+    server.listen(2, &client, &mut heard_of_client);
+    server.give(5, Input::Tick);
+    client.listen(6, &server, &mut heard_of_server);
+    client.give(6, Input::Tick);
+    server.listen(7, &client, &mut heard_of_client);
+    client.give(8, Input::Shutdown);
+    server.listen(9, &client, &mut heard_of_client);
+    (client, server)
+}
+
+#[test]
+fn the_worked_example_is_what_two_sessions_say() {
+    let (client, server) = exchange();
+    for (said, is_client) in [(client.said, true), (server.said, false)] {
+        let lines: Vec<_> = example().into_iter().filter(|line| line.client == is_client).collect();
+        for (said, line) in said.iter().zip(&lines) {
+            assert_eq!(hex(said), hex(&line.bytes), "{}", line.name);
+        }
+        assert_eq!(said.len(), lines.len());
+    }
+}
+
+#[test]
+fn the_worked_example_is_heard_as_it_is_described() {
+    let (client, server) = exchange();
+    let data = |data: &'static [u8]| Output::FlowData { flow: FLOW, data: Bytes::from_static(data) };
+    let ended = |reason| [Output::FlowEnded { flow: FLOW }, Output::Ended { reason }];
+    let flow_events = |side: &Side| -> Vec<Output> {
+        let other = |event: &&Output| {
+            !matches!(
+                event,
+                Output::StripesWanted { .. } | Output::CloseStripe { .. } | Output::StripePace { .. }
+            )
+        };
+        side.events.iter().filter(other).cloned().collect()
+    };
+    let mut expected = vec![
+        Output::FlowOpened { request: 0, flow: FLOW },
+        Output::FlowAccepted { flow: FLOW },
+        data(b"yo"),
+        Output::FlowFinished { flow: FLOW },
+    ];
+    expected.extend(ended(EndReason::Shutdown));
+    assert_eq!(flow_events(&client), expected);
+    let mut expected = vec![
+        Output::FlowIncoming { flow: FLOW, opaque: Bytes::from_static(TARGET) },
+        data(b"hi"),
+        Output::FlowFinished { flow: FLOW },
+    ];
+    expected.extend(ended(EndReason::PeerClosed));
+    expected.insert(4, Output::Draining);
+    assert_eq!(flow_events(&server), expected);
+}
+
+#[test]
+fn the_frames_of_the_worked_example_are_those_that_it_names() {
+    let frame = |frame: Frame, payload: &[u8]| [&frame.encode(payload.len())[..], payload].concat();
+    let lines = example();
+    let named = |name: &str, expected: Vec<u8>| {
+        let line = lines.iter().find(|line| line.name.starts_with(name)).expect(name);
+        assert_eq!(hex(&line.bytes), hex(&expected), "{name}");
+    };
+    let opaque = Bytes::from_static(TARGET);
+    named("OPEN", frame(Frame::Open { flow: FLOW, early: 245_760, credit: 262_144, opaque }, b"hi"));
+    named("DATA \"yo\"", frame(Frame::Data { flow: FLOW, offset: 0, fin: false }, b"yo"));
+    named("DATA FIN", frame(Frame::Data { flow: FLOW, offset: 2, fin: true }, b""));
+    named("ACCEPT", frame(Frame::Accept { flow: FLOW }, b""));
+    named("PING", frame(Frame::Ping { nonce: 1 }, b""));
+    named("PONG", frame(Frame::Pong { nonce: 1 }, b""));
+    named("DRAIN", frame(Frame::Drain, b""));
+    named("CLOSE", frame(Frame::Close { code: 0 }, b""));
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x} ")).collect()
+}
+#[test]
+fn zz_print() {
+    let (client, server) = exchange();
+    for s in [&client, &server] {
+        for l in &s.said {
+            println!("{}", hex(l));
+        }
+        println!("--");
+        for e in &s.events {
+            println!("{e:?}");
+        }
+        println!("==");
+    }
+}

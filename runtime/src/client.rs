@@ -1,0 +1,126 @@
+//! The entrance: one session with a server, shared by all flows.
+
+use crate::Executor;
+use crate::clock::{Clock, SystemClock};
+use crate::dial::{Dial, TcpDial};
+use crate::driver::{Dialling, Pump};
+use crate::local::oneshot;
+use crate::pipe::Pipe;
+use crate::pipe::memory::{Flow, memory_pipe};
+use crate::report::{Event, FlowEnd, FlowReport, OpenError, Status};
+use crate::target::{HostPort, Target};
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::rc::Rc;
+use std::time::Duration;
+use striper_core::Config;
+
+/// Settings of a [`Client`].
+#[derive(Clone, Debug)]
+pub struct ClientOptions {
+    /// Where the server is. With several addresses the stripes are spread evenly over them.
+    pub servers: Vec<HostPort>,
+    /// Settings of each session.
+    pub session: Config,
+    /// How long a flow waits for a first stripe before it fails.
+    pub connect_timeout: Duration,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        ClientOptions {
+            servers: Vec::new(),
+            session: Config::default(),
+            connect_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A handle to the entrance. Clones are the same client.
+#[derive(Clone)]
+pub struct Client {
+    pump: Rc<RefCell<Pump>>,
+}
+
+impl Client {
+    /// Starts to reach the server over TCP and keeps trying. `events` is called from a task of `ex` and must not block.
+    pub fn start(ex: &Executor, options: ClientOptions, events: Rc<dyn Fn(Event)>) -> Client {
+        let entropy: Rc<dyn Fn() -> u64> = Rc::new(rand::random::<u64>);
+        let (client, run) = Self::start_in(SystemClock::shared(), Rc::new(TcpDial), entropy, options, events);
+        ex.spawn(run).detach();
+        client
+    }
+
+    /// [`Client::start`] with time, connections and random numbers of the caller's choice. Nothing happens until the future is
+    /// polled; it is ready after [`Client::shutdown`].
+    pub fn start_in(
+        clock: Rc<dyn Clock>,
+        dial: Rc<dyn Dial>,
+        entropy: Rc<dyn Fn() -> u64>,
+        options: ClientOptions,
+        events: Rc<dyn Fn(Event)>,
+    ) -> (Client, impl Future<Output = ()> + 'static) {
+        let ClientOptions { servers, session, connect_timeout } = options;
+        let dialling = Dialling { dial, servers, connect_timeout, entropy };
+        let pump = Rc::new(RefCell::new(Pump::client(clock, session, dialling)));
+        let client = Client { pump: pump.clone() };
+        let run = poll_fn(move |cx| {
+            let polled = pump.borrow_mut().poll(cx);
+            let happened = pump.borrow_mut().take_events();
+            // The pump is free again: whoever hears of this may ask the client.
+            happened.into_iter().for_each(&*events);
+            polled
+        });
+        (client, run)
+    }
+
+    /// Opens a flow as soon as there is a session. It can be written to at once; if the server can't reach the target, the
+    /// flow fails with that.
+    pub async fn open(&self, target: Target) -> Result<Flow, OpenError> {
+        let (inner, outer) = memory_pipe();
+        let (opened, is_open) = oneshot();
+        let (report, reported) = oneshot();
+        self.pump.borrow_mut().open(&target, Box::new(inner), Some(opened), report);
+        is_open.await.unwrap_or(Err(OpenError::ShuttingDown))?;
+        Ok(Flow::new(outer, reported))
+    }
+
+    /// Carries `local` over a new flow, and says how that went when it has ended. What ends `local` early ends the flow
+    /// and the other way round. Dropping the future of this does not end the flow.
+    pub async fn carry(&self, target: Target, local: Box<dyn Pipe>) -> FlowReport {
+        let (report, reported) = oneshot();
+        self.pump.borrow_mut().open(&target, local, None, report);
+        reported.await.unwrap_or_else(stopped)
+    }
+
+    /// What there is to tell now.
+    pub fn status(&self) -> Status {
+        let pump = self.pump.borrow();
+        Status { sessions: vec![pump.status()], last_dial_error: pump.dial_error() }
+    }
+
+    /// Waits until a stripe is up.
+    pub async fn ready(&self) -> Result<(), OpenError> {
+        let (sender, up) = oneshot();
+        self.pump.borrow_mut().notify_ready(sender);
+        up.await.unwrap_or(Err(OpenError::ShuttingDown))
+    }
+
+    /// Opens no more flows, lets those there are end within `drain`, then resets the rest and stops.
+    pub async fn shutdown(&self, drain: Duration) {
+        let (sender, over) = oneshot();
+        self.pump.borrow_mut().shutdown(drain, sender);
+        let _ = over.await;
+    }
+}
+
+/// The report of a flow whose pump has gone away with its executor.
+pub(crate) fn stopped() -> FlowReport {
+    FlowReport {
+        sent: 0,
+        received: 0,
+        duration: Duration::ZERO,
+        end: FlowEnd::NoSession(OpenError::ShuttingDown),
+        best_stripe: 0,
+    }
+}

@@ -1,0 +1,287 @@
+//! When to dial which of the server's addresses.
+//!
+//! Each address has its own backoff, and each gets its even share of the stripes. The waiting time doubles with each failure up to 30 s, and
+//! is cut to one second while flows wait and no stripe lives. Half of it is drawn at random, so that clients that lost
+//! the same server do not come back in step.
+
+use crate::dial::DialError;
+use crate::target::HostPort;
+use std::time::Duration;
+use striper_core::Instant;
+
+/// The waiting time after the first failure.
+const FIRST: Duration = Duration::from_millis(100);
+
+/// The longest waiting time.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// The longest waiting time while flows wait and no stripe lives. A dial that hangs longer gets another one beside it.
+const URGENT: Duration = Duration::from_secs(1);
+
+/// A stripe that lived for less counts as a failed dial: something behind the handshake is wrong.
+const PROVEN: Duration = Duration::from_secs(1);
+
+/// One address of the server.
+struct Server {
+    address: HostPort,
+    /// In a row.
+    failures: u32,
+    failed: Option<Instant>,
+    /// The earliest next dial.
+    next: Instant,
+    last_dial: Instant,
+    dialling: usize,
+    live: usize,
+    /// Why the last dial failed, if it did.
+    error: Option<DialError>,
+}
+
+/// What the dialler knows.
+pub struct Dialler {
+    servers: Vec<Server>,
+    entropy: Box<dyn FnMut() -> u64>,
+    /// Stripes that the session misses.
+    pub wanted: usize,
+}
+
+/// What to do now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Plan {
+    /// Dial this address.
+    Dial(usize),
+    /// Nothing until this time.
+    Wait(Instant),
+    /// Nothing.
+    Rest,
+}
+
+impl Dialler {
+    /// Knows these addresses, at least one. `entropy` gives random numbers.
+    pub fn new(addresses: Vec<HostPort>, entropy: Box<dyn FnMut() -> u64>) -> Self {
+        let server = |address| Server {
+            address,
+            failures: 0,
+            failed: None,
+            next: Instant::ZERO,
+            last_dial: Instant::ZERO,
+            dialling: 0,
+            live: 0,
+            error: None,
+        };
+        Dialler { servers: addresses.into_iter().map(server).collect(), entropy, wanted: 0 }
+    }
+
+    /// An address by its number.
+    pub fn address(&self, server: usize) -> &HostPort {
+        &self.servers[server].address
+    }
+
+    /// What to do now. `urgent`: flows wait and no stripe lives.
+    pub fn plan(&self, now: Instant, urgent: bool) -> Plan {
+        let dialling: usize = self.servers.iter().map(|server| server.dialling).sum();
+        if self.wanted == 0 {
+            return Plan::Rest;
+        }
+        let Some((index, server)) =
+            self.servers.iter().enumerate().min_by_key(|(_, server)| server.live + server.dialling)
+        else {
+            return Plan::Rest;
+        };
+        let at = match (dialling < self.wanted, urgent) {
+            (true, false) => server.next,
+            (true, true) => server.next.min(server.failed.map_or(server.next, |failed| failed + URGENT)),
+            (false, true) => {
+                let hanging = self.servers.iter().map(|server| server.last_dial).max();
+                hanging.unwrap_or(now) + URGENT
+            }
+            (false, false) => return Plan::Rest,
+        };
+        if at <= now { Plan::Dial(index) } else { Plan::Wait(at) }
+    }
+
+    /// An address is being dialled.
+    pub fn dialled(&mut self, server: usize, now: Instant) {
+        let server = &mut self.servers[server];
+        server.dialling += 1;
+        server.last_dial = now;
+    }
+
+    /// A dial was given up for another reason than a failure.
+    pub fn dropped(&mut self, server: usize) {
+        self.servers[server].dialling -= 1;
+    }
+
+    /// A dial has become a stripe. Says whether there had been a failure before.
+    pub fn succeeded(&mut self, server: usize) -> bool {
+        let server = &mut self.servers[server];
+        server.dialling -= 1;
+        server.live += 1;
+        server.error.take().is_some()
+    }
+
+    /// A dial that was begun at `begun` has failed. Says whether the cause is another than the last time.
+    pub fn failed(&mut self, server: usize, begun: Instant, error: &DialError, now: Instant) -> bool {
+        self.servers[server].dialling -= 1;
+        self.back_off(server, begun, now);
+        let known = &mut self.servers[server].error;
+        let changed = known.as_ref() != Some(error);
+        *known = Some(error.clone());
+        changed
+    }
+
+    /// A stripe that came up at `since` is no more.
+    pub fn lost(&mut self, server: usize, since: Instant, now: Instant) {
+        self.servers[server].live -= 1;
+        if now.since(since) >= PROVEN {
+            let server = &mut self.servers[server];
+            server.failures = 0;
+            server.failed = None;
+            server.next = now;
+        } else {
+            self.back_off(server, since, now);
+        }
+    }
+
+    /// Dials at the next opportunity, unless an address has just failed.
+    pub fn hurry(&mut self, now: Instant) {
+        for server in &mut self.servers {
+            if server.failed.is_none_or(|failed| now.since(failed) >= URGENT) {
+                server.next = server.next.min(now);
+            }
+        }
+    }
+
+    /// Whether every address has refused its last dial within the last second, and none is being dialled.
+    pub fn is_refused(&self, now: Instant) -> bool {
+        self.servers.iter().all(|server| {
+            server.dialling == 0
+                && server.error == Some(DialError::Refused)
+                && server.failed.is_some_and(|failed| now.since(failed) < URGENT)
+        })
+    }
+
+    /// Why the last dial failed, if the last dial to every address did.
+    pub fn error(&self) -> Option<&DialError> {
+        if self.servers.iter().any(|server| server.error.is_none()) {
+            return None;
+        }
+        self.servers.iter().max_by_key(|server| server.failed)?.error.as_ref()
+    }
+
+    /// Several dials that were under way together count as one failure.
+    fn back_off(&mut self, server: usize, begun: Instant, now: Instant) {
+        let random = (self.entropy)();
+        let server = &mut self.servers[server];
+        if server.failed.is_some_and(|failed| begun < failed) {
+            return;
+        }
+        server.failed = Some(now);
+        server.next = now + backoff(server.failures, random);
+        server.failures = server.failures.saturating_add(1);
+    }
+}
+
+/// The waiting time after so many failures before the last one.
+fn backoff(failures: u32, random: u64) -> Duration {
+    let full = FIRST.saturating_mul(1 << failures.min(16)).min(LONGEST);
+    let half = full.as_micros() as u64 / 2;
+    Duration::from_micros(half + random % (half + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_micros(millis * 1000)
+    }
+
+    fn dialler(servers: usize) -> Dialler {
+        let addresses = (0..servers).map(|i| HostPort::new("host", i as u16)).collect();
+        let mut dialler = Dialler::new(addresses, Box::new(|| 0));
+        dialler.wanted = 4;
+        dialler
+    }
+
+    fn dial_all(dialler: &mut Dialler, now: Instant, urgent: bool) -> Vec<usize> {
+        let mut dialled = Vec::new();
+        while let Plan::Dial(server) = dialler.plan(now, urgent) {
+            dialler.dialled(server, now);
+            dialled.push(server);
+        }
+        dialled
+    }
+
+    #[test]
+    fn waiting_doubles_up_to_the_limit_and_keeps_its_random_half() {
+        assert_eq!(backoff(0, 0), FIRST / 2);
+        assert_eq!(backoff(1, 0), FIRST);
+        for failures in 0..100 {
+            for random in [0, 1, u64::MAX, 123_456_789] {
+                let wait = backoff(failures, random);
+                assert!(wait >= FIRST / 2 && wait <= LONGEST);
+            }
+        }
+        assert_eq!(backoff(40, 0), LONGEST / 2);
+    }
+
+    #[test]
+    fn stripes_are_spread_evenly_over_addresses() {
+        assert_eq!(dial_all(&mut dialler(1), at(0), false), [0, 0, 0, 0]);
+        assert_eq!(dial_all(&mut dialler(2), at(0), false), [0, 1, 0, 1]);
+        assert_eq!(dial_all(&mut dialler(3), at(0), false), [0, 1, 2, 0]);
+    }
+
+    #[test]
+    fn dials_that_fail_together_count_once_and_only_a_new_cause_is_told() {
+        let mut dialler = dialler(1);
+        dial_all(&mut dialler, at(5), false);
+        let told: Vec<bool> = (0..4).map(|_| dialler.failed(0, at(5), &DialError::Refused, at(10))).collect();
+        assert_eq!(told, [true, false, false, false]);
+        assert_eq!(dialler.plan(at(10), false), Plan::Wait(at(60)));
+        assert!(dialler.is_refused(at(11)));
+        assert!(!dialler.is_refused(at(1011)));
+        dialler.dialled(0, at(60));
+        assert!(dialler.failed(0, at(60), &DialError::TimedOut, at(5000)));
+    }
+
+    #[test]
+    fn while_flows_wait_there_is_a_dial_every_second() {
+        let mut dialler = dialler(1);
+        let mut now = at(0);
+        for _ in 0..20 {
+            dial_all(&mut dialler, now, true);
+            while dialler.servers[0].dialling > 0 {
+                dialler.failed(0, now, &DialError::Refused, now);
+            }
+            let Plan::Wait(next) = dialler.plan(now, true) else { panic!() };
+            assert!(next.since(now) <= URGENT);
+            now = next;
+        }
+        let Plan::Wait(relaxed) = dialler.plan(now, false) else { panic!() };
+        assert!(relaxed.since(now) > URGENT);
+    }
+
+    #[test]
+    fn a_dial_that_hangs_gets_another_beside_it_only_while_flows_wait() {
+        let mut dialler = dialler(1);
+        assert_eq!(dial_all(&mut dialler, at(0), true).len(), 4);
+        assert_eq!(dialler.plan(at(999), true), Plan::Wait(at(1000)));
+        assert_eq!(dialler.plan(at(1000), true), Plan::Dial(0));
+        assert_eq!(dialler.plan(at(1000), false), Plan::Rest);
+    }
+
+    #[test]
+    fn stripes_that_die_young_are_not_redialled_at_once() {
+        let mut dialler = dialler(1);
+        dialler.wanted = 1;
+        dial_all(&mut dialler, at(0), false);
+        dialler.succeeded(0);
+        dialler.lost(0, at(1), at(2));
+        assert!(matches!(dialler.plan(at(2), false), Plan::Wait(_)));
+        dialler.dialled(0, at(100));
+        dialler.succeeded(0);
+        dialler.lost(0, at(100), at(5000));
+        assert_eq!(dialler.plan(at(5000), false), Plan::Dial(0));
+    }
+}

@@ -1,0 +1,262 @@
+//! A flow's local pipe in the pump: received from only as far as the session takes it, and what the session delivers waits here until
+//! the pipe takes it, which its credit bounds.
+
+use crate::local::Sender;
+use crate::pipe::parting::Parting;
+use crate::pipe::{Pipe, Received};
+use crate::queue::OutQueue;
+use crate::report::{FlowEnd, FlowReport, OpenError};
+use bytes::Bytes;
+use std::io;
+use std::task::{Context, Poll, Waker};
+use striper_core::{FlowId, Instant, StripeId};
+
+/// The most that is received at once.
+const CHUNK: u64 = 256 << 10;
+
+/// Where a flow is in its life.
+pub enum Stage {
+    /// There is no session yet to open it, and it gives up at this time.
+    Waiting(Instant),
+    /// The session has been asked for it, with this request.
+    Opening(u64),
+    /// The session knows it.
+    Open(FlowId),
+    /// The session has ended it with a reset, which the local pipe gets after what came before.
+    Parting(Parting, FlowEnd),
+}
+
+/// The direction from the local pipe to the session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Inward {
+    Flowing,
+    /// The session takes nothing for now.
+    Paused,
+    /// The local FIN has come.
+    Finished,
+}
+
+/// The direction from the session to the local pipe.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outward {
+    Flowing,
+    /// The peer's FIN has come and follows what is queued.
+    Finishing,
+    /// The local pipe has taken the FIN.
+    Finished,
+}
+
+/// A flow.
+pub struct Flow {
+    pub stage: Stage,
+    /// `None` while nobody has answered a flow that the peer opened, and once both directions have finished.
+    pub pipe: Option<Box<dyn Pipe>>,
+    pub waker: Waker,
+    pub inward: Inward,
+    pub outward: Outward,
+    /// In the pump's list of pipes to be written.
+    pub listed: bool,
+    /// The session has said that nothing follows.
+    pub ended: bool,
+    /// What to say when asking for it.
+    pub opaque: Bytes,
+    pub opened: Option<Sender<Result<(), OpenError>>>,
+    pub report: Option<Sender<FlowReport>>,
+    queue: OutQueue,
+    /// Bytes given to the session.
+    sent: u64,
+    /// Bytes that the local pipe has taken.
+    received: u64,
+    started: Instant,
+    /// When the local pipe last took something.
+    progress: Instant,
+    /// What each stripe had carried when the flow began.
+    carried: Box<[(StripeId, u64)]>,
+}
+
+/// What the local pipe had to give.
+pub enum Given {
+    Chunk(Bytes),
+    Fin,
+    Nothing,
+    Broken,
+}
+
+/// What the local pipe has taken.
+pub enum Taken {
+    /// So many bytes in all.
+    Total(u64),
+    Nothing,
+    Broken,
+}
+
+impl Flow {
+    /// A flow in its first stage. `carried` is what each stripe has carried so far.
+    pub fn new(stage: Stage, waker: Waker, carried: Box<[(StripeId, u64)]>, now: Instant) -> Self {
+        Flow {
+            stage,
+            pipe: None,
+            waker,
+            inward: Inward::Flowing,
+            outward: Outward::Flowing,
+            listed: false,
+            ended: false,
+            opaque: Bytes::new(),
+            opened: None,
+            report: None,
+            queue: OutQueue::default(),
+            sent: 0,
+            received: 0,
+            started: now,
+            progress: now,
+            carried,
+        }
+    }
+
+    /// Its number in the session, if it is open.
+    pub fn id(&self) -> Option<FlowId> {
+        match self.stage {
+            Stage::Open(id) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// Whether this is what the session answers with that request.
+    pub fn is_opening(&self, request: u64) -> bool {
+        matches!(self.stage, Stage::Opening(asked) if asked == request)
+    }
+
+    /// Appends to what the local pipe is to get.
+    pub fn deliver(&mut self, data: Bytes) {
+        if self.pipe.is_none() {
+            // It waits for its target, and must not keep a receive buffer alive meanwhile.
+            self.queue.set_congested();
+        }
+        self.queue.push(data);
+    }
+
+    /// Receives one chunk of at most `room` bytes.
+    pub fn recv(&mut self, room: u64) -> Given {
+        if self.inward == Inward::Finished {
+            return Given::Nothing;
+        }
+        let Some(pipe) = &mut self.pipe else { return Given::Nothing };
+        if room == 0 {
+            self.inward = Inward::Paused;
+            return Given::Nothing;
+        }
+        self.inward = Inward::Flowing;
+        let mut cx = Context::from_waker(&self.waker);
+        match pipe.poll_recv(&mut cx, room.min(CHUNK) as usize) {
+            Poll::Ready(Ok(Received::Chunk(chunk))) => {
+                self.sent += chunk.len() as u64;
+                Given::Chunk(chunk)
+            }
+            Poll::Ready(Ok(Received::Fin)) => {
+                self.inward = Inward::Finished;
+                Given::Fin
+            }
+            Poll::Ready(Err(_)) => Given::Broken,
+            Poll::Pending => Given::Nothing,
+        }
+    }
+
+    /// Gives the local pipe what it takes, and then the FIN if that is due. Once both directions have finished, the pipe is closed.
+    pub fn send(&mut self, now: Instant) -> Taken {
+        let Some(pipe) = &mut self.pipe else { return Taken::Nothing };
+        let mut cx = Context::from_waker(&self.waker);
+        let before = self.received;
+        while !self.queue.is_empty() {
+            match pipe.poll_send(&mut cx, &mut self.queue) {
+                Poll::Ready(Ok(count)) => {
+                    self.queue.set_flowing();
+                    self.received += count as u64;
+                    self.progress = now;
+                }
+                Poll::Ready(Err(_)) => return Taken::Broken,
+                Poll::Pending => {
+                    if !self.queue.is_congested() {
+                        self.queue.set_congested();
+                        self.progress = now;
+                    }
+                    break;
+                }
+            }
+        }
+        if self.queue.is_empty() && self.outward == Outward::Finishing {
+            match pipe.poll_finish(&mut cx) {
+                Poll::Ready(Ok(())) => self.outward = Outward::Finished,
+                Poll::Ready(Err(_)) => return Taken::Broken,
+                Poll::Pending => {}
+            }
+        }
+        if self.is_local_over() {
+            self.pipe = None;
+        }
+        if self.received > before { Taken::Total(self.received) } else { Taken::Nothing }
+    }
+
+    /// Both directions of the local pipe have finished.
+    pub fn is_local_over(&self) -> bool {
+        self.inward == Inward::Finished && self.outward == Outward::Finished
+    }
+
+    /// Whether nothing would be heard of a break of the local pipe.
+    pub fn is_unwatched(&self) -> bool {
+        self.pipe.is_some()
+            && match self.stage {
+                Stage::Waiting(_) | Stage::Opening(_) => true,
+                Stage::Open(_) => self.inward != Inward::Flowing,
+                Stage::Parting(..) => false,
+            }
+    }
+
+    /// Asks the local pipe whether it has broken.
+    pub fn check(&mut self) -> io::Result<()> {
+        self.pipe.as_mut().map_or(Ok(()), |pipe| pipe.check())
+    }
+
+    /// The session has ended it.
+    pub fn part(&mut self, now: Instant, end: FlowEnd) {
+        self.stage = Stage::Parting(Parting::new(now, self.progress), end);
+    }
+
+    /// Goes on with that. Says when to be called again, or how the flow ended.
+    pub fn poll_part(&mut self, now: Instant) -> Result<Instant, FlowEnd> {
+        let Stage::Parting(parting, end) = &mut self.stage else { unreachable!("not parting") };
+        let Some(pipe) = &mut self.pipe else { return Err(end.clone()) };
+        let mut cx = Context::from_waker(&self.waker);
+        let next = parting.poll(&mut cx, &mut **pipe, &mut self.queue, &mut self.received, now);
+        next.ok_or_else(|| end.clone())
+    }
+
+    /// Tells whoever waits how it ended, then breaks the local pipe unless that has finished.
+    pub fn conclude(
+        mut self,
+        end: FlowEnd,
+        now: Instant,
+        stripes: impl IntoIterator<Item = (StripeId, u64)>,
+    ) {
+        if let Some(opened) = self.opened.take() {
+            opened.send(Err(match &end {
+                FlowEnd::NoSession(error) => error.clone(),
+                _ => OpenError::ShuttingDown,
+            }));
+        }
+        if let Some(report) = self.report.take() {
+            let before =
+                |id| self.carried.iter().find(|(known, _)| *known == id).map_or(0, |(_, bytes)| *bytes);
+            let best_stripe = stripes.into_iter().map(|(id, bytes)| bytes - before(id).min(bytes)).max();
+            report.send(FlowReport {
+                sent: self.sent,
+                received: self.received,
+                duration: now.since(self.started),
+                end,
+                best_stripe: best_stripe.unwrap_or(0),
+            });
+        }
+        if let Some(pipe) = &mut self.pipe {
+            pipe.abort();
+        }
+    }
+}

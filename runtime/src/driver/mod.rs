@@ -1,0 +1,440 @@
+//! The pump: one task that owns a session, its stripes' pipes and the local pipes of the flows that it carries.
+//!
+//! Everything that happens is an input of the session, given by this task alone and in one place, so inputs are serialised by
+//! construction and nothing waits in a mailbox. A turn takes the pipes that are ready, receives a few chunks from each and writes at once what
+//! comes of them; the pump sleeps only when nothing is ready. It waits for pipes, requests and its one timer, never for a flow, and
+//! receiving from a stripe never waits for a write.
+//!
+//! It knows neither sockets nor an executor: pipes, dials, time and randomness are given to it.
+
+mod attempt;
+mod dialler;
+mod flow;
+mod flows;
+mod greet;
+mod ready;
+mod stripe;
+mod stripes;
+
+pub use attempt::{CONNECT_LIMIT, HANDSHAKE_LIMIT};
+pub use greet::{HearError, hear, say};
+
+use crate::clock::{Clock, Timer};
+use crate::dial::Dial;
+use crate::local::Sender;
+use crate::report::{Event, OpenError, SessionStatus};
+use crate::target::{HostPort, Target};
+use attempt::Attempt;
+use dialler::{Dialler, Plan};
+use flow::Flow;
+use ready::ReadyList;
+use slab::Slab;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use stripe::Stripe;
+use striper_core::{Config, EndReason, FlowId, Input, Instant, Output, Role, Session, SessionId, StripeId};
+
+/// Chunks received from one pipe before the others get their turn.
+const BUDGET: usize = 4;
+
+/// Turns without sleep before the executor gets to look for sockets that have become ready meanwhile.
+const TURNS: usize = 8;
+
+/// How long that look may take if nothing is ready.
+const BREATH: Duration = Duration::from_micros(50);
+
+/// A timer that comes later than this was held up: the process had been stopped, or the machine suspended. What has arrived meanwhile
+/// is looked for first, or all stripes would seem dead.
+const LATE: Duration = Duration::from_millis(100);
+
+/// How often local pipes that are not being received from are asked whether they have broken.
+const SWEEP: Duration = Duration::from_millis(500);
+
+/// What dials, and for how long flows wait for it.
+pub struct Dialling {
+    /// Makes the connections.
+    pub dial: Rc<dyn Dial>,
+    /// The server's addresses.
+    pub servers: Vec<HostPort>,
+    /// How long a flow waits for a first stripe.
+    pub connect_timeout: Duration,
+    /// Random numbers.
+    pub entropy: Rc<dyn Fn() -> u64>,
+}
+
+/// What only the client's end of a session has.
+struct ClientSide {
+    dial: Rc<dyn Dial>,
+    dialler: Dialler,
+    connect_timeout: Duration,
+    entropy: Rc<dyn Fn() -> u64>,
+    next_stripe: u64,
+    /// Flows that wait for a session.
+    waiting: BTreeSet<usize>,
+}
+
+/// What has a waker of its own.
+enum Slot {
+    Stripe(Box<Stripe>),
+    Flow(Box<Flow>),
+    Dial(Box<Attempt>),
+    /// Taken out for the moment.
+    Empty,
+}
+
+/// A session and its pipes.
+pub struct Pump {
+    clock: Rc<dyn Clock>,
+    timer: Box<dyn Timer>,
+    config: Config,
+    id: SessionId,
+    session: Session,
+    client: Option<ClientSide>,
+    ready: ReadyList,
+    slots: Slab<Slot>,
+    stripes: BTreeMap<StripeId, usize>,
+    flows: HashMap<FlowId, usize>,
+    /// Flows that the session has been asked for, by request.
+    opening: HashMap<u64, usize>,
+    next_request: u64,
+    /// Slots to be stepped in this turn.
+    work: Vec<usize>,
+    /// Slots to be stepped in the next turn without having been woken.
+    again: Vec<usize>,
+    /// Slots with something new to be written.
+    unwritten: VecDeque<usize>,
+    /// Slots to be stepped at a time. Entries that have lost their meaning do no harm.
+    agenda: BTreeSet<(Instant, usize)>,
+    outputs: Vec<Output>,
+    /// Inputs that came up while outputs were performed.
+    inputs: VecDeque<Input>,
+    sweep_at: Option<Instant>,
+    /// There may be local pipes that are not being received from.
+    unwatched: bool,
+    /// The server has said that it doesn't know the session.
+    forgotten: bool,
+    /// The session has had a stripe.
+    established: bool,
+    ended: Option<EndReason>,
+    /// When to stop waiting for flows to end.
+    stop_at: Option<Instant>,
+    /// A late timer has been put off.
+    put_off: bool,
+    events: Vec<Event>,
+    incoming: Vec<(FlowId, Target)>,
+    ready_waiters: Vec<Sender<Result<(), OpenError>>>,
+    over_waiters: Vec<Sender<()>>,
+    over: bool,
+}
+
+impl Pump {
+    /// The client's end: dials stripes, and begins a new session when one has ended.
+    pub fn client(clock: Rc<dyn Clock>, config: Config, dialling: Dialling) -> Self {
+        let id = fresh_id(&*dialling.entropy);
+        let entropy = dialling.entropy.clone();
+        let client = ClientSide {
+            dial: dialling.dial,
+            dialler: Dialler::new(dialling.servers, Box::new(move || entropy())),
+            connect_timeout: dialling.connect_timeout,
+            entropy: dialling.entropy,
+            next_stripe: 0,
+            waiting: BTreeSet::new(),
+        };
+        let mut pump = Self::new(clock, config, id, Role::Client, Some(client));
+        pump.input(Input::Tick);
+        pump
+    }
+
+    /// The server's end of one session, which is over when that is.
+    pub fn server(clock: Rc<dyn Clock>, config: Config, id: SessionId, instance: u64) -> Self {
+        Self::new(clock, config, id, Role::Server { instance }, None)
+    }
+
+    fn new(
+        clock: Rc<dyn Clock>,
+        config: Config,
+        id: SessionId,
+        role: Role,
+        client: Option<ClientSide>,
+    ) -> Self {
+        Pump {
+            timer: clock.timer(),
+            config,
+            id,
+            session: Session::new(role, id, config, clock.now()),
+            client,
+            clock,
+            ready: ReadyList::default(),
+            slots: Slab::new(),
+            stripes: BTreeMap::new(),
+            flows: HashMap::new(),
+            opening: HashMap::new(),
+            next_request: 0,
+            work: Vec::new(),
+            again: Vec::new(),
+            unwritten: VecDeque::new(),
+            agenda: BTreeSet::new(),
+            outputs: Vec::new(),
+            inputs: VecDeque::new(),
+            sweep_at: None,
+            unwatched: false,
+            forgotten: false,
+            established: false,
+            ended: None,
+            stop_at: None,
+            put_off: false,
+            events: Vec::new(),
+            incoming: Vec::new(),
+            ready_waiters: Vec::new(),
+            over_waiters: Vec::new(),
+            over: false,
+        }
+    }
+
+    /// Pumps until nothing is ready. Ready when it is over for good.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.ready.register(cx.waker());
+        self.settle();
+        for _ in 0..TURNS {
+            let mut work = std::mem::take(&mut self.work);
+            work.append(&mut self.again);
+            self.ready.take(&mut work);
+            if work.is_empty() {
+                self.work = work;
+                match self.rest(cx) {
+                    Rest::Due => continue,
+                    Rest::Asleep => return Poll::Pending,
+                    Rest::Over => return Poll::Ready(()),
+                }
+            }
+            for key in work.drain(..) {
+                self.step(key);
+                self.settle();
+            }
+            self.work = work;
+        }
+        self.breathe(cx)
+    }
+
+    /// What has happened since the last call.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Flows that the peer has opened since the last call.
+    pub fn take_incoming(&mut self) -> Vec<(FlowId, Target)> {
+        std::mem::take(&mut self.incoming)
+    }
+
+    /// Why the session has ended, if it has.
+    pub fn ended(&self) -> Option<EndReason> {
+        self.ended
+    }
+
+    /// What there is to tell.
+    pub fn status(&self) -> SessionStatus {
+        SessionStatus { session: self.id, stats: self.session.stats(), live: self.stripes.len() }
+    }
+
+    /// Takes no more flows, lets those there are end until `drain` is over, then resets the rest and is over. `waiter` is dropped then.
+    pub fn shutdown(&mut self, drain: Duration, waiter: Sender<()>) {
+        if self.over {
+            return;
+        }
+        self.over_waiters.push(waiter);
+        self.stop_at = Some(self.clock.now() + drain);
+        self.fail_waiting(&OpenError::ShuttingDown);
+        self.input(Input::Shutdown);
+        self.ready.wake();
+    }
+
+    fn input(&mut self, input: Input) {
+        self.session.handle(self.clock.now(), input, &mut self.outputs);
+    }
+
+    /// Performs what is to be done until nothing is.
+    fn settle(&mut self) {
+        loop {
+            while !self.outputs.is_empty() || !self.inputs.is_empty() {
+                let mut outputs = std::mem::take(&mut self.outputs);
+                for output in outputs.drain(..) {
+                    self.perform(output);
+                }
+                // Its memory is used again.
+                self.outputs = outputs;
+                while let Some(input) = self.inputs.pop_front() {
+                    self.input(input);
+                }
+            }
+            let Some(key) = self.unwritten.pop_front() else { return };
+            self.write(key);
+        }
+    }
+
+    fn perform(&mut self, output: Output) {
+        match output {
+            Output::Transmit { stripe, header, payload } => self.transmit(stripe, header, payload),
+            Output::StripePace { stripe, unsent } => self.pace(stripe, unsent),
+            Output::CloseStripe { stripe, reason } => self.close_stripe(stripe, reason),
+            Output::StripesWanted { count } => {
+                if let Some(client) = &mut self.client {
+                    client.dialler.wanted = count;
+                }
+            }
+            Output::FlowOpened { request, flow } => self.flow_opened(request, flow),
+            Output::FlowOpenFailed { request } => self.flow_open_failed(request),
+            Output::FlowIncoming { flow, opaque } => self.flow_incoming(flow, &opaque),
+            Output::FlowAccepted { .. } | Output::Draining => {}
+            Output::FlowRefused { flow, reason } => {
+                self.flow_cut(flow, crate::report::FlowEnd::Refused(reason))
+            }
+            Output::FlowWritable { flow } => self.flow_writable(flow),
+            Output::FlowData { flow, data } => self.flow_data(flow, data),
+            Output::FlowFinished { flow } => self.flow_finished(flow),
+            Output::FlowReset { flow, reason } => self.flow_cut(flow, crate::report::FlowEnd::Reset(reason)),
+            Output::FlowEnded { flow } => self.flow_ended(flow),
+            Output::Ended { reason } => self.session_ended(reason),
+        }
+    }
+
+    /// Something may have become possible for a slot.
+    fn step(&mut self, key: usize) {
+        match self.slots.get(key) {
+            Some(Slot::Stripe(_)) => self.step_stripe(key),
+            Some(Slot::Flow(_)) => self.step_flow(key),
+            Some(Slot::Dial(_)) => self.step_dial(key),
+            Some(Slot::Empty) | None => {}
+        }
+    }
+
+    /// A slot has something new to be written.
+    fn write(&mut self, key: usize) {
+        match self.slots.get(key) {
+            Some(Slot::Stripe(_)) => self.write_stripe(key),
+            Some(Slot::Flow(_)) => self.write_flow(key),
+            Some(Slot::Dial(_) | Slot::Empty) | None => {}
+        }
+    }
+
+    /// Nothing is ready: does what is due, or sleeps.
+    fn rest(&mut self, cx: &mut Context<'_>) -> Rest {
+        let now = self.clock.now();
+        let next_dial = self.dial_stripes(now);
+        if !self.again.is_empty() {
+            return Rest::Due;
+        }
+        if self.ended.is_some() && self.slots.is_empty() {
+            self.over = true;
+            self.over_waiters.clear();
+            return Rest::Over;
+        }
+        self.watch_unread(now);
+        let tick = self.session.deadline().map(|(at, _)| at);
+        let agenda = self.agenda.first().map(|(at, _)| *at);
+        let stop = self.stop_at.filter(|_| self.ended.is_none());
+        let times = [tick, agenda, next_dial, self.sweep_at, stop];
+        if let Some(next) = times.into_iter().flatten().min() {
+            if next > now {
+                let waited = self.timer.poll_until(cx, next);
+                return if waited.is_ready() { Rest::Due } else { Rest::Asleep };
+            }
+        } else {
+            return Rest::Asleep;
+        }
+        if tick.is_some_and(|at| at <= now) {
+            if tick.is_some_and(|at| now.since(at) > LATE) && !std::mem::replace(&mut self.put_off, true) {
+                return if self.breathe(cx).is_ready() { Rest::Due } else { Rest::Asleep };
+            }
+            self.put_off = false;
+            self.input(Input::Tick);
+        }
+        if stop.is_some_and(|at| at <= now) {
+            self.input(Input::Abort);
+        }
+        while let Some((at, key)) = self.agenda.first().copied().filter(|(at, _)| *at <= now) {
+            self.agenda.remove(&(at, key));
+            self.step(key);
+            self.settle();
+        }
+        if self.sweep_at.is_some_and(|at| at <= now) {
+            self.sweep();
+        }
+        self.settle();
+        Rest::Due
+    }
+
+    /// Returns to the executor in such a way that it looks for ready sockets before it comes back.
+    fn breathe(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.timer.poll_until(cx, self.clock.now() + BREATH).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    /// The session is over. A client begins another one unless it is shutting down.
+    fn session_ended(&mut self, reason: EndReason) {
+        let session = self.id;
+        if std::mem::take(&mut self.forgotten) {
+            self.events.push(Event::SessionForgotten { session });
+        } else if self.established || self.client.is_none() {
+            self.events.push(Event::SessionEnded { session, reason });
+        }
+        self.established = false;
+        self.inputs.clear();
+        self.cut_all_flows();
+        self.drop_dials();
+        if let Some(client) = &mut self.client
+            && self.stop_at.is_none()
+        {
+            self.id = fresh_id(&*client.entropy);
+            client.next_stripe = 0;
+            self.session = Session::new(Role::Client, self.id, self.config, self.clock.now());
+            self.inputs.push_back(Input::Tick);
+        } else {
+            self.ended = Some(reason);
+            for waiter in self.ready_waiters.drain(..) {
+                waiter.send(Err(OpenError::ShuttingDown));
+            }
+            self.fail_waiting(&OpenError::ShuttingDown);
+        }
+    }
+
+    /// Dials what is missing. Says when to look again.
+    fn dial_stripes(&mut self, now: Instant) -> Option<Instant> {
+        let urgent = self.is_urgent();
+        loop {
+            match self.client.as_ref()?.dialler.plan(now, urgent) {
+                Plan::Dial(server) => self.begin_dial(server, now),
+                Plan::Wait(at) => return Some(at),
+                Plan::Rest => return None,
+            }
+        }
+    }
+
+    /// What each stripe has carried so far.
+    fn carried(&self) -> impl Iterator<Item = (StripeId, u64)> {
+        self.stripes.iter().filter_map(|(id, key)| match &self.slots[*key] {
+            Slot::Stripe(stripe) => Some((*id, stripe.carried())),
+            _ => None,
+        })
+    }
+}
+
+/// What came of having nothing to do.
+enum Rest {
+    /// There is something to do again.
+    Due,
+    /// It will be woken.
+    Asleep,
+    /// Nothing will ever be to do.
+    Over,
+}
+
+fn fresh_id(entropy: &dyn Fn() -> u64) -> SessionId {
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&entropy().to_be_bytes());
+    id[8..].copy_from_slice(&entropy().to_be_bytes());
+    SessionId(id)
+}

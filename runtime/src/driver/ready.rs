@@ -1,0 +1,136 @@
+//! Which of many pipes are worth a try.
+//!
+//! Each pipe has a waker of its own, which notes the pipe's number and wakes the pump once, however many follow. So a
+//! wake costs what is ready and not what is there.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Wake, Waker};
+
+/// The numbers that have been woken, and who is to be told.
+#[derive(Debug, Default)]
+pub struct ReadyList(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    keys: Vec<Arc<Mark>>,
+    pump: Option<Waker>,
+}
+
+/// One number.
+#[derive(Debug)]
+struct Mark {
+    key: usize,
+    /// It is in the list already.
+    listed: AtomicBool,
+    shared: Arc<Shared>,
+}
+
+impl ReadyList {
+    /// A waker that puts `key` on the list.
+    pub fn waker(&self, key: usize) -> Waker {
+        Waker::from(Arc::new(Mark { key, listed: AtomicBool::new(false), shared: self.0.clone() }))
+    }
+
+    /// Who is to be woken when something is put on the list, or at [`ReadyList::wake`].
+    pub fn register(&self, pump: &Waker) {
+        let mut inner = self.0.lock();
+        if !inner.pump.as_ref().is_some_and(|known| known.will_wake(pump)) {
+            inner.pump = Some(pump.clone());
+        }
+    }
+
+    /// Wakes the pump for another reason.
+    pub fn wake(&self) {
+        let pump = self.0.lock().pump.clone();
+        if let Some(pump) = pump {
+            pump.wake();
+        }
+    }
+
+    /// Moves the list to the end of `keys`, each number once.
+    pub fn take(&self, keys: &mut Vec<usize>) {
+        let mut inner = self.0.lock();
+        keys.extend(inner.keys.drain(..).map(|mark| {
+            // From here on a wake counts again: the pipe is tried only after this.
+            mark.listed.store(false, Ordering::Release);
+            mark.key
+        }));
+    }
+}
+
+impl Shared {
+    /// Nothing in here panics while it holds the lock.
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wake for Mark {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if self.listed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let pump = {
+            let mut inner = self.shared.lock();
+            inner.keys.push(self.clone());
+            if inner.keys.len() == 1 { inner.pump.clone() } else { None }
+        };
+        if let Some(pump) = pump {
+            pump.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicUsize;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn many_wakes_wake_the_pump_once_and_list_each_pipe_once() {
+        let count = Arc::new(Count::default());
+        let list = ReadyList::default();
+        list.register(&Waker::from(count.clone()));
+        let (one, two) = (list.waker(1), list.waker(2));
+        one.wake_by_ref();
+        two.wake_by_ref();
+        one.wake_by_ref();
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        let mut keys = Vec::new();
+        list.take(&mut keys);
+        assert_eq!(keys, [1, 2]);
+        two.wake_by_ref();
+        assert_eq!(count.0.load(Ordering::Relaxed), 2);
+        list.take(&mut keys);
+        assert_eq!(keys, [1, 2, 2]);
+    }
+
+    #[test]
+    fn a_wake_from_another_thread_is_seen() {
+        let list = ReadyList::default();
+        let waker = list.waker(7);
+        std::thread::spawn(move || waker.wake()).join().unwrap();
+        let mut keys = Vec::new();
+        list.take(&mut keys);
+        assert_eq!(keys, [7]);
+    }
+}

@@ -1,0 +1,145 @@
+//! A stripe's pipe in the pump: received from whenever it has something, whether or not it takes anything.
+
+use crate::pipe::{Pipe, Received};
+use crate::queue::OutQueue;
+use crate::report::StripeLoss;
+use bytes::Bytes;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use striper_core::{Instant, StripeId};
+
+/// How much is received at once.
+const CHUNK: usize = 256 << 10;
+
+/// How long a stripe that the session has closed may take to send what is left and to hear the other end's FIN.
+const CLOSING: Duration = Duration::from_secs(1);
+
+/// A stripe.
+pub struct Stripe {
+    pub id: StripeId,
+    /// Which of the client's server addresses it goes to.
+    pub server: usize,
+    pub pipe: Box<dyn Pipe>,
+    pub waker: Waker,
+    /// When it came up.
+    pub since: Instant,
+    /// In the pump's list of pipes to be written.
+    pub listed: bool,
+    queue: OutQueue,
+    /// Bytes of our own HELLO that go first; the session does not count them.
+    preamble: u64,
+    /// Bytes that the pipe has taken, the HELLO included.
+    sent: u64,
+    received: u64,
+    closing: Option<Closing>,
+}
+
+/// The session has closed the stripe.
+struct Closing {
+    until: Instant,
+    finished: bool,
+}
+
+impl Stripe {
+    /// A stripe after its handshake, but for `greeting`, which is still to be sent.
+    pub fn new(
+        id: StripeId,
+        server: usize,
+        pipe: Box<dyn Pipe>,
+        greeting: Bytes,
+        waker: Waker,
+        now: Instant,
+    ) -> Self {
+        let preamble = greeting.len() as u64;
+        let mut queue = OutQueue::default();
+        queue.push(greeting);
+        Stripe {
+            id,
+            server,
+            pipe,
+            waker,
+            since: now,
+            listed: false,
+            queue,
+            preamble,
+            sent: 0,
+            received: 0,
+            closing: None,
+        }
+    }
+
+    /// What it has carried both ways, in bytes.
+    pub fn carried(&self) -> u64 {
+        self.sent + self.received
+    }
+
+    /// Appends to what is to be sent.
+    pub fn push(&mut self, header: Bytes, payload: Bytes) {
+        self.queue.push(header);
+        self.queue.push(payload);
+    }
+
+    /// Receives what there is, one chunk. `None` if that is nothing.
+    pub fn recv(&mut self) -> Option<Result<Bytes, StripeLoss>> {
+        let mut cx = Context::from_waker(&self.waker);
+        match self.pipe.poll_recv(&mut cx, CHUNK) {
+            Poll::Ready(Ok(Received::Chunk(chunk))) => {
+                self.received += chunk.len() as u64;
+                Some(Ok(chunk))
+            }
+            Poll::Ready(Ok(Received::Fin)) => Some(Err(StripeLoss::ClosedByPeer)),
+            Poll::Ready(Err(error)) => Some(Err(StripeLoss::Broken(error.kind()))),
+            Poll::Pending => None,
+        }
+    }
+
+    /// Sends what the pipe takes. Gives the count of frame bytes that it has taken in all, if that has changed.
+    pub fn send(&mut self) -> Result<Option<u64>, StripeLoss> {
+        let mut cx = Context::from_waker(&self.waker);
+        let before = self.sent;
+        while !self.queue.is_empty() {
+            match self.pipe.poll_send(&mut cx, &mut self.queue) {
+                Poll::Ready(Ok(count)) => self.sent += count as u64,
+                Poll::Ready(Err(error)) => return Err(StripeLoss::Broken(error.kind())),
+                Poll::Pending => break,
+            }
+        }
+        Ok((self.sent > before).then(|| self.sent.saturating_sub(self.preamble)))
+    }
+
+    /// From now on only what is queued is sent. Says until when at most.
+    pub fn close(&mut self, now: Instant) -> Instant {
+        self.closing = Some(Closing { until: now + CLOSING, finished: false });
+        now + CLOSING
+    }
+
+    /// Whether the session has closed it.
+    pub fn is_closing(&self) -> bool {
+        self.closing.is_some()
+    }
+
+    /// Sends the rest, then the FIN, then waits for the other end's: closing with bytes unread would send a reset, which could
+    /// overtake our last words. Says whether it is done.
+    pub fn poll_close(&mut self, now: Instant) -> bool {
+        let Some(until) = self.closing.as_ref().map(|closing| closing.until) else { return false };
+        if now >= until || self.send().is_err() {
+            return true;
+        }
+        let mut cx = Context::from_waker(&self.waker);
+        let Some(closing) = self.closing.as_mut() else { return false };
+        if self.queue.is_empty() && !closing.finished {
+            match self.pipe.poll_finish(&mut cx) {
+                Poll::Ready(Ok(())) => closing.finished = true,
+                Poll::Ready(Err(_)) => return true,
+                Poll::Pending => {}
+            }
+        }
+        loop {
+            match self.recv() {
+                Some(Ok(_)) => {}
+                Some(Err(_)) => return self.queue.is_empty(),
+                None => return false,
+            }
+        }
+    }
+}

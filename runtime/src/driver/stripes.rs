@@ -1,0 +1,231 @@
+//! The pump's stripes: dialled or handed in, carried, lost and closed.
+
+use super::attempt::{Attempt, Greeted};
+use super::stripe::Stripe;
+use super::{BUDGET, Pump, Slot};
+use crate::dial::DialError;
+use crate::pipe::Pipe;
+use crate::report::{Event, OpenError, StripeLoss};
+use bytes::Bytes;
+use std::task::Poll;
+use striper_core::{HandshakeError, Hello, HelloKind, Input, Instant, Refusal, StripeClose, StripeId};
+
+impl Pump {
+    /// Server: takes a stripe whose client has said `hello` and then `rest`, or says why not.
+    pub fn join(
+        &mut self,
+        pipe: Box<dyn Pipe>,
+        hello: Hello,
+        rest: Bytes,
+    ) -> Result<(), (Box<dyn Pipe>, Refusal)> {
+        if self.ended.is_some() {
+            return Err((pipe, Refusal::UnknownSession));
+        }
+        if let Err(refusal) = self.session.may_join(hello.stripe) {
+            return Err((pipe, refusal));
+        }
+        let greeting = self.session.hello(hello.stripe).encode();
+        self.raise(pipe, 0, hello, greeting, rest);
+        self.ready.wake();
+        Ok(())
+    }
+
+    /// Whether flows wait and there is no stripe to carry them.
+    pub(super) fn is_urgent(&self) -> bool {
+        let waiting = self.client.as_ref().is_some_and(|client| !client.waiting.is_empty());
+        self.stripes.is_empty() && (waiting || !self.flows.is_empty() || !self.opening.is_empty())
+    }
+
+    /// Client: dials an address for the next stripe.
+    pub(super) fn begin_dial(&mut self, server: usize, now: Instant) {
+        let Some(client) = &mut self.client else { return };
+        let stripe = StripeId(client.next_stripe);
+        client.next_stripe += 1;
+        client.dialler.dialled(server, now);
+        let dialling = client.dial.dial(client.dialler.address(server), super::CONNECT_LIMIT);
+        let entry = self.slots.vacant_entry();
+        let key = entry.key();
+        let attempt = Attempt::new(server, stripe, dialling, self.ready.waker(key), now);
+        entry.insert(Slot::Dial(Box::new(attempt)));
+        self.again.push(key);
+    }
+
+    /// Client: goes on with a dial.
+    pub(super) fn step_dial(&mut self, key: usize) {
+        let now = self.clock.now();
+        let (Some(client), Slot::Dial(attempt)) = (&mut self.client, &mut self.slots[key]) else { return };
+        let session = &self.session;
+        let polled = attempt.poll(now, |stripe| session.hello(stripe));
+        let (server, stripe, begun) = (attempt.server, attempt.stripe, attempt.begun);
+        let Poll::Ready(result) = polled else {
+            self.agenda.insert((attempt.until, key));
+            return;
+        };
+        self.slots.remove(key);
+        let greeted = result.and_then(|greeted| match greeted.hello.kind {
+            HelloKind::Refuse(refusal) => Err(DialError::Refusal(refusal)),
+            HelloKind::Accept { .. }
+                if greeted.hello.session == self.id && greeted.hello.stripe == stripe =>
+            {
+                Ok(greeted)
+            }
+            _ => Err(DialError::Handshake(HandshakeError::Malformed)),
+        });
+        match greeted {
+            Ok(_) if client.dialler.wanted == 0 => client.dialler.dropped(server),
+            Ok(Greeted { pipe, hello, rest }) => {
+                if client.dialler.succeeded(server) {
+                    let server = client.dialler.address(server).clone();
+                    self.events.push(Event::PeerReached { server });
+                }
+                self.raise(pipe, server, hello, Bytes::new(), rest);
+            }
+            Err(error) => self.dial_failed(server, begun, error, now),
+        }
+    }
+
+    fn dial_failed(&mut self, server: usize, begun: Instant, error: DialError, now: Instant) {
+        let Some(client) = &mut self.client else { return };
+        if self.established && error == DialError::Refusal(Refusal::UnknownSession) {
+            client.dialler.dropped(server);
+            self.forgotten = true;
+            self.inputs.push_back(Input::Abort);
+            return;
+        }
+        if client.dialler.failed(server, begun, &error, now) {
+            let server = client.dialler.address(server).clone();
+            self.events.push(Event::PeerUnreachable { server, cause: error.clone() });
+        }
+        if !self.established && client.dialler.is_refused(now) {
+            self.fail_waiting(&OpenError::Unreachable(DialError::Refused));
+        }
+    }
+
+    /// Client: gives up all dials.
+    pub(super) fn drop_dials(&mut self) {
+        let Some(client) = &mut self.client else { return };
+        self.slots.retain(|_, slot| match slot {
+            Slot::Dial(attempt) => {
+                client.dialler.dropped(attempt.server);
+                false
+            }
+            _ => true,
+        });
+        client.dialler.wanted = 0;
+    }
+
+    /// A stripe is up.
+    fn raise(&mut self, pipe: Box<dyn Pipe>, server: usize, hello: Hello, greeting: Bytes, rest: Bytes) {
+        let stripe = hello.stripe;
+        let peer = pipe.peer_addr();
+        let now = self.clock.now();
+        let entry = self.slots.vacant_entry();
+        let key = entry.key();
+        let waker = self.ready.waker(key);
+        entry.insert(Slot::Stripe(Box::new(Stripe::new(stripe, server, pipe, greeting, waker, now))));
+        self.stripes.insert(stripe, key);
+        if !std::mem::replace(&mut self.established, true) {
+            self.events.push(Event::SessionStarted { session: self.id });
+        }
+        self.input(Input::StripeUp { stripe, hello });
+        if !rest.is_empty() {
+            self.input(Input::StripeBytes { stripe, data: rest });
+        }
+        let live = self.stripes.len();
+        let wanted = self.wanted_stripes();
+        self.events.push(Event::StripeUp { session: self.id, stripe, peer, live, wanted });
+        for waiter in self.ready_waiters.drain(..) {
+            waiter.send(Ok(()));
+        }
+        self.ask_for_waiting();
+        self.again.push(key);
+    }
+
+    /// How many stripes there are meant to be.
+    fn wanted_stripes(&self) -> usize {
+        if self.client.is_some() { self.config.stripes } else { self.stripes.len() }
+    }
+
+    pub(super) fn step_stripe(&mut self, key: usize) {
+        for _ in 0..BUDGET {
+            let Slot::Stripe(stripe) = &mut self.slots[key] else { return };
+            if stripe.is_closing() {
+                break;
+            }
+            let id = stripe.id;
+            match stripe.recv() {
+                Some(Ok(data)) => self.input(Input::StripeBytes { stripe: id, data }),
+                Some(Err(loss)) => return self.stripe_broken(key, loss),
+                None => return self.write_stripe(key),
+            }
+        }
+        self.write_stripe(key);
+        if matches!(self.slots.get(key), Some(Slot::Stripe(stripe)) if !stripe.is_closing()) {
+            self.again.push(key);
+        }
+    }
+
+    pub(super) fn write_stripe(&mut self, key: usize) {
+        let Slot::Stripe(stripe) = &mut self.slots[key] else { return };
+        stripe.listed = false;
+        let id = stripe.id;
+        if stripe.is_closing() {
+            if stripe.poll_close(self.clock.now()) {
+                self.slots.remove(key);
+            }
+            return;
+        }
+        match stripe.send() {
+            Ok(Some(total)) => self.input(Input::StripeWritten { stripe: id, total }),
+            Ok(None) => {}
+            Err(loss) => self.stripe_broken(key, loss),
+        }
+    }
+
+    fn stripe_broken(&mut self, key: usize, loss: StripeLoss) {
+        let Slot::Stripe(stripe) = self.slots.remove(key) else { return };
+        self.stripes.remove(&stripe.id);
+        self.note_loss(&stripe, loss);
+        self.input(Input::StripeDown { stripe: stripe.id });
+    }
+
+    fn note_loss(&mut self, stripe: &Stripe, reason: StripeLoss) {
+        if let Some(client) = &mut self.client {
+            client.dialler.lost(stripe.server, stripe.since, self.clock.now());
+        }
+        self.events.push(Event::StripeLost {
+            session: self.id,
+            stripe: stripe.id,
+            peer: stripe.pipe.peer_addr(),
+            live: self.stripes.len(),
+            wanted: self.wanted_stripes(),
+            reason,
+        });
+    }
+
+    pub(super) fn transmit(&mut self, stripe: StripeId, header: Bytes, payload: Bytes) {
+        let Some(&key) = self.stripes.get(&stripe) else { return };
+        let Slot::Stripe(stripe) = &mut self.slots[key] else { return };
+        stripe.push(header, payload);
+        if !std::mem::replace(&mut stripe.listed, true) {
+            self.unwritten.push_back(key);
+        }
+    }
+
+    pub(super) fn pace(&mut self, stripe: StripeId, unsent: u64) {
+        let Some(&key) = self.stripes.get(&stripe) else { return };
+        let Slot::Stripe(stripe) = &mut self.slots[key] else { return };
+        stripe.pipe.set_unsent_low_water(usize::try_from(unsent).unwrap_or(usize::MAX));
+    }
+
+    pub(super) fn close_stripe(&mut self, stripe: StripeId, reason: StripeClose) {
+        let Some(key) = self.stripes.remove(&stripe) else { return };
+        let now = self.clock.now();
+        let Slot::Stripe(stripe) = std::mem::replace(&mut self.slots[key], Slot::Empty) else { return };
+        let mut stripe = stripe;
+        self.note_loss(&stripe, StripeLoss::Closed(reason));
+        self.agenda.insert((stripe.close(now), key));
+        self.slots[key] = Slot::Stripe(stripe);
+        self.unwritten.push_back(key);
+    }
+}

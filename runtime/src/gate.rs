@@ -1,0 +1,109 @@
+//! The stripe port: whoever calls must say HELLO soon, and is then handed to its session or told why not.
+//!
+//! Strangers cost little: each has a time limit and a size limit, and their number is bounded.
+
+use crate::driver::{HANDSHAKE_LIMIT, HearError, hear, say};
+use crate::listen::Listener;
+use crate::pipe::{Pipe, Received};
+use crate::report::{Event, StripeRefusal};
+use crate::server::Shared;
+use smol::future::or;
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::rc::Weak;
+use std::time::Duration;
+use striper_core::{HandshakeError, Hello, HelloKind, Refusal, SessionId, StripeId};
+
+/// The most callers that have not yet said who they are. Beyond it the oldest has to go, since an honest one is quick.
+const MAX_STRANGERS: usize = 256;
+
+/// How long a caller that was refused may take to hear why.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// The port of a server.
+pub struct Gate {
+    ex: Weak<smol::LocalExecutor<'static>>,
+    server: Weak<Shared>,
+    strangers: VecDeque<(smol::Task<()>, SocketAddr)>,
+}
+
+impl Gate {
+    /// The gate of `server`.
+    pub fn new(ex: Weak<smol::LocalExecutor<'static>>, server: Weak<Shared>) -> Self {
+        Gate { ex, server, strangers: VecDeque::new() }
+    }
+
+    /// Lets callers in for as long as the server exists.
+    pub async fn run(mut self, listener: Listener) {
+        loop {
+            let (pipe, from) = listener.accept().await;
+            let Some(ex) = self.ex.upgrade() else { return };
+            self.strangers.retain(|(task, _)| !task.is_finished());
+            if self.strangers.len() >= MAX_STRANGERS
+                && let Some((task, from)) = self.strangers.pop_front()
+            {
+                drop(task);
+                self.tell(from, StripeRefusal::Crowded);
+            }
+            let server = self.server.clone();
+            self.strangers.push_back((ex.spawn(welcome(server, Box::new(pipe), from)), from));
+        }
+    }
+
+    fn tell(&self, from: SocketAddr, error: StripeRefusal) {
+        if let Some(server) = self.server.upgrade() {
+            (server.events)(Event::StripeRefused { from, error });
+        }
+    }
+}
+
+/// Hears a caller's HELLO and hands the pipe on, or says no.
+async fn welcome(server: Weak<Shared>, mut pipe: Box<dyn Pipe>, from: SocketAddr) {
+    let heard = or(async { Some(hear(&mut *pipe).await) }, async {
+        smol::Timer::after(HANDSHAKE_LIMIT).await;
+        None
+    });
+    let error = match heard.await {
+        None => StripeRefusal::Stalled,
+        Some(Err(HearError::Closed)) => StripeRefusal::Closed,
+        Some(Err(HearError::Broken(kind))) => StripeRefusal::Broken(kind),
+        Some(Err(HearError::Handshake(error))) => {
+            if let HandshakeError::Version { .. } = error {
+                // Its first bytes, which never change between versions, tell the client which one we speak.
+                refuse(pipe, SessionId([0; 16]), StripeId(0), Refusal::Version).await;
+            }
+            StripeRefusal::Handshake(error)
+        }
+        Some(Ok((hello, rest))) => {
+            let (session, stripe) = (hello.session, hello.stripe);
+            let Some(shared) = server.upgrade() else { return };
+            match shared.admit(pipe, hello, rest) {
+                Ok(()) => return,
+                Err((pipe, refusal)) => {
+                    refuse(pipe, session, stripe, refusal).await;
+                    StripeRefusal::Refused(refusal)
+                }
+            }
+        }
+    };
+    if let Some(server) = server.upgrade() {
+        (server.events)(Event::StripeRefused { from, error });
+    }
+}
+
+/// Says no, and waits a little for the caller to hear it: closing with bytes unread could overtake it.
+async fn refuse(mut pipe: Box<dyn Pipe>, session: SessionId, stripe: StripeId, refusal: Refusal) {
+    let hello = Hello { kind: HelloKind::Refuse(refusal), session, stripe, gone: Vec::new() };
+    let farewell = async {
+        say(&mut *pipe, &hello).await?;
+        poll_fn(|cx| pipe.poll_finish(cx)).await?;
+        while let Received::Chunk(_) = poll_fn(|cx| pipe.poll_recv(cx, 4096)).await? {}
+        std::io::Result::Ok(())
+    };
+    let _ = or(farewell, async {
+        smol::Timer::after(FAREWELL).await;
+        Ok(())
+    })
+    .await;
+}

@@ -1,0 +1,121 @@
+//! Hand-overs between tasks of one thread: a value for one waiter, and a queue for many.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+struct Slot<T> {
+    value: Option<T>,
+    sender_gone: bool,
+    waker: Option<Waker>,
+}
+
+/// Gives one value.
+pub struct Sender<T>(Rc<RefCell<Slot<T>>>);
+
+/// Waits for the value; `None` if there will be none.
+pub struct Receiver<T>(Rc<RefCell<Slot<T>>>);
+
+/// A hand-over of one value.
+pub fn oneshot<T>() -> (Sender<T>, Receiver<T>) {
+    let slot = Rc::new(RefCell::new(Slot { value: None, sender_gone: false, waker: None }));
+    (Sender(slot.clone()), Receiver(slot))
+}
+
+impl<T> Sender<T> {
+    /// Hands the value over.
+    pub fn send(self, value: T) {
+        self.0.borrow_mut().value = Some(value);
+    }
+}
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        let waker = {
+            let mut slot = self.0.borrow_mut();
+            slot.sender_gone = true;
+            slot.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl<T> Receiver<T> {
+    /// The value, if it is there.
+    pub fn try_take(&mut self) -> Option<T> {
+        self.0.borrow_mut().value.take()
+    }
+}
+
+impl<T> Future for Receiver<T> {
+    type Output = Option<T>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        let mut slot = self.0.borrow_mut();
+        if slot.value.is_some() || slot.sender_gone {
+            return Poll::Ready(slot.value.take());
+        }
+        slot.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+/// A queue that many may wait for. Whoever fills it bounds it.
+pub struct Queue<T> {
+    items: RefCell<VecDeque<T>>,
+    waiting: RefCell<Vec<Waker>>,
+}
+
+impl<T> Queue<T> {
+    /// Nothing in it.
+    pub fn new() -> Self {
+        Queue { items: RefCell::new(VecDeque::new()), waiting: RefCell::new(Vec::new()) }
+    }
+
+    /// Appends an item and wakes all who wait.
+    pub fn push(&self, item: T) {
+        self.items.borrow_mut().push_back(item);
+        for waker in self.waiting.take() {
+            waker.wake();
+        }
+    }
+
+    /// Takes everything.
+    pub fn take(&self) -> VecDeque<T> {
+        self.items.take()
+    }
+
+    /// Takes the next item or waits for it.
+    pub fn poll_pop(&self, cx: &mut Context<'_>) -> Poll<T> {
+        match self.items.borrow_mut().pop_front() {
+            Some(item) => Poll::Ready(item),
+            None => {
+                let mut waiting = self.waiting.borrow_mut();
+                if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+                    waiting.push(cx.waker().clone());
+                }
+                Poll::Pending
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dropped_sender_ends_the_wait() {
+        let (sender, receiver) = oneshot::<u8>();
+        drop(sender);
+        assert_eq!(smol::block_on(receiver), None);
+        let (sender, receiver) = oneshot();
+        sender.send(7);
+        assert_eq!(smol::block_on(receiver), Some(7));
+    }
+}

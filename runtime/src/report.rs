@@ -1,0 +1,220 @@
+//! What the runtime tells its user: events as they happen, a report for each flow, a status when asked.
+
+use crate::dial::DialError;
+use crate::target::HostPort;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+use striper_core::{EndReason, HandshakeError, Reason, Refusal, SessionId, Stats, StripeClose, StripeId};
+
+/// Something that a log should have.
+#[derive(Debug)]
+pub enum Event {
+    /// The first stripe of a new session is up.
+    SessionStarted {
+        /// Which.
+        session: SessionId,
+    },
+    /// A session is over; its flows have been reset. A client starts a new one when it is next needed.
+    SessionEnded {
+        /// Which.
+        session: SessionId,
+        /// Why.
+        reason: EndReason,
+    },
+    /// Client: the server has been reached and doesn't know the session, most likely because it has been restarted. As
+    /// [`Event::SessionEnded`].
+    SessionForgotten {
+        /// Which.
+        session: SessionId,
+    },
+    /// A stripe carries data now.
+    StripeUp {
+        /// Of which session.
+        session: SessionId,
+        /// Its number.
+        stripe: StripeId,
+        /// The other end.
+        peer: Option<SocketAddr>,
+        /// How many stripes the session has now.
+        live: usize,
+        /// How many it is meant to have (a server, which doesn't know, says `live`).
+        wanted: usize,
+    },
+    /// A stripe is no more.
+    StripeLost {
+        /// Of which session.
+        session: SessionId,
+        /// Its number.
+        stripe: StripeId,
+        /// The other end.
+        peer: Option<SocketAddr>,
+        /// How many stripes the session has now.
+        live: usize,
+        /// How many it is meant to have (a server, which doesn't know, says `live`).
+        wanted: usize,
+        /// Why.
+        reason: StripeLoss,
+    },
+    /// Client: the server can't be reached. Said when the cause changes, not for every attempt.
+    PeerUnreachable {
+        /// Where it should be.
+        server: HostPort,
+        /// What went wrong.
+        cause: DialError,
+    },
+    /// Client: the server has been reached, after [`Event::PeerUnreachable`].
+    PeerReached {
+        /// Where it is.
+        server: HostPort,
+    },
+    /// Server: a connection to the stripe port has been turned away.
+    StripeRefused {
+        /// Who called.
+        from: SocketAddr,
+        /// Why.
+        error: StripeRefusal,
+    },
+    /// Connections can't be accepted at the moment. Said once until it works again; attempts go on.
+    AcceptFailed {
+        /// What the operating system said.
+        error: io::Error,
+    },
+}
+
+/// Why a stripe was lost.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum StripeLoss {
+    /// The session gave it up.
+    Closed(StripeClose),
+    /// The other side closed it.
+    ClosedByPeer,
+    /// It broke.
+    Broken(io::ErrorKind),
+}
+
+impl fmt::Display for StripeLoss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StripeLoss::Closed(reason) => reason.fmt(f),
+            StripeLoss::ClosedByPeer => f.write_str("closed by the other side"),
+            StripeLoss::Broken(kind) => kind.fmt(f),
+        }
+    }
+}
+
+/// Why a server turned a stripe away.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum StripeRefusal {
+    /// It did not begin with a HELLO for us.
+    Handshake(HandshakeError),
+    /// It did not say all of its HELLO within the limit.
+    Stalled,
+    /// Too many others were shaking hands at the same time; the oldest had to go.
+    Crowded,
+    /// It was closed before its HELLO was complete.
+    Closed,
+    /// It broke before its HELLO was complete.
+    Broken(io::ErrorKind),
+    /// Its HELLO asked for what we don't give.
+    Refused(Refusal),
+}
+
+impl fmt::Display for StripeRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StripeRefusal::Handshake(error) => error.fmt(f),
+            StripeRefusal::Stalled => f.write_str("no complete HELLO in time"),
+            StripeRefusal::Crowded => f.write_str("too many unfinished handshakes"),
+            StripeRefusal::Closed => f.write_str("closed before its HELLO was complete"),
+            StripeRefusal::Broken(kind) => write!(f, "broke before its HELLO was complete: {kind}"),
+            StripeRefusal::Refused(refusal) => refusal.fmt(f),
+        }
+    }
+}
+
+/// How a flow came to its end.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum FlowEnd {
+    /// Both directions ended with a FIN, and all data has arrived.
+    Finished,
+    /// It was reset, by either end or on the way.
+    Reset(Reason),
+    /// The other side refused it: its target can't be reached or is not offered.
+    Refused(Reason),
+    /// There was no session to carry it, and this is why.
+    NoSession(OpenError),
+}
+
+impl fmt::Display for FlowEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FlowEnd::Finished => f.write_str("finished"),
+            FlowEnd::Reset(reason) => write!(f, "reset: {reason}"),
+            FlowEnd::Refused(reason) => write!(f, "refused: {reason}"),
+            FlowEnd::NoSession(error) => error.fmt(f),
+        }
+    }
+}
+
+/// Why a flow could not be opened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum OpenError {
+    /// The server can't be reached; the last attempt said this.
+    Unreachable(DialError),
+    /// No session within [`crate::ClientOptions::connect_timeout`].
+    TimedOut,
+    /// This client or its session is shutting down.
+    ShuttingDown,
+    /// The target can't be described to the server.
+    BadTarget(crate::target::TargetError),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OpenError::Unreachable(cause) => write!(f, "server unreachable: {cause}"),
+            OpenError::TimedOut => f.write_str("no connection to the server in time"),
+            OpenError::ShuttingDown => f.write_str("shutting down"),
+            OpenError::BadTarget(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+/// What became of a flow.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FlowReport {
+    /// Bytes taken from the local pipe.
+    pub sent: u64,
+    /// Bytes that the local pipe has taken.
+    pub received: u64,
+    /// From its request to its end.
+    pub duration: Duration,
+    /// How it ended.
+    pub end: FlowEnd,
+    /// What the busiest stripe carried meanwhile, both ways, in bytes, for all flows.
+    pub best_stripe: u64,
+}
+
+/// What a client or server can tell about itself now.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    /// The sessions that exist now: at most one for a client.
+    pub sessions: Vec<SessionStatus>,
+    /// Client: why the last dial failed, if it did.
+    pub last_dial_error: Option<DialError>,
+}
+
+/// What there is to tell about a session.
+#[derive(Clone, Debug)]
+pub struct SessionStatus {
+    /// Which.
+    pub session: SessionId,
+    /// Its own counts.
+    pub stats: Stats,
+    /// Stripes that carry data now.
+    pub live: usize,
+}

@@ -1,0 +1,228 @@
+//! The exit: accepts stripes, puts them together into sessions, and hands out the flows that clients open.
+
+use crate::Executor;
+use crate::client::stopped;
+use crate::clock::{Clock, SystemClock};
+use crate::driver::Pump;
+use crate::gate::Gate;
+use crate::listen::Listener;
+use crate::local::{Queue, oneshot};
+use crate::pipe::Pipe;
+use crate::pipe::memory::{Flow, memory_pipe};
+use crate::report::{Event, FlowReport, Status};
+use crate::target::Target;
+use bytes::Bytes;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+use striper_core::{Config, FlowId, Hello, HelloKind, Reason, Refusal, SessionId};
+
+/// The most sessions at once. Beyond it new clients are refused.
+const MAX_SESSIONS: usize = 1024;
+
+/// Settings of a [`Server`].
+#[derive(Clone, Debug, Default)]
+pub struct ServerOptions {
+    /// Settings of each session.
+    pub session: Config,
+}
+
+/// A handle to the exit. Clones are the same server.
+#[derive(Clone)]
+pub struct Server {
+    shared: Rc<Shared>,
+}
+
+/// What the tasks of a server have in common.
+pub(crate) struct Shared {
+    clock: Rc<dyn Clock>,
+    config: Config,
+    addr: SocketAddr,
+    pub events: Rc<dyn Fn(Event)>,
+    ex: Weak<smol::LocalExecutor<'static>>,
+    sessions: RefCell<BTreeMap<SessionId, Rc<RefCell<Pump>>>>,
+    incoming: Queue<Incoming>,
+    draining: Cell<bool>,
+    /// Accepts stripes while it exists.
+    gate: RefCell<Option<smol::Task<()>>>,
+}
+
+impl Server {
+    /// Listens for stripes. `events` is called from tasks of `ex` and must not block.
+    pub async fn bind(
+        ex: &Executor,
+        listen: SocketAddr,
+        options: ServerOptions,
+        events: Rc<dyn Fn(Event)>,
+    ) -> io::Result<Server> {
+        let listener = Listener::bind(listen, events.clone()).await?;
+        let shared = Rc::new(Shared {
+            clock: SystemClock::shared(),
+            config: options.session,
+            addr: listener.local_addr(),
+            events,
+            ex: Rc::downgrade(ex),
+            sessions: RefCell::default(),
+            incoming: Queue::new(),
+            draining: Cell::new(false),
+            gate: RefCell::new(None),
+        });
+        let gate = Gate::new(Rc::downgrade(ex), Rc::downgrade(&shared));
+        *shared.gate.borrow_mut() = Some(ex.spawn(gate.run(listener)));
+        Ok(Server { shared })
+    }
+
+    /// Where stripes are expected.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.shared.addr
+    }
+
+    /// The next flow that a client opened. Pending forever once [`Server::shutdown`] has been called.
+    pub async fn accept(&self) -> Incoming {
+        poll_fn(|cx| self.shared.incoming.poll_pop(cx)).await
+    }
+
+    /// What there is to tell now.
+    pub fn status(&self) -> Status {
+        let sessions = self.shared.sessions.borrow();
+        let sessions = sessions.values().map(|pump| pump.borrow().status()).collect();
+        Status { sessions, last_dial_error: None }
+    }
+
+    /// Takes no more sessions or flows, lets those there are end within `drain`, then resets the rest and stops.
+    pub async fn shutdown(&self, drain: Duration) {
+        self.shared.draining.set(true);
+        // Those that nobody has answered yet are refused.
+        drop(self.shared.incoming.take());
+        let pumps: Vec<_> = self.shared.sessions.borrow().values().cloned().collect();
+        let mut waits = Vec::new();
+        for pump in pumps {
+            let (sender, over) = oneshot();
+            pump.borrow_mut().shutdown(drain, sender);
+            waits.push(over);
+        }
+        for over in waits {
+            let _ = over.await;
+        }
+        self.shared.gate.take();
+    }
+}
+
+impl Shared {
+    /// Takes a stripe whose client has said `hello` and then `rest`, or says why not.
+    pub fn admit(
+        self: &Rc<Self>,
+        pipe: Box<dyn Pipe>,
+        hello: Hello,
+        rest: Bytes,
+    ) -> Result<(), (Box<dyn Pipe>, Refusal)> {
+        let known = self.sessions.borrow().get(&hello.session).cloned();
+        let pump = match (known, hello.kind) {
+            (Some(pump), HelloKind::Create | HelloKind::Join) => pump,
+            (None, HelloKind::Create) if self.draining.get() => return Err((pipe, Refusal::Draining)),
+            (None, HelloKind::Create) if self.sessions.borrow().len() >= MAX_SESSIONS => {
+                return Err((pipe, Refusal::TooMany));
+            }
+            (None, HelloKind::Create) => {
+                let instance = rand::random();
+                let pump = Pump::server(self.clock.clone(), self.config, hello.session, instance);
+                let pump = Rc::new(RefCell::new(pump));
+                self.sessions.borrow_mut().insert(hello.session, pump.clone());
+                self.run(hello.session, pump.clone());
+                pump
+            }
+            _ => return Err((pipe, Refusal::UnknownSession)),
+        };
+        pump.borrow_mut().join(pipe, hello, rest)
+    }
+
+    /// Runs a session until it is over.
+    fn run(self: &Rc<Self>, id: SessionId, pump: Rc<RefCell<Pump>>) {
+        let Some(ex) = self.ex.upgrade() else { return };
+        let shared = self.clone();
+        let run = poll_fn(move |cx| {
+            let polled = pump.borrow_mut().poll(cx);
+            let happened = pump.borrow_mut().take_events();
+            let opened = pump.borrow_mut().take_incoming();
+            if pump.borrow().ended().is_some() {
+                // It may still have last words to send, but nobody can join it any more.
+                shared.sessions.borrow_mut().remove(&id);
+            }
+            for (flow, target) in opened {
+                let incoming = Incoming { target, flow, pump: Rc::downgrade(&pump), answered: false };
+                if !shared.draining.get() {
+                    shared.incoming.push(incoming);
+                }
+            }
+            happened.into_iter().for_each(&*shared.events);
+            polled
+        });
+        ex.spawn(run).detach();
+    }
+}
+
+/// A flow that a client opened. Answer it by carrying or refusing it; dropped, it is refused.
+///
+/// What the client has sent meanwhile is kept, within its credit.
+pub struct Incoming {
+    target: Target,
+    flow: FlowId,
+    pump: Weak<RefCell<Pump>>,
+    answered: bool,
+}
+
+impl Incoming {
+    /// What the client wants to reach.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Accepts, carries `local` over the flow, and says how that went when it has ended. Dropping the future of this does
+    /// not end the flow.
+    pub async fn carry(mut self, mut local: Box<dyn Pipe>) -> FlowReport {
+        let (report, reported) = oneshot();
+        self.answered = true;
+        match self.pump.upgrade() {
+            Some(pump) => pump.borrow_mut().attach(self.flow, local, report),
+            None => {
+                local.abort();
+                drop(report);
+            }
+        }
+        reported.await.unwrap_or_else(stopped)
+    }
+
+    /// Tells the client that its target can't be reached.
+    pub fn refuse(mut self, reason: Reason) {
+        self.answer_no(reason);
+    }
+
+    /// Accepts, for use in this process.
+    pub fn into_flow(mut self) -> Flow {
+        let (inner, outer) = memory_pipe();
+        let (report, reported) = oneshot();
+        self.answered = true;
+        if let Some(pump) = self.pump.upgrade() {
+            pump.borrow_mut().attach(self.flow, Box::new(inner), report);
+        }
+        Flow::new(outer, reported)
+    }
+
+    fn answer_no(&mut self, reason: Reason) {
+        if !std::mem::replace(&mut self.answered, true)
+            && let Some(pump) = self.pump.upgrade()
+        {
+            pump.borrow_mut().refuse(self.flow, reason);
+        }
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        self.answer_no(Reason::Unavailable);
+    }
+}

@@ -1,0 +1,232 @@
+//! What a flow is to be connected to, and how that travels in the opaque field of an OPEN.
+//!
+//! The field is a list of options: key, length (both unsigned LEB128), value. Unknown keys are skipped when even and
+//! refused when odd, so that later versions can add hints and demands. An empty field is the server's own target.
+
+use bytes::Bytes;
+use std::fmt;
+use std::str::FromStr;
+use striper_core::config::MAX_OPAQUE;
+use striper_core::wire::varint;
+
+/// Option: a host and a port. Two bytes of port, big-endian, then the host's name or address. Odd: a server that
+/// doesn't know it must not connect to its default target instead.
+const KEY_HOST: u64 = 1;
+
+/// The longest host name, as in DNS.
+const MAX_HOST: usize = 255;
+
+/// A host name or address, and a port.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct HostPort {
+    /// A DNS name, or an IPv4 or IPv6 address (without brackets).
+    pub host: String,
+    /// The TCP port.
+    pub port: u16,
+}
+
+impl HostPort {
+    /// From its two parts. Brackets around an IPv6 address are dropped.
+    pub fn new(host: &str, port: u16) -> Self {
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        HostPort { host: host.to_owned(), port }
+    }
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl From<std::net::SocketAddr> for HostPort {
+    fn from(addr: std::net::SocketAddr) -> Self {
+        HostPort { host: addr.ip().to_string(), port: addr.port() }
+    }
+}
+
+/// A text that is no `HOST:PORT`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NotHostPort;
+
+impl fmt::Display for NotHostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("expected HOST:PORT or [IPV6]:PORT")
+    }
+}
+
+impl std::error::Error for NotHostPort {}
+
+impl FromStr for HostPort {
+    type Err = NotHostPort;
+
+    fn from_str(text: &str) -> Result<Self, NotHostPort> {
+        let (host, port) = text.rsplit_once(':').ok_or(NotHostPort)?;
+        let port = port.parse().map_err(|_| NotHostPort)?;
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        match bare {
+            Some(v6) if v6.parse::<std::net::Ipv6Addr>().is_err() => Err(NotHostPort),
+            None if host.is_empty() || host.contains([':', '[', ']']) => Err(NotHostPort),
+            _ => Ok(HostPort::new(host, port)),
+        }
+    }
+}
+
+/// What a flow is to be connected to by the side that did not open it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Target {
+    /// Whatever the other side has been set up for.
+    #[default]
+    Default,
+    /// This one, if the other side allows it.
+    Host(HostPort),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::Default => f.write_str("the default target"),
+            Target::Host(host) => host.fmt(f),
+        }
+    }
+}
+
+/// Why an opaque field names no target.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TargetError {
+    /// It is cut short, or a number in it is malformed.
+    Malformed,
+    /// It has an option that this version doesn't know but must not skip.
+    UnknownOption,
+    /// The host is empty, too long, or not printable.
+    BadHost,
+}
+
+impl fmt::Display for TargetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TargetError::Malformed => "malformed target",
+            TargetError::UnknownOption => "a target option that this version doesn't know",
+            TargetError::BadHost => "a bad host name",
+        })
+    }
+}
+
+impl std::error::Error for TargetError {}
+
+impl Target {
+    /// The opaque field that says this.
+    ///
+    /// # Panics
+    /// If the host is over 255 bytes, see [`Target::check`].
+    pub fn encode(&self) -> Bytes {
+        let mut out = Vec::new();
+        if let Target::Host(HostPort { host, port }) = self {
+            assert!(host.len() <= MAX_HOST, "host name too long");
+            varint::put(&mut out, KEY_HOST);
+            varint::put(&mut out, 2 + host.len() as u64);
+            out.extend_from_slice(&port.to_be_bytes());
+            out.extend_from_slice(host.as_bytes());
+        }
+        Bytes::from(out)
+    }
+
+    /// Reads an opaque field.
+    pub fn decode(mut field: &[u8]) -> Result<Target, TargetError> {
+        let mut target = Target::Default;
+        let field = &mut field;
+        if field.len() > MAX_OPAQUE {
+            return Err(TargetError::Malformed);
+        }
+        while !field.is_empty() {
+            let key = varint::take_whole(field).map_err(|_| TargetError::Malformed)?;
+            let len = varint::take_whole(field).map_err(|_| TargetError::Malformed)?;
+            let len =
+                usize::try_from(len).ok().filter(|len| *len <= field.len()).ok_or(TargetError::Malformed)?;
+            let (value, rest) = field.split_at(len);
+            *field = rest;
+            match key {
+                KEY_HOST => {
+                    let (port, host) = value.split_first_chunk::<2>().ok_or(TargetError::Malformed)?;
+                    let host = std::str::from_utf8(host).map_err(|_| TargetError::BadHost)?;
+                    target =
+                        Target::Host(HostPort { host: host.to_owned(), port: u16::from_be_bytes(*port) });
+                    target.check()?;
+                }
+                key if key % 2 == 1 => return Err(TargetError::UnknownOption),
+                _ => {}
+            }
+        }
+        Ok(target)
+    }
+
+    /// Whether this can travel: a host must have 1–255 bytes and no blanks or control characters (it ends up in logs).
+    pub fn check(&self) -> Result<(), TargetError> {
+        match self {
+            Target::Default => Ok(()),
+            Target::Host(HostPort { host, .. }) => {
+                let clean = !host.chars().any(|c| c.is_control() || c.is_whitespace());
+                if (1..=MAX_HOST).contains(&host.len()) && clean { Ok(()) } else { Err(TargetError::BadHost) }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_survive_the_wire() {
+        for target in [
+            Target::Default,
+            Target::Host(HostPort::new("example.org", 443)),
+            Target::Host(HostPort::new("[::1]", 22)),
+            Target::Host(HostPort::new(&"x".repeat(MAX_HOST), u16::MAX)),
+        ] {
+            let field = target.encode();
+            assert!(field.len() <= MAX_OPAQUE);
+            assert_eq!(Target::decode(&field), Ok(target));
+        }
+    }
+
+    #[test]
+    fn unknown_options_are_skipped_when_even_and_refused_when_odd() {
+        let mut field = vec![64, 3, b'a', b'b', b'c'];
+        field.extend_from_slice(&Target::Host(HostPort::new("a", 1)).encode());
+        assert_eq!(Target::decode(&field), Ok(Target::Host(HostPort::new("a", 1))));
+        assert_eq!(Target::decode(&[65, 0]), Err(TargetError::UnknownOption));
+    }
+
+    #[test]
+    fn every_cut_of_a_field_is_refused_without_panic() {
+        let field = Target::Host(HostPort::new("example.org", 443)).encode();
+        for cut in 1..field.len() {
+            assert_eq!(Target::decode(&field[..cut]), Err(TargetError::Malformed));
+        }
+    }
+
+    #[test]
+    fn hosts_that_would_garble_a_log_are_refused() {
+        for host in ["", "a b", "a\nb", "\x1b[2J"] {
+            let mut field = vec![1, 2 + host.len() as u8, 0, 80];
+            field.extend_from_slice(host.as_bytes());
+            assert_eq!(Target::decode(&field), Err(TargetError::BadHost), "{host:?}");
+        }
+        assert_eq!(Target::decode(&[1, 3, 0, 80, 0xff]), Err(TargetError::BadHost));
+    }
+
+    #[test]
+    fn host_ports_read_back_what_they_print() {
+        for text in ["example.org:80", "127.0.0.1:1", "[::1]:65535"] {
+            assert_eq!(text.parse::<HostPort>().unwrap().to_string(), text);
+        }
+        for text in ["", "80", ":80", "a:b", "a:70000", "::1:80", "[::1:80", "[a]:80"] {
+            assert_eq!(text.parse::<HostPort>(), Err(NotHostPort), "{text}");
+        }
+    }
+}
