@@ -189,17 +189,3 @@ fn the_frames_of_the_worked_example_are_those_that_it_names() {
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x} ")).collect()
 }
-#[test]
-fn zz_print() {
-    let (client, server) = exchange();
-    for s in [&client, &server] {
-        for l in &s.said {
-            println!("{}", hex(l));
-        }
-        println!("--");
-        for e in &s.events {
-            println!("{e:?}");
-        }
-        println!("==");
-    }
-}

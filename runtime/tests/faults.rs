@@ -219,6 +219,6 @@ fn shutting_down_lets_flows_end_first() {
         }
         let reports = pair.client_reports.borrow();
         assert_eq!(reports[0].end, FlowEnd::NoSession(OpenError::ShuttingDown));
-        assert_eq!((reports[1].sent, reports[1].received), (2, 0));
+        assert_eq!((reports[1].sent, reports[1].received, &reports[1].end), (2, 0, &FlowEnd::Finished));
     });
 }

@@ -90,11 +90,12 @@ impl Assembler {
             self.pieces.insert(offset, Piece::Shared(part));
             return;
         }
-        if let Some((start, Piece::Copied(before))) = self.pieces.range_mut(..offset).next_back() {
-            if start + before.len() as u64 == offset && before.len() + part.len() <= COPY_UP_TO {
-                before.extend_from_slice(&part);
-                return;
-            }
+        if let Some((start, Piece::Copied(before))) = self.pieces.range_mut(..offset).next_back()
+            && start + before.len() as u64 == offset
+            && before.len() + part.len() <= COPY_UP_TO
+        {
+            before.extend_from_slice(&part);
+            return;
         }
         self.pieces.insert(offset, Piece::Copied(part.to_vec()));
     }

@@ -114,12 +114,12 @@ impl Table {
         self.take_early(early)
     }
 
-    /// An id of the peer's ends before its OPEN has come. The OPEN still counts when it does: it has taken early credit.
+    /// An id of the peer's ends before its OPEN has come. The OPEN still counts when it does: it has taken early credit. Until then the
+    /// id is not made up for by a new one, or a peer could make us remember any number of them.
     pub fn end_unopened(&mut self, flow: FlowId) {
         let index = flow.index()..flow.index() + 1;
         self.seen.insert(index.clone());
         self.unopened.insert(index);
-        self.ended += 1;
     }
 
     /// An OPEN for an id that has taken effect: of no effect, but if the id ended before any OPEN came, this one's early credit is taken.
@@ -128,6 +128,7 @@ impl Table {
             return Ok(());
         }
         self.unopened.remove(flow.index()..flow.index() + 1);
+        self.ended += 1;
         self.take_early(early)
     }
 
@@ -352,5 +353,31 @@ mod tests {
             pool = if index < 100 { POOL } else { 0 };
         }
         assert_eq!(table.early_outstanding(), 0, "an empty pool gives none");
+    }
+
+    #[test]
+    fn an_id_that_is_reset_before_its_open_is_made_up_for_only_when_that_comes() {
+        let config = Config { max_flows: INITIAL_FLOWS, ..Config::default() };
+        let mut table = table();
+        (0..INITIAL_FLOWS).for_each(|index| table.end_unopened(client(index)));
+        table.grant(&config, POOL);
+        assert_eq!(table.granted().0, INITIAL_FLOWS);
+        assert_eq!(table.standing(client(5)), Ok(Standing::Ended));
+        for _ in 0..2 {
+            (0..INITIAL_FLOWS).for_each(|index| table.see_again(client(index), 0).unwrap());
+            table.grant(&config, POOL);
+            assert_eq!(table.granted().0, 2 * INITIAL_FLOWS, "each counts once");
+        }
+    }
+
+    #[test]
+    fn the_early_credit_of_an_open_that_comes_too_late_is_taken_once() {
+        let mut table = table();
+        table.end_unopened(client(0));
+        assert_eq!(table.early_outstanding(), INITIAL_EARLY);
+        (0..2).for_each(|_| assert_eq!(table.see_again(client(0), 1000), Ok(())));
+        assert_eq!(table.early_outstanding(), INITIAL_EARLY - 1000);
+        table.end_unopened(client(1));
+        assert_eq!(table.see_again(client(1), INITIAL_EARLY), Err(Violation::EarlyCreditExceeded));
     }
 }

@@ -51,6 +51,9 @@ mod tests {
 
     const LEN: u64 = 10_000;
 
+    /// Writable, rate, round trip, in flight, unwritten.
+    type Numbers = (bool, Option<u32>, Option<u32>, u16, u16);
+
     /// Bytes a second, and milliseconds.
     fn stripe(id: u64, rate: u64, rtt: u64) -> Candidate {
         Candidate { rate: Some(rate), min_rtt: Some(rtt * 1000), ..candidate(id) }
@@ -66,7 +69,7 @@ mod tests {
 
     quickcheck! {
         fn only_writable_stripes_are_chosen_and_a_long_backlog_takes_any(
-            stripes: Vec<(bool, Option<u32>, Option<u32>, u16, u16)>, backlog: u64
+            stripes: Vec<Numbers>, backlog: u64
         ) -> bool {
             let stripes: Vec<_> = stripes.into_iter().zip(0..).map(|(stripe, id)| {
                 let (writable, rate, min_rtt, in_flight, unwritten) = stripe;

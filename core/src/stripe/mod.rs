@@ -80,7 +80,7 @@ pub(crate) struct Stripe {
     /// Data was there, but it took no more.
     pub congested: bool,
     pub congestions: u64,
-    /// What was last said in a `StripePace`.
+    /// What was last said in a `StripePace`; zero before the first.
     pub pace: u64,
 }
 
@@ -105,7 +105,7 @@ impl Stripe {
             pong_owed: None,
             congested: false,
             congestions: 0,
-            pace: UNKNOWN_ALLOWANCE,
+            pace: 0,
         }
     }
 

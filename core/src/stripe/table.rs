@@ -6,8 +6,9 @@ use crate::stripe::ledger::Ledger;
 use crate::stripe::{Stripe, Token};
 use crate::wire::hello::MAX_GONE;
 use alloc::collections::BTreeMap;
+use core::ops::Range;
 
-/// More holes than this in the numbers of past stripes are no accident.
+/// So many holes in the numbers of past stripes are remembered. Numbers of dials that failed make them, one after another over the weeks.
 const MAX_HOLES: usize = 4096;
 
 /// A stripe that is gone.
@@ -48,12 +49,29 @@ impl Table {
         if self.gone.get(&id).is_some_and(|gone| gone.confirmed && gone.ledger.is_none()) {
             self.gone.remove(&id);
             self.retired.insert(id.0..id.0 + 1);
+            if self.retired.len() > MAX_HOLES {
+                self.close_hole();
+            }
         }
     }
 
-    /// Whether the past takes more memory than an honest peer would make it take.
+    /// Numbers that nothing has been heard of while so many later ones came and went are as good as used.
+    fn close_hole(&mut self) {
+        let is_unheard_of = |hole: &Range<u64>| {
+            let ids = StripeId(hole.start)..StripeId(hole.end);
+            self.live.range(ids.clone()).next().is_none() && self.gone.range(ids).next().is_none()
+        };
+        let later = self.retired.iter().skip(1);
+        let unheard_of =
+            self.retired.iter().zip(later).map(|(before, after)| before.end..after.start).find(is_unheard_of);
+        if let Some(hole) = unheard_of {
+            self.retired.insert(hole);
+        }
+    }
+
+    /// Whether the peer leaves more gone stripes unsettled than an honest one would.
     pub fn overfull(&self) -> bool {
-        self.gone.len() > MAX_GONE || self.retired.len() > MAX_HOLES
+        self.gone.len() > MAX_GONE
     }
 }
 
@@ -95,13 +113,27 @@ mod tests {
         assert!(table.overfull());
     }
 
+    fn retire(table: &mut Table, id: u64) {
+        table.gone.insert(StripeId(id), gone(true, true));
+        table.retire(StripeId(id));
+    }
+
     #[test]
     fn retired_stripes_in_a_row_cost_nothing() {
         let mut table = Table::default();
-        for id in (0..10_000).map(StripeId) {
-            table.gone.insert(id, gone(true, true));
-            table.retire(id);
-        }
-        assert!(!table.overfull());
+        (0..10_000).for_each(|id| retire(&mut table, id));
+        assert_eq!(table.retired.len(), 1);
+    }
+
+    #[test]
+    fn the_past_of_a_flapping_route_stays_small_and_swallows_no_stripe_that_is_still_of_interest() {
+        let mut table = Table::default();
+        table.live.insert(StripeId(11), Stripe::new(StripeId(11), Instant::ZERO));
+        table.gone.insert(StripeId(21), gone(false, false));
+        // Every other number is that of a dial that failed.
+        (0..20_000).filter(|id| id % 2 == 0).for_each(|id| retire(&mut table, id));
+        assert!(table.retired.len() <= MAX_HOLES);
+        assert!(!table.is_retired(StripeId(11)) && !table.is_retired(StripeId(21)));
+        assert!(table.is_retired(StripeId(1)) && !table.is_retired(StripeId(19_999)));
     }
 }

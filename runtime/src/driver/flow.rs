@@ -22,6 +22,8 @@ pub enum Stage {
     Opening(u64),
     /// The session knows it.
     Open(FlowId),
+    /// The session has done with it; the local pipe has yet to take what is queued, and the FIN.
+    Closing,
     /// The session has ended it with a reset, which the local pipe gets after what came before.
     Parting(Parting, FlowEnd),
 }
@@ -56,8 +58,6 @@ pub struct Flow {
     pub outward: Outward,
     /// In the pump's list of pipes to be written.
     pub listed: bool,
-    /// The session has said that nothing follows.
-    pub ended: bool,
     /// What to say when asking for it.
     pub opaque: Bytes,
     pub opened: Option<Sender<Result<(), OpenError>>>,
@@ -100,7 +100,6 @@ impl Flow {
             inward: Inward::Flowing,
             outward: Outward::Flowing,
             listed: false,
-            ended: false,
             opaque: Bytes::new(),
             opened: None,
             report: None,
@@ -206,7 +205,7 @@ impl Flow {
         self.pipe.is_some()
             && match self.stage {
                 Stage::Waiting(_) | Stage::Opening(_) => true,
-                Stage::Open(_) => self.inward != Inward::Flowing,
+                Stage::Open(_) | Stage::Closing => self.inward != Inward::Flowing,
                 Stage::Parting(..) => false,
             }
     }

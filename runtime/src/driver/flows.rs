@@ -30,7 +30,7 @@ impl Pump {
         flow.opaque = target.encode();
         if self.stop_at.is_some() {
             self.conclude(key, FlowEnd::NoSession(OpenError::ShuttingDown));
-        } else if self.established {
+        } else if !self.stripes.is_empty() {
             self.ask_for(key);
         } else if refused {
             self.conclude(key, FlowEnd::NoSession(OpenError::Unreachable(DialError::Refused)));
@@ -145,7 +145,7 @@ impl Pump {
                     return self.conclude(key, FlowEnd::NoSession(OpenError::TimedOut));
                 }
                 Stage::Waiting(_) | Stage::Opening(_) => return,
-                Stage::Parting(..) => return self.write_flow(key),
+                Stage::Closing | Stage::Parting(..) => return self.write_flow(key),
             }
         }
         self.write_flow(key);
@@ -164,17 +164,18 @@ impl Pump {
                 }
                 Err(end) => self.conclude(key, end),
             },
-            Stage::Open(id) => {
-                match flow.send(now) {
-                    Taken::Total(total) => self.input(Input::FlowConsumed { flow: id, total }),
-                    Taken::Nothing => {}
-                    Taken::Broken => return self.local_broken(key),
-                }
-                let Slot::Flow(flow) = &self.slots[key] else { return };
-                if flow.ended && flow.is_local_over() {
+            Stage::Open(id) => match flow.send(now) {
+                Taken::Total(total) => self.input(Input::FlowConsumed { flow: id, total }),
+                Taken::Nothing => {}
+                Taken::Broken => self.local_broken(key),
+            },
+            Stage::Closing => match flow.send(now) {
+                Taken::Broken => self.local_broken(key),
+                Taken::Total(_) | Taken::Nothing if flow.is_local_over() => {
                     self.conclude(key, FlowEnd::Finished);
                 }
-            }
+                Taken::Total(_) | Taken::Nothing => {}
+            },
         }
     }
 
@@ -328,9 +329,10 @@ impl Pump {
     }
 
     pub(super) fn flow_ended(&mut self, id: FlowId) {
-        if let Some((_, flow)) = self.flow_mut(id) {
-            flow.ended = true;
-            self.list_unwritten(id);
+        if let Some((key, flow)) = self.flow_mut(id) {
+            flow.stage = Stage::Closing;
+            self.flows.remove(&id);
+            self.unwritten.push_back(key);
         }
     }
 }

@@ -96,7 +96,7 @@ impl Pump {
             let server = client.dialler.address(server).clone();
             self.events.push(Event::PeerUnreachable { server, cause: error.clone() });
         }
-        if !self.established && client.dialler.is_refused(now) {
+        if self.stripes.is_empty() && client.dialler.is_refused(now) {
             self.fail_waiting(&OpenError::Unreachable(DialError::Refused));
         }
     }
