@@ -1,0 +1,352 @@
+//! The command line and the environment, read into an [`Invocation`]. Pure: what it reads is handed in, what is wrong comes back
+//! as a [`Failure`].
+//!
+//! Both spellings of a mode (`-s` and `server`) and of CONNECT (`HOST:PORT` and `HOST PORT`) are the same thing after this file.
+
+mod values;
+
+use crate::endpoint::{self, BadAddress};
+use crate::failure::Failure;
+use lexopt::{Arg, Parser};
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::time::Duration;
+use striper_core::SchedulerKind;
+use striper_runtime::HostPort;
+use values::{did_you_mean, log_format, positive_time, scheduler, stripes, switch, time};
+
+/// What is to be done, and how.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Invocation {
+    /// What.
+    pub command: Command,
+    /// How.
+    pub options: Options,
+}
+
+/// What the program is asked to do.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Command {
+    /// Explain the program.
+    Help,
+    /// Say which version this is.
+    Version,
+    /// The server-facing side: stripes in, plain TCP out.
+    Server {
+        /// Where stripes come in.
+        listen: SocketAddr,
+        /// Where connections go to.
+        target: HostPort,
+    },
+    /// The client-facing side: plain TCP in, stripes out.
+    Client {
+        /// Where connections come in; at least one.
+        listens: Vec<SocketAddr>,
+        /// The server side's addresses, at least one; stripes are spread over them.
+        servers: Vec<HostPort>,
+    },
+    /// A plain relay without stripes.
+    Relay {
+        /// Where connections come in.
+        listen: SocketAddr,
+        /// Where they go to.
+        target: HostPort,
+    },
+    /// Show on loopback what striping does.
+    Demo,
+}
+
+/// How much to say.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Verbosity {
+    /// Warnings and errors.
+    Quiet,
+    /// Also when connections begin and end.
+    Normal,
+    /// Also when stripes come and go.
+    Verbose,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogFormat {
+    /// For a person.
+    Human,
+    /// One object a line, with stable keys.
+    Json,
+}
+
+/// What holds for every mode.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Options {
+    /// How many stripes the client side keeps, 1–64.
+    pub stripes: usize,
+    /// How a stripe is chosen for data.
+    pub scheduler: SchedulerKind,
+    /// How much to say.
+    pub verbosity: Verbosity,
+    /// How log lines look.
+    pub log: LogFormat,
+    /// How long connecting to a target, or waiting for a session, may take.
+    pub connect_timeout: Duration,
+    /// How long connections may go on after the first signal to stop.
+    pub drain_timeout: Duration,
+}
+
+/// Options by name, for "did you mean".
+const LONG_OPTIONS: &[&str] = &[
+    "stripes",
+    "scheduler",
+    "verbose",
+    "quiet",
+    "log",
+    "connect-timeout",
+    "drain-timeout",
+    "listen",
+    "help",
+    "version",
+];
+
+/// Commands by name, for "did you mean".
+const COMMANDS: &[&str] = &["server", "client", "relay", "demo", "help"];
+
+const SEE_HELP: &str = "striper-cli --help explains all";
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Server,
+    Client,
+    Relay,
+    Demo,
+    Help,
+}
+
+#[derive(Default)]
+struct Given {
+    stripes: Option<usize>,
+    scheduler: Option<SchedulerKind>,
+    verbosity: Option<Verbosity>,
+    log: Option<LogFormat>,
+    connect_timeout: Option<Duration>,
+    drain_timeout: Option<Duration>,
+}
+
+/// Reads the arguments (without the program's name); `env` looks a variable up.
+pub fn parse(
+    args: impl IntoIterator<Item = OsString>,
+    env: impl Fn(&str) -> Option<OsString>,
+) -> Result<Invocation, Failure> {
+    let mut parser = Parser::from_args(args);
+    let mut given = Given::default();
+    let mut mode: Option<(Mode, String)> = None;
+    let mut words: Vec<String> = Vec::new();
+    let mut listens: Vec<String> = Vec::new();
+    let mut version = false;
+    let mut help = false;
+    while let Some(arg) = parser.next().map_err(from_lexopt)? {
+        match arg {
+            Arg::Short('h') | Arg::Long("help") => help = true,
+            Arg::Short('V') | Arg::Long("version") => version = true,
+            Arg::Short('v') | Arg::Long("verbose") => given.verbosity = Some(Verbosity::Verbose),
+            Arg::Short('q') | Arg::Long("quiet") => given.verbosity = Some(Verbosity::Quiet),
+            Arg::Short('s') => choose(&mut mode, Mode::Server, "-s")?,
+            Arg::Short('c') => choose(&mut mode, Mode::Client, "-c")?,
+            Arg::Short('n') | Arg::Long("stripes") => {
+                given.stripes = Some(value(&mut parser, "--stripes", stripes)?);
+            }
+            Arg::Long("scheduler") => {
+                given.scheduler = Some(value(&mut parser, "--scheduler", scheduler)?);
+            }
+            Arg::Long("log") => given.log = Some(value(&mut parser, "--log", log_format)?),
+            Arg::Long("connect-timeout") => {
+                given.connect_timeout = Some(value(&mut parser, "--connect-timeout", positive_time)?);
+            }
+            Arg::Long("drain-timeout") => {
+                given.drain_timeout = Some(value(&mut parser, "--drain-timeout", time)?);
+            }
+            Arg::Short('L') | Arg::Long("listen") => {
+                listens.push(value(&mut parser, "-L", |word| Ok(word.to_owned()))?);
+            }
+            Arg::Value(word) => {
+                let word = text(word)?;
+                if mode.is_none() && words.is_empty() {
+                    mode = Some((command(&word)?, word));
+                } else {
+                    words.push(word);
+                }
+            }
+            Arg::Short(letter) => {
+                return Err(Failure::usage(format!("there is no option -{letter}"), SEE_HELP));
+            }
+            Arg::Long(name) => {
+                return Err(Failure::usage(
+                    format!("there is no option --{name}"),
+                    did_you_mean(name, LONG_OPTIONS)
+                        .map_or(SEE_HELP.into(), |near| format!("did you mean --{near}?")),
+                ));
+            }
+        }
+    }
+    let command = if help || matches!(mode, Some((Mode::Help, _))) {
+        Command::Help
+    } else if version {
+        Command::Version
+    } else {
+        let Some((mode, name)) = mode else {
+            return Err(Failure::usage(
+                "nothing to do",
+                "striper-cli demo shows what it does; ".to_owned() + SEE_HELP,
+            ));
+        };
+        assemble(mode, &name, &words, &listens)?
+    };
+    let skip_environment = matches!(command, Command::Help | Command::Version);
+    let env = |name: &str| if skip_environment { None } else { env(name) };
+    Ok(Invocation { command, options: given.complete(env)? })
+}
+
+/// Sets the mode, once.
+fn choose(mode: &mut Option<(Mode, String)>, new: Mode, name: &str) -> Result<(), Failure> {
+    if let Some((_, earlier)) = mode {
+        return Err(Failure::usage(format!("{earlier} and {name} exclude each other"), "choose one of them"));
+    }
+    *mode = Some((new, name.to_owned()));
+    Ok(())
+}
+
+fn command(word: &str) -> Result<Mode, Failure> {
+    Ok(match word {
+        "server" => Mode::Server,
+        "client" => Mode::Client,
+        "relay" => Mode::Relay,
+        "demo" => Mode::Demo,
+        "help" => Mode::Help,
+        _ => {
+            let cure = match did_you_mean(word, COMMANDS) {
+                Some(near) => format!("did you mean {near}?"),
+                None => format!("the commands are -s, -c, {}; {SEE_HELP}", COMMANDS.join(", ")),
+            };
+            return Err(Failure::usage(format!("there is no command \"{word}\""), cure));
+        }
+    })
+}
+
+/// Makes a command of its words.
+fn assemble(mode: Mode, name: &str, words: &[String], listens: &[String]) -> Result<Command, Failure> {
+    let long_client = mode == Mode::Client && name == "client";
+    if !listens.is_empty() && !long_client {
+        return Err(Failure::usage(
+            format!("-L belongs to the command client, not to {name}"),
+            "striper-cli client SERVER -L [ADDR:]PORT",
+        ));
+    }
+    let form = match mode {
+        Mode::Server if name == "-s" => "-s LISTEN CONNECT",
+        Mode::Server => "server LISTEN TARGET",
+        Mode::Client if long_client => "client SERVER -L [ADDR:]PORT [-L …]",
+        Mode::Client => "-c LISTEN CONNECT",
+        Mode::Relay => "relay LISTEN CONNECT",
+        Mode::Demo | Mode::Help => "demo",
+    };
+    let wrong = |cause: String| Failure::usage(cause, format!("usage: striper-cli {form}"));
+    let wrong_address =
+        |what: &str, bad: BadAddress| Failure::usage(format!("{what}: {}", bad.cause), bad.cure);
+    if mode == Mode::Demo {
+        return match words {
+            [] => Ok(Command::Demo),
+            [extra, ..] => Err(wrong(format!("demo takes no \"{extra}\""))),
+        };
+    }
+    let (listen, connect) =
+        if long_client { (None, words) } else { (words.first(), words.get(1..).unwrap_or_default()) };
+    let target_name = match mode {
+        Mode::Client if long_client => "SERVER",
+        Mode::Server if name == "server" => "TARGET",
+        _ => "CONNECT",
+    };
+    let listen = match listen {
+        Some(word) => Some(endpoint::listen(word).map_err(|bad| wrong_address("LISTEN", bad))?),
+        None if long_client => None,
+        None => return Err(wrong(format!("{name} needs LISTEN and {target_name}"))),
+    };
+    let targets = match connect {
+        [] => return Err(wrong(format!("{name} needs {target_name}"))),
+        [word] if mode == Mode::Client => endpoint::servers(word),
+        [word] => endpoint::connect(word).map(|target| vec![target]),
+        [host, port] => endpoint::connect_words(host, port).map(|target| vec![target]),
+        [_, _, extra, ..] => return Err(wrong(format!("\"{extra}\" is one word too many"))),
+    };
+    let mut targets = targets.map_err(|bad| wrong_address(target_name, bad))?;
+    Ok(match (mode, listen) {
+        (Mode::Client, Some(listen)) => Command::Client { listens: vec![listen], servers: targets },
+        (Mode::Client, None) => {
+            if listens.is_empty() {
+                return Err(wrong("client needs at least one -L, the port where programs connect to".into()));
+            }
+            let listens = listens.iter().map(|word| endpoint::listen(word)).collect::<Result<_, _>>();
+            Command::Client { listens: listens.map_err(|bad| wrong_address("-L", bad))?, servers: targets }
+        }
+        (Mode::Relay, Some(listen)) => Command::Relay { listen, target: targets.remove(0) },
+        (_, Some(listen)) => Command::Server { listen, target: targets.remove(0) },
+        (_, None) => return Err(wrong(format!("{name} needs LISTEN"))),
+    })
+}
+
+impl Given {
+    /// Fills in what the command line leaves open: from the environment, or else the default.
+    fn complete(self, env: impl Fn(&str) -> Option<OsString>) -> Result<Options, Failure> {
+        fn twin<T>(
+            given: Option<T>,
+            env: &impl Fn(&str) -> Option<OsString>,
+            name: &str,
+            read: fn(&str) -> Result<T, String>,
+        ) -> Result<Option<T>, Failure> {
+            if given.is_some() {
+                return Ok(given);
+            }
+            // An empty variable counts as unset, so that a script can switch one off.
+            let Some(raw) = env(name).filter(|raw| !raw.is_empty()) else { return Ok(None) };
+            let wrong =
+                |why: String| Failure::config(format!("the environment variable {name}: {why}"), None);
+            let word = raw.to_str().ok_or_else(|| wrong("is no UTF-8".into()))?;
+            read(word).map(Some).map_err(wrong)
+        }
+        let verbosity = match self.verbosity {
+            Some(verbosity) => verbosity,
+            None => match (
+                twin(None, &env, "STRIPER_QUIET", switch)?,
+                twin(None, &env, "STRIPER_VERBOSE", switch)?,
+            ) {
+                (Some(true), _) => Verbosity::Quiet,
+                (_, Some(true)) => Verbosity::Verbose,
+                _ => Verbosity::Normal,
+            },
+        };
+        Ok(Options {
+            stripes: twin(self.stripes, &env, "STRIPER_STRIPES", stripes)?.unwrap_or(4),
+            scheduler: twin(self.scheduler, &env, "STRIPER_SCHEDULER", scheduler)?.unwrap_or_default(),
+            verbosity,
+            log: twin(self.log, &env, "STRIPER_LOG", log_format)?.unwrap_or(LogFormat::Human),
+            connect_timeout: twin(self.connect_timeout, &env, "STRIPER_CONNECT_TIMEOUT", positive_time)?
+                .unwrap_or(Duration::from_secs(10)),
+            drain_timeout: twin(self.drain_timeout, &env, "STRIPER_DRAIN_TIMEOUT", time)?
+                .unwrap_or(Duration::from_secs(30)),
+        })
+    }
+}
+
+fn value<T>(parser: &mut Parser, name: &str, read: impl Fn(&str) -> Result<T, String>) -> Result<T, Failure> {
+    let word = parser.value().map_err(|_| Failure::usage(format!("{name} needs a value"), SEE_HELP))?;
+    read(&text(word)?).map_err(|why| Failure::usage(format!("{name}: {why}"), SEE_HELP))
+}
+
+fn text(word: OsString) -> Result<String, Failure> {
+    word.into_string().map_err(|word| Failure::usage(format!("{word:?} is no UTF-8"), SEE_HELP))
+}
+
+fn from_lexopt(error: lexopt::Error) -> Failure {
+    Failure::usage(error.to_string(), SEE_HELP)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,194 @@
+//! What the command line accepts, and how it explains what it doesn't.
+
+use super::*;
+use crate::failure::code;
+
+fn read_with(line: &str, env: &[(&str, &str)]) -> Result<Invocation, Failure> {
+    let env = |name: &str| env.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value));
+    parse(line.split_whitespace().map(OsString::from), env)
+}
+
+fn read(line: &str) -> Invocation {
+    read_with(line, &[]).unwrap()
+}
+
+fn fails(line: &str) -> String {
+    let failure = read_with(line, &[]).unwrap_err();
+    assert_eq!(failure.code, code::USAGE, "{line}");
+    failure.to_string()
+}
+
+fn host(host: &str, port: u16) -> HostPort {
+    HostPort { host: host.into(), port }
+}
+
+#[test]
+fn both_spellings_of_the_server_side_mean_the_same() {
+    let expected = Command::Server { listen: "0.0.0.0:7650".parse().unwrap(), target: host("localhost", 22) };
+    for line in [
+        "-s 0.0.0.0:7650 localhost:22",
+        "-s 0.0.0.0:7650 localhost 22",
+        "server 0.0.0.0:7650 localhost:22",
+        "server 0.0.0.0:7650 localhost 22",
+    ] {
+        assert_eq!(read(line).command, expected, "{line}");
+    }
+}
+
+#[test]
+fn both_spellings_of_the_client_side_mean_the_same() {
+    let expected = Command::Client {
+        listens: vec!["127.0.0.1:2222".parse().unwrap()],
+        servers: vec![host("example.org", 7650)],
+    };
+    for line in [
+        "-c 2222 example.org:7650",
+        "-c 2222 example.org 7650",
+        "-c 127.0.0.1:2222 example.org:7650",
+        "client example.org:7650 -L 2222",
+        "client -L 2222 example.org 7650",
+        "client -L2222 example.org:7650",
+        "client --listen=2222 example.org:7650",
+    ] {
+        assert_eq!(read(line).command, expected, "{line}");
+    }
+}
+
+#[test]
+fn the_original_text_s_command_lines_work() {
+    assert_eq!(
+        read("-c 0.0.0.0:11111 127.0.0.1 22222").command,
+        Command::Client {
+            listens: vec!["0.0.0.0:11111".parse().unwrap()],
+            servers: vec![host("127.0.0.1", 22222)]
+        }
+    );
+    assert_eq!(
+        read("-s 0.0.0.0:22222 127.0.0.1:22").command,
+        Command::Server { listen: "0.0.0.0:22222".parse().unwrap(), target: host("127.0.0.1", 22) }
+    );
+}
+
+#[test]
+fn a_client_may_listen_on_several_ports_and_reach_several_servers() {
+    let Command::Client { listens, servers } = read("client a:1,b:2 -L 2222 -L [::1]:2223").command else {
+        panic!()
+    };
+    assert_eq!(listens.len(), 2);
+    assert_eq!(servers, [host("a", 1), host("b", 2)]);
+}
+
+#[test]
+fn options_may_come_before_and_after_the_mode() {
+    let before = read("-q -n 8 --scheduler rr -c 127.0.0.1:7600 10.99.0.2:7650");
+    assert_eq!(before, read("-c 127.0.0.1:7600 10.99.0.2:7650 --scheduler=rr --stripes=8 --quiet"));
+    assert_eq!(before, read("-qn8 -c 127.0.0.1:7600 --scheduler rr 10.99.0.2:7650"));
+    assert_eq!(before.options.stripes, 8);
+    assert_eq!(before.options.verbosity, Verbosity::Quiet);
+    assert_eq!(before.options.scheduler, SchedulerKind::RoundRobin);
+}
+
+#[test]
+fn defaults_are_those_of_the_help() {
+    let options = read("demo").options;
+    assert_eq!(options.stripes, 4);
+    assert_eq!(options.scheduler, SchedulerKind::Earliest);
+    assert_eq!(options.verbosity, Verbosity::Normal);
+    assert_eq!(options.log, LogFormat::Human);
+    assert_eq!(options.connect_timeout, Duration::from_secs(10));
+    assert_eq!(options.drain_timeout, Duration::from_secs(30));
+}
+
+#[test]
+fn a_flag_beats_the_environment() {
+    let env = [
+        ("STRIPER_STRIPES", "8"),
+        ("STRIPER_SCHEDULER", "uc"),
+        ("STRIPER_LOG", "json"),
+        ("STRIPER_CONNECT_TIMEOUT", "3s"),
+        ("STRIPER_DRAIN_TIMEOUT", "0s"),
+        ("STRIPER_QUIET", "1"),
+    ];
+    let options = read_with("demo", &env).unwrap().options;
+    assert_eq!(options.stripes, 8);
+    assert_eq!(options.scheduler, SchedulerKind::UntilCongested);
+    assert_eq!(options.log, LogFormat::Json);
+    assert_eq!(options.connect_timeout, Duration::from_secs(3));
+    assert_eq!(options.drain_timeout, Duration::ZERO);
+    assert_eq!(options.verbosity, Verbosity::Quiet);
+    let options = read_with("demo -n 2 --log human -v", &env).unwrap().options;
+    assert_eq!(options.stripes, 2);
+    assert_eq!(options.log, LogFormat::Human);
+    assert_eq!(options.verbosity, Verbosity::Verbose);
+}
+
+#[test]
+fn a_bad_environment_variable_is_named_and_has_its_own_exit_code() {
+    for (name, value) in [
+        ("STRIPER_STRIPES", "many"),
+        ("STRIPER_SCHEDULER", "best"),
+        ("STRIPER_LOG", "xml"),
+        ("STRIPER_CONNECT_TIMEOUT", "10"),
+        ("STRIPER_DRAIN_TIMEOUT", "soon"),
+        ("STRIPER_VERBOSE", "maybe"),
+    ] {
+        let failure = read_with("demo", &[(name, value)]).unwrap_err();
+        assert_eq!(failure.code, code::CONFIG);
+        assert!(failure.cause.contains(name) && failure.cause.contains(value), "{failure}");
+        assert!(read_with("demo", &[(name, "")]).is_ok(), "an empty variable is as good as none");
+        assert!(read_with("--help", &[(name, value)]).is_ok(), "help must come in any case");
+    }
+}
+
+#[test]
+fn help_and_version_win_over_everything_else() {
+    for line in ["--help", "-h", "help", "help demo", "-s --help", "demo -h"] {
+        assert_eq!(read(line).command, Command::Help, "{line}");
+    }
+    for line in ["--version", "-V"] {
+        assert_eq!(read(line).command, Command::Version, "{line}");
+    }
+}
+
+#[test]
+fn a_mistyped_word_gets_a_suggestion() {
+    assert!(fails("sever 1 a:2").contains("did you mean server?"));
+    assert!(fails("dmeo").contains("did you mean demo?"));
+    assert!(fails("Client").contains("did you mean client?"));
+    assert!(fails("--stripe 4 demo").contains("did you mean --stripes?"));
+    assert!(fails("--conect-timeout 4s demo").contains("did you mean --connect-timeout?"));
+    assert!(fails("demo --scheduler earlist").contains("did you mean earliest?"));
+    assert!(!fails("frobnicate").contains("did you mean"));
+    assert!(fails("2222 example.org:7650").contains("there is no command"));
+}
+
+#[test]
+fn a_wrong_command_line_says_what_is_wrong() {
+    for (line, part) in [
+        ("", "nothing to do"),
+        ("-s", "-s needs LISTEN and CONNECT"),
+        ("-s 7650", "-s needs CONNECT"),
+        ("server 7650", "server needs TARGET"),
+        ("client", "client needs SERVER"),
+        ("client a:1", "at least one -L"),
+        ("-c 1 a:2 -L 3", "-L belongs to the command client"),
+        ("-s 7650 a 22 b", "one word too many"),
+        ("-s 7650 a:22 b:23", "has a port already"),
+        ("-s -c 1 a:2", "exclude each other"),
+        ("relay x a:2", "LISTEN: "),
+        ("relay 1 a", "CONNECT: "),
+        ("demo now", "demo takes no"),
+        ("demo -n 0", "from 1 to 64"),
+        ("demo -n 65", "from 1 to 64"),
+        ("demo -n", "--stripes needs a value"),
+        ("demo --connect-timeout 10", "write 10s"),
+        ("demo --connect-timeout 0s", "more than zero"),
+        ("demo --drain-timeout 2d", "more than a day"),
+        ("demo -x", "there is no option -x"),
+        ("-s 7650 https://example.org/", "example.org:443"),
+        ("demo --quiet=yes", "quiet"),
+    ] {
+        let text = fails(line);
+        assert!(text.contains(part), "{line}: {text}");
+    }
+}

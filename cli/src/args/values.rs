@@ -1,0 +1,84 @@
+//! The values that options and their variables take. What is wrong comes back as words to put behind the option's name.
+
+use super::LogFormat;
+use std::time::Duration;
+use striper_core::SchedulerKind;
+
+/// A number of stripes.
+pub fn stripes(word: &str) -> Result<usize, String> {
+    word.parse()
+        .ok()
+        .filter(|count| (1..=64).contains(count))
+        .ok_or_else(|| format!("\"{word}\" is no number from 1 to 64"))
+}
+
+/// A scheduler's name.
+pub fn scheduler(word: &str) -> Result<SchedulerKind, String> {
+    match word {
+        "earliest" => Ok(SchedulerKind::Earliest),
+        "uc" => Ok(SchedulerKind::UntilCongested),
+        "rr" => Ok(SchedulerKind::RoundRobin),
+        _ => Err(choice(word, &["earliest", "uc", "rr"])),
+    }
+}
+
+/// The name of a form of log lines.
+pub fn log_format(word: &str) -> Result<LogFormat, String> {
+    match word {
+        "human" => Ok(LogFormat::Human),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(choice(word, &["human", "json"])),
+    }
+}
+
+/// On or off.
+pub fn switch(word: &str) -> Result<bool, String> {
+    match word {
+        "1" | "true" | "yes" => Ok(true),
+        "0" | "false" | "no" => Ok(false),
+        _ => Err(choice(word, &["1", "0"])),
+    }
+}
+
+fn choice(word: &str, choices: &[&str]) -> String {
+    let near = did_you_mean(word, choices).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+    format!("\"{word}\" is none of {}{near}", choices.join(", "))
+}
+
+/// The longest time that makes sense for a limit; beyond it a typing error is likelier.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A time with its unit.
+pub fn time(word: &str) -> Result<Duration, String> {
+    if !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit()) && word != "0" {
+        return Err(format!(
+            "\"{word}\" has no unit; write {word}s for seconds or {word}ms for milliseconds"
+        ));
+    }
+    let time = humantime::parse_duration(word).map_err(|_| {
+        format!("\"{word}\" is no time; write a number with its unit, such as 10s, 500ms or 2m")
+    })?;
+    if time > LONGEST {
+        return Err(format!("{word} is more than a day"));
+    }
+    Ok(time)
+}
+
+/// A time that is not zero.
+pub fn positive_time(word: &str) -> Result<Duration, String> {
+    match time(word)? {
+        Duration::ZERO => Err("must be more than zero".into()),
+        time => Ok(time),
+    }
+}
+
+/// The nearest of `names`, if it is near enough to be a slip of the fingers.
+pub fn did_you_mean<'a>(word: &str, names: &[&'a str]) -> Option<&'a str> {
+    let word = word.to_lowercase();
+    let near = |name: &str| {
+        let prefix = word.len() >= 3 && name.starts_with(&word);
+        if prefix { 0 } else { strsim::damerau_levenshtein(&word, name) }
+    };
+    let best = names.iter().min_by_key(|name| near(name))?;
+    (near(best) <= 1 + best.len() / 5).then_some(*best)
+}

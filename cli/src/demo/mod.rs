@@ -1,0 +1,297 @@
+//! `demo`: what striping does, shown on loopback in this process.
+//!
+//! ```text
+//! client - entrance = route (caps each connection) = exit - server
+//! ```
+//! Entrance and exit are those of `-c` and `-s`, reached by ordinary dialing and accepting; only the [`route`] is made up. So
+//! what it measures is what a pair does on such a route.
+
+mod origin;
+mod route;
+mod screen;
+
+use crate::args::{Options, Verbosity};
+use crate::clock;
+use crate::entrance;
+use crate::exit;
+use crate::failure::{Failure, code};
+use crate::log::Log;
+use crate::narrate;
+use crate::service::{Connections, within};
+use crate::units;
+use origin::{Hash, Origin};
+use route::{Lane, Limits, Route};
+use screen::{BAR, Screen, bar};
+use smol::Timer;
+use std::cell::Cell;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+use striper_runtime::{Client, Executor, HostPort, Listener, Server};
+
+/// The cap of each connection: 20 Mbit/s, in bytes a second.
+const RATE: u64 = 2_500_000;
+
+/// What the choked stripe is left with: 1 Mbit/s, in bytes a second.
+const CHOKED_RATE: u64 = 125_000;
+
+/// Delay of the route in one direction.
+const DELAY: Duration = Duration::from_millis(10);
+
+/// How much is moved in each run: 4 s of one capped connection.
+const SIZE: u64 = 10_000_000;
+
+/// How much is moved in the run with the choked stripe: long enough for steady rates before and after.
+const CHOKED_SIZE: u64 = 18_000_000;
+
+/// The numbers of stripes that are shown.
+const RUNS: [usize; 4] = [1, 2, 4, 8];
+
+/// A run without any byte for this long has failed.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// How often to look at what is going on: finer than a reader sees, coarse enough to cost nothing.
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// Shows it all, and returns the exit code.
+pub async fn run(ex: &Executor, log: &Log, options: &Options) -> Result<u8, Failure> {
+    let quiet = Log::new(Verbosity::Quiet, options.log);
+    let log = if options.verbosity == Verbosity::Verbose { log } else { &quiet };
+    let (screen, begin) = (Screen::new(log), clock::now());
+    let stage = Stage::set(ex, log, options).await?;
+    screen.line(format_args!(
+        "{} from a server to a client, through both proxies, all on loopback in\n\
+         this process; the route between the proxies caps each connection at\n\
+         {} and takes {} there and back.\n",
+        units::bytes(SIZE),
+        units::rate(RATE as f64),
+        units::duration(DELAY * 2)
+    ));
+    screen.line("stripes     time         rate   speed-up");
+    let mut hashes = Vec::new();
+    let mut single = None;
+    for stripes in RUNS {
+        let shown = format!("{stripes:>7}  ");
+        let run = stage
+            .run(stripes, SIZE, |_, done, rate| screen.progress(&shown, done, &units::rate(rate)))
+            .await?;
+        let rate = SIZE as f64 / run.time.as_secs_f64();
+        let gain = rate / *single.get_or_insert(rate);
+        let full = RUNS[RUNS.len() - 1] as f64;
+        screen.line(format_args!(
+            "{stripes:>7}  {:>7}  {:>11}  {gain:>7.1}×  {}",
+            units::duration(run.time),
+            units::rate(rate),
+            bar(gain, full, BAR)
+        ));
+        hashes.push(run.hashes);
+    }
+    screen.line("");
+    hashes.push(choke(&stage, &screen).await?);
+    let intact = hashes.iter().all(|hashes| hashes.sent == hashes.arrived && !hashes.sent.is_empty());
+    screen.line("");
+    for Hashes { sent, arrived } in hashes.iter().filter(|hashes| hashes.sent != hashes.arrived) {
+        screen.line(format_args!("DAMAGED: sent sha256 {sent}, arrived {arrived}"));
+    }
+    let time = units::duration(begin.elapsed());
+    if !intact {
+        return Err(Failure::unexpected("data arrived damaged: this is a bug, please report it"));
+    }
+    screen.line(format_args!(
+        "Every byte arrived intact (sha256 compared in {} runs). {time} in all.",
+        hashes.len()
+    ));
+    screen.line(
+        "\n\
+         To use it, beside the server:  striper-cli -s 0.0.0.0:7650 localhost:22\n\
+         \x20          beside the client:  striper-cli -c 2222 SERVER:7650\n\
+         \x20                       then:  ssh -p 2222 localhost",
+    );
+    Ok(0)
+}
+
+/// Chokes one of four stripes midway, and shows how much each carried before and after.
+async fn choke(stage: &Stage<'_>, screen: &Screen) -> Result<Hashes, Failure> {
+    const STRIPES: usize = 4;
+    const VICTIM: usize = 1;
+    let watch = Watch::default();
+    let run = stage
+        .run(STRIPES, CHOKED_SIZE, |lanes, done, rate| {
+            screen.progress("  choked ", done, &units::rate(rate));
+            watch.look(lanes, &|lanes| lanes[VICTIM].set_rate(CHOKED_RATE));
+        })
+        .await?;
+    watch.close(&run.lanes);
+    screen.line(format_args!(
+        "{STRIPES} stripes again, {} in {}; midway stripe {} is choked to {}:",
+        units::bytes(CHOKED_SIZE),
+        units::duration(run.time),
+        VICTIM + 1,
+        units::rate(CHOKED_RATE as f64)
+    ));
+    let heads = (1..=STRIPES).map(|number| format!("{:>7}", format!("#{number}"))).collect::<String>();
+    screen.line(format_args!("        {heads}      all"));
+    let full = (RATE * STRIPES as u64) as f64;
+    for (name, from, to) in [("before", &watch.early, &watch.middle), ("after ", &watch.settled, &watch.late)]
+    {
+        let (Some(from), Some(to)) = (from.take(), to.take()) else { continue };
+        let time = to.at.duration_since(from.at).as_secs_f64();
+        let rates: Vec<f64> =
+            to.carried.iter().zip(&from.carried).map(|(to, from)| (to - from) as f64 / time).collect();
+        let all: f64 = rates.iter().sum();
+        let each = rates.iter().map(|rate| format!("{:>7.1}", rate * 8e-6)).collect::<String>();
+        screen.line(format_args!("  {name}{each}  {:>7.1} Mbit/s  {}", all * 8e-6, bar(all, full, BAR / 2)));
+    }
+    Ok(run.hashes)
+}
+
+/// What the lanes had carried at the four moments between which rates are told.
+#[derive(Default)]
+struct Watch {
+    early: Cell<Option<Glance>>,
+    middle: Cell<Option<Glance>>,
+    settled: Cell<Option<Glance>>,
+    late: Cell<Option<Glance>>,
+    phase: Cell<u8>,
+    choked_at: Cell<Option<Instant>>,
+}
+
+struct Glance {
+    at: Instant,
+    carried: Vec<u64>,
+}
+
+impl Watch {
+    /// After the choke, what the choked stripe still held arrives; rates are told from here on.
+    const SETTLING: Duration = Duration::from_millis(250);
+
+    /// To be called when all is over: if a stripe died and was replaced, the lanes that are watched do not carry everything.
+    fn close(&self, lanes: &[Rc<Lane>]) {
+        if self.phase.get() == 3 {
+            let carried = lanes.iter().map(|lane| lane.carried()).collect();
+            self.late.set(Some(Glance { at: clock::now(), carried }));
+        }
+    }
+
+    /// To be called again and again; calls `act` once, midway.
+    fn look(&self, lanes: &[Rc<Lane>], act: &dyn Fn(&[Rc<Lane>])) {
+        let now = clock::now();
+        let carried: Vec<u64> = lanes.iter().map(|lane| lane.carried()).collect();
+        // What the route has carried, not what has arrived in order: the client may wait for a piece on the choked stripe.
+        let done = carried.iter().sum::<u64>() as f64 / CHOKED_SIZE as f64;
+        let glance = || Some(Glance { at: now, carried: carried.clone() });
+        match self.phase.get() {
+            0 if done >= 0.1 => self.early.set(glance()),
+            1 if done >= 0.45 => {
+                self.middle.set(glance());
+                self.choked_at.set(Some(now));
+                act(lanes);
+            }
+            2 if self.choked_at.get().is_some_and(|at| now.duration_since(at) >= Self::SETTLING) => {
+                self.settled.set(glance());
+            }
+            // The very end is left out: there stripes run dry one by one.
+            3 if done >= 0.95 => self.late.set(glance()),
+            _ => return,
+        }
+        self.phase.set(self.phase.get() + 1);
+    }
+}
+
+/// The server, the exit and the route, which serve all runs.
+struct Stage<'a> {
+    ex: &'a Executor,
+    log: &'a Log,
+    options: &'a Options,
+    origin: Origin,
+    route: Route,
+    connections: Connections,
+}
+
+/// One run's result.
+struct Run {
+    time: Duration,
+    hashes: Hashes,
+    /// The connections that it began with, in the order in which they came.
+    lanes: Vec<Rc<Lane>>,
+}
+
+/// What was sent and what arrived.
+struct Hashes {
+    sent: Hash,
+    arrived: Hash,
+}
+
+impl<'a> Stage<'a> {
+    async fn set(ex: &'a Executor, log: &'a Log, options: &'a Options) -> Result<Self, Failure> {
+        let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let unbound = |error| Failure::bind(here, &error);
+        let origin = Origin::start(ex).await.map_err(unbound)?;
+        let server = Server::bind(ex, here, exit::server_options(options), narrate::events(log)).await;
+        let server = server.map_err(unbound)?;
+        let limits = Limits { rate: RATE, delay: DELAY };
+        let route = Route::start(ex, server.local_addr(), limits).map_err(unbound)?;
+        let connections = Connections::default();
+        let target = HostPort::from(origin.address());
+        let limit = options.connect_timeout;
+        ex.spawn(exit::attend(ex.clone(), log.clone(), server, target, limit, connections.clone())).detach();
+        Ok(Stage { ex, log, options, origin, route, connections })
+    }
+
+    /// Moves `size` bytes over this many stripes. Meanwhile `look` is told the route's lanes, the share that is done and the
+    /// rate so far.
+    async fn run(
+        &self,
+        stripes: usize,
+        size: u64,
+        look: impl Fn(&[Rc<Lane>], f64, f64),
+    ) -> Result<Run, Failure> {
+        let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let events = narrate::events(self.log);
+        let listener =
+            Listener::bind(here, events.clone()).await.map_err(|error| Failure::bind(here, &error))?;
+        let address = listener.local_addr();
+        let options = Options { stripes, ..self.options.clone() };
+        let servers = [HostPort::from(self.route.address())];
+        let client = Client::start(self.ex, entrance::client_options(&options, &servers), events);
+        let _attending = self.ex.spawn(entrance::attend(
+            self.ex.clone(),
+            self.log.clone(),
+            listener,
+            client.clone(),
+            self.connections.clone(),
+        ));
+        self.wait_for_stripes(&client, stripes).await?;
+        let (lanes, progress, begin) = (self.route.lanes(), Cell::new(0), clock::now());
+        let looking = async {
+            loop {
+                Timer::after(GLANCE).await;
+                let time = begin.elapsed().as_secs_f64();
+                look(&lanes, progress.get() as f64 / size as f64, progress.get() as f64 / time);
+            }
+        };
+        let arrived = smol::future::or(origin::fetch(address, size, &progress, SILENCE), looking).await;
+        let arrived = arrived.map_err(|error| Failure {
+            code: code::UNEXPECTED,
+            cause: format!("the transfer over {} failed: {error}", units::count(stripes, "stripe")),
+            cure: Some("striper-cli demo -v tells more".into()),
+        })?;
+        let time = begin.elapsed();
+        client.shutdown(Duration::from_secs(1)).await;
+        Ok(Run { time, hashes: Hashes { sent: self.origin.sent(), arrived }, lanes })
+    }
+
+    /// A real client's stripes are up long before anyone needs them; so the clock starts when these are.
+    async fn wait_for_stripes(&self, client: &Client, stripes: usize) -> Result<(), Failure> {
+        let live = || client.status().sessions.iter().map(|session| session.live).sum::<usize>();
+        let up = async {
+            while live() < stripes || self.route.lanes().len() < stripes {
+                Timer::after(GLANCE).await;
+            }
+        };
+        within(SILENCE, up).await.ok_or_else(|| {
+            let error = client.status().last_dial_error.map(|error| format!(": {error}")).unwrap_or_default();
+            Failure::unexpected(format!("only {} of {stripes} stripes came up{error}", live()))
+        })
+    }
+}

@@ -1,0 +1,220 @@
+//! The demo's route: a relay that caps each connection by itself, as some providers do.
+//!
+//! Every connection is a [`Lane`] with a rate for each direction, a short queue in front of it and a delay behind it. When
+//! the queue is full the lane stops reading, and because its sockets have small buffers the sender feels that soon.
+//! The lane knows nothing of stripes: the proxies reach each other through it by ordinary dialing and accepting.
+
+use crate::clock;
+use async_net::{TcpListener, TcpStream};
+use smol::io::{AsyncReadExt, AsyncWriteExt};
+use smol::{Timer, channel};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+use striper_runtime::Executor;
+
+/// How many bytes a lane takes at once: 3 ms of it at 20 Mbit/s, so that the cap is even within a round trip.
+const PIECE: usize = 8 << 10;
+
+/// How much time's worth of data may wait in front of the cap.
+const QUEUE: Duration = Duration::from_millis(15);
+
+/// Pieces between a lane's two halves; more than `QUEUE` and the delay hold, so that it fills only if the receiver stops reading.
+const IN_FLIGHT: usize = 32;
+
+/// Socket buffers of the route's own ends. The kernel would let them grow to megabytes, that is, seconds of a capped lane.
+const SOCKET_BUFFER: usize = 32 << 10;
+
+/// Segment size as on Ethernet. Loopback's 64 KiB segments don't go well with small buffers: one fills them.
+const SEGMENT: u32 = 1448;
+
+/// What a route does to each connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes a second, each direction for itself.
+    pub rate: u64,
+    /// Delay in one direction.
+    pub delay: Duration,
+}
+
+/// One connection through the route.
+#[derive(Debug)]
+pub struct Lane {
+    rate: Cell<u64>,
+    carried: Cell<u64>,
+    open: Cell<bool>,
+}
+
+/// A listening route.
+pub struct Route {
+    address: SocketAddr,
+    lanes: Rc<RefCell<Vec<Rc<Lane>>>>,
+}
+
+impl Route {
+    /// Starts a route on loopback that leads to `to`.
+    pub fn start(ex: &Executor, to: SocketAddr, limits: Limits) -> io::Result<Route> {
+        let socket = socket()?;
+        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+        socket.listen(128)?;
+        let listener = TcpListener::try_from(std::net::TcpListener::from(socket))?;
+        let address = listener.local_addr()?;
+        let lanes = Rc::new(RefCell::new(Vec::new()));
+        let route = Route { address, lanes: lanes.clone() };
+        let spawner = ex.clone();
+        ex.spawn(async move {
+            while let Ok((near, _)) = listener.accept().await {
+                let Ok(far) = connect(to) else { continue };
+                let lane = Rc::new(Lane {
+                    rate: Cell::new(limits.rate),
+                    carried: Cell::new(0),
+                    open: Cell::new(true),
+                });
+                lanes.borrow_mut().push(lane.clone());
+                spawner
+                    .spawn(async move {
+                        let there = one_way(near.clone(), far.clone(), &lane, limits.delay);
+                        let back = one_way(far.clone(), near.clone(), &lane, limits.delay);
+                        let _ = smol::future::try_zip(there, back).await;
+                        lane.open.set(false);
+                        let _ = (near.shutdown(Shutdown::Both), far.shutdown(Shutdown::Both));
+                    })
+                    .detach();
+            }
+        })
+        .detach();
+        Ok(route)
+    }
+
+    /// Where to dial.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The connections that are open, in the order in which they came.
+    pub fn lanes(&self) -> Vec<Rc<Lane>> {
+        self.lanes.borrow().iter().filter(|lane| lane.open.get()).cloned().collect()
+    }
+}
+
+impl Lane {
+    /// Bytes carried so far, both directions together.
+    pub fn carried(&self) -> u64 {
+        self.carried.get()
+    }
+
+    /// Changes the cap from now on, in bytes a second.
+    pub fn set_rate(&self, rate: u64) {
+        self.rate.set(rate);
+    }
+}
+
+fn socket() -> io::Result<Socket> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_recv_buffer_size(SOCKET_BUFFER)?;
+    socket.set_send_buffer_size(SOCKET_BUFFER)?;
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_mss(SEGMENT)?;
+    Ok(socket)
+}
+
+/// Dials within this process: the kernel answers for the listener at once, so that this does not block.
+fn connect(to: SocketAddr) -> io::Result<TcpStream> {
+    let socket = socket()?;
+    socket.connect(&to.into())?;
+    TcpStream::try_from(std::net::TcpStream::from(socket))
+}
+
+async fn one_way(mut from: TcpStream, mut to: TcpStream, lane: &Lane, delay: Duration) -> io::Result<()> {
+    let (sender, receiver) = channel::bounded::<(Instant, Vec<u8>)>(IN_FLIGHT);
+    let near_half = async move {
+        let mut buffer = vec![0; PIECE];
+        // When the cap has let through all that was read so far.
+        let mut through = clock::now();
+        loop {
+            let len = from.read(&mut buffer).await?;
+            if len == 0 {
+                return Ok(());
+            }
+            let time = Duration::from_secs_f64(len as f64 / lane.rate.get() as f64);
+            through = through.max(clock::now()) + time;
+            if sender.send((through + delay, buffer[..len].to_vec())).await.is_err() {
+                return Ok(());
+            }
+            let ahead = through.saturating_duration_since(clock::now());
+            if ahead > QUEUE {
+                Timer::after(ahead - QUEUE).await;
+            }
+        }
+    };
+    let far_half = async move {
+        while let Ok((due, piece)) = receiver.recv().await {
+            if due > clock::now() {
+                Timer::at(due).await;
+            }
+            to.write_all(&piece).await?;
+            lane.carried.set(lane.carried.get() + piece.len() as u64);
+        }
+        to.shutdown(Shutdown::Write)
+    };
+    smol::future::try_zip(near_half, far_half).await.map(|_: ((), ())| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_carries_what_its_cap_allows_and_passes_the_end_on() {
+        const RATE: u64 = 2_000_000;
+        let ex = Executor::new(smol::LocalExecutor::new());
+        smol::block_on(ex.run(async {
+            let origin = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let limits = Limits { rate: RATE, delay: Duration::from_millis(5) };
+            let route = Route::start(&ex, origin.local_addr().unwrap(), limits).unwrap();
+            let mut near = TcpStream::connect(route.address()).await.unwrap();
+            let (mut far, _) = origin.accept().await.unwrap();
+            let sending = async {
+                near.write_all(&[7; 1_000_000]).await.unwrap();
+                near.shutdown(Shutdown::Write).unwrap();
+            };
+            let begin = clock::now();
+            let mut got = Vec::new();
+            let (_, read) = smol::future::zip(sending, far.read_to_end(&mut got)).await;
+            read.unwrap();
+            assert_eq!(got.len(), 1_000_000);
+            let time = begin.elapsed().as_secs_f64();
+            assert!((0.49..1.5).contains(&time), "{time} s for 0.5 s of data");
+            assert_eq!(route.lanes().len(), 1);
+            assert_eq!(route.lanes()[0].carried(), 1_000_000);
+        }));
+    }
+
+    #[test]
+    fn every_lane_has_a_cap_of_its_own() {
+        const LANES: usize = 8;
+        const SIZE: usize = 1_000_000;
+        let ex = Executor::new(smol::LocalExecutor::new());
+        smol::block_on(ex.run(async {
+            let origin = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let limits = Limits { rate: 2_500_000, delay: Duration::from_millis(10) };
+            let route = Route::start(&ex, origin.local_addr().unwrap(), limits).unwrap();
+            let begin = clock::now();
+            let mut receivers = Vec::new();
+            for _ in 0..LANES {
+                let mut near = TcpStream::connect(route.address()).await.unwrap();
+                let (mut far, _) = origin.accept().await.unwrap();
+                ex.spawn(async move { far.write_all(&[7; SIZE]).await.unwrap() }).detach();
+                receivers.push(ex.spawn(async move { near.read_exact(&mut vec![0; SIZE]).await.unwrap() }));
+            }
+            for receiver in receivers {
+                receiver.await;
+            }
+            let time = begin.elapsed().as_secs_f64();
+            assert!((0.39..1.2).contains(&time), "{time} s for 0.4 s of data");
+        }));
+    }
+}

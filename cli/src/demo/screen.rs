@@ -1,0 +1,75 @@
+//! What the demo prints on stdout: lines, bars, and a progress bar when stdout is a terminal.
+
+use crate::log::{self, Log};
+use std::fmt::Display;
+use std::io::{IsTerminal, Write};
+
+/// Width of a whole bar, in columns.
+pub const BAR: usize = 40;
+
+/// Stdout, with progress in the log's status line: so log lines and progress don't run into each other.
+pub struct Screen {
+    log: Log,
+    live: bool,
+}
+
+impl Screen {
+    /// Stdout beside this log. Progress is shown only if a person looks.
+    pub fn new(log: &Log) -> Self {
+        Screen { log: log.clone(), live: log::on_terminal() && std::io::stdout().is_terminal() }
+    }
+
+    /// A line that stays.
+    pub fn line(&self, text: impl Display) {
+        self.log.set_status("");
+        print(&format!("{text}\n"));
+    }
+
+    /// Progress of what is under way, from 0 to 1; the next line or progress takes its place.
+    pub fn progress(&self, label: &str, done: f64, note: &str) {
+        if self.live {
+            self.log.set_status(&format!("{label}{}  {note}", gauge(done, BAR)));
+        }
+    }
+}
+
+/// A reader that went away (`demo | head`) is no reason to fail.
+fn print(text: &str) {
+    let mut out = std::io::stdout();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// `█████▌`: `value` of `full` in `width` columns, to an eighth of a column.
+pub fn bar(value: f64, full: f64, width: usize) -> String {
+    const PARTS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    let eighths = ((value / full).clamp(0.0, 1.0) * width as f64 * 8.0).round() as usize;
+    "█".repeat(eighths / 8) + PARTS[eighths % 8]
+}
+
+/// `[█████     ]`.
+fn gauge(done: f64, width: usize) -> String {
+    let filled = bar(done, 1.0, width);
+    let rest = width - filled.chars().count();
+    format!("[{filled}{}]", " ".repeat(rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_grow_by_eighths_and_never_overflow() {
+        assert_eq!(bar(0.0, 1.0, 4), "");
+        assert_eq!(bar(0.5, 1.0, 4), "██");
+        assert_eq!(bar(0.53125, 1.0, 4), "██▏");
+        assert_eq!(bar(9.0, 1.0, 4), "████");
+        assert_eq!(bar(-1.0, 1.0, 4), "");
+    }
+
+    #[test]
+    fn a_gauge_keeps_its_width() {
+        for step in 0..=100 {
+            assert_eq!(gauge(step as f64 / 100.0, 20).chars().count(), 22);
+        }
+    }
+}

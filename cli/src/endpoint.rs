@@ -1,0 +1,225 @@
+//! Addresses as they are typed: LISTEN (`PORT`, `ADDR:PORT`, `[v6]:PORT`) and CONNECT (`HOST:PORT`, `[v6]:PORT`, or the two
+//! words `HOST PORT`).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use striper_runtime::HostPort;
+
+/// What is wrong with an address, and how to write it right.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BadAddress {
+    /// What is wrong.
+    pub cause: String,
+    /// How to write it right.
+    pub cure: String,
+}
+
+fn bad<T>(cause: impl Into<String>, cure: impl Into<String>) -> Result<T, BadAddress> {
+    Err(BadAddress { cause: cause.into(), cure: cure.into() })
+}
+
+/// Reads LISTEN. A bare port means loopback, so that nothing becomes public by leaving something out. Port 0 lets the
+/// system choose.
+pub fn listen(word: &str) -> Result<SocketAddr, BadAddress> {
+    if word.bytes().all(|byte| byte.is_ascii_digit()) && !word.is_empty() {
+        return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port(word, 0)?)));
+    }
+    if let Ok(address) = word.parse::<SocketAddr>() {
+        return Ok(address);
+    }
+    if word.parse::<Ipv6Addr>().is_ok() {
+        return bad(
+            format!("\"{word}\" is an IPv6 address without a port, or with one that can't be told apart"),
+            "write [ADDR]:PORT, such as [::1]:2222",
+        );
+    }
+    if word.parse::<IpAddr>().is_ok() {
+        return bad(format!("\"{word}\" has no port"), format!("write {word}:PORT"));
+    }
+    let Some((host, digits)) = word.rsplit_once(':') else {
+        return bad(format!("\"{word}\" is no address to listen on"), LISTEN_FORMS);
+    };
+    let number = port(digits, 0)?;
+    match host {
+        "localhost" => Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, number))),
+        "" | "*" => bad(
+            format!("\"{word}\" names no address"),
+            format!("write {number} for this machine only, 0.0.0.0:{number} or [::]:{number} for everybody"),
+        ),
+        _ => bad(
+            format!("\"{host}\" is no IP address"),
+            format!("{LISTEN_FORMS}; names are only understood where striper connects to"),
+        ),
+    }
+}
+
+const LISTEN_FORMS: &str = "write PORT, ADDR:PORT or [V6ADDR]:PORT, such as 2222, 0.0.0.0:2222 or [::1]:2222 (a bare port is loopback)";
+const CONNECT_FORMS: &str = "write HOST:PORT, [V6ADDR]:PORT or two words HOST PORT";
+
+/// Reads CONNECT from one word.
+pub fn connect(word: &str) -> Result<HostPort, BadAddress> {
+    if let Some((scheme, rest)) = word.split_once("://") {
+        let rest = rest.split('/').next().unwrap_or_default();
+        let example = match (rest.contains(':'), scheme) {
+            (true, _) => rest.to_owned(),
+            (false, "https") => format!("{rest}:443"),
+            (false, "http") => format!("{rest}:80"),
+            (false, _) => format!("{rest}:PORT"),
+        };
+        return bad(
+            format!("\"{word}\" is a URL"),
+            format!("striper connects to a host and a port: {example}"),
+        );
+    }
+    if let Some(rest) = word.strip_prefix('[') {
+        let Some((inner, digits)) = rest.split_once("]:") else {
+            return bad(format!("\"{word}\" has no port"), CONNECT_FORMS);
+        };
+        if inner.parse::<Ipv6Addr>().is_err() {
+            return bad(format!("\"{inner}\" is no IPv6 address"), CONNECT_FORMS);
+        }
+        return Ok(HostPort { host: inner.to_owned(), port: port(digits, 1)? });
+    }
+    match word.split_once(':') {
+        None => bad(format!("\"{word}\" has no port"), CONNECT_FORMS),
+        Some((_, rest)) if rest.contains(':') => bad(
+            format!("\"{word}\" has more than one colon"),
+            "put an IPv6 address into brackets: [V6ADDR]:PORT",
+        ),
+        Some((name, digits)) => Ok(HostPort { host: host(name)?, port: port(digits, 1)? }),
+    }
+}
+
+/// Reads CONNECT from two words, the original's other spelling.
+pub fn connect_words(name: &str, digits: &str) -> Result<HostPort, BadAddress> {
+    let inner = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
+    if inner.parse::<Ipv6Addr>().is_ok() {
+        return Ok(HostPort { host: inner.to_owned(), port: port(digits, 1)? });
+    }
+    if name.contains(':') {
+        return bad(
+            format!("\"{name}\" has a port already, but \"{digits}\" follows"),
+            "write either HOST:PORT or HOST PORT",
+        );
+    }
+    Ok(HostPort { host: host(name)?, port: port(digits, 1)? })
+}
+
+/// Reads a comma list of CONNECTs: one server on several addresses.
+pub fn servers(word: &str) -> Result<Vec<HostPort>, BadAddress> {
+    word.split(',').map(connect).collect()
+}
+
+fn host(name: &str) -> Result<String, BadAddress> {
+    if name.is_empty() {
+        return bad("the host is missing", CONNECT_FORMS);
+    }
+    if let Some((user, rest)) = name.split_once('@') {
+        return bad(
+            format!("\"{name}\" has a user name"),
+            format!("leave \"{user}@\" to the program that uses the connection: {rest}:PORT"),
+        );
+    }
+    // Names of the DNS and of /etc/hosts; a wider net would let options and paths through as hosts.
+    if !name.chars().all(|c| c.is_alphanumeric() || "-_.%".contains(c)) || name.starts_with('-') {
+        return bad(format!("\"{name}\" is no host name or address"), CONNECT_FORMS);
+    }
+    Ok(name.to_owned())
+}
+
+fn port(digits: &str, least: u16) -> Result<u16, BadAddress> {
+    match digits.parse::<u16>() {
+        Ok(number) if number >= least && digits.bytes().all(|byte| byte.is_ascii_digit()) => Ok(number),
+        _ => bad(
+            if digits.is_empty() { "the port is missing".into() } else { format!("\"{digits}\" is no port") },
+            format!("a port is a number from {least} to 65535"),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(host: &str, port: u16) -> Result<HostPort, BadAddress> {
+        Ok(HostPort { host: host.into(), port })
+    }
+
+    #[test]
+    fn a_bare_port_listens_on_loopback() {
+        assert_eq!(listen("2222").unwrap().to_string(), "127.0.0.1:2222");
+        assert_eq!(listen("0").unwrap().to_string(), "127.0.0.1:0");
+        assert_eq!(listen("localhost:22").unwrap().to_string(), "127.0.0.1:22");
+    }
+
+    #[test]
+    fn listen_takes_addresses_of_both_families() {
+        assert_eq!(listen("0.0.0.0:7650").unwrap().to_string(), "0.0.0.0:7650");
+        assert_eq!(listen("[::1]:7650").unwrap().to_string(), "[::1]:7650");
+        assert_eq!(listen("[::]:0").unwrap().to_string(), "[::]:0");
+    }
+
+    #[test]
+    fn listen_explains_what_it_does_not_take() {
+        for (word, part) in [
+            ("", "no address"),
+            ("70000", "from 0 to 65535"),
+            ("127.0.0.1", "has no port"),
+            ("::1", "[ADDR]:PORT"),
+            (":80", "0.0.0.0:80"),
+            ("*:80", "0.0.0.0:80"),
+            ("example.org:80", "no IP address"),
+            ("1.2.3.4:", "port is missing"),
+            ("1.2.3.4:+5", "no port"),
+        ] {
+            let BadAddress { cause, cure } = listen(word).unwrap_err();
+            assert!(format!("{cause}; {cure}").contains(part), "{word}: {cause}; {cure}");
+        }
+    }
+
+    #[test]
+    fn connect_takes_both_spellings() {
+        assert_eq!(connect("example.org:22"), at("example.org", 22));
+        assert_eq!(connect("10.0.0.1:22"), at("10.0.0.1", 22));
+        assert_eq!(connect("[::1]:22"), at("::1", 22));
+        assert_eq!(connect_words("example.org", "22"), at("example.org", 22));
+        assert_eq!(connect_words("::1", "22"), at("::1", 22));
+        assert_eq!(connect_words("[::1]", "22"), at("::1", 22));
+    }
+
+    #[test]
+    fn connect_explains_what_it_does_not_take() {
+        for (word, part) in [
+            ("", "has no port"),
+            ("example.org", "has no port"),
+            ("example.org:", "port is missing"),
+            ("example.org:0", "from 1 to 65535"),
+            ("example.org:ssh", "no port"),
+            (":22", "host is missing"),
+            ("::1:22", "into brackets"),
+            ("[::1]22", "has no port"),
+            ("[nonsense]:22", "no IPv6 address"),
+            ("https://example.org/x", "example.org:443"),
+            ("http://example.org:81/x", "a port: example.org:81"),
+            ("me@example.org:22", "user name"),
+            ("-x:22", "no host name"),
+            ("a b:22", "no host name"),
+        ] {
+            let BadAddress { cause, cure } = connect(word).unwrap_err();
+            assert!(format!("{cause}; {cure}").contains(part), "{word}: {cause}; {cure}");
+        }
+        assert!(connect_words("example.org:22", "23").unwrap_err().cause.contains("has a port already"));
+    }
+
+    #[test]
+    fn several_servers_are_separated_by_commas() {
+        assert_eq!(servers("a:1,b:2").unwrap().len(), 2);
+        assert!(servers("a:1,").is_err());
+    }
+
+    #[test]
+    fn an_address_is_shown_as_it_is_typed() {
+        for word in ["example.org:22", "[::1]:22"] {
+            assert_eq!(connect(word).unwrap().to_string(), word);
+        }
+    }
+}

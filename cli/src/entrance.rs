@@ -1,0 +1,98 @@
+//! `-c`, the client-facing side: plain TCP in, stripes out.
+
+use crate::args::Options;
+use crate::failure::Failure;
+use crate::live;
+use crate::log::Log;
+use crate::narrate;
+use crate::service::{self, Connections, Entry};
+use crate::signals::Stop;
+use crate::units;
+use std::net::SocketAddr;
+use striper_core::Config;
+use striper_runtime::{Client, ClientOptions, Executor, HostPort, Listener, Target, TcpPipe};
+
+/// Runs it until a signal comes, and returns the exit code.
+pub async fn run(
+    ex: &Executor,
+    log: &Log,
+    options: &Options,
+    listens: &[SocketAddr],
+    servers: &[HostPort],
+) -> Result<u8, Failure> {
+    let mut stop = Stop::listen()?;
+    let events = narrate::events(log);
+    let mut listeners = Vec::new();
+    for address in listens {
+        let listener = Listener::bind(*address, events.clone()).await;
+        listeners.push(listener.map_err(|error| Failure::bind(*address, &error))?);
+    }
+    let client = Client::start(ex, client_options(options, servers), events);
+    announce(log, options, &listeners, servers);
+    let connections = Connections::default();
+    let _status = live::show(ex, log, options, {
+        let (client, connections) = (client.clone(), connections.clone());
+        move || (client.status(), connections.live())
+    });
+    let tasks: Vec<_> = listeners
+        .into_iter()
+        .map(|listener| {
+            ex.spawn(attend(ex.clone(), log.clone(), listener, client.clone(), connections.clone()))
+        })
+        .collect();
+    let accepting = async move {
+        for task in tasks {
+            task.await;
+        }
+    };
+    Ok(service::run(log, &mut stop, options, &connections, accepting, async |drain| {
+        client.shutdown(drain).await
+    })
+    .await)
+}
+
+/// The library's view of the command line.
+pub fn client_options(options: &Options, servers: &[HostPort]) -> ClientOptions {
+    ClientOptions {
+        servers: servers.to_vec(),
+        session: Config { stripes: options.stripes, scheduler: options.scheduler, ..Config::default() },
+        connect_timeout: options.connect_timeout,
+    }
+}
+
+/// Accepts connections and carries each, for ever.
+pub async fn attend(ex: Executor, log: Log, listener: Listener, client: Client, connections: Connections) {
+    loop {
+        let (pipe, from) = listener.accept().await;
+        ex.spawn(carry(log.clone(), client.clone(), pipe, from, connections.begin())).detach();
+    }
+}
+
+async fn carry(log: Log, client: Client, pipe: TcpPipe, from: SocketAddr, entry: Entry) {
+    let name = format!("connection {} from {from}", entry.number);
+    let fields = [("connection", entry.number.into()), ("from", from.to_string().into())];
+    log.info("connection_opened", format_args!("{name} opened"), &fields);
+    let report = client.carry(Target::Default, Box::new(pipe)).await;
+    narrate::ended(&log, &name, entry.number, &report);
+}
+
+fn announce(log: &Log, options: &Options, listeners: &[Listener], servers: &[HostPort]) {
+    let list = |items: &[String]| items.join(", ");
+    let here = list(&listeners.iter().map(|listener| listener.local_addr().to_string()).collect::<Vec<_>>());
+    let there = list(&servers.iter().map(HostPort::to_string).collect::<Vec<_>>());
+    let stripes = units::count(options.stripes, "stripe");
+    let fields = [
+        ("listen", here.clone().into()),
+        ("stripes", (options.stripes as u64).into()),
+        ("server", there.clone().into()),
+    ];
+    log.info("ready", format!("ready: listening on {here}, {stripes} to {there}"), &fields);
+    for address in
+        listeners.iter().map(Listener::local_addr).filter(|address| narrate::is_public(address.ip()))
+    {
+        let text = format!(
+            "whoever reaches {address} reaches what the server side connects to; listen on a bare port to keep it to this machine"
+        );
+        log.warn("public", text, &[("listen", address.to_string().into())]);
+    }
+}

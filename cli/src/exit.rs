@@ -1,0 +1,114 @@
+//! `-s`, the server-facing side: stripes in, plain TCP out.
+
+use crate::args::Options;
+use crate::failure::Failure;
+use crate::live;
+use crate::log::Log;
+use crate::narrate;
+use crate::service::{self, Connections, Entry};
+use crate::signals::Stop;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+use striper_core::{Config, Reason};
+use striper_runtime::{Executor, HostPort, Incoming, Server, ServerOptions, Target, dial_tcp};
+
+/// Runs it until a signal comes, and returns the exit code.
+pub async fn run(
+    ex: &Executor,
+    log: &Log,
+    options: &Options,
+    listen: SocketAddr,
+    target: &HostPort,
+) -> Result<u8, Failure> {
+    let mut stop = Stop::listen()?;
+    let server = Server::bind(ex, listen, server_options(options), narrate::events(log));
+    let server = server.await.map_err(|error| Failure::bind(listen, &error))?;
+    announce(log, server.local_addr(), target);
+    let connections = Connections::default();
+    let _status = live::show(ex, log, options, {
+        let (server, connections) = (server.clone(), connections.clone());
+        move || (server.status(), connections.live())
+    });
+    // Goes on while connections finish: the server itself takes no new ones then.
+    let _attending = ex.spawn(attend(
+        ex.clone(),
+        log.clone(),
+        server.clone(),
+        target.clone(),
+        options.connect_timeout,
+        connections.clone(),
+    ));
+    let accepting = std::future::pending();
+    Ok(service::run(log, &mut stop, options, &connections, accepting, async |drain| {
+        server.shutdown(drain).await
+    })
+    .await)
+}
+
+/// The library's view of the command line.
+pub fn server_options(options: &Options) -> ServerOptions {
+    ServerOptions { session: Config { scheduler: options.scheduler, ..Config::default() } }
+}
+
+/// Connects each flow that a client opens to the target, for ever.
+pub async fn attend(
+    ex: Executor,
+    log: Log,
+    server: Server,
+    target: HostPort,
+    limit: Duration,
+    connections: Connections,
+) {
+    loop {
+        let incoming = server.accept().await;
+        ex.spawn(connect(log.clone(), incoming, target.clone(), limit, connections.begin())).detach();
+    }
+}
+
+async fn connect(log: Log, incoming: Incoming, target: HostPort, limit: Duration, entry: Entry) {
+    let name = format!("connection {} to {target}", entry.number);
+    let fields = [("connection", entry.number.into()), ("target", target.to_string().into())];
+    if let Target::Host(host) = incoming.target() {
+        let text = format!(
+            "connection {} refused: the client asks for {host}, but only {target} is offered",
+            entry.number
+        );
+        log.warn("connection_refused", text, &fields);
+        incoming.refuse(Reason::NotAllowed);
+        return;
+    }
+    match dial_tcp(&target, limit).await {
+        Ok(pipe) => {
+            log.info("connection_opened", format_args!("{name} opened"), &fields);
+            let report = incoming.carry(Box::new(pipe)).await;
+            narrate::ended(&log, &name, entry.number, &report);
+        }
+        Err(error) => {
+            let fields = fields.into_iter().chain([("error", error.to_string().into())]).collect::<Vec<_>>();
+            log.warn("connection_refused", format!("{name} failed: {error}"), &fields);
+            incoming.refuse(error.reason());
+        }
+    }
+}
+
+fn announce(log: &Log, here: SocketAddr, target: &HostPort) {
+    let fields = [("listen", here.to_string().into()), ("target", target.to_string().into())];
+    log.info("ready", format!("ready: listening on {here} for stripes, connecting to {target}"), &fields);
+    if narrate::is_public(here.ip()) {
+        let text = format!(
+            "there is no key: whoever reaches {here} reaches {target}, and the stripes are not encrypted; let only trusted networks reach it"
+        );
+        log.warn("no_key", text, &fields);
+    } else {
+        let all = SocketAddr::new(unspecified(here.ip()), here.port());
+        let text = format!(
+            "only this machine can reach {here}; to let others in, name an address: -s {all} {target}"
+        );
+        log.info("loopback_only", text, &fields);
+    }
+}
+
+/// The address that stands for all of a machine's addresses of a family.
+fn unspecified(like: IpAddr) -> IpAddr {
+    if like.is_ipv6() { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() }
+}

@@ -1,0 +1,118 @@
+//! What `--help` and `--version` print.
+
+/// The version line.
+pub const VERSION: &str = concat!("striper-cli ", env!("CARGO_PKG_VERSION"), " (protocol version 1)\n");
+
+/// The manual on one page.
+pub const HELP: &str = "\
+striper-cli - carries TCP connections over several parallel ones (stripes)
+
+Where a route limits each connection, several are faster than one. Two commands
+make a pair:
+
+  there, beside the server:   striper-cli -s 0.0.0.0:7650 localhost:22
+  here, beside the client:    striper-cli -c 2222 there.example:7650
+
+Now whatever connects to port 2222 here reaches port 22 there, over 4 stripes:
+
+  ssh -p 2222 localhost
+
+To see what it does, without a network:  striper-cli demo
+
+COMMANDS
+  -s LISTEN CONNECT              server-facing side: stripes in, plain TCP out
+  server LISTEN TARGET           the same
+  -c LISTEN CONNECT              client-facing side: plain TCP in, stripes out
+  client SERVER -L [ADDR:]PORT   the same; -L may be given several times
+  relay LISTEN CONNECT           plain TCP relay, no stripes
+  demo                           1, 2, 4 and 8 stripes on a made-up capped route
+  help                           this page
+
+  LISTEN   PORT, ADDR:PORT or [V6ADDR]:PORT. A bare port is open to this
+           machine only (127.0.0.1; for IPv6 write [::1]:PORT); 0.0.0.0:PORT or
+           [::]:PORT is open to everybody. Port 0 lets the system choose; the
+           line \"ready\" says what it chose.
+  CONNECT  HOST:PORT, [V6ADDR]:PORT or two words HOST PORT; SERVER and TARGET
+           likewise. For -c and client, A:PORT,B:PORT names one server by
+           several addresses, and the stripes are spread over them.
+
+OPTIONS (anywhere on the line)
+  -n, --stripes N             stripes that the client side keeps, 1-64 (4)
+      --scheduler NAME        how this side chooses a stripe for what it sends:
+                                earliest  where it arrives soonest (default)
+                                uc        stay on one until it congests
+                                rr        each piece on the next one in turn
+      --connect-timeout TIME  how long reaching the target may take, and how
+                              long a connection waits for the other side (10s)
+      --drain-timeout TIME    how long connections may go on after a signal
+                              to stop (30s)
+  -v, --verbose               also tell when stripes come and go
+  -q, --quiet                 warnings and errors only
+      --log human|json        log lines on stderr for a person, or as JSON
+  -h, --help                  this page
+  -V, --version               the version
+
+  TIME is a number with its unit: 500ms, 10s, 2m.
+
+ENVIRONMENT (an option beats its variable)
+  STRIPER_STRIPES, STRIPER_SCHEDULER, STRIPER_CONNECT_TIMEOUT,
+  STRIPER_DRAIN_TIMEOUT, STRIPER_LOG   as the options
+  STRIPER_VERBOSE=1, STRIPER_QUIET=1   as -v and -q
+  NO_COLOR=1                           no colours
+
+SECURITY
+  There is no key yet: whoever reaches the port of -s reaches its target, and
+  the stripes are not encrypted. Let only trusted networks reach it, or carry it
+  in a VPN or an ssh tunnel.
+
+STATUS LINE (when stderr is a terminal)
+  2 flows  ↑19.3M ↓200k bit/s  #0 ↑9.65M ↓100k c12  #1 ↑9.65M ↓100k c7?
+  Connections, what they send and receive together, then each stripe: its rates,
+  how often it was congested, and ? while it does not answer.
+
+STOPPING
+  SIGTERM or SIGINT (Ctrl-C): no new connections; those there are may finish
+  within --drain-timeout. A second signal stops at once.
+
+EXIT CODES
+  0  done, or stopped with every connection finished
+  1  unexpected error, or the demo's data arrived damaged
+  2  command line not understood
+  3  cannot listen on LISTEN
+  4  peer unreachable (one-shot commands; -s, -c and relay keep trying)
+  5  refused by the peer, or its version does not match (one-shot commands)
+  6  environment variable not understood
+  7  stopped, but connections outlasted --drain-timeout and were cut
+  130, 143  stopped at once by a second signal (SIGINT, SIGTERM)
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_fits_a_terminal() {
+        for line in HELP.lines() {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_help_names_every_variable_and_exit_code() {
+        for name in [
+            "STRIPER_STRIPES",
+            "STRIPER_SCHEDULER",
+            "STRIPER_LOG",
+            "STRIPER_CONNECT_TIMEOUT",
+            "STRIPER_DRAIN_TIMEOUT",
+            "STRIPER_QUIET",
+            "STRIPER_VERBOSE",
+            "NO_COLOR",
+        ] {
+            assert!(HELP.contains(name), "{name}");
+        }
+        for code in 0..=7 {
+            assert!(HELP.contains(&format!("\n  {code}  ")), "exit code {code}");
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Keeps the status line up to date while a service runs on a terminal.
+
+use crate::args::{LogFormat, Options, Verbosity};
+use crate::clock;
+use crate::log::{self, Log};
+use crate::status::{self, Stripe, View};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+use striper_core::{SessionId, StripeId};
+use striper_runtime::{Executor, Status};
+
+/// How often to look. The line is drawn only if it changes, so that an idle service is idle.
+const PERIOD: Duration = Duration::from_millis(500);
+
+/// Takes the status line away when dropped.
+pub struct Shown {
+    log: Log,
+    _task: Option<smol::Task<()>>,
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        self.log.set_status("");
+    }
+}
+
+/// Shows the status line, if a person is looking, until the result is dropped. `look` says how things are and how many
+/// connections there are.
+pub fn show(
+    ex: &Executor,
+    log: &Log,
+    options: &Options,
+    look: impl Fn() -> (Status, usize) + 'static,
+) -> Shown {
+    let wanted =
+        log::on_terminal() && options.log == LogFormat::Human && options.verbosity != Verbosity::Quiet;
+    let drawer = log.clone();
+    let task = wanted.then(|| {
+        ex.spawn(async move {
+            let mut meter = Meter::default();
+            loop {
+                smol::Timer::after(PERIOD).await;
+                let (status, connections) = look();
+                let view = meter.view(&status, connections, clock::now());
+                drawer.set_status(&status::line(&view, columns()));
+            }
+        })
+    });
+    Shown { log: log.clone(), _task: task }
+}
+
+/// The terminal's width now; it may change at any time.
+fn columns() -> usize {
+    let size = rustix::termios::tcgetwinsize(std::io::stderr());
+    size.ok().map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(80)
+}
+
+/// Turns cumulative counts into rates.
+#[derive(Default)]
+struct Meter {
+    last: HashMap<(SessionId, StripeId), (u64, u64)>,
+    at: Option<Instant>,
+}
+
+impl Meter {
+    fn view(&mut self, status: &Status, flows: usize, now: Instant) -> View {
+        let time =
+            self.at.replace(now).map(|at| now.duration_since(at).as_secs_f64()).filter(|time| *time > 0.0);
+        let mut current = HashMap::new();
+        let mut stripes = Vec::new();
+        let several = status.sessions.len() > 1;
+        for (index, session) in status.sessions.iter().enumerate() {
+            for stripe in &session.stats.stripes {
+                let key = (session.session, stripe.stripe);
+                let counts = (stripe.written, stripe.received);
+                current.insert(key, counts);
+                let before = *self.last.get(&key).unwrap_or(&counts);
+                let rate =
+                    |now: u64, before: u64| time.map_or(0.0, |time| now.saturating_sub(before) as f64 / time);
+                let number = stripe.stripe;
+                stripes.push(Stripe {
+                    name: if several { format!("{}.{number}", index + 1) } else { number.to_string() },
+                    up: rate(counts.0, before.0),
+                    down: rate(counts.1, before.1),
+                    congestions: stripe.congestions,
+                    doubted: stripe.doubted,
+                });
+            }
+        }
+        self.last = current;
+        let trouble = stripes.is_empty().then(|| match &status.last_dial_error {
+            Some(error) => format!("no stripe to the server: {error}"),
+            None => "no stripe yet".to_owned(),
+        });
+        View { flows, trouble, stripes }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use striper_core::{Stats, StripeStats};
+    use striper_runtime::SessionStatus;
+
+    fn status(written: u64, received: u64) -> Status {
+        let stripe = StripeStats {
+            stripe: StripeId(3),
+            sent: written,
+            written,
+            acknowledged: 0,
+            received,
+            congestions: 9,
+            srtt: None,
+            min_rtt: None,
+            rate: None,
+            doubted: false,
+        };
+        let stats = Stats { stripes: vec![stripe], ..Stats::default() };
+        let session = SessionStatus { session: SessionId([1; 16]), stats, live: 1 };
+        Status { sessions: vec![session], last_dial_error: None }
+    }
+
+    #[test]
+    fn rates_are_what_was_added_since_the_last_look() {
+        let (mut meter, begin) = (Meter::default(), clock::now());
+        let first = meter.view(&status(1_000, 50), 1, begin);
+        assert_eq!((first.stripes[0].up, first.stripes[0].down), (0.0, 0.0), "one look gives no rate");
+        let second = meter.view(&status(2_000, 150), 1, begin + Duration::from_millis(500));
+        assert_eq!((second.stripes[0].up, second.stripes[0].down), (2_000.0, 200.0));
+        assert_eq!(second.stripes[0].name, "3");
+        assert_eq!(second.stripes[0].congestions, 9);
+    }
+
+    #[test]
+    fn stripes_of_several_sessions_are_told_apart() {
+        let mut several = status(0, 0);
+        several.sessions.extend(status(0, 0).sessions);
+        let view = Meter::default().view(&several, 0, clock::now());
+        assert_eq!(
+            view.stripes.iter().map(|stripe| stripe.name.as_str()).collect::<Vec<_>>(),
+            ["1.3", "2.3"]
+        );
+    }
+
+    #[test]
+    fn without_stripes_the_last_error_stands_there() {
+        let status = Status { sessions: vec![], last_dial_error: Some(striper_runtime::DialError::Refused) };
+        let view = Meter::default().view(&status, 2, clock::now());
+        assert_eq!(view.trouble.as_deref(), Some("no stripe to the server: connection refused"));
+    }
+}

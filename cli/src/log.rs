@@ -1,0 +1,310 @@
+//! Log lines on stderr, for a person or as JSON, and the status line below them.
+//!
+//! The status line has no newline behind it. So every log line first clears it, and draws it again behind itself, in one
+//! write: lines never run into each other. What comes from outside is printed without control characters, so that no
+//! peer can play with the terminal.
+
+use crate::args::{LogFormat, Verbosity};
+use crate::clock;
+use std::cell::RefCell;
+use std::fmt::{Display, Write as _};
+use std::io::{IsTerminal, Write};
+use std::rc::Rc;
+use std::time::SystemTime;
+
+/// How grave a line is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Level {
+    /// For those who look closely: stripes come and go.
+    Debug,
+    /// Connections begin and end.
+    Info,
+    /// Something needs attention, but the program copes.
+    Warn,
+    /// Something failed.
+    Error,
+}
+
+/// A value of a JSON line.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Value {
+    /// Text.
+    Text(String),
+    /// A count.
+    Count(u64),
+    /// A measured number.
+    Number(f64),
+}
+
+impl From<u64> for Value {
+    fn from(count: u64) -> Self {
+        Value::Count(count)
+    }
+}
+
+impl From<f64> for Value {
+    fn from(number: f64) -> Self {
+        Value::Number(number)
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Value::Text(text)
+    }
+}
+
+/// The log. Clones share the terminal.
+#[derive(Clone)]
+pub struct Log(Rc<Inner>);
+
+struct Inner {
+    least: Level,
+    format: LogFormat,
+    colour: bool,
+    status: RefCell<String>,
+    sink: RefCell<Box<dyn Write>>,
+}
+
+/// Whether stderr is a terminal that understands control sequences.
+pub fn on_terminal() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+impl Log {
+    /// A log on stderr.
+    pub fn new(verbosity: Verbosity, format: LogFormat) -> Self {
+        let colour = on_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        Self::with_sink(verbosity, format, colour, Box::new(std::io::stderr()))
+    }
+
+    fn with_sink(verbosity: Verbosity, format: LogFormat, colour: bool, sink: Box<dyn Write>) -> Self {
+        let least = match verbosity {
+            Verbosity::Quiet => Level::Warn,
+            Verbosity::Normal => Level::Info,
+            Verbosity::Verbose => Level::Debug,
+        };
+        let (status, sink) = (RefCell::default(), RefCell::new(sink));
+        Log(Rc::new(Inner { least, format, colour, status, sink }))
+    }
+
+    /// Whether lines of this level are printed: spares the making of those that are not.
+    pub fn shows(&self, level: Level) -> bool {
+        level >= self.0.least
+    }
+
+    /// Prints a line. `event` names its kind and `fields` its figures for programs, `text` says it all to a person.
+    pub fn say(&self, level: Level, event: &str, text: impl Display, fields: &[(&str, Value)]) {
+        if !self.shows(level) {
+            return;
+        }
+        let (inner, now) = (&*self.0, clock::time_of_day());
+        let line = match inner.format {
+            LogFormat::Human => human_line(now, level, &text.to_string(), inner.colour),
+            LogFormat::Json => json_line(now, level, event, &text.to_string(), fields),
+        };
+        let status = inner.status.borrow();
+        self.write(&if status.is_empty() { line } else { format!("{CLEAR}{line}{}", shown(&status)) });
+    }
+
+    /// A line for those who look closely.
+    pub fn debug(&self, event: &str, text: impl Display, fields: &[(&str, Value)]) {
+        self.say(Level::Debug, event, text, fields);
+    }
+
+    /// A line about the ordinary course of things.
+    pub fn info(&self, event: &str, text: impl Display, fields: &[(&str, Value)]) {
+        self.say(Level::Info, event, text, fields);
+    }
+
+    /// A line about something that needs attention.
+    pub fn warn(&self, event: &str, text: impl Display, fields: &[(&str, Value)]) {
+        self.say(Level::Warn, event, text, fields);
+    }
+
+    /// A line about a failure.
+    pub fn error(&self, event: &str, text: impl Display, fields: &[(&str, Value)]) {
+        self.say(Level::Error, event, text, fields);
+    }
+
+    /// Shows this line below all others; an empty one takes it away. Draws only what has changed.
+    pub fn set_status(&self, line: &str) {
+        let mut status = self.0.status.borrow_mut();
+        if *status == line {
+            return;
+        }
+        line.clone_into(&mut status);
+        self.write(&format!("{CLEAR}{}", shown(&status)));
+    }
+
+    /// A log that can't be written is no reason to stop carrying connections.
+    fn write(&self, text: &str) {
+        let mut sink = self.0.sink.borrow_mut();
+        let _ = sink.write_all(text.as_bytes()).and_then(|()| sink.flush());
+    }
+}
+
+/// To the line's start, and clear it.
+const CLEAR: &str = "\r\x1b[2K";
+
+/// The status line without automatic line breaks: if the terminal has just become narrower, the line is cut off, not torn.
+fn shown(status: &str) -> String {
+    if status.is_empty() { String::new() } else { format!("\x1b[?7l{status}\x1b[?7h") }
+}
+
+fn name(level: Level) -> (&'static str, &'static str) {
+    match level {
+        Level::Debug => ("debug", "\x1b[2m"),
+        Level::Info => ("info", "\x1b[32m"),
+        Level::Warn => ("warn", "\x1b[33m"),
+        Level::Error => ("error", "\x1b[31m"),
+    }
+}
+
+fn human_line(time: SystemTime, level: Level, text: &str, colour: bool) -> String {
+    let (name, paint) = name(level);
+    let (paint, reset) = if colour { (paint, "\x1b[0m") } else { ("", "") };
+    let mut line = format!("{} {paint}{name:<5}{reset} ", humantime::format_rfc3339_seconds(time));
+    for c in text.chars() {
+        match c {
+            c if c.is_control() => line.extend(c.escape_default()),
+            c => line.push(c),
+        }
+    }
+    line.push('\n');
+    line
+}
+
+fn json_line(time: SystemTime, level: Level, event: &str, text: &str, fields: &[(&str, Value)]) -> String {
+    let mut line =
+        format!("{{\"time\":\"{}\",\"level\":\"{}\"", humantime::format_rfc3339_millis(time), name(level).0);
+    let strings = [("event", event), ("message", text)];
+    for (key, value) in strings {
+        let _ = write!(line, ",\"{key}\":");
+        push_json_string(&mut line, value);
+    }
+    for (key, value) in fields {
+        let _ = write!(line, ",\"{key}\":");
+        match value {
+            Value::Text(text) => push_json_string(&mut line, text),
+            Value::Count(count) => _ = write!(line, "{count}"),
+            // JSON has no word for what is no number.
+            Value::Number(number) if !number.is_finite() => line.push_str("null"),
+            Value::Number(number) => _ = write!(line, "{:.3}", number),
+        }
+    }
+    line.push_str("}\n");
+    line
+}
+
+/// RFC 8259, section 7: quotes, backslashes and control characters are escaped; the rest may stand as it is.
+fn push_json_string(line: &mut String, text: &str) {
+    line.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => line.push_str("\\\""),
+            '\\' => line.push_str("\\\\"),
+            '\n' => line.push_str("\\n"),
+            '\t' => line.push_str("\\t"),
+            c if c.is_control() => _ = write!(line, "\\u{:04x}", u32::from(c)),
+            c => line.push(c),
+        }
+    }
+    line.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    #[derive(Clone, Default)]
+    struct Paper(Rc<RefCell<Vec<u8>>>);
+
+    impl Paper {
+        fn take(&self) -> String {
+            String::from_utf8(std::mem::take(&mut *self.0.borrow_mut())).unwrap()
+        }
+    }
+
+    impl Write for Paper {
+        fn write(&mut self, data: &[u8]) -> std::io::Result<usize> {
+            self.0.borrow_mut().extend_from_slice(data);
+            Ok(data.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn noon() -> SystemTime {
+        UNIX_EPOCH + Duration::from_millis(1_792_670_400_250)
+    }
+
+    #[test]
+    fn a_human_line_has_time_level_and_text() {
+        assert_eq!(human_line(noon(), Level::Warn, "mind", false), "2026-10-22T12:00:00Z warn  mind\n");
+    }
+
+    #[test]
+    fn colour_surrounds_the_level_alone() {
+        assert_eq!(
+            human_line(noon(), Level::Error, "no", true),
+            "2026-10-22T12:00:00Z \x1b[31merror\x1b[0m no\n"
+        );
+    }
+
+    #[test]
+    fn control_characters_from_outside_never_reach_the_terminal() {
+        let line = human_line(noon(), Level::Info, "a\x1b[2Jb\r\nc\u{9b}d", false);
+        assert!(line.ends_with("info  a\\u{1b}[2Jb\\r\\nc\\u{9b}d\n"), "{line:?}");
+    }
+
+    #[test]
+    fn a_json_line_has_stable_keys_and_escapes_what_it_must() {
+        let line = json_line(
+            noon(),
+            Level::Info,
+            "flow_end",
+            "\"quoted\" \\ \n \u{1} é",
+            &[
+                ("sent", 7.into()),
+                ("ratio", 3.8.into()),
+                ("none", f64::NAN.into()),
+                ("who", "x\ty".to_owned().into()),
+            ],
+        );
+        assert_eq!(
+            line,
+            "{\"time\":\"2026-10-22T12:00:00.250Z\",\"level\":\"info\",\"event\":\"flow_end\",\
+             \"message\":\"\\\"quoted\\\" \\\\ \\n \\u0001 é\",\"sent\":7,\"ratio\":3.800,\"none\":null,\"who\":\"x\\ty\"}\n"
+        );
+    }
+
+    #[test]
+    fn a_quiet_log_prints_warnings_only() {
+        let paper = Paper::default();
+        let log = Log::with_sink(Verbosity::Quiet, LogFormat::Human, false, Box::new(paper.clone()));
+        log.info("x", "not this", &[]);
+        assert_eq!(paper.take(), "");
+        log.warn("x", "this", &[]);
+        assert!(paper.take().ends_with("this\n"));
+    }
+
+    #[test]
+    fn a_log_line_goes_above_the_status_line() {
+        let paper = Paper::default();
+        let log = Log::with_sink(Verbosity::Normal, LogFormat::Human, false, Box::new(paper.clone()));
+        log.set_status("12 flows");
+        assert_eq!(paper.take(), "\r\x1b[2K\x1b[?7l12 flows\x1b[?7h");
+        log.info("x", "text", &[]);
+        let written = paper.take();
+        assert!(written.starts_with("\r\x1b[2K2"), "{written:?}");
+        assert!(written.ends_with("text\n\x1b[?7l12 flows\x1b[?7h"), "{written:?}");
+        log.set_status("12 flows");
+        assert_eq!(paper.take(), "", "nothing has changed, so nothing is drawn");
+        log.set_status("");
+        assert_eq!(paper.take(), "\r\x1b[2K");
+    }
+}

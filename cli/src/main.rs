@@ -1,0 +1,86 @@
+//! `striper-cli`: carries TCP connections over several parallel TCP connections. See [`help`] for what it does.
+
+mod args;
+mod clock;
+mod demo;
+mod endpoint;
+mod entrance;
+mod exit;
+mod failure;
+mod files;
+mod help;
+mod live;
+mod log;
+mod narrate;
+mod relay;
+mod service;
+mod signals;
+mod status;
+mod units;
+
+use args::{Command, Invocation, LogFormat};
+use failure::{Failure, code};
+use log::Log;
+use std::io::Write;
+use std::process::ExitCode;
+use std::rc::Rc;
+use striper_runtime::Executor;
+
+fn main() -> ExitCode {
+    match args::parse(std::env::args_os().skip(1), |name| std::env::var_os(name)) {
+        Ok(invocation) => ExitCode::from(run(&invocation)),
+        Err(failure) => {
+            // The log's form is not known yet: plain words it is.
+            let cure = failure.cure.map(|cure| format!("\n  {cure}")).unwrap_or_default();
+            let _ = writeln!(std::io::stderr(), "striper-cli: {}{cure}", failure.cause);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+/// Does what is asked, and returns the exit code.
+fn run(Invocation { command, options }: &Invocation) -> u8 {
+    let log = Log::new(options.verbosity, options.log);
+    let ex: Executor = Rc::new(smol::LocalExecutor::new());
+    let result = match command {
+        Command::Help => return print(help::HELP),
+        Command::Version => return print(help::VERSION),
+        Command::Demo => smol::block_on(ex.run(demo::run(&ex, &log, options))),
+        Command::Server { listen, target } => {
+            files::raise_limit();
+            smol::block_on(ex.run(exit::run(&ex, &log, options, *listen, target)))
+        }
+        Command::Client { listens, servers } => {
+            files::raise_limit();
+            smol::block_on(ex.run(entrance::run(&ex, &log, options, listens, servers)))
+        }
+        Command::Relay { listen, target } => {
+            files::raise_limit();
+            smol::block_on(ex.run(relay::run(&ex, &log, options, *listen, target)))
+        }
+    };
+    result.unwrap_or_else(|failure| fail(&log, options.log, &failure))
+}
+
+fn fail(log: &Log, format: LogFormat, failure: &Failure) -> u8 {
+    match (format, &failure.cure) {
+        (LogFormat::Human, Some(cure)) => log.error("failed", format!("{}; {cure}", failure.cause), &[]),
+        _ => log.error(
+            "failed",
+            &failure.cause,
+            &[
+                ("code", u64::from(failure.code).into()),
+                ("cure", failure.cure.clone().unwrap_or_default().into()),
+            ],
+        ),
+    }
+    failure.code
+}
+
+/// Prints a text on stdout. A reader that has seen enough (`| head`) is no failure.
+fn print(text: &str) -> u8 {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => code::UNEXPECTED,
+        _ => 0,
+    }
+}

@@ -1,0 +1,364 @@
+//! Tells the log what the runtime reports: events, and the ends of connections. Causes get their cure here.
+
+use crate::log::{Level, Log, Value};
+use crate::units;
+use std::cell::RefCell;
+use std::fmt::Write;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+use striper_core::{EndReason, HandshakeError, Refusal};
+use striper_runtime::{DialError, Event, FlowEnd, FlowReport, StripeRefusal};
+
+/// A listener to events that writes them to the log.
+pub fn events(log: &Log) -> Rc<dyn Fn(Event)> {
+    let log = log.clone();
+    let strangers = RefCell::new(Throttle::default());
+    Rc::new(move |event| tell(&log, &mut strangers.borrow_mut(), event))
+}
+
+fn tell(log: &Log, strangers: &mut Throttle, event: Event) {
+    match event {
+        Event::SessionStarted { session } => {
+            log.info(
+                "session_started",
+                format!("session {session} is up"),
+                &[("session", session.to_string().into())],
+            );
+        }
+        Event::SessionEnded { session, reason } => {
+            let level = match reason {
+                EndReason::Shutdown | EndReason::Aborted | EndReason::PeerClosed => Level::Info,
+                EndReason::PeerComplained | EndReason::NoStripe | EndReason::Violation(_) => Level::Warn,
+            };
+            let fields = [("session", session.to_string().into()), ("reason", reason.to_string().into())];
+            log.say(level, "session_ended", format!("session {session} has ended: {reason}"), &fields);
+        }
+        Event::SessionForgotten { session } => {
+            let text = format!("the server has been restarted: session {session} is lost, a new one begins");
+            log.warn("session_forgotten", text, &[("session", session.to_string().into())]);
+        }
+        Event::StripeUp { session, stripe, peer, live, wanted } => {
+            let fields = stripe_fields(&session, stripe.0, peer, live, wanted);
+            log.debug(
+                "stripe_up",
+                format!("stripe {stripe} is up{} ({live} of {wanted})", with(peer)),
+                &fields,
+            );
+        }
+        Event::StripeLost { session, stripe, peer, live, wanted, reason } => {
+            let mut fields = stripe_fields(&session, stripe.0, peer, live, wanted).to_vec();
+            fields.push(("reason", reason.to_string().into()));
+            let text = format!("stripe {stripe} is lost{}: {reason} ({live} of {wanted} left)", with(peer));
+            log.debug("stripe_lost", text, &fields);
+        }
+        Event::PeerUnreachable { server, cause } => {
+            let text = format!("no stripe to {server}: {cause}{}; still trying", cure(&cause));
+            log.warn(
+                "peer_unreachable",
+                text,
+                &[("server", server.to_string().into()), ("cause", cause.to_string().into())],
+            );
+        }
+        Event::PeerReached { server } => {
+            log.info("peer_reached", format!("{server} answers"), &[("server", server.to_string().into())]);
+        }
+        Event::StripeRefused { from, error } => {
+            let Some(unsaid) = strangers.admit(crate::clock::now()) else { return };
+            let mut text = format!("turned {from} away: {error}{}", visitor(&error));
+            if unsaid > 0 {
+                let _ = write!(text, " ({unsaid} more turned away since the last such line)");
+            }
+            let fields = [
+                ("from", from.to_string().into()),
+                ("error", error.to_string().into()),
+                ("unsaid", unsaid.into()),
+            ];
+            log.warn("stripe_refused", text, &fields);
+        }
+        Event::AcceptFailed { error } => {
+            let cure = match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
+                Some(rustix::io::Errno::MFILE) => "; raise the limit of open files (ulimit -n)",
+                Some(rustix::io::Errno::NFILE) => {
+                    "; the whole system is out of file descriptors (fs.file-max)"
+                }
+                _ => "",
+            };
+            let text = format!("cannot accept connections at the moment: {error}{cure}; still trying");
+            log.warn("accept_failed", text, &[("error", error.to_string().into())]);
+        }
+    }
+}
+
+fn stripe_fields(
+    session: &striper_core::SessionId,
+    stripe: u64,
+    peer: Option<SocketAddr>,
+    live: usize,
+    wanted: usize,
+) -> [(&'static str, Value); 5] {
+    [
+        ("session", session.to_string().into()),
+        ("stripe", stripe.into()),
+        ("peer", peer.map(|peer| peer.to_string()).unwrap_or_default().into()),
+        ("live", (live as u64).into()),
+        ("wanted", (wanted as u64).into()),
+    ]
+}
+
+fn with(peer: Option<SocketAddr>) -> String {
+    peer.map(|peer| format!(" with {peer}")).unwrap_or_default()
+}
+
+/// What to do when the server can't be reached.
+fn cure(cause: &DialError) -> &'static str {
+    match cause {
+        DialError::UnknownHost => " (check its name)",
+        DialError::Refused => {
+            " (is striper-cli -s running there, and listening on this address and not only on loopback?)"
+        }
+        DialError::Unreachable => " (check the address and the routes)",
+        DialError::TimedOut => " (check the address; or a firewall drops the packets)",
+        DialError::Closed => " (the port may belong to another program, or a firewall is in between)",
+        DialError::NoHello => {
+            " (the port may belong to another program: it must be where striper-cli -s listens)"
+        }
+        DialError::Handshake(HandshakeError::NotStriper { first }) => match recognise(first) {
+            Some(Protocol::Ssh) => " (an ssh server; CONNECT must be the port where striper-cli -s listens)",
+            Some(Protocol::Http) => " (a web server; CONNECT must be the port where striper-cli -s listens)",
+            _ => " (CONNECT must be the port where striper-cli -s listens)",
+        },
+        DialError::Refusal(Refusal::Version) => " (install the same version on both sides)",
+        DialError::Refusal(Refusal::TooMany) => " (use fewer stripes: -n)",
+        DialError::Handshake(_) | DialError::Refusal(_) | DialError::Other(_) => "",
+    }
+}
+
+/// Who probably called a stripe port, when it was no striper.
+fn visitor(error: &StripeRefusal) -> &'static str {
+    let StripeRefusal::Handshake(HandshakeError::NotStriper { first }) = error else { return "" };
+    match recognise(first) {
+        Some(Protocol::Http) => {
+            " (a browser or another HTTP client: it should connect to the -c side's port)"
+        }
+        Some(Protocol::Ssh) => " (an ssh client: it should connect to the -c side's port)",
+        Some(Protocol::Tls) => {
+            " (a TLS client, such as a browser with https: it should connect to the -c side's port)"
+        }
+        None => " (programs should connect to the -c side's port; this one is for stripes)",
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Protocol {
+    Http,
+    Ssh,
+    Tls,
+}
+
+/// Knows common protocols by their first bytes.
+fn recognise(first: &[u8]) -> Option<Protocol> {
+    const METHODS: [&[u8]; 9] = [
+        b"GET ",
+        b"HEAD ",
+        b"POST ",
+        b"PUT ",
+        b"DELETE ",
+        b"OPTIONS ",
+        b"CONNECT ",
+        b"PRI * HTTP",
+        b"HTTP/1.",
+    ];
+    if METHODS.iter().any(|method| first.starts_with(method)) {
+        Some(Protocol::Http)
+    } else if first.starts_with(b"SSH-") {
+        Some(Protocol::Ssh)
+    } else if matches!(first, [0x16, 0x03, 0..=4, ..]) {
+        // A TLS record of type handshake (RFC 8446, section 5.1).
+        Some(Protocol::Tls)
+    } else {
+        None
+    }
+}
+
+/// Tells how a connection has ended. `name` is how it was introduced.
+pub fn ended(log: &Log, name: &str, number: u64, report: &FlowReport) {
+    let level = match report.end {
+        FlowEnd::Finished | FlowEnd::Reset(_) => Level::Info,
+        FlowEnd::Refused(_) | FlowEnd::NoSession(_) => Level::Warn,
+    };
+    if !log.shows(level) {
+        return;
+    }
+    let total = report.sent + report.received;
+    let rate = units::mean_rate(total, report.duration);
+    let ratio = (report.best_stripe > 0).then(|| total as f64 / report.best_stripe as f64);
+    let mut fields = vec![
+        ("connection", number.into()),
+        ("end", end_key(&report.end).to_owned().into()),
+        ("reason", report.end.to_string().into()),
+        ("sent", report.sent.into()),
+        ("received", report.received.into()),
+        ("seconds", report.duration.as_secs_f64().into()),
+        ("best_stripe", report.best_stripe.into()),
+    ];
+    fields.extend(rate.map(|rate| ("bytes_per_second", rate.into())));
+    fields.extend(ratio.map(|ratio| ("of_best_stripe", ratio.into())));
+    log.say(level, "connection_ended", end_text(name, report, rate, ratio), &fields);
+}
+
+/// Below this a rate relative to the best stripe says more about frame headers than about stripes, in bytes.
+const TELLING: u64 = 256 << 10;
+
+fn end_text(name: &str, report: &FlowReport, rate: Option<f64>, ratio: Option<f64>) -> String {
+    let how = match &report.end {
+        FlowEnd::Finished => "ended".to_owned(),
+        FlowEnd::NoSession(error) => format!("failed: {error}"),
+        end => end.to_string(),
+    };
+    let mut text = format!("{name} {how}");
+    if matches!(report.end, FlowEnd::NoSession(_) | FlowEnd::Refused(_)) {
+        let _ = write!(text, ", after {}", units::duration(report.duration));
+        return text;
+    }
+    let (sent, received) = (units::bytes(report.sent), units::bytes(report.received));
+    let _ = write!(text, ", {sent} sent, {received} received in {}", units::duration(report.duration));
+    if let Some(rate) = rate.filter(|rate| *rate > 0.0) {
+        let _ = write!(text, ", {}", units::rate(rate));
+    }
+    if let Some(ratio) = ratio.filter(|_| report.sent + report.received >= TELLING) {
+        let _ = write!(text, " ({ratio:.1}× the best stripe)");
+    }
+    text
+}
+
+fn end_key(end: &FlowEnd) -> &'static str {
+    match end {
+        FlowEnd::Finished => "finished",
+        FlowEnd::Reset(_) => "reset",
+        FlowEnd::Refused(_) => "refused",
+        FlowEnd::NoSession(_) => "no_session",
+    }
+}
+
+/// Whether others than this machine can reach an address.
+pub fn is_public(address: IpAddr) -> bool {
+    !address.to_canonical().is_loopback()
+}
+
+/// Lets a burst through and then only a few, so that a port scan does not fill the disk with log lines.
+#[derive(Default)]
+struct Throttle {
+    since: Option<Instant>,
+    said: u32,
+    unsaid: u64,
+}
+
+impl Throttle {
+    const PERIOD: Duration = Duration::from_secs(10);
+    const BURST: u32 = 20;
+
+    /// Whether to say something now: `Some` with the number of times that it was not said before.
+    fn admit(&mut self, now: Instant) -> Option<u64> {
+        if self.since.is_none_or(|since| now.duration_since(since) >= Self::PERIOD) {
+            self.since = Some(now);
+            self.said = 0;
+        }
+        if self.said == Self::BURST {
+            self.unsaid += 1;
+            return None;
+        }
+        self.said += 1;
+        Some(std::mem::take(&mut self.unsaid))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use striper_core::Reason;
+    use striper_runtime::OpenError;
+
+    fn report(end: FlowEnd) -> FlowReport {
+        FlowReport {
+            sent: 1_000,
+            received: 4_000_000,
+            duration: Duration::from_secs(2),
+            end,
+            best_stripe: 1_000_250,
+        }
+    }
+
+    fn text(report: &FlowReport) -> String {
+        let total = report.sent + report.received;
+        let rate = units::mean_rate(total, report.duration);
+        end_text("connection 7", report, rate, Some(total as f64 / report.best_stripe as f64))
+    }
+
+    #[test]
+    fn a_finished_connection_tells_bytes_time_rate_and_gain() {
+        assert_eq!(
+            text(&report(FlowEnd::Finished)),
+            "connection 7 ended, 1.00 kB sent, 4.00 MB received in 2.00 s, 16.0 Mbit/s (4.0× the best stripe)"
+        );
+    }
+
+    #[test]
+    fn a_small_connection_claims_no_gain() {
+        let small = FlowReport { received: 10, ..report(FlowEnd::Finished) };
+        assert!(text(&small).ends_with("kbit/s"), "{}", text(&small));
+    }
+
+    #[test]
+    fn a_broken_connection_tells_why() {
+        assert!(
+            text(&report(FlowEnd::Reset(Reason::SessionLost)))
+                .starts_with("connection 7 reset: session lost, ")
+        );
+        let refused = report(FlowEnd::Refused(Reason::ConnectionRefused));
+        assert_eq!(text(&refused), "connection 7 refused: connection to the target refused, after 2.00 s");
+        assert_eq!(
+            text(&report(FlowEnd::NoSession(OpenError::Unreachable(DialError::Refused)))),
+            "connection 7 failed: server unreachable: connection refused, after 2.00 s"
+        );
+    }
+
+    #[test]
+    fn callers_of_the_wrong_port_are_recognised() {
+        let seen = |first: &[u8]| {
+            visitor(&StripeRefusal::Handshake(HandshakeError::NotStriper { first: first.to_vec() }))
+        };
+        assert!(seen(b"GET / HTTP/1.1\r\n").contains("browser"));
+        assert!(seen(b"SSH-2.0-OpenSSH_9.9\r\n").contains("ssh client"));
+        assert!(seen(&[0x16, 3, 1, 2, 0]).contains("TLS client"));
+        assert!(seen(b"\0\0\0").contains("for stripes"));
+        assert_eq!(visitor(&StripeRefusal::Stalled), "");
+    }
+
+    #[test]
+    fn the_wrong_server_is_recognised() {
+        let wrong =
+            |first: &[u8]| cure(&DialError::Handshake(HandshakeError::NotStriper { first: first.to_vec() }));
+        assert!(wrong(b"SSH-2.0-OpenSSH_9.9\r\n").contains("an ssh server"));
+        assert!(wrong(b"HTTP/1.1 400 Bad Request").contains("a web server"));
+    }
+
+    #[test]
+    fn a_flood_of_strangers_is_summed_up() {
+        let (mut throttle, now) = (Throttle::default(), crate::clock::now());
+        let admitted = (0..100).filter(|_| throttle.admit(now).is_some()).count();
+        assert_eq!(admitted, 20);
+        assert_eq!(throttle.admit(now + Throttle::PERIOD), Some(80));
+        assert_eq!(throttle.admit(now + Throttle::PERIOD), Some(0));
+    }
+
+    #[test]
+    fn loopback_is_not_public_in_any_disguise() {
+        for address in ["127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"] {
+            assert!(!is_public(address.parse().unwrap()), "{address}");
+        }
+        for address in ["0.0.0.0", "::", "192.168.1.1"] {
+            assert!(is_public(address.parse().unwrap()), "{address}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The live status line: how fast each stripe goes, how often it was congested, and everything together, in one line that fits
+//! the terminal.
+
+use crate::units;
+
+/// What the line shows.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct View {
+    /// Connections that exist now.
+    pub flows: usize,
+    /// Why no data can go, if so.
+    pub trouble: Option<String>,
+    /// The live stripes.
+    pub stripes: Vec<Stripe>,
+}
+
+/// One stripe of a [`View`].
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Stripe {
+    /// Its number, maybe with its session's.
+    pub name: String,
+    /// Bytes a second to the other side.
+    pub up: f64,
+    /// Bytes a second from the other side.
+    pub down: f64,
+    /// How often it was congested so far.
+    pub congestions: u64,
+    /// It does not answer just now.
+    pub doubted: bool,
+}
+
+/// The line for a terminal this wide, in columns: the most telling form that fits. The last column stays free, because some
+/// terminals break the line there.
+pub fn line(view: &View, columns: usize) -> String {
+    let room = columns.saturating_sub(1);
+    let up: f64 = view.stripes.iter().map(|stripe| stripe.up).sum();
+    let down: f64 = view.stripes.iter().map(|stripe| stripe.down).sum();
+    let flows = units::count(view.flows, "flow");
+    let sum = format!("{flows}  ↑{} ↓{}", units::short_rate(up), units::short_rate(down));
+    let congestions = view.stripes.iter().map(|stripe| stripe.congestions as usize).sum();
+    let count = units::count(view.stripes.len(), "stripe");
+    let forms = match &view.trouble {
+        Some(trouble) => vec![
+            format!("{flows}  {count}  {trouble}"),
+            format!("{flows}  {trouble}"),
+            format!("{flows}  no peer"),
+        ],
+        None => vec![
+            format!("{sum} bit/s{}", each(&view.stripes, full)),
+            format!("{sum}{}", each(&view.stripes, one_rate)),
+            format!("{sum}{}", each(&view.stripes, terse)),
+            format!("{sum}  {count}, {}", units::count(congestions, "congestion")),
+            format!("{sum}  {count}"),
+            sum,
+        ],
+    };
+    let fitting = forms.into_iter().find(|line| line.chars().count() <= room);
+    fitting.unwrap_or_else(|| flows.chars().take(room).collect())
+}
+
+fn each(stripes: &[Stripe], form: fn(&Stripe) -> String) -> String {
+    if stripes.is_empty() {
+        return "  no stripe".into();
+    }
+    stripes.iter().map(form).collect()
+}
+
+fn full(stripe: &Stripe) -> String {
+    let (up, down) = (units::short_rate(stripe.up), units::short_rate(stripe.down));
+    format!("  #{} ↑{up} ↓{down} c{}{}", stripe.name, stripe.congestions, doubt(stripe.doubted))
+}
+
+fn one_rate(stripe: &Stripe) -> String {
+    let rate = units::short_rate(stripe.up.max(stripe.down));
+    format!("  #{} {rate} c{}{}", stripe.name, stripe.congestions, doubt(stripe.doubted))
+}
+
+fn terse(stripe: &Stripe) -> String {
+    format!(
+        " {}/{}{}",
+        units::short_rate(stripe.up.max(stripe.down)),
+        stripe.congestions,
+        doubt(stripe.doubted)
+    )
+}
+
+fn doubt(doubted: bool) -> &'static str {
+    if doubted { "?" } else { "" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(stripes: u64) -> View {
+        let stripe = |number: u64| Stripe {
+            name: number.to_string(),
+            up: 1_206_250.0,
+            down: 12_500.0,
+            congestions: 12,
+            doubted: number == 2,
+        };
+        View { flows: 3, trouble: None, stripes: (0..stripes).map(stripe).collect() }
+    }
+
+    #[test]
+    fn a_wide_terminal_shows_both_rates_and_the_congestions_of_every_stripe() {
+        assert_eq!(
+            line(&view(2), 120),
+            "3 flows  ↑19.3M ↓200k bit/s  #0 ↑9.65M ↓100k c12  #1 ↑9.65M ↓100k c12"
+        );
+        assert!(line(&view(3), 120).ends_with("#2 ↑9.65M ↓100k c12?"), "a stripe in doubt is marked");
+    }
+
+    #[test]
+    fn a_narrow_terminal_drops_the_less_telling_first() {
+        assert_eq!(line(&view(2), 60), "3 flows  ↑19.3M ↓200k  #0 9.65M c12  #1 9.65M c12");
+        assert_eq!(line(&view(2), 46), "3 flows  ↑19.3M ↓200k 9.65M/12 9.65M/12");
+        assert_eq!(line(&view(64), 80), "3 flows  ↑618M ↓6.40M  64 stripes, 768 congestions");
+        assert_eq!(line(&view(64), 40), "3 flows  ↑618M ↓6.40M  64 stripes");
+        assert_eq!(line(&view(64), 24), "3 flows  ↑618M ↓6.40M");
+        assert_eq!(line(&view(64), 10), "3 flows");
+        assert_eq!(line(&view(64), 4), "3 f");
+        assert_eq!(line(&view(64), 0), "");
+    }
+
+    #[test]
+    fn no_line_is_ever_wider_than_the_terminal() {
+        for stripes in 0..10 {
+            for columns in 0..200 {
+                let mut view = view(stripes);
+                assert!(line(&view, columns).chars().count() < columns.max(1));
+                view.trouble = Some("connection refused".into());
+                assert!(line(&view, columns).chars().count() < columns.max(1));
+            }
+        }
+    }
+
+    #[test]
+    fn without_a_peer_the_reason_stands_in_place_of_rates() {
+        let view = View { flows: 1, trouble: Some("connection refused".into()), stripes: Vec::new() };
+        assert_eq!(line(&view, 80), "1 flow  0 stripes  connection refused");
+        assert_eq!(line(&view, 30), "1 flow  connection refused");
+        assert_eq!(line(&view, 20), "1 flow  no peer");
+        assert_eq!(line(&View::default(), 80), "0 flows  ↑0 ↓0 bit/s  no stripe");
+    }
+}

@@ -1,0 +1,123 @@
+//! Numbers as a person reads them: bytes, rates, durations. Decimal units throughout, because caps are sold in them.
+
+use std::time::Duration;
+
+/// `1.5 MB` for 1,500,000: three significant digits, 1 kB is 1,000 bytes.
+pub fn bytes(count: u64) -> String {
+    if count < 1_000 {
+        return if count == 1 { "1 byte".into() } else { format!("{count} bytes") };
+    }
+    scaled(count as f64, &["B", "kB", "MB", "GB", "TB", "PB"])
+}
+
+/// `9.6 Mbit/s` for 1,200,000 bytes a second: rates are in bits, as caps are.
+pub fn rate(bytes_per_second: f64) -> String {
+    scaled(bytes_per_second * 8.0, &["bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s"])
+}
+
+/// `9.6M`, for where there is little room: the rate's bits per second.
+pub fn short_rate(bytes_per_second: f64) -> String {
+    let (value, step) = reduce(bytes_per_second * 8.0, 5);
+    if value == 0.0 {
+        "0".into()
+    } else {
+        format!("{}{}", significant(value), ["", "k", "M", "G", "T"][step])
+    }
+}
+
+/// `350 µs`, `12 ms`, `1.23 s`, `2 min 3 s`, `1 h 2 min`.
+pub fn duration(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match time.as_micros() {
+        0..=999 => format!("{} µs", time.as_micros()),
+        1_000..=999_499 => format!("{} ms", significant(time.as_secs_f64() * 1e3)),
+        999_500..=59_999_999 => format!("{} s", significant(time.as_secs_f64())),
+        _ if seconds < 3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// The mean rate in bytes a second; none for a time too short to tell.
+pub fn mean_rate(bytes: u64, time: Duration) -> Option<f64> {
+    (time >= Duration::from_millis(1)).then(|| bytes as f64 / time.as_secs_f64())
+}
+
+/// `1 stripe`, `2 stripes`.
+pub fn count(number: usize, one: &str) -> String {
+    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
+}
+
+fn scaled(value: f64, units: &[&str]) -> String {
+    let (value, step) = reduce(value, units.len());
+    format!("{} {}", significant(value), units[step])
+}
+
+/// The value below 1,000 (as printed) and how often it was divided by that.
+fn reduce(mut value: f64, steps: usize) -> (f64, usize) {
+    let mut step = 0;
+    while value >= 999.5 && step + 1 < steps {
+        value /= 1e3;
+        step += 1;
+    }
+    (value, step)
+}
+
+/// About three digits, without a tail of zeros behind the point of whole numbers.
+fn significant(value: f64) -> String {
+    if value == 0.0 {
+        "0".into()
+    } else if value < 9.995 {
+        format!("{value:.2}")
+    } else if value < 99.95 {
+        format!("{value:.1}")
+    } else {
+        format!("{value:.0}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_carry_three_digits_and_decimal_units() {
+        assert_eq!(bytes(0), "0 bytes");
+        assert_eq!(bytes(1), "1 byte");
+        assert_eq!(bytes(999), "999 bytes");
+        assert_eq!(bytes(1_000), "1.00 kB");
+        assert_eq!(bytes(1_536_000), "1.54 MB");
+        assert_eq!(bytes(999_999), "1.00 MB");
+        assert_eq!(bytes(123_456_789), "123 MB");
+        assert_eq!(bytes(u64::MAX), "18447 PB");
+    }
+
+    #[test]
+    fn rates_are_in_bits() {
+        assert_eq!(rate(1_250_000.0), "10.0 Mbit/s");
+        assert_eq!(rate(0.0), "0 bit/s");
+        assert_eq!(short_rate(1_206_250.0), "9.65M");
+        assert_eq!(short_rate(0.0), "0");
+    }
+
+    #[test]
+    fn durations_change_their_unit_at_each_scale() {
+        assert_eq!(duration(Duration::from_micros(350)), "350 µs");
+        assert_eq!(duration(Duration::from_micros(12_300)), "12.3 ms");
+        assert_eq!(duration(Duration::from_micros(999_600)), "1.00 s");
+        assert_eq!(duration(Duration::from_secs_f64(1.234)), "1.23 s");
+        assert_eq!(duration(Duration::from_secs(123)), "2 min 3 s");
+        assert_eq!(duration(Duration::from_secs(3_725)), "1 h 2 min");
+    }
+
+    #[test]
+    fn an_instant_has_no_mean_rate() {
+        assert_eq!(mean_rate(10, Duration::ZERO), None);
+        assert_eq!(mean_rate(10, Duration::from_secs(2)), Some(5.0));
+    }
+
+    #[test]
+    fn one_of_something_has_no_plural() {
+        assert_eq!(count(1, "stripe"), "1 stripe");
+        assert_eq!(count(0, "stripe"), "0 stripes");
+    }
+}

@@ -1,0 +1,254 @@
+//! The command line.
+
+use crate::report::Scenario;
+use crate::units::{BadUnit, parse_percent, parse_rates, parse_size, parse_time};
+use lexopt::{Arg, Parser, ValueExt};
+use std::ffi::OsString;
+use std::ops::Range;
+use striper_core::SchedulerKind;
+use striper_core::config::MAX_STRIPES;
+
+/// What `sim --help` says.
+pub const HELP: &str = "\
+striper's simulator: two real sessions, joined by modelled TCP connections, in virtual time
+
+Usage: cargo run -p sim -- --caps RATES [options]     measure one transfer over several stripe counts
+       cargo run -p sim -- sweep [--seeds A..B]       random worlds with faults, everything checked
+
+Measuring
+  --caps RATES      How much each stripe carries, such as 1mbps, 10Mbit, 2.5mbps, 500kbit or 1gbit. These are bits:
+                    1mbps is 10^6 bit/s of TCP payload. A list such as 20mbps,10mbps,5mbps,1mbps is dealt to the
+                    stripes in turn, from the start again when it runs out.
+  --stripes LIST    Stripe counts to measure, 1-64 each [1,2,4,8; for a list of n caps 1,2,4 and so on up to n]
+  --rtt TIME        Round-trip time of every stripe without queueing, such as 40ms [40ms]
+  --loss PERCENT    Packets lost at random on every stripe, such as 0.5% [0%]
+  --idle TIME       How long the stripes are up and idle before the transfer begins, such as 30s [0s]
+  --size SIZE       How much is transferred, such as 8MiB or 1GB [8MiB]
+  --scheduler NAME  How stripes are chosen [earliest]
+                      earliest  the one on which the next piece should arrive soonest
+                      uc        until congested: the same one until it takes no more, then the next
+                      rr        round robin: each piece to the next one that takes it
+                      all       one after the other, to compare
+  --seed N          Where every random choice comes from [1]. The same seed gives the same output, to the byte.
+  --check           Check the sessions' invariants after every step (slower)
+  --json            Print JSON
+
+Sweeping
+  --seeds A..B      The seeds of the worlds, B not included [0..100]. Each seed draws its own routes, faults and flows;
+                    then all faults end and everything must complete in time. A failure prints the command to repeat it.
+
+What is measured
+  One flow from client to server, opened on stripes that are up already, from its opening until its end has come out on
+  the other side. The share is that of the fluid oracle: the least time in which any scheduler could do it if each
+  stripe were a fluid that enters at its cap and comes out half an RTT later. Slow start, packet losses, frame headers
+  and whatever the scheduler does wrong are what is missing from 1.000. The speed-up is that against the first stripe alone.
+
+What is modelled
+  Each direction of each stripe: the system's send buffer with a low-water mark, a congestion window (10 packets at first,
+  slow start with HyStart, Reno's growth and halving, selective acknowledgement, probes and timeouts), a bottleneck
+  with a drop-tail queue of 100 ms (8 packets at least), delay, random loss, delivery in order.
+
+What is not modelled
+  Packet headers (a result here is 0.965 of the same cap counted on the wire), the room that acknowledgements take,
+  CUBIC's or BBR's faster growth on long fat routes, a bottleneck that stripes share, jitter, the time that programs and
+  kernels need to run, and the sockets between the proxies and the programs, which here take everything at once.
+
+  -h, --help        Print this
+";
+
+/// What the user wants.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Command {
+    /// Measure.
+    Measure {
+        /// What.
+        scenario: Scenario,
+        /// Print JSON.
+        json: bool,
+    },
+    /// Random worlds.
+    Sweep {
+        /// One a seed.
+        seeds: Range<u64>,
+    },
+    /// Show the help.
+    Help,
+}
+
+/// Reads a command line, without the program's name. The error says what was wrong and what to do.
+pub fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Command, String> {
+    let mut parser = Parser::from_args(args);
+    let mut scenario = Scenario::default();
+    let (mut json, mut stripes, mut sweep, mut seeds) = (false, None, false, None);
+    let mut measuring: Option<&'static str> = None;
+    while let Some(arg) = parser.next().map_err(|error| error.to_string())? {
+        let name = match &arg {
+            Arg::Long(name) => OPTIONS.iter().copied().find(|known| known == name),
+            _ => None,
+        };
+        match (arg, name) {
+            (Arg::Short('h'), _) | (_, Some("help")) => return Ok(Command::Help),
+            (Arg::Value(word), _) if word == "sweep" && !sweep => sweep = true,
+            (_, Some("seeds")) => seeds = Some(parse_seeds(&value(&mut parser, "seeds")?)?),
+            (_, Some(name)) => {
+                measuring = Some(name);
+                match name {
+                    "json" => json = true,
+                    "check" => scenario.check = true,
+                    "stripes" => stripes = Some(parse_stripes(&value(&mut parser, name)?)?),
+                    _ => read_option(&mut scenario, name, &value(&mut parser, name)?)?,
+                }
+            }
+            (arg, None) => return Err(format!("{}; see --help for what there is", arg.unexpected())),
+        }
+    }
+    match (sweep, measuring, seeds) {
+        (true, Some(name), _) => Err(format!("--{name} has no meaning for sweep; it takes --seeds only")),
+        (true, None, seeds) => Ok(Command::Sweep { seeds: seeds.unwrap_or(0..100) }),
+        (false, _, Some(_)) => {
+            Err("--seeds belongs to sweep; write --seed N, or: sim sweep --seeds A..B".into())
+        }
+        (false, ..) if scenario.caps.is_empty() => {
+            Err("how fast is a stripe? Give --caps, such as --caps 1mbps (see --help)".into())
+        }
+        (false, ..) => {
+            scenario.stripes = stripes.unwrap_or_else(|| usual_counts(scenario.caps.len()));
+            Ok(Command::Measure { scenario, json })
+        }
+    }
+}
+
+const OPTIONS: [&str; 12] =
+    ["help", "seeds", "json", "check", "stripes", "caps", "rtt", "loss", "idle", "size", "scheduler", "seed"];
+
+fn value(parser: &mut Parser, name: &str) -> Result<String, String> {
+    let value = parser.value().map_err(|_| format!("--{name} needs a value; see --help"))?;
+    value.string().map_err(|_| format!("--{name} has a value that is no text"))
+}
+
+fn read_option(scenario: &mut Scenario, name: &str, text: &str) -> Result<(), String> {
+    let say = |error: BadUnit| format!("--{name}: {error}");
+    match name {
+        "caps" => scenario.caps = parse_rates(text).map_err(say)?,
+        "rtt" => scenario.rtt = parse_time(text).map_err(say)?,
+        "loss" => scenario.loss = parse_percent(text).map_err(say)?,
+        "idle" => scenario.idle = parse_time(text).map_err(say)?,
+        "size" => scenario.size = parse_size(text).map_err(say)?,
+        "seed" => {
+            scenario.seed = text
+                .parse()
+                .map_err(|_| format!("--seed: \"{text}\" is no whole number from 0 to 2^64 - 1"))?;
+        }
+        _ => {
+            scenario.schedulers = match text {
+                "earliest" => vec![SchedulerKind::Earliest],
+                "uc" => vec![SchedulerKind::UntilCongested],
+                "rr" => vec![SchedulerKind::RoundRobin],
+                "all" => {
+                    vec![SchedulerKind::Earliest, SchedulerKind::UntilCongested, SchedulerKind::RoundRobin]
+                }
+                _ => {
+                    return Err(format!(
+                        "--scheduler: \"{text}\" is unknown; there are earliest, uc, rr and all"
+                    ));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn parse_stripes(text: &str) -> Result<Vec<usize>, String> {
+    let count = |item: &str| item.trim().parse().ok().filter(|count| (1..=MAX_STRIPES).contains(count));
+    text.split(',').map(count).collect::<Option<_>>().ok_or_else(|| {
+        format!("--stripes: \"{text}\" is no list of numbers from 1 to {MAX_STRIPES}; write it like 1,2,4,8")
+    })
+}
+
+fn parse_seeds(text: &str) -> Result<Range<u64>, String> {
+    let bounds = text.split_once("..").and_then(|(from, to)| Some(from.parse().ok()?..to.parse().ok()?));
+    bounds.filter(|seeds| !seeds.is_empty()).ok_or_else(|| {
+        format!("--seeds: \"{text}\" is no range of seeds; write it like 0..100, the end not included")
+    })
+}
+
+/// The counts to measure when none are given.
+fn usual_counts(caps: usize) -> Vec<usize> {
+    if caps == 1 {
+        return vec![1, 2, 4, 8];
+    }
+    let mut counts: Vec<usize> =
+        std::iter::successors(Some(1), |count| Some(count * 2)).take_while(|count| *count < caps).collect();
+    counts.push(caps.min(MAX_STRIPES));
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Result<Command, String> {
+        parse(line.split_whitespace())
+    }
+
+    fn scenario(line: &str) -> Scenario {
+        match words(line) {
+            Ok(Command::Measure { scenario, .. }) => scenario,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn one_cap_is_measured_over_one_to_eight_stripes() {
+        let scenario = scenario("--caps 1mbps");
+        assert_eq!(scenario.stripes, [1, 2, 4, 8]);
+        assert_eq!(scenario.caps, [1_000_000]);
+        assert_eq!(scenario.size, 8 << 20);
+    }
+
+    #[test]
+    fn a_list_of_caps_is_measured_up_to_its_length() {
+        assert_eq!(scenario("--caps 20mbps,10mbps,5mbps,1mbps").stripes, [1, 2, 4]);
+        assert_eq!(scenario("--caps 2mbps,1mbps,1mbps").stripes, [1, 2, 3]);
+        assert_eq!(scenario("--caps 2mbps,1mbps --stripes 4,1").stripes, [4, 1]);
+    }
+
+    #[test]
+    fn a_printed_command_reads_back() {
+        let line = "--caps 20mbps,500kbps --stripes 2 --rtt 35ms --loss 0.5% --idle 2s --seed 9 --size 3MiB --scheduler rr";
+        let scenario = scenario(line);
+        assert_eq!(scenario.command(2, SchedulerKind::RoundRobin), format!("cargo run -p sim -- {line}"));
+    }
+
+    #[test]
+    fn mistakes_are_answered_with_what_to_do() {
+        for (line, hint) in [
+            ("", "Give --caps"),
+            ("--caps 1MB/s", "--caps: \"1MB/s\" could mean bytes"),
+            ("--caps", "--caps needs a value"),
+            ("--caps 1mbps --stripes 0", "numbers from 1 to 64"),
+            ("--caps 1mbps --stripes 1,,2", "write it like"),
+            ("--caps 1mbps --scheduler best", "there are earliest, uc, rr and all"),
+            ("--caps 1mbps --seed -1", "no whole number"),
+            ("--caps 1mbps --seeds 0..3", "belongs to sweep"),
+            ("--cap 1mbps", "--help"),
+            ("measure --caps 1mbps", "--help"),
+            ("--caps 1mbps -x", "--help"),
+            ("--caps 1mbps --json=1", "unexpected argument"),
+            ("sweep --caps 1mbps", "takes --seeds only"),
+            ("sweep --seeds 7", "write it like 0..100"),
+            ("sweep --seeds 7..7", "write it like 0..100"),
+        ] {
+            let error = words(line).unwrap_err();
+            assert!(error.contains(hint), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn sweeps_and_help_are_understood() {
+        assert_eq!(words("sweep --seeds 5..9"), Ok(Command::Sweep { seeds: 5..9 }));
+        assert_eq!(words("sweep"), Ok(Command::Sweep { seeds: 0..100 }));
+        assert_eq!(words("--caps nonsense --help"), Err(words("--caps nonsense").unwrap_err()));
+        assert_eq!(words("-h"), Ok(Command::Help));
+    }
+}

@@ -1,0 +1,28 @@
+//! The simulator: two real [`striper_core::Session`]s, joined by modelled TCP connections, in virtual time.
+//!
+//! - [`world`] is the simulated world: it drives both sessions, the [`link`]s between them and the programs ([`app`])
+//!   behind them, breaks things as told ([`faults`]), and checks everything after every step.
+//! - [`oracle`] knows the best that any scheduler could do, and [`report`] compares.
+//! - [`sweep`] draws worlds at random and demands that all that can complete does.
+//!
+//! ```no_run
+//! use sim::{app::FlowPlan, world::{Setup, World}};
+//!
+//! // Two stripes of 10 Mbit/s with 20 ms one way; a flow of 1 MiB is opened after a second.
+//! let mut world = World::new(Setup::capped(1, &[10_000_000; 2], 20_000));
+//! let flow = world.open(FlowPlan::upload(1_000_000, 1 << 20));
+//! assert!(world.run_to_end(10_000_000));
+//! assert!(world.flow(flow).is_complete());
+//! ```
+
+pub mod agenda;
+pub mod app;
+pub mod args;
+pub mod faults;
+pub mod link;
+pub mod oracle;
+pub mod report;
+pub mod seed;
+pub mod sweep;
+pub mod units;
+pub mod world;

@@ -1,0 +1,242 @@
+//! One scenario measured over several stripe counts, and the table or JSON document that says how it went.
+//!
+//! The transfer's clock starts when the flow is opened on stripes that are up (dialing is not measured) and stops when
+//! the FIN has come out at the other end. Same scenario, same text, to the byte.
+
+use crate::app::{FlowPlan, Side};
+use crate::oracle::{Pipe, fluid_time};
+use crate::units::{show_rate, write_percent, write_rate, write_size, write_time};
+use crate::world::{Checks, Setup, World};
+use std::fmt::Write as _;
+use std::time::Duration;
+use striper_core::SchedulerKind;
+
+/// What is to be measured.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Scenario {
+    /// The stripes' caps in bit/s, dealt in turn.
+    pub caps: Vec<u64>,
+    /// How many stripes, one measurement each.
+    pub stripes: Vec<usize>,
+    /// Round-trip time of every stripe, without queueing.
+    pub rtt: Duration,
+    /// Loss probability of a packet in millionths.
+    pub loss: u32,
+    /// The master seed.
+    pub seed: u64,
+    /// How long the stripes are up and idle before the flow is opened.
+    pub idle: Duration,
+    /// How many bytes the flow carries.
+    pub size: u64,
+    /// How stripes are chosen, one measurement each.
+    pub schedulers: Vec<SchedulerKind>,
+    /// Check the sessions' invariants after every input.
+    pub check: bool,
+}
+
+impl Default for Scenario {
+    fn default() -> Self {
+        Scenario {
+            caps: Vec::new(),
+            stripes: Vec::new(),
+            rtt: Duration::from_millis(40),
+            loss: 0,
+            seed: 1,
+            idle: Duration::ZERO,
+            size: 8 << 20,
+            schedulers: vec![SchedulerKind::Earliest],
+            check: false,
+        }
+    }
+}
+
+/// The name of a scheduler on the command line.
+pub fn scheduler_name(kind: SchedulerKind) -> &'static str {
+    match kind {
+        SchedulerKind::Earliest => "earliest",
+        SchedulerKind::UntilCongested => "uc",
+        SchedulerKind::RoundRobin => "rr",
+    }
+}
+
+/// How one measurement went.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Row {
+    /// How stripes were chosen.
+    pub scheduler: SchedulerKind,
+    /// How many there were.
+    pub stripes: usize,
+    /// The time of the transfer in microseconds, `None` if it did not end within a hundred times the oracle's.
+    pub time: Option<u64>,
+    /// The fluid oracle's time in microseconds.
+    pub ideal: u64,
+    /// The most bytes that the receiving session ever held out of order.
+    pub reorder_peak: u64,
+    /// Payload bytes that were handed to a stripe again.
+    pub resent: u64,
+    /// Bytes of the transfer.
+    size: u64,
+}
+
+impl Row {
+    /// Payload bits per second.
+    pub fn goodput(&self) -> f64 {
+        self.time.map_or(0.0, |time| self.size as f64 * 8e6 / time as f64)
+    }
+
+    /// The share of the fluid oracle, 1.0 at best.
+    pub fn share(&self) -> f64 {
+        self.time.map_or(0.0, |time| self.ideal as f64 / time as f64)
+    }
+}
+
+impl Scenario {
+    /// The command that measures one row of it again.
+    pub fn command(&self, stripes: usize, scheduler: SchedulerKind) -> String {
+        let caps: Vec<String> = self.caps.iter().map(|cap| write_rate(*cap)).collect();
+        let check = if self.check { " --check" } else { "" };
+        format!(
+            "cargo run -p sim -- --caps {} --stripes {stripes} --rtt {} --loss {} --idle {} --seed {} --size {} --scheduler {}{check}",
+            caps.join(","),
+            write_time(self.rtt),
+            write_percent(self.loss),
+            write_time(self.idle),
+            self.seed,
+            write_size(self.size),
+            scheduler_name(scheduler),
+        )
+    }
+
+    /// Runs one transfer.
+    pub fn measure(&self, stripes: usize, scheduler: SchedulerKind) -> Row {
+        let caps: Vec<u64> = self.caps.iter().copied().cycle().take(stripes).collect();
+        let rtt = self.rtt.as_micros() as u64;
+        let mut setup = Setup::capped(self.seed, &caps, 0);
+        for (way, delay) in [(0, rtt / 2), (1, rtt - rtt / 2)] {
+            for route in &mut setup.routes {
+                route[way].delay = delay;
+                route[way].loss = self.loss;
+            }
+        }
+        setup.config.iter_mut().for_each(|config| config.scheduler = scheduler);
+        setup.checks = if self.check { Checks::Always } else { Checks::Off };
+        setup.repeat = self.command(stripes, scheduler);
+        let pipes: Vec<Pipe> = caps.iter().map(|cap| Pipe::steady(*cap, rtt / 2)).collect();
+        let ideal = fluid_time(&pipes, self.size).expect("pipes that never stop");
+        let limit = 100 * ideal + 600_000_000;
+
+        let mut world = World::new(setup);
+        let warm = world.warm_up(limit);
+        let start = world.now() + self.idle.as_micros() as u64;
+        let flow = world.open(FlowPlan::upload(start, self.size));
+        let mut time = None;
+        if warm && world.run_while(start + limit, |world| world.flow(flow).end(Side::Server).fin_at.is_none())
+        {
+            time = Some(world.now() - start);
+        }
+        Row {
+            scheduler,
+            stripes,
+            time,
+            ideal,
+            reorder_peak: world.stats(Side::Server).reordering_peak,
+            resent: world.stats(Side::Client).payload_resent,
+            size: self.size,
+        }
+    }
+
+    /// Runs all transfers; the answer is the text to print.
+    pub fn report(&self, json: bool) -> String {
+        let mut text = if json { self.json_head() } else { self.table_head() };
+        for (index, scheduler) in self.schedulers.iter().enumerate() {
+            let single = self.measure(1, *scheduler);
+            for (nth, stripes) in self.stripes.iter().enumerate() {
+                let row = if *stripes == 1 { single.clone() } else { self.measure(*stripes, *scheduler) };
+                let speed_up = if single.goodput() > 0.0 { row.goodput() / single.goodput() } else { 0.0 };
+                if json {
+                    text += if index + nth > 0 { ",\n" } else { "\n" };
+                    text += &json_row(&row, speed_up);
+                } else {
+                    text += &table_row(&row, speed_up);
+                }
+            }
+        }
+        text += if json { "\n  ]\n}\n" } else { TABLE_FOOT };
+        text
+    }
+
+    fn table_head(&self) -> String {
+        let caps: Vec<String> = self.caps.iter().map(|cap| show_rate(*cap as f64)).collect();
+        let caps = if caps.len() == 1 {
+            format!("each capped at {}", caps[0])
+        } else {
+            format!("capped at {}", caps.join(", "))
+        };
+        let loss =
+            if self.loss == 0 { "no loss".into() } else { format!("{} loss", write_percent(self.loss)) };
+        format!(
+            "One flow of {}, client to server, over stripes {caps}; RTT {}, {loss}, {}seed {}\n\n\
+             scheduler  stripes      goodput  speed-up  share of oracle  reorder memory        time    oracle\n",
+            write_size(self.size),
+            write_time(self.rtt),
+            if self.idle.is_zero() { String::new() } else { format!("idle for {}, ", write_time(self.idle)) },
+            self.seed,
+        )
+    }
+
+    fn json_head(&self) -> String {
+        let caps: Vec<String> = self.caps.iter().map(u64::to_string).collect();
+        format!(
+            "{{\n  \"caps_bits_per_second\": [{}],\n  \"rtt_us\": {},\n  \"loss\": {}.{:06},\n  \"idle_us\": {},\n  \"seed\": {},\n  \
+             \"size_bytes\": {},\n  \"rows\": [",
+            caps.join(", "),
+            self.rtt.as_micros(),
+            self.loss / 1_000_000,
+            self.loss % 1_000_000,
+            self.idle.as_micros(),
+            self.seed,
+            self.size,
+        )
+    }
+}
+
+const TABLE_FOOT: &str = "\n\
+    oracle: the least time in which any scheduler could do it, each stripe a fluid that enters at its cap and comes out half\n\
+    an RTT later. --help says what the simulator leaves out.\n";
+
+fn table_row(row: &Row, speed_up: f64) -> String {
+    let seconds = |micros: u64| format!("{:.3} s", micros as f64 / 1e6);
+    let mut text = format!("{:<9}  {:>7}", scheduler_name(row.scheduler), row.stripes);
+    match row.time {
+        None => text += "  not done within 100 times the oracle's time",
+        Some(time) => {
+            let _ = write!(
+                text,
+                "  {:>11}  {:>7.2}x  {:>15.3}  {:>10} KiB  {:>10}",
+                show_rate(row.goodput()),
+                speed_up,
+                row.share(),
+                row.reorder_peak.div_ceil(1024),
+                seconds(time),
+            );
+            let _ = write!(text, "  {:>8}", seconds(row.ideal));
+        }
+    }
+    text + "\n"
+}
+
+fn json_row(row: &Row, speed_up: f64) -> String {
+    format!(
+        "    {{\"scheduler\": \"{}\", \"stripes\": {}, \"time_us\": {}, \"oracle_us\": {}, \"goodput_bits_per_second\": {:.0}, \
+         \"speed_up\": {:.4}, \"share_of_oracle\": {:.4}, \"reorder_peak_bytes\": {}, \"resent_bytes\": {}}}",
+        scheduler_name(row.scheduler),
+        row.stripes,
+        row.time.map_or("null".into(), |time| time.to_string()),
+        row.ideal,
+        row.goodput(),
+        speed_up,
+        row.share(),
+        row.reorder_peak,
+        row.resent,
+    )
+}

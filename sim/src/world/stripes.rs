@@ -1,0 +1,401 @@
+//! What the world does about stripes: it dials, shakes hands, moves bytes between sessions and links, and breaks things.
+//!
+//! Dialing costs a round trip for TCP and one more for both HELLOs, which travel on the links as everything else does.
+
+use super::{Event, Job, World};
+use crate::app::Side;
+use crate::faults::Fault;
+use crate::link::{Later, Link, LinkEvent, LinkSpec};
+use crate::seed;
+use bytes::Bytes;
+use rand::RngExt;
+use std::time::Duration;
+use striper_core::{Handshake, Hello, HelloKind, Input, Output, StripeId};
+
+/// How long a dial may take beyond four round trips.
+const DIAL_LIMIT: Duration = Duration::from_secs(2);
+
+/// The wait after a dial that failed; up to as much again is added at random.
+const REDIAL_WAIT: Duration = Duration::from_millis(200);
+
+/// A way between the proxies on which stripes are dialed.
+#[derive(Clone, Debug)]
+pub(super) struct Route {
+    specs: [LinkSpec; 2],
+    silent: [bool; 2],
+    refuse: u32,
+    dials: u64,
+}
+
+impl Route {
+    pub fn new(specs: [LinkSpec; 2]) -> Self {
+        Route { specs, silent: [false; 2], refuse: 0, dials: 0 }
+    }
+
+    fn round_trip(&self) -> u64 {
+        self.specs[0].delay + self.specs[1].delay
+    }
+}
+
+/// One TCP connection. Its number is the stripe's.
+#[derive(Clone, Debug)]
+pub(super) struct Conn {
+    route: usize,
+    /// By the side that writes.
+    links: [Link; 2],
+    /// The packets of a side vanish.
+    silent: [bool; 2],
+    /// The client's end and the server's.
+    ends: [StripeEnd; 2],
+}
+
+/// One end of a connection.
+#[derive(Clone, Debug)]
+struct StripeEnd {
+    state: StripeState,
+    /// Length of the HELLO that this side has written, which is no frame.
+    hello: u64,
+    /// Frame bytes that the session has been told of as written.
+    written: u64,
+    /// The session has closed it, so that it must not transmit any more.
+    closed_by_session: bool,
+}
+
+#[derive(Clone, Debug)]
+enum StripeState {
+    /// Waits for the other's HELLO.
+    Greeting(Handshake),
+    /// Belongs to the session.
+    Up,
+    /// Is of no more use to this side.
+    Gone,
+}
+
+impl StripeEnd {
+    fn is_up(&self) -> bool {
+        matches!(self.state, StripeState::Up)
+    }
+
+    fn is_gone(&self) -> bool {
+        matches!(self.state, StripeState::Gone)
+    }
+}
+
+impl World {
+    /// How many stripes a side has.
+    pub fn stripes_up(&self, side: Side) -> usize {
+        self.conns.iter().filter(|conn| conn.ends[side.index()].is_up()).count()
+    }
+
+    /// Dials as many stripes as are missing and not being dialed.
+    pub(super) fn dial(&mut self) {
+        let dialing = |conn: &&Conn| matches!(conn.ends[0].state, StripeState::Greeting(_));
+        let mut dialing = self.conns.iter().filter(dialing).count();
+        while dialing < self.wanted {
+            let live = |route: usize| {
+                self.conns.iter().filter(|conn| conn.route == route && !conn.ends[0].is_gone()).count() as u64
+            };
+            let route = (0..self.routes.len())
+                .min_by_key(|route| (live(*route), self.routes[*route].dials))
+                .expect("at least one route");
+            self.dial_route(route);
+            dialing += 1;
+        }
+    }
+
+    fn dial_route(&mut self, route: usize) {
+        let number = self.conns.len();
+        let Route { specs, dials, .. } = &mut self.routes[route];
+        *dials += 1;
+        let link = |way: usize| {
+            Link::new(specs[way].clone(), seed::stream(self.setup.seed, "link", (number * 2 + way) as u64))
+        };
+        let end = || StripeEnd {
+            state: StripeState::Greeting(Handshake::new()),
+            hello: 0,
+            written: 0,
+            closed_by_session: false,
+        };
+        self.conns.push(Conn { route, links: [link(0), link(1)], silent: [false; 2], ends: [end(), end()] });
+        let round_trip = self.routes[route].round_trip();
+        self.agenda.add(self.now + round_trip, Event::Connected { conn: number });
+        self.agenda.add(self.after(DIAL_LIMIT) + 4 * round_trip, Event::DialLimit { conn: number });
+    }
+
+    /// TCP's own handshake is done, or has failed.
+    pub(super) fn connected(&mut self, conn: usize) {
+        let route = &mut self.routes[self.conns[conn].route];
+        if route.silent != [false; 2] {
+            return;
+        }
+        if route.refuse > 0 {
+            route.refuse -= 1;
+            self.dial_failed(conn);
+            return;
+        }
+        let hello = self.sessions[0].hello(StripeId(conn as u64)).encode();
+        self.greet(conn, Side::Client, hello);
+    }
+
+    fn greet(&mut self, conn: usize, side: Side, hello: Bytes) {
+        self.conns[conn].ends[side.index()].hello = hello.len() as u64;
+        self.conns[conn].links[side.index()].push(hello);
+        self.dirty.insert((conn, side.index()));
+    }
+
+    pub(super) fn dial_limit(&mut self, conn: usize) {
+        let mut limit = |side: Side| {
+            let end = &mut self.conns[conn].ends[side.index()];
+            let greeting = matches!(end.state, StripeState::Greeting(_));
+            if greeting {
+                end.state = StripeState::Gone;
+            }
+            greeting
+        };
+        limit(Side::Server);
+        if limit(Side::Client) {
+            self.dial_failed(conn);
+        }
+    }
+
+    /// The client gives a dial up; a server that has already welcomed it sees the end of the stream.
+    fn dial_failed(&mut self, number: usize) {
+        let conn = &mut self.conns[number];
+        conn.ends[0].state = StripeState::Gone;
+        if conn.ends[1].is_up() {
+            conn.links[0].close();
+            self.dirty.insert((number, 0));
+        } else {
+            conn.ends[1].state = StripeState::Gone;
+            self.tidy(number);
+        }
+        let wait = REDIAL_WAIT.as_micros() as u64;
+        let wait = wait + self.rng.random_range(0..wait);
+        self.agenda.add(self.now + wait, Event::Redial);
+    }
+
+    /// Something happens on a link.
+    pub(super) fn link_event(&mut self, conn: usize, way: usize, event: LinkEvent) {
+        let silent = self.is_silent(conn, way);
+        let silent_back = self.is_silent(conn, 1 - way);
+        let back = self.routes[self.conns[conn].route].specs[1 - way].delay;
+        let link = &mut self.conns[conn].links[way];
+        let mut later = Later::new();
+        match event {
+            LinkEvent::Arrive(packet) => {
+                let tx = link.arrive(self.now, packet, &mut later);
+                if !silent_back {
+                    later.push((self.now + back, LinkEvent::Acknowledge(tx)));
+                }
+            }
+            LinkEvent::Acknowledge(tx) => link.acknowledge(self.now, tx, silent, &mut later),
+            LinkEvent::Timer => link.timer(self.now, silent, &mut later),
+            LinkEvent::Wake => link.wake(self.now, silent, &mut later),
+            LinkEvent::Read => {
+                let (pieces, fin) = link.read();
+                self.received(conn, way, pieces, fin);
+            }
+        }
+        self.plan_link(conn, way, later);
+        self.report_written(conn, way);
+    }
+
+    fn is_silent(&self, conn: usize, way: usize) -> bool {
+        self.conns[conn].silent[way] || self.routes[self.conns[conn].route].silent[way]
+    }
+
+    fn plan_link(&mut self, conn: usize, way: usize, later: Later) {
+        for (at, event) in later {
+            self.agenda.add(at, Event::Link { conn, way, event });
+        }
+    }
+
+    /// The operating system takes what it can of what was written.
+    pub(super) fn write(&mut self, conn: usize, way: usize) {
+        let silent = self.is_silent(conn, way);
+        let mut later = Later::new();
+        self.conns[conn].links[way].write(self.now, silent, &mut later);
+        self.plan_link(conn, way, later);
+        self.report_written(conn, way);
+    }
+
+    fn report_written(&mut self, conn: usize, way: usize) {
+        let Conn { links, ends, .. } = &mut self.conns[conn];
+        let end = &mut ends[way];
+        let total = links[way].taken().saturating_sub(end.hello);
+        if end.is_up() && total > end.written {
+            end.written = total;
+            let stripe = StripeId(conn as u64);
+            self.jobs.push_back(Job::Input(Side::BOTH[way], Input::StripeWritten { stripe, total }));
+        }
+    }
+
+    /// Bytes came in at the reading end of a way.
+    fn received(&mut self, conn: usize, way: usize, pieces: Vec<Bytes>, fin: bool) {
+        let side = Side::BOTH[way].other();
+        for piece in pieces {
+            self.received_piece(conn, side, piece);
+            self.drain();
+        }
+        if fin {
+            self.lose(conn, side);
+        }
+    }
+
+    fn received_piece(&mut self, conn: usize, side: Side, data: Bytes) {
+        let stripe = StripeId(conn as u64);
+        match &mut self.conns[conn].ends[side.index()].state {
+            StripeState::Up => self.jobs.push_back(Job::Input(side, Input::StripeBytes { stripe, data })),
+            StripeState::Gone => {}
+            StripeState::Greeting(handshake) => {
+                let greeted = handshake.feed(data).expect("an honest HELLO");
+                if let Some((hello, rest)) = greeted {
+                    self.greeted(conn, side, hello);
+                    if self.conns[conn].ends[side.index()].is_up() && !rest.is_empty() {
+                        self.jobs.push_back(Job::Input(side, Input::StripeBytes { stripe, data: rest }));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The other's HELLO is complete.
+    fn greeted(&mut self, conn: usize, side: Side, hello: Hello) {
+        let stripe = StripeId(conn as u64);
+        assert_eq!(hello.stripe, stripe);
+        match hello.kind {
+            HelloKind::Create | HelloKind::Join => match self.sessions[1].may_join(stripe) {
+                Ok(()) => {
+                    let answer = self.sessions[1].hello(stripe).encode();
+                    self.greet(conn, side, answer);
+                }
+                Err(refusal) => {
+                    let answer = Hello { kind: HelloKind::Refuse(refusal), gone: Vec::new(), ..hello };
+                    self.greet(conn, side, answer.encode());
+                    self.conns[conn].links[side.index()].close();
+                    self.conns[conn].ends[side.index()].state = StripeState::Gone;
+                    return;
+                }
+            },
+            HelloKind::Accept { .. } => {}
+            HelloKind::Refuse(refusal) => {
+                if refusal == striper_core::Refusal::UnknownSession {
+                    // The server has lost the session: a driver gives it up and starts afresh.
+                    self.jobs.push_back(Job::Input(side, Input::Abort));
+                }
+                self.dial_failed(conn);
+                return;
+            }
+        }
+        self.conns[conn].ends[side.index()].state = StripeState::Up;
+        self.jobs.push_back(Job::Input(side, Input::StripeUp { stripe, hello }));
+    }
+
+    /// A side learns that a connection is of no more use.
+    fn lose(&mut self, conn: usize, side: Side) {
+        let end = &mut self.conns[conn].ends[side.index()];
+        match std::mem::replace(&mut end.state, StripeState::Gone) {
+            StripeState::Up => {
+                self.jobs.push_back(Job::Input(side, Input::StripeDown { stripe: StripeId(conn as u64) }));
+            }
+            StripeState::Greeting(_) if side == Side::Client => self.dial_failed(conn),
+            _ => {}
+        }
+        self.tidy(conn);
+    }
+
+    /// Frees what a connection holds once neither side wants it.
+    fn tidy(&mut self, conn: usize) {
+        let Conn { ends, links, silent, .. } = &mut self.conns[conn];
+        if ends.iter().all(StripeEnd::is_gone) {
+            links.iter_mut().for_each(Link::kill);
+            *silent = [true; 2];
+        }
+    }
+
+    pub(super) fn perform_stripe(&mut self, side: Side, output: Output) {
+        let way = side.index();
+        match output {
+            Output::Transmit { stripe, header, payload } => {
+                let conn = &mut self.conns[stripe.0 as usize];
+                assert!(!conn.ends[way].closed_by_session, "a frame on stripe {stripe} after its close");
+                if conn.ends[way].is_up() {
+                    conn.links[way].push(header);
+                    conn.links[way].push(payload);
+                    self.dirty.insert((stripe.0 as usize, way));
+                }
+            }
+            Output::StripePace { stripe, unsent } => {
+                self.conns[stripe.0 as usize].links[way].pace(unsent);
+                self.dirty.insert((stripe.0 as usize, way));
+            }
+            Output::CloseStripe { stripe, .. } => {
+                let number = stripe.0 as usize;
+                let end = &mut self.conns[number].ends[way];
+                assert!(!end.closed_by_session, "stripe {stripe} is closed twice");
+                end.closed_by_session = true;
+                if end.is_up() {
+                    end.state = StripeState::Gone;
+                    self.conns[number].links[way].close();
+                    self.dirty.insert((number, way));
+                    self.tidy(number);
+                }
+            }
+            Output::StripesWanted { count } => {
+                assert_eq!(side, Side::Client, "only a client dials");
+                self.wanted = count;
+                self.dial();
+            }
+            other => unreachable!("{other:?} is about no stripe"),
+        }
+    }
+
+    /// Something goes wrong with a route, or ends to.
+    pub(super) fn apply(&mut self, route: usize, fault: Fault) {
+        let conns: Vec<usize> = (0..self.conns.len())
+            .filter(|conn| self.conns[*conn].route == route)
+            .filter(|conn| !self.conns[*conn].ends.iter().all(StripeEnd::is_gone))
+            .collect();
+        match fault {
+            Fault::Reset { told } => {
+                for conn in conns {
+                    self.conns[conn].links.iter_mut().for_each(Link::kill);
+                    self.conns[conn].silent = [true; 2];
+                    Side::BOTH
+                        .into_iter()
+                        .filter(|side| told.includes(*side))
+                        .for_each(|side| self.lose(conn, side));
+                }
+            }
+            Fault::Close { by } => {
+                for conn in conns {
+                    if self.conns[conn].ends[by.index()].is_up() {
+                        self.conns[conn].links[by.index()].close();
+                        self.dirty.insert((conn, by.index()));
+                        self.lose(conn, by);
+                    }
+                }
+            }
+            Fault::Forget { from } => {
+                for conn in conns {
+                    let silent = &mut self.conns[conn].silent;
+                    *silent = [silent[0] | from[0], silent[1] | from[1]];
+                }
+            }
+            Fault::Silence { from } => self.routes[route].silent = from,
+            Fault::RefuseDials(count) => self.routes[route].refuse = count,
+            Fault::Change(specs) => {
+                for conn in conns {
+                    for (link, spec) in self.conns[conn].links.iter_mut().zip(&specs) {
+                        link.respec(spec.clone());
+                    }
+                }
+                self.routes[route].specs = specs;
+            }
+            Fault::Heal => {
+                self.routes[route].silent = [false; 2];
+                self.routes[route].refuse = 0;
+            }
+        }
+    }
+}

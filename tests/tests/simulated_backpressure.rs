@@ -1,0 +1,127 @@
+//! Consumers that are slow or have stopped, and windows as small as they get: nobody else suffers.
+
+use sim::app::{FlowPlan, Reader, Side};
+use sim::world::{Checks, Setup, World};
+use striper_core::Config;
+use striper_core::config::{FLOW_FLOOR, INITIAL_WINDOW};
+
+const SECOND: u64 = 1_000_000;
+
+fn setup(stripes: usize, rate: u64) -> Setup {
+    let mut setup = Setup::capped(1, &vec![rate; stripes], 20_000);
+    setup.checks = Checks::Thinning;
+    let test = std::thread::current().name().unwrap_or_default().to_owned();
+    setup.repeat = format!("cargo test -p striper-tests --test simulated_backpressure {test}");
+    setup
+}
+
+fn unread(at: u64, bytes: u64) -> FlowPlan {
+    let mut plan = FlowPlan::upload(at, bytes);
+    plan.reads[Side::Server.index()] = Reader { rate: None, stop_after: Some(0) };
+    plan
+}
+
+#[test]
+fn a_flow_whose_consumer_stops_blocks_no_other() {
+    let mut world = World::new(setup(4, 10_000_000));
+    let stuck = world.open(unread(SECOND, 4 << 20));
+    let flow = world.open(FlowPlan::upload(2 * SECOND, 8 << 20));
+    // Alone it would take 1.7 s.
+    assert!(world.run_while(4 * SECOND + SECOND / 2, |world| !world.flow(flow).is_complete()));
+    assert!(!world.flow(stuck).is_over());
+    assert!(world.flow(stuck).end(Side::Server).delivered >= INITIAL_WINDOW);
+    world.make_eager();
+    assert!(world.run_to_end(20 * SECOND));
+    assert!(world.flow(stuck).is_complete());
+}
+
+#[test]
+fn a_slow_consumer_gets_all_at_its_pace() {
+    let mut world = World::new(setup(4, 10_000_000));
+    let mut plan = FlowPlan::upload(SECOND, 1 << 20);
+    plan.reads[Side::Server.index()] = Reader { rate: Some(100_000), stop_after: None };
+    let slow = world.open(plan);
+    let fast = world.open(FlowPlan::upload(SECOND, 8 << 20));
+    assert!(world.run_while(4 * SECOND, |world| !world.flow(fast).is_complete()));
+    assert!(world.run_to_end(14 * SECOND), "{:#?}", world.flow(slow));
+    assert!(world.flow(slow).is_complete());
+}
+
+#[test]
+fn the_smallest_windows_still_move_everything() {
+    let mut setup = setup(3, 10_000_000);
+    setup.routes.iter_mut().flatten().for_each(|link| link.choppy = true);
+    for config in &mut setup.config {
+        *config = Config { window_limit: FLOW_FLOOR, memory_limit: 2 << 20, ..*config };
+    }
+    let mut world = World::new(setup);
+    let flows: Vec<usize> = (0..20).map(|_| world.open(FlowPlan::both_ways(SECOND, 200_000))).collect();
+    assert!(world.run_to_end(30 * SECOND));
+    assert!(flows.iter().all(|flow| world.flow(*flow).is_complete()));
+}
+
+#[test]
+fn after_ten_thousand_stuck_flows_the_next_one_still_moves() {
+    let mut world = World::new(Setup { checks: Checks::Off, ..setup(4, 100_000_000) });
+    for _ in 0..10_000 {
+        world.open(unread(SECOND, 300_000));
+    }
+    world.run_until(30 * SECOND);
+    let delivered = |world: &World, flow: usize| world.flow(flow).end(Side::Server).delivered;
+    for flow in 0..10_000 {
+        assert!(
+            delivered(&world, flow) >= FLOW_FLOOR,
+            "flow {flow} has its floor: {}",
+            delivered(&world, flow)
+        );
+    }
+    let stats = world.stats(Side::Server);
+    assert!(stats.credit_outstanding <= setup(1, 1_000).config[1].memory_limit / 2);
+    let next = world.open(FlowPlan::upload(30 * SECOND, 100_000));
+    assert!(world.run_while(40 * SECOND, |world| !world.flow(next).is_complete()), "{:#?}", world.flow(next));
+}
+
+#[test]
+fn a_lone_new_flow_gets_its_initial_window_without_a_round_trip() {
+    // With a window of congestion that does not get in the way: 256 KiB at 100 Mbit/s take 21 ms, one way takes 100 ms.
+    let mut setup = setup(1, 100_000_000);
+    setup.routes.iter_mut().flatten().for_each(|link| (link.delay, link.window) = (100_000, 1 << 20));
+    let mut world = World::new(setup);
+    let flow = world.open(FlowPlan::upload(SECOND, INITIAL_WINDOW));
+    assert!(
+        world.run_while(SECOND + 130_000, |world| world.flow(flow).end(Side::Server).delivered
+            < INITIAL_WINDOW)
+    );
+}
+
+#[test]
+fn flows_that_waited_for_memory_go_on_when_there_is_some() {
+    let mut setup = setup(2, 20_000_000);
+    for config in &mut setup.config {
+        config.memory_limit = 2 << 20;
+    }
+    let mut world = World::new(setup);
+    for _ in 0..60 {
+        world.open(FlowPlan::both_ways(SECOND, 100_000));
+    }
+    // 6 MB each way take 1.2 s.
+    assert!(world.run_to_end(5 * SECOND), "{:#?}", world.flows().iter().find(|flow| !flow.is_over()));
+    assert!(world.flows().iter().all(|flow| flow.is_complete()));
+}
+
+#[test]
+fn both_sides_hold_no_more_than_their_limits() {
+    let mut setup = setup(2, 50_000_000);
+    for config in &mut setup.config {
+        config.memory_limit = 4 << 20;
+    }
+    let mut world = World::new(setup);
+    for _ in 0..50 {
+        world.open(unread(SECOND, 4 << 20));
+    }
+    for tenth in 10..100 {
+        world.run_until(tenth * SECOND / 10);
+        assert!(world.stats(Side::Client).held <= (2 << 20) + 51 * FLOW_FLOOR);
+        assert!(world.stats(Side::Server).credit_outstanding <= 2 << 20);
+    }
+}
