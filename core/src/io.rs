@@ -137,7 +137,7 @@ pub enum Output {
         /// What the opener said, for the local side to read.
         opaque: Bytes,
     },
-    /// The other side has reached its target.
+    /// The other side has reached its target. Its data may come before this, or even its FIN.
     FlowAccepted {
         /// Which.
         flow: FlowId,

@@ -29,9 +29,13 @@ use crate::wire::hello::{Hello, HelloKind, MAX_GONE, Refusal};
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use bytes::Bytes;
+use core::time::Duration;
 
 /// Below this, not even the early credit that a peer may take before it hears from us would fit.
 const MIN_MEMORY: u64 = 2 << 20;
+
+/// Timers below this would do nothing but go off.
+const MIN_TIME: Duration = Duration::from_millis(10);
 
 /// Whether flows may still begin.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -101,7 +105,12 @@ pub struct Session {
 impl Session {
     /// A session without stripes or flows. `now` is the time of its birth. A first [`Input::Tick`] makes a client ask for stripes.
     pub fn new(role: Role, id: SessionId, config: Config, now: Instant) -> Self {
-        let config = Config { memory_limit: config.memory_limit.max(MIN_MEMORY), ..config };
+        let config = Config {
+            memory_limit: config.memory_limit.max(MIN_MEMORY),
+            heartbeat: config.heartbeat.max(MIN_TIME),
+            stall_limit: config.stall_limit.max(MIN_TIME),
+            ..config
+        };
         let mut timers = Timers::default();
         timers.set(Timer::Resume, now + config.resume_limit);
         Session {

@@ -9,35 +9,51 @@ use alloc::collections::{BTreeMap, VecDeque};
 /// Bytes that a flow may send in its turn.
 const QUANTUM: i64 = 64 << 10;
 
+/// A flow's place in the order of turns.
+#[derive(Clone, Debug)]
+struct Turn {
+    /// What it may still send before others have had their turn.
+    deficit: i64,
+    /// It has something to send. If not, its place is kept until its turn would have come, so that coming and going
+    /// earns no more than staying.
+    active: bool,
+    /// Its entry in one of the lists; entries with other tickets are void.
+    ticket: u64,
+}
+
 /// Active flows in the order of their turns.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FlowQueue {
-    /// Active for less than a quantum.
-    fresh: VecDeque<FlowId>,
+    /// Served first: flows that have come with some of their quantum left.
+    fresh: VecDeque<(FlowId, u64)>,
     /// All others.
-    rest: VecDeque<FlowId>,
-    /// What each active flow may still send in this turn.
-    deficit: BTreeMap<FlowId, i64>,
+    rest: VecDeque<(FlowId, u64)>,
+    turns: BTreeMap<FlowId, Turn>,
+    tickets: u64,
 }
 
 impl FlowQueue {
     /// A flow has something to send.
     pub fn activate(&mut self, flow: FlowId) {
-        self.deficit.entry(flow).or_insert_with(|| {
-            self.fresh.push_back(flow);
-            QUANTUM
-        });
+        let turn = self.turns.entry(flow).or_insert(Turn { deficit: QUANTUM, active: false, ticket: 0 });
+        if turn.active {
+            return;
+        }
+        turn.active = true;
+        if turn.deficit > 0 {
+            self.tickets += 1;
+            turn.ticket = self.tickets;
+            self.fresh.push_back((flow, self.tickets));
+        }
     }
 
     /// A flow has nothing to send.
     pub fn deactivate(&mut self, flow: FlowId) {
-        if self.deficit.remove(&flow).is_some() {
-            for list in [&mut self.fresh, &mut self.rest] {
-                if let Some(at) = list.iter().position(|other| *other == flow) {
-                    list.remove(at);
-                    return;
-                }
-            }
+        if let Some(turn) = self.turns.get_mut(&flow).filter(|turn| turn.active) {
+            turn.active = false;
+            self.tickets += 1;
+            turn.ticket = self.tickets;
+            self.rest.push_back((flow, self.tickets));
         }
     }
 
@@ -45,27 +61,35 @@ impl FlowQueue {
     pub fn front(&mut self) -> Option<FlowId> {
         loop {
             let list = if self.fresh.is_empty() { &mut self.rest } else { &mut self.fresh };
-            let flow = *list.front()?;
-            let deficit = self.deficit.get_mut(&flow).expect("listed flows have a deficit");
-            if *deficit > 0 {
+            let (flow, ticket) = *list.front()?;
+            let turn = self.turns.get_mut(&flow).filter(|turn| turn.ticket == ticket);
+            if turn.as_ref().is_some_and(|turn| turn.active && turn.deficit > 0) {
                 return Some(flow);
             }
-            *deficit += QUANTUM;
             list.pop_front();
-            self.rest.push_back(flow);
+            match turn {
+                Some(turn) if turn.active => {
+                    turn.deficit += QUANTUM;
+                    self.rest.push_back((flow, ticket));
+                }
+                Some(_) => {
+                    self.turns.remove(&flow);
+                }
+                None => {}
+            }
         }
     }
 
     /// A flow has sent this much.
     pub fn charge(&mut self, flow: FlowId, bytes: usize) {
-        if let Some(deficit) = self.deficit.get_mut(&flow) {
-            *deficit -= bytes as i64;
+        if let Some(turn) = self.turns.get_mut(&flow) {
+            turn.deficit -= bytes as i64;
         }
     }
 
-    /// Whether this flow is in the queue.
+    /// Whether this flow has something to send.
     pub fn contains(&self, flow: FlowId) -> bool {
-        self.deficit.contains_key(&flow)
+        self.turns.get(&flow).is_some_and(|turn| turn.active)
     }
 }
 
@@ -158,5 +182,23 @@ mod tests {
         queue.activate(FlowId(0));
         queue.deactivate(FlowId(0));
         assert_eq!(queue.front(), None);
+    }
+
+    #[test]
+    fn flows_that_come_and_go_do_not_starve_one_that_stays() {
+        let mut queue = queue(1);
+        let mut served = [0; 3];
+        for _ in 0..100 {
+            for guest in [1, 2] {
+                queue.activate(FlowId(guest));
+                let flow = queue.front().unwrap();
+                queue.charge(flow, CHUNK);
+                served[flow.0 as usize] += CHUNK;
+                if flow.0 == guest {
+                    queue.deactivate(flow);
+                }
+            }
+        }
+        assert!(served[0] > 200 * CHUNK / 4, "{served:?}");
     }
 }

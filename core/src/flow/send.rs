@@ -39,6 +39,8 @@ pub(crate) struct Send {
     pub limit: u64,
     /// The local side has been told to wait.
     pub starved: bool,
+    /// It is in line for memory.
+    pub queued_for_memory: bool,
 }
 
 /// A piece of a flow to be sent.
@@ -51,7 +53,13 @@ pub(crate) struct Chunk {
 
 impl Send {
     pub fn new(limit: u64) -> Self {
-        Send { buffer: SendBuffer::default(), state: SendState::Open, limit, starved: false }
+        Send {
+            buffer: SendBuffer::default(),
+            state: SendState::Open,
+            limit,
+            starved: false,
+            queued_for_memory: false,
+        }
     }
 
     /// How much the local side may hand over, with `pool` bytes left for all flows.

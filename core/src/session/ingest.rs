@@ -240,8 +240,15 @@ impl Session {
             return Err(Violation::UnknownFlow);
         }
         if self.flows.standing(flow)? == Standing::Exists {
-            if self.flows.flows[&flow].has_local() {
-                out.push(Output::FlowRefused { flow, reason });
+            let entry = &self.flows.flows[&flow];
+            if entry.has_local() {
+                // A peer that changes its mind after it has accepted resets the flow, whatever it calls it.
+                let accepted = entry.phase == Phase::Carried;
+                out.push(if accepted {
+                    Output::FlowReset { flow, reason }
+                } else {
+                    Output::FlowRefused { flow, reason }
+                });
             }
             self.remove(flow);
         }

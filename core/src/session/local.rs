@@ -147,19 +147,27 @@ impl Session {
         let starved = self.send_room(flow) == 0;
         let Some(entry) = self.flows.flows.get_mut(&flow) else { return };
         entry.send.starved = starved && entry.send.state == SendState::Open;
-        // Without credit and queue in the way, it is memory that it waits for.
-        if entry.send.starved && entry.send.room(u64::MAX) > 0 {
+        self.queue_for_memory(flow);
+    }
+
+    /// A flow whose local side waits although neither credit nor its queue is in the way waits for memory.
+    fn queue_for_memory(&mut self, flow: FlowId) {
+        let Some(entry) = self.flows.flows.get_mut(&flow) else { return };
+        if entry.send.starved && !entry.send.queued_for_memory && entry.send.room(u64::MAX) > 0 {
+            entry.send.queued_for_memory = true;
             self.memory_starved.push_back(flow);
         }
     }
 
     /// Tells the local side of a flow that it need not wait any more.
     pub(super) fn feed(&mut self, flow: FlowId, out: &mut Vec<Output>) {
-        if self.flows.flows.get(&flow).is_some_and(|entry| entry.send.starved) && self.send_room(flow) > 0 {
-            if let Some(entry) = self.flows.flows.get_mut(&flow) {
-                entry.send.starved = false;
-            }
+        let has_room = self.send_room(flow) > 0;
+        let Some(entry) = self.flows.flows.get_mut(&flow).filter(|entry| entry.send.starved) else { return };
+        if has_room {
+            entry.send.starved = false;
             out.push(Output::FlowWritable { flow });
+        } else {
+            self.queue_for_memory(flow);
         }
     }
 
@@ -171,6 +179,9 @@ impl Session {
                 return;
             }
             self.memory_starved.pop_front();
+            if let Some(entry) = self.flows.flows.get_mut(&flow) {
+                entry.send.queued_for_memory = false;
+            }
             self.feed(flow, out);
         }
     }

@@ -16,6 +16,9 @@ use core::time::Duration;
 /// Bounds of the time after which acknowledgements and credit are repeated on a second stripe; in between, a round trip.
 const REPEAT: core::ops::RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_millis(500);
 
+/// A stripe that carries more than this without anything that asks for an acknowledgement gets a PING, so that its ledger ends.
+const MAX_UNANSWERED: usize = 4096;
+
 impl Session {
     pub(super) fn settle(&mut self, out: &mut Vec<Output>) {
         if self.life == super::Life::Ended {
@@ -228,7 +231,11 @@ impl Session {
             return;
         }
         let repeat = core::mem::take(&mut self.repeat);
-        let Some(stripe) = self.control_stripe(self.repeat_beside) else { return };
+        let Some(stripe) = self.control_stripe(self.repeat_beside) else {
+            // None takes it now. What is still true then is said with the next.
+            self.repeat = repeat;
+            return;
+        };
         let mut counts = Vec::new();
         for intent in repeat {
             match intent {
@@ -315,6 +322,9 @@ impl Session {
             } else if waiting && !stripe.congested {
                 stripe.congested = true;
                 stripe.congestions += 1;
+            }
+            if stripe.ledger.len() > MAX_UNANSWERED && !stripe.ledger.awaits() {
+                stripe.ping_owed = true;
             }
             if let Some(at) = stripe.doubt_at().filter(|_| !stripe.doubted) {
                 self.timers.arm(Timer::Doubt(*id), at);

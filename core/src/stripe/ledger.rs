@@ -75,6 +75,11 @@ impl<T: PartialEq> Ledger<T> {
         self.entries.front()
     }
 
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Whether an acknowledgement is to be expected.
     pub fn awaits(&self) -> bool {
         self.eliciting > 0
@@ -99,7 +104,7 @@ mod tests {
     use quickcheck::quickcheck;
 
     fn entry(end: u64, eliciting: bool, token: u8) -> Entry<u8> {
-        let mark = Rate::new(Instant::ZERO).mark(true, Instant::ZERO);
+        let mark = Rate::new(Instant::ZERO).mark(Some(0), Instant::ZERO);
         Entry { end, at: Instant::ZERO, eliciting, mark, token }
     }
 

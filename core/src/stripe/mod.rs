@@ -151,7 +151,7 @@ impl Stripe {
             self.progress = now;
             self.busy_from = self.sent;
         }
-        let mark = self.rate.mark(begins, now);
+        let mark = self.rate.mark(begins.then_some(self.sent), now);
         self.sent += len as u64;
         self.ledger.push(Entry { end: self.sent, at: now, eliciting, mark, token });
     }

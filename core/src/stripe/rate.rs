@@ -47,10 +47,12 @@ impl Rate {
         Rate { delivered: 0, delivered_at: now, app_limited_until: 1, estimate: None, confirmed_at: now }
     }
 
-    /// What an entry handed over now must remember. `idle` if nothing is on its way.
-    pub fn mark(&mut self, idle: bool, now: Instant) -> Mark {
-        if idle {
+    /// What an entry handed over now must remember. `idle` is how much has been handed over before if
+    /// nothing of that is worth waiting for any more.
+    pub fn mark(&mut self, idle: Option<u64>, now: Instant) -> Mark {
+        if let Some(sent) = idle {
             self.delivered_at = now;
+            self.delivered = self.delivered.max(sent);
         }
         Mark {
             delivered: self.delivered,
@@ -67,14 +69,14 @@ impl Rate {
     /// Acknowledged up to `count`; `mark` is that of the latest entry covered, `queued` if that took so long that it
     /// must have waited in a queue: then the stripe was busy, whatever there was to send.
     pub fn acknowledged(&mut self, count: u64, mark: Option<Mark>, queued: bool, now: Instant) {
-        self.delivered = count;
+        self.delivered = self.delivered.max(count);
         self.delivered_at = now;
         let Some(mark) = mark else { return };
         let micros = u64::try_from(now.since(mark.delivered_at).as_micros()).unwrap_or(u64::MAX);
         if micros < MIN_INTERVAL {
             return;
         }
-        let bytes = count - mark.delivered;
+        let bytes = count.saturating_sub(mark.delivered);
         let sample = (bytes.saturating_mul(1_000_000) / micros).max(1);
         let lower_bound = bytes < MIN_BYTES || (mark.app_limited && !queued);
         if lower_bound && self.estimate.is_none_or(|old| sample < old) {
@@ -115,7 +117,7 @@ mod tests {
             if app_limited {
                 rate.app_limited(sent + CHUNK);
             }
-            let mark = rate.mark(false, now);
+            let mark = rate.mark(None, now);
             sent += CHUNK;
             now = now + Duration::from_micros(micros);
             rate.acknowledged(sent, Some(mark), false, now);
@@ -133,7 +135,7 @@ mod tests {
             for (micros, bytes, take, queued) in steps {
                 now = now + Duration::from_micros(u64::from(micros));
                 if take || mark.is_none() {
-                    mark = Some(rate.mark(queued, now));
+                    mark = Some(rate.mark(queued.then_some(0), now));
                 }
                 count += u64::from(bytes) << 20;
                 rate.acknowledged(count, mark, queued, now);
@@ -167,7 +169,7 @@ mod tests {
     fn a_queue_shows_that_the_stripe_was_busy_however_little_there_was_to_send() {
         let mut rate = Rate::new(at(0));
         rate.app_limited(CHUNK);
-        let mark = rate.mark(true, at(0));
+        let mark = rate.mark(Some(0), at(0));
         rate.acknowledged(CHUNK, Some(mark), true, at(20_000));
         assert_eq!(rate.estimate(), Some(500_000));
     }
@@ -176,7 +178,8 @@ mod tests {
     fn time_without_anything_on_its_way_does_not_count() {
         let mut rate = Rate::new(at(0));
         steady(&mut rate, 10, 10_000, false);
-        let mark = rate.mark(true, at(10_000_000));
+        let sent = rate.delivered;
+        let mark = rate.mark(Some(sent), at(10_000_000));
         rate.acknowledged(11 * CHUNK, Some(mark), false, at(10_010_000));
         assert!(near(rate.estimate(), 1_000_000), "{rate:?}");
     }
@@ -184,12 +187,12 @@ mod tests {
     #[test]
     fn a_moment_and_a_few_bytes_tell_nothing() {
         let mut rate = Rate::new(at(0));
-        let mark = rate.mark(false, at(0));
+        let mark = rate.mark(None, at(0));
         rate.acknowledged(1 << 30, Some(mark), false, at(MIN_INTERVAL - 1));
         assert_eq!(rate.estimate(), None);
         let mut rate = Rate::new(at(0));
         steady(&mut rate, 10, 10_000, false);
-        let mark = rate.mark(false, rate.delivered_at);
+        let mark = rate.mark(None, rate.delivered_at);
         rate.acknowledged(10 * CHUNK + 100, Some(mark), true, at(1_000_000));
         assert!(near(rate.estimate(), 1_000_000), "{rate:?}");
     }
