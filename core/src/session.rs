@@ -50,6 +50,8 @@ enum Life {
 struct Totals {
     payload_sent: u64,
     payload_resent: u64,
+    /// Put up for a second sending while the first copy may still arrive.
+    payload_reinjected: u64,
     payload_delivered: u64,
     reordering: u64,
     reordering_peak: u64,

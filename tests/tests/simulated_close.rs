@@ -118,7 +118,8 @@ fn a_refused_flow_says_why() {
 fn a_shutdown_lets_flows_finish() {
     for side in Side::BOTH {
         let mut world = world();
-        let flow = world.open(FlowPlan::both_ways(SECOND, 2 << 20));
+        // 17 Mbit/s need more than three seconds for 8 MiB.
+        let flow = world.open(FlowPlan::both_ways(SECOND, 8 << 20));
         world.command(2 * SECOND, side, Input::Shutdown);
         let late = world.open(FlowPlan::both_ways(5 * SECOND / 2, 1));
         assert!(world.run_to_end(10 * SECOND), "{:#?}", world.flows());

@@ -39,6 +39,9 @@ pub(crate) struct Send {
     pub limit: u64,
     /// The local side has been told to wait.
     pub starved: bool,
+    /// The local side counts on memory that other flows may take before it does: it is told again once it has room of
+    /// its own.
+    pub promised: bool,
     /// It is in line for memory.
     pub queued_for_memory: bool,
 }
@@ -58,6 +61,7 @@ impl Send {
             state: SendState::Open,
             limit,
             starved: false,
+            promised: false,
             queued_for_memory: false,
         }
     }

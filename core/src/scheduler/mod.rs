@@ -1,6 +1,7 @@
 //! Which stripe carries the next piece of data.
 
 mod earliest;
+pub(crate) mod reinject;
 mod round_robin;
 mod until_congested;
 

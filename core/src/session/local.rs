@@ -146,7 +146,9 @@ impl Session {
     pub(super) fn note_starved(&mut self, flow: FlowId) {
         let starved = self.send_room(flow) == 0;
         let Some(entry) = self.flows.flows.get_mut(&flow) else { return };
-        entry.send.starved = starved && entry.send.state == SendState::Open;
+        let open = entry.send.state == SendState::Open;
+        entry.send.starved = starved && open;
+        entry.send.promised = !starved && open && entry.send.room(0) == 0;
         self.queue_for_memory(flow);
     }
 
@@ -162,11 +164,14 @@ impl Session {
     /// Tells the local side of a flow that it need not wait any more.
     pub(super) fn feed(&mut self, flow: FlowId, out: &mut Vec<Output>) {
         let has_room = self.send_room(flow) > 0;
-        let Some(entry) = self.flows.flows.get_mut(&flow).filter(|entry| entry.send.starved) else { return };
-        if has_room {
+        let Some(entry) = self.flows.flows.get_mut(&flow) else { return };
+        // Room of its own, which no other flow can take before the local side has seen it.
+        let own = entry.has_local() && entry.send.room(0) > 0;
+        if (entry.send.starved && has_room) || (entry.send.promised && own) {
             entry.send.starved = false;
+            entry.send.promised = !own;
             out.push(Output::FlowWritable { flow });
-        } else {
+        } else if entry.send.starved {
             self.queue_for_memory(flow);
         }
     }

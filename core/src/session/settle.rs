@@ -1,11 +1,12 @@
 //! Sends what can be sent: what is owed first, then data, until no stripe takes more or nothing is left.
 
 use super::{MAX_DATA_ENTRIES, Session};
+use crate::config::SchedulerKind;
 use crate::flow::Farewell;
 use crate::id::{FlowId, Role, StripeId};
 use crate::intents::Intent;
 use crate::io::Output;
-use crate::scheduler::{Candidate, fastest};
+use crate::scheduler::{Candidate, fastest, reinject};
 use crate::stripe::{Stripe, Token};
 use crate::timers::Timer;
 use crate::wire::frame::{Frame, MAX_ACKS};
@@ -259,9 +260,41 @@ impl Session {
         }
     }
 
-    /// Sends data, each piece on the stripe that the scheduler picks.
+    /// Sends data; when there is none left to send and stripes would take more, what is stuck on slow stripes once more.
     fn send_data(&mut self, out: &mut Vec<Output>) {
         self.send_repeats(out);
+        loop {
+            self.send_queued(out);
+            if self.queue.front().is_some() || !self.reinject() {
+                return;
+            }
+        }
+    }
+
+    /// Puts up one piece of data for a second sending, if a copy of it would arrive well before the original.
+    fn reinject(&mut self) -> bool {
+        if self.config.scheduler != SchedulerKind::Earliest
+            || self.stripes.live.len() < 2
+            || self.totals.payload_reinjected >= reinject::budget(self.totals.payload_sent)
+        {
+            return false;
+        }
+        self.gather(None, |stripe| stripe.takes_data(stripe.chunk()));
+        let Some((carrier, copy)) = reinject::carrier(&self.candidates, crate::config::MIN_CHUNK as u64)
+        else {
+            return false;
+        };
+        let others = self.stripes.live.values_mut().filter(|stripe| stripe.id != carrier && !stripe.doubted);
+        let Some((flow, range, fin)) = others.filter_map(|stripe| stuck_piece(stripe, copy)).next() else {
+            return false;
+        };
+        self.totals.payload_reinjected += range.end - range.start;
+        self.change(flow, |entry| entry.send.lose(range, fin));
+        true
+    }
+
+    /// Sends what is queued, each piece on the stripe that the scheduler picks.
+    fn send_queued(&mut self, out: &mut Vec<Output>) {
         let mut gathered = false;
         while let Some(flow) = self.queue.front() {
             if self.data_entries >= MAX_DATA_ENTRIES {
@@ -352,6 +385,22 @@ fn candidate(stripe: &Stripe, writable: bool, now: crate::time::Instant) -> Cand
         in_flight: stripe.in_flight(),
         unwritten: stripe.unwritten(),
     }
+}
+
+/// The oldest piece of data on a stripe that a copy which takes `copy` microseconds would clearly overtake. It is handed out once.
+fn stuck_piece(stripe: &mut Stripe, copy: u64) -> Option<(FlowId, core::ops::Range<u64>, bool)> {
+    let worth = reinject::worth_behind(stripe.rate.estimate()?, copy);
+    if stripe.in_flight() <= worth {
+        return None;
+    }
+    let behind = stripe.ledger.acknowledged() + worth;
+    stripe.ledger.beyond(behind).find_map(|entry| match &mut entry.token {
+        Token::Data { flow, offset, len, fin, requeued: requeued @ false } => {
+            *requeued = true;
+            Some((*flow, *offset..*offset + *len, *fin))
+        }
+        _ => None,
+    })
 }
 
 /// Puts a frame on a stripe. Its last token covers the payload, those before it only the head.

@@ -75,6 +75,12 @@ impl<T: PartialEq> Ledger<T> {
         self.entries.front()
     }
 
+    /// Entries that end beyond this many stripe bytes, oldest first.
+    pub fn beyond(&mut self, count: u64) -> impl Iterator<Item = &mut Entry<T>> {
+        let first = self.entries.partition_point(|entry| entry.end <= count);
+        self.entries.range_mut(first..)
+    }
+
     /// How many entries there are.
     pub fn len(&self) -> usize {
         self.entries.len()
