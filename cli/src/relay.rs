@@ -30,7 +30,9 @@ pub async fn run(
     let connections = Connections::default();
     // Nothing is ever sent: closing it tells every connection that time is up.
     let (closer, closed) = channel::bounded::<()>(1);
-    let accepting = async {
+    let begun = &connections;
+    // Owns the listener, so that the port is closed when no more are accepted.
+    let accepting = async move {
         loop {
             let (pipe, from) = listener.accept().await;
             let relay = Relay {
@@ -38,7 +40,7 @@ pub async fn run(
                 target: target.clone(),
                 limit: options.connect_timeout,
                 closed: closed.clone(),
-                entry: connections.begin(),
+                entry: begun.begin(),
             };
             ex.spawn(relay.carry(pipe, from)).detach();
         }

@@ -79,6 +79,14 @@ pub enum Input {
         /// Why.
         reason: Reason,
     },
+    /// From now on the session may use this much memory beyond its floors, for sessions that share a limit. It starts with half
+    /// of [`crate::Config::memory_limit`] for each. What is in use beyond it is not taken back, but nothing is added.
+    MemoryLimit {
+        /// For what the peer may send and local consumers have not taken yet, in bytes.
+        receive: u64,
+        /// For local data held until the peer acknowledges it, in bytes.
+        send: u64,
+    },
     /// Open no more flows; end when those there are have ended.
     Shutdown,
     /// End now; flows are reset.

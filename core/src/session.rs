@@ -64,6 +64,8 @@ pub struct Session {
     role: Role,
     id: SessionId,
     config: Config,
+    /// What may be used beyond the floors: for receiving, for sending.
+    memory: (u64, u64),
     now: Instant,
     life: Life,
     flows: flow::table::Table,
@@ -119,6 +121,7 @@ impl Session {
             role,
             id,
             config,
+            memory: (config.memory_limit / 2, config.memory_limit / 2),
             now,
             life: Life::Running,
             flows: flow::table::Table::new(role),
@@ -197,6 +200,10 @@ impl Session {
                 self.flow_reset(flow, reason);
                 Ok(())
             }
+            Input::MemoryLimit { receive, send } => {
+                self.memory = (receive, send);
+                Ok(())
+            }
             Input::Shutdown => {
                 self.drain(out);
                 self.intents.add(Intent::Drain);
@@ -255,6 +262,15 @@ impl Session {
         entry.send.room(self.send_pool())
     }
 
+    /// How much memory the session uses beyond its floors, in bytes: credit given and not used up by local consumption, and local data held.
+    pub fn memory_used(&self) -> (u64, u64) {
+        if self.life == Life::Ended {
+            (0, 0)
+        } else {
+            (self.charged + self.flows.early_outstanding(), self.held)
+        }
+    }
+
     /// What there is to tell.
     pub fn stats(&self) -> Stats {
         Stats {
@@ -273,12 +289,12 @@ impl Session {
 
     /// Memory left for local data beyond the floors.
     fn send_pool(&self) -> u64 {
-        (self.config.memory_limit / 2).saturating_sub(self.held)
+        self.memory.1.saturating_sub(self.held)
     }
 
     /// Memory left for credit beyond the floors.
     fn recv_pool(&self) -> u64 {
-        (self.config.memory_limit / 2).saturating_sub(self.charged + self.flows.early_outstanding())
+        self.memory.0.saturating_sub(self.charged + self.flows.early_outstanding())
     }
 
     /// Changes a flow, then brings everything that depends on its state up to date. `None` if it does not exist.

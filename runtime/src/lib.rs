@@ -1,4 +1,36 @@
-//! Runs [`striper_core`] on real sockets.
+//! Runs [`striper_core`] on real sockets: a [`Client`] beside whoever connects, a [`Server`] beside what is connected to.
+//!
+//! All of it runs on one thread, on an [`Executor`] that you drive. A flow is a [`Pipe`] and also
+//! [`AsyncRead`](smol::io::AsyncRead) + [`AsyncWrite`](smol::io::AsyncWrite); closing it finishes its own direction only,
+//! dropping it before both have finished resets it. Programs that join a flow with a socket use [`Client::carry`] and
+//! [`Incoming::carry`], which do so inside the pump, without a task or a copy for each flow.
+//!
+//! ```
+//! use smol::io::{AsyncReadExt, AsyncWriteExt};
+//! use std::rc::Rc;
+//! use striper_runtime::{Client, ClientOptions, Executor, HostPort, Server, ServerOptions, Target};
+//!
+//! let ex = Executor::default();
+//! smol::block_on(ex.clone().run(async move {
+//!     let server = Server::bind(&ex, "127.0.0.1:0".parse()?, ServerOptions::default(), Rc::new(|_| {})).await?;
+//!     let servers = vec![HostPort { host: "127.0.0.1".into(), port: server.local_addr().port() }];
+//!     let client = Client::start(&ex, ClientOptions { servers, ..Default::default() }, Rc::new(|_| {}));
+//!
+//!     let mut here = client.open(Target::Default).await?;
+//!     here.write_all(b"over four connections").await?;
+//!     here.close().await?;
+//!
+//!     let mut there = server.accept().await.into_flow();
+//!     let mut text = String::new();
+//!     there.read_to_string(&mut text).await?;
+//!     assert_eq!(text, "over four connections");
+//!     Ok::<(), Box<dyn std::error::Error>>(())
+//! }))?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The driver, the bridge and all pipes but the TCP one name neither sockets nor an executor: they are given a
+//! [`clock::Clock`], a [`Dial`] and random numbers, so they run in virtual time as well ([`Client::start_in`]).
 
 mod bridge;
 mod client;

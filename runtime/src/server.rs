@@ -4,6 +4,7 @@ use crate::Executor;
 use crate::client::stopped;
 use crate::clock::{Clock, SystemClock};
 use crate::driver::Pump;
+use crate::driver::budget::Budget;
 use crate::gate::Gate;
 use crate::listen::Listener;
 use crate::local::{Queue, oneshot};
@@ -27,7 +28,7 @@ const MAX_SESSIONS: usize = 1024;
 /// Settings of a [`Server`].
 #[derive(Clone, Debug, Default)]
 pub struct ServerOptions {
-    /// Settings of each session.
+    /// Settings of each session. The memory limit is that of all together.
     pub session: Config,
 }
 
@@ -41,6 +42,7 @@ pub struct Server {
 pub(crate) struct Shared {
     clock: Rc<dyn Clock>,
     config: Config,
+    budget: Rc<Budget>,
     addr: SocketAddr,
     pub events: Rc<dyn Fn(Event)>,
     ex: Weak<smol::LocalExecutor<'static>>,
@@ -62,6 +64,7 @@ impl Server {
         let listener = Listener::bind(listen, events.clone()).await?;
         let shared = Rc::new(Shared {
             clock: SystemClock::shared(),
+            budget: Budget::new(options.session.memory_limit),
             config: options.session,
             addr: listener.local_addr(),
             events,
@@ -128,8 +131,9 @@ impl Shared {
                 return Err((pipe, Refusal::TooMany));
             }
             (None, HelloKind::Create) => {
+                let Some(share) = self.budget.share() else { return Err((pipe, Refusal::TooMany)) };
                 let instance = rand::random();
-                let pump = Pump::server(self.clock.clone(), self.config, hello.session, instance);
+                let pump = Pump::server(self.clock.clone(), self.config, hello.session, instance, share);
                 let pump = Rc::new(RefCell::new(pump));
                 self.sessions.borrow_mut().insert(hello.session, pump.clone());
                 self.run(hello.session, pump.clone());

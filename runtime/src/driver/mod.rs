@@ -8,6 +8,7 @@
 //! It knows neither sockets nor an executor: pipes, dials, time and randomness are given to it.
 
 mod attempt;
+pub mod budget;
 mod dialler;
 mod flow;
 mod flows;
@@ -25,6 +26,7 @@ use crate::local::Sender;
 use crate::report::{Event, OpenError, SessionStatus};
 use crate::target::{HostPort, Target};
 use attempt::Attempt;
+use budget::Share;
 use dialler::{Dialler, Plan};
 use flow::Flow;
 use ready::ReadyList;
@@ -92,6 +94,8 @@ pub struct Pump {
     id: SessionId,
     session: Session,
     client: Option<ClientSide>,
+    /// Its part of the memory that several sessions share.
+    share: Option<Share>,
     ready: ReadyList,
     slots: Slab<Slot>,
     stripes: BTreeMap<StripeId, usize>,
@@ -148,8 +152,16 @@ impl Pump {
     }
 
     /// The server's end of one session, which is over when that is.
-    pub fn server(clock: Rc<dyn Clock>, config: Config, id: SessionId, instance: u64) -> Self {
-        Self::new(clock, config, id, Role::Server { instance }, None)
+    pub fn server(
+        clock: Rc<dyn Clock>,
+        config: Config,
+        id: SessionId,
+        instance: u64,
+        mut share: Share,
+    ) -> Self {
+        let pump = Self::new(clock, config, id, Role::Server { instance }, None);
+        share.use_up(pump.session.memory_used());
+        Pump { share: Some(share), ..pump }
     }
 
     fn new(
@@ -165,6 +177,7 @@ impl Pump {
             id,
             session: Session::new(role, id, config, clock.now()),
             client,
+            share: None,
             clock,
             ready: ReadyList::default(),
             slots: Slab::new(),
@@ -196,6 +209,17 @@ impl Pump {
     /// Pumps until nothing is ready. Ready when it is over for good.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.ready.register(cx.waker());
+        if let Some((receive, send)) = self.share.as_mut().and_then(Share::changed) {
+            self.input(Input::MemoryLimit { receive, send });
+        }
+        let polled = self.turns(cx);
+        if let Some(share) = &mut self.share {
+            share.use_up(self.session.memory_used());
+        }
+        polled
+    }
+
+    fn turns(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.settle();
         for _ in 0..TURNS {
             let mut work = std::mem::take(&mut self.work);

@@ -1,0 +1,99 @@
+//! Memory that the sessions of one server share.
+//!
+//! Sessions take turns on one thread. Before its turn each is told what the others leave of the limit, and what it uses is known after
+//! it, so together they never use more, however many there are.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+/// A session is told of more memory when it is at least this much more; of less, at once.
+const WORTH_TELLING: u64 = 256 << 10;
+
+/// The least that a new session needs for receiving.
+const LEAST: u64 = 512 << 10;
+
+/// What all sessions use, and may use.
+#[derive(Debug)]
+pub struct Budget {
+    /// Bytes for receiving and for sending, each.
+    limit: u64,
+    used: Cell<(u64, u64)>,
+}
+
+impl Budget {
+    /// Half of `memory_limit` is for receiving, half for sending.
+    pub fn new(memory_limit: u64) -> Rc<Self> {
+        Rc::new(Budget { limit: memory_limit / 2, used: Cell::new((0, 0)) })
+    }
+
+    /// A new session's part, unless too little is left.
+    pub fn share(self: &Rc<Self>) -> Option<Share> {
+        let share = Share { budget: self.clone(), used: (0, 0), told: (self.limit, self.limit) };
+        (self.limit.saturating_sub(self.used.get().0) >= LEAST).then_some(share)
+    }
+}
+
+/// One session's part. What it uses is free again when it is dropped.
+#[derive(Debug)]
+pub struct Share {
+    budget: Rc<Budget>,
+    used: (u64, u64),
+    told: (u64, u64),
+}
+
+impl Share {
+    /// What the others leave, for receiving and for sending, if the session is to be told.
+    pub fn changed(&mut self) -> Option<(u64, u64)> {
+        let (all, own, limit) = (self.budget.used.get(), self.used, self.budget.limit);
+        let left = (limit.saturating_sub(all.0 - own.0), limit.saturating_sub(all.1 - own.1));
+        let news = |left: u64, told: u64| {
+            left < told || left >= told + WORTH_TELLING || (left > told && left == limit)
+        };
+        if !news(left.0, self.told.0) && !news(left.1, self.told.1) {
+            return None;
+        }
+        self.told = left;
+        Some(left)
+    }
+
+    /// The session uses this much now.
+    pub fn use_up(&mut self, used: (u64, u64)) {
+        let all = self.budget.used.get();
+        self.budget.used.set((all.0 - self.used.0 + used.0, all.1 - self.used.1 + used.1));
+        self.used = used;
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.use_up((0, 0));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_told_what_the_others_leave() {
+        let budget = Budget::new(64 << 20);
+        let (mut a, mut b) = (budget.share().unwrap(), budget.share().unwrap());
+        assert_eq!((a.changed(), b.changed()), (None, None));
+        a.use_up((10 << 20, 1 << 20));
+        assert_eq!((a.changed(), b.changed()), (None, Some((22 << 20, 31 << 20))));
+        a.use_up((10 << 20, 1000));
+        assert_eq!(b.changed(), Some((22 << 20, (32 << 20) - 1000)));
+        drop(a);
+        assert_eq!(b.changed(), Some((32 << 20, 32 << 20)));
+    }
+
+    #[test]
+    fn no_session_begins_when_too_little_is_left() {
+        let budget = Budget::new(64 << 20);
+        let mut a = budget.share().unwrap();
+        a.use_up((32 << 20, 0));
+        assert!(budget.share().is_none());
+        drop(a);
+        assert!(budget.share().is_some());
+    }
+}
