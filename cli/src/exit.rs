@@ -4,10 +4,12 @@ use crate::args::Options;
 use crate::failure::Failure;
 use crate::live;
 use crate::log::Log;
-use crate::narrate;
+use crate::narrate::{self, Throttle};
 use crate::service::{self, Connections, Entry};
 use crate::signals::Stop;
+use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::rc::Rc;
 use std::time::Duration;
 use striper_core::{Config, Reason};
 use striper_runtime::{Executor, HostPort, Incoming, Server, ServerOptions, Target, dial_tcp};
@@ -59,13 +61,23 @@ pub async fn attend(
     limit: Duration,
     connections: Connections,
 ) {
+    // A client that opens connections faster than the target takes them must not fill the log.
+    let failures = Rc::new(RefCell::new(Throttle::default()));
     loop {
         let incoming = server.accept().await;
-        ex.spawn(connect(log.clone(), incoming, target.clone(), limit, connections.begin())).detach();
+        let entry = connections.begin();
+        ex.spawn(connect(log.clone(), incoming, target.clone(), limit, entry, failures.clone())).detach();
     }
 }
 
-async fn connect(log: Log, incoming: Incoming, target: HostPort, limit: Duration, entry: Entry) {
+async fn connect(
+    log: Log,
+    incoming: Incoming,
+    target: HostPort,
+    limit: Duration,
+    entry: Entry,
+    failures: Rc<RefCell<Throttle>>,
+) {
     let name = format!("connection {} to {target}", entry.number);
     let fields = [("connection", entry.number.into()), ("target", target.to_string().into())];
     if let Target::Host(host) = incoming.target() {
@@ -84,8 +96,16 @@ async fn connect(log: Log, incoming: Incoming, target: HostPort, limit: Duration
             narrate::ended(&log, &name, entry.number, &report);
         }
         Err(error) => {
-            let fields = fields.into_iter().chain([("error", error.to_string().into())]).collect::<Vec<_>>();
-            log.warn("connection_refused", format!("{name} failed: {error}"), &fields);
+            if let Some(unsaid) = failures.borrow_mut().admit(crate::clock::now()) {
+                let more = [("error", error.to_string().into()), ("unsaid", unsaid.into())];
+                let fields = fields.into_iter().chain(more).collect::<Vec<_>>();
+                let others = if unsaid > 0 {
+                    format!(" ({unsaid} more failed since the last such line)")
+                } else {
+                    String::new()
+                };
+                log.warn("connection_refused", format!("{name} failed: {error}{others}"), &fields);
+            }
             incoming.refuse(error.reason());
         }
     }

@@ -248,7 +248,7 @@ pub fn is_public(address: IpAddr) -> bool {
 
 /// Lets a burst through and then only a few, so that a port scan does not fill the disk with log lines.
 #[derive(Default)]
-struct Throttle {
+pub struct Throttle {
     since: Option<Instant>,
     said: u32,
     unsaid: u64,
@@ -259,7 +259,7 @@ impl Throttle {
     const BURST: u32 = 20;
 
     /// Whether to say something now: `Some` with the number of times that it was not said before.
-    fn admit(&mut self, now: Instant) -> Option<u64> {
+    pub fn admit(&mut self, now: Instant) -> Option<u64> {
         if self.since.is_none_or(|since| now.duration_since(since) >= Self::PERIOD) {
             self.since = Some(now);
             self.said = 0;

@@ -4,7 +4,7 @@ use crate::Executor;
 use crate::client::stopped;
 use crate::clock::{Clock, SystemClock};
 use crate::driver::Pump;
-use crate::driver::budget::Budget;
+use crate::driver::budget::{Budget, Share};
 use crate::gate::Gate;
 use crate::listen::Listener;
 use crate::local::{Queue, oneshot};
@@ -24,6 +24,10 @@ use striper_core::{Config, FlowId, Hello, HelloKind, Reason, Refusal, SessionId}
 
 /// The most sessions at once. Beyond it new clients are refused.
 const MAX_SESSIONS: usize = 1024;
+
+/// The most flows that clients may have opened and nobody has answered yet. Beyond it new ones are refused: each may cost a
+/// connection to the target.
+const MAX_UNANSWERED: usize = 1024;
 
 /// Settings of a [`Server`].
 #[derive(Clone, Debug, Default)]
@@ -48,6 +52,8 @@ pub(crate) struct Shared {
     ex: Weak<smol::LocalExecutor<'static>>,
     sessions: RefCell<BTreeMap<SessionId, Rc<RefCell<Pump>>>>,
     incoming: Queue<Incoming>,
+    /// One more for each [`Incoming`] that has no answer.
+    unanswered: Rc<()>,
     draining: Cell<bool>,
     /// Accepts stripes while it exists.
     gate: RefCell<Option<smol::Task<()>>>,
@@ -71,6 +77,7 @@ impl Server {
             ex: Rc::downgrade(ex),
             sessions: RefCell::default(),
             incoming: Queue::new(),
+            unanswered: Rc::new(()),
             draining: Cell::new(false),
             gate: RefCell::new(None),
         });
@@ -86,7 +93,12 @@ impl Server {
 
     /// The next flow that a client opened. Pending forever once [`Server::shutdown`] has been called.
     pub async fn accept(&self) -> Incoming {
-        poll_fn(|cx| self.shared.incoming.poll_pop(cx)).await
+        loop {
+            let incoming = poll_fn(|cx| self.shared.incoming.poll_pop(cx)).await;
+            if incoming.is_alive() {
+                return incoming;
+            }
+        }
     }
 
     /// What there is to tell now.
@@ -127,11 +139,8 @@ impl Shared {
         let pump = match (known, hello.kind) {
             (Some(pump), HelloKind::Create | HelloKind::Join) => pump,
             (None, HelloKind::Create) if self.draining.get() => return Err((pipe, Refusal::Draining)),
-            (None, HelloKind::Create) if self.sessions.borrow().len() >= MAX_SESSIONS => {
-                return Err((pipe, Refusal::TooMany));
-            }
             (None, HelloKind::Create) => {
-                let Some(share) = self.budget.share() else { return Err((pipe, Refusal::TooMany)) };
+                let Some(share) = self.make_room() else { return Err((pipe, Refusal::TooMany)) };
                 let instance = rand::random();
                 let pump = Pump::server(self.clock.clone(), self.config, hello.session, instance, share);
                 let pump = Rc::new(RefCell::new(pump));
@@ -142,6 +151,15 @@ impl Shared {
             _ => return Err((pipe, Refusal::UnknownSession)),
         };
         pump.borrow_mut().join(pipe, hello, rest)
+    }
+
+    /// Memory for one more session, at the expense of sessions that have lost their stripes and carry nothing if need be.
+    fn make_room(&self) -> Option<Share> {
+        let mut sessions = self.sessions.borrow_mut();
+        if sessions.len() >= MAX_SESSIONS || self.budget.share().is_none() {
+            sessions.retain(|_, pump| !pump.borrow_mut().abandon());
+        }
+        if sessions.len() < MAX_SESSIONS { self.budget.share() } else { None }
     }
 
     /// Runs a session until it is over.
@@ -157,8 +175,9 @@ impl Shared {
                 shared.sessions.borrow_mut().remove(&id);
             }
             for (flow, target) in opened {
-                let incoming = Incoming { target, flow, pump: Rc::downgrade(&pump), answered: false };
-                if !shared.draining.get() {
+                let unanswered = Some(shared.unanswered.clone());
+                let incoming = Incoming { target, flow, pump: Rc::downgrade(&pump), unanswered };
+                if !shared.draining.get() && Rc::strong_count(&shared.unanswered) <= MAX_UNANSWERED + 1 {
                     shared.incoming.push(incoming);
                 }
             }
@@ -176,10 +195,16 @@ pub struct Incoming {
     target: Target,
     flow: FlowId,
     pump: Weak<RefCell<Pump>>,
-    answered: bool,
+    /// Counts it among those without an answer.
+    unanswered: Option<Rc<()>>,
 }
 
 impl Incoming {
+    /// Whether the client still wants it.
+    fn is_alive(&self) -> bool {
+        self.pump.upgrade().is_some_and(|pump| pump.borrow().carries(self.flow))
+    }
+
     /// What the client wants to reach.
     pub fn target(&self) -> &Target {
         &self.target
@@ -189,7 +214,7 @@ impl Incoming {
     /// not end the flow.
     pub async fn carry(mut self, mut local: Box<dyn Pipe>) -> FlowReport {
         let (report, reported) = oneshot();
-        self.answered = true;
+        self.unanswered = None;
         match self.pump.upgrade() {
             Some(pump) => pump.borrow_mut().attach(self.flow, local, report),
             None => {
@@ -209,7 +234,7 @@ impl Incoming {
     pub fn into_flow(mut self) -> Flow {
         let (inner, outer) = memory_pipe();
         let (report, reported) = oneshot();
-        self.answered = true;
+        self.unanswered = None;
         if let Some(pump) = self.pump.upgrade() {
             pump.borrow_mut().attach(self.flow, Box::new(inner), report);
         }
@@ -217,7 +242,7 @@ impl Incoming {
     }
 
     fn answer_no(&mut self, reason: Reason) {
-        if !std::mem::replace(&mut self.answered, true)
+        if self.unanswered.take().is_some()
             && let Some(pump) = self.pump.upgrade()
         {
             pump.borrow_mut().refuse(self.flow, reason);

@@ -56,6 +56,11 @@ impl Pump {
         self.ready.wake();
     }
 
+    /// Whether this is one of the session's flows.
+    pub fn carries(&self, id: FlowId) -> bool {
+        self.flows.contains_key(&id)
+    }
+
     /// Server: refuses a flow that the client opened.
     pub fn refuse(&mut self, id: FlowId, reason: Reason) {
         if let Some(key) = self.flows.get(&id).copied() {

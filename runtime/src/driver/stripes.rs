@@ -30,6 +30,17 @@ impl Pump {
         Ok(())
     }
 
+    /// Ends the session if it has neither stripes nor flows, and says whether it did.
+    pub fn abandon(&mut self) -> bool {
+        let abandoned = self.stripes.is_empty() && self.flows.is_empty();
+        if abandoned {
+            self.share = None;
+            self.inputs.push_back(Input::Abort);
+            self.ready.wake();
+        }
+        abandoned
+    }
+
     /// Whether flows wait and there is no stripe to carry them.
     pub(super) fn is_urgent(&self) -> bool {
         let waiting = self.client.as_ref().is_some_and(|client| !client.waiting.is_empty());
