@@ -22,8 +22,8 @@ pub struct Config {
     /// How stripes are chosen for data.
     pub scheduler: SchedulerKind,
     /// Limit in bytes, at least 2 MiB: half of it bounds what peers may send us and local consumers have not taken yet, half
-    /// what we hold of local data until the peer acknowledges it. On top comes a floor of
-    /// [`FLOW_FLOOR`] per flow and direction.
+    /// what we hold of local data until the peer acknowledges it. On top come floors:
+    /// [`INITIAL_EARLY`] for the session and [`FLOW_FLOOR`] per flow and direction.
     pub memory_limit: u64,
     /// The largest receive window of one flow in bytes, at least [`FLOW_FLOOR`]. The window starts at
     /// [`INITIAL_WINDOW`] and grows to this as the measured need does.

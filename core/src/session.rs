@@ -11,7 +11,7 @@ mod settle;
 #[cfg(test)]
 mod tests;
 
-use crate::config::{Config, FLOW_FLOOR};
+use crate::config::{Config, FLOW_FLOOR, INITIAL_EARLY};
 use crate::error::{EndReason, Reason, StripeClose, Violation};
 use crate::flow::queue::FlowQueue;
 use crate::flow::recv::RecvState;
@@ -264,11 +264,12 @@ impl Session {
 
     /// How much memory the session uses beyond its floors, in bytes: credit given and not used up by local consumption, and local data held.
     pub fn memory_used(&self) -> (u64, u64) {
-        if self.life == Life::Ended {
-            (0, 0)
-        } else {
-            (self.charged + self.flows.early_outstanding(), self.held)
-        }
+        if self.life == Life::Ended { (0, 0) } else { (self.receive_used(), self.held) }
+    }
+
+    /// Credit outstanding beyond the floors: those of flows, and the early credit that every session begins with.
+    fn receive_used(&self) -> u64 {
+        (self.charged + self.flows.early_outstanding()).saturating_sub(INITIAL_EARLY)
     }
 
     /// What there is to tell.
@@ -282,7 +283,7 @@ impl Session {
             held: self.flows.flows.values().map(|flow| flow.send.buffer.held()).sum(),
             reordering: self.totals.reordering,
             reordering_peak: self.totals.reordering_peak,
-            credit_outstanding: self.charged + self.flows.early_outstanding(),
+            credit_outstanding: self.receive_used(),
             stripes_lost: self.totals.stripes_lost,
         }
     }
@@ -294,7 +295,7 @@ impl Session {
 
     /// Memory left for credit beyond the floors.
     fn recv_pool(&self) -> u64 {
-        self.memory.0.saturating_sub(self.charged + self.flows.early_outstanding())
+        self.memory.0.saturating_sub(self.receive_used())
     }
 
     /// Changes a flow, then brings everything that depends on its state up to date. `None` if it does not exist.

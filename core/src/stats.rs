@@ -23,7 +23,7 @@ pub struct Stats {
     pub reordering: u64,
     /// The most data that was ever held out of order.
     pub reordering_peak: u64,
-    /// Credit given to the peer and not used up by local consumption, beyond the floor of each flow, now.
+    /// Credit given to the peer and not used up by local consumption, beyond the floors, now.
     pub credit_outstanding: u64,
     /// Stripes that were lost so far.
     pub stripes_lost: u64,

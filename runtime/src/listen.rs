@@ -3,11 +3,15 @@
 use crate::pipe::tcp::TcpPipe;
 use crate::report::Event;
 use async_net::TcpListener;
+use socket2::SockRef;
 use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
+
+/// Connections that may wait to be accepted. With 128, a burst of callers waits for whole seconds.
+const BACKLOG: i32 = 1024;
 
 /// How long to wait when the process has no file descriptor left.
 const PAUSE: Duration = Duration::from_millis(75);
@@ -25,6 +29,8 @@ impl Listener {
     /// Listens at `addr`. Troubles with accepting are told to `events`.
     pub async fn bind(addr: SocketAddr, events: Rc<dyn Fn(Event)>) -> io::Result<Listener> {
         let listener = TcpListener::bind(addr).await?;
+        // Again, with a longer queue than the standard library asks for.
+        SockRef::from(&listener).listen(BACKLOG)?;
         let addr = listener.local_addr()?;
         Ok(Listener { listener, addr, events, failing: Cell::new(false) })
     }

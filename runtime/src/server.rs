@@ -22,8 +22,9 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 use striper_core::{Config, FlowId, Hello, HelloKind, Reason, Refusal, SessionId};
 
-/// The most sessions at once. Beyond it new clients are refused.
-const MAX_SESSIONS: usize = 1024;
+/// The most sessions at once. Beyond it new clients are refused. Each has a floor of 240 KiB beside the memory limit, 60 MiB
+/// in all.
+const MAX_SESSIONS: usize = 256;
 
 /// The most flows that clients may have opened and nobody has answered yet. Beyond it new ones are refused: each may cost a
 /// connection to the target.
@@ -153,13 +154,13 @@ impl Shared {
         pump.borrow_mut().join(pipe, hello, rest)
     }
 
-    /// Memory for one more session, at the expense of sessions that have lost their stripes and carry nothing if need be.
+    /// A place for one more session, at the expense of those that have lost their stripes and carry nothing if need be.
     fn make_room(&self) -> Option<Share> {
         let mut sessions = self.sessions.borrow_mut();
-        if sessions.len() >= MAX_SESSIONS || self.budget.share().is_none() {
+        if sessions.len() >= MAX_SESSIONS {
             sessions.retain(|_, pump| !pump.borrow_mut().abandon());
         }
-        if sessions.len() < MAX_SESSIONS { self.budget.share() } else { None }
+        (sessions.len() < MAX_SESSIONS).then(|| self.budget.share())
     }
 
     /// Runs a session until it is over.

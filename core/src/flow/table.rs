@@ -11,6 +11,10 @@ use bytes::Bytes;
 /// The most early credit that the peer may have at hand: so many flows can start at full window within one round trip.
 const EARLY_TARGET: u64 = 16 * (INITIAL_WINDOW - FLOW_FLOOR);
 
+/// Beyond what every session begins with, early credit takes one part in this many of what memory is free, so that idle
+/// sessions leave the most of it to busy ones.
+const EARLY_SHARE: u64 = 16;
+
 /// What an id stands for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Standing {
@@ -184,8 +188,8 @@ impl Table {
         let most = config.max_flows.max(INITIAL_FLOWS);
         let flows = self.ended + most;
         let outstanding = self.early_outstanding();
-        let early = EARLY_TARGET.min((pool + outstanding) / 4);
-        let more_early = early.saturating_sub(outstanding);
+        let early = EARLY_TARGET.min(INITIAL_EARLY + pool / EARLY_SHARE);
+        let more_early = early.saturating_sub(outstanding).min(pool);
         let worthwhile =
             flows >= self.granted + (most / 8).max(1) || (more_early > 0 && more_early >= early / 2);
         if !worthwhile {

@@ -122,7 +122,7 @@ impl Session {
             "sums over flows"
         );
         let half = self.config.memory_limit / 2;
-        assert!(self.charged + self.flows.early_outstanding() <= half, "credit beyond the memory limit");
+        assert!(self.receive_used() <= half, "credit beyond the memory limit");
         assert!(self.held <= half + FLOW_FLOOR, "local data beyond the memory limit");
         for stripe in self.stripes.live.values() {
             assert!(stripe.written <= stripe.sent);

@@ -9,9 +9,6 @@ use std::rc::Rc;
 /// A session is told of more memory when it is at least this much more; of less, at once.
 const WORTH_TELLING: u64 = 256 << 10;
 
-/// The least that a new session needs for receiving.
-const LEAST: u64 = 512 << 10;
-
 /// What all sessions use, and may use.
 #[derive(Debug)]
 pub struct Budget {
@@ -26,10 +23,9 @@ impl Budget {
         Rc::new(Budget { limit: memory_limit / 2, used: Cell::new((0, 0)) })
     }
 
-    /// A new session's part, unless too little is left.
-    pub fn share(self: &Rc<Self>) -> Option<Share> {
-        let share = Share { budget: self.clone(), used: (0, 0), told: (self.limit, self.limit) };
-        (self.limit.saturating_sub(self.used.get().0) >= LEAST).then_some(share)
+    /// A new session's part. With nothing left it lives on its floors.
+    pub fn share(self: &Rc<Self>) -> Share {
+        Share { budget: self.clone(), used: (0, 0), told: (self.limit, self.limit) }
     }
 }
 
@@ -77,7 +73,7 @@ mod tests {
     #[test]
     fn a_session_is_told_what_the_others_leave() {
         let budget = Budget::new(64 << 20);
-        let (mut a, mut b) = (budget.share().unwrap(), budget.share().unwrap());
+        let (mut a, mut b) = (budget.share(), budget.share());
         assert_eq!((a.changed(), b.changed()), (None, None));
         a.use_up((10 << 20, 1 << 20));
         assert_eq!((a.changed(), b.changed()), (None, Some((22 << 20, 31 << 20))));
@@ -85,15 +81,5 @@ mod tests {
         assert_eq!(b.changed(), Some((22 << 20, (32 << 20) - 1000)));
         drop(a);
         assert_eq!(b.changed(), Some((32 << 20, 32 << 20)));
-    }
-
-    #[test]
-    fn no_session_begins_when_too_little_is_left() {
-        let budget = Budget::new(64 << 20);
-        let mut a = budget.share().unwrap();
-        a.use_up((32 << 20, 0));
-        assert!(budget.share().is_none());
-        drop(a);
-        assert!(budget.share().is_some());
     }
 }
