@@ -277,7 +277,7 @@ fn assemble(mode: Mode, name: &str, words: &[String], listens: &[String]) -> Res
         [_, _, extra, ..] => return Err(wrong(format!("\"{extra}\" is one word too many"))),
     };
     let mut targets = targets.map_err(|bad| wrong_address(target_name, bad))?;
-    Ok(match (mode, listen) {
+    let command = match (mode, listen) {
         (Mode::Client, Some(listen)) => Command::Client { listens: vec![listen], servers: targets },
         (Mode::Client, None) => {
             if listens.is_empty() {
@@ -289,7 +289,25 @@ fn assemble(mode: Mode, name: &str, words: &[String], listens: &[String]) -> Res
         (Mode::Relay, Some(listen)) => Command::Relay { listen, target: targets.remove(0) },
         (_, Some(listen)) => Command::Server { listen, target: targets.remove(0) },
         (_, None) => return Err(wrong(format!("{name} needs LISTEN"))),
-    })
+    };
+    let (listens, targets) = match &command {
+        Command::Client { listens, servers } => (&listens[..], &servers[..]),
+        Command::Server { listen, target } | Command::Relay { listen, target } => {
+            (std::slice::from_ref(listen), std::slice::from_ref(target))
+        }
+        Command::Help | Command::Version | Command::Demo => (&[][..], &[][..]),
+    };
+    for target in targets {
+        if let Some(listen) = listens.iter().find(|listen| endpoint::leads_back(**listen, target)) {
+            return Err(Failure::usage(
+                format!(
+                    "{target_name} {target} is where this program itself would listen ({listen}): connections would go round in circles"
+                ),
+                format!("choose another port for one of them; {SEE_HELP}"),
+            ));
+        }
+    }
+    Ok(command)
 }
 
 impl Given {
@@ -306,8 +324,10 @@ impl Given {
             }
             // An empty variable counts as unset, so that a script can switch one off.
             let Some(raw) = env(name).filter(|raw| !raw.is_empty()) else { return Ok(None) };
-            let wrong =
-                |why: String| Failure::config(format!("the environment variable {name}: {why}"), None);
+            let wrong = |why: String| {
+                let cure = format!("correct it, or do without it: unset {name}; {SEE_HELP}");
+                Failure::config(format!("the environment variable {name}: {why}"), cure)
+            };
             let word = raw.to_str().ok_or_else(|| wrong("is no UTF-8".into()))?;
             read(word).map(Some).map_err(wrong)
         }

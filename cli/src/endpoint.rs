@@ -109,6 +109,28 @@ pub fn servers(word: &str) -> Result<Vec<HostPort>, BadAddress> {
     word.split(',').map(connect).collect()
 }
 
+/// Whether connecting to `target` on this machine leads to a listener on `listen`. Only what the words themselves say: names other
+/// than localhost, and this machine's public addresses behind an unspecified one, are not looked up.
+pub fn leads_back(listen: SocketAddr, target: &HostPort) -> bool {
+    if listen.port() != target.port {
+        return false;
+    }
+    let here = listen.ip().to_canonical();
+    if matches!(target.host.to_ascii_lowercase().as_str(), "localhost" | "localhost.") {
+        return here.is_loopback() || here.is_unspecified();
+    }
+    let Ok(there) = target.host.parse::<IpAddr>() else { return false };
+    // Connecting to the unspecified address reaches loopback (on Linux).
+    let there = match there.to_canonical() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+        there => there,
+    };
+    // A listener on :: takes IPv4 too, one on 0.0.0.0 no IPv6.
+    let all_of_its_kind = here.is_unspecified() && (here.is_ipv6() || there.is_ipv4());
+    there == here || (there.is_loopback() && all_of_its_kind)
+}
+
 fn host(name: &str) -> Result<String, BadAddress> {
     if name.is_empty() {
         return bad("the host is missing", CONNECT_FORMS);
@@ -208,6 +230,41 @@ mod tests {
             assert!(format!("{cause}; {cure}").contains(part), "{word}: {cause}; {cure}");
         }
         assert!(connect_words("example.org:22", "23").unwrap_err().cause.contains("has a port already"));
+    }
+
+    #[test]
+    fn a_target_that_is_the_listener_is_recognised_in_every_disguise() {
+        for (here, there) in [
+            ("7650", "localhost:7650"),
+            ("7650", "LocalHost:7650"),
+            ("7650", "127.0.0.1:7650"),
+            ("7650", "0.0.0.0:7650"),
+            ("0.0.0.0:7650", "127.0.0.2:7650"),
+            ("0.0.0.0:7650", "localhost:7650"),
+            ("[::]:7650", "[::1]:7650"),
+            ("[::]:7650", "127.0.0.1:7650"),
+            ("[::1]:7650", "[::]:7650"),
+            ("192.0.2.1:7650", "192.0.2.1:7650"),
+            ("192.0.2.1:7650", "[::ffff:192.0.2.1]:7650"),
+        ] {
+            assert!(leads_back(listen(here).unwrap(), &connect(there).unwrap()), "{here} {there}");
+        }
+    }
+
+    #[test]
+    fn a_target_beside_the_listener_is_another() {
+        for (here, there) in [
+            ("7650", "localhost:22"),
+            ("0", "localhost:22"),
+            ("7650", "example.org:7650"),
+            ("7650", "192.0.2.1:7650"),
+            ("127.0.0.1:7650", "127.0.0.2:7650"),
+            ("127.0.0.1:7650", "[::1]:7650"),
+            ("0.0.0.0:7650", "[::1]:7650"),
+            ("192.0.2.1:7650", "localhost:7650"),
+        ] {
+            assert!(!leads_back(listen(here).unwrap(), &connect(there).unwrap()), "{here} {there}");
+        }
     }
 
     #[test]

@@ -36,8 +36,8 @@ impl Failure {
     }
 
     /// An environment that makes no sense.
-    pub fn config(cause: impl Into<String>, cure: Option<String>) -> Self {
-        Failure { code: code::CONFIG, cause: cause.into(), cure }
+    pub fn config(cause: impl Into<String>, cure: impl Into<String>) -> Self {
+        Failure { code: code::CONFIG, cause: cause.into(), cure: Some(cure.into()) }
     }
 
     /// Something that should not happen.

@@ -1,16 +1,18 @@
 //! Log lines on stderr, for a person or as JSON, and the status line below them.
 //!
-//! The status line has no newline behind it. So every log line first clears it, and draws it again behind itself, in one
-//! write: lines never run into each other. What comes from outside is printed without control characters, so that no
+//! Nothing here waits for stderr: see [`writer`]. What comes from outside is printed without control characters, so that no
 //! peer can play with the terminal.
+
+mod writer;
 
 use crate::args::{LogFormat, Verbosity};
 use crate::clock;
-use std::cell::RefCell;
+use crate::units;
 use std::fmt::{Display, Write as _};
 use std::io::{IsTerminal, Write};
 use std::rc::Rc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+use writer::Writer;
 
 /// How grave a line is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -56,14 +58,11 @@ impl From<String> for Value {
 
 /// The log. Clones share the terminal.
 #[derive(Clone)]
-pub struct Log(Rc<Inner>);
-
-struct Inner {
+pub struct Log {
     least: Level,
     format: LogFormat,
     colour: bool,
-    status: RefCell<String>,
-    sink: RefCell<Box<dyn Write>>,
+    writer: Rc<Writer>,
 }
 
 /// Whether stderr is a terminal that understands control sequences.
@@ -78,19 +77,24 @@ impl Log {
         Self::with_sink(verbosity, format, colour, Box::new(std::io::stderr()))
     }
 
-    fn with_sink(verbosity: Verbosity, format: LogFormat, colour: bool, sink: Box<dyn Write>) -> Self {
+    fn with_sink(verbosity: Verbosity, format: LogFormat, colour: bool, sink: Box<dyn Write + Send>) -> Self {
         let least = match verbosity {
             Verbosity::Quiet => Level::Warn,
             Verbosity::Normal => Level::Info,
             Verbosity::Verbose => Level::Debug,
         };
-        let (status, sink) = (RefCell::default(), RefCell::new(sink));
-        Log(Rc::new(Inner { least, format, colour, status, sink }))
+        let lost = move |count| lost_line(clock::time_of_day(), format, colour, count);
+        Log { least, format, colour, writer: Rc::new(Writer::start(sink, lost)) }
+    }
+
+    /// The same log, but it says no more than warnings and errors.
+    pub fn quiet(&self) -> Self {
+        Log { least: Level::Warn, ..self.clone() }
     }
 
     /// Whether lines of this level are printed: spares the making of those that are not.
     pub fn shows(&self, level: Level) -> bool {
-        level >= self.0.least
+        level >= self.least
     }
 
     /// Prints a line. `event` names its kind and `fields` its figures for programs, `text` says it all to a person.
@@ -98,13 +102,8 @@ impl Log {
         if !self.shows(level) {
             return;
         }
-        let (inner, now) = (&*self.0, clock::time_of_day());
-        let line = match inner.format {
-            LogFormat::Human => human_line(now, level, &text.to_string(), inner.colour),
-            LogFormat::Json => json_line(now, level, event, &text.to_string(), fields),
-        };
-        let status = inner.status.borrow();
-        self.write(&if status.is_empty() { line } else { format!("{CLEAR}{line}{}", shown(&status)) });
+        let text = text.to_string();
+        self.writer.line(&line(clock::time_of_day(), self.format, self.colour, level, event, &text, fields));
     }
 
     /// A line for those who look closely.
@@ -129,27 +128,39 @@ impl Log {
 
     /// Shows this line below all others; an empty one takes it away. Draws only what has changed.
     pub fn set_status(&self, line: &str) {
-        let mut status = self.0.status.borrow_mut();
-        if *status == line {
-            return;
-        }
-        line.clone_into(&mut status);
-        self.write(&format!("{CLEAR}{}", shown(&status)));
+        self.writer.set_status(line);
     }
 
-    /// A log that can't be written is no reason to stop carrying connections.
-    fn write(&self, text: &str) {
-        let mut sink = self.0.sink.borrow_mut();
-        let _ = sink.write_all(text.as_bytes()).and_then(|()| sink.flush());
+    /// Waits until all is written, but not for a reader that stands still.
+    pub fn flush(&self) {
+        self.writer.flush(PATIENCE);
     }
 }
 
-/// To the line's start, and clear it.
-const CLEAR: &str = "\r\x1b[2K";
+/// How long the end of the program waits for stderr to take the last lines.
+const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The status line without automatic line breaks: if the terminal has just become narrower, the line is cut off, not torn.
-fn shown(status: &str) -> String {
-    if status.is_empty() { String::new() } else { format!("\x1b[?7l{status}\x1b[?7h") }
+/// A line in the form that was asked for.
+fn line(
+    time: SystemTime,
+    format: LogFormat,
+    colour: bool,
+    level: Level,
+    event: &str,
+    text: &str,
+    fields: &[(&str, Value)],
+) -> String {
+    match format {
+        LogFormat::Human => human_line(time, level, text, colour),
+        LogFormat::Json => json_line(time, level, event, text, fields),
+    }
+}
+
+/// Stands for lines that were dropped.
+fn lost_line(time: SystemTime, format: LogFormat, colour: bool, count: u64) -> String {
+    let lines = units::count(usize::try_from(count).unwrap_or(usize::MAX), "log line");
+    let text = format!("{lines} dropped here: stderr did not take them");
+    line(time, format, colour, Level::Warn, "log_dropped", &text, &[("dropped", count.into())])
 }
 
 fn name(level: Level) -> (&'static str, &'static str) {
@@ -214,22 +225,25 @@ fn push_json_string(line: &mut String, text: &str) {
 }
 
 #[cfg(test)]
-mod tests {
+mod paper {
     use super::*;
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::sync::{Arc, Mutex};
 
+    /// Keeps what a log writes.
     #[derive(Clone, Default)]
-    struct Paper(Rc<RefCell<Vec<u8>>>);
+    pub struct Paper(Arc<Mutex<Vec<u8>>>);
 
     impl Paper {
-        fn take(&self) -> String {
-            String::from_utf8(std::mem::take(&mut *self.0.borrow_mut())).unwrap()
+        /// What the log has written since the last look.
+        pub fn take(&self, log: &Log) -> String {
+            log.flush();
+            String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap()
         }
     }
 
     impl Write for Paper {
         fn write(&mut self, data: &[u8]) -> std::io::Result<usize> {
-            self.0.borrow_mut().extend_from_slice(data);
+            self.0.lock().unwrap().extend_from_slice(data);
             Ok(data.len())
         }
 
@@ -237,6 +251,22 @@ mod tests {
             Ok(())
         }
     }
+
+    impl Log {
+        /// An ordinary log on paper.
+        pub fn on_paper() -> (Log, Paper) {
+            let paper = Paper::default();
+            let sink = Box::new(paper.clone());
+            (Log::with_sink(Verbosity::Normal, LogFormat::Human, false, sink), paper)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::paper::Paper;
+    use super::*;
+    use std::time::UNIX_EPOCH;
 
     fn noon() -> SystemTime {
         UNIX_EPOCH + Duration::from_millis(1_792_670_400_250)
@@ -287,24 +317,42 @@ mod tests {
         let paper = Paper::default();
         let log = Log::with_sink(Verbosity::Quiet, LogFormat::Human, false, Box::new(paper.clone()));
         log.info("x", "not this", &[]);
-        assert_eq!(paper.take(), "");
+        assert_eq!(paper.take(&log), "");
         log.warn("x", "this", &[]);
-        assert!(paper.take().ends_with("this\n"));
+        assert!(paper.take(&log).ends_with("this\n"));
+    }
+
+    #[test]
+    fn a_quiet_twin_writes_to_the_same_paper_in_order() {
+        let (log, paper) = Log::on_paper();
+        let quiet = log.quiet();
+        quiet.info("x", "not this", &[]);
+        quiet.warn("x", "one", &[]);
+        log.info("x", "two", &[]);
+        let written = paper.take(&log);
+        let ends = written.lines().map(|line| line.rsplit(' ').next().unwrap());
+        assert_eq!(ends.collect::<Vec<_>>(), ["one", "two"]);
+    }
+
+    #[test]
+    fn dropped_lines_are_counted_for_programs_too() {
+        let line = lost_line(noon(), LogFormat::Json, false, 7);
+        assert!(line.contains("\"event\":\"log_dropped\"") && line.contains("\"dropped\":7"), "{line}");
+        assert!(lost_line(noon(), LogFormat::Human, false, 1).contains("warn  1 log line dropped"));
     }
 
     #[test]
     fn a_log_line_goes_above_the_status_line() {
-        let paper = Paper::default();
-        let log = Log::with_sink(Verbosity::Normal, LogFormat::Human, false, Box::new(paper.clone()));
+        let (log, paper) = Log::on_paper();
         log.set_status("12 flows");
-        assert_eq!(paper.take(), "\r\x1b[2K\x1b[?7l12 flows\x1b[?7h");
+        assert_eq!(paper.take(&log), "\r\x1b[2K\x1b[?7l12 flows\x1b[?7h");
         log.info("x", "text", &[]);
-        let written = paper.take();
+        let written = paper.take(&log);
         assert!(written.starts_with("\r\x1b[2K2"), "{written:?}");
         assert!(written.ends_with("text\n\x1b[?7l12 flows\x1b[?7h"), "{written:?}");
         log.set_status("12 flows");
-        assert_eq!(paper.take(), "", "nothing has changed, so nothing is drawn");
+        assert_eq!(paper.take(&log), "", "nothing has changed, so nothing is drawn");
         log.set_status("");
-        assert_eq!(paper.take(), "\r\x1b[2K");
+        assert_eq!(paper.take(&log), "\r\x1b[2K");
     }
 }

@@ -59,7 +59,9 @@ fn run(Invocation { command, options }: &Invocation) -> u8 {
             smol::block_on(ex.run(relay::run(&ex, &log, options, *listen, target)))
         }
     };
-    result.unwrap_or_else(|failure| fail(&log, options.log, &failure))
+    let code = result.unwrap_or_else(|failure| fail(&log, options.log, &failure));
+    log.flush();
+    code
 }
 
 fn fail(log: &Log, format: LogFormat, failure: &Failure) -> u8 {

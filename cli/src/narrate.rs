@@ -13,17 +13,32 @@ use striper_runtime::{DialError, Event, FlowEnd, FlowReport, StripeRefusal};
 /// A listener to events that writes them to the log.
 pub fn events(log: &Log) -> Rc<dyn Fn(Event)> {
     let log = log.clone();
-    let strangers = RefCell::new(Throttle::default());
-    Rc::new(move |event| tell(&log, &mut strangers.borrow_mut(), event))
+    let throttles = RefCell::<Throttles>::default();
+    Rc::new(move |event| tell(&log, &mut throttles.borrow_mut(), event))
 }
 
-fn tell(log: &Log, strangers: &mut Throttle, event: Event) {
+/// One for each kind of line that strangers can cause as often as they like, so that no kind hides another.
+#[derive(Default)]
+struct Throttles {
+    begun: Throttle,
+    ended: Throttle,
+    broken: Throttle,
+    turned_away: Throttle,
+}
+
+fn tell(log: &Log, throttles: &mut Throttles, event: Event) {
     match event {
         Event::SessionStarted { session } => {
+            // What is not shown in any case was not left out for want of room.
+            if !log.shows(Level::Info) {
+                return;
+            }
+            let Some(unsaid) = throttles.begun.admit(crate::clock::now()) else { return };
+            let text = format!("session {session} is up{}", more(unsaid, "begun"));
             log.info(
                 "session_started",
-                format!("session {session} is up"),
-                &[("session", session.to_string().into())],
+                text,
+                &[("session", session.to_string().into()), ("unsaid", unsaid.into())],
             );
         }
         Event::SessionEnded { session, reason } => {
@@ -31,8 +46,18 @@ fn tell(log: &Log, strangers: &mut Throttle, event: Event) {
                 EndReason::Shutdown | EndReason::Aborted | EndReason::PeerClosed => Level::Info,
                 EndReason::PeerComplained | EndReason::NoStripe | EndReason::Violation(_) => Level::Warn,
             };
-            let fields = [("session", session.to_string().into()), ("reason", reason.to_string().into())];
-            log.say(level, "session_ended", format!("session {session} has ended: {reason}"), &fields);
+            if !log.shows(level) {
+                return;
+            }
+            let throttle = if level == Level::Warn { &mut throttles.broken } else { &mut throttles.ended };
+            let Some(unsaid) = throttle.admit(crate::clock::now()) else { return };
+            let fields = [
+                ("session", session.to_string().into()),
+                ("reason", reason.to_string().into()),
+                ("unsaid", unsaid.into()),
+            ];
+            let text = format!("session {session} has ended: {reason}{}", more(unsaid, "ended"));
+            log.say(level, "session_ended", text, &fields);
         }
         Event::SessionForgotten { session } => {
             let text = format!("the server has been restarted: session {session} is lost, a new one begins");
@@ -64,11 +89,9 @@ fn tell(log: &Log, strangers: &mut Throttle, event: Event) {
             log.info("peer_reached", format!("{server} answers"), &[("server", server.to_string().into())]);
         }
         Event::StripeRefused { from, error } => {
-            let Some(unsaid) = strangers.admit(crate::clock::now()) else { return };
-            let mut text = format!("turned {from} away: {error}{}", visitor(&error));
-            if unsaid > 0 {
-                let _ = write!(text, " ({unsaid} more turned away since the last such line)");
-            }
+            let Some(unsaid) = throttles.turned_away.admit(crate::clock::now()) else { return };
+            let text =
+                format!("turned {from} away: {error}{}{}", visitor(&error), more(unsaid, "turned away"));
             let fields = [
                 ("from", from.to_string().into()),
                 ("error", error.to_string().into()),
@@ -88,6 +111,11 @@ fn tell(log: &Log, strangers: &mut Throttle, event: Event) {
             log.warn("accept_failed", text, &[("error", error.to_string().into())]);
         }
     }
+}
+
+/// What a throttle held back before this line.
+fn more(unsaid: u64, what: &str) -> String {
+    if unsaid > 0 { format!(" ({unsaid} more {what} since the last such line)") } else { String::new() }
 }
 
 fn stripe_fields(
@@ -128,9 +156,14 @@ fn cure(cause: &DialError) -> &'static str {
             Some(Protocol::Http) => " (a web server; CONNECT must be the port where striper-cli -s listens)",
             _ => " (CONNECT must be the port where striper-cli -s listens)",
         },
+        DialError::Handshake(HandshakeError::Malformed | HandshakeError::TooLong) => {
+            " (CONNECT must be the port where striper-cli -s listens)"
+        }
         DialError::Refusal(Refusal::Version) => " (install the same version on both sides)",
         DialError::Refusal(Refusal::TooMany) => " (use fewer stripes: -n)",
-        DialError::Handshake(_) | DialError::Refusal(_) | DialError::Other(_) => "",
+        // Their own words say already what to install.
+        DialError::Handshake(HandshakeError::Version { .. } | HandshakeError::UnknownOption) => "",
+        DialError::Refusal(_) | DialError::Other(_) => "",
     }
 }
 
@@ -341,6 +374,35 @@ mod tests {
             |first: &[u8]| cure(&DialError::Handshake(HandshakeError::NotStriper { first: first.to_vec() }));
         assert!(wrong(b"SSH-2.0-OpenSSH_9.9\r\n").contains("an ssh server"));
         assert!(wrong(b"HTTP/1.1 400 Bad Request").contains("a web server"));
+    }
+
+    #[test]
+    fn a_server_whose_hello_makes_no_sense_is_probably_the_wrong_port() {
+        for error in [HandshakeError::Malformed, HandshakeError::TooLong] {
+            assert!(cure(&DialError::Handshake(error)).contains("where striper-cli -s listens"));
+        }
+        for error in [HandshakeError::Version { theirs: 2 }, HandshakeError::UnknownOption] {
+            assert!(error.to_string().contains("install"), "{error}");
+            assert_eq!(cure(&DialError::Handshake(error)), "");
+        }
+    }
+
+    #[test]
+    fn a_flood_of_sessions_is_summed_up_and_hides_no_violation() {
+        let (log, paper) = Log::on_paper();
+        let listener = events(&log);
+        let session = striper_core::SessionId([7; 16]);
+        for _ in 0..100 {
+            listener(Event::SessionStarted { session });
+            listener(Event::SessionEnded { session, reason: EndReason::PeerClosed });
+        }
+        listener(Event::SessionEnded { session, reason: EndReason::PeerComplained });
+        let written = paper.take(&log);
+        assert_eq!(written.lines().filter(|line| line.contains("is up")).count(), 20, "{written}");
+        assert_eq!(written.lines().filter(|line| line.contains("has ended")).count(), 21, "{written}");
+        assert!(written.lines().last().unwrap().contains("warn"), "{written}");
+        assert_eq!(more(80, "begun"), " (80 more begun since the last such line)");
+        assert_eq!(more(0, "begun"), "");
     }
 
     #[test]

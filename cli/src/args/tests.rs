@@ -135,6 +135,7 @@ fn a_bad_environment_variable_is_named_and_has_its_own_exit_code() {
         let failure = read_with("demo", &[(name, value)]).unwrap_err();
         assert_eq!(failure.code, code::CONFIG);
         assert!(failure.cause.contains(name) && failure.cause.contains(value), "{failure}");
+        assert!(failure.cure.is_some_and(|cure| cure.contains(&format!("unset {name}"))));
         assert!(read_with("demo", &[(name, "")]).is_ok(), "an empty variable is as good as none");
         assert!(read_with("--help", &[(name, value)]).is_ok(), "help must come in any case");
     }
@@ -190,5 +191,23 @@ fn a_wrong_command_line_says_what_is_wrong() {
     ] {
         let text = fails(line);
         assert!(text.contains(part), "{line}: {text}");
+    }
+}
+
+#[test]
+fn no_mode_connects_to_its_own_port() {
+    for line in [
+        "-s 7650 localhost:7650",
+        "server 0.0.0.0:7650 127.0.0.1 7650",
+        "-c 2222 there:7650,localhost:2222",
+        "client localhost:2223 -L 2222 -L 2223",
+        "relay [::1]:80 [::1]:80",
+    ] {
+        let failure = read_with(line, &[]).unwrap_err();
+        assert_eq!(failure.code, code::USAGE, "{line}");
+        assert!(failure.cause.contains("would listen"), "{line}: {failure}");
+    }
+    for line in ["-s 7650 localhost:22", "-c 2222 there:2222", "relay 192.0.2.1:80 localhost:80"] {
+        assert!(read_with(line, &[]).is_ok(), "{line}");
     }
 }

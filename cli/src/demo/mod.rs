@@ -55,7 +55,7 @@ const GLANCE: Duration = Duration::from_millis(20);
 
 /// Shows it all, and returns the exit code.
 pub async fn run(ex: &Executor, log: &Log, options: &Options) -> Result<u8, Failure> {
-    let quiet = Log::new(Verbosity::Quiet, options.log);
+    let quiet = log.quiet();
     let log = if options.verbosity == Verbosity::Verbose { log } else { &quiet };
     let (screen, begin) = (Screen::new(log), clock::now());
     let stage = Stage::set(ex, log, options).await?;

@@ -22,6 +22,10 @@ impl Screen {
     /// A line that stays.
     pub fn line(&self, text: impl Display) {
         self.log.set_status("");
+        if self.live {
+            // Stdout is the same terminal: what is on it must be gone first.
+            self.log.flush();
+        }
         print(&format!("{text}\n"));
     }
 

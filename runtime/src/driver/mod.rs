@@ -161,7 +161,16 @@ impl Pump {
     ) -> Self {
         let pump = Self::new(clock, config, id, Role::Server { instance }, None);
         share.use_up(pump.session.memory_used());
-        Pump { share: Some(share), ..pump }
+        let mut pump = Pump { share: Some(share), ..pump };
+        pump.hear_limit();
+        pump
+    }
+
+    /// Tells the session what the others leave of the memory that it shares with them.
+    fn hear_limit(&mut self) {
+        if let Some((receive, send)) = self.share.as_mut().and_then(Share::changed) {
+            self.input(Input::MemoryLimit { receive, send });
+        }
     }
 
     fn new(
@@ -209,9 +218,7 @@ impl Pump {
     /// Pumps until nothing is ready. Ready when it is over for good.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.ready.register(cx.waker());
-        if let Some((receive, send)) = self.share.as_mut().and_then(Share::changed) {
-            self.input(Input::MemoryLimit { receive, send });
-        }
+        self.hear_limit();
         let polled = self.turns(cx);
         if let Some(share) = &mut self.share {
             share.use_up(self.session.memory_used());

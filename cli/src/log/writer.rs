@@ -1,0 +1,218 @@
+//! Writes to a terminal, a file or a pipe from a thread of its own. A paused terminal and a pipe that nobody reads stand
+//! still for as long as they like: connections and signals must not stand still with them.
+//!
+//! What waits is bounded: log lines that find no room are dropped and counted, and the count is written where they are
+//! missing. Of the status line only the latest form waits. It has no newline behind it, so log lines first clear it
+//! and have it drawn again behind them, in one write: lines never run into each other.
+
+use std::io::Write;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How many lines wait at most: more than any burst of a reader that keeps up, and less than a megabyte.
+const WAITING: usize = 1_024;
+
+/// The program's end of the queue. When it is dropped, the thread writes what is left and ends.
+pub struct Writer(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// There is something to write, or nothing will come any more.
+    work: Condvar,
+    /// Everything has been written.
+    done: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// The waiting lines, one behind the other.
+    text: String,
+    /// How many they are.
+    lines: usize,
+    /// Lines that found no room since the last write began; they belong behind `text`.
+    dropped: u64,
+    /// The status line as it should be.
+    status: String,
+    /// The status line as it is, or will be when the write under way ends.
+    drawn: String,
+    writing: bool,
+    closed: bool,
+}
+
+impl State {
+    fn has_work(&self) -> bool {
+        self.lines > 0 || self.status != self.drawn
+    }
+
+    /// Takes all that waits, as it goes to the terminal.
+    fn take(&mut self, lost: impl Fn(u64) -> String) -> String {
+        let mut text = std::mem::take(&mut self.text);
+        self.lines = 0;
+        match std::mem::take(&mut self.dropped) {
+            0 => {}
+            dropped => text += &lost(dropped),
+        }
+        if !self.drawn.is_empty() || !self.status.is_empty() {
+            text = format!("{CLEAR}{text}{}", shown(&self.status));
+        }
+        self.drawn.clone_from(&self.status);
+        text
+    }
+}
+
+impl Shared {
+    /// No invariant spans a panic, so a poisoned lock is as good as another.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_all_to(&self, sink: &mut dyn Write, lost: impl Fn(u64) -> String) {
+        loop {
+            let idle = |state: &mut State| !state.has_work() && !state.closed;
+            let mut state = self.work.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner);
+            if !state.has_work() {
+                return;
+            }
+            let text = state.take(&lost);
+            state.writing = true;
+            drop(state);
+            // A log that can't be written is no reason to stop carrying connections.
+            let _ = sink.write_all(text.as_bytes()).and_then(|()| sink.flush());
+            self.lock().writing = false;
+            self.done.notify_all();
+        }
+    }
+}
+
+impl Writer {
+    /// Starts the thread. `lost` makes the line that tells how many lines were dropped.
+    pub fn start(mut sink: Box<dyn Write + Send>, lost: impl Fn(u64) -> String + Send + 'static) -> Self {
+        let shared = Arc::<Shared>::default();
+        let thread = std::thread::Builder::new().name("log".into()).spawn({
+            let shared = shared.clone();
+            move || shared.write_all_to(&mut *sink, lost)
+        });
+        thread.expect("the system has room for one more thread");
+        Writer(shared)
+    }
+
+    /// Writes a line, which ends with its newline, soon. Never waits.
+    pub fn line(&self, line: &str) {
+        let mut state = self.0.lock();
+        if state.lines == WAITING {
+            state.dropped += 1;
+            return;
+        }
+        state.text += line;
+        state.lines += 1;
+        self.0.work.notify_one();
+    }
+
+    /// Shows this line below all others, soon; an empty one takes it away. Draws only what has changed. Never waits.
+    pub fn set_status(&self, status: &str) {
+        let mut state = self.0.lock();
+        status.clone_into(&mut state.status);
+        if state.has_work() {
+            self.0.work.notify_one();
+        }
+    }
+
+    /// Waits until everything is written, but not longer than this. Says whether it is.
+    pub fn flush(&self, limit: Duration) -> bool {
+        let busy = |state: &mut State| state.has_work() || state.writing;
+        let waited = self.0.done.wait_timeout_while(self.0.lock(), limit, busy);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.0.lock().closed = true;
+        self.0.work.notify_one();
+    }
+}
+
+/// To the line's start, and clear it.
+const CLEAR: &str = "\r\x1b[2K";
+
+/// The status line without automatic line breaks: if the terminal has just become narrower, the line is cut off, not torn.
+fn shown(status: &str) -> String {
+    if status.is_empty() { String::new() } else { format!("\x1b[?7l{status}\x1b[?7h") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    /// Hands on each write, and does not return from it before it may.
+    struct Paused {
+        written: Sender<String>,
+        go_on: Receiver<()>,
+    }
+
+    impl Write for Paused {
+        fn write(&mut self, data: &[u8]) -> std::io::Result<usize> {
+            let _ = self.written.send(String::from_utf8(data.to_vec()).unwrap());
+            let _ = self.go_on.recv();
+            Ok(data.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn paused() -> (Writer, Receiver<String>, Sender<()>) {
+        let ((written, writes), (resume, go_on)) = (channel(), channel());
+        let writer = Writer::start(Box::new(Paused { written, go_on }), |count| format!("{count} lost\n"));
+        (writer, writes, resume)
+    }
+
+    #[test]
+    fn lines_beyond_the_bound_are_counted_where_they_are_missing() {
+        let (writer, writes, resume) = paused();
+        writer.line("first\n");
+        assert_eq!(writes.recv().unwrap(), "first\n");
+        for number in 0..WAITING + 50 {
+            writer.line(&format!("{number}\n"));
+        }
+        assert!(!writer.flush(Duration::from_millis(10)), "the reader stands still");
+        resume.send(()).unwrap();
+        let kept = (0..WAITING).map(|number| format!("{number}\n")).collect::<String>();
+        assert_eq!(writes.recv().unwrap(), kept + "50 lost\n");
+        writer.line("last\n");
+        resume.send(()).unwrap();
+        assert_eq!(writes.recv().unwrap(), "last\n");
+        resume.send(()).unwrap();
+        assert!(writer.flush(Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn of_the_status_line_only_the_latest_waits() {
+        let (writer, writes, resume) = paused();
+        writer.line("first\n");
+        assert_eq!(writes.recv().unwrap(), "first\n");
+        for number in 0..10 * WAITING {
+            writer.set_status(&number.to_string());
+        }
+        writer.line("there is room\n");
+        writer.set_status("latest");
+        resume.send(()).unwrap();
+        assert_eq!(writes.recv().unwrap(), "\r\x1b[2Kthere is room\n\x1b[?7llatest\x1b[?7h");
+    }
+
+    #[test]
+    fn what_waits_is_written_even_when_the_writer_is_gone() {
+        let (writer, writes, resume) = paused();
+        writer.line("first\n");
+        assert_eq!(writes.recv().unwrap(), "first\n");
+        writer.line("last\n");
+        drop(writer);
+        resume.send(()).unwrap();
+        assert_eq!(writes.recv().unwrap(), "last\n");
+        resume.send(()).unwrap();
+        assert!(writes.recv().is_err(), "the thread has ended");
+    }
+}
