@@ -1,1 +1,51 @@
-//! .
+//! Helpers of the end-to-end tests: the real program ([`Proxy`], [`Pair`], [`run`]) and what stands around it, all on loopback.
+//!
+//! ```text
+//! test (client) → Pair: striper-cli -c → Route (resets, falls silent, heals) → striper-cli -s → Origin (test)
+//! ```
+//!
+//! - No port is fixed: everything listens on port 0 and says where.
+//! - Nothing sleeps. A test waits for what it wants to see, a byte or a log line, and [`LIMIT`] only ends a test that hangs.
+//! - Data is a [`Pattern`]: each byte follows from its position, so that any damage shows where it is.
+//! - Processes end with the value that stands for them, also when a test fails; a failing test prints their logs, and an
+//!   error in a log fails the test.
+//!
+//! Cargo does not build another package's program for a test, so [`binary::path`] asks cargo for it once a test executable. That
+//! takes a moment when it is fresh, and never leaves an outdated program to be tested. `STRIPER_CLI` names another one to be tested.
+
+pub mod binary;
+mod event;
+mod origin;
+mod pattern;
+mod process;
+mod program;
+mod proxy;
+mod route;
+mod socket;
+pub mod stranger;
+
+pub use event::Event;
+pub use origin::{Origin, Vacant};
+pub use pattern::Pattern;
+pub use process::{Finished, Process, run};
+pub use program::{Program, TempDir};
+pub use proxy::{Pair, Proxy};
+pub use route::Route;
+pub use socket::{connect, expect_fin, expect_reset, expect_reset_at, finish, flush, reset, try_connect};
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+/// What takes longer than this hangs. No test depends on it otherwise.
+pub const LIMIT: Duration = Duration::from_secs(30);
+
+/// The loopback addresses of this machine: IPv4 always, IPv6 unless it is switched off.
+pub fn loopbacks() -> Vec<IpAddr> {
+    let v6 = IpAddr::V6(Ipv6Addr::LOCALHOST);
+    let mut addresses = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
+    match std::net::TcpListener::bind((v6, 0)) {
+        Ok(_) => addresses.push(v6),
+        Err(error) => eprintln!("skipped: {v6} ({error})"),
+    }
+    addresses
+}

@@ -1,0 +1,75 @@
+//! The server that a pair connects to, played by the test.
+
+use crate::{LIMIT, socket};
+use socket2::{Domain, SockRef, Socket, Type};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+
+/// A listener whose connections are the test's.
+pub struct Origin {
+    listener: TcpListener,
+}
+
+impl Origin {
+    /// On a free port.
+    pub fn start() -> Origin {
+        Origin::on(IpAddr::V4(Ipv4Addr::LOCALHOST))
+    }
+
+    /// On a free port of this address.
+    pub fn on(address: IpAddr) -> Origin {
+        Vacant::on(address).listen()
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.listener.local_addr().expect("a listener")
+    }
+
+    /// The next connection. Panics if none comes.
+    pub fn accept(&self) -> TcpStream {
+        self.incoming().next().expect("a connection")
+    }
+
+    /// Connections as they come, until none comes for a long time.
+    pub fn incoming(&self) -> impl Iterator<Item = TcpStream> {
+        let accepted = || self.listener.accept().inspect(|(stream, _)| socket::limit(stream)).ok();
+        std::iter::from_fn(accepted).map(|(stream, _)| stream)
+    }
+}
+
+/// A port on which nobody listens and that nobody gets by chance: connecting to it is refused.
+///
+/// A program that is told this port and sets SO_REUSEADDR, as servers do, can listen on it.
+pub struct Vacant {
+    socket: Socket,
+}
+
+impl Vacant {
+    /// Reserves a port.
+    pub fn reserve() -> Vacant {
+        Vacant::on(IpAddr::V4(Ipv4Addr::LOCALHOST))
+    }
+
+    /// Reserves a port of this address.
+    pub fn on(address: IpAddr) -> Vacant {
+        let address = SocketAddr::new(address, 0);
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
+        socket.set_reuse_address(true).expect("a socket");
+        socket.bind(&address.into()).expect("a free port");
+        Vacant { socket }
+    }
+
+    /// Which port.
+    pub fn addr(&self) -> SocketAddr {
+        self.socket.local_addr().expect("a bound socket").as_socket().expect("a TCP socket")
+    }
+
+    /// From now on the test listens there.
+    pub fn listen(self) -> Origin {
+        self.socket.listen(1024).expect("a bound socket");
+        let listener = TcpListener::from(self.socket);
+        // On a listener this limits accept.
+        SockRef::from(&listener).set_read_timeout(Some(LIMIT)).expect("a socket");
+        Origin { listener }
+    }
+}

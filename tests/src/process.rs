@@ -1,0 +1,121 @@
+//! Child processes that never outlive the test.
+
+use crate::{LIMIT, binary};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::Duration;
+
+/// A running child process, killed when this goes.
+pub struct Process {
+    child: Child,
+    /// Readable once it has ended.
+    end: OwnedFd,
+}
+
+impl Process {
+    /// Starts it.
+    pub fn start(command: &mut Command) -> Process {
+        let child = command.spawn().unwrap_or_else(|error| panic!("starting {command:?}: {error}"));
+        let end = pidfd_open(pid(&child), PidfdFlags::empty()).expect("a child that was just started");
+        Process { child, end }
+    }
+
+    /// Its number.
+    pub fn pid(&self) -> Pid {
+        pid(&self.child)
+    }
+
+    /// Its standard streams, where they are pipes.
+    pub fn child(&mut self) -> &mut Child {
+        &mut self.child
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).expect("a running child");
+    }
+
+    /// Ends it at once.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Waits for its end; none if it does not end within the limit.
+    pub fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let limit = Timespec::try_from(limit).expect("a reasonable time");
+        let ended = poll(&mut [PollFd::new(&self.end, PollFlags::IN)], Some(&limit)).expect("poll");
+        (ended > 0).then(|| self.child.wait().expect("a child that has ended"))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn pid(child: &Child) -> Pid {
+    Pid::from_raw(child.id().cast_signed()).expect("a child's number")
+}
+
+/// What a program that has ended left behind.
+#[derive(Debug)]
+pub struct Finished {
+    /// Its exit code; none if a signal ended it.
+    pub code: Option<i32>,
+    /// What it wrote to standard output.
+    pub stdout: String,
+    /// What it wrote to standard error.
+    pub stderr: String,
+}
+
+impl Finished {
+    /// Runs a command to its end.
+    pub fn of(command: &mut Command) -> Finished {
+        let mut process =
+            Process::start(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()));
+        let (stdout, stderr) = (process.child.stdout.take(), process.child.stderr.take());
+        let (stdout, stderr) = (collect(stdout), collect(stderr));
+        let status = process.wait(2 * LIMIT);
+        process.kill();
+        let [stdout, stderr] = [stdout, stderr].map(|text| text.join().expect("a reader"));
+        let status = status.unwrap_or_else(|| panic!("{command:?} hangs\n{stdout}\n{stderr}"));
+        Finished { code: status.code(), stdout, stderr }
+    }
+
+    /// Panics unless it went well; returns what it wrote to standard output.
+    pub fn success(self) -> String {
+        assert_eq!(self.code, Some(0), "{}\n{}", self.stdout, self.stderr);
+        self.stdout
+    }
+}
+
+fn collect(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<String> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = pipe.expect("a pipe").read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+/// Runs `striper-cli` to its end, with these environment variables and none of the surroundings' own.
+pub fn run(args: &[&str], variables: &[(&str, &str)]) -> Finished {
+    Finished::of(striper(args).envs(variables.iter().copied()))
+}
+
+/// `striper-cli`, not influenced by the environment.
+pub(crate) fn striper(args: &[&str]) -> Command {
+    let mut command = Command::new(binary::path());
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("STRIPER_") {
+            command.env_remove(name);
+        }
+    }
+    command.args(args);
+    command
+}

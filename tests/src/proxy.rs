@@ -1,0 +1,219 @@
+//! `striper-cli` as a long-running process, and its log.
+
+use crate::event::Event;
+use crate::process::{Process, striper};
+use crate::route::Route;
+use crate::{LIMIT, connect};
+use rustix::process::{Resource, Rlimit, Signal, prlimit};
+use std::fmt::Write;
+use std::io::{BufRead, BufReader};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::process::{ChildStderr, Stdio};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+/// A running `striper-cli`. It has said that it is ready.
+pub struct Proxy {
+    process: Process,
+    log: Arc<Log>,
+    listen: SocketAddr,
+    args: String,
+}
+
+impl Proxy {
+    /// Starts it with these arguments; those for a JSON log are added.
+    pub fn start(args: &[&str]) -> Proxy {
+        let mut command = striper(args);
+        command
+            .args(["--log", "json", "-v"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut process = Process::start(&mut command);
+        let log = Arc::new(Log::default());
+        let stderr = process.child().stderr.take().expect("a pipe");
+        thread::spawn({
+            let log = log.clone();
+            move || log.follow(stderr)
+        });
+        let mut proxy =
+            Proxy { process, log, listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), args: args.join(" ") };
+        let ready = proxy.wait_for("ready");
+        proxy.listen = ready.text("listen").parse().unwrap_or_else(|_| panic!("no address in {ready}"));
+        proxy
+    }
+
+    /// The server side, on this address and a free port.
+    pub fn server(on: IpAddr, target: SocketAddr, options: &[&str]) -> Proxy {
+        Proxy::start(&[&["-s", &free_port(on), &target.to_string()], options].concat())
+    }
+
+    /// The client side, on this address and a free port.
+    pub fn client(on: IpAddr, server: SocketAddr, options: &[&str]) -> Proxy {
+        Proxy::start(&[&["-c", &free_port(on), &server.to_string()], options].concat())
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.listen
+    }
+
+    /// Waits for an event of this name; earlier ones count too.
+    pub fn wait_for(&self, name: &str) -> Event {
+        self.wait_for_any(name, |event| event.is(name))
+    }
+
+    /// Waits for an event; earlier ones count too. `what` is said if none comes.
+    pub fn wait_for_any(&self, what: &str, found: impl Fn(&Event) -> bool) -> Event {
+        self.wait_for_some(what, 1, found).swap_remove(0)
+    }
+
+    /// Waits until there have been so many of these events, and returns the first ones.
+    pub fn wait_for_some(&self, what: &str, count: usize, found: impl Fn(&Event) -> bool) -> Vec<Event> {
+        let pick =
+            |lines: &Lines| lines.events.iter().filter(|event| found(event)).take(count).cloned().collect();
+        let is_missing = |lines: &mut Lines| {
+            !lines.over && lines.events.iter().filter(|event| found(event)).count() < count
+        };
+        let lines = self.log.more.wait_timeout_while(self.log.lines(), LIMIT, is_missing);
+        let picked: Vec<Event> = pick(&lines.unwrap_or_else(PoisonError::into_inner).0);
+        assert_eq!(picked.len(), count, "waiting for {what} in the log of {}", self.args);
+        picked
+    }
+
+    /// What it has said so far.
+    pub fn events(&self) -> Vec<Event> {
+        self.log.lines().events.clone()
+    }
+
+    /// How many events of this name there have been.
+    pub fn count(&self, name: &str) -> usize {
+        self.log.lines().events.iter().filter(|event| event.is(name)).count()
+    }
+
+    /// Asks it to stop.
+    pub fn terminate(&self) {
+        self.process.signal(Signal::TERM);
+    }
+
+    /// Ends it at once and without a word.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Its exit code, once it has ended.
+    pub fn exit_code(&mut self) -> Option<i32> {
+        let status = self.process.wait(LIMIT);
+        status.unwrap_or_else(|| panic!("{} does not end", self.args)).code()
+    }
+
+    /// Memory that it has in RAM now, and the most that it has ever had, in bytes (`/proc/PID/status`).
+    pub fn memory(&self) -> (u64, u64) {
+        let path = format!("/proc/{}/status", self.process.pid().as_raw_nonzero());
+        let status = std::fs::read_to_string(path).expect("a running process");
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a field of status");
+            let kilobytes = line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of kB");
+            kilobytes << 10
+        };
+        (field("VmRSS:"), field("VmHWM:"))
+    }
+
+    /// Lets it have only so many files open from now on.
+    pub fn limit_files(&self, files: u64) {
+        let limit = Rlimit { current: Some(files), maximum: Some(files) };
+        prlimit(Some(self.process.pid()), Resource::Nofile, limit).expect("a lower limit");
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.process.kill();
+        let lines = self.log.ended();
+        let mut text = format!("log of {}\n", self.args);
+        lines.events.iter().for_each(|event| _ = writeln!(text, "{event}"));
+        if thread::panicking() {
+            eprintln!("{text}");
+        } else if lines.events.iter().any(Event::is_error) {
+            drop(lines);
+            panic!("there is an error in the {text}");
+        }
+    }
+}
+
+fn free_port(address: IpAddr) -> String {
+    SocketAddr::new(address, 0).to_string()
+}
+
+#[derive(Default)]
+struct Log {
+    lines: Mutex<Lines>,
+    more: Condvar,
+}
+
+#[derive(Default)]
+struct Lines {
+    events: Vec<Event>,
+    /// The process has closed it.
+    over: bool,
+}
+
+impl Log {
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn follow(&self, stderr: ChildStderr) {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            self.lines().events.push(Event::read(&line));
+            self.more.notify_all();
+        }
+        self.lines().over = true;
+        self.more.notify_all();
+    }
+
+    /// All of it, once the process has ended.
+    fn ended(&self) -> MutexGuard<'_, Lines> {
+        let lines = self.more.wait_timeout_while(self.lines(), LIMIT, |lines| !lines.over);
+        lines.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+/// Both proxies in front of a target. All stripes are up.
+pub struct Pair {
+    /// The client side.
+    pub client: Proxy,
+    /// The server side.
+    pub server: Proxy,
+}
+
+/// The stripes of a pair unless it is told otherwise.
+const STRIPES: u64 = 4;
+
+impl Pair {
+    /// In front of this target, on the target's own loopback address.
+    pub fn to(target: SocketAddr) -> Pair {
+        let server = Proxy::server(target.ip(), target, &[]);
+        let client = Proxy::client(target.ip(), server.addr(), &[]);
+        Pair { client, server }.complete()
+    }
+
+    /// In front of this target, with a route between the proxies.
+    pub fn over(route: &Route, target: SocketAddr) -> Pair {
+        let server = Proxy::server(target.ip(), target, &[]);
+        route.lead_to(server.addr());
+        let client = Proxy::client(target.ip(), route.addr(), &[]);
+        Pair { client, server }.complete()
+    }
+
+    /// A new connection through the pair.
+    pub fn connect(&self) -> TcpStream {
+        connect(self.client.addr())
+    }
+
+    fn complete(self) -> Pair {
+        self.client
+            .wait_for_any("all stripes", |event| event.is("stripe_up") && event.number("live") == STRIPES);
+        self
+    }
+}

@@ -1,0 +1,140 @@
+//! A caller of the stripe port that says what it likes, written after PROTOCOL.md and without the engine's help.
+
+use crate::socket::{connect, reset};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+/// The types of frames that tests send.
+pub mod frame {
+    /// Opens a flow: flow, early, credit, length of the opaque field; then that and the first bytes.
+    pub const OPEN: u64 = 0x01;
+    /// Accepts a flow: flow.
+    pub const ACCEPT: u64 = 0x03;
+    /// Data of a flow: flow, offset, flags; then the bytes.
+    pub const DATA: u64 = 0x07;
+    /// Acknowledges: stripe, count.
+    pub const ACK: u64 = 0x0f;
+    /// Gives a stripe up: stripe, received.
+    pub const STRIPE_GONE: u64 = 0x11;
+    /// Asks for an answer: nonce.
+    pub const PING: u64 = 0x13;
+    /// Says that credit is used up: flow, limit.
+    pub const BLOCKED: u64 = 0x1a;
+}
+
+/// A connection to a stripe port.
+pub struct Stranger {
+    stream: TcpStream,
+}
+
+impl Stranger {
+    /// Calls.
+    pub fn call(port: SocketAddr) -> Stranger {
+        Stranger { stream: connect(port) }
+    }
+
+    /// Calls, and becomes the first stripe of a new session of this number.
+    pub fn join(port: SocketAddr, session: u32) -> Stranger {
+        Stranger::ask(port, session).expect("an accepted session")
+    }
+
+    /// Calls, and becomes the first stripe of a new session of this number, unless the server takes no more.
+    pub fn ask(port: SocketAddr, session: u32) -> Option<Stranger> {
+        let mut stranger = Stranger::call(port);
+        stranger.say(&hello(1, &create(session, 0)));
+        let answer = stranger.answer();
+        assert_eq!(answer[1..17], id(session), "the session that was asked for");
+        match (answer[0], answer.last()) {
+            (2, _) => Some(stranger),
+            (3, Some(3)) => None,
+            _ => panic!("{answer:x?} is no answer to this"),
+        }
+    }
+
+    /// Says something. A connection that has been closed meanwhile takes it all the same.
+    pub fn say(&mut self, bytes: &[u8]) {
+        match self.stream.write_all(bytes) {
+            Err(error) if !matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => {
+                panic!("{error}");
+            }
+            _ => {}
+        }
+    }
+
+    /// The body of the server's HELLO.
+    pub fn answer(&mut self) -> Vec<u8> {
+        let mut head = [0; 9];
+        self.stream.read_exact(&mut head).unwrap_or_else(|error| panic!("no HELLO: {error}"));
+        assert_eq!((&head[..8], head[8] < 0x80), (&b"striper\x01"[..], true), "a short HELLO of version 1");
+        let mut body = vec![0; usize::from(head[8])];
+        self.stream.read_exact(&mut body).unwrap_or_else(|error| panic!("half a HELLO: {error}"));
+        body
+    }
+
+    /// Waits until the other end has closed the connection or broken it, and returns what came before.
+    pub fn dismissed(&mut self) -> Vec<u8> {
+        let mut got = Vec::new();
+        match self.stream.read_to_end(&mut got) {
+            Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("not dismissed: {error}"),
+            _ => got,
+        }
+    }
+
+    /// The connection, to be read from or ended in a way of its own.
+    pub fn stream(&mut self) -> &mut TcpStream {
+        &mut self.stream
+    }
+
+    /// Breaks the connection.
+    pub fn vanish(self) {
+        reset(self.stream);
+    }
+
+    /// How the log names it.
+    pub fn name(&self) -> String {
+        self.stream.local_addr().expect("a connection").to_string()
+    }
+}
+
+/// A HELLO of this version.
+pub fn hello(version: u8, body: &[u8]) -> Vec<u8> {
+    [b"striper", &[version][..], &varint(body.len() as u64), body].concat()
+}
+
+/// The body of a HELLO that makes or joins a session.
+pub fn create(session: u32, stripe: u64) -> Vec<u8> {
+    [&[0], &id(session)[..], &varint(stripe)].concat()
+}
+
+/// The body of a HELLO that joins a session.
+pub fn join(session: u32, stripe: u64) -> Vec<u8> {
+    [&[1], &id(session)[..], &varint(stripe)].concat()
+}
+
+/// How the log names a session.
+pub fn session(number: u32) -> String {
+    format!("{number:08x}")
+}
+
+fn id(session: u32) -> [u8; 16] {
+    let mut id = [0; 16];
+    id[..4].copy_from_slice(&session.to_be_bytes());
+    id
+}
+
+/// A frame.
+pub fn frame(kind: u64, fields: &[u64], payload: &[u8]) -> Vec<u8> {
+    let fields: Vec<u8> = [kind].iter().chain(fields).flat_map(|field| varint(*field)).collect();
+    [&varint((fields.len() + payload.len()) as u64)[..], &fields, payload].concat()
+}
+
+/// Unsigned LEB128.
+pub fn varint(mut value: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+    out
+}

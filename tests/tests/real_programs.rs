@@ -1,0 +1,267 @@
+//! Programs of every day talk through a pair. Those that are not installed are skipped, and the test says so.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
+use striper_tests::{Finished, LIMIT, Origin, Pair, Pattern, Process, Program, TempDir, Vacant};
+
+const SIZE: u64 = 32 << 20;
+
+/// A server that is started anew for each connection, with the connection as its standard input and output.
+struct Inetd {
+    running: Arc<Mutex<Vec<Process>>>,
+}
+
+impl Inetd {
+    fn serve(origin: Origin, mut command: Command) -> Inetd {
+        let running = Arc::new(Mutex::new(Vec::new()));
+        let inetd = Inetd { running: running.clone() };
+        thread::spawn(move || {
+            for stream in origin.incoming() {
+                stream.set_read_timeout(None).expect("a socket");
+                stream.set_write_timeout(None).expect("a socket");
+                let input = OwnedFd::from(stream.try_clone().expect("a socket"));
+                command.stdin(input).stdout(OwnedFd::from(stream)).stderr(Stdio::null());
+                running.lock().expect("a list").push(Process::start(&mut command));
+                // The command keeps the handles, which would keep the connection open.
+                command.stdin(Stdio::null()).stdout(Stdio::null());
+            }
+        });
+        inetd
+    }
+}
+
+impl Drop for Inetd {
+    fn drop(&mut self) {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+/// Starts a server that writes to one of its outputs, and waits until it has written this.
+fn start_until(command: &mut Command, says: &str) -> Process {
+    let mut process = Process::start(command.stdin(Stdio::null()));
+    let output: Box<dyn Read + Send> = match (process.child().stdout.take(), process.child().stderr.take()) {
+        (Some(stdout), _) => Box::new(stdout),
+        (_, Some(stderr)) => Box::new(stderr),
+        _ => panic!("an output to listen to"),
+    };
+    let (said, heard) = mpsc::channel();
+    thread::spawn(move || {
+        // Reads on after that: the server must not be held up.
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            let _ = said.send(line);
+        }
+    });
+    while !heard
+        .recv_timeout(LIMIT)
+        .unwrap_or_else(|_| panic!("{command:?} does not say {says:?}"))
+        .contains(says)
+    {}
+    process
+}
+
+#[test]
+fn curl_gets_a_file_a_part_of_it_and_uploads_one_through_nginx() {
+    let Some([curl, nginx]) = Program::find(["curl", "nginx"]) else { return };
+    let (files, port) = (TempDir::new(), Vacant::reserve());
+    let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
+    let config = format!(
+        "daemon off; master_process off; {user} pid {pid}; error_log stderr notice;
+         events {{ worker_connections 64; }}
+         http {{
+           access_log off; client_max_body_size 0;
+           client_body_temp_path {body}; proxy_temp_path {body}; fastcgi_temp_path {body};
+           uwsgi_temp_path {body}; scgi_temp_path {body};
+           server {{ listen {address}; location / {{ root {root}; dav_methods PUT; }} }}
+         }}",
+        pid = files.text("pid"),
+        body = files.text("body"),
+        root = files.text("root"),
+        address = port.addr(),
+    );
+    fs::create_dir(files.join("root")).unwrap();
+    fs::create_dir(files.join("body")).unwrap();
+    let data = Pattern(1).bytes(0..SIZE);
+    files.write("root/down", &data);
+    let up = files.write("up", Pattern(2).bytes(0..SIZE));
+    let config = files.write("config", config);
+    let mut server = nginx.command();
+    server.args(["-p", &files.text("root"), "-c", &config, "-e", "stderr"]).stderr(Stdio::piped());
+    let _server = start_until(&mut server, "OS: ");
+    let pair = Pair::to(port.addr());
+    let url = |name: &str| format!("http://{}/{name}", pair.client.addr());
+    let got = files.text("got");
+    curl.run(["-sSf", "--noproxy", "*", "-o", &got, &url("down")]);
+    Pattern(1).check(0, &files.read("got"));
+    assert_eq!(files.read("got").len() as u64, SIZE);
+    curl.run(["-sSf", "--noproxy", "*", "-r", "1000000-2999999", "-o", &got, &url("down")]);
+    assert_eq!(files.read("got"), data[1_000_000..3_000_000]);
+    curl.run(["-sSf", "--noproxy", "*", "-T", &up, &url("stored")]);
+    assert!(files.read("root/stored") == files.read("up"));
+}
+
+/// An ssh server with keys that nobody else has, behind a pair.
+struct Ssh {
+    files: TempDir,
+    pair: Pair,
+    options: Vec<String>,
+    _inetd: Inetd,
+}
+
+impl Ssh {
+    fn start(sshd: &Program, keygen: &Program) -> Option<Ssh> {
+        let files = TempDir::new();
+        let privileged = rustix::process::geteuid().is_root();
+        if privileged && !Path::new("/run/sshd").is_dir() && fs::create_dir_all("/run/sshd").is_err() {
+            eprintln!("skipped: sshd needs /run/sshd");
+            return None;
+        }
+        for key in ["host", "user"] {
+            keygen.run(["-q", "-t", "ed25519", "-N", "", "-f", &files.text(key)]);
+        }
+        fs::copy(files.join("user.pub"), files.join("authorized")).unwrap();
+        let config = format!(
+            "HostKey {}\nAuthorizedKeysFile {}\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\n\
+             UsePAM no\nPidFile none\nSubsystem sftp internal-sftp\n",
+            files.text("host"),
+            files.text("authorized")
+        );
+        let config = files.write("config", config);
+        let origin = Origin::start();
+        let pair = Pair::to(origin.addr());
+        let mut command = sshd.command();
+        command.args(["-i", "-e", "-f", &config]);
+        let inetd = Inetd::serve(origin, command);
+        let options = [
+            "-F",
+            "none",
+            "-i",
+            &files.text("user"),
+            "-o",
+            "IdentitiesOnly=yes",
+            "-o",
+            "StrictHostKeyChecking=no",
+            "-o",
+            "UserKnownHostsFile=/dev/null",
+            "-o",
+            "BatchMode=yes",
+            "-o",
+            "LogLevel=ERROR",
+        ];
+        let options = options.map(str::to_owned).to_vec();
+        Some(Ssh { files, pair, options, _inetd: inetd })
+    }
+
+    fn port(&self) -> String {
+        self.pair.client.addr().port().to_string()
+    }
+
+    /// How other programs are told to call ssh.
+    fn command(&self, ssh: &Program) -> String {
+        format!("{} {} -p {}", ssh.path().display(), self.options.join(" "), self.port())
+    }
+}
+
+#[test]
+fn ssh_runs_a_command_and_scp_copies_both_ways() {
+    let Some([sshd, ssh, scp, keygen]) = Program::find(["sshd", "ssh", "scp", "ssh-keygen"]) else { return };
+    let Some(server) = Ssh::start(&sshd, &keygen) else { return };
+    let (files, port, options) = (&server.files, server.port(), server.options.iter().map(String::as_str));
+    let words = options.clone().chain(["-p", &port, "localhost", "echo first; cat; exit 7"]);
+    let finished = Finished::of(ssh.command().args(words));
+    assert_eq!((finished.code, &*finished.stdout), (Some(7), "first\n"), "{}", finished.stderr);
+    let sent = files.write("sent", Pattern(1).bytes(0..SIZE));
+    let there = files.text("there");
+    let [remote, back] = [format!("localhost:{there}"), files.text("back")];
+    scp.run(options.clone().chain(["-q", "-P", &port, &sent, &remote]));
+    scp.run(options.chain(["-q", "-P", &port, &remote, &back]));
+    assert!(files.read("there") == files.read("sent") && files.read("back") == files.read("sent"));
+}
+
+#[test]
+fn rsync_copies_a_tree_both_ways_and_then_only_what_has_changed() {
+    let Some([sshd, ssh, keygen, rsync]) = Program::find(["sshd", "ssh", "ssh-keygen", "rsync"]) else {
+        return;
+    };
+    let Some(server) = Ssh::start(&sshd, &keygen) else { return };
+    let (files, command) = (&server.files, server.command(&ssh));
+    fs::create_dir_all(files.join("from/deep")).unwrap();
+    files.write("from/large", Pattern(1).bytes(0..SIZE / 2));
+    for number in 0..300 {
+        files.write(&format!("from/deep/{number}"), Pattern(number).bytes(0..number * 20));
+    }
+    let (from, there, back) = (files.text("from/"), files.text("there"), files.text("back"));
+    let remote = format!("localhost:{there}/");
+    rsync.run(["-a", "-e", &command, &from, &remote]);
+    rsync.run(["-a", "-e", &command, &remote, &back]);
+    let mut changed = files.read("from/large");
+    changed[12_345] ^= 1;
+    files.write("from/large", changed);
+    rsync.run(["-a", "-e", &command, &from, &remote]);
+    assert!(files.read("there/large") == files.read("from/large"));
+    for number in 0..300 {
+        Pattern(number).check(0, &files.read(&format!("back/deep/{number}")));
+    }
+    Pattern(1).check(0, &files.read("back/large"));
+}
+
+#[test]
+fn git_clones_and_pushes_through_its_daemon() {
+    let Some([git]) = Program::find(["git"]) else { return };
+    let files = TempDir::new();
+    let run = |folder: &str, words: &[&str]| {
+        let name = ["-c", "user.name=a", "-c", "user.email=a@localhost", "-c", "protocol.version=2"];
+        let mut command = git.command();
+        command.args(["-C", folder]).args(name).args(words);
+        command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
+        Finished::of(&mut command).success()
+    };
+    for folder in ["served", "work"] {
+        fs::create_dir(files.join(folder)).unwrap();
+    }
+    let (served, work) = (files.text("served"), files.text("work"));
+    run(&work, &["init", "-q", "-b", "main"]);
+    files.write("work/large", Pattern(1).bytes(0..SIZE / 2));
+    (0..100).for_each(|number| _ = files.write(&format!("work/{number}"), Pattern(number).bytes(0..1000)));
+    run(&work, &["add", "."]);
+    run(&work, &["commit", "-q", "-m", "one"]);
+    run(&served, &["clone", "-q", "--bare", &work, "repo"]);
+    let origin = Origin::start();
+    let pair = Pair::to(origin.addr());
+    let mut daemon = git.command();
+    daemon.args(["daemon", "--inetd", "--export-all", "--enable=receive-pack"]);
+    daemon.args([&format!("--base-path={served}"), &served]);
+    let _daemon = Inetd::serve(origin, daemon);
+    let url = format!("git://{}/repo", pair.client.addr());
+    run(&served, &["clone", "-q", &url, "clone"]);
+    let clone = files.text("served/clone");
+    run(&clone, &["fsck", "--strict"]);
+    assert!(files.read("served/clone/large") == files.read("work/large"));
+    files.write("served/clone/new", Pattern(9).bytes(0..5_000_000));
+    run(&clone, &["add", "."]);
+    run(&clone, &["commit", "-q", "-m", "two"]);
+    run(&clone, &["push", "-q"]);
+    assert_eq!(run(&files.text("served/repo"), &["rev-parse", "main"]), run(&clone, &["rev-parse", "HEAD"]));
+}
+
+#[test]
+fn iperf3_measures_forward_reverse_and_both_ways_at_once() {
+    let Some([iperf3]) = Program::find(["iperf3"]) else { return };
+    let port = Vacant::reserve();
+    let SocketAddr::V4(address) = port.addr() else { panic!("an IPv4 address") };
+    let mut server = iperf3.command();
+    server.args(["-s", "--forceflush", "-B", &address.ip().to_string(), "-p", &address.port().to_string()]);
+    let _server = start_until(server.stdout(Stdio::piped()), "Server listening");
+    let pair = Pair::to(port.addr());
+    let port = pair.client.addr().port().to_string();
+    for (direction, streams) in [(None, "1"), (Some("-R"), "1"), (Some("--bidir"), "2")] {
+        let words = ["-c", "127.0.0.1", "-p", &port, "-n", "32M", "-P", streams, "-J"];
+        let report = iperf3.run(words.into_iter().chain(direction));
+        assert!(report.contains("\"sum_received\"") && !report.contains("\"error\""), "{report}");
+    }
+}
