@@ -177,7 +177,9 @@ impl Session {
     fn send_open(&mut self, flow: FlowId, id: StripeId, out: &mut Vec<Output>) {
         let Some(stripe) = self.stripes.live.get(&id) else { return };
         let max = stripe.chunk();
-        let fresh = self.flows.flows.get(&flow).is_some_and(|entry| entry.send.buffer.next() == 0);
+        // Data that rides along is data: it keeps to the stripe's allowance.
+        let takes = stripe.takes_data(max) && self.data_entries < MAX_DATA_ENTRIES;
+        let fresh = takes && self.flows.flows.get(&flow).is_some_and(|entry| entry.send.buffer.next() == 0);
         let first = if fresh {
             self.change(flow, |entry| entry.send.buffer.take(max, entry.send.limit)).flatten()
         } else {
