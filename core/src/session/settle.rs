@@ -106,7 +106,7 @@ impl Session {
         while let Some(intent) = self.intents.first() {
             let Some(stripe) = self.control_stripe(None) else { return };
             self.send_intent(intent, stripe, out);
-            if matches!(intent, Intent::Acknowledge(_) | Intent::Credit(_)) {
+            if matches!(intent, Intent::Credit(_)) {
                 self.repeat_later(intent, stripe);
             }
         }

@@ -500,3 +500,22 @@ fn resets_that_overtake_their_opens_cost_no_early_credit_for_good() {
     let flow = pair.open();
     assert_eq!(pair.sides[0].session.send_room(flow), crate::config::INITIAL_WINDOW);
 }
+
+#[test]
+fn a_lower_memory_limit_takes_no_credit_back_and_gives_only_the_floor() {
+    let mut pair = Pair::new(Config::default());
+    let flow = pair.open();
+    pair.run();
+    pair.give(1, Input::MemoryLimit { receive: 0, send: 0 });
+    let before = pair.sides[1].session.memory_used().0;
+    let data = pattern(2_000_000);
+    pair.send_all(0, flow, &data);
+    pair.run();
+    assert!(pair.received(1, flow) == data, "the floor keeps it moving");
+    assert!(pair.sides[1].session.memory_used().0 <= before);
+    assert_eq!(
+        pair.sides[0].session.send_room(flow),
+        FLOW_FLOOR,
+        "what the peer may send beyond what was consumed"
+    );
+}
