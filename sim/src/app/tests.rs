@@ -1,0 +1,93 @@
+use super::*;
+
+#[test]
+fn any_piece_of_the_pattern_matches_at_its_place_only() {
+    let whole = pattern(5, 0, 64);
+    for from in 0..24 {
+        for len in 1..24 {
+            let piece = pattern(5, from, len);
+            assert_eq!(piece, whole.slice(from as usize..from as usize + len));
+            assert!(matches(5, from, &piece));
+            if len >= 4 {
+                assert!(!matches(5, from + 1, &piece) && !matches(6, from, &piece));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_producer_keeps_to_its_room_its_rate_and_its_end() {
+    let mut plan = FlowPlan::upload(0, 100);
+    plan.sends[0].rate = Some(1_000);
+    let mut flow = Flow::new(0, plan);
+    flow.opened(Side::Client, FlowId(1), 0);
+    assert!(matches!(flow.next_write(Side::Client, 1_000, 0), Write::Wait(1_000)));
+    assert!(matches!(flow.next_write(Side::Client, 1_000, 10_000), Write::Data(data) if data.len() == 10));
+    assert!(matches!(flow.next_write(Side::Client, 7, 1_000_000), Write::Data(data) if data.len() == 7));
+    assert!(matches!(flow.next_write(Side::Client, 0, 1_000_000), Write::Nothing));
+    assert!(matches!(flow.next_write(Side::Client, 1_000, 1_000_000), Write::Data(data) if data.len() == 83));
+    assert!(matches!(flow.next_write(Side::Client, 0, 1_000_000), Write::Finish));
+    assert!(matches!(flow.next_write(Side::Client, 9, 1_000_000), Write::Nothing));
+}
+
+#[test]
+fn a_consumer_keeps_to_its_rate_and_stops() {
+    let mut plan = FlowPlan::upload(0, 100);
+    plan.reads[1] = Reader { rate: Some(1_000), stop_after: Some(15) };
+    let mut flow = Flow::new(0, plan);
+    flow.ends[1].delivered = 100;
+    assert_eq!(flow.consume(Side::Server, 0), Consumed { total: Some(10), again: Some(10_000) });
+    assert_eq!(flow.consume(Side::Server, 10_000), Consumed { total: Some(15), again: None });
+    assert_eq!(flow.consume(Side::Server, 20_000), Consumed { total: None, again: None });
+    flow.eager = true;
+    assert_eq!(flow.consume(Side::Server, 20_000), Consumed { total: Some(100), again: None });
+}
+
+fn open_flow() -> Flow {
+    let mut flow = Flow::new(0, FlowPlan::upload(0, 100));
+    flow.opened(Side::Client, FlowId(1), 0);
+    flow.opened(Side::Server, FlowId(1), 0);
+    let Write::Data(data) = flow.next_write(Side::Client, 100, 0) else { panic!() };
+    flow.deliver(Side::Server, &data[..60], 5);
+    flow
+}
+
+#[test]
+#[should_panic(expected = "differ from what was sent")]
+fn a_wrong_byte_is_noticed() {
+    open_flow().deliver(Side::Server, b"wrong", 5);
+}
+
+#[test]
+#[should_panic(expected = "more bytes came than were sent")]
+fn a_byte_too_many_is_noticed() {
+    open_flow().deliver(Side::Server, &[0; 41], 5);
+}
+
+#[test]
+#[should_panic(expected = "a FIN that nobody sent")]
+fn an_invented_fin_is_noticed() {
+    open_flow().finish(Side::Server, 5);
+}
+
+#[test]
+#[should_panic(expected = "a FIN before the last byte")]
+fn an_early_fin_is_noticed() {
+    let mut flow = open_flow();
+    assert!(matches!(flow.next_write(Side::Client, 0, 0), Write::Finish));
+    flow.finish(Side::Server, 5);
+}
+
+#[test]
+#[should_panic(expected = "that nobody sent")]
+fn an_invented_reset_is_noticed() {
+    open_flow().reset(Side::Server, Reason::Aborted, 5);
+}
+
+#[test]
+#[should_panic(expected = "a reset before the bytes")]
+fn an_early_reset_is_noticed() {
+    let mut flow = open_flow();
+    flow.leave(Side::Client, EndState::ResetHere, 5);
+    flow.reset(Side::Server, Reason::Aborted, 5);
+}
