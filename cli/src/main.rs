@@ -26,6 +26,12 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use striper_runtime::Executor;
 
+// Cargo gives a feature to every member that is built together: this says so before it harms anybody.
+const _: () = assert!(
+    !striper_core::FOR_SIMULATION_ONLY,
+    "striper-core has rare turns in it, which are for simulation: build sim alone with them (-p sim)"
+);
+
 fn main() -> ExitCode {
     match args::parse(std::env::args_os().skip(1), |name| std::env::var_os(name)) {
         Ok(invocation) => ExitCode::from(run(&invocation)),

@@ -36,6 +36,9 @@ pub struct Config {
     pub stall_limit: Duration,
     /// How long the session waits for a stripe when it has none.
     pub resume_limit: Duration,
+    /// Decides which rare turns are taken, for simulation; zero for none.
+    #[cfg(feature = "buggify")]
+    pub buggify: u64,
 }
 
 impl Default for Config {
@@ -49,6 +52,8 @@ impl Default for Config {
             heartbeat: Duration::from_secs(10),
             stall_limit: Duration::from_secs(4),
             resume_limit: Duration::from_secs(60),
+            #[cfg(feature = "buggify")]
+            buggify: 0,
         }
     }
 }

@@ -121,7 +121,8 @@ pub enum Output {
         /// Why.
         reason: StripeClose,
     },
-    /// This many stripes are missing now (client only; said whenever it changes).
+    /// This many stripes are missing now (client only; said whenever it changes). It holds until the next one: a stripe that is closed
+    /// at once as it comes up is missing as before.
     StripesWanted {
         /// How many to dial.
         count: usize,

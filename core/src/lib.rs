@@ -57,6 +57,7 @@
 
 extern crate alloc;
 
+mod buggify;
 pub mod config;
 pub mod error;
 mod flow;
@@ -73,6 +74,7 @@ pub mod time;
 mod timers;
 pub mod wire;
 
+pub use buggify::FOR_SIMULATION_ONLY;
 pub use config::{Config, SchedulerKind};
 pub use error::{EndReason, Reason, StripeClose, Violation};
 pub use handshake::{Handshake, HandshakeError};

@@ -11,6 +11,7 @@ mod settle;
 #[cfg(test)]
 mod tests;
 
+use crate::buggify::Turns;
 use crate::config::{Config, FLOW_FLOOR, INITIAL_EARLY};
 use crate::error::{EndReason, Reason, StripeClose, Violation};
 use crate::flow::queue::FlowQueue;
@@ -102,6 +103,7 @@ pub struct Session {
     wanted: usize,
     nonce: u64,
     totals: Totals,
+    turns: Turns,
     /// Used anew for each choice of a stripe.
     candidates: Vec<Candidate>,
 }
@@ -145,6 +147,7 @@ impl Session {
             wanted: 0,
             nonce: 0,
             totals: Totals::default(),
+            turns: Turns::new(&config),
             candidates: Vec::new(),
         }
     }
@@ -161,6 +164,7 @@ impl Session {
             return;
         }
         self.now = self.now.max(now);
+        let ticked = matches!(input, Input::Tick);
         let result = match input {
             Input::StripeUp { stripe, hello } => self.stripe_up(stripe, &hello, out),
             Input::StripeBytes { stripe, data } => self.ingest(stripe, data, out),
@@ -219,6 +223,10 @@ impl Session {
         if let Err(violation) = result {
             self.end(EndReason::Violation(violation), out);
             return;
+        }
+        if cfg!(feature = "buggify") && !ticked {
+            self.turns.next();
+            self.take_rare_turn(out);
         }
         self.settle(out);
         if self.life == Life::Draining && self.is_idle() {

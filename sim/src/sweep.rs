@@ -186,6 +186,8 @@ fn draw_setup(seed: u64, rng: &mut ChaCha8Rng) -> Setup {
         window_limit: log_range(rng, FLOW_FLOOR, 16 << 20),
         max_flows: *pick(rng, &[1, 4, 64, 16_384]),
         heartbeat: Duration::from_millis(log_range(rng, 1_000, 10_000)),
+        #[cfg(feature = "buggify")]
+        buggify: rng.random(),
         ..Config::default()
     };
     let config = [config(), config()];

@@ -1,6 +1,7 @@
 //! Stripes come, are measured, fall into doubt and go; what they held is put up for sending again.
 
 use super::Session;
+use crate::buggify::Site;
 use crate::error::{EndReason, StripeClose, Violation};
 use crate::id::{FlowId, Role, StripeId};
 use crate::intents::Intent;
@@ -255,10 +256,38 @@ impl Session {
             self.timers.set(Timer::Doubt(id), at);
             return;
         }
+        self.cast_doubt(id);
+    }
+
+    fn cast_doubt(&mut self, id: StripeId) {
+        let Some(stripe) = self.stripes.live.get_mut(&id) else { return };
         stripe.doubted = true;
         stripe.requeued = false;
         stripe.ping_owed = stripe.ping.is_none();
         self.timers.set(Timer::Stall(id), stripe.stall_at(self.config.stall_limit));
+    }
+
+    /// Takes the rare turns that need no occasion, at most one: each causes inputs at which there could be another.
+    pub(super) fn take_rare_turn(&mut self, out: &mut Vec<Output>) {
+        let Some(id) = self.stripes.live.keys().nth(self.turns.pick(self.stripes.live.len())).copied() else {
+            return;
+        };
+        let Some(stripe) = self.stripes.live.get_mut(&id) else { return };
+        let take = |site| self.turns.take(site, 0);
+        if take(Site::GiveUp) {
+            out.push(Output::CloseStripe { stripe: id, reason: StripeClose::Stalled });
+            self.lose_stripe(id);
+        } else if take(Site::Doubt) && stripe.ledger.awaits() && !stripe.doubted {
+            self.cast_doubt(id);
+        } else if take(Site::Ping) {
+            stripe.ping_owed = stripe.ping.is_none();
+        } else if take(Site::Pace) {
+            stripe.pace = 0;
+        } else if take(Site::Grant) {
+            self.intents.add(Intent::Grant);
+        } else if take(Site::RepeatNow) {
+            self.repeat_elsewhere();
+        }
     }
 
     /// What doubted stripes hold is sent again on the others, once there are any.

@@ -1,6 +1,7 @@
 //! Sends what can be sent: what is owed first, then data, until no stripe takes more or nothing is left.
 
 use super::{MAX_DATA_ENTRIES, Session};
+use crate::buggify::Site;
 use crate::config::SchedulerKind;
 use crate::flow::Farewell;
 use crate::id::{FlowId, Role, StripeId};
@@ -55,7 +56,9 @@ impl Session {
     fn collect_acknowledgements(&mut self) {
         let mut next = None;
         for (id, stripe) in &self.stripes.live {
-            if stripe.acker.due(self.now) {
+            let eager =
+                stripe.acker.deadline().is_some() && self.turns.take(Site::EagerAcknowledgement, id.0);
+            if stripe.acker.due(self.now) || eager {
                 self.intents.add(Intent::Acknowledge(*id));
             } else if let Some(at) = stripe.acker.deadline() {
                 next = Some(next.map_or(at, |other: crate::time::Instant| other.min(at)));
@@ -90,7 +93,8 @@ impl Session {
         self.candidates.clear();
         for stripe in self.stripes.live.values() {
             if (!stripe.doubted || all_doubted) && Some(stripe.id) != beside {
-                self.candidates.push(candidate(stripe, writable(stripe), self.now));
+                let congested = stripe.ledger.awaits() && self.turns.take(Site::Congested, stripe.id.0);
+                self.candidates.push(candidate(stripe, writable(stripe) && !congested, self.now));
             }
         }
     }
@@ -178,7 +182,9 @@ impl Session {
         let Some(stripe) = self.stripes.live.get(&id) else { return };
         let max = stripe.chunk();
         // Data that rides along is data: it keeps to the stripe's allowance.
-        let takes = stripe.takes_data(max) && self.data_entries < MAX_DATA_ENTRIES;
+        let takes = stripe.takes_data(max)
+            && self.data_entries < MAX_DATA_ENTRIES
+            && !self.turns.take(Site::BareOpen, flow.0);
         let fresh = takes && self.flows.flows.get(&flow).is_some_and(|entry| entry.send.buffer.next() == 0);
         let first = if fresh {
             self.change(flow, |entry| entry.send.buffer.take(max, entry.send.limit)).flatten()
@@ -275,10 +281,10 @@ impl Session {
 
     /// Puts up one piece of data for a second sending, if a copy of it would arrive well before the original.
     fn reinject(&mut self) -> bool {
-        if self.config.scheduler != SchedulerKind::Earliest
-            || self.stripes.live.len() < 2
-            || self.totals.payload_reinjected >= reinject::budget(self.totals.payload_sent)
-        {
+        let pays = self.config.scheduler == SchedulerKind::Earliest
+            && self.totals.payload_reinjected < reinject::budget(self.totals.payload_sent);
+        let anyway = self.turns.take(Site::Copy, self.totals.payload_reinjected);
+        if self.stripes.live.len() < 2 || !(pays || anyway) {
             return false;
         }
         self.gather(None, |stripe| stripe.takes_data(stripe.chunk()));
@@ -287,7 +293,8 @@ impl Session {
             return false;
         };
         let others = self.stripes.live.values_mut().filter(|stripe| stripe.id != carrier && !stripe.doubted);
-        let Some((flow, range, fin)) = others.filter_map(|stripe| stuck_piece(stripe, copy)).next() else {
+        let stuck = |stripe| if anyway { first_piece(stripe, 0) } else { stuck_piece(stripe, copy) };
+        let Some((flow, range, fin)) = others.filter_map(stuck).next() else {
             return false;
         };
         self.totals.payload_reinjected += range.end - range.start;
@@ -319,7 +326,10 @@ impl Session {
     }
 
     fn send_chunk(&mut self, flow: FlowId, id: StripeId, out: &mut Vec<Output>) {
-        let Some(max) = self.stripes.live.get(&id).map(Stripe::chunk) else { return };
+        let Some(mut max) = self.stripes.live.get(&id).map(Stripe::chunk) else { return };
+        if self.turns.take(Site::Crumb, self.totals.payload_sent + self.totals.payload_resent) {
+            max = max.min(3);
+        }
         let Some((chunk, again)) = self
             .change(flow, |entry| {
                 let before = entry.send.buffer.next();
@@ -392,10 +402,12 @@ fn candidate(stripe: &Stripe, writable: bool, now: crate::time::Instant) -> Cand
 /// The oldest piece of data on a stripe that a copy which takes `copy` microseconds would clearly overtake. It is handed out once.
 fn stuck_piece(stripe: &mut Stripe, copy: u64) -> Option<(FlowId, core::ops::Range<u64>, bool)> {
     let worth = reinject::worth_behind(stripe.rate.estimate()?, copy);
-    if stripe.in_flight() <= worth {
-        return None;
-    }
-    let behind = stripe.ledger.acknowledged() + worth;
+    if stripe.in_flight() <= worth { None } else { first_piece(stripe, worth) }
+}
+
+/// The oldest piece of data on a stripe behind so many unacknowledged bytes. It is handed out once.
+fn first_piece(stripe: &mut Stripe, behind: u64) -> Option<(FlowId, core::ops::Range<u64>, bool)> {
+    let behind = stripe.ledger.acknowledged() + behind;
     stripe.ledger.beyond(behind).find_map(|entry| match &mut entry.token {
         Token::Data { flow, offset, len, fin, requeued: requeued @ false } => {
             *requeued = true;

@@ -340,6 +340,8 @@ impl World {
                     self.dirty.insert((number, way));
                     self.tidy(number);
                 }
+                // The number missing may be what it was before this stripe came up, and then nothing more is said.
+                self.agenda.add(self.after(REDIAL_WAIT), Event::Redial);
             }
             Output::StripesWanted { count } => {
                 assert_eq!(side, Side::Client, "only a client dials");

@@ -1,0 +1,7 @@
+//! What is for simulation only is in no program that people run.
+
+#[test]
+fn the_engine_that_the_program_is_built_with_takes_no_rare_turns() {
+    // The program refuses to compile otherwise; this is the same build.
+    assert!(!std::hint::black_box(striper_core::FOR_SIMULATION_ONLY));
+}
