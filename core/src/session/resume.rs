@@ -22,25 +22,29 @@ impl Session {
         out: &mut Vec<Output>,
     ) -> Result<(), Violation> {
         assert!(!self.stripes.live.contains_key(&id), "stripe {id} is up already");
+        let heard = self.hear_hello(hello, out);
+        if self.stripes.knows(id) {
+            // Given up by the other side before it was up on this one.
+            out.push(Output::CloseStripe { stripe: id, reason: StripeClose::PeerGone });
+            return heard;
+        }
+        // Also after a violation: then this stripe is told so and closed with the others.
+        self.stripes.live.insert(id, Stripe::new(id, self.now));
+        self.timers.set(Timer::Heartbeat(id), self.now + self.config.heartbeat);
+        self.timers.clear(Timer::Resume);
+        self.intents.add(Intent::Grant);
+        heard
+    }
+
+    /// What a HELLO says about the session as a whole.
+    fn hear_hello(&mut self, hello: &Hello, out: &mut Vec<Output>) -> Result<(), Violation> {
         if let HelloKind::Accept { instance } = hello.kind {
             if *self.instance.get_or_insert(instance) != instance {
                 return Err(Violation::InstanceChanged);
             }
             self.confirmed = true;
         }
-        for (gone, received) in &hello.gone {
-            self.on_stripe_gone(*gone, *received, out)?;
-        }
-        if self.stripes.knows(id) {
-            // Given up by the other side before it was up on this one.
-            out.push(Output::CloseStripe { stripe: id, reason: StripeClose::PeerGone });
-            return Ok(());
-        }
-        self.stripes.live.insert(id, Stripe::new(id, self.now));
-        self.timers.set(Timer::Heartbeat(id), self.now + self.config.heartbeat);
-        self.timers.clear(Timer::Resume);
-        self.intents.add(Intent::Grant);
-        Ok(())
+        hello.gone.iter().try_for_each(|(gone, received)| self.on_stripe_gone(*gone, *received, out))
     }
 
     pub(super) fn stripe_written(&mut self, id: StripeId, total: u64) {

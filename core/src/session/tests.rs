@@ -519,3 +519,34 @@ fn a_lower_memory_limit_takes_no_credit_back_and_gives_only_the_floor() {
         "what the peer may send beyond what was consumed"
     );
 }
+
+#[test]
+fn a_stripe_whose_hello_ends_the_session_is_told_and_closed_like_the_others() {
+    let hello = |stripe, kind, gone| Input::StripeUp {
+        stripe,
+        hello: Hello { kind, session: SessionId([7; 16]), stripe, gone },
+    };
+    let accept = |instance| HelloKind::Accept { instance };
+    let never_sent = vec![(StripeId(0), 1 << 40)];
+    for (second, violation) in [
+        (hello(StripeId(1), accept(8), vec![]), Violation::InstanceChanged),
+        (hello(StripeId(1), accept(9), never_sent), Violation::BadAcknowledgement),
+    ] {
+        let mut session =
+            Session::new(Role::Client, SessionId([7; 16]), Config::default(), Instant::from_micros(1));
+        session.handle(Instant::ZERO, hello(StripeId(0), accept(9), vec![]), &mut Vec::new());
+        let mut out = Vec::new();
+        session.handle(Instant::ZERO, second, &mut out);
+        assert_eq!(out.last(), Some(&Output::Ended { reason: EndReason::Violation(violation) }));
+        for stripe in [StripeId(0), StripeId(1)] {
+            let header = Frame::Close { code: 2 }.encode(0);
+            let said = out.iter().position(|output| {
+                *output == Output::Transmit { stripe, header: header.clone(), payload: Bytes::new() }
+            });
+            let closed = out.iter().position(|output| {
+                *output == Output::CloseStripe { stripe, reason: StripeClose::SessionEnded }
+            });
+            assert!(said.is_some() && said < closed, "{violation:?} on stripe {stripe}: {out:?}");
+        }
+    }
+}
