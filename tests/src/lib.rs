@@ -15,6 +15,7 @@
 
 pub mod binary;
 mod event;
+pub mod fuzz;
 mod origin;
 mod pattern;
 mod process;

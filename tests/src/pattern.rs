@@ -61,6 +61,10 @@ impl Pattern {
     /// Panics unless these bytes are those from a position on.
     pub fn check(self, at: u64, got: &[u8]) {
         let expected = self.bytes(at..at + got.len() as u64);
+        // At once, which is what tests that check gigabytes spend their time on.
+        if expected == got {
+            return;
+        }
         if let Some(index) = expected.iter().zip(got).position(|(expected, got)| expected != got) {
             panic!("byte {} is {:#04x}, not {:#04x}", at + index as u64, got[index], expected[index]);
         }

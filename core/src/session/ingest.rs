@@ -31,7 +31,7 @@ impl Session {
         let Some(stripe) = self.stripes.live.get_mut(&id) else { return Ok(()) };
         stripe.heard = self.now;
         // Taken out while its bytes change everything else, itself included.
-        let mut deframer = core::mem::replace(&mut stripe.deframer, crate::wire::deframer::Deframer::new());
+        let mut deframer = core::mem::take(&mut stripe.deframer);
         let result = loop {
             match deframer.next(&mut data) {
                 Ok(None) => break Ok(()),

@@ -12,11 +12,20 @@ use bytes::{Buf, Bytes};
 
 /// What the stream held next.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Piece {
+pub enum Piece {
     /// A frame other than DATA. The payload of an OPEN follows as `Data`.
     Frame(Frame),
-    /// Some bytes of a flow; `fin` if its direction ends after them. Empty only together with `fin`.
-    Data { flow: FlowId, offset: u64, data: Bytes, fin: bool },
+    /// Some bytes of a flow.
+    Data {
+        /// Which.
+        flow: FlowId,
+        /// Of the first byte, counted from the start of the flow's direction.
+        offset: u64,
+        /// Empty only together with `fin`.
+        data: Bytes,
+        /// The direction ends after them.
+        fin: bool,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -31,9 +40,15 @@ enum State {
 
 /// The receiving end of one stripe's framing.
 #[derive(Clone, Debug)]
-pub(crate) struct Deframer {
+pub struct Deframer {
     state: State,
     processed: u64,
+}
+
+impl Default for Deframer {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Deframer {
@@ -47,7 +62,7 @@ impl Deframer {
         self.processed
     }
 
-    /// Takes the next piece from the front of `input`; `None` if it is used up.
+    /// Takes the next piece from the front of `input`; `None` if it is used up. After a violation the stream is of no more use.
     pub fn next(&mut self, input: &mut Bytes) -> Result<Option<Piece>, Violation> {
         while !input.is_empty() {
             match &mut self.state {
