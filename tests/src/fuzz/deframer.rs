@@ -33,8 +33,23 @@ pub fn deframer<A: Fn() -> usize>(data: &[u8], allocated: A) {
     };
     let frames = &stream[frames..];
     let whole = read(&[frames.len()], frames, &allocated);
+    let taken = if whole.2.is_none() { frames.len() } else { whole.1 as usize };
+    check_lengths(&frames[..taken]);
     assert_eq!(whole, read(&[1], frames, &allocated), "cut into bytes");
     assert_eq!(whole, read(&lengths(cuts), frames, &allocated), "cut as {cuts:?} say");
+}
+
+/// No frame that was taken, or begun, is longer than PROTOCOL.md allows. The limits are written out here, not taken from the engine.
+fn check_lengths(mut taken: &[u8]) {
+    while let Some(length) = varint::take(&mut taken).expect("a length")
+        && let Some(kind) = varint::take(&mut &taken[..]).expect("a type")
+    {
+        let has_payload = matches!(kind, 0x01 | 0x07);
+        let is_known = kind == 0x1a || (kind % 2 == 1 && kind <= 0x19);
+        let most = if has_payload || !is_known { 131_072 } else { 1_024 };
+        assert!(length <= most, "a frame of type {kind:#x} and {length} bytes was taken");
+        taken = &taken[taken.len().min(length as usize)..];
+    }
 }
 
 /// Lengths of parts, to be used in turn.
