@@ -1,7 +1,7 @@
 //! Cuts a stripe's byte stream into frames, whatever the chunks it arrives in.
 //!
 //! Payload is passed on as it comes, by reference, so nothing is copied and a frame's first bytes need not wait
-//! for its last. Only a head that is split between chunks is collected, at most [`MAX_HEAD`] bytes.
+//! for its last. Only a head that is split between chunks is collected, at most `MAX_HEAD` bytes.
 
 use crate::error::Violation;
 use crate::id::FlowId;
