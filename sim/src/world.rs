@@ -102,8 +102,10 @@ enum Job {
     Consume(usize, Side),
 }
 
+/// Sees each input to a session: whose it is, the time on that side's clock, and what came of it.
+pub type Observer = Box<dyn FnMut(Side, Instant, &Input, &[Output])>;
+
 /// The whole simulated world.
-#[derive(Clone, Debug)]
 pub struct World {
     now: u64,
     setup: Setup,
@@ -125,6 +127,7 @@ pub struct World {
     rng: ChaCha8Rng,
     digest: Digest,
     inputs: u64,
+    observer: Option<Observer>,
 }
 
 /// The sessions' clocks start at different times, so that a time of one taken for one of the other shows.
@@ -161,12 +164,20 @@ impl World {
             rng,
             digest: Digest::new(),
             inputs: 0,
+            observer: None,
             setup,
         };
+        // The first to happen, so that an observer misses nothing.
         for side in Side::BOTH {
-            world.feed(side, Input::Tick);
+            world.command(0, side, Input::Tick);
         }
         world
+    }
+
+    /// From now on `observer` sees every input to a session and what came of it, in order. Asked for right after
+    /// [`World::new`], that is all of them.
+    pub fn observe(&mut self, observer: Observer) {
+        self.observer = Some(observer);
     }
 
     /// Microseconds since the beginning.
@@ -339,7 +350,12 @@ impl World {
         let now = Instant::from_micros(self.now + ORIGIN[side.index()]);
         let session = &mut self.sessions[side.index()];
         let mut outputs = std::mem::take(&mut self.outputs);
-        session.handle(now, input, &mut outputs);
+        if let Some(observe) = &mut self.observer {
+            session.handle(now, input.clone(), &mut outputs);
+            observe(side, now, &input, &outputs);
+        } else {
+            session.handle(now, input, &mut outputs);
+        }
         self.inputs += 1;
         let deadline = session.deadline().map(|(at, _)| at);
         assert!(deadline.is_none_or(|at| at > now), "{:?} has come at {now:?} already", session.deadline());
