@@ -6,7 +6,7 @@
 
 use crate::seed::Digest;
 use bytes::{Bytes, BytesMut};
-use striper_core::{FlowId, Reason};
+use striper_core::{FlowId, Reason, Role};
 
 /// One of the two proxies.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -32,6 +32,15 @@ impl Side {
     /// Its place in an array of two; also the number of the way *from* it.
     pub fn index(self) -> usize {
         self as usize
+    }
+}
+
+impl From<Role> for Side {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Client => Side::Client,
+            Role::Server { .. } => Side::Server,
+        }
     }
 }
 

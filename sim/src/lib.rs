@@ -3,6 +3,7 @@
 //! - [`world`] is the simulated world: it drives both sessions, the [`link`]s between them and the programs ([`app`])
 //!   behind them, breaks things as told ([`faults`]), and checks everything after every step.
 //! - [`oracle`] knows the best that any scheduler could do, and [`report`] compares.
+//! - [`picture`] draws a run.
 //! - [`sweep`] draws worlds at random and demands that all that can complete does.
 //!
 //! ```no_run
@@ -21,6 +22,7 @@ pub mod args;
 pub mod faults;
 pub mod link;
 pub mod oracle;
+pub mod picture;
 pub mod report;
 pub mod seed;
 pub mod sweep;

@@ -87,6 +87,11 @@ impl World {
         self.conns.iter().filter(|conn| conn.ends[side.index()].is_up()).count()
     }
 
+    /// The route that a stripe takes, by its number in the setup.
+    pub fn route(&self, stripe: StripeId) -> Option<usize> {
+        self.conns.get(usize::try_from(stripe.0).ok()?).map(|conn| conn.route)
+    }
+
     /// Dials as many stripes as are missing and not being dialed.
     pub(super) fn dial(&mut self) {
         let dialing = |conn: &&Conn| matches!(conn.ends[0].state, StripeState::Greeting(_));

@@ -1,0 +1,257 @@
+//! One direction of one stripe: its frames, from hand-over to arrival and acknowledgement, and when it was blocked or in doubt.
+//!
+//! A stripe keeps order, so a frame is named by where it ends among the stripe's bytes: what has arrived or is acknowledged
+//! up to some count is a prefix of the frames.
+
+use striper_core::FlowId;
+
+/// What a frame carries.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Carries {
+    /// Bytes of a flow.
+    Data {
+        /// Whose.
+        flow: FlowId,
+        /// Of the first byte.
+        offset: u64,
+        /// How many bytes.
+        len: u64,
+        /// All of them had been sent before.
+        again: bool,
+    },
+    /// No bytes of a flow.
+    Control {
+        /// The other side acknowledges it soon.
+        asks: bool,
+    },
+}
+
+/// A frame on a stripe. Times are in microseconds; `None` for what has not happened or can't be known.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Frame {
+    /// Where it ends among the stripe's frame bytes.
+    pub end: u64,
+    /// Its length with its head, in bytes.
+    pub size: u64,
+    /// What it carries.
+    pub carries: Carries,
+    /// When the session handed it over.
+    pub sent: Option<u64>,
+    /// When its last byte had arrived.
+    pub arrived: Option<u64>,
+    /// When the sender knew of that.
+    pub acknowledged: Option<u64>,
+}
+
+/// One direction of one stripe.
+#[derive(Clone, Debug, Default)]
+pub struct Lane {
+    /// In the order in which they were handed over.
+    pub frames: Vec<Frame>,
+    /// When the operating system held less than was handed over, in microseconds.
+    pub blocked: Vec<(u64, u64)>,
+    /// From the PING that asks what became of overdue acknowledgements until one came, in microseconds.
+    pub doubts: Vec<(u64, u64)>,
+    /// From a frame's hand-over to its acknowledgement: when that came, and how long it took, in microseconds.
+    pub round_trips: Vec<(u64, u64)>,
+    sent: u64,
+    written: u64,
+    blocked_since: Option<u64>,
+    doubted_since: Option<u64>,
+    /// Frames before this one have arrived.
+    arrived: usize,
+    /// Frames before this one are acknowledged.
+    acknowledged: usize,
+    /// So many frame bytes are.
+    acknowledged_bytes: u64,
+    /// Frames that ask for an acknowledgement and have none.
+    awaited: usize,
+    /// PINGs without an answer: nonce and end.
+    pings: Vec<(u64, u64)>,
+}
+
+impl Lane {
+    /// A frame is handed over.
+    pub fn transmit(&mut self, at: u64, size: u64, carries: Carries) {
+        self.sent += size;
+        self.awaited += usize::from(carries != Carries::Control { asks: false });
+        self.frames.push(Frame {
+            end: self.sent,
+            size,
+            carries,
+            sent: Some(at),
+            arrived: None,
+            acknowledged: None,
+        });
+        if self.blocked_since.is_none() {
+            self.blocked_since = Some(at);
+        }
+    }
+
+    /// The frame just handed over is a PING. If something else awaits its acknowledgement, the stripe is in doubt.
+    pub fn ping(&mut self, at: u64, nonce: u64) {
+        self.pings.push((nonce, self.sent));
+        // The PING itself is awaited too.
+        if self.awaited > 1 && self.doubted_since.is_none() {
+            self.doubted_since = Some(at);
+        }
+    }
+
+    /// The end of the frame that a PONG answers.
+    pub fn pinged(&mut self, nonce: u64) -> Option<u64> {
+        let place = self.pings.iter().position(|(known, _)| *known == nonce)?;
+        self.pings.drain(..=place).next_back().map(|(_, end)| end)
+    }
+
+    /// The operating system has taken so many frame bytes in all.
+    pub fn written(&mut self, at: u64, total: u64) {
+        self.written = total;
+        if total >= self.sent {
+            close(&mut self.blocked, &mut self.blocked_since, at);
+        }
+    }
+
+    /// So many frame bytes in all have arrived.
+    pub fn arrive(&mut self, at: u64, count: u64) {
+        while let Some(frame) = self.frames.get_mut(self.arrived).filter(|frame| frame.end <= count) {
+            frame.arrived = Some(at);
+            self.arrived += 1;
+        }
+    }
+
+    /// A frame has arrived whose hand-over nobody saw; it may grow while it does.
+    pub fn arrive_unseen(&mut self, at: u64, end: u64, size: u64, carries: Carries, grows: bool) {
+        if let Some(last) = self.frames.last_mut().filter(|_| grows)
+            && let (Carries::Data { len, .. }, Carries::Data { len: more, .. }) = (&mut last.carries, carries)
+        {
+            *len += more;
+            (last.end, last.size, last.arrived) = (end, last.size + size, Some(at));
+            return;
+        }
+        self.frames.push(Frame { end, size, carries, sent: None, arrived: Some(at), acknowledged: None });
+        self.arrived = self.frames.len();
+    }
+
+    /// The peer has acknowledged so many frame bytes in all; the frames that it had not acknowledged before.
+    /// `timed` if the answer came when it was asked for, so that it tells a round trip.
+    pub fn acknowledge(&mut self, at: u64, count: u64, timed: bool) -> &[Frame] {
+        let first = self.acknowledged;
+        let mut sample = None;
+        while let Some(frame) = self.frames.get_mut(self.acknowledged).filter(|frame| frame.end <= count) {
+            frame.acknowledged = Some(at);
+            if frame.carries != (Carries::Control { asks: false }) {
+                self.awaited -= 1;
+                sample = frame.sent;
+            }
+            self.acknowledged += 1;
+        }
+        if count > self.acknowledged_bytes {
+            self.acknowledged_bytes = count;
+            close(&mut self.doubts, &mut self.doubted_since, at);
+        }
+        if let Some(sent) = sample.filter(|_| timed) {
+            self.round_trips.push((at, at.saturating_sub(sent)));
+        }
+        &self.frames[first..self.acknowledged]
+    }
+
+    /// The part that is acknowledged of a frame which is not as a whole: flow, offset and length.
+    pub fn partly_acknowledged(&self) -> Option<(FlowId, u64, u64)> {
+        let Frame { end, carries, .. } = self.frames.get(self.acknowledged)?;
+        let Carries::Data { flow, offset, len, .. } = *carries else { return None };
+        let begin = end - len;
+        (begin < self.acknowledged_bytes).then(|| (flow, offset, self.acknowledged_bytes - begin))
+    }
+
+    /// Whether acknowledgements are overdue now.
+    pub fn in_doubt(&self) -> bool {
+        self.doubted_since.is_some()
+    }
+
+    /// The stripe is of no more use to its sender, or the observation ends.
+    pub fn stop(&mut self, at: u64) {
+        close(&mut self.blocked, &mut self.blocked_since, at);
+        close(&mut self.doubts, &mut self.doubted_since, at);
+    }
+}
+
+/// Ends a span that is open, unless it has no length.
+fn close(spans: &mut Vec<(u64, u64)>, since: &mut Option<u64>, at: u64) {
+    if let Some(from) = since.take().filter(|from| *from < at) {
+        spans.push((from, at));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DATA: Carries = Carries::Data { flow: FlowId(1), offset: 0, len: 90, again: false };
+    const QUIET: Carries = Carries::Control { asks: false };
+    const PING: Carries = Carries::Control { asks: true };
+
+    #[test]
+    fn a_lane_is_blocked_while_the_system_holds_less_than_was_handed_over() {
+        let mut lane = Lane::default();
+        lane.transmit(10, 100, DATA);
+        lane.written(10, 100);
+        lane.transmit(20, 100, DATA);
+        lane.written(25, 150);
+        lane.transmit(30, 100, DATA);
+        lane.written(40, 300);
+        lane.transmit(50, 100, DATA);
+        lane.stop(70);
+        assert_eq!(lane.blocked, [(20, 40), (50, 70)]);
+    }
+
+    #[test]
+    fn acknowledgements_cover_whole_frames_and_time_the_latest() {
+        let mut lane = Lane::default();
+        lane.transmit(10, 100, DATA);
+        lane.transmit(20, 100, DATA);
+        lane.transmit(30, 10, QUIET);
+        assert_eq!(lane.acknowledge(60, 150, true).len(), 1);
+        assert_eq!(lane.acknowledge(70, 210, true).len(), 2);
+        assert_eq!(lane.acknowledge(80, 210, true).len(), 0);
+        assert_eq!(lane.round_trips, [(60, 50), (70, 50)]);
+    }
+
+    #[test]
+    fn an_acknowledgement_may_cover_a_part_of_a_payload() {
+        let mut lane = Lane::default();
+        lane.transmit(10, 100, DATA);
+        lane.acknowledge(60, 10, true);
+        assert_eq!(lane.partly_acknowledged(), None);
+        lane.acknowledge(60, 25, true);
+        assert_eq!(lane.partly_acknowledged(), Some((FlowId(1), 0, 15)));
+        lane.acknowledge(60, 100, true);
+        assert_eq!(lane.partly_acknowledged(), None);
+    }
+
+    #[test]
+    fn a_ping_throws_doubt_only_on_a_stripe_that_owes_an_answer() {
+        let mut lane = Lane::default();
+        lane.transmit(0, 3, PING);
+        lane.ping(0, 1);
+        assert_eq!(lane.pinged(1), Some(3));
+        assert_eq!(lane.pinged(1), None);
+        lane.acknowledge(5, 3, true);
+        lane.transmit(10, 100, DATA);
+        lane.transmit(50, 3, PING);
+        lane.ping(50, 2);
+        assert!(lane.in_doubt());
+        lane.acknowledge(90, 50, true);
+        assert_eq!(lane.doubts, [(50, 90)]);
+    }
+
+    #[test]
+    fn frames_arrive_in_the_order_of_their_stripe() {
+        let mut lane = Lane::default();
+        lane.transmit(10, 100, DATA);
+        lane.transmit(11, 100, DATA);
+        lane.arrive(30, 199);
+        assert_eq!((lane.frames[0].arrived, lane.frames[1].arrived), (Some(30), None));
+        lane.arrive(40, 200);
+        assert_eq!(lane.frames[1].arrived, Some(40));
+    }
+}
