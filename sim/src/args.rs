@@ -5,6 +5,7 @@ use crate::units::{BadUnit, parse_percent, parse_rates, parse_size, parse_time};
 use lexopt::{Arg, Parser, ValueExt};
 use std::ffi::OsString;
 use std::ops::Range;
+use std::path::PathBuf;
 use striper_core::SchedulerKind;
 use striper_core::config::MAX_STRIPES;
 
@@ -32,6 +33,8 @@ Measuring
   --seed N          Where every random choice comes from [1]. The same seed gives the same output, to the byte.
   --check           Check the sessions' invariants after every step (slower)
   --json            Print JSON
+  --html FILE       Also write a page with charts of one run, that of the most stripes and the first scheduler: goodput
+                    against the oracle, each stripe, head-of-line blocking, reorder depth, RTT (see docs/pictures.md)
 
 Sweeping
   --seeds A..B      The seeds of the worlds, B not included [0..100]. Each seed draws its own routes, faults and flows;
@@ -65,6 +68,8 @@ pub enum Command {
         scenario: Scenario,
         /// Print JSON.
         json: bool,
+        /// Where to write a page about one run.
+        html: Option<PathBuf>,
     },
     /// Random worlds.
     Sweep {
@@ -79,7 +84,7 @@ pub enum Command {
 pub fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Command, String> {
     let mut parser = Parser::from_args(args);
     let mut scenario = Scenario::default();
-    let (mut json, mut stripes, mut sweep, mut seeds) = (false, None, false, None);
+    let (mut json, mut html, mut stripes, mut sweep, mut seeds) = (false, None, None, false, None);
     let mut measuring: Option<&'static str> = None;
     while let Some(arg) = parser.next().map_err(|error| error.to_string())? {
         let name = match &arg {
@@ -94,6 +99,7 @@ pub fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Comm
                 measuring = Some(name);
                 match name {
                     "json" => json = true,
+                    "html" => html = Some(file(&mut parser, name)?),
                     "check" => scenario.check = true,
                     "stripes" => stripes = Some(parse_stripes(&value(&mut parser, name)?)?),
                     _ => read_option(&mut scenario, name, &value(&mut parser, name)?)?,
@@ -113,17 +119,39 @@ pub fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Comm
         }
         (false, ..) => {
             scenario.stripes = stripes.unwrap_or_else(|| usual_counts(scenario.caps.len()));
-            Ok(Command::Measure { scenario, json })
+            Ok(Command::Measure { scenario, json, html })
         }
     }
 }
 
-const OPTIONS: [&str; 12] =
-    ["help", "seeds", "json", "check", "stripes", "caps", "rtt", "loss", "idle", "size", "scheduler", "seed"];
+const OPTIONS: [&str; 13] = [
+    "help",
+    "seeds",
+    "json",
+    "html",
+    "check",
+    "stripes",
+    "caps",
+    "rtt",
+    "loss",
+    "idle",
+    "size",
+    "scheduler",
+    "seed",
+];
 
 fn value(parser: &mut Parser, name: &str) -> Result<String, String> {
     let value = parser.value().map_err(|_| format!("--{name} needs a value; see --help"))?;
     value.string().map_err(|_| format!("--{name} has a value that is no text"))
+}
+
+fn file(parser: &mut Parser, name: &str) -> Result<PathBuf, String> {
+    let path = parser.value().map_err(|_| format!("--{name} needs a file to write; see --help"))?;
+    if path.is_empty() {
+        Err(format!("--{name} needs a file to write; its name is empty"))
+    } else {
+        Ok(path.into())
+    }
 }
 
 fn read_option(scenario: &mut Scenario, name: &str, text: &str) -> Result<(), String> {
@@ -214,6 +242,12 @@ mod tests {
     }
 
     #[test]
+    fn a_page_is_written_where_it_is_asked_for() {
+        let Ok(Command::Measure { html, .. }) = words("--caps 1mbps --html out/run.html") else { panic!() };
+        assert_eq!(html, Some(PathBuf::from("out/run.html")));
+    }
+
+    #[test]
     fn a_printed_command_reads_back() {
         let line = "--caps 20mbps,500kbps --stripes 2 --rtt 35ms --loss 0.5% --idle 2s --seed 9 --size 3MiB --scheduler rr";
         let scenario = scenario(line);
@@ -232,6 +266,9 @@ mod tests {
             ("--caps 1mbps --seed -1", "no whole number"),
             ("--caps 1mbps --seeds 0..3", "belongs to sweep"),
             ("--cap 1mbps", "--help"),
+            ("--caps 1mbps --html", "--html needs a file"),
+            ("--html run.html", "Give --caps"),
+            ("sweep --html run.html", "takes --seeds only"),
             ("measure --caps 1mbps", "--help"),
             ("--caps 1mbps -x", "--help"),
             ("--caps 1mbps --json=1", "unexpected argument"),

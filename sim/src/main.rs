@@ -1,12 +1,21 @@
 //! `cargo run -p sim -- --caps 1mbps`: see `--help`.
 
 use sim::args::{self, Command};
+use sim::report::{Scenario, scheduler_name};
+use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     match args::parse(std::env::args_os().skip(1)) {
         Ok(Command::Help) => print!("{}", args::HELP),
-        Ok(Command::Measure { scenario, json }) => print!("{}", scenario.report(json)),
+        Ok(Command::Measure { scenario, json, html }) => {
+            // First, so that a long measurement does not end in vain.
+            if let Some(Err(message)) = html.map(|path| draw(&scenario, json, &path)) {
+                eprintln!("sim: {message}");
+                return ExitCode::FAILURE;
+            }
+            print!("{}", scenario.report(json));
+        }
         Ok(Command::Sweep { seeds }) => print!("{}", sim::sweep::run(seeds)),
         Err(message) => {
             eprintln!("sim: {message}");
@@ -14,4 +23,23 @@ fn main() -> ExitCode {
         }
     }
     ExitCode::SUCCESS
+}
+
+/// Writes the page of one run; says which on standard output, or beside it when JSON is wanted there.
+fn draw(scenario: &Scenario, json: bool, path: &Path) -> Result<(), String> {
+    let (stripes, scheduler) = scenario.drawn();
+    std::fs::write(path, "").map_err(|error| format!("can't write {}: {error}", path.display()))?;
+    let page = scenario.draw(stripes, scheduler);
+    std::fs::write(path, page).map_err(|error| format!("can't write {}: {error}", path.display()))?;
+    let (name, plural) = (scheduler_name(scheduler), if stripes == 1 { "" } else { "s" });
+    let said = format!(
+        "{}: {name} over {stripes} stripe{plural} (--stripes and --scheduler choose another)\n",
+        path.display()
+    );
+    if json {
+        eprint!("{said}")
+    } else {
+        println!("{said}")
+    }
+    Ok(())
 }

@@ -90,6 +90,19 @@ impl Row {
     }
 }
 
+/// A measurement and what it was made with.
+pub(crate) struct Run<T> {
+    pub row: Row,
+    /// What came of showing the world.
+    pub watched: T,
+    /// As it is at the end.
+    pub world: World,
+    /// When the flow was opened, in microseconds.
+    pub start: u64,
+    /// As the oracle sees the stripes.
+    pub pipes: Vec<Pipe>,
+}
+
 impl Scenario {
     /// The command that measures one row of it again.
     pub fn command(&self, stripes: usize, scheduler: SchedulerKind) -> String {
@@ -109,6 +122,16 @@ impl Scenario {
 
     /// Runs one transfer.
     pub fn measure(&self, stripes: usize, scheduler: SchedulerKind) -> Row {
+        self.run(stripes, scheduler, |_| ()).row
+    }
+
+    /// Runs one transfer in a world that is shown to `watch` before anything happens in it.
+    pub(crate) fn run<T>(
+        &self,
+        stripes: usize,
+        scheduler: SchedulerKind,
+        watch: impl FnOnce(&mut World) -> T,
+    ) -> Run<T> {
         let caps: Vec<u64> = self.caps.iter().copied().cycle().take(stripes).collect();
         let rtt = self.rtt.as_micros() as u64;
         let mut setup = Setup::capped(self.seed, &caps, 0);
@@ -126,6 +149,7 @@ impl Scenario {
         let limit = 100 * ideal + 600_000_000;
 
         let mut world = World::new(setup);
+        let watched = watch(&mut world);
         let warm = world.warm_up(limit);
         let start = world.now() + self.idle.as_micros() as u64;
         let flow = world.open(FlowPlan::upload(start, self.size));
@@ -134,7 +158,7 @@ impl Scenario {
         {
             time = Some(world.now() - start);
         }
-        Row {
+        let row = Row {
             scheduler,
             stripes,
             time,
@@ -142,7 +166,8 @@ impl Scenario {
             reorder_peak: world.stats(Side::Server).reordering_peak,
             resent: world.stats(Side::Client).payload_resent,
             size: self.size,
-        }
+        };
+        Run { row, watched, world, start, pipes }
     }
 
     /// Runs all transfers; the answer is the text to print.

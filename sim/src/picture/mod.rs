@@ -1,12 +1,36 @@
-//! What a picture of a run is made from.
+//! A run as a picture: one self-contained page with inline SVG.
 //!
 //! [`Timeline`] collects what happened from nothing but the inputs and outputs of a session, both sides' in the simulator, one
-//! side's from a trace.
+//! side's from a trace; [`render`] draws it together with a [`Summary`]. Neither knows where the run came from.
+//!
+//! ```
+//! use sim::app::FlowPlan;
+//! use sim::picture::{self, Summary};
+//! use sim::world::{Setup, World};
+//!
+//! let mut world = World::new(Setup::capped(1, &[10_000_000; 2], 20_000));
+//! let timeline = picture::watch(&mut world);
+//! world.open(FlowPlan::upload(1_000_000, 1 << 16));
+//! assert!(world.run_to_end(10_000_000));
+//! let timeline = timeline.borrow();
+//! let page = picture::render(&timeline, &Summary::of(&timeline, "64 KiB over two stripes", "", ""));
+//! assert!(page.contains("64 KiB"));
+//! ```
 
 pub mod coverage;
 pub mod lane;
+mod measured;
+pub mod page;
+mod panels;
+mod plot;
+mod scale;
+mod scene;
+mod series;
+#[cfg(test)]
+mod tests;
 pub mod timeline;
 
+pub use page::{Figure, Oracle, Summary, render};
 pub use timeline::Timeline;
 
 use crate::world::World;

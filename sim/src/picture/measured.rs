@@ -1,0 +1,91 @@
+//! The page of a measurement: its own figures, its oracle and its command.
+
+use super::page::{Figure, Oracle, Summary, render};
+use super::scale::{show_rate, show_size, show_time};
+use super::timeline::Timeline;
+use crate::app::Side;
+use crate::report::{Row, Scenario, scheduler_name};
+use crate::units::write_percent;
+use crate::world::World;
+use std::collections::BTreeMap;
+use striper_core::{SchedulerKind, StripeId};
+
+impl Scenario {
+    /// The stripe count and scheduler that are drawn: the largest and the first of those to be measured.
+    pub fn drawn(&self) -> (usize, SchedulerKind) {
+        let stripes = self.stripes.iter().copied().max().unwrap_or(1);
+        (stripes, self.schedulers.first().copied().unwrap_or(SchedulerKind::Earliest))
+    }
+
+    /// Runs one transfer and draws it.
+    pub fn draw(&self, stripes: usize, scheduler: SchedulerKind) -> String {
+        let run = self.run(stripes, scheduler, super::watch);
+        let timeline = run.watched.borrow();
+        let end = run.row.time.map_or(timeline.last(), |time| run.start + time);
+        let summary = Summary {
+            title: format!(
+                "{} over {stripes} {}",
+                show_size(self.size),
+                if stripes == 1 { "stripe" } else { "stripes" }
+            ),
+            story: self.story(stripes, scheduler),
+            command: format!("{} --html run.html", self.command(stripes, scheduler)),
+            figures: figures(&run.row, &timeline),
+            // A little more than the transfer, so that its end can be seen.
+            span: Some(run.start..end + (end - run.start) / 50 + 1),
+            caps: caps(&run.world, &timeline, &self.caps),
+            oracle: Some(Oracle { pipes: run.pipes, bytes: self.size, start: run.start }),
+        };
+        render(&timeline, &summary)
+    }
+
+    fn story(&self, stripes: usize, scheduler: SchedulerKind) -> String {
+        let caps: Vec<String> =
+            self.caps.iter().cycle().take(stripes).map(|cap| show_rate(*cap as f64)).collect();
+        let even = caps.iter().all(|cap| *cap == caps[0]);
+        format!(
+            "One flow from client to server over {} of {}, chosen by {}; RTT {}, {}, {}seed {}.",
+            if stripes == 1 { "one stripe".into() } else { format!("{stripes} stripes") },
+            if even { caps[0].clone() } else { caps.join(", ") },
+            scheduler_name(scheduler),
+            show_time(self.rtt.as_micros() as u64),
+            if self.loss == 0 { "no loss".into() } else { format!("{} loss", write_percent(self.loss)) },
+            if self.idle.is_zero() {
+                String::new()
+            } else {
+                format!("idle for {}, ", show_time(self.idle.as_micros() as u64))
+            },
+            self.seed,
+        )
+    }
+}
+
+fn figures(row: &Row, timeline: &Timeline) -> Vec<Figure> {
+    let mut figures = match row.time {
+        None => vec![Figure::new("Goodput", "–", "not done within 100 times the oracle's time")],
+        Some(time) => vec![
+            Figure::new("Goodput", crate::units::show_rate(row.goodput()), "payload, from opening to FIN"),
+            Figure::new("Share of the oracle", format!("{:.3}", row.share()), "1.000 is the best there is"),
+            Figure::new(
+                "Time",
+                format!("{:.3} s", time as f64 / 1e6),
+                format!("oracle {:.3} s", row.ideal as f64 / 1e6),
+            ),
+        ],
+    };
+    figures.push(Figure::new(
+        "Reorder memory",
+        format!("{} KiB", row.reorder_peak.div_ceil(1024)),
+        "the most that was held at once",
+    ));
+    figures.push(Figure::new("Sent again", show_size(row.resent), "payload on a second stripe"));
+    let deaths = timeline.deaths(Side::Client);
+    figures.push(Figure::new("Stripes lost", deaths.to_string(), ""));
+    figures
+}
+
+/// The cap of each stripe, by the route that it takes; `caps` are dealt to the routes in turn.
+fn caps(world: &World, timeline: &Timeline, caps: &[u64]) -> BTreeMap<StripeId, u64> {
+    let stripes = timeline.direction(Side::Client).lanes.keys();
+    stripes.filter_map(|stripe| Some((*stripe, caps[world.route(*stripe)? % caps.len()]))).collect()
+}

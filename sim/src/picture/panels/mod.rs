@@ -1,0 +1,29 @@
+//! The charts of a page, one a file. Each is a function from a scene to markup, or to nothing where nothing is known.
+
+pub mod goodput;
+pub mod held;
+pub mod lanes;
+pub mod round_trips;
+pub mod sequence;
+pub mod table;
+pub mod waits;
+
+/// A chart with its heading and what it says.
+pub fn panel(title: &str, caption: &str, chart: &str) -> String {
+    format!("<figure><h3>{title}</h3><figcaption>{caption}</figcaption>\n{chart}</figure>\n")
+}
+
+/// A sample of a mark for a caption, with its name.
+pub fn key(class: &str, name: &str) -> String {
+    format!(
+        "<span class=\"key\"><svg width=\"18\" height=\"11\" aria-hidden=\"true\"><rect class=\"{class}\" x=\"0.5\" y=\"0.5\" width=\"17\" height=\"10\"/></svg> \
+         {name}</span>"
+    )
+}
+
+/// As [`key`], for a line.
+pub fn line_key(class: &str, name: &str) -> String {
+    format!(
+        "<span class=\"key\"><svg width=\"22\" height=\"11\" aria-hidden=\"true\"><path class=\"{class}\" d=\"M0 5.5H22\"/></svg> {name}</span>"
+    )
+}
