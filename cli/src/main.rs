@@ -29,7 +29,7 @@ use striper_runtime::Executor;
 // Cargo gives a feature to every member that is built together: this says so before it harms anybody.
 const _: () = assert!(
     !striper_core::FOR_SIMULATION_ONLY,
-    "striper-core has rare turns in it, which are for simulation: build sim alone with them (-p sim)"
+    "striper-core has rare turns or planted bugs in it, for simulation alone: build only sim with them (-p sim)"
 );
 
 fn main() -> ExitCode {

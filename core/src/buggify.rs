@@ -2,7 +2,7 @@
 //! get once in a year. (The idea is FoundationDB's: a quarter of the sites is active in a run, and an active one turns often.)
 //!
 //! Without the feature `buggify` every question is answered no by a constant, and nothing of this is in the program.
-//! With it, the answers follow from [`crate::Config::buggify`] and the inputs so far, so a run repeats.
+//! With it, the answers follow from `Config::buggify` and the inputs so far, so a run repeats.
 //!
 //! Invariant: between two inputs other than `Tick` a site does not change its mind, or a tick before the deadline could do something.
 
@@ -34,7 +34,7 @@ pub(crate) enum Site {
 }
 
 /// Whether this program was built with rare turns or planted bugs in it: fit for simulation, not for use.
-pub const FOR_SIMULATION_ONLY: bool = cfg!(feature = "buggify");
+pub const FOR_SIMULATION_ONLY: bool = cfg!(any(feature = "buggify", feature = "planted"));
 
 /// What decides.
 #[derive(Clone, Debug, Default)]

@@ -57,6 +57,14 @@
 
 extern crate alloc;
 
+// First, because its macro is used by all that follows.
+#[cfg(not(feature = "planted"))]
+#[macro_use]
+mod planted;
+#[cfg(feature = "planted")]
+#[macro_use]
+pub mod planted;
+
 mod buggify;
 pub mod config;
 pub mod error;

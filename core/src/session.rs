@@ -247,7 +247,10 @@ impl Session {
             Role::Server { instance } => HelloKind::Accept { instance },
         };
         let unconfirmed = self.stripes.gone.iter().filter(|(_, gone)| !gone.confirmed);
-        let gone = unconfirmed.map(|(id, gone)| (*id, gone.received)).take(MAX_GONE).collect();
+        let gone = unconfirmed
+            .map(|(id, gone)| (*id, gone.received + u64::from(planted!(HelloGoneOffByOne))))
+            .take(MAX_GONE)
+            .collect();
         Hello { kind, session: self.id, stripe, gone }
     }
 
@@ -333,6 +336,9 @@ impl Session {
 
     fn reweigh(&mut self, before: Weight, after: Weight) {
         self.charged = self.charged - before.charge + after.charge;
+        if after.charge < before.charge && planted!(ChargeNeverFalls) {
+            self.charged += before.charge - after.charge;
+        }
         self.held = self.held - before.held + after.held;
         self.backlog = self.backlog - before.backlog + after.backlog;
         self.pieces = self.pieces - before.pieces + after.pieces;
@@ -343,7 +349,9 @@ impl Session {
     /// Takes a flow out for good.
     fn remove(&mut self, flow: FlowId) {
         if let Some(entry) = self.flows.flows.get(&flow) {
-            self.reweigh(Weight::of(entry), Weight::default());
+            if entry.recv.reset.is_none() || !planted!(ResetKeepsCharge) {
+                self.reweigh(Weight::of(entry), Weight::default());
+            }
             self.flows.remove(flow);
             self.queue.deactivate(flow);
             self.timers.clear(Timer::Linger(flow));
@@ -361,6 +369,9 @@ impl Session {
         if self.life == Life::Running {
             self.life = Life::Draining;
         }
+        if !self.flows.requests.is_empty() && planted!(DrainForgetsWaitingOpens) {
+            return;
+        }
         for (request, _) in self.flows.requests.drain(..) {
             out.push(Output::FlowOpenFailed { request });
         }
@@ -368,7 +379,8 @@ impl Session {
 
     /// Whether nothing is left that a draining session must wait for.
     fn is_idle(&self) -> bool {
-        self.flows.flows.is_empty() && self.flows.requests.is_empty()
+        let theirs = |flow: &FlowId| !flow.opened_by(self.role) && planted!(DrainCutsPeerFlows);
+        self.flows.flows.keys().all(theirs) && self.flows.requests.is_empty()
     }
 
     /// The session is over: says so on every stripe, resets what flows there are, and forgets everything.
@@ -385,7 +397,7 @@ impl Session {
             .live
             .iter()
             .map(|(id, stripe)| (*id, stripe.acker.count()))
-            .filter(|(_, count)| *count > 0)
+            .filter(|(_, count)| *count > 0 && !planted!(CloseWithoutAcks))
             .collect();
         for stripe in self.stripes.live.keys() {
             for counts in counts.chunks(MAX_ACKS) {

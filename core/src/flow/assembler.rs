@@ -63,7 +63,9 @@ impl Assembler {
         self.end = self.end.max(offset + data.len() as u64);
         if offset < self.next {
             let old = (self.next - offset).min(data.len() as u64);
-            data.advance(old as usize);
+            if old == data.len() as u64 || !planted!(OldBytesAgain) {
+                data.advance(old as usize);
+            }
             offset += old;
         }
         while !data.is_empty() {
@@ -91,7 +93,7 @@ impl Assembler {
             return;
         }
         if let Some((start, Piece::Copied(before))) = self.pieces.range_mut(..offset).next_back()
-            && start + before.len() as u64 == offset
+            && (start + before.len() as u64 == offset || planted!(GapClosed))
             && before.len() + part.len() <= COPY_UP_TO
         {
             before.extend_from_slice(&part);

@@ -53,6 +53,9 @@ impl FlowQueue {
             turn.active = false;
             self.tickets += 1;
             turn.ticket = self.tickets;
+            if turn.deficit <= 0 && planted!(TurnForgotten) {
+                return;
+            }
             self.rest.push_back((flow, self.tickets));
         }
     }
@@ -70,6 +73,10 @@ impl FlowQueue {
             match turn {
                 Some(turn) if turn.active => {
                     turn.deficit += QUANTUM;
+                    if planted!(TurnKept) {
+                        self.rest.push_front((flow, ticket));
+                        continue;
+                    }
                     self.rest.push_back((flow, ticket));
                 }
                 Some(_) => {

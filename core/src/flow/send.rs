@@ -74,6 +74,7 @@ impl Send {
         let unsent = self.buffer.unsent();
         let queue = if unsent >= MAX_UNSENT / 2 { 0 } else { MAX_UNSENT - unsent };
         let held = self.buffer.held();
+        let pool = if planted!(RoomIgnoresMemory) { u64::MAX } else { pool };
         let memory = FLOW_FLOOR.saturating_sub(held).saturating_add(pool);
         self.limit.saturating_sub(self.buffer.written()).min(queue).min(memory)
     }
@@ -106,6 +107,7 @@ impl Send {
             None => return None,
         };
         let fin = finishing && offset + data.len() as u64 == self.buffer.written();
+        let fin = fin || (self.state == SendState::FinSent && planted!(FinOnResend));
         if fin {
             self.state = SendState::FinSent;
         }
@@ -118,6 +120,7 @@ impl Send {
             return;
         }
         self.buffer.acknowledge(range);
+        let fin = fin && (self.buffer.is_empty() || !planted!(FinAckBeforeData));
         if fin && matches!(self.state, SendState::Finishing | SendState::FinSent) {
             self.state = SendState::FinDone;
         }
@@ -126,6 +129,9 @@ impl Send {
     /// The stripe that carried this piece is gone.
     pub fn lose(&mut self, range: Range<u64>, fin: bool) {
         if self.state == SendState::Stopped {
+            return;
+        }
+        if range.is_empty() && planted!(BareFinNotResent) {
             return;
         }
         self.buffer.lose(range);
@@ -144,6 +150,7 @@ impl Send {
     pub fn is_done(&self) -> bool {
         match self.state {
             SendState::Open | SendState::Finishing | SendState::FinSent => false,
+            SendState::Ending if planted!(ResetForgetsData) => true,
             SendState::FinDone | SendState::Ending => self.buffer.is_empty(),
             SendState::Stopped => true,
         }

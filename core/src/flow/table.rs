@@ -76,7 +76,7 @@ impl Table {
 
     /// The next id of ours with the early credit for it, if the peer lets us open one.
     pub fn next_id(&mut self) -> Option<(FlowId, u64)> {
-        if self.opened == self.may_open {
+        if self.opened == self.may_open + u64::from(planted!(OneFlowTooMany)) {
             return None;
         }
         let flow = FlowId::nth(self.role, self.opened);
@@ -90,6 +90,9 @@ impl Table {
     pub fn raise(&mut self, flows: u64, early: u64) {
         self.may_open = self.may_open.max(flows);
         self.early_limit = self.early_limit.max(early);
+        if early < self.early_limit && planted!(LateGrantTakesBack) {
+            self.early_limit = early;
+        }
     }
 
     /// What an id in a frame from the peer stands for.
@@ -97,7 +100,8 @@ impl Table {
         if self.flows.contains_key(&flow) {
             Ok(Standing::Exists)
         } else if flow.opened_by(self.role) {
-            if flow.index() < self.opened { Ok(Standing::Ended) } else { Err(Violation::UnknownFlow) }
+            let ended = flow.index() < self.opened && !planted!(LateFrameIsViolation);
+            if ended { Ok(Standing::Ended) } else { Err(Violation::UnknownFlow) }
         } else if flow.index() >= self.granted {
             Err(Violation::FlowNotGranted)
         } else if self.seen.contains(flow.index()) {
@@ -121,6 +125,9 @@ impl Table {
     /// An id of the peer's ends before its OPEN has come. The OPEN still counts when it does: it has taken early credit. Until then the
     /// id is not made up for by a new one, or a peer could make us remember any number of them.
     pub fn end_unopened(&mut self, flow: FlowId) {
+        if planted!(OvertakenOpenRevives) {
+            return;
+        }
         let index = flow.index()..flow.index() + 1;
         self.seen.insert(index.clone());
         self.unopened.insert(index);
@@ -128,7 +135,7 @@ impl Table {
 
     /// An OPEN for an id that has taken effect: of no effect, but if the id ended before any OPEN came, this one's early credit is taken.
     pub fn see_again(&mut self, flow: FlowId, early: u64) -> Result<(), Violation> {
-        if !self.unopened.contains(flow.index()) {
+        if !self.unopened.contains(flow.index()) && !planted!(OpenAgainCountsAgain) {
             return Ok(());
         }
         self.unopened.remove(flow.index()..flow.index() + 1);
@@ -148,7 +155,8 @@ impl Table {
     pub fn imply_early(&mut self, flow: FlowId, end: u64) -> Result<(), Violation> {
         let early = end.saturating_sub(FLOW_FLOOR);
         if let Some(entry) = self.flows.get_mut(&flow).filter(|entry| early > entry.early) {
-            self.early_implied += early - entry.early;
+            let counted = if entry.early > 0 && planted!(EarlyDataCountedTwice) { 0 } else { entry.early };
+            self.early_implied += early - counted;
             entry.early = early;
         }
         self.check_early()
@@ -176,7 +184,7 @@ impl Table {
     /// Takes a flow out for good.
     pub fn remove(&mut self, flow: FlowId) -> Option<Flow> {
         let entry = self.flows.remove(&flow)?;
-        if !flow.opened_by(self.role) && entry.phase != Phase::Early {
+        if !flow.opened_by(self.role) && entry.phase != Phase::Early && !planted!(EndedFlowNotCounted) {
             self.ended += 1;
         }
         Some(entry)
@@ -189,6 +197,7 @@ impl Table {
         let flows = self.ended + most;
         let outstanding = self.early_outstanding();
         let early = EARLY_TARGET.min(INITIAL_EARLY + pool / EARLY_SHARE);
+        let pool = if planted!(EarlyCreditBeyondPool) { early } else { pool };
         let more_early = early.saturating_sub(outstanding).min(pool);
         let worthwhile =
             flows >= self.granted + (most / 8).max(1) || (more_early > 0 && more_early >= early / 2);

@@ -9,7 +9,11 @@ pub(super) fn pick(candidates: &[Candidate], last: Option<StripeId>) -> Option<S
         candidates.iter().filter(|candidate| candidate.writable).map(|candidate| candidate.stripe);
     let first = writable.next()?;
     let Some(last) = last.filter(|last| *last >= first) else { return Some(first) };
-    Some(writable.find(|stripe| *stripe > last).unwrap_or(first))
+    let next = writable.find(|stripe| *stripe > last);
+    if next.is_none() && planted!(RoundRobinEnds) {
+        return None;
+    }
+    Some(next.unwrap_or(first))
 }
 
 #[cfg(test)]

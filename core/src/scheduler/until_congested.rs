@@ -5,7 +5,9 @@ use crate::id::StripeId;
 
 /// `last` while it is writable, then the next in a circle.
 pub(super) fn pick(candidates: &[Candidate], last: Option<StripeId>) -> Option<StripeId> {
-    let stays = candidates.iter().find(|candidate| Some(candidate.stripe) == last && candidate.writable);
+    let stays = candidates.iter().find(|candidate| {
+        Some(candidate.stripe) == last && (candidate.writable || planted!(CongestionIgnored))
+    });
     stays.map(|candidate| candidate.stripe).or_else(|| round_robin::pick(candidates, last))
 }
 

@@ -74,6 +74,9 @@ impl Session {
                 Frame::Blocked { flow, limit } => self.on_blocked(flow, limit),
                 Frame::Grant { flows, early } => {
                     self.flows.raise(flows, early);
+                    if !self.flows.requests.is_empty() && planted!(GrantWakesNobody) {
+                        return Ok(());
+                    }
                     self.open_waiting(out);
                     Ok(())
                 }
@@ -114,6 +117,7 @@ impl Session {
             Standing::Exists => Some(flow),
             Standing::Ended => None,
             Standing::Free => {
+                let window = if planted!(EarlyWindowTooSmall) { FLOW_FLOOR } else { INITIAL_WINDOW };
                 let entry = Flow {
                     phase: Phase::Early,
                     opaque: Bytes::new(),
@@ -122,7 +126,7 @@ impl Session {
                     accept: Delivery::Done,
                     farewell: None,
                     send: Send::new(0),
-                    recv: Recv::new(Credit::new(INITIAL_WINDOW)),
+                    recv: Recv::new(Credit::new(window)),
                 };
                 self.insert(flow, entry);
                 Some(flow)
@@ -164,6 +168,9 @@ impl Session {
         }
         out.push(Output::FlowIncoming { flow, opaque });
         self.note_starved(flow);
+        if planted!(OvertakenOpenDeliversNothing) {
+            return Ok(());
+        }
         self.deliver(flow, out);
         Ok(())
     }
@@ -210,7 +217,7 @@ impl Session {
         let Some(entry) = self.flows.flows.get(&flow).filter(|entry| entry.recv.is_complete()) else {
             return;
         };
-        if let Some(reason) = entry.recv.reset {
+        if let Some(reason) = entry.recv.reset.filter(|_| !planted!(ResetBecomesFin)) {
             out.push(Output::FlowReset { flow, reason });
             self.remove(flow);
             return;
@@ -225,7 +232,7 @@ impl Session {
         }
         if self.flows.standing(flow)? == Standing::Exists {
             let entry = self.flows.flows.get_mut(&flow).expect("it exists");
-            if entry.phase == Phase::Opening {
+            if entry.phase == Phase::Opening || planted!(AcceptedTwice) {
                 entry.phase = Phase::Carried;
                 if entry.has_local() {
                     out.push(Output::FlowAccepted { flow });
@@ -249,6 +256,9 @@ impl Session {
                 } else {
                     Output::FlowRefused { flow, reason }
                 });
+            }
+            if planted!(RefusedFlowStays) {
+                return Ok(());
             }
             self.remove(flow);
         }
@@ -288,7 +298,9 @@ impl Session {
         let Some(entry) = self.flows.flows.get_mut(&flow) else { return Ok(()) };
         if entry.farewell.is_some() {
             self.remove(flow);
-        } else if entry.recv.state == RecvState::Open {
+        } else if entry.recv.state == RecvState::Open
+            && (entry.recv.is_complete() || !planted!(ResetDropsData))
+        {
             entry.recv.reset = Some(reason);
             entry.recv.lingered = entry.recv.credit.consumed();
             self.timers.arm(Timer::Linger(flow), self.now + LINGER);
@@ -316,6 +328,7 @@ impl Session {
 
     fn on_credit(&mut self, flow: FlowId, limit: u64, out: &mut Vec<Output>) -> Result<(), Violation> {
         if self.flow_for(flow)?.is_some() {
+            let limit = limit + u64::from(planted!(CreditOffByOne));
             self.change(flow, |entry| entry.send.limit = entry.send.limit.max(limit));
             self.feed(flow, out);
         }
@@ -333,6 +346,10 @@ impl Session {
     /// A frame that must arrive has arrived.
     pub(super) fn confirm(&mut self, intent: Intent) {
         match intent {
+            Intent::Open(flow) if planted!(OpenAckDropsReset) => {
+                self.intents.remove(Intent::Reset(flow));
+                self.confirm_flow(flow, |entry| entry.open = Delivery::Done);
+            }
             Intent::Open(flow) => self.confirm_flow(flow, |entry| entry.open = Delivery::Done),
             Intent::Accept(flow) => self.confirm_flow(flow, |entry| entry.accept = Delivery::Done),
             Intent::Refuse(flow) | Intent::Reset(flow) => self.confirm_flow(flow, |entry| {
@@ -368,6 +385,7 @@ impl Session {
             Intent::Accept(id) => flow(id).is_some_and(|entry| pending(entry.accept)),
             Intent::Refuse(id) => farewell(flow(id), |farewell| matches!(farewell, Farewell::Refuse(_))),
             Intent::Reset(id) => farewell(flow(id), |farewell| matches!(farewell, Farewell::Reset(..))),
+            Intent::Credit(_) if planted!(CreditNotOwedAgain) => false,
             Intent::Credit(id) => flow(id).is_some_and(|entry| entry.recv.wants_credit()),
             Intent::Gone(id) => self.stripes.gone.get(&id).is_some_and(|gone| !gone.confirmed),
             Intent::Acknowledge(id) => self.stripes.live.contains_key(&id),
@@ -382,6 +400,9 @@ impl Session {
 }
 
 fn farewell(flow: Option<&Flow>, matches: impl Fn(Farewell) -> bool) -> bool {
+    if flow.is_some() && planted!(FarewellNotOwedAgain) {
+        return false;
+    }
     flow.and_then(|entry| entry.farewell)
         .is_some_and(|(kind, delivery)| matches(kind) && delivery == Delivery::Pending)
 }

@@ -29,7 +29,8 @@ impl Session {
         while !self.flows.requests.is_empty() {
             let Some((flow, early)) = self.flows.next_id() else { return };
             let (request, opaque) = self.flows.requests.pop_front().expect("not empty");
-            let window = FLOW_FLOOR + (INITIAL_WINDOW - FLOW_FLOOR).min(self.recv_pool() / 4);
+            let pool = if planted!(OpenIgnoresPool) { u64::MAX } else { self.recv_pool() };
+            let window = FLOW_FLOOR + (INITIAL_WINDOW - FLOW_FLOOR).min(pool / 4);
             let entry = Flow {
                 phase: Phase::Opening,
                 opaque,
@@ -69,6 +70,9 @@ impl Session {
             if offered {
                 entry.farewell = Some((Farewell::Refuse(reason), Delivery::Pending));
                 entry.send.stop();
+                if planted!(RefusalWaitsForData) {
+                    return offered;
+                }
                 entry.recv.discard();
             }
             offered
@@ -98,13 +102,22 @@ impl Session {
         let Some(entry) = self.flows.flows.get(&flow).filter(|entry| entry.has_local()) else { return };
         let delivered = entry.recv.assembler.next();
         assert!(total <= delivered, "{total} bytes consumed of flow {flow}, {delivered} delivered");
-        self.change(flow, |entry| entry.recv.credit.consume(total));
+        let used_up = self.change(flow, |entry| {
+            entry.recv.credit.consume(total);
+            entry.recv.credit.outstanding() == 0
+        });
+        if used_up == Some(true) && planted!(FullWindowNoCredit) {
+            return;
+        }
         self.advance_credit(flow);
     }
 
     pub(super) fn flow_finish(&mut self, flow: FlowId) {
         self.check_issued(flow);
         self.change(flow, |entry| {
+            if entry.phase == Phase::Opening && planted!(EarlyFinishForgotten) {
+                return;
+            }
             if entry.has_local() && entry.send.state == SendState::Open {
                 entry.send.state = SendState::Finishing;
                 entry.send.starved = false;
@@ -123,6 +136,7 @@ impl Session {
     pub(super) fn say_reset(&mut self, flow: FlowId, reason: Reason) {
         self.change(flow, |entry| {
             let end = entry.send.buffer.written();
+            let end = if planted!(ResetOffsetOfSent) { entry.send.buffer.next() } else { end };
             entry.farewell = Some((Farewell::Reset(reason, end), Delivery::Pending));
             if entry.send.state != SendState::Stopped {
                 entry.send.state = SendState::Ending;
@@ -148,7 +162,7 @@ impl Session {
         let Some(entry) = self.flows.flows.get_mut(&flow) else { return };
         let open = entry.send.state == SendState::Open;
         entry.send.starved = starved && open;
-        entry.send.promised = !starved && open && entry.send.room(0) == 0;
+        entry.send.promised = !starved && open && entry.send.room(0) == 0 && !planted!(PromiseForgotten);
         self.queue_for_memory(flow);
     }
 
@@ -198,6 +212,9 @@ impl Session {
             let delivered = entry.recv.assembler.next();
             entry.recv.wants_credit() && entry.recv.credit.advance(delivered, pool, limit).is_some()
         });
+        if advanced == Some(true) && self.stripes.live.is_empty() && planted!(CreditForgottenWithoutStripes) {
+            return;
+        }
         if advanced == Some(true) {
             self.intents.add(Intent::Credit(flow));
         }

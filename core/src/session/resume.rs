@@ -31,7 +31,9 @@ impl Session {
         // Also after a violation: then this stripe is told so and closed with the others.
         self.stripes.live.insert(id, Stripe::new(id, self.now));
         self.timers.set(Timer::Heartbeat(id), self.now + self.config.heartbeat);
-        self.timers.clear(Timer::Resume);
+        if !planted!(ResumeTimerRunsOn) {
+            self.timers.clear(Timer::Resume);
+        }
         self.intents.add(Intent::Grant);
         heard
     }
@@ -70,7 +72,10 @@ impl Session {
         }
         self.intents.remove(Intent::Acknowledge(id));
         let mut ledger = stripe.ledger;
-        self.requeue(&mut ledger);
+        let doubt = self.stripes.live.values().any(|other| other.doubted);
+        if !(doubt && planted!(DeathDuringDoubtLoses)) {
+            self.requeue(&mut ledger);
+        }
         self.owe_control_again(&ledger);
         self.data_entries -= ledger.iter().filter(|entry| matches!(entry.token, Token::Data { .. })).count();
         let gone = Gone {
@@ -88,7 +93,7 @@ impl Session {
 
     /// What a ledger holds beside data is owed again.
     fn owe_control_again(&mut self, ledger: &Ledger<Token>) {
-        for entry in ledger.iter() {
+        for entry in ledger.iter().skip(usize::from(planted!(OldestControlForgotten))) {
             match entry.token {
                 Token::Control(intent) => self.owe_again(intent),
                 Token::Acknowledgements => self.owe_acknowledgements(),
@@ -115,6 +120,9 @@ impl Session {
             {
                 let have = acknowledged_part(end, *len, acknowledged);
                 let (range, fin) = (*offset + have..*offset + *len, *fin);
+                if planted!(ResendRefundsCredit) {
+                    self.change(*flow, |flow| flow.send.limit += range.end - range.start);
+                }
                 self.change(*flow, |flow| flow.send.lose(range, fin));
             }
         }
@@ -126,6 +134,7 @@ impl Session {
         count: u64,
         out: &mut Vec<Output>,
     ) -> Result<(), Violation> {
+        let mixed_up = self.stripes.gone.len() > 1 && planted!(GoneAcksMixedUp);
         if let Some(stripe) = self.stripes.live.get_mut(&id) {
             if count > stripe.sent {
                 return Err(Violation::BadAcknowledgement);
@@ -150,7 +159,7 @@ impl Session {
                 return Err(Violation::BadAcknowledgement);
             }
             let Some(ledger) = &mut gone.ledger else { return Ok(()) };
-            ledger.advance(count);
+            ledger.advance(if mixed_up { gone.sent } else { count });
             let mut acknowledged = Vec::new();
             while let Some(entry) = ledger.pop() {
                 acknowledged.push(entry);
@@ -167,6 +176,9 @@ impl Session {
     /// The peer has what this entry stands for.
     fn settle_entry(&mut self, entry: ledger::Entry<Token>, out: &mut Vec<Output>) {
         match entry.token {
+            Token::Data { flow, offset, len, fin, .. } if planted!(AckTakenAsCumulative) => {
+                self.acknowledge_data(Some((flow, 0..offset + len, fin)), out);
+            }
             Token::Data { flow, offset, len, fin, .. } => {
                 self.acknowledge_data(Some((flow, offset..offset + len, fin)), out);
             }
@@ -196,6 +208,9 @@ impl Session {
         match stripe.ping {
             Some((expected, end)) if expected == nonce => {
                 stripe.ping = None;
+                if planted!(PongIsNoAck) {
+                    return Ok(());
+                }
                 // The stripe keeps order: what went before the PING has been processed.
                 self.on_ack(id, end, out)
             }
@@ -316,6 +331,9 @@ impl Session {
     fn give_up_stalled(&mut self, id: StripeId, out: &mut Vec<Output>) {
         let Some(stripe) = self.stripes.live.get(&id).filter(|stripe| stripe.doubted) else { return };
         let at = stripe.stall_at(self.config.stall_limit);
+        if self.stripes.live.values().all(|other| other.doubted) && planted!(LastStripesKept) {
+            return;
+        }
         if at > self.now {
             self.timers.set(Timer::Stall(id), at);
         } else {
@@ -347,12 +365,13 @@ impl Session {
 
 /// How much of an entry's data, which comes last in it, an acknowledged count covers.
 fn acknowledged_part(end: u64, len: u64, count: u64) -> u64 {
-    count.saturating_sub(end - len).min(len)
+    (count.saturating_sub(end - len) + u64::from(planted!(PartialAckOffByOne))).min(len)
 }
 
 /// The part of a DATA entry that a count covers which doesn't reach its end.
 fn partial(entry: &ledger::Entry<Token>, count: u64) -> Option<(FlowId, core::ops::Range<u64>, bool)> {
     let Token::Data { flow, offset, len, .. } = entry.token else { return None };
     let have = acknowledged_part(entry.end, len, count);
+    let have = if have > 0 && planted!(PartAckDropsCustody) { len } else { have };
     (have > 0).then_some((flow, offset..offset + have, false))
 }

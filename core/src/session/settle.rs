@@ -195,12 +195,10 @@ impl Session {
         else {
             return;
         };
-        let frame = Frame::Open {
-            flow,
-            early: entry.early,
-            credit: entry.recv.credit.granted(),
-            opaque: entry.opaque.clone(),
-        };
+        let again = !fresh && entry.send.buffer.next() > 0;
+        let early = if again && planted!(ResentOpenWithoutEarly) { 0 } else { entry.early };
+        let frame =
+            Frame::Open { flow, early, credit: entry.recv.credit.granted(), opaque: entry.opaque.clone() };
         let payload = first.map_or(Bytes::new(), |(_, data)| data);
         let len = payload.len() as u64;
         self.totals.payload_sent += len;
@@ -298,6 +296,9 @@ impl Session {
             return false;
         };
         self.totals.payload_reinjected += range.end - range.start;
+        if planted!(ReinjectionForgotten) {
+            return true;
+        }
         self.change(flow, |entry| entry.send.lose(range, fin));
         true
     }
@@ -318,6 +319,9 @@ impl Session {
             let Some(id) = self.scheduler.pick(&self.candidates, len, self.backlog) else { break };
             self.send_chunk(flow, id, out);
             let stripe = &self.stripes.live[&id];
+            if planted!(StaleCandidate) {
+                continue;
+            }
             let changed = candidate(stripe, stripe.takes_data(stripe.chunk()), self.now);
             if let Some(slot) = self.candidates.iter_mut().find(|slot| slot.stripe == id) {
                 *slot = changed;
@@ -352,7 +356,8 @@ impl Session {
         self.data_entries += 1;
         let Some(stripe) = self.stripes.live.get_mut(&id) else { return };
         let frame = Frame::Data { flow, offset: chunk.offset, fin: chunk.fin };
-        let token = Token::Data { flow, offset: chunk.offset, len, fin: chunk.fin, requeued: false };
+        let fin = chunk.fin && !(again && len > 0 && planted!(ResentFinNotRecorded));
+        let token = Token::Data { flow, offset: chunk.offset, len, fin, requeued: false };
         transmit(stripe, &frame, chunk.data, &[(token, true)], self.now, out);
         self.feed(flow, out);
     }
@@ -371,7 +376,8 @@ impl Session {
             if stripe.ledger.len() > MAX_UNANSWERED && !stripe.ledger.awaits() {
                 stripe.ping_owed = true;
             }
-            if let Some(at) = stripe.doubt_at().filter(|_| !stripe.doubted) {
+            if let Some(at) = stripe.doubt_at().filter(|_| !stripe.doubted && !planted!(DoubtTimerForgotten))
+            {
                 self.timers.arm(Timer::Doubt(*id), at);
             }
             let pace = stripe.allowance();
@@ -411,7 +417,7 @@ fn first_piece(stripe: &mut Stripe, behind: u64) -> Option<(FlowId, core::ops::R
     stripe.ledger.beyond(behind).find_map(|entry| match &mut entry.token {
         Token::Data { flow, offset, len, fin, requeued: requeued @ false } => {
             *requeued = true;
-            Some((*flow, *offset..*offset + *len, *fin))
+            Some((*flow, *offset..*offset + *len, *fin && !planted!(CopyLosesFin)))
         }
         _ => None,
     })
@@ -432,7 +438,12 @@ fn transmit(
         if index + 1 == tokens.len() {
             len += payload.len();
         }
-        stripe.put(len, *token, *eliciting, now);
+        let (token, eliciting) = if planted!(LedgerOrderSwapped) {
+            tokens[tokens.len() - 1 - index]
+        } else {
+            (*token, *eliciting)
+        };
+        stripe.put(len, token, eliciting, now);
         len = 0;
     }
     out.push(Output::Transmit { stripe: stripe.id, header, payload });

@@ -136,7 +136,8 @@ impl Stripe {
 
     /// Whether it takes `len` more bytes of data now.
     pub fn takes_data(&self, len: usize) -> bool {
-        self.unwritten() == 0 || self.unwritten() + len as u64 <= self.allowance()
+        let allowance = self.allowance() << u32::from(planted!(AllowanceDoubled));
+        self.unwritten() == 0 || self.unwritten() + len as u64 <= allowance
     }
 
     /// Whether it takes control now.
@@ -147,7 +148,7 @@ impl Stripe {
     /// Records what is put on it: `len` more bytes.
     pub fn put(&mut self, len: usize, token: Token, eliciting: bool, now: Instant) {
         let begins = eliciting && !self.ledger.awaits();
-        if begins {
+        if begins && !planted!(ProgressNotRestarted) {
             self.progress = now;
             self.busy_from = self.sent;
         }
@@ -175,6 +176,9 @@ impl Stripe {
         let queued = took > self.rtt.min().map(|min| min * 3 / 2 + QUEUED_SLACK);
         self.rate.acknowledged(self.ledger.acknowledged(), latest.map(|(_, mark)| mark), queued, now);
         self.progress = now;
+        if self.doubted && planted!(DoubtNeverEnds) {
+            return;
+        }
         self.doubted = false;
     }
 

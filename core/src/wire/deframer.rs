@@ -83,7 +83,8 @@ impl Deframer {
                 State::Payload { flow, offset, left, fin } => {
                     let data = input.split_to(input.len().min(usize::try_from(*left).unwrap_or(usize::MAX)));
                     let len = data.len() as u64;
-                    let piece = Piece::Data { flow: *flow, offset: *offset, data, fin: *fin && len == *left };
+                    let fin = *fin && (len == *left || planted!(FinOnEveryPart));
+                    let piece = Piece::Data { flow: *flow, offset: *offset, data, fin };
                     *offset += len;
                     *left -= len;
                     self.processed += len;
@@ -140,6 +141,8 @@ fn take_head(seen: &mut Vec<u8>, input: &mut Bytes) -> Result<Parsed, Violation>
         Parsed::More => {
             if before == 0 {
                 seen.extend_from_slice(input);
+            } else if planted!(MiddleReadForgotten) {
+                seen.truncate(before);
             }
             input.clear();
         }

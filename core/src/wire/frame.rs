@@ -200,7 +200,8 @@ pub(crate) fn parse(input: &[u8]) -> Result<Parsed, Violation> {
         return Err(Violation::FrameTooLong);
     }
     let length = length as usize;
-    let mut fields = Fields { input: &rest[..rest.len().min(length)], whole: rest.len() >= length };
+    let whole = rest.len() >= length && !(rest.len() == length && planted!(FrameAtChunkEndWaits));
+    let mut fields = Fields { input: &rest[..rest.len().min(length)], whole };
     let available = fields.input.len();
     let prefix = input.len() - rest.len();
     match fields.frame(length) {
