@@ -1,7 +1,7 @@
 //! Bugs planted on purpose, so that the simulator can be asked whether it would find them.
 //!
 //! Off by default, and then `planted!(Name)` is a constant `false` and nothing of this is in the binary. With the feature `planted`, a switch
-//! for the whole process chooses at most one [`Bug`]; with none chosen the engine is the one that is shipped. Each bug has
+//! for the whole process chooses at most one `Bug`; with none chosen the engine is the one that is shipped. Each bug has
 //! one site, in a function of its own, of the form `if … planted!(Name)`: what stands before it is what must hold for the bug to take effect.
 
 #[cfg(feature = "planted")]
