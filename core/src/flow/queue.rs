@@ -53,7 +53,7 @@ impl FlowQueue {
             turn.active = false;
             self.tickets += 1;
             turn.ticket = self.tickets;
-            if turn.deficit <= 0 && planted!(TurnForgotten) {
+            if planted!(TurnForgotten) {
                 return;
             }
             self.rest.push_back((flow, self.tickets));
