@@ -80,6 +80,7 @@ pub mod stats;
 mod stripe;
 pub mod time;
 mod timers;
+pub mod trace;
 pub mod wire;
 
 pub use buggify::FOR_SIMULATION_ONLY;

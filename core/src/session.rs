@@ -4,8 +4,10 @@
 //! go), which changes state and notes what is owed; then `settle` sends what can be sent. Nothing is left undone.
 
 mod check;
+pub(crate) mod follow;
 mod ingest;
 mod local;
+mod misuse;
 mod resume;
 mod settle;
 #[cfg(test)]
@@ -160,8 +162,16 @@ impl Session {
     /// On a caller's mistake: a flow id never issued, more data than [`Session::send_room`], more consumed than delivered, more written than
     /// transmitted, a stripe number used twice. The session is of no use afterwards.
     pub fn handle(&mut self, now: Instant, input: Input, out: &mut Vec<Output>) {
+        if self.take_in(now, input, out) {
+            self.settle(out);
+            self.conclude(out);
+        }
+    }
+
+    /// Takes one input and what is due in. Whether the session goes on.
+    fn take_in(&mut self, now: Instant, input: Input, out: &mut Vec<Output>) -> bool {
         if self.life == Life::Ended {
-            return;
+            return false;
         }
         self.now = self.now.max(now);
         let ticked = matches!(input, Input::Tick);
@@ -215,23 +225,47 @@ impl Session {
             }
             Input::Abort => {
                 self.end(EndReason::Aborted, out);
-                return;
+                return false;
             }
             Input::Tick => Ok(()),
         };
         let result = result.and_then(|()| self.run_timers(out));
         if let Err(violation) = result {
             self.end(EndReason::Violation(violation), out);
-            return;
         }
-        if cfg!(feature = "buggify") && !ticked {
+        let goes_on = self.life != Life::Ended;
+        if cfg!(feature = "buggify") && goes_on && !ticked {
             self.turns.next();
             self.take_rare_turn(out);
         }
-        self.settle(out);
+        goes_on
+    }
+
+    /// A draining session ends with its last flow.
+    fn conclude(&mut self, out: &mut Vec<Output>) {
         if self.life == Life::Draining && self.is_idle() {
             self.end(EndReason::Shutdown, out);
         }
+    }
+
+    /// Which end this is.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// The session's name.
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// The settings, within their limits.
+    pub fn config(&self) -> Config {
+        self.config
+    }
+
+    /// The latest time seen: that of its birth before the first input.
+    pub fn now(&self) -> Instant {
+        self.now
     }
 
     /// When to send [`Input::Tick`], and why.

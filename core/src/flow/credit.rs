@@ -32,6 +32,11 @@ impl Credit {
         self.granted
     }
 
+    /// Announces so much at least.
+    pub fn grant(&mut self, limit: u64) {
+        self.granted = self.granted.max(limit);
+    }
+
     /// The offset consumed.
     pub fn consumed(&self) -> u64 {
         self.consumed

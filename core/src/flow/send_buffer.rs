@@ -52,6 +52,11 @@ impl SendBuffer {
         self.next
     }
 
+    /// Everything below is acknowledged and forgotten.
+    pub fn released(&self) -> u64 {
+        self.released
+    }
+
     /// Bytes never sent.
     pub fn unsent(&self) -> u64 {
         self.written - self.next
@@ -91,6 +96,26 @@ impl SendBuffer {
         let data = self.slice(offset, len as usize);
         self.next += data.len() as u64;
         Some((offset, data))
+    }
+
+    /// Exactly this range, whatever of it has been sent before; `None` unless all of it is held and what was never sent
+    /// begins in it or behind it.
+    pub fn take_range(&mut self, range: Range<u64>) -> Option<Bytes> {
+        if range.is_empty()
+            || range.start < self.released
+            || range.start > self.next
+            || range.end > self.written
+        {
+            return None;
+        }
+        let mut data = self.slice(range.start, (range.end - range.start) as usize);
+        while range.start + (data.len() as u64) < range.end {
+            let from = range.start + data.len() as u64;
+            data = [data, self.slice(from, (range.end - from) as usize)].concat().into();
+        }
+        self.lost_bytes -= self.lost.remove(range.clone());
+        self.next = self.next.max(range.end);
+        Some(data)
     }
 
     /// Up to `len` bytes from `offset` on, all of which are held.

@@ -116,6 +116,12 @@ impl Table {
         self.seen.contains(flow.index())
     }
 
+    /// Grants so much at least.
+    pub fn grant_as_much(&mut self, flows: u64, early: u64) {
+        self.granted = self.granted.max(flows);
+        self.early_granted = self.early_granted.max(early);
+    }
+
     /// An id of the peer's takes effect, now and never again, with `early` credit on top of the floor.
     pub fn see(&mut self, flow: FlowId, early: u64) -> Result<(), Violation> {
         self.seen.insert(flow.index()..flow.index() + 1);

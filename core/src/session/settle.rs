@@ -26,6 +26,17 @@ impl Session {
         if self.life == super::Life::Ended {
             return;
         }
+        self.prepare(out);
+        self.send_own_control(out);
+        self.send_owed(out);
+        self.send_data(out);
+        // Sending may have used up credit.
+        self.send_owed(out);
+        self.after_sending(out);
+    }
+
+    /// Brings what is owed up to date.
+    pub(super) fn prepare(&mut self, out: &mut Vec<Output>) {
         self.relieve_doubted();
         self.bury(out);
         self.feed_starved(out);
@@ -34,12 +45,6 @@ impl Session {
             self.intents.add(Intent::Grant);
         }
         self.collect_acknowledgements();
-        self.send_own_control(out);
-        self.send_owed(out);
-        self.send_data(out);
-        // Sending may have used up credit.
-        self.send_owed(out);
-        self.after_sending(out);
     }
 
     /// Forgets flows to which nothing more can happen.
@@ -122,6 +127,19 @@ impl Session {
         let frame = match intent {
             Intent::Acknowledge(_) => return self.send_acknowledgements(intent, stripe, out),
             Intent::Open(flow) => return self.send_open(flow, stripe, out),
+            _ => self.control_frame(intent),
+        };
+        if let (Some(frame), Some(stripe)) = (frame, self.stripes.live.get_mut(&stripe)) {
+            let token = Token::Control(intent);
+            transmit(stripe, &frame, Bytes::new(), &[(token, intent.eliciting())], self.now, out);
+        }
+    }
+
+    /// What an intent says now; nothing if it has become pointless. Acknowledgements and OPENs are put together where they are sent.
+    pub(super) fn control_frame(&self, intent: Intent) -> Option<Frame> {
+        let entry = |flow: &FlowId| self.flows.flows.get(flow);
+        match intent {
+            Intent::Acknowledge(_) | Intent::Open(_) => None,
             Intent::Gone(gone) => self
                 .stripes
                 .gone
@@ -131,30 +149,22 @@ impl Session {
                 let (flows, early) = self.flows.granted();
                 Some(Frame::Grant { flows, early })
             }
-            Intent::Credit(flow) => self
-                .flows
-                .flows
-                .get(&flow)
-                .map(|entry| Frame::Credit { flow, limit: entry.recv.credit.granted() }),
+            Intent::Credit(flow) => {
+                entry(&flow).map(|entry| Frame::Credit { flow, limit: entry.recv.credit.granted() })
+            }
             Intent::Blocked(flow) => {
-                self.flows.flows.get(&flow).map(|entry| Frame::Blocked { flow, limit: entry.send.limit })
+                entry(&flow).map(|entry| Frame::Blocked { flow, limit: entry.send.limit })
             }
             Intent::Accept(flow) => Some(Frame::Accept { flow }),
             Intent::Refuse(flow) | Intent::Reset(flow) => {
-                self.flows.flows.get(&flow).and_then(|entry| entry.farewell).map(|(farewell, _)| {
-                    match farewell {
-                        Farewell::Reset(reason, final_offset) => {
-                            Frame::Reset { flow, reason: reason.code(), final_offset }
-                        }
-                        Farewell::Refuse(reason) => Frame::Refuse { flow, reason: reason.code() },
+                entry(&flow).and_then(|entry| entry.farewell).map(|(farewell, _)| match farewell {
+                    Farewell::Reset(reason, final_offset) => {
+                        Frame::Reset { flow, reason: reason.code(), final_offset }
                     }
+                    Farewell::Refuse(reason) => Frame::Refuse { flow, reason: reason.code() },
                 })
             }
             Intent::Drain => Some(Frame::Drain),
-        };
-        if let (Some(frame), Some(stripe)) = (frame, self.stripes.live.get_mut(&stripe)) {
-            let token = Token::Control(intent);
-            transmit(stripe, &frame, Bytes::new(), &[(token, intent.eliciting())], self.now, out);
         }
     }
 
@@ -363,7 +373,7 @@ impl Session {
     }
 
     /// Notes what the sending has shown, and sets the timers that end every wait.
-    fn after_sending(&mut self, out: &mut Vec<Output>) {
+    pub(super) fn after_sending(&mut self, out: &mut Vec<Output>) {
         let waiting = self.queue.front().is_some();
         for (id, stripe) in &mut self.stripes.live {
             let takes = stripe.takes_data(stripe.chunk());
@@ -424,7 +434,7 @@ fn first_piece(stripe: &mut Stripe, behind: u64) -> Option<(FlowId, core::ops::R
 }
 
 /// Puts a frame on a stripe. Its last token covers the payload, those before it only the head.
-fn transmit(
+pub(super) fn transmit(
     stripe: &mut Stripe,
     frame: &Frame,
     payload: Bytes,
