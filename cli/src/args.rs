@@ -10,6 +10,7 @@ use crate::failure::Failure;
 use lexopt::{Arg, Parser};
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 use striper_core::SchedulerKind;
 use striper_runtime::HostPort;
@@ -91,6 +92,8 @@ pub struct Options {
     pub connect_timeout: Duration,
     /// How long connections may go on after the first signal to stop.
     pub drain_timeout: Duration,
+    /// Where sessions are recorded.
+    pub trace: Option<PathBuf>,
 }
 
 /// Options by name, for "did you mean".
@@ -102,6 +105,7 @@ const LONG_OPTIONS: &[&str] = &[
     "log",
     "connect-timeout",
     "drain-timeout",
+    "trace",
     "listen",
     "help",
     "version",
@@ -129,6 +133,7 @@ struct Given {
     log: Option<LogFormat>,
     connect_timeout: Option<Duration>,
     drain_timeout: Option<Duration>,
+    trace: Option<PathBuf>,
 }
 
 /// Reads the arguments (without the program's name); `env` looks a variable up.
@@ -163,6 +168,10 @@ pub fn parse(
             }
             Arg::Long("drain-timeout") => {
                 given.drain_timeout = Some(value(&mut parser, "--drain-timeout", time)?);
+            }
+            Arg::Long("trace") => {
+                let file = parser.value().map_err(|_| Failure::usage("--trace needs a value", SEE_HELP))?;
+                given.trace = Some(file.into());
             }
             Arg::Short('L') | Arg::Long("listen") => {
                 listens.push(value(&mut parser, "-L", |word| Ok(word.to_owned()))?);
@@ -200,6 +209,9 @@ pub fn parse(
         };
         assemble(mode, &name, &words, &listens)?
     };
+    if given.trace.is_some() && matches!(command, Command::Relay { .. } | Command::Demo) {
+        return Err(Failure::usage("--trace records sessions, and here is none", "give it to -s or -c"));
+    }
     let skip_environment = matches!(command, Command::Help | Command::Version);
     let env = |name: &str| if skip_environment { None } else { env(name) };
     Ok(Invocation { command, options: given.complete(env)? })
@@ -351,6 +363,7 @@ impl Given {
                 .unwrap_or(Duration::from_secs(10)),
             drain_timeout: twin(self.drain_timeout, &env, "STRIPER_DRAIN_TIMEOUT", time)?
                 .unwrap_or(Duration::from_secs(30)),
+            trace: self.trace,
         })
     }
 }

@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::live;
 use crate::log::Log;
 use crate::narrate;
+use crate::record;
 use crate::service::{self, Connections, Entry};
 use crate::signals::Stop;
 use crate::units;
@@ -27,7 +28,9 @@ pub async fn run(
         let listener = Listener::bind(*address, events.clone()).await;
         listeners.push(listener.map_err(|error| Failure::bind(*address, &error))?);
     }
-    let client = Client::start(ex, client_options(options, servers), events);
+    let traces = record::begin(options)?;
+    let client_options = ClientOptions { traces: traces.clone(), ..client_options(options, servers) };
+    let client = Client::start(ex, client_options, events);
     announce(log, options, &listeners, servers);
     let connections = Connections::default();
     let _status = live::show(ex, log, options, {
@@ -45,10 +48,12 @@ pub async fn run(
             task.await;
         }
     };
-    Ok(service::run(log, &mut stop, options, &connections, accepting, async |drain| {
+    let code = service::run(log, &mut stop, options, &connections, accepting, async |drain| {
         client.shutdown(drain).await
     })
-    .await)
+    .await;
+    record::finish(log, traces.as_deref());
+    Ok(code)
 }
 
 /// The library's view of the command line.
@@ -57,6 +62,7 @@ pub fn client_options(options: &Options, servers: &[HostPort]) -> ClientOptions 
         servers: servers.to_vec(),
         session: Config { stripes: options.stripes, scheduler: options.scheduler, ..Config::default() },
         connect_timeout: options.connect_timeout,
+        traces: None,
     }
 }
 

@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::live;
 use crate::log::Log;
 use crate::narrate::{self, Throttle};
+use crate::record;
 use crate::service::{self, Connections, Entry};
 use crate::signals::Stop;
 use std::cell::RefCell;
@@ -23,7 +24,9 @@ pub async fn run(
     target: &HostPort,
 ) -> Result<u8, Failure> {
     let mut stop = Stop::listen()?;
-    let server = Server::bind(ex, listen, server_options(options), narrate::events(log));
+    let traces = record::begin(options)?;
+    let server_options = ServerOptions { traces: traces.clone(), ..server_options(options) };
+    let server = Server::bind(ex, listen, server_options, narrate::events(log));
     let server = server.await.map_err(|error| Failure::bind(listen, &error))?;
     announce(log, server.local_addr(), target);
     let connections = Connections::default();
@@ -41,15 +44,17 @@ pub async fn run(
         connections.clone(),
     ));
     let accepting = std::future::pending();
-    Ok(service::run(log, &mut stop, options, &connections, accepting, async |drain| {
+    let code = service::run(log, &mut stop, options, &connections, accepting, async |drain| {
         server.shutdown(drain).await
     })
-    .await)
+    .await;
+    record::finish(log, traces.as_deref());
+    Ok(code)
 }
 
 /// The library's view of the command line.
 pub fn server_options(options: &Options) -> ServerOptions {
-    ServerOptions { session: Config { scheduler: options.scheduler, ..Config::default() } }
+    ServerOptions { session: Config { scheduler: options.scheduler, ..Config::default() }, traces: None }
 }
 
 /// Connects each flow that a client opens to the target, for ever.

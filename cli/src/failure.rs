@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 
 /// Exit codes, as `--help` documents them.
 pub mod code {
@@ -38,6 +39,14 @@ impl Failure {
     /// An environment that makes no sense.
     pub fn config(cause: impl Into<String>, cure: impl Into<String>) -> Self {
         Failure { code: code::CONFIG, cause: cause.into(), cure: Some(cure.into()) }
+    }
+
+    /// The file of `--trace` can't be created.
+    pub fn trace(path: &Path, error: &io::Error) -> Self {
+        Failure::usage(
+            format!("--trace: cannot create {}: {error}", path.display()),
+            "name a file in a folder that exists and that you may write to",
+        )
     }
 
     /// Something that should not happen.

@@ -12,6 +12,7 @@ mod help;
 mod live;
 mod log;
 mod narrate;
+mod record;
 mod relay;
 mod service;
 mod signals;

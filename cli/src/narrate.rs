@@ -110,6 +110,11 @@ fn tell(log: &Log, throttles: &mut Throttles, event: Event) {
             let text = format!("cannot accept connections at the moment: {error}{cure}; still trying");
             log.warn("accept_failed", text, &[("error", error.to_string().into())]);
         }
+        Event::TraceStopped { path, cause } => {
+            let text = format!("the trace {} stops here: {cause}; connections go on", path.display());
+            let fields = [("path", path.display().to_string().into()), ("cause", cause.into())];
+            log.warn("trace_stopped", text, &fields);
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use crate::driver::{Dialling, Pump};
 use crate::local::oneshot;
 use crate::pipe::Pipe;
 use crate::pipe::memory::{Flow, memory_pipe};
+use crate::record::Traces;
 use crate::report::{Event, FlowEnd, FlowReport, OpenError, Status};
 use crate::target::{HostPort, Target};
 use std::cell::RefCell;
@@ -24,6 +25,8 @@ pub struct ClientOptions {
     pub session: Config,
     /// How long a flow waits for a first stripe before it fails.
     pub connect_timeout: Duration,
+    /// Where its sessions are recorded, if they are.
+    pub traces: Option<Rc<Traces>>,
 }
 
 impl Default for ClientOptions {
@@ -32,6 +35,7 @@ impl Default for ClientOptions {
             servers: Vec::new(),
             session: Config::default(),
             connect_timeout: Duration::from_secs(10),
+            traces: None,
         }
     }
 }
@@ -60,9 +64,9 @@ impl Client {
         options: ClientOptions,
         events: Rc<dyn Fn(Event)>,
     ) -> (Client, impl Future<Output = ()> + 'static) {
-        let ClientOptions { servers, session, connect_timeout } = options;
+        let ClientOptions { servers, session, connect_timeout, traces } = options;
         let dialling = Dialling { dial, servers, connect_timeout, entropy };
-        let pump = Rc::new(RefCell::new(Pump::client(clock, session, dialling)));
+        let pump = Rc::new(RefCell::new(Pump::client(clock, session, dialling, traces)));
         let client = Client { pump: pump.clone() };
         let run = poll_fn(move |cx| {
             let polled = pump.borrow_mut().poll(cx);

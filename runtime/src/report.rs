@@ -5,6 +5,7 @@ use crate::target::HostPort;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 use striper_core::{EndReason, HandshakeError, Reason, Refusal, SessionId, Stats, StripeClose, StripeId};
 
@@ -80,6 +81,13 @@ pub enum Event {
     AcceptFailed {
         /// What the operating system said.
         error: io::Error,
+    },
+    /// A trace is not written any further. Said once a trace; the session goes on.
+    TraceStopped {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        cause: String,
     },
 }
 

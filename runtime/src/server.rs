@@ -10,6 +10,7 @@ use crate::listen::Listener;
 use crate::local::{Queue, oneshot};
 use crate::pipe::Pipe;
 use crate::pipe::memory::{Flow, memory_pipe};
+use crate::record::Traces;
 use crate::report::{Event, FlowReport, Status};
 use crate::target::Target;
 use bytes::Bytes;
@@ -35,6 +36,8 @@ const MAX_UNANSWERED: usize = 1024;
 pub struct ServerOptions {
     /// Settings of each session. The memory limit is that of all together.
     pub session: Config,
+    /// Where its sessions are recorded, if they are.
+    pub traces: Option<Rc<Traces>>,
 }
 
 /// A handle to the exit. Clones are the same server.
@@ -47,6 +50,7 @@ pub struct Server {
 pub(crate) struct Shared {
     clock: Rc<dyn Clock>,
     config: Config,
+    traces: Option<Rc<Traces>>,
     budget: Rc<Budget>,
     addr: SocketAddr,
     pub events: Rc<dyn Fn(Event)>,
@@ -73,6 +77,7 @@ impl Server {
             clock: SystemClock::shared(),
             budget: Budget::new(options.session.memory_limit),
             config: options.session,
+            traces: options.traces,
             addr: listener.local_addr(),
             events,
             ex: Rc::downgrade(ex),
@@ -143,7 +148,9 @@ impl Shared {
             (None, HelloKind::Create) => {
                 let Some(share) = self.make_room() else { return Err((pipe, Refusal::TooMany)) };
                 let instance = rand::random();
-                let pump = Pump::server(self.clock.clone(), self.config, hello.session, instance, share);
+                let traces = self.traces.clone();
+                let pump =
+                    Pump::server(self.clock.clone(), self.config, hello.session, instance, share, traces);
                 let pump = Rc::new(RefCell::new(pump));
                 self.sessions.borrow_mut().insert(hello.session, pump.clone());
                 self.run(hello.session, pump.clone());

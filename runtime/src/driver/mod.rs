@@ -23,6 +23,7 @@ pub use greet::{HearError, hear, say};
 use crate::clock::{Clock, Timer};
 use crate::dial::Dial;
 use crate::local::Sender;
+use crate::record::{Recording, TraceStop, Traces};
 use crate::report::{Event, OpenError, SessionStatus};
 use crate::target::{HostPort, Target};
 use attempt::Attempt;
@@ -94,6 +95,9 @@ pub struct Pump {
     id: SessionId,
     session: Session,
     client: Option<ClientSide>,
+    /// Where sessions are recorded, and the present one's trace.
+    traces: Option<Rc<Traces>>,
+    recording: Option<Recording>,
     /// Its part of the memory that several sessions share.
     share: Option<Share>,
     ready: ReadyList,
@@ -135,7 +139,12 @@ pub struct Pump {
 
 impl Pump {
     /// The client's end: dials stripes, and begins a new session when one has ended.
-    pub fn client(clock: Rc<dyn Clock>, config: Config, dialling: Dialling) -> Self {
+    pub fn client(
+        clock: Rc<dyn Clock>,
+        config: Config,
+        dialling: Dialling,
+        traces: Option<Rc<Traces>>,
+    ) -> Self {
         let id = fresh_id(&*dialling.entropy);
         let entropy = dialling.entropy.clone();
         let client = ClientSide {
@@ -146,7 +155,7 @@ impl Pump {
             next_stripe: 0,
             waiting: BTreeSet::new(),
         };
-        let mut pump = Self::new(clock, config, id, Role::Client, Some(client));
+        let mut pump = Self::new(clock, config, id, Role::Client, Some(client), traces);
         pump.input(Input::Tick);
         pump
     }
@@ -158,8 +167,9 @@ impl Pump {
         id: SessionId,
         instance: u64,
         mut share: Share,
+        traces: Option<Rc<Traces>>,
     ) -> Self {
-        let pump = Self::new(clock, config, id, Role::Server { instance }, None);
+        let pump = Self::new(clock, config, id, Role::Server { instance }, None, traces);
         share.use_up(pump.session.memory_used());
         let mut pump = Pump { share: Some(share), ..pump };
         pump.hear_limit();
@@ -179,13 +189,16 @@ impl Pump {
         id: SessionId,
         role: Role,
         client: Option<ClientSide>,
+        traces: Option<Rc<Traces>>,
     ) -> Self {
-        Pump {
+        let mut pump = Pump {
             timer: clock.timer(),
             config,
             id,
             session: Session::new(role, id, config, clock.now()),
             client,
+            traces,
+            recording: None,
             share: None,
             clock,
             ready: ReadyList::default(),
@@ -212,7 +225,9 @@ impl Pump {
             ready_waiters: Vec::new(),
             over_waiters: Vec::new(),
             over: false,
-        }
+        };
+        pump.begin_recording();
+        pump
     }
 
     /// Pumps until nothing is ready. Ready when it is over for good.
@@ -282,7 +297,27 @@ impl Pump {
     }
 
     fn input(&mut self, input: Input) {
-        self.session.handle(self.clock.now(), input, &mut self.outputs);
+        let now = self.clock.now();
+        let Some(recording) = &mut self.recording else {
+            return self.session.handle(now, input, &mut self.outputs);
+        };
+        let before = self.outputs.len();
+        recording.input(now, &input);
+        self.session.handle(now, input, &mut self.outputs);
+        if let Err(TraceStop { path, cause }) = recording.outputs(&self.outputs[before..]) {
+            self.recording = None;
+            self.events.push(Event::TraceStopped { path, cause });
+        }
+    }
+
+    /// From its first input on, if sessions are recorded.
+    fn begin_recording(&mut self) {
+        self.recording = None;
+        match self.traces.as_ref().and_then(|traces| traces.begin(&self.session)) {
+            Some(Ok(recording)) => self.recording = Some(recording),
+            Some(Err(TraceStop { path, cause })) => self.events.push(Event::TraceStopped { path, cause }),
+            None => {}
+        }
     }
 
     /// Performs what is to be done until nothing is.
@@ -422,6 +457,7 @@ impl Pump {
             self.id = fresh_id(&*client.entropy);
             client.next_stripe = 0;
             self.session = Session::new(Role::Client, self.id, self.config, self.clock.now());
+            self.begin_recording();
             self.inputs.push_back(Input::Tick);
         } else {
             self.ended = Some(reason);

@@ -1,0 +1,31 @@
+//! `--trace FILE`: what the library records, begun before anything else happens and complete when the program ends.
+
+use crate::args::Options;
+use crate::failure::Failure;
+use crate::log::Log;
+use std::rc::Rc;
+use std::time::Duration;
+use striper_runtime::Traces;
+
+/// What a trace says of who wrote it.
+const PROGRAM: &str = concat!("striper-cli ", env!("CARGO_PKG_VERSION"));
+
+/// How long the end of the program waits for the disk.
+const LIMIT: Duration = Duration::from_secs(2);
+
+/// Creates the file, if one is asked for.
+pub fn begin(options: &Options) -> Result<Option<Rc<Traces>>, Failure> {
+    let Some(path) = &options.trace else { return Ok(None) };
+    Traces::create(path, PROGRAM).map(Some).map_err(|error| Failure::trace(path, &error))
+}
+
+/// Waits until what was recorded is written.
+pub fn finish(log: &Log, traces: Option<&Traces>) {
+    if traces.is_some_and(|traces| !traces.flush(LIMIT)) {
+        log.warn(
+            "trace_incomplete",
+            "the trace is not all written: its file takes nothing at the moment",
+            &[],
+        );
+    }
+}

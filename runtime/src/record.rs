@@ -1,0 +1,362 @@
+//! Sessions' traces, written to files by threads of their own: a slow disk, a full one or none at all never holds a session up.
+//!
+//! The first session is recorded to the file that was asked for, later ones to the same name with `.2`, `.3` and so on. What is recorded
+//! is written at least once a second. Recording stops for good, and says so once, when a bound is reached or the file can't be
+//! written; the sessions don't notice.
+
+use std::cell::Cell;
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use striper_core::trace::{Header, Recorder};
+use striper_core::{Input, Instant, Output, Session};
+
+/// The most sessions that are recorded: enough to see a server lose its state a few times, and few enough to keep.
+const MAX_SESSIONS: u32 = 16;
+
+/// The most bytes of one trace: some hours of a busy session, or 100 GB through it.
+const MAX_SIZE: u64 = 256 << 20;
+
+/// The most that waits for the disk, in bytes. A disk that is so far behind will not catch up.
+const MAX_WAITING: usize = 8 << 20;
+
+/// So much is written at once.
+const WRITE_AT: usize = 64 << 10;
+
+/// What waits longer is written, however little it is.
+const WRITE_AFTER: Duration = Duration::from_millis(500);
+
+/// Where sessions are recorded.
+pub struct Traces {
+    path: PathBuf,
+    /// What records, and its version.
+    program: String,
+    /// The first session's file.
+    first: Cell<Option<File>>,
+    begun: Cell<u32>,
+    files: Mutex<Vec<Arc<Sink>>>,
+}
+
+impl fmt::Debug for Traces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Traces").field(&self.path).finish()
+    }
+}
+
+impl Traces {
+    /// Creates the file of the first session, or says why it can't be. A file of this name is replaced. Only this user can read it:
+    /// there is no content in a trace, but when how much was sent.
+    pub fn create(path: &Path, program: &str) -> io::Result<Rc<Traces>> {
+        Ok(Rc::new(Traces {
+            path: path.into(),
+            program: program.into(),
+            first: Cell::new(Some(create(path)?)),
+            begun: Cell::new(0),
+            files: Mutex::default(),
+        }))
+    }
+
+    /// Waits until all that was recorded so far is in its file, but not longer than this. Says whether it is.
+    pub fn flush(&self, limit: Duration) -> bool {
+        let sinks = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        sinks.iter().all(|sink| sink.flush(limit))
+    }
+
+    /// Begins to record a session that has had no input yet. `None` if no more are recorded; an error is said once.
+    pub(crate) fn begin(&self, session: &Session) -> Option<Result<Recording, TraceStop>> {
+        let number = self.begun.get() + 1;
+        if number > MAX_SESSIONS + 1 {
+            return None;
+        }
+        self.begun.set(number);
+        let mut name = self.path.clone().into_os_string();
+        if number > 1 {
+            name.push(format!(".{number}"));
+        }
+        let path = PathBuf::from(name);
+        if number > MAX_SESSIONS {
+            let cause = format!("{MAX_SESSIONS} sessions are recorded, later ones are not");
+            return Some(Err(TraceStop { path: self.path.clone(), cause }));
+        }
+        let file = self.first.take().map_or_else(|| create(&path), Ok);
+        let sink = file.and_then(Sink::start);
+        let sink = match sink {
+            Ok(sink) => sink,
+            Err(error) => {
+                // It would be the same with the next.
+                self.begun.set(MAX_SESSIONS + 1);
+                return Some(Err(TraceStop { path, cause: error.to_string() }));
+            }
+        };
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).push(sink.clone());
+        let mut text = String::new();
+        let header = Header::of(session, &self.program);
+        // Writing to a String does not fail.
+        let recorder = Recorder::begin(session, &header, &mut text).ok()?;
+        Some(Ok(Recording { recorder, text, size: 0, path, sink }))
+    }
+}
+
+#[cfg(unix)]
+fn create(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
+#[cfg(not(unix))]
+fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).open(path)
+}
+
+/// Why a recording has stopped early.
+pub(crate) struct TraceStop {
+    pub path: PathBuf,
+    pub cause: String,
+}
+
+/// One session's trace under way. Dropped, it is at its end.
+pub(crate) struct Recording {
+    recorder: Recorder,
+    /// What has not been handed over to the thread.
+    text: String,
+    size: u64,
+    path: PathBuf,
+    sink: Arc<Sink>,
+}
+
+impl Recording {
+    /// What the session is about to be given.
+    pub fn input(&mut self, now: Instant, input: &Input) {
+        let _ = self.recorder.input(now, input, &mut self.text);
+    }
+
+    /// What came of it. An error if recording has to stop.
+    pub fn outputs(&mut self, outputs: &[Output]) -> Result<(), TraceStop> {
+        if !self.recorder.is_over() {
+            let _ = self.recorder.outputs(outputs, &mut self.text);
+            if self.recorder.is_over() {
+                let _ = self.recorder.end("session over", &mut self.text);
+            }
+        }
+        self.size += self.text.len() as u64;
+        if self.size > MAX_SIZE {
+            let _ = self.recorder.end("size limit", &mut self.text);
+        }
+        let handed_over = self.sink.push(&mut self.text);
+        let stop = |cause: String| Err(TraceStop { path: self.path.clone(), cause });
+        match handed_over {
+            Err(cause) => stop(cause),
+            Ok(()) if self.size > MAX_SIZE => {
+                stop(format!("{} MiB are recorded, the most that one trace may have", MAX_SIZE >> 20))
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        if !self.recorder.is_over() && self.size <= MAX_SIZE {
+            let _ = self.recorder.end("stopped", &mut self.text);
+            let _ = self.sink.push(&mut self.text);
+        }
+        self.sink.lock().closed = true;
+        self.sink.work.notify_one();
+    }
+}
+
+/// What a file's thread shares with the session.
+#[derive(Default)]
+struct Sink {
+    state: Mutex<State>,
+    /// There is something to write, or nothing will come any more.
+    work: Condvar,
+    /// Everything has been written.
+    done: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    text: String,
+    writing: bool,
+    /// Somebody waits for all of it.
+    hurry: bool,
+    closed: bool,
+    failure: Option<String>,
+}
+
+impl Sink {
+    fn start(file: File) -> io::Result<Arc<Sink>> {
+        Self::start_on(Box::new(file))
+    }
+
+    fn start_on(mut file: Box<dyn Write + Send>) -> io::Result<Arc<Sink>> {
+        let sink = Arc::<Sink>::default();
+        let shared = sink.clone();
+        std::thread::Builder::new().name("trace".into()).spawn(move || shared.write_all_to(&mut *file))?;
+        Ok(sink)
+    }
+
+    /// No invariant spans a panic, so a poisoned lock is as good as another.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes over a text. An error if it could not be written in the end.
+    fn push(&self, text: &mut String) -> Result<(), String> {
+        let mut state = self.lock();
+        if state.failure.is_none() && state.text.len() + text.len() > MAX_WAITING {
+            state.failure = Some("it can't be written as fast as it comes".into());
+        }
+        if let Some(cause) = &state.failure {
+            return Err(cause.clone());
+        }
+        state.text.push_str(text);
+        text.clear();
+        if state.text.len() >= WRITE_AT && !state.writing {
+            self.work.notify_one();
+        }
+        Ok(())
+    }
+
+    fn write_all_to(&self, file: &mut dyn Write) {
+        loop {
+            let idle = |state: &mut State| state.text.len() < WRITE_AT && !state.closed && !state.hurry;
+            let waited = self.work.wait_timeout_while(self.lock(), WRITE_AFTER, idle);
+            let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            if state.text.is_empty() {
+                state.hurry = false;
+                if state.closed || state.failure.is_some() {
+                    return;
+                }
+                continue;
+            }
+            let text = std::mem::take(&mut state.text);
+            state.writing = true;
+            drop(state);
+            let written = file.write_all(text.as_bytes()).and_then(|()| file.flush());
+            let mut state = self.lock();
+            state.writing = false;
+            if let Err(error) = written {
+                state.failure = Some(error.to_string());
+                state.text.clear();
+            }
+            self.done.notify_all();
+        }
+    }
+
+    fn flush(&self, limit: Duration) -> bool {
+        let mut state = self.lock();
+        state.hurry = true;
+        self.work.notify_one();
+        let busy = |state: &mut State| state.writing || !state.text.is_empty();
+        let waited = self.done.wait_timeout_while(state, limit, busy);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    use striper_core::trace::Trace;
+    use striper_core::{Config, Role, SessionId};
+
+    fn session() -> Session {
+        Session::new(Role::Client, SessionId([7; 16]), Config::default(), Instant::ZERO)
+    }
+
+    fn tick(recording: &mut Recording, session: &mut Session) -> Result<(), TraceStop> {
+        let mut outputs = Vec::new();
+        recording.input(Instant::ZERO, &Input::Tick);
+        session.handle(Instant::ZERO, Input::Tick, &mut outputs);
+        recording.outputs(&outputs)
+    }
+
+    fn folder(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("striper-record-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    #[test]
+    fn each_session_has_a_file_and_their_number_is_bounded() {
+        let folder = folder("each");
+        let traces = Traces::create(&folder.join("t"), "test 1").unwrap();
+        let mut stops = 0;
+        for _ in 0..MAX_SESSIONS + 5 {
+            let mut session = session();
+            match traces.begin(&session) {
+                Some(Ok(mut recording)) => assert!(tick(&mut recording, &mut session).is_ok()),
+                Some(Err(stop)) => {
+                    assert!(stop.cause.contains("16 sessions"), "{}", stop.cause);
+                    stops += 1;
+                }
+                None => {}
+            }
+        }
+        assert_eq!(stops, 1, "it is said once");
+        assert!(traces.flush(Duration::from_secs(10)));
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), MAX_SESSIONS as usize);
+        for name in ["t", "t.2", "t.16"] {
+            let text = std::fs::read_to_string(folder.join(name)).unwrap();
+            let trace = Trace::read(&text).unwrap();
+            assert_eq!((trace.inputs(), trace.end.as_deref()), (1, Some("stopped")));
+            assert!(trace.replay().is_ok());
+        }
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_can_not_be_created_is_an_error_at_once() {
+        let folder = folder("none");
+        assert!(Traces::create(&folder, "test 1").is_err(), "a folder");
+        assert!(Traces::create(&folder.join("no/t"), "test 1").is_err());
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_full_disk_stops_the_recording_and_nothing_else() {
+        if !Path::new("/dev/full").exists() {
+            return eprintln!("skipped: there is no /dev/full");
+        }
+        let traces = Traces::create(Path::new("/dev/full"), "test 1").unwrap();
+        let mut session = session();
+        let mut recording = traces.begin(&session).unwrap().ok().unwrap();
+        assert!(tick(&mut recording, &mut session).is_ok(), "the disk has not been asked yet");
+        assert!(traces.flush(Duration::from_secs(10)));
+        let stop = tick(&mut recording, &mut session).err().unwrap();
+        assert!(stop.cause.contains("No space left"), "{}", stop.cause);
+    }
+
+    /// Says that it writes, and does not return before it may.
+    struct Stuck(Sender<()>, Receiver<()>);
+
+    impl Write for Stuck {
+        fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+            let _ = self.0.send(());
+            let _ = self.1.recv();
+            Ok(data.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_disk_that_stands_still_holds_nothing_up_and_takes_no_end_of_memory() {
+        let ((says, writes), (go_on, resume)) = (channel(), channel());
+        let sink = Sink::start_on(Box::new(Stuck(says, resume))).unwrap();
+        let line = || "x".repeat(WRITE_AT);
+        assert_eq!(sink.push(&mut line()), Ok(()));
+        writes.recv().unwrap();
+        let pushed = (0..1000).take_while(|_| sink.push(&mut line()).is_ok()).count();
+        assert_eq!(pushed, MAX_WAITING / WRITE_AT);
+        drop(go_on);
+    }
+}
