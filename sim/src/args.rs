@@ -1,11 +1,14 @@
 //! The command line.
 
-use crate::report::Scenario;
+use crate::faults::Fault;
+use crate::replay::{self, Task};
+use crate::report::{FAULTS, Scenario};
 use crate::units::{BadUnit, parse_percent, parse_rates, parse_size, parse_time};
 use lexopt::{Arg, Parser, ValueExt};
 use std::ffi::OsString;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::time::Duration;
 use striper_core::SchedulerKind;
 use striper_core::config::MAX_STRIPES;
 
@@ -15,6 +18,8 @@ striper's simulator: two real sessions, joined by modelled TCP connections, in v
 
 Usage: cargo run -p sim -- --caps RATES [options]     measure one transfer over several stripe counts
        cargo run -p sim -- sweep [--seeds A..B]       random worlds with faults, everything checked
+       cargo run -p sim -- replay [--follow] FILE...  play traces, of the proxies or of this
+       cargo run -p sim -- bless FOLDER               make the traces in it anew that are from this
 
 Measuring
   --caps RATES      How much each stripe carries, such as 1mbps, 10Mbit, 2.5mbps, 500kbit or 1gbit. These are bits:
@@ -31,6 +36,11 @@ Measuring
                       rr        round robin: each piece to the next one that takes it
                       all       one after the other, to compare
   --seed N          Where every random choice comes from [1]. The same seed gives the same output, to the byte.
+  --fault F         What goes wrong, as TIME:STRIPE:WHAT, such as 500ms:0:silence; TIME counts from the transfer's
+                    beginning, and --fault may be given several times. WHAT is reset, half-reset (only the server is
+                    told), close, forget (its present connection carries nothing more), silence, silence-up,
+                    silence-down (one way only), or heal, which ends silence
+  --trace FILE      Record the transfer to FILE.client and FILE.server; needs one stripe count and one scheduler
   --check           Check the sessions' invariants after every step (slower)
   --json            Print JSON
   --html FILE       Also write a page with charts of one run, that of the most stripes and the first scheduler: goodput
@@ -39,6 +49,12 @@ Measuring
 Sweeping
   --seeds A..B      The seeds of the worlds, B not included [0..100]. Each seed draws its own routes, faults and flows;
                     then all faults end and everything must complete in time. A failure prints the command to repeat it.
+
+Traces
+  replay            Gives a trace's inputs to a session again and names the first line that it does differently; exit
+                    code 1 then. --follow takes the choices of stripes from the trace instead of choosing.
+                    docs/traces.md explains traces.
+  bless             Runs the scenario of each trace that has one, and replaces the trace if it has changed.
 
 What is measured
   One flow from client to server, opened on stripes that are up already, from its opening until its end has come out on
@@ -70,7 +86,11 @@ pub enum Command {
         json: bool,
         /// Where to write a page about one run.
         html: Option<PathBuf>,
+        /// Record the only transfer.
+        trace: Option<PathBuf>,
     },
+    /// Play traces or make them anew.
+    Traces(Task),
     /// Random worlds.
     Sweep {
         /// One a seed.
@@ -82,7 +102,17 @@ pub enum Command {
 
 /// Reads a command line, without the program's name. The error says what was wrong and what to do.
 pub fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Command, String> {
+    let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
+    match args.first().and_then(|word| word.to_str()) {
+        Some("replay" | "bless") if args.iter().any(|word| word == "--help" || word == "-h") => {
+            return Ok(Command::Help);
+        }
+        Some("replay") => return replay::parse_replay(&args[1..]).map(Command::Traces),
+        Some("bless") => return replay::parse_bless(&args[1..]).map(Command::Traces),
+        _ => {}
+    }
     let mut parser = Parser::from_args(args);
+    let mut trace = None;
     let mut scenario = Scenario::default();
     let (mut json, mut html, mut stripes, mut sweep, mut seeds) = (false, None, None, false, None);
     let mut measuring: Option<&'static str> = None;
@@ -101,6 +131,10 @@ pub fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Comm
                     "json" => json = true,
                     "html" => html = Some(file(&mut parser, name)?),
                     "check" => scenario.check = true,
+                    "trace" => {
+                        let path = parser.value().map_err(|_| "--trace needs a value; see --help")?;
+                        trace = Some(PathBuf::from(path));
+                    }
                     "stripes" => stripes = Some(parse_stripes(&value(&mut parser, name)?)?),
                     _ => read_option(&mut scenario, name, &value(&mut parser, name)?)?,
                 }
@@ -119,17 +153,22 @@ pub fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Comm
         }
         (false, ..) => {
             scenario.stripes = stripes.unwrap_or_else(|| usual_counts(scenario.caps.len()));
-            Ok(Command::Measure { scenario, json, html })
+            if trace.is_some() && (scenario.stripes.len() > 1 || scenario.schedulers.len() > 1) {
+                return Err("--trace records one transfer: give one stripe count and one scheduler, such as --stripes 2".into());
+            }
+            Ok(Command::Measure { scenario, json, html, trace })
         }
     }
 }
 
-const OPTIONS: [&str; 13] = [
+const OPTIONS: [&str; 15] = [
     "help",
     "seeds",
     "json",
     "html",
     "check",
+    "trace",
+    "fault",
     "stripes",
     "caps",
     "rtt",
@@ -162,6 +201,7 @@ fn read_option(scenario: &mut Scenario, name: &str, text: &str) -> Result<(), St
         "loss" => scenario.loss = parse_percent(text).map_err(say)?,
         "idle" => scenario.idle = parse_time(text).map_err(say)?,
         "size" => scenario.size = parse_size(text).map_err(say)?,
+        "fault" => scenario.faults.push(parse_fault(text)?),
         "seed" => {
             scenario.seed = text
                 .parse()
@@ -184,6 +224,22 @@ fn read_option(scenario: &mut Scenario, name: &str, text: &str) -> Result<(), St
         }
     }
     Ok(())
+}
+
+fn parse_fault(text: &str) -> Result<(Duration, usize, Fault), String> {
+    let mut parts = text.splitn(3, ':');
+    let (time, stripe, what) = (parts.next(), parts.next(), parts.next());
+    let names: Vec<&str> = FAULTS.iter().map(|(name, _)| *name).collect();
+    let wrong = || {
+        let names = names.join(", ");
+        format!(
+            "--fault: \"{text}\" is not TIME:STRIPE:WHAT, such as 500ms:0:silence; WHAT is one of {names}"
+        )
+    };
+    let fault = FAULTS.iter().find(|(name, _)| Some(*name) == what).ok_or_else(wrong)?;
+    let at = parse_time(time.unwrap_or_default()).map_err(|_| wrong())?;
+    let stripe = stripe.and_then(|stripe| stripe.parse().ok()).ok_or_else(wrong)?;
+    Ok((at, stripe, fault.1.clone()))
 }
 
 fn parse_stripes(text: &str) -> Result<Vec<usize>, String> {
@@ -249,7 +305,7 @@ mod tests {
 
     #[test]
     fn a_printed_command_reads_back() {
-        let line = "--caps 20mbps,500kbps --stripes 2 --rtt 35ms --loss 0.5% --idle 2s --seed 9 --size 3MiB --scheduler rr";
+        let line = "--caps 20mbps,500kbps --stripes 2 --rtt 35ms --loss 0.5% --idle 2s --seed 9 --size 3MiB --scheduler rr --fault 500ms:1:silence-up --fault 2s:1:heal";
         let scenario = scenario(line);
         assert_eq!(scenario.command(2, SchedulerKind::RoundRobin), format!("cargo run -p sim -- {line}"));
     }
@@ -272,6 +328,11 @@ mod tests {
             ("measure --caps 1mbps", "--help"),
             ("--caps 1mbps -x", "--help"),
             ("--caps 1mbps --json=1", "unexpected argument"),
+            ("--caps 1mbps --fault 1s:0:magic", "WHAT is one of reset,"),
+            ("--caps 1mbps --fault soon:0:reset", "is not TIME:STRIPE:WHAT"),
+            ("--caps 1mbps --trace x", "one stripe count and one scheduler"),
+            ("replay", "replay what?"),
+            ("bless a b", "one folder"),
             ("sweep --caps 1mbps", "takes --seeds only"),
             ("sweep --seeds 7", "write it like 0..100"),
             ("sweep --seeds 7..7", "write it like 0..100"),

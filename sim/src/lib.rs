@@ -4,6 +4,7 @@
 //!   behind them, breaks things as told ([`faults`]), and checks everything after every step.
 //! - [`oracle`] knows the best that any scheduler could do, and [`report`] compares.
 //! - [`picture`] draws a run.
+//! - [`record`] writes both sides of a world down as traces, [`replay`] plays traces and makes those of the simulator anew.
 //! - [`sweep`] draws worlds at random and demands that all that can complete does.
 //!
 //! ```no_run
@@ -23,6 +24,8 @@ pub mod faults;
 pub mod link;
 pub mod oracle;
 pub mod picture;
+pub mod record;
+pub mod replay;
 pub mod report;
 pub mod seed;
 pub mod sweep;

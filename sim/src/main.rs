@@ -8,13 +8,24 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     match args::parse(std::env::args_os().skip(1)) {
         Ok(Command::Help) => print!("{}", args::HELP),
-        Ok(Command::Measure { scenario, json, html }) => {
+        Ok(Command::Measure { scenario, json, html, trace }) => {
             // First, so that a long measurement does not end in vain.
             if let Some(Err(message)) = html.map(|path| draw(&scenario, json, &path)) {
                 eprintln!("sim: {message}");
                 return ExitCode::FAILURE;
             }
             print!("{}", scenario.report(json));
+            if let Some(path) = trace
+                && let Err(error) = scenario.write_traces(&path)
+            {
+                eprintln!("sim: --trace: {error}");
+                return ExitCode::from(2);
+            }
+        }
+        Ok(Command::Traces(task)) => {
+            let (text, good) = task.run();
+            print!("{text}");
+            return if good { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         }
         Ok(Command::Sweep { seeds }) => print!("{}", sim::sweep::run(seeds)),
         Err(message) => {

@@ -4,10 +4,13 @@
 //! the FIN has come out at the other end. Same scenario, same text, to the byte.
 
 use crate::app::{FlowPlan, Side};
+use crate::faults::{Fault, Told};
 use crate::oracle::{Pipe, fluid_time};
+use crate::record::Tapes;
 use crate::units::{show_rate, write_percent, write_rate, write_size, write_time};
 use crate::world::{Checks, Setup, World};
 use std::fmt::Write as _;
+use std::path::Path;
 use std::time::Duration;
 use striper_core::SchedulerKind;
 
@@ -32,6 +35,8 @@ pub struct Scenario {
     pub schedulers: Vec<SchedulerKind>,
     /// Check the sessions' invariants after every input.
     pub check: bool,
+    /// What goes wrong, when after the flow has been opened, and with which stripe's route.
+    pub faults: Vec<(Duration, usize, Fault)>,
 }
 
 impl Default for Scenario {
@@ -46,6 +51,7 @@ impl Default for Scenario {
             size: 8 << 20,
             schedulers: vec![SchedulerKind::Earliest],
             check: false,
+            faults: Vec::new(),
         }
     }
 }
@@ -57,6 +63,23 @@ pub fn scheduler_name(kind: SchedulerKind) -> &'static str {
         SchedulerKind::UntilCongested => "uc",
         SchedulerKind::RoundRobin => "rr",
     }
+}
+
+/// The faults that a command can name.
+pub const FAULTS: [(&str, Fault); 8] = [
+    ("reset", Fault::Reset { told: Told::Both }),
+    ("half-reset", Fault::Reset { told: Told::Only(Side::Server) }),
+    ("close", Fault::Close { by: Side::Server }),
+    ("forget", Fault::Forget { from: [true, true] }),
+    ("silence", Fault::Silence { from: [true, true] }),
+    ("silence-up", Fault::Silence { from: [true, false] }),
+    ("silence-down", Fault::Silence { from: [false, true] }),
+    ("heal", Fault::Heal),
+];
+
+/// The name of a fault on the command line.
+fn fault_name(fault: &Fault) -> &'static str {
+    FAULTS.iter().find(|(_, known)| known == fault).map_or("?", |(name, _)| name)
 }
 
 /// How one measurement went.
@@ -108,8 +131,13 @@ impl Scenario {
     pub fn command(&self, stripes: usize, scheduler: SchedulerKind) -> String {
         let caps: Vec<String> = self.caps.iter().map(|cap| write_rate(*cap)).collect();
         let check = if self.check { " --check" } else { "" };
+        let faults: String = self
+            .faults
+            .iter()
+            .map(|(at, route, fault)| format!(" --fault {}:{route}:{}", write_time(*at), fault_name(fault)))
+            .collect();
         format!(
-            "cargo run -p sim -- --caps {} --stripes {stripes} --rtt {} --loss {} --idle {} --seed {} --size {} --scheduler {}{check}",
+            "cargo run -p sim -- --caps {} --stripes {stripes} --rtt {} --loss {} --idle {} --seed {} --size {} --scheduler {}{faults}{check}",
             caps.join(","),
             write_time(self.rtt),
             write_percent(self.loss),
@@ -123,6 +151,25 @@ impl Scenario {
     /// Runs one transfer.
     pub fn measure(&self, stripes: usize, scheduler: SchedulerKind) -> Row {
         self.run(stripes, scheduler, |_| ()).row
+    }
+
+    /// Runs one transfer and records it: the client's trace and the server's.
+    pub fn record(&self, stripes: usize, scheduler: SchedulerKind) -> [String; 2] {
+        let command = self.command(stripes, scheduler);
+        self.run(stripes, scheduler, |world| Tapes::begin(world, &command)).watched.finish()
+    }
+
+    /// Records its only transfer into PATH.client and PATH.server.
+    pub fn write_traces(&self, path: &Path) -> Result<(), String> {
+        let traces = self.record(self.stripes[0], self.schedulers[0]);
+        for (text, side) in traces.iter().zip(["client", "server"]) {
+            let mut name = path.to_path_buf().into_os_string();
+            name.push(".");
+            name.push(side);
+            std::fs::write(&name, text)
+                .map_err(|error| format!("cannot write {}: {error}", Path::new(&name).display()))?;
+        }
+        Ok(())
     }
 
     /// Runs one transfer in a world that is shown to `watch` before anything happens in it.
@@ -153,6 +200,9 @@ impl Scenario {
         let warm = world.warm_up(limit);
         let start = world.now() + self.idle.as_micros() as u64;
         let flow = world.open(FlowPlan::upload(start, self.size));
+        for (at, route, fault) in self.faults.iter().filter(|(_, route, _)| *route < stripes) {
+            world.fault(start + at.as_micros() as u64, *route, fault.clone());
+        }
         let mut time = None;
         if warm && world.run_while(start + limit, |world| world.flow(flow).end(Side::Server).fin_at.is_none())
         {

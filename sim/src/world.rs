@@ -180,6 +180,11 @@ impl World {
         self.observer = Some(observer);
     }
 
+    /// A side's session.
+    pub fn session(&self, side: Side) -> &Session {
+        &self.sessions[side.index()]
+    }
+
     /// Microseconds since the beginning.
     pub fn now(&self) -> u64 {
         self.now

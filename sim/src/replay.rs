@@ -1,0 +1,211 @@
+//! `sim replay` plays traces, `sim bless` makes those of the simulator anew.
+
+use crate::args;
+use crate::report::Scenario;
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use striper_core::Role;
+use striper_core::trace::Trace;
+
+/// What there is to do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Task {
+    /// Play traces.
+    Replay {
+        /// Take the choices from the traces.
+        follow: bool,
+        /// Which.
+        files: Vec<PathBuf>,
+    },
+    /// Make the traces in a folder anew that have a scenario.
+    Bless {
+        /// Which folder.
+        folder: PathBuf,
+    },
+}
+
+/// Reads the words behind `replay`.
+pub fn parse_replay(words: &[OsString]) -> Result<Task, String> {
+    let (mut follow, mut files) = (false, Vec::new());
+    for word in words {
+        match word.to_str() {
+            Some("--follow") => follow = true,
+            Some(option) if option.starts_with('-') => {
+                return Err(format!(
+                    "replay has no option {option}; it takes --follow and the names of traces"
+                ));
+            }
+            _ => files.push(PathBuf::from(word)),
+        }
+    }
+    if files.is_empty() {
+        return Err("replay what? Write: sim replay [--follow] FILE...".into());
+    }
+    Ok(Task::Replay { follow, files })
+}
+
+/// Reads the words behind `bless`.
+pub fn parse_bless(words: &[OsString]) -> Result<Task, String> {
+    match words {
+        [folder] if !folder.to_string_lossy().starts_with('-') => Ok(Task::Bless { folder: folder.into() }),
+        _ => Err("bless takes one folder, such as: sim bless tests/traces".into()),
+    }
+}
+
+impl Task {
+    /// Does it. What to print, and whether all went well.
+    pub fn run(&self) -> (String, bool) {
+        match self {
+            Task::Replay { follow, files } => {
+                let results: Vec<_> = files.iter().map(|file| replay(file, *follow)).collect();
+                let good = results.iter().all(Result::is_ok);
+                (results.into_iter().map(|result| result.unwrap_or_else(|text| text)).collect(), good)
+            }
+            Task::Bless { folder } => match bless(folder) {
+                Ok(text) => (text, true),
+                Err(text) => (text, false),
+            },
+        }
+    }
+}
+
+/// Plays one file. What to say, good or bad.
+fn replay(file: &Path, follow: bool) -> Result<String, String> {
+    let name = file.display();
+    let (trace, note) = load(file).map_err(|why| format!("{name}: {why}\n"))?;
+    let played = if follow { trace.follow() } else { trace.replay() };
+    match played {
+        Ok(played) => Ok(format!(
+            "{name}: {} {} inputs and {} lines of outputs over {:.3} s{note}\n",
+            if follow { "follows," } else { "replays," },
+            played.inputs,
+            played.outputs,
+            trace.duration().as_secs_f64()
+        )),
+        Err(divergence) => {
+            let mut text = format!("{name}: diverges at {divergence}\n");
+            if !follow {
+                text += if trace.header.follow_only {
+                    "  stripes are chosen differently since this was recorded; play it with --follow\n"
+                } else {
+                    "  if stripes are chosen differently on purpose, see whether --follow still fits\n"
+                };
+            }
+            Err(text + &note)
+        }
+    }
+}
+
+fn load(file: &Path) -> Result<(Trace, String), String> {
+    let bytes = fs::read(file).map_err(|error| format!("it can't be read: {error}"))?;
+    let mut note = String::new();
+    let text = match std::str::from_utf8(&bytes) {
+        Ok(text) => text,
+        Err(_) => return Err("this is no trace: it is not text".into()),
+    };
+    let trace = Trace::read(text).map_err(|error| error.to_string())?;
+    if trace.broken_off {
+        note += "; its last line is broken off and left out";
+    } else if trace.end.is_none() {
+        note += "; it stops in the middle";
+    }
+    Ok((trace, note))
+}
+
+/// Makes all traces of a folder anew that have a scenario. Comments at the top stay.
+fn bless(folder: &Path) -> Result<String, String> {
+    let fail = |error: std::io::Error| format!("{}: {error}\n", folder.display());
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(folder).map_err(fail)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    files.retain(|file| file.extension().is_some_and(|end| end == "trace"));
+    files.sort();
+    let mut report = String::new();
+    for file in files {
+        let name = file.display();
+        let old = fs::read_to_string(&file).map_err(|error| format!("{name}: {error}\n"))?;
+        let new = renew(&old).map_err(|why| format!("{name}: {why}\n"))?;
+        let verdict = match new {
+            None => "recorded from a real run, left alone",
+            Some(new) if new == old => "the same as before",
+            Some(new) => {
+                fs::write(&file, new).map_err(|error| format!("{name}: {error}\n"))?;
+                "made anew"
+            }
+        };
+        let _ = writeln!(report, "{name}: {verdict}");
+    }
+    if report.is_empty() {
+        Err(format!("{}: there are no traces in it\n", folder.display()))
+    } else {
+        Ok(report)
+    }
+}
+
+/// The same trace as today's code makes it; `None` if it has no scenario. The header is read even of a trace that does not fit any more.
+pub fn renew(old: &str) -> Result<Option<String>, String> {
+    let trace = Trace::read(old).map_err(|error| error.to_string())?;
+    let Some(command) = &trace.header.scenario else { return Ok(None) };
+    let (scenario, stripes) = read_scenario(command)?;
+    let traces = scenario.record(stripes, scenario.schedulers[0]);
+    let side = usize::from(trace.header.role != Role::Client);
+    let story: String =
+        old.lines().take_while(|line| line.starts_with('#')).flat_map(|line| [line, "\n"]).collect();
+    Ok(Some(story + &traces[side]))
+}
+
+/// A scenario's command, read back.
+fn read_scenario(command: &str) -> Result<(Scenario, usize), String> {
+    let words = command.split_once(" -- ").map_or(command, |(_, words)| words);
+    match args::parse(words.split_whitespace()) {
+        Ok(args::Command::Measure { scenario, .. })
+            if scenario.stripes.len() == 1 && scenario.schedulers.len() == 1 =>
+        {
+            let stripes = scenario.stripes[0];
+            Ok((scenario, stripes))
+        }
+        Ok(_) => Err(format!("\"{command}\" is not one scenario")),
+        Err(why) => Err(format!("its scenario \"{command}\" can't be read: {why}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<OsString> {
+        line.split_whitespace().map(OsString::from).collect()
+    }
+
+    #[test]
+    fn replay_and_bless_explain_what_they_do_not_take() {
+        assert!(parse_replay(&words("")).unwrap_err().contains("replay what?"));
+        assert!(parse_replay(&words("--fast x")).unwrap_err().contains("--follow"));
+        assert!(parse_bless(&words("")).unwrap_err().contains("one folder"));
+        let task = parse_replay(&words("a --follow b")).unwrap();
+        assert_eq!(task, Task::Replay { follow: true, files: vec!["a".into(), "b".into()] });
+    }
+
+    #[test]
+    fn what_is_no_trace_is_said_and_fails() {
+        let (text, good) = Task::Replay { follow: false, files: vec!["/nowhere".into()] }.run();
+        assert!(!good && text.contains("/nowhere: it can't be read"), "{text}");
+        let (text, good) = Task::Bless { folder: "/nowhere".into() }.run();
+        assert!(!good && text.contains("/nowhere"), "{text}");
+    }
+
+    #[test]
+    fn a_recorded_scenario_replays_follows_and_is_made_anew_the_same() {
+        let command =
+            "cargo run -p sim -- --caps 8mbps,2mbps --stripes 2 --size 256KiB --fault 100ms:1:silence";
+        let (scenario, stripes) = read_scenario(command).unwrap();
+        for text in scenario.record(stripes, scenario.schedulers[0]) {
+            let trace = Trace::read(&text).unwrap();
+            trace.replay().unwrap_or_else(|divergence| panic!("{divergence}"));
+            trace.follow().unwrap_or_else(|divergence| panic!("{divergence}"));
+            let story = format!("# A story.\n{text}");
+            assert_eq!(renew(&story), Ok(Some(story)));
+        }
+    }
+}
