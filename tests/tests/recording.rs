@@ -1,0 +1,133 @@
+//! `--trace`: what the real program records is what the engine does, on both sides, whatever happens to the stripes.
+
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+use striper_core::trace::Trace;
+use striper_tests::{LIMIT, Origin, Pattern, Proxy, Route, TempDir, expect_reset, finish, reset, run};
+
+const UP: Pattern = Pattern(1);
+const DOWN: Pattern = Pattern(2);
+
+fn read(path: &Path) -> Trace {
+    let text = fs::read_to_string(path).expect("a trace");
+    let trace = Trace::read(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    trace.replay().unwrap_or_else(|divergence| panic!("{}: {divergence}", path.display()));
+    trace.follow().unwrap_or_else(|divergence| panic!("{}: {divergence}", path.display()));
+    trace
+}
+
+/// Asks again and again: nobody tells when a file has grown.
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let pause = Duration::from_millis(20);
+    for _ in 0..LIMIT.as_millis() / pause.as_millis() {
+        if is_so() {
+            return;
+        }
+        thread::sleep(pause);
+    }
+    panic!("waited in vain until {what}");
+}
+
+#[test]
+fn both_sides_replay_what_they_recorded() {
+    let (files, origin, route) = (TempDir::new(), Origin::start(), Route::new());
+    let (here, there) = (files.text("client"), files.text("server"));
+    let mut server = Proxy::server(origin.addr().ip(), origin.addr(), &["--trace", &there]);
+    route.lead_to(server.addr());
+    let mut client = Proxy::client(origin.addr().ip(), route.addr(), &["--trace", &here]);
+    let mut near = striper_tests::connect(client.addr());
+    let mut far = origin.accept();
+    UP.send(&mut near, 0..3_000_000);
+    UP.expect(&mut far, 0..3_000_000);
+    route.reset_one();
+    DOWN.send(&mut far, 0..3_000_000);
+    DOWN.expect(&mut near, 0..3_000_000);
+    route.reset_all();
+    UP.send(&mut near, 3_000_000..3_000_100);
+    UP.expect(&mut far, 3_000_000..3_000_100);
+    finish(&near);
+    finish(&far);
+    UP.expect_all(&mut far, 3_000_100..3_000_100);
+    let mut broken = striper_tests::connect(client.addr());
+    reset(origin.accept());
+    expect_reset(&mut broken);
+    client.terminate();
+    assert_eq!(client.exit_code(), Some(0));
+    server.terminate();
+    assert_eq!(server.exit_code(), Some(0));
+    for path in [&here, &there] {
+        let trace = read(Path::new(path));
+        assert_eq!(trace.end.as_deref(), Some("session over"), "{path}");
+        let text = fs::read_to_string(path).unwrap();
+        for what in [" fin\n", " gone ", "down ", " 1 ", "deliver 1 "] {
+            assert!(text.contains(what), "{what:?} in {path}");
+        }
+    }
+}
+
+#[test]
+fn each_session_of_a_server_has_a_trace_and_a_crash_leaves_one_that_plays() {
+    let (files, origin) = (TempDir::new(), Origin::start());
+    let path = files.text("trace");
+    let mut server = Proxy::server(origin.addr().ip(), origin.addr(), &["--trace", &path]);
+    let clients = [(); 2].map(|()| {
+        let client = Proxy::client(origin.addr().ip(), server.addr(), &[]);
+        let (mut near, mut far) = (striper_tests::connect(client.addr()), origin.accept());
+        UP.send(&mut near, 0..1000);
+        UP.expect(&mut far, 0..1000);
+        (client, near, far)
+    });
+    // What was recorded reaches the file without the end of anything.
+    let second = files.join("trace.2");
+    until("the second trace is written", || {
+        fs::read_to_string(&second).is_ok_and(|text| text.contains("deliver 1 1000"))
+    });
+    server.kill();
+    drop(clients);
+    for name in ["trace", "trace.2"] {
+        let trace = read(&files.join(name));
+        assert_eq!(trace.end, None, "{name} was cut");
+    }
+}
+
+#[test]
+fn a_trace_that_can_not_be_created_ends_the_program_at_once() {
+    for side in ["-s", "-c"] {
+        let done = run(&[side, "0", "127.0.0.1:9", "--trace", "/nowhere/at/all"], &[]);
+        assert_eq!(done.code, Some(2), "{}", done.stderr);
+        assert!(
+            done.stderr.contains("/nowhere/at/all") && done.stderr.contains("may write to"),
+            "{}",
+            done.stderr
+        );
+    }
+    let done = run(&["relay", "0", "127.0.0.1:9", "--trace", "x"], &[]);
+    assert!(done.code == Some(2) && done.stderr.contains("give it to -s or -c"), "{}", done.stderr);
+}
+
+#[test]
+fn a_full_disk_stops_the_trace_and_no_connection() {
+    if !Path::new("/dev/full").exists() {
+        return eprintln!("skipped: there is no /dev/full");
+    }
+    let origin = Origin::start();
+    let server = Proxy::server(origin.addr().ip(), origin.addr(), &["--trace", "/dev/full"]);
+    let client = Proxy::client(origin.addr().ip(), server.addr(), &[]);
+    let (mut near, mut far) = (striper_tests::connect(client.addr()), origin.accept());
+    UP.send(&mut near, 0..1_000_000);
+    UP.expect(&mut far, 0..1_000_000);
+    // The thread has tried by now, or tries while more comes.
+    let mut at = 1_000_000;
+    until("the trace has stopped", || {
+        UP.send(&mut near, at..at + 1000);
+        UP.expect(&mut far, at..at + 1000);
+        at += 1000;
+        server.count("trace_stopped") > 0
+    });
+    assert!(server.wait_for("trace_stopped").text("cause").contains("No space left"));
+    DOWN.send(&mut far, 0..1_000_000);
+    DOWN.expect(&mut near, 0..1_000_000);
+    assert_eq!(server.count("trace_stopped"), 1);
+}
