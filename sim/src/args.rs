@@ -53,7 +53,7 @@ Sweeping
 Traces
   replay            Gives a trace's inputs to a session again and names the first line that it does differently; exit
                     code 1 then. --follow takes the choices of stripes from the trace instead of choosing.
-                    docs/traces.md explains traces.
+                    docs/traces.md explains traces. --html FILE draws one (docs/pictures.md).
   bless             Runs the scenario of each trace that has one, and replaces the trace if it has changed.
 
 What is measured

@@ -1,13 +1,15 @@
 //! `sim replay` plays traces, `sim bless` makes those of the simulator anew.
 
+use crate::app::Side;
 use crate::args;
+use crate::picture::{Summary, Timeline, render};
 use crate::report::Scenario;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use striper_core::Role;
 use striper_core::trace::Trace;
+use striper_core::{Input, Output, Role};
 
 /// What there is to do.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -18,6 +20,8 @@ pub enum Task {
         follow: bool,
         /// Which.
         files: Vec<PathBuf>,
+        /// Where to draw the only one.
+        html: Option<PathBuf>,
     },
     /// Make the traces in a folder anew that have a scenario.
     Bless {
@@ -28,13 +32,17 @@ pub enum Task {
 
 /// Reads the words behind `replay`.
 pub fn parse_replay(words: &[OsString]) -> Result<Task, String> {
-    let (mut follow, mut files) = (false, Vec::new());
-    for word in words {
+    let (mut follow, mut files, mut html) = (false, Vec::new(), None);
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
         match word.to_str() {
             Some("--follow") => follow = true,
+            Some("--html") => {
+                html = Some(words.next().ok_or("--html needs a file to write; see --help")?.into());
+            }
             Some(option) if option.starts_with('-') => {
                 return Err(format!(
-                    "replay has no option {option}; it takes --follow and the names of traces"
+                    "replay has no option {option}; it takes --follow, --html FILE and the names of traces"
                 ));
             }
             _ => files.push(PathBuf::from(word)),
@@ -43,7 +51,10 @@ pub fn parse_replay(words: &[OsString]) -> Result<Task, String> {
     if files.is_empty() {
         return Err("replay what? Write: sim replay [--follow] FILE...".into());
     }
-    Ok(Task::Replay { follow, files })
+    if html.is_some() && files.len() > 1 {
+        return Err("replay --html draws one trace; name only one".into());
+    }
+    Ok(Task::Replay { follow, files, html })
 }
 
 /// Reads the words behind `bless`.
@@ -58,8 +69,9 @@ impl Task {
     /// Does it. What to print, and whether all went well.
     pub fn run(&self) -> (String, bool) {
         match self {
-            Task::Replay { follow, files } => {
-                let results: Vec<_> = files.iter().map(|file| replay(file, *follow)).collect();
+            Task::Replay { follow, files, html } => {
+                let results: Vec<_> =
+                    files.iter().map(|file| replay(file, *follow, html.as_deref())).collect();
                 let good = results.iter().all(Result::is_ok);
                 (results.into_iter().map(|result| result.unwrap_or_else(|text| text)).collect(), good)
             }
@@ -72,10 +84,22 @@ impl Task {
 }
 
 /// Plays one file. What to say, good or bad.
-fn replay(file: &Path, follow: bool) -> Result<String, String> {
+fn replay(file: &Path, follow: bool, html: Option<&Path>) -> Result<String, String> {
     let name = file.display();
     let (trace, note) = load(file).map_err(|why| format!("{name}: {why}\n"))?;
-    let played = if follow { trace.follow() } else { trace.replay() };
+    let mut timeline = Timeline::new();
+    let side = Side::from(trace.header.role);
+    let watch = &mut |now, input: &Input, outputs: &[Output]| timeline.observe(side, now, input, outputs);
+    let played = if follow { trace.follow_with(watch) } else { trace.replay_with(watch) };
+    if let Some(page) = html {
+        let command = format!(
+            "cargo run -p sim -- replay {}{name} --html run.html",
+            if follow { "--follow " } else { "" }
+        );
+        let summary = Summary::of(&timeline, &name.to_string(), "A trace of one side.", &command);
+        fs::write(page, render(&timeline, &summary))
+            .map_err(|error| format!("can't write {}: {error}\n", page.display()))?;
+    }
     match played {
         Ok(played) => Ok(format!(
             "{name}: {} {} inputs and {} lines of outputs over {:.3} s{note}\n",
@@ -179,17 +203,34 @@ mod tests {
     }
 
     #[test]
+    fn a_trace_is_drawn_where_it_is_asked_for() {
+        let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
+        let page = std::env::temp_dir().join(format!("striper-replay-{}.html", std::process::id()));
+        let trace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/traces/real-half-close.trace");
+        let line = format!("{} --html {}", trace.display(), page.display());
+        let (text, good) = parse_replay(&words(&line)).unwrap().run();
+        assert!(good, "{text}");
+        let drawn = fs::read_to_string(&page).unwrap();
+        fs::remove_file(&page).unwrap();
+        assert!(
+            drawn.contains("Server to client") && drawn.contains("real-half-close.trace --html run.html")
+        );
+        assert!(parse_replay(&words("a b --html c")).unwrap_err().contains("only one"));
+        assert!(parse_replay(&words("a --html")).unwrap_err().contains("needs a file"));
+    }
+
+    #[test]
     fn replay_and_bless_explain_what_they_do_not_take() {
         assert!(parse_replay(&words("")).unwrap_err().contains("replay what?"));
         assert!(parse_replay(&words("--fast x")).unwrap_err().contains("--follow"));
         assert!(parse_bless(&words("")).unwrap_err().contains("one folder"));
         let task = parse_replay(&words("a --follow b")).unwrap();
-        assert_eq!(task, Task::Replay { follow: true, files: vec!["a".into(), "b".into()] });
+        assert_eq!(task, Task::Replay { follow: true, files: vec!["a".into(), "b".into()], html: None });
     }
 
     #[test]
     fn what_is_no_trace_is_said_and_fails() {
-        let (text, good) = Task::Replay { follow: false, files: vec!["/nowhere".into()] }.run();
+        let (text, good) = Task::Replay { follow: false, files: vec!["/nowhere".into()], html: None }.run();
         assert!(!good && text.contains("/nowhere: it can't be read"), "{text}");
         let (text, good) = Task::Bless { folder: "/nowhere".into() }.run();
         assert!(!good && text.contains("/nowhere"), "{text}");
