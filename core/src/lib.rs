@@ -90,6 +90,8 @@ pub use handshake::{Handshake, HandshakeError};
 pub use id::{FlowId, Role, SessionId, StripeId};
 pub use io::{Input, Output};
 pub use session::Session;
+#[doc(hidden)]
+pub use session::{FlowView, StripeView};
 pub use stats::{Stats, StripeStats};
 pub use time::Instant;
 pub use timers::Timer;

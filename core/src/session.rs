@@ -12,6 +12,10 @@ mod resume;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod view;
+
+#[doc(hidden)]
+pub use view::{FlowView, StripeView};
 
 use crate::buggify::Turns;
 use crate::config::{Config, FLOW_FLOOR, INITIAL_EARLY};

@@ -4,6 +4,7 @@
 //! at each output: bytes come in order and equal the pattern, FIN once and after the last byte, nothing after a reset or
 //! the end, no reset without a cause, and what was given before a peer's reset is delivered before it.
 
+use crate::faults::Kind;
 use crate::seed::Digest;
 use bytes::{Bytes, BytesMut};
 use striper_core::{FlowId, Reason, Role};
@@ -102,6 +103,8 @@ pub struct Reader {
     pub rate: Option<u64>,
     /// Stops for good after so many bytes (0 never reads).
     pub stop_after: Option<u64>,
+    /// Reads nothing until so many bytes wait or the end is there.
+    pub burst: Option<u64>,
 }
 
 /// A flow and what both programs do with it.
@@ -212,6 +215,8 @@ pub struct Consumed {
     pub total: Option<u64>,
     /// When to ask again.
     pub again: Option<u64>,
+    /// The way of reading that made it take less than there was.
+    pub held_back: Option<Kind>,
 }
 
 /// A flow in a world.
@@ -225,6 +230,8 @@ pub struct Flow {
     pub id: Option<FlowId>,
     /// Both ends, the client's first.
     pub ends: [End; 2],
+    /// Which of a side's sessions carries each end.
+    pub homes: [Option<usize>; 2],
     /// From now on both programs read all at once and send without a limit.
     pub eager: bool,
 }
@@ -249,7 +256,7 @@ impl Flow {
             ended_at: None,
             ended_said: false,
         };
-        Flow { index, plan, id: None, ends: [end.clone(), end], eager: false }
+        Flow { index, plan, id: None, ends: [end.clone(), end], homes: [None; 2], eager: false }
     }
 
     /// The end at a side.
@@ -279,10 +286,11 @@ impl Flow {
         })
     }
 
-    /// The flow exists at a side.
-    pub fn opened(&mut self, side: Side, id: FlowId, now: u64) {
+    /// The flow exists at a side, in one of its sessions.
+    pub fn opened(&mut self, side: Side, home: usize, id: FlowId, now: u64) {
         assert!(self.id.is_none_or(|known| known == id), "{self:?} is opened as {id:?}");
         self.id = Some(id);
+        self.homes[side.index()] = Some(home);
         let end = self.end_mut(side);
         assert_eq!(end.state, EndState::NotYet, "a flow is opened once");
         end.state = EndState::Open;
@@ -335,7 +343,8 @@ impl Flow {
         }
         self.assert_open(side, "a reset");
         let peer = self.end(side.other()).clone();
-        let stops = self.plan.reads[side.index()].stop_after.is_some() && !self.eager;
+        let reader = self.plan.reads[side.index()];
+        let stops = (reader.stop_after.is_some() || reader.burst.is_some()) && !self.eager;
         let end = self.end_mut(side);
         end.ended_at = Some(now);
         if reason == Reason::SessionLost {
@@ -443,16 +452,22 @@ impl Flow {
         let end = &mut self.ends[side.index()];
         let mut most = reader.stop_after.unwrap_or(u64::MAX).min(end.delivered).max(end.consumed);
         let mut again = None;
+        let mut held_back = (most < end.delivered).then_some(Kind::StuckReader);
+        if reader.burst.is_some_and(|burst| most - end.consumed < burst) && !end.got_fin {
+            held_back = Some(Kind::BurstReader);
+            most = end.consumed;
+        }
         if let Some(rate) = reader.rate {
             let step = (rate / (1_000_000 / READ_EVERY)).max(1);
             if most > end.consumed + step {
                 again = Some(now + READ_EVERY);
+                held_back = Some(Kind::SlowReader);
             }
             most = most.min(end.consumed + step);
         }
         let total = (most > end.consumed).then_some(most);
         end.consumed = most;
-        Consumed { total, again }
+        Consumed { total, again, held_back }
     }
 
     fn key(&self, from: Side) -> u64 {

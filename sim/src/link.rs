@@ -14,6 +14,7 @@
 //! on long fat routes. Not modelled: packet headers (so 1.0 here is 0.965 of a real link's rate), what acknowledgements
 //! take of the way back, delayed acknowledgements, a receive window that fills, Nagle (stripes turn it off).
 
+use crate::faults::{Kind, Kinds};
 use bytes::{Buf, Bytes, BytesMut};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -51,14 +52,46 @@ pub struct LinkSpec {
     pub window: u64,
     /// Whether writes are taken in random parts and reads are merged and cut at random places.
     pub choppy: bool,
+    /// A packet is late by up to so many microseconds at random; order is kept.
+    pub jitter: u64,
+    /// Reads come byte by byte at first: every boundary of the head of what has arrived is a cut.
+    pub bytewise: bool,
+    /// Reads wait up to so many microseconds for more and give all that has come in one piece.
+    pub coalesce: u64,
+    /// The low-water mark stays at this whatever the session says, as on systems that have none.
+    pub low_water: Option<u64>,
 }
 
 impl LinkSpec {
     /// A link with a queue of 100 ms, at least 8 packets, as in the lab's network emulator.
     pub fn new(rate: u64, delay: u64) -> Self {
         let queue = (rate / 80).max(8 * MSS);
-        LinkSpec { rate, delay, loss: 0, queue, send_buffer: 4 << 20, window: 10 * MSS, choppy: false }
+        LinkSpec {
+            rate,
+            delay,
+            loss: 0,
+            queue,
+            send_buffer: 4 << 20,
+            window: 10 * MSS,
+            choppy: false,
+            jitter: 0,
+            bytewise: false,
+            coalesce: 0,
+            low_water: None,
+        }
     }
+}
+
+/// Single bytes that a bytewise link cuts off a read.
+const SINGLES: usize = 40;
+
+/// What a link does once the system has taken so many bytes of what was written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fate {
+    /// The writing program is gone: FIN after them, wherever in a frame that is.
+    Cut,
+    /// The connection is reset: [`Link::is_doomed`] says when.
+    Reset,
 }
 
 /// A packet on its way.
@@ -112,6 +145,15 @@ pub struct Link {
     writable: bool,
     /// A choppy link takes nothing until its `Wake`.
     asleep: bool,
+    /// The writing program is stopped: nothing is taken from it.
+    frozen: bool,
+    /// What happens once so many bytes are taken.
+    fate: Option<(u64, Fate)>,
+    /// Packets that leave before this time arrive after it.
+    clogged_until: u64,
+    last_arrival: u64,
+    /// What has really happened to what was sent here.
+    felt: Kinds,
 
     next_offset: u64,
     fin_sent: bool,
@@ -159,6 +201,7 @@ struct Round {
 impl Link {
     /// An idle link. `rng` decides losses and cuts.
     pub fn new(spec: LinkSpec, rng: ChaCha8Rng) -> Self {
+        let spec_low_water = spec.low_water.unwrap_or(64 << 10);
         Link {
             window: spec.window,
             spec,
@@ -170,9 +213,14 @@ impl Link {
             acknowledged: 0,
             unsent: VecDeque::new(),
             unsent_len: 0,
-            low_water: 64 << 10,
+            low_water: spec_low_water,
             writable: true,
             asleep: false,
+            frozen: false,
+            fate: None,
+            clogged_until: 0,
+            last_arrival: 0,
+            felt: Kinds::default(),
             next_offset: 0,
             fin_sent: false,
             next_tx: 0,
@@ -206,7 +254,39 @@ impl Link {
 
     /// Sets the low-water mark (`TCP_NOTSENT_LOWAT`) in bytes.
     pub fn pace(&mut self, unsent: u64) {
-        self.low_water = unsent;
+        self.low_water = self.spec.low_water.unwrap_or(unsent);
+    }
+
+    /// What has really happened to what was sent here.
+    pub fn felt(&self) -> Kinds {
+        self.felt
+    }
+
+    /// The writing program is stopped, or goes on. Call [`Link::write`] when it goes on.
+    pub fn freeze(&mut self, frozen: bool) {
+        self.frozen = frozen;
+    }
+
+    /// What leaves before `until` arrives after it, late but whole.
+    pub fn clog(&mut self, until: u64) {
+        self.clogged_until = self.clogged_until.max(until);
+    }
+
+    /// Something happens once the system has taken `bytes` more. Call [`Link::write`] next.
+    pub fn doom(&mut self, bytes: u64, fate: Fate) {
+        if self.fate.is_none() && !self.closing {
+            self.fate = Some((self.taken + bytes, fate));
+        }
+    }
+
+    /// Whether a [`Fate::Reset`] is due.
+    pub fn is_doomed(&self) -> bool {
+        matches!(self.fate, Some((at, Fate::Reset)) if self.taken >= at)
+    }
+
+    /// Whether bytes have arrived that nobody has read.
+    pub fn has_unread(&self) -> bool {
+        !self.inbox.is_empty()
     }
 
     /// Changes rate, delay or loss. What the bottleneck has already queued leaves at the old rate.
@@ -216,6 +296,9 @@ impl Link {
 
     /// The program has more to write. Call [`Link::write`] after the last piece.
     pub fn push(&mut self, data: Bytes) {
+        if self.is_cut() {
+            return;
+        }
         debug_assert!(!self.closing, "a write after the close");
         if !data.is_empty() {
             self.outbox_len += data.len() as u64;
@@ -226,6 +309,10 @@ impl Link {
     /// The program closes its side once all is written. Call [`Link::write`] next.
     pub fn close(&mut self) {
         self.closing = true;
+    }
+
+    fn is_cut(&self) -> bool {
+        matches!(self.fate, Some((at, Fate::Cut)) if self.taken >= at)
     }
 
     /// The operating system takes what it can and sends what it may.
@@ -244,7 +331,7 @@ impl Link {
     /// Moves bytes from the outbox into the send buffer.
     fn take(&mut self, now: u64, later: &mut Later) {
         self.writable |= self.unsent_len * 2 < self.low_water;
-        while self.writable && !self.asleep {
+        while self.writable && !self.asleep && !self.frozen {
             let held = self.taken - self.acknowledged;
             let room = self
                 .low_water
@@ -252,7 +339,11 @@ impl Link {
                 .min(self.spec.send_buffer.saturating_sub(held));
             let Some(front) = self.outbox.front_mut() else { break };
             let mut n = room.min(front.len() as u64);
+            if let Some((at, _)) = self.fate {
+                n = n.min(at - self.taken);
+            }
             if self.spec.choppy && n > 0 && self.rng.random_range(0..8) == 0 {
+                self.felt.add(Kind::ShortWrite);
                 n = self.rng.random_range(1..=n);
                 self.asleep = true;
                 later.push((now + self.rng.random_range(1..300), LinkEvent::Wake));
@@ -269,6 +360,14 @@ impl Link {
             self.taken += n;
             self.unsent_len += n;
             self.unsent.push_back(piece);
+        }
+        if self.is_cut() && !self.closing {
+            if self.outbox_len > 0 {
+                self.felt.add(Kind::Cut);
+            }
+            self.outbox.clear();
+            self.outbox_len = 0;
+            self.closing = true;
         }
     }
 
@@ -340,13 +439,26 @@ impl Link {
         let wait = u128::from(self.free_at.saturating_sub(now * 1_000));
         let queued = wait * u128::from(self.spec.rate) / 8_000_000_000;
         if queued + u128::from(len) > u128::from(self.spec.queue.max(MSS)) {
+            self.felt.add(Kind::Overflow);
             return;
         }
         self.free_at = self.free_at.max(now * 1_000) + (len * 8_000_000_000).div_ceil(self.spec.rate);
         if self.spec.loss > 0 && self.rng.random_range(0..1_000_000) < self.spec.loss {
+            self.felt.add(Kind::Loss);
             return;
         }
-        later.push((self.free_at.div_ceil(1_000) + self.spec.delay, LinkEvent::Arrive(packet)));
+        let mut arrival = self.free_at.div_ceil(1_000) + self.spec.delay;
+        if self.spec.jitter > 0 {
+            arrival += self.rng.random_range(0..=self.spec.jitter);
+            self.felt.add(Kind::Jitter);
+        }
+        if arrival < self.clogged_until {
+            arrival = self.clogged_until;
+            self.felt.add(Kind::Stall);
+        }
+        // A route that gets shorter, or less jittery, does not let packets overtake each other.
+        self.last_arrival = self.last_arrival.max(arrival);
+        later.push((self.last_arrival, LinkEvent::Arrive(packet)));
     }
 
     /// A packet reaches the far end. The number of the transmission is to be given to [`Link::acknowledge`] after the
@@ -366,7 +478,8 @@ impl Link {
         }
         if !self.read_set && (!self.inbox.is_empty() || self.fin_received) {
             self.read_set = true;
-            let wait = if self.spec.choppy { self.rng.random_range(0..400) } else { 0 };
+            let most = self.spec.coalesce.max(if self.spec.choppy { 400 } else { 0 });
+            let wait = if most > 0 { self.rng.random_range(0..most) } else { 0 };
             later.push((now + wait, LinkEvent::Read));
         }
         tx
@@ -386,11 +499,23 @@ impl Link {
     pub fn read(&mut self) -> (Vec<Bytes>, bool) {
         self.read_set = false;
         let pieces: Vec<Bytes> = self.inbox.drain(..).collect();
-        if !self.spec.choppy {
+        if self.spec.coalesce > 0 && pieces.len() > 1 {
+            self.felt.add(Kind::Coalesced);
+        } else if !self.spec.choppy && !self.spec.bytewise {
             return (pieces, self.fin_received);
         }
         let mut all = Bytes::from(pieces.concat());
         let mut cuts = Vec::new();
+        if self.spec.bytewise {
+            self.felt.add(Kind::ByteRead);
+            while !all.is_empty() && cuts.len() < SINGLES {
+                cuts.push(all.split_to(1));
+            }
+        }
+        if !self.spec.choppy {
+            cuts.extend((!all.is_empty()).then_some(all));
+            return (cuts, self.fin_received);
+        }
         while !all.is_empty() {
             let most = match self.rng.random_range(0..4) {
                 0 => 1,
@@ -533,9 +658,10 @@ impl Link {
     pub fn kill(&mut self) {
         let spec = self.spec.clone();
         let rng = self.rng.clone();
-        let (taken, low_water) = (self.taken, self.low_water);
+        let (taken, low_water, felt, frozen) = (self.taken, self.low_water, self.felt, self.frozen);
         *self = Link::new(spec, rng);
         (self.taken, self.acknowledged, self.low_water) = (taken, taken, low_water);
+        (self.felt, self.frozen) = (felt, frozen);
         // A stale event of the time before finds nothing, since transmissions are never numbered so.
         self.next_tx = u64::MAX / 2;
         self.received = u64::MAX / 2;

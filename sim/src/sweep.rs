@@ -197,6 +197,7 @@ fn draw_setup(seed: u64, rng: &mut ChaCha8Rng) -> Setup {
         config,
         checks: Checks::Thinning,
         repeat: format!("cargo run -p sim -- sweep --seeds {seed}..{}", seed + 1),
+        rebirth: false,
     }
 }
 
@@ -238,6 +239,7 @@ fn draw_reader(rng: &mut ChaCha8Rng) -> Reader {
             1 => Some(log_range(rng, 1, 1 << 20)),
             _ => None,
         },
+        burst: None,
     }
 }
 

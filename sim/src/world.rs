@@ -9,19 +9,23 @@
 //! both peers are honest. With [`Setup::checks`] also the session's own invariants, and that a tick before the
 //! deadline yields nothing.
 
+mod breaks;
+mod check;
 mod flows;
+mod lives;
 mod stripes;
 
 use crate::agenda::Agenda;
-use crate::app::{EndState, Flow, FlowPlan, Side};
-use crate::faults::Fault;
+use crate::app::{Flow, FlowPlan, Side};
+use crate::faults::{Fault, Kind, Kinds, Upset};
 use crate::link::{LinkEvent, LinkSpec};
 use crate::seed::{self, Digest};
+use lives::{Life, Process};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
-use striper_core::{Config, EndReason, FlowId, Input, Instant, Output, Role, Session, SessionId, Stats};
+use striper_core::{Config, EndReason, Input, Instant, Output, Role, Session, SessionId, Stats};
 use stripes::{Conn, Route};
 
 /// When a session's own invariants are checked, which costs time in proportion to its state.
@@ -62,6 +66,8 @@ pub struct Setup {
     pub checks: Checks,
     /// The command that repeats this world; printed when it fails.
     pub repeat: String,
+    /// A client whose session ends begins another one, as the driver does.
+    pub rebirth: bool,
 }
 
 impl Setup {
@@ -74,6 +80,7 @@ impl Setup {
             config: [config; 2],
             checks: Checks::Off,
             repeat: String::new(),
+            rebirth: false,
         }
     }
 }
@@ -85,19 +92,24 @@ enum Event {
     Connected { conn: usize },
     DialLimit { conn: usize },
     Redial,
+    Lose { conn: usize, side: Side },
     Open { flow: usize },
     Answer { flow: usize },
     Produce { flow: usize, side: Side },
     Consume { flow: usize, side: Side },
     ResetFlow { flow: usize, side: Side },
     Fault { route: usize, fault: Fault },
+    Upset { side: Side, upset: Upset },
+    Restart { side: Side, crash: u64 },
+    Resume { side: Side, pause: u64 },
     Command { side: Side, input: Input },
 }
 
 /// What is to be done at once, in order.
 #[derive(Clone, Debug)]
 enum Job {
-    Input(Side, Input),
+    /// For a session, by its place in [`World::lives`].
+    Input(usize, Input),
     Produce(usize, Side),
     Consume(usize, Side),
 }
@@ -111,27 +123,30 @@ pub struct World {
     setup: Setup,
     agenda: Agenda<Event>,
     jobs: VecDeque<Job>,
-    sessions: [Session; 2],
-    deadlines: [Option<u64>; 2],
-    ended: [Option<EndReason>; 2],
+    /// Every session that there ever was.
+    lives: Vec<Life>,
+    /// The latest session of each side.
+    current: [usize; 2],
+    processes: [Process; 2],
     /// Links that were written to and have to be given to the operating system: (connection, way).
-    dirty: BTreeSet<(usize, usize)>,
+    dirty: Vec<(usize, usize)>,
     outputs: Vec<Output>,
     routes: Vec<Route>,
     conns: Vec<Conn>,
     wanted: usize,
     flows: Vec<Flow>,
-    by_id: BTreeMap<FlowId, usize>,
     /// Flows that are not over.
     open: BTreeSet<usize>,
     rng: ChaCha8Rng,
     digest: Digest,
     inputs: u64,
+    /// Pieces of stripes' bytes that went into sessions, and frames put on stripes: each makes at most one delivery.
+    pieces: u64,
+    deliveries: u64,
+    felt: Kinds,
+    blows: u64,
     observer: Option<Observer>,
 }
-
-/// The sessions' clocks start at different times, so that a time of one taken for one of the other shows.
-const ORIGIN: [u64; 2] = [1_000, 7_200_000_000];
 
 /// More inputs than this at one moment mean that it never ends.
 const MAX_JOBS: u64 = 4_000_000;
@@ -143,27 +158,34 @@ impl World {
         let mut id = [0; 16];
         rng.fill_bytes(&mut id);
         let roles = [Role::Client, Role::Server { instance: rng.next_u64() }];
-        let sessions = [0, 1].map(|side| {
-            Session::new(roles[side], SessionId(id), setup.config[side], Instant::from_micros(ORIGIN[side]))
-        });
+        let processes = Side::BOTH.map(Process::new);
+        let lives = Side::BOTH
+            .map(|side| {
+                let index = side.index();
+                Life::new(side, roles[index], SessionId(id), setup.config[index], processes[index].clock(0))
+            })
+            .into();
         let mut world = World {
             now: 0,
             agenda: Agenda::new(),
             jobs: VecDeque::new(),
-            sessions,
-            deadlines: [None; 2],
-            ended: [None; 2],
-            dirty: BTreeSet::new(),
+            lives,
+            current: [0, 1],
+            processes,
+            dirty: Vec::new(),
             outputs: Vec::new(),
             routes: setup.routes.iter().cloned().map(Route::new).collect(),
             conns: Vec::new(),
             wanted: 0,
             flows: Vec::new(),
-            by_id: BTreeMap::new(),
             open: BTreeSet::new(),
             rng,
             digest: Digest::new(),
             inputs: 0,
+            pieces: 0,
+            deliveries: 0,
+            felt: Kinds::default(),
+            blows: 0,
             observer: None,
             setup,
         };
@@ -204,6 +226,11 @@ impl World {
         self.agenda.add(at.max(self.now), Event::Fault { route, fault });
     }
 
+    /// Has something happen to a side's process.
+    pub fn upset(&mut self, at: u64, side: Side, upset: Upset) {
+        self.agenda.add(at.max(self.now), Event::Upset { side, upset });
+    }
+
     /// Gives a side's session an input of its own, such as `Shutdown` or `Abort`.
     pub fn command(&mut self, at: u64, side: Side, input: Input) {
         self.agenda.add(at.max(self.now), Event::Command { side, input });
@@ -221,8 +248,9 @@ impl World {
         self.drain();
     }
 
-    /// Ends every fault that has an end, on all routes, now.
+    /// Ends every fault that has an end, on all routes and in both processes, now.
     pub fn heal(&mut self) {
+        Side::BOTH.into_iter().for_each(|side| self.revive(side));
         for route in 0..self.routes.len() {
             self.apply(route, Fault::Heal);
         }
@@ -266,14 +294,37 @@ impl World {
         &self.flows
     }
 
-    /// What a session tells about itself.
+    /// What a side's latest session tells about itself.
     pub fn stats(&self, side: Side) -> Stats {
-        self.sessions[side.index()].stats()
+        self.session(side).stats()
     }
 
-    /// Why a side's session has ended, if it has.
+    /// A side's latest session.
+    pub fn session(&self, side: Side) -> &Session {
+        &self.lives[self.current[side.index()]].session
+    }
+
+    /// Why a side's latest session has ended, if it has.
     pub fn ended(&self, side: Side) -> Option<EndReason> {
-        self.ended[side.index()]
+        self.lives[self.current[side.index()]].ended
+    }
+
+    /// Whether a side has sessions beside its latest one that wait for their end.
+    pub fn has_leftovers(&self) -> bool {
+        self.lives.iter().enumerate().any(|(index, life)| life.is_alive() && !self.current.contains(&index))
+    }
+
+    /// The kinds of trouble that have really happened.
+    pub fn felt(&self) -> Kinds {
+        let links = self.conns.iter().flat_map(|conn| &conn.links);
+        let mut felt = self.felt;
+        links.for_each(|link| felt.join(link.felt()));
+        felt
+    }
+
+    /// How many faults and upsets really hit something.
+    pub fn blows(&self) -> u64 {
+        self.blows
     }
 
     /// A hash of everything that both sessions have put out, with the time of each.
@@ -288,42 +339,54 @@ impl World {
 
     /// The next event or tick, if it comes by `end`.
     fn step(&mut self, end: u64) -> bool {
-        let tick =
-            Side::BOTH.into_iter().filter_map(|side| Some((self.deadlines[side.index()]?, side))).min();
+        let tick = self.lives.iter().enumerate().filter_map(|(index, life)| self.tick_at(index, life)).min();
         let event = self.agenda.next_time();
         if let Some(at) = event.filter(|at| *at <= end && tick.is_none_or(|(tick, _)| *at <= tick)) {
             self.now = at;
             let (_, event) = self.agenda.pop().expect("an event whose time was just read");
             self.happen(event);
-        } else if let Some((at, side)) = tick.filter(|(at, _)| *at <= end) {
+        } else if let Some((at, life)) = tick.filter(|(at, _)| *at <= end) {
             self.now = at;
-            self.feed(side, Input::Tick);
+            self.jobs.push_back(Job::Input(life, Input::Tick));
+            self.drain();
         } else {
             return false;
         }
         true
     }
 
+    /// When a session is to be ticked.
+    fn tick_at(&self, index: usize, life: &Life) -> Option<(u64, usize)> {
+        let process = &self.processes[life.side.index()];
+        let at = life.deadline.filter(|_| !process.is_stopped())?;
+        Some((process.time_of(at).max(self.now), index))
+    }
+
     fn happen(&mut self, event: Event) {
+        if let Some(side) = self.stopped_side(&event) {
+            self.felt.add(Kind::Pause);
+            self.processes[side.index()].put_off(event);
+            return;
+        }
         match event {
             Event::Link { conn, way, event } => self.link_event(conn, way, event),
             Event::Connected { conn } => self.connected(conn),
             Event::DialLimit { conn } => self.dial_limit(conn),
             Event::Redial => self.dial(),
+            Event::Lose { conn, side } => self.lose(conn, side),
             Event::Open { flow } => self.open_now(flow),
             Event::Answer { flow } => self.answer(flow),
             Event::Produce { flow, side } => self.jobs.push_back(Job::Produce(flow, side)),
             Event::Consume { flow, side } => self.jobs.push_back(Job::Consume(flow, side)),
             Event::ResetFlow { flow, side } => self.reset_flow(flow, side),
             Event::Fault { route, fault } => self.apply(route, fault),
-            Event::Command { side, input } => self.jobs.push_back(Job::Input(side, input)),
+            Event::Upset { side, upset } => self.apply_upset(side, upset),
+            Event::Restart { side, crash } => self.restart(side, crash),
+            Event::Resume { side, pause } => self.resume(side, pause),
+            Event::Command { side, input } => {
+                self.jobs.push_back(Job::Input(self.current[side.index()], input));
+            }
         }
-        self.drain();
-    }
-
-    /// Gives a session an input and does all that follows at this moment.
-    fn feed(&mut self, side: Side, input: Input) {
-        self.jobs.push_back(Job::Input(side, input));
         self.drain();
     }
 
@@ -333,7 +396,7 @@ impl World {
         loop {
             while let Some(job) = self.jobs.pop_front() {
                 match job {
-                    Job::Input(side, input) => self.handle(side, input),
+                    Job::Input(life, input) => self.handle(life, input),
                     Job::Produce(flow, side) => self.produce(flow, side),
                     Job::Consume(flow, side) => self.consume(flow, side),
                 }
@@ -341,20 +404,40 @@ impl World {
                 assert!(count < MAX_JOBS, "this moment never ends");
             }
             // Written once all outputs are performed, as a driver does it with one vectored write a stripe.
-            while let Some((conn, way)) = self.dirty.pop_first() {
+            let mut dirty = std::mem::take(&mut self.dirty);
+            for (conn, way) in dirty.drain(..) {
                 self.write(conn, way);
             }
-            if self.jobs.is_empty() {
+            if self.dirty.is_empty() {
+                self.dirty = dirty;
+            }
+            if self.jobs.is_empty() && self.dirty.is_empty() {
                 break;
             }
         }
     }
 
+    /// Has a link written to the operating system when all of this moment is done.
+    fn soil(&mut self, conn: usize, way: usize) {
+        if !self.dirty.contains(&(conn, way)) {
+            self.dirty.push((conn, way));
+        }
+    }
+
     /// One input to a session, the oracles, and the outputs.
-    fn handle(&mut self, side: Side, input: Input) {
-        let now = Instant::from_micros(self.now + ORIGIN[side.index()]);
-        let session = &mut self.sessions[side.index()];
-        let mut outputs = std::mem::take(&mut self.outputs);
+    fn handle(&mut self, index: usize, input: Input) {
+        let life = &mut self.lives[index];
+        if !life.is_alive() {
+            return;
+        }
+        let side = life.side;
+        let now = self.processes[side.index()].clock(self.now);
+        let (session, mut outputs) = (&mut life.session, std::mem::take(&mut self.outputs));
+        self.pieces += u64::from(matches!(input, Input::StripeBytes { .. }));
+        life.told_to_end |= matches!(input, Input::Shutdown | Input::Abort);
+        if let Input::StripeDown { stripe } = input {
+            self.conns[stripe.0 as usize].ends[side.index()].down = true;
+        }
         if let Some(observe) = &mut self.observer {
             session.handle(now, input.clone(), &mut outputs);
             observe(side, now, &input, &outputs);
@@ -362,69 +445,58 @@ impl World {
             session.handle(now, input, &mut outputs);
         }
         self.inputs += 1;
-        let deadline = session.deadline().map(|(at, _)| at);
-        assert!(deadline.is_none_or(|at| at > now), "{:?} has come at {now:?} already", session.deadline());
-        self.deadlines[side.index()] = deadline.map(|at| at.as_micros() - ORIGIN[side.index()]);
-        if self.setup.checks.due(self.inputs) {
-            self.check(side, now);
-        }
+        life.deadline = session.deadline().map(|(at, _)| at);
         assert!(
-            self.ended[side.index()].is_none() || outputs.is_empty(),
-            "outputs after the end: {outputs:?}"
+            life.deadline.is_none_or(|at| at > now),
+            "{:?} has come at {now:?} already",
+            session.deadline()
         );
+        if session.view_stripes().next().is_some() {
+            life.stripeless_since = None;
+        } else {
+            life.stripeless_since.get_or_insert(now);
+        }
+        self.check_work(&outputs);
+        if self.setup.checks.due(self.inputs) {
+            self.check(index, now);
+        }
         for output in outputs.drain(..) {
+            assert!(self.lives[index].ended.is_none(), "an output after the end: {output:?}");
             self.fold(side, &output);
-            self.perform(side, output);
+            self.perform(index, output);
         }
         self.outputs = outputs;
     }
 
-    fn check(&self, side: Side, now: Instant) {
-        let session = &self.sessions[side.index()];
-        session.check_invariants();
-        // On a copy, and not every time, because a copy costs as much as the state is large.
-        if self.inputs.is_multiple_of(64) {
-            let mut outputs = Vec::new();
-            session.clone().handle(now, Input::Tick, &mut outputs);
-            assert!(outputs.is_empty(), "a tick before the deadline yields {outputs:?}");
-        }
-    }
-
-    fn perform(&mut self, side: Side, output: Output) {
+    fn perform(&mut self, life: usize, output: Output) {
         match output {
             Output::Transmit { .. }
             | Output::StripePace { .. }
             | Output::CloseStripe { .. }
-            | Output::StripesWanted { .. } => self.perform_stripe(side, output),
+            | Output::StripesWanted { .. } => self.perform_stripe(life, output),
             Output::Draining => {}
-            Output::Ended { reason } => {
-                let honest = !matches!(reason, EndReason::Violation(_) | EndReason::PeerComplained);
-                assert!(honest, "the {side:?}'s session ends over an honest peer: {reason}");
-                self.ended[side.index()] = Some(reason);
-                for index in 0..self.flows.len() {
-                    let state = self.flows[index].end(side).state;
-                    assert_ne!(state, EndState::Open, "flow {index} outlives the session");
-                }
-            }
-            _ => self.perform_flow(side, output),
+            Output::Ended { reason } => self.session_ended(life, reason),
+            _ => self.perform_flow(life, output),
         }
     }
 
     fn fold(&mut self, side: Side, output: &Output) {
-        self.digest.number(self.now * 2 + side.index() as u64);
+        self.digest.word(self.now * 2 + side.index() as u64);
         match output {
             Output::Transmit { stripe, header, payload } => {
-                self.digest.number(stripe.0);
-                self.digest.bytes(header);
+                self.digest.word(stripe.0);
+                self.digest.words(header);
                 // The first bytes tell which piece it is, since the pattern hardly repeats.
-                self.digest.number(payload.len() as u64);
-                self.digest.bytes(&payload[..payload.len().min(8)]);
+                self.digest.word(payload.len() as u64);
+                self.digest.words(&payload[..payload.len().min(8)]);
             }
             Output::FlowData { flow, data } => {
-                self.digest.number(flow.0);
-                self.digest.number(data.len() as u64);
-                self.digest.bytes(&data[..data.len().min(8)]);
+                self.digest.word(flow.0);
+                self.digest.word(data.len() as u64);
+                self.digest.words(&data[..data.len().min(8)]);
             }
+            Output::FlowWritable { flow } => self.digest.word(flow.0),
+            Output::StripePace { stripe, unsent } => self.digest.word(stripe.0 ^ unsent << 16),
             other => self.digest.bytes(format!("{other:?}").as_bytes()),
         }
     }

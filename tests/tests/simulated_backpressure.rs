@@ -17,7 +17,7 @@ fn setup(stripes: usize, rate: u64) -> Setup {
 
 fn unread(at: u64, bytes: u64) -> FlowPlan {
     let mut plan = FlowPlan::upload(at, bytes);
-    plan.reads[Side::Server.index()] = Reader { rate: None, stop_after: Some(0) };
+    plan.reads[Side::Server.index()] = Reader { rate: None, stop_after: Some(0), burst: None };
     plan
 }
 
@@ -39,7 +39,7 @@ fn a_flow_whose_consumer_stops_blocks_no_other() {
 fn a_slow_consumer_gets_all_at_its_pace() {
     let mut world = World::new(setup(4, 10_000_000));
     let mut plan = FlowPlan::upload(SECOND, 1 << 20);
-    plan.reads[Side::Server.index()] = Reader { rate: Some(100_000), stop_after: None };
+    plan.reads[Side::Server.index()] = Reader { rate: Some(100_000), stop_after: None, burst: None };
     let slow = world.open(plan);
     let fast = world.open(FlowPlan::upload(SECOND, 8 << 20));
     assert!(world.run_while(4 * SECOND, |world| !world.flow(fast).is_complete()));

@@ -87,7 +87,7 @@ fn a_reset_in_mid_flow_breaks_both_directions() {
 fn a_reset_does_not_wait_for_a_consumer_that_has_stopped() {
     for breaks in Side::BOTH {
         let mut plan = FlowPlan { reset: Some((breaks, 2 * SECOND)), ..FlowPlan::both_ways(SECOND, 4 << 20) };
-        plan.reads[breaks.other().index()] = Reader { rate: None, stop_after: Some(10_000) };
+        plan.reads[breaks.other().index()] = Reader { rate: None, stop_after: Some(10_000), burst: None };
         let mut world = world();
         let flow = world.open(plan);
         // A second to see that it takes nothing, another for what was on the way.

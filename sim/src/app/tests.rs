@@ -20,7 +20,7 @@ fn a_producer_keeps_to_its_room_its_rate_and_its_end() {
     let mut plan = FlowPlan::upload(0, 100);
     plan.sends[0].rate = Some(1_000);
     let mut flow = Flow::new(0, plan);
-    flow.opened(Side::Client, FlowId(1), 0);
+    flow.opened(Side::Client, 0, FlowId(1), 0);
     assert!(matches!(flow.next_write(Side::Client, 1_000, 0), Write::Wait(1_000)));
     assert!(matches!(flow.next_write(Side::Client, 1_000, 10_000), Write::Data(data) if data.len() == 10));
     assert!(matches!(flow.next_write(Side::Client, 7, 1_000_000), Write::Data(data) if data.len() == 7));
@@ -33,20 +33,32 @@ fn a_producer_keeps_to_its_room_its_rate_and_its_end() {
 #[test]
 fn a_consumer_keeps_to_its_rate_and_stops() {
     let mut plan = FlowPlan::upload(0, 100);
-    plan.reads[1] = Reader { rate: Some(1_000), stop_after: Some(15) };
+    plan.reads[1] = Reader { rate: Some(1_000), stop_after: Some(15), burst: None };
     let mut flow = Flow::new(0, plan);
     flow.ends[1].delivered = 100;
-    assert_eq!(flow.consume(Side::Server, 0), Consumed { total: Some(10), again: Some(10_000) });
-    assert_eq!(flow.consume(Side::Server, 10_000), Consumed { total: Some(15), again: None });
-    assert_eq!(flow.consume(Side::Server, 20_000), Consumed { total: None, again: None });
+    assert_eq!(
+        flow.consume(Side::Server, 0),
+        Consumed { total: Some(10), again: Some(10_000), held_back: Some(Kind::SlowReader) }
+    );
+    assert_eq!(
+        flow.consume(Side::Server, 10_000),
+        Consumed { total: Some(15), again: None, held_back: Some(Kind::StuckReader) }
+    );
+    assert_eq!(
+        flow.consume(Side::Server, 20_000),
+        Consumed { total: None, again: None, held_back: Some(Kind::StuckReader) }
+    );
     flow.eager = true;
-    assert_eq!(flow.consume(Side::Server, 20_000), Consumed { total: Some(100), again: None });
+    assert_eq!(
+        flow.consume(Side::Server, 20_000),
+        Consumed { total: Some(100), again: None, held_back: None }
+    );
 }
 
 fn open_flow() -> Flow {
     let mut flow = Flow::new(0, FlowPlan::upload(0, 100));
-    flow.opened(Side::Client, FlowId(1), 0);
-    flow.opened(Side::Server, FlowId(1), 0);
+    flow.opened(Side::Client, 0, FlowId(1), 0);
+    flow.opened(Side::Server, 1, FlowId(1), 0);
     let Write::Data(data) = flow.next_write(Side::Client, 100, 0) else { panic!() };
     flow.deliver(Side::Server, &data[..60], 5);
     flow

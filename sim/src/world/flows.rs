@@ -2,7 +2,9 @@
 
 use super::{Event, Job, World};
 use crate::app::{Answer, EndState, Side, Write};
+use crate::faults::Kind;
 use bytes::Bytes;
+use striper_core::config::{FLOW_FLOOR, INITIAL_FLOWS};
 use striper_core::{FlowId, Input, Output, Reason};
 
 impl World {
@@ -12,8 +14,15 @@ impl World {
         if let Some((side, at)) = plan.reset {
             self.agenda.add(at.max(self.now), Event::ResetFlow { flow, side });
         }
+        let (opener, home) = (plan.opener.index(), self.current[plan.opener.index()]);
+        if self.setup.rebirth && !self.lives[home].is_alive() {
+            self.flows[flow].ends[opener].state = EndState::Lost;
+            self.note_end(flow);
+            return;
+        }
         let opaque = Bytes::from((flow as u64).to_be_bytes().to_vec());
-        self.jobs.push_back(Job::Input(plan.opener, Input::FlowOpen { request: flow as u64, opaque }));
+        self.flows[flow].homes[opener] = Some(home);
+        self.jobs.push_back(Job::Input(home, Input::FlowOpen { request: flow as u64, opaque }));
     }
 
     /// The program that a flow was opened to accepts or refuses.
@@ -21,15 +30,20 @@ impl World {
         let entry = &mut self.flows[flow];
         let side = entry.plan.opener.other();
         let id = entry.id.expect("a flow that was heard of");
+        let home = entry.homes[side.index()].expect("a flow that was heard of");
+        if entry.end(side).state != EndState::Open {
+            return;
+        }
         match entry.plan.answer {
             Answer::Accept(_) => {
                 entry.ends[side.index()].accepted_at = Some(self.now);
-                self.jobs.push_back(Job::Input(side, Input::FlowAccept { flow: id }));
+                self.jobs.push_back(Job::Input(home, Input::FlowAccept { flow: id }));
                 self.jobs.push_back(Job::Produce(flow, side));
             }
             Answer::Refuse(_, reason) => {
                 if entry.leave(side, EndState::Refused(reason), self.now) {
-                    self.jobs.push_back(Job::Input(side, Input::FlowRefuse { flow: id, reason }));
+                    self.felt.add(Kind::FlowRefused);
+                    self.jobs.push_back(Job::Input(home, Input::FlowRefuse { flow: id, reason }));
                     self.note_end(flow);
                 }
             }
@@ -41,24 +55,31 @@ impl World {
         let entry = &mut self.flows[flow];
         if entry.leave(side, EndState::ResetHere, self.now) {
             let id = entry.id.expect("an open flow");
-            self.jobs.push_back(Job::Input(side, Input::FlowReset { flow: id, reason: Reason::Aborted }));
+            let home = entry.homes[side.index()].expect("an open flow");
+            self.felt.add(Kind::FlowReset);
+            self.jobs.push_back(Job::Input(home, Input::FlowReset { flow: id, reason: Reason::Aborted }));
             self.note_end(flow);
         }
     }
 
     /// A program sends what it has and may. One piece at a time, so that flows take turns.
     pub(super) fn produce(&mut self, flow: usize, side: Side) {
-        let Some(id) = self.flows[flow].id else { return };
-        if self.flows[flow].end(side).state != EndState::Open {
+        let (Some(id), Some(home)) = (self.flows[flow].id, self.flows[flow].homes[side.index()]) else {
+            return;
+        };
+        if self.flows[flow].end(side).state != EndState::Open || self.put_off_job(flow, side, true) {
             return;
         }
-        let room = self.sessions[side.index()].send_room(id);
+        let room = self.lives[home].session.send_room(id);
         match self.flows[flow].next_write(side, room, self.now) {
             Write::Data(data) => {
-                self.handle(side, Input::FlowData { flow: id, data });
+                if self.flows[flow].plan.sends[side.index()].piece == 1 {
+                    self.felt.add(Kind::TinyWrites);
+                }
+                self.handle(home, Input::FlowData { flow: id, data });
                 self.jobs.push_back(Job::Produce(flow, side));
             }
-            Write::Finish => self.handle(side, Input::FlowFinish { flow: id }),
+            Write::Finish => self.handle(home, Input::FlowFinish { flow: id }),
             Write::Reset => self.reset_flow(flow, side),
             Write::Wait(at) => self.agenda.add(at, Event::Produce { flow, side }),
             Write::Nothing => {}
@@ -67,7 +88,12 @@ impl World {
 
     /// A program reads what it will.
     pub(super) fn consume(&mut self, flow: usize, side: Side) {
-        let Some(id) = self.flows[flow].id else { return };
+        let (Some(id), Some(home)) = (self.flows[flow].id, self.flows[flow].homes[side.index()]) else {
+            return;
+        };
+        if self.put_off_job(flow, side, false) {
+            return;
+        }
         if !matches!(
             self.flows[flow].end(side).state,
             EndState::Open | EndState::Ended | EndState::PeerReset(_)
@@ -76,20 +102,48 @@ impl World {
         }
         let consumed = self.flows[flow].consume(side, self.now);
         if let Some(total) = consumed.total {
-            self.handle(side, Input::FlowConsumed { flow: id, total });
+            self.handle(home, Input::FlowConsumed { flow: id, total });
+        }
+        if let Some(kind) = consumed.held_back {
+            self.felt.add(kind);
         }
         if let Some(at) = consumed.again {
             self.agenda.add(at, Event::Consume { flow, side });
         }
     }
 
-    pub(super) fn perform_flow(&mut self, side: Side, output: Output) {
-        let now = self.now;
+    /// A stopped process does nothing: whether that is so.
+    fn put_off_job(&mut self, flow: usize, side: Side, produce: bool) -> bool {
+        let process = &mut self.processes[side.index()];
+        if process.is_stopped() {
+            let event = if produce { Event::Produce { flow, side } } else { Event::Consume { flow, side } };
+            process.put_off(event);
+        }
+        process.is_stopped()
+    }
+
+    /// The programs of a session whose process has died see their connections break.
+    pub(super) fn abandon_flows(&mut self, life: usize) {
+        let side = self.lives[life].side;
+        for flow in 0..self.flows.len() {
+            let entry = &mut self.flows[flow];
+            let end = &mut entry.ends[side.index()];
+            let asked_for = end.state == EndState::NotYet && entry.plan.opener == side;
+            if entry.homes[side.index()] == Some(life) && (end.state == EndState::Open || asked_for) {
+                end.state = EndState::Lost;
+                end.ended_at = Some(self.now);
+                self.note_end(flow);
+            }
+        }
+    }
+
+    pub(super) fn perform_flow(&mut self, life: usize, output: Output) {
+        let (now, side) = (self.now, self.lives[life].side);
         match output {
             Output::FlowOpened { request, flow } => {
                 let index = request as usize;
-                self.flows[index].opened(side, flow, now);
-                assert_eq!(self.by_id.insert(flow, index), None, "{flow:?} is used twice");
+                self.flows[index].opened(side, life, flow, now);
+                assert_eq!(self.lives[life].flows.insert(flow, index), None, "{flow:?} is used twice");
                 self.jobs.push_back(Job::Produce(index, side));
             }
             Output::FlowOpenFailed { request } => {
@@ -99,46 +153,62 @@ impl World {
             Output::FlowIncoming { flow, opaque } => {
                 let index =
                     u64::from_be_bytes(opaque[..].try_into().expect("the opener's eight bytes")) as usize;
-                assert_eq!(self.by_id.get(&flow), Some(&index), "a flow with the words of another");
-                self.flows[index].opened(side, flow, now);
+                self.flows[index].opened(side, life, flow, now);
+                assert_eq!(self.lives[life].flows.insert(flow, index), None, "{flow:?} is used twice");
+                let config = &self.setup.config[side.index()];
+                if config.max_flows <= INITIAL_FLOWS || config.memory_limit <= 2 << 20 {
+                    self.felt.add(Kind::LowLimit);
+                }
+                if !self.flows[index].is_over() {
+                    // Its opener may be gone before it is heard of.
+                    self.open.insert(index);
+                }
                 let (Answer::Accept(after) | Answer::Refuse(after, _)) = self.flows[index].plan.answer;
                 self.agenda.add(now + after, Event::Answer { flow: index });
             }
-            Output::FlowAccepted { flow } => self.flow_of(flow).accepted(side, now),
+            Output::FlowAccepted { flow } => self.flow_of(life, flow).accepted(side, now),
             Output::FlowRefused { flow, reason } => {
-                self.flow_of(flow).refused(side, reason, now);
-                self.note_end(self.by_id[&flow]);
+                self.flow_of(life, flow).refused(side, reason, now);
+                self.note_end(self.lives[life].flows[&flow]);
             }
-            Output::FlowWritable { flow } => self.jobs.push_back(Job::Produce(self.by_id[&flow], side)),
+            Output::FlowWritable { flow } => {
+                self.jobs.push_back(Job::Produce(self.lives[life].flows[&flow], side))
+            }
             Output::FlowData { flow, data } => {
-                self.flow_of(flow).deliver(side, &data, now);
-                let index = self.by_id[&flow];
+                self.flow_of(life, flow).deliver(side, &data, now);
+                let index = self.lives[life].flows[&flow];
+                if self.setup.config[side.index()].window_limit == FLOW_FLOOR {
+                    self.felt.add(Kind::SmallWindow);
+                }
                 // A slow reader asks on its own, as long as something is left.
                 let entry = &self.flows[index];
-                let idle = entry.end(side).consumed + data.len() as u64 == entry.end(side).delivered;
-                if idle || entry.eager || entry.plan.reads[side.index()].rate.is_none() {
+                let reader = entry.plan.reads[side.index()];
+                let idle = reader.burst.is_some()
+                    || entry.end(side).consumed + data.len() as u64 == entry.end(side).delivered;
+                if idle || entry.eager || reader.rate.is_none() {
                     self.jobs.push_back(Job::Consume(index, side));
                 }
             }
             Output::FlowFinished { flow } => {
-                self.flow_of(flow).finish(side, now);
-                self.jobs.push_back(Job::Produce(self.by_id[&flow], side));
+                self.flow_of(life, flow).finish(side, now);
+                self.jobs.push_back(Job::Consume(self.lives[life].flows[&flow], side));
+                self.jobs.push_back(Job::Produce(self.lives[life].flows[&flow], side));
             }
             Output::FlowReset { flow, reason } => {
-                self.flow_of(flow).reset(side, reason, now);
-                self.note_end(self.by_id[&flow]);
+                self.flow_of(life, flow).reset(side, reason, now);
+                self.note_end(self.lives[life].flows[&flow]);
             }
             Output::FlowEnded { flow } => {
-                self.flow_of(flow).ended(side, now);
-                self.note_end(self.by_id[&flow]);
+                self.flow_of(life, flow).ended(side, now);
+                self.note_end(self.lives[life].flows[&flow]);
             }
             other => unreachable!("{other:?} is about no flow"),
         }
     }
 
-    fn flow_of(&mut self, id: FlowId) -> &mut crate::app::Flow {
-        let index = *self.by_id.get(&id).unwrap_or_else(|| panic!("{id:?} was never opened"));
-        &mut self.flows[index]
+    fn flow_of(&mut self, life: usize, id: FlowId) -> &mut crate::app::Flow {
+        let index = self.lives[life].flows.get(&id).unwrap_or_else(|| panic!("{id:?} was never opened"));
+        &mut self.flows[*index]
     }
 
     fn note_end(&mut self, flow: usize) {

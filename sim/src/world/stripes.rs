@@ -4,13 +4,13 @@
 
 use super::{Event, Job, World};
 use crate::app::Side;
-use crate::faults::Fault;
+use crate::faults::Kind;
 use crate::link::{Later, Link, LinkEvent, LinkSpec};
 use crate::seed;
 use bytes::Bytes;
 use rand::RngExt;
 use std::time::Duration;
-use striper_core::{Handshake, Hello, HelloKind, Input, Output, StripeId};
+use striper_core::{Handshake, Hello, HelloKind, Input, Output, Refusal, StripeId};
 
 /// How long a dial may take beyond four round trips.
 const DIAL_LIMIT: Duration = Duration::from_secs(2);
@@ -21,15 +21,21 @@ const REDIAL_WAIT: Duration = Duration::from_millis(200);
 /// A way between the proxies on which stripes are dialed.
 #[derive(Clone, Debug)]
 pub(super) struct Route {
-    specs: [LinkSpec; 2],
-    silent: [bool; 2],
-    refuse: u32,
+    pub specs: [LinkSpec; 2],
+    /// As it was at first.
+    pub first: [LinkSpec; 2],
+    pub silent: [bool; 2],
+    pub refuse: u32,
+    /// So many dials are accepted and closed.
+    pub slam: u32,
+    pub clogged_until: u64,
     dials: u64,
 }
 
 impl Route {
     pub fn new(specs: [LinkSpec; 2]) -> Self {
-        Route { specs, silent: [false; 2], refuse: 0, dials: 0 }
+        let first = specs.clone();
+        Route { specs, first, silent: [false; 2], refuse: 0, slam: 0, clogged_until: 0, dials: 0 }
     }
 
     fn round_trip(&self) -> u64 {
@@ -40,25 +46,29 @@ impl Route {
 /// One TCP connection. Its number is the stripe's.
 #[derive(Clone, Debug)]
 pub(super) struct Conn {
-    route: usize,
+    pub route: usize,
     /// By the side that writes.
-    links: [Link; 2],
+    pub links: [Link; 2],
     /// The packets of a side vanish.
-    silent: [bool; 2],
+    pub silent: [bool; 2],
     /// The client's end and the server's.
-    ends: [StripeEnd; 2],
+    pub ends: [StripeEnd; 2],
 }
 
 /// One end of a connection.
 #[derive(Clone, Debug)]
-struct StripeEnd {
+pub(super) struct StripeEnd {
     state: StripeState,
+    /// The session that it belongs to; for a server only once that is known.
+    pub life: usize,
     /// Length of the HELLO that this side has written, which is no frame.
     hello: u64,
     /// Frame bytes that the session has been told of as written.
     written: u64,
     /// The session has closed it, so that it must not transmit any more.
     closed_by_session: bool,
+    /// The session has been told that it is down, so that it must not transmit any more.
+    pub down: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -72,11 +82,11 @@ enum StripeState {
 }
 
 impl StripeEnd {
-    fn is_up(&self) -> bool {
+    pub fn is_up(&self) -> bool {
         matches!(self.state, StripeState::Up)
     }
 
-    fn is_gone(&self) -> bool {
+    pub fn is_gone(&self) -> bool {
         matches!(self.state, StripeState::Gone)
     }
 }
@@ -120,8 +130,15 @@ impl World {
             hello: 0,
             written: 0,
             closed_by_session: false,
+            down: false,
+            life: self.current[0],
         };
-        self.conns.push(Conn { route, links: [link(0), link(1)], silent: [false; 2], ends: [end(), end()] });
+        let mut links = [link(0), link(1)];
+        for side in Side::BOTH {
+            links[side.index()].freeze(self.processes[side.index()].is_stopped());
+            links[side.index()].clog(self.routes[route].clogged_until);
+        }
+        self.conns.push(Conn { route, links, silent: [false; 2], ends: [end(), end()] });
         let round_trip = self.routes[route].round_trip();
         self.agenda.add(self.now + round_trip, Event::Connected { conn: number });
         self.agenda.add(self.after(DIAL_LIMIT) + 4 * round_trip, Event::DialLimit { conn: number });
@@ -129,23 +146,72 @@ impl World {
 
     /// TCP's own handshake is done, or has failed.
     pub(super) fn connected(&mut self, conn: usize) {
+        if self.conns[conn].ends[0].is_gone() {
+            return;
+        }
         let route = &mut self.routes[self.conns[conn].route];
         if route.silent != [false; 2] {
             return;
         }
-        if route.refuse > 0 {
-            route.refuse -= 1;
+        if route.refuse > 0 || self.processes[1].is_away() {
+            self.blows += u64::from(route.refuse > 0);
+            route.refuse = route.refuse.saturating_sub(1);
+            self.felt.add(Kind::Refused);
             self.dial_failed(conn);
             return;
         }
-        let hello = self.sessions[0].hello(StripeId(conn as u64)).encode();
+        let slammed = route.slam > 0;
+        route.slam = route.slam.saturating_sub(1);
+        let life = self.conns[conn].ends[0].life;
+        let hello = self.lives[life].session.hello(StripeId(conn as u64)).encode();
         self.greet(conn, Side::Client, hello);
+        if slammed {
+            self.blows += 1;
+            self.felt.add(Kind::Slammed);
+            self.conns[conn].ends[1].state = StripeState::Gone;
+            self.conns[conn].links[1].close();
+            self.soil(conn, 1);
+        }
     }
 
     fn greet(&mut self, conn: usize, side: Side, hello: Bytes) {
         self.conns[conn].ends[side.index()].hello = hello.len() as u64;
         self.conns[conn].links[side.index()].push(hello);
-        self.dirty.insert((conn, side.index()));
+        self.soil(conn, side.index());
+    }
+
+    /// A client whose session has ended wants none of the stripes that it is still dialing.
+    pub(super) fn drop_dials(&mut self, life: usize) {
+        for number in 0..self.conns.len() {
+            let end = &self.conns[number].ends[0];
+            if end.life == life && matches!(end.state, StripeState::Greeting(_)) {
+                self.give_up_dial(number);
+            }
+        }
+    }
+
+    /// A process has died: its system breaks its connections, and tells the other side if that can be reached.
+    pub(super) fn break_all(&mut self, side: Side, told: bool) {
+        for conn in 0..self.conns.len() {
+            if !self.conns[conn].ends[side.index()].is_gone() {
+                self.conns[conn].ends[side.index()].state = StripeState::Gone;
+                self.kill(conn);
+                if told {
+                    self.lose(conn, side.other());
+                }
+                self.tidy(conn);
+            }
+        }
+    }
+
+    /// A connection breaks.
+    pub(super) fn kill(&mut self, conn: usize) {
+        let conn = &mut self.conns[conn];
+        if conn.links.iter().any(Link::has_unread) {
+            self.felt.add(Kind::Unread);
+        }
+        conn.links.iter_mut().for_each(Link::kill);
+        conn.silent = [true; 2];
     }
 
     pub(super) fn dial_limit(&mut self, conn: usize) {
@@ -164,16 +230,21 @@ impl World {
     }
 
     /// The client gives a dial up; a server that has already welcomed it sees the end of the stream.
-    fn dial_failed(&mut self, number: usize) {
+    fn give_up_dial(&mut self, number: usize) {
         let conn = &mut self.conns[number];
         conn.ends[0].state = StripeState::Gone;
         if conn.ends[1].is_up() {
             conn.links[0].close();
-            self.dirty.insert((number, 0));
+            self.soil(number, 0);
         } else {
             conn.ends[1].state = StripeState::Gone;
             self.tidy(number);
         }
+    }
+
+    /// The client gives a dial up and tries again later.
+    fn dial_failed(&mut self, number: usize) {
+        self.give_up_dial(number);
         let wait = REDIAL_WAIT.as_micros() as u64;
         let wait = wait + self.rng.random_range(0..wait);
         self.agenda.add(self.now + wait, Event::Redial);
@@ -203,6 +274,17 @@ impl World {
         }
         self.plan_link(conn, way, later);
         self.report_written(conn, way);
+        self.meet_doom(conn, way);
+    }
+
+    /// A connection that was to be reset after so many bytes has written them.
+    fn meet_doom(&mut self, conn: usize, way: usize) {
+        if self.conns[conn].links[way].is_doomed() {
+            self.felt.add(Kind::ResetAfter);
+            self.blows += 1;
+            self.kill(conn);
+            Side::BOTH.into_iter().for_each(|side| self.lose(conn, side));
+        }
     }
 
     fn is_silent(&self, conn: usize, way: usize) -> bool {
@@ -222,6 +304,7 @@ impl World {
         self.conns[conn].links[way].write(self.now, silent, &mut later);
         self.plan_link(conn, way, later);
         self.report_written(conn, way);
+        self.meet_doom(conn, way);
     }
 
     fn report_written(&mut self, conn: usize, way: usize) {
@@ -230,8 +313,8 @@ impl World {
         let total = links[way].taken().saturating_sub(end.hello);
         if end.is_up() && total > end.written {
             end.written = total;
-            let stripe = StripeId(conn as u64);
-            self.jobs.push_back(Job::Input(Side::BOTH[way], Input::StripeWritten { stripe, total }));
+            let (stripe, life) = (StripeId(conn as u64), end.life);
+            self.jobs.push_back(Job::Input(life, Input::StripeWritten { stripe, total }));
         }
     }
 
@@ -244,20 +327,28 @@ impl World {
         }
         if fin {
             self.lose(conn, side);
+            // A driver closes what has ended.
+            self.conns[conn].links[side.index()].close();
+            self.soil(conn, side.index());
         }
     }
 
     fn received_piece(&mut self, conn: usize, side: Side, data: Bytes) {
         let stripe = StripeId(conn as u64);
-        match &mut self.conns[conn].ends[side.index()].state {
-            StripeState::Up => self.jobs.push_back(Job::Input(side, Input::StripeBytes { stripe, data })),
+        let end = &mut self.conns[conn].ends[side.index()];
+        match &mut end.state {
+            StripeState::Up => {
+                let life = end.life;
+                self.jobs.push_back(Job::Input(life, Input::StripeBytes { stripe, data }));
+            }
             StripeState::Gone => {}
             StripeState::Greeting(handshake) => {
                 let greeted = handshake.feed(data).expect("an honest HELLO");
                 if let Some((hello, rest)) = greeted {
                     self.greeted(conn, side, hello);
-                    if self.conns[conn].ends[side.index()].is_up() && !rest.is_empty() {
-                        self.jobs.push_back(Job::Input(side, Input::StripeBytes { stripe, data: rest }));
+                    let end = &self.conns[conn].ends[side.index()];
+                    if end.is_up() && !rest.is_empty() {
+                        self.jobs.push_back(Job::Input(end.life, Input::StripeBytes { stripe, data: rest }));
                     }
                 }
             }
@@ -269,39 +360,54 @@ impl World {
         let stripe = StripeId(conn as u64);
         assert_eq!(hello.stripe, stripe);
         match hello.kind {
-            HelloKind::Create | HelloKind::Join => match self.sessions[1].may_join(stripe) {
-                Ok(()) => {
-                    let answer = self.sessions[1].hello(stripe).encode();
-                    self.greet(conn, side, answer);
+            HelloKind::Create | HelloKind::Join => {
+                let session = self.server_session(hello.session, hello.kind == HelloKind::Create);
+                let welcome = match session {
+                    Some(life) => self.lives[life].session.may_join(stripe).map(|()| life),
+                    None => Err(Refusal::UnknownSession),
+                };
+                match welcome {
+                    Ok(life) => {
+                        self.conns[conn].ends[1].life = life;
+                        let answer = self.lives[life].session.hello(stripe).encode();
+                        self.greet(conn, side, answer);
+                    }
+                    Err(refusal) => {
+                        let answer = Hello { kind: HelloKind::Refuse(refusal), gone: Vec::new(), ..hello };
+                        self.greet(conn, side, answer.encode());
+                        self.conns[conn].links[side.index()].close();
+                        self.conns[conn].ends[side.index()].state = StripeState::Gone;
+                        return;
+                    }
                 }
-                Err(refusal) => {
-                    let answer = Hello { kind: HelloKind::Refuse(refusal), gone: Vec::new(), ..hello };
-                    self.greet(conn, side, answer.encode());
-                    self.conns[conn].links[side.index()].close();
-                    self.conns[conn].ends[side.index()].state = StripeState::Gone;
-                    return;
-                }
-            },
+            }
             HelloKind::Accept { .. } => {}
             HelloKind::Refuse(refusal) => {
-                if refusal == striper_core::Refusal::UnknownSession {
+                if refusal == Refusal::UnknownSession {
                     // The server has lost the session: a driver gives it up and starts afresh.
-                    self.jobs.push_back(Job::Input(side, Input::Abort));
+                    let life = self.conns[conn].ends[side.index()].life;
+                    self.jobs.push_back(Job::Input(life, Input::Abort));
                 }
                 self.dial_failed(conn);
                 return;
             }
         }
-        self.conns[conn].ends[side.index()].state = StripeState::Up;
-        self.jobs.push_back(Job::Input(side, Input::StripeUp { stripe, hello }));
+        let end = &mut self.conns[conn].ends[side.index()];
+        end.state = StripeState::Up;
+        self.jobs.push_back(Job::Input(end.life, Input::StripeUp { stripe, hello }));
     }
 
     /// A side learns that a connection is of no more use.
-    fn lose(&mut self, conn: usize, side: Side) {
+    pub(super) fn lose(&mut self, conn: usize, side: Side) {
+        if self.processes[side.index()].is_stopped() {
+            self.processes[side.index()].put_off(Event::Lose { conn, side });
+            return;
+        }
         let end = &mut self.conns[conn].ends[side.index()];
         match std::mem::replace(&mut end.state, StripeState::Gone) {
             StripeState::Up => {
-                self.jobs.push_back(Job::Input(side, Input::StripeDown { stripe: StripeId(conn as u64) }));
+                let life = end.life;
+                self.jobs.push_back(Job::Input(life, Input::StripeDown { stripe: StripeId(conn as u64) }));
             }
             StripeState::Greeting(_) if side == Side::Client => self.dial_failed(conn),
             _ => {}
@@ -318,21 +424,25 @@ impl World {
         }
     }
 
-    pub(super) fn perform_stripe(&mut self, side: Side, output: Output) {
+    pub(super) fn perform_stripe(&mut self, life: usize, output: Output) {
+        let side = self.lives[life].side;
         let way = side.index();
         match output {
             Output::Transmit { stripe, header, payload } => {
                 let conn = &mut self.conns[stripe.0 as usize];
-                assert!(!conn.ends[way].closed_by_session, "a frame on stripe {stripe} after its close");
+                let end = &conn.ends[way];
+                assert!(!end.closed_by_session, "a frame on stripe {stripe} after its close");
+                assert!(!end.down, "a frame on stripe {stripe} after its end");
+                assert_eq!(end.life, life, "a frame on another session's stripe");
                 if conn.ends[way].is_up() {
                     conn.links[way].push(header);
                     conn.links[way].push(payload);
-                    self.dirty.insert((stripe.0 as usize, way));
+                    self.soil(stripe.0 as usize, way);
                 }
             }
             Output::StripePace { stripe, unsent } => {
                 self.conns[stripe.0 as usize].links[way].pace(unsent);
-                self.dirty.insert((stripe.0 as usize, way));
+                self.soil(stripe.0 as usize, way);
             }
             Output::CloseStripe { stripe, .. } => {
                 let number = stripe.0 as usize;
@@ -342,7 +452,7 @@ impl World {
                 if end.is_up() {
                     end.state = StripeState::Gone;
                     self.conns[number].links[way].close();
-                    self.dirty.insert((number, way));
+                    self.soil(number, way);
                     self.tidy(number);
                 }
                 // The number missing may be what it was before this stripe came up, and then nothing more is said.
@@ -350,59 +460,12 @@ impl World {
             }
             Output::StripesWanted { count } => {
                 assert_eq!(side, Side::Client, "only a client dials");
-                self.wanted = count;
-                self.dial();
+                if life == self.current[0] {
+                    self.wanted = count;
+                    self.dial();
+                }
             }
             other => unreachable!("{other:?} is about no stripe"),
-        }
-    }
-
-    /// Something goes wrong with a route, or ends to.
-    pub(super) fn apply(&mut self, route: usize, fault: Fault) {
-        let conns: Vec<usize> = (0..self.conns.len())
-            .filter(|conn| self.conns[*conn].route == route)
-            .filter(|conn| !self.conns[*conn].ends.iter().all(StripeEnd::is_gone))
-            .collect();
-        match fault {
-            Fault::Reset { told } => {
-                for conn in conns {
-                    self.conns[conn].links.iter_mut().for_each(Link::kill);
-                    self.conns[conn].silent = [true; 2];
-                    Side::BOTH
-                        .into_iter()
-                        .filter(|side| told.includes(*side))
-                        .for_each(|side| self.lose(conn, side));
-                }
-            }
-            Fault::Close { by } => {
-                for conn in conns {
-                    if self.conns[conn].ends[by.index()].is_up() {
-                        self.conns[conn].links[by.index()].close();
-                        self.dirty.insert((conn, by.index()));
-                        self.lose(conn, by);
-                    }
-                }
-            }
-            Fault::Forget { from } => {
-                for conn in conns {
-                    let silent = &mut self.conns[conn].silent;
-                    *silent = [silent[0] | from[0], silent[1] | from[1]];
-                }
-            }
-            Fault::Silence { from } => self.routes[route].silent = from,
-            Fault::RefuseDials(count) => self.routes[route].refuse = count,
-            Fault::Change(specs) => {
-                for conn in conns {
-                    for (link, spec) in self.conns[conn].links.iter_mut().zip(&specs) {
-                        link.respec(spec.clone());
-                    }
-                }
-                self.routes[route].specs = specs;
-            }
-            Fault::Heal => {
-                self.routes[route].silent = [false; 2];
-                self.routes[route].refuse = 0;
-            }
         }
     }
 }

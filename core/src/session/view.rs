@@ -1,0 +1,104 @@
+//! What a simulator compares between both sides of a session: where every flow and stripe stands, in bytes. Read only.
+
+use super::Session;
+use crate::flow::recv::RecvState;
+use crate::flow::send::SendState;
+use crate::flow::{Flow, Phase};
+use crate::id::{FlowId, StripeId};
+use crate::stripe::Stripe;
+
+/// Where a flow stands on one side. All are offsets.
+#[doc(hidden)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FlowView {
+    /// Which.
+    pub flow: FlowId,
+    /// Its frames have overtaken its OPEN, so that its credit is not known yet.
+    pub early: bool,
+    /// The end of what was handed to stripes.
+    pub sent: u64,
+    /// How far the peer lets us send.
+    pub credit: u64,
+    /// Up to here the peer has acknowledged everything; zero once it wants no more.
+    pub acknowledged: u64,
+    /// How far we let the peer send.
+    pub granted: u64,
+    /// The end of what has come.
+    pub received: u64,
+    /// Up to here everything has come and was delivered.
+    pub delivered: u64,
+    /// What the local consumer has taken.
+    pub consumed: u64,
+    /// What comes is kept and delivered.
+    pub receiving: bool,
+}
+
+/// Where a stripe stands on one side, in frame bytes.
+#[doc(hidden)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StripeView {
+    /// Which.
+    pub stripe: StripeId,
+    /// Handed over for transmission.
+    pub sent: u64,
+    /// Taken by the operating system.
+    pub written: u64,
+    /// Acknowledged by the peer.
+    pub acknowledged: u64,
+    /// Received and processed.
+    pub received: u64,
+}
+
+impl FlowView {
+    fn of(flow: FlowId, entry: &Flow) -> Self {
+        let (send, recv) = (&entry.send, &entry.recv);
+        let stopped = send.state == SendState::Stopped;
+        FlowView {
+            flow,
+            early: entry.phase == Phase::Early,
+            sent: send.buffer.next(),
+            credit: send.limit,
+            acknowledged: if stopped { 0 } else { send.buffer.written() - send.buffer.held() },
+            granted: recv.credit.granted(),
+            received: recv.assembler.end(),
+            delivered: recv.assembler.next(),
+            consumed: recv.credit.consumed(),
+            receiving: recv.state != RecvState::Discarding,
+        }
+    }
+}
+
+impl StripeView {
+    fn of(stripe: &Stripe) -> Self {
+        StripeView {
+            stripe: stripe.id,
+            sent: stripe.sent,
+            written: stripe.written,
+            acknowledged: stripe.ledger.acknowledged(),
+            received: stripe.deframer.processed(),
+        }
+    }
+}
+
+#[doc(hidden)]
+impl Session {
+    /// Every flow.
+    pub fn view_flows(&self) -> impl Iterator<Item = FlowView> {
+        self.flows.flows.iter().map(|(flow, entry)| FlowView::of(*flow, entry))
+    }
+
+    /// One flow, if it exists.
+    pub fn view_flow(&self, flow: FlowId) -> Option<FlowView> {
+        self.flows.flows.get(&flow).map(|entry| FlowView::of(flow, entry))
+    }
+
+    /// Every live stripe.
+    pub fn view_stripes(&self) -> impl Iterator<Item = StripeView> {
+        self.stripes.live.values().map(StripeView::of)
+    }
+
+    /// One live stripe.
+    pub fn view_stripe(&self, stripe: StripeId) -> Option<StripeView> {
+        self.stripes.live.get(&stripe).map(StripeView::of)
+    }
+}

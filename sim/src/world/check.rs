@@ -1,0 +1,96 @@
+//! The oracles that look at sessions from outside, after every input.
+//!
+//! Across both sides, for every direction of every flow: consumed ≤ delivered ≤ received ≤ sent ≤ credit ≤ granted, and
+//! acknowledged ≤ delivered; for every stripe acknowledged ≤ received ≤ sent. Work per input is bounded by what there is, never by
+//! time: see [`World::check_work`].
+
+use super::World;
+use striper_core::{FlowView, Input, Instant, Output, Session};
+
+/// Outputs that any input may yield, beside those that data and flows account for.
+const ANY_WORK: usize = 256;
+
+/// Frames that a stripe may take at once: its largest allowance and the reserve for control, in the smallest chunks,
+/// and acknowledgements with them.
+const STRIPE_WORK: usize = 192;
+
+/// What each flow may add: ACCEPT, FIN, credit, a word to its program.
+const FLOW_WORK: usize = 8;
+
+impl World {
+    /// What an input yields is bounded by the stripes and flows that there are; each delivery was a frame, or a part of
+    /// one that came alone.
+    pub(super) fn check_work(&mut self, outputs: &[Output]) {
+        let mut others = 0;
+        for output in outputs {
+            match output {
+                Output::FlowData { .. } => self.deliveries += 1,
+                Output::Transmit { .. } => {
+                    self.pieces += 1;
+                    others += 1;
+                }
+                _ => others += 1,
+            }
+        }
+        let bound = ANY_WORK + STRIPE_WORK * self.conns.len().max(1) + FLOW_WORK * self.flows.len();
+        assert!(others <= bound, "one input yields {others} outputs, more than {bound}");
+        assert!(self.deliveries <= self.pieces, "more deliveries than pieces that came");
+    }
+
+    pub(super) fn check(&self, index: usize, now: Instant) {
+        let session = &self.lives[index].session;
+        session.check_invariants();
+        self.check_across(index);
+        // On a copy, and not every time, because a copy costs as much as the state is large.
+        if self.inputs.is_multiple_of(64) {
+            let mut outputs = Vec::new();
+            session.clone().handle(now, Input::Tick, &mut outputs);
+            assert!(outputs.is_empty(), "a tick before the deadline yields {outputs:?}");
+        }
+    }
+
+    /// Compares both sides of a session.
+    fn check_across(&self, index: usize) {
+        let life = &self.lives[index];
+        let peer = |other: &&super::Life| other.side != life.side && other.id == life.id && other.is_alive();
+        let mut peers = self.lives.iter().filter(peer);
+        // A server that has lost its state has nothing in common with what the client knows of the one before.
+        let (Some(peer), None) = (peers.next(), peers.next()) else { return };
+        if life.is_alive() && !self.was_replaced(life.id) {
+            check_flows(&life.session, &peer.session);
+            check_stripes(&life.session, &peer.session);
+        }
+    }
+}
+
+fn check_flows(one: &Session, other: &Session) {
+    for here in one.view_flows() {
+        if let Some(there) = other.view_flow(here.flow) {
+            check_direction(&here, &there);
+            check_direction(&there, &here);
+        }
+    }
+}
+
+fn check_direction(from: &FlowView, to: &FlowView) {
+    let ordered = to.consumed <= to.delivered
+        && to.delivered <= to.received
+        && to.received <= from.sent
+        && from.sent <= from.credit
+        && (to.early || !to.receiving || from.credit <= to.granted)
+        && (!to.receiving || from.acknowledged <= to.delivered);
+    assert!(ordered, "the order of offsets is broken from {from:?} to {to:?}");
+}
+
+fn check_stripes(one: &Session, other: &Session) {
+    for here in one.view_stripes() {
+        if let Some(there) = other.view_stripe(here.stripe) {
+            for (from, to) in [(here, there), (there, here)] {
+                let ordered = from.acknowledged <= to.received
+                    && to.received <= from.written
+                    && from.written <= from.sent;
+                assert!(ordered, "the order of counts is broken from {from:?} to {to:?}");
+            }
+        }
+    }
+}
