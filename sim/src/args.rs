@@ -3,6 +3,7 @@
 use crate::faults::Fault;
 use crate::replay::{self, Task};
 use crate::report::{FAULTS, Scenario};
+use crate::swarm::Size;
 use crate::units::{BadUnit, parse_percent, parse_rates, parse_size, parse_time};
 use lexopt::{Arg, Parser, ValueExt};
 use std::ffi::OsString;
@@ -17,7 +18,8 @@ pub const HELP: &str = "\
 striper's simulator: two real sessions, joined by modelled TCP connections, in virtual time
 
 Usage: cargo run -p sim -- --caps RATES [options]     measure one transfer over several stripe counts
-       cargo run -p sim -- sweep [--seeds A..B]       random worlds with faults, everything checked
+       cargo run -p sim -- swarm [--seeds A..B]       random small worlds with trouble, everything checked
+       cargo run -p sim -- run FILE                   a scenario from a file, as a failing swarm prints it
        cargo run -p sim -- replay [--follow] FILE...  play traces, of the proxies or of this
        cargo run -p sim -- bless FOLDER               make the traces in it anew that are from this
 
@@ -46,9 +48,18 @@ Measuring
   --html FILE       Also write a page with charts of one run, that of the most stripes and the first scheduler: goodput
                     against the oracle, each stripe, head-of-line blocking, reorder depth, RTT (see docs/pictures.md)
 
-Sweeping
-  --seeds A..B      The seeds of the worlds, B not included [0..100]. Each seed draws its own routes, faults and flows;
-                    then all faults end and everything must complete in time. A failure prints the command to repeat it.
+Swarming
+  --seeds A..B      The seeds of the worlds, B not included [0..1000]. Each seed draws a random subset of the kinds of
+                    trouble, routes, settings and flows; one in ten has a peer that says valid frames with bad intent. First
+                    only safety is demanded; then all trouble ends and everything must complete by a computed deadline.
+                    All invariants and oracles are checked after every event. From 40,000 seeds on, every pair of kinds of
+                    trouble must have met in one world. A failure prints the command that repeats it. The result, digest included,
+                    does not depend on the number of threads.
+  --threads N       How many seeds at a time, 1-256 [as many as there are cores]
+  --large           Large worlds: up to 1,000 flows, 16 stripes and 1 GiB; invariants are checked at every event at first and
+                    then more rarely
+  --no-shrink       Don't make the first failure smaller
+  --json            Print JSON
 
 Traces
   replay            Gives a trace's inputs to a session again and names the first line that it does differently; exit
@@ -65,12 +76,17 @@ What is measured
 What is modelled
   Each direction of each stripe: the system's send buffer with a low-water mark, a congestion window (10 packets at first,
   slow start with HyStart, Reno's growth and halving, selective acknowledgement, probes and timeouts), a bottleneck
-  with a drop-tail queue of 100 ms (8 packets at least), delay, random loss, delivery in order.
+  with a drop-tail queue of 100 ms (8 packets at least), delay, random loss, delivery in order. A swarm also has jitter,
+  short writes, reads cut at every byte or merged, routes that stall, fall silent in one or both directions, break,
+  break for one side only, close in mid-frame, refuse or slam dials and change; processes that crash and lose all memory, stop,
+  and whose clock jumps; programs that never read, or by bytes or bursts.
 
 What is not modelled
   Packet headers (a result here is 0.965 of the same cap counted on the wire), the room that acknowledgements take,
   CUBIC's or BBR's faster growth on long fat routes, a bottleneck that stripes share, jitter, the time that programs and
-  kernels need to run, and the sockets between the proxies and the programs, which here take everything at once.
+  kernels need to run, the sockets between the proxies and the programs, which here take everything at once, a system's
+  receive buffer that fills, corrupted bytes (TCP's and TLS's business), a clock that goes back, memory that runs out, and
+  the real driver: here its turns, wake-ups and dialing are played by the world.
 
   -h, --help        Print this
 ";
@@ -92,30 +108,93 @@ pub enum Command {
     /// Play traces or make them anew.
     Traces(Task),
     /// Random worlds.
-    Sweep {
-        /// One a seed.
-        seeds: Range<u64>,
+    Swarm(Swarm),
+    /// A scenario from a file.
+    Run {
+        /// Where it is.
+        file: PathBuf,
     },
     /// Show the help.
     Help,
 }
 
+/// Which random worlds, and how.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Swarm {
+    /// One a seed.
+    pub seeds: Range<u64>,
+    /// How large.
+    pub size: Size,
+    /// How many at a time.
+    pub threads: usize,
+    /// Print JSON.
+    pub json: bool,
+    /// Make the first failure smaller.
+    pub shrink: bool,
+}
+
+impl Default for Swarm {
+    fn default() -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Swarm { seeds: 0..1_000, size: Size::Small, threads, json: false, shrink: true }
+    }
+}
+
 /// Reads a command line, without the program's name. The error says what was wrong and what to do.
 pub fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Command, String> {
     let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
+    let rest = || args[1..].iter().cloned();
     match args.first().and_then(|word| word.to_str()) {
         Some("replay" | "bless") if args.iter().any(|word| word == "--help" || word == "-h") => {
-            return Ok(Command::Help);
+            Ok(Command::Help)
         }
-        Some("replay") => return replay::parse_replay(&args[1..]).map(Command::Traces),
-        Some("bless") => return replay::parse_bless(&args[1..]).map(Command::Traces),
-        _ => {}
+        Some("replay") => replay::parse_replay(&args[1..]).map(Command::Traces),
+        Some("bless") => replay::parse_bless(&args[1..]).map(Command::Traces),
+        Some("swarm") => parse_swarm(Parser::from_args(rest())),
+        Some("run") => parse_run(Parser::from_args(rest())),
+        _ => parse_measure(Parser::from_args(args)),
     }
-    let mut parser = Parser::from_args(args);
-    let mut trace = None;
+}
+
+fn parse_swarm(mut parser: Parser) -> Result<Command, String> {
+    let mut options = Swarm::default();
+    while let Some(arg) = parser.next().map_err(|error| error.to_string())? {
+        match arg {
+            Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help),
+            Arg::Long("seeds") => options.seeds = parse_seeds(&value(&mut parser, "seeds")?)?,
+            Arg::Long("threads") => {
+                let text = value(&mut parser, "threads")?;
+                let threads = text.parse().ok().filter(|threads| (1..=256).contains(threads));
+                options.threads =
+                    threads.ok_or_else(|| format!("--threads: \"{text}\" is no number from 1 to 256"))?;
+            }
+            Arg::Long("large") => options.size = Size::Large,
+            Arg::Long("json") => options.json = true,
+            Arg::Long("no-shrink") => options.shrink = false,
+            Arg::Long(name) if OPTIONS.contains(&name) => {
+                return Err(format!("--{name} has no meaning for swarm; see --help for what it takes"));
+            }
+            arg => return Err(format!("{}; see --help for what there is", arg.unexpected())),
+        }
+    }
+    Ok(Command::Swarm(options))
+}
+
+fn parse_run(mut parser: Parser) -> Result<Command, String> {
+    let mut file = None;
+    while let Some(arg) = parser.next().map_err(|error| error.to_string())? {
+        match arg {
+            Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help),
+            Arg::Value(path) if file.is_none() => file = Some(PathBuf::from(path)),
+            arg => return Err(format!("{}; write: sim run FILE", arg.unexpected())),
+        }
+    }
+    file.map(|file| Command::Run { file }).ok_or_else(|| "which scenario? Write: sim run FILE".into())
+}
+
+fn parse_measure(mut parser: Parser) -> Result<Command, String> {
     let mut scenario = Scenario::default();
-    let (mut json, mut html, mut stripes, mut sweep, mut seeds) = (false, None, None, false, None);
-    let mut measuring: Option<&'static str> = None;
+    let (mut json, mut html, mut trace, mut stripes) = (false, None, None, None);
     while let Some(arg) = parser.next().map_err(|error| error.to_string())? {
         let name = match &arg {
             Arg::Long(name) => OPTIONS.iter().copied().find(|known| known == name),
@@ -123,47 +202,33 @@ pub fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Comm
         };
         match (arg, name) {
             (Arg::Short('h'), _) | (_, Some("help")) => return Ok(Command::Help),
-            (Arg::Value(word), _) if word == "sweep" && !sweep => sweep = true,
-            (_, Some("seeds")) => seeds = Some(parse_seeds(&value(&mut parser, "seeds")?)?),
-            (_, Some(name)) => {
-                measuring = Some(name);
-                match name {
-                    "json" => json = true,
-                    "html" => html = Some(file(&mut parser, name)?),
-                    "check" => scenario.check = true,
-                    "trace" => {
-                        let path = parser.value().map_err(|_| "--trace needs a value; see --help")?;
-                        trace = Some(PathBuf::from(path));
-                    }
-                    "stripes" => stripes = Some(parse_stripes(&value(&mut parser, name)?)?),
-                    _ => read_option(&mut scenario, name, &value(&mut parser, name)?)?,
-                }
+            (_, Some("json")) => json = true,
+            (_, Some("html")) => html = Some(file(&mut parser, "html")?),
+            (_, Some("trace")) => trace = Some(file(&mut parser, "trace")?),
+            (_, Some("check")) => scenario.check = true,
+            (_, Some("stripes")) => stripes = Some(parse_stripes(&value(&mut parser, "stripes")?)?),
+            (_, Some(name)) => read_option(&mut scenario, name, &value(&mut parser, name)?)?,
+            (Arg::Long("seeds"), _) => {
+                return Err("--seeds belongs to swarm; write --seed N, or: sim swarm --seeds A..B".into());
             }
             (arg, None) => return Err(format!("{}; see --help for what there is", arg.unexpected())),
         }
     }
-    match (sweep, measuring, seeds) {
-        (true, Some(name), _) => Err(format!("--{name} has no meaning for sweep; it takes --seeds only")),
-        (true, None, seeds) => Ok(Command::Sweep { seeds: seeds.unwrap_or(0..100) }),
-        (false, _, Some(_)) => {
-            Err("--seeds belongs to sweep; write --seed N, or: sim sweep --seeds A..B".into())
-        }
-        (false, ..) if scenario.caps.is_empty() => {
-            Err("how fast is a stripe? Give --caps, such as --caps 1mbps (see --help)".into())
-        }
-        (false, ..) => {
-            scenario.stripes = stripes.unwrap_or_else(|| usual_counts(scenario.caps.len()));
-            if trace.is_some() && (scenario.stripes.len() > 1 || scenario.schedulers.len() > 1) {
-                return Err("--trace records one transfer: give one stripe count and one scheduler, such as --stripes 2".into());
-            }
-            Ok(Command::Measure { scenario, json, html, trace })
-        }
+    if scenario.caps.is_empty() {
+        return Err("how fast is a stripe? Give --caps, such as --caps 1mbps (see --help)".into());
     }
+    scenario.stripes = stripes.unwrap_or_else(|| usual_counts(scenario.caps.len()));
+    if trace.is_some() && (scenario.stripes.len() > 1 || scenario.schedulers.len() > 1) {
+        return Err(
+            "--trace records one transfer: give one stripe count and one scheduler, such as --stripes 2"
+                .into(),
+        );
+    }
+    Ok(Command::Measure { scenario, json, html, trace })
 }
 
-const OPTIONS: [&str; 15] = [
+const OPTIONS: [&str; 14] = [
     "help",
-    "seeds",
     "json",
     "html",
     "check",
@@ -333,9 +398,13 @@ mod tests {
             ("--caps 1mbps --trace x", "one stripe count and one scheduler"),
             ("replay", "replay what?"),
             ("bless a b", "one folder"),
-            ("sweep --caps 1mbps", "takes --seeds only"),
-            ("sweep --seeds 7", "write it like 0..100"),
-            ("sweep --seeds 7..7", "write it like 0..100"),
+            ("swarm --caps 1mbps", "no meaning for swarm"),
+            ("swarm --seeds 7", "write it like 0..100"),
+            ("swarm --seeds 7..7", "write it like 0..100"),
+            ("swarm --threads 0", "no number from 1 to 256"),
+            ("swarm --fast", "--help"),
+            ("run", "sim run FILE"),
+            ("run a b", "sim run FILE"),
         ] {
             let error = words(line).unwrap_err();
             assert!(error.contains(hint), "{line}: {error}");
@@ -343,9 +412,13 @@ mod tests {
     }
 
     #[test]
-    fn sweeps_and_help_are_understood() {
-        assert_eq!(words("sweep --seeds 5..9"), Ok(Command::Sweep { seeds: 5..9 }));
-        assert_eq!(words("sweep"), Ok(Command::Sweep { seeds: 0..100 }));
+    fn swarms_files_and_help_are_understood() {
+        assert_eq!(words("swarm"), Ok(Command::Swarm(Swarm::default())));
+        let options = Swarm { seeds: 5..9, size: Size::Large, threads: 3, json: true, shrink: false };
+        let line = "swarm --seeds 5..9 --large --threads 3 --json --no-shrink";
+        assert_eq!(words(line), Ok(Command::Swarm(options)));
+        assert_eq!(words("run a.scenario"), Ok(Command::Run { file: "a.scenario".into() }));
+        assert_eq!(words("swarm --help"), Ok(Command::Help));
         assert_eq!(words("--caps nonsense --help"), Err(words("--caps nonsense").unwrap_err()));
         assert_eq!(words("-h"), Ok(Command::Help));
     }

@@ -5,7 +5,7 @@
 //! - [`oracle`] knows the best that any scheduler could do, and [`report`] compares.
 //! - [`picture`] draws a run.
 //! - [`record`] writes both sides of a world down as traces, [`replay`] plays traces and makes those of the simulator anew.
-//! - [`sweep`] draws worlds at random and demands that all that can complete does.
+//! - [`swarm`] draws small worlds with trouble at random, demands that all that can complete does, and makes failures small.
 //!
 //! ```no_run
 //! use sim::{app::FlowPlan, world::{Setup, World}};
@@ -28,6 +28,6 @@ pub mod record;
 pub mod replay;
 pub mod report;
 pub mod seed;
-pub mod sweep;
+pub mod swarm;
 pub mod units;
 pub mod world;

@@ -279,6 +279,13 @@ impl Link {
         }
     }
 
+    /// What was going to happen does not, unless it has begun.
+    pub fn spare(&mut self) {
+        if !self.is_cut() {
+            self.fate = None;
+        }
+    }
+
     /// Whether a [`Fate::Reset`] is due.
     pub fn is_doomed(&self) -> bool {
         matches!(self.fate, Some((at, Fate::Reset)) if self.taken >= at)

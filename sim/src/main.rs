@@ -2,6 +2,7 @@
 
 use sim::args::{self, Command};
 use sim::report::{Scenario, scheduler_name};
+use sim::swarm::command;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -27,7 +28,8 @@ fn main() -> ExitCode {
             print!("{text}");
             return if good { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         }
-        Ok(Command::Sweep { seeds }) => print!("{}", sim::sweep::run(seeds)),
+        Ok(Command::Swarm(options)) => return command::swarm(options),
+        Ok(Command::Run { file }) => return command::run(&file),
         Err(message) => {
             eprintln!("sim: {message}");
             return ExitCode::from(2);

@@ -133,6 +133,8 @@ pub struct World {
     outputs: Vec<Output>,
     routes: Vec<Route>,
     conns: Vec<Conn>,
+    /// Those of which at least one end is of use.
+    present: Vec<usize>,
     wanted: usize,
     flows: Vec<Flow>,
     /// Flows that are not over.
@@ -176,6 +178,7 @@ impl World {
             outputs: Vec::new(),
             routes: setup.routes.iter().cloned().map(Route::new).collect(),
             conns: Vec::new(),
+            present: Vec::new(),
             wanted: 0,
             flows: Vec::new(),
             open: BTreeSet::new(),
@@ -200,11 +203,6 @@ impl World {
     /// [`World::new`], that is all of them.
     pub fn observe(&mut self, observer: Observer) {
         self.observer = Some(observer);
-    }
-
-    /// A side's session.
-    pub fn session(&self, side: Side) -> &Session {
-        &self.sessions[side.index()]
     }
 
     /// Microseconds since the beginning.
@@ -309,9 +307,14 @@ impl World {
         self.lives[self.current[side.index()]].ended
     }
 
-    /// Whether a side has sessions beside its latest one that wait for their end.
-    pub fn has_leftovers(&self) -> bool {
-        self.lives.iter().enumerate().any(|(index, life)| life.is_alive() && !self.current.contains(&index))
+    /// Every session that is of use, also a server's that no client will come back for.
+    pub fn live_sessions(&self) -> impl Iterator<Item = &Session> {
+        self.lives.iter().filter(|life| life.is_alive()).map(|life| &life.session)
+    }
+
+    /// Whether a session has ended or died.
+    pub fn has_lost_sessions(&self) -> bool {
+        self.lives.iter().any(|life| !life.is_alive())
     }
 
     /// The kinds of trouble that have really happened.

@@ -189,14 +189,14 @@ impl SendBuffer {
         *self = SendBuffer { released: written, next: written, written, ..SendBuffer::default() };
     }
 
-    /// The parts that must be on a stripe: sent, not acknowledged, not lost.
-    pub fn carried(&self) -> RangeSet {
-        let mut carried = RangeSet::default();
-        carried.insert(self.released..self.next);
-        for range in self.lost.iter().chain(self.acknowledged.iter()) {
-            carried.remove(range);
-        }
-        carried
+    /// What was sent, without the beginning that is acknowledged in full.
+    pub fn sent(&self) -> Range<u64> {
+        self.released..self.next
+    }
+
+    /// The parts of [`SendBuffer::sent`] that need not be on a stripe: acknowledged or lost.
+    pub fn not_carried(&self) -> impl Iterator<Item = Range<u64>> {
+        self.lost.iter().chain(self.acknowledged.iter())
     }
 }
 
@@ -236,7 +236,10 @@ mod tests {
         assert_eq!(buffer.lost(), count(Byte::Lost));
         assert_eq!(buffer.held(), model.len() as u64 - released);
         assert_eq!(buffer.is_empty(), released == model.len() as u64);
-        let carried: Vec<u64> = buffer.carried().iter().flatten().collect();
+        let mut carried = RangeSet::default();
+        carried.insert(buffer.sent());
+        buffer.not_carried().for_each(|range| drop(carried.remove(range)));
+        let carried: Vec<u64> = carried.iter().flatten().collect();
         let expected = (0..model.len()).filter(|at| model[*at] == Byte::Carried).map(|at| at as u64);
         assert!(carried.into_iter().eq(expected));
     }

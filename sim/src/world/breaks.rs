@@ -1,18 +1,15 @@
 //! What the world does when something goes wrong with a route.
 
 use super::World;
-use super::stripes::StripeEnd;
 use crate::app::Side;
 use crate::faults::{Fault, Kind, Told};
-use crate::link::{Fate, LinkSpec};
+use crate::link::{Fate, Link, LinkSpec};
 
 impl World {
     /// Something goes wrong with a route, or ends to.
     pub(super) fn apply(&mut self, route: usize, fault: Fault) {
-        let conns: Vec<usize> = (0..self.conns.len())
-            .filter(|conn| self.conns[*conn].route == route)
-            .filter(|conn| !self.conns[*conn].ends.iter().all(StripeEnd::is_gone))
-            .collect();
+        let present = self.present.iter().copied();
+        let conns: Vec<usize> = present.filter(|conn| self.conns[*conn].route == route).collect();
         if let Some(kind) = self.kind_of(route, &fault).filter(|_| !conns.is_empty()) {
             self.felt.add(kind);
             self.blows += 1;
@@ -53,6 +50,7 @@ impl World {
                 self.routes[route].silent = [false; 2];
                 self.routes[route].refuse = 0;
                 self.routes[route].slam = 0;
+                conns.iter().for_each(|conn| self.conns[*conn].links.iter_mut().for_each(Link::spare));
                 let first = self.routes[route].first.clone();
                 if self.routes[route].specs != first {
                     self.change_route(route, first);

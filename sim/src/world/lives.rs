@@ -148,7 +148,7 @@ impl World {
     }
 
     fn freeze(&mut self, side: Side, frozen: bool) {
-        for conn in 0..self.conns.len() {
+        for conn in self.present.clone() {
             self.conns[conn].links[side.index()].freeze(frozen);
             if !frozen {
                 self.soil(conn, side.index());

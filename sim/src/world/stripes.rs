@@ -94,7 +94,7 @@ impl StripeEnd {
 impl World {
     /// How many stripes a side has.
     pub fn stripes_up(&self, side: Side) -> usize {
-        self.conns.iter().filter(|conn| conn.ends[side.index()].is_up()).count()
+        self.present().filter(|conn| conn.ends[side.index()].is_up()).count()
     }
 
     /// The route that a stripe takes, by its number in the setup.
@@ -104,18 +104,26 @@ impl World {
 
     /// Dials as many stripes as are missing and not being dialed.
     pub(super) fn dial(&mut self) {
-        let dialing = |conn: &&Conn| matches!(conn.ends[0].state, StripeState::Greeting(_));
-        let mut dialing = self.conns.iter().filter(dialing).count();
+        // Stripes of each route, and dials that have not come to anything yet.
+        let mut live = vec![0; self.routes.len()];
+        let mut dialing = 0;
+        for conn in self.present() {
+            live[conn.route] += u64::from(!conn.ends[0].is_gone());
+            dialing += usize::from(matches!(conn.ends[0].state, StripeState::Greeting(_)));
+        }
         while dialing < self.wanted {
-            let live = |route: usize| {
-                self.conns.iter().filter(|conn| conn.route == route && !conn.ends[0].is_gone()).count() as u64
-            };
             let route = (0..self.routes.len())
-                .min_by_key(|route| (live(*route), self.routes[*route].dials))
+                .min_by_key(|route| (live[*route], self.routes[*route].dials))
                 .expect("at least one route");
             self.dial_route(route);
+            live[route] += 1;
             dialing += 1;
         }
+    }
+
+    /// Connections of which at least one end is of use.
+    fn present(&self) -> impl Iterator<Item = &Conn> {
+        self.present.iter().map(|conn| &self.conns[*conn])
     }
 
     fn dial_route(&mut self, route: usize) {
@@ -138,6 +146,7 @@ impl World {
             links[side.index()].freeze(self.processes[side.index()].is_stopped());
             links[side.index()].clog(self.routes[route].clogged_until);
         }
+        self.present.push(number);
         self.conns.push(Conn { route, links, silent: [false; 2], ends: [end(), end()] });
         let round_trip = self.routes[route].round_trip();
         self.agenda.add(self.now + round_trip, Event::Connected { conn: number });
@@ -182,7 +191,7 @@ impl World {
 
     /// A client whose session has ended wants none of the stripes that it is still dialing.
     pub(super) fn drop_dials(&mut self, life: usize) {
-        for number in 0..self.conns.len() {
+        for number in self.present.clone() {
             let end = &self.conns[number].ends[0];
             if end.life == life && matches!(end.state, StripeState::Greeting(_)) {
                 self.give_up_dial(number);
@@ -192,7 +201,7 @@ impl World {
 
     /// A process has died: its system breaks its connections, and tells the other side if that can be reached.
     pub(super) fn break_all(&mut self, side: Side, told: bool) {
-        for conn in 0..self.conns.len() {
+        for conn in self.present.clone() {
             if !self.conns[conn].ends[side.index()].is_gone() {
                 self.conns[conn].ends[side.index()].state = StripeState::Gone;
                 self.kill(conn);
@@ -417,8 +426,10 @@ impl World {
 
     /// Frees what a connection holds once neither side wants it.
     fn tidy(&mut self, conn: usize) {
+        let number = conn;
         let Conn { ends, links, silent, .. } = &mut self.conns[conn];
         if ends.iter().all(StripeEnd::is_gone) {
+            self.present.retain(|other| *other != number);
             links.iter_mut().for_each(Link::kill);
             *silent = [true; 2];
         }

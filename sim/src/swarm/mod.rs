@@ -1,0 +1,137 @@
+//! Many small random worlds: each seed draws a random subset of the kinds of trouble, at random rates, and everything is
+//! checked after every step.
+//!
+//! A [`Scenario`] is plain data: [`draw`]n from a seed, written and read as text ([`script`]), [`run`], and made smaller as
+//! long as it still fails ([`shrink`]). The same scenario gives the same [`Outcome`], to the bit.
+
+pub mod command;
+pub mod draw;
+pub mod honest;
+pub mod hostile;
+pub mod pairs;
+pub mod script;
+pub mod shrink;
+pub mod sweep;
+
+pub use draw::{Size, draw, draw_sized};
+
+use crate::app::{FlowPlan, Side};
+use crate::faults::{Fault, Kinds, Upset};
+use crate::link::LinkSpec;
+pub use shrink::shrink;
+use std::cell::RefCell;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Once;
+use striper_core::Config;
+
+/// A world as plain data.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Scenario {
+    /// Both sides keep to the protocol; everything between and behind them may break.
+    Honest(Honest),
+    /// One side says what it likes.
+    Hostile(Hostile),
+}
+
+/// Two honest sides.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Honest {
+    /// Where losses, cuts, waits and ids come from.
+    pub seed: u64,
+    /// When all trouble ends, in microseconds; from then on everything must complete in time.
+    pub heal: u64,
+    /// The settings of client and server.
+    pub config: [Config; 2],
+    /// The routes, each from the client and from the server.
+    pub routes: Vec<[LinkSpec; 2]>,
+    /// The flows.
+    pub flows: Vec<FlowPlan>,
+    /// What happens to routes: time in microseconds, number of the route, what.
+    pub faults: Vec<(u64, usize, Fault)>,
+    /// What happens to processes: time in microseconds, side, what.
+    pub upsets: Vec<(u64, Side, Upset)>,
+}
+
+/// One honest side and a peer that says valid things with bad intent.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Hostile {
+    /// Where cuts come from.
+    pub seed: u64,
+    /// The honest side.
+    pub honest: Side,
+    /// Its settings.
+    pub config: Config,
+    /// What happens, in order.
+    pub moves: Vec<hostile::Move>,
+}
+
+/// How a scenario went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Outcome {
+    /// Inputs to sessions, each checked.
+    pub events: u64,
+    /// Faults that really hit, and kinds of trouble by the nature of links and programs that really showed.
+    pub faults: u64,
+    /// The kinds of both.
+    pub felt: Kinds,
+    /// Flows.
+    pub flows: u64,
+    /// Those that came through whole.
+    pub complete: u64,
+    /// Payload bytes delivered.
+    pub delivered: u64,
+    /// A hash of all that the sessions put out.
+    pub digest: u64,
+}
+
+/// Why a scenario failed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Failure {
+    /// What did not hold, and where in the code that is checked.
+    pub message: String,
+}
+
+impl Failure {
+    /// What two failures of the same cause have in common: the place, and the words without numbers.
+    pub fn gist(&self) -> String {
+        self.message.chars().filter(|c| !c.is_ascii_digit()).take(60).collect()
+    }
+}
+
+/// Runs a scenario. A panic in it, whether of an oracle or of a session, is the failure.
+pub fn run(scenario: &Scenario) -> Result<Outcome, Failure> {
+    catch(|| match scenario {
+        Scenario::Honest(honest) => honest::run(honest),
+        Scenario::Hostile(hostile) => hostile::run(hostile),
+    })
+}
+
+thread_local! {
+    /// The message of the panic that is being caught on this thread, if one is to be caught.
+    static CAUGHT: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Turns a panic into a failure without printing anything.
+fn catch<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let usual = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            let caught = CAUGHT.with_borrow_mut(|caught| {
+                let Some(message) = caught else { return false };
+                let place =
+                    info.location().map_or(String::new(), |at| format!("{}:{}: ", at.file(), at.line()));
+                let text = info.payload_as_str().unwrap_or("a panic without words");
+                *message = format!("{place}{text}");
+                true
+            });
+            if !caught {
+                usual(info);
+            }
+        }));
+    });
+    CAUGHT.set(Some(String::new()));
+    let result = panic::catch_unwind(AssertUnwindSafe(work));
+    let message = CAUGHT.take().unwrap_or_default();
+    result.map_err(|_| Failure { message })
+}
