@@ -432,8 +432,8 @@ impl Flow {
         let mut len = room.min(half.piece).min(half.bytes - end.given);
         if let Some(rate) = half.rate.filter(|_| !eager) {
             let due = ((now - end.opened_at) as u128 * rate as u128 / 1_000_000) as u64;
-            // About a millisecond's worth at a time.
-            let grain = (rate / 1_000).clamp(1, len.max(1));
+            // About ten milliseconds' worth at a time.
+            let grain = (rate / 100).clamp(1, len.max(1));
             if due < end.given + grain {
                 let micros = (u128::from(end.given + grain) * 1_000_000).div_ceil(u128::from(rate)) as u64;
                 return Write::Wait((end.opened_at + micros).max(now + 1));

@@ -136,6 +136,8 @@ pub struct World {
     /// Those of which at least one end is of use.
     present: Vec<usize>,
     wanted: usize,
+    /// A `Redial` is under way.
+    redial_set: bool,
     flows: Vec<Flow>,
     /// Flows that are not over.
     open: BTreeSet<usize>,
@@ -180,6 +182,7 @@ impl World {
             conns: Vec::new(),
             present: Vec::new(),
             wanted: 0,
+            redial_set: false,
             flows: Vec::new(),
             open: BTreeSet::new(),
             rng,
@@ -375,7 +378,7 @@ impl World {
             Event::Link { conn, way, event } => self.link_event(conn, way, event),
             Event::Connected { conn } => self.connected(conn),
             Event::DialLimit { conn } => self.dial_limit(conn),
-            Event::Redial => self.dial(),
+            Event::Redial => self.redial(),
             Event::Lose { conn, side } => self.lose(conn, side),
             Event::Open { flow } => self.open_now(flow),
             Event::Answer { flow } => self.answer(flow),

@@ -16,6 +16,8 @@ impl World {
         }
         match fault {
             Fault::Reset { told } => conns.into_iter().for_each(|conn| self.reset(conn, told)),
+            // A process that is stopped closes nothing.
+            Fault::Close { by } if self.processes[by.index()].is_stopped() => {}
             Fault::Close { by } => {
                 for conn in conns {
                     if self.conns[conn].ends[by.index()].is_up() {

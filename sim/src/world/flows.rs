@@ -211,7 +211,7 @@ impl World {
         &mut self.flows[*index]
     }
 
-    fn note_end(&mut self, flow: usize) {
+    pub(super) fn note_end(&mut self, flow: usize) {
         if self.flows[flow].is_over() {
             self.open.remove(&flow);
         }

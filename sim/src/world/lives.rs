@@ -180,7 +180,17 @@ impl World {
         process.crashes += 1;
         let crash = process.crashes;
         let was_stopped = std::mem::take(&mut process.stopped);
-        process.waiting.clear();
+        // Programs that were about to connect find nobody.
+        let waiting = std::mem::take(&mut process.waiting);
+        // Its own dials are forgotten with it.
+        self.redial_set &=
+            side != Side::Client || !waiting.iter().any(|event| matches!(event, Event::Redial));
+        for event in waiting {
+            if let Event::Open { flow } = event {
+                self.flows[flow].ends[side.index()].state = EndState::Lost;
+                self.note_end(flow);
+            }
+        }
         if was_stopped {
             self.freeze(side, false);
         }

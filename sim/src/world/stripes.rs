@@ -102,6 +102,12 @@ impl World {
         self.conns.get(usize::try_from(stripe.0).ok()?).map(|conn| conn.route)
     }
 
+    /// The wait after dials that failed is over.
+    pub(super) fn redial(&mut self) {
+        self.redial_set = false;
+        self.dial();
+    }
+
     /// Dials as many stripes as are missing and not being dialed.
     pub(super) fn dial(&mut self) {
         // Stripes of each route, and dials that have not come to anything yet.
@@ -254,6 +260,9 @@ impl World {
     /// The client gives a dial up and tries again later.
     fn dial_failed(&mut self, number: usize) {
         self.give_up_dial(number);
+        if std::mem::replace(&mut self.redial_set, true) {
+            return;
+        }
         let wait = REDIAL_WAIT.as_micros() as u64;
         let wait = wait + self.rng.random_range(0..wait);
         self.agenda.add(self.now + wait, Event::Redial);
