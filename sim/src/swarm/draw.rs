@@ -91,7 +91,8 @@ impl Draw {
         let routes: Vec<[LinkSpec; 2]> = (0..stripes)
             .map(|_| if even { [common.clone(), common.clone()] } else { [self.link(), self.link()] })
             .collect();
-        let config = [self.config(stripes), self.config(stripes)];
+        let slow = routes.iter().flatten().map(worst_delay).max().expect("a route");
+        let config = [self.config(stripes, slow), self.config(stripes, slow)];
         let slowest = routes.iter().flatten().map(|spec| spec.rate).min().expect("a route");
         let flows = self.flows(slowest);
         let (faults, upsets) = self.troubles(&routes, &flows, slowest);
@@ -101,7 +102,7 @@ impl Draw {
         Honest { seed: self.seed, heal, config, routes, flows, faults, upsets }
     }
 
-    fn config(&mut self, stripes: usize) -> Config {
+    fn config(&mut self, stripes: usize, slow: u64) -> Config {
         let small = self.uses(Kind::SmallWindow, 0.6);
         let low = self.uses(Kind::LowLimit, 0.6);
         let rng = &mut self.rng;
@@ -116,7 +117,8 @@ impl Draw {
             window_limit: if small { FLOW_FLOOR } else { log_range(rng, FLOW_FLOOR + 1, 64 << 20) },
             max_flows: if low { 1 } else { log_range(rng, 65, 16_384) },
             heartbeat: Duration::from_micros(log_range(rng, 1_000_000, 30_000_000)),
-            stall_limit: Duration::from_micros(log_range(rng, 1_000_000, 8_000_000)),
+            // A limit below some round trips takes every stripe for dead, for ever.
+            stall_limit: Duration::from_micros(log_range(rng, 1_000_000, 8_000_000).max(6 * slow)),
             resume_limit: Duration::from_micros(log_range(rng, 5_000_000, 60_000_000)),
         }
     }
@@ -319,6 +321,11 @@ impl Draw {
             }
         }
     }
+}
+
+/// What one way may take, in microseconds: a full queue, and one that is late.
+fn worst_delay(spec: &LinkSpec) -> u64 {
+    spec.delay + spec.jitter + spec.coalesce + spec.queue.min(256 << 10) * 8_000_000 / spec.rate
 }
 
 type Troubles = (Vec<(u64, usize, Fault)>, Vec<(u64, Side, Upset)>);
