@@ -52,7 +52,7 @@ Swarming
   --seeds A..B      The seeds of the worlds, B not included [0..1000]. Each seed draws a random subset of the kinds of
                     trouble, routes, settings and flows; one in ten has a peer that says valid frames with bad intent. First
                     only safety is demanded; then all trouble ends and everything must complete by a computed deadline.
-                    All invariants and oracles are checked after every event. From 40,000 seeds on, every pair of kinds of
+                    All invariants and oracles are checked after every event. From 10,000 seeds on, every pair of kinds of
                     trouble must have met in one world. A failure prints the command that repeats it. The result, digest included,
                     does not depend on the number of threads.
   --threads N       How many seeds at a time, 1-256 [as many as there are cores]
