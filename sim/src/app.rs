@@ -232,6 +232,8 @@ pub struct Flow {
     pub ends: [End; 2],
     /// Which of a side's sessions carries each end.
     pub homes: [Option<usize>; 2],
+    /// Since the flow was there, a side's clock has jumped: its program may look as if it had stopped to read.
+    pub jumped: [bool; 2],
     /// From now on both programs read all at once and send without a limit.
     pub eager: bool,
 }
@@ -256,7 +258,15 @@ impl Flow {
             ended_at: None,
             ended_said: false,
         };
-        Flow { index, plan, id: None, ends: [end.clone(), end], homes: [None; 2], eager: false }
+        Flow {
+            index,
+            plan,
+            id: None,
+            ends: [end.clone(), end],
+            homes: [None; 2],
+            jumped: [false; 2],
+            eager: false,
+        }
     }
 
     /// The end at a side.
@@ -344,7 +354,8 @@ impl Flow {
         self.assert_open(side, "a reset");
         let peer = self.end(side.other()).clone();
         let reader = self.plan.reads[side.index()];
-        let stops = (reader.stop_after.is_some() || reader.burst.is_some()) && !self.eager;
+        let jumped = self.jumped[side.index()];
+        let stops = (reader.stop_after.is_some() || reader.burst.is_some()) && !self.eager || jumped;
         let end = self.end_mut(side);
         end.ended_at = Some(now);
         if reason == Reason::SessionLost {

@@ -385,7 +385,7 @@ mod tests {
             ("--caps 1mbps --stripes 1,,2", "write it like"),
             ("--caps 1mbps --scheduler best", "there are earliest, uc, rr and all"),
             ("--caps 1mbps --seed -1", "no whole number"),
-            ("--caps 1mbps --seeds 0..3", "belongs to sweep"),
+            ("--caps 1mbps --seeds 0..3", "belongs to swarm"),
             ("--cap 1mbps", "--help"),
             ("--caps 1mbps --html", "--html needs a file"),
             ("--html run.html", "Give --caps"),

@@ -247,6 +247,13 @@ impl Link {
         }
     }
 
+    /// TCP's own handshake took so many microseconds: its first round trip sample.
+    pub fn shook_hands(&mut self, round_trip: u64) {
+        self.srtt = round_trip.max(1);
+        self.rttvar = self.srtt / 2;
+        self.min_rtt = self.srtt;
+    }
+
     /// Cumulative bytes that the operating system has taken.
     pub fn taken(&self) -> u64 {
         self.taken

@@ -238,7 +238,9 @@ mod tests {
         assert_eq!(buffer.is_empty(), released == model.len() as u64);
         let mut carried = RangeSet::default();
         carried.insert(buffer.sent());
-        buffer.not_carried().for_each(|range| drop(carried.remove(range)));
+        for range in buffer.not_carried() {
+            carried.remove(range);
+        }
         let carried: Vec<u64> = carried.iter().flatten().collect();
         let expected = (0..model.len()).filter(|at| model[*at] == Byte::Carried).map(|at| at as u64);
         assert!(carried.into_iter().eq(expected));

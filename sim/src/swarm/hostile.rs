@@ -294,7 +294,7 @@ impl Play {
             Act::Open => {
                 let frame = Frame::Open {
                     flow: self.flow(a, false),
-                    early: b.min(if a % 7 == 0 { u64::MAX >> 2 } else { 240 << 10 }),
+                    early: b.min(if a.is_multiple_of(7) { u64::MAX >> 2 } else { 240 << 10 }),
                     credit: c,
                     opaque: Bytes::from(vec![b'x'; (b % 600).min(512) as usize]),
                 };
@@ -313,7 +313,9 @@ impl Play {
                     vec![(Frame::Data { flow, offset, fin }, len as usize)]
                 }
             }
-            Act::RudeData => vec![(Frame::Data { flow, offset: b, fin: c % 5 == 0 }, c as usize + 1)],
+            Act::RudeData => {
+                vec![(Frame::Data { flow, offset: b, fin: c.is_multiple_of(5) }, c as usize + 1)]
+            }
             Act::Reset => {
                 let reach = self.session.view_flow(flow).map_or(b, |view| view.received + b % 3 * b);
                 one(Frame::Reset { flow, reason: c, final_offset: reach.min((1 << 62) - 1) })

@@ -121,7 +121,10 @@ fn catch<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
                 let Some(message) = caught else { return false };
                 let place =
                     info.location().map_or(String::new(), |at| format!("{}:{}: ", at.file(), at.line()));
-                let text = info.payload_as_str().unwrap_or("a panic without words");
+                let payload = info.payload();
+                let text = payload.downcast_ref::<&str>().copied();
+                let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+                let text = text.unwrap_or("a panic without words");
                 *message = format!("{place}{text}");
                 true
             });

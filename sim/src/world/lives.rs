@@ -140,6 +140,7 @@ impl World {
             }
             Upset::Jump(time) => {
                 process.origin += time;
+                self.flows.iter_mut().for_each(|flow| flow.jumped[side.index()] = true);
                 self.felt.add(Kind::Jump);
                 self.blows += 1;
             }

@@ -150,6 +150,7 @@ impl World {
         let mut links = [link(0), link(1)];
         for side in Side::BOTH {
             links[side.index()].freeze(self.processes[side.index()].is_stopped());
+            links[side.index()].shook_hands(self.routes[route].round_trip());
             links[side.index()].clog(self.routes[route].clogged_until);
         }
         self.present.push(number);
