@@ -1,8 +1,8 @@
 //! Many small random worlds: each seed draws a random subset of the kinds of trouble, at random rates, and everything is
 //! checked after every step.
 //!
-//! A [`Scenario`] is plain data: [`draw`]n from a seed, written and read as text ([`script`]), [`run`], and made smaller as
-//! long as it still fails ([`shrink`]). The same scenario gives the same [`Outcome`], to the bit.
+//! A [`Scenario`] is plain data: [drawn](draw()) from a seed, written and read as text ([`script`]), [run](run()), and made smaller as
+//! long as it still fails ([`shrink()`]). The same scenario gives the same [`Outcome`], to the bit.
 
 pub mod command;
 pub mod draw;
