@@ -120,6 +120,8 @@ impl Draw {
             // A limit below some round trips takes every stripe for dead, for ever.
             stall_limit: Duration::from_micros(log_range(rng, 1_000_000, 8_000_000).max(6 * slow)),
             resume_limit: Duration::from_micros(log_range(rng, 5_000_000, 60_000_000)),
+            #[cfg(feature = "buggify")]
+            buggify: rng.random(),
         }
     }
 

@@ -63,8 +63,12 @@ fn side_name(side: Side) -> &'static str {
 }
 
 fn config_text(config: &Config) -> String {
+    #[cfg(feature = "buggify")]
+    let rare_turns = format!(" buggify={}", config.buggify);
+    #[cfg(not(feature = "buggify"))]
+    let rare_turns = "";
     format!(
-        "stripes={} scheduler={} memory={} window={} flows={} heartbeat={} stall={} resume={}",
+        "stripes={} scheduler={} memory={} window={} flows={} heartbeat={} stall={} resume={}{rare_turns}",
         config.stripes,
         crate::report::scheduler_name(config.scheduler),
         config.memory_limit,
@@ -239,6 +243,10 @@ fn parse_line(scenario: &mut Option<Scenario>, line: &mut Line) -> Result<(), St
 fn parse_config(line: &mut Line) -> Result<Config, String> {
     let usual = Config::default();
     let micros = |value: Option<u64>, usual| value.map_or(usual, Duration::from_micros);
+    #[cfg(not(feature = "buggify"))]
+    if line.text("buggify").is_some_and(|seed| seed != "0") {
+        return Err("buggify=…: this scenario takes rare turns; build with --features buggify".into());
+    }
     Ok(Config {
         stripes: line.take("stripes")?.unwrap_or(usual.stripes),
         scheduler: match line.text("scheduler").as_deref() {
@@ -253,6 +261,8 @@ fn parse_config(line: &mut Line) -> Result<Config, String> {
         heartbeat: micros(line.take("heartbeat")?, usual.heartbeat),
         stall_limit: micros(line.take("stall")?, usual.stall_limit),
         resume_limit: micros(line.take("resume")?, usual.resume_limit),
+        #[cfg(feature = "buggify")]
+        buggify: line.take("buggify")?.unwrap_or(0),
     })
 }
 

@@ -261,6 +261,10 @@ impl World {
     /// The client gives a dial up and tries again later.
     fn dial_failed(&mut self, number: usize) {
         self.give_up_dial(number);
+        self.redial_later();
+    }
+
+    fn redial_later(&mut self) {
         if std::mem::replace(&mut self.redial_set, true) {
             return;
         }
@@ -477,7 +481,9 @@ impl World {
                     self.tidy(number);
                 }
                 // The number missing may be what it was before this stripe came up, and then nothing more is said.
-                self.agenda.add(self.after(REDIAL_WAIT), Event::Redial);
+                if side == Side::Client {
+                    self.redial_later();
+                }
             }
             Output::StripesWanted { count } => {
                 assert_eq!(side, Side::Client, "only a client dials");
