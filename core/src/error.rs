@@ -62,7 +62,7 @@ impl fmt::Display for Violation {
 }
 
 /// Why a flow was reset or refused, as it travels on the wire. Unknown numbers are kept.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Reason {
     /// The local connection was reset by its other end, or broke.
     Aborted,

@@ -5,7 +5,7 @@ use crate::id::{FlowId, StripeId};
 use alloc::collections::BTreeSet;
 
 /// Something the peer must be told. In the order in which they are sent.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) enum Intent {
     /// A stripe of ours is gone.
     Gone(StripeId),
@@ -37,7 +37,7 @@ impl Intent {
 }
 
 /// What is owed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Hash, Debug, Default)]
 pub(crate) struct Intents {
     owed: BTreeSet<Intent>,
 }

@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use core::ops::Range;
 
 /// Integers as ranges. A set that has all numbers up to some watermark costs one entry.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(crate) struct RangeSet {
     /// Start to end; no two touch.
     ranges: BTreeMap<u64, u64>,

@@ -4,6 +4,7 @@
 //! go), which changes state and notes what is owed; then `settle` sends what can be sent. Nothing is left undone.
 
 mod check;
+mod explore;
 pub(crate) mod follow;
 mod ingest;
 mod local;
@@ -45,7 +46,7 @@ const MIN_MEMORY: u64 = 2 << 20;
 const MIN_TIME: Duration = Duration::from_millis(10);
 
 /// Whether flows may still begin.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Life {
     Running,
     Draining,

@@ -62,6 +62,16 @@ impl Timers {
         self.by_timer.contains_key(&timer)
     }
 
+    /// When a timer goes off, if it is set.
+    pub fn at(&self, timer: Timer) -> Option<Instant> {
+        self.by_timer.get(&timer).copied()
+    }
+
+    /// Which timers are set, in order.
+    pub fn set_ones(&self) -> impl Iterator<Item = Timer> + '_ {
+        self.by_timer.keys().copied()
+    }
+
     /// The earliest deadline.
     pub fn next(&self) -> Option<(Instant, Timer)> {
         self.by_time.first().copied()

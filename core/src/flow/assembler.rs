@@ -3,6 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use bytes::{Buf, Bytes};
+use core::hash::{Hash, Hasher};
 
 /// Pieces up to this size are copied, so that a few bytes don't keep the large buffer alive that they arrived in, and joined up to this size,
 /// so that it hardly matters into how many pieces the reader of the stripe happened to cut them.
@@ -112,6 +113,12 @@ impl Assembler {
         self.next += data.len() as u64;
         self.held -= data.len() as u64;
         Some(data)
+    }
+
+    /// Which bytes it holds, and how they are cut since that is how they come out, see [`crate::Session::fingerprint`].
+    pub fn fingerprint(&self, hasher: &mut impl Hasher) {
+        (self.next, self.end, self.pieces.len()).hash(hasher);
+        self.pieces.iter().for_each(|(start, piece)| (start, piece.len()).hash(hasher));
     }
 
     /// Drops what it holds.

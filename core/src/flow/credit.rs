@@ -7,7 +7,7 @@
 use crate::config::FLOW_FLOOR;
 
 /// What one flow's sender may send us.
-#[derive(Clone, Debug)]
+#[derive(Clone, Hash, Debug)]
 pub(crate) struct Credit {
     /// Announced; never goes back.
     granted: u64,

@@ -10,11 +10,12 @@ pub(crate) mod table;
 
 use crate::error::Reason;
 use bytes::Bytes;
+use core::hash::{Hash, Hasher};
 use recv::Recv;
 use send::Send;
 
 /// How far a flow has come between the two sides.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Phase {
     /// We opened it; the peer has not accepted it yet.
     Opening,
@@ -27,7 +28,7 @@ pub(crate) enum Phase {
 }
 
 /// Delivery of one frame that must arrive.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Delivery {
     /// Owed or on its way.
     Pending,
@@ -36,7 +37,7 @@ pub(crate) enum Delivery {
 }
 
 /// A frame that ends the flow from our side.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Farewell {
     /// RESET with reason and final offset.
     Reset(Reason, u64),
@@ -66,6 +67,14 @@ impl Flow {
     /// Whether the local side still listens.
     pub fn has_local(&self) -> bool {
         self.farewell.is_none() && self.phase != Phase::Early
+    }
+
+    /// See [`crate::Session::fingerprint`].
+    pub fn fingerprint(&self, hasher: &mut impl Hasher) {
+        (&self.phase, self.early, self.open, self.accept, self.farewell).hash(hasher);
+        self.opaque.hash(hasher);
+        self.send.fingerprint(hasher);
+        self.recv.fingerprint(hasher);
     }
 
     /// Whether nothing more can happen to it.

@@ -5,6 +5,7 @@
 
 use crate::id::FlowId;
 use alloc::collections::{BTreeMap, VecDeque};
+use core::hash::{Hash, Hasher};
 
 /// Bytes that a flow may send in its turn.
 const QUANTUM: i64 = 64 << 10;
@@ -91,6 +92,18 @@ impl FlowQueue {
     pub fn charge(&mut self, flow: FlowId, bytes: usize) {
         if let Some(turn) = self.turns.get_mut(&flow) {
             turn.deficit -= bytes as i64;
+        }
+    }
+
+    /// The order of turns and who may go on for how long; not the tickets, and not void entries. See [`crate::Session::fingerprint`].
+    pub fn fingerprint(&self, hasher: &mut impl Hasher) {
+        for list in [&self.fresh, &self.rest] {
+            for (flow, ticket) in list {
+                if let Some(turn) = self.turns.get(flow).filter(|turn| turn.ticket == *ticket) {
+                    (flow, turn.deficit, turn.active).hash(hasher);
+                }
+            }
+            hasher.write_u8(0);
         }
     }
 

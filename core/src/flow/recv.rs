@@ -11,9 +11,10 @@ use crate::error::{Reason, Violation};
 use crate::flow::assembler::Assembler;
 use crate::flow::credit::Credit;
 use bytes::Bytes;
+use core::hash::{Hash, Hasher};
 
 /// Where the half stands.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum RecvState {
     Open,
     Finished,
@@ -98,6 +99,12 @@ impl Recv {
                 reach.saturating_sub(self.credit.consumed()).saturating_sub(FLOW_FLOOR)
             }
         }
+    }
+
+    /// See [`crate::Session::fingerprint`].
+    pub fn fingerprint(&self, hasher: &mut impl Hasher) {
+        self.assembler.fingerprint(hasher);
+        (&self.credit, self.state, self.end, self.reset, self.lingered).hash(hasher);
     }
 
     /// Whether nothing is left to be delivered or consumed.

@@ -10,6 +10,7 @@
 use crate::config::FLOW_FLOOR;
 use crate::flow::send_buffer::SendBuffer;
 use bytes::Bytes;
+use core::hash::{Hash, Hasher};
 use core::ops::Range;
 
 /// How much may wait unsent in a flow; it takes more once less than half of that waits. Enough to keep fast stripes
@@ -20,7 +21,7 @@ const MAX_UNSENT: u64 = 1 << 20;
 const MAX_BACKLOG: u64 = 1 << 32;
 
 /// Where the half stands.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum SendState {
     Open,
     Finishing,
@@ -144,6 +145,12 @@ impl Send {
     pub fn stop(&mut self) {
         self.state = SendState::Stopped;
         self.buffer.clear();
+    }
+
+    /// See [`crate::Session::fingerprint`].
+    pub fn fingerprint(&self, hasher: &mut impl Hasher) {
+        self.buffer.fingerprint(hasher);
+        (self.state, self.limit, self.starved, self.promised, self.queued_for_memory).hash(hasher);
     }
 
     /// Whether nothing is left to be delivered.

@@ -7,6 +7,7 @@ use crate::ranges::RangeSet;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use bytes::{Buf, Bytes};
+use core::hash::{Hash, Hasher};
 use core::ops::Range;
 
 /// Pieces below this are joined with what follows, at the price of a copy, so that small writes don't make small frames.
@@ -187,6 +188,13 @@ impl SendBuffer {
     pub fn clear(&mut self) {
         let written = self.written;
         *self = SendBuffer { released: written, next: written, written, ..SendBuffer::default() };
+    }
+
+    /// The state of each byte, and where the pieces are cut since frames follow that, see [`crate::Session::fingerprint`].
+    pub fn fingerprint(&self, hasher: &mut impl Hasher) {
+        (self.released, self.next, self.written).hash(hasher);
+        (&self.lost, &self.acknowledged).hash(hasher);
+        self.segments.iter().for_each(|(start, _)| hasher.write_u64(*start));
     }
 
     /// What was sent, without the beginning that is acknowledged in full.

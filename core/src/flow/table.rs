@@ -7,6 +7,7 @@ use crate::id::{FlowId, Role};
 use crate::ranges::RangeSet;
 use alloc::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
+use core::hash::{Hash, Hasher};
 
 /// The most early credit that the peer may have at hand: so many flows can start at full window within one round trip.
 const EARLY_TARGET: u64 = 16 * (INITIAL_WINDOW - FLOW_FLOOR);
@@ -213,6 +214,18 @@ impl Table {
         self.granted = self.granted.max(flows);
         self.early_granted += more_early;
         Some(more_early)
+    }
+
+    /// See [`crate::Session::fingerprint`].
+    pub fn fingerprint(&self, hasher: &mut impl Hasher) {
+        hasher.write_usize(self.flows.len());
+        for (id, flow) in &self.flows {
+            id.hash(hasher);
+            flow.fingerprint(hasher);
+        }
+        (&self.requests, &self.seen, &self.unopened).hash(hasher);
+        (self.opened, self.may_open, self.early_used, self.early_limit).hash(hasher);
+        (self.ended, self.granted, self.early_granted, self.early_taken, self.early_implied).hash(hasher);
     }
 
     /// What GRANT says.

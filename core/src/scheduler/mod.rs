@@ -3,10 +3,12 @@
 mod earliest;
 pub(crate) mod reinject;
 mod round_robin;
+pub(crate) mod script;
 mod until_congested;
 
 use crate::config::SchedulerKind;
 use crate::id::StripeId;
+use script::Script;
 
 /// A live stripe that is not in doubt, as a scheduler sees it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,16 +32,21 @@ pub(crate) struct Scheduler {
     kind: SchedulerKind,
     /// The stripe chosen last, for the kinds that go on from there.
     last: Option<StripeId>,
+    /// Chooses instead, while worlds are enumerated.
+    pub script: Option<Script>,
 }
 
 impl Scheduler {
     pub fn new(kind: SchedulerKind) -> Self {
-        Scheduler { kind, last: None }
+        Scheduler { kind, last: None, script: None }
     }
 
     /// Chooses a stripe for `len` bytes out of `candidates`, sorted by number. `backlog` bytes wait in all, these included, and have the credit to
     /// go. `None`: better to wait.
     pub fn pick(&mut self, candidates: &[Candidate], len: u64, backlog: u64) -> Option<StripeId> {
+        if let Some(script) = &mut self.script {
+            return script.pick(candidates);
+        }
         let choice = match self.kind {
             SchedulerKind::Earliest => earliest::pick(candidates, len, backlog),
             SchedulerKind::UntilCongested => until_congested::pick(candidates, self.last),
@@ -50,10 +57,23 @@ impl Scheduler {
         }
         choice
     }
+
+    /// The stripe on which a small control frame should arrive soonest, whatever the kind.
+    pub fn pick_for_control(&mut self, candidates: &[Candidate]) -> Option<StripeId> {
+        match &mut self.script {
+            Some(script) => script.pick_for_control(candidates),
+            None => fastest(candidates),
+        }
+    }
+
+    /// The stripe chosen last.
+    pub fn last(&self) -> Option<StripeId> {
+        self.last
+    }
 }
 
-/// The stripe on which a small control frame should arrive soonest, whatever the kind.
-pub(crate) fn fastest(candidates: &[Candidate]) -> Option<StripeId> {
+/// See [`Scheduler::pick_for_control`].
+fn fastest(candidates: &[Candidate]) -> Option<StripeId> {
     candidates
         .iter()
         .filter(|candidate| candidate.writable)

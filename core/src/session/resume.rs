@@ -9,6 +9,7 @@ use crate::io::Output;
 use crate::stripe::ledger::{self, Ledger};
 use crate::stripe::table::Gone;
 use crate::stripe::{Stripe, Token};
+use crate::time::Instant;
 use crate::timers::Timer;
 use crate::wire::hello::{Hello, HelloKind};
 use alloc::collections::btree_map::Entry;
@@ -250,28 +251,33 @@ impl Session {
             return Ok(());
         }
         while let Some(timer) = self.timers.pop_due(self.now) {
-            match timer {
-                Timer::Acknowledge => {}
-                Timer::Repeat => self.repeat_elsewhere(),
-                Timer::Doubt(id) => self.doubt(id),
-                Timer::Stall(id) => self.give_up_stalled(id, out),
-                Timer::Heartbeat(id) => self.heartbeat(id),
-                Timer::Linger(flow) => self.linger(flow, out),
-                Timer::Resume => {
-                    self.end(EndReason::NoStripe, out);
-                    return Ok(());
-                }
+            self.run_timer(timer, self.now, out);
+            if self.life == super::Life::Ended {
+                return Ok(());
             }
         }
         if self.stripes.overfull() { Err(Violation::TooManyGoneStripes) } else { Ok(()) }
     }
 
+    /// Does what a timer is for; `now` is its time or a later one.
+    pub(super) fn run_timer(&mut self, timer: Timer, now: Instant, out: &mut Vec<Output>) {
+        match timer {
+            Timer::Acknowledge => self.collect_acknowledgements(now),
+            Timer::Repeat => self.repeat_elsewhere(),
+            Timer::Doubt(id) => self.doubt(id, now),
+            Timer::Stall(id) => self.give_up_stalled(id, now, out),
+            Timer::Heartbeat(id) => self.heartbeat(id, now),
+            Timer::Linger(flow) => self.linger(flow, out),
+            Timer::Resume => self.end(EndReason::NoStripe, out),
+        }
+    }
+
     /// Acknowledgements on a stripe may be overdue: then it is asked whether it still lives, gets no new data until it
     /// answers, and what it holds is sent again elsewhere.
-    fn doubt(&mut self, id: StripeId) {
+    fn doubt(&mut self, id: StripeId, now: Instant) {
         let Some(stripe) = self.stripes.live.get_mut(&id) else { return };
         let Some(at) = stripe.doubt_at() else { return };
-        if at > self.now {
+        if at > now {
             self.timers.set(Timer::Doubt(id), at);
             return;
         }
@@ -328,13 +334,13 @@ impl Session {
     }
 
     /// A stripe in doubt may have been silent for too long.
-    fn give_up_stalled(&mut self, id: StripeId, out: &mut Vec<Output>) {
+    fn give_up_stalled(&mut self, id: StripeId, now: Instant, out: &mut Vec<Output>) {
         let Some(stripe) = self.stripes.live.get(&id).filter(|stripe| stripe.doubted) else { return };
         let at = stripe.stall_at(self.config.stall_limit);
         if self.stripes.live.values().all(|other| other.doubted) && planted!(LastStripesKept) {
             return;
         }
-        if at > self.now {
+        if at > now {
             self.timers.set(Timer::Stall(id), at);
         } else {
             out.push(Output::CloseStripe { stripe: id, reason: StripeClose::Stalled });
@@ -343,10 +349,10 @@ impl Session {
     }
 
     /// Asks a stripe that has been silent whether it still lives.
-    fn heartbeat(&mut self, id: StripeId) {
+    fn heartbeat(&mut self, id: StripeId, now: Instant) {
         let Some(stripe) = self.stripes.live.get_mut(&id) else { return };
         let silent_at = stripe.heard + self.config.heartbeat;
-        if silent_at > self.now {
+        if silent_at > now {
             self.timers.set(Timer::Heartbeat(id), silent_at);
             return;
         }

@@ -7,8 +7,9 @@ use crate::flow::Farewell;
 use crate::id::{FlowId, Role, StripeId};
 use crate::intents::Intent;
 use crate::io::Output;
-use crate::scheduler::{Candidate, fastest, reinject};
+use crate::scheduler::{Candidate, reinject};
 use crate::stripe::{Stripe, Token};
+use crate::time::Instant;
 use crate::timers::Timer;
 use crate::wire::frame::{Frame, MAX_ACKS};
 use alloc::vec::Vec;
@@ -44,7 +45,7 @@ impl Session {
             debug_assert!(early <= self.config.memory_limit);
             self.intents.add(Intent::Grant);
         }
-        self.collect_acknowledgements();
+        self.collect_acknowledgements(self.now);
     }
 
     /// Forgets flows to which nothing more can happen.
@@ -58,15 +59,16 @@ impl Session {
         }
     }
 
-    fn collect_acknowledgements(&mut self) {
+    /// Owes the acknowledgements that are due, and sets the timer for the others.
+    pub(super) fn collect_acknowledgements(&mut self, now: Instant) {
         let mut next = None;
         for (id, stripe) in &self.stripes.live {
             let eager =
                 stripe.acker.deadline().is_some() && self.turns.take(Site::EagerAcknowledgement, id.0);
-            if stripe.acker.due(self.now) || eager {
+            if stripe.acker.due(now) || eager {
                 self.intents.add(Intent::Acknowledge(*id));
             } else if let Some(at) = stripe.acker.deadline() {
-                next = Some(next.map_or(at, |other: crate::time::Instant| other.min(at)));
+                next = Some(next.map_or(at, |other: Instant| other.min(at)));
             }
         }
         if let Some(at) = next {
@@ -107,7 +109,7 @@ impl Session {
     /// The best stripe for control.
     fn control_stripe(&mut self, beside: Option<StripeId>) -> Option<StripeId> {
         self.gather(beside, Stripe::takes_control);
-        fastest(&self.candidates)
+        self.scheduler.pick_for_control(&self.candidates)
     }
 
     /// Sends what is owed, as far as stripes take it.
@@ -404,7 +406,7 @@ impl Session {
     }
 }
 
-fn candidate(stripe: &Stripe, writable: bool, now: crate::time::Instant) -> Candidate {
+fn candidate(stripe: &Stripe, writable: bool, now: Instant) -> Candidate {
     Candidate {
         stripe: stripe.id,
         writable,
@@ -439,7 +441,7 @@ pub(super) fn transmit(
     frame: &Frame,
     payload: Bytes,
     tokens: &[(Token, bool)],
-    now: crate::time::Instant,
+    now: Instant,
     out: &mut Vec<Output>,
 ) {
     let header = frame.encode(payload.len());

@@ -1,6 +1,7 @@
 //! When to acknowledge what a stripe has brought.
 
 use crate::time::Instant;
+use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
 /// So many bytes are acknowledged at once, whatever they are.
@@ -42,6 +43,11 @@ impl Acker {
     /// Whether an acknowledgement is due.
     pub fn due(&self, now: Instant) -> bool {
         self.processed - self.told >= BYTES || self.deadline().is_some_and(|at| at <= now)
+    }
+
+    /// What it owes without the times, see [`crate::Session::fingerprint`].
+    pub fn fingerprint(&self, hasher: &mut impl Hasher) {
+        (self.processed, self.told, self.asked.is_some()).hash(hasher);
     }
 
     /// An acknowledgement of all that was processed goes out.

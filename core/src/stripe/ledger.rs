@@ -3,6 +3,7 @@
 use crate::stripe::rate::Mark;
 use crate::time::Instant;
 use alloc::collections::VecDeque;
+use core::hash::{Hash, Hasher};
 
 /// Something put on a stripe.
 #[derive(Clone, Debug)]
@@ -27,7 +28,7 @@ pub(crate) struct Ledger<T> {
     eliciting: usize,
 }
 
-impl<T: PartialEq> Ledger<T> {
+impl<T: PartialEq + Hash> Ledger<T> {
     /// Nothing sent.
     pub fn new() -> Self {
         Ledger { entries: VecDeque::new(), acknowledged: 0, eliciting: 0 }
@@ -93,6 +94,14 @@ impl<T: PartialEq> Ledger<T> {
     /// Whether an acknowledgement is to be expected.
     pub fn awaits(&self) -> bool {
         self.eliciting > 0
+    }
+
+    /// What it holds without the times, see [`crate::Session::fingerprint`].
+    pub fn fingerprint(&self, hasher: &mut impl Hasher) {
+        (self.acknowledged, self.entries.len()).hash(hasher);
+        for entry in &self.entries {
+            (entry.end, entry.eliciting, &entry.token).hash(hasher);
+        }
     }
 
     /// All entries, oldest first.

@@ -13,6 +13,7 @@ use crate::stats::StripeStats;
 use crate::time::Instant;
 use crate::wire::deframer::Deframer;
 use acker::Acker;
+use core::hash::{Hash, Hasher};
 use core::time::Duration;
 use ledger::{Entry, Ledger};
 use rate::{Mark, Rate};
@@ -36,7 +37,7 @@ const QUEUED_SLACK: Duration = Duration::from_millis(10);
 const CONTROL_RESERVE: u64 = 16 << 10;
 
 /// What an entry of a stripe's ledger stands for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Token {
     /// Bytes of a flow; `requeued` once they have been put up for sending elsewhere.
     Data { flow: FlowId, offset: u64, len: u64, fin: bool, requeued: bool },
@@ -180,6 +181,16 @@ impl Stripe {
             return;
         }
         self.doubted = false;
+    }
+
+    /// All that decides what it does, see [`crate::Session::fingerprint`].
+    pub fn fingerprint(&self, hasher: &mut impl Hasher) {
+        assert!(self.rate.estimate().is_none(), "stripe {} has been measured: time has passed", self.id);
+        (self.id, self.sent, self.written).hash(hasher);
+        self.ledger.fingerprint(hasher);
+        self.deframer.hash(hasher);
+        self.acker.fingerprint(hasher);
+        (self.doubted, self.requeued, self.ping, self.ping_owed, self.pong_owed).hash(hasher);
     }
 
     pub fn stats(&self) -> StripeStats {

@@ -6,6 +6,7 @@ use crate::stripe::ledger::Ledger;
 use crate::stripe::{Stripe, Token};
 use crate::wire::hello::MAX_GONE;
 use alloc::collections::BTreeMap;
+use core::hash::{Hash, Hasher};
 use core::ops::Range;
 
 /// So many holes in the numbers of past stripes are remembered. Numbers of dials that failed make them, one after another over the weeks.
@@ -70,6 +71,18 @@ impl Table {
         if let Some(hole) = unheard_of {
             self.retired.insert(hole);
         }
+    }
+
+    /// The stripes that are gone, see [`crate::Session::fingerprint`].
+    pub fn fingerprint_gone(&self, hasher: &mut impl Hasher) {
+        hasher.write_usize(self.gone.len());
+        for (id, gone) in &self.gone {
+            (id, gone.received, gone.confirmed, gone.sent, gone.ledger.is_some()).hash(hasher);
+            if let Some(ledger) = &gone.ledger {
+                ledger.fingerprint(hasher);
+            }
+        }
+        self.retired.hash(hasher);
     }
 
     /// Whether the peer leaves more gone stripes unsettled than an honest one would.

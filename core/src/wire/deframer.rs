@@ -28,7 +28,7 @@ pub enum Piece {
     },
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Hash, Debug)]
 enum State {
     /// At a frame's border, with the first bytes of its head.
     Head(Vec<u8>),
@@ -39,7 +39,7 @@ enum State {
 }
 
 /// The receiving end of one stripe's framing.
-#[derive(Clone, Debug)]
+#[derive(Clone, Hash, Debug)]
 pub struct Deframer {
     state: State,
     processed: u64,

@@ -135,6 +135,15 @@ mod kind {
 }
 
 impl Frame {
+    /// The frame that these bytes begin with, without its payload; `None` if they don't begin with a whole head.
+    #[doc(hidden)]
+    pub fn decode(head: &[u8]) -> Option<Frame> {
+        match parse(head) {
+            Ok(Parsed::Frame { frame, .. }) => Some(frame),
+            _ => None,
+        }
+    }
+
     /// The bytes to send before `payload` bytes of payload (only OPEN and DATA have one).
     pub fn encode(&self, payload: usize) -> Bytes {
         let mut body = Vec::with_capacity(32);

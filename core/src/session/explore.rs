@@ -1,0 +1,72 @@
+//! For worlds that are enumerated: there time stands still, a timer going off is a choice, and so is each choice of a stripe.
+//!
+//! Not part of the interface that a proxy uses. [`Session::fingerprint`] covers all that decides what a session does next
+//! under these conditions, and leaves out clocks, rates, round trips and statistics, which then decide nothing:
+//! nothing is ever measured while no time passes, and choices are scripted. So two sessions of equal fingerprint answer equal
+//! inputs with equal outputs and equal fingerprints.
+
+use super::{Life, Session};
+use crate::io::Output;
+use crate::scheduler::script::Script;
+use crate::timers::Timer;
+use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
+
+impl Session {
+    /// Feeds everything that decides what the session does next to `hasher`.
+    ///
+    /// # Panics
+    /// If more has happened than enumerated worlds are for: a stripe whose rate is known.
+    #[doc(hidden)]
+    pub fn fingerprint(&self, hasher: &mut impl Hasher) {
+        self.life.hash(hasher);
+        if self.life == Life::Ended {
+            return;
+        }
+        (self.memory, self.confirmed, self.instance, self.nonce, self.wanted).hash(hasher);
+        self.flows.fingerprint(hasher);
+        hasher.write_usize(self.stripes.live.len());
+        for stripe in self.stripes.live.values() {
+            stripe.fingerprint(hasher);
+        }
+        self.stripes.fingerprint_gone(hasher);
+        self.scheduler.last().hash(hasher);
+        self.queue.fingerprint(hasher);
+        self.intents.hash(hasher);
+        self.timers.set_ones().for_each(|timer| timer.hash(hasher));
+        (&self.memory_starved, &self.over, &self.repeat).hash(hasher);
+        (self.repeat_beside, self.repeat_now).hash(hasher);
+        self.totals.payload_reinjected.hash(hasher);
+    }
+
+    /// Which timers are set, in order.
+    #[doc(hidden)]
+    pub fn timers(&self) -> impl Iterator<Item = Timer> + '_ {
+        self.timers.set_ones()
+    }
+
+    /// Has a timer go off, if it is set, as if its time had come and nothing had happened since it was set; time does not move.
+    #[doc(hidden)]
+    pub fn fire(&mut self, timer: Timer, out: &mut Vec<Output>) {
+        let Some(at) = self.timers.at(timer) else { return };
+        self.timers.clear(timer);
+        self.run_timer(timer, at, out);
+        if self.life != Life::Ended {
+            self.settle(out);
+            self.conclude(out);
+        }
+    }
+
+    /// From now on, stripes are chosen as `choices` say (by their place among the writable ones), those beyond the end of the list as if by
+    /// 0. `control` says whether to choose for control as well; otherwise it goes on the first writable stripe.
+    #[doc(hidden)]
+    pub fn script(&mut self, choices: Vec<u8>, control: bool) {
+        self.scheduler.script = Some(Script::new(choices, control));
+    }
+
+    /// The choices that were made since [`Session::script`], each with the number of options that there were.
+    #[doc(hidden)]
+    pub fn scripted(&self) -> &[(u8, u8)] {
+        self.scheduler.script.as_ref().map_or(&[], |script| &script.made)
+    }
+}
