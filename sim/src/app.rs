@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use striper_core::{FlowId, Reason, Role};
 
 /// One of the two proxies.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Side {
     /// The one that dials the stripes.
     Client,

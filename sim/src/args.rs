@@ -22,6 +22,7 @@ Usage: cargo run -p sim -- --caps RATES [options]     measure one transfer over 
        cargo run -p sim -- run FILE                   a scenario from a file, as a failing swarm prints it
        cargo run -p sim -- replay [--follow] FILE...  play traces, of the proxies or of this
        cargo run -p sim -- bless FOLDER               make the traces in it anew that are from this
+       cargo run --release -p sim -- exhaust [--quick]  small worlds, enumerated completely; see exhaust --help
 
 Measuring
   --caps RATES      How much each stripe carries, such as 1mbps, 10Mbit, 2.5mbps, 500kbit or 1gbit. These are bits:
@@ -114,6 +115,8 @@ pub enum Command {
         /// Where it is.
         file: PathBuf,
     },
+    /// Small worlds, enumerated completely.
+    Exhaust(crate::exhaust::command::Options),
     /// Show the help.
     Help,
 }
@@ -151,6 +154,10 @@ pub fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Comm
         Some("replay") => replay::parse_replay(&args[1..]).map(Command::Traces),
         Some("bless") => replay::parse_bless(&args[1..]).map(Command::Traces),
         Some("swarm") => parse_swarm(Parser::from_args(rest())),
+        Some("exhaust") => {
+            let mut parser = Parser::from_args(rest());
+            crate::exhaust::command::Options::parse(&mut parser).map(Command::Exhaust)
+        }
         Some("run") => parse_run(Parser::from_args(rest())),
         _ => parse_measure(Parser::from_args(args)),
     }
@@ -405,6 +412,9 @@ mod tests {
             ("swarm --fast", "--help"),
             ("run", "sim run FILE"),
             ("run a b", "sim run FILE"),
+            ("exhaust --world none", "is unknown; there are"),
+            ("exhaust --caps 1mbps", "exhaust --help"),
+            ("--seed 1 exhaust", "--help"),
         ] {
             let error = words(line).unwrap_err();
             assert!(error.contains(hint), "{line}: {error}");

@@ -30,6 +30,11 @@ fn main() -> ExitCode {
         }
         Ok(Command::Swarm(options)) => return command::swarm(options),
         Ok(Command::Run { file }) => return command::run(&file),
+        Ok(Command::Exhaust(options)) => {
+            if !sim::exhaust::command::run(&options) {
+                return ExitCode::FAILURE;
+            }
+        }
         Err(message) => {
             eprintln!("sim: {message}");
             return ExitCode::from(2);

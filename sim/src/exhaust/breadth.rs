@@ -1,0 +1,278 @@
+//! The breadth-first search: finds the shortest way to whatever is wrong.
+//!
+//! A state is kept as a fingerprint of 128 bits, the number of the state before it and the place of the event among that one's; what is
+//! still to be looked at is kept in full. Among n states two have the same fingerprint with a probability below n²/2^129: at 10^8 states, 10^-22.
+
+use super::end::Message;
+use super::ends::{Kept, Living};
+use super::world::{Ends, Event, State, Successor, World};
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use xxhash_rust::xxh3::xxh3_128;
+
+/// What a search has counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// Different states.
+    pub states: u64,
+    /// Events that lead from one to another, or to itself.
+    pub transitions: u64,
+    /// States from which nothing happens unless something goes wrong.
+    pub terminal: u64,
+}
+
+/// What a search has found.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// The size of the world, or of the part of it that was seen.
+    pub counts: Counts,
+    /// Whether all of it was seen.
+    pub is_whole: bool,
+    /// Events on the longest of the shortest ways.
+    pub depth: u64,
+    /// Different states of single ends, both kinds together.
+    pub ends: u64,
+    /// Inputs to sessions that were computed.
+    pub inputs: u64,
+    /// What is wrong, if anything is.
+    pub violation: Option<Violation>,
+}
+
+/// Something that must not happen.
+#[derive(Clone, Debug)]
+pub struct Violation {
+    /// What.
+    pub what: String,
+    /// The way there: the place of each event among those that were possible.
+    pub path: Vec<u32>,
+}
+
+/// A fingerprint is hashed well enough as it is.
+#[derive(Clone, Copy, Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        let (first, _) = bytes.split_first_chunk().expect("eight bytes");
+        self.0 = u64::from_le_bytes(*first);
+    }
+}
+
+/// No state.
+const NONE: u32 = u32::MAX;
+
+/// What is kept of a state once it has been looked at.
+struct Seen {
+    before: u32,
+    /// Place of the event among those of the state before it.
+    by: u32,
+    /// What comes next if nothing goes wrong any more.
+    fair: u32,
+}
+
+struct Search {
+    ends: Kept,
+    numbers: HashMap<[u8; 16], u32, BuildHasherDefault<AsItIs>>,
+    seen: Vec<Seen>,
+    waiting: VecDeque<Box<[u32]>>,
+    words: Vec<u32>,
+}
+
+/// Searches all of a world, or its first `limit` states.
+pub fn search(world: &World, limit: usize) -> Found {
+    let mut search = Search {
+        ends: Kept::default(),
+        numbers: HashMap::default(),
+        seen: Vec::new(),
+        waiting: VecDeque::new(),
+        words: Vec::new(),
+    };
+    let mut found = Found::default();
+    let first = guard(|| world.initial(&mut search.ends));
+    match first {
+        Ok(first) => {
+            for (by, state) in first.iter().enumerate() {
+                search.see(state, NONE, by as u32);
+            }
+        }
+        Err(what) => found.violation = Some(Violation { what, path: Vec::new() }),
+    }
+    let mut next = Vec::new();
+    let mut at = 0;
+    while let Some(words) = search.waiting.pop_front() {
+        if search.seen.len() > limit || found.violation.is_some() {
+            break;
+        }
+        let state = State::decode(&words, |id| id);
+        next.clear();
+        let result = guard(|| {
+            world.check(&search.ends, &state);
+            world.successors(&mut search.ends, &state, &mut next);
+            let is_terminal = !next.iter().any(|next| next.event.is_fair() && next.state != state);
+            if is_terminal {
+                world.check_complete(&search.ends, &state);
+            }
+            is_terminal
+        });
+        match result {
+            Ok(is_terminal) => found.counts.terminal += u64::from(is_terminal),
+            Err(what) => {
+                found.violation = Some(Violation { what, path: search.path(at) });
+                break;
+            }
+        }
+        found.counts.transitions += next.len() as u64;
+        search.take(at, &state, &next);
+        at += 1;
+    }
+    found.counts.states = search.seen.len() as u64;
+    found.is_whole = found.violation.is_none() && at as usize == search.seen.len();
+    found.ends = search.ends.len() as u64;
+    found.inputs = search.ends.computed() as u64;
+    found.depth = search.depth();
+    if found.is_whole
+        && let Some(stuck) = search.runs_in_circles()
+    {
+        let what = "from here on nothing ever completes, though nothing goes wrong any more".to_owned();
+        found.violation = Some(Violation { what, path: search.path(stuck) });
+    }
+    found
+}
+
+impl Search {
+    /// The number of a state; a new one is kept to be looked at.
+    fn see(&mut self, state: &State<u32>, before: u32, by: u32) -> u32 {
+        state.encode(&mut self.words, |id, words| words.push(*id));
+        let bytes: Vec<u8> = self.words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let print = xxh3_128(&bytes).to_le_bytes();
+        let (seen, waiting, words) = (&mut self.seen, &mut self.waiting, &self.words);
+        *self.numbers.entry(print).or_insert_with(|| {
+            seen.push(Seen { before, by, fair: NONE });
+            waiting.push_back(words.as_slice().into());
+            seen.len() as u32 - 1
+        })
+    }
+
+    /// Takes the successors of a state, and notes which one comes if nothing goes wrong any more.
+    fn take(&mut self, at: u32, state: &State<u32>, next: &[Successor<u32>]) {
+        let mut fair: Option<(&Successor<u32>, u32)> = None;
+        for (by, successor) in next.iter().enumerate() {
+            let number = self.see(&successor.state, at, by as u32);
+            if successor.event.is_fair()
+                && number != at
+                && fair.is_none_or(|(best, _)| {
+                    (successor.event, &successor.choices) < (best.event, &best.choices)
+                })
+            {
+                debug_assert!(successor.state != *state);
+                fair = Some((successor, number));
+            }
+        }
+        self.seen[at as usize].fair = fair.map_or(NONE, |(_, number)| number);
+    }
+
+    /// The way to a state.
+    fn path(&self, mut at: u32) -> Vec<u32> {
+        let mut path = Vec::new();
+        while at != NONE {
+            let seen = &self.seen[at as usize];
+            path.push(seen.by);
+            at = seen.before;
+        }
+        path.reverse();
+        path
+    }
+
+    fn depth(&self) -> u64 {
+        let mut depths: Vec<u16> = Vec::with_capacity(self.seen.len());
+        for seen in &self.seen {
+            let depth = if seen.before == NONE { 0 } else { depths[seen.before as usize] + 1 };
+            depths.push(depth);
+        }
+        depths.last().copied().map_or(0, u64::from)
+    }
+
+    /// A state from which the fair run never ends.
+    fn runs_in_circles(&self) -> Option<u32> {
+        let mut ends = vec![0u32; self.seen.len()];
+        for start in 0..self.seen.len() as u32 {
+            let run = start + 1;
+            let mut at = start;
+            while at != NONE && ends[at as usize] == 0 {
+                ends[at as usize] = run;
+                at = self.seen[at as usize].fair;
+            }
+            // A state of an earlier run is known to come to an end; one of this run has been met again.
+            if at != NONE && ends[at as usize] == run {
+                return Some(start);
+            }
+        }
+        None
+    }
+}
+
+/// Runs something and turns a panic into its message.
+fn guard<T>(run: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic".to_owned())
+    })
+}
+
+/// Goes the way of a violation again, with sessions that live through it, and tells each event. Then what is wrong.
+pub fn retrace(world: &World, path: &[u32], tell: &mut dyn FnMut(String)) -> Result<(), String> {
+    let mut ends = Living::default();
+    let mut path = path.iter().map(|by| *by as usize);
+    let mut states = guard(|| world.initial(&mut ends))?;
+    let first = path.next().unwrap_or(0);
+    if first >= states.len() {
+        return Err(format!("the way begins with {first}, there are only {} beginnings", states.len()));
+    }
+    let mut state = states.swap_remove(first);
+    loop {
+        let mut next = Vec::new();
+        guard(|| {
+            world.check(&ends, &state);
+            world.successors(&mut ends, &state, &mut next);
+            if !next.iter().any(|next| next.event.is_fair() && next.state != state) {
+                world.check_complete(&ends, &state);
+            }
+        })?;
+        let Some(by) = path.next() else { return Ok(()) };
+        if by >= next.len() {
+            return Err(format!("the way goes on with {by}, there are only {} events", next.len()));
+        }
+        let successor = next.swap_remove(by);
+        tell(describe(&mut ends, &state, &successor.event, &successor.choices));
+        state = successor.state;
+    }
+}
+
+/// An event in words.
+fn describe<E: Ends>(ends: &mut E, state: &State<E::Id>, event: &Event, choices: &[u8]) -> String {
+    let mut text = match event {
+        Event::Deliver { stripe, to } => {
+            let message = state.front(*stripe, *to).map(|number| ends.messages().get(number).clone());
+            let message = message.as_ref().map_or_else(String::new, Message::describe);
+            format!("stripe {stripe} brings the {to:?} {message}")
+        }
+        Event::Dial => "the Client dials".to_owned(),
+        Event::Break { stripe } => format!("stripe {stripe} breaks"),
+        Event::Tell { stripe, side, cut } => {
+            let half = if *cut { ", after the first half of a frame" } else { "" };
+            format!("the {side:?} is told that stripe {stripe} is broken{half}")
+        }
+        Event::Written { stripe, side } => format!("stripe {stripe} has taken what the {side:?} wrote"),
+        Event::Act { side, flow, act } => format!("flow {flow} at the {side:?}: {act:?}"),
+        Event::Fire { side, timer } => format!("at the {side:?} the time of {timer:?} has come"),
+    };
+    if !choices.is_empty() {
+        text += &format!(" (choices {choices:?})");
+    }
+    text
+}
