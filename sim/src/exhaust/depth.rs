@@ -58,3 +58,40 @@ fn search<E: Ends>(
     }
     Some(counts)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exhaust::worlds;
+    use std::collections::HashMap;
+
+    /// Two ways to one fingerprint: what happens next must be the same.
+    #[test]
+    fn what_happens_next_follows_from_the_fingerprint() {
+        let mut pairs = 0;
+        for world in
+            worlds::all().into_iter().filter(|world| ["1x2x1", "credit", "control"].contains(&world.name))
+        {
+            let mut ends = Living::default();
+            let mut known = HashMap::new();
+            let mut stack = world.initial(&mut ends);
+            while let Some(state) = stack.pop() {
+                let mut next = Vec::new();
+                world.successors(&mut ends, &state, &mut next);
+                let Some(other) = known.insert(state.clone(), state) else {
+                    stack.extend(next.into_iter().map(|successor| successor.state));
+                    continue;
+                };
+                let mut expected = Vec::new();
+                world.successors(&mut ends, &other, &mut expected);
+                assert_eq!(next.len(), expected.len());
+                for (one, other) in next.iter().zip(&expected) {
+                    assert_eq!((one.event, &one.choices), (other.event, &other.choices));
+                    assert!(one.state == other.state, "{:?} leads to two states", one.event);
+                }
+                pairs += 1;
+            }
+        }
+        assert!(pairs > 5_000, "{pairs} pairs");
+    }
+}

@@ -5,7 +5,7 @@
 //! A side that closes a stripe leaves the other one in the same position.
 
 use super::end::{Effect, End, EndInput, Message, Plan};
-use super::program::{Act, Over};
+use super::program::{Act, Ending, Over, Program};
 use crate::app::Side;
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -535,48 +535,44 @@ impl World {
 
     /// What must hold when nothing is left to happen: all is complete, or there is a cause why it isn't. Panics otherwise.
     pub fn check_complete<E: Ends>(&self, ends: &E, state: &State<E::Id>) {
-        let in_flight =
-            state.stripes.iter().any(|stripe| stripe.queues.iter().any(|queue| !queue.is_empty()));
-        assert!(!in_flight, "messages in flight and nothing to happen");
+        let mut queues = state.stripes.iter().flat_map(|stripe| &stripe.queues);
+        assert!(queues.all(VecDeque::is_empty), "messages in flight and nothing to happen");
         for side in Side::BOTH {
             let end = ends.end(&state.ends[side.index()]);
+            if end.ended().is_some() {
+                let open = |program: &Program| program.id.is_some() && program.over.is_none();
+                assert!(!end.programs().iter().any(open), "a flow outlives its session");
+                assert!(self.budget.resumes > 0, "the session has ended without a cause");
+                continue;
+            }
             for program in end.programs() {
-                let plan = &self.plan.flows[program.flow];
-                let stays = plan
-                    .ends
-                    .iter()
-                    .any(|end| end.ending == super::program::Ending::Never || end.reads.is_none())
-                    && plan.ends.iter().all(|end| end.ending != super::program::Ending::Reset);
-                let unheard_of = program.id.is_none() && end.ended().is_some();
-                assert!(
-                    program.over.is_some() || stays || unheard_of,
-                    "flow {} is stuck at the {side:?}",
-                    program.flow
-                );
-                let ends_well = plan.answer.1
-                    && plan
-                        .ends
-                        .iter()
-                        .all(|end| end.ending == super::program::Ending::Fin && end.reads.is_some());
-                let broken = end.ended().is_some();
-                assert!(
-                    program.over == Some(Over::Ended) || !ends_well || broken || stays,
-                    "flow {} ended at the {side:?} as {:?}",
-                    program.flow,
-                    program.over
-                );
+                self.check_program(program);
             }
-            if end.ended().is_none() && self.budget.resumes == 0 {
-                let stats = end.session().stats();
-                assert!(
-                    stats.held == 0 && stats.reordering == 0 || stats.flows > 0,
-                    "memory is held for nothing"
-                );
-                let open = end.programs().iter().filter(|program| program.over.is_none()).count();
-                assert_eq!(stats.flows, open, "flows that are over are still kept at the {side:?}");
-                let missed = self.plan.config.stripes - stats.stripes.len();
-                assert!(missed == 0 || state.budget.dials == 0, "{missed} stripes missed at the {side:?}");
-            }
+            let stats = end.session().stats();
+            let open = end.programs().iter().filter(|program| program.over.is_none()).count();
+            assert_eq!(stats.flows, open, "flows that are over are still kept at the {side:?}");
+            assert!((stats.held, stats.reordering) == (0, 0), "memory is held for nothing");
+            let missed = self.plan.config.stripes - stats.stripes.len();
+            assert!(missed == 0 || state.budget.dials == 0, "{missed} stripes missed at the {side:?}");
+        }
+    }
+
+    /// What a program must have come to when nothing is left to happen and its session lives.
+    fn check_program(&self, program: &Program) {
+        let plan = &self.plan.flows[program.flow];
+        let (here, there) = (&plan.ends[program.side.index()], &plan.ends[program.side.other().index()]);
+        let has = |ending| here.ending == ending || there.ending == ending;
+        if !plan.answer.1 {
+            assert!(matches!(program.over, Some(Over::Refused | Over::OwnRefusal)), "{program:?}");
+        } else if has(Ending::Reset) {
+            let reset = matches!(program.over, Some(Over::Reset(_) | Over::OwnReset));
+            assert!(reset, "flow {} was not reset at the {:?}", program.flow, program.side);
+        } else {
+            assert_eq!(program.delivered, there.total(), "not all has come to the {:?}", program.side);
+            assert_eq!(program.given, here.total(), "the {:?} could not give all", program.side);
+            assert_eq!(program.got_fin, there.ending == Ending::Fin, "a FIN is missing");
+            let over = if has(Ending::Never) { None } else { Some(Over::Ended) };
+            assert_eq!(program.over, over, "flow {} at the {:?}", program.flow, program.side);
         }
     }
 }

@@ -91,11 +91,11 @@ fn transfers() -> Vec<World> {
         world("1x2x1", "one stripe dies and is replaced", 1, vec![flow(2, 0)], cut(deaths(1))).late().quick(),
         world("2x2x0", "acknowledgements at any time", 2, vec![flow(2, 0)], none),
         world("2x3x0", "every choice of stripes", 2, vec![flow(3, 0)], none).late().quick(),
-        world("2x3x1", "", 2, vec![flow(3, 0)], deaths(1)).late().coarse(),
+        world("2x3x1", "the dead stripe is replaced", 2, vec![flow(3, 0)], deaths(1)).late().coarse(),
         world("2x3x2", "without replacement", 2, vec![flow(3, 0)], cut(no_dial(2))).late(),
         world("2x3x2-dial", "one is replaced; upload only", 2, vec![upload(3)], one_dial(2)).late().coarse(),
         world("2x4x2", "without replacement", 2, vec![flow(4, 0)], no_dial(2)).late(),
-        world("3x4x1", "without replacement", 3, vec![flow(4, 0)], no_dial(1)).late(),
+        world("3x4x1", "without replacement; upload only", 3, vec![upload(4)], no_dial(1)).late().coarse(),
     ]
 }
 
@@ -111,6 +111,9 @@ fn special() -> Vec<World> {
     }
     let mut reader = flow(0, 6);
     reader.ends[0].reads = Some(Pace::Free);
+    let mut poor_reader = flow(0, 4);
+    poor_reader.ends[0].reads = Some(Pace::Free);
+    let one_death = deaths(1);
     let no_dial = Budget { deaths: 1, dials: 0, resumes: 2, ..none };
     vec![
         world("flows", "two flows on two stripes", 2, vec![flow(1, 0), flow(1, 0)], none).late().quick(),
@@ -121,9 +124,15 @@ fn special() -> Vec<World> {
             .late()
             .changed(|plan| plan.poor = true)
             .quick(),
+        world("credit-death", "little credit, and the stripe dies", 1, vec![poor_reader], one_death)
+            .late()
+            .coarse()
+            .changed(|plan| plan.poor = true)
+            .quick(),
         world("written", "what the system has written is an event", 2, vec![upload(3)], none)
             .late()
-            .changed(|plan| plan.writes_at_once = false),
+            .changed(|plan| plan.writes_at_once = false)
+            .quick(),
         world("control", "control on every stripe", 2, vec![flow(2, 0)], none)
             .late()
             .changed(|plan| plan.control_choices = true)
@@ -134,30 +143,28 @@ fn special() -> Vec<World> {
     ]
 }
 
-/// How each direction ends: {FIN, reset, neither} at either end at any time, with and without data before it.
+/// How each direction ends: {FIN, reset, neither} at either end at any time, after data of both; and after data of the client's alone with
+/// acknowledgements at any time, so that data may outlive the flow on a slower stripe.
 fn close_matrix() -> Vec<World> {
     let names = [
-        ["fin-fin", "fin-rst", "fin-none"],
-        ["rst-fin", "rst-rst", "rst-none"],
-        ["none-fin", "none-rst", "none-none"],
+        [["fin-fin", "fin-fin-any"], ["fin-rst", "fin-rst-any"], ["fin-none", "fin-none-any"]],
+        [["rst-fin", "rst-fin-any"], ["rst-rst", "rst-rst-any"], ["rst-none", "rst-none-any"]],
+        [["none-fin", "none-fin-any"], ["none-rst", "none-rst-any"], ["none-none", "none-none-any"]],
     ];
     let endings = [Ending::Fin, Ending::Reset, Ending::Never];
+    let end = |ending, pieces| EndPlan { ending, ends: Pace::Free, ..EndPlan::sends(pieces) };
     let mut all = Vec::new();
-    for (client, row) in endings.iter().zip(names) {
-        for (server, name) in endings.iter().zip(row) {
-            let end = |ending: &Ending, pieces| EndPlan {
-                ending: *ending,
-                ends: Pace::Free,
-                ..EndPlan::sends(pieces)
-            };
-            let plan = FlowPlan {
+    for (client, row) in endings.into_iter().zip(names) {
+        for (server, [late, any]) in endings.into_iter().zip(row) {
+            let plan = |answer, down| FlowPlan {
                 opener: Side::Client,
-                answer: (Pace::Free, true),
-                ends: [end(client, 1), end(server, 1)],
+                answer: (answer, true),
+                ends: [end(client, 1), end(server, down)],
             };
-            all.push(
-                world(name, "ends at any time, one piece each way", 2, vec![plan], deaths(0)).late().quick(),
-            );
+            let (both, up) = (plan(Pace::Free, 1), plan(Pace::AtOnce, 0));
+            let none = deaths(0);
+            all.push(world(late, "ends at any time, a piece each way", 2, vec![both], none).late().quick());
+            all.push(world(any, "ends and acknowledges at any time, a piece up", 2, vec![up], none));
         }
     }
     let refusal = FlowPlan { answer: (Pace::Free, false), ..flow(1, 0) };
