@@ -2,6 +2,7 @@
 
 use super::breadth::{self, Counts, Found};
 use super::depth::{self, Way};
+use super::retrace;
 use super::world::World;
 use super::worlds;
 use std::fmt::Write;
@@ -28,7 +29,7 @@ What is enumerated
   timers, what programs do, what the operating system has written; for each piece of data every stripe that takes one.
 
 What is left out
-  Time: a timer that is set may go off at any time (in worlds marked \"late\": acknowledgements only when nothing is in
+  Time: a timer that is set may go off at any time (in worlds marked \"late\": acknowledgements and repetitions only when nothing is in
   flight), and no rate or round trip is ever measured, so reinjection, which needs rates, does not happen. Sizes: pieces of 4,100 bytes.
   In worlds marked \"coarse\", HELLO, PING, PONG and GRANT arrive together with what follows. Control goes on the first stripe unless a world says
   otherwise. How often something goes wrong is bounded, see --list.
@@ -126,7 +127,7 @@ pub fn run(options: &Options) -> bool {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let is_well = match &options.path {
-        Some(path) => retrace(&worlds[0], path),
+        Some(path) => go(&worlds[0], path),
         None => search_all(&worlds, options),
     };
     std::panic::set_hook(hook);
@@ -139,13 +140,13 @@ fn describe(world: &World) -> String {
     format!("{:<16} {} [{}] {:?}", world.name, world.about, marks.join(", "), world.budget)
 }
 
-fn retrace(world: &World, path: &[u32]) -> bool {
+fn go(world: &World, path: &[u32]) -> bool {
     let mut number = 0;
     let mut tell = |line| {
         number += 1;
         println!("{number:>4}  {line}");
     };
-    match breadth::retrace(world, path, &mut tell) {
+    match retrace::retrace(world, path, &mut tell) {
         Ok(()) => println!("nothing is wrong there"),
         Err(what) => {
             println!("      {what}");
@@ -217,7 +218,7 @@ fn line(world: &World, found: &Found, second: Option<Counts>) -> String {
             number += 1;
             let _ = writeln!(text, "  {number:>4}  {line}");
         };
-        let again = breadth::retrace(world, &violation.path, &mut tell);
+        let again = retrace::retrace(world, &violation.path, &mut tell);
         let agrees = if again.is_err() { "" } else { " (but sessions that live through it find nothing)" };
         let path: Vec<_> = violation.path.iter().map(u32::to_string).collect();
         let _ = writeln!(

@@ -16,5 +16,6 @@ pub mod depth;
 pub mod end;
 pub mod ends;
 pub mod program;
+pub mod retrace;
 pub mod world;
 pub mod worlds;
