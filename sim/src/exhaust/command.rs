@@ -17,7 +17,7 @@ Usage: cargo run --release -p sim -- exhaust [options]
 
   --quick          Only the worlds that take seconds
   --world NAME     Only this world
-  --limit N        Give up a world that has more states than this [40000000]
+  --limit N        Give up a world that has more states than this [15000000]
   --path A.B.C     With --world: go this way, telling each event, instead of searching; a violation prints it
   --list           Print the worlds and what is in them
   --json           Print JSON
@@ -158,7 +158,7 @@ fn go(world: &World, path: &[u32]) -> bool {
 
 /// Two at a time, printed in their order.
 fn search_all(worlds: &[World], options: &Options) -> bool {
-    let limit = options.limit.unwrap_or(40_000_000);
+    let limit = options.limit.unwrap_or(15_000_000);
     let next = AtomicUsize::new(0);
     let done: Mutex<Vec<Option<String>>> = Mutex::new(vec![None; worlds.len()]);
     let printed = AtomicUsize::new(0);

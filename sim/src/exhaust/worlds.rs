@@ -93,9 +93,12 @@ fn transfers() -> Vec<World> {
         world("2x3x0", "every choice of stripes", 2, vec![flow(3, 0)], none).late().quick(),
         world("2x3x1", "the dead stripe is replaced", 2, vec![flow(3, 0)], deaths(1)).late().coarse(),
         world("2x3x2", "without replacement", 2, vec![flow(3, 0)], cut(no_dial(2))).late(),
-        world("2x3x2-dial", "one is replaced; upload only", 2, vec![upload(3)], one_dial(2)).late().coarse(),
+        world("2x1x2", "one of two dead ones is replaced; upload only", 2, vec![upload(1)], one_dial(2))
+            .late()
+            .coarse(),
         world("2x4x2", "without replacement", 2, vec![flow(4, 0)], no_dial(2)).late(),
-        world("3x4x1", "without replacement; upload only", 3, vec![upload(4)], no_dial(1)).late().coarse(),
+        world("3x2x1", "without replacement; upload only", 3, vec![upload(2)], no_dial(1)).late().coarse(),
+        world("3x3x1", "without replacement; upload only", 3, vec![upload(3)], no_dial(1)).late().coarse(),
     ]
 }
 
@@ -118,7 +121,8 @@ fn special() -> Vec<World> {
     vec![
         world("flows", "two flows on two stripes", 2, vec![flow(1, 0), flow(1, 0)], none).late().quick(),
         world("flows-death", "two flows, one stripe dies for good", 2, vec![upload(1), upload(1)], no_dial)
-            .late(),
+            .late()
+            .quick(),
         world("steps", "programs act at any time", 2, vec![stepwise], none).late().quick(),
         world("credit", "little credit, read at any time", 1, vec![reader], none)
             .late()
@@ -164,7 +168,7 @@ fn close_matrix() -> Vec<World> {
             let (both, up) = (plan(Pace::Free, 1), plan(Pace::AtOnce, 0));
             let none = deaths(0);
             all.push(world(late, "ends at any time, a piece each way", 2, vec![both], none).late().quick());
-            all.push(world(any, "ends and acknowledges at any time, a piece up", 2, vec![up], none));
+            all.push(world(any, "ends and acknowledges at any time, a piece up", 2, vec![up], none).quick());
         }
     }
     let refusal = FlowPlan { answer: (Pace::Free, false), ..flow(1, 0) };
