@@ -192,6 +192,8 @@ struct Play {
     finished: BTreeSet<FlowId>,
     gone: BTreeSet<FlowId>,
     requests: u64,
+    /// Flows that the honest side has opened.
+    opened: u64,
     events: u64,
     digest: Digest,
 }
@@ -224,6 +226,7 @@ impl Play {
             finished: BTreeSet::new(),
             gone: BTreeSet::new(),
             requests: 0,
+            opened: 0,
             events: 0,
             digest: Digest::new(),
         }
@@ -242,13 +245,14 @@ impl Play {
     }
 
     fn stripe(&self, number: u64) -> StripeId {
-        self.up.get(number as usize).copied().unwrap_or(StripeId(number))
+        self.up.get(number as usize).copied().unwrap_or(StripeId(number % self.next_stripe.max(1)))
     }
 
     fn make(&mut self, number: usize, next: Move) {
         let Move { act, a, b, c } = next;
         // Of either side's flows, mostly the peer's own.
-        let flow = self.flow(a, b % 3 == 2);
+        let ours = b % 3 == 2 && self.opened > 0;
+        let flow = self.flow(if ours { a % self.opened } else { a }, ours);
         match act {
             Act::Up => self.come_up(),
             Act::Down => {
@@ -300,13 +304,16 @@ impl Play {
                 };
                 vec![(frame, (c % 3_000) as usize)]
             }
-            Act::Accept => one(Frame::Accept { flow: self.flow(a, true) }),
-            Act::Refuse => one(Frame::Refuse { flow: self.flow(a, true), reason: b }),
+            Act::Accept | Act::Refuse if self.opened == 0 => Vec::new(),
+            Act::Accept => one(Frame::Accept { flow: self.flow(a % self.opened, true) }),
+            Act::Refuse => one(Frame::Refuse { flow: self.flow(a % self.opened, true), reason: b }),
             Act::Data | Act::Fin => {
-                let offset = granted * b / 1_000;
                 let fin = act == Act::Fin;
+                // Now and then a few bytes too many.
+                let over = c % 211 == 1;
+                let offset = if over { granted.saturating_sub(100) } else { granted * b / 1_000 };
                 let room = if b > 1_000 { c } else { granted.saturating_sub(offset) };
-                let len = c.min(room);
+                let len = if over { room + c % 8 } else { c.min(room) };
                 if len == 0 && !fin {
                     Vec::new()
                 } else {
@@ -468,7 +475,10 @@ impl Play {
                 *self.sent.entry(stripe).or_default() += (header.len() + payload.len()) as u64;
             }
             Output::CloseStripe { stripe, .. } => self.up.retain(|other| *other != stripe),
-            Output::FlowOpened { flow, .. } => self.known.push(flow),
+            Output::FlowOpened { flow, .. } => {
+                self.opened += 1;
+                self.known.push(flow);
+            }
             Output::FlowIncoming { flow, .. } => {
                 assert!(!self.known.contains(&flow), "a flow comes twice");
                 self.known.push(flow);
