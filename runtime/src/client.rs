@@ -3,7 +3,7 @@
 use crate::Executor;
 use crate::clock::{Clock, SystemClock};
 use crate::dial::{Dial, TcpDial};
-use crate::driver::{Dialling, Pump};
+use crate::driver::{Dialling, Footprint, Pump};
 use crate::local::oneshot;
 use crate::pipe::Pipe;
 use crate::pipe::memory::{Flow, memory_pipe};
@@ -101,6 +101,14 @@ impl Client {
     pub fn status(&self) -> Status {
         let pump = self.pump.borrow();
         Status { sessions: vec![pump.status()], last_dial_error: pump.dial_error() }
+    }
+
+    /// For simulations: panics with a description if something does not hold that must, and says how much is held.
+    #[doc(hidden)]
+    pub fn check_invariants(&self) -> Footprint {
+        let pump = self.pump.borrow();
+        pump.check_invariants();
+        pump.footprint()
     }
 
     /// Waits until a stripe is up.

@@ -2,16 +2,18 @@
 //!
 //! Strangers cost little: each has a time limit and a size limit, and their number is bounded.
 
+use crate::clock::{Clock, sleep_until};
 use crate::driver::{HANDSHAKE_LIMIT, HearError, hear, say};
-use crate::listen::Listener;
+use crate::listen::{Listen, Patience};
+use crate::local::{Receiver, Sender, oneshot};
 use crate::pipe::{Pipe, Received};
 use crate::report::{Event, StripeRefusal};
-use crate::server::Shared;
+use crate::server::{Shared, Spawn};
 use smol::future::or;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::rc::Weak;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 use striper_core::{HandshakeError, Hello, HelloKind, Refusal, SessionId, StripeId};
 
@@ -23,31 +25,45 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// The port of a server.
 pub struct Gate {
-    ex: Weak<smol::LocalExecutor<'static>>,
+    clock: Rc<dyn Clock>,
+    spawn: Spawn,
     server: Weak<Shared>,
-    strangers: VecDeque<(smol::Task<()>, SocketAddr)>,
+    /// Whoever has not said who it is: dropping the sender ends its task.
+    strangers: VecDeque<(Sender<()>, SocketAddr)>,
 }
 
 impl Gate {
     /// The gate of `server`.
-    pub fn new(ex: Weak<smol::LocalExecutor<'static>>, server: Weak<Shared>) -> Self {
-        Gate { ex, server, strangers: VecDeque::new() }
+    pub fn new(clock: Rc<dyn Clock>, spawn: Spawn, server: Weak<Shared>) -> Self {
+        Gate { clock, spawn, server, strangers: VecDeque::new() }
     }
 
-    /// Lets callers in for as long as the server exists.
-    pub async fn run(mut self, listener: Listener) {
+    /// Lets callers in until `closed` says otherwise. Troubles with that are told to `patience`.
+    pub async fn run(mut self, listen: Box<dyn Listen>, patience: Patience, mut closed: Receiver<()>) {
         loop {
-            let (pipe, from) = listener.accept().await;
-            let Some(ex) = self.ex.upgrade() else { return };
-            self.strangers.retain(|(task, _)| !task.is_finished());
+            let accept = async { Some(patience.accept(&*self.clock, || listen.try_accept()).await) };
+            let closing = async {
+                (&mut closed).await;
+                None
+            };
+            let Some((pipe, from)) = or(closing, accept).await else { return };
+            self.strangers.retain(|(task, _)| task.is_awaited());
             if self.strangers.len() >= MAX_STRANGERS
                 && let Some((task, from)) = self.strangers.pop_front()
             {
                 drop(task);
                 self.tell(from, StripeRefusal::Crowded);
             }
-            let server = self.server.clone();
-            self.strangers.push_back((ex.spawn(welcome(server, Box::new(pipe), from)), from));
+            let (task, dismissed) = oneshot();
+            let welcome = welcome(self.clock.clone(), self.server.clone(), pipe, from);
+            (self.spawn)(Box::pin(async {
+                let mut dismissed = dismissed;
+                let gone = async {
+                    (&mut dismissed).await;
+                };
+                or(gone, welcome).await;
+            }));
+            self.strangers.push_back((task, from));
         }
     }
 
@@ -59,9 +75,9 @@ impl Gate {
 }
 
 /// Hears a caller's HELLO and hands the pipe on, or says no.
-async fn welcome(server: Weak<Shared>, mut pipe: Box<dyn Pipe>, from: SocketAddr) {
+async fn welcome(clock: Rc<dyn Clock>, server: Weak<Shared>, mut pipe: Box<dyn Pipe>, from: SocketAddr) {
     let heard = or(async { Some(hear(&mut *pipe).await) }, async {
-        smol::Timer::after(HANDSHAKE_LIMIT).await;
+        sleep_until(&*clock, clock.now() + HANDSHAKE_LIMIT).await;
         None
     });
     let error = match heard.await {
@@ -71,7 +87,7 @@ async fn welcome(server: Weak<Shared>, mut pipe: Box<dyn Pipe>, from: SocketAddr
         Some(Err(HearError::Handshake(error))) => {
             if let HandshakeError::Version { .. } = error {
                 // Its first bytes, which never change between versions, tell the client which one we speak.
-                refuse(pipe, SessionId([0; 16]), StripeId(0), Refusal::Version).await;
+                refuse(&*clock, pipe, SessionId([0; 16]), StripeId(0), Refusal::Version).await;
             }
             StripeRefusal::Handshake(error)
         }
@@ -81,7 +97,7 @@ async fn welcome(server: Weak<Shared>, mut pipe: Box<dyn Pipe>, from: SocketAddr
             match shared.admit(pipe, hello, rest) {
                 Ok(()) => return,
                 Err((pipe, refusal)) => {
-                    refuse(pipe, session, stripe, refusal).await;
+                    refuse(&*clock, pipe, session, stripe, refusal).await;
                     StripeRefusal::Refused(refusal)
                 }
             }
@@ -93,7 +109,13 @@ async fn welcome(server: Weak<Shared>, mut pipe: Box<dyn Pipe>, from: SocketAddr
 }
 
 /// Says no, and waits a little for the caller to hear it: closing with bytes unread could overtake it.
-async fn refuse(mut pipe: Box<dyn Pipe>, session: SessionId, stripe: StripeId, refusal: Refusal) {
+async fn refuse(
+    clock: &dyn Clock,
+    mut pipe: Box<dyn Pipe>,
+    session: SessionId,
+    stripe: StripeId,
+    refusal: Refusal,
+) {
     let hello = Hello { kind: HelloKind::Refuse(refusal), session, stripe, gone: Vec::new() };
     let farewell = async {
         say(&mut *pipe, &hello).await?;
@@ -102,7 +124,7 @@ async fn refuse(mut pipe: Box<dyn Pipe>, session: SessionId, stripe: StripeId, r
         std::io::Result::Ok(())
     };
     let _ = or(farewell, async {
-        smol::Timer::after(FAREWELL).await;
+        sleep_until(clock, clock.now() + FAREWELL).await;
         Ok(())
     })
     .await;

@@ -29,8 +29,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The driver, the bridge and all pipes but the TCP one name neither sockets nor an executor: they are given a
-//! [`clock::Clock`], a [`Dial`] and random numbers, so they run in virtual time as well ([`Client::start_in`]).
+//! The driver, the gate, the bridge and all pipes but the TCP one name neither sockets nor an executor: they are given a
+//! [`clock::Clock`], a [`Dial`] or a [`Listen`], tasks and random numbers, so they run in virtual time as well
+//! ([`Client::start_in`], [`Server::start_in`], [`bridge_in`]).
 
 mod bridge;
 mod client;
@@ -50,13 +51,15 @@ pub mod target;
 pub use bridge::{BridgeReport, Passed, bridge, bridge_in};
 pub use client::{Client, ClientOptions};
 pub use dial::{Dial, DialError, Dialling, TcpDial, dial_tcp};
-pub use listen::Listener;
+#[doc(hidden)]
+pub use driver::Footprint;
+pub use listen::{Accepting, Listen, Listener};
 pub use pipe::memory::Flow;
 pub use pipe::tcp::TcpPipe;
 pub use pipe::{Pipe, Received};
 pub use record::Traces;
 pub use report::{Event, FlowEnd, FlowReport, OpenError, SessionStatus, Status, StripeLoss, StripeRefusal};
-pub use server::{Incoming, Server, ServerOptions};
+pub use server::{Incoming, Server, ServerOptions, Spawn};
 pub use target::{HostPort, Target};
 
 /// The single-threaded executor that everything here runs on. Drive it with `smol::block_on(ex.run(...))`.

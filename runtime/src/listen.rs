@@ -1,12 +1,16 @@
 //! Accepting connections, whatever happens.
 
+use crate::clock::{Clock, SystemClock, sleep_until};
+use crate::pipe::Pipe;
 use crate::pipe::tcp::TcpPipe;
 use crate::report::Event;
 use async_net::TcpListener;
 use socket2::SockRef;
 use std::cell::Cell;
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -16,13 +20,24 @@ const BACKLOG: i32 = 1024;
 /// How long to wait when the process has no file descriptor left.
 const PAUSE: Duration = Duration::from_millis(75);
 
+/// A caller and where it calls from, or what the operating system had to say instead.
+pub type Accepting<'a> = Pin<Box<dyn Future<Output = io::Result<(Box<dyn Pipe>, SocketAddr)>> + 'a>>;
+
+/// Where connections come in.
+pub trait Listen {
+    /// Waits for the next connection. After an error it is worth another try.
+    fn try_accept(&self) -> Accepting<'_>;
+
+    /// Where it listens.
+    fn local_addr(&self) -> SocketAddr;
+}
+
 /// A TCP port that goes on accepting when the process runs out of file descriptors for a while.
 pub struct Listener {
     listener: TcpListener,
     addr: SocketAddr,
-    events: Rc<dyn Fn(Event)>,
-    /// That accepting fails has been told.
-    failing: Cell<bool>,
+    clock: SystemClock,
+    patience: Patience,
 }
 
 impl Listener {
@@ -32,7 +47,7 @@ impl Listener {
         // Again, with a longer queue than the standard library asks for.
         SockRef::from(&listener).listen(BACKLOG)?;
         let addr = listener.local_addr()?;
-        Ok(Listener { listener, addr, events, failing: Cell::new(false) })
+        Ok(Listener { listener, addr, clock: SystemClock::new(), patience: Patience::new(events) })
     }
 
     /// Where it listens.
@@ -42,15 +57,50 @@ impl Listener {
 
     /// The next connection and who calls.
     pub async fn accept(&self) -> (TcpPipe, SocketAddr) {
+        self.patience.accept(&self.clock, || self.accept_once()).await
+    }
+
+    async fn accept_once(&self) -> io::Result<(TcpPipe, SocketAddr)> {
+        let (socket, from) = self.listener.accept().await?;
+        // What fails here is that the caller has gone already.
+        let pipe = TcpPipe::new(socket).map_err(|_| io::ErrorKind::ConnectionAborted)?;
+        Ok((pipe, from))
+    }
+}
+
+impl Listen for Listener {
+    fn try_accept(&self) -> Accepting<'_> {
+        Box::pin(async {
+            let (pipe, from) = self.accept_once().await?;
+            Ok((Box::new(pipe) as Box<dyn Pipe>, from))
+        })
+    }
+
+    fn local_addr(&self) -> SocketAddr {
+        self.addr
+    }
+}
+
+/// Goes on accepting after errors, and tells of them once.
+pub(crate) struct Patience {
+    events: Rc<dyn Fn(Event)>,
+    /// That accepting fails has been told.
+    failing: Cell<bool>,
+}
+
+impl Patience {
+    /// Troubles are told to `events`.
+    pub fn new(events: Rc<dyn Fn(Event)>) -> Self {
+        Patience { events, failing: Cell::new(false) }
+    }
+
+    /// Tries until there is a connection.
+    pub async fn accept<T>(&self, clock: &dyn Clock, attempt: impl AsyncFn() -> io::Result<T>) -> T {
         loop {
-            let error = match self.listener.accept().await {
-                Ok((socket, from)) => {
+            let error = match attempt().await {
+                Ok(caller) => {
                     self.failing.set(false);
-                    match TcpPipe::new(socket) {
-                        Ok(pipe) => return (pipe, from),
-                        // It has gone already.
-                        Err(_) => continue,
-                    }
+                    return caller;
                 }
                 Err(error) => error,
             };
@@ -61,7 +111,7 @@ impl Listener {
             if !self.failing.replace(true) {
                 (self.events)(Event::AcceptFailed { error });
             }
-            smol::Timer::after(PAUSE).await;
+            sleep_until(clock, clock.now() + PAUSE).await;
         }
     }
 }

@@ -30,6 +30,11 @@ impl<T> Sender<T> {
     pub fn send(self, value: T) {
         self.0.borrow_mut().value = Some(value);
     }
+
+    /// Whether somebody may still take the value.
+    pub fn is_awaited(&self) -> bool {
+        Rc::strong_count(&self.0) > 1
+    }
 }
 
 impl<T> Drop for Sender<T> {

@@ -3,11 +3,11 @@
 use crate::Executor;
 use crate::client::stopped;
 use crate::clock::{Clock, SystemClock};
-use crate::driver::Pump;
 use crate::driver::budget::{Budget, Share};
+use crate::driver::{Footprint, Pump};
 use crate::gate::Gate;
-use crate::listen::Listener;
-use crate::local::{Queue, oneshot};
+use crate::listen::{Listen, Listener, Patience};
+use crate::local::{Queue, Sender, oneshot};
 use crate::pipe::Pipe;
 use crate::pipe::memory::{Flow, memory_pipe};
 use crate::record::Traces;
@@ -16,9 +16,10 @@ use crate::target::Target;
 use bytes::Bytes;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 use striper_core::{Config, FlowId, Hello, HelloKind, Reason, Refusal, SessionId};
@@ -40,6 +41,9 @@ pub struct ServerOptions {
     pub traces: Option<Rc<Traces>>,
 }
 
+/// Begins a task. It runs until it is ready or what runs it is dropped.
+pub type Spawn = Rc<dyn Fn(Pin<Box<dyn Future<Output = ()>>>)>;
+
 /// A handle to the exit. Clones are the same server.
 #[derive(Clone)]
 pub struct Server {
@@ -54,14 +58,15 @@ pub(crate) struct Shared {
     budget: Rc<Budget>,
     addr: SocketAddr,
     pub events: Rc<dyn Fn(Event)>,
-    ex: Weak<smol::LocalExecutor<'static>>,
+    spawn: Spawn,
+    entropy: Rc<dyn Fn() -> u64>,
     sessions: RefCell<BTreeMap<SessionId, Rc<RefCell<Pump>>>>,
     incoming: Queue<Incoming>,
     /// One more for each [`Incoming`] that has no answer.
     unanswered: Rc<()>,
     draining: Cell<bool>,
-    /// Accepts stripes while it exists.
-    gate: RefCell<Option<smol::Task<()>>>,
+    /// The gate accepts stripes while this exists.
+    gate: RefCell<Option<Sender<()>>>,
 }
 
 impl Server {
@@ -73,23 +78,45 @@ impl Server {
         events: Rc<dyn Fn(Event)>,
     ) -> io::Result<Server> {
         let listener = Listener::bind(listen, events.clone()).await?;
+        let ex = Rc::downgrade(ex);
+        let spawn: Spawn = Rc::new(move |task| {
+            if let Some(ex) = ex.upgrade() {
+                ex.spawn(task).detach();
+            }
+        });
+        let entropy = Rc::new(rand::random::<u64>);
+        Ok(Self::start_in(SystemClock::shared(), Box::new(listener), spawn, entropy, options, events))
+    }
+
+    /// [`Server::bind`] with time, connections, tasks and random numbers of the caller's choice.
+    pub fn start_in(
+        clock: Rc<dyn Clock>,
+        listen: Box<dyn Listen>,
+        spawn: Spawn,
+        entropy: Rc<dyn Fn() -> u64>,
+        options: ServerOptions,
+        events: Rc<dyn Fn(Event)>,
+    ) -> Server {
+        let (open, closed) = oneshot();
         let shared = Rc::new(Shared {
-            clock: SystemClock::shared(),
+            clock,
             budget: Budget::new(options.session.memory_limit),
             config: options.session,
             traces: options.traces,
-            addr: listener.local_addr(),
+            addr: listen.local_addr(),
             events,
-            ex: Rc::downgrade(ex),
+            spawn,
+            entropy,
             sessions: RefCell::default(),
             incoming: Queue::new(),
             unanswered: Rc::new(()),
             draining: Cell::new(false),
-            gate: RefCell::new(None),
+            gate: RefCell::new(Some(open)),
         });
-        let gate = Gate::new(Rc::downgrade(ex), Rc::downgrade(&shared));
-        *shared.gate.borrow_mut() = Some(ex.spawn(gate.run(listener)));
-        Ok(Server { shared })
+        let gate = Gate::new(shared.clock.clone(), shared.spawn.clone(), Rc::downgrade(&shared));
+        let patience = Patience::new(shared.events.clone());
+        (shared.spawn)(Box::pin(gate.run(listen, patience, closed)));
+        Server { shared }
     }
 
     /// Where stripes are expected.
@@ -112,6 +139,17 @@ impl Server {
         let sessions = self.shared.sessions.borrow();
         let sessions = sessions.values().map(|pump| pump.borrow().status()).collect();
         Status { sessions, last_dial_error: None }
+    }
+
+    /// For simulations: panics with a description if something does not hold that must, and says how much is held.
+    #[doc(hidden)]
+    pub fn check_invariants(&self) -> Footprint {
+        let sessions = self.shared.sessions.borrow();
+        sessions.values().fold(Footprint::default(), |sum, pump| {
+            let pump = pump.borrow();
+            pump.check_invariants();
+            sum + pump.footprint()
+        })
     }
 
     /// Takes no more sessions or flows, lets those there are end within `drain`, then resets the rest and stops.
@@ -147,7 +185,7 @@ impl Shared {
             (None, HelloKind::Create) if self.draining.get() => return Err((pipe, Refusal::Draining)),
             (None, HelloKind::Create) => {
                 let Some(share) = self.make_room() else { return Err((pipe, Refusal::TooMany)) };
-                let instance = rand::random();
+                let instance = (self.entropy)();
                 let traces = self.traces.clone();
                 let pump =
                     Pump::server(self.clock.clone(), self.config, hello.session, instance, share, traces);
@@ -172,7 +210,6 @@ impl Shared {
 
     /// Runs a session until it is over.
     fn run(self: &Rc<Self>, id: SessionId, pump: Rc<RefCell<Pump>>) {
-        let Some(ex) = self.ex.upgrade() else { return };
         let shared = self.clone();
         let run = poll_fn(move |cx| {
             let polled = pump.borrow_mut().poll(cx);
@@ -192,7 +229,7 @@ impl Shared {
             happened.into_iter().for_each(&*shared.events);
             polled
         });
-        ex.spawn(run).detach();
+        (self.spawn)(Box::pin(run));
     }
 }
 

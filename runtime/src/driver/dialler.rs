@@ -142,6 +142,12 @@ impl Dialler {
         }
     }
 
+    /// Dials under way and stripes that live, over all addresses.
+    pub fn counts(&self) -> (usize, usize) {
+        let sum = |of: fn(&Server) -> usize| self.servers.iter().map(of).sum();
+        (sum(|server| server.dialling), sum(|server| server.live))
+    }
+
     /// Dials at the next opportunity, unless an address has just failed.
     pub fn hurry(&mut self, now: Instant) {
         for server in &mut self.servers {

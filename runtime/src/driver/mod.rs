@@ -9,6 +9,7 @@
 
 mod attempt;
 pub mod budget;
+mod check;
 mod dialler;
 mod flow;
 mod flows;
@@ -18,6 +19,7 @@ mod stripe;
 mod stripes;
 
 pub use attempt::{CONNECT_LIMIT, HANDSHAKE_LIMIT};
+pub use check::Footprint;
 pub use greet::{HearError, hear, say};
 
 use crate::clock::{Clock, Timer};
