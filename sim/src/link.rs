@@ -12,7 +12,7 @@
 //! halving per window with losses, selective acknowledgement, tail loss probe (RFC 8985), retransmission timeout
 //! (RFC 6298 with Linux's 200 ms minimum). Growth after slow start is Reno's packet per round trip; CUBIC and BBR recover faster
 //! on long fat routes. Not modelled: packet headers (so 1.0 here is 0.965 of a real link's rate), what acknowledgements
-//! take of the way back, delayed acknowledgements, a receive window that fills, Nagle (stripes turn it off).
+//! take of the way back, delayed acknowledgements, Nagle (stripes turn it off). A receive window is the caller's: [`Link::allow`].
 
 use crate::faults::{Kind, Kinds};
 use bytes::{Buf, Bytes, BytesMut};
@@ -154,6 +154,8 @@ pub struct Link {
     last_arrival: u64,
     /// What has really happened to what was sent here.
     felt: Kinds,
+    /// New bytes are sent up to this offset: the reader has room for no more.
+    limit: u64,
 
     next_offset: u64,
     fin_sent: bool,
@@ -221,6 +223,7 @@ impl Link {
             clogged_until: 0,
             last_arrival: 0,
             felt: Kinds::default(),
+            limit: u64::MAX,
             next_offset: 0,
             fin_sent: false,
             next_tx: 0,
@@ -301,6 +304,31 @@ impl Link {
     /// Whether bytes have arrived that nobody has read.
     pub fn has_unread(&self) -> bool {
         !self.inbox.is_empty()
+    }
+
+    /// How many bytes the operating system would take now. The caller pushes no more than that, or asks again later.
+    pub fn room(&mut self) -> u64 {
+        self.writable |= self.unsent_len * 2 < self.low_water;
+        let held = self.taken + self.outbox_len - self.acknowledged;
+        let unsent = self.unsent_len + self.outbox_len;
+        let room = self.low_water.saturating_sub(unsent).min(self.spec.send_buffer.saturating_sub(held));
+        self.writable &= room > 0;
+        if self.writable { room } else { 0 }
+    }
+
+    /// Bytes that the operating system has taken and not sent yet.
+    pub fn unsent(&self) -> u64 {
+        self.unsent_len
+    }
+
+    /// The reader has room up to this offset. Call [`Link::write`] next. Without a call there is no end to it.
+    pub fn allow(&mut self, offset: u64) {
+        self.limit = offset;
+    }
+
+    /// When a packet without payload that is sent now would arrive.
+    pub fn passes_at(&self, now: u64) -> u64 {
+        now.max(self.free_at.div_ceil(1_000)) + self.spec.delay
     }
 
     /// Changes rate, delay or loss. What the bottleneck has already queued leaves at the old rate.
@@ -396,7 +424,10 @@ impl Link {
         loop {
             let len = match self.resend.front() {
                 Some(packet) => packet.data.len() as u64,
-                None if self.unsent_len > 0 => self.unsent_len.min(MSS),
+                None if self.unsent_len > 0 && self.next_offset < self.limit => {
+                    self.unsent_len.min(MSS).min(self.limit - self.next_offset)
+                }
+                None if self.unsent_len > 0 => break,
                 None if self.closing && self.outbox_len == 0 && !self.fin_sent => 0,
                 None => break,
             };
