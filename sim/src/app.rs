@@ -500,7 +500,7 @@ fn word(key: u64, offset: u64) -> [u8; 8] {
 }
 
 /// The bytes of a direction from `offset` on.
-fn pattern(key: u64, offset: u64, len: usize) -> Bytes {
+pub(crate) fn pattern(key: u64, offset: u64, len: usize) -> Bytes {
     let skip = (offset % 8) as usize;
     let mut data = BytesMut::with_capacity(skip + len + 8);
     let mut at = offset - skip as u64;
@@ -512,7 +512,7 @@ fn pattern(key: u64, offset: u64, len: usize) -> Bytes {
 }
 
 /// Whether these are the bytes of a direction from `offset` on.
-fn matches(key: u64, offset: u64, data: &[u8]) -> bool {
+pub(crate) fn matches(key: u64, offset: u64, data: &[u8]) -> bool {
     let skip = (offset % 8) as usize;
     let head = data.len().min((8 - skip) % 8);
     let (head, rest) = data.split_at(head);

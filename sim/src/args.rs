@@ -23,6 +23,8 @@ Usage: cargo run -p sim -- --caps RATES [options]     measure one transfer over 
        cargo run -p sim -- replay [--follow] FILE...  play traces, of the proxies or of this
        cargo run -p sim -- bless FOLDER               make the traces in it anew that are from this
        cargo run --release -p sim -- exhaust [--quick]  small worlds, enumerated completely; see exhaust --help
+       cargo run --release -p sim -- drive [--seeds A..B] [--threads N]
+                                                      random worlds with the production driver, server and bridge
 
 Measuring
   --caps RATES      How much each stripe carries, such as 1mbps, 10Mbit, 2.5mbps, 500kbit or 1gbit. These are bits:
@@ -68,6 +70,12 @@ Traces
                     docs/traces.md explains traces. --html FILE draws one (docs/pictures.md).
   bless             Runs the scenario of each trace that has one, and replaces the trace if it has changed.
 
+Driving
+  --seeds A..B      The seeds of the worlds, B not included [0..100]. Here the program's own driver runs, on simulated sockets:
+                    partial writes, wake-ups in any order, dials, restarts, pauses, shutdown and lack of file
+                    descriptors, with programs at both ends. What is counted is in how many worlds each fault took effect.
+  --threads N       How many worlds at a time [1]; the result does not depend on it
+
 What is measured
   One flow from client to server, opened on stripes that are up already, from its opening until its end has come out on
   the other side. The share is that of the fluid oracle: the least time in which any scheduler could do it if each
@@ -108,6 +116,8 @@ pub enum Command {
     },
     /// Play traces or make them anew.
     Traces(Task),
+    /// Random worlds with the production driver.
+    Drive(crate::driver::command::Drive),
     /// Random worlds.
     Swarm(Swarm),
     /// A scenario from a file.
@@ -154,6 +164,7 @@ pub fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Comm
         Some("replay") => replay::parse_replay(&args[1..]).map(Command::Traces),
         Some("bless") => replay::parse_bless(&args[1..]).map(Command::Traces),
         Some("swarm") => parse_swarm(Parser::from_args(rest())),
+        Some("drive") => crate::driver::command::parse(&mut Parser::from_args(rest())),
         Some("exhaust") => {
             let mut parser = Parser::from_args(rest());
             crate::exhaust::command::Options::parse(&mut parser).map(Command::Exhaust)
@@ -251,7 +262,7 @@ const OPTIONS: [&str; 14] = [
     "seed",
 ];
 
-fn value(parser: &mut Parser, name: &str) -> Result<String, String> {
+pub(crate) fn value(parser: &mut Parser, name: &str) -> Result<String, String> {
     let value = parser.value().map_err(|_| format!("--{name} needs a value; see --help"))?;
     value.string().map_err(|_| format!("--{name} has a value that is no text"))
 }
@@ -321,7 +332,7 @@ fn parse_stripes(text: &str) -> Result<Vec<usize>, String> {
     })
 }
 
-fn parse_seeds(text: &str) -> Result<Range<u64>, String> {
+pub(crate) fn parse_seeds(text: &str) -> Result<Range<u64>, String> {
     let bounds = text.split_once("..").and_then(|(from, to)| Some(from.parse().ok()?..to.parse().ok()?));
     bounds.filter(|seeds| !seeds.is_empty()).ok_or_else(|| {
         format!("--seeds: \"{text}\" is no range of seeds; write it like 0..100, the end not included")
@@ -410,6 +421,10 @@ mod tests {
             ("swarm --seeds 7..7", "write it like 0..100"),
             ("swarm --threads 0", "no number from 1 to 256"),
             ("swarm --fast", "--help"),
+            ("drive --seeds 7", "write it like 0..100"),
+            ("drive --threads 0", "no number from 1 to 256"),
+            ("drive --caps 1mbps", "it takes --seeds and --threads"),
+            ("drive 7", "--help"),
             ("run", "sim run FILE"),
             ("run a b", "sim run FILE"),
             ("exhaust --world none", "is unknown; there are"),

@@ -35,6 +35,13 @@ fn main() -> ExitCode {
                 return ExitCode::FAILURE;
             }
         }
+        Ok(Command::Drive(drive)) => match drive.run() {
+            Ok(text) => print!("{text}"),
+            Err(message) => {
+                eprintln!("sim: {message}");
+                return ExitCode::FAILURE;
+            }
+        },
         Err(message) => {
             eprintln!("sim: {message}");
             return ExitCode::from(2);

@@ -1,0 +1,146 @@
+//! `sim drive`: many worlds of the production driver, and what took effect in them.
+
+use super::kind::Kind;
+use super::world::{self, Outcome};
+use crate::args::{Command, parse_seeds, value};
+use lexopt::{Arg, Parser};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What the user wants.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Drive {
+    /// One world each.
+    pub seeds: Range<u64>,
+    /// How many worlds at a time.
+    pub threads: usize,
+}
+
+/// Reads what follows `drive` on the command line.
+pub fn parse(parser: &mut Parser) -> Result<Command, String> {
+    let mut drive = Drive { seeds: 0..100, threads: 1 };
+    while let Some(arg) = parser.next().map_err(|error| error.to_string())? {
+        match arg {
+            Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help),
+            Arg::Long("seeds") => drive.seeds = parse_seeds(&value(parser, "seeds")?)?,
+            Arg::Long("threads") => {
+                let text = value(parser, "threads")?;
+                drive.threads =
+                    text.parse().ok().filter(|count| (1..=256).contains(count)).ok_or_else(|| {
+                        format!("--threads: \"{text}\" is no number from 1 to 256; write it like --threads 2")
+                    })?;
+            }
+            Arg::Long(name) => {
+                return Err(format!("--{name} has no meaning for drive; it takes --seeds and --threads"));
+            }
+            arg => return Err(format!("{}; see --help for what there is", arg.unexpected())),
+        }
+    }
+    Ok(Command::Drive(drive))
+}
+
+/// What many worlds add up to.
+#[derive(Default)]
+struct Sum {
+    worlds: u64,
+    outcome: Outcome,
+    /// In how many worlds each kind, and each two kinds, took effect.
+    pairs: BTreeMap<(Kind, Kind), u64>,
+    polls: Vec<u64>,
+}
+
+impl Sum {
+    fn add(&mut self, outcome: Outcome) {
+        self.worlds += 1;
+        let kinds: Vec<Kind> = outcome.effects.keys().copied().collect();
+        for (index, one) in kinds.iter().enumerate() {
+            for other in &kinds[index..] {
+                *self.pairs.entry((*one, *other)).or_default() += 1;
+            }
+        }
+        self.polls.push(outcome.polls);
+        self.outcome.flows += outcome.flows;
+        self.outcome.complete += outcome.complete;
+        self.outcome.bytes += outcome.bytes;
+        self.outcome.polls += outcome.polls;
+        // In any order: threads end when they like.
+        self.outcome.digest = self.outcome.digest.wrapping_add(outcome.digest);
+    }
+
+    fn merge(mut self, other: Sum) -> Sum {
+        self.worlds += other.worlds;
+        for (pair, count) in other.pairs {
+            *self.pairs.entry(pair).or_default() += count;
+        }
+        self.polls.extend(other.polls);
+        self.outcome.flows += other.outcome.flows;
+        self.outcome.complete += other.outcome.complete;
+        self.outcome.bytes += other.outcome.bytes;
+        self.outcome.polls += other.outcome.polls;
+        self.outcome.digest = self.outcome.digest.wrapping_add(other.outcome.digest);
+        self
+    }
+
+    fn text(mut self) -> String {
+        let Outcome { flows, complete, bytes, polls, digest, .. } = self.outcome;
+        self.polls.sort_unstable();
+        let median = self.polls.get(self.polls.len() / 2).copied().unwrap_or(0);
+        let mut text = format!(
+            "{} worlds without a violation: {flows} flows, {complete} of them complete (the others were broken by what \
+             happened), {} MiB read,\n{polls} polls of tasks, {median} in the median world; digest {digest:016x}\n",
+            self.worlds,
+            bytes >> 20,
+        );
+        let single = |kind: Kind| self.pairs.get(&(kind, kind)).copied().unwrap_or(0);
+        let _ = writeln!(text, "worlds in which a fault took effect:");
+        for row in Kind::ALL.chunks(5) {
+            let cells: Vec<String> =
+                row.iter().map(|kind| format!("{:<16}{:>6}", format!("{kind:?}"), single(*kind))).collect();
+            let _ = writeln!(text, "  {}", cells.join("  "));
+        }
+        let all = Kind::ALL.len() * (Kind::ALL.len() - 1) / 2;
+        let missing: Vec<String> = Kind::ALL
+            .iter()
+            .enumerate()
+            .flat_map(|(index, one)| Kind::ALL[index + 1..].iter().map(move |other| (*one, *other)))
+            .filter(|pair| !self.pairs.contains_key(pair))
+            .map(|(one, other)| format!("{one:?}+{other:?}"))
+            .collect();
+        let _ = write!(text, "pairs of faults in one world: {} of {all}", all - missing.len());
+        if !missing.is_empty() && missing.len() <= 20 {
+            let _ = write!(text, "; never {}", missing.join(" "));
+        }
+        text.push('\n');
+        text
+    }
+}
+
+impl Drive {
+    /// Runs the worlds; the answer is the text to print. A world that fails has printed why and how to repeat it.
+    pub fn run(&self) -> Result<String, String> {
+        let next = AtomicU64::new(self.seeds.start);
+        let work = || {
+            let mut sum = Sum::default();
+            loop {
+                let seed = next.fetch_add(1, Ordering::Relaxed);
+                if seed >= self.seeds.end {
+                    return sum;
+                }
+                sum.add(world::run(seed));
+            }
+        };
+        let sums: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..self.threads).map(|_| scope.spawn(work)).collect();
+            threads.into_iter().map(|thread| thread.join()).collect()
+        });
+        let failed = sums.iter().filter(|sum| sum.is_err()).count();
+        if failed > 0 {
+            return Err(format!(
+                "{failed} of the worlds failed; see above for the command that repeats each"
+            ));
+        }
+        Ok(sums.into_iter().flatten().fold(Sum::default(), Sum::merge).text())
+    }
+}
