@@ -1,0 +1,334 @@
+//! The production driver, server and bridge in virtual time: random worlds, and one kind of fault at a time.
+//!
+//! `cargo run --release -p sim -- drive --seeds A..B` runs as many worlds as one likes.
+
+use sim::driver::draw::{Action, FlowPlan, Scenario};
+use sim::driver::kind::Kind;
+use sim::driver::net::{Break, CLIENT, SERVER};
+use sim::driver::world::{self, Outcome, World};
+use sim::link::LinkSpec;
+use std::time::Duration;
+
+const SECOND: u64 = 1_000_000;
+
+#[test]
+fn random_worlds_of_the_production_driver_hold_all_that_is_promised() {
+    for seed in 0..250 {
+        world::run(seed);
+    }
+}
+
+#[test]
+fn a_random_world_of_the_production_driver_runs_the_same_way_twice() {
+    for seed in 1_000..1_010 {
+        let once = world::run(seed);
+        // Real time must not matter.
+        std::thread::sleep(Duration::from_millis(seed % 7));
+        assert_eq!(once, world::run(seed));
+    }
+}
+
+/// Four stripes of 20 Mbit/s with 10 ms one way on two routes, and a flow of 500 KB each way that begins after a second; the
+/// transfer takes some 200 ms.
+fn calm() -> Scenario {
+    let mut scenario = Scenario::with_kinds(1, Vec::new());
+    let spec = LinkSpec::new(20_000_000, 10_000);
+    scenario.routes = vec![[spec.clone(), spec.clone()], [spec.clone(), spec]];
+    scenario.configs = Default::default();
+    (scenario.spurious, scenario.cpu) = (100, 1);
+    scenario.flows = vec![FlowPlan::both_ways(SECOND, 500_000)];
+    scenario
+}
+
+/// That, with one fault in the middle of the transfer.
+fn with(kinds: &[Kind], faults: impl IntoIterator<Item = Action>) -> Outcome {
+    let mut scenario = calm();
+    scenario.kinds = kinds.to_vec();
+    scenario.script.extend(faults.into_iter().map(|fault| (SECOND + 100_000, fault)));
+    World::new(scenario).run()
+}
+
+/// The flow and the later proof that all still works.
+fn both_complete(outcome: &Outcome) {
+    assert_eq!((outcome.flows, outcome.complete, outcome.bytes), (2, 2, 2 * 500_000 + 2 * 5_000));
+}
+
+fn took_effect(outcome: &Outcome, kind: Kind) {
+    assert!(outcome.effects.contains_key(&kind), "no {kind:?} in {:?}", outcome.effects);
+}
+
+#[test]
+fn without_faults_no_stripe_is_lost() {
+    let outcome = with(&[], []);
+    both_complete(&outcome);
+    assert_eq!((outcome.stripes_lost, outcome.effects.len()), ([0, 0], 0));
+}
+
+#[test]
+fn reset_stripes_cost_a_resend() {
+    let how = Break::Reset([true; 2]);
+    let outcome = with(&[Kind::Reset], [Action::Break { route: 0, all: true, how }]);
+    both_complete(&outcome);
+    took_effect(&outcome, Kind::Reset);
+    assert_eq!(outcome.stripes_lost, [2, 2]);
+}
+
+#[test]
+fn a_reset_of_all_stripes_with_bytes_unread_costs_a_resend() {
+    let fault = |route| Action::Break { route, all: true, how: Break::Reset([true; 2]) };
+    let outcome = with(&[Kind::Reset], [fault(0), fault(1)]);
+    both_complete(&outcome);
+    assert_eq!(outcome.stripes_lost, [4, 4]);
+}
+
+#[test]
+fn a_stripe_that_breaks_within_its_first_bytes_is_dialled_again() {
+    for after in [1, 2, 8, 30, 40, 45, 60, 100, 1_000, 20_000] {
+        for how in [
+            Break::Reset([true; 2]),
+            Break::Reset([true, false]),
+            Break::Reset([false, true]),
+            Break::Fin,
+            Break::Forget([true; 2]),
+        ] {
+            let mut scenario = calm();
+            scenario.kinds = vec![Kind::ResetAfter];
+            // When the first stripes come about.
+            scenario.script.push((0, Action::Cut { route: 0, after, how }));
+            let outcome = World::new(scenario).run();
+            both_complete(&outcome);
+        }
+    }
+}
+
+#[test]
+fn a_stripe_that_ends_with_a_fin_in_mid_frame_ends_no_flow() {
+    let outcome = with(&[Kind::FinMidFrame], [Action::Break { route: 0, all: true, how: Break::Fin }]);
+    both_complete(&outcome);
+    took_effect(&outcome, Kind::FinMidFrame);
+}
+
+#[test]
+fn silent_stripes_are_found_out_and_replaced() {
+    for from in [[true, true], [true, false], [false, true]] {
+        let fault = Action::Break { route: 0, all: true, how: Break::Forget(from) };
+        let outcome = with(&[Kind::Forget], [fault]);
+        both_complete(&outcome);
+        assert_eq!(outcome.stripes_lost, [2, 2]);
+    }
+}
+
+#[test]
+fn routes_that_carry_nothing_until_later_are_waited_for() {
+    for from in [[true, true], [true, false], [false, true]] {
+        let faults = (0..2).map(|route| Action::Silence { route, from });
+        both_complete(&with(&[Kind::Silence], faults));
+    }
+}
+
+#[test]
+fn a_stall_of_one_second_costs_no_stripe() {
+    let mut scenario = calm();
+    scenario.kinds = vec![Kind::Stall];
+    for route in 0..2 {
+        scenario.script.push((SECOND + 100_000, Action::Silence { route, from: [true; 2] }));
+        scenario.script.push((2 * SECOND, Action::Clear { route }));
+    }
+    let outcome = World::new(scenario).run();
+    both_complete(&outcome);
+    assert_eq!(outcome.stripes_lost, [0, 0]);
+}
+
+#[test]
+fn a_reset_that_only_one_side_sees_is_found_out_by_the_other() {
+    for told in [[true, false], [false, true]] {
+        let fault = Action::Break { route: 0, all: true, how: Break::Reset(told) };
+        let outcome = with(&[Kind::HalfDead], [fault]);
+        both_complete(&outcome);
+        assert_eq!(outcome.stripes_lost, [2, 2]);
+    }
+}
+
+#[test]
+fn refused_dials_are_tried_again_until_one_is_taken() {
+    let reset = |route| Action::Break { route, all: true, how: Break::Reset([true; 2]) };
+    let refuse = |route| Action::Refuse { route, count: 5 };
+    let outcome = with(&[Kind::Refuse], [refuse(0), refuse(1), reset(0), reset(1)]);
+    both_complete(&outcome);
+    assert_eq!(outcome.effects[&Kind::Refuse], 10);
+}
+
+#[test]
+fn stripes_that_are_accepted_and_closed_are_dialled_again() {
+    let reset = |route| Action::Break { route, all: true, how: Break::Reset([true; 2]) };
+    let close = |route| Action::AcceptClose { route, count: 5 };
+    let outcome = with(&[Kind::AcceptClose], [close(0), close(1), reset(0), reset(1)]);
+    both_complete(&outcome);
+    assert_eq!(outcome.effects[&Kind::AcceptClose], 10);
+}
+
+#[test]
+fn strangers_at_the_stripe_port_harm_nobody_and_are_sent_away() {
+    use sim::driver::draw::Manner::*;
+    let strangers =
+        [Garbage, Newer, Slow, Mute, Lost, Gone].map(|manner| Action::Stranger { route: 0, manner });
+    let outcome = with(&[Kind::Stranger], strangers);
+    both_complete(&outcome);
+    assert_eq!(outcome.stripes_lost, [0, 0]);
+}
+
+#[test]
+fn flows_of_a_process_that_ends_are_reset_and_new_ones_work() {
+    for process in [CLIENT, SERVER] {
+        for mute in [false, true] {
+            let kind = if mute { Kind::Crash } else { Kind::ServerRestart };
+            let outcome = with(&[kind], [Action::Restart { process, down: SECOND, mute }]);
+            assert_eq!((outcome.flows, outcome.complete), (2, 1));
+        }
+    }
+}
+
+#[test]
+fn what_came_while_a_process_stood_still_is_heard_before_anything_is_given_up() {
+    let mut scenario = calm();
+    scenario.kinds = vec![Kind::Pause];
+    // The server sends nothing of its own, so it misses nothing; all that the client waits for has come when it goes on.
+    (scenario.flows[0].programs[0].bytes, scenario.flows[0].programs[1].bytes) = (4_000_000, 0);
+    scenario.flows[0].programs[1].answers = true;
+    scenario.script.push((SECOND + 100_000, Action::Pause { process: CLIENT, time: 7 * SECOND }));
+    let outcome = World::new(scenario).run();
+    assert_eq!((outcome.complete, outcome.stripes_lost), (2, [0, 0]));
+}
+
+#[test]
+fn flows_survive_a_process_that_stands_still_for_half_a_minute() {
+    for process in [CLIENT, SERVER] {
+        let outcome = with(&[Kind::Pause], [Action::Pause { process, time: 30 * SECOND }]);
+        both_complete(&outcome);
+    }
+}
+
+#[test]
+fn a_process_that_stood_still_for_ten_minutes_works_again() {
+    for process in [CLIENT, SERVER] {
+        let outcome = with(&[Kind::Pause], [Action::Pause { process, time: 600 * SECOND }]);
+        assert!(outcome.complete >= 1);
+    }
+}
+
+#[test]
+fn a_clock_that_jumps_forward_breaks_nothing() {
+    for process in [CLIENT, SERVER] {
+        for by in [SECOND, 30 * SECOND, 600 * SECOND] {
+            let outcome = with(&[Kind::ClockJump], [Action::Jump { process, by }]);
+            both_complete(&outcome);
+        }
+    }
+}
+
+#[test]
+fn a_program_that_breaks_off_breaks_its_flow_alone() {
+    for side in 0..2 {
+        let mut scenario = calm();
+        scenario.flows.push(FlowPlan::both_ways(SECOND, 500_000));
+        scenario.flows[0].programs[side].reset_at = Some(SECOND + 100_000);
+        let outcome = World::new(scenario).run();
+        assert_eq!((outcome.flows, outcome.complete), (3, 2));
+    }
+}
+
+#[test]
+fn a_reset_is_noticed_within_a_second_while_the_other_end_reads_nothing() {
+    for side in 0..2 {
+        let mut scenario = calm();
+        scenario.kinds = vec![Kind::LocalReset];
+        // More than every buffer on the way takes.
+        scenario.flows[0].programs[side].bytes = 100_000_000;
+        scenario.flows[0].programs[side].reset_at = Some(5 * SECOND);
+        scenario.flows[0].programs[1 - side].stop_after = Some(0);
+        let outcome = World::new(scenario).run();
+        let noticed = outcome.broken_at[0][1 - side].expect("the reset is passed on");
+        // Beside the time for the way, earlier bytes are given up to a second.
+        assert!((5 * SECOND..=6_200_000).contains(&noticed), "noticed at {noticed} µs");
+    }
+}
+
+#[test]
+fn a_refused_target_refuses_its_flow_alone() {
+    let mut scenario = calm();
+    scenario.flows.push(FlowPlan::both_ways(SECOND, 500_000));
+    scenario.flows[0].refused = true;
+    let outcome = World::new(scenario).run();
+    assert_eq!((outcome.flows, outcome.complete), (3, 2));
+    took_effect(&outcome, Kind::TargetRefused);
+}
+
+#[test]
+fn a_proxy_that_drains_lets_its_flows_end() {
+    for process in [CLIENT, SERVER] {
+        let outcome = with(&[Kind::Shutdown], [Action::Shutdown { process, drain: 5 * SECOND }]);
+        both_complete(&outcome);
+    }
+}
+
+#[test]
+fn a_proxy_that_has_no_time_to_drain_resets_its_flows() {
+    for process in [CLIENT, SERVER] {
+        let outcome = with(&[Kind::Shutdown], [Action::Shutdown { process, drain: 1 }]);
+        assert_eq!((outcome.flows, outcome.complete), (2, 1));
+    }
+}
+
+#[test]
+fn dials_without_file_descriptors_are_tried_again() {
+    let reset = |route| Action::Break { route, all: true, how: Break::Reset([true; 2]) };
+    let none = Action::NoFiles { process: CLIENT, accept: 0, count: 5 };
+    let outcome = with(&[Kind::DialNoFiles], [none, reset(0), reset(1)]);
+    both_complete(&outcome);
+    assert_eq!(outcome.effects[&Kind::DialNoFiles], 5);
+}
+
+#[test]
+fn a_server_without_file_descriptors_goes_on_accepting_later() {
+    let reset = |route| Action::Break { route, all: true, how: Break::Reset([true; 2]) };
+    let none = Action::NoFiles { process: SERVER, accept: 1, count: 5 };
+    let outcome = with(&[Kind::AcceptNoFiles], [none, reset(0), reset(1)]);
+    both_complete(&outcome);
+    assert_eq!(outcome.effects[&Kind::AcceptNoFiles], 5);
+}
+
+#[test]
+fn lost_packets_are_no_more_than_slow() {
+    let mut scenario = calm();
+    scenario.kinds = vec![Kind::Loss];
+    scenario.routes.iter_mut().flatten().for_each(|spec| spec.loss = 10_000);
+    both_complete(&World::new(scenario).run());
+}
+
+#[test]
+fn a_reader_of_single_bytes_and_one_that_stops_block_nobody_else() {
+    let mut scenario = calm();
+    scenario.kinds = vec![Kind::SlowReader];
+    scenario.flows.push(FlowPlan::both_ways(SECOND, 500_000));
+    scenario.flows.push(FlowPlan::both_ways(SECOND, 500_000));
+    (scenario.flows[0].programs[1].read, scenario.flows[0].programs[1].read_pause) = (1, 1_000);
+    scenario.flows[1].programs[0].stop_after = Some(0);
+    let outcome = World::new(scenario).run();
+    assert_eq!((outcome.flows, outcome.complete, outcome.stripes_lost), (4, 4, [0, 0]));
+}
+
+#[test]
+fn the_library_s_flows_and_the_bridge_carry_what_the_pump_carries() {
+    for bridged in [[true, false], [false, true], [true, true]] {
+        let mut scenario = calm();
+        scenario.flows[0].bridged = bridged;
+        both_complete(&World::new(scenario).run());
+    }
+}
+
+#[test]
+fn a_route_that_becomes_a_hundred_times_slower_is_left_for_the_others() {
+    let slow = LinkSpec::new(200_000, 100_000);
+    let fault = Action::Change { route: 0, specs: [slow.clone(), slow] };
+    both_complete(&with(&[Kind::Change], [fault]));
+}
