@@ -869,3 +869,6 @@ fn take_front(queue: &mut VecDeque<Bytes>, count: usize) -> Bytes {
     }
     all.freeze()
 }
+
+#[cfg(test)]
+mod tests;

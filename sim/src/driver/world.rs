@@ -682,6 +682,8 @@ impl World {
                 );
             }
             if flow.is_complete() {
+                let told = flow.reports.iter().flatten().all(|report| report.end == FlowEnd::Finished);
+                assert!(told || !kills.is_empty(), "complete, and reported otherwise: {flow:?}");
                 continue;
             }
             assert_ne!(flow.index, proof, "a new connection after all faults does not work: {flow:?}");

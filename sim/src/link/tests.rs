@@ -188,3 +188,17 @@ fn a_killed_link_yields_nothing_more() {
     assert_eq!(bench.got.len(), before);
     assert_eq!(bench.finished, None);
 }
+
+#[test]
+fn nothing_goes_beyond_what_the_reader_allows() {
+    let mut link = Link::new(LinkSpec::new(10_000_000, 1_000), seed::stream(1, "link", 0));
+    link.allow(2_000);
+    let mut later = Later::new();
+    assert_eq!(link.room(), 64 << 10);
+    link.push(Bytes::from(vec![0; 5_000]));
+    link.write(0, false, &mut later);
+    assert_eq!((link.taken(), link.unsent()), (5_000, 3_000));
+    link.allow(10_000);
+    link.write(0, false, &mut later);
+    assert_eq!(link.unsent(), 0);
+}
