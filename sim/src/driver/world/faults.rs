@@ -1,0 +1,179 @@
+//! What goes wrong, done to a world.
+
+use super::tasks::stranger;
+use super::*;
+
+impl World {
+    pub(super) fn perform(&mut self, action: Action) {
+        match action {
+            Action::Break { route, all, how } => {
+                let mut net = self.net.borrow_mut();
+                let hit = net.connections_of(route);
+                let count = if all { hit.len() } else { 1 };
+                for number in hit.into_iter().take(count) {
+                    net.note(match how {
+                        Break::Reset([true, true]) => Kind::Reset,
+                        Break::Reset(_) => Kind::HalfDead,
+                        Break::Fin => Kind::FinMidFrame,
+                        Break::Forget(_) => Kind::Forget,
+                    });
+                    net.break_connection(number, how);
+                }
+            }
+            Action::Cut { route, after, how } => {
+                self.net.borrow_mut().routes[route].cut.push_back((after, how));
+            }
+            Action::Silence { route, from } => {
+                let mut net = self.net.borrow_mut();
+                let kind = if from == [true; 2] { Kind::Silence } else { Kind::OneWay };
+                if !net.connections_of(route).is_empty() {
+                    net.note(kind);
+                }
+                net.routes[route].silent = from;
+            }
+            Action::Clear { route } => {
+                let mut net = self.net.borrow_mut();
+                net.note(Kind::Stall);
+                net.routes[route].silent = [false; 2];
+            }
+            Action::Refuse { route, count } => self.net.borrow_mut().routes[route].refuse += count,
+            Action::AcceptClose { route, count } => self.net.borrow_mut().routes[route].close += count,
+            Action::Stranger { route, manner } => {
+                self.net.borrow_mut().note(Kind::Stranger);
+                let net = self.net.clone();
+                let hears = self.scenario.kinds.iter().all(|kind| HARMLESS.contains(kind));
+                self.executors[PROGRAMS].spawn(stranger(net, route, manner, hears));
+            }
+            Action::Restart { process, down, mute } => {
+                if self.is_up(process) {
+                    self.kill(process, mute);
+                    let kind = match (mute, process) {
+                        (true, _) => Kind::Crash,
+                        (false, CLIENT) => Kind::ClientRestart,
+                        (false, _) => Kind::ServerRestart,
+                    };
+                    self.net.borrow_mut().note(kind);
+                    self.later(down, Action::Start { process });
+                }
+            }
+            Action::Start { process } => {
+                if !self.is_up(process) {
+                    self.start(process);
+                }
+            }
+            Action::Shutdown { process, drain } => {
+                if self.is_up(process) {
+                    self.net.borrow_mut().note(Kind::Shutdown);
+                    self.shut_down(process, drain);
+                }
+            }
+            Action::Stopped { process, again } => self.has_stopped(process, again),
+            Action::Pause { process, time } => {
+                let mut net = self.net.borrow_mut();
+                net.note(Kind::Pause);
+                let until = net.now + time;
+                net.processes[process].paused_until = net.processes[process].paused_until.max(until);
+                // So that the world's clock stops there.
+                net.agenda.add(until, Event::Script(usize::MAX));
+            }
+            Action::Jump { process, by } => {
+                let mut net = self.net.borrow_mut();
+                net.note(Kind::ClockJump);
+                net.processes[process].ahead += by;
+            }
+            Action::NoFiles { process, accept, count } => {
+                self.net.borrow_mut().processes[process].no_files[accept] += count;
+            }
+            Action::Change { route, specs } => {
+                let mut net = self.net.borrow_mut();
+                net.note(Kind::Change);
+                net.change(route, specs);
+            }
+            Action::Heal => {}
+        }
+    }
+
+    pub(super) fn later(&mut self, wait: u64, action: Action) {
+        let index = self.scenario.script.len();
+        let mut net = self.net.borrow_mut();
+        let at = net.now + wait;
+        self.scenario.script.push((at, action));
+        net.agenda.add(at, Event::Script(index));
+    }
+
+    pub(super) fn shut_down(&mut self, process: usize, drain: u64) {
+        let stopped = self.stopped[process].clone();
+        let limit = Duration::from_micros(drain);
+        let (client, server) = (self.client.clone(), self.server.clone());
+        self.executors[process].spawn(async move {
+            match (process, client, server) {
+                (CLIENT, Some(client), _) => client.shutdown(limit).await,
+                (_, _, Some(server)) => server.shutdown(limit).await,
+                _ => {}
+            }
+            stopped.set(true);
+        });
+        let now = self.net.borrow().now;
+        self.said.borrow_mut().kills.push(now);
+        // A session that has no stripe any more keeps its last words for a second; then nothing is left.
+        self.later(drain + 15_000_000, Action::Stopped { process, again: 0 });
+    }
+
+    /// A proxy that was told to stop has done so, unless it stood still or has been killed meanwhile.
+    pub(super) fn has_stopped(&mut self, process: usize, again: u32) {
+        if !self.is_up(process) {
+            return;
+        }
+        let paused = self.net.borrow().processes[process].paused_until;
+        let now = self.net.borrow().now;
+        if paused + 15_000_000 > now && paused > 0 && again < 3 {
+            return self.later(
+                paused.saturating_sub(now) + 15_000_001,
+                Action::Stopped { process, again: again + 1 },
+            );
+        }
+        if !self.stopped[process].get() && self.scenario.kinds.contains(&Kind::Crash) {
+            // Another process than the one that was told.
+            return;
+        }
+        if self.stopped[process].get() {
+            assert_eq!(self.executors[process].len(), 1, "tasks of a stopped proxy, process {process}");
+            self.kill(process, false);
+            self.start(process);
+        } else {
+            let restarts = [Kind::ServerRestart, Kind::ClientRestart]
+                .iter()
+                .any(|kind| self.scenario.kinds.contains(kind));
+            let several = self
+                .scenario
+                .script
+                .iter()
+                .filter(|(_, action)| matches!(action, Action::Stopped { .. }))
+                .count()
+                > 1;
+            assert!(restarts || several, "process {process} was told to stop and has not");
+        }
+    }
+
+    /// All faults end.
+    pub(super) fn heal(&mut self) {
+        for process in [SERVER, CLIENT] {
+            if !self.is_up(process) {
+                self.start(process);
+            }
+        }
+        let mut net = self.net.borrow_mut();
+        for route in 0..self.flow_routes {
+            let route = &mut net.routes[route];
+            (route.silent, route.refuse, route.close) = ([false; 2], 0, 0);
+            route.cut.clear();
+        }
+        for process in &mut net.processes {
+            (process.no_files, process.paused_until) = ([0; 2], 0);
+        }
+        net.keep_alive(self.flow_routes);
+        drop(net);
+        self.eager.set(true);
+        self.executors[PROGRAMS].wake_all();
+    }
+}

@@ -1,0 +1,156 @@
+//! What must hold: between polls, when flows are over, and when nothing is left to do.
+
+use super::*;
+
+impl World {
+    pub(super) fn check(&self) {
+        if let Some(client) = &self.client {
+            client.check_invariants();
+        }
+        if let Some(server) = &self.server {
+            server.check_invariants();
+        }
+    }
+
+    /// Though nobody may be waiting for it, the proxies have found each other again.
+    pub(super) fn has_recovered(&self) {
+        let live = self.client.as_ref().map_or(0, |client| client.check_invariants().stripes);
+        let stopping = self.scenario.kinds.contains(&Kind::Shutdown);
+        assert!(live > 0 || stopping, "no stripe {RECOVERY} µs after all faults");
+    }
+
+    pub(super) fn are_flows_over(&self) -> bool {
+        let flows = self.flows.borrow();
+        flows.iter().all(|(_, flow)| {
+            let flow = flow.borrow();
+            flow.sides[0].over && (!flow.sides[1].started || flow.sides[1].over)
+        })
+    }
+
+    pub(super) fn unfinished(&self) -> Vec<(usize, FlowPlan, [Progress; 2])> {
+        let flows = self.flows.borrow();
+        let open = |flow: &FlowState| !flow.sides[0].over || (flow.sides[1].started && !flow.sides[1].over);
+        flows
+            .iter()
+            .filter(|(_, flow)| open(&flow.borrow()))
+            .map(|(plan, flow)| (flow.borrow().index, plan.clone(), flow.borrow().sides.clone()))
+            .take(2)
+            .collect()
+    }
+
+    /// Each flow has completed, or the scenario did something that explains why not.
+    pub(super) fn judge(&self, proof: usize) {
+        let kills = &self.said.borrow().kills;
+        let kinds = &self.scenario.kinds;
+        for (plan, flow) in self.flows.borrow().iter() {
+            let flow = flow.borrow();
+            for (side, report) in flow.reports.iter().enumerate() {
+                let Some(report) = report else { continue };
+                let broken = flow.sides.iter().any(|side| side.aborted);
+                if report.end == FlowEnd::Finished && !broken {
+                    let (sent, received) = (plan.programs[side].bytes, plan.programs[1 - side].bytes);
+                    assert_eq!((report.sent, report.received), (sent, received), "the report of {flow:?}");
+                }
+                assert!(
+                    report.end != FlowEnd::Reset(Reason::SessionLost) || !kills.is_empty(),
+                    "lost without a cause: {flow:?}"
+                );
+            }
+            if flow.is_complete() {
+                let told = flow.reports.iter().flatten().all(|report| report.end == FlowEnd::Finished);
+                assert!(told || !kills.is_empty(), "complete, and reported otherwise: {flow:?}");
+                continue;
+            }
+            assert_ne!(flow.index, proof, "a new connection after all faults does not work: {flow:?}");
+            let by_program = plan.refused || flow.sides.iter().any(|side| side.aborted);
+            let by_kill = kills.iter().any(|at| *at >= plan.at);
+            let no_session =
+                matches!(flow.reports[0], Some(ref report) if matches!(report.end, FlowEnd::NoSession(_)));
+            let unreachable = [
+                Kind::Refuse,
+                Kind::AcceptClose,
+                Kind::Silence,
+                Kind::OneWay,
+                Kind::Stall,
+                Kind::Pause,
+                Kind::ClockJump,
+                Kind::DialNoFiles,
+                Kind::AcceptNoFiles,
+                Kind::Forget,
+                Kind::ServerRestart,
+                Kind::Crash,
+                Kind::Shutdown,
+                Kind::ClientRestart,
+                Kind::Loss,
+                Kind::ResetAfter,
+                Kind::Reset,
+                Kind::ResetUnread,
+                Kind::FinMidFrame,
+                Kind::HalfDead,
+            ];
+            let by_reach = unreachable.iter().any(|kind| kinds.contains(kind));
+            // Nobody said why: the proxy was not there, or the library's user was told.
+            let opened = flow.reports[0].is_none() && (plan.bridged[0] || !flow.sides[0].started);
+            let refused = kinds.contains(&Kind::DialNoFiles)
+                || matches!(flow.reports[0], Some(ref report) if matches!(report.end, FlowEnd::Refused(_)));
+            let excused = by_program
+                || by_kill
+                || ((no_session || opened) && by_reach)
+                || (refused
+                    && (kinds.contains(&Kind::DialNoFiles)
+                        || kinds.contains(&Kind::Pause)
+                        || kinds.contains(&Kind::ClockJump)));
+            assert!(excused, "not complete: {flow:#?}\n{plan:#?}");
+        }
+    }
+
+    /// With no flow left nothing is held, and nothing is done but heartbeats.
+    pub(super) fn settle(&mut self) {
+        let now = self.net.borrow().now;
+        self.run_until(now + SETTLE, false);
+        let (polls, now) = (self.polls, self.net.borrow().now);
+        self.run_until(now + 20_000_000, false);
+        let polls = self.polls - polls;
+        assert!(polls < 20 * IDLE_POLLS, "{polls} polls in 20 s without flows");
+        for (name, footprint) in [
+            ("client", self.client.as_ref().map(Client::check_invariants)),
+            ("server", self.server.as_ref().map(Server::check_invariants)),
+        ] {
+            let Some(footprint) = footprint else { panic!("the {name} is not up") };
+            assert_eq!((footprint.flows, footprint.held), (0, 0), "the {name} at rest: {footprint:?}");
+            assert_eq!(
+                footprint.slots,
+                footprint.stripes + footprint.dials,
+                "the {name} at rest: {footprint:?}"
+            );
+        }
+        let live = self.client.as_ref().map_or(0, |client| client.check_invariants().stripes);
+        assert_eq!(live, self.scenario.configs[CLIENT].stripes, "stripes at rest");
+        let programs = self.executors[PROGRAMS].len();
+        assert_eq!(programs, 1, "programs that never end");
+        assert_eq!(self.executors[CLIENT].len(), 2, "tasks of the client at rest");
+        let sessions = self.server.as_ref().map_or(0, |server| server.status().sessions.len());
+        assert_eq!(self.executors[SERVER].len(), 2 + sessions, "tasks of the server at rest");
+        assert_eq!(sessions, 1, "sessions at rest");
+    }
+
+    /// Both proxies stop, and nothing at all is left.
+    pub(super) fn stop(&mut self) {
+        for process in [CLIENT, SERVER] {
+            self.shut_down(process, 1_000_000);
+            self.scenario.script.pop();
+            self.scenario.script.push((0, Action::Heal));
+        }
+        let now = self.net.borrow().now;
+        self.run_until(now + 10_000_000, false);
+        for process in [CLIENT, SERVER] {
+            assert!(self.stopped[process].get(), "process {process} has not stopped");
+            assert_eq!(self.executors[process].len(), 1, "tasks of process {process} when stopped");
+            self.kill(process, false);
+        }
+        let now = self.net.borrow().now;
+        self.run_until(now + 200_000_000, false);
+        assert_eq!(self.net.borrow().describe(), [""; 0], "connections that nobody has closed");
+        self.executors[PROGRAMS].kill();
+    }
+}

@@ -1,0 +1,96 @@
+//! The proxies' processes: how they start and end, and what they log.
+
+use super::tasks::{Proxy, entrance, exit};
+use super::*;
+
+impl World {
+    pub(super) fn start(&mut self, process: usize) {
+        let net = self.net.clone();
+        let clock = SimClock::shared(&net, process);
+        let entropy = RefCell::new(seed::stream(
+            self.scenario.seed,
+            "driver entropy",
+            net.borrow().now * 2 + process as u64,
+        ));
+        let entropy: Rc<dyn Fn() -> u64> = Rc::new(move || entropy.borrow_mut().random());
+        let events = self.events(process);
+        let executor = self.executors[process].clone();
+        let session = self.scenario.configs[process];
+        if process == CLIENT {
+            let servers = (0..self.scenario.routes.len())
+                .map(|route| HostPort::new("exit", u16::try_from(route).unwrap_or(0)))
+                .collect();
+            let options = ClientOptions { servers, session, ..ClientOptions::default() };
+            let dial = Rc::new(SimDial { net: net.clone(), process });
+            let (client, run) = Client::start_in(clock, dial, entropy, options, events);
+            executor.spawn(run);
+            executor.spawn(entrance(self.proxy(process), SimListen::new(net, self.entrance), client.clone()));
+            self.client = Some(client);
+        } else {
+            let listen = Box::new(SimListen::new(net, self.exit));
+            let options = ServerOptions { session, traces: None };
+            let server = Server::start_in(clock, listen, executor.spawner(), entropy, options, events);
+            executor.spawn(exit(self.proxy(process), server.clone()));
+            self.server = Some(server);
+        }
+        self.stopped[process] = Rc::default();
+    }
+
+    pub(super) fn proxy(&self, process: usize) -> Proxy {
+        Proxy {
+            net: self.net.clone(),
+            process,
+            spawn: self.executors[process].spawner(),
+            flows: self.flows.clone(),
+            first: self.flow_routes,
+        }
+    }
+
+    /// What a log would get. Nothing in it may say that the other side broke the protocol.
+    pub(super) fn events(&self, process: usize) -> Rc<dyn Fn(Told)> {
+        let (said, net) = (self.said.clone(), self.net.clone());
+        Rc::new(move |event| {
+            let now = net.borrow().now;
+            net.borrow_mut().digest.number(now);
+            let mut said = said.borrow_mut();
+            match event {
+                Told::SessionEnded { reason, .. } => {
+                    let complained = matches!(reason, EndReason::Violation(_) | EndReason::PeerComplained);
+                    let restart = said.restarted
+                        && matches!(
+                            reason,
+                            EndReason::Violation(Violation::InstanceChanged) | EndReason::PeerComplained
+                        );
+                    assert!(!complained || restart, "at process {process}: a session ended by {reason:?}");
+                    said.kills.push(now);
+                }
+                Told::StripeLost { .. } => said.lost[process] += 1,
+                Told::SessionForgotten { .. } => {
+                    assert!(said.restarted || !said.kills.is_empty(), "a server has forgotten a session");
+                    said.kills.push(now);
+                }
+                _ => {}
+            }
+        })
+    }
+
+    /// Ends a process as a crash does.
+    pub(super) fn kill(&mut self, process: usize, mute: bool) {
+        self.net.borrow_mut().processes[process].mute = mute;
+        self.executors[process].kill();
+        if process == CLIENT {
+            self.client = None;
+        } else {
+            self.server = None;
+            self.said.borrow_mut().restarted = true;
+        }
+        self.executors[process].kill();
+        let now = self.net.borrow().now;
+        self.said.borrow_mut().kills.push(now);
+        self.net.borrow_mut().processes[process].mute = false;
+    }
+
+    pub(super) fn is_up(&self, process: usize) -> bool {
+        if process == CLIENT { self.client.is_some() } else { self.server.is_some() }
+    }
+}
