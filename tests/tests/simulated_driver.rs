@@ -232,6 +232,12 @@ fn a_clock_that_jumps_forward_breaks_nothing() {
 }
 
 #[test]
+fn a_connection_asked_for_as_its_session_ends_is_not_forgotten() {
+    // The first stripe comes up with the server's farewell right behind its HELLO.
+    world::run(15_032);
+}
+
+#[test]
 fn a_program_that_breaks_off_breaks_its_flow_alone() {
     for side in 0..2 {
         let mut scenario = calm();

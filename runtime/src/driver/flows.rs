@@ -283,6 +283,15 @@ impl Pump {
         }
     }
 
+    /// The session has ended and answers no request any more.
+    pub(super) fn take_back_requests(&mut self) {
+        let mut requests: Vec<u64> = self.opening.keys().copied().collect();
+        requests.sort_unstable();
+        for request in requests {
+            self.flow_open_failed(request);
+        }
+    }
+
     pub(super) fn flow_incoming(&mut self, id: FlowId, opaque: &[u8]) {
         let crowded = self.flows.len() as u64 >= self.config.max_flows.saturating_mul(2);
         let answer = match Target::decode(opaque) {

@@ -452,6 +452,7 @@ impl Pump {
         self.established = false;
         self.inputs.clear();
         self.cut_all_flows();
+        self.take_back_requests();
         self.drop_dials();
         if let Some(client) = &mut self.client
             && self.stop_at.is_none()
