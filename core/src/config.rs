@@ -32,7 +32,8 @@ pub struct Config {
     pub max_flows: u64,
     /// Silence after which a stripe is pinged. An unanswered ping counts as data outstanding.
     pub heartbeat: Duration,
-    /// A stripe is dead when data is outstanding on it and no acknowledgement has moved for this long.
+    /// A stripe is dead when data is outstanding on it and no acknowledgement has moved for this long; up to four times as long
+    /// while bytes come in on it, since an answer may stand behind them.
     pub stall_limit: Duration,
     /// How long the session waits for a stripe when it has none.
     pub resume_limit: Duration,

@@ -45,6 +45,10 @@ const MIN_MEMORY: u64 = 2 << 20;
 /// Timers below this would do nothing but go off.
 const MIN_TIME: Duration = Duration::from_millis(10);
 
+/// An input that comes this long after the deadline shows that the process did not run meanwhile, or that its clock jumped: what has come in
+/// may lie unread, and no stripe can be blamed for the time between. Far beyond what a busy driver takes, and well below the stall limit.
+const LATE: Duration = Duration::from_secs(1);
+
 /// Whether flows may still begin.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Life {
@@ -178,7 +182,11 @@ impl Session {
         if self.life == Life::Ended {
             return false;
         }
+        let late = self.timers.next_of_stripe().map_or(Duration::ZERO, |at| now.since(at));
         self.now = self.now.max(now);
+        if late > LATE {
+            self.excuse(late);
+        }
         let ticked = matches!(input, Input::Tick);
         let result = match input {
             Input::StripeUp { stripe, hello } => self.stripe_up(stripe, &hello, out),

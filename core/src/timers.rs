@@ -77,6 +77,12 @@ impl Timers {
         self.by_time.first().copied()
     }
 
+    /// The earliest deadline by which a stripe is judged.
+    pub fn next_of_stripe(&self) -> Option<Instant> {
+        let judges = |timer| matches!(timer, Timer::Doubt(_) | Timer::Stall(_) | Timer::Heartbeat(_));
+        self.by_time.iter().find(|(_, timer)| judges(*timer)).map(|(at, _)| *at)
+    }
+
     /// Takes a timer whose time has come.
     pub fn pop_due(&mut self, now: Instant) -> Option<Timer> {
         let (at, timer) = self.next()?;

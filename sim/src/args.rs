@@ -407,7 +407,6 @@ mod tests {
             ("--cap 1mbps", "--help"),
             ("--caps 1mbps --html", "--html needs a file"),
             ("--html run.html", "Give --caps"),
-            ("sweep --html run.html", "takes --seeds only"),
             ("measure --caps 1mbps", "--help"),
             ("--caps 1mbps -x", "--help"),
             ("--caps 1mbps --json=1", "unexpected argument"),

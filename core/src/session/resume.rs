@@ -14,6 +14,7 @@ use crate::timers::Timer;
 use crate::wire::hello::{Hello, HelloKind};
 use alloc::collections::btree_map::Entry;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 impl Session {
     pub(super) fn stripe_up(
@@ -256,7 +257,11 @@ impl Session {
                 return Ok(());
             }
         }
-        if self.stripes.overfull() { Err(Violation::TooManyGoneStripes) } else { Ok(()) }
+        if self.stripes.overfull() {
+            // Not the peer's fault: stripe after stripe died before a word could be said about those before it.
+            self.end(EndReason::NoStripe, out);
+        }
+        Ok(())
     }
 
     /// Does what a timer is for; `now` is its time or a later one.
@@ -269,6 +274,13 @@ impl Session {
             Timer::Heartbeat(id) => self.heartbeat(id, now),
             Timer::Linger(flow) => self.linger(flow, out),
             Timer::Resume => self.end(EndReason::NoStripe, out),
+        }
+    }
+
+    /// We have slept: time that passed meanwhile is not held against stripes.
+    pub(super) fn excuse(&mut self, slept: Duration) {
+        for stripe in self.stripes.live.values_mut() {
+            stripe.excuse(slept, self.now);
         }
     }
 

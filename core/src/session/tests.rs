@@ -550,3 +550,59 @@ fn a_stripe_whose_hello_ends_the_session_is_told_and_closed_like_the_others() {
         }
     }
 }
+
+#[test]
+fn a_process_that_stood_still_blames_no_stripe_for_it() {
+    // Cut in such a way that the first bytes to be heard afterwards are those of one stripe alone.
+    let mut pair = Pair::new(Config { stripes: 2, ..Config::default() });
+    let flow = pair.open();
+    pair.run();
+    pair.wires.values_mut().for_each(|wires| wires[1].held = true);
+    pair.send(0, flow, &pattern(100_000));
+    pair.deliver();
+    pair.now = pair.now + Duration::from_secs(30);
+    pair.hold(StripeId(1), false);
+    pair.deliver();
+    pair.hold(StripeId(0), false);
+    pair.run();
+    assert_eq!(pair.sides[0].session.stats().stripes_lost, 0);
+    for stripe in pair.sides[0].session.stats().stripes {
+        assert!(!stripe.doubted);
+        assert!(stripe.srtt < Some(Duration::from_secs(1)), "a pause is no round trip: {:?}", stripe.srtt);
+    }
+}
+
+#[test]
+fn an_answer_behind_bytes_that_keep_coming_is_waited_for_but_not_for_ever() {
+    let mut pair = Pair::new(Config { stripes: 1, ..Config::default() });
+    let flow = pair.open();
+    pair.run();
+    pair.hold(StripeId(0), true);
+    pair.send(0, flow, &pattern(1_000));
+    let began = pair.now;
+    while pair.sides[0].session.stats().stripes_lost == 0 {
+        pair.now = pair.now + Duration::from_millis(500);
+        let data = Frame::Ping { nonce: 1 }.encode(0);
+        pair.give(0, Input::StripeBytes { stripe: StripeId(0), data });
+        assert!(pair.now.since(began) < Duration::from_secs(20), "given up in the end");
+    }
+    assert!(pair.now.since(began) > Duration::from_secs(10), "after {:?}", pair.now.since(began));
+}
+
+#[test]
+fn stripes_that_all_die_unheard_end_the_session_without_blame() {
+    let mut pair = Pair::new(Config { stripes: 1, ..Config::default() });
+    pair.unchecked = true;
+    pair.kill(StripeId(0));
+    for number in 1..2_000 {
+        let stripe = StripeId(number);
+        let hello = Hello { gone: Vec::new(), ..pair.sides[1].session.hello(stripe) };
+        pair.give(0, Input::StripeUp { stripe, hello });
+        pair.give(0, Input::StripeDown { stripe });
+        if let Some(reason) = pair.sides[0].seen.over {
+            assert_eq!(reason, EndReason::NoStripe);
+            return;
+        }
+    }
+    panic!("gone stripes are remembered without bound");
+}

@@ -33,6 +33,8 @@ const CHUNK_TIME: Duration = Duration::from_millis(8);
 /// An acknowledgement that takes half a round trip and this much longer than the shortest has met a queue; less
 /// may be the timer of the acknowledging side.
 const QUEUED_SLACK: Duration = Duration::from_millis(10);
+/// A stripe on which something came in within the last fourth of the limit is given up only after four times the limit.
+const HEARD: u32 = 4;
 /// Control may exceed the allowance by this many bytes.
 const CONTROL_RESERVE: u64 = 16 << 10;
 
@@ -66,6 +68,8 @@ pub(crate) struct Stripe {
     pub heard: Instant,
     /// When an acknowledgement last moved, or the first thing that asks for one was sent.
     pub progress: Instant,
+    /// What was put on it before this time says nothing about its round trip: we have slept since.
+    awake_since: Instant,
     /// Stripe bytes before the first thing that asks for an acknowledgement and was sent when none was awaited.
     busy_from: u64,
     /// Acknowledgements are overdue.
@@ -98,6 +102,7 @@ impl Stripe {
             acker: Acker::default(),
             heard: now,
             progress: now,
+            awake_since: now,
             busy_from: 0,
             doubted: false,
             requeued: false,
@@ -163,13 +168,24 @@ impl Stripe {
         self.ledger.awaits().then(|| self.progress + self.rtt.patience())
     }
 
-    /// When to give it up if it is in doubt and nothing is acknowledged until then.
+    /// When to give it up if it is in doubt and nothing is acknowledged until then. While something comes in, an answer
+    /// may stand behind it: then up to [`HEARD`] times as long.
     pub fn stall_at(&self, limit: Duration) -> Instant {
-        self.progress + limit.max(self.rtt.patience() * 2)
+        let limit = limit.max(self.rtt.patience() * 2);
+        let behind = (self.heard + limit / HEARD).min(self.progress + limit * HEARD);
+        (self.progress + limit).max(behind)
+    }
+
+    /// Time that we have slept is not held against it.
+    pub fn excuse(&mut self, slept: Duration, now: Instant) {
+        self.progress = (self.progress + slept).min(now);
+        self.heard = (self.heard + slept).min(now);
+        self.awake_since = now;
     }
 
     /// An acknowledgement moved: measures by the latest entry that it covers.
     pub fn measure(&mut self, latest: Option<(Instant, Mark)>, now: Instant) {
+        let latest = latest.filter(|(at, _)| *at >= self.awake_since);
         let took = latest.map(|(at, _)| now.since(at));
         if let Some(took) = took {
             self.rtt.sample(took, now);

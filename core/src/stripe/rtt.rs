@@ -27,6 +27,7 @@ impl Rtt {
     pub fn sample(&mut self, sample: Duration, now: Instant) {
         match self.smoothed {
             None => {
+                self.window_began = now;
                 self.smoothed = Some(sample);
                 self.variation = sample / 2;
             }

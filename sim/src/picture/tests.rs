@@ -199,10 +199,10 @@ fn a_timeline_knows_what_the_sessions_know() {
     assert!(world.flows().iter().all(|flow| flow.is_complete()));
     assert!(doubts > 0, "some stripe was in doubt");
     let timeline = timeline.borrow();
-    // The session also counts what comes and goes within one input.
+    // The session also counts what comes and goes within one input, which is at most one read.
     let most = timeline.direction(Side::Client).held.iter().map(|(_, held)| *held).max().unwrap();
     let peak = world.stats(Side::Server).reordering_peak;
-    assert!((peak - 4_096..=peak).contains(&most), "{most} of {peak}");
+    assert!((peak - 65_536..=peak).contains(&most), "{most} of {peak}");
 }
 
 /// As RFC 6298, section 2 has it.
