@@ -46,9 +46,9 @@ OPTIONS (anywhere on the line)
                               long a connection waits for the other side (10s)
       --drain-timeout TIME    how long connections may go on after a signal
                               to stop (30s)
-      --trace FILE            record what each session is given and does, without
-                              content and targets; docs/traces.md explains it.
-                              Later sessions go to FILE.2, FILE.3 and so on
+      --trace FILE            -s, -c: record what the session is given and does,
+                              without content and targets (docs/traces.md);
+                              later sessions go to FILE.2, FILE.3 and so on
   -v, --verbose               also tell when stripes come and go
   -q, --quiet                 warnings and errors only
       --log human|json        log lines on stderr for a person, or as JSON

@@ -211,3 +211,15 @@ fn no_mode_connects_to_its_own_port() {
         assert!(read_with(line, &[]).is_ok(), "{line}");
     }
 }
+
+#[test]
+fn a_trace_belongs_to_the_two_sides_of_a_pair() {
+    for line in ["-s 7650 localhost:22 --trace /tmp/x", "--trace=/tmp/x -c 2222 there.example:7650"] {
+        assert_eq!(read(line).options.trace, Some("/tmp/x".into()), "{line}");
+    }
+    assert_eq!(read("-c 2222 there.example:7650").options.trace, None);
+    for line in ["demo --trace x", "relay 2222 localhost:22 --trace x"] {
+        assert!(fails(line).contains("give it to -s or -c"), "{line}");
+    }
+    assert!(fails("-c 2222 there.example:7650 --trace").contains("needs a value"));
+}

@@ -538,6 +538,54 @@ begin
     }
 }
 
+/// Inputs around the borders of what a caller may do.
+fn borderline(side: &Side) -> Vec<Input> {
+    let mut inputs = Vec::new();
+    for stripe in (0..6).map(StripeId) {
+        let hello = side.session.hello(stripe);
+        inputs.push(Input::StripeUp { stripe, hello });
+        let sent = side.sent.get(&stripe).copied().unwrap_or(0);
+        inputs.extend([sent, sent + 1].map(|total| Input::StripeWritten { stripe, total }));
+    }
+    for flow in (0..20).map(FlowId) {
+        let reason = Reason::Aborted;
+        let room = side.session.send_room(flow);
+        let delivered = side.delivered.get(&flow).copied().unwrap_or(0);
+        inputs
+            .extend([room, room + 1].map(|len| Input::FlowData { flow, data: vec![0; len as usize].into() }));
+        inputs.extend([delivered, delivered + 1].map(|total| Input::FlowConsumed { flow, total }));
+        inputs.extend([Input::FlowAccept { flow }, Input::FlowRefuse { flow, reason }]);
+        inputs.extend([Input::FlowFinish { flow }, Input::FlowReset { flow, reason }]);
+    }
+    inputs.extend([512, 513].map(|len| Input::FlowOpen { request: 9, opaque: vec![0; len].into() }));
+    inputs
+}
+
+#[test]
+fn what_is_called_a_misuse_panics_and_nothing_else_does() {
+    extern crate std;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    let mut pair = Pair::new(7, 2);
+    let (mut misused, mut fine) = (0, 0);
+    for (at, (kind, number)) in busy().into_iter().take(400).enumerate() {
+        pair.step(kind, usize::from(number));
+        if at % 57 > 0 {
+            continue;
+        }
+        for side in &pair.sides {
+            for input in borderline(side) {
+                let (misuse, mut session) = (side.session.misuse(&input), side.session.clone());
+                let handle = || session.handle(pair.now, input.clone(), &mut Vec::new());
+                let panicked = catch_unwind(AssertUnwindSafe(handle)).is_err();
+                assert_eq!(misuse.is_some(), panicked, "{input:?}: {misuse:?}");
+                misused += usize::from(panicked);
+                fine += usize::from(!panicked);
+            }
+        }
+    }
+    assert!(misused > 100 && fine > 100, "{misused} and {fine}");
+}
+
 #[test]
 fn what_no_caller_may_do_is_a_divergence() {
     for (input, part) in [
