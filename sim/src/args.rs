@@ -23,6 +23,8 @@ Usage: cargo run -p sim -- --caps RATES [options]     measure one transfer over 
        cargo run -p sim -- replay [--follow] FILE...  play traces, of the proxies or of this
        cargo run -p sim -- bless FOLDER               make the traces in it anew that are from this
        cargo run --release -p sim -- exhaust [--quick]  small worlds, enumerated completely; see exhaust --help
+       cargo run --release -p sim --features planted -- selftest
+                                                      planted bugs, each must be found; see selftest --help
        cargo run --release -p sim -- drive [--seeds A..B] [--threads N]
                                                       random worlds with the production driver, server and bridge
 
@@ -125,6 +127,8 @@ pub enum Command {
         /// Where it is.
         file: PathBuf,
     },
+    /// Bugs on purpose, to be found.
+    Selftest(crate::selftest::Options),
     /// Small worlds, enumerated completely.
     Exhaust(crate::exhaust::command::Options),
     /// Show the help.
@@ -165,6 +169,9 @@ pub fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Comm
         Some("bless") => replay::parse_bless(&args[1..]).map(Command::Traces),
         Some("swarm") => parse_swarm(Parser::from_args(rest())),
         Some("drive") => crate::driver::command::parse(&mut Parser::from_args(rest())),
+        Some("selftest") => {
+            crate::selftest::Options::parse(&mut Parser::from_args(rest())).map(Command::Selftest)
+        }
         Some("exhaust") => {
             let mut parser = Parser::from_args(rest());
             crate::exhaust::command::Options::parse(&mut parser).map(Command::Exhaust)
@@ -429,6 +436,9 @@ mod tests {
             ("exhaust --world none", "is unknown; there are"),
             ("exhaust --caps 1mbps", "exhaust --help"),
             ("--seed 1 exhaust", "--help"),
+            ("selftest --bug", "--bug needs a value"),
+            ("selftest --limit 0", "no number from 1 to 86400"),
+            ("selftest --seeds 1..2", "selftest --help"),
         ] {
             let error = words(line).unwrap_err();
             assert!(error.contains(hint), "{line}: {error}");

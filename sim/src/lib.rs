@@ -30,6 +30,8 @@ pub mod record;
 pub mod replay;
 pub mod report;
 pub mod seed;
+pub mod selftest;
+pub mod steady;
 pub mod swarm;
 pub mod units;
 pub mod world;

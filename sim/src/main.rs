@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         }
         Ok(Command::Swarm(options)) => return command::swarm(options),
         Ok(Command::Run { file }) => return command::run(&file),
+        Ok(Command::Selftest(options)) => return options.run(),
         Ok(Command::Exhaust(options)) => {
             if !sim::exhaust::command::run(&options) {
                 return ExitCode::FAILURE;

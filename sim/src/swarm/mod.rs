@@ -112,7 +112,7 @@ thread_local! {
 }
 
 /// Turns a panic into a failure without printing anything.
-fn catch<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
+pub(crate) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let usual = panic::take_hook();

@@ -1,0 +1,210 @@
+//! The hunts, and the process that starts them.
+
+use super::Options;
+use crate::exhaust::{breadth, worlds};
+use crate::swarm::{self, Size, catch, draw_sized};
+use crate::{driver, steady};
+use std::io::Write as _;
+use std::ops::Range;
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use striper_core::planted::{self, Bug, Origin};
+
+/// The name of the hunt without a bug.
+const CONTROL: &str = "none";
+
+/// A scenario that takes this long never ends: sound ones take a tenth of it on a slow machine.
+const ENDLESS: Duration = Duration::from_secs(10);
+
+/// States of an enumerated world that a hunt looks at.
+const STATES: usize = 100_000;
+
+/// What a hunt found.
+struct Prey {
+    bug: String,
+    took: Duration,
+    /// Way of looking, and what failed; `None` if nothing did.
+    found: Option<(String, String)>,
+    /// How often the bug had its chance.
+    hits: String,
+}
+
+pub fn run(options: &Options) -> ExitCode {
+    if let Some(name) = &options.hunt {
+        return hunt(name, Duration::from_secs(options.limit));
+    }
+    let unknown = |name: &&String| Bug::from_name(name).is_none() && *name != CONTROL;
+    if let Some(name) = options.bugs.iter().find(unknown) {
+        eprintln!("sim: --bug: there is no bug \"{name}\"; --list prints them");
+        return ExitCode::from(2);
+    }
+    if options.list {
+        Bug::ALL.iter().for_each(|bug| print!("{}", describe(*bug)));
+        return ExitCode::SUCCESS;
+    }
+    let names: Vec<String> = if options.bugs.is_empty() {
+        [CONTROL].into_iter().chain(Bug::ALL.iter().map(|bug| bug.name())).map(str::to_owned).collect()
+    } else {
+        options.bugs.clone()
+    };
+    let prey = hunt_all(&names, options);
+    print!("{}", summary(&prey));
+    let is_well = prey.iter().all(|prey| prey.found.is_some() == (prey.bug != CONTROL));
+    if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn describe(bug: Bug) -> String {
+    let origin = match bug.origin() {
+        Origin::Own => String::new(),
+        Origin::Modelled(source) => format!(" (as in {source})"),
+    };
+    format!("{} [{} faults]{origin}\n  {}\n", bug.name(), bug.faults(), bug.describe())
+}
+
+/// Each in a process of its own, so many at a time.
+#[expect(clippy::disallowed_methods, reason = "how fast the simulator is, not what it simulates")]
+fn hunt_all(names: &[String], options: &Options) -> Vec<Prey> {
+    let next = AtomicUsize::new(0);
+    let all = Mutex::new(Vec::new());
+    let work = || {
+        while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let began = Instant::now();
+            let output = std::env::current_exe().and_then(|program| {
+                Command::new(program)
+                    .args(["selftest", "--hunt", name, "--limit", &options.limit.to_string()])
+                    .stderr(Stdio::null())
+                    .output()
+            });
+            let said =
+                output.map_or(String::new(), |output| String::from_utf8_lossy(&output.stdout).into_owned());
+            let mut words = said.lines().next_back().unwrap_or_default().split('\t').map(str::to_owned);
+            let hits = words.next().unwrap_or_default();
+            let prey = Prey {
+                bug: name.clone(),
+                took: began.elapsed(),
+                found: words.next().map(|way| (way, words.next().unwrap_or_default())),
+                hits,
+            };
+            print!("{}", line(&prey));
+            let _ = std::io::stdout().flush();
+            all.lock().expect("no thread panics").push(prey);
+        }
+    };
+    std::thread::scope(|scope| (0..options.jobs).for_each(|_| drop(scope.spawn(work))));
+    all.into_inner().expect("no thread panics")
+}
+
+fn line(prey: &Prey) -> String {
+    let what = match &prey.found {
+        Some((way, what)) => format!("{way}: {}", what.chars().take(100).collect::<String>()),
+        None if prey.bug == CONTROL => "nothing found, as it should be".into(),
+        None => format!("NOT FOUND; it had its chance {} times", prey.hits),
+    };
+    format!("{:<32} {:>6.1} s  {what}\n", prey.bug, prey.took.as_secs_f64())
+}
+
+fn summary(prey: &[Prey]) -> String {
+    let bugs = || prey.iter().filter(|prey| prey.bug != CONTROL);
+    let mut times: Vec<Duration> = bugs().filter(|prey| prey.found.is_some()).map(|prey| prey.took).collect();
+    times.sort_unstable();
+    let missed: Vec<&str> =
+        bugs().filter(|prey| prey.found.is_none()).map(|prey| prey.bug.as_str()).collect();
+    let at = |index: usize| times.get(index).map_or(0.0, Duration::as_secs_f64);
+    let mut text = format!(
+        "{} of {} bugs found; median {:.1} s, longest {:.1} s\n",
+        times.len(),
+        bugs().count(),
+        at(times.len() / 2),
+        at(times.len().saturating_sub(1)),
+    );
+    if !missed.is_empty() {
+        text += &format!("not found: {}\n", missed.join(" "));
+    }
+    text
+}
+
+/// When the present scenario began, in milliseconds since the hunt did.
+static BEGAN: AtomicU64 = AtomicU64::new(0);
+/// Which it is: its seed.
+static SEED: AtomicU64 = AtomicU64::new(0);
+
+/// The process that hunts one bug. Its last line on standard output is how often the bug had its chance and, if it was found, by what.
+#[expect(clippy::disallowed_methods, reason = "how fast the simulator is, not what it simulates")]
+fn hunt(name: &str, limit: Duration) -> ExitCode {
+    planted::activate(Bug::from_name(name));
+    let began = Instant::now();
+    std::thread::spawn(move || {
+        loop {
+            std::thread::sleep(Duration::from_millis(100));
+            let elapsed = began.elapsed();
+            let scenario = elapsed.saturating_sub(Duration::from_millis(BEGAN.load(Ordering::Relaxed)));
+            if scenario > ENDLESS {
+                tell(Some(("endless", format!("seed {}", SEED.load(Ordering::Relaxed)))));
+            } else if elapsed > limit {
+                tell(None);
+            } else {
+                continue;
+            }
+            std::process::exit(0);
+        }
+    });
+    let mut found = None;
+    for round in 0.. {
+        found = look(round, &|seed| {
+            SEED.store(seed, Ordering::Relaxed);
+            BEGAN.store(began.elapsed().as_millis() as u64, Ordering::Relaxed);
+        });
+        if found.is_some() {
+            break;
+        }
+    }
+    tell(found);
+    ExitCode::SUCCESS
+}
+
+fn tell(found: Option<(&str, String)>) {
+    let found = found.map(|(way, what)| format!("\t{way}\t{}", what.replace(['\t', '\n'], " ")));
+    println!("{}{}", planted::hits(), found.unwrap_or_default());
+}
+
+/// One round through all ways of looking, cheap ones first.
+fn look(round: u64, begin: &dyn Fn(u64)) -> Option<(&'static str, String)> {
+    let swarm = |seeds: Range<u64>, size| {
+        seeds.into_iter().find_map(|seed| {
+            begin(seed);
+            let failure = swarm::run(&draw_sized(seed, size)).err()?;
+            Some(format!("seed {seed}: {}", failure.message))
+        })
+    };
+    let caught = |seed, work: &dyn Fn()| {
+        begin(seed);
+        catch(work).err().map(|failure| failure.message)
+    };
+    if let Some(what) = swarm(round * 1_000..(round + 1) * 1_000, Size::Small) {
+        return Some(("swarm", what));
+    }
+    for seed in round * 30..(round + 1) * 30 {
+        if let Some(what) = caught(seed, &|| drop(driver::world::run(seed))) {
+            return Some(("drive", format!("seed {seed}: {what}")));
+        }
+    }
+    if round == 0 {
+        if let Some(what) = caught(0, &steady::check_fairness) {
+            return Some(("steady", what));
+        }
+        for world in worlds::all().iter().filter(|world| world.is_quick) {
+            begin(0);
+            if let Some(violation) = breadth::search(world, STATES).violation {
+                return Some(("exhaust", format!("{}: {}", world.name, violation.what)));
+            }
+        }
+    }
+    if let Some(route) = steady::ROUTES.get(round as usize)
+        && let Some(what) = caught(round, &|| steady::check_goodput(*route))
+    {
+        return Some(("steady", what));
+    }
+    swarm(round..round + 1, Size::Large).map(|what| ("large", what))
+}
