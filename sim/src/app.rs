@@ -369,14 +369,19 @@ impl Flow {
         end.state = EndState::PeerReset(reason);
     }
 
-    /// Checks a refusal that came.
-    pub fn refused(&mut self, side: Side, reason: Reason, now: u64) {
+    /// Checks a refusal that came. `draining` if the other side's session opens no more flows: then it refuses what it
+    /// has not shown to its program.
+    pub fn refused(&mut self, side: Side, reason: Reason, draining: bool, now: u64) {
         if self.end(side).state == EndState::ResetHere {
             return;
         }
         self.assert_open(side, "a refusal");
         let peer = self.end(side.other()).state;
-        assert_eq!(peer, EndState::Refused(reason), "a refusal that nobody sent");
+        let unseen = draining && peer == EndState::NotYet && reason == Reason::Unavailable;
+        assert!(
+            unseen || peer == EndState::Refused(reason),
+            "a refusal ({reason:?}) that nobody sent: {peer:?}"
+        );
         let end = self.end_mut(side);
         end.state = EndState::Refused(reason);
         end.ended_at = Some(now);

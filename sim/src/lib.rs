@@ -20,6 +20,7 @@
 pub mod agenda;
 pub mod app;
 pub mod args;
+pub mod drain;
 pub mod driver;
 pub mod exhaust;
 pub mod faults;

@@ -441,6 +441,7 @@ impl World {
         let (session, mut outputs) = (&mut life.session, std::mem::take(&mut self.outputs));
         self.pieces += u64::from(matches!(input, Input::StripeBytes { .. }));
         life.told_to_end |= matches!(input, Input::Shutdown | Input::Abort);
+        life.draining |= matches!(input, Input::Shutdown);
         if let Input::StripeDown { stripe } = input {
             self.conns[stripe.0 as usize].ends[side.index()].down = true;
         }
@@ -480,7 +481,7 @@ impl World {
             | Output::StripePace { .. }
             | Output::CloseStripe { .. }
             | Output::StripesWanted { .. } => self.perform_stripe(life, output),
-            Output::Draining => {}
+            Output::Draining => self.lives[life].draining = true,
             Output::Ended { reason } => self.session_ended(life, reason),
             _ => self.perform_flow(life, output),
         }

@@ -232,6 +232,18 @@ impl Table {
     pub fn granted(&self) -> (u64, u64) {
         (self.granted, self.early_granted)
     }
+
+    /// Panics if either side has opened more, or taken more early credit, than the other has granted. For simulations.
+    pub fn check(&self) {
+        assert!(self.opened <= self.may_open, "{} flows opened, {} granted", self.opened, self.may_open);
+        assert!(self.early_used <= self.early_limit, "early credit beyond what the peer has granted");
+        let taken = self.early_taken + self.early_implied;
+        assert!(
+            taken <= self.early_granted,
+            "the peer has taken {taken} of {} early credit",
+            self.early_granted
+        );
+    }
 }
 
 #[cfg(test)]

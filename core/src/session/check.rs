@@ -37,6 +37,8 @@ impl Session {
             }
         }
         for stripe in self.stripes.live.values() {
+            let asked = stripe.ledger.awaits() || stripe.ping_owed || stripe.ping.is_some();
+            assert!(!stripe.doubted || asked, "{} is doubted, and no answer can end that", stripe.id);
             assert!(
                 !stripe.ledger.awaits()
                     || stripe.doubted
@@ -76,6 +78,10 @@ impl Session {
                 rest.next();
             }
             while let Some((_, start, end)) = rest.next_if(|(other, ..)| other == flow) {
+                assert!(
+                    *end <= sent.end,
+                    "bytes up to {end} of flow {flow} are accounted for, {sent:?} was sent"
+                );
                 if *start > reach {
                     break;
                 }
@@ -115,6 +121,7 @@ impl Session {
 
     /// I4 and I6: sums are right, credit and memory are within their limits.
     fn check_limits(&self) {
+        self.flows.check();
         let mut sum = Weight::default();
         for (flow, entry) in &self.flows.flows {
             let weight = Weight::of(entry);

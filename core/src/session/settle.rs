@@ -370,6 +370,8 @@ impl Session {
         let frame = Frame::Data { flow, offset: chunk.offset, fin: chunk.fin };
         let fin = chunk.fin && !(again && len > 0 && planted!(ResentFinNotRecorded));
         let token = Token::Data { flow, offset: chunk.offset, len, fin, requeued: false };
+        let unwritten = stripe.unwritten();
+        assert!(unwritten == 0 || unwritten + len <= stripe.allowance(), "data beyond a stripe's allowance");
         transmit(stripe, &frame, chunk.data, &[(token, true)], self.now, out);
         self.feed(flow, out);
     }

@@ -3,7 +3,7 @@
 use super::Options;
 use crate::exhaust::{breadth, worlds};
 use crate::swarm::{self, Size, catch, draw_sized};
-use crate::{driver, steady};
+use crate::{drain, driver, steady};
 use std::io::Write as _;
 use std::ops::Range;
 use std::process::{Command, ExitCode, Stdio};
@@ -188,6 +188,11 @@ fn look(round: u64, begin: &dyn Fn(u64)) -> Option<(&'static str, String)> {
     for seed in round * 30..(round + 1) * 30 {
         if let Some(what) = caught(seed, &|| drop(driver::world::run(seed))) {
             return Some(("drive", format!("seed {seed}: {what}")));
+        }
+    }
+    for seed in round * 50..(round + 1) * 50 {
+        if let Some(what) = caught(seed, &|| drain::check(seed)) {
+            return Some(("drain", format!("seed {seed}: {what}")));
         }
     }
     if round == 0 {

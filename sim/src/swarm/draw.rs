@@ -59,6 +59,9 @@ struct Draw {
     most: u64,
 }
 
+/// One small world of so many has more flows at once than memory for what they send.
+const CROWDED: u32 = 100;
+
 impl Draw {
     fn new(seed: u64, size: Size, mut rng: ChaCha8Rng) -> Self {
         let likely = *pick(&mut rng, &[0.08, 0.2, 0.4, 0.7]);
@@ -92,9 +95,10 @@ impl Draw {
             .map(|_| if even { [common.clone(), common.clone()] } else { [self.link(), self.link()] })
             .collect();
         let slow = routes.iter().flatten().map(worst_delay).max().expect("a route");
-        let config = [self.config(stripes, slow), self.config(stripes, slow)];
+        let mut config = [self.config(stripes, slow), self.config(stripes, slow)];
         let slowest = routes.iter().flatten().map(|spec| spec.rate).min().expect("a route");
-        let flows = self.flows(slowest);
+        let crowded = self.size == Size::Small && self.rng.random_range(0..CROWDED) == 0;
+        let flows = if crowded { self.crowd(&mut config) } else { self.flows(slowest) };
         let (faults, upsets) = self.troubles(&routes, &flows, slowest);
         let last = faults.iter().map(|fault| fault.0).chain(upsets.iter().map(|upset| upset.0)).max();
         let starts = flows.iter().map(|flow| flow.at).max().unwrap_or(0);
@@ -165,6 +169,24 @@ impl Draw {
         let mut budget = budget.min(slowest / 8 * if self.size == Size::Large { 600 } else { 30 });
         let span = log_range(&mut self.rng, 1_000, 5_000_000);
         (0..count).map(|_| self.flow(&mut budget, span)).collect()
+    }
+
+    /// More flows that send at once than the sender's memory has room for; the receiver's has.
+    fn crowd(&mut self, config: &mut [Config; 2]) -> Vec<FlowPlan> {
+        let rng = &mut self.rng;
+        let sender = *pick(rng, &Side::BOTH);
+        config[sender.index()].memory_limit = 2 << 20;
+        let receiver = &mut config[sender.other().index()];
+        *receiver = Config { memory_limit: 128 << 20, window_limit: 16 << 20, max_flows: 100, ..*receiver };
+        let count = rng.random_range(25..50);
+        let span = log_range(rng, 1_000, 1_000_000);
+        let mut flow = || {
+            let piece = *pick(rng, &[1_448, 16 << 10, 64 << 10]);
+            let mut sends = [Half::sends(0), Half::sends(0)];
+            sends[sender.index()] = Half { piece, ..Half::sends(log_range(rng, 64 << 10, 256 << 10)) };
+            FlowPlan { opener: sender, at: rng.random_range(0..span), sends, ..FlowPlan::upload(0, 0) }
+        };
+        (0..count).map(|_| flow()).collect()
     }
 
     fn flow(&mut self, budget: &mut u64, span: u64) -> FlowPlan {

@@ -142,6 +142,7 @@ impl World {
         match output {
             Output::FlowOpened { request, flow } => {
                 let index = request as usize;
+                assert!(!self.lives[life].draining, "flow {flow} is opened by a session that drains");
                 self.flows[index].opened(side, life, flow, now);
                 assert_eq!(self.lives[life].flows.insert(flow, index), None, "{flow:?} is used twice");
                 self.jobs.push_back(Job::Produce(index, side));
@@ -168,7 +169,9 @@ impl World {
             }
             Output::FlowAccepted { flow } => self.flow_of(life, flow).accepted(side, now),
             Output::FlowRefused { flow, reason } => {
-                self.flow_of(life, flow).refused(side, reason, now);
+                // Whichever side was told to, the other drains as soon as it hears of it.
+                let draining = self.lives.iter().any(|life| life.told_to_end);
+                self.flow_of(life, flow).refused(side, reason, draining, now);
                 self.note_end(self.lives[life].flows[&flow]);
             }
             Output::FlowWritable { flow } => {

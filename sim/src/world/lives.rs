@@ -26,6 +26,8 @@ pub(super) struct Life {
     pub dead: bool,
     /// The world has told it to shut down or abort.
     pub told_to_end: bool,
+    /// Opens no more flows.
+    pub draining: bool,
     /// Since when it has no stripe.
     pub stripeless_since: Option<Instant>,
     /// The flows that it knows, by their place in the world.
@@ -42,6 +44,7 @@ impl Life {
             ended: None,
             dead: false,
             told_to_end: false,
+            draining: false,
             stripeless_since: Some(now),
             flows: BTreeMap::new(),
         }
