@@ -97,7 +97,7 @@ What is not modelled
   CUBIC's or BBR's faster growth on long fat routes, a bottleneck that stripes share, jitter, the time that programs and
   kernels need to run, the sockets between the proxies and the programs, which here take everything at once, a system's
   receive buffer that fills, corrupted bytes (TCP's and TLS's business), a clock that goes back, memory that runs out, and
-  the real driver: here its turns, wake-ups and dialing are played by the world.
+  the real driver: its turns, wake-ups and dialing are played by the world, but in drive, which runs it as it is.
 
   -h, --help        Print this
 ";

@@ -233,8 +233,14 @@ impl Table {
         (self.granted, self.early_granted)
     }
 
-    /// Panics if either side has opened more, or taken more early credit, than the other has granted. For simulations.
+    /// Panics if either side has opened more, or taken more early credit, than the other has granted, or if the peer's flows
+    /// don't add up. For simulations.
     pub fn check(&self) {
+        let total = |ids: &RangeSet| ids.iter().map(|range| range.end - range.start).sum::<u64>();
+        let live =
+            self.flows.iter().filter(|(id, flow)| !id.opened_by(self.role) && flow.phase != Phase::Early);
+        let known = live.count() as u64 + self.ended + total(&self.unopened);
+        assert_eq!(total(&self.seen), known, "flows of the peer whose id has taken effect");
         assert!(self.opened <= self.may_open, "{} flows opened, {} granted", self.opened, self.may_open);
         assert!(self.early_used <= self.early_limit, "early credit beyond what the peer has granted");
         let taken = self.early_taken + self.early_implied;
