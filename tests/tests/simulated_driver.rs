@@ -188,28 +188,51 @@ fn flows_of_a_process_that_ends_are_reset_and_new_ones_work() {
     }
 }
 
+/// An upload of 4 MB that takes some 400 ms, in whose midst a process stands still; polls take time, so that after it much is read
+/// before the rest has been looked at. The server sends nothing of its own.
+fn paused(process: usize, step: u64, time: u64) -> World {
+    let mut scenario = calm();
+    scenario.kinds = vec![Kind::Pause];
+    scenario.cpu = 200;
+    (scenario.flows[0].programs[0].bytes, scenario.flows[0].programs[1].bytes) = (4_000_000, 0);
+    scenario.flows[0].programs[1].answers = true;
+    // At many moments: in some the driver has something to do and goes on with that before it can look.
+    scenario.script.push((SECOND + 80_000 + 5_003 * step, Action::Pause { process, time }));
+    World::new(scenario)
+}
+
 #[test]
 fn what_came_while_a_process_stood_still_is_heard_before_anything_is_given_up() {
-    // At many moments: in some the driver has something to do and goes on with that before it can look.
     for step in 0..40 {
-        let mut scenario = calm();
-        scenario.kinds = vec![Kind::Pause];
-        // The server sends nothing of its own, so it misses nothing; all that the client waits for has come when it goes on.
-        (scenario.flows[0].programs[0].bytes, scenario.flows[0].programs[1].bytes) = (4_000_000, 0);
-        scenario.flows[0].programs[1].answers = true;
-        scenario
-            .script
-            .push((SECOND + 80_000 + 1_003 * step, Action::Pause { process: CLIENT, time: 7 * SECOND }));
-        let outcome = World::new(scenario).run();
-        assert_eq!((outcome.complete, outcome.stripes_lost), (2, [0, 0]));
+        // All that the client waits for has come when it goes on.
+        let outcome = paused(CLIENT, step, 7 * SECOND).run();
+        assert_eq!((outcome.complete, outcome.stripes_lost), (2, [0, 0]), "step {step}");
     }
 }
 
 #[test]
-fn flows_survive_a_process_that_stands_still_for_half_a_minute() {
+fn a_pause_below_the_stall_limit_costs_no_stripe_on_either_side() {
     for process in [CLIENT, SERVER] {
-        let outcome = with(&[Kind::Pause], [Action::Pause { process, time: 30 * SECOND }]);
-        both_complete(&outcome);
+        for step in 0..20 {
+            let time = 500_000 + 150_000 * step;
+            let outcome = paused(process, step, time).run();
+            assert_eq!((outcome.complete, outcome.stripes_lost), (2, [0, 0]), "{process}, {time} µs");
+        }
+    }
+}
+
+#[test]
+fn a_transfer_is_over_soon_after_a_pause_of_half_a_minute() {
+    for process in [CLIENT, SERVER] {
+        for step in 0..10 {
+            // The other side gives its stripes up meanwhile.
+            let outcome = paused(process, 5 * step, 30 * SECOND).run();
+            let end = SECOND + 80_000 + 25_015 * step + 30 * SECOND;
+            let over = outcome.over_at[0].map(|at| at.expect("a flow that is over") - end);
+            // The rest of the transfer takes 400 ms, and the longest wait between dials while flows wait is a second.
+            assert!(over.iter().all(|after| *after < 2 * SECOND), "{process}, step {step}: {over:?} µs");
+            assert_eq!(outcome.complete, 2);
+        }
     }
 }
 

@@ -50,10 +50,6 @@ const TURNS: usize = 8;
 /// How long that look may take if nothing is ready.
 const BREATH: Duration = Duration::from_micros(50);
 
-/// A timer that comes later than this was held up: the process had been stopped, or the machine suspended. What has arrived meanwhile
-/// is looked for first, or all stripes would seem dead.
-const LATE: Duration = Duration::from_millis(100);
-
 /// How often local pipes that are not being received from are asked whether they have broken.
 const SWEEP: Duration = Duration::from_millis(500);
 
@@ -130,8 +126,6 @@ pub struct Pump {
     ended: Option<EndReason>,
     /// When to stop waiting for flows to end.
     stop_at: Option<Instant>,
-    /// A late timer has been put off.
-    put_off: bool,
     events: Vec<Event>,
     incoming: Vec<(FlowId, Target)>,
     ready_waiters: Vec<Sender<Result<(), OpenError>>>,
@@ -221,7 +215,6 @@ impl Pump {
             established: false,
             ended: None,
             stop_at: None,
-            put_off: false,
             events: Vec::new(),
             incoming: Vec::new(),
             ready_waiters: Vec::new(),
@@ -412,10 +405,6 @@ impl Pump {
             return Rest::Asleep;
         }
         if tick.is_some_and(|at| at <= now) {
-            if tick.is_some_and(|at| now.since(at) > LATE) && !std::mem::replace(&mut self.put_off, true) {
-                return if self.breathe(cx).is_ready() { Rest::Due } else { Rest::Asleep };
-            }
-            self.put_off = false;
             self.input(Input::Tick);
         }
         if stop.is_some_and(|at| at <= now) {

@@ -42,6 +42,8 @@ pub struct Progress {
     pub broken_at: Option<u64>,
     /// It is done.
     pub over: bool,
+    /// When, in microseconds.
+    pub over_at: Option<u64>,
 }
 
 /// What is known of a flow.
@@ -129,7 +131,8 @@ impl Program {
         })
         .await;
         drop(pipe);
-        self.flow.borrow_mut().sides[self.side].over = true;
+        let mine = &mut self.flow.borrow_mut().sides[self.side];
+        (mine.over, mine.over_at) = (true, Some(clock.now().as_micros()));
     }
 
     fn abort(&self, pipe: &mut SimPipe) {

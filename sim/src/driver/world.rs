@@ -64,6 +64,8 @@ pub struct Outcome {
     pub complete: u64,
     /// When the programs at both ends of each flow noticed that it broke, in microseconds.
     pub broken_at: Vec<[Option<u64>; 2]>,
+    /// When the programs at both ends of each flow were done, in microseconds.
+    pub over_at: Vec<[Option<u64>; 2]>,
     /// Stripes that the client and the server lost while programs ran.
     pub stripes_lost: [u64; 2],
     /// Bytes that programs read.
@@ -211,6 +213,10 @@ impl World {
             broken_at: flows
                 .iter()
                 .map(|(_, flow)| flow.borrow().sides.each_ref().map(|side| side.broken_at))
+                .collect(),
+            over_at: flows
+                .iter()
+                .map(|(_, flow)| flow.borrow().sides.each_ref().map(|side| side.over_at))
                 .collect(),
             stripes_lost,
             bytes: bytes.sum(),
