@@ -66,3 +66,45 @@ impl Intents {
         self.owed.first().copied()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_owed_is_owed_once_and_comes_in_a_fixed_order() {
+        let (credit, reset) = (Intent::Credit(FlowId(4)), Intent::Reset(FlowId(1)));
+        let mut intents = Intents::default();
+        assert_eq!(intents.first(), None);
+        for intent in [Intent::Drain, reset, credit, credit] {
+            intents.add(intent);
+            assert!(intents.contains(intent));
+        }
+        for intent in [credit, reset, Intent::Drain] {
+            assert_eq!(intents.first(), Some(intent));
+            intents.remove(intent);
+            assert!(!intents.contains(intent));
+        }
+        assert_eq!(intents.first(), None);
+    }
+
+    #[test]
+    fn resets_of_several_flows_are_owed_side_by_side() {
+        let mut intents = Intents::default();
+        (1..4).for_each(|flow| intents.add(Intent::Reset(FlowId(flow))));
+        assert!((1..4).all(|flow| intents.contains(Intent::Reset(FlowId(flow)))));
+    }
+
+    #[test]
+    fn acknowledgements_credit_and_hints_ask_for_no_acknowledgement_and_all_else_does() {
+        let (flow, stripe) = (FlowId(1), StripeId(1));
+        for quiet in [Intent::Acknowledge(stripe), Intent::Credit(flow), Intent::Blocked(flow)] {
+            assert!(!quiet.eliciting(), "{quiet:?}");
+        }
+        for asking in
+            [Intent::Gone(stripe), Intent::Grant, Intent::Open(flow), Intent::Reset(flow), Intent::Drain]
+        {
+            assert!(asking.eliciting(), "{asking:?}");
+        }
+    }
+}

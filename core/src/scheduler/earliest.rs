@@ -107,6 +107,14 @@ mod tests {
     }
 
     #[test]
+    fn a_backlog_that_the_better_stripe_would_just_carry_waits_for_it() {
+        // The full one is 100 ms ahead, in which it carries 100 kB.
+        let stripes = [full(stripe(0, 1_000_000, 50), 0), stripe(1, 1_000_000, 150)];
+        assert_eq!(chosen(&stripes, 100_000), None);
+        assert_eq!(chosen(&stripes, 100_001), Some(1));
+    }
+
+    #[test]
     fn stripes_that_are_worse_and_full_hold_nothing_up() {
         let stripes = [stripe(0, 1_000_000, 50), full(stripe(1, 10_000, 50), 50_000)];
         assert_eq!(chosen(&stripes, LEN), Some(0));

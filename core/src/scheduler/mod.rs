@@ -116,6 +116,29 @@ mod tests {
     }
 
     #[test]
+    fn what_was_chosen_last_is_remembered_for_data_and_not_for_control() {
+        let stripes = [candidate(1), candidate(4)];
+        let mut scheduler = Scheduler::new(SchedulerKind::RoundRobin);
+        assert_eq!(scheduler.last(), None);
+        for id in [1, 4, 1] {
+            assert_eq!(scheduler.pick(&stripes, 1, 1), Some(StripeId(id)));
+            assert_eq!(scheduler.pick_for_control(&stripes), Some(StripeId(1)));
+            assert_eq!(scheduler.last(), Some(StripeId(id)));
+        }
+        assert_eq!(scheduler.pick(&[], 1, 1), None);
+        assert_eq!(scheduler.last(), Some(StripeId(1)), "having to wait changes nothing");
+    }
+
+    #[test]
+    fn a_script_chooses_instead_of_any_kind() {
+        let stripes = [candidate(1), candidate(4)];
+        let mut scheduler = Scheduler::new(SchedulerKind::Earliest);
+        scheduler.script = Some(Script::new([1, 1].into(), true));
+        assert_eq!(scheduler.pick(&stripes, 1, 1), Some(StripeId(4)));
+        assert_eq!(scheduler.pick_for_control(&stripes), Some(StripeId(4)));
+    }
+
+    #[test]
     fn each_kind_chooses_nothing_when_nothing_is_writable() {
         let full = Candidate { writable: false, ..candidate(0) };
         for kind in [SchedulerKind::Earliest, SchedulerKind::UntilCongested, SchedulerKind::RoundRobin] {

@@ -48,3 +48,60 @@ impl Script {
         usize::from(choice)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scheduler::tests::{candidate, ids};
+    use alloc::vec;
+
+    fn full(id: u64) -> Candidate {
+        Candidate { writable: false, ..candidate(id) }
+    }
+
+    #[test]
+    fn each_writable_stripe_can_be_chosen_and_waiting_only_while_another_may_become_writable() {
+        let all = [candidate(1), candidate(4)];
+        let mut script = Script::new(vec![1, 0], false);
+        assert_eq!([(); 2].map(|()| script.pick(&all)), ids([4, 1]));
+        assert_eq!(script.made, [(1, 2), (0, 2)]);
+        let some = [candidate(1), full(4), candidate(9)];
+        let mut script = Script::new(vec![1, 2], false);
+        assert_eq!([(); 2].map(|()| script.pick(&some)), [Some(StripeId(9)), None]);
+        assert_eq!(script.made, [(1, 3), (2, 3)]);
+    }
+
+    #[test]
+    fn what_leaves_no_choice_takes_none_from_the_list() {
+        let mut script = Script::new(vec![1], true);
+        assert_eq!(script.pick(&[full(1), full(4)]), None);
+        assert_eq!(script.pick(&[candidate(1)]), Some(StripeId(1)));
+        assert_eq!(script.pick_for_control(&[full(1), candidate(4)]), Some(StripeId(4)));
+        assert!(script.made.is_empty());
+        assert_eq!(script.pick(&[candidate(1), full(4)]), None, "the first real choice");
+    }
+
+    #[test]
+    fn beyond_the_list_the_first_option_is_taken() {
+        let mut script = Script::new(vec![], true);
+        let stripes = [full(1), candidate(4), candidate(9)];
+        assert_eq!([script.pick(&stripes), script.pick_for_control(&stripes)], ids([4, 4]));
+        assert_eq!(script.made, [(0, 3), (0, 2)]);
+    }
+
+    #[test]
+    fn control_is_a_choice_only_if_asked_for() {
+        let stripes = [full(1), candidate(4), candidate(9)];
+        let mut script = Script::new(vec![1], true);
+        assert_eq!(script.pick_for_control(&stripes), Some(StripeId(9)));
+        let mut script = Script::new(vec![1], false);
+        assert_eq!(script.pick_for_control(&stripes), Some(StripeId(4)));
+        assert!(script.made.is_empty());
+    }
+
+    #[test]
+    #[should_panic(expected = "choice 2 of 2")]
+    fn a_choice_that_is_none_is_a_mistake_of_the_caller() {
+        Script::new(vec![2], false).pick(&[candidate(1), candidate(4)]);
+    }
+}
