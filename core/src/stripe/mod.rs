@@ -229,3 +229,181 @@ impl Stripe {
 fn over(rate: u64, time: Duration) -> u64 {
     rate.saturating_mul(time.as_micros() as u64) / 1_000_000
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000;
+    const LIMIT: Duration = Duration::from_secs(4);
+
+    fn at(micros: u64) -> Instant {
+        Instant::from_micros(micros)
+    }
+
+    fn stripe() -> Stripe {
+        Stripe::new(StripeId(7), Instant::ZERO)
+    }
+
+    /// A stripe that was measured at so many bytes per second.
+    fn of_rate(rate: u64) -> Stripe {
+        let mut stripe = stripe();
+        let mark = stripe.rate.mark(Some(0), Instant::ZERO);
+        stripe.rate.acknowledged(rate, Some(mark), true, at(SECOND));
+        assert_eq!(stripe.rate.estimate(), Some(rate));
+        stripe
+    }
+
+    /// Something that asks for an acknowledgement, or not.
+    fn put(stripe: &mut Stripe, len: usize, eliciting: bool, micros: u64) {
+        stripe.put(len, Token::Local, eliciting, at(micros));
+    }
+
+    /// All that was put on it is acknowledged.
+    fn acknowledge(stripe: &mut Stripe, micros: u64) {
+        stripe.ledger.advance(stripe.sent);
+        let mut latest = None;
+        while let Some(entry) = stripe.ledger.pop() {
+            latest = Some((entry.at, entry.mark));
+        }
+        stripe.measure(latest, at(micros));
+    }
+
+    #[test]
+    fn allowance_and_chunk_are_a_stripes_time_within_bounds() {
+        let sizes = |stripe: Stripe| (stripe.allowance(), stripe.chunk());
+        assert_eq!(sizes(stripe()), (16 << 10, 8 << 10));
+        assert_eq!(sizes(of_rate(100_000)), (16 << 10, 4 << 10));
+        assert_eq!(sizes(of_rate(4_000_000)), (40_000, 32_000));
+        assert_eq!(sizes(of_rate(1_000_000_000)), (512 << 10, 64 << 10));
+    }
+
+    #[test]
+    fn data_goes_on_a_stripe_with_nothing_unwritten_or_within_the_allowance() {
+        let mut stripe = stripe();
+        assert!(stripe.takes_data(1 << 20), "or the largest piece would never go");
+        put(&mut stripe, 100, true, 0);
+        assert!(stripe.takes_data((16 << 10) - 100) && !stripe.takes_data((16 << 10) - 99));
+        stripe.written = 40;
+        assert_eq!(stripe.unwritten(), 60);
+        assert!(stripe.takes_data((16 << 10) - 60) && !stripe.takes_data((16 << 10) - 59));
+        stripe.written = 100;
+        assert!(stripe.takes_data(1 << 20));
+    }
+
+    #[test]
+    fn control_has_a_reserve_of_its_own() {
+        let mut stripe = stripe();
+        put(&mut stripe, (32 << 10) - 1, true, 0);
+        assert!(stripe.takes_control());
+        put(&mut stripe, 1, true, 0);
+        assert!(!stripe.takes_control());
+    }
+
+    #[test]
+    fn what_asks_for_nothing_counts_as_in_flight_only_behind_what_does() {
+        let mut stripe = stripe();
+        put(&mut stripe, 100, false, 0);
+        assert_eq!((stripe.in_flight(), stripe.doubt_at()), (0, None));
+        put(&mut stripe, 50, true, 0);
+        assert_eq!(stripe.in_flight(), 50);
+        put(&mut stripe, 30, false, 0);
+        put(&mut stripe, 20, true, 0);
+        assert_eq!(stripe.in_flight(), 100);
+        stripe.ledger.advance(120);
+        assert_eq!(stripe.in_flight(), 80);
+        acknowledge(&mut stripe, 1);
+        assert_eq!((stripe.in_flight(), stripe.sent), (0, 200));
+    }
+
+    #[test]
+    fn patience_begins_with_the_first_thing_that_asks_for_an_acknowledgement() {
+        let mut stripe = stripe();
+        put(&mut stripe, 10, false, SECOND);
+        put(&mut stripe, 10, true, 2 * SECOND);
+        put(&mut stripe, 10, true, 3 * SECOND);
+        assert_eq!(stripe.doubt_at(), Some(at(2 * SECOND) + stripe.rtt.patience()));
+    }
+
+    #[test]
+    fn a_stripe_is_given_up_after_the_limit_or_later_while_it_is_heard() {
+        let mut stripe = stripe();
+        stripe.progress = at(10 * SECOND);
+        for (heard, expected) in [(0, 14), (13, 14), (20, 21), (24, 25), (30, 26), (1000, 26)] {
+            stripe.heard = at(heard * SECOND);
+            assert_eq!(stripe.stall_at(LIMIT), at(expected * SECOND), "heard at {heard} s");
+        }
+        stripe.heard = at(0);
+        assert_eq!(stripe.stall_at(Duration::ZERO), at(12 * SECOND), "not before twice the patience");
+    }
+
+    #[test]
+    fn time_slept_moves_the_deadlines_but_not_into_the_future() {
+        let mut stripe = stripe();
+        (stripe.progress, stripe.heard) = (at(10), at(8));
+        stripe.excuse(Duration::from_micros(3), at(12));
+        assert_eq!((stripe.progress, stripe.heard), (at(12), at(11)));
+        stripe.heard = at(12);
+        stripe.excuse(Duration::from_micros(3), at(13));
+        assert_eq!((stripe.progress, stripe.heard), (at(13), at(13)));
+    }
+
+    #[test]
+    fn what_was_sent_before_a_sleep_is_no_measure_and_what_was_sent_after_it_is() {
+        let mut stripe = stripe();
+        put(&mut stripe, 10, true, 10);
+        stripe.excuse(Duration::from_secs(9), at(20));
+        acknowledge(&mut stripe, 30);
+        assert_eq!((stripe.rtt.smoothed(), stripe.progress), (None, at(30)));
+        put(&mut stripe, 10, true, 40);
+        stripe.excuse(Duration::from_secs(9), at(40));
+        acknowledge(&mut stripe, 45);
+        assert_eq!(stripe.rtt.smoothed(), Some(Duration::from_micros(5)));
+    }
+
+    #[test]
+    fn an_acknowledgement_ends_doubt() {
+        let mut stripe = stripe();
+        stripe.doubted = true;
+        stripe.measure(None, at(9));
+        assert_eq!((stripe.doubted, stripe.progress, stripe.rtt.smoothed()), (false, at(9), None));
+    }
+
+    #[test]
+    fn only_an_acknowledgement_that_met_a_queue_measures_a_stripe_with_too_little_to_send() {
+        // The shortest took 20 ms; half of that more and 10 ms may still be the timer.
+        for (took, measured) in [(40_000, false), (40_001, true)] {
+            let mut stripe = stripe();
+            stripe.rate.app_limited(1 << 30);
+            put(&mut stripe, 10_000, true, 0);
+            acknowledge(&mut stripe, 20_000);
+            assert_eq!(stripe.rate.estimate(), None);
+            put(&mut stripe, 10_000, true, SECOND);
+            acknowledge(&mut stripe, SECOND + took);
+            assert_eq!(stripe.rate.estimate().is_some(), measured, "{took} us");
+        }
+    }
+
+    #[test]
+    fn stats_say_what_was_counted() {
+        let mut stripe = of_rate(4_000_000);
+        put(&mut stripe, 100, true, 5);
+        stripe.rtt.sample(Duration::from_millis(4), at(5));
+        stripe.rtt.sample(Duration::from_millis(12), at(5));
+        stripe.ledger.advance(60);
+        (stripe.written, stripe.congestions, stripe.doubted) = (80, 3, true);
+        let expected = StripeStats {
+            stripe: StripeId(7),
+            sent: 100,
+            written: 80,
+            acknowledged: 60,
+            received: 0,
+            congestions: 3,
+            srtt: Some(Duration::from_millis(5)),
+            min_rtt: Some(Duration::from_millis(4)),
+            rate: Some(4_000_000),
+            doubted: true,
+        };
+        assert_eq!(stripe.stats(), expected);
+    }
+}
