@@ -158,4 +158,29 @@ mod tests {
         let popped: Vec<_> = core::iter::from_fn(|| timers.pop_due(now)).collect();
         assert_eq!(popped, (0..6).map(timer).collect::<Vec<_>>());
     }
+
+    #[test]
+    fn the_timers_that_are_set_are_known_with_their_times() {
+        let mut timers = Timers::default();
+        assert_eq!((timers.at(Timer::Resume), timers.set_ones().count()), (None, 0));
+        timers.set(Timer::Resume, Instant::from_micros(5));
+        timers.set(Timer::Acknowledge, Instant::from_micros(9));
+        assert_eq!(timers.at(Timer::Resume), Some(Instant::from_micros(5)));
+        assert!(timers.set_ones().eq([Timer::Acknowledge, Timer::Resume]));
+    }
+
+    #[test]
+    fn the_first_deadline_that_judges_a_stripe_is_found_among_others() {
+        let mut timers = Timers::default();
+        timers.set(Timer::Acknowledge, Instant::from_micros(1));
+        assert_eq!(timers.next_of_stripe(), None);
+        for (timer, at) in [
+            (Timer::Doubt(StripeId(1)), 9),
+            (Timer::Stall(StripeId(2)), 8),
+            (Timer::Heartbeat(StripeId(3)), 7),
+        ] {
+            timers.set(timer, Instant::from_micros(at));
+            assert_eq!(timers.next_of_stripe(), Some(Instant::from_micros(at)));
+        }
+    }
 }

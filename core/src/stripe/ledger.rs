@@ -181,4 +181,18 @@ mod tests {
         let ledger = ledger(&[(10, false, 1), (20, false, 1), (30, false, 2), (40, true, 2), (50, true, 2)]);
         assert!(ledger.iter().map(|entry| entry.end).eq([20, 30, 40, 50]));
     }
+
+    #[test]
+    fn what_lies_beyond_a_count_begins_with_the_entry_that_ends_behind_it() {
+        let mut ledger = ledger(&[(10, true, 1), (20, true, 2), (30, true, 3)]);
+        assert_eq!(ledger.len(), 3);
+        for (count, tokens) in [(0, &[1, 2, 3][..]), (9, &[1, 2, 3]), (10, &[2, 3]), (29, &[3]), (30, &[])] {
+            assert!(ledger.beyond(count).map(|entry| &entry.token).eq(tokens), "beyond {count}");
+        }
+        ledger.iter_mut().for_each(|entry| entry.token += 1);
+        assert_eq!(pop_all(&mut ledger), [0; 0], "nothing is acknowledged");
+        ledger.advance(30);
+        assert_eq!(pop_all(&mut ledger), [2, 3, 4]);
+        assert_eq!(ledger.len(), 0);
+    }
 }

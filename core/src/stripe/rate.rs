@@ -207,4 +207,50 @@ mod tests {
             assert_eq!(rate.hopeful(confirmed + CONFIRMED_FOR * age), Some(estimate * factor));
         }
     }
+
+    #[test]
+    fn the_shortest_time_and_the_fewest_bytes_that_tell_something() {
+        for (bytes, micros, told) in [
+            (MIN_BYTES, MIN_INTERVAL, true),
+            (MIN_BYTES - 1, MIN_INTERVAL, false),
+            (MIN_BYTES, MIN_INTERVAL - 1, false),
+        ] {
+            let mut rate = Rate::new(at(0));
+            let mark = rate.mark(None, at(0));
+            rate.acknowledged(bytes, Some(mark), true, at(micros));
+            assert_eq!(rate.estimate().is_some(), told, "{bytes} bytes in {micros} us");
+        }
+    }
+
+    #[test]
+    fn once_the_bytes_of_a_gap_are_acknowledged_samples_count_again() {
+        let mut rate = Rate::new(at(0));
+        steady(&mut rate, 10, 10_000, false);
+        rate.app_limited(11 * CHUNK);
+        assert!(rate.mark(None, at(100_000)).app_limited);
+        rate.acknowledged(11 * CHUNK, None, false, at(110_000));
+        assert!(!rate.mark(None, at(110_000)).app_limited);
+    }
+
+    #[test]
+    fn a_sample_of_too_little_to_send_confirms_the_estimate_that_it_equals() {
+        let mut rate = Rate::new(at(0));
+        steady(&mut rate, 1, 10_000, false);
+        assert_eq!(rate.confirmed_at, at(0), "not busy yet");
+        steady(&mut rate, 1, 10_000, false);
+        let mark = Mark { app_limited: true, ..rate.mark(None, at(20_000)) };
+        rate.acknowledged(rate.delivered + CHUNK - 1, Some(mark), false, at(30_000));
+        assert_eq!(rate.confirmed_at, at(20_000), "less says nothing");
+        let mark = Mark { app_limited: true, ..rate.mark(None, at(30_000)) };
+        rate.acknowledged(rate.delivered + CHUNK, Some(mark), false, at(40_000));
+        assert_eq!((rate.confirmed_at, rate.estimate()), (at(40_000), Some(1_000_000)));
+    }
+
+    #[test]
+    fn an_estimate_moves_by_an_eighth_of_the_difference() {
+        let mut rate = Rate::new(at(0));
+        steady(&mut rate, 2, 10_000, false);
+        steady(&mut rate, 1, 40_000, false);
+        assert_eq!(rate.estimate(), Some((7 * 1_000_000 + 250_000) / 8));
+    }
 }

@@ -111,4 +111,28 @@ mod tests {
         let window = MIN_WINDOW.as_secs();
         assert!(forgotten.is_some_and(|seconds| (window..=2 * window + 2).contains(&seconds)));
     }
+
+    #[test]
+    fn smoothing_takes_the_weights_of_the_rfc() {
+        let mut rtt = Rtt::default();
+        rtt.sample(ms(40), at(0));
+        rtt.sample(ms(120), at(0));
+        // Smoothed (7 · 40 + 120) / 8, variation (3 · 20 + 80) / 4.
+        assert_eq!(rtt.smoothed(), Some(ms(50)));
+        assert_eq!(rtt.patience(), ms(2 * 50 + 4 * 35) + SLACK);
+    }
+
+    #[test]
+    fn a_window_of_the_minimum_ends_just_after_its_time() {
+        for (micros, kept) in [(0, true), (1, false)] {
+            let mut rtt = Rtt::default();
+            let first = Instant::from_micros(7);
+            rtt.sample(ms(10), first);
+            // Two windows on, the second of which is the one in question.
+            let second = first + MIN_WINDOW + Duration::from_micros(1);
+            rtt.sample(ms(30), second);
+            rtt.sample(ms(30), second + MIN_WINDOW + Duration::from_micros(micros));
+            assert_eq!(rtt.min() == Some(ms(10)), kept);
+        }
+    }
 }
