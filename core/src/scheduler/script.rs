@@ -23,10 +23,10 @@ impl Script {
         Script { choices, control, made: Vec::new() }
     }
 
-    /// Any writable stripe; or none, if a better one might be writable later.
+    /// Any writable stripe; or none, if a better one might be writable later. With none writable, to wait is all there is.
     pub fn pick(&mut self, candidates: &[Candidate]) -> Option<StripeId> {
         let writable = candidates.iter().filter(|candidate| candidate.writable).count();
-        let may_wait = writable > 0 && writable < candidates.len();
+        let may_wait = writable < candidates.len();
         let choice = self.choose(writable + usize::from(may_wait));
         candidates.iter().filter(|candidate| candidate.writable).nth(choice).map(|candidate| candidate.stripe)
     }

@@ -314,6 +314,19 @@ mod tests {
     }
 
     #[test]
+    fn of_what_follows_a_split_head_no_more_is_collected_than_a_head_can_have() {
+        let mut deframer = Deframer::new();
+        let ping = Frame::Ping { nonce: 1 }.encode(0);
+        assert_eq!(deframer.next(&mut ping.slice(..1)), Ok(None));
+        let mut rest = Bytes::from([&ping[1..], &[0; 60_000]].concat());
+        assert_eq!(deframer.next(&mut rest), Ok(Some(Piece::Frame(Frame::Ping { nonce: 1 }))));
+        assert_eq!(rest.len(), 60_000);
+        let State::Head(seen) = &deframer.state else { panic!("at a border") };
+        // The first byte, and as many as a length of 128 KiB and a frame without payload take.
+        assert!(seen.is_empty() && seen.capacity() <= 1 + 3 + 1024, "{} bytes", seen.capacity());
+    }
+
+    #[test]
     fn offsets_that_reach_beyond_the_limit_are_refused() {
         let head = |offset, payload| {
             let mut head = Frame::Data { flow: FlowId(1), offset, fin: true }.encode(payload);

@@ -97,6 +97,16 @@ fn each_type_has_its_known_bytes() {
 }
 
 #[test]
+fn a_whole_head_is_decoded_and_nothing_else_is() {
+    for (frame, head, payload) in golden() {
+        assert_eq!(Frame::decode(&head[..head.len() - 1]), None);
+        assert_eq!(Frame::decode(&[head, payload].concat()), Some(frame));
+    }
+    assert_eq!(Frame::decode(b"\x01\x00"), None, "to be skipped");
+    assert_eq!(Frame::decode(b"\x01\x03"), None, "malformed");
+}
+
+#[test]
 fn a_frame_over_the_limits_is_refused_by_its_length_alone() {
     let start = |length: u64, kind: u64| {
         let mut bytes = Vec::new();
