@@ -64,7 +64,7 @@ impl Credit {
             self.window = (self.window * 2).min(limit.max(FLOW_FLOOR));
             self.grown_at = self.granted;
         }
-        if self.outstanding() > self.window / 2 && self.outstanding() > FLOW_FLOOR / 2 {
+        if self.outstanding() > self.window / 2 {
             return None;
         }
         let floor = self.consumed + FLOW_FLOOR;
@@ -184,5 +184,32 @@ mod tests {
         credit.consume(50);
         credit.consume(20);
         assert_eq!((credit.consumed(), credit.outstanding()), (50, 50));
+    }
+
+    #[test]
+    fn less_than_half_a_floor_is_not_worth_announcing() {
+        for (pool, announced) in [(FLOW_FLOOR / 2 - 1, None), (FLOW_FLOOR / 2, Some(264 * KIB))] {
+            let mut credit = Credit::new(256 * KIB);
+            credit.consume(128 * KIB);
+            assert_eq!(credit.advance(credit.consumed(), pool, PLENTY), announced);
+            assert_eq!(credit.granted(), announced.unwrap_or(256 * KIB));
+        }
+    }
+
+    #[test]
+    fn a_window_below_the_floor_is_the_floor() {
+        let mut credit = Credit::new(100);
+        credit.consume(100);
+        assert_eq!(credit.advance(100, PLENTY, PLENTY), Some(100 + FLOW_FLOOR));
+        credit.blocked_at(100 + FLOW_FLOOR);
+        assert_eq!(drain(&mut credit, 0), FLOW_FLOOR, "nor does a limit take it below");
+    }
+
+    #[test]
+    fn what_is_granted_by_other_means_counts_and_never_goes_back() {
+        let mut credit = Credit::new(100);
+        credit.grant(300);
+        credit.grant(200);
+        assert_eq!((credit.granted(), credit.outstanding()), (300, 300));
     }
 }

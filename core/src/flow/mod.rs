@@ -87,3 +87,52 @@ impl Flow {
             && self.recv.is_done()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::FLOW_FLOOR;
+    use credit::Credit;
+
+    /// A flow with which all is over.
+    fn over() -> Flow {
+        let mut flow = Flow {
+            phase: Phase::Carried,
+            opaque: Bytes::new(),
+            early: 0,
+            open: Delivery::Done,
+            accept: Delivery::Done,
+            farewell: None,
+            send: Send::new(0),
+            recv: Recv::new(Credit::new(FLOW_FLOOR)),
+        };
+        flow.send.stop();
+        flow.recv.discard();
+        flow
+    }
+
+    #[test]
+    fn a_flow_is_over_when_both_halves_are_done_and_all_that_must_arrive_has() {
+        let farewell = |delivery| Some((Farewell::Refuse(Reason::Aborted), delivery));
+        assert!(over().is_over());
+        assert!(Flow { farewell: farewell(Delivery::Done), ..over() }.is_over());
+        for more in [
+            Flow { phase: Phase::Early, ..over() },
+            Flow { open: Delivery::Pending, ..over() },
+            Flow { accept: Delivery::Pending, ..over() },
+            Flow { farewell: farewell(Delivery::Pending), ..over() },
+            Flow { send: Send::new(0), ..over() },
+            Flow { recv: Recv::new(Credit::new(FLOW_FLOOR)), ..over() },
+        ] {
+            assert!(!more.is_over(), "{more:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_listens_to_a_flow_that_was_not_offered_or_said_farewell() {
+        assert!(over().has_local());
+        assert!(!Flow { phase: Phase::Early, ..over() }.has_local());
+        let farewell = Some((Farewell::Refuse(Reason::Aborted), Delivery::Done));
+        assert!(!Flow { farewell, ..over() }.has_local());
+    }
+}

@@ -217,4 +217,17 @@ mod tests {
         recv.credit.consume(30);
         assert_eq!(recv.charge(), 10);
     }
+
+    #[test]
+    fn credit_is_wanted_until_it_reaches_a_known_end() {
+        let mut recv = recv(100);
+        assert!(recv.wants_credit());
+        recv.set_end(101).unwrap();
+        assert!(recv.wants_credit());
+        recv.credit.grant(101);
+        assert!(!recv.wants_credit());
+        let mut finished = self::recv(100);
+        finished.state = RecvState::Finished;
+        assert!(!finished.wants_credit());
+    }
 }

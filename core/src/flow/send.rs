@@ -324,4 +324,48 @@ mod tests {
         let send = sender(MAX_UNSENT as usize / 2, (1 << 62) - 1);
         assert!(send.backlog().checked_mul(1 << 20).is_some());
     }
+
+    #[test]
+    fn a_flow_that_waits_for_stripes_counts_all_its_credit_as_backlog_up_to_a_limit() {
+        let quarter = 256 << 10;
+        let backlog = |written, limit| sender(written, limit).backlog();
+        assert_eq!(backlog(quarter - 1, u64::MAX), quarter as u64 - 1);
+        assert_eq!(backlog(quarter, 10_000_000), 10_000_000);
+        assert_eq!(backlog(quarter, u64::MAX), 4 << 30);
+        let mut send = sender(quarter + 1000, 10_000_000);
+        send.take(1000);
+        send.lose(0..400, false);
+        assert_eq!((send.sendable(), send.backlog()), (quarter as u64 + 400, 10_000_000 - 1000 + 400));
+        send.state = SendState::Finishing;
+        assert_eq!(send.backlog(), quarter as u64 + 400, "nothing follows");
+    }
+
+    #[test]
+    fn the_queue_of_a_flow_is_a_mebibyte() {
+        assert_eq!(Send::new(u64::MAX).room(u64::MAX), 1 << 20);
+        assert_eq!(sender((1 << 19) - 1, u64::MAX).room(u64::MAX), (1 << 19) + 1);
+    }
+
+    #[test]
+    fn an_acknowledged_fin_ends_only_a_half_that_has_one() {
+        let mut send = sender(10, 10);
+        send.take(10);
+        send.acknowledge(0..10, true);
+        assert!(!send.is_done(), "it is open");
+        send.state = SendState::Finishing;
+        send.acknowledge(10..10, true);
+        assert!(send.is_done(), "given up for lost, and there all the same");
+    }
+
+    #[test]
+    fn only_the_loss_of_a_fin_makes_it_due_again() {
+        let mut send = sender(10, 10);
+        send.state = SendState::Finishing;
+        assert!(send.take(10).unwrap().fin);
+        send.lose(0..5, false);
+        assert_eq!(send.state, SendState::FinSent);
+        assert_eq!(send.take(10).map(|chunk| (range(&chunk), chunk.fin)), Some((0..5, false)));
+        send.lose(5..10, true);
+        assert_eq!(send.take(10).map(|chunk| (range(&chunk), chunk.fin)), Some((5..10, true)));
+    }
 }

@@ -357,4 +357,68 @@ mod tests {
         assert_eq!((buffer.written(), buffer.held(), buffer.lost(), buffer.unsent()), (300, 0, 0, 0));
         assert_eq!(buffer.take(300, u64::MAX), None);
     }
+
+    /// 300 bytes, of which 100 are acknowledged and 200 were sent.
+    fn a_part_of_each() -> SendBuffer {
+        let mut buffer = SendBuffer::default();
+        push(&mut buffer, 300);
+        buffer.take(200, u64::MAX);
+        buffer.acknowledge(0..100);
+        buffer
+    }
+
+    #[test]
+    fn a_range_is_taken_if_all_of_it_is_held_and_nothing_unsent_lies_before_it() {
+        for (range, there) in [
+            (100..300, true),
+            (150..160, true),
+            (200..300, true),
+            (99..300, false),
+            (100..301, false),
+            (201..300, false),
+            (150..150, false),
+        ] {
+            let taken = a_part_of_each().take_range(range.clone());
+            assert_eq!(taken, there.then(|| content(range.clone())), "{range:?}");
+        }
+    }
+
+    #[test]
+    fn a_range_that_was_taken_counts_as_sent_and_not_as_lost() {
+        let mut buffer = a_part_of_each();
+        buffer.lose(120..180);
+        buffer.take_range(150..160);
+        assert_eq!((buffer.lost(), buffer.next()), (50, 200));
+        buffer.take_range(190..250);
+        assert_eq!((buffer.lost(), buffer.next(), buffer.unsent()), (50, 250, 50));
+    }
+
+    #[test]
+    fn a_range_over_several_large_pieces_is_one() {
+        let mut buffer = SendBuffer::default();
+        (0..5).for_each(|_| push(&mut buffer, 5_000));
+        assert_eq!(buffer.take_range(0..23_000), Some(content(0..23_000)));
+        assert_eq!(buffer.take_range(4_000..16_000), Some(content(4_000..16_000)));
+    }
+
+    #[test]
+    fn what_is_acknowledged_is_let_go_of() {
+        let mut buffer = SendBuffer::default();
+        (0..3).for_each(|_| push(&mut buffer, 100));
+        buffer.take(300, u64::MAX);
+        for (end, pieces) in [(99, 3), (100, 2), (250, 1), (300, 0)] {
+            buffer.acknowledge(0..end);
+            assert_eq!(buffer.segments.len(), pieces, "up to {end}");
+        }
+    }
+
+    #[test]
+    fn only_pieces_below_four_kib_are_joined() {
+        for (len, taken) in [(4096, 4096), (4095, 5000)] {
+            let mut buffer = SendBuffer::default();
+            push(&mut buffer, len);
+            push(&mut buffer, 5000);
+            assert_eq!(buffer.take(5000, u64::MAX), Some((0, content(0..taken))));
+        }
+    }
 }

@@ -206,8 +206,7 @@ impl Table {
         let early = EARLY_TARGET.min(INITIAL_EARLY + pool / EARLY_SHARE);
         let pool = if planted!(EarlyCreditBeyondPool) { early } else { pool };
         let more_early = early.saturating_sub(outstanding).min(pool);
-        let worthwhile =
-            flows >= self.granted + (most / 8).max(1) || (more_early > 0 && more_early >= early / 2);
+        let worthwhile = flows >= self.granted + most / 8 || more_early >= early / 2;
         if !worthwhile {
             return None;
         }
@@ -429,5 +428,77 @@ mod tests {
         assert_eq!(table.early_outstanding(), INITIAL_EARLY - 1000);
         table.end_unopened(client(1));
         assert_eq!(table.see_again(client(1), INITIAL_EARLY), Err(Violation::EarlyCreditExceeded));
+    }
+
+    #[test]
+    fn a_share_of_a_small_pool_goes_into_early_credit() {
+        let mut table = table();
+        assert_eq!(table.grant(&Config::default(), 16 * 1600), Some(1600));
+        assert_eq!(table.granted(), (Config::default().max_flows, INITIAL_EARLY + 1600));
+        let mut table = self::table();
+        assert_eq!(table.grant(&Config::default(), POOL), Some(15 * EARLY), "enough for 16 flows at once");
+    }
+
+    #[test]
+    fn early_credit_is_granted_anew_once_half_of_it_is_taken() {
+        let config = Config { max_flows: INITIAL_FLOWS, ..Config::default() };
+        let mut table = table();
+        table.grant(&config, POOL);
+        (0..7).for_each(|index| table.see(client(index), EARLY).unwrap());
+        table.see(client(7), EARLY - 1).unwrap();
+        assert_eq!(table.grant(&config, POOL), None);
+        table.see(client(8), 1).unwrap();
+        assert_eq!(table.grant(&config, POOL), Some(8 * EARLY));
+        assert_eq!(table.grant(&config, POOL), None);
+    }
+
+    #[test]
+    fn only_flows_that_the_peer_opened_are_made_up_for() {
+        let config = Config { max_flows: INITIAL_FLOWS, ..Config::default() };
+        let mut table = table();
+        table.grant(&config, POOL);
+        for index in 0..INITIAL_FLOWS {
+            let (ours, _) = table.next_id().unwrap();
+            add(&mut table, ours, Phase::Carried);
+            add(&mut table, client(index), Phase::Early);
+            assert!(table.remove(ours).is_some() && table.remove(client(index)).is_some());
+            assert!(table.remove(ours).is_none());
+        }
+        table.grant(&config, POOL);
+        assert_eq!(table.granted().0, INITIAL_FLOWS);
+    }
+
+    #[test]
+    fn an_id_is_seen_when_it_takes_effect() {
+        let mut table = table();
+        table.see(client(1), 0).unwrap();
+        table.end_unopened(client(3));
+        assert_eq!(
+            [0, 1, 2, 3, 4].map(|index| table.has_seen(client(index))),
+            [false, true, false, true, false]
+        );
+    }
+
+    #[test]
+    fn a_grant_by_other_means_never_takes_back() {
+        let mut table = table();
+        table.grant_as_much(100, INITIAL_EARLY + 5);
+        table.grant_as_much(99, INITIAL_EARLY + 4);
+        assert_eq!(table.granted(), (100, INITIAL_EARLY + 5));
+        assert_eq!(table.standing(client(99)), Ok(Standing::Free));
+        assert_eq!(table.early_outstanding(), INITIAL_EARLY + 5);
+    }
+
+    #[test]
+    fn more_data_before_an_open_implies_only_what_it_adds() {
+        let mut table = table();
+        add(&mut table, client(0), Phase::Early);
+        for end in [100, 1000, 500, 1000] {
+            table.imply_early(client(0), FLOW_FLOOR + end).unwrap();
+        }
+        assert_eq!((table.early_implied, table.flows[&client(0)].early), (1000, 1000));
+        table.unimply(client(0));
+        table.unimply(client(0));
+        assert_eq!((table.early_implied, table.flows[&client(0)].early), (0, 0));
     }
 }
