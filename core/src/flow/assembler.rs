@@ -62,13 +62,11 @@ impl Assembler {
     /// Takes a piece. What came before, or was here already, is dropped.
     pub fn insert(&mut self, mut offset: u64, mut data: Bytes) {
         self.end = self.end.max(offset + data.len() as u64);
-        if offset < self.next {
-            let old = (self.next - offset).min(data.len() as u64);
-            if old == data.len() as u64 || !planted!(OldBytesAgain) {
-                data.advance(old as usize);
-            }
-            offset += old;
+        let old = self.next.saturating_sub(offset).min(data.len() as u64);
+        if old == data.len() as u64 || !planted!(OldBytesAgain) {
+            data.advance(old as usize);
         }
+        offset += old;
         while !data.is_empty() {
             if let Some((start, piece)) = self.pieces.range(..=offset).next_back() {
                 let covered = (start + piece.len() as u64).saturating_sub(offset).min(data.len() as u64);
