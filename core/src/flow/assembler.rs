@@ -224,4 +224,11 @@ mod tests {
         assembler.clear();
         assert_eq!((assembler.held(), assembler.pieces(), assembler.end()), (0, 0, 10));
     }
+
+    #[test]
+    fn pieces_are_joined_as_far_as_four_kib() {
+        let mut assembler = Assembler::default();
+        (1..9).for_each(|at| insert(&mut assembler, at * 1024..(at + 1) * 1024));
+        assert_eq!(assembler.pieces(), 2);
+    }
 }

@@ -221,4 +221,28 @@ mod tests {
         }
         assert!(served[0] > 200 * CHUNK / 4, "{served:?}");
     }
+
+    #[test]
+    fn a_flow_that_comes_and_goes_without_sending_gets_no_turns_on_top() {
+        let mut queue = queue(2);
+        for _ in 0..3 {
+            queue.deactivate(FlowId(0));
+            queue.activate(FlowId(0));
+        }
+        let turns = (0..64).filter(|_| serve(&mut queue, CHUNK) == 0).count();
+        assert_eq!(turns, 32);
+    }
+
+    #[test]
+    fn a_flow_that_returns_after_a_whole_quantum_keeps_its_place_and_gets_the_next_one_there() {
+        let mut queue = queue(3);
+        (0..3).for_each(|flow| assert_eq!(serve(&mut queue, QUANTUM as usize), flow));
+        queue.front();
+        queue.activate(FlowId(9));
+        assert_eq!(serve(&mut queue, QUANTUM as usize), 9);
+        queue.deactivate(FlowId(9));
+        queue.activate(FlowId(9));
+        let turns: Vec<u64> = (0..7).map(|_| serve(&mut queue, QUANTUM as usize)).collect();
+        assert_eq!(turns, [0, 1, 2, 0, 1, 2, 9]);
+    }
 }

@@ -244,6 +244,7 @@ mod tests {
         assert_eq!(buffer.lost(), count(Byte::Lost));
         assert_eq!(buffer.held(), model.len() as u64 - released);
         assert_eq!(buffer.is_empty(), released == model.len() as u64);
+        assert_eq!(buffer.released(), released);
         let mut carried = RangeSet::default();
         carried.insert(buffer.sent());
         for range in buffer.not_carried() {
