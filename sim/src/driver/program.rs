@@ -16,7 +16,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use striper_core::Instant;
 use striper_runtime::clock::Clock;
-use striper_runtime::{FlowReport, Pipe, Received};
+use striper_runtime::{DialError, FlowReport, OpenError, Pipe, Received};
 
 /// How often a program that does not read asks whether its connection has broken.
 const CHECK: Duration = Duration::from_millis(50);
@@ -55,12 +55,24 @@ pub struct FlowState {
     pub sides: [Progress; 2],
     /// What the proxies said of it.
     pub reports: [Option<FlowReport>; 2],
+    /// When they did, in microseconds.
+    pub reported_at: [u64; 2],
+    /// Why the client could not open it.
+    pub open_error: Option<OpenError>,
+    /// Why the server could not connect it.
+    pub dial_error: Option<DialError>,
 }
 
 impl FlowState {
     /// Both directions came through, each with its FIN.
     pub fn is_complete(&self) -> bool {
         self.sides.iter().all(|side| side.sent_fin && side.got_fin)
+    }
+
+    /// When a program first noticed that it broke, or else when all was over, in microseconds.
+    pub fn broken_at(&self) -> u64 {
+        let first = self.sides.iter().filter_map(|side| side.broken_at).min();
+        first.or(self.sides.iter().filter_map(|side| side.over_at).max()).unwrap_or(u64::MAX)
     }
 
     fn key(&self, side: usize) -> u64 {

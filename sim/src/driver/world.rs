@@ -4,6 +4,7 @@
 //! things break and only safety is demanded; then all is well again, and everything must come to its end by a deadline: flows
 //! complete, or were broken by something that the scenario did, and nothing is left behind.
 
+mod causes;
 mod faults;
 mod oracles;
 mod processes;
@@ -17,6 +18,7 @@ use super::pipe::{SimClock, SimDial, SimListen, SimPipe};
 use super::program::{FlowState, Program, Progress};
 use crate::link::LinkSpec;
 use crate::seed;
+use causes::Causes;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use std::cell::{Cell, RefCell};
@@ -28,7 +30,7 @@ use std::time::Duration;
 use striper_core::{EndReason, Hello, HelloKind, Reason, SessionId, StripeId, Violation};
 use striper_runtime::clock::{Clock, sleep_until};
 use striper_runtime::{
-    Client, ClientOptions, DialError, Event as Told, FlowEnd, HostPort, Pipe, Received, Server,
+    Client, ClientOptions, DialError, Event as Told, FlowEnd, FlowReport, HostPort, Pipe, Received, Server,
     ServerOptions, Target, bridge_in,
 };
 
@@ -92,17 +94,6 @@ impl Drop for Repeat {
     }
 }
 
-/// What proxies have told.
-#[derive(Default)]
-struct Said {
-    /// Sessions ended then: their flows may be reset.
-    kills: Vec<u64>,
-    /// Stripes that the client and the server lost.
-    lost: [u64; 2],
-    /// A server has lost its state.
-    restarted: bool,
-}
-
 /// A world.
 pub struct World {
     scenario: Scenario,
@@ -111,7 +102,7 @@ pub struct World {
     client: Option<Client>,
     server: Option<Server>,
     flows: Flows,
-    said: Rc<RefCell<Said>>,
+    causes: Rc<RefCell<Causes>>,
     eager: Rc<Cell<bool>>,
     stopped: [Rc<Cell<bool>>; 2],
     entrance: usize,
@@ -156,7 +147,7 @@ impl World {
             client: None,
             server: None,
             flows: Rc::default(),
-            said: Rc::default(),
+            causes: Rc::default(),
             eager: Rc::default(),
             stopped: Default::default(),
             entrance,
@@ -194,7 +185,7 @@ impl World {
         self.has_recovered();
         self.run_until(self.deadline(heal), true);
         self.judge(proof);
-        let stripes_lost = self.said.borrow().lost;
+        let stripes_lost = self.causes.borrow().lost;
         self.settle();
         self.stop();
         let net = self.net.borrow();
@@ -261,7 +252,10 @@ impl World {
                     let plan = plan.programs[0].clone();
                     Program { flow: state, side: 0, plan, eager, net }.run(pipe, clock).await;
                 }
-                Err(_) => state.borrow_mut().sides[0].over = true,
+                Err(_) => {
+                    let side = &mut state.borrow_mut().sides[0];
+                    (side.over, side.over_at) = (true, Some(clock.now().as_micros()));
+                }
             }
         });
     }

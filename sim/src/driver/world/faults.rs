@@ -114,7 +114,7 @@ impl World {
             stopped.set(true);
         });
         let now = self.net.borrow().now;
-        self.said.borrow_mut().kills.push(now);
+        self.causes.borrow_mut().stopped(process, now);
         // A session that has no stripe any more keeps its last words for a second; then nothing is left.
         self.later(drain + 15_000_000, Action::Stopped { process, again: 0 });
     }

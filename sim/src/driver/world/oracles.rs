@@ -38,12 +38,12 @@ impl World {
             .collect()
     }
 
-    /// Each flow has completed, or the scenario did something that explains why not.
+    /// Each flow has completed, or was broken while it was open by something that explains why.
     pub(super) fn judge(&self, proof: usize) {
-        let kills = &self.said.borrow().kills;
-        let kinds = &self.scenario.kinds;
+        let causes = self.causes.borrow();
         for (plan, flow) in self.flows.borrow().iter() {
             let flow = flow.borrow();
+            let ended = causes.any_ended(plan.at, flow.broken_at());
             for (side, report) in flow.reports.iter().enumerate() {
                 let Some(report) = report else { continue };
                 let broken = flow.sides.iter().any(|side| side.aborted);
@@ -51,56 +51,43 @@ impl World {
                     let (sent, received) = (plan.programs[side].bytes, plan.programs[1 - side].bytes);
                     assert_eq!((report.sent, report.received), (sent, received), "the report of {flow:?}");
                 }
+                // What programs have seen through may still be unsettled between the proxies.
+                let ended = causes.any_ended(plan.at, flow.reported_at[side]);
                 assert!(
-                    report.end != FlowEnd::Reset(Reason::SessionLost) || !kills.is_empty(),
+                    report.end != FlowEnd::Reset(Reason::SessionLost) || ended,
                     "lost without a cause: {flow:?}"
                 );
             }
             if flow.is_complete() {
-                let told = flow.reports.iter().flatten().all(|report| report.end == FlowEnd::Finished);
-                assert!(told || !kills.is_empty(), "complete, and reported otherwise: {flow:?}");
+                let otherwise = |(report, at): (&Option<FlowReport>, &u64)| {
+                    report.as_ref().is_some_and(|report| report.end != FlowEnd::Finished)
+                        && !causes.any_ended(plan.at, *at)
+                };
+                let otherwise = flow.reports.iter().zip(&flow.reported_at).any(otherwise);
+                assert!(!otherwise, "complete, and reported otherwise: {flow:?}");
                 continue;
             }
             assert_ne!(flow.index, proof, "a new connection after all faults does not work: {flow:?}");
-            let by_program = plan.refused || flow.sides.iter().any(|side| side.aborted);
-            let by_kill = kills.iter().any(|at| *at >= plan.at);
-            let no_session =
-                matches!(flow.reports[0], Some(ref report) if matches!(report.end, FlowEnd::NoSession(_)));
-            let unreachable = [
-                Kind::Refuse,
-                Kind::AcceptClose,
-                Kind::Silence,
-                Kind::OneWay,
-                Kind::Stall,
-                Kind::Pause,
-                Kind::ClockJump,
-                Kind::DialNoFiles,
-                Kind::AcceptNoFiles,
-                Kind::Forget,
-                Kind::ServerRestart,
-                Kind::Crash,
-                Kind::Shutdown,
-                Kind::ClientRestart,
-                Kind::Loss,
-                Kind::ResetAfter,
-                Kind::Reset,
-                Kind::ResetUnread,
-                Kind::FinMidFrame,
-                Kind::HalfDead,
-            ];
-            let by_reach = unreachable.iter().any(|kind| kinds.contains(kind));
-            // Nobody said why: the proxy was not there, or the library's user was told.
-            let opened = flow.reports[0].is_none() && (plan.bridged[0] || !flow.sides[0].started);
-            let refused = kinds.contains(&Kind::DialNoFiles)
-                || matches!(flow.reports[0], Some(ref report) if matches!(report.end, FlowEnd::Refused(_)));
-            let excused = by_program
-                || by_kill
-                || ((no_session || opened) && by_reach)
-                || (refused
-                    && (kinds.contains(&Kind::DialNoFiles)
-                        || kinds.contains(&Kind::Pause)
-                        || kinds.contains(&Kind::ClockJump)));
-            assert!(excused, "not complete: {flow:#?}\n{plan:#?}");
+            let by_program = flow.sides.iter().any(|side| side.aborted);
+            let unreachable = flow.open_error.is_some() && causes.any_bare(plan.at, flow.broken_at());
+            let refused = flow.dial_error.as_ref().is_some_and(|error| self.may_fail(plan, error));
+            assert!(by_program || ended || unreachable || refused, "not complete: {flow:#?}\n{plan:#?}");
+        }
+    }
+
+    /// Whether the server may have failed to connect to a flow's target in this way.
+    fn may_fail(&self, plan: &FlowPlan, error: &DialError) -> bool {
+        match error {
+            DialError::Refused => plan.refused,
+            DialError::TimedOut => self.scenario.script.iter().any(|(_, action)| {
+                matches!(action, Action::Pause { process: SERVER, .. } | Action::Jump { process: SERVER, .. })
+            }),
+            DialError::Other(_) => self
+                .scenario
+                .script
+                .iter()
+                .any(|(_, action)| matches!(action, Action::NoFiles { process: SERVER, accept: 0, .. })),
+            _ => false,
         }
     }
 

@@ -34,6 +34,8 @@ impl World {
             self.server = Some(server);
         }
         self.stopped[process] = Rc::default();
+        let now = self.net.borrow().now;
+        self.causes.borrow_mut().started(process, now);
     }
 
     pub(super) fn proxy(&self, process: usize) -> Proxy {
@@ -46,31 +48,14 @@ impl World {
         }
     }
 
-    /// What a log would get. Nothing in it may say that the other side broke the protocol.
+    /// What a log would get.
     pub(super) fn events(&self, process: usize) -> Rc<dyn Fn(Told)> {
-        let (said, net) = (self.said.clone(), self.net.clone());
+        let (causes, net) = (self.causes.clone(), self.net.clone());
+        let limit = self.scenario.configs[process].resume_limit;
         Rc::new(move |event| {
-            let now = net.borrow().now;
+            let (now, clock) = (net.borrow().now, net.borrow().time_of(process));
             net.borrow_mut().digest.number(now);
-            let mut said = said.borrow_mut();
-            match event {
-                Told::SessionEnded { reason, .. } => {
-                    let complained = matches!(reason, EndReason::Violation(_) | EndReason::PeerComplained);
-                    let restart = said.restarted
-                        && matches!(
-                            reason,
-                            EndReason::Violation(Violation::InstanceChanged) | EndReason::PeerComplained
-                        );
-                    assert!(!complained || restart, "at process {process}: a session ended by {reason:?}");
-                    said.kills.push(now);
-                }
-                Told::StripeLost { .. } => said.lost[process] += 1,
-                Told::SessionForgotten { .. } => {
-                    assert!(said.restarted || !said.kills.is_empty(), "a server has forgotten a session");
-                    said.kills.push(now);
-                }
-                _ => {}
-            }
+            causes.borrow_mut().hear(process, &event, now, clock, limit);
         })
     }
 
@@ -82,11 +67,10 @@ impl World {
             self.client = None;
         } else {
             self.server = None;
-            self.said.borrow_mut().restarted = true;
         }
         self.executors[process].kill();
         let now = self.net.borrow().now;
-        self.said.borrow_mut().kills.push(now);
+        self.causes.borrow_mut().stopped(process, now);
         self.net.borrow_mut().processes[process].mute = false;
     }
 

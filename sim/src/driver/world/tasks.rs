@@ -31,17 +31,26 @@ pub(super) async fn entrance(proxy: Proxy, listen: SimListen, client: Client) {
         let (plan, flow) = proxy.flows.borrow()[index].clone();
         let (client, clock) = (client.clone(), proxy.clock());
         let target = Target::Host(HostPort::new("origin", u16::try_from(index).unwrap_or(0)));
+        let net = proxy.net.clone();
         (proxy.spawn)(Box::pin(async move {
             if plan.bridged[0] {
                 match client.open(target).await {
                     Ok(mut carried) => {
                         bridge_in(&clock, &mut pipe, &mut carried).await;
                     }
-                    Err(_) => pipe.abort(),
+                    Err(error) => {
+                        flow.borrow_mut().open_error = Some(error);
+                        pipe.abort();
+                    }
                 }
             } else {
                 let report = client.carry(target, Box::new(pipe)).await;
-                flow.borrow_mut().reports[0] = Some(report);
+                let mut flow = flow.borrow_mut();
+                if let FlowEnd::NoSession(error) = &report.end {
+                    flow.open_error = Some(error.clone());
+                }
+                flow.reports[0] = Some(report);
+                flow.reported_at[0] = net.borrow().now;
             }
         }));
     }
@@ -66,13 +75,16 @@ pub(super) async fn exit(proxy: Proxy, server: Server) {
                 }
                 Ok(pipe) => {
                     let report = incoming.carry(Box::new(pipe)).await;
-                    flow.borrow_mut().reports[1] = Some(report);
+                    let mut flow = flow.borrow_mut();
+                    flow.reports[1] = Some(report);
+                    flow.reported_at[1] = proxy.net.borrow().now;
                 }
                 Err(error) => {
                     if error == DialError::Refused {
                         proxy.net.borrow_mut().note(Kind::TargetRefused);
                     }
                     incoming.refuse(error.reason());
+                    flow.borrow_mut().dial_error = Some(error);
                 }
             }
         }));
