@@ -77,7 +77,7 @@ impl RangeSet {
     pub fn gaps(&self, range: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
         let below = self.ranges.range(..=range.start).next_back().map_or(range.start, |(_, &end)| end);
         let mut at = below.max(range.start);
-        let mut inside = self.ranges.range(range.start + 1..range.end.max(range.start + 1));
+        let mut inside = self.ranges.range(range.start..range.end.max(range.start));
         let end = range.end;
         core::iter::from_fn(move || {
             while at < end {
