@@ -87,9 +87,6 @@ impl RangeSet {
                 if !gap.is_empty() {
                     return Some(gap);
                 }
-                if next_start == end {
-                    break;
-                }
             }
             None
         })
