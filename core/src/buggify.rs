@@ -45,6 +45,9 @@ pub(crate) struct Turns {
     /// Changes with each input but `Tick`.
     #[cfg(feature = "buggify")]
     turn: u64,
+    /// The turn in which a [`Turns::once`] was taken last.
+    #[cfg(feature = "buggify")]
+    taken: u64,
 }
 
 impl Turns {
@@ -56,6 +59,8 @@ impl Turns {
             seed: config.buggify,
             #[cfg(feature = "buggify")]
             turn: 0,
+            #[cfg(feature = "buggify")]
+            taken: 0,
         }
     }
 }
@@ -75,6 +80,12 @@ impl Turns {
     /// Whether to take the rare turn.
     #[inline(always)]
     pub const fn take(&self, _site: Site, _of: u64) -> bool {
+        false
+    }
+
+    /// Whether to take the rare turn, at most once between two inputs.
+    #[inline(always)]
+    pub fn once(&mut self, _site: Site) -> bool {
         false
     }
 }
@@ -101,6 +112,14 @@ impl Turns {
             Site::GiveUp => 1024,
         };
         self.is_active(site) && mix(mix(mix(self.seed, site as u64), self.turn), of).is_multiple_of(rarity)
+    }
+
+    /// Whether to take the rare turn, at most once between two inputs.
+    pub fn once(&mut self, site: Site) -> bool {
+        self.taken != self.turn && self.take(site, 0) && {
+            self.taken = self.turn;
+            true
+        }
     }
 
     fn is_active(&self, site: Site) -> bool {

@@ -293,7 +293,7 @@ impl Session {
     fn reinject(&mut self) -> bool {
         let pays = self.config.scheduler == SchedulerKind::Earliest
             && self.totals.payload_reinjected < reinject::budget(self.totals.payload_sent);
-        let anyway = self.turns.take(Site::Copy, self.totals.payload_reinjected);
+        let anyway = self.turns.once(Site::Copy);
         if self.stripes.live.len() < 2 || !(pays || anyway) {
             return false;
         }
