@@ -182,11 +182,8 @@ impl Session {
         if self.life == Life::Ended {
             return false;
         }
-        let late = self.timers.next_of_stripe().map_or(Duration::ZERO, |at| now.since(at));
         self.now = self.now.max(now);
-        if late > LATE {
-            self.excuse(late);
-        }
+        self.excuse_sleep();
         let ticked = matches!(input, Input::Tick);
         let result = match input {
             Input::StripeUp { stripe, hello } => self.stripe_up(stripe, &hello, out),

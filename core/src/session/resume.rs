@@ -1,6 +1,6 @@
 //! Stripes come, are measured, fall into doubt and go; what they held is put up for sending again.
 
-use super::Session;
+use super::{LATE, Session};
 use crate::buggify::Site;
 use crate::error::{EndReason, StripeClose, Violation};
 use crate::id::{FlowId, Role, StripeId};
@@ -277,10 +277,15 @@ impl Session {
         }
     }
 
-    /// We have slept: time that passed meanwhile is not held against stripes.
-    pub(super) fn excuse(&mut self, slept: Duration) {
-        for stripe in self.stripes.live.values_mut() {
-            stripe.excuse(slept, self.now);
+    /// If we have slept, the time that passed meanwhile is not held against stripes.
+    pub(super) fn excuse_sleep(&mut self) {
+        let since = |at| self.now.since(at);
+        if self.timers.next().is_none_or(|(at, _)| since(at) <= LATE) {
+            return;
+        }
+        let slept = self.timers.next_of_stripe().map_or(Duration::ZERO, since);
+        if slept > LATE {
+            self.stripes.live.values_mut().for_each(|stripe| stripe.excuse(slept, self.now));
         }
     }
 
