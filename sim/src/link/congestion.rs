@@ -1,0 +1,201 @@
+//! How many bytes may be in flight: slow start with HyStart's delay test (RFC 9406, section 4.2), then Reno's packet per
+//! round trip, and one halving per window with losses.
+//!
+//! Transmissions are numbered in the order in which they were made; a packet that is sent again has a new number. Whoever
+//! sends counts what is in flight.
+//!
+//! Invariant: losses of packets that were all under way at a halving cause no second one, and the window grows only while
+//! it is what holds the sender back.
+
+use super::MSS;
+
+/// Samples in a round before HyStart judges it (RFC 9406).
+const HYSTART_SAMPLES: u32 = 8;
+
+/// The bounds of the rise of the delay that ends slow start, in microseconds (RFC 9406).
+const HYSTART_RISE: [u64; 2] = [4_000, 16_000];
+
+/// The congestion window of one direction, in bytes.
+#[derive(Clone, Debug)]
+pub(super) struct Congestion {
+    window: u64,
+    /// Below it the window grows by what is acknowledged (slow start).
+    threshold: u64,
+    /// Losses of transmissions before this one belong to a halving that has been made.
+    recovery_until: u64,
+    /// The window was full when this transmission was the next one: acknowledgements of those before it let it grow.
+    full_until: u64,
+    round: Round,
+    /// The shortest round trip so far, in microseconds.
+    min_rtt: u64,
+}
+
+/// One round trip of HyStart: from a transmission to the acknowledgement of one that was made after that.
+#[derive(Clone, Debug)]
+struct Round {
+    ends: u64,
+    samples: u32,
+    min: u64,
+}
+
+impl Congestion {
+    /// In slow start, with this window in bytes.
+    pub fn new(window: u64) -> Self {
+        Congestion {
+            window,
+            threshold: u64::MAX,
+            recovery_until: 0,
+            full_until: 0,
+            round: Round { ends: 0, samples: 0, min: u64::MAX },
+            min_rtt: u64::MAX,
+        }
+    }
+
+    /// Whether so many bytes may be in flight.
+    pub fn allows(&self, in_flight: u64) -> bool {
+        in_flight <= self.window
+    }
+
+    /// The window, and nothing else, keeps transmission `next` back.
+    pub fn filled(&mut self, next: u64) {
+        self.full_until = next;
+    }
+
+    /// A handshake took so many microseconds: a bound for the shortest round trip, but no sample of a round.
+    pub fn shook_hands(&mut self, rtt: u64) {
+        self.min_rtt = self.min_rtt.min(rtt);
+    }
+
+    /// The round trip of transmission `tx` in microseconds, acknowledged before `next` was made: ends slow start when
+    /// the delay rises.
+    pub fn sample(&mut self, rtt: u64, tx: u64, next: u64) {
+        self.min_rtt = self.min_rtt.min(rtt);
+        if tx >= self.round.ends {
+            self.round = Round { ends: next, samples: 0, min: u64::MAX };
+        }
+        self.round.samples += 1;
+        self.round.min = self.round.min.min(rtt);
+        let [least, most] = HYSTART_RISE;
+        let rise = (self.min_rtt / 8).clamp(least, most);
+        if self.window < self.threshold
+            && self.round.samples >= HYSTART_SAMPLES
+            && self.round.min >= self.min_rtt + rise
+        {
+            self.threshold = self.window;
+        }
+    }
+
+    /// Transmission `tx` brought so many bytes there, and nothing before it is missing.
+    pub fn acknowledged(&mut self, tx: u64, bytes: u64) {
+        if tx >= self.full_until || tx < self.recovery_until {
+            return;
+        }
+        if self.window < self.threshold {
+            self.window += bytes;
+        } else {
+            self.window += (MSS * bytes / self.window).max(1);
+        }
+    }
+
+    /// Transmissions up to `last` are lost, and `next` has not been made yet.
+    pub fn lost(&mut self, last: u64, next: u64) {
+        if last >= self.recovery_until {
+            self.halve(next);
+        }
+    }
+
+    /// Nothing was acknowledged for so long that all that was under way is taken for lost.
+    pub fn timed_out(&mut self, next: u64) {
+        self.halve(next);
+        self.window = MSS;
+    }
+
+    fn halve(&mut self, next: u64) {
+        self.threshold = (self.window / 2).max(2 * MSS);
+        self.window = self.threshold;
+        self.recovery_until = next;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One that has been full up to transmission 100.
+    fn full() -> Congestion {
+        let mut congestion = Congestion::new(10 * MSS);
+        congestion.filled(100);
+        congestion
+    }
+
+    #[test]
+    fn slow_start_grows_by_what_is_acknowledged() {
+        let mut congestion = full();
+        (0..10).for_each(|tx| congestion.acknowledged(tx, MSS));
+        assert!(congestion.allows(20 * MSS) && !congestion.allows(20 * MSS + 1));
+    }
+
+    #[test]
+    fn a_window_that_was_never_full_does_not_grow() {
+        let mut congestion = Congestion::new(10 * MSS);
+        congestion.acknowledged(0, MSS);
+        assert_eq!(congestion.window, 10 * MSS);
+        congestion.filled(5);
+        congestion.acknowledged(5, MSS);
+        assert_eq!(congestion.window, 10 * MSS, "what was sent after it was full");
+        congestion.acknowledged(4, MSS);
+        assert_eq!(congestion.window, 11 * MSS);
+    }
+
+    #[test]
+    fn losses_of_one_window_halve_it_once() {
+        let mut congestion = full();
+        congestion.lost(3, 10);
+        assert_eq!(congestion.window, 5 * MSS);
+        congestion.lost(9, 12);
+        assert_eq!(congestion.window, 5 * MSS, "9 was under way at the halving");
+        congestion.lost(10, 15);
+        assert_eq!(congestion.window, 5 * MSS / 2);
+    }
+
+    #[test]
+    fn what_was_sent_before_a_halving_lets_nothing_grow_after_it() {
+        let mut congestion = full();
+        congestion.lost(3, 10);
+        congestion.acknowledged(9, MSS);
+        assert_eq!(congestion.window, 5 * MSS);
+        congestion.acknowledged(10, MSS);
+        assert_eq!(congestion.window, 5 * MSS + MSS / 5, "a packet per round trip after slow start");
+    }
+
+    #[test]
+    fn a_halving_leaves_two_packets_and_a_timeout_one() {
+        let mut congestion = Congestion::new(3 * MSS);
+        congestion.lost(0, 1);
+        assert_eq!(congestion.window, 2 * MSS);
+        congestion.timed_out(2);
+        assert_eq!((congestion.window, congestion.threshold), (MSS, 2 * MSS));
+    }
+
+    #[test]
+    fn eight_late_samples_in_a_round_end_slow_start() {
+        let mut congestion = full();
+        congestion.shook_hands(40_000);
+        // An eighth of 40 ms; the first sample begins the round.
+        (0..7).for_each(|tx| congestion.sample(45_000, tx, 50));
+        assert_eq!(congestion.threshold, u64::MAX);
+        congestion.sample(45_000, 7, 50);
+        assert_eq!(congestion.threshold, 10 * MSS);
+    }
+
+    #[test]
+    fn one_fast_sample_keeps_a_round_in_slow_start() {
+        let mut congestion = full();
+        congestion.shook_hands(40_000);
+        congestion.sample(44_999, 0, 50);
+        (1..50).for_each(|tx| congestion.sample(60_000, tx, 50));
+        assert_eq!(congestion.threshold, u64::MAX);
+        (50..58).for_each(|tx| congestion.sample(60_000, tx, 80));
+        assert_eq!(congestion.threshold, 10 * MSS, "the next round has none");
+    }
+}

@@ -1,0 +1,143 @@
+//! How long to wait for an acknowledgement: round trips as RFC 6298 estimates them, with Linux's bounds.
+//!
+//! What is due first is a tail loss probe (RFC 8985, section 7), the last packet once more; if that is not answered
+//! either, all is taken for lost, and each further wait is twice as long.
+//!
+//! Invariant: an acknowledgement forgets all waits that were in vain, but no round trip.
+
+/// The shortest retransmission timeout's share above the round trip, in microseconds (Linux).
+const MIN_TIMEOUT: u64 = 200_000;
+
+/// The timeout before a round trip has been measured, in microseconds (RFC 6298).
+const FIRST_TIMEOUT: u64 = 1_000_000;
+
+/// The longest timeout after repeated doubling, in microseconds (Linux).
+const MAX_TIMEOUT: u64 = 120_000_000;
+
+/// What is added to two round trips before a probe, in microseconds.
+const PROBE_SLACK: u64 = 10_000;
+
+/// What a wait in vain means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Expired {
+    /// The last packet may be lost: it is sent once more.
+    Probe,
+    /// All that is under way is lost.
+    All,
+}
+
+/// When to stop waiting.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Timeout {
+    /// Smoothed round trip and its variation in microseconds; zero before the first sample.
+    srtt: u64,
+    rttvar: u64,
+    /// A probe was sent and not answered.
+    probed: bool,
+    /// Timeouts since the last acknowledgement.
+    backoff: u32,
+}
+
+impl Timeout {
+    /// A round trip of so many microseconds, at least one.
+    pub fn sample(&mut self, rtt: u64) {
+        if self.srtt == 0 {
+            self.srtt = rtt;
+            self.rttvar = rtt / 2;
+        } else {
+            self.rttvar = (3 * self.rttvar + self.srtt.abs_diff(rtt)) / 4;
+            self.srtt = (7 * self.srtt + rtt) / 8;
+        }
+    }
+
+    /// Something was acknowledged.
+    pub fn answered(&mut self) {
+        self.probed = false;
+        self.backoff = 0;
+    }
+
+    /// How long to wait from now on, in microseconds.
+    pub fn wait(&self) -> u64 {
+        let base =
+            if self.srtt == 0 { FIRST_TIMEOUT } else { self.srtt + (4 * self.rttvar).max(MIN_TIMEOUT) };
+        let timeout = (base << self.backoff.min(16)).min(MAX_TIMEOUT);
+        if self.probes() { timeout.min(2 * self.srtt + PROBE_SLACK) } else { timeout }
+    }
+
+    /// The wait was in vain.
+    pub fn expire(&mut self) -> Expired {
+        if self.probes() {
+            self.probed = true;
+            Expired::Probe
+        } else {
+            self.backoff += 1;
+            Expired::All
+        }
+    }
+
+    /// Whether a probe comes next: not before a round trip is known, since it would only repeat what is still on its way.
+    fn probes(&self) -> bool {
+        !self.probed && self.srtt > 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn before_a_round_trip_is_known_a_second_passes_and_all_is_lost() {
+        let mut timeout = Timeout::default();
+        assert_eq!(timeout.wait(), 1_000_000);
+        assert_eq!(timeout.expire(), Expired::All);
+        assert_eq!(timeout.wait(), 2_000_000);
+    }
+
+    #[test]
+    fn a_probe_comes_after_two_round_trips_and_then_the_timeout_doubles() {
+        let mut timeout = Timeout::default();
+        timeout.sample(100_000);
+        assert_eq!(timeout.wait(), 210_000);
+        assert_eq!(timeout.expire(), Expired::Probe);
+        assert_eq!(timeout.wait(), 300_000);
+        assert_eq!(timeout.expire(), Expired::All);
+        assert_eq!(timeout.wait(), 600_000);
+    }
+
+    #[test]
+    fn an_answer_forgets_waits_in_vain() {
+        let mut timeout = Timeout::default();
+        timeout.sample(100_000);
+        timeout.expire();
+        timeout.expire();
+        timeout.answered();
+        assert_eq!(timeout.wait(), 210_000);
+    }
+
+    #[test]
+    fn steady_round_trips_leave_the_least_timeout_above_them() {
+        let mut timeout = Timeout::default();
+        (0..100).for_each(|_| timeout.sample(100_000));
+        timeout.expire();
+        assert_eq!(timeout.wait(), 300_000);
+    }
+
+    #[test]
+    fn a_varying_round_trip_is_waited_for_longer() {
+        let mut timeout = Timeout::default();
+        timeout.sample(800_000);
+        timeout.sample(1_600_000);
+        timeout.expire();
+        // RFC 6298: rttvar = 3/4 * 400 + 1/4 * 800 = 500 ms, srtt = 7/8 * 800 + 1/8 * 1600 = 900 ms.
+        assert_eq!(timeout.wait(), 2_900_000);
+    }
+
+    #[test]
+    fn no_wait_is_longer_than_two_minutes() {
+        let mut timeout = Timeout::default();
+        (0..60).for_each(|_| {
+            timeout.expire();
+        });
+        assert_eq!(timeout.wait(), 120_000_000);
+    }
+}
