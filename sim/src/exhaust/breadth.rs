@@ -5,7 +5,8 @@
 
 use super::ends::Kept;
 use super::retrace::guard;
-use super::world::{State, Successor, World};
+use super::state::State;
+use super::world::{Successor, World};
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use xxhash_rust::xxh3::xxh3_128;

@@ -1,8 +1,10 @@
 //! The second search: depth-first, with a stack, a set and an order of its own, so that the two can't make the same mistake.
 
+use super::answers::Ends;
 use super::breadth::Counts;
 use super::ends::{Kept, Living};
-use super::world::{Ends, State, World};
+use super::state::State;
+use super::world::World;
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hasher};
 

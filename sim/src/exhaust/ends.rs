@@ -1,7 +1,7 @@
 //! Two ways to keep ends, one for each search.
 
+use super::answers::{Ends, Given, Messages, Outcome, outcomes};
 use super::end::{End, Plan};
-use super::world::{Ends, Given, Messages, Outcome, outcomes};
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;

@@ -1,8 +1,10 @@
 //! The way to a violation, gone again by sessions that live through it, and told in words.
 
+use super::answers::Ends;
 use super::end::Message;
 use super::ends::Living;
-use super::world::{Ends, Event, State, World};
+use super::state::State;
+use super::world::{Event, World};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Goes the way of a violation again, with sessions that live through it, and tells each event. Then what is wrong.

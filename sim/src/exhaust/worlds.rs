@@ -4,7 +4,8 @@
 
 use super::end::Plan;
 use super::program::{EndPlan, Ending, FlowPlan, Pace};
-use super::world::{Budget, World};
+use super::state::Budget;
+use super::world::World;
 use crate::app::Side;
 use striper_core::Config;
 
