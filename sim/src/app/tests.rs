@@ -1,19 +1,5 @@
 use super::*;
-
-#[test]
-fn any_piece_of_the_pattern_matches_at_its_place_only() {
-    let whole = pattern(5, 0, 64);
-    for from in 0..24 {
-        for len in 1..24 {
-            let piece = pattern(5, from, len);
-            assert_eq!(piece, whole.slice(from as usize..from as usize + len));
-            assert!(matches(5, from, &piece));
-            if len >= 4 {
-                assert!(!matches(5, from + 1, &piece) && !matches(6, from, &piece));
-            }
-        }
-    }
-}
+use crate::faults::Kind;
 
 #[test]
 fn a_producer_keeps_to_its_room_its_rate_and_its_end() {

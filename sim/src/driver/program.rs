@@ -5,8 +5,7 @@ use super::draw::{Ending, ProgramPlan};
 use super::kind::Kind;
 use super::net::SharedNet;
 use super::pipe::{SimClock, SimPipe};
-use crate::app::{matches, pattern};
-use crate::seed::Digest;
+use crate::app::pattern;
 use bytes::Bytes;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -73,13 +72,6 @@ impl FlowState {
     pub fn broken_at(&self) -> u64 {
         let first = self.sides.iter().filter_map(|side| side.broken_at).min();
         first.or(self.sides.iter().filter_map(|side| side.over_at).max()).unwrap_or(u64::MAX)
-    }
-
-    fn key(&self, side: usize) -> u64 {
-        let mut digest = Digest::new();
-        digest.number(self.index as u64);
-        digest.number(side as u64);
-        digest.value()
     }
 }
 
@@ -163,7 +155,7 @@ impl Program {
     ) -> io::Result<bool> {
         let (key, mine, eager) = {
             let flow = self.flow.borrow();
-            (flow.key(self.side), flow.sides[self.side].clone(), self.eager.get())
+            (pattern::key(flow.index, self.side), flow.sides[self.side].clone(), self.eager.get())
         };
         if mine.sent_fin || (self.plan.answers && !mine.got_fin && !eager) {
             return Ok(false);
@@ -175,7 +167,7 @@ impl Program {
         let left = self.plan.bytes - mine.wrote;
         if left > 0 {
             let piece = if eager { 64 << 10 } else { self.plan.piece };
-            let mut data: Bytes = pattern(key, mine.wrote, piece.min(left as usize));
+            let mut data: Bytes = pattern::bytes(key, mine.wrote, piece.min(left as usize));
             let Poll::Ready(taken) = pipe.poll_send(cx, &mut data) else { return Ok(false) };
             self.flow.borrow_mut().sides[self.side].wrote += taken? as u64;
             *write_at = now + Duration::from_micros(self.plan.pause);
@@ -224,7 +216,7 @@ impl Program {
         let Poll::Ready(received) = pipe.poll_recv(cx, max) else { return Ok(false) };
         *read_at = now + Duration::from_micros(self.plan.read_pause);
         let mut flow = self.flow.borrow_mut();
-        let (index, key) = (flow.index, flow.key(1 - self.side));
+        let (index, key) = (flow.index, pattern::key(flow.index, 1 - self.side));
         let other = flow.sides[1 - self.side].clone();
         let mine = &mut flow.sides[self.side];
         match received? {
@@ -236,24 +228,12 @@ impl Program {
                     mine.read + data.len() as u64,
                     other.wrote
                 );
-                if !matches(key, mine.read, &data) {
-                    let ok = (0..data.len()).take_while(|n| matches(key, mine.read, &data[..*n + 1])).count();
-                    let tail = &data[ok..(ok + 16).min(data.len())];
-                    let at: Vec<u64> = (0..other.wrote).filter(|at| matches(key, *at, tail)).collect();
-                    eprintln!(
-                        "flow {index} read {} len {} ok {ok} next is {:?} wrote {} mine {mine:?} plan {:?}",
-                        mine.read,
-                        data.len(),
-                        at,
-                        other.wrote,
-                        self.plan
-                    );
-                }
                 assert!(
-                    matches(key, mine.read, &data),
-                    "flow {index}, to side {}: bytes from {} on differ from what was sent",
+                    pattern::matches(key, mine.read, &data),
+                    "flow {index}, to side {}: bytes from {} on differ from what was sent, of {}: {mine:?}",
                     self.side,
-                    mine.read
+                    mine.read,
+                    other.wrote
                 );
                 mine.read += data.len() as u64;
                 if self.plan.read_pause > 0 {
