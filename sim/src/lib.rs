@@ -21,6 +21,7 @@ pub mod agenda;
 pub mod app;
 pub mod args;
 pub mod drain;
+mod draw;
 pub mod driver;
 pub mod exhaust;
 pub mod faults;

@@ -5,6 +5,7 @@
 
 use super::kind::Kind;
 use super::net::{Break, CLIENT, Cuts, SERVER};
+use crate::draw::{log_range, pick};
 use crate::link::{LinkSpec, MSS};
 use crate::seed;
 use rand::RngExt;
@@ -236,16 +237,6 @@ fn floor_rate(spec: &LinkSpec) -> u64 {
         loss => MSS * 8 * 1_000_000 / round_trip * 1_000 / u64::from(loss).isqrt().max(1),
     };
     (spec.rate.min(lossy) / 3).max(1_000)
-}
-
-fn pick<'a, T>(rng: &mut ChaCha8Rng, from: &'a [T]) -> &'a T {
-    &from[rng.random_range(0..from.len())]
-}
-
-/// A number between two others, each order of magnitude as likely as the next.
-fn log_range(rng: &mut ChaCha8Rng, low: u64, high: u64) -> u64 {
-    let bits = rng.random_range(low.ilog2()..=high.ilog2());
-    rng.random_range(1u64 << bits..2u64 << bits).clamp(low, high)
 }
 
 fn draw_link(rng: &mut ChaCha8Rng, lossy: bool) -> LinkSpec {

@@ -6,6 +6,7 @@
 use super::hostile;
 use super::{Honest, Hostile, Scenario};
 use crate::app::{Answer, Ending, FlowPlan, Half, Reader, Side, Start};
+use crate::draw::{log_range, pick};
 use crate::faults::{Fault, Kind, Kinds, Told, Upset};
 use crate::link::{LinkSpec, MSS};
 use crate::seed;
@@ -36,17 +37,6 @@ pub fn draw_sized(seed: u64, size: Size) -> Scenario {
         return Scenario::Hostile(draw_hostile(seed, &mut rng));
     }
     Scenario::Honest(Draw::new(seed, size, rng).scenario())
-}
-
-/// One of some values.
-pub(super) fn pick<'a, T>(rng: &mut ChaCha8Rng, from: &'a [T]) -> &'a T {
-    &from[rng.random_range(0..from.len())]
-}
-
-/// A number between two others, each order of magnitude as likely as the next. `low` is at least 1.
-pub(super) fn log_range(rng: &mut ChaCha8Rng, low: u64, high: u64) -> u64 {
-    let bits = rng.random_range(low.ilog2()..=high.ilog2());
-    rng.random_range(1u64 << bits..2u64 << bits).clamp(low, high)
 }
 
 struct Draw {

@@ -5,9 +5,9 @@
 //! side must not panic, must keep its invariants and its memory limit, must answer with bounded work, and may end the
 //! session only over a typed violation or because the peer asked for it.
 
-use super::draw::{log_range, pick};
 use super::{Hostile, Outcome};
 use crate::app::Side;
+use crate::draw::{log_range, pick};
 use crate::faults::Kinds;
 use crate::seed::{self, Digest};
 use bytes::Bytes;
