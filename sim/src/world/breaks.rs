@@ -73,7 +73,7 @@ impl World {
             Fault::Silence { .. } => Kind::Silence,
             Fault::Change(_) => Kind::Change,
             Fault::Clog { .. } => {
-                let other = |(number, other): (usize, &super::stripes::Route)| {
+                let other = |(number, other): (usize, &super::conn::Route)| {
                     number != route && other.clogged_until > self.now
                 };
                 if self.routes.iter().enumerate().any(other) { Kind::Swizzle } else { Kind::Stall }

@@ -52,7 +52,8 @@ impl World {
     /// Compares both sides of a session.
     fn check_across(&self, index: usize) {
         let life = &self.lives[index];
-        let peer = |other: &&super::Life| other.side != life.side && other.id == life.id && other.is_alive();
+        let peer =
+            |other: &&super::lives::Life| other.side != life.side && other.id == life.id && other.is_alive();
         let mut peers = self.lives.iter().filter(peer);
         // A server that has lost its state has nothing in common with what the client knows of the one before.
         let (Some(peer), None) = (peers.next(), peers.next()) else { return };

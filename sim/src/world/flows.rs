@@ -1,6 +1,7 @@
 //! What the world does about flows: it plays the programs at both ends, by their plans.
 
-use super::{Event, Job, World};
+use super::World;
+use super::steps::{Event, Job};
 use crate::app::{Answer, EndState, Side, Write};
 use crate::faults::Kind;
 use bytes::Bytes;

@@ -3,7 +3,8 @@
 //! A client has one session at a time. A server has one for each id that a client has come with; older ones wait there for
 //! their end. Whoever restarts knows nothing of before, as the real programs do.
 
-use super::{Event, Job, World};
+use super::World;
+use super::steps::{Event, Job};
 use crate::app::{EndState, Side};
 use crate::faults::{Kind, Upset};
 use crate::link::LinkEvent;

@@ -1,95 +1,16 @@
-//! What the world does about stripes: it dials, shakes hands, moves bytes between sessions and links, and breaks things.
+//! What the world does about stripes: it moves bytes between sessions and links, and tells sessions what became of their stripes.
 //!
-//! Dialing costs a round trip for TCP and one more for both HELLOs, which travel on the links as everything else does.
+//! Invariant: a session is told of a stripe's end once, and of its bytes only between its beginning and its end; it puts nothing on
+//! a stripe that it has closed or whose end it has been told.
 
-use super::{Event, Job, World};
+use super::World;
+use super::conn::{Conn, StripeEnd, StripeState};
+use super::steps::{Event, Job};
 use crate::app::Side;
 use crate::faults::Kind;
-use crate::link::{Later, Link, LinkEvent, LinkSpec};
-use crate::seed;
+use crate::link::{Later, Link, LinkEvent};
 use bytes::Bytes;
-use rand::RngExt;
-use std::time::Duration;
-use striper_core::{Handshake, Hello, HelloKind, Input, Output, Refusal, StripeId};
-
-/// How long a dial may take beyond four round trips.
-const DIAL_LIMIT: Duration = Duration::from_secs(2);
-
-/// The wait after a dial that failed; up to as much again is added at random.
-const REDIAL_WAIT: Duration = Duration::from_millis(200);
-
-/// A way between the proxies on which stripes are dialed.
-#[derive(Clone, Debug)]
-pub(super) struct Route {
-    pub specs: [LinkSpec; 2],
-    /// As it was at first.
-    pub first: [LinkSpec; 2],
-    pub silent: [bool; 2],
-    pub refuse: u32,
-    /// So many dials are accepted and closed.
-    pub slam: u32,
-    pub clogged_until: u64,
-    dials: u64,
-}
-
-impl Route {
-    pub fn new(specs: [LinkSpec; 2]) -> Self {
-        let first = specs.clone();
-        Route { specs, first, silent: [false; 2], refuse: 0, slam: 0, clogged_until: 0, dials: 0 }
-    }
-
-    fn round_trip(&self) -> u64 {
-        self.specs[0].delay + self.specs[1].delay
-    }
-}
-
-/// One TCP connection. Its number is the stripe's.
-#[derive(Clone, Debug)]
-pub(super) struct Conn {
-    pub route: usize,
-    /// By the side that writes.
-    pub links: [Link; 2],
-    /// The packets of a side vanish.
-    pub silent: [bool; 2],
-    /// The client's end and the server's.
-    pub ends: [StripeEnd; 2],
-}
-
-/// One end of a connection.
-#[derive(Clone, Debug)]
-pub(super) struct StripeEnd {
-    state: StripeState,
-    /// The session that it belongs to; for a server only once that is known.
-    pub life: usize,
-    /// Length of the HELLO that this side has written, which is no frame.
-    hello: u64,
-    /// Frame bytes that the session has been told of as written.
-    written: u64,
-    /// The session has closed it, so that it must not transmit any more.
-    closed_by_session: bool,
-    /// The session has been told that it is down, so that it must not transmit any more.
-    pub down: bool,
-}
-
-#[derive(Clone, Debug)]
-enum StripeState {
-    /// Waits for the other's HELLO.
-    Greeting(Handshake),
-    /// Belongs to the session.
-    Up,
-    /// Is of no more use to this side.
-    Gone,
-}
-
-impl StripeEnd {
-    pub fn is_up(&self) -> bool {
-        matches!(self.state, StripeState::Up)
-    }
-
-    pub fn is_gone(&self) -> bool {
-        matches!(self.state, StripeState::Gone)
-    }
-}
+use striper_core::{Input, Output, StripeId};
 
 impl World {
     /// How many stripes a side has.
@@ -100,110 +21,6 @@ impl World {
     /// The route that a stripe takes, by its number in the setup.
     pub fn route(&self, stripe: StripeId) -> Option<usize> {
         self.conns.get(usize::try_from(stripe.0).ok()?).map(|conn| conn.route)
-    }
-
-    /// The wait after dials that failed is over.
-    pub(super) fn redial(&mut self) {
-        self.redial_set = false;
-        self.dial();
-    }
-
-    /// Dials as many stripes as are missing and not being dialed.
-    pub(super) fn dial(&mut self) {
-        // Stripes of each route, and dials that have not come to anything yet.
-        let mut live = vec![0; self.routes.len()];
-        let mut dialing = 0;
-        for conn in self.present() {
-            live[conn.route] += u64::from(!conn.ends[0].is_gone());
-            dialing += usize::from(matches!(conn.ends[0].state, StripeState::Greeting(_)));
-        }
-        while dialing < self.wanted {
-            let route = (0..self.routes.len())
-                .min_by_key(|route| (live[*route], self.routes[*route].dials))
-                .expect("at least one route");
-            self.dial_route(route);
-            live[route] += 1;
-            dialing += 1;
-        }
-    }
-
-    /// Connections of which at least one end is of use.
-    fn present(&self) -> impl Iterator<Item = &Conn> {
-        self.present.iter().map(|conn| &self.conns[*conn])
-    }
-
-    fn dial_route(&mut self, route: usize) {
-        let number = self.conns.len();
-        let Route { specs, dials, .. } = &mut self.routes[route];
-        *dials += 1;
-        let link = |way: usize| {
-            Link::new(specs[way].clone(), seed::stream(self.setup.seed, "link", (number * 2 + way) as u64))
-        };
-        let end = || StripeEnd {
-            state: StripeState::Greeting(Handshake::new()),
-            hello: 0,
-            written: 0,
-            closed_by_session: false,
-            down: false,
-            life: self.current[0],
-        };
-        let mut links = [link(0), link(1)];
-        for side in Side::BOTH {
-            links[side.index()].freeze(self.processes[side.index()].is_stopped());
-            links[side.index()].shook_hands(self.routes[route].round_trip());
-            links[side.index()].clog(self.routes[route].clogged_until);
-        }
-        self.present.push(number);
-        self.conns.push(Conn { route, links, silent: [false; 2], ends: [end(), end()] });
-        let round_trip = self.routes[route].round_trip();
-        self.agenda.add(self.now + round_trip, Event::Connected { conn: number });
-        self.agenda.add(self.after(DIAL_LIMIT) + 4 * round_trip, Event::DialLimit { conn: number });
-    }
-
-    /// TCP's own handshake is done, or has failed.
-    pub(super) fn connected(&mut self, conn: usize) {
-        if self.conns[conn].ends[0].is_gone() {
-            return;
-        }
-        let route = &mut self.routes[self.conns[conn].route];
-        if route.silent != [false; 2] {
-            return;
-        }
-        if route.refuse > 0 || self.processes[1].is_away() {
-            self.blows += u64::from(route.refuse > 0);
-            route.refuse = route.refuse.saturating_sub(1);
-            self.felt.add(Kind::Refused);
-            self.dial_failed(conn);
-            return;
-        }
-        let slammed = route.slam > 0;
-        route.slam = route.slam.saturating_sub(1);
-        let life = self.conns[conn].ends[0].life;
-        let hello = self.lives[life].session.hello(StripeId(conn as u64)).encode();
-        self.greet(conn, Side::Client, hello);
-        if slammed {
-            self.blows += 1;
-            self.felt.add(Kind::Slammed);
-            self.conns[conn].ends[1].state = StripeState::Gone;
-            self.conns[conn].links[1].close();
-            self.soil(conn, 1);
-        }
-    }
-
-    fn greet(&mut self, conn: usize, side: Side, hello: Bytes) {
-        self.conns[conn].ends[side.index()].hello = hello.len() as u64;
-        self.conns[conn].links[side.index()].push(hello);
-        self.soil(conn, side.index());
-    }
-
-    /// A client whose session has ended wants none of the stripes that it is still dialing.
-    pub(super) fn drop_dials(&mut self, life: usize) {
-        for number in self.present.clone() {
-            let end = &self.conns[number].ends[0];
-            if end.life == life && matches!(end.state, StripeState::Greeting(_)) {
-                self.give_up_dial(number);
-            }
-        }
     }
 
     /// A process has died: its system breaks its connections, and tells the other side if that can be reached.
@@ -228,49 +45,6 @@ impl World {
         }
         conn.links.iter_mut().for_each(Link::kill);
         conn.silent = [true; 2];
-    }
-
-    pub(super) fn dial_limit(&mut self, conn: usize) {
-        let mut limit = |side: Side| {
-            let end = &mut self.conns[conn].ends[side.index()];
-            let greeting = matches!(end.state, StripeState::Greeting(_));
-            if greeting {
-                end.state = StripeState::Gone;
-            }
-            greeting
-        };
-        limit(Side::Server);
-        if limit(Side::Client) {
-            self.dial_failed(conn);
-        }
-    }
-
-    /// The client gives a dial up; a server that has already welcomed it sees the end of the stream.
-    fn give_up_dial(&mut self, number: usize) {
-        let conn = &mut self.conns[number];
-        conn.ends[0].state = StripeState::Gone;
-        if conn.ends[1].is_up() {
-            conn.links[0].close();
-            self.soil(number, 0);
-        } else {
-            conn.ends[1].state = StripeState::Gone;
-            self.tidy(number);
-        }
-    }
-
-    /// The client gives a dial up and tries again later.
-    fn dial_failed(&mut self, number: usize) {
-        self.give_up_dial(number);
-        self.redial_later();
-    }
-
-    fn redial_later(&mut self) {
-        if std::mem::replace(&mut self.redial_set, true) {
-            return;
-        }
-        let wait = REDIAL_WAIT.as_micros() as u64;
-        let wait = wait + self.rng.random_range(0..wait);
-        self.agenda.add(self.now + wait, Event::Redial);
     }
 
     /// Something happens on a link.
@@ -378,48 +152,6 @@ impl World {
         }
     }
 
-    /// The other's HELLO is complete.
-    fn greeted(&mut self, conn: usize, side: Side, hello: Hello) {
-        let stripe = StripeId(conn as u64);
-        assert_eq!(hello.stripe, stripe);
-        match hello.kind {
-            HelloKind::Create | HelloKind::Join => {
-                let session = self.server_session(hello.session, hello.kind == HelloKind::Create);
-                let welcome = match session {
-                    Some(life) => self.lives[life].session.may_join(stripe).map(|()| life),
-                    None => Err(Refusal::UnknownSession),
-                };
-                match welcome {
-                    Ok(life) => {
-                        self.conns[conn].ends[1].life = life;
-                        let answer = self.lives[life].session.hello(stripe).encode();
-                        self.greet(conn, side, answer);
-                    }
-                    Err(refusal) => {
-                        let answer = Hello { kind: HelloKind::Refuse(refusal), gone: Vec::new(), ..hello };
-                        self.greet(conn, side, answer.encode());
-                        self.conns[conn].links[side.index()].close();
-                        self.conns[conn].ends[side.index()].state = StripeState::Gone;
-                        return;
-                    }
-                }
-            }
-            HelloKind::Accept { .. } => {}
-            HelloKind::Refuse(refusal) => {
-                if refusal == Refusal::UnknownSession {
-                    // The server has lost the session: a driver gives it up and starts afresh.
-                    let life = self.conns[conn].ends[side.index()].life;
-                    self.jobs.push_back(Job::Input(life, Input::Abort));
-                }
-                self.dial_failed(conn);
-                return;
-            }
-        }
-        let end = &mut self.conns[conn].ends[side.index()];
-        end.state = StripeState::Up;
-        self.jobs.push_back(Job::Input(end.life, Input::StripeUp { stripe, hello }));
-    }
-
     /// A side learns that a connection is of no more use.
     pub(super) fn lose(&mut self, conn: usize, side: Side) {
         if self.processes[side.index()].is_stopped() {
@@ -439,7 +171,7 @@ impl World {
     }
 
     /// Frees what a connection holds once neither side wants it.
-    fn tidy(&mut self, conn: usize) {
+    pub(super) fn tidy(&mut self, conn: usize) {
         let number = conn;
         let Conn { ends, links, silent, .. } = &mut self.conns[conn];
         if ends.iter().all(StripeEnd::is_gone) {
@@ -494,5 +226,9 @@ impl World {
             }
             other => unreachable!("{other:?} is about no stripe"),
         }
+    }
+    /// Connections of which at least one end is of use.
+    pub(super) fn present(&self) -> impl Iterator<Item = &Conn> {
+        self.present.iter().map(|conn| &self.conns[*conn])
     }
 }
