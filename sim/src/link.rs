@@ -1,9 +1,9 @@
 //! One direction of one TCP connection, packet by packet.
 //!
 //! What is written goes through the program's outbox and the unsent part of the operating system's send buffer
-//! ([`send_buffer`]), as far as the window allows ([`congestion`]) through the network ([`bottleneck`]), and is put in order for the
-//! reader ([`receiver`]). This file keeps what is in flight: what was transmitted and not acknowledged, what is lost and has to be sent
-//! again, and the one timer ([`timeout`]).
+//! (`send_buffer`), as far as the window allows (`congestion`) through the network (`bottleneck`), and is put in order for the
+//! reader (`receiver`). This file keeps what is in flight: what was transmitted and not acknowledged, what is lost and has to be sent
+//! again, and the one timer (`timeout`).
 //!
 //! A link does nothing on its own: each call returns what shall happen later, and the world keeps the time.
 //!
