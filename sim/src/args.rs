@@ -122,17 +122,48 @@ pub enum Command {
     Drive(crate::driver::command::Drive),
     /// Random worlds.
     Swarm(Swarm),
-    /// A scenario from a file.
-    Run {
-        /// Where it is.
-        file: PathBuf,
-    },
+    /// One scenario of a swarm.
+    Run(Run),
     /// Bugs on purpose, to be found.
     Selftest(crate::selftest::Options),
     /// Small worlds, enumerated completely.
     Exhaust(crate::exhaust::command::Options),
     /// Show the help.
     Help,
+}
+
+impl Command {
+    /// The planted bug with which it is to be done.
+    pub fn bug(&self) -> Option<&str> {
+        match self {
+            Command::Swarm(Swarm { bug, .. })
+            | Command::Run(Run { bug, .. })
+            | Command::Traces(Task::Replay { bug, .. }) => bug.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+/// Which scenario, and what to record of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Run {
+    /// The scenario.
+    pub script: Script,
+    /// Record every session to a file whose name begins so.
+    pub trace: Option<PathBuf>,
+    /// Print the trace of the session of this name.
+    pub session: Option<String>,
+    /// Do it with this planted bug.
+    pub bug: Option<String>,
+}
+
+/// Where a script is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Script {
+    /// In a file.
+    File(PathBuf),
+    /// On the command line, its lines parted by semicolons.
+    Inline(String),
 }
 
 /// Which random worlds, and how.
@@ -146,14 +177,26 @@ pub struct Swarm {
     pub threads: usize,
     /// Print JSON.
     pub json: bool,
-    /// Make the first failure smaller.
+    /// Make the first failure smaller, and write it down.
     pub shrink: bool,
+    /// The folder in which a failure's folder is made.
+    pub out: PathBuf,
+    /// Do it with this planted bug.
+    pub bug: Option<String>,
 }
 
 impl Default for Swarm {
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Swarm { seeds: 0..1_000, size: Size::Small, threads, json: false, shrink: true }
+        Swarm {
+            seeds: 0..1_000,
+            size: Size::Small,
+            threads,
+            json: false,
+            shrink: true,
+            out: PathBuf::new(),
+            bug: None,
+        }
     }
 }
 
@@ -196,6 +239,11 @@ fn parse_swarm(mut parser: Parser) -> Result<Command, String> {
             Arg::Long("large") => options.size = Size::Large,
             Arg::Long("json") => options.json = true,
             Arg::Long("no-shrink") => options.shrink = false,
+            Arg::Long("out") => {
+                let path = parser.value().ok().filter(|path| !path.is_empty());
+                options.out = path.ok_or("--out needs a folder; see --help")?.into();
+            }
+            Arg::Long("bug") => options.bug = Some(value(&mut parser, "bug")?),
             Arg::Long(name) if OPTIONS.contains(&name) => {
                 return Err(format!("--{name} has no meaning for swarm; see --help for what it takes"));
             }
@@ -206,15 +254,23 @@ fn parse_swarm(mut parser: Parser) -> Result<Command, String> {
 }
 
 fn parse_run(mut parser: Parser) -> Result<Command, String> {
-    let mut file = None;
+    let (mut script, mut trace, mut session, mut bug) = (None, None, None, None);
     while let Some(arg) = parser.next().map_err(|error| error.to_string())? {
         match arg {
             Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help),
-            Arg::Value(path) if file.is_none() => file = Some(PathBuf::from(path)),
-            arg => return Err(format!("{}; write: sim run FILE", arg.unexpected())),
+            Arg::Value(path) if script.is_none() => script = Some(Script::File(path.into())),
+            Arg::Long("script") if script.is_none() => {
+                script = Some(Script::Inline(value(&mut parser, "script")?));
+            }
+            Arg::Long("script") => return Err("one scenario at a time: a FILE, or --script".into()),
+            Arg::Long("trace") => trace = Some(file(&mut parser, "trace")?),
+            Arg::Long("session") => session = Some(value(&mut parser, "session")?),
+            Arg::Long("bug") => bug = Some(value(&mut parser, "bug")?),
+            arg => return Err(format!("{}; write: sim run FILE [--trace OUT]", arg.unexpected())),
         }
     }
-    file.map(|file| Command::Run { file }).ok_or_else(|| "which scenario? Write: sim run FILE".into())
+    let script = script.ok_or("which scenario? Write: sim run FILE [--trace OUT]")?;
+    Ok(Command::Run(Run { script, trace, session, bug }))
 }
 
 fn parse_measure(mut parser: Parser) -> Result<Command, String> {
@@ -433,6 +489,11 @@ mod tests {
             ("drive 7", "--help"),
             ("run", "sim run FILE"),
             ("run a b", "sim run FILE"),
+            ("run a --script b", "one scenario at a time"),
+            ("run a --trace", "--trace needs a file"),
+            ("run a --fast", "sim run FILE"),
+            ("swarm --out", "--out needs a folder"),
+            ("replay a --bug", "--bug needs a name"),
             ("exhaust --world none", "is unknown; there are"),
             ("exhaust --caps 1mbps", "exhaust --help"),
             ("--seed 1 exhaust", "--help"),
@@ -448,10 +509,23 @@ mod tests {
     #[test]
     fn swarms_files_and_help_are_understood() {
         assert_eq!(words("swarm"), Ok(Command::Swarm(Swarm::default())));
-        let options = Swarm { seeds: 5..9, size: Size::Large, threads: 3, json: true, shrink: false };
-        let line = "swarm --seeds 5..9 --large --threads 3 --json --no-shrink";
-        assert_eq!(words(line), Ok(Command::Swarm(options)));
-        assert_eq!(words("run a.scenario"), Ok(Command::Run { file: "a.scenario".into() }));
+        let options = Swarm {
+            seeds: 5..9,
+            size: Size::Large,
+            threads: 3,
+            json: true,
+            shrink: false,
+            out: "there".into(),
+            bug: Some("fin-early".into()),
+        };
+        let line = "swarm --seeds 5..9 --large --threads 3 --json --no-shrink --out there --bug fin-early";
+        let command = Command::Swarm(options);
+        assert_eq!(command.bug(), Some("fin-early"));
+        assert_eq!(words(line), Ok(command));
+        let run = Run { script: Script::File("a.scenario".into()), trace: None, session: None, bug: None };
+        assert_eq!(words("run a.scenario"), Ok(Command::Run(run.clone())));
+        let run = Run { trace: Some("t".into()), session: Some("server.2".into()), ..run };
+        assert_eq!(words("run --trace t a.scenario --session server.2"), Ok(Command::Run(run)));
         assert_eq!(words("swarm --help"), Ok(Command::Help));
         assert_eq!(words("--caps nonsense --help"), Err(words("--caps nonsense").unwrap_err()));
         assert_eq!(words("-h"), Ok(Command::Help));

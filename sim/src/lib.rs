@@ -4,7 +4,7 @@
 //!   behind them, breaks things as told ([`faults`]), and checks everything after every step.
 //! - [`oracle`] knows the best that any scheduler could do, and [`report`] compares.
 //! - [`picture`] draws a run.
-//! - [`record`] writes both sides of a world down as traces, [`replay`] plays traces and makes those of the simulator anew.
+//! - [`record`] writes each session of a world down as a trace ([`observe`] is how it sees them), [`replay`] plays traces and makes those of the simulator anew.
 //! - [`swarm`] draws small worlds with trouble at random, demands that all that can complete does, and makes failures small.
 //!
 //! ```no_run
@@ -26,9 +26,11 @@ pub mod driver;
 pub mod exhaust;
 pub mod faults;
 pub mod link;
+pub mod observe;
 pub mod oracle;
 pub mod picture;
 pub mod record;
+pub mod repeat;
 pub mod replay;
 pub mod report;
 pub mod seed;

@@ -1,13 +1,15 @@
 //! `cargo run -p sim -- --caps 1mbps`: see `--help`.
 
 use sim::args::{self, Command};
+use sim::repeat;
 use sim::report::{Scenario, scheduler_name};
 use sim::swarm::command;
 use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match args::parse(std::env::args_os().skip(1)) {
+    let command = args::parse(std::env::args_os().skip(1));
+    match command.and_then(|command| repeat::plant(command.bug()).map(|()| command)) {
         Ok(Command::Help) => print!("{}", args::HELP),
         Ok(Command::Measure { scenario, json, html, trace }) => {
             // First, so that a long measurement does not end in vain.
@@ -29,7 +31,7 @@ fn main() -> ExitCode {
             return if good { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         }
         Ok(Command::Swarm(options)) => return command::swarm(options),
-        Ok(Command::Run { file }) => return command::run(&file),
+        Ok(Command::Run(run)) => return command::run(&run),
         Ok(Command::Selftest(options)) => return options.run(),
         Ok(Command::Exhaust(options)) => {
             if !sim::exhaust::command::run(&options) {

@@ -1,9 +1,9 @@
 //! `sim replay` plays traces, `sim bless` makes those of the simulator anew.
 
 use crate::app::Side;
-use crate::args;
+use crate::args::{self, Run, Script};
 use crate::picture::{Summary, Timeline, render};
-use crate::report::Scenario;
+use crate::swarm::{self, Failure, catch, keep, terse};
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
@@ -22,6 +22,8 @@ pub enum Task {
         files: Vec<PathBuf>,
         /// Where to draw the only one.
         html: Option<PathBuf>,
+        /// Play them with this planted bug.
+        bug: Option<String>,
     },
     /// Make the traces in a folder anew that have a scenario.
     Bless {
@@ -32,13 +34,17 @@ pub enum Task {
 
 /// Reads the words behind `replay`.
 pub fn parse_replay(words: &[OsString]) -> Result<Task, String> {
-    let (mut follow, mut files, mut html) = (false, Vec::new(), None);
+    let (mut follow, mut files, mut html, mut bug) = (false, Vec::new(), None, None);
     let mut words = words.iter();
     while let Some(word) = words.next() {
         match word.to_str() {
             Some("--follow") => follow = true,
             Some("--html") => {
                 html = Some(words.next().ok_or("--html needs a file to write; see --help")?.into());
+            }
+            Some("--bug") => {
+                let name = words.next().and_then(|name| name.to_str());
+                bug = Some(name.ok_or("--bug needs a name; selftest --list prints them")?.to_owned());
             }
             Some(option) if option.starts_with('-') => {
                 return Err(format!(
@@ -54,7 +60,7 @@ pub fn parse_replay(words: &[OsString]) -> Result<Task, String> {
     if html.is_some() && files.len() > 1 {
         return Err("replay --html draws one trace; name only one".into());
     }
-    Ok(Task::Replay { follow, files, html })
+    Ok(Task::Replay { follow, files, html, bug })
 }
 
 /// Reads the words behind `bless`.
@@ -69,7 +75,7 @@ impl Task {
     /// Does it. What to print, and whether all went well.
     pub fn run(&self) -> (String, bool) {
         match self {
-            Task::Replay { follow, files, html } => {
+            Task::Replay { follow, files, html, .. } => {
                 let results: Vec<_> =
                     files.iter().map(|file| replay(file, *follow, html.as_deref())).collect();
                 let good = results.iter().all(Result::is_ok);
@@ -89,8 +95,13 @@ fn replay(file: &Path, follow: bool, html: Option<&Path>) -> Result<String, Stri
     let (trace, note) = load(file).map_err(|why| format!("{name}: {why}\n"))?;
     let mut timeline = Timeline::new();
     let side = Side::from(trace.header.role);
-    let watch = &mut |now, input: &Input, outputs: &[Output]| timeline.observe(side, now, input, outputs);
-    let played = if follow { trace.follow_with(watch) } else { trace.replay_with(watch) };
+    let mut inputs = 0;
+    let watch = &mut |now, input: &Input, outputs: &[Output]| {
+        timeline.observe(side, now, input, outputs);
+        inputs += 1;
+    };
+    // A trace of a failure may well end with what the session dies of.
+    let played = catch(|| if follow { trace.follow_with(watch) } else { trace.replay_with(watch) });
     if let Some(page) = html {
         let command = format!(
             "cargo run -p sim -- replay {}{name} --html run.html",
@@ -100,6 +111,9 @@ fn replay(file: &Path, follow: bool, html: Option<&Path>) -> Result<String, Stri
         fs::write(page, render(&timeline, &summary))
             .map_err(|error| format!("can't write {}: {error}\n", page.display()))?;
     }
+    let played = played.map_err(|Failure { message }| {
+        format!("{name}: the session panics at input {} of {}\n  {message}\n", inputs + 1, trace.inputs())
+    })?;
     match played {
         Ok(played) => Ok(format!(
             "{name}: {} {} inputs and {} lines of outputs over {:.3} s{note}\n",
@@ -171,27 +185,49 @@ fn bless(folder: &Path) -> Result<String, String> {
 pub fn renew(old: &str) -> Result<Option<String>, String> {
     let trace = Trace::read(old).map_err(|error| error.to_string())?;
     let Some(command) = &trace.header.scenario else { return Ok(None) };
-    let (scenario, stripes) = read_scenario(command)?;
-    let traces = scenario.record(stripes, scenario.schedulers[0]);
-    let side = usize::from(trace.header.role != Role::Client);
+    let new = record_again(command, trace.header.role)?;
     let story: String =
         old.lines().take_while(|line| line.starts_with('#')).flat_map(|line| [line, "\n"]).collect();
-    Ok(Some(story + &traces[side]))
+    Ok(Some(story + &new))
 }
 
-/// A scenario's command, read back.
-fn read_scenario(command: &str) -> Result<(Scenario, usize), String> {
-    let words = command.split_once(" -- ").map_or(command, |(_, words)| words);
-    match args::parse(words.split_whitespace()) {
+/// Does what a scenario's command says, and records the session that it names or else the only one of this side.
+fn record_again(command: &str, role: Role) -> Result<String, String> {
+    let (reels, name) = match args::parse(words_of(command)) {
         Ok(args::Command::Measure { scenario, .. })
             if scenario.stripes.len() == 1 && scenario.schedulers.len() == 1 =>
         {
-            let stripes = scenario.stripes[0];
-            Ok((scenario, stripes))
+            let side = if role == Role::Client { "client" } else { "server" };
+            (scenario.record(scenario.stripes[0], scenario.schedulers[0]), side.to_owned())
         }
-        Ok(_) => Err(format!("\"{command}\" is not one scenario")),
-        Err(why) => Err(format!("its scenario \"{command}\" can't be read: {why}")),
+        Ok(args::Command::Run(run)) => {
+            let Run { script: Script::Inline(script), session: Some(session), bug: None, .. } = run else {
+                return Err(format!("\"{command}\" names no --script and --session, or a bug"));
+            };
+            let scenario = terse::parse_line(&script)
+                .map_err(|why| format!("its scenario \"{command}\" can't be read: {why}"))?;
+            (swarm::record(&scenario, keep::scenario_of(&script)).1, session)
+        }
+        Ok(_) => return Err(format!("\"{command}\" is not one scenario")),
+        Err(why) => return Err(format!("its scenario \"{command}\" can't be read: {why}")),
+    };
+    let named = reels.into_iter().find(|reel| reel.name == name);
+    named
+        .map(|reel| reel.text)
+        .ok_or_else(|| format!("there is no session \"{name}\" any more in \"{command}\""))
+}
+
+/// The words behind ` -- `; what stands between quotation marks is one.
+fn words_of(command: &str) -> Vec<String> {
+    let words = command.split_once(" -- ").map_or(command, |(_, words)| words);
+    let mut parts = Vec::new();
+    for (number, part) in words.split('"').enumerate() {
+        match number % 2 {
+            0 => parts.extend(part.split_whitespace().map(str::to_owned)),
+            _ => parts.push(part.to_owned()),
+        }
     }
+    parts
 }
 
 #[cfg(test)]
@@ -224,13 +260,13 @@ mod tests {
         assert!(parse_replay(&words("")).unwrap_err().contains("replay what?"));
         assert!(parse_replay(&words("--fast x")).unwrap_err().contains("--follow"));
         assert!(parse_bless(&words("")).unwrap_err().contains("one folder"));
-        let task = parse_replay(&words("a --follow b")).unwrap();
-        assert_eq!(task, Task::Replay { follow: true, files: vec!["a".into(), "b".into()], html: None });
+        let task = Task::Replay { follow: true, files: vec!["a".into(), "b".into()], html: None, bug: None };
+        assert_eq!(parse_replay(&words("a --follow b")), Ok(task));
     }
 
     #[test]
     fn what_is_no_trace_is_said_and_fails() {
-        let (text, good) = Task::Replay { follow: false, files: vec!["/nowhere".into()], html: None }.run();
+        let (text, good) = parse_replay(&words("/nowhere")).unwrap().run();
         assert!(!good && text.contains("/nowhere: it can't be read"), "{text}");
         let (text, good) = Task::Bless { folder: "/nowhere".into() }.run();
         assert!(!good && text.contains("/nowhere"), "{text}");
@@ -240,8 +276,8 @@ mod tests {
     fn a_recorded_scenario_replays_follows_and_is_made_anew_the_same() {
         let command =
             "cargo run -p sim -- --caps 8mbps,2mbps --stripes 2 --size 256KiB --fault 100ms:1:silence";
-        let (scenario, stripes) = read_scenario(command).unwrap();
-        for text in scenario.record(stripes, scenario.schedulers[0]) {
+        for role in [Role::Client, Role::Server { instance: 1 }] {
+            let text = record_again(command, role).unwrap();
             let trace = Trace::read(&text).unwrap();
             trace.replay().unwrap_or_else(|divergence| panic!("{divergence}"));
             trace.follow().unwrap_or_else(|divergence| panic!("{divergence}"));

@@ -6,7 +6,7 @@
 use crate::app::{FlowPlan, Side};
 use crate::faults::{Fault, Told};
 use crate::oracle::{Pipe, fluid_time};
-use crate::record::Tapes;
+use crate::record::{self, Reel, Tapes};
 use crate::units::{show_rate, write_percent, write_rate, write_size, write_time};
 use crate::world::{Checks, Setup, World};
 use std::fmt::Write as _;
@@ -154,22 +154,16 @@ impl Scenario {
     }
 
     /// Runs one transfer and records it: the client's trace and the server's.
-    pub fn record(&self, stripes: usize, scheduler: SchedulerKind) -> [String; 2] {
+    pub fn record(&self, stripes: usize, scheduler: SchedulerKind) -> Vec<Reel> {
         let command = self.command(stripes, scheduler);
-        self.run(stripes, scheduler, |world| Tapes::begin(world, &command)).watched.finish()
+        let tapes = Tapes::new(move |_| command.clone());
+        self.run(stripes, scheduler, |world| world.observe(tapes.observer()));
+        tapes.finish(None)
     }
 
     /// Records its only transfer into PATH.client and PATH.server.
     pub fn write_traces(&self, path: &Path) -> Result<(), String> {
-        let traces = self.record(self.stripes[0], self.schedulers[0]);
-        for (text, side) in traces.iter().zip(["client", "server"]) {
-            let mut name = path.to_path_buf().into_os_string();
-            name.push(".");
-            name.push(side);
-            std::fs::write(&name, text)
-                .map_err(|error| format!("cannot write {}: {error}", Path::new(&name).display()))?;
-        }
-        Ok(())
+        record::write(path, &self.record(self.stripes[0], self.schedulers[0])).map(drop)
     }
 
     /// Runs one transfer in a world that is shown to `watch` before anything happens in it.

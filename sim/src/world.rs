@@ -22,6 +22,7 @@ mod stripes;
 use crate::agenda::Agenda;
 use crate::app::{Flow, FlowPlan, Side};
 use crate::faults::{Fault, Kinds, Upset};
+use crate::observe::Observer;
 use crate::seed::{self, Digest};
 use conn::{Conn, Route};
 use lives::{Life, Process};
@@ -30,10 +31,7 @@ use rand_chacha::ChaCha8Rng;
 pub use setup::{Checks, Setup};
 use std::collections::{BTreeSet, VecDeque};
 use steps::{Event, Job};
-use striper_core::{EndReason, Input, Instant, Output, Role, Session, SessionId, Stats};
-
-/// Sees each input to a session: whose it is, the time on that side's clock, and what came of it.
-pub type Observer = Box<dyn FnMut(Side, Instant, &Input, &[Output])>;
+use striper_core::{EndReason, Input, Output, Role, Session, SessionId, Stats};
 
 /// The whole simulated world.
 pub struct World {

@@ -41,8 +41,10 @@ use std::rc::Rc;
 pub fn watch(world: &mut World) -> Rc<RefCell<Timeline>> {
     let timeline = Rc::new(RefCell::new(Timeline::new()));
     let observer = Rc::clone(&timeline);
-    world.observe(Box::new(move |side, now, input, outputs| {
-        observer.borrow_mut().observe(side, now, input, outputs);
+    world.observe(Box::new(move |seen| {
+        if let Some(outputs) = seen.outputs {
+            observer.borrow_mut().observe(seen.side, seen.now, seen.input, outputs);
+        }
     }));
     timeline
 }

@@ -60,9 +60,9 @@ fn watch_one(only: Side) -> impl FnOnce(&mut World) -> Rc<RefCell<Timeline>> {
     move |world| {
         let timeline = Rc::new(RefCell::new(Timeline::new()));
         let observer = Rc::clone(&timeline);
-        world.observe(Box::new(move |side, now, input, outputs| {
-            if side == only {
-                observer.borrow_mut().observe(side, now, input, outputs);
+        world.observe(Box::new(move |seen| {
+            if let Some(outputs) = seen.outputs.filter(|_| seen.side == only) {
+                observer.borrow_mut().observe(seen.side, seen.now, seen.input, outputs);
             }
         }));
         timeline

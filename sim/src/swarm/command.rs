@@ -1,7 +1,8 @@
 //! What `sim swarm` and `sim run` do.
 
-use super::{Failure, Scenario, draw_sized, script, shrink, sweep::sweep};
-use crate::args::Swarm;
+use super::{Failure, Scenario, Size, draw_sized, keep, record, script, shrink, sweep::sweep, terse};
+use crate::args::{Run, Script, Swarm};
+use crate::record as tapes;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -9,49 +10,89 @@ use std::process::ExitCode;
 const SHRINK_BUDGET: usize = 4_000;
 
 /// Runs a range of seeds and prints what came of it. Exit code 1 after a failure.
-pub fn swarm(Swarm { seeds, size, threads, json, shrink }: Swarm) -> ExitCode {
+pub fn swarm(Swarm { seeds, size, threads, json, shrink, out, .. }: Swarm) -> ExitCode {
     let summary = sweep(seeds, size, threads);
     print!("{}", if json { summary.json() } else { summary.text() });
     if let Some((seed, failure)) = summary.failures.first() {
         eprint!("{}", if json { summary.failure_text() } else { String::new() });
         if shrink {
-            show_smallest(&draw_sized(*seed, size), failure);
+            let large = if size == Size::Large { "large-" } else { "" };
+            keep_smallest(&out, &format!("swarm-{large}{seed}"), &draw_sized(*seed, size), failure);
         }
     }
     if summary.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn show_smallest(scenario: &Scenario, failure: &Failure) {
+fn keep_smallest(parent: &Path, name: &str, scenario: &Scenario, failure: &Failure) {
     eprintln!("making the first failure smaller; --no-shrink leaves that out");
     let (smallest, failure) = shrink(scenario, failure, SHRINK_BUDGET);
-    eprintln!("save this as FILE and repeat it with: cargo run --release -p sim -- run FILE");
-    eprintln!("# {}\n{}", failure.message.lines().next().unwrap_or_default(), script::write(&smallest));
+    let reason = failure.message.lines().next().unwrap_or_default();
+    eprint!("# {reason}\n{}", terse::write(&smallest));
+    match keep::keep(parent, name, &smallest, &failure) {
+        Ok(text) => eprint!("{text}"),
+        Err(error) => {
+            eprintln!("sim: {error}; the script above is all there is (--out names another folder)")
+        }
+    }
 }
 
-/// Runs the scenario in a file. Exit code 1 if it fails, 2 if there is none.
-pub fn run(file: &Path) -> ExitCode {
-    let text = match std::fs::read_to_string(file) {
-        Ok(text) => text,
-        Err(error) => {
-            eprintln!("sim: can't read {}: {error}", file.display());
-            return ExitCode::from(2);
-        }
+/// Runs one scenario. Exit code 1 if it fails, 2 if there is none or if its traces can't be written.
+pub fn run(Run { script, trace, session, .. }: &Run) -> ExitCode {
+    let (text, scenario) = match read(script) {
+        Ok(read) => read,
+        Err(error) => return complain(&error),
     };
-    let scenario = match script::parse(&text) {
-        Ok(scenario) => scenario,
-        Err(error) => {
-            eprintln!("sim: {}: {error}", file.display());
-            return ExitCode::from(2);
+    if trace.is_none() && session.is_none() {
+        return tell(super::run(&scenario).map(|outcome| println!("{outcome:#?}")));
+    }
+    let (result, reels) = record(&scenario, keep::scenario_of(&text));
+    if let Some(path) = trace {
+        match tapes::write(path, &reels) {
+            Ok(files) => files.iter().for_each(|file| eprintln!("recorded {}", file.display())),
+            Err(error) => return complain(&format!("--trace: {error}")),
         }
-    };
-    match super::run(&scenario) {
-        Ok(outcome) => {
-            println!("{outcome:#?}");
-            ExitCode::SUCCESS
+    }
+    let Some(session) = session else { return tell(result.map(|outcome| println!("{outcome:#?}"))) };
+    match reels.iter().find(|reel| reel.name == *session) {
+        Some(reel) => print!("{}", reel.text),
+        None => {
+            let names: Vec<&str> = reels.iter().map(|reel| reel.name.as_str()).collect();
+            return complain(&format!(
+                "--session: there is no session \"{session}\" in it; there are {}",
+                names.join(", ")
+            ));
         }
+    }
+    tell(result.map(drop))
+}
+
+/// A script as it is written, and what it says.
+fn read(script: &Script) -> Result<(String, Scenario), String> {
+    match script {
+        Script::Inline(text) => {
+            let scenario = terse::parse_line(text).map_err(|error| format!("--script: {error}"))?;
+            Ok((text.clone(), scenario))
+        }
+        Script::File(file) => {
+            let text = std::fs::read_to_string(file)
+                .map_err(|error| format!("can't read {}: {error}", file.display()))?;
+            let scenario = script::parse(&text).map_err(|error| format!("{}: {error}", file.display()))?;
+            Ok((text, scenario))
+        }
+    }
+}
+
+fn tell(result: Result<(), Failure>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("failed: {}", failure.message);
             ExitCode::FAILURE
         }
     }
+}
+
+fn complain(error: &str) -> ExitCode {
+    eprintln!("sim: {error}");
+    ExitCode::from(2)
 }

@@ -8,6 +8,7 @@ use super::{Honest, Outcome};
 use crate::app::{Answer, EndState, Ending, Flow};
 use crate::faults::{Fault, Kind, Kinds, Upset};
 use crate::link::{LinkSpec, MSS};
+use crate::observe::Observer;
 use crate::world::{Checks, Setup, World};
 
 /// Kinds that are counted as faults by showing at all, and not each time.
@@ -52,8 +53,11 @@ pub fn world(scenario: &Honest) -> World {
 }
 
 /// Runs it; panics if anything does not hold.
-pub fn run(scenario: &Honest) -> Outcome {
+pub fn run(scenario: &Honest, observer: Option<Observer>) -> Outcome {
     let mut world = world(scenario);
+    if let Some(observer) = observer {
+        world.observe(observer);
+    }
     drive(scenario, &mut world);
     outcome(&world)
 }

@@ -12,6 +12,7 @@ mod speech;
 use super::{Hostile, Outcome};
 use crate::app::Side;
 use crate::faults::Kinds;
+use crate::observe::Observer;
 use crate::seed::{self, Digest};
 use bytes::Bytes;
 pub(super) use moves::draw;
@@ -27,8 +28,9 @@ use striper_core::{
 const ID: SessionId = SessionId([7; 16]);
 
 /// Runs it; panics if the honest side does anything that it must not.
-pub fn run(scenario: &Hostile) -> Outcome {
+pub fn run(scenario: &Hostile, observer: Option<Observer>) -> Outcome {
     let mut play = Play::new(scenario);
+    play.observer = observer;
     for (number, next) in scenario.moves.iter().enumerate() {
         if play.ended.is_some() {
             break;
@@ -70,6 +72,7 @@ struct Play {
     opened: u64,
     events: u64,
     digest: Digest,
+    observer: Option<Observer>,
 }
 
 impl Play {
@@ -99,6 +102,7 @@ impl Play {
             opened: 0,
             events: 0,
             digest: Digest::new(),
+            observer: None,
         }
     }
 

@@ -2,22 +2,26 @@
 //! checked after every step.
 //!
 //! A [`Scenario`] is plain data: [drawn](draw()) from a seed, written and read as text ([`script`]), [run](run()), and made smaller as
-//! long as it still fails ([`shrink()`]). The same scenario gives the same [`Outcome`], to the bit.
+//! long as it still fails ([`shrink()`]); then it is [kept](keep) with traces of its sessions. The same scenario gives the same [`Outcome`], to the bit.
 
 pub mod command;
 pub mod draw;
 pub mod honest;
 pub mod hostile;
+pub mod keep;
 pub mod pairs;
 pub mod script;
 pub mod shrink;
 pub mod sweep;
+pub mod terse;
 
 pub use draw::{Size, draw, draw_sized};
 
 use crate::app::{FlowPlan, Side};
 use crate::faults::{Fault, Kinds, Upset};
 use crate::link::LinkSpec;
+use crate::observe::Observer;
+use crate::record::{Reel, Tapes};
 pub use shrink::shrink;
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe};
@@ -100,9 +104,25 @@ impl Failure {
 
 /// Runs a scenario. A panic in it, whether of an oracle or of a session, is the failure.
 pub fn run(scenario: &Scenario) -> Result<Outcome, Failure> {
+    run_before(scenario, None)
+}
+
+/// Runs a scenario and records every session in it, each to its end or to the failure. `scenario_of` is the command that makes
+/// the trace of the session of a name anew.
+pub fn record(
+    scenario: &Scenario,
+    scenario_of: impl Fn(&str) -> String + 'static,
+) -> (Result<Outcome, Failure>, Vec<Reel>) {
+    let tapes = Tapes::new(scenario_of);
+    let result = run_before(scenario, Some(tapes.observer()));
+    let reels = tapes.finish(result.as_ref().err().map(|failure| failure.message.as_str()));
+    (result, reels)
+}
+
+fn run_before(scenario: &Scenario, observer: Option<Observer>) -> Result<Outcome, Failure> {
     catch(|| match scenario {
-        Scenario::Honest(honest) => honest::run(honest),
-        Scenario::Hostile(hostile) => hostile::run(hostile),
+        Scenario::Honest(honest) => honest::run(honest, observer),
+        Scenario::Hostile(hostile) => hostile::run(hostile, observer),
     })
 }
 

@@ -6,6 +6,7 @@
 use super::pairs::Pairs;
 use super::{Failure, Outcome, Scenario, Size, draw_sized, run};
 use crate::faults::Kind;
+use crate::repeat;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -217,7 +218,7 @@ impl Summary {
 
     fn command(&self, seed: u64) -> String {
         let large = if self.size == Size::Large { " --large" } else { "" };
-        format!("cargo run --release -p sim -- swarm{large} --seeds {seed}..{}", seed + 1)
+        repeat::command(true, &format!("swarm{large} --seeds {seed}..{}", seed + 1))
     }
 
     /// The same as JSON.

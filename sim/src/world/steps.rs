@@ -11,6 +11,7 @@ use super::lives::Life;
 use crate::app::Side;
 use crate::faults::{Fault, Kind, Upset};
 use crate::link::LinkEvent;
+use crate::observe::Seen;
 use std::time::Duration;
 use striper_core::{Input, Instant, Output};
 
@@ -177,8 +178,10 @@ impl World {
     fn feed(&mut self, index: usize, now: Instant, input: Input, outputs: &mut Vec<Output>) {
         let life = &mut self.lives[index];
         if let Some(observe) = &mut self.observer {
-            life.session.handle(now, input.clone(), outputs);
-            observe(life.side, now, &input, outputs);
+            let (side, session) = (life.side, &mut life.session);
+            observe(&Seen { life: index, side, session, now, input: &input, outputs: None });
+            session.handle(now, input.clone(), outputs);
+            observe(&Seen { life: index, side, session, now, input: &input, outputs: Some(outputs) });
         } else {
             life.session.handle(now, input, outputs);
         }

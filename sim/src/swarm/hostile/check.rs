@@ -4,6 +4,8 @@
 //! What the programs know of is noted as it is checked; it decides what they do next.
 
 use super::Play;
+use crate::app::Side;
+use crate::observe::Seen;
 use striper_core::{EndReason, FlowId, Input, Output};
 
 /// More outputs than this for one input are too many, whatever the peer does: four stripes' allowances in the smallest
@@ -17,7 +19,14 @@ impl Play {
             return;
         }
         let mut outputs = std::mem::take(&mut self.outputs);
-        self.session.handle(self.now, input, &mut outputs);
+        if let Some(observe) = &mut self.observer {
+            let (now, session, side) = (self.now, &mut self.session, Side::from(self.role));
+            observe(&Seen { life: 0, side, session, now, input: &input, outputs: None });
+            session.handle(now, input.clone(), &mut outputs);
+            observe(&Seen { life: 0, side, session, now, input: &input, outputs: Some(&outputs) });
+        } else {
+            self.session.handle(self.now, input, &mut outputs);
+        }
         self.events += 1;
         self.session.check_invariants();
         let deadline = self.session.deadline();
