@@ -19,7 +19,7 @@ striper's simulator: two real sessions, joined by modelled TCP connections, in v
 
 Usage: cargo run -p sim -- --caps RATES [options]     measure one transfer over several stripe counts
        cargo run -p sim -- swarm [--seeds A..B]       random small worlds with trouble, everything checked
-       cargo run -p sim -- run FILE                   a scenario from a file, as a failing swarm prints it
+       cargo run -p sim -- run FILE [--trace OUT]     a scenario from a file, as a failing swarm writes it
        cargo run -p sim -- replay [--follow] FILE...  play traces, of the proxies or of this
        cargo run -p sim -- bless FOLDER               make the traces in it anew that are from this
        cargo run --release -p sim -- exhaust [--quick]  small worlds, enumerated completely; see exhaust --help
@@ -58,13 +58,24 @@ Swarming
                     trouble, routes, settings and flows; one in ten has a peer that says valid frames with bad intent. First
                     only safety is demanded; then all trouble ends and everything must complete by a computed deadline.
                     All invariants and oracles are checked after every event. From 10,000 seeds on, every pair of kinds of
-                    trouble must have met in one world. A failure prints the command that repeats it. The result, digest included,
-                    does not depend on the number of threads.
+                    trouble must have met in one world. A failure prints the command that repeats it, and the first is made
+                    smaller and written to a new folder swarm-SEED: failure.scenario for run, and a trace of each session
+                    up to the failure. The result, digest included, does not depend on the number of threads.
   --threads N       How many seeds at a time, 1-256 [as many as there are cores]
   --large           Large worlds: up to 1,000 flows, 16 stripes and 1 GiB; invariants are checked at every event at first and
                     then more rarely
-  --no-shrink       Don't make the first failure smaller
+  --no-shrink       Neither make the first failure smaller nor write it
+  --out FOLDER      Where the folder of a failure is made [the current folder]. If there is a swarm-SEED already, the new
+                    one is swarm-SEED.2 and so on.
   --json            Print JSON
+
+Running one scenario
+  run FILE          Prints how it went; exit code 1 if it fails, 2 if it can't be read
+  --script TEXT     Instead of FILE: the scenario itself, with semicolons for line ends
+  --trace OUT       Record every session, also of a scenario that fails: OUT.client, OUT.server, and OUT.client.2,
+                    OUT.server.2 and so on for those that come after a restart. A hostile peer has no session.
+  --session NAME    Print the trace of this one, such as server.2, instead
+  --bug NAME        For swarm, run and replay, in a build with --features planted: the engine has this bug
 
 Traces
   replay            Gives a trace's inputs to a session again and names the first line that it does differently; exit

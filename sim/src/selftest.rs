@@ -19,6 +19,8 @@ Usage: cargo run --release -p sim --features planted -- selftest [options]
   --list           Print the bugs: what each does, and where it is from
   -h, --help       Print this
 
+What was found by \"swarm\" can be seen: sim swarm --bug NAME --seeds A..B makes it small and writes it down.
+
 Exit code 1 if a bug was not found, or if something was found without a bug.
 ";
 

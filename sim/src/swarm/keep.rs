@@ -58,3 +58,41 @@ fn new_folder(parent: &Path, name: &str) -> Result<PathBuf, String> {
     }
     Err(format!("there are {MOST_FOLDERS} folders {}.N already; remove some", parent.join(name).display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replay::renew;
+    use crate::swarm::{draw, script};
+
+    fn failure() -> Failure {
+        Failure { message: "here.rs:1: one thing\nand another".into() }
+    }
+
+    #[test]
+    fn a_failure_is_kept_beside_an_earlier_one_and_never_over_it() {
+        let parent = std::env::temp_dir().join(format!("striper-keep-{}/deep", std::process::id()));
+        let scenario = draw(3);
+        for name in ["swarm-3", "swarm-3.2", "swarm-3.3"] {
+            let text = keep(&parent, "swarm-3", &scenario, &failure()).expect("files");
+            let folder = parent.join(name);
+            assert!(text.contains(&format!("run {}/failure.scenario\n", folder.display())), "{text}");
+            assert!(text.contains("did not fail in the same way"), "the failure is made up: {text}");
+            let kept = fs::read_to_string(folder.join("failure.scenario")).expect("a script");
+            assert!(kept.starts_with("# here.rs:1: one thing\nhonest "), "{kept}");
+            assert_eq!(script::parse(&kept), Ok(scenario.clone()));
+            for side in ["client", "server"] {
+                let trace =
+                    fs::read_to_string(folder.join(format!("failure.trace.{side}"))).expect("a trace");
+                assert_eq!(renew(&trace), Ok(Some(trace)), "{side}");
+            }
+        }
+        fs::remove_dir_all(parent.parent().expect("a parent")).expect("what was written");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_named() {
+        let error = keep(Path::new("/dev/null"), "swarm-3", &draw(3), &failure()).expect_err("no folder");
+        assert!(error.contains("/dev/null"), "{error}");
+    }
+}

@@ -20,11 +20,9 @@ pub fn write(scenario: &Scenario) -> String {
                 lines[line].insert(word, left_out);
             }
         }
-        if lines[line].len() == 1 {
-            let left_out = lines.remove(line);
-            if !reads_the_same(&lines) {
-                lines.insert(line, left_out);
-            }
+        let left_out = lines.remove(line);
+        if !reads_the_same(&lines) {
+            lines.insert(line, left_out);
         }
     }
     join(&lines)

@@ -1,0 +1,104 @@
+//! A failing swarm makes its failure small and writes it down, and what it wrote repeats it. The failures come of bugs that are
+//! planted in the engine, so this needs `--features planted`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn sim(folder: &Path, words: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sim"));
+    command.current_dir(folder).args(words).output().expect("the simulator")
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()).into_owned()
+}
+
+/// An empty folder; removed by a test that passes.
+fn folder(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("striper-{name}-{}", std::process::id()));
+    fs::create_dir_all(&folder).expect("a folder");
+    folder
+}
+
+/// Lets the swarm of one seed fail and says what was written: the folder and the traces in it.
+fn fail(parent: &Path, bug: &str, seed: u64) -> (String, Vec<String>) {
+    let seeds = format!("{seed}..{}", seed + 1);
+    let output = sim(parent, &["swarm", "--bug", bug, "--seeds", &seeds, "--threads", "1"]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let name = format!("swarm-{seed}");
+    let text = said(&output);
+    let command =
+        format!("cargo run --release -p sim --features planted -- run {name}/failure.scenario --bug {bug}\n");
+    assert!(text.contains(&command) && !text.contains("same way once more"), "{text}");
+    let mut traces: Vec<String> = fs::read_dir(parent.join(&name))
+        .expect("a folder")
+        .map(|entry| format!("{name}/{}", entry.expect("an entry").file_name().to_string_lossy()))
+        .filter(|file| file.contains(".trace."))
+        .collect();
+    traces.sort();
+    assert!(traces.len() >= 2, "{traces:?}");
+    (name, traces)
+}
+
+/// The failure's first words: what `run` and the script's first line have in common.
+fn reason(script: &str) -> String {
+    script.lines().next().unwrap_or_default().trim_start_matches("# ").chars().take(80).collect()
+}
+
+#[test]
+fn a_failure_becomes_a_short_script_and_traces_that_repeat_it() {
+    let parent = folder("planted-violation");
+    let bug = "farewell-not-owed-again";
+    let (name, traces) = fail(&parent, bug, 13);
+    let file = format!("{name}/failure.scenario");
+    let script = fs::read_to_string(parent.join(&file)).expect("a script");
+    assert!(script.lines().count() <= 10, "{script}");
+
+    let again = sim(&parent, &["run", &file, "--bug", bug]);
+    assert!(again.status.code() == Some(1) && said(&again).contains(&reason(&script)), "{}", said(&again));
+    let sound = sim(&parent, &["run", &file]);
+    assert!(sound.status.success(), "{}", said(&sound));
+
+    // The sessions do the same once more; without the bug they do something else.
+    let mut words = vec!["replay"];
+    words.extend(traces.iter().map(String::as_str));
+    let sound = sim(&parent, &words);
+    assert!(sound.status.code() == Some(1) && said(&sound).contains("diverges"), "{}", said(&sound));
+    words.extend(["--bug", bug]);
+    let again = sim(&parent, &words);
+    assert!(again.status.success(), "{}", said(&again));
+    fs::remove_dir_all(parent).expect("what was written");
+}
+
+#[test]
+fn a_session_that_panics_leaves_a_trace_that_ends_with_why() {
+    let parent = folder("planted-panic");
+    let bug = "joined-beyond-credit";
+    let (name, traces) = fail(&parent, bug, 8);
+    let script = fs::read_to_string(parent.join(&name).join("failure.scenario")).expect("a script");
+    let mut deadly = 0;
+    for trace in &traces {
+        let text = fs::read_to_string(parent.join(trace)).expect("a trace");
+        let last = text.lines().next_back().unwrap_or_default();
+        let replayed = sim(&parent, &["replay", trace, "--bug", bug]);
+        if let Some(why) = last.strip_prefix("# The session panics here: ") {
+            deadly += 1;
+            assert!(why.starts_with(&reason(&script)), "{why}");
+            assert_eq!(replayed.status.code(), Some(1));
+            assert!(said(&replayed).contains("the session panics at input"), "{}", said(&replayed));
+        } else {
+            assert!(last.starts_with("end failed: "), "{last}");
+            assert!(replayed.status.success(), "{}", said(&replayed));
+        }
+    }
+    assert_eq!(deadly, 1, "one session dies");
+    fs::remove_dir_all(parent).expect("what was written");
+}
+
+#[test]
+fn a_bug_that_there_is_not_is_a_mistake_of_usage() {
+    let output = sim(Path::new("."), &["swarm", "--bug", "no-such-bug"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said(&output).contains("selftest --list"), "{}", said(&output));
+}
