@@ -216,8 +216,11 @@ impl Shared {
             let happened = pump.borrow_mut().take_events();
             let opened = pump.borrow_mut().take_incoming();
             if pump.borrow().ended().is_some() {
-                // It may still have last words to send, but nobody can join it any more.
-                shared.sessions.borrow_mut().remove(&id);
+                // It may still have last words to send, but nobody can join it any more. Another may have taken its name meanwhile.
+                let mut sessions = shared.sessions.borrow_mut();
+                if sessions.get(&id).is_some_and(|known| Rc::ptr_eq(known, &pump)) {
+                    sessions.remove(&id);
+                }
             }
             for (flow, target) in opened {
                 let unanswered = Some(shared.unanswered.clone());

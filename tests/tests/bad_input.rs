@@ -252,6 +252,23 @@ fn a_stripe_that_ends_within_a_frame_is_lost_and_no_more() {
     scene.close();
 }
 
+/// Otherwise strangers could have as many sessions as they like, for those that nobody can find are not counted.
+#[test]
+fn a_session_begun_anew_while_another_of_its_name_says_goodbye_stays_known() {
+    let mut scene = Scene::new();
+    let mut first = scene.join(7);
+    first.say(&[0xff; 64]);
+    scene.end(7);
+    let _second = scene.join(7);
+    finish(first.stream());
+    first.dismissed();
+    scene.go_on();
+    let mut third = scene.call();
+    third.say(&hello(1, &join(7, 1)));
+    assert_eq!(third.answer()[0], 2, "welcome");
+    scene.close();
+}
+
 /// A peer that has vanished without a word: it is asked, and given up when it does not answer for four seconds.
 #[test]
 fn a_stripe_whose_peer_has_vanished_is_given_up() {
