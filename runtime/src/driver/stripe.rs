@@ -14,6 +14,9 @@ const CHUNK: usize = 256 << 10;
 /// How long a stripe that the session has closed may take to send what is left and to hear the other end's FIN.
 const CLOSING: Duration = Duration::from_secs(1);
 
+/// Chunks that a stripe which the session has closed may bring before the others get their turn.
+const CLOSING_BUDGET: usize = 4;
+
 /// A stripe.
 pub struct Stripe {
     pub id: StripeId,
@@ -134,12 +137,76 @@ impl Stripe {
                 Poll::Pending => {}
             }
         }
-        loop {
+        for _ in 0..CLOSING_BUDGET {
             match self.recv() {
                 Some(Ok(_)) => {}
                 Some(Err(_)) => return self.queue.is_empty(),
                 None => return false,
             }
         }
+        // Who sends for ever must not keep the others waiting.
+        self.waker.wake_by_ref();
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Buf;
+    use std::io;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::Wake;
+
+    /// The other end sends for ever.
+    struct Flood(usize);
+
+    impl Pipe for Flood {
+        fn poll_recv(&mut self, _: &mut Context<'_>, _: usize) -> Poll<io::Result<Received>> {
+            self.0 += 1;
+            assert!(self.0 < 1000, "nobody else gets a turn");
+            Poll::Ready(Ok(Received::Chunk(Bytes::from_static(b"more"))))
+        }
+
+        fn poll_send(&mut self, _: &mut Context<'_>, data: &mut dyn Buf) -> Poll<io::Result<usize>> {
+            let len = data.remaining();
+            data.advance(len);
+            Poll::Ready(Ok(len))
+        }
+
+        fn poll_finish(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn abort(&mut self) {}
+
+        fn check(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn flushed(&mut self) -> bool {
+            true
+        }
+    }
+
+    #[derive(Default)]
+    struct Flag(AtomicBool);
+
+    impl Wake for Flag {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn who_floods_a_stripe_that_is_being_closed_waits_for_its_turn_and_is_cut_off_in_time() {
+        let woken = Arc::<Flag>::default();
+        let (pipe, waker) = (Box::new(Flood(0)), woken.clone().into());
+        let mut stripe = Stripe::new(StripeId(0), 0, pipe, Bytes::new(), waker, Instant::ZERO);
+        let until = stripe.close(Instant::ZERO);
+        assert!(!stripe.poll_close(Instant::ZERO));
+        assert!(woken.0.load(Ordering::Relaxed), "there is more to be received");
+        assert!(stripe.poll_close(until));
     }
 }
