@@ -12,15 +12,22 @@ pub mod frame {
     pub const ACCEPT: u64 = 0x03;
     /// Data of a flow: flow, offset, flags; then the bytes.
     pub const DATA: u64 = 0x07;
+    /// Grants: flows, early credit.
+    pub const GRANT: u64 = 0x0d;
     /// Acknowledges: stripe, count.
     pub const ACK: u64 = 0x0f;
     /// Gives a stripe up: stripe, received.
     pub const STRIPE_GONE: u64 = 0x11;
     /// Asks for an answer: nonce.
     pub const PING: u64 = 0x13;
+    /// Answers: nonce.
+    pub const PONG: u64 = 0x15;
     /// Says that credit is used up: flow, limit.
     pub const BLOCKED: u64 = 0x1a;
 }
+
+/// The early credit before the first GRANT, and the most of one OPEN, in bytes.
+pub const FIRST_EARLY: u64 = 245_760;
 
 /// A connection to a stripe port.
 pub struct Stranger {
@@ -69,6 +76,36 @@ impl Stranger {
         let mut body = vec![0; usize::from(head[8])];
         self.stream.read_exact(&mut body).unwrap_or_else(|error| panic!("half a HELLO: {error}"));
         body
+    }
+
+    /// How much early credit it has been granted in all, when its PING is answered.
+    pub fn early_credit(&mut self) -> u64 {
+        self.say(&frame(frame::PING, &[1], b""));
+        let mut early = FIRST_EARLY;
+        loop {
+            let mut body = vec![0; self.number() as usize];
+            self.stream.read_exact(&mut body).unwrap_or_else(|error| panic!("half a frame: {error}"));
+            match take(&mut &body[..]) {
+                frame::GRANT => {
+                    let mut fields = &body[1..];
+                    let _flows = take(&mut fields);
+                    early = early.max(take(&mut fields));
+                }
+                frame::PONG => return early,
+                _ => {}
+            }
+        }
+    }
+
+    /// The unsigned LEB128 that comes next.
+    fn number(&mut self) -> u64 {
+        let mut number = Vec::new();
+        while number.last().is_none_or(|byte| byte & 0x80 != 0) {
+            let mut byte = [0];
+            self.stream.read_exact(&mut byte).unwrap_or_else(|error| panic!("no frame: {error}"));
+            number.extend(byte);
+        }
+        take(&mut &number[..])
     }
 
     /// Waits until the other end has closed the connection or broken it, and returns what came before.
@@ -137,4 +174,12 @@ pub fn varint(mut value: u64) -> Vec<u8> {
     }
     out.push(value as u8);
     out
+}
+
+/// Takes an unsigned LEB128 off the front.
+fn take(from: &mut &[u8]) -> u64 {
+    let len = from.iter().position(|byte| byte & 0x80 == 0).expect("a whole number") + 1;
+    let (number, rest) = from.split_at(len);
+    *from = rest;
+    number.iter().rev().fold(0, |value, byte| value << 7 | u64::from(byte & 0x7f))
 }
