@@ -310,6 +310,12 @@ fn parse_measure(mut parser: Parser) -> Result<Command, String> {
         return Err("how fast is a stripe? Give --caps, such as --caps 1mbps (see --help)".into());
     }
     scenario.stripes = stripes.unwrap_or_else(|| usual_counts(scenario.caps.len()));
+    let most = scenario.stripes.iter().copied().max().unwrap_or(0);
+    if let Some((_, stripe, _)) = scenario.faults.iter().find(|(_, stripe, _)| *stripe >= most) {
+        return Err(format!(
+            "--fault: there is no stripe {stripe}; they are counted from 0, and there are {most}"
+        ));
+    }
     if trace.is_some() && (scenario.stripes.len() > 1 || scenario.schedulers.len() > 1) {
         return Err(
             "--trace records one transfer: give one stripe count and one scheduler, such as --stripes 2"
@@ -486,6 +492,7 @@ mod tests {
             ("--caps 1mbps --json=1", "unexpected argument"),
             ("--caps 1mbps --fault 1s:0:magic", "WHAT is one of reset,"),
             ("--caps 1mbps --fault soon:0:reset", "is not TIME:STRIPE:WHAT"),
+            ("--caps 1mbps --stripes 1,2 --fault 1s:2:reset", "there is no stripe 2"),
             ("--caps 1mbps --trace x", "one stripe count and one scheduler"),
             ("replay", "replay what?"),
             ("bless a b", "one folder"),

@@ -33,6 +33,7 @@ pub mod record;
 pub mod repeat;
 pub mod replay;
 pub mod report;
+pub mod say;
 pub mod seed;
 pub mod selftest;
 pub mod steady;

@@ -3,6 +3,7 @@
 use sim::args::{self, Command};
 use sim::repeat;
 use sim::report::{Scenario, scheduler_name};
+use sim::say::say;
 use sim::swarm::command;
 use std::path::Path;
 use std::process::ExitCode;
@@ -10,25 +11,23 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let command = args::parse(std::env::args_os().skip(1));
     match command.and_then(|command| repeat::plant(command.bug()).map(|()| command)) {
-        Ok(Command::Help) => print!("{}", args::HELP),
+        Ok(Command::Help) => say(args::HELP),
         Ok(Command::Measure { scenario, json, html, trace }) => {
             // First, so that a long measurement does not end in vain.
             if let Some(Err(message)) = html.map(|path| draw(&scenario, json, &path)) {
-                eprintln!("sim: {message}");
-                return ExitCode::FAILURE;
-            }
-            print!("{}", scenario.report(json));
-            if let Some(path) = trace
-                && let Err(error) = scenario.write_traces(&path)
-            {
-                eprintln!("sim: --trace: {error}");
+                eprintln!("sim: --html: {message}");
                 return ExitCode::from(2);
             }
+            if let Some(Err(message)) = trace.map(|path| scenario.write_traces(&path)) {
+                eprintln!("sim: --trace: {message}");
+                return ExitCode::from(2);
+            }
+            say(scenario.report(json));
         }
         Ok(Command::Traces(task)) => {
-            let (text, good) = task.run();
-            print!("{text}");
-            return if good { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+            let (text, verdict) = task.run();
+            say(text);
+            return verdict.into();
         }
         Ok(Command::Swarm(options)) => return command::swarm(options),
         Ok(Command::Run(run)) => return command::run(&run),
@@ -39,7 +38,7 @@ fn main() -> ExitCode {
             }
         }
         Ok(Command::Drive(drive)) => match drive.run() {
-            Ok(text) => print!("{text}"),
+            Ok(text) => say(text),
             Err(message) => {
                 eprintln!("sim: {message}");
                 return ExitCode::FAILURE;
@@ -67,7 +66,7 @@ fn draw(scenario: &Scenario, json: bool, path: &Path) -> Result<(), String> {
     if json {
         eprint!("{said}")
     } else {
-        println!("{said}")
+        say(format_args!("{said}\n"))
     }
     Ok(())
 }

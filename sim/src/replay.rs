@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use striper_core::trace::Trace;
 use striper_core::{Input, Output, Role};
 
@@ -72,27 +73,51 @@ pub fn parse_bless(words: &[OsString]) -> Result<Task, String> {
 }
 
 impl Task {
-    /// Does it. What to print, and whether all went well.
-    pub fn run(&self) -> (String, bool) {
+    /// Does it. What to print, and the worst that came of a file.
+    pub fn run(&self) -> (String, Verdict) {
         match self {
             Task::Replay { follow, files, html, .. } => {
-                let results: Vec<_> =
-                    files.iter().map(|file| replay(file, *follow, html.as_deref())).collect();
-                let good = results.iter().all(Result::is_ok);
-                (results.into_iter().map(|result| result.unwrap_or_else(|text| text)).collect(), good)
+                let results = files.iter().map(|file| replay(file, *follow, html.as_deref()));
+                results.fold((String::new(), Verdict::Fits), |(all, worst), (text, verdict)| {
+                    (all + &text, worst.max(verdict))
+                })
             }
             Task::Bless { folder } => match bless(folder) {
-                Ok(text) => (text, true),
-                Err(text) => (text, false),
+                Ok(text) => (text, Verdict::Fits),
+                Err(text) => (text, Verdict::Unusable),
             },
         }
     }
 }
 
+/// What came of a file.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Verdict {
+    /// All is well.
+    Fits,
+    /// A trace does not fit any more.
+    Differs,
+    /// A file can't be read, or written, or is no trace.
+    Unusable,
+}
+
+impl From<Verdict> for ExitCode {
+    fn from(verdict: Verdict) -> ExitCode {
+        ExitCode::from(verdict as u8)
+    }
+}
+
 /// Plays one file. What to say, good or bad.
-fn replay(file: &Path, follow: bool, html: Option<&Path>) -> Result<String, String> {
+fn replay(file: &Path, follow: bool, html: Option<&Path>) -> (String, Verdict) {
+    match play(file, follow, html) {
+        Ok(text) => (text, Verdict::Fits),
+        Err((text, verdict)) => (text, verdict),
+    }
+}
+
+fn play(file: &Path, follow: bool, html: Option<&Path>) -> Result<String, (String, Verdict)> {
     let name = file.display();
-    let (trace, note) = load(file).map_err(|why| format!("{name}: {why}\n"))?;
+    let (trace, note) = load(file).map_err(|why| (format!("{name}: {why}\n"), Verdict::Unusable))?;
     let mut timeline = Timeline::new();
     let side = Side::from(trace.header.role);
     let mut inputs = 0;
@@ -109,10 +134,15 @@ fn replay(file: &Path, follow: bool, html: Option<&Path>) -> Result<String, Stri
         );
         let summary = Summary::of(&timeline, &name.to_string(), "A trace of one side.", &command);
         fs::write(page, render(&timeline, &summary))
-            .map_err(|error| format!("can't write {}: {error}\n", page.display()))?;
+            .map_err(|error| (format!("can't write {}: {error}\n", page.display()), Verdict::Unusable))?;
     }
     let played = played.map_err(|Failure { message }| {
-        format!("{name}: the session panics at input {} of {}\n  {message}\n", inputs + 1, trace.inputs())
+        let text = format!(
+            "{name}: the session panics at input {} of {}\n  {message}\n",
+            inputs + 1,
+            trace.inputs()
+        );
+        (text, Verdict::Differs)
     })?;
     match played {
         Ok(played) => Ok(format!(
@@ -131,7 +161,7 @@ fn replay(file: &Path, follow: bool, html: Option<&Path>) -> Result<String, Stri
                     "  if stripes are chosen differently on purpose, see whether --follow still fits\n"
                 };
             }
-            Err(text + &note)
+            Err((text + &note, Verdict::Differs))
         }
     }
 }
@@ -244,8 +274,8 @@ mod tests {
         let page = std::env::temp_dir().join(format!("striper-replay-{}.html", std::process::id()));
         let trace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/traces/real-half-close.trace");
         let line = format!("{} --html {}", trace.display(), page.display());
-        let (text, good) = parse_replay(&words(&line)).unwrap().run();
-        assert!(good, "{text}");
+        let (text, verdict) = parse_replay(&words(&line)).unwrap().run();
+        assert_eq!(verdict, Verdict::Fits, "{text}");
         let drawn = fs::read_to_string(&page).unwrap();
         fs::remove_file(&page).unwrap();
         assert!(
@@ -266,10 +296,12 @@ mod tests {
 
     #[test]
     fn what_is_no_trace_is_said_and_fails() {
-        let (text, good) = parse_replay(&words("/nowhere")).unwrap().run();
-        assert!(!good && text.contains("/nowhere: it can't be read"), "{text}");
-        let (text, good) = Task::Bless { folder: "/nowhere".into() }.run();
-        assert!(!good && text.contains("/nowhere"), "{text}");
+        let (text, verdict) = parse_replay(&words("/nowhere")).unwrap().run();
+        assert_eq!(verdict, Verdict::Unusable);
+        assert!(text.contains("/nowhere: it can't be read"), "{text}");
+        let (text, verdict) = Task::Bless { folder: "/nowhere".into() }.run();
+        assert_eq!(verdict, Verdict::Unusable);
+        assert!(text.contains("/nowhere"), "{text}");
     }
 
     #[test]

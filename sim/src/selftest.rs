@@ -4,6 +4,7 @@
 //! same program with `--hunt`. A hunt goes through all ways of looking in turn until one of them fails, and stops at its time limit. A scenario that
 //! takes far longer than any sound one counts as found: it would never end. One hunt without a bug shows that what fails is the bug.
 
+use crate::say::say;
 use lexopt::{Arg, Parser, ValueExt};
 use std::process::ExitCode;
 
@@ -72,7 +73,7 @@ impl Options {
     /// Does it.
     pub fn run(&self) -> ExitCode {
         if self.help {
-            print!("{HELP}");
+            say(HELP);
             return ExitCode::SUCCESS;
         }
         #[cfg(feature = "planted")]

@@ -7,7 +7,7 @@ use lexopt::{Arg, Parser};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Mutex;
 
 /// What the user wants.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -120,16 +120,14 @@ impl Sum {
 impl Drive {
     /// Runs the worlds; the answer is the text to print. A world that fails has printed why and how to repeat it.
     pub fn run(&self) -> Result<String, String> {
-        let next = AtomicU64::new(self.seeds.start);
+        let seeds = Mutex::new(self.seeds.clone());
         let work = || {
             let mut sum = Sum::default();
-            loop {
-                let seed = next.fetch_add(1, Ordering::Relaxed);
-                if seed >= self.seeds.end {
-                    return sum;
-                }
+            let next = || seeds.lock().expect("no thread panics while it is held").next();
+            while let Some(seed) = next() {
                 sum.add(world::run(seed));
             }
+            sum
         };
         let sums: Vec<_> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..self.threads).map(|_| scope.spawn(work)).collect();

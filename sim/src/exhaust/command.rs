@@ -5,6 +5,7 @@ use super::depth::{self, Way};
 use super::retrace;
 use super::world::World;
 use super::worlds;
+use crate::say::say;
 use std::fmt::Write;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -111,7 +112,7 @@ impl Options {
 /// Does it. Prints to standard output; `false` if something is wrong.
 pub fn run(options: &Options) -> bool {
     if options.help {
-        print!("{HELP}");
+        say(HELP);
         return true;
     }
     let chosen = |world: &World| match &options.world {
@@ -120,7 +121,7 @@ pub fn run(options: &Options) -> bool {
     };
     let worlds: Vec<_> = worlds::all().into_iter().filter(chosen).collect();
     if options.list {
-        worlds.iter().for_each(|world| println!("{}", describe(world)));
+        worlds.iter().for_each(|world| say(describe(world)));
         return true;
     }
     // What is wrong is told by the report: a backtrace for each panic would drown it.
@@ -137,19 +138,19 @@ pub fn run(options: &Options) -> bool {
 fn describe(world: &World) -> String {
     let marks = [(world.plan.late_timers, "late"), (world.plan.coarse, "coarse"), (world.is_quick, "quick")];
     let marks: Vec<_> = marks.iter().filter(|(on, _)| *on).map(|(_, mark)| *mark).collect();
-    format!("{:<16} {} [{}] {:?}", world.name, world.about, marks.join(", "), world.budget)
+    format!("{:<16} {} [{}] {:?}\n", world.name, world.about, marks.join(", "), world.budget)
 }
 
 fn go(world: &World, path: &[u32]) -> bool {
     let mut number = 0;
     let mut tell = |line| {
         number += 1;
-        println!("{number:>4}  {line}");
+        say(format_args!("{number:>4}  {line}\n"));
     };
     match retrace::retrace(world, path, &mut tell) {
-        Ok(()) => println!("nothing is wrong there"),
+        Ok(()) => say("nothing is wrong there\n"),
         Err(what) => {
-            println!("      {what}");
+            say(format_args!("      {what}\n"));
             return false;
         }
     }
@@ -164,10 +165,10 @@ fn search_all(worlds: &[World], options: &Options) -> bool {
     let printed = AtomicUsize::new(0);
     let all_well = std::sync::atomic::AtomicBool::new(true);
     if !options.json {
-        println!(
-            "{:<16} {:>11} {:>12} {:>8} {:>6} {:>9} {:>10}  second search",
+        say(format_args!(
+            "{:<16} {:>11} {:>12} {:>8} {:>6} {:>9} {:>10}  second search\n",
             "world", "states", "transitions", "terminal", "depth", "ends", "inputs"
-        );
+        ));
     }
     let work = || {
         while let Some(world) = worlds.get(next.fetch_add(1, Ordering::SeqCst)) {
@@ -181,7 +182,7 @@ fn search_all(worlds: &[World], options: &Options) -> bool {
             let place = worlds.iter().position(|other| other.name == world.name).expect("one of them");
             done[place] = Some(text);
             while let Some(text) = done.get_mut(printed.load(Ordering::SeqCst)).and_then(Option::take) {
-                print!("{text}");
+                say(text);
                 printed.fetch_add(1, Ordering::SeqCst);
             }
         }

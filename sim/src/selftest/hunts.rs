@@ -2,9 +2,9 @@
 
 use super::Options;
 use crate::exhaust::{breadth, worlds};
+use crate::say::say;
 use crate::swarm::{self, Size, catch, draw_sized};
 use crate::{drain, driver, steady};
-use std::io::Write as _;
 use std::ops::Range;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Mutex;
@@ -41,7 +41,7 @@ pub fn run(options: &Options) -> ExitCode {
         return ExitCode::from(2);
     }
     if options.list {
-        Bug::ALL.iter().for_each(|bug| print!("{}", describe(*bug)));
+        Bug::ALL.iter().for_each(|bug| say(describe(*bug)));
         return ExitCode::SUCCESS;
     }
     let names: Vec<String> = if options.bugs.is_empty() {
@@ -50,7 +50,7 @@ pub fn run(options: &Options) -> ExitCode {
         options.bugs.clone()
     };
     let prey = hunt_all(&names, options);
-    print!("{}", summary(&prey));
+    say(summary(&prey));
     let is_well = prey.iter().all(|prey| prey.found.is_some() == (prey.bug != CONTROL));
     if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -87,8 +87,7 @@ fn hunt_all(names: &[String], options: &Options) -> Vec<Prey> {
                 found: words.next().map(|way| (way, words.next().unwrap_or_default())),
                 hits,
             };
-            print!("{}", line(&prey));
-            let _ = std::io::stdout().flush();
+            say(line(&prey));
             all.lock().expect("no thread panics").push(prey);
         }
     };
@@ -166,7 +165,7 @@ fn hunt(name: &str, limit: Duration) -> ExitCode {
 
 fn tell(found: Option<(&str, String)>) {
     let found = found.map(|(way, what)| format!("\t{way}\t{}", what.replace(['\t', '\n'], " ")));
-    println!("{}{}", planted::hits(), found.unwrap_or_default());
+    say(format_args!("{}{}\n", planted::hits(), found.unwrap_or_default()));
 }
 
 /// One round through all ways of looking, cheap ones first.

@@ -3,6 +3,7 @@
 use super::{Failure, Scenario, Size, draw_sized, keep, record, script, shrink, sweep::sweep, terse};
 use crate::args::{Run, Script, Swarm};
 use crate::record as tapes;
+use crate::say::say;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -12,7 +13,7 @@ const SHRINK_BUDGET: usize = 4_000;
 /// Runs a range of seeds and prints what came of it. Exit code 1 after a failure.
 pub fn swarm(Swarm { seeds, size, threads, json, shrink, out, .. }: Swarm) -> ExitCode {
     let summary = sweep(seeds, size, threads);
-    print!("{}", if json { summary.json() } else { summary.text() });
+    say(if json { summary.json() } else { summary.text() });
     if let Some((seed, failure)) = summary.failures.first() {
         eprint!("{}", if json { summary.failure_text() } else { String::new() });
         if shrink {
@@ -43,7 +44,7 @@ pub fn run(Run { script, trace, session, .. }: &Run) -> ExitCode {
         Err(error) => return complain(&error),
     };
     if trace.is_none() && session.is_none() {
-        return tell(super::run(&scenario).map(|outcome| println!("{outcome:#?}")));
+        return tell(super::run(&scenario).map(|outcome| say(format_args!("{outcome:#?}\n"))));
     }
     let (result, reels) = record(&scenario, keep::scenario_of(&text));
     if let Some(path) = trace {
@@ -52,9 +53,11 @@ pub fn run(Run { script, trace, session, .. }: &Run) -> ExitCode {
             Err(error) => return complain(&format!("--trace: {error}")),
         }
     }
-    let Some(session) = session else { return tell(result.map(|outcome| println!("{outcome:#?}"))) };
+    let Some(session) = session else {
+        return tell(result.map(|outcome| say(format_args!("{outcome:#?}\n"))));
+    };
     match reels.iter().find(|reel| reel.name == *session) {
-        Some(reel) => print!("{}", reel.text),
+        Some(reel) => say(&reel.text),
         None => {
             let names: Vec<&str> = reels.iter().map(|reel| reel.name.as_str()).collect();
             return complain(&format!(

@@ -88,7 +88,7 @@ pub fn sweep(seeds: Range<u64>, size: Size, threads: usize) -> Summary {
                         return;
                     }
                     let start = seeds.start + number * block;
-                    let result = run_block(start..(start + block).min(seeds.end), size);
+                    let result = run_block(start..start.saturating_add(block).min(seeds.end), size);
                     let (expected, waiting, summary) = &mut *done.lock().expect("no thread panics");
                     waiting.insert(number, result);
                     while let Some(result) = waiting.remove(expected) {
