@@ -1,9 +1,10 @@
 //! Sessions' traces, written to files by threads of their own: a slow disk, a full one or none at all never holds a session up.
 //!
 //! The first session is recorded to the file that was asked for, later ones to the same name with `.2`, `.3` and so on. What is recorded
-//! is written at least once a second. Recording stops for good, and says so once, when a bound is reached or the file can't be
+//! is written within half a second. Recording stops for good, and says so once, when a bound is reached or the file can't be
 //! written; the sessions don't notice.
 
+use crate::clock::SystemClock;
 use std::cell::Cell;
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -48,8 +49,8 @@ impl fmt::Debug for Traces {
 }
 
 impl Traces {
-    /// Creates the file of the first session, or says why it can't be. A file of this name is replaced. Only this user can read it:
-    /// there is no content in a trace, but when how much was sent.
+    /// Creates the file of the first session, or says why it can't be. A file of this name is replaced and keeps
+    /// its permissions; a new one only this user can read: there is no content in a trace, but when how much was sent.
     pub fn create(path: &Path, program: &str) -> io::Result<Rc<Traces>> {
         Ok(Rc::new(Traces {
             path: path.into(),
@@ -63,7 +64,11 @@ impl Traces {
     /// Waits until all that was recorded so far is in its file, but not longer than this. Says whether it is.
     pub fn flush(&self, limit: Duration) -> bool {
         let sinks = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        sinks.iter().all(|sink| sink.flush(limit))
+        let clock = SystemClock::shared();
+        let until = clock.now() + limit;
+        // First of all, so that one that stands still keeps no other from its file.
+        sinks.iter().for_each(|sink| sink.hurry());
+        sinks.iter().fold(true, |all, sink| sink.wait(until.since(clock.now())) && all)
     }
 
     /// Begins to record a session that has had no input yet. `None` if no more are recorded; an error is said once.
@@ -249,12 +254,15 @@ impl Sink {
         }
     }
 
-    fn flush(&self, limit: Duration) -> bool {
-        let mut state = self.lock();
-        state.hurry = true;
+    fn hurry(&self) {
+        self.lock().hurry = true;
         self.work.notify_one();
+    }
+
+    /// Waits until all is written, but not longer than this. Says whether it is.
+    fn wait(&self, limit: Duration) -> bool {
         let busy = |state: &mut State| state.writing || !state.text.is_empty();
-        let waited = self.done.wait_timeout_while(state, limit, busy);
+        let waited = self.done.wait_timeout_while(self.lock(), limit, busy);
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 }
@@ -358,5 +366,23 @@ mod tests {
         let pushed = (0..1000).take_while(|_| sink.push(&mut line()).is_ok()).count();
         assert_eq!(pushed, MAX_WAITING / WRITE_AT);
         drop(go_on);
+    }
+
+    #[test]
+    fn a_disk_that_stands_still_keeps_no_other_trace_from_its_file() {
+        let folder = folder("beside");
+        let traces = Traces::create(&folder.join("t"), "test 1").unwrap();
+        let ((says, writes), (go_on, resume)) = (channel(), channel());
+        let stuck = Sink::start_on(Box::new(Stuck(says, resume))).unwrap();
+        let other = Sink::start(create(&folder.join("other")).unwrap()).unwrap();
+        assert_eq!(stuck.push(&mut "x".repeat(WRITE_AT)), Ok(()));
+        writes.recv().unwrap();
+        assert_eq!(other.push(&mut "a line\n".into()), Ok(()));
+        traces.files.lock().unwrap().extend([stuck, other.clone()]);
+        assert!(!traces.flush(Duration::ZERO));
+        let state = other.lock();
+        assert!(state.hurry || state.text.is_empty(), "it waits for more as if there were time");
+        drop((state, go_on));
+        std::fs::remove_dir_all(folder).unwrap();
     }
 }
