@@ -67,7 +67,7 @@ pub fn drive(scenario: &Honest, world: &mut World) {
     world.run_until(scenario.heal);
     world.heal();
     world.make_eager();
-    let deadline = scenario.heal + time_to_complete(scenario);
+    let deadline = scenario.heal.saturating_add(time_to_complete(scenario));
     let done = world.run_to_end(deadline);
     assert!(done, "not over {} µs after all was healed: {}", deadline - scenario.heal, unfinished(world));
     world.flows().iter().for_each(|flow| check_flow(world, flow));
@@ -135,9 +135,12 @@ fn time_to_complete(scenario: &Honest) -> u64 {
     let window = scenario.config.iter().map(|config| config.window_limit).min().expect("two settings");
     let queue = routes().map(|spec| spec.queue).max().expect("a route");
     let delay = scenario.routes.iter().map(round_trip).max().expect("a route");
-    let slow_round_trip = delay + (queue + (512 << 10).min(bytes) + window.min(bytes)) * 8_000_000 / slowest;
-    let rounds = bytes / window + 4 * scenario.flows.len() as u64 + 4;
-    time_to_settle(scenario) + bytes * 8_000_000 / slowest * 4 + rounds * slow_round_trip
+    let in_line = queue + (512 << 10).min(bytes) + window.min(bytes);
+    // A scenario from a file may be as unreasonable as it likes.
+    let slow_round_trip = delay + in_line.saturating_mul(8_000_000) / slowest;
+    let rounds = bytes / window.max(1) + 4 * scenario.flows.len() as u64 + 4;
+    let transfer = bytes.saturating_mul(8_000_000) / slowest * 4;
+    time_to_settle(scenario).saturating_add(transfer).saturating_add(rounds.saturating_mul(slow_round_trip))
 }
 
 /// How long it may take until every broken stripe is noticed and replaced, in microseconds:

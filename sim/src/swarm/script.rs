@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::str::FromStr;
 use std::time::Duration;
+use striper_core::config::MAX_STRIPES;
 use striper_core::{Config, Reason, SchedulerKind};
 
 /// Writes a scenario.
@@ -173,6 +174,11 @@ pub fn parse(text: &str) -> Result<Scenario, String> {
         scenario.ok_or("there is no scenario in it; the first line is \"honest ...\" or \"hostile ...\"")?;
     match &scenario {
         Scenario::Honest(honest) if honest.routes.is_empty() => Err("it has no route".into()),
+        Scenario::Honest(honest) if last_begin(honest) > honest.heal => Err(format!(
+            "something is to happen at {} µs, but all trouble ends at heal={}, and then everything must complete",
+            last_begin(honest),
+            honest.heal
+        )),
         Scenario::Honest(honest) if honest.faults.iter().any(|fault| fault.1 >= honest.routes.len()) => {
             Err(format!(
                 "a fault is about a route that there is not; they are numbered from 0 to {}",
@@ -181,6 +187,14 @@ pub fn parse(text: &str) -> Result<Scenario, String> {
         }
         _ => Ok(scenario),
     }
+}
+
+/// When the last flow, fault or upset begins, in microseconds.
+fn last_begin(honest: &Honest) -> u64 {
+    let flows = honest.flows.iter().map(|flow| flow.at);
+    let faults = honest.faults.iter().map(|fault| fault.0);
+    let upsets = honest.upsets.iter().map(|upset| upset.0);
+    flows.chain(faults).chain(upsets).max().unwrap_or(0)
 }
 
 fn parse_line(scenario: &mut Option<Scenario>, line: &mut Line) -> Result<(), String> {
@@ -247,8 +261,12 @@ fn parse_config(line: &mut Line) -> Result<Config, String> {
     if line.text("buggify").is_some_and(|seed| seed != "0") {
         return Err("buggify=…: this scenario takes rare turns; build with --features buggify".into());
     }
+    let stripes = line.take("stripes")?.unwrap_or(usual.stripes);
+    if !(1..=MAX_STRIPES).contains(&stripes) {
+        return Err(format!("stripes={stripes}: there may be 1 to {MAX_STRIPES}"));
+    }
     Ok(Config {
-        stripes: line.take("stripes")?.unwrap_or(usual.stripes),
+        stripes,
         scheduler: match line.text("scheduler").as_deref() {
             None | Some("earliest") => SchedulerKind::Earliest,
             Some("uc") => SchedulerKind::UntilCongested,
@@ -376,6 +394,9 @@ fn read_side(text: &str) -> Result<Side, String> {
     }
 }
 
+/// The most of anything but seeds: more than a day in microseconds, 100 GB, 100 Gbit/s.
+const MAX_NUMBER: u64 = 100_000_000_000;
+
 /// A line, of which each word is taken once.
 struct Line {
     words: Vec<String>,
@@ -389,6 +410,10 @@ impl Line {
             match word.split_once('=') {
                 None => words.push(word.to_owned()),
                 Some((name, value)) => {
+                    let is_any = ["seed", "a", "b", "c", "buggify"].contains(&name);
+                    if !is_any && value.parse::<u64>().is_ok_and(|number| number > MAX_NUMBER) {
+                        return Err(format!("{name}={value} is beyond {MAX_NUMBER}"));
+                    }
                     if values.insert(name.to_owned(), value.to_owned()).is_some() {
                         return Err(format!("{name}= is there twice"));
                     }
@@ -446,8 +471,10 @@ mod tests {
 
     #[test]
     fn every_drawn_scenario_reads_back() {
-        for seed in 0..400 {
-            let scenario = draw_sized(seed, Size::Small);
+        for (seed, size) in
+            (0..400).map(|seed| (seed, Size::Small)).chain((0..40).map(|seed| (seed, Size::Large)))
+        {
+            let scenario = draw_sized(seed, size);
             let text = write(&scenario);
             assert_eq!(parse(&text).as_ref(), Ok(&scenario), "seed {seed}:\n{text}");
         }
@@ -465,6 +492,12 @@ mod tests {
             (&format!("{head}flow"), "line 5: at= is missing"),
             (&format!("{head}flow at=1 at=2"), "twice"),
             (&format!("{head}flow at=1 colour=2"), "colour= has no meaning"),
+            (&format!("{head}flow at=6"), "heal=5"),
+            (&format!("{head}upset pause time=1 at=7 side=client"), "to happen at 7"),
+            (&format!("{head}config client stripes=65"), "1 to 64"),
+            (&format!("{head}config client stripes=0"), "1 to 64"),
+            (&format!("{head}route delay=100000000001"), "line 5: delay=100000000001 is beyond"),
+            (&format!("{head}flow at=1 bytes=18446744073709551615"), "is beyond"),
             (&format!("{head}fault explode at=1 route=0"), "\"explode\" is no fault"),
             (&format!("{head}fault heal at=1 route=1"), "numbered from 0 to 0"),
             (&format!("{head}upset pause time=1 at=1 side=left"), "neither client nor server"),
