@@ -11,6 +11,7 @@ pub(crate) mod table;
 use crate::error::Reason;
 use bytes::Bytes;
 use core::hash::{Hash, Hasher};
+use credit::Credit;
 use recv::Recv;
 use send::Send;
 
@@ -64,6 +65,20 @@ pub(crate) struct Flow {
 }
 
 impl Flow {
+    /// A flow that owes no frame yet: we may send up to `limit`, the peer up to `window`.
+    pub fn new(phase: Phase, limit: u64, window: u64) -> Self {
+        Flow {
+            phase,
+            opaque: Bytes::new(),
+            early: 0,
+            open: Delivery::Done,
+            accept: Delivery::Done,
+            farewell: None,
+            send: Send::new(limit),
+            recv: Recv::new(Credit::new(window)),
+        }
+    }
+
     /// Whether the local side still listens.
     pub fn has_local(&self) -> bool {
         self.farewell.is_none() && self.phase != Phase::Early
@@ -92,20 +107,10 @@ impl Flow {
 mod tests {
     use super::*;
     use crate::config::FLOW_FLOOR;
-    use credit::Credit;
 
     /// A flow with which all is over.
     fn over() -> Flow {
-        let mut flow = Flow {
-            phase: Phase::Carried,
-            opaque: Bytes::new(),
-            early: 0,
-            open: Delivery::Done,
-            accept: Delivery::Done,
-            farewell: None,
-            send: Send::new(0),
-            recv: Recv::new(Credit::new(FLOW_FLOOR)),
-        };
+        let mut flow = Flow::new(Phase::Carried, 0, FLOW_FLOOR);
         flow.send.stop();
         flow.recv.discard();
         flow

@@ -4,8 +4,7 @@ use super::{Life, Session, check_pieces};
 use crate::config::{FLOW_FLOOR, INITIAL_WINDOW};
 use crate::error::{EndReason, Reason, Violation};
 use crate::flow::credit::Credit;
-use crate::flow::recv::{Recv, RecvState};
-use crate::flow::send::Send;
+use crate::flow::recv::RecvState;
 use crate::flow::table::Standing;
 use crate::flow::{Delivery, Farewell, Flow, Phase};
 use crate::id::{FlowId, StripeId};
@@ -118,17 +117,7 @@ impl Session {
             Standing::Ended => None,
             Standing::Free => {
                 let window = if planted!(EarlyWindowTooSmall) { FLOW_FLOOR } else { INITIAL_WINDOW };
-                let entry = Flow {
-                    phase: Phase::Early,
-                    opaque: Bytes::new(),
-                    early: 0,
-                    open: Delivery::Done,
-                    accept: Delivery::Done,
-                    farewell: None,
-                    send: Send::new(0),
-                    recv: Recv::new(Credit::new(window)),
-                };
-                self.insert(flow, entry);
+                self.insert(flow, Flow::new(Phase::Early, 0, window));
                 Some(flow)
             }
         })

@@ -3,9 +3,7 @@
 use super::Session;
 use crate::config::{FLOW_FLOOR, INITIAL_WINDOW, MAX_OPAQUE};
 use crate::error::Reason;
-use crate::flow::credit::Credit;
-use crate::flow::recv::Recv;
-use crate::flow::send::{Send, SendState};
+use crate::flow::send::SendState;
 use crate::flow::{Delivery, Farewell, Flow, Phase};
 use crate::id::FlowId;
 use crate::intents::Intent;
@@ -31,17 +29,8 @@ impl Session {
             let (request, opaque) = self.flows.requests.pop_front().expect("not empty");
             let pool = if planted!(OpenIgnoresPool) { u64::MAX } else { self.recv_pool() };
             let window = FLOW_FLOOR + (INITIAL_WINDOW - FLOW_FLOOR).min(pool / 4);
-            let entry = Flow {
-                phase: Phase::Opening,
-                opaque,
-                early,
-                open: Delivery::Pending,
-                accept: Delivery::Done,
-                farewell: None,
-                send: Send::new(FLOW_FLOOR + early),
-                recv: Recv::new(Credit::new(window)),
-            };
-            self.insert(flow, entry);
+            let entry = Flow::new(Phase::Opening, FLOW_FLOOR + early, window);
+            self.insert(flow, Flow { opaque, early, open: Delivery::Pending, ..entry });
             self.intents.add(Intent::Open(flow));
             out.push(Output::FlowOpened { request, flow });
             self.note_starved(flow);

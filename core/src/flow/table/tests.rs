@@ -1,0 +1,233 @@
+//! What each side lets the other open, and what an id stands for, one rule at a time.
+
+use super::*;
+
+const EARLY: u64 = INITIAL_WINDOW - FLOW_FLOOR;
+const POOL: u64 = 1 << 30;
+
+/// The server's table: the client's ids are odd.
+fn table() -> Table {
+    Table::new(Role::Server { instance: 0 })
+}
+
+fn client(index: u64) -> FlowId {
+    FlowId::nth(Role::Client, index)
+}
+
+fn add(table: &mut Table, flow: FlowId, phase: Phase) {
+    table.flows.insert(flow, Flow::new(phase, 0, FLOW_FLOOR));
+}
+
+#[test]
+fn ids_are_odd_for_clients_and_even_for_servers_and_count_up() {
+    let ids = |role| {
+        let mut table = Table::new(role);
+        [(); 3].map(|()| table.next_id().unwrap().0.0)
+    };
+    assert_eq!(ids(Role::Client), [1, 3, 5]);
+    assert_eq!(ids(Role::Server { instance: 0 }), [0, 2, 4]);
+}
+
+#[test]
+fn no_more_flows_are_opened_than_granted_whatever_the_order_of_grants() {
+    let mut table = table();
+    table.raise(INITIAL_FLOWS + 2, 0);
+    table.raise(INITIAL_FLOWS + 1, 0);
+    let opened = core::iter::from_fn(|| table.next_id()).count() as u64;
+    assert_eq!(opened, INITIAL_FLOWS + 2);
+}
+
+#[test]
+fn early_credit_goes_to_the_first_flows_until_it_is_used_up() {
+    let mut table = table();
+    assert_eq!(table.next_id().unwrap().1, EARLY);
+    assert_eq!(table.next_id().unwrap().1, 0);
+    table.raise(0, INITIAL_EARLY + 1000);
+    assert_eq!(table.next_id().unwrap().1, 1000);
+}
+
+#[test]
+fn an_id_stands_for_a_flow_that_exists_has_ended_or_may_be_opened() {
+    let mut table = table();
+    assert_eq!(table.standing(client(0)), Ok(Standing::Free));
+    add(&mut table, client(0), Phase::Offered);
+    table.see(client(0), 0).unwrap();
+    assert_eq!(table.standing(client(0)), Ok(Standing::Exists));
+    table.remove(client(0));
+    assert_eq!(table.standing(client(0)), Ok(Standing::Ended), "an id is never used twice");
+    assert_eq!(table.standing(client(INITIAL_FLOWS - 1)), Ok(Standing::Free));
+    assert_eq!(table.standing(client(INITIAL_FLOWS)), Err(Violation::FlowNotGranted));
+    assert_eq!(table.standing(FlowId(0)), Err(Violation::UnknownFlow), "ours, and never opened");
+    table.next_id();
+    assert_eq!(table.standing(FlowId(0)), Ok(Standing::Ended));
+}
+
+#[test]
+fn ids_seen_collapse_to_a_watermark() {
+    let mut table = table();
+    (0..64).rev().for_each(|index| table.see(client(index), 0).unwrap());
+    assert_eq!(table.seen.len(), 1);
+}
+
+#[test]
+fn more_early_credit_than_granted_or_than_one_flow_may_take_is_a_violation() {
+    let mut table = table();
+    assert_eq!(table.see(client(0), EARLY), Ok(()));
+    assert_eq!(table.see(client(1), 1), Err(Violation::EarlyCreditExceeded));
+    let mut table = self::table();
+    table.grant(&Config::default(), POOL);
+    assert_eq!(table.see(client(0), EARLY + 1), Err(Violation::EarlyCreditExceeded));
+    assert_eq!(table.see(client(0), varint_max()), Err(Violation::EarlyCreditExceeded));
+}
+
+fn varint_max() -> u64 {
+    crate::wire::varint::MAX
+}
+
+#[test]
+fn data_before_its_open_counts_as_early_credit_until_the_open_comes() {
+    let mut table = table();
+    (0..3).for_each(|index| add(&mut table, client(index), Phase::Early));
+    assert_eq!(table.imply_early(client(0), FLOW_FLOOR), Ok(()), "the floor is everyone's");
+    assert_eq!(table.imply_early(client(0), INITIAL_WINDOW), Ok(()));
+    assert_eq!(table.imply_early(client(1), FLOW_FLOOR), Ok(()));
+    assert_eq!(table.imply_early(client(1), FLOW_FLOOR + 1), Err(Violation::EarlyCreditExceeded));
+    let mut table = self::table();
+    add(&mut table, client(0), Phase::Early);
+    table.imply_early(client(0), INITIAL_WINDOW).unwrap();
+    table.unimply(client(0));
+    assert_eq!(table.see(client(0), EARLY), Ok(()), "not counted twice");
+}
+
+#[test]
+fn a_far_offset_before_its_open_is_a_violation_and_does_not_overflow() {
+    let mut table = table();
+    add(&mut table, client(0), Phase::Early);
+    assert_eq!(table.imply_early(client(0), varint_max()), Err(Violation::EarlyCreditExceeded));
+}
+
+#[test]
+fn ids_are_granted_as_flows_end_and_in_batches() {
+    let config = Config { max_flows: INITIAL_FLOWS, ..Config::default() };
+    let mut table = table();
+    table.grant(&config, POOL);
+    let granted = |table: &Table| table.granted().0;
+    for index in 0..INITIAL_FLOWS / 8 {
+        assert_eq!(granted(&table), INITIAL_FLOWS);
+        add(&mut table, client(index), Phase::Offered);
+        table.remove(client(index));
+        table.grant(&config, POOL);
+    }
+    assert_eq!(granted(&table), INITIAL_FLOWS + INITIAL_FLOWS / 8);
+}
+
+#[test]
+fn early_credit_is_granted_only_out_of_the_pool_and_never_taken_back() {
+    let mut table = table();
+    let (mut pool, mut last) = (POOL, 0);
+    for index in 0..200 {
+        let taken = table.grant(&Config::default(), pool).unwrap_or(0);
+        assert!(taken <= pool);
+        let (_, early) = table.granted();
+        assert!(early >= last && table.early_outstanding() <= EARLY_TARGET.max(INITIAL_EARLY));
+        last = early;
+        table.see(client(index), table.early_outstanding().min(EARLY)).unwrap();
+        pool = if index < 100 { POOL } else { 0 };
+    }
+    assert_eq!(table.early_outstanding(), 0, "an empty pool gives none");
+}
+
+#[test]
+fn an_id_that_is_reset_before_its_open_is_made_up_for_only_when_that_comes() {
+    let config = Config { max_flows: INITIAL_FLOWS, ..Config::default() };
+    let mut table = table();
+    (0..INITIAL_FLOWS).for_each(|index| table.end_unopened(client(index)));
+    table.grant(&config, POOL);
+    assert_eq!(table.granted().0, INITIAL_FLOWS);
+    assert_eq!(table.standing(client(5)), Ok(Standing::Ended));
+    for _ in 0..2 {
+        (0..INITIAL_FLOWS).for_each(|index| table.see_again(client(index), 0).unwrap());
+        table.grant(&config, POOL);
+        assert_eq!(table.granted().0, 2 * INITIAL_FLOWS, "each counts once");
+    }
+}
+
+#[test]
+fn the_early_credit_of_an_open_that_comes_too_late_is_taken_once() {
+    let mut table = table();
+    table.end_unopened(client(0));
+    assert_eq!(table.early_outstanding(), INITIAL_EARLY);
+    (0..2).for_each(|_| assert_eq!(table.see_again(client(0), 1000), Ok(())));
+    assert_eq!(table.early_outstanding(), INITIAL_EARLY - 1000);
+    table.end_unopened(client(1));
+    assert_eq!(table.see_again(client(1), INITIAL_EARLY), Err(Violation::EarlyCreditExceeded));
+}
+
+#[test]
+fn a_share_of_a_small_pool_goes_into_early_credit() {
+    let mut table = table();
+    assert_eq!(table.grant(&Config::default(), 16 * 1600), Some(1600));
+    assert_eq!(table.granted(), (Config::default().max_flows, INITIAL_EARLY + 1600));
+    let mut table = self::table();
+    assert_eq!(table.grant(&Config::default(), POOL), Some(15 * EARLY), "enough for 16 flows at once");
+}
+
+#[test]
+fn early_credit_is_granted_anew_once_half_of_it_is_taken() {
+    let config = Config { max_flows: INITIAL_FLOWS, ..Config::default() };
+    let mut table = table();
+    table.grant(&config, POOL);
+    (0..7).for_each(|index| table.see(client(index), EARLY).unwrap());
+    table.see(client(7), EARLY - 1).unwrap();
+    assert_eq!(table.grant(&config, POOL), None);
+    table.see(client(8), 1).unwrap();
+    assert_eq!(table.grant(&config, POOL), Some(8 * EARLY));
+    assert_eq!(table.grant(&config, POOL), None);
+}
+
+#[test]
+fn only_flows_that_the_peer_opened_are_made_up_for() {
+    let config = Config { max_flows: INITIAL_FLOWS, ..Config::default() };
+    let mut table = table();
+    table.grant(&config, POOL);
+    for index in 0..INITIAL_FLOWS {
+        let (ours, _) = table.next_id().unwrap();
+        add(&mut table, ours, Phase::Carried);
+        add(&mut table, client(index), Phase::Early);
+        assert!(table.remove(ours).is_some() && table.remove(client(index)).is_some());
+        assert!(table.remove(ours).is_none());
+    }
+    table.grant(&config, POOL);
+    assert_eq!(table.granted().0, INITIAL_FLOWS);
+}
+
+#[test]
+fn an_id_is_seen_when_it_takes_effect() {
+    let mut table = table();
+    table.see(client(1), 0).unwrap();
+    table.end_unopened(client(3));
+    assert_eq!([0, 1, 2, 3, 4].map(|index| table.has_seen(client(index))), [false, true, false, true, false]);
+}
+
+#[test]
+fn a_grant_by_other_means_never_takes_back() {
+    let mut table = table();
+    table.grant_as_much(100, INITIAL_EARLY + 5);
+    table.grant_as_much(99, INITIAL_EARLY + 4);
+    assert_eq!(table.granted(), (100, INITIAL_EARLY + 5));
+    assert_eq!(table.standing(client(99)), Ok(Standing::Free));
+    assert_eq!(table.early_outstanding(), INITIAL_EARLY + 5);
+}
+
+#[test]
+fn more_data_before_an_open_implies_only_what_it_adds() {
+    let mut table = table();
+    add(&mut table, client(0), Phase::Early);
+    for end in [100, 1000, 500, 1000] {
+        table.imply_early(client(0), FLOW_FLOOR + end).unwrap();
+    }
+    assert_eq!((table.early_implied, table.flows[&client(0)].early), (1000, 1000));
+    table.unimply(client(0));
+    table.unimply(client(0));
+    assert_eq!((table.early_implied, table.flows[&client(0)].early), (0, 0));
+}
