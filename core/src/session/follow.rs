@@ -264,15 +264,7 @@ impl Session {
         if fin {
             self.change(flow, |entry| entry.send.state = SendState::FinSent);
         }
-        if again {
-            self.totals.payload_resent += len;
-        } else {
-            self.totals.payload_sent += len;
-        }
-        if self.flows.flows.get(&flow).is_some_and(|entry| entry.send.buffer.next() == entry.send.limit) {
-            self.intents.add(Intent::Blocked(flow));
-        }
-        self.data_entries += 1;
+        self.account_for(flow, len, again);
         Ok(data)
     }
 

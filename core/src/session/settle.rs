@@ -356,16 +356,8 @@ impl Session {
             return;
         };
         let len = chunk.data.len() as u64;
-        if again {
-            self.totals.payload_resent += len;
-        } else {
-            self.totals.payload_sent += len;
-        }
-        if self.flows.flows.get(&flow).is_some_and(|entry| entry.send.buffer.next() == entry.send.limit) {
-            self.intents.add(Intent::Blocked(flow));
-        }
+        self.account_for(flow, len, again);
         self.queue.charge(flow, chunk.data.len());
-        self.data_entries += 1;
         let Some(stripe) = self.stripes.live.get_mut(&id) else { return };
         let frame = Frame::Data { flow, offset: chunk.offset, fin: chunk.fin };
         let fin = chunk.fin && !(again && len > 0 && planted!(ResentFinNotRecorded));
@@ -374,6 +366,20 @@ impl Session {
         assert!(unwritten == 0 || unwritten + len <= stripe.allowance(), "data beyond a stripe's allowance");
         transmit(stripe, &frame, chunk.data, &[(token, true)], self.now, out);
         self.feed(flow, out);
+    }
+
+    /// Counts a DATA frame that is about to go on a stripe, `again` if what it carries was sent before. The last of the credit is
+    /// worth a word to the peer.
+    pub(super) fn account_for(&mut self, flow: FlowId, len: u64, again: bool) {
+        if again {
+            self.totals.payload_resent += len;
+        } else {
+            self.totals.payload_sent += len;
+        }
+        if self.flows.flows.get(&flow).is_some_and(|entry| entry.send.buffer.next() == entry.send.limit) {
+            self.intents.add(Intent::Blocked(flow));
+        }
+        self.data_entries += 1;
     }
 
     /// Notes what the sending has shown, and sets the timers that end every wait.
