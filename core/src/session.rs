@@ -11,6 +11,7 @@ mod local;
 mod misuse;
 mod resume;
 mod settle;
+mod sums;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -19,7 +20,7 @@ mod view;
 pub use view::{FlowView, StripeView};
 
 use crate::buggify::Turns;
-use crate::config::{Config, FLOW_FLOOR, INITIAL_EARLY};
+use crate::config::Config;
 use crate::error::{EndReason, Reason, StripeClose, Violation};
 use crate::flow::queue::FlowQueue;
 use crate::flow::recv::RecvState;
@@ -322,11 +323,6 @@ impl Session {
         if self.life == Life::Ended { (0, 0) } else { (self.receive_used(), self.held) }
     }
 
-    /// Credit outstanding beyond the floors: those of flows, and the early credit that every session begins with.
-    fn receive_used(&self) -> u64 {
-        (self.charged + self.flows.early_outstanding()).saturating_sub(INITIAL_EARLY)
-    }
-
     /// What there is to tell.
     pub fn stats(&self) -> Stats {
         Stats {
@@ -340,71 +336,6 @@ impl Session {
             reordering_peak: self.totals.reordering_peak,
             credit_outstanding: self.receive_used(),
             stripes_lost: self.totals.stripes_lost,
-        }
-    }
-
-    /// Memory left for local data beyond the floors.
-    fn send_pool(&self) -> u64 {
-        self.memory.1.saturating_sub(self.held)
-    }
-
-    /// Memory left for credit beyond the floors.
-    fn recv_pool(&self) -> u64 {
-        self.memory.0.saturating_sub(self.receive_used())
-    }
-
-    /// Changes a flow, then brings everything that depends on its state up to date. `None` if it does not exist.
-    fn change<T>(&mut self, flow: FlowId, change: impl FnOnce(&mut flow::Flow) -> T) -> Option<T> {
-        let entry = self.flows.flows.get_mut(&flow)?;
-        let before = Weight::of(entry);
-        let result = change(entry);
-        let after = Weight::of(entry);
-        self.reweigh(before, after);
-        let entry = &self.flows.flows[&flow];
-        if entry.send.wants_to_send() {
-            self.queue.activate(flow);
-        } else {
-            self.queue.deactivate(flow);
-        }
-        if entry.is_over() {
-            self.over.push(flow);
-        }
-        Some(result)
-    }
-
-    /// Adds a new flow.
-    fn insert(&mut self, flow: FlowId, entry: flow::Flow) {
-        self.reweigh(Weight::default(), Weight::of(&entry));
-        self.flows.flows.insert(flow, entry);
-    }
-
-    fn reweigh(&mut self, before: Weight, after: Weight) {
-        self.charged = self.charged - before.charge + after.charge;
-        if after.charge < before.charge && planted!(ChargeNeverFalls) {
-            self.charged += before.charge - after.charge;
-        }
-        self.held = self.held - before.held + after.held;
-        self.backlog = self.backlog - before.backlog + after.backlog;
-        self.pieces = self.pieces - before.pieces + after.pieces;
-        self.totals.reordering = self.totals.reordering - before.reordering + after.reordering;
-        self.totals.reordering_peak = self.totals.reordering_peak.max(self.totals.reordering);
-    }
-
-    /// Takes a flow out for good.
-    fn remove(&mut self, flow: FlowId) {
-        if let Some(entry) = self.flows.flows.get(&flow) {
-            if entry.recv.reset.is_none() || !planted!(ResetKeepsCharge) {
-                self.reweigh(Weight::of(entry), Weight::default());
-            }
-            self.flows.remove(flow);
-            self.queue.deactivate(flow);
-            self.timers.clear(Timer::Linger(flow));
-            self.repeat.remove(&Intent::Credit(flow));
-            for intent in
-                [Intent::Credit, Intent::Blocked, Intent::Open, Intent::Accept, Intent::Refuse, Intent::Reset]
-            {
-                self.intents.remove(intent(flow));
-            }
         }
     }
 
@@ -471,28 +402,6 @@ impl Session {
         *self = Session { totals, ..Session::new(self.role, self.id, self.config, self.now) };
         self.life = Life::Ended;
         self.timers.clear_all();
-    }
-}
-
-/// What one flow adds to the session's sums.
-#[derive(Clone, Copy, Default)]
-struct Weight {
-    charge: u64,
-    held: u64,
-    backlog: u64,
-    pieces: usize,
-    reordering: u64,
-}
-
-impl Weight {
-    fn of(flow: &flow::Flow) -> Self {
-        Weight {
-            charge: if flow.phase == flow::Phase::Early { 0 } else { flow.recv.charge() },
-            held: flow.send.buffer.held().saturating_sub(FLOW_FLOOR),
-            backlog: flow.send.backlog(),
-            pieces: flow.recv.assembler.pieces(),
-            reordering: flow.recv.assembler.held(),
-        }
     }
 }
 

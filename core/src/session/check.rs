@@ -1,6 +1,7 @@
 //! The invariants, written down as code.
 
-use super::{Session, Weight};
+use super::Session;
+use super::sums::Weight;
 use crate::config::FLOW_FLOOR;
 use crate::flow::send::SendState;
 use crate::flow::{Delivery, Farewell};

@@ -1,0 +1,85 @@
+//! Credit and memory: what a flow may send, and what is left for the next one.
+
+use super::*;
+use crate::config::FLOW_FLOOR;
+
+#[test]
+fn a_lone_new_flow_sends_256_kib_without_a_round_trip() {
+    let mut pair = Pair::new(Config::default());
+    (0..4).for_each(|stripe| pair.wires.get_mut(&StripeId(stripe)).unwrap()[1].held = true);
+    let flow = pair.open();
+    let data = pattern(1 << 20);
+    let mut sent = 0;
+    while let len @ 1.. = pair.send(0, flow, &data[sent..]) {
+        sent += len;
+    }
+    pair.deliver();
+    assert_eq!(sent, 256 << 10);
+    assert_eq!(pair.received(1, flow).len(), 256 << 10);
+}
+
+#[test]
+fn ten_thousand_stuck_flows_leave_the_next_one_moving() {
+    let config = Config { stripes: 1, memory_limit: 8 << 20, ..Config::default() };
+    let mut pair = Pair::new(config);
+    pair.sides[1].seen.lazy = true;
+    let block = pattern(300_000);
+    // Checking all flows after each step would take hours here.
+    pair.unchecked = true;
+    for _ in 0..10_000 {
+        let flow = pair.open();
+        let filled = pair.send(0, flow, &block);
+        assert!(filled as u64 >= FLOW_FLOOR);
+        pair.run();
+    }
+    pair.unchecked = false;
+    pair.sides[1].seen.lazy = false;
+    let flow = pair.open();
+    pair.send_all(0, flow, &block);
+    pair.give(0, Input::FlowFinish { flow });
+    pair.run();
+    assert!(pair.received(1, flow) == block);
+    assert!(pair.sides[1].session.stats().credit_outstanding <= config.memory_limit / 2);
+}
+
+#[test]
+fn resets_that_overtake_their_opens_cost_no_early_credit_for_good() {
+    let mut pair =
+        Pair::new(Config { stripes: 2, scheduler: crate::SchedulerKind::RoundRobin, ..Config::default() });
+    for _ in 0..40 {
+        (0..2).for_each(|stripe| pair.hold(StripeId(stripe), true));
+        let flow = pair.open();
+        let open_on =
+            *pair.sides[0].session.stripes.live.iter().find(|(_, stripe)| stripe.ledger.awaits()).unwrap().0;
+        pair.hold(StripeId(1 - open_on.0), false);
+        // Its stripe is full of other things, so the RESET goes on the other one.
+        let stripe = pair.sides[0].session.stripes.live.get_mut(&open_on).unwrap();
+        (stripe.doubted, stripe.requeued) = (true, true);
+        pair.give(0, Input::FlowReset { flow, reason: Reason::Aborted });
+        pair.deliver();
+        pair.hold(open_on, false);
+        pair.run();
+    }
+    assert!(pair.sides[1].seen.incoming.is_empty());
+    let flow = pair.open();
+    assert_eq!(pair.sides[0].session.send_room(flow), crate::config::INITIAL_WINDOW);
+}
+
+#[test]
+fn a_lower_memory_limit_takes_no_credit_back_and_gives_only_the_floor() {
+    let mut pair = Pair::new(Config::default());
+    let flow = pair.open();
+    pair.run();
+    pair.give(1, Input::MemoryLimit { receive: 0, send: 0 });
+    let before = pair.sides[1].session.memory_used().0;
+    let data = pattern(2_000_000);
+    pair.send_all(0, flow, &data);
+    pair.run();
+    assert!(pair.received(1, flow) == data, "the floor keeps it moving");
+    assert!(pair.sides[1].session.memory_used().0 <= before);
+    assert_eq!(
+        pair.sides[0].session.send_room(flow),
+        FLOW_FLOOR,
+        "what the peer may send beyond what was consumed"
+    );
+}
