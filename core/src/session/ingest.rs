@@ -43,7 +43,7 @@ impl Session {
                     if let Err(violation) = self.take_piece(id, piece, out) {
                         break Err(violation);
                     }
-                    if self.life == Life::Ended || !self.stripes.live.contains_key(&id) {
+                    if !self.stripes.live.contains_key(&id) {
                         return Ok(());
                     }
                 }
@@ -134,7 +134,7 @@ impl Session {
         if flow.opened_by(self.role) {
             return Err(Violation::UnknownFlow);
         }
-        if self.flows.standing(flow)? == Standing::Ended || self.flows.has_seen(flow) {
+        if self.flows.has_seen(flow) {
             return self.flows.see_again(flow, early);
         }
         self.flow_for(flow)?;
@@ -277,11 +277,7 @@ impl Session {
         }
         self.change(flow, |entry| {
             entry.send.stop();
-            if entry.farewell.is_none() && entry.recv.state == RecvState::Open {
-                entry.recv.set_end(final_offset)
-            } else {
-                Ok(())
-            }
+            if entry.recv.state == RecvState::Open { entry.recv.set_end(final_offset) } else { Ok(()) }
         })
         .unwrap_or(Ok(()))?;
         let Some(entry) = self.flows.flows.get_mut(&flow) else { return Ok(()) };
