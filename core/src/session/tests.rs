@@ -1,6 +1,12 @@
 //! A pair of sessions joined by stripes without delay that tests can hold back, break and re-cut.
 
+mod alone;
+mod copies;
+mod custody;
 mod flows;
+mod frames;
+mod life;
+mod linger;
 mod memory;
 mod stripes;
 
@@ -208,10 +214,13 @@ impl Pair {
     }
 
     fn send_all(&mut self, side: usize, flow: FlowId, mut data: &[u8]) {
+        let mut waited = 0;
         while !data.is_empty() {
             let len = self.send(side, flow, data);
             data = &data[len..];
-            if len == 0 {
+            waited = if len == 0 { waited + 1 } else { 0 };
+            if waited > 0 {
+                assert!(waited < 100, "flow {flow} takes no more, {} bytes are left", data.len());
                 self.run();
             }
         }

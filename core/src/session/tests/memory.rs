@@ -1,5 +1,6 @@
 //! Credit and memory: what a flow may send, and what is left for the next one.
 
+use super::alone::Alone;
 use super::*;
 use crate::config::FLOW_FLOOR;
 
@@ -82,4 +83,32 @@ fn a_lower_memory_limit_takes_no_credit_back_and_gives_only_the_floor() {
         FLOW_FLOOR,
         "what the peer may send beyond what was consumed"
     );
+}
+
+#[test]
+fn flows_that_wait_for_memory_are_told_in_turn_and_again_once_they_have_room_of_their_own() {
+    let mut alone = Alone::client(1);
+    alone.answers = false;
+    alone.give(Input::MemoryLimit { receive: 64 << 20, send: 0 });
+    let flows = [0, 1].map(|_| {
+        let flow = alone.open(&[0; FLOW_FLOOR as usize]);
+        alone.hear(0, Frame::Credit { flow, limit: 1 << 20 });
+        flow
+    });
+    let writable = |alone: &mut Alone| -> Vec<FlowId> {
+        let flow = |output| if let Output::FlowWritable { flow } = output { Some(flow) } else { None };
+        alone.told().into_iter().filter_map(flow).collect()
+    };
+    assert_eq!(writable(&mut alone), [], "all floors are used");
+    alone.give(Input::MemoryLimit { receive: 64 << 20, send: 10_000 });
+    assert_eq!(writable(&mut alone), flows);
+    alone.give(Input::FlowData { flow: flows[0], data: Bytes::from_static(&[0; 10_000]) });
+    alone.give(Input::Tick);
+    assert_eq!((writable(&mut alone), alone.session.send_room(flows[1])), (Vec::new(), 0));
+    alone.acknowledge(0);
+    // One gets room out of what all share, then some of its own; the other was promised room that it never had.
+    assert_eq!(writable(&mut alone), [flows[0], flows[0], flows[1]]);
+    alone.acknowledge(0);
+    alone.give(Input::Tick);
+    assert_eq!(writable(&mut alone), []);
 }

@@ -1,0 +1,51 @@
+//! A flow that the peer has reset while bytes before the end are missing: who is waited for, and how long.
+
+use super::alone::{Alone, FLOW};
+use super::*;
+
+const RESET: Output = Output::FlowReset { flow: FLOW, reason: Reason::Aborted };
+
+/// Ten bytes have come, ten more were sent before the RESET.
+fn reset_in_the_middle() -> Alone {
+    let mut alone = Alone::client(1);
+    alone.open(b"");
+    alone.hear_data(0, 0, &[1; 10], false);
+    alone.hear(0, Frame::Reset { flow: FLOW, reason: Reason::Aborted.code(), final_offset: 20 });
+    alone.told();
+    alone.frames();
+    alone
+}
+
+#[test]
+fn a_consumer_that_has_stopped_is_given_up_after_a_second() {
+    let mut alone = reset_in_the_middle();
+    alone.wait(999);
+    assert_eq!(alone.told(), []);
+    alone.wait(1);
+    assert_eq!(alone.told(), [RESET]);
+    let said = alone.frames();
+    assert!(said.iter().any(|(_, frame)| matches!(frame, Frame::Reset { flow: FLOW, .. })), "{said:?}");
+}
+
+#[test]
+fn a_consumer_that_goes_on_taking_is_waited_for_as_long_as_it_does() {
+    let mut alone = reset_in_the_middle();
+    for total in 1..5 {
+        alone.wait(900);
+        alone.give(Input::FlowConsumed { flow: FLOW, total });
+        assert_eq!(alone.told(), [], "{total} taken");
+    }
+    alone.wait(2000);
+    assert_eq!(alone.told(), [RESET]);
+}
+
+#[test]
+fn missing_bytes_are_waited_for_as_long_as_it_takes() {
+    let mut alone = reset_in_the_middle();
+    alone.give(Input::FlowConsumed { flow: FLOW, total: 10 });
+    alone.wait(10_000);
+    assert_eq!(alone.told(), []);
+    alone.hear_data(0, 10, &[2; 10], false);
+    let data = Output::FlowData { flow: FLOW, data: Bytes::from_static(&[2; 10]) };
+    assert_eq!(alone.told(), [data, RESET]);
+}
