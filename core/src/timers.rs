@@ -84,13 +84,13 @@ impl Timers {
         self.by_timer.range(all).map(|(_, at)| *at).min()
     }
 
-    /// Takes a timer whose time has come.
-    pub fn pop_due(&mut self, now: Instant) -> Option<Timer> {
+    /// Takes a timer whose time has come, and says when that was.
+    pub fn pop_due(&mut self, now: Instant) -> Option<(Instant, Timer)> {
         let (at, timer) = self.next()?;
         let due = at <= now && !(at == now && planted!(TimerExactlyDueWaits));
         due.then(|| {
             self.clear(timer);
-            timer
+            (at, timer)
         })
     }
 }
@@ -139,9 +139,9 @@ mod tests {
                         model.clear();
                     }
                     _ => {
-                        let due = earliest(&model).filter(|(due, _)| *due <= at).map(|(_, timer)| timer);
+                        let due = earliest(&model).filter(|(due, _)| *due <= at);
                         assert_eq!(timers.pop_due(at), due);
-                        due.map(|due| model.remove(&due));
+                        due.map(|(_, due)| model.remove(&due));
                     }
                 }
                 assert_eq!(timers.next(), earliest(&model));
@@ -156,7 +156,7 @@ mod tests {
         let mut timers = Timers::default();
         let now = Instant::from_micros(5);
         (0..6).rev().for_each(|number| timers.set(timer(number), now));
-        let popped: Vec<_> = core::iter::from_fn(|| timers.pop_due(now)).collect();
+        let popped: Vec<_> = core::iter::from_fn(|| timers.pop_due(now)).map(|(_, timer)| timer).collect();
         assert_eq!(popped, (0..6).map(timer).collect::<Vec<_>>());
     }
 

@@ -31,8 +31,8 @@ pub(crate) struct Recv {
     pub end: Option<u64>,
     /// The peer has reset the flow: to be passed on when all up to `end` is delivered.
     pub reset: Option<Reason>,
-    /// Consumption when the linger timer last looked.
-    pub lingered: u64,
+    /// Consumption when the linger timer last looked, if more had been delivered by then.
+    lingered: Option<u64>,
 }
 
 impl Recv {
@@ -43,7 +43,7 @@ impl Recv {
             state: RecvState::Open,
             end: None,
             reset: None,
-            lingered: 0,
+            lingered: None,
         }
     }
 
@@ -72,6 +72,14 @@ impl Recv {
         }
         self.end = Some(end);
         Ok(())
+    }
+
+    /// Looks at the consumer, and says whether it has taken nothing although something has waited for it since the last look.
+    pub fn has_stopped(&mut self) -> bool {
+        let consumed = self.credit.consumed();
+        let stopped = self.lingered == Some(consumed);
+        self.lingered = (self.assembler.next() > consumed).then_some(consumed);
+        stopped
     }
 
     /// Whether all that will ever come has been delivered.

@@ -11,6 +11,7 @@ use crate::scheduler::script::Script;
 use crate::timers::Timer;
 use alloc::vec::Vec;
 use core::hash::{Hash, Hasher};
+use core::time::Duration;
 
 impl Session {
     /// Feeds everything that decides what the session does next to `hasher`.
@@ -50,7 +51,7 @@ impl Session {
     pub fn fire(&mut self, timer: Timer, out: &mut Vec<Output>) {
         let Some(at) = self.timers.at(timer) else { return };
         self.timers.clear(timer);
-        self.run_timer(timer, at, out);
+        self.run_timer(timer, at, Duration::ZERO, out);
         if self.life != Life::Ended {
             self.settle(out);
             self.conclude(out);

@@ -20,6 +20,9 @@ use core::time::Duration;
 /// How long a reset waits for a consumer that takes nothing.
 pub(super) const LINGER: Duration = Duration::from_secs(1);
 
+/// A consumer is not blamed for a wait that ended so late: it has had less than this of it for itself.
+const SLEPT: Duration = Duration::from_millis(250);
+
 impl Session {
     pub(super) fn ingest(
         &mut self,
@@ -287,7 +290,7 @@ impl Session {
             && (entry.recv.is_complete() || !planted!(ResetDropsData))
         {
             entry.recv.reset = Some(reason);
-            entry.recv.lingered = entry.recv.credit.consumed();
+            entry.recv.has_stopped();
             self.timers.arm(Timer::Linger(flow), self.now + LINGER);
             self.deliver(flow, out);
         } else {
@@ -297,16 +300,15 @@ impl Session {
         Ok(())
     }
 
-    /// A flow that the peer has reset waits for earlier data: gives up if that is because the local consumer has stopped.
-    pub(super) fn linger(&mut self, flow: FlowId, out: &mut Vec<Output>) {
+    /// A flow that the peer has reset waits for earlier data: gives up if that is because the local consumer has stopped. One that had
+    /// no time to take anything, because we have slept meanwhile, has not.
+    pub(super) fn linger(&mut self, flow: FlowId, late: Duration, out: &mut Vec<Output>) {
         let Some(entry) = self.flows.flows.get_mut(&flow) else { return };
         let Some(reason) = entry.recv.reset.filter(|_| entry.has_local()) else { return };
-        let consumed = entry.recv.credit.consumed();
-        if consumed == entry.recv.lingered && entry.recv.assembler.next() > consumed {
+        if entry.recv.has_stopped() && late < SLEPT {
             out.push(Output::FlowReset { flow, reason });
             self.say_reset(flow, Reason::Aborted);
         } else {
-            entry.recv.lingered = consumed;
             self.timers.set(Timer::Linger(flow), self.now + LINGER);
         }
     }

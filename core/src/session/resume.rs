@@ -251,8 +251,8 @@ impl Session {
         if self.life == super::Life::Ended {
             return Ok(());
         }
-        while let Some(timer) = self.timers.pop_due(self.now) {
-            self.run_timer(timer, self.now, out);
+        while let Some((at, timer)) = self.timers.pop_due(self.now) {
+            self.run_timer(timer, self.now, self.now.since(at), out);
             if self.life == super::Life::Ended {
                 return Ok(());
             }
@@ -264,15 +264,15 @@ impl Session {
         Ok(())
     }
 
-    /// Does what a timer is for; `now` is its time or a later one.
-    pub(super) fn run_timer(&mut self, timer: Timer, now: Instant, out: &mut Vec<Output>) {
+    /// Does what a timer is for; `now` is its time or a later one, and it goes off so `late`.
+    pub(super) fn run_timer(&mut self, timer: Timer, now: Instant, late: Duration, out: &mut Vec<Output>) {
         match timer {
             Timer::Acknowledge => self.collect_acknowledgements(now),
             Timer::Repeat => self.repeat_elsewhere(),
             Timer::Doubt(id) => self.doubt(id, now),
             Timer::Stall(id) => self.give_up_stalled(id, now, out),
             Timer::Heartbeat(id) => self.heartbeat(id, now),
-            Timer::Linger(flow) => self.linger(flow, out),
+            Timer::Linger(flow) => self.linger(flow, late, out),
             Timer::Resume => self.end(EndReason::NoStripe, out),
         }
     }

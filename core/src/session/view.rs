@@ -82,6 +82,11 @@ impl StripeView {
 
 #[doc(hidden)]
 impl Session {
+    /// How many DATA frames are on stripes and not acknowledged: so many a death may send again at once.
+    pub fn view_outstanding(&self) -> usize {
+        self.data_entries
+    }
+
     /// Every flow.
     pub fn view_flows(&self) -> impl Iterator<Item = FlowView> {
         self.flows.flows.iter().map(|(flow, entry)| FlowView::of(*flow, entry))

@@ -150,7 +150,8 @@ fn time_to_complete(scenario: &Honest) -> u64 {
 /// - silence is asked about after a heartbeat, and given up after the stall limit or four of the longest round trips that
 ///   were measured, which a full queue, a stall or a pause may have lengthened;
 /// - a dial that began before has its limit, the next one works: two seconds and eight round trips, twice;
-/// - a session whose peer has lost its memory is given up when no stripe has come for the resume limit.
+/// - a session whose peer has lost its memory, or has waited for stripes for its own resume limit, is given up when no stripe has come for
+///   the resume limit.
 fn time_to_settle(scenario: &Honest) -> u64 {
     let limit = |of: fn(&striper_core::Config) -> std::time::Duration| {
         scenario.config.iter().map(|config| of(config).as_micros() as u64).max().expect("two settings")
@@ -165,8 +166,11 @@ fn time_to_settle(scenario: &Honest) -> u64 {
         Upset::Crash { .. } => None,
     });
     let held_up = clogged.max().unwrap_or(0).max(paused.max().unwrap_or(0));
-    let lost_memory =
-        scenario.upsets.iter().any(|(_, _, upset)| matches!(upset, Upset::Crash { .. }) || held_up > 0);
+    let shortest = scenario.config.iter().map(|config| config.resume_limit.as_micros() as u64).min();
+    let given_up = scenario.heal >= shortest.expect("two settings");
+    let lost_memory = scenario.upsets.iter().any(|(_, _, upset)| matches!(upset, Upset::Crash { .. }))
+        || held_up > 0
+        || given_up;
     let resume = if lost_memory { limit(|config| config.resume_limit) } else { 0 };
     let silence = scenario.heal.min(120_000_000);
     silence

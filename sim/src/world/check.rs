@@ -18,9 +18,9 @@ const STRIPE_WORK: usize = 192;
 const FLOW_WORK: usize = 8;
 
 impl World {
-    /// What an input yields is bounded by the stripes and flows that there are; each delivery was a frame, or a part of
-    /// one that came alone.
-    pub(super) fn check_work(&mut self, outputs: &[Output]) {
+    /// What an input yields is bounded by the stripes and flows that there are, and by the DATA frames that were `outstanding`, each of
+    /// which a death sends again; each delivery was a frame, or a part of one that came alone.
+    pub(super) fn check_work(&mut self, outstanding: usize, outputs: &[Output]) {
         let mut others = 0;
         for output in outputs {
             match output {
@@ -32,7 +32,8 @@ impl World {
                 _ => others += 1,
             }
         }
-        let bound = ANY_WORK + STRIPE_WORK * (self.present.len() + 1) + FLOW_WORK * self.flows.len();
+        let bound =
+            ANY_WORK + STRIPE_WORK * (self.present.len() + 1) + FLOW_WORK * self.flows.len() + outstanding;
         assert!(others <= bound, "one input yields {others} outputs, more than {bound}");
         assert!(self.deliveries <= self.pieces, "more deliveries than pieces that came");
     }

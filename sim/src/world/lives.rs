@@ -125,9 +125,12 @@ impl World {
         self.processes[side.index()].stopped.then_some(side)
     }
 
-    /// Whether a server's state of this session was lost, so that another one may stand in its place.
+    /// Whether a server's state of this session was lost, in a crash or because it had waited for stripes for too long, so that another
+    /// one may stand in its place.
     pub(super) fn was_replaced(&self, id: SessionId) -> bool {
-        self.lives.iter().any(|life| life.side == Side::Server && life.id == id && life.dead)
+        let given_up = Some(EndReason::NoStripe);
+        let mut servers = self.lives.iter().filter(|life| life.side == Side::Server && life.id == id);
+        servers.any(|life| life.dead || life.ended == given_up)
     }
 
     pub(super) fn apply_upset(&mut self, side: Side, upset: Upset) {
@@ -268,12 +271,18 @@ impl World {
             // One side's DRAIN drains the other too.
             EndReason::Shutdown => life.told_to_end || peers().any(|peer| peer.told_to_end),
             EndReason::PeerClosed => peers().any(|peer| peer.ended.is_some()),
-            EndReason::PeerComplained => peers().any(|peer| peer.ended == lost_state),
+            EndReason::PeerComplained => {
+                peers().any(|peer| peer.ended == lost_state) || self.was_replaced(life.id)
+            }
             EndReason::NoStripe => life
                 .stripeless_since
                 .is_some_and(|since| now.since(since) >= self.setup.config[side.index()].resume_limit),
             EndReason::Violation(Violation::InstanceChanged) => {
                 side == Side::Client && self.was_replaced(life.id)
+            }
+            // The client doesn't know yet, and what its HELLO repeats is about stripes of the one before.
+            EndReason::Violation(Violation::BadAcknowledgement) => {
+                side == Side::Server && self.was_replaced(life.id)
             }
             EndReason::Violation(_) => false,
         };

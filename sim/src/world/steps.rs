@@ -146,8 +146,9 @@ impl World {
         let now = self.processes[side.index()].clock(self.now);
         let mut outputs = std::mem::take(&mut self.outputs);
         self.note_input(index, &input);
+        let outstanding = self.lives[index].session.view_outstanding();
         self.feed(index, now, input, &mut outputs);
-        self.check_work(&outputs);
+        self.check_work(outstanding, &outputs);
         if self.setup.checks.due(self.inputs) {
             self.check(index, now);
         }

@@ -40,6 +40,30 @@ fn a_consumer_that_goes_on_taking_is_waited_for_as_long_as_it_does() {
 }
 
 #[test]
+fn a_consumer_is_not_blamed_for_bytes_that_come_as_the_wait_ends() {
+    let mut alone = reset_in_the_middle();
+    alone.give(Input::FlowConsumed { flow: FLOW, total: 10 });
+    alone.wait(1_000);
+    alone.now = alone.now + Duration::from_secs(1);
+    alone.hear_data(0, 10, &[2; 5], false);
+    let first = Output::FlowData { flow: FLOW, data: Bytes::from_static(&[2; 5]) };
+    assert_eq!(alone.told(), [first]);
+    alone.hear_data(0, 15, &[3; 5], false);
+    let last = Output::FlowData { flow: FLOW, data: Bytes::from_static(&[3; 5]) };
+    assert_eq!(alone.told(), [last, RESET]);
+}
+
+#[test]
+fn a_consumer_is_not_blamed_for_a_wait_that_we_have_slept_through() {
+    let mut alone = reset_in_the_middle();
+    alone.now = alone.now + Duration::from_millis(1_250);
+    alone.give(Input::Tick);
+    assert_eq!(alone.told(), []);
+    alone.wait(1_000);
+    assert_eq!(alone.told(), [RESET]);
+}
+
+#[test]
 fn missing_bytes_are_waited_for_as_long_as_it_takes() {
     let mut alone = reset_in_the_middle();
     alone.give(Input::FlowConsumed { flow: FLOW, total: 10 });
