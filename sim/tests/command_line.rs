@@ -1,6 +1,5 @@
 //! The program itself: exit codes, and what becomes of it when its reader leaves.
 
-use std::io::Read;
 use std::process::{Command, Output, Stdio};
 
 fn sim(line: &str) -> Command {
@@ -16,11 +15,12 @@ fn run(line: &str) -> Output {
 #[test]
 fn a_reader_that_has_had_enough_ends_the_program_without_a_word() {
     for line in ["--help", "swarm --seeds 0..3", "exhaust --list"] {
-        let mut child = sim(line).spawn().expect("the program runs");
-        drop(child.stdout.take());
-        let mut said = String::new();
-        child.stderr.take().expect("a pipe").read_to_string(&mut said).expect("text");
-        assert_eq!((child.wait().expect("it ends").code(), said.as_str()), (Some(141), ""), "{line}");
+        // Nobody reads it, from before its first word on.
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let Output { status, stderr, .. } = sim(line).stdout(writer).output().expect("the program runs");
+        let said = String::from_utf8(stderr).expect("text");
+        assert_eq!((status.code(), said.as_str()), (Some(141), ""), "{line}");
     }
 }
 
