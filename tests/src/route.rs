@@ -206,8 +206,12 @@ impl Link {
                     if fds[..2].iter().any(|fd| fd.revents().contains(PollFlags::ERR)) {
                         return Err(ErrorKind::ConnectionReset.into());
                     }
-                    forth.pass(near, far)?;
-                    back.pass(far, near)?;
+                    // It may have changed meanwhile, and does not change while something passes.
+                    let fate = self.fate.lock().unwrap_or_else(PoisonError::into_inner);
+                    if *fate == Fate::Passes {
+                        forth.pass(near, far)?;
+                        back.pass(far, near)?;
+                    }
                 }
             }
             while woken.read(&mut [0; 64]).is_ok_and(|count| count > 0) {}
