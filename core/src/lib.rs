@@ -67,6 +67,7 @@ pub mod planted;
 
 mod buggify;
 pub mod config;
+pub mod datagram;
 pub mod error;
 mod flow;
 pub mod handshake;
