@@ -1,15 +1,17 @@
 //! Joins two pipes: data, congestion and FIN pass through, each direction for itself.
 //!
 //! Each direction holds at most one chunk: nothing is received while the other pipe is congested, and so
-//! congestion reaches the sender. What breaks one pipe aborts the other.
+//! congestion reaches the sender. What breaks one pipe aborts the other. Between two datagram pipes each datagram stays one, but empty ones
+//! are not passed on: a program of the format's first kind would take them for the end.
 
 use crate::clock::{Clock, SystemClock, Timer};
 use crate::pipe::parting::Parting;
-use crate::pipe::{Pipe, Received};
+use crate::pipe::{Pipe, Received, poll_send_part};
 use crate::queue::OutQueue;
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use striper_core::Instant;
 
@@ -25,36 +27,74 @@ const CHECK: Duration = Duration::from_millis(500);
 /// What passed in one direction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Passed {
-    /// Bytes.
+    /// Bytes of payload.
     pub bytes: u64,
     /// How often the receiving pipe took less than there was.
     pub congestions: u64,
+    /// Whether it takes nothing just now.
+    pub congested: bool,
     /// Whether it ended with a FIN.
     pub finished: bool,
 }
 
-/// What became of a bridge.
+/// What has passed so far, to be looked at while a bridge runs.
+#[derive(Debug, Default)]
+pub struct Legs {
+    /// From the first pipe to the second.
+    pub forth: Cell<Passed>,
+    /// From the second pipe to the first.
+    pub back: Cell<Passed>,
+}
+
+/// One of the two pipes of a bridge.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Leg {
+    /// The first.
+    First,
+    /// The second.
+    Second,
+}
+
+impl Leg {
+    fn other(self) -> Leg {
+        match self {
+            Leg::First => Leg::Second,
+            Leg::Second => Leg::First,
+        }
+    }
+}
+
+/// How a bridge broke.
+#[derive(Debug)]
+pub struct Break {
+    /// Which pipe.
+    pub leg: Leg,
+    /// What it said.
+    pub error: io::Error,
+}
+
+/// What became of a bridge.
+#[derive(Debug)]
 pub struct BridgeReport {
     /// From the first pipe to the second.
     pub forth: Passed,
     /// From the second pipe to the first.
     pub back: Passed,
     /// What broke, unless both directions finished.
-    pub broken: Option<io::ErrorKind>,
+    pub broken: Option<Break>,
 }
 
 /// Passes on data in both directions until both have finished, or either pipe has broken: then the other one is aborted
 /// after what it still had to get, within a second.
 pub async fn bridge(a: &mut dyn Pipe, b: &mut dyn Pipe) -> BridgeReport {
-    bridge_in(&SystemClock::new(), a, b).await
+    bridge_in(&SystemClock::new(), a, b, &Legs::default()).await
 }
 
-/// [`bridge`] with a clock of the caller's choice.
-pub async fn bridge_in(clock: &dyn Clock, a: &mut dyn Pipe, b: &mut dyn Pipe) -> BridgeReport {
+/// [`bridge`] with a clock of the caller's choice, and counts that can be looked at meanwhile.
+pub async fn bridge_in(clock: &dyn Clock, a: &mut dyn Pipe, b: &mut dyn Pipe, legs: &Legs) -> BridgeReport {
     let mut timer = clock.timer();
-    let mut forth = Direction::default();
-    let mut back = Direction::default();
+    let mut forth = Direction::between(a, b);
+    let mut back = Direction::between(b, a);
     let mut check_at = None;
     let broken = poll_fn(|cx| {
         loop {
@@ -62,8 +102,12 @@ pub async fn bridge_in(clock: &dyn Clock, a: &mut dyn Pipe, b: &mut dyn Pipe) ->
             let moved = match (forth.step(cx, a, b, now), back.step(cx, b, a, now)) {
                 (Ok(one), Ok(other)) => one || other,
                 (Err(broken), _) => return Poll::Ready(Some(broken)),
-                (_, Err(broken)) => return Poll::Ready(Some(broken.turned())),
+                (_, Err(Break { leg, error })) => {
+                    return Poll::Ready(Some(Break { leg: leg.other(), error }));
+                }
             };
+            legs.forth.set(forth.passed);
+            legs.back.set(back.passed);
             if forth.passed.finished && back.passed.finished {
                 return Poll::Ready(None);
             }
@@ -82,20 +126,20 @@ pub async fn bridge_in(clock: &dyn Clock, a: &mut dyn Pipe, b: &mut dyn Pipe) ->
             }
             check_at = None;
             if let Some(Err(error)) = unwatched[0].then(|| a.check()) {
-                return Poll::Ready(Some(Broken { kind: error.kind(), first: true }));
+                return Poll::Ready(Some(Break { leg: Leg::First, error }));
             }
             if let Some(Err(error)) = unwatched[1].then(|| b.check()) {
-                return Poll::Ready(Some(Broken { kind: error.kind(), first: false }));
+                return Poll::Ready(Some(Break { leg: Leg::Second, error }));
             }
         }
     })
     .await;
-    match broken {
-        Some(Broken { first: true, .. }) => part(clock, &mut *timer, a, b, &mut forth).await,
-        Some(Broken { first: false, .. }) => part(clock, &mut *timer, b, a, &mut back).await,
+    match broken.as_ref().map(|broken| broken.leg) {
+        Some(Leg::First) => part(clock, &mut *timer, a, b, &mut forth).await,
+        Some(Leg::Second) => part(clock, &mut *timer, b, a, &mut back).await,
         None => {}
     }
-    BridgeReport { forth: forth.passed, back: back.passed, broken: broken.map(|broken| broken.kind) }
+    BridgeReport { forth: forth.passed, back: back.passed, broken }
 }
 
 /// Aborts `from`, which has broken, and then `to`, once it has got what came before.
@@ -120,24 +164,11 @@ async fn part(
     .await;
 }
 
-/// Which pipe broke, and how.
-#[derive(Clone, Copy)]
-struct Broken {
-    kind: io::ErrorKind,
-    /// The first pipe of the direction, or of the bridge, rather than the second.
-    first: bool,
-}
-
-impl Broken {
-    fn turned(self) -> Self {
-        Broken { first: !self.first, ..self }
-    }
-}
-
 /// One direction.
-#[derive(Default)]
 struct Direction {
     held: OutQueue,
+    /// Each chunk is a datagram and stays one.
+    whole: bool,
     /// The sender's FIN has come.
     ended: bool,
     /// When the receiving pipe last took something.
@@ -146,56 +177,78 @@ struct Direction {
 }
 
 impl Direction {
-    /// Passes on what there is, up to a budget. Says whether it has used that up.
+    fn between(from: &dyn Pipe, to: &dyn Pipe) -> Self {
+        Direction {
+            held: OutQueue::default(),
+            whole: from.is_datagram() && to.is_datagram(),
+            ended: false,
+            progress: Instant::default(),
+            passed: Passed::default(),
+        }
+    }
+
+    /// Passes on what there is, up to a budget. Says whether it has used that up. What breaks is named from the view of this direction.
     fn step(
         &mut self,
         cx: &mut Context<'_>,
         from: &mut dyn Pipe,
         to: &mut dyn Pipe,
         now: Instant,
-    ) -> Result<bool, Broken> {
+    ) -> Result<bool, Break> {
+        let there = |error| Break { leg: Leg::Second, error };
         for _ in 0..BUDGET {
-            while !self.held.is_empty() {
-                match to.poll_send(cx, &mut self.held) {
-                    Poll::Ready(Ok(taken)) => {
-                        self.held.set_flowing();
-                        self.passed.bytes += taken as u64;
-                        self.progress = now;
-                    }
-                    Poll::Ready(Err(error)) => return Err(Broken { kind: error.kind(), first: false }),
-                    Poll::Pending => {
-                        if !self.held.is_congested() {
-                            self.passed.congestions += 1;
-                            self.held.set_congested();
-                            self.progress = now;
-                        }
-                        return Ok(false);
-                    }
+            if self.pass(cx, to, now).map_err(there)?.is_pending() {
+                if !self.passed.congested {
+                    self.passed.congestions += 1;
+                    self.passed.congested = true;
+                    self.held.set_congested();
+                    self.progress = now;
                 }
+                return Ok(false);
             }
             if self.ended {
                 if !self.passed.finished {
-                    match to.poll_finish(cx) {
-                        Poll::Ready(Ok(())) => self.passed.finished = true,
-                        Poll::Ready(Err(error)) => return Err(Broken { kind: error.kind(), first: false }),
-                        Poll::Pending => {}
-                    }
+                    self.passed.finished = to.poll_finish(cx).map_err(there)?.is_ready();
                 }
                 return Ok(false);
             }
             match from.poll_recv(cx, CHUNK) {
                 Poll::Ready(Ok(Received::Chunk(chunk))) => self.held.push(chunk),
                 Poll::Ready(Ok(Received::Fin)) => self.ended = true,
-                Poll::Ready(Err(error)) => return Err(Broken { kind: error.kind(), first: true }),
+                Poll::Ready(Err(error)) => return Err(Break { leg: Leg::First, error }),
                 Poll::Pending => return Ok(false),
             }
         }
         Ok(true)
     }
 
+    /// Gives the receiving pipe all that is held. Pending if it is congested.
+    fn pass(&mut self, cx: &mut Context<'_>, to: &mut dyn Pipe, now: Instant) -> Poll<io::Result<()>> {
+        while !self.held.is_empty() {
+            let taken = if self.whole {
+                ready!(to.poll_send(cx, &mut self.held))?
+            } else {
+                ready!(poll_send_part(to, cx, &mut self.held))?
+            };
+            self.flow(now);
+            self.passed.bytes += taken as u64;
+        }
+        ready!(to.poll_flush(cx))?;
+        if self.passed.congested {
+            self.flow(now);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn flow(&mut self, now: Instant) {
+        self.held.set_flowing();
+        self.passed.congested = false;
+        self.progress = now;
+    }
+
     /// Whether nothing would be heard of a reset by the sender.
     fn unwatched(&self) -> bool {
-        self.ended || !self.held.is_empty()
+        self.ended || self.passed.congested
     }
 }
 
@@ -230,7 +283,7 @@ mod tests {
                 assert!(got.unwrap() == answer);
             };
             let (_, report) = zip(talk, run).await;
-            assert_eq!(report.broken, None);
+            assert!(report.broken.is_none());
             assert_eq!((report.forth.bytes, report.back.bytes), (8, 1_000_000));
         });
     }

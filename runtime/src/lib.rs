@@ -46,20 +46,24 @@ mod queue;
 mod record;
 mod report;
 mod server;
+mod stack;
 pub mod target;
 
-pub use bridge::{BridgeReport, Passed, bridge, bridge_in};
+pub use bridge::{Break, BridgeReport, Leg, Legs, Passed, bridge, bridge_in};
 pub use client::{Client, ClientOptions};
 pub use dial::{Dial, DialError, Dialling, TcpDial, dial_tcp};
 #[doc(hidden)]
 pub use driver::Footprint;
 pub use listen::{Accepting, Listen, Listener};
-pub use pipe::memory::Flow;
+pub use pipe::atomic::AtomicPipe;
+pub use pipe::datagram::DatagramPipe;
+pub use pipe::flow::Flow;
 pub use pipe::tcp::TcpPipe;
 pub use pipe::{Pipe, Received};
 pub use record::Traces;
 pub use report::{Event, FlowEnd, FlowReport, OpenError, SessionStatus, Status, StripeLoss, StripeRefusal};
 pub use server::{Incoming, Server, ServerOptions, Spawn};
+pub use stack::{Stacked, Wrap};
 pub use target::{HostPort, Target};
 
 /// The single-threaded executor that everything here runs on. Drive it with `smol::block_on(ex.run(...))`.

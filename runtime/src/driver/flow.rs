@@ -3,7 +3,7 @@
 
 use crate::local::Sender;
 use crate::pipe::parting::Parting;
-use crate::pipe::{Pipe, Received};
+use crate::pipe::{Pipe, Received, poll_send_part};
 use crate::queue::OutQueue;
 use crate::report::{FlowEnd, FlowReport, OpenError};
 use bytes::Bytes;
@@ -63,6 +63,8 @@ pub struct Flow {
     pub opened: Option<Sender<Result<(), OpenError>>>,
     pub report: Option<Sender<FlowReport>>,
     queue: OutQueue,
+    /// Received and not yet given to the session: a datagram may be longer than that takes at once.
+    rest: Bytes,
     /// Bytes given to the session.
     sent: u64,
     /// Bytes that the local pipe has taken.
@@ -104,6 +106,7 @@ impl Flow {
             opened: None,
             report: None,
             queue: OutQueue::default(),
+            rest: Bytes::new(),
             sent: 0,
             received: 0,
             started: now,
@@ -146,18 +149,21 @@ impl Flow {
         }
         self.inward = Inward::Flowing;
         let mut cx = Context::from_waker(&self.waker);
-        match pipe.poll_recv(&mut cx, room.min(CHUNK) as usize) {
-            Poll::Ready(Ok(Received::Chunk(chunk))) => {
-                self.sent += chunk.len() as u64;
-                Given::Chunk(chunk)
+        let room = room.min(CHUNK) as usize;
+        while self.rest.is_empty() {
+            match pipe.poll_recv(&mut cx, room) {
+                Poll::Ready(Ok(Received::Chunk(chunk))) => self.rest = chunk,
+                Poll::Ready(Ok(Received::Fin)) => {
+                    self.inward = Inward::Finished;
+                    return Given::Fin;
+                }
+                Poll::Ready(Err(_)) => return Given::Broken,
+                Poll::Pending => return Given::Nothing,
             }
-            Poll::Ready(Ok(Received::Fin)) => {
-                self.inward = Inward::Finished;
-                Given::Fin
-            }
-            Poll::Ready(Err(_)) => Given::Broken,
-            Poll::Pending => Given::Nothing,
         }
+        let chunk = self.rest.split_to(self.rest.len().min(room));
+        self.sent += chunk.len() as u64;
+        Given::Chunk(chunk)
     }
 
     /// Gives the local pipe what it takes, and then the FIN if that is due. Once both directions have finished, the pipe is closed.
@@ -165,22 +171,27 @@ impl Flow {
         let Some(pipe) = &mut self.pipe else { return Taken::Nothing };
         let mut cx = Context::from_waker(&self.waker);
         let before = self.received;
-        while !self.queue.is_empty() {
-            match pipe.poll_send(&mut cx, &mut self.queue) {
+        let congested = loop {
+            if self.queue.is_empty() {
+                match pipe.poll_flush(&mut cx) {
+                    Poll::Ready(Ok(())) => break false,
+                    Poll::Ready(Err(_)) => return Taken::Broken,
+                    Poll::Pending => break true,
+                }
+            }
+            match poll_send_part(&mut **pipe, &mut cx, &mut self.queue) {
                 Poll::Ready(Ok(count)) => {
                     self.queue.set_flowing();
                     self.received += count as u64;
                     self.progress = now;
                 }
                 Poll::Ready(Err(_)) => return Taken::Broken,
-                Poll::Pending => {
-                    if !self.queue.is_congested() {
-                        self.queue.set_congested();
-                        self.progress = now;
-                    }
-                    break;
-                }
+                Poll::Pending => break true,
             }
+        };
+        if congested && !self.queue.is_congested() {
+            self.queue.set_congested();
+            self.progress = now;
         }
         if self.queue.is_empty() && self.outward == Outward::Finishing {
             match pipe.poll_finish(&mut cx) {

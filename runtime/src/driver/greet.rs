@@ -1,6 +1,6 @@
 //! The start of a stripe: both sides say HELLO.
 
-use crate::pipe::{Pipe, Received};
+use crate::pipe::{Pipe, Received, poll_send_part};
 use bytes::{Buf, Bytes};
 use std::future::poll_fn;
 use std::io;
@@ -40,7 +40,7 @@ pub async fn hear(pipe: &mut dyn Pipe) -> Result<(Hello, Bytes), HearError> {
 pub async fn say(pipe: &mut dyn Pipe, hello: &Hello) -> io::Result<()> {
     let mut bytes = hello.encode();
     while bytes.has_remaining() {
-        poll_fn(|cx| pipe.poll_send(cx, &mut bytes)).await?;
+        poll_fn(|cx| poll_send_part(pipe, cx, &mut bytes)).await?;
     }
-    Ok(())
+    poll_fn(|cx| pipe.poll_flush(cx)).await
 }

@@ -1,9 +1,10 @@
 //! A stripe's pipe in the pump: received from whenever it has something, whether or not it takes anything.
 
-use crate::pipe::{Pipe, Received};
+use crate::pipe::{Pipe, Received, poll_send_part};
 use crate::queue::OutQueue;
 use crate::report::StripeLoss;
 use bytes::Bytes;
+use std::io;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use striper_core::{Instant, StripeId};
@@ -33,6 +34,8 @@ pub struct Stripe {
     preamble: u64,
     /// Bytes that the pipe has taken, the HELLO included.
     sent: u64,
+    /// Those of them that it has passed on and does not hold itself.
+    written: u64,
     received: u64,
     closing: Option<Closing>,
 }
@@ -66,6 +69,7 @@ impl Stripe {
             queue,
             preamble,
             sent: 0,
+            written: 0,
             received: 0,
             closing: None,
         }
@@ -96,18 +100,22 @@ impl Stripe {
         }
     }
 
-    /// Sends what the pipe takes. Gives the count of frame bytes that it has taken in all, if that has changed.
+    /// Sends what the pipe takes. Gives the count of frame bytes that have left in all, if that has changed. What the pipe still holds
+    /// has not: the session must not take a datagram half of which waits for a slow route for written.
     pub fn send(&mut self) -> Result<Option<u64>, StripeLoss> {
         let mut cx = Context::from_waker(&self.waker);
-        let before = self.sent;
+        let broken = |error: io::Error| StripeLoss::Broken(error.kind());
         while !self.queue.is_empty() {
-            match self.pipe.poll_send(&mut cx, &mut self.queue) {
-                Poll::Ready(Ok(count)) => self.sent += count as u64,
-                Poll::Ready(Err(error)) => return Err(StripeLoss::Broken(error.kind())),
+            match poll_send_part(&mut *self.pipe, &mut cx, &mut self.queue).map_err(broken)? {
+                Poll::Ready(count) => self.sent += count as u64,
                 Poll::Pending => break,
             }
         }
-        Ok((self.sent > before).then(|| self.sent.saturating_sub(self.preamble)))
+        let before = self.written;
+        if self.pipe.poll_flush(&mut cx).map_err(broken)?.is_ready() {
+            self.written = self.sent;
+        }
+        Ok((self.written > before).then(|| self.written.saturating_sub(self.preamble)))
     }
 
     /// From now on only what is queued is sent. Says until when at most.

@@ -1,11 +1,12 @@
-//! A pipe: anything duplex, ordered and reliable whose two directions end separately.
+//! Pipes: duplex, ordered, reliable streams whose two directions end separately, and what stacks on them.
 //!
-//! Everything above works on pipes alone, so a TCP socket, one end of a flow, and a simulated link are the same to
-//! it. The trait is polled rather than `async`, because a cancelled send would lose bytes, and because one task
-//! holds many pipes.
-//!
-//! The rule that all of it rests on: a pipe that broke says so with an error and never with [`Received::Fin`].
+//! Everything above works on [`Pipe`] alone, so a TCP socket ([`tcp`]), one end of a flow ([`flow`]), datagrams over either
+//! ([`datagram`]), sends that are taken whole ([`atomic`]) and a simulated link are the same to it, and stack in any order that
+//! makes sense.
 
+pub mod atomic;
+pub mod datagram;
+pub mod flow;
 pub mod memory;
 pub(crate) mod parting;
 pub mod tcp;
@@ -20,23 +21,50 @@ use std::task::{Context, Poll};
 /// What comes out of a pipe.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Received {
-    /// The next bytes, never empty.
+    /// The next bytes: of a stream some, never none; of a datagram pipe one datagram, which may be empty.
     Chunk(Bytes),
     /// The other end sends no more. Not to be polled again.
     Fin,
 }
 
-/// One end of a duplex byte stream.
+/// One end of a duplex, ordered, reliable channel. This is the whole contract; bridge, driver and stacked pipes rest on nothing else.
 ///
-/// A `Pending` from any method wakes the context of that call when it is worth another try. One waker is kept per
-/// direction: receiving is one, sending and finishing are the other. After an error a pipe is of no more use.
+/// **Ready and broken.** A pipe is ready from its birth: whoever makes one has connected it, or makes the first receive and send wait until
+/// it is. It is broken once any method has returned an error, and of no more use then; its holder calls [`abort`](Pipe::abort) or drops it.
+///
+/// **The rule that all of it rests on:** a pipe that broke says so with an error and never with [`Received::Fin`]; a FIN means that all
+/// bytes have come. So a pipe that is dropped before it has finished and received the other end's FIN breaks, and the other end
+/// sees that.
+///
+/// **Readable and writable.** [`poll_recv`](Pipe::poll_recv) is pending while there is nothing, [`poll_send`](Pipe::poll_send) and
+/// [`poll_flush`](Pipe::poll_flush) while the pipe is congested: the other end, or what is on the way to it, takes no more for now. A
+/// pending call wakes the context that it was given when it is worth another try. One waker is kept per direction: receiving is one;
+/// sending, flushing and finishing are the other.
+///
+/// **Taking is custody.** What a send has taken reaches the other end in order, unless the pipe breaks, *as long as it is polled*: a pipe that
+/// holds bytes which the one below it did not take passes them on in [`poll_flush`](Pipe::poll_flush), in the next send, or in
+/// [`poll_finish`](Pipe::poll_finish). So whoever has sent flushes before it waits for something else. What is held is bounded.
+///
+/// **FIN.** Each direction ends for itself. [`poll_finish`](Pipe::poll_finish) ends ours after all that was sent; it is pending while
+/// that can't go out yet. The other direction goes on.
+///
+/// **Boundaries.** A stream pipe may cut and join what is sent. A datagram pipe ([`is_datagram`](Pipe::is_datagram)) never does: each send is
+/// one datagram, and each chunk is one that was sent.
+///
+/// The trait is polled rather than `async`, because a cancelled send would lose bytes, and because one task holds many pipes.
 pub trait Pipe {
-    /// Receives at most `max` bytes (at least 1).
+    /// Receives: of a stream at most `max` bytes (at least 1); of a datagram pipe one datagram, whatever `max` is, up to the pipe's own limit.
     fn poll_recv(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<io::Result<Received>>;
 
-    /// Takes bytes from the front of `data` and says how many, at least one. `data` must not be empty. Fewer than
-    /// all of them means that the pipe is congested: the next call is likely to be pending.
+    /// Takes bytes from the front of `data` and says how many. A stream takes at least one, and `data` must not be empty; fewer than all of
+    /// them means that it is congested: the next call is likely to be pending. A datagram pipe takes all of `data` as one
+    /// datagram, also an empty one. More than [`send_limit`](Pipe::send_limit) is an error.
     fn poll_send(&mut self, cx: &mut Context<'_>, data: &mut dyn Buf) -> Poll<io::Result<usize>>;
+
+    /// Passes on what has been taken and is still held here. Ready when nothing is. A pipe that holds nothing is always ready.
+    fn poll_flush(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
 
     /// Tells the other end that no more follows. Ready once that is certain to reach it after all earlier bytes, unless
     /// the pipe breaks. Nothing may be sent once this has been called; calling it again is harmless.
@@ -54,6 +82,16 @@ pub trait Pipe {
     /// before an [`abort`](Pipe::abort) that should not destroy earlier bytes.
     fn flushed(&mut self) -> bool;
 
+    /// Whether sends and chunks are datagrams.
+    fn is_datagram(&self) -> bool {
+        false
+    }
+
+    /// The most bytes that one send may offer.
+    fn send_limit(&self) -> usize {
+        usize::MAX
+    }
+
     /// Asks to hold at most about this many bytes unsent, so that what is queued can still go another way.
     fn set_unsent_low_water(&mut self, _bytes: usize) {}
 
@@ -65,5 +103,69 @@ pub trait Pipe {
     /// Where the other end is, if it has an address.
     fn peer_addr(&self) -> Option<SocketAddr> {
         None
+    }
+}
+
+/// Sends of `data` what fits into one send, for those to whom boundaries mean nothing.
+pub fn poll_send_part(
+    pipe: &mut dyn Pipe,
+    cx: &mut Context<'_>,
+    data: &mut dyn Buf,
+) -> Poll<io::Result<usize>> {
+    let limit = pipe.send_limit();
+    if data.remaining() <= limit {
+        pipe.poll_send(cx, data)
+    } else {
+        pipe.poll_send(cx, &mut data.take(limit))
+    }
+}
+
+impl<P: Pipe + ?Sized> Pipe for Box<P> {
+    fn poll_recv(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<io::Result<Received>> {
+        (**self).poll_recv(cx, max)
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>, data: &mut dyn Buf) -> Poll<io::Result<usize>> {
+        (**self).poll_send(cx, data)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        (**self).poll_flush(cx)
+    }
+
+    fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        (**self).poll_finish(cx)
+    }
+
+    fn abort(&mut self) {
+        (**self).abort();
+    }
+
+    fn check(&mut self) -> io::Result<()> {
+        (**self).check()
+    }
+
+    fn flushed(&mut self) -> bool {
+        (**self).flushed()
+    }
+
+    fn is_datagram(&self) -> bool {
+        (**self).is_datagram()
+    }
+
+    fn send_limit(&self) -> usize {
+        (**self).send_limit()
+    }
+
+    fn set_unsent_low_water(&mut self, bytes: usize) {
+        (**self).set_unsent_low_water(bytes);
+    }
+
+    fn local_addr(&self) -> Option<SocketAddr> {
+        (**self).local_addr()
+    }
+
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        (**self).peer_addr()
     }
 }

@@ -3,7 +3,7 @@
 //! A reset overtakes whatever the operating system still holds. So the pipe is aborted once everything has left, but
 //! not much later: a consumer that has stopped would make it wait forever.
 
-use super::Pipe;
+use super::{Pipe, poll_send_part};
 use crate::queue::OutQueue;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -46,7 +46,7 @@ impl Parting {
         now: Instant,
     ) -> Option<Instant> {
         while !queue.is_empty() {
-            match pipe.poll_send(cx, queue) {
+            match poll_send_part(pipe, cx, queue) {
                 Poll::Ready(Ok(count)) => {
                     *taken += count as u64;
                     self.progress = now;
@@ -55,8 +55,9 @@ impl Parting {
                 Poll::Pending => break,
             }
         }
-        let gone = queue.is_empty() && pipe.flushed();
-        let stopped = !queue.is_empty() && now.since(self.progress) >= STOPPED;
+        let held = !queue.is_empty() || matches!(pipe.poll_flush(cx), Poll::Pending);
+        let gone = !held && pipe.flushed();
+        let stopped = held && now.since(self.progress) >= STOPPED;
         if gone || stopped || now >= self.until {
             pipe.abort();
             return None;

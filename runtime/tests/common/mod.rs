@@ -5,6 +5,7 @@
 #[path = "../../src/pipe/testing.rs"]
 mod testing;
 
+#[allow(unused_imports, reason = "each test file uses a part of it")]
 pub use testing::{finish, recv, recv_all, send};
 
 use std::cell::{Cell, RefCell};

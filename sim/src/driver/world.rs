@@ -30,8 +30,8 @@ use std::time::Duration;
 use striper_core::{EndReason, Hello, HelloKind, Reason, SessionId, StripeId, Violation};
 use striper_runtime::clock::{Clock, sleep_until};
 use striper_runtime::{
-    Client, ClientOptions, DialError, Event as Told, FlowEnd, FlowReport, HostPort, Pipe, Received, Server,
-    ServerOptions, Target, bridge_in,
+    Client, ClientOptions, DialError, Event as Told, FlowEnd, FlowReport, HostPort, Legs, Pipe, Received,
+    Server, ServerOptions, Target, bridge_in,
 };
 
 /// More polls than this while time stands still are a busy loop.

@@ -36,7 +36,7 @@ pub(super) async fn entrance(proxy: Proxy, listen: SimListen, client: Client) {
             if plan.bridged[0] {
                 match client.open(target).await {
                     Ok(mut carried) => {
-                        bridge_in(&clock, &mut pipe, &mut carried).await;
+                        bridge_in(&clock, &mut pipe, &mut carried, &Legs::default()).await;
                     }
                     Err(error) => {
                         flow.borrow_mut().open_error = Some(error);
@@ -71,7 +71,7 @@ pub(super) async fn exit(proxy: Proxy, server: Server) {
             match SimDial::connect(proxy.net.clone(), proxy.process, route, limit).await {
                 Ok(mut pipe) if plan.bridged[1] => {
                     let mut carried = incoming.into_flow();
-                    bridge_in(&proxy.clock(), &mut carried, &mut pipe).await;
+                    bridge_in(&proxy.clock(), &mut carried, &mut pipe, &Legs::default()).await;
                 }
                 Ok(pipe) => {
                     let report = incoming.carry(Box::new(pipe)).await;

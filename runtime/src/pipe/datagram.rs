@@ -1,0 +1,130 @@
+//! Datagrams over any pipe: what is sent as 3, 123 and 4 bytes is received as 3, 123 and 4 bytes.
+//!
+//! The format is that of [`striper_core::datagram`]: a length, then the payload. A FIN inside a datagram is an error, and so is
+//! a length over the limit; nothing is allocated for what is merely announced.
+
+use super::atomic::AtomicPipe;
+use super::{Pipe, Received};
+use bytes::{Buf, Bytes};
+use std::io;
+use std::net::SocketAddr;
+use std::task::{Context, Poll, ready};
+use striper_core::datagram::{self, DEFAULT_LIMIT, DatagramError, Decoder, MAX_LIMIT};
+
+/// How much is received from the pipe below at once.
+const CHUNK: usize = 256 << 10;
+
+/// A datagram pipe.
+#[derive(Debug)]
+pub struct DatagramPipe<P> {
+    below: AtomicPipe<P>,
+    limit: usize,
+    decoder: Decoder,
+    /// Received and not yet taken apart.
+    inbox: Bytes,
+    broken: Option<DatagramError>,
+}
+
+impl<P: Pipe> DatagramPipe<P> {
+    /// Over `below`, for datagrams of at most 512 KiB.
+    pub fn new(below: P) -> Self {
+        Self::with_limit(below, DEFAULT_LIMIT)
+    }
+
+    /// Over `below`, for datagrams of at most `limit` bytes, at most 2^28 − 1, in both directions.
+    pub fn with_limit(below: P, limit: usize) -> Self {
+        let limit = limit.min(MAX_LIMIT);
+        let below = AtomicPipe::with_limit(below, limit + datagram::MAX_HEADER);
+        DatagramPipe { below, limit, decoder: Decoder::new(limit), inbox: Bytes::new(), broken: None }
+    }
+
+    fn fail<T>(&mut self, error: DatagramError) -> Poll<io::Result<T>> {
+        self.broken = Some(error.clone());
+        Poll::Ready(Err(to_io(error)))
+    }
+}
+
+fn to_io(error: DatagramError) -> io::Error {
+    let kind = match error {
+        DatagramError::Truncated { .. } => io::ErrorKind::UnexpectedEof,
+        DatagramError::Overlong { .. } | DatagramError::TooLarge { .. } => io::ErrorKind::InvalidData,
+    };
+    io::Error::new(kind, error)
+}
+
+impl<P: Pipe> Pipe for DatagramPipe<P> {
+    fn poll_recv(&mut self, cx: &mut Context<'_>, _max: usize) -> Poll<io::Result<Received>> {
+        if let Some(error) = &self.broken {
+            return Poll::Ready(Err(to_io(error.clone())));
+        }
+        loop {
+            match self.decoder.next(&mut self.inbox) {
+                Ok(Some(datagram)) => return Poll::Ready(Ok(Received::Chunk(datagram))),
+                Ok(None) => {}
+                Err(error) => return self.fail(error),
+            }
+            match ready!(self.below.poll_recv(cx, CHUNK))? {
+                Received::Chunk(chunk) => self.inbox = chunk,
+                Received::Fin => {
+                    return match self.decoder.finish() {
+                        Ok(()) => Poll::Ready(Ok(Received::Fin)),
+                        Err(error) => self.fail(error),
+                    };
+                }
+            }
+        }
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>, data: &mut dyn Buf) -> Poll<io::Result<usize>> {
+        let len = data.remaining();
+        if len > self.limit {
+            let text = format!("a datagram of {len} bytes, at most {} are allowed", self.limit);
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidInput, text)));
+        }
+        ready!(self.below.poll_send(cx, &mut datagram::header(len).chain(data)))?;
+        Poll::Ready(Ok(len))
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.below.poll_flush(cx)
+    }
+
+    fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.below.poll_finish(cx)
+    }
+
+    fn abort(&mut self) {
+        self.below.abort();
+    }
+
+    fn check(&mut self) -> io::Result<()> {
+        match &self.broken {
+            Some(error) => Err(to_io(error.clone())),
+            None => self.below.check(),
+        }
+    }
+
+    fn flushed(&mut self) -> bool {
+        self.below.flushed()
+    }
+
+    fn is_datagram(&self) -> bool {
+        true
+    }
+
+    fn send_limit(&self) -> usize {
+        self.limit
+    }
+
+    fn set_unsent_low_water(&mut self, bytes: usize) {
+        self.below.set_unsent_low_water(bytes);
+    }
+
+    fn local_addr(&self) -> Option<SocketAddr> {
+        self.below.local_addr()
+    }
+
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        self.below.peer_addr()
+    }
+}
