@@ -46,15 +46,28 @@ pub enum Command {
         /// The server side's addresses, at least one; stripes are spread over them.
         servers: Vec<HostPort>,
     },
-    /// A plain relay without stripes.
+    /// A relay without stripes, plain or with datagrams on one side.
     Relay {
         /// Where connections come in.
         listen: SocketAddr,
         /// Where they go to.
         target: HostPort,
+        /// Which side speaks datagrams.
+        framing: Framing,
     },
     /// Show on loopback what striping does.
     Demo,
+}
+
+/// Which side of a relay speaks datagrams, if one does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Framing {
+    /// Neither: plain bytes on both.
+    Plain,
+    /// Where connections come in: the server-facing side of a datagram proxy.
+    Near,
+    /// Where they go to: its client-facing side.
+    Far,
 }
 
 /// How much to say.
@@ -112,7 +125,7 @@ const LONG_OPTIONS: &[&str] = &[
 ];
 
 /// Commands by name, for "did you mean".
-const COMMANDS: &[&str] = &["server", "client", "relay", "demo", "help"];
+const COMMANDS: &[&str] = &["server", "client", "relay", "datagram", "demo", "help"];
 
 const SEE_HELP: &str = "striper-cli --help explains all";
 
@@ -121,6 +134,8 @@ enum Mode {
     Server,
     Client,
     Relay,
+    /// With its side, once that is known.
+    Datagram(Option<Framing>),
     Demo,
     Help,
 }
@@ -217,8 +232,13 @@ pub fn parse(
     Ok(Invocation { command, options: given.complete(env)? })
 }
 
-/// Sets the mode, once.
+/// Sets the mode, or the side of a datagram proxy, once.
 fn choose(mode: &mut Option<(Mode, String)>, new: Mode, name: &str) -> Result<(), Failure> {
+    if let Some((Mode::Datagram(side @ None), earlier)) = mode {
+        *side = Some(if new == Mode::Client { Framing::Far } else { Framing::Near });
+        *earlier = format!("datagram {name}");
+        return Ok(());
+    }
     if let Some((_, earlier)) = mode {
         return Err(Failure::usage(format!("{earlier} and {name} exclude each other"), "choose one of them"));
     }
@@ -231,6 +251,7 @@ fn command(word: &str) -> Result<Mode, Failure> {
         "server" => Mode::Server,
         "client" => Mode::Client,
         "relay" => Mode::Relay,
+        "datagram" => Mode::Datagram(None),
         "demo" => Mode::Demo,
         "help" => Mode::Help,
         _ => {
@@ -258,6 +279,9 @@ fn assemble(mode: Mode, name: &str, words: &[String], listens: &[String]) -> Res
         Mode::Client if long_client => "client SERVER -L [ADDR:]PORT [-L …]",
         Mode::Client => "-c LISTEN CONNECT",
         Mode::Relay => "relay LISTEN CONNECT",
+        Mode::Datagram(None) => "datagram -c|-s LISTEN CONNECT",
+        Mode::Datagram(Some(Framing::Far)) => "datagram -c LISTEN CONNECT",
+        Mode::Datagram(_) => "datagram -s LISTEN CONNECT",
         Mode::Demo | Mode::Help => "demo",
     };
     let wrong = |cause: String| Failure::usage(cause, format!("usage: striper-cli {form}"));
@@ -268,6 +292,12 @@ fn assemble(mode: Mode, name: &str, words: &[String], listens: &[String]) -> Res
             [] => Ok(Command::Demo),
             [extra, ..] => Err(wrong(format!("demo takes no \"{extra}\""))),
         };
+    }
+    if mode == Mode::Datagram(None) {
+        return Err(Failure::usage(
+            "datagram needs its side",
+            "datagram -c LISTEN CONNECT takes plain connections and sends datagrams, datagram -s the other way round",
+        ));
     }
     let (listen, connect) =
         if long_client { (None, words) } else { (words.first(), words.get(1..).unwrap_or_default()) };
@@ -298,13 +328,18 @@ fn assemble(mode: Mode, name: &str, words: &[String], listens: &[String]) -> Res
             let listens = listens.iter().map(|word| endpoint::listen(word)).collect::<Result<_, _>>();
             Command::Client { listens: listens.map_err(|bad| wrong_address("-L", bad))?, servers: targets }
         }
-        (Mode::Relay, Some(listen)) => Command::Relay { listen, target: targets.remove(0) },
+        (Mode::Relay, Some(listen)) => {
+            Command::Relay { listen, target: targets.remove(0), framing: Framing::Plain }
+        }
+        (Mode::Datagram(Some(framing)), Some(listen)) => {
+            Command::Relay { listen, target: targets.remove(0), framing }
+        }
         (_, Some(listen)) => Command::Server { listen, target: targets.remove(0) },
         (_, None) => return Err(wrong(format!("{name} needs LISTEN"))),
     };
     let (listens, targets) = match &command {
         Command::Client { listens, servers } => (&listens[..], &servers[..]),
-        Command::Server { listen, target } | Command::Relay { listen, target } => {
+        Command::Server { listen, target } | Command::Relay { listen, target, .. } => {
             (std::slice::from_ref(listen), std::slice::from_ref(target))
         }
         Command::Help | Command::Version | Command::Demo => (&[][..], &[][..]),

@@ -35,7 +35,7 @@ pub async fn run(
     let connections = Connections::default();
     let _status = live::show(ex, log, options, {
         let (client, connections) = (client.clone(), connections.clone());
-        move || (client.status(), connections.live())
+        live::of_stripes(move || (client.status(), connections.live()))
     });
     let tasks: Vec<_> = listeners
         .into_iter()

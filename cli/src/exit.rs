@@ -32,7 +32,7 @@ pub async fn run(
     let connections = Connections::default();
     let _status = live::show(ex, log, options, {
         let (server, connections) = (server.clone(), connections.clone());
-        move || (server.status(), connections.live())
+        live::of_stripes(move || (server.status(), connections.live()))
     });
     // Goes on while connections finish: the server itself takes no new ones then.
     let _attending = ex.spawn(attend(

@@ -25,6 +25,8 @@ COMMANDS
   -c LISTEN CONNECT              client-facing side: plain TCP in, stripes out
   client SERVER -L [ADDR:]PORT   the same; -L may be given several times
   relay LISTEN CONNECT           plain TCP relay, no stripes
+  datagram -c LISTEN CONNECT     plain TCP in, datagrams in one TCP stream out
+  datagram -s LISTEN CONNECT     the other way round, at the far end
   demo                           1, 2, 4 and 8 stripes on a made-up capped route
   help                           this page
 
@@ -72,6 +74,11 @@ STATUS LINE (when stderr is a terminal)
   2 flows  ↑19.3M ↓200k bit/s  #0 ↑9.65M ↓100k c12  #1 ↑9.65M ↓100k c7?
   Connections, what they send and receive together, then each stripe: its rates,
   how often it was congested, and ? while it does not answer.
+
+  relay and datagram show each leg instead: near is who connected, far CONNECT.
+  1 connection  near wr ↓1.2 MB ↑3.4 GB c12  far wr ↓3.4 GB ↑1.2 MB c0
+  Bytes from it and to it and congestions; w it takes data, - it is congested,
+  x its direction has ended; r it may send, x it has sent its end.
 
 STOPPING
   SIGTERM or SIGINT (Ctrl-C): no new connections; those there are may finish

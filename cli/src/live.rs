@@ -24,29 +24,34 @@ impl Drop for Shown {
     }
 }
 
-/// Shows the status line, if a person is looking, until the result is dropped. `look` says how things are and how many
-/// connections there are.
+/// Shows the status line, if a person is looking, until the result is dropped. `line` makes it for a width in columns.
 pub fn show(
     ex: &Executor,
     log: &Log,
     options: &Options,
-    look: impl Fn() -> (Status, usize) + 'static,
+    mut line: impl FnMut(usize) -> String + 'static,
 ) -> Shown {
     let wanted =
         log::on_terminal() && options.log == LogFormat::Human && options.verbosity != Verbosity::Quiet;
     let drawer = log.clone();
     let task = wanted.then(|| {
         ex.spawn(async move {
-            let mut meter = Meter::default();
             loop {
                 smol::Timer::after(PERIOD).await;
-                let (status, connections) = look();
-                let view = meter.view(&status, connections, clock::now());
-                drawer.set_status(&status::line(&view, columns()));
+                drawer.set_status(&line(columns()));
             }
         })
     });
     Shown { log: log.clone(), _task: task }
+}
+
+/// The line of a pair's side. `look` says how things are and how many connections there are.
+pub fn of_stripes(look: impl Fn() -> (Status, usize)) -> impl FnMut(usize) -> String {
+    let mut meter = Meter::default();
+    move |columns| {
+        let (status, connections) = look();
+        status::line(&meter.view(&status, connections, clock::now()), columns)
+    }
 }
 
 /// The terminal's width now; it may change at any time.

@@ -61,9 +61,9 @@ fn run(Invocation { command, options }: &Invocation) -> u8 {
             files::raise_limit();
             smol::block_on(ex.run(entrance::run(&ex, &log, options, listens, servers)))
         }
-        Command::Relay { listen, target } => {
+        Command::Relay { listen, target, framing } => {
             files::raise_limit();
-            smol::block_on(ex.run(relay::run(&ex, &log, options, *listen, target)))
+            smol::block_on(ex.run(relay::run(&ex, &log, options, *listen, target, *framing)))
         }
     };
     let code = result.unwrap_or_else(|failure| fail(&log, options.log, &failure));

@@ -1,5 +1,5 @@
-//! The live status line: how fast each stripe goes, how often it was congested, and everything together, in one line that fits
-//! the terminal.
+//! The live status line, in one line that fits the terminal: of a pair's side how fast each stripe goes, how often it was congested, and
+//! everything together; of a relay what each leg has carried, how often it was congested, and in which state it is.
 
 use crate::units;
 
@@ -88,9 +88,109 @@ fn doubt(doubted: bool) -> &'static str {
     if doubted { "?" } else { "" }
 }
 
+/// The two legs of a relay, over all of its connections.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct LegsView {
+    /// Connections that exist now.
+    pub connections: usize,
+    /// Towards whoever connected.
+    pub near: Leg,
+    /// Towards the target.
+    pub far: Leg,
+}
+
+/// One leg of a [`LegsView`].
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Leg {
+    /// Bytes that came from there.
+    pub received: u64,
+    /// Bytes that it took.
+    pub sent: u64,
+    /// How often it was congested so far.
+    pub congestions: u64,
+    /// How many connections are congested towards it now.
+    pub congested: usize,
+    /// How many have ended the direction towards it.
+    pub finished: usize,
+    /// How many have ended the direction from it.
+    pub ended: usize,
+}
+
+/// The line for a terminal this wide, in columns.
+pub fn legs_line(view: &LegsView, columns: usize) -> String {
+    let room = columns.saturating_sub(1);
+    let count = units::count(view.connections, "connection");
+    let alone = view.connections == 1;
+    let leg = |name: &str, leg: &Leg, state: bool| {
+        let state = if state { leg_state(leg, alone) } else { String::new() };
+        let (received, sent) = (units::bytes(leg.received), units::bytes(leg.sent));
+        format!("  {name}{state} ↓{received} ↑{sent} c{}", leg.congestions)
+    };
+    let congestions = view.near.congestions + view.far.congestions;
+    let (sent, received) = (units::bytes(view.far.sent), units::bytes(view.near.sent));
+    let forms = [
+        format!("{count}{}{}", leg("near", &view.near, true), leg("far", &view.far, true)),
+        format!("{count}{}{}", leg("near", &view.near, false), leg("far", &view.far, false)),
+        format!("{count}  ↑{sent} ↓{received} c{congestions}"),
+        count.clone(),
+    ];
+    let fitting = forms.into_iter().find(|line| line.chars().count() <= room);
+    fitting.unwrap_or_else(|| count.chars().take(room).collect())
+}
+
+/// Of one connection its flags, of several how many are in a state worth telling.
+fn leg_state(leg: &Leg, alone: bool) -> String {
+    if alone {
+        let takes = if leg.finished > 0 {
+            'x'
+        } else if leg.congested > 0 {
+            '-'
+        } else {
+            'w'
+        };
+        let gives = if leg.ended > 0 { 'x' } else { 'r' };
+        return format!(" {takes}{gives}");
+    }
+    match (leg.congested, leg.finished.max(leg.ended)) {
+        (0, 0) => String::new(),
+        (congested, 0) => format!(" ({congested} congested)"),
+        (0, half) => format!(" ({half} half-closed)"),
+        (congested, half) => format!(" ({congested} congested, {half} half-closed)"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn legs(connections: usize) -> LegsView {
+        let near = Leg { received: 1_200_000, sent: 3_400_000_000, congestions: 12, ..Leg::default() };
+        let far = Leg { received: 3_400_000_000, sent: 1_200_000, ..Leg::default() };
+        LegsView { connections, near, far }
+    }
+
+    #[test]
+    fn a_relay_shows_bytes_and_congestions_of_each_leg_and_its_state() {
+        let mut view = legs(1);
+        assert_eq!(
+            legs_line(&view, 120),
+            "1 connection  near wr ↓1.20 MB ↑3.40 GB c12  far wr ↓3.40 GB ↑1.20 MB c0"
+        );
+        (view.near.congested, view.near.ended, view.far.finished) = (1, 1, 1);
+        assert!(legs_line(&view, 120).contains("near -x "), "{}", legs_line(&view, 120));
+        assert!(legs_line(&view, 120).contains("far xr "));
+        view.connections = 3;
+        assert!(legs_line(&view, 120).contains("near (1 congested, 1 half-closed) ↓1.20 MB"));
+        assert!(legs_line(&view, 120).contains("far (1 half-closed) "));
+    }
+
+    #[test]
+    fn a_relays_line_is_never_wider_than_the_terminal() {
+        assert_eq!(legs_line(&legs(2), 60), "2 connections  ↑1.20 MB ↓3.40 GB c12");
+        for columns in 0..100 {
+            assert!(legs_line(&legs(2), columns).chars().count() < columns.max(1));
+        }
+    }
 
     fn view(stripes: u64) -> View {
         let stripe = |number: u64| Stripe {

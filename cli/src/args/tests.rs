@@ -223,3 +223,26 @@ fn a_trace_belongs_to_the_two_sides_of_a_pair() {
     }
     assert!(fails("-c 2222 there.example:7650 --trace").contains("needs a value"));
 }
+
+#[test]
+fn a_datagram_proxy_has_a_side_and_both_spellings_of_connect() {
+    let relay = |framing| Command::Relay {
+        listen: "0.0.0.0:11111".parse().unwrap(),
+        target: host("127.0.0.1", 22222),
+        framing,
+    };
+    for connect in ["127.0.0.1 22222", "127.0.0.1:22222"] {
+        let line = |side: &str| format!("datagram {side} 0.0.0.0:11111 {connect}");
+        assert_eq!(read(&line("-c")).command, relay(Framing::Far));
+        assert_eq!(read(&line("-s")).command, relay(Framing::Near));
+    }
+    assert_eq!(read("relay 0.0.0.0:11111 127.0.0.1 22222").command, relay(Framing::Plain));
+}
+
+#[test]
+fn a_datagram_proxy_without_a_side_or_with_both_is_explained() {
+    assert!(fails("datagram 11111 localhost:22").contains("needs its side"));
+    assert!(fails("datagram -c -s 11111 localhost:22").contains("datagram -c and -s exclude each other"));
+    assert!(fails("datagram -c 11111").contains("datagram -c LISTEN CONNECT"));
+    assert!(fails("datagran -c 11111").contains("did you mean datagram?"));
+}
