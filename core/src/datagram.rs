@@ -128,6 +128,8 @@ impl fmt::Debug for Preview {
 pub struct Decoder {
     limit: usize,
     began: Preview,
+    /// How much of what comes next has been looked at for `began` already, because it was left over.
+    ahead: usize,
     state: State,
 }
 
@@ -144,12 +146,28 @@ const BETWEEN: State = State::Length { value: 0, count: 0 };
 impl Decoder {
     /// Takes payloads of at most `limit` bytes, at most [`MAX_LIMIT`].
     pub fn new(limit: usize) -> Self {
-        Decoder { limit: limit.min(MAX_LIMIT), began: Preview::default(), state: BETWEEN }
+        Decoder { limit: limit.min(MAX_LIMIT), began: Preview::default(), ahead: 0, state: BETWEEN }
     }
 
     /// Takes the next datagram from the front of `data`, which may be empty. `None` if it is not all there yet: then `data` has been used up.
     pub fn next(&mut self, data: &mut Bytes) -> Result<Option<Bytes>, DatagramError> {
-        self.began.see(data);
+        self.began.see(data.get(self.ahead..).unwrap_or_default());
+        let taken = self.take(data);
+        self.ahead = data.len();
+        taken
+    }
+
+    /// Whether the stream may end here, between two datagrams.
+    pub fn finish(&self) -> Result<(), DatagramError> {
+        let (received, announced) = match &self.state {
+            State::Length { count: 0, .. } => return Ok(()),
+            State::Length { .. } => (0, None),
+            State::Payload { announced, parts } => (parts.len(), Some(*announced)),
+        };
+        Err(DatagramError::Truncated { received, announced, began: self.began })
+    }
+
+    fn take(&mut self, data: &mut Bytes) -> Result<Option<Bytes>, DatagramError> {
         loop {
             match &mut self.state {
                 State::Length { value, count } => {
@@ -190,16 +208,6 @@ impl Decoder {
                 }
             }
         }
-    }
-
-    /// Whether the stream may end here, between two datagrams.
-    pub fn finish(&self) -> Result<(), DatagramError> {
-        let (received, announced) = match &self.state {
-            State::Length { count: 0, .. } => return Ok(()),
-            State::Length { .. } => (0, None),
-            State::Payload { announced, parts } => (parts.len(), Some(*announced)),
-        };
-        Err(DatagramError::Truncated { received, announced, began: self.began })
     }
 }
 
@@ -298,5 +306,15 @@ mod tests {
             error.to_string(),
             "the stream ended inside a datagram, after 29 of 83 bytes; it began with \"SSH-2.0-OpenSSH_\""
         );
+    }
+
+    #[test]
+    fn an_error_shows_each_byte_of_the_beginning_once_however_it_came() {
+        for step in 1..=6 {
+            let stream = b"\x01a\x00\x02bc\x85";
+            let parts: Vec<&[u8]> = stream.chunks(step).collect();
+            let error = decode(&parts, DEFAULT_LIMIT).unwrap_err();
+            assert!(error.to_string().ends_with("it began with \"\\x01a\\x00\\x02bc\\x85\""), "{error}");
+        }
     }
 }
