@@ -1,4 +1,5 @@
-//! Programs of every day talk through a pair. Those that are not installed are skipped, and the test says so.
+//! Programs of every day talk through a pair, and some also through datagrams and a relay. Those that are not installed are skipped,
+//! and the test says so.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -8,9 +9,34 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
-use striper_tests::{Finished, LIMIT, Origin, Pair, Pattern, Process, Program, TempDir, Vacant};
+use striper_tests::{Finished, LIMIT, Origin, Pair, Pattern, Process, Program, Proxy, TempDir, Vacant};
 
 const SIZE: u64 = 32 << 20;
+
+/// A way to a target: the proxies on it, the last of which takes connections.
+type Way = fn(SocketAddr) -> Vec<Proxy>;
+
+const WAYS: [Way; 3] = [striped, in_datagrams, relayed];
+
+fn striped(target: SocketAddr) -> Vec<Proxy> {
+    let Pair { client, server } = Pair::to(target);
+    vec![server, client]
+}
+
+fn in_datagrams(target: SocketAddr) -> Vec<Proxy> {
+    let server = Proxy::start(&["datagram", "-s", "127.0.0.1:0", &target.to_string()]);
+    let client = Proxy::start(&["datagram", "-c", "127.0.0.1:0", &server.addr().to_string()]);
+    vec![server, client]
+}
+
+fn relayed(target: SocketAddr) -> Vec<Proxy> {
+    vec![Proxy::start(&["relay", "127.0.0.1:0", &target.to_string()])]
+}
+
+/// Where connections come in.
+fn entrance(proxies: &[Proxy]) -> SocketAddr {
+    proxies.last().expect("a proxy").addr()
+}
 
 /// A server that is started anew for each connection, with the connection as its standard input and output.
 struct Inetd {
@@ -105,16 +131,16 @@ fn curl_gets_a_file_a_part_of_it_and_uploads_one_through_nginx() {
     assert!(files.read("root/stored") == files.read("up"));
 }
 
-/// An ssh server with keys that nobody else has, behind a pair.
+/// An ssh server with keys that nobody else has, at the end of a way.
 struct Ssh {
     files: TempDir,
-    pair: Pair,
+    proxies: Vec<Proxy>,
     options: Vec<String>,
     _inetd: Inetd,
 }
 
 impl Ssh {
-    fn start(sshd: &Program, keygen: &Program) -> Option<Ssh> {
+    fn start(sshd: &Program, keygen: &Program, way: Way) -> Option<Ssh> {
         let files = TempDir::new();
         let privileged = rustix::process::geteuid().is_root();
         if privileged && !Path::new("/run/sshd").is_dir() && fs::create_dir_all("/run/sshd").is_err() {
@@ -133,7 +159,7 @@ impl Ssh {
         );
         let config = files.write("config", config);
         let origin = Origin::start();
-        let pair = Pair::to(origin.addr());
+        let proxies = way(origin.addr());
         let mut command = sshd.command();
         command.args(["-i", "-e", "-f", &config]);
         let inetd = Inetd::serve(origin, command);
@@ -154,11 +180,11 @@ impl Ssh {
             "LogLevel=ERROR",
         ];
         let options = options.map(str::to_owned).to_vec();
-        Some(Ssh { files, pair, options, _inetd: inetd })
+        Some(Ssh { files, proxies, options, _inetd: inetd })
     }
 
     fn port(&self) -> String {
-        self.pair.client.addr().port().to_string()
+        entrance(&self.proxies).port().to_string()
     }
 
     /// How other programs are told to call ssh.
@@ -170,17 +196,20 @@ impl Ssh {
 #[test]
 fn ssh_runs_a_command_and_scp_copies_both_ways() {
     let Some([sshd, ssh, scp, keygen]) = Program::find(["sshd", "ssh", "scp", "ssh-keygen"]) else { return };
-    let Some(server) = Ssh::start(&sshd, &keygen) else { return };
-    let (files, port, options) = (&server.files, server.port(), server.options.iter().map(String::as_str));
-    let words = options.clone().chain(["-p", &port, "localhost", "echo first; cat; exit 7"]);
-    let finished = Finished::of(ssh.command().args(words));
-    assert_eq!((finished.code, &*finished.stdout), (Some(7), "first\n"), "{}", finished.stderr);
-    let sent = files.write("sent", Pattern(1).bytes(0..SIZE));
-    let there = files.text("there");
-    let [remote, back] = [format!("localhost:{there}"), files.text("back")];
-    scp.run(options.clone().chain(["-q", "-P", &port, &sent, &remote]));
-    scp.run(options.chain(["-q", "-P", &port, &remote, &back]));
-    assert!(files.read("there") == files.read("sent") && files.read("back") == files.read("sent"));
+    for way in WAYS {
+        let Some(server) = Ssh::start(&sshd, &keygen, way) else { return };
+        let (files, port) = (&server.files, server.port());
+        let options = server.options.iter().map(String::as_str);
+        let words = options.clone().chain(["-p", &port, "localhost", "echo first; cat; exit 7"]);
+        let finished = Finished::of(ssh.command().args(words));
+        assert_eq!((finished.code, &*finished.stdout), (Some(7), "first\n"), "{}", finished.stderr);
+        let sent = files.write("sent", Pattern(1).bytes(0..SIZE));
+        let there = files.text("there");
+        let [remote, back] = [format!("localhost:{there}"), files.text("back")];
+        scp.run(options.clone().chain(["-q", "-P", &port, &sent, &remote]));
+        scp.run(options.chain(["-q", "-P", &port, &remote, &back]));
+        assert!(files.read("there") == files.read("sent") && files.read("back") == files.read("sent"));
+    }
 }
 
 #[test]
@@ -188,7 +217,7 @@ fn rsync_copies_a_tree_both_ways_and_then_only_what_has_changed() {
     let Some([sshd, ssh, keygen, rsync]) = Program::find(["sshd", "ssh", "ssh-keygen", "rsync"]) else {
         return;
     };
-    let Some(server) = Ssh::start(&sshd, &keygen) else { return };
+    let Some(server) = Ssh::start(&sshd, &keygen, striped) else { return };
     let (files, command) = (&server.files, server.command(&ssh));
     fs::create_dir_all(files.join("from/deep")).unwrap();
     files.write("from/large", Pattern(1).bytes(0..SIZE / 2));
@@ -231,22 +260,28 @@ fn git_clones_and_pushes_through_its_daemon() {
     run(&work, &["add", "."]);
     run(&work, &["commit", "-q", "-m", "one"]);
     run(&served, &["clone", "-q", "--bare", &work, "repo"]);
-    let origin = Origin::start();
-    let pair = Pair::to(origin.addr());
-    let mut daemon = git.command();
-    daemon.args(["daemon", "--inetd", "--export-all", "--enable=receive-pack"]);
-    daemon.args([&format!("--base-path={served}"), &served]);
-    let _daemon = Inetd::serve(origin, daemon);
-    let url = format!("git://{}/repo", pair.client.addr());
-    run(&served, &["clone", "-q", &url, "clone"]);
-    let clone = files.text("served/clone");
-    run(&clone, &["fsck", "--strict"]);
-    assert!(files.read("served/clone/large") == files.read("work/large"));
-    files.write("served/clone/new", Pattern(9).bytes(0..5_000_000));
-    run(&clone, &["add", "."]);
-    run(&clone, &["commit", "-q", "-m", "two"]);
-    run(&clone, &["push", "-q"]);
-    assert_eq!(run(&files.text("served/repo"), &["rev-parse", "main"]), run(&clone, &["rev-parse", "HEAD"]));
+    for (number, way) in (0..).zip(WAYS) {
+        let origin = Origin::start();
+        let proxies = way(origin.addr());
+        let mut daemon = git.command();
+        daemon.args(["daemon", "--inetd", "--export-all", "--enable=receive-pack"]);
+        daemon.args([&format!("--base-path={served}"), &served]);
+        let _daemon = Inetd::serve(origin, daemon);
+        let url = format!("git://{}/repo", entrance(&proxies));
+        let name = format!("clone{number}");
+        run(&served, &["clone", "-q", &url, &name]);
+        let clone = files.text(&format!("served/{name}"));
+        run(&clone, &["fsck", "--strict"]);
+        assert!(files.read(&format!("served/{name}/large")) == files.read("work/large"));
+        files.write(&format!("served/{name}/new{number}"), Pattern(9 + number).bytes(0..5_000_000));
+        run(&clone, &["add", "."]);
+        run(&clone, &["commit", "-q", "-m", &name]);
+        run(&clone, &["push", "-q"]);
+        assert_eq!(
+            run(&files.text("served/repo"), &["rev-parse", "main"]),
+            run(&clone, &["rev-parse", "HEAD"])
+        );
+    }
 }
 
 #[test]
