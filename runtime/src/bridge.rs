@@ -255,8 +255,9 @@ impl Direction {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipe::PipeExt;
     use crate::pipe::memory::{MemoryPipe, memory_pipe};
-    use crate::pipe::testing::{finish, recv, recv_all, send};
+    use crate::pipe::testing::recv_all;
     use smol::future::zip;
 
     /// Two outer ends whose inner ends are bridged.
@@ -271,13 +272,13 @@ mod tests {
         smol::block_on(async {
             let (mut a, mut b, run) = bridged();
             let talk = async {
-                send(&mut a, b"question").await.unwrap();
-                finish(&mut a).await.unwrap();
+                a.send(b"question").await.unwrap();
+                a.finish().await.unwrap();
                 assert_eq!(recv_all(&mut b).await.unwrap(), b"question");
                 let answer = vec![5; 1_000_000];
                 let sent = async {
-                    send(&mut b, &answer).await.unwrap();
-                    finish(&mut b).await.unwrap();
+                    b.send(&answer).await.unwrap();
+                    b.finish().await.unwrap();
                 };
                 let (_, got) = zip(sent, recv_all(&mut a)).await;
                 assert!(got.unwrap() == answer);
@@ -303,8 +304,8 @@ mod tests {
                     smol::future::yield_now().await;
                 }
                 assert!(sent < 1 << 20, "nobody reads, and yet {sent} bytes were taken");
-                send(&mut b, b"still flows").await.unwrap();
-                assert_eq!(recv(&mut a).await.unwrap(), Received::Chunk("still flows".into()));
+                b.send(b"still flows").await.unwrap();
+                assert_eq!(a.recv().await.unwrap(), Received::Chunk("still flows".into()));
                 drop((a, b));
             };
             let (_, report) = zip(talk, run).await;
@@ -319,10 +320,10 @@ mod tests {
         smol::block_on(async {
             let (mut a, mut b, run) = bridged();
             let talk = async {
-                send(&mut a, b"half").await.unwrap();
+                a.send(b"half").await.unwrap();
                 drop(a);
-                assert_eq!(recv(&mut b).await.unwrap(), Received::Chunk("half".into()));
-                assert!(recv(&mut b).await.is_err());
+                assert_eq!(b.recv().await.unwrap(), Received::Chunk("half".into()));
+                assert!(b.recv().await.is_err());
             };
             let (_, report) = zip(talk, run).await;
             assert!(report.broken.is_some());
@@ -335,14 +336,14 @@ mod tests {
         smol::block_on(async {
             let (mut a, mut b, run) = bridged();
             let talk = async {
-                send(&mut a, b"question").await.unwrap();
-                finish(&mut a).await.unwrap();
+                a.send(b"question").await.unwrap();
+                a.finish().await.unwrap();
                 assert_eq!(recv_all(&mut b).await.unwrap(), b"question");
                 a.abort();
             };
             let (_, report) = zip(talk, run).await;
             assert!(report.broken.is_some());
-            assert!(send(&mut b, b"answer").await.is_err());
+            assert!(b.send(b"answer").await.is_err());
         });
     }
 }

@@ -59,7 +59,7 @@ pub use pipe::atomic::AtomicPipe;
 pub use pipe::datagram::DatagramPipe;
 pub use pipe::flow::Flow;
 pub use pipe::tcp::TcpPipe;
-pub use pipe::{Pipe, Received};
+pub use pipe::{Pipe, PipeExt, Received};
 pub use record::Traces;
 pub use report::{Event, FlowEnd, FlowReport, OpenError, SessionStatus, Status, StripeLoss, StripeRefusal};
 pub use server::{Incoming, Server, ServerOptions, Spawn};

@@ -3,7 +3,7 @@
 mod common;
 
 use bytes::Bytes;
-use common::{Log, any_port, finish, noise, recv, run, send, start_client, start_server};
+use common::{Log, any_port, noise, run, start_client, start_server};
 use smol::future::{or, zip};
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use striper_core::datagram::DEFAULT_LIMIT;
 use striper_runtime::pipe::memory::memory_pipe;
-use striper_runtime::{AtomicPipe, DatagramPipe, Executor, Pipe, Received, Target, TcpPipe};
+use striper_runtime::{AtomicPipe, DatagramPipe, Executor, Pipe, PipeExt, Received, Target, TcpPipe};
 
 type Any = Box<dyn Pipe>;
 
@@ -155,15 +155,10 @@ fn each<F: Future<Output = ()>>(case: impl Fn(Ends) -> F) {
     }
 }
 
-async fn flush(pipe: &mut dyn Pipe) -> io::Result<()> {
-    poll_fn(|cx| pipe.poll_flush(cx)).await
-}
-
-/// Sends each as one, or as a stream takes it, and flushes.
+/// Sends each as one, or as a stream takes it.
 async fn send_each(pipe: &mut dyn Pipe, sends: &[Vec<u8>]) -> io::Result<()> {
     for data in sends {
-        send(pipe, data).await?;
-        flush(pipe).await?;
+        pipe.send(data).await?;
     }
     Ok(())
 }
@@ -172,7 +167,7 @@ async fn send_each(pipe: &mut dyn Pipe, sends: &[Vec<u8>]) -> io::Result<()> {
 async fn chunks(pipe: &mut dyn Pipe) -> (Vec<Bytes>, Option<io::Error>) {
     let mut all = Vec::new();
     loop {
-        match recv(pipe).await {
+        match pipe.recv().await {
             Ok(Received::Chunk(chunk)) => all.push(chunk),
             Ok(Received::Fin) => return (all, None),
             Err(error) => return (all, Some(error)),
@@ -309,7 +304,7 @@ fn a_reader_that_stops_congests_its_direction_only_and_then_gets_everything() {
         let receiving = async {
             let mut got = Vec::new();
             while got.len() < 1_000 {
-                let Received::Chunk(chunk) = recv(&mut *a).await.unwrap() else { panic!("{name}") };
+                let Received::Chunk(chunk) = a.recv().await.unwrap() else { panic!("{name}") };
                 got.extend_from_slice(&chunk);
             }
             got
@@ -318,8 +313,8 @@ fn a_reader_that_stops_congests_its_direction_only_and_then_gets_everything() {
         // Whoever waits to send is woken when the reader goes on.
         let last = noise(5, 3);
         let sending = async {
-            send(&mut *a, &last).await.unwrap();
-            finish(&mut *a).await.unwrap();
+            a.send(&last).await.unwrap();
+            a.finish().await.unwrap();
         };
         let (_, all) = zip(sending, whole(&mut *b)).await;
         let mut expected = sent;
@@ -332,7 +327,7 @@ fn a_reader_that_stops_congests_its_direction_only_and_then_gets_everything() {
 fn a_fin_that_can_not_go_out_yet_comes_after_all_bytes() {
     each(|Ends { mut a, mut b, name, .. }| async move {
         let sent = fill(&mut *a).await;
-        let (_, all) = zip(async { finish(&mut *a).await.unwrap() }, whole(&mut *b)).await;
+        let (_, all) = zip(async { a.finish().await.unwrap() }, whole(&mut *b)).await;
         assert!(all == sent, "{name}: {} of {} bytes", all.len(), sent.len());
     });
 }
@@ -341,14 +336,14 @@ fn a_fin_that_can_not_go_out_yet_comes_after_all_bytes() {
 fn each_direction_ends_for_itself_at_any_moment() {
     each(|Ends { mut a, mut b, name, .. }| async move {
         // Before any byte; twice is once.
-        finish(&mut *a).await.unwrap();
-        finish(&mut *a).await.unwrap();
+        a.finish().await.unwrap();
+        a.finish().await.unwrap();
         assert!(whole(&mut *b).await.is_empty(), "{name}");
         // The other direction goes on.
         let answer = vec![noise(2, 30_000), noise(3, 1)];
         let sending = async {
             send_each(&mut *b, &answer).await.unwrap();
-            finish(&mut *b).await.unwrap();
+            b.finish().await.unwrap();
         };
         let (_, got) = zip(sending, whole(&mut *a)).await;
         assert!(got == answer.concat(), "{name}");
@@ -380,16 +375,16 @@ async fn break_at(Ends { mut a, mut b, name, _alive }: Ends, moment: Moment, dro
         Moment::Sent => {
             let data = [noise(1, 100)];
             let sending = async { send_each(&mut *a, &data).await.unwrap() };
-            let (_, chunk) = zip(sending, recv(&mut *b)).await;
+            let (_, chunk) = zip(sending, b.recv()).await;
             assert!(matches!(chunk.unwrap(), Received::Chunk(_)), "{case}");
         }
         Moment::Finished => {
             // Only the direction from `b` can still break.
-            finish(&mut *a).await.unwrap();
+            a.finish().await.unwrap();
             assert!(whole(&mut *b).await.is_empty(), "{case}");
         }
         Moment::OtherFinished => {
-            finish(&mut *b).await.unwrap();
+            b.finish().await.unwrap();
             assert!(whole(&mut *a).await.is_empty(), "{case}");
         }
         Moment::Congested => drop(fill(&mut *a).await),
@@ -399,14 +394,14 @@ async fn break_at(Ends { mut a, mut b, name, _alive }: Ends, moment: Moment, dro
         gone = None;
     } else if let Some(a) = &mut gone {
         a.abort();
-        assert!(recv(&mut **a).await.is_err(), "{case}: an aborted pipe receives");
-        assert!(send(&mut **a, b"x").await.is_err(), "{case}: an aborted pipe sends");
+        assert!(a.recv().await.is_err(), "{case}: an aborted pipe receives");
+        assert!(a.send(b"x").await.is_err(), "{case}: an aborted pipe sends");
     }
     if matches!(moment, Moment::Finished) {
         // It has read the FIN: what it sends fails sooner or later.
         let sends = async {
             loop {
-                if send(&mut *b, &noise(3, 1_000)).await.is_err() || flush(&mut *b).await.is_err() {
+                if b.send(&noise(3, 1_000)).await.is_err() {
                     return;
                 }
                 smol::Timer::after(Duration::from_millis(1)).await;
@@ -417,10 +412,10 @@ async fn break_at(Ends { mut a, mut b, name, _alive }: Ends, moment: Moment, dro
         let (_, error) = chunks(&mut *b).await;
         assert!(error.is_some(), "{case}: a FIN");
         assert!(b.check().is_err(), "{case}: it looks whole");
-        assert!(recv(&mut *b).await.is_err(), "{case}: it receives again");
+        assert!(b.recv().await.is_err(), "{case}: it receives again");
     }
     if !matches!(moment, Moment::OtherFinished) {
-        assert!(send(&mut *b, b"x").await.is_err(), "{case}: it sends again");
+        assert!(b.send(b"x").await.is_err(), "{case}: it sends again");
     }
     drop((gone, _alive));
 }
@@ -468,7 +463,7 @@ fn an_atomic_send_is_taken_whole_or_not_at_all() {
         }
         assert!(taken > 128 << 10, "the last one was taken although the pipe below took only a part");
         assert!(!a.flushed() && a.poll_flush(&mut cx).is_pending());
-        let (_, all) = zip(async { finish(&mut a).await.unwrap() }, whole(&mut b)).await;
+        let (_, all) = zip(async { a.finish().await.unwrap() }, whole(&mut b)).await;
         assert_eq!(all.len(), taken);
     });
 }
@@ -483,7 +478,7 @@ fn empty_datagrams_are_received_as_such() {
                 matches!(a.poll_send(&mut cx, &mut &data[..]), Poll::Ready(Ok(len)) if len == data.len())
             );
         }
-        finish(&mut *a).await.unwrap();
+        a.finish().await.unwrap();
         let (all, error) = chunks(&mut *b).await;
         assert_eq!((all.len(), error.is_none()), (3, true));
         assert_eq!(all.concat(), b"x");
@@ -501,11 +496,11 @@ fn a_stream_of_something_else_is_an_error_that_stays() {
         ] {
             let (mut raw, b) = memory_pipe();
             let mut b = DatagramPipe::new(b);
-            send(&mut raw, &[&[2, 8, 9][..], bytes].concat()).await.unwrap();
-            finish(&mut raw).await.unwrap();
-            assert_eq!(recv(&mut b).await.unwrap(), Received::Chunk(Bytes::from_static(&[8, 9])));
+            raw.send(&[&[2, 8, 9][..], bytes].concat()).await.unwrap();
+            raw.finish().await.unwrap();
+            assert_eq!(b.recv().await.unwrap(), Received::Chunk(Bytes::from_static(&[8, 9])));
             for _ in 0..2 {
-                assert_eq!(recv(&mut b).await.unwrap_err().kind(), kind, "{bytes:?}");
+                assert_eq!(b.recv().await.unwrap_err().kind(), kind, "{bytes:?}");
             }
             assert!(b.check().is_err());
         }
@@ -541,12 +536,12 @@ fn a_session_runs_over_stripes_that_are_datagram_pipes() {
         let mut there = server.accept().await.into_flow();
         let data = noise(1, 3_000_000);
         let sending = async {
-            send(&mut here, &data).await.unwrap();
-            finish(&mut here).await.unwrap();
+            here.send(&data).await.unwrap();
+            here.finish().await.unwrap();
         };
         let (_, all) = zip(sending, whole(&mut there)).await;
         assert!(all == data);
-        let (sending, receiving) = (async { finish(&mut there).await.unwrap() }, whole(&mut here));
+        let (sending, receiving) = (async { there.finish().await.unwrap() }, whole(&mut here));
         assert!(zip(sending, receiving).await.1.is_empty());
     });
 }

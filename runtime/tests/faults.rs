@@ -8,15 +8,16 @@ use std::io;
 use std::time::Duration;
 use striper_core::{EndReason, HandshakeError};
 use striper_runtime::{
-    Client, ClientOptions, DialError, Event, FlowEnd, OpenError, Pipe, StripeRefusal, Target, dial_tcp,
+    Client, ClientOptions, DialError, Event, FlowEnd, OpenError, Pipe, PipeExt, StripeRefusal, Target,
+    dial_tcp,
 };
 
 /// Moves data from `a` to `b` and calls `fault` when a third has arrived.
 async fn transfer_with(a: &mut dyn Pipe, b: &mut dyn Pipe, fault: impl FnOnce()) {
     let data = noise(7, 30_000_000);
     let sent = async {
-        send(a, &data).await.unwrap();
-        finish(a).await.unwrap();
+        a.send(&data).await.unwrap();
+        a.finish().await.unwrap();
     };
     let got = async {
         let third = recv_exact(b, data.len() / 3).await.unwrap();
@@ -63,16 +64,16 @@ fn flows_of_a_server_that_lost_its_state_are_reset_and_new_ones_work() {
         let pair = Pair::start(&ex, origin.addr()).await;
         let mut a = pair.connect().await;
         let mut b = origin.accept().await;
-        send(&mut a, b"x").await.unwrap();
+        a.send(b"x").await.unwrap();
         recv_exact(&mut b, 1).await.unwrap();
         let successor = start_server(&ex, &Log::default()).await;
         pair.route.to.set(successor.local_addr());
         pair.route.cut_all();
-        assert_eq!(recv(&mut a).await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        assert_eq!(a.recv().await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
         pair.client_log.wait_for(|event| matches!(event, Event::SessionForgotten { .. })).await;
         let mut a = pair.connect().await;
         let mut flow = successor.accept().await.into_flow();
-        send(&mut a, b"again").await.unwrap();
+        a.send(b"again").await.unwrap();
         assert_eq!(recv_exact(&mut flow, 5).await.unwrap(), b"again");
     });
 }
@@ -84,11 +85,11 @@ fn a_server_that_stops_resets_its_flows() {
         let pair = Pair::start(&ex, origin.addr()).await;
         let mut a = pair.connect().await;
         let mut b = origin.accept().await;
-        send(&mut a, b"x").await.unwrap();
+        a.send(b"x").await.unwrap();
         recv_exact(&mut b, 1).await.unwrap();
         pair.server.shutdown(Duration::ZERO).await;
-        assert_eq!(recv(&mut a).await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
-        assert_eq!(recv(&mut b).await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        assert_eq!(a.recv().await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        assert_eq!(b.recv().await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
         pair.client_log.wait_for(|event| matches!(event, Event::SessionEnded { .. })).await;
     });
 }
@@ -131,7 +132,7 @@ fn a_server_that_is_no_striper_is_named() {
         let log = Log::default();
         let _client = start_client(&ex, web.addr(), &log);
         let mut pipe = web.accept().await;
-        send(&mut pipe, b"SSH-2.0-OpenSSH").await.unwrap();
+        pipe.send(b"SSH-2.0-OpenSSH").await.unwrap();
         log.wait_for(|event| {
             let Event::PeerUnreachable { cause, .. } = event else { return false };
             matches!(cause, DialError::Handshake(HandshakeError::NotStriper { first }) if first == b"SSH-2.0-OpenSSH")
@@ -147,7 +148,7 @@ fn garbage_on_the_stripe_port_is_told_and_harms_nobody() {
         let pair = Pair::start(&ex, origin.addr()).await;
         pair.client.ready().await.unwrap();
         let mut browser = dial_tcp(&pair.server.local_addr().into(), LIMIT).await.unwrap();
-        send(&mut browser, b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        browser.send(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
         assert!(recv_all(&mut browser).await.is_err());
         pair.server_log
             .wait_for(|event| {
@@ -158,15 +159,15 @@ fn garbage_on_the_stripe_port_is_told_and_harms_nobody() {
             })
             .await;
         let mut newer = dial_tcp(&pair.server.local_addr().into(), LIMIT).await.unwrap();
-        send(&mut newer, b"striper\x7f").await.unwrap();
+        newer.send(b"striper\x7f").await.unwrap();
         let answer = {
-            finish(&mut newer).await.unwrap();
+            newer.finish().await.unwrap();
             recv_all(&mut newer).await.unwrap()
         };
         assert_eq!(answer[..8], *b"striper\x01");
         let mut a = pair.connect().await;
         let mut b = origin.accept().await;
-        send(&mut a, b"x").await.unwrap();
+        a.send(b"x").await.unwrap();
         assert_eq!(recv_exact(&mut b, 1).await.unwrap(), b"x");
     });
 }
@@ -196,16 +197,16 @@ fn shutting_down_lets_flows_end_first() {
         let pair = Pair::start(&ex, origin.addr()).await;
         let mut a = pair.connect().await;
         let mut b = origin.accept().await;
-        send(&mut a, b"x").await.unwrap();
+        a.send(b"x").await.unwrap();
         recv_exact(&mut b, 1).await.unwrap();
         let talk = async {
             pair.client_log.wait_for(|_| true).await;
             let mut late = pair.connect().await;
-            assert!(recv(&mut late).await.is_err());
-            send(&mut a, b"y").await.unwrap();
-            finish(&mut a).await.unwrap();
+            assert!(late.recv().await.is_err());
+            a.send(b"y").await.unwrap();
+            a.finish().await.unwrap();
             assert_eq!(recv_all(&mut b).await.unwrap(), b"y");
-            finish(&mut b).await.unwrap();
+            b.finish().await.unwrap();
             recv_all(&mut a).await.unwrap();
         };
         zip(pair.client.shutdown(LIMIT), talk).await;

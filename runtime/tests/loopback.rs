@@ -7,7 +7,7 @@ use smol::future::zip;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use std::io;
 use striper_core::Reason;
-use striper_runtime::{FlowEnd, HostPort, Pipe, Received, Target};
+use striper_runtime::{FlowEnd, HostPort, Pipe, PipeExt, Received, Target};
 
 /// Sends `up` one way and `down` the other, both at once, and checks that they arrive.
 async fn exchange(a: &mut dyn Pipe, b: &mut dyn Pipe, up: &[u8], down: &[u8]) {
@@ -110,12 +110,12 @@ fn an_answer_comes_after_the_question_has_ended() {
         let origin = Origin::start().await;
         let pair = Pair::start(&ex, origin.addr()).await;
         let mut a = pair.connect().await;
-        send(&mut a, b"question").await.unwrap();
-        finish(&mut a).await.unwrap();
+        a.send(b"question").await.unwrap();
+        a.finish().await.unwrap();
         let mut b = origin.accept().await;
         assert_eq!(recv_all(&mut b).await.unwrap(), b"question");
-        send(&mut b, b"answer").await.unwrap();
-        finish(&mut b).await.unwrap();
+        b.send(b"answer").await.unwrap();
+        b.finish().await.unwrap();
         assert_eq!(recv_all(&mut a).await.unwrap(), b"answer");
     });
 }
@@ -127,14 +127,14 @@ fn the_servers_half_may_end_first() {
         let pair = Pair::start(&ex, origin.addr()).await;
         let mut a = pair.connect().await;
         let mut b = origin.accept().await;
-        send(&mut b, b"banner").await.unwrap();
-        finish(&mut b).await.unwrap();
+        b.send(b"banner").await.unwrap();
+        b.finish().await.unwrap();
         assert_eq!(recv_all(&mut a).await.unwrap(), b"banner");
         let data = noise(3, 1_000_000);
         let (sent, got) = zip(
             async {
-                send(&mut a, &data).await?;
-                finish(&mut a).await
+                a.send(&data).await?;
+                a.finish().await
             },
             recv_all(&mut b),
         )
@@ -152,14 +152,14 @@ fn a_reset_by_the_origin_is_a_reset_at_the_client_after_the_data() {
         let mut a = pair.connect().await;
         let mut b = origin.accept().await;
         let data = noise(4, 100_000);
-        send(&mut a, b"never read").await.unwrap();
-        send(&mut b, &data).await.unwrap();
+        a.send(b"never read").await.unwrap();
+        b.send(&data).await.unwrap();
         while !b.flushed() {
             smol::future::yield_now().await;
         }
         drop(b);
         assert!(recv_exact(&mut a, data.len()).await.unwrap() == data);
-        assert_eq!(recv(&mut a).await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        assert_eq!(a.recv().await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
     });
 }
 
@@ -170,10 +170,10 @@ fn a_reset_by_the_client_is_a_reset_at_the_origin() {
         let pair = Pair::start(&ex, origin.addr()).await;
         let mut a = pair.connect().await;
         let mut b = origin.accept().await;
-        send(&mut a, b"half").await.unwrap();
+        a.send(b"half").await.unwrap();
         assert_eq!(recv_exact(&mut b, 4).await.unwrap(), b"half");
         drop(a);
-        assert_eq!(recv(&mut b).await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        assert_eq!(b.recv().await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
     });
 }
 
@@ -183,9 +183,9 @@ fn a_refused_target_is_a_reset() {
         let nobody = Origin::start().await.addr();
         let pair = Pair::start(&ex, nobody).await;
         let mut a = pair.connect().await;
-        assert_eq!(recv(&mut a).await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        assert_eq!(a.recv().await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
         let mut flow = pair.client.open(Target::Default).await.unwrap();
-        let error = recv(&mut flow).await.unwrap_err();
+        let error = flow.recv().await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
         let end = pair.client_reports.borrow()[0].end.clone();
         assert_eq!(end, FlowEnd::Refused(Reason::ConnectionRefused));
@@ -204,8 +204,8 @@ fn many_flows_share_the_stripes() {
             tasks.push(ex.spawn(async move {
                 let mut a = striper_runtime::dial_tcp(&entrance.into(), LIMIT).await.unwrap();
                 let data = noise(i, 20_000 + i as usize);
-                send(&mut a, &data).await.unwrap();
-                finish(&mut a).await.unwrap();
+                a.send(&data).await.unwrap();
+                a.finish().await.unwrap();
                 assert!(recv_all(&mut a).await.unwrap() == data);
             }));
         }
@@ -213,8 +213,8 @@ fn many_flows_share_the_stripes() {
             let mut b = origin.accept().await;
             tasks.push(ex.spawn(async move {
                 let data = recv_all(&mut b).await.unwrap();
-                send(&mut b, &data).await.unwrap();
-                finish(&mut b).await.unwrap();
+                b.send(&data).await.unwrap();
+                b.finish().await.unwrap();
             }));
         }
         for task in tasks {

@@ -142,21 +142,21 @@ impl Drop for MemoryPipe {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipe::testing::{finish, recv, send};
+    use crate::pipe::PipeExt;
 
     #[test]
     fn each_direction_ends_for_itself() {
         smol::block_on(async {
             let (mut a, mut b) = memory_pipe();
-            send(&mut a, b"question").await.unwrap();
-            finish(&mut a).await.unwrap();
-            assert_eq!(recv(&mut b).await.unwrap(), Received::Chunk("question".into()));
-            assert_eq!(recv(&mut b).await.unwrap(), Received::Fin);
-            send(&mut b, b"answer").await.unwrap();
-            finish(&mut b).await.unwrap();
+            a.send(b"question").await.unwrap();
+            a.finish().await.unwrap();
+            assert_eq!(b.recv().await.unwrap(), Received::Chunk("question".into()));
+            assert_eq!(b.recv().await.unwrap(), Received::Fin);
+            b.send(b"answer").await.unwrap();
+            b.finish().await.unwrap();
             drop(b);
-            assert_eq!(recv(&mut a).await.unwrap(), Received::Chunk("answer".into()));
-            assert_eq!(recv(&mut a).await.unwrap(), Received::Fin);
+            assert_eq!(a.recv().await.unwrap(), Received::Chunk("answer".into()));
+            assert_eq!(a.recv().await.unwrap(), Received::Fin);
         });
     }
 
@@ -164,12 +164,12 @@ mod tests {
     fn a_drop_before_the_end_is_an_error_after_the_data() {
         smol::block_on(async {
             let (mut a, mut b) = memory_pipe();
-            send(&mut a, b"half").await.unwrap();
+            a.send(b"half").await.unwrap();
             drop(a);
             assert!(b.check().is_err());
-            assert_eq!(recv(&mut b).await.unwrap(), Received::Chunk("half".into()));
-            assert!(recv(&mut b).await.is_err());
-            assert!(send(&mut b, b"x").await.is_err());
+            assert_eq!(b.recv().await.unwrap(), Received::Chunk("half".into()));
+            assert!(b.recv().await.is_err());
+            assert!(b.send(b"x").await.is_err());
         });
     }
 

@@ -6,12 +6,15 @@
 
 pub mod atomic;
 pub mod datagram;
+mod ext;
 pub mod flow;
 pub mod memory;
 pub(crate) mod parting;
 pub mod tcp;
 #[cfg(test)]
 pub(crate) mod testing;
+
+pub use ext::PipeExt;
 
 use bytes::{Buf, Bytes};
 use std::io;
@@ -52,6 +55,7 @@ pub enum Received {
 /// one datagram, and each chunk is one that was sent.
 ///
 /// The trait is polled rather than `async`, because a cancelled send would lose bytes, and because one task holds many pipes.
+/// [`PipeExt`] has its methods as futures, with that caveat.
 pub trait Pipe {
     /// Receives: of a stream at most `max` bytes (at least 1); of a datagram pipe one datagram, whatever `max` is, up to the pipe's own limit.
     fn poll_recv(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<io::Result<Received>>;
@@ -108,7 +112,7 @@ pub trait Pipe {
 
 /// Sends of `data` what fits into one send, for those to whom boundaries mean nothing.
 pub fn poll_send_part(
-    pipe: &mut dyn Pipe,
+    pipe: &mut (impl Pipe + ?Sized),
     cx: &mut Context<'_>,
     data: &mut dyn Buf,
 ) -> Poll<io::Result<usize>> {

@@ -257,7 +257,8 @@ fn set_unsent_low_water(_socket: &TcpStream, _bytes: u32) {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipe::testing::{finish, recv, recv_all, send};
+    use crate::pipe::PipeExt;
+    use crate::pipe::testing::recv_all;
     use std::future::poll_fn;
     use std::net::TcpListener;
 
@@ -274,13 +275,13 @@ mod tests {
             let (mut a, mut b) = connected();
             let data: Vec<u8> = (0..3_000_000u32).map(|i| (i.wrapping_mul(i) >> 7) as u8).collect();
             let sent = async {
-                send(&mut a, &data).await.unwrap();
-                finish(&mut a).await.unwrap();
+                a.send(&data).await.unwrap();
+                a.finish().await.unwrap();
             };
             let (_, got) = smol::future::zip(sent, recv_all(&mut b)).await;
             assert!(got.unwrap() == data);
-            send(&mut b, b"answer").await.unwrap();
-            finish(&mut b).await.unwrap();
+            b.send(b"answer").await.unwrap();
+            b.finish().await.unwrap();
             drop(b);
             assert_eq!(recv_all(&mut a).await.unwrap(), b"answer");
         });
@@ -290,7 +291,7 @@ mod tests {
     fn a_receive_takes_no_more_than_asked_for() {
         smol::block_on(async {
             let (mut a, mut b) = connected();
-            send(&mut a, &vec![1; 100_000]).await.unwrap();
+            a.send(&vec![1; 100_000]).await.unwrap();
             let mut left = 100_000;
             for max in [1, COPIED, COPIED + 1, 1000].into_iter().cycle() {
                 let Received::Chunk(chunk) = poll_fn(|cx| b.poll_recv(cx, max)).await.unwrap() else {
@@ -309,11 +310,11 @@ mod tests {
     fn an_abort_is_an_error_at_the_other_end_after_the_data() {
         smol::block_on(async {
             let (mut a, mut b) = connected();
-            send(&mut a, b"half").await.unwrap();
+            a.send(b"half").await.unwrap();
             assert!(a.flushed());
             a.abort();
-            assert_eq!(recv(&mut b).await.unwrap(), Received::Chunk("half".into()));
-            assert_eq!(recv(&mut b).await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+            assert_eq!(b.recv().await.unwrap(), Received::Chunk("half".into()));
+            assert_eq!(b.recv().await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
         });
     }
 
@@ -322,7 +323,7 @@ mod tests {
         smol::block_on(async {
             let (a, mut b) = connected();
             drop(a);
-            assert_eq!(recv(&mut b).await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+            assert_eq!(b.recv().await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
         });
     }
 
@@ -330,13 +331,13 @@ mod tests {
     fn a_reset_is_noticed_without_receiving_and_never_becomes_a_fin() {
         smol::block_on(async {
             let (mut a, mut b) = connected();
-            send(&mut a, b"unread").await.unwrap();
+            a.send(b"unread").await.unwrap();
             assert!(b.check().is_ok());
             a.abort();
             assert!(b.check().is_err());
             assert!(b.check().is_err());
-            assert_eq!(recv(&mut b).await.unwrap(), Received::Chunk("unread".into()));
-            assert!(recv(&mut b).await.is_err());
+            assert_eq!(b.recv().await.unwrap(), Received::Chunk("unread".into()));
+            assert!(b.recv().await.is_err());
         });
     }
 

@@ -6,7 +6,7 @@
 mod testing;
 
 #[allow(unused_imports, reason = "each test file uses a part of it")]
-pub use testing::{finish, recv, recv_all, send};
+pub use testing::recv_all;
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 use striper_runtime::{
-    Client, ClientOptions, Event, Executor, FlowReport, HostPort, Listener, Pipe, Received, Server,
+    Client, ClientOptions, Event, Executor, FlowReport, HostPort, Listener, Pipe, PipeExt, Received, Server,
     ServerOptions, Target, TcpPipe, bridge, dial_tcp,
 };
 
