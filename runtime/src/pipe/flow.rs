@@ -4,7 +4,7 @@ use super::memory::MemoryPipe;
 use super::{Pipe, Received};
 use crate::local::Receiver;
 use crate::report::{FlowEnd, FlowReport};
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 use smol::io::{AsyncRead, AsyncWrite};
 use std::io;
 use std::pin::Pin;
@@ -15,15 +15,13 @@ use striper_core::Reason;
 /// directions have ended, it resets the flow.
 pub struct Flow {
     pipe: MemoryPipe,
-    /// What has been received and not yet read, when used as a stream.
-    rest: Bytes,
     finished: bool,
     report: Receiver<FlowReport>,
 }
 
 impl Flow {
     pub(crate) fn new(pipe: MemoryPipe, report: Receiver<FlowReport>) -> Self {
-        Flow { pipe, rest: Bytes::new(), finished: false, report }
+        Flow { pipe, finished: false, report }
     }
 
     /// A broken pipe says only that; the report of the flow says why.
@@ -41,10 +39,6 @@ impl Flow {
 
 impl Pipe for Flow {
     fn poll_recv(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<io::Result<Received>> {
-        if !self.rest.is_empty() {
-            let chunk = self.rest.split_to(self.rest.len().min(max));
-            return Poll::Ready(Ok(Received::Chunk(chunk)));
-        }
         self.pipe.poll_recv(cx, max).map_err(|error| self.explain(error))
     }
 
