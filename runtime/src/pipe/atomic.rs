@@ -26,9 +26,9 @@ impl<P: Pipe> AtomicPipe<P> {
         Self::with_limit(below, DEFAULT_LIMIT)
     }
 
-    /// Over `below`, with sends of at most `limit` bytes: that much may be held.
+    /// Over `below`, with sends of at most `limit` bytes, at least 1: that much may be held.
     pub fn with_limit(below: P, limit: usize) -> Self {
-        AtomicPipe { below, rest: OutQueue::default(), limit }
+        AtomicPipe { below, rest: OutQueue::default(), limit: limit.max(1) }
     }
 
     /// Passes on the rest of the last send.

@@ -18,7 +18,6 @@ const CHUNK: usize = 256 << 10;
 #[derive(Debug)]
 pub struct DatagramPipe<P> {
     below: AtomicPipe<P>,
-    limit: usize,
     decoder: Decoder,
     /// Received and not yet taken apart.
     inbox: Bytes,
@@ -31,11 +30,12 @@ impl<P: Pipe> DatagramPipe<P> {
         Self::with_limit(below, DEFAULT_LIMIT)
     }
 
-    /// Over `below`, for datagrams of at most `limit` bytes, at most 2^28 − 1, in both directions.
+    /// Over `below`, for datagrams of at most `limit` bytes, from 1 to 2^28 − 1, in both directions. One that `below` would not take in
+    /// a single send can be received but not sent.
     pub fn with_limit(below: P, limit: usize) -> Self {
-        let limit = limit.min(MAX_LIMIT);
+        let limit = limit.clamp(1, MAX_LIMIT);
         let below = AtomicPipe::with_limit(below, limit + datagram::MAX_HEADER);
-        DatagramPipe { below, limit, decoder: Decoder::new(limit), inbox: Bytes::new(), broken: None }
+        DatagramPipe { below, decoder: Decoder::new(limit), inbox: Bytes::new(), broken: None }
     }
 
     fn fail<T>(&mut self, error: DatagramError) -> Poll<io::Result<T>> {
@@ -77,8 +77,9 @@ impl<P: Pipe> Pipe for DatagramPipe<P> {
 
     fn poll_send(&mut self, cx: &mut Context<'_>, data: &mut dyn Buf) -> Poll<io::Result<usize>> {
         let len = data.remaining();
-        if len > self.limit {
-            let text = format!("a datagram of {len} bytes, at most {} are allowed", self.limit);
+        let limit = self.send_limit();
+        if len > limit {
+            let text = format!("a datagram of {len} bytes, at most {limit} are allowed");
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidInput, text)));
         }
         ready!(self.below.poll_send(cx, &mut datagram::header(len).chain(data)))?;
@@ -113,7 +114,8 @@ impl<P: Pipe> Pipe for DatagramPipe<P> {
     }
 
     fn send_limit(&self) -> usize {
-        self.limit
+        // `below` takes at most `self.limit` and a length.
+        self.below.send_limit().saturating_sub(datagram::MAX_HEADER).max(1)
     }
 
     fn set_unsent_low_water(&mut self, bytes: usize) {
