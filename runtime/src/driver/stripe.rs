@@ -43,7 +43,10 @@ pub struct Stripe {
 /// The session has closed the stripe.
 struct Closing {
     until: Instant,
+    /// Our FIN has gone out.
     finished: bool,
+    /// The other end's FIN has come.
+    ended: bool,
 }
 
 impl Stripe {
@@ -120,7 +123,7 @@ impl Stripe {
 
     /// From now on only what is queued is sent. Says until when at most.
     pub fn close(&mut self, now: Instant) -> Instant {
-        self.closing = Some(Closing { until: now + CLOSING, finished: false });
+        self.closing = Some(Closing { until: now + CLOSING, finished: false, ended: false });
         now + CLOSING
     }
 
@@ -145,10 +148,18 @@ impl Stripe {
                 Poll::Pending => {}
             }
         }
+        let (finished, ended) = (closing.finished, closing.ended);
+        if ended {
+            return finished;
+        }
         for _ in 0..CLOSING_BUDGET {
             match self.recv() {
                 Some(Ok(_)) => {}
-                Some(Err(_)) => return self.queue.is_empty(),
+                Some(Err(StripeLoss::ClosedByPeer)) => {
+                    self.closing.iter_mut().for_each(|closing| closing.ended = true);
+                    return finished;
+                }
+                Some(Err(_)) => return true,
                 None => return false,
             }
         }
@@ -162,7 +173,9 @@ impl Stripe {
 mod tests {
     use super::*;
     use bytes::Buf;
+    use std::cell::Cell;
     use std::io;
+    use std::rc::Rc;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::task::Wake;
@@ -196,6 +209,59 @@ mod tests {
         fn flushed(&mut self) -> bool {
             true
         }
+    }
+
+    /// The other end has finished; what was sent waits in the pipe until the route is free.
+    struct Holding {
+        free: Rc<Cell<bool>>,
+        finished: Rc<Cell<bool>>,
+    }
+
+    impl Pipe for Holding {
+        fn poll_recv(&mut self, _: &mut Context<'_>, _: usize) -> Poll<io::Result<Received>> {
+            Poll::Ready(Ok(Received::Fin))
+        }
+
+        fn poll_send(&mut self, _: &mut Context<'_>, data: &mut dyn Buf) -> Poll<io::Result<usize>> {
+            let len = data.remaining();
+            data.advance(len);
+            Poll::Ready(Ok(len))
+        }
+
+        fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            if self.free.get() { Poll::Ready(Ok(())) } else { Poll::Pending }
+        }
+
+        fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            let flushed = self.poll_flush(cx);
+            self.finished.set(flushed.is_ready());
+            flushed
+        }
+
+        fn abort(&mut self) {}
+
+        fn check(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn flushed(&mut self) -> bool {
+            self.free.get()
+        }
+    }
+
+    #[test]
+    fn what_a_pipe_holds_counts_as_written_once_it_has_gone_and_goes_before_the_close() {
+        let (free, finished) = (Rc::<Cell<bool>>::default(), Rc::<Cell<bool>>::default());
+        let pipe = Box::new(Holding { free: free.clone(), finished: finished.clone() });
+        let waker = Waker::noop().clone();
+        let mut stripe = Stripe::new(StripeId(0), 0, pipe, Bytes::new(), waker, Instant::ZERO);
+        stripe.push(Bytes::from_static(b"last "), Bytes::from_static(b"words"));
+        assert_eq!(stripe.send().unwrap(), None);
+        stripe.close(Instant::ZERO);
+        assert!(!stripe.poll_close(Instant::ZERO), "closed while the pipe holds the last words");
+        free.set(true);
+        assert_eq!(stripe.send().unwrap(), Some(10));
+        assert!(stripe.poll_close(Instant::ZERO) && finished.get());
     }
 
     #[derive(Default)]
