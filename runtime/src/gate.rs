@@ -9,7 +9,7 @@ use crate::local::{Receiver, Sender, oneshot};
 use crate::pipe::{Pipe, Received};
 use crate::report::{Event, StripeRefusal};
 use crate::server::{Shared, Spawn};
-use smol::future::or;
+use smol::future::{or, yield_now};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -120,7 +120,10 @@ async fn refuse(
     let farewell = async {
         say(&mut *pipe, &hello).await?;
         poll_fn(|cx| pipe.poll_finish(cx)).await?;
-        while let Received::Chunk(_) = poll_fn(|cx| pipe.poll_recv(cx, 4096)).await? {}
+        while let Received::Chunk(_) = poll_fn(|cx| pipe.poll_recv(cx, 4096)).await? {
+            // Who sends for ever must not keep the others, and the clock, waiting.
+            yield_now().await;
+        }
         std::io::Result::Ok(())
     };
     let _ = or(farewell, async {

@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use striper_core::datagram::DEFAULT_LIMIT;
 use striper_runtime::pipe::memory::memory_pipe;
-use striper_runtime::{AtomicPipe, DatagramPipe, Executor, Pipe, PipeExt, Received, Target, TcpPipe};
+use striper_runtime::{AtomicPipe, DatagramPipe, Executor, Pipe, PipeExt, Received, Target, TcpPipe, bridge};
 
 type Any = Box<dyn Pipe>;
 
@@ -442,6 +442,26 @@ fn more_than_the_limit_of_a_send_is_refused_and_nothing_of_it_sent() {
 }
 
 #[test]
+fn a_send_of_the_limit_passes_through_every_stack() {
+    run(|_| async {
+        for ends in [
+            memory("datagram").on("datagram", DatagramPipe::new),
+            memory("").on("", DatagramPipe::new).on("datagram over datagram", DatagramPipe::new),
+            memory("").on("", DatagramPipe::new).on("atomic over datagram", AtomicPipe::new),
+            memory("").on("", AtomicPipe::new).on("datagram over atomic", DatagramPipe::new),
+            memory("").on("none over memory", |below| DatagramPipe::with_limit(below, 0)),
+        ] {
+            let Ends { mut a, mut b, name, .. } = ends;
+            assert!(a.send_limit() > 0, "{name}");
+            let data = noise(1, a.send_limit());
+            let (sent, chunk) = zip(a.send(&data), b.recv()).await;
+            sent.unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert!(chunk.unwrap() == Received::Chunk(data.into()), "{name}");
+        }
+    });
+}
+
+#[test]
 fn an_atomic_send_is_taken_whole_or_not_at_all() {
     run(|_| async {
         let (a, mut b) = memory_pipe();
@@ -483,6 +503,70 @@ fn empty_datagrams_are_received_as_such() {
         assert_eq!((all.len(), error.is_none()), (3, true));
         assert_eq!(all.concat(), b"x");
     });
+}
+
+/// Empty datagrams without end, and always more of them ready.
+struct Empties;
+
+impl Pipe for Empties {
+    fn poll_recv(&mut self, _: &mut Context<'_>, _: usize) -> Poll<io::Result<Received>> {
+        Poll::Ready(Ok(Received::Chunk(Bytes::new())))
+    }
+
+    fn poll_send(&mut self, _: &mut Context<'_>, data: &mut dyn bytes::Buf) -> Poll<io::Result<usize>> {
+        let len = data.remaining();
+        data.advance(len);
+        Poll::Ready(Ok(len))
+    }
+
+    fn poll_finish(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn abort(&mut self) {}
+
+    fn check(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn flushed(&mut self) -> bool {
+        true
+    }
+
+    fn is_datagram(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn empty_datagrams_without_end_leave_the_others_their_turns() {
+    // In a thread of its own: what never gives up its turn can't be timed out from within.
+    let (done, waiting) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        run(|ex| async move {
+            let server = start_server(&ex, &Log::default()).await;
+            let client = start_client(&ex, server.local_addr(), &Log::default());
+            client.ready().await.unwrap();
+            let flood = client.carry(Target::Default, Box::new(Empties));
+            let other = async {
+                let _flooded = server.accept().await;
+                let mut here = client.open(Target::Default).await.unwrap();
+                here.send(b"hi").await.unwrap();
+                let mut there = server.accept().await.into_flow();
+                assert_eq!(there.recv().await.unwrap(), Received::Chunk("hi".into()));
+            };
+            or(other, async { drop(flood.await) }).await;
+            let (mut far, _keep) = memory_pipe();
+            let patience = async {
+                for _ in 0..100 {
+                    smol::future::yield_now().await;
+                }
+            };
+            or(patience, async { drop(bridge(&mut Empties, &mut far).await) }).await;
+        });
+        done.send(()).unwrap();
+    });
+    assert!(waiting.recv_timeout(Duration::from_secs(10)).is_ok(), "the flood has all turns");
 }
 
 #[test]

@@ -79,6 +79,8 @@ pub struct Flow {
 /// What the local pipe had to give.
 pub enum Given {
     Chunk(Bytes),
+    /// An empty datagram, of which nothing is left in a flow. There may be more.
+    Empty,
     Fin,
     Nothing,
     Broken,
@@ -150,8 +152,9 @@ impl Flow {
         self.inward = Inward::Flowing;
         let mut cx = Context::from_waker(&self.waker);
         let room = room.min(CHUNK) as usize;
-        while self.rest.is_empty() {
+        if self.rest.is_empty() {
             match pipe.poll_recv(&mut cx, room) {
+                Poll::Ready(Ok(Received::Chunk(chunk))) if chunk.is_empty() => return Given::Empty,
                 Poll::Ready(Ok(Received::Chunk(chunk))) => self.rest = chunk,
                 Poll::Ready(Ok(Received::Fin)) => {
                     self.inward = Inward::Finished;
@@ -174,7 +177,10 @@ impl Flow {
         let congested = loop {
             if self.queue.is_empty() {
                 match pipe.poll_flush(&mut cx) {
-                    Poll::Ready(Ok(())) => break false,
+                    Poll::Ready(Ok(())) => {
+                        self.queue.set_flowing();
+                        break false;
+                    }
                     Poll::Ready(Err(_)) => return Taken::Broken,
                     Poll::Pending => break true,
                 }

@@ -136,6 +136,7 @@ impl Pump {
             match flow.stage {
                 Stage::Open(id) => match flow.recv(self.session.send_room(id)) {
                     Given::Chunk(data) => self.input(Input::FlowData { flow: id, data }),
+                    Given::Empty => {}
                     Given::Fin => {
                         self.unwatched = true;
                         self.input(Input::FlowFinish { flow: id });

@@ -2,6 +2,7 @@
 
 use crate::pipe::{Pipe, Received, poll_send_part};
 use bytes::{Buf, Bytes};
+use smol::future::yield_now;
 use std::future::poll_fn;
 use std::io;
 use striper_core::{Handshake, HandshakeError, Hello};
@@ -27,7 +28,8 @@ pub async fn hear(pipe: &mut dyn Pipe) -> Result<(Hello, Bytes), HearError> {
         match poll_fn(|cx| pipe.poll_recv(cx, CHUNK)).await {
             Ok(Received::Chunk(chunk)) => match handshake.feed(chunk) {
                 Ok(Some(heard)) => return Ok(heard),
-                Ok(None) => {}
+                // Chunks of which nothing comes may be empty, without end: they count against no limit but that of time.
+                Ok(None) => yield_now().await,
                 Err(error) => return Err(HearError::Handshake(error)),
             },
             Ok(Received::Fin) => return Err(HearError::Closed),
@@ -43,4 +45,46 @@ pub async fn say(pipe: &mut dyn Pipe, hello: &Hello) -> io::Result<()> {
         poll_fn(|cx| poll_send_part(pipe, cx, &mut bytes)).await?;
     }
     poll_fn(|cx| pipe.poll_flush(cx)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::task::{Context, Poll, Waker};
+
+    /// Empty datagrams without end.
+    struct Empties(usize);
+
+    impl Pipe for Empties {
+        fn poll_recv(&mut self, _: &mut Context<'_>, _: usize) -> Poll<io::Result<Received>> {
+            self.0 += 1;
+            assert!(self.0 < 1000, "nobody else gets a turn");
+            Poll::Ready(Ok(Received::Chunk(Bytes::new())))
+        }
+
+        fn poll_send(&mut self, _: &mut Context<'_>, _: &mut dyn Buf) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+
+        fn poll_finish(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+
+        fn abort(&mut self) {}
+
+        fn check(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn flushed(&mut self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn a_caller_who_says_nothing_without_end_leaves_the_others_their_turns() {
+        let mut pipe = Empties(0);
+        let mut hearing = std::pin::pin!(hear(&mut pipe));
+        assert!(hearing.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
 }
