@@ -62,7 +62,7 @@ pub trait Pipe {
 
     /// Takes bytes from the front of `data` and says how many. A stream takes at least one, and `data` must not be empty; fewer than all of
     /// them means that it is congested: the next call is likely to be pending. A datagram pipe takes all of `data` as one
-    /// datagram, also an empty one. More than [`send_limit`](Pipe::send_limit) is an error.
+    /// datagram, also an empty one. More than [`send_limit`](Pipe::send_limit) is an error, takes nothing and breaks nothing.
     fn poll_send(&mut self, cx: &mut Context<'_>, data: &mut dyn Buf) -> Poll<io::Result<usize>>;
 
     /// Passes on what has been taken and is still held here. Ready when nothing is. A pipe that holds nothing is always ready.
