@@ -30,7 +30,7 @@
 //! ```
 //!
 //! Pipes stack: a [`DatagramPipe`] keeps boundaries on a socket or a flow, an [`AtomicPipe`] takes a send whole, [`Stacked`] puts a session's
-//! stripes on either, [`bridge`] joins any two, and [`PipeExt`] has their methods as futures. `examples/` in this crate's folder shows an echo over
+//! stripes on either, [`bridge()`] joins any two, and [`PipeExt`] has their methods as futures. `examples/` in this crate's folder shows an echo over
 //! datagrams, datagrams over a flow, and a relay.
 //!
 //! The driver, the gate, the bridge and all pipes but the TCP one name neither sockets nor an executor: they are given a
