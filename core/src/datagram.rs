@@ -1,8 +1,7 @@
 //! Datagrams in a byte stream: the payload's length, then the payload.
 //!
 //! The length is an unsigned LEB128 number: seven bits a byte, least significant first, the high bit set on all but the last, at most
-//! four bytes. [`header`] writes the shortest form; a [`Decoder`] also takes longer ones of up to four bytes, as the format's first
-//! program does. PROTOCOL.md has examples.
+//! four bytes. [`header`] writes the shortest form; a [`Decoder`] also takes longer ones of up to four bytes. PROTOCOL.md has examples.
 //!
 //! Invariant: nothing is allocated for what a length merely announces; a decoder holds at most the payload bytes it was fed of one datagram.
 

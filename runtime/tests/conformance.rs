@@ -347,6 +347,20 @@ fn each_direction_ends_for_itself_at_any_moment() {
         };
         let (_, got) = zip(sending, whole(&mut *a)).await;
         assert!(got == answer.concat(), "{name}");
+        // Too late: an error, no panic.
+        assert!(b.send(b"x").await.is_err(), "{name} sends after its FIN");
+    });
+}
+
+#[test]
+fn a_small_datagram_keeps_no_large_receive_buffer_alive() {
+    run(|_| async {
+        let (mut raw, b) = memory_pipe();
+        let mut b = DatagramPipe::new(b);
+        raw.send(&[&[3, 1, 2, 3, 0xe8, 0x07][..], &noise(1, 1000)].concat()).await.unwrap();
+        let Received::Chunk(small) = b.recv().await.unwrap() else { panic!("a FIN") };
+        assert!(small == [1, 2, 3][..] && small.is_unique());
+        assert!(matches!(b.recv().await.unwrap(), Received::Chunk(large) if large.len() == 1000));
     });
 }
 

@@ -21,6 +21,8 @@ pub struct DatagramPipe<P> {
     decoder: Decoder,
     /// Received and not yet taken apart.
     inbox: Bytes,
+    /// Bytes of the chunk that it is the rest of.
+    chunk: usize,
     broken: Option<DatagramError>,
 }
 
@@ -35,7 +37,7 @@ impl<P: Pipe> DatagramPipe<P> {
     pub fn with_limit(below: P, limit: usize) -> Self {
         let limit = limit.clamp(1, MAX_LIMIT);
         let below = AtomicPipe::with_limit(below, limit + datagram::MAX_HEADER);
-        DatagramPipe { below, decoder: Decoder::new(limit), inbox: Bytes::new(), broken: None }
+        DatagramPipe { below, decoder: Decoder::new(limit), inbox: Bytes::new(), chunk: 0, broken: None }
     }
 
     fn fail<T>(&mut self, error: DatagramError) -> Poll<io::Result<T>> {
@@ -59,12 +61,16 @@ impl<P: Pipe> Pipe for DatagramPipe<P> {
         }
         loop {
             match self.decoder.next(&mut self.inbox) {
+                // A small one that its receiver keeps must not keep a whole receive buffer alive.
+                Ok(Some(datagram)) if datagram.len() < self.chunk / 8 => {
+                    return Poll::Ready(Ok(Received::Chunk(Bytes::copy_from_slice(&datagram))));
+                }
                 Ok(Some(datagram)) => return Poll::Ready(Ok(Received::Chunk(datagram))),
                 Ok(None) => {}
                 Err(error) => return self.fail(error),
             }
             match ready!(self.below.poll_recv(cx, CHUNK))? {
-                Received::Chunk(chunk) => self.inbox = chunk,
+                Received::Chunk(chunk) => (self.chunk, self.inbox) = (chunk.len(), chunk),
                 Received::Fin => {
                     return match self.decoder.finish() {
                         Ok(()) => Poll::Ready(Ok(Received::Fin)),

@@ -85,7 +85,9 @@ impl Pipe for MemoryPipe {
         if half.broken {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        assert!(!half.finished, "sent after finishing");
+        if half.finished {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
         let mut taken = 0;
         while data.has_remaining() && half.len < CAPACITY {
             let count = data.chunk().len().min(CAPACITY - half.len);

@@ -36,7 +36,7 @@ pub enum Received {
 /// it is. It is broken once any method has returned an error, and of no more use then; its holder calls [`abort`](Pipe::abort) or drops it.
 ///
 /// **The rule that all of it rests on:** a pipe that broke says so with an error and never with [`Received::Fin`]; a FIN means that all
-/// bytes have come. So a pipe that is dropped before it has finished and received the other end's FIN breaks, and the other end
+/// bytes have come. So a pipe that is dropped before it has finished, or before the other end's FIN has come, breaks, and the other end
 /// sees that.
 ///
 /// **Readable and writable.** [`poll_recv`](Pipe::poll_recv) is pending while there is nothing, [`poll_send`](Pipe::poll_send) and
@@ -71,7 +71,7 @@ pub trait Pipe {
     }
 
     /// Tells the other end that no more follows. Ready once that is certain to reach it after all earlier bytes, unless
-    /// the pipe breaks. Nothing may be sent once this has been called; calling it again is harmless.
+    /// the pipe breaks. A send after this has been called is an error; calling it again is harmless.
     fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
     /// Breaks the pipe, so that the other end sees an error and not a clean end (TCP: a reset). What it has not yet

@@ -55,9 +55,9 @@ impl Parting {
                 Poll::Pending => break,
             }
         }
-        let held = !queue.is_empty() || matches!(pipe.poll_flush(cx), Poll::Pending);
-        let gone = !held && pipe.flushed();
-        let stopped = held && now.since(self.progress) >= STOPPED;
+        let gone = queue.is_empty() && pipe.poll_flush(cx).is_ready() && pipe.flushed();
+        // What the pipe itself holds may go on in parts, unseen: that has the whole limit.
+        let stopped = !queue.is_empty() && now.since(self.progress) >= STOPPED;
         if gone || stopped || now >= self.until {
             pipe.abort();
             return None;
