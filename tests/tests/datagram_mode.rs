@@ -145,7 +145,9 @@ fn what_the_client_side_sends_is_the_format_and_no_more() {
     let proxy = side("-c", peer.addr(), &[]);
     let (mut client, mut far) = (connect(proxy.addr()), peer.accept());
     // One at a time, because a stream may join what is written.
-    for (len, head) in [(3, &[3][..]), (123, &[123]), (4, &[4]), (128, &[0x80, 1]), (300, &[0xac, 2])] {
+    for (len, head) in
+        [(3, &[3][..]), (123, &[123]), (4, &[4]), (127, &[127]), (128, &[0x80, 1]), (300, &[0xac, 2])]
+    {
         let payload = UP.bytes(0..len);
         client.write_all(&payload).unwrap();
         expect_bytes(&mut far, &[head, &payload].concat());
