@@ -77,8 +77,9 @@ STATUS LINE (when stderr is a terminal)
 
   relay and datagram show each leg instead: near is who connected, far CONNECT.
   1 connection  near wr ↓1.2 MB ↑3.4 GB c12  far wr ↓3.4 GB ↑1.2 MB c0
-  Bytes from it and to it and congestions; w it takes data, - it is congested,
-  x its direction has ended; r it may send, x it has sent its end.
+  Bytes from it and to it and congestions, since the start; w it takes data, -
+  it is congested, x its direction has ended; r it may send, x it has sent its
+  end. Of several connections: how many are congested there, or half-closed.
 
 STOPPING
   SIGTERM or SIGINT (Ctrl-C): no new connections; those there are may finish

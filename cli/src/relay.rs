@@ -20,12 +20,18 @@ use std::time::Duration;
 use striper_core::datagram::DatagramError;
 use striper_runtime::clock::SystemClock;
 use striper_runtime::{
-    Break, BridgeReport, DatagramPipe, Executor, HostPort, Leg, Legs, Listener, Pipe, TcpPipe, bridge_in,
-    dial_tcp,
+    Break, BridgeReport, DatagramPipe, Executor, HostPort, Leg, Legs, Listener, Passed, Pipe, TcpPipe,
+    bridge_in, dial_tcp,
 };
 
-/// The legs of the connections under way, by their numbers.
-type Under = Rc<RefCell<BTreeMap<u64, Rc<Legs>>>>;
+/// What the status line is made of.
+#[derive(Default)]
+struct Traffic {
+    /// The legs of the connections under way, by their numbers.
+    under: BTreeMap<u64, Rc<Legs>>,
+    /// What the others have passed, to the target and from it.
+    past: (Passed, Passed),
+}
 
 /// Runs it until a signal comes, and returns the exit code.
 pub async fn run(
@@ -41,10 +47,10 @@ pub async fn run(
     let listener = listener.map_err(|error| Failure::bind(listen, &error))?;
     announce(log, listener.local_addr(), target, framing);
     let connections = Connections::default();
-    let under = Under::default();
+    let traffic = Rc::<RefCell<Traffic>>::default();
     let _status = live::show(ex, log, options, {
-        let under = under.clone();
-        move |columns| status::legs_line(&view(&under.borrow()), columns)
+        let traffic = traffic.clone();
+        move |columns| status::legs_line(&traffic.borrow().view(), columns)
     });
     // Nothing is ever sent: closing it tells every connection that time is up.
     let (closer, closed) = channel::bounded::<()>(1);
@@ -59,7 +65,7 @@ pub async fn run(
                 framing,
                 limit: options.connect_timeout,
                 closed: closed.clone(),
-                under: under.clone(),
+                traffic: traffic.clone(),
                 entry: begun.begin(),
             };
             ex.spawn(relay.carry(pipe, from)).detach();
@@ -82,21 +88,34 @@ fn announce(log: &Log, here: SocketAddr, target: &HostPort, framing: Framing) {
     log.info("ready", format!("ready: listening on {here}{near}, connecting to {target}{far}"), &fields);
 }
 
-/// What the status line shows of these connections.
-fn view(under: &BTreeMap<u64, Rc<Legs>>) -> LegsView {
-    let mut view = LegsView { connections: under.len(), ..LegsView::default() };
-    for legs in under.values() {
-        let (forth, back) = (legs.forth.get(), legs.back.get());
-        for (leg, inward, outward) in [(&mut view.near, forth, back), (&mut view.far, back, forth)] {
-            leg.received += inward.bytes;
-            leg.sent += outward.bytes;
-            leg.congestions += outward.congestions;
-            leg.congested += usize::from(outward.congested);
-            leg.finished += usize::from(outward.finished);
-            leg.ended += usize::from(inward.finished);
+impl Traffic {
+    /// A connection has ended.
+    fn end(&mut self, number: u64) {
+        if let Some(legs) = self.under.remove(&number) {
+            for (past, passed) in [(&mut self.past.0, legs.forth.get()), (&mut self.past.1, legs.back.get())]
+            {
+                past.bytes += passed.bytes;
+                past.congestions += passed.congestions;
+            }
         }
     }
-    view
+
+    fn view(&self) -> LegsView {
+        let mut view = LegsView { connections: self.under.len(), ..LegsView::default() };
+        let present = self.under.values().map(|legs| (legs.forth.get(), legs.back.get()));
+        for (forth, back) in present.chain([self.past]) {
+            view.half_closed += usize::from(forth.finished || back.finished);
+            for (leg, inward, outward) in [(&mut view.near, forth, back), (&mut view.far, back, forth)] {
+                leg.received += inward.bytes;
+                leg.sent += outward.bytes;
+                leg.congestions += outward.congestions;
+                leg.congested += usize::from(outward.congested);
+                leg.finished += usize::from(outward.finished);
+                leg.ended += usize::from(inward.finished);
+            }
+        }
+        view
+    }
 }
 
 /// One relayed connection.
@@ -106,13 +125,13 @@ struct Relay {
     framing: Framing,
     limit: Duration,
     closed: Receiver<()>,
-    under: Under,
+    traffic: Rc<RefCell<Traffic>>,
     entry: Entry,
 }
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        self.under.borrow_mut().remove(&self.entry.number);
+        self.traffic.borrow_mut().end(self.entry.number);
     }
 }
 
@@ -135,7 +154,7 @@ impl Relay {
         };
         self.log.info("connection_opened", format_args!("{name} opened"), &fields);
         let legs = Rc::<Legs>::default();
-        self.under.borrow_mut().insert(self.entry.number, legs.clone());
+        self.traffic.borrow_mut().under.insert(self.entry.number, legs.clone());
         let clock = SystemClock::new();
         let passing = async { Some(bridge_in(&clock, &mut near, &mut far, &legs).await) };
         let cut = async {
@@ -207,4 +226,43 @@ impl Relay {
 /// The pipe of a leg.
 fn framed(pipe: TcpPipe, datagrams: bool) -> Box<dyn Pipe> {
     if datagrams { Box::new(DatagramPipe::new(pipe)) } else { Box::new(pipe) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn passed(bytes: u64, congestions: u64, finished: bool) -> Passed {
+        Passed { bytes, congestions, finished, ..Passed::default() }
+    }
+
+    #[test]
+    fn what_a_connection_passed_still_counts_when_it_has_ended_and_its_state_does_not() {
+        let mut traffic = Traffic::default();
+        for number in [1, 2] {
+            let legs = Legs::default();
+            legs.forth.set(passed(100 * number, number, true));
+            legs.back.set(passed(7, 0, false));
+            traffic.under.insert(number, Rc::new(legs));
+        }
+        let before = traffic.view();
+        assert_eq!((before.connections, before.half_closed, before.near.received), (2, 2, 300));
+        traffic.end(1);
+        let after = traffic.view();
+        assert_eq!((after.connections, after.half_closed, after.near.ended), (1, 1, 1));
+        assert_eq!((after.near.received, after.far.sent, after.near.sent), (300, 300, 14));
+        assert_eq!((after.near.congestions, after.far.congestions), (0, 3));
+    }
+
+    #[test]
+    fn connections_half_closed_from_different_sides_are_all_counted() {
+        let mut traffic = Traffic::default();
+        for (number, forth, back) in [(1, true, false), (2, false, true), (3, false, false)] {
+            let legs = Legs::default();
+            legs.forth.set(passed(0, 0, forth));
+            legs.back.set(passed(0, 0, back));
+            traffic.under.insert(number, Rc::new(legs));
+        }
+        assert_eq!(traffic.view().half_closed, 2);
+    }
 }

@@ -93,20 +93,22 @@ fn doubt(doubted: bool) -> &'static str {
 pub struct LegsView {
     /// Connections that exist now.
     pub connections: usize,
+    /// How many of them have ended one direction.
+    pub half_closed: usize,
     /// Towards whoever connected.
     pub near: Leg,
     /// Towards the target.
     pub far: Leg,
 }
 
-/// One leg of a [`LegsView`].
+/// One leg of a [`LegsView`]. Bytes and congestions are those of all connections ever, so that they never fall.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct Leg {
     /// Bytes that came from there.
     pub received: u64,
     /// Bytes that it took.
     pub sent: u64,
-    /// How often it was congested so far.
+    /// How often it was congested.
     pub congestions: u64,
     /// How many connections are congested towards it now.
     pub congested: usize,
@@ -116,47 +118,52 @@ pub struct Leg {
     pub ended: usize,
 }
 
-/// The line for a terminal this wide, in columns.
+/// The line for a terminal this wide, in columns: the most telling form that fits.
 pub fn legs_line(view: &LegsView, columns: usize) -> String {
     let room = columns.saturating_sub(1);
-    let count = units::count(view.connections, "connection");
-    let alone = view.connections == 1;
-    let leg = |name: &str, leg: &Leg, state: bool| {
-        let state = if state { leg_state(leg, alone) } else { String::new() };
+    let LegsView { connections, half_closed, near, far } = view;
+    let count = units::count(*connections, "connection");
+    let (both, legs, each): (_, _, [String; 2]) = if *connections == 1 {
+        let [near, far] = [near, far].map(flags);
+        (String::new(), format!("  near{near} far{far}"), [near, far])
+    } else {
+        let congested = near.congested + far.congested;
+        let each = [near, far].map(|leg| those(&[(leg.congested, "congested")]));
+        let both = those(&[(*half_closed, "half-closed")]);
+        (both, those(&[(*half_closed, "half-closed"), (congested, "congested")]), each)
+    };
+    let leg = |name: &str, leg: &Leg, state: &str| {
         let (received, sent) = (units::bytes(leg.received), units::bytes(leg.sent));
         format!("  {name}{state} ↓{received} ↑{sent} c{}", leg.congestions)
     };
-    let congestions = view.near.congestions + view.far.congestions;
-    let (sent, received) = (units::bytes(view.far.sent), units::bytes(view.near.sent));
+    let (sent, received) = (units::bytes(far.sent), units::bytes(near.sent));
+    let sum = format!("  ↑{sent} ↓{received} c{}", near.congestions + far.congestions);
     let forms = [
-        format!("{count}{}{}", leg("near", &view.near, true), leg("far", &view.far, true)),
-        format!("{count}{}{}", leg("near", &view.near, false), leg("far", &view.far, false)),
-        format!("{count}  ↑{sent} ↓{received} c{congestions}"),
-        count.clone(),
+        format!("{count}{both}{}{}", leg("near", near, &each[0]), leg("far", far, &each[1])),
+        format!("{count}{}{}", leg("near", near, ""), leg("far", far, "")),
+        format!("{count}{legs}{sum}"),
+        format!("{count}{sum}"),
     ];
     let fitting = forms.into_iter().find(|line| line.chars().count() <= room);
     fitting.unwrap_or_else(|| count.chars().take(room).collect())
 }
 
-/// Of one connection its flags, of several how many are in a state worth telling.
-fn leg_state(leg: &Leg, alone: bool) -> String {
-    if alone {
-        let takes = if leg.finished > 0 {
-            'x'
-        } else if leg.congested > 0 {
-            '-'
-        } else {
-            'w'
-        };
-        let gives = if leg.ended > 0 { 'x' } else { 'r' };
-        return format!(" {takes}{gives}");
-    }
-    match (leg.congested, leg.finished.max(leg.ended)) {
-        (0, 0) => String::new(),
-        (congested, 0) => format!(" ({congested} congested)"),
-        (0, half) => format!(" ({half} half-closed)"),
-        (congested, half) => format!(" ({congested} congested, {half} half-closed)"),
-    }
+/// The state of a leg of one connection: whether it takes data, and whether it sends any more.
+fn flags(leg: &Leg) -> String {
+    let takes = match leg {
+        Leg { finished: 1.., .. } => 'x',
+        Leg { congested: 1.., .. } => '-',
+        _ => 'w',
+    };
+    let gives = if leg.ended > 0 { 'x' } else { 'r' };
+    format!(" {takes}{gives}")
+}
+
+/// How many connections are in a state worth telling, if any.
+fn those(states: &[(usize, &str)]) -> String {
+    let told = states.iter().filter(|(count, _)| *count > 0);
+    let told = told.map(|(count, state)| format!("{count} {state}")).collect::<Vec<_>>().join(", ");
+    if told.is_empty() { told } else { format!(" ({told})") }
 }
 
 #[cfg(test)]
@@ -166,7 +173,7 @@ mod tests {
     fn legs(connections: usize) -> LegsView {
         let near = Leg { received: 1_200_000, sent: 3_400_000_000, congestions: 12, ..Leg::default() };
         let far = Leg { received: 3_400_000_000, sent: 1_200_000, ..Leg::default() };
-        LegsView { connections, near, far }
+        LegsView { connections, half_closed: 0, near, far }
     }
 
     #[test]
@@ -179,9 +186,23 @@ mod tests {
         (view.near.congested, view.near.ended, view.far.finished) = (1, 1, 1);
         assert!(legs_line(&view, 120).contains("near -x "), "{}", legs_line(&view, 120));
         assert!(legs_line(&view, 120).contains("far xr "));
-        view.connections = 3;
-        assert!(legs_line(&view, 120).contains("near (1 congested, 1 half-closed) ↓1.20 MB"));
-        assert!(legs_line(&view, 120).contains("far (1 half-closed) "));
+        assert_eq!(legs_line(&view, 60), "1 connection  near -x far xr  ↑1.20 MB ↓3.40 GB c12");
+    }
+
+    #[test]
+    fn of_several_connections_a_relay_shows_how_many_are_congested_or_half_closed() {
+        let mut view = legs(3);
+        (view.half_closed, view.near.congested, view.far.congested) = (2, 1, 1);
+        assert_eq!(
+            legs_line(&view, 120),
+            "3 connections (2 half-closed)  near (1 congested) ↓1.20 MB ↑3.40 GB c12  \
+             far (1 congested) ↓3.40 GB ↑1.20 MB c0"
+        );
+        assert_eq!(
+            legs_line(&view, 80),
+            "3 connections  near ↓1.20 MB ↑3.40 GB c12  far ↓3.40 GB ↑1.20 MB c0"
+        );
+        assert_eq!(legs_line(&view, 66), "3 connections (2 half-closed, 2 congested)  ↑1.20 MB ↓3.40 GB c12");
     }
 
     #[test]

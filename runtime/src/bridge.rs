@@ -139,6 +139,8 @@ pub async fn bridge_in(clock: &dyn Clock, a: &mut dyn Pipe, b: &mut dyn Pipe, le
         Some(Leg::Second) => part(clock, &mut *timer, b, a, &mut back).await,
         None => {}
     }
+    legs.forth.set(forth.passed);
+    legs.back.set(back.passed);
     BridgeReport { forth: forth.passed, back: back.passed, broken }
 }
 
