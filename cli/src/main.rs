@@ -35,7 +35,7 @@ const _: () = assert!(
 
 fn main() -> ExitCode {
     match args::parse(std::env::args_os().skip(1), |name| std::env::var_os(name)) {
-        Ok(invocation) => ExitCode::from(run(&invocation)),
+        Ok(invocation) => ExitCode::from(run(invocation)),
         Err(failure) => {
             // The log's form is not known yet: plain words it is.
             let cure = failure.cure.map(|cure| format!("\n  {cure}")).unwrap_or_default();
@@ -46,29 +46,36 @@ fn main() -> ExitCode {
 }
 
 /// Does what is asked, and returns the exit code.
-fn run(Invocation { command, options }: &Invocation) -> u8 {
-    let log = Log::new(options.verbosity, options.log);
+fn run(invocation: Invocation) -> u8 {
+    let format = invocation.options.log;
+    let log = Log::new(invocation.options.verbosity, format);
     let ex: Executor = Rc::new(smol::LocalExecutor::new());
-    let result = match command {
-        Command::Help => return print(help::HELP),
-        Command::Version => return print(help::VERSION),
-        Command::Demo => smol::block_on(ex.run(demo::run(&ex, &log, options))),
+    // What an executor is run for is polled again whenever any task is woken: let that be no more than waiting for one.
+    let command = ex.spawn(carry_out(ex.clone(), log.clone(), invocation));
+    let code = smol::block_on(ex.run(command)).unwrap_or_else(|failure| fail(&log, format, &failure));
+    log.flush();
+    code
+}
+
+async fn carry_out(ex: Executor, log: Log, invocation: Invocation) -> Result<u8, Failure> {
+    let Invocation { command, options } = &invocation;
+    match command {
+        Command::Help => Ok(print(help::HELP)),
+        Command::Version => Ok(print(help::VERSION)),
+        Command::Demo => demo::run(&ex, &log, options).await,
         Command::Server { listen, target } => {
             files::raise_limit();
-            smol::block_on(ex.run(exit::run(&ex, &log, options, *listen, target)))
+            exit::run(&ex, &log, options, *listen, target).await
         }
         Command::Client { listens, servers } => {
             files::raise_limit();
-            smol::block_on(ex.run(entrance::run(&ex, &log, options, listens, servers)))
+            entrance::run(&ex, &log, options, listens, servers).await
         }
         Command::Relay { listen, target, framing } => {
             files::raise_limit();
-            smol::block_on(ex.run(relay::run(&ex, &log, options, *listen, target, *framing)))
+            relay::run(&ex, &log, options, *listen, target, *framing).await
         }
-    };
-    let code = result.unwrap_or_else(|failure| fail(&log, options.log, &failure));
-    log.flush();
-    code
+    }
 }
 
 fn fail(log: &Log, format: LogFormat, failure: &Failure) -> u8 {
