@@ -140,6 +140,7 @@ pub fn legs_line(view: &LegsView, columns: usize) -> String {
     let sum = format!("  ↑{sent} ↓{received} c{}", near.congestions + far.congestions);
     let forms = [
         format!("{count}{both}{}{}", leg("near", near, &each[0]), leg("far", far, &each[1])),
+        format!("{count}{legs}{}{}", leg("near", near, ""), leg("far", far, "")),
         format!("{count}{}{}", leg("near", near, ""), leg("far", far, "")),
         format!("{count}{legs}{sum}"),
         format!("{count}{sum}"),
@@ -197,6 +198,10 @@ mod tests {
             legs_line(&view, 120),
             "3 connections (2 half-closed)  near (1 congested) ↓1.20 MB ↑3.40 GB c12  \
              far (1 congested) ↓3.40 GB ↑1.20 MB c0"
+        );
+        assert_eq!(
+            legs_line(&view, 100),
+            "3 connections (2 half-closed, 2 congested)  near ↓1.20 MB ↑3.40 GB c12  far ↓3.40 GB ↑1.20 MB c0"
         );
         assert_eq!(
             legs_line(&view, 80),
