@@ -86,6 +86,12 @@ fn announce(log: &Log, here: SocketAddr, target: &HostPort, framing: Framing) {
     };
     let fields = [("listen", here.to_string().into()), ("target", target.to_string().into())];
     log.info("ready", format!("ready: listening on {here}{near}, connecting to {target}{far}"), &fields);
+    if narrate::is_public(here.ip()) {
+        let text = format!(
+            "whoever reaches {here} reaches {target}; listen on a bare port to keep it to this machine"
+        );
+        log.warn("public", text, &fields);
+    }
 }
 
 impl Traffic {
@@ -182,7 +188,7 @@ impl Relay {
         }
         let how = match (&garbled, &broken) {
             (Some(garbled), _) => format!("reset: {garbled}"),
-            (None, Some(broken)) => format!("broke: {}", broken.error),
+            (None, Some(broken)) => format!("broke at {}: {}", self.name(broken.leg), broken.error),
             (None, None) => "ended".to_owned(),
         };
         let rate = units::mean_rate(forth.bytes + back.bytes, time);
@@ -203,7 +209,8 @@ impl Relay {
             ("congestions_sending", forth.congestions.into()),
             ("congestions_receiving", back.congestions.into()),
         ]);
-        if let Some(Break { error, .. }) = &broken {
+        if let Some(Break { leg, error }) = &broken {
+            fields.push(("leg", if *leg == Leg::First { "near" } else { "far" }.to_owned().into()));
             fields.push(("error", error.to_string().into()));
         }
         match garbled {
@@ -212,13 +219,19 @@ impl Relay {
         }
     }
 
+    /// Who is at the end of a leg.
+    fn name(&self, leg: Leg) -> String {
+        match leg {
+            Leg::First => "whoever connected".to_owned(),
+            Leg::Second => self.target.to_string(),
+        }
+    }
+
     /// What to say of a leg that sent something else than datagrams.
     fn explain(&self, broken: &Break) -> Option<String> {
         broken.error.get_ref()?.downcast_ref::<DatagramError>()?;
-        let (who, other) = match broken.leg {
-            Leg::First => ("whoever connected".to_owned(), "-c"),
-            Leg::Second => (self.target.to_string(), "-s"),
-        };
+        let other = if broken.leg == Leg::First { "-c" } else { "-s" };
+        let who = self.name(broken.leg);
         Some(format!("{}; does {who} speak datagrams, as striper-cli datagram {other} does?", broken.error))
     }
 }

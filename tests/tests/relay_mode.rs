@@ -76,3 +76,18 @@ fn a_relay_resets_connections_to_a_refused_target_and_goes_on() {
     Pattern(1).send(&mut client, 0..1000);
     Pattern(1).expect(&mut origin.accept(), 0..1000);
 }
+
+#[test]
+fn a_relay_that_others_can_reach_says_so_and_a_broken_one_says_at_which_end() {
+    let origin = Origin::start();
+    let relay = Proxy::start(&["relay", "0.0.0.0:0", &origin.addr().to_string()]);
+    let warning = relay.wait_for("public");
+    assert!(warning.text("message").contains(&origin.addr().to_string()), "{warning}");
+    let here = std::net::SocketAddr::new(loopbacks()[0], relay.addr().port());
+    let (mut client, server) = (connect(here), origin.accept());
+    reset(server);
+    expect_reset(&mut client);
+    let end = relay.wait_for("connection_ended");
+    assert_eq!((end.text("end"), end.text("leg")), ("reset", "far"));
+    assert!(end.text("message").contains(&format!("broke at {}", origin.addr())), "{end}");
+}
