@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use striper_core::SchedulerKind;
 use striper_runtime::HostPort;
-use values::{did_you_mean, log_format, positive_time, scheduler, stripes, switch, time};
+use values::{congestion, did_you_mean, log_format, positive_time, scheduler, stripes, switch, time};
 
 /// What is to be done, and how.
 #[derive(Clone, PartialEq, Debug)]
@@ -107,6 +107,8 @@ pub struct Options {
     pub drain_timeout: Duration,
     /// Where sessions are recorded.
     pub trace: Option<PathBuf>,
+    /// What controls congestion on stripes, by name; the system's choice if none.
+    pub congestion: Option<String>,
 }
 
 /// Options by name, for "did you mean".
@@ -119,6 +121,7 @@ const LONG_OPTIONS: &[&str] = &[
     "connect-timeout",
     "drain-timeout",
     "trace",
+    "congestion",
     "listen",
     "help",
     "version",
@@ -149,6 +152,7 @@ struct Given {
     connect_timeout: Option<Duration>,
     drain_timeout: Option<Duration>,
     trace: Option<PathBuf>,
+    congestion: Option<String>,
 }
 
 /// Reads the arguments (without the program's name); `env` looks a variable up.
@@ -183,6 +187,9 @@ pub fn parse(
             }
             Arg::Long("drain-timeout") => {
                 given.drain_timeout = Some(value(&mut parser, "--drain-timeout", time)?);
+            }
+            Arg::Long("congestion") => {
+                given.congestion = Some(value(&mut parser, "--congestion", congestion)?);
             }
             Arg::Long("trace") => {
                 let file = parser.value().map_err(|_| Failure::usage("--trace needs a value", SEE_HELP))?;
@@ -226,6 +233,12 @@ pub fn parse(
     };
     if given.trace.is_some() && matches!(command, Command::Relay { .. } | Command::Demo) {
         return Err(Failure::usage("--trace records sessions, and here is none", "give it to -s or -c"));
+    }
+    if given.congestion.is_some() && matches!(command, Command::Relay { .. }) {
+        return Err(Failure::usage(
+            "--congestion is that of stripes, and here are none",
+            "give it to -s or -c",
+        ));
     }
     let skip_environment = matches!(command, Command::Help | Command::Version);
     let env = |name: &str| if skip_environment { None } else { env(name) };
@@ -399,6 +412,7 @@ impl Given {
             drain_timeout: twin(self.drain_timeout, &env, "STRIPER_DRAIN_TIMEOUT", time)?
                 .unwrap_or(Duration::from_secs(30)),
             trace: self.trace,
+            congestion: twin(self.congestion, &env, "STRIPER_CONGESTION", congestion)?,
         })
     }
 }

@@ -1,6 +1,7 @@
 //! `-c`, the client-facing side: plain TCP in, stripes out.
 
 use crate::args::Options;
+use crate::congestion;
 use crate::failure::Failure;
 use crate::live;
 use crate::log::Log;
@@ -29,9 +30,12 @@ pub async fn run(
         listeners.push(listener.map_err(|error| Failure::bind(*address, &error))?);
     }
     let traces = record::begin(options)?;
-    let client_options = ClientOptions { traces: traces.clone(), ..client_options(options, servers) };
+    let congestion = congestion::begin(options)?;
+    let name = congestion::name(congestion.as_ref());
+    let client_options =
+        ClientOptions { traces: traces.clone(), congestion, ..client_options(options, servers) };
     let client = Client::start(ex, client_options, events);
-    announce(log, options, &listeners, servers);
+    announce(log, options, &listeners, servers, name);
     let connections = Connections::default();
     let _status = live::show(ex, log, options, {
         let (client, connections) = (client.clone(), connections.clone());
@@ -63,6 +67,7 @@ pub fn client_options(options: &Options, servers: &[HostPort]) -> ClientOptions 
         session: Config { stripes: options.stripes, scheduler: options.scheduler, ..Config::default() },
         connect_timeout: options.connect_timeout,
         traces: None,
+        congestion: None,
     }
 }
 
@@ -82,7 +87,7 @@ async fn carry(log: Log, client: Client, pipe: TcpPipe, from: SocketAddr, entry:
     narrate::ended(&log, &name, entry.number, &report);
 }
 
-fn announce(log: &Log, options: &Options, listeners: &[Listener], servers: &[HostPort]) {
+fn announce(log: &Log, options: &Options, listeners: &[Listener], servers: &[HostPort], congestion: String) {
     let list = |items: &[String]| items.join(", ");
     let here = list(&listeners.iter().map(|listener| listener.local_addr().to_string()).collect::<Vec<_>>());
     let there = list(&servers.iter().map(HostPort::to_string).collect::<Vec<_>>());
@@ -91,8 +96,9 @@ fn announce(log: &Log, options: &Options, listeners: &[Listener], servers: &[Hos
         ("listen", here.clone().into()),
         ("stripes", (options.stripes as u64).into()),
         ("server", there.clone().into()),
+        ("congestion", congestion.clone().into()),
     ];
-    log.info("ready", format!("ready: listening on {here}, {stripes} to {there}"), &fields);
+    log.info("ready", format!("ready: listening on {here}, {stripes} to {there} ({congestion})"), &fields);
     for address in
         listeners.iter().map(Listener::local_addr).filter(|address| narrate::is_public(address.ip()))
     {

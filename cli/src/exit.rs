@@ -1,6 +1,7 @@
 //! `-s`, the server-facing side: stripes in, plain TCP out.
 
 use crate::args::Options;
+use crate::congestion;
 use crate::failure::Failure;
 use crate::live;
 use crate::log::Log;
@@ -25,10 +26,12 @@ pub async fn run(
 ) -> Result<u8, Failure> {
     let mut stop = Stop::listen()?;
     let traces = record::begin(options)?;
-    let server_options = ServerOptions { traces: traces.clone(), ..server_options(options) };
+    let congestion = congestion::begin(options)?;
+    let name = congestion::name(congestion.as_ref());
+    let server_options = ServerOptions { traces: traces.clone(), congestion, ..server_options(options) };
     let server = Server::bind(ex, listen, server_options, narrate::events(log));
     let server = server.await.map_err(|error| Failure::bind(listen, &error))?;
-    announce(log, server.local_addr(), target);
+    announce(log, server.local_addr(), target, name);
     let connections = Connections::default();
     let _status = live::show(ex, log, options, {
         let (server, connections) = (server.clone(), connections.clone());
@@ -54,7 +57,11 @@ pub async fn run(
 
 /// The library's view of the command line.
 pub fn server_options(options: &Options) -> ServerOptions {
-    ServerOptions { session: Config { scheduler: options.scheduler, ..Config::default() }, traces: None }
+    ServerOptions {
+        session: Config { scheduler: options.scheduler, ..Config::default() },
+        traces: None,
+        congestion: None,
+    }
 }
 
 /// Connects each flow that a client opens to the target, for ever.
@@ -116,9 +123,14 @@ async fn connect(
     }
 }
 
-fn announce(log: &Log, here: SocketAddr, target: &HostPort) {
-    let fields = [("listen", here.to_string().into()), ("target", target.to_string().into())];
-    log.info("ready", format!("ready: listening on {here} for stripes, connecting to {target}"), &fields);
+fn announce(log: &Log, here: SocketAddr, target: &HostPort, congestion: String) {
+    let text = format!("ready: listening on {here} for stripes ({congestion}), connecting to {target}");
+    let fields = [
+        ("listen", here.to_string().into()),
+        ("target", target.to_string().into()),
+        ("congestion", congestion.into()),
+    ];
+    log.info("ready", text, &fields);
     if narrate::is_public(here.ip()) {
         let text = format!(
             "there is no key: whoever reaches {here} reaches {target}, and the stripes are not encrypted; let only trusted networks reach it"

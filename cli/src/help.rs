@@ -48,6 +48,8 @@ OPTIONS (anywhere on the line)
                               long a connection waits for the other side (10s)
       --drain-timeout TIME    how long connections may go on after a signal
                               to stop (30s)
+      --congestion NAME       -s, -c: what controls congestion on the stripes of
+                              this side, such as cubic (what the system chooses)
       --trace FILE            -s, -c: record what the session is given and does,
                               without content and targets (docs/traces.md);
                               later sessions go to FILE.2, FILE.3 and so on
@@ -61,7 +63,7 @@ OPTIONS (anywhere on the line)
 
 ENVIRONMENT (an option beats its variable)
   STRIPER_STRIPES, STRIPER_SCHEDULER, STRIPER_CONNECT_TIMEOUT,
-  STRIPER_DRAIN_TIMEOUT, STRIPER_LOG   as the options
+  STRIPER_DRAIN_TIMEOUT, STRIPER_CONGESTION, STRIPER_LOG   as the options
   STRIPER_VERBOSE=1, STRIPER_QUIET=1   as -v and -q
   NO_COLOR=1                           no colours
 
@@ -116,6 +118,7 @@ mod tests {
             "STRIPER_LOG",
             "STRIPER_CONNECT_TIMEOUT",
             "STRIPER_DRAIN_TIMEOUT",
+            "STRIPER_CONGESTION",
             "STRIPER_QUIET",
             "STRIPER_VERBOSE",
             "NO_COLOR",

@@ -2,6 +2,7 @@
 
 mod args;
 mod clock;
+mod congestion;
 mod demo;
 mod endpoint;
 mod entrance;

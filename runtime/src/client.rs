@@ -2,6 +2,7 @@
 
 use crate::Executor;
 use crate::clock::{Clock, SystemClock};
+use crate::congestion::Congestion;
 use crate::dial::{Dial, TcpDial};
 use crate::driver::{Dialling, Footprint, Pump};
 use crate::local::oneshot;
@@ -28,6 +29,8 @@ pub struct ClientOptions {
     pub connect_timeout: Duration,
     /// Where its sessions are recorded, if they are.
     pub traces: Option<Rc<Traces>>,
+    /// What controls congestion on stripes, if not what the system chooses. [`Client::start_in`] leaves that to its dial.
+    pub congestion: Option<Congestion>,
 }
 
 impl Default for ClientOptions {
@@ -37,6 +40,7 @@ impl Default for ClientOptions {
             session: Config::default(),
             connect_timeout: Duration::from_secs(10),
             traces: None,
+            congestion: None,
         }
     }
 }
@@ -51,7 +55,8 @@ impl Client {
     /// Starts to reach the server over TCP and keeps trying. `events` is called from a task of `ex` and must not block.
     pub fn start(ex: &Executor, options: ClientOptions, events: Rc<dyn Fn(Event)>) -> Client {
         let entropy: Rc<dyn Fn() -> u64> = Rc::new(rand::random::<u64>);
-        let (client, run) = Self::start_in(SystemClock::shared(), Rc::new(TcpDial), entropy, options, events);
+        let dial = TcpDial { congestion: options.congestion.clone() };
+        let (client, run) = Self::start_in(SystemClock::shared(), Rc::new(dial), entropy, options, events);
         ex.spawn(run).detach();
         client
     }
@@ -65,7 +70,7 @@ impl Client {
         options: ClientOptions,
         events: Rc<dyn Fn(Event)>,
     ) -> (Client, impl Future<Output = ()> + 'static) {
-        let ClientOptions { servers, session, connect_timeout, traces } = options;
+        let ClientOptions { servers, session, connect_timeout, traces, congestion: _ } = options;
         let dialling = Dialling { dial, servers, connect_timeout, entropy };
         let pump = Rc::new(RefCell::new(Pump::client(clock, session, dialling, traces)));
         let client = Client { pump: pump.clone() };

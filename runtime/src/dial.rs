@@ -1,9 +1,10 @@
 //! Connecting to a host, and every way in which that can fail.
 
+use crate::congestion::Congestion;
 use crate::pipe::Pipe;
 use crate::pipe::tcp::TcpPipe;
 use crate::target::HostPort;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -87,12 +88,18 @@ pub trait Dial {
 }
 
 /// Dials by TCP.
-pub struct TcpDial;
+#[derive(Clone, Default, Debug)]
+pub struct TcpDial {
+    /// What controls congestion on the connections, if not what the system chooses.
+    pub congestion: Option<Congestion>,
+}
 
 impl Dial for TcpDial {
     fn dial(&self, address: &HostPort, limit: Duration) -> Dialling {
-        let address = address.clone();
-        Box::pin(async move { Ok(Box::new(dial_tcp(&address, limit).await?) as Box<dyn Pipe>) })
+        let (address, congestion) = (address.clone(), self.congestion.clone());
+        Box::pin(async move {
+            Ok(Box::new(dial_with(&address, limit, congestion.as_ref()).await?) as Box<dyn Pipe>)
+        })
     }
 }
 
@@ -102,12 +109,20 @@ const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 /// Connects to a host within `limit`: its addresses in turn, the next one as soon as one fails or takes long. The first to
 /// answer is taken.
 pub async fn dial_tcp(host: &HostPort, limit: Duration) -> Result<TcpPipe, DialError> {
+    dial_with(host, limit, None).await
+}
+
+pub(crate) async fn dial_with(
+    host: &HostPort,
+    limit: Duration,
+    congestion: Option<&Congestion>,
+) -> Result<TcpPipe, DialError> {
     let connect = async {
         let mut addresses = resolve(host).await?.into_iter();
-        let mut attempts: Vec<Task> = Vec::new();
+        let mut attempts: Vec<Task<'_>> = Vec::new();
         let mut last = DialError::UnknownHost;
         loop {
-            attempts.extend(addresses.next().map(|address| Box::pin(connect(address)) as Task));
+            attempts.extend(addresses.next().map(|address| Box::pin(connect(address, congestion)) as Task));
             if attempts.is_empty() {
                 return Err(last);
             }
@@ -141,11 +156,14 @@ pub async fn dial_tcp(host: &HostPort, limit: Duration) -> Result<TcpPipe, DialE
     smol::future::or(connect, too_late).await
 }
 
-type Task = Pin<Box<dyn Future<Output = Result<TcpPipe, DialError>>>>;
+type Task<'a> = Pin<Box<dyn Future<Output = Result<TcpPipe, DialError>> + 'a>>;
 
 /// A connection that was reset right after it came about counts as connected: data may have come before the reset.
-async fn connect(address: SocketAddr) -> Result<TcpPipe, DialError> {
+async fn connect(address: SocketAddr, congestion: Option<&Congestion>) -> Result<TcpPipe, DialError> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if let Some(congestion) = congestion {
+        congestion.choose(SockRef::from(&socket))?;
+    }
     socket.set_nonblocking(true)?;
     match socket.connect(&address.into()) {
         Err(error) if !is_under_way(&error) => return Err(error.into()),

@@ -40,6 +40,7 @@
 mod bridge;
 mod client;
 pub mod clock;
+mod congestion;
 mod dial;
 mod driver;
 mod gate;
@@ -55,6 +56,7 @@ pub mod target;
 
 pub use bridge::{Break, BridgeReport, Leg, Legs, Passed, bridge, bridge_in};
 pub use client::{Client, ClientOptions};
+pub use congestion::Congestion;
 pub use dial::{Dial, DialError, Dialling, TcpDial, dial_tcp};
 #[doc(hidden)]
 pub use driver::Footprint;

@@ -1,6 +1,7 @@
 //! Accepting connections, whatever happens.
 
 use crate::clock::{Clock, SystemClock, sleep_until};
+use crate::congestion::Congestion;
 use crate::pipe::Pipe;
 use crate::pipe::tcp::TcpPipe;
 use crate::report::Event;
@@ -53,6 +54,11 @@ impl Listener {
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Has this control congestion on connections that come from now on.
+    pub fn choose(&self, congestion: &Congestion) -> io::Result<()> {
+        congestion.choose(SockRef::from(&self.listener))
     }
 
     /// The next connection and who calls.

@@ -626,7 +626,7 @@ fn a_session_runs_over_stripes_that_are_datagram_pipes() {
         );
         let servers = vec![server.local_addr().into()];
         let options = ClientOptions { servers, ..ClientOptions::default() };
-        let dial = Rc::new(Stacked::new(TcpDial, wrap));
+        let dial = Rc::new(Stacked::new(TcpDial::default(), wrap));
         let (client, running) =
             Client::start_in(SystemClock::shared(), dial, entropy, options, Rc::new(|_| {}));
         ex.spawn(running).detach();

@@ -1,6 +1,6 @@
 //! What the program says when it can't do what it is asked to, and its exit codes.
 
-use striper_tests::{Origin, run};
+use striper_tests::{Origin, Proxy, run};
 
 #[track_caller]
 fn fails(args: &[&str], code: i32, says: &[&str]) {
@@ -58,4 +58,14 @@ fn a_port_in_use_exits_with_3_and_says_how_to_find_its_user() {
 fn an_address_of_another_machine_exits_with_3() {
     // TEST-NET-1 (RFC 5737).
     fails(&["-s", "192.0.2.1:0", "localhost:1"], 3, &["this machine has no address 192.0.2.1", "0.0.0.0"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_congestion_control_of_stripes_is_in_the_log_and_an_unknown_one_is_explained() {
+    let origin = Origin::start();
+    // Every Linux has it, and every user may choose it.
+    let server = Proxy::start(&["-s", "0", &origin.addr().to_string(), "--congestion", "reno"]);
+    assert_eq!(server.wait_for("ready").text("congestion"), "reno");
+    fails(&["-c", "0", "a:1", "--congestion", "nosuch"], 2, &["there is none of that name", "reno"]);
 }

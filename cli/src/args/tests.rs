@@ -246,3 +246,15 @@ fn a_datagram_proxy_without_a_side_or_with_both_is_explained() {
     assert!(fails("datagram -c 11111").contains("datagram -c LISTEN CONNECT"));
     assert!(fails("datagran -c 11111").contains("did you mean datagram?"));
 }
+
+#[test]
+fn the_congestion_control_of_stripes_is_named_and_only_where_there_are_stripes() {
+    assert_eq!(read("-s 7650 a:1 --congestion cubic").options.congestion.as_deref(), Some("cubic"));
+    let env = [("STRIPER_CONGESTION", "bbr")];
+    assert_eq!(read_with("-c 7650 a:1", &env).unwrap().options.congestion.as_deref(), Some("bbr"));
+    assert_eq!(read("-c 7650 a:1").options.congestion, None);
+    assert!(fails("-c 7650 a:1 --congestion ../x").contains("no name of a congestion control"));
+    for line in ["relay 7650 a:1 --congestion bbr", "datagram -c 7650 a:1 --congestion bbr"] {
+        assert!(fails(line).contains("here are none"), "{line}");
+    }
+}

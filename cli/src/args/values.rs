@@ -22,6 +22,17 @@ pub fn scheduler(word: &str) -> Result<SchedulerKind, String> {
     }
 }
 
+/// The name of a congestion control. Whether there is one of that name is the system's to say.
+pub fn congestion(word: &str) -> Result<String, String> {
+    if word.is_empty()
+        || word.len() > 15
+        || !word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    {
+        return Err(format!("\"{word}\" is no name of a congestion control, such as bbr, cubic or reno"));
+    }
+    Ok(word.to_owned())
+}
+
 /// The name of a form of log lines.
 pub fn log_format(word: &str) -> Result<LogFormat, String> {
     match word {

@@ -99,6 +99,12 @@ impl TcpPipe {
         Ok(TcpPipe { broken: Some(kind), ..TcpPipe::new(socket)? })
     }
 
+    /// What controls congestion on it, if the operating system says so.
+    #[cfg(test)]
+    pub(crate) fn congestion(&self) -> Option<crate::congestion::Congestion> {
+        crate::congestion::of(SockRef::from(self.socket.as_ref()?.get_ref()))
+    }
+
     fn fail<T>(&mut self, error: io::Error) -> Poll<io::Result<T>> {
         self.broken = Some(error.kind());
         Poll::Ready(Err(error))

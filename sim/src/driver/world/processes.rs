@@ -28,7 +28,7 @@ impl World {
             self.client = Some(client);
         } else {
             let listen = Box::new(SimListen::new(net, self.exit));
-            let options = ServerOptions { session, traces: None };
+            let options = ServerOptions { session, ..ServerOptions::default() };
             let server = Server::start_in(clock, listen, executor.spawner(), entropy, options, events);
             executor.spawn(exit(self.proxy(process), server.clone()));
             self.server = Some(server);
