@@ -43,6 +43,8 @@ pub enum Command {
     Selftest(crate::selftest::Options),
     /// Small worlds, enumerated completely.
     Exhaust(crate::exhaust::command::Options),
+    /// Schedulers, compared.
+    Bench(crate::bench::Bench),
     /// Show the help.
     Help,
 }
@@ -134,6 +136,7 @@ pub fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Comm
             let mut parser = Parser::from_args(rest());
             crate::exhaust::command::Options::parse(&mut parser).map(Command::Exhaust)
         }
+        Some("bench-schedulers") => crate::bench::Bench::parse(&mut Parser::from_args(rest())),
         Some("run") => parse_run(Parser::from_args(rest())),
         _ => parse_measure(Parser::from_args(args)),
     }

@@ -44,6 +44,7 @@ fn main() -> ExitCode {
                 return ExitCode::FAILURE;
             }
         },
+        Ok(Command::Bench(bench)) => say(bench.report()),
         Err(message) => {
             eprintln!("sim: {message}");
             return ExitCode::from(2);

@@ -14,6 +14,8 @@ Usage: cargo run -p sim -- --caps RATES [options]     measure one transfer over 
                                                       planted bugs, each must be found; see selftest --help
        cargo run --release -p sim -- drive [--seeds A..B] [--threads N]
                                                       random worlds with the production driver, server and bridge
+       cargo run --release -p sim -- bench-schedulers [--quick]
+                                                      schedulers compared on many mixes of stripes
 
 Measuring
   --caps RATES      How much each stripe carries, such as 1mbps, 10Mbit, 2.5mbps, 500kbit or 1gbit. These are bits:
@@ -75,6 +77,15 @@ Driving
                     partial writes, wake-ups in any order, dials, restarts, pauses, shutdown and lack of file
                     descriptors, with programs at both ends. What is counted is in how many worlds each fault took effect.
   --threads N       How many worlds at a time [1]; the result does not depend on it
+
+Comparing schedulers
+  --mix LIST        Which mixes of stripes, such as A,C,E3; E, F and objects name all of theirs [all]
+  --scheduler LIST  Which schedulers, of earliest, uc and rr [all]
+  --credit LIST     The largest receive windows of a flow, 16KiB-64MiB each [256KiB,1MiB,4MiB]
+  --seeds N         How many seeds, or a range of them such as 7..8 [20]
+  --quick           3 seeds and a credit of 1MiB, where nothing else is said
+  --threads N       How many runs at a time [as many as there are cores]; the result does not depend on it
+  --json            Print JSON
 
 What is measured
   One flow from client to server, opened on stripes that are up already, from its opening until its end has come out on

@@ -1,0 +1,249 @@
+//! What `sim bench-schedulers` can be told.
+
+use super::{MIXES, SCHEDULERS};
+use crate::args::{Command, parse_seeds, value};
+use crate::report::scheduler_name;
+use crate::units::{parse_size, write_size};
+use lexopt::{Arg, Parser};
+use std::ops::Range;
+use striper_core::SchedulerKind;
+use striper_core::config::FLOW_FLOOR;
+
+/// What is to be compared.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Bench {
+    /// The mixes, by their place in [`MIXES`].
+    pub mixes: Vec<usize>,
+    /// How stripes are chosen.
+    pub schedulers: Vec<SchedulerKind>,
+    /// The largest receive window of a flow in bytes.
+    pub credits: Vec<u64>,
+    /// One run each.
+    pub seeds: Range<u64>,
+    /// Print JSON.
+    pub json: bool,
+    /// How many runs at a time.
+    pub threads: usize,
+}
+
+impl Default for Bench {
+    fn default() -> Self {
+        Bench {
+            mixes: (0..MIXES.len()).collect(),
+            schedulers: SCHEDULERS.to_vec(),
+            credits: vec![256 << 10, 1 << 20, 4 << 20],
+            seeds: 0..20,
+            json: false,
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+}
+
+/// The largest credit that can be asked for: half of a session's default memory limit, beyond which that is what binds.
+const MAX_CREDIT: u64 = 64 << 20;
+
+impl Bench {
+    /// Reads what follows `bench-schedulers` on the command line.
+    pub(crate) fn parse(parser: &mut Parser) -> Result<Command, String> {
+        let mut bench = Bench::default();
+        let (mut quick, mut credits, mut seeds) = (false, None, None);
+        while let Some(arg) = parser.next().map_err(|error| error.to_string())? {
+            match arg {
+                Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help),
+                Arg::Long("quick") => quick = true,
+                Arg::Long("json") => bench.json = true,
+                Arg::Long("mix") => bench.mixes = parse_mixes(&value(parser, "mix")?)?,
+                Arg::Long("scheduler") => {
+                    bench.schedulers = parse_schedulers(&value(parser, "scheduler")?)?;
+                }
+                Arg::Long("credit") => credits = Some(parse_credits(&value(parser, "credit")?)?),
+                Arg::Long("seeds") => seeds = Some(parse_count(&value(parser, "seeds")?)?),
+                Arg::Long("threads") => {
+                    let text = value(parser, "threads")?;
+                    let threads = text.parse().ok().filter(|threads| (1..=256).contains(threads));
+                    bench.threads =
+                        threads.ok_or_else(|| format!("--threads: \"{text}\" is no number from 1 to 256"))?;
+                }
+                arg => {
+                    return Err(format!(
+                        "{}; bench-schedulers takes --quick, --mix, --scheduler, --credit, --seeds, --threads and --json",
+                        arg.unexpected()
+                    ));
+                }
+            }
+        }
+        if quick {
+            (bench.seeds, bench.credits) = (0..3, vec![1 << 20]);
+        }
+        bench.seeds = seeds.unwrap_or(bench.seeds);
+        bench.credits = credits.unwrap_or(bench.credits);
+        Ok(Command::Bench(bench))
+    }
+
+    /// The command that makes the same text.
+    pub(super) fn command(&self) -> String {
+        let mut line = "cargo run --release -p sim -- bench-schedulers".to_owned();
+        let usual = Bench::default();
+        if self.mixes != usual.mixes {
+            let names: Vec<&str> = self.mixes.iter().map(|mix| MIXES[*mix].name).collect();
+            line += &format!(" --mix {}", names.join(","));
+        }
+        if self.schedulers != usual.schedulers {
+            let names: Vec<&str> = self.schedulers.iter().map(|kind| scheduler_name(*kind)).collect();
+            line += &format!(" --scheduler {}", names.join(","));
+        }
+        if self.credits != usual.credits {
+            let sizes: Vec<String> = self.credits.iter().map(|credit| write_size(*credit)).collect();
+            line += &format!(" --credit {}", sizes.join(","));
+        }
+        if self.seeds.start == 0 {
+            line + &format!(" --seeds {}", self.seeds.end)
+        } else {
+            line + &format!(" --seeds {}..{}", self.seeds.start, self.seeds.end)
+        }
+    }
+}
+
+/// Mixes by name, or groups of them: `E` is all whose name begins so.
+fn parse_mixes(text: &str) -> Result<Vec<usize>, String> {
+    let mut chosen = Vec::new();
+    for word in text.split(',').map(str::trim) {
+        let lower = word.to_ascii_lowercase();
+        let named = |nth: &usize| {
+            let name = MIXES[*nth].name.to_ascii_lowercase();
+            name == lower
+                || name
+                    .strip_prefix(lower.as_str())
+                    .is_some_and(|rest| rest.starts_with(|next: char| next == '-' || next.is_ascii_digit()))
+        };
+        let found: Vec<usize> = (0..MIXES.len()).filter(named).collect();
+        if lower.is_empty() || found.is_empty() {
+            let names: Vec<&str> = MIXES.iter().map(|mix| mix.name).collect();
+            return Err(format!(
+                "--mix: \"{word}\" is unknown; there are {}, and E, F and objects for all of those",
+                names.join(", ")
+            ));
+        }
+        chosen.extend(found);
+    }
+    chosen.sort_unstable();
+    chosen.dedup();
+    Ok(chosen)
+}
+
+fn parse_schedulers(text: &str) -> Result<Vec<SchedulerKind>, String> {
+    if text == "all" {
+        return Ok(SCHEDULERS.to_vec());
+    }
+    let words: Vec<&str> = text.split(',').map(str::trim).collect();
+    if let Some(word) =
+        words.iter().find(|word| SCHEDULERS.iter().all(|kind| scheduler_name(*kind) != **word))
+    {
+        return Err(format!("--scheduler: \"{word}\" is unknown; there are earliest, uc, rr and all"));
+    }
+    Ok(SCHEDULERS.into_iter().filter(|kind| words.contains(&scheduler_name(*kind))).collect())
+}
+
+fn parse_credits(text: &str) -> Result<Vec<u64>, String> {
+    let mut credits = Vec::new();
+    for word in text.split(',').map(str::trim) {
+        let credit = parse_size(word).map_err(|error| format!("--credit: {error}"))?;
+        if !(FLOW_FLOOR..=MAX_CREDIT).contains(&credit) {
+            let (low, high) = (write_size(FLOW_FLOOR), write_size(MAX_CREDIT));
+            return Err(format!("--credit: \"{word}\" is out of range; it goes from {low} to {high}"));
+        }
+        credits.push(credit);
+    }
+    credits.sort_unstable();
+    credits.dedup();
+    Ok(credits)
+}
+
+/// A number of seeds from 0 on, or a range of them.
+fn parse_count(text: &str) -> Result<Range<u64>, String> {
+    if text.contains("..") {
+        return parse_seeds(text);
+    }
+    let count = text.parse().ok().filter(|count| (1..=1_000_000).contains(count));
+    let count = count.ok_or_else(|| {
+        format!("--seeds: \"{text}\" is no number from 1 to 1000000; write it like 20, or like 7..8 for the one of that number")
+    })?;
+    Ok(0..count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Bench, String> {
+        match crate::args::parse(["bench-schedulers"].into_iter().chain(line.split_whitespace()))? {
+            Command::Bench(bench) => Ok(bench),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn names(bench: &Bench) -> Vec<&str> {
+        bench.mixes.iter().map(|mix| MIXES[*mix].name).collect()
+    }
+
+    #[test]
+    fn without_options_everything_is_compared() {
+        let bench = parse("").unwrap();
+        assert_eq!(bench, Bench::default());
+        assert_eq!((bench.mixes.len(), bench.schedulers.len(), bench.credits.len()), (MIXES.len(), 3, 3));
+        assert_eq!(bench.seeds, 0..20);
+    }
+
+    #[test]
+    fn mixes_are_chosen_by_name_or_group() {
+        assert_eq!(names(&parse("--mix C,A").unwrap()), ["A", "C"]);
+        assert_eq!(names(&parse("--mix e,F2").unwrap()), ["E1", "E2", "E3", "E4", "F2"]);
+        assert_eq!(
+            names(&parse("--mix objects-C").unwrap()),
+            ["objects-C-64K", "objects-C-512K", "objects-C-4M"]
+        );
+        assert_eq!(parse("--mix objects").unwrap().mixes.len(), 6);
+    }
+
+    #[test]
+    fn quick_yields_to_what_is_said() {
+        let quick = parse("--quick").unwrap();
+        assert_eq!((&quick.credits[..], quick.seeds), (&[1 << 20][..], 0..3));
+        let quick = parse("--credit 64KiB --quick --seeds 7..9 --scheduler rr,uc").unwrap();
+        assert_eq!((&quick.credits[..], quick.seeds), (&[64 << 10][..], 7..9));
+        assert_eq!(quick.schedulers, [SchedulerKind::UntilCongested, SchedulerKind::RoundRobin]);
+    }
+
+    #[test]
+    fn the_printed_command_reads_back() {
+        for line in
+            ["", "--mix A,E3", "--quick --scheduler uc", "--credit 64KiB,2MiB --seeds 7..9 --mix objects"]
+        {
+            let bench = parse(line).unwrap();
+            let printed = bench.command();
+            let (_, rest) = printed.split_once("bench-schedulers").unwrap();
+            assert_eq!(parse(rest).unwrap(), bench, "{printed}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_answered_with_what_to_do() {
+        for (line, hint) in [
+            ("--mix H", "there are A, B, C"),
+            ("--mix object", "\"object\" is unknown"),
+            ("--mix ,", "\"\" is unknown"),
+            ("--mix", "--mix needs a value"),
+            ("--scheduler best", "there are earliest, uc, rr and all"),
+            ("--credit 1", "no clear size"),
+            ("--credit 1KiB", "from 16KiB to 64MiB"),
+            ("--seeds 0", "no number from 1 to 1000000"),
+            ("--seeds 3..3", "no range of seeds"),
+            ("--threads 0", "no number from 1 to 256"),
+            ("--caps 1mbps", "bench-schedulers takes"),
+            ("7", "bench-schedulers takes"),
+        ] {
+            let error = parse(line).unwrap_err();
+            assert!(error.contains(hint), "{line}: {error}");
+        }
+    }
+}
