@@ -1,4 +1,4 @@
-//! What the network does to a packet: a bottleneck of fixed rate with a drop-tail queue, random loss, delay and jitter.
+//! What the network does to a packet: a bottleneck, whose rate may change at times that are known, with a drop-tail queue, random loss, delay and jitter.
 //!
 //! Invariant: packets arrive in the order in which they were sent, whatever changes in between.
 
@@ -38,14 +38,12 @@ impl Bottleneck {
         rng: &mut ChaCha8Rng,
         felt: &mut Kinds,
     ) -> Option<u64> {
-        // In u128, because a queue may hold minutes and a rate go to 100 Gbit/s.
-        let wait = u128::from(self.free_at.saturating_sub(now * 1_000));
-        let queued = wait * u128::from(spec.rate) / 8_000_000_000;
+        let queued = carried(now * 1_000, self.free_at, spec) / 8_000_000_000;
         if queued + u128::from(len) > u128::from(spec.queue.max(MSS)) {
             felt.add(Kind::Overflow);
             return None;
         }
-        self.free_at = self.free_at.max(now * 1_000) + (len * 8_000_000_000).div_ceil(spec.rate);
+        self.free_at = left_by(self.free_at.max(now * 1_000), len, spec);
         if spec.loss > 0 && rng.random_range(0..1_000_000) < spec.loss {
             felt.add(Kind::Loss);
             return None;
@@ -63,6 +61,32 @@ impl Bottleneck {
         self.last_arrival = self.last_arrival.max(arrival);
         Some(self.last_arrival)
     }
+}
+
+/// What leaves from one time to another (nanoseconds), in billionths of a bit: in u128, because a queue may hold minutes and a rate
+/// go to 100 Gbit/s.
+fn carried(from: u64, to: u64, spec: &LinkSpec) -> u128 {
+    let (mut at, mut rate, mut sum) = (from, spec.rate, 0);
+    for (time, next) in &spec.rates {
+        let time = (time * 1_000).clamp(at, to.max(at));
+        sum += u128::from(time - at) * u128::from(rate);
+        (at, rate) = (time, *next);
+    }
+    sum + u128::from(to.saturating_sub(at)) * u128::from(rate)
+}
+
+/// When so many bytes have left that begin to at `from`, in nanoseconds.
+fn left_by(from: u64, len: u64, spec: &LinkSpec) -> u64 {
+    let (mut at, mut rate, mut left) = (from, spec.rate, u128::from(len * 8_000_000_000));
+    for (time, next) in &spec.rates {
+        let time = (time * 1_000).max(at);
+        let most = u128::from(time - at) * u128::from(rate);
+        if most >= left {
+            break;
+        }
+        (at, rate, left) = (time, *next, left - most);
+    }
+    at + left.div_ceil(u128::from(rate)) as u64
 }
 
 #[cfg(test)]
@@ -102,6 +126,32 @@ mod tests {
         let came = (0..5).filter(|_| pass(&mut bottleneck, 0, 1_000, &spec).is_some()).count();
         assert_eq!(came, 3);
         assert!(pass(&mut bottleneck, 1_000, 1_000, &spec).is_some(), "one has left");
+    }
+
+    #[test]
+    fn what_is_queued_leaves_at_the_rate_of_its_time() {
+        // 1 B/µs, a tenth of that from 1 ms on, 2 B/µs from 6 ms on.
+        let mut spec = LinkSpec::new(8_000_000, 0);
+        spec.rates = vec![(1_000, 800_000), (6_000, 16_000_000)];
+        let mut bottleneck = Bottleneck::default();
+        assert_eq!(pass(&mut bottleneck, 0, 900, &spec), Some(900));
+        // 100 B until 1 ms, 500 B until 6 ms, 400 B at 2 B/µs.
+        assert_eq!(pass(&mut bottleneck, 0, 1_000, &spec), Some(6_200));
+        assert_eq!(pass(&mut bottleneck, 6_100, 1_000, &spec), Some(6_700));
+        assert_eq!(pass(&mut bottleneck, 9_000, 1_000, &spec), Some(9_500), "idle in between");
+    }
+
+    #[test]
+    fn a_queue_that_drains_slowly_holds_no_more_bytes() {
+        let mut spec = LinkSpec::new(8_000_000, 0);
+        spec.queue = 3_000;
+        spec.rates = vec![(1_000, 800_000), (20_000, 8_000_000)];
+        let mut bottleneck = Bottleneck::default();
+        let came = (0..9).filter(|_| pass(&mut bottleneck, 1_000, 1_000, &spec).is_some()).count();
+        assert_eq!(came, 3);
+        // 1,900 B have left until 20 ms, 100 B more until 20.1 ms.
+        assert_eq!(pass(&mut bottleneck, 20_000, 2_000, &spec), None);
+        assert_eq!(pass(&mut bottleneck, 20_100, 2_000, &spec), Some(23_100));
     }
 
     #[test]

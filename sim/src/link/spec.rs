@@ -7,6 +7,9 @@ use super::MSS;
 pub struct LinkSpec {
     /// Rate of the bottleneck in bit/s of TCP payload.
     pub rate: u64,
+    /// From each time (microseconds of virtual time, ascending) on the bottleneck has this rate instead, in bit/s and not zero; what
+    /// it has queued by then leaves at that too.
+    pub rates: Vec<(u64, u64)>,
     /// One-way delay in microseconds, without queueing.
     pub delay: u64,
     /// Loss probability of a packet in millionths, beside what overflows the queue.
@@ -35,6 +38,7 @@ impl LinkSpec {
         let queue = (rate / 80).max(8 * MSS);
         LinkSpec {
             rate,
+            rates: Vec::new(),
             delay,
             loss: 0,
             queue,
