@@ -4,6 +4,8 @@
 
 use super::mixes::{Drawn, IDLE, Load, Mix, PIECE, WARMING};
 use crate::app::{FlowPlan, Side};
+use crate::faults::Fault;
+use crate::link::LinkSpec;
 use crate::oracle::{Pipe, capacity, credit_time};
 use crate::report::scheduler_name;
 use crate::units::write_size;
@@ -68,9 +70,7 @@ pub fn measure(mix: &Mix, case: Case) -> Outcome {
     let start = world.now();
     let before = resent(&world);
     let flow = world.open(FlowPlan { at: start, ..plan.clone() });
-    for (at, route, fault) in &drawn.faults {
-        world.fault(start + at, *route, fault.clone());
-    }
+    trouble(&mut world, start, &drawn);
     let log = RefCell::new(vec![(start, 0)]);
     let going = |world: &World| {
         let end = world.flow(flow).end(Side::Server);
@@ -107,7 +107,9 @@ pub fn measure(mix: &Mix, case: Case) -> Outcome {
 fn setup(drawn: &Drawn, case: Case, mix: &str) -> Setup {
     let rates: Vec<u64> = drawn.links.iter().map(|link| link.rate).collect();
     let mut setup = Setup::capped(case.seed, &rates, 0);
-    setup.routes = drawn.links.iter().map(|link| [link.clone(), link.clone()]).collect();
+    // Steady until the load begins.
+    let steady = |link: &LinkSpec| LinkSpec { rates: Vec::new(), ..link.clone() };
+    setup.routes = drawn.links.iter().map(|link| [steady(link), steady(link)]).collect();
     for config in &mut setup.config {
         config.scheduler = case.scheduler;
         config.window_limit = case.credit;
@@ -120,6 +122,18 @@ fn setup(drawn: &Drawn, case: Case, mix: &str) -> Setup {
         case.seed + 1,
     );
     setup
+}
+
+/// Has happen what was drawn.
+fn trouble(world: &mut World, start: u64, drawn: &Drawn) {
+    for (route, link) in drawn.links.iter().enumerate().filter(|(_, link)| !link.rates.is_empty()) {
+        let rates = link.rates.iter().map(|(at, rate)| (start + at, *rate)).collect();
+        let dips = LinkSpec { rates, ..link.clone() };
+        world.fault(start, route, Fault::Change([dips.clone(), dips]));
+    }
+    for (at, route, fault) in &drawn.faults {
+        world.fault(start + at, *route, fault.clone());
+    }
 }
 
 /// What the programs do, and the oracle's time for it.

@@ -115,7 +115,8 @@ pub const MIXES: &[Mix] = mixes! {
 pub struct Drawn {
     /// The stripes as the oracle sees them; the first rate of each, at zero, is the usual one.
     pub pipes: Vec<Pipe>,
-    /// How each stripe is when nothing is wrong with it, both ways.
+    /// How each stripe is when nothing is wrong with it, both ways; and its dips, in which the queue stays as many bytes: a
+    /// buffer does not shrink because what it feeds slows down.
     pub links: Vec<LinkSpec>,
     /// What goes wrong, when, and with which stripe's route.
     pub faults: Vec<(u64, usize, Fault)>,
@@ -162,22 +163,19 @@ impl Mix {
 
 impl Drawn {
     fn add_dips(&mut self, stripe: usize, rng: &mut ChaCha8Rng) {
-        let usual = self.links[stripe].clone();
-        // The queue stays as many bytes: a buffer does not shrink because what it feeds slows down.
-        let low = LinkSpec { rate: usual.rate / 20, ..usual.clone() };
+        let usual = self.links[stripe].rate;
+        let mut rates = Vec::new();
         // From before the beginning on, so that a dip may be under way at it.
         let mut at = -rng.random_range(0..9_000_000i64);
         while at < DIPS_UNTIL as i64 {
             let end = at + rng.random_range(500_000..=3_000_000);
             if end > 0 {
-                for (time, link) in [(at.max(0) as u64, &low), (end as u64, &usual)] {
-                    let change = Fault::Change([link.clone(), link.clone()]);
-                    self.faults.push((time, stripe, change));
-                    self.pipes[stripe].rate.push((time, link.rate));
-                }
+                rates.extend([(at.max(0) as u64, usual / 20), (end as u64, usual)]);
             }
             at += rng.random_range(3_000_000..=9_000_000);
         }
+        self.pipes[stripe].rate.extend_from_slice(&rates);
+        self.links[stripe].rates = rates;
     }
 
     fn silence(&mut self, stripe: usize, at: u64) {
@@ -233,16 +231,7 @@ mod tests {
                 assert!(apart.skip(1).all(|apart| (3_000_000..=9_000_000).contains(&apart)));
                 begun.push(dips[0][0].0);
                 // The world is told what the oracle knows.
-                let told: Vec<(u64, u64)> = drawn
-                    .faults
-                    .iter()
-                    .filter(|(_, route, _)| *route == stripe)
-                    .map(|(at, _, fault)| match fault {
-                        Fault::Change([up, down]) if up == down => (*at, up.rate),
-                        other => panic!("{other:?}"),
-                    })
-                    .collect();
-                assert_eq!(told, pipe.rate[1..]);
+                assert_eq!(drawn.links[stripe].rates, pipe.rate[1..]);
             }
         }
         let at_once = begun.iter().filter(|at| **at == 0).count();
