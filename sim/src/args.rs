@@ -45,6 +45,8 @@ pub enum Command {
     Exhaust(crate::exhaust::command::Options),
     /// Schedulers, compared.
     Bench(crate::bench::Bench),
+    /// One more stripe, on random topologies.
+    Topologies(crate::bench::Topologies),
     /// Show the help.
     Help,
 }

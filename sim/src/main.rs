@@ -45,6 +45,13 @@ fn main() -> ExitCode {
             }
         },
         Ok(Command::Bench(bench)) => say(bench.report()),
+        Ok(Command::Topologies(topologies)) => {
+            let (text, good) = topologies.report();
+            say(text);
+            if !good {
+                return ExitCode::FAILURE;
+            }
+        }
         Err(message) => {
             eprintln!("sim: {message}");
             return ExitCode::from(2);

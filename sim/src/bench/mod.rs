@@ -6,10 +6,12 @@ mod measure;
 mod mixes;
 mod options;
 mod table;
+mod topologies;
 
 pub use measure::{Case, Outcome, measure};
 pub use mixes::{Drawn, Load, MIXES, Mix, Trouble};
 pub use options::Bench;
+pub use topologies::Topologies;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};

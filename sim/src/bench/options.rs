@@ -1,6 +1,6 @@
 //! What `sim bench-schedulers` can be told.
 
-use super::{MIXES, SCHEDULERS};
+use super::{MIXES, SCHEDULERS, Topologies};
 use crate::args::{Command, parse_seeds, value};
 use crate::report::scheduler_name;
 use crate::units::{parse_size, write_size};
@@ -47,7 +47,11 @@ impl Bench {
     pub(crate) fn parse(parser: &mut Parser) -> Result<Command, String> {
         let mut bench = Bench::default();
         let (mut quick, mut credits, mut seeds) = (false, None, None);
+        let (mut topologies, mut of_the_table, mut several) = (None, None, false);
         while let Some(arg) = parser.next().map_err(|error| error.to_string())? {
+            if let Arg::Long(name @ ("quick" | "json" | "mix" | "credit" | "seeds")) = arg {
+                of_the_table = Some(name.to_owned());
+            }
             match arg {
                 Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help),
                 Arg::Long("quick") => quick = true,
@@ -55,22 +59,37 @@ impl Bench {
                 Arg::Long("mix") => bench.mixes = parse_mixes(&value(parser, "mix")?)?,
                 Arg::Long("scheduler") => {
                     bench.schedulers = parse_schedulers(&value(parser, "scheduler")?)?;
+                    several = bench.schedulers.len() > 1;
                 }
                 Arg::Long("credit") => credits = Some(parse_credits(&value(parser, "credit")?)?),
-                Arg::Long("seeds") => seeds = Some(parse_count(&value(parser, "seeds")?)?),
+                Arg::Long("seeds") => seeds = Some(parse_count(parser, "seeds")?),
                 Arg::Long("threads") => {
                     let text = value(parser, "threads")?;
                     let threads = text.parse().ok().filter(|threads| (1..=256).contains(threads));
                     bench.threads =
                         threads.ok_or_else(|| format!("--threads: \"{text}\" is no number from 1 to 256"))?;
                 }
+                Arg::Long("topologies") => topologies = Some(parse_count(parser, "topologies")?),
                 arg => {
                     return Err(format!(
-                        "{}; bench-schedulers takes --quick, --mix, --scheduler, --credit, --seeds, --threads and --json",
+                        "{}; bench-schedulers takes --quick, --mix, --scheduler, --credit, --seeds, --threads, --json and --topologies",
                         arg.unexpected()
                     ));
                 }
             }
+        }
+        if let Some(seeds) = topologies {
+            if let Some(name) = of_the_table {
+                return Err(format!(
+                    "--{name} has no meaning with --topologies; it takes --scheduler NAME and --threads"
+                ));
+            }
+            let scheduler = match (bench.schedulers.as_slice(), several) {
+                ([one], _) => *one,
+                (_, false) => SchedulerKind::Earliest,
+                _ => return Err("--topologies takes one scheduler at a time, such as --scheduler uc".into()),
+            };
+            return Ok(Command::Topologies(Topologies { seeds, scheduler, threads: bench.threads }));
         }
         if quick {
             (bench.seeds, bench.credits) = (0..3, vec![1 << 20]);
@@ -160,13 +179,14 @@ fn parse_credits(text: &str) -> Result<Vec<u64>, String> {
 }
 
 /// A number of seeds from 0 on, or a range of them.
-fn parse_count(text: &str) -> Result<Range<u64>, String> {
+fn parse_count(parser: &mut Parser, name: &str) -> Result<Range<u64>, String> {
+    let text = value(parser, name)?;
     if text.contains("..") {
-        return parse_seeds(text);
+        return parse_seeds(&text).map_err(|error| error.replacen("--seeds", &format!("--{name}"), 1));
     }
     let count = text.parse().ok().filter(|count| (1..=1_000_000).contains(count));
     let count = count.ok_or_else(|| {
-        format!("--seeds: \"{text}\" is no number from 1 to 1000000; write it like 20, or like 7..8 for the one of that number")
+        format!("--{name}: \"{text}\" is no number from 1 to 1000000; write it like 20, or like 7..8 for the one of that number")
     })?;
     Ok(0..count)
 }
@@ -215,6 +235,16 @@ mod tests {
     }
 
     #[test]
+    fn topologies_are_a_number_or_a_range() {
+        let parse =
+            |line: &str| crate::args::parse(["bench-schedulers"].into_iter().chain(line.split_whitespace()));
+        let Ok(Command::Topologies(all)) = parse("--topologies 500 --threads 3") else { panic!() };
+        assert_eq!(all, Topologies { seeds: 0..500, scheduler: SchedulerKind::Earliest, threads: 3 });
+        let Ok(Command::Topologies(one)) = parse("--scheduler rr --topologies 7..8") else { panic!() };
+        assert_eq!((one.seeds, one.scheduler), (7..8, SchedulerKind::RoundRobin));
+    }
+
+    #[test]
     fn the_printed_command_reads_back() {
         for line in
             ["", "--mix A,E3", "--quick --scheduler uc", "--credit 64KiB,2MiB --seeds 7..9 --mix objects"]
@@ -241,6 +271,10 @@ mod tests {
             ("--threads 0", "no number from 1 to 256"),
             ("--caps 1mbps", "bench-schedulers takes"),
             ("7", "bench-schedulers takes"),
+            ("--topologies few", "--topologies: \"few\" is no number"),
+            ("--topologies 5..5", "--topologies: \"5..5\" is no range"),
+            ("--topologies 5 --scheduler all", "one scheduler at a time"),
+            ("--topologies 5 --mix A", "--mix has no meaning with --topologies"),
         ] {
             let error = parse(line).unwrap_err();
             assert!(error.contains(hint), "{line}: {error}");
