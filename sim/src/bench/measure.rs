@@ -25,7 +25,7 @@ pub struct Case {
 }
 
 /// What came of one transfer. Times are in microseconds.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Outcome {
     /// How long it took, `None` if it did not end within 20 times the oracle's time and a minute.
     pub time: Option<u64>,
@@ -66,7 +66,8 @@ pub fn measure(mix: &Mix, case: Case) -> Outcome {
     let (plan, ideal) = plan(mix.load, &drawn, case.credit);
     let limit = 20 * ideal + 60_000_000;
     let mut world = World::new(setup(&drawn, case, mix.name));
-    let ready = world.warm_up(limit) && (!matches!(mix.load, Load::Object(_)) || warm(&mut world, limit));
+    let ready =
+        world.warm_up(limit) && (!matches!(mix.load, Load::Object(_)) || warm(&mut world, WARMING, limit));
     let start = world.now();
     let before = resent(&world);
     let flow = world.open(FlowPlan { at: start, ..plan.clone() });
@@ -104,7 +105,7 @@ pub fn measure(mix: &Mix, case: Case) -> Outcome {
     }
 }
 
-fn setup(drawn: &Drawn, case: Case, mix: &str) -> Setup {
+pub(super) fn setup(drawn: &Drawn, case: Case, mix: &str) -> Setup {
     let rates: Vec<u64> = drawn.links.iter().map(|link| link.rate).collect();
     let mut setup = Setup::capped(case.seed, &rates, 0);
     // Steady until the load begins.
@@ -125,7 +126,7 @@ fn setup(drawn: &Drawn, case: Case, mix: &str) -> Setup {
 }
 
 /// Has happen what was drawn.
-fn trouble(world: &mut World, start: u64, drawn: &Drawn) {
+pub(super) fn trouble(world: &mut World, start: u64, drawn: &Drawn) {
     for (route, link) in drawn.links.iter().enumerate().filter(|(_, link)| !link.rates.is_empty()) {
         let rates = link.rates.iter().map(|(at, rate)| (start + at, *rate)).collect();
         let dips = LinkSpec { rates, ..link.clone() };
@@ -162,9 +163,9 @@ fn half_capacity(pipes: &[Pipe], span: u64) -> u64 {
     capacity(pipes, span) * 1_000 / (span / 1_000) / 2
 }
 
-/// A transfer and some idle time. Whether the transfer ended.
-fn warm(world: &mut World, limit: u64) -> bool {
-    let flow = world.open(FlowPlan::upload(world.now(), WARMING));
+/// A transfer of so many bytes and some idle time. Whether the transfer ended.
+pub(super) fn warm(world: &mut World, bytes: u64, limit: u64) -> bool {
+    let flow = world.open(FlowPlan::upload(world.now(), bytes));
     let done = world.run_while(world.now() + limit, |world| !world.flow(flow).is_over());
     world.run_until(world.now() + IDLE);
     done

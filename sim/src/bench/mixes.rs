@@ -32,6 +32,9 @@ pub const WARMING: u64 = 1 << 20;
 /// How long an object's stripes are idle before it, in microseconds.
 pub const IDLE: u64 = 1_000_000;
 
+/// The largest credit that can be asked for, in bytes: half of a session's default memory limit, beyond which that is what binds.
+pub(super) const MAX_CREDIT: u64 = 64 << 20;
+
 /// Bytes that a paced program writes at once.
 pub const PIECE: u64 = 1_400;
 
@@ -178,6 +181,18 @@ impl Drawn {
         self.links[stripe].rates = rates;
     }
 
+    /// One of its stripes, with all that happens to it.
+    pub(super) fn only(&self, stripe: usize) -> Drawn {
+        let faults = self.faults.iter().filter(|(_, route, _)| *route == stripe);
+        Drawn {
+            pipes: vec![self.pipes[stripe].clone()],
+            links: vec![self.links[stripe].clone()],
+            faults: faults.map(|(at, _, fault)| (*at, 0, fault.clone())).collect(),
+            struck: self.struck,
+            healed: self.healed,
+        }
+    }
+
     fn silence(&mut self, stripe: usize, at: u64) {
         (self.struck, self.healed) = (Some(at), Some(at + SILENCE));
         self.faults.push((at, stripe, Fault::Silence { from: [true, true] }));
@@ -251,6 +266,12 @@ mod tests {
                 assert_eq!(pipe.rate[1..], [(at, 0), (at + 10_000_000, pipe.rate[0].1)]);
             }
             assert_eq!(drawn.faults.len(), 2 * count);
+        }
+        let drawn = mix("F3").draw(7);
+        for (stripe, pipe) in drawn.pipes.iter().enumerate() {
+            let only = drawn.only(stripe);
+            assert_eq!((&only.pipes[..], only.links.len()), (&[pipe.clone()][..], 1));
+            assert!(only.faults.len() == 2 && only.faults.iter().all(|(_, route, _)| *route == 0));
         }
         let drawn = mix("F1").draw(5);
         assert!(matches!(drawn.faults[..], [(_, _, Fault::Reset { told: Told::Both })]));

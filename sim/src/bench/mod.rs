@@ -2,6 +2,7 @@
 //!
 //! Invariant: the text depends on what is asked for alone, not on the number of threads or the machine, so it can be kept and compared.
 
+mod ceiling;
 mod measure;
 mod mixes;
 mod options;
@@ -24,22 +25,30 @@ impl Bench {
     /// # Panics
     /// If a world fails; it has printed the command that repeats it.
     pub fn report(&self) -> String {
-        let mut rows = Vec::new();
-        for mix in &self.mixes {
+        let mut lines = Vec::new();
+        for mix in self.mixes.iter().map(|mix| &MIXES[*mix]) {
             for credit in &self.credits {
-                rows.extend(self.schedulers.iter().map(|scheduler| (&MIXES[*mix], *credit, *scheduler)));
+                lines.extend(self.schedulers.iter().map(|scheduler| (mix, Some((*credit, *scheduler)))));
             }
+            lines.push((mix, None));
         }
         let seeds: Vec<u64> = self.seeds.clone().collect();
-        let outcomes = each(rows.len() * seeds.len(), self.threads, |nth| {
-            let (mix, credit, scheduler) = rows[nth / seeds.len()];
-            measure(mix, Case { scheduler, credit, seed: seeds[nth % seeds.len()] })
+        let outcomes = each(lines.len() * seeds.len(), self.threads, |nth| {
+            let seed = seeds[nth % seeds.len()];
+            match lines[nth / seeds.len()] {
+                (mix, Some((credit, scheduler))) => Some(measure(mix, Case { scheduler, credit, seed })),
+                (mix, None) => ceiling::ceiling(mix, seed),
+            }
         });
-        let rows: Vec<Row> = rows
-            .iter()
-            .zip(outcomes.chunks(seeds.len()))
-            .map(|((mix, credit, scheduler), outcomes)| Row::new(mix, *credit, *scheduler, outcomes))
-            .collect();
+        let mut rows = Vec::new();
+        for ((mix, with), outcomes) in lines.iter().zip(outcomes.chunks(seeds.len())) {
+            let outcomes: Vec<Outcome> = outcomes.iter().flatten().cloned().collect();
+            match with {
+                Some((credit, scheduler)) => rows.push(Row::new(mix, *credit, *scheduler, &outcomes)),
+                None if outcomes.is_empty() => {}
+                None => rows.push(Row::ceiling(mix, &outcomes)),
+            }
+        }
         if self.json { table::json(self, &rows) } else { table::text(self, &rows) }
     }
 }

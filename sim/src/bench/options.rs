@@ -1,5 +1,6 @@
 //! What `sim bench-schedulers` can be told.
 
+use super::mixes::MAX_CREDIT;
 use super::{MIXES, SCHEDULERS, Topologies};
 use crate::args::{Command, parse_seeds, value};
 use crate::report::scheduler_name;
@@ -38,9 +39,6 @@ impl Default for Bench {
         }
     }
 }
-
-/// The largest credit that can be asked for: half of a session's default memory limit, beyond which that is what binds.
-const MAX_CREDIT: u64 = 64 << 20;
 
 impl Bench {
     /// Reads what follows `bench-schedulers` on the command line.

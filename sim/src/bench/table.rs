@@ -43,47 +43,61 @@ struct Column {
 /// One mix with one credit and one scheduler.
 pub(super) struct Row {
     mix: &'static Mix,
-    credit: u64,
-    scheduler: SchedulerKind,
+    /// Without them it is the ceiling.
+    with: Option<(u64, SchedulerKind)>,
     columns: Vec<Column>,
 }
 
 impl Row {
     /// From the outcomes of all seeds, at least one.
     pub fn new(mix: &'static Mix, credit: u64, scheduler: SchedulerKind, outcomes: &[Outcome]) -> Self {
-        let all = |figure: &dyn Fn(&Outcome) -> u64| outcomes.iter().map(figure).collect::<Vec<u64>>();
-        let low = |heading, key, decimals, figure: &dyn Fn(&Outcome) -> u64| Column {
-            heading,
-            key,
-            decimals,
-            spread: Spread::small_is_good(all(figure)),
-        };
-        let mut columns = match mix.load {
-            Load::Object(_) => vec![low("time / oracle's", "time_over_oracle", 3, &Outcome::stretch)],
-            Load::Paced(_) => vec![
-                low("p50 of delay, ms", "delay_p50_ms", 1, &|outcome| {
-                    tenths(percentile(&outcome.delays, 50))
-                }),
-                low("p99 of delay, ms", "delay_p99_ms", 1, &|outcome| {
-                    tenths(percentile(&outcome.delays, 99))
-                }),
-            ],
-            _ => {
-                let spread = Spread::large_is_good(all(&Outcome::share));
-                vec![Column { heading: "share of oracle", key: "share_of_oracle", decimals: 3, spread }]
-            }
-        };
+        let mut columns = Self::first(mix, outcomes);
         if matches!(mix.trouble, Trouble::Death | Trouble::OneSilent | Trouble::AllSilent) {
             let pause = |outcome: &Outcome| outcome.pause.map_or(u64::MAX, |pause| pause.div_ceil(1_000));
-            columns.push(low("longest pause, ms", "longest_pause_ms", 0, &pause));
+            columns.push(low("longest pause, ms", "longest_pause_ms", 0, outcomes, pause));
         }
         if matches!(mix.trouble, Trouble::OneSilent | Trouble::AllSilent) {
             let back = |outcome: &Outcome| outcome.recovery.map_or(u64::MAX, |time| time.div_ceil(1_000));
-            columns.push(low("full rate after, ms", "full_rate_after_ms", 0, &back));
+            columns.push(low("full rate after, ms", "full_rate_after_ms", 0, outcomes, back));
         }
-        columns.push(low("extra bytes, %", "extra_bytes_percent", 2, &Outcome::extra));
-        Row { mix, credit, scheduler, columns }
+        columns.push(low("extra bytes, %", "extra_bytes_percent", 2, outcomes, Outcome::extra));
+        Row { mix, with: Some((credit, scheduler)), columns }
     }
+
+    /// What TCP leaves of the oracle.
+    pub fn ceiling(mix: &'static Mix, outcomes: &[Outcome]) -> Self {
+        Row { mix, with: None, columns: Self::first(mix, outcomes) }
+    }
+
+    /// How fast it was.
+    fn first(mix: &'static Mix, outcomes: &[Outcome]) -> Vec<Column> {
+        let delay = |percent| move |outcome: &Outcome| tenths(percentile(&outcome.delays, percent));
+        match mix.load {
+            Load::Object(_) => {
+                vec![low("time / oracle's", "time_over_oracle", 3, outcomes, Outcome::stretch)]
+            }
+            Load::Paced(_) => vec![
+                low("p50 of delay, ms", "delay_p50_ms", 1, outcomes, delay(50)),
+                low("p99 of delay, ms", "delay_p99_ms", 1, outcomes, delay(99)),
+            ],
+            Load::Upload(_) | Load::BothWays(..) => {
+                let spread = Spread::large_is_good(outcomes.iter().map(Outcome::share).collect());
+                vec![Column { heading: "share of oracle", key: "share_of_oracle", decimals: 3, spread }]
+            }
+        }
+    }
+}
+
+/// A column of which small figures are good.
+fn low(
+    heading: &'static str,
+    key: &'static str,
+    decimals: u32,
+    outcomes: &[Outcome],
+    figure: impl Fn(&Outcome) -> u64,
+) -> Column {
+    let spread = Spread::small_is_good(outcomes.iter().map(figure).collect());
+    Column { heading, key, decimals, spread }
 }
 
 fn tenths(micros: u64) -> u64 {
@@ -101,6 +115,7 @@ Schedulers compared in the simulator, against the fluid oracle limited by credit
 past, so a share may be a little over 1). Each figure: median and worst of the seeds. A seed varies each stripe's rate by up to 5 %
 and its delay by up to 10 %, the phase and length of dips, and when and where trouble strikes; all schedulers and credits meet the same worlds.
 credit: largest receive window of the flow. share of oracle: oracle's time / time from opening to the last FIN (0: it never ended).
+tcp alone: what modelled TCP leaves of the oracle (slow start, losses): each stripe for itself at full speed, their deliveries added up.
 longest pause: without any delivery, silence included. full rate after: from the end of silence until a second that brings 90 % of
 all that the stripes carry, and 75 % in each quarter. delay: of pieces of 1400 B, from when they should have been written to delivery.
 extra bytes: payload handed to a stripe again, in % of the transfer. --: not reached.
@@ -120,7 +135,11 @@ pub(super) fn text(bench: &Bench, rows: &[Row]) -> String {
             }
             text.push('\n');
         }
-        let _ = write!(text, "  {:>6}  {:<9}", write_size(row.credit), scheduler_name(row.scheduler));
+        let (credit, name) = match row.with {
+            Some((credit, scheduler)) => (write_size(credit), scheduler_name(scheduler)),
+            None => ("any".into(), "tcp alone"),
+        };
+        let _ = write!(text, "  {credit:>6}  {name:<9}");
         for Column { decimals, spread, .. } in &row.columns {
             let _ = write!(
                 text,
@@ -138,13 +157,15 @@ pub(super) fn text(bench: &Bench, rows: &[Row]) -> String {
 pub(super) fn json(bench: &Bench, rows: &[Row]) -> String {
     let mut text = format!("{{\n  \"seeds\": [{}, {}],\n  \"rows\": [", bench.seeds.start, bench.seeds.end);
     for (nth, row) in rows.iter().enumerate() {
+        let (credit, name) = match row.with {
+            Some((credit, scheduler)) => (credit.to_string(), scheduler_name(scheduler)),
+            None => ("null".into(), "tcp alone"),
+        };
         let _ = write!(
             text,
-            "{}\n    {{\"mix\": \"{}\", \"credit_bytes\": {}, \"scheduler\": \"{}\"",
+            "{}\n    {{\"mix\": \"{}\", \"credit_bytes\": {credit}, \"scheduler\": \"{name}\"",
             if nth > 0 { "," } else { "" },
             row.mix.name,
-            row.credit,
-            scheduler_name(row.scheduler),
         );
         for Column { key, decimals, spread, .. } in &row.columns {
             let show = |figure| match figure {
