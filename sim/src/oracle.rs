@@ -203,8 +203,8 @@ mod tests {
     fn capacity_is_what_goes_in() {
         let dips = Pipe { delay: 7, rate: vec![(1_000, 8_000_000), (2_000, 400_000), (4_000, 8_000_000)] };
         // 1 ms at 1 B/µs, 2 ms at 0.05 B/µs, 3 ms at 1 B/µs.
-        assert_eq!(capacity(&[dips.clone()], 7_000), 1_000 + 100 + 3_000);
-        assert_eq!(capacity(&[dips.clone()], 1_500), 500);
+        assert_eq!(capacity(std::slice::from_ref(&dips), 7_000), 1_000 + 100 + 3_000);
+        assert_eq!(capacity(std::slice::from_ref(&dips), 1_500), 500);
         assert_eq!(capacity(&[dips, byte_a_micro(0)], 1_000), 1_000);
     }
 }

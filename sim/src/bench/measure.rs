@@ -37,7 +37,7 @@ pub struct Outcome {
     pub resent: u64,
     /// The longest time without a delivery that ended after the trouble began.
     pub pause: Option<u64>,
-    /// From the end of the trouble to full rate: see [`recovery`].
+    /// From the end of the trouble to full rate: until a second begins that brings 90 % of all that the stripes carry, 75 % in each quarter.
     pub recovery: Option<u64>,
     /// From when each piece was to be written to when its last byte came out, in the order of time; of paced loads only.
     pub delays: Vec<u64>,

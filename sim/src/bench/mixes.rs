@@ -20,9 +20,9 @@ pub enum Load {
     Upload(u64),
     /// So many bytes from the client, and from the server, on one flow at the same time.
     BothWays(u64, u64),
-    /// As [`Load::Upload`], on stripes that have carried [`WARMING`] before and were idle for [`IDLE`].
+    /// As [`Load::Upload`], on stripes that have carried 1 MiB before and were idle for a second.
     Object(u64),
-    /// From the client, half of what the stripes can carry on the whole, in pieces of [`PIECE`], for so many microseconds.
+    /// From the client, half of what the stripes can carry on the whole, in pieces of 1,400 bytes, for so many microseconds.
     Paced(u64),
 }
 
@@ -47,7 +47,7 @@ pub enum Trouble {
     Dips,
     /// One is reset, 1–3 s after the beginning; its route takes a new one at once.
     Death,
-    /// One carries nothing for [`SILENCE`], from 1–3 s after the beginning on.
+    /// One carries nothing for 10 s, from 1–3 s after the beginning on.
     OneSilent,
     /// All of them do.
     AllSilent,
