@@ -3,7 +3,7 @@
 //! - [`world`] is the simulated world: it drives both sessions, the [`link`]s between them and the programs ([`app`])
 //!   behind them, breaks things as told ([`faults`]), and checks everything after every step.
 //! - [`oracle`] knows the best that any scheduler could do, and [`report`] compares.
-//! - [`bench`] does so with every scheduler on many mixes of stripes.
+//! - [`mod@bench`] does so with every scheduler on many mixes of stripes.
 //! - [`picture`] draws a run.
 //! - [`record`] writes each session of a world down as a trace ([`observe`] is how it sees them), [`replay`] plays traces and makes those of the simulator anew.
 //! - [`swarm`] draws small worlds with trouble at random, demands that all that can complete does, and makes failures small.
