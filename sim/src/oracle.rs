@@ -82,6 +82,23 @@ pub fn credit_time(pipes: &[Pipe], bytes: u64, window: u64) -> Option<u64> {
         .min()
 }
 
+/// How long each of `count` pieces of `piece` bytes takes at least, in microseconds, if they are written at `rate` bytes per second, each as
+/// a whole when its last byte is due: they queue for all pipes together, in order, and the last byte of each then takes the shortest
+/// delay of all. `None` if the pipes stop before.
+pub fn paced_delays(pipes: &[Pipe], piece: u64, rate: u64, count: u64) -> Option<Vec<u64>> {
+    let nearest = pipes.iter().map(|pipe| pipe.delay).min()?;
+    let near: Vec<Pipe> = pipes.iter().map(|pipe| Pipe { delay: 0, rate: pipe.rate.clone() }).collect();
+    let mut free = 0;
+    let mut delays = Vec::new();
+    for last in (1..=count).map(|nth| nth * piece) {
+        let due = (u128::from(last) * 1_000_000).div_ceil(u128::from(rate)) as u64;
+        // What all pipes have let by until the piece's turn is as good as carried.
+        free = fluid_time(&near, capacity(&near, due.max(free)) + piece)?;
+        delays.push(free - due + nearest);
+    }
+    Some(delays)
+}
+
 /// How many bytes `pipes` take in from time zero to `end` (microseconds), rounded down.
 pub fn capacity(pipes: &[Pipe], end: u64) -> u64 {
     let of = |pipe: &Pipe| -> u128 {
@@ -197,6 +214,18 @@ mod tests {
             let time = credit_time(&pipes, bytes, window).unwrap() as f64 / 1e6;
             assert!((bytes as f64 / time / best - 1.0).abs() < 1e-4, "window {window}: {best}");
         }
+    }
+
+    #[test]
+    fn pieces_queue_for_all_pipes_together() {
+        // 2,000 B every 4 ms. Both pipes together carry 2 B/µs, so 1 ms each, and the nearer one is 3 ms long.
+        let steady = [byte_a_micro(3_000), byte_a_micro(70_000)];
+        assert_eq!(paced_delays(&steady, 2_000, 500_000, 3), Some(vec![4_000; 3]));
+        // One of 1 B/µs that is a tenth of that from 3 ms to 15 ms. The piece of 4 ms: 1,100 B by 15 ms, 900 B more at 15.9 ms. Those of 8
+        // and 12 ms are behind it, at 17.9 and 19.9 ms; then there is nobody before the one of 16 ms but these: 21.9 ms.
+        let dip = [Pipe { delay: 0, rate: vec![(0, 8_000_000), (3_000, 800_000), (15_000, 8_000_000)] }];
+        assert_eq!(paced_delays(&dip, 2_000, 500_000, 4), Some(vec![11_900, 9_900, 7_900, 5_900]));
+        assert_eq!(paced_delays(&[], 1, 1, 1), None);
     }
 
     #[test]

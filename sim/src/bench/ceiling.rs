@@ -6,27 +6,33 @@
 //!
 //! It is no bound: several stripes together may meet TCP's losses at other moments than each of them alone.
 
-use super::measure::{Case, Outcome, setup, trouble, warm};
-use super::mixes::{Drawn, Load, MAX_CREDIT, Mix, WARMING};
+use super::measure::{Case, Outcome, pace, setup, trouble, warm};
+use super::mixes::{Drawn, Load, MAX_CREDIT, Mix, PIECE, WARMING};
 use crate::app::{FlowPlan, Side};
-use crate::oracle::fluid_time;
+use crate::oracle::{fluid_time, paced_delays};
 use crate::world::World;
 use std::cell::RefCell;
 use striper_core::SchedulerKind;
 
-/// The outcome with a seed, without any limit by credit; nothing for a load that does not fill the stripes.
-pub(super) fn ceiling(mix: &Mix, seed: u64) -> Option<Outcome> {
+/// The outcome with a seed, without any limit by credit. Of a paced load, which does not fill the stripes, that of the fluid oracle.
+pub(super) fn ceiling(mix: &Mix, seed: u64) -> Outcome {
+    let drawn = mix.draw(seed);
     let size = match mix.load {
         Load::Upload(size) | Load::Object(size) | Load::BothWays(size, _) => size,
-        Load::Paced(_) => return None,
+        Load::Paced(span) => {
+            let (rate, size) = pace(&drawn.pipes, span);
+            let mut delays =
+                paced_delays(&drawn.pipes, PIECE, rate, size / PIECE).expect("pipes that return");
+            delays.sort_unstable();
+            return Outcome { size, delays, ..Outcome::default() };
+        }
     };
-    let drawn = mix.draw(seed);
     let ideal = fluid_time(&drawn.pipes, size).expect("pipes that return");
     let mut deliveries = Vec::new();
     for stripe in 0..drawn.links.len() {
         deliveries.extend(alone(mix, &drawn, stripe, seed, size, 4 * ideal));
     }
-    Some(Outcome { time: reached(deliveries, size), ideal, size, ..Outcome::default() })
+    Outcome { time: reached(deliveries, size), ideal, size, ..Outcome::default() }
 }
 
 /// When (microseconds) how many bytes came over one stripe, up to a time.
@@ -84,7 +90,7 @@ mod tests {
     #[test]
     fn tcp_alone_is_near_the_oracle_where_nothing_happens_and_never_beyond() {
         for mix in MIXES.iter().filter(|mix| ["E1", "objects-512K"].contains(&mix.name)) {
-            let share = ceiling(mix, 4).unwrap().share();
+            let share = ceiling(mix, 4).share();
             assert!((800..=1_000).contains(&share), "{}: {share}", mix.name);
         }
     }

@@ -148,8 +148,7 @@ fn plan(load: Load, drawn: &Drawn, credit: u64) -> (FlowPlan, u64) {
             (plan, time(up).max(time(down)))
         }
         Load::Paced(span) => {
-            let rate = half_capacity(&drawn.pipes, span);
-            let bytes = rate * (span / 1_000) / 1_000 / PIECE * PIECE;
+            let (rate, bytes) = pace(&drawn.pipes, span);
             let mut plan = FlowPlan::upload(0, bytes);
             plan.sends[0].rate = Some(rate);
             plan.sends[0].piece = PIECE;
@@ -158,9 +157,10 @@ fn plan(load: Load, drawn: &Drawn, credit: u64) -> (FlowPlan, u64) {
     }
 }
 
-/// Half of what the pipes can carry on the whole until then, in bytes per second.
-fn half_capacity(pipes: &[Pipe], span: u64) -> u64 {
-    capacity(pipes, span) * 1_000 / (span / 1_000) / 2
+/// Half of what the pipes can carry on the whole until then, in bytes per second, and what that comes to in whole pieces.
+pub(super) fn pace(pipes: &[Pipe], span: u64) -> (u64, u64) {
+    let rate = capacity(pipes, span) * 1_000 / (span / 1_000) / 2;
+    (rate, rate * (span / 1_000) / 1_000 / PIECE * PIECE)
 }
 
 /// A transfer of so many bytes and some idle time. Whether the transfer ended.

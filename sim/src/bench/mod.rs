@@ -36,19 +36,18 @@ impl Bench {
         let outcomes = each(lines.len() * seeds.len(), self.threads, |nth| {
             let seed = seeds[nth % seeds.len()];
             match lines[nth / seeds.len()] {
-                (mix, Some((credit, scheduler))) => Some(measure(mix, Case { scheduler, credit, seed })),
+                (mix, Some((credit, scheduler))) => measure(mix, Case { scheduler, credit, seed }),
                 (mix, None) => ceiling::ceiling(mix, seed),
             }
         });
-        let mut rows = Vec::new();
-        for ((mix, with), outcomes) in lines.iter().zip(outcomes.chunks(seeds.len())) {
-            let outcomes: Vec<Outcome> = outcomes.iter().flatten().cloned().collect();
-            match with {
-                Some((credit, scheduler)) => rows.push(Row::new(mix, *credit, *scheduler, &outcomes)),
-                None if outcomes.is_empty() => {}
-                None => rows.push(Row::ceiling(mix, &outcomes)),
-            }
-        }
+        let rows: Vec<Row> = lines
+            .iter()
+            .zip(outcomes.chunks(seeds.len()))
+            .map(|((mix, with), outcomes)| match with {
+                Some((credit, scheduler)) => Row::new(mix, *credit, *scheduler, outcomes),
+                None => Row::ceiling(mix, outcomes),
+            })
+            .collect();
         if self.json { table::json(self, &rows) } else { table::text(self, &rows) }
     }
 }

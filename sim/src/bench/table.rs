@@ -69,6 +69,10 @@ impl Row {
         Row { mix, with: None, columns: Self::first(mix, outcomes) }
     }
 
+    fn ceiling_name(&self) -> &'static str {
+        if matches!(self.mix.load, Load::Paced(_)) { "oracle" } else { "tcp alone" }
+    }
+
     /// How fast it was.
     fn first(mix: &'static Mix, outcomes: &[Outcome]) -> Vec<Column> {
         let delay = |percent| move |outcome: &Outcome| tenths(percentile(&outcome.delays, percent));
@@ -117,7 +121,8 @@ and its delay by up to 10 %, the phase and length of dips, and when and where tr
 credit: largest receive window of the flow. share of oracle: oracle's time / time from opening to the last FIN (0: it never ended).
 tcp alone: what modelled TCP leaves of the oracle (slow start, losses): each stripe for itself at full speed, their deliveries added up.
 longest pause: without any delivery, silence included. full rate after: from the end of silence until a second that brings 90 % of
-all that the stripes carry, and 75 % in each quarter. delay: of pieces of 1400 B, from when they should have been written to delivery.
+all that the stripes carry, and 75 % in each quarter. delay: of pieces of 1400 B, from when they should have been written to delivery;
+oracle: the same for a fluid, any credit.
 extra bytes: payload handed to a stripe again, in % of the transfer. --: not reached.
 ";
 
@@ -137,7 +142,7 @@ pub(super) fn text(bench: &Bench, rows: &[Row]) -> String {
         }
         let (credit, name) = match row.with {
             Some((credit, scheduler)) => (write_size(credit), scheduler_name(scheduler)),
-            None => ("any".into(), "tcp alone"),
+            None => ("any".into(), row.ceiling_name()),
         };
         let _ = write!(text, "  {credit:>6}  {name:<9}");
         for Column { decimals, spread, .. } in &row.columns {
@@ -159,7 +164,7 @@ pub(super) fn json(bench: &Bench, rows: &[Row]) -> String {
     for (nth, row) in rows.iter().enumerate() {
         let (credit, name) = match row.with {
             Some((credit, scheduler)) => (credit.to_string(), scheduler_name(scheduler)),
-            None => ("null".into(), "tcp alone"),
+            None => ("null".into(), row.ceiling_name()),
         };
         let _ = write!(
             text,
