@@ -13,9 +13,10 @@ pub fn path() -> &'static Path {
 }
 
 fn build() -> PathBuf {
-    // TARGET/PROFILE/deps/TEST
+    // TARGET/PROFILE/deps/TEST or TARGET/PROFILE/lab
     let test = env::current_exe().expect("a running test");
-    let folder = test.ancestors().nth(2).expect("a test in a target folder");
+    let folder =
+        test.ancestors().skip(1).find(|folder| !folder.ends_with("deps")).expect("a test in a target folder");
     let (Some(name), Some(target)) = (folder.file_name(), folder.parent()) else {
         panic!("{} is not in a target folder", test.display());
     };

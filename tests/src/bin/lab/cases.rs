@@ -1,0 +1,285 @@
+//! What is measured, and what it should come to.
+
+use crate::clock;
+use crate::emulator::Path;
+use crate::load::{Amount, BIN, Direction, Received};
+use crate::report::{Measure, Target, Unit};
+use crate::trial::{STRIPES, Trial};
+use std::thread;
+use std::time::Duration;
+
+/// The tests' names.
+pub const TESTS: [&str; 5] = ["t2", "t3", "t4", "t6", "t9"];
+
+/// The part of a cap that is left for the content: 1,448 of a packet's 1,500 bytes.
+const CEILING: f64 = 1448.0 / 1500.0;
+const MBIT: u64 = 1_000_000;
+const MIB: u64 = 1 << 20;
+
+/// One set of conditions, run in each direction.
+pub struct Case {
+    /// The test that it belongs to.
+    pub test: &'static str,
+    /// The conditions.
+    pub name: &'static str,
+    /// The paths between the two places; the server has an address on each.
+    pub paths: Vec<Path>,
+    /// Whether a direct connection can be measured like this.
+    pub direct: bool,
+    /// What [`Case::run`] measures.
+    pub measures: Vec<Measure>,
+    /// Does it, and returns a value for each measure.
+    pub run: Run,
+}
+
+type Run = Box<dyn Fn(&Trial, Direction) -> Result<Vec<f64>, String>>;
+
+/// The cases of the tests of these names.
+pub fn cases(tests: &[String]) -> Vec<Case> {
+    let all =
+        [capacity(), unequal(), vec![ping_under_bulk()], faults(), vec![objects()]].into_iter().flatten();
+    all.filter(|case| tests.is_empty() || tests.iter().any(|test| test == case.test)).collect()
+}
+
+/// The one that tells most in the shortest time.
+pub fn quick() -> Vec<Case> {
+    capacity().into_iter().filter(|case| case.name == "4 x 10 Mbit/s, RTT 40").collect()
+}
+
+fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+fn path(rtt: u64, rates: &[u64]) -> Path {
+    Path {
+        delay: Duration::from_millis(rtt) / 2,
+        rates: rates.iter().map(|rate| rate * MBIT).collect(),
+        queue: Duration::from_millis(100),
+        loss: 0.0,
+    }
+}
+
+fn share(least: f64) -> Measure {
+    Measure { name: "share of the caps", unit: Unit::Share, target: Target::AtLeast(least) }
+}
+
+fn at_most(name: &'static str, unit: Unit, most: f64) -> Measure {
+    Measure { name, unit, target: Target::AtMost(most) }
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+/// Goodput of a timed transfer at the receiver, from `from` on, as a share of the caps, and the longest gap from its first byte on.
+fn goodput(
+    trial: &Trial,
+    direction: Direction,
+    during: u64,
+    from: u64,
+    caps: u64,
+) -> Result<Vec<f64>, String> {
+    let (received, _) = trial.bulk(direction, Amount::During(seconds(during)))?;
+    Ok(vec![received.mbit(seconds(from), seconds(during)) / caps as f64, millis(received.gap)])
+}
+
+fn capacity() -> Vec<Case> {
+    let case = |name, rtt: u64, rate: u64, target: f64| Case {
+        test: "t2",
+        name,
+        paths: vec![path(rtt, &[rate])],
+        direct: true,
+        measures: vec![share(target)],
+        run: Box::new(move |trial, direction| {
+            let mut values = goodput(trial, direction, 10, 3, rate * STRIPES as u64)?;
+            values.truncate(1);
+            Ok(values)
+        }),
+    };
+    vec![
+        case("4 x 10 Mbit/s, RTT 0", 0, 10, 0.955),
+        case("4 x 10 Mbit/s, RTT 40", 40, 10, 0.955),
+        case("4 x 100 Mbit/s, RTT 40", 40, 100, 0.950),
+    ]
+}
+
+fn unequal() -> Vec<Case> {
+    let gap = at_most("longest gap", Unit::Millis, 100.0);
+    vec![
+        Case {
+            test: "t3",
+            name: "20/10/5/1 Mbit/s, RTT 20",
+            paths: vec![path(20, &[20, 10, 5, 1])],
+            direct: true,
+            measures: vec![share(0.955), gap],
+            run: Box::new(|trial, direction| goodput(trial, direction, 15, 5, 36)),
+        },
+        Case {
+            test: "t3",
+            name: "4 x 10 Mbit/s, two paths of RTT 10 and 100",
+            paths: vec![path(10, &[10]), path(100, &[10])],
+            direct: true,
+            measures: vec![share(0.95), Measure { target: Target::None, ..gap }],
+            run: Box::new(|trial, direction| goodput(trial, direction, 15, 5, 40)),
+        },
+    ]
+}
+
+fn ping_under_bulk() -> Case {
+    Case {
+        test: "t4",
+        name: "100 B ping-pong under bulk, 4 x 10 Mbit/s, RTT 40",
+        paths: vec![path(40, &[10])],
+        direct: true,
+        measures: vec![
+            at_most("ping p50", Unit::Millis, 46.0),
+            at_most("ping p99", Unit::Millis, 65.0),
+            Measure { name: "bulk's share of the caps", ..share(0.95) },
+        ],
+        run: Box::new(|trial, direction| {
+            let (received, _, mut times) = trial.bulk_and(direction, Amount::During(seconds(14)), || {
+                thread::sleep(seconds(3));
+                trial.pingpong(seconds(9))
+            })?;
+            times.sort();
+            let percentile = |part: f64| millis(times[(part * times.len() as f64).ceil() as usize - 1]);
+            Ok(vec![percentile(0.5), percentile(0.99), received.mbit(seconds(4), seconds(14)) / 40.0])
+        }),
+    }
+}
+
+/// A verified transfer of 60 MiB, about 13 s on four stripes, to which something happens after 4 s.
+const FAULTY: Amount = Amount::Bytes(60 * MIB, Duration::from_secs(75));
+
+fn faults() -> Vec<Case> {
+    let case = |name, measures, run| Case {
+        test: "t6",
+        name,
+        paths: vec![path(40, &[10])],
+        direct: false,
+        measures,
+        run,
+    };
+    let stall = |most| at_most("longest stall", Unit::Millis, most);
+    let again = |target| Measure { name: "until four stripes carry data", unit: Unit::Seconds, target };
+    let loss = Path { loss: 0.01, ..path(40, &[10]) };
+    vec![
+        case("reset of one stripe", vec![stall(60.0), again(Target::AtMost(1.0))], Box::new(reset_one)),
+        case("one stripe silent for 10 s", vec![stall(250.0), again(Target::None)], Box::new(silent_one)),
+        case(
+            "all silent for 10 s",
+            vec![at_most("from healing to full rate", Unit::Seconds, 1.5)],
+            Box::new(silent_all),
+        ),
+        Case {
+            paths: vec![loss],
+            direct: true,
+            ..case(
+                "1 % loss, 60 MiB",
+                vec![at_most("total time", Unit::Seconds, 13.5)],
+                Box::new(|trial, direction| Ok(vec![trial.bulk(direction, FAULTY)?.1.as_secs_f64()])),
+            )
+        },
+    ]
+}
+
+fn reset_one(trial: &Trial, direction: Direction) -> Result<Vec<f64>, String> {
+    let (received, _, again) = trial.bulk_and(direction, FAULTY, || {
+        thread::sleep(seconds(4));
+        let (flow, before) = trial.busiest(direction)?;
+        trial.wan.emulator().reset(flow);
+        Ok(trial.until_all_carry(direction, &before, seconds(12)))
+    })?;
+    Ok(vec![millis(received.gap), again.map_or(f64::INFINITY, |time| time.as_secs_f64())])
+}
+
+fn silent_one(trial: &Trial, direction: Direction) -> Result<Vec<f64>, String> {
+    let (received, _, again) = trial.bulk_and(direction, FAULTY, || {
+        thread::sleep(seconds(4));
+        let (flow, _) = trial.busiest(direction)?;
+        trial.wan.emulator().silence(flow, true);
+        thread::sleep(seconds(10));
+        let (_, before) = trial.busiest(direction)?;
+        trial.wan.emulator().silence(flow, false);
+        Ok(trial.until_all_carry(direction, &before, seconds(3)))
+    })?;
+    Ok(vec![millis(received.gap), again.map_or(f64::INFINITY, |time| time.as_secs_f64())])
+}
+
+fn silent_all(trial: &Trial, direction: Direction) -> Result<Vec<f64>, String> {
+    let (received, _, healed) = trial.bulk_and(direction, FAULTY, || {
+        thread::sleep(seconds(4));
+        trial.wan.emulator().silence_all(true);
+        thread::sleep(seconds(10));
+        trial.wan.emulator().silence_all(false);
+        Ok(clock::now())
+    })?;
+    Ok(vec![to_full_rate(&received, healed, 10.0 * STRIPES as f64)])
+}
+
+/// Seconds from a moment to the beginning of the first second in which at least nine tenths of what is possible arrive; infinite if there is none.
+fn to_full_rate(received: &Received, healed: Duration, caps: f64) -> f64 {
+    let window = (seconds(1).as_nanos() / BIN.as_nanos()) as usize;
+    let first = (healed.saturating_sub(received.start).as_nanos()).div_ceil(BIN.as_nanos()) as usize;
+    let full = received
+        .bins
+        .windows(window)
+        .enumerate()
+        .skip(first)
+        .find(|(_, second)| second.iter().sum::<u64>() as f64 * 8e-6 >= 0.9 * CEILING * caps);
+    full.map_or(f64::INFINITY, |(bin, _)| {
+        (received.start + BIN * bin as u32).as_secs_f64() - healed.as_secs_f64()
+    })
+}
+
+fn objects() -> Case {
+    Case {
+        test: "t9",
+        name: "an object over 4 x 10 Mbit/s, RTT 40, warm",
+        paths: vec![path(40, &[10])],
+        direct: true,
+        measures: vec![
+            at_most("100 KiB", Unit::Seconds, 0.10),
+            at_most("1 MiB", Unit::Seconds, 0.28),
+            at_most("10 MiB", Unit::Seconds, 2.2),
+        ],
+        run: Box::new(|trial, direction| {
+            trial.request()?;
+            thread::sleep(Duration::from_millis(500));
+            let sizes = [100 << 10, MIB, 10 * MIB];
+            let time = |size| {
+                let (_, time) = trial.bulk(direction, Amount::Bytes(size, seconds(40)))?;
+                thread::sleep(Duration::from_millis(300));
+                Ok(time.as_secs_f64())
+            };
+            sizes.into_iter().map(time).collect()
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_is_chosen_by_name_and_none_means_all() {
+        for test in TESTS {
+            let chosen = cases(&[test.to_owned()]);
+            assert!(!chosen.is_empty() && chosen.iter().all(|case| case.test == test), "{test}");
+        }
+        assert!(cases(&[]).iter().all(|case| TESTS.contains(&case.test)));
+        assert_eq!(quick().len(), 1);
+    }
+
+    #[test]
+    fn full_rate_begins_with_the_first_full_second_after_healing() {
+        // 40 Mbit/s are 500,000 bytes a bin.
+        let mut bins = vec![480_000; 20];
+        bins.extend([0; 15]);
+        bins.extend([480_000; 12]);
+        let mut received = Received { start: seconds(7), bytes: 0, gap: BIN, bins, error: None };
+        assert!((to_full_rate(&received, seconds(9), 40.0) - 1.4).abs() < 1e-9);
+        received.bins.truncate(40);
+        assert_eq!(to_full_rate(&received, seconds(9), 40.0), f64::INFINITY);
+    }
+}

@@ -1,0 +1,399 @@
+//! The load on a route: what a client asks of the sink, what both then send, and what the receiver sees of it.
+//!
+//! A connection begins with an [`Order`]. The sink is in this process, so what it receives it simply hands over.
+
+use crate::clock;
+use socket2::SockRef;
+use std::collections::HashMap;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::Duration;
+use striper_tests::Pattern;
+
+/// How much is sent or received at once.
+const BLOCK: usize = 256 << 10;
+/// How often a receiver looks at the clock while nothing comes.
+const LOOK: Duration = Duration::from_millis(20);
+/// The sender of a timed transfer goes on so long after the receiver's end.
+const AFTER: Duration = Duration::from_millis(500);
+/// What one bin of [`Received::bins`] covers.
+pub const BIN: Duration = Duration::from_millis(100);
+
+/// Which end sends in bulk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Direction {
+    /// The client.
+    Up,
+    /// The sink.
+    Down,
+}
+
+/// How much to transfer.
+#[derive(Clone, Copy, Debug)]
+pub enum Amount {
+    /// What goes within this time.
+    During(Duration),
+    /// So many bytes, each of them verified. It fails after this time.
+    Bytes(u64, Duration),
+}
+
+/// What the receiving end of a transfer saw.
+#[derive(Debug)]
+pub struct Received {
+    /// When it began to wait for data, on the lab's clock.
+    pub start: Duration,
+    /// How much came.
+    pub bytes: u64,
+    /// The longest time between two receipts.
+    pub gap: Duration,
+    /// Bytes in each [`BIN`] since the start.
+    pub bins: Vec<u64>,
+    /// Why it ended early.
+    pub error: Option<String>,
+}
+
+impl Received {
+    /// Megabits a second from a moment after the start to another.
+    pub fn mbit(&self, from: Duration, to: Duration) -> f64 {
+        let bin = |time: Duration| (time.as_millis() / BIN.as_millis()) as usize;
+        let bytes: u64 = self.bins.iter().take(bin(to)).skip(bin(from)).sum();
+        bytes as f64 * 8e-6 / (to - from).as_secs_f64()
+    }
+}
+
+/// What a client wants of the sink.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Order {
+    /// `U`, `D`: bulk up or down; `E`: echo pieces of so many bytes; `R`: reply with so many bytes.
+    what: u8,
+    /// 0 of bulk: as many as go within the time.
+    bytes: u64,
+    /// Of a timed transfer its length, else after which it fails.
+    time: Duration,
+    /// Names the transfer to those who wait for what the sink receives.
+    tag: u64,
+}
+
+impl Order {
+    const LEN: usize = 25;
+
+    fn bytes(&self) -> Vec<u8> {
+        let time = self.time.as_millis() as u64;
+        [&[self.what][..], &self.bytes.to_le_bytes(), &time.to_le_bytes(), &self.tag.to_le_bytes()].concat()
+    }
+
+    fn read(from: &mut impl Read) -> Option<Order> {
+        let mut bytes = [0; Order::LEN];
+        from.read_exact(&mut bytes).ok()?;
+        let number = |at: usize| u64::from_le_bytes(std::array::from_fn(|index| bytes[at + index]));
+        let time = Duration::from_millis(number(9));
+        Some(Order { what: bytes[0], bytes: number(1), time, tag: number(17) })
+    }
+
+    fn bulk(direction: Direction, amount: Amount) -> Order {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let (bytes, time) = match amount {
+            Amount::During(time) => (0, time),
+            Amount::Bytes(bytes, limit) => (bytes, limit),
+        };
+        let what = if direction == Direction::Up { b'U' } else { b'D' };
+        Order { what, bytes, time, tag: NEXT.fetch_add(1, Ordering::Relaxed) }
+    }
+
+    fn send(&self, stream: &mut TcpStream) -> Result<(), String> {
+        // Not within memory of this size, so that a blocked connection says so.
+        SockRef::from(&*stream).set_write_timeout(Some(LOOK)).map_err(text)?;
+        put(stream, &self.bytes(), clock::now() + Duration::from_secs(5))
+    }
+}
+
+/// Accepts connections and does what they order, until this goes.
+pub struct Sink {
+    address: SocketAddr,
+    stop: Arc<AtomicBool>,
+}
+
+/// Who waits for what the sink receives, by tag.
+static WAITING: LazyLock<Mutex<HashMap<u64, mpsc::Sender<Received>>>> = LazyLock::new(Default::default);
+
+impl Sink {
+    /// Listens in the network namespace of the calling thread.
+    pub fn start(address: SocketAddr) -> Result<Sink, String> {
+        let listener = TcpListener::bind(address).map_err(text)?;
+        let address = listener.local_addr().map_err(text)?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        thread::spawn(move || {
+            while let Ok((stream, _)) = listener.accept() {
+                if stopped.load(Ordering::Relaxed) {
+                    return;
+                }
+                thread::spawn(move || serve(stream));
+            }
+        });
+        Ok(Sink { address, stop })
+    }
+
+    /// Accepts no more. To be called where it was started.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+fn serve(mut stream: TcpStream) {
+    let Some(order) = Order::read(&mut stream) else { return };
+    let _ = stream.set_nodelay(true);
+    match order.what {
+        b'U' => {
+            let received = receive(&mut stream, order);
+            let reply = received.bytes.to_le_bytes();
+            let waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner).remove(&order.tag);
+            let _ = waiting.map(|waiting| waiting.send(received));
+            if order.bytes == 0 {
+                abort(&stream);
+            } else if stream.write_all(&reply).is_ok() {
+                drain(&mut stream);
+            }
+        }
+        b'D' => {
+            let _ = send(&mut stream, order);
+            if order.bytes == 0 {
+                abort(&stream);
+            } else if stream.shutdown(Shutdown::Write).is_ok() {
+                drain(&mut stream);
+            }
+        }
+        b'E' => {
+            let mut piece = vec![0; order.bytes as usize];
+            while stream.read_exact(&mut piece).is_ok() && stream.write_all(&piece).is_ok() {}
+        }
+        b'R' => {
+            if stream.write_all(&vec![0; order.bytes as usize]).is_ok()
+                && stream.shutdown(Shutdown::Write).is_ok()
+            {
+                drain(&mut stream);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Transfers in bulk. Returns what the receiver saw, and how long it took from connecting to the last byte, or the sink's
+/// answer to it, at the client.
+pub fn bulk(to: SocketAddr, direction: Direction, amount: Amount) -> Result<(Received, Duration), String> {
+    let order = Order::bulk(direction, amount);
+    let begin = clock::now();
+    let mut stream = connect(to)?;
+    let (sender, receiver) = mpsc::channel();
+    WAITING.lock().unwrap_or_else(PoisonError::into_inner).insert(order.tag, sender);
+    order.send(&mut stream)?;
+    let received = match direction {
+        Direction::Down => receive(&mut stream, order),
+        Direction::Up => {
+            let sent = send(&mut stream, order);
+            if order.bytes > 0 && sent.is_ok() {
+                let left = (begin + order.time).saturating_sub(clock::now()).max(LOOK);
+                stream.set_read_timeout(Some(left)).map_err(text)?;
+                let _ = stream.read_exact(&mut [0; 8]);
+            }
+            let wait = receiver.recv_timeout(if sent.is_ok() { 10 * AFTER } else { order.time });
+            wait.map_err(|_| format!("the sink saw no end: {}", sent.err().unwrap_or_default()))?
+        }
+    };
+    let time = clock::now() - begin;
+    if order.bytes == 0 {
+        abort(&stream);
+    }
+    match &received.error {
+        Some(error) => {
+            Err(format!("after {} bytes and {:.1} s: {error}", received.bytes, time.as_secs_f64()))
+        }
+        None => Ok((received, time)),
+    }
+}
+
+/// Sends pieces of 100 bytes and waits for each to come back, then 10 ms, until the time is over. Returns how long they took, but
+/// for the first 100.
+pub fn pingpong(to: SocketAddr, during: Duration) -> Result<Vec<Duration>, String> {
+    const SIZE: usize = 100;
+    const WARM: usize = 100;
+    let mut stream = connect(to)?;
+    let order = Order { what: b'E', bytes: SIZE as u64, time: during, tag: 0 };
+    order.send(&mut stream)?;
+    stream.set_read_timeout(Some(during)).map_err(text)?;
+    let (end, mut times) = (clock::now() + during, Vec::new());
+    while clock::now() < end {
+        let piece = [times.len() as u8; SIZE];
+        let mut back = [0; SIZE];
+        let sent = clock::now();
+        stream.write_all(&piece).and_then(|()| stream.read_exact(&mut back)).map_err(text)?;
+        times.push(clock::now() - sent);
+        if back != piece {
+            return Err("an echo differs from what was sent".to_owned());
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    times.drain(..WARM.min(times.len()));
+    if times.is_empty() { Err("too few echoes".to_owned()) } else { Ok(times) }
+}
+
+/// One short connection: an order, and 1 KiB back.
+pub fn request(to: SocketAddr) -> Result<(), String> {
+    let mut stream = connect(to)?;
+    let order = Order { what: b'R', bytes: 1024, time: Duration::ZERO, tag: 0 };
+    order.send(&mut stream)?;
+    stream.set_read_timeout(Some(Duration::from_secs(5))).map_err(text)?;
+    let mut back = Vec::new();
+    stream.read_to_end(&mut back).map_err(text)?;
+    if back.len() == 1024 { Ok(()) } else { Err(format!("{} bytes instead of 1024", back.len())) }
+}
+
+fn connect(to: SocketAddr) -> Result<TcpStream, String> {
+    let stream = TcpStream::connect_timeout(&to, Duration::from_secs(5));
+    let stream = stream.map_err(|error| format!("connecting to {to}: {error}"))?;
+    stream.set_nodelay(true).map_err(text)?;
+    Ok(stream)
+}
+
+fn receive(stream: &mut TcpStream, order: Order) -> Received {
+    let (verify, start) = (order.bytes > 0, clock::now());
+    let mut seen = Received { start, bytes: 0, gap: Duration::ZERO, bins: Vec::new(), error: None };
+    let mut last = None;
+    let mut block = vec![0; BLOCK];
+    let _ = stream.set_read_timeout(Some(LOOK));
+    while !verify || seen.bytes < order.bytes {
+        let most = if verify { (order.bytes - seen.bytes).min(BLOCK as u64) } else { BLOCK as u64 };
+        let result = stream.read(&mut block[..most as usize]);
+        let now = clock::now();
+        if now >= start + order.time {
+            seen.error = verify.then(|| "not complete in time".to_owned());
+            break;
+        }
+        match result {
+            Err(error) if waits(&error) => {}
+            Err(error) => seen.error = Some(error.to_string()),
+            Ok(0) => seen.error = Some("an early end".to_owned()),
+            Ok(len) => {
+                if verify && Pattern(order.tag).bytes(seen.bytes..seen.bytes + len as u64) != block[..len] {
+                    seen.error = Some(format!("DAMAGED DATA after {} bytes", seen.bytes));
+                }
+                seen.gap = seen.gap.max(last.map_or(Duration::ZERO, |last| now - last));
+                last = Some(now);
+                seen.bytes += len as u64;
+                let bin = ((now - start).as_millis() / BIN.as_millis()) as usize;
+                seen.bins.resize(seen.bins.len().max(bin + 1), 0);
+                seen.bins[bin] += len as u64;
+            }
+        }
+        if seen.error.is_some() {
+            break;
+        }
+    }
+    seen
+}
+
+fn send(stream: &mut TcpStream, order: Order) -> Result<(), String> {
+    let begin = clock::now();
+    stream.set_write_timeout(Some(LOOK)).map_err(text)?;
+    if order.bytes == 0 {
+        let block = vec![0x5a; BLOCK];
+        while clock::now() < begin + order.time + AFTER {
+            match stream.write(&block) {
+                Err(error) if !waits(&error) => return Err(text(error)),
+                _ => {}
+            }
+        }
+        return Ok(());
+    }
+    let mut at = 0;
+    while at < order.bytes {
+        let end = order.bytes.min(at + BLOCK as u64);
+        put(stream, &Pattern(order.tag).bytes(at..end), begin + order.time)?;
+        at = end;
+    }
+    Ok(())
+}
+
+/// Writes all of it, or fails at this time.
+fn put(stream: &mut TcpStream, mut bytes: &[u8], end: Duration) -> Result<(), String> {
+    while !bytes.is_empty() {
+        match stream.write(bytes) {
+            Ok(len) => bytes = &bytes[len..],
+            Err(error) if waits(&error) && clock::now() < end => {}
+            Err(error) => return Err(text(error)),
+        }
+    }
+    Ok(())
+}
+
+fn waits(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
+}
+
+/// Ends a connection that is still full of data.
+fn abort(stream: &TcpStream) {
+    let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+}
+
+/// Waits for the other end's end.
+fn drain(stream: &mut TcpStream) {
+    let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
+    while stream.read(&mut [0; 4096]).is_ok_and(|len| len > 0) {}
+}
+
+fn text(error: std::io::Error) -> String {
+    error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    fn sink() -> Sink {
+        Sink::start("127.0.0.1:0".parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn an_order_is_read_as_it_was_sent() {
+        let order = Order::bulk(Direction::Up, Amount::Bytes(5 << 30, LIMIT));
+        assert_eq!(order.bytes().len(), Order::LEN);
+        assert_eq!(Order::read(&mut &order.bytes()[..]), Some(order));
+        assert_eq!(Order::read(&mut &order.bytes()[1..]), None);
+    }
+
+    #[test]
+    fn counted_transfers_arrive_whole_both_ways() {
+        let sink = sink();
+        for direction in [Direction::Up, Direction::Down] {
+            let (received, _) = bulk(sink.address, direction, Amount::Bytes(3_000_001, LIMIT)).unwrap();
+            assert_eq!(received.bytes, 3_000_001);
+            assert_eq!(received.bins.iter().sum::<u64>(), 3_000_001);
+        }
+        sink.stop();
+    }
+
+    #[test]
+    fn timed_transfers_end_in_time_and_requests_and_echoes_are_answered() {
+        let sink = sink();
+        for direction in [Direction::Up, Direction::Down] {
+            let (received, _) = bulk(sink.address, direction, Amount::During(5 * BIN)).unwrap();
+            assert!(received.bytes > 0 && received.bins.len() <= 5, "{received:?}");
+        }
+        request(sink.address).unwrap();
+        assert!(pingpong(sink.address, Duration::from_millis(1500)).unwrap().len() > 10);
+        sink.stop();
+    }
+
+    #[test]
+    fn the_rate_is_that_of_the_window() {
+        let bins = vec![9_000_000, 1000, 2000, 3000, 9_000_000];
+        let received = Received { start: BIN, bytes: 0, gap: BIN, bins, error: None };
+        assert!((received.mbit(BIN, 4 * BIN) - 6000.0 * 8e-6 / 0.3).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,168 @@
+//! `lab` measures the pair of proxies on the kernel's own TCP, beside a direct connection, and prints one table.
+//!
+//! Two network namespaces, one for the client's side and one for the server's, are joined by a route that [`emulator`] makes:
+//! delay, a cap on each TCP connection, loss, and faults. docs/lab.md says what is measured and what is not modelled.
+
+mod args;
+mod cases;
+mod clock;
+mod emulator;
+mod load;
+mod namespace;
+mod report;
+mod segment;
+mod trial;
+mod wan;
+
+use args::Args;
+use async_signal::{Signal, Signals};
+use cases::Case;
+use load::Direction;
+use namespace::Namespace;
+use report::Row;
+use smol::stream::StreamExt;
+use std::fs::OpenOptions;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, Stdio, exit};
+use std::{env, thread};
+use trial::{Product, Trial};
+
+/// What could not be measured: the command line or the surroundings are to blame.
+const UNUSABLE: u8 = 2;
+
+fn main() -> ExitCode {
+    let args = match args::read(env::args_os().skip(1), &cases::TESTS) {
+        Ok(Some(args)) => args,
+        Ok(None) => {
+            print!("{}", args::HELP);
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            eprintln!("lab: {error}\nTry `lab --help`.");
+            return ExitCode::from(UNUSABLE);
+        }
+    };
+    match prepare(&args) {
+        Ok(product) if measure(&args, &product) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("lab: {error}");
+            ExitCode::from(UNUSABLE)
+        }
+    }
+}
+
+/// Makes sure that the lab can work here, and finds what it shall measure.
+fn prepare(args: &Args) -> Result<Product, String> {
+    if !rustix::process::geteuid().is_root() {
+        return Err(
+            "it makes network namespaces and TUN devices, which only root may do: run it with sudo, \
+                    or as root in a virtual machine"
+                .to_owned(),
+        );
+    }
+    let ip = Command::new("ip").arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if ip.is_err() {
+        return Err("there is no `ip` command: install iproute2".to_owned());
+    }
+    let tun = OpenOptions::new().read(true).write(true).open("/dev/net/tun");
+    tun.map_err(|error| {
+        format!(
+            "/dev/net/tun: {error}: load the kernel's module (modprobe tun); \
+             a container must be given the device (--device /dev/net/tun)"
+        )
+    })?;
+    remove_all_on_signals()?;
+    namespace::remove_left_over();
+    let probe = Namespace::create("a");
+    probe.map_err(|error| {
+        format!("cannot make a network namespace: {error}\nIn a container it needs to be privileged (CAP_SYS_ADMIN, CAP_NET_ADMIN).")
+    })?;
+    Ok(Product { bin: program(args)?, congestion: args.congestion.clone() })
+}
+
+/// The program to be measured: the one that is named, or a fresh one if cargo runs the lab, or the one beside it.
+fn program(args: &Args) -> Result<PathBuf, String> {
+    let beside = || Some(env::current_exe().ok()?.with_file_name("striper-cli"));
+    let named = args.bin.clone().or_else(|| env::var_os("STRIPER_CLI").map(PathBuf::from));
+    let bin = match named {
+        Some(bin) => bin,
+        None if env::var_os("CARGO").is_some() => striper_tests::binary::path().to_owned(),
+        None => beside().unwrap_or_default(),
+    };
+    let bin = bin.canonicalize().map_err(|error| {
+        format!("{}: {error}: build it (cargo build --release) or name another (--bin PATH)", bin.display())
+    })?;
+    let version = Command::new(&bin).arg("--version").stdout(Stdio::null()).status();
+    match version {
+        Ok(status) if status.success() => Ok(bin),
+        _ => Err(format!("{} is no striper-cli that runs here", bin.display())),
+    }
+}
+
+/// Leaves nothing behind when it is stopped.
+fn remove_all_on_signals() -> Result<(), String> {
+    let mut signals = Signals::new([Signal::Int, Signal::Term, Signal::Hup])
+        .map_err(|error| format!("cannot listen to signals: {error}"))?;
+    thread::spawn(move || {
+        smol::block_on(signals.next());
+        namespace::remove_own();
+        eprintln!("lab: stopped");
+        exit(130);
+    });
+    Ok(())
+}
+
+/// Measures everything that is asked for and prints it. Whether all runs went well; a missed target is no failure.
+fn measure(args: &Args, product: &Product) -> bool {
+    // What else runs here shall disturb as little as possible. The proxies inherit it.
+    let _ = rustix::process::setpriority_process(None, -10);
+    let (cases, runs) = if args.quick { (cases::quick(), 1) } else { (cases::cases(&args.tests), args.runs) };
+    if !args.json {
+        println!("{}", report::head());
+    }
+    let mut good = true;
+    for case in &cases {
+        for direction in [Direction::Up, Direction::Down] {
+            for row in rows(case, direction, product, runs) {
+                println!("{}", if args.json { row.json() } else { row.line() });
+                good &= row.failed == 0;
+            }
+        }
+    }
+    good
+}
+
+/// Runs a case in one direction: once directly, then so many times over the pair.
+fn rows(case: &Case, direction: Direction, product: &Product, runs: usize) -> Vec<Row> {
+    let word = if direction == Direction::Up { "up" } else { "down" };
+    let once = |product: Option<&Product>, label: &str| {
+        let values = Trial::start(&case.paths, product).and_then(|trial| (case.run)(&trial, direction));
+        let shown = match &values {
+            Ok(values) => case
+                .measures
+                .iter()
+                .zip(values)
+                .map(|(measure, value)| format!("{} {}", measure.name, measure.unit.show(*value)))
+                .collect::<Vec<_>>()
+                .join(", "),
+            Err(error) => format!("FAILED: {error}"),
+        };
+        eprintln!("{} {} {word}, {label}: {shown}", case.test, case.name);
+        values.ok()
+    };
+    let direct = if case.direct { once(None, "direct") } else { None };
+    let results: Vec<_> =
+        (1..=runs).map(|run| once(Some(product), &format!("run {run} of {runs}"))).collect();
+    let failed = results.iter().filter(|result| result.is_none()).count();
+    let row = |(index, measure): (usize, &report::Measure)| Row {
+        test: case.test,
+        name: case.name,
+        direction: word,
+        measure: *measure,
+        direct: direct.as_ref().map(|values| values[index]),
+        ours: results.iter().flatten().map(|values| values[index]).collect(),
+        failed,
+    };
+    case.measures.iter().enumerate().map(row).collect()
+}

@@ -1,0 +1,212 @@
+//! The figures: medians of the runs beside the direct connection and the target.
+
+/// Something that is measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Measure {
+    /// What it is.
+    pub name: &'static str,
+    /// What its values are.
+    pub unit: Unit,
+    /// What it should come to.
+    pub target: Target,
+}
+
+/// How values are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unit {
+    /// A part of what there is, 0 to 1.
+    Share,
+    /// Milliseconds.
+    Millis,
+    /// Seconds.
+    Seconds,
+}
+
+/// What is aimed at.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Target {
+    /// More is better.
+    AtLeast(f64),
+    /// Less is better.
+    AtMost(f64),
+    /// Nothing.
+    None,
+}
+
+/// One line of the table.
+pub struct Row {
+    /// The test's name.
+    pub test: &'static str,
+    /// The conditions.
+    pub name: &'static str,
+    /// `up` or `down`.
+    pub direction: &'static str,
+    /// What was measured.
+    pub measure: Measure,
+    /// Its value for a direct connection, if that makes sense.
+    pub direct: Option<f64>,
+    /// Its values for the pair, one a run that went well.
+    pub ours: Vec<f64>,
+    /// How many runs failed.
+    pub failed: usize,
+}
+
+/// The head of the table.
+pub fn head() -> String {
+    "| test | conditions | direction | what | direct | ours: median (min..max) | target | met |\n| --- | --- | --- | --- | --- | --- | --- | --- |"
+        .to_owned()
+}
+
+impl Row {
+    /// The median of the runs.
+    fn median(&self) -> Option<f64> {
+        let values = self.sorted();
+        let middle = values.len() / 2;
+        match values.len() {
+            0 => None,
+            len if len % 2 == 1 => Some(values[middle]),
+            _ => Some((values[middle - 1] + values[middle]) / 2.0),
+        }
+    }
+
+    fn sorted(&self) -> Vec<f64> {
+        let mut values = self.ours.clone();
+        values.sort_by(f64::total_cmp);
+        values
+    }
+
+    /// Whether the median meets the target; none if there is none. A failed run is a miss.
+    fn met(&self) -> Option<bool> {
+        let median = self.median();
+        let reached = match self.measure.target {
+            Target::AtLeast(least) => median.is_some_and(|median| median >= least),
+            Target::AtMost(most) => median.is_some_and(|median| median <= most),
+            Target::None => return None,
+        };
+        Some(reached && self.failed == 0)
+    }
+
+    /// The line of the table.
+    pub fn line(&self) -> String {
+        let unit = self.measure.unit;
+        let direct = self.direct.map_or("-".to_owned(), |value| unit.show(value));
+        let values = self.sorted();
+        let mut ours = match (self.median(), values.first(), values.last()) {
+            (Some(median), Some(least), Some(most)) if values.len() > 1 => {
+                format!("{} ({}..{})", unit.show(median), unit.bare(*least), unit.bare(*most))
+            }
+            (Some(median), ..) => unit.show(median),
+            _ => String::new(),
+        };
+        if self.failed > 0 {
+            ours = format!("{ours} {} FAILED", self.failed).trim().to_owned();
+        }
+        let target = match self.measure.target {
+            Target::AtLeast(value) => format!("≥ {}", unit.show(value)),
+            Target::AtMost(value) => format!("≤ {}", unit.show(value)),
+            Target::None => "-".to_owned(),
+        };
+        let met = self.met().map_or("-", |met| if met { "yes" } else { "NO" });
+        let (test, name, direction, what) = (self.test, self.name, self.direction, self.measure.name);
+        format!("| {test} | {name} | {direction} | {what} | {direct} | {ours} | {target} | {met} |")
+    }
+
+    /// The same as a JSON object. A time that never came is null.
+    pub fn json(&self) -> String {
+        let numbers =
+            |values: &[f64]| values.iter().map(|value| json(Some(*value))).collect::<Vec<_>>().join(",");
+        let (bound, target) = match self.measure.target {
+            Target::AtLeast(value) => ("\"at least\"", Some(value)),
+            Target::AtMost(value) => ("\"at most\"", Some(value)),
+            Target::None => ("null", None),
+        };
+        let values = self.sorted();
+        format!(
+            "{{\"test\":\"{}\",\"conditions\":\"{}\",\"direction\":\"{}\",\"what\":\"{}\",\"unit\":\"{}\",\"direct\":{},\
+             \"median\":{},\"min\":{},\"max\":{},\"runs\":[{}],\"failed\":{},\"bound\":{bound},\"target\":{},\"met\":{}}}",
+            self.test,
+            self.name,
+            self.direction,
+            self.measure.name,
+            self.measure.unit.name(),
+            json(self.direct),
+            json(self.median()),
+            json(values.first().copied()),
+            json(values.last().copied()),
+            numbers(&self.ours),
+            self.failed,
+            json(target),
+            self.met().map_or("null".to_owned(), |met| met.to_string()),
+        )
+    }
+}
+
+impl Unit {
+    fn name(self) -> &'static str {
+        match self {
+            Unit::Share => "share",
+            Unit::Millis => "ms",
+            Unit::Seconds => "s",
+        }
+    }
+
+    /// A value with its unit.
+    pub fn show(self, value: f64) -> String {
+        match self {
+            Unit::Share => self.bare(value),
+            _ if value.is_infinite() => "never".to_owned(),
+            _ => format!("{} {}", self.bare(value), self.name()),
+        }
+    }
+
+    fn bare(self, value: f64) -> String {
+        let digits = match self {
+            Unit::Share => 3,
+            Unit::Millis => 1,
+            Unit::Seconds => 2,
+        };
+        format!("{value:.digits$}")
+    }
+}
+
+fn json(value: Option<f64>) -> String {
+    value.filter(|value| value.is_finite()).map_or("null".to_owned(), |value| format!("{value:.4}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(target: Target, ours: &[f64]) -> Row {
+        let measure = Measure { name: "stall", unit: Unit::Millis, target };
+        let ours = ours.to_vec();
+        Row { test: "t6", name: "reset", direction: "up", measure, direct: None, ours, failed: 0 }
+    }
+
+    #[test]
+    fn a_line_has_the_median_the_range_and_the_verdict() {
+        let line = row(Target::AtMost(60.0), &[70.0, 50.0, 55.04]).line();
+        assert_eq!(line, "| t6 | reset | up | stall | - | 55.0 ms (50.0..70.0) | ≤ 60.0 ms | yes |");
+        let line = row(Target::AtLeast(60.0), &[50.0, 60.0]).line();
+        assert!(line.ends_with("| 55.0 ms (50.0..60.0) | ≥ 60.0 ms | NO |"), "{line}");
+        assert!(row(Target::None, &[f64::INFINITY]).line().ends_with("| never | - | - |"));
+    }
+
+    #[test]
+    fn a_failed_run_is_shown_and_misses_the_target() {
+        let row = Row { failed: 1, ..row(Target::AtMost(60.0), &[50.0]) };
+        assert!(row.line().ends_with("| 50.0 ms 1 FAILED | ≤ 60.0 ms | NO |"), "{}", row.line());
+        let none = Row { failed: 3, ours: Vec::new(), ..row };
+        assert!(none.line().ends_with("| 3 FAILED | ≤ 60.0 ms | NO |"), "{}", none.line());
+    }
+
+    #[test]
+    fn json_has_the_same() {
+        assert_eq!(
+            row(Target::AtMost(60.0), &[70.0, 50.0, f64::INFINITY]).json(),
+            "{\"test\":\"t6\",\"conditions\":\"reset\",\"direction\":\"up\",\"what\":\"stall\",\"unit\":\"ms\",\"direct\":null,\
+             \"median\":70.0000,\"min\":50.0000,\"max\":null,\"runs\":[70.0000,50.0000,null],\"failed\":0,\"bound\":\"at most\",\
+             \"target\":60.0000,\"met\":false}"
+        );
+    }
+}
