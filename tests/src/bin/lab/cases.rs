@@ -278,7 +278,7 @@ mod tests {
         bins.extend([0; 15]);
         bins.extend([480_000; 12]);
         let mut received = Received { start: seconds(7), bytes: 0, gap: BIN, bins, error: None };
-        assert!((to_full_rate(&received, seconds(9), 40.0) - 1.4).abs() < 1e-9);
+        assert!((to_full_rate(&received, seconds(9), 40.0) - 1.5).abs() < 1e-9);
         received.bins.truncate(40);
         assert_eq!(to_full_rate(&received, seconds(9), 40.0), f64::INFINITY);
     }

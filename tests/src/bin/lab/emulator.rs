@@ -242,18 +242,18 @@ mod tests {
     #[test]
     fn an_idle_flow_delays_by_cap_and_path() {
         let mut route = Emulator::new(vec![path()]);
-        route.arrive(5 * MS, 0, Way::Up, &segment(1, b'S', 1500));
+        route.arrive(5 * MS, 0, Way::Up, &segment(true, 1, b'S', 1500));
         assert_eq!(route.deadline(), Some(5 * MS + MS * 6 / 5 + 20 * MS));
         assert!(route.depart(26 * MS).is_none());
         let packet = route.depart(27 * MS).unwrap();
-        assert_eq!((packet.path, packet.way, packet.bytes), (0, Way::Up, segment(1, b'S', 1500)));
+        assert_eq!((packet.path, packet.way, packet.bytes), (0, Way::Up, segment(true, 1, b'S', 1500)));
     }
 
     #[test]
     fn a_full_queue_drops_and_the_cap_holds() {
         let mut route = Emulator::new(vec![path()]);
         for _ in 0..200 {
-            route.arrive(Duration::ZERO, 0, Way::Up, &segment(1, b'.', 1500));
+            route.arrive(Duration::ZERO, 0, Way::Up, &segment(true, 1, b'.', 1500));
         }
         // Those that begin to pass within 100 ms: at 0, 1.2, ... 99.6 ms.
         let packets = arrivals(&mut route);
@@ -266,8 +266,8 @@ mod tests {
     fn flows_directions_and_paths_have_caps_of_their_own() {
         let mut route = Emulator::new(vec![path(), path()]);
         for (path, port) in [(0, 1), (0, 2), (1, 1)] {
-            route.arrive(Duration::ZERO, path, Way::Up, &segment(port, b'S', 1500));
-            route.arrive(Duration::ZERO, path, Way::Down, &segment(port, b'.', 1500));
+            route.arrive(Duration::ZERO, path, Way::Up, &segment(true, port, b'S', 1500));
+            route.arrive(Duration::ZERO, path, Way::Down, &segment(false, port, b'.', 1500));
         }
         assert_eq!(route.flows().len(), 3);
         assert!(arrivals(&mut route).iter().all(|packet| packet.due == MS * 6 / 5 + 20 * MS));
@@ -278,7 +278,7 @@ mod tests {
         let rates = vec![RATE, RATE / 2];
         let mut route = Emulator::new(vec![Path { rates, delay: Duration::ZERO, ..path() }]);
         for port in 1..=3 {
-            route.arrive(Duration::ZERO, 0, Way::Up, &segment(port, b'S', 1500));
+            route.arrive(Duration::ZERO, 0, Way::Up, &segment(true, port, b'S', 1500));
         }
         let due: Vec<_> = arrivals(&mut route).iter().map(|packet| packet.due).collect();
         assert_eq!(due, [MS * 6 / 5, MS * 6 / 5, MS * 12 / 5]);
@@ -288,7 +288,7 @@ mod tests {
     fn a_port_used_again_is_a_new_flow() {
         let mut route = Emulator::new(vec![path()]);
         for flags in [b'S', b'.', b'F', b'.', b'S'] {
-            route.arrive(Duration::ZERO, 0, Way::Up, &segment(1, flags, 100));
+            route.arrive(Duration::ZERO, 0, Way::Up, &segment(true, 1, flags, 100));
         }
         assert_eq!(route.flows().iter().map(|flow| flow.live).collect::<Vec<_>>(), [false, true]);
     }
@@ -296,29 +296,29 @@ mod tests {
     #[test]
     fn a_silent_flow_loses_all_and_is_healed() {
         let mut route = Emulator::new(vec![path()]);
-        route.arrive(Duration::ZERO, 0, Way::Up, &segment(1, b'S', 100));
-        route.arrive(Duration::ZERO, 0, Way::Up, &segment(2, b'S', 100));
+        route.arrive(Duration::ZERO, 0, Way::Up, &segment(true, 1, b'S', 100));
+        route.arrive(Duration::ZERO, 0, Way::Up, &segment(true, 2, b'S', 100));
         route.silence(0, true);
-        route.arrive(Duration::ZERO, 0, Way::Up, &segment(1, b'.', 100));
-        route.arrive(Duration::ZERO, 0, Way::Up, &segment(2, b'.', 100));
+        route.arrive(Duration::ZERO, 0, Way::Up, &segment(true, 1, b'.', 100));
+        route.arrive(Duration::ZERO, 0, Way::Up, &segment(true, 2, b'.', 100));
         assert_eq!(arrivals(&mut route).len(), 3);
         route.silence(0, false);
         route.silence_all(true);
-        route.arrive(Duration::ZERO, 0, Way::Up, &segment(1, b'.', 100));
+        route.arrive(Duration::ZERO, 0, Way::Up, &segment(true, 1, b'.', 100));
         assert_eq!(arrivals(&mut route).len(), 0);
         route.silence_all(false);
-        route.arrive(Duration::ZERO, 0, Way::Up, &segment(1, b'.', 100));
+        route.arrive(Duration::ZERO, 0, Way::Up, &segment(true, 1, b'.', 100));
         assert_eq!(arrivals(&mut route).len(), 1);
     }
 
     #[test]
     fn a_reset_reaches_both_ends_and_the_sender_at_once() {
         let mut route = Emulator::new(vec![path()]);
-        route.arrive(Duration::ZERO, 0, Way::Up, &segment(1, b'S', 100));
+        route.arrive(Duration::ZERO, 0, Way::Up, &segment(true, 1, b'S', 100));
         arrivals(&mut route);
         route.reset(0);
         assert!(!route.flows()[0].live);
-        route.arrive(30 * MS, 0, Way::Up, &segment(1, b'.', 100));
+        route.arrive(30 * MS, 0, Way::Up, &segment(true, 1, b'.', 100));
         let packets = arrivals(&mut route);
         let seen: Vec<_> = packets.iter().map(|packet| (packet.way, packet.due)).collect();
         assert_eq!(seen, [(Way::Down, 30 * MS), (Way::Up, 50 * MS)]);
@@ -329,7 +329,7 @@ mod tests {
     fn loss_is_as_often_as_asked_for() {
         let mut route = Emulator::new(vec![Path { loss: 0.01, rates: Vec::new(), ..path() }]);
         for _ in 0..100_000 {
-            route.arrive(Duration::ZERO, 0, Way::Up, &segment(1, b'.', 40));
+            route.arrive(Duration::ZERO, 0, Way::Up, &segment(true, 1, b'.', 40));
         }
         let lost = 100_000 - arrivals(&mut route).len();
         assert!((900..1100).contains(&lost), "{lost}");

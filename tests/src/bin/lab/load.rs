@@ -145,6 +145,8 @@ impl Sink {
 }
 
 fn serve(mut stream: TcpStream) {
+    // The route may vanish before the client's end has come over it.
+    let _ = stream.set_read_timeout(Some(Duration::from_secs(30)));
     let Some(order) = Order::read(&mut stream) else { return };
     let _ = stream.set_nodelay(true);
     match order.what {
@@ -172,9 +174,8 @@ fn serve(mut stream: TcpStream) {
             while stream.read_exact(&mut piece).is_ok() && stream.write_all(&piece).is_ok() {}
         }
         b'R' => {
-            if stream.write_all(&vec![0; order.bytes as usize]).is_ok()
-                && stream.shutdown(Shutdown::Write).is_ok()
-            {
+            let reply = vec![0; order.bytes as usize];
+            if stream.write_all(&reply).and_then(|()| stream.shutdown(Shutdown::Write)).is_ok() {
                 drain(&mut stream);
             }
         }

@@ -103,22 +103,23 @@ fn checksum(bytes: &[u8]) -> [u8; 2] {
 pub mod tests {
     use super::*;
 
-    /// A packet of this length from a client's port; flags are `S`, `F` or `.` for an acknowledgement.
-    pub fn segment(port: u8, flags: u8, len: usize) -> Vec<u8> {
+    /// A packet of this length from a client's port, or to it if not `up`; flags are `S`, `F` or `.` for an acknowledgement.
+    pub fn segment(up: bool, port: u8, flags: u8, len: usize) -> Vec<u8> {
         let flags = match flags {
             b'S' => SYN,
             b'F' => FIN | ACK,
             _ => ACK,
         };
         let (client, server) = (([10, 0, 0, 1], [200, port]), ([10, 0, 0, 2], [1, 1]));
-        let mut packet = reset(client, server, [1, 2, 3, 4], [5, 6, 7, 8], flags);
+        let (from, to) = if up { (client, server) } else { (server, client) };
+        let mut packet = reset(from, to, [1, 2, 3, 4], [5, 6, 7, 8], flags);
         packet.resize(len, 0);
         packet
     }
 
     #[test]
     fn both_directions_name_the_same_flow() {
-        let there = Segment::read(&segment(7, b'.', 40)).unwrap();
+        let there = Segment::read(&segment(true, 7, b'.', 40)).unwrap();
         let back = Segment::read(&there.reset_to_sender()).unwrap();
         assert_eq!(there.ends_of_flow(true), back.ends_of_flow(false));
         assert_ne!(there.ends_of_flow(true), back.ends_of_flow(true));
@@ -126,7 +127,7 @@ pub mod tests {
 
     #[test]
     fn a_made_reset_fits_the_sequence_numbers_and_sums_up_to_nothing() {
-        let there = Segment::read(&segment(7, b'.', 40)).unwrap();
+        let there = Segment::read(&segment(true, 7, b'.', 40)).unwrap();
         let back = there.reset_to_sender();
         assert_eq!((back[24..28].to_vec(), back[33]), (vec![5, 6, 7, 8], RST));
         let on = there.reset_to_receiver();
@@ -140,7 +141,7 @@ pub mod tests {
 
     #[test]
     fn what_is_no_tcp_or_cut_short_is_no_segment() {
-        let mut packet = segment(7, b'.', 40);
+        let mut packet = segment(true, 7, b'.', 40);
         for len in 0..40 {
             assert!(Segment::read(&packet[..len]).is_none(), "{len}");
         }
