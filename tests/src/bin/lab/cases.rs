@@ -196,12 +196,14 @@ fn reset_one(trial: &Trial, direction: Direction) -> Result<Vec<f64>, String> {
 fn silent_one(trial: &Trial, direction: Direction) -> Result<Vec<f64>, String> {
     let (received, _, again) = trial.bulk_and(direction, FAULTY, || {
         thread::sleep(seconds(4));
-        let (flow, _) = trial.busiest(direction)?;
+        let (flow, before) = trial.busiest(direction)?;
         trial.wan.emulator().silence(flow, true);
-        thread::sleep(seconds(10));
-        let (_, before) = trial.busiest(direction)?;
+        let begin = clock::now();
+        let again = trial.until_all_carry(direction, &before, seconds(10));
+        thread::sleep((begin + seconds(10)).saturating_sub(clock::now()));
         trial.wan.emulator().silence(flow, false);
-        Ok(trial.until_all_carry(direction, &before, seconds(3)))
+        let later = || Some(seconds(10) + trial.until_all_carry(direction, &before, seconds(3))?);
+        Ok(again.or_else(later))
     })?;
     Ok(vec![millis(received.gap), again.map_or(f64::INFINITY, |time| time.as_secs_f64())])
 }

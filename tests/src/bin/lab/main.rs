@@ -22,6 +22,7 @@ use namespace::Namespace;
 use report::Row;
 use smol::stream::StreamExt;
 use std::fs::OpenOptions;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio, exit};
 use std::{env, thread};
@@ -42,9 +43,9 @@ fn main() -> ExitCode {
             return ExitCode::from(UNUSABLE);
         }
     };
-    match prepare(&args) {
-        Ok(product) if measure(&args, &product) => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::FAILURE,
+    match prepare(&args).and_then(|product| measure(&args, &product)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("lab: {error}");
             ExitCode::from(UNUSABLE)
@@ -113,31 +114,34 @@ fn remove_all_on_signals() -> Result<(), String> {
     Ok(())
 }
 
-/// Measures everything that is asked for and prints it. Whether all runs went well; a missed target is no failure.
-fn measure(args: &Args, product: &Product) -> bool {
+/// Measures everything that is asked for and prints it. Returns whether all runs went well; a missed target is no failure.
+fn measure(args: &Args, product: &Product) -> Result<bool, String> {
     // What else runs here shall disturb as little as possible. The proxies inherit it.
     let _ = rustix::process::setpriority_process(None, -10);
     let (cases, runs) = if args.quick { (cases::quick(), 1) } else { (cases::cases(&args.tests), args.runs) };
+    // Whoever reads the table may leave before its end; the lab still has to tidy up.
+    let print = |line: String| drop(writeln!(io::stdout(), "{line}"));
     if !args.json {
-        println!("{}", report::head());
+        print(report::head());
     }
     let mut good = true;
     for case in &cases {
         for direction in [Direction::Up, Direction::Down] {
-            for row in rows(case, direction, product, runs) {
-                println!("{}", if args.json { row.json() } else { row.line() });
+            for row in rows(case, direction, product, runs)? {
+                print(if args.json { row.json() } else { row.line() });
                 good &= row.failed == 0;
             }
         }
     }
-    good
+    Ok(good)
 }
 
-/// Runs a case in one direction: once directly, then so many times over the pair.
-fn rows(case: &Case, direction: Direction, product: &Product, runs: usize) -> Vec<Row> {
+/// Runs a case in one direction: once directly, then so many times over the pair. Fails if it can't even be set up.
+fn rows(case: &Case, direction: Direction, product: &Product, runs: usize) -> Result<Vec<Row>, String> {
     let word = if direction == Direction::Up { "up" } else { "down" };
     let once = |product: Option<&Product>, label: &str| {
-        let values = Trial::start(&case.paths, product).and_then(|trial| (case.run)(&trial, direction));
+        let trial = Trial::start(&case.paths, product)?;
+        let values = (case.run)(&trial, direction);
         let shown = match &values {
             Ok(values) => case
                 .measures
@@ -149,11 +153,11 @@ fn rows(case: &Case, direction: Direction, product: &Product, runs: usize) -> Ve
             Err(error) => format!("FAILED: {error}"),
         };
         eprintln!("{} {} {word}, {label}: {shown}", case.test, case.name);
-        values.ok()
+        Ok::<_, String>(values.ok())
     };
-    let direct = if case.direct { once(None, "direct") } else { None };
-    let results: Vec<_> =
-        (1..=runs).map(|run| once(Some(product), &format!("run {run} of {runs}"))).collect();
+    let direct = if case.direct { once(None, "direct")? } else { None };
+    let results = (1..=runs).map(|run| once(Some(product), &format!("run {run} of {runs}")));
+    let results = results.collect::<Result<Vec<_>, _>>()?;
     let failed = results.iter().filter(|result| result.is_none()).count();
     let row = |(index, measure): (usize, &report::Measure)| Row {
         test: case.test,
@@ -164,5 +168,5 @@ fn rows(case: &Case, direction: Direction, product: &Product, runs: usize) -> Ve
         ours: results.iter().flatten().map(|values| values[index]).collect(),
         failed,
     };
-    case.measures.iter().enumerate().map(row).collect()
+    Ok(case.measures.iter().enumerate().map(row).collect())
 }

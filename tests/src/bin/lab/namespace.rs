@@ -80,9 +80,9 @@ pub fn remove_own() {
     remove_where(|owner| owner == process::id());
 }
 
-/// Removes namespaces of labs that no longer run.
+/// Removes namespaces of labs that no longer run; one of them may have had this process's number.
 pub fn remove_left_over() {
-    remove_where(|owner| !Path::new(&format!("/proc/{owner}")).exists());
+    remove_where(|owner| owner == process::id() || !Path::new(&format!("/proc/{owner}")).exists());
 }
 
 fn remove_where(condition: impl Fn(u32) -> bool) {
