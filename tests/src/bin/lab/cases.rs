@@ -139,7 +139,7 @@ fn ping_under_bulk() -> Case {
         run: Box::new(|trial, direction| {
             let (received, _, mut times) = trial.bulk_and(direction, Amount::During(seconds(14)), || {
                 thread::sleep(seconds(3));
-                trial.pingpong(seconds(9))
+                trial.pingpong(seconds(9), 100)
             })?;
             times.sort();
             let percentile = |part: f64| millis(times[(part * times.len() as f64).ceil() as usize - 1]);

@@ -163,6 +163,7 @@ impl Unit {
         let digits = match self {
             Unit::Share => 3,
             Unit::Millis => 1,
+            Unit::Seconds if value < 1.0 => 3,
             Unit::Seconds => 2,
         };
         format!("{value:.digits$}")
@@ -190,6 +191,15 @@ mod tests {
         let line = row(Target::AtLeast(60.0), &[50.0, 60.0]).line();
         assert!(line.ends_with("| 55.0 ms (50.0..60.0) | ≥ 60.0 ms | NO |"), "{line}");
         assert!(row(Target::None, &[f64::INFINITY]).line().ends_with("| never | - | - |"));
+    }
+
+    #[test]
+    fn a_value_has_the_digits_that_matter_and_its_unit() {
+        let shown =
+            [(Unit::Share, 0.95), (Unit::Millis, 41.26), (Unit::Seconds, 0.0912), (Unit::Seconds, 13.516)]
+                .map(|(unit, value)| unit.show(value));
+        assert_eq!(shown, ["0.950", "41.3 ms", "0.091 s", "13.52 s"]);
+        assert_eq!(Unit::Seconds.show(f64::INFINITY), "never");
     }
 
     #[test]

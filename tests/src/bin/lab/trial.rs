@@ -92,8 +92,8 @@ impl Trial {
     }
 
     /// See [`load::pingpong`].
-    pub fn pingpong(&self, during: Duration) -> Result<Vec<Duration>, String> {
-        self.client.run(|| load::pingpong(self.entry, during))
+    pub fn pingpong(&self, during: Duration, skip: usize) -> Result<Vec<Duration>, String> {
+        self.client.run(|| load::pingpong(self.entry, during, skip))
     }
 
     /// See [`load::request`].
