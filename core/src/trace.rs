@@ -19,6 +19,7 @@ mod framing;
 mod header;
 mod play;
 mod read;
+mod recall;
 mod record;
 #[cfg(test)]
 mod tests;

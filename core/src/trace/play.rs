@@ -230,7 +230,7 @@ fn assemble(runs: &[Run]) -> Bytes {
 }
 
 /// Payload, whatever it was. At most [`super::MAX_INPUT`], which the reader has checked.
-fn zeros(len: u64) -> Bytes {
+pub(super) fn zeros(len: u64) -> Bytes {
     static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
     match ZEROS.get(..len as usize) {
         Some(zeros) => Bytes::from_static(zeros),

@@ -113,18 +113,18 @@ pub(super) fn choice(line: &str) -> Result<Option<Choice>, String> {
 }
 
 /// The words of a line that are left.
-struct Words<'a>(SplitAsciiWhitespace<'a>);
+pub(super) struct Words<'a>(SplitAsciiWhitespace<'a>);
 
 impl<'a> Words<'a> {
-    fn of(line: &'a str) -> Self {
+    pub(super) fn of(line: &'a str) -> Self {
         Words(line.split_ascii_whitespace())
     }
 
-    fn word(&mut self, what: &str) -> Result<&'a str, String> {
+    pub(super) fn word(&mut self, what: &str) -> Result<&'a str, String> {
         self.0.next().ok_or_else(|| format!("{what} is missing"))
     }
 
-    fn number(&mut self, what: &str, most: u64) -> Result<u64, String> {
+    pub(super) fn number(&mut self, what: &str, most: u64) -> Result<u64, String> {
         let word = self.word(what)?;
         number(word).filter(|number| *number <= most).ok_or_else(|| format!("\"{word}\" is not {what}"))
     }
@@ -134,19 +134,19 @@ impl<'a> Words<'a> {
         self.number(what, varint::MAX)
     }
 
-    fn stripe(&mut self) -> Result<StripeId, String> {
+    pub(super) fn stripe(&mut self) -> Result<StripeId, String> {
         self.wire("a stripe").map(StripeId)
     }
 
-    fn flow(&mut self) -> Result<FlowId, String> {
+    pub(super) fn flow(&mut self) -> Result<FlowId, String> {
         self.wire("a flow").map(FlowId)
     }
 
-    fn reason(&mut self) -> Result<Reason, String> {
+    pub(super) fn reason(&mut self) -> Result<Reason, String> {
         self.wire("a reason").map(Reason::from_code)
     }
 
-    fn end(&mut self) -> Result<(), String> {
+    pub(super) fn end(&mut self) -> Result<(), String> {
         self.0.next().map_or(Ok(()), |word| Err(format!("\"{word}\" is one word too many")))
     }
 

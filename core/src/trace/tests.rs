@@ -389,3 +389,39 @@ fn times_are_kept_to_the_microsecond_and_never_go_back() {
     }
     assert!(text.ends_with("\n0 tick\n1234557 tick\n0 tick\n3 tick\n"), "{text}");
 }
+
+#[test]
+fn what_is_recalled_is_what_was_done() {
+    for text in Pair::run(&busy(), 7, 3) {
+        let trace = read(&text);
+        let tells = |line: &String| {
+            let told =
+                ["deliver ", "close ", "opened ", "incoming ", "refused ", "finished ", "reset ", "ended "];
+            told.iter().any(|word| line.starts_with(word))
+                || line.starts_with(|first: char| first.is_ascii_digit())
+        };
+        // The lengths of targets are not recalled.
+        let short = |line: &mut String| {
+            if line.starts_with("incoming ") {
+                line.truncate(line.rfind(' ').unwrap_or(line.len()));
+            }
+        };
+        let (mut done, mut recalled) = (Vec::new(), Vec::new());
+        trace
+            .replay_with(&mut |at, input, outputs| {
+                done.push((at, input.clone(), write::output_lines(outputs)))
+            })
+            .unwrap();
+        trace
+            .recall(&mut |at, input, outputs| {
+                recalled.push((at, input.clone(), write::output_lines(outputs)))
+            })
+            .unwrap();
+        for (_, _, lines) in &mut done {
+            lines.retain(tells);
+            lines.iter_mut().for_each(short);
+        }
+        recalled.iter_mut().for_each(|(_, _, lines)| lines.iter_mut().for_each(short));
+        assert_eq!(recalled, done);
+    }
+}

@@ -148,3 +148,18 @@ fn what_no_caller_may_do_is_a_divergence() {
         assert!(divergence.line == 10 && divergence.got.as_ref().unwrap().contains(part), "{divergence}");
     }
 }
+
+#[test]
+fn what_can_not_be_recalled_is_named_with_its_line() {
+    for (output, part) in [
+        ("0 sing 1", "no frame \"sing\""),
+        ("0 data 1 0+65537", "no frame has 65537 bytes"),
+        ("deliver 1 4611686018427387904", "more is delivered than has come in"),
+        ("deliver 1", "a length is missing"),
+        ("close 0 boredom", "\"boredom\""),
+    ] {
+        let text = format!("striper trace 1\nbegin\n0 tick\n wanted 4\n {output}\n");
+        let error = read(&text).recall(&mut |_, _, _| {}).unwrap_err();
+        assert!(error.line == 5 && error.problem.contains(part), "{output}: {error}");
+    }
+}
