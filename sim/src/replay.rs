@@ -2,8 +2,10 @@
 
 use crate::app::Side;
 use crate::args::{self, Run, Script};
+use crate::explain::{self, Source, explain};
 use crate::picture::{Summary, Timeline, render};
 use crate::swarm::{self, Failure, catch, keep, terse};
+use crate::units::parse_time;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
@@ -26,6 +28,13 @@ pub enum Task {
         /// Play them with this planted bug.
         bug: Option<String>,
     },
+    /// Say what the flows of a session waited for.
+    Explain {
+        /// The trace of one side, or of both.
+        files: Vec<PathBuf>,
+        /// What to tell.
+        options: explain::Options,
+    },
     /// Make the traces in a folder anew that have a scenario.
     Bless {
         /// Which folder.
@@ -35,6 +44,9 @@ pub enum Task {
 
 /// Reads the words behind `replay`.
 pub fn parse_replay(words: &[OsString]) -> Result<Task, String> {
+    if words.iter().any(|word| word == "--explain") {
+        return parse_explain(words);
+    }
     let (mut follow, mut files, mut html, mut bug) = (false, Vec::new(), None, None);
     let mut words = words.iter();
     while let Some(word) = words.next() {
@@ -49,7 +61,7 @@ pub fn parse_replay(words: &[OsString]) -> Result<Task, String> {
             }
             Some(option) if option.starts_with('-') => {
                 return Err(format!(
-                    "replay has no option {option}; it takes --follow, --html FILE and the names of traces"
+                    "replay has no option {option}; it takes --follow, --html FILE or --explain, and the names of traces"
                 ));
             }
             _ => files.push(PathBuf::from(word)),
@@ -62,6 +74,42 @@ pub fn parse_replay(words: &[OsString]) -> Result<Task, String> {
         return Err("replay --html draws one trace; name only one".into());
     }
     Ok(Task::Replay { follow, files, html, bug })
+}
+
+/// Reads the words behind `replay` if `--explain` is among them.
+fn parse_explain(words: &[OsString]) -> Result<Task, String> {
+    let (mut files, mut options) = (Vec::new(), explain::Options::default());
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let mut value = |name: &str| {
+            let text = words.next().and_then(|text| text.to_str());
+            text.ok_or_else(|| format!("{name} needs a value; see --help"))
+        };
+        match word.to_str() {
+            Some("--explain") => {}
+            Some("--pauses") => {
+                let text = value("--pauses")?;
+                let count = text.parse().ok().filter(|count| *count > 0);
+                options.pauses =
+                    count.ok_or_else(|| format!("--pauses: \"{text}\" is no number from 1 on"))?;
+            }
+            Some("--at-least") => {
+                options.at_least =
+                    parse_time(value("--at-least")?).map_err(|error| format!("--at-least: {error}"))?;
+            }
+            Some(option) if option.starts_with('-') => {
+                return Err(format!(
+                    "replay --explain has no option {option}; it takes --pauses N, --at-least TIME and one or two traces"
+                ));
+            }
+            _ => files.push(PathBuf::from(word)),
+        }
+    }
+    match files.len() {
+        0 => Err("explain what? Write: sim replay --explain FILE.client FILE.server, or one of them".into()),
+        1 | 2 => Ok(Task::Explain { files, options }),
+        _ => Err("--explain takes one trace, or both sides of one session".into()),
+    }
 }
 
 /// Reads the words behind `bless`.
@@ -81,6 +129,18 @@ impl Task {
                 results.fold((String::new(), Verdict::Fits), |(all, worst), (text, verdict)| {
                     (all + &text, worst.max(verdict))
                 })
+            }
+            Task::Explain { files, options } => {
+                let load = |file: &PathBuf| {
+                    let name = file.display().to_string();
+                    let (trace, note) = load(file).map_err(|why| format!("{name}: {why}\n"))?;
+                    Ok(Source { name, trace, note })
+                };
+                let sources: Result<Vec<Source>, String> = files.iter().map(load).collect();
+                match sources.and_then(|sources| explain(&sources, options)) {
+                    Ok(text) => (text, Verdict::Fits),
+                    Err(text) => (text, Verdict::Unusable),
+                }
             }
             Task::Bless { folder } => match bless(folder) {
                 Ok(text) => (text, Verdict::Fits),

@@ -34,6 +34,11 @@ impl Coverage {
         new
     }
 
+    /// Up to here every byte is in the set.
+    pub fn prefix(&self) -> u64 {
+        self.ranges.get(&0).copied().unwrap_or(0)
+    }
+
     /// How many bytes are in the set.
     pub fn total(&self) -> u64 {
         self.total

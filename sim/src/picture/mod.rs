@@ -23,7 +23,7 @@ mod measured;
 pub mod page;
 mod panels;
 mod plot;
-mod scale;
+pub(crate) mod scale;
 mod scene;
 mod series;
 #[cfg(test)]

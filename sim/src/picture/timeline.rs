@@ -11,6 +11,7 @@ use super::lane::{Carries, Frame, Lane};
 use crate::app::Side;
 use bytes::Bytes;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use striper_core::wire::deframer::{Deframer, Piece};
 use striper_core::wire::frame;
 use striper_core::{EndReason, FlowId, Input, Instant, Output, StripeClose, StripeId};
@@ -45,6 +46,8 @@ pub struct FlowTrack {
     pub delivered: Steps,
     /// When its FIN came out, in microseconds.
     pub finished: Option<u64>,
+    /// Up to which offset the sender knew all to have arrived.
+    pub settled: Steps,
     arrived: Coverage,
     acknowledged: Coverage,
     /// The receiver keeps nothing more of it.
@@ -61,6 +64,13 @@ impl FlowTrack {
     pub fn delivered_at(&self, offset: u64) -> Option<u64> {
         let place = self.delivered.partition_point(|(_, total)| *total < offset);
         self.delivered.get(place).map(|(at, _)| *at)
+    }
+
+    /// The sender learns that a range has arrived; how many of its bytes it did not know of.
+    fn settle(&mut self, at: u64, range: Range<u64>) -> u64 {
+        let new = self.acknowledged.add(range);
+        push(&mut self.settled, at, self.acknowledged.prefix());
+        new
     }
 
     /// Bytes held because earlier ones are missing.
@@ -308,11 +318,11 @@ impl Timeline {
         let mut total = now(acknowledged);
         for Frame { carries, .. } in lane.acknowledge(at, count, timed) {
             if let Carries::Data { flow, offset, len, .. } = carries {
-                total += flows.entry(*flow).or_default().acknowledged.add(*offset..offset + len);
+                total += flows.entry(*flow).or_default().settle(at, *offset..offset + len);
             }
         }
         if let Some((flow, offset, len)) = lane.partly_acknowledged() {
-            total += flows.entry(flow).or_default().acknowledged.add(offset..offset + len);
+            total += flows.entry(flow).or_default().settle(at, offset..offset + len);
         }
         push(acknowledged, at, total);
     }
