@@ -131,7 +131,9 @@ fn sender(
 fn what_became(say: &mut impl FnMut(String), account: &Account, stripe: StripeId, span: Range<u64>) {
     let Some(lane) = account.lane(stripe) else { return };
     let mut line = format!("stripe {stripe}:");
-    let moved = lane.frames.iter().filter_map(|frame| frame.acknowledged).filter(|at| *at < span.end).max();
+    // What is learnt of a lost stripe in other ways is none of its acknowledgements.
+    let end = account.lost(stripe).map_or(span.end, |(at, _)| at.min(span.end));
+    let moved = lane.frames.iter().filter_map(|frame| frame.acknowledged).filter(|at| *at < end).max();
     match moved {
         Some(moved) => _ = write!(line, " acknowledgements last moved at {}", at(moved)),
         None => line += " no acknowledgement before",

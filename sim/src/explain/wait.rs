@@ -199,6 +199,9 @@ impl Direction<'_> {
         missing: u64,
         came: Option<StripeId>,
     ) -> Cause {
+        if alone(account, &span) {
+            return Cause::NoStripe;
+        }
         if let Some((sender, flow)) = self.sender
             && let Some(cause) = on_stripes(sender, &History::of(flow, missing))
         {
@@ -218,16 +221,13 @@ impl Direction<'_> {
     fn not_held(&self, account: &Account, receiving: &Receiving, span: &Range<u64>, missing: u64) -> Cause {
         let length = span.end - span.start;
         let half = |time: u64| time > 0 && time >= length / 2;
-        let allowed = exceeds(&receiving.granted, missing).unwrap_or(u64::MAX).min(span.end);
-        let alone = half(account.without_stripes(span.clone()));
+        // A program that gives nothing because nothing is taken from it has something to send.
+        if out_of(&receiving.granted, span, missing) {
+            return Cause::NoCredit;
+        }
+        let alone = alone(account, span);
         let Some((sender, flow)) = self.sender else {
-            return match alone {
-                true => Cause::NoStripe,
-                false if half(allowed.saturating_sub(span.start)) && !receiving.granted.is_empty() => {
-                    Cause::NoCredit
-                }
-                false => Cause::Unseen,
-            };
+            return if alone { Cause::NoStripe } else { Cause::Unseen };
         };
         let history = History::of(flow, missing);
         let before = match missing.checked_sub(1) {
@@ -275,12 +275,15 @@ impl Direction<'_> {
             let first = history.sends.first().map_or(span.end, |piece| piece.at).clamp(written, span.end);
             let (idle, queued, under_way) = (written - span.start, first - written, span.end - first);
             if idle >= self.at_least {
-                pauses.push(pause(span.start..written, Cause::Idle));
+                let idle = span.start..written;
+                let full = out_of(&flow.sending.limit, &idle, missing);
+                pauses.push(pause(idle, if full { Cause::NoCredit } else { Cause::Idle }));
             }
             if queued + under_way < self.at_least {
                 continue;
             }
             let cause = match on_stripes(account, &history) {
+                _ if alone(account, &(written..span.end)) => Cause::NoStripe,
                 Some((cause, _)) if under_way >= queued => cause,
                 _ => queueing(account, flow, written..first, missing),
             };
@@ -293,14 +296,20 @@ impl Direction<'_> {
 
 /// A time without progress.
 #[derive(Clone, PartialEq, Eq, Debug)]
-struct Gap {
-    span: Range<u64>,
-    missing: u64,
-    open: bool,
+pub(super) struct Gap {
+    pub span: Range<u64>,
+    pub missing: u64,
+    pub open: bool,
 }
 
 /// The times without progress between a flow's opening and its end that are long enough.
-fn gaps(opened: u64, progress: &Steps, finished: Option<u64>, end: u64, at_least: u64) -> Vec<Gap> {
+pub(super) fn gaps(
+    opened: u64,
+    progress: &Steps,
+    finished: Option<u64>,
+    end: u64,
+    at_least: u64,
+) -> Vec<Gap> {
     let total = progress.last().map_or(0, |(_, total)| *total);
     let begins =
         [(opened, 0)].into_iter().chain(progress.iter().copied()).chain(finished.map(|at| (at, total)));
@@ -321,7 +330,7 @@ fn gaps(opened: u64, progress: &Steps, finished: Option<u64>, end: u64, at_least
 }
 
 /// What was there beyond a missing byte before a time, or, in a pause without end, at it.
-fn held(receiving: &Receiving, missing: u64, until: u64, open: bool) -> Option<Held> {
+pub(super) fn held(receiving: &Receiving, missing: u64, until: u64, open: bool) -> Option<Held> {
     let arrivals = &receiving.arrivals;
     let count = arrivals.partition_point(|arrival| arrival.at < until || (open && arrival.at == until));
     let mut held = Held { bytes: 0, since: until, stripes: BTreeSet::new() };
@@ -351,6 +360,17 @@ pub fn silent(account: &Account, span: &Range<u64>, but: Option<StripeId>) -> Op
     heard.filter(|(at, _)| *at <= span.start).max().map(|(_, stripe)| stripe)
 }
 
+/// Whether no stripe was up for most of a span.
+fn alone(account: &Account, span: &Range<u64>) -> bool {
+    account.without_stripes(span.clone()) > (span.end - span.start) / 2
+}
+
+/// Whether credit did not reach beyond an offset for most of a span.
+fn out_of(limit: &Steps, span: &Range<u64>, offset: u64) -> bool {
+    let allowed = exceeds(limit, offset).unwrap_or(u64::MAX).min(span.end);
+    !limit.is_empty() && allowed.saturating_sub(span.start) > (span.end - span.start) / 2
+}
+
 /// What held up a byte that was sent, and the stripe on which it was sent first.
 fn on_stripes(sender: &Account, history: &History) -> Option<(Cause, StripeId)> {
     let first = history.sends.first()?;
@@ -372,11 +392,10 @@ fn on_stripes(sender: &Account, history: &History) -> Option<(Cause, StripeId)> 
 
 /// Why a byte that was there was not sent.
 fn queueing(sender: &Account, flow: &Flow, span: Range<u64>, missing: u64) -> Cause {
-    let half = (span.end - span.start.min(span.end)) / 2;
-    let allowed = exceeds(&flow.sending.limit, missing).unwrap_or(u64::MAX).min(span.end);
-    if sender.without_stripes(span.clone()) > half {
+    let span = span.start.min(span.end)..span.end;
+    if alone(sender, &span) {
         Cause::NoStripe
-    } else if allowed.saturating_sub(span.start) > half {
+    } else if out_of(&flow.sending.limit, &span, missing) {
         Cause::NoCredit
     } else {
         Cause::Full
