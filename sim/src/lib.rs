@@ -4,7 +4,6 @@
 //!   behind them, breaks things as told ([`faults`]), and checks everything after every step.
 //! - [`oracle`] knows the best that any scheduler could do, and [`report`] compares.
 //! - [`mod@bench`] does so with every scheduler on many mixes of stripes.
-//! - [`picture`] draws a run.
 //! - [`picture`] draws a run, [`explain`] says what its flows waited for.
 //! - [`record`] writes each session of a world down as a trace ([`observe`] is how it sees them), [`replay`] plays traces and makes those of the simulator anew.
 //! - [`swarm`] draws small worlds with trouble at random, demands that all that can complete does, and makes failures small.

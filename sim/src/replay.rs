@@ -355,6 +355,27 @@ mod tests {
     }
 
     #[test]
+    fn explain_says_what_it_does_not_take() {
+        for (line, part) in [
+            ("--explain", "explain what?"),
+            ("--explain a b c", "one trace, or both sides"),
+            ("--explain --follow a", "no option --follow"),
+            ("--explain a --pauses 0", "\"0\" is no number from 1 on"),
+            ("--explain a --pauses", "--pauses needs a value"),
+            ("a --explain --at-least 5", "--at-least: \"5\" is no time"),
+        ] {
+            let refusal = parse_replay(&words(line)).unwrap_err();
+            assert!(refusal.contains(part), "{line}: {refusal}");
+        }
+        let options = explain::Options { pauses: 3, at_least: std::time::Duration::from_millis(20) };
+        let task = Task::Explain { files: vec!["a".into(), "b".into()], options };
+        assert_eq!(parse_replay(&words("a --at-least 20ms --explain b --pauses 3")), Ok(task));
+        let (text, verdict) = parse_replay(&words("--explain /nowhere")).unwrap().run();
+        assert_eq!(verdict, Verdict::Unusable);
+        assert!(text.contains("/nowhere: it can't be read"), "{text}");
+    }
+
+    #[test]
     fn what_is_no_trace_is_said_and_fails() {
         let (text, verdict) = parse_replay(&words("/nowhere")).unwrap().run();
         assert_eq!(verdict, Verdict::Unusable);

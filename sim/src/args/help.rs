@@ -8,6 +8,7 @@ Usage: cargo run -p sim -- --caps RATES [options]     measure one transfer over 
        cargo run -p sim -- swarm [--seeds A..B]       random small worlds with trouble, everything checked
        cargo run -p sim -- run FILE [--trace OUT]     a scenario from a file, as a failing swarm writes it
        cargo run -p sim -- replay [--follow] FILE...  play traces, of the proxies or of this
+       cargo run -p sim -- replay --explain FILE...   what the connections of a trace waited for
        cargo run -p sim -- bless FOLDER               make the traces in it anew that are from this
        cargo run --release -p sim -- exhaust [--quick]  small worlds, enumerated completely; see exhaust --help
        cargo run --release -p sim --features planted -- selftest
@@ -70,6 +71,9 @@ Traces
   replay            Gives a trace's inputs to a session again and names the first line that it does differently; exit
                     code 1 then. --follow takes the choices of stripes from the trace instead of choosing.
                     docs/traces.md explains traces. --html FILE draws one (docs/pictures.md).
+  replay --explain  Says of each pause of a flow which chunk on which stripe it waited for, since when, and what was done
+                    about it, from the trace of one side or those of both; nothing is played. --pauses N tells of
+                    the N longest [10], --at-least TIME of none that is shorter [50ms].
   bless             Runs the scenario of each trace that has one, and replaces the trace if it has changed.
 
 Driving

@@ -165,7 +165,9 @@ fn blocks(directions: &[Direction<'_>], found: &[Vec<Pause>], options: &Options)
             let _ = writeln!(text, "no pause of at least {} ms\n", options.at_least.as_millis());
         }
         all if all > options.pauses => {
-            let _ = writeln!(text, "and {} shorter ones; --pauses N tells more\n", all - options.pauses);
+            let more = all - options.pauses;
+            let plural = if more == 1 { "" } else { "s" };
+            let _ = writeln!(text, "and {more} shorter one{plural}; --pauses N tells more\n");
         }
         _ => {}
     }
