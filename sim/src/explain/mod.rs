@@ -1,6 +1,6 @@
 //! What a flow waited for: `sim replay --explain`.
 //!
-//! An [`account`] is what one side's trace says; [`wait`] finds pauses in the accounts of one side or both, and their causes; [`tell`]
+//! An [`account`] is what one side's trace says; [`wait`] finds pauses in the accounts of one side or both, and their causes; `tell`
 //! puts them into words. Nothing is played: it is told what was done then, whatever the code does today.
 //!
 //! Invariant: a time is named with the side on whose clock it was seen, and times of two clocks are never compared, only durations.

@@ -166,10 +166,10 @@ fn traces_that_do_not_belong_together_are_refused() {
 #[test]
 fn gaps_run_from_progress_to_progress_or_to_the_end() {
     let spans = |finished, at_least| -> Vec<_> {
-        let found = gaps(10, &vec![(20, 100), (90, 200)], finished, 150, at_least);
+        let found = gaps(10, &vec![(20, 100), (90, 200)], finished, 170, at_least);
         found.into_iter().map(|gap| (gap.span, gap.missing, gap.open)).collect()
     };
-    assert_eq!(spans(None, 50), [(20..90, 100, false), (90..150, 200, true)]);
+    assert_eq!(spans(None, 50), [(20..90, 100, false), (90..170, 200, true)]);
     assert_eq!(spans(Some(145), 10), [(10..20, 0, false), (20..90, 100, false), (90..145, 200, false)]);
 }
 
@@ -194,5 +194,6 @@ fn bytes_are_held_only_beyond_the_missing_one_and_counted_once() {
     let found = held(&receiving, 10, 5, false).expect("bytes that are held");
     assert_eq!((found.bytes, found.since), (20, 2));
     assert_eq!(found.stripes.into_iter().collect::<Vec<_>>(), [StripeId(1), StripeId(2)]);
+    assert_eq!(held(&receiving, 20, 5, false).map(|held| held.bytes), Some(15), "from the byte behind");
     assert_eq!(held(&receiving, 40, 9, true), None);
 }
