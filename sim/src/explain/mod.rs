@@ -1,11 +1,13 @@
 //! What a flow waited for: `sim replay --explain`.
 //!
-//! An [`account`] is what one side's trace says; [`wait`] finds pauses in the accounts of one side or both, and their causes; `tell`
-//! puts them into words. Nothing is played: it is told what was done then, whatever the code does today.
+//! An [`account`] is what one side's trace says, a [`history`] what it says of one byte; [`wait`] finds pauses in the accounts of one
+//! side or both, and their causes; `tell` puts them into words. Nothing is played: it is told what was done then, whatever the
+//! code does today.
 //!
 //! Invariant: a time is named with the side on whose clock it was seen, and times of two clocks are never compared, only durations.
 
 pub mod account;
+pub mod history;
 mod tell;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,8 @@
 //! Says pauses in words.
 
 use super::account::Account;
-use super::wait::{Cause, Direction, History, Pause, silent};
+use super::history::History;
+use super::wait::{Cause, Direction, Pause, silent};
 use crate::app::Side;
 use crate::picture::scale::{show_size as show_bytes, show_time as show_span};
 use crate::picture::timeline::Death;

@@ -6,13 +6,13 @@
 //! Invariant: whatever the program did not give yet is no wait: it is [`Cause::Idle`] where the sender was seen, and
 //! [`Cause::Unseen`] where it was not.
 
-use super::account::{Account, Flow, Receiving, Sent, exceeds, value};
+use super::account::{Account, Flow, Receiving, exceeds, value};
+use super::history::{History, on_stripes};
 use crate::app::Side;
 use crate::picture::coverage::Coverage;
 use crate::picture::timeline::Steps;
 use std::collections::BTreeSet;
 use std::ops::Range;
-use striper_core::wire::frame::MAX_FRAME;
 use striper_core::{FlowId, StripeId};
 
 /// What a pause was spent on.
@@ -100,36 +100,6 @@ pub struct Direction<'a> {
     pub receiver: Option<(&'a Account, &'a Flow)>,
     /// No shorter pauses, in microseconds.
     pub at_least: u64,
-}
-
-/// What a sender knows of one byte of a flow.
-pub struct History {
-    /// When the program gave it.
-    pub written: Option<u64>,
-    /// Where it was put, in order of time.
-    pub sends: Vec<Sent>,
-    /// When it and all before it was known to have arrived.
-    passed: Option<u64>,
-}
-
-impl History {
-    /// Of the byte at an offset, or of the FIN if that is what comes there.
-    pub fn of(flow: &Flow, offset: u64) -> History {
-        let sending = &flow.sending;
-        let written = exceeds(&sending.written, offset).or(sending.finish);
-        let first = sending.pieces.partition_point(|piece| piece.offset + MAX_FRAME <= offset);
-        let near = sending.pieces[first..].iter().take_while(|piece| piece.offset <= offset);
-        let covers =
-            |piece: &&Sent| offset < piece.offset + piece.len || (piece.len == 0 && piece.offset == offset);
-        let mut sends: Vec<Sent> = near.filter(covers).copied().collect();
-        sends.sort_by_key(|piece| piece.at);
-        History { written, sends, passed: exceeds(&sending.settled, offset) }
-    }
-
-    /// When the sender knew that one of the copies had arrived.
-    pub fn settled(&self) -> Option<u64> {
-        self.sends.iter().filter_map(|piece| piece.acknowledged).chain(self.passed).min()
-    }
 }
 
 impl Direction<'_> {
@@ -369,25 +339,6 @@ fn alone(account: &Account, span: &Range<u64>) -> bool {
 fn out_of(limit: &Steps, span: &Range<u64>, offset: u64) -> bool {
     let allowed = exceeds(limit, offset).unwrap_or(u64::MAX).min(span.end);
     !limit.is_empty() && allowed.saturating_sub(span.start) > (span.end - span.start) / 2
-}
-
-/// What held up a byte that was sent, and the stripe on which it was sent first.
-fn on_stripes(sender: &Account, history: &History) -> Option<(Cause, StripeId)> {
-    let first = history.sends.first()?;
-    let settled = history.settled().unwrap_or(sender.last).max(first.at);
-    let span = first.at..settled;
-    let lane = sender.lane(first.stripe)?;
-    let doubted = lane.doubts.iter().any(|(from, to)| *from < span.end && *to > span.start);
-    let lost = sender.lost(first.stripe).is_some_and(|(at, _)| span.contains(&at));
-    let usual = sender.round_trip(first.stripe);
-    let cause = if doubted || lost {
-        Cause::Broken(Some(first.stripe))
-    } else if usual.is_some_and(|usual| settled - first.at <= 2 * usual) {
-        Cause::UnderWay
-    } else {
-        Cause::Slow(first.stripe)
-    };
-    Some((cause, first.stripe))
 }
 
 /// Why a byte that was there was not sent.
