@@ -118,6 +118,7 @@ mod tests {
             srtt: None,
             min_rtt: None,
             rate: None,
+            window: None,
             doubted: false,
         };
         let stats = Stats { stripes: vec![stripe], ..Stats::default() };

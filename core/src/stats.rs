@@ -50,6 +50,8 @@ pub struct StripeStats {
     pub min_rtt: Option<Duration>,
     /// Estimated delivery rate in bytes per second.
     pub rate: Option<u64>,
+    /// How many bytes may be in flight, if that is bounded.
+    pub window: Option<u64>,
     /// Acknowledgements are overdue; it gets no new data until one comes.
     pub doubted: bool,
 }

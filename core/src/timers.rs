@@ -11,6 +11,8 @@ pub enum Timer {
     Acknowledge,
     /// Acknowledgements and credit are due for repetition on a second stripe.
     Repeat,
+    /// What a stripe carries may be so late that it is worth a copy on another one.
+    Overtake,
     /// Acknowledgements on a stripe may be overdue.
     Doubt(StripeId),
     /// A stripe may have to be given up.

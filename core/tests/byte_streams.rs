@@ -53,6 +53,19 @@ fn listener(role: Role) -> Session {
     session
 }
 
+/// Gives a session some inputs, and writes at once what it says.
+fn prepare(session: &mut Session, inputs: impl IntoIterator<Item = Input>) {
+    for input in inputs {
+        let mut next = Some(input);
+        while let Some(input) = next {
+            session.handle(NOW, input, &mut Vec::new());
+            let stats = session.stats();
+            let unwritten = stats.stripes.iter().find(|stripe| stripe.written < stripe.sent);
+            next = unwritten.map(|stripe| Input::StripeWritten { stripe: STRIPE, total: stripe.sent });
+        }
+    }
+}
+
 /// The frames that one side says in PROTOCOL.md's worked example, after its HELLO.
 fn example(who: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
     let text = include_str!("../../PROTOCOL.md");
@@ -128,27 +141,24 @@ fn golden() -> Vec<Golden> {
     // The client of the example has its connection before the stripe comes up.
     let mut client = Session::new(Role::Client, SessionId([3; 16]), Config::default(), NOW);
     let flow = FlowId(1);
-    for input in [
+    let opens = [
         Input::FlowOpen { request: 0, opaque: Bytes::from_static(b"\x01\x0d\x01\xbbexample.org") },
         Input::FlowData { flow, data: Bytes::from_static(b"hi") },
         Input::FlowFinish { flow },
         Input::StripeUp { stripe: STRIPE, hello: hello(HelloKind::Accept { instance: 5 }) },
-    ] {
-        client.handle(NOW, input, &mut Vec::new());
-    }
+    ];
+    prepare(&mut client, opens);
     // What the example's client acknowledges, a server must have sent.
     let mut answering = listener(server);
-    for (head, payload) in example("C").into_iter().take(4) {
-        answering.handle(NOW, bytes_in([head, payload].concat()), &mut Vec::new());
-    }
-    for input in [
+    let heard = example("C").into_iter().take(4).map(|(head, payload)| bytes_in([head, payload].concat()));
+    prepare(&mut answering, heard);
+    let answers = [
         Input::FlowAccept { flow },
         Input::FlowConsumed { flow, total: 2 },
         Input::FlowData { flow, data: Bytes::from_static(b"yo") },
         Input::FlowFinish { flow },
-    ] {
-        answering.handle(NOW, input, &mut Vec::new());
-    }
+    ];
+    prepare(&mut answering, answers);
     answering.handle(Instant::from_micros(6_000), Input::Tick, &mut Vec::new());
     let (mut client_first, mut server_first) = (example("C"), example("S"));
     let client_then = client_first.split_off(4);

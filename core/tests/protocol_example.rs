@@ -55,18 +55,23 @@ impl Side {
 
     fn give(&mut self, millis: u64, input: Input) {
         let now = Instant::ZERO + Duration::from_millis(millis);
-        let mut out = Vec::new();
-        self.session.handle(now, input, &mut out);
-        self.session.check_invariants();
-        for output in out {
-            match output {
-                Output::Transmit { header, payload, .. } => {
-                    self.said.push([header, payload].concat());
-                    self.written += self.said.last().map_or(0, Vec::len) as u64;
-                    let written = Input::StripeWritten { stripe: STRIPE, total: self.written };
-                    self.session.handle(now, written, &mut Vec::new());
+        let mut inputs = vec![input];
+        while let Some(input) = inputs.pop() {
+            let mut out = Vec::new();
+            self.session.handle(now, input, &mut out);
+            self.session.check_invariants();
+            let before = self.written;
+            for output in out {
+                match output {
+                    Output::Transmit { header, payload, .. } => {
+                        self.said.push([header, payload].concat());
+                        self.written += self.said.last().map_or(0, Vec::len) as u64;
+                    }
+                    other => self.events.push(other),
                 }
-                other => self.events.push(other),
+            }
+            if self.written > before {
+                inputs.push(Input::StripeWritten { stripe: STRIPE, total: self.written });
             }
         }
     }

@@ -2,9 +2,16 @@
 //!
 //! Credit is a cumulative offset. The window, that is, how far it runs ahead of consumption, doubles when the sender says that it has used
 //! up all of it while the local consumer has kept up: then the window, and neither consumer nor path, is the limit.
-//! That holds for a long path as well as for one whose stripes differ, where much waits out of order.
+//! That holds for a long path as well as for one whose stripes differ, where much waits out of order. A small window doubles without being asked.
 
 use crate::config::FLOW_FLOOR;
+
+/// Up to this the window doubles without being asked, once a quarter of it is consumed: a transfer that begins would lose a round trip each time it had to
+/// ask. In bytes.
+const EAGER: u64 = 1 << 20;
+
+/// But only to this share of what is left for all flows.
+const EAGER_SHARE: u64 = 16;
 
 /// What one flow's sender may send us.
 #[derive(Clone, Hash, Debug)]
@@ -60,7 +67,9 @@ impl Credit {
     /// What to announce now, if anything: up to the window ahead of consumption, but beyond the floor only as far as
     /// `pool` bytes allow. `delivered` is what the local consumer could have taken, `limit` bounds the window.
     pub fn advance(&mut self, delivered: u64, pool: u64, limit: u64) -> Option<u64> {
-        if self.consumed == delivered && self.blocked > self.grown_at {
+        let used_up = self.blocked > self.grown_at;
+        let eager = self.outstanding() <= self.window * 3 / 4 && self.window < EAGER.min(pool / EAGER_SHARE);
+        if self.consumed == delivered && (used_up || eager) {
             self.window = (self.window * 2).min(limit.max(FLOW_FLOOR));
             self.grown_at = self.granted;
         }
@@ -86,6 +95,8 @@ mod tests {
 
     const KIB: u64 = 1 << 10;
     const PLENTY: u64 = 1 << 40;
+    /// So much that no window grows by itself.
+    const WIDE: u64 = EAGER;
 
     quickcheck! {
         fn credit_never_goes_back_and_takes_no_more_than_window_and_pool_allow(
@@ -121,25 +132,51 @@ mod tests {
 
     #[test]
     fn a_window_that_the_sender_uses_up_doubles_up_to_its_limit() {
-        let mut credit = Credit::new(256 * KIB);
-        for window in [512, 1024, 1500, 1500] {
+        let mut credit = Credit::new(WIDE);
+        for window in [2048, 4096, 6000, 6000] {
             credit.blocked_at(credit.granted());
-            assert_eq!(drain(&mut credit, 1500 * KIB), window * KIB);
+            assert_eq!(drain(&mut credit, 6000 * KIB), window * KIB);
         }
     }
 
     #[test]
     fn a_window_that_the_sender_does_not_use_up_stays() {
+        let mut credit = Credit::new(WIDE);
+        (0..5).for_each(|_| assert_eq!(drain(&mut credit, PLENTY), WIDE));
+    }
+
+    #[test]
+    fn a_small_window_doubles_without_being_asked_once_a_quarter_of_it_is_consumed() {
         let mut credit = Credit::new(256 * KIB);
-        (0..5).for_each(|_| assert_eq!(drain(&mut credit, PLENTY), 256 * KIB));
+        credit.consume(64 * KIB - 1);
+        assert_eq!(credit.advance(credit.consumed(), PLENTY, PLENTY), None);
+        credit.consume(64 * KIB);
+        assert_eq!(credit.advance(credit.consumed(), PLENTY, PLENTY), Some((64 + 512) * KIB));
+        for window in [1024, 1024, 1024] {
+            assert_eq!(drain(&mut credit, PLENTY), window * KIB, "so far and no further");
+        }
+    }
+
+    #[test]
+    fn a_small_window_grows_unasked_only_to_a_share_of_the_pool_and_for_a_consumer_that_keeps_up() {
+        for (pool, delivered, grows) in [
+            (256 * KIB * EAGER_SHARE + EAGER_SHARE, 128 * KIB, true),
+            (256 * KIB * EAGER_SHARE, 128 * KIB, false),
+            (PLENTY, 128 * KIB + 1, false),
+        ] {
+            let mut credit = Credit::new(256 * KIB);
+            credit.consume(128 * KIB);
+            let window = if grows { 512 } else { 256 };
+            assert_eq!(credit.advance(delivered, pool, PLENTY), Some((128 + window) * KIB));
+        }
     }
 
     #[test]
     fn a_window_doubles_once_for_one_offset_however_often_that_is_said() {
-        let mut credit = Credit::new(256 * KIB);
+        let mut credit = Credit::new(WIDE);
         for _ in 0..5 {
-            credit.blocked_at(256 * KIB);
-            assert_eq!(drain(&mut credit, PLENTY), 512 * KIB);
+            credit.blocked_at(WIDE);
+            assert_eq!(drain(&mut credit, PLENTY), 2 * WIDE);
         }
     }
 
@@ -153,19 +190,19 @@ mod tests {
 
     #[test]
     fn a_claim_beyond_what_was_granted_counts_only_up_to_that() {
-        let mut credit = Credit::new(256 * KIB);
+        let mut credit = Credit::new(WIDE);
         credit.blocked_at(u64::MAX);
-        assert_eq!(drain(&mut credit, PLENTY), 512 * KIB);
-        assert_eq!(drain(&mut credit, PLENTY), 512 * KIB);
+        assert_eq!(drain(&mut credit, PLENTY), 2 * WIDE);
+        assert_eq!(drain(&mut credit, PLENTY), 2 * WIDE);
     }
 
     #[test]
     fn nothing_is_said_before_half_of_the_window_is_consumed() {
-        let mut credit = Credit::new(256 * KIB);
-        credit.consume(127 * KIB);
+        let mut credit = Credit::new(WIDE);
+        credit.consume(WIDE / 2 - 1);
         assert_eq!(credit.advance(credit.consumed(), PLENTY, PLENTY), None);
-        credit.consume(128 * KIB);
-        assert_eq!(credit.advance(credit.consumed(), PLENTY, PLENTY), Some(384 * KIB));
+        credit.consume(WIDE / 2);
+        assert_eq!(credit.advance(credit.consumed(), PLENTY, PLENTY), Some(WIDE * 3 / 2));
     }
 
     #[test]
@@ -200,7 +237,8 @@ mod tests {
     fn a_window_below_the_floor_is_the_floor() {
         let mut credit = Credit::new(100);
         credit.consume(100);
-        assert_eq!(credit.advance(100, PLENTY, PLENTY), Some(100 + FLOW_FLOOR));
+        // A pool so small that the window grows only when asked.
+        assert_eq!(credit.advance(100, FLOW_FLOOR, PLENTY), Some(100 + FLOW_FLOOR));
         credit.blocked_at(100 + FLOW_FLOOR);
         assert_eq!(drain(&mut credit, 0), FLOW_FLOOR, "nor does a limit take it below");
     }

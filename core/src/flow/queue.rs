@@ -88,6 +88,11 @@ impl FlowQueue {
         }
     }
 
+    /// Whether the flow at the front has come with some of its quantum left. Call [`FlowQueue::front`] before.
+    pub fn is_fresh(&self) -> bool {
+        !self.fresh.is_empty()
+    }
+
     /// A flow has sent this much.
     pub fn charge(&mut self, flow: FlowId, bytes: usize) {
         if let Some(turn) = self.turns.get_mut(&flow) {
@@ -193,6 +198,20 @@ mod tests {
         queue.activate(FlowId(9));
         (0..4).for_each(|_| assert_eq!(serve(&mut queue, CHUNK), 9));
         assert_eq!(serve(&mut queue, 100), 0);
+    }
+
+    #[test]
+    fn a_flow_is_fresh_for_its_first_quantum() {
+        let mut queue = queue(1);
+        for fresh in [true, true, true, true, false, false] {
+            queue.front();
+            assert_eq!(queue.is_fresh(), fresh);
+            serve(&mut queue, CHUNK);
+        }
+        queue.activate(FlowId(9));
+        assert!(queue.front() == Some(FlowId(9)) && queue.is_fresh());
+        queue.deactivate(FlowId(9));
+        assert!(queue.front() == Some(FlowId(0)) && !queue.is_fresh());
     }
 
     #[test]

@@ -17,10 +17,11 @@ pub(super) fn assumed_rate(candidates: &[Candidate]) -> u64 {
     candidates.iter().filter_map(|candidate| candidate.rate).max().unwrap_or(UNKNOWN_RATE)
 }
 
-/// When `len` more bytes would be acknowledged, in microseconds from now.
+/// When a piece of `len` bytes, or as much as the stripe gets at once, would be acknowledged, in microseconds from now.
 pub(super) fn arrival(candidate: &Candidate, len: u64, assumed_rate: u64) -> u64 {
     let rate = candidate.rate.unwrap_or(assumed_rate).max(1);
     let time = |bytes: u64| bytes.saturating_mul(1_000_000) / rate;
+    let len = len.min(candidate.chunk);
     let on_wire = candidate.min_rtt.unwrap_or(UNKNOWN_RTT).saturating_add(time(candidate.unwritten + len));
     on_wire.max(time(candidate.in_flight + len))
 }
@@ -75,7 +76,7 @@ mod tests {
                 let (writable, rate, min_rtt, in_flight, unwritten) = stripe;
                 let (rate, min_rtt) = (rate.map(u64::from), min_rtt.map(u64::from));
                 let (in_flight, unwritten) = (u64::from(in_flight), u64::from(unwritten.min(in_flight)));
-                Candidate { stripe: StripeId(id), writable, rate, min_rtt, in_flight, unwritten }
+                Candidate { stripe: StripeId(id), writable, rate, min_rtt, in_flight, unwritten, chunk: LEN }
             }).collect();
             let writable = |id: StripeId| stripes[id.0 as usize].writable;
             pick(&stripes, LEN, backlog).is_none_or(writable)

@@ -24,6 +24,8 @@ pub(crate) struct Candidate {
     pub in_flight: u64,
     /// Bytes of those that are not on the wire yet.
     pub unwritten: u64,
+    /// The largest piece that it gets at once, in bytes.
+    pub chunk: u64,
 }
 
 /// A way to choose, with what it remembers.
@@ -96,6 +98,7 @@ mod tests {
             rate: None,
             in_flight: 0,
             unwritten: 0,
+            chunk: 64 << 10,
         }
     }
 

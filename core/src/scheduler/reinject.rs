@@ -9,10 +9,10 @@ use crate::id::StripeId;
 const MARGIN: u64 = 10_000;
 
 /// Extra bytes that are always allowed; beyond that, one in [`SHARE`] of what was sent.
-const ALWAYS: u64 = 256 << 10;
+const ALWAYS: u64 = 128 << 10;
 
 /// See [`ALWAYS`].
-const SHARE: u64 = 16;
+const SHARE: u64 = 32;
 
 /// How many bytes may have been sent twice in all, after `sent` were sent once.
 pub(crate) fn budget(sent: u64) -> u64 {
@@ -29,9 +29,10 @@ pub(crate) fn carrier(candidates: &[Candidate], len: u64) -> Option<(StripeId, u
 }
 
 /// How many bytes in flight a stripe of this rate works off before a copy that takes `copy` microseconds would have
-/// won: what lies behind them is worth a copy.
-pub(crate) fn worth_behind(rate: u64, copy: u64) -> u64 {
-    let micros = copy.saturating_add(copy / 4).saturating_add(MARGIN);
+/// won: what lies behind them is worth a copy. One that is `late` has shown it; of another it is only expected, and it must be clear.
+pub(crate) fn worth_behind(rate: u64, copy: u64, late: bool) -> u64 {
+    let lead = if late { copy / 4 + MARGIN } else { copy.saturating_add(2 * MARGIN) };
+    let micros = copy.saturating_add(lead);
     u64::try_from(u128::from(rate) * u128::from(micros) / 1_000_000).unwrap_or(u64::MAX)
 }
 
@@ -47,6 +48,7 @@ mod tests {
             rate: Some(rate),
             in_flight,
             unwritten: 0,
+            chunk: 64 << 10,
         }
     }
 
@@ -61,13 +63,17 @@ mod tests {
     #[test]
     fn only_what_would_take_clearly_longer_is_worth_a_copy() {
         // 125 kB/s for 40 ms, a quarter more, and the margin.
-        assert_eq!(worth_behind(125_000, 40_000), 7_500);
-        assert_eq!(worth_behind(u64::MAX, u64::MAX), u64::MAX);
+        assert_eq!(worth_behind(125_000, 40_000, true), 7_500);
+        // Not late: for twice 40 ms and twice the margin.
+        assert_eq!(worth_behind(125_000, 40_000, false), 12_500);
+        for late in [true, false] {
+            assert_eq!(worth_behind(u64::MAX, u64::MAX, late), u64::MAX);
+        }
     }
 
     #[test]
     fn the_budget_is_a_share_of_what_was_sent() {
-        assert_eq!(budget(0), 256 << 10);
-        assert_eq!(budget(16 << 20), (256 << 10) + (1 << 20));
+        assert_eq!(budget(0), 128 << 10);
+        assert_eq!(budget(16 << 20), (128 << 10) + (512 << 10));
     }
 }

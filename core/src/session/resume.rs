@@ -59,7 +59,7 @@ impl Session {
                 stripe.sent
             );
             stripe.written = stripe.written.max(total);
-            if stripe.takes_data(stripe.chunk()) {
+            if stripe.takes_data(stripe.chunk()) && !stripe.is_full(false) {
                 stripe.congested = false;
             }
         }
@@ -269,6 +269,8 @@ impl Session {
         match timer {
             Timer::Acknowledge => self.collect_acknowledgements(now),
             Timer::Repeat => self.repeat_elsewhere(),
+            // Sending looks for what is late.
+            Timer::Overtake => {}
             Timer::Doubt(id) => self.doubt(id, now),
             Timer::Stall(id) => self.give_up_stalled(id, now, out),
             Timer::Heartbeat(id) => self.heartbeat(id, now),

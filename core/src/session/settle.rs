@@ -97,17 +97,27 @@ impl Session {
     /// Stripes that may be chosen, none that is doubted unless all are. `writable` says which take what is to be sent.
     fn gather(&mut self, beside: Option<StripeId>, writable: impl Fn(&Stripe) -> bool) {
         let all_doubted = self.stripes.live.values().all(|stripe| stripe.doubted);
+        let best = self.stripes.live.values().filter_map(|stripe| stripe.rate.estimate()).max();
         self.candidates.clear();
         for stripe in self.stripes.live.values() {
             if (!stripe.doubted || all_doubted) && Some(stripe.id) != beside {
                 let congested = stripe.ledger.awaits() && self.turns.take(Site::Congested, stripe.id.0);
-                self.candidates.push(candidate(stripe, writable(stripe) && !congested, self.now));
+                self.candidates.push(candidate(stripe, writable(stripe) && !congested, best, self.now));
             }
         }
     }
 
     /// The best stripe for control.
     fn control_stripe(&mut self, beside: Option<StripeId>) -> Option<StripeId> {
+        // One that is silent while others are heard may be dead in that direction, and what asks for no acknowledgement would not show it.
+        let latest = self.stripes.live.values().map(|stripe| stripe.heard).max();
+        let silent =
+            |stripe: &Stripe| latest.is_some_and(|at| at.since(stripe.heard) > stripe.rtt.patience());
+        self.gather(beside, |stripe| stripe.takes_control() && !silent(stripe));
+        let choice = self.scheduler.pick_for_control(&self.candidates);
+        if choice.is_some() {
+            return choice;
+        }
         self.gather(beside, Stripe::takes_control);
         self.scheduler.pick_for_control(&self.candidates)
     }
@@ -192,9 +202,11 @@ impl Session {
     /// Sends an OPEN, with the flow's first bytes if they are there.
     fn send_open(&mut self, flow: FlowId, id: StripeId, out: &mut Vec<Output>) {
         let Some(stripe) = self.stripes.live.get(&id) else { return };
-        let max = stripe.chunk();
+        let waiting = self.flows.flows.get(&flow).map_or(0, |entry| entry.send.sendable());
+        let max = stripe.chunk().min(waiting as usize);
         // Data that rides along is data: it keeps to the stripe's allowance.
         let takes = stripe.takes_data(max)
+            && !stripe.is_full(true)
             && self.data_entries < MAX_DATA_ENTRIES
             && !self.turns.take(Site::BareOpen, flow.0);
         let fresh = takes && self.flows.flows.get(&flow).is_some_and(|entry| entry.send.buffer.next() == 0);
@@ -283,9 +295,23 @@ impl Session {
         self.send_repeats(out);
         loop {
             self.send_queued(out);
-            if self.queue.front().is_some() || !self.reinject() {
+            if self.queue.front().is_some() {
                 return;
             }
+            if !self.reinject() {
+                return self.watch_late();
+            }
+        }
+    }
+
+    /// Nothing is left to send: wakes when what a stripe carries becomes late, since then nothing else may.
+    fn watch_late(&mut self) {
+        if self.stripes.live.len() < 2 || self.config.scheduler != SchedulerKind::Earliest {
+            return;
+        }
+        let late = |stripe: &Stripe| stripe.late_at().filter(|at| *at > self.now && !stripe.doubted);
+        if let Some(at) = self.stripes.live.values().filter_map(late).min() {
+            self.timers.arm(Timer::Overtake, at);
         }
     }
 
@@ -297,13 +323,14 @@ impl Session {
         if self.stripes.live.len() < 2 || !(pays || anyway) {
             return false;
         }
-        self.gather(None, |stripe| stripe.takes_data(stripe.chunk()));
+        self.gather(None, |stripe| stripe.takes_data(stripe.chunk()) && !stripe.is_full(false));
         let Some((carrier, copy)) = reinject::carrier(&self.candidates, crate::config::MIN_CHUNK as u64)
         else {
             return false;
         };
         let others = self.stripes.live.values_mut().filter(|stripe| stripe.id != carrier && !stripe.doubted);
-        let stuck = |stripe| if anyway { first_piece(stripe, 0) } else { stuck_piece(stripe, copy) };
+        let now = self.now;
+        let stuck = |stripe| if anyway { first_piece(stripe, 0) } else { stuck_piece(stripe, copy, now) };
         let Some((flow, range, fin)) = others.filter_map(stuck).next() else {
             return false;
         };
@@ -317,16 +344,18 @@ impl Session {
 
     /// Sends what is queued, each piece on the stripe that the scheduler picks.
     fn send_queued(&mut self, out: &mut Vec<Output>) {
-        let mut gathered = false;
+        let mut gathered = None;
         while let Some(flow) = self.queue.front() {
             if self.data_entries >= MAX_DATA_ENTRIES {
                 break;
             }
-            if !gathered {
-                self.gather(None, |stripe| stripe.takes_data(stripe.chunk()));
-                gathered = true;
-            }
             let waiting = self.flows.flows[&flow].send.sendable();
+            let sparse = waiting <= crate::config::MIN_CHUNK as u64 && self.queue.is_fresh();
+            let takes = |stripe: &Stripe| stripe.takes_data(stripe.chunk()) && !stripe.is_full(sparse);
+            if gathered != Some(sparse) {
+                self.gather(None, takes);
+                gathered = Some(sparse);
+            }
             let len = waiting.min(crate::config::MAX_CHUNK as u64);
             let Some(id) = self.scheduler.pick(&self.candidates, len, self.backlog) else { break };
             self.send_chunk(flow, id, out);
@@ -334,7 +363,8 @@ impl Session {
             if planted!(StaleCandidate) {
                 continue;
             }
-            let changed = candidate(stripe, stripe.takes_data(stripe.chunk()), self.now);
+            let best = self.stripes.live.values().filter_map(|stripe| stripe.rate.estimate()).max();
+            let changed = candidate(stripe, takes(stripe), best, self.now);
             if let Some(slot) = self.candidates.iter_mut().find(|slot| slot.stripe == id) {
                 *slot = changed;
             }
@@ -386,21 +416,27 @@ impl Session {
     pub(super) fn after_sending(&mut self, out: &mut Vec<Output>) {
         let waiting = self.queue.front().is_some();
         for (id, stripe) in &mut self.stripes.live {
-            let takes = stripe.takes_data(stripe.chunk());
-            if takes {
+            let full = stripe.is_full(false);
+            if stripe.takes_data(stripe.chunk()) && !full {
                 stripe.rate.app_limited(stripe.sent);
             } else if waiting && !stripe.congested {
                 stripe.congested = true;
                 stripe.congestions += 1;
+            }
+            if waiting && full {
+                stripe.window.limit();
             }
             if stripe.ledger.len() > MAX_UNANSWERED && !stripe.ledger.awaits() {
                 stripe.ping_owed = true;
             }
             if let Some(at) = stripe.doubt_at().filter(|_| !stripe.doubted && !planted!(DoubtTimerForgotten))
             {
-                self.timers.arm(Timer::Doubt(*id), at);
+                // Earlier if the stripe has been measured meanwhile; later is what its handler sees to.
+                if self.timers.at(Timer::Doubt(*id)).is_none_or(|set| at < set) {
+                    self.timers.set(Timer::Doubt(*id), at);
+                }
             }
-            let pace = stripe.allowance();
+            let pace = stripe.unsent();
             if pace >= stripe.pace * 2 || pace <= stripe.pace / 2 {
                 stripe.pace = pace;
                 out.push(Output::StripePace { stripe: *id, unsent: pace });
@@ -414,20 +450,27 @@ impl Session {
     }
 }
 
-fn candidate(stripe: &Stripe, writable: bool, now: Instant) -> Candidate {
+/// As the scheduler sees it. No stripe is hoped to be faster than the `best` is known to be.
+fn candidate(stripe: &Stripe, writable: bool, best: Option<u64>, now: Instant) -> Candidate {
     Candidate {
         stripe: stripe.id,
         writable,
         min_rtt: stripe.rtt.min().map(|rtt| rtt.as_micros() as u64),
-        rate: stripe.rate.hopeful(now),
-        in_flight: stripe.in_flight(),
+        rate: stripe.rate_now(now).map(|rate| best.map_or(rate, |best| rate.min(best))),
+        in_flight: stripe.on_the_way(now),
         unwritten: stripe.unwritten(),
+        chunk: stripe.chunk() as u64,
     }
 }
 
 /// The oldest piece of data on a stripe that a copy which takes `copy` microseconds would clearly overtake. It is handed out once.
-fn stuck_piece(stripe: &mut Stripe, copy: u64) -> Option<(FlowId, core::ops::Range<u64>, bool)> {
-    let worth = reinject::worth_behind(stripe.rate.estimate()?, copy);
+fn stuck_piece(
+    stripe: &mut Stripe,
+    copy: u64,
+    now: Instant,
+) -> Option<(FlowId, core::ops::Range<u64>, bool)> {
+    let late = stripe.late_at().is_some_and(|at| at <= now);
+    let worth = reinject::worth_behind(stripe.rate_now(now)?, copy, late);
     if stripe.in_flight() <= worth { None } else { first_piece(stripe, worth) }
 }
 

@@ -8,7 +8,7 @@ use core::time::Duration;
 const BYTES: u64 = 32 << 10;
 
 /// Less is acknowledged after this time, if it asks for it. Short beside a round trip, long beside a burst.
-pub(crate) const DELAY: Duration = Duration::from_millis(5);
+pub(crate) const DELAY: Duration = Duration::from_millis(4);
 
 /// Acknowledgements that one stripe's peer is owed.
 #[derive(Clone, Debug, Default)]
@@ -74,8 +74,8 @@ mod tests {
         acker.processed(100, true, at(1000));
         acker.processed(200, true, at(4000));
         assert_eq!(acker.deadline(), Some(at(1000) + DELAY), "the oldest counts");
-        assert!(!acker.due(at(5999)));
-        assert!(acker.due(at(6000)));
+        assert!(!acker.due(at(4999)));
+        assert!(acker.due(at(5000)));
     }
 
     #[test]

@@ -80,6 +80,11 @@ impl<T: PartialEq + Hash> Ledger<T> {
         self.entries.front()
     }
 
+    /// The oldest entry that asks for an acknowledgement.
+    pub fn awaited(&self) -> Option<&Entry<T>> {
+        if self.awaits() { self.entries.iter().find(|entry| entry.eliciting) } else { None }
+    }
+
     /// Entries that end beyond this many stripe bytes, oldest first.
     pub fn beyond(&mut self, count: u64) -> impl Iterator<Item = &mut Entry<T>> {
         let first = self.entries.partition_point(|entry| entry.end <= count);
@@ -174,6 +179,21 @@ mod tests {
         assert_eq!(pop_all(&mut ledger), [1]);
         assert_eq!(ledger.front().map(|entry| (entry.end, entry.token)), Some((20, 2)));
         assert!(ledger.awaits());
+    }
+
+    #[test]
+    fn the_oldest_entry_that_asks_for_an_acknowledgement_is_awaited() {
+        let mut ledger =
+            ledger(&[(10, false, 1), (20, true, 2), (30, false, 3), (40, true, 4), (50, false, 5)]);
+        let mut awaited_after = |count| {
+            ledger.advance(count);
+            pop_all(&mut ledger);
+            ledger.awaited().map(|entry| entry.end)
+        };
+        assert_eq!(awaited_after(0), Some(20));
+        assert_eq!(awaited_after(19), Some(20));
+        assert_eq!(awaited_after(20), Some(40));
+        assert_eq!(awaited_after(40), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub(crate) mod ledger;
 pub(crate) mod rate;
 pub(crate) mod rtt;
 pub(crate) mod table;
+pub(crate) mod window;
 
 use crate::config::{MAX_CHUNK, MIN_CHUNK};
 use crate::id::{FlowId, StripeId};
@@ -18,21 +19,32 @@ use core::time::Duration;
 use ledger::{Entry, Ledger};
 use rate::{Mark, Rate};
 use rtt::Rtt;
+use window::{Ack, Window};
 
 /// Bytes that a stripe may have handed over and not written while its rate is unknown.
-const UNKNOWN_ALLOWANCE: u64 = 16 << 10;
+const UNKNOWN_ALLOWANCE: u64 = 8 << 10;
 /// Largest piece of data for a stripe of unknown rate.
 const UNKNOWN_CHUNK: usize = 8 << 10;
 /// Bounds of the allowance.
-const ALLOWANCE: core::ops::RangeInclusive<u64> = (16 << 10)..=(512 << 10);
-/// Allowance and unsent data in the operating system are this much of a stripe's time: late enough to choose
-/// well, early enough never to run dry.
-const ALLOWANCE_TIME: Duration = Duration::from_millis(10);
+const ALLOWANCE: core::ops::RangeInclusive<u64> = (8 << 10)..=(512 << 10);
+/// The allowance is this much of a stripe's time.
+const ALLOWANCE_TIME: Duration = Duration::from_millis(5);
+/// Unsent data in the operating system is this much of a stripe's time: late enough to choose well, early enough never to run dry. Linux wakes a writer
+/// when half of it is left.
+const UNSENT_TIME: Duration = Duration::from_millis(10);
 /// One piece of data is this much of a stripe's time.
-const CHUNK_TIME: Duration = Duration::from_millis(8);
+const CHUNK_TIME: Duration = Duration::from_millis(4);
+/// Payload of a packet on an Ethernet path: 1,500 bytes less 52 of IPv4 and TCP headers with timestamps.
+const PACKET: usize = 1448;
+/// A usual head of a DATA frame.
+const HEAD: usize = 12;
 /// An acknowledgement that takes half a round trip and this much longer than the shortest has met a queue; less
 /// may be the timer of the acknowledging side.
 const QUEUED_SLACK: Duration = Duration::from_millis(10);
+/// How long data takes on a stripe of which nothing is known, for the question whether it is late.
+const UNKNOWN_RTT: Duration = Duration::from_millis(100);
+/// Data is late only by this much.
+const LATE_SLACK: Duration = Duration::from_millis(10);
 /// A stripe on which something came in within the last fourth of the limit is given up only after four times the limit.
 const HEARD: u32 = 4;
 /// Control may exceed the allowance by this many bytes.
@@ -62,6 +74,7 @@ pub(crate) struct Stripe {
     pub ledger: Ledger<Token>,
     pub rtt: Rtt,
     pub rate: Rate,
+    pub window: Window,
     pub deframer: Deframer,
     pub acker: Acker,
     /// When anything last came in.
@@ -98,6 +111,7 @@ impl Stripe {
             ledger: Ledger::new(),
             rtt: Rtt::default(),
             rate: Rate::new(now),
+            window: Window::new(now, id.0),
             deframer: Deframer::new(),
             acker: Acker::default(),
             heard: now,
@@ -133,17 +147,44 @@ impl Stripe {
         })
     }
 
+    /// How much may be unsent in the operating system.
+    pub fn unsent(&self) -> u64 {
+        self.rate.estimate().map_or(UNKNOWN_ALLOWANCE, |rate| {
+            over(rate, UNSENT_TIME).clamp(*ALLOWANCE.start(), *ALLOWANCE.end())
+        })
+    }
+
     /// The largest piece of data to put on it.
     pub fn chunk(&self) -> usize {
-        self.rate
-            .estimate()
-            .map_or(UNKNOWN_CHUNK, |rate| (over(rate, CHUNK_TIME) as usize).clamp(MIN_CHUNK, MAX_CHUNK))
+        self.rate.estimate().map_or(UNKNOWN_CHUNK, |rate| {
+            whole_packets(over(rate, CHUNK_TIME) as usize).clamp(MIN_CHUNK, MAX_CHUNK)
+        })
     }
 
     /// Whether it takes `len` more bytes of data now.
     pub fn takes_data(&self, len: usize) -> bool {
         let allowance = self.allowance() << u32::from(planted!(AllowanceDoubled));
         self.unwritten() == 0 || self.unwritten() + len as u64 <= allowance
+    }
+
+    /// Whether as much is in flight as keeps it busy, and a piece more if what is to be sent is `sparse`. Pieces have a size: half of one more is
+    /// as good as half of one less.
+    pub fn is_full(&self, sparse: bool) -> bool {
+        let (in_flight, chunk) = (self.in_flight(), self.chunk() as u64);
+        let beyond = if sparse { chunk * 3 / 2 } else { 0 };
+        in_flight > 0 && in_flight + chunk / 2 > self.window.bytes(self.shortest()).saturating_add(beyond)
+    }
+
+    /// What of `in_flight` is still on its way, as far as can be told: acknowledgements come in batches, but one that comes no more brings nothing.
+    pub fn on_the_way(&self, now: Instant) -> u64 {
+        let since = now.since(self.progress).min(acker::DELAY);
+        let arrived = self.rate.estimate().map_or(0, |rate| over(rate, since));
+        self.in_flight().saturating_sub(arrived)
+    }
+
+    /// The shortest recent round trip in microseconds.
+    fn shortest(&self) -> Option<u64> {
+        self.rtt.min().map(|min| min.as_micros() as u64)
     }
 
     /// Whether it takes control now.
@@ -157,10 +198,35 @@ impl Stripe {
         if begins && !planted!(ProgressNotRestarted) {
             self.progress = now;
             self.busy_from = self.sent;
+            self.window.resume();
         }
         let mark = self.rate.mark(begins.then_some(self.sent), now);
         self.sent += len as u64;
         self.ledger.push(Entry { end: self.sent, at: now, eliciting, mark, token });
+    }
+
+    /// When the oldest of what is on it has taken half as long again as the rate and the shortest round trip explain, one after
+    /// the other.
+    pub fn late_at(&self) -> Option<Instant> {
+        let front = self.ledger.awaited()?;
+        let ahead = front.end.saturating_sub(front.mark.delivered());
+        let queued = self.rate.estimate().map_or(0, |rate| ahead.saturating_mul(1_000_000) / rate.max(1));
+        let expected = self.rtt.min().unwrap_or(UNKNOWN_RTT) + Duration::from_micros(queued);
+        Some(front.at + expected * 3 / 2 + LATE_SLACK)
+    }
+
+    /// Its rate in bytes per second as it shows now: that of the time since the oldest data on it was handed over, if that is late.
+    pub fn rate_now(&self, now: Instant) -> Option<u64> {
+        let late = self.late_at().is_some_and(|at| at <= now);
+        match self.ledger.awaited().filter(|_| late) {
+            None => self.rate.hopeful(now),
+            Some(front) => {
+                let brought = self.ledger.acknowledged().saturating_sub(front.mark.delivered());
+                let micros = u64::try_from(now.since(front.at).as_micros()).unwrap_or(u64::MAX);
+                let rate = brought.saturating_mul(1_000_000) / micros.max(1);
+                Some(rate.min(self.rate.estimate().unwrap_or(u64::MAX)).max(1))
+            }
+        }
     }
 
     /// When to doubt it if nothing is acknowledged until then.
@@ -191,7 +257,13 @@ impl Stripe {
             self.rtt.sample(took, now);
         }
         let queued = took > self.rtt.min().map(|min| min * 3 / 2 + QUEUED_SLACK);
-        self.rate.acknowledged(self.ledger.acknowledged(), latest.map(|(_, mark)| mark), queued, now);
+        let delivered = self.ledger.acknowledged();
+        let rate = self.rate.acknowledged(delivered, latest, queued, now);
+        if let (Some(took), Some((_, mark)), Some(shortest)) = (took, latest, self.shortest()) {
+            let (before, took) = (mark.delivered(), took.as_micros() as u64);
+            let (sent, chunk) = (self.sent, self.chunk() as u64);
+            self.window.acknowledged(&Ack { delivered, before, sent, rate, took, shortest, chunk }, now);
+        }
         self.progress = now;
         if self.doubted && planted!(DoubtNeverEnds) {
             return;
@@ -220,9 +292,15 @@ impl Stripe {
             srtt: self.rtt.smoothed(),
             min_rtt: self.rtt.min(),
             rate: self.rate.estimate(),
+            window: Some(self.window.bytes(self.shortest())).filter(|bytes| *bytes < u64::MAX),
             doubted: self.doubted,
         }
     }
+}
+
+/// So many bytes, or less, that fill whole packets with the head of their frame.
+fn whole_packets(len: usize) -> usize {
+    (len / PACKET * PACKET).saturating_sub(HEAD)
 }
 
 /// Bytes that `rate` bytes per second make in `time`.
@@ -249,7 +327,7 @@ mod tests {
     fn of_rate(rate: u64) -> Stripe {
         let mut stripe = stripe();
         let mark = stripe.rate.mark(Some(0), Instant::ZERO);
-        stripe.rate.acknowledged(rate, Some(mark), true, at(SECOND));
+        stripe.rate.acknowledged(rate, Some((Instant::ZERO, mark)), true, at(SECOND));
         assert_eq!(stripe.rate.estimate(), Some(rate));
         stripe
     }
@@ -270,12 +348,13 @@ mod tests {
     }
 
     #[test]
-    fn allowance_and_chunk_are_a_stripes_time_within_bounds() {
-        let sizes = |stripe: Stripe| (stripe.allowance(), stripe.chunk());
-        assert_eq!(sizes(stripe()), (16 << 10, 8 << 10));
-        assert_eq!(sizes(of_rate(100_000)), (16 << 10, 4 << 10));
-        assert_eq!(sizes(of_rate(4_000_000)), (40_000, 32_000));
-        assert_eq!(sizes(of_rate(1_000_000_000)), (512 << 10, 64 << 10));
+    fn allowance_unsent_and_chunk_are_a_stripes_time_within_bounds() {
+        let sizes = |stripe: Stripe| (stripe.allowance(), stripe.unsent(), stripe.chunk());
+        assert_eq!(sizes(stripe()), (8 << 10, 8 << 10, 8 << 10));
+        assert_eq!(sizes(of_rate(100_000)), (8 << 10, 8 << 10, 2884));
+        // 5, 10 and 4 ms, the last in whole packets.
+        assert_eq!(sizes(of_rate(4_000_000)), (20_000, 40_000, 11 * 1448 - 12));
+        assert_eq!(sizes(of_rate(1_000_000_000)), (512 << 10, 512 << 10, 64 << 10));
     }
 
     #[test]
@@ -283,18 +362,121 @@ mod tests {
         let mut stripe = stripe();
         assert!(stripe.takes_data(1 << 20), "or the largest piece would never go");
         put(&mut stripe, 100, true, 0);
-        assert!(stripe.takes_data((16 << 10) - 100) && !stripe.takes_data((16 << 10) - 99));
+        assert!(stripe.takes_data((8 << 10) - 100) && !stripe.takes_data((8 << 10) - 99));
         stripe.written = 40;
         assert_eq!(stripe.unwritten(), 60);
-        assert!(stripe.takes_data((16 << 10) - 60) && !stripe.takes_data((16 << 10) - 59));
+        assert!(stripe.takes_data((8 << 10) - 60) && !stripe.takes_data((8 << 10) - 59));
         stripe.written = 100;
         assert!(stripe.takes_data(1 << 20));
+    }
+
+    /// The same, 40 ms away, and nothing on it.
+    fn far(rate: u64) -> Stripe {
+        let mut stripe = of_rate(rate);
+        (stripe.sent, stripe.written) = (rate, rate);
+        stripe.ledger.advance(rate);
+        stripe.rtt.sample(Duration::from_millis(40), at(SECOND));
+        stripe
+    }
+
+    /// Bounds its data in flight by some rounds at so many bytes per second.
+    fn bound(stripe: &mut Stripe, rate: u64, rounds: u64) -> u64 {
+        for before in 0..rounds {
+            let (sent, shortest) = (before + 1, 40_000);
+            let ack =
+                Ack { delivered: 0, before, sent, rate: Some(rate), took: shortest, shortest, chunk: 0 };
+            stripe.window.acknowledged(&ack, at(SECOND));
+        }
+        stripe.window.bytes(stripe.shortest())
+    }
+
+    #[test]
+    fn a_stripe_is_full_when_half_a_piece_goes_beyond_its_window_and_for_sparse_data_a_piece_later() {
+        let mut stripe = far(1_000_000);
+        let half = stripe.chunk() as u64 / 2;
+        put(&mut stripe, 1, true, SECOND);
+        let window = bound(&mut stripe, 1_000_000, 1);
+        let fills = |more: u64, sparse: bool| {
+            let mut stripe = stripe.clone();
+            put(&mut stripe, (window - half + more - 1) as usize, true, SECOND);
+            stripe.is_full(sparse)
+        };
+        assert_eq!([fills(0, false), fills(1, false)], [false, true]);
+        assert_eq!([fills(3 * half, true), fills(3 * half + 1, true)], [false, true]);
+    }
+
+    #[test]
+    fn a_stripe_of_which_nothing_is_known_is_never_full_nor_one_with_nothing_on_it() {
+        let mut stripe = stripe();
+        put(&mut stripe, 1 << 30, true, 0);
+        assert!(!stripe.is_full(false));
+        let mut stripe = far(1_000_000_000);
+        let window = bound(&mut stripe, 1000, 4);
+        assert!(stripe.chunk() as u64 / 2 > window && !stripe.is_full(false));
+        put(&mut stripe, 1, true, SECOND);
+        assert!(stripe.is_full(false));
+    }
+
+    #[test]
+    fn what_its_rate_has_brought_since_the_latest_acknowledgement_is_no_longer_on_the_way() {
+        let mut stripe = far(1_000_000);
+        put(&mut stripe, 10_000, true, SECOND);
+        for (millis, left) in [(0, 10_000), (1, 9_000), (4, 6_000), (500, 6_000)] {
+            assert_eq!(stripe.on_the_way(at(SECOND + millis * 1000)), left, "after {millis} ms");
+        }
+        stripe.ledger.advance(stripe.sent - 100);
+        assert_eq!(stripe.on_the_way(at(SECOND + 4000)), 0);
+        let mut unknown = self::stripe();
+        put(&mut unknown, 10_000, true, 0);
+        assert_eq!(unknown.on_the_way(at(SECOND)), 10_000);
+    }
+
+    #[test]
+    fn data_is_late_after_half_as_long_again_as_the_round_trip_and_what_lies_ahead_explain() {
+        let mut stripe = far(1_000_000);
+        assert_eq!(stripe.late_at(), None);
+        put(&mut stripe, 5_000, false, SECOND);
+        assert_eq!(stripe.late_at(), None, "nothing asks for an acknowledgement");
+        put(&mut stripe, 10_000, true, SECOND);
+        put(&mut stripe, 10_000, true, SECOND + 1000);
+        // 40 ms and 10 ms for itself; half as long again, and the slack.
+        assert_eq!(stripe.late_at(), Some(at(SECOND + 75_000) + LATE_SLACK));
+        stripe.ledger.advance(stripe.sent - 10_000);
+        while stripe.ledger.pop().is_some() {}
+        // 10 ms more for what lay ahead when it was put there.
+        assert_eq!(stripe.late_at(), Some(at(SECOND + 1000 + 90_000) + LATE_SLACK));
+        let mut unknown = self::stripe();
+        put(&mut unknown, 10_000, true, 7);
+        assert_eq!(unknown.late_at(), Some(at(7) + UNKNOWN_RTT * 3 / 2 + LATE_SLACK));
+    }
+
+    #[test]
+    fn a_stripe_that_is_late_has_the_rate_that_it_shows_and_others_the_one_that_is_hoped_for() {
+        let mut stripe = far(1_000_000);
+        assert_eq!(stripe.rate_now(at(3 * SECOND)), stripe.rate.hopeful(at(3 * SECOND)));
+        put(&mut stripe, 10_000, true, SECOND);
+        let late = stripe.late_at().unwrap();
+        assert_eq!(stripe.rate_now(at(late.as_micros() - 1)), Some(1_000_000));
+        assert_eq!(stripe.rate_now(late), Some(1), "it has brought nothing");
+        stripe.ledger.advance(stripe.sent - 6_000);
+        // 4,000 bytes in 85 ms.
+        assert_eq!(stripe.rate_now(late), Some(47_058));
+        assert_eq!(self::stripe().rate_now(late), None);
+    }
+
+    #[test]
+    fn a_piece_fills_whole_packets_with_its_head() {
+        for (len, filled) in
+            [(0, 0), (1447, 0), (1448, 1436), (2895, 1436), (2896, MIN_CHUNK), (14_480, 14_468)]
+        {
+            assert_eq!(whole_packets(len), filled, "{len}");
+        }
     }
 
     #[test]
     fn control_has_a_reserve_of_its_own() {
         let mut stripe = stripe();
-        put(&mut stripe, (32 << 10) - 1, true, 0);
+        put(&mut stripe, (24 << 10) - 1, true, 0);
         assert!(stripe.takes_control());
         put(&mut stripe, 1, true, 0);
         assert!(!stripe.takes_control());
@@ -402,6 +584,7 @@ mod tests {
             srtt: Some(Duration::from_millis(5)),
             min_rtt: Some(Duration::from_millis(4)),
             rate: Some(4_000_000),
+            window: None,
             doubted: true,
         };
         assert_eq!(stripe.stats(), expected);

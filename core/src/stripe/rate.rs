@@ -25,7 +25,16 @@ const MAX_DOUBLINGS: u32 = 3;
 pub(crate) struct Mark {
     delivered: u64,
     delivered_at: Instant,
+    /// When what was acknowledged last then had been handed over.
+    first_sent_at: Instant,
     app_limited: bool,
+}
+
+impl Mark {
+    /// Stripe bytes acknowledged then.
+    pub fn delivered(&self) -> u64 {
+        self.delivered
+    }
 }
 
 /// Delivery rate estimate.
@@ -34,6 +43,8 @@ pub(crate) struct Rate {
     /// Stripe bytes acknowledged, and when the latest were.
     delivered: u64,
     delivered_at: Instant,
+    /// When the latest of them were handed over.
+    first_sent_at: Instant,
     /// Until the bytes up to here are acknowledged, samples span a gap in which there was too little to send.
     app_limited_until: u64,
     estimate: Option<u64>,
@@ -44,7 +55,14 @@ pub(crate) struct Rate {
 impl Rate {
     /// Nothing known.
     pub fn new(now: Instant) -> Self {
-        Rate { delivered: 0, delivered_at: now, app_limited_until: 1, estimate: None, confirmed_at: now }
+        Rate {
+            delivered: 0,
+            delivered_at: now,
+            first_sent_at: now,
+            app_limited_until: 1,
+            estimate: None,
+            confirmed_at: now,
+        }
     }
 
     /// What an entry handed over now must remember. `idle` is how much has been handed over before if
@@ -52,11 +70,13 @@ impl Rate {
     pub fn mark(&mut self, idle: Option<u64>, now: Instant) -> Mark {
         if let Some(sent) = idle {
             self.delivered_at = now;
+            self.first_sent_at = now;
             self.delivered = self.delivered.max(sent);
         }
         Mark {
             delivered: self.delivered,
             delivered_at: self.delivered_at,
+            first_sent_at: self.first_sent_at,
             app_limited: self.delivered < self.app_limited_until,
         }
     }
@@ -66,24 +86,35 @@ impl Rate {
         self.app_limited_until = self.app_limited_until.max(sent);
     }
 
-    /// Acknowledged up to `count`; `mark` is that of the latest entry covered, `queued` if that took so long that it
-    /// must have waited in a queue: then the stripe was busy, whatever there was to send.
-    pub fn acknowledged(&mut self, count: u64, mark: Option<Mark>, queued: bool, now: Instant) {
+    /// Acknowledged up to `count`. `latest` is when the latest entry covered was handed over, and its mark; `queued`, if its acknowledgement took
+    /// so long that it must have waited in a queue: then the stripe was busy, whatever there was to send. Gives the sample in bytes per second if it
+    /// is one.
+    pub fn acknowledged(
+        &mut self,
+        count: u64,
+        latest: Option<(Instant, Mark)>,
+        queued: bool,
+        now: Instant,
+    ) -> Option<u64> {
         self.delivered = self.delivered.max(count);
         self.delivered_at = now;
-        let Some(mark) = mark else { return };
-        let micros = u64::try_from(now.since(mark.delivered_at).as_micros()).unwrap_or(u64::MAX);
+        let (at, mark) = latest?;
+        self.first_sent_at = at;
+        // Over the longer of what handing over and what acknowledging took: acknowledgements that come in a burst show nothing.
+        let took = now.since(mark.delivered_at).max(at.since(mark.first_sent_at));
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         if micros < MIN_INTERVAL {
-            return;
+            return None;
         }
         let bytes = count.saturating_sub(mark.delivered);
         let sample = (bytes.saturating_mul(1_000_000) / micros).max(1);
         let lower_bound = bytes < MIN_BYTES || (mark.app_limited && !queued);
         if lower_bound && self.estimate.is_none_or(|old| sample < old) {
-            return;
+            return None;
         }
         self.confirmed_at = now;
         self.estimate = Some(self.estimate.map_or(sample, |old| (old * 7 + sample) / 8));
+        Some(sample)
     }
 
     /// Bytes per second.
@@ -117,10 +148,10 @@ mod tests {
             if app_limited {
                 rate.app_limited(sent + CHUNK);
             }
-            let mark = rate.mark(None, now);
+            let (began, mark) = (now, rate.mark(None, now));
             sent += CHUNK;
             now = now + Duration::from_micros(micros);
-            rate.acknowledged(sent, Some(mark), false, now);
+            rate.acknowledged(sent, Some((began, mark)), false, now);
         }
     }
 
@@ -135,7 +166,7 @@ mod tests {
             for (micros, bytes, take, queued) in steps {
                 now = now + Duration::from_micros(u64::from(micros));
                 if take || mark.is_none() {
-                    mark = Some(rate.mark(queued.then_some(0), now));
+                    mark = Some((now, rate.mark(queued.then_some(0), now)));
                 }
                 count += u64::from(bytes) << 20;
                 rate.acknowledged(count, mark, queued, now);
@@ -170,7 +201,7 @@ mod tests {
         let mut rate = Rate::new(at(0));
         rate.app_limited(CHUNK);
         let mark = rate.mark(Some(0), at(0));
-        rate.acknowledged(CHUNK, Some(mark), true, at(20_000));
+        rate.acknowledged(CHUNK, Some((mark.first_sent_at, mark)), true, at(20_000));
         assert_eq!(rate.estimate(), Some(500_000));
     }
 
@@ -180,7 +211,7 @@ mod tests {
         steady(&mut rate, 10, 10_000, false);
         let sent = rate.delivered;
         let mark = rate.mark(Some(sent), at(10_000_000));
-        rate.acknowledged(11 * CHUNK, Some(mark), false, at(10_010_000));
+        rate.acknowledged(11 * CHUNK, Some((mark.first_sent_at, mark)), false, at(10_010_000));
         assert!(near(rate.estimate(), 1_000_000), "{rate:?}");
     }
 
@@ -188,12 +219,12 @@ mod tests {
     fn a_moment_and_a_few_bytes_tell_nothing() {
         let mut rate = Rate::new(at(0));
         let mark = rate.mark(None, at(0));
-        rate.acknowledged(1 << 30, Some(mark), false, at(MIN_INTERVAL - 1));
+        rate.acknowledged(1 << 30, Some((mark.first_sent_at, mark)), false, at(MIN_INTERVAL - 1));
         assert_eq!(rate.estimate(), None);
         let mut rate = Rate::new(at(0));
         steady(&mut rate, 10, 10_000, false);
         let mark = rate.mark(None, rate.delivered_at);
-        rate.acknowledged(10 * CHUNK + 100, Some(mark), true, at(1_000_000));
+        rate.acknowledged(10 * CHUNK + 100, Some((mark.first_sent_at, mark)), true, at(1_000_000));
         assert!(near(rate.estimate(), 1_000_000), "{rate:?}");
     }
 
@@ -217,7 +248,7 @@ mod tests {
         ] {
             let mut rate = Rate::new(at(0));
             let mark = rate.mark(None, at(0));
-            rate.acknowledged(bytes, Some(mark), true, at(micros));
+            rate.acknowledged(bytes, Some((mark.first_sent_at, mark)), true, at(micros));
             assert_eq!(rate.estimate().is_some(), told, "{bytes} bytes in {micros} us");
         }
     }
@@ -239,10 +270,10 @@ mod tests {
         assert_eq!(rate.confirmed_at, at(0), "not busy yet");
         steady(&mut rate, 1, 10_000, false);
         let mark = Mark { app_limited: true, ..rate.mark(None, at(20_000)) };
-        rate.acknowledged(rate.delivered + CHUNK - 1, Some(mark), false, at(30_000));
+        rate.acknowledged(rate.delivered + CHUNK - 1, Some((mark.first_sent_at, mark)), false, at(30_000));
         assert_eq!(rate.confirmed_at, at(20_000), "less says nothing");
         let mark = Mark { app_limited: true, ..rate.mark(None, at(30_000)) };
-        rate.acknowledged(rate.delivered + CHUNK, Some(mark), false, at(40_000));
+        rate.acknowledged(rate.delivered + CHUNK, Some((mark.first_sent_at, mark)), false, at(40_000));
         assert_eq!((rate.confirmed_at, rate.estimate()), (at(40_000), Some(1_000_000)));
     }
 

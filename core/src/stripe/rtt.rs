@@ -16,7 +16,6 @@ const UNKNOWN: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rtt {
     smoothed: Option<Duration>,
-    variation: Duration,
     /// Minimum of the current and the previous window.
     min: [Option<Duration>; 2],
     window_began: Instant,
@@ -29,12 +28,8 @@ impl Rtt {
             None => {
                 self.window_began = now;
                 self.smoothed = Some(sample);
-                self.variation = sample / 2;
             }
-            Some(smoothed) => {
-                self.variation = (self.variation * 3 + smoothed.abs_diff(sample)) / 4;
-                self.smoothed = Some((smoothed * 7 + sample) / 8);
-            }
+            Some(smoothed) => self.smoothed = Some((smoothed * 7 + sample) / 8),
         }
         if now.since(self.window_began) > MIN_WINDOW {
             self.min = [None, self.min[0]];
@@ -56,7 +51,7 @@ impl Rtt {
     /// Without progress for this long, acknowledgements are overdue.
     pub fn patience(&self) -> Duration {
         let unknown = UNKNOWN * if planted!(UnknownNeverDoubted) { 1_000_000 } else { 1 };
-        self.smoothed.map_or(unknown, |smoothed| smoothed * 2 + self.variation * 4 + SLACK)
+        self.smoothed.map_or(unknown, |smoothed| smoothed * 2 + SLACK)
     }
 }
 
@@ -78,26 +73,25 @@ mod tests {
         assert_eq!((rtt.smoothed(), rtt.min(), rtt.patience()), (None, None, UNKNOWN));
         rtt.sample(ms(40), at(0));
         assert_eq!((rtt.smoothed(), rtt.min()), (Some(ms(40)), Some(ms(40))));
-        // 2 · 40 + 4 · 40 / 2 + 50
-        assert_eq!(rtt.patience(), ms(210));
+        // 2 · 40 + 50
+        assert_eq!(rtt.patience(), ms(130));
     }
 
     #[test]
-    fn equal_samples_bring_patience_down_to_two_round_trips_and_the_slack() {
+    fn equal_samples_leave_patience_at_two_round_trips_and_the_slack() {
         let mut rtt = Rtt::default();
         (0..50).for_each(|_| rtt.sample(ms(40), at(0)));
         assert_eq!(rtt.smoothed(), Some(ms(40)));
-        assert!(rtt.patience() - (ms(80) + SLACK) < ms(1));
+        assert_eq!(rtt.patience(), ms(80) + SLACK);
     }
 
     #[test]
     fn one_late_sample_moves_the_estimate_by_an_eighth() {
         let mut rtt = Rtt::default();
         (0..50).for_each(|_| rtt.sample(ms(40), at(0)));
-        let before = rtt.patience();
         rtt.sample(ms(120), at(0));
         assert_eq!((rtt.smoothed(), rtt.min()), (Some(ms(50)), Some(ms(40))));
-        assert!(rtt.patience() > before);
+        assert_eq!(rtt.patience(), ms(100) + SLACK);
     }
 
     #[test]
@@ -110,16 +104,6 @@ mod tests {
         });
         let window = MIN_WINDOW.as_secs();
         assert!(forgotten.is_some_and(|seconds| (window..=2 * window + 2).contains(&seconds)));
-    }
-
-    #[test]
-    fn smoothing_takes_the_weights_of_the_rfc() {
-        let mut rtt = Rtt::default();
-        rtt.sample(ms(40), at(0));
-        rtt.sample(ms(120), at(0));
-        // Smoothed (7 · 40 + 120) / 8, variation (3 · 20 + 80) / 4.
-        assert_eq!(rtt.smoothed(), Some(ms(50)));
-        assert_eq!(rtt.patience(), ms(2 * 50 + 4 * 35) + SLACK);
     }
 
     #[test]

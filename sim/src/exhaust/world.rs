@@ -305,6 +305,8 @@ impl World {
             Timer::Heartbeat(_) => Some(&mut after.budget.heartbeats),
             Timer::Resume => Some(&mut after.budget.resumes),
             Timer::Repeat => Some(&mut after.budget.repeats),
+            // Time stands still here, and nothing is late. What could be sent again then is among the rare turns.
+            Timer::Overtake => return,
             Timer::Acknowledge | Timer::Stall(_) | Timer::Linger(_) => None,
         };
         if let Some(left) = cost {

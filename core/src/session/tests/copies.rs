@@ -4,12 +4,14 @@ use super::alone::Alone;
 use super::*;
 use crate::SchedulerKind;
 use crate::scheduler::reinject;
+use crate::stripe::window::Ack;
+use crate::timers::Timer;
 use crate::wire::deframer::Piece;
 
 fn rate(alone: &mut Alone, stripe: u64, bytes: u64) {
     let rate = &mut alone.session.stripes.live.get_mut(&StripeId(stripe)).unwrap().rate;
     let mark = rate.mark(Some(0), alone.now);
-    rate.acknowledged(bytes, Some(mark), true, alone.now + Duration::from_secs(1));
+    rate.acknowledged(bytes, Some((alone.now, mark)), true, alone.now + Duration::from_secs(1));
 }
 
 /// 60,000 bytes of a flow lie on stripe 0, which is known to be slow, and the others come up and are fast. What goes on them as copies,
@@ -65,4 +67,79 @@ fn nothing_is_copied_where_that_does_not_pay() {
     assert_eq!(copied(SchedulerKind::Earliest, 0, false, false).0, 0, "nowhere to go");
     assert_eq!(copied(SchedulerKind::Earliest, 1, true, false).0, 0, "the budget is spent");
     assert_eq!(copied(SchedulerKind::RoundRobin, 1, false, false).0, 0, "not what was asked for");
+}
+
+/// Stripes of the same rate, on one of which is a piece of a flow that nobody acknowledges; when to wake for a copy.
+fn unanswered(kind: SchedulerKind, stripes: u64) -> (Alone, Option<Instant>) {
+    let config = Config { stripes: 0, scheduler: kind, ..Config::default() };
+    let mut alone = Alone::new(Role::Client, stripes, config);
+    (0..stripes).for_each(|stripe| rate(&mut alone, stripe, 1_000_000));
+    alone.answers = false;
+    let flow = alone.open(b"");
+    (0..stripes).for_each(|stripe| alone.acknowledge(stripe));
+    alone.give(Input::FlowData { flow, data: Bytes::from_static(&[7; 2_000]) });
+    let wake = alone.session.timers.at(Timer::Overtake);
+    (alone, wake)
+}
+
+/// The stripe and the offset of each piece of data said since.
+fn pieces(alone: &mut Alone) -> Vec<(u64, u64)> {
+    let piece = |(stripe, piece): (StripeId, Piece)| match piece {
+        Piece::Data { offset, .. } => Some((stripe.0, offset)),
+        Piece::Frame(_) => None,
+    };
+    core::mem::take(&mut alone.said).into_iter().filter_map(piece).collect()
+}
+
+#[test]
+fn what_is_late_is_copied_to_another_stripe_once_even_if_nothing_else_happens() {
+    let (mut alone, wake) = unanswered(SchedulerKind::Earliest, 2);
+    let [(carrier, 0)] = pieces(&mut alone)[..] else { panic!("one piece") };
+    let late = alone.session.stripes.live[&StripeId(carrier)].late_at();
+    let wake = wake.expect("a time to wake");
+    assert_eq!(Some(wake), late);
+    let millis = wake.since(alone.now).as_micros() as u64 / 1000;
+    alone.wait(millis - 1);
+    assert_eq!(pieces(&mut alone), [], "not before it is late");
+    alone.wait(1);
+    assert_eq!(pieces(&mut alone), [(1 - carrier, 0)]);
+    alone.wait(5);
+    assert_eq!((pieces(&mut alone), alone.session.totals.payload_reinjected), (vec![], 2_000));
+    assert!(!alone.session.stats().stripes[carrier as usize].doubted, "and not because of doubt");
+}
+
+#[test]
+fn nobody_wakes_for_copies_where_there_are_none() {
+    assert_eq!(unanswered(SchedulerKind::Earliest, 1).1, None, "nowhere to go");
+    assert_eq!(unanswered(SchedulerKind::RoundRobin, 2).1, None, "not what was asked for");
+}
+
+#[test]
+fn a_sparse_flow_goes_one_piece_beyond_the_window_that_a_busy_one_has_filled() {
+    let mut alone = Alone::client(1);
+    alone.answers = false;
+    let (sparse, busy) = (alone.open(b""), alone.open(b""));
+    rate(&mut alone, 0, 1_000_000);
+    let stripe = alone.session.stripes.live.get_mut(&StripeId(0)).unwrap();
+    let rate = Some(1_000_000);
+    let ack = Ack { delivered: 0, before: 0, sent: 1, rate, took: 0, shortest: 0, chunk: 0 };
+    stripe.window.acknowledged(&ack, alone.now);
+    let (window, piece) = (stripe.window.bytes(Some(0)), stripe.chunk() as u64);
+    let credit = Frame::Credit { flow: busy, limit: 1 << 20 };
+    alone.hear(0, credit);
+    alone.give(Input::FlowData { flow: busy, data: Bytes::from_static(&[7; 200_000]) });
+    let in_flight = |alone: &Alone| alone.session.stripes.live[&StripeId(0)].in_flight();
+    let full = in_flight(&alone);
+    assert!(full.abs_diff(window) <= piece / 2 + 12, "{full} of {window}");
+    alone.said.clear();
+    let said: Vec<_> = (0..20)
+        .map(|_| {
+            alone.give(Input::FlowData { flow: sparse, data: Bytes::from_static(&[7; 500]) });
+            pieces(&mut alone).len()
+        })
+        .collect();
+    let gone: usize = said.iter().sum();
+    assert!((4..12).contains(&gone), "{said:?}");
+    assert_eq!(said[..gone], [1; 12][..gone], "one after the other, until there is no more room");
+    assert!(in_flight(&alone) <= window + 2 * piece);
 }

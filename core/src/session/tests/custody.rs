@@ -174,7 +174,7 @@ fn acknowledgements_are_repeated_once_on_a_second_stripe() {
     let mut alone = Alone::server(2);
     alone.hear(0, open());
     alone.frames();
-    alone.wait(5);
+    alone.wait(4);
     let stripe = the_one(&alone.frames(), is_ack);
     alone.wait(9);
     assert_eq!(stripes_of(&alone.frames(), is_ack), []);
@@ -199,7 +199,8 @@ fn credit_is_repeated_on_a_second_stripe_while_it_is_of_use() {
         alone.hear(0, open());
         alone.hear_data(0, 0, &pattern(FLOW_FLOOR as usize), false);
         alone.give(Input::FlowConsumed { flow: FLOW, total: FLOW_FLOOR });
-        let credit = Frame::Credit { flow: FLOW, limit: 2 * FLOW_FLOOR };
+        // The window has doubled.
+        let credit = Frame::Credit { flow: FLOW, limit: 3 * FLOW_FLOOR };
         let stripe = the_one(&alone.frames(), |frame| *frame == credit);
         if !useful {
             alone.give(Input::FlowReset { flow: FLOW, reason: Reason::Aborted });
@@ -222,7 +223,8 @@ fn credit_lost_with_its_stripe_or_given_without_one_is_said_on_the_next() {
         alone.give(second);
         alone.frames();
         alone.up(StripeId(1));
-        let credit = Frame::Credit { flow: FLOW, limit: 2 * FLOW_FLOOR };
+        // The window has doubled.
+        let credit = Frame::Credit { flow: FLOW, limit: 3 * FLOW_FLOOR };
         assert_eq!(stripes_of(&alone.frames(), |frame| *frame == credit), [1], "lost: {lost}");
     }
 }
@@ -316,4 +318,20 @@ fn a_reset_that_no_stripe_takes_yet_outlives_the_arrival_of_its_open() {
     let total = alone.session.stripes.live[&StripeId(0)].sent;
     alone.give(Input::StripeWritten { stripe: StripeId(0), total });
     the_one(&alone.frames(), |frame| matches!(frame, Frame::Reset { .. }));
+}
+
+#[test]
+fn control_goes_on_no_stripe_that_is_silent_while_another_is_heard_unless_no_other_may() {
+    for (millis, carrier) in [(50, 0), (51, 1)] {
+        let mut alone = Alone::server(2);
+        alone.wait(millis);
+        alone.hear(1, open());
+        alone.frames();
+        alone.give(Input::FlowAccept { flow: FLOW });
+        assert_eq!(the_one(&alone.frames(), |frame| *frame == Frame::Accept { flow: FLOW }), carrier);
+        let stripe = alone.session.stripes.live.get_mut(&StripeId(1)).unwrap();
+        (stripe.doubted, stripe.requeued, stripe.ping_owed) = (true, true, true);
+        alone.give(Input::FlowReset { flow: FLOW, reason: Reason::Aborted });
+        assert_eq!(the_one(&alone.frames(), |frame| matches!(frame, Frame::Reset { .. })), 0);
+    }
 }

@@ -220,15 +220,15 @@ fn the_pace_of_a_stripe_is_told_when_it_has_doubled_or_halved() {
             let stripe = alone.session.stripes.live.get_mut(&StripeId(0)).unwrap();
             stripe.rate = crate::stripe::rate::Rate::new(alone.now);
             let mark = stripe.rate.mark(None, alone.now);
-            stripe.rate.acknowledged(rate, Some(mark), true, alone.now + Duration::from_secs(1));
+            stripe.rate.acknowledged(rate, Some((alone.now, mark)), true, alone.now + Duration::from_secs(1));
         }
         alone.give(Input::Tick);
         let unsent =
             |output| if let Output::StripePace { unsent, .. } = output { Some(unsent) } else { None };
         alone.told().into_iter().filter_map(unsent).collect()
     };
-    assert_eq!(pace(&mut alone, None), [16 << 10]);
-    assert_eq!(pace(&mut alone, Some(2_000_000)), []);
+    assert_eq!(pace(&mut alone, None), [8 << 10]);
+    assert_eq!(pace(&mut alone, Some(1_600_000)), []);
     assert_eq!(pace(&mut alone, Some(10_000_000)), [100_000]);
     assert_eq!(pace(&mut alone, Some(19_000_000)), []);
     assert_eq!(pace(&mut alone, Some(5_000_000)), [50_000]);

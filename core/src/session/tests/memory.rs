@@ -78,6 +78,14 @@ fn a_lower_memory_limit_takes_no_credit_back_and_gives_only_the_floor() {
     pair.run();
     assert!(pair.received(1, flow) == data, "the floor keeps it moving");
     assert!(pair.sides[1].session.memory_used().0 <= before);
+    let rest = pair.sides[0].session.send_room(flow);
+    assert!(rest <= FLOW_FLOOR, "{rest}");
+    // All of it at once, so that nothing is left of what is too little to announce.
+    pair.sides[1].seen.lazy = true;
+    pair.send_all(0, flow, &data[..rest as usize]);
+    pair.run();
+    pair.give(1, Input::FlowConsumed { flow, total: data.len() as u64 + rest });
+    pair.run();
     assert_eq!(
         pair.sides[0].session.send_room(flow),
         FLOW_FLOOR,

@@ -1,0 +1,333 @@
+//! How much may be in flight on a stripe: what keeps it busy, and little more, so that the queue before its bottleneck stays short.
+//!
+//! The model is BBR's (Cardwell et al., 2016): with r the highest delivery rate of the latest rounds and m the shortest round trip, a stripe is
+//! busy with `r · m` in flight. On top comes slack: for acknowledgements that come in batches, or late because of a loss, and for a standing queue of a
+//! few milliseconds, which shows that the stripe is busy. The shortest wait in a round is that queue, and the slack is adjusted to it.
+//!
+//! ```text
+//!   Growing ──a queue, or no growth──▶ Steady ──time to look, or the rate fell──▶ Draining ──the queue went──▶ Steady
+//!      ▲───────no queue although full────┘                                           └──it stayed──▶ Open ──▶ Draining
+//! ```
+//!
+//! A queue that stays although we drain is not ours: somebody else fills it. Who then keeps to a short queue gets nothing, so the bound is lifted for
+//! a while, and the operating system's congestion control competes as it would without us.
+
+use crate::stripe::acker::DELAY;
+use crate::time::Instant;
+use core::time::Duration;
+
+/// The highest rate is taken over so many rounds that say something.
+const ROUNDS: usize = 6;
+
+/// The standing queue as a share of the shortest round trip, and its bounds in microseconds.
+const QUEUE_SHARE: u64 = 16;
+/// See [`QUEUE_SHARE`].
+const QUEUE: core::ops::RangeInclusive<u64> = 4_000..=20_000;
+
+/// The least that may be in flight, in bytes: two of the smallest pieces.
+const FLOOR: u64 = 8 << 10;
+
+/// The least while a stripe grows: TCP's initial window of ten packets (RFC 6928), doubled.
+const GROWING_FLOOR: u64 = 64 << 10;
+
+/// The slack is at most this and a round trip, in microseconds.
+const MAX_SLACK: u64 = 100_000;
+
+/// Rounds without a queue although full that show that the stripe has become faster.
+const FASTER: u8 = 3;
+
+/// The window of a stripe that grows, in eighths of what keeps it busy: the rate may double each round, as it does in TCP's slow start.
+const GROWTH: u64 = 20;
+
+/// The same after a pause.
+const RESUMED: u64 = 12;
+
+/// Rounds without a quarter more that end growth; as in BBR.
+const PLATEAU: u8 = 3;
+
+/// How often the queue is drained to see the shortest round trip, as in BBR; but not for 200 ms, only for two rounds.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// Not more often than this even if the rate falls.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// For how long the bound is lifted at first when the queue is not ours, and at most. It doubles each time.
+const OPEN: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(32)];
+
+/// Where it stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    /// The window is this many eighths of what keeps the stripe busy.
+    Growing {
+        eighths: u64,
+    },
+    Steady,
+    /// Lets the queue drain for so many more rounds.
+    Draining {
+        rounds: u8,
+    },
+    /// No bound.
+    Open {
+        until: Instant,
+    },
+}
+
+/// What an acknowledgement has shown.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ack {
+    /// Stripe bytes acknowledged in all.
+    pub delivered: u64,
+    /// Stripe bytes acknowledged when what is acknowledged now was handed over.
+    pub before: u64,
+    /// Stripe bytes handed over in all.
+    pub sent: u64,
+    /// Bytes per second, unless the stripe had too little to send and may be faster.
+    pub rate: Option<u64>,
+    /// How long it took, in microseconds.
+    pub took: u64,
+    /// The shortest that it has taken, in microseconds.
+    pub shortest: u64,
+    /// The largest piece of data that the stripe gets at once, in bytes.
+    pub chunk: u64,
+}
+
+/// The bound on data in flight.
+#[derive(Clone, Debug)]
+pub(crate) struct Window {
+    state: State,
+    /// The highest rate in each of the latest rounds, the present one last.
+    rates: [u64; ROUNDS],
+    /// How much longer than the shortest round trip what is in flight may take, in microseconds.
+    slack: u64,
+    /// The longest time between two acknowledgements, in each of the latest rounds, in microseconds.
+    gaps: [u64; ROUNDS],
+    /// When the latest acknowledgement since the last pause came, and what it covered.
+    heard: Option<Instant>,
+    delivered: u64,
+    /// How long a piece of data takes at the highest rate, in microseconds.
+    piece: u64,
+    /// Rounds in a row without a queue although full.
+    empty: u8,
+    /// The round ends when what was handed over after these stripe bytes is acknowledged.
+    round_end: u64,
+    /// The shortest time in this round, in microseconds.
+    round_shortest: u64,
+    /// This round has had a rate.
+    measured: bool,
+    /// In the latest round there was a queue.
+    queued: bool,
+    /// Data has waited for the window in this round, and since the latest acknowledgement.
+    limited: bool,
+    waits: bool,
+    /// The highest rate when it last grew by a quarter, and rounds since.
+    grown: (u64, u8),
+    /// The highest rate when the queue was last drained.
+    looked: u64,
+    looked_at: Instant,
+    open_for: Duration,
+}
+
+impl Window {
+    /// Nothing known: no bound. `turn` spreads the times at which stripes drain their queues.
+    pub fn new(now: Instant, turn: u64) -> Self {
+        Window {
+            state: State::Growing { eighths: GROWTH },
+            rates: [0; ROUNDS],
+            slack: 0,
+            piece: 0,
+            gaps: [0; ROUNDS],
+            heard: None,
+            delivered: 0,
+            empty: 0,
+            round_end: 0,
+            round_shortest: u64::MAX,
+            measured: false,
+            queued: false,
+            limited: false,
+            waits: false,
+            grown: (0, 0),
+            looked: 0,
+            looked_at: now + LOOK_EVERY / 8 * (turn % 8) as u32,
+            open_for: OPEN[0],
+        }
+    }
+
+    /// The highest recent rate, in bytes per second; zero if none is known.
+    fn rate(&self) -> u64 {
+        self.rates.iter().copied().max().unwrap_or(0)
+    }
+
+    /// How much later than usual acknowledgements have come of late, in microseconds. What a loss holds up at the other end's system comes in one go
+    /// when it has been sent again: as much must be in flight beside, or the stripe is idle meanwhile.
+    fn gap(&self) -> u64 {
+        let longest = self.gaps.iter().copied().max().unwrap_or(0);
+        longest.saturating_sub((DELAY.as_micros() as u64).saturating_add(self.piece))
+    }
+
+    /// What the slack may not be below, in microseconds: a piece takes so long, acknowledgements are so late in the middle, and half of the queue is
+    /// always there.
+    fn least_slack(&self, shortest: u64) -> u64 {
+        self.piece.saturating_add(DELAY.as_micros() as u64 / 2 + queue(shortest) / 2)
+    }
+
+    /// How many bytes may be in flight, `shortest` being the shortest round trip in microseconds.
+    pub fn bytes(&self, shortest: Option<u64>) -> u64 {
+        let rate = self.rate();
+        let Some(shortest) = shortest.filter(|_| rate > 0) else { return u64::MAX };
+        let least = self.least_slack(shortest);
+        match self.state {
+            State::Growing { eighths } => {
+                (over(rate, shortest.saturating_add(least)) / 8).saturating_mul(eighths).max(GROWING_FLOOR)
+            }
+            State::Steady => {
+                let slack = self.slack.max(least).max(self.gap().min(shortest.saturating_add(MAX_SLACK)));
+                over(rate, shortest.saturating_add(slack)).max(FLOOR)
+            }
+            State::Draining { .. } => over(rate, shortest).max(FLOOR),
+            State::Open { .. } => u64::MAX,
+        }
+    }
+
+    /// Data is sent after a pause. What the stripe can do was seen before it, if there was a queue; else it may be as much as that, and half more.
+    pub fn resume(&mut self) {
+        self.heard = None;
+        match self.state {
+            State::Growing { .. } if self.queued => self.settle(self.rate()),
+            State::Growing { eighths } => self.state = State::Growing { eighths: eighths.min(RESUMED) },
+            _ => {}
+        }
+    }
+
+    /// Data waits for the window.
+    pub fn limit(&mut self) {
+        self.limited = true;
+        self.waits = true;
+    }
+
+    /// Takes in an acknowledgement.
+    pub fn acknowledged(&mut self, ack: &Ack, now: Instant) {
+        if let Some(rate) = ack.rate {
+            self.measured = true;
+            self.rates[ROUNDS - 1] = self.rates[ROUNDS - 1].max(rate);
+        }
+        self.round_shortest = self.round_shortest.min(ack.took);
+        self.note_gap(ack.delivered, now);
+        if ack.before >= self.round_end {
+            self.round_end = ack.sent;
+            self.end_round(ack, now);
+        }
+    }
+
+    /// A gap between acknowledgements counts if data waited for the window meanwhile, and if what came after it makes up for it: then the data had
+    /// arrived, and was held up behind a loss. A stripe that has become slow has gaps too, but brings little after them.
+    fn note_gap(&mut self, delivered: u64, now: Instant) {
+        let brought = delivered.saturating_sub(core::mem::replace(&mut self.delivered, delivered));
+        let waited = core::mem::take(&mut self.waits);
+        let Some(heard) = self.heard.replace(now).filter(|_| waited) else { return };
+        let gap = u64::try_from(now.since(heard).as_micros()).unwrap_or(u64::MAX);
+        if brought >= over(self.rate(), gap) / 2 {
+            self.gaps[ROUNDS - 1] = self.gaps[ROUNDS - 1].max(gap);
+        }
+    }
+
+    fn end_round(&mut self, ack: &Ack, now: Instant) {
+        let rate = self.rate();
+        // A whole piece takes longer than a PING, on any route.
+        self.piece = ack.chunk.saturating_mul(1_000_000).checked_div(rate).unwrap_or(0);
+        let waited = self.round_shortest.saturating_sub(ack.shortest).saturating_sub(self.piece);
+        let limited = core::mem::take(&mut self.limited);
+        self.judge(rate, waited, limited, ack.shortest, now);
+        self.round_shortest = u64::MAX;
+        if core::mem::take(&mut self.measured) {
+            self.rates.rotate_left(1);
+            self.rates[ROUNDS - 1] = 0;
+            self.gaps.rotate_left(1);
+            self.gaps[ROUNDS - 1] = 0;
+        }
+    }
+
+    /// What a round means, the acknowledgements of which waited at least so long in queues, in microseconds.
+    fn judge(&mut self, rate: u64, waited: u64, limited: bool, shortest: u64, now: Instant) {
+        let queue = queue(shortest);
+        self.queued = waited > queue;
+        match self.state {
+            State::Growing { eighths } => {
+                let (before, rounds) = self.grown;
+                let grew = rate >= before.saturating_add(before / 4);
+                self.grown = if grew { (rate, 0) } else { (before, rounds + u8::from(self.measured)) };
+                if (waited > queue && !grew) || self.grown.1 >= PLATEAU {
+                    self.settle(rate);
+                } else if limited {
+                    self.state = State::Growing { eighths: (eighths + 4).min(GROWTH) };
+                }
+            }
+            State::Steady => {
+                if limited {
+                    self.adjust(waited, shortest);
+                }
+                if self.empty >= FASTER {
+                    self.empty = 0;
+                    self.grown = (rate, 0);
+                    self.state = State::Growing { eighths: 10 };
+                    return;
+                }
+                let since = now.since(self.looked_at);
+                let fell = rate < self.looked - self.looked / 4;
+                if limited && (since >= LOOK_EVERY || (fell && since >= LOOK_AGAIN)) {
+                    self.state = State::Draining { rounds: 2 };
+                }
+            }
+            State::Draining { rounds: 0 } => {
+                self.looked_at = now;
+                // The smallest window may itself take longer than the shortest round trip.
+                let own = FLOOR.saturating_mul(1_000_000) / rate.max(1);
+                if waited <= queue + own {
+                    self.open_for = OPEN[0];
+                    self.settle(rate);
+                } else {
+                    self.state = State::Open { until: now + self.open_for };
+                    self.open_for = (self.open_for * 2).min(OPEN[1]);
+                }
+            }
+            State::Draining { rounds } => self.state = State::Draining { rounds: rounds - 1 },
+            State::Open { until } if now >= until => self.state = State::Draining { rounds: 2 },
+            State::Open { .. } => {}
+        }
+    }
+
+    /// The stripe was full, and the shortest wait of a round is its standing queue: gives more slack at once if there was none, and takes it back slowly
+    /// if it was longer than it should be. So acknowledgements that come in batches, or late because of losses, leave no stripe idle.
+    fn adjust(&mut self, waited: u64, shortest: u64) {
+        let (queue, least) = (queue(shortest), self.least_slack(shortest));
+        if waited < queue / 2 {
+            self.slack = self.slack.saturating_add(queue.max(self.slack / 2));
+            self.empty += 1;
+        } else {
+            self.slack -= (waited.saturating_sub(queue) / 8).min(self.slack);
+            self.empty = 0;
+        }
+        self.slack = self.slack.clamp(least, least.max(shortest.saturating_add(MAX_SLACK)));
+    }
+
+    /// In growth acknowledgements come in bursts of their own.
+    fn settle(&mut self, rate: u64) {
+        if matches!(self.state, State::Growing { .. }) {
+            self.gaps = [0; ROUNDS];
+        }
+        self.looked = rate;
+        self.state = State::Steady;
+    }
+}
+
+/// The standing queue in microseconds.
+fn queue(shortest: u64) -> u64 {
+    (shortest / QUEUE_SHARE).clamp(*QUEUE.start(), *QUEUE.end())
+}
+
+/// Bytes that `rate` bytes per second make in so many microseconds.
+fn over(rate: u64, micros: u64) -> u64 {
+    u64::try_from(u128::from(rate) * u128::from(micros) / 1_000_000).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

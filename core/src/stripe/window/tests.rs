@@ -1,0 +1,354 @@
+//! A window that is told of one acknowledgement in each round.
+
+use super::*;
+use alloc::vec::Vec;
+use quickcheck::quickcheck;
+
+const MEGABYTE: u64 = 1_000_000;
+/// The shortest round trip, in microseconds.
+const SHORTEST: u64 = 40_000;
+/// The standing queue on it: a sixteenth would be less than the least.
+const STANDING: u64 = 4_000;
+/// The slack of a stripe in no trouble: half of that, and half of [`DELAY`].
+const LEAST: u64 = 4_000;
+
+struct Model {
+    window: Window,
+    now: Instant,
+    sent: u64,
+    delivered: u64,
+    chunk: u64,
+}
+
+impl Model {
+    fn new() -> Self {
+        let window = Window::new(Instant::ZERO, 0);
+        Model { window, now: Instant::ZERO, sent: 0, delivered: 0, chunk: 0 }
+    }
+
+    /// At one megabyte per second, in no trouble.
+    fn steady() -> Self {
+        let mut model = Model::new();
+        (0..4).for_each(|_| model.round(MEGABYTE, STANDING, true));
+        assert_eq!(model.window.state, State::Steady);
+        model
+    }
+
+    /// A round at so many bytes per second, with so long a queue.
+    fn round(&mut self, rate: u64, waited: u64, limited: bool) {
+        if limited {
+            self.window.limit();
+        }
+        self.now = self.now + DELAY;
+        let before = self.sent;
+        self.sent += 1;
+        let piece = self.chunk * 1_000_000 / rate;
+        let took = SHORTEST + piece + waited;
+        let (sent, delivered, chunk) = (self.sent, self.delivered, self.chunk);
+        let ack = Ack { delivered, before, sent, rate: Some(rate), took, shortest: SHORTEST, chunk };
+        self.window.acknowledged(&ack, self.now);
+    }
+
+    fn bytes(&self) -> u64 {
+        self.window.bytes(Some(SHORTEST))
+    }
+
+    /// Rounds until the queue is drained, and the time then.
+    fn until_draining(&mut self, waited: u64) -> Instant {
+        while !matches!(self.window.state, State::Draining { .. }) {
+            self.round(MEGABYTE, waited, true);
+        }
+        self.now
+    }
+
+    /// Three rounds in which the queue had time to drain, and so long a queue in the last.
+    fn drained(&mut self, waited: u64) {
+        for waited in [STANDING, STANDING, waited] {
+            assert!(matches!(self.window.state, State::Draining { .. }));
+            self.round(MEGABYTE, waited, true);
+        }
+    }
+}
+
+fn grows(model: &Model) -> bool {
+    matches!(model.window.state, State::Growing { .. })
+}
+
+/// What happens, counts of bytes, a rate, and the rest.
+type Step = (u8, [u64; 3], Option<u64>, [u64; 4]);
+
+quickcheck! {
+    fn no_numbers_overflow(steps: Vec<Step>) -> bool {
+        let mut window = Window::new(Instant::ZERO, u64::MAX);
+        let mut now = Instant::ZERO;
+        for (what, [delivered, before, sent], rate, [took, shortest, chunk, micros]) in steps {
+            now = now + Duration::from_micros(micros);
+            if what & 1 > 0 {
+                window.limit();
+            }
+            if what & 6 == 6 {
+                window.resume();
+            }
+            // One in two ends its round.
+            let before = if what & 8 > 0 { u64::MAX } else { before };
+            window.acknowledged(&Ack { delivered, before, sent, rate, took, shortest, chunk }, now);
+            for shortest in [None, Some(0), Some(shortest), Some(u64::MAX)] {
+                assert!(window.bytes(shortest) >= FLOOR);
+            }
+        }
+        true
+    }
+}
+
+#[test]
+fn as_long_as_nothing_is_known_there_is_no_bound() {
+    let mut window = Window::new(Instant::ZERO, 0);
+    assert_eq!((window.bytes(None), window.bytes(Some(SHORTEST))), (u64::MAX, u64::MAX));
+    let (took, shortest) = (SHORTEST, SHORTEST);
+    let mut ack = Ack { delivered: 0, before: 0, sent: 1, rate: None, took, shortest, chunk: 0 };
+    window.acknowledged(&ack, Instant::ZERO);
+    assert_eq!(window.bytes(Some(SHORTEST)), u64::MAX, "a rate is missing");
+    ack.rate = Some(MEGABYTE);
+    window.acknowledged(&ack, Instant::ZERO);
+    assert_eq!(window.bytes(None), u64::MAX, "a round trip is missing");
+    assert!(window.bytes(Some(SHORTEST)) < u64::MAX);
+}
+
+#[test]
+fn a_busy_stripe_has_a_round_trip_and_the_slack_in_flight() {
+    let mut model = Model::steady();
+    assert_eq!(model.bytes(), SHORTEST + LEAST);
+    // A piece of 5,000 bytes takes 5 ms.
+    model.chunk = 5_000;
+    model.round(MEGABYTE, STANDING, true);
+    assert_eq!(model.bytes(), SHORTEST + LEAST + 5_000);
+}
+
+#[test]
+fn a_very_slow_stripe_may_have_two_pieces_in_flight() {
+    let mut model = Model::new();
+    (0..4).for_each(|_| model.round(1000, STANDING, true));
+    assert_eq!((model.window.state, model.bytes()), (State::Steady, FLOOR));
+}
+
+#[test]
+fn the_highest_rate_of_the_latest_rounds_counts() {
+    let mut model = Model::steady();
+    model.round(2 * MEGABYTE, STANDING, true);
+    for _ in 1..ROUNDS {
+        assert_eq!(model.bytes(), 2 * (SHORTEST + LEAST));
+        model.round(MEGABYTE, STANDING, true);
+    }
+    assert_eq!(model.bytes(), SHORTEST + LEAST);
+}
+
+#[test]
+fn a_round_that_says_nothing_of_the_rate_ages_none() {
+    let mut model = Model::steady();
+    for _ in 0..3 * ROUNDS {
+        let (before, sent) = (model.sent, model.sent + 1);
+        model.sent = sent;
+        let (took, shortest) = (SHORTEST, SHORTEST);
+        let ack = Ack { delivered: 0, before, sent, rate: None, took, shortest, chunk: 0 };
+        model.window.acknowledged(&ack, model.now);
+    }
+    assert_eq!(model.bytes(), SHORTEST + LEAST);
+}
+
+#[test]
+fn a_stripe_that_grows_may_double_its_rate_each_round() {
+    let mut model = Model::new();
+    model.round(100_000, 0, true);
+    assert_eq!(model.bytes(), GROWING_FLOOR);
+    for rate in [MEGABYTE, 2 * MEGABYTE, 4 * MEGABYTE] {
+        model.round(rate, 0, true);
+        assert_eq!(model.bytes(), (SHORTEST + LEAST) * (rate / MEGABYTE) / 8 * 20);
+    }
+}
+
+#[test]
+fn growth_ends_at_a_queue_unless_the_rate_still_grew() {
+    let mut model = Model::new();
+    for rate in [MEGABYTE, MEGABYTE * 5 / 4, MEGABYTE * 25 / 16] {
+        model.round(rate, STANDING + 1, true);
+        assert!(grows(&model), "at {rate}");
+    }
+    model.round(2 * MEGABYTE - 100_000, STANDING + 1, true);
+    assert_eq!(model.window.state, State::Steady);
+}
+
+#[test]
+fn growth_ends_when_the_rate_no_longer_grows() {
+    let mut model = Model::new();
+    for _ in 0..=PLATEAU {
+        assert!(grows(&model));
+        model.round(MEGABYTE, 0, true);
+    }
+    assert_eq!(model.window.state, State::Steady);
+}
+
+#[test]
+fn a_stripe_that_is_full_and_has_no_queue_for_three_rounds_grows_again() {
+    let mut model = Model::steady();
+    (0..20).for_each(|_| model.round(MEGABYTE, 0, false));
+    assert!(!grows(&model), "it was not full");
+    for waited in [0, 0, STANDING, 0, 0] {
+        model.round(MEGABYTE, waited, true);
+        assert!(!grows(&model), "not three in a row");
+    }
+    model.round(MEGABYTE, 0, true);
+    assert_eq!(model.window.state, State::Growing { eighths: 10 });
+    for (rate, eighths) in [(2 * MEGABYTE, 14), (3 * MEGABYTE, 18), (4 * MEGABYTE, GROWTH)] {
+        model.round(rate, 0, true);
+        assert_eq!(model.window.state, State::Growing { eighths });
+    }
+    model.round(4 * MEGABYTE, STANDING + 1, true);
+    assert_eq!(model.window.state, State::Steady);
+    assert!(model.bytes() >= 4 * (SHORTEST + LEAST));
+}
+
+#[test]
+fn acknowledgements_in_batches_raise_the_slack_and_a_long_queue_lowers_it_slowly() {
+    let mut model = Model::steady();
+    model.round(MEGABYTE, STANDING, true);
+    let mut slack_after = |waited, limited| {
+        model.round(MEGABYTE, waited, limited);
+        assert_eq!(model.window.state, State::Steady);
+        model.bytes() - SHORTEST
+    };
+    assert_eq!(slack_after(STANDING / 2 - 1, true), LEAST + STANDING, "no queue");
+    assert_eq!(slack_after(STANDING / 2, true), LEAST + STANDING, "enough of one");
+    assert_eq!(slack_after(0, false), LEAST + STANDING, "it was not full");
+    assert_eq!(slack_after(0, true), LEAST + 2 * STANDING);
+    assert_eq!(slack_after(0, true), LEAST * 3 / 2 + 3 * STANDING, "by half of itself");
+    assert_eq!(slack_after(STANDING + 8_000, true), LEAST * 3 / 2 + 3 * STANDING - 1_000);
+    assert_eq!(slack_after(STANDING + 800_000, true), LEAST, "but not below the least");
+}
+
+/// What may be in flight after a gap before an acknowledgement, beyond a round trip.
+fn after_gap(millis: u64, brought: u64, limited: bool, pause: bool) -> (Model, u64) {
+    let mut model = Model::steady();
+    if pause {
+        model.window.resume();
+    }
+    model.now = model.now + (Duration::from_millis(millis) - DELAY);
+    model.delivered += brought;
+    model.round(MEGABYTE, STANDING, limited);
+    let slack = model.bytes() - SHORTEST;
+    (model, slack)
+}
+
+#[test]
+fn a_gap_before_an_acknowledgement_that_makes_up_for_it_is_bridged_for_some_rounds() {
+    // 30 ms, of which acknowledgements are always 4 ms apart.
+    let (mut model, slack) = after_gap(30, 15_000, true, false);
+    assert_eq!(slack, 26_000);
+    (1..ROUNDS).for_each(|_| model.round(MEGABYTE, STANDING, true));
+    assert_eq!(model.bytes(), SHORTEST + LEAST, "it is past");
+    assert_eq!(after_gap(30, 14_999, true, false).1, LEAST, "the stripe brings little");
+    assert_eq!(after_gap(30, 15_000, false, false).1, LEAST, "nothing waited");
+    assert_eq!(after_gap(30, 15_000, true, true).1, LEAST, "there was nothing to acknowledge");
+    assert_eq!(after_gap(900, 900_000, true, false).1, SHORTEST + MAX_SLACK, "that is too long");
+}
+
+#[test]
+fn gaps_while_a_stripe_grows_are_forgotten() {
+    let mut model = Model::new();
+    for _ in 0..=PLATEAU {
+        model.now = model.now + Duration::from_millis(30);
+        model.delivered += MEGABYTE;
+        model.round(MEGABYTE, STANDING, true);
+    }
+    assert_eq!((model.window.state, model.bytes()), (State::Steady, SHORTEST + LEAST));
+}
+
+#[test]
+fn the_slack_has_a_limit() {
+    let mut model = Model::steady();
+    for waited in [0, 0, STANDING].repeat(20) {
+        model.round(MEGABYTE, waited, true);
+    }
+    assert_eq!(model.bytes(), SHORTEST + SHORTEST + MAX_SLACK);
+}
+
+#[test]
+fn the_queue_is_drained_every_ten_seconds_if_data_waits() {
+    let mut model = Model::steady();
+    model.now = Instant::ZERO + LOOK_EVERY;
+    model.round(MEGABYTE, STANDING, false);
+    assert_eq!(model.window.state, State::Steady, "nothing waits");
+    let mut model = Model::steady();
+    for _ in 0..3 {
+        let before = model.window.looked_at;
+        let at = model.until_draining(STANDING);
+        assert!((LOOK_EVERY..=LOOK_EVERY + DELAY).contains(&at.since(before)), "{at:?}");
+        assert_eq!(model.bytes(), SHORTEST, "no slack");
+        model.drained(0);
+        assert_eq!((model.window.state, model.bytes()), (State::Steady, SHORTEST + LEAST));
+    }
+}
+
+#[test]
+fn stripes_drain_their_queues_at_different_times() {
+    let looked = |turn| Window::new(Instant::ZERO, turn).looked_at;
+    let mut times: Vec<_> = (0..8).map(looked).collect();
+    times.dedup();
+    assert_eq!(times.len(), 8);
+    assert!(times.iter().all(|at| at.since(Instant::ZERO) < LOOK_EVERY));
+}
+
+#[test]
+fn the_queue_is_drained_when_the_rate_fell_but_not_more_than_once_a_second() {
+    for (rate, drains) in [(MEGABYTE * 3 / 4, false), (MEGABYTE * 3 / 4 - 1, true)] {
+        let mut model = Model::steady();
+        while model.now + DELAY < Instant::ZERO + LOOK_AGAIN {
+            model.round(rate, STANDING, true);
+            assert_eq!(model.window.state, State::Steady, "at {:?}", model.now);
+        }
+        model.round(rate, STANDING, true);
+        assert_eq!(matches!(model.window.state, State::Draining { .. }), drains, "{rate}");
+    }
+}
+
+#[test]
+fn a_queue_that_draining_does_not_end_lifts_the_bound_for_twice_as_long_each_time() {
+    // What the smallest window itself takes is no queue of others.
+    let ours = STANDING + FLOOR;
+    let mut model = Model::steady();
+    model.until_draining(STANDING);
+    for seconds in [2, 4, 8, 16, 32, 32] {
+        model.drained(ours + 1);
+        let since = model.now;
+        assert_eq!(model.window.state, State::Open { until: since + Duration::from_secs(seconds) });
+        assert_eq!(model.bytes(), u64::MAX);
+        let open = model.until_draining(ours + 1).since(since);
+        assert!((Duration::from_secs(seconds)..=Duration::from_secs(seconds) + DELAY).contains(&open));
+    }
+    model.drained(ours);
+    assert_eq!(model.window.state, State::Steady);
+    model.until_draining(STANDING);
+    model.drained(ours + 1);
+    assert_eq!(model.window.state, State::Open { until: model.now + OPEN[0] }, "it begins again");
+}
+
+#[test]
+fn after_a_pause_a_stripe_that_grew_has_reached_what_a_queue_showed_or_may_grow_by_half() {
+    let mut model = Model::new();
+    model.round(MEGABYTE, STANDING + 1, true);
+    assert!(grows(&model));
+    model.window.resume();
+    assert_eq!(model.window.state, State::Steady);
+    let mut model = Model::new();
+    model.round(MEGABYTE, STANDING, true);
+    for _ in 0..2 {
+        model.window.resume();
+        assert_eq!(model.bytes(), ((SHORTEST + LEAST) / 8 * RESUMED).max(GROWING_FLOOR));
+        assert_eq!(model.window.state, State::Growing { eighths: RESUMED });
+    }
+    let open = State::Open { until: model.now };
+    for state in [State::Steady, State::Draining { rounds: 1 }, open, State::Growing { eighths: 10 }] {
+        model.window.state = state;
+        model.window.resume();
+        assert_eq!(model.window.state, state);
+    }
+}
