@@ -333,7 +333,7 @@ mod tests {
         let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
         let page = std::env::temp_dir().join(format!("striper-replay-{}.html", std::process::id()));
         let trace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/traces/real-half-close.trace");
-        let line = format!("{} --html {}", trace.display(), page.display());
+        let line = format!("{} --follow --html {}", trace.display(), page.display());
         let (text, verdict) = parse_replay(&words(&line)).unwrap().run();
         assert_eq!(verdict, Verdict::Fits, "{text}");
         let drawn = fs::read_to_string(&page).unwrap();

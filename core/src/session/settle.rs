@@ -351,12 +351,14 @@ impl Session {
             }
             let waiting = self.flows.flows[&flow].send.sendable();
             let sparse = waiting <= crate::config::MIN_CHUNK as u64 && self.queue.is_fresh();
-            let takes = |stripe: &Stripe| stripe.takes_data(stripe.chunk()) && !stripe.is_full(sparse);
-            if gathered != Some(sparse) {
-                self.gather(None, takes);
-                gathered = Some(sparse);
-            }
             let len = waiting.min(crate::config::MAX_CHUNK as u64);
+            let takes = |stripe: &Stripe| {
+                stripe.takes_data(stripe.chunk().min(len as usize)) && !stripe.is_full(sparse)
+            };
+            if gathered != Some((len, sparse)) {
+                self.gather(None, takes);
+                gathered = Some((len, sparse));
+            }
             let Some(id) = self.scheduler.pick(&self.candidates, len, self.backlog) else { break };
             self.send_chunk(flow, id, out);
             let stripe = &self.stripes.live[&id];

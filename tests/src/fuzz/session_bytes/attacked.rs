@@ -282,7 +282,7 @@ impl<A: Fn() -> usize> Attacked<A> {
             }
             Output::StripePace { stripe, unsent } => {
                 assert!(self.stripes.contains_key(&stripe));
-                assert!((16 << 10..=512 << 10).contains(&unsent), "{unsent} bytes of pace");
+                assert!((8 << 10..=512 << 10).contains(&unsent), "{unsent} bytes of pace");
             }
             Output::StripesWanted { count } => {
                 assert!(self.is_client() && count <= self.config.stripes);
