@@ -80,7 +80,7 @@ fn a_stripe_that_fell_silent_is_named_by_each_side_and_by_both() {
 
 #[test]
 fn a_slow_stripe_is_named_by_each_side_and_by_both() {
-    let mut setup = Setup::capped(1, &[20_000_000, 2_000_000], 20_000);
+    let mut setup = Setup::capped(1, &[20_000_000, 1_000_000], 60_000);
     setup.config.iter_mut().for_each(|config| config.scheduler = SchedulerKind::RoundRobin);
     let mut world = World::new(setup);
     world.open(FlowPlan::upload(SECOND, 1 << 20));
