@@ -28,15 +28,15 @@ fn a_random_world_of_the_production_driver_runs_the_same_way_twice() {
     }
 }
 
-/// Four stripes of 20 Mbit/s with 10 ms one way on two routes, and a flow of 500 KB each way that begins after a second; the
-/// transfer takes some 200 ms.
+/// Four stripes of 20 Mbit/s with 10 ms one way on two routes, and a flow of 1 MB each way that begins after a second; the
+/// transfer takes some 150 ms.
 fn calm() -> Scenario {
     let mut scenario = Scenario::with_kinds(1, Vec::new());
     let spec = LinkSpec::new(20_000_000, 10_000);
     scenario.routes = vec![[spec.clone(), spec.clone()], [spec.clone(), spec]];
     scenario.configs = Default::default();
     (scenario.spurious, scenario.cpu) = (100, 1);
-    scenario.flows = vec![FlowPlan::both_ways(SECOND, 500_000)];
+    scenario.flows = vec![FlowPlan::both_ways(SECOND, 1_000_000)];
     scenario
 }
 
@@ -50,7 +50,7 @@ fn with(kinds: &[Kind], faults: impl IntoIterator<Item = Action>) -> Outcome {
 
 /// The flow and the later proof that all still works.
 fn both_complete(outcome: &Outcome) {
-    assert_eq!((outcome.flows, outcome.complete, outcome.bytes), (2, 2, 2 * 500_000 + 2 * 5_000));
+    assert_eq!((outcome.flows, outcome.complete, outcome.bytes), (2, 2, 2 * 1_000_000 + 2 * 5_000));
 }
 
 fn took_effect(outcome: &Outcome, kind: Kind) {
@@ -264,7 +264,7 @@ fn a_connection_asked_for_as_its_session_ends_is_not_forgotten() {
 fn a_program_that_breaks_off_breaks_its_flow_alone() {
     for side in 0..2 {
         let mut scenario = calm();
-        scenario.flows.push(FlowPlan::both_ways(SECOND, 500_000));
+        scenario.flows.push(FlowPlan::both_ways(SECOND, 1_000_000));
         scenario.flows[0].programs[side].reset_at = Some(SECOND + 100_000);
         let outcome = World::new(scenario).run();
         assert_eq!((outcome.flows, outcome.complete), (3, 2));
@@ -290,7 +290,7 @@ fn a_reset_is_noticed_within_a_second_while_the_other_end_reads_nothing() {
 #[test]
 fn a_refused_target_refuses_its_flow_alone() {
     let mut scenario = calm();
-    scenario.flows.push(FlowPlan::both_ways(SECOND, 500_000));
+    scenario.flows.push(FlowPlan::both_ways(SECOND, 1_000_000));
     scenario.flows[0].refused = true;
     let outcome = World::new(scenario).run();
     assert_eq!((outcome.flows, outcome.complete), (3, 2));
@@ -343,8 +343,8 @@ fn lost_packets_are_no_more_than_slow() {
 fn a_reader_of_single_bytes_and_one_that_stops_block_nobody_else() {
     let mut scenario = calm();
     scenario.kinds = vec![Kind::SlowReader];
-    scenario.flows.push(FlowPlan::both_ways(SECOND, 500_000));
-    scenario.flows.push(FlowPlan::both_ways(SECOND, 500_000));
+    scenario.flows.push(FlowPlan::both_ways(SECOND, 1_000_000));
+    scenario.flows.push(FlowPlan::both_ways(SECOND, 1_000_000));
     (scenario.flows[0].programs[1].read, scenario.flows[0].programs[1].read_pause) = (1, 1_000);
     scenario.flows[1].programs[0].stop_after = Some(0);
     let outcome = World::new(scenario).run();
