@@ -44,7 +44,10 @@ pub fn on_stripes(sender: &Account, history: &History) -> Option<(Cause, StripeI
     let span = first.at..settled;
     let lane = sender.lane(first.stripe)?;
     let doubted = lane.doubts.iter().any(|(from, to)| *from < span.end && *to > span.start);
-    let lost = sender.lost(first.stripe).is_some_and(|(at, _)| span.contains(&at));
+    // One that brought nothing more until it was lost was silent, though its copy may have left before anybody could know.
+    let lost = sender.lost(first.stripe).is_some_and(|(at, _)| {
+        span.contains(&at) || lane.moved_before(at).is_none_or(|moved| moved <= span.end)
+    });
     let usual = sender.round_trip(first.stripe);
     let cause = if doubted || lost {
         Cause::Broken(Some(first.stripe))

@@ -134,8 +134,7 @@ fn what_became(say: &mut impl FnMut(String), account: &Account, stripe: StripeId
     let mut line = format!("stripe {stripe}:");
     // What is learnt of a lost stripe in other ways is none of its acknowledgements.
     let end = account.lost(stripe).map_or(span.end, |(at, _)| at.min(span.end));
-    let moved = lane.frames.iter().filter_map(|frame| frame.acknowledged).filter(|at| *at < end).max();
-    match moved {
+    match lane.moved_before(end) {
         Some(moved) => _ = write!(line, " acknowledgements last moved at {}", at(moved)),
         None => line += " no acknowledgement before",
     }

@@ -44,22 +44,22 @@ fn told(texts: &[String; 2], which: &[usize]) -> String {
 }
 
 /// Three stripes; one forgets its connection when it is old enough for its sender to know its round trip.
-fn silent_stripe() -> ([String; 2], StripeId) {
-    let mut world = World::new(Setup::capped(1, &[10_000_000; 3], 20_000));
-    world.open(FlowPlan::upload(SECOND, 4 << 20));
-    world.fault(2 * SECOND, 1, Fault::Forget { from: [true, true] });
-    let stripe = (0..3).map(StripeId);
-    world.warm_up(SECOND / 2);
-    let stripe = stripe.into_iter().find(|stripe| world.route(*stripe) == Some(1)).expect("a stripe");
-    let mut world = World::new(Setup::capped(1, &[10_000_000; 3], 20_000));
-    world.open(FlowPlan::upload(SECOND, 4 << 20));
-    world.fault(2 * SECOND, 1, Fault::Forget { from: [true, true] });
-    (traces(world), stripe)
+fn silent_stripe(size: u64) -> ([String; 2], StripeId) {
+    let world = || {
+        let mut world = World::new(Setup::capped(1, &[10_000_000; 3], 20_000));
+        world.open(FlowPlan::upload(SECOND, size));
+        world.fault(2 * SECOND, 1, Fault::Forget { from: [true, true] });
+        world
+    };
+    let mut before = world();
+    before.warm_up(SECOND / 2);
+    let stripe = (0..3).map(StripeId).find(|stripe| before.route(*stripe) == Some(1)).expect("a stripe");
+    (traces(world()), stripe)
 }
 
 #[test]
 fn a_stripe_that_fell_silent_is_named_by_each_side_and_by_both() {
-    let (texts, stripe) = silent_stripe();
+    let (texts, stripe) = silent_stripe(4 << 20);
     for which in EACH {
         let pause = longest(&texts, which);
         assert_eq!(pause.cause, Cause::Broken(Some(stripe)), "{}", told(&texts, which));
@@ -138,7 +138,7 @@ fn the_time_without_a_stripe_is_named() {
 
 #[test]
 fn a_trace_that_is_cut_anywhere_is_explained_up_to_there() {
-    let (texts, _) = silent_stripe();
+    let (texts, _) = silent_stripe(4 << 20);
     let ends: Vec<usize> = texts[1].match_indices('\n').map(|(at, _)| at + 1).collect();
     let begins = ends.iter().position(|end| texts[1][..*end].ends_with("begin\n")).expect("a header");
     for end in ends[begins..].iter().step_by(97).chain([texts[1].len() - 3].iter()) {
@@ -151,7 +151,7 @@ fn a_trace_that_is_cut_anywhere_is_explained_up_to_there() {
 
 #[test]
 fn traces_that_do_not_belong_together_are_refused() {
-    let (texts, _) = silent_stripe();
+    let (texts, _) = silent_stripe(4 << 20);
     let mut world = World::new(Setup::capped(1, &[10_000_000; 3], 20_000));
     world.open(FlowPlan::upload(SECOND, 1 << 20));
     let other = traces(world);

@@ -71,6 +71,11 @@ pub struct Lane {
 }
 
 impl Lane {
+    /// When an acknowledgement last moved before this time.
+    pub fn moved_before(&self, time: u64) -> Option<u64> {
+        self.frames.iter().filter_map(|frame| frame.acknowledged).filter(|at| *at < time).max()
+    }
+
     /// A frame is handed over.
     pub fn transmit(&mut self, at: u64, size: u64, carries: Carries) {
         self.sent += size;
