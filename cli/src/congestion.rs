@@ -1,31 +1,59 @@
-//! `--congestion NAME`: what controls congestion on stripes, looked up before anything else happens.
+//! `--congestion auto|system|NAME`: what controls congestion on stripes, looked up before anything else happens.
 
 use crate::args::Options;
 use crate::failure::Failure;
-use std::io::ErrorKind;
-use striper_runtime::Congestion;
+use crate::log::Log;
+use std::io::{Error, ErrorKind};
+use striper_runtime::{Congestion, CongestionChoice};
 
 /// What is asked for, if the system has it and this user may choose it.
-pub fn begin(options: &Options) -> Result<Option<Congestion>, Failure> {
-    let Some(name) = &options.congestion else { return Ok(None) };
-    Congestion::named(name).map(Some).map_err(|error| {
-        let (cause, cure) = match error.kind() {
-            ErrorKind::NotFound => (
-                "there is none of that name".into(),
-                format!("here are {}", Congestion::available().join(", ")),
-            ),
-            ErrorKind::PermissionDenied => (
-                "only root may choose that".into(),
-                "or everybody, once it is in the sysctl net.ipv4.tcp_allowed_congestion_control".into(),
-            ),
-            _ => (error.to_string(), "leave it out: then the system chooses".into()),
+pub fn begin(options: &Options) -> Result<CongestionChoice, Failure> {
+    let name = match options.congestion.as_deref() {
+        None | Some("auto") => return Ok(CongestionChoice::Auto),
+        Some("system") => return Ok(CongestionChoice::System),
+        Some(name) => name,
+    };
+    Congestion::named(name).map(CongestionChoice::Named).map_err(|error| {
+        let cure = match error.kind() {
+            ErrorKind::NotFound => format!("here are {}", Congestion::available().join(", ")),
+            ErrorKind::PermissionDenied => {
+                "or everybody, once it is in the sysctl net.ipv4.tcp_allowed_congestion_control".into()
+            }
+            _ => "leave it out, or write system: then the system chooses".into(),
         };
-        Failure::usage(format!("--congestion {name}: {cause}"), cure)
+        Failure::usage(format!("--congestion {name}: {}", cause(&error)), cure)
     })
 }
 
-/// What stripes have, for the log.
-pub fn name(chosen: Option<&Congestion>) -> String {
-    let name = chosen.cloned().or_else(Congestion::of_system);
-    name.map_or_else(|| "unknown".to_owned(), |name| name.to_string())
+/// What stripes have, for the log. Says once if those that lose packets will not have what they need.
+pub fn name(chosen: &CongestionChoice, log: &Log) -> String {
+    let system = || Congestion::of_system().map_or_else(|| "unknown".to_owned(), |name| name.to_string());
+    match chosen {
+        CongestionChoice::Named(name) => name.to_string(),
+        CongestionChoice::System => system(),
+        CongestionChoice::Auto => {
+            let (calm, lossy) = (Congestion::calm(), Congestion::lossy());
+            let calm = calm.check().map_or_else(|_| system(), |()| calm.to_string());
+            match lossy.check() {
+                Ok(()) if lossy.to_string() == calm => calm,
+                Ok(()) => format!("auto: {calm} or {lossy}"),
+                Err(error) => {
+                    let cause = cause(&error);
+                    let text =
+                        format!("stripes that lose packets stay with {calm} and are slow: {lossy}: {cause}");
+                    log.debug("congestion_fixed", text, &[("cause", cause.into())]);
+                    calm
+                }
+            }
+        }
+    }
+}
+
+/// Why the operating system doesn't give a congestion control.
+pub fn cause(error: &Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "there is none of that name".into(),
+        ErrorKind::PermissionDenied => "only root may choose that".into(),
+        _ => error.to_string(),
+    }
 }

@@ -12,7 +12,9 @@ use crate::signals::Stop;
 use crate::units;
 use std::net::SocketAddr;
 use striper_core::Config;
-use striper_runtime::{Client, ClientOptions, Executor, HostPort, Listener, Target, TcpPipe};
+use striper_runtime::{
+    Client, ClientOptions, CongestionChoice, Executor, HostPort, Listener, Target, TcpPipe,
+};
 
 /// Runs it until a signal comes, and returns the exit code.
 pub async fn run(
@@ -31,7 +33,7 @@ pub async fn run(
     }
     let traces = record::begin(options)?;
     let congestion = congestion::begin(options)?;
-    let name = congestion::name(congestion.as_ref());
+    let name = congestion::name(&congestion, log);
     let client_options =
         ClientOptions { traces: traces.clone(), congestion, ..client_options(options, servers) };
     let client = Client::start(ex, client_options, events);
@@ -67,7 +69,7 @@ pub fn client_options(options: &Options, servers: &[HostPort]) -> ClientOptions 
         session: Config { stripes: options.stripes, scheduler: options.scheduler, ..Config::default() },
         connect_timeout: options.connect_timeout,
         traces: None,
-        congestion: None,
+        congestion: CongestionChoice::default(),
     }
 }
 

@@ -14,7 +14,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 use striper_core::{Config, Reason};
-use striper_runtime::{Executor, HostPort, Incoming, Server, ServerOptions, Target, dial_tcp};
+use striper_runtime::{
+    CongestionChoice, Executor, HostPort, Incoming, Server, ServerOptions, Target, dial_tcp,
+};
 
 /// Runs it until a signal comes, and returns the exit code.
 pub async fn run(
@@ -27,7 +29,7 @@ pub async fn run(
     let mut stop = Stop::listen()?;
     let traces = record::begin(options)?;
     let congestion = congestion::begin(options)?;
-    let name = congestion::name(congestion.as_ref());
+    let name = congestion::name(&congestion, log);
     let server_options = ServerOptions { traces: traces.clone(), congestion, ..server_options(options) };
     let server = Server::bind(ex, listen, server_options, narrate::events(log));
     let server = server.await.map_err(|error| Failure::bind(listen, &error))?;
@@ -60,7 +62,7 @@ pub fn server_options(options: &Options) -> ServerOptions {
     ServerOptions {
         session: Config { scheduler: options.scheduler, ..Config::default() },
         traces: None,
-        congestion: None,
+        congestion: CongestionChoice::default(),
     }
 }
 

@@ -83,12 +83,15 @@ impl Meter {
                 let rate =
                     |now: u64, before: u64| time.map_or(0.0, |time| now.saturating_sub(before) as f64 / time);
                 let number = stripe.stripe;
+                let tcp = session.tcp.get(&number);
                 stripes.push(Stripe {
                     name: if several { format!("{}.{number}", index + 1) } else { number.to_string() },
                     up: rate(counts.0, before.0),
                     down: rate(counts.1, before.1),
                     congestions: stripe.congestions,
                     doubted: stripe.doubted,
+                    resent: tcp.and_then(|tcp| tcp.resent),
+                    control: tcp.and_then(|tcp| Some(tcp.congestion.as_ref()?.to_string())),
                 });
             }
         }
@@ -104,6 +107,7 @@ impl Meter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
     use striper_core::{Stats, StripeStats};
     use striper_runtime::SessionStatus;
 
@@ -122,7 +126,7 @@ mod tests {
             doubted: false,
         };
         let stats = Stats { stripes: vec![stripe], ..Stats::default() };
-        let session = SessionStatus { session: SessionId([1; 16]), stats, live: 1 };
+        let session = SessionStatus { session: SessionId([1; 16]), stats, live: 1, tcp: BTreeMap::new() };
         Status { sessions: vec![session], last_dial_error: None }
     }
 

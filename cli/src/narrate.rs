@@ -1,5 +1,6 @@
 //! Tells the log what the runtime reports: events, and the ends of connections. Causes get their cure here.
 
+use crate::congestion;
 use crate::log::{Level, Log, Value};
 use crate::units;
 use std::cell::RefCell;
@@ -8,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use striper_core::{EndReason, HandshakeError, Refusal};
-use striper_runtime::{DialError, Event, FlowEnd, FlowReport, StripeRefusal};
+use striper_runtime::{Adapted, DialError, Event, FlowEnd, FlowReport, StripeRefusal};
 
 /// A listener to events that writes them to the log.
 pub fn events(log: &Log) -> Rc<dyn Fn(Event)> {
@@ -77,6 +78,9 @@ fn tell(log: &Log, throttles: &mut Throttles, event: Event) {
             let text = format!("stripe {stripe} is lost{}: {reason} ({live} of {wanted} left)", with(peer));
             log.debug("stripe_lost", text, &fields);
         }
+        Event::StripeAdapted { session, stripe, peer, adapted } => {
+            adapted_stripe(log, &session.to_string(), stripe.0, peer, adapted)
+        }
         Event::PeerUnreachable { server, cause } => {
             let text = format!("no stripe to {server}: {cause}{}; still trying", cure(&cause));
             log.warn(
@@ -116,6 +120,42 @@ fn tell(log: &Log, throttles: &mut Throttles, event: Event) {
             log.warn("trace_stopped", text, &fields);
         }
     }
+}
+
+/// What controls congestion on a stripe has been changed, or could not be.
+fn adapted_stripe(log: &Log, session: &str, stripe: u64, peer: Option<SocketAddr>, adapted: Adapted) {
+    let (text, name, lost) = match &adapted {
+        Adapted::Kept => return,
+        Adapted::Changed { congestion, lossy: true, lost } => {
+            let text = format!("{} without a queue: {congestion} from now on", lost_packets(*lost));
+            (text, congestion, *lost)
+        }
+        Adapted::Changed { congestion, lossy: false, lost } => {
+            (format!("losses are over: {congestion} from now on"), congestion, *lost)
+        }
+        Adapted::Denied { congestion, lost, cause } => {
+            let cause = congestion::cause(&(*cause).into());
+            let text = format!("{} without a queue, but no {congestion}: {cause}", lost_packets(*lost));
+            (text, congestion, *lost)
+        }
+    };
+    let fields = [
+        ("session", session.to_owned().into()),
+        ("stripe", stripe.into()),
+        ("peer", peer.map(|peer| peer.to_string()).unwrap_or_default().into()),
+        ("congestion", name.to_string().into()),
+        ("lost", lost.into()),
+    ];
+    match adapted {
+        Adapted::Denied { .. } => {
+            log.debug("stripe_not_adapted", format!("stripe {stripe}: {text}"), &fields)
+        }
+        _ => log.info("stripe_adapted", format!("stripe {stripe}{}: {text}", with(peer)), &fields),
+    }
+}
+
+fn lost_packets(share: f64) -> String {
+    format!("{} of packets lost", units::percent(share))
 }
 
 /// What a throttle held back before this line.

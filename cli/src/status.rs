@@ -27,6 +27,10 @@ pub struct Stripe {
     pub congestions: u64,
     /// It does not answer just now.
     pub doubted: bool,
+    /// The share of packets that TCP had to send again so far, from 0 to 1, if it tells.
+    pub resent: Option<f64>,
+    /// What controls congestion on it, if the operating system tells.
+    pub control: Option<String>,
 }
 
 /// The line for a terminal this wide, in columns: the most telling form that fits. The last column stays free, because some
@@ -46,6 +50,7 @@ pub fn line(view: &View, columns: usize) -> String {
             format!("{flows}  no peer"),
         ],
         None => vec![
+            format!("{sum} bit/s{}", each(&view.stripes, with_tcp)),
             format!("{sum} bit/s{}", each(&view.stripes, full)),
             format!("{sum}{}", each(&view.stripes, one_rate)),
             format!("{sum}{}", each(&view.stripes, terse)),
@@ -63,6 +68,12 @@ fn each(stripes: &[Stripe], form: fn(&Stripe) -> String) -> String {
         return "  no stripe".into();
     }
     stripes.iter().map(form).collect()
+}
+
+fn with_tcp(stripe: &Stripe) -> String {
+    let resent = stripe.resent.map(|share| format!(" r{}", units::percent(share))).unwrap_or_default();
+    let control = stripe.control.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+    format!("{}{resent}{control}", full(stripe))
 }
 
 fn full(stripe: &Stripe) -> String {
@@ -225,6 +236,7 @@ mod tests {
             down: 12_500.0,
             congestions: 12,
             doubted: number == 2,
+            ..Stripe::default()
         };
         View { flows: 3, trouble: None, stripes: (0..stripes).map(stripe).collect() }
     }
@@ -236,6 +248,14 @@ mod tests {
             "3 flows  ↑19.3M ↓200k bit/s  #0 ↑9.65M ↓100k c12  #1 ↑9.65M ↓100k c12"
         );
         assert!(line(&view(3), 120).ends_with("#2 ↑9.65M ↓100k c12?"), "a stripe in doubt is marked");
+    }
+
+    #[test]
+    fn a_wider_one_shows_what_tcp_sends_again_and_how_it_is_controlled() {
+        let mut view = view(2);
+        (view.stripes[1].resent, view.stripes[1].control) = (Some(0.0123), Some("bbr".into()));
+        assert!(line(&view, 120).ends_with("#0 ↑9.65M ↓100k c12  #1 ↑9.65M ↓100k c12 r1.2% bbr"));
+        assert!(line(&view, 76).ends_with("#1 ↑9.65M ↓100k c12"), "{}", line(&view, 76));
     }
 
     #[test]

@@ -62,6 +62,11 @@ fn reduce(mut value: f64, steps: usize) -> (f64, usize) {
     (value, step)
 }
 
+/// A share from 0 to 1 in percent, to a tenth.
+pub fn percent(share: f64) -> String {
+    format!("{:.1}%", share * 100.0)
+}
+
 /// About three digits, without a tail of zeros behind the point of whole numbers.
 fn significant(value: f64) -> String {
     if value == 0.0 {
@@ -107,6 +112,11 @@ mod tests {
         assert_eq!(duration(Duration::from_secs_f64(1.234)), "1.23 s");
         assert_eq!(duration(Duration::from_secs(123)), "2 min 3 s");
         assert_eq!(duration(Duration::from_secs(3_725)), "1 h 2 min");
+    }
+
+    #[test]
+    fn shares_are_in_percent() {
+        assert_eq!((percent(0.0), percent(0.01234)), ("0.0%".into(), "1.2%".into()));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::Executor;
 use crate::clock::{Clock, SystemClock};
-use crate::congestion::Congestion;
+use crate::congestion::CongestionChoice;
 use crate::dial::{Dial, TcpDial};
 use crate::driver::{Dialling, Footprint, Pump};
 use crate::local::oneshot;
@@ -29,8 +29,8 @@ pub struct ClientOptions {
     pub connect_timeout: Duration,
     /// Where its sessions are recorded, if they are.
     pub traces: Option<Rc<Traces>>,
-    /// What controls congestion on stripes, if not what the system chooses. [`Client::start_in`] leaves that to its dial.
-    pub congestion: Option<Congestion>,
+    /// What controls congestion on stripes. [`Client::start_in`] leaves that to its dial.
+    pub congestion: CongestionChoice,
 }
 
 impl Default for ClientOptions {
@@ -40,7 +40,7 @@ impl Default for ClientOptions {
             session: Config::default(),
             connect_timeout: Duration::from_secs(10),
             traces: None,
-            congestion: None,
+            congestion: CongestionChoice::default(),
         }
     }
 }

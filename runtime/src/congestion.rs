@@ -1,8 +1,36 @@
-//! The congestion control of stripes: the operating system's choice for TCP, or one that the user names.
+//! The congestion control of stripes: one that follows what the route does, the operating system's choice for TCP, or one that the user names.
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::fmt;
 use std::io;
+
+/// How stripes get their congestion control.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub enum CongestionChoice {
+    /// CUBIC, and BBR for as long as a stripe loses packets without a queue. What can't be had is left out: without
+    /// CUBIC a stripe begins with what the system chooses, without BBR it stays with that.
+    #[default]
+    Auto,
+    /// What the system chooses.
+    System,
+    /// Always this one.
+    Named(Congestion),
+}
+
+impl CongestionChoice {
+    /// Gives a socket what it begins with; one that listens hands it on.
+    pub(crate) fn begin(&self, socket: SockRef<'_>) -> io::Result<()> {
+        match self {
+            CongestionChoice::Auto => {
+                // Any other is a fair beginning as well.
+                let _ = Congestion::calm().choose(socket);
+                Ok(())
+            }
+            CongestionChoice::System => Ok(()),
+            CongestionChoice::Named(congestion) => congestion.choose(socket),
+        }
+    }
+}
 
 /// A congestion control algorithm that this process may use, by the name that the operating system gives it, such as `bbr` or `cubic`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -12,8 +40,23 @@ impl Congestion {
     /// The algorithm of this name, or why sockets can't have it: there is none of that name, or this user must not choose it.
     pub fn named(name: &str) -> io::Result<Congestion> {
         let congestion = Congestion(name.to_owned());
-        congestion.choose(SockRef::from(&socket()?))?;
+        congestion.check()?;
         Ok(congestion)
+    }
+
+    /// What [`CongestionChoice::Auto`] begins with.
+    pub fn calm() -> Congestion {
+        Congestion("cubic".to_owned())
+    }
+
+    /// What [`CongestionChoice::Auto`] has where packets are lost without a queue.
+    pub fn lossy() -> Congestion {
+        Congestion("bbr".to_owned())
+    }
+
+    /// Whether this process may use it, or why not.
+    pub fn check(&self) -> io::Result<()> {
+        self.choose(SockRef::from(&socket()?))
     }
 
     /// What sockets have without a choice, if the operating system says so.
@@ -70,6 +113,7 @@ mod tests {
     use super::*;
     use crate::dial::dial_with;
     use crate::listen::Listener;
+    use crate::pipe::Pipe;
     use std::rc::Rc;
     use std::time::Duration;
 
@@ -84,13 +128,16 @@ mod tests {
         // Every Linux has it, and every user may choose it.
         let reno = Congestion::named("reno").unwrap();
         smol::block_on(async {
-            let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), Rc::new(|_| {})).await.unwrap();
-            listener.choose(&reno).unwrap();
+            let mut listener = Listener::bind("127.0.0.1:0".parse().unwrap(), Rc::new(|_| {})).await.unwrap();
+            let choice = CongestionChoice::Named(reno.clone());
+            listener.choose(&choice).unwrap();
             let address = listener.local_addr().into();
-            let dialling = dial_with(&address, Duration::from_secs(10), Some(&reno));
+            let dialling = dial_with(&address, Duration::from_secs(10), &choice);
             let (dialled, (accepted, _)) = smol::future::zip(dialling, listener.accept()).await;
-            assert_eq!(dialled.unwrap().congestion(), Some(reno.clone()));
-            assert_eq!(accepted.congestion(), Some(reno.clone()));
+            for mut pipe in [dialled.unwrap(), accepted] {
+                assert_eq!(pipe.tcp().unwrap().congestion, Some(reno.clone()));
+                assert_eq!(pipe.adapt(), None, "it was named");
+            }
         });
     }
 }

@@ -1,6 +1,6 @@
 //! Connecting to a host, and every way in which that can fail.
 
-use crate::congestion::Congestion;
+use crate::congestion::CongestionChoice;
 use crate::pipe::Pipe;
 use crate::pipe::tcp::TcpPipe;
 use crate::target::HostPort;
@@ -90,16 +90,14 @@ pub trait Dial {
 /// Dials by TCP.
 #[derive(Clone, Default, Debug)]
 pub struct TcpDial {
-    /// What controls congestion on the connections, if not what the system chooses.
-    pub congestion: Option<Congestion>,
+    /// What controls congestion on the connections.
+    pub congestion: CongestionChoice,
 }
 
 impl Dial for TcpDial {
     fn dial(&self, address: &HostPort, limit: Duration) -> Dialling {
         let (address, congestion) = (address.clone(), self.congestion.clone());
-        Box::pin(async move {
-            Ok(Box::new(dial_with(&address, limit, congestion.as_ref()).await?) as Box<dyn Pipe>)
-        })
+        Box::pin(async move { Ok(Box::new(dial_with(&address, limit, &congestion).await?) as Box<dyn Pipe>) })
     }
 }
 
@@ -109,13 +107,13 @@ const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 /// Connects to a host within `limit`: its addresses in turn, the next one as soon as one fails or takes long. The first to
 /// answer is taken.
 pub async fn dial_tcp(host: &HostPort, limit: Duration) -> Result<TcpPipe, DialError> {
-    dial_with(host, limit, None).await
+    dial_with(host, limit, &CongestionChoice::System).await
 }
 
 pub(crate) async fn dial_with(
     host: &HostPort,
     limit: Duration,
-    congestion: Option<&Congestion>,
+    congestion: &CongestionChoice,
 ) -> Result<TcpPipe, DialError> {
     let connect = async {
         let mut addresses = resolve(host).await?.into_iter();
@@ -159,11 +157,9 @@ pub(crate) async fn dial_with(
 type Task<'a> = Pin<Box<dyn Future<Output = Result<TcpPipe, DialError>> + 'a>>;
 
 /// A connection that was reset right after it came about counts as connected: data may have come before the reset.
-async fn connect(address: SocketAddr, congestion: Option<&Congestion>) -> Result<TcpPipe, DialError> {
+async fn connect(address: SocketAddr, congestion: &CongestionChoice) -> Result<TcpPipe, DialError> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    if let Some(congestion) = congestion {
-        congestion.choose(SockRef::from(&socket))?;
-    }
+    congestion.begin(SockRef::from(&socket))?;
     socket.set_nonblocking(true)?;
     match socket.connect(&address.into()) {
         Err(error) if !is_under_way(&error) => return Err(error.into()),
@@ -173,7 +169,7 @@ async fn connect(address: SocketAddr, congestion: Option<&Congestion>) -> Result
     socket.writable().await?;
     let error = socket.get_ref().take_error()?;
     match error.as_ref().map(io::Error::kind) {
-        None => Ok(TcpPipe::new(socket)?),
+        None => Ok(TcpPipe::new(socket)?.adapting(congestion)),
         Some(kind @ (io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)) => {
             Ok(TcpPipe::already_broken(socket, kind)?)
         }

@@ -1,7 +1,7 @@
 //! Accepting connections, whatever happens.
 
 use crate::clock::{Clock, SystemClock, sleep_until};
-use crate::congestion::Congestion;
+use crate::congestion::CongestionChoice;
 use crate::pipe::Pipe;
 use crate::pipe::tcp::TcpPipe;
 use crate::report::Event;
@@ -39,6 +39,7 @@ pub struct Listener {
     addr: SocketAddr,
     clock: SystemClock,
     patience: Patience,
+    congestion: CongestionChoice,
 }
 
 impl Listener {
@@ -48,7 +49,8 @@ impl Listener {
         // Again, with a longer queue than the standard library asks for.
         SockRef::from(&listener).listen(BACKLOG)?;
         let addr = listener.local_addr()?;
-        Ok(Listener { listener, addr, clock: SystemClock::new(), patience: Patience::new(events) })
+        let (clock, patience) = (SystemClock::new(), Patience::new(events));
+        Ok(Listener { listener, addr, clock, patience, congestion: CongestionChoice::System })
     }
 
     /// Where it listens.
@@ -56,9 +58,11 @@ impl Listener {
         self.addr
     }
 
-    /// Has this control congestion on connections that come from now on.
-    pub fn choose(&self, congestion: &Congestion) -> io::Result<()> {
-        congestion.choose(SockRef::from(&self.listener))
+    /// Has this control congestion on connections that come from now on; until then it is what the system chooses.
+    pub fn choose(&mut self, congestion: &CongestionChoice) -> io::Result<()> {
+        congestion.begin(SockRef::from(&self.listener))?;
+        self.congestion = congestion.clone();
+        Ok(())
     }
 
     /// The next connection and who calls.
@@ -70,7 +74,7 @@ impl Listener {
         let (socket, from) = self.listener.accept().await?;
         // What fails here is that the caller has gone already.
         let pipe = TcpPipe::new(socket).map_err(|_| io::ErrorKind::ConnectionAborted)?;
-        Ok((pipe, from))
+        Ok((pipe.adapting(&self.congestion), from))
     }
 }
 

@@ -1,7 +1,9 @@
 //! What the runtime tells its user: events as they happen, a report for each flow, a status when asked.
 
 use crate::dial::DialError;
+use crate::pipe::{Adapted, TcpStatus};
 use crate::target::HostPort;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -57,6 +59,17 @@ pub enum Event {
         wanted: usize,
         /// Why.
         reason: StripeLoss,
+    },
+    /// What controls congestion on a stripe has been changed, or could not be.
+    StripeAdapted {
+        /// Of which session.
+        session: SessionId,
+        /// Its number.
+        stripe: StripeId,
+        /// The other end.
+        peer: Option<SocketAddr>,
+        /// What was done and why. Never [`Adapted::Kept`].
+        adapted: Adapted,
     },
     /// Client: the server can't be reached. Said when the cause changes, not for every attempt.
     PeerUnreachable {
@@ -225,4 +238,6 @@ pub struct SessionStatus {
     pub stats: Stats,
     /// Stripes that carry data now.
     pub live: usize,
+    /// What TCP tells about those of them that it carries.
+    pub tcp: BTreeMap<StripeId, TcpStatus>,
 }

@@ -3,7 +3,7 @@
 use crate::Executor;
 use crate::client::stopped;
 use crate::clock::{Clock, SystemClock};
-use crate::congestion::Congestion;
+use crate::congestion::CongestionChoice;
 use crate::driver::budget::{Budget, Share};
 use crate::driver::{Footprint, Pump};
 use crate::gate::Gate;
@@ -41,8 +41,8 @@ pub struct ServerOptions {
     pub session: Config,
     /// Where its sessions are recorded, if they are.
     pub traces: Option<Rc<Traces>>,
-    /// What controls congestion on stripes, if not what the system chooses. [`Server::start_in`] leaves that to its listener.
-    pub congestion: Option<Congestion>,
+    /// What controls congestion on stripes. [`Server::start_in`] leaves that to its listener.
+    pub congestion: CongestionChoice,
 }
 
 /// Begins a task. It runs until it is ready or what runs it is dropped.
@@ -81,10 +81,8 @@ impl Server {
         options: ServerOptions,
         events: Rc<dyn Fn(Event)>,
     ) -> io::Result<Server> {
-        let listener = Listener::bind(listen, events.clone()).await?;
-        if let Some(congestion) = &options.congestion {
-            listener.choose(congestion)?;
-        }
+        let mut listener = Listener::bind(listen, events.clone()).await?;
+        listener.choose(&options.congestion)?;
         let ex = Rc::downgrade(ex);
         let spawn: Spawn = Rc::new(move |task| {
             if let Some(ex) = ex.upgrade() {

@@ -7,6 +7,7 @@
 //!
 //! It knows neither sockets nor an executor: pipes, dials, time and randomness are given to it.
 
+mod adapt;
 mod attempt;
 pub mod budget;
 mod check;
@@ -276,7 +277,16 @@ impl Pump {
 
     /// What there is to tell.
     pub fn status(&self) -> SessionStatus {
-        SessionStatus { session: self.id, stats: self.session.stats(), live: self.stripes.len() }
+        let tcp = self.stripes.iter().filter_map(|(id, key)| match &self.slots[*key] {
+            Slot::Stripe(stripe) => Some((*id, stripe.pipe.tcp()?)),
+            _ => None,
+        });
+        SessionStatus {
+            session: self.id,
+            stats: self.session.stats(),
+            live: self.stripes.len(),
+            tcp: tcp.collect(),
+        }
     }
 
     /// Takes no more flows, lets those there are end until `drain` is over, then resets the rest and is over. `waiter` is dropped then.

@@ -1,5 +1,6 @@
 //! A stripe's pipe in the pump: received from whenever it has something, whether or not it takes anything.
 
+use super::adapt::Looks;
 use crate::pipe::{Pipe, Received, poll_send_part};
 use crate::queue::OutQueue;
 use crate::report::StripeLoss;
@@ -29,6 +30,8 @@ pub struct Stripe {
     pub since: Instant,
     /// In the pump's list of pipes to be written.
     pub listed: bool,
+    /// When to look at its losses.
+    pub looks: Looks,
     queue: OutQueue,
     /// Bytes of our own HELLO that go first; the session does not count them.
     preamble: u64,
@@ -54,12 +57,13 @@ impl Stripe {
     pub fn new(
         id: StripeId,
         server: usize,
-        pipe: Box<dyn Pipe>,
+        mut pipe: Box<dyn Pipe>,
         greeting: Bytes,
         waker: Waker,
         now: Instant,
     ) -> Self {
         let preamble = greeting.len() as u64;
+        let looks = if pipe.adapt().is_some() { Looks::Rest } else { Looks::Never };
         let mut queue = OutQueue::default();
         queue.push(greeting);
         Stripe {
@@ -69,6 +73,7 @@ impl Stripe {
             waker,
             since: now,
             listed: false,
+            looks,
             queue,
             preamble,
             sent: 0,

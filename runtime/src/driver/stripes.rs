@@ -158,6 +158,7 @@ impl Pump {
     }
 
     pub(super) fn step_stripe(&mut self, key: usize) {
+        self.look_if_due(key);
         for _ in 0..BUDGET {
             let Slot::Stripe(stripe) = &mut self.slots[key] else { return };
             if stripe.is_closing() {
@@ -187,7 +188,10 @@ impl Pump {
             return;
         }
         match stripe.send() {
-            Ok(Some(total)) => self.input(Input::StripeWritten { stripe: id, total }),
+            Ok(Some(total)) => {
+                self.input(Input::StripeWritten { stripe: id, total });
+                self.arrange_look(key);
+            }
             Ok(None) => {}
             Err(loss) => self.stripe_broken(key, loss),
         }

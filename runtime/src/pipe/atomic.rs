@@ -3,7 +3,7 @@
 //! When the pipe below takes a part, the rest waits here, and nothing more is taken until that has gone. So a send never has to be
 //! continued by its caller, and at most one send is held.
 
-use super::{Pipe, Received};
+use super::{Adapted, Pipe, Received, TcpStatus};
 use crate::queue::OutQueue;
 use bytes::Buf;
 use std::io;
@@ -95,6 +95,14 @@ impl<P: Pipe> Pipe for AtomicPipe<P> {
 
     fn set_unsent_low_water(&mut self, bytes: usize) {
         self.below.set_unsent_low_water(bytes);
+    }
+
+    fn adapt(&mut self) -> Option<Adapted> {
+        self.below.adapt()
+    }
+
+    fn tcp(&self) -> Option<TcpStatus> {
+        self.below.tcp()
     }
 
     fn local_addr(&self) -> Option<SocketAddr> {

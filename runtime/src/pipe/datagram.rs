@@ -4,7 +4,7 @@
 //! a length over the limit; nothing is allocated for what is merely announced.
 
 use super::atomic::AtomicPipe;
-use super::{Pipe, Received};
+use super::{Adapted, Pipe, Received, TcpStatus};
 use bytes::{Buf, Bytes};
 use std::io;
 use std::net::SocketAddr;
@@ -126,6 +126,14 @@ impl<P: Pipe> Pipe for DatagramPipe<P> {
 
     fn set_unsent_low_water(&mut self, bytes: usize) {
         self.below.set_unsent_low_water(bytes);
+    }
+
+    fn adapt(&mut self) -> Option<Adapted> {
+        self.below.adapt()
+    }
+
+    fn tcp(&self) -> Option<TcpStatus> {
+        self.below.tcp()
     }
 
     fn local_addr(&self) -> Option<SocketAddr> {

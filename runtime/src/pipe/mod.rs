@@ -16,6 +16,7 @@ pub(crate) mod testing;
 
 pub use ext::PipeExt;
 
+use crate::congestion::Congestion;
 use bytes::{Buf, Bytes};
 use std::io;
 use std::net::SocketAddr;
@@ -28,6 +29,40 @@ pub enum Received {
     Chunk(Bytes),
     /// The other end sends no more. Not to be polled again.
     Fin,
+}
+
+/// What TCP tells about a connection.
+#[derive(Clone, PartialEq, Debug)]
+pub struct TcpStatus {
+    /// What controls congestion on it, if the operating system says so.
+    pub congestion: Option<Congestion>,
+    /// The share of packets with data that were sent again, since it began, from 0 to 1, if the operating system says so.
+    pub resent: Option<f64>,
+}
+
+/// What became of a look at a connection's losses.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Adapted {
+    /// Its congestion control stays.
+    Kept,
+    /// It is another one from now on.
+    Changed {
+        /// Which.
+        congestion: Congestion,
+        /// Whether that is because packets are lost without a queue, or because no longer.
+        lossy: bool,
+        /// The share of packets that were lost of late, from 0 to 1.
+        lost: f64,
+    },
+    /// It ought to be another one and can't. No further look is needed.
+    Denied {
+        /// Which.
+        congestion: Congestion,
+        /// The share of packets that were lost of late, from 0 to 1.
+        lost: f64,
+        /// Why.
+        cause: io::ErrorKind,
+    },
 }
 
 /// One end of a duplex, ordered, reliable channel. This is the whole contract; bridge, driver and stacked pipes rest on nothing else.
@@ -99,6 +134,17 @@ pub trait Pipe {
     /// Asks to hold at most about this many bytes unsent, so that what is queued can still go another way.
     fn set_unsent_low_water(&mut self, _bytes: usize) {}
 
+    /// Looks at what the operating system counts of the connection below, and changes what controls its congestion if it was asked to adapt
+    /// that. To be called a few times a second while something is sent. `None`: there is nothing to adapt, now and later.
+    fn adapt(&mut self) -> Option<Adapted> {
+        None
+    }
+
+    /// What TCP tells, if that carries it.
+    fn tcp(&self) -> Option<TcpStatus> {
+        None
+    }
+
     /// Where this end is, if it has an address.
     fn local_addr(&self) -> Option<SocketAddr> {
         None
@@ -163,6 +209,14 @@ impl<P: Pipe + ?Sized> Pipe for Box<P> {
 
     fn set_unsent_low_water(&mut self, bytes: usize) {
         (**self).set_unsent_low_water(bytes);
+    }
+
+    fn adapt(&mut self) -> Option<Adapted> {
+        (**self).adapt()
+    }
+
+    fn tcp(&self) -> Option<TcpStatus> {
+        (**self).tcp()
     }
 
     fn local_addr(&self) -> Option<SocketAddr> {

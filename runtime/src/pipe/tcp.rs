@@ -6,7 +6,10 @@
 //! A socket that is closed before it has sent its FIN on purpose sends a reset, also when the process is killed: whoever
 //! reads at the other end must be able to tell a cut from an end.
 
-use super::{Pipe, Received};
+use super::{Adapted, Pipe, Received, TcpStatus};
+use crate::congestion::{self, Congestion, CongestionChoice};
+use crate::losses::LossWatch;
+use crate::tcp_info;
 use bytes::{Buf, Bytes};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvFlags, recv};
@@ -82,6 +85,15 @@ pub struct TcpPipe {
     finished: bool,
     /// Once an error has been seen; the operating system says it only once.
     broken: Option<io::ErrorKind>,
+    /// If its congestion control is to be adapted.
+    adaptation: Option<Adaptation>,
+}
+
+#[derive(Debug)]
+struct Adaptation {
+    /// What it has while nothing is lost.
+    calm: Congestion,
+    watch: LossWatch,
 }
 
 impl TcpPipe {
@@ -91,7 +103,14 @@ impl TcpPipe {
         let options = SockRef::from(socket.get_ref());
         options.set_tcp_nodelay(true)?;
         options.set_linger(Some(Duration::ZERO))?;
-        Ok(TcpPipe { socket: Some(socket), drained: false, full: false, finished: false, broken: None })
+        Ok(TcpPipe {
+            socket: Some(socket),
+            drained: false,
+            full: false,
+            finished: false,
+            broken: None,
+            adaptation: None,
+        })
     }
 
     /// Takes over a socket of which it is known that its other end has reset it. What came before that can still be received.
@@ -99,10 +118,17 @@ impl TcpPipe {
         Ok(TcpPipe { broken: Some(kind), ..TcpPipe::new(socket)? })
     }
 
-    /// What controls congestion on it, if the operating system says so.
-    #[cfg(test)]
-    pub(crate) fn congestion(&self) -> Option<crate::congestion::Congestion> {
-        crate::congestion::of(SockRef::from(self.socket.as_ref()?.get_ref()))
+    /// Adapts its congestion control from now on if that is the choice, and the operating system tells what it takes.
+    pub(crate) fn adapting(mut self, choice: &CongestionChoice) -> TcpPipe {
+        if *choice == CongestionChoice::Auto
+            && let Some(socket) = &self.socket
+            && let Some(calm) = congestion::of(SockRef::from(socket.get_ref()))
+            && calm != Congestion::lossy()
+        {
+            self.adaptation = tcp_info::read(socket.get_ref())
+                .map(|counts| Adaptation { calm, watch: LossWatch::new(counts) });
+        }
+        self
     }
 
     fn fail<T>(&mut self, error: io::Error) -> Poll<io::Result<T>> {
@@ -239,6 +265,32 @@ impl Pipe for TcpPipe {
         if let Some(socket) = &self.socket {
             set_unsent_low_water(socket.get_ref(), u32::try_from(bytes).unwrap_or(u32::MAX));
         }
+    }
+
+    fn adapt(&mut self) -> Option<Adapted> {
+        let (socket, adaptation) = (self.socket.as_ref()?.get_ref(), self.adaptation.as_mut()?);
+        let Some(turn) = tcp_info::read(socket).and_then(|counts| adaptation.watch.look(counts)) else {
+            return Some(Adapted::Kept);
+        };
+        let congestion = if turn.lossy { Congestion::lossy() } else { adaptation.calm.clone() };
+        match congestion.choose(SockRef::from(socket)) {
+            Ok(()) => Some(Adapted::Changed { congestion, lossy: turn.lossy, lost: turn.lost }),
+            Err(error) => {
+                self.adaptation = None;
+                Some(Adapted::Denied { congestion, lost: turn.lost, cause: error.kind() })
+            }
+        }
+    }
+
+    fn tcp(&self) -> Option<TcpStatus> {
+        let socket = self.socket.as_ref()?.get_ref();
+        let resent = |counts: crate::losses::Counts| {
+            f64::from(counts.retransmitted) / f64::from(counts.packets.max(1))
+        };
+        Some(TcpStatus {
+            congestion: congestion::of(SockRef::from(socket)),
+            resent: tcp_info::read(socket).map(resent),
+        })
     }
 
     fn local_addr(&self) -> Option<SocketAddr> {

@@ -1,0 +1,290 @@
+//! Whether losses, and not the route's capacity, limit what a TCP connection sends: the decision when to leave CUBIC for BBR and when to
+//! return.
+//!
+//! CUBIC takes each lost packet for a full queue and slows down; BBR measures the rate instead. So on a route that loses packets at random CUBIC
+//! sends a fraction of what BBR does, and on one that doesn't it sends 3 % more, because BBR empties the route every 10 s to look at the round trip.
+//! CUBIC's mean window at a given share of lost packets is known ([`cubic_window`]). Losses limit the connection if the packets that it
+//! has under way are about as many as that. That holds as well for a queue which CUBIC itself fills and overflows, but then the round trip tells.
+//!
+//! A pure state machine: it is given the counts of the operating system, and their own busy time is its only clock.
+
+use std::time::Duration;
+
+/// What TCP has counted of a connection since it began.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Counts {
+    /// Packets with data that were sent, those sent again included. Wraps around.
+    pub packets: u32,
+    /// Packets that were sent again. Wraps around.
+    pub retransmitted: u32,
+    /// The smoothed round trip now.
+    pub rtt: Duration,
+    /// The shortest round trip of the last minutes.
+    pub min_rtt: Duration,
+    /// How long there was something under way.
+    pub busy: Duration,
+    /// What was under way when a retransmission timer went off is not yet acknowledged: the route was cut off.
+    pub timed_out: bool,
+}
+
+/// Which kind of control a connection needs from now on.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Turn {
+    /// One that does not take losses for a full queue.
+    pub lossy: bool,
+    /// The share of packets that were lost of late, from 0 to 1.
+    pub lost: f64,
+}
+
+/// Fewer lost packets prove nothing: with 4 their share is known to a factor of two, and the window that follows from it to the root of that.
+const PROOF: u32 = 4;
+
+/// Losses limit a connection that has this much of CUBIC's window under way. At 10 Mbit/s and a round trip of 40 ms that begins with 0.07 % of
+/// lost packets, which is where BBR becomes the faster one (ARCHITECTURE.md has the measurement).
+const LIMITED: f64 = 0.7;
+
+/// From this share on losses limit it in any case: timeouts keep the window smaller than the formulas say, at 5 % by half
+/// (Padhye et al., Modeling TCP Throughput, 1998).
+const MANY: f64 = 0.02;
+
+/// Once on BBR, losses are over when what is under way is less than this much of CUBIC's window: a quarter of the share of lost packets that
+/// was enough to come here, so that a route in between doesn't go to and fro.
+const OVER: f64 = 0.35;
+
+/// Losses are looked for in the last 16 to 32 s of busy time: on a fast route few are enough to hold CUBIC down, and CUBIC needs
+/// seconds to recover from each.
+const MEMORY: Duration = Duration::from_secs(32);
+
+/// How long losses must have been over before CUBIC is tried again: three of BBR's cycles of 10 s. Each return is a trial that costs seconds
+/// of slow going if it was wrong, so each one makes this twice as long, up to `LONGEST_CALM`.
+const CALM: Duration = Duration::from_secs(30);
+const LONGEST_CALM: Duration = Duration::from_secs(8 * 60);
+
+/// Watches one connection.
+#[derive(Clone, Debug)]
+pub struct LossWatch {
+    lossy: bool,
+    last: Counts,
+    /// What has been counted since looking began anew.
+    packets: u32,
+    lost: u32,
+    busy: Duration,
+    calm: Duration,
+}
+
+impl LossWatch {
+    /// Begins with CUBIC.
+    pub fn new(counts: Counts) -> Self {
+        LossWatch { lossy: false, last: counts, packets: 0, lost: 0, busy: Duration::ZERO, calm: CALM }
+    }
+
+    /// Takes the counts of now, some round trips after the last ones, and says whether another control is needed.
+    pub fn look(&mut self, counts: Counts) -> Option<Turn> {
+        let last = std::mem::replace(&mut self.last, counts);
+        if counts.timed_out || last.timed_out {
+            // What is sent again after silence says nothing about single losses.
+            return None;
+        }
+        if !self.lossy && has_queue(&counts) {
+            self.forget();
+            return None;
+        }
+        self.packets += counts.packets.wrapping_sub(last.packets);
+        self.lost += counts.retransmitted.wrapping_sub(last.retransmitted);
+        self.busy += counts.busy.saturating_sub(last.busy);
+        if self.lossy { self.may_return(counts.min_rtt) } else { self.must_go_over(counts.min_rtt) }
+    }
+
+    fn must_go_over(&mut self, min_rtt: Duration) -> Option<Turn> {
+        if self.lost >= PROOF && self.is_limited(min_rtt, LIMITED) {
+            return Some(self.turn(true));
+        }
+        if self.busy >= MEMORY {
+            (self.packets, self.lost, self.busy) = (self.packets / 2, self.lost / 2, self.busy / 2);
+        }
+        None
+    }
+
+    fn may_return(&mut self, min_rtt: Duration) -> Option<Turn> {
+        if self.busy < self.calm {
+            return None;
+        }
+        if self.is_limited(min_rtt, OVER) {
+            self.forget();
+            return None;
+        }
+        self.calm = (self.calm * 2).min(LONGEST_CALM);
+        Some(self.turn(false))
+    }
+
+    fn turn(&mut self, lossy: bool) -> Turn {
+        self.lossy = lossy;
+        let lost = self.lost_share();
+        self.forget();
+        Turn { lossy, lost }
+    }
+
+    fn forget(&mut self) {
+        (self.packets, self.lost, self.busy) = (0, 0, Duration::ZERO);
+    }
+
+    fn lost_share(&self) -> f64 {
+        f64::from(self.lost) / f64::from(self.packets.max(1))
+    }
+
+    /// Whether the packets under way are more than `part` of CUBIC's window at this share of lost ones.
+    fn is_limited(&self, min_rtt: Duration, part: f64) -> bool {
+        let delivered = f64::from(self.packets.saturating_sub(self.lost));
+        let under_way = delivered * min_rtt.as_secs_f64() / self.busy.as_secs_f64().max(0.001);
+        let lost = self.lost_share();
+        lost >= MANY || under_way > part * cubic_window(lost, min_rtt)
+    }
+}
+
+/// CUBIC's mean window in packets at this share of lost packets: the larger of its own (RFC 9438, section 5.1, with C = 0.4 and a decrease
+/// to 0.7) and Reno's, below which it doesn't fall (section 4.3).
+fn cubic_window(lost: f64, rtt: Duration) -> f64 {
+    let reno = (1.5 / lost).sqrt();
+    let cubic = 1.054 * (rtt.as_secs_f64() / lost).powf(0.75);
+    reno.max(cubic)
+}
+
+/// Whether a queue stands on the route: packets lost now may be those that did not fit into it. Half a round trip and 10 ms are no such
+/// queue: sessions keep up to that themselves, and CUBIC does not drain more between two losses.
+fn has_queue(counts: &Counts) -> bool {
+    counts.rtt > counts.min_rtt * 3 / 2 + Duration::from_millis(10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RTT: Duration = Duration::from_millis(40);
+
+    /// A connection that sends `rate` packets a second.
+    struct Route {
+        counts: Counts,
+        watch: LossWatch,
+        rate: f64,
+        /// Packets and lost ones that are not yet whole.
+        parts: (f64, f64),
+    }
+
+    impl Route {
+        fn new(rate: f64) -> Self {
+            let counts = Counts { rtt: RTT, min_rtt: RTT, ..Counts::default() };
+            Route { counts, watch: LossWatch::new(counts), rate, parts: (0.0, 0.0) }
+        }
+
+        /// Sends for so long with a look every 250 ms. Says after how many seconds another control was asked for, and which.
+        fn send(&mut self, seconds: f64, loss: f64) -> Option<(f64, Turn)> {
+            (1..=(seconds * 4.0) as u32).find_map(|look| {
+                self.parts.0 += self.rate / 4.0;
+                self.parts.1 += self.rate / 4.0 * loss;
+                self.counts.packets = self.counts.packets.wrapping_add(self.parts.0 as u32);
+                self.counts.retransmitted = self.counts.retransmitted.wrapping_add(self.parts.1 as u32);
+                self.parts = (self.parts.0.fract(), self.parts.1.fract());
+                self.counts.busy += Duration::from_millis(250);
+                self.watch.look(self.counts).map(|turn| (f64::from(look) / 4.0, turn))
+            })
+        }
+    }
+
+    /// 10 Mbit/s in packets of 1,500 bytes.
+    const FULL: f64 = 833.0;
+
+    #[test]
+    fn losses_that_leave_cubic_a_third_of_the_route_are_seen_within_two_seconds() {
+        let (after, turn) = Route::new(FULL / 3.0).send(60.0, 0.01).unwrap();
+        assert!(after <= 2.0 && turn.lossy, "{after} {turn:?}");
+        assert!((0.005..0.02).contains(&turn.lost), "{turn:?}");
+    }
+
+    #[test]
+    fn losses_matter_from_where_they_begin_to_hold_cubic_down() {
+        assert_eq!(Route::new(FULL).send(300.0, 0.0), None);
+        assert_eq!(Route::new(FULL).send(300.0, 0.0005), None, "CUBIC is the faster one there");
+        assert!(Route::new(FULL * 0.95).send(30.0, 0.001).is_some(), "BBR is the faster one there");
+    }
+
+    #[test]
+    fn on_a_fast_route_fewer_losses_matter_and_on_a_slow_one_more() {
+        // One in 10,000 leaves CUBIC a third of 100 Mbit/s.
+        assert!(Route::new(FULL * 10.0 / 3.0).send(60.0, 0.0001).is_some());
+        // 1 Mbit/s are 3.3 packets under way; half a percent leaves CUBIC five times that.
+        assert_eq!(Route::new(FULL / 10.0).send(300.0, 0.005), None);
+    }
+
+    #[test]
+    fn losses_from_a_queue_are_cubics_own() {
+        let mut route = Route::new(FULL);
+        route.counts.rtt = RTT * 2;
+        assert_eq!(route.send(60.0, 0.01), None);
+        // What was counted while the queue stood is not held against the route afterwards.
+        route.counts.rtt = RTT;
+        assert_eq!(route.send(60.0, 0.0), None);
+    }
+
+    #[test]
+    fn what_is_sent_again_after_silence_is_no_sign_of_losses() {
+        let mut route = Route::new(FULL);
+        assert_eq!(route.send(4.0, 0.0), None);
+        route.counts.timed_out = true;
+        assert_eq!(route.send(0.5, 0.2), None);
+        route.counts.timed_out = false;
+        assert_eq!(route.send(60.0, 0.0), None);
+    }
+
+    #[test]
+    fn with_many_losses_no_window_is_too_small() {
+        // At 5 % timeouts leave CUBIC two or three packets.
+        assert!(Route::new(60.0).send(60.0, 0.05).is_some());
+    }
+
+    #[test]
+    fn cubic_is_tried_again_half_a_minute_after_the_last_loss_and_later_each_time() {
+        let mut route = Route::new(FULL);
+        let mut calms = Vec::new();
+        for _ in 0..7 {
+            assert!(route.send(60.0, 0.01).is_some_and(|(_, turn)| turn.lossy));
+            let (after, turn) = route.send(2_000.0, 0.0).unwrap();
+            assert!(!turn.lossy && turn.lost == 0.0);
+            calms.push(after);
+        }
+        assert_eq!(calms, [30.0, 60.0, 120.0, 240.0, 480.0, 480.0, 480.0]);
+    }
+
+    #[test]
+    fn bbr_stays_while_losses_go_on_even_if_fewer() {
+        let mut route = Route::new(FULL);
+        assert!(route.send(60.0, 0.01).is_some());
+        assert_eq!(route.send(300.0, 0.0004), None, "not enough to go over, enough to stay");
+        assert!(route.send(60.0, 0.0001).is_some(), "too few");
+    }
+
+    #[test]
+    fn a_queue_under_bbr_is_no_reason_to_stay_or_to_go() {
+        let mut route = Route::new(FULL);
+        assert!(route.send(60.0, 0.01).is_some());
+        route.counts.rtt = RTT * 2;
+        assert_eq!(route.send(100.0, 0.01), None);
+        assert!(route.send(60.0, 0.0).is_some());
+    }
+
+    #[test]
+    fn time_without_anything_under_way_does_not_count() {
+        let mut route = Route::new(FULL);
+        assert!(route.send(60.0, 0.01).is_some());
+        for _ in 0..1_000 {
+            assert_eq!(route.watch.look(route.counts), None);
+        }
+    }
+
+    #[test]
+    fn counts_may_wrap_around() {
+        let mut route = Route::new(FULL / 3.0);
+        (route.counts.packets, route.counts.retransmitted) = (u32::MAX - 5, u32::MAX);
+        route.watch = LossWatch::new(route.counts);
+        assert!(route.send(2.0, 0.01).is_some());
+    }
+}
