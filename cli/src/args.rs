@@ -107,7 +107,7 @@ pub struct Options {
     pub drain_timeout: Duration,
     /// Where sessions are recorded.
     pub trace: Option<PathBuf>,
-    /// What controls congestion on stripes, by name; the system's choice if none.
+    /// What controls congestion on stripes, by name, or auto or system; auto if none.
     pub congestion: Option<String>,
 }
 

@@ -1,14 +1,13 @@
 //! `--congestion auto|system|NAME`: what controls congestion on stripes, looked up before anything else happens.
 
-use crate::args::Options;
 use crate::failure::Failure;
 use crate::log::Log;
 use std::io::{Error, ErrorKind};
 use striper_runtime::{Congestion, CongestionChoice};
 
 /// What is asked for, if the system has it and this user may choose it.
-pub fn begin(options: &Options) -> Result<CongestionChoice, Failure> {
-    let name = match options.congestion.as_deref() {
+pub fn begin(name: Option<&str>) -> Result<CongestionChoice, Failure> {
+    let name = match name {
         None | Some("auto") => return Ok(CongestionChoice::Auto),
         Some("system") => return Ok(CongestionChoice::System),
         Some(name) => name,
@@ -55,5 +54,30 @@ pub fn cause(error: &Error) -> String {
         ErrorKind::NotFound => "there is none of that name".into(),
         ErrorKind::PermissionDenied => "only root may choose that".into(),
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_follows_the_route_unless_something_is_named() {
+        assert_eq!(begin(None).unwrap(), CongestionChoice::Auto);
+        assert_eq!(begin(Some("auto")).unwrap(), CongestionChoice::Auto);
+        assert_eq!(begin(Some("system")).unwrap(), CongestionChoice::System);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_named_one_is_fixed_and_must_exist() {
+        let reno = Congestion::named("reno").unwrap();
+        assert_eq!(begin(Some("reno")).unwrap(), CongestionChoice::Named(reno));
+        let failure = begin(Some("nosuch")).unwrap_err();
+        assert!(
+            failure.cause.contains("--congestion nosuch: there is none of that name"),
+            "{}",
+            failure.cause
+        );
     }
 }

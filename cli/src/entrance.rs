@@ -32,7 +32,7 @@ pub async fn run(
         listeners.push(listener.map_err(|error| Failure::bind(*address, &error))?);
     }
     let traces = record::begin(options)?;
-    let congestion = congestion::begin(options)?;
+    let congestion = congestion::begin(options.congestion.as_deref())?;
     let name = congestion::name(&congestion, log);
     let client_options =
         ClientOptions { traces: traces.clone(), congestion, ..client_options(options, servers) };

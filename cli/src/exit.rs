@@ -28,7 +28,7 @@ pub async fn run(
 ) -> Result<u8, Failure> {
     let mut stop = Stop::listen()?;
     let traces = record::begin(options)?;
-    let congestion = congestion::begin(options)?;
+    let congestion = congestion::begin(options.congestion.as_deref())?;
     let name = congestion::name(&congestion, log);
     let server_options = ServerOptions { traces: traces.clone(), congestion, ..server_options(options) };
     let server = Server::bind(ex, listen, server_options, narrate::events(log));

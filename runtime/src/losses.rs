@@ -27,6 +27,13 @@ pub struct Counts {
     pub timed_out: bool,
 }
 
+impl Counts {
+    /// The share of packets that were sent again since the connection began, from 0 to 1.
+    pub fn resent(&self) -> f64 {
+        f64::from(self.retransmitted) / f64::from(self.packets.max(1))
+    }
+}
+
 /// Which kind of control a connection needs from now on.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Turn {

@@ -253,6 +253,10 @@ fn the_congestion_control_of_stripes_is_named_and_only_where_there_are_stripes()
     let env = [("STRIPER_CONGESTION", "bbr")];
     assert_eq!(read_with("-c 7650 a:1", &env).unwrap().options.congestion.as_deref(), Some("bbr"));
     assert_eq!(read("-c 7650 a:1").options.congestion, None);
+    for name in ["auto", "system"] {
+        let line = format!("-c 7650 a:1 --congestion {name}");
+        assert_eq!(read(&line).options.congestion.as_deref(), Some(name));
+    }
     assert!(fails("-c 7650 a:1 --congestion ../x").contains("no name of a congestion control"));
     for line in ["relay 7650 a:1 --congestion bbr", "datagram -c 7650 a:1 --congestion bbr"] {
         assert!(fails(line).contains("here are none"), "{line}");

@@ -8,7 +8,7 @@
 
 use super::{Adapted, Pipe, Received, TcpStatus};
 use crate::congestion::{self, Congestion, CongestionChoice};
-use crate::losses::LossWatch;
+use crate::losses::{LossWatch, Turn};
 use crate::tcp_info;
 use bytes::{Buf, Bytes};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -129,6 +129,20 @@ impl TcpPipe {
                 .map(|counts| Adaptation { calm, watch: LossWatch::new(counts) });
         }
         self
+    }
+
+    /// Gets the congestion control that it needs from now on, if it may have it.
+    fn take_turn(&mut self, turn: Turn) -> Option<Adapted> {
+        let (socket, adaptation) = (self.socket.as_ref()?.get_ref(), self.adaptation.as_ref()?);
+        let congestion = if turn.lossy { Congestion::lossy() } else { adaptation.calm.clone() };
+        let Turn { lossy, lost } = turn;
+        match congestion.choose(SockRef::from(socket)) {
+            Ok(()) => Some(Adapted::Changed { congestion, lossy, lost }),
+            Err(error) => {
+                self.adaptation = None;
+                Some(Adapted::Denied { congestion, lost, cause: error.kind() })
+            }
+        }
     }
 
     fn fail<T>(&mut self, error: io::Error) -> Poll<io::Result<T>> {
@@ -269,27 +283,15 @@ impl Pipe for TcpPipe {
 
     fn adapt(&mut self) -> Option<Adapted> {
         let (socket, adaptation) = (self.socket.as_ref()?.get_ref(), self.adaptation.as_mut()?);
-        let Some(turn) = tcp_info::read(socket).and_then(|counts| adaptation.watch.look(counts)) else {
-            return Some(Adapted::Kept);
-        };
-        let congestion = if turn.lossy { Congestion::lossy() } else { adaptation.calm.clone() };
-        match congestion.choose(SockRef::from(socket)) {
-            Ok(()) => Some(Adapted::Changed { congestion, lossy: turn.lossy, lost: turn.lost }),
-            Err(error) => {
-                self.adaptation = None;
-                Some(Adapted::Denied { congestion, lost: turn.lost, cause: error.kind() })
-            }
-        }
+        let turn = tcp_info::read(socket).and_then(|counts| adaptation.watch.look(counts));
+        turn.map_or(Some(Adapted::Kept), |turn| self.take_turn(turn))
     }
 
     fn tcp(&self) -> Option<TcpStatus> {
         let socket = self.socket.as_ref()?.get_ref();
-        let resent = |counts: crate::losses::Counts| {
-            f64::from(counts.retransmitted) / f64::from(counts.packets.max(1))
-        };
         Some(TcpStatus {
             congestion: congestion::of(SockRef::from(socket)),
-            resent: tcp_info::read(socket).map(resent),
+            resent: tcp_info::read(socket).map(|counts| counts.resent()),
         })
     }
 
@@ -408,5 +410,33 @@ mod tests {
             taken.unwrap();
         }
         assert!(!a.flushed());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn an_adapting_connection_changes_its_control_in_the_open_and_back_or_says_why_not() {
+        smol::block_on(async {
+            let (a, mut b) = connected();
+            // Every Linux has it, and every user may choose it.
+            let reno = Congestion::named("reno").unwrap();
+            reno.choose(SockRef::from(a.socket.as_ref().unwrap().get_ref())).unwrap();
+            let mut a = a.adapting(&CongestionChoice::Auto);
+            assert_eq!(a.adapt(), Some(Adapted::Kept));
+            let (bbr, lost) = (Congestion::lossy(), 0.01);
+            let there = a.take_turn(Turn { lossy: true, lost });
+            if let Err(error) = bbr.check() {
+                assert_eq!(there, Some(Adapted::Denied { congestion: bbr, lost, cause: error.kind() }));
+                assert_eq!(a.tcp().unwrap().congestion, Some(reno));
+                assert_eq!(a.adapt(), None);
+                return;
+            }
+            assert_eq!(there, Some(Adapted::Changed { congestion: bbr.clone(), lossy: true, lost }));
+            assert_eq!(a.tcp().unwrap().congestion, Some(bbr));
+            a.send(b"still connected").await.unwrap();
+            assert_eq!(b.recv().await.unwrap(), Received::Chunk("still connected".into()));
+            let back = a.take_turn(Turn { lossy: false, lost: 0.0 });
+            assert_eq!(back, Some(Adapted::Changed { congestion: reno.clone(), lossy: false, lost: 0.0 }));
+            assert_eq!(a.tcp().unwrap(), TcpStatus { congestion: Some(reno), resent: Some(0.0) });
+        });
     }
 }
