@@ -49,7 +49,12 @@ OPTIONS (anywhere on the line)
       --drain-timeout TIME    how long connections may go on after a signal
                               to stop (30s)
       --congestion NAME       -s, -c: what controls congestion on the stripes of
-                              this side, such as cubic (what the system chooses)
+                              this side:
+                                auto    cubic, and bbr on a stripe for as long
+                                        as it loses packets without a queue
+                                        (default; Linux)
+                                system  what the system chooses
+                                reno, bbr, ...  always this one
       --trace FILE            -s, -c: record what the session is given and does,
                               without content and targets (docs/traces.md);
                               later sessions go to FILE.2, FILE.3 and so on
@@ -75,7 +80,9 @@ SECURITY
 STATUS LINE (when stderr is a terminal)
   2 flows  ↑19.3M ↓200k bit/s  #0 ↑9.65M ↓100k c12  #1 ↑9.65M ↓100k c7?
   Connections, what they send and receive together, then each stripe: its rates,
-  how often it was congested, and ? while it does not answer.
+  how often it was congested, and ? while it does not answer. On a wide terminal
+  also the share of packets that TCP sent again (r1.2%), and what controls
+  congestion (Linux).
 
   relay and datagram show each leg instead: near is who connected, far CONNECT.
   1 connection  near wr ↓1.2 MB ↑3.4 GB c12  far wr ↓3.4 GB ↑1.2 MB c0

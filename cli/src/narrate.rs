@@ -25,6 +25,7 @@ struct Throttles {
     ended: Throttle,
     broken: Throttle,
     turned_away: Throttle,
+    adapted: Throttle,
 }
 
 fn tell(log: &Log, throttles: &mut Throttles, event: Event) {
@@ -79,7 +80,22 @@ fn tell(log: &Log, throttles: &mut Throttles, event: Event) {
             log.debug("stripe_lost", text, &fields);
         }
         Event::StripeAdapted { session, stripe, peer, adapted } => {
-            adapted_stripe(log, &session.to_string(), stripe.0, peer, adapted)
+            let level = if matches!(adapted, Adapted::Denied { .. }) { Level::Debug } else { Level::Info };
+            if !log.shows(level) {
+                return;
+            }
+            let Some(unsaid) = throttles.adapted.admit(crate::clock::now()) else { return };
+            let Some((text, congestion, lost)) = adaptation(&adapted) else { return };
+            let fields = [
+                ("session", session.to_string().into()),
+                ("stripe", stripe.0.into()),
+                ("peer", peer.map(|peer| peer.to_string()).unwrap_or_default().into()),
+                ("congestion", congestion.into()),
+                ("lost", lost.into()),
+                ("unsaid", unsaid.into()),
+            ];
+            let text = format!("stripe {stripe}{}: {text}{}", with(peer), more(unsaid, "adapted"));
+            log.say(level, "stripe_adapted", text, &fields);
         }
         Event::PeerUnreachable { server, cause } => {
             let text = format!("no stripe to {server}: {cause}{}; still trying", cure(&cause));
@@ -122,40 +138,30 @@ fn tell(log: &Log, throttles: &mut Throttles, event: Event) {
     }
 }
 
-/// What controls congestion on a stripe has been changed, or could not be.
-fn adapted_stripe(log: &Log, session: &str, stripe: u64, peer: Option<SocketAddr>, adapted: Adapted) {
-    let (text, name, lost) = match &adapted {
-        Adapted::Kept => return,
+/// In words, and which congestion control at which share of lost packets, if one was needed.
+fn adaptation(adapted: &Adapted) -> Option<(String, String, f64)> {
+    let percent = units::percent;
+    let (text, congestion, lost) = match adapted {
+        Adapted::Kept => return None,
         Adapted::Changed { congestion, lossy: true, lost } => {
-            let text = format!("{} without a queue: {congestion} from now on", lost_packets(*lost));
-            (text, congestion, *lost)
+            let text =
+                format!("{} of packets lost without a queue: {congestion} from now on", percent(*lost));
+            (text, congestion, lost)
         }
         Adapted::Changed { congestion, lossy: false, lost } => {
-            (format!("losses are over: {congestion} from now on"), congestion, *lost)
+            let text = format!("{} of packets lost: {congestion} from now on", percent(*lost));
+            (text, congestion, lost)
         }
         Adapted::Denied { congestion, lost, cause } => {
             let cause = congestion::cause(&(*cause).into());
-            let text = format!("{} without a queue, but no {congestion}: {cause}", lost_packets(*lost));
-            (text, congestion, *lost)
+            let text = format!(
+                "{} of packets lost without a queue, and {congestion} can't be had: {cause}",
+                percent(*lost)
+            );
+            (text, congestion, lost)
         }
     };
-    let fields = [
-        ("session", session.to_owned().into()),
-        ("stripe", stripe.into()),
-        ("peer", peer.map(|peer| peer.to_string()).unwrap_or_default().into()),
-        ("congestion", name.to_string().into()),
-        ("lost", lost.into()),
-    ];
-    match adapted {
-        Adapted::Denied { .. } => {
-            log.debug("stripe_not_adapted", format!("stripe {stripe}: {text}"), &fields)
-        }
-        _ => log.info("stripe_adapted", format!("stripe {stripe}{}: {text}", with(peer)), &fields),
-    }
-}
-
-fn lost_packets(share: f64) -> String {
-    format!("{} of packets lost", units::percent(share))
+    Some((text, congestion.to_string(), *lost))
 }
 
 /// What a throttle held back before this line.
@@ -355,7 +361,7 @@ impl Throttle {
 mod tests {
     use super::*;
     use striper_core::Reason;
-    use striper_runtime::OpenError;
+    use striper_runtime::{Congestion, OpenError};
 
     fn report(end: FlowEnd) -> FlowReport {
         FlowReport {
@@ -467,5 +473,25 @@ mod tests {
         for address in ["0.0.0.0", "::", "192.168.1.1"] {
             assert!(is_public(address.parse().unwrap()), "{address}");
         }
+    }
+
+    #[test]
+    fn a_stripe_that_changes_its_control_says_why() {
+        let text = |adapted| adaptation(&adapted).map(|(text, ..)| text);
+        let (congestion, lost) = (Congestion::lossy(), 0.0123);
+        assert_eq!(
+            text(Adapted::Changed { congestion: congestion.clone(), lossy: true, lost }).unwrap(),
+            "1.2% of packets lost without a queue: bbr from now on"
+        );
+        assert_eq!(
+            text(Adapted::Changed { congestion: Congestion::calm(), lossy: false, lost: 0.0 }).unwrap(),
+            "0.0% of packets lost: cubic from now on"
+        );
+        let cause = std::io::ErrorKind::PermissionDenied;
+        assert_eq!(
+            text(Adapted::Denied { congestion, lost, cause }).unwrap(),
+            "1.2% of packets lost without a queue, and bbr can't be had: only root may choose that"
+        );
+        assert_eq!(text(Adapted::Kept), None);
     }
 }

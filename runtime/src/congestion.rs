@@ -34,7 +34,7 @@ impl CongestionChoice {
 
 /// A congestion control algorithm that this process may use, by the name that the operating system gives it, such as `bbr` or `cubic`.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Congestion(String);
+pub struct Congestion(pub(crate) String);
 
 impl Congestion {
     /// The algorithm of this name, or why sockets can't have it: there is none of that name, or this user must not choose it.

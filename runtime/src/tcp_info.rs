@@ -75,7 +75,7 @@ fn decode(info: &[u8]) -> Option<Counts> {
         retransmitted: word(TOTAL_RETRANS)?,
         rtt: micros(word(RTT)?),
         // All ones until there is a sample.
-        min_rtt: word(MIN_RTT).filter(|rtt| *rtt != u32::MAX).map(micros)?,
+        min_rtt: micros(word(MIN_RTT).map(|rtt| if rtt == u32::MAX { 0 } else { rtt })?),
         busy: Duration::from_micros(long(BUSY_TIME)?),
         timed_out: *info.get(CA_STATE)? == TIMED_OUT,
     })
@@ -114,13 +114,14 @@ mod tests {
     #[test]
     fn each_figure_is_read_where_the_kernel_puts_it() {
         let mut info = [0; LEN];
+        // `offsetof` of tcpi_ca_state, _rtt, _total_retrans, _min_rtt, _data_segs_out and _busy_time, as a C compiler says.
         let figures: [(usize, &[u8]); 6] = [
-            (CA_STATE, &[TIMED_OUT]),
-            (RTT, &41_000u32.to_ne_bytes()),
-            (TOTAL_RETRANS, &12u32.to_ne_bytes()),
-            (MIN_RTT, &40_000u32.to_ne_bytes()),
-            (DATA_SEGS_OUT, &1_000u32.to_ne_bytes()),
-            (BUSY_TIME, &5_000_000_000u64.to_ne_bytes()),
+            (1, &[4]),
+            (68, &41_000u32.to_ne_bytes()),
+            (100, &12u32.to_ne_bytes()),
+            (148, &40_000u32.to_ne_bytes()),
+            (156, &1_000u32.to_ne_bytes()),
+            (168, &5_000_000_000u64.to_ne_bytes()),
         ];
         for (at, bytes) in figures {
             info[at..at + bytes.len()].copy_from_slice(bytes);
@@ -134,6 +135,8 @@ mod tests {
             timed_out: true,
         };
         assert_eq!(decode(&info), Some(counts));
+        info[148..152].fill(0xff);
+        assert_eq!(decode(&info).unwrap().min_rtt, Duration::ZERO, "not yet known");
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! A stripe's pipe in the pump: received from whenever it has something, whether or not it takes anything.
 
-use super::adapt::Looks;
 use crate::pipe::{Pipe, Received, poll_send_part};
 use crate::queue::OutQueue;
 use crate::report::StripeLoss;
@@ -30,8 +29,8 @@ pub struct Stripe {
     pub since: Instant,
     /// In the pump's list of pipes to be written.
     pub listed: bool,
-    /// When to look at its losses.
-    pub looks: Looks,
+    /// When to look at its losses; never if there is nothing to adapt.
+    pub next_look: Option<Instant>,
     queue: OutQueue,
     /// Bytes of our own HELLO that go first; the session does not count them.
     preamble: u64,
@@ -57,13 +56,12 @@ impl Stripe {
     pub fn new(
         id: StripeId,
         server: usize,
-        mut pipe: Box<dyn Pipe>,
+        pipe: Box<dyn Pipe>,
         greeting: Bytes,
         waker: Waker,
         now: Instant,
     ) -> Self {
         let preamble = greeting.len() as u64;
-        let looks = if pipe.adapt().is_some() { Looks::Rest } else { Looks::Never };
         let mut queue = OutQueue::default();
         queue.push(greeting);
         Stripe {
@@ -73,7 +71,7 @@ impl Stripe {
             waker,
             since: now,
             listed: false,
-            looks,
+            next_look: Some(now),
             queue,
             preamble,
             sent: 0,

@@ -158,7 +158,6 @@ impl Pump {
     }
 
     pub(super) fn step_stripe(&mut self, key: usize) {
-        self.look_if_due(key);
         for _ in 0..BUDGET {
             let Slot::Stripe(stripe) = &mut self.slots[key] else { return };
             if stripe.is_closing() {
@@ -190,7 +189,7 @@ impl Pump {
         match stripe.send() {
             Ok(Some(total)) => {
                 self.input(Input::StripeWritten { stripe: id, total });
-                self.arrange_look(key);
+                self.look_if_due(key);
             }
             Ok(None) => {}
             Err(loss) => self.stripe_broken(key, loss),

@@ -93,6 +93,8 @@ pub struct TcpPipe {
 struct Adaptation {
     /// What it has while nothing is lost.
     calm: Congestion,
+    /// What it has while packets are lost without a queue.
+    lossy: Congestion,
     watch: LossWatch,
 }
 
@@ -125,8 +127,11 @@ impl TcpPipe {
             && let Some(calm) = congestion::of(SockRef::from(socket.get_ref()))
             && calm != Congestion::lossy()
         {
-            self.adaptation = tcp_info::read(socket.get_ref())
-                .map(|counts| Adaptation { calm, watch: LossWatch::new(counts) });
+            self.adaptation = tcp_info::read(socket.get_ref()).map(|counts| Adaptation {
+                calm,
+                lossy: Congestion::lossy(),
+                watch: LossWatch::new(counts),
+            });
         }
         self
     }
@@ -134,7 +139,7 @@ impl TcpPipe {
     /// Gets the congestion control that it needs from now on, if it may have it.
     fn take_turn(&mut self, turn: Turn) -> Option<Adapted> {
         let (socket, adaptation) = (self.socket.as_ref()?.get_ref(), self.adaptation.as_ref()?);
-        let congestion = if turn.lossy { Congestion::lossy() } else { adaptation.calm.clone() };
+        let congestion = if turn.lossy { &adaptation.lossy } else { &adaptation.calm }.clone();
         let Turn { lossy, lost } = turn;
         match congestion.choose(SockRef::from(socket)) {
             Ok(()) => Some(Adapted::Changed { congestion, lossy, lost }),
@@ -412,15 +417,33 @@ mod tests {
         assert!(!a.flushed());
     }
 
+    /// A connection that begins with Reno, which every Linux has and every user may choose, and adapts that.
+    #[cfg(target_os = "linux")]
+    fn adapting() -> (TcpPipe, TcpPipe, Congestion) {
+        let (a, b) = connected();
+        let reno = Congestion::named("reno").unwrap();
+        reno.choose(SockRef::from(a.socket.as_ref().unwrap().get_ref())).unwrap();
+        (a.adapting(&CongestionChoice::Auto), b, reno)
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn an_adapting_connection_that_can_not_have_what_it_needs_stays_as_it_is() {
+        let (mut a, _b, _) = adapting();
+        let before = a.tcp();
+        let (congestion, lost) = (Congestion("no-such".into()), 0.01);
+        a.adaptation.as_mut().unwrap().lossy = congestion.clone();
+        let cause = io::ErrorKind::NotFound;
+        let turn = Turn { lossy: true, lost };
+        assert_eq!(a.take_turn(turn), Some(Adapted::Denied { congestion, lost, cause }));
+        assert_eq!((a.tcp(), a.adapt()), (before, None));
+    }
+
     #[cfg(target_os = "linux")]
     #[test]
     fn an_adapting_connection_changes_its_control_in_the_open_and_back_or_says_why_not() {
         smol::block_on(async {
-            let (a, mut b) = connected();
-            // Every Linux has it, and every user may choose it.
-            let reno = Congestion::named("reno").unwrap();
-            reno.choose(SockRef::from(a.socket.as_ref().unwrap().get_ref())).unwrap();
-            let mut a = a.adapting(&CongestionChoice::Auto);
+            let (mut a, mut b, reno) = adapting();
             assert_eq!(a.adapt(), Some(Adapted::Kept));
             let (bbr, lost) = (Congestion::lossy(), 0.01);
             let there = a.take_turn(Turn { lossy: true, lost });
