@@ -92,7 +92,8 @@ impl LossWatch {
             // What is sent again after silence says nothing about single losses.
             return None;
         }
-        if !self.lossy && has_queue(&counts) {
+        // What did not fit into a queue may be sent again after that has gone.
+        if !self.lossy && (has_queue(&counts) || has_queue(&last)) {
             self.forget();
             return None;
         }
@@ -229,6 +230,16 @@ mod tests {
         assert_eq!(route.send(60.0, 0.01), None);
         // What was counted while the queue stood is not held against the route afterwards.
         route.counts.rtt = RTT;
+        assert_eq!(route.send(60.0, 0.0), None);
+    }
+
+    #[test]
+    fn what_slow_start_lost_is_its_own_even_if_the_queue_has_gone_by_the_time_of_a_look() {
+        let mut route = Route::new(FULL);
+        route.counts.rtt = RTT * 3;
+        assert_eq!(route.send(0.25, 0.0), None);
+        route.counts.rtt = RTT;
+        assert_eq!(route.send(0.25, 0.2), None);
         assert_eq!(route.send(60.0, 0.0), None);
     }
 
