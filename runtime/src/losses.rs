@@ -43,8 +43,13 @@ pub struct Turn {
     pub lost: f64,
 }
 
-/// Fewer lost packets prove nothing: with 4 their share is known to a factor of two, and the window that follows from it to the root of that.
-const PROOF: u32 = 4;
+/// How many round trips apart two looks must be to count. So the burst of losses when slow start overshoots, repaired within a few round trips, is
+/// in one of them or in two.
+const SPAN: u32 = 4;
+
+/// In so many looks something must have been lost: losses that end with a burst are none. Then the share is known to a factor of two, and the
+/// window that follows from it to the root of that.
+const PROOF: u32 = 3;
 
 /// Losses limit a connection that has this much of CUBIC's window under way. At 10 Mbit/s and a round trip of 40 ms that begins with 0.07 % of
 /// lost packets, which is where BBR becomes the faster one (ARCHITECTURE.md has the measurement).
@@ -75,6 +80,10 @@ pub struct LossWatch {
     /// What has been counted since looking began anew.
     packets: u32,
     lost: u32,
+    /// Lost packets, but at most one in two round trips.
+    setbacks: u32,
+    /// Looks in which something had been lost.
+    spells: u32,
     busy: Duration,
     calm: Duration,
 }
@@ -82,33 +91,58 @@ pub struct LossWatch {
 impl LossWatch {
     /// Begins with CUBIC.
     pub fn new(counts: Counts) -> Self {
-        LossWatch { lossy: false, last: counts, packets: 0, lost: 0, busy: Duration::ZERO, calm: CALM }
+        LossWatch {
+            lossy: false,
+            last: counts,
+            packets: 0,
+            lost: 0,
+            setbacks: 0,
+            spells: 0,
+            busy: Duration::ZERO,
+            calm: CALM,
+        }
     }
 
-    /// Takes the counts of now, some round trips after the last ones, and says whether another control is needed.
+    /// Takes the counts of now and says whether another control is needed.
     pub fn look(&mut self, counts: Counts) -> Option<Turn> {
+        let queue = |counts: &Counts| !self.lossy && has_queue(counts);
+        if counts.timed_out || queue(&counts) {
+            if queue(&counts) {
+                self.forget();
+            }
+            self.last = counts;
+            return None;
+        }
+        let busy = counts.busy.saturating_sub(self.last.busy);
+        if busy < counts.min_rtt * SPAN {
+            return None;
+        }
+        let spoilt = self.last.timed_out || queue(&self.last);
         let last = std::mem::replace(&mut self.last, counts);
-        if counts.timed_out || last.timed_out {
-            // What is sent again after silence says nothing about single losses.
+        if spoilt {
             return None;
         }
-        // What did not fit into a queue may be sent again after that has gone.
-        if !self.lossy && (has_queue(&counts) || has_queue(&last)) {
-            self.forget();
-            return None;
-        }
+        let lost = counts.retransmitted.wrapping_sub(last.retransmitted);
+        // Single losses that hold CUBIC at three packets or more are rarer than one in two round trips. More of them are a burst, to which it
+        // reacts once.
+        let rounds = (busy.as_secs_f64() / counts.min_rtt.as_secs_f64() / 2.0).ceil();
         self.packets += counts.packets.wrapping_sub(last.packets);
-        self.lost += counts.retransmitted.wrapping_sub(last.retransmitted);
-        self.busy += counts.busy.saturating_sub(last.busy);
+        self.lost += lost;
+        self.setbacks += lost.min(rounds as u32);
+        self.spells += u32::from(lost > 0);
+        self.busy += busy;
         if self.lossy { self.may_return(counts.min_rtt) } else { self.must_go_over(counts.min_rtt) }
     }
 
     fn must_go_over(&mut self, min_rtt: Duration) -> Option<Turn> {
-        if self.lost >= PROOF && self.is_limited(min_rtt, LIMITED) {
+        if self.spells >= PROOF && self.is_limited(min_rtt, LIMITED) {
             return Some(self.turn(true));
         }
         if self.busy >= MEMORY {
-            (self.packets, self.lost, self.busy) = (self.packets / 2, self.lost / 2, self.busy / 2);
+            for count in [&mut self.packets, &mut self.lost, &mut self.setbacks, &mut self.spells] {
+                *count /= 2;
+            }
+            self.busy /= 2;
         }
         None
     }
@@ -127,24 +161,21 @@ impl LossWatch {
 
     fn turn(&mut self, lossy: bool) -> Turn {
         self.lossy = lossy;
-        let lost = self.lost_share();
+        let lost = f64::from(self.lost) / f64::from(self.packets.max(1));
         self.forget();
         Turn { lossy, lost }
     }
 
     fn forget(&mut self) {
-        (self.packets, self.lost, self.busy) = (0, 0, Duration::ZERO);
-    }
-
-    fn lost_share(&self) -> f64 {
-        f64::from(self.lost) / f64::from(self.packets.max(1))
+        (self.packets, self.lost, self.setbacks, self.spells) = (0, 0, 0, 0);
+        self.busy = Duration::ZERO;
     }
 
     /// Whether the packets under way are more than `part` of CUBIC's window at this share of lost ones.
     fn is_limited(&self, min_rtt: Duration, part: f64) -> bool {
         let delivered = f64::from(self.packets.saturating_sub(self.lost));
         let under_way = delivered * min_rtt.as_secs_f64() / self.busy.as_secs_f64().max(0.001);
-        let lost = self.lost_share();
+        let lost = f64::from(self.setbacks) / f64::from(self.packets.max(1));
         lost >= MANY || under_way > part * cubic_window(lost, min_rtt)
     }
 }
@@ -234,13 +265,41 @@ mod tests {
     }
 
     #[test]
-    fn what_slow_start_lost_is_its_own_even_if_the_queue_has_gone_by_the_time_of_a_look() {
+    fn what_slow_start_lost_is_its_own_even_if_no_look_met_its_queue() {
         let mut route = Route::new(FULL);
-        route.counts.rtt = RTT * 3;
-        assert_eq!(route.send(0.25, 0.0), None);
-        route.counts.rtt = RTT;
-        assert_eq!(route.send(0.25, 0.2), None);
+        assert_eq!(route.send(0.5, 0.2), None);
         assert_eq!(route.send(60.0, 0.0), None);
+    }
+
+    #[test]
+    fn what_is_lost_right_after_a_queue_did_not_fit_into_it() {
+        let mut route = Route::new(FULL);
+        for _ in 0..60 {
+            route.counts.rtt = RTT * 3;
+            assert_eq!(route.send(0.25, 0.0), None);
+            route.counts.rtt = RTT;
+            assert_eq!(route.send(0.25, 0.01), None);
+        }
+    }
+
+    #[test]
+    fn a_burst_of_losses_counts_as_often_as_it_slows_cubic_down() {
+        // Ten packets at once each 10 s are a share of 0.12 %, but one setback each.
+        let mut route = Route::new(FULL);
+        for _ in 0..30 {
+            assert_eq!(route.send(9.75, 0.0), None);
+            route.counts.retransmitted += 10;
+            assert_eq!(route.send(0.25, 0.0), None);
+        }
+    }
+
+    #[test]
+    fn looks_closer_together_than_a_few_round_trips_count_as_one() {
+        let mut route = Route::new(FULL / 3.0);
+        (route.counts.rtt, route.counts.min_rtt) = (RTT * 10, RTT * 10);
+        route.watch = LossWatch::new(route.counts);
+        assert_eq!(route.send(4.75, 0.01), None, "two spans of 1.6 s, rounded up to looks");
+        assert!(route.send(1.0, 0.01).is_some());
     }
 
     #[test]

@@ -108,7 +108,7 @@ fn a_stripe_looks_at_its_losses_while_it_sends_and_rests_when_it_does_not() {
     let congestion = Congestion::lossy();
     let [first, later, idle] = looks(Adapted::Changed { congestion, lossy: true, lost: 0.01 });
     assert!((3..=4).contains(&first), "{first} looks");
-    assert!((5..=12).contains(&later), "{later} looks: eight more in two seconds");
+    assert!((8..=30).contains(&later), "{later} looks: twenty more in two seconds");
     assert_eq!(idle, 0);
 }
 

@@ -1,4 +1,4 @@
-//! When stripes look at their losses, so that their congestion control follows the route (`losses`): a few times a second while they send. So
+//! When stripes look at their losses, so that their congestion control follows the route (`losses`): ten times a second while they send. So
 //! a stripe that is idle is not woken for it.
 
 use super::{Pump, Slot};
@@ -6,9 +6,9 @@ use crate::pipe::Adapted;
 use crate::report::Event;
 use std::time::Duration;
 
-/// Several round trips of most routes, so that what is counted between two looks means something, and few looks of 0.7 µs each; with 500
-/// packets a second and 1 % of losses, four are enough to see these.
-const LOOK: Duration = Duration::from_millis(250);
+/// Often enough to see 1 % of losses within a second, and 7 µs of work in one. How far apart two looks must be to say something is for
+/// `losses` to know.
+const LOOK: Duration = Duration::from_millis(100);
 
 impl Pump {
     /// A stripe has sent something: looks at its losses if that is due.

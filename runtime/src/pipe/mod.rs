@@ -135,7 +135,7 @@ pub trait Pipe {
     fn set_unsent_low_water(&mut self, _bytes: usize) {}
 
     /// Looks at what the operating system counts of the connection below, and changes what controls its congestion if it was asked to adapt
-    /// that. To be called a few times a second while something is sent. `None`: there is nothing to adapt, now and later.
+    /// that. To be called some times a second while something is sent. `None`: there is nothing to adapt, now and later.
     fn adapt(&mut self) -> Option<Adapted> {
         None
     }
