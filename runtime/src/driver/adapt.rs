@@ -1,4 +1,4 @@
-//! When stripes look at their losses, so that their congestion control follows the route (`losses`): ten times a second while they send. So
+//! When stripes look at their losses, so that their congestion control follows the route (`losses`): twenty times a second while they send. So
 //! a stripe that is idle is not woken for it.
 
 use super::{Pump, Slot};
@@ -6,9 +6,9 @@ use crate::pipe::Adapted;
 use crate::report::Event;
 use std::time::Duration;
 
-/// Often enough to see 1 % of losses within a second, and 7 µs of work in one. How far apart two looks must be to say something is for
+/// Often enough to see 1 % of losses within a second, and 14 µs of work in one. How far apart two looks must be to say something is for
 /// `losses` to know.
-const LOOK: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_millis(50);
 
 impl Pump {
     /// A stripe has sent something: looks at its losses if that is due.
