@@ -278,8 +278,19 @@ mod tests {
             route.counts.rtt = RTT * 3;
             assert_eq!(route.send(0.25, 0.0), None);
             route.counts.rtt = RTT;
-            assert_eq!(route.send(0.25, 0.01), None);
+            assert_eq!(route.send(0.75, 0.01), None, "the first of three looks does not count");
         }
+        assert!(route.send(0.25, 0.01).is_some());
+    }
+
+    #[test]
+    fn what_was_lost_before_a_queue_may_have_been_due_to_it() {
+        let mut route = Route::new(FULL);
+        assert_eq!(route.send(0.5, 0.01), None);
+        route.counts.rtt = RTT * 3;
+        assert_eq!(route.send(0.25, 0.0), None);
+        route.counts.rtt = RTT;
+        assert_eq!(route.send(0.75, 0.01), None);
     }
 
     #[test]
@@ -306,6 +317,7 @@ mod tests {
     fn what_is_sent_again_after_silence_is_no_sign_of_losses() {
         let mut route = Route::new(FULL);
         assert_eq!(route.send(4.0, 0.0), None);
+        assert_eq!(route.send(0.5, 0.01), None);
         route.counts.timed_out = true;
         assert_eq!(route.send(0.5, 0.2), None);
         route.counts.timed_out = false;
