@@ -9,10 +9,10 @@ use crate::id::StripeId;
 const MARGIN: u64 = 10_000;
 
 /// Extra bytes that are always allowed; beyond that, one in [`SHARE`] of what was sent.
-const ALWAYS: u64 = 128 << 10;
+const ALWAYS: u64 = 256 << 10;
 
 /// See [`ALWAYS`].
-const SHARE: u64 = 32;
+const SHARE: u64 = 20;
 
 /// How many bytes may have been sent twice in all, after `sent` were sent once.
 pub(crate) fn budget(sent: u64) -> u64 {
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn the_budget_is_a_share_of_what_was_sent() {
-        assert_eq!(budget(0), 128 << 10);
-        assert_eq!(budget(16 << 20), (128 << 10) + (512 << 10));
+        assert_eq!(budget(0), 256 << 10);
+        assert_eq!(budget(20 << 20), (256 << 10) + (1 << 20));
     }
 }

@@ -8,6 +8,7 @@ use crate::id::{FlowId, Role, StripeId};
 use crate::intents::Intent;
 use crate::io::Output;
 use crate::scheduler::{Candidate, reinject};
+use crate::stripe::ledger::Entry;
 use crate::stripe::{Stripe, Token};
 use crate::time::Instant;
 use crate::timers::Timer;
@@ -18,6 +19,9 @@ use core::time::Duration;
 
 /// Bounds of the time after which acknowledgements and credit are repeated on a second stripe; in between, a round trip.
 const REPEAT: core::ops::RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_millis(500);
+
+/// How long until a stripe that is late, but not so that a copy would pay, is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// A stripe that carries more than this without anything that asks for an acknowledgement gets a PING, so that its ledger ends.
 const MAX_UNANSWERED: usize = 4096;
@@ -94,25 +98,33 @@ impl Session {
         }
     }
 
-    /// Stripes that may be chosen, none that is doubted unless all are. `writable` says which take what is to be sent.
+    /// Stripes that may be chosen, none that is doubted or so new that its round trip is unknown unless all are. `writable` says which take what is to be sent.
     fn gather(&mut self, beside: Option<StripeId>, writable: impl Fn(&Stripe) -> bool) {
-        let all_doubted = self.stripes.live.values().all(|stripe| stripe.doubted);
+        let fine = |stripe: &&Stripe| !stripe.doubted;
+        let known = |stripe: &&Stripe| fine(stripe) && stripe.rtt.min().is_some();
+        let all_doubted = !self.stripes.live.values().any(|stripe| fine(&stripe));
+        let all_new = !self.stripes.live.values().any(|stripe| known(&stripe));
         let best = self.stripes.live.values().filter_map(|stripe| stripe.rate.estimate()).max();
         self.candidates.clear();
         for stripe in self.stripes.live.values() {
-            if (!stripe.doubted || all_doubted) && Some(stripe.id) != beside {
+            let chosen = all_doubted || known(&stripe) || (all_new && fine(&stripe));
+            if chosen && Some(stripe.id) != beside {
                 let congested = stripe.ledger.awaits() && self.turns.take(Site::Congested, stripe.id.0);
                 self.candidates.push(candidate(stripe, writable(stripe) && !congested, best, self.now));
             }
         }
     }
 
-    /// The best stripe for control.
-    fn control_stripe(&mut self, beside: Option<StripeId>) -> Option<StripeId> {
-        // One that is silent while others are heard may be dead in that direction, and what asks for no acknowledgement would not show it.
-        let latest = self.stripes.live.values().map(|stripe| stripe.heard).max();
-        let silent =
-            |stripe: &Stripe| latest.is_some_and(|at| at.since(stripe.heard) > stripe.rtt.patience());
+    /// The best stripe for control, which may ask for an acknowledgement or not.
+    fn control_stripe(&mut self, beside: Option<StripeId>, eliciting: bool) -> Option<StripeId> {
+        // One that is silent while others are heard may be dead in that direction, and what asks for no acknowledgement would not show it. When
+        // nobody says anything, that means nothing.
+        let (latest, now) = (self.stripes.live.values().map(|stripe| stripe.heard).max(), self.now);
+        let silent = |stripe: &Stripe| {
+            let patience = stripe.rtt.patience();
+            !eliciting
+                && latest.is_some_and(|at| at.since(stripe.heard) > patience && now.since(at) <= patience)
+        };
         self.gather(beside, |stripe| stripe.takes_control() && !silent(stripe));
         let choice = self.scheduler.pick_for_control(&self.candidates);
         if choice.is_some() {
@@ -125,7 +137,7 @@ impl Session {
     /// Sends what is owed, as far as stripes take it.
     fn send_owed(&mut self, out: &mut Vec<Output>) {
         while let Some(intent) = self.intents.first() {
-            let Some(stripe) = self.control_stripe(None) else { return };
+            let Some(stripe) = self.control_stripe(None, intent.eliciting()) else { return };
             self.send_intent(intent, stripe, out);
             if matches!(intent, Intent::Credit(_)) {
                 self.repeat_later(intent, stripe);
@@ -262,7 +274,7 @@ impl Session {
             return;
         }
         let repeat = core::mem::take(&mut self.repeat);
-        let Some(stripe) = self.control_stripe(self.repeat_beside) else {
+        let Some(stripe) = self.control_stripe(self.repeat_beside, false) else {
             // None takes it now. What is still true then is said with the next.
             self.repeat = repeat;
             return;
@@ -293,12 +305,13 @@ impl Session {
     /// Sends data; when there is none left to send and stripes would take more, what is stuck on slow stripes once more.
     fn send_data(&mut self, out: &mut Vec<Output>) {
         self.send_repeats(out);
+        while self.reinject(true) {}
         loop {
             self.send_queued(out);
             if self.queue.front().is_some() {
                 return;
             }
-            if !self.reinject() {
+            if !self.reinject(false) {
                 return self.watch_late();
             }
         }
@@ -309,17 +322,21 @@ impl Session {
         if self.stripes.live.len() < 2 || self.config.scheduler != SchedulerKind::Earliest {
             return;
         }
-        let late = |stripe: &Stripe| stripe.late_at().filter(|at| *at > self.now && !stripe.doubted);
+        let late = |stripe: &Stripe| stripe.late_at().filter(|_| !stripe.doubted);
+        let late = |stripe| late(stripe).map(|at| if at > self.now { at } else { self.now + LOOK_AGAIN });
         if let Some(at) = self.stripes.live.values().filter_map(late).min() {
-            self.timers.arm(Timer::Overtake, at);
+            // Earlier if one becomes late before those that were looked at.
+            if self.timers.at(Timer::Overtake).is_none_or(|set| at < set) {
+                self.timers.set(Timer::Overtake, at);
+            }
         }
     }
 
     /// Puts up one piece of data for a second sending, if a copy of it would arrive well before the original.
-    fn reinject(&mut self) -> bool {
+    fn reinject(&mut self, urgent: bool) -> bool {
         let pays = self.config.scheduler == SchedulerKind::Earliest
             && self.totals.payload_reinjected < reinject::budget(self.totals.payload_sent);
-        let anyway = self.turns.once(Site::Copy);
+        let anyway = !urgent && self.turns.once(Site::Copy);
         if self.stripes.live.len() < 2 || !(pays || anyway) {
             return false;
         }
@@ -330,7 +347,9 @@ impl Session {
         };
         let others = self.stripes.live.values_mut().filter(|stripe| stripe.id != carrier && !stripe.doubted);
         let now = self.now;
-        let stuck = |stripe| if anyway { first_piece(stripe, 0) } else { stuck_piece(stripe, copy, now) };
+        let stuck = |stripe| {
+            if anyway { first_piece(stripe, 0, |_| true) } else { stuck_piece(stripe, copy, urgent, now) }
+        };
         let Some((flow, range, fin)) = others.filter_map(stuck).next() else {
             return false;
         };
@@ -465,21 +484,33 @@ fn candidate(stripe: &Stripe, writable: bool, best: Option<u64>, now: Instant) -
     }
 }
 
-/// The oldest piece of data on a stripe that a copy which takes `copy` microseconds would clearly overtake. It is handed out once.
-fn stuck_piece(
-    stripe: &mut Stripe,
-    copy: u64,
-    now: Instant,
-) -> Option<(FlowId, core::ops::Range<u64>, bool)> {
+/// The oldest piece of data on a stripe that a copy which takes `copy` microseconds would clearly overtake. It is handed out once. If it is `urgent`, since
+/// there is other data to send, only one that will be late: the scheduler may have put it there knowing how long it takes.
+fn stuck_piece(stripe: &mut Stripe, copy: u64, urgent: bool, now: Instant) -> Option<Piece> {
+    if urgent && !stripe.rate.slowed() {
+        return None;
+    }
     let late = stripe.late_at().is_some_and(|at| at <= now);
-    let worth = reinject::worth_behind(stripe.rate_now(now)?, copy, late);
-    if stripe.in_flight() <= worth { None } else { first_piece(stripe, worth) }
+    let rate = stripe.rate_now(now)?;
+    let worth = reinject::worth_behind(rate, copy, late && !urgent);
+    if stripe.in_flight() <= worth {
+        return None;
+    }
+    let acknowledged = stripe.ledger.acknowledged();
+    let wanted = |entry: &Entry<Token>| {
+        let left = (entry.end - acknowledged).saturating_mul(1_000_000) / rate;
+        !urgent || now + Duration::from_micros(left) > crate::stripe::late(entry)
+    };
+    first_piece(stripe, worth, wanted)
 }
 
-/// The oldest piece of data on a stripe behind so many unacknowledged bytes. It is handed out once.
-fn first_piece(stripe: &mut Stripe, behind: u64) -> Option<(FlowId, core::ops::Range<u64>, bool)> {
+/// A part of a flow: which, and whether its end is in it.
+type Piece = (FlowId, core::ops::Range<u64>, bool);
+
+/// The oldest piece of data on a stripe behind so many unacknowledged bytes that is `wanted`. It is handed out once.
+fn first_piece(stripe: &mut Stripe, behind: u64, wanted: impl Fn(&Entry<Token>) -> bool) -> Option<Piece> {
     let behind = stripe.ledger.acknowledged() + behind;
-    stripe.ledger.beyond(behind).find_map(|entry| match &mut entry.token {
+    stripe.ledger.beyond(behind).filter(|entry| wanted(entry)).find_map(|entry| match &mut entry.token {
         Token::Data { flow, offset, len, fin, requeued: requeued @ false } => {
             *requeued = true;
             Some((*flow, *offset..*offset + *len, *fin && !planted!(CopyLosesFin)))

@@ -12,6 +12,8 @@ pub(crate) struct Entry<T> {
     pub end: u64,
     /// When it was handed over.
     pub at: Instant,
+    /// When its acknowledgement was expected then.
+    pub expected: Instant,
     /// Whether it asks for an acknowledgement.
     pub eliciting: bool,
     /// For the rate estimate.
@@ -129,7 +131,7 @@ mod tests {
 
     fn entry(end: u64, eliciting: bool, token: u8) -> Entry<u8> {
         let mark = Rate::new(Instant::ZERO).mark(Some(0), Instant::ZERO);
-        Entry { end, at: Instant::ZERO, eliciting, mark, token }
+        Entry { end, at: Instant::ZERO, expected: Instant::ZERO, eliciting, mark, token }
     }
 
     fn ledger(entries: &[(u64, bool, u8)]) -> Ledger<u8> {

@@ -17,7 +17,7 @@ use acker::Acker;
 use core::hash::{Hash, Hasher};
 use core::time::Duration;
 use ledger::{Entry, Ledger};
-use rate::{Mark, Rate};
+use rate::{Latest, Mark, Rate};
 use rtt::Rtt;
 use window::{Ack, Window};
 
@@ -43,8 +43,12 @@ const HEAD: usize = 12;
 const QUEUED_SLACK: Duration = Duration::from_millis(10);
 /// How long data takes on a stripe of which nothing is known, for the question whether it is late.
 const UNKNOWN_RTT: Duration = Duration::from_millis(100);
+/// How fast a stripe is taken to be for the same question, in bytes per second; as in the choice.
+const UNKNOWN_RATE: u64 = 1_250_000;
 /// Data is late only by this much.
 const LATE_SLACK: Duration = Duration::from_millis(10);
+/// An acknowledgement is overdue only by this much and a piece's time: others may be in front of it on the stripe that brings it, and timers are late.
+const OVERDUE: Duration = Duration::from_millis(25);
 /// A stripe on which something came in within the last fourth of the limit is given up only after four times the limit.
 const HEARD: u32 = 4;
 /// Control may exceed the allowance by this many bytes.
@@ -83,6 +87,11 @@ pub(crate) struct Stripe {
     pub progress: Instant,
     /// What was put on it before this time says nothing about its round trip: we have slept since.
     awake_since: Instant,
+    /// When the next acknowledgement was to come at the earliest, should nothing have queued: the shortest round trip after the oldest entry
+    /// was handed over, but not before the one that has come.
+    due: Instant,
+    /// When the first thing that asks for an acknowledgement was sent since none was awaited.
+    began: Instant,
     /// Stripe bytes before the first thing that asks for an acknowledgement and was sent when none was awaited.
     busy_from: u64,
     /// Acknowledgements are overdue.
@@ -117,6 +126,8 @@ impl Stripe {
             heard: now,
             progress: now,
             awake_since: now,
+            due: now,
+            began: now,
             busy_from: 0,
             doubted: false,
             requeued: false,
@@ -184,7 +195,7 @@ impl Stripe {
 
     /// The shortest recent round trip in microseconds.
     fn shortest(&self) -> Option<u64> {
-        self.rtt.min().map(|min| min.as_micros() as u64)
+        self.rtt.min().map(micros)
     }
 
     /// Whether it takes control now.
@@ -197,33 +208,51 @@ impl Stripe {
         let begins = eliciting && !self.ledger.awaits();
         if begins && !planted!(ProgressNotRestarted) {
             self.progress = now;
+            self.began = now;
+            self.due = now + self.rtt.min().unwrap_or(UNKNOWN_RTT);
             self.busy_from = self.sent;
             self.window.resume();
         }
         let mark = self.rate.mark(begins.then_some(self.sent), now);
         self.sent += len as u64;
-        self.ledger.push(Entry { end: self.sent, at: now, eliciting, mark, token });
+        let expected = now + self.explained(self.sent - self.busy_from.max(self.ledger.acknowledged()));
+        self.ledger.push(Entry { end: self.sent, at: now, expected, eliciting, mark, token });
     }
 
-    /// When the oldest of what is on it has taken half as long again as the rate and the shortest round trip explain, one after
-    /// the other.
+    /// How long the rate and the shortest round trip, one after the other, explain that so many bytes take to be acknowledged. A system that begins
+    /// slowly after a pause needs that much.
+    fn explained(&self, bytes: u64) -> Duration {
+        let rate = self.rate.estimate().unwrap_or(UNKNOWN_RATE).max(1);
+        let queued = Duration::from_micros(bytes.saturating_mul(1_000_000) / rate);
+        self.rtt.min().unwrap_or(UNKNOWN_RTT) + queued
+    }
+
+    /// When the oldest of what is on it has taken half as long again as was expected when it was put there, or an acknowledgement is overdue.
     pub fn late_at(&self) -> Option<Instant> {
-        let front = self.ledger.awaited()?;
-        let ahead = front.end.saturating_sub(front.mark.delivered());
-        let queued = self.rate.estimate().map_or(0, |rate| ahead.saturating_mul(1_000_000) / rate.max(1));
-        let expected = self.rtt.min().unwrap_or(UNKNOWN_RTT) + Duration::from_micros(queued);
-        Some(front.at + expected * 3 / 2 + LATE_SLACK)
+        Some(late(self.ledger.awaited()?).min(self.due + self.overdue()))
     }
 
-    /// Its rate in bytes per second as it shows now: that of the time since the oldest data on it was handed over, if that is late.
+    /// An acknowledgement that is so much behind the earliest time at which it could come shows that the stripe has become slower or stands.
+    fn overdue(&self) -> Duration {
+        let piece = self.rate.estimate().map_or(0, |rate| self.chunk() as u64 * 1_000_000 / rate.max(1));
+        OVERDUE + Duration::from_micros(piece)
+    }
+
+    /// Its rate in bytes per second as it shows now: that of the time since the oldest data on it was handed over, if that is late; and not more than one
+    /// piece in the time for which an acknowledgement is overdue.
     pub fn rate_now(&self, now: Instant) -> Option<u64> {
         let late = self.late_at().is_some_and(|at| at <= now);
         match self.ledger.awaited().filter(|_| late) {
             None => self.rate.hopeful(now),
             Some(front) => {
                 let brought = self.ledger.acknowledged().saturating_sub(front.mark.delivered());
-                let micros = u64::try_from(now.since(front.at).as_micros()).unwrap_or(u64::MAX);
-                let rate = brought.saturating_mul(1_000_000) / micros.max(1);
+                let over = |bytes: u64, since: Instant| {
+                    bytes.saturating_mul(1_000_000) / micros(now.since(since)).max(1)
+                };
+                let mut rate = over(brought, front.at);
+                if now.since(self.due) >= self.overdue() {
+                    rate = rate.min(over(self.chunk() as u64, self.due));
+                }
                 Some(rate.min(self.rate.estimate().unwrap_or(u64::MAX)).max(1))
             }
         }
@@ -246,6 +275,7 @@ impl Stripe {
     pub fn excuse(&mut self, slept: Duration, now: Instant) {
         self.progress = (self.progress + slept).min(now);
         self.heard = (self.heard + slept).min(now);
+        self.due = self.due.max(now);
         self.awake_since = now;
     }
 
@@ -256,11 +286,21 @@ impl Stripe {
         if let Some(took) = took {
             self.rtt.sample(took, now);
         }
-        let queued = took > self.rtt.min().map(|min| min * 3 / 2 + QUEUED_SLACK);
         let delivered = self.ledger.acknowledged();
-        let rate = self.rate.acknowledged(delivered, latest, queued, now);
-        if let (Some(took), Some((_, mark)), Some(shortest)) = (took, latest, self.shortest()) {
-            let (before, took) = (mark.delivered(), took.as_micros() as u64);
+        let overdue = micros(now.since(self.due));
+        let latest = latest.zip(took).zip(self.rtt.min()).map(|(((at, mark), took), min)| {
+            let queued = took > min * 3 / 2 + QUEUED_SLACK;
+            Latest { at, mark, beyond: micros(took.saturating_sub(min)), queued }
+        });
+        if let Some(Latest { mark, beyond, .. }) = latest.filter(|latest| latest.at == self.began) {
+            let wait = beyond + micros(acker::DELAY);
+            self.rate.unhindered(delivered.saturating_sub(mark.delivered()), wait, now);
+        }
+        let rate = self.rate.acknowledged(delivered, overdue, latest, now);
+        let oldest = self.ledger.awaited().map(|front| front.at + self.rtt.min().unwrap_or(UNKNOWN_RTT));
+        self.due = oldest.map_or(now, |at| at.max(now));
+        if let (Some(took), Some(latest), Some(shortest)) = (took, latest, self.shortest()) {
+            let (before, took) = (latest.mark.delivered(), micros(took));
             let (sent, chunk) = (self.sent, self.chunk() as u64);
             self.window.acknowledged(&Ack { delivered, before, sent, rate, took, shortest, chunk }, now);
         }
@@ -298,9 +338,19 @@ impl Stripe {
     }
 }
 
+/// When an entry has taken half as long again as was expected.
+pub(crate) fn late<T>(entry: &Entry<T>) -> Instant {
+    entry.at + entry.expected.since(entry.at) * 3 / 2 + LATE_SLACK
+}
+
 /// So many bytes, or less, that fill whole packets with the head of their frame.
 fn whole_packets(len: usize) -> usize {
     (len / PACKET * PACKET).saturating_sub(HEAD)
+}
+
+/// A time in microseconds.
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Bytes that `rate` bytes per second make in `time`.
@@ -327,7 +377,8 @@ mod tests {
     fn of_rate(rate: u64) -> Stripe {
         let mut stripe = stripe();
         let mark = stripe.rate.mark(Some(0), Instant::ZERO);
-        stripe.rate.acknowledged(rate, Some((Instant::ZERO, mark)), true, at(SECOND));
+        let latest = Latest { at: Instant::ZERO, mark, beyond: SECOND, queued: true };
+        stripe.rate.acknowledged(rate, 0, Some(latest), at(SECOND));
         assert_eq!(stripe.rate.estimate(), Some(rate));
         stripe
     }
@@ -432,22 +483,48 @@ mod tests {
     }
 
     #[test]
-    fn data_is_late_after_half_as_long_again_as_the_round_trip_and_what_lies_ahead_explain() {
+    fn data_is_late_after_half_as_long_again_as_the_round_trip_and_what_lay_ahead_explained() {
         let mut stripe = far(1_000_000);
         assert_eq!(stripe.late_at(), None);
         put(&mut stripe, 5_000, false, SECOND);
         assert_eq!(stripe.late_at(), None, "nothing asks for an acknowledgement");
+        // As if an acknowledgement were never overdue.
+        let late = |stripe: &Stripe| stripe.ledger.awaited().map(late);
         put(&mut stripe, 10_000, true, SECOND);
         put(&mut stripe, 10_000, true, SECOND + 1000);
         // 40 ms and 10 ms for itself; half as long again, and the slack.
-        assert_eq!(stripe.late_at(), Some(at(SECOND + 75_000) + LATE_SLACK));
+        assert_eq!(late(&stripe), Some(at(SECOND + 75_000) + LATE_SLACK));
         stripe.ledger.advance(stripe.sent - 10_000);
         while stripe.ledger.pop().is_some() {}
         // 10 ms more for what lay ahead when it was put there.
-        assert_eq!(stripe.late_at(), Some(at(SECOND + 1000 + 90_000) + LATE_SLACK));
+        assert_eq!(late(&stripe), Some(at(SECOND + 1000 + 90_000) + LATE_SLACK));
         let mut unknown = self::stripe();
         put(&mut unknown, 10_000, true, 7);
-        assert_eq!(unknown.late_at(), Some(at(7) + UNKNOWN_RTT * 3 / 2 + LATE_SLACK));
+        assert_eq!(
+            late(&unknown),
+            Some(at(7) + (UNKNOWN_RTT + Duration::from_millis(8)) * 3 / 2 + LATE_SLACK)
+        );
+    }
+
+    #[test]
+    fn an_acknowledgement_is_overdue_after_a_round_trip_a_piece_and_a_little_or_as_much_after_the_latest() {
+        let mut stripe = far(100_000);
+        let piece = stripe.chunk() as u64 * 10;
+        put(&mut stripe, 50_000, true, SECOND);
+        put(&mut stripe, 50_000, true, SECOND + 1000);
+        let late = stripe.late_at();
+        assert_eq!(
+            late,
+            Some(at(SECOND + 40_000 + piece) + OVERDUE),
+            "before half of what 500 ms explain has passed"
+        );
+        stripe.ledger.advance(stripe.sent - 50_000);
+        stripe.ledger.pop();
+        let entry = stripe.ledger.awaited().expect("the other");
+        let latest = Some((entry.at, entry.mark));
+        stripe.measure(latest, at(SECOND + 300_000));
+        let piece = stripe.chunk() as u64 * 1_000_000 / stripe.rate.estimate().unwrap();
+        assert_eq!(stripe.late_at(), Some(at(SECOND + 300_000 + piece) + OVERDUE));
     }
 
     #[test]
@@ -459,8 +536,10 @@ mod tests {
         assert_eq!(stripe.rate_now(at(late.as_micros() - 1)), Some(1_000_000));
         assert_eq!(stripe.rate_now(late), Some(1), "it has brought nothing");
         stripe.ledger.advance(stripe.sent - 6_000);
-        // 4,000 bytes in 85 ms.
-        assert_eq!(stripe.rate_now(late), Some(47_058));
+        // 4,000 bytes since it was handed over; but not more than a piece since its acknowledgement was due.
+        assert_eq!(stripe.rate_now(late), Some(4_000 * SECOND / late.since(at(SECOND)).as_micros() as u64));
+        let later = at(2 * SECOND + 40_000);
+        assert_eq!(stripe.rate_now(later), Some(stripe.chunk() as u64));
         assert_eq!(self::stripe().rate_now(late), None);
     }
 

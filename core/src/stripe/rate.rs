@@ -4,6 +4,7 @@
 //! between the hand-over of an entry and its acknowledgement, over that time. A sample taken while there was not enough to send tells only that
 //! the stripe is at least that fast.
 
+use crate::stripe::acker::DELAY;
 use crate::time::Instant;
 use core::time::Duration;
 
@@ -20,6 +21,16 @@ const CONFIRMED_FOR: Duration = Duration::from_secs(1);
 /// The most that such doubt raises an estimate: 2^3.
 const MAX_DOUBLINGS: u32 = 3;
 
+/// What came after an acknowledgement was overdue for so many microseconds is a measure of its own. Less may be others in front of it on the stripe that
+/// brings it, and timers.
+const GAP: u64 = 25_000;
+
+/// Less than about a packet is no measure, however long it took: it may have waited for a timer.
+const PACKET: u64 = 1_000;
+
+/// One piece that meets no queue raises an estimate by this factor at most.
+const RAISED: u64 = 4;
+
 /// State of the estimate when something was handed over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Mark {
@@ -28,6 +39,8 @@ pub(crate) struct Mark {
     /// When what was acknowledged last then had been handed over.
     first_sent_at: Instant,
     app_limited: bool,
+    /// Nothing had been acknowledged since the stripe was idle.
+    idle: bool,
 }
 
 impl Mark {
@@ -35,6 +48,19 @@ impl Mark {
     pub fn delivered(&self) -> u64 {
         self.delivered
     }
+}
+
+/// The latest entry that an acknowledgement covers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Latest {
+    /// When it was handed over.
+    pub at: Instant,
+    /// What was known then.
+    pub mark: Mark,
+    /// How much longer than the shortest round trip it took, in microseconds.
+    pub beyond: u64,
+    /// That was so long that it must have waited in a queue: the stripe was busy, whatever there was to send.
+    pub queued: bool,
 }
 
 /// Delivery rate estimate.
@@ -47,9 +73,15 @@ pub(crate) struct Rate {
     first_sent_at: Instant,
     /// Until the bytes up to here are acknowledged, samples span a gap in which there was too little to send.
     app_limited_until: u64,
+    /// Nothing has been acknowledged since the stripe was idle.
+    idle: bool,
     estimate: Option<u64>,
     /// When a sample last went into the estimate.
     confirmed_at: Instant,
+    /// What an overdue acknowledgement has brought the estimate down to.
+    slowed: Option<u64>,
+    /// Overdue acknowledgements in a row.
+    trickles: u8,
 }
 
 impl Rate {
@@ -60,8 +92,11 @@ impl Rate {
             delivered_at: now,
             first_sent_at: now,
             app_limited_until: 1,
+            idle: true,
             estimate: None,
             confirmed_at: now,
+            slowed: None,
+            trickles: 0,
         }
     }
 
@@ -72,12 +107,14 @@ impl Rate {
             self.delivered_at = now;
             self.first_sent_at = now;
             self.delivered = self.delivered.max(sent);
+            self.idle = true;
         }
         Mark {
             delivered: self.delivered,
             delivered_at: self.delivered_at,
             first_sent_at: self.first_sent_at,
             app_limited: self.delivered < self.app_limited_until,
+            idle: self.idle,
         }
     }
 
@@ -86,19 +123,19 @@ impl Rate {
         self.app_limited_until = self.app_limited_until.max(sent);
     }
 
-    /// Acknowledged up to `count`. `latest` is when the latest entry covered was handed over, and its mark; `queued`, if its acknowledgement took
-    /// so long that it must have waited in a queue: then the stripe was busy, whatever there was to send. Gives the sample in bytes per second if it
-    /// is one.
+    /// Acknowledged up to `count`, `overdue` microseconds later than it could be. Gives the sample in bytes per second if it is one.
     pub fn acknowledged(
         &mut self,
         count: u64,
-        latest: Option<(Instant, Mark)>,
-        queued: bool,
+        overdue: u64,
+        latest: Option<Latest>,
         now: Instant,
     ) -> Option<u64> {
+        let shown = self.shown(count, overdue, now);
         self.delivered = self.delivered.max(count);
         self.delivered_at = now;
-        let (at, mark) = latest?;
+        self.idle = false;
+        let Latest { at, mark, beyond, queued } = latest?;
         self.first_sent_at = at;
         // Over the longer of what handing over and what acknowledging took: acknowledgements that come in a burst show nothing.
         let took = now.since(mark.delivered_at).max(at.since(mark.first_sent_at));
@@ -113,8 +150,53 @@ impl Rate {
             return None;
         }
         self.confirmed_at = now;
-        self.estimate = Some(self.estimate.map_or(sample, |old| (old * 7 + sample) / 8));
+        self.estimate = Some(self.estimate.map_or(sample, |old| {
+            let measured = if mark.idle {
+                // The way there is in it, during which nothing could arrive. Without it, it would be too high.
+                let most = bytes.saturating_mul(1_000_000) / (beyond + DELAY.as_micros() as u64);
+                old.clamp(sample, most.max(sample))
+            } else {
+                sample
+            };
+            (old * 7 + shown.map_or(measured, |shown| measured.min(shown))) / 8
+        }));
         Some(sample)
+    }
+
+    /// What came while an acknowledgement was overdue, in bytes per second, is what the stripe does now. If that is much less than it was thought to do, it
+    /// holds at once: an average would say so only after many more. After a loss that held them up, the rest comes in one go.
+    fn shown(&mut self, count: u64, overdue: u64, now: Instant) -> Option<u64> {
+        let brought = count.saturating_sub(self.delivered);
+        let shown = (brought.saturating_mul(1_000_000) / overdue.max(1)).max(1);
+        if overdue < GAP || brought < PACKET {
+            self.trickles = 0;
+            return None;
+        }
+        self.trickles = self.trickles.saturating_add(1);
+        if self.estimate.is_some_and(|old| shown < old / 4) {
+            self.estimate = Some(shown);
+            self.confirmed_at = now;
+            self.slowed = Some(shown);
+        }
+        Some(shown)
+    }
+
+    /// So many bytes that found the stripe idle took so many microseconds longer than the shortest round trip. If that is far less than the estimate
+    /// says, the stripe has become fast again.
+    pub fn unhindered(&mut self, bytes: u64, micros: u64, now: Instant) {
+        let Some(old) = self.estimate else { return };
+        let predicted = bytes.saturating_mul(1_000_000) / old;
+        if predicted >= GAP && predicted / 4 > micros {
+            let shown = bytes.saturating_mul(1_000_000) / micros.max(1);
+            self.estimate = Some(shown.min(old.saturating_mul(RAISED)));
+            self.confirmed_at = now;
+        }
+    }
+
+    /// It was seen to become much slower of a sudden, and has not become twice as fast since.
+    pub fn slowed(&self) -> bool {
+        self.trickles >= 2
+            && self.slowed.is_some_and(|low| self.estimate.is_some_and(|rate| rate < low.saturating_mul(2)))
     }
 
     /// Bytes per second.
@@ -136,9 +218,14 @@ mod tests {
     use quickcheck::quickcheck;
 
     const CHUNK: u64 = 10_000;
+    const SECOND: u64 = 1_000_000;
 
     fn at(micros: u64) -> Instant {
         Instant::from_micros(micros)
+    }
+
+    fn latest(at: Instant, mark: Mark, queued: bool) -> Option<Latest> {
+        Some(Latest { at, mark, beyond: 0, queued })
     }
 
     /// Keeps one chunk on its way at a time, each acknowledged after `micros`.
@@ -151,7 +238,7 @@ mod tests {
             let (began, mark) = (now, rate.mark(None, now));
             sent += CHUNK;
             now = now + Duration::from_micros(micros);
-            rate.acknowledged(sent, Some((began, mark)), false, now);
+            rate.acknowledged(sent, 0, latest(began, mark, false), now);
         }
     }
 
@@ -169,7 +256,7 @@ mod tests {
                     mark = Some((now, rate.mark(queued.then_some(0), now)));
                 }
                 count += u64::from(bytes) << 20;
-                rate.acknowledged(count, mark, queued, now);
+                rate.acknowledged(count, 0, mark.and_then(|(at, mark)| latest(at, mark, queued)), now);
                 assert!(rate.hopeful(now) >= rate.estimate());
             }
             true
@@ -201,7 +288,7 @@ mod tests {
         let mut rate = Rate::new(at(0));
         rate.app_limited(CHUNK);
         let mark = rate.mark(Some(0), at(0));
-        rate.acknowledged(CHUNK, Some((mark.first_sent_at, mark)), true, at(20_000));
+        rate.acknowledged(CHUNK, 0, latest(mark.first_sent_at, mark, true), at(20_000));
         assert_eq!(rate.estimate(), Some(500_000));
     }
 
@@ -211,7 +298,7 @@ mod tests {
         steady(&mut rate, 10, 10_000, false);
         let sent = rate.delivered;
         let mark = rate.mark(Some(sent), at(10_000_000));
-        rate.acknowledged(11 * CHUNK, Some((mark.first_sent_at, mark)), false, at(10_010_000));
+        rate.acknowledged(11 * CHUNK, 0, latest(mark.first_sent_at, mark, false), at(10_010_000));
         assert!(near(rate.estimate(), 1_000_000), "{rate:?}");
     }
 
@@ -219,12 +306,12 @@ mod tests {
     fn a_moment_and_a_few_bytes_tell_nothing() {
         let mut rate = Rate::new(at(0));
         let mark = rate.mark(None, at(0));
-        rate.acknowledged(1 << 30, Some((mark.first_sent_at, mark)), false, at(MIN_INTERVAL - 1));
+        rate.acknowledged(1 << 30, 0, latest(mark.first_sent_at, mark, false), at(MIN_INTERVAL - 1));
         assert_eq!(rate.estimate(), None);
         let mut rate = Rate::new(at(0));
         steady(&mut rate, 10, 10_000, false);
         let mark = rate.mark(None, rate.delivered_at);
-        rate.acknowledged(10 * CHUNK + 100, Some((mark.first_sent_at, mark)), true, at(1_000_000));
+        rate.acknowledged(10 * CHUNK + 100, 0, latest(mark.first_sent_at, mark, true), at(1_000_000));
         assert!(near(rate.estimate(), 1_000_000), "{rate:?}");
     }
 
@@ -248,7 +335,7 @@ mod tests {
         ] {
             let mut rate = Rate::new(at(0));
             let mark = rate.mark(None, at(0));
-            rate.acknowledged(bytes, Some((mark.first_sent_at, mark)), true, at(micros));
+            rate.acknowledged(bytes, 0, latest(mark.first_sent_at, mark, true), at(micros));
             assert_eq!(rate.estimate().is_some(), told, "{bytes} bytes in {micros} us");
         }
     }
@@ -259,7 +346,7 @@ mod tests {
         steady(&mut rate, 10, 10_000, false);
         rate.app_limited(11 * CHUNK);
         assert!(rate.mark(None, at(100_000)).app_limited);
-        rate.acknowledged(11 * CHUNK, None, false, at(110_000));
+        rate.acknowledged(11 * CHUNK, 0, None, at(110_000));
         assert!(!rate.mark(None, at(110_000)).app_limited);
     }
 
@@ -270,10 +357,10 @@ mod tests {
         assert_eq!(rate.confirmed_at, at(0), "not busy yet");
         steady(&mut rate, 1, 10_000, false);
         let mark = Mark { app_limited: true, ..rate.mark(None, at(20_000)) };
-        rate.acknowledged(rate.delivered + CHUNK - 1, Some((mark.first_sent_at, mark)), false, at(30_000));
+        rate.acknowledged(rate.delivered + CHUNK - 1, 0, latest(mark.first_sent_at, mark, false), at(30_000));
         assert_eq!(rate.confirmed_at, at(20_000), "less says nothing");
         let mark = Mark { app_limited: true, ..rate.mark(None, at(30_000)) };
-        rate.acknowledged(rate.delivered + CHUNK, Some((mark.first_sent_at, mark)), false, at(40_000));
+        rate.acknowledged(rate.delivered + CHUNK, 0, latest(mark.first_sent_at, mark, false), at(40_000));
         assert_eq!((rate.confirmed_at, rate.estimate()), (at(40_000), Some(1_000_000)));
     }
 
@@ -283,5 +370,94 @@ mod tests {
         steady(&mut rate, 2, 10_000, false);
         steady(&mut rate, 1, 40_000, false);
         assert_eq!(rate.estimate(), Some((7 * 1_000_000 + 250_000) / 8));
+    }
+
+    /// At 1 MB/s, with nothing on its way.
+    fn fast() -> Rate {
+        let mut rate = Rate::new(at(0));
+        steady(&mut rate, 10, 10_000, false);
+        rate
+    }
+
+    #[test]
+    fn what_an_overdue_acknowledgement_brings_is_the_rate_at_once_if_it_is_less_than_a_fourth() {
+        // Bytes that came, and how late, in microseconds.
+        for (bytes, overdue, expected) in [
+            (6_250, GAP, 1_000_000),
+            (6_249, GAP, 249_960),
+            (1_000, 50_000, 20_000),
+            (PACKET - 1, 50_000, 1_000_000),
+            (PACKET, GAP - 1, 1_000_000),
+        ] {
+            let mut rate = fast();
+            let estimate = rate.estimate().unwrap();
+            rate.acknowledged(rate.delivered + bytes, overdue, None, rate.delivered_at);
+            let expected = if expected == 1_000_000 { estimate } else { expected };
+            assert_eq!(rate.estimate(), Some(expected), "{bytes} bytes, {overdue} us late");
+        }
+    }
+
+    #[test]
+    fn a_sample_counts_no_more_than_what_the_latest_overdue_acknowledgement_shows() {
+        let mut rate = fast();
+        let began = rate.delivered_at;
+        let mark = rate.mark(None, began);
+        let now = began + Duration::from_micros(10_000);
+        let estimate = rate.estimate().unwrap();
+        let sample = rate.acknowledged(rate.delivered + CHUNK, GAP, latest(began, mark, true), now);
+        assert!(near(sample, 1_000_000));
+        assert_eq!(rate.estimate(), Some((estimate * 7 + 400_000) / 8));
+    }
+
+    #[test]
+    fn a_stripe_has_slowed_when_two_in_a_row_are_overdue_until_it_is_twice_as_fast_again() {
+        let mut rate = fast();
+        let overdue = |rate: &mut Rate, overdue: u64| {
+            rate.acknowledged(rate.delivered + 1_000, overdue, None, rate.delivered_at);
+            rate.slowed()
+        };
+        assert!(!overdue(&mut rate, 50_000) && overdue(&mut rate, 50_000));
+        assert!(!overdue(&mut rate, 0) && !overdue(&mut rate, 50_000) && overdue(&mut rate, 50_000));
+        rate.estimate = Some(39_999);
+        assert!(rate.slowed());
+        rate.estimate = Some(40_000);
+        assert!(!rate.slowed());
+    }
+
+    #[test]
+    fn a_burst_that_meets_an_idle_stripe_bounds_its_rate_from_both_sides() {
+        // 100 kB in 100 ms: at least 1 MB/s; at most what came over what it took beyond the shortest round trip, and the timer.
+        for (beyond, before, held) in [
+            (0, 500_000, 1_000_000),
+            (0, 4_000_000, 4_000_000),
+            (46_000, 500_000, 1_000_000),
+            (46_000, 1_500_000, 1_500_000),
+            (46_000, 4_000_000, 2_000_000),
+            (96_000, 4_000_000, 1_000_000),
+        ] {
+            let mut rate = fast();
+            rate.estimate = Some(before);
+            let at = rate.delivered_at;
+            let mark = rate.mark(Some(rate.delivered), at);
+            let latest = Some(Latest { at, mark, beyond, queued: true });
+            rate.acknowledged(rate.delivered + 100_000, 0, latest, at + Duration::from_micros(100_000));
+            assert_eq!(rate.estimate(), Some((before * 7 + held) / 8), "{before} before, {beyond} us");
+        }
+    }
+
+    #[test]
+    fn a_piece_that_meets_no_queue_where_a_long_one_was_expected_raises_the_rate_to_four_times() {
+        for (estimate, bytes, micros, expected) in [
+            (40_000, 1_000, 6_249, 160_000),
+            (40_000, 1_000, 6_250, 40_000),
+            (40_000, 999, 100, 40_000),
+            (40_000, 10_000, 62_499, 160_000),
+        ] {
+            let mut rate = fast();
+            rate.estimate = Some(estimate);
+            rate.unhindered(bytes, micros, at(SECOND));
+            let told = rate.estimate().unwrap();
+            assert!(told.abs_diff(expected) < 200, "{estimate}, {bytes} bytes, {micros} us: {told}");
+        }
     }
 }

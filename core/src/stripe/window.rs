@@ -255,7 +255,7 @@ impl Window {
                 let (before, rounds) = self.grown;
                 let grew = rate >= before.saturating_add(before / 4);
                 self.grown = if grew { (rate, 0) } else { (before, rounds + u8::from(self.measured)) };
-                if (waited > queue && !grew) || self.grown.1 >= PLATEAU {
+                if (waited > queue && (!grew || waited > shortest / 4)) || self.grown.1 >= PLATEAU {
                     self.settle(rate);
                 } else if limited {
                     self.state = State::Growing { eighths: (eighths + 4).min(GROWTH) };

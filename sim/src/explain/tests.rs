@@ -49,6 +49,8 @@ fn silent_stripe(size: u64) -> ([String; 2], StripeId) {
         let mut world = World::new(Setup::capped(1, &[10_000_000; 3], 20_000));
         world.open(FlowPlan::upload(SECOND, size));
         world.fault(2 * SECOND, 1, Fault::Forget { from: [true, true] });
+        // After the stripe has been given up.
+        world.open(FlowPlan::upload(8 * SECOND, 1));
         world
     };
     let mut before = world();
@@ -76,6 +78,17 @@ fn a_stripe_that_fell_silent_is_named_by_each_side_and_by_both() {
         assert!(text.contains(&part), "{part:?} in\n{text}");
     }
     assert!(told(&texts, &[1]).contains("the client's trace says where byte"));
+}
+
+/// The end of a transfer: nothing is left to send, so copies leave as soon as their originals are late.
+#[test]
+fn a_silent_stripe_whose_chunks_were_copied_before_it_was_doubted_was_silent_all_the_same() {
+    let (texts, stripe) = silent_stripe(3_600_000);
+    let text = told(&texts, &[0, 1]);
+    assert!(text.contains("as it should arrive sooner there"), "{text}");
+    for pause in pauses(&texts, &[0, 1], 20_000) {
+        assert_ne!(pause.cause, Cause::Slow(stripe), "{text}");
+    }
 }
 
 #[test]

@@ -321,17 +321,32 @@ fn a_reset_that_no_stripe_takes_yet_outlives_the_arrival_of_its_open() {
 }
 
 #[test]
-fn control_goes_on_no_stripe_that_is_silent_while_another_is_heard_unless_no_other_may() {
+fn what_asks_for_no_acknowledgement_goes_on_no_stripe_that_is_silent_while_another_is_heard() {
+    let acknowledge = |alone: &mut Alone| {
+        alone.frames();
+        alone.session.intents.add(Intent::Acknowledge(StripeId(1)));
+        alone.give(Input::Tick);
+        the_one(&alone.frames(), |frame| matches!(frame, Frame::Ack { .. }))
+    };
     for (millis, carrier) in [(50, 0), (51, 1)] {
         let mut alone = Alone::server(2);
         alone.wait(millis);
         alone.hear(1, open());
-        alone.frames();
-        alone.give(Input::FlowAccept { flow: FLOW });
-        assert_eq!(the_one(&alone.frames(), |frame| *frame == Frame::Accept { flow: FLOW }), carrier);
+        assert_eq!(acknowledge(&mut alone), carrier);
+        alone.wait(50);
+        assert_eq!(acknowledge(&mut alone), carrier);
+        alone.wait(1);
+        assert_eq!(acknowledge(&mut alone), 0, "nobody has said anything for as long");
+        alone.hear(1, Frame::Ping { nonce: 1 });
         let stripe = alone.session.stripes.live.get_mut(&StripeId(1)).unwrap();
         (stripe.doubted, stripe.requeued, stripe.ping_owed) = (true, true, true);
-        alone.give(Input::FlowReset { flow: FLOW, reason: Reason::Aborted });
-        assert_eq!(the_one(&alone.frames(), |frame| matches!(frame, Frame::Reset { .. })), 0);
+        assert_eq!(acknowledge(&mut alone), 0, "no other may");
     }
+    let mut alone = Alone::server(2);
+    alone.wait(51);
+    alone.hear(1, open());
+    alone.frames();
+    alone.give(Input::FlowAccept { flow: FLOW });
+    let accept = |frame: &Frame| *frame == Frame::Accept { flow: FLOW };
+    assert_eq!(the_one(&alone.frames(), accept), 0, "whose death would be noticed");
 }

@@ -3,6 +3,7 @@
 use super::alone::{Alone, FLOW};
 use super::*;
 use crate::session::check_pieces;
+use crate::stripe::rate::Latest;
 
 #[test]
 fn settings_below_their_limits_are_raised_and_told() {
@@ -220,7 +221,8 @@ fn the_pace_of_a_stripe_is_told_when_it_has_doubled_or_halved() {
             let stripe = alone.session.stripes.live.get_mut(&StripeId(0)).unwrap();
             stripe.rate = crate::stripe::rate::Rate::new(alone.now);
             let mark = stripe.rate.mark(None, alone.now);
-            stripe.rate.acknowledged(rate, Some((alone.now, mark)), true, alone.now + Duration::from_secs(1));
+            let latest = Latest { at: alone.now, mark, beyond: 1_000_000, queued: true };
+            stripe.rate.acknowledged(rate, 0, Some(latest), alone.now + Duration::from_secs(1));
         }
         alone.give(Input::Tick);
         let unsent =
