@@ -544,6 +544,26 @@ mod tests {
     }
 
     #[test]
+    fn a_piece_that_met_no_queue_on_an_idle_stripe_shows_that_it_is_fast_again() {
+        let mut stripe = far(30_000);
+        for (len, raised) in [(3_000, true), (500, false)] {
+            let rate = stripe.rate.estimate().unwrap();
+            let now = 2 * SECOND + len as u64;
+            put(&mut stripe, len, true, now);
+            acknowledge(&mut stripe, now + 41_000);
+            let told = stripe.rate.estimate().unwrap();
+            assert_eq!(told >= rate * 3, raised, "{len} bytes: {rate} before, {told} now");
+            (stripe.rate, stripe.written) = (far(30_000).rate, stripe.sent);
+        }
+        // The second of two that were put there one after the other tells nothing.
+        let now = 3 * SECOND;
+        put(&mut stripe, 3_000, true, now);
+        put(&mut stripe, 3_000, true, now + 1);
+        acknowledge(&mut stripe, now + 41_000);
+        assert!(stripe.rate.estimate().unwrap() < 60_000);
+    }
+
+    #[test]
     fn a_piece_fills_whole_packets_with_its_head() {
         for (len, filled) in
             [(0, 0), (1447, 0), (1448, 1436), (2895, 1436), (2896, MIN_CHUNK), (14_480, 14_468)]
