@@ -168,7 +168,7 @@ fn a_stripe_without_a_round_trip_waits_for_it_unless_all_are_as_new() {
         if known {
             alone.acknowledge(1);
         }
-        alone.open(&[7; 60_000]);
+        alone.open(&[7; 200_000]);
         // The OPEN takes the room on one, what is to follow it goes on the other.
         let sent = |alone: &Alone, id: u64| alone.session.stripes.live[&StripeId(id)].sent;
         let waits = sent(&alone, 0) < 1_000 && sent(&alone, 1) < 1_000;

@@ -167,6 +167,15 @@ fn a_stripe_that_grows_may_double_its_rate_each_round() {
 }
 
 #[test]
+fn growth_ends_at_a_queue_of_a_fourth_of_the_round_trip_even_if_the_rate_still_grew() {
+    for (waited, goes_on) in [(SHORTEST / 4, true), (SHORTEST / 4 + 1, false)] {
+        let mut model = Model::new();
+        model.round(MEGABYTE, waited, true);
+        assert_eq!(grows(&model), goes_on, "{waited} us");
+    }
+}
+
+#[test]
 fn growth_ends_at_a_queue_unless_the_rate_still_grew() {
     let mut model = Model::new();
     for rate in [MEGABYTE, MEGABYTE * 5 / 4, MEGABYTE * 25 / 16] {
