@@ -447,6 +447,8 @@ mod tests {
         let half = stripe.chunk() as u64 / 2;
         put(&mut stripe, 1, true, SECOND);
         let window = bound(&mut stripe, 1_000_000, 1);
+        // Of one that grows on after a pause: 40 ms and 4 of slack, half as much again.
+        assert_eq!(window, 66_000);
         let fills = |more: u64, sparse: bool| {
             let mut stripe = stripe.clone();
             put(&mut stripe, (window - half + more - 1) as usize, true, SECOND);
