@@ -337,7 +337,8 @@ impl Session {
         let pays = self.config.scheduler == SchedulerKind::Earliest
             && self.totals.payload_reinjected < reinject::budget(self.totals.payload_sent);
         let anyway = !urgent && self.turns.once(Site::Copy);
-        if self.stripes.live.len() < 2 || !(pays || anyway) {
+        let any_slow = || self.stripes.live.values().any(|stripe| stripe.rate.slowed());
+        if self.stripes.live.len() < 2 || !(pays || anyway) || (urgent && !any_slow()) {
             return false;
         }
         self.gather(None, |stripe| stripe.takes_data(stripe.chunk()) && !stripe.is_full(false));
