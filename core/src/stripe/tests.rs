@@ -1,0 +1,327 @@
+//! A stripe by itself: what it takes, when it is late, what acknowledgements tell.
+
+use super::*;
+
+const SECOND: u64 = 1_000_000;
+const LIMIT: Duration = Duration::from_secs(4);
+
+fn at(micros: u64) -> Instant {
+    Instant::from_micros(micros)
+}
+
+fn stripe() -> Stripe {
+    Stripe::new(StripeId(7), Instant::ZERO)
+}
+
+/// A stripe that was measured at so many bytes per second.
+fn of_rate(rate: u64) -> Stripe {
+    let mut stripe = stripe();
+    let mark = stripe.rate.mark(Some(0), Instant::ZERO);
+    let latest = Latest { at: Instant::ZERO, mark, beyond: SECOND, queued: true };
+    stripe.rate.acknowledged(rate, 0, Some(latest), at(SECOND));
+    assert_eq!(stripe.rate.estimate(), Some(rate));
+    stripe
+}
+
+/// Something that asks for an acknowledgement, or not.
+fn put(stripe: &mut Stripe, len: usize, eliciting: bool, micros: u64) {
+    stripe.put(len, Token::Local, eliciting, at(micros));
+}
+
+/// All that was put on it is acknowledged.
+fn acknowledge(stripe: &mut Stripe, micros: u64) {
+    stripe.ledger.advance(stripe.sent);
+    let mut latest = None;
+    while let Some(entry) = stripe.ledger.pop() {
+        latest = Some((entry.at, entry.mark));
+    }
+    stripe.measure(latest, at(micros));
+}
+
+#[test]
+fn allowance_unsent_and_chunk_are_a_stripes_time_within_bounds() {
+    let sizes = |stripe: Stripe| (stripe.allowance(), stripe.unsent(), stripe.chunk());
+    assert_eq!(sizes(stripe()), (8 << 10, 8 << 10, 8 << 10));
+    assert_eq!(sizes(of_rate(100_000)), (8 << 10, 8 << 10, 2884));
+    // 5, 10 and 4 ms, the last in whole packets.
+    assert_eq!(sizes(of_rate(4_000_000)), (20_000, 40_000, 11 * 1448 - 12));
+    assert_eq!(sizes(of_rate(1_000_000_000)), (512 << 10, 512 << 10, 64 << 10));
+}
+
+#[test]
+fn data_goes_on_a_stripe_with_nothing_unwritten_or_within_the_allowance() {
+    let mut stripe = stripe();
+    assert!(stripe.takes_data(1 << 20), "or the largest piece would never go");
+    put(&mut stripe, 100, true, 0);
+    assert!(stripe.takes_data((8 << 10) - 100) && !stripe.takes_data((8 << 10) - 99));
+    stripe.written = 40;
+    assert_eq!(stripe.unwritten(), 60);
+    assert!(stripe.takes_data((8 << 10) - 60) && !stripe.takes_data((8 << 10) - 59));
+    stripe.written = 100;
+    assert!(stripe.takes_data(1 << 20));
+}
+
+/// The same, 40 ms away, and nothing on it.
+fn far(rate: u64) -> Stripe {
+    let mut stripe = of_rate(rate);
+    (stripe.sent, stripe.written) = (rate, rate);
+    stripe.ledger.advance(rate);
+    stripe.rtt.sample(Duration::from_millis(40), at(SECOND));
+    stripe
+}
+
+/// Bounds its data in flight by some rounds at so many bytes per second.
+fn bound(stripe: &mut Stripe, rate: u64, rounds: u64) -> u64 {
+    for before in 0..rounds {
+        let (sent, shortest) = (before + 1, 40_000);
+        let ack = Ack { delivered: 0, before, sent, rate: Some(rate), took: shortest, shortest, chunk: 0 };
+        stripe.window.acknowledged(&ack, at(SECOND));
+    }
+    stripe.window.bytes(stripe.shortest())
+}
+
+#[test]
+fn a_stripe_is_full_when_half_a_piece_goes_beyond_its_window_and_for_sparse_data_a_piece_later() {
+    let mut stripe = far(1_000_000);
+    let half = stripe.chunk() as u64 / 2;
+    put(&mut stripe, 1, true, SECOND);
+    let window = bound(&mut stripe, 1_000_000, 1);
+    // Of one that grows on after a pause: 40 ms and 4 of slack, half as much again.
+    assert_eq!(window, 66_000);
+    let fills = |more: u64, sparse: bool| {
+        let mut stripe = stripe.clone();
+        put(&mut stripe, (window - half + more - 1) as usize, true, SECOND);
+        stripe.is_full(sparse)
+    };
+    assert_eq!([fills(0, false), fills(1, false)], [false, true]);
+    assert_eq!([fills(3 * half, true), fills(3 * half + 1, true)], [false, true]);
+}
+
+#[test]
+fn a_stripe_of_which_nothing_is_known_is_never_full_nor_one_with_nothing_on_it() {
+    let mut stripe = stripe();
+    put(&mut stripe, 1 << 30, true, 0);
+    assert!(!stripe.is_full(false));
+    let mut stripe = far(1_000_000_000);
+    let window = bound(&mut stripe, 1000, 4);
+    assert!(stripe.chunk() as u64 / 2 > window && !stripe.is_full(false));
+    put(&mut stripe, 1, true, SECOND);
+    assert!(stripe.is_full(false));
+}
+
+#[test]
+fn what_its_rate_has_brought_since_the_latest_acknowledgement_is_no_longer_on_the_way() {
+    let mut stripe = far(1_000_000);
+    put(&mut stripe, 10_000, true, SECOND);
+    for (millis, left) in [(0, 10_000), (1, 9_000), (4, 6_000), (500, 6_000)] {
+        assert_eq!(stripe.on_the_way(at(SECOND + millis * 1000)), left, "after {millis} ms");
+    }
+    stripe.ledger.advance(stripe.sent - 100);
+    assert_eq!(stripe.on_the_way(at(SECOND + 4000)), 0);
+    let mut unknown = self::stripe();
+    put(&mut unknown, 10_000, true, 0);
+    assert_eq!(unknown.on_the_way(at(SECOND)), 10_000);
+}
+
+#[test]
+fn data_is_late_after_half_as_long_again_as_the_round_trip_and_what_lay_ahead_explained() {
+    let mut stripe = far(1_000_000);
+    assert_eq!(stripe.late_at(), None);
+    put(&mut stripe, 5_000, false, SECOND);
+    assert_eq!(stripe.late_at(), None, "nothing asks for an acknowledgement");
+    // As if an acknowledgement were never overdue.
+    let late = |stripe: &Stripe| stripe.ledger.awaited().map(late);
+    put(&mut stripe, 10_000, true, SECOND);
+    put(&mut stripe, 10_000, true, SECOND + 1000);
+    // 40 ms and 10 ms for itself; half as long again, and the slack.
+    assert_eq!(late(&stripe), Some(at(SECOND + 75_000) + LATE_SLACK));
+    stripe.ledger.advance(stripe.sent - 10_000);
+    while stripe.ledger.pop().is_some() {}
+    // 10 ms more for what lay ahead when it was put there.
+    assert_eq!(late(&stripe), Some(at(SECOND + 1000 + 90_000) + LATE_SLACK));
+    let mut unknown = self::stripe();
+    put(&mut unknown, 10_000, true, 7);
+    assert_eq!(late(&unknown), Some(at(7) + (UNKNOWN_RTT + Duration::from_millis(8)) * 3 / 2 + LATE_SLACK));
+}
+
+#[test]
+fn an_acknowledgement_is_overdue_after_a_round_trip_a_piece_and_a_little_or_as_much_after_the_latest() {
+    let mut stripe = far(100_000);
+    let piece = stripe.chunk() as u64 * 10;
+    put(&mut stripe, 50_000, true, SECOND);
+    put(&mut stripe, 50_000, true, SECOND + 1000);
+    let late = stripe.late_at();
+    assert_eq!(
+        late,
+        Some(at(SECOND + 40_000 + piece) + OVERDUE),
+        "before half of what 500 ms explain has passed"
+    );
+    stripe.ledger.advance(stripe.sent - 50_000);
+    stripe.ledger.pop();
+    let entry = stripe.ledger.awaited().expect("the other");
+    let latest = Some((entry.at, entry.mark));
+    stripe.measure(latest, at(SECOND + 300_000));
+    let piece = stripe.chunk() as u64 * 1_000_000 / stripe.rate.estimate().unwrap();
+    assert_eq!(stripe.late_at(), Some(at(SECOND + 300_000 + piece) + OVERDUE));
+}
+
+#[test]
+fn a_stripe_that_is_late_has_the_rate_that_it_shows_and_others_the_one_that_is_hoped_for() {
+    let mut stripe = far(1_000_000);
+    assert_eq!(stripe.rate_now(at(3 * SECOND)), stripe.rate.hopeful(at(3 * SECOND)));
+    put(&mut stripe, 10_000, true, SECOND);
+    let late = stripe.late_at().unwrap();
+    assert_eq!(stripe.rate_now(at(late.as_micros() - 1)), Some(1_000_000));
+    assert_eq!(stripe.rate_now(late), Some(1), "it has brought nothing");
+    stripe.ledger.advance(stripe.sent - 6_000);
+    // 4,000 bytes since it was handed over; but not more than a piece since its acknowledgement was due.
+    assert_eq!(stripe.rate_now(late), Some(4_000 * SECOND / late.since(at(SECOND)).as_micros() as u64));
+    let later = at(2 * SECOND + 40_000);
+    assert_eq!(stripe.rate_now(later), Some(stripe.chunk() as u64));
+    assert_eq!(self::stripe().rate_now(late), None);
+}
+
+#[test]
+fn a_piece_that_met_no_queue_on_an_idle_stripe_shows_that_it_is_fast_again() {
+    let mut stripe = far(30_000);
+    for (len, raised) in [(3_000, true), (500, false)] {
+        let rate = stripe.rate.estimate().unwrap();
+        let now = 2 * SECOND + len as u64;
+        put(&mut stripe, len, true, now);
+        acknowledge(&mut stripe, now + 41_000);
+        let told = stripe.rate.estimate().unwrap();
+        assert_eq!(told >= rate * 3, raised, "{len} bytes: {rate} before, {told} now");
+        (stripe.rate, stripe.written) = (far(30_000).rate, stripe.sent);
+    }
+    // The second of two that were put there one after the other tells nothing.
+    let now = 3 * SECOND;
+    put(&mut stripe, 3_000, true, now);
+    put(&mut stripe, 3_000, true, now + 1);
+    acknowledge(&mut stripe, now + 41_000);
+    assert!(stripe.rate.estimate().unwrap() < 60_000);
+}
+
+#[test]
+fn a_piece_fills_whole_packets_with_its_head() {
+    for (len, filled) in [(0, 0), (1447, 0), (1448, 1436), (2895, 1436), (2896, MIN_CHUNK), (14_480, 14_468)]
+    {
+        assert_eq!(whole_packets(len), filled, "{len}");
+    }
+}
+
+#[test]
+fn control_has_a_reserve_of_its_own() {
+    let mut stripe = stripe();
+    put(&mut stripe, (24 << 10) - 1, true, 0);
+    assert!(stripe.takes_control());
+    put(&mut stripe, 1, true, 0);
+    assert!(!stripe.takes_control());
+}
+
+#[test]
+fn what_asks_for_nothing_counts_as_in_flight_only_behind_what_does() {
+    let mut stripe = stripe();
+    put(&mut stripe, 100, false, 0);
+    assert_eq!((stripe.in_flight(), stripe.doubt_at()), (0, None));
+    put(&mut stripe, 50, true, 0);
+    assert_eq!(stripe.in_flight(), 50);
+    put(&mut stripe, 30, false, 0);
+    put(&mut stripe, 20, true, 0);
+    assert_eq!(stripe.in_flight(), 100);
+    stripe.ledger.advance(120);
+    assert_eq!(stripe.in_flight(), 80);
+    acknowledge(&mut stripe, 1);
+    assert_eq!((stripe.in_flight(), stripe.sent), (0, 200));
+}
+
+#[test]
+fn patience_begins_with_the_first_thing_that_asks_for_an_acknowledgement() {
+    let mut stripe = stripe();
+    put(&mut stripe, 10, false, SECOND);
+    put(&mut stripe, 10, true, 2 * SECOND);
+    put(&mut stripe, 10, true, 3 * SECOND);
+    assert_eq!(stripe.doubt_at(), Some(at(2 * SECOND) + stripe.rtt.patience()));
+}
+
+#[test]
+fn a_stripe_is_given_up_after_the_limit_or_later_while_it_is_heard() {
+    let mut stripe = stripe();
+    stripe.progress = at(10 * SECOND);
+    for (heard, expected) in [(0, 14), (13, 14), (20, 21), (24, 25), (30, 26), (1000, 26)] {
+        stripe.heard = at(heard * SECOND);
+        assert_eq!(stripe.stall_at(LIMIT), at(expected * SECOND), "heard at {heard} s");
+    }
+    stripe.heard = at(0);
+    assert_eq!(stripe.stall_at(Duration::ZERO), at(12 * SECOND), "not before twice the patience");
+}
+
+#[test]
+fn time_slept_moves_the_deadlines_but_not_into_the_future() {
+    let mut stripe = stripe();
+    (stripe.progress, stripe.heard) = (at(10), at(8));
+    stripe.excuse(Duration::from_micros(3), at(12));
+    assert_eq!((stripe.progress, stripe.heard), (at(12), at(11)));
+    stripe.heard = at(12);
+    stripe.excuse(Duration::from_micros(3), at(13));
+    assert_eq!((stripe.progress, stripe.heard), (at(13), at(13)));
+}
+
+#[test]
+fn what_was_sent_before_a_sleep_is_no_measure_and_what_was_sent_after_it_is() {
+    let mut stripe = stripe();
+    put(&mut stripe, 10, true, 10);
+    stripe.excuse(Duration::from_secs(9), at(20));
+    acknowledge(&mut stripe, 30);
+    assert_eq!((stripe.rtt.smoothed(), stripe.progress), (None, at(30)));
+    put(&mut stripe, 10, true, 40);
+    stripe.excuse(Duration::from_secs(9), at(40));
+    acknowledge(&mut stripe, 45);
+    assert_eq!(stripe.rtt.smoothed(), Some(Duration::from_micros(5)));
+}
+
+#[test]
+fn an_acknowledgement_ends_doubt() {
+    let mut stripe = stripe();
+    stripe.doubted = true;
+    stripe.measure(None, at(9));
+    assert_eq!((stripe.doubted, stripe.progress, stripe.rtt.smoothed()), (false, at(9), None));
+}
+
+#[test]
+fn only_an_acknowledgement_that_met_a_queue_measures_a_stripe_with_too_little_to_send() {
+    // The shortest took 20 ms; half of that more and 10 ms may still be the timer.
+    for (took, measured) in [(40_000, false), (40_001, true)] {
+        let mut stripe = stripe();
+        stripe.rate.app_limited(1 << 30);
+        put(&mut stripe, 10_000, true, 0);
+        acknowledge(&mut stripe, 20_000);
+        assert_eq!(stripe.rate.estimate(), None);
+        put(&mut stripe, 10_000, true, SECOND);
+        acknowledge(&mut stripe, SECOND + took);
+        assert_eq!(stripe.rate.estimate().is_some(), measured, "{took} us");
+    }
+}
+
+#[test]
+fn stats_say_what_was_counted() {
+    let mut stripe = of_rate(4_000_000);
+    put(&mut stripe, 100, true, 5);
+    stripe.rtt.sample(Duration::from_millis(4), at(5));
+    stripe.rtt.sample(Duration::from_millis(12), at(5));
+    stripe.ledger.advance(60);
+    (stripe.written, stripe.congestions, stripe.doubted) = (80, 3, true);
+    let expected = StripeStats {
+        stripe: StripeId(7),
+        sent: 100,
+        written: 80,
+        acknowledged: 60,
+        received: 0,
+        congestions: 3,
+        srtt: Some(Duration::from_millis(5)),
+        min_rtt: Some(Duration::from_millis(4)),
+        rate: Some(4_000_000),
+        window: None,
+        doubted: true,
+    };
+    assert_eq!(stripe.stats(), expected);
+}
