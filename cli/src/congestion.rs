@@ -14,7 +14,9 @@ pub fn begin(name: Option<&str>) -> Result<CongestionChoice, Failure> {
     };
     Congestion::named(name).map(CongestionChoice::Named).map_err(|error| {
         let cure = match error.kind() {
-            ErrorKind::NotFound => format!("here are {}", Congestion::available().join(", ")),
+            ErrorKind::NotFound => {
+                format!("here are {}, and auto and system", Congestion::available().join(", "))
+            }
             ErrorKind::PermissionDenied => {
                 "or everybody, once it is in the sysctl net.ipv4.tcp_allowed_congestion_control".into()
             }
