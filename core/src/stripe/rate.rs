@@ -449,6 +449,7 @@ mod tests {
     fn a_piece_that_meets_no_queue_where_a_long_one_was_expected_raises_the_rate_to_four_times() {
         for (estimate, bytes, micros, expected) in [
             (40_000, 1_000, 6_249, 160_000),
+            (40_000, 1_000, 1_000, 160_000),
             (40_000, 1_000, 6_250, 40_000),
             (40_000, 999, 100, 40_000),
             (40_000, 10_000, 62_499, 160_000),
