@@ -44,6 +44,7 @@ mod congestion;
 mod dial;
 mod driver;
 mod gate;
+pub mod keys;
 mod listen;
 mod local;
 mod losses;

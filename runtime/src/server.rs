@@ -7,6 +7,7 @@ use crate::congestion::CongestionChoice;
 use crate::driver::budget::{Budget, Share};
 use crate::driver::{Footprint, Pump};
 use crate::gate::Gate;
+use crate::keys::PublicKey;
 use crate::listen::{Listen, Listener, Patience};
 use crate::local::{Queue, Sender, oneshot};
 use crate::pipe::Pipe;
@@ -54,6 +55,9 @@ pub struct Server {
     shared: Rc<Shared>,
 }
 
+/// What a session is known by: its caller's key, if callers need one, and its id.
+type Name = (Option<PublicKey>, SessionId);
+
 /// What the tasks of a server have in common.
 pub(crate) struct Shared {
     clock: Rc<dyn Clock>,
@@ -64,7 +68,8 @@ pub(crate) struct Shared {
     pub events: Rc<dyn Fn(Event)>,
     spawn: Spawn,
     entropy: Rc<dyn Fn() -> u64>,
-    sessions: RefCell<BTreeMap<SessionId, Rc<RefCell<Pump>>>>,
+    /// Each under its caller's key, so that who has another can neither join it nor learn that it exists.
+    sessions: RefCell<BTreeMap<Name, Rc<RefCell<Pump>>>>,
     incoming: Queue<Incoming>,
     /// One more for each [`Incoming`] that has no answer.
     unanswered: Rc<()>,
@@ -184,7 +189,8 @@ impl Shared {
         hello: Hello,
         rest: Bytes,
     ) -> Result<(), (Box<dyn Pipe>, Refusal)> {
-        let known = self.sessions.borrow().get(&hello.session).cloned();
+        let name = (pipe.peer_key(), hello.session);
+        let known = self.sessions.borrow().get(&name).cloned();
         let pump = match (known, hello.kind) {
             (Some(pump), HelloKind::Create | HelloKind::Join) => pump,
             (None, HelloKind::Create) if self.draining.get() => return Err((pipe, Refusal::Draining)),
@@ -195,8 +201,8 @@ impl Shared {
                 let pump =
                     Pump::server(self.clock.clone(), self.config, hello.session, instance, share, traces);
                 let pump = Rc::new(RefCell::new(pump));
-                self.sessions.borrow_mut().insert(hello.session, pump.clone());
-                self.run(hello.session, pump.clone());
+                self.sessions.borrow_mut().insert(name, pump.clone());
+                self.run(name, pump.clone());
                 pump
             }
             _ => return Err((pipe, Refusal::UnknownSession)),
@@ -214,7 +220,7 @@ impl Shared {
     }
 
     /// Runs a session until it is over.
-    fn run(self: &Rc<Self>, id: SessionId, pump: Rc<RefCell<Pump>>) {
+    fn run(self: &Rc<Self>, name: Name, pump: Rc<RefCell<Pump>>) {
         let shared = self.clone();
         let run = poll_fn(move |cx| {
             let polled = pump.borrow_mut().poll(cx);
@@ -223,8 +229,8 @@ impl Shared {
             if pump.borrow().ended().is_some() {
                 // It may still have last words to send, but nobody can join it any more. Another may have taken its name meanwhile.
                 let mut sessions = shared.sessions.borrow_mut();
-                if sessions.get(&id).is_some_and(|known| Rc::ptr_eq(known, &pump)) {
-                    sessions.remove(&id);
+                if sessions.get(&name).is_some_and(|known| Rc::ptr_eq(known, &pump)) {
+                    sessions.remove(&name);
                 }
             }
             for (flow, target) in opened {

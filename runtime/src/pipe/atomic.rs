@@ -4,6 +4,7 @@
 //! continued by its caller, and at most one send is held.
 
 use super::{Adapted, Pipe, Received, TcpStatus};
+use crate::keys::PublicKey;
 use crate::queue::OutQueue;
 use bytes::Buf;
 use std::io;
@@ -103,6 +104,10 @@ impl<P: Pipe> Pipe for AtomicPipe<P> {
 
     fn tcp(&self) -> Option<TcpStatus> {
         self.below.tcp()
+    }
+
+    fn peer_key(&self) -> Option<PublicKey> {
+        self.below.peer_key()
     }
 
     fn local_addr(&self) -> Option<SocketAddr> {

@@ -5,6 +5,7 @@
 
 use super::atomic::AtomicPipe;
 use super::{Adapted, Pipe, Received, TcpStatus};
+use crate::keys::PublicKey;
 use bytes::{Buf, Bytes};
 use std::io;
 use std::net::SocketAddr;
@@ -134,6 +135,10 @@ impl<P: Pipe> Pipe for DatagramPipe<P> {
 
     fn tcp(&self) -> Option<TcpStatus> {
         self.below.tcp()
+    }
+
+    fn peer_key(&self) -> Option<PublicKey> {
+        self.below.peer_key()
     }
 
     fn local_addr(&self) -> Option<SocketAddr> {

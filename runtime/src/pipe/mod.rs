@@ -17,6 +17,7 @@ pub(crate) mod testing;
 pub use ext::PipeExt;
 
 use crate::congestion::Congestion;
+use crate::keys::PublicKey;
 use bytes::{Buf, Bytes};
 use std::io;
 use std::net::SocketAddr;
@@ -145,6 +146,11 @@ pub trait Pipe {
         None
     }
 
+    /// The key that the other end has proven to hold, if it had to. `None` until it has.
+    fn peer_key(&self) -> Option<PublicKey> {
+        None
+    }
+
     /// Where this end is, if it has an address.
     fn local_addr(&self) -> Option<SocketAddr> {
         None
@@ -217,6 +223,10 @@ impl<P: Pipe + ?Sized> Pipe for Box<P> {
 
     fn tcp(&self) -> Option<TcpStatus> {
         (**self).tcp()
+    }
+
+    fn peer_key(&self) -> Option<PublicKey> {
+        (**self).peer_key()
     }
 
     fn local_addr(&self) -> Option<SocketAddr> {
