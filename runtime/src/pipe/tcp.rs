@@ -6,6 +6,7 @@
 //! A socket that is closed before it has sent its FIN on purpose sends a reset, also when the process is killed: whoever
 //! reads at the other end must be able to tell a cut from an end.
 
+use super::buffers;
 use super::{Adapted, Pipe, Received, TcpStatus};
 use crate::congestion::{self, Congestion, CongestionChoice};
 use crate::losses::{LossWatch, Turn};
@@ -15,63 +16,14 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvFlags, recv};
 use smol::Async;
 use socket2::SockRef;
-use std::cell::RefCell;
 use std::io::{self, IoSlice, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-/// How much is received at once. Larger costs memory for every chunk that waits, smaller costs system calls.
-const RECEIVE: usize = 256 << 10;
-
-/// Chunks up to this size are copied out of the receive buffer, so that a chunk never keeps more than eight times
-/// its own size alive. Above it, copying would cost more than the memory is worth.
-const COPIED: usize = RECEIVE / 8;
-
 /// How many slices go into one vectored write.
 const SLICES: usize = 64;
-
-/// How many receive buffers a thread keeps for the next receive. A fresh one costs a page fault for each of its pages,
-/// an eighth of all time on fast routes.
-const SPARE: usize = 16;
-
-thread_local! {
-    /// The receive buffers of all pipes of a thread, so that idle pipes have none.
-    static BUFFERS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
-}
-
-/// The received part of a buffer, which is used again when the last chunk that refers to it is dropped.
-struct Shared {
-    buffer: Vec<u8>,
-    len: usize,
-}
-
-impl AsRef<[u8]> for Shared {
-    fn as_ref(&self) -> &[u8] {
-        &self.buffer[..self.len]
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        give_back(std::mem::take(&mut self.buffer));
-    }
-}
-
-fn take_buffer() -> Vec<u8> {
-    BUFFERS.with_borrow_mut(Vec::pop).unwrap_or_else(|| vec![0; RECEIVE])
-}
-
-fn give_back(buffer: Vec<u8>) {
-    // While a thread ends there is nowhere to put it.
-    let _ = BUFFERS.try_with(|buffers| {
-        let mut buffers = buffers.borrow_mut();
-        if buffers.len() < SPARE {
-            buffers.push(buffer);
-        }
-    });
-}
 
 /// A TCP connection.
 #[derive(Debug)]
@@ -162,18 +114,13 @@ fn aborted() -> io::Error {
 
 /// Receives at most `max` bytes and says whether there was less than asked for. No bytes is the FIN.
 fn receive(socket: &TcpStream, max: usize) -> io::Result<(Bytes, bool)> {
-    let max = max.min(RECEIVE);
-    let mut buffer = take_buffer();
+    let max = max.min(buffers::SIZE);
+    let mut buffer = buffers::take();
     let received = recv(socket, &mut buffer[..max], RecvFlags::empty());
     let bytes = match received {
-        Ok((len, _)) if len > COPIED => Bytes::from_owner(Shared { buffer, len }),
-        Ok((len, _)) => {
-            let copy = Bytes::copy_from_slice(&buffer[..len]);
-            give_back(buffer);
-            copy
-        }
+        Ok((len, _)) => buffers::share(buffer, len),
         Err(error) => {
-            give_back(buffer);
+            buffers::give_back(buffer);
             return Err(error.into());
         }
     };
@@ -358,7 +305,7 @@ mod tests {
             let (mut a, mut b) = connected();
             a.send(&vec![1; 100_000]).await.unwrap();
             let mut left = 100_000;
-            for max in [1, COPIED, COPIED + 1, 1000].into_iter().cycle() {
+            for max in [1, buffers::COPIED, buffers::COPIED + 1, 1000].into_iter().cycle() {
                 let Received::Chunk(chunk) = poll_fn(|cx| b.poll_recv(cx, max)).await.unwrap() else {
                     panic!()
                 };
