@@ -1,5 +1,334 @@
-//! Who may talk to whom: keys.
+//! Who may talk to whom: keys, their files, and the list of peers.
+//!
+//! There are two kinds of keys. A *shared* key is one secret that both sides have; each derives from it the keys of both
+//! roles. A *private* key belongs to one side alone, and the other side lists its public half. Either ends as an Ed25519 key
+//! (RFC 8032) that a side shows in TLS and a set of those that it accepts ([`Keys`]).
+//!
+//! In a file a key is one line, its kind and 64 hexadecimal digits: `striper-shared-key:…`, `striper-private-key:…`. A list of peers has
+//! one peer a line, a public key and a name: `striper-public-key:… laptop`. Blank lines and lines that begin with `#` mean nothing.
+
+mod file;
+
+pub use file::{read_key, read_peers, write_key};
+
+use ring::signature::{Ed25519KeyPair, KeyPair};
+use ring::{hkdf, rand};
+use std::fmt;
+use std::rc::Rc;
+use std::str::FromStr;
+
+const SHARED: &str = "striper-shared-key:";
+const PRIVATE: &str = "striper-private-key:";
+const PUBLIC: &str = "striper-public-key:";
+
+/// The longest name of a peer in bytes: it stands in log lines.
+const MAX_NAME: usize = 64;
+
+/// The most public keys in one list.
+pub const MAX_PEERS: usize = 4096;
 
 /// The public half of a key: 32 bytes of Ed25519 (RFC 8032).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PublicKey(pub [u8; 32]);
+
+impl fmt::Display for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{PUBLIC}{}", hex(&self.0))
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PublicKey({self})")
+    }
+}
+
+impl FromStr for PublicKey {
+    type Err = KeyError;
+
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        if text.starts_with(PRIVATE) || text.starts_with(SHARED) {
+            return Err(KeyError::Secret);
+        }
+        text.strip_prefix(PUBLIC).ok_or(KeyError::Unknown).and_then(unhex).map(PublicKey)
+    }
+}
+
+/// What kind of secret a key is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeyKind {
+    /// Both sides have it.
+    Shared,
+    /// One side has it, and the other side its public half.
+    Private,
+}
+
+/// A secret key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key {
+    kind: KeyKind,
+    secret: [u8; 32],
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Key").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+/// Which end of a stripe a derived key is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Role {
+    Client,
+    Server,
+}
+
+impl Key {
+    /// A new key, from the operating system's random numbers. An error if it has none.
+    pub fn generate(kind: KeyKind) -> Result<Key, KeyError> {
+        let random = rand::generate(&rand::SystemRandom::new()).map_err(|_| KeyError::NoRandom)?;
+        Ok(Key { kind, secret: random.expose() })
+    }
+
+    /// What kind it is.
+    pub fn kind(&self) -> KeyKind {
+        self.kind
+    }
+
+    /// The public half, which the other side lists. A shared key has none.
+    pub fn public(&self) -> Option<PublicKey> {
+        (self.kind == KeyKind::Private).then(|| public_of(&self.secret))
+    }
+
+    /// The line that its file has, without a line's end.
+    pub fn to_line(&self) -> String {
+        let prefix = if self.kind == KeyKind::Shared { SHARED } else { PRIVATE };
+        format!("{prefix}{}", hex(&self.secret))
+    }
+
+    /// The Ed25519 seed (RFC 8032, section 5.1.5) of the end with this role. A shared key gives each role its own, derived by HKDF-SHA256
+    /// (RFC 5869) without a salt and with the info `striper/1 client` or `striper/1 server`.
+    pub(crate) fn seed(&self, role: Role) -> [u8; 32] {
+        let label: &[u8] = match (self.kind, role) {
+            (KeyKind::Private, _) => return self.secret,
+            (KeyKind::Shared, Role::Client) => b"striper/1 client",
+            (KeyKind::Shared, Role::Server) => b"striper/1 server",
+        };
+        let mut seed = [0; 32];
+        let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(&self.secret);
+        extracted
+            .expand(&[label], hkdf::HKDF_SHA256)
+            .and_then(|expanded| expanded.fill(&mut seed))
+            .expect("32 bytes are what SHA-256 gives");
+        seed
+    }
+}
+
+impl FromStr for Key {
+    type Err = KeyError;
+
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        let (kind, digits) = if let Some(digits) = text.strip_prefix(SHARED) {
+            (KeyKind::Shared, digits)
+        } else if let Some(digits) = text.strip_prefix(PRIVATE) {
+            (KeyKind::Private, digits)
+        } else if text.starts_with(PUBLIC) {
+            return Err(KeyError::PublicHalf);
+        } else {
+            return Err(KeyError::Unknown);
+        };
+        Ok(Key { kind, secret: unhex(digits)? })
+    }
+}
+
+pub(crate) fn public_of(seed: &[u8; 32]) -> PublicKey {
+    let pair = Ed25519KeyPair::from_seed_unchecked(seed).expect("any 32 bytes are a seed");
+    PublicKey(pair.public_key().as_ref().try_into().expect("32 bytes"))
+}
+
+/// Who has a key, for logs and the status.
+pub type PeerName = Rc<str>;
+
+/// A name as it may stand in a list and in a log: 1 to 64 bytes of ASCII letters, digits, `.`, `_`, `-` and `@`.
+pub fn peer_name(text: &str) -> Result<PeerName, KeyError> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@".contains(&byte);
+    if text.is_empty() || text.len() > MAX_NAME || !text.bytes().all(plain) {
+        return Err(KeyError::BadName);
+    }
+    Ok(text.into())
+}
+
+/// What one side shows and accepts.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Keys {
+    own: Vec<(PeerName, Key)>,
+    peers: Vec<(PeerName, PublicKey)>,
+}
+
+impl Keys {
+    /// With this side's keys, each with a name, and the public keys of peers. Shown is the first key. Of the other side are accepted: who has
+    /// one of the shared keys, and who is listed. So a key is replaced in three steps: the server is given the new one behind the old one,
+    /// then clients get the new one before the old one, then the old one goes everywhere.
+    ///
+    /// An error if there is no key, or if nobody would be accepted, or if peers are listed that could not know our key.
+    pub fn new(own: Vec<(PeerName, Key)>, peers: Vec<(PeerName, PublicKey)>) -> Result<Keys, KeyError> {
+        let has = |kind| own.iter().any(|(_, key)| key.kind == kind);
+        if own.is_empty() {
+            Err(KeyError::NoKey)
+        } else if !has(KeyKind::Shared) && peers.is_empty() {
+            Err(KeyError::NobodyAccepted)
+        } else if !has(KeyKind::Private) && !peers.is_empty() {
+            Err(KeyError::NothingToShow)
+        } else {
+            Ok(Keys { own, peers })
+        }
+    }
+
+    /// A single shared key.
+    pub fn shared(name: &str, key: Key) -> Result<Keys, KeyError> {
+        Keys::new(vec![(peer_name(name)?, key)], Vec::new())
+    }
+
+    /// Who is accepted at the other end, which has the role `theirs`.
+    pub(crate) fn accepted(&self, theirs: Role) -> impl Iterator<Item = (PublicKey, PeerName)> {
+        let shared = self.own.iter().filter(|(_, key)| key.kind == KeyKind::Shared);
+        let shared = shared.map(move |(name, key)| (public_of(&key.seed(theirs)), name.clone()));
+        shared.chain(self.peers.iter().map(|(name, public)| (*public, name.clone())))
+    }
+
+    /// Our first key, which the other end is shown.
+    pub(crate) fn first(&self) -> &Key {
+        &self.own[0].1
+    }
+
+    /// The name of a client's key, if it is accepted.
+    pub fn client_name(&self, key: &PublicKey) -> Option<PeerName> {
+        self.accepted(Role::Client).find(|(public, _)| public == key).map(|(_, name)| name)
+    }
+
+    /// The name of a server's key, if it is accepted.
+    pub fn server_name(&self, key: &PublicKey) -> Option<PeerName> {
+        self.accepted(Role::Server).find(|(public, _)| public == key).map(|(_, name)| name)
+    }
+
+    /// How many public keys of peers are listed.
+    pub fn listed(&self) -> usize {
+        self.peers.len()
+    }
+}
+
+/// What is wrong with a key, a list of peers, or their files.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum KeyError {
+    /// The file can't be read or written.
+    File(String),
+    /// The file exists already; a key is never overwritten.
+    Exists,
+    /// Others than its owner may read the file; its permission bits.
+    Exposed(u32),
+    /// Not a key of any kind.
+    Unknown,
+    /// A key that has not 64 hexadecimal digits.
+    BadDigits,
+    /// A public key where a secret one is needed.
+    PublicHalf,
+    /// A secret key where a public one is needed.
+    Secret,
+    /// More than one line.
+    ManyLines,
+    /// A line of a list of peers, counted from 1, and what is wrong with it.
+    Line(usize, Box<KeyError>),
+    /// A line of a list of peers without a name.
+    NoName,
+    /// A name with other characters than letters, digits, `.`, `_`, `-` and `@`, or over 64 bytes.
+    BadName,
+    /// A public key that is in the list already.
+    Twice,
+    /// More than [`MAX_PEERS`] peers.
+    TooMany,
+    /// No key is given.
+    NoKey,
+    /// Only private keys, and no peer is listed.
+    NobodyAccepted,
+    /// Peers are listed, but there is no private key that they could know.
+    NothingToShow,
+    /// The operating system has no random numbers.
+    NoRandom,
+}
+
+impl KeyError {
+    /// What to do about it.
+    pub fn cure(&self) -> &'static str {
+        match self {
+            KeyError::File(_) => "name a file that exists and that you may read",
+            KeyError::Exists => "name another file, or remove that one first if nobody needs it any more",
+            KeyError::Exposed(_) => {
+                "let only its owner read it: chmod 600 FILE; make a new key if others may have read it"
+            }
+            KeyError::Unknown | KeyError::BadDigits | KeyError::ManyLines => {
+                "make a key with: striper-cli keygen FILE, and copy the file as it is"
+            }
+            KeyError::PublicHalf => {
+                "name the file that keygen --pair wrote; the public half belongs into the other side's --peers"
+            }
+            KeyError::Secret => {
+                "list the public half alone: striper-cli pubkey FILE prints it; a secret that has been listed is better replaced"
+            }
+            KeyError::Line(_, error) => error.cure(),
+            KeyError::NoName | KeyError::BadName => {
+                "write PUBLIC-KEY NAME; a name has 1 to 64 letters, digits, \".\", \"_\", \"-\" or \"@\""
+            }
+            KeyError::Twice => "remove one of the two lines",
+            KeyError::TooMany => "shorten the list",
+            KeyError::NoKey => "make one with: striper-cli keygen FILE",
+            KeyError::NobodyAccepted => "list the public keys of the other side with --peers FILE",
+            KeyError::NothingToShow => {
+                "add a private key with -k FILE (striper-cli keygen --pair FILE makes one), or do without --peers"
+            }
+            KeyError::NoRandom => "check the operating system",
+        }
+    }
+}
+
+impl fmt::Display for KeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            KeyError::File(cause) => return f.write_str(cause),
+            KeyError::Exists => "the file exists already",
+            KeyError::Exposed(mode) => {
+                return write!(f, "others than its owner may read the file (mode {mode:03o})");
+            }
+            KeyError::Unknown => "this is no key",
+            KeyError::BadDigits => "a key has 64 hexadecimal digits, and this has not",
+            KeyError::PublicHalf => "this is the public half of a key",
+            KeyError::Secret => "this is a secret key, not a public one",
+            KeyError::ManyLines => "a key file has one line, and this has more",
+            KeyError::Line(line, error) => return write!(f, "line {line}: {error}"),
+            KeyError::NoName => "the name is missing",
+            KeyError::BadName => "this name can't stand in a log",
+            KeyError::Twice => "this key is listed twice",
+            KeyError::TooMany => return write!(f, "more than {MAX_PEERS} peers"),
+            KeyError::NoKey => "there is no key",
+            KeyError::NobodyAccepted => "a private key alone accepts nobody",
+            KeyError::NothingToShow => "peers are listed, but there is no private key that they could know",
+            KeyError::NoRandom => "no random numbers to make a key of",
+        })
+    }
+}
+
+impl std::error::Error for KeyError {}
+
+fn hex(bytes: &[u8; 32]) -> String {
+    base16ct::lower::encode_string(bytes)
+}
+
+fn unhex(digits: &str) -> Result<[u8; 32], KeyError> {
+    let mut bytes = [0; 32];
+    match base16ct::mixed::decode(digits, &mut bytes) {
+        Ok(decoded) if decoded.len() == 32 => Ok(bytes),
+        _ => Err(KeyError::BadDigits),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -56,6 +56,7 @@ mod server;
 mod stack;
 pub mod target;
 mod tcp_info;
+mod tls;
 
 pub use bridge::{Break, BridgeReport, Leg, Legs, Passed, bridge, bridge_in};
 pub use client::{Client, ClientOptions};
@@ -68,12 +69,14 @@ pub use pipe::atomic::AtomicPipe;
 pub use pipe::datagram::DatagramPipe;
 pub use pipe::flow::Flow;
 pub use pipe::tcp::TcpPipe;
+pub use pipe::tls::{PlainSpeech, TlsError, TlsPipe};
 pub use pipe::{Adapted, Pipe, PipeExt, Received, TcpStatus};
 pub use record::Traces;
 pub use report::{Event, FlowEnd, FlowReport, OpenError, SessionStatus, Status, StripeLoss, StripeRefusal};
 pub use server::{Incoming, Server, ServerOptions, Spawn};
 pub use stack::{Stacked, Wrap};
 pub use target::{HostPort, Target};
+pub use tls::{ClientTls, ServerTls};
 
 /// The single-threaded executor that everything here runs on. Drive it with `smol::block_on(ex.run(...))`.
 pub type Executor = std::rc::Rc<smol::LocalExecutor<'static>>;

@@ -12,8 +12,12 @@ use std::net::{TcpListener, TcpStream};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use striper_core::datagram::DEFAULT_LIMIT;
+use striper_runtime::keys::{Key, KeyKind, Keys};
 use striper_runtime::pipe::memory::memory_pipe;
-use striper_runtime::{AtomicPipe, DatagramPipe, Executor, Pipe, PipeExt, Received, Target, TcpPipe, bridge};
+use striper_runtime::{
+    AtomicPipe, ClientTls, DatagramPipe, Executor, Pipe, PipeExt, Received, ServerTls, Target, TcpPipe,
+    TlsPipe, bridge,
+};
 
 type Any = Box<dyn Pipe>;
 
@@ -34,6 +38,16 @@ impl Ends {
     /// The same with something on both ends.
     fn on<P: Pipe + 'static>(self, name: &'static str, wrap: impl Fn(Any) -> P) -> Ends {
         Ends { a: Box::new(wrap(self.a)), b: Box::new(wrap(self.b)), name, ..self }
+    }
+
+    /// The same with TLS, after its handshake.
+    async fn secured(self, name: &'static str) -> Ends {
+        let keys = Keys::shared("test", Key::generate(KeyKind::Shared).unwrap()).unwrap();
+        let mut a = TlsPipe::client(self.a, &ClientTls::new(&keys)).unwrap();
+        let mut b = TlsPipe::server(self.b, &ServerTls::new(&keys)).unwrap();
+        let (here, there) = zip(poll_fn(|cx| a.poll_flush(cx)), poll_fn(|cx| b.poll_flush(cx))).await;
+        assert!(here.is_ok() && there.is_ok(), "{here:?} {there:?}");
+        Ends { a: Box::new(a), b: Box::new(b), name, _alive: self._alive }
     }
 
     fn is_datagram(&self) -> bool {
@@ -116,7 +130,7 @@ impl Pipe for Trickle {
 }
 
 /// How many kinds [`kind`] makes.
-const KINDS: usize = 13;
+const KINDS: usize = 19;
 
 /// One pipe or stack after the other.
 async fn kind(number: usize, ex: &Executor) -> Ends {
@@ -133,6 +147,12 @@ async fn kind(number: usize, ex: &Executor) -> Ends {
         9 => flow("", ex).await.on("datagram over a flow", DatagramPipe::new),
         10 => memory("").on("", Trickle::new).on("datagram over trickle", DatagramPipe::new),
         11 => tcp("").on("", DatagramPipe::new).on("atomic over datagram over tcp", AtomicPipe::new),
+        12 => memory("").secured("tls over memory").await,
+        13 => tcp("").secured("tls over tcp").await,
+        14 => memory("").on("", Trickle::new).secured("tls over trickle").await,
+        15 => memory("").on("", AtomicPipe::new).secured("tls over atomic over memory").await,
+        16 => tcp("").on("", DatagramPipe::new).secured("tls over datagram over tcp").await,
+        17 => tcp("").secured("").await.on("datagram over tls over tcp", DatagramPipe::new),
         _ => tcp("").on("", DatagramPipe::new).on("datagram over datagram over tcp", |below| {
             DatagramPipe::with_limit(below, DEFAULT_LIMIT / 2)
         }),

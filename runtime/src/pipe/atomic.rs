@@ -94,6 +94,10 @@ impl<P: Pipe> Pipe for AtomicPipe<P> {
         self.limit.min(self.below.send_limit())
     }
 
+    fn held(&self) -> usize {
+        self.rest.remaining() + self.below.held()
+    }
+
     fn set_unsent_low_water(&mut self, bytes: usize) {
         self.below.set_unsent_low_water(bytes);
     }

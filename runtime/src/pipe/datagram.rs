@@ -125,6 +125,10 @@ impl<P: Pipe> Pipe for DatagramPipe<P> {
         self.below.send_limit().saturating_sub(datagram::MAX_HEADER).max(1)
     }
 
+    fn held(&self) -> usize {
+        self.below.held()
+    }
+
     fn set_unsent_low_water(&mut self, bytes: usize) {
         self.below.set_unsent_low_water(bytes);
     }

@@ -14,6 +14,7 @@ pub(crate) mod parting;
 pub mod tcp;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod tls;
 
 pub use ext::PipeExt;
 
@@ -105,6 +106,12 @@ pub trait Pipe {
     /// Passes on what has been taken and is still held here. Ready when nothing is. A pipe that holds nothing is always ready.
     fn poll_flush(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+
+    /// How many of the bytes that sends have taken are still held here and have not been passed on. An encrypted record counts until its
+    /// last byte has gone.
+    fn held(&self) -> usize {
+        0
     }
 
     /// Tells the other end that no more follows. Ready once that is certain to reach it after all earlier bytes, unless
@@ -212,6 +219,10 @@ impl<P: Pipe + ?Sized> Pipe for Box<P> {
 
     fn send_limit(&self) -> usize {
         (**self).send_limit()
+    }
+
+    fn held(&self) -> usize {
+        (**self).held()
     }
 
     fn set_unsent_low_water(&mut self, bytes: usize) {
