@@ -210,25 +210,28 @@ fn cure(cause: &DialError) -> &'static str {
         DialError::Handshake(HandshakeError::Malformed | HandshakeError::TooLong) => {
             " (CONNECT must be the port where striper-cli -s listens)"
         }
-        DialError::Refusal(Refusal::Version) => " (install the same version on both sides)",
         DialError::Refusal(Refusal::TooMany) => " (use fewer stripes: -n)",
-        // Their own words say already what to install.
-        DialError::Handshake(HandshakeError::Version { .. } | HandshakeError::UnknownOption) => "",
+        // Their own words say already what to do.
+        DialError::Handshake(
+            HandshakeError::Tls | HandshakeError::Version { .. } | HandshakeError::UnknownOption,
+        ) => "",
         DialError::Refusal(_) | DialError::Other(_) => "",
     }
 }
 
 /// Who probably called a stripe port, when it was no striper.
 fn visitor(error: &StripeRefusal) -> &'static str {
-    let StripeRefusal::Handshake(HandshakeError::NotStriper { first }) = error else { return "" };
-    match recognise(first) {
+    let protocol = match error {
+        StripeRefusal::Handshake(HandshakeError::NotStriper { first }) => recognise(first),
+        StripeRefusal::Handshake(HandshakeError::Tls) => Some(Protocol::Tls),
+        _ => return "",
+    };
+    match protocol {
         Some(Protocol::Http) => {
             " (a browser or another HTTP client: it should connect to the -c side's port)"
         }
         Some(Protocol::Ssh) => " (an ssh client: it should connect to the -c side's port)",
-        Some(Protocol::Tls) => {
-            " (a TLS client, such as a browser with https: it should connect to the -c side's port)"
-        }
+        Some(Protocol::Tls) => " (such as a browser with https: that should connect to the -c side's port)",
         None => " (programs should connect to the -c side's port; this one is for stripes)",
     }
 }
@@ -257,9 +260,6 @@ fn recognise(first: &[u8]) -> Option<Protocol> {
         Some(Protocol::Http)
     } else if first.starts_with(b"SSH-") {
         Some(Protocol::Ssh)
-    } else if matches!(first, [0x16, 0x03, 0..=4, ..]) {
-        // A TLS record of type handshake (RFC 8446, section 5.1).
-        Some(Protocol::Tls)
     } else {
         None
     }
@@ -414,7 +414,7 @@ mod tests {
         };
         assert!(seen(b"GET / HTTP/1.1\r\n").contains("browser"));
         assert!(seen(b"SSH-2.0-OpenSSH_9.9\r\n").contains("ssh client"));
-        assert!(seen(&[0x16, 3, 1, 2, 0]).contains("TLS client"));
+        assert!(visitor(&StripeRefusal::Handshake(HandshakeError::Tls)).contains("browser with https"));
         assert!(seen(b"\0\0\0").contains("for stripes"));
         assert_eq!(visitor(&StripeRefusal::Stalled), "");
     }
@@ -433,7 +433,7 @@ mod tests {
             assert!(cure(&DialError::Handshake(error)).contains("where striper-cli -s listens"));
         }
         for error in [HandshakeError::Version { theirs: 2 }, HandshakeError::UnknownOption] {
-            assert!(error.to_string().contains("install"), "{error}");
+            assert!(error.to_string().contains("update"), "{error}");
             assert_eq!(cure(&DialError::Handshake(error)), "");
         }
     }

@@ -9,6 +9,9 @@ use core::fmt;
 /// How many bytes of a foreign protocol are kept to be shown.
 const SHOWN: usize = 64;
 
+/// What a TLS connection begins with: a record of type handshake, and the major version that all have (RFC 8446, section 5.1).
+const TLS: &[u8; 2] = &[0x16, 0x03];
+
 /// Collects bytes until the peer's HELLO is complete.
 #[derive(Clone, Debug, Default)]
 pub struct Handshake {
@@ -23,7 +26,9 @@ pub enum HandshakeError {
         /// Its first bytes, at most 64.
         first: Vec<u8>,
     },
-    /// The other end is a striper of another protocol version.
+    /// The other end has begun TLS, as a striper with a key does.
+    Tls,
+    /// The other end is a striper of another protocol version. The older of the two is the one to update.
     Version {
         /// The version that it speaks.
         theirs: u8,
@@ -42,14 +47,17 @@ impl fmt::Display for HandshakeError {
             HandshakeError::NotStriper { first } => {
                 write!(f, "the other end is no striper: it said \"{}\"", first.escape_ascii())
             }
-            HandshakeError::Version { theirs } => write!(
-                f,
-                "the other end speaks protocol version {theirs}, this one {VERSION}: install the same version on both sides"
+            HandshakeError::Tls => f.write_str(
+                "the other end uses a key and this side has none (give both sides the same key, -k FILE), or it is another program that speaks TLS",
             ),
+            HandshakeError::Version { theirs } => {
+                let older = if *theirs > VERSION { "this side" } else { "the other side" };
+                write!(f, "the other end speaks protocol version {theirs}, this one {VERSION}: update {older}")
+            }
             HandshakeError::TooLong => f.write_str("HELLO over the size limit"),
             HandshakeError::Malformed => f.write_str("malformed HELLO"),
             HandshakeError::UnknownOption => f.write_str(
-                "HELLO with an option that this version does not know: install the newer version here",
+                "HELLO with an option that this version does not know: update this side",
             ),
         }
     }
@@ -71,6 +79,12 @@ impl Handshake {
         let before = self.seen.len();
         let room = MAGIC.len() + 1 + varint::len(MAX_HELLO as u64) + MAX_HELLO - before;
         self.seen.extend_from_slice(&data[..data.len().min(room)]);
+        if self.seen.starts_with(TLS) {
+            return Err(HandshakeError::Tls);
+        }
+        if self.seen == TLS[..1] {
+            return Ok(None);
+        }
         let magic = self.seen.len().min(MAGIC.len());
         if self.seen[..magic] != MAGIC[..magic] {
             self.seen.truncate(SHOWN);
@@ -103,6 +117,7 @@ impl Handshake {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::hello::Refusal;
     use crate::wire::hello::tests::plain;
     use alloc::string::ToString;
     use quickcheck::quickcheck;
@@ -170,7 +185,7 @@ mod tests {
         for (foreign, shown) in [
             ("GET / HTTP/1.1\r\nHost: example.org\r\n\r\n", "GET / HTTP/1.1"),
             ("SSH-2.0-OpenSSH_9.9\r\n", "SSH-2.0-OpenSSH_9.9"),
-            ("\x16\x03\x01", "\\x16\\x03\\x01"),
+            ("\x15\x03\x01", "\\x15\\x03\\x01"),
         ] {
             let error = feed(foreign.as_bytes()).unwrap_err();
             assert_eq!(error, HandshakeError::NotStriper { first: foreign.as_bytes().to_vec() });
@@ -193,8 +208,32 @@ mod tests {
     }
 
     #[test]
-    fn another_version_is_named() {
-        assert_eq!(feed(b"striper\x02"), Err(HandshakeError::Version { theirs: 2 }));
+    fn tls_is_recognised_by_its_first_two_bytes() {
+        assert_eq!(feed(b"\x16\x03"), Err(HandshakeError::Tls));
+        assert_eq!(feed(b"\x16\x03\x01\x02\x00\x01\x00"), Err(HandshakeError::Tls));
+        let mut handshake = Handshake::new();
+        assert_eq!(handshake.feed(Bytes::from_static(b"\x16")), Ok(None));
+        assert_eq!(handshake.feed(Bytes::from_static(b"\x03\x01")), Err(HandshakeError::Tls));
+        assert_eq!(feed(b"\x16\x02"), Err(HandshakeError::NotStriper { first: b"\x16\x02".to_vec() }));
+        let cure = HandshakeError::Tls.to_string();
+        assert!(cure.contains("give both sides the same key, -k FILE"), "{cure}");
+    }
+
+    #[test]
+    fn of_two_versions_the_older_side_is_told_to_update() {
+        for theirs in [0, 2, 255] {
+            let error = feed(&[&MAGIC[..], &[theirs]].concat()).unwrap_err();
+            assert_eq!(error, HandshakeError::Version { theirs });
+            let cure = if theirs > VERSION { "update this side" } else { "update the other side" };
+            let text = error.to_string();
+            assert!(text.ends_with(cure) && text.contains(&theirs.to_string()), "{text}");
+        }
+    }
+
+    #[test]
+    fn whoever_lacks_what_the_other_needs_is_the_side_to_update() {
+        assert!(HandshakeError::UnknownOption.to_string().ends_with("update this side"));
+        assert!(Refusal::Version.to_string().ends_with("update this side"));
     }
 
     #[test]

@@ -92,7 +92,7 @@ fn who_does_not_say_hello_is_turned_away_with_a_reason() {
         (b"\x00\xff\x17garbage", "is no striper: it said \"\\x00\\xff\\x17garbage\"", "-c side's port"),
         (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "it said \"GET / HTTP/1.1\\r\\n", "HTTP client"),
         (b"SSH-2.0-OpenSSH_9.9\r\n", "it said \"SSH-2.0-OpenSSH_9.9\\r\\n\"", "an ssh client"),
-        (b"\x16\x03\x01\x02\x00\x01", "is no striper", "a TLS client"),
+        (b"\x16\x03\x01\x02\x00\x01", "the other end uses a key", "browser with https"),
         (&[b"striper\x01", &long[..]].concat(), "HELLO over the size limit", ""),
         (b"striper\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", "malformed HELLO", ""),
         (&hello(1, &[9; 18]), "malformed HELLO", ""),

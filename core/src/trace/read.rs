@@ -197,14 +197,7 @@ impl<'a> Words<'a> {
             "create" => HelloKind::Create,
             "join" => HelloKind::Join,
             "welcome" => HelloKind::Accept { instance: self.number("an instance", u64::MAX)? },
-            "refusal" => HelloKind::Refuse(match self.wire("a code")? {
-                1 => Refusal::UnknownSession,
-                2 => Refusal::StripeUsed,
-                3 => Refusal::TooMany,
-                4 => Refusal::Draining,
-                5 => Refusal::Version,
-                other => Refusal::Other(other),
-            }),
+            "refusal" => HelloKind::Refuse(Refusal::from_code(self.wire("a code")?)),
             other => return Err(format!("a HELLO does not say \"{other}\"")),
         };
         if self.word("session")? != "session" {

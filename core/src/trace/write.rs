@@ -6,7 +6,7 @@ use crate::error::{EndReason, Reason, StripeClose};
 use crate::id::StripeId;
 use crate::io::{Input, Output};
 use crate::wire::frame::Frame;
-use crate::wire::hello::{Hello, HelloKind, Refusal};
+use crate::wire::hello::{Hello, HelloKind};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::{self, Display, Formatter, Write};
@@ -61,7 +61,7 @@ fn write_up(stripe: StripeId, hello: &Hello, f: &mut Formatter<'_>) -> fmt::Resu
         HelloKind::Create => f.write_str("create")?,
         HelloKind::Join => f.write_str("join")?,
         HelloKind::Accept { instance } => write!(f, "welcome {instance}")?,
-        HelloKind::Refuse(refusal) => write!(f, "refusal {}", refusal_code(refusal))?,
+        HelloKind::Refuse(refusal) => write!(f, "refusal {}", refusal.code())?,
     }
     // An alias: see the recorder.
     write!(f, " session {}", u128::from_be_bytes(hello.session.0))?;
@@ -70,17 +70,6 @@ fn write_up(stripe: StripeId, hello: &Hello, f: &mut Formatter<'_>) -> fmt::Resu
         write_counts(&hello.gone, f)?;
     }
     Ok(())
-}
-
-fn refusal_code(refusal: Refusal) -> u64 {
-    match refusal {
-        Refusal::UnknownSession => 1,
-        Refusal::StripeUsed => 2,
-        Refusal::TooMany => 3,
-        Refusal::Draining => 4,
-        Refusal::Version => 5,
-        Refusal::Other(code) => code,
-    }
 }
 
 fn write_counts(counts: &[(StripeId, u64)], f: &mut dyn Write) -> fmt::Result {

@@ -52,31 +52,42 @@ pub enum Refusal {
     TooMany,
     /// The server is shutting down.
     Draining,
-    /// The server does not speak the client's version.
+    /// The server does not speak the client's version. It says so in the highest that it knows, so a client that understands
+    /// this is the older one.
     Version,
+    /// The server takes only callers with a key, and this one has begun without. Said in plain text.
+    KeyNeeded,
+    /// The server has no key, and the caller has begun TLS. Said in plain text.
+    NoKey,
     /// A number that this version doesn't know.
     Other(u64),
 }
 
 impl Refusal {
-    fn code(self) -> u64 {
+    /// The number on the wire.
+    pub fn code(self) -> u64 {
         match self {
             Refusal::UnknownSession => 1,
             Refusal::StripeUsed => 2,
             Refusal::TooMany => 3,
             Refusal::Draining => 4,
             Refusal::Version => 5,
+            Refusal::KeyNeeded => 6,
+            Refusal::NoKey => 7,
             Refusal::Other(code) => code,
         }
     }
 
-    fn from_code(code: u64) -> Self {
+    /// The refusal with this number.
+    pub fn from_code(code: u64) -> Self {
         match code {
             1 => Refusal::UnknownSession,
             2 => Refusal::StripeUsed,
             3 => Refusal::TooMany,
             4 => Refusal::Draining,
             5 => Refusal::Version,
+            6 => Refusal::KeyNeeded,
+            7 => Refusal::NoKey,
             other => Refusal::Other(other),
         }
     }
@@ -89,7 +100,15 @@ impl fmt::Display for Refusal {
             Refusal::StripeUsed => "this stripe number has been used before",
             Refusal::TooMany => "the server takes no more stripes",
             Refusal::Draining => "the server is shutting down",
-            Refusal::Version => "the server does not speak this protocol version",
+            Refusal::Version => {
+                return write!(f, "the server speaks protocol version {VERSION} no more: update this side");
+            }
+            Refusal::KeyNeeded => {
+                "the server takes only callers with a key: give this side the server's key: -k FILE"
+            }
+            Refusal::NoKey => {
+                "the server has no key and this side uses one: give the server a key (-k FILE), or drop it here"
+            }
             Refusal::Other(code) => return write!(f, "refused with code {code}"),
         })
     }
@@ -199,6 +218,7 @@ fn take_array<const N: usize>(input: &mut &[u8]) -> Result<[u8; N], Violation> {
 pub(crate) mod tests {
     use super::*;
     use crate::wire::varint::tests::number;
+    use alloc::string::ToString;
     use alloc::vec;
     use quickcheck::{Arbitrary, Gen, quickcheck};
 
@@ -301,6 +321,24 @@ pub(crate) mod tests {
         let mut twice = body(&decoded);
         twice.extend_from_slice(&body(&Hello { gone: vec![(StripeId(0), 1)], ..plain() })[18..]);
         assert_eq!(Hello::decode(&twice), Err(Violation::TooManyGoneStripes));
+    }
+
+    #[test]
+    fn every_refusal_has_its_own_code_and_words() {
+        let mut words = vec![];
+        for code in 1..9 {
+            let refusal = Refusal::from_code(code);
+            assert_eq!(refusal.code(), code);
+            assert_eq!(matches!(refusal, Refusal::Other(_)), code == 8);
+            assert!(!words.contains(&refusal.to_string()), "{refusal}");
+            words.push(refusal.to_string());
+        }
+    }
+
+    #[test]
+    fn a_refusal_for_want_of_a_key_says_which_side_needs_it() {
+        assert!(Refusal::KeyNeeded.to_string().contains("give this side the server's key: -k FILE"));
+        assert!(Refusal::NoKey.to_string().contains("give the server a key (-k FILE), or drop it here"));
     }
 
     #[test]
