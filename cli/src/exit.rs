@@ -14,9 +14,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 use striper_core::{Config, Reason};
-use striper_runtime::{
-    CongestionChoice, Executor, HostPort, Incoming, Server, ServerOptions, Target, dial_tcp,
-};
+use striper_runtime::{Executor, HostPort, Incoming, Server, ServerOptions, Target, dial_tcp};
 
 /// Runs it until a signal comes, and returns the exit code.
 pub async fn run(
@@ -61,8 +59,7 @@ pub async fn run(
 pub fn server_options(options: &Options) -> ServerOptions {
     ServerOptions {
         session: Config { scheduler: options.scheduler, ..Config::default() },
-        traces: None,
-        congestion: CongestionChoice::default(),
+        ..ServerOptions::default()
     }
 }
 

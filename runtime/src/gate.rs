@@ -2,23 +2,23 @@
 //!
 //! Strangers cost little: each has a time limit and a size limit, and their number is bounded.
 
+mod strangers;
+
 use crate::clock::{Clock, sleep_until};
-use crate::driver::{HANDSHAKE_LIMIT, HearError, hear, say};
+use crate::driver::{HearError, hear, say};
+use crate::limits::Limits;
 use crate::listen::{Listen, Patience};
 use crate::local::{Receiver, Sender, oneshot};
 use crate::pipe::{Pipe, Received};
 use crate::report::{Event, StripeRefusal};
 use crate::server::{Shared, Spawn};
 use smol::future::{or, yield_now};
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
-use striper_core::{HandshakeError, Hello, HelloKind, Refusal, SessionId, StripeId};
-
-/// The most callers that have not yet said who they are. Beyond it the oldest has to go, since an honest one is quick.
-const MAX_STRANGERS: usize = 256;
+use strangers::Strangers;
+use striper_core::{HandshakeError, Hello, HelloKind, Instant, Refusal, SessionId, StripeId};
 
 /// How long a caller that was refused may take to hear why.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -28,14 +28,16 @@ pub struct Gate {
     clock: Rc<dyn Clock>,
     spawn: Spawn,
     server: Weak<Shared>,
+    handshake_time: Duration,
     /// Whoever has not said who it is: dropping the sender ends its task.
-    strangers: VecDeque<(Sender<()>, SocketAddr)>,
+    strangers: Strangers<(Sender<()>, SocketAddr)>,
 }
 
 impl Gate {
     /// The gate of `server`.
-    pub fn new(clock: Rc<dyn Clock>, spawn: Spawn, server: Weak<Shared>) -> Self {
-        Gate { clock, spawn, server, strangers: VecDeque::new() }
+    pub fn new(clock: Rc<dyn Clock>, spawn: Spawn, server: Weak<Shared>, limits: &Limits) -> Self {
+        let strangers = Strangers::new(limits.handshakes, limits.handshakes_per_address);
+        Gate { clock, spawn, server, handshake_time: limits.handshake_time, strangers }
     }
 
     /// Lets callers in until `closed` says otherwise. Troubles with that are told to `patience`.
@@ -48,14 +50,13 @@ impl Gate {
             };
             let Some((pipe, from)) = or(closing, accept).await else { return };
             self.strangers.retain(|(task, _)| task.is_awaited());
-            if self.strangers.len() >= MAX_STRANGERS
-                && let Some((task, from)) = self.strangers.pop_front()
-            {
+            let (task, dismissed) = oneshot();
+            if let Some((task, from)) = self.strangers.admit(from.ip(), (task, from)) {
                 drop(task);
                 self.tell(from, StripeRefusal::Crowded);
             }
-            let (task, dismissed) = oneshot();
-            let welcome = welcome(self.clock.clone(), self.server.clone(), pipe, from);
+            let until = self.clock.now() + self.handshake_time;
+            let welcome = welcome(self.clock.clone(), self.server.clone(), pipe, from, until);
             (self.spawn)(Box::pin(async {
                 let mut dismissed = dismissed;
                 let gone = async {
@@ -63,7 +64,6 @@ impl Gate {
                 };
                 or(gone, welcome).await;
             }));
-            self.strangers.push_back((task, from));
         }
     }
 
@@ -74,10 +74,16 @@ impl Gate {
     }
 }
 
-/// Hears a caller's HELLO and hands the pipe on, or says no.
-async fn welcome(clock: Rc<dyn Clock>, server: Weak<Shared>, mut pipe: Box<dyn Pipe>, from: SocketAddr) {
+/// Hears a caller's HELLO, in time, and hands the pipe on, or says no.
+async fn welcome(
+    clock: Rc<dyn Clock>,
+    server: Weak<Shared>,
+    mut pipe: Box<dyn Pipe>,
+    from: SocketAddr,
+    until: Instant,
+) {
     let heard = or(async { Some(hear(&mut *pipe).await) }, async {
-        sleep_until(&*clock, clock.now() + HANDSHAKE_LIMIT).await;
+        sleep_until(&*clock, until).await;
         None
     });
     let error = match heard.await {

@@ -2,6 +2,7 @@
 
 use crate::clock::{Clock, SystemClock, sleep_until};
 use crate::congestion::CongestionChoice;
+use crate::descriptors;
 use crate::pipe::Pipe;
 use crate::pipe::tcp::TcpPipe;
 use crate::report::Event;
@@ -40,6 +41,8 @@ pub struct Listener {
     clock: SystemClock,
     patience: Patience,
     congestion: CongestionChoice,
+    /// File descriptors that it leaves to others.
+    spare: u64,
 }
 
 impl Listener {
@@ -50,7 +53,7 @@ impl Listener {
         SockRef::from(&listener).listen(BACKLOG)?;
         let addr = listener.local_addr()?;
         let (clock, patience) = (SystemClock::new(), Patience::new(events));
-        Ok(Listener { listener, addr, clock, patience, congestion: CongestionChoice::System })
+        Ok(Listener { listener, addr, clock, patience, congestion: CongestionChoice::System, spare: 0 })
     }
 
     /// Where it listens.
@@ -65,12 +68,19 @@ impl Listener {
         Ok(())
     }
 
+    /// Lets callers wait from now on while the process has no more file descriptors left than this, or than a quarter of all if
+    /// that is less. As long as none is said it takes all there are.
+    pub fn keep_spare(&mut self, files: u64) {
+        self.spare = files;
+    }
+
     /// The next connection and who calls.
     pub async fn accept(&self) -> (TcpPipe, SocketAddr) {
         self.patience.accept(&self.clock, || self.accept_once()).await
     }
 
     async fn accept_once(&self) -> io::Result<(TcpPipe, SocketAddr)> {
+        descriptors::ensure_spare(self.spare)?;
         let (socket, from) = self.listener.accept().await?;
         // What fails here is that the caller has gone already.
         let pipe = TcpPipe::new(socket).map_err(|_| io::ErrorKind::ConnectionAborted)?;

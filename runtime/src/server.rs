@@ -8,6 +8,7 @@ use crate::driver::budget::{Budget, Share};
 use crate::driver::{Footprint, Pump};
 use crate::gate::Gate;
 use crate::keys::PublicKey;
+use crate::limits::Limits;
 use crate::listen::{Listen, Listener, Patience};
 use crate::local::{Queue, Sender, oneshot};
 use crate::pipe::Pipe;
@@ -27,14 +28,6 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 use striper_core::{Config, FlowId, Hello, HelloKind, Reason, Refusal, SessionId};
 
-/// The most sessions at once. Beyond it new clients are refused. Each has a floor of 240 KiB beside the memory limit, 60 MiB
-/// in all.
-const MAX_SESSIONS: usize = 256;
-
-/// The most flows that clients may have opened and nobody has answered yet. Beyond it new ones are refused: each may cost a
-/// connection to the target.
-const MAX_UNANSWERED: usize = 1024;
-
 /// Settings of a [`Server`].
 #[derive(Clone, Debug, Default)]
 pub struct ServerOptions {
@@ -44,6 +37,8 @@ pub struct ServerOptions {
     pub traces: Option<Rc<Traces>>,
     /// What controls congestion on stripes. [`Server::start_in`] leaves that to its listener.
     pub congestion: CongestionChoice,
+    /// What strangers and peers may cost it. [`Server::start_in`] leaves the file descriptors in reserve to its listener.
+    pub limits: Limits,
 }
 
 /// Begins a task. It runs until it is ready or what runs it is dropped.
@@ -62,6 +57,7 @@ type Name = (Option<PublicKey>, SessionId);
 pub(crate) struct Shared {
     clock: Rc<dyn Clock>,
     config: Config,
+    limits: Limits,
     traces: Option<Rc<Traces>>,
     budget: Rc<Budget>,
     addr: SocketAddr,
@@ -88,6 +84,7 @@ impl Server {
     ) -> io::Result<Server> {
         let mut listener = Listener::bind(listen, events.clone()).await?;
         listener.choose(&options.congestion)?;
+        listener.keep_spare(options.limits.spare_files);
         let ex = Rc::downgrade(ex);
         let spawn: Spawn = Rc::new(move |task| {
             if let Some(ex) = ex.upgrade() {
@@ -110,8 +107,9 @@ impl Server {
         let (open, closed) = oneshot();
         let shared = Rc::new(Shared {
             clock,
-            budget: Budget::new(options.session.memory_limit),
+            budget: Budget::new(options.session.memory_limit, options.limits.memory_per_session),
             config: options.session,
+            limits: options.limits.clone(),
             traces: options.traces,
             addr: listen.local_addr(),
             events,
@@ -123,7 +121,8 @@ impl Server {
             draining: Cell::new(false),
             gate: RefCell::new(Some(open)),
         });
-        let gate = Gate::new(shared.clock.clone(), shared.spawn.clone(), Rc::downgrade(&shared));
+        let (clock, spawn) = (shared.clock.clone(), shared.spawn.clone());
+        let gate = Gate::new(clock, spawn, Rc::downgrade(&shared), &options.limits);
         let patience = Patience::new(shared.events.clone());
         (shared.spawn)(Box::pin(gate.run(listen, patience, closed)));
         Server { shared }
@@ -195,7 +194,7 @@ impl Shared {
             (Some(pump), HelloKind::Create | HelloKind::Join) => pump,
             (None, HelloKind::Create) if self.draining.get() => return Err((pipe, Refusal::Draining)),
             (None, HelloKind::Create) => {
-                let Some(share) = self.make_room() else { return Err((pipe, Refusal::TooMany)) };
+                let Some(share) = self.make_room(name.0) else { return Err((pipe, Refusal::TooMany)) };
                 let instance = (self.entropy)();
                 let traces = self.traces.clone();
                 let pump =
@@ -207,16 +206,20 @@ impl Shared {
             }
             _ => return Err((pipe, Refusal::UnknownSession)),
         };
-        pump.borrow_mut().join(pipe, hello, rest)
+        pump.borrow_mut().join(pipe, hello, rest, self.limits.stripes)
     }
 
-    /// A place for one more session, at the expense of those that have lost their stripes and carry nothing if need be.
-    fn make_room(&self) -> Option<Share> {
+    /// A place for one more session of this key, at the expense of those that have lost their stripes and carry nothing if need be.
+    fn make_room(&self, key: Option<PublicKey>) -> Option<Share> {
         let mut sessions = self.sessions.borrow_mut();
-        if sessions.len() >= MAX_SESSIONS {
+        let has_room = |sessions: &BTreeMap<Name, Rc<RefCell<Pump>>>| {
+            let of_key = sessions.keys().filter(|(known, _)| *known == key).count();
+            sessions.len() < self.limits.sessions && of_key < self.limits.sessions_per_key
+        };
+        if !has_room(&sessions) {
             sessions.retain(|_, pump| !pump.borrow_mut().abandon());
         }
-        (sessions.len() < MAX_SESSIONS).then(|| self.budget.share())
+        has_room(&sessions).then(|| self.budget.share())
     }
 
     /// Runs a session until it is over.
@@ -236,7 +239,9 @@ impl Shared {
             for (flow, target) in opened {
                 let unanswered = Some(shared.unanswered.clone());
                 let incoming = Incoming { target, flow, pump: Rc::downgrade(&pump), unanswered };
-                if !shared.draining.get() && Rc::strong_count(&shared.unanswered) <= MAX_UNANSWERED + 1 {
+                if !shared.draining.get()
+                    && Rc::strong_count(&shared.unanswered) <= shared.limits.unanswered + 1
+                {
                     shared.incoming.push(incoming);
                 }
             }

@@ -173,7 +173,7 @@ fn garbage_on_the_stripe_port_is_told_and_harms_nobody() {
 }
 
 #[test]
-fn crowds_of_strangers_push_out_the_oldest_only() {
+fn crowds_of_strangers_from_one_address_push_out_its_oldest_only() {
     run(|ex| async move {
         let log = Log::default();
         let server = start_server(&ex, &log).await;
@@ -186,7 +186,9 @@ fn crowds_of_strangers_push_out_the_oldest_only() {
         log.wait_for(crowded).await;
         let client = start_client(&ex, server.local_addr(), &log);
         client.ready().await.unwrap();
-        assert!(log.count(crowded) >= 4 && log.count(crowded) <= 8);
+        // Of 260, and maybe the client's four, 128 may stay.
+        let crowded = log.count(crowded);
+        assert!((132..=136).contains(&crowded), "{crowded}");
     });
 }
 

@@ -1,7 +1,7 @@
 //! Memory that the sessions of one server share.
 //!
 //! Sessions take turns on one thread. Before its turn each is told what the others leave of the limit, and what it uses is known after
-//! it, so together they never use more, however many there are.
+//! it, so together they never use more, however many there are. None may use all: the others must not starve for one that hoards.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -14,13 +14,16 @@ const WORTH_TELLING: u64 = 256 << 10;
 pub struct Budget {
     /// Bytes for receiving and for sending, each.
     limit: u64,
+    /// The same, of one session.
+    limit_of_one: u64,
     used: Cell<(u64, u64)>,
 }
 
 impl Budget {
-    /// Half of `memory_limit` is for receiving, half for sending.
-    pub fn new(memory_limit: u64) -> Rc<Self> {
-        Rc::new(Budget { limit: memory_limit / 2, used: Cell::new((0, 0)) })
+    /// Half of `memory_limit` is for receiving, half for sending. One session may use `limit_of_one` of it, half unless that is said.
+    pub fn new(memory_limit: u64, limit_of_one: Option<u64>) -> Rc<Self> {
+        let limit_of_one = limit_of_one.unwrap_or(memory_limit / 2).min(memory_limit) / 2;
+        Rc::new(Budget { limit: memory_limit / 2, limit_of_one, used: Cell::new((0, 0)) })
     }
 
     /// A new session's part. With nothing left it lives on its floors.
@@ -41,9 +44,10 @@ impl Share {
     /// What the others leave, for receiving and for sending, if the session is to be told.
     pub fn changed(&mut self) -> Option<(u64, u64)> {
         let (all, own, limit) = (self.budget.used.get(), self.used, self.budget.limit);
-        let left = (limit.saturating_sub(all.0 - own.0), limit.saturating_sub(all.1 - own.1));
+        let left = |others: u64| limit.saturating_sub(others).min(self.budget.limit_of_one);
+        let left = (left(all.0 - own.0), left(all.1 - own.1));
         let news = |left: u64, told: u64| {
-            left < told || left >= told + WORTH_TELLING || (left > told && left == limit)
+            left < told || left >= told + WORTH_TELLING || (left > told && left == self.budget.limit_of_one)
         };
         if !news(left.0, self.told.0) && !news(left.1, self.told.1) {
             return None;
@@ -72,7 +76,7 @@ mod tests {
 
     #[test]
     fn a_session_is_told_what_the_others_leave() {
-        let budget = Budget::new(64 << 20);
+        let budget = Budget::new(64 << 20, Some(64 << 20));
         let (mut a, mut b) = (budget.share(), budget.share());
         assert_eq!((a.changed(), b.changed()), (None, None));
         a.use_up((10 << 20, 1 << 20));
@@ -81,5 +85,20 @@ mod tests {
         assert_eq!(b.changed(), Some((22 << 20, (32 << 20) - 1000)));
         drop(a);
         assert_eq!(b.changed(), Some((32 << 20, 32 << 20)));
+    }
+
+    #[test]
+    fn no_session_is_ever_told_of_all_the_memory() {
+        let budget = Budget::new(64 << 20, None);
+        let (mut a, mut b) = (budget.share(), budget.share());
+        assert_eq!(a.changed(), Some((16 << 20, 16 << 20)));
+        a.use_up((16 << 20, 16 << 20));
+        assert_eq!((a.changed(), b.changed()), (None, Some((16 << 20, 16 << 20))));
+        b.use_up((10 << 20, 0));
+        assert_eq!(a.changed(), None, "what is left for it is as much as it may have");
+        let mut c = budget.share();
+        assert_eq!(c.changed(), Some((6 << 20, 16 << 20)));
+        drop(a);
+        assert_eq!(c.changed(), Some((16 << 20, 16 << 20)));
     }
 }

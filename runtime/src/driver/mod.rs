@@ -19,7 +19,7 @@ mod ready;
 mod stripe;
 mod stripes;
 
-pub use attempt::{CONNECT_LIMIT, HANDSHAKE_LIMIT};
+pub use attempt::CONNECT_LIMIT;
 pub use check::Footprint;
 pub use greet::{HearError, hear, say};
 

@@ -11,18 +11,22 @@ use std::task::Poll;
 use striper_core::{HandshakeError, Hello, HelloKind, Input, Instant, Refusal, StripeClose, StripeId};
 
 impl Pump {
-    /// Server: takes a stripe whose client has said `hello` and then `rest`, or says why not.
+    /// Server: takes a stripe whose client has said `hello` and then `rest`, or says why not: there may be `most` at once.
     pub fn join(
         &mut self,
         pipe: Box<dyn Pipe>,
         hello: Hello,
         rest: Bytes,
+        most: usize,
     ) -> Result<(), (Box<dyn Pipe>, Refusal)> {
         if self.ended.is_some() {
             return Err((pipe, Refusal::UnknownSession));
         }
         if let Err(refusal) = self.session.may_join(hello.stripe) {
             return Err((pipe, refusal));
+        }
+        if self.stripes.len() >= most {
+            return Err((pipe, Refusal::TooMany));
         }
         let greeting = self.session.hello(hello.stripe).encode();
         self.raise(pipe, 0, hello, greeting, rest);

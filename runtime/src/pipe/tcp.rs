@@ -9,6 +9,7 @@
 use super::buffers;
 use super::{Adapted, Pipe, Received, TcpStatus};
 use crate::congestion::{self, Congestion, CongestionChoice};
+use crate::descriptors::Counted;
 use crate::losses::{LossWatch, Turn};
 use crate::tcp_info;
 use bytes::{Buf, Bytes};
@@ -30,6 +31,8 @@ const SLICES: usize = 64;
 pub struct TcpPipe {
     /// `None` once aborted.
     socket: Option<Arc<Async<TcpStream>>>,
+    /// As long as there is one.
+    counted: Option<Counted>,
     /// Nothing was left at the last receive: wait before the next.
     drained: bool,
     /// The last send took less than it was offered: wait before the next.
@@ -59,6 +62,7 @@ impl TcpPipe {
         options.set_linger(Some(Duration::ZERO))?;
         Ok(TcpPipe {
             socket: Some(socket),
+            counted: Some(Counted::new()),
             drained: false,
             full: false,
             finished: false,
@@ -198,6 +202,7 @@ impl Pipe for TcpPipe {
     }
 
     fn abort(&mut self) {
+        self.counted = None;
         if let Some(socket) = self.socket.take() {
             // Without it the socket would say FIN. Nothing else can be done if it fails.
             let _ = SockRef::from(socket.get_ref()).set_linger(Some(Duration::ZERO));

@@ -1,0 +1,66 @@
+//! How many file descriptors are left for new connections. Counted, since asking the system about each takes too long.
+
+use rustix::process::{Resource, getrlimit};
+use std::cell::Cell;
+use std::io;
+
+/// What a process has open beside connections, at most: standard streams, the poller, signals, listeners, traces.
+const OTHERS: u64 = 16;
+
+thread_local! {
+    static CONNECTIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Stands for an open connection of this thread.
+#[derive(Debug)]
+pub struct Counted(());
+
+impl Counted {
+    /// One more.
+    pub fn new() -> Self {
+        CONNECTIONS.set(CONNECTIONS.get() + 1);
+        Counted(())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        // While a thread ends there is nothing to be counted.
+        let _ = CONNECTIONS.try_with(|count| count.set(count.get() - 1));
+    }
+}
+
+/// That one more connection leaves `spare` descriptors to others, or a quarter of all if that is less. The error is what the
+/// system says when there is none at all.
+pub fn ensure_spare(spare: u64) -> io::Result<()> {
+    // Asked each time, since it may be changed from outside.
+    let Some(all) = getrlimit(Resource::Nofile).current.filter(|_| spare > 0) else { return Ok(()) };
+    let used = OTHERS + CONNECTIONS.get();
+    if is_enough(all, used, spare) { Ok(()) } else { Err(rustix::io::Errno::MFILE.into()) }
+}
+
+fn is_enough(all: u64, used: u64, spare: u64) -> bool {
+    all.saturating_sub(used) > spare.min(all / 4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_count_until_they_are_dropped() {
+        let before = CONNECTIONS.get();
+        let two = [Counted::new(), Counted::new()];
+        assert_eq!(CONNECTIONS.get(), before + 2);
+        drop(two);
+        assert_eq!(CONNECTIONS.get(), before);
+    }
+
+    #[test]
+    fn the_reserve_is_left_but_never_more_than_a_quarter_of_all() {
+        assert!(is_enough(1024, 991, 32) && !is_enough(1024, 992, 32));
+        assert!(is_enough(40, 29, 32) && !is_enough(40, 30, 32));
+        assert!(!is_enough(16, 20, 1), "there may be fewer than are open already");
+        assert!(is_enough(100, 99, 0), "without a reserve the last one may be used too");
+    }
+}
