@@ -66,6 +66,7 @@ pub async fn run(
 pub fn client_options(options: &Options, servers: &[HostPort]) -> ClientOptions {
     ClientOptions {
         servers: servers.to_vec(),
+        keys: None,
         session: Config { stripes: options.stripes, scheduler: options.scheduler, ..Config::default() },
         connect_timeout: options.connect_timeout,
         traces: None,

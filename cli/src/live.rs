@@ -6,8 +6,8 @@ use crate::log::{self, Log};
 use crate::status::{self, Stripe, View};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
-use striper_core::{SessionId, StripeId};
-use striper_runtime::{Executor, Status};
+use striper_core::StripeId;
+use striper_runtime::{Executor, SessionTag, Status};
 
 /// How often to look. The line is drawn only if it changes, so that an idle service is idle.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -63,7 +63,7 @@ fn columns() -> usize {
 /// Turns cumulative counts into rates.
 #[derive(Default)]
 struct Meter {
-    last: HashMap<(SessionId, StripeId), (u64, u64)>,
+    last: HashMap<(SessionTag, StripeId), (u64, u64)>,
     at: Option<Instant>,
 }
 
@@ -126,7 +126,8 @@ mod tests {
             doubted: false,
         };
         let stats = Stats { stripes: vec![stripe], ..Stats::default() };
-        let session = SessionStatus { session: SessionId([1; 16]), stats, live: 1, tcp: BTreeMap::new() };
+        let session =
+            SessionStatus { session: SessionTag([1; 4]), peer: None, stats, live: 1, tcp: BTreeMap::new() };
         Status { sessions: vec![session], last_dial_error: None }
     }
 

@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use striper_core::{EndReason, HandshakeError, Refusal};
-use striper_runtime::{Adapted, DialError, Event, FlowEnd, FlowReport, StripeRefusal};
+use striper_runtime::{Adapted, DialError, Event, FlowEnd, FlowReport, SessionTag, StripeRefusal, TlsError};
 
 /// A listener to events that writes them to the log.
 pub fn events(log: &Log) -> Rc<dyn Fn(Event)> {
@@ -30,18 +30,20 @@ struct Throttles {
 
 fn tell(log: &Log, throttles: &mut Throttles, event: Event) {
     match event {
-        Event::SessionStarted { session } => {
+        Event::SessionStarted { session, peer } => {
             // What is not shown in any case was not left out for want of room.
             if !log.shows(Level::Info) {
                 return;
             }
             let Some(unsaid) = throttles.begun.admit(crate::clock::now()) else { return };
-            let text = format!("session {session} is up{}", more(unsaid, "begun"));
-            log.info(
-                "session_started",
-                text,
-                &[("session", session.to_string().into()), ("unsaid", unsaid.into())],
-            );
+            let whose = peer.as_ref().map(|peer| format!(" with {peer}")).unwrap_or_default();
+            let text = format!("session {session}{whose} is up{}", more(unsaid, "begun"));
+            let fields = [
+                ("session", session.to_string().into()),
+                ("key", peer.as_deref().unwrap_or_default().to_owned().into()),
+                ("unsaid", unsaid.into()),
+            ];
+            log.info("session_started", text, &fields);
         }
         Event::SessionEnded { session, reason } => {
             let level = match reason {
@@ -170,7 +172,7 @@ fn more(unsaid: u64, what: &str) -> String {
 }
 
 fn stripe_fields(
-    session: &striper_core::SessionId,
+    session: &SessionTag,
     stripe: u64,
     peer: Option<SocketAddr>,
     live: usize,
@@ -202,7 +204,8 @@ fn cure(cause: &DialError) -> &'static str {
         DialError::NoHello => {
             " (the port may belong to another program: it must be where striper-cli -s listens)"
         }
-        DialError::Handshake(HandshakeError::NotStriper { first }) => match recognise(first) {
+        DialError::Handshake(HandshakeError::NotStriper { first })
+        | DialError::Tls(TlsError::NotTls { first }) => match recognise(first) {
             Some(Protocol::Ssh) => " (an ssh server; CONNECT must be the port where striper-cli -s listens)",
             Some(Protocol::Http) => " (a web server; CONNECT must be the port where striper-cli -s listens)",
             _ => " (CONNECT must be the port where striper-cli -s listens)",
@@ -215,14 +218,18 @@ fn cure(cause: &DialError) -> &'static str {
         DialError::Handshake(
             HandshakeError::Tls | HandshakeError::Version { .. } | HandshakeError::UnknownOption,
         ) => "",
-        DialError::Refusal(_) | DialError::Other(_) => "",
+        DialError::Tls(TlsError::Other(_)) => {
+            " (the port may belong to another program: it must be where striper-cli -s listens)"
+        }
+        DialError::Tls(_) | DialError::Refusal(_) | DialError::Other(_) => "",
     }
 }
 
 /// Who probably called a stripe port, when it was no striper.
 fn visitor(error: &StripeRefusal) -> &'static str {
     let protocol = match error {
-        StripeRefusal::Handshake(HandshakeError::NotStriper { first }) => recognise(first),
+        StripeRefusal::Handshake(HandshakeError::NotStriper { first })
+        | StripeRefusal::Tls(TlsError::NotTls { first }) => recognise(first),
         StripeRefusal::Handshake(HandshakeError::Tls) => Some(Protocol::Tls),
         _ => return "",
     };
@@ -442,9 +449,9 @@ mod tests {
     fn a_flood_of_sessions_is_summed_up_and_hides_no_violation() {
         let (log, paper) = Log::on_paper();
         let listener = events(&log);
-        let session = striper_core::SessionId([7; 16]);
+        let session = SessionTag([7; 4]);
         for _ in 0..100 {
-            listener(Event::SessionStarted { session });
+            listener(Event::SessionStarted { session, peer: None });
             listener(Event::SessionEnded { session, reason: EndReason::PeerClosed });
         }
         listener(Event::SessionEnded { session, reason: EndReason::PeerComplained });

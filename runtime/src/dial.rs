@@ -3,6 +3,7 @@
 use crate::congestion::CongestionChoice;
 use crate::pipe::Pipe;
 use crate::pipe::tcp::TcpPipe;
+use crate::pipe::tls::TlsError;
 use crate::target::HostPort;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::fmt;
@@ -29,6 +30,8 @@ pub enum DialError {
     Closed,
     /// The other end did not say HELLO in time.
     NoHello,
+    /// The two did not accept each other's keys, or have not both one.
+    Tls(TlsError),
     /// The other end said something else than a HELLO for us.
     Handshake(HandshakeError),
     /// The server said no.
@@ -58,6 +61,7 @@ impl fmt::Display for DialError {
             DialError::TimedOut => f.write_str("no answer in time"),
             DialError::Closed => f.write_str("connection closed during the handshake"),
             DialError::NoHello => f.write_str("connected, but no HELLO came in time"),
+            DialError::Tls(error) => error.fmt(f),
             DialError::Handshake(error) => error.fmt(f),
             DialError::Refusal(refusal) => refusal.fmt(f),
             DialError::Other(message) => f.write_str(message),

@@ -9,6 +9,7 @@ use crate::driver::{HearError, hear, say};
 use crate::limits::Limits;
 use crate::listen::{Listen, Patience};
 use crate::local::{Receiver, Sender, oneshot};
+use crate::pipe::tls::{PlainSpeech, TlsPipe};
 use crate::pipe::{Pipe, Received};
 use crate::report::{Event, StripeRefusal};
 use crate::server::{Shared, Spawn};
@@ -18,6 +19,7 @@ use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 use strangers::Strangers;
+use striper_core::wire::hello::MAGIC;
 use striper_core::{HandshakeError, Hello, HelloKind, Instant, Refusal, SessionId, StripeId};
 
 /// How long a caller that was refused may take to hear why.
@@ -55,6 +57,7 @@ impl Gate {
                 drop(task);
                 self.tell(from, StripeRefusal::Crowded);
             }
+            let Some(pipe) = self.secured(pipe) else { continue };
             let until = self.clock.now() + self.handshake_time;
             let welcome = welcome(self.clock.clone(), self.server.clone(), pipe, from, until);
             (self.spawn)(Box::pin(async {
@@ -67,11 +70,28 @@ impl Gate {
         }
     }
 
+    /// The caller's pipe, with TLS on it if callers need a key.
+    fn secured(&self, pipe: Box<dyn Pipe>) -> Option<Box<dyn Pipe>> {
+        let server = self.server.upgrade()?;
+        let keys = server.keys.borrow();
+        match &*keys {
+            None => Some(pipe),
+            Some((_, tls)) => Some(Box::new(TlsPipe::server(pipe, tls).ok()?.answering(plain_speech()))),
+        }
+    }
+
     fn tell(&self, from: SocketAddr, error: StripeRefusal) {
         if let Some(server) = self.server.upgrade() {
             (server.events)(Event::StripeRefused { from, error });
         }
     }
+}
+
+/// What a caller without a key is told.
+fn plain_speech() -> PlainSpeech {
+    let kind = HelloKind::Refuse(Refusal::KeyNeeded);
+    let hello = Hello { kind, session: SessionId([0; 16]), stripe: StripeId(0), gone: Vec::new() };
+    PlainSpeech { magic: MAGIC, answer: hello.encode() }
 }
 
 /// Hears a caller's HELLO, in time, and hands the pipe on, or says no.
@@ -88,12 +108,18 @@ async fn welcome(
     });
     let error = match heard.await {
         None => StripeRefusal::Stalled,
+        Some(Err(HearError::Tls(error))) => StripeRefusal::Tls(error),
         Some(Err(HearError::Closed)) => StripeRefusal::Closed,
         Some(Err(HearError::Broken(kind))) => StripeRefusal::Broken(kind),
         Some(Err(HearError::Handshake(error))) => {
-            if let HandshakeError::Version { .. } = error {
-                // Its first bytes, which never change between versions, tell the client which one we speak.
-                refuse(&*clock, pipe, SessionId([0; 16]), StripeId(0), Refusal::Version).await;
+            let refusal = match error {
+                // The first bytes of a HELLO, which never change between versions, tell the client which one we speak.
+                HandshakeError::Version { .. } => Some(Refusal::Version),
+                HandshakeError::Tls => Some(Refusal::NoKey),
+                _ => None,
+            };
+            if let Some(refusal) = refusal {
+                refuse(&*clock, pipe, SessionId([0; 16]), StripeId(0), refusal).await;
             }
             StripeRefusal::Handshake(error)
         }

@@ -14,8 +14,8 @@ pub use file::{read_key, read_peers, write_key};
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use ring::{hkdf, rand};
 use std::fmt;
-use std::rc::Rc;
 use std::str::FromStr;
+use std::sync::Arc;
 
 const SHARED: &str = "striper-shared-key:";
 const PRIVATE: &str = "striper-private-key:";
@@ -147,7 +147,16 @@ pub(crate) fn public_of(seed: &[u8; 32]) -> PublicKey {
 }
 
 /// Who has a key, for logs and the status.
-pub type PeerName = Rc<str>;
+pub type PeerName = Arc<str>;
+
+/// Somebody who has proven to have an accepted key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Peer {
+    /// What our side calls the key.
+    pub name: PeerName,
+    /// Its public half.
+    pub key: PublicKey,
+}
 
 /// A name as it may stand in a list and in a log: 1 to 64 bytes of ASCII letters, digits, `.`, `_`, `-` and `@`.
 pub fn peer_name(text: &str) -> Result<PeerName, KeyError> {
@@ -202,12 +211,12 @@ impl Keys {
     }
 
     /// The name of a client's key, if it is accepted.
-    pub fn client_name(&self, key: &PublicKey) -> Option<PeerName> {
+    pub(crate) fn client_name(&self, key: &PublicKey) -> Option<PeerName> {
         self.accepted(Role::Client).find(|(public, _)| public == key).map(|(_, name)| name)
     }
 
     /// The name of a server's key, if it is accepted.
-    pub fn server_name(&self, key: &PublicKey) -> Option<PeerName> {
+    pub(crate) fn server_name(&self, key: &PublicKey) -> Option<PeerName> {
         self.accepted(Role::Server).find(|(public, _)| public == key).map(|(_, name)| name)
     }
 

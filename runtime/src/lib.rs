@@ -75,7 +75,9 @@ pub use pipe::tcp::TcpPipe;
 pub use pipe::tls::{PlainSpeech, TlsError, TlsPipe};
 pub use pipe::{Adapted, Pipe, PipeExt, Received, TcpStatus};
 pub use record::Traces;
-pub use report::{Event, FlowEnd, FlowReport, OpenError, SessionStatus, Status, StripeLoss, StripeRefusal};
+pub use report::{
+    Event, FlowEnd, FlowReport, OpenError, SessionStatus, SessionTag, Status, StripeLoss, StripeRefusal,
+};
 pub use server::{Incoming, Server, ServerOptions, Spawn};
 pub use stack::{Stacked, Wrap};
 pub use target::{HostPort, Target};

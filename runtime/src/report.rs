@@ -1,8 +1,11 @@
 //! What the runtime tells its user: events as they happen, a report for each flow, a status when asked.
 
 use crate::dial::DialError;
+use crate::keys::PeerName;
+use crate::pipe::tls::TlsError;
 use crate::pipe::{Adapted, TcpStatus};
 use crate::target::HostPort;
+use ring::digest::{SHA256, digest};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
@@ -11,18 +14,39 @@ use std::path::PathBuf;
 use std::time::Duration;
 use striper_core::{EndReason, HandshakeError, Reason, Refusal, SessionId, Stats, StripeClose, StripeId};
 
+/// Tells sessions apart in logs, and is the same on both sides. Nothing of the session's id can be learned from it: that is the key to
+/// its door, so it is said nowhere but on its stripes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct SessionTag(pub [u8; 4]);
+
+impl SessionTag {
+    /// The first four bytes of the SHA-256 of an id, which has 128 random bits.
+    pub fn of(id: SessionId) -> Self {
+        let digest = digest(&SHA256, &id.0);
+        SessionTag(digest.as_ref().first_chunk().copied().unwrap_or_default())
+    }
+}
+
+impl fmt::Display for SessionTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
 /// Something that a log should have.
 #[derive(Debug)]
 pub enum Event {
     /// The first stripe of a new session is up.
     SessionStarted {
         /// Which.
-        session: SessionId,
+        session: SessionTag,
+        /// Who is at the other end, if it had to prove that.
+        peer: Option<PeerName>,
     },
     /// A session is over; its flows have been reset. A client starts a new one when it is next needed.
     SessionEnded {
         /// Which.
-        session: SessionId,
+        session: SessionTag,
         /// Why.
         reason: EndReason,
     },
@@ -30,12 +54,12 @@ pub enum Event {
     /// [`Event::SessionEnded`].
     SessionForgotten {
         /// Which.
-        session: SessionId,
+        session: SessionTag,
     },
     /// A stripe carries data now.
     StripeUp {
         /// Of which session.
-        session: SessionId,
+        session: SessionTag,
         /// Its number.
         stripe: StripeId,
         /// The other end.
@@ -48,7 +72,7 @@ pub enum Event {
     /// A stripe is no more.
     StripeLost {
         /// Of which session.
-        session: SessionId,
+        session: SessionTag,
         /// Its number.
         stripe: StripeId,
         /// The other end.
@@ -63,7 +87,7 @@ pub enum Event {
     /// What controls congestion on a stripe has been changed, or could not be.
     StripeAdapted {
         /// Of which session.
-        session: SessionId,
+        session: SessionTag,
         /// Its number.
         stripe: StripeId,
         /// The other end.
@@ -130,6 +154,8 @@ impl fmt::Display for StripeLoss {
 pub enum StripeRefusal {
     /// It did not begin with a HELLO for us.
     Handshake(HandshakeError),
+    /// It did not prove to have an accepted key.
+    Tls(TlsError),
     /// It did not say all of its HELLO within the limit.
     Stalled,
     /// Too many others were shaking hands at the same time; the oldest had to go.
@@ -146,6 +172,7 @@ impl fmt::Display for StripeRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StripeRefusal::Handshake(error) => error.fmt(f),
+            StripeRefusal::Tls(error) => error.fmt(f),
             StripeRefusal::Stalled => f.write_str("no complete HELLO in time"),
             StripeRefusal::Crowded => f.write_str("too many unfinished handshakes"),
             StripeRefusal::Closed => f.write_str("closed before its HELLO was complete"),
@@ -233,7 +260,9 @@ pub struct Status {
 #[derive(Clone, Debug)]
 pub struct SessionStatus {
     /// Which.
-    pub session: SessionId,
+    pub session: SessionTag,
+    /// Who is at the other end, if it had to prove that.
+    pub peer: Option<PeerName>,
     /// Its own counts.
     pub stats: Stats,
     /// Stripes that carry data now.

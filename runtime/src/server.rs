@@ -7,7 +7,7 @@ use crate::congestion::CongestionChoice;
 use crate::driver::budget::{Budget, Share};
 use crate::driver::{Footprint, Pump};
 use crate::gate::Gate;
-use crate::keys::PublicKey;
+use crate::keys::{Keys, Peer, PeerName, PublicKey};
 use crate::limits::Limits;
 use crate::listen::{Listen, Listener, Patience};
 use crate::local::{Queue, Sender, oneshot};
@@ -17,6 +17,7 @@ use crate::pipe::memory::memory_pipe;
 use crate::record::Traces;
 use crate::report::{Event, FlowReport, Status};
 use crate::target::Target;
+use crate::tls::ServerTls;
 use bytes::Bytes;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -33,12 +34,19 @@ use striper_core::{Config, FlowId, Hello, HelloKind, Reason, Refusal, SessionId}
 pub struct ServerOptions {
     /// Settings of each session. The memory limit is that of all together.
     pub session: Config,
+    /// Who may call. Without, everybody who reaches the port may, and stripes are not encrypted.
+    pub keys: Option<Keys>,
     /// Where its sessions are recorded, if they are.
     pub traces: Option<Rc<Traces>>,
     /// What controls congestion on stripes. [`Server::start_in`] leaves that to its listener.
     pub congestion: CongestionChoice,
     /// What strangers and peers may cost it. [`Server::start_in`] leaves the file descriptors in reserve to its listener.
     pub limits: Limits,
+}
+
+fn with_tls(keys: Keys) -> (Keys, ServerTls) {
+    let tls = ServerTls::new(&keys);
+    (keys, tls)
 }
 
 /// Begins a task. It runs until it is ready or what runs it is dropped.
@@ -64,6 +72,8 @@ pub(crate) struct Shared {
     pub events: Rc<dyn Fn(Event)>,
     spawn: Spawn,
     entropy: Rc<dyn Fn() -> u64>,
+    /// Who may call, and what that takes. Everybody if `None`.
+    pub keys: RefCell<Option<(Keys, ServerTls)>>,
     /// Each under its caller's key, so that who has another can neither join it nor learn that it exists.
     sessions: RefCell<BTreeMap<Name, Rc<RefCell<Pump>>>>,
     incoming: Queue<Incoming>,
@@ -111,6 +121,7 @@ impl Server {
             config: options.session,
             limits: options.limits.clone(),
             traces: options.traces,
+            keys: RefCell::new(options.keys.map(with_tls)),
             addr: listen.local_addr(),
             events,
             spawn,
@@ -139,6 +150,20 @@ impl Server {
             let incoming = poll_fn(|cx| self.shared.incoming.poll_pop(cx)).await;
             if incoming.is_alive() {
                 return incoming;
+            }
+        }
+    }
+
+    /// From now on these keys decide who may call. Sessions of keys that are no longer among them end at once. Has no effect
+    /// on a server that was started without.
+    pub fn set_keys(&self, keys: Keys) {
+        if self.shared.keys.borrow().is_none() {
+            return;
+        }
+        self.shared.keys.replace(Some(with_tls(keys.clone())));
+        for ((key, _), pump) in &*self.shared.sessions.borrow() {
+            if key.is_none_or(|key| keys.client_name(&key).is_none()) {
+                pump.borrow_mut().abort();
             }
         }
     }
@@ -188,7 +213,11 @@ impl Shared {
         hello: Hello,
         rest: Bytes,
     ) -> Result<(), (Box<dyn Pipe>, Refusal)> {
-        let name = (pipe.peer_key(), hello.session);
+        let peer = pipe.peer();
+        if !self.accepts(peer.as_ref()) {
+            return Err((pipe, Refusal::KeyNeeded));
+        }
+        let name = (peer.as_ref().map(|peer| peer.key), hello.session);
         let known = self.sessions.borrow().get(&name).cloned();
         let pump = match (known, hello.kind) {
             (Some(pump), HelloKind::Create | HelloKind::Join) => pump,
@@ -197,8 +226,8 @@ impl Shared {
                 let Some(share) = self.make_room(name.0) else { return Err((pipe, Refusal::TooMany)) };
                 let instance = (self.entropy)();
                 let traces = self.traces.clone();
-                let pump =
-                    Pump::server(self.clock.clone(), self.config, hello.session, instance, share, traces);
+                let (clock, peer) = (self.clock.clone(), peer.map(|peer| peer.name));
+                let pump = Pump::server(clock, self.config, hello.session, instance, peer, share, traces);
                 let pump = Rc::new(RefCell::new(pump));
                 self.sessions.borrow_mut().insert(name, pump.clone());
                 self.run(name, pump.clone());
@@ -207,6 +236,15 @@ impl Shared {
             _ => return Err((pipe, Refusal::UnknownSession)),
         };
         pump.borrow_mut().join(pipe, hello, rest, self.limits.stripes)
+    }
+
+    /// Whether a caller has a key that is accepted now; it may have been another one when it began to shake hands.
+    fn accepts(&self, peer: Option<&Peer>) -> bool {
+        match (&*self.keys.borrow(), peer) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some((keys, _)), Some(peer)) => keys.client_name(&peer.key).is_some(),
+        }
     }
 
     /// A place for one more session of this key, at the expense of those that have lost their stripes and carry nothing if need be.
@@ -267,6 +305,11 @@ impl Incoming {
     /// Whether the client still wants it.
     fn is_alive(&self) -> bool {
         self.pump.upgrade().is_some_and(|pump| pump.borrow().carries(self.flow))
+    }
+
+    /// Which client, if clients need a key.
+    pub fn peer(&self) -> Option<PeerName> {
+        self.pump.upgrade().and_then(|pump| pump.borrow().peer())
     }
 
     /// What the client wants to reach.

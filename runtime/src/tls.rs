@@ -4,7 +4,7 @@
 //! shows one Ed25519 key, and the other looks it up among those that it accepts. No session is resumed and no data goes early, so
 //! nothing that was recorded can be played again.
 
-use crate::keys::{Key, Keys, PublicKey, Role, public_of};
+use crate::keys::{Key, Keys, Peer, PeerName, PublicKey, Role, public_of};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{AlwaysResolvesClientRawPublicKeys, Resumption, UnbufferedClientConnection};
 use rustls::crypto::ring::{cipher_suite, default_provider, kx_group, sign::any_eddsa_type};
@@ -18,7 +18,7 @@ use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, ServerConfig,
     SignatureScheme,
 };
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What a stripe is called in ALPN (RFC 7301). Both sides insist on it.
@@ -33,7 +33,10 @@ const PKCS8: [u8; 16] =
 
 /// What a server needs for the stripes that come in.
 #[derive(Clone, Debug)]
-pub struct ServerTls(Arc<ServerConfig>);
+pub struct ServerTls {
+    config: Arc<ServerConfig>,
+    accepted: Accepted,
+}
 
 impl ServerTls {
     /// With these keys.
@@ -42,29 +45,36 @@ impl ServerTls {
     }
 
     fn with_aes(keys: &Keys, aes: bool) -> Self {
-        let clients = Accepted(keys.accepted(Role::Client).map(|(public, _)| public).collect());
+        let accepted = Accepted::new(keys, Role::Client);
         let shown = AlwaysResolvesServerRawPublicKeys::new(shown(keys.first(), Role::Server));
         let mut config = ServerConfig::builder_with_provider(provider(aes))
             .with_protocol_versions(&[&TLS13])
             .expect("ring has TLS 1.3")
-            .with_client_cert_verifier(Arc::new(clients))
+            .with_client_cert_verifier(Arc::new(accepted.clone()))
             .with_cert_resolver(Arc::new(shown));
         config.alpn_protocols = vec![ALPN.to_vec()];
         // A client begins with AES only if it has the instructions for it: AES if both have, else ChaCha20.
         config.ignore_client_order = !aes;
         config.send_tls13_tickets = 0;
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        ServerTls(Arc::new(config))
+        ServerTls { config: Arc::new(config), accepted }
     }
 
     pub(crate) fn connection(&self) -> Result<UnbufferedServerConnection, Error> {
-        UnbufferedServerConnection::new(self.0.clone())
+        UnbufferedServerConnection::new(self.config.clone())
+    }
+
+    pub(crate) fn accepted(&self) -> Accepted {
+        self.accepted.clone()
     }
 }
 
 /// What a client needs for the stripes that it dials.
 #[derive(Clone, Debug)]
-pub struct ClientTls(Arc<ClientConfig>);
+pub struct ClientTls {
+    config: Arc<ClientConfig>,
+    accepted: Accepted,
+}
 
 impl ClientTls {
     /// With these keys.
@@ -73,29 +83,33 @@ impl ClientTls {
     }
 
     fn with_aes(keys: &Keys, aes: bool) -> Self {
-        let servers = Accepted(keys.accepted(Role::Server).map(|(public, _)| public).collect());
+        let accepted = Accepted::new(keys, Role::Server);
         let shown = AlwaysResolvesClientRawPublicKeys::new(shown(keys.first(), Role::Client));
         let mut config = ClientConfig::builder_with_provider(provider(aes))
             .with_protocol_versions(&[&TLS13])
             .expect("ring has TLS 1.3")
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(servers))
+            .with_custom_certificate_verifier(Arc::new(accepted.clone()))
             .with_client_cert_resolver(Arc::new(shown));
         config.alpn_protocols = vec![ALPN.to_vec()];
         config.resumption = Resumption::disabled();
         // The server is known by its key and has no name.
         config.enable_sni = false;
-        ClientTls(Arc::new(config))
+        ClientTls { config: Arc::new(config), accepted }
     }
 
     pub(crate) fn connection(&self) -> Result<UnbufferedClientConnection, Error> {
         let name = ServerName::try_from("striper").expect("a name");
-        UnbufferedClientConnection::new(self.0.clone(), name)
+        UnbufferedClientConnection::new(self.config.clone(), name)
+    }
+
+    pub(crate) fn accepted(&self) -> Accepted {
+        self.accepted.clone()
     }
 }
 
 /// The key in what a connection's other end has shown.
-pub(crate) fn key_shown(shown: &CertificateDer<'_>) -> Option<PublicKey> {
+fn key_shown(shown: &CertificateDer<'_>) -> Option<PublicKey> {
     shown.strip_prefix(&SPKI)?.try_into().ok().map(PublicKey)
 }
 
@@ -148,14 +162,28 @@ fn holds(
     verify_tls13_signature_with_raw_key(message, &key, signature, &algorithms)
 }
 
-/// The keys that are accepted at the other end.
-#[derive(Debug)]
-struct Accepted(BTreeSet<PublicKey>);
+/// The keys that are accepted at the other end, with their names.
+#[derive(Clone, Debug)]
+pub(crate) struct Accepted(Arc<BTreeMap<PublicKey, PeerName>>);
 
 impl Accepted {
-    fn has(&self, shown: &CertificateDer<'_>) -> Result<(), Error> {
-        let accepted = key_shown(shown).is_some_and(|key| self.0.contains(&key));
-        if accepted { Ok(()) } else { Err(stranger()) }
+    fn new(keys: &Keys, theirs: Role) -> Accepted {
+        // Of two names for one key the first counts.
+        let mut accepted = BTreeMap::new();
+        for (key, name) in keys.accepted(theirs) {
+            accepted.entry(key).or_insert(name);
+        }
+        Accepted(Arc::new(accepted))
+    }
+
+    /// Who has shown this.
+    pub fn find(&self, shown: &CertificateDer<'_>) -> Option<Peer> {
+        let key = key_shown(shown)?;
+        self.0.get(&key).map(|name| Peer { name: name.clone(), key })
+    }
+
+    fn check(&self, shown: &CertificateDer<'_>) -> Result<(), Error> {
+        self.find(shown).map(drop).ok_or_else(stranger)
     }
 }
 
@@ -170,7 +198,7 @@ impl ClientCertVerifier for Accepted {
         _intermediates: &[CertificateDer<'_>],
         _now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        self.has(shown).map(|()| ClientCertVerified::assertion())
+        self.check(shown).map(|()| ClientCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -209,7 +237,7 @@ impl ServerCertVerifier for Accepted {
         _ocsp: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.has(shown).map(|()| ServerCertVerified::assertion())
+        self.check(shown).map(|()| ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(

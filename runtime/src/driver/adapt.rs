@@ -3,7 +3,7 @@
 
 use super::{Pump, Slot};
 use crate::pipe::Adapted;
-use crate::report::Event;
+use crate::report::{Event, SessionTag};
 use std::time::Duration;
 
 /// Often enough to see 1 % of losses within a second, and 14 µs of work in one. How far apart two looks must be to say something is for
@@ -23,7 +23,7 @@ impl Pump {
         let goes_on = matches!(adapted, Some(Adapted::Kept | Adapted::Changed { .. }));
         stripe.next_look = goes_on.then_some(now + LOOK);
         if let Some(adapted @ (Adapted::Changed { .. } | Adapted::Denied { .. })) = adapted {
-            let (session, stripe, peer) = (self.id, stripe.id, stripe.pipe.peer_addr());
+            let (session, stripe, peer) = (SessionTag::of(self.id), stripe.id, stripe.pipe.peer_addr());
             self.events.push(Event::StripeAdapted { session, stripe, peer, adapted });
         }
     }

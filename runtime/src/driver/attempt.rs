@@ -77,12 +77,17 @@ impl Attempt {
 }
 
 async fn greet(mut pipe: Box<dyn Pipe>, hello: Hello) -> Result<Greeted, DialError> {
-    say(&mut *pipe, &hello).await.map_err(|error| broken(error.kind()))?;
-    match hear(&mut *pipe).await {
-        Ok((hello, rest)) => Ok(Greeted { pipe, hello, rest }),
-        Err(HearError::Handshake(error)) => Err(DialError::Handshake(error)),
-        Err(HearError::Closed) => Err(DialError::Closed),
-        Err(HearError::Broken(kind)) => Err(broken(kind)),
+    say(&mut *pipe, &hello).await.map_err(|error| failed(HearError::from(error)))?;
+    let (hello, rest) = hear(&mut *pipe).await.map_err(failed)?;
+    Ok(Greeted { pipe, hello, rest })
+}
+
+fn failed(error: HearError) -> DialError {
+    match error {
+        HearError::Tls(error) => DialError::Tls(error),
+        HearError::Handshake(error) => DialError::Handshake(error),
+        HearError::Closed => DialError::Closed,
+        HearError::Broken(kind) => broken(kind),
     }
 }
 

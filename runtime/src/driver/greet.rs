@@ -1,5 +1,6 @@
 //! The start of a stripe: both sides say HELLO.
 
+use crate::pipe::tls::TlsError;
 use crate::pipe::{Pipe, Received, poll_send_part};
 use bytes::{Buf, Bytes};
 use smol::future::yield_now;
@@ -15,10 +16,22 @@ const CHUNK: usize = 32 << 10;
 pub enum HearError {
     /// Something else came.
     Handshake(HandshakeError),
+    /// Neither side's key was good enough for the other, or TLS broke in another way.
+    Tls(TlsError),
     /// The other end closed the connection.
     Closed,
     /// The connection broke.
     Broken(io::ErrorKind),
+}
+
+impl From<io::Error> for HearError {
+    fn from(error: io::Error) -> Self {
+        match TlsError::of(&error) {
+            Some(TlsError::Truncated) => HearError::Closed,
+            Some(cause) => HearError::Tls(cause.clone()),
+            None => HearError::Broken(error.kind()),
+        }
+    }
 }
 
 /// Receives the other side's HELLO, and maybe some of what follows it.
@@ -33,7 +46,7 @@ pub async fn hear(pipe: &mut dyn Pipe) -> Result<(Hello, Bytes), HearError> {
                 Err(error) => return Err(HearError::Handshake(error)),
             },
             Ok(Received::Fin) => return Err(HearError::Closed),
-            Err(error) => return Err(HearError::Broken(error.kind())),
+            Err(error) => return Err(HearError::from(error)),
         }
     }
 }

@@ -25,9 +25,10 @@ pub use greet::{HearError, hear, say};
 
 use crate::clock::{Clock, Timer};
 use crate::dial::Dial;
+use crate::keys::{Peer, PeerName};
 use crate::local::Sender;
 use crate::record::{Recording, TraceStop, Traces};
-use crate::report::{Event, OpenError, SessionStatus};
+use crate::report::{Event, OpenError, SessionStatus, SessionTag};
 use crate::target::{HostPort, Target};
 use attempt::Attempt;
 use budget::Share;
@@ -99,6 +100,8 @@ pub struct Pump {
     recording: Option<Recording>,
     /// Its part of the memory that several sessions share.
     share: Option<Share>,
+    /// Who is at the other end, if it had to prove that.
+    peer: Option<PeerName>,
     ready: ReadyList,
     slots: Slab<Slot>,
     stripes: BTreeMap<StripeId, usize>,
@@ -163,12 +166,13 @@ impl Pump {
         config: Config,
         id: SessionId,
         instance: u64,
+        peer: Option<PeerName>,
         mut share: Share,
         traces: Option<Rc<Traces>>,
     ) -> Self {
         let pump = Self::new(clock, config, id, Role::Server { instance }, None, traces);
         share.use_up(pump.session.memory_used());
-        let mut pump = Pump { share: Some(share), ..pump };
+        let mut pump = Pump { share: Some(share), peer, ..pump };
         pump.hear_limit();
         pump
     }
@@ -197,6 +201,7 @@ impl Pump {
             traces,
             recording: None,
             share: None,
+            peer: None,
             clock,
             ready: ReadyList::default(),
             slots: Slab::new(),
@@ -282,7 +287,8 @@ impl Pump {
             _ => None,
         });
         SessionStatus {
-            session: self.id,
+            session: SessionTag::of(self.id),
+            peer: self.peer.clone(),
             stats: self.session.stats(),
             live: self.stripes.len(),
             tcp: tcp.collect(),
@@ -299,6 +305,28 @@ impl Pump {
         self.fail_waiting(&OpenError::ShuttingDown);
         self.input(Input::Shutdown);
         self.ready.wake();
+    }
+
+    /// Ends the session at once; a client begins another one.
+    pub fn abort(&mut self) {
+        self.inputs.push_back(Input::Abort);
+        self.ready.wake();
+    }
+
+    /// Who is at the other end, if it had to prove that.
+    pub fn peer(&self) -> Option<PeerName> {
+        self.peer.clone()
+    }
+
+    /// Ends the session if not all of its stripes lead to somebody who `is_accepted`.
+    pub fn revoke(&mut self, is_accepted: impl Fn(&Peer) -> bool) {
+        let revoked = self.stripes.values().any(|key| match &self.slots[*key] {
+            Slot::Stripe(stripe) => !stripe.pipe.peer().is_some_and(|peer| is_accepted(&peer)),
+            _ => false,
+        });
+        if revoked {
+            self.abort();
+        }
     }
 
     fn input(&mut self, input: Input) {
@@ -442,7 +470,7 @@ impl Pump {
 
     /// The session is over. A client begins another one unless it is shutting down.
     fn session_ended(&mut self, reason: EndReason) {
-        let session = self.id;
+        let session = SessionTag::of(self.id);
         if std::mem::take(&mut self.forgotten) {
             self.events.push(Event::SessionForgotten { session });
         } else if self.established || self.client.is_none() {

@@ -5,7 +5,7 @@ use super::stripe::Stripe;
 use super::{BUDGET, Pump, Slot};
 use crate::dial::DialError;
 use crate::pipe::Pipe;
-use crate::report::{Event, OpenError, StripeLoss};
+use crate::report::{Event, OpenError, SessionTag, StripeLoss};
 use bytes::Bytes;
 use std::task::Poll;
 use striper_core::{HandshakeError, Hello, HelloKind, Input, Instant, Refusal, StripeClose, StripeId};
@@ -133,6 +133,7 @@ impl Pump {
     fn raise(&mut self, pipe: Box<dyn Pipe>, server: usize, hello: Hello, greeting: Bytes, rest: Bytes) {
         let stripe = hello.stripe;
         let peer = pipe.peer_addr();
+        let holder = pipe.peer().map(|peer| peer.name);
         let now = self.clock.now();
         let entry = self.slots.vacant_entry();
         let key = entry.key();
@@ -140,7 +141,9 @@ impl Pump {
         entry.insert(Slot::Stripe(Box::new(Stripe::new(stripe, server, pipe, greeting, waker, now))));
         self.stripes.insert(stripe, key);
         if !std::mem::replace(&mut self.established, true) {
-            self.events.push(Event::SessionStarted { session: self.id });
+            self.peer.clone_from(&holder);
+            let peer = holder;
+            self.events.push(Event::SessionStarted { session: SessionTag::of(self.id), peer });
         }
         self.input(Input::StripeUp { stripe, hello });
         if !rest.is_empty() {
@@ -148,7 +151,7 @@ impl Pump {
         }
         let live = self.stripes.len();
         let wanted = self.wanted_stripes();
-        self.events.push(Event::StripeUp { session: self.id, stripe, peer, live, wanted });
+        self.events.push(Event::StripeUp { session: SessionTag::of(self.id), stripe, peer, live, wanted });
         for waiter in self.ready_waiters.drain(..) {
             waiter.send(Ok(()));
         }
@@ -212,7 +215,7 @@ impl Pump {
             client.dialler.lost(stripe.server, stripe.since, self.clock.now());
         }
         self.events.push(Event::StripeLost {
-            session: self.id,
+            session: SessionTag::of(self.id),
             stripe: stripe.id,
             peer: stripe.pipe.peer_addr(),
             live: self.stripes.len(),

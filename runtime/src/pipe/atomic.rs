@@ -4,7 +4,7 @@
 //! continued by its caller, and at most one send is held.
 
 use super::{Adapted, Pipe, Received, TcpStatus};
-use crate::keys::PublicKey;
+use crate::keys::Peer;
 use crate::queue::OutQueue;
 use bytes::Buf;
 use std::io;
@@ -110,8 +110,8 @@ impl<P: Pipe> Pipe for AtomicPipe<P> {
         self.below.tcp()
     }
 
-    fn peer_key(&self) -> Option<PublicKey> {
-        self.below.peer_key()
+    fn peer(&self) -> Option<Peer> {
+        self.below.peer()
     }
 
     fn local_addr(&self) -> Option<SocketAddr> {

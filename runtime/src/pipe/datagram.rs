@@ -5,7 +5,7 @@
 
 use super::atomic::AtomicPipe;
 use super::{Adapted, Pipe, Received, TcpStatus};
-use crate::keys::PublicKey;
+use crate::keys::Peer;
 use bytes::{Buf, Bytes};
 use std::io;
 use std::net::SocketAddr;
@@ -141,8 +141,8 @@ impl<P: Pipe> Pipe for DatagramPipe<P> {
         self.below.tcp()
     }
 
-    fn peer_key(&self) -> Option<PublicKey> {
-        self.below.peer_key()
+    fn peer(&self) -> Option<Peer> {
+        self.below.peer()
     }
 
     fn local_addr(&self) -> Option<SocketAddr> {

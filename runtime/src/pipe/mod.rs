@@ -19,7 +19,7 @@ pub mod tls;
 pub use ext::PipeExt;
 
 use crate::congestion::Congestion;
-use crate::keys::PublicKey;
+use crate::keys::Peer;
 use bytes::{Buf, Bytes};
 use std::io;
 use std::net::SocketAddr;
@@ -154,8 +154,8 @@ pub trait Pipe {
         None
     }
 
-    /// The key that the other end has proven to hold, if it had to. `None` until it has.
-    fn peer_key(&self) -> Option<PublicKey> {
+    /// Who is at the other end, if it had to prove that. `None` until it has.
+    fn peer(&self) -> Option<Peer> {
         None
     }
 
@@ -237,8 +237,8 @@ impl<P: Pipe + ?Sized> Pipe for Box<P> {
         (**self).tcp()
     }
 
-    fn peer_key(&self) -> Option<PublicKey> {
-        (**self).peer_key()
+    fn peer(&self) -> Option<Peer> {
+        (**self).peer()
     }
 
     fn local_addr(&self) -> Option<SocketAddr> {

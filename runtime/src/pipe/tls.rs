@@ -10,7 +10,7 @@ mod error;
 pub use error::TlsError;
 
 use super::{Adapted, Pipe, Received, TcpStatus, buffers, poll_send_part};
-use crate::keys::PublicKey;
+use crate::keys::Peer;
 use crate::tls::{ClientTls, ServerTls};
 use bytes::{Buf, Bytes};
 use engine::{Engine, MAX_RECORD};
@@ -374,8 +374,8 @@ impl<P: Pipe> Pipe for TlsPipe<P> {
         self.below.tcp()
     }
 
-    fn peer_key(&self) -> Option<PublicKey> {
-        self.engine.is_open().then(|| self.engine.peer_key()).flatten()
+    fn peer(&self) -> Option<Peer> {
+        self.engine.peer().cloned()
     }
 
     fn local_addr(&self) -> Option<SocketAddr> {

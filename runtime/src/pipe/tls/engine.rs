@@ -4,9 +4,9 @@
 //! record, beside what came in one call.
 
 use super::error::TlsError;
-use crate::keys::PublicKey;
+use crate::keys::Peer;
 use crate::pipe::buffers;
-use crate::tls::{ALPN, ClientTls, ServerTls, key_shown};
+use crate::tls::{ALPN, Accepted, ClientTls, ServerTls};
 use bytes::Bytes;
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
@@ -39,9 +39,11 @@ enum Connection {
 /// A connection.
 pub struct Engine {
     connection: Connection,
+    accepted: Accepted,
+    /// Who is at the other end, once the handshake is done.
+    peer: Option<Peer>,
     /// How many bytes have come in before the handshake was done.
     shaken: usize,
-    open: bool,
     /// The other end has said that no more follows.
     ended: bool,
     incoming: Incoming,
@@ -62,19 +64,20 @@ enum Step {
 impl Engine {
     /// The end that has dialled. Its first bytes are ready to be sent.
     pub fn client(tls: &ClientTls) -> Result<Engine, TlsError> {
-        Ok(Self::new(Connection::Client(Box::new(tls.connection()?))))
+        Ok(Self::new(Connection::Client(Box::new(tls.connection()?)), tls.accepted()))
     }
 
     /// The end that has accepted.
     pub fn server(tls: &ServerTls) -> Result<Engine, TlsError> {
-        Ok(Self::new(Connection::Server(Box::new(tls.connection()?))))
+        Ok(Self::new(Connection::Server(Box::new(tls.connection()?)), tls.accepted()))
     }
 
-    fn new(connection: Connection) -> Engine {
+    fn new(connection: Connection, accepted: Accepted) -> Engine {
         Engine {
             connection,
+            accepted,
             shaken: 0,
-            open: false,
+            peer: None,
             ended: false,
             incoming: Incoming::default(),
             plain: VecDeque::new(),
@@ -84,7 +87,7 @@ impl Engine {
 
     /// Whether the handshake is done: each end has shown the other a key that it accepts.
     pub fn is_open(&self) -> bool {
-        self.open
+        self.peer.is_some()
     }
 
     /// Whether the other end has said that no more follows what was received.
@@ -94,7 +97,7 @@ impl Engine {
 
     /// Takes what came in. After an error the connection is of no more use, but to send what is in [`Engine::out`].
     pub fn receive(&mut self, chunk: &[u8]) -> Result<(), TlsError> {
-        if !self.open {
+        if !self.is_open() {
             if self.shaken > HANDSHAKE_LIMIT {
                 return Err(TlsError::TooLong);
             }
@@ -141,27 +144,23 @@ impl Engine {
 
     /// The handshake may just have been done. ALPN is not left to TLS: it lets a side pass that doesn't speak it.
     fn opened(&mut self) -> Result<(), TlsError> {
-        if self.open {
+        if self.is_open() {
             return Ok(());
         }
-        let protocol = match &self.connection {
-            Connection::Client(connection) => connection.alpn_protocol(),
-            Connection::Server(connection) => connection.alpn_protocol(),
+        let (protocol, shown) = match &self.connection {
+            Connection::Client(connection) => (connection.alpn_protocol(), connection.peer_certificates()),
+            Connection::Server(connection) => (connection.alpn_protocol(), connection.peer_certificates()),
         };
-        if protocol != Some(ALPN) || self.peer_key().is_none() {
+        if protocol != Some(ALPN) {
             return Err(TlsError::NoCommonProtocol);
         }
-        self.open = true;
-        Ok(())
+        self.peer = shown.and_then(|shown| self.accepted.find(shown.first()?));
+        if self.is_open() { Ok(()) } else { Err(TlsError::UnknownKey) }
     }
 
-    /// The key that the other end has shown, once [`Engine::is_open`].
-    pub fn peer_key(&self) -> Option<PublicKey> {
-        let shown = match &self.connection {
-            Connection::Client(connection) => connection.peer_certificates(),
-            Connection::Server(connection) => connection.peer_certificates(),
-        };
-        shown?.first().and_then(key_shown)
+    /// Who is at the other end, once [`Engine::is_open`].
+    pub fn peer(&self) -> Option<&Peer> {
+        self.peer.as_ref()
     }
 
     /// The next plaintext, at most `max` bytes.

@@ -4,6 +4,7 @@
 //! has had no stripe for the whole resume limit by its own process's clock.
 
 use super::*;
+use striper_runtime::SessionTag;
 
 /// What it takes for a session to end because stripe after stripe died before a word could be said (core's limit on stripes that are
 /// gone and not settled is 64).
@@ -33,7 +34,7 @@ pub(super) struct Causes {
     ended: Vec<Cause>,
     /// Times without any stripe at the client.
     bare: Vec<Cause>,
-    sessions: BTreeMap<(usize, SessionId), Stripes>,
+    sessions: BTreeMap<(usize, SessionTag), Stripes>,
     /// Stripes that the client and the server lost.
     pub lost: [u64; 2],
 }
@@ -128,7 +129,7 @@ impl Causes {
         self.bare.push(Cause { process: CLIENT, from: now, until: u64::MAX });
     }
 
-    fn session_over(&mut self, process: usize, session: SessionId, now: u64) {
+    fn session_over(&mut self, process: usize, session: SessionTag, now: u64) {
         self.ended.push(Cause { process, from: now, until: now });
         self.sessions.remove(&(process, session));
         if process == CLIENT {
