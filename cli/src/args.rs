@@ -3,11 +3,13 @@
 //!
 //! Both spellings of a mode (`-s` and `server`) and of CONNECT (`HOST:PORT` and `HOST PORT`) are the same thing after this file.
 
+mod limits;
 mod values;
 
 use crate::endpoint::{self, BadAddress};
 use crate::failure::Failure;
 use lexopt::{Arg, Parser};
+pub use limits::Limits;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -109,6 +111,8 @@ pub struct Options {
     pub trace: Option<PathBuf>,
     /// What controls congestion on stripes, by name, or auto or system; auto if none.
     pub congestion: Option<String>,
+    /// What strangers and peers may cost the server side.
+    pub limits: Limits,
 }
 
 /// Options by name, for "did you mean".
@@ -122,6 +126,7 @@ const LONG_OPTIONS: &[&str] = &[
     "drain-timeout",
     "trace",
     "congestion",
+    "limit",
     "listen",
     "help",
     "version",
@@ -153,6 +158,8 @@ struct Given {
     drain_timeout: Option<Duration>,
     trace: Option<PathBuf>,
     congestion: Option<String>,
+    /// Lists of limits, as they came.
+    limits: Vec<String>,
 }
 
 /// Reads the arguments (without the program's name); `env` looks a variable up.
@@ -190,6 +197,11 @@ pub fn parse(
             }
             Arg::Long("congestion") => {
                 given.congestion = Some(value(&mut parser, "--congestion", congestion)?);
+            }
+            Arg::Long("limit") => {
+                given.limits.push(value(&mut parser, "--limit", |word| {
+                    Limits::default().set(word).map(|()| word.to_owned())
+                })?);
             }
             Arg::Long("trace") => {
                 let file = parser.value().map_err(|_| Failure::usage("--trace needs a value", SEE_HELP))?;
@@ -239,6 +251,11 @@ pub fn parse(
             "--congestion is that of stripes, and here are none",
             "give it to -s or -c",
         ));
+    }
+    if !given.limits.is_empty()
+        && matches!(command, Command::Client { .. } | Command::Relay { .. } | Command::Demo)
+    {
+        return Err(Failure::usage("--limit is for the server side", "give it to -s"));
     }
     let skip_environment = matches!(command, Command::Help | Command::Version);
     let env = |name: &str| if skip_environment { None } else { env(name) };
@@ -402,6 +419,14 @@ impl Given {
                 _ => Verbosity::Normal,
             },
         };
+        let mut limits = twin(None, &env, "STRIPER_LIMITS", |list| {
+            let mut limits = Limits::default();
+            limits.set(list).map(|()| limits)
+        })?
+        .unwrap_or_default();
+        for list in &self.limits {
+            limits.set(list).map_err(|why| Failure::usage(format!("--limit: {why}"), SEE_HELP))?;
+        }
         Ok(Options {
             stripes: twin(self.stripes, &env, "STRIPER_STRIPES", stripes)?.unwrap_or(4),
             scheduler: twin(self.scheduler, &env, "STRIPER_SCHEDULER", scheduler)?.unwrap_or_default(),
@@ -413,6 +438,7 @@ impl Given {
                 .unwrap_or(Duration::from_secs(30)),
             trace: self.trace,
             congestion: twin(self.congestion, &env, "STRIPER_CONGESTION", congestion)?,
+            limits,
         })
     }
 }

@@ -13,7 +13,7 @@ use crate::units;
 use std::net::SocketAddr;
 use striper_core::Config;
 use striper_runtime::{
-    Client, ClientOptions, CongestionChoice, Executor, HostPort, Listener, Target, TcpPipe,
+    Client, ClientOptions, CongestionChoice, Executor, HostPort, Limits, Listener, Target, TcpPipe,
 };
 
 /// Runs it until a signal comes, and returns the exit code.
@@ -25,11 +25,13 @@ pub async fn run(
     servers: &[HostPort],
 ) -> Result<u8, Failure> {
     let mut stop = Stop::listen()?;
-    let events = narrate::events(log);
+    let events = narrate::events(log, narrate::LINES);
     let mut listeners = Vec::new();
     for address in listens {
         let listener = Listener::bind(*address, events.clone()).await;
-        listeners.push(listener.map_err(|error| Failure::bind(*address, &error))?);
+        let mut listener = listener.map_err(|error| Failure::bind(*address, &error))?;
+        listener.keep_spare(Limits::default().spare_files);
+        listeners.push(listener);
     }
     let traces = record::begin(options)?;
     let congestion = congestion::begin(options.congestion.as_deref())?;
@@ -43,10 +45,11 @@ pub async fn run(
         let (client, connections) = (client.clone(), connections.clone());
         live::of_stripes(move || (client.status(), connections.live()))
     });
+    let told = narrate::Connections::new(log, narrate::LINES);
     let tasks: Vec<_> = listeners
         .into_iter()
         .map(|listener| {
-            ex.spawn(attend(ex.clone(), log.clone(), listener, client.clone(), connections.clone()))
+            ex.spawn(attend(ex.clone(), told.clone(), listener, client.clone(), connections.clone()))
         })
         .collect();
     let accepting = async move {
@@ -75,19 +78,25 @@ pub fn client_options(options: &Options, servers: &[HostPort]) -> ClientOptions 
 }
 
 /// Accepts connections and carries each, for ever.
-pub async fn attend(ex: Executor, log: Log, listener: Listener, client: Client, connections: Connections) {
+pub async fn attend(
+    ex: Executor,
+    told: narrate::Connections,
+    listener: Listener,
+    client: Client,
+    connections: Connections,
+) {
     loop {
         let (pipe, from) = listener.accept().await;
-        ex.spawn(carry(log.clone(), client.clone(), pipe, from, connections.begin())).detach();
+        ex.spawn(carry(told.clone(), client.clone(), pipe, from, connections.begin())).detach();
     }
 }
 
-async fn carry(log: Log, client: Client, pipe: TcpPipe, from: SocketAddr, entry: Entry) {
+async fn carry(told: narrate::Connections, client: Client, pipe: TcpPipe, from: SocketAddr, entry: Entry) {
     let name = format!("connection {} from {from}", entry.number);
     let fields = [("connection", entry.number.into()), ("from", from.to_string().into())];
-    log.info("connection_opened", format_args!("{name} opened"), &fields);
+    told.opened(&name, &fields);
     let report = client.carry(Target::Default, Box::new(pipe)).await;
-    narrate::ended(&log, &name, entry.number, &report);
+    told.ended(&name, entry.number, &report);
 }
 
 fn announce(log: &Log, options: &Options, listeners: &[Listener], servers: &[HostPort], congestion: String) {

@@ -5,13 +5,11 @@ use crate::congestion;
 use crate::failure::Failure;
 use crate::live;
 use crate::log::Log;
-use crate::narrate::{self, Throttle};
+use crate::narrate;
 use crate::record;
 use crate::service::{self, Connections, Entry};
 use crate::signals::Stop;
-use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::rc::Rc;
 use std::time::Duration;
 use striper_core::{Config, Reason};
 use striper_runtime::{Executor, HostPort, Incoming, Server, ServerOptions, Target, dial_tcp};
@@ -29,7 +27,7 @@ pub async fn run(
     let congestion = congestion::begin(options.congestion.as_deref())?;
     let name = congestion::name(&congestion, log);
     let server_options = ServerOptions { traces: traces.clone(), congestion, ..server_options(options) };
-    let server = Server::bind(ex, listen, server_options, narrate::events(log));
+    let server = Server::bind(ex, listen, server_options, narrate::events(log, options.limits.log_lines));
     let server = server.await.map_err(|error| Failure::bind(listen, &error))?;
     announce(log, server.local_addr(), target, name);
     let connections = Connections::default();
@@ -40,7 +38,7 @@ pub async fn run(
     // Goes on while connections finish: the server itself takes no new ones then.
     let _attending = ex.spawn(attend(
         ex.clone(),
-        log.clone(),
+        narrate::Connections::new(log, options.limits.log_lines),
         server.clone(),
         target.clone(),
         options.connect_timeout,
@@ -58,7 +56,13 @@ pub async fn run(
 /// The library's view of the command line.
 pub fn server_options(options: &Options) -> ServerOptions {
     ServerOptions {
-        session: Config { scheduler: options.scheduler, ..Config::default() },
+        session: Config {
+            scheduler: options.scheduler,
+            memory_limit: options.limits.memory,
+            max_flows: options.limits.flows,
+            ..Config::default()
+        },
+        limits: options.limits.server.clone(),
         ..ServerOptions::default()
     }
 }
@@ -66,28 +70,25 @@ pub fn server_options(options: &Options) -> ServerOptions {
 /// Connects each flow that a client opens to the target, for ever.
 pub async fn attend(
     ex: Executor,
-    log: Log,
+    told: narrate::Connections,
     server: Server,
     target: HostPort,
     limit: Duration,
     connections: Connections,
 ) {
-    // A client that opens connections faster than the target takes them must not fill the log.
-    let failures = Rc::new(RefCell::new(Throttle::default()));
     loop {
         let incoming = server.accept().await;
         let entry = connections.begin();
-        ex.spawn(connect(log.clone(), incoming, target.clone(), limit, entry, failures.clone())).detach();
+        ex.spawn(connect(told.clone(), incoming, target.clone(), limit, entry)).detach();
     }
 }
 
 async fn connect(
-    log: Log,
+    told: narrate::Connections,
     incoming: Incoming,
     target: HostPort,
     limit: Duration,
     entry: Entry,
-    failures: Rc<RefCell<Throttle>>,
 ) {
     let name = format!("connection {} to {target}", entry.number);
     let fields = [("connection", entry.number.into()), ("target", target.to_string().into())];
@@ -96,27 +97,19 @@ async fn connect(
             "connection {} refused: the client asks for {host}, but only {target} is offered",
             entry.number
         );
-        log.warn("connection_refused", text, &fields);
+        told.refused(text, &fields);
         incoming.refuse(Reason::NotAllowed);
         return;
     }
     match dial_tcp(&target, limit).await {
         Ok(pipe) => {
-            log.info("connection_opened", format_args!("{name} opened"), &fields);
+            told.opened(&name, &fields);
             let report = incoming.carry(Box::new(pipe)).await;
-            narrate::ended(&log, &name, entry.number, &report);
+            told.ended(&name, entry.number, &report);
         }
         Err(error) => {
-            if let Some(unsaid) = failures.borrow_mut().admit(crate::clock::now()) {
-                let more = [("error", error.to_string().into()), ("unsaid", unsaid.into())];
-                let fields = fields.into_iter().chain(more).collect::<Vec<_>>();
-                let others = if unsaid > 0 {
-                    format!(" ({unsaid} more failed since the last such line)")
-                } else {
-                    String::new()
-                };
-                log.warn("connection_refused", format!("{name} failed: {error}{others}"), &fields);
-            }
+            let fields = [&fields[..], &[("error", error.to_string().into())]].concat();
+            told.refused(format!("{name} failed: {error}"), &fields);
             incoming.refuse(error.reason());
         }
     }

@@ -55,6 +55,8 @@ OPTIONS (anywhere on the line)
                                         (default; Linux)
                                 system  what the system chooses
                                 reno, bbr, ...  always this one
+      --limit NAME=VALUE      -s: what strangers and peers may cost: see LIMITS;
+                              may be given several times
       --trace FILE            -s, -c: record what the session is given and does,
                               without content and targets (docs/traces.md);
                               later sessions go to FILE.2, FILE.3 and so on
@@ -69,6 +71,7 @@ OPTIONS (anywhere on the line)
 ENVIRONMENT (an option beats its variable)
   STRIPER_STRIPES, STRIPER_SCHEDULER, STRIPER_CONNECT_TIMEOUT,
   STRIPER_DRAIN_TIMEOUT, STRIPER_CONGESTION, STRIPER_LOG   as the options
+  STRIPER_LIMITS=NAME=VALUE,...        as --limit, which beats it name by name
   STRIPER_VERBOSE=1, STRIPER_QUIET=1   as -v and -q
   NO_COLOR=1                           no colours
 
@@ -76,6 +79,23 @@ SECURITY
   There is no key yet: whoever reaches the port of -s reaches its target, and
   the stripes are not encrypted. Let only trusted networks reach it, or carry it
   in a VPN or an ssh tunnel.
+
+LIMITS (of -s, with --limit NAME=VALUE; here with what holds otherwise)
+  handshakes              256     callers that have not yet said who they are
+  handshakes-per-address  128     those from one address (IPv6: one /64 network)
+  handshake-time          5s      how long a caller may take for that
+  sessions                256     client sides at once
+  sessions-per-key        128     those with one key; all without one are one
+  stripes                 64      of one session, 1-64
+  flows                   16384   open connections of one session
+  unanswered              1024    connections whose target has yet to answer
+  memory                  128MiB  data in transit in all: KiB, MiB, GiB
+  memory-per-session      half    of that, for one session
+  spare-files             32      file descriptors that callers must leave free
+                                  (never more than a quarter of ulimit -n)
+  log-lines               20      for one cause within 10 s (50 times that where
+                                  it is one a connection or stripe); the next
+                                  line says how many there were beyond that
 
 STATUS LINE (when stderr is a terminal)
   2 flows  ↑19.3M ↓200k bit/s  #0 ↑9.65M ↓100k c12  #1 ↑9.65M ↓100k c7?
@@ -126,6 +146,7 @@ mod tests {
             "STRIPER_CONNECT_TIMEOUT",
             "STRIPER_DRAIN_TIMEOUT",
             "STRIPER_CONGESTION",
+            "STRIPER_LIMITS",
             "STRIPER_QUIET",
             "STRIPER_VERBOSE",
             "NO_COLOR",

@@ -255,9 +255,14 @@ mod paper {
     impl Log {
         /// An ordinary log on paper.
         pub fn on_paper() -> (Log, Paper) {
+            Self::on_paper_with(Verbosity::Normal)
+        }
+
+        /// A log on paper that says so much.
+        pub fn on_paper_with(verbosity: Verbosity) -> (Log, Paper) {
             let paper = Paper::default();
             let sink = Box::new(paper.clone());
-            (Log::with_sink(Verbosity::Normal, LogFormat::Human, false, sink), paper)
+            (Log::with_sink(verbosity, LogFormat::Human, false, sink), paper)
         }
     }
 }

@@ -11,21 +11,56 @@ use std::time::{Duration, Instant};
 use striper_core::{EndReason, HandshakeError, Refusal};
 use striper_runtime::{Adapted, DialError, Event, FlowEnd, FlowReport, SessionTag, StripeRefusal, TlsError};
 
-/// A listener to events that writes them to the log.
-pub fn events(log: &Log) -> Rc<dyn Fn(Event)> {
+/// Log lines for one cause within [`PERIOD`], unless told otherwise.
+pub const LINES: u32 = 20;
+
+/// How long those are all.
+pub const PERIOD: Duration = Duration::from_secs(10);
+
+/// So many times that of what is said of each connection and each stripe: that is what such lines are for.
+const ORDINARY: u32 = 50;
+
+/// A listener to events that writes them to the log: within [`PERIOD`] so many `lines` for one cause.
+pub fn events(log: &Log, lines: u32) -> Rc<dyn Fn(Event)> {
     let log = log.clone();
-    let throttles = RefCell::<Throttles>::default();
+    let throttles = RefCell::new(Throttles::new(lines));
     Rc::new(move |event| tell(&log, &mut throttles.borrow_mut(), event))
 }
 
-/// One for each kind of line that strangers can cause as often as they like, so that no kind hides another.
-#[derive(Default)]
+/// One for each kind of line that strangers and peers can cause as often as they like, so that no kind hides another.
 struct Throttles {
     begun: Throttle,
     ended: Throttle,
     broken: Throttle,
-    turned_away: Throttle,
+    forgotten: Throttle,
+    up: Throttle,
+    lost: Throttle,
     adapted: Throttle,
+    unreachable: Throttle,
+    reached: Throttle,
+    turned_away: Throttle,
+    not_accepted: Throttle,
+    not_traced: Throttle,
+}
+
+impl Throttles {
+    fn new(lines: u32) -> Self {
+        let [few, many] = [lines, lines.saturating_mul(ORDINARY)].map(|lines| move || Throttle::new(lines));
+        Throttles {
+            begun: few(),
+            ended: few(),
+            broken: few(),
+            forgotten: few(),
+            up: many(),
+            lost: many(),
+            adapted: few(),
+            unreachable: few(),
+            reached: few(),
+            turned_away: few(),
+            not_accepted: few(),
+            not_traced: few(),
+        }
+    }
 }
 
 fn tell(log: &Log, throttles: &mut Throttles, event: Event) {
@@ -64,21 +99,37 @@ fn tell(log: &Log, throttles: &mut Throttles, event: Event) {
             log.say(level, "session_ended", text, &fields);
         }
         Event::SessionForgotten { session } => {
-            let text = format!("the server has been restarted: session {session} is lost, a new one begins");
-            log.warn("session_forgotten", text, &[("session", session.to_string().into())]);
+            let Some(unsaid) = throttles.forgotten.admit(crate::clock::now()) else { return };
+            let text = format!(
+                "the server has been restarted: session {session} is lost, a new one begins{}",
+                more(unsaid, "lost")
+            );
+            let fields = [("session", session.to_string().into()), ("unsaid", unsaid.into())];
+            log.warn("session_forgotten", text, &fields);
         }
         Event::StripeUp { session, stripe, peer, live, wanted } => {
-            let fields = stripe_fields(&session, stripe.0, peer, live, wanted);
-            log.debug(
-                "stripe_up",
-                format!("stripe {stripe} is up{} ({live} of {wanted})", with(peer)),
-                &fields,
-            );
+            if !log.shows(Level::Debug) {
+                return;
+            }
+            let Some(unsaid) = throttles.up.admit(crate::clock::now()) else { return };
+            let mut fields = stripe_fields(&session, stripe.0, peer, live, wanted).to_vec();
+            fields.push(("unsaid", unsaid.into()));
+            let text =
+                format!("stripe {stripe} is up{} ({live} of {wanted}){}", with(peer), more(unsaid, "up"));
+            log.debug("stripe_up", text, &fields);
         }
         Event::StripeLost { session, stripe, peer, live, wanted, reason } => {
+            if !log.shows(Level::Debug) {
+                return;
+            }
+            let Some(unsaid) = throttles.lost.admit(crate::clock::now()) else { return };
             let mut fields = stripe_fields(&session, stripe.0, peer, live, wanted).to_vec();
-            fields.push(("reason", reason.to_string().into()));
-            let text = format!("stripe {stripe} is lost{}: {reason} ({live} of {wanted} left)", with(peer));
+            fields.extend([("reason", reason.to_string().into()), ("unsaid", unsaid.into())]);
+            let text = format!(
+                "stripe {stripe} is lost{}: {reason} ({live} of {wanted} left){}",
+                with(peer),
+                more(unsaid, "lost")
+            );
             log.debug("stripe_lost", text, &fields);
         }
         Event::StripeAdapted { session, stripe, peer, adapted } => {
@@ -100,15 +151,26 @@ fn tell(log: &Log, throttles: &mut Throttles, event: Event) {
             log.say(level, "stripe_adapted", text, &fields);
         }
         Event::PeerUnreachable { server, cause } => {
-            let text = format!("no stripe to {server}: {cause}{}; still trying", cure(&cause));
-            log.warn(
-                "peer_unreachable",
-                text,
-                &[("server", server.to_string().into()), ("cause", cause.to_string().into())],
+            let Some(unsaid) = throttles.unreachable.admit(crate::clock::now()) else { return };
+            let text = format!(
+                "no stripe to {server}: {cause}{}; still trying{}",
+                cure(&cause),
+                more(unsaid, "failed")
             );
+            let fields = [
+                ("server", server.to_string().into()),
+                ("cause", cause.to_string().into()),
+                ("unsaid", unsaid.into()),
+            ];
+            log.warn("peer_unreachable", text, &fields);
         }
         Event::PeerReached { server } => {
-            log.info("peer_reached", format!("{server} answers"), &[("server", server.to_string().into())]);
+            if !log.shows(Level::Info) {
+                return;
+            }
+            let Some(unsaid) = throttles.reached.admit(crate::clock::now()) else { return };
+            let fields = [("server", server.to_string().into()), ("unsaid", unsaid.into())];
+            log.info("peer_reached", format!("{server} answers{}", more(unsaid, "answers")), &fields);
         }
         Event::StripeRefused { from, error } => {
             let Some(unsaid) = throttles.turned_away.admit(crate::clock::now()) else { return };
@@ -129,12 +191,29 @@ fn tell(log: &Log, throttles: &mut Throttles, event: Event) {
                 }
                 _ => "",
             };
-            let text = format!("cannot accept connections at the moment: {error}{cure}; still trying");
-            log.warn("accept_failed", text, &[("error", error.to_string().into())]);
+            let Some(unsaid) = throttles.not_accepted.admit(crate::clock::now()) else { return };
+            let text = format!(
+                "cannot accept connections at the moment: {error}{cure}; still trying{}",
+                more(unsaid, "times")
+            );
+            log.warn(
+                "accept_failed",
+                text,
+                &[("error", error.to_string().into()), ("unsaid", unsaid.into())],
+            );
         }
         Event::TraceStopped { path, cause } => {
-            let text = format!("the trace {} stops here: {cause}; connections go on", path.display());
-            let fields = [("path", path.display().to_string().into()), ("cause", cause.into())];
+            let Some(unsaid) = throttles.not_traced.admit(crate::clock::now()) else { return };
+            let text = format!(
+                "the trace {} stops here: {cause}; connections go on{}",
+                path.display(),
+                more(unsaid, "stopped")
+            );
+            let fields = [
+                ("path", path.display().to_string().into()),
+                ("cause", cause.into()),
+                ("unsaid", unsaid.into()),
+            ];
             log.warn("trace_stopped", text, &fields);
         }
     }
@@ -272,15 +351,69 @@ fn recognise(first: &[u8]) -> Option<Protocol> {
     }
 }
 
-/// Tells how a connection has ended. `name` is how it was introduced.
-pub fn ended(log: &Log, name: &str, number: u64, report: &FlowReport) {
-    let level = match report.end {
-        FlowEnd::Finished | FlowEnd::Reset(_) => Level::Info,
-        FlowEnd::Refused(_) | FlowEnd::NoSession(_) => Level::Warn,
-    };
-    if !log.shows(level) {
-        return;
+/// Tells of connections. Clones share what they let through.
+#[derive(Clone)]
+pub struct Connections {
+    log: Log,
+    throttles: Rc<RefCell<[Throttle; 4]>>,
+}
+
+/// What is told of a connection, each with a throttle of its own.
+#[derive(Clone, Copy)]
+enum Told {
+    Opened,
+    Ended,
+    Failed,
+    Refused,
+}
+
+impl Connections {
+    /// Within [`PERIOD`] it says of so many `lines` connections that they failed or were refused, and of more that they began and ended.
+    pub fn new(log: &Log, lines: u32) -> Self {
+        let many = || Throttle::new(lines.saturating_mul(ORDINARY));
+        let throttles = [many(), many(), Throttle::new(lines), Throttle::new(lines)];
+        Connections { log: log.clone(), throttles: Rc::new(RefCell::new(throttles)) }
     }
+
+    /// A connection has been opened. `name` is how it is introduced.
+    pub fn opened(&self, name: &str, fields: &[(&str, Value)]) {
+        self.say(Level::Info, Told::Opened, "connection_opened", format!("{name} opened"), fields, "opened");
+    }
+
+    /// A connection has not come about.
+    pub fn refused(&self, text: String, fields: &[(&str, Value)]) {
+        self.say(Level::Warn, Told::Refused, "connection_refused", text, fields, "failed");
+    }
+
+    /// A connection has ended.
+    pub fn ended(&self, name: &str, number: u64, report: &FlowReport) {
+        let level = match report.end {
+            FlowEnd::Finished | FlowEnd::Reset(_) => Level::Info,
+            FlowEnd::Refused(_) | FlowEnd::NoSession(_) => Level::Warn,
+        };
+        let (text, fields) = end(name, number, report);
+        self.gone(level, text, &fields);
+    }
+
+    /// A connection has ended in a way that `text` tells.
+    pub fn gone(&self, level: Level, text: String, fields: &[(&str, Value)]) {
+        let told = if level == Level::Warn { Told::Failed } else { Told::Ended };
+        self.say(level, told, "connection_ended", text, fields, "ended");
+    }
+
+    fn say(&self, level: Level, told: Told, event: &str, text: String, fields: &[(&str, Value)], what: &str) {
+        if !self.log.shows(level) {
+            return;
+        }
+        let unsaid = self.throttles.borrow_mut()[told as usize].admit(crate::clock::now());
+        let Some(unsaid) = unsaid else { return };
+        let fields: Vec<_> = fields.iter().cloned().chain([("unsaid", unsaid.into())]).collect();
+        self.log.say(level, event, text + &more(unsaid, what), &fields);
+    }
+}
+
+/// How a connection has ended. `name` is how it was introduced.
+fn end(name: &str, number: u64, report: &FlowReport) -> (String, Vec<(&'static str, Value)>) {
     let total = report.sent + report.received;
     let rate = units::mean_rate(total, report.duration);
     let ratio = (report.best_stripe > 0).then(|| total as f64 / report.best_stripe as f64);
@@ -295,7 +428,7 @@ pub fn ended(log: &Log, name: &str, number: u64, report: &FlowReport) {
     ];
     fields.extend(rate.map(|rate| ("bytes_per_second", rate.into())));
     fields.extend(ratio.map(|ratio| ("of_best_stripe", ratio.into())));
-    log.say(level, "connection_ended", end_text(name, report, rate, ratio), &fields);
+    (end_text(name, report, rate, ratio), fields)
 }
 
 /// Below this a rate relative to the best stripe says more about frame headers than about stripes, in bytes.
@@ -337,25 +470,27 @@ pub fn is_public(address: IpAddr) -> bool {
     !address.to_canonical().is_loopback()
 }
 
-/// Lets a burst through and then only a few, so that a port scan does not fill the disk with log lines.
-#[derive(Default)]
+/// Lets so many lines through within [`PERIOD`] and counts the rest, so that a port scan does not fill the disk.
 pub struct Throttle {
+    lines: u32,
     since: Option<Instant>,
     said: u32,
     unsaid: u64,
 }
 
 impl Throttle {
-    const PERIOD: Duration = Duration::from_secs(10);
-    const BURST: u32 = 20;
+    /// That many.
+    pub fn new(lines: u32) -> Self {
+        Throttle { lines, since: None, said: 0, unsaid: 0 }
+    }
 
     /// Whether to say something now: `Some` with the number of times that it was not said before.
     pub fn admit(&mut self, now: Instant) -> Option<u64> {
-        if self.since.is_none_or(|since| now.duration_since(since) >= Self::PERIOD) {
+        if self.since.is_none_or(|since| now.duration_since(since) >= PERIOD) {
             self.since = Some(now);
             self.said = 0;
         }
-        if self.said == Self::BURST {
+        if self.said == self.lines {
             self.unsaid += 1;
             return None;
         }
@@ -448,7 +583,7 @@ mod tests {
     #[test]
     fn a_flood_of_sessions_is_summed_up_and_hides_no_violation() {
         let (log, paper) = Log::on_paper();
-        let listener = events(&log);
+        let listener = events(&log, LINES);
         let session = SessionTag([7; 4]);
         for _ in 0..100 {
             listener(Event::SessionStarted { session, peer: None });
@@ -464,12 +599,71 @@ mod tests {
     }
 
     #[test]
+    fn no_kind_of_event_fills_the_log_however_often_it_is_caused() {
+        let session = striper_core::SessionId([7; 16]);
+        let (stripe, from) = (striper_core::StripeId(3), "192.0.2.1:7".parse().unwrap());
+        let (live, wanted, peer) = (1, 1, Some(from));
+        let server = || striper_runtime::HostPort { host: "there".into(), port: 1 };
+        type Cause<'a> = (&'a str, u32, &'a dyn Fn() -> Event);
+        let causes: [Cause<'_>; 12] = [
+            ("session_started", 1, &|| Event::SessionStarted { session }),
+            ("session_ended", 1, &|| Event::SessionEnded { session, reason: EndReason::PeerClosed }),
+            ("session_ended", 1, &|| Event::SessionEnded { session, reason: EndReason::NoStripe }),
+            ("session_forgotten", 1, &|| Event::SessionForgotten { session }),
+            ("stripe_up", ORDINARY, &|| Event::StripeUp { session, stripe, peer, live, wanted }),
+            ("stripe_lost", ORDINARY, &|| {
+                let reason = striper_runtime::StripeLoss::ClosedByPeer;
+                Event::StripeLost { session, stripe, peer, live, wanted, reason }
+            }),
+            ("stripe_adapted", 1, &|| {
+                let adapted = Adapted::Changed { congestion: Congestion::lossy(), lossy: true, lost: 0.1 };
+                Event::StripeAdapted { session, stripe, peer, adapted }
+            }),
+            ("peer_unreachable", 1, &|| Event::PeerUnreachable {
+                server: server(),
+                cause: DialError::Refused,
+            }),
+            ("peer_reached", 1, &|| Event::PeerReached { server: server() }),
+            ("stripe_refused", 1, &|| Event::StripeRefused { from, error: StripeRefusal::Stalled }),
+            ("accept_failed", 1, &|| Event::AcceptFailed { error: std::io::ErrorKind::Other.into() }),
+            ("trace_stopped", 1, &|| Event::TraceStopped { path: "t".into(), cause: "full".into() }),
+        ];
+        for (name, times, event) in causes {
+            let (log, paper) = Log::on_paper_with(crate::args::Verbosity::Verbose);
+            let listener = events(&log, 3);
+            for _ in 0..4 * ORDINARY {
+                listener(event());
+            }
+            assert_eq!(paper.take(&log).lines().count(), 3 * times as usize, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_flood_of_connections_is_summed_up_and_their_failures_have_lines_of_their_own() {
+        let (log, paper) = Log::on_paper();
+        let told = Connections::new(&log, 2);
+        let refused = report(FlowEnd::Refused(Reason::ConnectionRefused));
+        for _ in 0..1000 {
+            told.opened("connection 7", &[]);
+            told.ended("connection 7", 7, &report(FlowEnd::Finished));
+        }
+        for _ in 0..10 {
+            told.ended("connection 7", 7, &refused);
+            told.refused("connection 7 failed".into(), &[]);
+        }
+        let written = paper.take(&log);
+        let count = |what: &str| written.lines().filter(|line| line.contains(what)).count();
+        assert_eq!((count("opened"), count("ended, ")), (100, 100), "{written}");
+        assert_eq!((count("7 refused:"), count("7 failed")), (2, 2), "{written}");
+    }
+
+    #[test]
     fn a_flood_of_strangers_is_summed_up() {
-        let (mut throttle, now) = (Throttle::default(), crate::clock::now());
+        let (mut throttle, now) = (Throttle::new(LINES), crate::clock::now());
         let admitted = (0..100).filter(|_| throttle.admit(now).is_some()).count();
         assert_eq!(admitted, 20);
-        assert_eq!(throttle.admit(now + Throttle::PERIOD), Some(80));
-        assert_eq!(throttle.admit(now + Throttle::PERIOD), Some(0));
+        assert_eq!(throttle.admit(now + PERIOD), Some(80));
+        assert_eq!(throttle.admit(now + PERIOD), Some(0));
     }
 
     #[test]

@@ -20,8 +20,8 @@ use std::time::Duration;
 use striper_core::datagram::DatagramError;
 use striper_runtime::clock::SystemClock;
 use striper_runtime::{
-    Break, BridgeReport, DatagramPipe, Executor, HostPort, Leg, Legs, Listener, Passed, Pipe, TcpPipe,
-    bridge_in, dial_tcp,
+    Break, BridgeReport, DatagramPipe, Executor, HostPort, Leg, Legs, Limits, Listener, Passed, Pipe,
+    TcpPipe, bridge_in, dial_tcp,
 };
 
 /// What the status line is made of.
@@ -43,8 +43,9 @@ pub async fn run(
     framing: Framing,
 ) -> Result<u8, Failure> {
     let mut stop = Stop::listen()?;
-    let listener = Listener::bind(listen, narrate::events(log)).await;
-    let listener = listener.map_err(|error| Failure::bind(listen, &error))?;
+    let listener = Listener::bind(listen, narrate::events(log, narrate::LINES)).await;
+    let mut listener = listener.map_err(|error| Failure::bind(listen, &error))?;
+    listener.keep_spare(Limits::default().spare_files);
     announce(log, listener.local_addr(), target, framing);
     let connections = Connections::default();
     let traffic = Rc::<RefCell<Traffic>>::default();
@@ -52,6 +53,7 @@ pub async fn run(
         let traffic = traffic.clone();
         move |columns| status::legs_line(&traffic.borrow().view(), columns)
     });
+    let told = narrate::Connections::new(log, narrate::LINES);
     // Nothing is ever sent: closing it tells every connection that time is up.
     let (closer, closed) = channel::bounded::<()>(1);
     let begun = &connections;
@@ -60,7 +62,7 @@ pub async fn run(
         loop {
             let (pipe, from) = listener.accept().await;
             let relay = Relay {
-                log: log.clone(),
+                told: told.clone(),
                 target: target.clone(),
                 framing,
                 limit: options.connect_timeout,
@@ -126,7 +128,7 @@ impl Traffic {
 
 /// One relayed connection.
 struct Relay {
-    log: Log,
+    told: narrate::Connections,
     target: HostPort,
     framing: Framing,
     limit: Duration,
@@ -154,11 +156,11 @@ impl Relay {
                 let text = format!("{name} failed: {}: {error}", self.target);
                 let fields =
                     fields.into_iter().chain([("error", error.to_string().into())]).collect::<Vec<_>>();
-                self.log.warn("connection_refused", text, &fields);
+                self.told.refused(text, &fields);
                 return;
             }
         };
-        self.log.info("connection_opened", format_args!("{name} opened"), &fields);
+        self.told.opened(&name, &fields);
         let legs = Rc::<Legs>::default();
         self.traffic.borrow_mut().under.insert(self.entry.number, legs.clone());
         let clock = SystemClock::new();
@@ -180,12 +182,9 @@ impl Relay {
         let mut fields = vec![("connection", self.entry.number.into())];
         let Some(BridgeReport { forth, back, broken }) = report else {
             fields.push(("end", "cut".to_owned().into()));
-            return self.log.info("connection_ended", format!("{name} cut"), &fields);
+            return self.told.gone(Level::Info, format!("{name} cut"), &fields);
         };
         let garbled = broken.as_ref().and_then(|broken| self.explain(broken));
-        if garbled.is_none() && !self.log.shows(Level::Info) {
-            return;
-        }
         let how = match (&garbled, &broken) {
             (Some(garbled), _) => format!("reset: {garbled}"),
             (None, Some(broken)) => format!("broke at {}: {}", self.name(broken.leg), broken.error),
@@ -213,10 +212,8 @@ impl Relay {
             fields.push(("leg", if *leg == Leg::First { "near" } else { "far" }.to_owned().into()));
             fields.push(("error", error.to_string().into()));
         }
-        match garbled {
-            Some(_) => self.log.warn("connection_ended", text, &fields),
-            None => self.log.info("connection_ended", text, &fields),
-        }
+        let level = if garbled.is_some() { Level::Warn } else { Level::Info };
+        self.told.gone(level, text, &fields);
     }
 
     /// Who is at the end of a leg.

@@ -262,3 +262,21 @@ fn the_congestion_control_of_stripes_is_named_and_only_where_there_are_stripes()
         assert!(fails(line).contains("here are none"), "{line}");
     }
 }
+
+#[test]
+fn limits_add_up_and_an_option_beats_the_variable_name_by_name() {
+    let line = "-s 1 a:1 --limit sessions=5 --limit memory=64MiB,flows=100";
+    let limits = read_with(line, &[("STRIPER_LIMITS", "sessions=7,stripes=3")]).unwrap().options.limits;
+    assert_eq!((limits.server.sessions, limits.server.stripes), (5, 3));
+    assert_eq!((limits.memory, limits.flows), (64 << 20, 100));
+}
+
+#[test]
+fn limits_that_make_no_sense_are_explained() {
+    assert!(fails("-s 1 a:1 --limit sesions=5").contains("did you mean sessions?"));
+    assert!(fails("-s 1 a:1 --limit").contains("needs a value"));
+    assert!(fails("-c 1 a:1 --limit sessions=5").contains("give it to -s"));
+    let failure = read_with("-s 1 a:1", &[("STRIPER_LIMITS", "sessions=0")]).unwrap_err();
+    assert_eq!(failure.code, code::CONFIG);
+    assert!(failure.to_string().contains("STRIPER_LIMITS"), "{failure}");
+}

@@ -227,14 +227,16 @@ impl<'a> Stage<'a> {
         let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let unbound = |error| Failure::bind(here, &error);
         let origin = Origin::start(ex).await.map_err(unbound)?;
-        let server = Server::bind(ex, here, exit::server_options(options), narrate::events(log)).await;
+        let server =
+            Server::bind(ex, here, exit::server_options(options), narrate::events(log, narrate::LINES)).await;
         let server = server.map_err(unbound)?;
         let limits = Limits { rate: RATE, delay: DELAY };
         let route = Route::start(ex, server.local_addr(), limits).map_err(unbound)?;
         let connections = Connections::default();
         let target = HostPort::from(origin.address());
         let limit = options.connect_timeout;
-        ex.spawn(exit::attend(ex.clone(), log.clone(), server, target, limit, connections.clone())).detach();
+        let told = narrate::Connections::new(log, narrate::LINES);
+        ex.spawn(exit::attend(ex.clone(), told, server, target, limit, connections.clone())).detach();
         Ok(Stage { ex, log, options, origin, route, connections })
     }
 
@@ -247,7 +249,7 @@ impl<'a> Stage<'a> {
         look: impl Fn(&[Rc<Lane>], f64, f64),
     ) -> Result<Run, Failure> {
         let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let events = narrate::events(self.log);
+        let events = narrate::events(self.log, narrate::LINES);
         let listener =
             Listener::bind(here, events.clone()).await.map_err(|error| Failure::bind(here, &error))?;
         let address = listener.local_addr();
@@ -256,7 +258,7 @@ impl<'a> Stage<'a> {
         let client = Client::start(self.ex, entrance::client_options(&options, &servers), events);
         let _attending = self.ex.spawn(entrance::attend(
             self.ex.clone(),
-            self.log.clone(),
+            narrate::Connections::new(self.log, narrate::LINES),
             listener,
             client.clone(),
             self.connections.clone(),

@@ -1,0 +1,222 @@
+//! `--limit NAME=VALUE` and `STRIPER_LIMITS`: what strangers and peers may cost the server side. One table has all names.
+
+use super::values::{did_you_mean, positive_time};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+use striper_core::Config;
+use striper_core::config::{INITIAL_FLOWS, MAX_STRIPES};
+
+/// All limits of the server side.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Those of the library's server.
+    pub server: striper_runtime::Limits,
+    /// Flows of one session.
+    pub flows: u64,
+    /// Bytes in transit, of all sessions.
+    pub memory: u64,
+    /// Log lines for one cause within [`crate::narrate::PERIOD`].
+    pub log_lines: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let Config { memory_limit, max_flows, .. } = Config::default();
+        Limits {
+            server: striper_runtime::Limits::default(),
+            flows: max_flows,
+            memory: memory_limit,
+            log_lines: crate::narrate::LINES,
+        }
+    }
+}
+
+/// How a limit's value is written, what it may be, and where it goes.
+enum Kind {
+    Count(RangeInclusive<u64>, fn(&mut Limits, u64)),
+    Size(RangeInclusive<u64>, fn(&mut Limits, u64)),
+    Time(fn(&mut Limits, Duration)),
+}
+
+const MIB: u64 = 1 << 20;
+
+/// More than the file descriptors of any process; beyond it a typing error is likelier.
+const MANY: u64 = 1 << 20;
+
+/// Every session may use 2 MiB ([`Config::memory_limit`]); the other end of a range is that of a typing error.
+const MEMORY: RangeInclusive<u64> = 2 * MIB..=1 << 40;
+
+const LIMITS: &[(&str, Kind)] = &[
+    ("handshakes", Kind::Count(1..=MANY, |limits, count| limits.server.handshakes = size(count))),
+    (
+        "handshakes-per-address",
+        Kind::Count(1..=MANY, |limits, count| limits.server.handshakes_per_address = size(count)),
+    ),
+    ("handshake-time", Kind::Time(|limits, time| limits.server.handshake_time = time)),
+    ("sessions", Kind::Count(1..=MANY, |limits, count| limits.server.sessions = size(count))),
+    ("sessions-per-key", Kind::Count(1..=MANY, |limits, count| limits.server.sessions_per_key = size(count))),
+    ("stripes", Kind::Count(1..=MAX_STRIPES as u64, |limits, count| limits.server.stripes = size(count))),
+    ("flows", Kind::Count(INITIAL_FLOWS..=MANY, |limits, count| limits.flows = count)),
+    ("unanswered", Kind::Count(1..=MANY, |limits, count| limits.server.unanswered = size(count))),
+    ("memory", Kind::Size(MEMORY, |limits, bytes| limits.memory = bytes)),
+    (
+        "memory-per-session",
+        Kind::Size(MEMORY, |limits, bytes| limits.server.memory_per_session = Some(bytes)),
+    ),
+    ("spare-files", Kind::Count(0..=MANY, |limits, count| limits.server.spare_files = count)),
+    (
+        "log-lines",
+        Kind::Count(1..=MANY, |limits, count| {
+            limits.log_lines = u32::try_from(count).unwrap_or(u32::MAX);
+        }),
+    ),
+];
+
+fn size(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}
+
+impl Limits {
+    /// Sets those of a list: `NAME=VALUE`, or several with commas in between. What comes later counts.
+    pub fn set(&mut self, list: &str) -> Result<(), String> {
+        list.split(',').try_for_each(|word| self.set_one(word.trim()))
+    }
+
+    fn set_one(&mut self, word: &str) -> Result<(), String> {
+        let Some((name, value)) = word.split_once('=') else {
+            return Err(format!(
+                "\"{word}\" is not of the form NAME=VALUE, such as sessions=100; {}",
+                names()
+            ));
+        };
+        let Some((_, kind)) = LIMITS.iter().find(|(known, _)| *known == name) else {
+            let known: Vec<&str> = LIMITS.iter().map(|(name, _)| *name).collect();
+            let near = did_you_mean(name, &known).map(|near| format!("did you mean {near}? "));
+            return Err(format!("there is no limit \"{name}\"; {}{}", near.unwrap_or_default(), names()));
+        };
+        match kind {
+            Kind::Count(range, set) => set(self, number(value, range)?),
+            Kind::Size(range, set) => set(self, bytes(value, range)?),
+            Kind::Time(set) => set(self, positive_time(value)?),
+        }
+        Ok(())
+    }
+}
+
+fn names() -> String {
+    let names: Vec<&str> = LIMITS.iter().map(|(name, _)| *name).collect();
+    format!("the limits are {}", names.join(", "))
+}
+
+fn number(word: &str, range: &RangeInclusive<u64>) -> Result<u64, String> {
+    let number = word.parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| format!("\"{word}\" is no number from {} to {}", range.start(), range.end()))
+}
+
+/// A size with its unit.
+fn bytes(word: &str, range: &RangeInclusive<u64>) -> Result<u64, String> {
+    let units = [("KiB", 1 << 10), ("MiB", MIB), ("GiB", 1 << 30)];
+    if !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(format!("\"{word}\" has no unit; write {word}MiB (or KiB, GiB)"));
+    }
+    let found = units.iter().find_map(|(unit, bytes)| Some((word.strip_suffix(unit)?, bytes)));
+    let Some(count) = found.and_then(|(count, unit)| count.parse::<u64>().ok()?.checked_mul(*unit)) else {
+        return Err(format!(
+            "\"{word}\" is no size; write a whole number with its unit, such as 64MiB or 1GiB"
+        ));
+    };
+    if !range.contains(&count) {
+        let [least, most] = [range.start(), range.end()].map(|bytes| bytes / MIB);
+        return Err(format!("{word} is not between {least}MiB and {most}MiB"));
+    }
+    Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(list: &str) -> Limits {
+        let mut limits = Limits::default();
+        limits.set(list).unwrap_or_else(|why| panic!("{list}: {why}"));
+        limits
+    }
+
+    fn wrong(list: &str) -> String {
+        Limits::default().set(list).expect_err(list)
+    }
+
+    #[test]
+    fn every_limit_can_be_set_and_changes_something_of_its_own() {
+        let mut seen = vec![Limits::default()];
+        for (name, kind) in LIMITS {
+            let value = match kind {
+                Kind::Count(..) => "64",
+                Kind::Size(..) => "7MiB",
+                Kind::Time(_) => "7s",
+            };
+            // The default of stripes, and below that of all others.
+            let value = if *name == "stripes" { "7" } else { value };
+            let limits = set(&format!("{name}={value}"));
+            assert!(!seen.contains(&limits), "{name}");
+            seen.push(limits);
+        }
+    }
+
+    #[test]
+    fn the_help_has_each_limit_with_its_default() {
+        let limits = Limits::default();
+        let Limits { server, flows, memory, log_lines } = &limits;
+        let defaults = [
+            server.handshakes.to_string(),
+            server.handshakes_per_address.to_string(),
+            humantime::format_duration(server.handshake_time).to_string(),
+            server.sessions.to_string(),
+            server.sessions_per_key.to_string(),
+            server.stripes.to_string(),
+            flows.to_string(),
+            server.unanswered.to_string(),
+            format!("{}MiB", memory / MIB),
+            "half".to_owned(),
+            server.spare_files.to_string(),
+            log_lines.to_string(),
+        ];
+        for ((name, _), default) in LIMITS.iter().zip(&defaults) {
+            let line = crate::help::HELP.lines().map(str::split_whitespace).map(Iterator::collect::<Vec<_>>);
+            assert!(
+                line.into_iter().any(|words| words.starts_with(&[name, default])),
+                "{name} {default} in the help"
+            );
+        }
+        assert_eq!((LIMITS.len(), server.memory_per_session), (defaults.len(), None));
+    }
+
+    #[test]
+    fn a_list_sets_several_and_the_last_word_counts() {
+        let limits = set("sessions=9, memory=64MiB,sessions=10");
+        assert_eq!((limits.server.sessions, limits.memory), (10, 64 * MIB));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_limit_is_said() {
+        for (list, part) in [
+            ("", "not of the form NAME=VALUE"),
+            ("sessions", "not of the form NAME=VALUE"),
+            ("session=3", "did you mean sessions?"),
+            ("elephants=3", "the limits are handshakes, "),
+            ("sessions=0", "no number from 1 to"),
+            ("sessions=-1", "no number"),
+            ("stripes=65", "from 1 to 64"),
+            ("memory=64", "write 64MiB"),
+            ("memory=64MB", "such as 64MiB"),
+            ("memory=1MiB", "not between 2MiB"),
+            ("memory=99999999999999999999GiB", "no size"),
+            ("memory=18446744073709551615KiB", "no size"),
+            ("handshake-time=5", "write 5s"),
+            ("handshake-time=0s", "more than zero"),
+        ] {
+            let why = wrong(list);
+            assert!(why.contains(part), "{list}: {why}");
+        }
+    }
+}
