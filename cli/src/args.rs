@@ -8,6 +8,7 @@ mod values;
 
 use crate::endpoint::{self, BadAddress};
 use crate::failure::Failure;
+use crate::keys::KeyOptions;
 use lexopt::{Arg, Parser};
 pub use limits::Limits;
 use std::ffi::OsString;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use striper_core::SchedulerKind;
 use striper_runtime::HostPort;
+use striper_runtime::keys::KeyKind;
 use values::{congestion, did_you_mean, log_format, positive_time, scheduler, stripes, switch, time};
 
 /// What is to be done, and how.
@@ -56,6 +58,18 @@ pub enum Command {
         target: HostPort,
         /// Which side speaks datagrams.
         framing: Framing,
+    },
+    /// Make a key file.
+    Keygen {
+        /// Where.
+        file: PathBuf,
+        /// For both sides, or for one.
+        kind: KeyKind,
+    },
+    /// Print the public half of a private key.
+    Pubkey {
+        /// Its file.
+        file: PathBuf,
     },
     /// Show on loopback what striping does.
     Demo,
@@ -113,6 +127,8 @@ pub struct Options {
     pub congestion: Option<String>,
     /// What strangers and peers may cost the server side.
     pub limits: Limits,
+    /// Who may talk to whom.
+    pub keys: KeyOptions,
 }
 
 /// Options by name, for "did you mean".
@@ -127,13 +143,17 @@ const LONG_OPTIONS: &[&str] = &[
     "trace",
     "congestion",
     "limit",
+    "key",
+    "peers",
+    "plain",
+    "pair",
     "listen",
     "help",
     "version",
 ];
 
 /// Commands by name, for "did you mean".
-const COMMANDS: &[&str] = &["server", "client", "relay", "datagram", "demo", "help"];
+const COMMANDS: &[&str] = &["server", "client", "relay", "datagram", "keygen", "pubkey", "demo", "help"];
 
 const SEE_HELP: &str = "striper-cli --help explains all";
 
@@ -144,6 +164,8 @@ enum Mode {
     Relay,
     /// With its side, once that is known.
     Datagram(Option<Framing>),
+    Keygen,
+    Pubkey,
     Demo,
     Help,
 }
@@ -160,6 +182,7 @@ struct Given {
     congestion: Option<String>,
     /// Lists of limits, as they came.
     limits: Vec<String>,
+    keys: KeyOptions,
 }
 
 /// Reads the arguments (without the program's name); `env` looks a variable up.
@@ -174,6 +197,7 @@ pub fn parse(
     let mut listens: Vec<String> = Vec::new();
     let mut version = false;
     let mut help = false;
+    let mut pair = false;
     while let Some(arg) = parser.next().map_err(from_lexopt)? {
         match arg {
             Arg::Short('h') | Arg::Long("help") => help = true,
@@ -203,6 +227,16 @@ pub fn parse(
                     Limits::default().set(word).map(|()| word.to_owned())
                 })?);
             }
+            Arg::Short('k') | Arg::Long("key") => {
+                let file = parser.value().map_err(|_| Failure::usage("--key needs a value", SEE_HELP))?;
+                given.keys.files.push(file.into());
+            }
+            Arg::Long("peers") => {
+                let file = parser.value().map_err(|_| Failure::usage("--peers needs a value", SEE_HELP))?;
+                given.keys.peers = Some(file.into());
+            }
+            Arg::Long("plain") => given.keys.plain = true,
+            Arg::Long("pair") => pair = true,
             Arg::Long("trace") => {
                 let file = parser.value().map_err(|_| Failure::usage("--trace needs a value", SEE_HELP))?;
                 given.trace = Some(file.into());
@@ -241,8 +275,15 @@ pub fn parse(
                 "striper-cli demo shows what it does; ".to_owned() + SEE_HELP,
             ));
         };
-        assemble(mode, &name, &words, &listens)?
+        if pair && mode != Mode::Keygen {
+            return Err(Failure::usage(
+                format!("--pair belongs to the command keygen, not to {name}"),
+                "striper-cli keygen --pair FILE",
+            ));
+        }
+        assemble(mode, &name, &words, &listens, pair)?
     };
+    given.keys.check(&command)?;
     if given.trace.is_some() && matches!(command, Command::Relay { .. } | Command::Demo) {
         return Err(Failure::usage("--trace records sessions, and here is none", "give it to -s or -c"));
     }
@@ -282,6 +323,8 @@ fn command(word: &str) -> Result<Mode, Failure> {
         "client" => Mode::Client,
         "relay" => Mode::Relay,
         "datagram" => Mode::Datagram(None),
+        "keygen" => Mode::Keygen,
+        "pubkey" => Mode::Pubkey,
         "demo" => Mode::Demo,
         "help" => Mode::Help,
         _ => {
@@ -295,7 +338,13 @@ fn command(word: &str) -> Result<Mode, Failure> {
 }
 
 /// Makes a command of its words.
-fn assemble(mode: Mode, name: &str, words: &[String], listens: &[String]) -> Result<Command, Failure> {
+fn assemble(
+    mode: Mode,
+    name: &str,
+    words: &[String],
+    listens: &[String],
+    pair: bool,
+) -> Result<Command, Failure> {
     let long_client = mode == Mode::Client && name == "client";
     if !listens.is_empty() && !long_client {
         return Err(Failure::usage(
@@ -312,6 +361,8 @@ fn assemble(mode: Mode, name: &str, words: &[String], listens: &[String]) -> Res
         Mode::Datagram(None) => "datagram -c|-s LISTEN CONNECT",
         Mode::Datagram(Some(Framing::Far)) => "datagram -c LISTEN CONNECT",
         Mode::Datagram(_) => "datagram -s LISTEN CONNECT",
+        Mode::Keygen => "keygen [--pair] [FILE]",
+        Mode::Pubkey => "pubkey FILE",
         Mode::Demo | Mode::Help => "demo",
     };
     let wrong = |cause: String| Failure::usage(cause, format!("usage: striper-cli {form}"));
@@ -322,6 +373,20 @@ fn assemble(mode: Mode, name: &str, words: &[String], listens: &[String]) -> Res
             [] => Ok(Command::Demo),
             [extra, ..] => Err(wrong(format!("demo takes no \"{extra}\""))),
         };
+    }
+    if matches!(mode, Mode::Keygen | Mode::Pubkey) {
+        let file = match words {
+            [] if mode == Mode::Pubkey => return Err(wrong("pubkey needs the file of a private key".into())),
+            [] => PathBuf::from("striper.key"),
+            [file] => file.into(),
+            [_, extra, ..] => return Err(wrong(format!("\"{extra}\" is one word too many"))),
+        };
+        let kind = if pair { KeyKind::Private } else { KeyKind::Shared };
+        return Ok(if mode == Mode::Pubkey {
+            Command::Pubkey { file }
+        } else {
+            Command::Keygen { file, kind }
+        });
     }
     if mode == Mode::Datagram(None) {
         return Err(Failure::usage(
@@ -372,7 +437,11 @@ fn assemble(mode: Mode, name: &str, words: &[String], listens: &[String]) -> Res
         Command::Server { listen, target } | Command::Relay { listen, target, .. } => {
             (std::slice::from_ref(listen), std::slice::from_ref(target))
         }
-        Command::Help | Command::Version | Command::Demo => (&[][..], &[][..]),
+        Command::Help
+        | Command::Version
+        | Command::Demo
+        | Command::Keygen { .. }
+        | Command::Pubkey { .. } => (&[][..], &[][..]),
     };
     for target in targets {
         if let Some(listen) = listens.iter().find(|listen| endpoint::leads_back(**listen, target)) {
@@ -439,6 +508,7 @@ impl Given {
             trace: self.trace,
             congestion: twin(self.congestion, &env, "STRIPER_CONGESTION", congestion)?,
             limits,
+            keys: self.keys.complete(&env),
         })
     }
 }

@@ -3,6 +3,7 @@
 use crate::args::Options;
 use crate::congestion;
 use crate::failure::Failure;
+use crate::keys;
 use crate::live;
 use crate::log::Log;
 use crate::narrate;
@@ -33,13 +34,20 @@ pub async fn run(
         listener.keep_spare(Limits::default().spare_files);
         listeners.push(listener);
     }
+    let keys = options.keys.read()?;
     let traces = record::begin(options)?;
     let congestion = congestion::begin(options.congestion.as_deref())?;
     let name = congestion::name(&congestion, log);
+    let described = options.keys.describe(keys.as_ref());
     let client_options =
-        ClientOptions { traces: traces.clone(), congestion, ..client_options(options, servers) };
+        ClientOptions { keys, traces: traces.clone(), congestion, ..client_options(options, servers) };
     let client = Client::start(ex, client_options, events);
-    announce(log, options, &listeners, servers, name);
+    announce(log, options, &listeners, servers, [name, described]);
+    keys::warn_of_plain(log, &options.keys, servers);
+    stop.on_reread({
+        let (log, options, client) = (log.clone(), options.keys.clone(), client.clone());
+        move || keys::reread(&log, &options, |keys| client.set_keys(keys))
+    });
     let connections = Connections::default();
     let _status = live::show(ex, log, options, {
         let (client, connections) = (client.clone(), connections.clone());
@@ -99,7 +107,13 @@ async fn carry(told: narrate::Connections, client: Client, pipe: TcpPipe, from: 
     told.ended(&name, entry.number, &report);
 }
 
-fn announce(log: &Log, options: &Options, listeners: &[Listener], servers: &[HostPort], congestion: String) {
+fn announce(
+    log: &Log,
+    options: &Options,
+    listeners: &[Listener],
+    servers: &[HostPort],
+    [congestion, key]: [String; 2],
+) {
     let list = |items: &[String]| items.join(", ");
     let here = list(&listeners.iter().map(|listener| listener.local_addr().to_string()).collect::<Vec<_>>());
     let there = list(&servers.iter().map(HostPort::to_string).collect::<Vec<_>>());
@@ -109,8 +123,13 @@ fn announce(log: &Log, options: &Options, listeners: &[Listener], servers: &[Hos
         ("stripes", (options.stripes as u64).into()),
         ("server", there.clone().into()),
         ("congestion", congestion.clone().into()),
+        ("key", key.clone().into()),
     ];
-    log.info("ready", format!("ready: listening on {here}, {stripes} to {there} ({congestion})"), &fields);
+    log.info(
+        "ready",
+        format!("ready: listening on {here}, {stripes} to {there} ({congestion}, {key})"),
+        &fields,
+    );
     for address in
         listeners.iter().map(Listener::local_addr).filter(|address| narrate::is_public(address.ip()))
     {

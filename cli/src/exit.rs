@@ -3,6 +3,7 @@
 use crate::args::Options;
 use crate::congestion;
 use crate::failure::Failure;
+use crate::keys::{self, KeyOptions};
 use crate::live;
 use crate::log::Log;
 use crate::narrate;
@@ -23,13 +24,20 @@ pub async fn run(
     target: &HostPort,
 ) -> Result<u8, Failure> {
     let mut stop = Stop::listen()?;
+    let keys = options.keys.read()?;
     let traces = record::begin(options)?;
     let congestion = congestion::begin(options.congestion.as_deref())?;
     let name = congestion::name(&congestion, log);
-    let server_options = ServerOptions { traces: traces.clone(), congestion, ..server_options(options) };
+    let described = options.keys.describe(keys.as_ref());
+    let server_options =
+        ServerOptions { keys, traces: traces.clone(), congestion, ..server_options(options) };
     let server = Server::bind(ex, listen, server_options, narrate::events(log, options.limits.log_lines));
     let server = server.await.map_err(|error| Failure::bind(listen, &error))?;
-    announce(log, server.local_addr(), target, name);
+    announce(log, &options.keys, server.local_addr(), target, [name, described]);
+    stop.on_reread({
+        let (log, options, server) = (log.clone(), options.keys.clone(), server.clone());
+        move || keys::reread(&log, &options, |keys| server.set_keys(keys.clone()))
+    });
     let connections = Connections::default();
     let _status = live::show(ex, log, options, {
         let (server, connections) = (server.clone(), connections.clone());
@@ -90,11 +98,17 @@ async fn connect(
     limit: Duration,
     entry: Entry,
 ) {
-    let name = format!("connection {} to {target}", entry.number);
-    let fields = [("connection", entry.number.into()), ("target", target.to_string().into())];
+    let peer = incoming.peer();
+    let whose = peer.as_ref().map(|peer| format!(" from {peer}")).unwrap_or_default();
+    let name = format!("connection {}{whose} to {target}", entry.number);
+    let fields = [
+        ("connection", entry.number.into()),
+        ("key", peer.as_deref().unwrap_or_default().to_owned().into()),
+        ("target", target.to_string().into()),
+    ];
     if let Target::Host(host) = incoming.target() {
         let text = format!(
-            "connection {} refused: the client asks for {host}, but only {target} is offered",
+            "connection {}{whose} refused: the client asks for {host}, but only {target} is offered",
             entry.number
         );
         told.refused(text, &fields);
@@ -115,19 +129,30 @@ async fn connect(
     }
 }
 
-fn announce(log: &Log, here: SocketAddr, target: &HostPort, congestion: String) {
-    let text = format!("ready: listening on {here} for stripes ({congestion}), connecting to {target}");
+fn announce(
+    log: &Log,
+    options: &KeyOptions,
+    here: SocketAddr,
+    target: &HostPort,
+    [congestion, key]: [String; 2],
+) {
+    let text =
+        format!("ready: listening on {here} for stripes ({congestion}, {key}), connecting to {target}");
     let fields = [
         ("listen", here.to_string().into()),
         ("target", target.to_string().into()),
         ("congestion", congestion.into()),
+        ("key", key.into()),
     ];
     log.info("ready", text, &fields);
     if narrate::is_public(here.ip()) {
-        let text = format!(
-            "there is no key: whoever reaches {here} reaches {target}, and the stripes are not encrypted; let only trusted networks reach it"
-        );
-        log.warn("no_key", text, &fields);
+        if options.files.is_empty() && !options.plain {
+            let text = format!(
+                "there is no key: whoever reaches {here} reaches {target}, and the stripes are not encrypted; {}",
+                keys::CURE
+            );
+            log.warn("no_key", text, &fields);
+        }
     } else {
         let all = SocketAddr::new(unspecified(here.ip()), here.port());
         let text = format!(

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use striper_runtime::keys::KeyError;
 
 /// Exit codes, as `--help` documents them.
 pub mod code {
@@ -15,6 +16,8 @@ pub mod code {
     pub const BIND: u8 = 3;
     /// The environment's settings make no sense.
     pub const CONFIG: u8 = 6;
+    /// A key, a list of peers, or the file of one is of no use.
+    pub const KEY: u8 = 8;
     /// Told to stop, and connections that did not end within `--drain-timeout` were cut.
     pub const CUT: u8 = 7;
 }
@@ -47,6 +50,16 @@ impl Failure {
             format!("--trace: cannot create {}: {error}", path.display()),
             "name a file in a folder that exists and that you may write to",
         )
+    }
+
+    /// A key, a list of peers, or the file of one is of no use.
+    pub fn key(file: &Path, error: &KeyError) -> Self {
+        let file = file.display().to_string();
+        Failure {
+            code: code::KEY,
+            cause: format!("{file}: {error}"),
+            cure: Some(error.cure().replace("FILE", &file)),
+        }
     }
 
     /// Something that should not happen.

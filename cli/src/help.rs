@@ -10,9 +10,10 @@ striper-cli - carries TCP connections over several parallel ones (stripes)
 Where a route limits each connection, several are faster than one. Two commands
 make a pair:
 
-  there, beside the server:   striper-cli -s 0.0.0.0:7650 localhost:22
-  here, beside the client:    striper-cli -c 2222 there.example:7650
+  there, beside the server:   striper-cli -s 0.0.0.0:7650 localhost:22 -k FILE
+  here, beside the client:    striper-cli -c 2222 there.example:7650 -k FILE
 
+FILE is a key that both have: striper-cli keygen FILE makes it once.
 Now whatever connects to port 2222 here reaches port 22 there, over 4 stripes:
 
   ssh -p 2222 localhost
@@ -27,6 +28,9 @@ COMMANDS
   relay LISTEN CONNECT           plain TCP relay, no stripes
   datagram -c LISTEN CONNECT     plain TCP in, datagrams in one TCP stream out
   datagram -s LISTEN CONNECT     the other way round, at the far end
+  keygen [--pair] [FILE]         make a key that both sides have (striper.key);
+                                 with --pair, one that only this side has
+  pubkey FILE                    what the other side lists of the latter
   demo                           1, 2, 4 and 8 stripes on a made-up capped route
   help                           this page
 
@@ -57,6 +61,14 @@ OPTIONS (anywhere on the line)
                                 reno, bbr, ...  always this one
       --limit NAME=VALUE      -s: what strangers and peers may cost: see LIMITS;
                               may be given several times
+  -k, --key FILE              -s, -c: encrypt the stripes, and let only who has
+                              this key be the other side. Several: the first is
+                              shown, all are accepted. A name without a folder
+                              is also looked for among systemd's credentials
+      --peers FILE            -s, -c: with a private key, the public keys of
+                              those who may be the other side, one a line:
+                              PUBLIC-KEY NAME
+      --plain                 -s, -c: there is no key on purpose
       --trace FILE            -s, -c: record what the session is given and does,
                               without content and targets (docs/traces.md);
                               later sessions go to FILE.2, FILE.3 and so on
@@ -73,12 +85,20 @@ ENVIRONMENT (an option beats its variable)
   STRIPER_DRAIN_TIMEOUT, STRIPER_CONGESTION, STRIPER_LOG   as the options
   STRIPER_LIMITS=NAME=VALUE,...        as --limit, which beats it name by name
   STRIPER_VERBOSE=1, STRIPER_QUIET=1   as -v and -q
+  STRIPER_KEY_FILE, STRIPER_PEERS_FILE   as --key and --peers
   NO_COLOR=1                           no colours
 
 SECURITY
-  There is no key yet: whoever reaches the port of -s reaches its target, and
-  the stripes are not encrypted. Let only trusted networks reach it, or carry it
-  in a VPN or an ssh tunnel.
+  With a key, nobody gets in without it, and who watches or changes what passes
+  learns nothing but sizes and times (TLS 1.3; SECURITY.md has it all). Without,
+  whoever reaches the port of -s reaches its target, and stripes can be read:
+  keep them on a trusted network, or in a VPN or an ssh tunnel.
+  One key for all:        keygen FILE, the same FILE to both sides
+  A key for each client:  keygen --pair on each side, pubkey FILE >> PEERS of
+                          the other side, --peers PEERS
+  To replace a key: -k OLD -k NEW on the server side, then -k NEW -k OLD on the
+  client sides, then NEW alone everywhere. SIGHUP reads all these files again,
+  and who is no longer listed is cut off.
 
 LIMITS (of -s, with --limit NAME=VALUE; here with what holds otherwise)
   handshakes              256     callers that have not yet said who they are
@@ -111,8 +131,9 @@ STATUS LINE (when stderr is a terminal)
   end. Of several connections: how many are congested there, or half-closed.
 
 STOPPING
-  SIGTERM or SIGINT (Ctrl-C): no new connections; those there are may finish
-  within --drain-timeout. A second signal stops at once.
+  SIGTERM or SIGINT (Ctrl-C), or the end of the terminal: no new connections;
+  those there are may finish within --drain-timeout. A second signal stops at
+  once.
 
 EXIT CODES
   0  done, or stopped with every connection finished
@@ -123,6 +144,7 @@ EXIT CODES
   5  refused by the peer, or its version does not match (one-shot commands)
   6  environment variable not understood
   7  stopped, but connections outlasted --drain-timeout and were cut
+  8  key, list of peers, or the file of one is of no use
   130, 143  stopped at once by a second signal (SIGINT, SIGTERM)
 ";
 
@@ -149,11 +171,13 @@ mod tests {
             "STRIPER_LIMITS",
             "STRIPER_QUIET",
             "STRIPER_VERBOSE",
+            "STRIPER_KEY_FILE",
+            "STRIPER_PEERS_FILE",
             "NO_COLOR",
         ] {
             assert!(HELP.contains(name), "{name}");
         }
-        for code in 0..=7 {
+        for code in 0..=8 {
             assert!(HELP.contains(&format!("\n  {code}  ")), "exit code {code}");
         }
     }

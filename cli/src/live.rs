@@ -85,7 +85,11 @@ impl Meter {
                 let number = stripe.stripe;
                 let tcp = session.tcp.get(&number);
                 stripes.push(Stripe {
-                    name: if several { format!("{}.{number}", index + 1) } else { number.to_string() },
+                    name: match &session.peer {
+                        Some(peer) if several => format!("{peer}.{number}"),
+                        None if several => format!("{}.{number}", index + 1),
+                        _ => number.to_string(),
+                    },
                     up: rate(counts.0, before.0),
                     down: rate(counts.1, before.1),
                     congestions: stripe.congestions,

@@ -10,6 +10,7 @@ mod exit;
 mod failure;
 mod files;
 mod help;
+mod keys;
 mod live;
 mod log;
 mod narrate;
@@ -63,6 +64,8 @@ async fn carry_out(ex: Executor, log: Log, invocation: Invocation) -> Result<u8,
     match command {
         Command::Help => Ok(print(help::HELP)),
         Command::Version => Ok(print(help::VERSION)),
+        Command::Keygen { file, kind } => keys::keygen(&log, file, *kind),
+        Command::Pubkey { file } => keys::pubkey(file),
         Command::Demo => demo::run(&ex, &log, options).await,
         Command::Server { listen, target } => {
             files::raise_limit();

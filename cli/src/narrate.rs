@@ -600,13 +600,13 @@ mod tests {
 
     #[test]
     fn no_kind_of_event_fills_the_log_however_often_it_is_caused() {
-        let session = striper_core::SessionId([7; 16]);
+        let session = SessionTag([7; 4]);
         let (stripe, from) = (striper_core::StripeId(3), "192.0.2.1:7".parse().unwrap());
         let (live, wanted, peer) = (1, 1, Some(from));
         let server = || striper_runtime::HostPort { host: "there".into(), port: 1 };
         type Cause<'a> = (&'a str, u32, &'a dyn Fn() -> Event);
         let causes: [Cause<'_>; 12] = [
-            ("session_started", 1, &|| Event::SessionStarted { session }),
+            ("session_started", 1, &|| Event::SessionStarted { session, peer: None }),
             ("session_ended", 1, &|| Event::SessionEnded { session, reason: EndReason::PeerClosed }),
             ("session_ended", 1, &|| Event::SessionEnded { session, reason: EndReason::NoStripe }),
             ("session_forgotten", 1, &|| Event::SessionForgotten { session }),

@@ -1,24 +1,38 @@
-//! SIGTERM and SIGINT: the first asks for an orderly end, the second ends the program at once.
+//! SIGTERM and SIGINT: the first asks for an orderly end, the second ends the program at once. SIGHUP: keys are read again, or, when the
+//! terminal has gone that the program was started from, as SIGTERM.
 
 use crate::failure::Failure;
 use async_signal::{Signal, Signals};
 use smol::stream::StreamExt;
 
 /// The signals that stop the program.
-pub struct Stop(Signals);
+pub struct Stop {
+    signals: Signals,
+    /// Whether there was a terminal at the start.
+    terminal: bool,
+    /// Reads again what can be.
+    reread: Box<dyn Fn()>,
+}
 
 impl Stop {
     /// From now on signals come here and no longer end the program by themselves.
     pub fn listen() -> Result<Self, Failure> {
-        Signals::new([Signal::Term, Signal::Int])
-            .map(Stop)
+        Signals::new([Signal::Term, Signal::Int, Signal::Hup])
+            .map(|signals| Stop { signals, terminal: has_terminal(), reread: Box::new(|| {}) })
             .map_err(|error| Failure::unexpected(format!("cannot listen to signals: {error}")))
     }
 
-    /// Waits for the next signal and returns its name and the exit code of a program that it ends (128 plus its number).
+    /// What to do at a SIGHUP.
+    pub fn on_reread(&mut self, reread: impl Fn() + 'static) {
+        self.reread = Box::new(reread);
+    }
+
+    /// Waits for the next signal to stop and returns its name and the exit code of a program that it ends (128 plus its number).
     pub async fn next(&mut self) -> (&'static str, u8) {
         loop {
-            match self.0.next().await {
+            match self.signals.next().await {
+                Some(Ok(Signal::Hup)) if self.terminal && !has_terminal() => return ("SIGHUP", 129),
+                Some(Ok(Signal::Hup)) => (self.reread)(),
                 Some(Ok(Signal::Int)) => return ("SIGINT", 130),
                 Some(Ok(_)) => return ("SIGTERM", 143),
                 // An interrupted read of the signal pipe; the next one tells more.
@@ -27,4 +41,9 @@ impl Stop {
             }
         }
     }
+}
+
+/// Whether stderr is a terminal that is still there.
+fn has_terminal() -> bool {
+    rustix::termios::tcgetwinsize(std::io::stderr()).is_ok()
 }

@@ -241,6 +241,8 @@ pub enum KeyError {
     BadDigits,
     /// A public key where a secret one is needed.
     PublicHalf,
+    /// A shared key where a private one, which has a public half, is needed.
+    NoPublicHalf,
     /// A secret key where a public one is needed.
     Secret,
     /// More than one line.
@@ -280,6 +282,9 @@ impl KeyError {
             KeyError::PublicHalf => {
                 "name the file that keygen --pair wrote; the public half belongs into the other side's --peers"
             }
+            KeyError::NoPublicHalf => {
+                "give the file itself to both sides, or make a private key with: striper-cli keygen --pair FILE"
+            }
             KeyError::Secret => {
                 "list the public half alone: striper-cli pubkey FILE prints it; a secret that has been listed is better replaced"
             }
@@ -289,10 +294,10 @@ impl KeyError {
             }
             KeyError::Twice => "remove one of the two lines",
             KeyError::TooMany => "shorten the list",
-            KeyError::NoKey => "make one with: striper-cli keygen FILE",
-            KeyError::NobodyAccepted => "list the public keys of the other side with --peers FILE",
+            KeyError::NoKey => "name this side's private key too: -k KEY (striper-cli keygen --pair KEY makes one)",
+            KeyError::NobodyAccepted => "list the public keys of the other side with --peers LIST",
             KeyError::NothingToShow => {
-                "add a private key with -k FILE (striper-cli keygen --pair FILE makes one), or do without --peers"
+                "add a private key with -k KEY (striper-cli keygen --pair KEY makes one), or do without --peers"
             }
             KeyError::NoRandom => "check the operating system",
         }
@@ -310,6 +315,7 @@ impl fmt::Display for KeyError {
             KeyError::Unknown => "this is no key",
             KeyError::BadDigits => "a key has 64 hexadecimal digits, and this has not",
             KeyError::PublicHalf => "this is the public half of a key",
+            KeyError::NoPublicHalf => "this is a shared key, which has no public half",
             KeyError::Secret => "this is a secret key, not a public one",
             KeyError::ManyLines => "a key file has one line, and this has more",
             KeyError::Line(line, error) => return write!(f, "line {line}: {error}"),

@@ -1,0 +1,202 @@
+//! Keys on the command line: `-k`, `--peers` and `--plain`, read again on SIGHUP, and the commands that make them.
+
+use crate::args::Command;
+use crate::failure::Failure;
+use crate::log::Log;
+use crate::narrate;
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use striper_runtime::HostPort;
+use striper_runtime::keys::{
+    Key, KeyError, KeyKind, Keys, PeerName, peer_name, read_key, read_peers, write_key,
+};
+
+/// Where keys are, as the command line says it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct KeyOptions {
+    /// Key files; the first one is shown to the other side.
+    pub files: Vec<PathBuf>,
+    /// The list of public keys that are accepted beside shared ones.
+    pub peers: Option<PathBuf>,
+    /// That there is no key is on purpose.
+    pub plain: bool,
+}
+
+impl KeyOptions {
+    /// Says what is wrong with these options beside this command.
+    pub fn check(&self, command: &Command) -> Result<(), Failure> {
+        let striped = matches!(command, Command::Server { .. } | Command::Client { .. });
+        let given = !self.files.is_empty() || self.peers.is_some() || self.plain;
+        if given && !striped && !matches!(command, Command::Help | Command::Version) {
+            return Err(Failure::usage(
+                "keys are for stripes, and here are none",
+                "give -k, --peers and --plain to -s or -c",
+            ));
+        }
+        if self.plain && !self.files.is_empty() {
+            return Err(Failure::usage("--plain and --key exclude each other", "choose one of them"));
+        }
+        Ok(())
+    }
+
+    /// Fills in from the environment what the command line leaves open. `--plain` leaves nothing open.
+    pub fn complete(mut self, env: impl Fn(&str) -> Option<OsString>) -> Self {
+        let file = |name: &str| env(name).filter(|file| !file.is_empty()).map(PathBuf::from);
+        if self.files.is_empty() && !self.plain {
+            self.files.extend(file("STRIPER_KEY_FILE"));
+        }
+        if self.peers.is_none() && !self.files.is_empty() {
+            self.peers = file("STRIPER_PEERS_FILE");
+        }
+        self
+    }
+
+    /// Reads the files. `None` if there are none to be read.
+    pub fn read(&self) -> Result<Option<Keys>, Failure> {
+        if let (true, Some(peers)) = (self.files.is_empty(), &self.peers) {
+            return Err(Failure::key(peers, &KeyError::NoKey));
+        }
+        if self.files.is_empty() {
+            return Ok(None);
+        }
+        let mut own = Vec::new();
+        for file in &self.files {
+            let (path, private_folder) =
+                find(file, std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from));
+            let key = read_key(&path, private_folder).map_err(|error| Failure::key(&path, &error))?;
+            own.push((name_of(&path), key));
+        }
+        let peers = match &self.peers {
+            Some(file) => read_peers(file).map_err(|error| Failure::key(file, &error))?,
+            None => Vec::new(),
+        };
+        let file = self.peers.as_ref().unwrap_or(&self.files[0]);
+        Keys::new(own, peers).map(Some).map_err(|error| Failure::key(file, &error))
+    }
+
+    /// What the line "ready" says of keys.
+    pub fn describe(&self, keys: Option<&Keys>) -> String {
+        let Some(keys) = keys else { return "no key".into() };
+        let names = self.files.iter().map(|file| name_of(file).to_string()).collect::<Vec<_>>().join(", ");
+        let listed = match (keys.listed(), &self.peers) {
+            (_, None) => String::new(),
+            (1, _) => ", 1 peer".into(),
+            (count, _) => format!(", {count} peers"),
+        };
+        format!("key {names}{listed}")
+    }
+}
+
+/// Reads keys again when that is asked for. Keys that make no sense change nothing.
+pub fn reread(log: &Log, options: &KeyOptions, set: impl Fn(&Keys)) {
+    match options.read() {
+        Ok(Some(keys)) => {
+            set(&keys);
+            log.info("keys_read", format!("keys read again: {}", options.describe(Some(&keys))), &[]);
+        }
+        Ok(None) => log.info("keys_read", "nothing to read again: there are no keys", &[]),
+        Err(failure) => {
+            log.error("keys_not_read", format!("the keys stay as they were: {failure}"), &[]);
+        }
+    }
+}
+
+/// Warns a client that its stripes can be read, unless they stay on this machine or that is on purpose.
+pub fn warn_of_plain(log: &Log, options: &KeyOptions, servers: &[HostPort]) {
+    let public = |server: &&HostPort| match server.host.parse() {
+        Ok(address) => narrate::is_public(address),
+        Err(_) => !matches!(server.host.to_ascii_lowercase().as_str(), "localhost" | "localhost."),
+    };
+    if let Some(server) = servers.iter().find(public)
+        && options.files.is_empty()
+        && !options.plain
+    {
+        let text = format!(
+            "there is no key: stripes to {server} are not encrypted, and whoever answers there passes for the server; {CURE}"
+        );
+        log.warn("no_key", text, &[("server", server.to_string().into())]);
+    }
+}
+
+/// What to do about a missing key.
+pub const CURE: &str = "make a key with striper-cli keygen, copy the file to the other side and give it to both with -k, or say --plain if this is on purpose";
+
+/// A name without a folder is first looked for among systemd's credentials, where nobody else can read.
+fn find(file: &Path, credentials: Option<PathBuf>) -> (PathBuf, bool) {
+    let bare = file.components().count() == 1 && !file.is_absolute();
+    match credentials.map(|folder| folder.join(file)) {
+        Some(path) if bare && path.exists() => (path, true),
+        _ => (file.to_owned(), false),
+    }
+}
+
+/// What a key is called in logs: its file's name, without `.key`.
+fn name_of(path: &Path) -> PeerName {
+    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "._-@".contains(c) { c } else { '_' };
+    let name: String = stem.chars().map(plain).take(64).collect();
+    peer_name(&name).unwrap_or_else(|_| "key".into())
+}
+
+/// `keygen`: makes a key file.
+pub fn keygen(log: &Log, file: &Path, kind: KeyKind) -> Result<u8, Failure> {
+    let key = Key::generate(kind).and_then(|key| write_key(file, &key));
+    key.map_err(|error| Failure::key(file, &error))?;
+    let next = match kind {
+        KeyKind::Shared => "copy it to the other side over a safe way (scp), and give it to both: -k FILE",
+        KeyKind::Private => "it stays on this side; striper-cli pubkey FILE prints what the other side lists",
+    };
+    let text =
+        format!("{} is written; {}", file.display(), next.replace("FILE", &file.display().to_string()));
+    log.info("key_written", text, &[("file", file.display().to_string().into())]);
+    Ok(0)
+}
+
+/// `pubkey`: prints a line for the other side's list.
+pub fn pubkey(file: &Path) -> Result<u8, Failure> {
+    let key = read_key(file, false).map_err(|error| Failure::key(file, &error))?;
+    let Some(public) = key.public() else {
+        return Err(Failure::key(file, &KeyError::NoPublicHalf));
+    };
+    let line = format!("{public} {}\n", name_of(file));
+    match std::io::stdout().write_all(line.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::unexpected(format!("cannot write to stdout: {error}")))
+        }
+        _ => Ok(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_called_by_its_file_and_by_nothing_that_could_harm_a_log() {
+        for (path, name) in [
+            ("/etc/striper/site-a.key", "site-a"),
+            ("laptop", "laptop"),
+            ("x/über key\u{1b}[31m.key", "_ber_key__31m"),
+            ("/", "key"),
+            ("", "key"),
+        ] {
+            assert_eq!(&*name_of(Path::new(path)), name, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_bare_name_is_a_credential_if_there_is_one() {
+        let folder = std::env::temp_dir().join(format!("striper-credentials-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let there = folder.join("striper.key");
+        std::fs::write(&there, "").unwrap();
+        let look = |file: &str| find(Path::new(file), Some(folder.clone()));
+        assert_eq!(look("striper.key"), (there, true));
+        assert_eq!(look("other.key"), ("other.key".into(), false));
+        assert_eq!(look("./striper.key"), ("./striper.key".into(), false));
+        assert_eq!(look("/striper.key"), ("/striper.key".into(), false));
+        assert_eq!(find(Path::new("striper.key"), None), ("striper.key".into(), false));
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}
