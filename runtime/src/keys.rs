@@ -294,7 +294,9 @@ impl KeyError {
             }
             KeyError::Twice => "remove one of the two lines",
             KeyError::TooMany => "shorten the list",
-            KeyError::NoKey => "name this side's private key too: -k KEY (striper-cli keygen --pair KEY makes one)",
+            KeyError::NoKey => {
+                "name this side's private key too: -k KEY (striper-cli keygen --pair KEY makes one)"
+            }
             KeyError::NobodyAccepted => "list the public keys of the other side with --peers LIST",
             KeyError::NothingToShow => {
                 "add a private key with -k KEY (striper-cli keygen --pair KEY makes one), or do without --peers"

@@ -23,9 +23,6 @@ use std::task::{Context, Poll, Wake, Waker, ready};
 /// How much is received at once during the handshake, in bytes.
 const SIP: usize = 4 << 10;
 
-/// So much payload is encrypted before it is sent, in bytes: enough for one large system call, little to hold.
-const BATCH: usize = 4 * MAX_RECORD;
-
 /// The least payload of a full record in bytes: two full packets. On slow routes a record must not take long, since nothing of it can be
 /// used before its last byte has come.
 const LEAST_RECORD: usize = 2884;
@@ -242,11 +239,14 @@ impl<P: Pipe> TlsPipe<P> {
     /// Passes ciphertext on.
     fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.engine.out().rest().is_empty() {
-            let sent = match ready!(poll_send_part(&mut self.below, cx, &mut self.engine.out().rest())) {
-                Ok(sent) => sent,
-                Err(error) => return self.broken(error),
-            };
-            self.engine.out().sent(sent);
+            match poll_send_part(&mut self.below, cx, &mut self.engine.out().rest()) {
+                Poll::Ready(Ok(sent)) => self.engine.out().sent(sent),
+                Poll::Ready(Err(error)) => return self.broken(error),
+                Poll::Pending => {
+                    self.engine.out().wait();
+                    return Poll::Pending;
+                }
+            }
         }
         self.below.poll_flush(cx)
     }
@@ -304,12 +304,12 @@ impl<P: Pipe> Pipe for TlsPipe<P> {
         if self.finishing {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        if self.engine.out().held() > 0 {
+        if self.engine.held() > 0 {
             ready!(self.poll_out(cx))?;
         }
         let mut taken = 0;
         while data.has_remaining() {
-            while data.has_remaining() && self.engine.out().held() < BATCH {
+            while data.has_remaining() && self.engine.out().has_room() {
                 match self.encrypt(data) {
                     Ok(len) => taken += len,
                     Err(error) => return self.broken(error.into()),

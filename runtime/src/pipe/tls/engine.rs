@@ -27,9 +27,6 @@ const ALERT: usize = 2;
 /// The most payload of a record in bytes (RFC 8446, section 5.1).
 pub const MAX_RECORD: usize = 16 << 10;
 
-/// How much memory is kept for what is to be sent while nothing is.
-const KEPT: usize = 4 << 10;
-
 /// Either end of a connection.
 enum Connection {
     Client(Box<UnbufferedClientConnection>),
@@ -413,8 +410,11 @@ impl Plain {
 /// Ciphertext to be sent, and how much plaintext each record stands for.
 #[derive(Default)]
 pub struct Outgoing {
+    /// One of those that are used again, unless it has to wait.
     buffer: Vec<u8>,
-    /// How much of it has been sent.
+    /// How much of it is in use.
+    len: usize,
+    /// How much of that has been sent.
     sent: usize,
     /// For each record of data that has not been sent whole: where it ends, and its payload.
     records: VecDeque<(usize, usize)>,
@@ -425,7 +425,12 @@ pub struct Outgoing {
 impl Outgoing {
     /// What is to be sent.
     pub fn rest(&self) -> &[u8] {
-        &self.buffer[self.sent..]
+        &self.buffer[self.sent..self.len]
+    }
+
+    /// Whether a whole record fits in beside what is there, at no cost.
+    pub fn has_room(&self) -> bool {
+        self.len + MAX_RECORD + OVERHEAD <= buffers::SIZE
     }
 
     /// So many bytes of [`Outgoing::rest`] have been sent.
@@ -437,42 +442,69 @@ impl Outgoing {
             self.records.pop_front();
             self.held -= payload;
         }
-        if self.sent == self.buffer.len() {
-            self.sent = 0;
-            self.buffer.clear();
-            self.buffer.shrink_to(KEPT);
+        if self.sent == self.len {
+            self.clear();
         }
     }
 
-    /// How many bytes of data are in records that have not been sent whole.
-    pub fn held(&self) -> usize {
-        self.held
+    /// The rest has to wait: it is to cost no more memory than it needs.
+    pub fn wait(&mut self) {
+        if self.buffer.len() == buffers::SIZE {
+            let rest = self.rest().to_vec();
+            self.records.iter_mut().for_each(|(end, _)| *end -= self.sent);
+            (self.sent, self.len) = (0, rest.len());
+            self.replace(rest);
+        }
     }
 
     /// Appends bytes that need no encryption, for whom does not speak TLS.
     pub fn push(&mut self, bytes: &[u8]) {
-        self.buffer.extend_from_slice(bytes);
+        self.make_room(bytes.len());
+        self.buffer[self.len..self.len + bytes.len()].copy_from_slice(bytes);
+        self.len += bytes.len();
     }
 
     /// Forgets everything.
     pub fn clear(&mut self) {
-        *self = Outgoing::default();
+        self.replace(Vec::new());
+        self.records.clear();
+        (self.len, self.sent, self.held) = (0, 0, 0);
     }
 
     /// Appends what `fill` writes into room for `size` bytes; it says how much that was.
     fn fill<E>(&mut self, size: usize, fill: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> Result<(), E> {
-        let start = self.buffer.len();
-        self.buffer.resize(start + size, 0);
-        let filled = fill(&mut self.buffer[start..]);
-        self.buffer.truncate(start + filled.as_ref().map_or(0, |count| *count));
-        filled.map(|_| ())
+        self.make_room(size);
+        self.len += fill(&mut self.buffer[self.len..self.len + size])?;
+        Ok(())
     }
 
     /// What was appended last ends a record of so many bytes of data.
     fn record(&mut self, payload: usize) {
         if payload > 0 {
-            self.records.push_back((self.buffer.len(), payload));
+            self.records.push_back((self.len, payload));
             self.held += payload;
         }
+    }
+
+    fn make_room(&mut self, size: usize) {
+        let needed = self.len + size;
+        if needed > self.buffer.len() {
+            let mut buffer = if needed <= buffers::SIZE { buffers::take() } else { vec![0; needed] };
+            buffer[..self.len].copy_from_slice(&self.buffer[..self.len]);
+            self.replace(buffer);
+        }
+    }
+
+    fn replace(&mut self, buffer: Vec<u8>) {
+        let old = std::mem::replace(&mut self.buffer, buffer);
+        if old.len() == buffers::SIZE {
+            buffers::give_back(old);
+        }
+    }
+}
+
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        self.replace(Vec::new());
     }
 }
