@@ -3,25 +3,22 @@
 use crate::Executor;
 use crate::clock::{Clock, SystemClock};
 use crate::congestion::CongestionChoice;
-use crate::dial::{self, Dial, DialError, TcpDial};
+use crate::dial::{Dial, TcpDial};
 use crate::driver::{Dialling, Footprint, Pump};
 use crate::keys::Keys;
 use crate::local::oneshot;
 use crate::pipe::Pipe;
 use crate::pipe::flow::Flow;
 use crate::pipe::memory::memory_pipe;
-use crate::pipe::tls::{PlainSpeech, TlsPipe};
 use crate::record::Traces;
 use crate::report::{Event, FlowEnd, FlowReport, OpenError, Status};
 use crate::target::{HostPort, Target};
 use crate::tls::ClientTls;
-use bytes::Bytes;
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::rc::Rc;
 use std::time::Duration;
 use striper_core::Config;
-use striper_core::wire::hello::MAGIC;
 
 /// Settings of a [`Client`].
 #[derive(Clone, Debug)]
@@ -53,29 +50,10 @@ impl Default for ClientOptions {
     }
 }
 
-/// A dial whose pipes have TLS on them.
-struct Secured {
-    below: Rc<dyn Dial>,
-    tls: Rc<RefCell<ClientTls>>,
-}
-
-impl Dial for Secured {
-    fn dial(&self, address: &HostPort, limit: Duration) -> dial::Dialling {
-        let (dialling, tls) = (self.below.dial(address, limit), self.tls.clone());
-        Box::pin(async move {
-            let pipe = TlsPipe::client(dialling.await?, &tls.borrow()).map_err(DialError::Tls)?;
-            let plain = PlainSpeech { magic: MAGIC, answer: Bytes::new() };
-            Ok(Box::new(pipe.answering(plain)) as Box<dyn Pipe>)
-        })
-    }
-}
-
 /// A handle to the entrance. Clones are the same client.
 #[derive(Clone)]
 pub struct Client {
     pump: Rc<RefCell<Pump>>,
-    /// What its stripes need, if they are encrypted.
-    tls: Option<Rc<RefCell<ClientTls>>>,
 }
 
 impl Client {
@@ -98,14 +76,10 @@ impl Client {
         events: Rc<dyn Fn(Event)>,
     ) -> (Client, impl Future<Output = ()> + 'static) {
         let ClientOptions { servers, keys, session, connect_timeout, traces, congestion: _ } = options;
-        let tls = keys.map(|keys| Rc::new(RefCell::new(ClientTls::new(&keys))));
-        let dial = match tls.clone() {
-            Some(tls) => Rc::new(Secured { below: dial, tls }),
-            None => dial,
-        };
-        let dialling = Dialling { dial, servers, connect_timeout, entropy };
+        let tls = keys.as_ref().map(ClientTls::new);
+        let dialling = Dialling { dial, servers, connect_timeout, entropy, tls };
         let pump = Rc::new(RefCell::new(Pump::client(clock, session, dialling, traces)));
-        let client = Client { pump: pump.clone(), tls };
+        let client = Client { pump: pump.clone() };
         let run = poll_fn(move |cx| {
             let polled = pump.borrow_mut().poll(cx);
             let happened = pump.borrow_mut().take_events();
@@ -117,11 +91,11 @@ impl Client {
     }
 
     /// From now on these keys decide who is taken for the server. A session with somebody whose key is no longer among them ends at
-    /// once, and another one begins. Has no effect on a client that was started without.
+    /// once; else it goes on with the key that it has begun with until it carries nothing. Has no effect on a client that was started without.
     pub fn set_keys(&self, keys: &Keys) {
-        if let Some(tls) = &self.tls {
-            tls.replace(ClientTls::new(keys));
-            self.pump.borrow_mut().revoke(|peer| keys.server_name(&peer.key).is_some());
+        let mut pump = self.pump.borrow_mut();
+        if pump.is_secured() {
+            pump.set_tls(ClientTls::new(keys), |peer| keys.server_name(&peer.key).is_some());
         }
     }
 

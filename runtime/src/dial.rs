@@ -41,6 +41,21 @@ pub enum DialError {
 }
 
 impl DialError {
+    /// Whether another attempt soon would end alike: nobody listens there, or one of the sides has to be told another key or version first.
+    pub fn is_definite(&self) -> bool {
+        match self {
+            DialError::Refused => true,
+            DialError::Tls(error) => matches!(
+                error,
+                TlsError::UnknownKey | TlsError::KeyRefused | TlsError::Plain | TlsError::NoCommonProtocol
+            ),
+            DialError::Refusal(refusal) => {
+                matches!(refusal, Refusal::KeyNeeded | Refusal::NoKey | Refusal::Version)
+            }
+            _ => false,
+        }
+    }
+
     /// How to tell the peer that a target can't be reached.
     pub fn reason(&self) -> Reason {
         match self {

@@ -73,6 +73,8 @@ impl ServerTls {
 #[derive(Clone, Debug)]
 pub struct ClientTls {
     config: Arc<ClientConfig>,
+    /// The public half of what it shows.
+    shown: PublicKey,
     accepted: Accepted,
 }
 
@@ -95,7 +97,13 @@ impl ClientTls {
         config.resumption = Resumption::disabled();
         // The server is known by its key and has no name.
         config.enable_sni = false;
-        ClientTls { config: Arc::new(config), accepted }
+        let shown = public_of(&keys.first().seed(Role::Client));
+        ClientTls { config: Arc::new(config), shown, accepted }
+    }
+
+    /// The public half of the key that a server is shown.
+    pub fn shown(&self) -> PublicKey {
+        self.shown
     }
 
     pub(crate) fn connection(&self) -> Result<UnbufferedClientConnection, Error> {

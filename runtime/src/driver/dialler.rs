@@ -157,13 +157,14 @@ impl Dialler {
         }
     }
 
-    /// Whether every address has refused its last dial within the last second, and none is being dialled.
-    pub fn is_refused(&self, now: Instant) -> bool {
-        self.servers.iter().all(|server| {
+    /// Why every address is of no use for now: each has failed for good within the last second, and none is being dialled.
+    pub fn refusal(&self, now: Instant) -> Option<&DialError> {
+        let refused = self.servers.iter().all(|server| {
             server.dialling == 0
-                && server.error == Some(DialError::Refused)
+                && server.error.as_ref().is_some_and(DialError::is_definite)
                 && server.failed.is_some_and(|failed| now.since(failed) < URGENT)
-        })
+        });
+        if refused { self.error() } else { None }
     }
 
     /// Why the last dial failed, if the last dial to every address did.
@@ -245,8 +246,8 @@ mod tests {
         let told: Vec<bool> = (0..4).map(|_| dialler.failed(0, at(5), &DialError::Refused, at(10))).collect();
         assert_eq!(told, [true, false, false, false]);
         assert_eq!(dialler.plan(at(10), false), Plan::Wait(at(60)));
-        assert!(dialler.is_refused(at(11)));
-        assert!(!dialler.is_refused(at(1011)));
+        assert_eq!(dialler.refusal(at(11)), Some(&DialError::Refused));
+        assert_eq!(dialler.refusal(at(1011)), None);
         dialler.dialled(0, at(60));
         assert!(dialler.failed(0, at(60), &DialError::TimedOut, at(5000)));
     }

@@ -21,7 +21,7 @@ impl Pump {
     ) {
         let now = self.clock.now();
         let key = self.insert_flow(Stage::Waiting(now), now);
-        let refused = self.client.as_ref().is_some_and(|client| client.dialler.is_refused(now));
+        let refusal = self.client.as_ref().and_then(|client| client.dialler.refusal(now).cloned());
         let Slot::Flow(flow) = &mut self.slots[key] else { return };
         (flow.pipe, flow.opened, flow.report) = (Some(local), opened, Some(report));
         if let Err(error) = target.check() {
@@ -32,8 +32,8 @@ impl Pump {
             self.conclude(key, FlowEnd::NoSession(OpenError::ShuttingDown));
         } else if !self.stripes.is_empty() {
             self.ask_for(key);
-        } else if refused {
-            self.conclude(key, FlowEnd::NoSession(OpenError::Unreachable(DialError::Refused)));
+        } else if let Some(refusal) = refusal {
+            self.conclude(key, FlowEnd::NoSession(OpenError::Unreachable(refusal)));
         } else {
             self.let_wait(key, now);
         }

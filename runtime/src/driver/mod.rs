@@ -30,6 +30,7 @@ use crate::local::Sender;
 use crate::record::{Recording, TraceStop, Traces};
 use crate::report::{Event, OpenError, SessionStatus, SessionTag};
 use crate::target::{HostPort, Target};
+use crate::tls::ClientTls;
 use attempt::Attempt;
 use budget::Share;
 use dialler::{Dialler, Plan};
@@ -65,6 +66,8 @@ pub struct Dialling {
     pub connect_timeout: Duration,
     /// Random numbers.
     pub entropy: Rc<dyn Fn() -> u64>,
+    /// What stripes need, if they are encrypted.
+    pub tls: Option<ClientTls>,
 }
 
 /// What only the client's end of a session has.
@@ -74,6 +77,9 @@ struct ClientSide {
     connect_timeout: Duration,
     entropy: Rc<dyn Fn() -> u64>,
     next_stripe: u64,
+    /// What the stripes of this session need, if they are encrypted, and what those of the next one will.
+    tls: Option<ClientTls>,
+    next_tls: Option<ClientTls>,
     /// Flows that wait for a session.
     waiting: BTreeSet<usize>,
 }
@@ -153,6 +159,8 @@ impl Pump {
             connect_timeout: dialling.connect_timeout,
             entropy: dialling.entropy,
             next_stripe: 0,
+            tls: dialling.tls,
+            next_tls: None,
             waiting: BTreeSet::new(),
         };
         let mut pump = Self::new(clock, config, id, Role::Client, Some(client), traces);
@@ -318,8 +326,34 @@ impl Pump {
         self.peer.clone()
     }
 
-    /// Ends the session if not all of its stripes lead to somebody who `is_accepted`.
-    pub fn revoke(&mut self, is_accepted: impl Fn(&Peer) -> bool) {
+    /// Client: whether stripes are encrypted.
+    pub fn is_secured(&self) -> bool {
+        self.client.as_ref().is_some_and(|client| client.tls.is_some())
+    }
+
+    /// Client: what stripes need from the next session on. That begins when the present one carries nothing, since that belongs to the key
+    /// that it has begun with; and at once if not all of its stripes lead to somebody who `is_accepted`.
+    pub fn set_tls(&mut self, tls: ClientTls, is_accepted: impl Fn(&Peer) -> bool) {
+        if let Some(client) = &mut self.client {
+            let same = client.tls.as_ref().is_some_and(|now| now.shown() == tls.shown());
+            (client.next_tls, client.tls) =
+                if same { (None, Some(tls)) } else { (Some(tls), client.tls.take()) };
+        }
+        self.revoke(is_accepted);
+        self.ready.wake();
+    }
+
+    /// Client: begins a session with new keys as soon as nothing is carried by the present one.
+    fn renew(&mut self) {
+        let Some(client) = &mut self.client else { return };
+        let carries = !self.flows.is_empty() || !self.opening.is_empty();
+        if client.next_tls.is_some() && !carries && self.stop_at.is_none() {
+            self.inputs.push_back(Input::Abort);
+            self.settle();
+        }
+    }
+
+    fn revoke(&mut self, is_accepted: impl Fn(&Peer) -> bool) {
         let revoked = self.stripes.values().any(|key| match &self.slots[*key] {
             Slot::Stripe(stripe) => !stripe.pipe.peer().is_some_and(|peer| is_accepted(&peer)),
             _ => false,
@@ -419,6 +453,7 @@ impl Pump {
 
     /// Nothing is ready: does what is due, or sleeps.
     fn rest(&mut self, cx: &mut Context<'_>) -> Rest {
+        self.renew();
         let now = self.clock.now();
         let next_dial = self.dial_stripes(now);
         if !self.again.is_empty() {
@@ -486,6 +521,9 @@ impl Pump {
         {
             self.id = fresh_id(&*client.entropy);
             client.next_stripe = 0;
+            if client.next_tls.is_some() {
+                client.tls = client.next_tls.take();
+            }
             self.session = Session::new(Role::Client, self.id, self.config, self.clock.now());
             self.begin_recording();
             self.inputs.push_back(Input::Tick);

@@ -3,12 +3,24 @@
 use super::attempt::{Attempt, Greeted};
 use super::stripe::Stripe;
 use super::{BUDGET, Pump, Slot};
-use crate::dial::DialError;
+use crate::dial::{DialError, Dialling};
 use crate::pipe::Pipe;
+use crate::pipe::tls::{PlainSpeech, TlsPipe};
 use crate::report::{Event, OpenError, SessionTag, StripeLoss};
+use crate::tls::ClientTls;
 use bytes::Bytes;
 use std::task::Poll;
+use striper_core::wire::hello::MAGIC;
 use striper_core::{HandshakeError, Hello, HelloKind, Input, Instant, Refusal, StripeClose, StripeId};
+
+/// TLS on what comes of a dial.
+fn secured(dialling: Dialling, tls: ClientTls) -> Dialling {
+    Box::pin(async move {
+        let pipe = TlsPipe::client(dialling.await?, &tls).map_err(DialError::Tls)?;
+        let plain = PlainSpeech { magic: MAGIC, answer: Bytes::new() };
+        Ok(Box::new(pipe.answering(plain)) as Box<dyn Pipe>)
+    })
+}
 
 impl Pump {
     /// Server: takes a stripe whose client has said `hello` and then `rest`, or says why not: there may be `most` at once.
@@ -58,6 +70,10 @@ impl Pump {
         client.next_stripe += 1;
         client.dialler.dialled(server, now);
         let dialling = client.dial.dial(client.dialler.address(server), super::CONNECT_LIMIT);
+        let dialling = match client.tls.clone() {
+            Some(tls) => secured(dialling, tls),
+            None => dialling,
+        };
         let entry = self.slots.vacant_entry();
         let key = entry.key();
         let attempt = Attempt::new(server, stripe, dialling, self.ready.waker(key), now);
@@ -111,8 +127,14 @@ impl Pump {
             let server = client.dialler.address(server).clone();
             self.events.push(Event::PeerUnreachable { server, cause: error.clone() });
         }
-        if self.stripes.is_empty() && client.dialler.is_refused(now) {
-            self.fail_waiting(&OpenError::Unreachable(DialError::Refused));
+        // Our session's key may have been dropped over there, and we have been given another one meanwhile.
+        if client.next_tls.is_some() && matches!(error, DialError::Tls(_)) {
+            self.inputs.push_back(Input::Abort);
+        }
+        if self.stripes.is_empty()
+            && let Some(refusal) = client.dialler.refusal(now).cloned()
+        {
+            self.fail_waiting(&OpenError::Unreachable(refusal));
         }
     }
 

@@ -51,6 +51,12 @@ impl Log {
         }
     }
 
+    pub async fn wait_for_count(&self, count: usize, wanted: impl Fn(&Event) -> bool) {
+        while self.count(&wanted) < count {
+            smol::Timer::after(Duration::from_millis(1)).await;
+        }
+    }
+
     pub fn count(&self, wanted: impl Fn(&Event) -> bool) -> usize {
         self.0.borrow().iter().filter(|event| wanted(event)).count()
     }
