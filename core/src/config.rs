@@ -30,6 +30,17 @@ pub struct Config {
     pub window_limit: u64,
     /// How many flows the peer may have open at once, at least [`INITIAL_FLOWS`].
     pub max_flows: u64,
+    /// How many flows a second the peer may open in the long run, at least 1; at once it may open `max_flows`. Ids beyond that are
+    /// granted later, so a peer that opens and ends flows faster waits and is not refused. The default is beyond what
+    /// short connections come to on loopback, about 7,000 a second.
+    pub opens_per_second: u64,
+    /// How many bytes of control, that is, of anything but payload, the peer may send at once, at least [`MIN_CONTROL_BURST`]. More than this, and
+    /// than what is added to it by the three numbers below, ends the session. [`CONTROL_PER_FLOW`] says where the defaults come from.
+    pub control_burst: u64,
+    /// Bytes of control a second that the peer may send in the long run, whatever else it sends.
+    pub control_per_second: u64,
+    /// Bytes of payload, of either direction, for each further byte of control from the peer; at least 1.
+    pub payload_per_control: u64,
     /// Silence after which a stripe is pinged. An unanswered ping counts as data outstanding.
     pub heartbeat: Duration,
     /// A stripe is dead when data is outstanding on it and no acknowledgement has moved for this long; up to four times as long
@@ -50,6 +61,10 @@ impl Default for Config {
             memory_limit: 128 << 20,
             window_limit: 16 << 20,
             max_flows: 16_384,
+            opens_per_second: 10_000,
+            control_burst: 16 << 20,
+            control_per_second: 1 << 20,
+            payload_per_control: 64,
             heartbeat: Duration::from_secs(10),
             stall_limit: Duration::from_secs(4),
             resume_limit: Duration::from_secs(60),
@@ -71,6 +86,24 @@ pub const INITIAL_EARLY: u64 = INITIAL_WINDOW - FLOW_FLOOR;
 
 /// How many flows each side may open before the peer's first GRANT.
 pub const INITIAL_FLOWS: u64 = 64;
+
+/// Bytes of control from the peer for each flow that either side opens, beside what [`Config`] allows.
+///
+/// What an honest peer sends at the most, and how it is allowed for:
+///
+/// - For a flow: an OPEN of 560 bytes with the longest opaque field, twice if its stripe falls into doubt, and 6 frames of at most 30 bytes that accept,
+///   refuse, reset or give first credit, twice as well: 1,480 bytes. This is 2,048.
+/// - For payload: an ACK for 32 KiB and a CREDIT for 8 KiB, each repeated on a second stripe, a BLOCKED for 16 KiB: 24 / 32 Ki + 24 / 8 Ki + 12 / 16 Ki, a byte
+///   for 228. Heads of data that comes twice, since a stripe died: 12 for 2,884, for a part of it. `payload_per_control` is 64.
+/// - For time: an ACK of 64 stripes each 4 ms, repeated on a second stripe: 64 · 250 · 2 · 11 bytes, 352 KB a second. PING and PONG, STRIPE_GONE: less than 20 bytes
+///   a stripe and second. `control_per_second` is 1 MiB.
+/// - Heads of DATA that brings something new cost nothing: how finely an honest program writes is its own affair.
+/// - At once: what the above comes to in the 16 s for which a stripe may stand still before it is given up, and 16,384 OPENs once more. `control_burst` is
+///   16 MiB, which takes an honest engine about a second to hear, and once.
+pub const CONTROL_PER_FLOW: u64 = 2 << 10;
+
+/// The least `control_burst` in bytes: what a session takes to begin, many times over.
+pub const MIN_CONTROL_BURST: u64 = 64 << 10;
 
 /// The longest opaque field of an OPEN, in bytes.
 pub const MAX_OPAQUE: usize = 512;

@@ -33,6 +33,8 @@ pub enum Violation {
     BadAcknowledgement,
     /// More stripes gone and not confirmed than we are willing to remember.
     TooManyGoneStripes,
+    /// More bytes of control than [`crate::Config::control_burst`] and what flows, payload and time add to it allow.
+    Flood,
     /// A later stripe reached a server that has lost this session's state.
     InstanceChanged,
 }
@@ -56,6 +58,7 @@ impl fmt::Display for Violation {
             Violation::TooManyGaps => "too many pieces out of order",
             Violation::BadAcknowledgement => "an acknowledgement of bytes that were never sent",
             Violation::TooManyGoneStripes => "too many lost stripes without confirming any",
+            Violation::Flood => "a flood of control frames, more than its data and its flows explain",
             Violation::InstanceChanged => "a new state: the server has been restarted",
         })
     }

@@ -65,6 +65,7 @@ mod planted;
 #[macro_use]
 pub mod planted;
 
+mod bucket;
 mod buggify;
 pub mod config;
 pub mod datagram;

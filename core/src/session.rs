@@ -5,6 +5,7 @@
 
 mod check;
 mod explore;
+mod flood;
 pub(crate) mod follow;
 mod ingest;
 mod local;
@@ -19,8 +20,10 @@ mod view;
 #[doc(hidden)]
 pub use view::{FlowView, StripeView};
 
+use self::flood::Explained;
+use crate::bucket::Bucket;
 use crate::buggify::Turns;
-use crate::config::Config;
+use crate::config::{Config, MIN_CONTROL_BURST};
 use crate::error::{EndReason, Reason, StripeClose, Violation};
 use crate::flow::queue::FlowQueue;
 use crate::flow::recv::RecvState;
@@ -69,6 +72,9 @@ struct Totals {
     reordering: u64,
     reordering_peak: u64,
     stripes_lost: u64,
+    payload_received: u64,
+    /// The most of the control burst that was ever used up.
+    control_peak: u64,
 }
 
 /// One end of a session.
@@ -107,6 +113,10 @@ pub struct Session {
     repeat_beside: Option<StripeId>,
     /// The time for that has come.
     repeat_now: bool,
+    /// Bytes of control that the peer may send now.
+    control: Bucket,
+    /// What of payload and flows has been allowed for in it.
+    allowed_for: Explained,
     /// Disjoint pieces held out of order, over all flows.
     pieces: usize,
     /// DATA frames on stripes, over all ledgers.
@@ -125,6 +135,9 @@ impl Session {
     pub fn new(role: Role, id: SessionId, config: Config, now: Instant) -> Self {
         let config = Config {
             memory_limit: config.memory_limit.max(MIN_MEMORY),
+            opens_per_second: config.opens_per_second.max(1),
+            control_burst: config.control_burst.max(MIN_CONTROL_BURST),
+            payload_per_control: config.payload_per_control.max(1),
             heartbeat: config.heartbeat.max(MIN_TIME),
             stall_limit: config.stall_limit.max(MIN_TIME),
             ..config
@@ -138,7 +151,7 @@ impl Session {
             memory: (config.memory_limit / 2, config.memory_limit / 2),
             now,
             life: Life::Running,
-            flows: flow::table::Table::new(role),
+            flows: flow::table::Table::new(role, &config, now),
             stripes: stripe::table::Table::default(),
             scheduler: Scheduler::new(config.scheduler),
             queue: FlowQueue::default(),
@@ -154,6 +167,8 @@ impl Session {
             repeat: BTreeSet::new(),
             repeat_beside: None,
             repeat_now: false,
+            control: Bucket::full(config.control_burst, config.control_per_second, now),
+            allowed_for: Explained::default(),
             pieces: 0,
             data_entries: 0,
             wanted: 0,
@@ -336,6 +351,7 @@ impl Session {
             reordering_peak: self.totals.reordering_peak,
             credit_outstanding: self.receive_used(),
             stripes_lost: self.totals.stripes_lost,
+            control_peak: self.totals.control_peak,
         }
     }
 

@@ -27,6 +27,8 @@ pub struct Stats {
     pub credit_outstanding: u64,
     /// Stripes that were lost so far.
     pub stripes_lost: u64,
+    /// The most of [`crate::Config::control_burst`] that the peer has ever used up.
+    pub control_peak: u64,
 }
 
 /// A snapshot of one stripe.

@@ -19,6 +19,8 @@ pub enum Timer {
     Stall(StripeId),
     /// A stripe may have been silent for long enough to be pinged.
     Heartbeat(StripeId),
+    /// Ids that the peer may open its next flows with are due.
+    Grant,
     /// A flow that the peer has reset may be waiting for a consumer that has stopped.
     Linger(FlowId),
     /// The session has been without a stripe for too long.

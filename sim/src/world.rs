@@ -228,6 +228,11 @@ impl World {
         self.lives.iter().filter(|life| life.is_alive()).map(|life| &life.session)
     }
 
+    /// All sessions that there ever were.
+    pub fn sessions(&self) -> impl Iterator<Item = &Session> {
+        self.lives.iter().map(|life| &life.session)
+    }
+
     /// Whether a session has ended or died.
     pub fn has_lost_sessions(&self) -> bool {
         self.lives.iter().any(|life| !life.is_alive())

@@ -3,11 +3,13 @@
 #[cfg(test)]
 mod tests;
 
+use crate::bucket::Bucket;
 use crate::config::{Config, FLOW_FLOOR, INITIAL_EARLY, INITIAL_FLOWS, INITIAL_WINDOW};
 use crate::error::Violation;
 use crate::flow::{Flow, Phase};
 use crate::id::{FlowId, Role};
 use crate::ranges::RangeSet;
+use crate::time::Instant;
 use alloc::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use core::hash::{Hash, Hasher};
@@ -18,6 +20,9 @@ const EARLY_TARGET: u64 = 16 * (INITIAL_WINDOW - FLOW_FLOOR);
 /// Beyond what every session begins with, early credit takes one part in this many of what memory is free, so that idle
 /// sessions leave the most of it to busy ones.
 const EARLY_SHARE: u64 = 16;
+
+/// Grants that are held back are said at most so many times a second.
+const GRANTS_PER_SECOND: u64 = 100;
 
 /// What an id stands for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,12 +51,16 @@ pub(crate) struct Table {
     early_limit: u64,
     /// Indexes of the peer's flows whose id has taken effect.
     seen: RangeSet,
+    /// How many those are.
+    begun_by_peer: u64,
     /// Those that a RESET consumed before their OPEN came.
     unopened: RangeSet,
     /// How many of them have ended.
     ended: u64,
     /// Flows that the peer may open in all.
     granted: u64,
+    /// How many more may be granted now.
+    opens: Bucket,
     /// Early credit that the peer may take in all, has taken in OPENs, and must be going to take in OPENs that were overtaken.
     early_granted: u64,
     early_taken: u64,
@@ -59,7 +68,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    pub fn new(role: Role) -> Self {
+    pub fn new(role: Role, config: &Config, now: Instant) -> Self {
         Table {
             role,
             flows: BTreeMap::new(),
@@ -69,9 +78,11 @@ impl Table {
             early_used: 0,
             early_limit: INITIAL_EARLY,
             seen: RangeSet::default(),
+            begun_by_peer: 0,
             unopened: RangeSet::default(),
             ended: 0,
             granted: INITIAL_FLOWS,
+            opens: Bucket::full(most(config), config.opens_per_second, now),
             early_granted: INITIAL_EARLY,
             early_taken: 0,
             early_implied: 0,
@@ -115,6 +126,11 @@ impl Table {
         }
     }
 
+    /// How many flows there ever were, of both sides.
+    pub fn begun(&self) -> u64 {
+        self.opened + self.begun_by_peer
+    }
+
     /// Whether an id of the peer's has taken effect.
     pub fn has_seen(&self, flow: FlowId) -> bool {
         self.seen.contains(flow.index())
@@ -128,7 +144,7 @@ impl Table {
 
     /// An id of the peer's takes effect, now and never again, with `early` credit on top of the floor.
     pub fn see(&mut self, flow: FlowId, early: u64) -> Result<(), Violation> {
-        self.seen.insert(flow.index()..flow.index() + 1);
+        self.begun_by_peer += self.seen.insert(flow.index()..flow.index() + 1);
         self.take_early(early)
     }
 
@@ -139,7 +155,7 @@ impl Table {
             return;
         }
         let index = flow.index()..flow.index() + 1;
-        self.seen.insert(index.clone());
+        self.begun_by_peer += self.seen.insert(index.clone());
         self.unopened.insert(index);
     }
 
@@ -200,22 +216,39 @@ impl Table {
         Some(entry)
     }
 
-    /// Grants more if that is worth a frame: ids as others end, early credit while `pool` bytes are free. Returns how much of the pool
-    /// that takes.
-    pub fn grant(&mut self, config: &Config, pool: u64) -> Option<u64> {
-        let most = config.max_flows.max(INITIAL_FLOWS);
-        let flows = self.ended + most;
+    /// Grants more if that is worth a frame: ids as others end, but no faster than `config` says, early credit while `pool` bytes are free.
+    /// Returns how much of the pool that takes.
+    pub fn grant(&mut self, config: &Config, pool: u64, now: Instant) -> Option<u64> {
+        self.opens.refill(now);
+        let flows = self.grantable(config).min(self.opens.available());
         let outstanding = self.early_outstanding();
         let early = EARLY_TARGET.min(INITIAL_EARLY + pool / EARLY_SHARE);
         let pool = if planted!(EarlyCreditBeyondPool) { early } else { pool };
         let more_early = early.saturating_sub(outstanding).min(pool);
-        let worthwhile = flows >= self.granted + most / 8 || more_early >= early / 2;
+        let more_flows = self.is_worth_granting(config) && flows >= step(config);
+        let worthwhile = more_flows || more_early >= early / 2;
         if !worthwhile {
             return None;
         }
-        self.granted = self.granted.max(flows);
+        self.opens.take(flows);
+        self.granted += flows;
         self.early_granted += more_early;
         Some(more_early)
+    }
+
+    /// When more ids may be granted, if that is all they wait for.
+    pub fn held_back(&self, config: &Config) -> Option<Instant> {
+        self.opens.holds(step(config)).filter(|_| self.is_worth_granting(config))
+    }
+
+    /// How many more ids the peer could have as far as the number of flows that may exist goes.
+    fn grantable(&self, config: &Config) -> u64 {
+        (self.ended + most(config)).saturating_sub(self.granted)
+    }
+
+    /// Whether so many ids could be granted that a frame pays.
+    fn is_worth_granting(&self, config: &Config) -> bool {
+        self.grantable(config) >= most(config) / 8
     }
 
     /// See [`crate::Session::fingerprint`].
@@ -227,6 +260,7 @@ impl Table {
         }
         (&self.requests, &self.seen, &self.unopened).hash(hasher);
         (self.opened, self.may_open, self.early_used, self.early_limit).hash(hasher);
+        self.opens.hash(hasher);
         (self.ended, self.granted, self.early_granted, self.early_taken, self.early_implied).hash(hasher);
     }
 
@@ -243,6 +277,7 @@ impl Table {
             self.flows.iter().filter(|(id, flow)| !id.opened_by(self.role) && flow.phase != Phase::Early);
         let known = live.count() as u64 + self.ended + total(&self.unopened);
         assert_eq!(total(&self.seen), known, "flows of the peer whose id has taken effect");
+        assert_eq!(known, self.begun_by_peer, "the count of these");
         assert!(self.opened <= self.may_open, "{} flows opened, {} granted", self.opened, self.may_open);
         assert!(self.early_used <= self.early_limit, "early credit beyond what the peer has granted");
         let taken = self.early_taken + self.early_implied;
@@ -252,4 +287,14 @@ impl Table {
             self.early_granted
         );
     }
+}
+
+/// How many flows of the peer's may exist.
+fn most(config: &Config) -> u64 {
+    config.max_flows.max(INITIAL_FLOWS)
+}
+
+/// How many ids at the least are granted at a time when they are held back.
+fn step(config: &Config) -> u64 {
+    (most(config) / 8).min((config.opens_per_second / GRANTS_PER_SECOND).max(1))
 }

@@ -8,6 +8,7 @@ use crate::flow::{Delivery, Farewell};
 use crate::id::FlowId;
 use crate::intents::Intent;
 use crate::stripe::Token;
+use crate::timers::Timer;
 use alloc::vec::Vec;
 
 impl Session {
@@ -37,14 +38,14 @@ impl Session {
                 assert!(ending, "flow {flow} has data, a stripe lives, and nothing will end the wait");
             }
         }
+        assert!(
+            self.flows.held_back(&self.config).is_none() || self.timers.is_set(Timer::Grant),
+            "ids are held back, and nothing will end the wait for them"
+        );
         for stripe in self.stripes.live.values() {
             let asked = stripe.ledger.awaits() || stripe.ping_owed || stripe.ping.is_some();
             assert!(!stripe.doubted || asked, "{} is doubted, and no answer can end that", stripe.id);
-            assert!(
-                !stripe.ledger.awaits()
-                    || stripe.doubted
-                    || self.timers.is_set(crate::timers::Timer::Doubt(stripe.id))
-            );
+            assert!(!stripe.ledger.awaits() || stripe.doubted || self.timers.is_set(Timer::Doubt(stripe.id)));
         }
     }
 

@@ -17,13 +17,16 @@ impl Session {
     /// Feeds everything that decides what the session does next to `hasher`.
     ///
     /// # Panics
-    /// If more has happened than enumerated worlds are for: a stripe whose rate is known.
+    /// If more has happened than enumerated worlds are for: a stripe whose rate is known, or so much control from the peer that what it may
+    /// still send comes to matter.
     #[doc(hidden)]
     pub fn fingerprint(&self, hasher: &mut impl Hasher) {
         self.life.hash(hasher);
         if self.life == Life::Ended {
             return;
         }
+        let used = self.control.missing();
+        assert!(used <= self.config.control_burst / 2, "the peer has sent {used} bytes of control");
         (self.memory, self.confirmed, self.instance, self.nonce, self.wanted).hash(hasher);
         self.flows.fingerprint(hasher);
         hasher.write_usize(self.stripes.live.len());

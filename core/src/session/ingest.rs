@@ -1,5 +1,6 @@
 //! The peer's bytes: frames, and what they change. Nothing here may panic, whatever the bytes.
 
+use super::flood::Read;
 use super::{Life, Session, check_pieces};
 use crate::config::{FLOW_FLOOR, INITIAL_WINDOW};
 use crate::error::{EndReason, Reason, Violation};
@@ -34,16 +35,19 @@ impl Session {
         stripe.heard = self.now;
         // Taken out while its bytes change everything else, itself included.
         let mut deframer = core::mem::take(&mut stripe.deframer);
+        self.allow_control();
+        let mut before = Read::of(&deframer);
         let result = loop {
             match deframer.next(&mut data) {
-                Ok(None) => break Ok(()),
+                Ok(None) => break self.account(id, Read::since(&deframer, &mut before), 0),
                 Err(violation) => break Err(violation),
                 Ok(Some(piece)) => {
+                    let read = Read::since(&deframer, &mut before);
                     let eliciting = is_eliciting(&piece);
                     if let Some(stripe) = self.stripes.live.get_mut(&id) {
                         stripe.acker.processed(deframer.processed(), eliciting, self.now);
                     }
-                    if let Err(violation) = self.take_piece(id, piece, out) {
+                    if let Err(violation) = self.take_accounted(id, piece, read, out) {
                         break Err(violation);
                     }
                     if !self.stripes.live.contains_key(&id) {
@@ -62,7 +66,12 @@ impl Session {
         result
     }
 
-    fn take_piece(&mut self, stripe: StripeId, piece: Piece, out: &mut Vec<Output>) -> Result<(), Violation> {
+    pub(super) fn take_piece(
+        &mut self,
+        stripe: StripeId,
+        piece: Piece,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Violation> {
         match piece {
             Piece::Data { flow, offset, data, fin } => self.on_data(flow, offset, data, fin, out),
             Piece::Frame(frame) => match frame {

@@ -271,6 +271,8 @@ impl Session {
             Timer::Repeat => self.repeat_elsewhere(),
             // Sending looks for what is late.
             Timer::Overtake => {}
+            // What is sent next looks for what may be granted.
+            Timer::Grant => {}
             Timer::Doubt(id) => self.doubt(id, now),
             Timer::Stall(id) => self.give_up_stalled(id, now, out),
             Timer::Heartbeat(id) => self.heartbeat(id, now),

@@ -45,9 +45,12 @@ impl Session {
         self.relieve_doubted();
         self.bury(out);
         self.feed_starved(out);
-        if let Some(early) = self.flows.grant(&self.config, self.recv_pool()) {
+        if let Some(early) = self.flows.grant(&self.config, self.recv_pool(), self.now) {
             debug_assert!(early <= self.config.memory_limit);
             self.intents.add(Intent::Grant);
+        }
+        if let Some(at) = self.flows.held_back(&self.config) {
+            self.timers.arm(Timer::Grant, at);
         }
         self.collect_acknowledgements(self.now);
     }

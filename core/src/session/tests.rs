@@ -6,6 +6,7 @@ mod custody;
 mod flows;
 mod frames;
 mod life;
+mod limits;
 mod linger;
 mod memory;
 mod stripes;

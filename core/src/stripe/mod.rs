@@ -81,6 +81,8 @@ pub(crate) struct Stripe {
     pub window: Window,
     pub deframer: Deframer,
     pub acker: Acker,
+    /// The head of the DATA that is coming in, as long as nothing of it was new.
+    pub idle_head: u64,
     /// When anything last came in.
     pub heard: Instant,
     /// When an acknowledgement last moved, or the first thing that asks for one was sent.
@@ -123,6 +125,7 @@ impl Stripe {
             window: Window::new(now, id.0),
             deframer: Deframer::new(),
             acker: Acker::default(),
+            idle_head: 0,
             heard: now,
             progress: now,
             awake_since: now,

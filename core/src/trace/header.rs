@@ -57,6 +57,10 @@ impl Header {
             memory_limit,
             window_limit,
             max_flows,
+            opens_per_second,
+            control_burst,
+            control_per_second,
+            payload_per_control,
             heartbeat,
             stall_limit,
             resume_limit,
@@ -79,6 +83,18 @@ impl Header {
         writeln!(to, "memory-limit: {memory_limit}")?;
         writeln!(to, "window-limit: {window_limit}")?;
         writeln!(to, "max-flows: {max_flows}")?;
+        let usual = Config::default();
+        for (name, value, usual) in [
+            ("opens-per-second", opens_per_second, usual.opens_per_second),
+            ("control-burst", control_burst, usual.control_burst),
+            ("control-per-second", control_per_second, usual.control_per_second),
+            ("payload-per-control", payload_per_control, usual.payload_per_control),
+        ] {
+            // Programs that know none of these play what stays within the usual ones.
+            if value != usual {
+                writeln!(to, "{name}: {value}")?;
+            }
+        }
         writeln!(to, "heartbeat: {}", heartbeat.as_micros())?;
         writeln!(to, "stall-limit: {}", stall_limit.as_micros())?;
         writeln!(to, "resume-limit: {}", resume_limit.as_micros())?;
@@ -126,6 +142,10 @@ impl Header {
             "memory-limit" => self.config.memory_limit = number()?,
             "window-limit" => self.config.window_limit = number()?,
             "max-flows" => self.config.max_flows = number()?,
+            "opens-per-second" => self.config.opens_per_second = number()?,
+            "control-burst" => self.config.control_burst = number()?,
+            "control-per-second" => self.config.control_per_second = number()?,
+            "payload-per-control" => self.config.payload_per_control = number()?,
             "heartbeat" => self.config.heartbeat = Duration::from_micros(number()?),
             "stall-limit" => self.config.stall_limit = Duration::from_micros(number()?),
             "resume-limit" => self.config.resume_limit = Duration::from_micros(number()?),

@@ -43,6 +43,7 @@ enum State {
 pub struct Deframer {
     state: State,
     processed: u64,
+    skipped: u64,
 }
 
 impl Default for Deframer {
@@ -54,12 +55,17 @@ impl Default for Deframer {
 impl Deframer {
     /// At the start of a stream.
     pub fn new() -> Self {
-        Deframer { state: State::Head(Vec::new()), processed: 0 }
+        Deframer { state: State::Head(Vec::new()), processed: 0, skipped: 0 }
     }
 
     /// How many bytes of the stream have been passed on or skipped. A head that is not complete yet doesn't count.
     pub fn processed(&self) -> u64 {
         self.processed
+    }
+
+    /// How many of these belong to frames that were skipped.
+    pub fn skipped(&self) -> u64 {
+        self.skipped
     }
 
     /// Takes the next piece from the front of `input`; `None` if it is used up. After a violation the stream is of no more use.
@@ -70,6 +76,7 @@ impl Deframer {
                     Parsed::More => break,
                     Parsed::Skip { head, rest } => {
                         self.processed += head as u64;
+                        self.skipped += head as u64;
                         self.state =
                             if rest == 0 { State::Head(Vec::new()) } else { State::Skip { left: rest } };
                     }
@@ -98,6 +105,7 @@ impl Deframer {
                     input.advance(len as usize);
                     *left -= len;
                     self.processed += len;
+                    self.skipped += len;
                     if *left == 0 {
                         self.state = State::Head(Vec::new());
                     }

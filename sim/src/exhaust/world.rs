@@ -307,6 +307,8 @@ impl World {
             Timer::Repeat => Some(&mut after.budget.repeats),
             // Time stands still here, and nothing is late. What could be sent again then is among the rare turns.
             Timer::Overtake => return,
+            // Nor does it bring ids that may be granted.
+            Timer::Grant => return,
             Timer::Acknowledge | Timer::Stall(_) | Timer::Linger(_) => None,
         };
         if let Some(left) = cost {

@@ -110,12 +110,14 @@ impl Draw {
             memory_limit: if low { 2 << 20 } else { log_range(rng, 3 << 20, 128 << 20) },
             window_limit: if small { FLOW_FLOOR } else { log_range(rng, FLOW_FLOOR + 1, 64 << 20) },
             max_flows: if low { 1 } else { log_range(rng, 65, 16_384) },
+            opens_per_second: if low { 100 } else { Config::default().opens_per_second },
             heartbeat: Duration::from_micros(log_range(rng, 1_000_000, 30_000_000)),
             // A limit below some round trips takes every stripe for dead, for ever.
             stall_limit: Duration::from_micros(log_range(rng, 1_000_000, 8_000_000).max(6 * slow)),
             resume_limit: Duration::from_micros(log_range(rng, 5_000_000, 60_000_000)),
             #[cfg(feature = "buggify")]
             buggify: rng.random(),
+            ..Config::default()
         }
     }
 

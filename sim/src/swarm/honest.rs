@@ -86,8 +86,14 @@ fn outcome(world: &World) -> Outcome {
         flows: world.flows().len() as u64,
         complete: world.flows().iter().filter(|flow| flow.is_complete()).count() as u64,
         delivered: world.flows().iter().flat_map(|flow| &flow.ends).map(|end| end.delivered).sum(),
+        control: world.sessions().map(control_used).max().unwrap_or(0),
         digest: world.digest(),
     }
+}
+
+/// How much of the control that may come at once has been used up at most, in parts of 10,000.
+fn control_used(session: &striper_core::Session) -> u64 {
+    (session.stats().control_peak * 10_000).div_ceil(session.config().control_burst)
 }
 
 /// Every flow that no program broke off and whose sessions both lived has come through whole.

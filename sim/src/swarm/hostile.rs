@@ -44,6 +44,7 @@ pub fn run(scenario: &Hostile, observer: Option<Observer>) -> Outcome {
         flows: play.known.len() as u64,
         complete: 0,
         delivered: play.delivered.values().sum(),
+        control: 0,
         digest: play.digest.value(),
     }
 }

@@ -84,6 +84,8 @@ pub struct Outcome {
     pub complete: u64,
     /// Payload bytes delivered.
     pub delivered: u64,
+    /// The most that an honest peer has used up of `control_burst` bytes, in parts of 10,000.
+    pub control: u64,
     /// A hash of all that the sessions put out.
     pub digest: u64,
 }

@@ -68,8 +68,12 @@ fn config_text(config: &Config) -> String {
     let rare_turns = format!(" buggify={}", config.buggify);
     #[cfg(not(feature = "buggify"))]
     let rare_turns = "";
+    let opens = match config.opens_per_second {
+        usual if usual == Config::default().opens_per_second => String::new(),
+        opens => format!(" opens={opens}"),
+    };
     format!(
-        "stripes={} scheduler={} memory={} window={} flows={} heartbeat={} stall={} resume={}{rare_turns}",
+        "stripes={} scheduler={} memory={} window={} flows={} heartbeat={} stall={} resume={}{opens}{rare_turns}",
         config.stripes,
         crate::report::scheduler_name(config.scheduler),
         config.memory_limit,
@@ -276,11 +280,13 @@ fn parse_config(line: &mut Line) -> Result<Config, String> {
         memory_limit: line.take("memory")?.unwrap_or(usual.memory_limit),
         window_limit: line.take("window")?.unwrap_or(usual.window_limit),
         max_flows: line.take("flows")?.unwrap_or(usual.max_flows),
+        opens_per_second: line.take("opens")?.unwrap_or(usual.opens_per_second),
         heartbeat: micros(line.take("heartbeat")?, usual.heartbeat),
         stall_limit: micros(line.take("stall")?, usual.stall_limit),
         resume_limit: micros(line.take("resume")?, usual.resume_limit),
         #[cfg(feature = "buggify")]
         buggify: line.take("buggify")?.unwrap_or(0),
+        ..usual
     })
 }
 

@@ -91,6 +91,8 @@ fn plainer(honest: &Honest) -> impl Iterator<Item = Honest> + '_ {
         changes.push(Box::new(move |it| it.config[side].window_limit = Config::default().window_limit));
         changes.push(Box::new(move |it| it.config[side].memory_limit = Config::default().memory_limit));
         changes.push(Box::new(move |it| it.config[side].max_flows = Config::default().max_flows));
+        changes
+            .push(Box::new(move |it| it.config[side].opens_per_second = Config::default().opens_per_second));
         changes.push(Box::new(move |it| it.config[side].scheduler = Config::default().scheduler));
         changes.push(Box::new(move |it| it.config[side].heartbeat = Config::default().heartbeat));
         changes.push(Box::new(move |it| it.config[side].stall_limit = Config::default().stall_limit));

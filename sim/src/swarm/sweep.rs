@@ -36,6 +36,8 @@ pub struct Summary {
     pub events: u64,
     /// Payload bytes delivered.
     pub delivered: u64,
+    /// The most that an honest peer has used up of `control_burst` bytes, in parts of 10,000.
+    pub control: u64,
     /// Flows, and those that came through whole.
     pub flows: (u64, u64),
     /// Of each scenario with two honest sides: events and faults, sorted.
@@ -67,6 +69,7 @@ pub fn sweep(seeds: Range<u64>, size: Size, threads: usize) -> Summary {
         hostile: 0,
         events: 0,
         delivered: 0,
+        control: 0,
         flows: (0, 0),
         distribution: (Vec::new(), Vec::new()),
         pairs: Pairs::default(),
@@ -123,6 +126,7 @@ impl Summary {
             self.hostile += u64::from(hostile);
             self.events += outcome.events;
             self.delivered += outcome.delivered;
+            self.control = self.control.max(outcome.control);
             self.flows.0 += outcome.flows;
             self.flows.1 += outcome.complete;
             self.digest = self.digest.rotate_left(1) ^ outcome.digest;
@@ -169,6 +173,12 @@ impl Summary {
             self.flows.1,
             self.delivered >> 20,
             self.digest,
+        );
+        let _ = writeln!(
+            text,
+            "control from honest peers: at most {}.{:02} % of what may come at once",
+            self.control / 100,
+            self.control % 100
         );
         for (name, values) in [("events", &self.distribution.0), ("faults", &self.distribution.1)] {
             let [min, median, p90, max] = spread(values);

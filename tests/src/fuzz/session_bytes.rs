@@ -57,6 +57,7 @@ fn settings(source: &mut Source) -> (Role, Config) {
         heartbeat: patience * 2,
         stall_limit: patience,
         resume_limit: LONGEST,
+        ..Config::default()
     };
     (role, config)
 }

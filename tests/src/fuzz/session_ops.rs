@@ -55,6 +55,7 @@ fn settings(source: &mut Source) -> Config {
         stall_limit: patience,
         // Nobody gives up here: what is to complete must complete.
         resume_limit: Duration::from_secs(86_400),
+        ..Config::default()
     }
 }
 

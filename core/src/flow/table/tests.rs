@@ -7,7 +7,7 @@ const POOL: u64 = 1 << 30;
 
 /// The server's table: the client's ids are odd.
 fn table() -> Table {
-    Table::new(Role::Server { instance: 0 })
+    Table::new(Role::Server { instance: 0 }, &Config::default(), Instant::ZERO)
 }
 
 fn client(index: u64) -> FlowId {
@@ -21,7 +21,7 @@ fn add(table: &mut Table, flow: FlowId, phase: Phase) {
 #[test]
 fn ids_are_odd_for_clients_and_even_for_servers_and_count_up() {
     let ids = |role| {
-        let mut table = Table::new(role);
+        let mut table = Table::new(role, &Config::default(), Instant::ZERO);
         [(); 3].map(|()| table.next_id().unwrap().0.0)
     };
     assert_eq!(ids(Role::Client), [1, 3, 5]);
@@ -75,7 +75,7 @@ fn more_early_credit_than_granted_or_than_one_flow_may_take_is_a_violation() {
     assert_eq!(table.see(client(0), EARLY), Ok(()));
     assert_eq!(table.see(client(1), 1), Err(Violation::EarlyCreditExceeded));
     let mut table = self::table();
-    table.grant(&Config::default(), POOL);
+    table.grant(&Config::default(), POOL, Instant::ZERO);
     assert_eq!(table.see(client(0), EARLY + 1), Err(Violation::EarlyCreditExceeded));
     assert_eq!(table.see(client(0), varint_max()), Err(Violation::EarlyCreditExceeded));
 }
@@ -110,13 +110,13 @@ fn a_far_offset_before_its_open_is_a_violation_and_does_not_overflow() {
 fn ids_are_granted_as_flows_end_and_in_batches() {
     let config = Config { max_flows: INITIAL_FLOWS, ..Config::default() };
     let mut table = table();
-    table.grant(&config, POOL);
+    table.grant(&config, POOL, Instant::ZERO);
     let granted = |table: &Table| table.granted().0;
     for index in 0..INITIAL_FLOWS / 8 {
         assert_eq!(granted(&table), INITIAL_FLOWS);
         add(&mut table, client(index), Phase::Offered);
         table.remove(client(index));
-        table.grant(&config, POOL);
+        table.grant(&config, POOL, Instant::ZERO);
     }
     assert_eq!(granted(&table), INITIAL_FLOWS + INITIAL_FLOWS / 8);
 }
@@ -126,7 +126,7 @@ fn early_credit_is_granted_only_out_of_the_pool_and_never_taken_back() {
     let mut table = table();
     let (mut pool, mut last) = (POOL, 0);
     for index in 0..200 {
-        let taken = table.grant(&Config::default(), pool).unwrap_or(0);
+        let taken = table.grant(&Config::default(), pool, Instant::ZERO).unwrap_or(0);
         assert!(taken <= pool);
         let (_, early) = table.granted();
         assert!(early >= last && table.early_outstanding() <= EARLY_TARGET.max(INITIAL_EARLY));
@@ -142,12 +142,12 @@ fn an_id_that_is_reset_before_its_open_is_made_up_for_only_when_that_comes() {
     let config = Config { max_flows: INITIAL_FLOWS, ..Config::default() };
     let mut table = table();
     (0..INITIAL_FLOWS).for_each(|index| table.end_unopened(client(index)));
-    table.grant(&config, POOL);
+    table.grant(&config, POOL, Instant::ZERO);
     assert_eq!(table.granted().0, INITIAL_FLOWS);
     assert_eq!(table.standing(client(5)), Ok(Standing::Ended));
     for _ in 0..2 {
         (0..INITIAL_FLOWS).for_each(|index| table.see_again(client(index), 0).unwrap());
-        table.grant(&config, POOL);
+        table.grant(&config, POOL, Instant::ZERO);
         assert_eq!(table.granted().0, 2 * INITIAL_FLOWS, "each counts once");
     }
 }
@@ -166,30 +166,34 @@ fn the_early_credit_of_an_open_that_comes_too_late_is_taken_once() {
 #[test]
 fn a_share_of_a_small_pool_goes_into_early_credit() {
     let mut table = table();
-    assert_eq!(table.grant(&Config::default(), 16 * 1600), Some(1600));
+    assert_eq!(table.grant(&Config::default(), 16 * 1600, Instant::ZERO), Some(1600));
     assert_eq!(table.granted(), (Config::default().max_flows, INITIAL_EARLY + 1600));
     let mut table = self::table();
-    assert_eq!(table.grant(&Config::default(), POOL), Some(15 * EARLY), "enough for 16 flows at once");
+    assert_eq!(
+        table.grant(&Config::default(), POOL, Instant::ZERO),
+        Some(15 * EARLY),
+        "enough for 16 flows at once"
+    );
 }
 
 #[test]
 fn early_credit_is_granted_anew_once_half_of_it_is_taken() {
     let config = Config { max_flows: INITIAL_FLOWS, ..Config::default() };
     let mut table = table();
-    table.grant(&config, POOL);
+    table.grant(&config, POOL, Instant::ZERO);
     (0..7).for_each(|index| table.see(client(index), EARLY).unwrap());
     table.see(client(7), EARLY - 1).unwrap();
-    assert_eq!(table.grant(&config, POOL), None);
+    assert_eq!(table.grant(&config, POOL, Instant::ZERO), None);
     table.see(client(8), 1).unwrap();
-    assert_eq!(table.grant(&config, POOL), Some(8 * EARLY));
-    assert_eq!(table.grant(&config, POOL), None);
+    assert_eq!(table.grant(&config, POOL, Instant::ZERO), Some(8 * EARLY));
+    assert_eq!(table.grant(&config, POOL, Instant::ZERO), None);
 }
 
 #[test]
 fn only_flows_that_the_peer_opened_are_made_up_for() {
     let config = Config { max_flows: INITIAL_FLOWS, ..Config::default() };
     let mut table = table();
-    table.grant(&config, POOL);
+    table.grant(&config, POOL, Instant::ZERO);
     for index in 0..INITIAL_FLOWS {
         let (ours, _) = table.next_id().unwrap();
         add(&mut table, ours, Phase::Carried);
@@ -197,7 +201,7 @@ fn only_flows_that_the_peer_opened_are_made_up_for() {
         assert!(table.remove(ours).is_some() && table.remove(client(index)).is_some());
         assert!(table.remove(ours).is_none());
     }
-    table.grant(&config, POOL);
+    table.grant(&config, POOL, Instant::ZERO);
     assert_eq!(table.granted().0, INITIAL_FLOWS);
 }
 
@@ -230,4 +234,66 @@ fn more_data_before_an_open_implies_only_what_it_adds() {
     table.unimply(client(0));
     table.unimply(client(0));
     assert_eq!((table.early_implied, table.flows[&client(0)].early), (0, 0));
+}
+
+/// Opens and ends all that is granted; how many that were.
+fn churn(table: &mut Table, next: &mut u64) -> u64 {
+    let from = *next;
+    while *next < table.granted().0 {
+        add(table, client(*next), Phase::Offered);
+        table.see(client(*next), 0).unwrap();
+        table.remove(client(*next));
+        *next += 1;
+    }
+    *next - from
+}
+
+#[test]
+fn ids_are_granted_no_faster_than_opens_per_second_beyond_a_burst_of_max_flows() {
+    let config = Config { max_flows: 800, opens_per_second: 1000, ..Config::default() };
+    let mut table = Table::new(Role::Server { instance: 0 }, &config, Instant::ZERO);
+    let mut next = 0;
+    for millis in 0..10_000 {
+        let now = Instant::from_micros(millis * 1000);
+        churn(&mut table, &mut next);
+        assert!(next <= INITIAL_FLOWS + 800 + millis, "{next} flows in {millis} ms");
+        table.grant(&config, POOL, now);
+        if let Some(at) = table.held_back(&config) {
+            assert!(at > now && at <= Instant::from_micros((millis + 10) * 1000), "the wait has an end");
+        }
+    }
+    assert!(next >= 800 + 9_900, "{next} flows: the rate is kept and not merely stayed below");
+}
+
+#[test]
+fn a_grant_that_is_held_back_has_a_time_and_any_other_has_none() {
+    let config = Config { max_flows: 800, opens_per_second: 1, ..Config::default() };
+    let mut table = Table::new(Role::Server { instance: 0 }, &config, Instant::ZERO);
+    table.grant(&config, POOL, Instant::ZERO);
+    assert_eq!((table.granted().0, table.held_back(&config)), (800, None), "all that may exist is granted");
+    churn(&mut table, &mut 0);
+    table.grant(&config, POOL, Instant::ZERO);
+    assert_eq!(table.granted().0, 800 + INITIAL_FLOWS, "the rest of the burst");
+    let second = Instant::from_micros(1_000_000);
+    assert_eq!(table.held_back(&config), Some(second));
+    table.grant(&config, POOL, second);
+    assert_eq!(table.granted().0, 801 + INITIAL_FLOWS);
+}
+
+#[test]
+fn honest_short_connections_of_seven_thousand_a_second_never_wait_for_ids() {
+    let config = Config::default();
+    let mut table = table();
+    let mut next = 0;
+    for millis in 0..20_000 {
+        table.grant(&config, POOL, Instant::from_micros(millis * 1000));
+        assert_eq!(table.held_back(&config), None);
+        for _ in 0..7 {
+            assert!(next < table.granted().0, "after {millis} ms");
+            add(&mut table, client(next), Phase::Offered);
+            table.see(client(next), 0).unwrap();
+            table.remove(client(next));
+            next += 1;
+        }
+    }
 }

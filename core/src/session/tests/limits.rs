@@ -1,0 +1,245 @@
+//! What a peer may have and do, each limit of the settings by its name.
+
+use super::alone::Alone;
+use super::*;
+use crate::config::{CONTROL_PER_FLOW, INITIAL_FLOWS, MIN_CONTROL_BURST};
+
+/// Has the client open so many flows as fast as it may, and reset each at once; how many were opened by when.
+fn churn(pair: &mut Pair, flows: usize, until: Duration) -> usize {
+    for request in 0..flows as u64 {
+        pair.give(0, Input::FlowOpen { request, opaque: Bytes::new() });
+    }
+    let (end, mut reset) = (pair.now + until, pair.sides[0].seen.opened.len() - 1);
+    reset -= reset.min(flows);
+    while pair.now < end {
+        pair.run_until(end.min(pair.now + Duration::from_millis(1)));
+        while let Some(flow) = pair.sides[0].seen.opened.get(reset).copied() {
+            pair.give(0, Input::FlowReset { flow, reason: Reason::Aborted });
+            reset += 1;
+        }
+    }
+    pair.sides[0].seen.opened.len()
+}
+
+#[test]
+fn opens_per_second_paces_a_peer_that_opens_and_resets_and_wakes_it_in_time() {
+    let config = Config { stripes: 2, max_flows: 64, opens_per_second: 100, ..Config::default() };
+    let mut pair = Pair::new(config);
+    let opened = churn(&mut pair, 400, Duration::from_secs(1));
+    assert!((200..=64 + 64 + 100).contains(&opened), "{opened} flows in a second");
+    // Nothing but the timer is left to wake anybody.
+    let all = churn(&mut pair, 0, Duration::from_secs(3));
+    assert_eq!(all, 400, "none is refused");
+    assert_eq!(pair.sides[1].session.flows.flows.len(), 0);
+}
+
+#[test]
+fn at_rest_all_of_the_burst_is_there_again() {
+    let config = Config { stripes: 2, max_flows: 64, opens_per_second: 100, ..Config::default() };
+    let mut pair = Pair::new(config);
+    churn(&mut pair, 300, Duration::from_secs(4));
+    pair.run_until(pair.now + Duration::from_secs(2));
+    let side = &pair.sides[1].session;
+    let outstanding = side.flows.granted().0 - 300;
+    assert!(outstanding > 64 - 64 / 8, "{outstanding} ids at hand");
+    assert!(!side.timers.is_set(Timer::Grant), "nothing is held back any more");
+    let before = pair.sides[0].seen.opened.len();
+    let after = churn(&mut pair, 200, Duration::from_millis(10));
+    assert!(after - before >= 100, "{} flows at once", after - before);
+}
+
+#[test]
+fn a_grant_that_was_held_back_goes_out_when_its_time_has_come_though_nothing_else_happens() {
+    let config = Config { max_flows: INITIAL_FLOWS, opens_per_second: 100, ..Config::default() };
+    let mut alone = Alone::new(Role::Server { instance: 9 }, 1, config);
+    for index in 0..2 * INITIAL_FLOWS {
+        let flow = FlowId::nth(Role::Client, index);
+        alone.hear(0, Frame::Open { flow, early: 0, credit: 0, opaque: Bytes::new() });
+        alone.hear(0, Frame::Reset { flow, reason: 0, final_offset: 0 });
+    }
+    alone.wait(6);
+    alone.acknowledge(0);
+    alone.frames();
+    let (at, timer) = alone.session.deadline().unwrap();
+    assert_eq!(timer, Timer::Grant);
+    alone.now = at;
+    alone.give(Input::Tick);
+    let grants = alone.frames();
+    assert!(
+        matches!(grants[..], [(0, Frame::Grant { flows, .. })] if flows > 2 * INITIAL_FLOWS),
+        "{grants:?}"
+    );
+}
+
+/// So little control is allowed that a test reaches the end of it.
+fn tight() -> Config {
+    Config { control_burst: MIN_CONTROL_BURST, control_per_second: 0, ..Config::default() }
+}
+
+fn alone(config: Config) -> Alone {
+    let mut alone = Alone::new(Role::Server { instance: 9 }, 2, config);
+    alone.unchecked = true;
+    alone
+}
+
+/// Says the same again and again until the session has ended, or so many bytes were said; how many those were.
+fn flood(alone: &mut Alone, said: &Bytes, most: u64) -> u64 {
+    let mut bytes = 0;
+    while bytes < most && !over(alone) {
+        alone.give(Input::StripeBytes { stripe: StripeId(0), data: said.clone() });
+        alone.said.clear();
+        bytes += said.len() as u64;
+    }
+    bytes
+}
+
+fn over(alone: &Alone) -> bool {
+    let reason = EndReason::Violation(Violation::Flood);
+    match alone.told.iter().find(|output| matches!(output, Output::Ended { .. })) {
+        Some(end) if *end == (Output::Ended { reason }) => true,
+        Some(other) => panic!("{other:?}"),
+        None => false,
+    }
+}
+
+/// The client's first flow, with credit for what the tests say.
+fn first_flow() -> Bytes {
+    let early = crate::config::INITIAL_EARLY;
+    Frame::Open { flow: FlowId(1), early, credit: 0, opaque: Bytes::new() }.encode(0)
+}
+
+fn say(alone: &mut Alone, data: Bytes) {
+    alone.give(Input::StripeBytes { stripe: StripeId(0), data });
+}
+
+/// A DATA of the client's first flow.
+fn data(offset: u64, payload: &[u8]) -> Bytes {
+    let head = Frame::Data { flow: FlowId(1), offset, fin: false }.encode(payload.len());
+    Bytes::from([&head, payload].concat())
+}
+
+#[test]
+fn control_burst_ends_a_flood_of_any_frame_that_brings_nothing() {
+    let (flow, mine, stripe) = (FlowId(1), FlowId(0), StripeId(0));
+    let fin = Frame::Data { flow, offset: 1, fin: true }.encode(0);
+    let floods = [
+        ("PING", Frame::Ping { nonce: 1 }.encode(0)),
+        ("PONG", Frame::Pong { nonce: 0 }.encode(0)),
+        ("ACK", Frame::Ack { counts: vec![(stripe, 0)] }.encode(0)),
+        ("GRANT", Frame::Grant { flows: 0, early: 0 }.encode(0)),
+        ("OPEN again", Frame::Open { flow, early: 0, credit: 0, opaque: Bytes::new() }.encode(0)),
+        ("ACCEPT", Frame::Accept { flow: mine }.encode(0)),
+        ("CREDIT", Frame::Credit { flow: mine, limit: 0 }.encode(0)),
+        ("BLOCKED", Frame::Blocked { flow, limit: 0 }.encode(0)),
+        ("RESET again", Frame::Reset { flow: FlowId(3), reason: 0, final_offset: 0 }.encode(0)),
+        ("DRAIN", Frame::Drain.encode(0)),
+        ("FIN again", fin),
+        ("a frame that nobody knows, of one byte", Bytes::from_static(&[1, 0x40])),
+        ("a frame that nobody knows", Bytes::from([&[0xe8, 0x07, 0x40][..], &[0; 999]].concat())),
+        ("DATA again", data(0, b"x")),
+    ];
+    for (name, said) in floods {
+        let mut alone = alone(tight());
+        alone.open(b"hello");
+        say(&mut alone, first_flow());
+        say(&mut alone, data(0, b"x"));
+        alone.told.clear();
+        let said = flood(&mut alone, &said, 1 << 20);
+        assert!(over(&alone), "{name}");
+        // Three flows, and what was said before.
+        let most = MIN_CONTROL_BURST + 3 * CONTROL_PER_FLOW + 2048;
+        assert!((MIN_CONTROL_BURST - 2048..=most * 5 / 4).contains(&said), "{name}: {said} bytes");
+    }
+}
+
+#[test]
+fn data_in_pieces_of_one_byte_is_no_flood_however_much_of_it_comes() {
+    let mut alone = alone(tight());
+    say(&mut alone, first_flow());
+    for offset in 0..100_000 {
+        say(&mut alone, data(offset, b"x"));
+        if offset % 1000 == 0 {
+            alone.said.clear();
+        }
+    }
+    assert!(!over(&alone));
+    assert!(alone.session.stats().control_peak < MIN_CONTROL_BURST / 4, "its heads cost nothing");
+}
+
+#[test]
+fn control_per_second_fills_the_allowance_up_again_and_no_further() {
+    let config = Config { control_per_second: 1000, ..tight() };
+    let mut alone = alone(config);
+    let ping = Frame::Ping { nonce: 1 }.encode(0);
+    flood(&mut alone, &ping, MIN_CONTROL_BURST - 300);
+    alone.now = alone.now + Duration::from_secs(10);
+    flood(&mut alone, &ping, 9_900);
+    assert!(!over(&alone), "ten seconds bring 10,000 bytes");
+    alone.now = alone.now + Duration::from_secs(86_400);
+    let said = flood(&mut alone, &ping, 1 << 20);
+    assert!(over(&alone) && said <= MIN_CONTROL_BURST + 100, "a day brings one burst: {said} bytes");
+}
+
+#[test]
+fn payload_per_control_and_flows_allow_for_more_control() {
+    let (ping, payload) = (Frame::Ping { nonce: 1 }.encode(0), [7; 6400]);
+    let allowed = |prepare: &dyn Fn(&mut Alone)| {
+        let mut alone = alone(tight());
+        flood(&mut alone, &ping, MIN_CONTROL_BURST / 2);
+        prepare(&mut alone);
+        flood(&mut alone, &ping, 1 << 20)
+    };
+    let plain = allowed(&|_| {});
+    let flow = |times: usize| {
+        move |alone: &mut Alone| {
+            say(alone, first_flow());
+            (0..times).for_each(|_| say(alone, data(0, &payload)));
+        }
+    };
+    let [bare, once, twice] = [0, 1, 2].map(|times| allowed(&flow(times)) - plain);
+    assert!((CONTROL_PER_FLOW - 20..=CONTROL_PER_FLOW).contains(&bare), "a flow less its OPEN: {bare}");
+    assert!((99..=102).contains(&(once - bare)), "6,400 bytes and a free head: {}", once - bare);
+    assert!((87..=95).contains(&(twice - once)), "the same again, less a head: {}", twice - once);
+    let three = |alone: &mut Alone| {
+        for _ in 0..3 {
+            alone.open(&[7; 6400]);
+        }
+    };
+    let ours = allowed(&three) - plain;
+    assert!((3 * CONTROL_PER_FLOW..3 * CONTROL_PER_FLOW + 400).contains(&ours), "three of ours: {ours}");
+}
+
+#[test]
+fn what_counts_as_control_does_not_depend_on_how_the_bytes_were_cut() {
+    let stream = [
+        data(0, b"new"),
+        data(0, b"new"),
+        Bytes::from_static(&[4, 0x40, 1, 2, 3]),
+        data(1, b"ew and more"),
+        Frame::Ping { nonce: 1 }.encode(0),
+        Bytes::from_static(&[4, 0x40, 1, 2, 3]),
+        data(5, b"d"),
+        Frame::Data { flow: FlowId(1), offset: 12, fin: true }.encode(0),
+        Frame::Data { flow: FlowId(1), offset: 12, fin: true }.encode(0),
+        Frame::Ping { nonce: 2 }.encode(0),
+    ]
+    .concat();
+    let mut fresh = alone(tight());
+    fresh.answers = false;
+    let peak = |cuts: &[usize]| {
+        let mut alone = fresh.clone();
+        let mut from = 0;
+        for to in cuts.iter().copied().chain([stream.len()]) {
+            say(&mut alone, Bytes::copy_from_slice(&stream[from..to]));
+            from = to;
+        }
+        alone.session.control.missing()
+    };
+    let whole = peak(&[]);
+    for first in 0..stream.len() {
+        for second in first..stream.len() {
+            assert_eq!(peak(&[first, second]), whole, "cut at {first} and {second}");
+        }
+    }
+    assert_eq!(peak(&(1..stream.len()).collect::<Vec<_>>()), whole, "byte by byte");
+}
