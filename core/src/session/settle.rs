@@ -514,13 +514,14 @@ type Piece = (FlowId, core::ops::Range<u64>, bool);
 /// The oldest piece of data on a stripe behind so many unacknowledged bytes that is `wanted`. It is handed out once.
 fn first_piece(stripe: &mut Stripe, behind: u64, wanted: impl Fn(&Entry<Token>) -> bool) -> Option<Piece> {
     let behind = stripe.ledger.acknowledged() + behind;
-    stripe.ledger.beyond(behind).filter(|entry| wanted(entry)).find_map(|entry| match &mut entry.token {
-        Token::Data { flow, offset, len, fin, requeued: requeued @ false } => {
+    let spent = |token: &Token| !matches!(token, Token::Data { requeued: false, .. });
+    match &mut stripe.ledger.find(behind, spent, wanted)?.token {
+        Token::Data { flow, offset, len, fin, requeued } => {
             *requeued = true;
             Some((*flow, *offset..*offset + *len, *fin && !planted!(CopyLosesFin)))
         }
         _ => None,
-    })
+    }
 }
 
 /// Puts a frame on a stripe. Its last token covers the payload, those before it only the head.

@@ -1,5 +1,6 @@
 //! What a stripe carries: an entry for each thing put on it, kept until the peer acknowledges the stripe's bytes up to its end.
 
+use crate::ranges::RangeSet;
 use crate::stripe::rate::Mark;
 use crate::time::Instant;
 use alloc::collections::VecDeque;
@@ -22,18 +23,32 @@ pub(crate) struct Entry<T> {
     pub token: T,
 }
 
+/// One search looks at no more entries than this that it does not want.
+pub(crate) const MAX_LOOKS: usize = 1024;
+
 /// The unacknowledged part of a stripe's byte stream.
 #[derive(Clone, Debug)]
 pub(crate) struct Ledger<T> {
     entries: VecDeque<Entry<T>>,
     acknowledged: u64,
-    eliciting: usize,
+    /// How many entries were taken out: the place of the oldest one, counted since the stripe began.
+    taken: u64,
+    /// Places of the entries that ask for an acknowledgement.
+    eliciting: VecDeque<u64>,
+    /// Places of entries that no search wants any more, as far as searches have met them.
+    spent: RangeSet,
 }
 
 impl<T: PartialEq + Hash> Ledger<T> {
     /// Nothing sent.
     pub fn new() -> Self {
-        Ledger { entries: VecDeque::new(), acknowledged: 0, eliciting: 0 }
+        Ledger {
+            entries: VecDeque::new(),
+            acknowledged: 0,
+            taken: 0,
+            eliciting: VecDeque::new(),
+            spent: RangeSet::default(),
+        }
     }
 
     /// Adds an entry that ends where the stripe's stream ends now. One that equals the latest, and like it asks for no
@@ -49,7 +64,9 @@ impl<T: PartialEq + Hash> Ledger<T> {
                 last.end = entry.end
             }
             _ => {
-                self.eliciting += usize::from(entry.eliciting);
+                if entry.eliciting {
+                    self.eliciting.push_back(self.taken + self.entries.len() as u64);
+                }
                 self.entries.push_back(entry);
             }
         }
@@ -73,7 +90,11 @@ impl<T: PartialEq + Hash> Ledger<T> {
         if first.end > self.acknowledged {
             return None;
         }
-        self.eliciting -= usize::from(first.eliciting);
+        if first.eliciting {
+            self.eliciting.pop_front();
+        }
+        self.spent.remove(self.taken..self.taken + 1);
+        self.taken += 1;
         self.entries.pop_front()
     }
 
@@ -84,13 +105,34 @@ impl<T: PartialEq + Hash> Ledger<T> {
 
     /// The oldest entry that asks for an acknowledgement.
     pub fn awaited(&self) -> Option<&Entry<T>> {
-        if self.awaits() { self.entries.iter().find(|entry| entry.eliciting) } else { None }
+        self.eliciting.front().map(|place| &self.entries[(place - self.taken) as usize])
     }
 
-    /// Entries that end beyond this many stripe bytes, oldest first.
-    pub fn beyond(&mut self, count: u64) -> impl Iterator<Item = &mut Entry<T>> {
-        let first = self.entries.partition_point(|entry| entry.end <= count);
-        self.entries.range_mut(first..)
+    /// The oldest entry that ends beyond this many stripe bytes, is not `spent` and is `wanted`, if there is one before the first
+    /// [`MAX_LOOKS`] that are not. What is spent stays so, and is met once: a peer that lets many entries pile up does not make each search longer.
+    pub fn find(
+        &mut self,
+        beyond: u64,
+        spent: impl Fn(&T) -> bool,
+        wanted: impl Fn(&Entry<T>) -> bool,
+    ) -> Option<&mut Entry<T>> {
+        let mut at = self.taken + self.entries.partition_point(|entry| entry.end <= beyond) as u64;
+        let end = self.taken + self.entries.len() as u64;
+        let mut looks = 0;
+        loop {
+            at = self.spent.gaps(at..end).next()?.start;
+            let entry = &self.entries[(at - self.taken) as usize];
+            if spent(&entry.token) {
+                self.spent.insert(at..at + 1);
+            } else if wanted(entry) {
+                return self.entries.get_mut((at - self.taken) as usize);
+            } else if looks == MAX_LOOKS {
+                return None;
+            } else {
+                looks += 1;
+                at += 1;
+            }
+        }
     }
 
     /// How many entries there are.
@@ -100,7 +142,7 @@ impl<T: PartialEq + Hash> Ledger<T> {
 
     /// Whether an acknowledgement is to be expected.
     pub fn awaits(&self) -> bool {
-        self.eliciting > 0
+        !self.eliciting.is_empty()
     }
 
     /// What it holds without the times, see [`crate::Session::fingerprint`].
@@ -199,17 +241,67 @@ mod tests {
     }
 
     #[test]
+    fn a_search_passes_by_what_is_spent_and_what_is_not_wanted() {
+        let mut ledger = ledger(&[(10, true, 1), (20, true, 9), (30, true, 2), (40, true, 3)]);
+        let mut find = |beyond, least| {
+            let found = ledger.find(beyond, |token| *token == 9, |entry| entry.token >= least)?;
+            Some(core::mem::replace(&mut found.token, 9))
+        };
+        assert_eq!(find(0, 2), Some(2), "the first is not wanted yet");
+        assert_eq!(find(0, 2), Some(3));
+        assert_eq!(find(0, 2), None);
+        assert_eq!(find(0, 1), Some(1), "it was only passed by");
+        assert_eq!(find(0, 0), None);
+    }
+
+    #[test]
+    fn a_search_gives_up_after_so_many_that_it_does_not_want() {
+        let unwanted = |count: usize| -> Vec<_> {
+            (0..count as u64).map(|at| (at + 1, true, 1)).chain([(count as u64 + 1, true, 2)]).collect()
+        };
+        let find = |count| ledger(&unwanted(count)).find(0, |_| false, |entry| entry.token == 2).is_some();
+        assert!(find(MAX_LOOKS));
+        assert!(!find(MAX_LOOKS + 1));
+    }
+
+    /// How often `n` searches, one after each acknowledgement of one entry, look at an entry of `n`, all but the last of them spent.
+    fn looks(n: u64) -> u64 {
+        let looks = core::cell::Cell::new(0);
+        let look = |is: bool| {
+            looks.set(looks.get() + 1);
+            is
+        };
+        let entries: Vec<_> = (1..=n).map(|end| (end, true, u8::from(end < n))).collect();
+        let mut ledger = ledger(&entries);
+        for count in 1..n {
+            // Not from the oldest on: what lies before is still of use.
+            let found = ledger.find(count + n / 4, |token| look(*token == 1), |_| look(true));
+            assert_eq!(found.is_some(), count + n / 4 < n);
+            ledger.advance(count);
+            pop_all(&mut ledger);
+        }
+        looks.get()
+    }
+
+    #[test]
+    fn searches_between_acknowledgements_that_move_one_entry_each_meet_every_entry_once() {
+        assert!(looks(1_000) <= 3_000, "{}", looks(1_000));
+        assert!(looks(20_000) <= 60_000, "{}", looks(20_000));
+    }
+
+    #[test]
     fn equal_neighbours_that_ask_for_nothing_are_one_entry() {
         let ledger = ledger(&[(10, false, 1), (20, false, 1), (30, false, 2), (40, true, 2), (50, true, 2)]);
         assert!(ledger.iter().map(|entry| entry.end).eq([20, 30, 40, 50]));
     }
 
     #[test]
-    fn what_lies_beyond_a_count_begins_with_the_entry_that_ends_behind_it() {
+    fn what_is_found_beyond_a_count_begins_with_the_entry_that_ends_behind_it() {
         let mut ledger = ledger(&[(10, true, 1), (20, true, 2), (30, true, 3)]);
         assert_eq!(ledger.len(), 3);
-        for (count, tokens) in [(0, &[1, 2, 3][..]), (9, &[1, 2, 3]), (10, &[2, 3]), (29, &[3]), (30, &[])] {
-            assert!(ledger.beyond(count).map(|entry| &entry.token).eq(tokens), "beyond {count}");
+        for (count, token) in [(0, Some(1)), (9, Some(1)), (10, Some(2)), (29, Some(3)), (30, None)] {
+            let found = ledger.find(count, |_| false, |_| true).map(|entry| entry.token);
+            assert_eq!(found, token, "beyond {count}");
         }
         ledger.iter_mut().for_each(|entry| entry.token += 1);
         assert_eq!(pop_all(&mut ledger), [0; 0], "nothing is acknowledged");

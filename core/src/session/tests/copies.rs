@@ -138,7 +138,7 @@ fn beside_other_data(overdue: u64, expected: bool) -> Vec<(u64, u64)> {
         stripe.rate.acknowledged(1_000_000 + 2_000 * count, 100_000, None, now);
     }
     if expected {
-        stripe.ledger.beyond(0).for_each(|entry| entry.expected = now + Duration::from_secs(9));
+        stripe.ledger.iter_mut().for_each(|entry| entry.expected = now + Duration::from_secs(9));
     }
     let total = alone.session.stripes.live[&StripeId(1)].sent;
     alone.give(Input::StripeWritten { stripe: StripeId(1), total });
