@@ -14,8 +14,9 @@ use crate::pipe::{Pipe, Received};
 use crate::report::{Event, StripeRefusal};
 use crate::server::{Shared, Spawn};
 use smol::future::{or, yield_now};
+use std::cell::RefCell;
 use std::future::poll_fn;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 use strangers::Strangers;
@@ -33,13 +34,16 @@ pub struct Gate {
     handshake_time: Duration,
     /// Whoever has not said who it is: dropping the sender ends its task.
     strangers: Strangers<(Sender<()>, SocketAddr)>,
+    /// From where somebody has, since the last call.
+    friends: Rc<RefCell<Vec<IpAddr>>>,
 }
 
 impl Gate {
     /// The gate of `server`.
     pub fn new(clock: Rc<dyn Clock>, spawn: Spawn, server: Weak<Shared>, limits: &Limits) -> Self {
         let strangers = Strangers::new(limits.handshakes, limits.handshakes_per_address);
-        Gate { clock, spawn, server, handshake_time: limits.handshake_time, strangers }
+        let handshake_time = limits.handshake_time;
+        Gate { clock, spawn, server, handshake_time, strangers, friends: Rc::default() }
     }
 
     /// Lets callers in until `closed` says otherwise. Troubles with that are told to `patience`.
@@ -52,6 +56,7 @@ impl Gate {
             };
             let Some((pipe, from)) = or(closing, accept).await else { return };
             self.strangers.retain(|(task, _)| task.is_awaited());
+            self.friends.take().into_iter().for_each(|friend| self.strangers.trust(friend));
             let (task, dismissed) = oneshot();
             if let Some((task, from)) = self.strangers.admit(from.ip(), (task, from)) {
                 drop(task);
@@ -59,14 +64,21 @@ impl Gate {
             }
             let Some(pipe) = self.secured(pipe) else { continue };
             let until = self.clock.now() + self.handshake_time;
-            let welcome = welcome(self.clock.clone(), self.server.clone(), pipe, from, until);
-            (self.spawn)(Box::pin(async {
+            let (clock, server, friends) = (self.clock.clone(), self.server.clone(), self.friends.clone());
+            (self.spawn)(Box::pin(async move {
                 let mut dismissed = dismissed;
                 let gone = async {
                     (&mut dismissed).await;
                 };
+                let welcome = async {
+                    if welcome(clock, server, pipe, from, until).await {
+                        friends.borrow_mut().push(from.ip());
+                    }
+                };
                 or(gone, welcome).await;
             }));
+            // Those who have come get their turn before the next: most have said already who they are.
+            yield_now().await;
         }
     }
 
@@ -94,14 +106,14 @@ fn plain_speech() -> PlainSpeech {
     PlainSpeech { magic: MAGIC, answer: hello.encode() }
 }
 
-/// Hears a caller's HELLO, in time, and hands the pipe on, or says no.
+/// Hears a caller's HELLO, in time, and hands the pipe on, or says no. Says whether it is a friend.
 async fn welcome(
     clock: Rc<dyn Clock>,
     server: Weak<Shared>,
     mut pipe: Box<dyn Pipe>,
     from: SocketAddr,
     until: Instant,
-) {
+) -> bool {
     let heard = or(async { Some(hear(&mut *pipe).await) }, async {
         sleep_until(&*clock, until).await;
         None
@@ -125,9 +137,9 @@ async fn welcome(
         }
         Some(Ok((hello, rest))) => {
             let (session, stripe) = (hello.session, hello.stripe);
-            let Some(shared) = server.upgrade() else { return };
+            let Some(shared) = server.upgrade() else { return false };
             match shared.admit(pipe, hello, rest) {
-                Ok(()) => return,
+                Ok(()) => return true,
                 Err((pipe, refusal)) => {
                     refuse(&*clock, pipe, session, stripe, refusal).await;
                     StripeRefusal::Refused(refusal)
@@ -138,6 +150,7 @@ async fn welcome(
     if let Some(server) = server.upgrade() {
         (server.events)(Event::StripeRefused { from, error });
     }
+    false
 }
 
 /// Says no, and waits a little for the caller to hear it: closing with bytes unread could overtake it.

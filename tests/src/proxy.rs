@@ -119,6 +119,12 @@ impl Proxy {
         (field("VmRSS:"), field("VmHWM:"))
     }
 
+    /// How many file descriptors it has open.
+    pub fn files(&self) -> usize {
+        let path = format!("/proc/{}/fd", self.process.pid().as_raw_nonzero());
+        std::fs::read_dir(path).expect("a running process").count()
+    }
+
     /// Lets it have only so many files open from now on.
     pub fn limit_files(&self, files: u64) {
         let limit = Rlimit { current: Some(files), maximum: Some(files) };

@@ -12,6 +12,10 @@ pub mod frame {
     pub const ACCEPT: u64 = 0x03;
     /// Data of a flow: flow, offset, flags; then the bytes.
     pub const DATA: u64 = 0x07;
+    /// Ends both directions of a flow: flow, reason, where the sender's own ends.
+    pub const RESET: u64 = 0x09;
+    /// Lets a flow's bytes below a limit be sent: flow, limit.
+    pub const CREDIT: u64 = 0x0b;
     /// Grants: flows, early credit.
     pub const GRANT: u64 = 0x0d;
     /// Acknowledges: stripe, count.

@@ -1,8 +1,10 @@
 //! Who has called and has not yet said who it is: so many in all, so many from one address, and who has to go when there are too many.
 //!
 //! Whoever calls often displaces itself: first the oldest of an address that has its full number, else the oldest of the
-//! address that has the most. So a crowd from few addresses can't keep out who calls from another.
+//! address that has the most. So a crowd from few addresses can't keep out who calls from another. Addresses from where
+//! somebody has said who it is come last, so that a client with many stripes gets them all once it has the first.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -22,18 +24,40 @@ impl Place {
     }
 }
 
+/// How many addresses are remembered from where somebody has said who it is.
+const FRIENDS: usize = 1024;
+
 /// Strangers in order of their calls.
 #[derive(Debug)]
 pub struct Strangers<T> {
     most: usize,
     most_of_one: usize,
     waiting: VecDeque<(Place, T)>,
+    /// From where somebody has said who it is, and the how manieth it was.
+    friends: BTreeMap<Place, u64>,
+    trusted: u64,
 }
 
 impl<T> Strangers<T> {
     /// At most so many in all, and so many from one address. Each is at least one.
     pub fn new(most: usize, most_of_one: usize) -> Self {
-        Strangers { most: most.max(1), most_of_one: most_of_one.max(1), waiting: VecDeque::new() }
+        Strangers {
+            most: most.max(1),
+            most_of_one: most_of_one.max(1),
+            waiting: VecDeque::new(),
+            friends: BTreeMap::new(),
+            trusted: 0,
+        }
+    }
+
+    /// Somebody from there has said who it is.
+    pub fn trust(&mut self, from: IpAddr) {
+        self.trusted += 1;
+        self.friends.insert(Place::of(from), self.trusted);
+        if self.friends.len() > FRIENDS {
+            let earliest = self.friends.iter().min_by_key(|(_, number)| **number).map(|(place, _)| *place);
+            earliest.map(|place| self.friends.remove(&place));
+        }
     }
 
     /// Forgets those who are strangers no longer.
@@ -49,15 +73,18 @@ impl<T> Strangers<T> {
         for (place, _) in &self.waiting {
             *counts.entry(*place).or_default() += 1;
         }
-        let crowded = if counts[&from] > self.most_of_one {
-            counts[&from]
+        let place = if counts[&from] > self.most_of_one {
+            from
         } else if self.waiting.len() > self.most {
-            *counts.values().max()?
+            // Of several that have as many, that of the oldest.
+            let weight = |(at, (place, _)): &(usize, &(Place, T))| {
+                (!self.friends.contains_key(place), counts[place], Reverse(*at))
+            };
+            self.waiting.iter().enumerate().max_by_key(weight)?.1.0
         } else {
             return None;
         };
-        // Of several addresses that have as many, that of the oldest.
-        let oldest = self.waiting.iter().position(|(place, _)| counts[place] == crowded)?;
+        let oldest = self.waiting.iter().position(|(known, _)| *known == place)?;
         self.waiting.remove(oldest).map(|(_, stranger)| stranger)
     }
 }
@@ -101,6 +128,29 @@ mod tests {
         assert_eq!(strangers.admit(v4(4), 5), Some(1), "2 and 3 have as many, and 2 has the oldest");
         assert_eq!(strangers.admit(v4(5), 6), Some(2));
         assert_eq!(strangers.admit(v4(6), 7), Some(0), "now all have one");
+    }
+
+    #[test]
+    fn where_a_friend_called_from_is_displaced_last() {
+        let mut strangers = Strangers::new(4, 4);
+        strangers.trust(v4(1));
+        for (call, from) in [1, 1, 1, 2].into_iter().enumerate() {
+            assert_eq!(strangers.admit(v4(from), call), None);
+        }
+        assert_eq!(strangers.admit(v4(3), 4), Some(3), "the other address, although it has one only");
+        assert_eq!(strangers.admit(v4(1), 5), Some(4));
+        assert_eq!(strangers.admit(v4(1), 6), Some(0), "now there are friends only");
+    }
+
+    #[test]
+    fn of_too_many_friends_the_latest_are_remembered() {
+        let mut strangers = Strangers::<()>::new(4, 4);
+        for number in 0..2000u32 {
+            strangers.trust(IpAddr::from(number.to_be_bytes()));
+            strangers.trust(v4(1));
+        }
+        assert_eq!(strangers.friends.len(), FRIENDS);
+        assert!(strangers.friends.contains_key(&Place::of(v4(1))));
     }
 
     #[test]

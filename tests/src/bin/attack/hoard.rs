@@ -1,0 +1,221 @@
+//! Peers that make a server side keep as much as they can, whatever that takes: what counts is what the process has in RAM.
+
+use crate::handshakes::mib;
+use std::collections::VecDeque;
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+use striper_tests::stranger::{FIRST_EARLY, Stranger, frame};
+use striper_tests::{Proxy, connect};
+
+/// The limit that the server side is given, in MiB, and what it may have beside.
+const LIMIT: u64 = 64;
+const BESIDE: u64 = 64;
+
+/// How long an attack that has no end of its own goes on.
+const TIME: Duration = Duration::from_secs(10);
+
+/// Connections that the target keeps.
+const KEPT: usize = 8_000;
+
+/// What a flow may be sent beyond early credit, in bytes.
+const FLOOR: u64 = 16 << 10;
+
+/// A frame of no meaning that every receiver skips, in bytes.
+const JUNK: usize = 100_000;
+const SKIPPED: u64 = 0x80;
+
+/// Does what it can to a stripe port.
+pub type Attack = fn(SocketAddr);
+
+/// All of them.
+pub const ATTACKS: [(&str, Attack); 5] =
+    [("pieces", pieces), ("crumbs", crumbs), ("floors", floors), ("churn", churn), ("unread", unread)];
+
+/// Attacks, prints, and says whether the server side kept within its limit.
+pub fn run(name: &str, attack: Attack) -> bool {
+    let target = target(name == "unread");
+    let limit = format!("memory={LIMIT}MiB");
+    let server = Proxy::server(IpAddr::V4(Ipv4Addr::LOCALHOST), target, &["--limit", &limit]);
+    let port = server.addr();
+    let (calm, begin) = (server.memory().0, Instant::now());
+    let attack = thread::spawn(move || attack(port));
+    let honest = honest(&server);
+    let _ = attack.join();
+    let (now, peak) = server.memory();
+    println!(
+        "{name}: RSS {:.1} MiB before, {:.1} now, {:.1} at most ({LIMIT} + {BESIDE} allowed), after {:.1} s; {} descriptors open; an honest flow opens in {:.1} ms at most",
+        mib(calm),
+        mib(now),
+        mib(peak),
+        begin.elapsed().as_secs_f64(),
+        server.files(),
+        honest,
+    );
+    peak <= (LIMIT + BESIDE) << 20
+}
+
+/// How long an honest client's connections took at most, in ms, one after another for a while.
+fn honest(server: &Proxy) -> f64 {
+    let client = Proxy::client(server.addr().ip(), server.addr(), &[]);
+    let (begin, mut longest) = (Instant::now(), 0f64);
+    while begin.elapsed() < TIME {
+        let call = Instant::now();
+        let mut stream = connect(client.addr());
+        stream.write_all(b"honest").expect("a connection");
+        match stream.read(&mut [0; 1]) {
+            Ok(1) => longest = longest.max(call.elapsed().as_secs_f64() * 1e3),
+            other => {
+                eprintln!("an honest connection: {other:?}");
+                longest = f64::INFINITY;
+            }
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    longest
+}
+
+/// A target that says a byte, or bytes without end, to all who come, and reads nothing.
+fn target(endless: bool) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("a listener");
+    thread::spawn(move || {
+        let mut kept = VecDeque::new();
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            if endless && kept.len() < 500 {
+                let mut stream = stream.try_clone().expect("a connection");
+                // Odd sizes, a little above what is copied.
+                thread::spawn(move || while stream.write_all(&[7; 35_000]).is_ok() {});
+            } else {
+                let _ = stream.write_all(b"!");
+            }
+            kept.push_back(stream);
+            // Those that have gone long ago must not use up this process's own descriptors.
+            if kept.len() > KEPT {
+                kept.pop_front();
+            }
+        }
+    });
+    address
+}
+
+/// As many peers as the server side takes, at most `most`, with what each may take early.
+fn peers(port: SocketAddr, most: u32) -> Vec<(Stranger, u64)> {
+    let peers = (0..most).map_while(|number| Stranger::ask(port, number));
+    let mut peers: Vec<Stranger> = peers.collect();
+    peers
+        .iter_mut()
+        .map(Stranger::early_credit)
+        .collect::<Vec<_>>()
+        .into_iter()
+        .zip(peers)
+        .map(|(early, peer)| (peer, early))
+        .collect()
+}
+
+fn open(flow: u64, early: u64) -> Vec<u8> {
+    frame(frame::OPEN, &[flow, early, FIRST_EARLY, 0], b"")
+}
+
+/// Ids of flows that a client opens.
+fn flows(count: u64) -> impl Iterator<Item = u64> {
+    (0..count).map(|index| 2 * index + 1)
+}
+
+/// Pieces of a little more than what is copied, each in a receive buffer of its own, behind a gap.
+fn pieces(port: SocketAddr) {
+    const PIECE: u64 = 4_200;
+    let junk = frame(SKIPPED, &[], &[0; JUNK]);
+    for (mut peer, early) in peers(port, 4) {
+        let mut left = early;
+        for flow in flows(600) {
+            let early = left.min(FIRST_EARLY);
+            left -= early;
+            peer.say(&open(flow, early));
+            for at in (0..(FLOOR + early) / PIECE - 1).map(|index| 1 + index * PIECE) {
+                let piece = frame(frame::DATA, &[flow, at, 0], &[7; PIECE as usize]);
+                peer.say(&[&junk[..], &piece, &junk].concat());
+            }
+        }
+        std::mem::forget(peer);
+    }
+}
+
+/// Every other byte of a few flows, in each of many sessions, as many as a session takes.
+fn crumbs(port: SocketAddr) {
+    for (mut peer, _) in peers(port, 128) {
+        for flow in flows(8) {
+            peer.say(&open(flow, 0));
+            let crumbs: Vec<u8> =
+                (0..8_000).flat_map(|index| frame(frame::DATA, &[flow, 2 * index + 1, 0], b"x")).collect();
+            peer.say(&crumbs);
+        }
+        std::mem::forget(peer);
+    }
+}
+
+/// All of each flow's floor, in frames of one byte each for some.
+fn floors(port: SocketAddr) {
+    for (mut peer, _) in peers(port, 16) {
+        for flow in flows(600) {
+            peer.say(&open(flow, 0));
+            if flow % 8 == 1 {
+                let bytes: Vec<u8> =
+                    (0..FLOOR).flat_map(|at| frame(frame::DATA, &[flow, at, 0], b"x")).collect();
+                peer.say(&bytes);
+            } else {
+                peer.say(&frame(frame::DATA, &[flow, 0, 0], &[7; FLOOR as usize]));
+            }
+        }
+        std::mem::forget(peer);
+    }
+}
+
+/// Fills flows one after another and resets them, with all the early credit that comes back for that.
+fn churn(port: SocketAddr) {
+    let begin = Instant::now();
+    // With what each has taken of it.
+    let mut peers: Vec<_> = peers(port, 8).into_iter().map(|(peer, early)| (peer, early, 0)).collect();
+    for flow in flows(u64::MAX / 2).take_while(|_| begin.elapsed() < TIME) {
+        for (peer, granted, taken) in &mut peers {
+            let early = (*granted - *taken).min(FIRST_EARLY);
+            *taken += early;
+            peer.say(&open(flow, early));
+            let end = FLOOR + early;
+            for at in (0..end).step_by(60_000) {
+                peer.say(&frame(frame::DATA, &[flow, at, 0], &vec![7; (end - at).min(60_000) as usize]));
+            }
+            // Reason 1, and where the flow ends.
+            peer.say(&frame(frame::RESET, &[flow, 1, end], b""));
+            if flow % 64 == 1 {
+                *granted = (*granted).max(peer.early_credit());
+            }
+        }
+    }
+}
+
+/// Takes what comes and acknowledges none of it.
+fn unread(port: SocketAddr) {
+    let peers = peers(port, 16);
+    let mut readers: Vec<TcpStream> = Vec::new();
+    for (mut peer, _) in peers {
+        for flow in flows(60) {
+            peer.say(&open(flow, 0));
+            // More than it can ever have for us.
+            peer.say(&frame(frame::CREDIT, &[flow, 1 << 40], b""));
+        }
+        let stream = peer.stream();
+        let _ = stream.set_read_timeout(Some(TIME));
+        readers.push(stream.try_clone().expect("a connection"));
+        std::mem::forget(peer);
+    }
+    let readers: Vec<_> = readers
+        .into_iter()
+        .map(|mut stream| {
+            thread::spawn(move || while stream.read(&mut [0; 64 << 10]).is_ok_and(|n| n > 0) {})
+        })
+        .collect();
+    thread::sleep(TIME);
+    drop(readers);
+}

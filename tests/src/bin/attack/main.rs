@@ -1,0 +1,49 @@
+//! Attacks a server side on loopback and prints what that costs it and its honest clients.
+//!
+//! The program that is attacked is the real one with its defaults, unless a run is about a limit. Nothing here knows the key, if there is one:
+//! an attack is what a stranger or a plain peer can do.
+
+mod handshakes;
+mod hoard;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::process::ExitCode;
+
+const HELP: &str = "\
+attack - attacks striper-cli -s on loopback and prints what that costs
+
+  cargo run --release -p striper-tests --bin attack -- [RUNS]
+
+RUNS (all of them if none is named)
+  handshakes   10,000 callers from 50 addresses say a byte a second; an honest
+               client must join within twice its normal time
+  pieces       peers hold large receive buffers by small pieces of them
+  crumbs       peers hold single bytes, none beside the other
+  floors       peers open flows to a target that reads nothing and fill each
+  churn        peers fill flows and reset them, again and again
+  unread       peers acknowledge nothing of what targets send without end
+
+All but the first run against --limit memory=64MiB and must stay within that and
+64 MiB more (VmHWM). Exit code 1: a bound was not held.
+";
+
+fn main() -> ExitCode {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    let mut names: Vec<String> = std::env::args().skip(1).collect();
+    if names.is_empty() {
+        names = ["handshakes", "pieces", "crumbs", "floors", "churn", "unread"].map(String::from).to_vec();
+    }
+    let mut held = true;
+    for name in names {
+        held &= match (name.as_str(), hoard::ATTACKS.iter().find(|(known, _)| *known == name)) {
+            ("handshakes", _) => handshakes::run(),
+            (_, Some((name, attack))) => hoard::run(name, *attack),
+            _ => {
+                eprint!("{HELP}");
+                return ExitCode::from(if name == "--help" { 0 } else { 2 });
+            }
+        };
+    }
+    ExitCode::from(u8::from(!held))
+}
