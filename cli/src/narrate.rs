@@ -38,6 +38,7 @@ struct Throttles {
     adapted: Throttle,
     unreachable: Throttle,
     reached: Throttle,
+    shed: Throttle,
     turned_away: Throttle,
     not_accepted: Throttle,
     not_traced: Throttle,
@@ -56,6 +57,7 @@ impl Throttles {
             adapted: few(),
             unreachable: few(),
             reached: few(),
+            shed: few(),
             turned_away: few(),
             not_accepted: few(),
             not_traced: few(),
@@ -171,6 +173,21 @@ fn tell(log: &Log, throttles: &mut Throttles, event: Event) {
             let Some(unsaid) = throttles.reached.admit(crate::clock::now()) else { return };
             let fields = [("server", server.to_string().into()), ("unsaid", unsaid.into())];
             log.info("peer_reached", format!("{server} answers{}", more(unsaid, "answers")), &fields);
+        }
+        Event::MemoryShort { session, flows, ended } => {
+            let Some(unsaid) = throttles.shed.admit(crate::clock::now()) else { return };
+            let how = if ended { " and it had to end" } else { "" };
+            let text = format!(
+                "memory is short (--limit memory): {} of session {session}, which keeps the most, had to be reset{how}{}",
+                units::count(flows, "connection"),
+                more(unsaid, "times")
+            );
+            let fields = [
+                ("session", session.to_string().into()),
+                ("connections", (flows as u64).into()),
+                ("unsaid", unsaid.into()),
+            ];
+            log.warn("memory_short", text, &fields);
         }
         Event::StripeRefused { from, error } => {
             let Some(unsaid) = throttles.turned_away.admit(crate::clock::now()) else { return };
@@ -605,7 +622,7 @@ mod tests {
         let (live, wanted, peer) = (1, 1, Some(from));
         let server = || striper_runtime::HostPort { host: "there".into(), port: 1 };
         type Cause<'a> = (&'a str, u32, &'a dyn Fn() -> Event);
-        let causes: [Cause<'_>; 12] = [
+        let causes: [Cause<'_>; 13] = [
             ("session_started", 1, &|| Event::SessionStarted { session, peer: None }),
             ("session_ended", 1, &|| Event::SessionEnded { session, reason: EndReason::PeerClosed }),
             ("session_ended", 1, &|| Event::SessionEnded { session, reason: EndReason::NoStripe }),
@@ -624,6 +641,7 @@ mod tests {
                 cause: DialError::Refused,
             }),
             ("peer_reached", 1, &|| Event::PeerReached { server: server() }),
+            ("memory_short", 1, &|| Event::MemoryShort { session, flows: 3, ended: true }),
             ("stripe_refused", 1, &|| Event::StripeRefused { from, error: StripeRefusal::Stalled }),
             ("accept_failed", 1, &|| Event::AcceptFailed { error: std::io::ErrorKind::Other.into() }),
             ("trace_stopped", 1, &|| Event::TraceStopped { path: "t".into(), cause: "full".into() }),

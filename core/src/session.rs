@@ -119,6 +119,8 @@ pub struct Session {
     allowed_for: Explained,
     /// Disjoint pieces held out of order, over all flows.
     pieces: usize,
+    /// Memory for flows, see [`Session::memory_kept`].
+    kept: u64,
     /// DATA frames on stripes, over all ledgers.
     data_entries: usize,
     /// What the last `StripesWanted` said.
@@ -170,6 +172,7 @@ impl Session {
             control: Bucket::full(config.control_burst, config.control_per_second, now),
             allowed_for: Explained::default(),
             pieces: 0,
+            kept: 0,
             data_entries: 0,
             wanted: 0,
             nonce: 0,

@@ -107,6 +107,15 @@ pub enum Event {
         /// Where it is.
         server: HostPort,
     },
+    /// Server: sessions kept more memory than they may, and this one the most.
+    MemoryShort {
+        /// Which.
+        session: SessionId,
+        /// So many of its flows have been reset.
+        flows: usize,
+        /// That was not enough, and it ends.
+        ended: bool,
+    },
     /// Server: a connection to the stripe port has been turned away.
     StripeRefused {
         /// Who called.

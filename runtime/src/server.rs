@@ -260,6 +260,20 @@ impl Shared {
         has_room(&sessions).then(|| self.budget.share())
     }
 
+    /// If sessions keep more memory than they may, those that keep the most let go of some.
+    fn relieve(&self) {
+        let sessions = self.sessions.borrow();
+        for _ in 0..4 * sessions.len() {
+            let Some(excess) = self.budget.excess() else { return };
+            let loads = sessions.values().map(|pump| (pump.borrow().load(), pump));
+            let Some((load, pump)) = loads.max_by_key(|(load, _)| *load).filter(|(load, _)| *load > 0) else {
+                return;
+            };
+            // Half at a time, until another one has more.
+            pump.borrow_mut().shed(excess.min(load / 2 + 1));
+        }
+    }
+
     /// Runs a session until it is over.
     fn run(self: &Rc<Self>, name: Name, pump: Rc<RefCell<Pump>>) {
         let shared = self.clone();
@@ -284,6 +298,7 @@ impl Shared {
                 }
             }
             happened.into_iter().for_each(&*shared.events);
+            shared.relieve();
             polled
         });
         (self.spawn)(Box::pin(run));

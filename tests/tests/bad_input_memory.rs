@@ -18,8 +18,13 @@ struct Scene {
 
 impl Scene {
     fn new() -> Scene {
+        Scene::limited(&[])
+    }
+
+    /// With these options for the server side.
+    fn limited(options: &[&str]) -> Scene {
         let origin = Origin::start();
-        let server = Proxy::server(origin.addr().ip(), origin.addr(), &[]);
+        let server = Proxy::server(origin.addr().ip(), origin.addr(), options);
         let client = Proxy::client(origin.addr().ip(), server.addr(), &[]);
         let (here, there) = (connect(client.addr()), origin.accept());
         Scene { server, _client: client, here, there, _origin: origin }
@@ -118,4 +123,57 @@ fn many_sessions_share_one_memory_limit() {
         })
         .collect();
     scene.close((64 + 60 + 64) * MIB);
+}
+
+/// Pieces of which each keeps a receive buffer of 256 KiB, 180 MiB in all, since it is a little too large to be copied.
+#[test]
+fn small_pieces_do_not_keep_large_receive_buffers() {
+    let scene = Scene::limited(&["--limit", "memory=16MiB"]);
+    let mut stranger = Stranger::join(scene.server.addr(), 7);
+    stranger.early_credit();
+    // Skipped by every receiver.
+    let junk = frame(0x80, &[], &[0; 100_000]);
+    for flow in (1..).step_by(2).take(240) {
+        stranger.say(&frame(frame::OPEN, &[flow, 0, 0, 0], b""));
+        for at in 0..3 {
+            let piece = frame(frame::DATA, &[flow, 1 + at * 4200, 0], &[7; 4200]);
+            stranger.say(&[&junk[..], &piece, &junk].concat());
+        }
+    }
+    stranger.early_credit();
+    scene.close(56 * MIB);
+}
+
+/// Two million single bytes out of order would take 200 MiB.
+#[test]
+fn crumbs_of_many_sessions_count_as_what_they_cost() {
+    let scene = Scene::limited(&["--limit", "memory=8MiB"]);
+    let crumbs = |flow| (0..8000).flat_map(move |index| frame(frame::DATA, &[flow, 2 * index + 1, 0], b"x"));
+    let _strangers: Vec<Stranger> = (0..32)
+        .map(|number| {
+            let mut stranger = Stranger::join(scene.server.addr(), number);
+            for flow in (1..16).step_by(2) {
+                stranger.say(&frame(frame::OPEN, &[flow, 0, 0, 0], b""));
+                stranger.say(&crumbs(flow).collect::<Vec<u8>>());
+            }
+            stranger
+        })
+        .collect();
+    scene.server.wait_for("memory_short");
+    scene.close(64 * MIB);
+}
+
+/// 8,000 times the floor of 16 KiB would take 125 MiB.
+#[test]
+fn data_of_flows_that_are_never_opened_ends_its_session_before_it_takes_too_much() {
+    let scene = Scene::limited(&["--limit", "memory=8MiB"]);
+    let mut stranger = Stranger::join(scene.server.addr(), 7);
+    stranger.early_credit();
+    for flow in (1..).step_by(2).take(8000) {
+        stranger.say(&frame(frame::DATA, &[flow, 0, 0], &[7; 16 << 10]));
+    }
+    stranger.dismissed();
+    let short = scene.server.wait_for("memory_short");
+    assert_eq!(short.text("session"), session(7));
+    scene.close(64 * MIB);
 }

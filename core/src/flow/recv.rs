@@ -109,6 +109,16 @@ impl Recv {
         }
     }
 
+    /// Bytes that have come and were not consumed.
+    pub fn kept(&self) -> u64 {
+        match self.state {
+            RecvState::Discarding => 0,
+            RecvState::Open | RecvState::Finished => {
+                self.assembler.next() - self.credit.consumed() + self.assembler.held()
+            }
+        }
+    }
+
     /// See [`crate::Session::fingerprint`].
     pub fn fingerprint(&self, hasher: &mut impl Hasher) {
         self.assembler.fingerprint(hasher);

@@ -135,10 +135,11 @@ impl Session {
             sum.backlog += weight.backlog;
             sum.pieces += weight.pieces;
             sum.reordering += weight.reordering;
+            sum.kept += weight.kept;
         }
         assert_eq!(
-            (sum.charge, sum.held, sum.backlog, sum.pieces, sum.reordering),
-            (self.charged, self.held, self.backlog, self.pieces, self.totals.reordering),
+            (sum.charge, sum.held, sum.backlog, sum.pieces, sum.reordering, sum.kept),
+            (self.charged, self.held, self.backlog, self.pieces, self.totals.reordering, self.kept),
             "sums over flows"
         );
         let half = self.config.memory_limit / 2;

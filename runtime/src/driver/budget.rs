@@ -17,18 +17,42 @@ pub struct Budget {
     /// The same, of one session.
     limit_of_one: u64,
     used: Cell<(u64, u64)>,
+    /// Bytes that sessions really keep, floors and waste included.
+    kept: Cell<u64>,
+    sessions: Cell<u64>,
 }
+
+/// What sessions may really keep beyond the memory limit: their floors, and what it costs to know of flows.
+const BESIDE: u64 = 32 << 20;
 
 impl Budget {
     /// Half of `memory_limit` is for receiving, half for sending. One session may use `limit_of_one` of it, half unless that is said.
     pub fn new(memory_limit: u64, limit_of_one: Option<u64>) -> Rc<Self> {
         let limit_of_one = limit_of_one.unwrap_or(memory_limit / 2).min(memory_limit) / 2;
-        Rc::new(Budget { limit: memory_limit / 2, limit_of_one, used: Cell::new((0, 0)) })
+        Rc::new(Budget {
+            limit: memory_limit / 2,
+            limit_of_one,
+            used: Cell::default(),
+            kept: Cell::default(),
+            sessions: Cell::default(),
+        })
+    }
+
+    /// The most that sessions may keep.
+    fn most(&self) -> u64 {
+        2 * self.limit + BESIDE
+    }
+
+    /// More is kept than may be; by how much it has to become less.
+    pub fn excess(&self) -> Option<u64> {
+        let kept = self.kept.get();
+        (kept > self.most()).then(|| kept - self.most() / 8 * 7)
     }
 
     /// A new session's part. With nothing left it lives on its floors.
     pub fn share(self: &Rc<Self>) -> Share {
-        Share { budget: self.clone(), used: (0, 0), told: (self.limit, self.limit) }
+        self.sessions.set(self.sessions.get() + 1);
+        Share { budget: self.clone(), used: (0, 0), kept: 0, told: (self.limit, self.limit) }
     }
 }
 
@@ -37,6 +61,7 @@ impl Budget {
 pub struct Share {
     budget: Rc<Budget>,
     used: (u64, u64),
+    kept: u64,
     told: (u64, u64),
 }
 
@@ -56,8 +81,16 @@ impl Share {
         Some(left)
     }
 
-    /// The session uses this much now.
-    pub fn use_up(&mut self, used: (u64, u64)) {
+    /// Whether so much is kept that no new flow should come to this session, since it keeps more than most.
+    pub fn is_tight(&self) -> bool {
+        let (budget, all) = (&self.budget, self.budget.kept.get());
+        all > budget.most() / 8 * 7 && self.kept >= all / budget.sessions.get().max(1)
+    }
+
+    /// The session uses this much now, and really keeps so much.
+    pub fn use_up(&mut self, used: (u64, u64), kept: u64) {
+        self.budget.kept.set(self.budget.kept.get() - self.kept + kept);
+        self.kept = kept;
         let all = self.budget.used.get();
         self.budget.used.set((all.0 - self.used.0 + used.0, all.1 - self.used.1 + used.1));
         self.used = used;
@@ -66,7 +99,8 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.use_up((0, 0));
+        self.use_up((0, 0), 0);
+        self.budget.sessions.set(self.budget.sessions.get() - 1);
     }
 }
 
@@ -79,9 +113,9 @@ mod tests {
         let budget = Budget::new(64 << 20, Some(64 << 20));
         let (mut a, mut b) = (budget.share(), budget.share());
         assert_eq!((a.changed(), b.changed()), (None, None));
-        a.use_up((10 << 20, 1 << 20));
+        a.use_up((10 << 20, 1 << 20), 0);
         assert_eq!((a.changed(), b.changed()), (None, Some((22 << 20, 31 << 20))));
-        a.use_up((10 << 20, 1000));
+        a.use_up((10 << 20, 1000), 0);
         assert_eq!(b.changed(), Some((22 << 20, (32 << 20) - 1000)));
         drop(a);
         assert_eq!(b.changed(), Some((32 << 20, 32 << 20)));
@@ -92,13 +126,29 @@ mod tests {
         let budget = Budget::new(64 << 20, None);
         let (mut a, mut b) = (budget.share(), budget.share());
         assert_eq!(a.changed(), Some((16 << 20, 16 << 20)));
-        a.use_up((16 << 20, 16 << 20));
+        a.use_up((16 << 20, 16 << 20), 0);
         assert_eq!((a.changed(), b.changed()), (None, Some((16 << 20, 16 << 20))));
-        b.use_up((10 << 20, 0));
+        b.use_up((10 << 20, 0), 0);
         assert_eq!(a.changed(), None, "what is left for it is as much as it may have");
         let mut c = budget.share();
         assert_eq!(c.changed(), Some((6 << 20, 16 << 20)));
         drop(a);
         assert_eq!(c.changed(), Some((16 << 20, 16 << 20)));
+    }
+
+    #[test]
+    fn what_sessions_really_keep_is_bounded_whatever_they_were_told() {
+        let budget = Budget::new(64 << 20, None);
+        let (mut a, mut b) = (budget.share(), budget.share());
+        a.use_up((0, 0), 84 << 20);
+        assert!(!a.is_tight());
+        b.use_up((0, 0), 12 << 20);
+        assert!(a.is_tight(), "no more flows for who keeps the most");
+        assert!(!b.is_tight(), "nor must that keep out others");
+        assert_eq!(budget.excess(), None);
+        b.use_up((0, 0), 13 << 20);
+        assert_eq!(budget.excess(), Some(13 << 20), "down to seven eighths");
+        drop(a);
+        assert!(!b.is_tight());
     }
 }

@@ -6,7 +6,7 @@ use crate::pipe::parting::Parting;
 use crate::pipe::{Pipe, Received, poll_send_part};
 use crate::queue::OutQueue;
 use crate::report::{FlowEnd, FlowReport, OpenError};
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use std::io;
 use std::task::{Context, Poll, Waker};
 use striper_core::{FlowId, Instant, StripeId};
@@ -72,6 +72,8 @@ pub struct Flow {
     started: Instant,
     /// When the local pipe last took something.
     progress: Instant,
+    /// Bytes that waited when the session ended it.
+    pub parting: u64,
     /// What each stripe had carried when the flow began.
     carried: Box<[(StripeId, u64)]>,
 }
@@ -113,6 +115,7 @@ impl Flow {
             received: 0,
             started: now,
             progress: now,
+            parting: 0,
             carried,
         }
     }
@@ -232,9 +235,19 @@ impl Flow {
         self.pipe.as_mut().map_or(Ok(()), |pipe| pipe.check())
     }
 
-    /// The session has ended it.
-    pub fn part(&mut self, now: Instant, end: FlowEnd) {
+    /// The session has ended it. Gives the bytes that wait here, for which its credit accounts no more.
+    pub fn part(&mut self, now: Instant, end: FlowEnd) -> u64 {
         self.stage = Stage::Parting(Parting::new(now, self.progress), end);
+        self.parting = self.queue.remaining() as u64;
+        self.parting
+    }
+
+    /// How it will have ended, if the session has ended it.
+    pub fn parting_end(&self) -> Option<FlowEnd> {
+        match &self.stage {
+            Stage::Parting(_, end) => Some(end.clone()),
+            _ => None,
+        }
     }
 
     /// Goes on with that. Says when to be called again, or how the flow ended.

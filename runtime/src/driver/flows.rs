@@ -1,5 +1,6 @@
 //! The pump's flows: opened or answered, carried, and ended in one of many ways.
 
+use super::budget::Share;
 use super::flow::{Flow, Given, Inward, Outward, Stage, Taken};
 use super::{BUDGET, Pump, SWEEP, Slot};
 use crate::dial::DialError;
@@ -135,7 +136,11 @@ impl Pump {
             let Slot::Flow(flow) = &mut self.slots[key] else { return };
             match flow.stage {
                 Stage::Open(id) => match flow.recv(self.session.send_room(id)) {
-                    Given::Chunk(data) => self.input(Input::FlowData { flow: id, data }),
+                    Given::Chunk(data) => {
+                        for data in self.unpinned(data) {
+                            self.input(Input::FlowData { flow: id, data });
+                        }
+                    }
                     Given::Empty => {}
                     Given::Fin => {
                         self.unwatched = true;
@@ -197,6 +202,7 @@ impl Pump {
     /// A flow is over for us.
     pub(super) fn conclude(&mut self, key: usize, end: FlowEnd) {
         let Slot::Flow(flow) = self.slots.remove(key) else { return };
+        self.parting -= flow.parting;
         if let Some(id) = flow.id() {
             self.flows.remove(&id);
         }
@@ -294,7 +300,8 @@ impl Pump {
     }
 
     pub(super) fn flow_incoming(&mut self, id: FlowId, opaque: &[u8]) {
-        let crowded = self.flows.len() as u64 >= self.config.max_flows.saturating_mul(2);
+        let crowded = self.flows.len() as u64 >= self.config.max_flows.saturating_mul(2)
+            || self.share.as_ref().is_some_and(Share::is_tight);
         let answer = match Target::decode(opaque) {
             _ if self.client.is_some() => Err(Reason::NotAllowed),
             _ if crowded => Err(Reason::Unavailable),
@@ -338,7 +345,8 @@ impl Pump {
     pub(super) fn flow_cut(&mut self, id: FlowId, end: FlowEnd) {
         let now = self.clock.now();
         let Some((key, flow)) = self.flow_mut(id) else { return };
-        flow.part(now, end);
+        let waiting = flow.part(now, end);
+        self.parting += waiting;
         self.flows.remove(&id);
         self.unwritten.push_back(key);
     }

@@ -16,6 +16,7 @@ mod flow;
 mod flows;
 mod greet;
 mod ready;
+mod shed;
 mod stripe;
 mod stripes;
 
@@ -121,6 +122,8 @@ pub struct Pump {
     again: Vec<usize>,
     /// Slots with something new to be written.
     unwritten: VecDeque<usize>,
+    /// Bytes that wait in the queues of flows which the session has ended with a reset.
+    parting: u64,
     /// Slots to be stepped at a time. Entries that have lost their meaning do no harm.
     agenda: BTreeSet<(Instant, usize)>,
     outputs: Vec<Output>,
@@ -179,7 +182,7 @@ impl Pump {
         traces: Option<Rc<Traces>>,
     ) -> Self {
         let pump = Self::new(clock, config, id, Role::Server { instance }, None, traces);
-        share.use_up(pump.session.memory_used());
+        share.use_up(pump.session.memory_used(), 0);
         let mut pump = Pump { share: Some(share), peer, ..pump };
         pump.hear_limit();
         pump
@@ -220,6 +223,7 @@ impl Pump {
             work: Vec::new(),
             again: Vec::new(),
             unwritten: VecDeque::new(),
+            parting: 0,
             agenda: BTreeSet::new(),
             outputs: Vec::new(),
             inputs: VecDeque::new(),
@@ -244,10 +248,21 @@ impl Pump {
         self.ready.register(cx.waker());
         self.hear_limit();
         let polled = self.turns(cx);
-        if let Some(share) = &mut self.share {
-            share.use_up(self.session.memory_used());
-        }
+        self.account();
         polled
+    }
+
+    /// Says what the session uses of the memory that it shares.
+    fn account(&mut self) {
+        let kept = self.kept();
+        if let Some(share) = &mut self.share {
+            share.use_up(self.session.memory_used(), kept);
+        }
+    }
+
+    /// What is kept for the session, in bytes.
+    fn kept(&self) -> u64 {
+        self.session.memory_kept() + self.parting
     }
 
     fn turns(&mut self, cx: &mut Context<'_>) -> Poll<()> {

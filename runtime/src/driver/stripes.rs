@@ -194,7 +194,11 @@ impl Pump {
             }
             let id = stripe.id;
             match stripe.recv() {
-                Some(Ok(data)) => self.input(Input::StripeBytes { stripe: id, data }),
+                Some(Ok(data)) => {
+                    for data in self.unpinned(data) {
+                        self.input(Input::StripeBytes { stripe: id, data });
+                    }
+                }
                 Some(Err(loss)) => return self.stripe_broken(key, loss),
                 None => return self.write_stripe(key),
             }

@@ -1,7 +1,7 @@
 //! Receive buffers, used again: a fresh one costs a page fault for each of its pages, an eighth of all time on fast routes.
 
 use bytes::Bytes;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 /// The size of a buffer in bytes: how much is received at once. Larger costs memory for every chunk that waits, smaller costs
 /// system calls.
@@ -17,6 +17,8 @@ const SPARE: usize = 16;
 thread_local! {
     /// The buffers of all pipes of a thread, so that idle pipes have none.
     static BUFFERS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    /// How many are kept by chunks.
+    static SHARED: Cell<u64> = const { Cell::new(0) };
 }
 
 /// The filled part of a buffer, which is used again when the last chunk that refers to it is dropped.
@@ -33,6 +35,7 @@ impl AsRef<[u8]> for Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
+        let _ = SHARED.try_with(|shared| shared.set(shared.get() - 1));
         give_back(std::mem::take(&mut self.buffer));
     }
 }
@@ -56,9 +59,33 @@ pub fn give_back(buffer: Vec<u8>) {
 /// The first `len` bytes of a buffer, which comes back by itself.
 pub fn share(buffer: Vec<u8>, len: usize) -> Bytes {
     if len > COPIED {
+        SHARED.set(SHARED.get() + 1);
         return Bytes::from_owner(Shared { buffer, len });
     }
     let copy = Bytes::copy_from_slice(&buffer[..len]);
     give_back(buffer);
     copy
+}
+
+/// How much memory the buffers take that chunks of this thread keep, in bytes.
+pub fn pinned() -> u64 {
+    SHARED.get() * SIZE as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_is_pinned_until_the_last_part_of_its_chunk_is_dropped() {
+        let before = pinned();
+        let mut chunk = share(take(), SIZE);
+        let part = chunk.split_off(SIZE - 1);
+        drop(chunk);
+        assert_eq!((pinned() - before, part.len()), (SIZE as u64, 1));
+        drop(part);
+        assert_eq!(pinned(), before);
+        let small = share(take(), COPIED);
+        assert_eq!((pinned(), small.len()), (before, COPIED));
+    }
 }

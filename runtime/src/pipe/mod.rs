@@ -5,7 +5,7 @@
 //! makes sense.
 
 pub mod atomic;
-mod buffers;
+pub(crate) mod buffers;
 pub mod datagram;
 mod ext;
 pub mod flow;

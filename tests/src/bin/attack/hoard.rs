@@ -30,8 +30,14 @@ const SKIPPED: u64 = 0x80;
 pub type Attack = fn(SocketAddr);
 
 /// All of them.
-pub const ATTACKS: [(&str, Attack); 5] =
-    [("pieces", pieces), ("crumbs", crumbs), ("floors", floors), ("churn", churn), ("unread", unread)];
+pub const ATTACKS: [(&str, Attack); 6] = [
+    ("pieces", pieces),
+    ("crumbs", crumbs),
+    ("early", early),
+    ("floors", floors),
+    ("churn", churn),
+    ("unread", unread),
+];
 
 /// Attacks, prints, and says whether the server side kept within its limit.
 pub fn run(name: &str, attack: Attack) -> bool {
@@ -150,6 +156,16 @@ fn crumbs(port: SocketAddr) {
             let crumbs: Vec<u8> =
                 (0..8_000).flat_map(|index| frame(frame::DATA, &[flow, 2 * index + 1, 0], b"x")).collect();
             peer.say(&crumbs);
+        }
+        std::mem::forget(peer);
+    }
+}
+
+/// All of each flow's floor, of flows that are never opened.
+fn early(port: SocketAddr) {
+    for (mut peer, _) in peers(port, 8) {
+        for flow in flows(10_000) {
+            peer.say(&frame(frame::DATA, &[flow, 0, 0], &[7; FLOOR as usize]));
         }
         std::mem::forget(peer);
     }

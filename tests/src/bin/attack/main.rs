@@ -19,6 +19,7 @@ RUNS (all of them if none is named)
                client must join within twice its normal time
   pieces       peers hold large receive buffers by small pieces of them
   crumbs       peers hold single bytes, none beside the other
+  early        peers send data of flows that they never open
   floors       peers open flows to a target that reads nothing and fill each
   churn        peers fill flows and reset them, again and again
   unread       peers acknowledge nothing of what targets send without end
@@ -32,7 +33,8 @@ fn main() -> ExitCode {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     let mut names: Vec<String> = std::env::args().skip(1).collect();
     if names.is_empty() {
-        names = ["handshakes", "pieces", "crumbs", "floors", "churn", "unread"].map(String::from).to_vec();
+        let hoards = hoard::ATTACKS.iter().map(|(name, _)| *name);
+        names = ["handshakes"].into_iter().chain(hoards).map(String::from).collect();
     }
     let mut held = true;
     for name in names {
