@@ -97,7 +97,7 @@ pub fn reread(log: &Log, options: &KeyOptions, set: impl Fn(&Keys)) {
         }
         Ok(None) => log.info("keys_read", "nothing to read again: there are no keys", &[]),
         Err(failure) => {
-            log.error("keys_not_read", format!("the keys stay as they were: {failure}"), &[]);
+            log.warn("keys_not_read", format!("the keys stay as they were: {failure}"), &[]);
         }
     }
 }

@@ -110,7 +110,7 @@ pub enum Event {
     /// Server: sessions kept more memory than they may, and this one the most.
     MemoryShort {
         /// Which.
-        session: SessionId,
+        session: SessionTag,
         /// So many of its flows have been reset.
         flows: usize,
         /// That was not enough, and it ends.

@@ -23,8 +23,14 @@ pub struct Proxy {
 impl Proxy {
     /// Starts it with these arguments; those for a JSON log are added.
     pub fn start(args: &[&str]) -> Proxy {
+        Proxy::start_with(args, &[])
+    }
+
+    /// Starts it with these arguments and environment variables.
+    pub fn start_with(args: &[&str], variables: &[(&str, &str)]) -> Proxy {
         let mut command = striper(args);
         command
+            .envs(variables.iter().copied())
             .args(["--log", "json", "-v"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -94,6 +100,11 @@ impl Proxy {
     /// Asks it to stop.
     pub fn terminate(&self) {
         self.process.signal(Signal::TERM);
+    }
+
+    /// Asks it to read its keys again.
+    pub fn hang_up(&self) {
+        self.process.signal(Signal::HUP);
     }
 
     /// Ends it at once and without a word.

@@ -8,7 +8,7 @@
 
 use super::{Pump, Slot};
 use crate::pipe::buffers;
-use crate::report::{Event, FlowEnd};
+use crate::report::{Event, FlowEnd, SessionTag};
 use bytes::Bytes;
 use striper_core::{Input, Reason};
 
@@ -63,7 +63,7 @@ impl Pump {
             self.input(Input::Abort);
         }
         if flows > 0 || ended {
-            self.events.push(Event::MemoryShort { session: self.id, flows, ended });
+            self.events.push(Event::MemoryShort { session: SessionTag::of(self.id), flows, ended });
         }
         self.ready.wake();
         self.account();
