@@ -1,0 +1,419 @@
+//! The limits of a server, each in virtual time: callers are pipes in memory, and seconds pass when the test says so.
+
+use bytes::Bytes;
+use smol::LocalExecutor;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use striper_core::{Handshake, Hello, HelloKind, Instant, Refusal, SessionId, StripeId};
+use striper_runtime::clock::{Clock, Timer};
+use striper_runtime::keys::PublicKey;
+use striper_runtime::pipe::memory::{MemoryPipe, memory_pipe};
+use striper_runtime::{
+    Accepting, Event, Incoming, Limits, Listen, Pipe, Received, Server, ServerOptions, StripeRefusal,
+};
+
+/// Time that stands still unless it is moved.
+#[derive(Clone, Default)]
+struct Time {
+    now: Rc<Cell<u64>>,
+    wakers: Rc<RefCell<Vec<(u64, u64, Waker)>>>,
+    timers: Rc<Cell<u64>>,
+}
+
+struct Alarm {
+    time: Time,
+    number: u64,
+}
+
+impl Clock for Time {
+    fn now(&self) -> Instant {
+        Instant::from_micros(self.now.get())
+    }
+
+    fn timer(&self) -> Box<dyn Timer> {
+        self.timers.set(self.timers.get() + 1);
+        Box::new(Alarm { time: self.clone(), number: self.timers.get() })
+    }
+}
+
+impl Timer for Alarm {
+    fn poll_until(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()> {
+        let mut wakers = self.time.wakers.borrow_mut();
+        wakers.retain(|(_, number, _)| *number != self.number);
+        if self.time.now() >= at {
+            return Poll::Ready(());
+        }
+        wakers.push((at.as_micros(), self.number, cx.waker().clone()));
+        Poll::Pending
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        self.time.wakers.borrow_mut().retain(|(_, number, _)| *number != self.number);
+    }
+}
+
+/// A pipe whose other end has proven a key.
+struct Keyed(MemoryPipe, Option<PublicKey>);
+
+impl Pipe for Keyed {
+    fn poll_recv(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<io::Result<Received>> {
+        self.0.poll_recv(cx, max)
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>, data: &mut dyn bytes::Buf) -> Poll<io::Result<usize>> {
+        self.0.poll_send(cx, data)
+    }
+
+    fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_finish(cx)
+    }
+
+    fn abort(&mut self) {
+        self.0.abort();
+    }
+
+    fn check(&mut self) -> io::Result<()> {
+        self.0.check()
+    }
+
+    fn flushed(&mut self) -> bool {
+        self.0.flushed()
+    }
+
+    fn peer_key(&self) -> Option<PublicKey> {
+        self.1
+    }
+}
+
+/// Who has called and was not accepted yet.
+#[derive(Clone, Default)]
+struct Port {
+    calls: Rc<RefCell<VecDeque<(Keyed, SocketAddr)>>>,
+    waker: Rc<RefCell<Option<Waker>>>,
+}
+
+impl Listen for Port {
+    fn try_accept(&self) -> Accepting<'_> {
+        Box::pin(poll_fn(|cx| match self.calls.borrow_mut().pop_front() {
+            Some((pipe, from)) => Poll::Ready(Ok((Box::new(pipe) as Box<dyn Pipe>, from))),
+            None => {
+                *self.waker.borrow_mut() = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }))
+    }
+
+    fn local_addr(&self) -> SocketAddr {
+        "192.0.2.1:7650".parse().unwrap()
+    }
+}
+
+/// A server and its surroundings.
+struct World {
+    ex: Rc<LocalExecutor<'static>>,
+    time: Time,
+    port: Port,
+    server: Server,
+    told: Rc<RefCell<Vec<StripeRefusal>>>,
+}
+
+impl World {
+    fn new(limits: Limits) -> World {
+        let ex = Rc::new(LocalExecutor::new());
+        let (time, port, told) = (Time::default(), Port::default(), Rc::<RefCell<Vec<_>>>::default());
+        let spawner = ex.clone();
+        let sink = told.clone();
+        let drawn = Cell::new(0);
+        let server = Server::start_in(
+            Rc::new(time.clone()),
+            Box::new(port.clone()),
+            Rc::new(move |task| spawner.spawn(task).detach()),
+            Rc::new(move || drawn.replace(drawn.get() + 1)),
+            ServerOptions { limits, ..ServerOptions::default() },
+            Rc::new(move |event| {
+                if let Event::StripeRefused { error, .. } = event {
+                    sink.borrow_mut().push(error);
+                }
+            }),
+        );
+        World { ex, time, port, server, told }
+    }
+
+    /// Lets everything happen that needs no time.
+    fn settle(&self) {
+        while self.ex.try_tick() {}
+    }
+
+    /// Time passes.
+    fn pass(&self, time: Duration) {
+        let end = self.time.now.get() + time.as_micros() as u64;
+        self.settle();
+        loop {
+            let next = self.time.wakers.borrow().iter().map(|(at, ..)| *at).min().filter(|at| *at <= end);
+            let Some(next) = next else { break };
+            self.time.now.set(self.time.now.get().max(next));
+            let due: Vec<_> = {
+                let mut wakers = self.time.wakers.borrow_mut();
+                let (due, rest) = std::mem::take(&mut *wakers).into_iter().partition(|(at, ..)| *at <= next);
+                *wakers = rest;
+                due
+            };
+            due.into_iter().for_each(|(_, _, waker)| waker.wake());
+            self.settle();
+        }
+        self.time.now.set(end);
+        self.settle();
+    }
+
+    fn call(&self, from: &str) -> Caller {
+        self.call_with(from, None)
+    }
+
+    fn call_with(&self, from: &str, key: Option<PublicKey>) -> Caller {
+        let caller = self.knock(from, key);
+        self.settle();
+        caller
+    }
+
+    /// Calls, but the server side has not noticed yet.
+    fn knock(&self, from: &str, key: Option<PublicKey>) -> Caller {
+        let (here, there) = memory_pipe();
+        let from = SocketAddr::new(from.parse().unwrap(), 1);
+        self.port.calls.borrow_mut().push_back((Keyed(there, key), from));
+        if let Some(waker) = self.port.waker.borrow_mut().take() {
+            waker.wake();
+        }
+        Caller { pipe: here }
+    }
+
+    /// Calls and asks for a stripe. What the answer is.
+    fn ask(&self, key: Option<PublicKey>, session: u8, stripe: u64) -> (Caller, HelloKind) {
+        let mut caller = self.call_with("192.0.2.7", key);
+        caller.say(&hello(session, stripe));
+        self.settle();
+        let answer = caller.answer().expect("an answer").kind;
+        (caller, answer)
+    }
+
+    fn count(&self, error: &StripeRefusal) -> usize {
+        self.told.borrow().iter().filter(|told| *told == error).count()
+    }
+
+    fn accept(&self) -> Option<Incoming> {
+        self.settle();
+        let mut accepting = Box::pin(self.server.accept());
+        match accepting.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(incoming) => Some(incoming),
+            Poll::Pending => None,
+        }
+    }
+}
+
+/// The other end of a caller's pipe.
+struct Caller {
+    pipe: MemoryPipe,
+}
+
+impl Caller {
+    fn say(&mut self, mut bytes: &[u8]) {
+        let _ = self.pipe.poll_send(&mut Context::from_waker(Waker::noop()), &mut bytes);
+    }
+
+    fn hear(&mut self) -> Vec<u8> {
+        let mut heard = Vec::new();
+        let mut cx = Context::from_waker(Waker::noop());
+        while let Poll::Ready(Ok(Received::Chunk(chunk))) = self.pipe.poll_recv(&mut cx, 1 << 20) {
+            heard.extend_from_slice(&chunk);
+        }
+        heard
+    }
+
+    fn answer(&mut self) -> Option<Hello> {
+        Handshake::new().feed(Bytes::from(self.hear())).expect("a HELLO").map(|(hello, _)| hello)
+    }
+
+    fn is_there(&mut self) -> bool {
+        self.pipe.check().is_ok()
+    }
+}
+
+fn hello(session: u8, stripe: u64) -> Bytes {
+    let (session, stripe) = (SessionId([session; 16]), StripeId(stripe));
+    Hello { kind: HelloKind::Create, session, stripe, gone: Vec::new() }.encode()
+}
+
+fn is_welcome(answer: &HelloKind) -> bool {
+    matches!(answer, HelloKind::Accept { .. })
+}
+
+const TOO_MANY: HelloKind = HelloKind::Refuse(Refusal::TooMany);
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn a_caller_that_says_nothing_or_a_byte_a_second_has_to_go_when_its_time_is_over() {
+    let world = World::new(Limits { handshake_time: 3 * SECOND, ..Limits::default() });
+    let (mut silent, mut slow) = (world.call("192.0.2.7"), world.call("192.0.2.8"));
+    for byte in hello(1, 0).chunks(1).take(3) {
+        slow.say(byte);
+        assert!(silent.is_there() && slow.is_there());
+        world.pass(SECOND);
+    }
+    assert!(!silent.is_there() && !slow.is_there());
+    assert_eq!(world.count(&StripeRefusal::Stalled), 2);
+    assert_eq!(world.server.status().sessions.len(), 0, "nothing of a session exists");
+}
+
+#[test]
+fn of_more_callers_than_there_may_be_the_oldest_has_to_go() {
+    let world = World::new(Limits { handshakes: 3, ..Limits::default() });
+    let mut callers: Vec<Caller> = (1..=4).map(|from| world.call(&format!("192.0.2.{from}"))).collect();
+    let there: Vec<bool> = callers.iter_mut().map(Caller::is_there).collect();
+    assert_eq!(there, [false, true, true, true]);
+    assert_eq!(world.count(&StripeRefusal::Crowded), 1);
+}
+
+#[test]
+fn an_address_with_more_callers_than_it_may_have_loses_its_own() {
+    let world = World::new(Limits { handshakes_per_address: 2, ..Limits::default() });
+    let mut honest = world.call("2001:db8:7::1");
+    let mut crowd: Vec<Caller> = (1..=50).map(|from| world.call(&format!("2001:db8::{from}"))).collect();
+    assert!(honest.is_there());
+    assert_eq!(crowd.iter_mut().filter_map(|caller| caller.is_there().then_some(())).count(), 2);
+}
+
+fn full_house(world: &World) -> Vec<Caller> {
+    (0..256).map(|number| world.call(&format!("198.51.100.{}", number % 50))).collect()
+}
+
+#[test]
+fn callers_that_have_said_who_they_are_get_their_turn_before_a_crowd_displaces_them() {
+    let world = World::new(Limits::default());
+    let _crowd = full_house(&world);
+    let mut dials: Vec<Caller> = (0..64).map(|_| world.knock("192.0.2.7", None)).collect();
+    (0..).zip(&mut dials).for_each(|(stripe, dial)| dial.say(&hello(7, stripe)));
+    world.settle();
+    assert!(dials.iter_mut().all(|dial| is_welcome(&dial.answer().expect("an answer").kind)));
+}
+
+#[test]
+fn a_client_that_has_joined_gets_all_its_64_stripes_in_a_full_house_however_long_each_takes() {
+    let world = World::new(Limits::default());
+    let _crowd = full_house(&world);
+    let mut first = world.call("192.0.2.7");
+    first.say(&hello(7, 100));
+    world.settle();
+    let mut dials: Vec<Caller> = (0..64).map(|_| world.call("192.0.2.7")).collect();
+    (0..).zip(&mut dials).for_each(|(stripe, dial)| dial.say(&hello(7, stripe)));
+    world.settle();
+    let welcome = dials.iter_mut().filter_map(Caller::answer).filter(|hello| is_welcome(&hello.kind)).count();
+    // One stripe is the first.
+    assert_eq!(welcome, 63);
+}
+
+/// A handshake takes 100 ms: half a HELLO after a round trip of 50 ms, the rest after another one.
+#[test]
+fn ten_thousand_callers_with_a_byte_a_second_keep_nobody_else_waiting() {
+    let world = World::new(Limits::default());
+    let words = hello(9, 0);
+    let mut callers: VecDeque<(Caller, usize)> = VecDeque::new();
+    let mut honest: Option<(Caller, u64)> = None;
+    let mut joined = 0;
+    for tick in 0..10_000u64 {
+        // One more caller each millisecond, and everybody's next byte once a second.
+        callers.push_back((world.call(&format!("198.51.100.{}", tick % 50)), 0));
+        for (caller, said) in callers.iter_mut().skip(tick as usize % 1000).step_by(1000) {
+            caller.say(&words[*said..*said + 1]);
+            *said = (*said + 1).min(words.len() - 2);
+        }
+        let (mut dial, begun) =
+            honest.take().unwrap_or_else(|| (world.call(&format!("192.0.2.{}", joined % 100)), tick));
+        let greeting = hello(100 + (joined % 100) as u8, joined);
+        match tick - begun {
+            50 => dial.say(&greeting[..10]),
+            100 => dial.say(&greeting[10..]),
+            _ => {}
+        }
+        world.pass(Duration::from_millis(1));
+        assert!(dial.is_there(), "it was displaced at {tick} ms");
+        let answer = if tick - begun >= 100 { dial.answer() } else { None };
+        match answer {
+            Some(answer) => {
+                assert!(
+                    is_welcome(&answer.kind) && tick - begun <= 200,
+                    "{answer:?} after {} ms",
+                    tick - begun
+                );
+                joined += 1;
+            }
+            None => honest = Some((dial, begun)),
+        }
+    }
+    assert!(joined >= 95, "{joined}");
+    assert!(world.count(&StripeRefusal::Crowded) > 9_000);
+}
+
+#[test]
+fn of_more_sessions_than_there_may_be_the_last_is_refused_until_one_is_of_no_use() {
+    let world = World::new(Limits { sessions: 2, ..Limits::default() });
+    let (first, answer) = world.ask(None, 1, 0);
+    assert!(is_welcome(&answer) && is_welcome(&world.ask(None, 2, 0).1));
+    drop(first);
+    let (_second, answer) = world.ask(None, 3, 0);
+    assert!(is_welcome(&answer), "the first two have neither stripes nor flows");
+    let (_third, answer) = world.ask(None, 4, 0);
+    assert!(is_welcome(&answer));
+    assert_eq!(world.ask(None, 5, 0).1, TOO_MANY);
+}
+
+#[test]
+fn one_key_has_no_more_sessions_than_it_may_and_leaves_the_rest_to_others() {
+    let world = World::new(Limits { sessions_per_key: 1, ..Limits::default() });
+    let [a, b] = [1, 2].map(|byte| Some(PublicKey([byte; 32])));
+    let (_of_a, answer) = world.ask(a, 1, 0);
+    assert!(is_welcome(&answer));
+    assert_eq!(world.ask(a, 2, 0).1, TOO_MANY);
+    let (_of_b, answer) = world.ask(b, 1, 0);
+    assert!(is_welcome(&answer), "the same id under another key is another session");
+    let (_plain, answer) = world.ask(None, 1, 0);
+    assert!(is_welcome(&answer));
+    assert_eq!(world.ask(None, 2, 0).1, TOO_MANY, "all without a key count as one");
+}
+
+#[test]
+fn a_session_has_no_more_stripes_than_it_may_and_gets_another_one_for_one_that_is_lost() {
+    let world = World::new(Limits { stripes: 2, ..Limits::default() });
+    let stripes = [0, 1].map(|stripe| world.ask(None, 1, stripe));
+    assert!(stripes.iter().all(|(_, answer)| is_welcome(answer)));
+    assert_eq!(world.ask(None, 1, 2).1, TOO_MANY);
+    let [(first, _), _second] = stripes;
+    drop(first);
+    world.settle();
+    let (_third, answer) = world.ask(None, 1, 3);
+    assert!(is_welcome(&answer));
+}
+
+#[test]
+fn of_more_unanswered_flows_than_there_may_be_the_last_is_refused() {
+    let world = World::new(Limits { unanswered: 2, ..Limits::default() });
+    let (mut caller, _) = world.ask(None, 1, 0);
+    // OPEN: flow, no early credit, some credit, no opaque field: the default target.
+    let mut open = |flow: u8| caller.say(&[5, 0x01, flow, 0, 10, 0]);
+    [1, 3, 5].into_iter().for_each(&mut open);
+    world.settle();
+    let waiting = [world.accept(), world.accept()];
+    assert!(waiting.iter().all(Option::is_some));
+    assert!(world.accept().is_none());
+    open(7);
+    assert!(world.accept().is_none(), "two wait for their answers still");
+    drop(waiting);
+    open(9);
+    assert!(world.accept().is_some());
+}
