@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use striper_core::{Handshake, Hello, HelloKind, Instant, Refusal, SessionId, StripeId};
 use striper_runtime::clock::{Clock, Timer};
-use striper_runtime::keys::PublicKey;
+use striper_runtime::keys::{Peer, PublicKey, peer_name};
 use striper_runtime::pipe::memory::{MemoryPipe, memory_pipe};
 use striper_runtime::{
     Accepting, Event, Incoming, Limits, Listen, Pipe, Received, Server, ServerOptions, StripeRefusal,
@@ -88,8 +88,9 @@ impl Pipe for Keyed {
         self.0.flushed()
     }
 
-    fn peer_key(&self) -> Option<PublicKey> {
-        self.1
+    fn peer(&self) -> Option<Peer> {
+        let name = peer_name("somebody").ok()?;
+        self.1.map(|key| Peer { name, key })
     }
 }
 
