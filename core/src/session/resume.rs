@@ -80,13 +80,14 @@ impl Session {
         }
         self.owe_control_again(&ledger);
         self.data_entries -= ledger.iter().filter(|entry| matches!(entry.token, Token::Data { .. })).count();
+        ledger.shrink();
         let gone = Gone {
             received: stripe.acker.count(),
             confirmed: false,
             ledger: Some(ledger),
             sent: stripe.sent,
         };
-        self.stripes.gone.insert(id, gone);
+        self.stripes.bury(id, gone);
         self.intents.add(Intent::Gone(id));
         if self.stripes.live.is_empty() {
             self.timers.set(Timer::Resume, self.now + self.config.resume_limit);

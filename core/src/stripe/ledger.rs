@@ -135,6 +135,12 @@ impl<T: PartialEq + Hash> Ledger<T> {
         }
     }
 
+    /// Nothing will be added: gives back what memory was kept for that.
+    pub fn shrink(&mut self) {
+        self.entries.shrink_to_fit();
+        self.eliciting.shrink_to_fit();
+    }
+
     /// How many entries there are.
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -306,7 +312,8 @@ mod tests {
         ledger.iter_mut().for_each(|entry| entry.token += 1);
         assert_eq!(pop_all(&mut ledger), [0; 0], "nothing is acknowledged");
         ledger.advance(30);
+        assert_eq!(ledger.find(0, |_| true, |_| true).map(|entry| entry.token), None);
         assert_eq!(pop_all(&mut ledger), [2, 3, 4]);
-        assert_eq!(ledger.len(), 0);
+        assert_eq!((ledger.len(), ledger.spent.len()), (0, 0));
     }
 }

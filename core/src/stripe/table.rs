@@ -12,6 +12,10 @@ use core::ops::Range;
 /// So many holes in the numbers of past stripes are remembered. Numbers of dials that failed make them, one after another over the weeks.
 const MAX_HOLES: usize = 4096;
 
+/// So many entries are remembered of what gone stripes held, about 10 MB: twice what live ones may hold of data. Beyond that the oldest stripe's are
+/// forgotten. All of it is owed again anyway; the peer then gets some of what it has once more.
+const MAX_GONE_ENTRIES: usize = 64 << 10;
+
 /// A stripe that is gone.
 #[derive(Clone, Debug)]
 pub(crate) struct Gone {
@@ -38,6 +42,21 @@ impl Table {
     /// Whether a stripe of this number has ever been heard of.
     pub fn knows(&self, id: StripeId) -> bool {
         self.live.contains_key(&id) || self.gone.contains_key(&id) || self.retired.contains(id.0)
+    }
+
+    /// Remembers a stripe that is gone.
+    pub fn bury(&mut self, id: StripeId, gone: Gone) {
+        self.gone.insert(id, gone);
+        let held = |gone: &Gone| gone.ledger.as_ref().map_or(0, Ledger::len);
+        let mut entries: usize = self.gone.values().map(held).sum();
+        while entries > MAX_GONE_ENTRIES
+            && let Some((oldest, gone)) = self.gone.iter_mut().find(|(_, gone)| held(gone) > 0)
+        {
+            let oldest = *oldest;
+            entries -= held(gone);
+            gone.ledger = None;
+            self.retire(oldest);
+        }
     }
 
     /// Whether there is nothing left to say about a stripe.
@@ -95,6 +114,7 @@ impl Table {
 mod tests {
     use super::*;
     use crate::time::Instant;
+    use alloc::vec::Vec;
 
     fn gone(confirmed: bool, settled: bool) -> Gone {
         Gone { received: 0, confirmed, ledger: (!settled).then(Ledger::new), sent: 0 }
@@ -110,6 +130,26 @@ mod tests {
             assert!(table.knows(StripeId(7)), "its number is never free again");
         }
         assert!(table.gone.is_empty());
+    }
+
+    #[test]
+    fn of_what_gone_stripes_held_the_oldest_is_forgotten_when_it_becomes_too_much() {
+        let mut table = Table::default();
+        let held = |entries: u64| {
+            let mut stripe = Stripe::new(StripeId(0), Instant::ZERO);
+            (0..entries).for_each(|_| stripe.put(1, Token::Local, true, Instant::ZERO));
+            Some(stripe.ledger)
+        };
+        let third = MAX_GONE_ENTRIES as u64 / 3;
+        (0..3).for_each(|id| table.bury(StripeId(id), Gone { ledger: held(third), ..gone(id == 0, true) }));
+        let kept = |table: &Table| -> Vec<u64> {
+            table.gone.iter().filter(|(_, gone)| gone.ledger.is_some()).map(|(id, _)| id.0).collect()
+        };
+        assert_eq!(kept(&table), [0, 1, 2]);
+        table.bury(StripeId(3), Gone { ledger: held(third), ..gone(false, true) });
+        assert_eq!(kept(&table), [1, 2, 3]);
+        assert!(table.is_retired(StripeId(0)), "the peer knows of it, so there is nothing left to say");
+        assert!(table.gone.len() == 3 && table.knows(StripeId(0)));
     }
 
     #[test]
