@@ -290,7 +290,11 @@ impl Session {
         }
         let slept = self.timers.next_of_stripe().map_or(Duration::ZERO, since);
         if slept > LATE {
-            self.stripes.live.values_mut().for_each(|stripe| stripe.excuse(slept, self.now));
+            for stripe in self.stripes.live.values_mut() {
+                // One that is in doubt would be given up now, before what has come in on it can be read.
+                let unread = if stripe.doubted { LATE } else { Duration::ZERO };
+                stripe.excuse(slept + unread, self.now);
+            }
         }
     }
 
