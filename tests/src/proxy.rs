@@ -11,6 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{ChildStderr, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 /// A running `striper-cli`. It has said that it is ready.
 pub struct Proxy {
@@ -128,6 +129,16 @@ impl Proxy {
             kilobytes << 10
         };
         (field("VmRSS:"), field("VmHWM:"))
+    }
+
+    /// Processor time that it has used so far (`/proc/PID/stat`; in steps of a hundredth of a second).
+    pub fn cpu(&self) -> Duration {
+        let path = format!("/proc/{}/stat", self.process.pid().as_raw_nonzero());
+        let stat = std::fs::read_to_string(path).expect("a running process");
+        let (_, fields) = stat.rsplit_once(')').expect("a name in brackets");
+        let ticks =
+            fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().expect("a number"));
+        Duration::from_millis(10 * ticks.sum::<u64>())
     }
 
     /// How many file descriptors it has open.
