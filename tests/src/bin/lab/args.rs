@@ -22,6 +22,7 @@ OPTIONS
       --quick            4 x 10 Mbit/s at RTT 40 ms only, one run
       --bin PATH         the striper-cli to be measured (default: cargo builds it)
       --congestion NAME  passed on to both sides of the pair
+      --key FILE         likewise; without, stripes are not encrypted
       --json             one JSON object a line instead of the table
   -h, --help             this page
 
@@ -41,6 +42,8 @@ pub struct Args {
     pub bin: Option<PathBuf>,
     /// The stripes' congestion control.
     pub congestion: Option<OsString>,
+    /// The pair's key file.
+    pub key: Option<OsString>,
     /// JSON instead of a table.
     pub json: bool,
 }
@@ -51,8 +54,15 @@ pub fn read(args: impl IntoIterator<Item = OsString>, known: &[&str]) -> Result<
 }
 
 fn parse(mut parser: lexopt::Parser, known: &[&str]) -> Result<Option<Args>, lexopt::Error> {
-    let mut args =
-        Args { tests: Vec::new(), runs: 3, quick: false, bin: None, congestion: None, json: false };
+    let mut args = Args {
+        tests: Vec::new(),
+        runs: 3,
+        quick: false,
+        bin: None,
+        congestion: None,
+        key: None,
+        json: false,
+    };
     while let Some(arg) = parser.next()? {
         match arg {
             Long("runs") => {
@@ -63,6 +73,7 @@ fn parse(mut parser: lexopt::Parser, known: &[&str]) -> Result<Option<Args>, lex
             Long("quick") => args.quick = true,
             Long("bin") => args.bin = Some(parser.value()?.into()),
             Long("congestion") => args.congestion = Some(parser.value()?),
+            Long("key") => args.key = Some(parser.value()?),
             Long("json") => args.json = true,
             Short('h') | Long("help") => return Ok(None),
             Value(test) => {

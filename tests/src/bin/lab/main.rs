@@ -79,7 +79,7 @@ fn prepare(args: &Args) -> Result<Product, String> {
     probe.map_err(|error| {
         format!("cannot make a network namespace: {error}\nIn a container it needs to be privileged (CAP_SYS_ADMIN, CAP_NET_ADMIN).")
     })?;
-    Ok(Product { bin: program(args)?, congestion: args.congestion.clone() })
+    Ok(Product { bin: program(args)?, congestion: args.congestion.clone(), key: args.key.clone() })
 }
 
 /// The program to be measured: the one that is named, or a fresh one if cargo runs the lab, or the one beside it.

@@ -28,6 +28,8 @@ pub struct Product {
     pub bin: PathBuf,
     /// What it is told of congestion control, if anything.
     pub congestion: Option<OsString>,
+    /// Its key file, if it has one.
+    pub key: Option<OsString>,
 }
 
 /// A route with everything on it.
@@ -163,6 +165,9 @@ impl Product {
         }
         if let Some(name) = &self.congestion {
             command.arg("--congestion").arg(name);
+        }
+        if let Some(key) = &self.key {
+            command.arg("--key").arg(key);
         }
         let mut start = || {
             let log = nameless_file()?;
