@@ -1,0 +1,167 @@
+//! How many bytes an attacker gets for one of its own, for each thing that it can say. One input is one frame, since a read that brings many is answered by less.
+
+use crate::victim::{SESSION, Victim, bytes, data, open, reset};
+use bytes::Bytes;
+use std::time::Duration;
+use striper_core::wire::frame::Frame;
+use striper_core::{Config, FlowId, Hello, HelloKind, Input, Output, Reason, Role, StripeId};
+
+/// How often each is said.
+const TIMES: u64 = 2_000;
+
+/// Longer than an acknowledgement waits, and than a repetition of it on another stripe does.
+const PATIENT: Duration = Duration::from_millis(25);
+
+/// A server with two stripes of which nothing is awaited, and all the control that it takes to try.
+fn victim() -> Victim {
+    let config = Config { control_burst: 1 << 40, ..Config::default() };
+    let mut victim = Victim::new(Role::Server { instance: 9 }, config).with(2);
+    (0..2).for_each(|stripe| victim.acknowledge(stripe));
+    victim.wait(Duration::from_millis(100));
+    (0..2).for_each(|stripe| victim.acknowledge(stripe));
+    victim.checks = false;
+    victim
+}
+
+/// What goes on on the local side when a flow is offered.
+#[derive(Clone, Copy)]
+enum Answer {
+    None,
+    Accept,
+    Refuse,
+    Reset,
+}
+
+/// Says it `TIMES` times, each on one of two stripes, and waits so long after each; bytes said by the victim for each thousand heard.
+fn measure(prepare: impl Fn(&mut Victim), say: impl Fn(u64) -> Bytes, answer: Answer, wait: Duration) -> u64 {
+    let mut victim = victim();
+    prepare(&mut victim);
+    victim.told.clear();
+    (victim.said, victim.heard) = (0, 0);
+    for number in 0..TIMES {
+        victim.hear(number % 2, say(number));
+        for told in std::mem::take(&mut victim.told) {
+            if let Output::FlowWritable { flow } = told {
+                let room = victim.session.send_room(flow) as usize;
+                victim.give(Input::FlowData { flow, data: vec![7; room].into() });
+            }
+            if let Output::FlowIncoming { flow, .. } = told {
+                let reason = Reason::Aborted;
+                match answer {
+                    Answer::None => {}
+                    Answer::Accept => victim.give(Input::FlowAccept { flow }),
+                    Answer::Refuse => victim.give(Input::FlowRefuse { flow, reason }),
+                    Answer::Reset => victim.give(Input::FlowReset { flow, reason }),
+                }
+            }
+        }
+        victim.wait(wait);
+        if number % 16 == 0 {
+            // An attacker keeps its stripes alive; what it says for that is not counted.
+            let heard = victim.heard;
+            (0..2).for_each(|stripe| victim.acknowledge(stripe));
+            victim.heard = heard;
+        }
+        assert_eq!(victim.ended, None, "after {number}");
+    }
+    (victim.said * 1000).div_ceil(victim.heard)
+}
+
+fn idle(_: &mut Victim) {}
+
+/// A flow of each side; the server's has data that waits for credit.
+fn flows(victim: &mut Victim) {
+    victim.frame(0, &open(1, 1 << 17), b"hello");
+    victim.give(Input::FlowOpen { request: 0, opaque: Bytes::new() });
+    victim.give(Input::FlowData { flow: FlowId(0), data: vec![7; 16 << 10].into() });
+    victim.frame(0, &Frame::Credit { flow: FlowId(0), limit: 1 << 19 }, b"");
+    while let room @ 1.. = victim.session.send_room(FlowId(0)) {
+        victim.give(Input::FlowData { flow: FlowId(0), data: vec![7; room as usize].into() });
+        (0..2).for_each(|stripe| victim.acknowledge(stripe));
+    }
+    victim.wait(Duration::from_millis(100));
+    (0..2).for_each(|stripe| victim.acknowledge(stripe));
+}
+
+/// What can be said, how it is answered locally, and the most that it may bring: bytes for a thousand.
+type Attack = (&'static str, fn(&mut Victim), fn(u64) -> Bytes, Answer, u64);
+
+const ATTACKS: [Attack; 20] = [
+    ("PING", idle, |number| bytes(&Frame::Ping { nonce: number }, b""), Answer::None, 1_100),
+    ("PONG", idle, |number| bytes(&Frame::Pong { nonce: number }, b""), Answer::None, 10),
+    ("ACK", idle, |_| bytes(&Frame::Ack { counts: vec![(StripeId(0), 0)] }, b""), Answer::None, 10),
+    ("GRANT", idle, |number| bytes(&Frame::Grant { flows: number, early: 0 }, b""), Answer::None, 3_000),
+    ("OPEN, unanswered", idle, |number| bytes(&open(2 * number + 1, 0), b""), Answer::None, 2_000),
+    ("OPEN, accepted", idle, |number| bytes(&open(2 * number + 1, 0), b""), Answer::Accept, 2_500),
+    ("OPEN, refused", idle, |number| bytes(&open(2 * number + 1, 0), b""), Answer::Refuse, 2_500),
+    ("OPEN, reset", idle, |number| bytes(&open(2 * number + 1, 0), b""), Answer::Reset, 2_500),
+    ("OPEN again", flows, |_| bytes(&open(1, 0), b""), Answer::None, 2_500),
+    ("RESET before OPEN", idle, |number| bytes(&reset(2 * number + 1, 0), b""), Answer::None, 2_500),
+    ("RESET again", idle, |_| bytes(&reset(1, 0), b""), Answer::None, 3_000),
+    ("DATA, one byte", flows, |number| bytes(&data(1, 5 + number), b"x"), Answer::None, 2_500),
+    ("DATA again", flows, |_| bytes(&data(1, 0), b"h"), Answer::None, 2_500),
+    ("FIN again", flows, |_| fin(), Answer::None, 3_000),
+    (
+        "CREDIT, a byte more",
+        flows,
+        |number| bytes(&Frame::Credit { flow: FlowId(0), limit: (1 << 19) + 1 + number }, b""),
+        Answer::None,
+        4_000,
+    ),
+    (
+        "BLOCKED",
+        flows,
+        |number| bytes(&Frame::Blocked { flow: FlowId(1), limit: number }, b""),
+        Answer::None,
+        1_000,
+    ),
+    ("ACCEPT again", flows, |_| bytes(&Frame::Accept { flow: FlowId(0) }, b""), Answer::None, 5_000),
+    (
+        "STRIPE_GONE, unknown ones",
+        idle,
+        |number| bytes(&Frame::StripeGone { stripe: StripeId(9 + number), received: 0 }, b""),
+        Answer::None,
+        4_000,
+    ),
+    ("DRAIN", flows, |_| bytes(&Frame::Drain, b""), Answer::None, 7_500),
+    ("a frame that nobody knows", idle, |_| Bytes::from_static(&[1, 0x40]), Answer::None, 10),
+];
+
+fn fin() -> Bytes {
+    bytes(&Frame::Data { flow: FlowId(1), offset: 100, fin: true }, b"")
+}
+
+#[test]
+fn whatever_is_said_is_answered_by_a_few_bytes_for_each() {
+    println!("bytes out for a byte in      at once   25 ms apart");
+    let mut failures = Vec::new();
+    for (name, prepare, say, answer, most) in ATTACKS {
+        let figures = [Duration::ZERO, PATIENT].map(|wait| measure(prepare, say, answer, wait));
+        let [at_once, apart] = figures.map(|figure| figure as f64 / 1000.0);
+        println!("{name:26}   {at_once:8.2}   {apart:11.2}");
+        if figures.into_iter().any(|figure| figure > most) {
+            failures.push((name, figures, most));
+        }
+    }
+    assert!(failures.is_empty(), "{failures:?}");
+}
+
+/// Each HELLO takes a connection of its own, and what it brings goes nowhere else.
+#[test]
+fn a_hello_is_answered_by_a_hello_and_a_few_bytes_and_by_the_stripes_that_are_not_settled() {
+    for (unsettled, most) in [(0, 3_000), (512, 100_000)] {
+        let mut victim = victim();
+        (2..2 + unsettled).for_each(|stripe| {
+            victim.up(stripe);
+            victim.down(stripe);
+        });
+        let stripe = StripeId(1000);
+        let theirs = Hello { kind: HelloKind::Create, session: SESSION, stripe, gone: Vec::new() };
+        let (heard, before) = (theirs.encode().len() as u64, victim.said);
+        let ours = victim.session.hello(stripe).encode().len() as u64;
+        victim.up(1000);
+        let said = ours + victim.said - before;
+        println!("HELLO, {unsettled} stripes not settled: {heard} bytes in, {said} out");
+        assert!(said * 1000 / heard <= most, "{said} bytes for {heard}");
+    }
+}

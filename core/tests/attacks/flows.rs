@@ -1,0 +1,191 @@
+//! Flows that contradict themselves, that were never opened, and credit that goes back.
+
+use crate::victim::{Victim, bytes, data, open, reset};
+use bytes::Bytes;
+use striper_core::config::INITIAL_EARLY;
+use striper_core::wire::frame::Frame;
+use striper_core::{EndReason, FlowId, Input, Output, Violation};
+
+/// Numbers that look drawn, and are the same each time.
+fn numbers(mut state: u64) -> impl FnMut(u64) -> u64 {
+    move |below| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    }
+}
+
+/// Of overlapping ranges the byte that came first is delivered; nobody is blamed, for a sender may cut and send as it likes.
+#[test]
+fn of_overlapping_ranges_with_different_bytes_the_first_wins_and_one_stream_is_delivered() {
+    const SPAN: u64 = 20_000;
+    for seed in 0..40 {
+        let mut number = numbers(seed);
+        let mut victim = Victim::server(2);
+        victim.frame(0, &open(1, INITIAL_EARLY), b"");
+        let mut first: Vec<Option<u8>> = vec![None; SPAN as usize];
+        for round in 0..400 {
+            // Short ones often, so that edges of all kinds meet.
+            let longest = if round % 3 == 0 { 6_000 } else { 60 };
+            let (start, len) = (number(SPAN - 6_000), 1 + number(longest));
+            let payload: Vec<u8> = (0..len).map(|_| number(256) as u8).collect();
+            victim.frame(number(2), &data(1, start), &payload);
+            for (slot, byte) in first[start as usize..].iter_mut().zip(payload) {
+                slot.get_or_insert(byte);
+            }
+        }
+        // The gaps that are left, and a FIN with other bytes below it.
+        victim.frame(0, &data(1, 0), &vec![0xee; SPAN as usize]);
+        first.iter_mut().for_each(|slot| *slot = slot.or(Some(0xee)));
+        let fin = Frame::Data { flow: FlowId(1), offset: SPAN - 9, fin: true };
+        victim.frame(1, &fin, &[0xdd; 9]);
+        assert_eq!(victim.ended, None);
+        let expected: Vec<u8> = first.into_iter().flatten().collect();
+        assert!(victim.delivered[&FlowId(1)] == expected, "seed {seed}");
+        let finished = victim.told.iter().filter(|told| matches!(told, Output::FlowFinished { .. }));
+        assert_eq!(finished.count(), 1);
+    }
+}
+
+#[test]
+fn bytes_that_were_delivered_are_not_taken_back_by_others_at_the_same_place() {
+    let mut victim = Victim::server(1);
+    victim.frame(0, &open(1, 0), b"first");
+    victim.frame(0, &data(1, 0), b"other");
+    victim.frame(0, &data(1, 2), b"herring");
+    assert_eq!(victim.delivered[&FlowId(1)], b"firstring");
+}
+
+#[test]
+fn two_different_ends_and_bytes_beyond_an_end_are_violations_in_every_order() {
+    let end = |offset| Frame::Data { flow: FlowId(1), offset, fin: true };
+    let cases: [(Frame, &[u8], Frame, &[u8]); 6] = [
+        (end(10), b"", end(11), b""),
+        (end(10), b"", end(9), b""),
+        (end(10), b"", data(1, 10), b"x"),
+        (data(1, 10), b"x", end(10), b""),
+        (end(10), b"", reset(1, 9), b""),
+        (reset(1, 10), b"", end(11), b""),
+    ];
+    for (first, payload, second, more) in cases {
+        let mut victim = Victim::server(1);
+        victim.frame(0, &open(1, 0), b"");
+        victim.frame(0, &first, payload);
+        assert_eq!(victim.ended, None);
+        victim.frame(0, &second, more);
+        let expected = EndReason::Violation(Violation::FinalOffsetChanged);
+        assert_eq!(victim.ended, Some(expected), "{first:?}, {second:?}");
+    }
+}
+
+/// A server with data for its flow 0, and credit for none of it.
+fn waiting() -> Victim {
+    let mut victim = Victim::server(1);
+    victim.give(Input::FlowOpen { request: 0, opaque: Bytes::new() });
+    victim.frame(0, &Frame::Accept { flow: FlowId(0) }, b"");
+    while let room @ 1.. = victim.session.send_room(FlowId(0)) {
+        victim.give(Input::FlowData { flow: FlowId(0), data: vec![7; room as usize].into() });
+    }
+    victim
+}
+
+#[test]
+fn credit_that_goes_backwards_is_ignored() {
+    let mut victim = waiting();
+    let sent = |victim: &Victim| victim.session.stats().payload_sent;
+    let before = sent(&victim);
+    let credit = |limit| Frame::Credit { flow: FlowId(0), limit };
+    victim.frame(0, &credit(1 << 20), b"");
+    let room = victim.session.send_room(FlowId(0));
+    assert!(room > 0);
+    for limit in [1 << 19, before, 1, 0] {
+        victim.frame(0, &credit(limit), b"");
+        assert_eq!(victim.session.send_room(FlowId(0)), room, "a limit that was given is not taken back");
+    }
+    victim.give(Input::FlowData { flow: FlowId(0), data: vec![7; room as usize].into() });
+    victim.acknowledge(0);
+    assert!(sent(&victim) > before && victim.ended.is_none());
+}
+
+#[test]
+fn a_grant_that_goes_backwards_is_ignored() {
+    let mut victim = Victim::server(1);
+    let grant = |flows| Frame::Grant { flows, early: 0 };
+    victim.frame(0, &grant(100), b"");
+    victim.frame(0, &grant(0), b"");
+    for request in 0..101 {
+        victim.give(Input::FlowOpen { request, opaque: Bytes::new() });
+    }
+    let opened = victim.told.iter().filter(|told| matches!(told, Output::FlowOpened { .. }));
+    assert_eq!(opened.count(), 100);
+}
+
+#[test]
+fn credit_for_all_there_can_be_is_worth_no_more_memory_than_any() {
+    let mut victim = waiting();
+    victim.frame(0, &Frame::Credit { flow: FlowId(0), limit: (1 << 62) - 1 }, b"");
+    while let room @ 1.. = victim.session.send_room(FlowId(0)) {
+        victim.give(Input::FlowData { flow: FlowId(0), data: vec![7; room as usize].into() });
+    }
+    let (held, limit) = (victim.session.stats().held, victim.session.config().memory_limit / 2);
+    assert!(held <= limit + (16 << 10), "{held} bytes held");
+    assert_eq!(victim.ended, None);
+}
+
+/// Of our ids none was opened: each frame for one is a violation. Of the peer's each may come before its OPEN.
+#[test]
+fn frames_for_flows_that_were_never_opened_are_violations_or_wait_for_their_open() {
+    let about = |flow: FlowId| {
+        [
+            Frame::Accept { flow },
+            Frame::Refuse { flow, reason: 0 },
+            Frame::Data { flow, offset: 0, fin: false },
+            Frame::Reset { flow, reason: 0, final_offset: 0 },
+            Frame::Credit { flow, limit: 1 },
+            Frame::Blocked { flow, limit: 0 },
+        ]
+    };
+    for (mine, yours, victim) in [(0, 1, Victim::server(1)), (1, 0, Victim::client(1))] {
+        for frame in about(FlowId(mine)) {
+            let mut victim = victim.clone();
+            victim.frame(0, &frame, if matches!(frame, Frame::Data { .. }) { b"x" } else { b"" });
+            assert_eq!(victim.ended, Some(EndReason::Violation(Violation::UnknownFlow)), "{frame:?}");
+        }
+        for (number, frame) in about(FlowId(yours)).into_iter().enumerate() {
+            let mut victim = victim.clone();
+            victim.frame(0, &frame, if matches!(frame, Frame::Data { .. }) { b"x" } else { b"" });
+            let expected = (number < 2).then_some(EndReason::Violation(Violation::UnknownFlow));
+            assert_eq!(victim.ended, expected, "{frame:?}");
+            if expected.is_none() {
+                let told = |told: &Output| matches!(told, Output::FlowIncoming { .. });
+                assert!(!victim.told.iter().any(told), "nothing is known of it yet");
+                victim.frame(0, &open(yours, 0), b"");
+                let incoming = victim.told.iter().any(told);
+                assert_eq!(incoming, !matches!(frame, Frame::Reset { .. }), "{frame:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn frames_for_flows_that_have_ended_change_nothing() {
+    let mut victim = Victim::server(1);
+    victim.frame(0, &open(1, 0), b"hello");
+    victim.frame(0, &reset(1, 5), b"");
+    victim.wait(std::time::Duration::from_millis(10));
+    victim.acknowledge(0);
+    assert_eq!(victim.session.stats().flows, 0);
+    victim.told.clear();
+    let flow = FlowId(1);
+    let late = [
+        bytes(&open(1, INITIAL_EARLY), b"again"),
+        bytes(&data(1, 0), b"hello"),
+        bytes(&data(1, 1 << 40), b"far"),
+        bytes(&reset(1, 77), b""),
+        bytes(&Frame::Credit { flow, limit: 1 << 60 }, b""),
+        bytes(&Frame::Blocked { flow, limit: 1 << 60 }, b""),
+    ];
+    for said in late.iter().cycle().take(60) {
+        victim.hear(0, said.clone());
+    }
+    assert_eq!((victim.ended, victim.told.len(), victim.session.stats().flows), (None, 0, 0));
+}

@@ -1,0 +1,296 @@
+//! Numbers at and beyond their limits in every field of every frame.
+
+use crate::victim::{Victim, bytes, data, open, reset};
+use bytes::Bytes;
+use striper_core::config::{INITIAL_EARLY, INITIAL_FLOWS};
+use striper_core::wire::frame::Frame;
+use striper_core::wire::varint;
+use striper_core::{EndReason, FlowId, Input, Reason, StripeId, Violation};
+
+/// The largest number there is.
+const MAX: u64 = varint::MAX;
+
+/// Each frame by its type: how many numbers it has, and those that may stand at its end.
+const FRAMES: [(u64, usize); 14] = [
+    (0x01, 4),
+    (0x03, 1),
+    (0x05, 2),
+    (0x07, 3),
+    (0x09, 3),
+    (0x0b, 2),
+    (0x0d, 2),
+    (0x0f, 2),
+    (0x11, 2),
+    (0x13, 1),
+    (0x15, 1),
+    (0x17, 0),
+    (0x19, 1),
+    (0x1a, 2),
+];
+
+/// What is tried in a field, limits and their neighbours among it.
+const NUMBERS: [u64; 15] = [
+    0,
+    1,
+    2,
+    127,
+    128,
+    512,
+    513,
+    16_384,
+    16_385,
+    INITIAL_EARLY,
+    INITIAL_EARLY + 1,
+    2 * 16_384 + 1,
+    1 << 32,
+    MAX - 1,
+    MAX,
+];
+
+fn frame(kind: u64, fields: &[u64], tail: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    varint::put(&mut body, kind);
+    fields.iter().for_each(|field| varint::put(&mut body, *field));
+    body.extend_from_slice(tail);
+    let mut frame = Vec::new();
+    varint::put(&mut frame, body.len() as u64);
+    [frame, body].concat()
+}
+
+/// Sessions in different states, on both sides.
+fn victims() -> Vec<Victim> {
+    let mut victims = Vec::new();
+    for fresh in [Victim::server(2), Victim::client(2)] {
+        let (theirs, ours) = if fresh.session.role() == striper_core::Role::Client { (0, 1) } else { (1, 0) };
+        let mut busy = fresh.clone();
+        busy.give(Input::FlowOpen { request: 0, opaque: "target".into() });
+        busy.give(Input::FlowData { flow: FlowId(ours), data: Bytes::from_static(&[5; 100]) });
+        busy.frame(0, &open(theirs, 1000), b"hello");
+        busy.frame(0, &data(theirs, 10), b"behind a gap");
+        busy.frame(1, &data(theirs + 2, 0), b"overtakes its OPEN");
+        busy.frame(1, &reset(theirs + 4, 9), b"");
+        let mut bereaved = busy.clone();
+        bereaved.down(1);
+        let mut draining = busy.clone();
+        draining.give(Input::Shutdown);
+        victims.extend([fresh, busy, bereaved, draining]);
+    }
+    victims
+}
+
+/// Whatever has come, a session has ended with a reason, or goes on and answers.
+fn is_sound(mut victim: Victim, what: &dyn std::fmt::Debug) -> Option<EndReason> {
+    match victim.ended {
+        Some(EndReason::Violation(_) | EndReason::PeerClosed | EndReason::PeerComplained) => {}
+        Some(EndReason::Shutdown) => {}
+        Some(other) => panic!("{other:?} for {what:x?}"),
+        None if victim.session.stats().stripes.is_empty() => victim.up(7),
+        None => {
+            let live = victim.session.stats().stripes[0].stripe.0;
+            let before = victim.said;
+            victim.frame(live, &Frame::Ping { nonce: 77 }, b"");
+            assert!(victim.said > before, "no answer after {what:x?}");
+        }
+    }
+    victim.ended
+}
+
+/// Every choice of numbers for so many fields.
+fn choices(fields: usize) -> Vec<Vec<u64>> {
+    let numbers = if fields > 3 { vec![0, 1, 512, 513, INITIAL_EARLY + 1, MAX] } else { NUMBERS.to_vec() };
+    (0..fields).fold(vec![vec![]], |all, _| {
+        all.iter().flat_map(|one| numbers.iter().map(|number| [&one[..], &[*number]].concat())).collect()
+    })
+}
+
+#[test]
+fn every_number_in_every_field_of_every_frame_is_taken_or_ends_the_session_with_a_reason() {
+    let (mut taken, mut ended) = (0, 0);
+    for victim in victims() {
+        for (kind, fields) in FRAMES {
+            for fields in choices(fields) {
+                for tail in [0, 1, 512] {
+                    let has_payload = kind == 0x01 || kind == 0x07;
+                    if tail > 0 && !has_payload {
+                        continue;
+                    }
+                    let said = frame(kind, &fields, &[3; 512][..tail]);
+                    let mut victim = victim.clone();
+                    victim.hear(0, said.clone());
+                    match is_sound(victim, &said) {
+                        None => taken += 1,
+                        Some(_) => ended += 1,
+                    }
+                }
+            }
+        }
+    }
+    println!("{taken} frames taken, {ended} that ended the session");
+    assert!(taken > 1000 && ended > 1000);
+}
+
+#[test]
+fn every_length_of_every_frame_is_taken_awaited_or_ends_the_session_with_a_reason() {
+    let numbers = [1, 9, 0, 5];
+    for victim in victims() {
+        for (kind, fields) in FRAMES {
+            for length in [0, 1, 2, 5, 127, 128, 1024, 1025, 131_072, 131_073, 1 << 32, MAX] {
+                let mut said = Vec::new();
+                varint::put(&mut said, length);
+                varint::put(&mut said, kind);
+                numbers[..fields].iter().for_each(|number| varint::put(&mut said, *number));
+                said.extend_from_slice(&[1; 64]);
+                let mut victim = victim.clone();
+                victim.hear(0, said.clone());
+                let too_long = length > 131_072 || (length > 1024 && kind != 0x01 && kind != 0x07);
+                let violation = EndReason::Violation(Violation::FrameTooLong);
+                if too_long {
+                    assert_eq!(victim.ended, Some(violation), "{said:x?}");
+                } else if let Some(end) = victim.ended {
+                    assert!(end != violation, "{said:x?}");
+                }
+                victim.session.check_invariants();
+            }
+        }
+    }
+}
+
+#[test]
+fn numbers_beyond_the_largest_and_longer_than_they_need_to_be_are_no_numbers() {
+    let beyond = [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40];
+    let endless = [0xff; 12];
+    let long_zero = [0x80, 0x00];
+    for (kind, fields) in FRAMES {
+        for place in 0..fields {
+            for bad in [&beyond[..], &endless, &long_zero] {
+                let mut body = vec![kind as u8];
+                // An id of the victim's peer, and nothing else that could be wrong.
+                (0..place).for_each(|field| body.push(u8::from(field == 0)));
+                body.extend_from_slice(bad);
+                // As long as it needs to be, so that nothing but the number is wrong.
+                body.extend(vec![0; fields - place - 1]);
+                let said = [&[body.len() as u8][..], &body].concat();
+                let mut victim = Victim::server(2);
+                victim.hear(0, said.clone());
+                let expected = Some(EndReason::Violation(Violation::BadVarint));
+                assert_eq!(victim.ended, expected, "{said:x?}");
+            }
+        }
+    }
+}
+
+/// What a server that has opened flow 0 says to one frame after an OPEN of flow 1 with early credit and three bytes.
+fn answer(said: &[u8]) -> Option<EndReason> {
+    let mut victim = Victim::server(1);
+    victim.give(Input::FlowOpen { request: 0, opaque: Bytes::new() });
+    victim.frame(0, &open(1, 1000), b"abc");
+    assert_eq!(victim.ended, None);
+    victim.hear(0, said.to_vec());
+    victim.ended
+}
+
+#[test]
+fn each_number_that_is_too_large_has_a_violation_of_its_own() {
+    use Violation::*;
+    let granted = 16_384;
+    let opens = |flow: u64, early: u64| bytes(&open(flow, early), b"").to_vec();
+    let cases: [(&str, Vec<u8>, Option<Violation>); 28] = [
+        ("the highest id", opens(2 * granted - 1, 0), None),
+        ("an id beyond it", opens(2 * granted + 1, 0), Some(FlowNotGranted)),
+        ("the largest id of the peer", opens(MAX, 0), Some(FlowNotGranted)),
+        ("the largest id of ours", opens(MAX - 1, 0), Some(UnknownFlow)),
+        ("DATA for an id beyond", bytes(&data(2 * granted + 1, 0), b"x").to_vec(), Some(FlowNotGranted)),
+        ("RESET for an id beyond", bytes(&reset(2 * granted + 1, 0), b"").to_vec(), Some(FlowNotGranted)),
+        ("all early credit of one flow", opens(3, INITIAL_EARLY), None),
+        ("more", opens(3, INITIAL_EARLY + 1), Some(EarlyCreditExceeded)),
+        ("the most that can be said", opens(3, MAX), Some(EarlyCreditExceeded)),
+        ("data up to the credit", bytes(&data(1, 16_384 + 999), b"x").to_vec(), None),
+        ("data beyond it", bytes(&data(1, 16_384 + 1000), b"x").to_vec(), Some(CreditExceeded)),
+        ("the last offset", bytes(&data(1, MAX - 1), b"x").to_vec(), Some(CreditExceeded)),
+        ("an offset beyond", bytes(&data(1, MAX), b"x").to_vec(), Some(OffsetTooLarge)),
+        ("a FIN at the largest offset", frame(0x07, &[1, MAX, 1], b""), Some(CreditExceeded)),
+        ("a RESET before what has come", bytes(&reset(1, 2), b"").to_vec(), Some(FinalOffsetChanged)),
+        ("a RESET at the largest offset", bytes(&reset(1, MAX), b"").to_vec(), None),
+        ("unknown flags", frame(0x07, &[1, 0, 2], b"x"), Some(MalformedFrame)),
+        ("all flags", frame(0x07, &[1, 0, MAX], b"x"), Some(MalformedFrame)),
+        ("the most credit", frame(0x0b, &[0, MAX], b""), None),
+        ("the most of a grant", frame(0x0d, &[MAX, MAX], b""), None),
+        ("an ACK of more than was sent", frame(0x0f, &[0, 1 << 20], b""), Some(BadAcknowledgement)),
+        ("an ACK of the largest stripe", frame(0x0f, &[MAX, 0], b""), Some(BadAcknowledgement)),
+        ("an unknown stripe gone", frame(0x11, &[MAX, 0], b""), None),
+        ("with bytes of it", frame(0x11, &[MAX, 1], b""), Some(BadAcknowledgement)),
+        ("the longest opaque field", frame(0x01, &[3, 0, 0, 512], &[0; 512]), None),
+        ("a longer one", frame(0x01, &[3, 0, 0, 513], &[0; 513]), Some(OpaqueTooLong)),
+        ("the largest unknown frame that may be skipped", frame(MAX - 1, &[], &[0; 900]), None),
+        ("the largest that may not", frame(MAX, &[], b""), Some(UnknownCriticalFrame)),
+    ];
+    for (what, said, violation) in cases {
+        assert_eq!(answer(&said), violation.map(EndReason::Violation), "{what}");
+    }
+}
+
+#[test]
+fn unknown_frames_are_skipped_when_even_and_end_the_session_when_odd() {
+    for kind in (0x1b..=0x60).chain([0x1000, 0x1001, MAX - 1, MAX]) {
+        let said = frame(kind, &[MAX, 3], b"whatever");
+        let expected = (kind % 2 == 1).then_some(EndReason::Violation(Violation::UnknownCriticalFrame));
+        assert_eq!(answer(&said), expected, "{kind:x}");
+    }
+    for kind in (0x00..=0x18).step_by(2) {
+        assert_eq!(
+            answer(&frame(kind, &[], b"whatever")),
+            None,
+            "{kind:x}: even ones below the known as well"
+        );
+    }
+    // The longest frame that is skipped, in two parts; then all goes on.
+    let mut victim = Victim::server(1);
+    let mut long = vec![0x80, 0x80, 0x08, 0x40];
+    long.resize(3 + 131_072, 0xff);
+    victim.hear(0, long[..70_000].to_vec());
+    victim.hear(0, long[70_000..].to_vec());
+    let before = victim.said;
+    victim.frame(0, &Frame::Ping { nonce: 1 }, b"");
+    assert!(victim.ended.is_none() && victim.said > before);
+}
+
+#[test]
+fn more_than_max_flows_are_never_open_at_once() {
+    let mut victim = Victim::server(1);
+    victim.checks = false;
+    for index in 0..16_384 {
+        victim.frame(0, &open(2 * index + 1, 0), b"");
+    }
+    assert_eq!((victim.ended, victim.session.stats().flows), (None, 16_384));
+    victim.frame(0, &open(2 * 16_384 + 1, 0), b"");
+    assert_eq!(victim.ended, Some(EndReason::Violation(Violation::FlowNotGranted)));
+}
+
+#[test]
+fn no_more_early_flows_than_granted_exist_before_the_first_grant() {
+    let mut victim = Victim::new(striper_core::Role::Server { instance: 9 }, Default::default());
+    assert_eq!(victim.session.may_join(StripeId(0)), Ok(()));
+    // What was granted goes out with the first stripe, so it counts from there.
+    victim.up(0);
+    assert!(victim.granted > INITIAL_FLOWS);
+    for index in 0..victim.granted {
+        victim.checks = index % 1000 == 0;
+        victim.frame(0, &data(2 * index + 1, 0), b"x");
+    }
+    assert_eq!(victim.ended, None);
+    assert_eq!(victim.session.stats().flows as u64, victim.granted);
+    victim.frame(0, &data(2 * victim.granted + 1, 0), b"x");
+    assert_eq!(victim.ended, Some(EndReason::Violation(Violation::FlowNotGranted)));
+}
+
+#[test]
+fn a_reason_of_any_number_is_kept_as_it_is() {
+    for reason in [7, 8, 1 << 40, MAX] {
+        let mut victim = Victim::server(1);
+        victim.frame(0, &open(1, 0), b"");
+        victim.told.clear();
+        victim.hear(0, frame(0x09, &[1, reason, 0], b""));
+        let reset = striper_core::Output::FlowReset { flow: FlowId(1), reason: Reason::from_code(reason) };
+        assert!(victim.told.contains(&reset), "{:?}", victim.told);
+    }
+}
