@@ -1,5 +1,7 @@
 //! What a peer may have and do, each limit of the settings by its name.
 
+extern crate std;
+
 use super::alone::Alone;
 use super::*;
 use crate::config::{CONTROL_PER_FLOW, INITIAL_FLOWS, MIN_CONTROL_BURST};
@@ -242,4 +244,39 @@ fn what_counts_as_control_does_not_depend_on_how_the_bytes_were_cut() {
         }
     }
     assert_eq!(peak(&(1..stream.len()).collect::<Vec<_>>()), whole, "byte by byte");
+}
+
+/// All that makes an honest peer say much beside data: as many stripes as there may be, pieces of one byte, connections without data at the highest rate, and
+/// stripes that die.
+#[test]
+fn honest_peers_use_up_little_of_control_burst_at_their_most_talkative() {
+    const MILLIS: u64 = 400;
+    let mut pair = Pair::new(Config { stripes: 64, ..Config::default() });
+    pair.unchecked = true;
+    let flows: Vec<_> = (0..40).map(|_| pair.open()).collect();
+    pair.run();
+    for millis in 0..MILLIS {
+        for flow in &flows {
+            pair.send(0, *flow, b"x");
+            pair.send(1, *flow, b"y");
+        }
+        for _ in 0..10 {
+            let flow = pair.open();
+            pair.give(0, Input::FlowReset { flow, reason: Reason::Aborted });
+        }
+        if millis % 20 == 0 {
+            pair.kill(StripeId(millis / 20));
+            pair.add_stripe();
+        }
+        pair.run_until(pair.now + Duration::from_millis(1));
+    }
+    for side in &pair.sides {
+        let (stats, config) = (side.session.stats(), side.session.config());
+        assert_eq!(side.seen.over, None);
+        assert!(stats.stripes_lost == MILLIS / 20 && stats.payload_sent == 40 * MILLIS);
+        // Whatever was used up of it lay between what has filled it up again.
+        std::println!("{} of {} bytes", stats.control_peak, config.control_burst);
+        assert!(stats.control_peak < config.control_burst / 100, "{} bytes", stats.control_peak);
+    }
+    assert_eq!(pair.sides[0].seen.opened.len() as u64, 40 + 10 * MILLIS);
 }
