@@ -331,6 +331,35 @@ fn a_server_without_file_descriptors_goes_on_accepting_later() {
     assert_eq!(outcome.effects[&Kind::AcceptNoFiles], 5);
 }
 
+/// After each break of all stripes the server side accepts none of the new ones before it has failed so many times.
+#[test]
+fn however_often_accepting_fails_for_want_of_file_descriptors_nothing_is_lost() {
+    let reset = |route| Action::Break { route, all: true, how: Break::Reset([true; 2]) };
+    for count in (1..=200).step_by(13) {
+        let none = Action::NoFiles { process: SERVER, accept: 1, count };
+        let outcome = with(&[Kind::AcceptNoFiles], [none, reset(0), reset(1)]);
+        both_complete(&outcome);
+        assert_eq!(outcome.effects[&Kind::AcceptNoFiles], u64::from(count), "{count}");
+    }
+}
+
+/// The target of one flow can't be dialled: that one is refused, and the transfer under way loses nothing.
+#[test]
+fn however_often_dialling_targets_fails_for_want_of_file_descriptors_only_those_flows_are_refused() {
+    for count in (1..=60).step_by(7) {
+        let none = Action::NoFiles { process: SERVER, accept: 0, count };
+        let mut scenario = calm();
+        scenario.kinds = vec![Kind::DialNoFiles];
+        scenario.script.push((SECOND + 100_000, none));
+        let later = |number: u64| FlowPlan::both_ways(SECOND + 150_000 + number * 1_000, 20_000);
+        scenario.flows.extend((0..80).map(later));
+        let outcome = World::new(scenario).run();
+        let refused = outcome.flows - outcome.complete;
+        assert_eq!((outcome.flows, refused as u64), (82, u64::from(count)), "{count}");
+        assert_eq!(outcome.effects[&Kind::DialNoFiles], u64::from(count), "{count}");
+    }
+}
+
 #[test]
 fn lost_packets_are_no_more_than_slow() {
     let mut scenario = calm();
