@@ -100,3 +100,15 @@ fn a_relay_survives_more_connections_than_it_may_have() {
     drop(connections);
     assert_works(relay.addr(), &origin);
 }
+
+/// Connections that strangers hold leave a reserve, so that the target of who is in already can still be dialled.
+#[test]
+fn callers_that_fill_the_stripe_port_keep_no_target_from_being_dialled() {
+    let pair = Pair::to(greeter());
+    pair.server.limit_files(FILES);
+    let strangers = flood(pair.server.addr());
+    assert_complained(&pair.server);
+    let connections: Vec<TcpStream> = (0..5).map(|_| pair.connect()).collect();
+    assert!(connections.iter().all(is_greeted));
+    drop(strangers);
+}
