@@ -41,6 +41,9 @@ pub struct Config {
     pub control_per_second: u64,
     /// Bytes of payload, of either direction, for each further byte of control from the peer; at least 1.
     pub payload_per_control: u64,
+    /// How many bytes the stripes' pipes add to each send, at most 256: a record of TLS has 22. Pieces are cut so that they fill whole packets with
+    /// them. Zero for pipes that pass bytes on as they are.
+    pub record_overhead: u64,
     /// Silence after which a stripe is pinged. An unanswered ping counts as data outstanding.
     pub heartbeat: Duration,
     /// A stripe is dead when data is outstanding on it and no acknowledgement has moved for this long; up to four times as long
@@ -65,6 +68,7 @@ impl Default for Config {
             control_burst: 16 << 20,
             control_per_second: 1 << 20,
             payload_per_control: 64,
+            record_overhead: 0,
             heartbeat: Duration::from_secs(10),
             stall_limit: Duration::from_secs(4),
             resume_limit: Duration::from_secs(60),

@@ -46,6 +46,9 @@ use core::time::Duration;
 /// Below this, not even the early credit that a peer may take before it hears from us would fit.
 const MIN_MEMORY: u64 = 2 << 20;
 
+/// The most that pipes add to a send, in bytes: more is no record but a mistake.
+const MAX_OVERHEAD: u64 = 256;
+
 /// Timers below this would do nothing but go off.
 const MIN_TIME: Duration = Duration::from_millis(10);
 
@@ -140,6 +143,7 @@ impl Session {
             opens_per_second: config.opens_per_second.max(1),
             control_burst: config.control_burst.max(MIN_CONTROL_BURST),
             payload_per_control: config.payload_per_control.max(1),
+            record_overhead: config.record_overhead.min(MAX_OVERHEAD),
             heartbeat: config.heartbeat.max(MIN_TIME),
             stall_limit: config.stall_limit.max(MIN_TIME),
             ..config

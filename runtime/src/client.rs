@@ -10,6 +10,7 @@ use crate::local::oneshot;
 use crate::pipe::Pipe;
 use crate::pipe::flow::Flow;
 use crate::pipe::memory::memory_pipe;
+use crate::pipe::tls::RECORD_OVERHEAD;
 use crate::record::Traces;
 use crate::report::{Event, FlowEnd, FlowReport, OpenError, Status};
 use crate::target::{HostPort, Target};
@@ -56,6 +57,11 @@ pub struct Client {
     pump: Rc<RefCell<Pump>>,
 }
 
+/// Settings of a session whose stripes are encrypted.
+pub(crate) fn with_records(session: Config) -> Config {
+    Config { record_overhead: RECORD_OVERHEAD as u64, ..session }
+}
+
 impl Client {
     /// Starts to reach the server over TCP and keeps trying. `events` is called from a task of `ex` and must not block.
     pub fn start(ex: &Executor, options: ClientOptions, events: Rc<dyn Fn(Event)>) -> Client {
@@ -77,6 +83,7 @@ impl Client {
     ) -> (Client, impl Future<Output = ()> + 'static) {
         let ClientOptions { servers, keys, session, connect_timeout, traces, congestion: _ } = options;
         let tls = keys.as_ref().map(ClientTls::new);
+        let session = if tls.is_some() { with_records(session) } else { session };
         let dialling = Dialling { dial, servers, connect_timeout, entropy, tls };
         let pump = Rc::new(RefCell::new(Pump::client(clock, session, dialling, traces)));
         let client = Client { pump: pump.clone() };

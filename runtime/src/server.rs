@@ -1,7 +1,7 @@
 //! The exit: accepts stripes, puts them together into sessions, and hands out the flows that clients open.
 
 use crate::Executor;
-use crate::client::stopped;
+use crate::client::{stopped, with_records};
 use crate::clock::{Clock, SystemClock};
 use crate::congestion::CongestionChoice;
 use crate::driver::budget::{Budget, Share};
@@ -118,7 +118,10 @@ impl Server {
         let shared = Rc::new(Shared {
             clock,
             budget: Budget::new(options.session.memory_limit, options.limits.memory_per_session),
-            config: options.session,
+            config: match options.keys {
+                Some(_) => with_records(options.session),
+                None => options.session,
+            },
             limits: options.limits.clone(),
             traces: options.traces,
             keys: RefCell::new(options.keys.map(with_tls)),

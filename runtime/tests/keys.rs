@@ -272,6 +272,28 @@ fn a_session_is_joined_with_its_id_and_its_key_and_each_stripe_once() {
 }
 
 #[test]
+fn versions_are_negotiated_inside_tls_and_both_sides_hear_which_is_to_be_updated() {
+    run(|ex| async move {
+        let (key, log) = (new(KeyKind::Shared), Log::default());
+        let server = server(&ex, Some(shared(&key)), &log).await;
+        let to = server.local_addr();
+        let below = dial_tcp(&to.into(), Duration::from_secs(10)).await.unwrap();
+        let mut newer = TlsPipe::client(below, &ClientTls::new(&shared(&key))).unwrap();
+        newer.send(b"striper\x02\x00").await.unwrap();
+        let Received::Chunk(answer) = newer.recv().await.unwrap() else { panic!("no answer") };
+        let (hello, _) = Handshake::new().feed(answer).unwrap().unwrap();
+        assert_eq!(hello.kind, HelloKind::Refuse(Refusal::Version));
+        let told = |event: &Event| match event {
+            Event::StripeRefused { error, .. } => {
+                error.to_string().contains("version 2") && error.to_string().ends_with("update this side")
+            }
+            _ => false,
+        };
+        log.wait_for(told).await;
+    });
+}
+
+#[test]
 fn a_session_is_called_by_a_tag_that_says_nothing_of_its_id() {
     let id = SessionId(*b"0123456789abcdef");
     let tag = SessionTag::of(id).to_string();

@@ -31,7 +31,7 @@ impl Session {
             return heard;
         }
         // Also after a violation: then this stripe is told so and closed with the others.
-        self.stripes.live.insert(id, Stripe::new(id, self.now));
+        self.stripes.live.insert(id, Stripe::new(id, self.config.record_overhead as usize, self.now));
         self.timers.set(Timer::Heartbeat(id), self.now + self.config.heartbeat);
         if !planted!(ResumeTimerRunsOn) {
             self.timers.clear(Timer::Resume);

@@ -71,6 +71,8 @@ pub(crate) enum Token {
 #[derive(Clone, Debug)]
 pub(crate) struct Stripe {
     pub id: StripeId,
+    /// What its pipe adds to each send, in bytes.
+    overhead: usize,
     /// Frame bytes handed over for transmission.
     pub sent: u64,
     /// Frame bytes that the operating system has taken.
@@ -114,9 +116,11 @@ pub(crate) struct Stripe {
 }
 
 impl Stripe {
-    pub fn new(id: StripeId, now: Instant) -> Self {
+    /// `overhead` is what its pipe adds to each send, in bytes.
+    pub fn new(id: StripeId, overhead: usize, now: Instant) -> Self {
         Stripe {
             id,
+            overhead,
             sent: 0,
             written: 0,
             ledger: Ledger::new(),
@@ -171,7 +175,7 @@ impl Stripe {
     /// The largest piece of data to put on it.
     pub fn chunk(&self) -> usize {
         self.rate.estimate().map_or(UNKNOWN_CHUNK, |rate| {
-            whole_packets(over(rate, CHUNK_TIME) as usize).clamp(MIN_CHUNK, MAX_CHUNK)
+            whole_packets(over(rate, CHUNK_TIME) as usize).clamp(MIN_CHUNK, MAX_CHUNK) - self.overhead
         })
     }
 

@@ -136,7 +136,7 @@ mod tests {
     fn of_what_gone_stripes_held_the_oldest_is_forgotten_when_it_becomes_too_much() {
         let mut table = Table::default();
         let held = |entries: u64| {
-            let mut stripe = Stripe::new(StripeId(0), Instant::ZERO);
+            let mut stripe = Stripe::new(StripeId(0), 0, Instant::ZERO);
             (0..entries).for_each(|_| stripe.put(1, Token::Local, true, Instant::ZERO));
             Some(stripe.ledger)
         };
@@ -156,7 +156,7 @@ mod tests {
     fn a_number_is_known_once_its_stripe_is_up() {
         let mut table = Table::default();
         assert!(!table.knows(StripeId(1)));
-        table.live.insert(StripeId(1), Stripe::new(StripeId(1), Instant::ZERO));
+        table.live.insert(StripeId(1), Stripe::new(StripeId(1), 0, Instant::ZERO));
         assert!(table.knows(StripeId(1)) && !table.is_retired(StripeId(1)));
     }
 
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn the_past_of_a_flapping_route_stays_small_and_swallows_no_stripe_that_is_still_of_interest() {
         let mut table = Table::default();
-        table.live.insert(StripeId(11), Stripe::new(StripeId(11), Instant::ZERO));
+        table.live.insert(StripeId(11), Stripe::new(StripeId(11), 0, Instant::ZERO));
         table.gone.insert(StripeId(21), gone(false, false));
         // Every other number is that of a dial that failed.
         (0..20_000).filter(|id| id % 2 == 0).for_each(|id| retire(&mut table, id));

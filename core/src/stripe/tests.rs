@@ -10,7 +10,7 @@ fn at(micros: u64) -> Instant {
 }
 
 fn stripe() -> Stripe {
-    Stripe::new(StripeId(7), Instant::ZERO)
+    Stripe::new(StripeId(7), 0, Instant::ZERO)
 }
 
 /// A stripe that was measured at so many bytes per second.
@@ -324,4 +324,15 @@ fn stats_say_what_was_counted() {
         doubted: true,
     };
     assert_eq!(stripe.stats(), expected);
+}
+
+#[test]
+fn a_piece_fills_whole_packets_with_what_its_pipe_adds() {
+    for rate in [100_000, 1_250_000, 12_500_000] {
+        let (plain, mut secured) = (of_rate(rate), of_rate(rate));
+        secured.overhead = 22;
+        assert_eq!((plain.chunk() + HEAD) % PACKET, 0);
+        assert_eq!((secured.chunk() + HEAD + 22) % PACKET, 0);
+        assert_eq!(plain.chunk() - secured.chunk(), 22);
+    }
 }

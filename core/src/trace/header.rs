@@ -61,6 +61,7 @@ impl Header {
             control_burst,
             control_per_second,
             payload_per_control,
+            record_overhead,
             heartbeat,
             stall_limit,
             resume_limit,
@@ -89,6 +90,7 @@ impl Header {
             ("control-burst", control_burst, usual.control_burst),
             ("control-per-second", control_per_second, usual.control_per_second),
             ("payload-per-control", payload_per_control, usual.payload_per_control),
+            ("record-overhead", record_overhead, usual.record_overhead),
         ] {
             // Programs that know none of these play what stays within the usual ones.
             if value != usual {
@@ -146,6 +148,7 @@ impl Header {
             "control-burst" => self.config.control_burst = number()?,
             "control-per-second" => self.config.control_per_second = number()?,
             "payload-per-control" => self.config.payload_per_control = number()?,
+            "record-overhead" => self.config.record_overhead = number()?,
             "heartbeat" => self.config.heartbeat = Duration::from_micros(number()?),
             "stall-limit" => self.config.stall_limit = Duration::from_micros(number()?),
             "resume-limit" => self.config.resume_limit = Duration::from_micros(number()?),

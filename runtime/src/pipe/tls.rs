@@ -27,6 +27,9 @@ const SIP: usize = 4 << 10;
 /// used before its last byte has come.
 const LEAST_RECORD: usize = 2884;
 
+/// What a record costs beside its payload, in bytes: header, type and tag (RFC 8446, section 5.2).
+pub const RECORD_OVERHEAD: usize = engine::OVERHEAD;
+
 /// The first byte of what a TLS client or server may say first: handshake or alert (RFC 8446, section 5.1).
 const TLS_FIRST: [u8; 2] = [0x16, 0x15];
 
@@ -362,7 +365,7 @@ impl<P: Pipe> Pipe for TlsPipe<P> {
     }
 
     fn set_unsent_low_water(&mut self, bytes: usize) {
-        self.record = (bytes / 4).clamp(LEAST_RECORD, MAX_RECORD);
+        self.record = bytes.clamp(LEAST_RECORD, MAX_RECORD);
         self.below.set_unsent_low_water(bytes);
     }
 

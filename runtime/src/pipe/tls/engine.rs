@@ -19,7 +19,7 @@ use std::collections::VecDeque;
 pub const HANDSHAKE_LIMIT: usize = 16 << 10;
 
 /// What a record costs beside its payload, in bytes: header, type and tag (RFC 8446, section 5.2).
-const OVERHEAD: usize = 22;
+pub const OVERHEAD: usize = 22;
 
 /// The size of an alert in bytes (RFC 8446, section 6).
 const ALERT: usize = 2;
