@@ -1,7 +1,9 @@
 //! What strangers can make the server side keep: no more than its memory limit and a fixed rest. Each bound lies below what the
 //! server side would have if it kept the thing in question.
 
+use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 use striper_tests::stranger::{FIRST_EARLY, Stranger, create, frame, hello, session};
 use striper_tests::{Origin, Pattern, Proxy, connect};
 
@@ -176,4 +178,32 @@ fn data_of_flows_that_are_never_opened_ends_its_session_before_it_takes_too_much
     let short = scene.server.wait_for("memory_short");
     assert_eq!(short.text("session"), session(7));
     scene.close(64 * MIB);
+}
+
+/// Of what targets send without end, in pieces that keep a receive buffer each, to peers that acknowledge nothing.
+#[test]
+fn what_peers_never_acknowledge_is_bounded_and_so_are_its_receive_buffers() {
+    let origin = Origin::start();
+    let server = Proxy::server(origin.addr().ip(), origin.addr(), &["--limit", "memory=16MiB"]);
+    let port = server.addr();
+    std::thread::spawn(move || {
+        for mut target in origin.incoming() {
+            std::thread::spawn(move || while target.write_all(&[7; 35_000]).is_ok() {});
+        }
+    });
+    let mut strangers: Vec<Stranger> = (0..16).map(|number| Stranger::join(port, number)).collect();
+    for flow in (1..120).step_by(2) {
+        for stranger in &mut strangers {
+            stranger.say(&frame(frame::OPEN, &[flow, 0, FIRST_EARLY, 0], b""));
+            stranger.say(&frame(frame::CREDIT, &[flow, 1 << 30], b""));
+        }
+    }
+    // Until nothing more comes.
+    for stranger in &mut strangers {
+        let stream = stranger.stream();
+        stream.set_read_timeout(Some(Duration::from_millis(200))).expect("a socket");
+        while stream.read(&mut [0; 64 << 10]).is_ok_and(|count| count > 0) {}
+    }
+    let (_, peak) = server.memory();
+    assert!(peak <= 80 * MIB, "{} MiB", peak / MIB);
 }

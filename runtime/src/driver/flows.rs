@@ -132,15 +132,12 @@ impl Pump {
     }
 
     pub(super) fn step_flow(&mut self, key: usize) {
+        let part = self.part() as u64;
         for _ in 0..BUDGET {
             let Slot::Flow(flow) = &mut self.slots[key] else { return };
             match flow.stage {
-                Stage::Open(id) => match flow.recv(self.session.send_room(id)) {
-                    Given::Chunk(data) => {
-                        for data in self.unpinned(data) {
-                            self.input(Input::FlowData { flow: id, data });
-                        }
-                    }
+                Stage::Open(id) => match flow.recv(self.session.send_room(id).min(part)) {
+                    Given::Chunk(data) => self.input(Input::FlowData { flow: id, data }),
                     Given::Empty => {}
                     Given::Fin => {
                         self.unwatched = true;

@@ -16,18 +16,22 @@ use striper_core::{Input, Reason};
 const PART: usize = 4 << 10;
 
 impl Pump {
-    /// Received bytes as the session is to be given them: as they are unless receive buffers take as much as half the memory limit.
+    /// In how large parts bytes are to be taken: as they come, unless receive buffers take as much as half the memory limit.
+    pub(super) fn part(&self) -> usize {
+        if buffers::pinned() > self.config.memory_limit / 2 { PART } else { usize::MAX }
+    }
+
+    /// What came from a stripe as the session is to be given it. Flows are asked for no more than a part: the session may take less
+    /// after each.
     pub(super) fn unpinned(&self, data: Bytes) -> impl Iterator<Item = Bytes> + use<> {
-        let part = if buffers::pinned() > self.config.memory_limit / 2 { PART } else { usize::MAX };
-        let (mut rest, whole) = (data, part == usize::MAX);
+        let part = self.part();
+        let mut rest = data;
         std::iter::from_fn(move || {
             let next = rest.split_to(rest.len().min(part));
-            if next.is_empty() {
-                None
-            } else if whole {
-                Some(next)
-            } else {
-                Some(Bytes::copy_from_slice(&next))
+            match part {
+                _ if next.is_empty() => None,
+                PART => Some(Bytes::copy_from_slice(&next)),
+                _ => Some(next),
             }
         })
     }
