@@ -37,6 +37,9 @@ pub(crate) struct Ledger<T> {
     eliciting: VecDeque<u64>,
     /// Places of entries that no search wants any more, as far as searches have met them.
     spent: RangeSet,
+    /// How many entries searches have looked at.
+    #[cfg(test)]
+    pub looks: u64,
 }
 
 impl<T: PartialEq + Hash> Ledger<T> {
@@ -48,6 +51,8 @@ impl<T: PartialEq + Hash> Ledger<T> {
             taken: 0,
             eliciting: VecDeque::new(),
             spent: RangeSet::default(),
+            #[cfg(test)]
+            looks: 0,
         }
     }
 
@@ -122,6 +127,10 @@ impl<T: PartialEq + Hash> Ledger<T> {
         loop {
             at = self.spent.gaps(at..end).next()?.start;
             let entry = &self.entries[(at - self.taken) as usize];
+            #[cfg(test)]
+            {
+                self.looks += 1;
+            }
             if spent(&entry.token) {
                 self.spent.insert(at..at + 1);
             } else if wanted(entry) {

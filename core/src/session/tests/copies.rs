@@ -151,6 +151,43 @@ fn beside_other_data(overdue: u64, expected: bool) -> Vec<(u64, u64)> {
     after.into_iter().filter(|(_, offset)| lain(*offset)).collect()
 }
 
+/// So many pieces of one byte lie on a stripe that has become slow, each in an entry of its own, beside a fast stripe that could take copies; all but the
+/// first are copied or wait for it. Then each input acknowledges one of them. How many entries all searches together look at.
+fn looks(pieces: u64) -> u64 {
+    let mut alone = Alone::new(Role::Client, 0, Config { stripes: 0, ..Config::default() });
+    (alone.answers, alone.unchecked) = (false, true);
+    alone.up(StripeId(0));
+    alone.wait(40);
+    alone.acknowledge(0);
+    let flow = alone.open(b"");
+    for _ in 0..pieces {
+        alone.give(Input::FlowData { flow, data: Bytes::from_static(b"x") });
+    }
+    alone.up(StripeId(1));
+    alone.wait(40);
+    alone.acknowledge(1);
+    rate(&mut alone, 0, 1_000_000);
+    rate(&mut alone, 1, 10_000_000);
+    let (now, stripe) = (alone.now, alone.session.stripes.live.get_mut(&StripeId(0)).unwrap());
+    for count in 1..=2 {
+        stripe.rate.acknowledged(1_000_000 + 2_000 * count, 100_000, None, now);
+    }
+    assert!(stripe.rate.slowed() && stripe.ledger.len() as u64 >= pieces);
+    let ends: Vec<u64> = stripe.ledger.iter().map(|entry| entry.end).collect();
+    for end in ends {
+        alone.wait(1);
+        alone.hear(1, Frame::Ack { counts: vec![(StripeId(0), end)] });
+    }
+    assert!(alone.session.stats().held == 0 && alone.session.totals.payload_resent >= pieces / 2);
+    alone.session.stripes.live.values().map(|stripe| stripe.ledger.looks).sum()
+}
+
+#[test]
+fn acknowledgements_that_move_one_entry_each_of_a_stripe_that_has_slowed_cost_a_search_of_a_few_entries() {
+    let [few, many] = [500, 8_000].map(|pieces| looks(pieces) / pieces);
+    assert!(few > 0 && many <= 2 * few + 1, "{few} entries for each of 500, {many} for each of 8,000");
+}
+
 #[test]
 fn what_will_be_late_on_a_stripe_that_has_become_slow_goes_before_other_data() {
     assert_ne!(beside_other_data(2, false), []);
