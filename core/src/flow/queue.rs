@@ -10,6 +10,9 @@ use core::hash::{Hash, Hasher};
 /// Bytes that a flow may send in its turn.
 const QUANTUM: i64 = 64 << 10;
 
+/// So many void places don't matter.
+const VOID: usize = 64;
+
 /// A flow's place in the order of turns.
 #[derive(Clone, Debug)]
 struct Turn {
@@ -58,6 +61,23 @@ impl FlowQueue {
                 return;
             }
             self.rest.push_back((flow, self.tickets));
+            self.tidy();
+        }
+    }
+
+    /// A flow has ended: it will not come back.
+    pub fn forget(&mut self, flow: FlowId) {
+        self.turns.remove(&flow);
+        self.tidy();
+    }
+
+    /// Void places go when their turn comes; but if a flow stands before them for long, others that come and go leave more and more.
+    fn tidy(&mut self) {
+        if self.fresh.len() + self.rest.len() > 2 * self.turns.len() + VOID {
+            let turns = &self.turns;
+            for list in [&mut self.fresh, &mut self.rest] {
+                list.retain(|(flow, ticket)| turns.get(flow).is_some_and(|turn| turn.ticket == *ticket));
+            }
         }
     }
 
@@ -263,5 +283,35 @@ mod tests {
         queue.activate(FlowId(9));
         let turns: Vec<u64> = (0..7).map(|_| serve(&mut queue, QUANTUM as usize)).collect();
         assert_eq!(turns, [0, 1, 2, 0, 1, 2, 9]);
+    }
+
+    /// A flow that waits for ever at the front of the others, while this many come, send a byte so often, and end.
+    fn beside_a_stuck_flow(fresh: bool, flows: u64, times: u64) -> FlowQueue {
+        let mut queue = queue(1);
+        serve(&mut queue, if fresh { 1 } else { QUANTUM as usize });
+        assert_eq!((queue.front(), queue.is_fresh()), (Some(FlowId(0)), fresh));
+        for flow in 1..=flows {
+            for _ in 0..times {
+                queue.activate(FlowId(flow));
+                queue.front();
+                queue.charge(FlowId(flow), 1);
+                queue.deactivate(FlowId(flow));
+            }
+            queue.forget(FlowId(flow));
+        }
+        assert_eq!(queue.front(), Some(FlowId(0)));
+        queue
+    }
+
+    #[test]
+    fn flows_that_come_and_go_beside_one_that_is_stuck_leave_nothing_behind() {
+        for (fresh, flows, times) in
+            [(false, 1, 60_000), (false, 60_000, 1), (false, 300, 200), (true, 1, 60_000), (true, 300, 200)]
+        {
+            let queue = beside_a_stuck_flow(fresh, flows, times);
+            let places = queue.fresh.len() + queue.rest.len();
+            assert!(places <= 2 * VOID + 4, "{places} places after {flows} flows, {times} times");
+            assert_eq!(queue.turns.len(), 1);
+        }
     }
 }

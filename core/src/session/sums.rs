@@ -104,7 +104,7 @@ impl Session {
                 self.reweigh(Weight::of(entry), Weight::default());
             }
             self.flows.remove(flow);
-            self.queue.deactivate(flow);
+            self.queue.forget(flow);
             self.timers.clear(Timer::Linger(flow));
             self.repeat.remove(&Intent::Credit(flow));
             for intent in
