@@ -49,7 +49,7 @@ fn stop_at(moment: u64, client_side: bool, drain: &str) -> (bool, i32) {
     let down = thread::spawn(move || receive(DOWN, below, 0, || {}));
     let up = receive(UP, above, moment, || stopped.terminate());
     let down = down.join().expect("the way down");
-    sending.map(|thread| thread.join().expect("a sender"));
+    let _ = sending.map(|thread| thread.join().expect("a sender"));
     (up && down, stopped.exit_code().expect("no signal has killed it"))
 }
 
