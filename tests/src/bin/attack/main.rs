@@ -3,6 +3,8 @@
 //! The program that is attacked is the real one with its defaults, unless a run is about a limit. Nothing here knows the key, if there is one:
 //! an attack is what a stranger or a plain peer can do.
 
+#![allow(clippy::disallowed_methods, reason = "it measures real time")]
+
 mod handshakes;
 mod hoard;
 
