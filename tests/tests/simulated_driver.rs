@@ -355,7 +355,7 @@ fn however_often_dialling_targets_fails_for_want_of_file_descriptors_only_those_
         scenario.flows.extend((0..80).map(later));
         let outcome = World::new(scenario).run();
         let refused = outcome.flows - outcome.complete;
-        assert_eq!((outcome.flows, refused as u64), (82, u64::from(count)), "{count}");
+        assert_eq!((outcome.flows, refused), (82, u64::from(count)), "{count}");
         assert_eq!(outcome.effects[&Kind::DialNoFiles], u64::from(count), "{count}");
     }
 }
