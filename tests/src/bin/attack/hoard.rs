@@ -22,10 +22,6 @@ const KEPT: usize = 8_000;
 /// What a flow may be sent beyond early credit, in bytes.
 const FLOOR: u64 = 16 << 10;
 
-/// A frame of no meaning that every receiver skips, in bytes.
-const JUNK: usize = 100_000;
-const SKIPPED: u64 = 0x80;
-
 /// Does what it can to a stripe port.
 pub type Attack = fn(SocketAddr);
 
@@ -129,19 +125,21 @@ fn flows(count: u64) -> impl Iterator<Item = u64> {
     (0..count).map(|index| 2 * index + 1)
 }
 
-/// Pieces of a little more than what is copied, each in a receive buffer of its own, behind a gap.
+/// Pieces of a little more than what is copied, behind a gap, each in a receive buffer that is full of data which is known already.
 fn pieces(port: SocketAddr) {
     const PIECE: u64 = 4_200;
-    let junk = frame(SKIPPED, &[], &[0; JUNK]);
+    const OLD: u64 = 100_000;
+    let old = frame(frame::DATA, &[1, 0, 0], &[0; OLD as usize]);
     for (mut peer, early) in peers(port, 4) {
-        let mut left = early;
-        for flow in flows(600) {
+        peer.say(&open(1, OLD));
+        let mut left = early - OLD;
+        for flow in flows(600).skip(1) {
             let early = left.min(FIRST_EARLY);
             left -= early;
             peer.say(&open(flow, early));
             for at in (0..(FLOOR + early) / PIECE - 1).map(|index| 1 + index * PIECE) {
                 let piece = frame(frame::DATA, &[flow, at, 0], &[7; PIECE as usize]);
-                peer.say(&[&junk[..], &piece, &junk].concat());
+                peer.say(&[&old[..], &piece, &old].concat());
             }
         }
         std::mem::forget(peer);
