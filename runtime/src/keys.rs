@@ -231,6 +231,8 @@ impl Keys {
 pub enum KeyError {
     /// The file can't be read or written.
     File(String),
+    /// A folder, a pipe or the like.
+    NoFile,
     /// The file exists already; a key is never overwritten.
     Exists,
     /// Others than its owner may read the file; its permission bits.
@@ -271,7 +273,7 @@ impl KeyError {
     /// What to do about it.
     pub fn cure(&self) -> &'static str {
         match self {
-            KeyError::File(_) => "name a file that exists and that you may read",
+            KeyError::File(_) | KeyError::NoFile => "name a file that exists and that you may read",
             KeyError::Exists => "name another file, or remove that one first if nobody needs it any more",
             KeyError::Exposed(_) => {
                 "let only its owner read it: chmod 600 FILE; make a new key if others may have read it"
@@ -310,6 +312,7 @@ impl fmt::Display for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             KeyError::File(cause) => return f.write_str(cause),
+            KeyError::NoFile => "this is no file",
             KeyError::Exists => "the file exists already",
             KeyError::Exposed(mode) => {
                 return write!(f, "others than its owner may read the file (mode {mode:03o})");

@@ -44,7 +44,7 @@ impl ServerTls {
         Self::with_aes(keys, has_aes())
     }
 
-    fn with_aes(keys: &Keys, aes: bool) -> Self {
+    pub(crate) fn with_aes(keys: &Keys, aes: bool) -> Self {
         let accepted = Accepted::new(keys, Role::Client);
         let shown = AlwaysResolvesServerRawPublicKeys::new(shown(keys.first(), Role::Server));
         let mut config = ServerConfig::builder_with_provider(provider(aes))
@@ -84,7 +84,7 @@ impl ClientTls {
         Self::with_aes(keys, has_aes())
     }
 
-    fn with_aes(keys: &Keys, aes: bool) -> Self {
+    pub(crate) fn with_aes(keys: &Keys, aes: bool) -> Self {
         let accepted = Accepted::new(keys, Role::Server);
         let shown = AlwaysResolvesClientRawPublicKeys::new(shown(keys.first(), Role::Client));
         let mut config = ClientConfig::builder_with_provider(provider(aes))
@@ -159,17 +159,6 @@ fn stranger() -> Error {
     Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)
 }
 
-/// That who shows a key also has it.
-fn holds(
-    message: &[u8],
-    shown: &CertificateDer<'_>,
-    signature: &DigitallySignedStruct,
-) -> Result<HandshakeSignatureValid, Error> {
-    let key = SubjectPublicKeyInfoDer::from(shown.as_ref());
-    let algorithms = default_provider().signature_verification_algorithms;
-    verify_tls13_signature_with_raw_key(message, &key, signature, &algorithms)
-}
-
 /// The keys that are accepted at the other end, with their names.
 #[derive(Clone, Debug)]
 pub(crate) struct Accepted(Arc<BTreeMap<PublicKey, PeerName>>);
@@ -190,8 +179,20 @@ impl Accepted {
         self.0.get(&key).map(|name| Peer { name: name.clone(), key })
     }
 
-    fn check(&self, shown: &CertificateDer<'_>) -> Result<(), Error> {
-        self.find(shown).map(drop).ok_or_else(stranger)
+    /// That who shows a key also has it, and that it is accepted. One answer for both.
+    fn holds(
+        &self,
+        message: &[u8],
+        shown: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let key = SubjectPublicKeyInfoDer::from(shown.as_ref());
+        let algorithms = default_provider().signature_verification_algorithms;
+        let valid = verify_tls13_signature_with_raw_key(message, &key, signature, &algorithms);
+        match (valid, self.find(shown)) {
+            (Ok(valid), Some(_)) => Ok(valid),
+            _ => Err(stranger()),
+        }
     }
 }
 
@@ -206,7 +207,8 @@ impl ClientCertVerifier for Accepted {
         _intermediates: &[CertificateDer<'_>],
         _now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        self.check(shown).map(|()| ClientCertVerified::assertion())
+        // Whether it is accepted is asked when its signature has been checked: who only knows a public key must not learn that from the answer.
+        key_shown(shown).map(|_| ClientCertVerified::assertion()).ok_or_else(stranger)
     }
 
     fn verify_tls12_signature(
@@ -224,7 +226,7 @@ impl ClientCertVerifier for Accepted {
         shown: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        holds(message, shown, signature)
+        self.holds(message, shown, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -245,7 +247,7 @@ impl ServerCertVerifier for Accepted {
         _ocsp: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.check(shown).map(|()| ServerCertVerified::assertion())
+        key_shown(shown).map(|_| ServerCertVerified::assertion()).ok_or_else(stranger)
     }
 
     fn verify_tls12_signature(
@@ -263,7 +265,7 @@ impl ServerCertVerifier for Accepted {
         shown: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        holds(message, shown, signature)
+        self.holds(message, shown, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -272,5 +274,53 @@ impl ServerCertVerifier for Accepted {
 
     fn requires_raw_public_keys(&self) -> bool {
         true
+    }
+}
+
+/// Settings that no honest side has.
+#[cfg(test)]
+pub(crate) mod dishonest {
+    use super::*;
+
+    impl ClientTls {
+        /// Shows a public key whose private half it doesn't have.
+        pub fn pretending(keys: &Keys, shown: PublicKey) -> Self {
+            let mut tls = Self::new(keys);
+            let own = super::shown(keys.first(), Role::Client);
+            let spki = CertificateDer::from([&SPKI[..], &shown.0].concat());
+            let lie = Arc::new(CertifiedKey::new(vec![spki], own.key.clone()));
+            let config = Arc::make_mut(&mut tls.config);
+            config.client_auth_cert_resolver = Arc::new(AlwaysResolvesClientRawPublicKeys::new(lie));
+            tls
+        }
+
+        /// Shows nothing.
+        pub fn nameless(keys: &Keys) -> Self {
+            let accepted = Accepted::new(keys, Role::Server);
+            let mut config = ClientConfig::builder_with_provider(provider(true))
+                .with_protocol_versions(&[&TLS13])
+                .unwrap()
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(accepted.clone()))
+                .with_no_client_auth();
+            config.alpn_protocols = vec![ALPN.to_vec()];
+            ClientTls { config: Arc::new(config), shown: PublicKey([0; 32]), accepted }
+        }
+
+        /// Offers other protocols.
+        pub fn with_alpn(mut self, alpn: &[&[u8]]) -> Self {
+            let config = Arc::make_mut(&mut self.config);
+            config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+            self
+        }
+    }
+
+    impl ServerTls {
+        /// Knows other protocols.
+        pub fn with_alpn(mut self, alpn: &[&[u8]]) -> Self {
+            let config = Arc::make_mut(&mut self.config);
+            config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+            self
+        }
     }
 }

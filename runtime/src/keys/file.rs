@@ -36,7 +36,7 @@ pub fn write_key(path: &Path, key: &Key) -> Result<(), KeyError> {
 /// Reads a key file. `private_folder` says that nobody else can reach the folder it is in; the file's group may then be allowed to read it,
 /// as is the case with systemd's credentials.
 pub fn read_key(path: &Path, private_folder: bool) -> Result<Key, KeyError> {
-    let mut file = File::open(path).map_err(failed)?;
+    let mut file = open(path)?;
     #[cfg(unix)]
     {
         let mode = std::os::unix::fs::PermissionsExt::mode(&file.metadata().map_err(failed)?.permissions());
@@ -56,7 +56,7 @@ pub fn read_key(path: &Path, private_folder: bool) -> Result<Key, KeyError> {
 
 /// Reads a list of peers.
 pub fn read_peers(path: &Path) -> Result<Vec<(PeerName, PublicKey)>, KeyError> {
-    peers(&read(&mut File::open(path).map_err(failed)?, MAX_LIST)?)
+    peers(&read(&mut open(path)?, MAX_LIST)?)
 }
 
 pub(super) fn peers(text: &str) -> Result<Vec<(PeerName, PublicKey)>, KeyError> {
@@ -89,6 +89,14 @@ fn meaningful(text: &str) -> impl Iterator<Item = (usize, &str)> {
     lines
         .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
         .map(|(index, line)| (index + 1, line))
+}
+
+/// Opens a file; something else, such as a FIFO, could keep us waiting for ever.
+fn open(path: &Path) -> Result<File, KeyError> {
+    if !std::fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(KeyError::NoFile);
+    }
+    File::open(path).map_err(failed)
 }
 
 fn read(file: &mut File, limit: u64) -> Result<String, KeyError> {

@@ -183,4 +183,6 @@ fn a_file_that_is_no_key_file_is_not_read_to_its_end() {
     assert_eq!(read(b"\xff\xfe"), Err(KeyError::Unknown));
     assert_eq!(read(&vec![b'#'; 1 << 20]), Err(KeyError::Unknown));
     assert!(matches!(read_key(&folder.0.join("none"), false), Err(KeyError::File(_))));
+    assert_eq!(read_key(&folder.0, false), Err(KeyError::NoFile));
+    assert_eq!(read_peers(&folder.0), Err(KeyError::NoFile));
 }

@@ -8,6 +8,7 @@ use crate::keys::Peer;
 use crate::pipe::buffers;
 use crate::tls::{ALPN, Accepted, ClientTls, ServerTls};
 use bytes::Bytes;
+use rustls::Error;
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{
@@ -39,6 +40,8 @@ pub struct Engine {
     accepted: Accepted,
     /// Who is at the other end, once the handshake is done.
     peer: Option<Peer>,
+    /// It is of no more use.
+    failed: bool,
     /// How many bytes have come in before the handshake was done.
     shaken: usize,
     /// The other end has said that no more follows.
@@ -75,6 +78,7 @@ impl Engine {
             accepted,
             shaken: 0,
             peer: None,
+            failed: false,
             ended: false,
             incoming: Incoming::default(),
             plain: VecDeque::new(),
@@ -108,6 +112,9 @@ impl Engine {
 
     /// Goes on as far as it can with what has come in.
     pub fn advance(&mut self) -> Result<(), TlsError> {
+        if self.failed {
+            return Err(TlsError::Other("it has failed before".into()));
+        }
         let mut plain = Plain::default();
         let result = loop {
             match self.step(&mut plain) {
@@ -115,21 +122,26 @@ impl Engine {
                 Ok(Step::Wait) => break Ok(()),
                 Ok(Step::Open) => break self.opened(),
                 Err(error) => {
-                    // What tells the other end why is made now.
-                    for _ in 0..4 {
-                        if !matches!(self.step(&mut plain), Ok(Step::Again)) {
-                            break;
-                        }
-                    }
-                    break Err(error);
+                    // What tells the other end why is fetched now. Nothing more of what has come in is looked at.
+                    while self.wants_write() && self.step(&mut plain).is_ok() {}
+                    break Err(error.into());
                 }
             }
         };
+        self.failed = result.is_err();
         self.plain.extend(plain.finish());
         result
     }
 
-    fn step(&mut self, plain: &mut Plain) -> Result<Step, TlsError> {
+    /// Whether rustls has something to be fetched.
+    fn wants_write(&self) -> bool {
+        match &self.connection {
+            Connection::Client(connection) => connection.wants_write(),
+            Connection::Server(connection) => connection.wants_write(),
+        }
+    }
+
+    fn step(&mut self, plain: &mut Plain) -> Result<Step, Error> {
         let (incoming, out, ended) = (self.incoming.rest(), &mut self.out, &mut self.ended);
         let (discard, step) = match &mut self.connection {
             Connection::Client(connection) => digest(connection.process(incoming), plain, out, ended),
@@ -250,17 +262,17 @@ fn digest<D>(
     plain: &mut Plain,
     out: &mut Outgoing,
     ended: &mut bool,
-) -> (usize, Result<Step, TlsError>) {
+) -> (usize, Result<Step, Error>) {
     let mut discard = status.discard;
     let step = match status.state {
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
         Ok(ConnectionState::ReadTraffic(mut traffic)) => loop {
             match traffic.next_record() {
                 Some(Ok(record)) => {
                     discard += record.discard;
                     plain.append(record.payload);
                 }
-                Some(Err(error)) => break Err(error.into()),
+                Some(Err(error)) => break Err(error),
                 None => break Ok(Step::Again),
             }
         },
@@ -271,7 +283,7 @@ fn digest<D>(
             };
             match out.fill(size, |room| data.encode(room)) {
                 Ok(()) => Ok(Step::Again),
-                Err(error) => Err(TlsError::Other(error.to_string())),
+                Err(error) => Err(Error::General(error.to_string())),
             }
         }
         Ok(ConnectionState::TransmitTlsData(data)) => {
@@ -286,7 +298,7 @@ fn digest<D>(
         Ok(ConnectionState::BlockedHandshake) => Ok(Step::Wait),
         Ok(ConnectionState::WriteTraffic(_) | ConnectionState::Closed) => Ok(Step::Open),
         // Early data, which is never agreed on, and what later versions of rustls may think of.
-        Ok(_) => Err(TlsError::Other("unexpected state".into())),
+        Ok(_) => Err(Error::General("unexpected state".into())),
     };
     (discard, step)
 }
@@ -317,7 +329,7 @@ fn attempt<D>(
         }
         state => {
             let (discard, step) = digest(UnbufferedStatus { discard, state }, plain, out, ended);
-            (discard, step.map(|_| None))
+            (discard, step.map(|_| None).map_err(TlsError::from))
         }
     }
 }
@@ -347,6 +359,11 @@ impl Incoming {
     /// What is not done with.
     fn rest(&mut self) -> &mut [u8] {
         &mut self.buffer[self.start..self.end]
+    }
+
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.end - self.start
     }
 
     fn discard(&mut self, count: usize) {
@@ -508,3 +525,6 @@ impl Drop for Outgoing {
         self.replace(Vec::new());
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,8 +31,8 @@ pub enum TlsError {
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            TlsError::UnknownKey => "the other side shows a key that is not accepted here: give both sides the same key file",
-            TlsError::KeyRefused => "the other side does not accept our key: give both sides the same key file",
+            TlsError::UnknownKey => "the other side shows a key that is not accepted here: give both sides the same key file, or list its public key in --peers",
+            TlsError::KeyRefused => "the other side does not accept our key: give both sides the same key file, or list our public key in its --peers",
             TlsError::Plain => "the other side uses no key, this one does: give it the same key file, -k FILE",
             TlsError::NotTls { first } => {
                 return write!(f, "the other end speaks no TLS: it said \"{}\"", first.escape_ascii());
@@ -74,7 +74,8 @@ impl From<Error> for TlsError {
                 | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
                 | PeerIncompatible::SupportedVersionsExtensionRequired
                 | PeerIncompatible::Tls12NotOfferedOrEnabled
-                | PeerIncompatible::ServerDoesNotSupportTls12Or13,
+                | PeerIncompatible::ServerDoesNotSupportTls12Or13
+                | PeerIncompatible::SignatureAlgorithmsExtensionRequired,
             )
             | Error::PeerMisbehaved(PeerMisbehaved::SelectedUnofferedApplicationProtocol) => {
                 TlsError::NoCommonProtocol
