@@ -13,7 +13,7 @@ use crate::signals::Stop;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 use striper_core::{Config, Reason};
-use striper_runtime::{Executor, HostPort, Incoming, Server, ServerOptions, Target, dial_tcp};
+use striper_runtime::{DialError, Executor, HostPort, Incoming, Server, ServerOptions, Target, dial_tcp};
 
 /// Runs it until a signal comes, and returns the exit code.
 pub async fn run(
@@ -24,7 +24,7 @@ pub async fn run(
     target: &HostPort,
 ) -> Result<u8, Failure> {
     let mut stop = Stop::listen()?;
-    let keys = options.keys.read()?;
+    let keys = options.keys.begin()?;
     let traces = record::begin(options)?;
     let congestion = congestion::begin(options.congestion.as_deref())?;
     let name = congestion::name(&congestion, log);
@@ -115,7 +115,11 @@ async fn connect(
         incoming.refuse(Reason::NotAllowed);
         return;
     }
-    match dial_tcp(&target, limit).await {
+    let pipe = match incoming.ensure_room() {
+        Ok(()) => dial_tcp(&target, limit).await,
+        Err(error) => Err(DialError::from(error)),
+    };
+    match pipe {
         Ok(pipe) => {
             told.opened(&name, &fields);
             let report = incoming.carry(Box::new(pipe)).await;

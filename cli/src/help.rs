@@ -97,8 +97,9 @@ SECURITY
   A key for each client:  keygen --pair on each side, pubkey FILE >> PEERS of
                           the other side, --peers PEERS
   To replace a key: -k OLD -k NEW on the server side, then -k NEW -k OLD on the
-  client sides, then NEW alone everywhere. SIGHUP reads all these files again,
-  and who is no longer listed is cut off.
+  client sides, then NEW alone on the server side, and on the clients at last.
+  SIGHUP reads all these files again, and who is no longer listed is cut off; a
+  list with a mistake changes nothing, and the log says so.
 
 LIMITS (of -s, with --limit NAME=VALUE; here with what holds otherwise)
   handshakes              256     callers that have not yet said who they are
@@ -131,9 +132,9 @@ STATUS LINE (when stderr is a terminal)
   end. Of several connections: how many are congested there, or half-closed.
 
 STOPPING
-  SIGTERM or SIGINT (Ctrl-C), or the end of the terminal: no new connections;
-  those there are may finish within --drain-timeout. A second signal stops at
-  once.
+  SIGTERM or SIGINT (Ctrl-C), or the end of the terminal that stderr is: no new
+  connections; those there are may finish within --drain-timeout. A second
+  signal stops at once.
 
 EXIT CODES
   0  done, or stopped with every connection finished

@@ -52,8 +52,19 @@ impl KeyOptions {
         self
     }
 
+    /// [`KeyOptions::read`] at the start, when somebody should be accepted.
+    pub fn begin(&self) -> Result<Option<Keys>, Failure> {
+        let keys = self.read()?;
+        let somebody = keys.as_ref().map_or(Ok(()), Keys::ensure_somebody);
+        let file = self.peers.as_ref().or(self.files.first());
+        match (somebody, file) {
+            (Err(error), Some(file)) => Err(Failure::key(file, &error)),
+            _ => Ok(keys),
+        }
+    }
+
     /// Reads the files. `None` if there are none to be read.
-    pub fn read(&self) -> Result<Option<Keys>, Failure> {
+    fn read(&self) -> Result<Option<Keys>, Failure> {
         if let (true, Some(peers)) = (self.files.is_empty(), &self.peers) {
             return Err(Failure::key(peers, &KeyError::NoKey));
         }
@@ -68,7 +79,10 @@ impl KeyOptions {
             own.push((name_of(&path), key));
         }
         let peers = match &self.peers {
-            Some(file) => read_peers(file).map_err(|error| Failure::key(file, &error))?,
+            Some(file) => {
+                let (path, _) = find(file, credentials());
+                read_peers(&path).map_err(|error| Failure::key(&path, &error))?
+            }
             None => Vec::new(),
         };
         let file = self.peers.as_ref().unwrap_or(&self.files[0]);
@@ -93,11 +107,18 @@ pub fn reread(log: &Log, options: &KeyOptions, set: impl Fn(&Keys)) {
     match options.read() {
         Ok(Some(keys)) => {
             set(&keys);
+            if keys.ensure_somebody().is_err() {
+                return log.warn("keys_read", "keys read again: nobody is accepted any more", &[]);
+            }
             log.info("keys_read", format!("keys read again: {}", options.describe(Some(&keys))), &[]);
         }
         Ok(None) => log.info("keys_read", "nothing to read again: there are no keys", &[]),
         Err(failure) => {
-            log.warn("keys_not_read", format!("the keys stay as they were: {failure}"), &[]);
+            log.warn(
+                "keys_not_read",
+                format!("the keys stay as they were, and so does who is accepted: {failure}"),
+                &[],
+            );
         }
     }
 }
@@ -121,6 +142,10 @@ pub fn warn_of_plain(log: &Log, options: &KeyOptions, servers: &[HostPort]) {
 
 /// What to do about a missing key.
 pub const CURE: &str = "make a key with striper-cli keygen, copy the file to the other side and give it to both with -k, or say --plain if this is on purpose";
+
+fn credentials() -> Option<PathBuf> {
+    std::env::var_os("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty()).map(PathBuf::from)
+}
 
 /// A name without a folder is first looked for among systemd's credentials, where nobody else can read.
 fn find(file: &Path, credentials: Option<PathBuf>) -> (PathBuf, bool) {

@@ -39,7 +39,8 @@ struct Throttles {
     unreachable: Throttle,
     reached: Throttle,
     shed: Throttle,
-    turned_away: Throttle,
+    /// One for each [`cause`].
+    turned_away: [Throttle; CAUSES],
     not_accepted: Throttle,
     not_traced: Throttle,
 }
@@ -58,7 +59,7 @@ impl Throttles {
             unreachable: few(),
             reached: few(),
             shed: few(),
-            turned_away: few(),
+            turned_away: std::array::from_fn(|_| few()),
             not_accepted: few(),
             not_traced: few(),
         }
@@ -190,7 +191,9 @@ fn tell(log: &Log, throttles: &mut Throttles, event: Event) {
             log.warn("memory_short", text, &fields);
         }
         Event::StripeRefused { from, error } => {
-            let Some(unsaid) = throttles.turned_away.admit(crate::clock::now()) else { return };
+            let Some(unsaid) = throttles.turned_away[cause(&error)].admit(crate::clock::now()) else {
+                return;
+            };
             let text =
                 format!("turned {from} away: {error}{}{}", visitor(&error), more(unsaid, "turned away"));
             let fields = [
@@ -318,6 +321,24 @@ fn cure(cause: &DialError) -> &'static str {
             " (the port may belong to another program: it must be where striper-cli -s listens)"
         }
         DialError::Tls(_) | DialError::Refusal(_) | DialError::Other(_) => "",
+    }
+}
+
+/// How many causes [`cause`] tells apart.
+const CAUSES: usize = 8;
+
+/// Why a caller was turned away, coarsely: garbage must not hide an honest caller's mistake.
+fn cause(error: &StripeRefusal) -> usize {
+    match error {
+        StripeRefusal::Handshake(HandshakeError::NotStriper { .. })
+        | StripeRefusal::Tls(TlsError::NotTls { .. } | TlsError::Other(_)) => 0,
+        StripeRefusal::Handshake(_) => 1,
+        StripeRefusal::Tls(TlsError::Plain) => 2,
+        StripeRefusal::Tls(TlsError::UnknownKey | TlsError::KeyRefused) => 3,
+        StripeRefusal::Tls(_) => 4,
+        StripeRefusal::Refused(_) => 5,
+        StripeRefusal::Crowded => 6,
+        StripeRefusal::Stalled | StripeRefusal::Closed | StripeRefusal::Broken(_) => 7,
     }
 }
 

@@ -39,6 +39,40 @@ pub fn ensure_spare(spare: u64) -> io::Result<()> {
     if is_enough(all, used, spare) { Ok(()) } else { Err(rustix::io::Errno::MFILE.into()) }
 }
 
+/// How much room there is for one more connection to a target.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Room {
+    /// For everybody.
+    Plenty,
+    /// For who has not more than others.
+    Scarce,
+    /// For nobody: what is left is for stripes, names and files.
+    None,
+}
+
+/// The room for connections to targets. They leave a share to callers, since who fills the process with connections must not keep others from joining;
+/// what callers have of it already, all but the `known` connections of stripes and flows, is not asked for twice. `pending` connections are under way
+/// and not counted yet.
+pub fn room(spare: u64, pending: u64, known: u64) -> Room {
+    let connections = CONNECTIONS.get();
+    match getrlimit(Resource::Nofile).current.filter(|_| spare > 0) {
+        None => Room::Plenty,
+        Some(all) => room_of(all, OTHERS + connections + pending, connections.saturating_sub(known), spare),
+    }
+}
+
+fn room_of(all: u64, used: u64, callers: u64, spare: u64) -> Room {
+    let (left, least) = (all.saturating_sub(used), spare.min(all / 8));
+    let share = (2 * least).saturating_sub(callers).max(least / 2);
+    if left <= share {
+        Room::None
+    } else if left <= all / 4 + share {
+        Room::Scarce
+    } else {
+        Room::Plenty
+    }
+}
+
 fn is_enough(all: u64, used: u64, spare: u64) -> bool {
     all.saturating_sub(used) > spare.min(all / 4)
 }
@@ -54,6 +88,18 @@ mod tests {
         assert_eq!(CONNECTIONS.get(), before + 2);
         drop(two);
         assert_eq!(CONNECTIONS.get(), before);
+    }
+
+    #[test]
+    fn targets_leave_room_for_stripes_and_the_last_quarter_to_who_has_little() {
+        assert_eq!(room_of(1024, 703, 0, 32), Room::Plenty);
+        assert_eq!(room_of(1024, 704, 0, 32), Room::Scarce);
+        assert_eq!(room_of(1024, 959, 0, 32), Room::Scarce);
+        assert_eq!(room_of(1024, 960, 0, 32), Room::None);
+        assert!(is_enough(1024, 960, 32), "where no target may be dialled a caller is still accepted");
+        assert_eq!(room_of(1024, 992, 500, 32), Room::Scarce, "callers have their share and more already");
+        assert_eq!(room_of(1024, 1008, 500, 32), Room::None);
+        assert!(room_of(40, 29, 0, 32) != Room::None && room_of(40, 30, 0, 32) == Room::None);
     }
 
     #[test]

@@ -119,7 +119,11 @@ async fn welcome(
         None
     });
     let error = match heard.await {
-        None => StripeRefusal::Stalled,
+        // It may have failed long ago, and only wait for the caller to hear that.
+        None => match pipe.check().map_err(HearError::from) {
+            Err(HearError::Tls(error)) => StripeRefusal::Tls(error),
+            _ => StripeRefusal::Stalled,
+        },
         Some(Err(HearError::Tls(error))) => StripeRefusal::Tls(error),
         Some(Err(HearError::Closed)) => StripeRefusal::Closed,
         Some(Err(HearError::Broken(kind))) => StripeRefusal::Broken(kind),

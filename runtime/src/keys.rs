@@ -177,20 +177,24 @@ pub struct Keys {
 impl Keys {
     /// With this side's keys, each with a name, and the public keys of peers. Shown is the first key. Of the other side are accepted: who has
     /// one of the shared keys, and who is listed. So a key is replaced in three steps: the server is given the new one behind the old one,
-    /// then clients get the new one before the old one, then the old one goes everywhere.
+    /// then clients get the new one before the old one, then the old one goes, first on the server.
     ///
-    /// An error if there is no key, or if nobody would be accepted, or if peers are listed that could not know our key.
+    /// An error if there is no key, or if peers are listed that could not know our key.
     pub fn new(own: Vec<(PeerName, Key)>, peers: Vec<(PeerName, PublicKey)>) -> Result<Keys, KeyError> {
         let has = |kind| own.iter().any(|(_, key)| key.kind == kind);
         if own.is_empty() {
             Err(KeyError::NoKey)
-        } else if !has(KeyKind::Shared) && peers.is_empty() {
-            Err(KeyError::NobodyAccepted)
         } else if !has(KeyKind::Private) && !peers.is_empty() {
             Err(KeyError::NothingToShow)
         } else {
             Ok(Keys { own, peers })
         }
+    }
+
+    /// That somebody is accepted. Nobody is with a private key and an empty list, which makes sense only for who is cut off by it.
+    pub fn ensure_somebody(&self) -> Result<(), KeyError> {
+        let nobody = self.peers.is_empty() && self.own.iter().all(|(_, key)| key.kind == KeyKind::Private);
+        if nobody { Err(KeyError::NobodyAccepted) } else { Ok(()) }
     }
 
     /// A single shared key.
@@ -220,6 +224,11 @@ impl Keys {
         self.accepted(Role::Server).find(|(public, _)| public == key).map(|(_, name)| name)
     }
 
+    /// How many keys of clients are accepted.
+    pub(crate) fn clients(&self) -> usize {
+        self.accepted(Role::Client).count()
+    }
+
     /// How many public keys of peers are listed.
     pub fn listed(&self) -> usize {
         self.peers.len()
@@ -237,6 +246,8 @@ pub enum KeyError {
     Exists,
     /// Others than its owner may read the file; its permission bits.
     Exposed(u32),
+    /// Others than its owner may change the list; its permission bits.
+    Writable(u32),
     /// Not a key of any kind.
     Unknown,
     /// A key that has not 64 hexadecimal digits.
@@ -275,6 +286,7 @@ impl KeyError {
         match self {
             KeyError::File(_) | KeyError::NoFile => "name a file that exists and that you may read",
             KeyError::Exists => "name another file, or remove that one first if nobody needs it any more",
+            KeyError::Writable(_) => "let only its owner change it: chmod go-w FILE, and look who is in it",
             KeyError::Exposed(_) => {
                 "let only its owner read it: chmod 600 FILE; make a new key if others may have read it"
             }
@@ -319,6 +331,9 @@ impl fmt::Display for KeyError {
             }
             KeyError::Unknown => "this is no key",
             KeyError::BadDigits => "a key has 64 hexadecimal digits, and this has not",
+            KeyError::Writable(mode) => {
+                return write!(f, "others than its owner may change the list (mode {mode:03o})");
+            }
             KeyError::PublicHalf => "this is the public half of a key",
             KeyError::NoPublicHalf => "this is a shared key, which has no public half",
             KeyError::Secret => "this is a secret key, not a public one",

@@ -4,6 +4,7 @@ use crate::Executor;
 use crate::client::{stopped, with_records};
 use crate::clock::{Clock, SystemClock};
 use crate::congestion::CongestionChoice;
+use crate::descriptors::{self, Room};
 use crate::driver::budget::{Budget, Share};
 use crate::driver::{Footprint, Pump};
 use crate::gate::Gate;
@@ -79,6 +80,8 @@ pub(crate) struct Shared {
     incoming: Queue<Incoming>,
     /// One more for each [`Incoming`] that has no answer.
     unanswered: Rc<()>,
+    /// File descriptors that flows leave to others; zero where flows cost none.
+    spare_files: Cell<u64>,
     draining: Cell<bool>,
     /// The gate accepts stripes while this exists.
     gate: RefCell<Option<Sender<()>>>,
@@ -102,7 +105,11 @@ impl Server {
             }
         });
         let entropy = Rc::new(rand::random::<u64>);
-        Ok(Self::start_in(SystemClock::shared(), Box::new(listener), spawn, entropy, options, events))
+        let spare = options.limits.spare_files;
+        let server =
+            Self::start_in(SystemClock::shared(), Box::new(listener), spawn, entropy, options, events);
+        server.shared.spare_files.set(spare);
+        Ok(server)
     }
 
     /// [`Server::bind`] with time, connections, tasks and random numbers of the caller's choice.
@@ -132,6 +139,7 @@ impl Server {
             sessions: RefCell::default(),
             incoming: Queue::new(),
             unanswered: Rc::new(()),
+            spare_files: Cell::new(0),
             draining: Cell::new(false),
             gate: RefCell::new(Some(open)),
         });
@@ -263,6 +271,32 @@ impl Shared {
         has_room(&sessions).then(|| self.budget.share())
     }
 
+    /// Whether one more flow of a key may cost a connection. While file descriptors are scarce, only if the key has not more flows than the mean of
+    /// all that have a session: nobody is kept out by one who opens without end.
+    fn has_room_for_flow(&self, key: Option<PublicKey>) -> bool {
+        let pending = Rc::strong_count(&self.unanswered) as u64 - 1;
+        if descriptors::room(self.spare_files.get(), pending, u64::MAX) == Room::Plenty {
+            return true;
+        }
+        let mut flows: BTreeMap<Option<PublicKey>, usize> = BTreeMap::new();
+        let mut known = 0;
+        for ((key, _), pump) in &*self.sessions.borrow() {
+            let pump = pump.borrow();
+            *flows.entry(*key).or_default() += pump.carried_flows();
+            known += pump.connections();
+        }
+        match descriptors::room(self.spare_files.get(), pending, known as u64) {
+            Room::Plenty => true,
+            Room::None => false,
+            Room::Scarce => {
+                // One more key than there are now, if there is one: somebody may come who has nothing yet.
+                let accepted = self.keys.borrow().as_ref().map_or(1, |(keys, _)| keys.clients());
+                let own = flows.get(&key).copied().unwrap_or(0);
+                own * accepted.min(flows.len() + 1) <= flows.values().sum()
+            }
+        }
+    }
+
     /// If sessions keep more memory than they may, those that keep the most let go of some.
     fn relieve(&self) {
         let sessions = self.sessions.borrow();
@@ -293,7 +327,8 @@ impl Shared {
             }
             for (flow, target) in opened {
                 let unanswered = Some(shared.unanswered.clone());
-                let incoming = Incoming { target, flow, pump: Rc::downgrade(&pump), unanswered };
+                let has_room = shared.has_room_for_flow(name.0);
+                let incoming = Incoming { target, flow, pump: Rc::downgrade(&pump), unanswered, has_room };
                 if !shared.draining.get()
                     && Rc::strong_count(&shared.unanswered) <= shared.limits.unanswered + 1
                 {
@@ -317,12 +352,19 @@ pub struct Incoming {
     pump: Weak<RefCell<Pump>>,
     /// Counts it among those without an answer.
     unanswered: Option<Rc<()>>,
+    has_room: bool,
 }
 
 impl Incoming {
     /// Whether the client still wants it.
     fn is_alive(&self) -> bool {
         self.pump.upgrade().is_some_and(|pump| pump.borrow().carries(self.flow))
+    }
+
+    /// Whether the process has a file descriptor to spare for its target. When these become few, what is left goes to clients that have fewer flows than
+    /// others, and to stripes. The error is what the system says when there is none at all; refuse it then.
+    pub fn ensure_room(&self) -> io::Result<()> {
+        if self.has_room { Ok(()) } else { Err(rustix::io::Errno::MFILE.into()) }
     }
 
     /// Which client, if clients need a key.

@@ -179,6 +179,11 @@ impl Accepted {
         self.0.get(&key).map(|name| Peer { name: name.clone(), key })
     }
 
+    /// Whether this key is among them.
+    pub fn has(&self, key: &PublicKey) -> bool {
+        self.0.contains_key(key)
+    }
+
     /// That who shows a key also has it, and that it is accepted. One answer for both.
     fn holds(
         &self,

@@ -76,7 +76,7 @@ impl Transfer {
     }
 
     /// What still comes is right and less than all of it, and then comes no clean end.
-    fn is_cut(mut self, end: &[ErrorKind]) {
+    fn expect_cut(mut self, end: &[ErrorKind]) {
         let mut rest = Vec::new();
         let error = self.to.read_to_end(&mut rest).expect_err("a clean end");
         assert!(end.contains(&error.kind()), "{error}");
@@ -107,7 +107,7 @@ fn transfers_of_a_restarted_server_side_are_reset_on_both_ends_and_never_end_cle
     let restarted = Proxy::server(origin.addr().ip(), origin.addr(), &[]);
     route.lead_to(restarted.addr());
     pair.server.kill();
-    transfers.into_iter().for_each(|transfer| transfer.is_cut(&[ErrorKind::ConnectionReset]));
+    transfers.into_iter().for_each(|transfer| transfer.expect_cut(&[ErrorKind::ConnectionReset]));
     works(&pair.client, &origin);
 }
 
@@ -119,8 +119,8 @@ fn transfers_of_a_restarted_client_side_never_end_cleanly_and_a_new_one_works_at
     pair.client.kill();
     let restarted = Proxy::client(origin.addr().ip(), pair.server.addr(), &[]);
     works(&restarted, &origin);
-    down.is_cut(&[ErrorKind::ConnectionReset]);
+    down.expect_cut(&[ErrorKind::ConnectionReset]);
     // The server side waits for the old client's stripes: its connections stand still, and are reset when it gives up.
     up.to.set_read_timeout(Some(Duration::from_millis(300))).expect("a socket");
-    up.is_cut(&[ErrorKind::WouldBlock]);
+    up.expect_cut(&[ErrorKind::WouldBlock]);
 }

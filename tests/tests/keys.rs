@@ -2,7 +2,9 @@
 
 use std::fs::{self, Permissions};
 use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
+use std::thread;
 use striper_tests::{
     Event, Finished, Origin, Pattern, Proxy, TempDir, connect, expect_reset, expect_reset_at, finish, run,
 };
@@ -95,6 +97,50 @@ fn each_client_has_a_key_and_a_name_and_a_list_that_is_read_again_cuts_off_who_i
 }
 
 #[test]
+fn the_last_client_of_a_list_is_cut_off_too() {
+    let (folder, origin) = (TempDir::new(), Origin::start());
+    let [exit, laptop] = ["exit.key", "laptop.key"].map(|name| keygen(&folder, name, &["--pair"]));
+    let servers = folder.write("servers", pubkey(&exit));
+    let clients = folder.write("clients", pubkey(&laptop));
+    let server = server(&origin, &["-k", &exit, "--peers", &clients]);
+    let client = client(&server, &["-k", &laptop, "--peers", &servers]);
+    let mut carried = connect(client.addr());
+    Pattern(1).send(&mut carried, 0..10);
+    let mut arrived = origin.accept();
+    Pattern(1).expect(&mut arrived, 0..10);
+    fs::write(&clients, "# nobody\n").unwrap();
+    server.hang_up();
+    assert!(server.wait_for("keys_read").text("message").contains("nobody is accepted"));
+    assert!(expect_reset(&mut carried).is_empty());
+    client.wait_for("peer_unreachable");
+}
+
+#[test]
+fn a_client_that_opens_without_end_leaves_another_one_its_connections() {
+    let (folder, origin) = (TempDir::new(), Origin::start());
+    let [exit, greedy, modest] =
+        ["exit", "greedy", "modest"].map(|name| keygen(&folder, &format!("{name}.key"), &["--pair"]));
+    let servers = folder.write("servers", pubkey(&exit));
+    let clients = folder.write("clients", format!("{}{}", pubkey(&greedy), pubkey(&modest)));
+    let server = server(&origin, &["-k", &exit, "--peers", &clients]);
+    thread::spawn(move || {
+        let greet = |mut stream: TcpStream| stream.write_all(b"!").map(|()| stream);
+        let _kept: Vec<_> = origin.incoming().map(greet).collect();
+    });
+    server.limit_files(240);
+    let greedy = client(&server, &["-k", &greedy, "--peers", &servers]);
+    greedy.wait_for_some("stripes", 4, |event| event.is("stripe_up"));
+    let _all: Vec<_> = (0..300).map(|_| connect(greedy.addr())).collect();
+    // When the first of them is turned away, no file is left to who has the most.
+    greedy.wait_for_any("a refusal", |event| event.is("connection_ended") && event.text("end") == "refused");
+    let modest = client(&server, &["-k", &modest, "--peers", &servers]);
+    modest.wait_for_some("stripes", 4, |event| event.is("stripe_up"));
+    let mut greeting = [0; 1];
+    connect(modest.addr()).read_exact(&mut greeting).unwrap();
+    assert_eq!(greeting, *b"!");
+}
+
+#[test]
 fn keys_that_do_not_fit_are_told_to_both_sides_with_what_to_do() {
     let (folder, origin) = (TempDir::new(), Origin::start());
     let [one, other] = ["one.key", "other.key"].map(|name| keygen(&folder, name, &[]));
@@ -108,7 +154,12 @@ fn keys_that_do_not_fit_are_told_to_both_sides_with_what_to_do() {
         // Who connects is not kept waiting.
         expect_reset_at(client.addr());
     };
-    told(&with(&one), &["-k", &other], "give both sides the same key file", "does not accept our key");
+    told(
+        &with(&one),
+        &["-k", &other],
+        "not accepted here: give both sides the same key file",
+        "does not accept our key",
+    );
     told(&with(&one), &[], "give this side the server's key: -k FILE", "give it the same key file");
     told(&server(&origin, &[]), &["-k", &one], "give it the same key file", "uses a key");
 }

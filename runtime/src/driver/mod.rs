@@ -31,7 +31,7 @@ use crate::local::Sender;
 use crate::record::{Recording, TraceStop, Traces};
 use crate::report::{Event, OpenError, SessionStatus, SessionTag};
 use crate::target::{HostPort, Target};
-use crate::tls::ClientTls;
+use crate::tls::{Accepted, ClientTls};
 use attempt::Attempt;
 use budget::Share;
 use dialler::{Dialler, Plan};
@@ -81,6 +81,8 @@ struct ClientSide {
     /// What the stripes of this session need, if they are encrypted, and what those of the next one will.
     tls: Option<ClientTls>,
     next_tls: Option<ClientTls>,
+    /// Who is accepted now, if stripes are encrypted.
+    allowed: Option<Accepted>,
     /// Flows that wait for a session.
     waiting: BTreeSet<usize>,
 }
@@ -162,6 +164,7 @@ impl Pump {
             connect_timeout: dialling.connect_timeout,
             entropy: dialling.entropy,
             next_stripe: 0,
+            allowed: dialling.tls.as_ref().map(ClientTls::accepted),
             tls: dialling.tls,
             next_tls: None,
             waiting: BTreeSet::new(),
@@ -336,6 +339,20 @@ impl Pump {
         self.ready.wake();
     }
 
+    /// How many connections its stripes and flows have.
+    pub fn connections(&self) -> usize {
+        let attached = self.flows.values().filter(|key| match self.slots.get(**key) {
+            Some(Slot::Flow(flow)) => flow.pipe.is_some(),
+            _ => false,
+        });
+        self.stripes.len() + attached.count()
+    }
+
+    /// How many flows it carries.
+    pub fn carried_flows(&self) -> usize {
+        self.flows.len()
+    }
+
     /// Who is at the other end, if it had to prove that.
     pub fn peer(&self) -> Option<PeerName> {
         self.peer.clone()
@@ -350,6 +367,7 @@ impl Pump {
     /// that it has begun with; and at once if not all of its stripes lead to somebody who `is_accepted`.
     pub fn set_tls(&mut self, tls: ClientTls, is_accepted: impl Fn(&Peer) -> bool) {
         if let Some(client) = &mut self.client {
+            client.allowed = Some(tls.accepted());
             let same = client.tls.as_ref().is_some_and(|now| now.shown() == tls.shown());
             (client.next_tls, client.tls) =
                 if same { (None, Some(tls)) } else { (Some(tls), client.tls.take()) };

@@ -5,7 +5,7 @@ use super::stripe::Stripe;
 use super::{BUDGET, Pump, Slot};
 use crate::dial::{DialError, Dialling};
 use crate::pipe::Pipe;
-use crate::pipe::tls::{PlainSpeech, TlsPipe};
+use crate::pipe::tls::{PlainSpeech, TlsError, TlsPipe};
 use crate::report::{Event, OpenError, SessionTag, StripeLoss};
 use crate::tls::ClientTls;
 use bytes::Bytes;
@@ -93,6 +93,13 @@ impl Pump {
             return;
         };
         self.slots.remove(key);
+        // Keys may have been replaced since the dial began.
+        let result = result.and_then(|greeted| match (&client.allowed, greeted.pipe.peer()) {
+            (Some(allowed), peer) if !peer.as_ref().is_some_and(|peer| allowed.has(&peer.key)) => {
+                Err(DialError::Tls(TlsError::UnknownKey))
+            }
+            _ => Ok(greeted),
+        });
         let greeted = result.and_then(|greeted| match greeted.hello.kind {
             HelloKind::Refuse(refusal) => Err(DialError::Refusal(refusal)),
             HelloKind::Accept { .. }
@@ -128,7 +135,10 @@ impl Pump {
             self.events.push(Event::PeerUnreachable { server, cause: error.clone() });
         }
         // Our session's key may have been dropped over there, and we have been given another one meanwhile.
-        if client.next_tls.is_some() && matches!(error, DialError::Tls(_)) {
+        if client.next_tls.is_some()
+            && self.stripes.is_empty()
+            && error == DialError::Tls(TlsError::KeyRefused)
+        {
             self.inputs.push_back(Input::Abort);
         }
         if self.stripes.is_empty()

@@ -14,6 +14,9 @@ const MAX_LIST: u64 = 1 << 20;
 /// Permission bits that let others than the owner read or change a file.
 const OTHERS: u32 = 0o077;
 
+/// Permission bits that let others than the owner change a file.
+const CHANGED_BY_OTHERS: u32 = 0o022;
+
 /// Writes a new key file that only its owner can read. An existing file stays as it is.
 pub fn write_key(path: &Path, key: &Key) -> Result<(), KeyError> {
     let mut options = OpenOptions::new();
@@ -56,7 +59,15 @@ pub fn read_key(path: &Path, private_folder: bool) -> Result<Key, KeyError> {
 
 /// Reads a list of peers.
 pub fn read_peers(path: &Path) -> Result<Vec<(PeerName, PublicKey)>, KeyError> {
-    peers(&read(&mut open(path)?, MAX_LIST)?)
+    let mut file = open(path)?;
+    #[cfg(unix)]
+    {
+        let mode = std::os::unix::fs::PermissionsExt::mode(&file.metadata().map_err(failed)?.permissions());
+        if mode & CHANGED_BY_OTHERS != 0 {
+            return Err(KeyError::Writable(mode & 0o777));
+        }
+    }
+    peers(&read(&mut file, MAX_LIST)?)
 }
 
 pub(super) fn peers(text: &str) -> Result<Vec<(PeerName, PublicKey)>, KeyError> {

@@ -107,7 +107,9 @@ fn keys_that_could_never_meet_anybody_are_refused() {
         Keys::new(own.iter().map(|key| named("k", (*key).clone())).collect(), peers.to_vec()).err()
     };
     assert_eq!(new(&[], &peer), Some(KeyError::NoKey));
-    assert_eq!(new(&[&private], &[]), Some(KeyError::NobodyAccepted));
+    let nobody = Keys::new(vec![named("k", private.clone())], Vec::new()).unwrap();
+    assert_eq!(nobody.ensure_somebody(), Err(KeyError::NobodyAccepted));
+    assert_eq!(Keys::shared("k", shared.clone()).unwrap().ensure_somebody(), Ok(()));
     assert_eq!(new(&[&shared], &peer), Some(KeyError::NothingToShow));
     assert_eq!(new(&[&shared], &[]), None);
     assert_eq!(new(&[&private], &peer), None);
@@ -164,6 +166,11 @@ fn a_key_file_is_written_once_for_its_owner_alone_and_refused_when_others_can_re
         assert_eq!(read_key(&path, true).is_ok(), within, "{bits:o} in a private folder");
     }
     assert_eq!(read_key(&path, false), Err(KeyError::Exposed(0o602)));
+    std::fs::write(&path, "").unwrap();
+    for (bits, peers) in [(0o644, Ok(Vec::new())), (0o664, Err(KeyError::Writable(0o664)))] {
+        mode(bits);
+        assert_eq!(read_peers(&path), peers);
+    }
 }
 
 #[test]

@@ -350,8 +350,9 @@ impl<P: Pipe> Pipe for TlsPipe<P> {
     }
 
     fn check(&mut self) -> io::Result<()> {
-        match self.stage {
-            Stage::Broken(kind) => Err(kind.into()),
+        match &self.stage {
+            Stage::Broken(kind) => Err((*kind).into()),
+            Stage::Leaving { error, .. } => Err(error.clone().into()),
             _ => self.below.check(),
         }
     }
