@@ -282,6 +282,9 @@ impl ServerCertVerifier for Accepted {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod forge;
+
 /// Settings that no honest side has.
 #[cfg(test)]
 pub(crate) mod dishonest {

@@ -528,3 +528,6 @@ impl Drop for Outgoing {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod hostile;

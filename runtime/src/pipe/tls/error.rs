@@ -1,6 +1,6 @@
 //! What can go wrong with TLS, in words that tell a user what to do.
 
-use rustls::{AlertDescription, Error, PeerIncompatible, PeerMisbehaved};
+use rustls::{AlertDescription, Error, PeerMisbehaved};
 use std::fmt;
 use std::io;
 
@@ -67,16 +67,7 @@ impl From<Error> for TlsError {
                 | AlertDescription::HandshakeFailure
                 | AlertDescription::MissingExtension,
             )
-            | Error::PeerIncompatible(
-                PeerIncompatible::IncorrectCertificateTypeExtension
-                | PeerIncompatible::UnsolicitedCertificateTypeExtension
-                | PeerIncompatible::Tls13RequiredForQuic
-                | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
-                | PeerIncompatible::SupportedVersionsExtensionRequired
-                | PeerIncompatible::Tls12NotOfferedOrEnabled
-                | PeerIncompatible::ServerDoesNotSupportTls12Or13
-                | PeerIncompatible::SignatureAlgorithmsExtensionRequired,
-            )
+            | Error::PeerIncompatible(_)
             | Error::PeerMisbehaved(PeerMisbehaved::SelectedUnofferedApplicationProtocol) => {
                 TlsError::NoCommonProtocol
             }

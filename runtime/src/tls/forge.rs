@@ -1,0 +1,87 @@
+//! Settings that no honest side has, for tests of what the other side makes of them.
+
+use super::*;
+use rustls::client::ResolvesClientCert;
+use rustls::crypto::ring::sign::any_eddsa_type;
+
+/// Another seed than that of any key in the tests.
+const OTHER: [u8; 32] = [0xee; 32];
+
+/// What belongs to `key`'s public half and is signed by somebody who has only that.
+fn without_the_secret(key: &Key, role: Role) -> Arc<CertifiedKey> {
+    let honest = shown(key, role);
+    let secret = PrivatePkcs8KeyDer::from([&PKCS8[..], &OTHER].concat());
+    Arc::new(CertifiedKey::new(honest.cert.clone(), any_eddsa_type(&secret).unwrap()))
+}
+
+/// A client that knows the public half of an accepted key, and not the secret one.
+pub fn client_without_the_secret(keys: &Keys) -> ClientTls {
+    let resolver = AlwaysResolvesClientRawPublicKeys::new(without_the_secret(keys.first(), Role::Client));
+    client(keys, |config| config.client_auth_cert_resolver = Arc::new(resolver))
+}
+
+/// A server that knows the public half of an accepted key, and not the secret one.
+pub fn server_without_the_secret(keys: &Keys) -> ServerTls {
+    let resolver = AlwaysResolvesServerRawPublicKeys::new(without_the_secret(keys.first(), Role::Server));
+    server(keys, |config| config.cert_resolver = Arc::new(resolver))
+}
+
+/// A client that shows the key of a server.
+pub fn client_with_a_servers_key(keys: &Keys) -> ClientTls {
+    let resolver = AlwaysResolvesClientRawPublicKeys::new(shown(keys.first(), Role::Server));
+    client(keys, |config| config.client_auth_cert_resolver = Arc::new(resolver))
+}
+
+/// A server that shows the key of a client.
+pub fn server_with_a_clients_key(keys: &Keys) -> ServerTls {
+    let resolver = AlwaysResolvesServerRawPublicKeys::new(shown(keys.first(), Role::Client));
+    server(keys, |config| config.cert_resolver = Arc::new(resolver))
+}
+
+/// A client that shows this, as a raw public key or as an X.509 certificate, or nothing.
+#[derive(Debug)]
+struct Shows(Option<Arc<CertifiedKey>>, bool);
+
+impl ResolvesClientCert for Shows {
+    fn resolve(&self, _hints: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.0.clone()
+    }
+
+    fn only_raw_public_keys(&self) -> bool {
+        self.1
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+/// A client that speaks raw public keys and shows none.
+pub fn client_without_key(keys: &Keys) -> ClientTls {
+    client(keys, |config| config.client_auth_cert_resolver = Arc::new(Shows(None, true)))
+}
+
+/// A client that calls its key a certificate.
+pub fn client_with_certificate(keys: &Keys) -> ClientTls {
+    let shows = Shows(Some(shown(keys.first(), Role::Client)), false);
+    client(keys, |config| config.client_auth_cert_resolver = Arc::new(shows))
+}
+
+/// A client with its settings changed.
+pub fn client(keys: &Keys, change: impl FnOnce(&mut ClientConfig)) -> ClientTls {
+    let ClientTls { mut config, shown, accepted } = ClientTls::new(keys);
+    change(Arc::make_mut(&mut config));
+    ClientTls { config, shown, accepted }
+}
+
+/// A server with its settings changed.
+pub fn server(keys: &Keys, change: impl FnOnce(&mut ServerConfig)) -> ServerTls {
+    let ServerTls { mut config, accepted } = ServerTls::new(keys);
+    change(Arc::make_mut(&mut config));
+    ServerTls { config, accepted }
+}
+
+/// A client and a server that have the instructions for AES, or not.
+pub fn with_aes(keys: &Keys, client: bool, server: bool) -> (ClientTls, ServerTls) {
+    (ClientTls::with_aes(keys, client), ServerTls::with_aes(keys, server))
+}
