@@ -301,34 +301,5 @@ pub(crate) mod dishonest {
             config.client_auth_cert_resolver = Arc::new(AlwaysResolvesClientRawPublicKeys::new(lie));
             tls
         }
-
-        /// Shows nothing.
-        pub fn nameless(keys: &Keys) -> Self {
-            let accepted = Accepted::new(keys, Role::Server);
-            let mut config = ClientConfig::builder_with_provider(provider(true))
-                .with_protocol_versions(&[&TLS13])
-                .unwrap()
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(accepted.clone()))
-                .with_no_client_auth();
-            config.alpn_protocols = vec![ALPN.to_vec()];
-            ClientTls { config: Arc::new(config), shown: PublicKey([0; 32]), accepted }
-        }
-
-        /// Offers other protocols.
-        pub fn with_alpn(mut self, alpn: &[&[u8]]) -> Self {
-            let config = Arc::make_mut(&mut self.config);
-            config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
-            self
-        }
-    }
-
-    impl ServerTls {
-        /// Knows other protocols.
-        pub fn with_alpn(mut self, alpn: &[&[u8]]) -> Self {
-            let config = Arc::make_mut(&mut self.config);
-            config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
-            self
-        }
     }
 }

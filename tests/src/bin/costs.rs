@@ -1,7 +1,9 @@
 //! `costs` measures on loopback what the key costs: throughput, CPU per gigabyte, and the time and CPU of a stripe's handshake, with and
 //! without, in turns, so that what else the machine does harms both alike.
 //!
-//!   cargo run --release -p striper-tests --bin costs -- [ROUNDS]
+//! ```text
+//! cargo run --release -p striper-tests --bin costs -- [ROUNDS]
+//! ```
 
 #![allow(clippy::disallowed_methods, reason = "it measures real time")]
 

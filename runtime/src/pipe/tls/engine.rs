@@ -361,11 +361,6 @@ impl Incoming {
         &mut self.buffer[self.start..self.end]
     }
 
-    #[cfg(test)]
-    fn len(&self) -> usize {
-        self.end - self.start
-    }
-
     fn discard(&mut self, count: usize) {
         self.start += count;
     }
