@@ -106,7 +106,7 @@ LIMITS (of -s, with --limit NAME=VALUE; here with what holds otherwise)
   handshakes-per-address  128     those from one address (IPv6: one /64 network)
   handshake-time          5s      how long a caller may take for that
   sessions                256     client sides at once
-  sessions-per-key        128     those with one key; all without one are one
+  sessions-per-key        128     those with one and the same key
   stripes                 64      of one session, 1-64
   flows                   16384   open connections of one session
   unanswered              1024    connections whose target has yet to answer

@@ -18,7 +18,7 @@ pub struct Limits {
     /// Sessions at once, 256. If a client asks for one more, those that have neither stripes nor flows have to go; else it is refused.
     /// Each has a floor of 240 KiB beside the memory limit.
     pub sessions: usize,
-    /// Those of them from callers with one and the same key, 128: half of all. All callers without a key count as one.
+    /// Those of them from callers with one and the same key, 128: half of all. Callers without a key are not told apart, and have all.
     pub sessions_per_key: usize,
     /// Stripes of one session at once, 1–64; 64.
     pub stripes: usize,

@@ -263,7 +263,8 @@ impl Shared {
         let mut sessions = self.sessions.borrow_mut();
         let has_room = |sessions: &BTreeMap<Name, Rc<RefCell<Pump>>>| {
             let of_key = sessions.keys().filter(|(known, _)| *known == key).count();
-            sessions.len() < self.limits.sessions && of_key < self.limits.sessions_per_key
+            let most = if key.is_some() { self.limits.sessions_per_key } else { usize::MAX };
+            sessions.len() < self.limits.sessions && of_key < most
         };
         if !has_room(&sessions) {
             sessions.retain(|_, pump| !pump.borrow_mut().abandon());

@@ -50,6 +50,11 @@ fn the_corpus_of_the_deframer_holds() {
 }
 
 #[test]
+fn the_corpus_of_the_tls_handshake_holds() {
+    replay("handshake", fuzz::handshake);
+}
+
+#[test]
 fn the_corpus_of_a_session_under_attack_holds() {
     replay("session_bytes", fuzz::session_bytes);
 }

@@ -7,10 +7,14 @@
 //! docs/fuzzing.md says how to run them and how they were seen to find bugs.
 
 mod deframer;
+#[cfg(feature = "tls")]
+mod handshake;
 mod session_bytes;
 mod session_ops;
 mod source;
 
 pub use deframer::deframer;
+#[cfg(feature = "tls")]
+pub use handshake::handshake;
 pub use session_bytes::session_bytes;
 pub use session_ops::session_ops;

@@ -1,0 +1,136 @@
+//! The TLS start of a stripe: a victim that has a key, and on the wire either anything or what an honest counterpart says, changed on its way.
+//!
+//! The first byte says which end is attacked and how, the rest is what is said, or what is done to what is said. rustls draws random numbers from the
+//! system, so an input repeats the choices and not the bytes; what must hold holds for all of them.
+
+use bytes::Bytes;
+use std::sync::OnceLock;
+use std::task::{Context, Poll, Waker};
+use striper_runtime::keys::{Key, Keys};
+use striper_runtime::pipe::memory::memory_pipe;
+use striper_runtime::{ClientTls, Pipe, Received, ServerTls, TlsPipe};
+
+/// What the honest counterpart says before it finishes.
+const SAID: &[u8] = b"what an honest counterpart has to say, and nothing else";
+
+/// Deliveries before the wire goes quiet.
+const ROUNDS: usize = 12;
+
+fn keys() -> &'static (ClientTls, ServerTls) {
+    static KEYS: OnceLock<(ClientTls, ServerTls)> = OnceLock::new();
+    KEYS.get_or_init(|| {
+        let key: Key = format!("striper-shared-key:{}", "5a".repeat(32)).parse().expect("a key");
+        let keys = Keys::shared("fuzz", key).expect("keys");
+        (ClientTls::new(&keys), ServerTls::new(&keys))
+    })
+}
+
+fn end(below: impl Pipe + 'static, server: bool) -> TlsPipe<Box<dyn Pipe>> {
+    let (client_tls, server_tls) = keys();
+    let below: Box<dyn Pipe> = Box::new(below);
+    let pipe = if server { TlsPipe::server(below, server_tls) } else { TlsPipe::client(below, client_tls) };
+    pipe.expect("a connection")
+}
+
+/// What has come out of a pipe so far.
+#[derive(Default)]
+struct Heard {
+    bytes: Vec<u8>,
+    fin: bool,
+    broken: bool,
+}
+
+impl Heard {
+    /// Receives what there is. What a pipe gives, it gives in finitely many calls.
+    fn listen(&mut self, pipe: &mut impl Pipe) {
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut calls = 0;
+        while !self.fin && !self.broken {
+            calls += 1;
+            assert!(calls < 10_000, "it gives without end");
+            match pipe.poll_recv(&mut cx, 1 << 16) {
+                Poll::Ready(Ok(Received::Chunk(chunk))) => self.bytes.extend_from_slice(&chunk),
+                Poll::Ready(Ok(Received::Fin)) => self.fin = true,
+                Poll::Ready(Err(_)) => self.broken = true,
+                Poll::Pending => return,
+            }
+        }
+    }
+}
+
+/// Sends all of it, or as much as is taken.
+fn say(pipe: &mut impl Pipe, mut data: Bytes) {
+    let mut cx = Context::from_waker(Waker::noop());
+    while !data.is_empty() && matches!(pipe.poll_send(&mut cx, &mut data), Poll::Ready(Ok(_))) {}
+    let _ = pipe.poll_flush(&mut cx);
+}
+
+/// The target.
+pub fn handshake(input: &[u8], _allocated: impl Fn() -> usize) {
+    let Some((choice, rest)) = input.split_first() else { return };
+    let server = choice & 1 == 1;
+    if choice & 2 == 0 { raw(server, rest) } else { between(server, rest) }
+}
+
+/// Whoever has no key says what it likes.
+fn raw(server: bool, said: &[u8]) {
+    let (below, mut wire) = memory_pipe();
+    let (mut victim, mut heard, mut answer) = (end(below, server), Heard::default(), Heard::default());
+    heard.listen(&mut victim);
+    for part in said.chunks(said.len() / 5 + 1) {
+        say(&mut wire, Bytes::copy_from_slice(part));
+        heard.listen(&mut victim);
+        answer.listen(&mut wire);
+    }
+    let _ = wire.poll_finish(&mut Context::from_waker(Waker::noop()));
+    heard.listen(&mut victim);
+    answer.listen(&mut wire);
+    assert!(victim.peer().is_none(), "it takes this for somebody with a key");
+    assert!(heard.bytes.is_empty() && !heard.fin, "it has heard something from nobody");
+    assert!(heard.broken, "the wire has ended, and nobody is told");
+    assert!(answer.bytes.len() <= 2_000 + said.len(), "{} bytes for {}", answer.bytes.len(), said.len());
+}
+
+/// Somebody stands between two honest ends and changes what goes to the victim.
+fn between(server: bool, acts: &[u8]) {
+    let ((below, mut near), (far_below, mut far)) = (memory_pipe(), memory_pipe());
+    let (mut victim, mut honest) = (end(below, server), end(far_below, !server));
+    let (mut heard, mut back) = (Heard::default(), Heard::default());
+    let (mut to_victim, mut to_honest) = (Heard::default(), Heard::default());
+    let mut acts = acts.chunks_exact(4);
+    let mut said = false;
+    for _ in 0..ROUNDS {
+        back.listen(&mut honest);
+        if honest.peer().is_some() && !said {
+            said = true;
+            say(&mut honest, Bytes::from_static(SAID));
+            let _ = honest.poll_finish(&mut Context::from_waker(Waker::noop()));
+        }
+        to_victim.listen(&mut far);
+        let mut flight = std::mem::take(&mut to_victim.bytes);
+        if !flight.is_empty()
+            && let Some(act) = acts.next()
+        {
+            change(&mut flight, act);
+        }
+        say(&mut near, flight.into());
+        heard.listen(&mut victim);
+        to_honest.listen(&mut near);
+        say(&mut far, std::mem::take(&mut to_honest.bytes).into());
+        assert!(SAID.starts_with(&heard.bytes), "it has heard what nobody has said");
+        assert!(!heard.fin || heard.bytes == SAID, "an end before all that was said");
+    }
+}
+
+/// One of the things that can be done to bytes on their way, and where.
+fn change(flight: &mut Vec<u8>, act: &[u8]) {
+    let at = usize::from(u16::from_le_bytes([act[1], act[2]])) % flight.len();
+    match act[0] % 6 {
+        0 => {}
+        1 => flight[at] ^= act[3] | 1,
+        2 => flight.insert(at, act[3]),
+        3 => _ = flight.drain(at..(at + 1 + usize::from(act[3])).min(flight.len())),
+        4 => flight.truncate(at),
+        _ => flight.extend_from_within(at..),
+    }
+}
