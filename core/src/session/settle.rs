@@ -32,11 +32,15 @@ impl Session {
             return;
         }
         self.prepare(out);
-        self.send_own_control(out);
-        self.send_owed(out);
-        self.send_data(out);
-        // Sending may have used up credit.
-        self.send_owed(out);
+        self.send_control(out);
+        loop {
+            self.send_data(out);
+            // Data may have used up credit, and what says so changes which stripe would be the best for the data that waits. The end of this is a state
+            // in which time alone changes nothing before the deadline.
+            if !self.send_control(out) {
+                break;
+            }
+        }
         self.after_sending(out);
     }
 
@@ -83,6 +87,14 @@ impl Session {
         }
     }
 
+    /// Sends what is owed beside data. Returns whether there was anything that a stripe took.
+    fn send_control(&mut self, out: &mut Vec<Output>) -> bool {
+        let before = out.len();
+        self.send_own_control(out);
+        self.send_owed(out);
+        out.len() > before
+    }
+
     /// PING and PONG go on their own stripe.
     fn send_own_control(&mut self, out: &mut Vec<Output>) {
         for stripe in self.stripes.live.values_mut() {
@@ -91,6 +103,7 @@ impl Session {
                 let frame = Frame::Pong { nonce };
                 transmit(stripe, &frame, Bytes::new(), &[(Token::Local, false)], self.now, out);
             }
+            stripe.ping_owed |= stripe.ledger.len() > MAX_UNANSWERED && !stripe.ledger.awaits();
             if stripe.ping_owed && stripe.takes_control() {
                 stripe.ping_owed = false;
                 self.nonce += 1;
@@ -450,9 +463,6 @@ impl Session {
             }
             if waiting && full {
                 stripe.window.limit();
-            }
-            if stripe.ledger.len() > MAX_UNANSWERED && !stripe.ledger.awaits() {
-                stripe.ping_owed = true;
             }
             if let Some(at) = stripe.doubt_at().filter(|_| !stripe.doubted && !planted!(DoubtTimerForgotten))
             {
