@@ -1,6 +1,7 @@
 //! Peers that make a server side keep as much as they can, whatever that takes: what counts is what the process has in RAM.
 
 use crate::handshakes::mib;
+use crate::wire::{KeyFile, tunnel};
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -36,14 +37,16 @@ pub const ATTACKS: [(&str, Attack); 6] = [
 ];
 
 /// Attacks, prints, and says whether the server side kept within its limit.
-pub fn run(name: &str, attack: Attack) -> bool {
+pub fn run(name: &str, attack: Attack, key: Option<&KeyFile>) -> bool {
     let target = target(name == "unread");
     let limit = format!("memory={LIMIT}MiB");
-    let server = Proxy::server(IpAddr::V4(Ipv4Addr::LOCALHOST), target, &["--limit", &limit]);
-    let port = server.addr();
+    let options: Vec<&str> = key.iter().flat_map(|key| key.options()).collect();
+    let limited = [&["--limit", &limit], &options[..]].concat();
+    let server = Proxy::server(IpAddr::V4(Ipv4Addr::LOCALHOST), target, &limited);
+    let port = key.map_or(server.addr(), |key| tunnel(server.addr(), key.tls()));
     let (calm, begin) = (server.memory().0, Instant::now());
     let attack = thread::spawn(move || attack(port));
-    let honest = honest(&server);
+    let honest = honest(&server, &options);
     let _ = attack.join();
     let (now, peak) = server.memory();
     println!(
@@ -59,8 +62,8 @@ pub fn run(name: &str, attack: Attack) -> bool {
 }
 
 /// How long an honest client's connections took at most, in ms, one after another for a while.
-fn honest(server: &Proxy) -> f64 {
-    let client = Proxy::client(server.addr().ip(), server.addr(), &[]);
+fn honest(server: &Proxy, options: &[&str]) -> f64 {
+    let client = Proxy::client(server.addr().ip(), server.addr(), options);
     let (begin, mut longest) = (Instant::now(), 0f64);
     while begin.elapsed() < TIME {
         let call = Instant::now();

@@ -1,12 +1,13 @@
 //! Attacks a server side on loopback and prints what that costs it and its honest clients.
 //!
-//! The program that is attacked is the real one with its defaults, unless a run is about a limit. Nothing here knows the key, if there is one:
-//! an attack is what a stranger or a plain peer can do.
+//! The program that is attacked is the real one with its defaults, unless a run is about a limit. `handshakes` is what a stranger can do, all others
+//! what a peer can who is let in, with the key if there is one.
 
 #![allow(clippy::disallowed_methods, reason = "it measures real time")]
 
 mod handshakes;
 mod hoard;
+mod wire;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::process::ExitCode;
@@ -14,11 +15,14 @@ use std::process::ExitCode;
 const HELP: &str = "\
 attack - attacks striper-cli -s on loopback and prints what that costs
 
-  cargo run --release -p striper-tests --bin attack -- [RUNS]
+  cargo run --release -p striper-tests --bin attack -- [--key] [RUNS]
+
+  --key        the server side has a key, and all but handshakes is done by
+               peers that have it too
 
 RUNS (all of them if none is named)
   handshakes   10,000 callers from 50 addresses say a byte a second; an honest
-               client must join within twice its normal time
+               client must join within twice its normal time (medians)
   pieces       peers hold large receive buffers by small pieces of them
   crumbs       peers hold single bytes, none beside the other
   early        peers send data of flows that they never open
@@ -34,6 +38,10 @@ fn main() -> ExitCode {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     let mut names: Vec<String> = std::env::args().skip(1).collect();
+    let key = names.iter().position(|name| name == "--key").map(|at| {
+        names.remove(at);
+        wire::KeyFile::generate()
+    });
     if names.is_empty() {
         let hoards = hoard::ATTACKS.iter().map(|(name, _)| *name);
         names = ["handshakes"].into_iter().chain(hoards).map(String::from).collect();
@@ -41,8 +49,8 @@ fn main() -> ExitCode {
     let mut held = true;
     for name in names {
         held &= match (name.as_str(), hoard::ATTACKS.iter().find(|(known, _)| *known == name)) {
-            ("handshakes", _) => handshakes::run(),
-            (_, Some((name, attack))) => hoard::run(name, *attack),
+            ("handshakes", _) => handshakes::run(key.as_ref()),
+            (_, Some((name, attack))) => hoard::run(name, *attack, key.as_ref()),
             _ => {
                 eprint!("{HELP}");
                 return ExitCode::from(if name == "--help" { 0 } else { 2 });
