@@ -64,12 +64,7 @@ pub async fn run(
 /// The library's view of the command line.
 pub fn server_options(options: &Options) -> ServerOptions {
     ServerOptions {
-        session: Config {
-            scheduler: options.scheduler,
-            memory_limit: options.limits.memory,
-            max_flows: options.limits.flows,
-            ..Config::default()
-        },
+        session: Config { scheduler: options.scheduler, ..options.limits.engine },
         limits: options.limits.server.clone(),
         ..ServerOptions::default()
     }

@@ -112,6 +112,11 @@ LIMITS (of -s, with --limit NAME=VALUE; here with what holds otherwise)
   unanswered              1024    connections whose target has yet to answer
   memory                  128MiB  data in transit in all: KiB, MiB, GiB
   memory-per-session      half    of that, for one session
+  opens-per-second        10000   connections that a client may open in the long
+                                  run; beyond it they wait
+  control-burst           16MiB   control (not payload) from a peer at once
+  control-per-second      1MiB    and each second; beyond it its session ends
+  payload-per-control     64      payload bytes that allow one more of control
   spare-files             32      file descriptors that callers must leave free
                                   (never more than a quarter of ulimit -n)
   log-lines               20      for one cause within 10 s (50 times that where

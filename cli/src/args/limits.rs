@@ -4,28 +4,24 @@ use super::values::{did_you_mean, positive_time};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 use striper_core::Config;
-use striper_core::config::{INITIAL_FLOWS, MAX_STRIPES};
+use striper_core::config::{INITIAL_FLOWS, MAX_STRIPES, MIN_CONTROL_BURST};
 
 /// All limits of the server side.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Limits {
     /// Those of the library's server.
     pub server: striper_runtime::Limits,
-    /// Flows of one session.
-    pub flows: u64,
-    /// Bytes in transit, of all sessions.
-    pub memory: u64,
+    /// Those of each session's engine, and memory of all sessions.
+    pub engine: Config,
     /// Log lines for one cause within [`crate::narrate::PERIOD`].
     pub log_lines: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        let Config { memory_limit, max_flows, .. } = Config::default();
         Limits {
             server: striper_runtime::Limits::default(),
-            flows: max_flows,
-            memory: memory_limit,
+            engine: Config::default(),
             log_lines: crate::narrate::LINES,
         }
     }
@@ -46,6 +42,9 @@ const MANY: u64 = 1 << 20;
 /// Every session may use 2 MiB ([`Config::memory_limit`]); the other end of a range is that of a typing error.
 const MEMORY: RangeInclusive<u64> = 2 * MIB..=1 << 40;
 
+/// The least is what a session takes to begin; see [`MEMORY`] for the most.
+const CONTROL: RangeInclusive<u64> = MIN_CONTROL_BURST..=1 << 40;
+
 const LIMITS: &[(&str, Kind)] = &[
     ("handshakes", Kind::Count(1..=MANY, |limits, count| limits.server.handshakes = size(count))),
     (
@@ -56,13 +55,17 @@ const LIMITS: &[(&str, Kind)] = &[
     ("sessions", Kind::Count(1..=MANY, |limits, count| limits.server.sessions = size(count))),
     ("sessions-per-key", Kind::Count(1..=MANY, |limits, count| limits.server.sessions_per_key = size(count))),
     ("stripes", Kind::Count(1..=MAX_STRIPES as u64, |limits, count| limits.server.stripes = size(count))),
-    ("flows", Kind::Count(INITIAL_FLOWS..=MANY, |limits, count| limits.flows = count)),
+    ("flows", Kind::Count(INITIAL_FLOWS..=MANY, |limits, count| limits.engine.max_flows = count)),
     ("unanswered", Kind::Count(1..=MANY, |limits, count| limits.server.unanswered = size(count))),
-    ("memory", Kind::Size(MEMORY, |limits, bytes| limits.memory = bytes)),
+    ("memory", Kind::Size(MEMORY, |limits, bytes| limits.engine.memory_limit = bytes)),
     (
         "memory-per-session",
         Kind::Size(MEMORY, |limits, bytes| limits.server.memory_per_session = Some(bytes)),
     ),
+    ("opens-per-second", Kind::Count(1..=MANY, |limits, count| limits.engine.opens_per_second = count)),
+    ("control-burst", Kind::Size(CONTROL, |limits, bytes| limits.engine.control_burst = bytes)),
+    ("control-per-second", Kind::Size(CONTROL, |limits, bytes| limits.engine.control_per_second = bytes)),
+    ("payload-per-control", Kind::Count(1..=MANY, |limits, count| limits.engine.payload_per_control = count)),
     ("spare-files", Kind::Count(0..=MANY, |limits, count| limits.server.spare_files = count)),
     (
         "log-lines",
@@ -126,10 +129,15 @@ fn bytes(word: &str, range: &RangeInclusive<u64>) -> Result<u64, String> {
         ));
     };
     if !range.contains(&count) {
-        let [least, most] = [range.start(), range.end()].map(|bytes| bytes / MIB);
-        return Err(format!("{word} is not between {least}MiB and {most}MiB"));
+        let [least, most] = [range.start(), range.end()].map(|bytes| shown(*bytes));
+        return Err(format!("{word} is not between {least} and {most}"));
     }
     Ok(count)
+}
+
+/// A whole number of KiB or MiB as it is written.
+fn shown(bytes: u64) -> String {
+    if bytes.is_multiple_of(MIB) { format!("{}MiB", bytes / MIB) } else { format!("{}KiB", bytes >> 10) }
 }
 
 #[cfg(test)]
@@ -151,11 +159,11 @@ mod tests {
         let mut seen = vec![Limits::default()];
         for (name, kind) in LIMITS {
             let value = match kind {
-                Kind::Count(..) => "64",
+                Kind::Count(..) => "70",
                 Kind::Size(..) => "7MiB",
                 Kind::Time(_) => "7s",
             };
-            // The default of stripes, and below that of all others.
+            // As many as a session may have.
             let value = if *name == "stripes" { "7" } else { value };
             let limits = set(&format!("{name}={value}"));
             assert!(!seen.contains(&limits), "{name}");
@@ -166,7 +174,7 @@ mod tests {
     #[test]
     fn the_help_has_each_limit_with_its_default() {
         let limits = Limits::default();
-        let Limits { server, flows, memory, log_lines } = &limits;
+        let Limits { server, engine, log_lines } = &limits;
         let defaults = [
             server.handshakes.to_string(),
             server.handshakes_per_address.to_string(),
@@ -174,10 +182,14 @@ mod tests {
             server.sessions.to_string(),
             server.sessions_per_key.to_string(),
             server.stripes.to_string(),
-            flows.to_string(),
+            engine.max_flows.to_string(),
             server.unanswered.to_string(),
-            format!("{}MiB", memory / MIB),
+            shown(engine.memory_limit),
             "half".to_owned(),
+            engine.opens_per_second.to_string(),
+            shown(engine.control_burst),
+            shown(engine.control_per_second),
+            engine.payload_per_control.to_string(),
             server.spare_files.to_string(),
             log_lines.to_string(),
         ];
@@ -194,7 +206,7 @@ mod tests {
     #[test]
     fn a_list_sets_several_and_the_last_word_counts() {
         let limits = set("sessions=9, memory=64MiB,sessions=10");
-        assert_eq!((limits.server.sessions, limits.memory), (10, 64 * MIB));
+        assert_eq!((limits.server.sessions, limits.engine.memory_limit), (10, 64 * MIB));
     }
 
     #[test]
@@ -209,7 +221,9 @@ mod tests {
             ("stripes=65", "from 1 to 64"),
             ("memory=64", "write 64MiB"),
             ("memory=64MB", "such as 64MiB"),
-            ("memory=1MiB", "not between 2MiB"),
+            ("memory=1MiB", "not between 2MiB and 1048576MiB"),
+            ("control-burst=63KiB", "not between 64KiB"),
+            ("payload-per-control=0", "no number from 1 to"),
             ("memory=99999999999999999999GiB", "no size"),
             ("memory=18446744073709551615KiB", "no size"),
             ("handshake-time=5", "write 5s"),

@@ -268,7 +268,7 @@ fn limits_add_up_and_an_option_beats_the_variable_name_by_name() {
     let line = "-s 1 a:1 --limit sessions=5 --limit memory=64MiB,flows=100";
     let limits = read_with(line, &[("STRIPER_LIMITS", "sessions=7,stripes=3")]).unwrap().options.limits;
     assert_eq!((limits.server.sessions, limits.server.stripes), (5, 3));
-    assert_eq!((limits.memory, limits.flows), (64 << 20, 100));
+    assert_eq!((limits.engine.memory_limit, limits.engine.max_flows), (64 << 20, 100));
 }
 
 #[test]
