@@ -19,6 +19,8 @@ mod ready;
 mod shed;
 mod stripe;
 mod stripes;
+#[cfg(test)]
+mod tests;
 
 pub use attempt::CONNECT_LIMIT;
 pub use check::Footprint;
@@ -50,6 +52,10 @@ const BUDGET: usize = 4;
 
 /// Turns without sleep before the executor gets to look for sockets that have become ready meanwhile.
 const TURNS: usize = 8;
+
+/// How long turns go on without such a look, and about how long one chunk may take: what a peer sends may be as much work as it likes, and other
+/// sessions wait meanwhile.
+const SLICE: Duration = Duration::from_millis(1);
 
 /// How long that look may take if nothing is ready.
 const BREATH: Duration = Duration::from_micros(50);
@@ -118,7 +124,7 @@ pub struct Pump {
     /// Flows that the session has been asked for, by request.
     opening: HashMap<u64, usize>,
     next_request: u64,
-    /// Slots to be stepped in this turn.
+    /// Slots to be stepped in this turn; those that are left of one that took too long come first in the next.
     work: Vec<usize>,
     /// Slots to be stepped in the next turn without having been woken.
     again: Vec<usize>,
@@ -128,6 +134,8 @@ pub struct Pump {
     parting: u64,
     /// Slots to be stepped at a time. Entries that have lost their meaning do no harm.
     agenda: BTreeSet<(Instant, usize)>,
+    /// When other sessions are to get their turn.
+    slice_end: Instant,
     outputs: Vec<Output>,
     /// Inputs that came up while outputs were performed.
     inputs: VecDeque<Input>,
@@ -228,6 +236,7 @@ impl Pump {
             unwritten: VecDeque::new(),
             parting: 0,
             agenda: BTreeSet::new(),
+            slice_end: Instant::ZERO,
             outputs: Vec::new(),
             inputs: VecDeque::new(),
             sweep_at: None,
@@ -270,6 +279,7 @@ impl Pump {
 
     fn turns(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.settle();
+        self.slice_end = self.clock.now() + SLICE;
         for _ in 0..TURNS {
             let mut work = std::mem::take(&mut self.work);
             work.append(&mut self.again);
@@ -282,11 +292,20 @@ impl Pump {
                     Rest::Over => return Poll::Ready(()),
                 }
             }
-            for key in work.drain(..) {
-                self.step(key);
+            let mut done = 0;
+            for key in &work {
+                self.step(*key);
                 self.settle();
+                done += 1;
+                if self.clock.now() >= self.slice_end {
+                    break;
+                }
             }
+            work.drain(..done);
             self.work = work;
+            if self.clock.now() >= self.slice_end {
+                break;
+            }
         }
         self.breathe(cx)
     }

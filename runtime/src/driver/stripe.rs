@@ -1,16 +1,21 @@
 //! A stripe's pipe in the pump: received from whenever it has something, whether or not it takes anything.
 
+use super::SLICE;
 use crate::pipe::{Pipe, Received, poll_send_part};
 use crate::queue::OutQueue;
 use crate::report::StripeLoss;
 use bytes::Bytes;
 use std::io;
+use std::ops::RangeInclusive;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use striper_core::{Instant, StripeId};
 
-/// How much is received at once.
-const CHUNK: usize = 256 << 10;
+/// How much is received at once, in bytes; as much of it as takes about a [`SLICE`] to be handled.
+const CHUNK: RangeInclusive<usize> = 4 << 10..=256 << 10;
+
+/// The same at first.
+const FIRST_CHUNK: usize = 32 << 10;
 
 /// How long a stripe that the session has closed may take to send what is left and to hear the other end's FIN.
 const CLOSING: Duration = Duration::from_secs(1);
@@ -31,6 +36,8 @@ pub struct Stripe {
     pub listed: bool,
     /// When to look at its losses; never if there is nothing to adapt.
     pub next_look: Option<Instant>,
+    /// How much to receive at once, in bytes.
+    chunk: usize,
     queue: OutQueue,
     /// Bytes of our own HELLO that go first; the session does not count them.
     preamble: u64,
@@ -72,6 +79,7 @@ impl Stripe {
             since: now,
             listed: false,
             next_look: Some(now),
+            chunk: FIRST_CHUNK,
             queue,
             preamble,
             sent: 0,
@@ -95,7 +103,7 @@ impl Stripe {
     /// Receives what there is, one chunk. `None` if that is nothing.
     pub fn recv(&mut self) -> Option<Result<Bytes, StripeLoss>> {
         let mut cx = Context::from_waker(&self.waker);
-        match self.pipe.poll_recv(&mut cx, CHUNK) {
+        match self.pipe.poll_recv(&mut cx, self.chunk) {
             Poll::Ready(Ok(Received::Chunk(chunk))) => {
                 self.received += chunk.len() as u64;
                 Some(Ok(chunk))
@@ -104,6 +112,16 @@ impl Stripe {
             Poll::Ready(Err(error)) => Some(Err(StripeLoss::Broken(error.kind()))),
             Poll::Pending => None,
         }
+    }
+
+    /// It took so long to handle the last chunk, of `len` bytes.
+    pub fn took(&mut self, len: usize, time: Duration) {
+        let apt = if time > SLICE {
+            (len as u128 * SLICE.as_nanos() / time.as_nanos()) as usize
+        } else {
+            self.chunk.saturating_mul(2)
+        };
+        self.chunk = apt.clamp(*CHUNK.start(), *CHUNK.end());
     }
 
     /// Sends what the pipe takes. Gives the count of frame bytes that have left in all, if that has changed. What the pipe still holds
@@ -268,6 +286,49 @@ mod tests {
         free.set(true);
         assert_eq!(stripe.send().unwrap(), Some(10));
         assert!(stripe.poll_close(Instant::ZERO) && finished.get());
+    }
+
+    /// Says how much was asked for.
+    struct Asked(Rc<Cell<usize>>);
+
+    impl Pipe for Asked {
+        fn poll_recv(&mut self, _: &mut Context<'_>, max: usize) -> Poll<io::Result<Received>> {
+            self.0.set(max);
+            Poll::Ready(Ok(Received::Chunk(Bytes::from(vec![0; max]))))
+        }
+
+        fn poll_send(&mut self, _: &mut Context<'_>, _: &mut dyn Buf) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+
+        fn poll_finish(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+
+        fn abort(&mut self) {}
+
+        fn check(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn flushed(&mut self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn what_takes_long_to_handle_is_received_in_smaller_chunks_and_what_does_not_in_larger_ones() {
+        let asked = Rc::<Cell<usize>>::default();
+        let pipe = Box::new(Asked(asked.clone()));
+        let mut stripe =
+            Stripe::new(StripeId(0), 0, pipe, Bytes::new(), Waker::noop().clone(), Instant::ZERO);
+        let mut next = |took| {
+            stripe.recv();
+            stripe.took(asked.get(), took);
+            asked.get()
+        };
+        assert_eq!([SLICE; 5].map(&mut next), [32, 64, 128, 256, 256].map(|kib| kib << 10));
+        assert_eq!([SLICE * 8, SLICE, SLICE * 1000, SLICE].map(next), [256, 32, 64, 4].map(|kib| kib << 10));
     }
 
     #[derive(Default)]

@@ -197,17 +197,24 @@ impl Pump {
     }
 
     pub(super) fn step_stripe(&mut self, key: usize) {
-        for _ in 0..BUDGET {
+        let mut begin = self.clock.now();
+        for round in 0..BUDGET {
             let Slot::Stripe(stripe) = &mut self.slots[key] else { return };
-            if stripe.is_closing() {
+            if stripe.is_closing() || (round > 0 && begin >= self.slice_end) {
                 break;
             }
             let id = stripe.id;
             match stripe.recv() {
                 Some(Ok(data)) => {
+                    let len = data.len();
                     for data in self.unpinned(data) {
                         self.input(Input::StripeBytes { stripe: id, data });
                     }
+                    let now = self.clock.now();
+                    if let Slot::Stripe(stripe) = &mut self.slots[key] {
+                        stripe.took(len, now.since(begin));
+                    }
+                    begin = now;
                 }
                 Some(Err(loss)) => return self.stripe_broken(key, loss),
                 None => return self.write_stripe(key),

@@ -1,0 +1,94 @@
+//! How long one session may keep the others waiting.
+
+use super::budget::Budget;
+use super::{Pump, SLICE};
+use crate::clock::{Clock, Timer};
+use crate::pipe::{Pipe, Received};
+use bytes::{Buf, Bytes};
+use std::cell::Cell;
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use striper_core::wire::frame::Frame;
+use striper_core::{Config, Hello, HelloKind, Instant, SessionId, StripeId};
+
+/// A clock by which every look takes time, as all work does.
+#[derive(Default)]
+struct Working(Cell<u64>);
+
+/// What a look takes.
+const LOOK: Duration = Duration::from_micros(10);
+
+impl Clock for Working {
+    fn now(&self) -> Instant {
+        self.0.set(self.0.get() + LOOK.as_micros() as u64);
+        Instant::from_micros(self.0.get())
+    }
+
+    fn timer(&self) -> Box<dyn Timer> {
+        Box::new(Never)
+    }
+}
+
+/// A timer that never goes off.
+struct Never;
+
+impl Timer for Never {
+    fn poll_until(&mut self, _: &mut Context<'_>, _: Instant) -> Poll<()> {
+        Poll::Pending
+    }
+}
+
+/// A stripe whose other end sends PINGs without end, and how many chunks of them were received.
+struct Pings(Rc<Cell<usize>>);
+
+impl Pipe for Pings {
+    fn poll_recv(&mut self, _: &mut Context<'_>, _: usize) -> Poll<io::Result<Received>> {
+        self.0.set(self.0.get() + 1);
+        Poll::Ready(Ok(Received::Chunk(Frame::Ping { nonce: 1 }.encode(0))))
+    }
+
+    fn poll_send(&mut self, _: &mut Context<'_>, data: &mut dyn Buf) -> Poll<io::Result<usize>> {
+        let len = data.remaining();
+        data.advance(len);
+        Poll::Ready(Ok(len))
+    }
+
+    fn poll_finish(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn abort(&mut self) {}
+
+    fn check(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn flushed(&mut self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn a_peer_that_sends_without_end_keeps_other_sessions_waiting_for_a_slice_of_time_only() {
+    let clock = Rc::new(Working::default());
+    let config = Config::default();
+    let share = Budget::new(config.memory_limit, None).share();
+    let id = SessionId([7; 16]);
+    let mut pump = Pump::server(clock.clone(), config, id, 1, None, share, None);
+    let chunks = Rc::new(Cell::new(0));
+    for stripe in (0..8).map(StripeId) {
+        let kind = if stripe.0 == 0 { HelloKind::Create } else { HelloKind::Join };
+        let hello = Hello { kind, session: id, stripe, gone: Vec::new() };
+        assert!(pump.join(Box::new(Pings(chunks.clone())), hello, Bytes::new(), 64).is_ok());
+    }
+    let mut cx = Context::from_waker(Waker::noop());
+    for _ in 0..100 {
+        let (before, begin) = (chunks.get(), clock.0.get());
+        assert!(pump.poll(&mut cx).is_pending());
+        assert!(chunks.get() > before, "it goes on where it was");
+        let took = Duration::from_micros(clock.0.get() - begin);
+        assert!(took <= SLICE * 2, "one look at this session took {took:?}");
+    }
+}
