@@ -46,7 +46,7 @@ impl KeyOptions {
         if self.files.is_empty() && !self.plain {
             self.files.extend(file("STRIPER_KEY_FILE"));
         }
-        if self.peers.is_none() && !self.files.is_empty() {
+        if self.peers.is_none() && !self.plain {
             self.peers = file("STRIPER_PEERS_FILE");
         }
         self
@@ -73,8 +73,7 @@ impl KeyOptions {
         }
         let mut own = Vec::new();
         for file in &self.files {
-            let (path, private_folder) =
-                find(file, std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from));
+            let (path, private_folder) = find(file, credentials());
             let key = read_key(&path, private_folder).map_err(|error| Failure::key(&path, &error))?;
             own.push((name_of(&path), key));
         }
@@ -223,5 +222,13 @@ mod tests {
         assert_eq!(look("/striper.key"), ("/striper.key".into(), false));
         assert_eq!(find(Path::new("striper.key"), None), ("striper.key".into(), false));
         std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_list_of_peers_in_the_environment_without_a_key_is_no_silent_welcome_for_everybody() {
+        let env = |name: &str| (name == "STRIPER_PEERS_FILE").then(|| "/nowhere/peers".into());
+        assert!(KeyOptions::default().complete(env).read().is_err());
+        let plain = KeyOptions { plain: true, ..KeyOptions::default() };
+        assert!(plain.complete(env).read().is_ok_and(|keys| keys.is_none()));
     }
 }

@@ -20,6 +20,7 @@ use std::future::{Future, poll_fn};
 use std::rc::Rc;
 use std::time::Duration;
 use striper_core::Config;
+use striper_core::config::INITIAL_FLOWS;
 
 /// Settings of a [`Client`].
 #[derive(Clone, Debug)]
@@ -28,7 +29,7 @@ pub struct ClientOptions {
     pub servers: Vec<HostPort>,
     /// What the server must prove, and what it is shown. Without, stripes are not encrypted.
     pub keys: Option<Keys>,
-    /// Settings of each session.
+    /// Settings of each session. What they say of flows that the other end opens is of no use: a server opens none.
     pub session: Config,
     /// How long a flow waits for a first stripe before it fails.
     pub connect_timeout: Duration,
@@ -83,6 +84,8 @@ impl Client {
     ) -> (Client, impl Future<Output = ()> + 'static) {
         let ClientOptions { servers, keys, session, connect_timeout, traces, congestion: _ } = options;
         let tls = keys.as_ref().map(ClientTls::new);
+        // A server opens no flows, and one that does must not make us keep more of them than that costs.
+        let session = Config { max_flows: INITIAL_FLOWS, ..session };
         let session = if tls.is_some() { with_records(session) } else { session };
         let dialling = Dialling { dial, servers, connect_timeout, entropy, tls };
         let pump = Rc::new(RefCell::new(Pump::client(clock, session, dialling, traces)));

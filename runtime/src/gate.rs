@@ -82,11 +82,12 @@ impl Gate {
         }
     }
 
-    /// The caller's pipe, with TLS on it if callers need a key.
+    /// The caller's pipe, with TLS on it if callers need a key and this one has not proven it already to who has accepted it.
     fn secured(&self, pipe: Box<dyn Pipe>) -> Option<Box<dyn Pipe>> {
         let server = self.server.upgrade()?;
         let keys = server.keys.borrow();
         match &*keys {
+            _ if pipe.peer().is_some() => Some(pipe),
             None => Some(pipe),
             Some((_, tls)) => Some(Box::new(TlsPipe::server(pipe, tls).ok()?.answering(plain_speech()))),
         }

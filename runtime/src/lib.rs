@@ -51,6 +51,7 @@ mod listen;
 mod local;
 mod losses;
 pub mod pipe;
+mod places;
 mod queue;
 mod record;
 mod report;

@@ -27,7 +27,8 @@ pub type Accepting<'a> = Pin<Box<dyn Future<Output = io::Result<(Box<dyn Pipe>, 
 
 /// Where connections come in.
 pub trait Listen {
-    /// Waits for the next connection. After an error it is worth another try.
+    /// Waits for the next connection. After an error it is worth another try. A pipe that has a [`peer`](Pipe::peer) already gets no TLS of the server's:
+    /// whoever accepted it answers for that.
     fn try_accept(&self) -> Accepting<'_>;
 
     /// Where it listens.

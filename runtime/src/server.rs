@@ -5,16 +5,17 @@ use crate::client::{stopped, with_records};
 use crate::clock::{Clock, SystemClock};
 use crate::congestion::CongestionChoice;
 use crate::descriptors::{self, Room};
-use crate::driver::budget::{Budget, Share};
+use crate::driver::budget::{Budget, Holder, Share};
 use crate::driver::{Footprint, Pump};
 use crate::gate::Gate;
-use crate::keys::{Keys, Peer, PeerName, PublicKey};
+use crate::keys::{Keys, Peer, PeerName};
 use crate::limits::Limits;
 use crate::listen::{Listen, Listener, Patience};
 use crate::local::{Queue, Sender, oneshot};
 use crate::pipe::Pipe;
 use crate::pipe::flow::Flow;
 use crate::pipe::memory::memory_pipe;
+use crate::places::{Place, Places};
 use crate::record::Traces;
 use crate::report::{Event, FlowReport, Status};
 use crate::target::Target;
@@ -60,7 +61,7 @@ pub struct Server {
 }
 
 /// What a session is known by: its caller's key, if callers need one, and its id.
-type Name = (Option<PublicKey>, SessionId);
+type Name = (Holder, SessionId);
 
 /// What the tasks of a server have in common.
 pub(crate) struct Shared {
@@ -78,8 +79,8 @@ pub(crate) struct Shared {
     /// Each under its caller's key, so that who has another can neither join it nor learn that it exists.
     sessions: RefCell<BTreeMap<Name, Rc<RefCell<Pump>>>>,
     incoming: Queue<Incoming>,
-    /// One more for each [`Incoming`] that has no answer.
-    unanswered: Rc<()>,
+    /// One for each [`Incoming`] that has no answer.
+    unanswered: Rc<Places>,
     /// File descriptors that flows leave to others; zero where flows cost none.
     spare_files: Cell<u64>,
     draining: Cell<bool>,
@@ -138,11 +139,14 @@ impl Server {
             entropy,
             sessions: RefCell::default(),
             incoming: Queue::new(),
-            unanswered: Rc::new(()),
+            unanswered: Places::new(options.limits.unanswered),
             spare_files: Cell::new(0),
             draining: Cell::new(false),
             gate: RefCell::new(Some(open)),
         });
+        if let Some((keys, _)) = &*shared.keys.borrow() {
+            shared.budget.set_keys(keys.clients());
+        }
         let (clock, spawn) = (shared.clock.clone(), shared.spawn.clone());
         let gate = Gate::new(clock, spawn, Rc::downgrade(&shared), &options.limits);
         let patience = Patience::new(shared.events.clone());
@@ -172,6 +176,7 @@ impl Server {
             return;
         }
         self.shared.keys.replace(Some(with_tls(keys.clone())));
+        self.shared.budget.set_keys(keys.clients());
         for ((key, _), pump) in &*self.shared.sessions.borrow() {
             if key.is_none_or(|key| keys.client_name(&key).is_none()) {
                 pump.borrow_mut().abort();
@@ -229,6 +234,9 @@ impl Shared {
             return Err((pipe, Refusal::KeyNeeded));
         }
         let name = (peer.as_ref().map(|peer| peer.key), hello.session);
+        if !self.has_room(name.0, true) {
+            return Err((pipe, Refusal::TooMany));
+        }
         let known = self.sessions.borrow().get(&name).cloned();
         let pump = match (known, hello.kind) {
             (Some(pump), HelloKind::Create | HelloKind::Join) => pump,
@@ -259,7 +267,7 @@ impl Shared {
     }
 
     /// A place for one more session of this key, at the expense of those that have lost their stripes and carry nothing if need be.
-    fn make_room(&self, key: Option<PublicKey>) -> Option<Share> {
+    fn make_room(&self, key: Holder) -> Option<Share> {
         let mut sessions = self.sessions.borrow_mut();
         let has_room = |sessions: &BTreeMap<Name, Rc<RefCell<Pump>>>| {
             let of_key = sessions.keys().filter(|(known, _)| *known == key).count();
@@ -269,41 +277,43 @@ impl Shared {
         if !has_room(&sessions) {
             sessions.retain(|_, pump| !pump.borrow_mut().abandon());
         }
-        has_room(&sessions).then(|| self.budget.share())
+        has_room(&sessions).then(|| self.budget.share(key))
     }
 
-    /// Whether one more flow of a key may cost a connection. While file descriptors are scarce, only if the key has not more flows than the mean of
-    /// all that have a session: nobody is kept out by one who opens without end.
-    fn has_room_for_flow(&self, key: Option<PublicKey>) -> bool {
-        let pending = Rc::strong_count(&self.unanswered) as u64 - 1;
+    /// How much room there is for one more connection to a target of a key's flow, or to a stripe of it if `stripe`. While file descriptors are scarce,
+    /// there is some only if the key has not more stripes and flows than the mean of all that have a session: nobody is kept out by one who
+    /// opens without end.
+    fn has_room(&self, key: Holder, stripe: bool) -> bool {
+        let pending = self.unanswered.taken() as u64;
         if descriptors::room(self.spare_files.get(), pending, u64::MAX) == Room::Plenty {
             return true;
         }
-        let mut flows: BTreeMap<Option<PublicKey>, usize> = BTreeMap::new();
+        let mut held: BTreeMap<Holder, usize> = BTreeMap::new();
         let mut known = 0;
         for ((key, _), pump) in &*self.sessions.borrow() {
             let pump = pump.borrow();
-            *flows.entry(*key).or_default() += pump.carried_flows();
+            *held.entry(*key).or_default() += pump.stripes() + pump.carried_flows();
             known += pump.connections();
         }
         match descriptors::room(self.spare_files.get(), pending, known as u64) {
             Room::Plenty => true,
-            Room::None => false,
-            Room::Scarce => {
+            Room::None if !stripe => false,
+            Room::None | Room::Scarce => {
                 // One more key than there are now, if there is one: somebody may come who has nothing yet.
-                let accepted = self.keys.borrow().as_ref().map_or(1, |(keys, _)| keys.clients());
-                let own = flows.get(&key).copied().unwrap_or(0);
-                own * accepted.min(flows.len() + 1) <= flows.values().sum()
+                let own = held.get(&key).copied().unwrap_or(0);
+                own * self.budget.keys().min(held.len() + 1) <= held.values().sum()
             }
         }
     }
 
-    /// If sessions keep more memory than they may, those that keep the most let go of some.
+    /// If sessions keep more memory than they may, those of the key that keeps the most let go of some.
     fn relieve(&self) {
         let sessions = self.sessions.borrow();
         for _ in 0..4 * sessions.len() {
             let Some(excess) = self.budget.excess() else { return };
-            let loads = sessions.values().map(|pump| (pump.borrow().load(), pump));
+            let Some((holder, _)) = self.budget.heaviest() else { return };
+            let own = sessions.iter().filter(|((key, _), _)| *key == holder);
+            let loads = own.map(|(_, pump)| (pump.borrow().load(), pump));
             let Some((load, pump)) = loads.max_by_key(|(load, _)| *load).filter(|(load, _)| *load > 0) else {
                 return;
             };
@@ -327,14 +337,14 @@ impl Shared {
                 }
             }
             for (flow, target) in opened {
-                let unanswered = Some(shared.unanswered.clone());
-                let has_room = shared.has_room_for_flow(name.0);
-                let incoming = Incoming { target, flow, pump: Rc::downgrade(&pump), unanswered, has_room };
-                if !shared.draining.get()
-                    && Rc::strong_count(&shared.unanswered) <= shared.limits.unanswered + 1
-                {
-                    shared.incoming.push(incoming);
+                let unanswered = shared.unanswered.take(name.0, shared.budget.keys());
+                if shared.draining.get() || unanswered.is_none() {
+                    pump.borrow_mut().refuse(flow, Reason::Unavailable);
+                    continue;
                 }
+                let has_room = shared.has_room(name.0, false);
+                let pump = Rc::downgrade(&pump);
+                shared.incoming.push(Incoming { target, flow, pump, unanswered, has_room });
             }
             happened.into_iter().for_each(&*shared.events);
             shared.relieve();
@@ -351,8 +361,8 @@ pub struct Incoming {
     target: Target,
     flow: FlowId,
     pump: Weak<RefCell<Pump>>,
-    /// Counts it among those without an answer.
-    unanswered: Option<Rc<()>>,
+    /// Its place among those without an answer.
+    unanswered: Option<Place>,
     has_room: bool,
 }
 

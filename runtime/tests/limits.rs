@@ -10,12 +10,15 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-use striper_core::{Handshake, Hello, HelloKind, Instant, Refusal, SessionId, StripeId};
+use striper_core::config::FLOW_FLOOR;
+use striper_core::wire::frame::Frame;
+use striper_core::{FlowId, Handshake, Hello, HelloKind, Instant, Refusal, SessionId, StripeId};
 use striper_runtime::clock::{Clock, Timer};
-use striper_runtime::keys::{Peer, PublicKey, peer_name};
+use striper_runtime::keys::{Key, KeyKind, Keys, Peer, PublicKey, peer_name};
 use striper_runtime::pipe::memory::{MemoryPipe, memory_pipe};
 use striper_runtime::{
-    Accepting, Event, Incoming, Limits, Listen, Pipe, Received, Server, ServerOptions, StripeRefusal,
+    Accepting, Event, Incoming, Limits, Listen, Pipe, Received, Server, ServerOptions, SessionTag,
+    StripeRefusal,
 };
 
 /// Time that stands still unless it is moved.
@@ -124,28 +127,44 @@ struct World {
     port: Port,
     server: Server,
     told: Rc<RefCell<Vec<StripeRefusal>>>,
+    /// Sessions that had to let go of something since memory was short.
+    short: Rc<RefCell<Vec<SessionTag>>>,
 }
 
 impl World {
     fn new(limits: Limits) -> World {
+        World::with(ServerOptions { limits, ..ServerOptions::default() })
+    }
+
+    /// A server that accepts [`key`]s 1 to 8.
+    fn keyed(limits: Limits) -> World {
+        let keys =
+            (1..=8).map(|number| (peer_name(&format!("client{number}")).unwrap(), key(number).unwrap()));
+        let own = vec![(peer_name("own").unwrap(), Key::generate(KeyKind::Private).unwrap())];
+        let keys = Some(Keys::new(own, keys.collect()).unwrap());
+        World::with(ServerOptions { limits, keys, ..ServerOptions::default() })
+    }
+
+    fn with(options: ServerOptions) -> World {
         let ex = Rc::new(LocalExecutor::new());
         let (time, port, told) = (Time::default(), Port::default(), Rc::<RefCell<Vec<_>>>::default());
         let spawner = ex.clone();
-        let sink = told.clone();
+        let short = Rc::<RefCell<Vec<_>>>::default();
+        let (sink, shortages) = (told.clone(), short.clone());
         let drawn = Cell::new(0);
         let server = Server::start_in(
             Rc::new(time.clone()),
             Box::new(port.clone()),
             Rc::new(move |task| spawner.spawn(task).detach()),
             Rc::new(move || drawn.replace(drawn.get() + 1)),
-            ServerOptions { limits, ..ServerOptions::default() },
-            Rc::new(move |event| {
-                if let Event::StripeRefused { error, .. } = event {
-                    sink.borrow_mut().push(error);
-                }
+            options,
+            Rc::new(move |event| match event {
+                Event::StripeRefused { error, .. } => sink.borrow_mut().push(error),
+                Event::MemoryShort { session, .. } => shortages.borrow_mut().push(session),
+                _ => {}
             }),
         );
-        World { ex, time, port, server, told }
+        World { ex, time, port, server, told, short }
     }
 
     /// Lets everything happen that needs no time.
@@ -244,6 +263,21 @@ impl Caller {
     fn is_there(&mut self) -> bool {
         self.pipe.check().is_ok()
     }
+}
+
+/// Somebody's key.
+fn key(number: u8) -> Option<PublicKey> {
+    Some(PublicKey([number; 32]))
+}
+
+/// DATA of a flow that was never opened: all that may be sent of it without credit.
+fn floor(flow: u64) -> Vec<u8> {
+    Frame::Data { flow: FlowId(flow), offset: 0, fin: false }
+        .encode(FLOW_FLOOR as usize)
+        .iter()
+        .copied()
+        .chain(vec![7; FLOW_FLOOR as usize])
+        .collect()
 }
 
 fn hello(session: u8, stripe: u64) -> Bytes {
@@ -422,4 +456,35 @@ fn of_more_unanswered_flows_than_there_may_be_the_last_is_refused() {
     drop(waiting);
     open(9);
     assert!(world.accept().is_some());
+}
+
+#[test]
+fn one_key_leaves_others_as_many_unanswered_flows_as_it_has() {
+    let world = World::keyed(Limits { unanswered: 8, ..Limits::default() });
+    let [mut greedy, mut modest] = [1, 2].map(|number| world.ask(key(number), 1, 0).0);
+    let open = |caller: &mut Caller, flow: u8| caller.say(&[5, 0x01, flow, 0, 10, 0]);
+    (0..8).for_each(|flow| open(&mut greedy, 2 * flow + 1));
+    let waiting: Vec<Incoming> = std::iter::from_fn(|| world.accept()).collect();
+    assert_eq!(waiting.len(), 4);
+    (0..8).for_each(|flow| open(&mut modest, 2 * flow + 1));
+    assert_eq!(std::iter::from_fn(|| world.accept()).collect::<Vec<_>>().len(), 2);
+}
+
+#[test]
+fn when_memory_is_short_the_key_that_keeps_the_most_lets_go_however_many_sessions_it_has() {
+    let world = World::keyed(Limits::default());
+    let mut honest = world.ask(key(2), 200, 0).0;
+    for flow in 0..250 {
+        honest.say(&floor(2 * flow + 1));
+        world.settle();
+    }
+    let mut greedy: Vec<Caller> = (0..120).map(|session| world.ask(key(1), session, 0).0).collect();
+    for flow in 0..100 {
+        greedy.iter_mut().for_each(|caller| caller.say(&floor(2 * flow + 1)));
+        world.settle();
+    }
+    let short = world.short.borrow();
+    assert!(!short.is_empty(), "160 MiB and what they cost are more than there is");
+    assert!(!short.contains(&SessionTag::of(SessionId([200; 16]))), "{short:?}");
+    assert!(honest.is_there());
 }

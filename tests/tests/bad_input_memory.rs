@@ -1,9 +1,11 @@
 //! What strangers can make the server side keep: no more than its memory limit and a fixed rest. Each bound lies below what the
 //! server side would have if it kept the thing in question.
 
+use bytes::Bytes;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
+use striper_core::{Handshake, Hello, HelloKind};
 use striper_tests::stranger::{FIRST_EARLY, Stranger, create, frame, hello, session};
 use striper_tests::{Origin, Pattern, Proxy, connect};
 
@@ -207,4 +209,28 @@ fn what_peers_never_acknowledge_is_bounded_and_so_are_its_receive_buffers() {
     }
     let (_, peak) = server.memory();
     assert!(peak <= 80 * MIB, "{} MiB", peak / MIB);
+}
+
+/// What never-opened flows may be sent without credit, of as many flows as a server side may open: 224 MiB, of which a client side takes that of 64.
+#[test]
+fn a_server_side_can_not_make_its_client_keep_flows_that_nobody_opens() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap();
+    let client = Proxy::client(port.ip(), port, &["-n", "1"]);
+    let (mut stream, _) = listener.accept().unwrap();
+    let (mut handshake, mut buffer) = (Handshake::new(), [0; 4096]);
+    let (hello, _) = loop {
+        let len = stream.read(&mut buffer).unwrap();
+        if let Some(heard) = handshake.feed(Bytes::copy_from_slice(&buffer[..len])).unwrap() {
+            break heard;
+        }
+    };
+    let answer = Hello { kind: HelloKind::Accept { instance: 1 }, gone: Vec::new(), ..hello };
+    stream.write_all(&answer.encode()).unwrap();
+    let floor = |flow| frame(frame::DATA, &[flow, 0, 0], &[7; 16 << 10]);
+    let _ = (1..14_000).try_for_each(|flow| stream.write_all(&floor(2 * flow)));
+    let end = client.wait_for("session_ended");
+    assert!(end.text("reason").contains("beyond those granted"), "{end}");
+    let (_, peak) = client.memory();
+    assert!(peak <= 24 * MIB, "{} MiB", peak / MIB);
 }

@@ -367,6 +367,11 @@ impl Pump {
         self.stripes.len() + attached.count()
     }
 
+    /// How many stripes it has.
+    pub fn stripes(&self) -> usize {
+        self.stripes.len()
+    }
+
     /// How many flows it carries.
     pub fn carried_flows(&self) -> usize {
         self.flows.len()

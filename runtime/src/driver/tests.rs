@@ -74,7 +74,7 @@ impl Pipe for Pings {
 fn a_peer_that_sends_without_end_keeps_other_sessions_waiting_for_a_slice_of_time_only() {
     let clock = Rc::new(Working::default());
     let config = Config::default();
-    let share = Budget::new(config.memory_limit, None).share();
+    let share = Budget::new(config.memory_limit, None).share(None);
     let id = SessionId([7; 16]);
     let mut pump = Pump::server(clock.clone(), config, id, 1, None, share, None);
     let chunks = Rc::new(Cell::new(0));

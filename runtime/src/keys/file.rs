@@ -72,7 +72,8 @@ pub fn read_peers(path: &Path) -> Result<Vec<(PeerName, PublicKey)>, KeyError> {
 
 pub(super) fn peers(text: &str) -> Result<Vec<(PeerName, PublicKey)>, KeyError> {
     let mut peers: Vec<(PeerName, PublicKey)> = Vec::new();
-    for (number, line) in meaningful(text) {
+    // Some editors begin a file with a byte order mark.
+    for (number, line) in meaningful(text.strip_prefix('\u{feff}').unwrap_or(text)) {
         let peer = peer(line).and_then(|(name, key)| match peers.iter().any(|(_, known)| *known == key) {
             true => Err(KeyError::Twice),
             false => Ok((name, key)),

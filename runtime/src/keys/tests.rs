@@ -77,6 +77,7 @@ fn a_list_has_a_key_and_a_name_a_line_and_says_which_line_is_wrong() {
     let list = peers(&format!("# mine\n\n{a} laptop\n  {b}\tbackup@site-2 \r\n")).unwrap();
     assert_eq!(list, [("laptop".into(), a), ("backup@site-2".into(), b)]);
     let line = |number, error| Err(KeyError::Line(number, Box::new(error)));
+    assert_eq!(peers(&format!("\u{feff}{a} laptop\n")).unwrap().len(), 1);
     assert_eq!(peers(&format!("{a} x\n{b}\n")), line(2, KeyError::NoName));
     assert_eq!(peers(&format!("{a} x\n{a} y\n")), line(2, KeyError::Twice));
     assert_eq!(peers(&format!("{a} two words\n")), line(1, KeyError::BadName));
