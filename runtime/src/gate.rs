@@ -19,7 +19,7 @@ use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
-use strangers::Strangers;
+use strangers::{Spoken, Strangers};
 use striper_core::wire::hello::MAGIC;
 use striper_core::{HandshakeError, Hello, HelloKind, Instant, Refusal, SessionId, StripeId};
 
@@ -58,11 +58,14 @@ impl Gate {
             self.strangers.retain(|(task, _)| task.is_awaited());
             self.friends.take().into_iter().for_each(|friend| self.strangers.trust(friend));
             let (task, dismissed) = oneshot();
-            if let Some((task, from)) = self.strangers.admit(from.ip(), (task, from)) {
+            let (spoken, server) = (Spoken::default(), self.server.clone());
+            let chance = || server.upgrade().map_or(0, |server| (server.entropy)());
+            if let Some((task, from)) = self.strangers.admit(from.ip(), spoken.clone(), (task, from), chance)
+            {
                 drop(task);
                 self.tell(from, StripeRefusal::Crowded);
             }
-            let Some(pipe) = self.secured(pipe) else { continue };
+            let Some(pipe) = self.secured(pipe, spoken) else { continue };
             let until = self.clock.now() + self.handshake_time;
             let (clock, server, friends) = (self.clock.clone(), self.server.clone(), self.friends.clone());
             (self.spawn)(Box::pin(async move {
@@ -83,13 +86,16 @@ impl Gate {
     }
 
     /// The caller's pipe, with TLS on it if callers need a key and this one has not proven it already to who has accepted it.
-    fn secured(&self, pipe: Box<dyn Pipe>) -> Option<Box<dyn Pipe>> {
+    fn secured(&self, pipe: Box<dyn Pipe>, spoken: Spoken) -> Option<Box<dyn Pipe>> {
         let server = self.server.upgrade()?;
         let keys = server.keys.borrow();
         match &*keys {
             _ if pipe.peer().is_some() => Some(pipe),
             None => Some(pipe),
-            Some((_, tls)) => Some(Box::new(TlsPipe::server(pipe, tls).ok()?.answering(plain_speech()))),
+            Some((_, tls)) => {
+                let pipe = TlsPipe::server(pipe, tls).ok()?;
+                Some(Box::new(pipe.answering(plain_speech()).noting(spoken)))
+            }
         }
     }
 

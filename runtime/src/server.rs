@@ -73,7 +73,7 @@ pub(crate) struct Shared {
     addr: SocketAddr,
     pub events: Rc<dyn Fn(Event)>,
     spawn: Spawn,
-    entropy: Rc<dyn Fn() -> u64>,
+    pub entropy: Rc<dyn Fn() -> u64>,
     /// Who may call, and what that takes. Everybody if `None`.
     pub keys: RefCell<Option<(Keys, ServerTls)>>,
     /// Each under its caller's key, so that who has another can neither join it nor learn that it exists.

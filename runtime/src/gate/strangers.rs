@@ -1,15 +1,27 @@
 //! Who has called and has not yet said who it is: so many in all, so many from one address, and who has to go when there are too many.
 //!
-//! Whoever calls often displaces itself: first the oldest of an address that has its full number, else the oldest of the
-//! address that has the most. So a crowd from few addresses can't keep out who calls from another. Addresses from where
-//! somebody has said who it is come last, so that a client with many stripes gets them all once it has the first.
+//! Whoever calls often displaces itself: first somebody of an address that has its full number, else of the addresses that have the most. So a
+//! crowd from few addresses can't keep out who calls from another. Against one from many addresses there is no such order; but most of it says
+//! nothing, since a whole ClientHello costs work, so who has said one comes after all that have had the time for it. Of those who are alike, chance
+//! decides: who would always take the oldest would take everybody that is far away. Addresses from where somebody has said who it is come last, so
+//! that a client with many stripes gets them all once it has the first.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Bits of an IPv6 address that name a network: behind them one customer may choose what it likes (RFC 6177).
 const NETWORK: u32 = 64;
+
+/// Bits that name a site, which some customers get (RFC 6177).
+const SITE: u32 = 48;
+
+/// Callers at once that are not held against an address: a client's usual stripes.
+const USUAL: usize = 4;
+
+/// The same of an IPv6 site.
+const USUAL_OF_SITE: usize = 8 * USUAL;
 
 /// Where a caller is from: its address, or the network if one may have as many addresses as it likes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -17,22 +29,43 @@ struct Place(IpAddr);
 
 impl Place {
     fn of(address: IpAddr) -> Self {
+        Place::within(address, NETWORK)
+    }
+
+    /// The network in which it is, by so many bits; IPv4 addresses stand for themselves.
+    fn within(address: IpAddr, bits: u32) -> Self {
+        let keep = u128::MAX << (128 - bits);
         Place(match address.to_canonical() {
-            IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> NETWORK << NETWORK).into(),
+            IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & keep).into(),
             v4 => v4,
         })
+    }
+
+    /// The IPv6 site, if it is in one.
+    fn site(self) -> Option<Self> {
+        self.0.is_ipv6().then(|| Place::within(self.0, SITE))
     }
 }
 
 /// How many addresses are remembered from where somebody has said who it is.
 const FRIENDS: usize = 1024;
 
+/// Whether a caller has said as much as makes it worth an answer. A caller of which that is not told stays silent.
+pub type Spoken = Arc<AtomicBool>;
+
+#[derive(Debug)]
+struct Stranger<T> {
+    from: Place,
+    spoken: Spoken,
+    task: T,
+}
+
 /// Strangers in order of their calls.
 #[derive(Debug)]
 pub struct Strangers<T> {
     most: usize,
     most_of_one: usize,
-    waiting: VecDeque<(Place, T)>,
+    waiting: Vec<Stranger<T>>,
     /// From where somebody has said who it is, and the how manieth it was.
     friends: BTreeMap<Place, u64>,
     trusted: u64,
@@ -44,7 +77,7 @@ impl<T> Strangers<T> {
         Strangers {
             most: most.max(1),
             most_of_one: most_of_one.max(1),
-            waiting: VecDeque::new(),
+            waiting: Vec::new(),
             friends: BTreeMap::new(),
             trusted: 0,
         }
@@ -62,49 +95,71 @@ impl<T> Strangers<T> {
 
     /// Forgets those who are strangers no longer.
     pub fn retain(&mut self, mut is_one: impl FnMut(&T) -> bool) {
-        self.waiting.retain(|(_, stranger)| is_one(stranger));
+        self.waiting.retain(|stranger| is_one(&stranger.task));
     }
 
-    /// One more, and who has to go for it.
-    pub fn admit(&mut self, from: IpAddr, stranger: T) -> Option<T> {
+    /// One more, and who has to go for it. `chance` decides between those who are alike.
+    pub fn admit(
+        &mut self,
+        from: IpAddr,
+        spoken: Spoken,
+        task: T,
+        chance: impl FnOnce() -> u64,
+    ) -> Option<T> {
         let from = Place::of(from);
-        self.waiting.push_back((from, stranger));
-        let mut counts = BTreeMap::<Place, usize>::new();
-        for (place, _) in &self.waiting {
-            *counts.entry(*place).or_default() += 1;
-        }
-        let place = if counts[&from] > self.most_of_one {
-            from
-        } else if self.waiting.len() > self.most {
-            // Of several that have as many, that of the oldest.
-            let weight = |(at, (place, _)): &(usize, &(Place, T))| {
-                (!self.friends.contains_key(place), counts[place], Reverse(*at))
-            };
-            self.waiting.iter().enumerate().max_by_key(weight)?.1.0
-        } else {
+        self.waiting.push(Stranger { from, spoken, task });
+        let of_one = self.waiting.iter().filter(|stranger| stranger.from == from).count();
+        if of_one <= self.most_of_one && self.waiting.len() <= self.most {
             return None;
+        }
+        let (mut places, mut sites) = (BTreeMap::<Place, usize>::new(), BTreeMap::<Place, usize>::new());
+        for Stranger { from, .. } in &self.waiting {
+            *places.entry(*from).or_default() += 1;
+            from.site().into_iter().for_each(|site| *sites.entry(site).or_default() += 1);
+        }
+        // Who has only just come has had no time to speak.
+        let newest = self.waiting.len() * 3 / 4;
+        let weight = |at: usize, stranger: &Stranger<T>| {
+            let place = stranger.from;
+            let beyond = places[&place].saturating_sub(USUAL);
+            let site = place.site().map_or(0, |site| sites[&site].saturating_sub(USUAL_OF_SITE));
+            let silent = at < newest && !stranger.spoken.load(Ordering::Relaxed);
+            (!self.friends.contains_key(&place), beyond.max(site), silent)
         };
-        let oldest = self.waiting.iter().position(|(known, _)| *known == place)?;
-        self.waiting.remove(oldest).map(|(_, stranger)| stranger)
+        let own_only = of_one > self.most_of_one;
+        let weights =
+            self.waiting.iter().enumerate().filter(|(_, stranger)| !own_only || stranger.from == from);
+        let weights: Vec<_> = weights.map(|(at, stranger)| (weight(at, stranger), at)).collect();
+        let heaviest = weights.iter().map(|(weight, _)| *weight).max()?;
+        let alike: Vec<usize> =
+            weights.iter().filter(|(weight, _)| *weight == heaviest).map(|(_, at)| *at).collect();
+        let gone = alike[(chance() % alike.len() as u64) as usize];
+        Some(self.waiting.remove(gone).task)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rand::rngs::StdRng;
+    use rand::{RngExt, SeedableRng};
 
     fn v4(last: u8) -> IpAddr {
         IpAddr::from([192, 0, 2, last])
+    }
+
+    impl<T> Strangers<T> {
+        /// One more that is silent. Of who are alike the oldest has to go.
+        fn hush(&mut self, from: IpAddr, task: T) -> Option<T> {
+            self.admit(from, Spoken::default(), task, || 0)
+        }
     }
 
     #[test]
     fn below_both_limits_nobody_has_to_go() {
         let mut strangers = Strangers::new(4, 2);
         assert!(
-            [1, 1, 2, 2]
-                .into_iter()
-                .enumerate()
-                .all(|(call, from)| strangers.admit(v4(from), call).is_none())
+            [1, 1, 2, 2].into_iter().enumerate().all(|(call, from)| strangers.hush(v4(from), call).is_none())
         );
     }
 
@@ -112,22 +167,71 @@ mod tests {
     fn an_address_beyond_its_number_displaces_its_own_oldest() {
         let mut strangers = Strangers::new(100, 2);
         for (call, from) in [1, 2, 2].into_iter().enumerate() {
-            assert_eq!(strangers.admit(v4(from), call), None);
+            assert_eq!(strangers.hush(v4(from), call), None);
         }
-        assert_eq!(strangers.admit(v4(2), 3), Some(1));
-        assert_eq!(strangers.admit(v4(2), 4), Some(2));
-        assert_eq!(strangers.admit(v4(1), 5), None);
+        assert_eq!(strangers.hush(v4(2), 3), Some(1));
+        assert_eq!(strangers.hush(v4(2), 4), Some(2));
+        assert_eq!(strangers.hush(v4(1), 5), None);
     }
 
     #[test]
-    fn a_full_table_displaces_the_oldest_of_the_address_that_has_the_most() {
-        let mut strangers = Strangers::new(5, 5);
-        for (call, from) in [1, 2, 3, 2, 3].into_iter().enumerate() {
-            assert_eq!(strangers.admit(v4(from), call), None);
+    fn a_full_table_displaces_one_of_the_address_that_has_the_most() {
+        let mut strangers = Strangers::new(20, 20);
+        for call in 0..20u8 {
+            let from = if call < 14 { 1 + call % 2 } else { 3 + call };
+            assert_eq!(strangers.hush(v4(from), call), None);
         }
-        assert_eq!(strangers.admit(v4(4), 5), Some(1), "2 and 3 have as many, and 2 has the oldest");
-        assert_eq!(strangers.admit(v4(5), 6), Some(2));
-        assert_eq!(strangers.admit(v4(6), 7), Some(0), "now all have one");
+        assert_eq!(strangers.hush(v4(100), 20), Some(0), "1 and 2 have seven each, and 1 has the oldest");
+        assert_eq!(strangers.hush(v4(101), 21), Some(1));
+        assert_eq!(strangers.hush(v4(1), 22), Some(2), "its own");
+    }
+
+    #[test]
+    fn of_a_crowd_from_everywhere_those_who_say_nothing_go_first() {
+        let mut strangers = Strangers::new(256, 128);
+        let everywhere = |call: u32| IpAddr::from((0x0a00_0000 + call).to_be_bytes());
+        (0..256).for_each(|call| assert!(strangers.hush(everywhere(call), false).is_none()));
+        let spoken = Spoken::default();
+        assert_eq!(strangers.admit(v4(7), spoken.clone(), true, || 250), Some(false));
+        // A few calls later its ClientHello has come.
+        for call in 256..276 {
+            assert_eq!(strangers.admit(everywhere(call), Spoken::default(), false, || 1 << 40), Some(false));
+        }
+        spoken.store(true, Ordering::Relaxed);
+        for call in 276..20_000u32 {
+            let gone = strangers.admit(everywhere(call), Spoken::default(), false, || call.into());
+            assert_eq!(gone, Some(false), "after {call} calls");
+        }
+    }
+
+    #[test]
+    fn of_a_crowd_from_everywhere_that_speaks_nobody_has_to_go_for_being_far_away() {
+        let mut strangers = Strangers::new(256, 128);
+        let spoken = Spoken::new(true.into());
+        let mut random = StdRng::seed_from_u64(1);
+        let everywhere = |call: u32| IpAddr::from((0x0a00_0000 + call).to_be_bytes());
+        let mut gone = Vec::new();
+        for call in 0..20_000 {
+            gone.extend(strangers.admit(everywhere(call), spoken.clone(), call, || random.random()));
+            if let Some(gone) = gone.last() {
+                assert!(call - gone < 4_000, "some leave in the end");
+            }
+        }
+        // Of those who need as long as 300 others take to call, about e^(-300/256) are still there.
+        let early = gone.iter().zip(256..).filter(|(gone, now)| *now - **gone < 300).count();
+        let share = early * 100 / gone.len();
+        assert!((64..=74).contains(&share), "{share} % had to go before");
+    }
+
+    #[test]
+    fn the_networks_of_one_ipv6_site_count_together() {
+        let mut strangers = Strangers::new(64, 64);
+        let honest: Vec<IpAddr> = (0..4).map(|host| format!("2001:db8:1::{host}").parse().unwrap()).collect();
+        honest.iter().for_each(|from| assert_eq!(strangers.hush(*from, true), None));
+        for network in 0..1000 {
+            let gone = strangers.hush(format!("2001:db8:2:{network:x}::1").parse().unwrap(), false);
+            assert_ne!(gone, Some(true), "{network}");
+        }
     }
 
     #[test]
@@ -135,11 +239,11 @@ mod tests {
         let mut strangers = Strangers::new(4, 4);
         strangers.trust(v4(1));
         for (call, from) in [1, 1, 1, 2].into_iter().enumerate() {
-            assert_eq!(strangers.admit(v4(from), call), None);
+            assert_eq!(strangers.hush(v4(from), call), None);
         }
-        assert_eq!(strangers.admit(v4(3), 4), Some(3), "the other address, although it has one only");
-        assert_eq!(strangers.admit(v4(1), 5), Some(4));
-        assert_eq!(strangers.admit(v4(1), 6), Some(0), "now there are friends only");
+        assert_eq!(strangers.hush(v4(3), 4), Some(3), "the other address, although it has one only");
+        assert_eq!(strangers.hush(v4(1), 5), Some(4));
+        assert_eq!(strangers.hush(v4(1), 6), Some(0), "now there are friends only");
     }
 
     #[test]
@@ -156,11 +260,11 @@ mod tests {
     #[test]
     fn who_is_no_stranger_any_more_leaves_its_place() {
         let mut strangers = Strangers::new(2, 2);
-        strangers.admit(v4(1), 0);
-        strangers.admit(v4(1), 1);
+        strangers.hush(v4(1), 0);
+        strangers.hush(v4(1), 1);
         strangers.retain(|call| *call != 0);
-        assert_eq!(strangers.admit(v4(1), 2), None);
-        assert_eq!(strangers.admit(v4(1), 3), Some(1));
+        assert_eq!(strangers.hush(v4(1), 2), None);
+        assert_eq!(strangers.hush(v4(1), 3), Some(1));
     }
 
     #[test]
@@ -178,10 +282,10 @@ mod tests {
         let mut strangers = Strangers::new(256, 128);
         let mut honest = Vec::new();
         for call in 0..10_000 {
-            let gone = strangers.admit(v4(1 + (call % 4) as u8), (call, false));
+            let gone = strangers.hush(v4(1 + (call % 4) as u8), (call, false));
             honest.extend(gone.filter(|(_, honest)| *honest));
             if call % 250 == 0 && call < 64 * 250 {
-                honest.extend(strangers.admit(v4(9), (call, true)).filter(|(_, honest)| *honest));
+                honest.extend(strangers.hush(v4(9), (call, true)).filter(|(_, honest)| *honest));
             }
         }
         assert_eq!(honest, []);

@@ -17,6 +17,7 @@ use engine::{Engine, MAX_RECORD};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker, ready};
 
@@ -47,6 +48,8 @@ pub struct TlsPipe<P> {
     /// The first bytes, while it is not known whether they are TLS.
     first: Vec<u8>,
     plain: Option<PlainSpeech>,
+    /// Whom to tell of a whole ClientHello.
+    spoken: Option<Arc<AtomicBool>>,
     /// The most payload of one record in bytes.
     record: usize,
     /// Payload gathered from several parts.
@@ -108,6 +111,7 @@ impl<P: Pipe> TlsPipe<P> {
             stage: Stage::Shaking,
             first: Vec::new(),
             plain: None,
+            spoken: None,
             record: MAX_RECORD,
             gathered: Vec::new(),
             finishing: false,
@@ -118,6 +122,11 @@ impl<P: Pipe> TlsPipe<P> {
     /// Has it tell those who do without TLS that they need it.
     pub fn answering(self, plain: PlainSpeech) -> Self {
         TlsPipe { plain: Some(plain), ..self }
+    }
+
+    /// Has it note when the other end has said a whole ClientHello, which is then answered.
+    pub(crate) fn noting(self, spoken: Arc<AtomicBool>) -> Self {
+        TlsPipe { spoken: Some(spoken), ..self }
     }
 
     /// Waits for the handshake. Either direction carries it on, so each is woken for both.
@@ -150,6 +159,9 @@ impl<P: Pipe> TlsPipe<P> {
             if self.engine.is_open() {
                 self.stage = Stage::Open;
                 return Poll::Ready(Ok(()));
+            }
+            if let Some(spoken) = self.spoken.take_if(|_| !self.engine.out().rest().is_empty()) {
+                spoken.store(true, Ordering::Relaxed);
             }
             if let Poll::Ready(Err(error)) = self.poll_out(cx) {
                 return Poll::Ready(Err(error));
@@ -406,5 +418,33 @@ impl Wake for Wakers {
     fn wake(self: Arc<Self>) {
         let wakers = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         wakers.into_iter().flatten().for_each(Waker::wake);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::{Key, KeyKind, Keys};
+    use crate::pipe::memory::memory_pipe;
+
+    #[test]
+    fn that_a_caller_has_spoken_is_noted_when_its_client_hello_is_whole() {
+        let keys = Keys::shared("site", Key::generate(KeyKind::Shared).unwrap()).unwrap();
+        let mut cx = Context::from_waker(Waker::noop());
+        let (mut wire, above) = memory_pipe();
+        let mut client = TlsPipe::client(above, &ClientTls::new(&keys)).unwrap();
+        assert!(client.poll_recv(&mut cx, 1).is_pending());
+        let Poll::Ready(Ok(Received::Chunk(hello))) = wire.poll_recv(&mut cx, 1 << 16) else {
+            panic!("no ClientHello");
+        };
+        let spoken = Arc::<AtomicBool>::default();
+        let (mut wire, above) = memory_pipe();
+        let mut server = TlsPipe::server(above, &ServerTls::new(&keys)).unwrap().noting(spoken.clone());
+        for (index, byte) in hello.iter().enumerate() {
+            assert!(!spoken.load(Ordering::Relaxed), "after {index} bytes of {}", hello.len());
+            assert!(wire.poll_send(&mut cx, &mut &[*byte][..]).is_ready());
+            assert!(server.poll_recv(&mut cx, 1).is_pending());
+        }
+        assert!(spoken.load(Ordering::Relaxed));
     }
 }
