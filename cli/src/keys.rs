@@ -6,6 +6,7 @@ use crate::log::Log;
 use crate::narrate;
 use std::ffi::OsString;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use striper_runtime::HostPort;
 use striper_runtime::keys::{
@@ -146,13 +147,21 @@ fn credentials() -> Option<PathBuf> {
     std::env::var_os("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty()).map(PathBuf::from)
 }
 
-/// A name without a folder is first looked for among systemd's credentials, where nobody else can read.
+/// A name without a folder is first looked for among systemd's credentials. Says whether nobody else can read there.
 fn find(file: &Path, credentials: Option<PathBuf>) -> (PathBuf, bool) {
     let bare = file.components().count() == 1 && !file.is_absolute();
     match credentials.map(|folder| folder.join(file)) {
-        Some(path) if bare && path.exists() => (path, true),
+        Some(path) if bare && path.exists() => {
+            let private = path.parent().is_some_and(is_closed_to_others);
+            (path, private)
+        }
         _ => (file.to_owned(), false),
     }
+}
+
+/// Whether users that are neither its owner nor in its group can't enter a folder.
+fn is_closed_to_others(folder: &Path) -> bool {
+    std::fs::metadata(folder).is_ok_and(|metadata| metadata.permissions().mode() & 0o007 == 0)
 }
 
 /// What a key is called in logs: its file's name, without `.key`.
@@ -195,6 +204,7 @@ pub fn pubkey(file: &Path) -> Result<u8, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::Permissions;
 
     #[test]
     fn a_key_is_called_by_its_file_and_by_nothing_that_could_harm_a_log() {
@@ -215,8 +225,12 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         let there = folder.join("striper.key");
         std::fs::write(&there, "").unwrap();
+        let mode = |bits| std::fs::set_permissions(&folder, Permissions::from_mode(bits)).unwrap();
+        mode(0o700);
         let look = |file: &str| find(Path::new(file), Some(folder.clone()));
-        assert_eq!(look("striper.key"), (there, true));
+        assert_eq!(look("striper.key"), (there.clone(), true));
+        mode(0o755);
+        assert_eq!(look("striper.key"), (there, false));
         assert_eq!(look("other.key"), ("other.key".into(), false));
         assert_eq!(look("./striper.key"), ("./striper.key".into(), false));
         assert_eq!(look("/striper.key"), ("/striper.key".into(), false));

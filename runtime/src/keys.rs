@@ -215,6 +215,7 @@ impl Keys {
     }
 
     /// The name of a client's key, if it is accepted.
+    #[cfg(test)]
     pub(crate) fn client_name(&self, key: &PublicKey) -> Option<PeerName> {
         self.accepted(Role::Client).find(|(public, _)| public == key).map(|(_, name)| name)
     }
@@ -222,11 +223,6 @@ impl Keys {
     /// The name of a server's key, if it is accepted.
     pub(crate) fn server_name(&self, key: &PublicKey) -> Option<PeerName> {
         self.accepted(Role::Server).find(|(public, _)| public == key).map(|(_, name)| name)
-    }
-
-    /// How many keys of clients are accepted.
-    pub(crate) fn clients(&self) -> usize {
-        self.accepted(Role::Client).count()
     }
 
     /// How many public keys of peers are listed.
@@ -248,6 +244,8 @@ pub enum KeyError {
     Exposed(u32),
     /// Others than its owner may change the list; its permission bits.
     Writable(u32),
+    /// The file belongs to somebody else, who may change it; that user's number.
+    Foreign(u32),
     /// Not a key of any kind.
     Unknown,
     /// A key that has not 64 hexadecimal digits.
@@ -268,6 +266,8 @@ pub enum KeyError {
     BadName,
     /// A public key that is in the list already.
     Twice,
+    /// Not a list of peers: not text, or over 1 MiB.
+    NoList,
     /// More than [`MAX_PEERS`] peers.
     TooMany,
     /// No key is given.
@@ -280,11 +280,15 @@ pub enum KeyError {
     NoRandom,
 }
 
+/// What lines of a list of peers are.
+const LINE_CURE: &str = "a line is PUBLIC-KEY NAME, as striper-cli pubkey KEY prints it";
+
 impl KeyError {
     /// What to do about it.
     pub fn cure(&self) -> &'static str {
         match self {
             KeyError::File(_) | KeyError::NoFile => "name a file that exists and that you may read",
+            KeyError::Foreign(_) => "make it yours: chown \"$(id -u)\" FILE",
             KeyError::Exists => "name another file, or remove that one first if nobody needs it any more",
             KeyError::Writable(_) => "let only its owner change it: chmod go-w FILE, and look who is in it",
             KeyError::Exposed(_) => {
@@ -302,7 +306,11 @@ impl KeyError {
             KeyError::Secret => {
                 "list the public half alone: striper-cli pubkey FILE prints it; a secret that has been listed is better replaced"
             }
+            KeyError::Line(_, error) if matches!(**error, KeyError::Unknown | KeyError::BadDigits) => {
+                LINE_CURE
+            }
             KeyError::Line(_, error) => error.cure(),
+            KeyError::NoList => LINE_CURE,
             KeyError::NoName | KeyError::BadName => {
                 "write PUBLIC-KEY NAME; a name has 1 to 64 letters, digits, \".\", \"_\", \"-\" or \"@\""
             }
@@ -334,6 +342,7 @@ impl fmt::Display for KeyError {
             KeyError::Writable(mode) => {
                 return write!(f, "others than its owner may change the list (mode {mode:03o})");
             }
+            KeyError::Foreign(user) => return write!(f, "the file belongs to another user ({user})"),
             KeyError::PublicHalf => "this is the public half of a key",
             KeyError::NoPublicHalf => "this is a shared key, which has no public half",
             KeyError::Secret => "this is a secret key, not a public one",
@@ -342,6 +351,7 @@ impl fmt::Display for KeyError {
             KeyError::NoName => "the name is missing",
             KeyError::BadName => "this name can't stand in a log",
             KeyError::Twice => "this key is listed twice",
+            KeyError::NoList => "this is no list of peers",
             KeyError::TooMany => return write!(f, "more than {MAX_PEERS} peers"),
             KeyError::NoKey => "there is no key",
             KeyError::NobodyAccepted => "a private key alone accepts nobody",

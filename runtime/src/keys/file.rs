@@ -42,7 +42,7 @@ pub fn read_key(path: &Path, private_folder: bool) -> Result<Key, KeyError> {
     let mut file = open(path)?;
     #[cfg(unix)]
     {
-        let mode = std::os::unix::fs::PermissionsExt::mode(&file.metadata().map_err(failed)?.permissions());
+        let mode = owned_mode(&file)?;
         let forbidden = if private_folder { OTHERS & 0o007 } else { OTHERS };
         if mode & forbidden != 0 {
             return Err(KeyError::Exposed(mode & 0o777));
@@ -62,12 +62,25 @@ pub fn read_peers(path: &Path) -> Result<Vec<(PeerName, PublicKey)>, KeyError> {
     let mut file = open(path)?;
     #[cfg(unix)]
     {
-        let mode = std::os::unix::fs::PermissionsExt::mode(&file.metadata().map_err(failed)?.permissions());
+        let mode = owned_mode(&file)?;
         if mode & CHANGED_BY_OTHERS != 0 {
             return Err(KeyError::Writable(mode & 0o777));
         }
     }
-    peers(&read(&mut file, MAX_LIST)?)
+    let text = read(&mut file, MAX_LIST).map_err(|error| match error {
+        KeyError::Unknown => KeyError::NoList,
+        error => error,
+    })?;
+    peers(&text)
+}
+
+/// The permission bits of a file that is ours or the system administrator's. Anybody else could change them at will.
+#[cfg(unix)]
+fn owned_mode(file: &File) -> Result<u32, KeyError> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = file.metadata().map_err(failed)?;
+    let (owner, us) = (metadata.uid(), rustix::process::geteuid().as_raw());
+    if owner == us || owner == 0 { Ok(metadata.mode()) } else { Err(KeyError::Foreign(owner)) }
 }
 
 pub(super) fn peers(text: &str) -> Result<Vec<(PeerName, PublicKey)>, KeyError> {
