@@ -92,7 +92,7 @@ impl Gate {
         match &*keys {
             _ if pipe.peer().is_some() => Some(pipe),
             None => Some(pipe),
-            Some((_, tls)) => {
+            Some(tls) => {
                 let pipe = TlsPipe::server(pipe, tls).ok()?;
                 Some(Box::new(pipe.answering(plain_speech()).noting(spoken)))
             }

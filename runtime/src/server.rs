@@ -46,11 +46,6 @@ pub struct ServerOptions {
     pub limits: Limits,
 }
 
-fn with_tls(keys: Keys) -> (Keys, ServerTls) {
-    let tls = ServerTls::new(&keys);
-    (keys, tls)
-}
-
 /// Begins a task. It runs until it is ready or what runs it is dropped.
 pub type Spawn = Rc<dyn Fn(Pin<Box<dyn Future<Output = ()>>>)>;
 
@@ -75,7 +70,7 @@ pub(crate) struct Shared {
     spawn: Spawn,
     pub entropy: Rc<dyn Fn() -> u64>,
     /// Who may call, and what that takes. Everybody if `None`.
-    pub keys: RefCell<Option<(Keys, ServerTls)>>,
+    pub keys: RefCell<Option<ServerTls>>,
     /// Each under its caller's key, so that who has another can neither join it nor learn that it exists.
     sessions: RefCell<BTreeMap<Name, Rc<RefCell<Pump>>>>,
     incoming: Queue<Incoming>,
@@ -132,7 +127,7 @@ impl Server {
             },
             limits: options.limits.clone(),
             traces: options.traces,
-            keys: RefCell::new(options.keys.map(with_tls)),
+            keys: RefCell::new(options.keys.as_ref().map(ServerTls::new)),
             addr: listen.local_addr(),
             events,
             spawn,
@@ -144,8 +139,8 @@ impl Server {
             draining: Cell::new(false),
             gate: RefCell::new(Some(open)),
         });
-        if let Some((keys, _)) = &*shared.keys.borrow() {
-            shared.budget.set_keys(keys.clients());
+        if let Some(tls) = &*shared.keys.borrow() {
+            shared.budget.set_keys(tls.keys());
         }
         let (clock, spawn) = (shared.clock.clone(), shared.spawn.clone());
         let gate = Gate::new(clock, spawn, Rc::downgrade(&shared), &options.limits);
@@ -175,10 +170,11 @@ impl Server {
         if self.shared.keys.borrow().is_none() {
             return;
         }
-        self.shared.keys.replace(Some(with_tls(keys.clone())));
-        self.shared.budget.set_keys(keys.clients());
+        let tls = ServerTls::new(&keys);
+        self.shared.budget.set_keys(tls.keys());
+        self.shared.keys.replace(Some(tls.clone()));
         for ((key, _), pump) in &*self.shared.sessions.borrow() {
-            if key.is_none_or(|key| keys.client_name(&key).is_none()) {
+            if key.is_none_or(|key| !tls.accepts(&key)) {
                 pump.borrow_mut().abort();
             }
         }
@@ -262,7 +258,7 @@ impl Shared {
         match (&*self.keys.borrow(), peer) {
             (None, _) => true,
             (Some(_), None) => false,
-            (Some((keys, _)), Some(peer)) => keys.client_name(&peer.key).is_some(),
+            (Some(tls), Some(peer)) => tls.accepts(&peer.key),
         }
     }
 

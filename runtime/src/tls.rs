@@ -67,6 +67,16 @@ impl ServerTls {
     pub(crate) fn accepted(&self) -> Accepted {
         self.accepted.clone()
     }
+
+    /// Whether who has shown this key is let in.
+    pub(crate) fn accepts(&self, key: &PublicKey) -> bool {
+        self.accepted.has(key)
+    }
+
+    /// How many keys are accepted.
+    pub(crate) fn keys(&self) -> usize {
+        self.accepted.0.len()
+    }
 }
 
 /// What a client needs for the stripes that it dials.

@@ -63,8 +63,8 @@ impl Drop for Alarm {
     }
 }
 
-/// A pipe whose other end has proven a key.
-struct Keyed(MemoryPipe, Option<PublicKey>);
+/// A pipe whose other end has proven a key, and which takes so much memory.
+struct Keyed(MemoryPipe, Option<PublicKey>, usize);
 
 impl Pipe for Keyed {
     fn poll_recv(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<io::Result<Received>> {
@@ -89,6 +89,10 @@ impl Pipe for Keyed {
 
     fn flushed(&mut self) -> bool {
         self.0.flushed()
+    }
+
+    fn memory(&self) -> usize {
+        self.2
     }
 
     fn peer(&self) -> Option<Peer> {
@@ -127,6 +131,8 @@ struct World {
     port: Port,
     server: Server,
     told: Rc<RefCell<Vec<StripeRefusal>>>,
+    /// What pipes of new callers take, in bytes.
+    weight: Cell<usize>,
     /// Sessions that had to let go of something since memory was short.
     short: Rc<RefCell<Vec<SessionTag>>>,
 }
@@ -164,7 +170,7 @@ impl World {
                 _ => {}
             }),
         );
-        World { ex, time, port, server, told, short }
+        World { ex, time, port, server, told, weight: Cell::new(0), short }
     }
 
     /// Lets everything happen that needs no time.
@@ -207,7 +213,7 @@ impl World {
     fn knock(&self, from: &str, key: Option<PublicKey>) -> Caller {
         let (here, there) = memory_pipe();
         let from = SocketAddr::new(from.parse().unwrap(), 1);
-        self.port.calls.borrow_mut().push_back((Keyed(there, key), from));
+        self.port.calls.borrow_mut().push_back((Keyed(there, key, self.weight.get()), from));
         if let Some(waker) = self.port.waker.borrow_mut().take() {
             waker.wake();
         }
@@ -487,4 +493,24 @@ fn when_memory_is_short_the_key_that_keeps_the_most_lets_go_however_many_session
     assert!(!short.is_empty(), "160 MiB and what they cost are more than there is");
     assert!(!short.contains(&SessionTag::of(SessionId([200; 16]))), "{short:?}");
     assert!(honest.is_there());
+}
+
+/// As when it is struck off the list between its handshake and its HELLO.
+#[test]
+fn a_key_that_is_not_accepted_when_its_hello_comes_gets_nobody_in() {
+    let world = World::keyed(Limits::default());
+    assert!(is_welcome(&world.ask(key(8), 1, 0).1));
+    assert_eq!(world.ask(key(9), 1, 0).1, HelloKind::Refuse(Refusal::KeyNeeded));
+}
+
+#[test]
+fn what_stripes_take_beside_what_they_carry_counts_as_memory() {
+    let world = World::keyed(Limits::default());
+    let mut honest = world.ask(key(2), 200, 0).0;
+    world.weight.set(1 << 20);
+    let _greedy: Vec<Caller> =
+        (0..170).map(|stripe| world.ask(key(1), stripe / 60, stripe.into()).0).collect();
+    let short = world.short.borrow();
+    assert!(!short.is_empty(), "170 MiB are more than there is");
+    assert!(!short.contains(&SessionTag::of(SessionId([200; 16]))) && honest.is_there());
 }

@@ -116,6 +116,25 @@ fn the_last_client_of_a_list_is_cut_off_too() {
 }
 
 #[test]
+fn stripes_of_one_key_leave_descriptors_to_others() {
+    let (folder, origin) = (TempDir::new(), Origin::start());
+    let [exit, greedy, modest] =
+        ["exit", "greedy", "modest"].map(|name| keygen(&folder, &format!("{name}.key"), &["--pair"]));
+    let servers = folder.write("servers", pubkey(&exit));
+    let clients = folder.write("clients", format!("{}{}", pubkey(&greedy), pubkey(&modest)));
+    let server = server(&origin, &["-k", &exit, "--peers", &clients]);
+    server.limit_files(240);
+    let _greedy: Vec<Proxy> =
+        (0..4).map(|_| client(&server, &["-k", &greedy, "--peers", &servers, "-n", "64"])).collect();
+    server.wait_for_any("a stripe too many", |event| {
+        event.is("stripe_refused") && event.text("error").contains("no more stripes")
+    });
+    let modest = client(&server, &["-k", &modest, "--peers", &servers]);
+    echo(&modest, &origin);
+    modest.wait_for_some("stripes", 4, |event| event.is("stripe_up"));
+}
+
+#[test]
 fn a_client_that_opens_without_end_leaves_another_one_its_connections() {
     let (folder, origin) = (TempDir::new(), Origin::start());
     let [exit, greedy, modest] =

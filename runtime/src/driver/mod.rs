@@ -274,7 +274,11 @@ impl Pump {
 
     /// What is kept for the session, in bytes.
     fn kept(&self) -> u64 {
-        self.session.memory_kept() + self.parting
+        let pipes = self.stripes.values().map(|key| match &self.slots[*key] {
+            Slot::Stripe(stripe) => stripe.pipe.memory() as u64,
+            _ => 0,
+        });
+        self.session.memory_kept() + self.parting + pipes.sum::<u64>()
     }
 
     fn turns(&mut self, cx: &mut Context<'_>) -> Poll<()> {

@@ -98,6 +98,10 @@ impl<P: Pipe> Pipe for AtomicPipe<P> {
         self.rest.remaining() + self.below.held()
     }
 
+    fn memory(&self) -> usize {
+        self.rest.remaining() + self.below.memory()
+    }
+
     fn set_unsent_low_water(&mut self, bytes: usize) {
         self.below.set_unsent_low_water(bytes);
     }

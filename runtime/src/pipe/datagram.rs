@@ -129,6 +129,10 @@ impl<P: Pipe> Pipe for DatagramPipe<P> {
         self.below.held()
     }
 
+    fn memory(&self) -> usize {
+        self.below.memory()
+    }
+
     fn set_unsent_low_water(&mut self, bytes: usize) {
         self.below.set_unsent_low_water(bytes);
     }

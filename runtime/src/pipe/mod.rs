@@ -114,6 +114,12 @@ pub trait Pipe {
         0
     }
 
+    /// Memory in bytes that it takes beside what everybody needs for an open connection: state, what has come in and can't be given out
+    /// yet, copies of what is held.
+    fn memory(&self) -> usize {
+        0
+    }
+
     /// Tells the other end that no more follows. Ready once that is certain to reach it after all earlier bytes, unless
     /// the pipe breaks. A send after this has been called is an error; calling it again is harmless.
     fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
@@ -223,6 +229,10 @@ impl<P: Pipe + ?Sized> Pipe for Box<P> {
 
     fn held(&self) -> usize {
         (**self).held()
+    }
+
+    fn memory(&self) -> usize {
+        (**self).memory()
     }
 
     fn set_unsent_low_water(&mut self, bytes: usize) {

@@ -377,6 +377,10 @@ impl<P: Pipe> Pipe for TlsPipe<P> {
         self.engine.held() + self.below.held()
     }
 
+    fn memory(&self) -> usize {
+        self.engine.memory() + self.gathered.capacity() + self.below.memory()
+    }
+
     fn set_unsent_low_water(&mut self, bytes: usize) {
         self.record = bytes.clamp(LEAST_RECORD, MAX_RECORD);
         self.below.set_unsent_low_water(bytes);
@@ -443,7 +447,10 @@ mod tests {
         for (index, byte) in hello.iter().enumerate() {
             assert!(!spoken.load(Ordering::Relaxed), "after {index} bytes of {}", hello.len());
             assert!(wire.poll_send(&mut cx, &mut &[*byte][..]).is_ready());
+            let before = server.memory();
             assert!(server.poll_recv(&mut cx, 1).is_pending());
+            let whole = index + 1 == hello.len();
+            assert!(whole || server.memory() == before + 1, "what is not whole is kept, and counts");
         }
         assert!(spoken.load(Ordering::Relaxed));
     }

