@@ -249,12 +249,14 @@ mod tests {
     #[test]
     fn of_too_many_friends_the_latest_are_remembered() {
         let mut strangers = Strangers::<()>::new(4, 4);
-        for number in 0..2000u32 {
-            strangers.trust(IpAddr::from(number.to_be_bytes()));
+        let place = |number: u32| IpAddr::from(number.to_be_bytes());
+        for number in 0..2000 {
+            strangers.trust(place(number));
             strangers.trust(v4(1));
         }
         assert_eq!(strangers.friends.len(), FRIENDS);
-        assert!(strangers.friends.contains_key(&Place::of(v4(1))));
+        let remembers = |from: IpAddr| strangers.friends.contains_key(&Place::of(from));
+        assert!(remembers(v4(1)) && remembers(place(1999)) && !remembers(place(0)));
     }
 
     #[test]
