@@ -3,67 +3,17 @@
 //! The first byte says which end is attacked and how, the rest is what is said, or what is done to what is said. rustls draws random numbers from the
 //! system, so an input repeats the choices and not the bytes; what must hold holds for all of them.
 
+use super::ends::{Heard, end, say};
 use bytes::Bytes;
-use std::sync::OnceLock;
-use std::task::{Context, Poll, Waker};
-use striper_runtime::keys::{Key, Keys};
+use std::task::{Context, Waker};
+use striper_runtime::Pipe;
 use striper_runtime::pipe::memory::memory_pipe;
-use striper_runtime::{ClientTls, Pipe, Received, ServerTls, TlsPipe};
 
 /// What the honest counterpart says before it finishes.
 const SAID: &[u8] = b"what an honest counterpart has to say, and nothing else";
 
 /// Deliveries before the wire goes quiet.
 const ROUNDS: usize = 12;
-
-fn keys() -> &'static (ClientTls, ServerTls) {
-    static KEYS: OnceLock<(ClientTls, ServerTls)> = OnceLock::new();
-    KEYS.get_or_init(|| {
-        let key: Key = format!("striper-shared-key:{}", "5a".repeat(32)).parse().expect("a key");
-        let keys = Keys::shared("fuzz", key).expect("keys");
-        (ClientTls::new(&keys), ServerTls::new(&keys))
-    })
-}
-
-fn end(below: impl Pipe + 'static, server: bool) -> TlsPipe<Box<dyn Pipe>> {
-    let (client_tls, server_tls) = keys();
-    let below: Box<dyn Pipe> = Box::new(below);
-    let pipe = if server { TlsPipe::server(below, server_tls) } else { TlsPipe::client(below, client_tls) };
-    pipe.expect("a connection")
-}
-
-/// What has come out of a pipe so far.
-#[derive(Default)]
-struct Heard {
-    bytes: Vec<u8>,
-    fin: bool,
-    broken: bool,
-}
-
-impl Heard {
-    /// Receives what there is. What a pipe gives, it gives in finitely many calls.
-    fn listen(&mut self, pipe: &mut impl Pipe) {
-        let mut cx = Context::from_waker(Waker::noop());
-        let mut calls = 0;
-        while !self.fin && !self.broken {
-            calls += 1;
-            assert!(calls < 10_000, "it gives without end");
-            match pipe.poll_recv(&mut cx, 1 << 16) {
-                Poll::Ready(Ok(Received::Chunk(chunk))) => self.bytes.extend_from_slice(&chunk),
-                Poll::Ready(Ok(Received::Fin)) => self.fin = true,
-                Poll::Ready(Err(_)) => self.broken = true,
-                Poll::Pending => return,
-            }
-        }
-    }
-}
-
-/// Sends all of it, or as much as is taken.
-fn say(pipe: &mut impl Pipe, mut data: Bytes) {
-    let mut cx = Context::from_waker(Waker::noop());
-    while !data.is_empty() && matches!(pipe.poll_send(&mut cx, &mut data), Poll::Ready(Ok(_))) {}
-    let _ = pipe.poll_flush(&mut cx);
-}
 
 /// The target.
 pub fn handshake(input: &[u8], _allocated: impl Fn() -> usize) {

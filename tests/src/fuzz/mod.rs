@@ -8,10 +8,13 @@
 
 mod deframer;
 #[cfg(feature = "tls")]
+mod ends;
+#[cfg(feature = "tls")]
 mod handshake;
 mod session_bytes;
 mod session_ops;
 mod source;
+mod spoken;
 
 pub use deframer::deframer;
 #[cfg(feature = "tls")]

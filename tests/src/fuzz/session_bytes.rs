@@ -5,6 +5,7 @@
 mod attacked;
 
 use super::source::Source;
+use super::spoken::{any_frame, any_stripe};
 use attacked::Attacked;
 use bytes::Bytes;
 use std::time::Duration;
@@ -12,7 +13,6 @@ use striper_core::config::{FLOW_FLOOR, MAX_OPAQUE};
 use striper_core::wire::frame::Frame;
 use striper_core::{
     Config, FlowId, Handshake, Hello, HelloKind, Input, Reason, Refusal, Role, SchedulerKind, SessionId,
-    StripeId,
 };
 
 /// The session under attack.
@@ -103,34 +103,7 @@ fn raw<A: Fn() -> usize>(attacked: &mut Attacked<A>, source: &mut Source) {
 fn said<A: Fn() -> usize>(attacked: &mut Attacked<A>, source: &mut Source) {
     let Some(stripe) = attacked.stripe(source) else { return };
     let flow = flow(attacked, source);
-    let mut payload = 0;
-    let frame = match source.choice(14) {
-        0 => {
-            payload = source.length();
-            let opaque = Bytes::from(vec![0; source.length() % 600]);
-            Frame::Open { flow, early: source.number(), credit: source.number(), opaque }
-        }
-        1 => Frame::Accept { flow },
-        2 => Frame::Refuse { flow, reason: source.number() },
-        3 => {
-            payload = source.length();
-            let last = source.byte();
-            Frame::Data { flow, offset: source.number(), fin: last & 1 == 1 }
-        }
-        4 => Frame::Reset { flow, reason: source.number(), final_offset: source.number() },
-        5 => Frame::Credit { flow, limit: source.number() },
-        6 => Frame::Blocked { flow, limit: source.number() },
-        7 => Frame::Grant { flows: source.number(), early: source.number() },
-        8 => {
-            let count = source.choice(4) + 1;
-            Frame::Ack { counts: (0..count).map(|_| (any_stripe(source), source.number())).collect() }
-        }
-        9 => Frame::StripeGone { stripe: any_stripe(source), received: source.number() },
-        10 => Frame::Ping { nonce: source.number() },
-        11 => Frame::Pong { nonce: source.number() },
-        12 => Frame::Drain,
-        _ => Frame::Close { code: source.number() },
-    };
+    let (frame, payload) = any_frame(flow, source);
     let mut bytes = frame.encode(payload).to_vec();
     bytes.resize(bytes.len() + payload, 0);
     let (first, second) = bytes.split_at(source.length().min(bytes.len()));
@@ -147,13 +120,6 @@ fn flow<A: Fn() -> usize>(attacked: &Attacked<A>, source: &mut Source) -> FlowId
         127 => FlowId(source.number()),
         small => FlowId(u64::from(small)),
     }
-}
-
-fn any_stripe(source: &mut Source) -> StripeId {
-    StripeId(match source.byte() {
-        small @ 0..250 => u64::from(small % 8),
-        _ => source.number(),
-    })
 }
 
 /// The next bytes of a flow, as an honest peer would send them.
