@@ -55,6 +55,11 @@ fn the_corpus_of_the_tls_handshake_holds() {
 }
 
 #[test]
+fn the_corpus_of_a_peer_with_the_key_holds() {
+    replay("keyed_session", fuzz::keyed_session);
+}
+
+#[test]
 fn the_corpus_of_a_session_under_attack_holds() {
     replay("session_bytes", fuzz::session_bytes);
 }

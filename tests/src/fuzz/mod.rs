@@ -11,6 +11,8 @@ mod deframer;
 mod ends;
 #[cfg(feature = "tls")]
 mod handshake;
+#[cfg(feature = "tls")]
+mod keyed_session;
 mod session_bytes;
 mod session_ops;
 mod source;
@@ -19,5 +21,7 @@ mod spoken;
 pub use deframer::deframer;
 #[cfg(feature = "tls")]
 pub use handshake::handshake;
+#[cfg(feature = "tls")]
+pub use keyed_session::keyed_session;
 pub use session_bytes::session_bytes;
 pub use session_ops::session_ops;
