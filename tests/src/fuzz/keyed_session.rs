@@ -53,7 +53,10 @@ fn step<A: Fn() -> usize>(world: &mut World<A>, source: &mut Source) {
             let (caller, count) = (source.byte(), source.length());
             world.say_raw(caller, source.bytes(count));
         }
-        14 => world.caller(source.byte()).record = source.length().max(1),
+        14 => {
+            let (caller, record) = (source.byte(), source.length().max(1));
+            world.caller(caller).record = record;
+        }
         15 => {
             let (caller, piece) = (source.byte(), source.length());
             let caller = world.caller(caller);
