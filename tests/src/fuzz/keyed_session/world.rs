@@ -50,7 +50,10 @@ const SENT: Pattern = Pattern(1);
 
 /// Callers that wait to be accepted.
 #[derive(Clone, Default)]
-struct Port(Rc<RefCell<(VecDeque<Box<dyn Pipe>>, Option<Waker>)>>);
+struct Port(Rc<RefCell<Calls>>);
+
+/// Those who have called and were not accepted yet, and who waits for one.
+type Calls = (VecDeque<Box<dyn Pipe>>, Option<Waker>);
 
 impl Port {
     fn call(&self, pipe: Box<dyn Pipe>) {
