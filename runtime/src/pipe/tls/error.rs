@@ -37,7 +37,7 @@ impl fmt::Display for TlsError {
             TlsError::NotTls { first } => {
                 return write!(f, "the other end speaks no TLS: it said \"{}\"", first.escape_ascii());
             }
-            TlsError::NoCommonProtocol => "the other end is no striper, or a version too far from this one: install the newer version on both sides",
+            TlsError::NoCommonProtocol => "the other end is no striper but speaks TLS, or a striper too far from this version: then install the newer one on both sides",
             TlsError::Truncated => "the connection was cut",
             TlsError::TooLong => "a TLS handshake over the size limit",
             TlsError::Other(cause) => return write!(f, "TLS: {cause}"),
