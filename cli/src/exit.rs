@@ -5,11 +5,12 @@ use crate::congestion;
 use crate::failure::Failure;
 use crate::keys::{self, KeyOptions};
 use crate::live;
-use crate::log::Log;
+use crate::log::{Level, Log};
 use crate::narrate;
 use crate::record;
 use crate::service::{self, Connections, Entry};
 use crate::signals::Stop;
+use smol::future::or;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 use striper_core::{Config, Reason};
@@ -88,7 +89,7 @@ pub async fn attend(
 
 async fn connect(
     told: narrate::Connections,
-    incoming: Incoming,
+    mut incoming: Incoming,
     target: HostPort,
     limit: Duration,
     entry: Entry,
@@ -110,11 +111,25 @@ async fn connect(
         incoming.refuse(Reason::NotAllowed);
         return;
     }
-    let pipe = match incoming.ensure_room() {
-        Ok(()) => dial_tcp(&target, limit).await,
-        Err(error) => Err(DialError::from(error)),
+    let dialled = match incoming.ensure_room() {
+        Ok(()) => {
+            let gone = async {
+                incoming.unwanted().await;
+                None
+            };
+            or(gone, async { Some(dial_tcp(&target, limit).await) }).await
+        }
+        Err(error) => Some(Err(DialError::from(error))),
     };
-    match pipe {
+    let Some(dialled) = dialled else {
+        let fields = [&fields[..], &[("end", "unwanted".to_owned().into())]].concat();
+        return told.gone(
+            Level::Info,
+            format!("{name} given up by its client before the target answered"),
+            &fields,
+        );
+    };
+    match dialled {
         Ok(pipe) => {
             told.opened(&name, &fields);
             let report = incoming.carry(Box::new(pipe)).await;

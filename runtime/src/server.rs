@@ -11,7 +11,7 @@ use crate::gate::Gate;
 use crate::keys::{Keys, Peer, PeerName};
 use crate::limits::Limits;
 use crate::listen::{Listen, Listener, Patience};
-use crate::local::{Queue, Sender, oneshot};
+use crate::local::{Queue, Receiver, Sender, oneshot};
 use crate::pipe::Pipe;
 use crate::pipe::flow::Flow;
 use crate::pipe::memory::memory_pipe;
@@ -332,7 +332,7 @@ impl Shared {
                     sessions.remove(&name);
                 }
             }
-            for (flow, target) in opened {
+            for (flow, target, unwanted) in opened {
                 let unanswered = shared.unanswered.take(name.0, shared.budget.keys());
                 if shared.draining.get() || unanswered.is_none() {
                     pump.borrow_mut().refuse(flow, Reason::Unavailable);
@@ -340,7 +340,7 @@ impl Shared {
                 }
                 let has_room = shared.has_room(name.0, false);
                 let pump = Rc::downgrade(&pump);
-                shared.incoming.push(Incoming { target, flow, pump, unanswered, has_room });
+                shared.incoming.push(Incoming { target, flow, pump, unanswered, has_room, unwanted });
             }
             happened.into_iter().for_each(&*shared.events);
             shared.relieve();
@@ -360,12 +360,18 @@ pub struct Incoming {
     /// Its place among those without an answer.
     unanswered: Option<Place>,
     has_room: bool,
+    unwanted: Receiver<()>,
 }
 
 impl Incoming {
     /// Whether the client still wants it.
     fn is_alive(&self) -> bool {
         self.pump.upgrade().is_some_and(|pump| pump.borrow().carries(self.flow))
+    }
+
+    /// Waits until the client no longer wants it, or has gone. Who connects to a target meanwhile need not go on.
+    pub async fn unwanted(&mut self) {
+        (&mut self.unwanted).await;
     }
 
     /// Whether the process has a file descriptor to spare for its target. When these become few, what is left goes to clients that have fewer flows than

@@ -514,3 +514,23 @@ fn what_stripes_take_beside_what_they_carry_counts_as_memory() {
     assert!(!short.is_empty(), "170 MiB are more than there is");
     assert!(!short.contains(&SessionTag::of(SessionId([200; 16]))) && honest.is_there());
 }
+
+#[test]
+fn a_flow_that_is_reset_before_it_has_an_answer_is_unwanted_at_once() {
+    let world = World::new(Limits::default());
+    let (mut caller, _) = world.ask(None, 1, 0);
+    // OPEN as above, and RESET: flow, reason, where its own direction ends.
+    [1, 3].into_iter().for_each(|flow| caller.say(&[5, 0x01, flow, 0, 10, 0]));
+    let [mut kept, mut given_up] = [(); 2].map(|()| world.accept().expect("a flow"));
+    let is_unwanted = |incoming: &mut Incoming| {
+        let mut unwanted = Box::pin(incoming.unwanted());
+        unwanted.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    };
+    assert!(!is_unwanted(&mut given_up));
+    caller.say(&[4, 0x09, 3, 1, 0]);
+    world.settle();
+    assert!(is_unwanted(&mut given_up) && !is_unwanted(&mut kept));
+    drop(caller);
+    world.pass(100 * SECOND);
+    assert!(is_unwanted(&mut kept), "the session has waited for a stripe in vain");
+}

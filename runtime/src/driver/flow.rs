@@ -62,6 +62,8 @@ pub struct Flow {
     pub opaque: Bytes,
     pub opened: Option<Sender<Result<(), OpenError>>>,
     pub report: Option<Sender<FlowReport>>,
+    /// Dropped with the flow, for who connects it to its target meanwhile.
+    pub wanted: Option<Sender<()>>,
     queue: OutQueue,
     /// Received and not yet given to the session: a datagram may be longer than that takes at once.
     rest: Bytes,
@@ -109,6 +111,7 @@ impl Flow {
             opaque: Bytes::new(),
             opened: None,
             report: None,
+            wanted: None,
             queue: OutQueue::default(),
             rest: Bytes::new(),
             sent: 0,

@@ -4,7 +4,7 @@ use super::budget::Share;
 use super::flow::{Flow, Given, Inward, Outward, Stage, Taken};
 use super::{BUDGET, Pump, SWEEP, Slot};
 use crate::dial::DialError;
-use crate::local::Sender;
+use crate::local::{Sender, oneshot};
 use crate::pipe::Pipe;
 use crate::report::{FlowEnd, FlowReport, OpenError};
 use crate::target::Target;
@@ -308,8 +308,12 @@ impl Pump {
         match answer {
             Ok(target) => {
                 let key = self.insert_flow(Stage::Open(id), self.clock.now());
+                let (wanted, unwanted) = oneshot();
+                if let Slot::Flow(flow) = &mut self.slots[key] {
+                    flow.wanted = Some(wanted);
+                }
                 self.flows.insert(id, key);
-                self.incoming.push((id, target));
+                self.incoming.push((id, target, unwanted));
             }
             Err(reason) => self.inputs.push_back(Input::FlowRefuse { flow: id, reason }),
         }

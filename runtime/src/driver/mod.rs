@@ -29,7 +29,7 @@ pub use greet::{HearError, hear, say};
 use crate::clock::{Clock, Timer};
 use crate::dial::Dial;
 use crate::keys::{Peer, PeerName};
-use crate::local::Sender;
+use crate::local::{Receiver, Sender};
 use crate::record::{Recording, TraceStop, Traces};
 use crate::report::{Event, OpenError, SessionStatus, SessionTag};
 use crate::target::{HostPort, Target};
@@ -150,7 +150,7 @@ pub struct Pump {
     /// When to stop waiting for flows to end.
     stop_at: Option<Instant>,
     events: Vec<Event>,
-    incoming: Vec<(FlowId, Target)>,
+    incoming: Vec<(FlowId, Target, Receiver<()>)>,
     ready_waiters: Vec<Sender<Result<(), OpenError>>>,
     over_waiters: Vec<Sender<()>>,
     over: bool,
@@ -319,8 +319,8 @@ impl Pump {
         std::mem::take(&mut self.events)
     }
 
-    /// Flows that the peer has opened since the last call.
-    pub fn take_incoming(&mut self) -> Vec<(FlowId, Target)> {
+    /// Flows that the peer has opened since the last call, each with what is ready once it is over.
+    pub fn take_incoming(&mut self) -> Vec<(FlowId, Target, Receiver<()>)> {
         std::mem::take(&mut self.incoming)
     }
 
