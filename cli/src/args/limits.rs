@@ -13,7 +13,7 @@ pub struct Limits {
     pub server: striper_runtime::Limits,
     /// Those of each session's engine, and memory of all sessions.
     pub engine: Config,
-    /// Log lines for one cause within [`crate::narrate::PERIOD`].
+    /// Log lines for one cause within ten seconds.
     pub log_lines: u32,
 }
 

@@ -1,0 +1,139 @@
+//! Who is at the other end when that is no striper of ours, and what to do about it.
+
+use striper_core::{HandshakeError, Refusal};
+use striper_runtime::{DialError, StripeRefusal, TlsError};
+
+/// What to do when the server can't be reached.
+pub fn cure(cause: &DialError) -> &'static str {
+    match cause {
+        DialError::UnknownHost => " (check its name)",
+        DialError::Refused => {
+            " (is striper-cli -s running there, and listening on this address and not only on loopback?)"
+        }
+        DialError::Unreachable => " (check the address and the routes)",
+        DialError::TimedOut => " (check the address; or a firewall drops the packets)",
+        DialError::Closed => " (the port may belong to another program, or a firewall is in between)",
+        DialError::NoHello => {
+            " (the port may belong to another program: it must be where striper-cli -s listens)"
+        }
+        DialError::Handshake(HandshakeError::NotStriper { first })
+        | DialError::Tls(TlsError::NotTls { first }) => match recognise(first) {
+            Some(Protocol::Ssh) => " (an ssh server; CONNECT must be the port where striper-cli -s listens)",
+            Some(Protocol::Http) => " (a web server; CONNECT must be the port where striper-cli -s listens)",
+            _ => " (CONNECT must be the port where striper-cli -s listens)",
+        },
+        DialError::Handshake(HandshakeError::Malformed | HandshakeError::TooLong) => {
+            " (CONNECT must be the port where striper-cli -s listens)"
+        }
+        DialError::Refusal(Refusal::TooMany) => " (use fewer stripes: -n)",
+        // Their own words say already what to do.
+        DialError::Handshake(
+            HandshakeError::Tls | HandshakeError::Version { .. } | HandshakeError::UnknownOption,
+        ) => "",
+        DialError::Tls(TlsError::Other(_)) => {
+            " (the port may belong to another program: it must be where striper-cli -s listens)"
+        }
+        DialError::Tls(_) | DialError::Refusal(_) | DialError::Other(_) => "",
+    }
+}
+
+/// How many causes [`cause`] tells apart.
+pub const CAUSES: usize = 8;
+
+/// Why a caller was turned away, coarsely: garbage must not hide an honest caller's mistake.
+pub fn cause(error: &StripeRefusal) -> usize {
+    match error {
+        StripeRefusal::Handshake(HandshakeError::NotStriper { .. })
+        | StripeRefusal::Tls(TlsError::NotTls { .. } | TlsError::Other(_)) => 0,
+        StripeRefusal::Handshake(_) => 1,
+        StripeRefusal::Tls(TlsError::Plain) => 2,
+        StripeRefusal::Tls(TlsError::UnknownKey | TlsError::KeyRefused) => 3,
+        StripeRefusal::Tls(_) => 4,
+        StripeRefusal::Refused(_) => 5,
+        StripeRefusal::Crowded => 6,
+        StripeRefusal::Stalled | StripeRefusal::Closed | StripeRefusal::Broken(_) => 7,
+    }
+}
+
+/// Who probably called a stripe port, when it was no striper.
+pub fn visitor(error: &StripeRefusal) -> &'static str {
+    let protocol = match error {
+        StripeRefusal::Handshake(HandshakeError::NotStriper { first })
+        | StripeRefusal::Tls(TlsError::NotTls { first }) => recognise(first),
+        StripeRefusal::Handshake(HandshakeError::Tls) => Some(Protocol::Tls),
+        _ => return "",
+    };
+    match protocol {
+        Some(Protocol::Http) => {
+            " (a browser or another HTTP client: it should connect to the -c side's port)"
+        }
+        Some(Protocol::Ssh) => " (an ssh client: it should connect to the -c side's port)",
+        Some(Protocol::Tls) => " (such as a browser with https: that should connect to the -c side's port)",
+        None => " (programs should connect to the -c side's port; this one is for stripes)",
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Protocol {
+    Http,
+    Ssh,
+    Tls,
+}
+
+/// Knows common protocols by their first bytes.
+fn recognise(first: &[u8]) -> Option<Protocol> {
+    const METHODS: [&[u8]; 9] = [
+        b"GET ",
+        b"HEAD ",
+        b"POST ",
+        b"PUT ",
+        b"DELETE ",
+        b"OPTIONS ",
+        b"CONNECT ",
+        b"PRI * HTTP",
+        b"HTTP/1.",
+    ];
+    if METHODS.iter().any(|method| first.starts_with(method)) {
+        Some(Protocol::Http)
+    } else if first.starts_with(b"SSH-") {
+        Some(Protocol::Ssh)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn callers_of_the_wrong_port_are_recognised() {
+        let seen = |first: &[u8]| {
+            visitor(&StripeRefusal::Handshake(HandshakeError::NotStriper { first: first.to_vec() }))
+        };
+        assert!(seen(b"GET / HTTP/1.1\r\n").contains("browser"));
+        assert!(seen(b"SSH-2.0-OpenSSH_9.9\r\n").contains("ssh client"));
+        assert!(visitor(&StripeRefusal::Handshake(HandshakeError::Tls)).contains("browser with https"));
+        assert!(seen(b"\0\0\0").contains("for stripes"));
+        assert_eq!(visitor(&StripeRefusal::Stalled), "");
+    }
+
+    #[test]
+    fn the_wrong_server_is_recognised() {
+        let wrong =
+            |first: &[u8]| cure(&DialError::Handshake(HandshakeError::NotStriper { first: first.to_vec() }));
+        assert!(wrong(b"SSH-2.0-OpenSSH_9.9\r\n").contains("an ssh server"));
+        assert!(wrong(b"HTTP/1.1 400 Bad Request").contains("a web server"));
+    }
+
+    #[test]
+    fn a_server_whose_hello_makes_no_sense_is_probably_the_wrong_port() {
+        for error in [HandshakeError::Malformed, HandshakeError::TooLong] {
+            assert!(cure(&DialError::Handshake(error)).contains("where striper-cli -s listens"));
+        }
+        for error in [HandshakeError::Version { theirs: 2 }, HandshakeError::UnknownOption] {
+            assert!(error.to_string().contains("update"), "{error}");
+            assert_eq!(cure(&DialError::Handshake(error)), "");
+        }
+    }
+}
