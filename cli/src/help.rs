@@ -122,6 +122,8 @@ LIMITS (of -s, with --limit NAME=VALUE; here with what holds otherwise)
   log-lines               20      for one cause within 10 s (50 times that where
                                   it is one a connection or stripe); the next
                                   line says how many there were beyond that
+  Where several keys are accepted, one may have as much of memory and unanswered
+  as it leaves free: half, or a third beside another one that wants it all.
 
 STATUS LINE (when stderr is a terminal)
   2 flows  ↑19.3M ↓200k bit/s  #0 ↑9.65M ↓100k c12  #1 ↑9.65M ↓100k c7?
