@@ -29,6 +29,19 @@ fn client(server: &Proxy, options: &[&str]) -> Proxy {
     Proxy::client(server.addr().ip(), server.addr(), options)
 }
 
+/// A server side with little room that accepts two clients, and the options of each.
+fn for_two(origin: &Origin) -> (TempDir, Proxy, [[String; 4]; 2]) {
+    let folder = TempDir::new();
+    let [exit, greedy, modest] =
+        ["exit", "greedy", "modest"].map(|name| keygen(&folder, &format!("{name}.key"), &["--pair"]));
+    let servers = folder.write("servers", pubkey(&exit));
+    let clients = folder.write("clients", format!("{}{}", pubkey(&greedy), pubkey(&modest)));
+    let server = server(origin, &["-k", &exit, "--peers", &clients]);
+    server.limit_files(240);
+    let options = |key| ["-k".to_owned(), key, "--peers".to_owned(), servers.clone()];
+    (folder, server, [greedy, modest].map(options))
+}
+
 /// Some bytes through a pair and back.
 fn echo(client: &Proxy, origin: &Origin) {
     let mut here = connect(client.addr());
@@ -117,42 +130,33 @@ fn the_last_client_of_a_list_is_cut_off_too() {
 
 #[test]
 fn stripes_of_one_key_leave_descriptors_to_others() {
-    let (folder, origin) = (TempDir::new(), Origin::start());
-    let [exit, greedy, modest] =
-        ["exit", "greedy", "modest"].map(|name| keygen(&folder, &format!("{name}.key"), &["--pair"]));
-    let servers = folder.write("servers", pubkey(&exit));
-    let clients = folder.write("clients", format!("{}{}", pubkey(&greedy), pubkey(&modest)));
-    let server = server(&origin, &["-k", &exit, "--peers", &clients]);
-    server.limit_files(240);
-    let _greedy: Vec<Proxy> =
-        (0..4).map(|_| client(&server, &["-k", &greedy, "--peers", &servers, "-n", "64"])).collect();
+    let origin = Origin::start();
+    let (_folder, server, [greedy, modest]) = for_two(&origin);
+    let _greedy: Vec<Proxy> = (0..4)
+        .map(|_| client(&server, &[&greedy.each_ref().map(String::as_str)[..], &["-n", "64"]].concat()))
+        .collect();
     server.wait_for_any("a stripe too many", |event| {
         event.is("stripe_refused") && event.text("error").contains("no more stripes")
     });
-    let modest = client(&server, &["-k", &modest, "--peers", &servers]);
+    let modest = client(&server, &modest.each_ref().map(String::as_str));
     echo(&modest, &origin);
     modest.wait_for_some("stripes", 4, |event| event.is("stripe_up"));
 }
 
 #[test]
 fn a_client_that_opens_without_end_leaves_another_one_its_connections() {
-    let (folder, origin) = (TempDir::new(), Origin::start());
-    let [exit, greedy, modest] =
-        ["exit", "greedy", "modest"].map(|name| keygen(&folder, &format!("{name}.key"), &["--pair"]));
-    let servers = folder.write("servers", pubkey(&exit));
-    let clients = folder.write("clients", format!("{}{}", pubkey(&greedy), pubkey(&modest)));
-    let server = server(&origin, &["-k", &exit, "--peers", &clients]);
+    let origin = Origin::start();
+    let (_folder, server, [greedy, modest]) = for_two(&origin);
     thread::spawn(move || {
         let greet = |mut stream: TcpStream| stream.write_all(b"!").map(|()| stream);
         let _kept: Vec<_> = origin.incoming().map(greet).collect();
     });
-    server.limit_files(240);
-    let greedy = client(&server, &["-k", &greedy, "--peers", &servers]);
+    let greedy = client(&server, &greedy.each_ref().map(String::as_str));
     greedy.wait_for_some("stripes", 4, |event| event.is("stripe_up"));
     let _all: Vec<_> = (0..300).map(|_| connect(greedy.addr())).collect();
     // When the first of them is turned away, no file is left to who has the most.
     greedy.wait_for_any("a refusal", |event| event.is("connection_ended") && event.text("end") == "refused");
-    let modest = client(&server, &["-k", &modest, "--peers", &servers]);
+    let modest = client(&server, &modest.each_ref().map(String::as_str));
     modest.wait_for_some("stripes", 4, |event| event.is("stripe_up"));
     let mut greeting = [0; 1];
     connect(modest.addr()).read_exact(&mut greeting).unwrap();

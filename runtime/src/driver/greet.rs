@@ -63,40 +63,12 @@ pub async fn say(pipe: &mut dyn Pipe, hello: &Hello) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::task::{Context, Poll, Waker};
-
-    /// Empty datagrams without end.
-    struct Empties(usize);
-
-    impl Pipe for Empties {
-        fn poll_recv(&mut self, _: &mut Context<'_>, _: usize) -> Poll<io::Result<Received>> {
-            self.0 += 1;
-            assert!(self.0 < 1000, "nobody else gets a turn");
-            Poll::Ready(Ok(Received::Chunk(Bytes::new())))
-        }
-
-        fn poll_send(&mut self, _: &mut Context<'_>, _: &mut dyn Buf) -> Poll<io::Result<usize>> {
-            Poll::Pending
-        }
-
-        fn poll_finish(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Pending
-        }
-
-        fn abort(&mut self) {}
-
-        fn check(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-
-        fn flushed(&mut self) -> bool {
-            true
-        }
-    }
+    use crate::pipe::testing::flood;
+    use std::task::{Context, Waker};
 
     #[test]
     fn a_caller_who_says_nothing_without_end_leaves_the_others_their_turns() {
-        let mut pipe = Empties(0);
+        let mut pipe = flood(Bytes::new());
         let mut hearing = std::pin::pin!(hear(&mut pipe));
         assert!(hearing.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     }

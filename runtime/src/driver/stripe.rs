@@ -192,6 +192,7 @@ impl Stripe {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipe::testing::{Source, flood};
     use bytes::Buf;
     use std::cell::Cell;
     use std::io;
@@ -199,37 +200,6 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::task::Wake;
-
-    /// The other end sends for ever.
-    struct Flood(usize);
-
-    impl Pipe for Flood {
-        fn poll_recv(&mut self, _: &mut Context<'_>, _: usize) -> Poll<io::Result<Received>> {
-            self.0 += 1;
-            assert!(self.0 < 1000, "nobody else gets a turn");
-            Poll::Ready(Ok(Received::Chunk(Bytes::from_static(b"more"))))
-        }
-
-        fn poll_send(&mut self, _: &mut Context<'_>, data: &mut dyn Buf) -> Poll<io::Result<usize>> {
-            let len = data.remaining();
-            data.advance(len);
-            Poll::Ready(Ok(len))
-        }
-
-        fn poll_finish(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
-        }
-
-        fn abort(&mut self) {}
-
-        fn check(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-
-        fn flushed(&mut self) -> bool {
-            true
-        }
-    }
 
     /// The other end has finished; what was sent waits in the pipe until the route is free.
     struct Holding {
@@ -288,38 +258,14 @@ mod tests {
         assert!(stripe.poll_close(Instant::ZERO) && finished.get());
     }
 
-    /// Says how much was asked for.
-    struct Asked(Rc<Cell<usize>>);
-
-    impl Pipe for Asked {
-        fn poll_recv(&mut self, _: &mut Context<'_>, max: usize) -> Poll<io::Result<Received>> {
-            self.0.set(max);
-            Poll::Ready(Ok(Received::Chunk(Bytes::from(vec![0; max]))))
-        }
-
-        fn poll_send(&mut self, _: &mut Context<'_>, _: &mut dyn Buf) -> Poll<io::Result<usize>> {
-            Poll::Pending
-        }
-
-        fn poll_finish(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Pending
-        }
-
-        fn abort(&mut self) {}
-
-        fn check(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-
-        fn flushed(&mut self) -> bool {
-            true
-        }
-    }
-
     #[test]
     fn what_takes_long_to_handle_is_received_in_smaller_chunks_and_what_does_not_in_larger_ones() {
         let asked = Rc::<Cell<usize>>::default();
-        let pipe = Box::new(Asked(asked.clone()));
+        let told = asked.clone();
+        let pipe = Box::new(Source(move |max| {
+            told.set(max);
+            Bytes::from(vec![0; max])
+        }));
         let mut stripe =
             Stripe::new(StripeId(0), 0, pipe, Bytes::new(), Waker::noop().clone(), Instant::ZERO);
         let mut next = |took| {
@@ -343,7 +289,7 @@ mod tests {
     #[test]
     fn who_floods_a_stripe_that_is_being_closed_waits_for_its_turn_and_is_cut_off_in_time() {
         let woken = Arc::<Flag>::default();
-        let (pipe, waker) = (Box::new(Flood(0)), woken.clone().into());
+        let (pipe, waker) = (Box::new(flood(Bytes::from_static(b"more"))), woken.clone().into());
         let mut stripe = Stripe::new(StripeId(0), 0, pipe, Bytes::new(), waker, Instant::ZERO);
         let until = stripe.close(Instant::ZERO);
         assert!(!stripe.poll_close(Instant::ZERO));

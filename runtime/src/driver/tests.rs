@@ -3,10 +3,9 @@
 use super::budget::Budget;
 use super::{Pump, SLICE};
 use crate::clock::{Clock, Timer};
-use crate::pipe::{Pipe, Received};
-use bytes::{Buf, Bytes};
+use crate::pipe::testing::Source;
+use bytes::Bytes;
 use std::cell::Cell;
-use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -40,36 +39,6 @@ impl Timer for Never {
     }
 }
 
-/// A stripe whose other end sends PINGs without end, and how many chunks of them were received.
-struct Pings(Rc<Cell<usize>>);
-
-impl Pipe for Pings {
-    fn poll_recv(&mut self, _: &mut Context<'_>, _: usize) -> Poll<io::Result<Received>> {
-        self.0.set(self.0.get() + 1);
-        Poll::Ready(Ok(Received::Chunk(Frame::Ping { nonce: 1 }.encode(0))))
-    }
-
-    fn poll_send(&mut self, _: &mut Context<'_>, data: &mut dyn Buf) -> Poll<io::Result<usize>> {
-        let len = data.remaining();
-        data.advance(len);
-        Poll::Ready(Ok(len))
-    }
-
-    fn poll_finish(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn abort(&mut self) {}
-
-    fn check(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn flushed(&mut self) -> bool {
-        true
-    }
-}
-
 #[test]
 fn a_peer_that_sends_without_end_keeps_other_sessions_waiting_for_a_slice_of_time_only() {
     let clock = Rc::new(Working::default());
@@ -81,7 +50,12 @@ fn a_peer_that_sends_without_end_keeps_other_sessions_waiting_for_a_slice_of_tim
     for stripe in (0..8).map(StripeId) {
         let kind = if stripe.0 == 0 { HelloKind::Create } else { HelloKind::Join };
         let hello = Hello { kind, session: id, stripe, gone: Vec::new() };
-        assert!(pump.join(Box::new(Pings(chunks.clone())), hello, Bytes::new(), 64).is_ok());
+        let count = chunks.clone();
+        let pings = Source(move |_| {
+            count.set(count.get() + 1);
+            Frame::Ping { nonce: 1 }.encode(0)
+        });
+        assert!(pump.join(Box::new(pings), hello, Bytes::new(), 64).is_ok());
     }
     let mut cx = Context::from_waker(Waker::noop());
     for _ in 0..100 {

@@ -1,7 +1,9 @@
 //! What tests do with pipes.
 
 use super::{Pipe, PipeExt, Received};
+use bytes::{Buf, Bytes};
 use std::io;
+use std::task::{Context, Poll};
 
 /// Everything up to the FIN.
 pub async fn recv_all(pipe: &mut dyn Pipe) -> io::Result<Vec<u8>> {
@@ -10,4 +12,43 @@ pub async fn recv_all(pipe: &mut dyn Pipe) -> io::Result<Vec<u8>> {
         all.extend_from_slice(&chunk);
     }
     Ok(all)
+}
+
+/// A pipe that gives what the function makes of the most that is asked for, at any time and without end, and takes all.
+pub struct Source<F>(pub F);
+
+impl<F: FnMut(usize) -> Bytes> Pipe for Source<F> {
+    fn poll_recv(&mut self, _: &mut Context<'_>, max: usize) -> Poll<io::Result<Received>> {
+        Poll::Ready(Ok(Received::Chunk((self.0)(max))))
+    }
+
+    fn poll_send(&mut self, _: &mut Context<'_>, data: &mut dyn Buf) -> Poll<io::Result<usize>> {
+        let len = data.remaining();
+        data.advance(len);
+        Poll::Ready(Ok(len))
+    }
+
+    fn poll_finish(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn abort(&mut self) {}
+
+    fn check(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn flushed(&mut self) -> bool {
+        true
+    }
+}
+
+/// A [`Source`] of the same chunk, which fails after a thousand: nobody else would get a turn.
+pub fn flood(chunk: Bytes) -> Source<impl FnMut(usize) -> Bytes> {
+    let mut count = 0;
+    Source(move |_| {
+        count += 1;
+        assert!(count < 1000, "nobody else gets a turn");
+        chunk.clone()
+    })
 }
