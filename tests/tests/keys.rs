@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::thread;
 use striper_tests::{
     Event, Finished, Origin, Pattern, Proxy, TempDir, connect, expect_reset, expect_reset_at, finish, run,
+    try_connect,
 };
 
 /// Makes a key file of this name, and says where it is.
@@ -153,7 +154,8 @@ fn a_client_that_opens_without_end_leaves_another_one_its_connections() {
     });
     let greedy = client(&server, &greedy.each_ref().map(String::as_str));
     greedy.wait_for_some("stripes", 4, |event| event.is("stripe_up"));
-    let _all: Vec<_> = (0..300).map(|_| connect(greedy.addr())).collect();
+    // Some may be reset before one learns that they were connected.
+    let _all: Vec<_> = (0..300).map(|_| try_connect(greedy.addr())).collect();
     // When the first of them is turned away, no file is left to who has the most.
     greedy.wait_for_any("a refusal", |event| event.is("connection_ended") && event.text("end") == "refused");
     let modest = client(&server, &modest.each_ref().map(String::as_str));
