@@ -530,8 +530,7 @@ impl Sealer {
         (Sealer::of(client), server)
     }
 
-    // What replaces it needs more of rustls than a record in a test does.
-    #[allow(deprecated)]
+    #[expect(deprecated, reason = "what replaces it needs more of rustls than a record in a test does")]
     fn of(client: Engine) -> Sealer {
         let Connection::Client(connection) = client.connection else { panic!("not a client") };
         let (next, secrets) = connection.dangerous_extract_secrets().unwrap().tx;
