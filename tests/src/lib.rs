@@ -32,7 +32,7 @@ pub use process::{Finished, Process, run};
 pub use program::{Program, TempDir};
 pub use proxy::{Pair, Proxy};
 pub use route::Route;
-pub use socket::{connect, expect_fin, expect_reset, expect_reset_at, finish, flush, reset, try_connect};
+pub use socket::{connect, expect_fin, expect_reset, expect_reset_at, finish, flush, reset, try_connect, try_finish};
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;

@@ -25,9 +25,20 @@ pub(crate) fn limit(stream: &TcpStream) {
     stream.set_write_timeout(Some(LIMIT)).expect("a socket");
 }
 
-/// Ends what is sent, and leaves the other direction alone.
+/// Ends what is sent, and leaves the other direction alone. The other end must not reset the connection meanwhile.
 pub fn finish(stream: &TcpStream) {
-    stream.shutdown(Shutdown::Write).expect("a connection to be finished");
+    assert!(try_finish(stream), "the connection was reset before it could be finished");
+}
+
+/// Ends what is sent, unless a reset has come first. The system then says that there is no connection (ENOTCONN), even if
+/// everything written before was taken.
+#[must_use]
+pub fn try_finish(stream: &TcpStream) -> bool {
+    match stream.shutdown(Shutdown::Write) {
+        Ok(()) => true,
+        Err(error) if error.kind() == ErrorKind::NotConnected => false,
+        Err(error) => panic!("finishing a connection: {error}"),
+    }
 }
 
 /// Breaks a connection with an RST. There must be no other handle to it.
@@ -66,4 +77,32 @@ pub fn flush(stream: &TcpStream) {
     let limit = Timespec::try_from(LIMIT).expect("a reasonable time");
     let ready = poll(&mut [PollFd::new(stream, PollFlags::OUT)], Some(&limit)).expect("poll");
     assert_eq!(ready, 1, "the other end takes nothing");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Origin;
+
+    /// A connection whose reset has been read.
+    fn reset_connection() -> TcpStream {
+        let origin = Origin::start();
+        let mut near = connect(origin.addr());
+        reset(origin.accept());
+        assert!(expect_reset(&mut near).is_empty());
+        near
+    }
+
+    #[test]
+    fn a_connection_that_was_reset_can_not_be_finished_and_that_is_no_panic() {
+        assert!(!try_finish(&reset_connection()));
+    }
+
+    #[test]
+    fn a_connection_that_lives_can_be_finished() {
+        let origin = Origin::start();
+        let near = connect(origin.addr());
+        assert!(try_finish(&near));
+        expect_fin(&mut origin.accept());
+    }
 }
