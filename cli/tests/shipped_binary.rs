@@ -1,0 +1,17 @@
+//! The program as cargo builds it. These tests also make `cargo test --workspace` build it before any test begins: the
+//! end-to-end tests of `striper-tests` run it.
+
+use std::process::Command;
+
+#[test]
+fn the_engine_that_the_program_is_built_with_takes_no_rare_turns_and_has_no_planted_bugs() {
+    // The program refuses to compile otherwise; this is the same build.
+    assert!(!std::hint::black_box(striper_core::FOR_SIMULATION_ONLY));
+}
+
+#[test]
+fn the_program_says_its_version() {
+    let output = Command::new(env!("CARGO_BIN_EXE_striper-cli")).arg("--version").output().unwrap();
+    let version = concat!("striper-cli ", env!("CARGO_PKG_VERSION"), " ");
+    assert!(output.status.success() && output.stdout.starts_with(version.as_bytes()), "{output:?}");
+}
