@@ -1,0 +1,31 @@
+//! Each way to build the workspace uses every dependency with the same features. Otherwise cargo compiles the dependency,
+//! and all that depends on it, once more: `cargo run -p sim` after `cargo test` then takes minutes instead of seconds.
+
+use std::collections::BTreeSet;
+use striper_tests::{Finished, binary};
+
+/// What a build of these packages compiles: packages with their versions and features.
+fn packages(selection: &[&str]) -> BTreeSet<String> {
+    let mut tree = binary::cargo();
+    tree.args(["tree", "--offline", "--locked", "--edges", "normal,build", "--prefix", "none"])
+        .args(["--format", "{p} {f}"])
+        .args(selection)
+        .current_dir(env!("CARGO_MANIFEST_DIR"));
+    let text = Finished::of(&mut tree).success();
+    // A package that was shown before is marked with a star.
+    text.lines().map(|line| line.trim_end_matches(" (*)").to_owned()).collect()
+}
+
+#[test]
+fn each_program_is_built_with_the_features_of_the_whole_workspace() {
+    let workspace = packages(&["--workspace"]);
+    assert!(workspace.iter().any(|package| package.starts_with("rustls v")), "{workspace:?}");
+    for package in ["striper-cli", "striper-runtime", "sim", "striper-tests"] {
+        let alone = packages(&["--package", package]);
+        let other: Vec<&String> = alone.difference(&workspace).collect();
+        assert!(
+            other.is_empty(),
+            "-p {package} has other features than --workspace: {other:?}; declare them in the workspace's Cargo.toml"
+        );
+    }
+}
