@@ -6,27 +6,7 @@
 //! [`Incoming::carry`], which do so inside the pump, without a task or a copy for each flow.
 //!
 //! ```
-//! use smol::io::{AsyncReadExt, AsyncWriteExt};
-//! use std::rc::Rc;
-//! use striper_runtime::{Client, ClientOptions, Executor, HostPort, Server, ServerOptions, Target};
-//!
-//! let ex = Executor::default();
-//! smol::block_on(ex.clone().run(async move {
-//!     let server = Server::bind(&ex, "127.0.0.1:0".parse()?, ServerOptions::default(), Rc::new(|_| {})).await?;
-//!     let servers = vec![HostPort { host: "127.0.0.1".into(), port: server.local_addr().port() }];
-//!     let client = Client::start(&ex, ClientOptions { servers, ..Default::default() }, Rc::new(|_| {}));
-//!
-//!     let mut here = client.open(Target::Default).await?;
-//!     here.write_all(b"over four connections").await?;
-//!     here.close().await?;
-//!
-//!     let mut there = server.accept().await.into_flow();
-//!     let mut text = String::new();
-//!     there.read_to_string(&mut text).await?;
-//!     assert_eq!(text, "over four connections");
-//!     Ok::<(), Box<dyn std::error::Error>>(())
-//! }))?;
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+#![doc = include_str!("../examples/open_a_flow.rs")]
 //! ```
 //!
 //! Pipes stack: a [`DatagramPipe`] keeps boundaries on a socket or a flow, an [`AtomicPipe`] takes a send whole, [`Stacked`] puts a session's

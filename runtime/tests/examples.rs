@@ -6,6 +6,8 @@ mod common;
 mod datagram_over_flow;
 #[path = "../examples/echo_datagrams.rs"]
 mod echo_datagrams;
+#[path = "../examples/open_a_flow.rs"]
+mod open_a_flow;
 #[path = "../examples/plain_relay.rs"]
 #[allow(dead_code, reason = "its main runs until it is killed")]
 mod plain_relay;
@@ -13,6 +15,11 @@ mod plain_relay;
 use common::{LIMIT, any_port, recv_all, run};
 use std::rc::Rc;
 use striper_runtime::{Listener, PipeExt, dial_tcp};
+
+#[test]
+fn a_flow_arrives_at_the_other_side() {
+    open_a_flow::main().unwrap();
+}
 
 #[test]
 fn an_echo_over_datagrams_receives_what_was_sent() {

@@ -8,14 +8,8 @@
 //! - [`record`] writes each session of a world down as a trace ([`observe`] is how it sees them), [`replay`] plays traces and makes those of the simulator anew.
 //! - [`swarm`] draws small worlds with trouble at random, demands that all that can complete does, and makes failures small.
 //!
-//! ```no_run
-//! use sim::{app::FlowPlan, world::{Setup, World}};
-//!
-//! // Two stripes of 10 Mbit/s with 20 ms one way; a flow of 1 MiB is opened after a second.
-//! let mut world = World::new(Setup::capped(1, &[10_000_000; 2], 20_000));
-//! let flow = world.open(FlowPlan::upload(1_000_000, 1 << 20));
-//! assert!(world.run_to_end(10_000_000));
-//! assert!(world.flow(flow).is_complete());
+//! ```
+#![doc = include_str!("../examples/transfer.rs")]
 //! ```
 
 pub mod agenda;

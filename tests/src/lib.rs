@@ -10,8 +10,8 @@
 //! - Processes end with the value that stands for them, also when a test fails; a failing test prints their logs, and an
 //!   error in a log fails the test.
 //!
-//! Cargo does not build another package's program for a test, so [`binary::path`] asks cargo for it once a test executable. That
-//! takes a moment when it is fresh, and never leaves an outdated program to be tested. `STRIPER_CLI` names another one to be tested.
+//! The program is the one that `cargo test --workspace` builds, see [`binary::path`]. `STRIPER_CLI` names another one to be
+//! tested. A test that can't run here says so with [`skip`], and the test command ends with a list of them.
 
 pub mod binary;
 mod event;
@@ -22,6 +22,7 @@ mod process;
 mod program;
 mod proxy;
 mod route;
+pub mod skipped;
 mod socket;
 pub mod stranger;
 
@@ -32,7 +33,10 @@ pub use process::{Finished, Process, run};
 pub use program::{Program, TempDir};
 pub use proxy::{Pair, Proxy};
 pub use route::Route;
-pub use socket::{connect, expect_fin, expect_reset, expect_reset_at, finish, flush, reset, try_connect, try_finish};
+pub use skipped::skip;
+pub use socket::{
+    connect, expect_fin, expect_reset, expect_reset_at, finish, flush, reset, try_connect, try_finish,
+};
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -46,7 +50,7 @@ pub fn loopbacks() -> Vec<IpAddr> {
     let mut addresses = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
     match std::net::TcpListener::bind((v6, 0)) {
         Ok(_) => addresses.push(v6),
-        Err(error) => eprintln!("skipped: {v6} ({error})"),
+        Err(error) => skip(format!("there is no {v6} ({error})")),
     }
     addresses
 }

@@ -1,6 +1,7 @@
 //! Programs of the system, which may be missing, and a place for their files.
 
 use crate::process::Finished;
+use crate::skip;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +15,7 @@ impl Program {
     pub fn find<const N: usize>(names: [&str; N]) -> Option<[Program; N]> {
         let found = names.map(|name| (name, Self::look_up(name)));
         if let Some((name, _)) = found.iter().find(|(_, path)| path.is_none()) {
-            eprintln!("skipped: {name} is not installed");
+            skip(format!("{name} is not installed"));
             return None;
         }
         Some(found.map(|(_, path)| Program(path.unwrap_or_default())))

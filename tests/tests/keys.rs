@@ -3,11 +3,11 @@
 use std::fs::{self, Permissions};
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::thread;
 use striper_tests::{
     Event, Finished, Origin, Pattern, Proxy, TempDir, connect, expect_reset, expect_reset_at, finish, run,
-    try_connect,
+    skip, try_connect,
 };
 
 /// Makes a key file of this name, and says where it is.
@@ -241,4 +241,21 @@ fn only_a_public_port_without_a_key_is_warned_of_and_not_if_that_is_on_purpose()
     let key = keygen(&folder, "site.key", &[]);
     assert_eq!(warned("-s", "0.0.0.0:0", &["-k", &key]), 0);
     assert_eq!(warned("-c", "127.0.0.1:0", &["-k", &key]), 0);
+}
+
+#[test]
+fn a_file_that_belongs_to_another_user_is_refused() {
+    let folder = TempDir::new();
+    let key = keygen(&folder, "site.key", &["--pair"]);
+    let peers = folder.write("peers", "");
+    for file in [&key, &peers] {
+        if let Err(error) = chown(file, Some(12_345), None) {
+            return skip(format!("files can't be given to another user ({error}); root can"));
+        }
+        let done = run(&["-s", "0", "localhost:22", "-k", &key, "--peers", &peers], &[]);
+        assert_eq!(done.code, Some(8), "{}", done.stderr);
+        assert!(done.stderr.contains("belongs to another user (12345)"), "{}", done.stderr);
+        assert!(done.stderr.contains(file), "{}", done.stderr);
+        chown(file, Some(0), None).unwrap();
+    }
 }

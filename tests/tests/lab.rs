@@ -28,7 +28,7 @@ fn without_root_it_says_what_to_do() {
             assert!(output.stdout.is_empty());
         }
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-            eprintln!("skipped: the program is where only root reaches it");
+            striper_tests::skip("the program is where only root reaches it");
         }
         Err(error) => panic!("{error}"),
     }

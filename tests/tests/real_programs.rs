@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
-use striper_tests::{Finished, LIMIT, Origin, Pair, Pattern, Process, Program, Proxy, TempDir, Vacant};
+use striper_tests::{Finished, LIMIT, Origin, Pair, Pattern, Process, Program, Proxy, TempDir, Vacant, skip};
 
 const SIZE: u64 = 32 << 20;
 
@@ -144,7 +144,7 @@ impl Ssh {
         let files = TempDir::new();
         let privileged = rustix::process::geteuid().is_root();
         if privileged && !Path::new("/run/sshd").is_dir() && fs::create_dir_all("/run/sshd").is_err() {
-            eprintln!("skipped: sshd needs /run/sshd");
+            skip("sshd needs /run/sshd");
             return None;
         }
         for key in ["host", "user"] {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 use striper_core::trace::Trace;
-use striper_tests::{LIMIT, Origin, Pattern, Proxy, Route, TempDir, expect_reset, finish, reset, run};
+use striper_tests::{LIMIT, Origin, Pattern, Proxy, Route, TempDir, expect_reset, finish, reset, run, skip};
 
 const UP: Pattern = Pattern(1);
 const DOWN: Pattern = Pattern(2);
@@ -110,7 +110,7 @@ fn a_trace_that_can_not_be_created_ends_the_program_at_once() {
 #[test]
 fn a_full_disk_stops_the_trace_and_no_connection() {
     if !Path::new("/dev/full").exists() {
-        return eprintln!("skipped: there is no /dev/full");
+        return skip("there is no /dev/full");
     }
     let origin = Origin::start();
     let server = Proxy::server(origin.addr().ip(), origin.addr(), &["--trace", "/dev/full"]);

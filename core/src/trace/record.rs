@@ -16,20 +16,7 @@ use core::fmt::{self, Write};
 /// Watches one session and writes down what it is given and what it does. It changes nothing.
 ///
 /// ```
-/// use striper_core::trace::{Header, Recorder, Trace};
-/// use striper_core::{Config, Input, Instant, Role, Session, SessionId};
-///
-/// let mut session = Session::new(Role::Client, SessionId([7; 16]), Config::default(), Instant::ZERO);
-/// let mut text = String::new();
-/// let mut recorder = Recorder::begin(&session, &Header::of(&session, "example 1.0"), &mut text)?;
-/// let mut outputs = Vec::new();
-/// recorder.input(Instant::ZERO, &Input::Tick, &mut text)?;
-/// session.handle(Instant::ZERO, Input::Tick, &mut outputs);
-/// recorder.outputs(&outputs, &mut text)?;
-/// recorder.end("done", &mut text)?;
-/// assert!(text.ends_with("0 tick\n wanted 4\nend done\n"));
-/// assert!(Trace::read(&text)?.replay().is_ok());
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+#[doc = include_str!("../../examples/record_a_session.rs")]
 /// ```
 #[derive(Clone, Debug)]
 pub struct Recorder {

@@ -196,19 +196,3 @@ fn a_file_that_is_no_key_file_is_not_read_to_its_end() {
     std::fs::write(&path, b"\xff\xfe").unwrap();
     assert_eq!(read_peers(&path), Err(KeyError::NoList));
 }
-
-/// Only the system administrator can give files away.
-#[cfg(unix)]
-#[test]
-fn a_file_that_belongs_to_somebody_else_is_refused() {
-    let folder = Folder::new("owner");
-    let path = folder.0.join("striper.key");
-    write_key(&path, &key(KeyKind::Shared, 1)).unwrap();
-    if std::os::unix::fs::chown(&path, Some(12_345), None).is_err() {
-        eprintln!("skipped: not root");
-        return;
-    }
-    assert_eq!(read_key(&path, false), Err(KeyError::Foreign(12_345)));
-    assert_eq!(read_key(&path, true), Err(KeyError::Foreign(12_345)));
-    assert_eq!(read_peers(&path), Err(KeyError::Foreign(12_345)));
-}

@@ -2,20 +2,7 @@
 //!
 //! [`Timeline`] collects what happened from nothing but the inputs and outputs of a session, both sides' in the simulator, one
 //! side's from a trace; [`render`] draws it together with a [`Summary`]. Neither knows where the run came from.
-//!
-//! ```
-//! use sim::app::FlowPlan;
-//! use sim::picture::{self, Summary};
-//! use sim::world::{Setup, World};
-//!
-//! let mut world = World::new(Setup::capped(1, &[10_000_000; 2], 20_000));
-//! let timeline = picture::watch(&mut world);
-//! world.open(FlowPlan::upload(1_000_000, 1 << 16));
-//! assert!(world.run_to_end(10_000_000));
-//! let timeline = timeline.borrow();
-//! let page = picture::render(&timeline, &Summary::of(&timeline, "64 KiB over two stripes", "", ""));
-//! assert!(page.contains("64 KiB"));
-//! ```
+//! `examples/transfer.rs` draws a small run, `examples/picture.rs` the one of the documentation.
 
 pub mod coverage;
 pub mod lane;

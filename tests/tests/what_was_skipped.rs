@@ -1,0 +1,17 @@
+//! The end of the test command: which tests could not do their work on this machine, and why. See
+//! `striper_tests::skipped` for the reason that this runs last.
+
+fn main() {
+    if std::env::args().any(|arg| arg == "--list") {
+        return;
+    }
+    let skipped = striper_tests::skipped::take();
+    match skipped.len() {
+        0 => println!("\nNo test was skipped."),
+        1 => println!("\n1 test was skipped:"),
+        count => println!("\n{count} tests were skipped:"),
+    }
+    for line in skipped {
+        println!("  {line}");
+    }
+}
