@@ -24,6 +24,7 @@ mod congestion;
 mod descriptors;
 mod dial;
 mod driver;
+pub mod files;
 mod gate;
 pub mod keys;
 mod limits;

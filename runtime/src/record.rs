@@ -5,9 +5,10 @@
 //! written; the sessions don't notice.
 
 use crate::clock::SystemClock;
+use crate::files;
 use std::cell::Cell;
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -25,6 +26,9 @@ const MAX_SIZE: u64 = 256 << 20;
 /// The most that waits for the disk, in bytes. A disk that is so far behind will not catch up.
 const MAX_WAITING: usize = 8 << 20;
 
+/// What every trace begins with, whatever its version.
+const MAGIC: &[u8] = b"striper trace ";
+
 /// So much is written at once.
 const WRITE_AT: usize = 64 << 10;
 
@@ -38,6 +42,8 @@ pub struct Traces {
     program: String,
     /// The first session's file.
     first: Cell<Option<File>>,
+    /// The same, open for as long as sessions may be recorded: no other process takes its name.
+    _held: File,
     begun: Cell<u32>,
     files: Mutex<Vec<Arc<Sink>>>,
 }
@@ -49,13 +55,16 @@ impl fmt::Debug for Traces {
 }
 
 impl Traces {
-    /// Creates the file of the first session, or says why it can't be. A file of this name is replaced and keeps
-    /// its permissions; a new one only this user can read: there is no content in a trace, but when how much was sent.
+    /// Creates the file of the first session, or says why it can't be. An earlier trace of this name is
+    /// replaced, and so is an empty file; any other file is an error ([`files::create`]). Only this user
+    /// can read the file: a trace has no content, but it tells when how much was sent.
     pub fn create(path: &Path, program: &str) -> io::Result<Rc<Traces>> {
+        let first = create(path)?;
         Ok(Rc::new(Traces {
             path: path.into(),
             program: program.into(),
-            first: Cell::new(Some(create(path)?)),
+            _held: first.try_clone()?,
+            first: Cell::new(Some(first)),
             begun: Cell::new(0),
             files: Mutex::default(),
         }))
@@ -108,15 +117,9 @@ impl Traces {
     }
 }
 
-#[cfg(unix)]
+/// A file for a trace: a new one, or one in the place of an earlier trace.
 fn create(path: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt;
-    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
-}
-
-#[cfg(not(unix))]
-fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(true).open(path)
+    files::create(path, |beginning| beginning.starts_with(MAGIC))
 }
 
 /// Why a recording has stopped early.

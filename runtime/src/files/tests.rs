@@ -1,0 +1,113 @@
+use super::*;
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::PathBuf;
+
+/// A folder of its own for a test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let path = std::env::temp_dir().join(format!("striper-files-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+
+    /// A file of this content that everybody can read.
+    fn file(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.0.join(name);
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        path
+    }
+
+    fn names(&self) -> Vec<String> {
+        let names = fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn create_ours(path: &Path) -> io::Result<File> {
+    create(path, |beginning| beginning.starts_with(b"ours"))
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn a_new_file_and_one_that_replaces_ours_are_readable_for_this_user_alone() {
+    let folder = Folder::new("mode");
+    let new = folder.0.join("new");
+    let (ours, empty) = (folder.file("ours", "ours, with much in it"), folder.file("empty", ""));
+    for path in [&new, &ours, &empty] {
+        let file = create_ours(path).unwrap();
+        assert_eq!((file.metadata().unwrap().len(), mode(path)), (0, 0o600), "{}", path.display());
+    }
+    assert_eq!(folder.names(), ["empty", "new", "ours"], "nothing is left beside them");
+}
+
+#[test]
+fn a_file_that_is_not_ours_stays_as_it_is() {
+    let folder = Folder::new("other");
+    let other = folder.file("other", "a key, not ours");
+    let error = create_ours(&other).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{error}");
+    assert_eq!(fs::read_to_string(&other).unwrap(), "a key, not ours");
+    assert_eq!(folder.names(), ["other"]);
+}
+
+#[test]
+fn a_name_that_leads_elsewhere_is_not_followed() {
+    let folder = Folder::new("links");
+    let ours = folder.file("ours", "ours");
+    let link = |name: &str, to: &Path| {
+        let path = folder.0.join(name);
+        symlink(to, &path).unwrap();
+        path
+    };
+    for path in [link("to-ours", &ours), link("to-nothing", &folder.0.join("nothing"))] {
+        assert_eq!(create_ours(&path).unwrap_err().to_string(), "it is a symbolic link");
+        assert!(path.is_symlink());
+    }
+    assert_eq!(fs::read_to_string(&ours).unwrap(), "ours");
+    assert_eq!(folder.names(), ["ours", "to-nothing", "to-ours"]);
+}
+
+#[test]
+fn a_hard_link_to_what_is_replaced_keeps_its_content() {
+    let folder = Folder::new("hard");
+    let (ours, kept) = (folder.file("ours", "ours"), folder.0.join("kept"));
+    fs::hard_link(&ours, &kept).unwrap();
+    create_ours(&ours).unwrap();
+    assert_eq!(fs::read_to_string(&kept).unwrap(), "ours");
+}
+
+#[test]
+fn a_folder_and_a_pipe_are_errors_and_make_nobody_wait() {
+    let folder = Folder::new("irregular");
+    assert_eq!(create_ours(&folder.0).unwrap_err().kind(), ErrorKind::IsADirectory);
+    let pipe = folder.0.join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert_eq!(create_ours(&pipe).unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert!(create_ours(Path::new("/dev/null")).is_ok(), "a device keeps nothing");
+}
+
+#[test]
+fn a_file_that_is_still_written_to_is_not_replaced() {
+    let folder = Folder::new("busy");
+    let path = folder.0.join("ours");
+    let first = create_ours(&path).unwrap();
+    assert_eq!(create_ours(&path).unwrap_err().kind(), ErrorKind::ResourceBusy);
+    assert_eq!(folder.names(), ["ours"]);
+    drop(first);
+    assert!(create_ours(&path).is_ok());
+}
