@@ -1,8 +1,8 @@
 //! Files that this user alone can read, created without harm to any other file.
 //!
-//! A name may be mistyped, or be that of another option's file. So an existing file is replaced only
-//! if it is empty or the caller knows it as its own. A rename replaces it: whoever has the earlier
-//! file open, or a hard link to it, keeps that file as it is.
+//! A name may be mistyped, or be that of another option's file. So an existing file is replaced
+//! only if it is empty or the caller knows it as its own. A rename replaces it: whoever has the
+//! earlier file open, or a hard link to it, keeps that file as it is.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read};
@@ -117,8 +117,8 @@ fn busy() -> io::Error {
     io::Error::new(ErrorKind::ResourceBusy, "another process is writing to it")
 }
 
-#[cfg(unix)]
-fn irregular(path: &Path) -> io::Error {
+/// Why a name that is taken by no regular file is of no use.
+pub(crate) fn irregular(path: &Path) -> io::Error {
     if path.is_symlink() {
         io::Error::new(ErrorKind::InvalidInput, "it is a symbolic link")
     } else if path.is_dir() {
@@ -135,7 +135,8 @@ fn is_output(file: &File) -> bool {
     let (stdout, stderr) = (io::stdout(), io::stderr());
     let same = |stream: std::os::fd::BorrowedFd<'_>| {
         let stream = stream.try_clone_to_owned().and_then(|stream| File::from(stream).metadata());
-        stream.and_then(|stream| Ok(identity(&stream) == identity(&file.metadata()?))).unwrap_or(false)
+        let same = stream.and_then(|stream| Ok(identity(&stream) == identity(&file.metadata()?)));
+        same.unwrap_or(false)
     };
     same(stdout.as_fd()) || same(stderr.as_fd())
 }

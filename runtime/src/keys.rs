@@ -7,8 +7,10 @@
 //! In a file a key is one line, its kind and 64 hexadecimal digits: `striper-shared-key:…`, `striper-private-key:…`. A list of peers has
 //! one peer a line, a public key and a name: `striper-public-key:… laptop`. Blank lines and lines that begin with `#` mean nothing.
 
+mod error;
 mod file;
 
+pub use error::{FileUse, KeyError};
 pub use file::{read_key, read_peers, write_key};
 
 use ring::signature::{Ed25519KeyPair, KeyPair};
@@ -47,10 +49,13 @@ impl FromStr for PublicKey {
     type Err = KeyError;
 
     fn from_str(text: &str) -> Result<Self, KeyError> {
-        if text.starts_with(PRIVATE) || text.starts_with(SHARED) {
-            return Err(KeyError::Secret);
+        if text.starts_with(SHARED) {
+            return Err(KeyError::Secret(KeyKind::Shared));
         }
-        text.strip_prefix(PUBLIC).ok_or(KeyError::Unknown).and_then(unhex).map(PublicKey)
+        if text.starts_with(PRIVATE) {
+            return Err(KeyError::Secret(KeyKind::Private));
+        }
+        text.strip_prefix(PUBLIC).ok_or_else(|| unknown(text)).and_then(unhex).map(PublicKey)
     }
 }
 
@@ -135,7 +140,7 @@ impl FromStr for Key {
         } else if text.starts_with(PUBLIC) {
             return Err(KeyError::PublicHalf);
         } else {
-            return Err(KeyError::Unknown);
+            return Err(unknown(text));
         };
         Ok(Key { kind, secret: unhex(digits)? })
     }
@@ -225,143 +230,29 @@ impl Keys {
         self.accepted(Role::Server).find(|(public, _)| public == key).map(|(_, name)| name)
     }
 
+    /// The names by which our own private keys are listed as peers' keys.
+    pub fn listed_own(&self) -> impl Iterator<Item = &PeerName> {
+        let own = |public| self.own.iter().any(|(_, key)| key.public() == Some(public));
+        self.peers.iter().filter(move |(_, public)| own(*public)).map(|(name, _)| name)
+    }
+
     /// How many public keys of peers are listed.
     pub fn listed(&self) -> usize {
         self.peers.len()
     }
 }
 
-/// What is wrong with a key, a list of peers, or their files.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum KeyError {
-    /// The file can't be read or written.
-    File(String),
-    /// A folder, a pipe or the like.
-    NoFile,
-    /// The file exists already; a key is never overwritten.
-    Exists,
-    /// Others than its owner may read the file; its permission bits.
-    Exposed(u32),
-    /// Others than its owner may change the list; its permission bits.
-    Writable(u32),
-    /// The file belongs to somebody else, who may change it; that user's number.
-    Foreign(u32),
-    /// Not a key of any kind.
-    Unknown,
-    /// A key that has not 64 hexadecimal digits.
-    BadDigits,
-    /// A public key where a secret one is needed.
-    PublicHalf,
-    /// A shared key where a private one, which has a public half, is needed.
-    NoPublicHalf,
-    /// A secret key where a public one is needed.
-    Secret,
-    /// More than one line.
-    ManyLines,
-    /// A line of a list of peers, counted from 1, and what is wrong with it.
-    Line(usize, Box<KeyError>),
-    /// A line of a list of peers without a name.
-    NoName,
-    /// A name with other characters than letters, digits, `.`, `_`, `-` and `@`, or over 64 bytes.
-    BadName,
-    /// A public key that is in the list already.
-    Twice,
-    /// Not a list of peers: not text, or over 1 MiB.
-    NoList,
-    /// More than [`MAX_PEERS`] peers.
-    TooMany,
-    /// No key is given.
-    NoKey,
-    /// Only private keys, and no peer is listed.
-    NobodyAccepted,
-    /// Peers are listed, but there is no private key that they could know.
-    NothingToShow,
-    /// The operating system has no random numbers.
-    NoRandom,
-}
-
-/// What lines of a list of peers are.
-const LINE_CURE: &str = "a line is PUBLIC-KEY NAME, as striper-cli pubkey KEY prints it";
-
-impl KeyError {
-    /// What to do about it.
-    pub fn cure(&self) -> &'static str {
-        match self {
-            KeyError::File(_) | KeyError::NoFile => "name a file that exists and that you may read",
-            KeyError::Foreign(_) => "make it yours: chown \"$(id -u)\" FILE",
-            KeyError::Exists => "name another file, or remove that one first if nobody needs it any more",
-            KeyError::Writable(_) => "let only its owner change it: chmod go-w FILE, and look who is in it",
-            KeyError::Exposed(_) => {
-                "let only its owner read it: chmod 600 FILE; make a new key if others may have read it"
-            }
-            KeyError::Unknown | KeyError::BadDigits | KeyError::ManyLines => {
-                "make a key with: striper-cli keygen FILE, and copy the file as it is"
-            }
-            KeyError::PublicHalf => {
-                "name the file that keygen --pair wrote; the public half belongs into the other side's --peers"
-            }
-            KeyError::NoPublicHalf => {
-                "give the file itself to both sides, or make a private key with: striper-cli keygen --pair FILE"
-            }
-            KeyError::Secret => {
-                "list the public half alone: striper-cli pubkey FILE prints it; a secret that has been listed is better replaced"
-            }
-            KeyError::Line(_, error) if matches!(**error, KeyError::Unknown | KeyError::BadDigits) => {
-                LINE_CURE
-            }
-            KeyError::Line(_, error) => error.cure(),
-            KeyError::NoList => LINE_CURE,
-            KeyError::NoName | KeyError::BadName => {
-                "write PUBLIC-KEY NAME; a name has 1 to 64 letters, digits, \".\", \"_\", \"-\" or \"@\""
-            }
-            KeyError::Twice => "remove one of the two lines",
-            KeyError::TooMany => "shorten the list",
-            KeyError::NoKey => {
-                "name this side's private key too: -k KEY (striper-cli keygen --pair KEY makes one)"
-            }
-            KeyError::NobodyAccepted => "list the public keys of the other side with --peers LIST",
-            KeyError::NothingToShow => {
-                "add a private key with -k KEY (striper-cli keygen --pair KEY makes one), or do without --peers"
-            }
-            KeyError::NoRandom => "check the operating system",
-        }
+/// What a line is that begins like no key of ours.
+fn unknown(line: &str) -> KeyError {
+    let small = line.to_ascii_lowercase();
+    if [SHARED, PRIVATE, PUBLIC].iter().any(|kind| small.starts_with(kind)) {
+        KeyError::Capitals
+    } else if line.starts_with("-----BEGIN") || line.starts_with("ssh-") {
+        KeyError::OtherProgram
+    } else {
+        KeyError::Unknown
     }
 }
-
-impl fmt::Display for KeyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            KeyError::File(cause) => return f.write_str(cause),
-            KeyError::NoFile => "this is no file",
-            KeyError::Exists => "the file exists already",
-            KeyError::Exposed(mode) => {
-                return write!(f, "others than its owner may read the file (mode {mode:03o})");
-            }
-            KeyError::Unknown => "this is no key",
-            KeyError::BadDigits => "a key has 64 hexadecimal digits, and this has not",
-            KeyError::Writable(mode) => {
-                return write!(f, "others than its owner may change the list (mode {mode:03o})");
-            }
-            KeyError::Foreign(user) => return write!(f, "the file belongs to another user ({user})"),
-            KeyError::PublicHalf => "this is the public half of a key",
-            KeyError::NoPublicHalf => "this is a shared key, which has no public half",
-            KeyError::Secret => "this is a secret key, not a public one",
-            KeyError::ManyLines => "a key file has one line, and this has more",
-            KeyError::Line(line, error) => return write!(f, "line {line}: {error}"),
-            KeyError::NoName => "the name is missing",
-            KeyError::BadName => "this name can't stand in a log",
-            KeyError::Twice => "this key is listed twice",
-            KeyError::NoList => "this is no list of peers",
-            KeyError::TooMany => return write!(f, "more than {MAX_PEERS} peers"),
-            KeyError::NoKey => "there is no key",
-            KeyError::NobodyAccepted => "a private key alone accepts nobody",
-            KeyError::NothingToShow => "peers are listed, but there is no private key that they could know",
-            KeyError::NoRandom => "no random numbers to make a key of",
-        })
-    }
-}
-
-impl std::error::Error for KeyError {}
 
 fn hex(bytes: &[u8; 32]) -> String {
     base16ct::lower::encode_string(bytes)

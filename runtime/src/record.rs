@@ -55,9 +55,9 @@ impl fmt::Debug for Traces {
 }
 
 impl Traces {
-    /// Creates the file of the first session, or says why it can't be. An earlier trace of this name is
-    /// replaced, and so is an empty file; any other file is an error ([`files::create`]). Only this user
-    /// can read the file: a trace has no content, but it tells when how much was sent.
+    /// Creates the file of the first session, or says why it can't be. An earlier trace of this
+    /// name is replaced, and so is an empty file; any other file is an error ([`files::create`]). Only
+    /// this user can read the file: a trace has no content, but it tells when how much was sent.
     pub fn create(path: &Path, program: &str) -> io::Result<Rc<Traces>> {
         let first = create(path)?;
         Ok(Rc::new(Traces {

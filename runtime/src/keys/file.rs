@@ -1,6 +1,7 @@
 //! Key files and lists of peers on disk.
 
-use super::{Key, KeyError, MAX_PEERS, PeerName, PublicKey, peer_name};
+use super::{FileUse, Key, KeyError, MAX_PEERS, PeerName, PublicKey, peer_name};
+use crate::files;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -23,52 +24,63 @@ pub fn write_key(path: &Path, key: &Key) -> Result<(), KeyError> {
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path).map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => KeyError::Exists,
-        _ => failed(error),
+    let file = options.open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists if is_regular(path) => KeyError::Exists,
+        io::ErrorKind::AlreadyExists => failed(FileUse::NewKey, files::irregular(path)),
+        _ => failed(FileUse::NewKey, error),
     })?;
-    file.write_all(format!("{}\n", key.to_line()).as_bytes()).and_then(|()| file.sync_all()).map_err(
-        |error| {
-            // Half a key is worse than none: it would be in the way of the next attempt.
-            let _ = std::fs::remove_file(path);
-            failed(error)
-        },
-    )
+    fill(file, path, &format!("{}\n", key.to_line()))
+}
+
+/// Writes the text of a new file. An error leaves no file: half a key would be in the way of the
+/// next attempt.
+pub(super) fn fill(mut file: File, path: &Path, text: &str) -> Result<(), KeyError> {
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(|error| {
+        let _ = std::fs::remove_file(path);
+        failed(FileUse::NewKey, error)
+    })
+}
+
+fn is_regular(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file())
 }
 
 /// Reads a key file. `private_folder` says that nobody else can reach the folder it is in; the file's group may then be allowed to read it,
 /// as is the case with systemd's credentials.
 pub fn read_key(path: &Path, private_folder: bool) -> Result<Key, KeyError> {
-    let mut file = open(path)?;
+    let mut file = open(path, FileUse::Key)?;
+    #[cfg(unix)]
+    let mode = owned_mode(&file, FileUse::Key)?;
+    let text = read(&mut file, FileUse::Key, MAX_KEY_FILE)?;
+    let mut lines = meaningful(&text);
+    let key = match (lines.next(), lines.next()) {
+        (Some((_, line)), None) => line.parse(),
+        (Some((_, line)), Some(_)) => line.parse::<Key>().and(Err(KeyError::ManyLines)),
+        (None, _) => Err(KeyError::Empty),
+    }?;
+    // Only now: of a file that is no key, its mode is no fault.
     #[cfg(unix)]
     {
-        let mode = owned_mode(&file)?;
         let forbidden = if private_folder { OTHERS & 0o007 } else { OTHERS };
         if mode & forbidden != 0 {
             return Err(KeyError::Exposed(mode & 0o777));
         }
     }
-    let text = read(&mut file, MAX_KEY_FILE)?;
-    let mut lines = meaningful(&text);
-    match (lines.next(), lines.next()) {
-        (Some((_, line)), None) => line.parse(),
-        (Some((_, line)), Some(_)) => line.parse::<Key>().and(Err(KeyError::ManyLines)),
-        (None, _) => Err(KeyError::Unknown),
-    }
+    Ok(key)
 }
 
 /// Reads a list of peers.
 pub fn read_peers(path: &Path) -> Result<Vec<(PeerName, PublicKey)>, KeyError> {
-    let mut file = open(path)?;
+    let mut file = open(path, FileUse::List)?;
     #[cfg(unix)]
     {
-        let mode = owned_mode(&file)?;
+        let mode = owned_mode(&file, FileUse::List)?;
         if mode & CHANGED_BY_OTHERS != 0 {
             return Err(KeyError::Writable(mode & 0o777));
         }
     }
-    let text = read(&mut file, MAX_LIST).map_err(|error| match error {
-        KeyError::Unknown => KeyError::NoList,
+    let text = read(&mut file, FileUse::List, MAX_LIST).map_err(|error| match error {
+        KeyError::Unknown | KeyError::NoText => KeyError::NoList,
         error => error,
     })?;
     peers(&text)
@@ -76,17 +88,16 @@ pub fn read_peers(path: &Path) -> Result<Vec<(PeerName, PublicKey)>, KeyError> {
 
 /// The permission bits of a file that is ours or the system administrator's. Anybody else could change them at will.
 #[cfg(unix)]
-fn owned_mode(file: &File) -> Result<u32, KeyError> {
+fn owned_mode(file: &File, purpose: FileUse) -> Result<u32, KeyError> {
     use std::os::unix::fs::MetadataExt;
-    let metadata = file.metadata().map_err(failed)?;
+    let metadata = file.metadata().map_err(|error| failed(purpose, error))?;
     let (owner, us) = (metadata.uid(), rustix::process::geteuid().as_raw());
     if owner == us || owner == 0 { Ok(metadata.mode()) } else { Err(KeyError::Foreign(owner)) }
 }
 
 pub(super) fn peers(text: &str) -> Result<Vec<(PeerName, PublicKey)>, KeyError> {
     let mut peers: Vec<(PeerName, PublicKey)> = Vec::new();
-    // Some editors begin a file with a byte order mark.
-    for (number, line) in meaningful(text.strip_prefix('\u{feff}').unwrap_or(text)) {
+    for (number, line) in meaningful(text) {
         let peer = peer(line).and_then(|(name, key)| match peers.iter().any(|(_, known)| *known == key) {
             true => Err(KeyError::Twice),
             false => Ok((name, key)),
@@ -117,22 +128,25 @@ fn meaningful(text: &str) -> impl Iterator<Item = (usize, &str)> {
 }
 
 /// Opens a file; something else, such as a FIFO, could keep us waiting for ever.
-fn open(path: &Path) -> Result<File, KeyError> {
+fn open(path: &Path, purpose: FileUse) -> Result<File, KeyError> {
+    let failed = |error| failed(purpose, error);
     if !std::fs::metadata(path).map_err(failed)?.is_file() {
-        return Err(KeyError::NoFile);
+        return Err(KeyError::NoFile(purpose));
     }
     File::open(path).map_err(failed)
 }
 
-fn read(file: &mut File, limit: u64) -> Result<String, KeyError> {
+/// Reads a text. Some editors begin one with a byte order mark, which is left out.
+fn read(file: &mut File, purpose: FileUse, limit: u64) -> Result<String, KeyError> {
     let mut bytes = Vec::new();
-    file.take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| failed(purpose, error))?;
     if bytes.len() as u64 > limit {
         return Err(KeyError::Unknown);
     }
-    String::from_utf8(bytes).map_err(|_| KeyError::Unknown)
+    let text = String::from_utf8(bytes).map_err(|_| KeyError::NoText)?;
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
-fn failed(error: io::Error) -> KeyError {
-    KeyError::File(error.to_string())
+fn failed(purpose: FileUse, error: io::Error) -> KeyError {
+    KeyError::File(purpose, error.kind(), error.to_string())
 }

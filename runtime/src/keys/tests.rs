@@ -1,6 +1,10 @@
 use super::*;
-use crate::keys::file::peers;
+use crate::keys::file::{fill, peers};
+use std::io::ErrorKind;
 use std::path::PathBuf;
+
+/// What Linux says of a file or folder that is missing.
+const NO_FILE: &str = "No such file or directory (os error 2)";
 
 fn key(kind: KeyKind, byte: u8) -> Key {
     Key { kind, secret: [byte; 32] }
@@ -57,7 +61,10 @@ fn what_is_no_key_is_called_by_what_it_is() {
     let public = private.public().unwrap();
     for (text, error) in [
         ("", KeyError::Unknown),
-        ("-----BEGIN OPENSSH PRIVATE KEY-----", KeyError::Unknown),
+        ("hello", KeyError::Unknown),
+        ("-----BEGIN OPENSSH PRIVATE KEY-----", KeyError::OtherProgram),
+        ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA me@here", KeyError::OtherProgram),
+        (&private.to_line().to_ascii_uppercase(), KeyError::Capitals),
         ("striper-shared-key:", KeyError::BadDigits),
         ("striper-shared-key:00", KeyError::BadDigits),
         (&format!("{}00", private.to_line()), KeyError::BadDigits),
@@ -66,7 +73,9 @@ fn what_is_no_key_is_called_by_what_it_is() {
     ] {
         assert_eq!(text.parse::<Key>(), Err(error), "{text}");
     }
-    assert_eq!(private.to_line().parse::<PublicKey>(), Err(KeyError::Secret));
+    assert_eq!(private.to_line().parse::<PublicKey>(), Err(KeyError::Secret(KeyKind::Private)));
+    let shared = key(KeyKind::Shared, 1).to_line();
+    assert_eq!(shared.parse::<PublicKey>(), Err(KeyError::Secret(KeyKind::Shared)));
     assert_eq!("laptop".parse::<PublicKey>(), Err(KeyError::Unknown));
     assert_eq!(public.to_string().parse(), Ok(public));
 }
@@ -77,13 +86,13 @@ fn a_list_has_a_key_and_a_name_a_line_and_says_which_line_is_wrong() {
     let list = peers(&format!("# mine\n\n{a} laptop\n  {b}\tbackup@site-2 \r\n")).unwrap();
     assert_eq!(list, [("laptop".into(), a), ("backup@site-2".into(), b)]);
     let line = |number, error| Err(KeyError::Line(number, Box::new(error)));
-    assert_eq!(peers(&format!("\u{feff}{a} laptop\n")).unwrap().len(), 1);
     assert_eq!(peers(&format!("{a} x\n{b}\n")), line(2, KeyError::NoName));
     assert_eq!(peers(&format!("{a} x\n{a} y\n")), line(2, KeyError::Twice));
     assert_eq!(peers(&format!("{a} two words\n")), line(1, KeyError::BadName));
     assert_eq!(peers(&format!("\n{a} \u{1b}[31m\n")), line(2, KeyError::BadName));
     assert_eq!(peers(&format!("laptop {a}\n")), line(1, KeyError::Unknown));
-    assert_eq!(peers(&format!("{} x\n", key(KeyKind::Private, 1).to_line())), line(1, KeyError::Secret));
+    let secret = key(KeyKind::Private, 1).to_line();
+    assert_eq!(peers(&format!("{secret} x\n")), line(1, KeyError::Secret(KeyKind::Private)));
 }
 
 #[test]
@@ -115,6 +124,17 @@ fn keys_that_could_never_meet_anybody_are_refused() {
     assert_eq!(new(&[&shared], &[]), None);
     assert_eq!(new(&[&private], &peer), None);
     assert_eq!(new(&[&shared, &private], &peer), None);
+}
+
+#[test]
+fn a_private_key_that_is_its_own_peer_is_found() {
+    let (own, peer) = (key(KeyKind::Private, 1), key(KeyKind::Private, 2));
+    let listed = [("me", &own), ("laptop", &peer)];
+    let list = listed.map(|(name, key)| (PeerName::from(name), key.public().unwrap()));
+    let keys = Keys::new(vec![named("own", own)], list.to_vec()).unwrap();
+    assert_eq!(keys.listed_own().map(|name| &**name).collect::<Vec<_>>(), ["me"]);
+    let keys = Keys::new(vec![named("other", key(KeyKind::Private, 3))], list.to_vec()).unwrap();
+    assert_eq!(keys.listed_own().count(), 0);
 }
 
 #[test]
@@ -174,6 +194,32 @@ fn a_key_file_is_written_once_for_its_owner_alone_and_refused_when_others_can_re
     }
 }
 
+/// What is no regular file is not said to be in the way, lest somebody remove it.
+#[cfg(unix)]
+#[test]
+fn a_folder_or_a_link_is_no_place_for_a_new_key() {
+    let folder = Folder::new("places");
+    let write = |path: &std::path::Path| write_key(path, &key(KeyKind::Shared, 1));
+    let error = |kind, text: &str| Err(KeyError::File(FileUse::NewKey, kind, text.into()));
+    assert_eq!(write(&folder.0), error(ErrorKind::IsADirectory, "it is a folder"));
+    let link = folder.0.join("link");
+    std::os::unix::fs::symlink("nothing", &link).unwrap();
+    assert_eq!(write(&link), error(ErrorKind::InvalidInput, "it is a symbolic link"));
+}
+
+#[test]
+fn a_full_disk_leaves_no_half_key_behind() {
+    let Ok(full) = std::fs::OpenOptions::new().write(true).open("/dev/full") else {
+        return eprintln!("skipped: there is no /dev/full");
+    };
+    let folder = Folder::new("full");
+    let path = folder.0.join("striper.key");
+    std::fs::write(&path, "striper-sh").unwrap();
+    let error = fill(full, &path, "striper-shared-key:").unwrap_err();
+    assert!(matches!(error, KeyError::File(FileUse::NewKey, ErrorKind::StorageFull, _)), "{error}");
+    assert!(!path.exists());
+}
+
 #[test]
 fn a_file_that_is_no_key_file_is_not_read_to_its_end() {
     let folder = Folder::new("wrong");
@@ -187,12 +233,31 @@ fn a_file_that_is_no_key_file_is_not_read_to_its_end() {
     let line = key(KeyKind::Shared, 5).to_line();
     assert_eq!(read(format!("# the site's\n{line}\n").as_bytes()), Ok(key(KeyKind::Shared, 5)));
     assert_eq!(read(format!("{line}\n{line}\n").as_bytes()), Err(KeyError::ManyLines));
-    assert_eq!(read(b""), Err(KeyError::Unknown));
-    assert_eq!(read(b"\xff\xfe"), Err(KeyError::Unknown));
+    assert_eq!(read(format!("\u{feff}{line}\r\n").as_bytes()), Ok(key(KeyKind::Shared, 5)));
+    assert_eq!(read(b""), Err(KeyError::Empty));
+    assert_eq!(read(b"# nothing\n\n"), Err(KeyError::Empty));
+    assert_eq!(read(b"\xff\xfe"), Err(KeyError::NoText));
     assert_eq!(read(&vec![b'#'; 1 << 20]), Err(KeyError::Unknown));
-    assert!(matches!(read_key(&folder.0.join("none"), false), Err(KeyError::File(_))));
-    assert_eq!(read_key(&folder.0, false), Err(KeyError::NoFile));
-    assert_eq!(read_peers(&folder.0), Err(KeyError::NoFile));
+    let none = folder.0.join("none");
+    let missing = |purpose| KeyError::File(purpose, ErrorKind::NotFound, NO_FILE.into());
+    assert_eq!(read_key(&none, false), Err(missing(FileUse::Key)));
+    assert_eq!(read_peers(&none), Err(missing(FileUse::List)));
+    let nowhere = folder.0.join("none/striper.key");
+    assert_eq!(write_key(&nowhere, &key(KeyKind::Shared, 1)), Err(missing(FileUse::NewKey)));
+    assert_eq!(read_key(&folder.0, false), Err(KeyError::NoFile(FileUse::Key)));
+    assert_eq!(read_peers(&folder.0), Err(KeyError::NoFile(FileUse::List)));
+    let list = format!("\u{feff}{} laptop\n", key(KeyKind::Private, 2).public().unwrap());
+    std::fs::write(&path, list).unwrap();
+    assert_eq!(read_peers(&path).unwrap().len(), 1);
+    #[cfg(unix)]
+    {
+        // Others may read a public key; that it is no secret one is what is wrong.
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+        std::fs::set_permissions(&path, mode).unwrap();
+        let public = key(KeyKind::Private, 2).public().unwrap().to_string();
+        std::fs::write(&path, public).unwrap();
+        assert_eq!(read_key(&path, false), Err(KeyError::PublicHalf));
+    }
     std::fs::write(&path, b"\xff\xfe").unwrap();
     assert_eq!(read_peers(&path), Err(KeyError::NoList));
 }
