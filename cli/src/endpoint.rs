@@ -79,6 +79,18 @@ pub fn connect(word: &str) -> Result<HostPort, BadAddress> {
         }
         return Ok(HostPort { host: inner.to_owned(), port: port(digits, 1)? });
     }
+    if word.contains(',') {
+        return bad(
+            format!("\"{word}\" has several addresses, and only one is understood here"),
+            "name one; -c and client alone take a list, of one server's addresses",
+        );
+    }
+    if !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit()) {
+        return bad(
+            format!("\"{word}\" is a port without a host"),
+            format!("write HOST:{word}, such as localhost:{word}; it comes after LISTEN"),
+        );
+    }
     match word.split_once(':') {
         None => bad(format!("\"{word}\" has no port"), CONNECT_FORMS),
         Some((_, rest)) if rest.contains(':') => bad(
@@ -95,6 +107,12 @@ pub fn connect_words(name: &str, digits: &str) -> Result<HostPort, BadAddress> {
     if inner.parse::<Ipv6Addr>().is_ok() {
         return Ok(HostPort { host: inner.to_owned(), port: port(digits, 1)? });
     }
+    if name.contains(',') {
+        return bad(
+            format!("\"{name}\" is the beginning of a list, but \"{digits}\" follows"),
+            "write a list as one word: A:PORT,B:PORT without spaces",
+        );
+    }
     if name.contains(':') {
         return bad(
             format!("\"{name}\" has a port already, but \"{digits}\" follows"),
@@ -106,7 +124,15 @@ pub fn connect_words(name: &str, digits: &str) -> Result<HostPort, BadAddress> {
 
 /// Reads a comma list of CONNECTs: one server on several addresses.
 pub fn servers(word: &str) -> Result<Vec<HostPort>, BadAddress> {
-    word.split(',').map(connect).collect()
+    let one = |word: &str| match word {
+        "" => bad("an address is missing beside a comma", "write A:PORT,B:PORT without spaces"),
+        word => connect(word),
+    };
+    if word.is_empty() {
+        connect(word).map(|server| vec![server])
+    } else {
+        word.split(',').map(one).collect()
+    }
 }
 
 /// Whether connecting to `target` on this machine leads to a listener on `listen`. Only what the words themselves say: names other
@@ -212,6 +238,8 @@ mod tests {
     fn connect_explains_what_it_does_not_take() {
         for (word, part) in [
             ("", "has no port"),
+            ("22", "localhost:22"),
+            ("localhost:22,localhost:23", "only one"),
             ("example.org", "has no port"),
             ("example.org:", "port is missing"),
             ("example.org:0", "from 1 to 65535"),
@@ -229,6 +257,7 @@ mod tests {
             let BadAddress { cause, cure } = connect(word).unwrap_err();
             assert!(format!("{cause}; {cure}").contains(part), "{word}: {cause}; {cure}");
         }
+        assert!(connect_words("a:1,", "b:2").unwrap_err().cure.contains("without spaces"));
         assert!(connect_words("example.org:22", "23").unwrap_err().cause.contains("has a port already"));
     }
 
@@ -270,7 +299,10 @@ mod tests {
     #[test]
     fn several_servers_are_separated_by_commas() {
         assert_eq!(servers("a:1,b:2").unwrap().len(), 2);
-        assert!(servers("a:1,").is_err());
+        for word in ["a:1,", ",a:1", "a:1,,b:2"] {
+            assert!(servers(word).unwrap_err().cause.contains("beside a comma"), "{word}");
+        }
+        assert!(servers("").unwrap_err().cause.contains("has no port"));
     }
 
     #[test]
