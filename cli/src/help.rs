@@ -150,7 +150,7 @@ EXIT CODES
   3  cannot listen on LISTEN
   4  peer unreachable (one-shot commands; -s, -c and relay keep trying)
   5  refused by the peer, or its version does not match (one-shot commands)
-  6  environment variable not understood
+  6  environment variable not understood, or too low a limit of open files
   7  stopped, but connections outlasted --drain-timeout and were cut
   8  key, list of peers, or the file of one is of no use
   130, 143  stopped at once by a second signal (SIGINT, SIGTERM)

@@ -1,11 +1,12 @@
 //! Keys on the command line: `-k`, `--peers` and `--plain`, read again on SIGHUP, and the commands that make them.
 
 use crate::args::Command;
-use crate::failure::Failure;
+use crate::failure::{Failure, printable, shell_word};
 use crate::log::Log;
 use crate::narrate;
+use crate::output;
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use striper_runtime::HostPort;
@@ -172,33 +173,42 @@ fn name_of(path: &Path) -> PeerName {
     peer_name(&name).unwrap_or_else(|_| "key".into())
 }
 
-/// `keygen`: makes a key file.
-pub fn keygen(log: &Log, file: &Path, kind: KeyKind) -> Result<u8, Failure> {
+/// `keygen`: makes a key file, and says what to do with it.
+pub fn keygen(file: &Path, kind: KeyKind, quiet: bool) -> Result<(), Failure> {
     let key = Key::generate(kind).and_then(|key| write_key(file, &key));
     key.map_err(|error| Failure::key(file, &error))?;
+    let word = shell_word(file);
     let next = match kind {
-        KeyKind::Shared => "copy it to the other side over a safe way (scp), and give it to both: -k FILE",
-        KeyKind::Private => "it stays on this side; striper-cli pubkey FILE prints what the other side lists",
+        KeyKind::Shared => {
+            format!("copy it safely to the other side (scp), and give it to both: -k {word}")
+        }
+        KeyKind::Private => {
+            format!("keep it on this side; striper-cli pubkey {word} prints its public half")
+        }
     };
-    let text =
-        format!("{} is written; {}", file.display(), next.replace("FILE", &file.display().to_string()));
-    log.info("key_written", text, &[("file", file.display().to_string().into())]);
-    Ok(0)
+    if !quiet {
+        // The key is there, whoever reads this.
+        let file = printable(&file.display().to_string());
+        let _ = writeln!(std::io::stderr(), "{file} is written\n  {}", printable(&next));
+    }
+    Ok(())
 }
 
 /// `pubkey`: prints a line for the other side's list.
-pub fn pubkey(file: &Path) -> Result<u8, Failure> {
-    let key = read_key(file, false).map_err(|error| Failure::key(file, &error))?;
-    let Some(public) = key.public() else {
-        return Err(Failure::key(file, &KeyError::NoPublicHalf));
-    };
-    let line = format!("{public} {}\n", name_of(file));
-    match std::io::stdout().write_all(line.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::unexpected(format!("cannot write to stdout: {error}")))
-        }
-        _ => Ok(0),
-    }
+pub fn pubkey(file: &Path) -> Result<(), Failure> {
+    let key = read_key(file, false).map_err(|error| {
+        let cure = match error {
+            KeyError::File(_, ErrorKind::NotFound, _) => "make one: striper-cli keygen --pair FILE",
+            KeyError::Empty => {
+                "remove the file and make a key: \
+                 rm FILE && striper-cli keygen --pair FILE"
+            }
+            _ => error.cure(),
+        };
+        Failure::key_with(file, &error, cure)
+    })?;
+    let public = key.public().ok_or_else(|| Failure::key(file, &KeyError::NoPublicHalf))?;
+    output::print(&format!("{public} {}\n", name_of(file)))
 }
 
 #[cfg(test)]

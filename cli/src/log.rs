@@ -62,6 +62,8 @@ pub struct Log {
     least: Level,
     format: LogFormat,
     colour: bool,
+    /// Whether lines for a person say when.
+    timed: bool,
     writer: Rc<Writer>,
 }
 
@@ -84,12 +86,17 @@ impl Log {
             Verbosity::Verbose => Level::Debug,
         };
         let lost = move |count| lost_line(clock::time_of_day(), format, colour, count);
-        Log { least, format, colour, writer: Rc::new(Writer::start(sink, lost)) }
+        Log { least, format, colour, timed: true, writer: Rc::new(Writer::start(sink, lost)) }
     }
 
     /// The same log, but it says no more than warnings and errors.
     pub fn quiet(&self) -> Self {
         Log { least: Level::Warn, ..self.clone() }
+    }
+
+    /// The same log without times: for a command that a person waits for.
+    pub fn untimed(&self) -> Self {
+        Log { timed: false, ..self.clone() }
     }
 
     /// Whether lines of this level are printed: spares the making of those that are not.
@@ -103,7 +110,11 @@ impl Log {
             return;
         }
         let text = text.to_string();
-        self.writer.line(&line(clock::time_of_day(), self.format, self.colour, level, event, &text, fields));
+        let now = clock::time_of_day();
+        self.writer.line(&match self.format {
+            LogFormat::Human => human_line(self.timed.then_some(now), level, &text, self.colour),
+            LogFormat::Json => json_line(now, level, event, &text, fields),
+        });
     }
 
     /// A line for those who look closely.
@@ -140,27 +151,17 @@ impl Log {
 /// How long the end of the program waits for stderr to take the last lines.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A line in the form that was asked for.
-fn line(
-    time: SystemTime,
-    format: LogFormat,
-    colour: bool,
-    level: Level,
-    event: &str,
-    text: &str,
-    fields: &[(&str, Value)],
-) -> String {
-    match format {
-        LogFormat::Human => human_line(time, level, text, colour),
-        LogFormat::Json => json_line(time, level, event, text, fields),
-    }
-}
-
 /// Stands for lines that were dropped.
 fn lost_line(time: SystemTime, format: LogFormat, colour: bool, count: u64) -> String {
     let lines = units::count(usize::try_from(count).unwrap_or(usize::MAX), "log line");
     let text = format!("{lines} dropped here: stderr did not take them");
-    line(time, format, colour, Level::Warn, "log_dropped", &text, &[("dropped", count.into())])
+    match format {
+        LogFormat::Human => human_line(Some(time), Level::Warn, &text, colour),
+        LogFormat::Json => {
+            let fields = [("dropped", count.into())];
+            json_line(time, Level::Warn, "log_dropped", &text, &fields)
+        }
+    }
 }
 
 fn name(level: Level) -> (&'static str, &'static str) {
@@ -172,10 +173,11 @@ fn name(level: Level) -> (&'static str, &'static str) {
     }
 }
 
-fn human_line(time: SystemTime, level: Level, text: &str, colour: bool) -> String {
+fn human_line(time: Option<SystemTime>, level: Level, text: &str, colour: bool) -> String {
     let (name, paint) = name(level);
     let (paint, reset) = if colour { (paint, "\x1b[0m") } else { ("", "") };
-    let mut line = format!("{} {paint}{name:<5}{reset} ", humantime::format_rfc3339_seconds(time));
+    let time = time.map(|time| format!("{} ", humantime::format_rfc3339_seconds(time)));
+    let mut line = format!("{}{paint}{name:<5}{reset} ", time.unwrap_or_default());
     for c in text.chars() {
         match c {
             c if c.is_control() => line.extend(c.escape_default()),
@@ -279,20 +281,28 @@ mod tests {
 
     #[test]
     fn a_human_line_has_time_level_and_text() {
-        assert_eq!(human_line(noon(), Level::Warn, "mind", false), "2026-10-22T12:00:00Z warn  mind\n");
+        let line = human_line(Some(noon()), Level::Warn, "mind", false);
+        assert_eq!(line, "2026-10-22T12:00:00Z warn  mind\n");
+    }
+
+    #[test]
+    fn a_line_of_a_command_that_a_person_waits_for_has_no_time() {
+        let (log, paper) = Log::on_paper();
+        log.untimed().warn("x", "mind", &[]);
+        assert_eq!(paper.take(&log), "warn  mind\n");
     }
 
     #[test]
     fn colour_surrounds_the_level_alone() {
         assert_eq!(
-            human_line(noon(), Level::Error, "no", true),
+            human_line(Some(noon()), Level::Error, "no", true),
             "2026-10-22T12:00:00Z \x1b[31merror\x1b[0m no\n"
         );
     }
 
     #[test]
     fn control_characters_from_outside_never_reach_the_terminal() {
-        let line = human_line(noon(), Level::Info, "a\x1b[2Jb\r\nc\u{9b}d", false);
+        let line = human_line(Some(noon()), Level::Info, "a\x1b[2Jb\r\nc\u{9b}d", false);
         assert!(line.ends_with("info  a\\u{1b}[2Jb\\r\\nc\\u{9b}d\n"), "{line:?}");
     }
 

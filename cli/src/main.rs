@@ -14,6 +14,7 @@ mod keys;
 mod live;
 mod log;
 mod narrate;
+mod output;
 mod record;
 mod relay;
 mod service;
@@ -21,10 +22,9 @@ mod signals;
 mod status;
 mod units;
 
-use args::{Command, Invocation, LogFormat};
-use failure::{Failure, code};
+use args::{Command, Invocation, LogFormat, Verbosity};
+use failure::Failure;
 use log::Log;
-use std::io::Write;
 use std::process::ExitCode;
 use std::rc::Rc;
 use striper_runtime::Executor;
@@ -36,49 +36,62 @@ const _: () = assert!(
 );
 
 fn main() -> ExitCode {
-    match args::parse(std::env::args_os().skip(1), |name| std::env::var_os(name)) {
-        Ok(invocation) => ExitCode::from(run(invocation)),
-        Err(failure) => {
-            // The log's form is not known yet: plain words it is.
-            let cure = failure.cure.map(|cure| format!("\n  {cure}")).unwrap_or_default();
-            let _ = writeln!(std::io::stderr(), "striper-cli: {}{cure}", failure.cause);
-            ExitCode::from(failure.code)
-        }
-    }
+    let invocation = args::parse(std::env::args_os().skip(1), |name| std::env::var_os(name));
+    ExitCode::from(invocation.and_then(run).unwrap_or_else(|failure| {
+        failure.tell();
+        failure.code
+    }))
 }
 
-/// Does what is asked, and returns the exit code.
-fn run(invocation: Invocation) -> u8 {
+/// Does what is asked, and returns the exit code. A failure is still to be told, in plain words.
+fn run(invocation: Invocation) -> Result<u8, Failure> {
+    let Invocation { command, options } = &invocation;
+    match command {
+        Command::Help => output::print(help::HELP)?,
+        Command::Version => output::print(help::VERSION)?,
+        Command::Keygen { file, kind } => {
+            keys::keygen(file, *kind, options.verbosity == Verbosity::Quiet)?;
+        }
+        Command::Pubkey { file } => keys::pubkey(file)?,
+        Command::Demo | Command::Server { .. } | Command::Client { .. } | Command::Relay { .. } => {
+            return serve(invocation);
+        }
+    }
+    Ok(0)
+}
+
+/// Does what needs sockets, and a log.
+fn serve(invocation: Invocation) -> Result<u8, Failure> {
+    let demo = invocation.command == Command::Demo;
     let format = invocation.options.log;
     let log = Log::new(invocation.options.verbosity, format);
-    let ex: Executor = Rc::new(smol::LocalExecutor::new());
-    // What an executor is run for is polled again whenever any task is woken: let that be no more than waiting for one.
-    let command = ex.spawn(carry_out(ex.clone(), log.clone(), invocation));
-    let code = smol::block_on(ex.run(command)).unwrap_or_else(|failure| fail(&log, format, &failure));
+    let log = if demo { log.untimed() } else { log };
+    let room = files::make_room(if demo { files::FOR_THE_DEMO } else { files::FOR_A_PROXY });
+    let ended = room.and_then(|()| {
+        let ex: Executor = Rc::new(smol::LocalExecutor::new());
+        // What an executor is run for is polled again whenever any task is woken: let that be no
+        // more than waiting for one.
+        let command = ex.spawn(carry_out(ex.clone(), log.clone(), invocation));
+        smol::block_on(ex.run(command))
+    });
+    let ended = match ended {
+        // A person runs the demo and looks; a log has times.
+        Err(failure) if !demo || format == LogFormat::Json => Ok(fail(&log, format, &failure)),
+        ended => ended,
+    };
     log.flush();
-    code
+    ended
 }
 
 async fn carry_out(ex: Executor, log: Log, invocation: Invocation) -> Result<u8, Failure> {
     let Invocation { command, options } = &invocation;
     match command {
-        Command::Help => Ok(print(help::HELP)),
-        Command::Version => Ok(print(help::VERSION)),
-        Command::Keygen { file, kind } => keys::keygen(&log, file, *kind),
-        Command::Pubkey { file } => keys::pubkey(file),
-        Command::Demo => demo::run(&ex, &log, options).await,
-        Command::Server { listen, target } => {
-            files::raise_limit();
-            exit::run(&ex, &log, options, *listen, target).await
-        }
-        Command::Client { listens, servers } => {
-            files::raise_limit();
-            entrance::run(&ex, &log, options, listens, servers).await
-        }
+        Command::Server { listen, target } => exit::run(&ex, &log, options, *listen, target).await,
+        Command::Client { listens, servers } => entrance::run(&ex, &log, options, listens, servers).await,
         Command::Relay { listen, target, framing } => {
-            files::raise_limit();
             relay::run(&ex, &log, options, *listen, target, *framing).await
         }
+        _ => demo::run(&ex, &log, options).await,
     }
 }
 
@@ -95,12 +108,4 @@ fn fail(log: &Log, format: LogFormat, failure: &Failure) -> u8 {
         ),
     }
     failure.code
-}
-
-/// Prints a text on stdout. A reader that has seen enough (`| head`) is no failure.
-fn print(text: &str) -> u8 {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => code::UNEXPECTED,
-        _ => 0,
-    }
 }

@@ -197,10 +197,14 @@ fn a_key_file_that_is_of_no_use_is_refused_with_its_name_and_a_cure() {
         |file: &str, more: &[&str]| run(&[&["-s", "0", "localhost:22", "-k", file], more].concat(), &[]);
     of(&run(&["keygen", &site], &[]), 8, &[&site, "exists already"]);
     of(&key(&folder.text("none"), &[]), 8, &["No such file", "none"]);
-    of(&key(&folder.write("text", "hello"), &[]), 8, &["chmod 600"]);
+    of(&key(&folder.write("text", "hello"), &[]), 8, &["this is no key", "keygen"]);
     of(&key(&own, &[]), 8, &["accepts nobody", "--peers"]);
     of(&key(&site, &["--peers", &folder.write("list", "x")]), 8, &["list: line 1: this is no key"]);
     of(&run(&["pubkey", &site], &[]), 8, &["no public half", "keygen --pair"]);
+    let peers = folder.write("list", pubkey(&own));
+    let alone = run(&["-s", "0", "localhost:22", "--peers", &peers], &[]);
+    of(&alone, 8, &["no key of this side", "-k KEY"]);
+    of(&run(&["pubkey", &peers], &[]), 8, &["the public half"]);
     fs::set_permissions(&site, Permissions::from_mode(0o640)).unwrap();
     of(&key(&site, &[]), 8, &["mode 640", "chmod 600", &site]);
     let variable = [("STRIPER_KEY_FILE", site.as_str())];

@@ -1,11 +1,16 @@
 //! `--trace`: what the real program records is what the engine does, on both sides, whatever happens to the stripes.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 use striper_core::trace::Trace;
-use striper_tests::{LIMIT, Origin, Pattern, Proxy, Route, TempDir, expect_reset, finish, reset, run, skip};
+use striper_tests::{
+    Event, Finished, LIMIT, Origin, Pattern, Proxy, Route, TempDir, binary, expect_reset, finish, reset, run,
+    skip,
+};
 
 const UP: Pattern = Pattern(1);
 const DOWN: Pattern = Pattern(2);
@@ -98,13 +103,90 @@ fn a_trace_that_can_not_be_created_ends_the_program_at_once() {
         let done = run(&[side, "0", "127.0.0.1:9", "--trace", "/nowhere/at/all"], &[]);
         assert_eq!(done.code, Some(2), "{}", done.stderr);
         assert!(
-            done.stderr.contains("/nowhere/at/all") && done.stderr.contains("may write to"),
+            done.stderr.contains("/nowhere/at/all") && done.stderr.contains("mkdir -p /nowhere/at"),
             "{}",
             done.stderr
         );
     }
     let done = run(&["relay", "0", "127.0.0.1:9", "--trace", "x"], &[]);
     assert!(done.code == Some(2) && done.stderr.contains("give it to -s or -c"), "{}", done.stderr);
+}
+
+/// Records a session on a server side, and returns how it told of its traces.
+fn record(path: &str, sessions: usize) -> Vec<Event> {
+    let origin = Origin::start();
+    let options = ["--trace", path, "--drain-timeout", "0s"];
+    let mut server = Proxy::server(origin.addr().ip(), origin.addr(), &options);
+    for _ in 0..sessions {
+        let client = Proxy::client(origin.addr().ip(), server.addr(), &[]);
+        let (mut near, mut far) = (striper_tests::connect(client.addr()), origin.accept());
+        UP.send(&mut near, 0..1000);
+        UP.expect(&mut far, 0..1000);
+    }
+    server.terminate();
+    server.exit_code();
+    server.events().into_iter().filter(|event| event.is("trace_stopped")).collect()
+}
+
+#[test]
+fn an_earlier_trace_is_replaced_by_one_for_this_user_alone() {
+    let files = TempDir::new();
+    let path = files.text("trace");
+    assert!(record(&path, 1).is_empty());
+    let first = read(Path::new(&path));
+    let mode = |path: &str| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&path), 0o600);
+    fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+    fs::hard_link(&path, files.join("kept")).unwrap();
+    assert!(record(&path, 1).is_empty());
+    assert_eq!(mode(&path), 0o600);
+    assert_ne!(fs::read(&path).unwrap(), files.read("kept"), "it is a new one");
+    read(Path::new(&path));
+    assert_eq!(read(&files.join("kept")), first);
+}
+
+#[test]
+fn a_trace_never_takes_the_place_of_another_file() {
+    let files = TempDir::new();
+    let key = files.text("striper.key");
+    run(&["keygen", &key], &[]).success();
+    let before = files.read("striper.key");
+    for side in ["-s", "-c"] {
+        let done = run(&[side, "0", "127.0.0.1:9", "-k", &key, "--trace", &key], &[]);
+        assert_eq!(done.code, Some(2), "{}", done.stderr);
+        assert!(done.stderr.contains("something else is in it"), "{}", done.stderr);
+    }
+    assert_eq!(files.read("striper.key"), before);
+    // The same holds for the files of later sessions.
+    files.write("trace.2", "my notes");
+    let told = record(&files.text("trace"), 3);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].text("cause").contains("something else is in it"), "{}", told[0]);
+    assert_eq!(files.read("trace.2"), b"my notes");
+    assert!(!files.join("trace.3").exists());
+}
+
+/// A shell has just made the file of the log, so that it is empty.
+#[test]
+fn a_trace_does_not_take_the_place_of_the_log() {
+    let files = TempDir::new();
+    let log = files.text("log");
+    // TEST-NET-1 (RFC 5737): the program would end there too, with another code.
+    let script = r#"exec "$0" -s 192.0.2.1:0 127.0.0.1:9 --trace "$1" 2> "$1""#;
+    let done = Finished::of(Command::new("sh").args(["-c", script]).arg(binary::path()).arg(&log));
+    assert_eq!(done.code, Some(2), "{done:?}");
+    let told = fs::read_to_string(&log).unwrap();
+    assert!(told.contains("output goes there already"), "{told}");
+}
+
+#[test]
+fn two_processes_do_not_record_to_one_file() {
+    let (files, origin) = (TempDir::new(), Origin::start());
+    let path = files.text("trace");
+    let _first = Proxy::server(origin.addr().ip(), origin.addr(), &["--trace", &path]);
+    let second = run(&["-c", "0", "127.0.0.1:9", "--trace", &path], &[]);
+    assert_eq!(second.code, Some(2), "{}", second.stderr);
+    assert!(second.stderr.contains("another process is writing to it"), "{}", second.stderr);
 }
 
 #[test]

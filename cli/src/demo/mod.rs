@@ -66,8 +66,8 @@ pub async fn run(ex: &Executor, log: &Log, options: &Options) -> Result<u8, Fail
         units::bytes(SIZE),
         units::rate(RATE as f64),
         units::duration(DELAY * 2)
-    ));
-    screen.line("stripes     time         rate   speed-up");
+    ))?;
+    screen.line("stripes     time         rate   speed-up")?;
     let mut hashes = Vec::new();
     let mut single = None;
     for stripes in RUNS {
@@ -83,15 +83,15 @@ pub async fn run(ex: &Executor, log: &Log, options: &Options) -> Result<u8, Fail
             units::duration(run.time),
             units::rate(rate),
             bar(gain, full, BAR)
-        ));
+        ))?;
         hashes.push(run.hashes);
     }
-    screen.line("");
+    screen.line("")?;
     hashes.push(choke(&stage, &screen).await?);
     let intact = hashes.iter().all(|hashes| hashes.sent == hashes.arrived && !hashes.sent.is_empty());
-    screen.line("");
+    screen.line("")?;
     for Hashes { sent, arrived } in hashes.iter().filter(|hashes| hashes.sent != hashes.arrived) {
-        screen.line(format_args!("DAMAGED: sent sha256 {sent}, arrived {arrived}"));
+        screen.line(format_args!("DAMAGED: sent sha256 {sent}, arrived {arrived}"))?;
     }
     let time = units::duration(begin.elapsed());
     if !intact {
@@ -100,13 +100,13 @@ pub async fn run(ex: &Executor, log: &Log, options: &Options) -> Result<u8, Fail
     screen.line(format_args!(
         "Every byte arrived intact (sha256 compared in {} runs). {time} in all.",
         hashes.len()
-    ));
+    ))?;
     screen.line(
         "\n\
          To use it, beside the server:  striper-cli -s 0.0.0.0:7650 localhost:22\n\
          \x20          beside the client:  striper-cli -c 2222 SERVER:7650\n\
          \x20                       then:  ssh -p 2222 localhost",
-    );
+    )?;
     Ok(0)
 }
 
@@ -128,9 +128,9 @@ async fn choke(stage: &Stage<'_>, screen: &Screen) -> Result<Hashes, Failure> {
         units::duration(run.time),
         VICTIM + 1,
         units::rate(CHOKED_RATE as f64)
-    ));
+    ))?;
     let heads = (1..=STRIPES).map(|number| format!("{:>7}", format!("#{number}"))).collect::<String>();
-    screen.line(format_args!("        {heads}      all"));
+    screen.line(format_args!("        {heads}      all"))?;
     let full = (RATE * STRIPES as u64) as f64;
     for (name, from, to) in [("before", &watch.early, &watch.middle), ("after ", &watch.settled, &watch.late)]
     {
@@ -140,7 +140,11 @@ async fn choke(stage: &Stage<'_>, screen: &Screen) -> Result<Hashes, Failure> {
             to.carried.iter().zip(&from.carried).map(|(to, from)| (to - from) as f64 / time).collect();
         let all: f64 = rates.iter().sum();
         let each = rates.iter().map(|rate| format!("{:>7.1}", rate * 8e-6)).collect::<String>();
-        screen.line(format_args!("  {name}{each}  {:>7.1} Mbit/s  {}", all * 8e-6, bar(all, full, BAR / 2)));
+        screen.line(format_args!(
+            "  {name}{each}  {:>7.1} Mbit/s  {}",
+            all * 8e-6,
+            bar(all, full, BAR / 2)
+        ))?;
     }
     Ok(run.hashes)
 }

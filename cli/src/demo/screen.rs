@@ -1,8 +1,10 @@
 //! What the demo prints on stdout: lines, bars, and a progress bar when stdout is a terminal.
 
+use crate::failure::Failure;
 use crate::log::{self, Log};
+use crate::output;
 use std::fmt::Display;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 
 /// Width of a whole bar, in columns.
 pub const BAR: usize = 40;
@@ -20,13 +22,13 @@ impl Screen {
     }
 
     /// A line that stays.
-    pub fn line(&self, text: impl Display) {
+    pub fn line(&self, text: impl Display) -> Result<(), Failure> {
         self.log.set_status("");
         if self.live {
             // Stdout is the same terminal: what is on it must be gone first.
             self.log.flush();
         }
-        print(&format!("{text}\n"));
+        output::print(&format!("{text}\n"))
     }
 
     /// Progress of what is under way, from 0 to 1; the next line or progress takes its place.
@@ -35,12 +37,6 @@ impl Screen {
             self.log.set_status(&format!("{label}{}  {note}", gauge(done, BAR)));
         }
     }
-}
-
-/// A reader that went away (`demo | head`) is no reason to fail.
-fn print(text: &str) {
-    let mut out = std::io::stdout();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 /// `█████▌`: `value` of `full` in `width` columns, to an eighth of a column.
