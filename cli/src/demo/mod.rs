@@ -53,6 +53,14 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// How often to look at what is going on: finer than a reader sees, coarse enough to cost nothing.
 const GLANCE: Duration = Duration::from_millis(20);
 
+/// How to go on from here.
+const USE: &str = "
+To use it, make a key once:  striper-cli keygen striper.key
+    copy it to the server:   scp striper.key SERVER:
+    beside the server:       striper-cli -s 0.0.0.0:7650 localhost:22 -k striper.key
+    beside the client:       striper-cli -c 2222 SERVER:7650 -k striper.key
+    then:                    ssh -p 2222 localhost";
+
 /// Shows it all, and returns the exit code.
 pub async fn run(ex: &Executor, log: &Log, options: &Options) -> Result<u8, Failure> {
     let quiet = log.quiet();
@@ -101,12 +109,7 @@ pub async fn run(ex: &Executor, log: &Log, options: &Options) -> Result<u8, Fail
         "Every byte arrived intact (sha256 compared in {} runs). {time} in all.",
         hashes.len()
     ))?;
-    screen.line(
-        "\n\
-         To use it, beside the server:  striper-cli -s 0.0.0.0:7650 localhost:22\n\
-         \x20          beside the client:  striper-cli -c 2222 SERVER:7650\n\
-         \x20                       then:  ssh -p 2222 localhost",
-    )?;
+    screen.line(USE)?;
     Ok(0)
 }
 
@@ -299,5 +302,23 @@ impl<'a> Stage<'a> {
             let error = client.status().last_dial_error.map(|error| format!(": {error}")).unwrap_or_default();
             Failure::unexpected(format!("only {} of {stripes} stripes came up{error}", live()))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::{Command, parse};
+
+    #[test]
+    fn the_commands_at_the_end_are_understood_and_keep_strangers_out() {
+        let command = |line: &'static str| line.split("striper-cli ").nth(1);
+        let lines: Vec<&str> = USE.lines().filter_map(command).collect();
+        assert_eq!(lines.len(), 3);
+        for line in lines {
+            let read = parse(line.split(' ').map(Into::into), |_| None).unwrap();
+            let makes = matches!(read.command, Command::Keygen { .. });
+            assert!(makes || !read.options.keys.files.is_empty(), "{line}");
+        }
     }
 }
