@@ -34,7 +34,7 @@ pub async fn run(
         listener.keep_spare(Limits::default().spare_files);
         listeners.push(listener);
     }
-    let keys = options.keys.begin()?;
+    let keys = options.keys.begin(log)?;
     let traces = record::begin(options)?;
     let congestion = congestion::begin(options.congestion.as_deref())?;
     let name = congestion::name(&congestion, log);

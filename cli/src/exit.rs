@@ -25,7 +25,7 @@ pub async fn run(
     target: &HostPort,
 ) -> Result<u8, Failure> {
     let mut stop = Stop::listen()?;
-    let keys = options.keys.begin()?;
+    let keys = options.keys.begin(log)?;
     let traces = record::begin(options)?;
     let congestion = congestion::begin(options.congestion.as_deref())?;
     let name = congestion::name(&congestion, log);

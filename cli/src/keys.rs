@@ -55,13 +55,30 @@ impl KeyOptions {
     }
 
     /// [`KeyOptions::read`] at the start, when somebody should be accepted.
-    pub fn begin(&self) -> Result<Option<Keys>, Failure> {
+    pub fn begin(&self, log: &Log) -> Result<Option<Keys>, Failure> {
         let keys = self.read()?;
         let somebody = keys.as_ref().map_or(Ok(()), Keys::ensure_somebody);
         let file = self.peers.as_ref().or(self.files.first());
-        match (somebody, file) {
-            (Err(error), Some(file)) => Err(Failure::key(file, &error)),
-            _ => Ok(keys),
+        if let (Err(error), Some(file)) = (somebody, file) {
+            return Err(Failure::key(file, &error));
+        }
+        if let Some(keys) = &keys {
+            self.warn_of_own(log, keys);
+        }
+        Ok(keys)
+    }
+
+    /// Warns if a list of peers has this side's own key. A list for all machines may have it; but
+    /// more often somebody has copied the wrong one, and the peer is shut out.
+    fn warn_of_own(&self, log: &Log, keys: &Keys) {
+        for name in keys.listed_own() {
+            let list = self.peers.as_deref().unwrap_or(Path::new("")).display().to_string();
+            let text = format!(
+                "{list} lists this side's own key as {name}: it lets in a holder of that key, not \
+                 the other side; list there what striper-cli pubkey prints on the other side"
+            );
+            let fields = [("list", list.into()), ("key", name.to_string().into())];
+            log.warn("own_key_listed", text, &fields);
         }
     }
 
@@ -107,6 +124,7 @@ impl KeyOptions {
 pub fn reread(log: &Log, options: &KeyOptions, set: impl Fn(&Keys)) {
     match options.read() {
         Ok(Some(keys)) => {
+            options.warn_of_own(log, &keys);
             set(&keys);
             if keys.ensure_somebody().is_err() {
                 return log.warn("keys_read", "keys read again: nobody is accepted any more", &[]);

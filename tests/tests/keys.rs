@@ -212,6 +212,22 @@ fn a_key_file_that_is_of_no_use_is_refused_with_its_name_and_a_cure() {
 }
 
 #[test]
+fn a_side_that_lists_its_own_key_says_so() {
+    let (folder, origin) = (TempDir::new(), Origin::start());
+    let [own, laptop] = ["own.key", "laptop.key"].map(|name| keygen(&folder, name, &["--pair"]));
+    let right = folder.write("right", pubkey(&laptop));
+    let wrong = folder.write("wrong", pubkey(&own));
+    let right = server(&origin, &["-k", &own, "--peers", &right]);
+    let listed = server(&origin, &["-k", &own, "--peers", &wrong]);
+    let told = listed.wait_for("own_key_listed");
+    assert_eq!((told.text("list"), told.text("key")), (wrong.as_str(), "own"), "{told}");
+    fs::write(&wrong, pubkey(&laptop)).unwrap();
+    listed.hang_up();
+    listed.wait_for("keys_read");
+    assert_eq!((listed.count("own_key_listed"), right.count("own_key_listed")), (1, 0));
+}
+
+#[test]
 fn the_key_is_found_among_credentials_and_in_the_environment() {
     let (folder, origin) = (TempDir::new(), Origin::start());
     let key = keygen(&folder, "site.key", &[]);
