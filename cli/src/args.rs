@@ -3,14 +3,17 @@
 //!
 //! Both spellings of a mode (`-s` and `server`) and of CONNECT (`HOST:PORT` and `HOST PORT`) are the same thing after this file.
 
+mod command;
 mod limits;
+mod line;
+mod options;
 mod values;
 
-use crate::endpoint::{self, BadAddress};
 use crate::failure::Failure;
 use crate::keys::KeyOptions;
-use lexopt::{Arg, Parser};
 pub use limits::Limits;
+use line::Line;
+pub use options::{Declared, OPTIONS};
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,7 +21,7 @@ use std::time::Duration;
 use striper_core::SchedulerKind;
 use striper_runtime::HostPort;
 use striper_runtime::keys::KeyKind;
-use values::{congestion, did_you_mean, log_format, positive_time, scheduler, stripes, switch, time};
+use values::{congestion, log_format, positive_time, scheduler, stripes, switch, time};
 
 /// What is to be done, and how.
 #[derive(Clone, PartialEq, Debug)]
@@ -32,8 +35,8 @@ pub struct Invocation {
 /// What the program is asked to do.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Command {
-    /// Explain the program.
-    Help,
+    /// Explain the program, or one of its commands.
+    Help(Option<Verb>),
     /// Say which version this is.
     Version,
     /// The server-facing side: stripes in, plain TCP out.
@@ -131,43 +134,44 @@ pub struct Options {
     pub keys: KeyOptions,
 }
 
-/// Options by name, for "did you mean".
-const LONG_OPTIONS: &[&str] = &[
-    "stripes",
-    "scheduler",
-    "verbose",
-    "quiet",
-    "log",
-    "connect-timeout",
-    "drain-timeout",
-    "trace",
-    "congestion",
-    "limit",
-    "key",
-    "peers",
-    "plain",
-    "pair",
-    "listen",
-    "help",
-    "version",
-];
-
-/// Commands by name, for "did you mean".
-const COMMANDS: &[&str] = &["server", "client", "relay", "datagram", "keygen", "pubkey", "demo", "help"];
-
 const SEE_HELP: &str = "striper-cli --help explains all";
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Mode {
+/// A command by what it does, however it is spelt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verb {
+    /// `-s`, `server`.
     Server,
+    /// `-c`, `client`.
     Client,
+    /// `relay`.
     Relay,
-    /// With its side, once that is known.
-    Datagram(Option<Framing>),
+    /// `datagram`.
+    Datagram,
+    /// `keygen`.
     Keygen,
+    /// `pubkey`.
     Pubkey,
+    /// `demo`.
     Demo,
-    Help,
+}
+
+impl Verb {
+    /// All of them, in the order of the help.
+    pub const ALL: &[Verb] =
+        &[Self::Server, Self::Client, Self::Relay, Self::Datagram, Self::Keygen, Self::Pubkey, Self::Demo];
+
+    /// How it is typed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verb::Server => "-s",
+            Verb::Client => "-c",
+            Verb::Relay => "relay",
+            Verb::Datagram => "datagram",
+            Verb::Keygen => "keygen",
+            Verb::Pubkey => "pubkey",
+            Verb::Demo => "demo",
+        }
+    }
 }
 
 #[derive(Default)]
@@ -190,275 +194,34 @@ pub fn parse(
     args: impl IntoIterator<Item = OsString>,
     env: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Invocation, Failure> {
-    let mut parser = Parser::from_args(args);
-    let mut given = Given::default();
-    let mut mode: Option<(Mode, String)> = None;
-    let mut words: Vec<String> = Vec::new();
-    let mut listens: Vec<String> = Vec::new();
-    let mut version = false;
-    let mut help = false;
-    let mut pair = false;
-    while let Some(arg) = parser.next().map_err(from_lexopt)? {
-        match arg {
-            Arg::Short('h') | Arg::Long("help") => help = true,
-            Arg::Short('V') | Arg::Long("version") => version = true,
-            Arg::Short('v') | Arg::Long("verbose") => given.verbosity = Some(Verbosity::Verbose),
-            Arg::Short('q') | Arg::Long("quiet") => given.verbosity = Some(Verbosity::Quiet),
-            Arg::Short('s') => choose(&mut mode, Mode::Server, "-s")?,
-            Arg::Short('c') => choose(&mut mode, Mode::Client, "-c")?,
-            Arg::Short('n') | Arg::Long("stripes") => {
-                given.stripes = Some(value(&mut parser, "--stripes", stripes)?);
-            }
-            Arg::Long("scheduler") => {
-                given.scheduler = Some(value(&mut parser, "--scheduler", scheduler)?);
-            }
-            Arg::Long("log") => given.log = Some(value(&mut parser, "--log", log_format)?),
-            Arg::Long("connect-timeout") => {
-                given.connect_timeout = Some(value(&mut parser, "--connect-timeout", positive_time)?);
-            }
-            Arg::Long("drain-timeout") => {
-                given.drain_timeout = Some(value(&mut parser, "--drain-timeout", time)?);
-            }
-            Arg::Long("congestion") => {
-                given.congestion = Some(value(&mut parser, "--congestion", congestion)?);
-            }
-            Arg::Long("limit") => {
-                given.limits.push(value(&mut parser, "--limit", |word| {
-                    Limits::default().set(word).map(|()| word.to_owned())
-                })?);
-            }
-            Arg::Short('k') | Arg::Long("key") => {
-                let file = parser.value().map_err(|_| Failure::usage("--key needs a value", SEE_HELP))?;
-                given.keys.files.push(file.into());
-            }
-            Arg::Long("peers") => {
-                let file = parser.value().map_err(|_| Failure::usage("--peers needs a value", SEE_HELP))?;
-                given.keys.peers = Some(file.into());
-            }
-            Arg::Long("plain") => given.keys.plain = true,
-            Arg::Long("pair") => pair = true,
-            Arg::Long("trace") => {
-                let file = parser.value().map_err(|_| Failure::usage("--trace needs a value", SEE_HELP))?;
-                given.trace = Some(file.into());
-            }
-            Arg::Short('L') | Arg::Long("listen") => {
-                listens.push(value(&mut parser, "-L", |word| Ok(word.to_owned()))?);
-            }
-            Arg::Value(word) => {
-                let word = text(word)?;
-                if mode.is_none() && words.is_empty() {
-                    mode = Some((command(&word)?, word));
-                } else {
-                    words.push(word);
-                }
-            }
-            Arg::Short(letter) => {
-                return Err(Failure::usage(format!("there is no option -{letter}"), SEE_HELP));
-            }
-            Arg::Long(name) => {
-                return Err(Failure::usage(
-                    format!("there is no option --{name}"),
-                    did_you_mean(name, LONG_OPTIONS)
-                        .map_or(SEE_HELP.into(), |near| format!("did you mean --{near}?")),
-                ));
-            }
-        }
-    }
-    let command = if help || matches!(mode, Some((Mode::Help, _))) {
-        Command::Help
+    let Line { chosen, words, listens, pair, help, version, options, given } = Line::read(args)?;
+    let command = if help {
+        Command::Help(chosen.map(|chosen| chosen.verb))
     } else if version {
         Command::Version
     } else {
-        let Some((mode, name)) = mode else {
+        let Some(chosen) = chosen else {
             return Err(Failure::usage(
                 "nothing to do",
                 "striper-cli demo shows what it does; ".to_owned() + SEE_HELP,
             ));
         };
-        if pair && mode != Mode::Keygen {
-            return Err(Failure::usage(
-                format!("--pair belongs to the command keygen, not to {name}"),
-                "striper-cli keygen --pair FILE",
-            ));
-        }
-        assemble(mode, &name, &words, &listens, pair)?
+        options.iter().try_for_each(|option| option.check(chosen.verb, &chosen.name))?;
+        given.keys.check()?;
+        command::assemble(&chosen, &words, &listens, pair)?
     };
-    given.keys.check(&command)?;
-    if given.trace.is_some() && matches!(command, Command::Relay { .. } | Command::Demo) {
-        return Err(Failure::usage("--trace records sessions, and here is none", "give it to -s or -c"));
-    }
-    if given.congestion.is_some() && matches!(command, Command::Relay { .. }) {
-        return Err(Failure::usage(
-            "--congestion is that of stripes, and here are none",
-            "give it to -s or -c",
-        ));
-    }
-    if !given.limits.is_empty()
-        && matches!(command, Command::Client { .. } | Command::Relay { .. } | Command::Demo)
-    {
-        return Err(Failure::usage("--limit is for the server side", "give it to -s"));
-    }
-    let skip_environment = matches!(command, Command::Help | Command::Version);
+    let skip_environment = matches!(command, Command::Help(_) | Command::Version);
     let env = |name: &str| if skip_environment { None } else { env(name) };
-    Ok(Invocation { command, options: given.complete(env)? })
-}
-
-/// Sets the mode, or the side of a datagram proxy, once.
-fn choose(mode: &mut Option<(Mode, String)>, new: Mode, name: &str) -> Result<(), Failure> {
-    if let Some((Mode::Datagram(side @ None), earlier)) = mode {
-        *side = Some(if new == Mode::Client { Framing::Far } else { Framing::Near });
-        *earlier = format!("datagram {name}");
-        return Ok(());
-    }
-    if let Some((_, earlier)) = mode {
-        return Err(Failure::usage(format!("{earlier} and {name} exclude each other"), "choose one of them"));
-    }
-    *mode = Some((new, name.to_owned()));
-    Ok(())
-}
-
-fn command(word: &str) -> Result<Mode, Failure> {
-    Ok(match word {
-        "server" => Mode::Server,
-        "client" => Mode::Client,
-        "relay" => Mode::Relay,
-        "datagram" => Mode::Datagram(None),
-        "keygen" => Mode::Keygen,
-        "pubkey" => Mode::Pubkey,
-        "demo" => Mode::Demo,
-        "help" => Mode::Help,
-        _ => {
-            let cure = match did_you_mean(word, COMMANDS) {
-                Some(near) => format!("did you mean {near}?"),
-                None => format!("the commands are -s, -c, {}; {SEE_HELP}", COMMANDS.join(", ")),
-            };
-            return Err(Failure::usage(format!("there is no command \"{word}\""), cure));
-        }
-    })
-}
-
-/// Makes a command of its words.
-fn assemble(
-    mode: Mode,
-    name: &str,
-    words: &[String],
-    listens: &[String],
-    pair: bool,
-) -> Result<Command, Failure> {
-    let long_client = mode == Mode::Client && name == "client";
-    if !listens.is_empty() && !long_client {
-        return Err(Failure::usage(
-            format!("-L belongs to the command client, not to {name}"),
-            "striper-cli client SERVER -L [ADDR:]PORT",
-        ));
-    }
-    let form = match mode {
-        Mode::Server if name == "-s" => "-s LISTEN CONNECT",
-        Mode::Server => "server LISTEN TARGET",
-        Mode::Client if long_client => "client SERVER -L [ADDR:]PORT [-L …]",
-        Mode::Client => "-c LISTEN CONNECT",
-        Mode::Relay => "relay LISTEN CONNECT",
-        Mode::Datagram(None) => "datagram -c|-s LISTEN CONNECT",
-        Mode::Datagram(Some(Framing::Far)) => "datagram -c LISTEN CONNECT",
-        Mode::Datagram(_) => "datagram -s LISTEN CONNECT",
-        Mode::Keygen => "keygen [--pair] [FILE]",
-        Mode::Pubkey => "pubkey FILE",
-        Mode::Demo | Mode::Help => "demo",
-    };
-    let wrong = |cause: String| Failure::usage(cause, format!("usage: striper-cli {form}"));
-    let wrong_address =
-        |what: &str, bad: BadAddress| Failure::usage(format!("{what}: {}", bad.cause), bad.cure);
-    if mode == Mode::Demo {
-        return match words {
-            [] => Ok(Command::Demo),
-            [extra, ..] => Err(wrong(format!("demo takes no \"{extra}\""))),
-        };
-    }
-    if matches!(mode, Mode::Keygen | Mode::Pubkey) {
-        let file = match words {
-            [] if mode == Mode::Pubkey => return Err(wrong("pubkey needs the file of a private key".into())),
-            [] => PathBuf::from("striper.key"),
-            [file] => file.into(),
-            [_, extra, ..] => return Err(wrong(format!("\"{extra}\" is one word too many"))),
-        };
-        let kind = if pair { KeyKind::Private } else { KeyKind::Shared };
-        return Ok(if mode == Mode::Pubkey {
-            Command::Pubkey { file }
-        } else {
-            Command::Keygen { file, kind }
-        });
-    }
-    if mode == Mode::Datagram(None) {
-        return Err(Failure::usage(
-            "datagram needs its side",
-            "datagram -c LISTEN CONNECT takes plain connections and sends datagrams, datagram -s the other way round",
-        ));
-    }
-    let (listen, connect) =
-        if long_client { (None, words) } else { (words.first(), words.get(1..).unwrap_or_default()) };
-    let target_name = match mode {
-        Mode::Client if long_client => "SERVER",
-        Mode::Server if name == "server" => "TARGET",
-        _ => "CONNECT",
-    };
-    let listen = match listen {
-        Some(word) => Some(endpoint::listen(word).map_err(|bad| wrong_address("LISTEN", bad))?),
-        None if long_client => None,
-        None => return Err(wrong(format!("{name} needs LISTEN and {target_name}"))),
-    };
-    let targets = match connect {
-        [] => return Err(wrong(format!("{name} needs {target_name}"))),
-        [word] if mode == Mode::Client => endpoint::servers(word),
-        [word] => endpoint::connect(word).map(|target| vec![target]),
-        [host, port] => endpoint::connect_words(host, port).map(|target| vec![target]),
-        [_, _, extra, ..] => return Err(wrong(format!("\"{extra}\" is one word too many"))),
-    };
-    let mut targets = targets.map_err(|bad| wrong_address(target_name, bad))?;
-    let command = match (mode, listen) {
-        (Mode::Client, Some(listen)) => Command::Client { listens: vec![listen], servers: targets },
-        (Mode::Client, None) => {
-            if listens.is_empty() {
-                return Err(wrong("client needs at least one -L, the port where programs connect to".into()));
-            }
-            let listens = listens.iter().map(|word| endpoint::listen(word)).collect::<Result<_, _>>();
-            Command::Client { listens: listens.map_err(|bad| wrong_address("-L", bad))?, servers: targets }
-        }
-        (Mode::Relay, Some(listen)) => {
-            Command::Relay { listen, target: targets.remove(0), framing: Framing::Plain }
-        }
-        (Mode::Datagram(Some(framing)), Some(listen)) => {
-            Command::Relay { listen, target: targets.remove(0), framing }
-        }
-        (_, Some(listen)) => Command::Server { listen, target: targets.remove(0) },
-        (_, None) => return Err(wrong(format!("{name} needs LISTEN"))),
-    };
-    let (listens, targets) = match &command {
-        Command::Client { listens, servers } => (&listens[..], &servers[..]),
-        Command::Server { listen, target } | Command::Relay { listen, target, .. } => {
-            (std::slice::from_ref(listen), std::slice::from_ref(target))
-        }
-        Command::Help
-        | Command::Version
-        | Command::Demo
-        | Command::Keygen { .. }
-        | Command::Pubkey { .. } => (&[][..], &[][..]),
-    };
-    for target in targets {
-        if let Some(listen) = listens.iter().find(|listen| endpoint::leads_back(**listen, target)) {
-            return Err(Failure::usage(
-                format!(
-                    "{target_name} {target} is where this program itself would listen ({listen}): connections would go round in circles"
-                ),
-                format!("choose another port for one of them; {SEE_HELP}"),
-            ));
-        }
-    }
-    Ok(command)
+    let options = given.complete(&command, env)?;
+    Ok(Invocation { command, options })
 }
 
 impl Given {
     /// Fills in what the command line leaves open: from the environment, or else the default.
-    fn complete(self, env: impl Fn(&str) -> Option<OsString>) -> Result<Options, Failure> {
+    fn complete<E>(self, command: &Command, env: E) -> Result<Options, Failure>
+    where
+        E: Fn(&str) -> Option<OsString>,
+    {
         fn twin<T>(
             given: Option<T>,
             env: &impl Fn(&str) -> Option<OsString>,
@@ -468,7 +231,8 @@ impl Given {
             if given.is_some() {
                 return Ok(given);
             }
-            // An empty variable counts as unset, so that a script can switch one off.
+            // An empty variable counts as unset, so that a script can switch one off. Those of keys
+            // are read elsewhere: an empty one would switch off what keeps strangers out.
             let Some(raw) = env(name).filter(|raw| !raw.is_empty()) else { return Ok(None) };
             let wrong = |why: String| {
                 let cure = format!("correct it, or do without it: unset {name}; {SEE_HELP}");
@@ -496,6 +260,10 @@ impl Given {
         for list in &self.limits {
             limits.set(list).map_err(|why| Failure::usage(format!("--limit: {why}"), SEE_HELP))?;
         }
+        let keys = match command {
+            Command::Server { .. } | Command::Client { .. } => self.keys.complete(&env)?,
+            _ => self.keys,
+        };
         Ok(Options {
             stripes: twin(self.stripes, &env, "STRIPER_STRIPES", stripes)?.unwrap_or(4),
             scheduler: twin(self.scheduler, &env, "STRIPER_SCHEDULER", scheduler)?.unwrap_or_default(),
@@ -508,22 +276,9 @@ impl Given {
             trace: self.trace,
             congestion: twin(self.congestion, &env, "STRIPER_CONGESTION", congestion)?,
             limits,
-            keys: self.keys.complete(&env),
+            keys,
         })
     }
-}
-
-fn value<T>(parser: &mut Parser, name: &str, read: impl Fn(&str) -> Result<T, String>) -> Result<T, Failure> {
-    let word = parser.value().map_err(|_| Failure::usage(format!("{name} needs a value"), SEE_HELP))?;
-    read(&text(word)?).map_err(|why| Failure::usage(format!("{name}: {why}"), SEE_HELP))
-}
-
-fn text(word: OsString) -> Result<String, Failure> {
-    word.into_string().map_err(|word| Failure::usage(format!("{word:?} is no UTF-8"), SEE_HELP))
-}
-
-fn from_lexopt(error: lexopt::Error) -> Failure {
-    Failure::usage(error.to_string(), SEE_HELP)
 }
 
 #[cfg(test)]

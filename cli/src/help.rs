@@ -1,10 +1,75 @@
-//! What `--help` and `--version` print.
+//! What `--help` and `--version` print: the manual, a page for each command, and the version.
+
+mod pages;
+
+use crate::args::{Declared, OPTIONS, Verb};
+use std::fmt::Write;
 
 /// The version line.
 pub const VERSION: &str = concat!("striper-cli ", env!("CARGO_PKG_VERSION"), " (protocol version 1)\n");
 
+/// The page of a command, or the manual.
+pub fn page(topic: Option<Verb>) -> String {
+    topic.map_or_else(manual, pages::page)
+}
+
 /// The manual on one page.
-pub const HELP: &str = "\
+fn manual() -> String {
+    let options: String = OPTIONS.iter().map(|option| row(option, &takers(option))).collect();
+    format!("{BEFORE}OPTIONS (anywhere on the line)\n{options}\n{AFTER}")
+}
+
+/// Where the second column begins, and how wide a page is, in columns.
+const INDENT: usize = 30;
+const WIDTH: usize = 80;
+
+/// Who takes an option, if not all do.
+fn takers(option: &Declared) -> String {
+    if option.commands == Verb::ALL {
+        return String::new();
+    }
+    let names: Vec<&str> = option.commands.iter().map(|verb| verb.name()).collect();
+    format!("{}: ", names.join(", "))
+}
+
+/// One option with what it does, which begins with `before`.
+fn row(option: &Declared, before: &str) -> String {
+    let letter = option.short.map_or("    ".into(), |letter| format!("-{letter}, "));
+    let value = if option.value.is_empty() { String::new() } else { format!(" {}", option.value) };
+    let mut first = format!("  {letter}--{}{value}", option.long);
+    let mut row = String::new();
+    for line in wrapped(&format!("{before}{}", option.text)) {
+        let _ = writeln!(row, "{first:INDENT$}{line}");
+        first.clear();
+    }
+    row
+}
+
+/// A text for the second column. A line that begins with a space stays as it is.
+fn wrapped(text: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    for paragraph in text.lines() {
+        if paragraph.starts_with(' ') {
+            lines.push(paragraph.to_owned());
+            continue;
+        }
+        let mut line = String::new();
+        for word in paragraph.split(' ') {
+            if line.is_empty() {
+                word.clone_into(&mut line);
+            } else if INDENT + line.chars().count() + 1 + word.chars().count() > WIDTH {
+                lines.push(std::mem::replace(&mut line, word.to_owned()));
+            } else {
+                line = format!("{line} {word}");
+            }
+        }
+        lines.push(line);
+    }
+    lines
+}
+
+/// The manual up to the options.
+const BEFORE: &str = "\
 striper-cli - carries TCP connections over several parallel ones (stripes)
 
 Where a route limits each connection, several are faster than one. Two commands
@@ -32,7 +97,8 @@ COMMANDS
                                  with --pair, one that only this side has
   pubkey FILE                    what the other side lists of the latter
   demo                           1, 2, 4 and 8 stripes on a made-up capped route
-  help                           this page
+  help [COMMAND]                 this manual, or the page of a command
+  version                        the version
 
   LISTEN   PORT, ADDR:PORT or [V6ADDR]:PORT. A bare port is open to this
            machine only (127.0.0.1; for IPv6 write [::1]:PORT); 0.0.0.0:PORT or
@@ -42,51 +108,20 @@ COMMANDS
            likewise. For -c and client, A:PORT,B:PORT names one server by
            several addresses, and the stripes are spread over them.
 
-OPTIONS (anywhere on the line)
-  -n, --stripes N             stripes that the client side keeps, 1-64 (4)
-      --scheduler NAME        how this side chooses a stripe for what it sends:
-                                earliest  where it arrives soonest (default)
-                                uc        stay on one until it congests
-                                rr        each piece on the next one in turn
-      --connect-timeout TIME  how long reaching the target may take, and how
-                              long a connection waits for the other side (10s)
-      --drain-timeout TIME    how long connections may go on after a signal
-                              to stop (30s)
-      --congestion NAME       -s, -c: what controls congestion on the stripes of
-                              this side:
-                                auto    cubic, and bbr on a stripe for as long
-                                        as it loses packets without a queue
-                                        (default; Linux)
-                                system  what the system chooses
-                                reno, bbr, ...  always this one
-      --limit NAME=VALUE      -s: what strangers and peers may cost: see LIMITS;
-                              may be given several times
-  -k, --key FILE              -s, -c: encrypt the stripes, and let only who has
-                              this key be the other side. Several: the first is
-                              shown, all are accepted. A name without a folder
-                              is also looked for among systemd's credentials
-      --peers FILE            -s, -c: with a private key, the public keys of
-                              those who may be the other side, one a line:
-                              PUBLIC-KEY NAME
-      --plain                 -s, -c: there is no key on purpose
-      --trace FILE            -s, -c: record what the session is given and does,
-                              without content and targets (docs/traces.md);
-                              later sessions go to FILE.2, FILE.3 and so on
-  -v, --verbose               also tell when stripes come and go
-  -q, --quiet                 warnings and errors only
-      --log human|json        log lines on stderr for a person, or as JSON
-  -h, --help                  this page
-  -V, --version               the version
+";
 
-  TIME is a number with its unit: 500ms, 10s, 2m.
+/// The manual behind the options.
+const AFTER: &str = "  TIME is a number with its unit: 500ms, 10s, 2m.
 
-ENVIRONMENT (an option beats its variable)
+ENVIRONMENT (an option beats its variable; all commands share them)
   STRIPER_STRIPES, STRIPER_SCHEDULER, STRIPER_CONNECT_TIMEOUT,
   STRIPER_DRAIN_TIMEOUT, STRIPER_CONGESTION, STRIPER_LOG   as the options
   STRIPER_LIMITS=NAME=VALUE,...        as --limit, which beats it name by name
   STRIPER_VERBOSE=1, STRIPER_QUIET=1   as -v and -q
   STRIPER_KEY_FILE, STRIPER_PEERS_FILE   as --key and --peers
   NO_COLOR=1                           no colours
+  An empty variable is as good as none. But STRIPER_KEY_FILE and
+  STRIPER_PEERS_FILE must not be empty: -s and -c refuse to start then.
 
 SECURITY
   With a key, nobody gets in without it, and who watches or changes what passes
@@ -162,8 +197,10 @@ mod tests {
 
     #[test]
     fn the_help_fits_a_terminal() {
-        for line in HELP.lines() {
-            assert!(line.chars().count() <= 80, "{line}");
+        for topic in Verb::ALL.iter().copied().map(Some).chain([None]) {
+            for line in page(topic).lines() {
+                assert!(line.chars().count() <= 80, "{line}");
+            }
         }
     }
 
@@ -183,10 +220,25 @@ mod tests {
             "STRIPER_PEERS_FILE",
             "NO_COLOR",
         ] {
-            assert!(HELP.contains(name), "{name}");
+            assert!(manual().contains(name), "{name}");
         }
         for code in 0..=8 {
-            assert!(HELP.contains(&format!("\n  {code}  ")), "exit code {code}");
+            assert!(manual().contains(&format!("\n  {code}  ")), "exit code {code}");
+        }
+    }
+
+    #[test]
+    fn the_manual_has_every_option_and_every_command() {
+        let manual = manual();
+        let lines: Vec<&str> = manual.lines().map(str::trim_start).collect();
+        for option in OPTIONS {
+            let name = format!("--{}", option.long);
+            let has_it = |line: &&str| line.split(' ').take(2).any(|word| word == name);
+            assert!(lines.iter().any(has_it), "{name}");
+        }
+        for verb in Verb::ALL {
+            let name = verb.name();
+            assert!(lines.iter().any(|line| line.split(' ').next() == Some(name)), "{name}");
         }
     }
 }

@@ -1,6 +1,5 @@
 //! Keys on the command line: `-k`, `--peers` and `--plain`, read again on SIGHUP, and the commands that make them.
 
-use crate::args::Command;
 use crate::failure::{Failure, printable, shell_word};
 use crate::log::Log;
 use crate::narrate;
@@ -26,32 +25,27 @@ pub struct KeyOptions {
 }
 
 impl KeyOptions {
-    /// Says what is wrong with these options beside this command.
-    pub fn check(&self, command: &Command) -> Result<(), Failure> {
-        let striped = matches!(command, Command::Server { .. } | Command::Client { .. });
-        let given = !self.files.is_empty() || self.peers.is_some() || self.plain;
-        if given && !striped && !matches!(command, Command::Help | Command::Version) {
-            return Err(Failure::usage(
-                "keys are for stripes, and here are none",
-                "give -k, --peers and --plain to -s or -c",
-            ));
-        }
+    /// Says what is wrong with these options beside each other.
+    pub fn check(&self) -> Result<(), Failure> {
         if self.plain && !self.files.is_empty() {
-            return Err(Failure::usage("--plain and --key exclude each other", "choose one of them"));
+            let cause = "--plain and --key exclude each other";
+            return Err(Failure::usage(cause, "choose one of them"));
         }
         Ok(())
     }
 
     /// Fills in from the environment what the command line leaves open. `--plain` leaves nothing open.
-    pub fn complete(mut self, env: impl Fn(&str) -> Option<OsString>) -> Self {
-        let file = |name: &str| env(name).filter(|file| !file.is_empty()).map(PathBuf::from);
+    pub fn complete<E>(mut self, env: E) -> Result<KeyOptions, Failure>
+    where
+        E: Fn(&str) -> Option<OsString>,
+    {
         if self.files.is_empty() && !self.plain {
-            self.files.extend(file("STRIPER_KEY_FILE"));
+            self.files.extend(named_file(&env, "STRIPER_KEY_FILE")?);
         }
         if self.peers.is_none() && !self.plain {
-            self.peers = file("STRIPER_PEERS_FILE");
+            self.peers = named_file(&env, "STRIPER_PEERS_FILE")?;
         }
-        self
+        Ok(self)
     }
 
     /// [`KeyOptions::read`] at the start, when somebody should be accepted.
@@ -162,6 +156,21 @@ pub fn warn_of_plain(log: &Log, options: &KeyOptions, servers: &[HostPort]) {
 /// What to do about a missing key.
 pub const CURE: &str = "make a key with striper-cli keygen, copy the file to the other side and give it to both with -k, or say --plain if this is on purpose";
 
+/// The file that a variable names. An empty variable does not count as unset: a mistake in a script
+/// would open the port to everybody.
+fn named_file<E>(env: &E, name: &str) -> Result<Option<PathBuf>, Failure>
+where
+    E: Fn(&str) -> Option<OsString>,
+{
+    match env(name) {
+        Some(file) if file.is_empty() => Err(Failure::config(
+            format!("the environment variable {name} is empty"),
+            format!("name a file in it, or do without it: unset {name}; --plain is for no key"),
+        )),
+        file => Ok(file.map(PathBuf::from)),
+    }
+}
+
 fn credentials() -> Option<PathBuf> {
     std::env::var_os("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty()).map(PathBuf::from)
 }
@@ -269,8 +278,8 @@ mod tests {
     #[test]
     fn a_list_of_peers_in_the_environment_without_a_key_is_no_silent_welcome_for_everybody() {
         let env = |name: &str| (name == "STRIPER_PEERS_FILE").then(|| "/nowhere/peers".into());
-        assert!(KeyOptions::default().complete(env).read().is_err());
+        assert!(KeyOptions::default().complete(env).unwrap().read().is_err());
         let plain = KeyOptions { plain: true, ..KeyOptions::default() };
-        assert!(plain.complete(env).read().is_ok_and(|keys| keys.is_none()));
+        assert!(plain.complete(env).unwrap().read().is_ok_and(|keys| keys.is_none()));
     }
 }

@@ -47,7 +47,7 @@ fn main() -> ExitCode {
 fn run(invocation: Invocation) -> Result<u8, Failure> {
     let Invocation { command, options } = &invocation;
     match command {
-        Command::Help => output::print(help::HELP)?,
+        Command::Help(topic) => output::print(&help::page(*topic))?,
         Command::Version => output::print(help::VERSION)?,
         Command::Keygen { file, kind } => {
             keys::keygen(file, *kind, options.verbosity == Verbosity::Quiet)?;

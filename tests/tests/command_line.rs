@@ -1,6 +1,8 @@
 //! What the program says when it can't do what it is asked to, and its exit codes.
 
-use striper_tests::{Origin, Proxy, run};
+use std::path::Path;
+use std::process::Command;
+use striper_tests::{Finished, Origin, Proxy, TempDir, binary, run};
 
 #[track_caller]
 fn fails(args: &[&str], code: i32, says: &[&str]) {
@@ -19,13 +21,112 @@ fn help_and_version_go_to_standard_output() {
     assert!(run(&["--version"], &[]).success().starts_with("striper-cli "));
 }
 
+/// Runs the program from a shell, with `how` in front of its arguments or behind them.
+fn in_shell(before: &str, args: &[&str], behind: &str) -> Finished {
+    let script = format!("{before} exec \"$0\" \"$@\" {behind}");
+    Finished::of(Command::new("sh").args(["-c", &script]).arg(binary::path()).args(args))
+}
+
+#[test]
+fn each_command_has_a_short_page_and_help_alone_is_the_manual() {
+    let manual = run(&["help"], &[]).success();
+    assert_eq!(manual, run(&["--help"], &[]).success());
+    let others = ["server", "client", "relay", "datagram", "keygen", "pubkey", "demo"];
+    for command in ["-s", "-c"].into_iter().chain(others) {
+        let page = run(&["help", command], &[]).success();
+        assert_eq!(page, run(&[command, "--help"], &[]).success(), "{command}");
+        assert!(page.lines().count() < 50, "{command}: {page}");
+        assert!(page.starts_with("USAGE\n") && page.contains("EXAMPLES\n"), "{command}: {page}");
+    }
+    assert_eq!(run(&["version"], &[]).success(), run(&["--version"], &[]).success());
+}
+
+#[test]
+fn output_that_goes_nowhere_is_an_error_and_a_reader_that_has_left_is_none() {
+    if !Path::new("/dev/full").exists() {
+        return eprintln!("skipped: there is no /dev/full");
+    }
+    let folder = TempDir::new();
+    let key = folder.text("own.key");
+    run(&["keygen", "--pair", &key], &[]).success();
+    for args in [&["--help"][..], &["--version"], &["help", "demo"], &["pubkey", &key], &["demo"]] {
+        let full = in_shell("", args, ">/dev/full");
+        assert_eq!(full.code, Some(1), "{args:?}: {full:?}");
+        assert!(full.stderr.contains("cannot write to standard output: No space"), "{full:?}");
+    }
+    let left = in_shell("set -e;", &["--help"], "| :");
+    assert_eq!((left.code, left.stderr.as_str()), (Some(0), ""));
+}
+
+/// The loader itself needs a few; with these it still starts.
+#[test]
+fn too_few_open_files_are_an_error_and_no_panic() {
+    let folder = TempDir::new();
+    let key = folder.text("own.key");
+    for files in [5, 8, 13, 20] {
+        let limit = format!("ulimit -n {files};");
+        for args in [
+            &["-s", "0", "a:1"][..],
+            &["-c", "0", "a:1"],
+            &["relay", "0", "a:1"],
+            &["datagram", "-s", "0", "a:1"],
+            &["demo"],
+        ] {
+            let few = in_shell(&limit, args, "");
+            assert_eq!(few.code, Some(6), "{files} {args:?}: {few:?}");
+            assert!(few.stderr.contains("ulimit -n 1024"), "{few:?}");
+            assert!(!few.stderr.contains("panic"), "{few:?}");
+        }
+        in_shell(&limit, &["keygen", "--pair", &key], "").success();
+        in_shell(&limit, &["pubkey", &key], "").success();
+        std::fs::remove_file(&key).unwrap();
+    }
+}
+
+#[test]
+fn an_option_that_means_nothing_to_a_command_is_refused_with_those_that_take_it() {
+    for command in [&["-s", "0", "a:1"][..], &["demo"], &["keygen", "x"]] {
+        let args = [command, &["-n", "4"]].concat();
+        fails(&args, 2, &["--stripes means nothing to", "give it to -c"]);
+    }
+    fails(&["demo", "-k", "x"], 2, &["--key means nothing to demo", "give it to -s or -c"]);
+}
+
+#[test]
+fn an_empty_name_of_a_key_never_starts_a_port_without_one() {
+    for variable in ["STRIPER_KEY_FILE", "STRIPER_PEERS_FILE"] {
+        for mode in ["-s", "-c"] {
+            let finished = run(&[mode, "0.0.0.0:0", "a:1"], &[(variable, "")]);
+            assert_eq!(finished.code, Some(6), "{finished:?}");
+            assert!(finished.stderr.contains(&format!("{variable} is empty")), "{finished:?}");
+        }
+    }
+    for option in ["-k", "--peers", "--trace"] {
+        fails(&["-s", "0.0.0.0:0", "a:1", option, ""], 2, &["the name of the file is empty"]);
+    }
+}
+
+#[test]
+fn lines_of_commands_that_end_at_once_carry_no_time() {
+    let folder = TempDir::new();
+    let key = folder.text("site.key");
+    let made = run(&["keygen", &key], &[]);
+    assert!(made.code == Some(0) && made.stderr.starts_with(&key), "{made:?}");
+    for args in [&["keygen", &key][..], &["pubkey", &key], &["demo", "now"], &["frobnicate"]] {
+        let failed = run(args, &[]);
+        assert!(failed.stderr.starts_with("striper-cli: "), "{args:?}: {failed:?}");
+    }
+    let quiet = run(&["keygen", "-q", &folder.text("other.key")], &[]);
+    assert_eq!((quiet.code, quiet.stderr.as_str()), (Some(0), ""));
+}
+
 #[test]
 fn a_command_line_that_makes_no_sense_exits_with_2_and_says_why() {
     fails(&[], 2, &["nothing to do", "--help"]);
     fails(&["-s", "7650"], 2, &["needs CONNECT", "usage: striper-cli -s LISTEN CONNECT"]);
     fails(&["-c", "x", "a:1"], 2, &["LISTEN: "]);
     fails(&["-s", "0", "https://example.org/"], 2, &["example.org:443"]);
-    fails(&["demo", "-n", "0"], 2, &["from 1 to 64"]);
+    fails(&["-c", "0", "a:1", "-n", "0"], 2, &["from 1 to 64"]);
     fails(&["relay", "0", "a:1", "--connect-timeout", "10"], 2, &["write 10s"]);
 }
 

@@ -194,7 +194,8 @@ mod tests {
             log_lines.to_string(),
         ];
         for ((name, _), default) in LIMITS.iter().zip(&defaults) {
-            let line = crate::help::HELP.lines().map(str::split_whitespace).map(Iterator::collect::<Vec<_>>);
+            let manual = crate::help::page(None);
+            let line = manual.lines().map(str::split_whitespace).map(Iterator::collect::<Vec<_>>);
             assert!(
                 line.into_iter().any(|words| words.starts_with(&[name, default])),
                 "{name} {default} in the help"

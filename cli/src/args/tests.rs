@@ -109,14 +109,14 @@ fn a_flag_beats_the_environment() {
         ("STRIPER_DRAIN_TIMEOUT", "0s"),
         ("STRIPER_QUIET", "1"),
     ];
-    let options = read_with("demo", &env).unwrap().options;
+    let options = read_with("-c 1 a:1", &env).unwrap().options;
     assert_eq!(options.stripes, 8);
     assert_eq!(options.scheduler, SchedulerKind::UntilCongested);
     assert_eq!(options.log, LogFormat::Json);
     assert_eq!(options.connect_timeout, Duration::from_secs(3));
     assert_eq!(options.drain_timeout, Duration::ZERO);
     assert_eq!(options.verbosity, Verbosity::Quiet);
-    let options = read_with("demo -n 2 --log human -v", &env).unwrap().options;
+    let options = read_with("-c 1 a:1 -n 2 --log human -v", &env).unwrap().options;
     assert_eq!(options.stripes, 2);
     assert_eq!(options.log, LogFormat::Human);
     assert_eq!(options.verbosity, Verbosity::Verbose);
@@ -143,12 +143,137 @@ fn a_bad_environment_variable_is_named_and_has_its_own_exit_code() {
 
 #[test]
 fn help_and_version_win_over_everything_else() {
-    for line in ["--help", "-h", "help", "help demo", "-s --help", "demo -h"] {
-        assert_eq!(read(line).command, Command::Help, "{line}");
+    for line in ["--help", "-h", "help", "help help", "--help --version"] {
+        assert_eq!(read(line).command, Command::Help(None), "{line}");
     }
-    for line in ["--version", "-V"] {
+    for line in ["--version", "-V", "version", "-s -V"] {
         assert_eq!(read(line).command, Command::Version, "{line}");
     }
+}
+
+#[test]
+fn each_command_has_a_page_of_help() {
+    for verb in Verb::ALL {
+        let name = verb.name();
+        for line in [format!("help {name}"), format!("{name} --help"), format!("-h {name}")] {
+            assert_eq!(read(&line).command, Command::Help(Some(*verb)), "{line}");
+        }
+    }
+    for line in ["keygen x --help", "help keygen -n 4"] {
+        assert_eq!(read(line).command, Command::Help(Some(Verb::Keygen)), "{line}");
+    }
+    for (word, verb) in [("server", Verb::Server), ("client", Verb::Client)] {
+        assert_eq!(read(&format!("help {word}")).command, Command::Help(Some(verb)));
+    }
+    assert!(fails("help keygn").contains("did you mean keygen?"));
+}
+
+#[test]
+fn every_option_is_refused_by_the_commands_that_do_not_take_it_and_by_no_others() {
+    for verb in Verb::ALL {
+        let line = match verb {
+            Verb::Server => "-s 7650 a:1",
+            Verb::Client => "client a:1 -L 2",
+            Verb::Relay => "relay 7650 a:1",
+            Verb::Datagram => "datagram -c 7650 a:1",
+            Verb::Keygen => "keygen x",
+            Verb::Pubkey => "pubkey x",
+            Verb::Demo => "demo",
+        };
+        for option in OPTIONS {
+            let value = match option.long {
+                "stripes" => "2",
+                "listen" => "3",
+                "scheduler" => "rr",
+                "connect-timeout" | "drain-timeout" => "1s",
+                "congestion" => "cubic",
+                "limit" => "sessions=5",
+                "log" => "json",
+                _ if option.value.is_empty() => "",
+                _ => "x",
+            };
+            let line = format!("{line} --{} {value}", option.long);
+            if option.commands.contains(verb) {
+                assert!(read_with(&line, &[]).is_ok(), "{line}");
+            } else {
+                let why = fails(&line);
+                let taker = option.commands[0].name();
+                assert!(why.contains("means nothing to") && why.contains(taker), "{line}: {why}");
+            }
+        }
+    }
+}
+
+#[test]
+fn variables_are_shared_by_all_commands() {
+    let env = [("STRIPER_STRIPES", "8"), ("STRIPER_KEY_FILE", "x"), ("STRIPER_LIMITS", "flows=99")];
+    for line in ["-s 7650 a:1", "-c 7650 a:1", "relay 7650 a:1", "keygen", "pubkey x", "demo"] {
+        assert!(read_with(line, &env).is_ok(), "{line}");
+    }
+}
+
+#[test]
+fn an_empty_name_of_a_key_is_an_error() {
+    let empty = |line: &[&str]| {
+        let failure = parse(line.iter().map(OsString::from), |_| None).unwrap_err();
+        assert_eq!(failure.code, code::USAGE);
+        assert!(failure.cause.contains("the name of the file is empty"), "{line:?}: {failure}");
+    };
+    for option in ["--key", "--peers", "--trace"] {
+        empty(&["-s", "1", "a:1", option, ""]);
+        empty(&["-s", "1", "a:1", &format!("{option}=")]);
+    }
+    empty(&["-s", "1", "a:1", "-k", ""]);
+    empty(&["keygen", ""]);
+    empty(&["pubkey", ""]);
+}
+
+#[test]
+fn an_empty_variable_of_a_key_is_an_error_where_keys_matter() {
+    for name in ["STRIPER_KEY_FILE", "STRIPER_PEERS_FILE"] {
+        let env = [(name, "")];
+        for line in ["-s 1 a:1", "-c 1 a:1"] {
+            let failure = read_with(line, &env).unwrap_err();
+            assert_eq!(failure.code, code::CONFIG, "{line}");
+            assert!(failure.cause.contains(&format!("{name} is empty")), "{failure}");
+            assert!(read_with(&format!("{line} --plain"), &env).is_ok(), "{line}");
+        }
+        assert!(read_with("-s 1 a:1 -k x --peers y", &env).is_ok(), "an option beats it");
+        assert!(read_with("relay 1 a:1", &env).is_ok());
+        assert!(read_with("keygen", &env).is_ok());
+    }
+}
+
+#[test]
+fn a_slip_of_dashes_is_recognised() {
+    for (line, part) in [
+        ("-s 1 a:1 -key f", "did you mean --key?"),
+        ("-s 1 a:1 -trace=f", "did you mean --trace?"),
+        ("-listen 1", "did you mean --listen?"),
+        ("-c 1 a:1 -stripe 4", "did you mean --stripes?"),
+        ("-s 1 a:1 \u{2013}k f", "type it anew: -k"),
+        ("-s 1 a:1 \u{2014}key f", "type it anew: --key"),
+        ("-c 1 a:1 -k -v", "--key needs a value, and -v follows"),
+        ("-c 1 a:1 --trace --peers f", "--trace needs a value, and --peers follows"),
+        ("-c 1 a:1 -k", "--key needs a value"),
+        ("-S 1 a:1", "did you mean -s?"),
+        ("-s 1 a:1 -K f", "did you mean -k?"),
+        ("-s=1 a:1", "put a space between them"),
+        ("-c 1 a:1, b:2", "without spaces"),
+        ("-s 1 a:1 --peers a --peers b", "--peers is given twice"),
+    ] {
+        let text = fails(line);
+        assert!(text.contains(part), "{line}: {text}");
+    }
+    for word in ["-s 7650 localhost:22", "keygen striper.key", "--plain -s 1 a:1"] {
+        let failure = parse([OsString::from(word)], |_| None).unwrap_err();
+        assert!(failure.to_string().contains("leave out the quotes"), "{failure}");
+    }
+    let spaced = ["-c", "1", "a:1", "-k", "my key", "-ktheir key", "--trace=my trace"];
+    assert!(parse(spaced.map(OsString::from), |_| None).is_ok());
+    assert_eq!(read("-c 1 a:1 --key=-v").options.keys.files, [PathBuf::from("-v")]);
+    let Command::Keygen { file, .. } = read("keygen -- -key").command else { panic!() };
+    assert_eq!(file, PathBuf::from("-key"));
 }
 
 #[test]
@@ -179,15 +304,17 @@ fn a_wrong_command_line_says_what_is_wrong() {
         ("relay x a:2", "LISTEN: "),
         ("relay 1 a", "CONNECT: "),
         ("demo now", "demo takes no"),
-        ("demo -n 0", "from 1 to 64"),
-        ("demo -n 65", "from 1 to 64"),
-        ("demo -n", "--stripes needs a value"),
+        ("-c 1 a:1 -n 0", "from 1 to 64"),
+        ("-c 1 a:1 -n 65", "from 1 to 64"),
+        ("-c 1 a:1 -n", "--stripes needs a value"),
         ("demo --connect-timeout 10", "write 10s"),
         ("demo --connect-timeout 0s", "more than zero"),
-        ("demo --drain-timeout 2d", "more than a day"),
+        ("relay 1 a:1 --drain-timeout 2d", "more than a day"),
         ("demo -x", "there is no option -x"),
         ("-s 7650 https://example.org/", "example.org:443"),
-        ("demo --quiet=yes", "quiet"),
+        ("keygen --quiet=yes", "quiet"),
+        ("-s 7650 localhost:22,localhost:23", "only one"),
+        ("-s localhost:22 7650", "localhost:7650"),
     ] {
         let text = fails(line);
         assert!(text.contains(part), "{line}: {text}");
@@ -259,7 +386,7 @@ fn the_congestion_control_of_stripes_is_named_and_only_where_there_are_stripes()
     }
     assert!(fails("-c 7650 a:1 --congestion ../x").contains("no name of a congestion control"));
     for line in ["relay 7650 a:1 --congestion bbr", "datagram -c 7650 a:1 --congestion bbr"] {
-        assert!(fails(line).contains("here are none"), "{line}");
+        assert!(fails(line).contains("give it to -s or -c"), "{line}");
     }
 }
 

@@ -1,0 +1,269 @@
+//! A command line, word by word. Which of its parts fit together is for others to say.
+
+use super::options::{self, Declared};
+use super::values::{congestion, did_you_mean, log_format, positive_time, scheduler, stripes, time};
+use super::{Framing, Given, Limits, SEE_HELP, Verb, Verbosity};
+use crate::failure::Failure;
+use lexopt::{Arg, Parser};
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+/// The command that a line names, and how.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Chosen {
+    /// Which.
+    pub verb: Verb,
+    /// As it was typed.
+    pub name: String,
+    /// The side of a datagram proxy, once that is known.
+    pub side: Option<Framing>,
+}
+
+/// What a command line consists of.
+#[derive(Default)]
+pub struct Line {
+    /// Its command, if it names one.
+    pub chosen: Option<Chosen>,
+    /// The words behind that.
+    pub words: Vec<String>,
+    /// What `-L` gives.
+    pub listens: Vec<String>,
+    /// `--pair`.
+    pub pair: bool,
+    /// Help is asked for.
+    pub help: bool,
+    /// The version is asked for.
+    pub version: bool,
+    /// The options on it.
+    pub options: Vec<&'static Declared>,
+    /// The values of options.
+    pub given: Given,
+}
+
+impl Line {
+    /// Reads all of it.
+    pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Line, Failure> {
+        let mut parser = Parser::from_args(args);
+        let mut line = Line::default();
+        let mut only_words = false;
+        let mut raw = String::new();
+        loop {
+            // Nothing is to be seen in the middle of several letters behind one dash.
+            if let Some(args) = parser.try_raw_args() {
+                raw = args.peek().unwrap_or_default().to_string_lossy().into_owned();
+            }
+            only_words |= raw == "--";
+            if let Some(long) = options::with_one_dash(&raw).filter(|_| !only_words) {
+                return Err(Failure::usage(
+                    format!("there is no option {raw}"),
+                    format!("did you mean --{long}?"),
+                ));
+            }
+            let option = match parser.next().map_err(from_lexopt)? {
+                None => return Ok(line),
+                Some(Arg::Value(word)) => {
+                    line.word(text(word)?)?;
+                    continue;
+                }
+                Some(Arg::Short('s')) => {
+                    line.choose(Verb::Server, "-s")?;
+                    continue;
+                }
+                Some(Arg::Short('c')) => {
+                    line.choose(Verb::Client, "-c")?;
+                    continue;
+                }
+                Some(Arg::Short(letter)) => {
+                    Declared::by_letter(letter).ok_or_else(|| unknown_letter(letter, &raw))?
+                }
+                Some(Arg::Long(name)) => Declared::by_name(name).ok_or_else(|| {
+                    if name.contains(' ') {
+                        return in_quotes(&raw);
+                    }
+                    let near = options::nearest(name).map(|near| format!("--{near}"));
+                    unknown(&format!("--{name}"), near)
+                })?,
+            };
+            line.option(option, &mut parser)?;
+        }
+    }
+
+    /// Takes an option, with its value.
+    fn option(&mut self, option: &'static Declared, parser: &mut Parser) -> Result<(), Failure> {
+        let name = format!("--{}", option.long);
+        let once = ["peers", "trace"].contains(&option.long);
+        if once && self.options.contains(&option) {
+            let cure = "leave one of them out: only one file would be used";
+            return Err(Failure::usage(format!("{name} is given twice"), cure));
+        }
+        self.options.push(option);
+        let given = &mut self.given;
+        match option.long {
+            "help" => self.help = true,
+            "version" => self.version = true,
+            "verbose" => given.verbosity = Some(Verbosity::Verbose),
+            "quiet" => given.verbosity = Some(Verbosity::Quiet),
+            "plain" => given.keys.plain = true,
+            "pair" => self.pair = true,
+            "stripes" => given.stripes = Some(value(parser, &name, stripes)?),
+            "scheduler" => given.scheduler = Some(value(parser, &name, scheduler)?),
+            "log" => given.log = Some(value(parser, &name, log_format)?),
+            "connect-timeout" => given.connect_timeout = Some(value(parser, &name, positive_time)?),
+            "drain-timeout" => given.drain_timeout = Some(value(parser, &name, time)?),
+            "congestion" => given.congestion = Some(value(parser, &name, congestion)?),
+            "limit" => {
+                let read = |word: &str| Limits::default().set(word).map(|()| word.to_owned());
+                given.limits.push(value(parser, &name, read)?);
+            }
+            "key" => given.keys.files.push(file(parser, &name)?),
+            "peers" => given.keys.peers = Some(file(parser, &name)?),
+            "trace" => given.trace = Some(file(parser, &name)?),
+            "listen" => self.listens.push(value(parser, "-L", |word| Ok(word.to_owned()))?),
+            _ => unreachable!("every option of the table is read here"),
+        }
+        Ok(())
+    }
+
+    /// Takes a word that belongs to no option.
+    fn word(&mut self, word: String) -> Result<(), Failure> {
+        // Word processors and web pages make such dashes of -.
+        let dashes = |c: char| ('\u{2010}'..='\u{2015}').contains(&c) || c == '\u{2212}';
+        if let Some(rest) = word.strip_prefix(dashes) {
+            let name = rest.trim_start_matches(dashes);
+            let dashes = if name.chars().count() == 1 { "-" } else { "--" };
+            return Err(Failure::usage(
+                format!("\"{word}\" begins with a dash that is no \"-\""),
+                format!("type it anew: {dashes}{name}"),
+            ));
+        }
+        if self.chosen.is_some() {
+            self.words.push(word);
+            return Ok(());
+        }
+        let verb = match word.as_str() {
+            "help" => {
+                self.help = true;
+                return Ok(());
+            }
+            "version" => {
+                self.version = true;
+                return Ok(());
+            }
+            "server" => Verb::Server,
+            "client" => Verb::Client,
+            "relay" => Verb::Relay,
+            "datagram" => Verb::Datagram,
+            "keygen" => Verb::Keygen,
+            "pubkey" => Verb::Pubkey,
+            "demo" => Verb::Demo,
+            _ if word.contains(' ') => return Err(in_quotes(&word)),
+            _ => {
+                let cure = match did_you_mean(&word, COMMANDS) {
+                    Some(near) => format!("did you mean {near}?"),
+                    None => format!("the commands are -s, -c, {}; {SEE_HELP}", COMMANDS.join(", ")),
+                };
+                return Err(Failure::usage(format!("there is no command \"{word}\""), cure));
+            }
+        };
+        self.chosen = Some(Chosen { verb, name: word, side: None });
+        Ok(())
+    }
+
+    /// Takes `-s` or `-c`: a command, or the side of a datagram proxy.
+    fn choose(&mut self, verb: Verb, name: &str) -> Result<(), Failure> {
+        match &mut self.chosen {
+            Some(chosen) if chosen.verb == Verb::Datagram && chosen.side.is_none() => {
+                let far = verb == Verb::Client;
+                chosen.side = Some(if far { Framing::Far } else { Framing::Near });
+                chosen.name = format!("datagram {name}");
+            }
+            Some(Chosen { name: earlier, .. }) if earlier == name => {}
+            Some(Chosen { name: earlier, .. }) => {
+                let cause = format!("{earlier} and {name} exclude each other");
+                return Err(Failure::usage(cause, "choose one of them"));
+            }
+            none => *none = Some(Chosen { verb, name: name.to_owned(), side: None }),
+        }
+        Ok(())
+    }
+}
+
+/// Commands by name, for "did you mean".
+const COMMANDS: &[&str] =
+    &["server", "client", "relay", "datagram", "keygen", "pubkey", "demo", "help", "version"];
+
+fn unknown(option: &str, near: Option<String>) -> Failure {
+    let cure = near.map_or(SEE_HELP.into(), |near| format!("did you mean {near}?"));
+    Failure::usage(format!("there is no option {option}"), cure)
+}
+
+/// A letter that is no option, in a word such as `-K` or `-sripes`.
+fn unknown_letter(letter: char, raw: &str) -> Failure {
+    if letter == ' ' {
+        return in_quotes(raw);
+    }
+    let lower = letter.is_ascii_lowercase();
+    let other = if lower { letter.to_ascii_uppercase() } else { letter.to_ascii_lowercase() };
+    let known = Declared::by_letter(other).is_some() || ['s', 'c'].contains(&other);
+    let long = Some(raw.trim_start_matches('-')).filter(|name| name.len() > 2);
+    let long = long.and_then(options::nearest).map(|name| format!("--{name}"));
+    unknown(&format!("-{letter}"), long.or(known.then(|| format!("-{other}"))))
+}
+
+/// A whole command line, or a part of it, as one word.
+fn in_quotes(word: &str) -> Failure {
+    Failure::usage(
+        format!("\"{word}\" is one word, with a space in it"),
+        "leave out the quotes: each option, value and address is a word of its own",
+    )
+}
+
+/// The value of an option, read by `read`.
+fn value<T, F>(parser: &mut Parser, name: &str, read: F) -> Result<T, Failure>
+where
+    F: Fn(&str) -> Result<T, String>,
+{
+    let word = operand(parser, name)?;
+    read(&text(word)?).map_err(|why| Failure::usage(format!("{name}: {why}"), SEE_HELP))
+}
+
+/// The file that an option names.
+fn file(parser: &mut Parser, name: &str) -> Result<PathBuf, Failure> {
+    let file = operand(parser, name)?;
+    if file.is_empty() {
+        return Err(Failure::usage(
+            format!("{name}: the name of the file is empty"),
+            "name a file; if a shell variable stands there, see that it is set",
+        ));
+    }
+    Ok(file.into())
+}
+
+/// What follows an option. Another option is no value: `-k -v` lacks a file.
+fn operand(parser: &mut Parser, name: &str) -> Result<OsString, Failure> {
+    if let Some(attached) = parser.optional_value() {
+        return Ok(attached);
+    }
+    let next = parser.try_raw_args().and_then(|args| args.peek().map(OsStr::to_owned));
+    match next.as_ref().map(|next| next.to_string_lossy()) {
+        Some(next) if next.starts_with('-') && next.len() > 1 => Err(Failure::usage(
+            format!("{name} needs a value, and {next} follows"),
+            format!("put the value between them, or write {name}={next} if that is the value"),
+        )),
+        _ => parser.value().map_err(|_| Failure::usage(format!("{name} needs a value"), SEE_HELP)),
+    }
+}
+
+fn text(word: OsString) -> Result<String, Failure> {
+    word.into_string().map_err(|word| Failure::usage(format!("{word:?} is no UTF-8"), SEE_HELP))
+}
+
+fn from_lexopt(error: lexopt::Error) -> Failure {
+    match error {
+        lexopt::Error::UnexpectedValue { option, value } => Failure::usage(
+            format!("{option} takes no value, and {value:?} is joined to it"),
+            "leave that out, or put a space between them",
+        ),
+        error => Failure::usage(error.to_string(), SEE_HELP),
+    }
+}

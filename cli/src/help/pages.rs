@@ -1,0 +1,133 @@
+//! The page of each command: how it is typed, what it does, its options, and examples.
+
+use super::row;
+use crate::args::{OPTIONS, Verb};
+
+/// A page without its options.
+struct Page {
+    /// The forms of the command.
+    usage: &'static [&'static str],
+    /// What it does.
+    what: &'static str,
+    /// Command lines that work, without the program's name.
+    examples: &'static [&'static str],
+}
+
+/// The page of a command.
+pub fn page(verb: Verb) -> String {
+    let Page { usage, what, examples } = text(verb);
+    let line = |line: &&str| format!("  striper-cli {line}\n");
+    let lines = |lines: &[&str]| lines.iter().map(line).collect::<String>();
+    let options = OPTIONS.iter().filter(|option| option.commands.contains(&verb));
+    let options: String = options.map(|option| row(option, "")).collect();
+    format!(
+        "USAGE\n{}\n{what}\nOPTIONS\n{options}\nEXAMPLES\n{}\nThe manual: striper-cli --help\n",
+        lines(usage),
+        lines(examples)
+    )
+}
+
+fn text(verb: Verb) -> Page {
+    match verb {
+        Verb::Server => Page {
+            usage: &["-s LISTEN CONNECT", "server LISTEN TARGET"],
+            what: "\
+The server-facing side of a pair: takes stripes on LISTEN, and connects each
+connection that they carry to CONNECT. A bare port as LISTEN is open to this
+machine alone; 0.0.0.0:PORT is open to everybody, and needs a key.
+",
+            examples: &["-s 0.0.0.0:7650 localhost:22 -k striper.key"],
+        },
+        Verb::Client => Page {
+            usage: &["-c LISTEN CONNECT", "client SERVER -L [ADDR:]PORT [-L ...]"],
+            what: "\
+The client-facing side of a pair: takes connections on LISTEN, and carries them
+over several stripes to the server-facing side, which listens on CONNECT.
+",
+            examples: &[
+                "-c 2222 there.example:7650 -k striper.key",
+                "client there.example:7650 -L 2222 -k striper.key",
+            ],
+        },
+        Verb::Relay => Page {
+            usage: &["relay LISTEN CONNECT"],
+            what: "\
+A plain TCP relay without stripes: connects each connection that comes in on
+LISTEN to CONNECT.
+",
+            examples: &["relay 2222 there.example:22"],
+        },
+        Verb::Datagram => Page {
+            usage: &["datagram -c LISTEN CONNECT", "datagram -s LISTEN CONNECT"],
+            what: "\
+Carries connections as datagrams in one TCP stream. With -c plain connections
+come in and datagrams go out; with -s it is the other way round, at the far end.
+",
+            examples: &["datagram -c 2222 there.example:7651", "datagram -s 0.0.0.0:7651 localhost:22"],
+        },
+        Verb::Keygen => Page {
+            usage: &["keygen [--pair] [FILE]"],
+            what: "\
+Makes a key in a new file, striper.key unless FILE is given, which this user
+alone can read. An existing file stays as it is. Without --pair it is a shared
+key: copy it to the other side, and give it to both with -k. With --pair it is
+a private key: it stays here, and the other side lists what pubkey prints.
+",
+            examples: &["keygen striper.key", "keygen --pair laptop.key"],
+        },
+        Verb::Pubkey => Page {
+            usage: &["pubkey FILE"],
+            what: "\
+Prints the public half of a private key, which keygen --pair has made, with the
+key's name: one line for the list that the other side gives to --peers.
+",
+            examples: &["pubkey laptop.key"],
+        },
+        Verb::Demo => Page {
+            usage: &["demo"],
+            what: "\
+Shows in a quarter of a minute what striping does: it sends data over 1, 2, 4
+and 8 stripes on a made-up route on this machine, which caps each connection.
+Nothing leaves the machine, and nothing is changed.
+",
+            examples: &["demo"],
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::{self, Command};
+    use std::ffi::OsString;
+
+    fn words(line: &str) -> impl Iterator<Item = OsString> {
+        line.split(' ').map(OsString::from)
+    }
+
+    #[test]
+    fn a_page_has_the_options_that_its_command_takes_and_no_others() {
+        for verb in Verb::ALL {
+            let page = page(*verb);
+            for option in OPTIONS {
+                let name = format!("--{}", option.long);
+                let is_row = |line: &&str| line.starts_with("  ") && !line.contains("striper-cli");
+                let has_it = |line: &str| line.split(' ').take(2).any(|word| word == name);
+                let listed = page.lines().filter(is_row).map(str::trim_start).any(has_it);
+                assert_eq!(listed, option.commands.contains(verb), "{name} in {}", verb.name());
+            }
+        }
+    }
+
+    #[test]
+    fn the_examples_of_a_page_are_lines_of_its_command() {
+        for verb in Verb::ALL {
+            for example in text(*verb).examples {
+                let read = args::parse(words(example), |_| None);
+                assert!(read.is_ok(), "{example}: {read:?}");
+                let help = args::parse(words(&format!("{example} --help")), |_| None).unwrap();
+                assert_eq!(help.command, Command::Help(Some(*verb)), "{example}");
+            }
+        }
+    }
+}
