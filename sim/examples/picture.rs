@@ -4,6 +4,7 @@
 
 use sim::app::{FlowPlan, Side};
 use sim::faults::{Fault, Told};
+use sim::files::{self, PAGE};
 use sim::oracle::Pipe;
 use sim::picture::{self, Figure, Oracle, Summary};
 use sim::world::{Setup, World};
@@ -19,11 +20,11 @@ fn main() -> ExitCode {
         eprintln!("where to? cargo run -p sim --example picture -- FILE");
         return ExitCode::from(2);
     };
-    match std::fs::write(&path, page()) {
+    match files::write(path.as_ref(), PAGE, &page()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("can't write {}: {error}", path.display());
-            ExitCode::FAILURE
+            eprintln!("{error}");
+            ExitCode::from(2)
         }
     }
 }

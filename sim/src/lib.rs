@@ -22,6 +22,7 @@ pub mod driver;
 pub mod exhaust;
 pub mod explain;
 pub mod faults;
+pub mod files;
 pub mod link;
 pub mod observe;
 pub mod oracle;

@@ -1,10 +1,11 @@
 //! `cargo run -p sim -- --caps 1mbps`: see `--help`.
 
 use sim::args::{self, Command};
-use sim::repeat;
+use sim::files::{self, PAGE};
 use sim::report::{Scenario, scheduler_name};
 use sim::say::say;
 use sim::swarm::command;
+use sim::{record, repeat};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -13,13 +14,8 @@ fn main() -> ExitCode {
     match command.and_then(|command| repeat::plant(command.bug()).map(|()| command)) {
         Ok(Command::Help) => say(args::HELP),
         Ok(Command::Measure { scenario, json, html, trace }) => {
-            // First, so that a long measurement does not end in vain.
-            if let Some(Err(message)) = html.map(|path| draw(&scenario, json, &path)) {
-                eprintln!("sim: --html: {message}");
-                return ExitCode::from(2);
-            }
-            if let Some(Err(message)) = trace.map(|path| scenario.write_traces(&path)) {
-                eprintln!("sim: --trace: {message}");
+            if let Err(message) = write(&scenario, json, html.as_deref(), trace.as_deref()) {
+                eprintln!("sim: {message}");
                 return ExitCode::from(2);
             }
             say(scenario.report(json));
@@ -60,12 +56,19 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// Writes the page and the traces that are wanted, after it has seen that it can.
+fn write(scenario: &Scenario, json: bool, html: Option<&Path>, trace: Option<&Path>) -> Result<(), String> {
+    html.map_or(Ok(()), |path| files::check(path, PAGE)).map_err(|error| format!("--html: {error}"))?;
+    trace.map_or(Ok(()), record::check).map_err(|error| format!("--trace: {error}"))?;
+    html.map_or(Ok(()), |path| draw(scenario, json, path)).map_err(|error| format!("--html: {error}"))?;
+    let traces = trace.map_or(Ok(()), |path| scenario.write_traces(path));
+    traces.map_err(|error| format!("--trace: {error}"))
+}
+
 /// Writes the page of one run; says which on standard output, or beside it when JSON is wanted there.
 fn draw(scenario: &Scenario, json: bool, path: &Path) -> Result<(), String> {
     let (stripes, scheduler) = scenario.drawn();
-    std::fs::write(path, "").map_err(|error| format!("can't write {}: {error}", path.display()))?;
-    let page = scenario.draw(stripes, scheduler);
-    std::fs::write(path, page).map_err(|error| format!("can't write {}: {error}", path.display()))?;
+    files::write(path, PAGE, &scenario.draw(stripes, scheduler))?;
     let (name, plural) = (scheduler_name(scheduler), if stripes == 1 { "" } else { "s" });
     let said = format!(
         "{}: {name} over {stripes} stripe{plural} (--stripes and --scheduler choose another)\n",

@@ -4,6 +4,7 @@
 //! that panics.
 
 use crate::app::Side;
+use crate::files::{self, Draft, TRACE};
 use crate::observe::{Observer, Seen};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -120,19 +121,26 @@ impl Tape {
     }
 }
 
-/// Writes traces to PATH.client, PATH.server, PATH.server.2 and so on, over what is there. The names of the files, or what went wrong.
+/// Writes traces to PATH.client, PATH.server, PATH.server.2 and so on, all or none. Earlier traces are replaced.
+/// The names of the files, or what went wrong.
 pub fn write(path: &Path, reels: &[Reel]) -> Result<Vec<PathBuf>, String> {
-    let mut files = Vec::new();
-    for reel in reels {
-        let mut name = path.to_path_buf().into_os_string();
-        name.push(".");
-        name.push(&reel.name);
-        let file = PathBuf::from(name);
-        std::fs::write(&file, &reel.text)
-            .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
-        files.push(file);
-    }
+    let files: Vec<PathBuf> = reels.iter().map(|reel| file(path, &reel.name)).collect();
+    let write = |(file, reel): (&PathBuf, &Reel)| Draft::write(file, TRACE, &reel.text);
+    let drafts: Vec<Draft> = files.iter().zip(reels).map(write).collect::<Result<_, _>>()?;
+    drafts.into_iter().try_for_each(Draft::keep)?;
     Ok(files)
+}
+
+/// Says whether the traces of both sides can be written.
+pub fn check(path: &Path) -> Result<(), String> {
+    ["client", "server"].iter().try_for_each(|name| files::check(&file(path, name), TRACE))
+}
+
+fn file(path: &Path, name: &str) -> PathBuf {
+    let mut file = path.to_path_buf().into_os_string();
+    file.push(".");
+    file.push(name);
+    file.into()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use crate::app::Side;
 use crate::args::{self, Run, Script};
 use crate::explain::{self, Source, explain};
+use crate::files::{self, Kind, PAGE};
 use crate::picture::{Summary, Timeline, render};
 use crate::swarm::{self, Failure, catch, keep, terse};
 use crate::units::parse_time;
@@ -178,6 +179,8 @@ fn replay(file: &Path, follow: bool, html: Option<&Path>) -> (String, Verdict) {
 fn play(file: &Path, follow: bool, html: Option<&Path>) -> Result<String, (String, Verdict)> {
     let name = file.display();
     let (trace, note) = load(file).map_err(|why| (format!("{name}: {why}\n"), Verdict::Unusable))?;
+    let unwritable = |error| (format!("--html: {error}\n"), Verdict::Unusable);
+    html.map_or(Ok(()), |page| files::check(page, PAGE)).map_err(unwritable)?;
     let mut timeline = Timeline::new();
     let side = Side::from(trace.header.role);
     let mut inputs = 0;
@@ -193,8 +196,7 @@ fn play(file: &Path, follow: bool, html: Option<&Path>) -> Result<String, (Strin
             if follow { "--follow " } else { "" }
         );
         let summary = Summary::of(&timeline, &name.to_string(), "A trace of one side.", &command);
-        fs::write(page, render(&timeline, &summary))
-            .map_err(|error| (format!("can't write {}: {error}\n", page.display()), Verdict::Unusable))?;
+        files::write(page, PAGE, &render(&timeline, &summary)).map_err(unwritable)?;
     }
     let played = played.map_err(|Failure { message }| {
         let text = format!(
@@ -258,7 +260,9 @@ fn bless(folder: &Path) -> Result<String, String> {
             None => "recorded from a real run, left alone",
             Some(new) if new == old => "the same as before",
             Some(new) => {
-                fs::write(&file, new).map_err(|error| format!("{name}: {error}\n"))?;
+                // It may have a story at its top, which the new one has too.
+                let kind = Kind { name: "the trace that was read", begins: &old };
+                files::write(&file, kind, &new).map_err(|error| format!("{error}\n"))?;
                 "made anew"
             }
         };

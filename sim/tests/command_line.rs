@@ -1,6 +1,8 @@
 //! The program itself: exit codes, and what becomes of it when its reader leaves.
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::{fs, io};
 
 fn sim(line: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sim"));
@@ -50,5 +52,76 @@ fn the_last_seeds_are_run_too() {
         let Output { status, stdout, stderr } = run(&format!("{what} {last}"));
         let said = String::from_utf8([stdout, stderr].concat()).expect("text");
         assert!(status.success() && said.starts_with("5 "), "{said}");
+    }
+}
+
+/// An empty folder that goes with this value.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let path = std::env::temp_dir().join(format!("striper-sim-{name}-{}", std::process::id()));
+        fs::create_dir(&path).expect("a new folder");
+        Folder(path)
+    }
+
+    fn sim(&self, line: &str) -> Output {
+        sim(line).current_dir(&self.0).output().expect("the program runs")
+    }
+
+    fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.0).expect("a folder");
+        let name = |entry: io::Result<fs::DirEntry>| entry.expect("an entry").file_name();
+        let mut names: Vec<String> = entries.map(|entry| name(entry).into_string().expect("text")).collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+const SHORT: &str = "--caps 1mbps --stripes 1 --size 64KiB";
+
+#[test]
+fn a_file_of_another_kind_is_never_replaced() {
+    let folder = Folder::new("kinds");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/scenarios");
+    let script = fs::read_dir(script).expect("scenarios").next().expect("one").expect("an entry").path();
+    let trace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/traces/real-half-close.trace");
+    for name in ["mine", "mine.client", "mine.server"] {
+        fs::write(folder.0.join(name), "[package]\n").expect("a file");
+    }
+    for (line, named) in [
+        (format!("{SHORT} --html mine"), "mine:"),
+        (format!("{SHORT} --trace mine"), "mine.client:"),
+        (format!("{SHORT} --html page.html --trace mine"), "mine.client:"),
+        (format!("run {} --trace mine", script.display()), "mine.client:"),
+        (format!("replay {} --html mine", trace.display()), "mine:"),
+    ] {
+        let Output { status, stdout, stderr } = folder.sim(&line);
+        let said = String::from_utf8([stdout, stderr].concat()).expect("text");
+        assert_eq!(status.code(), Some(2), "{line}: {said}");
+        assert!(said.contains(named) && said.contains("it exists and is not"), "{line}: {said}");
+        assert!(said.contains("remove it, or name a new file"), "{line}: {said}");
+        assert_eq!(folder.names(), ["mine", "mine.client", "mine.server"], "{line}");
+    }
+    for name in folder.names() {
+        assert_eq!(fs::read_to_string(folder.0.join(name)).expect("a file"), "[package]\n");
+    }
+}
+
+#[test]
+fn an_earlier_page_and_earlier_traces_are_replaced() {
+    let folder = Folder::new("again");
+    for seed in [1, 2] {
+        let output = folder.sim(&format!("{SHORT} --seed {seed} --html run.html --trace run"));
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(folder.names(), ["run.client", "run.html", "run.server"]);
+        let trace = fs::read_to_string(folder.0.join("run.server")).expect("a trace");
+        assert!(trace.contains(&format!("--seed {seed} ")), "{trace}");
     }
 }

@@ -76,6 +76,10 @@ Traces
                     the N longest [10], --at-least TIME of none that is shorter [50ms].
   bless             Runs the scenario of each trace that has one, and replaces the trace if it has changed.
 
+Files
+  A file that --html or --trace names is created anew. A page replaces only a page of this program, a trace
+  only a trace as it was recorded; any other file stays, and the exit code is 2.
+
 Driving
   --seeds A..B      The seeds of the worlds, B not included [0..100]. Here the program's own driver runs, on simulated sockets:
                     partial writes, wake-ups in any order, dials, restarts, pauses, shutdown and lack of file

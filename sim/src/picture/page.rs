@@ -17,6 +17,10 @@ use striper_core::StripeId;
 /// A direction with less than this part of all bytes is not drawn, unless it is the only one: one in so many.
 const MINOR: u64 = 20;
 
+/// How each page begins; no page of another program does.
+pub const BEGINS: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
+    <meta name=\"generator\" content=\"striper sim\"/>\n";
+
 /// A number that stands for the run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Figure {
@@ -124,7 +128,7 @@ pub fn render(timeline: &Timeline, summary: &Summary) -> String {
     let timeline = &timeline;
     let title = escape(&summary.title);
     let mut page = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n<title>{title}</title>\n\
+        "{BEGINS}<title>{title}</title>\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
          <meta name=\"color-scheme\" content=\"light dark\"/>\n<style>\n{STYLE}</style>\n</head>\n<body>\n{PATTERNS}\
          <main>\n<header><h1>{title}</h1>\n<p>{}</p></header>\n",

@@ -46,6 +46,9 @@ pub fn run(Run { script, trace, session, .. }: &Run) -> ExitCode {
     if trace.is_none() && session.is_none() {
         return tell(super::run(&scenario).map(|outcome| say(format_args!("{outcome:#?}\n"))));
     }
+    if let Some(Err(error)) = trace.as_ref().map(|path| tapes::check(path)) {
+        return complain(&format!("--trace: {error}"));
+    }
     let (result, reels) = record(&scenario, keep::scenario_of(&text));
     if let Some(path) = trace {
         match tapes::write(path, &reels) {

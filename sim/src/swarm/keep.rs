@@ -23,9 +23,13 @@ pub fn keep(parent: &Path, name: &str, scenario: &Scenario, failure: &Failure) -
     let folder = new_folder(parent, name)?;
     let file = folder.join("failure.scenario");
     let reason = failure.message.lines().next().unwrap_or_default();
-    fs::write(&file, format!("# {reason}\n{script}"))
-        .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
-    let traces = tapes::write(&folder.join("failure.trace"), &reels)?;
+    let written = fs::write(&file, format!("# {reason}\n{script}"))
+        .map_err(|error| format!("can't write {}: {error}", file.display()))
+        .and_then(|()| tapes::write(&folder.join("failure.trace"), &reels));
+    let traces = written.inspect_err(|_| {
+        // Half a failure would look like a whole one.
+        let _ = fs::remove_dir_all(&folder);
+    })?;
     let mut text = format!(
         "written to {}; repeat it with:\n  {}\n",
         file.display(),
