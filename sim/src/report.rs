@@ -131,11 +131,7 @@ impl Scenario {
     pub fn command(&self, stripes: usize, scheduler: SchedulerKind) -> String {
         let caps: Vec<String> = self.caps.iter().map(|cap| write_rate(*cap)).collect();
         let check = if self.check { " --check" } else { "" };
-        let faults: String = self
-            .faults
-            .iter()
-            .map(|(at, route, fault)| format!(" --fault {}:{route}:{}", write_time(*at), fault_name(fault)))
-            .collect();
+        let faults: String = self.written_faults().iter().map(|fault| format!(" --fault {fault}")).collect();
         format!(
             "cargo run -p sim -- --caps {} --stripes {stripes} --rtt {} --loss {} --idle {} --seed {} --size {} --scheduler {}{faults}{check}",
             caps.join(","),
@@ -146,6 +142,27 @@ impl Scenario {
             write_size(self.size),
             scheduler_name(scheduler),
         )
+    }
+
+    /// The faults as they are given to `--fault`.
+    fn written_faults(&self) -> Vec<String> {
+        let write = |(at, route, fault): &(Duration, usize, Fault)| {
+            format!("{}:{route}:{}", write_time(*at), fault_name(fault))
+        };
+        self.faults.iter().map(write).collect()
+    }
+
+    /// The random loss and the faults, for people.
+    pub(crate) fn trouble(&self) -> String {
+        let loss = match self.loss {
+            0 => "no random loss".into(),
+            loss => format!("{} random loss", write_percent(loss)),
+        };
+        match &self.written_faults()[..] {
+            [] => format!("{loss}, no faults"),
+            [fault] => format!("{loss}, the fault {fault}"),
+            faults => format!("{loss}, the faults {}", faults.join(" and ")),
+        }
     }
 
     /// Runs one transfer.
@@ -241,13 +258,12 @@ impl Scenario {
         } else {
             format!("capped at {}", caps.join(", "))
         };
-        let loss =
-            if self.loss == 0 { "no loss".into() } else { format!("{} loss", write_percent(self.loss)) };
         format!(
-            "One flow of {}, client to server, over stripes {caps}; RTT {}, {loss}, {}seed {}\n\n\
+            "One flow of {}, client to server, over stripes {caps}; RTT {}, {}, {}seed {}\n\n\
              scheduler  stripes      goodput  speed-up  share of oracle  reorder memory        time    oracle\n",
             write_size(self.size),
             write_time(self.rtt),
+            self.trouble(),
             if self.idle.is_zero() { String::new() } else { format!("idle for {}, ", write_time(self.idle)) },
             self.seed,
         )
@@ -255,15 +271,17 @@ impl Scenario {
 
     fn json_head(&self) -> String {
         let caps: Vec<String> = self.caps.iter().map(u64::to_string).collect();
+        let faults: Vec<String> = self.written_faults().iter().map(|fault| format!("\"{fault}\"")).collect();
         format!(
             "{{\n  \"caps_bits_per_second\": [{}],\n  \"rtt_us\": {},\n  \"loss\": {}.{:06},\n  \"idle_us\": {},\n  \"seed\": {},\n  \
-             \"size_bytes\": {},\n  \"rows\": [",
+             \"faults\": [{}],\n  \"size_bytes\": {},\n  \"rows\": [",
             caps.join(", "),
             self.rtt.as_micros(),
             self.loss / 1_000_000,
             self.loss % 1_000_000,
             self.idle.as_micros(),
             self.seed,
+            faults.join(", "),
             self.size,
         )
     }

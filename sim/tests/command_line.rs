@@ -125,3 +125,19 @@ fn an_earlier_page_and_earlier_traces_are_replaced() {
         assert!(trace.contains(&format!("--seed {seed} ")), "{trace}");
     }
 }
+
+#[test]
+fn a_table_and_a_page_name_the_faults() {
+    let folder = Folder::new("faults");
+    let line = format!("{SHORT} --fault 100ms:0:silence --fault 2s:0:heal --html run.html");
+    let output = folder.sim(&line);
+    let table = String::from_utf8(output.stdout).expect("text");
+    let faults = "no random loss, the faults 100ms:0:silence and 2s:0:heal, seed 1";
+    assert!(table.contains(faults), "{table}");
+    let page = fs::read_to_string(folder.0.join("run.html")).expect("a page");
+    assert!(page.contains(faults), "the page does not say {faults}");
+    let json = String::from_utf8(folder.sim(&format!("{SHORT} --fault 1s:0:reset --json")).stdout);
+    assert!(json.expect("text").contains("\"faults\": [\"1s:0:reset\"],"));
+    let plain = String::from_utf8(run(SHORT).stdout).expect("text");
+    assert!(plain.contains("no random loss, no faults, seed 1"), "{plain}");
+}

@@ -36,7 +36,8 @@ Measuring
   --fault F         What goes wrong, as TIME:STRIPE:WHAT, such as 500ms:0:silence; TIME counts from the transfer's
                     beginning, and --fault may be given several times. WHAT is reset, half-reset (only the server is
                     told), close, forget (its present connection carries nothing more), silence, silence-up,
-                    silence-down (one way only), or heal, which ends silence
+                    silence-down (one way only), or heal, which ends silence. A row has only the faults
+                    of its own stripes.
   --trace FILE      Record the transfer to FILE.client and FILE.server; needs one stripe count and one scheduler
   --check           Check the sessions' invariants after every step (slower)
   --json            Print JSON

@@ -5,7 +5,6 @@ use super::scale::{show_rate, show_size, show_time};
 use super::timeline::Timeline;
 use crate::app::Side;
 use crate::report::{Row, Scenario, scheduler_name};
-use crate::units::write_percent;
 use crate::world::World;
 use std::collections::BTreeMap;
 use striper_core::{SchedulerKind, StripeId};
@@ -49,7 +48,7 @@ impl Scenario {
             if even { caps[0].clone() } else { caps.join(", ") },
             scheduler_name(scheduler),
             show_time(self.rtt.as_micros() as u64),
-            if self.loss == 0 { "no loss".into() } else { format!("{} loss", write_percent(self.loss)) },
+            self.trouble(),
             if self.idle.is_zero() {
                 String::new()
             } else {
