@@ -139,6 +139,11 @@ impl Flow {
         })
     }
 
+    /// Whether a session that carried it ended first.
+    pub fn is_lost(&self) -> bool {
+        self.ends.iter().any(|end| end.state == EndState::Lost)
+    }
+
     /// The flow exists at a side, in one of its sessions.
     pub fn opened(&mut self, side: Side, home: usize, id: FlowId, now: u64) {
         assert!(self.id.is_none_or(|known| known == id), "{self:?} is opened as {id:?}");

@@ -141,3 +141,14 @@ fn a_table_and_a_page_name_the_faults() {
     let plain = String::from_utf8(run(SHORT).stdout).expect("text");
     assert!(plain.contains("no random loss, no faults, seed 1"), "{plain}");
 }
+
+#[test]
+fn a_swarm_says_what_became_of_each_flow() {
+    let said = String::from_utf8(run("swarm --seeds 0..100").stdout).expect("text");
+    let line = said.lines().find(|line| line.contains(" flows: ")).expect("a line about flows");
+    let numbers = line.split(|c: char| !c.is_ascii_digit()).filter(|word| !word.is_empty());
+    let numbers: Vec<u64> = numbers.map(|word| word.parse().expect("a number")).collect();
+    let [all, rest @ ..] = &numbers[..] else { panic!("{line}") };
+    assert!(rest.len() == 4 && rest.iter().all(|count| *count > 0), "{line}");
+    assert_eq!(*all, rest.iter().sum::<u64>(), "{line}");
+}

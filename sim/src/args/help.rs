@@ -52,6 +52,9 @@ Swarming
                     trouble must have met in one world. A failure prints the command that repeats it, and the first is made
                     smaller and written to a new folder swarm-SEED: failure.scenario for run, and a trace of each session
                     up to the failure. The result, digest included, does not depend on the number of threads.
+                    A flow that is not complete was broken off or refused by a program, was lost with a
+                    session that ended (a crash, a restart, no stripe for too long), or had a hostile peer.
+                    Any other flow that is not complete is a failure.
   --threads N       How many seeds at a time, 1-256 [as many as there are cores]
   --large           Large worlds: up to 1,000 flows, 16 stripes and 1 GiB; invariants are checked at every event at first and
                     then more rarely

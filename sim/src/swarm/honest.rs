@@ -5,7 +5,7 @@
 //! program broke it off or a process that carried it lost its memory, and nothing is held any more.
 
 use super::{Honest, Outcome};
-use crate::app::{Answer, EndState, Ending, Flow};
+use crate::app::{Answer, Ending, Flow};
 use crate::faults::{Fault, Kind, Kinds, Upset};
 use crate::link::{LinkSpec, MSS};
 use crate::observe::Observer;
@@ -79,12 +79,15 @@ pub fn drive(scenario: &Honest, world: &mut World) {
 fn outcome(world: &World) -> Outcome {
     let mut nature = Kinds::default();
     BY_NATURE.into_iter().filter(|kind| world.felt().has(*kind)).for_each(|kind| nature.add(kind));
+    let count = |of: fn(&Flow) -> bool| world.flows().iter().filter(|flow| of(flow)).count() as u64;
     Outcome {
         events: world.inputs(),
         faults: world.blows() + u64::from(nature.len()),
         felt: world.felt(),
         flows: world.flows().len() as u64,
-        complete: world.flows().iter().filter(|flow| flow.is_complete()).count() as u64,
+        complete: count(Flow::is_complete),
+        broken: count(|flow| !flow.is_complete() && !flow.is_lost()),
+        lost: count(Flow::is_lost),
         delivered: world.flows().iter().flat_map(|flow| &flow.ends).map(|end| end.delivered).sum(),
         control: world.sessions().map(control_used).max().unwrap_or(0),
         digest: world.digest(),
@@ -101,9 +104,8 @@ fn check_flow(world: &World, flow: &Flow) {
     let broken = flow.plan.reset.is_some()
         || matches!(flow.plan.answer, Answer::Refuse(..))
         || flow.plan.sends.iter().any(|half| half.end == Ending::Reset);
-    let lost = flow.ends.iter().any(|end| end.state == EndState::Lost);
-    assert!(broken || lost || flow.is_complete(), "not complete: {flow:?}");
-    assert!(!lost || world.has_lost_sessions(), "lost without a cause: {flow:?}");
+    assert!(broken || flow.is_lost() || flow.is_complete(), "not complete: {flow:?}");
+    assert!(!flow.is_lost() || world.has_lost_sessions(), "lost without a cause: {flow:?}");
 }
 
 /// With no flow left, no session holds anything.

@@ -43,6 +43,8 @@ pub fn run(scenario: &Hostile, observer: Option<Observer>) -> Outcome {
         felt: Kinds::default(),
         flows: play.known.len() as u64,
         complete: 0,
+        broken: 0,
+        lost: 0,
         delivered: play.delivered.values().sum(),
         control: 0,
         digest: play.digest.value(),

@@ -82,6 +82,10 @@ pub struct Outcome {
     pub flows: u64,
     /// Those that came through whole.
     pub complete: u64,
+    /// Those that a program broke off or refused.
+    pub broken: u64,
+    /// Those whose session ended first, on either side.
+    pub lost: u64,
     /// Payload bytes delivered.
     pub delivered: u64,
     /// The most that an honest peer has used up of `control_burst` bytes, in parts of 10,000.

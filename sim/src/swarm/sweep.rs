@@ -38,8 +38,8 @@ pub struct Summary {
     pub delivered: u64,
     /// The most that an honest peer has used up of `control_burst` bytes, in parts of 10,000.
     pub control: u64,
-    /// Flows, and those that came through whole.
-    pub flows: (u64, u64),
+    /// What became of flows.
+    pub flows: Flows,
     /// Of each scenario with two honest sides: events and faults, sorted.
     pub distribution: (Vec<u32>, Vec<u32>),
     /// Which kinds have met.
@@ -50,6 +50,31 @@ pub struct Summary {
     pub failures: Vec<(u64, Failure)>,
     /// How long it took.
     pub took: Duration,
+}
+
+/// What became of flows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Flows {
+    /// All of them; each is one of the following too.
+    pub all: u64,
+    /// Those that came through whole.
+    pub complete: u64,
+    /// Those that a program broke off or refused.
+    pub broken: u64,
+    /// Those whose session ended first.
+    pub lost: u64,
+    /// Those with a hostile peer, of which nothing is demanded.
+    pub hostile: u64,
+}
+
+impl Flows {
+    fn add(&mut self, hostile: bool, outcome: &Outcome) {
+        self.all += outcome.flows;
+        self.complete += outcome.complete;
+        self.broken += outcome.broken;
+        self.lost += outcome.lost;
+        self.hostile += if hostile { outcome.flows } else { 0 };
+    }
 }
 
 /// Sums of one block of seeds.
@@ -70,7 +95,7 @@ pub fn sweep(seeds: Range<u64>, size: Size, threads: usize) -> Summary {
         events: 0,
         delivered: 0,
         control: 0,
-        flows: (0, 0),
+        flows: Flows::default(),
         distribution: (Vec::new(), Vec::new()),
         pairs: Pairs::default(),
         digest: 0,
@@ -127,8 +152,7 @@ impl Summary {
             self.events += outcome.events;
             self.delivered += outcome.delivered;
             self.control = self.control.max(outcome.control);
-            self.flows.0 += outcome.flows;
-            self.flows.1 += outcome.complete;
+            self.flows.add(hostile, &outcome);
             self.digest = self.digest.rotate_left(1) ^ outcome.digest;
             self.pairs.add(outcome.felt);
             if !hostile {
@@ -162,15 +186,20 @@ impl Summary {
     pub fn text(&self) -> String {
         let mut text = format!(
             "{} scenarios ({} of them with a hostile peer), {} failures; {} events, {:.0} a second in {:.1} s\n\
-             {} flows, {} of them complete, {} MiB delivered; digest {:016x}\n",
+             {} flows: {} complete, {} broken off or refused by a program, \
+             {} lost with a session that ended, {} with a hostile peer\n\
+             {} MiB delivered; digest {:016x}\n",
             self.scenarios(),
             self.hostile,
             self.failures.len(),
             self.events,
             self.rate(),
             self.took.as_secs_f64(),
-            self.flows.0,
-            self.flows.1,
+            self.flows.all,
+            self.flows.complete,
+            self.flows.broken,
+            self.flows.lost,
+            self.flows.hostile,
             self.delivered >> 20,
             self.digest,
         );
@@ -248,7 +277,8 @@ impl Summary {
         let failures: Vec<String> = self.failures.iter().map(|(seed, _)| seed.to_string()).collect();
         format!(
             "{{\"scenarios\":{},\"hostile\":{},\"events\":{},\"events_per_second\":{:.0},\"events_per_scenario\":{},\
-             \"faults_per_scenario\":{},\"flows\":{},\"complete\":{},\"delivered\":{},\"kinds\":{{{}}},\
+             \"faults_per_scenario\":{},\"flows\":{},\"complete\":{},\
+             \"broken\":{},\"lost\":{},\"with_hostile_peer\":{},\"delivered\":{},\"kinds\":{{{}}},\
              \"pairs\":{},\"pairs_missing\":[{}],\"failing_seeds\":[{}],\"digest\":\"{:016x}\"}}\n",
             self.scenarios(),
             self.hostile,
@@ -256,8 +286,11 @@ impl Summary {
             self.rate(),
             spread_of(&self.distribution.0),
             spread_of(&self.distribution.1),
-            self.flows.0,
-            self.flows.1,
+            self.flows.all,
+            self.flows.complete,
+            self.flows.broken,
+            self.flows.lost,
+            self.flows.hostile,
             self.delivered,
             kinds.join(","),
             self.pairs.iter().count(),
