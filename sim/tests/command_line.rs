@@ -30,6 +30,7 @@ fn a_reader_that_has_had_enough_ends_the_program_without_a_word() {
 fn what_makes_no_sense_or_can_not_be_read_or_written_ends_with_code_2_before_anything_is_measured() {
     for line in [
         "swarm --seeds 5..2",
+        "swarm --seeds 0..1 --out Cargo.toml",
         "run /nowhere",
         "run Cargo.toml",
         "replay /nowhere",
