@@ -8,6 +8,8 @@ mod datagram_over_flow;
 mod echo_datagrams;
 #[path = "../examples/open_a_flow.rs"]
 mod open_a_flow;
+#[path = "../examples/own_thread.rs"]
+mod own_thread;
 #[path = "../examples/plain_relay.rs"]
 #[allow(dead_code, reason = "its main runs until it is killed")]
 mod plain_relay;
@@ -29,6 +31,11 @@ fn an_echo_over_datagrams_receives_what_was_sent() {
 #[test]
 fn datagrams_keep_their_boundaries_on_a_flow() {
     datagram_over_flow::main().unwrap();
+}
+
+#[test]
+fn a_client_on_a_thread_of_its_own_answers_another_thread() {
+    own_thread::main().unwrap();
 }
 
 #[test]
