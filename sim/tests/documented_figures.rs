@@ -1,0 +1,152 @@
+//! README and docs name figures of the simulator. They are what it computes today.
+
+use sim::args::{Command, parse};
+use sim::faults::Kind;
+use sim::report::Scenario;
+use std::path::Path;
+use std::process;
+use std::{env, fs};
+use striper_core::SchedulerKind;
+
+/// A file of the repository.
+fn document(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name);
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// Its words with one blank between each two: where lines end does not matter.
+fn words(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[track_caller]
+fn says(name: &str, sentence: &str) {
+    assert!(words(&document(name)).contains(sentence), "{name} must say: {sentence}");
+}
+
+fn scenario(line: &str) -> Scenario {
+    match parse(line.split_whitespace()) {
+        Ok(Command::Measure { scenario, .. }) => scenario,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+/// Seconds from the opening of the flow to its end.
+fn seconds(line: &str) -> f64 {
+    let scenario = scenario(line);
+    let row = scenario.measure(scenario.stripes[0], SchedulerKind::Earliest);
+    row.time.expect("a transfer that ends") as f64 / 1e6
+}
+
+#[test]
+fn the_readme_names_the_shares_that_its_commands_print() {
+    let shares = |line: &str| -> Vec<String> {
+        assert!(document("README.md").contains(&format!("cargo run --release -p sim -- {line}\n")));
+        let scenario = scenario(line);
+        let measure = |stripes: &usize| scenario.measure(*stripes, SchedulerKind::Earliest).share();
+        scenario.stripes.iter().map(|stripes| format!("{:.3}", measure(stripes))).collect()
+    };
+    let [one, two, four, eight] = &shares("--caps 1mbps")[..] else { panic!("four rows") };
+    says(
+        "README.md",
+        &format!("One, two, four and eight stripes of 1 Mbit/s reach {one}, {two}, {four} and {eight} of"),
+    );
+    let unequal = "--caps 20mbps,10mbps,5mbps,1mbps";
+    let [_, _, short] = &shares(unequal)[..] else { panic!("three rows") };
+    let [_, _, long] = &shares(&format!("{unequal} --size 64MiB"))[..] else { panic!("three rows") };
+    let reach = format!("(20, 10, 5 and 1 Mbit/s) reach {short} with 8 MiB and {long} with 64 MiB");
+    says("README.md", &reach);
+}
+
+/// Not the case of 100 Mbit/s, which takes half a minute.
+#[test]
+fn the_predictions_for_a_real_route_are_what_the_simulator_says() {
+    let unequal = "19.3mbps,9.65mbps,4.825mbps,0.965mbps";
+    // What the caps are on the wire, in Mbit/s, and the difference of both transfers, in MB.
+    for (row, caps, rtt, sizes, sum) in [
+        ("10 Mbit/s each, RTT 0", "9.65mbps", "0ms", [15.0, 48.0], 40.0),
+        ("10 Mbit/s each, RTT 40 ms", "9.65mbps", "40ms", [15.0, 48.0], 40.0),
+        ("20, 10, 5, 1 Mbit/s, RTT 20 ms", unequal, "20ms", [22.0, 86.0], 36.0),
+    ] {
+        let [short, long] =
+            sizes.map(|size| seconds(&format!("--caps {caps} --stripes 4 --rtt {rtt} --size {size}MB")));
+        let share = (sizes[1] - sizes[0]) * 8.0 / (long - short) / sum;
+        says("docs/simulator.md", &format!("| {row} | {share:.3} |"));
+    }
+    let command = "--caps 9.65mbps --stripes 4 --rtt 40ms --idle 1s --size";
+    for (row, size) in [
+        ("10 Mbit/s each, RTT 40 ms, up and idle for a second, 100 KiB", "100KiB"),
+        ("the same, 1 MiB", "1MiB"),
+        ("the same, 10 MiB", "10MiB"),
+    ] {
+        // Half a round trip for the request or the answer.
+        let time = seconds(&format!("{command} {size}")) + 0.02;
+        says("docs/simulator.md", &format!("| {row} | {time:.3} s |"));
+    }
+}
+
+#[test]
+fn the_kinds_of_trouble_are_counted() {
+    let kinds = Kind::ALL.len();
+    says("docs/simulator.md", &format!("each seed a random subset of {kinds} kinds of trouble"));
+    says("docs/simulator.md", &format!("each of the {} pairs met", kinds * (kinds - 1) / 2));
+}
+
+/// The first figure of a line of a mix's table: the median of its seeds.
+fn median(table: &str, mix: &str, line: &str) -> String {
+    let mut lines = table.lines().skip_while(|line| !line.starts_with(&format!("{mix}: ")));
+    let found = lines.find_map(|text| words(text).strip_prefix(line).map(str::to_owned));
+    let found = found.unwrap_or_else(|| panic!("{mix} has no \"{line}\""));
+    found.split_whitespace().next().expect("a figure").to_owned()
+}
+
+#[test]
+fn the_page_about_schedulers_names_the_medians_of_the_whole_table() {
+    let table = document("docs/schedulers-table.txt");
+    let page = document("docs/SCHEDULER.md");
+    for (row, mixes) in [
+        ("A", &["A"][..]),
+        ("B", &["B"]),
+        ("C", &["C"]),
+        ("D", &["D"]),
+        ("E1, E2", &["E1", "E2"]),
+        ("E3", &["E3"]),
+        ("E4", &["E4"]),
+        ("F1", &["F1"]),
+        ("F2", &["F2"]),
+        ("objects", &["objects-64K", "objects-512K", "objects-4M"]),
+        ("objects-C", &["objects-C-64K", "objects-C-512K", "objects-C-4M"]),
+    ] {
+        let line = page.lines().find(|line| line.starts_with(&format!("| {row} | ")));
+        let line = line.unwrap_or_else(|| panic!("no row {row}"));
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        for (cell, line) in [(4, "1MiB earliest"), (5, "any tcp alone")] {
+            let medians: Vec<String> = mixes.iter().map(|mix| median(&table, mix, line)).collect();
+            assert!(
+                cells[cell].starts_with(&medians.join(", ")),
+                "{row}: {line} is {medians:?}, and docs/SCHEDULER.md has {}",
+                cells[cell]
+            );
+        }
+    }
+}
+
+#[test]
+fn the_page_about_traces_shows_what_its_command_prints() {
+    let page = document("docs/traces.md");
+    let (before, sample) = page.split_once("```\nout.client: ").expect("a sample");
+    let (sample, _) = sample.split_once("```").expect("its end");
+    let (_, command) = before.rsplit_once("`sim ").expect("a command");
+    let (command, _) = command.split_once('`').expect("its end");
+    let folder = env::temp_dir().join(format!("striper-documented-{}", process::id()));
+    fs::create_dir(&folder).expect("a new folder");
+    let sim = |line: &str| {
+        let mut command = process::Command::new(env!("CARGO_BIN_EXE_sim"));
+        let output = command.current_dir(&folder).args(line.split_whitespace()).output();
+        String::from_utf8(output.expect("the program runs").stdout).expect("text")
+    };
+    sim(command);
+    let told = sim("replay --explain out.client out.server --pauses 1");
+    fs::remove_dir_all(&folder).expect("what was written");
+    assert_eq!(told, format!("out.client: {sample}"), "sim {command}");
+}
