@@ -5,6 +5,7 @@
 //! integers and virtual time, so it is the same on every machine.
 
 use sim::app::{FlowPlan, Side};
+use sim::files::{self, Kind};
 use sim::oracle::{Pipe, fluid_time};
 use sim::report::scheduler_name;
 use sim::units::{write_percent, write_rate};
@@ -130,7 +131,9 @@ fn goodput_fairness_and_overhead_are_as_they_were() {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden/goodput.txt");
     let table = cases().iter().fold(HEAD.to_owned(), |table, case| table + &measure(case) + "\n");
     if std::env::var_os("STRIPER_BLESS").is_some_and(|bless| bless == "1") {
-        std::fs::write(&path, &table).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let begins = HEAD.lines().next().unwrap_or_default();
+        let kind = Kind { name: "an earlier table", begins };
+        files::write(&path, kind, &table).unwrap_or_else(|error| panic!("{error}"));
     }
     let kept = std::fs::read_to_string(&path).unwrap_or_default();
     let difference = difference(&kept, &table);
