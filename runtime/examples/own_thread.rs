@@ -1,8 +1,9 @@
 //! A client on a thread of its own, for a program that runs on tokio, on another executor or on
 //! plain threads.
 //!
-//! A client and its flows stay on the thread that they were made on. The rest of the program reaches
-//! them through channels. These channels belong to no executor, so tasks of tokio can await them too.
+//! A client and its flows stay on the thread that they were made on. The rest of the program
+//! reaches them through channels. These channels belong to no executor, so tasks of tokio can await
+//! them too.
 
 use smol::channel::{Receiver, Sender, bounded};
 use smol::io::{AsyncReadExt, AsyncWriteExt};

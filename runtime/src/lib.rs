@@ -9,15 +9,15 @@
 #![doc = include_str!("../examples/open_a_flow.rs")]
 //! ```
 //!
-//! A program that runs on tokio, on another executor or on threads gives striper a thread of its own. It
-//! calls `smol::block_on(ex.run(...))` there and talks to that thread over `smol::channel`, whose ends
-//! belong to no executor. Handles and flows stay on their thread. `examples/own_thread.rs` is such a
-//! program.
+//! A program that runs on tokio, on another executor or on threads gives striper a thread of its
+//! own. It calls `smol::block_on(ex.run(...))` there and talks to that thread over `smol::channel`,
+//! whose ends belong to no executor. Handles and flows stay on their thread.
+//! `examples/own_thread.rs` is such a program.
 //!
 //! Pipes stack: a [`DatagramPipe`] keeps boundaries on a socket or a flow, an [`AtomicPipe`] takes a send whole, [`Stacked`] puts a session's
 //! stripes on either, [`bridge()`] joins any two, and [`PipeExt`] has their methods as futures.
-//! `examples/` in this crate's folder also shows an echo over datagrams, datagrams over a flow, and a
-//! relay.
+//! `examples/` in this crate's folder also shows an echo over datagrams, datagrams over a flow, and
+//! a relay.
 //!
 //! The driver, the gate, the bridge and all pipes but the TCP one name neither sockets nor an executor: they are given a
 //! [`clock::Clock`], a [`Dial`] or a [`Listen`], tasks and random numbers, so they run in virtual time as well

@@ -388,7 +388,7 @@ mod tests {
             ("", "Give --caps"),
             ("--caps 1MB/s", "--caps: \"1MB/s\" could mean bytes"),
             ("--caps", "--caps needs a value"),
-            ("--caps 999999999999gbps", "rates go from 1kbit to 100gbit"),
+            ("--caps 999999999999gbps", "rates are 1kbit to 100gbit"),
             ("--caps 1mbps --stripes 0", "numbers from 1 to 64"),
             ("--caps 1mbps --stripes 1,,2", "write it like"),
             ("--caps 1mbps --scheduler best", "there are earliest, uc, rr and all"),

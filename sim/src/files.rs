@@ -21,9 +21,10 @@ pub struct Kind<'a> {
 pub const PAGE: Kind<'static> = Kind { name: "a page of the simulator", begins: page::BEGINS };
 
 /// A trace as it was recorded. A trace with a comment at its top is somebody's work.
-pub const TRACE: Kind<'static> = Kind { name: "a trace as it was recorded", begins: "striper trace " };
+pub const TRACE: Kind<'static> = Kind { name: "a trace as recorded", begins: "striper trace " };
 
-/// A whole file under a name of its own. It is removed with this value unless it is [kept](Draft::keep).
+/// A whole file under a name of its own. It is removed with this value unless it is
+/// [kept](Draft::keep).
 pub struct Draft<'a> {
     path: PathBuf,
     kind: Kind<'a>,
@@ -31,7 +32,8 @@ pub struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    /// Writes a file beside the one that it shall become. The error names the file and says what to do.
+    /// Writes a file beside the one that it shall become. The error names the file and says what to
+    /// do.
     pub fn write(path: &Path, kind: Kind<'a>, text: &str) -> Result<Draft<'a>, String> {
         refuse(path, kind)?;
         let failed = |error| failed(path, &error);
@@ -65,7 +67,8 @@ pub fn write(path: &Path, kind: Kind, text: &str) -> Result<(), String> {
     Draft::write(path, kind, text)?.keep()
 }
 
-/// A new file in the same folder. Its name does not depend on that of the other, which may be of any length.
+/// A new file in the same folder. Its name does not depend on that of the other, which may be of
+/// any length.
 fn create(beside: &Path) -> io::Result<(File, PathBuf)> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     loop {
@@ -119,14 +122,16 @@ mod tests {
 
     impl Folder {
         fn new(name: &str) -> Folder {
-            let path = std::env::temp_dir().join(format!("striper-files-{name}-{}", std::process::id()));
+            let name = format!("striper-files-{name}-{}", std::process::id());
+            let path = std::env::temp_dir().join(name);
             fs::create_dir(&path).expect("a new folder");
             Folder(path)
         }
 
         fn names(&self) -> Vec<String> {
             let entries = fs::read_dir(&self.0).expect("a folder");
-            entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("text")).collect()
+            let name = |entry: io::Result<fs::DirEntry>| entry.expect("an entry").file_name();
+            entries.map(|entry| name(entry).into_string().expect("text")).collect()
         }
     }
 

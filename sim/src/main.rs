@@ -14,7 +14,7 @@ fn main() -> ExitCode {
     match command.and_then(|command| repeat::plant(command.bug()).map(|()| command)) {
         Ok(Command::Help) => say(args::HELP),
         Ok(Command::Measure { scenario, json, html, trace }) => {
-            if let Err(message) = write(&scenario, json, html.as_deref(), trace.as_deref()) {
+            if let Err(message) = write(&scenario, json, [html.as_deref(), trace.as_deref()]) {
                 eprintln!("sim: {message}");
                 return ExitCode::from(2);
             }
@@ -57,12 +57,13 @@ fn main() -> ExitCode {
 }
 
 /// Writes the page and the traces that are wanted, after it has seen that it can.
-fn write(scenario: &Scenario, json: bool, html: Option<&Path>, trace: Option<&Path>) -> Result<(), String> {
-    html.map_or(Ok(()), |path| files::check(path, PAGE)).map_err(|error| format!("--html: {error}"))?;
-    trace.map_or(Ok(()), record::check).map_err(|error| format!("--trace: {error}"))?;
-    html.map_or(Ok(()), |path| draw(scenario, json, path)).map_err(|error| format!("--html: {error}"))?;
-    let traces = trace.map_or(Ok(()), |path| scenario.write_traces(path));
-    traces.map_err(|error| format!("--trace: {error}"))
+fn write(scenario: &Scenario, json: bool, [html, trace]: [Option<&Path>; 2]) -> Result<(), String> {
+    let for_html = |error| format!("--html: {error}");
+    let for_trace = |error| format!("--trace: {error}");
+    html.map_or(Ok(()), |path| files::check(path, PAGE)).map_err(for_html)?;
+    trace.map_or(Ok(()), record::check).map_err(for_trace)?;
+    html.map_or(Ok(()), |path| draw(scenario, json, path)).map_err(for_html)?;
+    trace.map_or(Ok(()), |path| scenario.write_traces(path)).map_err(for_trace)
 }
 
 /// Writes the page of one run; says which on standard output, or beside it when JSON is wanted there.

@@ -121,8 +121,8 @@ impl Tape {
     }
 }
 
-/// Writes traces to PATH.client, PATH.server, PATH.server.2 and so on, all or none. Earlier traces are replaced.
-/// The names of the files, or what went wrong.
+/// Writes traces to PATH.client, PATH.server, PATH.server.2 and so on, all or none. Earlier traces
+/// are replaced. The names of the files, or what went wrong.
 pub fn write(path: &Path, reels: &[Reel]) -> Result<Vec<PathBuf>, String> {
     let files: Vec<PathBuf> = reels.iter().map(|reel| file(path, &reel.name)).collect();
     let write = |(file, reel): (&PathBuf, &Reel)| Draft::write(file, TRACE, &reel.text);

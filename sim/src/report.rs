@@ -131,7 +131,8 @@ impl Scenario {
     pub fn command(&self, stripes: usize, scheduler: SchedulerKind) -> String {
         let caps: Vec<String> = self.caps.iter().map(|cap| write_rate(*cap)).collect();
         let check = if self.check { " --check" } else { "" };
-        let faults: String = self.written_faults().iter().map(|fault| format!(" --fault {fault}")).collect();
+        let faults = self.written_faults();
+        let faults: String = faults.iter().map(|fault| format!(" --fault {fault}")).collect();
         format!(
             "cargo run -p sim -- --caps {} --stripes {stripes} --rtt {} --loss {} --idle {} --seed {} --size {} --scheduler {}{faults}{check}",
             caps.join(","),
@@ -271,7 +272,8 @@ impl Scenario {
 
     fn json_head(&self) -> String {
         let caps: Vec<String> = self.caps.iter().map(u64::to_string).collect();
-        let faults: Vec<String> = self.written_faults().iter().map(|fault| format!("\"{fault}\"")).collect();
+        let faults = self.written_faults();
+        let faults: Vec<String> = faults.iter().map(|fault| format!("\"{fault}\"")).collect();
         format!(
             "{{\n  \"caps_bits_per_second\": [{}],\n  \"rtt_us\": {},\n  \"loss\": {}.{:06},\n  \"idle_us\": {},\n  \"seed\": {},\n  \
              \"faults\": [{}],\n  \"size_bytes\": {},\n  \"rows\": [",

@@ -44,12 +44,12 @@ pub fn parse_rate(text: &str) -> Result<u64, BadUnit> {
         return Err(BadUnit(rate_hint(text, number, unit)));
     };
     if number.parse::<f64>().is_err() {
-        let hint = format!("\"{text}\" does not begin with a number; write a rate like 1mbps or 2.5Mbit");
-        return Err(BadUnit(hint));
+        let hint = "does not begin with a number; write a rate like 1mbps or 2.5Mbit";
+        return Err(BadUnit(format!("\"{text}\" {hint}")));
     }
     scaled(number, scale)
         .filter(|rate| (MIN_RATE..=MAX_RATE).contains(rate))
-        .ok_or_else(|| BadUnit(format!("\"{text}\" is out of range; rates go from 1kbit to 100gbit")))
+        .ok_or_else(|| BadUnit(format!("\"{text}\" is out of range: rates are 1kbit to 100gbit")))
 }
 
 /// Says what is unclear about a rate, and both things that it might have meant.

@@ -73,7 +73,8 @@ impl Folder {
     fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(&self.0).expect("a folder");
         let name = |entry: io::Result<fs::DirEntry>| entry.expect("an entry").file_name();
-        let mut names: Vec<String> = entries.map(|entry| name(entry).into_string().expect("text")).collect();
+        let names = entries.map(|entry| name(entry).into_string().expect("text"));
+        let mut names: Vec<String> = names.collect();
         names.sort();
         names
     }
@@ -91,7 +92,8 @@ const SHORT: &str = "--caps 1mbps --stripes 1 --size 64KiB";
 fn a_file_of_another_kind_is_never_replaced() {
     let folder = Folder::new("kinds");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/scenarios");
-    let script = fs::read_dir(script).expect("scenarios").next().expect("one").expect("an entry").path();
+    let script = fs::read_dir(script).expect("scenarios").next().expect("one");
+    let script = script.expect("an entry").path();
     let trace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/traces/real-half-close.trace");
     for name in ["mine", "mine.client", "mine.server"] {
         fs::write(folder.0.join(name), "[package]\n").expect("a file");

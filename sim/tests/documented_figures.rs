@@ -47,13 +47,12 @@ fn the_readme_names_the_shares_that_its_commands_print() {
         scenario.stripes.iter().map(|stripes| format!("{:.3}", measure(stripes))).collect()
     };
     let [one, two, four, eight] = &shares("--caps 1mbps")[..] else { panic!("four rows") };
-    says(
-        "README.md",
-        &format!("One, two, four and eight stripes of 1 Mbit/s reach {one}, {two}, {four} and {eight} of"),
-    );
+    let reach = format!("eight stripes of 1 Mbit/s reach {one}, {two}, {four} and {eight} of");
+    says("README.md", &reach);
     let unequal = "--caps 20mbps,10mbps,5mbps,1mbps";
     let [_, _, short] = &shares(unequal)[..] else { panic!("three rows") };
-    let [_, _, long] = &shares(&format!("{unequal} --size 64MiB"))[..] else { panic!("three rows") };
+    let longer = format!("{unequal} --size 64MiB");
+    let [_, _, long] = &shares(&longer)[..] else { panic!("three rows") };
     let reach = format!("(20, 10, 5 and 1 Mbit/s) reach {short} with 8 MiB and {long} with 64 MiB");
     says("README.md", &reach);
 }
@@ -68,8 +67,8 @@ fn the_predictions_for_a_real_route_are_what_the_simulator_says() {
         ("10 Mbit/s each, RTT 40 ms", "9.65mbps", "40ms", [15.0, 48.0], 40.0),
         ("20, 10, 5, 1 Mbit/s, RTT 20 ms", unequal, "20ms", [22.0, 86.0], 36.0),
     ] {
-        let [short, long] =
-            sizes.map(|size| seconds(&format!("--caps {caps} --stripes 4 --rtt {rtt} --size {size}MB")));
+        let command = format!("--caps {caps} --stripes 4 --rtt {rtt}");
+        let [short, long] = sizes.map(|size| seconds(&format!("{command} --size {size}MB")));
         let share = (sizes[1] - sizes[0]) * 8.0 / (long - short) / sum;
         says("docs/simulator.md", &format!("| {row} | {share:.3} |"));
     }

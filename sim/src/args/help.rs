@@ -36,8 +36,8 @@ Measuring
   --fault F         What goes wrong, as TIME:STRIPE:WHAT, such as 500ms:0:silence; TIME counts from the transfer's
                     beginning, and --fault may be given several times. WHAT is reset, half-reset (only the server is
                     told), close, forget (its present connection carries nothing more), silence, silence-up,
-                    silence-down (one way only), or heal, which ends silence. A row has only the faults
-                    of its own stripes.
+                    silence-down (one way only), or heal, which ends silence. A row has only the
+                    faults of its own stripes.
   --trace FILE      Record the transfer to FILE.client and FILE.server; needs one stripe count and one scheduler
   --check           Check the sessions' invariants after every step (slower)
   --json            Print JSON
@@ -52,9 +52,9 @@ Swarming
                     trouble must have met in one world. A failure prints the command that repeats it, and the first is made
                     smaller and written to a new folder swarm-SEED: failure.scenario for run, and a trace of each session
                     up to the failure. The result, digest included, does not depend on the number of threads.
-                    A flow that is not complete was broken off or refused by a program, was lost with a
-                    session that ended (a crash, a restart, no stripe for too long), or had a hostile peer.
-                    Any other flow that is not complete is a failure.
+                    A flow that is not complete was broken off or refused by a program, was lost
+                    with a session that ended (a crash, a restart, no stripe for too long), or had
+                    a hostile peer. Any other flow that is not complete is a failure.
   --threads N       How many seeds at a time, 1-256 [as many as there are cores]
   --large           Large worlds: up to 1,000 flows, 16 stripes and 1 GiB; invariants are checked at every event at first and
                     then more rarely
@@ -81,8 +81,8 @@ Traces
   bless             Runs the scenario of each trace that has one, and replaces the trace if it has changed.
 
 Files
-  A file that --html or --trace names is created anew. A page replaces only a page of this program, a trace
-  only a trace as it was recorded; any other file stays, and the exit code is 2.
+  A file that --html or --trace names is created anew. A page replaces only a page of this
+  program, a trace only a trace as it was recorded. Any other file stays; the exit code is 2 then.
 
 Driving
   --seeds A..B      The seeds of the worlds, B not included [0..100]. Here the program's own driver runs, on simulated sockets:

@@ -10,7 +10,8 @@ use std::process::ExitCode;
 /// Scenarios that are tried to make a failing one smaller.
 const SHRINK_BUDGET: usize = 4_000;
 
-/// Runs a range of seeds and prints what came of it. Exit code 1 after a failure, 2 if `out` is no folder.
+/// Runs a range of seeds and prints what came of it. Exit code 1 after a failure, 2 if `out` is no
+/// folder.
 pub fn swarm(Swarm { seeds, size, threads, json, shrink, out, .. }: Swarm) -> ExitCode {
     if out.exists() && !out.is_dir() {
         return complain(&format!("--out: {} is no folder; name a folder", out.display()));
