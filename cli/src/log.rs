@@ -359,15 +359,15 @@ mod tests {
     #[test]
     fn a_log_line_goes_above_the_status_line() {
         let (log, paper) = Log::on_paper();
-        log.set_status("12 flows");
-        assert_eq!(paper.take(&log), "\r\x1b[2K\x1b[?7l12 flows\x1b[?7h");
+        log.set_status("12 connections");
+        assert_eq!(paper.take(&log), "\r\x1b[J\x1b[?7l12 connections\x1b[?7h\r");
         log.info("x", "text", &[]);
         let written = paper.take(&log);
-        assert!(written.starts_with("\r\x1b[2K2"), "{written:?}");
-        assert!(written.ends_with("text\n\x1b[?7l12 flows\x1b[?7h"), "{written:?}");
-        log.set_status("12 flows");
+        assert!(written.starts_with("\r\x1b[J2"), "{written:?}");
+        assert!(written.ends_with("text\n\x1b[?7l12 connections\x1b[?7h\r"), "{written:?}");
+        log.set_status("12 connections");
         assert_eq!(paper.take(&log), "", "nothing has changed, so nothing is drawn");
         log.set_status("");
-        assert_eq!(paper.take(&log), "\r\x1b[2K");
+        assert_eq!(paper.take(&log), "\r\x1b[J");
     }
 }

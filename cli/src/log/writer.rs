@@ -133,12 +133,15 @@ impl Drop for Writer {
     }
 }
 
-/// To the line's start, and clear it.
-const CLEAR: &str = "\r\x1b[2K";
+/// To the line's start, and clear all that follows it: a terminal that has become narrower may have
+/// broken the status line into several.
+const CLEAR: &str = "\r\x1b[J";
 
-/// The status line without automatic line breaks: if the terminal has just become narrower, the line is cut off, not torn.
+/// The status line without automatic line breaks: if the terminal has just become narrower, the
+/// line is cut off, not torn. The cursor goes back to its start, and stays there when the terminal
+/// breaks the line.
 fn shown(status: &str) -> String {
-    if status.is_empty() { String::new() } else { format!("\x1b[?7l{status}\x1b[?7h") }
+    if status.is_empty() { String::new() } else { format!("\x1b[?7l{status}\x1b[?7h\r") }
 }
 
 #[cfg(test)]
@@ -200,7 +203,7 @@ mod tests {
         writer.line("there is room\n");
         writer.set_status("latest");
         resume.send(()).unwrap();
-        assert_eq!(writes.recv().unwrap(), "\r\x1b[2Kthere is room\n\x1b[?7llatest\x1b[?7h");
+        assert_eq!(writes.recv().unwrap(), "\r\x1b[Jthere is room\n\x1b[?7llatest\x1b[?7h\r");
     }
 
     #[test]
