@@ -11,7 +11,7 @@ use crate::listen::{Listen, Patience};
 use crate::local::{Receiver, Sender, oneshot};
 use crate::pipe::tls::{PlainSpeech, TlsPipe};
 use crate::pipe::{Pipe, Received};
-use crate::report::{Event, StripeRefusal};
+use crate::report::StripeRefusal;
 use crate::server::{Shared, Spawn};
 use smol::future::{or, yield_now};
 use std::cell::RefCell;
@@ -101,7 +101,7 @@ impl Gate {
 
     fn tell(&self, from: SocketAddr, error: StripeRefusal) {
         if let Some(server) = self.server.upgrade() {
-            (server.events)(Event::StripeRefused { from, error });
+            server.turned_away(from, error);
         }
     }
 }
@@ -125,6 +125,7 @@ async fn welcome(
         sleep_until(&*clock, until).await;
         None
     });
+    let mut farewell = None;
     let error = match heard.await {
         // It may have failed long ago, and only wait for the caller to hear that.
         None => match pipe.check().map_err(HearError::from) {
@@ -142,7 +143,7 @@ async fn welcome(
                 _ => None,
             };
             if let Some(refusal) = refusal {
-                refuse(&*clock, pipe, SessionId([0; 16]), StripeId(0), refusal).await;
+                farewell = Some((pipe, SessionId([0; 16]), StripeId(0), refusal));
             }
             StripeRefusal::Handshake(error)
         }
@@ -152,14 +153,17 @@ async fn welcome(
             match shared.admit(pipe, hello, rest) {
                 Ok(()) => return true,
                 Err((pipe, refusal)) => {
-                    refuse(&*clock, pipe, session, stripe, refusal).await;
+                    farewell = Some((pipe, session, stripe, refusal));
                     StripeRefusal::Refused(refusal)
                 }
             }
         }
     };
     if let Some(server) = server.upgrade() {
-        (server.events)(Event::StripeRefused { from, error });
+        server.turned_away(from, error);
+    }
+    if let Some((pipe, session, stripe, refusal)) = farewell {
+        refuse(&*clock, pipe, session, stripe, refusal).await;
     }
     false
 }

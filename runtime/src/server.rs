@@ -17,7 +17,7 @@ use crate::pipe::flow::Flow;
 use crate::pipe::memory::memory_pipe;
 use crate::places::{Place, Places};
 use crate::record::Traces;
-use crate::report::{Event, FlowReport, Status};
+use crate::report::{Event, FlowReport, Status, StripeRefusal};
 use crate::target::Target;
 use crate::tls::ServerTls;
 use bytes::Bytes;
@@ -251,6 +251,13 @@ impl Shared {
             _ => return Err((pipe, Refusal::UnknownSession)),
         };
         pump.borrow_mut().join(pipe, hello, rest, self.limits.stripes)
+    }
+
+    /// Tells of a caller that was turned away. After the end nobody is told: all callers are dropped.
+    pub fn turned_away(&self, from: SocketAddr, error: StripeRefusal) {
+        if self.gate.borrow().is_some() {
+            (self.events)(Event::StripeRefused { from, error });
+        }
     }
 
     /// Whether a caller has a key that is accepted now; it may have been another one when it began to shake hands.
