@@ -1,6 +1,6 @@
 //! The two clocks of the command line: one for time spans, one for the time of day in log lines.
 
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Monotone time, for spans.
 #[expect(
@@ -15,4 +15,34 @@ pub fn now() -> Instant {
 #[expect(clippy::disallowed_methods, reason = "the time of day is for log lines alone")]
 pub fn time_of_day() -> SystemTime {
     SystemTime::now()
+}
+
+/// The time of day in so long, as log lines show it. `span` is at most a few days.
+pub fn ahead(span: Duration) -> String {
+    let now = time_of_day();
+    shown(now + span, now)
+}
+
+/// `12:03:10Z`, cut to the second as in a line's own time, with the date before it unless that is
+/// today's.
+fn shown(at: SystemTime, now: SystemTime) -> String {
+    let text = |time: SystemTime| humantime::format_rfc3339_seconds(time).to_string();
+    let (at, now) = (text(at), text(now));
+    match (at.split_once('T'), now.split_once('T')) {
+        (Some((day, time)), Some((today, _))) if day == today => time.to_owned(),
+        _ => at.replace('T', " "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_of_day_has_a_date_only_if_that_is_another_days() {
+        let midnight = SystemTime::UNIX_EPOCH + Duration::from_secs(24 * 60 * 60 * 20_748);
+        let noon = midnight + Duration::from_secs(12 * 60 * 60);
+        assert_eq!(shown(noon + Duration::from_millis(190_999), noon), "12:03:10Z");
+        assert_eq!(shown(midnight - Duration::from_secs(1), noon), "2026-10-21 23:59:59Z");
+    }
 }

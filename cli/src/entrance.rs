@@ -123,7 +123,7 @@ fn announce(
         ("stripes", (options.stripes as u64).into()),
         ("server", there.clone().into()),
         ("congestion", congestion.clone().into()),
-        ("key", key.clone().into()),
+        ("key", options.keys.names().into()),
     ];
     log.info(
         "ready",

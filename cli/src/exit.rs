@@ -95,7 +95,7 @@ async fn connect(
     entry: Entry,
 ) {
     let peer = incoming.peer();
-    let whose = peer.as_ref().map(|peer| format!(" from {peer}")).unwrap_or_default();
+    let whose = narrate::key(peer.as_ref());
     let name = format!("connection {}{whose} to {target}", entry.number);
     let fields = [
         ("connection", entry.number.into()),
@@ -156,7 +156,7 @@ fn announce(
         ("listen", here.to_string().into()),
         ("target", target.to_string().into()),
         ("congestion", congestion.into()),
-        ("key", key.into()),
+        ("key", options.names().into()),
     ];
     log.info("ready", text, &fields);
     if narrate::is_public(here.ip()) {

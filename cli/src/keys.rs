@@ -101,10 +101,15 @@ impl KeyOptions {
         Keys::new(own, peers).map(Some).map_err(|error| Failure::key(file, &error))
     }
 
+    /// The names of the keys, with commas between them.
+    pub fn names(&self) -> String {
+        self.files.iter().map(|file| name_of(file).to_string()).collect::<Vec<_>>().join(", ")
+    }
+
     /// What the line "ready" says of keys.
     pub fn describe(&self, keys: Option<&Keys>) -> String {
         let Some(keys) = keys else { return "no key".into() };
-        let names = self.files.iter().map(|file| name_of(file).to_string()).collect::<Vec<_>>().join(", ");
+        let names = self.names();
         let listed = match (keys.listed(), &self.peers) {
             (_, None) => String::new(),
             (1, _) => ", 1 peer".into(),

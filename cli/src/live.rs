@@ -130,8 +130,15 @@ mod tests {
             doubted: false,
         };
         let stats = Stats { stripes: vec![stripe], ..Stats::default() };
-        let session =
-            SessionStatus { session: SessionTag([1; 4]), peer: None, stats, live: 1, tcp: BTreeMap::new() };
+        let session = SessionStatus {
+            session: SessionTag([1; 4]),
+            peer: None,
+            stats,
+            live: 1,
+            places: BTreeMap::from([(StripeId(3), 2)]),
+            kept_for: None,
+            tcp: BTreeMap::new(),
+        };
         Status { sessions: vec![session], last_dial_error: None }
     }
 

@@ -47,6 +47,16 @@ pub fn count(number: usize, one: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
 }
 
+/// `1 stripe is`, `2 stripes are`.
+pub fn are(number: usize, one: &str) -> String {
+    count(number, one) + if number == 1 { " is" } else { " are" }
+}
+
+/// `1 stripe was`, `2 stripes were`.
+pub fn were(number: usize, one: &str) -> String {
+    count(number, one) + if number == 1 { " was" } else { " were" }
+}
+
 fn scaled(value: f64, units: &[&str]) -> String {
     let (value, step) = reduce(value, units.len());
     format!("{} {}", significant(value), units[step])

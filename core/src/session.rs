@@ -306,6 +306,11 @@ impl Session {
         self.timers.next()
     }
 
+    /// When the session will be given up for want of a stripe; none while it has one.
+    pub fn gives_up_at(&self) -> Option<Instant> {
+        self.timers.at(Timer::Resume)
+    }
+
     /// What to say first on a new stripe: asked for by the client when it dials, by the server when it welcomes.
     pub fn hello(&self, stripe: StripeId) -> Hello {
         let kind = match self.role {

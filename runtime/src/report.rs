@@ -42,6 +42,36 @@ pub enum Event {
         session: SessionTag,
         /// Who is at the other end, if it had to prove that.
         peer: Option<PeerName>,
+        /// The other end of its first stripe.
+        from: Option<SocketAddr>,
+    },
+    /// A session with flows has lost its last stripe. The flows stand still until a stripe is back
+    /// or the session is given up.
+    SessionStranded {
+        /// Which.
+        session: SessionTag,
+        /// Who is at the other end, if it had to prove that.
+        peer: Option<PeerName>,
+        /// The other end of its last stripe.
+        from: Option<SocketAddr>,
+        /// How many flows it has.
+        flows: usize,
+        /// How long it waits for a stripe.
+        wait: Duration,
+    },
+    /// A session has a stripe again, after [`Event::SessionStranded`].
+    SessionResumed {
+        /// Which.
+        session: SessionTag,
+        /// How many flows it has.
+        flows: usize,
+    },
+    /// The other side of a session with flows lets these finish and takes no more.
+    PeerStopping {
+        /// Which.
+        session: SessionTag,
+        /// How many flows it has.
+        flows: usize,
     },
     /// A session is over; its flows have been reset. A client starts a new one when it is next needed.
     SessionEnded {
@@ -49,12 +79,16 @@ pub enum Event {
         session: SessionTag,
         /// Why.
         reason: EndReason,
+        /// How many flows were reset.
+        flows: usize,
     },
     /// Client: the server has been reached and doesn't know the session, most likely because it has been restarted. As
     /// [`Event::SessionEnded`].
     SessionForgotten {
         /// Which.
         session: SessionTag,
+        /// How many flows were reset.
+        flows: usize,
     },
     /// A stripe carries data now.
     StripeUp {
@@ -62,6 +96,8 @@ pub enum Event {
         session: SessionTag,
         /// Its number.
         stripe: StripeId,
+        /// Its place among the session's stripes, from 1.
+        place: usize,
         /// The other end.
         peer: Option<SocketAddr>,
         /// How many stripes the session has now.
@@ -75,6 +111,8 @@ pub enum Event {
         session: SessionTag,
         /// Its number.
         stripe: StripeId,
+        /// Its place among the session's stripes, from 1.
+        place: usize,
         /// The other end.
         peer: Option<SocketAddr>,
         /// How many stripes the session has now.
@@ -90,6 +128,8 @@ pub enum Event {
         session: SessionTag,
         /// Its number.
         stripe: StripeId,
+        /// Its place among the session's stripes, from 1.
+        place: usize,
         /// The other end.
         peer: Option<SocketAddr>,
         /// What was done and why. Never [`Adapted::Kept`].
@@ -276,6 +316,11 @@ pub struct SessionStatus {
     pub stats: Stats,
     /// Stripes that carry data now.
     pub live: usize,
+    /// The place of each of them among the session's stripes, from 1. A stripe that replaces
+    /// another one takes its place.
+    pub places: BTreeMap<StripeId, usize>,
+    /// How long its flows will yet be kept, if they stand still because it has no stripe.
+    pub kept_for: Option<Duration>,
     /// What TCP tells about those of them that it carries.
     pub tcp: BTreeMap<StripeId, TcpStatus>,
 }

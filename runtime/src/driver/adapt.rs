@@ -23,8 +23,13 @@ impl Pump {
         let goes_on = matches!(adapted, Some(Adapted::Kept | Adapted::Changed { .. }));
         stripe.next_look = goes_on.then_some(now + LOOK);
         if let Some(adapted @ (Adapted::Changed { .. } | Adapted::Denied { .. })) = adapted {
-            let (session, stripe, peer) = (SessionTag::of(self.id), stripe.id, stripe.pipe.peer_addr());
-            self.events.push(Event::StripeAdapted { session, stripe, peer, adapted });
+            self.events.push(Event::StripeAdapted {
+                session: SessionTag::of(self.id),
+                stripe: stripe.id,
+                place: stripe.place,
+                peer: stripe.peer,
+                adapted,
+            });
         }
     }
 }

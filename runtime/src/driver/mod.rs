@@ -146,6 +146,10 @@ pub struct Pump {
     forgotten: bool,
     /// The session has had a stripe.
     established: bool,
+    /// The session has lost its last stripe and has flows.
+    stranded: bool,
+    /// How many flows the end of the session has reset.
+    lost_flows: usize,
     ended: Option<EndReason>,
     /// When to stop waiting for flows to end.
     stop_at: Option<Instant>,
@@ -243,6 +247,8 @@ impl Pump {
             unwatched: false,
             forgotten: false,
             established: false,
+            stranded: false,
+            lost_flows: 0,
             ended: None,
             stop_at: None,
             events: Vec::new(),
@@ -340,6 +346,8 @@ impl Pump {
             peer: self.peer.clone(),
             stats: self.session.stats(),
             live: self.stripes.len(),
+            places: self.places(),
+            kept_for: self.kept_for(),
             tcp: tcp.collect(),
         }
     }
@@ -426,13 +434,18 @@ impl Pump {
 
     fn input(&mut self, input: Input) {
         let now = self.clock.now();
-        let Some(recording) = &mut self.recording else {
-            return self.session.handle(now, input, &mut self.outputs);
-        };
         let before = self.outputs.len();
-        recording.input(now, &input);
+        if let Some(recording) = &mut self.recording {
+            recording.input(now, &input);
+        }
         self.session.handle(now, input, &mut self.outputs);
-        if let Err(TraceStop { path, cause }) = recording.outputs(&self.outputs[before..]) {
+        let outputs = &self.outputs[before..];
+        if matches!(outputs.last(), Some(Output::Ended { .. })) {
+            let is_lost = |output: &&Output| matches!(output, Output::FlowReset { .. });
+            self.lost_flows = outputs.iter().filter(is_lost).count();
+        }
+        let recorded = self.recording.as_mut().map(|recording| recording.outputs(outputs));
+        if let Some(Err(TraceStop { path, cause })) = recorded {
             self.recording = None;
             self.events.push(Event::TraceStopped { path, cause });
         }
@@ -480,7 +493,8 @@ impl Pump {
             Output::FlowOpened { request, flow } => self.flow_opened(request, flow),
             Output::FlowOpenFailed { request } => self.flow_open_failed(request),
             Output::FlowIncoming { flow, opaque } => self.flow_incoming(flow, &opaque),
-            Output::FlowAccepted { .. } | Output::Draining => {}
+            Output::FlowAccepted { .. } => {}
+            Output::Draining => self.peer_stops(),
             Output::FlowRefused { flow, reason } => {
                 self.flow_cut(flow, crate::report::FlowEnd::Refused(reason))
             }
@@ -564,15 +578,24 @@ impl Pump {
         Poll::Pending
     }
 
+    /// The other side lets flows finish and takes no more.
+    fn peer_stops(&mut self) {
+        if !self.flows.is_empty() {
+            let (session, flows) = (SessionTag::of(self.id), self.flows.len());
+            self.events.push(Event::PeerStopping { session, flows });
+        }
+    }
+
     /// The session is over. A client begins another one unless it is shutting down.
     fn session_ended(&mut self, reason: EndReason) {
-        let session = SessionTag::of(self.id);
+        let (session, flows) = (SessionTag::of(self.id), std::mem::take(&mut self.lost_flows));
         if std::mem::take(&mut self.forgotten) {
-            self.events.push(Event::SessionForgotten { session });
+            self.events.push(Event::SessionForgotten { session, flows });
         } else if self.established || self.client.is_none() {
-            self.events.push(Event::SessionEnded { session, reason });
+            self.events.push(Event::SessionEnded { session, reason, flows });
         }
         self.established = false;
+        self.stranded = false;
         self.inputs.clear();
         self.cut_all_flows();
         self.take_back_requests();

@@ -6,6 +6,7 @@ use crate::queue::OutQueue;
 use crate::report::StripeLoss;
 use bytes::Bytes;
 use std::io;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -26,9 +27,13 @@ const CLOSING_BUDGET: usize = 4;
 /// A stripe.
 pub struct Stripe {
     pub id: StripeId,
+    /// Its place among the session's stripes, from 1.
+    pub place: usize,
     /// Which of the client's server addresses it goes to.
     pub server: usize,
     pub pipe: Box<dyn Pipe>,
+    /// The other end, as it was when the stripe came up: a broken socket no longer says it.
+    pub peer: Option<SocketAddr>,
     pub waker: Waker,
     /// When it came up.
     pub since: Instant,
@@ -62,6 +67,7 @@ impl Stripe {
     /// A stripe after its handshake, but for `greeting`, which is still to be sent.
     pub fn new(
         id: StripeId,
+        place: usize,
         server: usize,
         pipe: Box<dyn Pipe>,
         greeting: Bytes,
@@ -73,7 +79,9 @@ impl Stripe {
         queue.push(greeting);
         Stripe {
             id,
+            place,
             server,
+            peer: pipe.peer_addr(),
             pipe,
             waker,
             since: now,
@@ -248,7 +256,7 @@ mod tests {
         let (free, finished) = (Rc::<Cell<bool>>::default(), Rc::<Cell<bool>>::default());
         let pipe = Box::new(Holding { free: free.clone(), finished: finished.clone() });
         let waker = Waker::noop().clone();
-        let mut stripe = Stripe::new(StripeId(0), 0, pipe, Bytes::new(), waker, Instant::ZERO);
+        let mut stripe = Stripe::new(StripeId(0), 1, 0, pipe, Bytes::new(), waker, Instant::ZERO);
         stripe.push(Bytes::from_static(b"last "), Bytes::from_static(b"words"));
         assert_eq!(stripe.send().unwrap(), Some(3));
         stripe.close(Instant::ZERO);
@@ -267,7 +275,7 @@ mod tests {
             Bytes::from(vec![0; max])
         }));
         let mut stripe =
-            Stripe::new(StripeId(0), 0, pipe, Bytes::new(), Waker::noop().clone(), Instant::ZERO);
+            Stripe::new(StripeId(0), 1, 0, pipe, Bytes::new(), Waker::noop().clone(), Instant::ZERO);
         let mut next = |took| {
             stripe.recv();
             stripe.took(asked.get(), took);
@@ -290,7 +298,7 @@ mod tests {
     fn who_floods_a_stripe_that_is_being_closed_waits_for_its_turn_and_is_cut_off_in_time() {
         let woken = Arc::<Flag>::default();
         let (pipe, waker) = (Box::new(flood(Bytes::from_static(b"more"))), woken.clone().into());
-        let mut stripe = Stripe::new(StripeId(0), 0, pipe, Bytes::new(), waker, Instant::ZERO);
+        let mut stripe = Stripe::new(StripeId(0), 1, 0, pipe, Bytes::new(), waker, Instant::ZERO);
         let until = stripe.close(Instant::ZERO);
         assert!(!stripe.poll_close(Instant::ZERO));
         assert!(woken.0.load(Ordering::Relaxed), "there is more to be received");

@@ -9,7 +9,10 @@ use crate::pipe::tls::{PlainSpeech, TlsError, TlsPipe};
 use crate::report::{Event, OpenError, SessionTag, StripeLoss};
 use crate::tls::ClientTls;
 use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::task::Poll;
+use std::time::Duration;
 use striper_core::wire::hello::MAGIC;
 use striper_core::{HandshakeError, Hello, HelloKind, Input, Instant, Refusal, StripeClose, StripeId};
 
@@ -166,16 +169,19 @@ impl Pump {
         let stripe = hello.stripe;
         let peer = pipe.peer_addr();
         let holder = pipe.peer().map(|peer| peer.name);
+        let place = self.free_place();
         let now = self.clock.now();
         let entry = self.slots.vacant_entry();
         let key = entry.key();
         let waker = self.ready.waker(key);
-        entry.insert(Slot::Stripe(Box::new(Stripe::new(stripe, server, pipe, greeting, waker, now))));
+        entry.insert(Slot::Stripe(Box::new(Stripe::new(stripe, place, server, pipe, greeting, waker, now))));
         self.stripes.insert(stripe, key);
+        let (session, flows) = (SessionTag::of(self.id), self.flows.len());
         if !std::mem::replace(&mut self.established, true) {
             self.peer.clone_from(&holder);
-            let peer = holder;
-            self.events.push(Event::SessionStarted { session: SessionTag::of(self.id), peer });
+            self.events.push(Event::SessionStarted { session, peer: holder, from: peer });
+        } else if std::mem::take(&mut self.stranded) {
+            self.events.push(Event::SessionResumed { session, flows });
         }
         self.input(Input::StripeUp { stripe, hello });
         if !rest.is_empty() {
@@ -183,12 +189,47 @@ impl Pump {
         }
         let live = self.stripes.len();
         let wanted = self.wanted_stripes();
-        self.events.push(Event::StripeUp { session: SessionTag::of(self.id), stripe, peer, live, wanted });
+        self.events.push(Event::StripeUp { session, stripe, place, peer, live, wanted });
         for waiter in self.ready_waiters.drain(..) {
             waiter.send(Ok(()));
         }
         self.ask_for_waiting();
         self.again.push(key);
+    }
+
+    /// The place of each stripe.
+    pub(super) fn places(&self) -> BTreeMap<StripeId, usize> {
+        let stripes = self.stripes.values().filter_map(|key| match &self.slots[*key] {
+            Slot::Stripe(stripe) => Some((stripe.id, stripe.place)),
+            _ => None,
+        });
+        stripes.collect()
+    }
+
+    /// The first place that no stripe has.
+    fn free_place(&self) -> usize {
+        let taken: BTreeSet<usize> = self.places().into_values().collect();
+        (1..).find(|place| !taken.contains(place)).unwrap_or(1)
+    }
+
+    /// How long flows that stand still will yet be kept.
+    pub(super) fn kept_for(&self) -> Option<Duration> {
+        let waiting = self.stripes.is_empty() && !self.flows.is_empty();
+        let until = self.session.gives_up_at().filter(|_| waiting)?;
+        Some(until.since(self.clock.now()))
+    }
+
+    /// A stripe with `from` is no more; it may have been the last one.
+    fn note_stranding(&mut self, from: Option<SocketAddr>) {
+        let Some(wait) = self.kept_for() else { return };
+        self.stranded = true;
+        self.events.push(Event::SessionStranded {
+            session: SessionTag::of(self.id),
+            peer: self.peer.clone(),
+            from,
+            flows: self.flows.len(),
+            wait,
+        });
     }
 
     /// How many stripes there are meant to be.
@@ -251,6 +292,7 @@ impl Pump {
         self.stripes.remove(&stripe.id);
         self.note_loss(&stripe, loss);
         self.input(Input::StripeDown { stripe: stripe.id });
+        self.note_stranding(stripe.peer);
     }
 
     fn note_loss(&mut self, stripe: &Stripe, reason: StripeLoss) {
@@ -260,7 +302,8 @@ impl Pump {
         self.events.push(Event::StripeLost {
             session: SessionTag::of(self.id),
             stripe: stripe.id,
-            peer: stripe.pipe.peer_addr(),
+            place: stripe.place,
+            peer: stripe.peer,
             live: self.stripes.len(),
             wanted: self.wanted_stripes(),
             reason,
@@ -288,6 +331,7 @@ impl Pump {
         let Slot::Stripe(stripe) = std::mem::replace(&mut self.slots[key], Slot::Empty) else { return };
         let mut stripe = stripe;
         self.note_loss(&stripe, StripeLoss::Closed(reason));
+        self.note_stranding(stripe.peer);
         self.agenda.insert((stripe.close(now), key));
         self.slots[key] = Slot::Stripe(stripe);
         self.unwritten.push_back(key);

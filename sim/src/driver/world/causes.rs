@@ -77,11 +77,11 @@ impl Causes {
                     }
                 }
             }
-            Told::SessionForgotten { session } => {
+            Told::SessionForgotten { session, .. } => {
                 assert!(self.has_ended(SERVER), "a server has forgotten a session without a cause");
                 self.session_over(process, session, now);
             }
-            Told::SessionEnded { session, reason } => {
+            Told::SessionEnded { session, reason, .. } => {
                 let other = CLIENT + SERVER - process;
                 let stripes = self.sessions.get(&(process, session));
                 let cause = match reason {
