@@ -17,6 +17,12 @@ pub fn time_of_day() -> SystemTime {
     SystemTime::now()
 }
 
+/// The time of day so long ago, as log lines show it.
+pub fn ago(span: Duration) -> String {
+    let now = time_of_day();
+    now.checked_sub(span).map_or_else(|| "long ago".to_owned(), |at| shown(at, now))
+}
+
 /// The time of day in so long, as log lines show it. `span` is at most a few days.
 pub fn ahead(span: Duration) -> String {
     let now = time_of_day();

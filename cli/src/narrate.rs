@@ -1,6 +1,9 @@
 //! Tells the log what the runtime reports, with the cure where there is a cause.
 
+mod callers;
 mod connections;
+mod repeats;
+mod servers;
 mod strangers;
 mod throttle;
 
@@ -11,10 +14,11 @@ use crate::clock;
 use crate::congestion;
 use crate::log::{Level, Log, Value};
 use crate::units;
+use callers::Callers;
+use servers::Servers;
 use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use strangers::{CAUSES, cause, cure, visitor};
 use striper_core::EndReason;
 use striper_runtime::keys::PeerName;
 use striper_runtime::{Adapted, Event, SessionTag};
@@ -39,11 +43,10 @@ struct Throttles {
     up: Throttle,
     lost: Throttle,
     adapted: Throttle,
-    unreachable: Throttle,
+    unreachable: Servers,
     reached: Throttle,
     shed: Throttle,
-    /// One for each [`cause`].
-    turned_away: [Throttle; CAUSES],
+    turned_away: Callers,
     not_accepted: Throttle,
     not_traced: Throttle,
 }
@@ -62,10 +65,10 @@ impl Throttles {
             up: many(),
             lost: many(),
             adapted: few(),
-            unreachable: few(),
+            unreachable: Servers::new(lines),
             reached: few(),
             shed: few(),
-            turned_away: std::array::from_fn(|_| few()),
+            turned_away: Callers::new(lines),
             not_accepted: few(),
             not_traced: few(),
         }
@@ -75,6 +78,9 @@ impl Throttles {
 fn tell(log: &Log, throttles: &mut Throttles, event: Event) {
     match event {
         Event::SessionStarted { session, peer, from } => {
+            if let Some(from) = from {
+                throttles.turned_away.welcomed(from);
+            }
             // What is not shown in any case was not left out for want of room.
             if !log.shows(Level::Info) {
                 return;
@@ -205,19 +211,8 @@ fn tell(log: &Log, throttles: &mut Throttles, event: Event) {
                 format!("stripe #{place} (id {stripe}){}: {text}{}", with(peer), more(unsaid, "adapted"));
             log.say(level, "stripe_adapted", text, &fields);
         }
-        Event::PeerUnreachable { server, cause } => {
-            let Some(unsaid) = throttles.unreachable.admit(clock::now()) else { return };
-            let text = format!(
-                "no stripe to {server}: {cause}{}; still trying{}",
-                cure(&cause),
-                more(unsaid, "failed")
-            );
-            let fields = [
-                ("server", server.to_string().into()),
-                ("cause", cause.to_string().into()),
-                ("unsaid", unsaid.into()),
-            ];
-            log.warn("peer_unreachable", text, &fields);
+        Event::PeerUnreachable { server, cause, past, news } => {
+            throttles.unreachable.unreachable(log, &server, &cause, (past, news), clock::now());
         }
         Event::PeerReached { server } => {
             if !log.shows(Level::Info) {
@@ -243,15 +238,7 @@ fn tell(log: &Log, throttles: &mut Throttles, event: Event) {
             log.warn("memory_short", text, &fields);
         }
         Event::StripeRefused { from, error } => {
-            let Some(unsaid) = throttles.turned_away[cause(&error)].admit(clock::now()) else { return };
-            let text =
-                format!("turned {from} away: {error}{}{}", visitor(&error), more(unsaid, "turned away"));
-            let fields = [
-                ("from", from.to_string().into()),
-                ("error", error.to_string().into()),
-                ("unsaid", unsaid.into()),
-            ];
-            log.warn("stripe_refused", text, &fields);
+            throttles.turned_away.turned_away(log, from, &error, clock::now());
         }
         Event::AcceptFailed { error } => {
             let cure = match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
@@ -374,7 +361,7 @@ pub fn is_public(address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use striper_runtime::{Congestion, DialError, StripeRefusal};
+    use striper_runtime::{Congestion, DialError, Past, StripeRefusal};
 
     #[test]
     fn a_flood_of_sessions_is_summed_up_and_hides_no_violation() {
@@ -399,6 +386,7 @@ mod tests {
         let (live, wanted, peer, place, flows) = (1, 1, Some(from), 1, 2);
         let server = || striper_runtime::HostPort { host: "there".into(), port: 1 };
         type Cause<'a> = (&'a str, u32, &'a dyn Fn() -> Event);
+        let callers = std::cell::Cell::new(0);
         let causes: [Cause<'_>; 16] = [
             ("session_started", 1, &|| Event::SessionStarted { session, peer: None, from: Some(from) }),
             ("session_stranded", 1, &|| {
@@ -422,10 +410,17 @@ mod tests {
             ("peer_unreachable", 1, &|| Event::PeerUnreachable {
                 server: server(),
                 cause: DialError::Refused,
+                past: Past::Unmet,
+                news: true,
             }),
             ("peer_reached", 1, &|| Event::PeerReached { server: server() }),
             ("memory_short", 1, &|| Event::MemoryShort { session, flows: 3, ended: true }),
-            ("stripe_refused", 1, &|| Event::StripeRefused { from, error: StripeRefusal::Stalled }),
+            ("stripe_refused", 1, &|| {
+                // Each from another address: one alone gets a single line.
+                let address = std::net::Ipv4Addr::from_bits(callers.replace(callers.get() + 1));
+                let from = (address, 1).into();
+                Event::StripeRefused { from, error: StripeRefusal::Stalled }
+            }),
             ("accept_failed", 1, &|| Event::AcceptFailed { error: std::io::ErrorKind::Other.into() }),
             ("trace_stopped", 1, &|| Event::TraceStopped { path: "t".into(), cause: "full".into() }),
         ];

@@ -57,6 +57,19 @@ pub fn were(number: usize, one: &str) -> String {
     count(number, one) + if number == 1 { " was" } else { " were" }
 }
 
+/// `1,234,567`.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 fn scaled(value: f64, units: &[&str]) -> String {
     let (value, step) = reduce(value, units.len());
     format!("{} {}", significant(value), units[step])
@@ -133,6 +146,12 @@ mod tests {
     fn an_instant_has_no_mean_rate() {
         assert_eq!(mean_rate(10, Duration::ZERO), None);
         assert_eq!(mean_rate(10, Duration::from_secs(2)), Some(5.0));
+    }
+
+    #[test]
+    fn a_long_number_has_a_comma_after_each_third_digit_from_the_right() {
+        let shown = [0, 999, 1_000, 123_456, 1_234_567].map(grouped);
+        assert_eq!(shown, ["0", "999", "1,000", "123,456", "1,234,567"]);
     }
 
     #[test]

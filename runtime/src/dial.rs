@@ -9,6 +9,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::mem::discriminant;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::pin::Pin;
 use std::task::Poll;
@@ -53,6 +54,24 @@ impl DialError {
                 matches!(refusal, Refusal::KeyNeeded | Refusal::NoKey | Refusal::Version)
             }
             _ => false,
+        }
+    }
+
+    /// Whether this is how a server fails that stops or has been stopped.
+    pub fn is_absence(&self) -> bool {
+        matches!(self, DialError::Refused | DialError::Closed | DialError::Refusal(Refusal::Draining))
+    }
+
+    /// Whether both are of the same kind. Details such as first bytes, which differ from dial to
+    /// dial, don't count.
+    pub fn is_alike(&self, other: &DialError) -> bool {
+        match (self, other) {
+            (DialError::Tls(one), DialError::Tls(other)) => discriminant(one) == discriminant(other),
+            (DialError::Handshake(one), DialError::Handshake(other)) => {
+                discriminant(one) == discriminant(other)
+            }
+            (DialError::Refusal(one), DialError::Refusal(other)) => discriminant(one) == discriminant(other),
+            (one, other) => discriminant(one) == discriminant(other),
         }
     }
 

@@ -135,12 +135,16 @@ pub enum Event {
         /// What was done and why. Never [`Adapted::Kept`].
         adapted: Adapted,
     },
-    /// Client: the server can't be reached. Said when the cause changes, not for every attempt.
+    /// Client: a dial has failed.
     PeerUnreachable {
-        /// Where it should be.
+        /// Where the server should be.
         server: HostPort,
         /// What went wrong.
         cause: DialError,
+        /// Our knowledge of the server.
+        past: Past,
+        /// No dial has failed alike since the server was last reached.
+        news: bool,
     },
     /// Client: the server has been reached, after [`Event::PeerUnreachable`].
     PeerReached {
@@ -175,6 +179,17 @@ pub enum Event {
         /// Why.
         cause: String,
     },
+}
+
+/// The knowledge that a client has of a server that it can't reach.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Past {
+    /// It has never been reached.
+    Unmet,
+    /// It has been reached before.
+    Met,
+    /// It has said that it stops, or has ended the last session.
+    Parted,
 }
 
 /// Why a stripe was lost.

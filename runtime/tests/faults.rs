@@ -104,7 +104,7 @@ fn a_refused_dial_resets_a_connection_at_once() {
         assert_eq!(client.open(Target::Default).await.err(), Some(refused.clone()));
         assert_eq!(client.open(Target::Default).await.err(), Some(refused));
         assert_eq!(client.status().last_dial_error, Some(DialError::Refused));
-        assert_eq!(log.count(|event| matches!(event, Event::PeerUnreachable { .. })), 1);
+        assert_eq!(log.count(|event| matches!(event, Event::PeerUnreachable { news: true, .. })), 1);
         client.shutdown(LIMIT).await;
         assert_eq!(client.open(Target::Default).await.err(), Some(OpenError::ShuttingDown));
     });

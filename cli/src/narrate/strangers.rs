@@ -1,11 +1,24 @@
 //! Who is at the other end when that is no striper of ours, and what to do about it.
 
 use striper_core::{HandshakeError, Refusal};
-use striper_runtime::{DialError, StripeRefusal, TlsError};
+use striper_runtime::{DialError, Past, StripeRefusal, TlsError};
 
-/// What to do when the server can't be reached.
-pub fn cure(cause: &DialError) -> &'static str {
+/// A cure for a server that can't be reached, given its past.
+pub fn cure(cause: &DialError, past: Past) -> &'static str {
     match cause {
+        // It is the right address.
+        DialError::Refused if past != Past::Unmet => {
+            " (it has been reached before: striper-cli -s may have been stopped there)"
+        }
+        DialError::TimedOut if past != Past::Unmet => {
+            " (it has been reached before: the route or the machine may be down)"
+        }
+        DialError::Closed if past != Past::Unmet => {
+            " (it has been reached before: it may be stopping, or the route may be broken)"
+        }
+        DialError::NoHello if past != Past::Unmet => {
+            " (it has been reached before: striper-cli -s may stand still there)"
+        }
         DialError::UnknownHost => " (check its name)",
         DialError::Refused => {
             " (is striper-cli -s running there, and listening on this address and not only on loopback?)"
@@ -38,7 +51,7 @@ pub fn cure(cause: &DialError) -> &'static str {
 }
 
 /// How many causes [`cause`] tells apart.
-pub const CAUSES: usize = 8;
+pub const CAUSES: usize = 9;
 
 /// Why a caller was turned away, coarsely: garbage must not hide an honest caller's mistake.
 pub fn cause(error: &StripeRefusal) -> usize {
@@ -49,9 +62,11 @@ pub fn cause(error: &StripeRefusal) -> usize {
         StripeRefusal::Tls(TlsError::Plain) => 2,
         StripeRefusal::Tls(TlsError::UnknownKey | TlsError::KeyRefused) => 3,
         StripeRefusal::Tls(_) => 4,
-        StripeRefusal::Refused(_) => 5,
-        StripeRefusal::Crowded => 6,
-        StripeRefusal::Stalled | StripeRefusal::Closed | StripeRefusal::Broken(_) => 7,
+        // What a client hears of a server that stops or has been restarted.
+        StripeRefusal::Refused(Refusal::Draining | Refusal::UnknownSession) => 5,
+        StripeRefusal::Refused(_) => 6,
+        StripeRefusal::Crowded => 7,
+        StripeRefusal::Stalled | StripeRefusal::Closed | StripeRefusal::Broken(_) => 8,
     }
 }
 
@@ -120,8 +135,10 @@ mod tests {
 
     #[test]
     fn the_wrong_server_is_recognised() {
-        let wrong =
-            |first: &[u8]| cure(&DialError::Handshake(HandshakeError::NotStriper { first: first.to_vec() }));
+        let wrong = |first: &[u8]| {
+            let error = HandshakeError::NotStriper { first: first.to_vec() };
+            cure(&DialError::Handshake(error), Past::Unmet)
+        };
         assert!(wrong(b"SSH-2.0-OpenSSH_9.9\r\n").contains("an ssh server"));
         assert!(wrong(b"HTTP/1.1 400 Bad Request").contains("a web server"));
     }
@@ -129,11 +146,22 @@ mod tests {
     #[test]
     fn a_server_whose_hello_makes_no_sense_is_probably_the_wrong_port() {
         for error in [HandshakeError::Malformed, HandshakeError::TooLong] {
-            assert!(cure(&DialError::Handshake(error)).contains("where striper-cli -s listens"));
+            let cure = cure(&DialError::Handshake(error), Past::Unmet);
+            assert!(cure.contains("where striper-cli -s listens"), "{cure}");
         }
         for error in [HandshakeError::Version { theirs: 2 }, HandshakeError::UnknownOption] {
             assert!(error.to_string().contains("update"), "{error}");
-            assert_eq!(cure(&DialError::Handshake(error)), "");
+            assert_eq!(cure(&DialError::Handshake(error), Past::Unmet), "");
+        }
+    }
+
+    #[test]
+    fn a_server_that_has_been_reached_is_not_taken_for_another_program() {
+        for error in [DialError::Refused, DialError::TimedOut, DialError::Closed, DialError::NoHello] {
+            let [unmet, met] = [Past::Unmet, Past::Met].map(|past| cure(&error, past));
+            assert!(met.contains("it has been reached before"), "{met}");
+            assert!(!met.contains("another program") && !met.contains("firewall"), "{met}");
+            assert_ne!(unmet, met);
         }
     }
 }

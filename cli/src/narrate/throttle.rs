@@ -38,6 +38,11 @@ impl Throttle {
         self.said += 1;
         Some(std::mem::take(&mut self.unsaid))
     }
+
+    /// So many more have not been said.
+    pub fn add(&mut self, unsaid: u64) {
+        self.unsaid += unsaid;
+    }
 }
 
 /// What a throttle held back before this line.

@@ -34,6 +34,10 @@ struct Server {
     live: usize,
     /// Why the last dial failed, if it did.
     error: Option<DialError>,
+    /// In which ways dials have failed since it was last reached.
+    known: Vec<DialError>,
+    /// It has been reached at least once.
+    met: bool,
 }
 
 /// What the dialler knows.
@@ -67,6 +71,8 @@ impl Dialler {
             dialling: 0,
             live: 0,
             error: None,
+            known: Vec::new(),
+            met: false,
         };
         Dialler { servers: addresses.into_iter().map(server).collect(), entropy, wanted: 0 }
     }
@@ -74,6 +80,11 @@ impl Dialler {
     /// An address by its number.
     pub fn address(&self, server: usize) -> &HostPort {
         &self.servers[server].address
+    }
+
+    /// Whether an address has been reached before.
+    pub fn has_met(&self, server: usize) -> bool {
+        self.servers[server].met
     }
 
     /// What to do now. `urgent`: flows wait and no stripe lives.
@@ -116,17 +127,33 @@ impl Dialler {
         let server = &mut self.servers[server];
         server.dialling -= 1;
         server.live += 1;
+        server.met = true;
+        server.known.clear();
         server.error.take().is_some()
     }
 
-    /// A dial that was begun at `begun` has failed. Says whether the cause is another than the last time.
-    pub fn failed(&mut self, server: usize, begun: Instant, error: &DialError, now: Instant) -> bool {
+    /// A dial that was begun at `begun` has failed. Says whether none has failed alike since the
+    /// address was last reached. If the server has `parted`, all ways in which a stopped server can
+    /// fail are alike.
+    pub fn failed(
+        &mut self,
+        server: usize,
+        begun: Instant,
+        error: &DialError,
+        parted: bool,
+        now: Instant,
+    ) -> bool {
         self.servers[server].dialling -= 1;
         self.back_off(server, begun, now);
-        let known = &mut self.servers[server].error;
-        let changed = known.as_ref() != Some(error);
-        *known = Some(error.clone());
-        changed
+        let server = &mut self.servers[server];
+        server.error = Some(error.clone());
+        let gone = parted && error.is_absence();
+        let is_known = |known: &DialError| known.is_alike(error) || (gone && known.is_absence());
+        let news = !server.known.iter().any(is_known);
+        if news {
+            server.known.push(error.clone());
+        }
+        news
     }
 
     /// A stripe that came up at `since` is no more.
@@ -243,13 +270,46 @@ mod tests {
     fn dials_that_fail_together_count_once_and_only_a_new_cause_is_told() {
         let mut dialler = dialler(1);
         dial_all(&mut dialler, at(5), false);
-        let told: Vec<bool> = (0..4).map(|_| dialler.failed(0, at(5), &DialError::Refused, at(10))).collect();
+        let told: Vec<bool> =
+            (0..4).map(|_| dialler.failed(0, at(5), &DialError::Refused, false, at(10))).collect();
         assert_eq!(told, [true, false, false, false]);
         assert_eq!(dialler.plan(at(10), false), Plan::Wait(at(60)));
         assert_eq!(dialler.refusal(at(11)), Some(&DialError::Refused));
         assert_eq!(dialler.refusal(at(1011)), None);
         dialler.dialled(0, at(60));
-        assert!(dialler.failed(0, at(60), &DialError::TimedOut, at(5000)));
+        assert!(dialler.failed(0, at(60), &DialError::TimedOut, false, at(5000)));
+    }
+
+    #[test]
+    fn only_a_new_kind_of_failure_is_news_until_the_server_is_reached() {
+        let mut dialler = dialler(1);
+        let mut fail = |error: &DialError| {
+            dialler.dialled(0, at(0));
+            dialler.failed(0, at(0), error, false, at(1))
+        };
+        let banner = |first: &[u8]| {
+            DialError::Handshake(striper_core::HandshakeError::NotStriper { first: first.to_vec() })
+        };
+        assert_eq!([fail(&banner(b"one")), fail(&DialError::Closed)], [true, true]);
+        assert_eq!([fail(&banner(b"other")), fail(&DialError::Closed)], [false, false]);
+        dialler.dialled(0, at(2));
+        assert!(!dialler.has_met(0));
+        dialler.succeeded(0);
+        assert!(dialler.has_met(0));
+        dialler.dialled(0, at(3));
+        assert!(dialler.failed(0, at(3), &DialError::Closed, false, at(4)));
+    }
+
+    #[test]
+    fn a_server_that_has_parted_stays_away_in_one_way() {
+        let mut dialler = dialler(1);
+        let mut fail = |error: DialError| {
+            dialler.dialled(0, at(0));
+            dialler.failed(0, at(0), &error, true, at(1))
+        };
+        assert!(fail(DialError::Refusal(striper_core::Refusal::Draining)));
+        assert!(!fail(DialError::Closed) && !fail(DialError::Refused));
+        assert!(fail(DialError::UnknownHost), "that is another trouble");
     }
 
     #[test]
@@ -259,7 +319,7 @@ mod tests {
         for _ in 0..20 {
             dial_all(&mut dialler, now, true);
             while dialler.servers[0].dialling > 0 {
-                dialler.failed(0, now, &DialError::Refused, now);
+                dialler.failed(0, now, &DialError::Refused, false, now);
             }
             let Plan::Wait(next) = dialler.plan(now, true) else { panic!() };
             assert!(next.since(now) <= URGENT);

@@ -150,6 +150,8 @@ pub struct Pump {
     stranded: bool,
     /// How many flows the end of the session has reset.
     lost_flows: usize,
+    /// Client: the server has said that it stops, or has ended the last session.
+    parted: bool,
     ended: Option<EndReason>,
     /// When to stop waiting for flows to end.
     stop_at: Option<Instant>,
@@ -249,6 +251,7 @@ impl Pump {
             established: false,
             stranded: false,
             lost_flows: 0,
+            parted: false,
             ended: None,
             stop_at: None,
             events: Vec::new(),
@@ -580,6 +583,7 @@ impl Pump {
 
     /// The other side lets flows finish and takes no more.
     fn peer_stops(&mut self) {
+        self.parted = true;
         if !self.flows.is_empty() {
             let (session, flows) = (SessionTag::of(self.id), self.flows.len());
             self.events.push(Event::PeerStopping { session, flows });
@@ -594,6 +598,7 @@ impl Pump {
         } else if self.established || self.client.is_none() {
             self.events.push(Event::SessionEnded { session, reason, flows });
         }
+        self.parted |= reason == EndReason::PeerClosed;
         self.established = false;
         self.stranded = false;
         self.inputs.clear();

@@ -6,7 +6,7 @@ use super::{BUDGET, Pump, Slot};
 use crate::dial::{DialError, Dialling};
 use crate::pipe::Pipe;
 use crate::pipe::tls::{PlainSpeech, TlsError, TlsPipe};
-use crate::report::{Event, OpenError, SessionTag, StripeLoss};
+use crate::report::{Event, OpenError, Past, SessionTag, StripeLoss};
 use crate::tls::ClientTls;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
@@ -133,10 +133,15 @@ impl Pump {
             self.inputs.push_back(Input::Abort);
             return;
         }
-        if client.dialler.failed(server, begun, &error, now) {
-            let server = client.dialler.address(server).clone();
-            self.events.push(Event::PeerUnreachable { server, cause: error.clone() });
-        }
+        self.parted |= error == DialError::Refusal(Refusal::Draining);
+        let news = client.dialler.failed(server, begun, &error, self.parted, now);
+        let past = match client.dialler.has_met(server) {
+            _ if self.parted => Past::Parted,
+            true => Past::Met,
+            false => Past::Unmet,
+        };
+        let server = client.dialler.address(server).clone();
+        self.events.push(Event::PeerUnreachable { server, cause: error.clone(), past, news });
         // Our session's key may have been dropped over there, and we have been given another one meanwhile.
         if client.next_tls.is_some()
             && self.stripes.is_empty()
@@ -176,6 +181,7 @@ impl Pump {
         let waker = self.ready.waker(key);
         entry.insert(Slot::Stripe(Box::new(Stripe::new(stripe, place, server, pipe, greeting, waker, now))));
         self.stripes.insert(stripe, key);
+        self.parted = false;
         let (session, flows) = (SessionTag::of(self.id), self.flows.len());
         if !std::mem::replace(&mut self.established, true) {
             self.peer.clone_from(&holder);

@@ -1,0 +1,233 @@
+//! Log lines about callers that a server turns away: one for each cause and address, then counts.
+//! With -v each caller has a line.
+//!
+//! A crowd of addresses costs neither memory nor more lines than one: how many pairs are known is
+//! bounded, and so is how many lines a cause gets. Addresses from which a session has begun have
+//! lines of their own, so no crowd hides their first mistake.
+
+use super::repeats::Repeat;
+use super::strangers::{CAUSES, cause, visitor};
+use super::throttle::{Throttle, more};
+use crate::log::{Level, Log};
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::time::Instant;
+use striper_core::Refusal;
+use striper_runtime::StripeRefusal;
+
+/// How many pairs of an address and a cause are known at most; each takes about 100 bytes.
+const MOST: usize = 1_024;
+
+/// How many addresses with a session are known at most: as many as there are sessions unless told
+/// otherwise.
+const FRIENDS: usize = 256;
+
+/// Callers that have been turned away.
+pub struct Callers {
+    /// Addresses from which sessions have begun, the latest last.
+    friends: VecDeque<IpAddr>,
+    known: BTreeMap<(IpAddr, usize), Repeat>,
+    /// For first lines of strangers, one for each [`cause`], and the same for friends.
+    first: [[Throttle; CAUSES]; 2],
+    /// For counts.
+    counts: Throttle,
+    /// For each further time, one for each [`cause`].
+    further: [Throttle; CAUSES],
+}
+
+impl Callers {
+    /// So many `lines` for one cause within [`PERIOD`](super::throttle::PERIOD).
+    pub fn new(lines: u32) -> Self {
+        let first = std::array::from_fn(|_| std::array::from_fn(|_| Throttle::new(lines)));
+        Callers {
+            friends: VecDeque::new(),
+            known: BTreeMap::new(),
+            first,
+            counts: Throttle::new(lines),
+            further: std::array::from_fn(|_| Throttle::new(lines)),
+        }
+    }
+
+    /// A session has begun from this address.
+    pub fn welcomed(&mut self, from: SocketAddr) {
+        let network = network(from.ip());
+        self.friends.retain(|friend| *friend != network);
+        if self.friends.len() == FRIENDS {
+            self.friends.pop_front();
+        }
+        self.friends.push_back(network);
+    }
+
+    /// A caller has been turned away.
+    pub fn turned_away(&mut self, log: &Log, from: SocketAddr, error: &StripeRefusal, now: Instant) {
+        let network = network(from.ip());
+        let is_friend = self.friends.contains(&network);
+        let mut level = level(error, is_friend);
+        if !log.shows(level) {
+            return;
+        }
+        let cause = cause(error);
+        let throttle = &mut self.first[usize::from(is_friend)][cause];
+        let (times, count) = match self.known.get_mut(&(network, cause)) {
+            Some(repeat) => {
+                let counts = &mut self.counts;
+                match repeat.again(now, || counts.admit(now).is_some()) {
+                    Some(again) => (again.times, again.text()),
+                    None if !log.shows(Level::Debug) => return,
+                    None => {
+                        level = Level::Debug;
+                        let Some(unsaid) = self.further[cause].admit(now) else { return };
+                        (unsaid, more(unsaid, "turned away"))
+                    }
+                }
+            }
+            None => {
+                let Some(unsaid) = throttle.admit(now) else { return };
+                if self.known.len() == MOST
+                    && let Some(oldest) = self.known.iter().min_by_key(|(_, repeat)| repeat.said())
+                {
+                    let (pair, uncounted) = (*oldest.0, oldest.1.unsaid());
+                    self.known.remove(&pair);
+                    throttle.add(uncounted);
+                }
+                self.known.insert((network, cause), Repeat::begin(now));
+                (unsaid, more(unsaid, "turned away"))
+            }
+        };
+        let fields = [
+            ("from", from.to_string().into()),
+            ("error", error.to_string().into()),
+            ("unsaid", times.into()),
+        ];
+        let text = format!("turned {from} away: {error}{}{count}", visitor(error));
+        log.say(level, "stripe_refused", text, &fields);
+    }
+}
+
+/// The level of a line about a caller that was turned away.
+fn level(error: &StripeRefusal, is_friend: bool) -> Level {
+    match error {
+        // A client that stops gives up the dials that are under way.
+        StripeRefusal::Closed | StripeRefusal::Broken(_) if is_friend => Level::Debug,
+        // This side stops or has been restarted, and its clients come back.
+        StripeRefusal::Refused(Refusal::Draining | Refusal::UnknownSession) => Level::Info,
+        _ => Level::Warn,
+    }
+}
+
+/// The address of one caller; for IPv6 the /64 network, since one customer has all of that.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        address => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::narrate::throttle::PERIOD;
+    use std::net::Ipv4Addr;
+    use std::time::Duration;
+    use striper_core::HandshakeError;
+    use striper_runtime::TlsError;
+
+    const WRONG_KEY: StripeRefusal = StripeRefusal::Tls(TlsError::UnknownKey);
+
+    fn caller(number: u32) -> SocketAddr {
+        SocketAddr::new(Ipv4Addr::from_bits(0x0a00_0000 + number).into(), 1)
+    }
+
+    #[test]
+    fn a_caller_with_a_wrong_key_is_told_of_once_and_then_counted() {
+        let (log, paper) = Log::on_paper();
+        let (mut callers, begin) = (Callers::new(20), crate::clock::now());
+        for tenth in 0..7_200_u32 {
+            callers.turned_away(&log, caller(1), &WRONG_KEY, begin + tenth * Duration::from_millis(100));
+        }
+        let written = paper.take(&log);
+        let lines: Vec<&str> = written.lines().collect();
+        assert_eq!(lines.len(), 4, "at 0, 1, 3 and 7 minutes: {written}");
+        assert!(!lines[0].contains("more"), "{written}");
+        assert!(lines[1].contains("(600 more times since "), "{written}");
+        assert!(lines[2].contains("(1,200 more times since "), "{written}");
+    }
+
+    #[test]
+    fn a_verbose_log_tells_of_each_caller() {
+        let (log, paper) = Log::on_paper_with(crate::args::Verbosity::Verbose);
+        let mut callers = Callers::new(20);
+        for _ in 0..3 {
+            callers.turned_away(&log, caller(1), &WRONG_KEY, crate::clock::now());
+        }
+        let written = paper.take(&log);
+        let count = |level: &str| written.lines().filter(|line| line.contains(level)).count();
+        assert_eq!((count(" warn "), count(" debug ")), (1, 2), "{written}");
+    }
+
+    #[test]
+    fn each_cause_of_a_caller_has_a_line() {
+        let (log, paper) = Log::on_paper();
+        let mut callers = Callers::new(20);
+        let garbage = StripeRefusal::Handshake(HandshakeError::NotStriper { first: b"?".to_vec() });
+        for error in [&WRONG_KEY, &garbage, &StripeRefusal::Stalled, &WRONG_KEY, &garbage] {
+            callers.turned_away(&log, caller(1), error, crate::clock::now());
+        }
+        assert_eq!(paper.take(&log).lines().count(), 3);
+    }
+
+    #[test]
+    fn a_crowd_takes_bounded_memory_and_hides_no_first_mistake() {
+        let (log, paper) = Log::on_paper();
+        let (mut callers, begin) = (Callers::new(20), crate::clock::now());
+        let friend = "192.0.2.7:1".parse().unwrap();
+        callers.welcomed(friend);
+        for number in 0..50_000 {
+            let now = begin + Duration::from_millis(100) * number;
+            callers.turned_away(&log, caller(number), &StripeRefusal::Stalled, now);
+            assert!(callers.known.len() <= MOST);
+        }
+        let now = begin + Duration::from_secs(5_000) - Duration::from_millis(1);
+        assert!(paper.take(&log).lines().count() <= 20 * 501);
+        callers.turned_away(&log, friend, &StripeRefusal::Stalled, now);
+        assert!(paper.take(&log).contains("turned 192.0.2.7:1 away"), "it has been here before");
+        callers.turned_away(&log, "192.0.2.8:1".parse().unwrap(), &WRONG_KEY, now);
+        assert!(paper.take(&log).contains("turned 192.0.2.8:1 away"), "its cause is another one");
+        let later = now + PERIOD;
+        callers.turned_away(&log, "192.0.2.9:1".parse().unwrap(), &StripeRefusal::Stalled, later);
+        assert!(paper.take(&log).contains("turned 192.0.2.9:1 away"), "it is told of when there is room");
+    }
+
+    #[test]
+    fn a_known_crowd_leaves_room_for_newcomers() {
+        let (log, paper) = Log::on_paper();
+        let (mut callers, begin) = (Callers::new(20), crate::clock::now());
+        for round in 0..200_u32 {
+            for number in 0..100 {
+                callers.turned_away(&log, caller(number), &WRONG_KEY, begin + round * Duration::from_secs(1));
+            }
+        }
+        paper.take(&log);
+        let newcomer = "192.0.2.9:1".parse().unwrap();
+        callers.turned_away(&log, newcomer, &WRONG_KEY, begin + Duration::from_secs(199));
+        assert!(paper.take(&log).contains("turned 192.0.2.9:1 away"));
+    }
+
+    #[test]
+    fn an_ordinary_stop_of_either_side_is_no_reason_to_warn() {
+        let draining = StripeRefusal::Refused(Refusal::Draining);
+        assert_eq!(level(&draining, true), Level::Info);
+        assert_eq!(level(&StripeRefusal::Closed, true), Level::Debug);
+        assert_eq!(level(&StripeRefusal::Closed, false), Level::Warn);
+        assert_eq!(level(&WRONG_KEY, true), Level::Warn);
+    }
+
+    #[test]
+    fn one_customer_is_one_caller() {
+        let of = |address: &str| network(address.parse().unwrap());
+        assert_eq!(of("2001:db8::1"), of("2001:db8::2"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+    }
+}

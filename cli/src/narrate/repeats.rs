@@ -1,0 +1,100 @@
+//! An event that keeps happening is said once and then counted.
+
+use crate::clock;
+use std::time::{Duration, Instant};
+
+/// How long the first count waits after the first line. Each further one waits twice as long, up to
+/// [`LONGEST`].
+const FIRST: Duration = Duration::from_secs(60);
+
+/// The longest time between two counts.
+const LONGEST: Duration = Duration::from_secs(60 * 60);
+
+/// An event that has been said at least once.
+pub struct Repeat {
+    said: Instant,
+    wait: Duration,
+    unsaid: u64,
+}
+
+/// The count of an event since it was last said.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Again {
+    /// So many times.
+    pub times: u64,
+    /// Within this time.
+    pub within: Duration,
+}
+
+impl Repeat {
+    /// It is said now for the first time.
+    pub fn begin(now: Instant) -> Self {
+        Repeat { said: now, wait: FIRST, unsaid: 0 }
+    }
+
+    /// It has happened again. `Some` if that is to be said, which only happens when it is time for
+    /// it and there `is_room`.
+    pub fn again(&mut self, now: Instant, is_room: impl FnOnce() -> bool) -> Option<Again> {
+        self.unsaid += 1;
+        let within = now.duration_since(self.said);
+        if within < self.wait || !is_room() {
+            return None;
+        }
+        self.said = now;
+        self.wait = (self.wait * 2).min(LONGEST);
+        Some(Again { times: std::mem::take(&mut self.unsaid), within })
+    }
+
+    /// When it was last said.
+    pub fn said(&self) -> Instant {
+        self.said
+    }
+
+    /// How often it has happened since.
+    pub fn unsaid(&self) -> u64 {
+        self.unsaid
+    }
+}
+
+impl Again {
+    /// The text for a log line.
+    pub fn text(self) -> String {
+        let Again { times, within } = self;
+        let times = crate::units::grouped(times) + if times == 1 { " more time" } else { " more times" };
+        format!(" ({times} since {})", clock::ago(within))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endless_event_is_said_ever_less_often_and_always_counted() {
+        let begin = clock::now();
+        let mut repeat = Repeat::begin(begin);
+        let day = (1..=24 * 60 * 60).map(|second| begin + Duration::from_secs(second));
+        let said: Vec<Again> = day.filter_map(|now| repeat.again(now, || true)).collect();
+        assert_eq!(said[0], Again { times: 60, within: FIRST });
+        assert_eq!(said[1], Again { times: 120, within: 2 * FIRST });
+        assert_eq!(said.last().unwrap().within, LONGEST);
+        let counted: u64 = said.iter().map(|again| again.times).sum();
+        assert_eq!(counted + repeat.unsaid(), 24 * 60 * 60);
+        assert!(said.len() < 30, "{said:?}");
+    }
+
+    #[test]
+    fn a_count_for_which_there_is_no_room_is_kept() {
+        let begin = clock::now();
+        let mut repeat = Repeat::begin(begin);
+        assert_eq!(repeat.again(begin + FIRST, || false), None);
+        assert_eq!(repeat.again(begin + FIRST, || true), Some(Again { times: 2, within: FIRST }));
+    }
+
+    #[test]
+    fn a_line_says_how_often_and_since_when() {
+        let text = |times| Again { times, within: Duration::ZERO }.text();
+        assert!(text(1).starts_with(" (1 more time since "), "{}", text(1));
+        assert!(text(1_234).starts_with(" (1,234 more times since "), "{}", text(1_234));
+    }
+}

@@ -1,0 +1,136 @@
+//! Log lines of a client about servers that it can't reach: one for each cause and server, then
+//! counts.
+
+use super::repeats::Repeat;
+use super::strangers::cure;
+use super::throttle::{Throttle, more};
+use crate::log::{Level, Log};
+use std::time::Instant;
+use striper_core::Refusal;
+use striper_runtime::{DialError, HostPort, Past};
+
+/// Servers that can't be reached. The number of entries is bounded by the kinds of causes.
+pub struct Servers {
+    known: Vec<(HostPort, DialError, Repeat)>,
+    first: Throttle,
+    counts: Throttle,
+}
+
+impl Servers {
+    /// So many `lines` within [`PERIOD`](super::throttle::PERIOD).
+    pub fn new(lines: u32) -> Self {
+        Servers { known: Vec::new(), first: Throttle::new(lines), counts: Throttle::new(lines) }
+    }
+
+    /// A dial has failed; `news` if no other has failed alike since the server was last reached.
+    pub fn unreachable(
+        &mut self,
+        log: &Log,
+        server: &HostPort,
+        cause: &DialError,
+        (past, news): (Past, bool),
+        now: Instant,
+    ) {
+        let has_stopped = past == Past::Parted && cause.is_absence();
+        let level = if has_stopped { Level::Info } else { Level::Warn };
+        if !log.shows(level) {
+            return;
+        }
+        let (times, count) = match self.known_as(server, cause) {
+            Some(index) if !news => {
+                let counts = &mut self.counts;
+                let again = self.known[index].2.again(now, || counts.admit(now).is_some());
+                let Some(again) = again else { return };
+                (again.times, again.text())
+            }
+            _ => {
+                let Some(unsaid) = self.first.admit(now) else { return };
+                self.known.retain(|(host, known, _)| host != server || !known.is_alike(cause));
+                self.known.push((server.clone(), cause.clone(), Repeat::begin(now)));
+                (unsaid, more(unsaid, "failed"))
+            }
+        };
+        let text = match cause {
+            DialError::Refusal(Refusal::Draining) => {
+                format!("the server {server} is stopping; trying until it is back{count}")
+            }
+            _ if has_stopped => {
+                format!("the server {server} has stopped: {cause}; trying until it is back{count}")
+            }
+            _ => format!("no stripe to {server}: {cause}{}; still trying{count}", cure(cause, past)),
+        };
+        let fields = [
+            ("server", server.to_string().into()),
+            ("cause", cause.to_string().into()),
+            ("unsaid", times.into()),
+        ];
+        log.say(level, "peer_unreachable", text, &fields);
+    }
+
+    /// The entry that counts a failure: one of the same kind, else the latest of the same server.
+    fn known_as(&self, server: &HostPort, cause: &DialError) -> Option<usize> {
+        let alike = self.known.iter().rposition(|(host, known, _)| host == server && known.is_alike(cause));
+        alike.or_else(|| self.known.iter().rposition(|(host, ..)| host == server))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use striper_core::HandshakeError;
+
+    fn banner(first: &[u8]) -> DialError {
+        DialError::Handshake(HandshakeError::NotStriper { first: first.to_vec() })
+    }
+
+    fn server() -> HostPort {
+        HostPort { host: "there".into(), port: 22 }
+    }
+
+    #[test]
+    fn a_server_that_always_fails_alike_is_told_of_once_and_then_counted() {
+        let (log, paper) = Log::on_paper();
+        let (mut servers, begin) = (Servers::new(20), crate::clock::now());
+        let says = [banner(b"SSH-2.0-OpenSSH_9.9\r\n"), banner(b"Exceeded MaxStartups\r\n"), banner(b"SSH")];
+        for second in 0..100_u32 {
+            let (now, cause) = (begin + second * Duration::from_secs(1), &says[second as usize % 3]);
+            servers.unreachable(&log, &server(), cause, (Past::Unmet, second == 0), now);
+        }
+        let written = paper.take(&log);
+        let lines: Vec<&str> = written.lines().collect();
+        assert_eq!(lines.len(), 2, "at once and after a minute: {written}");
+        assert!(lines[0].contains("an ssh server") && !lines[0].contains("more"), "{written}");
+        assert!(lines[1].contains("(60 more times since "), "{written}");
+    }
+
+    #[test]
+    fn a_new_cause_has_a_line_and_so_has_an_old_one_after_the_server_was_reached() {
+        let (log, paper) = Log::on_paper();
+        let mut servers = Servers::new(20);
+        let mut tell = |cause: DialError, news| {
+            let now = crate::clock::now();
+            servers.unreachable(&log, &server(), &cause, (Past::Unmet, news), now);
+        };
+        for news in [true, false, true] {
+            tell(DialError::Refused, news);
+            tell(DialError::TimedOut, news);
+        }
+        assert_eq!(paper.take(&log).lines().count(), 4);
+    }
+
+    #[test]
+    fn a_server_that_has_stopped_in_order_is_no_reason_to_warn() {
+        let (log, paper) = Log::on_paper();
+        let mut servers = Servers::new(20);
+        let mut tell = |cause: DialError, news| {
+            servers.unreachable(&log, &server(), &cause, (Past::Parted, news), crate::clock::now());
+            paper.take(&log)
+        };
+        let stopping = tell(DialError::Refusal(Refusal::Draining), true);
+        assert!(stopping.contains("info  the server there:22 is stopping; trying until"), "{stopping}");
+        assert_eq!(tell(DialError::Refused, false), "", "it is still the same stop");
+        let unknown = tell(DialError::UnknownHost, true);
+        assert!(unknown.contains("warn"), "{unknown}");
+    }
+}
