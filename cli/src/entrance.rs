@@ -50,8 +50,8 @@ pub async fn run(
     });
     let connections = Connections::default();
     let _status = live::show(ex, log, options, {
-        let (client, connections) = (client.clone(), connections.clone());
-        live::of_stripes(move || (client.status(), connections.live()))
+        let client = client.clone();
+        live::of_stripes(move || client.status(), connections.clone())
     });
     let told = narrate::Connections::new(log, narrate::LINES);
     let tasks: Vec<_> = listeners

@@ -41,8 +41,8 @@ pub async fn run(
     });
     let connections = Connections::default();
     let _status = live::show(ex, log, options, {
-        let (server, connections) = (server.clone(), connections.clone());
-        live::of_stripes(move || (server.status(), connections.live()))
+        let server = server.clone();
+        live::of_stripes(move || server.status(), connections.clone())
     });
     // Goes on while connections finish: the server itself takes no new ones then.
     let _attending = ex.spawn(attend(

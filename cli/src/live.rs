@@ -3,10 +3,11 @@
 use crate::args::{LogFormat, Options, Verbosity};
 use crate::clock;
 use crate::log::{self, Log};
+use crate::service::Connections;
 use crate::status::{self, Stripe, View};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
-use striper_core::StripeId;
+use striper_core::{StripeId, StripeStats};
 use striper_runtime::{Executor, SessionTag, Status};
 
 /// How often to look. The line is drawn only if it changes, so that an idle service is idle.
@@ -45,13 +46,35 @@ pub fn show(
     Shown { log: log.clone(), _task: task }
 }
 
-/// The line of a pair's side. `look` says how things are and how many connections there are.
-pub fn of_stripes(look: impl Fn() -> (Status, usize)) -> impl FnMut(usize) -> String {
+/// The line of a pair's side. `look` says how things are.
+pub fn of_stripes(look: impl Fn() -> Status, connections: Connections) -> impl FnMut(usize) -> String {
     let mut meter = Meter::default();
     move |columns| {
-        let (status, connections) = look();
-        status::line(&meter.view(&status, connections, clock::now()), columns)
+        let status = look();
+        let mut view = meter.view(&status, connections.live(), clock::now());
+        view.limits = kept(&status, view.connections).into_iter().chain(finishing(&connections)).collect();
+        status::line(&view, columns)
     }
+}
+
+/// Until when connections may finish, once the program has been told to stop.
+pub fn finishing(connections: &Connections) -> Option<String> {
+    let within = connections.may_finish_within().filter(|_| connections.live() > 0)?;
+    Some(format!("may finish until {}", clock::ahead(within)))
+}
+
+/// Until when connections that stand still for want of a stripe are kept, those that are given up
+/// first.
+fn kept(status: &Status, connections: usize) -> Option<String> {
+    let stranded =
+        status.sessions.iter().filter_map(|session| Some((session.kept_for?, session.stats.flows)));
+    let (within, flows) = stranded.min()?;
+    let until = clock::ahead(within);
+    Some(if flows < connections {
+        format!("{flows} kept until {until}")
+    } else {
+        format!("kept until {until}")
+    })
 }
 
 /// The terminal's width now; it may change at any time.
@@ -68,22 +91,25 @@ struct Meter {
 }
 
 impl Meter {
-    fn view(&mut self, status: &Status, flows: usize, now: Instant) -> View {
+    fn view(&mut self, status: &Status, connections: usize, now: Instant) -> View {
         let time =
             self.at.replace(now).map(|at| now.duration_since(at).as_secs_f64()).filter(|time| *time > 0.0);
         let mut current = HashMap::new();
         let mut stripes = Vec::new();
         let several = status.sessions.len() > 1;
         for (index, session) in status.sessions.iter().enumerate() {
-            for stripe in &session.stats.stripes {
+            let place = |stripe: &StripeStats| session.places.get(&stripe.stripe).copied();
+            let mut ordered: Vec<&StripeStats> = session.stats.stripes.iter().collect();
+            ordered.sort_by_key(|stripe| place(stripe));
+            for stripe in ordered {
                 let key = (session.session, stripe.stripe);
                 let counts = (stripe.written, stripe.received);
                 current.insert(key, counts);
                 let before = *self.last.get(&key).unwrap_or(&counts);
                 let rate =
                     |now: u64, before: u64| time.map_or(0.0, |time| now.saturating_sub(before) as f64 / time);
-                let number = stripe.stripe;
-                let tcp = session.tcp.get(&number);
+                let tcp = session.tcp.get(&stripe.stripe);
+                let number = place(stripe).unwrap_or_default();
                 stripes.push(Stripe {
                     name: match &session.peer {
                         Some(peer) if several => format!("{peer}.{number}"),
@@ -102,9 +128,9 @@ impl Meter {
         self.last = current;
         let trouble = stripes.is_empty().then(|| match &status.last_dial_error {
             Some(error) => format!("no stripe to the server: {error}"),
-            None => "no stripe yet".to_owned(),
+            None => "no stripe".to_owned(),
         });
-        View { flows, trouble, stripes }
+        View { connections, limits: Vec::new(), trouble, stripes }
     }
 }
 
@@ -112,7 +138,7 @@ impl Meter {
 mod tests {
     use super::*;
     use std::collections::BTreeMap;
-    use striper_core::{Stats, StripeStats};
+    use striper_core::Stats;
     use striper_runtime::SessionStatus;
 
     fn status(written: u64, received: u64) -> Status {
@@ -149,7 +175,7 @@ mod tests {
         assert_eq!((first.stripes[0].up, first.stripes[0].down), (0.0, 0.0), "one look gives no rate");
         let second = meter.view(&status(2_000, 150), 1, begin + Duration::from_millis(500));
         assert_eq!((second.stripes[0].up, second.stripes[0].down), (2_000.0, 200.0));
-        assert_eq!(second.stripes[0].name, "3");
+        assert_eq!(second.stripes[0].name, "2", "its place, not its id");
         assert_eq!(second.stripes[0].congestions, 9);
     }
 
@@ -160,8 +186,41 @@ mod tests {
         let view = Meter::default().view(&several, 0, clock::now());
         assert_eq!(
             view.stripes.iter().map(|stripe| stripe.name.as_str()).collect::<Vec<_>>(),
-            ["1.3", "2.3"]
+            ["1.2", "2.2"]
         );
+    }
+
+    #[test]
+    fn stripes_stand_in_the_order_of_their_places() {
+        let mut status = status(0, 0);
+        let session = &mut status.sessions[0];
+        let older = session.stats.stripes[0].clone();
+        session.stats.stripes.push(StripeStats { stripe: StripeId(9), ..older });
+        session.places.insert(StripeId(9), 1);
+        let view = Meter::default().view(&status, 0, clock::now());
+        let names: Vec<&str> = view.stripes.iter().map(|stripe| stripe.name.as_str()).collect();
+        assert_eq!(names, ["1", "2"]);
+    }
+
+    #[test]
+    fn connections_that_stand_still_are_kept_until_a_time_of_day() {
+        let mut status = status(0, 0);
+        assert_eq!(kept(&status, 3), None);
+        status.sessions[0].kept_for = Some(Duration::from_secs(60));
+        status.sessions[0].stats.flows = 2;
+        assert!(kept(&status, 2).unwrap().starts_with("kept until "));
+        assert!(kept(&status, 3).unwrap().starts_with("2 kept until "), "one is another session's");
+    }
+
+    #[test]
+    fn a_stop_says_until_when_connections_may_finish() {
+        let connections = Connections::default();
+        let entry = connections.begin();
+        assert_eq!(finishing(&connections), None);
+        connections.stop_within(Duration::from_secs(30));
+        assert!(finishing(&connections).unwrap().starts_with("may finish until "));
+        drop(entry);
+        assert_eq!(finishing(&connections), None);
     }
 
     #[test]

@@ -50,8 +50,12 @@ pub async fn run(
     let connections = Connections::default();
     let traffic = Rc::<RefCell<Traffic>>::default();
     let _status = live::show(ex, log, options, {
-        let traffic = traffic.clone();
-        move |columns| status::legs_line(&traffic.borrow().view(), columns)
+        let (traffic, connections) = (traffic.clone(), connections.clone());
+        move |columns| {
+            let mut view = traffic.borrow().view();
+            view.limits.extend(live::finishing(&connections));
+            status::legs_line(&view, columns)
+        }
     });
     let told = narrate::Connections::new(log, narrate::LINES);
     // Nothing is ever sent: closing it tells every connection that time is up.

@@ -50,6 +50,16 @@ impl Connections {
         self.0.live.get()
     }
 
+    /// Those that are left may go on for this long.
+    pub fn stop_within(&self, drain: Duration) {
+        self.0.deadline.set(Some(clock::now() + drain));
+    }
+
+    /// How long those that are left may go on, once the program has been told to stop.
+    pub fn may_finish_within(&self) -> Option<Duration> {
+        Some(self.0.deadline.get()?.saturating_duration_since(clock::now()))
+    }
+
     /// Waits until there is none.
     pub async fn idle(&self) {
         poll_fn(|cx| {
@@ -105,17 +115,21 @@ pub async fn run(
     .await
     .0;
     let drain = options.drain_timeout;
-    connections.0.deadline.set(Some(clock::now() + drain));
+    connections.stop_within(drain);
     let live = connections.live();
     let grace = match live {
         0 => String::new(),
         _ => format!(
-            "; {} may finish within {}, a second signal stops at once",
+            "; {} may finish until {}, a second signal stops at once",
             units::count(live, "connection"),
-            humantime::format_duration(drain)
+            clock::ahead(drain)
         ),
     };
-    let fields = [("signal", signal.to_owned().into()), ("connections", (live as u64).into())];
+    let fields = [
+        ("signal", signal.to_owned().into()),
+        ("connections", (live as u64).into()),
+        ("seconds", drain.as_secs_f64().into()),
+    ];
     log.info("stopping", format!("{signal}: no new connections{grace}"), &fields);
     let orderly = async {
         end(drain).await;
@@ -182,7 +196,7 @@ mod tests {
     fn connections_that_outlast_the_deadline_count_as_cut() {
         let connections = Connections::default();
         let (early, _kept) = (connections.begin(), connections.begin());
-        connections.0.deadline.set(Some(clock::now()));
+        connections.stop_within(Duration::ZERO);
         drop(early);
         assert_eq!(connections.cut(), 2);
     }

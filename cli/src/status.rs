@@ -7,7 +7,9 @@ use crate::units;
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct View {
     /// Connections that exist now.
-    pub flows: usize,
+    pub connections: usize,
+    /// Until when they are kept or may go on, if there is such a time.
+    pub limits: Vec<String>,
     /// Why no data can go, if so.
     pub trouble: Option<String>,
     /// The live stripes.
@@ -17,7 +19,7 @@ pub struct View {
 /// One stripe of a [`View`].
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Stripe {
-    /// Its number, maybe with its session's.
+    /// Its place, maybe with its session.
     pub name: String,
     /// Bytes a second to the other side.
     pub up: f64,
@@ -39,15 +41,15 @@ pub fn line(view: &View, columns: usize) -> String {
     let room = columns.saturating_sub(1);
     let up: f64 = view.stripes.iter().map(|stripe| stripe.up).sum();
     let down: f64 = view.stripes.iter().map(|stripe| stripe.down).sum();
-    let flows = units::count(view.flows, "flow");
-    let sum = format!("{flows}  ↑{} ↓{}", units::short_rate(up), units::short_rate(down));
+    let sum = format!("  ↑{} ↓{}", units::short_rate(up), units::short_rate(down));
     let congestions = view.stripes.iter().map(|stripe| stripe.congestions as usize).sum();
     let count = units::count(view.stripes.len(), "stripe");
     let forms = match &view.trouble {
         Some(trouble) => vec![
-            format!("{flows}  {count}  {trouble}"),
-            format!("{flows}  {trouble}"),
-            format!("{flows}  no peer"),
+            format!("  {count}  {trouble}"),
+            format!("  {trouble}"),
+            "  no peer".to_owned(),
+            String::new(),
         ],
         None => vec![
             format!("{sum} bit/s{}", each(&view.stripes, with_tcp)),
@@ -57,10 +59,22 @@ pub fn line(view: &View, columns: usize) -> String {
             format!("{sum}  {count}, {}", units::count(congestions, "congestion")),
             format!("{sum}  {count}"),
             sum,
+            String::new(),
         ],
     };
-    let fitting = forms.into_iter().find(|line| line.chars().count() <= room);
-    fitting.unwrap_or_else(|| flows.chars().take(room).collect())
+    fitting(view.connections, &view.limits, &forms, room)
+}
+
+/// The first form that fits behind the number of connections and the limits of these, without the
+/// limits if need be.
+fn fitting(connections: usize, limits: &[String], forms: &[String], room: usize) -> String {
+    let count = units::count(connections, "connection");
+    let limited = if limits.is_empty() { count.clone() } else { format!("{count} ({})", limits.join(", ")) };
+    let lines = [&limited, &count]
+        .into_iter()
+        .flat_map(|begin| forms.iter().map(move |form| format!("{begin}{form}")));
+    let fitting = lines.into_iter().find(|line| line.chars().count() <= room);
+    fitting.unwrap_or_else(|| count.chars().take(room).collect())
 }
 
 fn each(stripes: &[Stripe], form: fn(&Stripe) -> String) -> String {
@@ -87,12 +101,8 @@ fn one_rate(stripe: &Stripe) -> String {
 }
 
 fn terse(stripe: &Stripe) -> String {
-    format!(
-        " {}/{}{}",
-        units::short_rate(stripe.up.max(stripe.down)),
-        stripe.congestions,
-        doubt(stripe.doubted)
-    )
+    let rate = units::short_rate(stripe.up.max(stripe.down));
+    format!("  #{} {rate}{}", stripe.name, doubt(stripe.doubted))
 }
 
 fn doubt(doubted: bool) -> &'static str {
@@ -104,6 +114,8 @@ fn doubt(doubted: bool) -> &'static str {
 pub struct LegsView {
     /// Connections that exist now.
     pub connections: usize,
+    /// Until when they may go on, if there is such a time.
+    pub limits: Vec<String>,
     /// How many of them have ended one direction.
     pub half_closed: usize,
     /// Towards whoever connected.
@@ -132,8 +144,7 @@ pub struct Leg {
 /// The line for a terminal this wide, in columns: the most telling form that fits.
 pub fn legs_line(view: &LegsView, columns: usize) -> String {
     let room = columns.saturating_sub(1);
-    let LegsView { connections, half_closed, near, far } = view;
-    let count = units::count(*connections, "connection");
+    let LegsView { connections, limits, half_closed, near, far } = view;
     let (both, legs, each): (_, _, [String; 2]) = if *connections == 1 {
         let [near, far] = [near, far].map(flags);
         (String::new(), format!("  near{near} far{far}"), [near, far])
@@ -150,14 +161,14 @@ pub fn legs_line(view: &LegsView, columns: usize) -> String {
     let (sent, received) = (units::bytes(far.sent), units::bytes(near.sent));
     let sum = format!("  ↑{sent} ↓{received} c{}", near.congestions + far.congestions);
     let forms = [
-        format!("{count}{both}{}{}", leg("near", near, &each[0]), leg("far", far, &each[1])),
-        format!("{count}{legs}{}{}", leg("near", near, ""), leg("far", far, "")),
-        format!("{count}{}{}", leg("near", near, ""), leg("far", far, "")),
-        format!("{count}{legs}{sum}"),
-        format!("{count}{sum}"),
+        format!("{both}{}{}", leg("near", near, &each[0]), leg("far", far, &each[1])),
+        format!("{legs}{}{}", leg("near", near, ""), leg("far", far, "")),
+        format!("{}{}", leg("near", near, ""), leg("far", far, "")),
+        format!("{legs}{sum}"),
+        sum,
+        String::new(),
     ];
-    let fitting = forms.into_iter().find(|line| line.chars().count() <= room);
-    fitting.unwrap_or_else(|| count.chars().take(room).collect())
+    fitting(*connections, limits, &forms, room)
 }
 
 /// The state of a leg of one connection: whether it takes data, and whether it sends any more.
@@ -185,7 +196,7 @@ mod tests {
     fn legs(connections: usize) -> LegsView {
         let near = Leg { received: 1_200_000, sent: 3_400_000_000, congestions: 12, ..Leg::default() };
         let far = Leg { received: 3_400_000_000, sent: 1_200_000, ..Leg::default() };
-        LegsView { connections, half_closed: 0, near, far }
+        LegsView { connections, limits: Vec::new(), half_closed: 0, near, far }
     }
 
     #[test]
@@ -235,38 +246,43 @@ mod tests {
             up: 1_206_250.0,
             down: 12_500.0,
             congestions: 12,
-            doubted: number == 2,
+            doubted: number == 3,
             ..Stripe::default()
         };
-        View { flows: 3, trouble: None, stripes: (0..stripes).map(stripe).collect() }
+        View {
+            connections: 3,
+            limits: Vec::new(),
+            trouble: None,
+            stripes: (1..=stripes).map(stripe).collect(),
+        }
     }
 
     #[test]
     fn a_wide_terminal_shows_both_rates_and_the_congestions_of_every_stripe() {
         assert_eq!(
             line(&view(2), 120),
-            "3 flows  ↑19.3M ↓200k bit/s  #0 ↑9.65M ↓100k c12  #1 ↑9.65M ↓100k c12"
+            "3 connections  ↑19.3M ↓200k bit/s  #1 ↑9.65M ↓100k c12  #2 ↑9.65M ↓100k c12"
         );
-        assert!(line(&view(3), 120).ends_with("#2 ↑9.65M ↓100k c12?"), "a stripe in doubt is marked");
+        assert!(line(&view(3), 120).ends_with("#3 ↑9.65M ↓100k c12?"), "a stripe in doubt is marked");
     }
 
     #[test]
     fn a_wider_one_shows_what_tcp_sends_again_and_how_it_is_controlled() {
         let mut view = view(2);
         (view.stripes[1].resent, view.stripes[1].control) = (Some(0.0123), Some("bbr".into()));
-        assert!(line(&view, 120).ends_with("#0 ↑9.65M ↓100k c12  #1 ↑9.65M ↓100k c12 r1.2% bbr"));
-        assert!(line(&view, 76).ends_with("#1 ↑9.65M ↓100k c12"), "{}", line(&view, 76));
+        assert!(line(&view, 120).ends_with("#1 ↑9.65M ↓100k c12  #2 ↑9.65M ↓100k c12 r1.2% bbr"));
+        assert!(line(&view, 82).ends_with("#2 ↑9.65M ↓100k c12"), "{}", line(&view, 82));
     }
 
     #[test]
     fn a_narrow_terminal_drops_the_less_telling_first() {
-        assert_eq!(line(&view(2), 60), "3 flows  ↑19.3M ↓200k  #0 9.65M c12  #1 9.65M c12");
-        assert_eq!(line(&view(2), 46), "3 flows  ↑19.3M ↓200k 9.65M/12 9.65M/12");
-        assert_eq!(line(&view(64), 80), "3 flows  ↑618M ↓6.40M  64 stripes, 768 congestions");
-        assert_eq!(line(&view(64), 40), "3 flows  ↑618M ↓6.40M  64 stripes");
-        assert_eq!(line(&view(64), 24), "3 flows  ↑618M ↓6.40M");
-        assert_eq!(line(&view(64), 10), "3 flows");
-        assert_eq!(line(&view(64), 4), "3 f");
+        assert_eq!(line(&view(2), 60), "3 connections  ↑19.3M ↓200k  #1 9.65M c12  #2 9.65M c12");
+        assert_eq!(line(&view(2), 52), "3 connections  ↑19.3M ↓200k  #1 9.65M  #2 9.65M");
+        assert_eq!(line(&view(64), 80), "3 connections  ↑618M ↓6.40M  64 stripes, 768 congestions");
+        assert_eq!(line(&view(64), 46), "3 connections  ↑618M ↓6.40M  64 stripes");
+        assert_eq!(line(&view(64), 30), "3 connections  ↑618M ↓6.40M");
+        assert_eq!(line(&view(64), 20), "3 connections");
+        assert_eq!(line(&view(64), 6), "3 con");
         assert_eq!(line(&view(64), 0), "");
     }
 
@@ -276,6 +292,8 @@ mod tests {
             for columns in 0..200 {
                 let mut view = view(stripes);
                 assert!(line(&view, columns).chars().count() < columns.max(1));
+                view.limits = vec!["kept until 12:03:10Z".into(), "may finish until 12:02:40Z".into()];
+                assert!(line(&view, columns).chars().count() < columns.max(1));
                 view.trouble = Some("connection refused".into());
                 assert!(line(&view, columns).chars().count() < columns.max(1));
             }
@@ -284,10 +302,29 @@ mod tests {
 
     #[test]
     fn without_a_peer_the_reason_stands_in_place_of_rates() {
-        let view = View { flows: 1, trouble: Some("connection refused".into()), stripes: Vec::new() };
-        assert_eq!(line(&view, 80), "1 flow  0 stripes  connection refused");
-        assert_eq!(line(&view, 30), "1 flow  connection refused");
-        assert_eq!(line(&view, 20), "1 flow  no peer");
-        assert_eq!(line(&View::default(), 80), "0 flows  ↑0 ↓0 bit/s  no stripe");
+        let trouble = Some("connection refused".into());
+        let mut view = View { connections: 1, trouble, ..View::default() };
+        assert_eq!(line(&view, 80), "1 connection  0 stripes  connection refused");
+        assert_eq!(line(&view, 36), "1 connection  connection refused");
+        assert_eq!(line(&view, 24), "1 connection  no peer");
+        view.limits.push("kept until 12:03:10Z".into());
+        assert_eq!(line(&view, 80), "1 connection (kept until 12:03:10Z)  0 stripes  connection refused");
+        assert_eq!(line(&view, 46), "1 connection (kept until 12:03:10Z)  no peer");
+        assert_eq!(line(&view, 24), "1 connection  no peer");
+        assert_eq!(line(&View::default(), 80), "0 connections  ↑0 ↓0 bit/s  no stripe");
+    }
+
+    #[test]
+    fn a_stop_shows_until_when_connections_may_finish() {
+        let mut view = view(2);
+        view.limits.push("may finish until 12:03:10Z".into());
+        assert_eq!(
+            line(&view, 80),
+            "3 connections (may finish until 12:03:10Z)  ↑19.3M ↓200k  #1 9.65M  #2 9.65M"
+        );
+        assert_eq!(line(&view, 60), "3 connections (may finish until 12:03:10Z)  ↑19.3M ↓200k");
+        let mut legs = legs(2);
+        legs.limits.push("may finish until 12:03:10Z".into());
+        assert_eq!(legs_line(&legs, 80), "2 connections (may finish until 12:03:10Z)  ↑1.20 MB ↓3.40 GB c12");
     }
 }
