@@ -161,11 +161,15 @@ LIMITS (of -s, with --limit NAME=VALUE; here with what holds otherwise)
   as it leaves free: half, or a third beside another one that wants it all.
 
 STATUS LINE (when stderr is a terminal)
-  2 flows  ↑19.3M ↓200k bit/s  #0 ↑9.65M ↓100k c12  #1 ↑9.65M ↓100k c7?
+  2 connections  ↑19.3M ↓90k bit/s  #1 ↑9.65M ↓50k c12  #2 ↑9.65M ↓40k c7?
   Connections, what they send and receive together, then each stripe: its rates,
   how often it was congested, and ? while it does not answer. On a wide terminal
   also the share of packets that TCP sent again (r1.2%), and what controls
-  congestion (Linux).
+  congestion (Linux). A narrow one shows each stripe's larger rate: #1 9.65M.
+  (kept until 12:03:10Z): these connections have no stripe. They are reset at
+  that time (UTC) unless a stripe is back.
+  (may finish until 12:03:10Z): the program stops, and resets at that time those
+  that are left.
 
   relay and datagram show each leg instead: near is who connected, far CONNECT.
   1 connection  near wr ↓1.2 MB ↑3.4 GB c12  far wr ↓3.4 GB ↑1.2 MB c0

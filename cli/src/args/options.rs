@@ -60,8 +60,9 @@ pub const OPTIONS: &[Declared] = &[
         long: "connect-timeout",
         value: "TIME",
         commands: CONNECTING,
-        text: "how long reaching the target may take, and how long a connection waits for the \
-               other side (10s)",
+        text: "how long reaching the target may take, and how long a new connection of -c waits \
+               while the other side does not answer (10s); while it refuses, new connections \
+               fail at once",
     },
     Declared {
         short: None,
