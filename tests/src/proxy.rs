@@ -113,10 +113,12 @@ impl Proxy {
         self.process.kill();
     }
 
-    /// Its exit code, once it has ended.
+    /// Its exit code, once it has ended and its log is complete.
     pub fn exit_code(&mut self) -> Option<i32> {
         let status = self.process.wait(LIMIT);
-        status.unwrap_or_else(|| panic!("{} does not end", self.args)).code()
+        let status = status.unwrap_or_else(|| panic!("{} does not end", self.args));
+        drop(self.log.ended());
+        status.code()
     }
 
     /// Memory that it has in RAM now, and the most that it has ever had, in bytes (`/proc/PID/status`).

@@ -1,8 +1,8 @@
 //! A client side whose server side is not there, or is something else.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::thread;
-use striper_tests::{Origin, Pattern, Proxy, Vacant, connect, expect_reset_at, loopbacks};
+use striper_tests::{Event, Origin, Pattern, Proxy, Vacant, connect, expect_reset_at, loopbacks};
 
 /// Longer than any test waits.
 const NEVER: [&str; 2] = ["--connect-timeout", "10m"];
@@ -36,6 +36,26 @@ fn a_connection_waits_for_a_silent_server_side_no_longer_than_asked() {
     expect_reset_at(client.addr());
     let end = client.wait_for("connection_ended");
     assert_eq!((end.text("end"), end.text("reason")), ("no_session", "no connection to the server in time"));
+}
+
+#[test]
+fn a_connection_made_while_others_are_kept_is_reset_at_once_if_the_server_side_refuses() {
+    let origin = Origin::start();
+    let mut server = Proxy::server(origin.addr().ip(), origin.addr(), &[]);
+    let client = Proxy::client(origin.addr().ip(), server.addr(), &NEVER);
+    let mut kept = connect(client.addr());
+    Pattern(1).send(&mut kept, 0..1000);
+    Pattern(1).expect(&mut origin.accept(), 0..1000);
+    server.kill();
+    client.wait_for("session_stranded");
+    let refused = |event: &Event| event.text("cause") == "connection refused";
+    client.wait_for_any("a refusal", refused);
+    expect_reset_at(client.addr());
+    let end = client.wait_for("connection_ended");
+    assert_eq!((end.number("connection"), end.text("end")), (2, "no_session"));
+    kept.set_nonblocking(true).expect("a socket");
+    let error = kept.read(&mut [0; 1]).expect_err("the connection is still open");
+    assert_eq!(error.kind(), ErrorKind::WouldBlock);
 }
 
 #[test]
