@@ -1,0 +1,138 @@
+//! The log's lines about events.
+
+use super::*;
+use striper_runtime::{Congestion, DialError, Past, StripeRefusal};
+
+#[test]
+fn a_flood_of_sessions_is_summed_up_and_hides_no_violation() {
+    let (log, paper) = Log::on_paper();
+    let listener = events(&log, LINES);
+    let session = SessionTag([7; 4]);
+    for _ in 0..100 {
+        listener(Event::SessionStarted { session, peer: None, from: None });
+        listener(Event::SessionEnded { session, reason: EndReason::PeerClosed, flows: 0 });
+    }
+    listener(Event::SessionEnded { session, reason: EndReason::PeerComplained, flows: 0 });
+    let written = paper.take(&log);
+    assert_eq!(written.lines().filter(|line| line.contains("is up")).count(), 20, "{written}");
+    assert_eq!(written.lines().filter(|line| line.contains("has ended")).count(), 21, "{written}");
+    assert!(written.lines().last().unwrap().contains("warn"), "{written}");
+}
+
+#[test]
+fn no_kind_of_event_fills_the_log_however_often_it_is_caused() {
+    let session = SessionTag([7; 4]);
+    let (stripe, from) = (striper_core::StripeId(3), "192.0.2.1:7".parse().unwrap());
+    let (live, wanted, peer, place, flows) = (1, 1, Some(from), 1, 2);
+    let server = || striper_runtime::HostPort { host: "there".into(), port: 1 };
+    type Cause<'a> = (&'a str, u32, &'a dyn Fn() -> Event);
+    let callers = std::cell::Cell::new(0);
+    let causes: [Cause<'_>; 16] = [
+        ("session_started", 1, &|| Event::SessionStarted { session, peer: None, from: Some(from) }),
+        ("session_stranded", 1, &|| {
+            let wait = std::time::Duration::from_secs(60);
+            Event::SessionStranded { session, peer: None, from: Some(from), flows, wait }
+        }),
+        ("session_resumed", 1, &|| Event::SessionResumed { session, flows }),
+        ("peer_stopping", 1, &|| Event::PeerStopping { session, flows }),
+        ("session_ended", 1, &|| Event::SessionEnded { session, reason: EndReason::PeerClosed, flows }),
+        ("session_ended", 1, &|| Event::SessionEnded { session, reason: EndReason::NoStripe, flows }),
+        ("session_forgotten", 1, &|| Event::SessionForgotten { session, flows }),
+        ("stripe_up", ORDINARY, &|| Event::StripeUp { session, stripe, place, peer, live, wanted }),
+        ("stripe_lost", ORDINARY, &|| {
+            let reason = striper_runtime::StripeLoss::ClosedByPeer;
+            Event::StripeLost { session, stripe, place, peer, live, wanted, reason }
+        }),
+        ("stripe_adapted", 1, &|| {
+            let adapted = Adapted::Changed { congestion: Congestion::lossy(), lossy: true, lost: 0.1 };
+            Event::StripeAdapted { session, stripe, place, peer, adapted }
+        }),
+        ("peer_unreachable", 1, &|| Event::PeerUnreachable {
+            server: server(),
+            cause: DialError::Refused,
+            past: Past::Unmet,
+            news: true,
+        }),
+        ("peer_reached", 1, &|| Event::PeerReached { server: server() }),
+        ("memory_short", 1, &|| Event::MemoryShort { session, flows: 3, ended: true }),
+        ("stripe_refused", 1, &|| {
+            // Each from another address: one alone gets a single line.
+            let address = std::net::Ipv4Addr::from_bits(callers.replace(callers.get() + 1));
+            let from = (address, 1).into();
+            Event::StripeRefused { from, error: StripeRefusal::Stalled }
+        }),
+        ("accept_failed", 1, &|| Event::AcceptFailed { error: std::io::ErrorKind::Other.into() }),
+        ("trace_stopped", 1, &|| Event::TraceStopped { path: "t".into(), cause: "full".into() }),
+    ];
+    for (name, times, event) in causes {
+        let (log, paper) = Log::on_paper_with(crate::args::Verbosity::Verbose);
+        let listener = events(&log, 3);
+        for _ in 0..4 * ORDINARY {
+            listener(event());
+        }
+        assert_eq!(paper.take(&log).lines().count(), 3 * times as usize, "{name}");
+    }
+}
+
+#[test]
+fn a_session_says_with_whom_it_is() {
+    let (log, paper) = Log::on_paper();
+    let listener = events(&log, LINES);
+    let (session, from) = (SessionTag([7; 4]), Some("192.0.2.1:7".parse().unwrap()));
+    listener(Event::SessionStarted { session, peer: Some("site".into()), from });
+    listener(Event::SessionStarted { session, peer: None, from });
+    let written = paper.take(&log);
+    let expected = "session 07070707 with 192.0.2.1:7 (key site) is up";
+    assert!(written.lines().next().unwrap().ends_with(expected), "{written}");
+    assert!(written.ends_with("session 07070707 with 192.0.2.1:7 is up\n"), "{written}");
+}
+
+#[test]
+fn connections_that_stand_still_are_told_of_until_they_go_on_or_are_given_up() {
+    let (log, paper) = Log::on_paper();
+    let listener = events(&log, LINES);
+    let (session, from) = (SessionTag([7; 4]), Some("192.0.2.1:7".parse().unwrap()));
+    let wait = std::time::Duration::from_secs(60);
+    listener(Event::SessionStranded { session, peer: None, from, flows: 3, wait });
+    listener(Event::SessionResumed { session, flows: 1 });
+    listener(Event::SessionEnded { session, reason: EndReason::NoStripe, flows: 3 });
+    listener(Event::SessionEnded { session, reason: EndReason::NoStripe, flows: 0 });
+    let written = paper.take(&log);
+    let lines: Vec<&str> = written.lines().collect();
+    let kept = "warn  session 07070707 with 192.0.2.1:7 has no stripe left: 3 connections are kept until ";
+    assert!(lines[0].contains(kept), "{written}");
+    assert!(lines[0].ends_with("Z, in case the other side comes back"), "{written}");
+    assert!(lines[1].ends_with("has a stripe again: 1 connection goes on"), "{written}");
+    assert!(lines[2].contains("warn") && lines[2].ends_with("3 connections were reset"), "{written}");
+    assert!(lines[3].contains("info") && lines[3].ends_with("came back in time"), "{written}");
+}
+
+#[test]
+fn loopback_is_not_public_in_any_disguise() {
+    for address in ["127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"] {
+        assert!(!is_public(address.parse().unwrap()), "{address}");
+    }
+    for address in ["0.0.0.0", "::", "192.168.1.1"] {
+        assert!(is_public(address.parse().unwrap()), "{address}");
+    }
+}
+
+#[test]
+fn a_stripe_that_changes_its_control_says_why() {
+    let text = |adapted| adaptation(&adapted).map(|(text, ..)| text);
+    let (congestion, lost) = (Congestion::lossy(), 0.0123);
+    assert_eq!(
+        text(Adapted::Changed { congestion: congestion.clone(), lossy: true, lost }).unwrap(),
+        "1.2% of packets lost without a queue: bbr from now on"
+    );
+    assert_eq!(
+        text(Adapted::Changed { congestion: Congestion::calm(), lossy: false, lost: 0.0 }).unwrap(),
+        "0.0% of packets lost: cubic from now on"
+    );
+    let cause = std::io::ErrorKind::PermissionDenied;
+    assert_eq!(
+        text(Adapted::Denied { congestion, lost, cause }).unwrap(),
+        "1.2% of packets lost without a queue, and bbr can't be had: only root may choose that"
+    );
+    assert_eq!(text(Adapted::Kept), None);
+}
