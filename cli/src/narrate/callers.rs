@@ -177,6 +177,18 @@ mod tests {
     }
 
     #[test]
+    fn each_kind_of_program_behind_an_address_has_a_line() {
+        let (log, paper) = Log::on_paper();
+        let mut callers = Callers::new(20);
+        for first in [&b"GET / HTTP/1.1"[..], b"SSH-2.0-x", b"?", b"SSH-2.0-y", b"!"] {
+            let error = HandshakeError::NotStriper { first: first.to_vec() };
+            let error = StripeRefusal::Handshake(error);
+            callers.turned_away(&log, caller(1), &error, crate::clock::now());
+        }
+        assert_eq!(paper.take(&log).lines().count(), 3);
+    }
+
+    #[test]
     fn a_crowd_takes_bounded_memory_and_hides_no_first_mistake() {
         let (log, paper) = Log::on_paper();
         let (mut callers, begin) = (Callers::new(20), crate::clock::now());

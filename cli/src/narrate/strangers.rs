@@ -51,13 +51,18 @@ pub fn cure(cause: &DialError, past: Past) -> &'static str {
 }
 
 /// How many causes [`cause`] tells apart.
-pub const CAUSES: usize = 9;
+pub const CAUSES: usize = 11;
 
 /// Why a caller was turned away, coarsely: garbage must not hide an honest caller's mistake.
 pub fn cause(error: &StripeRefusal) -> usize {
     match error {
-        StripeRefusal::Handshake(HandshakeError::NotStriper { .. })
-        | StripeRefusal::Tls(TlsError::NotTls { .. } | TlsError::Other(_)) => 0,
+        StripeRefusal::Handshake(HandshakeError::NotStriper { first })
+        | StripeRefusal::Tls(TlsError::NotTls { first }) => match recognise(first) {
+            Some(Protocol::Http) => 9,
+            Some(Protocol::Ssh) => 10,
+            _ => 0,
+        },
+        StripeRefusal::Tls(TlsError::Other(_)) => 0,
         StripeRefusal::Handshake(_) => 1,
         StripeRefusal::Tls(TlsError::Plain) => 2,
         StripeRefusal::Tls(TlsError::UnknownKey | TlsError::KeyRefused) => 3,
