@@ -1,4 +1,5 @@
-//! README and docs name figures of the simulator. They are what it computes today.
+//! README and docs name figures of the simulator, which are what it computes today. README names
+//! figures of the lab, which are those of docs/SCHEDULER.md.
 
 use sim::args::{Command, parse};
 use sim::faults::Kind;
@@ -127,6 +128,38 @@ fn the_page_about_schedulers_names_the_medians_of_the_whole_table() {
                 cells[cell]
             );
         }
+    }
+}
+
+/// What the lab measured, as docs/SCHEDULER.md has it: the median of a row.
+fn measured(conditions: &str, direction: &str, what: &str) -> String {
+    let page = document("docs/SCHEDULER.md");
+    let row = format!(" | {conditions} | {direction} | {what} | ");
+    let line = page.lines().find(|line| line.contains(&row));
+    let line = line.unwrap_or_else(|| panic!("docs/SCHEDULER.md has no row{row}"));
+    let cell = line.split(" | ").nth(5).expect("a cell");
+    cell.split(" (").next().expect("a figure").to_owned()
+}
+
+#[test]
+fn the_readme_names_the_medians_of_the_lab() {
+    let [equal, unequal] = ["4 x 10 Mbit/s, RTT 40", "20/10/5/1 Mbit/s, RTT 20"]
+        .map(|conditions| measured(conditions, "up", "share of the caps"));
+    let whole = |figure: String| -> String {
+        let number = figure.trim_end_matches(" ms").parse::<f64>().expect("milliseconds");
+        format!("{number:.0} ms")
+    };
+    let reset = whole(measured("reset of one stripe", "down", "longest stall"));
+    let silent = whole(measured("one stripe silent for 10 s", "down", "longest stall"));
+    let ping = "100 B ping-pong under bulk, 4 x 10 Mbit/s, RTT 40";
+    let ping = measured(ping, "up", "ping p50");
+    for sentence in [
+        format!("Four stripes of 10 Mbit/s each carry {equal} of the sum of their caps"),
+        format!("Stripes of 20, 10, 5 and 1 Mbit/s carry {unequal}, with"),
+        format!("costs a pause of {reset}, and a stripe that falls silent {silent}."),
+        format!("A keystroke beside a bulk transfer takes {ping} there and back"),
+    ] {
+        says("README.md", &sentence);
     }
 }
 
