@@ -8,13 +8,14 @@ use crate::load::{self, Amount, Direction, Received, Sink};
 use crate::namespace::Namespace;
 use crate::wan::Wan;
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
+use striper_tests::TempDir;
 
 /// Stripes of the pair, and flows whose caps make up the route.
 pub const STRIPES: usize = 4;
@@ -195,9 +196,6 @@ impl Proxy {
 
 /// A file that goes with its last handle, however that ends.
 fn nameless_file() -> io::Result<File> {
-    let path = std::env::temp_dir().join(format!("striper-lab-{}", std::process::id()));
-    let _ = fs::remove_file(&path);
-    let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
-    fs::remove_file(&path)?;
-    Ok(file)
+    let folder = TempDir::new();
+    OpenOptions::new().read(true).write(true).create_new(true).open(folder.join("log"))
 }
