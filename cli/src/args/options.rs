@@ -60,9 +60,8 @@ pub const OPTIONS: &[Declared] = &[
         long: "connect-timeout",
         value: "TIME",
         commands: CONNECTING,
-        text: "how long reaching the target may take, and how long a new connection of -c waits \
-               while the other side does not answer (10s); while it refuses, new connections \
-               fail at once",
+        text: "how long a new connection waits for a silent target or server (10s); a refusal \
+               fails at once",
     },
     Declared {
         short: None,
