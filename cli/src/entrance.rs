@@ -35,9 +35,10 @@ pub async fn run(
         listeners.push(listener);
     }
     let keys = options.keys.begin(log)?;
-    let traces = record::begin(options)?;
     let congestion = congestion::begin(options.congestion.as_deref())?;
     let name = congestion::name(&congestion, log);
+    // Last: a start that fails must leave an earlier trace as it is.
+    let traces = record::begin(options)?;
     let described = options.keys.describe(keys.as_ref());
     let client_options =
         ClientOptions { keys, traces: traces.clone(), congestion, ..client_options(options, servers) };

@@ -14,7 +14,9 @@ use smol::future::or;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 use striper_core::{Config, Reason};
-use striper_runtime::{DialError, Executor, HostPort, Incoming, Server, ServerOptions, Target, dial_tcp};
+use striper_runtime::{
+    DialError, Executor, HostPort, Incoming, Listener, Server, ServerOptions, Target, dial_tcp,
+};
 
 /// Runs it until a signal comes, and returns the exit code.
 pub async fn run(
@@ -26,14 +28,17 @@ pub async fn run(
 ) -> Result<u8, Failure> {
     let mut stop = Stop::listen()?;
     let keys = options.keys.begin(log)?;
-    let traces = record::begin(options)?;
     let congestion = congestion::begin(options.congestion.as_deref())?;
     let name = congestion::name(&congestion, log);
     let described = options.keys.describe(keys.as_ref());
+    let events = narrate::events(log, options.limits.log_lines);
+    let unbound = |error| Failure::bind(listen, &error);
+    let listener = Listener::bind(listen, events.clone()).await.map_err(unbound)?;
+    // Last: a start that fails must leave an earlier trace as it is.
+    let traces = record::begin(options)?;
     let server_options =
         ServerOptions { keys, traces: traces.clone(), congestion, ..server_options(options) };
-    let server = Server::bind(ex, listen, server_options, narrate::events(log, options.limits.log_lines));
-    let server = server.await.map_err(|error| Failure::bind(listen, &error))?;
+    let server = Server::on(ex, listener, server_options, events).map_err(unbound)?;
     announce(log, &options.keys, server.local_addr(), target, [name, described]);
     stop.on_reread({
         let (log, options, server) = (log.clone(), options.keys.clone(), server.clone());

@@ -91,7 +91,16 @@ impl Server {
         options: ServerOptions,
         events: Rc<dyn Fn(Event)>,
     ) -> io::Result<Server> {
-        let mut listener = Listener::bind(listen, events.clone()).await?;
+        Self::on(ex, Listener::bind(listen, events.clone()).await?, options, events)
+    }
+
+    /// Accepts stripes on a listener that is there already. Errors: the listener does not take the options.
+    pub fn on(
+        ex: &Executor,
+        mut listener: Listener,
+        options: ServerOptions,
+        events: Rc<dyn Fn(Event)>,
+    ) -> io::Result<Server> {
         listener.choose(&options.congestion)?;
         listener.keep_spare(options.limits.spare_files);
         let ex = Rc::downgrade(ex);

@@ -146,6 +146,25 @@ fn an_earlier_trace_is_replaced_by_one_for_this_user_alone() {
 }
 
 #[test]
+fn a_start_that_fails_leaves_an_earlier_trace_as_it_is() {
+    let (folder, taken) = (TempDir::new(), Origin::start());
+    let trace = folder.write("old.trace", "striper trace 1\n");
+    let taken = taken.addr().to_string();
+    for (args, code) in [
+        (["-s", &taken, "127.0.0.1:9"], 3),
+        (["-c", &taken, "127.0.0.1:9"], 3),
+        (["-s", "0", "127.0.0.1:9"], 2),
+        (["-c", "0", "127.0.0.1:9"], 2),
+    ] {
+        let unknown = ["--congestion", "unheard_of"];
+        let options = if code == 2 { &unknown[..] } else { &[] };
+        let done = run(&[&args[..], options, &["--trace", &trace]].concat(), &[]);
+        assert_eq!(done.code, Some(code), "{}", done.stderr);
+        assert_eq!(folder.read("old.trace"), b"striper trace 1\n", "{args:?}");
+    }
+}
+
+#[test]
 fn a_trace_never_takes_the_place_of_another_file() {
     let files = TempDir::new();
     let key = files.text("striper.key");
@@ -171,8 +190,7 @@ fn a_trace_never_takes_the_place_of_another_file() {
 fn a_trace_does_not_take_the_place_of_the_log() {
     let files = TempDir::new();
     let log = files.text("log");
-    // TEST-NET-1 (RFC 5737): the program would end there too, with another code.
-    let script = r#"exec "$0" -s 192.0.2.1:0 127.0.0.1:9 --trace "$1" 2> "$1""#;
+    let script = r#"exec "$0" -s 127.0.0.1:0 127.0.0.1:9 --trace "$1" 2> "$1""#;
     let done = Finished::of(Command::new("sh").args(["-c", script]).arg(binary::path()).arg(&log));
     assert_eq!(done.code, Some(2), "{done:?}");
     let told = fs::read_to_string(&log).unwrap();
