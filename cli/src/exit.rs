@@ -33,12 +33,13 @@ pub async fn run(
     let described = options.keys.describe(keys.as_ref());
     let events = narrate::events(log, options.limits.log_lines);
     let unbound = |error| Failure::bind(listen, &error);
-    let listener = Listener::bind(listen, events.clone()).await.map_err(unbound)?;
+    let mut listener = Listener::bind(listen, events.clone()).await.map_err(unbound)?;
+    listener.choose(&congestion).map_err(unbound)?;
     // Last: a start that fails must leave an earlier trace as it is.
     let traces = record::begin(options)?;
     let server_options =
         ServerOptions { keys, traces: traces.clone(), congestion, ..server_options(options) };
-    let server = Server::on(ex, listener, server_options, events).map_err(unbound)?;
+    let server = Server::on(ex, listener, server_options, events);
     announce(log, &options.keys, server.local_addr(), target, [name, described]);
     stop.on_reread({
         let (log, options, server) = (log.clone(), options.keys.clone(), server.clone());

@@ -91,17 +91,19 @@ impl Server {
         options: ServerOptions,
         events: Rc<dyn Fn(Event)>,
     ) -> io::Result<Server> {
-        Self::on(ex, Listener::bind(listen, events.clone()).await?, options, events)
+        let mut listener = Listener::bind(listen, events.clone()).await?;
+        listener.choose(&options.congestion)?;
+        Ok(Self::on(ex, listener, options, events))
     }
 
-    /// Accepts stripes on a listener that is there already. Errors: the listener does not take the options.
+    /// Accepts stripes on a listener that is there already. [`Listener::choose`] has told it what
+    /// controls congestion; the options say it for stripes that are up.
     pub fn on(
         ex: &Executor,
         mut listener: Listener,
         options: ServerOptions,
         events: Rc<dyn Fn(Event)>,
-    ) -> io::Result<Server> {
-        listener.choose(&options.congestion)?;
+    ) -> Server {
         listener.keep_spare(options.limits.spare_files);
         let ex = Rc::downgrade(ex);
         let spawn: Spawn = Rc::new(move |task| {
@@ -114,7 +116,7 @@ impl Server {
         let server =
             Self::start_in(SystemClock::shared(), Box::new(listener), spawn, entropy, options, events);
         server.shared.spare_files.set(spare);
-        Ok(server)
+        server
     }
 
     /// [`Server::bind`] with time, connections, tasks and random numbers of the caller's choice.
