@@ -68,8 +68,9 @@ impl KeyOptions {
         for name in keys.listed_own() {
             let list = self.peers.as_deref().unwrap_or(Path::new("")).display().to_string();
             let text = format!(
-                "{list} lists this side's own key as {name}: it lets in a holder of that key, not \
-                 the other side; list there what striper-cli pubkey prints on the other side"
+                "{list} has this side's own key, as {name}; a key lets in its holder, so this line \
+                 does not let in the other side; list there what striper-cli pubkey prints on the \
+                 other side"
             );
             let fields = [("list", list.into()), ("key", name.to_string().into())];
             log.warn("own_key_listed", text, &fields);

@@ -69,8 +69,7 @@ fn serve(invocation: Invocation) -> Result<u8, Failure> {
     let room = files::make_room(if demo { files::FOR_THE_DEMO } else { files::FOR_A_PROXY });
     let ended = room.and_then(|()| {
         let ex: Executor = Rc::new(smol::LocalExecutor::new());
-        // What an executor is run for is polled again whenever any task is woken: let that be no
-        // more than waiting for one.
+        // The executor polls this future whenever any task is woken, so it only waits for a task.
         let command = ex.spawn(carry_out(ex.clone(), log.clone(), invocation));
         smol::block_on(ex.run(command))
     });

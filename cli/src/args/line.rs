@@ -177,7 +177,7 @@ impl Line {
                 chosen.side = Some(if far { Framing::Far } else { Framing::Near });
                 chosen.name = format!("datagram {name}");
             }
-            Some(Chosen { name: earlier, .. }) if earlier == name => {}
+            Some(Chosen { name: earlier, .. }) if earlier.split(' ').next_back() == Some(name) => {}
             Some(Chosen { name: earlier, .. }) => {
                 let cause = format!("{earlier} and {name} exclude each other");
                 return Err(Failure::usage(cause, "choose one of them"));

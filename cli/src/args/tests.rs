@@ -370,6 +370,7 @@ fn a_datagram_proxy_has_a_side_and_both_spellings_of_connect() {
 fn a_datagram_proxy_without_a_side_or_with_both_is_explained() {
     assert!(fails("datagram 11111 localhost:22").contains("needs its side"));
     assert!(fails("datagram -c -s 11111 localhost:22").contains("datagram -c and -s exclude each other"));
+    assert_eq!(read("datagram -s -s 1 a:2"), read("datagram -s 1 a:2"));
     assert!(fails("datagram -c 11111").contains("datagram -c LISTEN CONNECT"));
     assert!(fails("datagran -c 11111").contains("did you mean datagram?"));
 }

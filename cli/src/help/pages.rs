@@ -34,7 +34,7 @@ fn text(verb: Verb) -> Page {
             what: "\
 The server-facing side of a pair: takes stripes on LISTEN, and connects each
 connection that they carry to CONNECT. A bare port as LISTEN is open to this
-machine alone; 0.0.0.0:PORT is open to everybody, and needs a key.
+machine alone. 0.0.0.0:PORT is open to everybody: give it a key.
 ",
             examples: &["-s 0.0.0.0:7650 localhost:22 -k striper.key"],
         },
