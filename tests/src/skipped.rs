@@ -17,9 +17,13 @@ pub fn skip(reason: impl Display) {
     note(&record(), &line);
 }
 
-/// Takes the records of all tests that this test command has skipped so far, sorted and without repetitions.
+/// Takes the records of all tests that this test command has skipped so far, sorted and without repetitions. Records of
+/// other commands, which ended early, go too.
 pub fn take() -> Vec<String> {
-    take_from(&record())
+    let file = record();
+    let lines = take_from(&file);
+    let _ = fs::remove_dir_all(file.parent().expect("a file in a folder"));
+    lines
 }
 
 fn note(file: &Path, line: &str) {

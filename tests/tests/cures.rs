@@ -1,9 +1,9 @@
-//! What the program says to do about a failure helps: each command that it names is run.
+//! The cures that the program names for a failure help: the commands in them are run.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
-use striper_tests::{Finished, TempDir, binary, run};
+use striper_tests::{Finished, Proxy, TempDir, binary, run};
 
 /// Runs a line in a shell that finds `striper-cli`, in this folder.
 fn shell(folder: &TempDir, line: &str) -> Finished {
@@ -115,8 +115,11 @@ fn what_is_said_of_a_list_that_is_of_no_use_helps() {
 #[test]
 fn what_is_said_of_a_trace_that_can_not_be_created_helps() {
     let folder = TempDir::new();
-    let deep = folder.text("new/trace");
+    let trace = folder.text("new/trace");
+    let failed = run(&["-s", "127.0.0.1:0", "127.0.0.1:9", "--trace", &trace], &[]);
     let cure = format!("mkdir -p {}", folder.text("new"));
-    let done = cured(&folder, &server(&["--trace", &deep]), 2, &cure);
-    assert_eq!(done.code, Some(3), "{done:?}");
+    assert!(failed.code == Some(2) && failed.stderr.contains(&cure), "{failed:?}");
+    shell(&folder, &cure).success();
+    let _server = Proxy::start(&["-s", "127.0.0.1:0", "127.0.0.1:9", "--trace", &trace]);
+    assert!(folder.join("new/trace").exists());
 }

@@ -42,7 +42,7 @@ fn the_stripe_that_fell_silent_is_named() {
         proxy.terminate();
         assert_eq!(proxy.exit_code(), Some(0));
     }
-    // Which was in doubt, or took long: a copy on another stripe may have come before the doubt.
+    // The stripe was in doubt, or took long if a copy on another stripe came before the doubt.
     let waited = format!("because: it waited for a chunk on stripe {stripe}, which ");
     let put = format!(" put on stripe {stripe} at ");
     // In doubt, or before: as it should arrive sooner there.

@@ -289,12 +289,14 @@ fn iperf3_measures_forward_reverse_and_both_ways_at_once() {
     let Some([iperf3]) = Program::find(["iperf3"]) else { return };
     let port = Vacant::reserve();
     let SocketAddr::V4(address) = port.addr() else { panic!("an IPv4 address") };
-    let mut server = iperf3.command();
-    server.args(["-s", "--forceflush", "-B", &address.ip().to_string(), "-p", &address.port().to_string()]);
-    let _server = start_until(server.stdout(Stdio::piped()), "Server listening");
+    let (ip, number) = (address.ip().to_string(), address.port().to_string());
     let pair = Pair::to(port.addr());
     let port = pair.client.addr().port().to_string();
     for (direction, streams) in [(None, "1"), (Some("-R"), "1"), (Some("--bidir"), "2")] {
+        // One for each run: the client may end before a server of iperf3 is ready for the next.
+        let mut server = iperf3.command();
+        server.args(["-s", "--forceflush", "-B", &ip, "-p", &number]);
+        let _server = start_until(server.stdout(Stdio::piped()), "Server listening");
         let words = ["-c", "127.0.0.1", "-p", &port, "-n", "32M", "-P", streams, "-J"];
         let report = iperf3.run(words.into_iter().chain(direction));
         assert!(report.contains("\"sum_received\"") && !report.contains("\"error\""), "{report}");
