@@ -35,7 +35,8 @@ pub use proxy::{Pair, Proxy};
 pub use route::Route;
 pub use skipped::skip;
 pub use socket::{
-    connect, expect_fin, expect_reset, expect_reset_at, finish, flush, reset, try_connect, try_finish,
+    connect, expect_fin, expect_reset, expect_reset_at, finish, flush, reset, take_little, try_connect,
+    try_finish,
 };
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

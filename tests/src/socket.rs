@@ -25,6 +25,13 @@ pub(crate) fn limit(stream: &TcpStream) {
     stream.set_write_timeout(Some(LIMIT)).expect("a socket");
 }
 
+/// Has the system take no more than about 128 KiB that nobody reads, so that a transfer is still under way. By itself it
+/// takes as much as `net.ipv4.tcp_rmem` says, which is 32 MiB on some machines.
+pub fn take_little(stream: &TcpStream) {
+    // Linux doubles it.
+    SockRef::from(stream).set_recv_buffer_size(64 << 10).expect("a socket");
+}
+
 /// Ends what is sent, and leaves the other direction alone. The other end must not reset the connection meanwhile.
 pub fn finish(stream: &TcpStream) {
     assert!(try_finish(stream), "the connection was reset before it could be finished");

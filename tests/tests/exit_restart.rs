@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 use striper_tests::{
-    Origin, Pair, Pattern, Proxy, Route, Vacant, expect_fin, expect_reset, finish, try_finish,
+    Origin, Pair, Pattern, Proxy, Route, Vacant, expect_fin, expect_reset, finish, take_little, try_finish,
 };
 
 #[test]
@@ -66,6 +66,7 @@ struct Transfer {
 
 impl Transfer {
     fn begin(pattern: Pattern, mut from: TcpStream, mut to: TcpStream) -> Transfer {
+        take_little(&to);
         thread::spawn(move || {
             if from.write_all(&pattern.bytes(0..TOTAL)).is_ok() && try_finish(&from) {
                 // Whatever it is, it must not be closed before that.

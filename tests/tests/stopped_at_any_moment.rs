@@ -4,7 +4,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::thread;
-use striper_tests::{Origin, Pattern, Proxy, connect, try_finish};
+use striper_tests::{Origin, Pattern, Proxy, connect, take_little, try_finish};
 
 const UP: Pattern = Pattern(1);
 const DOWN: Pattern = Pattern(2);
@@ -23,6 +23,7 @@ fn send(pattern: Pattern, mut stream: TcpStream) -> thread::JoinHandle<()> {
 
 /// Receives until the end, calls `at` once that much has come, and says whether all came and then a clean end. A part is the beginning.
 fn receive(pattern: Pattern, mut stream: TcpStream, moment: u64, at: impl FnOnce()) -> bool {
+    take_little(&stream);
     let mut got = vec![0; moment as usize];
     stream.read_exact(&mut got).expect("what comes before the signal");
     at();
