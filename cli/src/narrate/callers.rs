@@ -6,7 +6,7 @@
 //! lines of their own, so no crowd hides their first mistake.
 
 use super::repeats::Repeat;
-use super::strangers::{CAUSES, cause, visitor};
+use super::strangers::{Cause, visitor};
 use super::throttle::{Throttle, more};
 use crate::log::{Level, Log};
 use std::collections::{BTreeMap, VecDeque};
@@ -26,25 +26,27 @@ const FRIENDS: usize = 256;
 pub struct Callers {
     /// Addresses from which sessions have begun, the latest last.
     friends: VecDeque<IpAddr>,
-    known: BTreeMap<(IpAddr, usize), Repeat>,
-    /// For first lines of strangers, one for each [`cause`], and the same for friends.
-    first: [[Throttle; CAUSES]; 2],
+    known: BTreeMap<(IpAddr, Cause), Repeat>,
+    /// For first lines, one for each class (whether it is a friend) and cause.
+    first: BTreeMap<(bool, Cause), Throttle>,
     /// For counts.
     counts: Throttle,
-    /// For each further time, one for each [`cause`].
-    further: [Throttle; CAUSES],
+    /// For each further time, one for each cause.
+    further: BTreeMap<Cause, Throttle>,
+    /// How many lines a throttle lets through.
+    lines: u32,
 }
 
 impl Callers {
     /// So many `lines` for one cause within [`PERIOD`](super::throttle::PERIOD).
     pub fn new(lines: u32) -> Self {
-        let first = std::array::from_fn(|_| std::array::from_fn(|_| Throttle::new(lines)));
         Callers {
             friends: VecDeque::new(),
             known: BTreeMap::new(),
-            first,
+            first: BTreeMap::new(),
             counts: Throttle::new(lines),
-            further: std::array::from_fn(|_| Throttle::new(lines)),
+            further: BTreeMap::new(),
+            lines,
         }
     }
 
@@ -66,8 +68,9 @@ impl Callers {
         if !log.shows(level) {
             return;
         }
-        let cause = cause(error);
-        let throttle = &mut self.first[usize::from(is_friend)][cause];
+        let cause = Cause::of(error);
+        let new_throttle = || Throttle::new(self.lines);
+        let throttle = self.first.entry((is_friend, cause)).or_insert_with(new_throttle);
         let (times, count) = match self.known.get_mut(&(network, cause)) {
             Some(repeat) => {
                 let counts = &mut self.counts;
@@ -76,7 +79,8 @@ impl Callers {
                     None if !log.shows(Level::Debug) => return,
                     None => {
                         level = Level::Debug;
-                        let Some(unsaid) = self.further[cause].admit(now) else { return };
+                        let further = self.further.entry(cause).or_insert_with(new_throttle);
+                        let Some(unsaid) = further.admit(now) else { return };
                         (unsaid, more(unsaid, "turned away"))
                     }
                 }

@@ -50,28 +50,53 @@ pub fn cure(cause: &DialError, past: Past) -> &'static str {
     }
 }
 
-/// How many causes [`cause`] tells apart.
-pub const CAUSES: usize = 11;
-
 /// Why a caller was turned away, coarsely: garbage must not hide an honest caller's mistake.
-pub fn cause(error: &StripeRefusal) -> usize {
-    match error {
-        StripeRefusal::Handshake(HandshakeError::NotStriper { first })
-        | StripeRefusal::Tls(TlsError::NotTls { first }) => match recognise(first) {
-            Some(Protocol::Http) => 9,
-            Some(Protocol::Ssh) => 10,
-            _ => 0,
-        },
-        StripeRefusal::Tls(TlsError::Other(_)) => 0,
-        StripeRefusal::Handshake(_) => 1,
-        StripeRefusal::Tls(TlsError::Plain) => 2,
-        StripeRefusal::Tls(TlsError::UnknownKey | TlsError::KeyRefused) => 3,
-        StripeRefusal::Tls(_) => 4,
-        // What a client hears of a server that stops or has been restarted.
-        StripeRefusal::Refused(Refusal::Draining | Refusal::UnknownSession) => 5,
-        StripeRefusal::Refused(_) => 6,
-        StripeRefusal::Crowded => 7,
-        StripeRefusal::Stalled | StripeRefusal::Closed | StripeRefusal::Broken(_) => 8,
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Cause {
+    /// It spoke a protocol that is unknown here.
+    Garbage,
+    /// It was an HTTP client.
+    Http,
+    /// It was an ssh client.
+    Ssh,
+    /// Its HELLO was of no use.
+    Hello,
+    /// It has no key.
+    NoKey,
+    /// The two sides did not accept each other's keys.
+    WrongKey,
+    /// TLS failed in another way.
+    Tls,
+    /// It came back to a server that stops or has been restarted.
+    Returned,
+    /// The server said no for another reason.
+    Refused,
+    /// There were too many callers.
+    Crowded,
+    /// It said no HELLO in time, or hung up.
+    Stalled,
+}
+
+impl Cause {
+    /// The cause of `error`.
+    pub fn of(error: &StripeRefusal) -> Self {
+        match error {
+            StripeRefusal::Handshake(HandshakeError::NotStriper { first })
+            | StripeRefusal::Tls(TlsError::NotTls { first }) => match recognise(first) {
+                Some(Protocol::Http) => Cause::Http,
+                Some(Protocol::Ssh) => Cause::Ssh,
+                _ => Cause::Garbage,
+            },
+            StripeRefusal::Tls(TlsError::Other(_)) => Cause::Garbage,
+            StripeRefusal::Handshake(_) => Cause::Hello,
+            StripeRefusal::Tls(TlsError::Plain) => Cause::NoKey,
+            StripeRefusal::Tls(TlsError::UnknownKey | TlsError::KeyRefused) => Cause::WrongKey,
+            StripeRefusal::Tls(_) => Cause::Tls,
+            StripeRefusal::Refused(Refusal::Draining | Refusal::UnknownSession) => Cause::Returned,
+            StripeRefusal::Refused(_) => Cause::Refused,
+            StripeRefusal::Crowded => Cause::Crowded,
+            StripeRefusal::Stalled | StripeRefusal::Closed | StripeRefusal::Broken(_) => Cause::Stalled,
+        }
     }
 }
 
