@@ -12,7 +12,6 @@ use crate::log::{Level, Log};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Instant;
-use striper_core::Refusal;
 use striper_runtime::StripeRefusal;
 
 /// How many pairs of an address and a cause are known at most; each takes about 100 bytes.
@@ -22,17 +21,38 @@ const MOST: usize = 1_024;
 /// otherwise.
 const FRIENDS: usize = 256;
 
+/// Callers whose lines share a throttle. All of these lines have one level.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Kind {
+    /// Whether a session has begun from the caller's address.
+    is_friend: bool,
+    cause: Cause,
+}
+
+impl Kind {
+    /// The level of a line about such a caller.
+    fn level(self) -> Level {
+        match self.cause {
+            // A client that stops gives up the dials that are under way.
+            Cause::Gone if self.is_friend => Level::Debug,
+            // This side stops or has been restarted, and its clients come back.
+            Cause::Returned => Level::Info,
+            _ => Level::Warn,
+        }
+    }
+}
+
 /// Callers that have been turned away.
 pub struct Callers {
     /// Addresses from which sessions have begun, the latest last.
     friends: VecDeque<IpAddr>,
-    known: BTreeMap<(IpAddr, Cause), Repeat>,
-    /// For first lines, one for each class (whether it is a friend) and cause.
-    first: BTreeMap<(bool, Cause), Throttle>,
+    known: BTreeMap<(IpAddr, Kind), Repeat>,
+    /// For first lines.
+    first: BTreeMap<Kind, Throttle>,
     /// For counts.
     counts: Throttle,
-    /// For each further time, one for each cause.
-    further: BTreeMap<Cause, Throttle>,
+    /// For each further time.
+    further: BTreeMap<Kind, Throttle>,
     /// How many lines a throttle lets through.
     lines: u32,
 }
@@ -63,15 +83,14 @@ impl Callers {
     /// A caller has been turned away.
     pub fn turned_away(&mut self, log: &Log, from: SocketAddr, error: &StripeRefusal, now: Instant) {
         let network = network(from.ip());
-        let is_friend = self.friends.contains(&network);
-        let mut level = level(error, is_friend);
+        let kind = Kind { is_friend: self.friends.contains(&network), cause: Cause::of(error) };
+        let mut level = kind.level();
         if !log.shows(level) {
             return;
         }
-        let cause = Cause::of(error);
         let new_throttle = || Throttle::new(self.lines);
-        let throttle = self.first.entry((is_friend, cause)).or_insert_with(new_throttle);
-        let (times, count) = match self.known.get_mut(&(network, cause)) {
+        let throttle = self.first.entry(kind).or_insert_with(new_throttle);
+        let (times, count) = match self.known.get_mut(&(network, kind)) {
             Some(repeat) => {
                 let counts = &mut self.counts;
                 match repeat.again(now, || counts.admit(now).is_some()) {
@@ -79,7 +98,7 @@ impl Callers {
                     None if !log.shows(Level::Debug) => return,
                     None => {
                         level = Level::Debug;
-                        let further = self.further.entry(cause).or_insert_with(new_throttle);
+                        let further = self.further.entry(kind).or_insert_with(new_throttle);
                         let Some(unsaid) = further.admit(now) else { return };
                         (unsaid, more(unsaid, "turned away"))
                     }
@@ -94,7 +113,7 @@ impl Callers {
                     self.known.remove(&pair);
                     throttle.add(uncounted);
                 }
-                self.known.insert((network, cause), Repeat::begin(now));
+                self.known.insert((network, kind), Repeat::begin(now));
                 (unsaid, more(unsaid, "turned away"))
             }
         };
@@ -105,17 +124,6 @@ impl Callers {
         ];
         let text = format!("turned {from} away: {error}{}{count}", visitor(error));
         log.say(level, "stripe_refused", text, &fields);
-    }
-}
-
-/// The level of a line about a caller that was turned away.
-fn level(error: &StripeRefusal, is_friend: bool) -> Level {
-    match error {
-        // A client that stops gives up the dials that are under way.
-        StripeRefusal::Closed | StripeRefusal::Broken(_) if is_friend => Level::Debug,
-        // This side stops or has been restarted, and its clients come back.
-        StripeRefusal::Refused(Refusal::Draining | Refusal::UnknownSession) => Level::Info,
-        _ => Level::Warn,
     }
 }
 
@@ -133,7 +141,7 @@ mod tests {
     use crate::narrate::throttle::PERIOD;
     use std::net::Ipv4Addr;
     use std::time::Duration;
-    use striper_core::HandshakeError;
+    use striper_core::{HandshakeError, Refusal};
     use striper_runtime::TlsError;
 
     const WRONG_KEY: StripeRefusal = StripeRefusal::Tls(TlsError::UnknownKey);
@@ -167,6 +175,23 @@ mod tests {
         let written = paper.take(&log);
         let count = |level: &str| written.lines().filter(|line| line.contains(level)).count();
         assert_eq!((count(" warn "), count(" debug ")), (1, 2), "{written}");
+    }
+
+    #[test]
+    fn a_verbose_log_warns_of_what_a_terse_one_warns_of() {
+        let (log, paper) = Log::on_paper_with(crate::args::Verbosity::Verbose);
+        let (mut callers, now) = (Callers::new(20), crate::clock::now());
+        callers.welcomed(caller(1));
+        for error in [StripeRefusal::Closed, StripeRefusal::Stalled] {
+            callers.turned_away(&log, caller(1), &error, now);
+        }
+        callers.turned_away(&log, caller(2), &StripeRefusal::Closed, now);
+        callers.welcomed(caller(2));
+        callers.turned_away(&log, caller(2), &StripeRefusal::Closed, now);
+        let written = paper.take(&log);
+        let words = written.lines().map(str::split_whitespace);
+        let levels: Vec<_> = words.filter_map(|mut words| words.nth(1)).collect();
+        assert_eq!(levels, ["debug", "warn", "warn", "debug"], "{written}");
     }
 
     #[test]
@@ -231,6 +256,10 @@ mod tests {
 
     #[test]
     fn an_ordinary_stop_of_either_side_is_no_reason_to_warn() {
+        let level = |error: &StripeRefusal, is_friend| {
+            let cause = Cause::of(error);
+            Kind { is_friend, cause }.level()
+        };
         let draining = StripeRefusal::Refused(Refusal::Draining);
         assert_eq!(level(&draining, true), Level::Info);
         assert_eq!(level(&StripeRefusal::Closed, true), Level::Debug);

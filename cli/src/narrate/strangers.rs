@@ -73,8 +73,10 @@ pub enum Cause {
     Refused,
     /// There were too many callers.
     Crowded,
-    /// It said no HELLO in time, or hung up.
+    /// It said no HELLO in time.
     Stalled,
+    /// It hung up, or its connection broke.
+    Gone,
 }
 
 impl Cause {
@@ -95,7 +97,8 @@ impl Cause {
             StripeRefusal::Refused(Refusal::Draining | Refusal::UnknownSession) => Cause::Returned,
             StripeRefusal::Refused(_) => Cause::Refused,
             StripeRefusal::Crowded => Cause::Crowded,
-            StripeRefusal::Stalled | StripeRefusal::Closed | StripeRefusal::Broken(_) => Cause::Stalled,
+            StripeRefusal::Stalled => Cause::Stalled,
+            StripeRefusal::Closed | StripeRefusal::Broken(_) => Cause::Gone,
         }
     }
 }
