@@ -89,7 +89,6 @@ impl Callers {
             return;
         }
         let new_throttle = || Throttle::new(self.lines);
-        let throttle = self.first.entry(kind).or_insert_with(new_throttle);
         let (times, count) = match self.known.get_mut(&(network, kind)) {
             Some(repeat) => {
                 let counts = &mut self.counts;
@@ -105,13 +104,14 @@ impl Callers {
                 }
             }
             None => {
-                let Some(unsaid) = throttle.admit(now) else { return };
+                let first = self.first.entry(kind).or_insert_with(new_throttle);
+                let Some(unsaid) = first.admit(now) else { return };
                 if self.known.len() == MOST
                     && let Some(oldest) = self.known.iter().min_by_key(|(_, repeat)| repeat.said())
                 {
-                    let (pair, uncounted) = (*oldest.0, oldest.1.unsaid());
+                    let (pair, unsaid) = (*oldest.0, oldest.1.unsaid());
                     self.known.remove(&pair);
-                    throttle.add(uncounted);
+                    self.first.entry(pair.1).or_insert_with(new_throttle).add(unsaid);
                 }
                 self.known.insert((network, kind), Repeat::begin(now));
                 (unsaid, more(unsaid, "turned away"))
@@ -237,6 +237,26 @@ mod tests {
         let later = now + PERIOD;
         callers.turned_away(&log, "192.0.2.9:1".parse().unwrap(), &StripeRefusal::Stalled, later);
         assert!(paper.take(&log).contains("turned 192.0.2.9:1 away"), "it is told of when there is room");
+    }
+
+    #[test]
+    fn callers_that_are_forgotten_are_counted_for_their_own_cause() {
+        let (log, paper) = Log::on_paper();
+        let (mut callers, now) = (Callers::new(u32::MAX), crate::clock::now());
+        for _ in 0..8 {
+            callers.turned_away(&log, caller(0), &WRONG_KEY, now);
+        }
+        // They displace it.
+        for number in 1..=MOST as u32 {
+            let later = now + Duration::from_secs(1);
+            callers.turned_away(&log, caller(number), &StripeRefusal::Stalled, later);
+        }
+        let written = paper.take(&log);
+        assert!(!written.contains("more turned away"), "{written}");
+        callers.turned_away(&log, caller(0), &StripeRefusal::Stalled, now);
+        assert!(!paper.take(&log).contains("more turned away"), "that is another cause");
+        callers.turned_away(&log, caller(0), &WRONG_KEY, now);
+        assert!(paper.take(&log).contains("(7 more turned away since "), "that is its cause");
     }
 
     #[test]
