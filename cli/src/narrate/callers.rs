@@ -1,5 +1,5 @@
 //! Log lines about callers that a server turns away: one for each cause and address, then counts.
-//! With -v each caller has a line.
+//! With -v each caller has a line: first a warning, then debug lines instead of counts.
 //!
 //! A crowd of addresses costs neither memory nor more lines than one: how many pairs are known is
 //! bounded, and so is how many lines a cause gets. Addresses from which a session has begun have
@@ -90,18 +90,18 @@ impl Callers {
         }
         let new_throttle = || Throttle::new(self.lines);
         let (times, count) = match self.known.get_mut(&(network, kind)) {
+            // Each has a line or is in the count of the next one, so no other count is needed.
+            Some(_) if log.shows(Level::Debug) => {
+                level = Level::Debug;
+                let further = self.further.entry(kind).or_insert_with(new_throttle);
+                let Some(unsaid) = further.admit(now) else { return };
+                (unsaid, more(unsaid, "turned away"))
+            }
             Some(repeat) => {
                 let counts = &mut self.counts;
-                match repeat.again(now, || counts.admit(now).is_some()) {
-                    Some(again) => (again.times, again.text()),
-                    None if !log.shows(Level::Debug) => return,
-                    None => {
-                        level = Level::Debug;
-                        let further = self.further.entry(kind).or_insert_with(new_throttle);
-                        let Some(unsaid) = further.admit(now) else { return };
-                        (unsaid, more(unsaid, "turned away"))
-                    }
-                }
+                let again = repeat.again(now, || counts.admit(now).is_some());
+                let Some(again) = again else { return };
+                (again.times, again.text())
             }
             None => {
                 let first = self.first.entry(kind).or_insert_with(new_throttle);
@@ -175,6 +175,18 @@ mod tests {
         let written = paper.take(&log);
         let count = |level: &str| written.lines().filter(|line| line.contains(level)).count();
         assert_eq!((count(" warn "), count(" debug ")), (1, 2), "{written}");
+    }
+
+    #[test]
+    fn a_verbose_log_tells_of_each_caller_once() {
+        let (log, paper) = Log::on_paper_with(crate::args::Verbosity::Verbose);
+        let (mut callers, begin) = (Callers::new(20), crate::clock::now());
+        for second in 0..600 {
+            callers.turned_away(&log, caller(1), &WRONG_KEY, begin + Duration::from_secs(second));
+        }
+        let written = paper.take(&log);
+        assert_eq!(written.lines().count(), 600, "{written}");
+        assert!(!written.contains("more"), "{written}");
     }
 
     #[test]
