@@ -44,8 +44,12 @@ impl Servers {
                 (again.times, again.text())
             }
             _ => {
-                let Some(unsaid) = self.first.admit(now) else { return };
-                self.known.retain(|(host, known, _)| host != server || !known.is_alike(cause));
+                let Some(mut unsaid) = self.first.admit(now) else { return };
+                self.known.retain(|(host, known, repeat)| {
+                    let is_replaced = host == server && known.is_alike(cause);
+                    unsaid += if is_replaced { repeat.unsaid() } else { 0 };
+                    !is_replaced
+                });
                 self.known.push((server.clone(), cause.clone(), Repeat::begin(now)));
                 (unsaid, more(unsaid, "failed"))
             }
@@ -117,6 +121,25 @@ mod tests {
             tell(DialError::TimedOut, news);
         }
         assert_eq!(paper.take(&log).lines().count(), 4);
+    }
+
+    #[test]
+    fn failures_before_the_server_was_reached_are_counted_in_the_next_line() {
+        let (log, paper) = Log::on_paper();
+        let (mut servers, now) = (Servers::new(20), crate::clock::now());
+        for (cause, news) in [
+            (DialError::Refused, true),
+            (DialError::TimedOut, true),
+            (DialError::Refused, false),
+            (DialError::TimedOut, false),
+            (DialError::Refused, false),
+            (DialError::Refused, true),
+        ] {
+            servers.unreachable(&log, &server(), &cause, (Past::Met, news), now);
+        }
+        let written = paper.take(&log);
+        assert_eq!(written.lines().count(), 3, "{written}");
+        assert!(written.ends_with(" (2 more failed since the last such line)\n"), "{written}");
     }
 
     #[test]
