@@ -1,4 +1,5 @@
 //! Log lines about callers that a server turns away: one for each cause and address, then counts.
+//! A count comes with a later such caller; after the last one there is none.
 //! With -v each caller has a line: first a warning, then debug lines instead of counts.
 //!
 //! A crowd of addresses costs neither memory nor more lines than one: how many pairs are known is

@@ -1,4 +1,6 @@
 //! An event that keeps happening is said once and then counted.
+//!
+//! The count comes with a later such event. If none follows, what has been counted is never said.
 
 use crate::clock;
 use std::time::{Duration, Instant};

@@ -1,5 +1,5 @@
 //! Log lines of a client about servers that it can't reach: one for each cause and server, then
-//! counts.
+//! counts. A count comes with a later such failure; after the last one there is none.
 
 use super::repeats::Repeat;
 use super::strangers::cure;

@@ -11,7 +11,8 @@ pub const PERIOD: Duration = Duration::from_secs(10);
 /// So many times that of what is said of each connection and each stripe: that is what such lines are for.
 pub const ORDINARY: u32 = 50;
 
-/// Lets so many lines through within [`PERIOD`] and counts the rest, so that a port scan does not fill the disk.
+/// Lets so many lines through within [`PERIOD`] and counts the rest, so that a port scan does not
+/// fill the disk. The count comes with the next line that it lets through.
 pub struct Throttle {
     lines: u32,
     since: Option<Instant>,
