@@ -167,7 +167,8 @@ STATUS LINE (when stderr is a terminal)
   also the share of packets that TCP sent again (r1.2%), and what controls
   congestion (Linux). A narrow one shows each stripe's larger rate: #1 9.65M.
   (kept until 12:03:10Z): these connections have no stripe. They are reset at
-  that time (UTC) unless a stripe is back.
+  that time (UTC) unless a stripe is back. (2 kept until 12:03:10Z): this
+  applies to two of the connections.
   (may finish until 12:03:10Z): the program stops, and resets at that time those
   that are left.
 
@@ -228,6 +229,13 @@ mod tests {
         }
         for code in 0..=8 {
             assert!(manual().contains(&format!("\n  {code}  ")), "exit code {code}");
+        }
+    }
+
+    #[test]
+    fn the_manual_explains_each_time_in_the_status_line() {
+        for note in ["(kept until ", "(2 kept until ", "(may finish until "] {
+            assert!(manual().contains(note), "{note}");
         }
     }
 
