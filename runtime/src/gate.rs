@@ -14,7 +14,7 @@ use crate::pipe::{Pipe, Received};
 use crate::report::StripeRefusal;
 use crate::server::{Shared, Spawn};
 use smol::future::{or, yield_now};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::{Rc, Weak};
@@ -26,6 +26,25 @@ use striper_core::{HandshakeError, Hello, HelloKind, Instant, Refusal, SessionId
 /// How long a caller that was refused may take to hear why.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// A caller, and whether it has been reported: it keeps its place while it hears why it is refused.
+struct Caller {
+    from: SocketAddr,
+    server: Weak<Shared>,
+    reported: Cell<bool>,
+}
+
+impl Caller {
+    /// It is turned away. Only the first reason is reported.
+    fn turned_away(&self, error: StripeRefusal) {
+        if self.reported.replace(true) {
+            return;
+        }
+        if let Some(server) = self.server.upgrade() {
+            server.turned_away(self.from, error);
+        }
+    }
+}
+
 /// The port of a server.
 pub struct Gate {
     clock: Rc<dyn Clock>,
@@ -33,7 +52,7 @@ pub struct Gate {
     server: Weak<Shared>,
     handshake_time: Duration,
     /// Whoever has not said who it is: dropping the sender ends its task.
-    strangers: Strangers<(Sender<()>, SocketAddr)>,
+    strangers: Strangers<(Sender<()>, Rc<Caller>)>,
     /// From where somebody has, since the last call.
     friends: Rc<RefCell<Vec<IpAddr>>>,
 }
@@ -58,23 +77,25 @@ impl Gate {
             self.strangers.retain(|(task, _)| task.is_awaited());
             self.friends.take().into_iter().for_each(|friend| self.strangers.trust(friend));
             let (task, dismissed) = oneshot();
-            let (spoken, server) = (Spoken::default(), self.server.clone());
-            let chance = || server.upgrade().map_or(0, |server| (server.entropy)());
-            if let Some((task, from)) = self.strangers.admit(from.ip(), spoken.clone(), (task, from), chance)
-            {
+            let server = self.server.clone();
+            let caller = Rc::new(Caller { from, server, reported: Cell::new(false) });
+            let (spoken, stranger) = (Spoken::default(), (task, caller.clone()));
+            let chance = || caller.server.upgrade().map_or(0, |server| (server.entropy)());
+            let displaced = self.strangers.admit(from.ip(), spoken.clone(), stranger, chance);
+            if let Some((task, displaced)) = displaced {
                 drop(task);
-                self.tell(from, StripeRefusal::Crowded);
+                displaced.turned_away(StripeRefusal::Crowded);
             }
             let Some(pipe) = self.secured(pipe, spoken) else { continue };
             let until = self.clock.now() + self.handshake_time;
-            let (clock, server, friends) = (self.clock.clone(), self.server.clone(), self.friends.clone());
+            let (clock, friends) = (self.clock.clone(), self.friends.clone());
             (self.spawn)(Box::pin(async move {
                 let mut dismissed = dismissed;
                 let gone = async {
                     (&mut dismissed).await;
                 };
                 let welcome = async {
-                    if welcome(clock, server, pipe, from, until).await {
+                    if welcome(&*clock, &caller, pipe, until).await {
                         friends.borrow_mut().push(from.ip());
                     }
                 };
@@ -98,12 +119,6 @@ impl Gate {
             }
         }
     }
-
-    fn tell(&self, from: SocketAddr, error: StripeRefusal) {
-        if let Some(server) = self.server.upgrade() {
-            server.turned_away(from, error);
-        }
-    }
 }
 
 /// What a caller without a key is told.
@@ -114,15 +129,10 @@ fn plain_speech() -> PlainSpeech {
 }
 
 /// Hears a caller's HELLO, in time, and hands the pipe on, or says no. Says whether it is a friend.
-async fn welcome(
-    clock: Rc<dyn Clock>,
-    server: Weak<Shared>,
-    mut pipe: Box<dyn Pipe>,
-    from: SocketAddr,
-    until: Instant,
-) -> bool {
+async fn welcome(clock: &dyn Clock, caller: &Caller, pipe: Box<dyn Pipe>, until: Instant) -> bool {
+    let mut pipe = pipe;
     let heard = or(async { Some(hear(&mut *pipe).await) }, async {
-        sleep_until(&*clock, until).await;
+        sleep_until(clock, until).await;
         None
     });
     let mut farewell = None;
@@ -149,7 +159,7 @@ async fn welcome(
         }
         Some(Ok((hello, rest))) => {
             let (session, stripe) = (hello.session, hello.stripe);
-            let Some(shared) = server.upgrade() else { return false };
+            let Some(shared) = caller.server.upgrade() else { return false };
             match shared.admit(pipe, hello, rest) {
                 Ok(()) => return true,
                 Err((pipe, refusal)) => {
@@ -159,11 +169,9 @@ async fn welcome(
             }
         }
     };
-    if let Some(server) = server.upgrade() {
-        server.turned_away(from, error);
-    }
+    caller.turned_away(error);
     if let Some((pipe, session, stripe, refusal)) = farewell {
-        refuse(&*clock, pipe, session, stripe, refusal).await;
+        refuse(clock, pipe, session, stripe, refusal).await;
     }
     false
 }

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use striper_tests::stranger::{Stranger, create, hello};
 use striper_tests::{Event, Origin, Pair, Pattern, Proxy, Route, TempDir, Vacant, connect, run};
 
 /// A pair with a key named `site`, over a route.
@@ -151,6 +152,28 @@ fn a_client_side_with_a_wrong_key_is_warned_of_once() {
     let levels: Vec<&str> = turned_away.iter().map(|event| event.text("level")).collect();
     assert_eq!(levels.iter().filter(|level| **level == "warn").count(), 1, "{levels:?}");
     assert_eq!(client.count("peer_unreachable"), 1);
+}
+
+#[test]
+fn a_caller_that_has_been_refused_is_not_told_of_again_when_it_is_displaced() {
+    let origin = Origin::start();
+    let mut server = Proxy::server(origin.addr().ip(), origin.addr(), &["--limit", "handshakes=1"]);
+    let mut refused = Stranger::call(server.addr());
+    refused.say(&hello(2, &create(7, 0)));
+    assert_eq!(server.wait_for("stripe_refused").text("from"), refused.name());
+    // It still has its place, since it has not hung up.
+    let mut next = Stranger::call(server.addr());
+    next.say(b"GET / HTTP/1.1\r\n\r\n");
+    let is_of = |event: &Event, caller: &Stranger| {
+        let from = caller.name();
+        event.is("stripe_refused") && event.text("from") == from
+    };
+    server.wait_for_any("the next", |event| is_of(event, &next));
+    server.terminate();
+    assert_eq!(server.exit_code(), Some(0));
+    let events = server.events();
+    let lines = events.iter().filter(|event| is_of(event, &refused));
+    assert_eq!(lines.count(), 1, "{events:?}");
 }
 
 #[test]
