@@ -5,6 +5,7 @@
 //! the same server do not come back in step.
 
 use crate::dial::DialError;
+use crate::report::Past;
 use crate::target::HostPort;
 use std::time::Duration;
 use striper_core::Instant;
@@ -36,7 +37,7 @@ struct Server {
     error: Option<DialError>,
     /// In which ways dials have failed since it was last reached.
     known: Vec<DialError>,
-    /// It has been reached at least once.
+    /// It has taken a stripe or has said why it takes none.
     met: bool,
 }
 
@@ -80,11 +81,6 @@ impl Dialler {
     /// An address by its number.
     pub fn address(&self, server: usize) -> &HostPort {
         &self.servers[server].address
-    }
-
-    /// Whether an address has been reached before.
-    pub fn has_met(&self, server: usize) -> bool {
-        self.servers[server].met
     }
 
     /// What to do now. `urgent`: flows wait and no stripe lives.
@@ -132,9 +128,9 @@ impl Dialler {
         server.error.take().is_some()
     }
 
-    /// A dial that was begun at `begun` has failed. Says whether none has failed alike since the
-    /// address was last reached. If the server has `parted`, all ways in which a stopped server can
-    /// fail are alike.
+    /// A dial that was begun at `begun` has failed. Returns the address's past, and whether no dial
+    /// has failed alike since the address was last reached. If the server has `parted`, all ways in
+    /// which a stopped server can fail are alike, but not at an address where none has run.
     pub fn failed(
         &mut self,
         server: usize,
@@ -142,18 +138,24 @@ impl Dialler {
         error: &DialError,
         parted: bool,
         now: Instant,
-    ) -> bool {
+    ) -> (Past, bool) {
         self.servers[server].dialling -= 1;
         self.back_off(server, begun, now);
         let server = &mut self.servers[server];
         server.error = Some(error.clone());
-        let gone = parted && error.is_absence();
+        server.met |= matches!(error, DialError::Refusal(_));
+        let past = match server.met {
+            true if parted => Past::Parted,
+            true => Past::Met,
+            false => Past::Unmet,
+        };
+        let gone = past == Past::Parted && error.is_absence();
         let is_known = |known: &DialError| known.is_alike(error) || (gone && known.is_absence());
         let news = !server.known.iter().any(is_known);
         if news {
             server.known.push(error.clone());
         }
-        news
+        (past, news)
     }
 
     /// A stripe that came up at `since` is no more.
@@ -270,14 +272,13 @@ mod tests {
     fn dials_that_fail_together_count_once_and_only_a_new_cause_is_told() {
         let mut dialler = dialler(1);
         dial_all(&mut dialler, at(5), false);
-        let told: Vec<bool> =
-            (0..4).map(|_| dialler.failed(0, at(5), &DialError::Refused, false, at(10))).collect();
-        assert_eq!(told, [true, false, false, false]);
+        let mut fail = |_| dialler.failed(0, at(5), &DialError::Refused, false, at(10)).1;
+        assert_eq!([0; 4].map(&mut fail), [true, false, false, false]);
         assert_eq!(dialler.plan(at(10), false), Plan::Wait(at(60)));
         assert_eq!(dialler.refusal(at(11)), Some(&DialError::Refused));
         assert_eq!(dialler.refusal(at(1011)), None);
         dialler.dialled(0, at(60));
-        assert!(dialler.failed(0, at(60), &DialError::TimedOut, false, at(5000)));
+        assert!(dialler.failed(0, at(60), &DialError::TimedOut, false, at(5000)).1);
     }
 
     #[test]
@@ -285,7 +286,7 @@ mod tests {
         let mut dialler = dialler(1);
         let mut fail = |error: &DialError| {
             dialler.dialled(0, at(0));
-            dialler.failed(0, at(0), error, false, at(1))
+            dialler.failed(0, at(0), error, false, at(1)).1
         };
         let banner = |first: &[u8]| {
             DialError::Handshake(striper_core::HandshakeError::NotStriper { first: first.to_vec() })
@@ -293,11 +294,9 @@ mod tests {
         assert_eq!([fail(&banner(b"one")), fail(&DialError::Closed)], [true, true]);
         assert_eq!([fail(&banner(b"other")), fail(&DialError::Closed)], [false, false]);
         dialler.dialled(0, at(2));
-        assert!(!dialler.has_met(0));
         dialler.succeeded(0);
-        assert!(dialler.has_met(0));
         dialler.dialled(0, at(3));
-        assert!(dialler.failed(0, at(3), &DialError::Closed, false, at(4)));
+        assert!(dialler.failed(0, at(3), &DialError::Closed, false, at(4)).1);
     }
 
     #[test]
@@ -305,11 +304,31 @@ mod tests {
         let mut dialler = dialler(1);
         let mut fail = |error: DialError| {
             dialler.dialled(0, at(0));
-            dialler.failed(0, at(0), &error, true, at(1))
+            dialler.failed(0, at(0), &error, true, at(1)).1
         };
         assert!(fail(DialError::Refusal(striper_core::Refusal::Draining)));
         assert!(!fail(DialError::Closed) && !fail(DialError::Refused));
         assert!(fail(DialError::UnknownHost), "that is another trouble");
+    }
+
+    #[test]
+    fn only_an_address_where_a_server_has_run_has_a_past() {
+        let mut dialler = dialler(2);
+        let mut fail = |server, error: DialError, parted| {
+            dialler.dialled(server, at(0));
+            dialler.failed(server, at(0), &error, parted, at(1))
+        };
+        let draining = DialError::Refusal(striper_core::Refusal::Draining);
+        assert_eq!(fail(0, DialError::TimedOut, false), (Past::Unmet, true));
+        assert_eq!(fail(0, draining, true), (Past::Parted, true), "it has said so itself");
+        assert_eq!(fail(0, DialError::Refused, true), (Past::Parted, false));
+        assert_eq!(fail(1, DialError::Refused, true), (Past::Unmet, true), "another address");
+        assert_eq!(fail(1, DialError::Closed, true), (Past::Unmet, true));
+        dialler.dialled(1, at(2));
+        dialler.succeeded(1);
+        dialler.dialled(1, at(3));
+        let failed = dialler.failed(1, at(3), &DialError::TimedOut, false, at(4));
+        assert_eq!(failed, (Past::Met, true));
     }
 
     #[test]

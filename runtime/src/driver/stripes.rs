@@ -6,7 +6,7 @@ use super::{BUDGET, Pump, Slot};
 use crate::dial::{DialError, Dialling};
 use crate::pipe::Pipe;
 use crate::pipe::tls::{PlainSpeech, TlsError, TlsPipe};
-use crate::report::{Event, OpenError, Past, SessionTag, StripeLoss};
+use crate::report::{Event, OpenError, SessionTag, StripeLoss};
 use crate::tls::ClientTls;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
@@ -134,12 +134,7 @@ impl Pump {
             return;
         }
         self.parted |= error == DialError::Refusal(Refusal::Draining);
-        let news = client.dialler.failed(server, begun, &error, self.parted, now);
-        let past = match client.dialler.has_met(server) {
-            _ if self.parted => Past::Parted,
-            true => Past::Met,
-            false => Past::Unmet,
-        };
+        let (past, news) = client.dialler.failed(server, begun, &error, self.parted, now);
         let server = client.dialler.address(server).clone();
         self.events.push(Event::PeerUnreachable { server, cause: error.clone(), past, news });
         // Our session's key may have been dropped over there, and we have been given another one meanwhile.
