@@ -45,7 +45,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use stripe::Stripe;
-use striper_core::{Config, EndReason, FlowId, Input, Instant, Output, Role, Session, SessionId, StripeId};
+use striper_core::{
+    Config, EndReason, FlowId, Input, Instant, Output, Reason, Role, Session, SessionId, StripeId,
+};
 
 /// Chunks received from one pipe before the others get their turn.
 const BUDGET: usize = 4;
@@ -444,8 +446,12 @@ impl Pump {
         self.session.handle(now, input, &mut self.outputs);
         let outputs = &self.outputs[before..];
         if matches!(outputs.last(), Some(Output::Ended { .. })) {
-            let is_lost = |output: &&Output| matches!(output, Output::FlowReset { .. });
-            self.lost_flows = outputs.iter().filter(is_lost).count();
+            let reasons = outputs.iter().filter_map(|output| match output {
+                Output::FlowReset { reason, .. } => Some(*reason),
+                _ => None,
+            });
+            // The peer may have reset others just before.
+            self.lost_flows = reasons.filter(|reason| *reason == Reason::SessionLost).count();
         }
         let recorded = self.recording.as_mut().map(|recording| recording.outputs(outputs));
         if let Some(Err(TraceStop { path, cause })) = recorded {

@@ -1,16 +1,17 @@
-//! How long one session may keep the others waiting.
+//! How long one session may keep the others waiting, and how many flows it loses at its end.
 
 use super::budget::Budget;
 use super::{Pump, SLICE};
 use crate::clock::{Clock, Timer};
 use crate::pipe::testing::Source;
+use crate::report::Event;
 use bytes::Bytes;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use striper_core::wire::frame::Frame;
-use striper_core::{Config, Hello, HelloKind, Instant, SessionId, StripeId};
+use striper_core::{Config, FlowId, Hello, HelloKind, Instant, Reason, SessionId, StripeId};
 
 /// A clock by which every look takes time, as all work does.
 #[derive(Default)]
@@ -65,4 +66,31 @@ fn a_peer_that_sends_without_end_keeps_other_sessions_waiting_for_a_slice_of_tim
         let took = Duration::from_micros(clock.0.get() - begin);
         assert!(took <= SLICE * 2, "one look at this session took {took:?}");
     }
+}
+
+#[test]
+fn the_end_of_a_session_counts_no_flow_that_the_peer_has_reset_just_before() {
+    let config = Config::default();
+    let share = Budget::new(config.memory_limit, None).share(None);
+    let id = SessionId([7; 16]);
+    let mut pump = Pump::server(Rc::new(Working::default()), config, id, 1, None, share, None);
+    let open = |flow| Frame::Open { flow, early: 0, credit: 0, opaque: Bytes::new() }.encode(0);
+    let [kept, reset] = [1, 3].map(FlowId);
+    let reason = Reason::Aborted.code();
+    let said = [
+        open(kept),
+        open(reset),
+        Frame::Reset { flow: reset, reason, final_offset: 0 }.encode(0),
+        Frame::Close { code: 0 }.encode(0),
+    ];
+    let (kind, stripe) = (HelloKind::Create, StripeId(0));
+    let hello = Hello { kind, session: id, stripe, gone: Vec::new() };
+    let silent = Source(|_| Bytes::new());
+    assert!(pump.join(Box::new(silent), hello, said.concat().into(), 64).is_ok());
+    let _ = pump.poll(&mut Context::from_waker(Waker::noop()));
+    let lost = pump.take_events().into_iter().find_map(|event| match event {
+        Event::SessionEnded { flows, .. } => Some(flows),
+        _ => None,
+    });
+    assert_eq!(lost, Some(1));
 }
