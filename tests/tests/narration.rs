@@ -146,11 +146,14 @@ fn a_client_side_with_a_wrong_key_is_warned_of_once() {
         run(&["keygen", key], &[]).success();
     }
     let server = Proxy::server(origin.addr().ip(), origin.addr(), &["-k", &right]);
-    let client = Proxy::client(origin.addr().ip(), server.addr(), &["-k", &wrong]);
+    let mut client = Proxy::client(origin.addr().ip(), server.addr(), &["-k", &wrong]);
     // At once, four stripes each time.
     let turned_away = server.wait_for_some("refusals", 12, |event| event.is("stripe_refused"));
     let levels: Vec<&str> = turned_away.iter().map(|event| event.text("level")).collect();
     assert_eq!(levels.iter().filter(|level| **level == "warn").count(), 1, "{levels:?}");
+    client.wait_for("peer_unreachable");
+    client.terminate();
+    assert_eq!(client.exit_code(), Some(0));
     assert_eq!(client.count("peer_unreachable"), 1);
 }
 
@@ -179,8 +182,9 @@ fn a_caller_that_has_been_refused_is_not_told_of_again_when_it_is_displaced() {
 #[test]
 fn a_server_whose_first_bytes_vary_is_warned_of_once() {
     let (stranger, dials) = (Origin::start(), 12);
-    let client = Proxy::client(stranger.addr().ip(), stranger.addr(), &["--connect-timeout", "10m"]);
-    let _waits = connect(client.addr());
+    let options = ["--connect-timeout", "10m"];
+    let mut client = Proxy::client(stranger.addr().ip(), stranger.addr(), &options);
+    let waits = connect(client.addr());
     for (number, mut stream) in stranger.incoming().take(dials).enumerate() {
         let _ = stream.read(&mut [0; 1000]);
         let _ = write!(stream, "SSH-2.0-OpenSSH_{number}\r\n");
@@ -188,6 +192,9 @@ fn a_server_whose_first_bytes_vary_is_warned_of_once() {
     let told = client.wait_for("peer_unreachable");
     assert!(told.text("message").contains("an ssh server"), "{told}");
     // Each further dial is begun when an earlier one has failed.
+    drop(waits);
+    client.terminate();
+    assert_eq!(client.exit_code(), Some(0));
     assert_eq!(client.count("peer_unreachable"), 1);
 }
 
