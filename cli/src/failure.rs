@@ -97,7 +97,7 @@ impl Failure {
             ),
             io::ErrorKind::PermissionDenied if address.port() < 1024 => (
                 format!("ports below 1024 need a privilege (port {})", address.port()),
-                "choose a port from 1024 up, or give the program the privilege: setcap cap_net_bind_service=+ep \
+                "choose a port from 1024 up, or give the program the privilege: sudo setcap cap_net_bind_service=+ep \
                  \"$(command -v striper-cli)\""
                     .to_owned(),
             ),

@@ -1,8 +1,10 @@
-//! The limit of open files: each connection is one, and the usual 1,024 are soon used up.
+//! The limits of open files and of threads. Each connection is a file, and the usual 1,024 are soon used up.
 
 use crate::failure::Failure;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::os::fd::AsFd;
+use std::sync::Mutex;
+use std::thread;
 
 /// The fewest that a proxy can begin with: a dozen of its own, a few stripes, a few connections,
 /// and the reserve that callers must leave.
@@ -37,4 +39,26 @@ pub fn make_room(least: usize) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Threads that run beside the main one at most: the log, timers and sockets, name resolution, the trace.
+const THREADS: usize = 4;
+
+/// Says whether there is room for the threads of a proxy. Libraries panic if they get none.
+pub fn check_threads() -> Result<(), Failure> {
+    let lock = Mutex::new(());
+    thread::scope(|scope| {
+        // All of them exist at the same time: they end when this guard goes, also after an error.
+        let _held = lock.lock();
+        for count in 0..THREADS {
+            let wait = || drop(lock.lock());
+            if let Err(error) = thread::Builder::new().spawn_scoped(scope, wait) {
+                return Err(Failure::config(
+                    format!("there is room for {count} more threads, and {THREADS} are needed: {error}"),
+                    "raise the limit: ulimit -u 1024 in a new shell, or TasksMax=1024 in a systemd unit",
+                ));
+            }
+        }
+        Ok(())
+    })
 }

@@ -120,8 +120,8 @@ ENVIRONMENT (an option beats its variable; all commands share them)
   STRIPER_VERBOSE=1, STRIPER_QUIET=1   as -v and -q
   STRIPER_KEY_FILE, STRIPER_PEERS_FILE   as --key and --peers
   NO_COLOR=1                           no colours
-  An empty variable is as good as none. But STRIPER_KEY_FILE and
-  STRIPER_PEERS_FILE must not be empty: -s and -c refuse to start then.
+  An empty variable is as good as none. But -s and -c refuse to start with an
+  empty STRIPER_KEY_FILE or STRIPER_PEERS_FILE, unless an option takes its place.
 
 SECURITY
   With a key, nobody gets in without it, and who watches or changes what passes
@@ -186,7 +186,8 @@ STOPPING
 EXIT CODES
   0  done, or stopped with every connection finished
   1  unexpected error, or the demo's data arrived damaged
-  2  command line not understood
+  2  command line not understood, or what it names cannot be had (--trace,
+     --congestion)
   3  cannot listen on LISTEN
   4  peer unreachable (one-shot commands; -s, -c and relay keep trying)
   5  refused by the peer, or its version does not match (one-shot commands)

@@ -171,7 +171,7 @@ where
     match env(name) {
         Some(file) if file.is_empty() => Err(Failure::config(
             format!("the environment variable {name} is empty"),
-            format!("name a file in it, or do without it: unset {name}; --plain is for no key"),
+            format!("name a file in it, or do without it: unset {name}"),
         )),
         file => Ok(file.map(PathBuf::from)),
     }

@@ -62,6 +62,7 @@ fn run(invocation: Invocation) -> Result<u8, Failure> {
 
 /// Does what needs sockets, and a log.
 fn serve(invocation: Invocation) -> Result<u8, Failure> {
+    files::check_threads()?;
     let demo = invocation.command == Command::Demo;
     let format = invocation.options.log;
     let log = Log::new(invocation.options.verbosity, format);

@@ -17,7 +17,9 @@ pub struct Stop {
 impl Stop {
     /// From now on signals come here and no longer end the program by themselves.
     pub fn listen() -> Result<Self, Failure> {
-        Signals::new([Signal::Term, Signal::Int, Signal::Hup])
+        // SIGXFSZ would end the program when a trace reaches the limit of file sizes (ulimit -f). A
+        // signal that is caught leaves an error instead, and the trace stops.
+        Signals::new([Signal::Term, Signal::Int, Signal::Hup, Signal::Xfsz])
             .map(|signals| Stop { signals, terminal: has_terminal(), reread: Box::new(|| {}) })
             .map_err(|error| Failure::unexpected(format!("cannot listen to signals: {error}")))
     }
@@ -34,7 +36,8 @@ impl Stop {
                 Some(Ok(Signal::Hup)) if self.terminal && !has_terminal() => return ("SIGHUP", 129),
                 Some(Ok(Signal::Hup)) => (self.reread)(),
                 Some(Ok(Signal::Int)) => return ("SIGINT", 130),
-                Some(Ok(_)) => return ("SIGTERM", 143),
+                Some(Ok(Signal::Term)) => return ("SIGTERM", 143),
+                Some(Ok(_)) => {}
                 // An interrupted read of the signal pipe; the next one tells more.
                 Some(Err(_)) => {}
                 None => std::future::pending().await,

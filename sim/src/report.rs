@@ -239,7 +239,8 @@ impl Scenario {
             let single = self.measure(1, *scheduler);
             for (nth, stripes) in self.stripes.iter().enumerate() {
                 let row = if *stripes == 1 { single.clone() } else { self.measure(*stripes, *scheduler) };
-                let speed_up = if single.goodput() > 0.0 { row.goodput() / single.goodput() } else { 0.0 };
+                // Nothing to compare with if one stripe alone was not done in time.
+                let speed_up = single.time.map(|_| row.goodput() / single.goodput());
                 if json {
                     text += if index + nth > 0 { ",\n" } else { "\n" };
                     text += &json_row(&row, speed_up);
@@ -293,7 +294,7 @@ const TABLE_FOOT: &str = "\n\
     oracle: the least time in which any scheduler could do it, each stripe a fluid that enters at its cap and comes out half\n\
     an RTT later. --help says what the simulator leaves out.\n";
 
-fn table_row(row: &Row, speed_up: f64) -> String {
+fn table_row(row: &Row, speed_up: Option<f64>) -> String {
     let seconds = |micros: u64| format!("{:.3} s", micros as f64 / 1e6);
     let mut text = format!("{:<9}  {:>7}", scheduler_name(row.scheduler), row.stripes);
     match row.time {
@@ -301,9 +302,9 @@ fn table_row(row: &Row, speed_up: f64) -> String {
         Some(time) => {
             let _ = write!(
                 text,
-                "  {:>11}  {:>7.2}x  {:>15.3}  {:>10} KiB  {:>10}",
+                "  {:>11}  {:>8}  {:>15.3}  {:>10} KiB  {:>10}",
                 show_rate(row.goodput()),
-                speed_up,
+                speed_up.map_or("-".into(), |times| format!("{times:.2}x")),
                 row.share(),
                 row.reorder_peak.div_ceil(1024),
                 seconds(time),
@@ -314,16 +315,16 @@ fn table_row(row: &Row, speed_up: f64) -> String {
     text + "\n"
 }
 
-fn json_row(row: &Row, speed_up: f64) -> String {
+fn json_row(row: &Row, speed_up: Option<f64>) -> String {
     format!(
         "    {{\"scheduler\": \"{}\", \"stripes\": {}, \"time_us\": {}, \"oracle_us\": {}, \"goodput_bits_per_second\": {:.0}, \
-         \"speed_up\": {:.4}, \"share_of_oracle\": {:.4}, \"reorder_peak_bytes\": {}, \"resent_bytes\": {}}}",
+         \"speed_up\": {}, \"share_of_oracle\": {:.4}, \"reorder_peak_bytes\": {}, \"resent_bytes\": {}}}",
         scheduler_name(row.scheduler),
         row.stripes,
         row.time.map_or("null".into(), |time| time.to_string()),
         row.ideal,
         row.goodput(),
-        speed_up,
+        speed_up.map_or("null".into(), |times| format!("{times:.4}")),
         row.share(),
         row.reorder_peak,
         row.resent,

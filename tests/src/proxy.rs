@@ -151,8 +151,17 @@ impl Proxy {
 
     /// Lets it have only so many files open from now on.
     pub fn limit_files(&self, files: u64) {
-        let limit = Rlimit { current: Some(files), maximum: Some(files) };
-        prlimit(Some(self.process.pid()), Resource::Nofile, limit).expect("a lower limit");
+        self.limit(Resource::Nofile, files);
+    }
+
+    /// Lets no file of it become larger than this from now on, in bytes.
+    pub fn limit_file_size(&self, bytes: u64) {
+        self.limit(Resource::Fsize, bytes);
+    }
+
+    fn limit(&self, resource: Resource, most: u64) {
+        let limit = Rlimit { current: Some(most), maximum: Some(most) };
+        prlimit(Some(self.process.pid()), resource, limit).expect("a lower limit");
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the program says when it can't do what it is asked to, and its exit codes.
 
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 use striper_tests::{Finished, Origin, Proxy, TempDir, binary, run};
@@ -83,13 +84,37 @@ fn too_few_open_files_are_an_error_and_no_panic() {
     }
 }
 
+/// The user `nobody`, on every system. The limit of threads does not hold for root.
+const NOBODY: u32 = 65_534;
+
+#[test]
+fn too_few_threads_are_an_error_and_no_panic() {
+    for threads in [1, 2] {
+        for args in [&["-s", "0", "a:1"][..], &["-c", "0", "a:1"], &["relay", "0", "a:1"], &["demo"]] {
+            let script = format!("ulimit -u {threads}; exec \"$0\" \"$@\"");
+            let mut command = Command::new("sh");
+            command.args(["-c", &script]).arg(binary::path()).args(args);
+            if rustix::process::geteuid().is_root() {
+                command.uid(NOBODY).gid(NOBODY);
+            }
+            let few = Finished::of(&mut command);
+            if few.code == Some(126) {
+                return striper_tests::skip("the program is where only root reaches it");
+            }
+            assert_eq!(few.code, Some(6), "{threads} {args:?}: {few:?}");
+            assert!(few.stderr.contains("ulimit -u 1024"), "{few:?}");
+            assert!(!few.stderr.contains("panic"), "{few:?}");
+        }
+    }
+}
+
 #[test]
 fn an_option_that_means_nothing_to_a_command_is_refused_with_those_that_take_it() {
     for command in [&["-s", "0", "a:1"][..], &["demo"], &["keygen", "x"]] {
         let args = [command, &["-n", "4"]].concat();
-        fails(&args, 2, &["--stripes means nothing to", "give it to -c"]);
+        fails(&args, 2, &["--stripes means nothing to", "it is for striper-cli -c"]);
     }
-    fails(&["demo", "-k", "x"], 2, &["--key means nothing to demo", "give it to -s or -c"]);
+    fails(&["demo", "-k", "x"], 2, &["--key means nothing to demo", "it is for striper-cli -s or -c"]);
 }
 
 #[test]

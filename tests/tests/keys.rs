@@ -203,7 +203,7 @@ fn a_key_file_that_is_of_no_use_is_refused_with_its_name_and_a_cure() {
     of(&run(&["pubkey", &site], &[]), 8, &["no public half", "keygen --pair"]);
     let peers = folder.write("list", pubkey(&own));
     let alone = run(&["-s", "0", "localhost:22", "--peers", &peers], &[]);
-    of(&alone, 8, &["no key of this side", "-k KEY"]);
+    of(&alone, 8, &["without a key of this side", "-k KEY"]);
     of(&run(&["pubkey", &peers], &[]), 8, &["the public half"]);
     fs::set_permissions(&site, Permissions::from_mode(0o640)).unwrap();
     of(&key(&site, &[]), 8, &["mode 640", "chmod 600", &site]);

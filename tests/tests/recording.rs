@@ -109,7 +109,11 @@ fn a_trace_that_can_not_be_created_ends_the_program_at_once() {
         );
     }
     let done = run(&["relay", "0", "127.0.0.1:9", "--trace", "x"], &[]);
-    assert!(done.code == Some(2) && done.stderr.contains("give it to -s or -c"), "{}", done.stderr);
+    assert!(
+        done.code == Some(2) && done.stderr.contains("it is for striper-cli -s or -c"),
+        "{}",
+        done.stderr
+    );
 }
 
 /// Records a session on a server side, and returns how it told of its traces.
@@ -214,6 +218,21 @@ fn a_full_disk_stops_the_trace_and_no_connection() {
     }
     let origin = Origin::start();
     let server = Proxy::server(origin.addr().ip(), origin.addr(), &["--trace", "/dev/full"]);
+    assert_trace_stops(&server, &origin, "No space left");
+}
+
+/// By itself the system ends a program that reaches this limit (SIGXFSZ).
+#[test]
+fn a_limit_of_file_sizes_stops_the_trace_and_no_connection() {
+    let (files, origin) = (TempDir::new(), Origin::start());
+    let options = ["--trace", &files.text("trace")];
+    let server = Proxy::server(origin.addr().ip(), origin.addr(), &options);
+    server.limit_file_size(2_000);
+    assert_trace_stops(&server, &origin, "File too large");
+}
+
+/// A transfer makes the trace stop for this cause, and goes on.
+fn assert_trace_stops(server: &Proxy, origin: &Origin, cause: &str) {
     let client = Proxy::client(origin.addr().ip(), server.addr(), &[]);
     let (mut near, mut far) = (striper_tests::connect(client.addr()), origin.accept());
     UP.send(&mut near, 0..1_000_000);
@@ -226,7 +245,8 @@ fn a_full_disk_stops_the_trace_and_no_connection() {
         at += 1000;
         server.count("trace_stopped") > 0
     });
-    assert!(server.wait_for("trace_stopped").text("cause").contains("No space left"));
+    let stopped = server.wait_for("trace_stopped");
+    assert!(stopped.text("cause").contains(cause), "{stopped}");
     DOWN.send(&mut far, 0..1_000_000);
     DOWN.expect(&mut near, 0..1_000_000);
     assert_eq!(server.count("trace_stopped"), 1);

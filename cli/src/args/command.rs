@@ -4,6 +4,7 @@ use super::line::Chosen;
 use super::{Command, Framing, SEE_HELP, Verb};
 use crate::endpoint::{self, BadAddress};
 use crate::failure::Failure;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use striper_runtime::keys::KeyKind;
 
@@ -96,7 +97,13 @@ pub fn assemble(
             }
             let read = |word: &String| endpoint::listen(word);
             let listens = listens.iter().map(read).collect::<Result<_, _>>();
-            let listens = listens.map_err(|bad| wrong_address("-L", bad))?;
+            let listens: Vec<SocketAddr> = listens.map_err(|bad| wrong_address("-L", bad))?;
+            let twice = |(nth, listen): (usize, &SocketAddr)| {
+                (listen.port() != 0 && listens[..nth].contains(listen)).then(|| listen.to_string())
+            };
+            if let Some(listen) = listens.iter().enumerate().find_map(twice) {
+                return Err(Failure::usage(format!("-L {listen} is given twice"), "leave one of them out"));
+            }
             Command::Client { listens, servers: targets }
         }
         (Verb::Relay | Verb::Datagram, Some(listen)) => {

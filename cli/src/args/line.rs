@@ -129,7 +129,7 @@ impl Line {
         // Word processors and web pages make such dashes of -.
         let dashes = |c: char| ('\u{2010}'..='\u{2015}').contains(&c) || c == '\u{2212}';
         if let Some(rest) = word.strip_prefix(dashes) {
-            let name = rest.trim_start_matches(dashes);
+            let name = rest.trim_start_matches(|c| c == '-' || dashes(c));
             let dashes = if name.chars().count() == 1 { "-" } else { "--" };
             return Err(Failure::usage(
                 format!("\"{word}\" begins with a dash that is no \"-\""),

@@ -179,7 +179,7 @@ impl Declared {
         };
         Err(Failure::usage(
             format!("--{} means nothing to {name}", self.long),
-            format!("leave it out, or give it to {takers}"),
+            format!("leave it out; it is for striper-cli {takers}"),
         ))
     }
 }

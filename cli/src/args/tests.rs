@@ -298,6 +298,8 @@ fn a_wrong_command_line_says_what_is_wrong() {
         ("client", "client needs SERVER"),
         ("client a:1", "at least one -L"),
         ("-c 1 a:2 -L 3", "-L belongs to the command client"),
+        ("client a:1 -L 2222 -L 127.0.0.1:2222", "-L 127.0.0.1:2222 is given twice"),
+        ("\u{2013}-help", "type it anew: --help"),
         ("-s 7650 a 22 b", "one word too many"),
         ("-s 7650 a:22 b:23", "has a port already"),
         ("-s -c 1 a:2", "exclude each other"),
@@ -346,7 +348,7 @@ fn a_trace_belongs_to_the_two_sides_of_a_pair() {
     }
     assert_eq!(read("-c 2222 there.example:7650").options.trace, None);
     for line in ["demo --trace x", "relay 2222 localhost:22 --trace x"] {
-        assert!(fails(line).contains("give it to -s or -c"), "{line}");
+        assert!(fails(line).contains("it is for striper-cli -s or -c"), "{line}");
     }
     assert!(fails("-c 2222 there.example:7650 --trace").contains("needs a value"));
 }
@@ -387,7 +389,7 @@ fn the_congestion_control_of_stripes_is_named_and_only_where_there_are_stripes()
     }
     assert!(fails("-c 7650 a:1 --congestion ../x").contains("no name of a congestion control"));
     for line in ["relay 7650 a:1 --congestion bbr", "datagram -c 7650 a:1 --congestion bbr"] {
-        assert!(fails(line).contains("give it to -s or -c"), "{line}");
+        assert!(fails(line).contains("it is for striper-cli -s or -c"), "{line}");
     }
 }
 
@@ -403,7 +405,7 @@ fn limits_add_up_and_an_option_beats_the_variable_name_by_name() {
 fn limits_that_make_no_sense_are_explained() {
     assert!(fails("-s 1 a:1 --limit sesions=5").contains("did you mean sessions?"));
     assert!(fails("-s 1 a:1 --limit").contains("needs a value"));
-    assert!(fails("-c 1 a:1 --limit sessions=5").contains("give it to -s"));
+    assert!(fails("-c 1 a:1 --limit sessions=5").contains("it is for striper-cli -s"));
     let failure = read_with("-s 1 a:1", &[("STRIPER_LIMITS", "sessions=0")]).unwrap_err();
     assert_eq!(failure.code, code::CONFIG);
     assert!(failure.to_string().contains("STRIPER_LIMITS"), "{failure}");

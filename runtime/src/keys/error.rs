@@ -193,8 +193,8 @@ impl fmt::Display for KeyError {
             KeyError::Twice => "this key is listed twice",
             KeyError::NoList => "this is no list of peers",
             KeyError::TooMany => return write!(f, "more than {MAX_PEERS} peers"),
-            KeyError::NoKey => "there is no key of this side",
-            KeyError::NobodyAccepted => "a private key alone accepts nobody",
+            KeyError::NoKey => "a list of peers is of no use without a key of this side",
+            KeyError::NobodyAccepted => "no key of the other side is listed, so nobody is accepted",
             KeyError::NothingToShow => "peers are listed, but there is no private key that they could know",
             KeyError::NoRandom => "no random numbers to make a key of",
         })
