@@ -42,7 +42,6 @@ pub fn cure(kind: ErrorKind) -> &'static str {
 }
 
 /// Creates a file that was not there, and holds it.
-#[cfg(unix)]
 fn create_new(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
@@ -50,7 +49,6 @@ fn create_new(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-#[cfg(unix)]
 fn replace(path: &Path, is_ours: impl Fn(&[u8]) -> bool) -> io::Result<File> {
     use rustix::fs::OFlags;
     use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
@@ -87,7 +85,6 @@ fn replace(path: &Path, is_ours: impl Fn(&[u8]) -> bool) -> io::Result<File> {
 }
 
 /// Puts a new file in the place of `earlier`.
-#[cfg(unix)]
 fn exchange(path: &Path, earlier: &File) -> io::Result<File> {
     // A short name beside it: a long one may have no room for an ending.
     let temporary = path.with_file_name(format!(".striper-{:016x}", rand::random::<u64>()));
@@ -101,7 +98,6 @@ fn exchange(path: &Path, earlier: &File) -> io::Result<File> {
 }
 
 /// Keeps others from replacing a file for as long as it is open.
-#[cfg(unix)]
 fn hold(file: &File) -> io::Result<()> {
     use rustix::fs::{FlockOperation, flock};
     use rustix::io::Errno;
@@ -112,7 +108,6 @@ fn hold(file: &File) -> io::Result<()> {
     }
 }
 
-#[cfg(unix)]
 fn busy() -> io::Error {
     io::Error::new(ErrorKind::ResourceBusy, "another process is writing to it")
 }
@@ -129,7 +124,6 @@ pub(crate) fn irregular(path: &Path) -> io::Error {
 }
 
 /// Whether standard output or standard error is this file: a shell has just made it for them.
-#[cfg(unix)]
 fn is_output(file: &File) -> bool {
     use std::os::fd::AsFd;
     let (stdout, stderr) = (io::stdout(), io::stderr());
@@ -142,30 +136,10 @@ fn is_output(file: &File) -> bool {
 }
 
 /// Which file it is, whatever it is called.
-#[cfg(unix)]
 fn identity(metadata: &fs::Metadata) -> (u64, u64) {
     use std::os::unix::fs::MetadataExt;
     (metadata.dev(), metadata.ino())
 }
 
-#[cfg(not(unix))]
-fn create_new(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).open(path)
-}
-
-#[cfg(not(unix))]
-fn replace(path: &Path, is_ours: impl Fn(&[u8]) -> bool) -> io::Result<File> {
-    if !fs::symlink_metadata(path)?.is_file() {
-        return Err(irregular(path));
-    }
-    let mut beginning = Vec::new();
-    File::open(path)?.take(BEGINNING).read_to_end(&mut beginning)?;
-    if !beginning.is_empty() && !is_ours(&beginning) {
-        let text = "it exists already, and something else is in it";
-        return Err(io::Error::new(ErrorKind::AlreadyExists, text));
-    }
-    OpenOptions::new().write(true).truncate(true).open(path)
-}
-
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests;
