@@ -50,18 +50,20 @@ fn create_new(path: &Path) -> io::Result<File> {
 }
 
 fn replace(path: &Path, is_ours: impl Fn(&[u8]) -> bool) -> io::Result<File> {
-    use rustix::fs::OFlags;
+    use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
     use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
     let kind = fs::symlink_metadata(path)?.file_type();
-    // What has taken the name since then must not make us wait, nor lead elsewhere.
+    // Another file may have the name by now: it must not make us wait.
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
     let open = |options: &mut OpenOptions| options.custom_flags(flags).open(path);
     if kind.is_char_device() {
         let device = open(OpenOptions::new().write(true))?;
-        return match device.metadata()?.file_type().is_char_device() {
-            true => Ok(device),
-            false => Err(irregular(path)),
-        };
+        if !device.metadata()?.file_type().is_char_device() {
+            return Err(irregular(path));
+        }
+        // A terminal that is slow makes the writer wait.
+        fcntl_setfl(&device, fcntl_getfl(&device)? - OFlags::NONBLOCK)?;
+        return Ok(device);
     }
     if !kind.is_file() {
         return Err(irregular(path));

@@ -103,6 +103,13 @@ fn a_folder_and_a_pipe_are_errors_and_make_nobody_wait() {
 }
 
 #[test]
+fn a_slow_device_makes_its_writer_wait() {
+    let device = create_ours(Path::new("/dev/null")).unwrap();
+    let flags = rustix::fs::fcntl_getfl(&device).unwrap();
+    assert!(!flags.contains(rustix::fs::OFlags::NONBLOCK), "{flags:?}");
+}
+
+#[test]
 fn a_file_that_is_still_written_to_is_not_replaced() {
     let folder = Folder::new("busy");
     let path = folder.0.join("ours");
