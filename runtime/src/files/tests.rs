@@ -92,12 +92,16 @@ fn a_hard_link_to_what_is_replaced_keeps_its_content() {
     assert_eq!(fs::read_to_string(&kept).unwrap(), "ours");
 }
 
+/// No process makes the pipe: it would hold the other tests' files until it has begun. rustix
+/// makes no pipes on Apple's systems.
+#[cfg(not(target_vendor = "apple"))]
 #[test]
 fn a_folder_and_a_pipe_are_errors_and_make_nobody_wait() {
+    use rustix::fs::{CWD, Mode, mkfifoat};
     let folder = Folder::new("irregular");
     assert_eq!(create_ours(&folder.0).unwrap_err().kind(), ErrorKind::IsADirectory);
     let pipe = folder.0.join("pipe");
-    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    mkfifoat(CWD, &pipe, Mode::RUSR | Mode::WUSR).unwrap();
     assert_eq!(create_ours(&pipe).unwrap_err().kind(), ErrorKind::InvalidInput);
     assert!(create_ours(Path::new("/dev/null")).is_ok(), "a device keeps nothing");
 }
