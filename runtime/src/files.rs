@@ -1,28 +1,80 @@
 //! Files that this user alone can read, created without harm to any other file.
 //!
 //! A name may be mistyped, or be that of another option's file. So an existing file is replaced
-//! only if it is empty or the caller knows it as its own. A rename replaces it: whoever has the
-//! earlier file open, or a hard link to it, keeps that file as it is.
+//! only if it is empty or begins as the new one will. A rename replaces it: a program that has the
+//! earlier file open keeps it as it is, and so does a hard link.
+//!
+//! A rename replaces any file, and a look before it is another step. So another program's file is
+//! lost if it takes an earlier file's name between the two. Drafts do not lose each other's files.
 
-use std::fs::{self, File, OpenOptions};
+use rustix::fs::{FlockOperation, OFlags, fcntl_getfl, fcntl_setfl, flock};
+use rustix::io::Errno;
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
-use std::path::Path;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
-/// So much of an existing file's beginning is shown to the caller, in bytes.
-const BEGINNING: u64 = 64;
+/// A new file that has not got its name yet. It is removed with this value unless it is
+/// [kept](Draft::keep).
+#[derive(Debug)]
+pub struct Draft<'a> {
+    path: &'a Path,
+    begins: &'a [u8],
+    file: File,
+    /// Where it is until then. `None` if it is a device, which has its name already.
+    temporary: Option<Temporary>,
+    /// The file that it replaces. No other draft replaces that meanwhile.
+    earlier: Option<File>,
+}
 
-/// Creates a file that only this user can read. `is_ours` is shown the first 64 bytes of an
-/// existing regular file and says whether it may be replaced; an empty one always may.
-///
-/// Symbolic links are not followed. A character device such as /dev/null is opened as it is, since
-/// it keeps nothing. Anything else that is no regular file is an error. So is a file that another
-/// caller of this function still has open (`flock`), and one that standard output or standard error
-/// goes to.
-pub fn create(path: &Path, is_ours: impl Fn(&[u8]) -> bool) -> io::Result<File> {
-    match create_new(path) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => replace(path, is_ours),
-        created => created,
+impl<'a> Draft<'a> {
+    /// Creates a file beside the one that it shall become. Only this user can read it. `begins` is
+    /// how the caller's files begin: such a file may be replaced, and so may an empty one.
+    ///
+    /// Symbolic links are not followed. A character device such as /dev/null is opened as it is,
+    /// since it keeps nothing. Anything else that is no regular file is an error. So is a file that
+    /// another draft replaces or has become, for as long as it is open (`flock`), and a file that
+    /// standard output or standard error goes to.
+    pub fn new(path: &'a Path, begins: &'a [u8]) -> io::Result<Draft<'a>> {
+        if fs::symlink_metadata(path).is_ok_and(|there| there.file_type().is_char_device()) {
+            let file = open_device(path)?;
+            return Ok(Draft { path, begins, file, temporary: None, earlier: None });
+        }
+        let earlier = open_earlier(path, begins)?;
+        let (file, temporary) = Temporary::create(path)?;
+        Ok(Draft { path, begins, file, temporary: Some(temporary), earlier })
     }
+
+    /// The file, to write to.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Gives the file its name.
+    pub fn keep(mut self) -> io::Result<File> {
+        let Some(temporary) = self.temporary else { return Ok(self.file) };
+        if self.earlier.is_none() {
+            // A link, unlike a rename, replaces nothing.
+            if fs::hard_link(&temporary.0, self.path).is_ok() {
+                return Ok(self.file);
+            }
+            // The name was free and is taken, or the file system has no links.
+            self.earlier = open_earlier(self.path, self.begins)?;
+        }
+        if let Some(earlier) = &self.earlier
+            && identity(&fs::symlink_metadata(self.path)?) != identity(&earlier.metadata()?)
+        {
+            return Err(busy());
+        }
+        fs::rename(&temporary.0, self.path)?;
+        Ok(self.file)
+    }
+}
+
+/// Creates a file and gives it its name at once, as a [`Draft`] does.
+pub fn create(path: &Path, begins: &[u8]) -> io::Result<File> {
+    Draft::new(path, begins)?.keep()
 }
 
 /// What to do when a file could not be created. `FILE` stands for its name and `FOLDER` for that of
@@ -41,68 +93,73 @@ pub fn cure(kind: ErrorKind) -> &'static str {
     }
 }
 
-/// Creates a file that was not there, and holds it.
-fn create_new(path: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    hold(&file)?;
-    Ok(file)
+/// A name that goes with this value. A file that has been renamed no longer has it.
+#[derive(Debug)]
+struct Temporary(PathBuf);
+
+impl Temporary {
+    /// Creates a file in the same folder, and holds it.
+    fn create(beside: &Path) -> io::Result<(File, Temporary)> {
+        // A short name: a long one may have no room for an ending.
+        let path = beside.with_file_name(format!(".striper-{:016x}", rand::random::<u64>()));
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        let temporary = Temporary(path);
+        hold(&file)?;
+        Ok((file, temporary))
+    }
 }
 
-fn replace(path: &Path, is_ours: impl Fn(&[u8]) -> bool) -> io::Result<File> {
-    use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
-    use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-    let kind = fs::symlink_metadata(path)?.file_type();
-    // Another file may have the name by now: it must not make us wait.
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
-    let open = |options: &mut OpenOptions| options.custom_flags(flags).open(path);
-    if kind.is_char_device() {
-        let device = open(OpenOptions::new().write(true))?;
-        if !device.metadata()?.file_type().is_char_device() {
-            return Err(irregular(path));
-        }
-        // A terminal that is slow makes the writer wait.
-        fcntl_setfl(&device, fcntl_getfl(&device)? - OFlags::NONBLOCK)?;
-        return Ok(device);
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
     }
-    if !kind.is_file() {
+}
+
+/// Opens what has the name, whatever it is by now: it must not make us wait.
+fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    options.custom_flags(flags.bits().cast_signed()).open(path)
+}
+
+fn open_device(path: &Path) -> io::Result<File> {
+    let device = open(path, OpenOptions::new().write(true))?;
+    if !device.metadata()?.file_type().is_char_device() {
         return Err(irregular(path));
     }
-    let earlier = open(OpenOptions::new().read(true))?;
+    // A terminal that is slow makes the writer wait.
+    fcntl_setfl(&device, fcntl_getfl(&device)? - OFlags::NONBLOCK)?;
+    Ok(device)
+}
+
+/// Opens and holds the file that has the name, if there is one. An error if it is not to be
+/// replaced.
+fn open_earlier(path: &Path, begins: &[u8]) -> io::Result<Option<File>> {
+    match fs::symlink_metadata(path) {
+        Ok(there) if there.is_file() => {}
+        Ok(_) => return Err(irregular(path)),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    let earlier = open(path, OpenOptions::new().read(true))?;
     if !earlier.metadata()?.is_file() {
         return Err(irregular(path));
     }
     let mut beginning = Vec::new();
-    (&earlier).take(BEGINNING).read_to_end(&mut beginning)?;
-    if !beginning.is_empty() && !is_ours(&beginning) {
+    (&earlier).take(begins.len() as u64).read_to_end(&mut beginning)?;
+    if !beginning.is_empty() && beginning != begins {
         let text = "it exists already, and something else is in it";
         return Err(io::Error::new(ErrorKind::AlreadyExists, text));
     }
     if is_output(&earlier) {
         let text = "this program's output goes there already";
-        return Err(io::Error::new(ErrorKind::AlreadyExists, text));
+        return Err(io::Error::new(ErrorKind::InvalidInput, text));
     }
     hold(&earlier)?;
-    exchange(path, &earlier)
-}
-
-/// Puts a new file in the place of `earlier`.
-fn exchange(path: &Path, earlier: &File) -> io::Result<File> {
-    // A short name beside it: a long one may have no room for an ending.
-    let temporary = path.with_file_name(format!(".striper-{:016x}", rand::random::<u64>()));
-    let file = create_new(&temporary)?;
-    let rename = || match identity(&fs::symlink_metadata(path)?) == identity(&earlier.metadata()?) {
-        true => fs::rename(&temporary, path),
-        false => Err(busy()),
-    };
-    rename().inspect_err(|_| _ = fs::remove_file(&temporary))?;
-    Ok(file)
+    Ok(Some(earlier))
 }
 
 /// Keeps others from replacing a file for as long as it is open.
 fn hold(file: &File) -> io::Result<()> {
-    use rustix::fs::{FlockOperation, flock};
-    use rustix::io::Errno;
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
         Err(Errno::WOULDBLOCK) => Err(busy()),
         // Some file systems have no locks. There the user keeps two processes apart.
@@ -127,9 +184,8 @@ pub(crate) fn irregular(path: &Path) -> io::Error {
 
 /// Whether standard output or standard error is this file: a shell has just made it for them.
 fn is_output(file: &File) -> bool {
-    use std::os::fd::AsFd;
     let (stdout, stderr) = (io::stdout(), io::stderr());
-    let same = |stream: std::os::fd::BorrowedFd<'_>| {
+    let same = |stream: BorrowedFd<'_>| {
         let stream = stream.try_clone_to_owned().and_then(|stream| File::from(stream).metadata());
         let same = stream.and_then(|stream| Ok(identity(&stream) == identity(&file.metadata()?)));
         same.unwrap_or(false)
@@ -138,8 +194,7 @@ fn is_output(file: &File) -> bool {
 }
 
 /// Which file it is, whatever it is called.
-fn identity(metadata: &fs::Metadata) -> (u64, u64) {
-    use std::os::unix::fs::MetadataExt;
+fn identity(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
 

@@ -119,7 +119,7 @@ impl Traces {
 
 /// A file for a trace: a new one, or one in the place of an earlier trace.
 fn create(path: &Path) -> io::Result<File> {
-    files::create(path, |beginning| beginning.starts_with(MAGIC))
+    files::create(path, MAGIC)
 }
 
 /// Why a recording has stopped early.

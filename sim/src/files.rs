@@ -1,19 +1,18 @@
 //! Files that a command writes. A file appears under its name only when it is whole.
 //!
-//! Invariant: nothing is replaced but an earlier file of the same kind.
+//! Invariant: nothing is replaced but an empty file and an earlier file of the same kind.
 
 use crate::picture::page;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+use striper_runtime::files;
 
 /// A kind of file that a command writes.
 #[derive(Clone, Copy, Debug)]
 pub struct Kind<'a> {
     /// What it is called, with its article.
     pub name: &'a str,
-    /// How a file of it begins. A file that does not begin so is never replaced.
+    /// How a file of it begins. A file that begins otherwise is not replaced, unless it is empty.
     pub begins: &'a str,
 }
 
@@ -26,34 +25,26 @@ pub const TRACE: Kind<'static> = Kind { name: "a trace as recorded", begins: "st
 /// A whole file under a name of its own. It is removed with this value unless it is
 /// [kept](Draft::keep).
 pub struct Draft<'a> {
-    path: PathBuf,
+    path: &'a Path,
     kind: Kind<'a>,
-    draft: PathBuf,
+    draft: files::Draft<'a>,
 }
 
 impl<'a> Draft<'a> {
     /// Writes a file beside the one that it shall become. The error names the file and says what to
     /// do.
-    pub fn write(path: &Path, kind: Kind<'a>, text: &str) -> Result<Draft<'a>, String> {
-        refuse(path, kind)?;
-        let failed = |error| failed(path, &error);
-        let (mut file, draft) = create(path).map_err(failed)?;
-        let draft = Draft { path: path.into(), kind, draft };
-        file.write_all(text.as_bytes()).map_err(failed)?;
-        Ok(draft)
+    pub fn write(path: &'a Path, kind: Kind<'a>, text: &str) -> Result<Draft<'a>, String> {
+        let draft = files::Draft::new(path, kind.begins.as_bytes());
+        let failed = |error| failed(path, kind, &error);
+        let draft = draft.map_err(failed)?;
+        draft.file().write_all(text.as_bytes()).map_err(failed)?;
+        Ok(Draft { path, kind, draft })
     }
 
     /// Gives the file its name.
     pub fn keep(self) -> Result<(), String> {
-        refuse(&self.path, self.kind)?;
-        fs::rename(&self.draft, &self.path).map_err(|error| failed(&self.path, &error))
-    }
-}
-
-impl Drop for Draft<'_> {
-    fn drop(&mut self) {
-        // It is not there if it was kept.
-        let _ = fs::remove_file(&self.draft);
+        let Draft { path, kind, draft } = self;
+        draft.keep().map(drop).map_err(|error| failed(path, kind, &error))
     }
 }
 
@@ -67,55 +58,22 @@ pub fn write(path: &Path, kind: Kind, text: &str) -> Result<(), String> {
     Draft::write(path, kind, text)?.keep()
 }
 
-/// A new file in the same folder. Its name does not depend on that of the other, which may be of
-/// any length.
-fn create(beside: &Path) -> io::Result<(File, PathBuf)> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    loop {
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = beside.with_file_name(format!(".striper-{}-{number}", std::process::id()));
-        match OpenOptions::new().write(true).create_new(true).open(&path) {
-            // A process of the same number was killed before it could remove it.
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            result => return result.map(|file| (file, path)),
+fn failed(path: &Path, kind: Kind, error: &std::io::Error) -> String {
+    let (cause, cure) = match error.kind() {
+        ErrorKind::AlreadyExists => {
+            (format!("it exists and is not {}", kind.name), "remove it, or name a new file")
         }
-    }
-}
-
-/// Says no if something is there that is not of this kind.
-fn refuse(path: &Path, kind: Kind) -> Result<(), String> {
-    let there = match fs::symlink_metadata(path) {
-        Ok(there) => there,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(failed(path, &error)),
+        ErrorKind::NotFound => (error.to_string(), "make its folder first"),
+        other => (error.to_string(), files::cure(other)),
     };
-    let name = path.display();
-    if !there.is_file() {
-        let what = if there.is_dir() { "a folder" } else { "no regular file" };
-        return Err(format!("can't write {name}: it is {what}; name a new file"));
-    }
-    let mut start = vec![0; kind.begins.len()];
-    match File::open(path).and_then(|mut file| file.read_exact(&mut start)) {
-        Ok(()) if start == kind.begins.as_bytes() => Ok(()),
-        Err(error) if error.kind() != ErrorKind::UnexpectedEof => Err(failed(path, &error)),
-        _ => Err(format!(
-            "can't write {name}: it exists and is not {}; remove it, or name a new file",
-            kind.name
-        )),
-    }
-}
-
-fn failed(path: &Path, error: &io::Error) -> String {
-    let cure = match error.kind() {
-        ErrorKind::StorageFull => "make room, or name a file on another disk",
-        _ => "name a file in a folder that is there and that you may write to",
-    };
-    format!("can't write {}: {error}; {cure}", path.display())
+    format!("can't write {}: {cause}; {cure}", path.display())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::PathBuf;
+    use std::{fs, io};
 
     /// An empty folder that goes with this value.
     struct Folder(PathBuf);
@@ -142,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_replaces_an_earlier_one_of_its_kind_and_no_other() {
+    fn a_file_replaces_an_empty_one_or_one_of_its_kind_and_no_other() {
         let folder = Folder::new("kinds");
         let page = folder.0.join("page");
         let text = |end: &str| format!("{}{end}", PAGE.begins);
@@ -150,7 +108,10 @@ mod tests {
             write(&page, PAGE, &text(end)).expect("a page");
             assert_eq!(fs::read_to_string(&page).expect("a page"), text(end));
         }
-        for content in ["", "[package]\n", "striper trace 1\n", "<!DOCTYPE html>\n<html>\n"] {
+        let empty = folder.0.join("empty");
+        fs::write(&empty, "").expect("a file");
+        write(&empty, PAGE, &text("one")).expect("a page in the place of an empty file");
+        for content in ["[package]\n", "striper trace 1\n", "<!DOCTYPE html>\n<html>\n"] {
             let other = folder.0.join("other");
             fs::write(&other, content).expect("a file");
             for result in [check(&other, PAGE), write(&other, PAGE, &text("three"))] {
@@ -160,22 +121,23 @@ mod tests {
             assert_eq!(fs::read_to_string(&other).expect("a file"), content);
         }
         assert!(write(&page, TRACE, "striper trace 1\n").is_err());
-        assert_eq!(folder.names().len(), 2, "{:?}", folder.names());
+        assert_eq!(folder.names().len(), 3, "{:?}", folder.names());
     }
 
-    #[cfg(unix)]
     #[test]
-    fn a_folder_a_link_and_a_device_are_left_alone() {
+    fn a_folder_and_a_link_are_left_alone_and_a_device_is_written_to() {
         let folder = Folder::new("special");
         let (inner, link) = (folder.0.join("inner"), folder.0.join("link"));
         fs::create_dir(&inner).expect("a folder");
         std::os::unix::fs::symlink("nowhere", &link).expect("a link");
-        for (path, what) in
-            [(&*inner, "a folder"), (&*link, "no regular"), ("/dev/null".as_ref(), "no regular")]
-        {
+        for (path, said) in [
+            (&inner, "inner: it is a folder; name a file in that folder"),
+            (&link, "link: it is a symbolic link; name another file"),
+        ] {
             let error = write(path, TRACE, "striper trace 1\n").expect_err("no file");
-            assert!(error.contains(what) && error.contains("name a new file"), "{error}");
+            assert!(error.ends_with(said), "{error}");
         }
+        assert_eq!(write(Path::new("/dev/null"), TRACE, "striper trace 1\n"), Ok(()));
         assert_eq!(folder.names().len(), 2, "{:?}", folder.names());
     }
 
@@ -195,9 +157,7 @@ mod tests {
     #[test]
     fn a_missing_folder_is_said() {
         let error = check(Path::new("/nowhere/page.html"), PAGE).expect_err("no folder");
-        assert!(
-            error.contains("/nowhere/page.html") && error.contains("in a folder that is there"),
-            "{error}"
-        );
+        assert!(error.starts_with("can't write /nowhere/page.html: "), "{error}");
+        assert!(error.ends_with("; make its folder first"), "{error}");
     }
 }

@@ -125,8 +125,9 @@ impl Tape {
 /// are replaced. The names of the files, or what went wrong.
 pub fn write(path: &Path, reels: &[Reel]) -> Result<Vec<PathBuf>, String> {
     let files: Vec<PathBuf> = reels.iter().map(|reel| file(path, &reel.name)).collect();
-    let write = |(file, reel): (&PathBuf, &Reel)| Draft::write(file, TRACE, &reel.text);
-    let drafts: Vec<Draft> = files.iter().zip(reels).map(write).collect::<Result<_, _>>()?;
+    let drafts = files.iter().zip(reels);
+    let drafts = drafts.map(|(file, reel)| Draft::write(file, TRACE, &reel.text));
+    let drafts: Vec<Draft> = drafts.collect::<Result<_, _>>()?;
     drafts.into_iter().try_for_each(Draft::keep)?;
     Ok(files)
 }

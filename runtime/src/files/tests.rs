@@ -1,5 +1,6 @@
 use super::*;
 use std::fs::Permissions;
+use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 
@@ -37,7 +38,7 @@ impl Drop for Folder {
 }
 
 fn create_ours(path: &Path) -> io::Result<File> {
-    create(path, |beginning| beginning.starts_with(b"ours"))
+    create(path, b"ours")
 }
 
 fn mode(path: &Path) -> u32 {
@@ -122,4 +123,48 @@ fn a_file_that_is_still_written_to_is_not_replaced() {
     assert_eq!(folder.names(), ["ours"]);
     drop(first);
     assert!(create_ours(&path).is_ok());
+}
+
+/// Such a race is lost by the file that comes later, not by the one that has the name.
+#[test]
+fn of_two_drafts_of_a_new_file_the_first_that_is_kept_gets_the_name() {
+    let folder = Folder::new("race");
+    let path = folder.0.join("ours");
+    let [first, second] = [(); 2].map(|()| Draft::new(&path, b"ours").unwrap());
+    first.file().write_all(b"ours, the first").unwrap();
+    let first = first.keep().unwrap();
+    assert_eq!(second.keep().unwrap_err().kind(), ErrorKind::ResourceBusy);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "ours, the first");
+    assert_eq!(folder.names(), ["ours"]);
+    drop(first);
+}
+
+#[test]
+fn a_file_that_has_taken_the_name_since_the_draft_began_stays() {
+    let folder = Folder::new("since");
+    let (new, ours) = (folder.0.join("new"), folder.file("ours", "ours"));
+    let drafts = [&new, &ours].map(|path| Draft::new(path, b"ours").unwrap());
+    for path in [&new, &ours] {
+        let other = folder.file("other", "a key, not ours");
+        fs::rename(other, path).unwrap();
+    }
+    let errors = drafts.map(|draft| draft.keep().unwrap_err().kind());
+    assert_eq!(errors, [ErrorKind::AlreadyExists, ErrorKind::ResourceBusy]);
+    for path in [&new, &ours] {
+        assert_eq!(fs::read_to_string(path).unwrap(), "a key, not ours");
+    }
+    assert_eq!(folder.names(), ["new", "ours"]);
+}
+
+#[test]
+fn a_draft_that_is_not_kept_leaves_everything_as_it_was() {
+    let folder = Folder::new("draft");
+    let ours = folder.file("ours", "ours, the first");
+    for path in [ours.clone(), folder.0.join("new"), folder.0.join("x".repeat(255))] {
+        let draft = Draft::new(&path, b"ours").unwrap();
+        draft.file().write_all(b"ours, the second").unwrap();
+        assert_eq!(folder.names().len(), 2, "{:?}", folder.names());
+    }
+    assert_eq!(folder.names(), ["ours"]);
+    assert_eq!(fs::read_to_string(&ours).unwrap(), "ours, the first");
 }
