@@ -38,7 +38,10 @@ use core::fmt;
 #[cfg(doc)]
 use crate::session::Session;
 
-/// The first line of every trace.
+/// How every trace begins, whatever its version. Comments may stand before it.
+pub const BEGINS: &str = "striper trace ";
+
+/// The first line of a trace of this version.
 const MAGIC: &str = "striper trace 1";
 
 /// The line between the header and the first input.

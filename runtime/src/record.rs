@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use striper_core::trace::{Header, Recorder};
+use striper_core::trace::{BEGINS, Header, Recorder};
 use striper_core::{Input, Instant, Output, Session};
 
 /// The most sessions that are recorded: enough to see a server lose its state a few times, and few enough to keep.
@@ -25,9 +25,6 @@ const MAX_SIZE: u64 = 256 << 20;
 
 /// The most that waits for the disk, in bytes. A disk that is so far behind will not catch up.
 const MAX_WAITING: usize = 8 << 20;
-
-/// What every trace begins with, whatever its version.
-const MAGIC: &[u8] = b"striper trace ";
 
 /// So much is written at once.
 const WRITE_AT: usize = 64 << 10;
@@ -119,7 +116,7 @@ impl Traces {
 
 /// A file for a trace: a new one, or one in the place of an earlier trace.
 fn create(path: &Path) -> io::Result<File> {
-    files::create(path, MAGIC)
+    files::create(path, BEGINS.as_bytes())
 }
 
 /// Why a recording has stopped early.

@@ -5,6 +5,7 @@
 use crate::picture::page;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
+use striper_core::trace;
 use striper_runtime::files;
 
 /// A kind of file that a command writes.
@@ -20,7 +21,7 @@ pub struct Kind<'a> {
 pub const PAGE: Kind<'static> = Kind { name: "a page of the simulator", begins: page::BEGINS };
 
 /// A trace as it was recorded. A trace with a comment at its top is somebody's work.
-pub const TRACE: Kind<'static> = Kind { name: "a trace as recorded", begins: "striper trace " };
+pub const TRACE: Kind<'static> = Kind { name: "a trace as recorded", begins: trace::BEGINS };
 
 /// A whole file under a name of its own. It is removed with this value unless it is
 /// [kept](Draft::keep).

@@ -1,7 +1,7 @@
 //! Reads a trace back. What can't be read is an error that names its line.
 
 use super::alias::session_id;
-use super::{BEGIN, Given, Header, MAGIC, MAX_INPUT, Run, Said, Step, Trace, TraceError};
+use super::{BEGIN, BEGINS, Given, Header, MAGIC, MAX_INPUT, Run, Said, Step, Trace, TraceError};
 use crate::config::MAX_OPAQUE;
 use crate::error::Reason;
 use crate::id::{FlowId, StripeId};
@@ -55,7 +55,7 @@ impl Trace {
     fn take(&mut self, part: Part, line: &str, number: usize) -> Result<Part, String> {
         match part {
             Part::Magic if line == MAGIC => return Ok(Part::Header),
-            Part::Magic if line.starts_with("striper trace ") => {
+            Part::Magic if line.starts_with(BEGINS) => {
                 return Err(format!(
                     "\"{line}\" is another version of the format; this one reads \"{MAGIC}\""
                 ));
