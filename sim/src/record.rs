@@ -121,8 +121,9 @@ impl Tape {
     }
 }
 
-/// Writes traces to PATH.client, PATH.server, PATH.server.2 and so on, all or none. Earlier traces
-/// are replaced. The names of the files, or what went wrong.
+/// Writes traces to PATH.client, PATH.server, PATH.server.2 and so on. All are written whole before
+/// the first gets its name. Earlier traces are replaced. Returns the names of the files, or what
+/// went wrong.
 pub fn write(path: &Path, reels: &[Reel]) -> Result<Vec<PathBuf>, String> {
     let files: Vec<PathBuf> = reels.iter().map(|reel| file(path, &reel.name)).collect();
     let drafts = files.iter().zip(reels);
