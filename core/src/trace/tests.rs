@@ -352,6 +352,13 @@ fn mutate(text: String, changes: &[(usize, u8, u8)]) -> String {
 }
 
 #[test]
+fn a_trace_begins_as_any_trace_does() {
+    for text in Pair::run(&Ops::new(), 7, 1) {
+        assert!(text.starts_with(BEGINS), "{text}");
+    }
+}
+
+#[test]
 fn a_busy_run_is_busy() {
     for text in Pair::run(&busy(), 7, 3) {
         let trace = read(&text);
