@@ -17,7 +17,7 @@ use std::time::Duration;
 use striper_core::trace::{BEGINS, Header, Recorder};
 use striper_core::{Input, Instant, Output, Session};
 
-/// The most sessions that are recorded: enough to see a server lose its state a few times, and few enough to keep.
+/// The most sessions that are recorded. A server may lose its state a few times meanwhile.
 const MAX_SESSIONS: u32 = 16;
 
 /// The most bytes of one trace: some hours of a busy session, or 100 GB through it.
@@ -39,7 +39,7 @@ pub struct Traces {
     program: String,
     /// The first session's file.
     first: Cell<Option<File>>,
-    /// The same, open for as long as sessions may be recorded: no other process takes its name.
+    /// The same file. It is open while sessions may be recorded, so no other process replaces it.
     _held: File,
     begun: Cell<u32>,
     files: Mutex<Vec<Arc<Sink>>>,
@@ -52,8 +52,8 @@ impl fmt::Debug for Traces {
 }
 
 impl Traces {
-    /// Creates the file of the first session, or says why it can't be. An earlier trace of this
-    /// name is replaced, and so is an empty file; any other file is an error ([`files::create`]). Only
+    /// Creates the file of the first session, or says why it can't. An earlier trace of this name
+    /// is replaced, and so is an empty file. Any other file is an error ([`files::create`]). Only
     /// this user can read the file: a trace has no content, but it tells when how much was sent.
     pub fn create(path: &Path, program: &str) -> io::Result<Rc<Traces>> {
         let first = create(path)?;
@@ -67,14 +67,15 @@ impl Traces {
         }))
     }
 
-    /// Waits until all that was recorded so far is in its file, but not longer than this. Says whether it is.
+    /// Waits until all that was recorded so far is in its file, but not longer than this. Says
+    /// whether it is there.
     pub fn flush(&self, limit: Duration) -> bool {
         let sinks = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         let clock = SystemClock::shared();
         let until = clock.now() + limit;
-        // First of all, so that one that stands still keeps no other from its file.
+        // All are told before the first is waited for: a disk that stands still delays no other.
         sinks.iter().for_each(|sink| sink.hurry());
-        // Each is waited for, also after one that was not done in time: it may be by then.
+        // If one is late, the others may still be done by then.
         let late = sinks.iter().filter(|sink| !sink.wait(until.since(clock.now()))).count();
         late == 0
     }
