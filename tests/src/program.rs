@@ -2,6 +2,7 @@
 
 use crate::process::Finished;
 use crate::skip;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -57,10 +58,21 @@ impl TempDir {
     pub fn new() -> TempDir {
         use std::os::unix::fs::DirBuilderExt;
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = env::temp_dir().join(format!("striper-tests-{}-{number}", std::process::id()));
-        fs::DirBuilder::new().mode(0o700).create(&path).expect("a new folder");
-        TempDir(path)
+        loop {
+            let path = TempDir::numbered(NEXT.fetch_add(1, Ordering::Relaxed));
+            match fs::DirBuilder::new().mode(0o700).create(&path) {
+                // A process of the same number was killed before it could remove it.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                created => {
+                    created.expect("a new folder");
+                    return TempDir(path);
+                }
+            }
+        }
+    }
+
+    fn numbered(number: u64) -> PathBuf {
+        env::temp_dir().join(format!("striper-tests-{}-{number}", std::process::id()))
     }
 
     /// Where something of this name is or will be in it.
@@ -88,5 +100,21 @@ impl TempDir {
 impl Drop for TempDir {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_a_killed_run_has_left_is_passed_over() {
+        let left: Vec<PathBuf> = (0..20).map(TempDir::numbered).collect();
+        // Other tests of this process may have some of them.
+        let left = left.into_iter().filter(|path| fs::create_dir(path).is_ok());
+        let left: Vec<TempDir> = left.map(TempDir).collect();
+        let new = TempDir::new();
+        assert!(left.iter().all(|folder| folder.0 != new.0));
+        assert_eq!(fs::read_dir(&new.0).expect("a folder").count(), 0);
     }
 }
