@@ -150,6 +150,11 @@ fn open_earlier(path: &Path, begins: &[u8]) -> io::Result<Option<File>> {
         let text = "it exists already, and something else is in it";
         return Err(io::Error::new(ErrorKind::AlreadyExists, text));
     }
+    // A rename needs no right to write to the file. A user takes that right away to keep the file.
+    if earlier.metadata()?.permissions().readonly() {
+        let text = "it exists already, and is write-protected";
+        return Err(io::Error::new(ErrorKind::AlreadyExists, text));
+    }
     if is_output(&earlier) {
         let text = "this program's output goes there already";
         return Err(io::Error::new(ErrorKind::InvalidInput, text));

@@ -68,6 +68,15 @@ fn a_file_that_is_not_ours_stays_as_it_is() {
 }
 
 #[test]
+fn a_write_protected_file_of_ours_stays_as_it_is() {
+    let folder = Folder::new("protected");
+    let path = folder.file("kept", "ours, to be kept");
+    fs::set_permissions(&path, Permissions::from_mode(0o400)).unwrap();
+    assert_eq!(create_ours(&path).unwrap_err().kind(), ErrorKind::AlreadyExists);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "ours, to be kept");
+}
+
+#[test]
 fn a_name_that_leads_elsewhere_is_not_followed() {
     let folder = Folder::new("links");
     let ours = folder.file("ours", "ours");
