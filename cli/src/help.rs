@@ -121,7 +121,7 @@ ENVIRONMENT (an option beats its variable; all commands share them)
   STRIPER_KEY_FILE, STRIPER_PEERS_FILE   as --key and --peers
   NO_COLOR=1                           no colours
   An empty variable is as good as none. But -s and -c refuse to start with an
-  empty STRIPER_KEY_FILE or STRIPER_PEERS_FILE, unless an option takes its place.
+  empty STRIPER_KEY_FILE or STRIPER_PEERS_FILE, unless an option replaces it.
 
 SECURITY
   With a key, nobody gets in without it, and who watches or changes what passes

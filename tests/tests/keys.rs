@@ -198,7 +198,7 @@ fn a_key_file_that_is_of_no_use_is_refused_with_its_name_and_a_cure() {
     of(&run(&["keygen", &site], &[]), 8, &[&site, "exists already"]);
     of(&key(&folder.text("none"), &[]), 8, &["No such file", "none"]);
     of(&key(&folder.write("text", "hello"), &[]), 8, &["this is no key", "keygen"]);
-    of(&key(&own, &[]), 8, &["accepts nobody", "--peers"]);
+    of(&key(&own, &[]), 8, &["nobody is accepted", "--peers"]);
     of(&key(&site, &["--peers", &folder.write("list", "x")]), 8, &["list: line 1: this is no key"]);
     of(&run(&["pubkey", &site], &[]), 8, &["no public half", "keygen --pair"]);
     let peers = folder.write("list", pubkey(&own));
