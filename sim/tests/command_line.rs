@@ -146,6 +146,16 @@ fn a_table_and_a_page_name_the_faults() {
 }
 
 #[test]
+fn without_a_finished_single_stripe_there_is_no_speed_up() {
+    let line = "--caps 8mbps --stripes 2 --fault 500ms:0:silence --size 2MiB";
+    let table = String::from_utf8(run(line).stdout).expect("text");
+    let row: Vec<&str> = table.lines().nth(3).expect("a row").split_whitespace().collect();
+    assert_eq!((row[0], row[1], row[4]), ("earliest", "2", "-"), "{table}");
+    let json = String::from_utf8(run(&format!("{line} --json")).stdout).expect("text");
+    assert!(json.contains("\"speed_up\": null,"), "{json}");
+}
+
+#[test]
 fn a_swarm_says_what_became_of_each_flow() {
     let said = String::from_utf8(run("swarm --seeds 0..100").stdout).expect("text");
     let line = said.lines().find(|line| line.contains(" flows: ")).expect("a line about flows");
