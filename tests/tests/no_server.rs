@@ -43,9 +43,9 @@ fn a_connection_made_while_others_are_kept_is_reset_at_once_if_the_server_side_r
     let origin = Origin::start();
     let mut server = Proxy::server(origin.addr().ip(), origin.addr(), &[]);
     let client = Proxy::client(origin.addr().ip(), server.addr(), &NEVER);
-    let mut kept = connect(client.addr());
+    let (mut kept, mut there) = (connect(client.addr()), origin.accept());
     Pattern(1).send(&mut kept, 0..1000);
-    Pattern(1).expect(&mut origin.accept(), 0..1000);
+    Pattern(1).expect(&mut there, 0..1000);
     server.kill();
     client.wait_for("session_stranded");
     let refused = |event: &Event| event.text("cause") == "connection refused";
