@@ -1,7 +1,8 @@
-//! The command line and the environment, read into an [`Invocation`]. Pure: what it reads is handed in, what is wrong comes back
-//! as a [`Failure`].
+//! The command line and the environment, read into an [`Invocation`]. Pure: what it reads is handed
+//! in, what is wrong comes back as a [`Failure`].
 //!
-//! Both spellings of a mode (`-s` and `server`) and of CONNECT (`HOST:PORT` and `HOST PORT`) are the same thing after this file.
+//! Both spellings of a mode (`-s` and `server`) and of CONNECT (`HOST:PORT` and `HOST PORT`) are
+//! the same thing after this file.
 
 mod command;
 mod limits;
@@ -157,8 +158,15 @@ pub enum Verb {
 
 impl Verb {
     /// All of them, in the order of the help.
-    pub const ALL: &[Verb] =
-        &[Self::Server, Self::Client, Self::Relay, Self::Datagram, Self::Keygen, Self::Pubkey, Self::Demo];
+    pub const ALL: &[Verb] = &[
+        Self::Server,
+        Self::Client,
+        Self::Relay,
+        Self::Datagram,
+        Self::Keygen,
+        Self::Pubkey,
+        Self::Demo,
+    ];
 
     /// How it is typed.
     pub fn name(self) -> &'static str {
@@ -266,11 +274,17 @@ impl Given {
         };
         Ok(Options {
             stripes: twin(self.stripes, &env, "STRIPER_STRIPES", stripes)?.unwrap_or(4),
-            scheduler: twin(self.scheduler, &env, "STRIPER_SCHEDULER", scheduler)?.unwrap_or_default(),
+            scheduler: twin(self.scheduler, &env, "STRIPER_SCHEDULER", scheduler)?
+                .unwrap_or_default(),
             verbosity,
             log: twin(self.log, &env, "STRIPER_LOG", log_format)?.unwrap_or(LogFormat::Human),
-            connect_timeout: twin(self.connect_timeout, &env, "STRIPER_CONNECT_TIMEOUT", positive_time)?
-                .unwrap_or(Duration::from_secs(10)),
+            connect_timeout: twin(
+                self.connect_timeout,
+                &env,
+                "STRIPER_CONNECT_TIMEOUT",
+                positive_time,
+            )?
+            .unwrap_or(Duration::from_secs(10)),
             drain_timeout: twin(self.drain_timeout, &env, "STRIPER_DRAIN_TIMEOUT", time)?
                 .unwrap_or(Duration::from_secs(30)),
             trace: self.trace,

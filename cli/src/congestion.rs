@@ -1,4 +1,5 @@
-//! `--congestion auto|system|NAME`: what controls congestion on stripes, looked up before anything else happens.
+//! `--congestion auto|system|NAME`: what controls congestion on stripes, looked up before anything
+//! else happens.
 
 use crate::failure::Failure;
 use crate::log::Log;
@@ -18,7 +19,8 @@ pub fn begin(name: Option<&str>) -> Result<CongestionChoice, Failure> {
                 format!("here are {}, and auto and system", Congestion::available().join(", "))
             }
             ErrorKind::PermissionDenied => {
-                "or everybody, once it is in the sysctl net.ipv4.tcp_allowed_congestion_control".into()
+                "or everybody, once it is in the sysctl net.ipv4.tcp_allowed_congestion_control"
+                    .into()
             }
             _ => "leave it out, or write system: then the system chooses".into(),
         };
@@ -26,9 +28,11 @@ pub fn begin(name: Option<&str>) -> Result<CongestionChoice, Failure> {
     })
 }
 
-/// What stripes have, for the log. Says once if those that lose packets will not have what they need.
+/// What stripes have, for the log. Says once if those that lose packets will not have what they
+/// need.
 pub fn name(chosen: &CongestionChoice, log: &Log) -> String {
-    let system = || Congestion::of_system().map_or_else(|| "unknown".to_owned(), |name| name.to_string());
+    let system =
+        || Congestion::of_system().map_or_else(|| "unknown".to_owned(), |name| name.to_string());
     match chosen {
         CongestionChoice::Named(name) => name.to_string(),
         CongestionChoice::System => system(),
@@ -40,8 +44,9 @@ pub fn name(chosen: &CongestionChoice, log: &Log) -> String {
                 Ok(()) => format!("auto: {calm} or {lossy}"),
                 Err(error) => {
                     let cause = cause(&error);
-                    let text =
-                        format!("stripes that lose packets stay with {calm} and are slow: {lossy}: {cause}");
+                    let text = format!(
+                        "stripes that lose packets stay with {calm} and are slow: {lossy}: {cause}"
+                    );
                     log.debug("congestion_fixed", text, &[("cause", cause.into())]);
                     calm
                 }

@@ -1,5 +1,5 @@
-//! Addresses as they are typed: LISTEN (`PORT`, `ADDR:PORT`, `[v6]:PORT`) and CONNECT (`HOST:PORT`, `[v6]:PORT`, or the two
-//! words `HOST PORT`).
+//! Addresses as they are typed: LISTEN (`PORT`, `ADDR:PORT`, `[v6]:PORT`) and CONNECT (`HOST:PORT`,
+//! `[v6]:PORT`, or the two words `HOST PORT`).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use striper_runtime::HostPort;
@@ -17,8 +17,8 @@ fn bad<T>(cause: impl Into<String>, cure: impl Into<String>) -> Result<T, BadAdd
     Err(BadAddress { cause: cause.into(), cure: cure.into() })
 }
 
-/// Reads LISTEN. A bare port means loopback, so that nothing becomes public by leaving something out. Port 0 lets the
-/// system choose.
+/// Reads LISTEN. A bare port means loopback, so that nothing becomes public by leaving something
+/// out. Port 0 lets the system choose.
 pub fn listen(word: &str) -> Result<SocketAddr, BadAddress> {
     if word.bytes().all(|byte| byte.is_ascii_digit()) && !word.is_empty() {
         return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port(word, 0)?)));
@@ -28,7 +28,9 @@ pub fn listen(word: &str) -> Result<SocketAddr, BadAddress> {
     }
     if word.parse::<Ipv6Addr>().is_ok() {
         return bad(
-            format!("\"{word}\" is an IPv6 address without a port, or with one that can't be told apart"),
+            format!(
+                "\"{word}\" is an IPv6 address without a port, or with one that can't be told apart"
+            ),
             "write [ADDR]:PORT, such as [::1]:2222",
         );
     }
@@ -43,7 +45,9 @@ pub fn listen(word: &str) -> Result<SocketAddr, BadAddress> {
         "localhost" => Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, number))),
         "" | "*" => bad(
             format!("\"{word}\" names no address"),
-            format!("write {number} for this machine only, 0.0.0.0:{number} or [::]:{number} for everybody"),
+            format!(
+                "write {number} for this machine only, 0.0.0.0:{number} or [::]:{number} for everybody"
+            ),
         ),
         _ => bad(
             format!("\"{host}\" is no IP address"),
@@ -135,8 +139,9 @@ pub fn servers(word: &str) -> Result<Vec<HostPort>, BadAddress> {
     }
 }
 
-/// Whether connecting to `target` on this machine leads to a listener on `listen`. Only what the words themselves say: names other
-/// than localhost, and this machine's public addresses behind an unspecified one, are not looked up.
+/// Whether connecting to `target` on this machine leads to a listener on `listen`. Only what the
+/// words themselves say: names other than localhost, and this machine's public addresses behind an
+/// unspecified one, are not looked up.
 pub fn leads_back(listen: SocketAddr, target: &HostPort) -> bool {
     if listen.port() != target.port {
         return false;
@@ -176,9 +181,15 @@ fn host(name: &str) -> Result<String, BadAddress> {
 
 fn port(digits: &str, least: u16) -> Result<u16, BadAddress> {
     match digits.parse::<u16>() {
-        Ok(number) if number >= least && digits.bytes().all(|byte| byte.is_ascii_digit()) => Ok(number),
+        Ok(number) if number >= least && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Ok(number)
+        }
         _ => bad(
-            if digits.is_empty() { "the port is missing".into() } else { format!("\"{digits}\" is no port") },
+            if digits.is_empty() {
+                "the port is missing".into()
+            } else {
+                format!("\"{digits}\" is no port")
+            },
             format!("a port is a number from {least} to 65535"),
         ),
     }
@@ -258,7 +269,9 @@ mod tests {
             assert!(format!("{cause}; {cure}").contains(part), "{word}: {cause}; {cure}");
         }
         assert!(connect_words("a:1,", "b:2").unwrap_err().cure.contains("without spaces"));
-        assert!(connect_words("example.org:22", "23").unwrap_err().cause.contains("has a port already"));
+        assert!(
+            connect_words("example.org:22", "23").unwrap_err().cause.contains("has a port already")
+        );
     }
 
     #[test]

@@ -40,8 +40,12 @@ pub async fn run(
     // Last: a start that fails must leave an earlier trace as it is.
     let traces = record::begin(options)?;
     let described = options.keys.describe(keys.as_ref());
-    let client_options =
-        ClientOptions { keys, traces: traces.clone(), congestion, ..client_options(options, servers) };
+    let client_options = ClientOptions {
+        keys,
+        traces: traces.clone(),
+        congestion,
+        ..client_options(options, servers)
+    };
     let client = Client::start(ex, client_options, events);
     announce(log, options, &listeners, servers, [name, described]);
     keys::warn_of_plain(log, &options.keys, servers);
@@ -58,7 +62,13 @@ pub async fn run(
     let tasks: Vec<_> = listeners
         .into_iter()
         .map(|listener| {
-            ex.spawn(attend(ex.clone(), told.clone(), listener, client.clone(), connections.clone()))
+            ex.spawn(attend(
+                ex.clone(),
+                told.clone(),
+                listener,
+                client.clone(),
+                connections.clone(),
+            ))
         })
         .collect();
     let accepting = async move {
@@ -79,7 +89,11 @@ pub fn client_options(options: &Options, servers: &[HostPort]) -> ClientOptions 
     ClientOptions {
         servers: servers.to_vec(),
         keys: None,
-        session: Config { stripes: options.stripes, scheduler: options.scheduler, ..Config::default() },
+        session: Config {
+            stripes: options.stripes,
+            scheduler: options.scheduler,
+            ..Config::default()
+        },
         connect_timeout: options.connect_timeout,
         traces: None,
         congestion: CongestionChoice::default(),
@@ -100,7 +114,13 @@ pub async fn attend(
     }
 }
 
-async fn carry(told: narrate::Connections, client: Client, pipe: TcpPipe, from: SocketAddr, entry: Entry) {
+async fn carry(
+    told: narrate::Connections,
+    client: Client,
+    pipe: TcpPipe,
+    from: SocketAddr,
+    entry: Entry,
+) {
     let name = format!("connection {} from {from}", entry.number);
     let fields = [("connection", entry.number.into()), ("from", from.to_string().into())];
     told.opened(&name, &fields);
@@ -116,7 +136,9 @@ fn announce(
     [congestion, key]: [String; 2],
 ) {
     let list = |items: &[String]| items.join(", ");
-    let here = list(&listeners.iter().map(|listener| listener.local_addr().to_string()).collect::<Vec<_>>());
+    let here = list(
+        &listeners.iter().map(|listener| listener.local_addr().to_string()).collect::<Vec<_>>(),
+    );
     let there = list(&servers.iter().map(HostPort::to_string).collect::<Vec<_>>());
     let stripes = units::count(options.stripes, "stripe");
     let fields = [
@@ -131,8 +153,10 @@ fn announce(
         format!("ready: listening on {here}, {stripes} to {there} ({congestion}, {key})"),
         &fields,
     );
-    for address in
-        listeners.iter().map(Listener::local_addr).filter(|address| narrate::is_public(address.ip()))
+    for address in listeners
+        .iter()
+        .map(Listener::local_addr)
+        .filter(|address| narrate::is_public(address.ip()))
     {
         let text = format!(
             "whoever reaches {address} reaches what the server side connects to; listen on a bare port to keep it to this machine"

@@ -156,8 +156,9 @@ fn announce(
     target: &HostPort,
     [congestion, key]: [String; 2],
 ) {
-    let text =
-        format!("ready: listening on {here} for stripes ({congestion}, {key}), connecting to {target}");
+    let text = format!(
+        "ready: listening on {here} for stripes ({congestion}, {key}), connecting to {target}"
+    );
     let fields = [
         ("listen", here.to_string().into()),
         ("target", target.to_string().into()),

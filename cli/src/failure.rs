@@ -114,7 +114,11 @@ impl Failure {
             ),
             _ => return Failure { code: code::BIND, cause: format!("cannot listen on {address}: {error}"), cure: None },
         };
-        Failure { code: code::BIND, cause: format!("cannot listen on {address}: {why}"), cure: Some(cure) }
+        Failure {
+            code: code::BIND,
+            cause: format!("cannot listen on {address}: {why}"),
+            cure: Some(cure),
+        }
     }
 }
 
@@ -172,7 +176,10 @@ mod tests {
     #[test]
     fn a_port_in_use_says_how_to_find_its_user() {
         let text = bind("127.0.0.1:2222", io::ErrorKind::AddrInUse);
-        assert!(text.contains("127.0.0.1:2222") && text.contains("another program listens there"), "{text}");
+        assert!(
+            text.contains("127.0.0.1:2222") && text.contains("another program listens there"),
+            "{text}"
+        );
         assert!(text.contains("ss -ltnp 'sport = :2222'"), "{text}");
     }
 

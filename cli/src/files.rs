@@ -1,4 +1,5 @@
-//! The limits of open files and of threads. Each connection is a file, and the usual 1,024 are soon used up.
+//! The limits of open files and of threads. Each connection is a file, and the usual 1,024 are soon
+//! used up.
 
 use crate::failure::Failure;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -13,7 +14,8 @@ pub const FOR_A_PROXY: usize = 32;
 /// What the demo needs at once: eight stripes, each with both ends and both sides of the route.
 pub const FOR_THE_DEMO: usize = 80;
 
-/// Raises the soft limit to the hard one, as a server may. Without success all goes on with what there is.
+/// Raises the soft limit to the hard one, as a server may. Without success all goes on with what
+/// there is.
 fn raise_limit() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
@@ -41,7 +43,8 @@ pub fn make_room(least: usize) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Threads that run beside the main one at most: the log, timers and sockets, name resolution, the trace.
+/// Threads that run beside the main one at most: the log, timers and sockets, name resolution, the
+/// trace.
 const THREADS: usize = 4;
 
 /// Says whether there is room for the threads of a proxy. Libraries panic if they get none.
@@ -54,7 +57,9 @@ pub fn check_threads() -> Result<(), Failure> {
             let wait = || drop(lock.lock());
             if let Err(error) = thread::Builder::new().spawn_scoped(scope, wait) {
                 return Err(Failure::config(
-                    format!("there is room for {count} more threads, and {THREADS} are needed: {error}"),
+                    format!(
+                        "there is room for {count} more threads, and {THREADS} are needed: {error}"
+                    ),
                     "raise the limit: ulimit -u 1024 in a new shell, or TasksMax=1024 in a systemd unit",
                 ));
             }

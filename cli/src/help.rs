@@ -6,7 +6,8 @@ use crate::args::{Declared, OPTIONS, Verb};
 use std::fmt::Write;
 
 /// The version line.
-pub const VERSION: &str = concat!("striper-cli ", env!("CARGO_PKG_VERSION"), " (protocol version 1)\n");
+pub const VERSION: &str =
+    concat!("striper-cli ", env!("CARGO_PKG_VERSION"), " (protocol version 1)\n");
 
 /// The page of a command, or the manual.
 pub fn page(topic: Option<Verb>) -> String {

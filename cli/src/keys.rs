@@ -1,4 +1,5 @@
-//! Keys on the command line: `-k`, `--peers` and `--plain`, read again on SIGHUP, and the commands that make them.
+//! Keys on the command line: `-k`, `--peers` and `--plain`, read again on SIGHUP, and the commands
+//! that make them.
 
 use crate::failure::{Failure, printable, shell_word};
 use crate::log::Log;
@@ -34,7 +35,8 @@ impl KeyOptions {
         Ok(())
     }
 
-    /// Fills in from the environment what the command line leaves open. `--plain` leaves nothing open.
+    /// Fills in from the environment what the command line leaves open. `--plain` leaves nothing
+    /// open.
     pub fn complete<E>(mut self, env: E) -> Result<KeyOptions, Failure>
     where
         E: Fn(&str) -> Option<OsString>,
@@ -88,7 +90,8 @@ impl KeyOptions {
         let mut own = Vec::new();
         for file in &self.files {
             let (path, private_folder) = find(file, credentials());
-            let key = read_key(&path, private_folder).map_err(|error| Failure::key(&path, &error))?;
+            let key =
+                read_key(&path, private_folder).map_err(|error| Failure::key(&path, &error))?;
             own.push((name_of(&path), key));
         }
         let peers = match &self.peers {
@@ -129,7 +132,11 @@ pub fn reread(log: &Log, options: &KeyOptions, set: impl Fn(&Keys)) {
             if keys.ensure_somebody().is_err() {
                 return log.warn("keys_read", "keys read again: nobody is accepted any more", &[]);
             }
-            log.info("keys_read", format!("keys read again: {}", options.describe(Some(&keys))), &[]);
+            log.info(
+                "keys_read",
+                format!("keys read again: {}", options.describe(Some(&keys))),
+                &[],
+            );
         }
         Ok(None) => log.info("keys_read", "nothing to read again: there are no keys", &[]),
         Err(failure) => {
@@ -142,7 +149,8 @@ pub fn reread(log: &Log, options: &KeyOptions, set: impl Fn(&Keys)) {
     }
 }
 
-/// Warns a client that its stripes can be read, unless they stay on this machine or that is on purpose.
+/// Warns a client that its stripes can be read, unless they stay on this machine or that is on
+/// purpose.
 pub fn warn_of_plain(log: &Log, options: &KeyOptions, servers: &[HostPort]) {
     let public = |server: &&HostPort| match server.host.parse() {
         Ok(address) => narrate::is_public(address),
@@ -181,7 +189,8 @@ fn credentials() -> Option<PathBuf> {
     std::env::var_os("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty()).map(PathBuf::from)
 }
 
-/// A name without a folder is first looked for among systemd's credentials. Says whether nobody else can read there.
+/// A name without a folder is first looked for among systemd's credentials. Says whether nobody
+/// else can read there.
 fn find(file: &Path, credentials: Option<PathBuf>) -> (PathBuf, bool) {
     let bare = file.components().count() == 1 && !file.is_absolute();
     match credentials.map(|folder| folder.join(file)) {
@@ -264,7 +273,8 @@ mod tests {
 
     #[test]
     fn a_bare_name_is_a_credential_if_there_is_one() {
-        let folder = std::env::temp_dir().join(format!("striper-credentials-{}", std::process::id()));
+        let folder =
+            std::env::temp_dir().join(format!("striper-credentials-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let there = folder.join("striper.key");
         std::fs::write(&there, "").unwrap();

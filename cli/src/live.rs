@@ -25,15 +25,17 @@ impl Drop for Shown {
     }
 }
 
-/// Shows the status line, if a person is looking, until the result is dropped. `line` makes it for a width in columns.
+/// Shows the status line, if a person is looking, until the result is dropped. `line` makes it for
+/// a width in columns.
 pub fn show(
     ex: &Executor,
     log: &Log,
     options: &Options,
     mut line: impl FnMut(usize) -> String + 'static,
 ) -> Shown {
-    let wanted =
-        log::on_terminal() && options.log == LogFormat::Human && options.verbosity != Verbosity::Quiet;
+    let wanted = log::on_terminal()
+        && options.log == LogFormat::Human
+        && options.verbosity != Verbosity::Quiet;
     let drawer = log.clone();
     let task = wanted.then(|| {
         ex.spawn(async move {
@@ -47,12 +49,16 @@ pub fn show(
 }
 
 /// The line of a pair's side. `look` says how things are.
-pub fn of_stripes(look: impl Fn() -> Status, connections: Connections) -> impl FnMut(usize) -> String {
+pub fn of_stripes(
+    look: impl Fn() -> Status,
+    connections: Connections,
+) -> impl FnMut(usize) -> String {
     let mut meter = Meter::default();
     move |columns| {
         let status = look();
         let mut view = meter.view(&status, connections.live(), clock::now());
-        view.limits = kept(&status, view.connections).into_iter().chain(finishing(&connections)).collect();
+        view.limits =
+            kept(&status, view.connections).into_iter().chain(finishing(&connections)).collect();
         status::line(&view, columns)
     }
 }
@@ -92,8 +98,11 @@ struct Meter {
 
 impl Meter {
     fn view(&mut self, status: &Status, connections: usize, now: Instant) -> View {
-        let time =
-            self.at.replace(now).map(|at| now.duration_since(at).as_secs_f64()).filter(|time| *time > 0.0);
+        let time = self
+            .at
+            .replace(now)
+            .map(|at| now.duration_since(at).as_secs_f64())
+            .filter(|time| *time > 0.0);
         let mut current = HashMap::new();
         let mut stripes = Vec::new();
         let several = status.sessions.len() > 1;
@@ -106,8 +115,9 @@ impl Meter {
                 let counts = (stripe.written, stripe.received);
                 current.insert(key, counts);
                 let before = *self.last.get(&key).unwrap_or(&counts);
-                let rate =
-                    |now: u64, before: u64| time.map_or(0.0, |time| now.saturating_sub(before) as f64 / time);
+                let rate = |now: u64, before: u64| {
+                    time.map_or(0.0, |time| now.saturating_sub(before) as f64 / time)
+                };
                 let tcp = session.tcp.get(&stripe.stripe);
                 let number = place(stripe).unwrap_or_default();
                 stripes.push(Stripe {
@@ -172,7 +182,11 @@ mod tests {
     fn rates_are_what_was_added_since_the_last_look() {
         let (mut meter, begin) = (Meter::default(), clock::now());
         let first = meter.view(&status(1_000, 50), 1, begin);
-        assert_eq!((first.stripes[0].up, first.stripes[0].down), (0.0, 0.0), "one look gives no rate");
+        assert_eq!(
+            (first.stripes[0].up, first.stripes[0].down),
+            (0.0, 0.0),
+            "one look gives no rate"
+        );
         let second = meter.view(&status(2_000, 150), 1, begin + Duration::from_millis(500));
         assert_eq!((second.stripes[0].up, second.stripes[0].down), (2_000.0, 200.0));
         assert_eq!(second.stripes[0].name, "2", "its place, not its id");
@@ -225,7 +239,8 @@ mod tests {
 
     #[test]
     fn without_stripes_the_last_error_stands_there() {
-        let status = Status { sessions: vec![], last_dial_error: Some(striper_runtime::DialError::Refused) };
+        let status =
+            Status { sessions: vec![], last_dial_error: Some(striper_runtime::DialError::Refused) };
         let view = Meter::default().view(&status, 2, clock::now());
         assert_eq!(view.trouble.as_deref(), Some("no stripe to the server: connection refused"));
     }

@@ -1,7 +1,7 @@
 //! Log lines on stderr, for a person or as JSON, and the status line below them.
 //!
-//! Nothing here waits for stderr: see [`writer`]. What comes from outside is printed without control characters, so that no
-//! peer can play with the terminal.
+//! Nothing here waits for stderr: see [`writer`]. What comes from outside is printed without
+//! control characters, so that no peer can play with the terminal.
 
 mod writer;
 
@@ -75,11 +75,17 @@ pub fn on_terminal() -> bool {
 impl Log {
     /// A log on stderr.
     pub fn new(verbosity: Verbosity, format: LogFormat) -> Self {
-        let colour = on_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let colour =
+            on_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         Self::with_sink(verbosity, format, colour, Box::new(std::io::stderr()))
     }
 
-    fn with_sink(verbosity: Verbosity, format: LogFormat, colour: bool, sink: Box<dyn Write + Send>) -> Self {
+    fn with_sink(
+        verbosity: Verbosity,
+        format: LogFormat,
+        colour: bool,
+        sink: Box<dyn Write + Send>,
+    ) -> Self {
         let least = match verbosity {
             Verbosity::Quiet => Level::Warn,
             Verbosity::Normal => Level::Info,
@@ -104,7 +110,8 @@ impl Log {
         level >= self.least
     }
 
-    /// Prints a line. `event` names its kind and `fields` its figures for programs, `text` says it all to a person.
+    /// Prints a line. `event` names its kind and `fields` its figures for programs, `text` says it
+    /// all to a person.
     pub fn say(&self, level: Level, event: &str, text: impl Display, fields: &[(&str, Value)]) {
         if !self.shows(level) {
             return;
@@ -188,9 +195,18 @@ fn human_line(time: Option<SystemTime>, level: Level, text: &str, colour: bool) 
     line
 }
 
-fn json_line(time: SystemTime, level: Level, event: &str, text: &str, fields: &[(&str, Value)]) -> String {
-    let mut line =
-        format!("{{\"time\":\"{}\",\"level\":\"{}\"", humantime::format_rfc3339_millis(time), name(level).0);
+fn json_line(
+    time: SystemTime,
+    level: Level,
+    event: &str,
+    text: &str,
+    fields: &[(&str, Value)],
+) -> String {
+    let mut line = format!(
+        "{{\"time\":\"{}\",\"level\":\"{}\"",
+        humantime::format_rfc3339_millis(time),
+        name(level).0
+    );
     let strings = [("event", event), ("message", text)];
     for (key, value) in strings {
         let _ = write!(line, ",\"{key}\":");
@@ -210,7 +226,8 @@ fn json_line(time: SystemTime, level: Level, event: &str, text: &str, fields: &[
     line
 }
 
-/// RFC 8259, section 7: quotes, backslashes and control characters are escaped; the rest may stand as it is.
+/// RFC 8259, section 7: quotes, backslashes and control characters are escaped; the rest may stand
+/// as it is.
 fn push_json_string(line: &mut String, text: &str) {
     line.push('"');
     for c in text.chars() {
@@ -330,7 +347,8 @@ mod tests {
     #[test]
     fn a_quiet_log_prints_warnings_only() {
         let paper = Paper::default();
-        let log = Log::with_sink(Verbosity::Quiet, LogFormat::Human, false, Box::new(paper.clone()));
+        let log =
+            Log::with_sink(Verbosity::Quiet, LogFormat::Human, false, Box::new(paper.clone()));
         log.info("x", "not this", &[]);
         assert_eq!(paper.take(&log), "");
         log.warn("x", "this", &[]);
@@ -352,7 +370,10 @@ mod tests {
     #[test]
     fn dropped_lines_are_counted_for_programs_too() {
         let line = lost_line(noon(), LogFormat::Json, false, 7);
-        assert!(line.contains("\"event\":\"log_dropped\"") && line.contains("\"dropped\":7"), "{line}");
+        assert!(
+            line.contains("\"event\":\"log_dropped\"") && line.contains("\"dropped\":7"),
+            "{line}"
+        );
         assert!(lost_line(noon(), LogFormat::Human, false, 1).contains("warn  1 log line dropped"));
     }
 

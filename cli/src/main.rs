@@ -1,4 +1,5 @@
-//! `striper-cli`: carries TCP connections over several parallel TCP connections. See [`help`] for what it does.
+//! `striper-cli`: carries TCP connections over several parallel TCP connections. See [`help`] for
+//! what it does.
 
 mod args;
 mod clock;
@@ -29,7 +30,8 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use striper_runtime::Executor;
 
-// Cargo gives a feature to every member that is built together: this says so before it harms anybody.
+// Cargo gives a feature to every member that is built together: this says so before it harms
+// anybody.
 const _: () = assert!(
     !striper_core::FOR_SIMULATION_ONLY,
     "striper-core has rare turns or planted bugs in it, for simulation alone: build only sim with them (-p sim)"
@@ -87,7 +89,9 @@ async fn carry_out(ex: Executor, log: Log, invocation: Invocation) -> Result<u8,
     let Invocation { command, options } = &invocation;
     match command {
         Command::Server { listen, target } => exit::run(&ex, &log, options, *listen, target).await,
-        Command::Client { listens, servers } => entrance::run(&ex, &log, options, listens, servers).await,
+        Command::Client { listens, servers } => {
+            entrance::run(&ex, &log, options, listens, servers).await
+        }
         Command::Relay { listen, target, framing } => {
             relay::run(&ex, &log, options, *listen, target, *framing).await
         }
@@ -97,7 +101,9 @@ async fn carry_out(ex: Executor, log: Log, invocation: Invocation) -> Result<u8,
 
 fn fail(log: &Log, format: LogFormat, failure: &Failure) -> u8 {
     match (format, &failure.cure) {
-        (LogFormat::Human, Some(cure)) => log.error("failed", format!("{}; {cure}", failure.cause), &[]),
+        (LogFormat::Human, Some(cure)) => {
+            log.error("failed", format!("{}; {cure}", failure.cause), &[])
+        }
         _ => log.error(
             "failed",
             &failure.cause,

@@ -26,14 +26,16 @@ use striper_runtime::keys::PeerName;
 use striper_runtime::{Adapted, Event, SessionTag};
 use throttle::{ORDINARY, Throttle, more};
 
-/// A listener to events that writes them to the log: within [`throttle::PERIOD`] so many `lines` for one cause.
+/// A listener to events that writes them to the log: within [`throttle::PERIOD`] so many `lines`
+/// for one cause.
 pub fn events(log: &Log, lines: u32) -> Rc<dyn Fn(Event)> {
     let log = log.clone();
     let throttles = RefCell::new(Throttles::new(lines));
     Rc::new(move |event| tell(&log, &mut throttles.borrow_mut(), event))
 }
 
-/// One for each kind of line that strangers and peers can cause as often as they like, so that no kind hides another.
+/// One for each kind of line that strangers and peers can cause as often as they like, so that no
+/// kind hides another.
 struct Throttles {
     begun: Throttle,
     stranded: Throttle,
@@ -55,7 +57,8 @@ struct Throttles {
 
 impl Throttles {
     fn new(lines: u32) -> Self {
-        let [few, many] = [lines, lines.saturating_mul(ORDINARY)].map(|lines| move || Throttle::new(lines));
+        let [few, many] =
+            [lines, lines.saturating_mul(ORDINARY)].map(|lines| move || Throttle::new(lines));
         Throttles {
             begun: few(),
             stranded: few(),
@@ -122,7 +125,10 @@ fn tell(log: &Log, throttles: &mut Throttles, event: Event) {
                 1 => ": 1 connection goes on".into(),
                 _ => format!(": {flows} connections go on"),
             };
-            let text = format!("session {session} has a stripe again{flows_text}{}", more(unsaid, "times"));
+            let text = format!(
+                "session {session} has a stripe again{flows_text}{}",
+                more(unsaid, "times")
+            );
             log.info("session_resumed", text, &session_fields(&session, flows, unsaid));
         }
         Event::PeerStopping { session, flows } => {
@@ -143,12 +149,15 @@ fn tell(log: &Log, throttles: &mut Throttles, event: Event) {
                 EndReason::Shutdown | EndReason::Aborted | EndReason::PeerClosed => Level::Info,
                 // Nobody has lost anything.
                 EndReason::NoStripe if flows == 0 => Level::Info,
-                EndReason::PeerComplained | EndReason::NoStripe | EndReason::Violation(_) => Level::Warn,
+                EndReason::PeerComplained | EndReason::NoStripe | EndReason::Violation(_) => {
+                    Level::Warn
+                }
             };
             if !log.shows(level) {
                 return;
             }
-            let throttle = if level == Level::Warn { &mut throttles.broken } else { &mut throttles.ended };
+            let throttle =
+                if level == Level::Warn { &mut throttles.broken } else { &mut throttles.ended };
             let Some(unsaid) = throttle.admit(clock::now()) else { return };
             let mut fields = session_fields(&session, flows, unsaid).to_vec();
             fields.push(("reason", reason.to_string().into()));
@@ -156,7 +165,8 @@ fn tell(log: &Log, throttles: &mut Throttles, event: Event) {
                 0 => String::new(),
                 _ => format!("; {} reset", units::were(flows, "connection")),
             };
-            let text = format!("session {session} has ended: {reason}{lost}{}", more(unsaid, "ended"));
+            let text =
+                format!("session {session} has ended: {reason}{lost}{}", more(unsaid, "ended"));
             log.say(level, "session_ended", text, &fields);
         }
         Event::SessionForgotten { session, flows } => {
@@ -176,7 +186,8 @@ fn tell(log: &Log, throttles: &mut Throttles, event: Event) {
                 return;
             }
             let Some(unsaid) = throttles.up.admit(clock::now()) else { return };
-            let mut fields = stripe_fields(&session, (stripe.0, place), peer, live, wanted).to_vec();
+            let mut fields =
+                stripe_fields(&session, (stripe.0, place), peer, live, wanted).to_vec();
             fields.push(("unsaid", unsaid.into()));
             let text = format!(
                 "stripe #{place} (id {stripe}) is up{} ({live} of {wanted}){}",
@@ -190,7 +201,8 @@ fn tell(log: &Log, throttles: &mut Throttles, event: Event) {
                 return;
             }
             let Some(unsaid) = throttles.lost.admit(clock::now()) else { return };
-            let mut fields = stripe_fields(&session, (stripe.0, place), peer, live, wanted).to_vec();
+            let mut fields =
+                stripe_fields(&session, (stripe.0, place), peer, live, wanted).to_vec();
             fields.extend([("reason", reason.to_string().into()), ("unsaid", unsaid.into())]);
             let text = format!(
                 "stripe #{place} (id {stripe}) is lost{}: {reason} ({live} of {wanted} left){}",
@@ -200,7 +212,8 @@ fn tell(log: &Log, throttles: &mut Throttles, event: Event) {
             log.debug("stripe_lost", text, &fields);
         }
         Event::StripeAdapted { session, stripe, place, peer, adapted } => {
-            let level = if matches!(adapted, Adapted::Denied { .. }) { Level::Debug } else { Level::Info };
+            let level =
+                if matches!(adapted, Adapted::Denied { .. }) { Level::Debug } else { Level::Info };
             if !log.shows(level) {
                 return;
             }
@@ -215,8 +228,11 @@ fn tell(log: &Log, throttles: &mut Throttles, event: Event) {
                 ("lost", lost.into()),
                 ("unsaid", unsaid.into()),
             ];
-            let text =
-                format!("stripe #{place} (id {stripe}){}: {text}{}", with(peer), more(unsaid, "adapted"));
+            let text = format!(
+                "stripe #{place} (id {stripe}){}: {text}{}",
+                with(peer),
+                more(unsaid, "adapted")
+            );
             log.say(level, "stripe_adapted", text, &fields);
         }
         Event::PeerUnreachable { server, cause, past, news } => {
@@ -228,7 +244,11 @@ fn tell(log: &Log, throttles: &mut Throttles, event: Event) {
             }
             let Some(unsaid) = throttles.reached.admit(clock::now()) else { return };
             let fields = [("server", server.to_string().into()), ("unsaid", unsaid.into())];
-            log.info("peer_reached", format!("{server} answers{}", more(unsaid, "answers")), &fields);
+            log.info(
+                "peer_reached",
+                format!("{server} answers{}", more(unsaid, "answers")),
+                &fields,
+            );
         }
         Event::MemoryShort { session, flows, ended } => {
             let Some(unsaid) = throttles.shed.admit(clock::now()) else { return };
@@ -290,8 +310,10 @@ fn adaptation(adapted: &Adapted) -> Option<(String, String, f64)> {
     let (text, congestion, lost) = match adapted {
         Adapted::Kept => return None,
         Adapted::Changed { congestion, lossy: true, lost } => {
-            let text =
-                format!("{} of packets lost without a queue: {congestion} from now on", percent(*lost));
+            let text = format!(
+                "{} of packets lost without a queue: {congestion} from now on",
+                percent(*lost)
+            );
             (text, congestion, lost)
         }
         Adapted::Changed { congestion, lossy: false, lost } => {

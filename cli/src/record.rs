@@ -1,4 +1,5 @@
-//! `--trace FILE`: what the library records. It begins before the first stripe, and is complete when the program ends.
+//! `--trace FILE`: what the library records. It begins before the first stripe, and is complete
+//! when the program ends.
 
 use crate::args::Options;
 use crate::failure::Failure;

@@ -1,5 +1,6 @@
-//! `relay` and `datagram`: one connection in, one out, no stripes. Both are a bridge of two pipes; a datagram proxy has a datagram
-//! pipe on one side. `relay` is what the program is measured against.
+//! `relay` and `datagram`: one connection in, one out, no stripes. Both are a bridge of two pipes;
+//! a datagram proxy has a datagram pipe on one side. `relay` is what the program is measured
+//! against.
 
 use crate::args::{Framing, Options};
 use crate::clock;
@@ -20,8 +21,8 @@ use std::time::Duration;
 use striper_core::datagram::DatagramError;
 use striper_runtime::clock::SystemClock;
 use striper_runtime::{
-    Break, BridgeReport, DatagramPipe, Executor, HostPort, Leg, Legs, Limits, Listener, Passed, Pipe,
-    TcpPipe, bridge_in, dial_tcp,
+    Break, BridgeReport, DatagramPipe, Executor, HostPort, Leg, Legs, Limits, Listener, Passed,
+    Pipe, TcpPipe, bridge_in, dial_tcp,
 };
 
 /// What the status line is made of.
@@ -91,7 +92,11 @@ fn announce(log: &Log, here: SocketAddr, target: &HostPort, framing: Framing) {
         Framing::Far => ("", " with datagrams"),
     };
     let fields = [("listen", here.to_string().into()), ("target", target.to_string().into())];
-    log.info("ready", format!("ready: listening on {here}{near}, connecting to {target}{far}"), &fields);
+    log.info(
+        "ready",
+        format!("ready: listening on {here}{near}, connecting to {target}{far}"),
+        &fields,
+    );
     if narrate::is_public(here.ip()) {
         let text = format!(
             "whoever reaches {here} reaches {target}; listen on a bare port to keep it to this machine"
@@ -104,7 +109,8 @@ impl Traffic {
     /// A connection has ended.
     fn end(&mut self, number: u64) {
         if let Some(legs) = self.under.remove(&number) {
-            for (past, passed) in [(&mut self.past.0, legs.forth.get()), (&mut self.past.1, legs.back.get())]
+            for (past, passed) in
+                [(&mut self.past.0, legs.forth.get()), (&mut self.past.1, legs.back.get())]
             {
                 past.bytes += passed.bytes;
                 past.congestions += passed.congestions;
@@ -117,7 +123,9 @@ impl Traffic {
         let present = self.under.values().map(|legs| (legs.forth.get(), legs.back.get()));
         for (forth, back) in present.chain([self.past]) {
             view.half_closed += usize::from(forth.finished || back.finished);
-            for (leg, inward, outward) in [(&mut view.near, forth, back), (&mut view.far, back, forth)] {
+            for (leg, inward, outward) in
+                [(&mut view.near, forth, back), (&mut view.far, back, forth)]
+            {
                 leg.received += inward.bytes;
                 leg.sent += outward.bytes;
                 leg.congestions += outward.congestions;
@@ -158,8 +166,10 @@ impl Relay {
             Err(error) => {
                 near.abort();
                 let text = format!("{name} failed: {}: {error}", self.target);
-                let fields =
-                    fields.into_iter().chain([("error", error.to_string().into())]).collect::<Vec<_>>();
+                let fields = fields
+                    .into_iter()
+                    .chain([("error", error.to_string().into())])
+                    .collect::<Vec<_>>();
                 self.told.refused(text, &fields);
                 return;
             }
@@ -233,7 +243,10 @@ impl Relay {
         broken.error.get_ref()?.downcast_ref::<DatagramError>()?;
         let other = if broken.leg == Leg::First { "-c" } else { "-s" };
         let who = self.name(broken.leg);
-        Some(format!("{}; does {who} speak datagrams, as striper-cli datagram {other} does?", broken.error))
+        Some(format!(
+            "{}; does {who} speak datagrams, as striper-cli datagram {other} does?",
+            broken.error
+        ))
     }
 }
 

@@ -95,8 +95,8 @@ impl Drop for Entry {
 
 /// Runs until the first signal, then ends in order, and returns the exit code.
 ///
-/// `accepting` is dropped at the first signal. `end` must let connections finish for as long as it is told, and
-/// then reset the rest; a second signal has it called again with no time at all.
+/// `accepting` is dropped at the first signal. `end` must let connections finish for as long as it
+/// is told, and then reset the rest; a second signal has it called again with no time at all.
 pub async fn run(
     log: &Log,
     stop: &mut Stop,
@@ -146,13 +146,21 @@ pub async fn run(
             connections.idle().await;
         })
         .await;
-        log.warn("stopped", "stopped at once by a second signal", &[("code", u64::from(code).into())]);
+        log.warn(
+            "stopped",
+            "stopped at once by a second signal",
+            &[("code", u64::from(code).into())],
+        );
         return code;
     }
     let cut = connections.cut();
     let fields = [("cut", (cut as u64).into())];
     if cut > 0 {
-        log.warn("stopped", format!("stopped; {} had to be cut", units::count(cut, "connection")), &fields);
+        log.warn(
+            "stopped",
+            format!("stopped; {} had to be cut", units::count(cut, "connection")),
+            &fields,
+        );
         return code::CUT;
     }
     log.info("stopped", "stopped", &fields);

@@ -1,5 +1,6 @@
-//! SIGTERM and SIGINT: the first asks for an orderly end, the second ends the program at once. SIGHUP: keys are read again, or, when the
-//! terminal has gone that the program was started from, as SIGTERM.
+//! SIGTERM and SIGINT: the first asks for an orderly end, the second ends the program at once.
+//! SIGHUP: keys are read again, or, when the terminal has gone that the program was started from,
+//! as SIGTERM.
 
 use crate::failure::Failure;
 use async_signal::{Signal, Signals};
@@ -29,11 +30,14 @@ impl Stop {
         self.reread = Box::new(reread);
     }
 
-    /// Waits for the next signal to stop and returns its name and the exit code of a program that it ends (128 plus its number).
+    /// Waits for the next signal to stop and returns its name and the exit code of a program that
+    /// it ends (128 plus its number).
     pub async fn next(&mut self) -> (&'static str, u8) {
         loop {
             match self.signals.next().await {
-                Some(Ok(Signal::Hup)) if self.terminal && !has_terminal() => return ("SIGHUP", 129),
+                Some(Ok(Signal::Hup)) if self.terminal && !has_terminal() => {
+                    return ("SIGHUP", 129);
+                }
                 Some(Ok(Signal::Hup)) => (self.reread)(),
                 Some(Ok(Signal::Int)) => return ("SIGINT", 130),
                 Some(Ok(Signal::Term)) => return ("SIGTERM", 143),

@@ -1,5 +1,6 @@
-//! The live status line, in one line that fits the terminal: of a pair's side how fast each stripe goes, how often it was congested, and
-//! everything together; of a relay what each leg has carried, how often it was congested, and in which state it is.
+//! The live status line, in one line that fits the terminal: of a pair's side how fast each stripe
+//! goes, how often it was congested, and everything together; of a relay what each leg has carried,
+//! how often it was congested, and in which state it is.
 
 use crate::units;
 
@@ -35,8 +36,8 @@ pub struct Stripe {
     pub control: Option<String>,
 }
 
-/// The line for a terminal this wide, in columns: the most telling form that fits. The last column stays free, because some
-/// terminals break the line there.
+/// The line for a terminal this wide, in columns: the most telling form that fits. The last column
+/// stays free, because some terminals break the line there.
 pub fn line(view: &View, columns: usize) -> String {
     let room = columns.saturating_sub(1);
     let up: f64 = view.stripes.iter().map(|stripe| stripe.up).sum();
@@ -69,7 +70,8 @@ pub fn line(view: &View, columns: usize) -> String {
 /// limits if need be.
 fn fitting(connections: usize, limits: &[String], forms: &[String], room: usize) -> String {
     let count = units::count(connections, "connection");
-    let limited = if limits.is_empty() { count.clone() } else { format!("{count} ({})", limits.join(", ")) };
+    let limited =
+        if limits.is_empty() { count.clone() } else { format!("{count} ({})", limits.join(", ")) };
     let lines = [&limited, &count]
         .into_iter()
         .flat_map(|begin| forms.iter().map(move |form| format!("{begin}{form}")));
@@ -85,7 +87,8 @@ fn each(stripes: &[Stripe], form: fn(&Stripe) -> String) -> String {
 }
 
 fn with_tcp(stripe: &Stripe) -> String {
-    let resent = stripe.resent.map(|share| format!(" r{}", units::percent(share))).unwrap_or_default();
+    let resent =
+        stripe.resent.map(|share| format!(" r{}", units::percent(share))).unwrap_or_default();
     let control = stripe.control.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
     format!("{}{resent}{control}", full(stripe))
 }
@@ -124,7 +127,8 @@ pub struct LegsView {
     pub far: Leg,
 }
 
-/// One leg of a [`LegsView`]. Bytes and congestions are those of all connections ever, so that they never fall.
+/// One leg of a [`LegsView`]. Bytes and congestions are those of all connections ever, so that they
+/// never fall.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct Leg {
     /// Bytes that came from there.
@@ -194,7 +198,8 @@ mod tests {
     use super::*;
 
     fn legs(connections: usize) -> LegsView {
-        let near = Leg { received: 1_200_000, sent: 3_400_000_000, congestions: 12, ..Leg::default() };
+        let near =
+            Leg { received: 1_200_000, sent: 3_400_000_000, congestions: 12, ..Leg::default() };
         let far = Leg { received: 3_400_000_000, sent: 1_200_000, ..Leg::default() };
         LegsView { connections, limits: Vec::new(), half_closed: 0, near, far }
     }
@@ -229,7 +234,10 @@ mod tests {
             legs_line(&view, 80),
             "3 connections  near ↓1.20 MB ↑3.40 GB c12  far ↓3.40 GB ↑1.20 MB c0"
         );
-        assert_eq!(legs_line(&view, 66), "3 connections (2 half-closed, 2 congested)  ↑1.20 MB ↓3.40 GB c12");
+        assert_eq!(
+            legs_line(&view, 66),
+            "3 connections (2 half-closed, 2 congested)  ↑1.20 MB ↓3.40 GB c12"
+        );
     }
 
     #[test]
@@ -263,7 +271,10 @@ mod tests {
             line(&view(2), 120),
             "3 connections  ↑19.3M ↓200k bit/s  #1 ↑9.65M ↓100k c12  #2 ↑9.65M ↓100k c12"
         );
-        assert!(line(&view(3), 120).ends_with("#3 ↑9.65M ↓100k c12?"), "a stripe in doubt is marked");
+        assert!(
+            line(&view(3), 120).ends_with("#3 ↑9.65M ↓100k c12?"),
+            "a stripe in doubt is marked"
+        );
     }
 
     #[test]
@@ -292,7 +303,8 @@ mod tests {
             for columns in 0..200 {
                 let mut view = view(stripes);
                 assert!(line(&view, columns).chars().count() < columns.max(1));
-                view.limits = vec!["kept until 12:03:10Z".into(), "may finish until 12:02:40Z".into()];
+                view.limits =
+                    vec!["kept until 12:03:10Z".into(), "may finish until 12:02:40Z".into()];
                 assert!(line(&view, columns).chars().count() < columns.max(1));
                 view.trouble = Some("connection refused".into());
                 assert!(line(&view, columns).chars().count() < columns.max(1));
@@ -308,7 +320,10 @@ mod tests {
         assert_eq!(line(&view, 36), "1 connection  connection refused");
         assert_eq!(line(&view, 24), "1 connection  no peer");
         view.limits.push("kept until 12:03:10Z".into());
-        assert_eq!(line(&view, 80), "1 connection (kept until 12:03:10Z)  0 stripes  connection refused");
+        assert_eq!(
+            line(&view, 80),
+            "1 connection (kept until 12:03:10Z)  0 stripes  connection refused"
+        );
         assert_eq!(line(&view, 46), "1 connection (kept until 12:03:10Z)  no peer");
         assert_eq!(line(&view, 24), "1 connection  no peer");
         assert_eq!(line(&View::default(), 80), "0 connections  ↑0 ↓0 bit/s  no stripe");
@@ -325,6 +340,9 @@ mod tests {
         assert_eq!(line(&view, 60), "3 connections (may finish until 12:03:10Z)  ↑19.3M ↓200k");
         let mut legs = legs(2);
         legs.limits.push("may finish until 12:03:10Z".into());
-        assert_eq!(legs_line(&legs, 80), "2 connections (may finish until 12:03:10Z)  ↑1.20 MB ↓3.40 GB c12");
+        assert_eq!(
+            legs_line(&legs, 80),
+            "2 connections (may finish until 12:03:10Z)  ↑1.20 MB ↓3.40 GB c12"
+        );
     }
 }

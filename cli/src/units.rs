@@ -1,4 +1,5 @@
-//! Numbers as a person reads them: bytes, rates, durations. Decimal units throughout, because caps are sold in them.
+//! Numbers as a person reads them: bytes, rates, durations. Decimal units throughout, because caps
+//! are sold in them.
 
 use std::time::Duration;
 

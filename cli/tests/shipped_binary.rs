@@ -1,5 +1,5 @@
-//! The program as cargo builds it. These tests also make `cargo test --workspace` build it before any test begins: the
-//! end-to-end tests of `striper-tests` run it.
+//! The program as cargo builds it. These tests also make `cargo test --workspace` build it before
+//! any test begins: the end-to-end tests of `striper-tests` run it.
 
 use std::process::Command;
 

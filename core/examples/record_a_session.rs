@@ -6,7 +6,8 @@ use striper_core::{Config, Input, Instant, Role, Session, SessionId};
 
 /// Runs it.
 pub fn main() -> Result<(), Box<dyn Error>> {
-    let mut session = Session::new(Role::Client, SessionId([7; 16]), Config::default(), Instant::ZERO);
+    let mut session =
+        Session::new(Role::Client, SessionId([7; 16]), Config::default(), Instant::ZERO);
     let mut text = String::new();
     let mut recorder = Recorder::begin(&session, &Header::of(&session, "example 1.0"), &mut text)?;
     let mut outputs = Vec::new();

@@ -29,8 +29,8 @@ pub fn main() {
         }
     }
     assert!(
-        incoming
-            .iter()
-            .any(|output| matches!(output, Output::FlowIncoming { opaque, .. } if opaque == "target"))
+        incoming.iter().any(
+            |output| matches!(output, Output::FlowIncoming { opaque, .. } if opaque == "target")
+        )
     );
 }

@@ -1,5 +1,5 @@
-//! A token bucket: so many at once, so many a second in the long run. Integers only, so that no token is lost or won by rounding,
-//! however the time comes in pieces.
+//! A token bucket: so many at once, so many a second in the long run. Integers only, so that no
+//! token is lost or won by rounding, however the time comes in pieces.
 
 use crate::time::Instant;
 use core::time::Duration;
@@ -62,7 +62,8 @@ impl Bucket {
         enough
     }
 
-    /// When so many tokens will be there if none is taken. Never if the bucket is too small or gets none.
+    /// When so many tokens will be there if none is taken. Never if the bucket is too small or gets
+    /// none.
     pub fn holds(&self, count: u64) -> Option<Instant> {
         let missing = count.saturating_mul(TOKEN).saturating_sub(self.level);
         if missing > self.capacity - self.level || (missing > 0 && self.rate == 0) {

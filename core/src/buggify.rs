@@ -1,10 +1,13 @@
-//! Rare turns, taken on purpose: choices that are always allowed and seldom made, so that a simulation goes where real runs
-//! get once in a year. (The idea is FoundationDB's: a quarter of the sites is active in a run, and an active one turns often.)
+//! Rare turns, taken on purpose: choices that are always allowed and seldom made, so that a
+//! simulation goes where real runs get once in a year. (The idea is FoundationDB's: a quarter of
+//! the sites is active in a run, and an active one turns often.)
 //!
-//! Without the feature `buggify` every question is answered no by a constant, and nothing of this is in the program.
-//! With it, the answers follow from `Config::buggify` and the inputs so far, so a run repeats.
+//! Without the feature `buggify` every question is answered no by a constant, and nothing of this
+//! is in the program. With it, the answers follow from `Config::buggify` and the inputs so far, so
+//! a run repeats.
 //!
-//! Invariant: between two inputs other than `Tick` a site does not change its mind, or a tick before the deadline could do something.
+//! Invariant: between two inputs other than `Tick` a site does not change its mind, or a tick
+//! before the deadline could do something.
 
 /// Where a rare turn may be taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,7 +36,8 @@ pub(crate) enum Site {
     Pace,
 }
 
-/// Whether this program was built with rare turns or planted bugs in it: fit for simulation, not for use.
+/// Whether this program was built with rare turns or planted bugs in it: fit for simulation, not
+/// for use.
 pub const FOR_SIMULATION_ONLY: bool = cfg!(any(feature = "buggify", feature = "planted"));
 
 /// What decides.
@@ -111,7 +115,8 @@ impl Turns {
             Site::Doubt => 256,
             Site::GiveUp => 1024,
         };
-        self.is_active(site) && mix(mix(mix(self.seed, site as u64), self.turn), of).is_multiple_of(rarity)
+        self.is_active(site)
+            && mix(mix(mix(self.seed, site as u64), self.turn), of).is_multiple_of(rarity)
     }
 
     /// Whether to take the rare turn, at most once between two inputs.
@@ -130,7 +135,8 @@ impl Turns {
 /// One step of splitmix64 (Steele, Lea, Flood, 2014).
 #[cfg(feature = "buggify")]
 fn mix(state: u64, with: u64) -> u64 {
-    let state = (state ^ with.wrapping_mul(0xd6e8_feb8_6659_fd93)).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let state =
+        (state ^ with.wrapping_mul(0xd6e8_feb8_6659_fd93)).wrapping_add(0x9e37_79b9_7f4a_7c15);
     let state = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let state = (state ^ (state >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     state ^ (state >> 31)

@@ -21,33 +21,38 @@ pub struct Config {
     pub stripes: usize,
     /// How stripes are chosen for data.
     pub scheduler: SchedulerKind,
-    /// Limit in bytes, at least 2 MiB: half of it bounds what peers may send us and local consumers have not taken yet, half
-    /// what we hold of local data until the peer acknowledges it. On top come floors:
-    /// [`INITIAL_EARLY`] for the session and [`FLOW_FLOOR`] per flow and direction.
+    /// Limit in bytes, at least 2 MiB: half of it bounds what peers may send us and local consumers
+    /// have not taken yet, half what we hold of local data until the peer acknowledges it. On top
+    /// come floors: [`INITIAL_EARLY`] for the session and [`FLOW_FLOOR`] per flow and direction.
     pub memory_limit: u64,
-    /// The largest receive window of one flow in bytes, at least [`FLOW_FLOOR`]. The window starts at
-    /// [`INITIAL_WINDOW`] and grows to this as the measured need does.
+    /// The largest receive window of one flow in bytes, at least [`FLOW_FLOOR`]. The window starts
+    /// at [`INITIAL_WINDOW`] and grows to this as the measured need does.
     pub window_limit: u64,
     /// How many flows the peer may have open at once, at least [`INITIAL_FLOWS`].
     pub max_flows: u64,
-    /// How many flows a second the peer may open in the long run, at least 1; at once it may open `max_flows`. Ids beyond that are
-    /// granted later, so a peer that opens and ends flows faster waits and is not refused. The default is beyond what
-    /// short connections come to on loopback, about 7,000 a second.
+    /// How many flows a second the peer may open in the long run, at least 1; at once it may open
+    /// `max_flows`. Ids beyond that are granted later, so a peer that opens and ends flows faster
+    /// waits and is not refused. The default is beyond what short connections come to on loopback,
+    /// about 7,000 a second.
     pub opens_per_second: u64,
-    /// How many bytes of control, that is, of anything but payload, the peer may send at once, at least [`MIN_CONTROL_BURST`]. More than this, and
-    /// than what is added to it by the three numbers below, ends the session. [`CONTROL_PER_FLOW`] says where the defaults come from.
+    /// How many bytes of control, that is, of anything but payload, the peer may send at once, at
+    /// least [`MIN_CONTROL_BURST`]. More than this, and than what is added to it by the three
+    /// numbers below, ends the session. [`CONTROL_PER_FLOW`] says where the defaults come from.
     pub control_burst: u64,
     /// Bytes of control a second that the peer may send in the long run, whatever else it sends.
     pub control_per_second: u64,
-    /// Bytes of payload, of either direction, for each further byte of control from the peer; at least 1.
+    /// Bytes of payload, of either direction, for each further byte of control from the peer; at
+    /// least 1.
     pub payload_per_control: u64,
-    /// How many bytes the stripes' pipes add to each send, at most 256: a record of TLS has 22. Pieces are cut so that they fill whole packets with
-    /// them. Zero for pipes that pass bytes on as they are.
+    /// How many bytes the stripes' pipes add to each send, at most 256: a record of TLS has 22.
+    /// Pieces are cut so that they fill whole packets with them. Zero for pipes that pass bytes on
+    /// as they are.
     pub record_overhead: u64,
     /// Silence after which a stripe is pinged. An unanswered ping counts as data outstanding.
     pub heartbeat: Duration,
-    /// A stripe is dead when data is outstanding on it and no acknowledgement has moved for this long; up to four times as long
-    /// while bytes come in on it, since an answer may stand behind them.
+    /// A stripe is dead when data is outstanding on it and no acknowledgement has moved for this
+    /// long; up to four times as long while bytes come in on it, since an answer may stand behind
+    /// them.
     pub stall_limit: Duration,
     /// How long the session waits for a stripe when it has none.
     pub resume_limit: Duration,
@@ -78,10 +83,12 @@ impl Default for Config {
     }
 }
 
-/// Credit of every flow outside the shared pool, in bytes: what even the last of many stuck flows may still send.
+/// Credit of every flow outside the shared pool, in bytes: what even the last of many stuck flows
+/// may still send.
 pub const FLOW_FLOOR: u64 = 16 << 10;
 
-/// Receive window of a new flow in bytes, if the pool has it: what a flow may send before it hears from the peer.
+/// Receive window of a new flow in bytes, if the pool has it: what a flow may send before it hears
+/// from the peer.
 pub const INITIAL_WINDOW: u64 = 256 << 10;
 
 /// Early credit that each side may use before the peer's first GRANT, in bytes: one flow's
@@ -91,19 +98,26 @@ pub const INITIAL_EARLY: u64 = INITIAL_WINDOW - FLOW_FLOOR;
 /// How many flows each side may open before the peer's first GRANT.
 pub const INITIAL_FLOWS: u64 = 64;
 
-/// Bytes of control from the peer for each flow that either side opens, beside what [`Config`] allows.
+/// Bytes of control from the peer for each flow that either side opens, beside what [`Config`]
+/// allows.
 ///
 /// What an honest peer sends at the most, and how it is allowed for:
 ///
-/// - For a flow: an OPEN of 560 bytes with the longest opaque field, twice if its stripe falls into doubt, and 6 frames of at most 30 bytes that accept,
-///   refuse, reset or give first credit, twice as well: 1,480 bytes. This is 2,048.
-/// - For payload: an ACK for 32 KiB and a CREDIT for 8 KiB, each repeated on a second stripe, a BLOCKED for 16 KiB: 24 / 32 Ki + 24 / 8 Ki + 12 / 16 Ki, a byte
-///   for 228. Heads of data that comes twice, since a stripe died: 12 for 2,884, for a part of it. `payload_per_control` is 64.
-/// - For time: an ACK of 64 stripes each 4 ms, repeated on a second stripe: 64 · 250 · 2 · 11 bytes, 352 KB a second. PING and PONG, STRIPE_GONE: less than 20 bytes
-///   a stripe and second. `control_per_second` is 1 MiB.
-/// - Heads of DATA that brings something new cost nothing: how finely an honest program writes is its own affair.
-/// - At once: what the above comes to in the 16 s for which a stripe may stand still before it is given up, and 16,384 OPENs once more. `control_burst` is
-///   16 MiB. An engine is busy with that for half a second once, and with a MiB a second for 34 ms of each, measured with PINGs in reads of 64 KiB.
+/// - For a flow: an OPEN of 560 bytes with the longest opaque field, twice if its stripe falls into
+///   doubt, and 6 frames of at most 30 bytes that accept, refuse, reset or give first credit, twice
+///   as well: 1,480 bytes. This is 2,048.
+/// - For payload: an ACK for 32 KiB and a CREDIT for 8 KiB, each repeated on a second stripe, a
+///   BLOCKED for 16 KiB: 24 / 32 Ki + 24 / 8 Ki + 12 / 16 Ki, a byte for 228. Heads of data that
+///   comes twice, since a stripe died: 12 for 2,884, for a part of it. `payload_per_control` is 64.
+/// - For time: an ACK of 64 stripes each 4 ms, repeated on a second stripe: 64 · 250 · 2 · 11
+///   bytes, 352 KB a second. PING and PONG, STRIPE_GONE: less than 20 bytes a stripe and second.
+///   `control_per_second` is 1 MiB.
+/// - Heads of DATA that brings something new cost nothing: how finely an honest program writes is
+///   its own affair.
+/// - At once: what the above comes to in the 16 s for which a stripe may stand still before it is
+///   given up, and 16,384 OPENs once more. `control_burst` is 16 MiB. An engine is busy with that
+///   for half a second once, and with a MiB a second for 34 ms of each, measured with PINGs in
+///   reads of 64 KiB.
 pub const CONTROL_PER_FLOW: u64 = 2 << 10;
 
 /// The least `control_burst` in bytes: what a session takes to begin, many times over.
@@ -115,7 +129,8 @@ pub const MAX_OPAQUE: usize = 512;
 /// The smallest piece of data that goes into a frame of its own when there is more, in bytes.
 pub const MIN_CHUNK: usize = 2884;
 
-/// The largest payload that we put into a frame, in bytes. Receivers take any up to the frame limit.
+/// The largest payload that we put into a frame, in bytes. Receivers take any up to the frame
+/// limit.
 pub const MAX_CHUNK: usize = 64 << 10;
 
 /// The most stripes that a session may have at once.

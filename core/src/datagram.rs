@@ -1,9 +1,11 @@
 //! Datagrams in a byte stream: the payload's length, then the payload.
 //!
-//! The length is an unsigned LEB128 number: seven bits a byte, least significant first, the high bit set on all but the last, at most
-//! four bytes. [`header`] writes the shortest form; a [`Decoder`] also takes longer ones of up to four bytes. PROTOCOL.md has examples.
+//! The length is an unsigned LEB128 number: seven bits a byte, least significant first, the high
+//! bit set on all but the last, at most four bytes. [`header`] writes the shortest form; a
+//! [`Decoder`] also takes longer ones of up to four bytes. PROTOCOL.md has examples.
 //!
-//! Invariant: nothing is allocated for what a length merely announces; a decoder holds at most the payload bytes it was fed of one datagram.
+//! Invariant: nothing is allocated for what a length merely announces; a decoder holds at most the
+//! payload bytes it was fed of one datagram.
 
 use bytes::{Buf, Bytes, BytesMut};
 use core::fmt;
@@ -72,11 +74,17 @@ impl fmt::Display for DatagramError {
                 began
             }
             DatagramError::TooLarge { announced, limit, began } => {
-                write!(f, "a datagram of {announced} bytes is announced, but at most {limit} are taken")?;
+                write!(
+                    f,
+                    "a datagram of {announced} bytes is announced, but at most {limit} are taken"
+                )?;
                 began
             }
             DatagramError::Truncated { received, announced: Some(announced), began } => {
-                write!(f, "the stream ended inside a datagram, after {received} of {announced} bytes")?;
+                write!(
+                    f,
+                    "the stream ended inside a datagram, after {received} of {announced} bytes"
+                )?;
                 began
             }
             DatagramError::Truncated { announced: None, began, .. } => {
@@ -90,7 +98,8 @@ impl fmt::Display for DatagramError {
 
 impl core::error::Error for DatagramError {}
 
-/// The first bytes of a stream, shown as text with escapes: a plain program that talks to a datagram port is recognised by them.
+/// The first bytes of a stream, shown as text with escapes: a plain program that talks to a
+/// datagram port is recognised by them.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct Preview {
     bytes: [u8; PREVIEW],
@@ -127,7 +136,8 @@ impl fmt::Debug for Preview {
 pub struct Decoder {
     limit: usize,
     began: Preview,
-    /// How much of what comes next has been looked at for `began` already, because it was left over.
+    /// How much of what comes next has been looked at for `began` already, because it was left
+    /// over.
     ahead: usize,
     state: State,
 }
@@ -148,7 +158,8 @@ impl Decoder {
         Decoder { limit: limit.min(MAX_LIMIT), began: Preview::default(), ahead: 0, state: BETWEEN }
     }
 
-    /// Takes the next datagram from the front of `data`, which may be empty. `None` if it is not all there yet: then `data` has been used up.
+    /// Takes the next datagram from the front of `data`, which may be empty. `None` if it is not
+    /// all there yet: then `data` has been used up.
     pub fn next(&mut self, data: &mut Bytes) -> Result<Option<Bytes>, DatagramError> {
         self.began.see(data.get(self.ahead..).unwrap_or_default());
         let taken = self.take(data);
@@ -219,7 +230,10 @@ mod tests {
     use quickcheck::quickcheck;
 
     fn encoded(datagrams: &[Vec<u8>]) -> Vec<u8> {
-        datagrams.iter().flat_map(|datagram| [&header(datagram.len())[..], datagram].concat()).collect()
+        datagrams
+            .iter()
+            .flat_map(|datagram| [&header(datagram.len())[..], datagram].concat())
+            .collect()
     }
 
     /// All datagrams of a stream that comes in these parts.
@@ -278,15 +292,25 @@ mod tests {
         let over = [0x81, 0x80, 0x20];
         assert_eq!(
             decode(&[&over], DEFAULT_LIMIT),
-            Err(DatagramError::TooLarge { announced: 524_289, limit: 524_288, began: began(&over) })
+            Err(DatagramError::TooLarge {
+                announced: 524_289,
+                limit: 524_288,
+                began: began(&over)
+            })
         );
         let long = [0x81, 0x80, 0x80, 0x80, 0x00];
-        assert_eq!(decode(&[&long], MAX_LIMIT), Err(DatagramError::Overlong { began: began(&long) }));
+        assert_eq!(
+            decode(&[&long], MAX_LIMIT),
+            Err(DatagramError::Overlong { began: began(&long) })
+        );
     }
 
     #[test]
     fn a_length_need_not_be_in_its_shortest_form() {
-        assert_eq!(decode(&[&[0x83, 0x80, 0x80, 0x00, 1, 2, 3]], DEFAULT_LIMIT), Ok(vec![vec![1, 2, 3]]));
+        assert_eq!(
+            decode(&[&[0x83, 0x80, 0x80, 0x00, 1, 2, 3]], DEFAULT_LIMIT),
+            Ok(vec![vec![1, 2, 3]])
+        );
         assert_eq!(decode(&[&[0x80, 0x00]], DEFAULT_LIMIT), Ok(vec![vec![]]));
     }
 
@@ -313,7 +337,10 @@ mod tests {
             let stream = b"\x01a\x00\x02bc\x85";
             let parts: Vec<&[u8]> = stream.chunks(step).collect();
             let error = decode(&parts, DEFAULT_LIMIT).unwrap_err();
-            assert!(error.to_string().ends_with("it began with \"\\x01a\\x00\\x02bc\\x85\""), "{error}");
+            assert!(
+                error.to_string().ends_with("it began with \"\\x01a\\x00\\x02bc\\x85\""),
+                "{error}"
+            );
         }
     }
 }

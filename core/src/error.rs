@@ -1,4 +1,5 @@
-//! What can go wrong, sorted by who is to blame: the peer, the environment, or the program that uses the engine (which panics).
+//! What can go wrong, sorted by who is to blame: the peer, the environment, or the program that
+//! uses the engine (which panics).
 
 use core::fmt;
 
@@ -17,7 +18,8 @@ pub enum Violation {
     OpaqueTooLong,
     /// A flow id beyond the highest that we granted.
     FlowNotGranted,
-    /// A frame for a flow of ours that we have never opened, or of a kind that only its opener sends.
+    /// A frame for a flow of ours that we have never opened, or of a kind that only its opener
+    /// sends.
     UnknownFlow,
     /// Data beyond the credit that we gave for its flow.
     CreditExceeded,
@@ -33,7 +35,8 @@ pub enum Violation {
     BadAcknowledgement,
     /// More stripes gone and not confirmed than we are willing to remember.
     TooManyGoneStripes,
-    /// More bytes of control than [`crate::Config::control_burst`] and what flows, payload and time add to it allow.
+    /// More bytes of control than [`crate::Config::control_burst`] and what flows, payload and time
+    /// add to it allow.
     Flood,
     /// A later stripe reached a server that has lost this session's state.
     InstanceChanged,
@@ -54,11 +57,15 @@ impl fmt::Display for Violation {
             Violation::CreditExceeded => "more data than its credit",
             Violation::EarlyCreditExceeded => "more early credit than granted",
             Violation::OffsetTooLarge => "a byte offset beyond 2^62",
-            Violation::FinalOffsetChanged => "data beyond the end of a stream, or two different ends",
+            Violation::FinalOffsetChanged => {
+                "data beyond the end of a stream, or two different ends"
+            }
             Violation::TooManyGaps => "too many pieces out of order",
             Violation::BadAcknowledgement => "an acknowledgement of bytes that were never sent",
             Violation::TooManyGoneStripes => "too many lost stripes without confirming any",
-            Violation::Flood => "a flood of control frames, more than its data and its flows explain",
+            Violation::Flood => {
+                "a flood of control frames, more than its data and its flows explain"
+            }
             Violation::InstanceChanged => "a new state: the server has been restarted",
         })
     }
@@ -158,7 +165,9 @@ impl fmt::Display for EndReason {
             EndReason::Shutdown => f.write_str("shut down"),
             EndReason::Aborted => f.write_str("stopped"),
             EndReason::PeerClosed => f.write_str("closed by the peer"),
-            EndReason::PeerComplained => f.write_str("the peer reports a protocol violation by this side"),
+            EndReason::PeerComplained => {
+                f.write_str("the peer reports a protocol violation by this side")
+            }
             EndReason::NoStripe => f.write_str("no stripe came back in time"),
             EndReason::Violation(violation) => write!(f, "the peer sent {violation}"),
         }

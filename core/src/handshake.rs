@@ -1,4 +1,5 @@
-//! The start of a stripe: bytes in; the peer's [`Hello`] and what followed it out, or a typed refusal.
+//! The start of a stripe: bytes in; the peer's [`Hello`] and what followed it out, or a typed
+//! refusal.
 
 use crate::wire::hello::{Hello, MAGIC, MAX_HELLO, VERSION};
 use crate::wire::varint;
@@ -9,7 +10,8 @@ use core::fmt;
 /// How many bytes of a foreign protocol are kept to be shown.
 const SHOWN: usize = 64;
 
-/// What a TLS connection begins with: a record of type handshake, and the major version that all have (RFC 8446, section 5.1).
+/// What a TLS connection begins with: a record of type handshake, and the major version that all
+/// have (RFC 8446, section 5.1).
 const TLS: &[u8; 2] = &[0x16, 0x03];
 
 /// Collects bytes until the peer's HELLO is complete.
@@ -28,7 +30,8 @@ pub enum HandshakeError {
     },
     /// The other end has begun TLS, as a striper with a key does.
     Tls,
-    /// The other end is a striper of another protocol version. The older of the two is the one to update.
+    /// The other end is a striper of another protocol version. The older of the two is the one to
+    /// update.
     Version {
         /// The version that it speaks.
         theirs: u8,
@@ -74,7 +77,8 @@ impl Handshake {
         self.seen.len()
     }
 
-    /// Takes what came in. `None` asks for more; otherwise the HELLO and what followed it in `data`.
+    /// Takes what came in. `None` asks for more; otherwise the HELLO and what followed it in
+    /// `data`.
     pub fn feed(&mut self, data: Bytes) -> Result<Option<(Hello, Bytes)>, HandshakeError> {
         let before = self.seen.len();
         let room = MAGIC.len() + 1 + varint::len(MAX_HELLO as u64) + MAX_HELLO - before;
@@ -99,7 +103,10 @@ impl Handshake {
         let Some(len) = varint::take(&mut rest).map_err(|_| HandshakeError::Malformed)? else {
             return Ok(None);
         };
-        let len = usize::try_from(len).ok().filter(|len| *len <= MAX_HELLO).ok_or(HandshakeError::TooLong)?;
+        let len = usize::try_from(len)
+            .ok()
+            .filter(|len| *len <= MAX_HELLO)
+            .ok_or(HandshakeError::TooLong)?;
         if rest.len() < len {
             return Ok(None);
         }
@@ -170,7 +177,10 @@ mod tests {
         for at in 0..bytes.len() - 1 {
             assert_eq!(handshake.feed(bytes.slice(at..at + 1)), Ok(None));
         }
-        assert_eq!(handshake.feed(bytes.slice(bytes.len() - 1..)), Ok(Some((plain(), Bytes::new()))));
+        assert_eq!(
+            handshake.feed(bytes.slice(bytes.len() - 1..)),
+            Ok(Some((plain(), Bytes::new())))
+        );
     }
 
     #[test]
@@ -192,7 +202,10 @@ mod tests {
             assert!(error.to_string().contains(shown), "{error}");
             assert!(feed(&foreign.as_bytes()[..1]).is_err());
         }
-        assert_eq!(feed(b"stripes"), Err(HandshakeError::NotStriper { first: b"stripes".to_vec() }));
+        assert_eq!(
+            feed(b"stripes"),
+            Err(HandshakeError::NotStriper { first: b"stripes".to_vec() })
+        );
     }
 
     #[test]
@@ -214,7 +227,10 @@ mod tests {
         let mut handshake = Handshake::new();
         assert_eq!(handshake.feed(Bytes::from_static(b"\x16")), Ok(None));
         assert_eq!(handshake.feed(Bytes::from_static(b"\x03\x01")), Err(HandshakeError::Tls));
-        assert_eq!(feed(b"\x16\x02"), Err(HandshakeError::NotStriper { first: b"\x16\x02".to_vec() }));
+        assert_eq!(
+            feed(b"\x16\x02"),
+            Err(HandshakeError::NotStriper { first: b"\x16\x02".to_vec() })
+        );
         let cure = HandshakeError::Tls.to_string();
         assert!(cure.contains("give both sides the same key, -k FILE"), "{cure}");
     }

@@ -2,7 +2,8 @@
 
 use core::fmt;
 
-/// Names a session. The client draws it at random; 128 bits, so that nobody meets or guesses another's.
+/// Names a session. The client draws it at random; 128 bits, so that nobody meets or guesses
+/// another's.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub [u8; 16]);
 
@@ -30,8 +31,8 @@ pub enum Role {
     Client,
     /// Accepts the stripes. Opens flows with even ids.
     Server {
-        /// Drawn at random when this session's state was made. A client that meets two different values in one
-        /// session knows that the server has lost its state in between.
+        /// Drawn at random when this session's state was made. A client that meets two different
+        /// values in one session knows that the server has lost its state in between.
         instance: u64,
     },
 }
@@ -46,8 +47,8 @@ impl Role {
     }
 }
 
-/// Names a flow within its session: `2 * index + parity`, client-opened ids are odd, server-opened ones even.
-/// An id is never used twice.
+/// Names a flow within its session: `2 * index + parity`, client-opened ids are odd, server-opened
+/// ones even. An id is never used twice.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct FlowId(pub u64);
 

@@ -1,5 +1,5 @@
-//! Control that is owed to the peer: what to say, not how it was last said. Each is looked up when its frame is
-//! made, so that a repetition says the latest.
+//! Control that is owed to the peer: what to say, not how it was last said. Each is looked up when
+//! its frame is made, so that a repetition says the latest.
 
 use crate::id::{FlowId, StripeId};
 use alloc::collections::BTreeSet;
@@ -30,7 +30,8 @@ pub(crate) enum Intent {
 }
 
 impl Intent {
-    /// Whether the peer should acknowledge it soon. Acknowledgements and credit don't ask for it, or two idle peers would never fall silent.
+    /// Whether the peer should acknowledge it soon. Acknowledgements and credit don't ask for it,
+    /// or two idle peers would never fall silent.
     pub fn eliciting(self) -> bool {
         !matches!(self, Intent::Acknowledge(_) | Intent::Credit(_) | Intent::Blocked(_))
     }
@@ -101,9 +102,13 @@ mod tests {
         for quiet in [Intent::Acknowledge(stripe), Intent::Credit(flow), Intent::Blocked(flow)] {
             assert!(!quiet.eliciting(), "{quiet:?}");
         }
-        for asking in
-            [Intent::Gone(stripe), Intent::Grant, Intent::Open(flow), Intent::Reset(flow), Intent::Drain]
-        {
+        for asking in [
+            Intent::Gone(stripe),
+            Intent::Grant,
+            Intent::Open(flow),
+            Intent::Reset(flow),
+            Intent::Drain,
+        ] {
             assert!(asking.eliciting(), "{asking:?}");
         }
     }

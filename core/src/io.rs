@@ -5,7 +5,8 @@ use crate::id::{FlowId, StripeId};
 use crate::wire::hello::Hello;
 use bytes::Bytes;
 
-/// Something that happened. Inputs for flows and stripes that have already ended are ordinary races and ignored.
+/// Something that happened. Inputs for flows and stripes that have already ended are ordinary races
+/// and ignored.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Input {
     /// A stripe has finished its handshake. Ask [`crate::Session::may_join`] first.
@@ -26,7 +27,8 @@ pub enum Input {
     StripeWritten {
         /// Which.
         stripe: StripeId,
-        /// Cumulative count of transmitted bytes (headers and payloads); never more than were given out.
+        /// Cumulative count of transmitted bytes (headers and payloads); never more than were given
+        /// out.
         total: u64,
     },
     /// A stripe has broken, or the peer has closed it. Either end of it is of no more use.
@@ -34,11 +36,13 @@ pub enum Input {
         /// Which.
         stripe: StripeId,
     },
-    /// The local side wants a flow. Answered by [`Output::FlowOpened`] at once, or later if the peer's grant is used up.
+    /// The local side wants a flow. Answered by [`Output::FlowOpened`] at once, or later if the
+    /// peer's grant is used up.
     FlowOpen {
         /// Comes back in the answer. Chosen by the caller.
         request: u64,
-        /// At most [`crate::config::MAX_OPAQUE`] bytes for the other side, such as the target. Never read here.
+        /// At most [`crate::config::MAX_OPAQUE`] bytes for the other side, such as the target.
+        /// Never read here.
         opaque: Bytes,
     },
     /// The local side has reached the target of a flow that the peer opened.
@@ -72,15 +76,17 @@ pub enum Input {
         /// Which.
         flow: FlowId,
     },
-    /// The local side of a flow is broken. What it gave before is still delivered to the peer, then the peer sees a reset.
+    /// The local side of a flow is broken. What it gave before is still delivered to the peer, then
+    /// the peer sees a reset.
     FlowReset {
         /// Which.
         flow: FlowId,
         /// Why.
         reason: Reason,
     },
-    /// From now on the session may use this much memory beyond its floors, for sessions that share a limit. It starts with half
-    /// of [`crate::Config::memory_limit`] for each. What is in use beyond it is not taken back, but nothing is added.
+    /// From now on the session may use this much memory beyond its floors, for sessions that share
+    /// a limit. It starts with half of [`crate::Config::memory_limit`] for each. What is in use
+    /// beyond it is not taken back, but nothing is added.
     MemoryLimit {
         /// For what the peer may send and local consumers have not taken yet, in bytes.
         receive: u64,
@@ -107,22 +113,24 @@ pub enum Output {
         /// Payload that follows, maybe empty.
         payload: Bytes,
     },
-    /// How much a stripe should hold unsent in the operating system (`TCP_NOTSENT_LOWAT`), in bytes. Follows its rate.
+    /// How much a stripe should hold unsent in the operating system (`TCP_NOTSENT_LOWAT`), in
+    /// bytes. Follows its rate.
     StripePace {
         /// Which.
         stripe: StripeId,
         /// 16 KiB–512 KiB.
         unsent: u64,
     },
-    /// Write out what was transmitted before, as far as possible without waiting long, then close the stripe.
+    /// Write out what was transmitted before, as far as possible without waiting long, then close
+    /// the stripe.
     CloseStripe {
         /// Which.
         stripe: StripeId,
         /// Why.
         reason: StripeClose,
     },
-    /// This many stripes are missing now (client only; said whenever it changes). It holds until the next one: a stripe that is closed
-    /// at once as it comes up is missing as before.
+    /// This many stripes are missing now (client only; said whenever it changes). It holds until
+    /// the next one: a stripe that is closed at once as it comes up is missing as before.
     StripesWanted {
         /// How many to dial.
         count: usize,
@@ -139,7 +147,8 @@ pub enum Output {
         /// From the input.
         request: u64,
     },
-    /// The peer opened a flow; answer with `FlowAccept` or `FlowRefuse`. Its data may follow at once.
+    /// The peer opened a flow; answer with `FlowAccept` or `FlowRefuse`. Its data may follow at
+    /// once.
     FlowIncoming {
         /// Which.
         flow: FlowId,
@@ -163,7 +172,8 @@ pub enum Output {
         /// Which.
         flow: FlowId,
     },
-    /// The next bytes of a flow, for the local consumer. Report what it took with [`Input::FlowConsumed`].
+    /// The next bytes of a flow, for the local consumer. Report what it took with
+    /// [`Input::FlowConsumed`].
     FlowData {
         /// Which.
         flow: FlowId,
@@ -182,7 +192,8 @@ pub enum Output {
         /// Why.
         reason: Reason,
     },
-    /// Both directions of this flow are done and acknowledged. Nothing follows. Not said after a refusal or reset by the peer.
+    /// Both directions of this flow are done and acknowledged. Nothing follows. Not said after a
+    /// refusal or reset by the peer.
     FlowEnded {
         /// Which.
         flow: FlowId,

@@ -1,24 +1,29 @@
-//! Striper's engine: carries TCP connections ("flows") over several parallel streams ("stripes") between two peers.
+//! Striper's engine: carries TCP connections ("flows") over several parallel streams ("stripes")
+//! between two peers.
 //!
-//! It is a state machine without I/O: no clock, socket, thread or randomness exists for it. You own the sockets and the
-//! time, and run this loop on each side:
+//! It is a state machine without I/O: no clock, socket, thread or randomness exists for it. You own
+//! the sockets and the time, and run this loop on each side:
 //!
-//! 1. **A stripe comes up.** The client draws a [`SessionId`] once and numbers its stripes from 0. On each new connection it
-//!    writes [`Session::hello`], the server answers with its own, both read the other's with a [`Handshake`] and give
-//!    [`Input::StripeUp`]. A server asks [`Session::may_join`] first.
-//! 2. **Something happens**: bytes on a stripe, data from a local connection, a deadline. Give it to [`Session::handle`] with
-//!    the time, and perform the [`Output`]s in order.
-//! 3. **Tell it what became of them**: [`Input::StripeWritten`] as the operating system takes stripe bytes,
-//!    [`Input::FlowConsumed`] as local consumers take data. That is its only view of congestion.
-//! 4. **Sleep** until something happens or [`Session::deadline`] has come; then give [`Input::Tick`]. Drain readable sockets
-//!    before a late tick: after a suspend all stripes would look dead.
+//! 1. **A stripe comes up.** The client draws a [`SessionId`] once and numbers its stripes from 0.
+//!    On each new connection it writes [`Session::hello`], the server answers with its own, both
+//!    read the other's with a [`Handshake`] and give [`Input::StripeUp`]. A server asks
+//!    [`Session::may_join`] first.
+//! 2. **Something happens**: bytes on a stripe, data from a local connection, a deadline. Give it
+//!    to [`Session::handle`] with the time, and perform the [`Output`]s in order.
+//! 3. **Tell it what became of them**: [`Input::StripeWritten`] as the operating system takes
+//!    stripe bytes, [`Input::FlowConsumed`] as local consumers take data. That is its only view of
+//!    congestion.
+//! 4. **Sleep** until something happens or [`Session::deadline`] has come; then give
+//!    [`Input::Tick`]. Drain readable sockets before a late tick: after a suspend all stripes would
+//!    look dead.
 //!
-//! Time is an [`Instant`] in microseconds since an origin of your choice, which need not be the peer's. It may stand still;
-//! if it goes back it is taken for the latest seen.
+//! Time is an [`Instant`] in microseconds since an origin of your choice, which need not be the
+//! peer's. It may stand still; if it goes back it is taken for the latest seen.
 //!
-//! Errors are sorted by blame. A peer that breaks the protocol ends the session ([`EndReason::Violation`]). What the
-//! environment breaks is an input ([`Input::StripeDown`], [`Input::FlowReset`]). A caller's mistake panics, see
-//! [`Session::handle`]. Inputs for flows and stripes that have ended are ordinary races and ignored.
+//! Errors are sorted by blame. A peer that breaks the protocol ends the session
+//! ([`EndReason::Violation`]). What the environment breaks is an input ([`Input::StripeDown`],
+//! [`Input::FlowReset`]). A caller's mistake panics, see [`Session::handle`]. Inputs for flows and
+//! stripes that have ended are ordinary races and ignored.
 //!
 //! ```
 #![doc = include_str!("../examples/session_loop.rs")]

@@ -1,8 +1,10 @@
 //! Bugs planted on purpose, so that the simulator can be asked whether it would find them.
 //!
-//! Off by default, and then `planted!(Name)` is a constant `false` and nothing of this is in the binary. With the feature `planted`, a switch
-//! for the whole process chooses at most one `Bug`; with none chosen the engine is the one that is shipped. Each bug has
-//! one site, in a function of its own, of the form `if … planted!(Name)`: what stands before it is what must hold for the bug to take effect.
+//! Off by default, and then `planted!(Name)` is a constant `false` and nothing of this is in the
+//! binary. With the feature `planted`, a switch for the whole process chooses at most one `Bug`;
+//! with none chosen the engine is the one that is shipped. Each bug has one site, in a function of
+//! its own, of the form `if … planted!(Name)`: what stands before it is what must hold for the bug
+//! to take effect.
 
 #[cfg(feature = "planted")]
 mod bugs;
@@ -20,7 +22,8 @@ mod switch {
     /// How often its site was passed.
     static HITS: AtomicUsize = AtomicUsize::new(0);
 
-    /// Makes this bug the active one, in all sessions of the process, or none; [`hits`] begins again at zero.
+    /// Makes this bug the active one, in all sessions of the process, or none; [`hits`] begins
+    /// again at zero.
     pub fn activate(bug: Option<Bug>) {
         ACTIVE.store(bug.map_or(0, |bug| bug as usize + 1), Relaxed);
         HITS.store(0, Relaxed);
@@ -31,8 +34,8 @@ mod switch {
         ACTIVE.load(Relaxed).checked_sub(1).map(|place| Bug::ALL[place])
     }
 
-    /// How often the active bug has had its chance since it was activated: zero says that nothing could have
-    /// been noticed yet.
+    /// How often the active bug has had its chance since it was activated: zero says that nothing
+    /// could have been noticed yet.
     pub fn hits() -> usize {
         HITS.load(Relaxed)
     }

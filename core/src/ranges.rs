@@ -75,7 +75,8 @@ impl RangeSet {
 
     /// The parts of `range` that are not in the set, lowest first.
     pub fn gaps(&self, range: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
-        let below = self.ranges.range(..=range.start).next_back().map_or(range.start, |(_, &end)| end);
+        let below =
+            self.ranges.range(..=range.start).next_back().map_or(range.start, |(_, &end)| end);
         let mut at = below.max(range.start);
         let mut inside = self.ranges.range(range.start..range.end.max(range.start));
         let end = range.end;
@@ -107,7 +108,8 @@ mod tests {
         u64::from(start)..u64::from(start) + u64::from(len % 24)
     }
 
-    /// Both kinds of set after the same steps; the counts that the steps returned are checked on the way.
+    /// Both kinds of set after the same steps; the counts that the steps returned are checked on
+    /// the way.
     fn after(steps: Steps) -> (RangeSet, BTreeSet<u64>) {
         let (mut ranges, mut model) = (RangeSet::default(), BTreeSet::new());
         for (add, start, len) in steps {

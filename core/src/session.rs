@@ -1,7 +1,8 @@
 //! The engine: one door for everything that happens.
 //!
-//! Each input is first taken in (`ingest` for the peer's bytes, `local` for flows, `resume` for stripes that come and
-//! go), which changes state and notes what is owed; then `settle` sends what can be sent. Nothing is left undone.
+//! Each input is first taken in (`ingest` for the peer's bytes, `local` for flows, `resume` for
+//! stripes that come and go), which changes state and notes what is owed; then `settle` sends what
+//! can be sent. Nothing is left undone.
 
 mod check;
 mod explore;
@@ -52,8 +53,9 @@ const MAX_OVERHEAD: u64 = 256;
 /// Timers below this would do nothing but go off.
 const MIN_TIME: Duration = Duration::from_millis(10);
 
-/// An input that comes this long after the deadline shows that the process did not run meanwhile, or that its clock jumped: what has come in
-/// may lie unread, and no stripe can be blamed for the time between. Far beyond what a busy driver takes, and well below the stall limit.
+/// An input that comes this long after the deadline shows that the process did not run meanwhile,
+/// or that its clock jumped: what has come in may lie unread, and no stripe can be blamed for the
+/// time between. Far beyond what a busy driver takes, and well below the stall limit.
 const LATE: Duration = Duration::from_secs(1);
 
 /// Whether flows may still begin.
@@ -136,7 +138,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session without stripes or flows. `now` is the time of its birth. A first [`Input::Tick`] makes a client ask for stripes.
+    /// A session without stripes or flows. `now` is the time of its birth. A first [`Input::Tick`]
+    /// makes a client ask for stripes.
     pub fn new(role: Role, id: SessionId, config: Config, now: Instant) -> Self {
         let config = Config {
             memory_limit: config.memory_limit.max(MIN_MEMORY),
@@ -186,13 +189,15 @@ impl Session {
         }
     }
 
-    /// The only door: takes one input, appends what is to be done. Nothing is left to be done until the next input.
+    /// The only door: takes one input, appends what is to be done. Nothing is left to be done until
+    /// the next input.
     ///
     /// `now` must not go back; if it does, it is taken for the latest one seen.
     ///
     /// # Panics
-    /// On a caller's mistake: a flow id never issued, more data than [`Session::send_room`], more consumed than delivered, more written than
-    /// transmitted, a stripe number used twice. The session is of no use afterwards.
+    /// On a caller's mistake: a flow id never issued, more data than [`Session::send_room`], more
+    /// consumed than delivered, more written than transmitted, a stripe number used twice. The
+    /// session is of no use afterwards.
     pub fn handle(&mut self, now: Instant, input: Input, out: &mut Vec<Output>) {
         if self.take_in(now, input, out) {
             self.settle(out);
@@ -311,7 +316,8 @@ impl Session {
         self.timers.at(Timer::Resume)
     }
 
-    /// What to say first on a new stripe: asked for by the client when it dials, by the server when it welcomes.
+    /// What to say first on a new stripe: asked for by the client when it dials, by the server when
+    /// it welcomes.
     pub fn hello(&self, stripe: StripeId) -> Hello {
         let kind = match self.role {
             Role::Client if self.confirmed => HelloKind::Join,
@@ -339,13 +345,17 @@ impl Session {
         }
     }
 
-    /// How many bytes of data a flow takes now with `FlowData`. When zero, `FlowWritable` says when that changes.
+    /// How many bytes of data a flow takes now with `FlowData`. When zero, `FlowWritable` says when
+    /// that changes.
     pub fn send_room(&self, flow: FlowId) -> u64 {
-        let Some(entry) = self.flows.flows.get(&flow).filter(|entry| entry.has_local()) else { return 0 };
+        let Some(entry) = self.flows.flows.get(&flow).filter(|entry| entry.has_local()) else {
+            return 0;
+        };
         entry.send.room(self.send_pool())
     }
 
-    /// How much memory the session uses beyond its floors, in bytes: credit given and not used up by local consumption, and local data held.
+    /// How much memory the session uses beyond its floors, in bytes: credit given and not used up
+    /// by local consumption, and local data held.
     pub fn memory_used(&self) -> (u64, u64) {
         if self.life == Life::Ended { (0, 0) } else { (self.receive_used(), self.held) }
     }
@@ -386,7 +396,8 @@ impl Session {
         self.flows.flows.keys().all(theirs) && self.flows.requests.is_empty()
     }
 
-    /// The session is over: says so on every stripe, resets what flows there are, and forgets everything.
+    /// The session is over: says so on every stripe, resets what flows there are, and forgets
+    /// everything.
     fn end(&mut self, reason: EndReason, out: &mut Vec<Output>) {
         self.bury(out);
         let code = match reason {
@@ -394,7 +405,8 @@ impl Session {
             EndReason::Aborted | EndReason::NoStripe => 1,
             EndReason::Violation(_) => 2,
         };
-        // The peer must not take for lost what has arrived here, whichever stripe brings it the news first.
+        // The peer must not take for lost what has arrived here, whichever stripe brings it the
+        // news first.
         let counts: Vec<_> = self
             .stripes
             .live
@@ -412,8 +424,10 @@ impl Session {
             out.push(Output::CloseStripe { stripe: *stripe, reason: StripeClose::SessionEnded });
         }
         for (flow, entry) in &self.flows.flows {
-            if entry.has_local() && entry.recv.state == RecvState::Finished && entry.send.is_done() {
-                // Nothing is lost: all that is left is for the local consumer to take what it has been given.
+            if entry.has_local() && entry.recv.state == RecvState::Finished && entry.send.is_done()
+            {
+                // Nothing is lost: all that is left is for the local consumer to take what it has
+                // been given.
                 out.push(Output::FlowEnded { flow: *flow });
             } else if entry.has_local() {
                 out.push(Output::FlowReset { flow: *flow, reason: Reason::SessionLost });
@@ -436,8 +450,9 @@ impl Session {
 /// The most DATA frames that we have on stripes at once.
 const MAX_DATA_ENTRIES: usize = 32 << 10;
 
-/// The most disjoint pieces that we hold out of order: twice what an honest peer can make of [`MAX_DATA_ENTRIES`],
-/// and one more for each [`PIECE`] bytes of memory, since a frame may arrive in many parts.
+/// The most disjoint pieces that we hold out of order: twice what an honest peer can make of
+/// [`MAX_DATA_ENTRIES`], and one more for each [`PIECE`] bytes of memory, since a frame may arrive
+/// in many parts.
 const MAX_PIECES: usize = 2 * MAX_DATA_ENTRIES;
 
 /// Small parts of a frame are joined to at least half of this many bytes.

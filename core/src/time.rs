@@ -52,9 +52,15 @@ mod tests {
     #[test]
     fn time_adds_up_and_neither_end_of_it_is_passed() {
         let at = Instant::from_micros(5) + Duration::from_micros(7);
-        assert_eq!((at.as_micros(), at.since(Instant::from_micros(5))), (12, Duration::from_micros(7)));
+        assert_eq!(
+            (at.as_micros(), at.since(Instant::from_micros(5))),
+            (12, Duration::from_micros(7))
+        );
         assert_eq!(Instant::ZERO.since(at), Duration::ZERO);
         assert_eq!((at + Duration::MAX).as_micros(), u64::MAX);
-        assert_eq!((Instant::from_micros(u64::MAX) + Duration::from_micros(1)).as_micros(), u64::MAX);
+        assert_eq!(
+            (Instant::from_micros(u64::MAX) + Duration::from_micros(1)).as_micros(),
+            u64::MAX
+        );
     }
 }

@@ -42,7 +42,8 @@ impl Timers {
         self.by_time.insert((at, timer));
     }
 
-    /// Sets a timer unless it is set already: its handler looks again, so frequent moves cost nothing.
+    /// Sets a timer unless it is set already: its handler looks again, so frequent moves cost
+    /// nothing.
     pub fn arm(&mut self, timer: Timer, at: Instant) {
         if !self.by_timer.contains_key(&timer) {
             self.set(timer, at);
@@ -160,7 +161,8 @@ mod tests {
         let mut timers = Timers::default();
         let now = Instant::from_micros(5);
         (0..6).rev().for_each(|number| timers.set(timer(number), now));
-        let popped: Vec<_> = core::iter::from_fn(|| timers.pop_due(now)).map(|(_, timer)| timer).collect();
+        let popped: Vec<_> =
+            core::iter::from_fn(|| timers.pop_due(now)).map(|(_, timer)| timer).collect();
         assert_eq!(popped, (0..6).map(timer).collect::<Vec<_>>());
     }
 

@@ -1,18 +1,22 @@
 //! A session's run as lines of text: recorded, read back, played again.
 //!
-//! A [`Recorder`] only watches: it sees each input with its time before [`Session::handle`], and what came of it after. A [`Trace`] is
-//! what it wrote, read back; [`Trace::replay`] gives the inputs to a session again and names the first line that differs,
-//! [`Trace::follow`] takes the choices (which frame on which stripe, and when) from the trace instead of choosing, so that a trace of
-//! the field still tells something once stripes are chosen differently. docs/traces.md has the format line by line.
+//! A [`Recorder`] only watches: it sees each input with its time before [`Session::handle`], and
+//! what came of it after. A [`Trace`] is what it wrote, read back; [`Trace::replay`] gives the
+//! inputs to a session again and names the first line that differs, [`Trace::follow`] takes the
+//! choices (which frame on which stripe, and when) from the trace instead of choosing, so that a
+//! trace of the field still tells something once stripes are chosen differently. docs/traces.md has
+//! the format line by line.
 //!
-//! What comes out of an input stands there in words and not as a hash, so that a difference has a name; it is as short as a hash would be.
-//! Stripe bytes are runs: framing in hexadecimal, payload as a length, for the engine never looks at payload. Targets, session ids and
-//! instances are replaced by aliases: equal ones stay equal, lengths stay, nothing else does.
+//! What comes out of an input stands there in words and not as a hash, so that a difference has a
+//! name; it is as short as a hash would be. Stripe bytes are runs: framing in hexadecimal, payload
+//! as a length, for the engine never looks at payload. Targets, session ids and instances are
+//! replaced by aliases: equal ones stay equal, lengths stay, nothing else does.
 //!
-//! A time is what the session's clock showed, so the header has that of its birth: estimates may depend on where a clock begins.
+//! A time is what the session's clock showed, so the header has that of its birth: estimates may
+//! depend on where a clock begins.
 //!
-//! Invariant: no text makes any of this panic. What can't be read is an error with its line; what a caller may not do is asked before
-//! it is done; what no longer fits is a [`Divergence`].
+//! Invariant: no text makes any of this panic. What can't be read is an error with its line; what a
+//! caller may not do is asked before it is done; what no longer fits is a [`Divergence`].
 
 mod alias;
 mod framing;
@@ -47,7 +51,8 @@ const MAGIC: &str = "striper trace 1";
 /// The line between the header and the first input.
 const BEGIN: &str = "begin";
 
-/// The most bytes that one input may bring, so that a trace written by hand can't ask for all memory.
+/// The most bytes that one input may bring, so that a trace written by hand can't ask for all
+/// memory.
 const MAX_INPUT: u64 = 16 << 20;
 
 /// A trace that was read.
@@ -129,6 +134,8 @@ impl Trace {
 
     /// From its session's birth to its last input.
     pub fn duration(&self) -> core::time::Duration {
-        self.steps.last().map_or(core::time::Duration::ZERO, |step| step.at.since(self.header.birth))
+        self.steps
+            .last()
+            .map_or(core::time::Duration::ZERO, |step| step.at.since(self.header.birth))
     }
 }

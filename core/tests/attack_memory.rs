@@ -85,7 +85,10 @@ fn one_byte_chunks_just_below_the_limit_are_put_in_order_and_given_back() {
     victim.frame(0, &data(1, 0), &[0]);
     assert_eq!(victim.ended, None);
     let expected = (0..all).map(|offset| offset as u8);
-    assert!(victim.delivered[&FlowId(1)].iter().copied().eq(expected), "each byte once and in order");
+    assert!(
+        victim.delivered[&FlowId(1)].iter().copied().eq(expected),
+        "each byte once and in order"
+    );
     victim.delivered.clear();
     victim.frame(0, &reset(1, all), b"");
     victim.wait(Duration::from_millis(10));
@@ -94,7 +97,8 @@ fn one_byte_chunks_just_below_the_limit_are_put_in_order_and_given_back() {
     assert!(grown < 64 * KIB, "{} KiB are left", grown / KIB);
 }
 
-/// Opens and resets the flows of these numbers as fast as they are granted; how long that took on the victim's clock.
+/// Opens and resets the flows of these numbers as fast as they are granted; how long that took on
+/// the victim's clock.
 fn churn(victim: &mut Victim, flows: std::ops::Range<u64>) -> Duration {
     let (start, mut next) = (victim.now, flows.start);
     while next < flows.end {

@@ -1,4 +1,5 @@
-//! Every cut and every truncation of golden byte streams, and every value of each byte of their frame heads.
+//! Every cut and every truncation of golden byte streams, and every value of each byte of their
+//! frame heads.
 //!
 //! The streams: both sides of PROTOCOL.md's worked example, and one that holds every type of frame.
 
@@ -7,8 +8,8 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hasher};
 use striper_core::wire::frame::Frame;
 use striper_core::{
-    Config, EndReason, FlowId, Handshake, HandshakeError, Hello, HelloKind, Input, Instant, Output, Role,
-    Session, SessionId, StripeId,
+    Config, EndReason, FlowId, Handshake, HandshakeError, Hello, HelloKind, Input, Instant, Output,
+    Role, Session, SessionId, StripeId,
 };
 
 const NOW: Instant = Instant::from_micros(1_000);
@@ -61,7 +62,8 @@ fn prepare(session: &mut Session, inputs: impl IntoIterator<Item = Input>) {
             session.handle(NOW, input, &mut Vec::new());
             let stats = session.stats();
             let unwritten = stats.stripes.iter().find(|stripe| stripe.written < stripe.sent);
-            next = unwritten.map(|stripe| Input::StripeWritten { stripe: STRIPE, total: stripe.sent });
+            next =
+                unwritten.map(|stripe| Input::StripeWritten { stripe: STRIPE, total: stripe.sent });
         }
     }
 }
@@ -102,7 +104,8 @@ fn frame(frame: Frame, payload: &[u8]) -> (Vec<u8>, Vec<u8>) {
     (frame.encode(payload.len()).to_vec(), payload.to_vec())
 }
 
-/// Every type of frame at least once, said by a client. The listener has a flow of its own (0) and has sent on its stripe.
+/// Every type of frame at least once, said by a client. The listener has a flow of its own (0) and
+/// has sent on its stripe.
 fn every_type() -> Vec<(Vec<u8>, Vec<u8>)> {
     let (mine, yours) = (FlowId(1), FlowId(0));
     let opaque = Bytes::from_static(b"\x01\x02\x01\xbb");
@@ -150,7 +153,8 @@ fn golden() -> Vec<Golden> {
     prepare(&mut client, opens);
     // What the example's client acknowledges, a server must have sent.
     let mut answering = listener(server);
-    let heard = example("C").into_iter().take(4).map(|(head, payload)| bytes_in([head, payload].concat()));
+    let heard =
+        example("C").into_iter().take(4).map(|(head, payload)| bytes_in([head, payload].concat()));
     prepare(&mut answering, heard);
     let answers = [
         Input::FlowAccept { flow },
@@ -183,7 +187,10 @@ fn bytes_in(data: Vec<u8>) -> Input {
 }
 
 /// Lets a session hear some pieces, one input each.
-fn hear<'a>(listener: &Session, pieces: impl IntoIterator<Item = &'a [u8]>) -> (Session, Vec<Output>) {
+fn hear<'a>(
+    listener: &Session,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> (Session, Vec<Output>) {
     let (mut session, mut outputs) = (listener.clone(), Vec::new());
     for piece in pieces {
         session.handle(Instant::from_micros(6_000), bytes_in(piece.to_vec()), &mut outputs);
@@ -204,9 +211,10 @@ fn effect((session, outputs): (Session, Vec<Output>)) -> Effect {
     let mut told: Vec<Output> = Vec::new();
     for output in all {
         match (told.last_mut(), output) {
-            (Some(Output::FlowData { flow: before, data }), Output::FlowData { flow, data: more })
-                if *before == flow =>
-            {
+            (
+                Some(Output::FlowData { flow: before, data }),
+                Output::FlowData { flow, data: more },
+            ) if *before == flow => {
                 *data = [&data[..], &more[..]].concat().into();
             }
             (_, output) => told.push(output),
@@ -237,8 +245,9 @@ fn ended_badly(outputs: &[Output]) -> bool {
     outputs.iter().any(|output| matches!(output, Output::Ended { reason: EndReason::Violation(_) }))
 }
 
-/// A frame takes effect when it is complete, or byte by byte for payload. So a cut in the middle of a frame does what the cut before it
-/// does or, for what has come of an OPEN or of data, the one behind it.
+/// A frame takes effect when it is complete, or byte by byte for payload. So a cut in the middle of
+/// a frame does what the cut before it does or, for what has come of an OPEN or of data, the one
+/// behind it.
 #[test]
 fn every_split_into_two_or_three_has_the_effect_of_one_between_frames() {
     let mut cuts = 0;
@@ -259,9 +268,9 @@ fn every_split_into_two_or_three_has_the_effect_of_one_between_frames() {
             for first in 0..=bytes.len() {
                 for second in first..=bytes.len() {
                     let heard = effect(hear(&golden.listener, cut(&bytes, &[first, second])));
-                    let mut expected = around(first)
-                        .into_iter()
-                        .flat_map(|first| around(second).into_iter().map(move |second| [first, second]));
+                    let mut expected = around(first).into_iter().flat_map(|first| {
+                        around(second).into_iter().map(move |second| [first, second])
+                    });
                     let fits = expected.any(|at| {
                         let reference = whole
                             .entry(at)
@@ -299,8 +308,10 @@ fn every_value_of_every_head_byte_is_a_violation_or_a_frame() {
                 for value in 0..=255 {
                     let mut changed = golden.frames.clone();
                     changed[at].0[place] = value;
-                    let all: Vec<Vec<u8>> =
-                        changed.into_iter().map(|(head, payload)| [head, payload].concat()).collect();
+                    let all: Vec<Vec<u8>> = changed
+                        .into_iter()
+                        .map(|(head, payload)| [head, payload].concat())
+                        .collect();
                     // `hear` checks the invariants after each frame.
                     let (_, outputs) = hear(&golden.listener, all.iter().map(Vec::as_slice));
                     if ended_badly(&outputs) {
@@ -387,7 +398,9 @@ fn every_value_of_every_hello_byte_is_refused_incomplete_or_another_hello() {
                         session.check_invariants();
                     }
                     Err(HandshakeError::NotStriper { .. }) => assert!(place < 7),
-                    Err(HandshakeError::Version { theirs }) => assert!(place == 7 && *theirs == value),
+                    Err(HandshakeError::Version { theirs }) => {
+                        assert!(place == 7 && *theirs == value)
+                    }
                     Ok(None) | Err(_) => assert!(place > 7),
                 }
             }

@@ -133,7 +133,12 @@ fn many_flows_with_a_gap_at_their_start_stay_within_limit_and_floors() {
     let allowed = config.memory_limit / 2 + FLOWS * FLOW_FLOOR;
     assert!(held <= allowed);
     // Besides the data, a flow costs its own state.
-    assert!(grown < allowed + FLOWS * 4 * KIB, "{} KiB, {} KiB allowed", grown / KIB, allowed / KIB);
+    assert!(
+        grown < allowed + FLOWS * 4 * KIB,
+        "{} KiB, {} KiB allowed",
+        grown / KIB,
+        allowed / KIB
+    );
 }
 
 #[test]
@@ -158,5 +163,10 @@ fn many_flows_to_a_peer_that_takes_nothing_stay_within_limit_and_floors() {
     let held = session.stats().held;
     let allowed = config.memory_limit / 2 + FLOWS * FLOW_FLOOR;
     assert_eq!(held, allowed, "every flow has its floor, and all together the pool");
-    assert!(grown < allowed + FLOWS * 4 * KIB, "{} KiB, {} KiB allowed", grown / KIB, allowed / KIB);
+    assert!(
+        grown < allowed + FLOWS * 4 * KIB,
+        "{} KiB, {} KiB allowed",
+        grown / KIB,
+        allowed / KIB
+    );
 }

@@ -1,4 +1,5 @@
-//! The switch of the planted bugs. In a process of its own, since a switch is for the whole process.
+//! The switch of the planted bugs. In a process of its own, since a switch is for the whole
+//! process.
 #![cfg(feature = "planted")]
 
 use std::collections::BTreeSet;

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use std::time::Duration;
 use striper_core::wire::frame::Frame;
 use striper_core::{
-    Config, EndReason, FlowId, Handshake, Input, Instant, Output, Role, Session, SessionId, StripeId,
+    Config, EndReason, FlowId, Handshake, Input, Instant, Output, Role, Session, SessionId,
+    StripeId,
 };
 
 const STRIPE: StripeId = StripeId(0);
@@ -20,7 +21,8 @@ struct Line {
     name: String,
 }
 
-/// The lines of the block that is marked as `hex` in PROTOCOL.md: `C` or `S`, the bytes, `;` and what they are.
+/// The lines of the block that is marked as `hex` in PROTOCOL.md: `C` or `S`, the bytes, `;` and
+/// what they are.
 fn example() -> Vec<Line> {
     let text = include_str!("../../PROTOCOL.md");
     let (_, block) = text.split_once("```hex\n").expect("an example");
@@ -30,7 +32,11 @@ fn example() -> Vec<Line> {
         let (bytes, name) = line.split_once(';').unwrap_or((line, ""));
         let mut words = bytes.split_whitespace().peekable();
         if let Some(who) = words.next_if(|word| matches!(*word, "C" | "S")) {
-            lines.push(Line { client: who == "C", bytes: Vec::new(), name: name.trim().to_owned() });
+            lines.push(Line {
+                client: who == "C",
+                bytes: Vec::new(),
+                name: name.trim().to_owned(),
+            });
         }
         let last = lines.last_mut().expect("a line begins with C or S");
         last.bytes.extend(words.map(|word| u8::from_str_radix(word, 16).expect("two hex digits")));
@@ -143,13 +149,16 @@ fn the_worked_example_is_what_two_sessions_say() {
 #[test]
 fn the_worked_example_is_heard_as_it_is_described() {
     let (client, server) = exchange();
-    let data = |data: &'static [u8]| Output::FlowData { flow: FLOW, data: Bytes::from_static(data) };
+    let data =
+        |data: &'static [u8]| Output::FlowData { flow: FLOW, data: Bytes::from_static(data) };
     let ended = |reason| [Output::FlowEnded { flow: FLOW }, Output::Ended { reason }];
     let flow_events = |side: &Side| -> Vec<Output> {
         let other = |event: &&Output| {
             !matches!(
                 event,
-                Output::StripesWanted { .. } | Output::CloseStripe { .. } | Output::StripePace { .. }
+                Output::StripesWanted { .. }
+                    | Output::CloseStripe { .. }
+                    | Output::StripePace { .. }
             )
         };
         side.events.iter().filter(other).cloned().collect()
@@ -181,7 +190,10 @@ fn the_frames_of_the_worked_example_are_those_that_it_names() {
         assert_eq!(hex(&line.bytes), hex(&expected), "{name}");
     };
     let opaque = Bytes::from_static(TARGET);
-    named("OPEN", frame(Frame::Open { flow: FLOW, early: 245_760, credit: 262_144, opaque }, b"hi"));
+    named(
+        "OPEN",
+        frame(Frame::Open { flow: FLOW, early: 245_760, credit: 262_144, opaque }, b"hi"),
+    );
     named("DATA \"yo\"", frame(Frame::Data { flow: FLOW, offset: 0, fin: false }, b"yo"));
     named("DATA FIN", frame(Frame::Data { flow: FLOW, offset: 2, fin: true }, b""));
     named("ACCEPT", frame(Frame::Accept { flow: FLOW }, b""));

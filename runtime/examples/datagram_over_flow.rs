@@ -1,4 +1,5 @@
-//! A datagram pipe on a flow: messages that keep their boundaries and travel over four connections at once.
+//! A datagram pipe on a flow: messages that keep their boundaries and travel over four connections
+//! at once.
 
 use std::error::Error;
 use std::rc::Rc;
@@ -10,8 +11,10 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     let ex = Executor::default();
     smol::block_on(ex.clone().run(async move {
         let server =
-            Server::bind(&ex, "127.0.0.1:0".parse()?, ServerOptions::default(), Rc::new(|_| {})).await?;
-        let options = ClientOptions { servers: vec![server.local_addr().into()], ..Default::default() };
+            Server::bind(&ex, "127.0.0.1:0".parse()?, ServerOptions::default(), Rc::new(|_| {}))
+                .await?;
+        let options =
+            ClientOptions { servers: vec![server.local_addr().into()], ..Default::default() };
         let client = Client::start(&ex, options, Rc::new(|_| {}));
 
         let mut here = DatagramPipe::new(client.open(Target::Default).await?);

@@ -10,9 +10,11 @@ pub fn main() -> Result<(), Box<dyn Error>> {
     let ex = Executor::default();
     smol::block_on(ex.clone().run(async move {
         let server =
-            Server::bind(&ex, "127.0.0.1:0".parse()?, ServerOptions::default(), Rc::new(|_| {})).await?;
+            Server::bind(&ex, "127.0.0.1:0".parse()?, ServerOptions::default(), Rc::new(|_| {}))
+                .await?;
         let servers = vec![HostPort { host: "127.0.0.1".into(), port: server.local_addr().port() }];
-        let client = Client::start(&ex, ClientOptions { servers, ..Default::default() }, Rc::new(|_| {}));
+        let client =
+            Client::start(&ex, ClientOptions { servers, ..Default::default() }, Rc::new(|_| {}));
 
         let mut here = client.open(Target::Default).await?;
         here.write_all(b"over four connections").await?;

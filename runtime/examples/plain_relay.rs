@@ -1,11 +1,14 @@
-//! A relay: `plain_relay LISTEN HOST:PORT` joins each connection to LISTEN with one of its own to HOST:PORT.
+//! A relay: `plain_relay LISTEN HOST:PORT` joins each connection to LISTEN with one of its own to
+//! HOST:PORT.
 
 use std::{error::Error, rc::Rc, time::Duration};
 use striper_runtime::{Executor, HostPort, Listener, bridge, dial_tcp};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let [listen, to] = &std::env::args().skip(1).collect::<Vec<_>>()[..] else {
-        return Err("usage: plain_relay LISTEN HOST:PORT, as in 127.0.0.1:2222 example.org:22".into());
+        return Err(
+            "usage: plain_relay LISTEN HOST:PORT, as in 127.0.0.1:2222 example.org:22".into()
+        );
     };
     let (ex, listen, to) = (Executor::default(), listen.parse()?, to.parse()?);
     smol::block_on(ex.clone().run(async {
@@ -14,7 +17,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     }))
 }
 
-/// Runs until it is killed. Half-close, congestion and resets pass through; an unreachable target is a reset.
+/// Runs until it is killed. Half-close, congestion and resets pass through; an unreachable target
+/// is a reset.
 pub(crate) async fn relay(ex: Executor, listener: Listener, to: HostPort) -> ! {
     loop {
         let ((mut here, from), to) = (listener.accept().await, to.clone());

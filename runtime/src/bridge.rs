@@ -1,8 +1,9 @@
 //! Joins two pipes: data, congestion and FIN pass through, each direction for itself.
 //!
-//! Each direction holds at most one chunk: nothing is received while the other pipe is congested, and so
-//! congestion reaches the sender. What breaks one pipe aborts the other. Between two datagram pipes each datagram stays one, but empty ones
-//! are not passed on: a program of the format's first kind would take them for the end.
+//! Each direction holds at most one chunk: nothing is received while the other pipe is congested,
+//! and so congestion reaches the sender. What breaks one pipe aborts the other. Between two
+//! datagram pipes each datagram stays one, but empty ones are not passed on: a program of the
+//! format's first kind would take them for the end.
 
 use crate::clock::{Clock, SystemClock, Timer};
 use crate::pipe::parting::Parting;
@@ -84,14 +85,19 @@ pub struct BridgeReport {
     pub broken: Option<Break>,
 }
 
-/// Passes on data in both directions until both have finished, or either pipe has broken: then the other one is aborted
-/// after what it still had to get, within a second.
+/// Passes on data in both directions until both have finished, or either pipe has broken: then the
+/// other one is aborted after what it still had to get, within a second.
 pub async fn bridge(a: &mut dyn Pipe, b: &mut dyn Pipe) -> BridgeReport {
     bridge_in(&SystemClock::new(), a, b, &Legs::default()).await
 }
 
 /// [`bridge`] with a clock of the caller's choice, and counts that can be looked at meanwhile.
-pub async fn bridge_in(clock: &dyn Clock, a: &mut dyn Pipe, b: &mut dyn Pipe, legs: &Legs) -> BridgeReport {
+pub async fn bridge_in(
+    clock: &dyn Clock,
+    a: &mut dyn Pipe,
+    b: &mut dyn Pipe,
+    legs: &Legs,
+) -> BridgeReport {
     let mut timer = clock.timer();
     let mut forth = Direction::between(a, b);
     let mut back = Direction::between(b, a);
@@ -189,7 +195,8 @@ impl Direction {
         }
     }
 
-    /// Passes on what there is, up to a budget. Says whether it has used that up. What breaks is named from the view of this direction.
+    /// Passes on what there is, up to a budget. Says whether it has used that up. What breaks is
+    /// named from the view of this direction.
     fn step(
         &mut self,
         cx: &mut Context<'_>,
@@ -225,7 +232,12 @@ impl Direction {
     }
 
     /// Gives the receiving pipe all that is held. Pending if it is congested.
-    fn pass(&mut self, cx: &mut Context<'_>, to: &mut dyn Pipe, now: Instant) -> Poll<io::Result<()>> {
+    fn pass(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut dyn Pipe,
+        now: Instant,
+    ) -> Poll<io::Result<()>> {
         while !self.held.is_empty() {
             let taken = if self.whole {
                 ready!(to.poll_send(cx, &mut self.held))?

@@ -29,7 +29,8 @@ pub struct ClientOptions {
     pub servers: Vec<HostPort>,
     /// What the server must prove, and what it is shown. Without, stripes are not encrypted.
     pub keys: Option<Keys>,
-    /// Settings of each session. What they say of flows that the other end opens is of no use: a server opens none.
+    /// Settings of each session. What they say of flows that the other end opens is of no use: a
+    /// server opens none.
     pub session: Config,
     /// How long a flow waits for a first stripe before it fails.
     pub connect_timeout: Duration,
@@ -64,17 +65,19 @@ pub(crate) fn with_records(session: Config) -> Config {
 }
 
 impl Client {
-    /// Starts to reach the server over TCP and keeps trying. `events` is called from a task of `ex` and must not block.
+    /// Starts to reach the server over TCP and keeps trying. `events` is called from a task of `ex`
+    /// and must not block.
     pub fn start(ex: &Executor, options: ClientOptions, events: Rc<dyn Fn(Event)>) -> Client {
         let entropy: Rc<dyn Fn() -> u64> = Rc::new(rand::random::<u64>);
         let dial = TcpDial { congestion: options.congestion.clone() };
-        let (client, run) = Self::start_in(SystemClock::shared(), Rc::new(dial), entropy, options, events);
+        let (client, run) =
+            Self::start_in(SystemClock::shared(), Rc::new(dial), entropy, options, events);
         ex.spawn(run).detach();
         client
     }
 
-    /// [`Client::start`] with time, connections and random numbers of the caller's choice. Nothing happens until the future is
-    /// polled; it is ready after [`Client::shutdown`].
+    /// [`Client::start`] with time, connections and random numbers of the caller's choice. Nothing
+    /// happens until the future is polled; it is ready after [`Client::shutdown`].
     pub fn start_in(
         clock: Rc<dyn Clock>,
         dial: Rc<dyn Dial>,
@@ -82,9 +85,11 @@ impl Client {
         options: ClientOptions,
         events: Rc<dyn Fn(Event)>,
     ) -> (Client, impl Future<Output = ()> + 'static) {
-        let ClientOptions { servers, keys, session, connect_timeout, traces, congestion: _ } = options;
+        let ClientOptions { servers, keys, session, connect_timeout, traces, congestion: _ } =
+            options;
         let tls = keys.as_ref().map(ClientTls::new);
-        // A server opens no flows, and one that does must not make us keep more of them than that costs.
+        // A server opens no flows, and one that does must not make us keep more of them than that
+        // costs.
         let session = Config { max_flows: INITIAL_FLOWS, ..session };
         let session = if tls.is_some() { with_records(session) } else { session };
         let dialling = Dialling { dial, servers, connect_timeout, entropy, tls };
@@ -100,8 +105,9 @@ impl Client {
         (client, run)
     }
 
-    /// From now on these keys decide who is taken for the server. A session with somebody whose key is no longer among them ends at
-    /// once; else it goes on with the key that it has begun with until it carries nothing. Has no effect on a client that was started without.
+    /// From now on these keys decide who is taken for the server. A session with somebody whose key
+    /// is no longer among them ends at once; else it goes on with the key that it has begun with
+    /// until it carries nothing. Has no effect on a client that was started without.
     pub fn set_keys(&self, keys: &Keys) {
         let mut pump = self.pump.borrow_mut();
         if pump.is_secured() {
@@ -109,8 +115,8 @@ impl Client {
         }
     }
 
-    /// Opens a flow as soon as there is a session. It can be written to at once; if the server can't reach the target, the
-    /// flow fails with that.
+    /// Opens a flow as soon as there is a session. It can be written to at once; if the server
+    /// can't reach the target, the flow fails with that.
     pub async fn open(&self, target: Target) -> Result<Flow, OpenError> {
         let (inner, outer) = memory_pipe();
         let (opened, is_open) = oneshot();
@@ -120,8 +126,9 @@ impl Client {
         Ok(Flow::new(outer, reported))
     }
 
-    /// Carries `local` over a new flow, and says how that went when it has ended. What ends `local` early ends the flow
-    /// and the other way round. Dropping the future of this does not end the flow.
+    /// Carries `local` over a new flow, and says how that went when it has ended. What ends `local`
+    /// early ends the flow and the other way round. Dropping the future of this does not end the
+    /// flow.
     pub async fn carry(&self, target: Target, local: Box<dyn Pipe>) -> FlowReport {
         let (report, reported) = oneshot();
         self.pump.borrow_mut().open(&target, local, None, report);
@@ -134,7 +141,8 @@ impl Client {
         Status { sessions: vec![pump.status()], last_dial_error: pump.dial_error() }
     }
 
-    /// For simulations: panics with a description if something does not hold that must, and says how much is held.
+    /// For simulations: panics with a description if something does not hold that must, and says
+    /// how much is held.
     #[doc(hidden)]
     pub fn check_invariants(&self) -> Footprint {
         let pump = self.pump.borrow();
@@ -149,7 +157,8 @@ impl Client {
         up.await.unwrap_or(Err(OpenError::ShuttingDown))
     }
 
-    /// Opens no more flows, lets those there are end within `drain`, then resets the rest and stops.
+    /// Opens no more flows, lets those there are end within `drain`, then resets the rest and
+    /// stops.
     pub async fn shutdown(&self, drain: Duration) {
         let (sender, over) = oneshot();
         self.pump.borrow_mut().shutdown(drain, sender);

@@ -1,6 +1,7 @@
 //! Time for everything else, and the only place that reads the machine's clock.
 //!
-//! Whoever needs the time or a timer takes a [`Clock`], so that all of it can also run in virtual time.
+//! Whoever needs the time or a timer takes a [`Clock`], so that all of it can also run in virtual
+//! time.
 
 use smol::Timer as SystemSleep;
 use std::future::Future;
@@ -20,7 +21,8 @@ pub trait Clock {
 
 /// Waits for one point in time.
 pub trait Timer {
-    /// Ready once the clock shows `at`. Only the last call counts. May wake early, then it is to be polled again.
+    /// Ready once the clock shows `at`. Only the last call counts. May wake early, then it is to be
+    /// polled again.
     fn poll_until(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()>;
 }
 
@@ -59,7 +61,8 @@ impl Clock for SystemClock {
     }
 }
 
-/// Arming costs several system calls, so an alarm that is earlier than needed stays and goes off in vain.
+/// Arming costs several system calls, so an alarm that is earlier than needed stays and goes off in
+/// vain.
 struct SystemTimer {
     clock: SystemClock,
     sleep: SystemSleep,

@@ -1,4 +1,5 @@
-//! The congestion control of stripes: one that follows what the route does, the operating system's choice for TCP, or one that the user names.
+//! The congestion control of stripes: one that follows what the route does, the operating system's
+//! choice for TCP, or one that the user names.
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::fmt;
@@ -7,8 +8,9 @@ use std::io;
 /// How stripes get their congestion control.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub enum CongestionChoice {
-    /// CUBIC, and BBR for as long as a stripe loses packets without a queue. What can't be had is left out: without
-    /// CUBIC a stripe begins with what the system chooses, without BBR it stays with that.
+    /// CUBIC, and BBR for as long as a stripe loses packets without a queue. What can't be had is
+    /// left out: without CUBIC a stripe begins with what the system chooses, without BBR it stays
+    /// with that.
     #[default]
     Auto,
     /// What the system chooses.
@@ -32,12 +34,14 @@ impl CongestionChoice {
     }
 }
 
-/// A congestion control algorithm that this process may use, by the name that the operating system gives it, such as `bbr` or `cubic`.
+/// A congestion control algorithm that this process may use, by the name that the operating system
+/// gives it, such as `bbr` or `cubic`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Congestion(pub(crate) String);
 
 impl Congestion {
-    /// The algorithm of this name, or why sockets can't have it: there is none of that name, or this user must not choose it.
+    /// The algorithm of this name, or why sockets can't have it: there is none of that name, or
+    /// this user must not choose it.
     pub fn named(name: &str) -> io::Result<Congestion> {
         let congestion = Congestion(name.to_owned());
         congestion.check()?;
@@ -128,7 +132,8 @@ mod tests {
         // Every Linux has it, and every user may choose it.
         let reno = Congestion::named("reno").unwrap();
         smol::block_on(async {
-            let mut listener = Listener::bind("127.0.0.1:0".parse().unwrap(), Rc::new(|_| {})).await.unwrap();
+            let mut listener =
+                Listener::bind("127.0.0.1:0".parse().unwrap(), Rc::new(|_| {})).await.unwrap();
             let choice = CongestionChoice::Named(reno.clone());
             listener.choose(&choice).unwrap();
             let address = listener.local_addr().into();

@@ -1,10 +1,12 @@
-//! How many file descriptors are left for new connections. Counted, since asking the system about each takes too long.
+//! How many file descriptors are left for new connections. Counted, since asking the system about
+//! each takes too long.
 
 use rustix::process::{Resource, getrlimit};
 use std::cell::Cell;
 use std::io;
 
-/// What a process has open beside connections, at most: standard streams, the poller, signals, listeners, traces.
+/// What a process has open beside connections, at most: standard streams, the poller, signals,
+/// listeners, traces.
 const OTHERS: u64 = 16;
 
 thread_local! {
@@ -30,11 +32,13 @@ impl Drop for Counted {
     }
 }
 
-/// That one more connection leaves `spare` descriptors to others, or a quarter of all if that is less. The error is what the
-/// system says when there is none at all.
+/// That one more connection leaves `spare` descriptors to others, or a quarter of all if that is
+/// less. The error is what the system says when there is none at all.
 pub fn ensure_spare(spare: u64) -> io::Result<()> {
     // Asked each time, since it may be changed from outside.
-    let Some(all) = getrlimit(Resource::Nofile).current.filter(|_| spare > 0) else { return Ok(()) };
+    let Some(all) = getrlimit(Resource::Nofile).current.filter(|_| spare > 0) else {
+        return Ok(());
+    };
     let used = OTHERS + CONNECTIONS.get();
     if is_enough(all, used, spare) { Ok(()) } else { Err(rustix::io::Errno::MFILE.into()) }
 }
@@ -50,14 +54,17 @@ pub enum Room {
     None,
 }
 
-/// The room for connections to targets. They leave a share to callers, since who fills the process with connections must not keep others from joining;
-/// what callers have of it already, all but the `known` connections of stripes and flows, is not asked for twice. `pending` connections are under way
-/// and not counted yet.
+/// The room for connections to targets. They leave a share to callers, since who fills the process
+/// with connections must not keep others from joining; what callers have of it already, all but the
+/// `known` connections of stripes and flows, is not asked for twice. `pending` connections are
+/// under way and not counted yet.
 pub fn room(spare: u64, pending: u64, known: u64) -> Room {
     let connections = CONNECTIONS.get();
     match getrlimit(Resource::Nofile).current.filter(|_| spare > 0) {
         None => Room::Plenty,
-        Some(all) => room_of(all, OTHERS + connections + pending, connections.saturating_sub(known), spare),
+        Some(all) => {
+            room_of(all, OTHERS + connections + pending, connections.saturating_sub(known), spare)
+        }
     }
 }
 
@@ -96,8 +103,15 @@ mod tests {
         assert_eq!(room_of(1024, 704, 0, 32), Room::Scarce);
         assert_eq!(room_of(1024, 959, 0, 32), Room::Scarce);
         assert_eq!(room_of(1024, 960, 0, 32), Room::None);
-        assert!(is_enough(1024, 960, 32), "where no target may be dialled a caller is still accepted");
-        assert_eq!(room_of(1024, 992, 500, 32), Room::Scarce, "callers have their share and more already");
+        assert!(
+            is_enough(1024, 960, 32),
+            "where no target may be dialled a caller is still accepted"
+        );
+        assert_eq!(
+            room_of(1024, 992, 500, 32),
+            Room::Scarce,
+            "callers have their share and more already"
+        );
         assert_eq!(room_of(1024, 1008, 500, 32), Room::None);
         assert!(room_of(40, 29, 0, 32) != Room::None && room_of(40, 30, 0, 32) == Room::None);
     }

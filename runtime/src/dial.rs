@@ -42,13 +42,17 @@ pub enum DialError {
 }
 
 impl DialError {
-    /// Whether another attempt soon would end alike: nobody listens there, or one of the sides has to be told another key or version first.
+    /// Whether another attempt soon would end alike: nobody listens there, or one of the sides has
+    /// to be told another key or version first.
     pub fn is_definite(&self) -> bool {
         match self {
             DialError::Refused => true,
             DialError::Tls(error) => matches!(
                 error,
-                TlsError::UnknownKey | TlsError::KeyRefused | TlsError::Plain | TlsError::NoCommonProtocol
+                TlsError::UnknownKey
+                    | TlsError::KeyRefused
+                    | TlsError::Plain
+                    | TlsError::NoCommonProtocol
             ),
             DialError::Refusal(refusal) => {
                 matches!(refusal, Refusal::KeyNeeded | Refusal::NoKey | Refusal::Version)
@@ -59,18 +63,25 @@ impl DialError {
 
     /// Whether this is how a server fails that stops or has been stopped.
     pub fn is_absence(&self) -> bool {
-        matches!(self, DialError::Refused | DialError::Closed | DialError::Refusal(Refusal::Draining))
+        matches!(
+            self,
+            DialError::Refused | DialError::Closed | DialError::Refusal(Refusal::Draining)
+        )
     }
 
     /// Whether both are of the same kind. Details such as first bytes, which differ from dial to
     /// dial, don't count.
     pub fn is_alike(&self, other: &DialError) -> bool {
         match (self, other) {
-            (DialError::Tls(one), DialError::Tls(other)) => discriminant(one) == discriminant(other),
+            (DialError::Tls(one), DialError::Tls(other)) => {
+                discriminant(one) == discriminant(other)
+            }
             (DialError::Handshake(one), DialError::Handshake(other)) => {
                 discriminant(one) == discriminant(other)
             }
-            (DialError::Refusal(one), DialError::Refusal(other)) => discriminant(one) == discriminant(other),
+            (DialError::Refusal(one), DialError::Refusal(other)) => {
+                discriminant(one) == discriminant(other)
+            }
             (one, other) => discriminant(one) == discriminant(other),
         }
     }
@@ -110,7 +121,9 @@ impl From<io::Error> for DialError {
         match error.kind() {
             io::ErrorKind::ConnectionRefused => DialError::Refused,
             io::ErrorKind::TimedOut => DialError::TimedOut,
-            io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => DialError::Unreachable,
+            io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+                DialError::Unreachable
+            }
             _ => DialError::Other(error.to_string()),
         }
     }
@@ -135,15 +148,18 @@ pub struct TcpDial {
 impl Dial for TcpDial {
     fn dial(&self, address: &HostPort, limit: Duration) -> Dialling {
         let (address, congestion) = (address.clone(), self.congestion.clone());
-        Box::pin(async move { Ok(Box::new(dial_with(&address, limit, &congestion).await?) as Box<dyn Pipe>) })
+        Box::pin(async move {
+            Ok(Box::new(dial_with(&address, limit, &congestion).await?) as Box<dyn Pipe>)
+        })
     }
 }
 
-/// An address that has not answered for this long gets the next one tried beside it (RFC 8305, section 5).
+/// An address that has not answered for this long gets the next one tried beside it (RFC 8305,
+/// section 5).
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 
-/// Connects to a host within `limit`: its addresses in turn, the next one as soon as one fails or takes long. The first to
-/// answer is taken.
+/// Connects to a host within `limit`: its addresses in turn, the next one as soon as one fails or
+/// takes long. The first to answer is taken.
 pub async fn dial_tcp(host: &HostPort, limit: Duration) -> Result<TcpPipe, DialError> {
     dial_with(host, limit, &CongestionChoice::System).await
 }
@@ -158,7 +174,9 @@ pub(crate) async fn dial_with(
         let mut attempts: Vec<Task<'_>> = Vec::new();
         let mut last = DialError::UnknownHost;
         loop {
-            attempts.extend(addresses.next().map(|address| Box::pin(connect(address, congestion)) as Task));
+            attempts.extend(
+                addresses.next().map(|address| Box::pin(connect(address, congestion)) as Task),
+            );
             if attempts.is_empty() {
                 return Err(last);
             }
@@ -194,7 +212,8 @@ pub(crate) async fn dial_with(
 
 type Task<'a> = Pin<Box<dyn Future<Output = Result<TcpPipe, DialError>> + 'a>>;
 
-/// A connection that was reset right after it came about counts as connected: data may have come before the reset.
+/// A connection that was reset right after it came about counts as connected: data may have come
+/// before the reset.
 async fn connect(address: SocketAddr, congestion: &CongestionChoice) -> Result<TcpPipe, DialError> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     congestion.begin(SockRef::from(&socket))?;
@@ -236,7 +255,8 @@ mod tests {
     #[test]
     fn failures_have_names() {
         smol::block_on(async {
-            let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let port =
+                std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
             let limit = Duration::from_secs(10);
             let refused = dial_tcp(&HostPort::new("127.0.0.1", port), limit).await;
             assert_eq!(refused.unwrap_err(), DialError::Refused);

@@ -1,4 +1,5 @@
-//! The stripe port: whoever calls must say HELLO soon, and is then handed to its session or told why not.
+//! The stripe port: whoever calls must say HELLO soon, and is then handed to its session or told
+//! why not.
 //!
 //! Strangers cost little: each has a time limit and a size limit, and their number is bounded.
 
@@ -66,9 +67,15 @@ impl Gate {
     }
 
     /// Lets callers in until `closed` says otherwise. Troubles with that are told to `patience`.
-    pub async fn run(mut self, listen: Box<dyn Listen>, patience: Patience, mut closed: Receiver<()>) {
+    pub async fn run(
+        mut self,
+        listen: Box<dyn Listen>,
+        patience: Patience,
+        mut closed: Receiver<()>,
+    ) {
         loop {
-            let accept = async { Some(patience.accept(&*self.clock, || listen.try_accept()).await) };
+            let accept =
+                async { Some(patience.accept(&*self.clock, || listen.try_accept()).await) };
             let closing = async {
                 (&mut closed).await;
                 None
@@ -101,12 +108,14 @@ impl Gate {
                 };
                 or(gone, welcome).await;
             }));
-            // Those who have come get their turn before the next: most have said already who they are.
+            // Those who have come get their turn before the next: most have said already who they
+            // are.
             yield_now().await;
         }
     }
 
-    /// The caller's pipe, with TLS on it if callers need a key and this one has not proven it already to who has accepted it.
+    /// The caller's pipe, with TLS on it if callers need a key and this one has not proven it
+    /// already to who has accepted it.
     fn secured(&self, pipe: Box<dyn Pipe>, spoken: Spoken) -> Option<Box<dyn Pipe>> {
         let server = self.server.upgrade()?;
         let keys = server.keys.borrow();
@@ -147,7 +156,8 @@ async fn welcome(clock: &dyn Clock, caller: &Caller, pipe: Box<dyn Pipe>, until:
         Some(Err(HearError::Broken(kind))) => StripeRefusal::Broken(kind),
         Some(Err(HearError::Handshake(error))) => {
             let refusal = match error {
-                // The first bytes of a HELLO, which never change between versions, tell the client which one we speak.
+                // The first bytes of a HELLO, which never change between versions, tell the client
+                // which one we speak.
                 HandshakeError::Version { .. } => Some(Refusal::Version),
                 HandshakeError::Tls => Some(Refusal::NoKey),
                 _ => None,
@@ -176,7 +186,8 @@ async fn welcome(clock: &dyn Clock, caller: &Caller, pipe: Box<dyn Pipe>, until:
     false
 }
 
-/// Says no, and waits a little for the caller to hear it: closing with bytes unread could overtake it.
+/// Says no, and waits a little for the caller to hear it: closing with bytes unread could overtake
+/// it.
 async fn refuse(
     clock: &dyn Clock,
     mut pipe: Box<dyn Pipe>,

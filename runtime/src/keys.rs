@@ -1,11 +1,13 @@
 //! Who may talk to whom: keys, their files, and the list of peers.
 //!
-//! There are two kinds of keys. A *shared* key is one secret that both sides have; each derives from it the keys of both
-//! roles. A *private* key belongs to one side alone, and the other side lists its public half. Either ends as an Ed25519 key
-//! (RFC 8032) that a side shows in TLS and a set of those that it accepts ([`Keys`]).
+//! There are two kinds of keys. A *shared* key is one secret that both sides have; each derives
+//! from it the keys of both roles. A *private* key belongs to one side alone, and the other side
+//! lists its public half. Either ends as an Ed25519 key (RFC 8032) that a side shows in TLS and a
+//! set of those that it accepts ([`Keys`]).
 //!
-//! In a file a key is one line, its kind and 64 hexadecimal digits: `striper-shared-key:…`, `striper-private-key:…`. A list of peers has
-//! one peer a line, a public key and a name: `striper-public-key:… laptop`. Blank lines and lines that begin with `#` mean nothing.
+//! In a file a key is one line, its kind and 64 hexadecimal digits: `striper-shared-key:…`,
+//! `striper-private-key:…`. A list of peers has one peer a line, a public key and a name:
+//! `striper-public-key:… laptop`. Blank lines and lines that begin with `#` mean nothing.
 
 mod error;
 mod file;
@@ -111,8 +113,9 @@ impl Key {
         format!("{prefix}{}", hex(&self.secret))
     }
 
-    /// The Ed25519 seed (RFC 8032, section 5.1.5) of the end with this role. A shared key gives each role its own, derived by HKDF-SHA256
-    /// (RFC 5869) without a salt and with the info `striper/1 client` or `striper/1 server`.
+    /// The Ed25519 seed (RFC 8032, section 5.1.5) of the end with this role. A shared key gives
+    /// each role its own, derived by HKDF-SHA256 (RFC 5869) without a salt and with the info
+    /// `striper/1 client` or `striper/1 server`.
     pub(crate) fn seed(&self, role: Role) -> [u8; 32] {
         let label: &[u8] = match (self.kind, role) {
             (KeyKind::Private, _) => return self.secret,
@@ -163,7 +166,8 @@ pub struct Peer {
     pub key: PublicKey,
 }
 
-/// A name as it may stand in a list and in a log: 1 to 64 bytes of ASCII letters, digits, `.`, `_`, `-` and `@`.
+/// A name as it may stand in a list and in a log: 1 to 64 bytes of ASCII letters, digits, `.`, `_`,
+/// `-` and `@`.
 pub fn peer_name(text: &str) -> Result<PeerName, KeyError> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@".contains(&byte);
     if text.is_empty() || text.len() > MAX_NAME || !text.bytes().all(plain) {
@@ -180,12 +184,16 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// With this side's keys, each with a name, and the public keys of peers. Shown is the first key. Of the other side are accepted: who has
-    /// one of the shared keys, and who is listed. So a key is replaced in three steps: the server is given the new one behind the old one,
-    /// then clients get the new one before the old one, then the old one goes, first on the server.
+    /// With this side's keys, each with a name, and the public keys of peers. Shown is the first
+    /// key. Of the other side are accepted: who has one of the shared keys, and who is listed. So a
+    /// key is replaced in three steps: the server is given the new one behind the old one, then
+    /// clients get the new one before the old one, then the old one goes, first on the server.
     ///
     /// An error if there is no key, or if peers are listed that could not know our key.
-    pub fn new(own: Vec<(PeerName, Key)>, peers: Vec<(PeerName, PublicKey)>) -> Result<Keys, KeyError> {
+    pub fn new(
+        own: Vec<(PeerName, Key)>,
+        peers: Vec<(PeerName, PublicKey)>,
+    ) -> Result<Keys, KeyError> {
         let has = |kind| own.iter().any(|(_, key)| key.kind == kind);
         if own.is_empty() {
             Err(KeyError::NoKey)
@@ -196,9 +204,11 @@ impl Keys {
         }
     }
 
-    /// That somebody is accepted. Nobody is with a private key and an empty list, which makes sense only for who is cut off by it.
+    /// That somebody is accepted. Nobody is with a private key and an empty list, which makes sense
+    /// only for who is cut off by it.
     pub fn ensure_somebody(&self) -> Result<(), KeyError> {
-        let nobody = self.peers.is_empty() && self.own.iter().all(|(_, key)| key.kind == KeyKind::Private);
+        let nobody =
+            self.peers.is_empty() && self.own.iter().all(|(_, key)| key.kind == KeyKind::Private);
         if nobody { Err(KeyError::NobodyAccepted) } else { Ok(()) }
     }
 

@@ -1,9 +1,11 @@
-//! Runs [`striper_core`] on real sockets: a [`Client`] beside whoever connects, a [`Server`] beside what is connected to.
+//! Runs [`striper_core`] on real sockets: a [`Client`] beside whoever connects, a [`Server`] beside
+//! what is connected to.
 //!
 //! All of it runs on one thread, on an [`Executor`] that you drive. A flow is a [`Pipe`] and also
-//! [`AsyncRead`](smol::io::AsyncRead) + [`AsyncWrite`](smol::io::AsyncWrite); closing it finishes its own direction only,
-//! dropping it before both have finished resets it. Programs that join a flow with a socket use [`Client::carry`] and
-//! [`Incoming::carry`], which do so inside the pump, without a task or a copy for each flow.
+//! [`AsyncRead`](smol::io::AsyncRead) + [`AsyncWrite`](smol::io::AsyncWrite); closing it finishes
+//! its own direction only, dropping it before both have finished resets it. Programs that join a
+//! flow with a socket use [`Client::carry`] and [`Incoming::carry`], which do so inside the pump,
+//! without a task or a copy for each flow.
 //!
 //! ```
 #![doc = include_str!("../examples/open_a_flow.rs")]
@@ -64,12 +66,14 @@ pub use pipe::tls::{PlainSpeech, TlsError, TlsPipe};
 pub use pipe::{Adapted, Pipe, PipeExt, Received, TcpStatus};
 pub use record::Traces;
 pub use report::{
-    Event, FlowEnd, FlowReport, OpenError, Past, SessionStatus, SessionTag, Status, StripeLoss, StripeRefusal,
+    Event, FlowEnd, FlowReport, OpenError, Past, SessionStatus, SessionTag, Status, StripeLoss,
+    StripeRefusal,
 };
 pub use server::{Incoming, Server, ServerOptions, Spawn};
 pub use stack::{Stacked, Wrap};
 pub use target::{HostPort, Target};
 pub use tls::{ClientTls, ServerTls};
 
-/// The single-threaded executor that everything here runs on. Drive it with `smol::block_on(ex.run(...))`.
+/// The single-threaded executor that everything here runs on. Drive it with
+/// `smol::block_on(ex.run(...))`.
 pub type Executor = std::rc::Rc<smol::LocalExecutor<'static>>;

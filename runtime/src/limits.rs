@@ -1,34 +1,42 @@
-//! What strangers and peers may cost a server. Each bound is a number that its user may choose; none is without one.
+//! What strangers and peers may cost a server. Each bound is a number that its user may choose;
+//! none is without one.
 
 use std::time::Duration;
 use striper_core::config::MAX_STRIPES;
 
-/// Limits of a [`Server`](crate::Server), beside those that [`Config`](striper_core::Config) has: flows of a session, and memory in all.
+/// Limits of a [`Server`](crate::Server), beside those that [`Config`](striper_core::Config) has:
+/// flows of a session, and memory in all.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// Callers that have not said who they are, 256 unless told otherwise. If one more calls, one of the address that has
-    /// the most of them has to go; of those alike, one that has not said a whole ClientHello. Each costs a socket and up to 20 KiB.
+    /// Callers that have not said who they are, 256 unless told otherwise. If one more calls, one
+    /// of the address that has the most of them has to go; of those alike, one that has not said a
+    /// whole ClientHello. Each costs a socket and up to 20 KiB.
     pub handshakes: usize,
-    /// Those of them from one address (IPv6: from one /64 network, which is what one customer has), 128: two clients of 64 stripes
-    /// behind one address. If one more calls, one from there has to go.
+    /// Those of them from one address (IPv6: from one /64 network, which is what one customer has),
+    /// 128: two clients of 64 stripes behind one address. If one more calls, one from there has to
+    /// go.
     pub handshakes_per_address: usize,
-    /// How long a caller may take to say who it is, 5 s: from its acceptance, with all that is needed for it. Nothing of a session
-    /// exists before.
+    /// How long a caller may take to say who it is, 5 s: from its acceptance, with all that is
+    /// needed for it. Nothing of a session exists before.
     pub handshake_time: Duration,
-    /// Sessions at once, 256. If a client asks for one more, those that have neither stripes nor flows have to go; else it is refused.
-    /// Each has a floor of 240 KiB beside the memory limit.
+    /// Sessions at once, 256. If a client asks for one more, those that have neither stripes nor
+    /// flows have to go; else it is refused. Each has a floor of 240 KiB beside the memory limit.
     pub sessions: usize,
-    /// Those of them from callers with one and the same key, 128: half of all. Callers without a key are not told apart, and have all.
+    /// Those of them from callers with one and the same key, 128: half of all. Callers without a
+    /// key are not told apart, and have all.
     pub sessions_per_key: usize,
     /// Stripes of one session at once, 1–64; 64.
     pub stripes: usize,
-    /// Flows that clients have opened and nobody has answered, 1,024. Beyond it new ones are refused: each may cost a connection
-    /// to the target. Where several keys are accepted, those of one may be as many as it leaves free.
+    /// Flows that clients have opened and nobody has answered, 1,024. Beyond it new ones are
+    /// refused: each may cost a connection to the target. Where several keys are accepted, those of
+    /// one may be as many as it leaves free.
     pub unanswered: usize,
-    /// Bytes of the memory limit that one session may use; half of the limit if none is said, so that no session ever has all.
+    /// Bytes of the memory limit that one session may use; half of the limit if none is said, so
+    /// that no session ever has all.
     pub memory_per_session: Option<u64>,
-    /// File descriptors that are not used for stripes, 32, but at most a quarter of what the process may have: while there are
-    /// fewer left, callers wait, so that targets can be dialled, names looked up and files written.
+    /// File descriptors that are not used for stripes, 32, but at most a quarter of what the
+    /// process may have: while there are fewer left, callers wait, so that targets can be dialled,
+    /// names looked up and files written.
     pub spare_files: u64,
 }
 

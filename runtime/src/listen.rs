@@ -23,12 +23,14 @@ const BACKLOG: i32 = 1024;
 const PAUSE: Duration = Duration::from_millis(75);
 
 /// A caller and where it calls from, or what the operating system had to say instead.
-pub type Accepting<'a> = Pin<Box<dyn Future<Output = io::Result<(Box<dyn Pipe>, SocketAddr)>> + 'a>>;
+pub type Accepting<'a> =
+    Pin<Box<dyn Future<Output = io::Result<(Box<dyn Pipe>, SocketAddr)>> + 'a>>;
 
 /// Where connections come in.
 pub trait Listen {
-    /// Waits for the next connection. After an error it is worth another try. A pipe that has a [`peer`](Pipe::peer) already gets no TLS of the server's:
-    /// whoever accepted it answers for that.
+    /// Waits for the next connection. After an error it is worth another try. A pipe that has a
+    /// [`peer`](Pipe::peer) already gets no TLS of the server's: whoever accepted it answers for
+    /// that.
     fn try_accept(&self) -> Accepting<'_>;
 
     /// Where it listens.
@@ -54,7 +56,14 @@ impl Listener {
         SockRef::from(&listener).listen(BACKLOG)?;
         let addr = listener.local_addr()?;
         let (clock, patience) = (SystemClock::new(), Patience::new(events));
-        Ok(Listener { listener, addr, clock, patience, congestion: CongestionChoice::System, spare: 0 })
+        Ok(Listener {
+            listener,
+            addr,
+            clock,
+            patience,
+            congestion: CongestionChoice::System,
+            spare: 0,
+        })
     }
 
     /// Where it listens.
@@ -62,15 +71,16 @@ impl Listener {
         self.addr
     }
 
-    /// Has this control congestion on connections that come from now on; until then it is what the system chooses.
+    /// Has this control congestion on connections that come from now on; until then it is what the
+    /// system chooses.
     pub fn choose(&mut self, congestion: &CongestionChoice) -> io::Result<()> {
         congestion.begin(SockRef::from(&self.listener))?;
         self.congestion = congestion.clone();
         Ok(())
     }
 
-    /// Lets callers wait from now on while the process has no more file descriptors left than this, or than a quarter of all if
-    /// that is less. As long as none is said it takes all there are.
+    /// Lets callers wait from now on while the process has no more file descriptors left than this,
+    /// or than a quarter of all if that is less. As long as none is said it takes all there are.
     pub fn keep_spare(&mut self, files: u64) {
         self.spare = files;
     }
@@ -116,7 +126,11 @@ impl Patience {
     }
 
     /// Tries until there is a connection.
-    pub async fn accept<T>(&self, clock: &dyn Clock, attempt: impl AsyncFn() -> io::Result<T>) -> T {
+    pub async fn accept<T>(
+        &self,
+        clock: &dyn Clock,
+        attempt: impl AsyncFn() -> io::Result<T>,
+    ) -> T {
         loop {
             let error = match attempt().await {
                 Ok(caller) => {
@@ -125,8 +139,10 @@ impl Patience {
                 }
                 Err(error) => error,
             };
-            // Troubles of that connection alone. Everything else is taken for a lack of resources, which may pass.
-            if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) {
+            // Troubles of that connection alone. Everything else is taken for a lack of resources,
+            // which may pass.
+            if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted)
+            {
                 continue;
             }
             if !self.failing.replace(true) {

@@ -1,12 +1,15 @@
-//! Whether losses, and not the route's capacity, limit what a TCP connection sends: the decision when to leave CUBIC for BBR and when to
-//! return.
+//! Whether losses, and not the route's capacity, limit what a TCP connection sends: the decision
+//! when to leave CUBIC for BBR and when to return.
 //!
-//! CUBIC takes each lost packet for a full queue and slows down; BBR measures the rate instead. So on a route that loses packets at random CUBIC
-//! sends a fraction of what BBR does, and on one that doesn't it sends 3 % more, because BBR empties the route every 10 s to look at the round trip.
-//! CUBIC's mean window at a given share of lost packets is known ([`cubic_window`]). Losses limit the connection if the packets that it
-//! has under way are about as many as that. That holds as well for a queue which CUBIC itself fills and overflows, but then the round trip tells.
+//! CUBIC takes each lost packet for a full queue and slows down; BBR measures the rate instead. So
+//! on a route that loses packets at random CUBIC sends a fraction of what BBR does, and on one that
+//! doesn't it sends 3 % more, because BBR empties the route every 10 s to look at the round trip.
+//! CUBIC's mean window at a given share of lost packets is known ([`cubic_window`]). Losses limit
+//! the connection if the packets that it has under way are about as many as that. That holds as
+//! well for a queue which CUBIC itself fills and overflows, but then the round trip tells.
 //!
-//! A pure state machine: it is given the counts of the operating system, and their own busy time is its only clock.
+//! A pure state machine: it is given the counts of the operating system, and their own busy time is
+//! its only clock.
 
 use std::time::Duration;
 
@@ -19,11 +22,13 @@ pub struct Counts {
     pub retransmitted: u32,
     /// The smoothed round trip now.
     pub rtt: Duration,
-    /// The shortest round trip of the last minutes; zero while there is no sample, and then what is lost counts as due to a queue.
+    /// The shortest round trip of the last minutes; zero while there is no sample, and then what is
+    /// lost counts as due to a queue.
     pub min_rtt: Duration,
     /// How long there was something under way.
     pub busy: Duration,
-    /// What was under way when a retransmission timer went off is not yet acknowledged: the route was cut off.
+    /// What was under way when a retransmission timer went off is not yet acknowledged: the route
+    /// was cut off.
     pub timed_out: bool,
 }
 
@@ -43,32 +48,35 @@ pub struct Turn {
     pub lost: f64,
 }
 
-/// How many round trips apart two looks must be to count. So the burst of losses when slow start overshoots, repaired within a few round trips, is
-/// in one of them or in two.
+/// How many round trips apart two looks must be to count. So the burst of losses when slow start
+/// overshoots, repaired within a few round trips, is in one of them or in two.
 const SPAN: u32 = 4;
 
-/// In so many looks something must have been lost: losses that end with a burst are none. Then the share is known to a factor of two, and the
-/// window that follows from it to the root of that.
+/// In so many looks something must have been lost: losses that end with a burst are none. Then the
+/// share is known to a factor of two, and the window that follows from it to the root of that.
 const PROOF: u32 = 3;
 
-/// Losses limit a connection that has this much of CUBIC's window under way. At 10 Mbit/s and a round trip of 40 ms that begins with 0.07 % of
-/// lost packets, which is where BBR becomes the faster one (ARCHITECTURE.md has the measurement).
+/// Losses limit a connection that has this much of CUBIC's window under way. At 10 Mbit/s and a
+/// round trip of 40 ms that begins with 0.07 % of lost packets, which is where BBR becomes the
+/// faster one (ARCHITECTURE.md has the measurement).
 const LIMITED: f64 = 0.7;
 
-/// From this share on losses limit it in any case: timeouts keep the window smaller than the formulas say, at 5 % by half
-/// (Padhye et al., Modeling TCP Throughput, 1998).
+/// From this share on losses limit it in any case: timeouts keep the window smaller than the
+/// formulas say, at 5 % by half (Padhye et al., Modeling TCP Throughput, 1998).
 const MANY: f64 = 0.02;
 
-/// Once on BBR, losses are over when what is under way is less than this much of CUBIC's window: a quarter of the share of lost packets that
-/// was enough to come here, so that a route in between doesn't go to and fro.
+/// Once on BBR, losses are over when what is under way is less than this much of CUBIC's window: a
+/// quarter of the share of lost packets that was enough to come here, so that a route in between
+/// doesn't go to and fro.
 const OVER: f64 = 0.35;
 
-/// Losses are looked for in the last 16 to 32 s of busy time: on a fast route few are enough to hold CUBIC down, and CUBIC needs
-/// seconds to recover from each.
+/// Losses are looked for in the last 16 to 32 s of busy time: on a fast route few are enough to
+/// hold CUBIC down, and CUBIC needs seconds to recover from each.
 const MEMORY: Duration = Duration::from_secs(32);
 
-/// How long losses must have been over before CUBIC is tried again: three of BBR's cycles of 10 s. Each return is a trial that costs seconds
-/// of slow going if it was wrong, so each one makes this twice as long, up to `LONGEST_CALM`.
+/// How long losses must have been over before CUBIC is tried again: three of BBR's cycles of 10 s.
+/// Each return is a trial that costs seconds of slow going if it was wrong, so each one makes this
+/// twice as long, up to `LONGEST_CALM`.
 const CALM: Duration = Duration::from_secs(30);
 const LONGEST_CALM: Duration = Duration::from_secs(8 * 60);
 
@@ -123,8 +131,8 @@ impl LossWatch {
             return None;
         }
         let lost = counts.retransmitted.wrapping_sub(last.retransmitted);
-        // Single losses that hold CUBIC at three packets or more are rarer than one in two round trips. More of them are a burst, to which it
-        // reacts once.
+        // Single losses that hold CUBIC at three packets or more are rarer than one in two round
+        // trips. More of them are a burst, to which it reacts once.
         let rounds = (busy.as_secs_f64() / counts.min_rtt.as_secs_f64() / 2.0).ceil();
         self.packets += counts.packets.wrapping_sub(last.packets);
         self.lost += lost;
@@ -171,7 +179,8 @@ impl LossWatch {
         self.busy = Duration::ZERO;
     }
 
-    /// Whether the packets under way are more than `part` of CUBIC's window at this share of lost ones.
+    /// Whether the packets under way are more than `part` of CUBIC's window at this share of lost
+    /// ones.
     fn is_limited(&self, min_rtt: Duration, part: f64) -> bool {
         let delivered = f64::from(self.packets.saturating_sub(self.lost));
         let under_way = delivered * min_rtt.as_secs_f64() / self.busy.as_secs_f64().max(0.001);
@@ -180,16 +189,18 @@ impl LossWatch {
     }
 }
 
-/// CUBIC's mean window in packets at this share of lost packets: the larger of its own (RFC 9438, section 5.1, with C = 0.4 and a decrease
-/// to 0.7) and Reno's, below which it doesn't fall (section 4.3).
+/// CUBIC's mean window in packets at this share of lost packets: the larger of its own (RFC 9438,
+/// section 5.1, with C = 0.4 and a decrease to 0.7) and Reno's, below which it doesn't fall
+/// (section 4.3).
 fn cubic_window(lost: f64, rtt: Duration) -> f64 {
     let reno = (1.5 / lost).sqrt();
     let cubic = 1.054 * (rtt.as_secs_f64() / lost).powf(0.75);
     reno.max(cubic)
 }
 
-/// Whether a queue stands on the route: packets lost now may be those that did not fit into it. Half a round trip and 10 ms are no such
-/// queue: sessions keep up to that themselves, and CUBIC does not drain more between two losses.
+/// Whether a queue stands on the route: packets lost now may be those that did not fit into it.
+/// Half a round trip and 10 ms are no such queue: sessions keep up to that themselves, and CUBIC
+/// does not drain more between two losses.
 fn has_queue(counts: &Counts) -> bool {
     counts.rtt > counts.min_rtt * 3 / 2 + Duration::from_millis(10)
 }
@@ -215,13 +226,15 @@ mod tests {
             Route { counts, watch: LossWatch::new(counts), rate, parts: (0.0, 0.0) }
         }
 
-        /// Sends for so long with a look every 250 ms. Says after how many seconds another control was asked for, and which.
+        /// Sends for so long with a look every 250 ms. Says after how many seconds another control
+        /// was asked for, and which.
         fn send(&mut self, seconds: f64, loss: f64) -> Option<(f64, Turn)> {
             (1..=(seconds * 4.0) as u32).find_map(|look| {
                 self.parts.0 += self.rate / 4.0;
                 self.parts.1 += self.rate / 4.0 * loss;
                 self.counts.packets = self.counts.packets.wrapping_add(self.parts.0 as u32);
-                self.counts.retransmitted = self.counts.retransmitted.wrapping_add(self.parts.1 as u32);
+                self.counts.retransmitted =
+                    self.counts.retransmitted.wrapping_add(self.parts.1 as u32);
                 self.parts = (self.parts.0.fract(), self.parts.1.fract());
                 self.counts.busy += Duration::from_millis(250);
                 self.watch.look(self.counts).map(|turn| (f64::from(look) / 4.0, turn))

@@ -1,7 +1,7 @@
 //! Places that the clients of a server share.
 //!
-//! Where several keys are accepted, one key may take as many as it leaves free (dynamic thresholds, Choudhury and Hahne, 1998): half of
-//! all beside nobody, so that who comes next always finds some.
+//! Where several keys are accepted, one key may take as many as it leaves free (dynamic thresholds,
+//! Choudhury and Hahne, 1998): half of all beside nobody, so that who comes next always finds some.
 
 use crate::driver::budget::Holder;
 use std::cell::RefCell;
@@ -26,7 +26,8 @@ impl Places {
         self.taken.borrow().values().sum()
     }
 
-    /// Takes one for a client of a key, `keys` of which are accepted. It is free again when it is dropped.
+    /// Takes one for a client of a key, `keys` of which are accepted. It is free again when it is
+    /// dropped.
     pub fn take(self: &Rc<Self>, holder: Holder, keys: usize) -> Option<Place> {
         let free = self.limit.saturating_sub(self.taken());
         let mut taken = self.taken.borrow_mut();

@@ -1,7 +1,7 @@
 //! Bytes on their way into a pipe: written in order, sent as one vectored write.
 //!
-//! What waits here for long must not keep large receive buffers alive through small slices. So once the pipe is
-//! congested, small parts are copied together.
+//! What waits here for long must not keep large receive buffers alive through small slices. So once
+//! the pipe is congested, small parts are copied together.
 
 use bytes::{Buf, Bytes, BytesMut};
 use std::collections::VecDeque;
@@ -91,7 +91,8 @@ impl Buf for OutQueue {
     fn chunks_vectored<'a>(&'a self, dst: &mut [IoSlice<'a>]) -> usize {
         let tail = (!self.tail.is_empty()).then_some(&self.tail[..]);
         let mut count = 0;
-        for (slot, part) in dst.iter_mut().zip(self.parts.iter().map(|part| &part[..]).chain(tail)) {
+        for (slot, part) in dst.iter_mut().zip(self.parts.iter().map(|part| &part[..]).chain(tail))
+        {
             *slot = IoSlice::new(part);
             count += 1;
         }
@@ -149,7 +150,8 @@ mod tests {
         while queue.has_remaining() {
             let mut slices = [IoSlice::new(&[]); 3];
             let count = queue.chunks_vectored(&mut slices);
-            let seen: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.to_vec()).take(step).collect();
+            let seen: Vec<u8> =
+                slices[..count].iter().flat_map(|slice| slice.to_vec()).take(step).collect();
             all.extend_from_slice(&seen);
             let taken = seen.len();
             queue.advance(taken);

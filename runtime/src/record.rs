@@ -1,8 +1,10 @@
-//! Sessions' traces, written to files by threads of their own: a slow disk, a full one or none at all never holds a session up.
+//! Sessions' traces, written to files by threads of their own: a slow disk, a full one or none at
+//! all never holds a session up.
 //!
-//! The first session is recorded to the file that was asked for, later ones to the same name with `.2`, `.3` and so on. What is recorded
-//! is written within half a second. Recording stops for good, and says so once, when a bound is reached or the file can't be
-//! written; the sessions don't notice.
+//! The first session is recorded to the file that was asked for, later ones to the same name with
+//! `.2`, `.3` and so on. What is recorded is written within half a second. Recording stops for
+//! good, and says so once, when a bound is reached or the file can't be written; the sessions don't
+//! notice.
 
 use crate::clock::SystemClock;
 use crate::files;
@@ -80,7 +82,8 @@ impl Traces {
         late == 0
     }
 
-    /// Begins to record a session that has had no input yet. `None` if no more are recorded; an error is said once.
+    /// Begins to record a session that has had no input yet. `None` if no more are recorded; an
+    /// error is said once.
     pub(crate) fn begin(&self, session: &Session) -> Option<Result<Recording, TraceStop>> {
         let number = self.begun.get() + 1;
         if number > MAX_SESSIONS + 1 {
@@ -158,9 +161,10 @@ impl Recording {
         let stop = |cause: String| Err(TraceStop { path: self.path.clone(), cause });
         match handed_over {
             Err(cause) => stop(cause),
-            Ok(()) if self.size > MAX_SIZE => {
-                stop(format!("{} MiB are recorded, the most that one trace may have", MAX_SIZE >> 20))
-            }
+            Ok(()) if self.size > MAX_SIZE => stop(format!(
+                "{} MiB are recorded, the most that one trace may have",
+                MAX_SIZE >> 20
+            )),
             Ok(()) => Ok(()),
         }
     }
@@ -205,7 +209,9 @@ impl Sink {
     fn start_on(mut file: Box<dyn Write + Send>) -> io::Result<Arc<Sink>> {
         let sink = Arc::<Sink>::default();
         let shared = sink.clone();
-        std::thread::Builder::new().name("trace".into()).spawn(move || shared.write_all_to(&mut *file))?;
+        std::thread::Builder::new()
+            .name("trace".into())
+            .spawn(move || shared.write_all_to(&mut *file))?;
         Ok(sink)
     }
 
@@ -233,7 +239,8 @@ impl Sink {
 
     fn write_all_to(&self, file: &mut dyn Write) {
         loop {
-            let idle = |state: &mut State| state.text.len() < WRITE_AT && !state.closed && !state.hurry;
+            let idle =
+                |state: &mut State| state.text.len() < WRITE_AT && !state.closed && !state.hurry;
             let waited = self.work.wait_timeout_while(self.lock(), WRITE_AFTER, idle);
             let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
             if state.text.is_empty() {
@@ -289,7 +296,8 @@ mod tests {
     }
 
     fn folder(name: &str) -> PathBuf {
-        let folder = std::env::temp_dir().join(format!("striper-record-{}-{name}", std::process::id()));
+        let folder =
+            std::env::temp_dir().join(format!("striper-record-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         folder
     }

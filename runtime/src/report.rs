@@ -1,4 +1,5 @@
-//! What the runtime tells its user: events as they happen, a report for each flow, a status when asked.
+//! What the runtime tells its user: events as they happen, a report for each flow, a status when
+//! asked.
 
 use crate::dial::DialError;
 use crate::keys::PeerName;
@@ -12,10 +13,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-use striper_core::{EndReason, HandshakeError, Reason, Refusal, SessionId, Stats, StripeClose, StripeId};
+use striper_core::{
+    EndReason, HandshakeError, Reason, Refusal, SessionId, Stats, StripeClose, StripeId,
+};
 
-/// Tells sessions apart in logs, and is the same on both sides. Nothing of the session's id can be learned from it: that is the key to
-/// its door, so it is said nowhere but on its stripes.
+/// Tells sessions apart in logs, and is the same on both sides. Nothing of the session's id can be
+/// learned from it: that is the key to its door, so it is said nowhere but on its stripes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct SessionTag(pub [u8; 4]);
 
@@ -73,7 +76,8 @@ pub enum Event {
         /// How many flows it has.
         flows: usize,
     },
-    /// A session is over; its flows have been reset. A client starts a new one when it is next needed.
+    /// A session is over; its flows have been reset. A client starts a new one when it is next
+    /// needed.
     SessionEnded {
         /// Which.
         session: SessionTag,
@@ -82,8 +86,8 @@ pub enum Event {
         /// How many flows were reset.
         flows: usize,
     },
-    /// Client: the server has been reached and doesn't know the session, most likely because it has been restarted. As
-    /// [`Event::SessionEnded`].
+    /// Client: the server has been reached and doesn't know the session, most likely because it has
+    /// been restarted. As [`Event::SessionEnded`].
     SessionForgotten {
         /// Which.
         session: SessionTag,

@@ -1,4 +1,5 @@
-//! The exit: accepts stripes, puts them together into sessions, and hands out the flows that clients open.
+//! The exit: accepts stripes, puts them together into sessions, and hands out the flows that
+//! clients open.
 
 use crate::Executor;
 use crate::client::{stopped, with_records};
@@ -42,7 +43,8 @@ pub struct ServerOptions {
     pub traces: Option<Rc<Traces>>,
     /// What controls congestion on stripes. [`Server::start_in`] leaves that to its listener.
     pub congestion: CongestionChoice,
-    /// What strangers and peers may cost it. [`Server::start_in`] leaves the file descriptors in reserve to its listener.
+    /// What strangers and peers may cost it. [`Server::start_in`] leaves the file descriptors in
+    /// reserve to its listener.
     pub limits: Limits,
 }
 
@@ -71,7 +73,8 @@ pub(crate) struct Shared {
     pub entropy: Rc<dyn Fn() -> u64>,
     /// Who may call, and what that takes. Everybody if `None`.
     pub keys: RefCell<Option<ServerTls>>,
-    /// Each under its caller's key, so that who has another can neither join it nor learn that it exists.
+    /// Each under its caller's key, so that who has another can neither join it nor learn that it
+    /// exists.
     sessions: RefCell<BTreeMap<Name, Rc<RefCell<Pump>>>>,
     incoming: Queue<Incoming>,
     /// One for each [`Incoming`] that has no answer.
@@ -113,8 +116,14 @@ impl Server {
         });
         let entropy = Rc::new(rand::random::<u64>);
         let spare = options.limits.spare_files;
-        let server =
-            Self::start_in(SystemClock::shared(), Box::new(listener), spawn, entropy, options, events);
+        let server = Self::start_in(
+            SystemClock::shared(),
+            Box::new(listener),
+            spawn,
+            entropy,
+            options,
+            events,
+        );
         server.shared.spare_files.set(spare);
         server
     }
@@ -165,7 +174,8 @@ impl Server {
         self.shared.addr
     }
 
-    /// The next flow that a client opened. Pending forever once [`Server::shutdown`] has been called.
+    /// The next flow that a client opened. Pending forever once [`Server::shutdown`] has been
+    /// called.
     pub async fn accept(&self) -> Incoming {
         loop {
             let incoming = poll_fn(|cx| self.shared.incoming.poll_pop(cx)).await;
@@ -175,8 +185,8 @@ impl Server {
         }
     }
 
-    /// From now on these keys decide who may call. Sessions of keys that are no longer among them end at once. Has no effect
-    /// on a server that was started without.
+    /// From now on these keys decide who may call. Sessions of keys that are no longer among them
+    /// end at once. Has no effect on a server that was started without.
     pub fn set_keys(&self, keys: Keys) {
         if self.shared.keys.borrow().is_none() {
             return;
@@ -198,7 +208,8 @@ impl Server {
         Status { sessions, last_dial_error: None }
     }
 
-    /// For simulations: panics with a description if something does not hold that must, and says how much is held.
+    /// For simulations: panics with a description if something does not hold that must, and says
+    /// how much is held.
     #[doc(hidden)]
     pub fn check_invariants(&self) -> Footprint {
         let sessions = self.shared.sessions.borrow();
@@ -209,7 +220,8 @@ impl Server {
         })
     }
 
-    /// Takes no more sessions or flows, lets those there are end within `drain`, then resets the rest and stops.
+    /// Takes no more sessions or flows, lets those there are end within `drain`, then resets the
+    /// rest and stops.
     pub async fn shutdown(&self, drain: Duration) {
         self.shared.draining.set(true);
         // Those that nobody has answered yet are refused.
@@ -247,13 +259,18 @@ impl Shared {
         let known = self.sessions.borrow().get(&name).cloned();
         let pump = match (known, hello.kind) {
             (Some(pump), HelloKind::Create | HelloKind::Join) => pump,
-            (None, HelloKind::Create) if self.draining.get() => return Err((pipe, Refusal::Draining)),
+            (None, HelloKind::Create) if self.draining.get() => {
+                return Err((pipe, Refusal::Draining));
+            }
             (None, HelloKind::Create) => {
-                let Some(share) = self.make_room(name.0) else { return Err((pipe, Refusal::TooMany)) };
+                let Some(share) = self.make_room(name.0) else {
+                    return Err((pipe, Refusal::TooMany));
+                };
                 let instance = (self.entropy)();
                 let traces = self.traces.clone();
                 let (clock, peer) = (self.clock.clone(), peer.map(|peer| peer.name));
-                let pump = Pump::server(clock, self.config, hello.session, instance, peer, share, traces);
+                let pump =
+                    Pump::server(clock, self.config, hello.session, instance, peer, share, traces);
                 let pump = Rc::new(RefCell::new(pump));
                 self.sessions.borrow_mut().insert(name, pump.clone());
                 self.run(name, pump.clone());
@@ -264,14 +281,16 @@ impl Shared {
         pump.borrow_mut().join(pipe, hello, rest, self.limits.stripes)
     }
 
-    /// Tells of a caller that was turned away. After the end nobody is told: all callers are dropped.
+    /// Tells of a caller that was turned away. After the end nobody is told: all callers are
+    /// dropped.
     pub fn turned_away(&self, from: SocketAddr, error: StripeRefusal) {
         if self.gate.borrow().is_some() {
             (self.events)(Event::StripeRefused { from, error });
         }
     }
 
-    /// Whether a caller has a key that is accepted now; it may have been another one when it began to shake hands.
+    /// Whether a caller has a key that is accepted now; it may have been another one when it began
+    /// to shake hands.
     fn accepts(&self, peer: Option<&Peer>) -> bool {
         match (&*self.keys.borrow(), peer) {
             (None, _) => true,
@@ -280,7 +299,8 @@ impl Shared {
         }
     }
 
-    /// A place for one more session of this key, at the expense of those that have lost their stripes and carry nothing if need be.
+    /// A place for one more session of this key, at the expense of those that have lost their
+    /// stripes and carry nothing if need be.
     fn make_room(&self, key: Holder) -> Option<Share> {
         let mut sessions = self.sessions.borrow_mut();
         let has_room = |sessions: &BTreeMap<Name, Rc<RefCell<Pump>>>| {
@@ -294,9 +314,10 @@ impl Shared {
         has_room(&sessions).then(|| self.budget.share(key))
     }
 
-    /// How much room there is for one more connection to a target of a key's flow, or to a stripe of it if `stripe`. While file descriptors are scarce,
-    /// there is some only if the key has not more stripes and flows than the mean of all that have a session: nobody is kept out by one who
-    /// opens without end.
+    /// How much room there is for one more connection to a target of a key's flow, or to a stripe
+    /// of it if `stripe`. While file descriptors are scarce, there is some only if the key has not
+    /// more stripes and flows than the mean of all that have a session: nobody is kept out by one
+    /// who opens without end.
     fn has_room(&self, key: Holder, stripe: bool) -> bool {
         let pending = self.unanswered.taken() as u64;
         if descriptors::room(self.spare_files.get(), pending, u64::MAX) == Room::Plenty {
@@ -313,14 +334,16 @@ impl Shared {
             Room::Plenty => true,
             Room::None if !stripe => false,
             Room::None | Room::Scarce => {
-                // One more key than there are now, if there is one: somebody may come who has nothing yet.
+                // One more key than there are now, if there is one: somebody may come who has
+                // nothing yet.
                 let own = held.get(&key).copied().unwrap_or(0);
                 own * self.budget.keys().min(held.len() + 1) <= held.values().sum()
             }
         }
     }
 
-    /// If sessions keep more memory than they may, those of the key that keeps the most let go of some.
+    /// If sessions keep more memory than they may, those of the key that keeps the most let go of
+    /// some.
     fn relieve(&self) {
         let sessions = self.sessions.borrow();
         for _ in 0..4 * sessions.len() {
@@ -328,7 +351,9 @@ impl Shared {
             let Some((holder, _)) = self.budget.heaviest() else { return };
             let own = sessions.iter().filter(|((key, _), _)| *key == holder);
             let loads = own.map(|(_, pump)| (pump.borrow().load(), pump));
-            let Some((load, pump)) = loads.max_by_key(|(load, _)| *load).filter(|(load, _)| *load > 0) else {
+            let Some((load, pump)) =
+                loads.max_by_key(|(load, _)| *load).filter(|(load, _)| *load > 0)
+            else {
                 return;
             };
             // Half at a time, until another one has more.
@@ -344,7 +369,8 @@ impl Shared {
             let happened = pump.borrow_mut().take_events();
             let opened = pump.borrow_mut().take_incoming();
             if pump.borrow().ended().is_some() {
-                // It may still have last words to send, but nobody can join it any more. Another may have taken its name meanwhile.
+                // It may still have last words to send, but nobody can join it any more. Another
+                // may have taken its name meanwhile.
                 let mut sessions = shared.sessions.borrow_mut();
                 if sessions.get(&name).is_some_and(|known| Rc::ptr_eq(known, &pump)) {
                     sessions.remove(&name);
@@ -358,7 +384,14 @@ impl Shared {
                 }
                 let has_room = shared.has_room(name.0, false);
                 let pump = Rc::downgrade(&pump);
-                shared.incoming.push(Incoming { target, flow, pump, unanswered, has_room, unwanted });
+                shared.incoming.push(Incoming {
+                    target,
+                    flow,
+                    pump,
+                    unanswered,
+                    has_room,
+                    unwanted,
+                });
             }
             happened.into_iter().for_each(&*shared.events);
             shared.relieve();
@@ -387,13 +420,15 @@ impl Incoming {
         self.pump.upgrade().is_some_and(|pump| pump.borrow().carries(self.flow))
     }
 
-    /// Waits until the client no longer wants it, or has gone. Who connects to a target meanwhile need not go on.
+    /// Waits until the client no longer wants it, or has gone. Who connects to a target meanwhile
+    /// need not go on.
     pub async fn unwanted(&mut self) {
         (&mut self.unwanted).await;
     }
 
-    /// Whether the process has a file descriptor to spare for its target. When these become few, what is left goes to clients that have fewer flows than
-    /// others, and to stripes. The error is what the system says when there is none at all; refuse it then.
+    /// Whether the process has a file descriptor to spare for its target. When these become few,
+    /// what is left goes to clients that have fewer flows than others, and to stripes. The error is
+    /// what the system says when there is none at all; refuse it then.
     pub fn ensure_room(&self) -> io::Result<()> {
         if self.has_room { Ok(()) } else { Err(rustix::io::Errno::MFILE.into()) }
     }
@@ -408,8 +443,8 @@ impl Incoming {
         &self.target
     }
 
-    /// Accepts, carries `local` over the flow, and says how that went when it has ended. Dropping the future of this does
-    /// not end the flow.
+    /// Accepts, carries `local` over the flow, and says how that went when it has ended. Dropping
+    /// the future of this does not end the flow.
     pub async fn carry(mut self, mut local: Box<dyn Pipe>) -> FlowReport {
         let (report, reported) = oneshot();
         self.unanswered = None;

@@ -1,4 +1,5 @@
-//! Stripes over any stack of pipes: what a [`Dial`] or a [`Listen`] gives is wrapped before anybody says HELLO on it.
+//! Stripes over any stack of pipes: what a [`Dial`] or a [`Listen`] gives is wrapped before anybody
+//! says HELLO on it.
 
 use crate::dial::{Dial, Dialling};
 use crate::listen::{Accepting, Listen};

@@ -1,7 +1,8 @@
 //! What a flow is to be connected to, and how that travels in the opaque field of an OPEN.
 //!
-//! The field is a list of options: key, length (both unsigned LEB128), value. Unknown keys are skipped when even and
-//! refused when odd, so that later versions can add hints and demands. An empty field is the server's own target.
+//! The field is a list of options: key, length (both unsigned LEB128), value. Unknown keys are
+//! skipped when even and refused when odd, so that later versions can add hints and demands. An
+//! empty field is the server's own target.
 
 use bytes::Bytes;
 use std::fmt;
@@ -9,8 +10,8 @@ use std::str::FromStr;
 use striper_core::config::MAX_OPAQUE;
 use striper_core::wire::varint;
 
-/// Option: a host and a port. Two bytes of port, big-endian, then the host's name or address. Odd: a server that
-/// doesn't know it must not connect to its default target instead.
+/// Option: a host and a port. Two bytes of port, big-endian, then the host's name or address. Odd:
+/// a server that doesn't know it must not connect to its default target instead.
 const KEY_HOST: u64 = 1;
 
 /// The longest host name, as in DNS.
@@ -145,16 +146,21 @@ impl Target {
         while !field.is_empty() {
             let key = varint::take_whole(field).map_err(|_| TargetError::Malformed)?;
             let len = varint::take_whole(field).map_err(|_| TargetError::Malformed)?;
-            let len =
-                usize::try_from(len).ok().filter(|len| *len <= field.len()).ok_or(TargetError::Malformed)?;
+            let len = usize::try_from(len)
+                .ok()
+                .filter(|len| *len <= field.len())
+                .ok_or(TargetError::Malformed)?;
             let (value, rest) = field.split_at(len);
             *field = rest;
             match key {
                 KEY_HOST => {
-                    let (port, host) = value.split_first_chunk::<2>().ok_or(TargetError::Malformed)?;
+                    let (port, host) =
+                        value.split_first_chunk::<2>().ok_or(TargetError::Malformed)?;
                     let host = std::str::from_utf8(host).map_err(|_| TargetError::BadHost)?;
-                    target =
-                        Target::Host(HostPort { host: host.to_owned(), port: u16::from_be_bytes(*port) });
+                    target = Target::Host(HostPort {
+                        host: host.to_owned(),
+                        port: u16::from_be_bytes(*port),
+                    });
                     target.check()?;
                 }
                 key if key % 2 == 1 => return Err(TargetError::UnknownOption),
@@ -164,13 +170,18 @@ impl Target {
         Ok(target)
     }
 
-    /// Whether this can travel: a host must have 1–255 bytes and no blanks or control characters (it ends up in logs).
+    /// Whether this can travel: a host must have 1–255 bytes and no blanks or control characters
+    /// (it ends up in logs).
     pub fn check(&self) -> Result<(), TargetError> {
         match self {
             Target::Default => Ok(()),
             Target::Host(HostPort { host, .. }) => {
                 let clean = !host.chars().any(|c| c.is_control() || c.is_whitespace());
-                if (1..=MAX_HOST).contains(&host.len()) && clean { Ok(()) } else { Err(TargetError::BadHost) }
+                if (1..=MAX_HOST).contains(&host.len()) && clean {
+                    Ok(())
+                } else {
+                    Err(TargetError::BadHost)
+                }
             }
         }
     }

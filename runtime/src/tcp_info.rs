@@ -1,8 +1,8 @@
-//! What the kernel's TCP has counted of a connection (Linux, `TCP_INFO`): the one place of the workspace with unsafe code, because no
-//! safe crate offers this socket option.
+//! What the kernel's TCP has counted of a connection (Linux, `TCP_INFO`): the one place of the
+//! workspace with unsafe code, because no safe crate offers this socket option.
 //!
-//! The invariant: the kernel writes into an array of bytes, each pattern of which is valid, and no byte is read beyond what it says it wrote.
-//! A reading is one system call, about a microsecond.
+//! The invariant: the kernel writes into an array of bytes, each pattern of which is valid, and no
+//! byte is read beyond what it says it wrote. A reading is one system call, about a microsecond.
 
 use crate::losses::Counts;
 use std::net::TcpStream;
@@ -21,8 +21,9 @@ pub fn read(_socket: &TcpStream) -> Option<Counts> {
     None
 }
 
-/// The beginning of `struct tcp_info` in linux/tcp.h, up to and with `tcpi_busy_time`. The struct only ever grows at its end, so offsets
-/// are stable; a kernel gives as much of it as it has and as fits.
+/// The beginning of `struct tcp_info` in linux/tcp.h, up to and with `tcpi_busy_time`. The struct
+/// only ever grows at its end, so offsets are stable; a kernel gives as much of it as it has and as
+/// fits.
 #[cfg(target_os = "linux")]
 const LEN: usize = BUSY_TIME + 8;
 
@@ -39,7 +40,8 @@ const DATA_SEGS_OUT: usize = 156;
 #[cfg(target_os = "linux")]
 const BUSY_TIME: usize = 168;
 
-/// `TCP_CA_Loss` in linux/tcp.h: a retransmission timer has gone off, and what was under way then is not yet acknowledged.
+/// `TCP_CA_Loss` in linux/tcp.h: a retransmission timer has gone off, and what was under way then
+/// is not yet acknowledged.
 #[cfg(target_os = "linux")]
 const TIMED_OUT: u8 = 4;
 
@@ -49,8 +51,9 @@ const TIMED_OUT: u8 = 4;
 fn fetch(socket: &TcpStream, info: &mut [u8; LEN]) -> Option<usize> {
     use std::os::fd::AsRawFd;
     let mut len = libc::socklen_t::try_from(info.len()).ok()?;
-    // SAFETY: the descriptor is open while `socket` is borrowed. The kernel writes at most `len` bytes to `info`, which is that long and
-    // borrowed exclusively, and one `socklen_t` to `len`. Neither pointer outlives the call.
+    // SAFETY: the descriptor is open while `socket` is borrowed. The kernel writes at most `len`
+    // bytes to `info`, which is that long and borrowed exclusively, and one `socklen_t` to `len`.
+    // Neither pointer outlives the call.
     let result = unsafe {
         libc::getsockopt(
             socket.as_raw_fd(),
@@ -114,7 +117,8 @@ mod tests {
     #[test]
     fn each_figure_is_read_where_the_kernel_puts_it() {
         let mut info = [0; LEN];
-        // `offsetof` of tcpi_ca_state, _rtt, _total_retrans, _min_rtt, _data_segs_out and _busy_time, as a C compiler says.
+        // `offsetof` of tcpi_ca_state, _rtt, _total_retrans, _min_rtt, _data_segs_out and
+        // _busy_time, as a C compiler says.
         let figures: [(usize, &[u8]); 6] = [
             (1, &[4]),
             (68, &41_000u32.to_ne_bytes()),

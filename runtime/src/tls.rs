@@ -1,17 +1,22 @@
 //! What a side brings to TLS: its keys, made into rustls' settings.
 //!
-//! Each stripe is TLS 1.3 with raw public keys (RFC 7250) on both sides, so there are no certificates, names or authorities: a side
-//! shows one Ed25519 key, and the other looks it up among those that it accepts. No session is resumed and no data goes early, so
-//! nothing that was recorded can be played again.
+//! Each stripe is TLS 1.3 with raw public keys (RFC 7250) on both sides, so there are no
+//! certificates, names or authorities: a side shows one Ed25519 key, and the other looks it up
+//! among those that it accepts. No session is resumed and no data goes early, so nothing that was
+//! recorded can be played again.
 
 use crate::keys::{Key, Keys, Peer, PeerName, PublicKey, Role, public_of};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{AlwaysResolvesClientRawPublicKeys, Resumption, UnbufferedClientConnection};
 use rustls::crypto::ring::{cipher_suite, default_provider, kx_group, sign::any_eddsa_type};
 use rustls::crypto::{CryptoProvider, verify_tls13_signature_with_raw_key};
-use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
+use rustls::pki_types::{
+    CertificateDer, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime,
+};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{AlwaysResolvesServerRawPublicKeys, NoServerSessionStorage, UnbufferedServerConnection};
+use rustls::server::{
+    AlwaysResolvesServerRawPublicKeys, NoServerSessionStorage, UnbufferedServerConnection,
+};
 use rustls::sign::CertifiedKey;
 use rustls::version::TLS13;
 use rustls::{
@@ -28,8 +33,9 @@ pub const ALPN: &[u8] = b"striper/1";
 const SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 /// The DER of an Ed25519 private key (PKCS#8, RFC 8410) before the seed itself.
-const PKCS8: [u8; 16] =
-    [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+const PKCS8: [u8; 16] = [
+    0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
+];
 
 /// What a server needs for the stripes that come in.
 #[derive(Clone, Debug)]
@@ -53,7 +59,8 @@ impl ServerTls {
             .with_client_cert_verifier(Arc::new(accepted.clone()))
             .with_cert_resolver(Arc::new(shown));
         config.alpn_protocols = vec![ALPN.to_vec()];
-        // A client begins with AES only if it has the instructions for it: AES if both have, else ChaCha20.
+        // A client begins with AES only if it has the instructions for it: AES if both have, else
+        // ChaCha20.
         config.ignore_client_order = !aes;
         config.send_tls13_tickets = 0;
         config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -131,8 +138,8 @@ fn key_shown(shown: &CertificateDer<'_>) -> Option<PublicKey> {
     shown.strip_prefix(&SPKI)?.try_into().ok().map(PublicKey)
 }
 
-/// Key exchange by X25519 alone, so that a client never guesses wrong and a handshake is one round trip; cipher suites in order of
-/// preference.
+/// Key exchange by X25519 alone, so that a client never guesses wrong and a handshake is one round
+/// trip; cipher suites in order of preference.
 fn provider(aes: bool) -> Arc<CryptoProvider> {
     let mut cipher_suites = vec![
         cipher_suite::TLS13_AES_128_GCM_SHA256,
@@ -142,13 +149,19 @@ fn provider(aes: bool) -> Arc<CryptoProvider> {
     if !aes {
         cipher_suites.reverse();
     }
-    Arc::new(CryptoProvider { cipher_suites, kx_groups: vec![kx_group::X25519], ..default_provider() })
+    Arc::new(CryptoProvider {
+        cipher_suites,
+        kx_groups: vec![kx_group::X25519],
+        ..default_provider()
+    })
 }
 
-/// Whether this processor has instructions for AES-GCM. Without them ChaCha20 is faster, and AES leaks through time.
+/// Whether this processor has instructions for AES-GCM. Without them ChaCha20 is faster, and AES
+/// leaks through time.
 fn has_aes() -> bool {
     #[cfg(any(target_arch = "x86_64", target_arch = "x86"))]
-    return std::arch::is_x86_feature_detected!("aes") && std::arch::is_x86_feature_detected!("pclmulqdq");
+    return std::arch::is_x86_feature_detected!("aes")
+        && std::arch::is_x86_feature_detected!("pclmulqdq");
     #[cfg(target_arch = "aarch64")]
     return std::arch::is_aarch64_feature_detected!("aes");
     #[allow(unreachable_code)]
@@ -222,7 +235,8 @@ impl ClientCertVerifier for Accepted {
         _intermediates: &[CertificateDer<'_>],
         _now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        // Whether it is accepted is asked when its signature has been checked: who only knows a public key must not learn that from the answer.
+        // Whether it is accepted is asked when its signature has been checked: who only knows a
+        // public key must not learn that from the answer.
         key_shown(shown).map(|_| ClientCertVerified::assertion()).ok_or_else(stranger)
     }
 
@@ -308,7 +322,8 @@ pub(crate) mod dishonest {
             let spki = CertificateDer::from([&SPKI[..], &shown.0].concat());
             let lie = Arc::new(CertifiedKey::new(vec![spki], own.key.clone()));
             let config = Arc::make_mut(&mut tls.config);
-            config.client_auth_cert_resolver = Arc::new(AlwaysResolvesClientRawPublicKeys::new(lie));
+            config.client_auth_cert_resolver =
+                Arc::new(AlwaysResolvesClientRawPublicKeys::new(lie));
             tls
         }
     }

@@ -11,8 +11,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use striper_runtime::clock::SystemClock;
 use striper_runtime::{
-    Adapted, Client, ClientOptions, Congestion, Event, Pipe, PipeExt, Received, Server, ServerOptions,
-    Stacked, Target, TcpDial,
+    Adapted, Client, ClientOptions, Congestion, Event, Pipe, PipeExt, Received, Server,
+    ServerOptions, Stacked, Target, TcpDial,
 };
 
 /// A pipe that finds losses at its third look.
@@ -54,26 +54,33 @@ impl Pipe for Looked {
     }
 }
 
-/// Sends over a client whose only stripe finds this, until it tells of it. Counts the looks by then, after two more seconds of sending, and after
-/// one in which nothing was sent.
+/// Sends over a client whose only stripe finds this, until it tells of it. Counts the looks by
+/// then, after two more seconds of sending, and after one in which nothing was sent.
 fn looks(found: Adapted) -> [usize; 3] {
     let counted = Rc::new(Cell::new([0; 3]));
     let counts = counted.clone();
     run(|ex| async move {
         let looks = Rc::new(Cell::new(0));
-        let server = Server::bind(&ex, any_port(), ServerOptions::default(), Rc::new(|_| {})).await.unwrap();
+        let server =
+            Server::bind(&ex, any_port(), ServerOptions::default(), Rc::new(|_| {})).await.unwrap();
         let wrap = {
             let (looks, found) = (looks.clone(), found.clone());
             move |below| -> Box<dyn Pipe> {
                 Box::new(Looked { below, looks: looks.clone(), found: found.clone() })
             }
         };
-        let mut options = ClientOptions { servers: vec![server.local_addr().into()], ..Default::default() };
+        let mut options =
+            ClientOptions { servers: vec![server.local_addr().into()], ..Default::default() };
         options.session.stripes = 1;
         let log = Log::default();
         let dial = Rc::new(Stacked::new(TcpDial::default(), wrap));
-        let (client, running) =
-            Client::start_in(SystemClock::shared(), dial, Rc::new(rand::random::<u64>), options, log.sink());
+        let (client, running) = Client::start_in(
+            SystemClock::shared(),
+            dial,
+            Rc::new(rand::random::<u64>),
+            options,
+            log.sink(),
+        );
         ex.spawn(running).detach();
         let mut here = client.open(Target::Default).await.unwrap();
         let mut there = server.accept().await.into_flow();

@@ -1,4 +1,5 @@
-//! Every pipe, and several stacks of them, through the same cases: what the contract of `Pipe` promises.
+//! Every pipe, and several stacks of them, through the same cases: what the contract of `Pipe`
+//! promises.
 
 mod common;
 
@@ -15,8 +16,8 @@ use striper_core::datagram::DEFAULT_LIMIT;
 use striper_runtime::keys::{Key, KeyKind, Keys};
 use striper_runtime::pipe::memory::memory_pipe;
 use striper_runtime::{
-    AtomicPipe, ClientTls, DatagramPipe, Executor, Pipe, PipeExt, Received, ServerTls, Target, TcpPipe,
-    TlsPipe, bridge,
+    AtomicPipe, ClientTls, DatagramPipe, Executor, Pipe, PipeExt, Received, ServerTls, Target,
+    TcpPipe, TlsPipe, bridge,
 };
 
 type Any = Box<dyn Pipe>;
@@ -45,7 +46,8 @@ impl Ends {
         let keys = Keys::shared("test", Key::generate(KeyKind::Shared).unwrap()).unwrap();
         let mut a = TlsPipe::client(self.a, &ClientTls::new(&keys)).unwrap();
         let mut b = TlsPipe::server(self.b, &ServerTls::new(&keys)).unwrap();
-        let (here, there) = zip(poll_fn(|cx| a.poll_flush(cx)), poll_fn(|cx| b.poll_flush(cx))).await;
+        let (here, there) =
+            zip(poll_fn(|cx| a.poll_flush(cx)), poll_fn(|cx| b.poll_flush(cx))).await;
         assert!(here.is_ok() && there.is_ok(), "{here:?} {there:?}");
         Ends { a: Box::new(a), b: Box::new(b), name, _alive: self._alive }
     }
@@ -104,7 +106,11 @@ impl Pipe for Trickle {
         if self.waits(0, cx) { Poll::Pending } else { self.below.poll_recv(cx, 1) }
     }
 
-    fn poll_send(&mut self, cx: &mut Context<'_>, data: &mut dyn bytes::Buf) -> Poll<io::Result<usize>> {
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        data: &mut dyn bytes::Buf,
+    ) -> Poll<io::Result<usize>> {
         if self.waits(1, cx) {
             Poll::Pending
         } else {
@@ -146,7 +152,9 @@ async fn kind(number: usize, ex: &Executor) -> Ends {
         8 => tcp("").on("datagram over tcp", DatagramPipe::new),
         9 => flow("", ex).await.on("datagram over a flow", DatagramPipe::new),
         10 => memory("").on("", Trickle::new).on("datagram over trickle", DatagramPipe::new),
-        11 => tcp("").on("", DatagramPipe::new).on("atomic over datagram over tcp", AtomicPipe::new),
+        11 => {
+            tcp("").on("", DatagramPipe::new).on("atomic over datagram over tcp", AtomicPipe::new)
+        }
         12 => memory("").secured("tls over memory").await,
         13 => tcp("").secured("tls over tcp").await,
         14 => memory("").on("", Trickle::new).secured("tls over trickle").await,
@@ -206,7 +214,8 @@ async fn fill(pipe: &mut dyn Pipe) -> Vec<u8> {
     let mut cx = Context::from_waker(Waker::noop());
     let block = noise(1, 10_000);
     let mut sent = Vec::new();
-    // A session takes some turns to pass things on, and a system some time: no more for several turns is no more.
+    // A session takes some turns to pass things on, and a system some time: no more for several
+    // turns is no more.
     let mut refusals = 0;
     while refusals < 60 {
         let mut rest = &block[..];
@@ -302,7 +311,11 @@ fn a_stream_gives_no_more_than_asked_for_and_a_datagram_whole() {
             while all.len() < data.len() {
                 let chunk = poll_fn(|cx| b.poll_recv(cx, 7)).await.unwrap();
                 let Received::Chunk(chunk) = chunk else { panic!("{name}: an early end") };
-                assert!(datagram || (1..=7).contains(&chunk.len()), "{name}: {} bytes", chunk.len());
+                assert!(
+                    datagram || (1..=7).contains(&chunk.len()),
+                    "{name}: {} bytes",
+                    chunk.len()
+                );
                 assert!(!datagram || chunk.len() == data.len(), "{name} cuts a datagram");
                 all.extend_from_slice(&chunk);
             }
@@ -395,7 +408,9 @@ enum Moment {
 
 #[test]
 fn a_pipe_that_breaks_at_any_moment_never_says_fin_and_stays_broken() {
-    for moment in [Moment::Fresh, Moment::Sent, Moment::Finished, Moment::OtherFinished, Moment::Congested] {
+    for moment in
+        [Moment::Fresh, Moment::Sent, Moment::Finished, Moment::OtherFinished, Moment::Congested]
+    {
         for dropped in [false, true] {
             each(|ends| break_at(ends, moment, dropped));
         }
@@ -460,14 +475,18 @@ fn more_than_the_limit_of_a_send_is_refused_and_nothing_of_it_sent() {
         for ends in [
             memory("").on("atomic", |below| AtomicPipe::with_limit(below, 100)),
             memory("").on("datagram", |below| DatagramPipe::with_limit(below, 100)),
-            memory("").on("", DatagramPipe::new).on("stack", |below| AtomicPipe::with_limit(below, 100)),
+            memory("")
+                .on("", DatagramPipe::new)
+                .on("stack", |below| AtomicPipe::with_limit(below, 100)),
         ] {
             let Ends { mut a, mut b, name, .. } = ends;
             assert_eq!(a.send_limit(), 100, "{name}");
             let mut cx = Context::from_waker(Waker::noop());
             let data = noise(1, 101);
             let mut rest = &data[..];
-            let Poll::Ready(Err(error)) = a.poll_send(&mut cx, &mut rest) else { panic!("{name} takes it") };
+            let Poll::Ready(Err(error)) = a.poll_send(&mut cx, &mut rest) else {
+                panic!("{name} takes it")
+            };
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{name}");
             assert_eq!(rest.len(), 101, "{name} has taken a part");
             assert!(b.poll_recv(&mut cx, 1000).is_pending(), "{name} has sent a part");
@@ -515,7 +534,10 @@ fn an_atomic_send_is_taken_whole_or_not_at_all() {
                 }
             }
         }
-        assert!(taken > 128 << 10, "the last one was taken although the pipe below took only a part");
+        assert!(
+            taken > 128 << 10,
+            "the last one was taken although the pipe below took only a part"
+        );
         assert!(!a.flushed() && a.poll_flush(&mut cx).is_pending());
         let (_, all) = zip(async { a.finish().await.unwrap() }, whole(&mut b)).await;
         assert_eq!(all.len(), taken);
@@ -547,7 +569,11 @@ impl Pipe for Empties {
         Poll::Ready(Ok(Received::Chunk(Bytes::new())))
     }
 
-    fn poll_send(&mut self, _: &mut Context<'_>, data: &mut dyn bytes::Buf) -> Poll<io::Result<usize>> {
+    fn poll_send(
+        &mut self,
+        _: &mut Context<'_>,
+        data: &mut dyn bytes::Buf,
+    ) -> Poll<io::Result<usize>> {
         let len = data.remaining();
         data.advance(len);
         Poll::Ready(Ok(len))
@@ -629,7 +655,9 @@ fn a_stream_of_something_else_is_an_error_that_stays() {
 fn a_session_runs_over_stripes_that_are_datagram_pipes() {
     use std::rc::Rc;
     use striper_runtime::clock::SystemClock;
-    use striper_runtime::{Client, ClientOptions, Listener, Server, ServerOptions, Stacked, TcpDial};
+    use striper_runtime::{
+        Client, ClientOptions, Listener, Server, ServerOptions, Stacked, TcpDial,
+    };
 
     run(|ex| async move {
         let wrap = |below: Any| -> Any { Box::new(DatagramPipe::with_limit(below, 10_000)) };

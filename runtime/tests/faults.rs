@@ -8,8 +8,8 @@ use std::io;
 use std::time::Duration;
 use striper_core::{EndReason, HandshakeError};
 use striper_runtime::{
-    Client, ClientOptions, DialError, Event, FlowEnd, OpenError, Pipe, PipeExt, StripeRefusal, Target,
-    dial_tcp,
+    Client, ClientOptions, DialError, Event, FlowEnd, OpenError, Pipe, PipeExt, StripeRefusal,
+    Target, dial_tcp,
 };
 
 /// Moves data from `a` to `b` and calls `fault` when a third has arrived.
@@ -104,7 +104,10 @@ fn a_refused_dial_resets_a_connection_at_once() {
         assert_eq!(client.open(Target::Default).await.err(), Some(refused.clone()));
         assert_eq!(client.open(Target::Default).await.err(), Some(refused));
         assert_eq!(client.status().last_dial_error, Some(DialError::Refused));
-        assert_eq!(log.count(|event| matches!(event, Event::PeerUnreachable { news: true, .. })), 1);
+        assert_eq!(
+            log.count(|event| matches!(event, Event::PeerUnreachable { news: true, .. })),
+            1
+        );
         client.shutdown(LIMIT).await;
         assert_eq!(client.open(Target::Default).await.err(), Some(OpenError::ShuttingDown));
     });
@@ -181,8 +184,9 @@ fn crowds_of_strangers_from_one_address_push_out_its_oldest_only() {
         for _ in 0..260 {
             strangers.push(dial_tcp(&server.local_addr().into(), LIMIT).await.unwrap());
         }
-        let crowded =
-            |event: &Event| matches!(event, Event::StripeRefused { error: StripeRefusal::Crowded, .. });
+        let crowded = |event: &Event| {
+            matches!(event, Event::StripeRefused { error: StripeRefusal::Crowded, .. })
+        };
         log.wait_for(crowded).await;
         let client = start_client(&ex, server.local_addr(), &log);
         client.ready().await.unwrap();
@@ -222,6 +226,9 @@ fn shutting_down_lets_flows_end_first() {
         }
         let reports = pair.client_reports.borrow();
         assert_eq!(reports[0].end, FlowEnd::NoSession(OpenError::ShuttingDown));
-        assert_eq!((reports[1].sent, reports[1].received, &reports[1].end), (2, 0, &FlowEnd::Finished));
+        assert_eq!(
+            (reports[1].sent, reports[1].received, &reports[1].end),
+            (2, 0, &FlowEnd::Finished)
+        );
     });
 }

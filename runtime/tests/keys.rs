@@ -10,8 +10,9 @@ use std::time::Duration;
 use striper_core::{Handshake, HandshakeError, Hello, HelloKind, Refusal, SessionId, StripeId};
 use striper_runtime::keys::{Key, KeyKind, Keys, PeerName, PublicKey};
 use striper_runtime::{
-    Client, ClientOptions, ClientTls, DialError, Event, Executor, OpenError, Pipe, PipeExt, Received, Server,
-    ServerOptions, SessionTag, StripeRefusal, Target, TlsError, TlsPipe, dial_tcp,
+    Client, ClientOptions, ClientTls, DialError, Event, Executor, OpenError, Pipe, PipeExt,
+    Received, Server, ServerOptions, SessionTag, StripeRefusal, Target, TlsError, TlsPipe,
+    dial_tcp,
 };
 
 fn new(kind: KeyKind) -> Key {
@@ -35,8 +36,12 @@ async fn server(ex: &Executor, keys: Option<Keys>, log: &Log) -> Server {
 
 fn client(ex: &Executor, to: SocketAddr, keys: Option<Keys>, log: &Log) -> Client {
     let connect_timeout = Duration::from_millis(300);
-    let options =
-        ClientOptions { servers: vec![to.into()], keys, connect_timeout, ..ClientOptions::default() };
+    let options = ClientOptions {
+        servers: vec![to.into()],
+        keys,
+        connect_timeout,
+        ..ClientOptions::default()
+    };
     Client::start(ex, options, log.sink())
 }
 
@@ -84,7 +89,8 @@ fn who_has_the_shared_key_gets_in_and_each_side_calls_it_by_its_name() {
     run(|ex| async move {
         let (key, log, far) = (new(KeyKind::Shared), Log::default(), Log::default());
         let server = server(&ex, Some(shared(&key)), &log).await;
-        let client = client(&ex, server.local_addr(), Some(Keys::shared("there", key).unwrap()), &far);
+        let client =
+            client(&ex, server.local_addr(), Some(Keys::shared("there", key).unwrap()), &far);
         speaks(&client, &server).await;
         assert_eq!(server.status().sessions[0].peer.as_deref(), Some("site"));
         assert_eq!(client.status().sessions[0].peer.as_deref(), Some("there"));
@@ -117,7 +123,10 @@ fn a_wrong_key_is_told_to_both_sides_and_makes_no_session() {
     run(|_| async {
         let (a, b) = (new(KeyKind::Shared), new(KeyKind::Shared));
         let told = refused(Some(shared(&a)), Some(shared(&b))).await;
-        assert_eq!(told, (DialError::Tls(TlsError::UnknownKey), StripeRefusal::Tls(TlsError::KeyRefused)));
+        assert_eq!(
+            told,
+            (DialError::Tls(TlsError::UnknownKey), StripeRefusal::Tls(TlsError::KeyRefused))
+        );
     });
 }
 
@@ -128,7 +137,10 @@ fn a_client_that_is_not_listed_is_told_so_though_it_knows_the_server() {
         let public = |key: &Key| key.public().unwrap();
         let ours = private(&other, &[("exit", public(&exit))]);
         let told = refused(Some(ours), Some(private(&exit, &[("laptop", public(&laptop))]))).await;
-        assert_eq!(told, (DialError::Tls(TlsError::KeyRefused), StripeRefusal::Tls(TlsError::UnknownKey)));
+        assert_eq!(
+            told,
+            (DialError::Tls(TlsError::KeyRefused), StripeRefusal::Tls(TlsError::UnknownKey))
+        );
     });
 }
 
@@ -136,7 +148,10 @@ fn a_client_that_is_not_listed_is_told_so_though_it_knows_the_server() {
 fn a_client_without_a_key_is_told_in_plain_words_that_it_needs_one() {
     run(|_| async {
         let told = refused(None, Some(shared(&new(KeyKind::Shared)))).await;
-        assert_eq!(told, (DialError::Refusal(Refusal::KeyNeeded), StripeRefusal::Tls(TlsError::Plain)));
+        assert_eq!(
+            told,
+            (DialError::Refusal(Refusal::KeyNeeded), StripeRefusal::Tls(TlsError::Plain))
+        );
     });
 }
 
@@ -154,7 +169,8 @@ fn a_key_is_replaced_in_three_steps_and_what_is_carried_meanwhile_goes_on() {
     run(|ex| async move {
         let (old, new) = (new(KeyKind::Shared), new(KeyKind::Shared));
         let both = |first: &Key, second: &Key| {
-            Keys::new(vec![("1".into(), first.clone()), ("2".into(), second.clone())], Vec::new()).unwrap()
+            Keys::new(vec![("1".into(), first.clone()), ("2".into(), second.clone())], Vec::new())
+                .unwrap()
         };
         let log = Log::default();
         let server = server(&ex, Some(shared(&old)), &Log::default()).await;
@@ -172,8 +188,11 @@ fn a_key_is_replaced_in_three_steps_and_what_is_carried_meanwhile_goes_on() {
         there.close().await.unwrap();
         text.clear();
         here.read_to_string(&mut text).await.unwrap();
-        // With nothing left to carry, the client goes over to the new key, and when the old one is accepted nowhere, to the server's.
-        let begun = |count| log.wait_for_count(count, |event| matches!(event, Event::SessionStarted { .. }));
+        // With nothing left to carry, the client goes over to the new key, and when the old one is
+        // accepted nowhere, to the server's.
+        let begun = |count| {
+            log.wait_for_count(count, |event| matches!(event, Event::SessionStarted { .. }))
+        };
         begun(2).await;
         server.set_keys(shared(&new));
         client.set_keys(&shared(&new));
@@ -191,7 +210,12 @@ fn who_is_no_longer_listed_is_cut_off_at_once_and_nobody_else() {
         let list = [("kept", public(&kept)), ("dropped", public(&dropped))];
         let server = server(&ex, Some(private(&exit, &list)), &log).await;
         let start = |key: &Key| {
-            client(&ex, server.local_addr(), Some(private(key, &[("exit", public(&exit))])), &Log::default())
+            client(
+                &ex,
+                server.local_addr(),
+                Some(private(key, &[("exit", public(&exit))])),
+                &Log::default(),
+            )
         };
         let (kept, dropped) = (start(&kept), start(&dropped));
         speaks(&kept, &server).await;
@@ -209,12 +233,19 @@ fn who_is_no_longer_listed_is_cut_off_at_once_and_nobody_else() {
 #[test]
 fn a_client_turns_from_a_server_whose_key_it_no_longer_accepts() {
     run(|ex| async move {
-        let (exit, laptop, other) = (new(KeyKind::Private), new(KeyKind::Private), new(KeyKind::Private));
+        let (exit, laptop, other) =
+            (new(KeyKind::Private), new(KeyKind::Private), new(KeyKind::Private));
         let public = |key: &Key| key.public().unwrap();
         let log = Log::default();
-        let server = server(&ex, Some(private(&exit, &[("laptop", public(&laptop))])), &Log::default()).await;
-        let client =
-            client(&ex, server.local_addr(), Some(private(&laptop, &[("exit", public(&exit))])), &log);
+        let server =
+            server(&ex, Some(private(&exit, &[("laptop", public(&laptop))])), &Log::default())
+                .await;
+        let client = client(
+            &ex,
+            server.local_addr(),
+            Some(private(&laptop, &[("exit", public(&exit))])),
+            &log,
+        );
         speaks(&client, &server).await;
         client.set_keys(&private(&laptop, &[("exit", public(&other))]));
         log.wait_for(|event| matches!(event, Event::SessionEnded { .. })).await;
@@ -252,17 +283,27 @@ fn a_session_is_joined_with_its_id_and_its_key_and_each_stripe_once() {
         let list = [("a", public(&a)), ("b", public(&b))];
         let server = server(&ex, Some(private(&exit, &list)), &Log::default()).await;
         let to = server.local_addr();
-        let (a, b) = (private(&a, &[("exit", public(&exit))]), private(&b, &[("exit", public(&exit))]));
+        let (a, b) =
+            (private(&a, &[("exit", public(&exit))]), private(&b, &[("exit", public(&exit))]));
         let (id, unknown) = (SessionId([9; 16]), HelloKind::Refuse(Refusal::UnknownSession));
-        let (HelloKind::Accept { instance }, _one) = greet(to, &a, HelloKind::Create, id, 0).await else {
+        let (HelloKind::Accept { instance }, _one) = greet(to, &a, HelloKind::Create, id, 0).await
+        else {
             panic!()
         };
         assert_eq!(greet(to, &a, HelloKind::Join, id, 1).await.0, HelloKind::Accept { instance });
-        assert_eq!(greet(to, &a, HelloKind::Join, SessionId([8; 16]), 1).await.0, unknown, "another id");
+        assert_eq!(
+            greet(to, &a, HelloKind::Join, SessionId([8; 16]), 1).await.0,
+            unknown,
+            "another id"
+        );
         assert_eq!(greet(to, &b, HelloKind::Join, id, 2).await.0, unknown, "another key");
-        assert_eq!(greet(to, &a, HelloKind::Join, id, 0).await.0, HelloKind::Refuse(Refusal::StripeUsed));
+        assert_eq!(
+            greet(to, &a, HelloKind::Join, id, 0).await.0,
+            HelloKind::Refuse(Refusal::StripeUsed)
+        );
         // Under its own key an id is b's own, whoever else may use it.
-        let (HelloKind::Accept { instance: other }, _two) = greet(to, &b, HelloKind::Create, id, 0).await
+        let (HelloKind::Accept { instance: other }, _two) =
+            greet(to, &b, HelloKind::Create, id, 0).await
         else {
             panic!()
         };
@@ -285,7 +326,8 @@ fn versions_are_negotiated_inside_tls_and_both_sides_hear_which_is_to_be_updated
         assert_eq!(hello.kind, HelloKind::Refuse(Refusal::Version));
         let told = |event: &Event| match event {
             Event::StripeRefused { error, .. } => {
-                error.to_string().contains("version 2") && error.to_string().ends_with("update this side")
+                error.to_string().contains("version 2")
+                    && error.to_string().ends_with("update this side")
             }
             _ => false,
         };

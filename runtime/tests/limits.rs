@@ -1,4 +1,5 @@
-//! The limits of a server, each in virtual time: callers are pipes in memory, and seconds pass when the test says so.
+//! The limits of a server, each in virtual time: callers are pipes in memory, and seconds pass when
+//! the test says so.
 
 use bytes::Bytes;
 use smol::LocalExecutor;
@@ -71,7 +72,11 @@ impl Pipe for Keyed {
         self.0.poll_recv(cx, max)
     }
 
-    fn poll_send(&mut self, cx: &mut Context<'_>, data: &mut dyn bytes::Buf) -> Poll<io::Result<usize>> {
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        data: &mut dyn bytes::Buf,
+    ) -> Poll<io::Result<usize>> {
         self.0.poll_send(cx, data)
     }
 
@@ -144,8 +149,8 @@ impl World {
 
     /// A server that accepts [`key`]s 1 to 8.
     fn keyed(limits: Limits) -> World {
-        let keys =
-            (1..=8).map(|number| (peer_name(&format!("client{number}")).unwrap(), key(number).unwrap()));
+        let keys = (1..=8)
+            .map(|number| (peer_name(&format!("client{number}")).unwrap(), key(number).unwrap()));
         let own = vec![(peer_name("own").unwrap(), Key::generate(KeyKind::Private).unwrap())];
         let keys = Some(Keys::new(own, keys.collect()).unwrap());
         World::with(ServerOptions { limits, keys, ..ServerOptions::default() })
@@ -153,7 +158,8 @@ impl World {
 
     fn with(options: ServerOptions) -> World {
         let ex = Rc::new(LocalExecutor::new());
-        let (time, port, told) = (Time::default(), Port::default(), Rc::<RefCell<Vec<_>>>::default());
+        let (time, port, told) =
+            (Time::default(), Port::default(), Rc::<RefCell<Vec<_>>>::default());
         let spawner = ex.clone();
         let short = Rc::<RefCell<Vec<_>>>::default();
         let (sink, shortages) = (told.clone(), short.clone());
@@ -183,12 +189,14 @@ impl World {
         let end = self.time.now.get() + time.as_micros() as u64;
         self.settle();
         loop {
-            let next = self.time.wakers.borrow().iter().map(|(at, ..)| *at).min().filter(|at| *at <= end);
+            let next =
+                self.time.wakers.borrow().iter().map(|(at, ..)| *at).min().filter(|at| *at <= end);
             let Some(next) = next else { break };
             self.time.now.set(self.time.now.get().max(next));
             let due: Vec<_> = {
                 let mut wakers = self.time.wakers.borrow_mut();
-                let (due, rest) = std::mem::take(&mut *wakers).into_iter().partition(|(at, ..)| *at <= next);
+                let (due, rest) =
+                    std::mem::take(&mut *wakers).into_iter().partition(|(at, ..)| *at <= next);
                 *wakers = rest;
                 due
             };
@@ -315,7 +323,8 @@ fn a_caller_that_says_nothing_or_a_byte_a_second_has_to_go_when_its_time_is_over
 #[test]
 fn of_more_callers_than_there_may_be_the_oldest_has_to_go() {
     let world = World::new(Limits { handshakes: 3, ..Limits::default() });
-    let mut callers: Vec<Caller> = (1..=4).map(|from| world.call(&format!("192.0.2.{from}"))).collect();
+    let mut callers: Vec<Caller> =
+        (1..=4).map(|from| world.call(&format!("192.0.2.{from}"))).collect();
     let there: Vec<bool> = callers.iter_mut().map(Caller::is_there).collect();
     assert_eq!(there, [false, true, true, true]);
     assert_eq!(world.count(&StripeRefusal::Crowded), 1);
@@ -325,7 +334,8 @@ fn of_more_callers_than_there_may_be_the_oldest_has_to_go() {
 fn an_address_with_more_callers_than_it_may_have_loses_its_own() {
     let world = World::new(Limits { handshakes_per_address: 2, ..Limits::default() });
     let mut honest = world.call("2001:db8:7::1");
-    let mut crowd: Vec<Caller> = (1..=50).map(|from| world.call(&format!("2001:db8::{from}"))).collect();
+    let mut crowd: Vec<Caller> =
+        (1..=50).map(|from| world.call(&format!("2001:db8::{from}"))).collect();
     assert!(honest.is_there());
     assert_eq!(crowd.iter_mut().filter_map(|caller| caller.is_there().then_some(())).count(), 2);
 }
@@ -354,7 +364,8 @@ fn a_client_that_has_joined_gets_all_its_64_stripes_in_a_full_house_however_long
     let mut dials: Vec<Caller> = (0..64).map(|_| world.call("192.0.2.7")).collect();
     (0..).zip(&mut dials).for_each(|(stripe, dial)| dial.say(&hello(7, stripe)));
     world.settle();
-    let welcome = dials.iter_mut().filter_map(Caller::answer).filter(|hello| is_welcome(&hello.kind)).count();
+    let welcome =
+        dials.iter_mut().filter_map(Caller::answer).filter(|hello| is_welcome(&hello.kind)).count();
     // One stripe is the first.
     assert_eq!(welcome, 63);
 }
@@ -368,7 +379,8 @@ fn ten_thousand_callers_with_a_byte_a_second_keep_nobody_else_waiting() {
     let mut honest: Option<(Caller, u64)> = None;
     let mut joined = 0;
     for tick in 0..3_000u64 {
-        // All call once a second, since most have been displaced within it; who has not been says one byte more.
+        // All call once a second, since most have been displaced within it; who has not been says
+        // one byte more.
         for number in 0..10 {
             if callers.len() == 10_000 {
                 let (mut caller, said) = callers.pop_front().expect("ten thousand");
@@ -380,8 +392,9 @@ fn ten_thousand_callers_with_a_byte_a_second_keep_nobody_else_waiting() {
             }
             callers.push_back((world.call(&format!("198.51.100.{}", (tick + number) % 50)), 0));
         }
-        let (mut dial, begun) =
-            honest.take().unwrap_or_else(|| (world.call(&format!("192.0.2.{}", joined % 100)), tick));
+        let (mut dial, begun) = honest
+            .take()
+            .unwrap_or_else(|| (world.call(&format!("192.0.2.{}", joined % 100)), tick));
         let greeting = hello(100 + (joined % 100) as u8, joined);
         match tick - begun {
             50 => dial.say(&greeting[..10]),
@@ -430,7 +443,10 @@ fn one_key_has_no_more_sessions_than_it_may_and_leaves_the_rest_to_others() {
     let (_of_b, answer) = world.ask(b, 1, 0);
     assert!(is_welcome(&answer), "the same id under another key is another session");
     let plain = [1, 2].map(|session| world.ask(None, session, 0));
-    assert!(plain.iter().all(|(_, answer)| is_welcome(answer)), "callers without a key are not told apart");
+    assert!(
+        plain.iter().all(|(_, answer)| is_welcome(answer)),
+        "callers without a key are not told apart"
+    );
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Draws what the documentation shows: four stripes, of which one is slow, one falls silent and one is reset.
+//! Draws what the documentation shows: four stripes, of which one is slow, one falls silent and one
+//! is reset.
 //!
 //! `cargo run -p sim --example picture -- FILE`
 
@@ -47,15 +48,18 @@ fn page() -> String {
          more and nobody is told; after 3 s stripe 2 is reset. The oracle is that of routes on which nothing breaks.",
         "cargo run -p sim --example picture -- run.html",
     );
-    let oracle = Oracle { pipes: CAPS.map(|cap| Pipe::steady(cap, DELAY)).to_vec(), bytes: SIZE, start };
+    let oracle =
+        Oracle { pipes: CAPS.map(|cap| Pipe::steady(cap, DELAY)).to_vec(), bytes: SIZE, start };
     summary.oracle = Some(oracle);
     let best = summary.oracle_end().expect("pipes that never stop") - start;
     let share = best as f64 / (end - start) as f64;
-    summary
-        .figures
-        .insert(0, Figure::new("Share of the oracle", format!("{share:.3}"), "1.000 is the best there is"));
+    summary.figures.insert(
+        0,
+        Figure::new("Share of the oracle", format!("{share:.3}"), "1.000 is the best there is"),
+    );
     summary.span = Some(start..end + (end - start) / 50);
     let stripes = timeline.direction(Side::Client).lanes.keys();
-    summary.caps = stripes.filter_map(|stripe| Some((*stripe, CAPS[world.route(*stripe)?]))).collect();
+    summary.caps =
+        stripes.filter_map(|stripe| Some((*stripe, CAPS[world.route(*stripe)?]))).collect();
     picture::render(&timeline, &summary)
 }

@@ -14,6 +14,7 @@ pub fn main() {
     assert!(world.flow(flow).is_complete());
 
     let timeline = timeline.borrow();
-    let page = picture::render(&timeline, &Summary::of(&timeline, "64 KiB over two stripes", "", ""));
+    let page =
+        picture::render(&timeline, &Summary::of(&timeline, "64 KiB over two stripes", "", ""));
     assert!(page.contains("64 KiB"));
 }

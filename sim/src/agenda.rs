@@ -1,7 +1,7 @@
 //! What shall happen when: the heap of events.
 //!
-//! Invariant: events come out in the order of time, and those of the same time in the order in which they went in, so
-//! that a run depends on nothing but its inputs.
+//! Invariant: events come out in the order of time, and those of the same time in the order in
+//! which they went in, so that a run depends on nothing but its inputs.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;

@@ -1,10 +1,12 @@
-//! The programs at both ends of a flow: what they send, how they read, and whether what they read is right.
+//! The programs at both ends of a flow: what they send, how they read, and whether what they read
+//! is right.
 //!
-//! A [`FlowPlan`] says what shall happen, a [`Flow`] how far it has come. What the programs do next follows from both (`act`), and
-//! every output of a session about a flow is checked before it is noted (`check`).
+//! A [`FlowPlan`] says what shall happen, a [`Flow`] how far it has come. What the programs do next
+//! follows from both (`act`), and every output of a session about a flow is checked before it is
+//! noted (`check`).
 //!
-//! Invariant: nothing here knows the network or the time but as it is told, so what a program does depends only on its plan and on
-//! what it has seen.
+//! Invariant: nothing here knows the network or the time but as it is told, so what a program does
+//! depends only on its plan and on what it has seen.
 
 mod act;
 mod check;
@@ -78,7 +80,8 @@ pub struct Flow {
     pub ends: [End; 2],
     /// Which of a side's sessions carries each end.
     pub homes: [Option<usize>; 2],
-    /// Since the flow was there, a side's clock has jumped: its program may look as if it had stopped to read.
+    /// Since the flow was there, a side's clock has jumped: its program may look as if it had
+    /// stopped to read.
     pub jumped: [bool; 2],
     /// From now on both programs read all at once and send without a limit.
     pub eager: bool,
@@ -121,8 +124,8 @@ impl Flow {
         &mut self.ends[side.index()]
     }
 
-    /// Whether nothing more can happen at a side. The acceptor's end of a flow that it never heard of is over when the
-    /// opener's is.
+    /// Whether nothing more can happen at a side. The acceptor's end of a flow that it never heard
+    /// of is over when the opener's is.
     pub fn is_over(&self) -> bool {
         let over = |side: Side| !matches!(self.end(side).state, EndState::NotYet | EndState::Open);
         let opener = self.plan.opener;

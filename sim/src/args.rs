@@ -153,8 +153,8 @@ fn parse_swarm(mut parser: Parser) -> Result<Command, String> {
             Arg::Long("threads") => {
                 let text = value(&mut parser, "threads")?;
                 let threads = text.parse().ok().filter(|threads| (1..=256).contains(threads));
-                options.threads =
-                    threads.ok_or_else(|| format!("--threads: \"{text}\" is no number from 1 to 256"))?;
+                options.threads = threads
+                    .ok_or_else(|| format!("--threads: \"{text}\" is no number from 1 to 256"))?;
             }
             Arg::Long("large") => options.size = Size::Large,
             Arg::Long("json") => options.json = true,
@@ -165,7 +165,9 @@ fn parse_swarm(mut parser: Parser) -> Result<Command, String> {
             }
             Arg::Long("bug") => options.bug = Some(value(&mut parser, "bug")?),
             Arg::Long(name) if OPTIONS.contains(&name) => {
-                return Err(format!("--{name} has no meaning for swarm; see --help for what it takes"));
+                return Err(format!(
+                    "--{name} has no meaning for swarm; see --help for what it takes"
+                ));
             }
             arg => return Err(format!("{}; see --help for what there is", arg.unexpected())),
         }
@@ -210,9 +212,13 @@ fn parse_measure(mut parser: Parser) -> Result<Command, String> {
             (_, Some("stripes")) => stripes = Some(parse_stripes(&value(&mut parser, "stripes")?)?),
             (_, Some(name)) => read_option(&mut scenario, name, &value(&mut parser, name)?)?,
             (Arg::Long("seeds"), _) => {
-                return Err("--seeds belongs to swarm; write --seed N, or: sim swarm --seeds A..B".into());
+                return Err(
+                    "--seeds belongs to swarm; write --seed N, or: sim swarm --seeds A..B".into()
+                );
             }
-            (arg, None) => return Err(format!("{}; see --help for what there is", arg.unexpected())),
+            (arg, None) => {
+                return Err(format!("{}; see --help for what there is", arg.unexpected()));
+            }
         }
     }
     if scenario.caps.is_empty() {
@@ -285,7 +291,11 @@ fn read_option(scenario: &mut Scenario, name: &str, text: &str) -> Result<(), St
                 "uc" => vec![SchedulerKind::UntilCongested],
                 "rr" => vec![SchedulerKind::RoundRobin],
                 "all" => {
-                    vec![SchedulerKind::Earliest, SchedulerKind::UntilCongested, SchedulerKind::RoundRobin]
+                    vec![
+                        SchedulerKind::Earliest,
+                        SchedulerKind::UntilCongested,
+                        SchedulerKind::RoundRobin,
+                    ]
                 }
                 _ => {
                     return Err(format!(
@@ -315,16 +325,20 @@ fn parse_fault(text: &str) -> Result<(Duration, usize, Fault), String> {
 }
 
 fn parse_stripes(text: &str) -> Result<Vec<usize>, String> {
-    let count = |item: &str| item.trim().parse().ok().filter(|count| (1..=MAX_STRIPES).contains(count));
+    let count =
+        |item: &str| item.trim().parse().ok().filter(|count| (1..=MAX_STRIPES).contains(count));
     text.split(',').map(count).collect::<Option<_>>().ok_or_else(|| {
         format!("--stripes: \"{text}\" is no list of numbers from 1 to {MAX_STRIPES}; write it like 1,2,4,8")
     })
 }
 
 pub(crate) fn parse_seeds(text: &str) -> Result<Range<u64>, String> {
-    let bounds = text.split_once("..").and_then(|(from, to)| Some(from.parse().ok()?..to.parse().ok()?));
+    let bounds =
+        text.split_once("..").and_then(|(from, to)| Some(from.parse().ok()?..to.parse().ok()?));
     bounds.filter(|seeds| !seeds.is_empty()).ok_or_else(|| {
-        format!("--seeds: \"{text}\" is no range of seeds; write it like 0..100, the end not included")
+        format!(
+            "--seeds: \"{text}\" is no range of seeds; write it like 0..100, the end not included"
+        )
     })
 }
 
@@ -333,8 +347,9 @@ fn usual_counts(caps: usize) -> Vec<usize> {
     if caps == 1 {
         return vec![1, 2, 4, 8];
     }
-    let mut counts: Vec<usize> =
-        std::iter::successors(Some(1), |count| Some(count * 2)).take_while(|count| *count < caps).collect();
+    let mut counts: Vec<usize> = std::iter::successors(Some(1), |count| Some(count * 2))
+        .take_while(|count| *count < caps)
+        .collect();
     counts.push(caps.min(MAX_STRIPES));
     counts
 }
@@ -371,7 +386,9 @@ mod tests {
 
     #[test]
     fn a_page_is_written_where_it_is_asked_for() {
-        let Ok(Command::Measure { html, .. }) = words("--caps 1mbps --html out/run.html") else { panic!() };
+        let Ok(Command::Measure { html, .. }) = words("--caps 1mbps --html out/run.html") else {
+            panic!()
+        };
         assert_eq!(html, Some(PathBuf::from("out/run.html")));
     }
 
@@ -379,7 +396,10 @@ mod tests {
     fn a_printed_command_reads_back() {
         let line = "--caps 20mbps,500kbps --stripes 2 --rtt 35ms --loss 0.5% --idle 2s --seed 9 --size 3MiB --scheduler rr --fault 500ms:1:silence-up --fault 2s:1:heal";
         let scenario = scenario(line);
-        assert_eq!(scenario.command(2, SchedulerKind::RoundRobin), format!("cargo run -p sim -- {line}"));
+        assert_eq!(
+            scenario.command(2, SchedulerKind::RoundRobin),
+            format!("cargo run -p sim -- {line}")
+        );
     }
 
     #[test]
@@ -446,11 +466,17 @@ mod tests {
             out: "there".into(),
             bug: Some("fin-early".into()),
         };
-        let line = "swarm --seeds 5..9 --large --threads 3 --json --no-shrink --out there --bug fin-early";
+        let line =
+            "swarm --seeds 5..9 --large --threads 3 --json --no-shrink --out there --bug fin-early";
         let command = Command::Swarm(options);
         assert_eq!(command.bug(), Some("fin-early"));
         assert_eq!(words(line), Ok(command));
-        let run = Run { script: Script::File("a.scenario".into()), trace: None, session: None, bug: None };
+        let run = Run {
+            script: Script::File("a.scenario".into()),
+            trace: None,
+            session: None,
+            bug: None,
+        };
         assert_eq!(words("run a.scenario"), Ok(Command::Run(run.clone())));
         let run = Run { trace: Some("t".into()), session: Some("server.2".into()), ..run };
         assert_eq!(words("run --trace t a.scenario --session server.2"), Ok(Command::Run(run)));

@@ -1,6 +1,7 @@
 //! Orderly ends: one side is told to shut down while flows are at work, and loses none of them.
 //!
-//! Beside [`crate::swarm`], whose sessions are never told to end: here nothing else goes wrong, so that nothing is excused.
+//! Beside [`crate::swarm`], whose sessions are never told to end: here nothing else goes wrong, so
+//! that nothing is excused.
 
 use crate::app::{Answer, EndState, Ending, FlowPlan, Half, Reader, Side, Start};
 use crate::seed;
@@ -12,14 +13,16 @@ use striper_core::{EndReason, Input, Reason};
 /// All flows are asked for by then, in microseconds.
 const OPENED: u64 = 300_000;
 
-/// What was opened has been heard of this much later, in microseconds: an OPEN that meets a draining side is refused.
+/// What was opened has been heard of this much later, in microseconds: an OPEN that meets a
+/// draining side is refused.
 const HEARD: u64 = 700_000;
 
 /// By then everything is over, in microseconds.
 const OVER: u64 = 60_000_000;
 
-/// Draws a world by its seed in which a side shuts down, and demands that every flow that was opened comes through whole, that those
-/// that still wait for their turn fail or are refused, and that both sessions end in good order.
+/// Draws a world by its seed in which a side shuts down, and demands that every flow that was
+/// opened comes through whole, that those that still wait for their turn fail or are refused, and
+/// that both sessions end in good order.
 ///
 /// # Panics
 /// If not.
@@ -31,7 +34,10 @@ pub fn check(seed: u64) {
     // A fourth of the worlds has more flows than may be open at once.
     let crowded = rng.random_range(0..4) == 0;
     let count = if crowded { rng.random_range(65..90) } else { rng.random_range(1..8) };
-    setup.config.iter_mut().for_each(|config| config.max_flows = if crowded { 1 } else { config.max_flows });
+    setup
+        .config
+        .iter_mut()
+        .for_each(|config| config.max_flows = if crowded { 1 } else { config.max_flows });
     let mut world = World::new(setup);
     for _ in 0..count {
         let plan = draw_flow(&mut rng, crowded);
@@ -68,7 +74,8 @@ fn draw_flow(rng: &mut ChaCha8Rng, crowded: bool) -> FlowPlan {
         piece: rng.random_range(100..20_000),
         end: Ending::Finish,
     };
-    // One side may answer only when it has seen the other's end: then the flow is half-closed for a while.
+    // One side may answer only when it has seen the other's end: then the flow is half-closed for a
+    // while.
     let sends = [half(Start::AtOnce), half(if crowded { Start::AtOnce } else { Start::AfterFin })];
     let server_opens = rng.random_range(0..3) == 0;
     FlowPlan {

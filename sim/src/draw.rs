@@ -1,6 +1,8 @@
-//! How scenarios draw: from a stream that their seed names, with sizes whose orders of magnitude are equally likely.
+//! How scenarios draw: from a stream that their seed names, with sizes whose orders of magnitude
+//! are equally likely.
 //!
-//! Invariant: a seed repeats its scenario as long as each function here takes the same numbers from the stream.
+//! Invariant: a seed repeats its scenario as long as each function here takes the same numbers from
+//! the stream.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -10,7 +12,8 @@ pub fn pick<'a, T>(rng: &mut ChaCha8Rng, from: &'a [T]) -> &'a T {
     &from[rng.random_range(0..from.len())]
 }
 
-/// A number between two others, both included, each order of magnitude as likely as the next. `low` is at least 1.
+/// A number between two others, both included, each order of magnitude as likely as the next. `low`
+/// is at least 1.
 pub fn log_range(rng: &mut ChaCha8Rng, low: u64, high: u64) -> u64 {
     let bits = rng.random_range(low.ilog2()..=high.ilog2());
     rng.random_range(1u64 << bits..2u64 << bits).clamp(low, high)

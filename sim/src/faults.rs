@@ -1,5 +1,6 @@
-//! What can go wrong: with a route and the connections on it ([`crate::world::World::fault`] schedules it), with a
-//! side's process ([`crate::world::World::upset`]), and by the nature of links and programs. [`Kind`] names all of it.
+//! What can go wrong: with a route and the connections on it ([`crate::world::World::fault`]
+//! schedules it), with a side's process ([`crate::world::World::upset`]), and by the nature of
+//! links and programs. [`Kind`] names all of it.
 
 use crate::app::Side;
 use crate::link::LinkSpec;
@@ -12,12 +13,14 @@ pub enum Fault {
         /// Who notices. The others write into the void.
         told: Told,
     },
-    /// One side closes the route's connections as a program does: what was written still arrives, then FIN.
+    /// One side closes the route's connections as a program does: what was written still arrives,
+    /// then FIN.
     Close {
         /// Which side.
         by: Side,
     },
-    /// The route's present connections carry nothing more, new ones do (a NAT that has forgotten them).
+    /// The route's present connections carry nothing more, new ones do (a NAT that has forgotten
+    /// them).
     Forget {
         /// Whether packets from the client, and from the server, vanish.
         from: [bool; 2],
@@ -27,21 +30,24 @@ pub enum Fault {
         /// Whether packets from the client, and from the server, vanish.
         from: [bool; 2],
     },
-    /// Each of the route's connections is reset once one side's system has taken so many more bytes; both notice.
+    /// Each of the route's connections is reset once one side's system has taken so many more
+    /// bytes; both notice.
     ResetAfter {
         /// Whose writing counts.
         by: Side,
         /// How much more.
         bytes: u64,
     },
-    /// One side's end of each connection writes so many more bytes and then ends with a FIN, wherever in a frame that is.
+    /// One side's end of each connection writes so many more bytes and then ends with a FIN,
+    /// wherever in a frame that is.
     Cut {
         /// Which side.
         by: Side,
         /// How much more.
         bytes: u64,
     },
-    /// What leaves a side within this time, in microseconds, arrives after it: nothing is lost, all is late.
+    /// What leaves a side within this time, in microseconds, arrives after it: nothing is lost, all
+    /// is late.
     Clog {
         /// Whether what comes from the client, and from the server, is held up.
         from: [bool; 2],
@@ -54,22 +60,24 @@ pub enum Fault {
     CloseDials(u32),
     /// From now on the route is like this, from the client and from the server.
     Change([LinkSpec; 2]),
-    /// The route's silence ends, it is as it was at first again, and dials are taken again. What was lost stays lost.
+    /// The route's silence ends, it is as it was at first again, and dials are taken again. What
+    /// was lost stays lost.
     Heal,
 }
 
 /// What can happen to a side's process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Upset {
-    /// The process dies and starts again after `down` microseconds, without any memory of before. Its connections break.
+    /// The process dies and starts again after `down` microseconds, without any memory of before.
+    /// Its connections break.
     Crash {
         /// How long it is away.
         down: u64,
         /// The other side hears of that.
         told: bool,
     },
-    /// The process is stopped for so many microseconds: its system goes on, it does not. Afterwards it reads what has
-    /// come before it looks at its timers, as the driver does.
+    /// The process is stopped for so many microseconds: its system goes on, it does not. Afterwards
+    /// it reads what has come before it looks at its timers, as the driver does.
     Pause(u64),
     /// The side's clock jumps forward by so many microseconds.
     Jump(u64),
@@ -96,7 +104,8 @@ impl Told {
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident = $name:literal,)*) => {
-        /// A kind of trouble. A world notes those that have really happened in it, not those that were merely drawn.
+        /// A kind of trouble. A world notes those that have really happened in it, not those that
+        /// were merely drawn.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
         pub enum Kind {
             $($(#[$doc])* $kind,)*

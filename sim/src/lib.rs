@@ -1,12 +1,16 @@
-//! The simulator: two real [`striper_core::Session`]s, joined by modelled TCP connections, in virtual time.
+//! The simulator: two real [`striper_core::Session`]s, joined by modelled TCP connections, in
+//! virtual time.
 //!
-//! - [`world`] is the simulated world: it drives both sessions, the [`link`]s between them and the programs ([`app`])
-//!   behind them, breaks things as told ([`faults`]), and checks everything after every step.
+//! - [`world`] is the simulated world: it drives both sessions, the [`link`]s between them and the
+//!   programs ([`app`]) behind them, breaks things as told ([`faults`]), and checks everything
+//!   after every step.
 //! - [`oracle`] knows the best that any scheduler could do, and [`report`] compares.
 //! - [`mod@bench`] does so with every scheduler on many mixes of stripes.
 //! - [`picture`] draws a run, [`explain`] says what its flows waited for.
-//! - [`record`] writes each session of a world down as a trace ([`observe`] is how it sees them), [`replay`] plays traces and makes those of the simulator anew.
-//! - [`swarm`] draws small worlds with trouble at random, demands that all that can complete does, and makes failures small.
+//! - [`record`] writes each session of a world down as a trace ([`observe`] is how it sees them),
+//!   [`replay`] plays traces and makes those of the simulator anew.
+//! - [`swarm`] draws small worlds with trouble at random, demands that all that can complete does,
+//!   and makes failures small.
 //!
 //! ```
 #![doc = include_str!("../examples/transfer.rs")]

@@ -1,19 +1,24 @@
 //! One direction of one TCP connection, packet by packet.
 //!
-//! What is written goes through the program's outbox and the unsent part of the operating system's send buffer
-//! (`send_buffer`), as far as the window allows (`congestion`) through the network (`bottleneck`), and is put in order for the
-//! reader (`receiver`). This file keeps what is in flight: what was transmitted and not acknowledged, what is lost and has to be sent
-//! again, and the one timer (`timeout`).
+//! What is written goes through the program's outbox and the unsent part of the operating system's
+//! send buffer (`send_buffer`), as far as the window allows (`congestion`) through the network
+//! (`bottleneck`), and is put in order for the reader (`receiver`). This file keeps what is in
+//! flight: what was transmitted and not acknowledged, what is lost and has to be sent again, and
+//! the one timer (`timeout`).
 //!
-//! A link does nothing on its own: each call returns what shall happen later, and the world keeps the time.
+//! A link does nothing on its own: each call returns what shall happen later, and the world keeps
+//! the time.
 //!
-//! Invariant: bytes come out in order and once, whatever is lost on the way; without silence or a kill all come out.
+//! Invariant: bytes come out in order and once, whatever is lost on the way; without silence or a
+//! kill all come out.
 //!
-//! Modelled like Linux: initial window of 10 packets, slow start with HyStart's delay test (RFC 9406, section 4.2), one
-//! halving per window with losses, selective acknowledgement, tail loss probe (RFC 8985), retransmission timeout
-//! (RFC 6298 with Linux's 200 ms minimum). Growth after slow start is Reno's packet per round trip; CUBIC and BBR recover faster
-//! on long fat routes. Not modelled: packet headers (so 1.0 here is 0.965 of a real link's rate), what acknowledgements
-//! take of the way back, delayed acknowledgements, Nagle (stripes turn it off). A receive window is the caller's: [`Link::allow`].
+//! Modelled like Linux: initial window of 10 packets, slow start with HyStart's delay test (RFC
+//! 9406, section 4.2), one halving per window with losses, selective acknowledgement, tail loss
+//! probe (RFC 8985), retransmission timeout (RFC 6298 with Linux's 200 ms minimum). Growth after
+//! slow start is Reno's packet per round trip; CUBIC and BBR recover faster on long fat routes. Not
+//! modelled: packet headers (so 1.0 here is 0.965 of a real link's rate), what acknowledgements
+//! take of the way back, delayed acknowledgements, Nagle (stripes turn it off). A receive window is
+//! the caller's: [`Link::allow`].
 
 mod bottleneck;
 mod congestion;
@@ -147,7 +152,8 @@ impl Link {
         self.buffer.unsent()
     }
 
-    /// How many bytes the operating system would take now. The caller pushes no more than that, or asks again later.
+    /// How many bytes the operating system would take now. The caller pushes no more than that, or
+    /// asks again later.
     pub fn room(&mut self) -> u64 {
         self.buffer.room(&self.spec)
     }
@@ -182,7 +188,8 @@ impl Link {
         self.buffer.pace(self.spec.low_water.unwrap_or(unsent));
     }
 
-    /// The reader has room up to this offset. Call [`Link::write`] next. Without a call there is no end to it.
+    /// The reader has room up to this offset. Call [`Link::write`] next. Without a call there is no
+    /// end to it.
     pub fn allow(&mut self, offset: u64) {
         self.limit = offset;
     }
@@ -207,7 +214,8 @@ impl Link {
         self.buffer.spare();
     }
 
-    /// Changes what the route is like. What the bottleneck has already queued leaves at the old rate.
+    /// Changes what the route is like. What the bottleneck has already queued leaves at the old
+    /// rate.
     pub fn respec(&mut self, spec: LinkSpec) {
         self.spec = spec;
     }
@@ -241,8 +249,9 @@ impl Link {
         self.write(now, silent, later);
     }
 
-    /// A packet reaches the far end. The number of the transmission is to be given to [`Link::acknowledge`] after the
-    /// way back; bytes that became readable are announced by a `Read`.
+    /// A packet reaches the far end. The number of the transmission is to be given to
+    /// [`Link::acknowledge`] after the way back; bytes that became readable are announced by a
+    /// `Read`.
     pub fn arrive(&mut self, now: u64, packet: Packet, later: &mut Later) -> u64 {
         let tx = packet.tx;
         if let Some(wait) = self.receiver.arrive(packet, &self.spec, &mut self.rng) {
@@ -256,8 +265,8 @@ impl Link {
         self.receiver.read(&self.spec, &mut self.rng, &mut self.felt)
     }
 
-    /// An acknowledgement comes back. Links are first in, first out, so whatever was transmitted before and is not
-    /// acknowledged is lost.
+    /// An acknowledgement comes back. Links are first in, first out, so whatever was transmitted
+    /// before and is not acknowledged is lost.
     pub fn acknowledge(&mut self, now: u64, tx: u64, silent: bool, later: &mut Later) {
         let Some(packet) = self.flying.remove(&tx) else { return };
         let len = packet.data.len() as u64;
@@ -310,7 +319,8 @@ impl Link {
         *self = Link {
             buffer: std::mem::replace(&mut self.buffer, SendBuffer::new(0)),
             felt: self.felt,
-            // A stale event of the time before finds nothing, since transmissions are never numbered so.
+            // A stale event of the time before finds nothing, since transmissions are never
+            // numbered so.
             next_tx: u64::MAX / 2,
             receiver: Receiver::deaf(),
             ..dead
@@ -349,7 +359,8 @@ impl Link {
         if silent {
             return;
         }
-        if let Some(at) = self.bottleneck.pass(now, len, &self.spec, &mut self.rng, &mut self.felt) {
+        if let Some(at) = self.bottleneck.pass(now, len, &self.spec, &mut self.rng, &mut self.felt)
+        {
             later.push((at, LinkEvent::Arrive(packet)));
         }
     }

@@ -66,7 +66,8 @@ fn write(scenario: &Scenario, json: bool, [html, trace]: [Option<&Path>; 2]) -> 
     trace.map_or(Ok(()), |path| scenario.write_traces(path)).map_err(for_trace)
 }
 
-/// Writes the page of one run; says which on standard output, or beside it when JSON is wanted there.
+/// Writes the page of one run; says which on standard output, or beside it when JSON is wanted
+/// there.
 fn draw(scenario: &Scenario, json: bool, path: &Path) -> Result<(), String> {
     let (stripes, scheduler) = scenario.drawn();
     files::write(path, PAGE, &scenario.draw(stripes, scheduler))?;

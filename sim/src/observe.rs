@@ -1,7 +1,8 @@
 //! How a world shows what happens to the sessions in it.
 //!
-//! A side may have many sessions, one after the other and, on a server, at the same time: each has a number of its own.
-//! Every input is shown twice, before and after, so that an observer has seen what a session dies of.
+//! A side may have many sessions, one after the other and, on a server, at the same time: each has
+//! a number of its own. Every input is shown twice, before and after, so that an observer has seen
+//! what a session dies of.
 
 use crate::app::Side;
 use striper_core::{Input, Instant, Output, Session};

@@ -1,26 +1,29 @@
-//! The fluid oracle: the least time in which any scheduler could move so many bytes over these stripes.
+//! The fluid oracle: the least time in which any scheduler could move so many bytes over these
+//! stripes.
 //!
-//! A stripe is a pipe of fluid: what enters at one end at its rate leaves at the other after its one-way delay, without
-//! frames, packets, slow start, losses or acknowledgements. With S the size of the transfer,
-//! `T* = min{T : Σ_i ∫ rate_i from 0 to (T − delay_i) ≥ S}`.
+//! A stripe is a pipe of fluid: what enters at one end at its rate leaves at the other after its
+//! one-way delay, without frames, packets, slow start, losses or acknowledgements. With S the size
+//! of the transfer, `T* = min{T : Σ_i ∫ rate_i from 0 to (T − delay_i) ≥ S}`.
 //!
-//! The clock starts when the flow is opened on stripes that are already up, so that neither dialing nor any handshake
-//! is in `T*`; the only start-up in it is each stripe's one-way delay. This file shares no code with the simulated
-//! world, and its tests are cases computed by hand.
+//! The clock starts when the flow is opened on stripes that are already up, so that neither dialing
+//! nor any handshake is in `T*`; the only start-up in it is each stripe's one-way delay. This file
+//! shares no code with the simulated world, and its tests are cases computed by hand.
 //!
-//! With a receive window of W bytes, a set K of stripes in steady use gets no more than a window a turn,
-//! `L(K) = max delay in K + min delay of all`: what was sent on the slowest holds up all behind it, and the credit for it comes
-//! back on the fastest. So its rate is at most `G*(W) = max over K of min(Σ_K rate, W / L(K))`, and a transfer takes
-//! `T*(W) = min over K of max(T*(K), (S − W)·L(K)/W + min delay in K)`: the first window needs no credit. It is a bound for
-//! a fixed set in use, each of which always carries something: a scheduler that uses its slowest stripe now and then can edge
-//! past it, so a share of it may be a little over 1 where W is small.
+//! With a receive window of W bytes, a set K of stripes in steady use gets no more than a window a
+//! turn, `L(K) = max delay in K + min delay of all`: what was sent on the slowest holds up all
+//! behind it, and the credit for it comes back on the fastest. So its rate is at most `G*(W) = max
+//! over K of min(Σ_K rate, W / L(K))`, and a transfer takes `T*(W) = min over K of max(T*(K), (S −
+//! W)·L(K)/W + min delay in K)`: the first window needs no credit. It is a bound for a fixed set in
+//! use, each of which always carries something: a scheduler that uses its slowest stripe now and
+//! then can edge past it, so a share of it may be a little over 1 where W is small.
 
 /// One stripe as the oracle sees it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pipe {
     /// One-way delay in microseconds.
     pub delay: u64,
-    /// Rate in bit/s from each time (in microseconds) on, in the order of time; before the first entry it is zero.
+    /// Rate in bit/s from each time (in microseconds) on, in the order of time; before the first
+    /// entry it is zero.
     pub rate: Vec<(u64, u64)>,
 }
 
@@ -31,9 +34,11 @@ impl Pipe {
     }
 }
 
-/// The least time in microseconds (rounded up) in which `bytes` can be moved, or `None` if the pipes stop before.
+/// The least time in microseconds (rounded up) in which `bytes` can be moved, or `None` if the
+/// pipes stop before.
 pub fn fluid_time(pipes: &[Pipe], bytes: u64) -> Option<u64> {
-    // A bit per second for a microsecond is a millionth of a bit: in these units every sum is an integer.
+    // A bit per second for a microsecond is a millionth of a bit: in these units every sum is an
+    // integer.
     let wanted = u128::from(bytes) * 8 * 1_000_000;
     if wanted == 0 {
         return Some(0);
@@ -63,14 +68,16 @@ pub fn fluid_time(pipes: &[Pipe], bytes: u64) -> Option<u64> {
     Some(at + rest as u64)
 }
 
-/// The least time in microseconds (rounded up) in which `bytes` can be moved through a receive window of `window` bytes, at least
-/// 1, if each stripe that is used is used throughout; `None` if the pipes stop before. Never less than [`fluid_time`].
+/// The least time in microseconds (rounded up) in which `bytes` can be moved through a receive
+/// window of `window` bytes, at least 1, if each stripe that is used is used throughout; `None` if
+/// the pipes stop before. Never less than [`fluid_time`].
 pub fn credit_time(pipes: &[Pipe], bytes: u64, window: u64) -> Option<u64> {
     if bytes == 0 {
         return Some(0);
     }
     let nearest = pipes.iter().map(|pipe| pipe.delay).min()?;
-    // Of all sets with the same longest delay the one with every pipe up to it is best: it has more rate and no longer turns.
+    // Of all sets with the same longest delay the one with every pipe up to it is best: it has more
+    // rate and no longer turns.
     let reaches = pipes.iter().map(|pipe| pipe.delay);
     reaches
         .filter_map(|reach| {
@@ -82,12 +89,14 @@ pub fn credit_time(pipes: &[Pipe], bytes: u64, window: u64) -> Option<u64> {
         .min()
 }
 
-/// How long each of `count` pieces of `piece` bytes takes at least, in microseconds, if they are written at `rate` bytes per second, each as
-/// a whole when its last byte is due: they queue for all pipes together, in order, and the last byte of each then takes the shortest
-/// delay of all. `None` if the pipes stop before.
+/// How long each of `count` pieces of `piece` bytes takes at least, in microseconds, if they are
+/// written at `rate` bytes per second, each as a whole when its last byte is due: they queue for
+/// all pipes together, in order, and the last byte of each then takes the shortest delay of all.
+/// `None` if the pipes stop before.
 pub fn paced_delays(pipes: &[Pipe], piece: u64, rate: u64, count: u64) -> Option<Vec<u64>> {
     let nearest = pipes.iter().map(|pipe| pipe.delay).min()?;
-    let near: Vec<Pipe> = pipes.iter().map(|pipe| Pipe { delay: 0, rate: pipe.rate.clone() }).collect();
+    let near: Vec<Pipe> =
+        pipes.iter().map(|pipe| Pipe { delay: 0, rate: pipe.rate.clone() }).collect();
     let mut free = 0;
     let mut delays = Vec::new();
     for last in (1..=count).map(|nth| nth * piece) {
@@ -105,7 +114,9 @@ pub fn capacity(pipes: &[Pipe], end: u64) -> u64 {
         let ends = pipe.rate.iter().skip(1).map(|(from, _)| *from).chain([u64::MAX]);
         let spans = pipe.rate.iter().zip(ends);
         spans
-            .map(|((from, rate), to)| u128::from(to.min(end).saturating_sub(*from)) * u128::from(*rate))
+            .map(|((from, rate), to)| {
+                u128::from(to.min(end).saturating_sub(*from)) * u128::from(*rate)
+            })
             .sum()
     };
     (pipes.iter().map(of).sum::<u128>() / 8_000_000) as u64
@@ -143,7 +154,8 @@ mod tests {
     #[test]
     fn a_pipe_that_stops_and_returns_is_missed_in_between() {
         // 1 B/µs for 50 ms, nothing for a second, then 2 B/µs; all 5 ms late.
-        let pipe = Pipe { delay: 5_000, rate: vec![(0, 8_000_000), (50_000, 0), (1_050_000, 16_000_000)] };
+        let pipe =
+            Pipe { delay: 5_000, rate: vec![(0, 8_000_000), (50_000, 0), (1_050_000, 16_000_000)] };
         assert_eq!(fluid_time(std::slice::from_ref(&pipe), 50_000), Some(55_000));
         assert_eq!(fluid_time(&[pipe], 50_002), Some(1_055_001));
     }
@@ -179,8 +191,8 @@ mod tests {
 
     #[test]
     fn a_window_goes_round_once_a_turn() {
-        // One pipe of 1 B/µs, 50 ms each way: 10,000 B a turn of 100 ms. After the first window 90,000 B are nine turns, and the
-        // last byte takes 50 ms.
+        // One pipe of 1 B/µs, 50 ms each way: 10,000 B a turn of 100 ms. After the first window
+        // 90,000 B are nine turns, and the last byte takes 50 ms.
         assert_eq!(credit_time(&[byte_a_micro(50_000)], 100_000, 10_000), Some(950_000));
         // What fits into the window needs no credit.
         assert_eq!(credit_time(&[byte_a_micro(50_000)], 10_000, 10_000), Some(60_000));
@@ -188,12 +200,12 @@ mod tests {
 
     #[test]
     fn a_slow_stripe_is_left_out_where_the_window_is_small() {
-        // Both: 300,000 B are short of 20,000 B a turn of 110 ms by 280,000 B, 1.54 s. The near one alone: a turn of 20 ms
-        // takes 20,000 B, which is all that it carries, so 300 ms + 10 ms.
+        // Both: 300,000 B are short of 20,000 B a turn of 110 ms by 280,000 B, 1.54 s. The near one
+        // alone: a turn of 20 ms takes 20,000 B, which is all that it carries, so 300 ms + 10 ms.
         let pipes = [byte_a_micro(100_000), byte_a_micro(10_000)];
         assert_eq!(credit_time(&pipes, 300_000, 20_000), Some(310_000));
-        // With 200,000 B a turn of 110 ms allows for 100,000 B · 0.55 + 10 ms, less than what both take to carry 300,000 B: 90,000
-        // until 100 ms, then 210,000 at 2 B/µs.
+        // With 200,000 B a turn of 110 ms allows for 100,000 B · 0.55 + 10 ms, less than what both
+        // take to carry 300,000 B: 90,000 until 100 ms, then 210,000 at 2 B/µs.
         assert_eq!(credit_time(&pipes, 300_000, 200_000), Some(205_000));
     }
 
@@ -203,8 +215,13 @@ mod tests {
         for window in [10_000u64, 30_000, 100_000, 500_000, 1_000_000] {
             // G*(W) in bytes a second, over every subset.
             let rate = |set: u32| {
-                let all =
-                    || pipes.iter().enumerate().filter(|(nth, _)| set & 1 << nth != 0).map(|(_, pipe)| pipe);
+                let all = || {
+                    pipes
+                        .iter()
+                        .enumerate()
+                        .filter(|(nth, _)| set & 1 << nth != 0)
+                        .map(|(_, pipe)| pipe)
+                };
                 let sum: u64 = all().map(|pipe| pipe.rate[0].1 / 8).sum();
                 let turn = all().map(|pipe| pipe.delay).max().unwrap() + 5_000;
                 (sum as f64).min(window as f64 * 1e6 / turn as f64)
@@ -218,19 +235,23 @@ mod tests {
 
     #[test]
     fn pieces_queue_for_all_pipes_together() {
-        // 2,000 B every 4 ms. Both pipes together carry 2 B/µs, so 1 ms each, and the nearer one is 3 ms long.
+        // 2,000 B every 4 ms. Both pipes together carry 2 B/µs, so 1 ms each, and the nearer one is
+        // 3 ms long.
         let steady = [byte_a_micro(3_000), byte_a_micro(70_000)];
         assert_eq!(paced_delays(&steady, 2_000, 500_000, 3), Some(vec![4_000; 3]));
-        // One of 1 B/µs that is a tenth of that from 3 ms to 15 ms. The piece of 4 ms: 1,100 B by 15 ms, 900 B more at 15.9 ms. Those of 8
-        // and 12 ms are behind it, at 17.9 and 19.9 ms; then there is nobody before the one of 16 ms but these: 21.9 ms.
-        let dip = [Pipe { delay: 0, rate: vec![(0, 8_000_000), (3_000, 800_000), (15_000, 8_000_000)] }];
+        // One of 1 B/µs that is a tenth of that from 3 ms to 15 ms. The piece of 4 ms: 1,100 B by
+        // 15 ms, 900 B more at 15.9 ms. Those of 8 and 12 ms are behind it, at 17.9 and 19.9 ms;
+        // then there is nobody before the one of 16 ms but these: 21.9 ms.
+        let dip =
+            [Pipe { delay: 0, rate: vec![(0, 8_000_000), (3_000, 800_000), (15_000, 8_000_000)] }];
         assert_eq!(paced_delays(&dip, 2_000, 500_000, 4), Some(vec![11_900, 9_900, 7_900, 5_900]));
         assert_eq!(paced_delays(&[], 1, 1, 1), None);
     }
 
     #[test]
     fn capacity_is_what_goes_in() {
-        let dips = Pipe { delay: 7, rate: vec![(1_000, 8_000_000), (2_000, 400_000), (4_000, 8_000_000)] };
+        let dips =
+            Pipe { delay: 7, rate: vec![(1_000, 8_000_000), (2_000, 400_000), (4_000, 8_000_000)] };
         // 1 ms at 1 B/µs, 2 ms at 0.05 B/µs, 3 ms at 1 B/µs.
         assert_eq!(capacity(std::slice::from_ref(&dips), 7_000), 1_000 + 100 + 3_000);
         assert_eq!(capacity(std::slice::from_ref(&dips), 1_500), 500);

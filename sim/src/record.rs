@@ -1,7 +1,8 @@
-//! Traces of a simulated world: one of each session, from its first input to its end or to that of the world.
+//! Traces of a simulated world: one of each session, from its first input to its end or to that of
+//! the world.
 //!
-//! Nothing is lost by a failure: an input is written down before the session is given it, and what was recorded outlives a world
-//! that panics.
+//! Nothing is lost by a failure: an input is written down before the session is given it, and what
+//! was recorded outlives a world that panics.
 
 use crate::app::Side;
 use crate::files::{self, Draft, TRACE};
@@ -57,7 +58,8 @@ impl Tapes {
         Box::new(move |seen| recording.borrow_mut().take(seen))
     }
 
-    /// What was recorded, in the order in which the sessions were born, up to a failure if there was one.
+    /// What was recorded, in the order in which the sessions were born, up to a failure if there
+    /// was one.
     pub fn finish(self, failure: Option<&str>) -> Vec<Reel> {
         let tapes = std::mem::take(&mut self.0.borrow_mut().tapes);
         tapes.into_values().map(|tape| tape.finish(failure)).collect()
@@ -87,7 +89,8 @@ impl Tape {
         let mut header = Header::of(seen.session, PROGRAM);
         header.scenario = (!scenario.is_empty()).then(|| scenario.to_owned());
         let mut text = String::new();
-        let recorder = Recorder::begin(seen.session, &header, &mut text).expect("writing to a String");
+        let recorder =
+            Recorder::begin(seen.session, &header, &mut text).expect("writing to a String");
         Tape { name, recorder, text, in_doubt: false }
     }
 
@@ -106,7 +109,8 @@ impl Tape {
             failure.lines().next().unwrap_or_default().chars().take(LONGEST_REASON).collect()
         };
         match failure {
-            // Without an end: the last input's outputs are missing, and a player expects no more of it.
+            // Without an end: the last input's outputs are missing, and a player expects no more of
+            // it.
             Some(failure) if self.in_doubt => {
                 self.text += &format!("# The session panics here: {}\n", reason(failure));
             }
@@ -153,7 +157,8 @@ mod tests {
     use striper_core::trace::Trace;
 
     fn record(scenario: &Scenario) -> Vec<Reel> {
-        let (result, reels) = swarm::record(scenario, |session| format!("sim run --session {session}"));
+        let (result, reels) =
+            swarm::record(scenario, |session| format!("sim run --session {session}"));
         assert_eq!(result, swarm::run(scenario), "watching changes nothing");
         reels
     }
@@ -163,7 +168,8 @@ mod tests {
         let mut names = BTreeSet::new();
         for seed in 0..80 {
             for Reel { name, text } in record(&draw(seed)) {
-                let trace = Trace::read(&text).unwrap_or_else(|error| panic!("seed {seed}, {name}: {error}"));
+                let trace = Trace::read(&text)
+                    .unwrap_or_else(|error| panic!("seed {seed}, {name}: {error}"));
                 assert_eq!(trace.header.scenario, Some(format!("sim run --session {name}")));
                 assert_eq!(trace.end.as_deref(), Some("recorded"));
                 trace.replay().unwrap_or_else(|why| panic!("seed {seed}, {name}: {why}"));
@@ -215,7 +221,10 @@ mod tests {
         let mut observer = tapes.observer();
         let mut world = honest_world();
         world.observe(Box::new(move |seen| {
-            if seen.side == Side::Client || seen.now.as_micros() < 7_201_000_000 || seen.outputs.is_none() {
+            if seen.side == Side::Client
+                || seen.now.as_micros() < 7_201_000_000
+                || seen.outputs.is_none()
+            {
                 observer(seen);
             } else {
                 panic!("this could be the session");
@@ -226,8 +235,13 @@ mod tests {
         let server = reels.iter().find(|reel| reel.name == "server").expect("a trace");
         let mut lines = server.text.lines().rev();
         let said = lines.next().unwrap_or_default();
-        assert!(said.starts_with("# The session panics here: ") && said.ends_with("the session"), "{said}");
-        assert!(lines.next().is_some_and(|line| line.starts_with(|first: char| first.is_ascii_digit())));
+        assert!(
+            said.starts_with("# The session panics here: ") && said.ends_with("the session"),
+            "{said}"
+        );
+        assert!(
+            lines.next().is_some_and(|line| line.starts_with(|first: char| first.is_ascii_digit()))
+        );
         let trace = Trace::read(&server.text).expect("a trace");
         assert_eq!((trace.end.as_ref(), trace.replay().map(drop)), (None, Ok(())));
     }

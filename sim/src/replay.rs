@@ -58,7 +58,8 @@ pub fn parse_replay(words: &[OsString]) -> Result<Task, String> {
             }
             Some("--bug") => {
                 let name = words.next().and_then(|name| name.to_str());
-                bug = Some(name.ok_or("--bug needs a name; selftest --list prints them")?.to_owned());
+                bug =
+                    Some(name.ok_or("--bug needs a name; selftest --list prints them")?.to_owned());
             }
             Some(option) if option.starts_with('-') => {
                 return Err(format!(
@@ -95,8 +96,8 @@ fn parse_explain(words: &[OsString]) -> Result<Task, String> {
                     count.ok_or_else(|| format!("--pauses: \"{text}\" is no number from 1 on"))?;
             }
             Some("--at-least") => {
-                options.at_least =
-                    parse_time(value("--at-least")?).map_err(|error| format!("--at-least: {error}"))?;
+                options.at_least = parse_time(value("--at-least")?)
+                    .map_err(|error| format!("--at-least: {error}"))?;
             }
             Some(option) if option.starts_with('-') => {
                 return Err(format!(
@@ -107,7 +108,10 @@ fn parse_explain(words: &[OsString]) -> Result<Task, String> {
         }
     }
     match files.len() {
-        0 => Err("explain what? Write: sim replay --explain FILE.client FILE.server, or one of them".into()),
+        0 => {
+            Err("explain what? Write: sim replay --explain FILE.client FILE.server, or one of them"
+                .into())
+        }
         1 | 2 => Ok(Task::Explain { files, options }),
         _ => Err("--explain takes one trace, or both sides of one session".into()),
     }
@@ -116,7 +120,9 @@ fn parse_explain(words: &[OsString]) -> Result<Task, String> {
 /// Reads the words behind `bless`.
 pub fn parse_bless(words: &[OsString]) -> Result<Task, String> {
     match words {
-        [folder] if !folder.to_string_lossy().starts_with('-') => Ok(Task::Bless { folder: folder.into() }),
+        [folder] if !folder.to_string_lossy().starts_with('-') => {
+            Ok(Task::Bless { folder: folder.into() })
+        }
         _ => Err("bless takes one folder, such as: sim bless tests/traces".into()),
     }
 }
@@ -178,7 +184,8 @@ fn replay(file: &Path, follow: bool, html: Option<&Path>) -> (String, Verdict) {
 
 fn play(file: &Path, follow: bool, html: Option<&Path>) -> Result<String, (String, Verdict)> {
     let name = file.display();
-    let (trace, note) = load(file).map_err(|why| (format!("{name}: {why}\n"), Verdict::Unusable))?;
+    let (trace, note) =
+        load(file).map_err(|why| (format!("{name}: {why}\n"), Verdict::Unusable))?;
     let unwritable = |error| (format!("--html: {error}\n"), Verdict::Unusable);
     html.map_or(Ok(()), |page| files::check(page, PAGE)).map_err(unwritable)?;
     let mut timeline = Timeline::new();
@@ -275,17 +282,22 @@ fn bless(folder: &Path) -> Result<String, String> {
     }
 }
 
-/// The same trace as today's code makes it; `None` if it has no scenario. The header is read even of a trace that does not fit any more.
+/// The same trace as today's code makes it; `None` if it has no scenario. The header is read even
+/// of a trace that does not fit any more.
 pub fn renew(old: &str) -> Result<Option<String>, String> {
     let trace = Trace::read(old).map_err(|error| error.to_string())?;
     let Some(command) = &trace.header.scenario else { return Ok(None) };
     let new = record_again(command, trace.header.role)?;
-    let story: String =
-        old.lines().take_while(|line| line.starts_with('#')).flat_map(|line| [line, "\n"]).collect();
+    let story: String = old
+        .lines()
+        .take_while(|line| line.starts_with('#'))
+        .flat_map(|line| [line, "\n"])
+        .collect();
     Ok(Some(story + &new))
 }
 
-/// Does what a scenario's command says, and records the session that it names or else the only one of this side.
+/// Does what a scenario's command says, and records the session that it names or else the only one
+/// of this side.
 fn record_again(command: &str, role: Role) -> Result<String, String> {
     let (reels, name) = match args::parse(words_of(command)) {
         Ok(args::Command::Measure { scenario, .. })
@@ -295,7 +307,8 @@ fn record_again(command: &str, role: Role) -> Result<String, String> {
             (scenario.record(scenario.stripes[0], scenario.schedulers[0]), side.to_owned())
         }
         Ok(args::Command::Run(run)) => {
-            let Run { script: Script::Inline(script), session: Some(session), bug: None, .. } = run else {
+            let Run { script: Script::Inline(script), session: Some(session), bug: None, .. } = run
+            else {
                 return Err(format!("\"{command}\" names no --script and --session, or a bug"));
             };
             let scenario = terse::parse_line(&script)
@@ -336,14 +349,16 @@ mod tests {
     fn a_trace_is_drawn_where_it_is_asked_for() {
         let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
         let page = std::env::temp_dir().join(format!("striper-replay-{}.html", std::process::id()));
-        let trace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/traces/real-half-close.trace");
+        let trace =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/traces/real-half-close.trace");
         let line = format!("{} --follow --html {}", trace.display(), page.display());
         let (text, verdict) = parse_replay(&words(&line)).unwrap().run();
         assert_eq!(verdict, Verdict::Fits, "{text}");
         let drawn = fs::read_to_string(&page).unwrap();
         fs::remove_file(&page).unwrap();
         assert!(
-            drawn.contains("Server to client") && drawn.contains("real-half-close.trace --html run.html")
+            drawn.contains("Server to client")
+                && drawn.contains("real-half-close.trace --html run.html")
         );
         assert!(parse_replay(&words("a b --html c")).unwrap_err().contains("only one"));
         assert!(parse_replay(&words("a --html")).unwrap_err().contains("needs a file"));
@@ -354,7 +369,12 @@ mod tests {
         assert!(parse_replay(&words("")).unwrap_err().contains("replay what?"));
         assert!(parse_replay(&words("--fast x")).unwrap_err().contains("--follow"));
         assert!(parse_bless(&words("")).unwrap_err().contains("one folder"));
-        let task = Task::Replay { follow: true, files: vec!["a".into(), "b".into()], html: None, bug: None };
+        let task = Task::Replay {
+            follow: true,
+            files: vec!["a".into(), "b".into()],
+            html: None,
+            bug: None,
+        };
         assert_eq!(parse_replay(&words("a --follow b")), Ok(task));
     }
 
@@ -371,7 +391,8 @@ mod tests {
             let refusal = parse_replay(&words(line)).unwrap_err();
             assert!(refusal.contains(part), "{line}: {refusal}");
         }
-        let options = explain::Options { pauses: 3, at_least: std::time::Duration::from_millis(20) };
+        let options =
+            explain::Options { pauses: 3, at_least: std::time::Duration::from_millis(20) };
         let task = Task::Explain { files: vec!["a".into(), "b".into()], options };
         assert_eq!(parse_replay(&words("a --at-least 20ms --explain b --pauses 3")), Ok(task));
         let (text, verdict) = parse_replay(&words("--explain /nowhere")).unwrap().run();
@@ -391,8 +412,7 @@ mod tests {
 
     #[test]
     fn a_recorded_scenario_replays_follows_and_is_made_anew_the_same() {
-        let command =
-            "cargo run -p sim -- --caps 8mbps,2mbps --stripes 2 --size 256KiB --fault 100ms:1:silence";
+        let command = "cargo run -p sim -- --caps 8mbps,2mbps --stripes 2 --size 256KiB --fault 100ms:1:silence";
         for role in [Role::Client, Role::Server { instance: 1 }] {
             let text = record_again(command, role).unwrap();
             let trace = Trace::read(&text).unwrap();

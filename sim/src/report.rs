@@ -1,7 +1,9 @@
-//! One scenario measured over several stripe counts, and the table or JSON document that says how it went.
+//! One scenario measured over several stripe counts, and the table or JSON document that says how
+//! it went.
 //!
-//! The transfer's clock starts when the flow is opened on stripes that are up (dialing is not measured) and stops when
-//! the FIN has come out at the other end. Same scenario, same text, to the byte.
+//! The transfer's clock starts when the flow is opened on stripes that are up (dialing is not
+//! measured) and stops when the FIN has come out at the other end. Same scenario, same text, to the
+//! byte.
 
 use crate::app::{FlowPlan, Side};
 use crate::faults::{Fault, Told};
@@ -89,7 +91,8 @@ pub struct Row {
     pub scheduler: SchedulerKind,
     /// How many there were.
     pub stripes: usize,
-    /// The time of the transfer in microseconds, `None` if it did not end within a hundred times the oracle's.
+    /// The time of the transfer in microseconds, `None` if it did not end within a hundred times
+    /// the oracle's.
     pub time: Option<u64>,
     /// The fluid oracle's time in microseconds.
     pub ideal: u64,
@@ -216,7 +219,10 @@ impl Scenario {
             world.fault(start + at.as_micros() as u64, *route, fault.clone());
         }
         let mut time = None;
-        if warm && world.run_while(start + limit, |world| world.flow(flow).end(Side::Server).fin_at.is_none())
+        if warm
+            && world.run_while(start + limit, |world| {
+                world.flow(flow).end(Side::Server).fin_at.is_none()
+            })
         {
             time = Some(world.now() - start);
         }
@@ -238,7 +244,8 @@ impl Scenario {
         for (index, scheduler) in self.schedulers.iter().enumerate() {
             let single = self.measure(1, *scheduler);
             for (nth, stripes) in self.stripes.iter().enumerate() {
-                let row = if *stripes == 1 { single.clone() } else { self.measure(*stripes, *scheduler) };
+                let row =
+                    if *stripes == 1 { single.clone() } else { self.measure(*stripes, *scheduler) };
                 // Nothing to compare with if one stripe alone was not done in time.
                 let speed_up = single.time.map(|_| row.goodput() / single.goodput());
                 if json {
@@ -266,7 +273,11 @@ impl Scenario {
             write_size(self.size),
             write_time(self.rtt),
             self.trouble(),
-            if self.idle.is_zero() { String::new() } else { format!("idle for {}, ", write_time(self.idle)) },
+            if self.idle.is_zero() {
+                String::new()
+            } else {
+                format!("idle for {}, ", write_time(self.idle))
+            },
             self.seed,
         )
     }

@@ -1,7 +1,7 @@
 //! Random numbers from one master seed.
 //!
-//! Each component draws from a stream of its own, named by what it is, so that one more component, or one more draw in
-//! it, does not change what the others see.
+//! Each component draws from a stream of its own, named by what it is, so that one more component,
+//! or one more draw in it, does not change what the others see.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -38,7 +38,8 @@ impl Digest {
         self.bytes(&number.to_le_bytes());
     }
 
-    /// Adds a number at once instead of byte by byte: a few cycles, for what is hashed at every step.
+    /// Adds a number at once instead of byte by byte: a few cycles, for what is hashed at every
+    /// step.
     pub fn word(&mut self, number: u64) {
         self.0 = (self.0.rotate_left(23) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
@@ -73,7 +74,8 @@ mod tests {
     fn streams_differ_by_seed_name_and_index_and_repeat() {
         let draw = |seed, name, index| stream(seed, name, index).random::<u64>();
         assert_eq!(draw(1, "link", 0), draw(1, "link", 0));
-        let mut all = [draw(1, "link", 0), draw(2, "link", 0), draw(1, "app", 0), draw(1, "link", 1)];
+        let mut all =
+            [draw(1, "link", 0), draw(2, "link", 0), draw(1, "app", 0), draw(1, "link", 1)];
         all.sort_unstable();
         assert!(all.windows(2).all(|pair| pair[0] != pair[1]));
     }

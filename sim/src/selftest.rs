@@ -1,8 +1,11 @@
-//! Would the simulator find a bug if there were one? `sim selftest` activates the bugs that are planted in core, one at a time, and hunts each.
+//! Would the simulator find a bug if there were one? `sim selftest` activates the bugs that are
+//! planted in core, one at a time, and hunts each.
 //!
-//! The switch is for a whole process, and a bug may well make the engine spin, so each hunt is a process of its own: the
-//! same program with `--hunt`. A hunt goes through all ways of looking in turn until one of them fails, and stops at its time limit. A scenario that
-//! takes far longer than any sound one counts as found: it would never end. One hunt without a bug shows that what fails is the bug.
+//! The switch is for a whole process, and a bug may well make the engine spin, so each hunt is a
+//! process of its own: the same program with `--hunt`. A hunt goes through all ways of looking in
+//! turn until one of them fails, and stops at its time limit. A scenario that takes far longer than
+//! any sound one counts as found: it would never end. One hunt without a bug shows that what fails
+//! is the bug.
 
 use crate::say::say;
 use lexopt::{Arg, Parser, ValueExt};
@@ -38,19 +41,27 @@ pub struct Options {
 }
 
 impl Options {
-    /// Reads what follows `selftest` on the command line. The error says what was wrong and what to do.
+    /// Reads what follows `selftest` on the command line. The error says what was wrong and what to
+    /// do.
     pub fn parse(parser: &mut Parser) -> Result<Self, String> {
         let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-        let mut options = Options { bugs: Vec::new(), limit: 60, jobs, list: false, help: false, hunt: None };
+        let mut options =
+            Options { bugs: Vec::new(), limit: 60, jobs, list: false, help: false, hunt: None };
         while let Some(arg) = parser.next().map_err(|error| error.to_string())? {
             let name = match arg {
                 Arg::Short('h') => "help".to_owned(),
                 Arg::Long(name) => name.to_owned(),
-                arg => return Err(format!("{}; see selftest --help for what there is", arg.unexpected())),
+                arg => {
+                    return Err(format!(
+                        "{}; see selftest --help for what there is",
+                        arg.unexpected()
+                    ));
+                }
             };
             let mut value = || {
-                let value =
-                    parser.value().map_err(|_| format!("--{name} needs a value; see selftest --help"))?;
+                let value = parser
+                    .value()
+                    .map_err(|_| format!("--{name} needs a value; see selftest --help"))?;
                 value.string().map_err(|_| format!("--{name} has a value that is no text"))
             };
             let number = |text: String, most: u64| {
@@ -64,7 +75,11 @@ impl Options {
                 "hunt" => options.hunt = Some(value()?),
                 "limit" => options.limit = number(value()?, 86_400)?,
                 "jobs" => options.jobs = number(value()?, 256)? as usize,
-                _ => return Err(format!("--{name} is unknown; see selftest --help for what there is")),
+                _ => {
+                    return Err(format!(
+                        "--{name} is unknown; see selftest --help for what there is"
+                    ));
+                }
             }
         }
         Ok(options)

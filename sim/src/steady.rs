@@ -1,6 +1,8 @@
-//! Equal stripes without trouble: all of them are used, one more never costs anything, and no flow starves beside another.
+//! Equal stripes without trouble: all of them are used, one more never costs anything, and no flow
+//! starves beside another.
 //!
-//! What is demanded here is about speed, in virtual time; [`crate::swarm`] demands that nothing is lost.
+//! What is demanded here is about speed, in virtual time; [`crate::swarm`] demands that nothing is
+//! lost.
 
 use crate::app::{FlowPlan, Side};
 use crate::report::Scenario;
@@ -9,15 +11,18 @@ use std::time::Duration;
 use striper_core::SchedulerKind;
 
 /// Caps in bit/s, and round trips in milliseconds.
-pub const ROUTES: [(u64, u64); 4] = [(1_000_000, 10), (1_000_000, 80), (20_000_000, 1), (20_000_000, 40)];
+pub const ROUTES: [(u64, u64); 4] =
+    [(1_000_000, 10), (1_000_000, 80), (20_000_000, 1), (20_000_000, 40)];
 
-/// Over one to five stripes like this, goodput is at least 0.95 of the oracle, and no stripe costs more than 2 %.
+/// Over one to five stripes like this, goodput is at least 0.95 of the oracle, and no stripe costs
+/// more than 2 %.
 ///
 /// # Panics
 /// If not, with the command that repeats it.
 pub fn check_goodput((cap, millis): (u64, u64)) {
     let rtt = Duration::from_millis(millis);
-    // The queue holds 100 ms: on longer routes one halving leaves a stripe idle, whoever sends. Half a minute on one stripe.
+    // The queue holds 100 ms: on longer routes one halving leaves a stripe idle, whoever sends.
+    // Half a minute on one stripe.
     let size = cap / 8 * 30;
     let scenario = Scenario { caps: vec![cap], rtt, size, ..Scenario::default() };
     let mut before = u64::MAX;
@@ -26,21 +31,25 @@ pub fn check_goodput((cap, millis): (u64, u64)) {
         let repeat = scenario.command(stripes, SchedulerKind::Earliest);
         let Some(time) = row.time else { panic!("it never ends; {repeat}") };
         assert!(row.share() >= 0.95, "{:.3} of the oracle; {repeat}", row.share());
-        assert!(time <= before.saturating_add(before / 50), "{time} µs, {before} with one less; {repeat}");
+        assert!(
+            time <= before.saturating_add(before / 50),
+            "{time} µs, {before} with one less; {repeat}"
+        );
         before = time;
     }
 }
 
-/// Small flows come through within half a second beside a bulk flow, and two bulk flows share: neither gets more than twice what
-/// the other gets.
+/// Small flows come through within half a second beside a bulk flow, and two bulk flows share:
+/// neither gets more than twice what the other gets.
 ///
 /// # Panics
 /// If not.
 pub fn check_fairness() {
     let mut world = World::new(Setup::capped(1, &[5_000_000; 3], 20_000));
     let bulk = [20, 20].map(|mib| world.open(FlowPlan::upload(0, mib << 20)));
-    let small: Vec<usize> =
-        (0..40).map(|nth| world.open(FlowPlan::both_ways(2_000_000 + nth * 50_000, 3_000))).collect();
+    let small: Vec<usize> = (0..40)
+        .map(|nth| world.open(FlowPlan::both_ways(2_000_000 + nth * 50_000, 3_000)))
+        .collect();
     world.run_until(10_000_000);
     let got = bulk.map(|flow| world.flow(flow).end(Side::Server).delivered);
     assert!(

@@ -1,7 +1,8 @@
 //! Rates, sizes, times and percentages as people write them.
 //!
-//! A rate is in bits: `1mbps` and `1Mbit` are 10^6 bit/s. Whatever could also mean bytes is refused with a hint, because
-//! a simulation that is silently wrong by a factor of eight is worse than none.
+//! A rate is in bits: `1mbps` and `1Mbit` are 10^6 bit/s. Whatever could also mean bytes is refused
+//! with a hint, because a simulation that is silently wrong by a factor of eight is worse than
+//! none.
 
 use std::fmt;
 use std::time::Duration;
@@ -19,11 +20,12 @@ impl fmt::Display for BadUnit {
 /// The slowest rate that the simulator accepts, in bit/s.
 pub const MIN_RATE: u64 = 1_000;
 
-/// The fastest rate that the simulator accepts, in bit/s: time is counted in microseconds, in which 100 Gbit/s move
-/// eight packets.
+/// The fastest rate that the simulator accepts, in bit/s: time is counted in microseconds, in which
+/// 100 Gbit/s move eight packets.
 pub const MAX_RATE: u64 = 100_000_000_000;
 
-/// Reads a rate such as `1mbps`, `10Mbit`, `2.5mbps`, `500kbit` or `1Gbit/s`; the answer is in bit/s.
+/// Reads a rate such as `1mbps`, `10Mbit`, `2.5mbps`, `500kbit` or `1Gbit/s`; the answer is in
+/// bit/s.
 pub fn parse_rate(text: &str) -> Result<u64, BadUnit> {
     let (number, unit) = split(text);
     let scale_of = |prefix: &str| match prefix {
@@ -117,7 +119,11 @@ pub fn parse_time(text: &str) -> Result<Duration, BadUnit> {
         "us" | "µs" => 1,
         "ms" => 1_000,
         "s" => 1_000_000,
-        _ => return Err(BadUnit(format!("\"{text}\" is no time; write it with us, ms or s, such as 40ms"))),
+        _ => {
+            return Err(BadUnit(format!(
+                "\"{text}\" is no time; write it with us, ms or s, such as 40ms"
+            )));
+        }
     };
     scaled(number, scale)
         .filter(|micros| *micros <= 3_600_000_000)
@@ -137,7 +143,9 @@ pub fn parse_percent(text: &str) -> Result<u32, BadUnit> {
         .filter(|millionths| *millionths < 1_000_000)
         .map(|millionths| millionths as u32)
         .ok_or_else(|| {
-            BadUnit(format!("\"{text}\" is out of range; write a percentage from 0% up to below 100%"))
+            BadUnit(format!(
+                "\"{text}\" is out of range; write a percentage from 0% up to below 100%"
+            ))
         })
 }
 
@@ -148,7 +156,8 @@ fn split(text: &str) -> (&str, &str) {
     (number, unit.trim_start())
 }
 
-/// A decimal number times a scale, computed in integers, so that 0.1 is a tenth. What is below one is cut off.
+/// A decimal number times a scale, computed in integers, so that 0.1 is a tenth. What is below one
+/// is cut off.
 fn scaled(number: &str, scale: u64) -> Option<u64> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     if whole.is_empty() && fraction.is_empty() || fraction.len() > 9 {

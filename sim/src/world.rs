@@ -1,13 +1,15 @@
-//! Two real sessions, the TCP connections between them and the programs behind them, in virtual time.
+//! Two real sessions, the TCP connections between them and the programs behind them, in virtual
+//! time.
 //!
-//! The world plays the part of both proxies' drivers: it performs each output, tells the session what came of it, and
-//! sends a tick when a deadline has come, after everything else of that microsecond. Nothing in it depends on anything
-//! but its [`Setup`] and what was scheduled, so a run can be repeated bit for bit.
+//! The world plays the part of both proxies' drivers: it performs each output, tells the session
+//! what came of it, and sends a tick when a deadline has come, after everything else of that
+//! microsecond. Nothing in it depends on anything but its [`Setup`] and what was scheduled, so a
+//! run can be repeated bit for bit.
 //!
-//! Oracles after every input to a session: those of [`crate::app`]; the deadline lies ahead; no byte is transmitted on a
-//! stripe that the session has closed; a session ends once, says nothing afterwards, and never over a violation, since
-//! both peers are honest. With [`Setup::checks`] also the session's own invariants, and that a tick before the
-//! deadline yields nothing.
+//! Oracles after every input to a session: those of [`crate::app`]; the deadline lies ahead; no
+//! byte is transmitted on a stripe that the session has closed; a session ends once, says nothing
+//! afterwards, and never over a violation, since both peers are honest. With [`Setup::checks`] also
+//! the session's own invariants, and that a tick before the deadline yields nothing.
 
 mod breaks;
 mod check;
@@ -60,7 +62,8 @@ pub struct World {
     rng: ChaCha8Rng,
     digest: Digest,
     inputs: u64,
-    /// Pieces of stripes' bytes that went into sessions, and frames put on stripes: each makes at most one delivery.
+    /// Pieces of stripes' bytes that went into sessions, and frames put on stripes: each makes at
+    /// most one delivery.
     pieces: u64,
     deliveries: u64,
     felt: Kinds,
@@ -79,7 +82,13 @@ impl World {
         let lives = Side::BOTH
             .map(|side| {
                 let index = side.index();
-                Life::new(side, roles[index], SessionId(id), setup.config[index], processes[index].clock(0))
+                Life::new(
+                    side,
+                    roles[index],
+                    SessionId(id),
+                    setup.config[index],
+                    processes[index].clock(0),
+                )
             })
             .into();
         let mut world = World {
@@ -115,8 +124,8 @@ impl World {
         world
     }
 
-    /// From now on `observer` sees every input to a session and what came of it, in order. Asked for right after
-    /// [`World::new`], that is all of them.
+    /// From now on `observer` sees every input to a session and what came of it, in order. Asked
+    /// for right after [`World::new`], that is all of them.
     pub fn observe(&mut self, observer: Observer) {
         self.observer = Some(observer);
     }
@@ -176,7 +185,8 @@ impl World {
         self.run_while(end, |_| true);
     }
 
-    /// Lets things happen while a condition holds, at most up to a time. Whether the condition has ceased to hold.
+    /// Lets things happen while a condition holds, at most up to a time. Whether the condition has
+    /// ceased to hold.
     pub fn run_while(&mut self, end: u64, condition: impl Fn(&World) -> bool) -> bool {
         while condition(self) {
             if !self.step(end) {
@@ -192,10 +202,13 @@ impl World {
         self.run_while(end, |world| !world.open.is_empty())
     }
 
-    /// Lets things happen until both sides have all their stripes, at most up to a time. Whether they have.
+    /// Lets things happen until both sides have all their stripes, at most up to a time. Whether
+    /// they have.
     pub fn warm_up(&mut self, end: u64) -> bool {
         let stripes = self.setup.config[0].stripes;
-        self.run_while(end, |world| !Side::BOTH.iter().all(|side| world.stripes_up(*side) == stripes))
+        self.run_while(end, |world| {
+            !Side::BOTH.iter().all(|side| world.stripes_up(*side) == stripes)
+        })
     }
 
     /// A flow by its number.
@@ -266,7 +279,10 @@ impl Drop for World {
     /// A failed run says how to see it again.
     fn drop(&mut self) {
         if std::thread::panicking() && !self.setup.repeat.is_empty() {
-            eprintln!("failed at {} µs of virtual time; repeat with: {}", self.now, self.setup.repeat);
+            eprintln!(
+                "failed at {} µs of virtual time; repeat with: {}",
+                self.now, self.setup.repeat
+            );
         }
     }
 }

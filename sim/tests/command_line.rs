@@ -6,7 +6,11 @@ use std::{fs, io};
 
 fn sim(line: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sim"));
-    command.args(line.split_whitespace()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(line.split_whitespace())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command
 }
 
@@ -20,14 +24,16 @@ fn a_reader_that_has_had_enough_ends_the_program_without_a_word() {
         // Nobody reads it, from before its first word on.
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);
-        let Output { status, stderr, .. } = sim(line).stdout(writer).output().expect("the program runs");
+        let Output { status, stderr, .. } =
+            sim(line).stdout(writer).output().expect("the program runs");
         let said = String::from_utf8(stderr).expect("text");
         assert_eq!((status.code(), said.as_str()), (Some(141), ""), "{line}");
     }
 }
 
 #[test]
-fn what_makes_no_sense_or_can_not_be_read_or_written_ends_with_code_2_before_anything_is_measured() {
+fn what_makes_no_sense_or_can_not_be_read_or_written_ends_with_code_2_before_anything_is_measured()
+{
     for line in [
         "swarm --seeds 5..2",
         "swarm --seeds 0..1 --out Cargo.toml",

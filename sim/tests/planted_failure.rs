@@ -1,5 +1,5 @@
-//! A failing swarm makes its failure small and writes it down, and what it wrote repeats it. The failures come of bugs that are
-//! planted in the engine, so this needs `--features planted`.
+//! A failing swarm makes its failure small and writes it down, and what it wrote repeats it. The
+//! failures come of bugs that are planted in the engine, so this needs `--features planted`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,8 +28,9 @@ fn fail(parent: &Path, bug: &str, seed: u64) -> (String, Vec<String>) {
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     let name = format!("swarm-{seed}");
     let text = said(&output);
-    let command =
-        format!("cargo run --release -p sim --features planted -- run {name}/failure.scenario --bug {bug}\n");
+    let command = format!(
+        "cargo run --release -p sim --features planted -- run {name}/failure.scenario --bug {bug}\n"
+    );
     assert!(text.contains(&command) && !text.contains("same way once more"), "{text}");
     let mut traces: Vec<String> = fs::read_dir(parent.join(&name))
         .expect("a folder")
@@ -56,7 +57,11 @@ fn a_failure_becomes_a_short_script_and_traces_that_repeat_it() {
     assert!(script.lines().count() <= 10, "{script}");
 
     let again = sim(&parent, &["run", &file, "--bug", bug]);
-    assert!(again.status.code() == Some(1) && said(&again).contains(&reason(&script)), "{}", said(&again));
+    assert!(
+        again.status.code() == Some(1) && said(&again).contains(&reason(&script)),
+        "{}",
+        said(&again)
+    );
     let sound = sim(&parent, &["run", &file]);
     assert!(sound.status.success(), "{}", said(&sound));
 
@@ -64,7 +69,11 @@ fn a_failure_becomes_a_short_script_and_traces_that_repeat_it() {
     let mut words = vec!["replay"];
     words.extend(traces.iter().map(String::as_str));
     let sound = sim(&parent, &words);
-    assert!(sound.status.code() == Some(1) && said(&sound).contains("diverges"), "{}", said(&sound));
+    assert!(
+        sound.status.code() == Some(1) && said(&sound).contains("diverges"),
+        "{}",
+        said(&sound)
+    );
     words.extend(["--bug", bug]);
     let again = sim(&parent, &words);
     assert!(again.status.success(), "{}", said(&again));

@@ -11,8 +11,9 @@ use std::time::Duration;
 
 /// Where `striper-cli` is, of the same profile as the running program and up to date.
 ///
-/// `cargo test --workspace` builds it before any test begins, for the tests of its own package. A run of a single test
-/// does not, so cargo is asked once a process. It builds only what has changed.
+/// `cargo test --workspace` builds it before any test begins, for the tests of its own package. A
+/// run of a single test does not, so cargo is asked once a process. It builds only what has
+/// changed.
 pub fn path() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| env::var_os("STRIPER_CLI").map_or_else(build, PathBuf::from))
@@ -27,8 +28,11 @@ const SLOW_BUILD: Duration = Duration::from_secs(30 * 60);
 fn build() -> PathBuf {
     // TARGET/PROFILE/deps/TEST or TARGET/PROFILE/lab
     let test = env::current_exe().expect("a running test");
-    let folder =
-        test.ancestors().skip(1).find(|folder| !folder.ends_with("deps")).expect("a test in a target folder");
+    let folder = test
+        .ancestors()
+        .skip(1)
+        .find(|folder| !folder.ends_with("deps"))
+        .expect("a test in a target folder");
     let (Some(name), Some(target)) = (folder.file_name(), folder.parent()) else {
         panic!("{} is not in a target folder", test.display());
     };
@@ -50,9 +54,9 @@ fn build() -> PathBuf {
     folder.join("striper-cli")
 }
 
-/// Cargo with the environment of the cargo that runs this program. The outer one has added variables that describe a
-/// package. ring's build script asks to run again if they change, and then ring and all that needs it is compiled anew:
-/// here, and once more by the next outer cargo.
+/// Cargo with the environment of the cargo that runs this program. The outer one has added
+/// variables that describe a package. ring's build script asks to run again if they change, and
+/// then ring and all that needs it is compiled anew: here, and once more by the next outer cargo.
 pub fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
     for (name, _) in env::vars_os() {
@@ -74,7 +78,10 @@ mod tests {
         let removed: Vec<_> = command.get_envs().filter(|(_, value)| value.is_none()).collect();
         for name in ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME"] {
             assert!(env::var_os(name).is_some(), "cargo describes the package of a test");
-            assert!(removed.iter().any(|(removed, _)| *removed == name), "{name} reaches the inner cargo");
+            assert!(
+                removed.iter().any(|(removed, _)| *removed == name),
+                "{name} reaches the inner cargo"
+            );
         }
     }
 }

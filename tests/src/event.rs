@@ -5,7 +5,8 @@ use std::fmt;
 use std::iter::Peekable;
 use std::str::Chars;
 
-/// A log line: an object whose values are texts and numbers. What is no such object has the event `raw`.
+/// A log line: an object whose values are texts and numbers. What is no such object has the event
+/// `raw`.
 #[derive(Clone, Debug)]
 pub struct Event {
     fields: BTreeMap<String, String>,
@@ -15,7 +16,8 @@ pub struct Event {
 impl Event {
     /// Reads a line.
     pub fn read(line: &str) -> Event {
-        let fields = object(line).unwrap_or_else(|| BTreeMap::from([("event".to_owned(), "raw".to_owned())]));
+        let fields = object(line)
+            .unwrap_or_else(|| BTreeMap::from([("event".to_owned(), "raw".to_owned())]));
         Event { fields, line: line.to_owned() }
     }
 
@@ -97,9 +99,13 @@ mod tests {
 
     #[test]
     fn texts_and_numbers_are_read() {
-        let event = Event::read(r#"{"event":"x","message":"\"a\", {b}\\ \u0007","count":12,"rate":1.500}"#);
+        let event =
+            Event::read(r#"{"event":"x","message":"\"a\", {b}\\ \u0007","count":12,"rate":1.500}"#);
         assert_eq!((event.name(), event.text("message")), ("x", "\"a\", {b}\\ \u{7}"));
-        assert_eq!((event.number("count"), event.text("rate"), event.text("none")), (12, "1.500", ""));
+        assert_eq!(
+            (event.number("count"), event.text("rate"), event.text("none")),
+            (12, "1.500", "")
+        );
         assert!(!event.is_error());
     }
 

@@ -1,17 +1,21 @@
-//! Helpers of the end-to-end tests: the real program ([`Proxy`], [`Pair`], [`run`]) and what stands around it, all on loopback.
+//! Helpers of the end-to-end tests: the real program ([`Proxy`], [`Pair`], [`run`]) and what stands
+//! around it, all on loopback.
 //!
 //! ```text
 //! test (client) → Pair: striper-cli -c → Route (resets, falls silent, heals) → striper-cli -s → Origin (test)
 //! ```
 //!
 //! - No port is fixed: everything listens on port 0 and says where.
-//! - Nothing sleeps. A test waits for what it wants to see, a byte or a log line, and [`LIMIT`] only ends a test that hangs.
-//! - Data is a [`Pattern`]: each byte follows from its position, so that any damage shows where it is.
-//! - Processes end with the value that stands for them, also when a test fails; a failing test prints their logs, and an
-//!   error in a log fails the test.
+//! - Nothing sleeps. A test waits for what it wants to see, a byte or a log line, and [`LIMIT`]
+//!   only ends a test that hangs.
+//! - Data is a [`Pattern`]: each byte follows from its position, so that any damage shows where it
+//!   is.
+//! - Processes end with the value that stands for them, also when a test fails; a failing test
+//!   prints their logs, and an error in a log fails the test.
 //!
-//! The program is the one that `cargo test --workspace` builds, see [`binary::path`]. `STRIPER_CLI` names another one to be
-//! tested. A test that can't run here says so with [`skip`], and the test command ends with a list of them.
+//! The program is the one that `cargo test --workspace` builds, see [`binary::path`]. `STRIPER_CLI`
+//! names another one to be tested. A test that can't run here says so with [`skip`], and the test
+//! command ends with a list of them.
 
 pub mod binary;
 mod event;
@@ -35,8 +39,8 @@ pub use proxy::{Pair, Proxy};
 pub use route::Route;
 pub use skipped::skip;
 pub use socket::{
-    connect, expect_fin, expect_reset, expect_reset_at, finish, flush, reset, take_little, try_connect,
-    try_finish,
+    connect, expect_fin, expect_reset, expect_reset_at, finish, flush, reset, take_little,
+    try_connect, try_finish,
 };
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

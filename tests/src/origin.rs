@@ -53,7 +53,8 @@ impl Vacant {
     /// Reserves a port of this address.
     pub fn on(address: IpAddr) -> Vacant {
         let address = SocketAddr::new(address, 0);
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
+        let socket =
+            Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
         socket.set_reuse_address(true).expect("a socket");
         socket.bind(&address.into()).expect("a free port");
         Vacant { socket }

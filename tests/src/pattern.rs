@@ -66,13 +66,20 @@ impl Pattern {
             return;
         }
         if let Some(index) = expected.iter().zip(got).position(|(expected, got)| expected != got) {
-            panic!("byte {} is {:#04x}, not {:#04x}", at + index as u64, got[index], expected[index]);
+            panic!(
+                "byte {} is {:#04x}, not {:#04x}",
+                at + index as u64,
+                got[index],
+                expected[index]
+            );
         }
     }
 
-    /// Mixes seed and position as SplitMix64 does (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
+    /// Mixes seed and position as SplitMix64 does (Steele, Lea, Flood: Fast splittable pseudorandom
+    /// number generators, 2014).
     fn word(self, index: u64) -> u64 {
-        let mut word = self.0.wrapping_add(index.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut word =
+            self.0.wrapping_add(index.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         word ^ (word >> 31)

@@ -20,7 +20,8 @@ impl Process {
     /// Starts it.
     pub fn start(command: &mut Command) -> Process {
         let child = command.spawn().unwrap_or_else(|error| panic!("starting {command:?}: {error}"));
-        let end = pidfd_open(pid(&child), PidfdFlags::empty()).expect("a child that was just started");
+        let end =
+            pidfd_open(pid(&child), PidfdFlags::empty()).expect("a child that was just started");
         Process { child, end }
     }
 
@@ -77,8 +78,9 @@ pub struct Finished {
 impl Finished {
     /// Runs a command to its end.
     pub fn of(command: &mut Command) -> Finished {
-        let mut process =
-            Process::start(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()));
+        let mut process = Process::start(
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()),
+        );
         let (stdout, stderr) = (process.child.stdout.take(), process.child.stderr.take());
         let (stdout, stderr) = (collect(stdout), collect(stderr));
         let status = process.wait(2 * LIMIT);
@@ -103,7 +105,8 @@ fn collect(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Strin
     })
 }
 
-/// Runs `striper-cli` to its end, with these environment variables and none of the surroundings' own.
+/// Runs `striper-cli` to its end, with these environment variables and none of the surroundings'
+/// own.
 pub fn run(args: &[&str], variables: &[(&str, &str)]) -> Finished {
     Finished::of(striper(args).envs(variables.iter().copied()))
 }

@@ -12,7 +12,8 @@ use std::{env, fs};
 pub struct Program(PathBuf);
 
 impl Program {
-    /// Looks these up, also where only an administrator's shell would look. If one is missing, says so and finds none.
+    /// Looks these up, also where only an administrator's shell would look. If one is missing, says
+    /// so and finds none.
     pub fn find<const N: usize>(names: [&str; N]) -> Option<[Program; N]> {
         let found = names.map(|name| (name, Self::look_up(name)));
         if let Some((name, _)) = found.iter().find(|(_, path)| path.is_none()) {
@@ -25,7 +26,10 @@ impl Program {
     fn look_up(name: &str) -> Option<PathBuf> {
         let folders = env::var_os("PATH").unwrap_or_default();
         let extra = ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from);
-        env::split_paths(&folders).chain(extra).map(|folder| folder.join(name)).find(|path| path.is_file())
+        env::split_paths(&folders)
+            .chain(extra)
+            .map(|folder| folder.join(name))
+            .find(|path| path.is_file())
     }
 
     /// Where it is.

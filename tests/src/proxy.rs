@@ -43,10 +43,15 @@ impl Proxy {
             let log = log.clone();
             move || log.follow(stderr)
         });
-        let mut proxy =
-            Proxy { process, log, listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), args: args.join(" ") };
+        let mut proxy = Proxy {
+            process,
+            log,
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            args: args.join(" "),
+        };
         let ready = proxy.wait_for("ready");
-        proxy.listen = ready.text("listen").parse().unwrap_or_else(|_| panic!("no address in {ready}"));
+        proxy.listen =
+            ready.text("listen").parse().unwrap_or_else(|_| panic!("no address in {ready}"));
         proxy
     }
 
@@ -76,9 +81,15 @@ impl Proxy {
     }
 
     /// Waits until there have been so many of these events, and returns the first ones.
-    pub fn wait_for_some(&self, what: &str, count: usize, found: impl Fn(&Event) -> bool) -> Vec<Event> {
-        let pick =
-            |lines: &Lines| lines.events.iter().filter(|event| found(event)).take(count).cloned().collect();
+    pub fn wait_for_some(
+        &self,
+        what: &str,
+        count: usize,
+        found: impl Fn(&Event) -> bool,
+    ) -> Vec<Event> {
+        let pick = |lines: &Lines| {
+            lines.events.iter().filter(|event| found(event)).take(count).cloned().collect()
+        };
         let is_missing = |lines: &mut Lines| {
             !lines.over && lines.events.iter().filter(|event| found(event)).count() < count
         };
@@ -121,25 +132,32 @@ impl Proxy {
         status.code()
     }
 
-    /// Memory that it has in RAM now, and the most that it has ever had, in bytes (`/proc/PID/status`).
+    /// Memory that it has in RAM now, and the most that it has ever had, in bytes
+    /// (`/proc/PID/status`).
     pub fn memory(&self) -> (u64, u64) {
         let path = format!("/proc/{}/status", self.process.pid().as_raw_nonzero());
         let status = std::fs::read_to_string(path).expect("a running process");
         let field = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a field of status");
-            let kilobytes = line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of kB");
+            let line =
+                status.lines().find_map(|line| line.strip_prefix(name)).expect("a field of status");
+            let kilobytes =
+                line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of kB");
             kilobytes << 10
         };
         (field("VmRSS:"), field("VmHWM:"))
     }
 
-    /// Processor time that it has used so far (`/proc/PID/stat`; in steps of a hundredth of a second).
+    /// Processor time that it has used so far (`/proc/PID/stat`; in steps of a hundredth of a
+    /// second).
     pub fn cpu(&self) -> Duration {
         let path = format!("/proc/{}/stat", self.process.pid().as_raw_nonzero());
         let stat = std::fs::read_to_string(path).expect("a running process");
         let (_, fields) = stat.rsplit_once(')').expect("a name in brackets");
-        let ticks =
-            fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().expect("a number"));
+        let ticks = fields
+            .split_whitespace()
+            .skip(11)
+            .take(2)
+            .map(|field| field.parse::<u64>().expect("a number"));
         Duration::from_millis(10 * ticks.sum::<u64>())
     }
 
@@ -251,8 +269,9 @@ impl Pair {
     }
 
     fn complete(self) -> Pair {
-        self.client
-            .wait_for_any("all stripes", |event| event.is("stripe_up") && event.number("live") == STRIPES);
+        self.client.wait_for_any("all stripes", |event| {
+            event.is("stripe_up") && event.number("live") == STRIPES
+        });
         self
     }
 }

@@ -53,9 +53,11 @@ impl Default for Route {
 impl Route {
     /// A route that leads nowhere yet: connections are reset.
     pub fn new() -> Route {
-        let listener = TcpListener::bind((IpAddr::V4(Ipv4Addr::LOCALHOST), 0)).expect("a free port");
+        let listener =
+            TcpListener::bind((IpAddr::V4(Ipv4Addr::LOCALHOST), 0)).expect("a free port");
         let addr = listener.local_addr().expect("a listener");
-        let state = State { target: None, silent: false, over: false, accepted: 0, links: Vec::new() };
+        let state =
+            State { target: None, silent: false, over: false, accepted: 0, links: Vec::new() };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         thread::spawn({
             let shared = shared.clone();
@@ -137,7 +139,10 @@ impl Shared {
             state.links.iter().any(|left| links.iter().any(|link| Arc::ptr_eq(left, link)))
         };
         let waited = self.changed.wait_timeout_while(self.state(), LIMIT, are_there);
-        assert!(!waited.unwrap_or_else(PoisonError::into_inner).1.timed_out(), "a connection is still there");
+        assert!(
+            !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out(),
+            "a connection is still there"
+        );
     }
 
     fn accept(self: Arc<Self>, listener: &TcpListener) {
@@ -200,7 +205,8 @@ impl Link {
                 Fate::Silent => _ = poll(&mut [PollFd::new(woken, PollFlags::IN)], None)?,
                 Fate::Passes => {
                     let ends = [(near, &forth, &back), (far, &back, &forth)];
-                    let [a, b] = ends.map(|(end, from, to)| PollFd::new(end, from.reads() | to.writes()));
+                    let [a, b] =
+                        ends.map(|(end, from, to)| PollFd::new(end, from.reads() | to.writes()));
                     let mut fds = [a, b, PollFd::new(woken, PollFlags::IN)];
                     poll(&mut fds, None)?;
                     if fds[..2].iter().any(|fd| fd.revents().contains(PollFlags::ERR)) {
@@ -265,7 +271,9 @@ impl Direction {
 fn ready(result: io::Result<usize>) -> io::Result<Option<usize>> {
     match result {
         Ok(count) => Ok(Some(count)),
-        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(None),
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
 }

@@ -1,9 +1,10 @@
 //! Tests that cannot run here say so, and the test command ends with a list of them.
 //!
-//! The test harness hides the output of a test that passes. So [`skip`] writes to standard error past the harness, and
-//! leaves a record. The target `what_was_skipped` runs last, because its name sorts last among the tests of the last
-//! package, and prints all records. It can be the last only since no package has documentation tests: cargo runs
-//! those after everything else. The examples of the documentation are files in `examples/`, and tests run them.
+//! The test harness hides the output of a test that passes. So [`skip`] writes to standard error
+//! past the harness, and leaves a record. The target `what_was_skipped` runs last, because its name
+//! sorts last among the tests of the last package, and prints all records. It can be the last only
+//! since no package has documentation tests: cargo runs those after everything else. The examples
+//! of the documentation are files in `examples/`, and tests run them.
 
 use std::fmt::Display;
 use std::io::Write;
@@ -17,8 +18,8 @@ pub fn skip(reason: impl Display) {
     note(&record(), &line);
 }
 
-/// Takes the records of all tests that this test command has skipped so far, sorted and without repetitions. Records of
-/// other commands, which ended early, go too.
+/// Takes the records of all tests that this test command has skipped so far, sorted and without
+/// repetitions. Records of other commands, which ended early, go too.
 pub fn take() -> Vec<String> {
     let file = record();
     let lines = take_from(&file);
@@ -27,8 +28,10 @@ pub fn take() -> Vec<String> {
 }
 
 fn note(file: &Path, line: &str) {
-    fs::create_dir_all(file.parent().expect("a file in a folder")).expect("a folder for the records");
-    let mut file = fs::File::options().append(true).create(true).open(file).expect("the file of the records");
+    fs::create_dir_all(file.parent().expect("a file in a folder"))
+        .expect("a folder for the records");
+    let mut file =
+        fs::File::options().append(true).create(true).open(file).expect("the file of the records");
     file.write_all(line.as_bytes()).expect("room for a record");
 }
 
@@ -53,7 +56,8 @@ fn name() -> String {
     }
 }
 
-/// One file in the target folder for each process group: cargo and all tests that it starts are in the same one.
+/// One file in the target folder for each process group: cargo and all tests that it starts are in
+/// the same one.
 fn record() -> PathBuf {
     let path = env::current_exe().expect("a running test");
     let folder = path.parent().expect("a program in a folder");
@@ -79,6 +83,9 @@ mod tests {
 
     #[test]
     fn a_record_names_the_executable_and_the_test() {
-        assert_eq!(name(), "striper_tests::skipped::tests::a_record_names_the_executable_and_the_test");
+        assert_eq!(
+            name(),
+            "striper_tests::skipped::tests::a_record_names_the_executable_and_the_test"
+        );
     }
 }

@@ -25,20 +25,22 @@ pub(crate) fn limit(stream: &TcpStream) {
     stream.set_write_timeout(Some(LIMIT)).expect("a socket");
 }
 
-/// Has the system take no more than about 128 KiB that nobody reads, so that a transfer is still under way. By itself it
-/// takes as much as `net.ipv4.tcp_rmem` says, which is 32 MiB on some machines.
+/// Has the system take no more than about 128 KiB that nobody reads, so that a transfer is still
+/// under way. By itself it takes as much as `net.ipv4.tcp_rmem` says, which is 32 MiB on some
+/// machines.
 pub fn take_little(stream: &TcpStream) {
     // Linux doubles it.
     SockRef::from(stream).set_recv_buffer_size(64 << 10).expect("a socket");
 }
 
-/// Ends what is sent, and leaves the other direction alone. The other end must not reset the connection meanwhile.
+/// Ends what is sent, and leaves the other direction alone. The other end must not reset the
+/// connection meanwhile.
 pub fn finish(stream: &TcpStream) {
     assert!(try_finish(stream), "the connection was reset before it could be finished");
 }
 
-/// Ends what is sent, unless a reset has come first. The system then says that there is no connection (ENOTCONN), even if
-/// everything written before was taken.
+/// Ends what is sent, unless a reset has come first. The system then says that there is no
+/// connection (ENOTCONN), even if everything written before was taken.
 #[must_use]
 pub fn try_finish(stream: &TcpStream) -> bool {
     match stream.shutdown(Shutdown::Write) {
@@ -53,7 +55,8 @@ pub fn reset(stream: TcpStream) {
     SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("a socket");
 }
 
-/// Reads until the other end resets the connection, and returns what came before that. Panics if it ends otherwise.
+/// Reads until the other end resets the connection, and returns what came before that. Panics if it
+/// ends otherwise.
 pub fn expect_reset(stream: &mut TcpStream) -> Vec<u8> {
     let mut got = Vec::new();
     match stream.read_to_end(&mut got) {
@@ -62,11 +65,14 @@ pub fn expect_reset(stream: &mut TcpStream) -> Vec<u8> {
     }
 }
 
-/// Connects to where connections are reset at once, without a byte: maybe before one learns that one was connected.
+/// Connects to where connections are reset at once, without a byte: maybe before one learns that
+/// one was connected.
 pub fn expect_reset_at(to: SocketAddr) {
     match try_connect(to) {
         Ok(mut stream) => assert!(expect_reset(&mut stream).is_empty(), "data before the reset"),
-        Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset, "connecting to {to}: {error}"),
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset, "connecting to {to}: {error}")
+        }
     }
 }
 
@@ -78,7 +84,8 @@ pub fn expect_fin(stream: &mut TcpStream) {
     }
 }
 
-/// Waits until the other end's system has taken everything that was sent. A reset would destroy what is left here.
+/// Waits until the other end's system has taken everything that was sent. A reset would destroy
+/// what is left here.
 pub fn flush(stream: &TcpStream) {
     SockRef::from(stream).set_tcp_notsent_lowat(1).expect("a socket");
     let limit = Timespec::try_from(LIMIT).expect("a reasonable time");

@@ -1,4 +1,5 @@
-//! A caller of the stripe port that says what it likes, written after PROTOCOL.md and without the engine's help.
+//! A caller of the stripe port that says what it likes, written after PROTOCOL.md and without the
+//! engine's help.
 
 use crate::socket::{connect, reset};
 use sha2::{Digest, Sha256};
@@ -7,7 +8,8 @@ use std::net::{SocketAddr, TcpStream};
 
 /// The types of frames that tests send.
 pub mod frame {
-    /// Opens a flow: flow, early, credit, length of the opaque field; then that and the first bytes.
+    /// Opens a flow: flow, early, credit, length of the opaque field; then that and the first
+    /// bytes.
     pub const OPEN: u64 = 0x01;
     /// Accepts a flow: flow.
     pub const ACCEPT: u64 = 0x03;
@@ -50,7 +52,8 @@ impl Stranger {
         Stranger::ask(port, session).expect("an accepted session")
     }
 
-    /// Calls, and becomes the first stripe of a new session of this number, unless the server takes no more.
+    /// Calls, and becomes the first stripe of a new session of this number, unless the server takes
+    /// no more.
     pub fn ask(port: SocketAddr, session: u32) -> Option<Stranger> {
         let mut stranger = Stranger::call(port);
         stranger.say(&hello(1, &create(session, 0)));
@@ -66,7 +69,9 @@ impl Stranger {
     /// Says something. A connection that has been closed meanwhile takes it all the same.
     pub fn say(&mut self, bytes: &[u8]) {
         match self.stream.write_all(bytes) {
-            Err(error) if !matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => {
+            Err(error)
+                if !matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) =>
+            {
                 panic!("{error}");
             }
             _ => {}
@@ -77,7 +82,11 @@ impl Stranger {
     pub fn answer(&mut self) -> Vec<u8> {
         let mut head = [0; 9];
         self.stream.read_exact(&mut head).unwrap_or_else(|error| panic!("no HELLO: {error}"));
-        assert_eq!((&head[..8], head[8] < 0x80), (&b"striper\x01"[..], true), "a short HELLO of version 1");
+        assert_eq!(
+            (&head[..8], head[8] < 0x80),
+            (&b"striper\x01"[..], true),
+            "a short HELLO of version 1"
+        );
         let mut body = vec![0; usize::from(head[8])];
         self.stream.read_exact(&mut body).unwrap_or_else(|error| panic!("half a HELLO: {error}"));
         body
@@ -89,7 +98,9 @@ impl Stranger {
         let mut early = FIRST_EARLY;
         loop {
             let mut body = vec![0; self.number() as usize];
-            self.stream.read_exact(&mut body).unwrap_or_else(|error| panic!("half a frame: {error}"));
+            self.stream
+                .read_exact(&mut body)
+                .unwrap_or_else(|error| panic!("half a frame: {error}"));
             match take(&mut &body[..]) {
                 frame::GRANT => {
                     let mut fields = &body[1..];
@@ -113,11 +124,14 @@ impl Stranger {
         take(&mut &number[..])
     }
 
-    /// Waits until the other end has closed the connection or broken it, and returns what came before.
+    /// Waits until the other end has closed the connection or broken it, and returns what came
+    /// before.
     pub fn dismissed(&mut self) -> Vec<u8> {
         let mut got = Vec::new();
         match self.stream.read_to_end(&mut got) {
-            Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("not dismissed: {error}"),
+            Err(error) if error.kind() != ErrorKind::ConnectionReset => {
+                panic!("not dismissed: {error}")
+            }
             _ => got,
         }
     }

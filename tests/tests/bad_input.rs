@@ -1,4 +1,5 @@
-//! Whoever calls the stripe port and is no striper, or a bad one: it is turned away with a logged reason, and nobody else notices.
+//! Whoever calls the stripe port and is no striper, or a bad one: it is turned away with a logged
+//! reason, and nobody else notices.
 
 use std::io::Read;
 use std::net::{Shutdown, TcpStream};
@@ -52,9 +53,9 @@ impl Scene {
     /// Turned away before it was a stripe: this is what the log says about it.
     fn refusal(&self, stranger: &Stranger) -> Event {
         let name = stranger.name();
-        self.pair
-            .server
-            .wait_for_any("a refusal", |event| event.is("stripe_refused") && event.text("from") == name)
+        self.pair.server.wait_for_any("a refusal", |event| {
+            event.is("stripe_refused") && event.text("from") == name
+        })
     }
 
     /// This is what the log says about the end of a session.
@@ -89,7 +90,11 @@ fn who_does_not_say_hello_is_turned_away_with_a_reason() {
     let long = varint((16 << 10) + 1);
     let hello_then = |tail: &[u8]| hello(1, &[&create(7, 0), tail].concat());
     let cases: [(&[u8], &str, &str); 9] = [
-        (b"\x00\xff\x17garbage", "is no striper: it said \"\\x00\\xff\\x17garbage\"", "-c side's port"),
+        (
+            b"\x00\xff\x17garbage",
+            "is no striper: it said \"\\x00\\xff\\x17garbage\"",
+            "-c side's port",
+        ),
         (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "it said \"GET / HTTP/1.1\\r\\n", "HTTP client"),
         (b"SSH-2.0-OpenSSH_9.9\r\n", "it said \"SSH-2.0-OpenSSH_9.9\\r\\n\"", "an ssh client"),
         (b"\x16\x03\x01\x02\x00\x01", "the other end uses a key", "browser with https"),
@@ -171,7 +176,9 @@ fn who_hangs_up_before_its_hello_is_complete_is_logged_and_forgotten() {
     let name = stranger.name();
     stranger.vanish();
     let refused = |event: &Event| event.is("stripe_refused") && event.text("from") == name;
-    assert!(scene.pair.server.wait_for_any("a refusal", refused).text("error").contains("broke before"));
+    assert!(
+        scene.pair.server.wait_for_any("a refusal", refused).text("error").contains("broke before")
+    );
     scene.close();
 }
 
@@ -180,7 +187,8 @@ fn a_stripe_that_breaks_the_protocol_ends_its_own_session_with_a_reason() {
     use frame::*;
     let mut scene = Scene::new();
     let open = frame(OPEN, &[1, 0, 1000, 0], b"");
-    let gone: Vec<u8> = (0..600).flat_map(|stripe| frame(STRIPE_GONE, &[1000 + stripe, 0], b"")).collect();
+    let gone: Vec<u8> =
+        (0..600).flat_map(|stripe| frame(STRIPE_GONE, &[1000 + stripe, 0], b"")).collect();
     let cases: [(&[u8], &str); 20] = [
         (&[0xff; 64], "a malformed integer"),
         (&[0x02, 0x93, 0x00], "a malformed integer"),
@@ -254,7 +262,8 @@ fn a_stripe_that_ends_within_a_frame_is_lost_and_no_more() {
     scene.close();
 }
 
-/// Otherwise strangers could have as many sessions as they like, for those that nobody can find are not counted.
+/// Otherwise strangers could have as many sessions as they like, for those that nobody can find are
+/// not counted.
 #[test]
 fn a_session_begun_anew_while_another_of_its_name_says_goodbye_stays_known() {
     let mut scene = Scene::new();
@@ -271,7 +280,8 @@ fn a_session_begun_anew_while_another_of_its_name_says_goodbye_stays_known() {
     scene.close();
 }
 
-/// A peer that has vanished without a word: it is asked, and given up when it does not answer for four seconds.
+/// A peer that has vanished without a word: it is asked, and given up when it does not answer for
+/// four seconds.
 #[test]
 fn a_stripe_whose_peer_has_vanished_is_given_up() {
     let mut scene = Scene::new();

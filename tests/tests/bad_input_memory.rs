@@ -1,5 +1,5 @@
-//! What strangers can make the server side keep: no more than its memory limit and a fixed rest. Each bound lies below what the
-//! server side would have if it kept the thing in question.
+//! What strangers can make the server side keep: no more than its memory limit and a fixed rest.
+//! Each bound lies below what the server side would have if it kept the thing in question.
 
 use bytes::Bytes;
 use std::io::{Read, Write};
@@ -34,7 +34,8 @@ impl Scene {
         Scene { server, _client: client, here, there, _origin: origin }
     }
 
-    /// Sees that an honest client is still served, and that the server side has never had more memory than this, all in all.
+    /// Sees that an honest client is still served, and that the server side has never had more
+    /// memory than this, all in all.
     fn close(mut self, most: u64) {
         Pattern(1).send(&mut self.here, 0..1000);
         Pattern(1).expect(&mut self.there, 0..1000);
@@ -55,7 +56,8 @@ fn unfinished_hellos_cost_little() {
             stranger
         })
         .collect();
-    let crowded = |event: &striper_tests::Event| event.text("error") == "too many unfinished handshakes";
+    let crowded =
+        |event: &striper_tests::Event| event.text("error") == "too many unfinished handshakes";
     scene.server.wait_for_any("a stranger that had to go", crowded);
     scene.close(32 * MIB);
 }
@@ -101,15 +103,16 @@ fn many_tiny_pieces_out_of_order_end_their_session() {
         (0..125_000).flat_map(|index| frame(frame::DATA, &[1, 2 * index + 1, 0], b"x")).collect();
     stranger.say(&pieces);
     stranger.dismissed();
-    let end = scene
-        .server
-        .wait_for_any("the end", |event| event.is("session_ended") && event.text("session") == session(7));
+    let end = scene.server.wait_for_any("the end", |event| {
+        event.is("session_ended") && event.text("session") == session(7)
+    });
     assert_eq!(end.text("reason"), "the peer sent too many pieces out of order");
     scene.close(64 * MIB);
 }
 
-/// Each takes all the credit that it has, of a target that reads nothing: 3.75 MiB each if nobody else were there. Half of the limit
-/// of 128 MiB is for what comes in; beside it each of 256 sessions has its floor, and 64 MiB are for the rest.
+/// Each takes all the credit that it has, of a target that reads nothing: 3.75 MiB each if nobody
+/// else were there. Half of the limit of 128 MiB is for what comes in; beside it each of 256
+/// sessions has its floor, and 64 MiB are for the rest.
 #[test]
 fn many_sessions_share_one_memory_limit() {
     let scene = Scene::new();
@@ -120,7 +123,11 @@ fn many_sessions_share_one_memory_limit() {
                 // Behind a gap, so that nothing of it goes to the target.
                 stranger.say(&frame(frame::OPEN, &[flow, FIRST_EARLY, 0, 0], b""));
                 for at in 0..4 {
-                    stranger.say(&frame(frame::DATA, &[flow, 1 + at * (60 << 10), 0], &[7; 60 << 10]));
+                    stranger.say(&frame(
+                        frame::DATA,
+                        &[flow, 1 + at * (60 << 10), 0],
+                        &[7; 60 << 10],
+                    ));
                 }
             }
             Some(stranger)
@@ -129,8 +136,8 @@ fn many_sessions_share_one_memory_limit() {
     scene.close((64 + 60 + 64) * MIB);
 }
 
-/// Pieces of which each keeps a receive buffer of 256 KiB, 180 MiB in all, since it is a little too large to be copied. The rest of
-/// the buffer is data that the server side has had already.
+/// Pieces of which each keeps a receive buffer of 256 KiB, 180 MiB in all, since it is a little too
+/// large to be copied. The rest of the buffer is data that the server side has had already.
 #[test]
 fn small_pieces_do_not_keep_large_receive_buffers() {
     let scene = Scene::limited(&["--limit", "memory=16MiB"]);
@@ -153,7 +160,8 @@ fn small_pieces_do_not_keep_large_receive_buffers() {
 #[test]
 fn crumbs_of_many_sessions_count_as_what_they_cost() {
     let scene = Scene::limited(&["--limit", "memory=8MiB"]);
-    let crumbs = |flow| (0..8000).flat_map(move |index| frame(frame::DATA, &[flow, 2 * index + 1, 0], b"x"));
+    let crumbs =
+        |flow| (0..8000).flat_map(move |index| frame(frame::DATA, &[flow, 2 * index + 1, 0], b"x"));
     let _strangers: Vec<Stranger> = (0..32)
         .map(|number| {
             let mut stranger = Stranger::join(scene.server.addr(), number);
@@ -183,7 +191,8 @@ fn data_of_flows_that_are_never_opened_ends_its_session_before_it_takes_too_much
     scene.close(64 * MIB);
 }
 
-/// Of what targets send without end, in pieces that keep a receive buffer each, to peers that acknowledge nothing.
+/// Of what targets send without end, in pieces that keep a receive buffer each, to peers that
+/// acknowledge nothing.
 #[test]
 fn what_peers_never_acknowledge_is_bounded_and_so_are_its_receive_buffers() {
     let origin = Origin::start();
@@ -211,7 +220,8 @@ fn what_peers_never_acknowledge_is_bounded_and_so_are_its_receive_buffers() {
     assert!(peak <= 80 * MIB, "{} MiB", peak / MIB);
 }
 
-/// What never-opened flows may be sent without credit, of as many flows as a server side may open: 224 MiB, of which a client side takes that of 64.
+/// What never-opened flows may be sent without credit, of as many flows as a server side may open:
+/// 224 MiB, of which a client side takes that of 64.
 #[test]
 fn a_server_side_can_not_make_its_client_keep_flows_that_nobody_opens() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -11,7 +11,11 @@ fn fails(args: &[&str], code: i32, says: &[&str]) {
     assert_eq!(finished.code, Some(code), "{args:?}: {finished:?}");
     assert_eq!(finished.stdout, "", "{args:?}");
     for part in says {
-        assert!(finished.stderr.contains(part), "{args:?}: {part:?} is not in {:?}", finished.stderr);
+        assert!(
+            finished.stderr.contains(part),
+            "{args:?}: {part:?} is not in {:?}",
+            finished.stderr
+        );
     }
 }
 
@@ -91,7 +95,9 @@ const NOBODY: u32 = 65_534;
 fn too_few_threads_are_an_error_and_no_panic() {
     let Some([prlimit]) = Program::find(["prlimit"]) else { return };
     for threads in [1, 2] {
-        for args in [&["-s", "0", "a:1"][..], &["-c", "0", "a:1"], &["relay", "0", "a:1"], &["demo"]] {
+        for args in
+            [&["-s", "0", "a:1"][..], &["-c", "0", "a:1"], &["relay", "0", "a:1"], &["demo"]]
+        {
             let mut command = prlimit.command();
             command.arg(format!("--nproc={threads}")).arg(binary::path()).args(args);
             if rustix::process::geteuid().is_root() {
@@ -114,7 +120,11 @@ fn an_option_that_means_nothing_to_a_command_is_refused_with_those_that_take_it(
         let args = [command, &["-n", "4"]].concat();
         fails(&args, 2, &["--stripes means nothing to", "it is for striper-cli -c"]);
     }
-    fails(&["demo", "-k", "x"], 2, &["--key means nothing to demo", "it is for striper-cli -s or -c"]);
+    fails(
+        &["demo", "-k", "x"],
+        2,
+        &["--key means nothing to demo", "it is for striper-cli -s or -c"],
+    );
 }
 
 #[test]
@@ -175,15 +185,27 @@ fn a_port_in_use_exits_with_3_and_says_how_to_find_its_user() {
     let address = origin.addr().to_string();
     for mode in ["-s", "-c", "relay"] {
         let port = format!("sport = :{}", origin.addr().port());
-        fails(&[mode, &address, "localhost:1"], 3, &["another program listens there", &address, &port]);
+        fails(
+            &[mode, &address, "localhost:1"],
+            3,
+            &["another program listens there", &address, &port],
+        );
     }
-    fails(&["-s", &address, "localhost:1", "--log", "json"], 3, &["\"event\":\"failed\"", "\"code\":3"]);
+    fails(
+        &["-s", &address, "localhost:1", "--log", "json"],
+        3,
+        &["\"event\":\"failed\"", "\"code\":3"],
+    );
 }
 
 #[test]
 fn an_address_of_another_machine_exits_with_3() {
     // TEST-NET-1 (RFC 5737).
-    fails(&["-s", "192.0.2.1:0", "localhost:1"], 3, &["this machine has no address 192.0.2.1", "0.0.0.0"]);
+    fails(
+        &["-s", "192.0.2.1:0", "localhost:1"],
+        3,
+        &["this machine has no address 192.0.2.1", "0.0.0.0"],
+    );
 }
 
 #[cfg(target_os = "linux")]

@@ -53,7 +53,8 @@ fn two_hundred_connections_at_once_share_four_stripes() {
     });
     assert_eq!(route.accepted(), 4);
     for proxy in [&pair.client, &pair.server] {
-        let ends = proxy.wait_for_some("all ends", COUNT as usize, |event| event.is("connection_ended"));
+        let ends =
+            proxy.wait_for_some("all ends", COUNT as usize, |event| event.is("connection_ended"));
         assert!(ends.iter().all(|end| end.text("end") == "finished"));
     }
 }
@@ -73,7 +74,8 @@ fn a_connection_that_nobody_reads_does_not_hold_up_others() {
         .collect();
     let (data, mut taken) = (Pattern(3).bytes(0..1 << 20), true);
     while taken {
-        taken = stuck.iter().any(|(client, _)| std::io::Write::write(&mut { client }, &data).is_ok());
+        taken =
+            stuck.iter().any(|(client, _)| std::io::Write::write(&mut { client }, &data).is_ok());
     }
     let mut client = pair.connect();
     let mut server = origin.accept();

@@ -1,12 +1,13 @@
-//! `datagram`: plain connections at both ends, and datagrams in between, exactly as the format says.
+//! `datagram`: plain connections at both ends, and datagrams in between, exactly as the format
+//! says.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::thread;
 use std::time::Duration;
 use striper_tests::{
-    LIMIT, Origin, Pattern, Proxy, Vacant, connect, expect_fin, expect_reset, expect_reset_at, finish, flush,
-    loopbacks, reset,
+    LIMIT, Origin, Pattern, Proxy, Vacant, connect, expect_fin, expect_reset, expect_reset_at,
+    finish, flush, loopbacks, reset,
 };
 
 const UP: Pattern = Pattern(1);
@@ -72,7 +73,8 @@ fn data_passes_both_ways_and_each_half_ends_for_itself() {
         for proxy in [&chain.client, &chain.server] {
             let ends = proxy.wait_for_some("both ends", 2, |event| event.is("connection_ended"));
             assert!(ends.iter().all(|end| end.text("end") == "finished"), "{ends:?}");
-            let passed = [&ends[0], &ends[1]].map(|end| (end.number("sent"), end.number("received")));
+            let passed =
+                [&ends[0], &ends[1]].map(|end| (end.number("sent"), end.number("received")));
             assert_eq!(passed, [(20_000_000, 20_100_000), (100_000, 0)]);
         }
     }
@@ -145,9 +147,14 @@ fn what_the_client_side_sends_is_the_format_and_no_more() {
     let proxy = side("-c", peer.addr(), &[]);
     let (mut client, mut far) = (connect(proxy.addr()), peer.accept());
     // One at a time, because a stream may join what is written.
-    for (len, head) in
-        [(3, &[3][..]), (123, &[123]), (4, &[4]), (127, &[127]), (128, &[0x80, 1]), (300, &[0xac, 2])]
-    {
+    for (len, head) in [
+        (3, &[3][..]),
+        (123, &[123]),
+        (4, &[4]),
+        (127, &[127]),
+        (128, &[0x80, 1]),
+        (300, &[0xac, 2]),
+    ] {
         let payload = UP.bytes(0..len);
         client.write_all(&payload).unwrap();
         expect_bytes(&mut far, &[head, &payload].concat());
@@ -166,7 +173,8 @@ fn what_the_client_side_sends_is_the_format_and_no_more() {
         assert_eq!(at, 20_000_000);
     });
     // Joined, cut and with lengths that are longer than need be: only payload comes out.
-    let parts: [&[u8]; 5] = [&[3, b'a', b'b', b'c', 0, 2, b'd'], b"e", &[0x82, 0x80], &[0x80, 0], b"fg"];
+    let parts: [&[u8]; 5] =
+        [&[3, b'a', b'b', b'c', 0, 2, b'd'], b"e", &[0x82, 0x80], &[0x80, 0], b"fg"];
     for part in parts {
         far.write_all(part).unwrap();
         flush(&far);
@@ -354,8 +362,8 @@ const GARBAGE: [Garbage; 7] = [
     },
 ];
 
-/// Says each of these on `bad`, and sees that `good` gets what is payload and then a reset, that the log tells why, and that
-/// another connection does not notice.
+/// Says each of these on `bad`, and sees that `good` gets what is payload and then a reset, that
+/// the log tells why, and that another connection does not notice.
 fn garbage(proxy: &Proxy, advice: &str, mut open: impl FnMut() -> (TcpStream, TcpStream)) {
     let (mut others, mut said) = (open(), 0..100);
     for Garbage { said: bytes, ends, passes, error } in GARBAGE {
@@ -372,7 +380,10 @@ fn garbage(proxy: &Proxy, advice: &str, mut open: impl FnMut() -> (TcpStream, Tc
             ("connection_ended", "warn", "reset"),
             "{told}"
         );
-        assert!(told.text("message").contains(error) && told.text("message").contains(advice), "{told}");
+        assert!(
+            told.text("message").contains(error) && told.text("message").contains(advice),
+            "{told}"
+        );
         // In datagrams of one hundred bytes, whichever side takes them.
         let (bad, good) = &mut others;
         bad.write_all(&[100]).unwrap();
@@ -395,7 +406,8 @@ fn a_plain_client_at_the_server_side_is_told_apart_and_reset() {
 fn a_plain_server_at_the_client_side_is_told_apart_and_reset() {
     let origin = Origin::start();
     let proxy = side("-c", origin.addr(), &[]);
-    let advice = format!("does {} speak datagrams, as striper-cli datagram -s does?", origin.addr());
+    let advice =
+        format!("does {} speak datagrams, as striper-cli datagram -s does?", origin.addr());
     garbage(&proxy, &advice, || {
         let client = connect(proxy.addr());
         (origin.accept(), client)

@@ -1,4 +1,5 @@
-//! The datagram format against `golden/datagrams.txt`, which was made by hand from the format's definition and not by this code.
+//! The datagram format against `golden/datagrams.txt`, which was made by hand from the format's
+//! definition and not by this code.
 
 use bytes::Bytes;
 use striper_core::datagram::{DatagramError, Decoder, header};
@@ -43,7 +44,8 @@ fn vectors() -> Vec<Vector> {
 /// `61` is a byte, `61*3` three of them, `-` none.
 fn run(word: &str) -> Vec<u8> {
     let (byte, count) = word.split_once('*').unwrap_or((word, if word == "-" { "0" } else { "1" }));
-    let byte = if byte == "-" { 0 } else { u8::from_str_radix(byte, 16).expect("a byte in hexadecimal") };
+    let byte =
+        if byte == "-" { 0 } else { u8::from_str_radix(byte, 16).expect("a byte in hexadecimal") };
     vec![byte; count.parse().expect("a number")]
 }
 

@@ -1,5 +1,5 @@
-//! The documentation's examples are files in `examples/`, which tests run. An example within a comment would be run by
-//! nobody: documentation tests are off, see `striper_tests::skipped`.
+//! The documentation's examples are files in `examples/`, which tests run. An example within a
+//! comment would be run by nobody: documentation tests are off, see `striper_tests::skipped`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,8 @@ fn examples(text: &str) -> Vec<usize> {
     let lines: Vec<&str> = text.lines().map(str::trim_start).collect();
     for (number, line) in lines.iter().enumerate() {
         let comment = line.strip_prefix("//!").or_else(|| line.strip_prefix("///"));
-        let Some(kind) = comment.and_then(|comment| comment.trim_start().strip_prefix("```")) else {
+        let Some(kind) = comment.and_then(|comment| comment.trim_start().strip_prefix("```"))
+        else {
             continue;
         };
         let is_file = lines.get(number + 1).is_some_and(|next| next.contains("include_str!"));
@@ -44,7 +45,11 @@ fn every_example_in_the_documentation_is_a_file() {
     assert!(files.len() > 100, "the sources are elsewhere");
     for file in files {
         let lines = examples(&fs::read_to_string(&file).unwrap());
-        assert!(lines.is_empty(), "{}: move the example of line {lines:?} to examples/", file.display());
+        assert!(
+            lines.is_empty(),
+            "{}: move the example of line {lines:?} to examples/",
+            file.display()
+        );
     }
 }
 

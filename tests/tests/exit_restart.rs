@@ -5,7 +5,8 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 use striper_tests::{
-    Origin, Pair, Pattern, Proxy, Route, Vacant, expect_fin, expect_reset, finish, take_little, try_finish,
+    Origin, Pair, Pattern, Proxy, Route, Vacant, expect_fin, expect_reset, finish, take_little,
+    try_finish,
 };
 
 #[test]
@@ -122,7 +123,8 @@ fn transfers_of_a_restarted_client_side_never_end_cleanly_and_a_new_one_works_at
     let restarted = Proxy::client(origin.addr().ip(), pair.server.addr(), &[]);
     works(&restarted, &origin);
     down.expect_cut(&[ErrorKind::ConnectionReset]);
-    // The server side waits for the old client's stripes: its connections stand still, and are reset when it gives up.
+    // The server side waits for the old client's stripes: its connections stand still, and are
+    // reset when it gives up.
     up.to.set_read_timeout(Some(Duration::from_millis(300))).expect("a socket");
     up.expect_cut(&[ErrorKind::WouldBlock]);
 }

@@ -52,7 +52,8 @@ fn a_server_side_survives_more_connections_than_it_may_have() {
     let refused = pair.server.wait_for("connection_refused");
     assert!(refused.text("error").contains("Too many open files"), "{refused}");
     drop(connections);
-    pair.server.wait_for_some("the end of the flood", greeted, |event| event.is("connection_ended"));
+    pair.server
+        .wait_for_some("the end of the flood", greeted, |event| event.is("connection_ended"));
     assert!(is_greeted(&pair.connect()));
 }
 
@@ -62,7 +63,9 @@ fn greeter() -> SocketAddr {
     let address = origin.addr();
     thread::spawn(move || {
         for mut stream in origin.incoming() {
-            thread::spawn(move || stream.write_all(b"!").and_then(|()| stream.read_to_end(&mut Vec::new())));
+            thread::spawn(move || {
+                stream.write_all(b"!").and_then(|()| stream.read_to_end(&mut Vec::new()))
+            });
         }
     });
     address
@@ -101,7 +104,8 @@ fn a_relay_survives_more_connections_than_it_may_have() {
     assert_works(relay.addr(), &origin);
 }
 
-/// Connections that strangers hold leave a reserve, so that the target of who is in already can still be dialled.
+/// Connections that strangers hold leave a reserve, so that the target of who is in already can
+/// still be dialled.
 #[test]
 fn callers_that_fill_the_stripe_port_keep_no_target_from_being_dialled() {
     let pair = Pair::to(greeter());

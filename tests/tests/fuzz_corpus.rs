@@ -1,5 +1,5 @@
-//! What the fuzz targets have found is replayed without libFuzzer: the corpus, and each input that once failed (`past-*`).
-//! docs/fuzzing.md says where the files come from.
+//! What the fuzz targets have found is replayed without libFuzzer: the corpus, and each input that
+//! once failed (`past-*`). docs/fuzzing.md says where the files come from.
 
 use cap::Cap;
 use std::alloc::System;
@@ -17,7 +17,8 @@ static ALONE: Mutex<()> = Mutex::new(());
 
 fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
-    let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let entries =
+        fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
     paths.sort();
     let read = |path: PathBuf| {
@@ -32,9 +33,11 @@ fn replay(target: &str, run: fn(&[u8], fn() -> usize)) {
     let corpus = corpus(target);
     assert!(corpus.len() >= 8, "the corpus of {target} has {} files", corpus.len());
     for (path, data) in corpus {
-        // An input and all its beginnings of a few lengths: what ends in the middle of something is another story.
+        // An input and all its beginnings of a few lengths: what ends in the middle of something is
+        // another story.
         for length in [data.len(), data.len() / 2, data.len() / 4] {
-            let result = catch_unwind(AssertUnwindSafe(|| run(&data[..length], || ALLOCATOR.allocated())));
+            let result =
+                catch_unwind(AssertUnwindSafe(|| run(&data[..length], || ALLOCATOR.allocated())));
             assert!(
                 result.is_ok(),
                 "the first {length} bytes of {} fail; to see it again: tests/fuzz/run {target} FILE",

@@ -1,8 +1,9 @@
-//! Goodput, fairness and overhead over stripes, caps, loss and schedulers, as a table that is kept: a change that costs or gains
-//! anything shows as a difference of lines, and is written down on purpose.
+//! Goodput, fairness and overhead over stripes, caps, loss and schedulers, as a table that is kept:
+//! a change that costs or gains anything shows as a difference of lines, and is written down on
+//! purpose.
 //!
-//! `STRIPER_BLESS=1 cargo test -p striper-tests --test golden_table` writes the table anew. Everything in it is computed in
-//! integers and virtual time, so it is the same on every machine.
+//! `STRIPER_BLESS=1 cargo test -p striper-tests --test golden_table` writes the table anew.
+//! Everything in it is computed in integers and virtual time, so it is the same on every machine.
 
 use sim::app::{FlowPlan, Side};
 use sim::files::{self, Kind};
@@ -43,7 +44,8 @@ fn cases() -> Vec<Case> {
     let equal: &[u64] = &[10_000_000];
     let unequal: &[u64] = &[20_000_000, 10_000_000, 5_000_000, 1_000_000];
     let schedulers =
-        [SchedulerKind::Earliest, SchedulerKind::UntilCongested, SchedulerKind::RoundRobin].into_iter();
+        [SchedulerKind::Earliest, SchedulerKind::UntilCongested, SchedulerKind::RoundRobin]
+            .into_iter();
     let mut cases = Vec::new();
     for (caps, counts) in [(equal, &[1, 2, 4, 8][..]), (unequal, &[2, 4])] {
         for stripes in counts {
@@ -80,12 +82,20 @@ fn measure(case: &Case) -> String {
     world.run_until(START + ideal / 2);
     let fairness = jain(&delivered(&world));
     let put = |world: &World| -> u64 {
-        Side::BOTH.iter().flat_map(|side| world.stats(*side).stripes).map(|stripe| stripe.sent).sum()
+        Side::BOTH
+            .iter()
+            .flat_map(|side| world.stats(*side).stripes)
+            .map(|stripe| stripe.sent)
+            .sum()
     };
     let unfinished = |world: &World| delivered(world).iter().any(|bytes| *bytes < SIZE);
-    assert!(world.run_while(START + 100 * ideal, unfinished), "not done within 100 times the oracle's time");
+    assert!(
+        world.run_while(START + 100 * ideal, unfinished),
+        "not done within 100 times the oracle's time"
+    );
     let time = world.now() - START;
-    let names: Vec<String> = case.caps.iter().take(case.stripes).map(|cap| write_rate(*cap)).collect();
+    let names: Vec<String> =
+        case.caps.iter().take(case.stripes).map(|cap| write_rate(*cap)).collect();
     let overhead = (put(&world) - total) * 10_000 / total;
     format!(
         "{:>7} {:<26} {:>5}  {:<9}  {:>7}  {:>8}  {:>7}%",
@@ -99,8 +109,8 @@ fn measure(case: &Case) -> String {
     )
 }
 
-/// Jain's fairness index in thousandths: 1 if all have got the same, 1 / n if one has got it all (Jain, Chiu, Hawe: A quantitative
-/// measure of fairness, 1984).
+/// Jain's fairness index in thousandths: 1 if all have got the same, 1 / n if one has got it all
+/// (Jain, Chiu, Hawe: A quantitative measure of fairness, 1984).
 fn jain(shares: &[u64]) -> u64 {
     let sum: u128 = shares.iter().map(|share| u128::from(*share)).sum();
     let squares: u128 = shares.iter().map(|share| u128::from(*share).pow(2)).sum();
@@ -114,7 +124,8 @@ fn decimals(value: u64, digits: u32) -> String {
 
 /// The lines that differ, as they were and as they are.
 fn difference(before: &str, after: &str) -> String {
-    let (before, after): (Vec<&str>, Vec<&str>) = (before.lines().collect(), after.lines().collect());
+    let (before, after): (Vec<&str>, Vec<&str>) =
+        (before.lines().collect(), after.lines().collect());
     let mut text = String::new();
     for index in 0..before.len().max(after.len()) {
         let (was, is) = (before.get(index), after.get(index));

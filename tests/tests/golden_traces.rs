@@ -1,8 +1,10 @@
-//! Every trace under `tests/traces` still plays: those that fit the present way of choosing stripes exactly, all of them when the
-//! choices are taken from the trace, and those of the simulator are what it would record today.
+//! Every trace under `tests/traces` still plays: those that fit the present way of choosing stripes
+//! exactly, all of them when the choices are taken from the trace, and those of the simulator are
+//! what it would record today.
 //!
-//! After a change on purpose: `cargo run -p sim -- bless tests/traces`, and read the diff. Real runs can't be made anew: if only their
-//! choices have changed, the line `choices: follow-only` goes into their header.
+//! After a change on purpose: `cargo run -p sim -- bless tests/traces`, and read the diff. Real
+//! runs can't be made anew: if only their choices have changed, the line `choices: follow-only`
+//! goes into their header.
 
 use std::path::{Path, PathBuf};
 use striper_core::SchedulerKind;
@@ -15,17 +17,22 @@ fn traces() -> Vec<(PathBuf, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("traces");
     let entries = std::fs::read_dir(folder).expect("a folder of traces");
     let files = entries.map(|entry| entry.expect("an entry").path());
-    let mut files: Vec<_> = files.filter(|file| file.extension().is_some_and(|end| end == "trace")).collect();
+    let mut files: Vec<_> =
+        files.filter(|file| file.extension().is_some_and(|end| end == "trace")).collect();
     files.sort();
-    files.into_iter().map(|file| (file.clone(), std::fs::read_to_string(file).expect("a trace"))).collect()
+    files
+        .into_iter()
+        .map(|file| (file.clone(), std::fs::read_to_string(file).expect("a trace")))
+        .collect()
 }
 
 /// Does this with each, and says which ones do not fit.
 fn each(check: impl Fn(&str, Trace) -> Result<(), String>) {
     let mut wrong = Vec::new();
     for (file, text) in traces() {
-        let checked =
-            Trace::read(&text).map_err(|error| error.to_string()).and_then(|trace| check(&text, trace));
+        let checked = Trace::read(&text)
+            .map_err(|error| error.to_string())
+            .and_then(|trace| check(&text, trace));
         if let Err(why) = checked {
             wrong.push(format!("{}: {why}", file.display()));
         }
@@ -40,11 +47,19 @@ fn there_are_a_dozen_small_ones_with_a_story_each_and_from_both_worlds() {
     for (file, text) in &all {
         assert!(text.len() as u64 <= MOST, "{} has {} bytes", file.display(), text.len());
         let trace = Trace::read(text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-        assert!(text.starts_with("# ") && trace.story.len() > 100, "{} has no story", file.display());
+        assert!(
+            text.starts_with("# ") && trace.story.len() > 100,
+            "{} has no story",
+            file.display()
+        );
         assert!(trace.inputs() > 10 && !trace.broken_off, "{}", file.display());
     }
     let simulated = all.iter().filter(|(_, text)| text.contains("\nscenario: ")).count();
-    assert!(simulated >= 5 && all.len() - simulated >= 5, "{simulated} of {} are simulated", all.len());
+    assert!(
+        simulated >= 5 && all.len() - simulated >= 5,
+        "{simulated} of {} are simulated",
+        all.len()
+    );
 }
 
 #[test]
@@ -58,7 +73,9 @@ fn every_trace_replays_unless_stripes_are_chosen_differently_now() {
 #[test]
 fn every_trace_follows_under_every_scheduler() {
     each(|_, mut trace| {
-        for scheduler in [SchedulerKind::Earliest, SchedulerKind::UntilCongested, SchedulerKind::RoundRobin] {
+        for scheduler in
+            [SchedulerKind::Earliest, SchedulerKind::UntilCongested, SchedulerKind::RoundRobin]
+        {
             trace.header.config.scheduler = scheduler;
             trace.follow().map_err(|divergence| format!("{scheduler:?}: {divergence}"))?;
         }
@@ -73,7 +90,10 @@ fn traces_of_the_simulator_are_what_it_records_today() {
         let differs = text.lines().zip(today.lines()).position(|(old, new)| old != new);
         match differs {
             None if text == today => Ok(()),
-            None => Err("it is longer or shorter today; see: cargo run -p sim -- bless tests/traces".into()),
+            None => {
+                Err("it is longer or shorter today; see: cargo run -p sim -- bless tests/traces"
+                    .into())
+            }
             Some(at) => Err(format!(
                 "line {}: \"{}\" is \"{}\" today; see: cargo run -p sim -- bless tests/traces",
                 at + 1,
@@ -87,12 +107,18 @@ fn traces_of_the_simulator_are_what_it_records_today() {
 /// A scheduler as good as the one that made the trace, and not the same: only following fits.
 #[test]
 fn a_trace_of_another_scheduler_does_not_replay_and_says_where() {
-    let (_, text) =
-        traces().into_iter().find(|(file, _)| file.ends_with("sim-round-robin.trace")).expect("a trace");
+    let (_, text) = traces()
+        .into_iter()
+        .find(|(file, _)| file.ends_with("sim-round-robin.trace"))
+        .expect("a trace");
     let mut trace = Trace::read(&text).expect("a trace");
     trace.header.config.scheduler = SchedulerKind::Earliest;
     let divergence = trace.replay().expect_err("other choices");
     let line = text.lines().nth(divergence.line - 1).expect("a line");
-    assert_eq!(divergence.expected.as_deref().unwrap_or_default(), line.trim_start(), "{divergence}");
+    assert_eq!(
+        divergence.expected.as_deref().unwrap_or_default(),
+        line.trim_start(),
+        "{divergence}"
+    );
     assert!(trace.follow().is_ok());
 }

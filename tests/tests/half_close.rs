@@ -28,7 +28,9 @@ fn a_client_that_has_finished_still_gets_the_answer() {
     for address in loopbacks() {
         let origin = Origin::on(address);
         let pair = Pair::to(origin.addr());
-        for (question, answer) in [(0, 0), (1, 1), (0, 3_000_000), (3_000_000, 0), (3_000_000, 3_000_000)] {
+        for (question, answer) in
+            [(0, 0), (1, 1), (0, 3_000_000), (3_000_000, 0), (3_000_000, 3_000_000)]
+        {
             let mut client = pair.connect();
             ask(&mut client, &mut origin.accept(), question, answer);
         }
@@ -40,7 +42,9 @@ fn a_server_that_has_finished_still_gets_what_the_client_sends() {
     for address in loopbacks() {
         let origin = Origin::on(address);
         let pair = Pair::to(origin.addr());
-        for (question, answer) in [(0, 0), (1, 1), (0, 3_000_000), (3_000_000, 0), (3_000_000, 3_000_000)] {
+        for (question, answer) in
+            [(0, 0), (1, 1), (0, 3_000_000), (3_000_000, 0), (3_000_000, 3_000_000)]
+        {
             let mut client = pair.connect();
             ask(&mut origin.accept(), &mut client, question, answer);
         }

@@ -6,8 +6,8 @@ use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::thread;
 use striper_tests::{
-    Event, Finished, Origin, Pattern, Proxy, TempDir, connect, expect_reset, expect_reset_at, finish, run,
-    skip, try_connect,
+    Event, Finished, Origin, Pattern, Proxy, TempDir, connect, expect_reset, expect_reset_at,
+    finish, run, skip, try_connect,
 };
 
 /// Makes a key file of this name, and says where it is.
@@ -33,8 +33,8 @@ fn client(server: &Proxy, options: &[&str]) -> Proxy {
 /// A server side with little room that accepts two clients, and the options of each.
 fn for_two(origin: &Origin) -> (TempDir, Proxy, [[String; 4]; 2]) {
     let folder = TempDir::new();
-    let [exit, greedy, modest] =
-        ["exit", "greedy", "modest"].map(|name| keygen(&folder, &format!("{name}.key"), &["--pair"]));
+    let [exit, greedy, modest] = ["exit", "greedy", "modest"]
+        .map(|name| keygen(&folder, &format!("{name}.key"), &["--pair"]));
     let servers = folder.write("servers", pubkey(&exit));
     let clients = folder.write("clients", format!("{}{}", pubkey(&greedy), pubkey(&modest)));
     let server = server(origin, &["-k", &exit, "--peers", &clients]);
@@ -80,16 +80,18 @@ fn one_key_file_on_both_sides_is_all_it_takes() {
 #[test]
 fn each_client_has_a_key_and_a_name_and_a_list_that_is_read_again_cuts_off_who_is_gone() {
     let (folder, origin) = (TempDir::new(), Origin::start());
-    let [exit, laptop, backup] =
-        ["exit", "laptop", "backup"].map(|name| keygen(&folder, &format!("{name}.key"), &["--pair"]));
+    let [exit, laptop, backup] = ["exit", "laptop", "backup"]
+        .map(|name| keygen(&folder, &format!("{name}.key"), &["--pair"]));
     let servers = folder.write("servers", pubkey(&exit));
-    let clients = folder.write("clients", format!("# who may\n{}{}", pubkey(&laptop), pubkey(&backup)));
+    let clients =
+        folder.write("clients", format!("# who may\n{}{}", pubkey(&laptop), pubkey(&backup)));
     let server = server(&origin, &["-k", &exit, "--peers", &clients]);
     let laptop = client(&server, &["-k", &laptop, "--peers", &servers]);
     let backup_key = pubkey(&backup);
     let backup = client(&server, &["-k", &backup, "--peers", &servers]);
-    let by_name =
-        |name: &'static str| move |event: &Event| event.is("session_started") && event.text("key") == name;
+    let by_name = |name: &'static str| {
+        move |event: &Event| event.is("session_started") && event.text("key") == name
+    };
     echo(&laptop, &origin);
     server.wait_for_any("a session of the laptop", by_name("laptop"));
     let mut carried = connect(laptop.addr());
@@ -134,7 +136,9 @@ fn stripes_of_one_key_leave_descriptors_to_others() {
     let origin = Origin::start();
     let (_folder, server, [greedy, modest]) = for_two(&origin);
     let _greedy: Vec<Proxy> = (0..4)
-        .map(|_| client(&server, &[&greedy.each_ref().map(String::as_str)[..], &["-n", "64"]].concat()))
+        .map(|_| {
+            client(&server, &[&greedy.each_ref().map(String::as_str)[..], &["-n", "64"]].concat())
+        })
         .collect();
     server.wait_for_any("a stripe too many", |event| {
         event.is("stripe_refused") && event.text("error").contains("no more stripes")
@@ -157,7 +161,9 @@ fn a_client_that_opens_without_end_leaves_another_one_its_connections() {
     // Some may be reset before one learns that they were connected.
     let _all: Vec<_> = (0..300).map(|_| try_connect(greedy.addr())).collect();
     // When the first of them is turned away, no file is left to who has the most.
-    greedy.wait_for_any("a refusal", |event| event.is("connection_ended") && event.text("end") == "refused");
+    greedy.wait_for_any("a refusal", |event| {
+        event.is("connection_ended") && event.text("end") == "refused"
+    });
     let modest = client(&server, &modest.each_ref().map(String::as_str));
     modest.wait_for_some("stripes", 4, |event| event.is("stripe_up"));
     let mut greeting = [0; 1];
@@ -193,8 +199,9 @@ fn keys_that_do_not_fit_are_told_to_both_sides_with_what_to_do() {
 fn a_key_file_that_is_of_no_use_is_refused_with_its_name_and_a_cure() {
     let folder = TempDir::new();
     let (site, own) = (keygen(&folder, "site.key", &[]), keygen(&folder, "own.key", &["--pair"]));
-    let key =
-        |file: &str, more: &[&str]| run(&[&["-s", "0", "localhost:22", "-k", file], more].concat(), &[]);
+    let key = |file: &str, more: &[&str]| {
+        run(&[&["-s", "0", "localhost:22", "-k", file], more].concat(), &[])
+    };
     of(&run(&["keygen", &site], &[]), 8, &[&site, "exists already"]);
     of(&key(&folder.text("none"), &[]), 8, &["No such file", "none"]);
     of(&key(&folder.write("text", "hello"), &[]), 8, &["this is no key", "keygen"]);

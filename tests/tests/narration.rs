@@ -57,7 +57,11 @@ fn both_sides_say_when_connections_without_a_stripe_go_on() {
     route.reset_all();
     for side in [&pair.client, &pair.server] {
         let stranded = side.wait_for("session_stranded");
-        assert_eq!((stranded.number("connections"), stranded.text("key")), (1, "site"), "{stranded}");
+        assert_eq!(
+            (stranded.number("connections"), stranded.text("key")),
+            (1, "site"),
+            "{stranded}"
+        );
     }
     route.lead_to(pair.server.addr());
     for side in [&pair.client, &pair.server] {
@@ -76,7 +80,10 @@ fn a_server_side_names_the_client_side_that_has_vanished() {
     pair.client.kill();
     let stranded = pair.server.wait_for("session_stranded");
     let text = stranded.text("message");
-    assert!(text.contains(" with 127.0.0.1:") && text.contains(" (key site) has no stripe left"), "{text}");
+    assert!(
+        text.contains(" with 127.0.0.1:") && text.contains(" (key site) has no stripe left"),
+        "{text}"
+    );
     assert!(text.contains("1 connection is kept until "), "{text}");
 }
 
@@ -107,7 +114,10 @@ fn an_ordinary_stop_of_the_server_side_is_no_reason_to_warn() {
     assert_eq!(pair.client.exit_code(), Some(0));
     for side in [&pair.client, &pair.server] {
         assert!(warnings(side).is_empty(), "{:?}", warnings(side));
-        assert!(side.events().last().is_some_and(|event| event.is("stopped")), "nothing comes after it");
+        assert!(
+            side.events().last().is_some_and(|event| event.is("stopped")),
+            "nothing comes after it"
+        );
     }
 }
 
@@ -122,7 +132,10 @@ fn a_stop_of_both_sides_at_once_is_no_reason_to_warn() {
         for side in [&mut pair.client, &mut pair.server] {
             assert_eq!(side.exit_code(), Some(0));
             assert!(warnings(side).is_empty(), "{:?}", warnings(side));
-            assert!(side.events().last().is_some_and(|event| event.is("stopped")), "nothing comes after it");
+            assert!(
+                side.events().last().is_some_and(|event| event.is("stopped")),
+                "nothing comes after it"
+            );
         }
     }
 }

@@ -15,7 +15,10 @@ fn a_client_side_without_a_server_side_resets_connections_at_once_and_keeps_tryi
         let client = Proxy::client(address, port.addr(), &NEVER);
         let unreachable = client.wait_for("peer_unreachable");
         assert_eq!(unreachable.text("cause"), "connection refused");
-        assert!(unreachable.text("message").contains("is striper-cli -s running there"), "{unreachable}");
+        assert!(
+            unreachable.text("message").contains("is striper-cli -s running there"),
+            "{unreachable}"
+        );
         expect_reset_at(client.addr());
         let end = client.wait_for("connection_ended");
         assert_eq!(end.text("reason"), "server unreachable: connection refused");
@@ -35,7 +38,10 @@ fn a_connection_waits_for_a_silent_server_side_no_longer_than_asked() {
     let client = Proxy::client(silent.addr().ip(), silent.addr(), &SOON);
     expect_reset_at(client.addr());
     let end = client.wait_for("connection_ended");
-    assert_eq!((end.text("end"), end.text("reason")), ("no_session", "no connection to the server in time"));
+    assert_eq!(
+        (end.text("end"), end.text("reason")),
+        ("no_session", "no connection to the server in time")
+    );
 }
 
 #[test]
@@ -61,7 +67,12 @@ fn a_connection_made_while_others_are_kept_is_reset_at_once_if_the_server_side_r
 #[test]
 fn a_client_side_with_a_server_side_of_unknown_name_says_so() {
     let client = Proxy::start(&["-c", "0", "no-such-host.invalid:1", SOON[0], SOON[1]]);
-    assert!(client.wait_for("peer_unreachable").text("message").contains("unknown host (check its name)"));
+    assert!(
+        client
+            .wait_for("peer_unreachable")
+            .text("message")
+            .contains("unknown host (check its name)")
+    );
     expect_reset_at(client.addr());
 }
 
@@ -82,9 +93,15 @@ fn complaint(says: &'static [u8]) -> String {
 #[test]
 fn connecting_to_what_is_no_striper_shows_its_first_bytes() {
     let ssh = complaint(b"SSH-2.0-OpenSSH_9.9\r\n");
-    assert!(ssh.contains("it said \"SSH-2.0-OpenSSH_9.9\\r\\n\" (an ssh server; CONNECT must be"), "{ssh}");
+    assert!(
+        ssh.contains("it said \"SSH-2.0-OpenSSH_9.9\\r\\n\" (an ssh server; CONNECT must be"),
+        "{ssh}"
+    );
     let web = complaint(b"HTTP/1.1 400 Bad Request\r\n\r\n");
-    assert!(web.contains("it said \"HTTP/1.1 400 Bad Request") && web.contains("(a web server;"), "{web}");
+    assert!(
+        web.contains("it said \"HTTP/1.1 400 Bad Request") && web.contains("(a web server;"),
+        "{web}"
+    );
     let other = complaint(b"\x1b[2J\x00hello");
     assert!(other.contains("it said \"\\x1b[2J\\x00hello\" (CONNECT must be"), "{other}");
 }

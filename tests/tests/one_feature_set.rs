@@ -1,5 +1,6 @@
-//! Each way to build the workspace uses every dependency with the same features. Otherwise cargo compiles the dependency,
-//! and all that depends on it, once more: `cargo run -p sim` after `cargo test` then takes minutes instead of seconds.
+//! Each way to build the workspace uses every dependency with the same features. Otherwise cargo
+//! compiles the dependency, and all that depends on it, once more: `cargo run -p sim` after `cargo
+//! test` then takes minutes instead of seconds.
 
 use std::collections::BTreeSet;
 use striper_tests::{Finished, binary};

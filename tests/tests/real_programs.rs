@@ -1,5 +1,5 @@
-//! Programs of every day talk through a pair, and some also through datagrams and a relay. Those that are not installed are skipped,
-//! and the test says so.
+//! Programs of every day talk through a pair, and some also through datagrams and a relay. Those
+//! that are not installed are skipped, and the test says so.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -9,7 +9,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
-use striper_tests::{Finished, LIMIT, Origin, Pair, Pattern, Process, Program, Proxy, TempDir, Vacant, skip};
+use striper_tests::{
+    Finished, LIMIT, Origin, Pair, Pattern, Process, Program, Proxy, TempDir, Vacant, skip,
+};
 
 const SIZE: u64 = 32 << 20;
 
@@ -38,7 +40,8 @@ fn entrance(proxies: &[Proxy]) -> SocketAddr {
     proxies.last().expect("a proxy").addr()
 }
 
-/// A server that is started anew for each connection, with the connection as its standard input and output.
+/// A server that is started anew for each connection, with the connection as its standard input and
+/// output.
 struct Inetd {
     running: Arc<Mutex<Vec<Process>>>,
 }
@@ -71,11 +74,12 @@ impl Drop for Inetd {
 /// Starts a server that writes to one of its outputs, and waits until it has written this.
 fn start_until(command: &mut Command, says: &str) -> Process {
     let mut process = Process::start(command.stdin(Stdio::null()));
-    let output: Box<dyn Read + Send> = match (process.child().stdout.take(), process.child().stderr.take()) {
-        (Some(stdout), _) => Box::new(stdout),
-        (_, Some(stderr)) => Box::new(stderr),
-        _ => panic!("an output to listen to"),
-    };
+    let output: Box<dyn Read + Send> =
+        match (process.child().stdout.take(), process.child().stderr.take()) {
+            (Some(stdout), _) => Box::new(stdout),
+            (_, Some(stderr)) => Box::new(stderr),
+            _ => panic!("an output to listen to"),
+        };
     let (said, heard) = mpsc::channel();
     thread::spawn(move || {
         // Reads on after that: the server must not be held up.
@@ -143,7 +147,10 @@ impl Ssh {
     fn start(sshd: &Program, keygen: &Program, way: Way) -> Option<Ssh> {
         let files = TempDir::new();
         let privileged = rustix::process::geteuid().is_root();
-        if privileged && !Path::new("/run/sshd").is_dir() && fs::create_dir_all("/run/sshd").is_err() {
+        if privileged
+            && !Path::new("/run/sshd").is_dir()
+            && fs::create_dir_all("/run/sshd").is_err()
+        {
             skip("sshd needs /run/sshd");
             return None;
         }
@@ -195,7 +202,9 @@ impl Ssh {
 
 #[test]
 fn ssh_runs_a_command_and_scp_copies_both_ways() {
-    let Some([sshd, ssh, scp, keygen]) = Program::find(["sshd", "ssh", "scp", "ssh-keygen"]) else { return };
+    let Some([sshd, ssh, scp, keygen]) = Program::find(["sshd", "ssh", "scp", "ssh-keygen"]) else {
+        return;
+    };
     for way in WAYS {
         let Some(server) = Ssh::start(&sshd, &keygen, way) else { return };
         let (files, port) = (&server.files, server.port());
@@ -208,13 +217,16 @@ fn ssh_runs_a_command_and_scp_copies_both_ways() {
         let [remote, back] = [format!("localhost:{there}"), files.text("back")];
         scp.run(options.clone().chain(["-q", "-P", &port, &sent, &remote]));
         scp.run(options.chain(["-q", "-P", &port, &remote, &back]));
-        assert!(files.read("there") == files.read("sent") && files.read("back") == files.read("sent"));
+        assert!(
+            files.read("there") == files.read("sent") && files.read("back") == files.read("sent")
+        );
     }
 }
 
 #[test]
 fn rsync_copies_a_tree_both_ways_and_then_only_what_has_changed() {
-    let Some([sshd, ssh, keygen, rsync]) = Program::find(["sshd", "ssh", "ssh-keygen", "rsync"]) else {
+    let Some([sshd, ssh, keygen, rsync]) = Program::find(["sshd", "ssh", "ssh-keygen", "rsync"])
+    else {
         return;
     };
     let Some(server) = Ssh::start(&sshd, &keygen, striped) else { return };
@@ -244,7 +256,8 @@ fn git_clones_and_pushes_through_its_daemon() {
     let Some([git]) = Program::find(["git"]) else { return };
     let files = TempDir::new();
     let run = |folder: &str, words: &[&str]| {
-        let name = ["-c", "user.name=a", "-c", "user.email=a@localhost", "-c", "protocol.version=2"];
+        let name =
+            ["-c", "user.name=a", "-c", "user.email=a@localhost", "-c", "protocol.version=2"];
         let mut command = git.command();
         command.args(["-C", folder]).args(name).args(words);
         command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
@@ -256,7 +269,9 @@ fn git_clones_and_pushes_through_its_daemon() {
     let (served, work) = (files.text("served"), files.text("work"));
     run(&work, &["init", "-q", "-b", "main"]);
     files.write("work/large", Pattern(1).bytes(0..SIZE / 2));
-    (0..100).for_each(|number| _ = files.write(&format!("work/{number}"), Pattern(number).bytes(0..1000)));
+    (0..100).for_each(|number| {
+        _ = files.write(&format!("work/{number}"), Pattern(number).bytes(0..1000))
+    });
     run(&work, &["add", "."]);
     run(&work, &["commit", "-q", "-m", "one"]);
     run(&served, &["clone", "-q", "--bare", &work, "repo"]);

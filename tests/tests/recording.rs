@@ -1,4 +1,5 @@
-//! `--trace`: what the real program records is what the engine does, on both sides, whatever happens to the stripes.
+//! `--trace`: what the real program records is what the engine does, on both sides, whatever
+//! happens to the stripes.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -8,8 +9,8 @@ use std::thread;
 use std::time::Duration;
 use striper_core::trace::Trace;
 use striper_tests::{
-    Event, Finished, LIMIT, Origin, Pattern, Proxy, Route, TempDir, binary, expect_reset, finish, reset, run,
-    skip,
+    Event, Finished, LIMIT, Origin, Pattern, Proxy, Route, TempDir, binary, expect_reset, finish,
+    reset, run, skip,
 };
 
 const UP: Pattern = Pattern(1);

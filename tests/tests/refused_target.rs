@@ -1,6 +1,8 @@
 //! A target that nobody answers for.
 
-use striper_tests::{Origin, Pair, Pattern, Proxy, Vacant, expect_reset, expect_reset_at, loopbacks, reset};
+use striper_tests::{
+    Origin, Pair, Pattern, Proxy, Vacant, expect_reset, expect_reset_at, loopbacks, reset,
+};
 
 #[test]
 fn a_refused_connection_is_reset_and_later_ones_work() {

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::thread;
 use striper_tests::{
-    Origin, Pattern, Proxy, Vacant, connect, expect_fin, expect_reset, expect_reset_at, finish, flush,
-    loopbacks, reset,
+    Origin, Pattern, Proxy, Vacant, connect, expect_fin, expect_reset, expect_reset_at, finish,
+    flush, loopbacks, reset,
 };
 
 fn relay(address: IpAddr) -> (Origin, Proxy) {

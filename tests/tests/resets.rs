@@ -2,7 +2,9 @@
 
 use std::io::Write;
 use std::net::TcpStream;
-use striper_tests::{Origin, Pair, Pattern, expect_fin, expect_reset, finish, flush, loopbacks, reset};
+use striper_tests::{
+    Origin, Pair, Pattern, expect_fin, expect_reset, finish, flush, loopbacks, reset,
+};
 
 const DATA: Pattern = Pattern(1);
 
@@ -11,7 +13,8 @@ fn open(pair: &Pair, origin: &Origin) -> (TcpStream, TcpStream) {
     let (mut client, mut server) = (pair.connect(), origin.accept());
     for (from, to) in [(0, 1), (1, 0)] {
         let ends = [&mut client, &mut server];
-        let [mut from, mut to] = [from, to].map(|end: usize| ends[end].try_clone().expect("a socket"));
+        let [mut from, mut to] =
+            [from, to].map(|end: usize| ends[end].try_clone().expect("a socket"));
         DATA.send(&mut from, 0..1);
         DATA.expect(&mut to, 0..1);
     }
@@ -59,7 +62,8 @@ fn a_reset_after_the_end_of_the_other_direction_is_still_a_reset() {
     assert!(expect_reset(&mut server).is_empty());
 }
 
-/// Closing with input unread makes the system send an RST, which must not overtake what was sent before.
+/// Closing with input unread makes the system send an RST, which must not overtake what was sent
+/// before.
 #[test]
 fn a_server_that_closes_with_unread_input_is_heard_to_its_last_byte() {
     for address in loopbacks() {
@@ -100,6 +104,7 @@ fn a_reset_is_seen_while_the_other_end_does_not_read() {
 fn fill(stream: &TcpStream) {
     let data = DATA.bytes(0..64 << 20);
     stream.set_write_timeout(Some(std::time::Duration::from_millis(300))).unwrap();
-    let error = { stream }.write_all(&data).expect_err("a connection that takes so much without a reader");
+    let error =
+        { stream }.write_all(&data).expect_err("a connection that takes so much without a reader");
     assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
 }

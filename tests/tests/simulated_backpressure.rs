@@ -39,7 +39,8 @@ fn a_flow_whose_consumer_stops_blocks_no_other() {
 fn a_slow_consumer_gets_all_at_its_pace() {
     let mut world = World::new(setup(4, 10_000_000));
     let mut plan = FlowPlan::upload(SECOND, 1 << 20);
-    plan.reads[Side::Server.index()] = Reader { rate: Some(100_000), stop_after: None, burst: None };
+    plan.reads[Side::Server.index()] =
+        Reader { rate: Some(100_000), stop_after: None, burst: None };
     let slow = world.open(plan);
     let fast = world.open(FlowPlan::upload(SECOND, 8 << 20));
     assert!(world.run_while(4 * SECOND, |world| !world.flow(fast).is_complete()));
@@ -55,7 +56,8 @@ fn the_smallest_windows_still_move_everything() {
         *config = Config { window_limit: FLOW_FLOOR, memory_limit: 2 << 20, ..*config };
     }
     let mut world = World::new(setup);
-    let flows: Vec<usize> = (0..20).map(|_| world.open(FlowPlan::both_ways(SECOND, 200_000))).collect();
+    let flows: Vec<usize> =
+        (0..20).map(|_| world.open(FlowPlan::both_ways(SECOND, 200_000))).collect();
     assert!(world.run_to_end(30 * SECOND));
     assert!(flows.iter().all(|flow| world.flow(*flow).is_complete()));
 }
@@ -78,14 +80,23 @@ fn after_ten_thousand_stuck_flows_the_next_one_still_moves() {
     let stats = world.stats(Side::Server);
     assert!(stats.credit_outstanding <= setup(1, 1_000).config[1].memory_limit / 2);
     let next = world.open(FlowPlan::upload(30 * SECOND, 100_000));
-    assert!(world.run_while(40 * SECOND, |world| !world.flow(next).is_complete()), "{:#?}", world.flow(next));
+    assert!(
+        world.run_while(40 * SECOND, |world| !world.flow(next).is_complete()),
+        "{:#?}",
+        world.flow(next)
+    );
 }
 
 #[test]
 fn a_lone_new_flow_gets_its_initial_window_without_a_round_trip() {
-    // With a window of congestion that does not get in the way: 256 KiB at 100 Mbit/s take 21 ms, one way takes 100 ms.
+    // With a window of congestion that does not get in the way: 256 KiB at 100 Mbit/s take 21 ms,
+    // one way takes 100 ms.
     let mut setup = setup(1, 100_000_000);
-    setup.routes.iter_mut().flatten().for_each(|link| (link.delay, link.window) = (100_000, 1 << 20));
+    setup
+        .routes
+        .iter_mut()
+        .flatten()
+        .for_each(|link| (link.delay, link.window) = (100_000, 1 << 20));
     let mut world = World::new(setup);
     let flow = world.open(FlowPlan::upload(SECOND, INITIAL_WINDOW));
     assert!(
@@ -106,7 +117,11 @@ fn flows_that_waited_for_memory_go_on_when_there_is_some() {
         }
         // At 1.25 MB a second.
         let limit = SECOND * 2 + flows * SECOND / 3;
-        assert!(world.run_to_end(limit), "{:#?}", world.flows().iter().find(|flow| !flow.is_over()));
+        assert!(
+            world.run_to_end(limit),
+            "{:#?}",
+            world.flows().iter().find(|flow| !flow.is_over())
+        );
         assert!(world.flows().iter().all(|flow| flow.is_complete()));
     }
 }

@@ -1,4 +1,5 @@
-//! Ends of flows: half-close, reset, refusal, the end of the session. Each is what it was at the other side.
+//! Ends of flows: half-close, reset, refusal, the end of the session. Each is what it was at the
+//! other side.
 
 use sim::app::{Answer, EndState, Ending, FlowPlan, Half, Reader, Side, Start};
 use sim::world::{Checks, Setup, World};
@@ -50,7 +51,8 @@ fn a_reset_arrives_as_a_reset_after_what_was_sent_before_it() {
             for bytes in [0, 1, 200_000] {
                 let mut plan = FlowPlan { opener, ..FlowPlan::upload(SECOND, 0) };
                 plan.sends[breaks.index()] = Half { end: Ending::Reset, ..Half::sends(bytes) };
-                plan.sends[breaks.other().index()] = Half { end: Ending::Never, ..Half::sends(100_000) };
+                plan.sends[breaks.other().index()] =
+                    Half { end: Ending::Never, ..Half::sends(100_000) };
                 let mut world = world();
                 let flow = world.open(plan);
                 assert!(world.run_to_end(5 * SECOND), "{:#?}", world.flow(flow));
@@ -71,10 +73,15 @@ fn a_reset_arrives_as_a_reset_after_what_was_sent_before_it() {
 fn a_reset_in_mid_flow_breaks_both_directions() {
     for breaks in Side::BOTH {
         let mut world = world();
-        let flow = world
-            .open(FlowPlan { reset: Some((breaks, 2 * SECOND)), ..FlowPlan::both_ways(SECOND, 4 << 20) });
+        let flow = world.open(FlowPlan {
+            reset: Some((breaks, 2 * SECOND)),
+            ..FlowPlan::both_ways(SECOND, 4 << 20)
+        });
         assert!(world.run_to_end(10 * SECOND), "{:#?}", world.flow(flow));
-        assert_eq!(world.flow(flow).end(breaks.other()).state, EndState::PeerReset(Reason::Aborted));
+        assert_eq!(
+            world.flow(flow).end(breaks.other()).state,
+            EndState::PeerReset(Reason::Aborted)
+        );
         world.run_until(20 * SECOND);
         for side in Side::BOTH {
             let stats = world.stats(side);
@@ -86,13 +93,18 @@ fn a_reset_in_mid_flow_breaks_both_directions() {
 #[test]
 fn a_reset_does_not_wait_for_a_consumer_that_has_stopped() {
     for breaks in Side::BOTH {
-        let mut plan = FlowPlan { reset: Some((breaks, 2 * SECOND)), ..FlowPlan::both_ways(SECOND, 4 << 20) };
-        plan.reads[breaks.other().index()] = Reader { rate: None, stop_after: Some(10_000), burst: None };
+        let mut plan =
+            FlowPlan { reset: Some((breaks, 2 * SECOND)), ..FlowPlan::both_ways(SECOND, 4 << 20) };
+        plan.reads[breaks.other().index()] =
+            Reader { rate: None, stop_after: Some(10_000), burst: None };
         let mut world = world();
         let flow = world.open(plan);
         // A second to see that it takes nothing, another for what was on the way.
         assert!(world.run_to_end(5 * SECOND), "{:#?}", world.flow(flow));
-        assert_eq!(world.flow(flow).end(breaks.other()).state, EndState::PeerReset(Reason::Aborted));
+        assert_eq!(
+            world.flow(flow).end(breaks.other()).state,
+            EndState::PeerReset(Reason::Aborted)
+        );
     }
 }
 

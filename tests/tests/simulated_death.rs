@@ -16,8 +16,8 @@ fn world(stripes: usize) -> World {
     World::new(setup)
 }
 
-/// 4 MiB each way over four stripes take about 0.9 s; at 0.5 s one of them suffers `fault`. All must be over `limit`
-/// after that.
+/// 4 MiB each way over four stripes take about 0.9 s; at 0.5 s one of them suffers `fault`. All
+/// must be over `limit` after that.
 fn survives(fault: Fault, limit: u64) {
     let mut world = world(4);
     let flow = world.open(FlowPlan::both_ways(SECOND, 4 << 20));
@@ -25,7 +25,11 @@ fn survives(fault: Fault, limit: u64) {
     assert!(world.run_to_end(SECOND * 3 / 2 + limit), "late: {:#?}", world.flow(flow));
     assert!(world.flow(flow).is_complete());
     world.run_until(100 * SECOND);
-    assert_eq!((world.stripes_up(Side::Client), world.stripes_up(Side::Server)), (4, 4), "replaced");
+    assert_eq!(
+        (world.stripes_up(Side::Client), world.stripes_up(Side::Server)),
+        (4, 4),
+        "replaced"
+    );
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! The production driver, server and bridge in virtual time: random worlds, and one kind of fault at a time.
+//! The production driver, server and bridge in virtual time: random worlds, and one kind of fault
+//! at a time.
 //!
 //! `cargo run --release -p sim -- drive --seeds A..B` runs as many worlds as one likes.
 
@@ -28,8 +29,8 @@ fn a_random_world_of_the_production_driver_runs_the_same_way_twice() {
     }
 }
 
-/// Four stripes of 20 Mbit/s with 10 ms one way on two routes, and a flow of 1 MB each way that begins after a second; the
-/// transfer takes some 150 ms.
+/// Four stripes of 20 Mbit/s with 10 ms one way on two routes, and a flow of 1 MB each way that
+/// begins after a second; the transfer takes some 150 ms.
 fn calm() -> Scenario {
     let mut scenario = Scenario::with_kinds(1, Vec::new());
     let spec = LinkSpec::new(20_000_000, 10_000);
@@ -103,7 +104,8 @@ fn a_stripe_that_breaks_within_its_first_bytes_is_dialled_again() {
 
 #[test]
 fn a_stripe_that_ends_with_a_fin_in_mid_frame_ends_no_flow() {
-    let outcome = with(&[Kind::FinMidFrame], [Action::Break { route: 0, all: true, how: Break::Fin }]);
+    let outcome =
+        with(&[Kind::FinMidFrame], [Action::Break { route: 0, all: true, how: Break::Fin }]);
     both_complete(&outcome);
     took_effect(&outcome, Kind::FinMidFrame);
 }
@@ -170,8 +172,8 @@ fn stripes_that_are_accepted_and_closed_are_dialled_again() {
 #[test]
 fn strangers_at_the_stripe_port_harm_nobody_and_are_sent_away() {
     use sim::driver::draw::Manner::*;
-    let strangers =
-        [Garbage, Newer, Slow, Mute, Lost, Gone].map(|manner| Action::Stranger { route: 0, manner });
+    let strangers = [Garbage, Newer, Slow, Mute, Lost, Gone]
+        .map(|manner| Action::Stranger { route: 0, manner });
     let outcome = with(&[Kind::Stranger], strangers);
     both_complete(&outcome);
     assert_eq!(outcome.stripes_lost, [0, 0]);
@@ -188,15 +190,17 @@ fn flows_of_a_process_that_ends_are_reset_and_new_ones_work() {
     }
 }
 
-/// An upload of 4 MB that takes some 400 ms, in whose midst a process stands still; polls take time, so that after it much is read
-/// before the rest has been looked at. The server sends nothing of its own.
+/// An upload of 4 MB that takes some 400 ms, in whose midst a process stands still; polls take
+/// time, so that after it much is read before the rest has been looked at. The server sends nothing
+/// of its own.
 fn paused(process: usize, step: u64, time: u64) -> World {
     let mut scenario = calm();
     scenario.kinds = vec![Kind::Pause];
     scenario.cpu = 200;
     (scenario.flows[0].programs[0].bytes, scenario.flows[0].programs[1].bytes) = (4_000_000, 0);
     scenario.flows[0].programs[1].answers = true;
-    // At many moments: in some the driver has something to do and goes on with that before it can look.
+    // At many moments: in some the driver has something to do and goes on with that before it can
+    // look.
     scenario.script.push((SECOND + 80_000 + 5_003 * step, Action::Pause { process, time }));
     World::new(scenario)
 }
@@ -216,7 +220,11 @@ fn a_pause_below_the_stall_limit_costs_no_stripe_on_either_side() {
         for step in 0..20 {
             let time = 500_000 + 150_000 * step;
             let outcome = paused(process, step, time).run();
-            assert_eq!((outcome.complete, outcome.stripes_lost), (2, [0, 0]), "{process}, {time} µs");
+            assert_eq!(
+                (outcome.complete, outcome.stripes_lost),
+                (2, [0, 0]),
+                "{process}, {time} µs"
+            );
         }
     }
 }
@@ -229,8 +237,12 @@ fn a_transfer_is_over_soon_after_a_pause_of_half_a_minute() {
             let outcome = paused(process, 5 * step, 30 * SECOND).run();
             let end = SECOND + 80_000 + 25_015 * step + 30 * SECOND;
             let over = outcome.over_at[0].map(|at| at.expect("a flow that is over") - end);
-            // The rest of the transfer takes 400 ms, and the longest wait between dials while flows wait is a second.
-            assert!(over.iter().all(|after| *after < 2 * SECOND), "{process}, step {step}: {over:?} µs");
+            // The rest of the transfer takes 400 ms, and the longest wait between dials while flows
+            // wait is a second.
+            assert!(
+                over.iter().all(|after| *after < 2 * SECOND),
+                "{process}, step {step}: {over:?} µs"
+            );
             assert_eq!(outcome.complete, 2);
         }
     }
@@ -331,7 +343,8 @@ fn a_server_without_file_descriptors_goes_on_accepting_later() {
     assert_eq!(outcome.effects[&Kind::AcceptNoFiles], 5);
 }
 
-/// After each break of all stripes the server side accepts none of the new ones before it has failed so many times.
+/// After each break of all stripes the server side accepts none of the new ones before it has
+/// failed so many times.
 #[test]
 fn however_often_accepting_fails_for_want_of_file_descriptors_nothing_is_lost() {
     let reset = |route| Action::Break { route, all: true, how: Break::Reset([true; 2]) };
@@ -343,9 +356,11 @@ fn however_often_accepting_fails_for_want_of_file_descriptors_nothing_is_lost() 
     }
 }
 
-/// The target of one flow can't be dialled: that one is refused, and the transfer under way loses nothing.
+/// The target of one flow can't be dialled: that one is refused, and the transfer under way loses
+/// nothing.
 #[test]
-fn however_often_dialling_targets_fails_for_want_of_file_descriptors_only_those_flows_are_refused() {
+fn however_often_dialling_targets_fails_for_want_of_file_descriptors_only_those_flows_are_refused()
+{
     for count in (1..=60).step_by(7) {
         let none = Action::NoFiles { process: SERVER, accept: 0, count };
         let mut scenario = calm();

@@ -47,7 +47,8 @@ fn scenarios_that_once_failed_hold() {
         if path.extension().is_some_and(|extension| extension == "scenario") {
             let text = std::fs::read_to_string(&path).expect("text");
             assert!(text.starts_with("# "), "{} tells no story", path.display());
-            let scenario = script::parse(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let scenario =
+                script::parse(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             let result = swarm::run(&scenario);
             assert!(result.is_ok(), "{}: {result:?}", path.display());
             count += 1;

@@ -1,4 +1,5 @@
-//! Plain transfers: speed against the oracle, many flows, many stripes, and the same outcome from the same seed.
+//! Plain transfers: speed against the oracle, many flows, many stripes, and the same outcome from
+//! the same seed.
 
 use bytes::Bytes;
 use sim::app::{FlowPlan, Half, Side};
@@ -35,7 +36,12 @@ fn on_unequal_stripes_earliest_is_not_below_the_others() {
     let earliest = scenario.measure(4, SchedulerKind::Earliest).goodput();
     for other in [SchedulerKind::RoundRobin, SchedulerKind::UntilCongested] {
         let other = scenario.measure(4, other);
-        assert!(earliest >= other.goodput(), "{:?}: {} against {earliest}", other.scheduler, other.goodput());
+        assert!(
+            earliest >= other.goodput(),
+            "{:?}: {} against {earliest}",
+            other.scheduler,
+            other.goodput()
+        );
     }
 }
 
@@ -97,7 +103,11 @@ fn many_small_flows_complete_soon() {
         })
         .collect();
     // 3 MB each way in two seconds, which the stripes carry with ease.
-    assert!(world.run_to_end(SECOND * 7 / 2), "{:#?}", world.flows().iter().find(|flow| !flow.is_over()));
+    assert!(
+        world.run_to_end(SECOND * 7 / 2),
+        "{:#?}",
+        world.flows().iter().find(|flow| !flow.is_over())
+    );
     assert!(flows.iter().all(|flow| world.flow(*flow).is_complete()));
 }
 
@@ -105,7 +115,8 @@ fn many_small_flows_complete_soon() {
 fn a_keystroke_does_not_wait_behind_a_backup() {
     let mut world = World::new(setup(&[10_000_000; 4]));
     world.open(FlowPlan::upload(SECOND, 64 << 20));
-    // A byte each 50 ms. One way is 20 ms, and what a stripe holds unsent or queued takes a moment more.
+    // A byte each 50 ms. One way is 20 ms, and what a stripe holds unsent or queued takes a moment
+    // more.
     let mut plan = FlowPlan::upload(2 * SECOND, 100);
     plan.sends[0] = Half { rate: Some(20), piece: 1, ..Half::sends(100) };
     let typing = world.open(plan);
@@ -122,14 +133,20 @@ fn a_keystroke_does_not_wait_behind_a_backup() {
 /// What a session said about flows: data joined, everything else in order.
 type Effects = BTreeMap<FlowId, (Vec<u8>, Vec<String>)>;
 
-/// The server's effects when each stripe's bytes come cut by `cut`, which gives the length of the next piece.
+/// The server's effects when each stripe's bytes come cut by `cut`, which gives the length of the
+/// next piece.
 fn effects(streams: &BTreeMap<StripeId, Vec<u8>>, mut cut: impl FnMut(usize) -> usize) -> Effects {
     let now = Instant::from_micros(5);
     let client = Session::new(Role::Client, SessionId([7; 16]), Config::default(), now);
-    let mut server = Session::new(Role::Server { instance: 1 }, SessionId([7; 16]), Config::default(), now);
+    let mut server =
+        Session::new(Role::Server { instance: 1 }, SessionId([7; 16]), Config::default(), now);
     let mut out = Vec::new();
     for stripe in streams.keys() {
-        server.handle(now, Input::StripeUp { stripe: *stripe, hello: client.hello(*stripe) }, &mut out);
+        server.handle(
+            now,
+            Input::StripeUp { stripe: *stripe, hello: client.hello(*stripe) },
+            &mut out,
+        );
     }
     for (stripe, bytes) in streams {
         let mut rest = Bytes::copy_from_slice(bytes);
@@ -142,7 +159,9 @@ fn effects(streams: &BTreeMap<StripeId, Vec<u8>>, mut cut: impl FnMut(usize) -> 
     let mut effects = Effects::new();
     for output in out {
         match output {
-            Output::FlowData { flow, data } => effects.entry(flow).or_default().0.extend_from_slice(&data),
+            Output::FlowData { flow, data } => {
+                effects.entry(flow).or_default().0.extend_from_slice(&data)
+            }
             Output::FlowIncoming { flow, .. }
             | Output::FlowFinished { flow }
             | Output::FlowReset { flow, .. } => {
@@ -157,9 +176,14 @@ fn effects(streams: &BTreeMap<StripeId, Vec<u8>>, mut cut: impl FnMut(usize) -> 
 #[test]
 fn any_cut_of_stripe_bytes_has_the_same_effect() {
     let now = Instant::from_micros(5);
-    let mut client =
-        Session::new(Role::Client, SessionId([7; 16]), Config { stripes: 2, ..Config::default() }, now);
-    let server = Session::new(Role::Server { instance: 1 }, SessionId([7; 16]), Config::default(), now);
+    let mut client = Session::new(
+        Role::Client,
+        SessionId([7; 16]),
+        Config { stripes: 2, ..Config::default() },
+        now,
+    );
+    let server =
+        Session::new(Role::Server { instance: 1 }, SessionId([7; 16]), Config::default(), now);
     let mut out = Vec::new();
     for stripe in [StripeId(0), StripeId(1)] {
         client.handle(now, Input::StripeUp { stripe, hello: server.hello(stripe) }, &mut out);
@@ -167,7 +191,11 @@ fn any_cut_of_stripe_bytes_has_the_same_effect() {
     let mut flows = Vec::new();
     for request in 0..3 {
         let mut opened = Vec::new();
-        client.handle(now, Input::FlowOpen { request, opaque: Bytes::from_static(b"target") }, &mut opened);
+        client.handle(
+            now,
+            Input::FlowOpen { request, opaque: Bytes::from_static(b"target") },
+            &mut opened,
+        );
         flows.extend(opened.iter().filter_map(|output| match output {
             Output::FlowOpened { flow, .. } => Some(*flow),
             _ => None,
@@ -179,7 +207,11 @@ fn any_cut_of_stripe_bytes_has_the_same_effect() {
         client.handle(now, Input::FlowData { flow: *flow, data: data.into() }, &mut out);
     }
     client.handle(now, Input::FlowFinish { flow: flows[0] }, &mut out);
-    client.handle(now, Input::FlowReset { flow: flows[1], reason: striper_core::Reason::Aborted }, &mut out);
+    client.handle(
+        now,
+        Input::FlowReset { flow: flows[1], reason: striper_core::Reason::Aborted },
+        &mut out,
+    );
     let mut streams: BTreeMap<StripeId, Vec<u8>> = BTreeMap::new();
     for output in out {
         if let Output::Transmit { stripe, header, payload } = output {

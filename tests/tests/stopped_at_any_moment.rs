@@ -1,5 +1,6 @@
-//! SIGTERM at twenty moments of a transfer, a server side or a client side each time, with time to finish or with none: whatever
-//! arrives is the beginning of what was sent, and an end that looks clean is one.
+//! SIGTERM at twenty moments of a transfer, a server side or a client side each time, with time to
+//! finish or with none: whatever arrives is the beginning of what was sent, and an end that looks
+//! clean is one.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -21,7 +22,8 @@ fn send(pattern: Pattern, mut stream: TcpStream) -> thread::JoinHandle<()> {
     })
 }
 
-/// Receives until the end, calls `at` once that much has come, and says whether all came and then a clean end. A part is the beginning.
+/// Receives until the end, calls `at` once that much has come, and says whether all came and then a
+/// clean end. A part is the beginning.
 fn receive(pattern: Pattern, mut stream: TcpStream, moment: u64, at: impl FnOnce()) -> bool {
     take_little(&stream);
     let mut got = vec![0; moment as usize];
@@ -34,10 +36,11 @@ fn receive(pattern: Pattern, mut stream: TcpStream, moment: u64, at: impl FnOnce
     whole && clean
 }
 
-/// A transfer each way; at this moment one side is told to stop. Whether both came to their end, and the exit code.
+/// A transfer each way; at this moment one side is told to stop. Whether both came to their end,
+/// and the exit code.
 ///
-/// Each has a connection of its own: the system tells of a reset only once, and the sender's write could hear of it instead of the
-/// receiver's read.
+/// Each has a connection of its own: the system tells of a reset only once, and the sender's write
+/// could hear of it instead of the receiver's read.
 fn stop_at(moment: u64, client_side: bool, drain: &str) -> (bool, i32) {
     let origin = Origin::start();
     let options = ["--drain-timeout", drain];
@@ -57,9 +60,11 @@ fn stop_at(moment: u64, client_side: bool, drain: &str) -> (bool, i32) {
 /// Half of the moments, all at the same time.
 fn at_each_moment(drain: &str) -> Vec<(bool, i32)> {
     thread::scope(|scope| {
-        let moments = (0..MOMENTS / 2).map(|number| (TOTAL * number / (MOMENTS / 2 - 1), number % 2 == 0));
-        let runs: Vec<_> =
-            moments.map(|(moment, client)| scope.spawn(move || stop_at(moment, client, drain))).collect();
+        let moments =
+            (0..MOMENTS / 2).map(|number| (TOTAL * number / (MOMENTS / 2 - 1), number % 2 == 0));
+        let runs: Vec<_> = moments
+            .map(|(moment, client)| scope.spawn(move || stop_at(moment, client, drain)))
+            .collect();
         runs.into_iter().map(|run| run.join().expect("a run")).collect()
     })
 }

@@ -1,9 +1,11 @@
-//! SIGTERM: connections may finish, new ones are not taken. A second one, or the end of patience, cuts.
+//! SIGTERM: connections may finish, new ones are not taken. A second one, or the end of patience,
+//! cuts.
 
 use std::io::ErrorKind;
 use std::net::TcpStream;
 use striper_tests::{
-    Origin, Pair, Pattern, Proxy, connect, expect_fin, expect_reset, expect_reset_at, finish, try_connect,
+    Origin, Pair, Pattern, Proxy, connect, expect_fin, expect_reset, expect_reset_at, finish,
+    try_connect,
 };
 
 const UP: Pattern = Pattern(1);
@@ -42,12 +44,16 @@ impl Talk {
     }
 }
 
-/// Nobody takes a connection there any more: it is refused, or was still in the system's queue and is reset.
+/// Nobody takes a connection there any more: it is refused, or was still in the system's queue and
+/// is reset.
 fn assert_closed(through: &Proxy) {
     match try_connect(through.addr()) {
         Ok(mut stream) => assert!(expect_reset(&mut stream).is_empty()),
         Err(error) => {
-            assert!(matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset))
+            assert!(matches!(
+                error.kind(),
+                ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset
+            ))
         }
     }
 }
@@ -63,7 +69,11 @@ fn a_stopped_client_side_lets_connections_finish_and_takes_no_new_ones() {
     assert_closed(&pair.client);
     talk.finish();
     assert_eq!(pair.client.exit_code(), Some(0));
-    assert_eq!(pair.server.wait_for("session_ended").text("level"), "info", "nothing to worry about");
+    assert_eq!(
+        pair.server.wait_for("session_ended").text("level"),
+        "info",
+        "nothing to worry about"
+    );
 }
 
 #[test]
@@ -83,7 +93,8 @@ fn a_stopped_server_side_lets_connections_finish_and_takes_no_new_ones() {
 #[test]
 fn a_stopped_relay_lets_connections_finish_and_takes_no_new_ones() {
     let origin = Origin::start();
-    let mut relay = Proxy::start(&["relay", "0", &origin.addr().to_string(), "--drain-timeout", "10m"]);
+    let mut relay =
+        Proxy::start(&["relay", "0", &origin.addr().to_string(), "--drain-timeout", "10m"]);
     let talk = Talk::open(&relay, &origin);
     relay.terminate();
     relay.wait_for("stopping");
@@ -105,7 +116,8 @@ fn a_side_without_connections_stops_at_once() {
     assert_eq!(relay.exit_code(), Some(0));
 }
 
-/// Proxies in front of an origin, one of which is to be stopped. The last one is where connections come in.
+/// Proxies in front of an origin, one of which is to be stopped. The last one is where connections
+/// come in.
 fn arrangements(origin: &Origin, options: &[&str]) -> Vec<(Vec<Proxy>, usize)> {
     let ip = origin.addr().ip();
     let pair = || {

@@ -12,7 +12,8 @@ const DOWN: Pattern = Pattern(2);
 /// Both directions at once, with `fault` when the client has a third and the server has a third.
 fn transfer(pair: &Pair, origin: &Origin, fault: impl FnOnce()) {
     let (client, server) = (pair.connect(), origin.accept());
-    let expect = |mut stream: &TcpStream, pattern: Pattern, from, to| pattern.expect(&mut stream, from..to);
+    let expect =
+        |mut stream: &TcpStream, pattern: Pattern, from, to| pattern.expect(&mut stream, from..to);
     thread::scope(|scope| {
         for (stream, pattern) in [(&client, UP), (&server, DOWN)] {
             scope.spawn(move || {
@@ -47,7 +48,9 @@ fn a_transfer_survives_the_reset_of_a_stripe_and_a_new_one_takes_its_place() {
     transfer(&pair, &origin, || route.reset_one());
     for proxy in [&pair.client, &pair.server] {
         proxy.wait_for("stripe_lost");
-        proxy.wait_for_any("a fifth stripe", |event| event.is("stripe_up") && event.number("stripe") == 4);
+        proxy.wait_for_any("a fifth stripe", |event| {
+            event.is("stripe_up") && event.number("stripe") == 4
+        });
     }
     assert_one_session(&pair);
 }
@@ -56,7 +59,8 @@ fn a_transfer_survives_the_reset_of_a_stripe_and_a_new_one_takes_its_place() {
 fn a_transfer_survives_the_reset_of_all_stripes() {
     let (route, origin, pair) = over_a_route();
     transfer(&pair, &origin, || route.reset_all());
-    let lost = pair.client.wait_for_some("all stripes to be lost", 4, |event| event.is("stripe_lost"));
+    let lost =
+        pair.client.wait_for_some("all stripes to be lost", 4, |event| event.is("stripe_lost"));
     assert_eq!(lost.last().map(|event| event.number("live")), Some(0), "all at once");
     assert_one_session(&pair);
 }
@@ -78,8 +82,8 @@ fn a_transfer_survives_a_stripe_that_passes_nothing_any_more() {
     let (route, origin, pair) = over_a_route();
     transfer(&pair, &origin, || route.silence_one());
     // Whoever notices first tells the other.
-    let reasons =
-        [&pair.client, &pair.server].map(|proxy| proxy.wait_for("stripe_lost").text("reason").to_owned());
+    let reasons = [&pair.client, &pair.server]
+        .map(|proxy| proxy.wait_for("stripe_lost").text("reason").to_owned());
     assert!(reasons.iter().any(|reason| reason == "nothing acknowledged any more"), "{reasons:?}");
     assert_one_session(&pair);
 }

@@ -102,7 +102,10 @@ pub fn assemble(
                 (listen.port() != 0 && listens[..nth].contains(listen)).then(|| listen.to_string())
             };
             if let Some(listen) = listens.iter().enumerate().find_map(twice) {
-                return Err(Failure::usage(format!("-L {listen} is given twice"), "leave one of them out"));
+                return Err(Failure::usage(
+                    format!("-L {listen} is given twice"),
+                    "leave one of them out",
+                ));
             }
             Command::Client { listens, servers: targets }
         }

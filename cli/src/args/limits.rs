@@ -1,4 +1,5 @@
-//! `--limit NAME=VALUE` and `STRIPER_LIMITS`: what strangers and peers may cost the server side. One table has all names.
+//! `--limit NAME=VALUE` and `STRIPER_LIMITS`: what strangers and peers may cost the server side.
+//! One table has all names.
 
 use super::values::{did_you_mean, positive_time};
 use std::ops::RangeInclusive;
@@ -39,7 +40,8 @@ const MIB: u64 = 1 << 20;
 /// More than the file descriptors of any process; beyond it a typing error is likelier.
 const MANY: u64 = 1 << 20;
 
-/// Every session may use 2 MiB ([`Config::memory_limit`]); the other end of a range is that of a typing error.
+/// Every session may use 2 MiB ([`Config::memory_limit`]); the other end of a range is that of a
+/// typing error.
 const MEMORY: RangeInclusive<u64> = 2 * MIB..=1 << 40;
 
 /// The least is what a session takes to begin; see [`MEMORY`] for the most.
@@ -53,8 +55,14 @@ const LIMITS: &[(&str, Kind)] = &[
     ),
     ("handshake-time", Kind::Time(|limits, time| limits.server.handshake_time = time)),
     ("sessions", Kind::Count(1..=MANY, |limits, count| limits.server.sessions = size(count))),
-    ("sessions-per-key", Kind::Count(1..=MANY, |limits, count| limits.server.sessions_per_key = size(count))),
-    ("stripes", Kind::Count(1..=MAX_STRIPES as u64, |limits, count| limits.server.stripes = size(count))),
+    (
+        "sessions-per-key",
+        Kind::Count(1..=MANY, |limits, count| limits.server.sessions_per_key = size(count)),
+    ),
+    (
+        "stripes",
+        Kind::Count(1..=MAX_STRIPES as u64, |limits, count| limits.server.stripes = size(count)),
+    ),
     ("flows", Kind::Count(INITIAL_FLOWS..=MANY, |limits, count| limits.engine.max_flows = count)),
     ("unanswered", Kind::Count(1..=MANY, |limits, count| limits.server.unanswered = size(count))),
     ("memory", Kind::Size(MEMORY, |limits, bytes| limits.engine.memory_limit = bytes)),
@@ -62,10 +70,19 @@ const LIMITS: &[(&str, Kind)] = &[
         "memory-per-session",
         Kind::Size(MEMORY, |limits, bytes| limits.server.memory_per_session = Some(bytes)),
     ),
-    ("opens-per-second", Kind::Count(1..=MANY, |limits, count| limits.engine.opens_per_second = count)),
+    (
+        "opens-per-second",
+        Kind::Count(1..=MANY, |limits, count| limits.engine.opens_per_second = count),
+    ),
     ("control-burst", Kind::Size(CONTROL, |limits, bytes| limits.engine.control_burst = bytes)),
-    ("control-per-second", Kind::Size(CONTROL, |limits, bytes| limits.engine.control_per_second = bytes)),
-    ("payload-per-control", Kind::Count(1..=MANY, |limits, count| limits.engine.payload_per_control = count)),
+    (
+        "control-per-second",
+        Kind::Size(CONTROL, |limits, bytes| limits.engine.control_per_second = bytes),
+    ),
+    (
+        "payload-per-control",
+        Kind::Count(1..=MANY, |limits, count| limits.engine.payload_per_control = count),
+    ),
     ("spare-files", Kind::Count(0..=MANY, |limits, count| limits.server.spare_files = count)),
     (
         "log-lines",
@@ -80,7 +97,8 @@ fn size(count: u64) -> usize {
 }
 
 impl Limits {
-    /// Sets those of a list: `NAME=VALUE`, or several with commas in between. What comes later counts.
+    /// Sets those of a list: `NAME=VALUE`, or several with commas in between. What comes later
+    /// counts.
     pub fn set(&mut self, list: &str) -> Result<(), String> {
         list.split(',').try_for_each(|word| self.set_one(word.trim()))
     }
@@ -95,7 +113,11 @@ impl Limits {
         let Some((_, kind)) = LIMITS.iter().find(|(known, _)| *known == name) else {
             let known: Vec<&str> = LIMITS.iter().map(|(name, _)| *name).collect();
             let near = did_you_mean(name, &known).map(|near| format!("did you mean {near}? "));
-            return Err(format!("there is no limit \"{name}\"; {}{}", near.unwrap_or_default(), names()));
+            return Err(format!(
+                "there is no limit \"{name}\"; {}{}",
+                near.unwrap_or_default(),
+                names()
+            ));
         };
         match kind {
             Kind::Count(range, set) => set(self, number(value, range)?),
@@ -113,7 +135,8 @@ fn names() -> String {
 
 fn number(word: &str, range: &RangeInclusive<u64>) -> Result<u64, String> {
     let number = word.parse().ok().filter(|number| range.contains(number));
-    number.ok_or_else(|| format!("\"{word}\" is no number from {} to {}", range.start(), range.end()))
+    number
+        .ok_or_else(|| format!("\"{word}\" is no number from {} to {}", range.start(), range.end()))
 }
 
 /// A size with its unit.
@@ -123,7 +146,8 @@ fn bytes(word: &str, range: &RangeInclusive<u64>) -> Result<u64, String> {
         return Err(format!("\"{word}\" has no unit; write {word}MiB (or KiB, GiB)"));
     }
     let found = units.iter().find_map(|(unit, bytes)| Some((word.strip_suffix(unit)?, bytes)));
-    let Some(count) = found.and_then(|(count, unit)| count.parse::<u64>().ok()?.checked_mul(*unit)) else {
+    let Some(count) = found.and_then(|(count, unit)| count.parse::<u64>().ok()?.checked_mul(*unit))
+    else {
         return Err(format!(
             "\"{word}\" is no size; write a whole number with its unit, such as 64MiB or 1GiB"
         ));
@@ -137,7 +161,11 @@ fn bytes(word: &str, range: &RangeInclusive<u64>) -> Result<u64, String> {
 
 /// A whole number of KiB or MiB as it is written.
 fn shown(bytes: u64) -> String {
-    if bytes.is_multiple_of(MIB) { format!("{}MiB", bytes / MIB) } else { format!("{}KiB", bytes >> 10) }
+    if bytes.is_multiple_of(MIB) {
+        format!("{}MiB", bytes / MIB)
+    } else {
+        format!("{}KiB", bytes >> 10)
+    }
 }
 
 #[cfg(test)]

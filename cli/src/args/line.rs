@@ -1,7 +1,9 @@
 //! A command line, word by word. Which of its parts fit together is for others to say.
 
 use super::options::{self, Declared};
-use super::values::{congestion, did_you_mean, log_format, positive_time, scheduler, stripes, time};
+use super::values::{
+    congestion, did_you_mean, log_format, positive_time, scheduler, stripes, time,
+};
 use super::{Framing, Given, Limits, SEE_HELP, Verb, Verbosity};
 use crate::failure::Failure;
 use lexopt::{Arg, Parser};

@@ -107,7 +107,13 @@ pub const OPTIONS: &[Declared] = &[
         text: "with a private key, the public keys of those who may be the other side, one a line: \
                PUBLIC-KEY NAME",
     },
-    Declared { short: None, long: "plain", value: "", commands: STRIPED, text: "there is no key on purpose" },
+    Declared {
+        short: None,
+        long: "plain",
+        value: "",
+        commands: STRIPED,
+        text: "there is no key on purpose",
+    },
     Declared {
         short: None,
         long: "trace",
@@ -152,7 +158,13 @@ pub const OPTIONS: &[Declared] = &[
         commands: Verb::ALL,
         text: "the page of a command, or the manual",
     },
-    Declared { short: Some('V'), long: "version", value: "", commands: Verb::ALL, text: "the version" },
+    Declared {
+        short: Some('V'),
+        long: "version",
+        value: "",
+        commands: Verb::ALL,
+        text: "the version",
+    },
 ];
 
 impl Declared {

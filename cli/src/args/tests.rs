@@ -4,7 +4,9 @@ use super::*;
 use crate::failure::code;
 
 fn read_with(line: &str, env: &[(&str, &str)]) -> Result<Invocation, Failure> {
-    let env = |name: &str| env.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value));
+    let env = |name: &str| {
+        env.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value))
+    };
     parse(line.split_whitespace().map(OsString::from), env)
 }
 
@@ -24,7 +26,8 @@ fn host(host: &str, port: u16) -> HostPort {
 
 #[test]
 fn both_spellings_of_the_server_side_mean_the_same() {
-    let expected = Command::Server { listen: "0.0.0.0:7650".parse().unwrap(), target: host("localhost", 22) };
+    let expected =
+        Command::Server { listen: "0.0.0.0:7650".parse().unwrap(), target: host("localhost", 22) };
     for line in [
         "-s 0.0.0.0:7650 localhost:22",
         "-s 0.0.0.0:7650 localhost 22",
@@ -71,7 +74,8 @@ fn the_original_text_s_command_lines_work() {
 
 #[test]
 fn a_client_may_listen_on_several_ports_and_reach_several_servers() {
-    let Command::Client { listens, servers } = read("client a:1,b:2 -L 2222 -L [::1]:2223").command else {
+    let Command::Client { listens, servers } = read("client a:1,b:2 -L 2222 -L [::1]:2223").command
+    else {
         panic!()
     };
     assert_eq!(listens.len(), 2);
@@ -343,7 +347,8 @@ fn no_mode_connects_to_its_own_port() {
 
 #[test]
 fn a_trace_belongs_to_the_two_sides_of_a_pair() {
-    for line in ["-s 7650 localhost:22 --trace /tmp/x", "--trace=/tmp/x -c 2222 there.example:7650"] {
+    for line in ["-s 7650 localhost:22 --trace /tmp/x", "--trace=/tmp/x -c 2222 there.example:7650"]
+    {
         assert_eq!(read(line).options.trace, Some("/tmp/x".into()), "{line}");
     }
     assert_eq!(read("-c 2222 there.example:7650").options.trace, None);
@@ -371,7 +376,10 @@ fn a_datagram_proxy_has_a_side_and_both_spellings_of_connect() {
 #[test]
 fn a_datagram_proxy_without_a_side_or_with_both_is_explained() {
     assert!(fails("datagram 11111 localhost:22").contains("needs its side"));
-    assert!(fails("datagram -c -s 11111 localhost:22").contains("datagram -c and -s exclude each other"));
+    assert!(
+        fails("datagram -c -s 11111 localhost:22")
+            .contains("datagram -c and -s exclude each other")
+    );
     assert_eq!(read("datagram -s -s 1 a:2"), read("datagram -s 1 a:2"));
     assert!(fails("datagram -c 11111").contains("datagram -c LISTEN CONNECT"));
     assert!(fails("datagran -c 11111").contains("did you mean datagram?"));
@@ -396,7 +404,8 @@ fn the_congestion_control_of_stripes_is_named_and_only_where_there_are_stripes()
 #[test]
 fn limits_add_up_and_an_option_beats_the_variable_name_by_name() {
     let line = "-s 1 a:1 --limit sessions=5 --limit memory=64MiB,flows=100";
-    let limits = read_with(line, &[("STRIPER_LIMITS", "sessions=7,stripes=3")]).unwrap().options.limits;
+    let limits =
+        read_with(line, &[("STRIPER_LIMITS", "sessions=7,stripes=3")]).unwrap().options.limits;
     assert_eq!((limits.server.sessions, limits.server.stripes), (5, 3));
     assert_eq!((limits.engine.memory_limit, limits.engine.max_flows), (64 << 20, 100));
 }

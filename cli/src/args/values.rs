@@ -1,4 +1,5 @@
-//! The values that options and their variables take. What is wrong comes back as words to put behind the option's name.
+//! The values that options and their variables take. What is wrong comes back as words to put
+//! behind the option's name.
 
 use super::LogFormat;
 use std::time::Duration;
@@ -28,7 +29,9 @@ pub fn congestion(word: &str) -> Result<String, String> {
         || word.len() > 15
         || !word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
     {
-        return Err(format!("\"{word}\" is no name of a congestion control, such as bbr, cubic or reno"));
+        return Err(format!(
+            "\"{word}\" is no name of a congestion control, such as bbr, cubic or reno"
+        ));
     }
     Ok(word.to_owned())
 }
@@ -52,7 +55,9 @@ pub fn switch(word: &str) -> Result<bool, String> {
 }
 
 fn choice(word: &str, choices: &[&str]) -> String {
-    let near = did_you_mean(word, choices).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+    let near = did_you_mean(word, choices)
+        .map(|near| format!("; did you mean {near}?"))
+        .unwrap_or_default();
     format!("\"{word}\" is none of {}{near}", choices.join(", "))
 }
 

@@ -3,8 +3,8 @@
 //! ```text
 //! client - entrance = route (caps each connection) = exit - server
 //! ```
-//! Entrance and exit are those of `-c` and `-s`, reached by ordinary dialing and accepting; only the [`route`] is made up. So
-//! what it measures is what a pair does on such a route.
+//! Entrance and exit are those of `-c` and `-s`, reached by ordinary dialing and accepting; only
+//! the [`route`] is made up. So what it measures is what a pair does on such a route.
 
 mod origin;
 mod route;
@@ -41,7 +41,8 @@ const DELAY: Duration = Duration::from_millis(10);
 /// How much is moved in each run: 4 s of one capped connection.
 const SIZE: u64 = 10_000_000;
 
-/// How much is moved in the run with the choked stripe: long enough for steady rates before and after.
+/// How much is moved in the run with the choked stripe: long enough for steady rates before and
+/// after.
 const CHOKED_SIZE: u64 = 18_000_000;
 
 /// The numbers of stripes that are shown.
@@ -96,7 +97,8 @@ pub async fn run(ex: &Executor, log: &Log, options: &Options) -> Result<u8, Fail
     }
     screen.line("")?;
     hashes.push(choke(&stage, &screen).await?);
-    let intact = hashes.iter().all(|hashes| hashes.sent == hashes.arrived && !hashes.sent.is_empty());
+    let intact =
+        hashes.iter().all(|hashes| hashes.sent == hashes.arrived && !hashes.sent.is_empty());
     screen.line("")?;
     for Hashes { sent, arrived } in hashes.iter().filter(|hashes| hashes.sent != hashes.arrived) {
         screen.line(format_args!("DAMAGED: sent sha256 {sent}, arrived {arrived}"))?;
@@ -132,15 +134,21 @@ async fn choke(stage: &Stage<'_>, screen: &Screen) -> Result<Hashes, Failure> {
         VICTIM + 1,
         units::rate(CHOKED_RATE as f64)
     ))?;
-    let heads = (1..=STRIPES).map(|number| format!("{:>7}", format!("#{number}"))).collect::<String>();
+    let heads =
+        (1..=STRIPES).map(|number| format!("{:>7}", format!("#{number}"))).collect::<String>();
     screen.line(format_args!("        {heads}      all"))?;
     let full = (RATE * STRIPES as u64) as f64;
-    for (name, from, to) in [("before", &watch.early, &watch.middle), ("after ", &watch.settled, &watch.late)]
+    for (name, from, to) in
+        [("before", &watch.early, &watch.middle), ("after ", &watch.settled, &watch.late)]
     {
         let (Some(from), Some(to)) = (from.take(), to.take()) else { continue };
         let time = to.at.duration_since(from.at).as_secs_f64();
-        let rates: Vec<f64> =
-            to.carried.iter().zip(&from.carried).map(|(to, from)| (to - from) as f64 / time).collect();
+        let rates: Vec<f64> = to
+            .carried
+            .iter()
+            .zip(&from.carried)
+            .map(|(to, from)| (to - from) as f64 / time)
+            .collect();
         let all: f64 = rates.iter().sum();
         let each = rates.iter().map(|rate| format!("{:>7.1}", rate * 8e-6)).collect::<String>();
         screen.line(format_args!(
@@ -172,7 +180,8 @@ impl Watch {
     /// After the choke, what the choked stripe still held arrives; rates are told from here on.
     const SETTLING: Duration = Duration::from_millis(250);
 
-    /// To be called when all is over: if a stripe died and was replaced, the lanes that are watched do not carry everything.
+    /// To be called when all is over: if a stripe died and was replaced, the lanes that are watched
+    /// do not carry everything.
     fn close(&self, lanes: &[Rc<Lane>]) {
         if self.phase.get() == 3 {
             let carried = lanes.iter().map(|lane| lane.carried()).collect();
@@ -184,7 +193,8 @@ impl Watch {
     fn look(&self, lanes: &[Rc<Lane>], act: &dyn Fn(&[Rc<Lane>])) {
         let now = clock::now();
         let carried: Vec<u64> = lanes.iter().map(|lane| lane.carried()).collect();
-        // What the route has carried, not what has arrived in order: the client may wait for a piece on the choked stripe.
+        // What the route has carried, not what has arrived in order: the client may wait for a
+        // piece on the choked stripe.
         let done = carried.iter().sum::<u64>() as f64 / CHOKED_SIZE as f64;
         let glance = || Some(Glance { at: now, carried: carried.clone() });
         match self.phase.get() {
@@ -194,7 +204,11 @@ impl Watch {
                 self.choked_at.set(Some(now));
                 act(lanes);
             }
-            2 if self.choked_at.get().is_some_and(|at| now.duration_since(at) >= Self::SETTLING) => {
+            2 if self
+                .choked_at
+                .get()
+                .is_some_and(|at| now.duration_since(at) >= Self::SETTLING) =>
+            {
                 self.settled.set(glance());
             }
             // The very end is left out: there stripes run dry one by one.
@@ -234,8 +248,13 @@ impl<'a> Stage<'a> {
         let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let unbound = |error| Failure::bind(here, &error);
         let origin = Origin::start(ex).await.map_err(unbound)?;
-        let server =
-            Server::bind(ex, here, exit::server_options(options), narrate::events(log, narrate::LINES)).await;
+        let server = Server::bind(
+            ex,
+            here,
+            exit::server_options(options),
+            narrate::events(log, narrate::LINES),
+        )
+        .await;
         let server = server.map_err(unbound)?;
         let limits = Limits { rate: RATE, delay: DELAY };
         let route = Route::start(ex, server.local_addr(), limits).map_err(unbound)?;
@@ -243,12 +262,13 @@ impl<'a> Stage<'a> {
         let target = HostPort::from(origin.address());
         let limit = options.connect_timeout;
         let told = narrate::Connections::new(log, narrate::LINES);
-        ex.spawn(exit::attend(ex.clone(), told, server, target, limit, connections.clone())).detach();
+        ex.spawn(exit::attend(ex.clone(), told, server, target, limit, connections.clone()))
+            .detach();
         Ok(Stage { ex, log, options, origin, route, connections })
     }
 
-    /// Moves `size` bytes over this many stripes. Meanwhile `look` is told the route's lanes, the share that is done and the
-    /// rate so far.
+    /// Moves `size` bytes over this many stripes. Meanwhile `look` is told the route's lanes, the
+    /// share that is done and the rate so far.
     async fn run(
         &self,
         stripes: usize,
@@ -257,8 +277,9 @@ impl<'a> Stage<'a> {
     ) -> Result<Run, Failure> {
         let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let events = narrate::events(self.log, narrate::LINES);
-        let listener =
-            Listener::bind(here, events.clone()).await.map_err(|error| Failure::bind(here, &error))?;
+        let listener = Listener::bind(here, events.clone())
+            .await
+            .map_err(|error| Failure::bind(here, &error))?;
         let address = listener.local_addr();
         let options = Options { stripes, ..self.options.clone() };
         let servers = [HostPort::from(self.route.address())];
@@ -279,7 +300,8 @@ impl<'a> Stage<'a> {
                 look(&lanes, progress.get() as f64 / size as f64, progress.get() as f64 / time);
             }
         };
-        let arrived = smol::future::or(origin::fetch(address, size, &progress, SILENCE), looking).await;
+        let arrived =
+            smol::future::or(origin::fetch(address, size, &progress, SILENCE), looking).await;
         let arrived = arrived.map_err(|error| Failure {
             code: code::UNEXPECTED,
             cause: format!("the transfer over {} failed: {error}", units::count(stripes, "stripe")),
@@ -290,7 +312,8 @@ impl<'a> Stage<'a> {
         Ok(Run { time, hashes: Hashes { sent: self.origin.sent(), arrived }, lanes })
     }
 
-    /// A real client's stripes are up long before anyone needs them; so the clock starts when these are.
+    /// A real client's stripes are up long before anyone needs them; so the clock starts when these
+    /// are.
     async fn wait_for_stripes(&self, client: &Client, stripes: usize) -> Result<(), Failure> {
         let live = || client.status().sessions.iter().map(|session| session.live).sum::<usize>();
         let up = async {
@@ -299,7 +322,11 @@ impl<'a> Stage<'a> {
             }
         };
         within(SILENCE, up).await.ok_or_else(|| {
-            let error = client.status().last_dial_error.map(|error| format!(": {error}")).unwrap_or_default();
+            let error = client
+                .status()
+                .last_dial_error
+                .map(|error| format!(": {error}"))
+                .unwrap_or_default();
             Failure::unexpected(format!("only {} of {stripes} stripes came up{error}", live()))
         })
     }

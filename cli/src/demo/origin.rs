@@ -1,4 +1,5 @@
-//! The demo's server and its client: one sends as many bytes as the other asks for, and both hash what they see.
+//! The demo's server and its client: one sends as many bytes as the other asks for, and both hash
+//! what they see.
 
 use async_net::{TcpListener, TcpStream};
 use rand::Rng;
@@ -75,8 +76,8 @@ async fn serve(mut stream: TcpStream, sent: &RefCell<Hash>) -> io::Result<()> {
     stream.shutdown(Shutdown::Write)
 }
 
-/// Fetches `size` bytes through `address`, counts them in `progress` as they come, and returns their hash. `silence` limits
-/// the time without any byte.
+/// Fetches `size` bytes through `address`, counts them in `progress` as they come, and returns
+/// their hash. `silence` limits the time without any byte.
 pub async fn fetch(
     address: SocketAddr,
     size: u64,
@@ -119,7 +120,8 @@ mod tests {
         smol::block_on(ex.run(async {
             let origin = Origin::start(&ex).await.unwrap();
             let progress = Cell::new(0);
-            let hash = fetch(origin.address(), 100_001, &progress, Duration::from_secs(5)).await.unwrap();
+            let hash =
+                fetch(origin.address(), 100_001, &progress, Duration::from_secs(5)).await.unwrap();
             assert_eq!(progress.get(), 100_001);
             assert_eq!(hash, origin.sent());
             assert_eq!(hash.len(), 64);

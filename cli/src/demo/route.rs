@@ -1,8 +1,9 @@
 //! The demo's route: a relay that caps each connection by itself, as some providers do.
 //!
-//! Every connection is a [`Lane`] with a rate for each direction, a short queue in front of it and a delay behind it. When
-//! the queue is full the lane stops reading, and because its sockets have small buffers the sender feels that soon.
-//! The lane knows nothing of stripes: the proxies reach each other through it by ordinary dialing and accepting.
+//! Every connection is a [`Lane`] with a rate for each direction, a short queue in front of it and
+//! a delay behind it. When the queue is full the lane stops reading, and because its sockets have
+//! small buffers the sender feels that soon. The lane knows nothing of stripes: the proxies reach
+//! each other through it by ordinary dialing and accepting.
 
 use crate::clock;
 use async_net::{TcpListener, TcpStream};
@@ -16,19 +17,23 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 use striper_runtime::Executor;
 
-/// How many bytes a lane takes at once: 3 ms of it at 20 Mbit/s, so that the cap is even within a round trip.
+/// How many bytes a lane takes at once: 3 ms of it at 20 Mbit/s, so that the cap is even within a
+/// round trip.
 const PIECE: usize = 8 << 10;
 
 /// How much time's worth of data may wait in front of the cap.
 const QUEUE: Duration = Duration::from_millis(15);
 
-/// Pieces between a lane's two halves; more than `QUEUE` and the delay hold, so that it fills only if the receiver stops reading.
+/// Pieces between a lane's two halves; more than `QUEUE` and the delay hold, so that it fills only
+/// if the receiver stops reading.
 const IN_FLIGHT: usize = 32;
 
-/// Socket buffers of the route's own ends. The kernel would let them grow to megabytes, that is, seconds of a capped lane.
+/// Socket buffers of the route's own ends. The kernel would let them grow to megabytes, that is,
+/// seconds of a capped lane.
 const SOCKET_BUFFER: usize = 32 << 10;
 
-/// Segment size as on Ethernet. Loopback's 64 KiB segments don't go well with small buffers: one fills them.
+/// Segment size as on Ethernet. Loopback's 64 KiB segments don't go well with small buffers: one
+/// fills them.
 const SEGMENT: u32 = 1448;
 
 /// What a route does to each connection.
@@ -121,14 +126,20 @@ fn socket() -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Dials within this process: the kernel answers for the listener at once, so that this does not block.
+/// Dials within this process: the kernel answers for the listener at once, so that this does not
+/// block.
 fn connect(to: SocketAddr) -> io::Result<TcpStream> {
     let socket = socket()?;
     socket.connect(&to.into())?;
     TcpStream::try_from(std::net::TcpStream::from(socket))
 }
 
-async fn one_way(mut from: TcpStream, mut to: TcpStream, lane: &Lane, delay: Duration) -> io::Result<()> {
+async fn one_way(
+    mut from: TcpStream,
+    mut to: TcpStream,
+    lane: &Lane,
+    delay: Duration,
+) -> io::Result<()> {
     let (sender, receiver) = channel::bounded::<(Instant, Vec<u8>)>(IN_FLIGHT);
     let near_half = async move {
         let mut buffer = vec![0; PIECE];
@@ -208,7 +219,9 @@ mod tests {
                 let mut near = TcpStream::connect(route.address()).await.unwrap();
                 let (mut far, _) = origin.accept().await.unwrap();
                 ex.spawn(async move { far.write_all(&[7; SIZE]).await.unwrap() }).detach();
-                receivers.push(ex.spawn(async move { near.read_exact(&mut vec![0; SIZE]).await.unwrap() }));
+                receivers.push(
+                    ex.spawn(async move { near.read_exact(&mut vec![0; SIZE]).await.unwrap() }),
+                );
             }
             for receiver in receivers {
                 receiver.await;

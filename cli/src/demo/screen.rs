@@ -9,7 +9,8 @@ use std::io::IsTerminal;
 /// Width of a whole bar, in columns.
 pub const BAR: usize = 40;
 
-/// Stdout, with progress in the log's status line: so log lines and progress don't run into each other.
+/// Stdout, with progress in the log's status line: so log lines and progress don't run into each
+/// other.
 pub struct Screen {
     log: Log,
     live: bool,

@@ -63,7 +63,10 @@ LISTEN to CONNECT.
 Carries connections as datagrams in one TCP stream. With -c plain connections
 come in and datagrams go out; with -s it is the other way round, at the far end.
 ",
-            examples: &["datagram -c 2222 there.example:7651", "datagram -s 0.0.0.0:7651 localhost:22"],
+            examples: &[
+                "datagram -c 2222 there.example:7651",
+                "datagram -s 0.0.0.0:7651 localhost:22",
+            ],
         },
         Verb::Keygen => Page {
             usage: &["keygen [--pair] [FILE]"],

@@ -1,15 +1,18 @@
-//! Writes to a terminal, a file or a pipe from a thread of its own. A paused terminal and a pipe that nobody reads stand
-//! still for as long as they like: connections and signals must not stand still with them.
+//! Writes to a terminal, a file or a pipe from a thread of its own. A paused terminal and a pipe
+//! that nobody reads stand still for as long as they like: connections and signals must not stand
+//! still with them.
 //!
-//! What waits is bounded: log lines that find no room are dropped and counted, and the count is written where they are
-//! missing. Of the status line only the latest form waits. It has no newline behind it, so log lines first clear it
-//! and have it drawn again behind them, in one write: lines never run into each other.
+//! What waits is bounded: log lines that find no room are dropped and counted, and the count is
+//! written where they are missing. Of the status line only the latest form waits. It has no newline
+//! behind it, so log lines first clear it and have it drawn again behind them, in one write: lines
+//! never run into each other.
 
 use std::io::Write;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How many lines wait at most: more than any burst of a reader that keeps up, and less than a megabyte.
+/// How many lines wait at most: more than any burst of a reader that keeps up, and less than a
+/// megabyte.
 const WAITING: usize = 1_024;
 
 /// The program's end of the queue. When it is dropped, the thread writes what is left and ends.
@@ -70,7 +73,8 @@ impl Shared {
     fn write_all_to(&self, sink: &mut dyn Write, lost: impl Fn(u64) -> String) {
         loop {
             let idle = |state: &mut State| !state.has_work() && !state.closed;
-            let mut state = self.work.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner);
+            let mut state =
+                self.work.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner);
             if !state.has_work() {
                 return;
             }
@@ -87,7 +91,10 @@ impl Shared {
 
 impl Writer {
     /// Starts the thread. `lost` makes the line that tells how many lines were dropped.
-    pub fn start(mut sink: Box<dyn Write + Send>, lost: impl Fn(u64) -> String + Send + 'static) -> Self {
+    pub fn start(
+        mut sink: Box<dyn Write + Send>,
+        lost: impl Fn(u64) -> String + Send + 'static,
+    ) -> Self {
         let shared = Arc::<Shared>::default();
         let thread = std::thread::Builder::new().name("log".into()).spawn({
             let shared = shared.clone();
@@ -109,7 +116,8 @@ impl Writer {
         self.0.work.notify_one();
     }
 
-    /// Shows this line below all others, soon; an empty one takes it away. Draws only what has changed. Never waits.
+    /// Shows this line below all others, soon; an empty one takes it away. Draws only what has
+    /// changed. Never waits.
     pub fn set_status(&self, status: &str) {
         let mut state = self.0.lock();
         status.clone_into(&mut state.status);
@@ -169,7 +177,8 @@ mod tests {
 
     fn paused() -> (Writer, Receiver<String>, Sender<()>) {
         let ((written, writes), (resume, go_on)) = (channel(), channel());
-        let writer = Writer::start(Box::new(Paused { written, go_on }), |count| format!("{count} lost\n"));
+        let writer =
+            Writer::start(Box::new(Paused { written, go_on }), |count| format!("{count} lost\n"));
         (writer, writes, resume)
     }
 

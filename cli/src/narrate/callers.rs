@@ -82,7 +82,13 @@ impl Callers {
     }
 
     /// A caller has been turned away.
-    pub fn turned_away(&mut self, log: &Log, from: SocketAddr, error: &StripeRefusal, now: Instant) {
+    pub fn turned_away(
+        &mut self,
+        log: &Log,
+        from: SocketAddr,
+        error: &StripeRefusal,
+        now: Instant,
+    ) {
         let network = network(from.ip());
         let kind = Kind { is_friend: self.friends.contains(&network), cause: Cause::of(error) };
         let mut level = kind.level();
@@ -156,7 +162,12 @@ mod tests {
         let (log, paper) = Log::on_paper();
         let (mut callers, begin) = (Callers::new(20), crate::clock::now());
         for tenth in 0..7_200_u32 {
-            callers.turned_away(&log, caller(1), &WRONG_KEY, begin + tenth * Duration::from_millis(100));
+            callers.turned_away(
+                &log,
+                caller(1),
+                &WRONG_KEY,
+                begin + tenth * Duration::from_millis(100),
+            );
         }
         let written = paper.take(&log);
         let lines: Vec<&str> = written.lines().collect();
@@ -249,7 +260,10 @@ mod tests {
         assert!(paper.take(&log).contains("turned 192.0.2.8:1 away"), "its cause is another one");
         let later = now + PERIOD;
         callers.turned_away(&log, "192.0.2.9:1".parse().unwrap(), &StripeRefusal::Stalled, later);
-        assert!(paper.take(&log).contains("turned 192.0.2.9:1 away"), "it is told of when there is room");
+        assert!(
+            paper.take(&log).contains("turned 192.0.2.9:1 away"),
+            "it is told of when there is room"
+        );
     }
 
     #[test]
@@ -278,7 +292,12 @@ mod tests {
         let (mut callers, begin) = (Callers::new(20), crate::clock::now());
         for round in 0..200_u32 {
             for number in 0..100 {
-                callers.turned_away(&log, caller(number), &WRONG_KEY, begin + round * Duration::from_secs(1));
+                callers.turned_away(
+                    &log,
+                    caller(number),
+                    &WRONG_KEY,
+                    begin + round * Duration::from_secs(1),
+                );
             }
         }
         paper.take(&log);

@@ -1,4 +1,5 @@
-//! What the log says of connections: that they began, how they ended, or why they did not come about.
+//! What the log says of connections: that they began, how they ended, or why they did not come
+//! about.
 
 use super::throttle::{ORDINARY, Throttle, more};
 use crate::log::{Level, Log, Value};
@@ -25,7 +26,8 @@ enum Told {
 }
 
 impl Connections {
-    /// Within [`PERIOD`](super::throttle::PERIOD) it says of so many `lines` connections that they failed or were refused, and of more that they began and ended.
+    /// Within [`PERIOD`](super::throttle::PERIOD) it says of so many `lines` connections that they
+    /// failed or were refused, and of more that they began and ended.
     pub fn new(log: &Log, lines: u32) -> Self {
         let many = || Throttle::new(lines.saturating_mul(ORDINARY));
         let throttles = [many(), many(), Throttle::new(lines), Throttle::new(lines)];
@@ -34,7 +36,14 @@ impl Connections {
 
     /// A connection has been opened. `name` is how it is introduced.
     pub fn opened(&self, name: &str, fields: &[(&str, Value)]) {
-        self.say(Level::Info, Told::Opened, "connection_opened", format!("{name} opened"), fields, "opened");
+        self.say(
+            Level::Info,
+            Told::Opened,
+            "connection_opened",
+            format!("{name} opened"),
+            fields,
+            "opened",
+        );
     }
 
     /// A connection has not come about.
@@ -58,7 +67,15 @@ impl Connections {
         self.say(level, told, "connection_ended", text, fields, "ended");
     }
 
-    fn say(&self, level: Level, told: Told, event: &str, text: String, fields: &[(&str, Value)], what: &str) {
+    fn say(
+        &self,
+        level: Level,
+        told: Told,
+        event: &str,
+        text: String,
+        fields: &[(&str, Value)],
+        what: &str,
+    ) {
         if !self.log.shows(level) {
             return;
         }
@@ -88,7 +105,8 @@ fn end(name: &str, number: u64, report: &FlowReport) -> (String, Vec<(&'static s
     (end_text(name, report, rate, ratio), fields)
 }
 
-/// Below this a rate relative to the best stripe says more about frame headers than about stripes, in bytes.
+/// Below this a rate relative to the best stripe says more about frame headers than about stripes,
+/// in bytes.
 const TELLING: u64 = 256 << 10;
 
 fn end_text(name: &str, report: &FlowReport, rate: Option<f64>, ratio: Option<f64>) -> String {
@@ -103,7 +121,8 @@ fn end_text(name: &str, report: &FlowReport, rate: Option<f64>, ratio: Option<f6
         return text;
     }
     let (sent, received) = (units::bytes(report.sent), units::bytes(report.received));
-    let _ = write!(text, ", {sent} sent, {received} received in {}", units::duration(report.duration));
+    let _ =
+        write!(text, ", {sent} sent, {received} received in {}", units::duration(report.duration));
     if let Some(rate) = rate.filter(|rate| *rate > 0.0) {
         let _ = write!(text, ", {}", units::rate(rate));
     }
@@ -166,7 +185,10 @@ mod tests {
                 .starts_with("connection 7 reset: session lost, ")
         );
         let refused = report(FlowEnd::Refused(Reason::ConnectionRefused));
-        assert_eq!(text(&refused), "connection 7 refused: connection to the target refused, after 2.00 s");
+        assert_eq!(
+            text(&refused),
+            "connection 7 refused: connection to the target refused, after 2.00 s"
+        );
         assert_eq!(
             text(&report(FlowEnd::NoSession(OpenError::Unreachable(DialError::Refused)))),
             "connection 7 failed: server unreachable: connection refused, after 2.00 s"

@@ -62,7 +62,8 @@ impl Again {
     /// The text for a log line.
     pub fn text(self) -> String {
         let Again { times, within } = self;
-        let times = crate::units::grouped(times) + if times == 1 { " more time" } else { " more times" };
+        let times =
+            crate::units::grouped(times) + if times == 1 { " more time" } else { " more times" };
         format!(" ({times} since {})", clock::ago(within))
     }
 }

@@ -61,7 +61,9 @@ impl Servers {
             _ if has_stopped => {
                 format!("the server {server} has stopped: {cause}; trying until it is back{count}")
             }
-            _ => format!("no stripe to {server}: {cause}{}; still trying{count}", cure(cause, past)),
+            _ => {
+                format!("no stripe to {server}: {cause}{}; still trying{count}", cure(cause, past))
+            }
         };
         let fields = [
             ("server", server.to_string().into()),
@@ -73,7 +75,8 @@ impl Servers {
 
     /// The entry that counts a failure: one of the same kind, else the latest of the same server.
     fn known_as(&self, server: &HostPort, cause: &DialError) -> Option<usize> {
-        let alike = self.known.iter().rposition(|(host, known, _)| host == server && known.is_alike(cause));
+        let alike =
+            self.known.iter().rposition(|(host, known, _)| host == server && known.is_alike(cause));
         alike.or_else(|| self.known.iter().rposition(|(host, ..)| host == server))
     }
 }
@@ -96,9 +99,14 @@ mod tests {
     fn a_server_that_always_fails_alike_is_told_of_once_and_then_counted() {
         let (log, paper) = Log::on_paper();
         let (mut servers, begin) = (Servers::new(20), crate::clock::now());
-        let says = [banner(b"SSH-2.0-OpenSSH_9.9\r\n"), banner(b"Exceeded MaxStartups\r\n"), banner(b"SSH")];
+        let says = [
+            banner(b"SSH-2.0-OpenSSH_9.9\r\n"),
+            banner(b"Exceeded MaxStartups\r\n"),
+            banner(b"SSH"),
+        ];
         for second in 0..100_u32 {
-            let (now, cause) = (begin + second * Duration::from_secs(1), &says[second as usize % 3]);
+            let (now, cause) =
+                (begin + second * Duration::from_secs(1), &says[second as usize % 3]);
             servers.unreachable(&log, &server(), cause, (Past::Unmet, second == 0), now);
         }
         let written = paper.take(&log);
@@ -151,7 +159,10 @@ mod tests {
             paper.take(&log)
         };
         let stopping = tell(DialError::Refusal(Refusal::Draining), true);
-        assert!(stopping.contains("info  the server there:22 is stopping; trying until"), "{stopping}");
+        assert!(
+            stopping.contains("info  the server there:22 is stopping; trying until"),
+            "{stopping}"
+        );
         assert_eq!(tell(DialError::Refused, false), "", "it is still the same stop");
         let unknown = tell(DialError::UnknownHost, true);
         assert!(unknown.contains("warn"), "{unknown}");

@@ -25,14 +25,20 @@ pub fn cure(cause: &DialError, past: Past) -> &'static str {
         }
         DialError::Unreachable => " (check the address and the routes)",
         DialError::TimedOut => " (check the address; or a firewall drops the packets)",
-        DialError::Closed => " (the port may belong to another program, or a firewall is in between)",
+        DialError::Closed => {
+            " (the port may belong to another program, or a firewall is in between)"
+        }
         DialError::NoHello => {
             " (the port may belong to another program: it must be where striper-cli -s listens)"
         }
         DialError::Handshake(HandshakeError::NotStriper { first })
         | DialError::Tls(TlsError::NotTls { first }) => match recognise(first) {
-            Some(Protocol::Ssh) => " (an ssh server; CONNECT must be the port where striper-cli -s listens)",
-            Some(Protocol::Http) => " (a web server; CONNECT must be the port where striper-cli -s listens)",
+            Some(Protocol::Ssh) => {
+                " (an ssh server; CONNECT must be the port where striper-cli -s listens)"
+            }
+            Some(Protocol::Http) => {
+                " (a web server; CONNECT must be the port where striper-cli -s listens)"
+            }
             _ => " (CONNECT must be the port where striper-cli -s listens)",
         },
         DialError::Handshake(HandshakeError::Malformed | HandshakeError::TooLong) => {
@@ -116,7 +122,9 @@ pub fn visitor(error: &StripeRefusal) -> &'static str {
             " (a browser or another HTTP client: it should connect to the -c side's port)"
         }
         Some(Protocol::Ssh) => " (an ssh client: it should connect to the -c side's port)",
-        Some(Protocol::Tls) => " (such as a browser with https: that should connect to the -c side's port)",
+        Some(Protocol::Tls) => {
+            " (such as a browser with https: that should connect to the -c side's port)"
+        }
         None => " (programs should connect to the -c side's port; this one is for stripes)",
     }
 }
@@ -161,7 +169,9 @@ mod tests {
         };
         assert!(seen(b"GET / HTTP/1.1\r\n").contains("browser"));
         assert!(seen(b"SSH-2.0-OpenSSH_9.9\r\n").contains("ssh client"));
-        assert!(visitor(&StripeRefusal::Handshake(HandshakeError::Tls)).contains("browser with https"));
+        assert!(
+            visitor(&StripeRefusal::Handshake(HandshakeError::Tls)).contains("browser with https")
+        );
         assert!(seen(b"\0\0\0").contains("for stripes"));
         assert_eq!(visitor(&StripeRefusal::Stalled), "");
     }
@@ -190,7 +200,9 @@ mod tests {
 
     #[test]
     fn a_server_that_has_been_reached_is_not_taken_for_another_program() {
-        for error in [DialError::Refused, DialError::TimedOut, DialError::Closed, DialError::NoHello] {
+        for error in
+            [DialError::Refused, DialError::TimedOut, DialError::Closed, DialError::NoHello]
+        {
             let [unmet, met] = [Past::Unmet, Past::Met].map(|past| cure(&error, past));
             assert!(met.contains("it has been reached before"), "{met}");
             assert!(!met.contains("another program") && !met.contains("firewall"), "{met}");

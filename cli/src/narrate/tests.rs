@@ -35,8 +35,16 @@ fn no_kind_of_event_fills_the_log_however_often_it_is_caused() {
         }),
         ("session_resumed", 1, &|| Event::SessionResumed { session, flows }),
         ("peer_stopping", 1, &|| Event::PeerStopping { session, flows }),
-        ("session_ended", 1, &|| Event::SessionEnded { session, reason: EndReason::PeerClosed, flows }),
-        ("session_ended", 1, &|| Event::SessionEnded { session, reason: EndReason::NoStripe, flows }),
+        ("session_ended", 1, &|| Event::SessionEnded {
+            session,
+            reason: EndReason::PeerClosed,
+            flows,
+        }),
+        ("session_ended", 1, &|| Event::SessionEnded {
+            session,
+            reason: EndReason::NoStripe,
+            flows,
+        }),
         ("session_forgotten", 1, &|| Event::SessionForgotten { session, flows }),
         ("stripe_up", ORDINARY, &|| Event::StripeUp { session, stripe, place, peer, live, wanted }),
         ("stripe_lost", ORDINARY, &|| {
@@ -44,7 +52,8 @@ fn no_kind_of_event_fills_the_log_however_often_it_is_caused() {
             Event::StripeLost { session, stripe, place, peer, live, wanted, reason }
         }),
         ("stripe_adapted", 1, &|| {
-            let adapted = Adapted::Changed { congestion: Congestion::lossy(), lossy: true, lost: 0.1 };
+            let adapted =
+                Adapted::Changed { congestion: Congestion::lossy(), lossy: true, lost: 0.1 };
             Event::StripeAdapted { session, stripe, place, peer, adapted }
         }),
         ("peer_unreachable", 1, &|| Event::PeerUnreachable {
@@ -99,11 +108,15 @@ fn connections_that_stand_still_are_told_of_until_they_go_on_or_are_given_up() {
     listener(Event::SessionEnded { session, reason: EndReason::NoStripe, flows: 0 });
     let written = paper.take(&log);
     let lines: Vec<&str> = written.lines().collect();
-    let kept = "warn  session 07070707 with 192.0.2.1:7 has no stripe left: 3 connections are kept until ";
+    let kept =
+        "warn  session 07070707 with 192.0.2.1:7 has no stripe left: 3 connections are kept until ";
     assert!(lines[0].contains(kept), "{written}");
     assert!(lines[0].ends_with("Z, in case the other side comes back"), "{written}");
     assert!(lines[1].ends_with("has a stripe again: 1 connection goes on"), "{written}");
-    assert!(lines[2].contains("warn") && lines[2].ends_with("3 connections were reset"), "{written}");
+    assert!(
+        lines[2].contains("warn") && lines[2].ends_with("3 connections were reset"),
+        "{written}"
+    );
     assert!(lines[3].contains("info") && lines[3].ends_with("came back in time"), "{written}");
 }
 

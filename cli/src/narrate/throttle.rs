@@ -8,7 +8,8 @@ pub const LINES: u32 = 20;
 /// How long those are all.
 pub const PERIOD: Duration = Duration::from_secs(10);
 
-/// So many times that of what is said of each connection and each stripe: that is what such lines are for.
+/// So many times that of what is said of each connection and each stripe: that is what such lines
+/// are for.
 pub const ORDINARY: u32 = 50;
 
 /// Lets so many lines through within [`PERIOD`] and counts the rest, so that a port scan does not
@@ -48,7 +49,11 @@ impl Throttle {
 
 /// What a throttle held back before this line.
 pub fn more(unsaid: u64, what: &str) -> String {
-    if unsaid > 0 { format!(" ({unsaid} more {what} since the last such line)") } else { String::new() }
+    if unsaid > 0 {
+        format!(" ({unsaid} more {what} since the last such line)")
+    } else {
+        String::new()
+    }
 }
 
 #[cfg(test)]

@@ -5,8 +5,9 @@ use alloc::vec::Vec;
 use bytes::{Buf, Bytes};
 use core::hash::{Hash, Hasher};
 
-/// Pieces up to this size are copied, so that a few bytes don't keep the large buffer alive that they arrived in, and joined up to this size,
-/// so that it hardly matters into how many pieces the reader of the stripe happened to cut them.
+/// Pieces up to this size are copied, so that a few bytes don't keep the large buffer alive that
+/// they arrived in, and joined up to this size, so that it hardly matters into how many pieces the
+/// reader of the stripe happened to cut them.
 const COPY_UP_TO: usize = 4 << 10;
 
 /// Some consecutive bytes.
@@ -69,14 +70,16 @@ impl Assembler {
         offset += old;
         while !data.is_empty() {
             if let Some((start, piece)) = self.pieces.range(..=offset).next_back() {
-                let covered = (start + piece.len() as u64).saturating_sub(offset).min(data.len() as u64);
+                let covered =
+                    (start + piece.len() as u64).saturating_sub(offset).min(data.len() as u64);
                 data.advance(covered as usize);
                 offset += covered;
                 if covered > 0 {
                     continue;
                 }
             }
-            let room = self.pieces.range(offset..).next().map_or(u64::MAX, |(start, _)| start - offset);
+            let room =
+                self.pieces.range(offset..).next().map_or(u64::MAX, |(start, _)| start - offset);
             let part = data.split_to(room.min(data.len() as u64) as usize);
             let len = part.len() as u64;
             self.held += len;
@@ -113,7 +116,8 @@ impl Assembler {
         Some(data)
     }
 
-    /// Which bytes it holds, and how they are cut since that is how they come out, see [`crate::Session::fingerprint`].
+    /// Which bytes it holds, and how they are cut since that is how they come out, see
+    /// [`crate::Session::fingerprint`].
     pub fn fingerprint(&self, hasher: &mut impl Hasher) {
         (self.next, self.end, self.pieces.len()).hash(hasher);
         self.pieces.iter().for_each(|(start, piece)| (start, piece.len()).hash(hasher));

@@ -1,13 +1,15 @@
 //! The receiver's side of one direction's flow control.
 //!
-//! Credit is a cumulative offset. The window, that is, how far it runs ahead of consumption, doubles when the sender says that it has used
-//! up all of it while the local consumer has kept up: then the window, and neither consumer nor path, is the limit.
-//! That holds for a long path as well as for one whose stripes differ, where much waits out of order. A small window doubles without being asked.
+//! Credit is a cumulative offset. The window, that is, how far it runs ahead of consumption,
+//! doubles when the sender says that it has used up all of it while the local consumer has kept up:
+//! then the window, and neither consumer nor path, is the limit. That holds for a long path as well
+//! as for one whose stripes differ, where much waits out of order. A small window doubles without
+//! being asked.
 
 use crate::config::FLOW_FLOOR;
 
-/// Up to this the window doubles without being asked, once a quarter of it is consumed: a transfer that begins would lose a round trip each time it had to
-/// ask. In bytes.
+/// Up to this the window doubles without being asked, once a quarter of it is consumed: a transfer
+/// that begins would lose a round trip each time it had to ask. In bytes.
 const EAGER: u64 = 1 << 20;
 
 /// But only to this share of what is left for all flows.
@@ -64,11 +66,13 @@ impl Credit {
         self.blocked = self.blocked.max(limit.min(self.granted));
     }
 
-    /// What to announce now, if anything: up to the window ahead of consumption, but beyond the floor only as far as
-    /// `pool` bytes allow. `delivered` is what the local consumer could have taken, `limit` bounds the window.
+    /// What to announce now, if anything: up to the window ahead of consumption, but beyond the
+    /// floor only as far as `pool` bytes allow. `delivered` is what the local consumer could have
+    /// taken, `limit` bounds the window.
     pub fn advance(&mut self, delivered: u64, pool: u64, limit: u64) -> Option<u64> {
         let used_up = self.blocked > self.grown_at;
-        let eager = self.outstanding() <= self.window * 3 / 4 && self.window < EAGER.min(pool / EAGER_SHARE);
+        let eager = self.outstanding() <= self.window * 3 / 4
+            && self.window < EAGER.min(pool / EAGER_SHARE);
         if self.consumed == delivered && (used_up || eager) {
             self.window = (self.window * 2).min(limit.max(FLOW_FLOOR));
             self.grown_at = self.granted;

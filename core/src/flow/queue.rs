@@ -1,7 +1,9 @@
-//! Whose turn it is: deficit round robin over the flows that have something to send, with a head start for sparse ones.
+//! Whose turn it is: deficit round robin over the flows that have something to send, with a head
+//! start for sparse ones.
 //!
-//! A flow that becomes active is served before those that have been active for a round or more, for one quantum, as in
-//! RFC 8290 (FQ-CoDel), section 4.1. So a keystroke does not wait behind a backup.
+//! A flow that becomes active is served before those that have been active for a round or more, for
+//! one quantum, as in RFC 8290 (FQ-CoDel), section 4.1. So a keystroke does not wait behind a
+//! backup.
 
 use crate::id::FlowId;
 use alloc::collections::{BTreeMap, VecDeque};
@@ -18,8 +20,8 @@ const VOID: usize = 64;
 struct Turn {
     /// What it may still send before others have had their turn.
     deficit: i64,
-    /// It has something to send. If not, its place is kept until its turn would have come, so that coming and going
-    /// earns no more than staying.
+    /// It has something to send. If not, its place is kept until its turn would have come, so that
+    /// coming and going earns no more than staying.
     active: bool,
     /// Its entry in one of the lists; entries with other tickets are void.
     ticket: u64,
@@ -39,7 +41,8 @@ pub(crate) struct FlowQueue {
 impl FlowQueue {
     /// A flow has something to send.
     pub fn activate(&mut self, flow: FlowId) {
-        let turn = self.turns.entry(flow).or_insert(Turn { deficit: QUANTUM, active: false, ticket: 0 });
+        let turn =
+            self.turns.entry(flow).or_insert(Turn { deficit: QUANTUM, active: false, ticket: 0 });
         if turn.active {
             return;
         }
@@ -71,12 +74,15 @@ impl FlowQueue {
         self.tidy();
     }
 
-    /// Void places go when their turn comes; but if a flow stands before them for long, others that come and go leave more and more.
+    /// Void places go when their turn comes; but if a flow stands before them for long, others that
+    /// come and go leave more and more.
     fn tidy(&mut self) {
         if self.fresh.len() + self.rest.len() > 2 * self.turns.len() + VOID {
             let turns = &self.turns;
             for list in [&mut self.fresh, &mut self.rest] {
-                list.retain(|(flow, ticket)| turns.get(flow).is_some_and(|turn| turn.ticket == *ticket));
+                list.retain(|(flow, ticket)| {
+                    turns.get(flow).is_some_and(|turn| turn.ticket == *ticket)
+                });
             }
         }
     }
@@ -108,7 +114,8 @@ impl FlowQueue {
         }
     }
 
-    /// Whether the flow at the front has come with some of its quantum left. Call [`FlowQueue::front`] before.
+    /// Whether the flow at the front has come with some of its quantum left. Call
+    /// [`FlowQueue::front`] before.
     pub fn is_fresh(&self) -> bool {
         !self.fresh.is_empty()
     }
@@ -120,7 +127,8 @@ impl FlowQueue {
         }
     }
 
-    /// The order of turns and who may go on for how long; not the tickets, and not void entries. See [`crate::Session::fingerprint`].
+    /// The order of turns and who may go on for how long; not the tickets, and not void entries.
+    /// See [`crate::Session::fingerprint`].
     pub fn fingerprint(&self, hasher: &mut impl Hasher) {
         for list in [&self.fresh, &self.rest] {
             for (flow, ticket) in list {
@@ -285,7 +293,8 @@ mod tests {
         assert_eq!(turns, [0, 1, 2, 0, 1, 2, 9]);
     }
 
-    /// A flow that waits for ever at the front of the others, while this many come, send a byte so often, and end.
+    /// A flow that waits for ever at the front of the others, while this many come, send a byte so
+    /// often, and end.
     fn beside_a_stuck_flow(fresh: bool, flows: u64, times: u64) -> FlowQueue {
         let mut queue = queue(1);
         serve(&mut queue, if fresh { 1 } else { QUANTUM as usize });
@@ -305,9 +314,13 @@ mod tests {
 
     #[test]
     fn flows_that_come_and_go_beside_one_that_is_stuck_leave_nothing_behind() {
-        for (fresh, flows, times) in
-            [(false, 1, 60_000), (false, 60_000, 1), (false, 300, 200), (true, 1, 60_000), (true, 300, 200)]
-        {
+        for (fresh, flows, times) in [
+            (false, 1, 60_000),
+            (false, 60_000, 1),
+            (false, 300, 200),
+            (true, 1, 60_000),
+            (true, 300, 200),
+        ] {
             let queue = beside_a_stuck_flow(fresh, flows, times);
             let places = queue.fresh.len() + queue.rest.len();
             assert!(places <= 2 * VOID + 4, "{places} places after {flows} flows, {times} times");

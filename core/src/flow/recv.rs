@@ -74,7 +74,8 @@ impl Recv {
         Ok(())
     }
 
-    /// Looks at the consumer, and says whether it has taken nothing although something has waited for it since the last look.
+    /// Looks at the consumer, and says whether it has taken nothing although something has waited
+    /// for it since the last look.
     pub fn has_stopped(&mut self) -> bool {
         let consumed = self.credit.consumed();
         let stopped = self.lingered == Some(consumed);
@@ -84,7 +85,8 @@ impl Recv {
 
     /// Whether all that will ever come has been delivered.
     pub fn is_complete(&self) -> bool {
-        self.end == Some(self.assembler.next()) || (self.end.is_some() && planted!(FinOvertakesData))
+        self.end == Some(self.assembler.next())
+            || (self.end.is_some() && planted!(FinOvertakesData))
     }
 
     /// The local side wants no more.
@@ -98,12 +100,14 @@ impl Recv {
         self.state == RecvState::Open && self.end.is_none_or(|end| end > self.credit.granted())
     }
 
-    /// What it takes from the shared pool: credit that may still be used or is used and not consumed, beyond the floor.
+    /// What it takes from the shared pool: credit that may still be used or is used and not
+    /// consumed, beyond the floor.
     pub fn charge(&self) -> u64 {
         match self.state {
             RecvState::Discarding => 0,
             RecvState::Open | RecvState::Finished => {
-                let reach = self.end.map_or(self.credit.granted(), |end| end.min(self.credit.granted()));
+                let reach =
+                    self.end.map_or(self.credit.granted(), |end| end.min(self.credit.granted()));
                 reach.saturating_sub(self.credit.consumed()).saturating_sub(FLOW_FLOOR)
             }
         }

@@ -13,11 +13,12 @@ use bytes::Bytes;
 use core::hash::{Hash, Hasher};
 use core::ops::Range;
 
-/// How much may wait unsent in a flow; it takes more once less than half of that waits. Enough to keep fast stripes
-/// busy between two visits of the local socket, small beside the memory limit.
+/// How much may wait unsent in a flow; it takes more once less than half of that waits. Enough to
+/// keep fast stripes busy between two visits of the local socket, small beside the memory limit.
 const MAX_UNSENT: u64 = 1 << 20;
 
-/// Credit beyond this adds nothing to a backlog: no stripe is that far behind another. A sum over any number of flows does not overflow.
+/// Credit beyond this adds nothing to a backlog: no stripe is that far behind another. A sum over
+/// any number of flows does not overflow.
 const MAX_BACKLOG: u64 = 1 << 32;
 
 /// Where the half stands.
@@ -40,8 +41,8 @@ pub(crate) struct Send {
     pub limit: u64,
     /// The local side has been told to wait.
     pub starved: bool,
-    /// The local side counts on memory that other flows may take before it does: it is told again once it has room of
-    /// its own.
+    /// The local side counts on memory that other flows may take before it does: it is told again
+    /// once it has room of its own.
     pub promised: bool,
     /// It is in line for memory.
     pub queued_for_memory: bool,
@@ -82,10 +83,12 @@ impl Send {
 
     /// Bytes that could go out now if a stripe took them.
     pub fn sendable(&self) -> u64 {
-        self.buffer.lost() + self.limit.min(self.buffer.written()).saturating_sub(self.buffer.next())
+        self.buffer.lost()
+            + self.limit.min(self.buffer.written()).saturating_sub(self.buffer.next())
     }
 
-    /// Bytes that are likely to follow what could go out now: all that the credit allows if the local side keeps up with it.
+    /// Bytes that are likely to follow what could go out now: all that the credit allows if the
+    /// local side keeps up with it.
     pub fn backlog(&self) -> u64 {
         if self.state == SendState::Open && self.buffer.unsent() >= MAX_UNSENT / 4 {
             self.buffer.lost() + self.limit.saturating_sub(self.buffer.next()).min(MAX_BACKLOG)
@@ -335,7 +338,10 @@ mod tests {
         let mut send = sender(quarter + 1000, 10_000_000);
         send.take(1000);
         send.lose(0..400, false);
-        assert_eq!((send.sendable(), send.backlog()), (quarter as u64 + 400, 10_000_000 - 1000 + 400));
+        assert_eq!(
+            (send.sendable(), send.backlog()),
+            (quarter as u64 + 400, 10_000_000 - 1000 + 400)
+        );
         send.state = SendState::Finishing;
         assert_eq!(send.backlog(), quarter as u64 + 400, "nothing follows");
     }

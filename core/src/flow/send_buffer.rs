@@ -1,7 +1,9 @@
-//! One direction's bytes from the moment that the local side hands them over until the peer has acknowledged them.
+//! One direction's bytes from the moment that the local side hands them over until the peer has
+//! acknowledged them.
 //!
-//! Every byte from `released` to `written` is in exactly one of these states: never sent (`next..`), lost (to be sent again),
-//! acknowledged out of order, or carried by a stripe, which the caller knows.
+//! Every byte from `released` to `written` is in exactly one of these states: never sent
+//! (`next..`), lost (to be sent again), acknowledged out of order, or carried by a stripe, which
+//! the caller knows.
 
 use crate::ranges::RangeSet;
 use alloc::collections::VecDeque;
@@ -10,7 +12,8 @@ use bytes::{Buf, Bytes};
 use core::hash::{Hash, Hasher};
 use core::ops::Range;
 
-/// Pieces below this are joined with what follows, at the price of a copy, so that small writes don't make small frames.
+/// Pieces below this are joined with what follows, at the price of a copy, so that small writes
+/// don't make small frames.
 const JOIN_BELOW: usize = 4 << 10;
 
 /// Bytes on their way out.
@@ -84,8 +87,11 @@ impl SendBuffer {
             let len = (range.end - range.start).min(max as u64);
             let data = self.slice(range.start, len as usize);
             let taken = range.start..range.start + data.len() as u64;
-            let taken =
-                if taken.end < range.end && planted!(ResendRestForgotten) { range.clone() } else { taken };
+            let taken = if taken.end < range.end && planted!(ResendRestForgotten) {
+                range.clone()
+            } else {
+                taken
+            };
             self.lost_bytes -= self.lost.remove(taken);
             return Some((range.start, data));
         }
@@ -99,8 +105,8 @@ impl SendBuffer {
         Some((offset, data))
     }
 
-    /// Exactly this range, whatever of it has been sent before; `None` unless all of it is held and what was never sent
-    /// begins in it or behind it.
+    /// Exactly this range, whatever of it has been sent before; `None` unless all of it is held and
+    /// what was never sent begins in it or behind it.
     pub fn take_range(&mut self, range: Range<u64>) -> Option<Bytes> {
         if range.is_empty()
             || range.start < self.released
@@ -121,7 +127,8 @@ impl SendBuffer {
 
     /// Up to `len` bytes from `offset` on, all of which are held.
     fn slice(&self, offset: u64, len: usize) -> Bytes {
-        let mut index = self.segments.partition_point(|(start, data)| start + data.len() as u64 <= offset);
+        let mut index =
+            self.segments.partition_point(|(start, data)| start + data.len() as u64 <= offset);
         let (start, data) = &self.segments[index];
         let from = (offset - start) as usize;
         let first = data.slice(from..data.len().min(from + len));
@@ -151,7 +158,9 @@ impl SendBuffer {
             return;
         }
         self.released = range.end;
-        while let Some(first) = self.acknowledged.first().filter(|first| first.start <= self.released) {
+        while let Some(first) =
+            self.acknowledged.first().filter(|first| first.start <= self.released)
+        {
             if first.start == self.released && planted!(AckMergeOffByOne) {
                 break;
             }
@@ -170,7 +179,8 @@ impl SendBuffer {
         }
     }
 
-    /// The stripe that carried this range is gone: what the peer has not acknowledged is to be sent again.
+    /// The stripe that carried this range is gone: what the peer has not acknowledged is to be sent
+    /// again.
     pub fn lose(&mut self, range: Range<u64>) {
         let range = range.start.max(self.released)..range.end.min(self.next);
         if range.is_empty() {
@@ -190,7 +200,8 @@ impl SendBuffer {
         *self = SendBuffer { released: written, next: written, written, ..SendBuffer::default() };
     }
 
-    /// The state of each byte, and where the pieces are cut since frames follow that, see [`crate::Session::fingerprint`].
+    /// The state of each byte, and where the pieces are cut since frames follow that, see
+    /// [`crate::Session::fingerprint`].
     pub fn fingerprint(&self, hasher: &mut impl Hasher) {
         (self.released, self.next, self.written).hash(hasher);
         (&self.lost, &self.acknowledged).hash(hasher);
@@ -251,7 +262,8 @@ mod tests {
             carried.remove(range);
         }
         let carried: Vec<u64> = carried.iter().flatten().collect();
-        let expected = (0..model.len()).filter(|at| model[*at] == Byte::Carried).map(|at| at as u64);
+        let expected =
+            (0..model.len()).filter(|at| model[*at] == Byte::Carried).map(|at| at as u64);
         assert!(carried.into_iter().eq(expected));
     }
 
@@ -355,7 +367,10 @@ mod tests {
         buffer.take(200, u64::MAX);
         buffer.lose(0..50);
         buffer.clear();
-        assert_eq!((buffer.written(), buffer.held(), buffer.lost(), buffer.unsent()), (300, 0, 0, 0));
+        assert_eq!(
+            (buffer.written(), buffer.held(), buffer.lost(), buffer.unsent()),
+            (300, 0, 0, 0)
+        );
         assert_eq!(buffer.take(300, u64::MAX), None);
     }
 

@@ -14,11 +14,12 @@ use alloc::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use core::hash::{Hash, Hasher};
 
-/// The most early credit that the peer may have at hand: so many flows can start at full window within one round trip.
+/// The most early credit that the peer may have at hand: so many flows can start at full window
+/// within one round trip.
 const EARLY_TARGET: u64 = 16 * (INITIAL_WINDOW - FLOW_FLOOR);
 
-/// Beyond what every session begins with, early credit takes one part in this many of what memory is free, so that idle
-/// sessions leave the most of it to busy ones.
+/// Beyond what every session begins with, early credit takes one part in this many of what memory
+/// is free, so that idle sessions leave the most of it to busy ones.
 const EARLY_SHARE: u64 = 16;
 
 /// Grants that are held back are said at most so many times a second.
@@ -61,7 +62,8 @@ pub(crate) struct Table {
     granted: u64,
     /// How many more may be granted now.
     opens: Bucket,
-    /// Early credit that the peer may take in all, has taken in OPENs, and must be going to take in OPENs that were overtaken.
+    /// Early credit that the peer may take in all, has taken in OPENs, and must be going to take in
+    /// OPENs that were overtaken.
     early_granted: u64,
     early_taken: u64,
     early_implied: u64,
@@ -101,7 +103,8 @@ impl Table {
         Some((flow, early))
     }
 
-    /// The peer lets us open more. Cumulative, so that the order in which grants arrive does not matter.
+    /// The peer lets us open more. Cumulative, so that the order in which grants arrive does not
+    /// matter.
     pub fn raise(&mut self, flows: u64, early: u64) {
         self.may_open = self.may_open.max(flows);
         self.early_limit = self.early_limit.max(early);
@@ -142,14 +145,16 @@ impl Table {
         self.early_granted = self.early_granted.max(early);
     }
 
-    /// An id of the peer's takes effect, now and never again, with `early` credit on top of the floor.
+    /// An id of the peer's takes effect, now and never again, with `early` credit on top of the
+    /// floor.
     pub fn see(&mut self, flow: FlowId, early: u64) -> Result<(), Violation> {
         self.begun_by_peer += self.seen.insert(flow.index()..flow.index() + 1);
         self.take_early(early)
     }
 
-    /// An id of the peer's ends before its OPEN has come. The OPEN still counts when it does: it has taken early credit. Until then the
-    /// id is not made up for by a new one, or a peer could make us remember any number of them.
+    /// An id of the peer's ends before its OPEN has come. The OPEN still counts when it does: it
+    /// has taken early credit. Until then the id is not made up for by a new one, or a peer could
+    /// make us remember any number of them.
     pub fn end_unopened(&mut self, flow: FlowId) {
         if planted!(OvertakenOpenRevives) {
             return;
@@ -159,7 +164,8 @@ impl Table {
         self.unopened.insert(index);
     }
 
-    /// An OPEN for an id that has taken effect: of no effect, but if the id ended before any OPEN came, this one's early credit is taken.
+    /// An OPEN for an id that has taken effect: of no effect, but if the id ended before any OPEN
+    /// came, this one's early credit is taken.
     pub fn see_again(&mut self, flow: FlowId, early: u64) -> Result<(), Violation> {
         if !self.unopened.contains(flow.index()) && !planted!(OpenAgainCountsAgain) {
             return Ok(());
@@ -177,11 +183,13 @@ impl Table {
         self.check_early()
     }
 
-    /// Data up to `end` has overtaken the OPEN of an early flow, so that OPEN takes at least this much early credit.
+    /// Data up to `end` has overtaken the OPEN of an early flow, so that OPEN takes at least this
+    /// much early credit.
     pub fn imply_early(&mut self, flow: FlowId, end: u64) -> Result<(), Violation> {
         let early = end.saturating_sub(FLOW_FLOOR);
         if let Some(entry) = self.flows.get_mut(&flow).filter(|entry| early > entry.early) {
-            let counted = if entry.early > 0 && planted!(EarlyDataCountedTwice) { 0 } else { entry.early };
+            let counted =
+                if entry.early > 0 && planted!(EarlyDataCountedTwice) { 0 } else { entry.early };
             self.early_implied += early - counted;
             entry.early = early;
         }
@@ -210,14 +218,17 @@ impl Table {
     /// Takes a flow out for good.
     pub fn remove(&mut self, flow: FlowId) -> Option<Flow> {
         let entry = self.flows.remove(&flow)?;
-        if !flow.opened_by(self.role) && entry.phase != Phase::Early && !planted!(EndedFlowNotCounted) {
+        if !flow.opened_by(self.role)
+            && entry.phase != Phase::Early
+            && !planted!(EndedFlowNotCounted)
+        {
             self.ended += 1;
         }
         Some(entry)
     }
 
-    /// Grants more if that is worth a frame: ids as others end, but no faster than `config` says, early credit while `pool` bytes are free.
-    /// Returns how much of the pool that takes.
+    /// Grants more if that is worth a frame: ids as others end, but no faster than `config` says,
+    /// early credit while `pool` bytes are free. Returns how much of the pool that takes.
     pub fn grant(&mut self, config: &Config, pool: u64, now: Instant) -> Option<u64> {
         self.opens.refill(now);
         let flows = self.grantable(config).min(self.opens.available());
@@ -261,7 +272,8 @@ impl Table {
         (&self.requests, &self.seen, &self.unopened).hash(hasher);
         (self.opened, self.may_open, self.early_used, self.early_limit).hash(hasher);
         self.opens.hash(hasher);
-        (self.ended, self.granted, self.early_granted, self.early_taken, self.early_implied).hash(hasher);
+        (self.ended, self.granted, self.early_granted, self.early_taken, self.early_implied)
+            .hash(hasher);
     }
 
     /// What GRANT says.
@@ -269,17 +281,27 @@ impl Table {
         (self.granted, self.early_granted)
     }
 
-    /// Panics if either side has opened more, or taken more early credit, than the other has granted, or if the peer's flows
-    /// don't add up. For simulations.
+    /// Panics if either side has opened more, or taken more early credit, than the other has
+    /// granted, or if the peer's flows don't add up. For simulations.
     pub fn check(&self) {
         let total = |ids: &RangeSet| ids.iter().map(|range| range.end - range.start).sum::<u64>();
-        let live =
-            self.flows.iter().filter(|(id, flow)| !id.opened_by(self.role) && flow.phase != Phase::Early);
+        let live = self
+            .flows
+            .iter()
+            .filter(|(id, flow)| !id.opened_by(self.role) && flow.phase != Phase::Early);
         let known = live.count() as u64 + self.ended + total(&self.unopened);
         assert_eq!(total(&self.seen), known, "flows of the peer whose id has taken effect");
         assert_eq!(known, self.begun_by_peer, "the count of these");
-        assert!(self.opened <= self.may_open, "{} flows opened, {} granted", self.opened, self.may_open);
-        assert!(self.early_used <= self.early_limit, "early credit beyond what the peer has granted");
+        assert!(
+            self.opened <= self.may_open,
+            "{} flows opened, {} granted",
+            self.opened,
+            self.may_open
+        );
+        assert!(
+            self.early_used <= self.early_limit,
+            "early credit beyond what the peer has granted"
+        );
         let taken = self.early_taken + self.early_implied;
         assert!(
             taken <= self.early_granted,

@@ -36,8 +36,9 @@ macro_rules! bugs {
                 match self { $(Bug::$bug => $origin,)* }
             }
 
-            /// How many faults it takes to show: stripes that die, fall silent or overtake each other for long. Zero says that
-            /// cuts of reads, unequal stripes, small limits or what the local side does are enough.
+            /// How many faults it takes to show: stripes that die, fall silent or overtake each
+            /// other for long. Zero says that cuts of reads, unequal stripes, small limits or what
+            /// the local side does are enough.
             pub fn faults(self) -> u8 {
                 match self { $(Bug::$bug => $faults,)* }
             }

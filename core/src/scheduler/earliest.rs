@@ -1,7 +1,9 @@
-//! Earliest arrival: the stripe on which the piece should arrive soonest, and wait for that one if it pays.
+//! Earliest arrival: the stripe on which the piece should arrive soonest, and wait for that one if
+//! it pays.
 //!
-//! With rate r, shortest acknowledgement time m, F bytes in flight and U of them not yet on the wire, x more bytes arrive after
-//! `max(m + (U + x) / r, (F + x) / r)`; the acknowledgement's way back is common to all stripes, so the order is that of arrival.
+//! With rate r, shortest acknowledgement time m, F bytes in flight and U of them not yet on the
+//! wire, x more bytes arrive after `max(m + (U + x) / r, (F + x) / r)`; the acknowledgement's way
+//! back is common to all stripes, so the order is that of arrival.
 
 use super::Candidate;
 use crate::id::StripeId;
@@ -17,16 +19,19 @@ pub(super) fn assumed_rate(candidates: &[Candidate]) -> u64 {
     candidates.iter().filter_map(|candidate| candidate.rate).max().unwrap_or(UNKNOWN_RATE)
 }
 
-/// When a piece of `len` bytes, or as much as the stripe gets at once, would be acknowledged, in microseconds from now.
+/// When a piece of `len` bytes, or as much as the stripe gets at once, would be acknowledged, in
+/// microseconds from now.
 pub(super) fn arrival(candidate: &Candidate, len: u64, assumed_rate: u64) -> u64 {
     let rate = candidate.rate.unwrap_or(assumed_rate).max(1);
     let time = |bytes: u64| bytes.saturating_mul(1_000_000) / rate;
     let len = len.min(candidate.chunk);
-    let on_wire = candidate.min_rtt.unwrap_or(UNKNOWN_RTT).saturating_add(time(candidate.unwritten + len));
+    let on_wire =
+        candidate.min_rtt.unwrap_or(UNKNOWN_RTT).saturating_add(time(candidate.unwritten + len));
     on_wire.max(time(candidate.in_flight + len))
 }
 
-/// The best stripe if it is writable; else the best writable one, if what waits is more than what the better ones would deliver until it does.
+/// The best stripe if it is writable; else the best writable one, if what waits is more than what
+/// the better ones would deliver until it does.
 pub(super) fn pick(candidates: &[Candidate], len: u64, backlog: u64) -> Option<StripeId> {
     let assumed = assumed_rate(candidates);
     let key = |candidate: &&Candidate| (arrival(candidate, len, assumed), candidate.stripe);
@@ -96,7 +101,8 @@ mod tests {
 
     #[test]
     fn a_short_backlog_waits_for_the_better_stripe() {
-        // The slow one would take 1.05 s, the fast one can carry some 900 kB in the time by which it is better.
+        // The slow one would take 1.05 s, the fast one can carry some 900 kB in the time by which
+        // it is better.
         let stripes = [full(stripe(0, 1_000_000, 50), 50_000), stripe(1, 10_000, 50)];
         assert_eq!(chosen(&stripes, 200_000), None);
     }

@@ -43,8 +43,8 @@ impl Scheduler {
         Scheduler { kind, last: None, script: None }
     }
 
-    /// Chooses a stripe for `len` bytes out of `candidates`, sorted by number. `backlog` bytes wait in all, these included, and have the credit to
-    /// go. `None`: better to wait.
+    /// Chooses a stripe for `len` bytes out of `candidates`, sorted by number. `backlog` bytes wait
+    /// in all, these included, and have the credit to go. `None`: better to wait.
     pub fn pick(&mut self, candidates: &[Candidate], len: u64, backlog: u64) -> Option<StripeId> {
         if let Some(script) = &mut self.script {
             return script.pick(candidates);
@@ -144,7 +144,9 @@ mod tests {
     #[test]
     fn each_kind_chooses_nothing_when_nothing_is_writable() {
         let full = Candidate { writable: false, ..candidate(0) };
-        for kind in [SchedulerKind::Earliest, SchedulerKind::UntilCongested, SchedulerKind::RoundRobin] {
+        for kind in
+            [SchedulerKind::Earliest, SchedulerKind::UntilCongested, SchedulerKind::RoundRobin]
+        {
             assert_eq!(Scheduler::new(kind).pick(&[full], 1, 1), None);
             assert_eq!(Scheduler::new(kind).pick(&[], 1, 1), None);
         }

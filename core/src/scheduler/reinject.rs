@@ -1,11 +1,14 @@
-//! When to send data a second time: the copy would arrive well before the original, and there is nothing else to send.
+//! When to send data a second time: the copy would arrive well before the original, and there is
+//! nothing else to send.
 //!
-//! That is so at the end of a transfer, or when credit has run out because the receiver waits for a piece on a slow stripe.
+//! That is so at the end of a transfer, or when credit has run out because the receiver waits for a
+//! piece on a slow stripe.
 
 use super::{Candidate, earliest};
 use crate::id::StripeId;
 
-/// A copy must win by this much, in microseconds, so that noise in the estimates doesn't cost bytes.
+/// A copy must win by this much, in microseconds, so that noise in the estimates doesn't cost
+/// bytes.
 const MARGIN: u64 = 10_000;
 
 /// Extra bytes that are always allowed; beyond that, one in [`SHARE`] of what was sent.
@@ -28,8 +31,9 @@ pub(crate) fn carrier(candidates: &[Candidate], len: u64) -> Option<(StripeId, u
         .min_by_key(|(id, at)| (*at, *id))
 }
 
-/// How many bytes in flight a stripe of this rate works off before a copy that takes `copy` microseconds would have
-/// won: what lies behind them is worth a copy. One that is `late` has shown it; of another it is only expected, and it must be clear.
+/// How many bytes in flight a stripe of this rate works off before a copy that takes `copy`
+/// microseconds would have won: what lies behind them is worth a copy. One that is `late` has shown
+/// it; of another it is only expected, and it must be clear.
 pub(crate) fn worth_behind(rate: u64, copy: u64, late: bool) -> u64 {
     let lead = if late { copy / 4 + MARGIN } else { copy.saturating_add(2 * MARGIN) };
     let micros = copy.saturating_add(lead);

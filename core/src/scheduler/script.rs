@@ -1,7 +1,9 @@
-//! Choices made from outside: so that every choice which a scheduler could make can be tried in turn.
+//! Choices made from outside: so that every choice which a scheduler could make can be tried in
+//! turn.
 //!
-//! The caller gives a list of choices and learns how many options there were at each. Beyond the end of the list the first option is taken,
-//! so the list of all zeros comes first and the last choice that has another option left is the one to count up: an odometer.
+//! The caller gives a list of choices and learns how many options there were at each. Beyond the
+//! end of the list the first option is taken, so the list of all zeros comes first and the last
+//! choice that has another option left is the one to count up: an odometer.
 
 use super::Candidate;
 use crate::id::StripeId;
@@ -23,12 +25,17 @@ impl Script {
         Script { choices, control, made: Vec::new() }
     }
 
-    /// Any writable stripe; or none, if a better one might be writable later. With none writable, to wait is all there is.
+    /// Any writable stripe; or none, if a better one might be writable later. With none writable,
+    /// to wait is all there is.
     pub fn pick(&mut self, candidates: &[Candidate]) -> Option<StripeId> {
         let writable = candidates.iter().filter(|candidate| candidate.writable).count();
         let may_wait = writable < candidates.len();
         let choice = self.choose(writable + usize::from(may_wait));
-        candidates.iter().filter(|candidate| candidate.writable).nth(choice).map(|candidate| candidate.stripe)
+        candidates
+            .iter()
+            .filter(|candidate| candidate.writable)
+            .nth(choice)
+            .map(|candidate| candidate.stripe)
     }
 
     /// Any writable stripe.

@@ -1,4 +1,5 @@
-//! Until congested, the original's mode: stay on a stripe until it takes no more, then switch to the next that does.
+//! Until congested, the original's mode: stay on a stripe until it takes no more, then switch to
+//! the next that does.
 
 use super::{Candidate, round_robin};
 use crate::id::StripeId;

@@ -12,7 +12,8 @@ use crate::timers::Timer;
 use alloc::vec::Vec;
 
 impl Session {
-    /// Panics with a description if an invariant of the engine does not hold. Slow; for simulations.
+    /// Panics with a description if an invariant of the engine does not hold. Slow; for
+    /// simulations.
     pub fn check_invariants(&self) {
         if self.life == super::Life::Ended {
             assert!(self.timers.next().is_none(), "an ended session waits for nothing");
@@ -31,11 +32,18 @@ impl Session {
         }
         assert!(self.over.is_empty(), "flows that are over have been forgotten");
         let ending = self.stripes.live.is_empty()
-            || self.stripes.live.values().any(|stripe| stripe.ledger.awaits() || stripe.unwritten() > 0);
+            || self
+                .stripes
+                .live
+                .values()
+                .any(|stripe| stripe.ledger.awaits() || stripe.unwritten() > 0);
         for (flow, entry) in &self.flows.flows {
             if entry.send.wants_to_send() {
                 assert!(self.queue.contains(*flow), "flow {flow} has data and is not queued");
-                assert!(ending, "flow {flow} has data, a stripe lives, and nothing will end the wait");
+                assert!(
+                    ending,
+                    "flow {flow} has data, a stripe lives, and nothing will end the wait"
+                );
             }
         }
         assert!(
@@ -44,14 +52,23 @@ impl Session {
         );
         for stripe in self.stripes.live.values() {
             let asked = stripe.ledger.awaits() || stripe.ping_owed || stripe.ping.is_some();
-            assert!(!stripe.doubted || asked, "{} is doubted, and no answer can end that", stripe.id);
-            assert!(!stripe.ledger.awaits() || stripe.doubted || self.timers.is_set(Timer::Doubt(stripe.id)));
+            assert!(
+                !stripe.doubted || asked,
+                "{} is doubted, and no answer can end that",
+                stripe.id
+            );
+            assert!(
+                !stripe.ledger.awaits()
+                    || stripe.doubted
+                    || self.timers.is_set(Timer::Doubt(stripe.id))
+            );
         }
     }
 
     /// I3: every unacknowledged byte is queued or on a live stripe.
     fn check_custody(&self) {
-        // Everything that accounts for bytes of a flow, sorted at once: this runs at every step of a simulation.
+        // Everything that accounts for bytes of a flow, sorted at once: this runs at every step of
+        // a simulation.
         let mut accounted: Vec<(FlowId, u64, u64)> = Vec::with_capacity(self.data_entries + 16);
         let mut fins: Vec<FlowId> = Vec::new();
         let mut entries = 0;
@@ -89,7 +106,10 @@ impl Session {
                 }
                 reach = reach.max(*end);
             }
-            assert!(reach >= sent.end, "bytes from {reach} on of flow {flow} are in nobody's custody");
+            assert!(
+                reach >= sent.end,
+                "bytes from {reach} on of flow {flow} are in nobody's custody"
+            );
             assert!(
                 entry.send.state != SendState::FinSent || fins.contains(flow),
                 "the FIN of flow {flow} is on no stripe"
@@ -101,7 +121,8 @@ impl Session {
     fn check_control(&self) {
         let on_stripe = |intent: Intent| {
             let mut entries = self.stripes.live.values().flat_map(|stripe| stripe.ledger.iter());
-            self.intents.contains(intent) || entries.any(|entry| entry.token == Token::Control(intent))
+            self.intents.contains(intent)
+                || entries.any(|entry| entry.token == Token::Control(intent))
         };
         for (flow, entry) in &self.flows.flows {
             let farewell = entry.farewell.map(|(kind, delivery)| match kind {
@@ -110,7 +131,10 @@ impl Session {
             });
             let owed = [(entry.open, Intent::Open(*flow)), (entry.accept, Intent::Accept(*flow))];
             for (delivery, intent) in owed.into_iter().chain(farewell) {
-                assert!(delivery == Delivery::Done || on_stripe(intent), "{intent:?} is in nobody's custody");
+                assert!(
+                    delivery == Delivery::Done || on_stripe(intent),
+                    "{intent:?} is in nobody's custody"
+                );
             }
         }
         for (stripe, gone) in &self.stripes.gone {
@@ -129,7 +153,10 @@ impl Session {
             let weight = Weight::of(entry);
             assert!(entry.recv.credit.consumed() <= entry.recv.assembler.next());
             assert!(entry.recv.assembler.end() <= entry.recv.credit.granted());
-            assert!(entry.send.buffer.next() <= entry.send.limit, "flow {flow} has exceeded its credit");
+            assert!(
+                entry.send.buffer.next() <= entry.send.limit,
+                "flow {flow} has exceeded its credit"
+            );
             sum.charge += weight.charge;
             sum.held += weight.held;
             sum.backlog += weight.backlog;

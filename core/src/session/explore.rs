@@ -1,9 +1,11 @@
-//! For worlds that are enumerated: there time stands still, a timer going off is a choice, and so is each choice of a stripe.
+//! For worlds that are enumerated: there time stands still, a timer going off is a choice, and so
+//! is each choice of a stripe.
 //!
-//! Not part of the interface that a proxy uses. [`Session::fingerprint`] covers all that decides what a session does next
-//! under these conditions, and leaves out clocks, rates, round trips and statistics, which then decide nothing:
-//! nothing is ever measured while no time passes, and choices are scripted. So two sessions of equal fingerprint answer equal
-//! inputs with equal outputs and equal fingerprints.
+//! Not part of the interface that a proxy uses. [`Session::fingerprint`] covers all that decides
+//! what a session does next under these conditions, and leaves out clocks, rates, round trips and
+//! statistics, which then decide nothing: nothing is ever measured while no time passes, and
+//! choices are scripted. So two sessions of equal fingerprint answer equal inputs with equal
+//! outputs and equal fingerprints.
 
 use super::{Life, Session};
 use crate::io::Output;
@@ -17,8 +19,8 @@ impl Session {
     /// Feeds everything that decides what the session does next to `hasher`.
     ///
     /// # Panics
-    /// If more has happened than enumerated worlds are for: a stripe whose rate is known, or so much control from the peer that what it may
-    /// still send comes to matter.
+    /// If more has happened than enumerated worlds are for: a stripe whose rate is known, or so
+    /// much control from the peer that what it may still send comes to matter.
     #[doc(hidden)]
     pub fn fingerprint(&self, hasher: &mut impl Hasher) {
         self.life.hash(hasher);
@@ -49,7 +51,8 @@ impl Session {
         self.timers.set_ones()
     }
 
-    /// Has a timer go off, if it is set, as if its time had come and nothing had happened since it was set; time does not move.
+    /// Has a timer go off, if it is set, as if its time had come and nothing had happened since it
+    /// was set; time does not move.
     #[doc(hidden)]
     pub fn fire(&mut self, timer: Timer, out: &mut Vec<Output>) {
         let Some(at) = self.timers.at(timer) else { return };
@@ -61,14 +64,17 @@ impl Session {
         }
     }
 
-    /// From now on, stripes are chosen as `choices` say (by their place among the writable ones), those beyond the end of the list as if by
-    /// 0. `control` says whether to choose for control as well; otherwise it goes on the first writable stripe.
+    /// From now on, stripes are chosen as `choices` say (by their place among the writable ones),
+    /// those beyond the end of the list as if by
+    /// 0. `control` says whether to choose for control as well; otherwise it goes on the first
+    ///    writable stripe.
     #[doc(hidden)]
     pub fn script(&mut self, choices: Vec<u8>, control: bool) {
         self.scheduler.script = Some(Script::new(choices, control));
     }
 
-    /// The choices that were made since [`Session::script`], each with the number of options that there were.
+    /// The choices that were made since [`Session::script`], each with the number of options that
+    /// there were.
     #[doc(hidden)]
     pub fn scripted(&self) -> &[(u8, u8)] {
         self.scheduler.script.as_ref().map_or(&[], |script| &script.made)

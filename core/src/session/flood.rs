@@ -1,9 +1,11 @@
 //! How much control a peer may send beside its data.
 //!
-//! What comes in is payload or control: heads, frames without payload, frames that are skipped. Control is paid for out of an allowance, which begins
-//! as [`crate::Config::control_burst`] and is filled up again by time, by payload in either direction, and by flows. The head of a DATA
-//! that brings something new costs nothing; one that brings nothing is control. So no honest program comes near
-//! the limit however it writes, and a peer that makes us work for nothing ends its session.
+//! What comes in is payload or control: heads, frames without payload, frames that are skipped.
+//! Control is paid for out of an allowance, which begins as [`crate::Config::control_burst`] and is
+//! filled up again by time, by payload in either direction, and by flows. The head of a DATA that
+//! brings something new costs nothing; one that brings nothing is control. So no honest program
+//! comes near the limit however it writes, and a peer that makes us work for nothing ends its
+//! session.
 //!
 //! Invariant: what is counted does not depend on how a stripe's bytes were cut.
 
@@ -81,14 +83,20 @@ impl Session {
         Ok(())
     }
 
-    /// Pays for bytes of which so many are payload. What was not skipped either is the head of a DATA.
-    pub(super) fn account(&mut self, id: StripeId, read: Read, payload: u64) -> Result<(), Violation> {
+    /// Pays for bytes of which so many are payload. What was not skipped either is the head of a
+    /// DATA.
+    pub(super) fn account(
+        &mut self,
+        id: StripeId,
+        read: Read,
+        payload: u64,
+    ) -> Result<(), Violation> {
         let head = read.bytes - payload - read.skipped;
         if read.bytes > payload { self.pay(id, read.skipped, head) } else { Ok(()) }
     }
 
-    /// Pays for `control`, and for the head of a DATA that stood before it and was of no use. That of the DATA which begins now, `head`, will be paid
-    /// for if nothing new comes of it.
+    /// Pays for `control`, and for the head of a DATA that stood before it and was of no use. That
+    /// of the DATA which begins now, `head`, will be paid for if nothing new comes of it.
     fn pay(&mut self, id: StripeId, control: u64, head: u64) -> Result<(), Violation> {
         let Some(stripe) = self.stripes.live.get_mut(&id) else { return Ok(()) };
         let control = control + core::mem::replace(&mut stripe.idle_head, head);

@@ -1,11 +1,12 @@
 //! Sends what a trace says instead of choosing: which frame on which stripe, and when.
 //!
-//! Everything else stays the session's own: what is owed, what frames say, what is delivered, when flows end. So a trace fits as long
-//! as the protocol's state runs as it did, however stripes are chosen meanwhile. Allowances don't hold here: whether a stripe took
-//! more was part of the choice. A piece that was sent before may be sent again at any time, as a scheduler may.
+//! Everything else stays the session's own: what is owed, what frames say, what is delivered, when
+//! flows end. So a trace fits as long as the protocol's state runs as it did, however stripes are
+//! chosen meanwhile. Allowances don't hold here: whether a stripe took more was part of the choice.
+//! A piece that was sent before may be sent again at any time, as a scheduler may.
 //!
-//! How much credit to give is a choice too: it depends on what memory was free at the moment, and so on how the bytes came in parts.
-//! The peer has acted on what was given then.
+//! How much credit to give is a choice too: it depends on what memory was free at the moment, and
+//! so on how the bytes came in parts. The peer has acted on what was given then.
 
 use super::settle::transmit;
 use super::{MAX_ACKS, Session};
@@ -48,8 +49,8 @@ pub(crate) struct Unfit {
 }
 
 impl Session {
-    /// As [`Session::handle`], but sends exactly these frames in this order, but for what an ending session says by itself.
-    /// The session is of no use after an error.
+    /// As [`Session::handle`], but sends exactly these frames in this order, but for what an ending
+    /// session says by itself. The session is of no use after an error.
     pub(crate) fn handle_following(
         &mut self,
         now: Instant,
@@ -72,7 +73,8 @@ impl Session {
         Ok(())
     }
 
-    /// How many choices come before the acknowledgements and the CLOSE that an ending session says by itself.
+    /// How many choices come before the acknowledgements and the CLOSE that an ending session says
+    /// by itself.
     fn before_last_words(&self, choices: &[Choice]) -> usize {
         let close = choices.iter().position(|choice| matches!(choice.frame, Frame::Close { .. }));
         let counts = self.stripes.live.values().filter(|stripe| stripe.acker.count() > 0).count();
@@ -102,7 +104,8 @@ impl Session {
             Frame::Pong { nonce } => {
                 let owed = self.stripes.live.get_mut(id).and_then(|stripe| stripe.pong_owed.take());
                 if owed != Some(*nonce) {
-                    return Err(owed.map_or("no PONG is owed".into(), |owed| format!("PONG {owed} is owed")));
+                    return Err(owed
+                        .map_or("no PONG is owed".into(), |owed| format!("PONG {owed} is owed")));
                 }
                 self.put(*id, frame, (Token::Local, false), out);
                 Ok(())
@@ -112,8 +115,14 @@ impl Session {
         }
     }
 
-    /// Control that says what the state says now. It need not be owed: it may be said again at any time.
-    fn follow_control(&mut self, id: StripeId, frame: &Frame, out: &mut Vec<Output>) -> Result<(), String> {
+    /// Control that says what the state says now. It need not be owed: it may be said again at any
+    /// time.
+    fn follow_control(
+        &mut self,
+        id: StripeId,
+        frame: &Frame,
+        out: &mut Vec<Output>,
+    ) -> Result<(), String> {
         let intent = match *frame {
             Frame::Accept { flow } => Intent::Accept(flow),
             Frame::Refuse { flow, .. } => Intent::Refuse(flow),
@@ -127,7 +136,11 @@ impl Session {
         let stands = match intent {
             Intent::Accept(flow) => {
                 !flow.opened_by(self.role)
-                    && self.flows.flows.get(&flow).is_some_and(|entry| entry.phase == Phase::Carried)
+                    && self
+                        .flows
+                        .flows
+                        .get(&flow)
+                        .is_some_and(|entry| entry.phase == Phase::Carried)
             }
             Intent::Drain => self.life == super::Life::Draining,
             _ => true,
@@ -148,7 +161,9 @@ impl Session {
     fn give_as_much(&mut self, frame: &Frame) -> Result<(), String> {
         let too_much = || Err("no session gives so much".into());
         match *frame {
-            Frame::Grant { flows, early } if flows > MAX_GIVEN || early > MAX_GIVEN => return too_much(),
+            Frame::Grant { flows, early } if flows > MAX_GIVEN || early > MAX_GIVEN => {
+                return too_much();
+            }
             Frame::Grant { flows, early } => self.flows.grant_as_much(flows, early),
             Frame::Credit { limit, .. } if limit > MAX_GIVEN => return too_much(),
             Frame::Credit { flow, limit } => {
@@ -173,7 +188,10 @@ impl Session {
                 .ok_or_else(|| format!("there is no stripe {stripe} to acknowledge"))?
                 .acker;
             if acker.count() != *count {
-                return Err(format!("stripe {stripe} has brought {} bytes, not {count}", acker.count()));
+                return Err(format!(
+                    "stripe {stripe} has brought {} bytes, not {count}",
+                    acker.count()
+                ));
             }
             acker.told();
             self.intents.remove(Intent::Acknowledge(*stripe));
@@ -212,7 +230,14 @@ impl Session {
         let data = self.take_range(flow, 0..payload, false)?;
         let token = Token::Data { flow, offset: 0, len: payload, fin: false, requeued: false };
         if let Some(stripe) = self.stripes.live.get_mut(&id) {
-            transmit(stripe, &frame, data, &[(Token::Control(open), true), (token, true)], self.now, out);
+            transmit(
+                stripe,
+                &frame,
+                data,
+                &[(Token::Control(open), true), (token, true)],
+                self.now,
+                out,
+            );
         }
         Ok(())
     }
@@ -229,7 +254,14 @@ impl Session {
         let data = self.take_range(flow, range, fin)?;
         let token = Token::Data { flow, offset, len, fin, requeued: false };
         if let Some(stripe) = self.stripes.live.get_mut(&id) {
-            transmit(stripe, &Frame::Data { flow, offset, fin }, data, &[(token, true)], self.now, out);
+            transmit(
+                stripe,
+                &Frame::Data { flow, offset, fin },
+                data,
+                &[(token, true)],
+                self.now,
+                out,
+            );
         }
         self.feed(flow, out);
         Ok(())
@@ -237,7 +269,8 @@ impl Session {
 
     /// Takes a piece of a flow to be sent, with its FIN or without.
     fn take_range(&mut self, flow: FlowId, range: Range<u64>, fin: bool) -> Result<Bytes, String> {
-        let entry = self.flows.flows.get(&flow).ok_or_else(|| format!("there is no flow {flow}"))?;
+        let entry =
+            self.flows.flows.get(&flow).ok_or_else(|| format!("there is no flow {flow}"))?;
         let (send, len) = (&entry.send, range.end - range.start);
         if len > MAX_CHUNK as u64 || (len == 0 && !fin) {
             return Err(format!("no frame has {len} bytes"));

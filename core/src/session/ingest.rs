@@ -21,7 +21,8 @@ use core::time::Duration;
 /// How long a reset waits for a consumer that takes nothing.
 pub(super) const LINGER: Duration = Duration::from_secs(1);
 
-/// A consumer is not blamed for a wait that ended so late: it has had less than this of it for itself.
+/// A consumer is not blamed for a wait that ended so late: it has had less than this of it for
+/// itself.
 const SLEPT: Duration = Duration::from_millis(250);
 
 impl Session {
@@ -75,9 +76,13 @@ impl Session {
         match piece {
             Piece::Data { flow, offset, data, fin } => self.on_data(flow, offset, data, fin, out),
             Piece::Frame(frame) => match frame {
-                Frame::Open { flow, early, credit, opaque } => self.on_open(flow, early, credit, opaque, out),
+                Frame::Open { flow, early, credit, opaque } => {
+                    self.on_open(flow, early, credit, opaque, out)
+                }
                 Frame::Accept { flow } => self.on_accept(flow, out),
-                Frame::Refuse { flow, reason } => self.on_refuse(flow, Reason::from_code(reason), out),
+                Frame::Refuse { flow, reason } => {
+                    self.on_refuse(flow, Reason::from_code(reason), out)
+                }
                 Frame::Reset { flow, reason, final_offset } => {
                     self.on_reset(flow, Reason::from_code(reason), final_offset, out)
                 }
@@ -91,10 +96,12 @@ impl Session {
                     self.open_waiting(out);
                     Ok(())
                 }
-                Frame::Ack { counts } => {
-                    counts.into_iter().try_for_each(|(stripe, count)| self.on_ack(stripe, count, out))
+                Frame::Ack { counts } => counts
+                    .into_iter()
+                    .try_for_each(|(stripe, count)| self.on_ack(stripe, count, out)),
+                Frame::StripeGone { stripe, received } => {
+                    self.on_stripe_gone(stripe, received, out)
                 }
-                Frame::StripeGone { stripe, received } => self.on_stripe_gone(stripe, received, out),
                 Frame::Ping { nonce } => {
                     if let Some(stripe) = self.stripes.live.get_mut(&stripe) {
                         stripe.pong_owed = Some(nonce);
@@ -117,18 +124,22 @@ impl Session {
                     self.end(EndReason::PeerClosed, out);
                     Ok(())
                 }
-                Frame::Data { .. } => unreachable!("the deframer makes these into pieces of their own"),
+                Frame::Data { .. } => {
+                    unreachable!("the deframer makes these into pieces of their own")
+                }
             },
         }
     }
 
-    /// Finds the flow that a frame names, making an early one if its OPEN has been overtaken. `None` if it has ended.
+    /// Finds the flow that a frame names, making an early one if its OPEN has been overtaken.
+    /// `None` if it has ended.
     fn flow_for(&mut self, flow: FlowId) -> Result<Option<FlowId>, Violation> {
         Ok(match self.flows.standing(flow)? {
             Standing::Exists => Some(flow),
             Standing::Ended => None,
             Standing::Free => {
-                let window = if planted!(EarlyWindowTooSmall) { FLOW_FLOOR } else { INITIAL_WINDOW };
+                let window =
+                    if planted!(EarlyWindowTooSmall) { FLOW_FLOOR } else { INITIAL_WINDOW };
                 self.insert(flow, Flow::new(Phase::Early, 0, window));
                 Some(flow)
             }
@@ -215,7 +226,8 @@ impl Session {
             entry.recv.assembler.next() - before
         });
         self.totals.payload_delivered += delivered.unwrap_or(0);
-        let Some(entry) = self.flows.flows.get(&flow).filter(|entry| entry.recv.is_complete()) else {
+        let Some(entry) = self.flows.flows.get(&flow).filter(|entry| entry.recv.is_complete())
+        else {
             return;
         };
         if let Some(reason) = entry.recv.reset.filter(|_| !planted!(ResetBecomesFin)) {
@@ -243,14 +255,20 @@ impl Session {
         Ok(())
     }
 
-    fn on_refuse(&mut self, flow: FlowId, reason: Reason, out: &mut Vec<Output>) -> Result<(), Violation> {
+    fn on_refuse(
+        &mut self,
+        flow: FlowId,
+        reason: Reason,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Violation> {
         if !flow.opened_by(self.role) {
             return Err(Violation::UnknownFlow);
         }
         if self.flows.standing(flow)? == Standing::Exists {
             let entry = &self.flows.flows[&flow];
             if entry.has_local() {
-                // A peer that changes its mind after it has accepted resets the flow, whatever it calls it.
+                // A peer that changes its mind after it has accepted resets the flow, whatever it
+                // calls it.
                 let accepted = entry.phase == Phase::Carried;
                 out.push(if accepted {
                     Output::FlowReset { flow, reason }
@@ -289,7 +307,11 @@ impl Session {
         }
         self.change(flow, |entry| {
             entry.send.stop();
-            if entry.recv.state == RecvState::Open { entry.recv.set_end(final_offset) } else { Ok(()) }
+            if entry.recv.state == RecvState::Open {
+                entry.recv.set_end(final_offset)
+            } else {
+                Ok(())
+            }
         })
         .unwrap_or(Ok(()))?;
         let Some(entry) = self.flows.flows.get_mut(&flow) else { return Ok(()) };
@@ -309,8 +331,9 @@ impl Session {
         Ok(())
     }
 
-    /// A flow that the peer has reset waits for earlier data: gives up if that is because the local consumer has stopped. One that had
-    /// no time to take anything, because we have slept meanwhile, has not.
+    /// A flow that the peer has reset waits for earlier data: gives up if that is because the local
+    /// consumer has stopped. One that had no time to take anything, because we have slept
+    /// meanwhile, has not.
     pub(super) fn linger(&mut self, flow: FlowId, late: Duration, out: &mut Vec<Output>) {
         let Some(entry) = self.flows.flows.get_mut(&flow) else { return };
         let Some(reason) = entry.recv.reset.filter(|_| entry.has_local()) else { return };
@@ -322,7 +345,12 @@ impl Session {
         }
     }
 
-    fn on_credit(&mut self, flow: FlowId, limit: u64, out: &mut Vec<Output>) -> Result<(), Violation> {
+    fn on_credit(
+        &mut self,
+        flow: FlowId,
+        limit: u64,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Violation> {
         if self.flow_for(flow)?.is_some() {
             let limit = limit + u64::from(planted!(CreditOffByOne));
             self.change(flow, |entry| entry.send.limit = entry.send.limit.max(limit));
@@ -379,8 +407,12 @@ impl Session {
         let owed = match intent {
             Intent::Open(id) => flow(id).is_some_and(|entry| pending(entry.open)),
             Intent::Accept(id) => flow(id).is_some_and(|entry| pending(entry.accept)),
-            Intent::Refuse(id) => farewell(flow(id), |farewell| matches!(farewell, Farewell::Refuse(_))),
-            Intent::Reset(id) => farewell(flow(id), |farewell| matches!(farewell, Farewell::Reset(..))),
+            Intent::Refuse(id) => {
+                farewell(flow(id), |farewell| matches!(farewell, Farewell::Refuse(_)))
+            }
+            Intent::Reset(id) => {
+                farewell(flow(id), |farewell| matches!(farewell, Farewell::Reset(..)))
+            }
             Intent::Credit(_) if planted!(CreditNotOwedAgain) => false,
             Intent::Credit(id) => flow(id).is_some_and(|entry| entry.recv.wants_credit()),
             Intent::Gone(id) => self.stripes.gone.get(&id).is_some_and(|gone| !gone.confirmed),

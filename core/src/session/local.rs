@@ -13,7 +13,11 @@ use bytes::Bytes;
 
 impl Session {
     pub(super) fn flow_open(&mut self, request: u64, opaque: Bytes, out: &mut Vec<Output>) {
-        assert!(opaque.len() <= MAX_OPAQUE, "opaque field of {} bytes, at most {MAX_OPAQUE}", opaque.len());
+        assert!(
+            opaque.len() <= MAX_OPAQUE,
+            "opaque field of {} bytes, at most {MAX_OPAQUE}",
+            opaque.len()
+        );
         if self.life != super::Life::Running {
             out.push(Output::FlowOpenFailed { request });
             return;
@@ -74,21 +78,29 @@ impl Session {
     pub(super) fn flow_data(&mut self, flow: FlowId, data: Bytes) {
         self.check_issued(flow);
         let room = self.send_room(flow);
-        let Some(entry) = self.flows.flows.get(&flow).filter(|entry| entry.has_local()) else { return };
+        let Some(entry) = self.flows.flows.get(&flow).filter(|entry| entry.has_local()) else {
+            return;
+        };
         match entry.send.state {
             // The peer wants no more: an ordinary race.
             SendState::Stopped => return,
             SendState::Open => {}
             _ => panic!("data for flow {flow} after its end"),
         }
-        assert!(data.len() as u64 <= room, "{} bytes for flow {flow}, which takes {room}", data.len());
+        assert!(
+            data.len() as u64 <= room,
+            "{} bytes for flow {flow}, which takes {room}",
+            data.len()
+        );
         self.change(flow, |entry| entry.send.buffer.push(data));
         self.note_starved(flow);
     }
 
     pub(super) fn flow_consumed(&mut self, flow: FlowId, total: u64) {
         self.check_issued(flow);
-        let Some(entry) = self.flows.flows.get(&flow).filter(|entry| entry.has_local()) else { return };
+        let Some(entry) = self.flows.flows.get(&flow).filter(|entry| entry.has_local()) else {
+            return;
+        };
         let delivered = entry.recv.assembler.next();
         assert!(total <= delivered, "{total} bytes consumed of flow {flow}, {delivered} delivered");
         let used_up = self.change(flow, |entry| {
@@ -121,7 +133,8 @@ impl Session {
         }
     }
 
-    /// Our side of a flow ends with a RESET. What was handed over is still delivered, unless the peer wants no more.
+    /// Our side of a flow ends with a RESET. What was handed over is still delivered, unless the
+    /// peer wants no more.
     pub(super) fn say_reset(&mut self, flow: FlowId, reason: Reason) {
         self.change(flow, |entry| {
             let end = entry.send.buffer.written();
@@ -135,10 +148,13 @@ impl Session {
         self.intents.add(Intent::Reset(flow));
     }
 
-    /// A caller may only name flows that it was told of. Those that have ended since are ordinary races.
+    /// A caller may only name flows that it was told of. Those that have ended since are ordinary
+    /// races.
     fn check_issued(&self, flow: FlowId) {
         let issued = match self.flows.standing(flow) {
-            Ok(crate::flow::table::Standing::Exists) => self.flows.flows[&flow].phase != Phase::Early,
+            Ok(crate::flow::table::Standing::Exists) => {
+                self.flows.flows[&flow].phase != Phase::Early
+            }
             Ok(crate::flow::table::Standing::Ended) => true,
             Ok(crate::flow::table::Standing::Free) | Err(_) => false,
         };
@@ -151,11 +167,13 @@ impl Session {
         let Some(entry) = self.flows.flows.get_mut(&flow) else { return };
         let open = entry.send.state == SendState::Open;
         entry.send.starved = starved && open;
-        entry.send.promised = !starved && open && entry.send.room(0) == 0 && !planted!(PromiseForgotten);
+        entry.send.promised =
+            !starved && open && entry.send.room(0) == 0 && !planted!(PromiseForgotten);
         self.queue_for_memory(flow);
     }
 
-    /// A flow whose local side waits although neither credit nor its queue is in the way waits for memory.
+    /// A flow whose local side waits although neither credit nor its queue is in the way waits for
+    /// memory.
     fn queue_for_memory(&mut self, flow: FlowId) {
         let Some(entry) = self.flows.flows.get_mut(&flow) else { return };
         if entry.send.starved && !entry.send.queued_for_memory && entry.send.room(u64::MAX) > 0 {
@@ -201,7 +219,10 @@ impl Session {
             let delivered = entry.recv.assembler.next();
             entry.recv.wants_credit() && entry.recv.credit.advance(delivered, pool, limit).is_some()
         });
-        if advanced == Some(true) && self.stripes.live.is_empty() && planted!(CreditForgottenWithoutStripes) {
+        if advanced == Some(true)
+            && self.stripes.live.is_empty()
+            && planted!(CreditForgottenWithoutStripes)
+        {
             return;
         }
         if advanced == Some(true) {

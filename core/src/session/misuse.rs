@@ -1,4 +1,5 @@
-//! What a caller may not do, told before [`Session::handle`] panics over it: for inputs that come from a file.
+//! What a caller may not do, told before [`Session::handle`] panics over it: for inputs that come
+//! from a file.
 
 use super::Session;
 use crate::config::MAX_OPAQUE;
@@ -22,8 +23,9 @@ impl Session {
             }
             Input::StripeWritten { stripe, total } => {
                 let sent = self.stripes.live.get(stripe)?.sent;
-                (*total > sent)
-                    .then(|| format!("{total} bytes written on stripe {stripe}, {sent} transmitted"))
+                (*total > sent).then(|| {
+                    format!("{total} bytes written on stripe {stripe}, {sent} transmitted")
+                })
             }
             Input::FlowOpen { opaque, .. } => (opaque.len() > MAX_OPAQUE)
                 .then(|| format!("a target of {} bytes, at most {MAX_OPAQUE}", opaque.len())),
@@ -33,8 +35,9 @@ impl Session {
             Input::FlowConsumed { flow, total } => self.never_issued(*flow).or_else(|| {
                 let entry = self.flows.flows.get(flow).filter(|entry| entry.has_local())?;
                 let delivered = entry.recv.assembler.next();
-                (*total > delivered)
-                    .then(|| format!("{total} bytes consumed of flow {flow}, {delivered} delivered"))
+                (*total > delivered).then(|| {
+                    format!("{total} bytes consumed of flow {flow}, {delivered} delivered")
+                })
             }),
             Input::FlowAccept { flow }
             | Input::FlowRefuse { flow, .. }
@@ -42,8 +45,9 @@ impl Session {
             | Input::FlowReset { flow, .. } => self.never_issued(*flow),
             Input::MemoryLimit { receive, send } => {
                 let most = self.config.memory_limit / 2;
-                (*receive.max(send) > most)
-                    .then(|| format!("a share of {} bytes in a memory limit of {most}", receive.max(send)))
+                (*receive.max(send) > most).then(|| {
+                    format!("a share of {} bytes in a memory limit of {most}", receive.max(send))
+                })
             }
             _ => None,
         }

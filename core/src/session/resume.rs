@@ -31,7 +31,9 @@ impl Session {
             return heard;
         }
         // Also after a violation: then this stripe is told so and closed with the others.
-        self.stripes.live.insert(id, Stripe::new(id, self.config.record_overhead as usize, self.now));
+        self.stripes
+            .live
+            .insert(id, Stripe::new(id, self.config.record_overhead as usize, self.now));
         self.timers.set(Timer::Heartbeat(id), self.now + self.config.heartbeat);
         if !planted!(ResumeTimerRunsOn) {
             self.timers.clear(Timer::Resume);
@@ -48,7 +50,10 @@ impl Session {
             }
             self.confirmed = true;
         }
-        hello.gone.iter().try_for_each(|(gone, received)| self.on_stripe_gone(*gone, *received, out))
+        hello
+            .gone
+            .iter()
+            .try_for_each(|(gone, received)| self.on_stripe_gone(*gone, *received, out))
     }
 
     pub(super) fn stripe_written(&mut self, id: StripeId, total: u64) {
@@ -65,7 +70,8 @@ impl Session {
         }
     }
 
-    /// A stripe is of no more use: puts up what it held for sending again, exactly that, and tells the peer.
+    /// A stripe is of no more use: puts up what it held for sending again, exactly that, and tells
+    /// the peer.
     pub(super) fn lose_stripe(&mut self, id: StripeId) {
         let Some(stripe) = self.stripes.live.remove(&id) else { return };
         self.totals.stripes_lost += 1;
@@ -79,7 +85,8 @@ impl Session {
             self.requeue(&mut ledger);
         }
         self.owe_control_again(&ledger);
-        self.data_entries -= ledger.iter().filter(|entry| matches!(entry.token, Token::Data { .. })).count();
+        self.data_entries -=
+            ledger.iter().filter(|entry| matches!(entry.token, Token::Data { .. })).count();
         ledger.shrink();
         let gone = Gone {
             received: stripe.acker.count(),
@@ -146,7 +153,9 @@ impl Session {
                 return Ok(());
             }
             let mut latest = None;
-            while let Some(entry) = self.stripes.live.get_mut(&id).and_then(|stripe| stripe.ledger.pop()) {
+            while let Some(entry) =
+                self.stripes.live.get_mut(&id).and_then(|stripe| stripe.ledger.pop())
+            {
                 if entry.eliciting {
                     latest = Some((entry.at, entry.mark));
                 }
@@ -259,14 +268,21 @@ impl Session {
             }
         }
         if self.stripes.overfull() {
-            // Not the peer's fault: stripe after stripe died before a word could be said about those before it.
+            // Not the peer's fault: stripe after stripe died before a word could be said about
+            // those before it.
             self.end(EndReason::NoStripe, out);
         }
         Ok(())
     }
 
     /// Does what a timer is for; `now` is its time or a later one, and it goes off so `late`.
-    pub(super) fn run_timer(&mut self, timer: Timer, now: Instant, late: Duration, out: &mut Vec<Output>) {
+    pub(super) fn run_timer(
+        &mut self,
+        timer: Timer,
+        now: Instant,
+        late: Duration,
+        out: &mut Vec<Output>,
+    ) {
         match timer {
             Timer::Acknowledge => self.collect_acknowledgements(now),
             Timer::Repeat => self.repeat_elsewhere(),
@@ -291,15 +307,16 @@ impl Session {
         let slept = self.timers.next_of_stripe().map_or(Duration::ZERO, since);
         if slept > LATE {
             for stripe in self.stripes.live.values_mut() {
-                // One that is in doubt would be given up now, before what has come in on it can be read.
+                // One that is in doubt would be given up now, before what has come in on it can be
+                // read.
                 let unread = if stripe.doubted { LATE } else { Duration::ZERO };
                 stripe.excuse(slept + unread, self.now);
             }
         }
     }
 
-    /// Acknowledgements on a stripe may be overdue: then it is asked whether it still lives, gets no new data until it
-    /// answers, and what it holds is sent again elsewhere.
+    /// Acknowledgements on a stripe may be overdue: then it is asked whether it still lives, gets
+    /// no new data until it answers, and what it holds is sent again elsewhere.
     fn doubt(&mut self, id: StripeId, now: Instant) {
         let Some(stripe) = self.stripes.live.get_mut(&id) else { return };
         let Some(at) = stripe.doubt_at() else { return };
@@ -318,9 +335,12 @@ impl Session {
         self.timers.set(Timer::Stall(id), stripe.stall_at(self.config.stall_limit));
     }
 
-    /// Takes the rare turns that need no occasion, at most one: each causes inputs at which there could be another.
+    /// Takes the rare turns that need no occasion, at most one: each causes inputs at which there
+    /// could be another.
     pub(super) fn take_rare_turn(&mut self, out: &mut Vec<Output>) {
-        let Some(id) = self.stripes.live.keys().nth(self.turns.pick(self.stripes.live.len())).copied() else {
+        let Some(id) =
+            self.stripes.live.keys().nth(self.turns.pick(self.stripes.live.len())).copied()
+        else {
             return;
         };
         let Some(stripe) = self.stripes.live.get_mut(&id) else { return };
@@ -361,7 +381,9 @@ impl Session {
 
     /// A stripe in doubt may have been silent for too long.
     fn give_up_stalled(&mut self, id: StripeId, now: Instant, out: &mut Vec<Output>) {
-        let Some(stripe) = self.stripes.live.get(&id).filter(|stripe| stripe.doubted) else { return };
+        let Some(stripe) = self.stripes.live.get(&id).filter(|stripe| stripe.doubted) else {
+            return;
+        };
         let at = stripe.stall_at(self.config.stall_limit);
         if self.stripes.live.values().all(|other| other.doubted) && planted!(LastStripesKept) {
             return;
@@ -401,7 +423,10 @@ fn acknowledged_part(end: u64, len: u64, count: u64) -> u64 {
 }
 
 /// The part of a DATA entry that a count covers which doesn't reach its end.
-fn partial(entry: &ledger::Entry<Token>, count: u64) -> Option<(FlowId, core::ops::Range<u64>, bool)> {
+fn partial(
+    entry: &ledger::Entry<Token>,
+    count: u64,
+) -> Option<(FlowId, core::ops::Range<u64>, bool)> {
     let Token::Data { flow, offset, len, .. } = entry.token else { return None };
     let have = acknowledged_part(entry.end, len, count);
     let have = if have > 0 && planted!(PartAckDropsCustody) { len } else { have };

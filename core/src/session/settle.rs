@@ -1,4 +1,5 @@
-//! Sends what can be sent: what is owed first, then data, until no stripe takes more or nothing is left.
+//! Sends what can be sent: what is owed first, then data, until no stripe takes more or nothing is
+//! left.
 
 use super::{MAX_DATA_ENTRIES, Session};
 use crate::buggify::Site;
@@ -17,13 +18,16 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use core::time::Duration;
 
-/// Bounds of the time after which acknowledgements and credit are repeated on a second stripe; in between, a round trip.
-const REPEAT: core::ops::RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_millis(500);
+/// Bounds of the time after which acknowledgements and credit are repeated on a second stripe; in
+/// between, a round trip.
+const REPEAT: core::ops::RangeInclusive<Duration> =
+    Duration::from_millis(10)..=Duration::from_millis(500);
 
 /// How long until a stripe that is late, but not so that a copy would pay, is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// A stripe that carries more than this without anything that asks for an acknowledgement gets a PING, so that its ledger ends.
+/// A stripe that carries more than this without anything that asks for an acknowledgement gets a
+/// PING, so that its ledger ends.
 const MAX_UNANSWERED: usize = 4096;
 
 impl Session {
@@ -35,8 +39,9 @@ impl Session {
         self.send_control(out);
         loop {
             self.send_data(out);
-            // Data may have used up credit, and what says so changes which stripe would be the best for the data that waits. The end of this is a state
-            // in which time alone changes nothing before the deadline.
+            // Data may have used up credit, and what says so changes which stripe would be the best
+            // for the data that waits. The end of this is a state in which time alone changes
+            // nothing before the deadline.
             if !self.send_control(out) {
                 break;
             }
@@ -62,7 +67,9 @@ impl Session {
     /// Forgets flows to which nothing more can happen.
     pub(super) fn bury(&mut self, out: &mut Vec<Output>) {
         for flow in core::mem::take(&mut self.over) {
-            let Some(entry) = self.flows.flows.get(&flow).filter(|entry| entry.is_over()) else { continue };
+            let Some(entry) = self.flows.flows.get(&flow).filter(|entry| entry.is_over()) else {
+                continue;
+            };
             if entry.farewell.is_none() {
                 out.push(Output::FlowEnded { flow });
             }
@@ -74,8 +81,8 @@ impl Session {
     pub(super) fn collect_acknowledgements(&mut self, now: Instant) {
         let mut next = None;
         for (id, stripe) in &self.stripes.live {
-            let eager =
-                stripe.acker.deadline().is_some() && self.turns.take(Site::EagerAcknowledgement, id.0);
+            let eager = stripe.acker.deadline().is_some()
+                && self.turns.take(Site::EagerAcknowledgement, id.0);
             if stripe.acker.due(now) || eager {
                 self.intents.add(Intent::Acknowledge(*id));
             } else if let Some(at) = stripe.acker.deadline() {
@@ -114,7 +121,8 @@ impl Session {
         }
     }
 
-    /// Stripes that may be chosen, none that is doubted or so new that its round trip is unknown unless all are. `writable` says which take what is to be sent.
+    /// Stripes that may be chosen, none that is doubted or so new that its round trip is unknown
+    /// unless all are. `writable` says which take what is to be sent.
     fn gather(&mut self, beside: Option<StripeId>, writable: impl Fn(&Stripe) -> bool) {
         let fine = |stripe: &&Stripe| !stripe.doubted;
         let known = |stripe: &&Stripe| fine(stripe) && stripe.rtt.min().is_some();
@@ -125,21 +133,29 @@ impl Session {
         for stripe in self.stripes.live.values() {
             let chosen = all_doubted || known(&stripe) || (all_new && fine(&stripe));
             if chosen && Some(stripe.id) != beside {
-                let congested = stripe.ledger.awaits() && self.turns.take(Site::Congested, stripe.id.0);
-                self.candidates.push(candidate(stripe, writable(stripe) && !congested, best, self.now));
+                let congested =
+                    stripe.ledger.awaits() && self.turns.take(Site::Congested, stripe.id.0);
+                self.candidates.push(candidate(
+                    stripe,
+                    writable(stripe) && !congested,
+                    best,
+                    self.now,
+                ));
             }
         }
     }
 
     /// The best stripe for control, which may ask for an acknowledgement or not.
     fn control_stripe(&mut self, beside: Option<StripeId>, eliciting: bool) -> Option<StripeId> {
-        // One that is silent while others are heard may be dead in that direction, and what asks for no acknowledgement would not show it. When
-        // nobody says anything, that means nothing.
+        // One that is silent while others are heard may be dead in that direction, and what asks
+        // for no acknowledgement would not show it. When nobody says anything, that means nothing.
         let (latest, now) = (self.stripes.live.values().map(|stripe| stripe.heard).max(), self.now);
         let silent = |stripe: &Stripe| {
             let patience = stripe.rtt.patience();
             !eliciting
-                && latest.is_some_and(|at| at.since(stripe.heard) > patience && now.since(at) <= patience)
+                && latest.is_some_and(|at| {
+                    at.since(stripe.heard) > patience && now.since(at) <= patience
+                })
         };
         self.gather(beside, |stripe| stripe.takes_control() && !silent(stripe));
         let choice = self.scheduler.pick_for_control(&self.candidates);
@@ -175,7 +191,8 @@ impl Session {
         }
     }
 
-    /// What an intent says now; nothing if it has become pointless. Acknowledgements and OPENs are put together where they are sent.
+    /// What an intent says now; nothing if it has become pointless. Acknowledgements and OPENs are
+    /// put together where they are sent.
     pub(super) fn control_frame(&self, intent: Intent) -> Option<Frame> {
         let entry = |flow: &FlowId| self.flows.flows.get(flow);
         match intent {
@@ -223,7 +240,14 @@ impl Session {
         }
         if let Some(stripe) = self.stripes.live.get_mut(&stripe).filter(|_| !counts.is_empty()) {
             let frame = Frame::Ack { counts };
-            transmit(stripe, &frame, Bytes::new(), &[(Token::Acknowledgements, false)], self.now, out);
+            transmit(
+                stripe,
+                &frame,
+                Bytes::new(),
+                &[(Token::Acknowledgements, false)],
+                self.now,
+                out,
+            );
         }
     }
 
@@ -237,20 +261,26 @@ impl Session {
             && !stripe.is_full(true)
             && self.data_entries < MAX_DATA_ENTRIES
             && !self.turns.take(Site::BareOpen, flow.0);
-        let fresh = takes && self.flows.flows.get(&flow).is_some_and(|entry| entry.send.buffer.next() == 0);
+        let fresh =
+            takes && self.flows.flows.get(&flow).is_some_and(|entry| entry.send.buffer.next() == 0);
         let first = if fresh {
             self.change(flow, |entry| entry.send.buffer.take(max, entry.send.limit)).flatten()
         } else {
             None
         };
-        let (Some(entry), Some(stripe)) = (self.flows.flows.get(&flow), self.stripes.live.get_mut(&id))
+        let (Some(entry), Some(stripe)) =
+            (self.flows.flows.get(&flow), self.stripes.live.get_mut(&id))
         else {
             return;
         };
         let again = !fresh && entry.send.buffer.next() > 0;
         let early = if again && planted!(ResentOpenWithoutEarly) { 0 } else { entry.early };
-        let frame =
-            Frame::Open { flow, early, credit: entry.recv.credit.granted(), opaque: entry.opaque.clone() };
+        let frame = Frame::Open {
+            flow,
+            early,
+            credit: entry.recv.credit.granted(),
+            opaque: entry.opaque.clone(),
+        };
         let payload = first.map_or(Bytes::new(), |(_, data)| data);
         let len = payload.len() as u64;
         self.totals.payload_sent += len;
@@ -264,8 +294,8 @@ impl Session {
         }
     }
 
-    /// Notes that what goes out on `stripe` is to be repeated on another: if that one dies in this direction, or is
-    /// slow, the peer should not wait for it.
+    /// Notes that what goes out on `stripe` is to be repeated on another: if that one dies in this
+    /// direction, or is slow, the peer should not wait for it.
     fn repeat_later(&mut self, intent: Intent, stripe: StripeId) {
         if self.stripes.live.len() > 1 {
             let rtt = self
@@ -300,11 +330,18 @@ impl Session {
             match intent {
                 Intent::Acknowledge(id) => {
                     counts.extend(
-                        self.stripes.live.get(&id).map(|acknowledged| (id, acknowledged.acker.count())),
+                        self.stripes
+                            .live
+                            .get(&id)
+                            .map(|acknowledged| (id, acknowledged.acker.count())),
                     );
                 }
                 Intent::Credit(flow)
-                    if self.flows.flows.get(&flow).is_some_and(|entry| entry.recv.wants_credit()) =>
+                    if self
+                        .flows
+                        .flows
+                        .get(&flow)
+                        .is_some_and(|entry| entry.recv.wants_credit()) =>
                 {
                     self.send_intent(intent, stripe, out);
                 }
@@ -314,11 +351,19 @@ impl Session {
         let Some(stripe) = self.stripes.live.get_mut(&stripe) else { return };
         for counts in counts.chunks(MAX_ACKS) {
             let frame = Frame::Ack { counts: counts.to_vec() };
-            transmit(stripe, &frame, Bytes::new(), &[(Token::Acknowledgements, false)], self.now, out);
+            transmit(
+                stripe,
+                &frame,
+                Bytes::new(),
+                &[(Token::Acknowledgements, false)],
+                self.now,
+                out,
+            );
         }
     }
 
-    /// Sends data; when there is none left to send and stripes would take more, what is stuck on slow stripes once more.
+    /// Sends data; when there is none left to send and stripes would take more, what is stuck on
+    /// slow stripes once more.
     fn send_data(&mut self, out: &mut Vec<Output>) {
         self.send_repeats(out);
         while self.reinject(true) {}
@@ -333,13 +378,15 @@ impl Session {
         }
     }
 
-    /// Nothing is left to send: wakes when what a stripe carries becomes late, since then nothing else may.
+    /// Nothing is left to send: wakes when what a stripe carries becomes late, since then nothing
+    /// else may.
     fn watch_late(&mut self) {
         if self.stripes.live.len() < 2 || self.config.scheduler != SchedulerKind::Earliest {
             return;
         }
         let late = |stripe: &Stripe| stripe.late_at().filter(|_| !stripe.doubted);
-        let late = |stripe| late(stripe).map(|at| if at > self.now { at } else { self.now + LOOK_AGAIN });
+        let late =
+            |stripe| late(stripe).map(|at| if at > self.now { at } else { self.now + LOOK_AGAIN });
         if let Some(at) = self.stripes.live.values().filter_map(late).min() {
             // Earlier if one becomes late before those that were looked at.
             if self.timers.at(Timer::Overtake).is_none_or(|set| at < set) {
@@ -348,7 +395,8 @@ impl Session {
         }
     }
 
-    /// Puts up one piece of data for a second sending, if a copy of it would arrive well before the original.
+    /// Puts up one piece of data for a second sending, if a copy of it would arrive well before the
+    /// original.
     fn reinject(&mut self, urgent: bool) -> bool {
         let pays = self.config.scheduler == SchedulerKind::Earliest
             && self.totals.payload_reinjected < reinject::budget(self.totals.payload_sent);
@@ -358,14 +406,20 @@ impl Session {
             return false;
         }
         self.gather(None, |stripe| stripe.takes_data(stripe.chunk()) && !stripe.is_full(false));
-        let Some((carrier, copy)) = reinject::carrier(&self.candidates, crate::config::MIN_CHUNK as u64)
+        let Some((carrier, copy)) =
+            reinject::carrier(&self.candidates, crate::config::MIN_CHUNK as u64)
         else {
             return false;
         };
-        let others = self.stripes.live.values_mut().filter(|stripe| stripe.id != carrier && !stripe.doubted);
+        let others =
+            self.stripes.live.values_mut().filter(|stripe| stripe.id != carrier && !stripe.doubted);
         let now = self.now;
         let stuck = |stripe| {
-            if anyway { first_piece(stripe, 0, |_| true) } else { stuck_piece(stripe, copy, urgent, now) }
+            if anyway {
+                first_piece(stripe, 0, |_| true)
+            } else {
+                stuck_piece(stripe, copy, urgent, now)
+            }
         };
         let Some((flow, range, fin)) = others.filter_map(stuck).next() else {
             return false;
@@ -431,20 +485,28 @@ impl Session {
         let fin = chunk.fin && !(again && len > 0 && planted!(ResentFinNotRecorded));
         let token = Token::Data { flow, offset: chunk.offset, len, fin, requeued: false };
         let unwritten = stripe.unwritten();
-        assert!(unwritten == 0 || unwritten + len <= stripe.allowance(), "data beyond a stripe's allowance");
+        assert!(
+            unwritten == 0 || unwritten + len <= stripe.allowance(),
+            "data beyond a stripe's allowance"
+        );
         transmit(stripe, &frame, chunk.data, &[(token, true)], self.now, out);
         self.feed(flow, out);
     }
 
-    /// Counts a DATA frame that is about to go on a stripe, `again` if what it carries was sent before. The last of the credit is
-    /// worth a word to the peer.
+    /// Counts a DATA frame that is about to go on a stripe, `again` if what it carries was sent
+    /// before. The last of the credit is worth a word to the peer.
     pub(super) fn account_for(&mut self, flow: FlowId, len: u64, again: bool) {
         if again {
             self.totals.payload_resent += len;
         } else {
             self.totals.payload_sent += len;
         }
-        if self.flows.flows.get(&flow).is_some_and(|entry| entry.send.buffer.next() == entry.send.limit) {
+        if self
+            .flows
+            .flows
+            .get(&flow)
+            .is_some_and(|entry| entry.send.buffer.next() == entry.send.limit)
+        {
             self.intents.add(Intent::Blocked(flow));
         }
         self.data_entries += 1;
@@ -464,9 +526,11 @@ impl Session {
             if waiting && full {
                 stripe.window.limit();
             }
-            if let Some(at) = stripe.doubt_at().filter(|_| !stripe.doubted && !planted!(DoubtTimerForgotten))
+            if let Some(at) =
+                stripe.doubt_at().filter(|_| !stripe.doubted && !planted!(DoubtTimerForgotten))
             {
-                // Earlier if the stripe has been measured meanwhile; later is what its handler sees to.
+                // Earlier if the stripe has been measured meanwhile; later is what its handler sees
+                // to.
                 if self.timers.at(Timer::Doubt(*id)).is_none_or(|set| at < set) {
                     self.timers.set(Timer::Doubt(*id), at);
                 }
@@ -498,8 +562,9 @@ fn candidate(stripe: &Stripe, writable: bool, best: Option<u64>, now: Instant) -
     }
 }
 
-/// The oldest piece of data on a stripe that a copy which takes `copy` microseconds would clearly overtake. It is handed out once. If it is `urgent`, since
-/// there is other data to send, only one that will be late: the scheduler may have put it there knowing how long it takes.
+/// The oldest piece of data on a stripe that a copy which takes `copy` microseconds would clearly
+/// overtake. It is handed out once. If it is `urgent`, since there is other data to send, only one
+/// that will be late: the scheduler may have put it there knowing how long it takes.
 fn stuck_piece(stripe: &mut Stripe, copy: u64, urgent: bool, now: Instant) -> Option<Piece> {
     if urgent && !stripe.rate.slowed() {
         return None;
@@ -521,8 +586,13 @@ fn stuck_piece(stripe: &mut Stripe, copy: u64, urgent: bool, now: Instant) -> Op
 /// A part of a flow: which, and whether its end is in it.
 type Piece = (FlowId, core::ops::Range<u64>, bool);
 
-/// The oldest piece of data on a stripe behind so many unacknowledged bytes that is `wanted`. It is handed out once.
-fn first_piece(stripe: &mut Stripe, behind: u64, wanted: impl Fn(&Entry<Token>) -> bool) -> Option<Piece> {
+/// The oldest piece of data on a stripe behind so many unacknowledged bytes that is `wanted`. It is
+/// handed out once.
+fn first_piece(
+    stripe: &mut Stripe,
+    behind: u64,
+    wanted: impl Fn(&Entry<Token>) -> bool,
+) -> Option<Piece> {
     let behind = stripe.ledger.acknowledged() + behind;
     let spent = |token: &Token| !matches!(token, Token::Data { requeued: false, .. });
     match &mut stripe.ledger.find(behind, spent, wanted)?.token {

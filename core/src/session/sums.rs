@@ -1,5 +1,6 @@
-//! What flows add up to. Flows come, change and go through here alone, so that the session's sums over them, its queue of those that
-//! have data to send, and its list of those that are over are right after each change.
+//! What flows add up to. Flows come, change and go through here alone, so that the session's sums
+//! over them, its queue of those that have data to send, and its list of those that are over are
+//! right after each change.
 
 use super::Session;
 use crate::config::{FLOW_FLOOR, INITIAL_EARLY};
@@ -20,10 +21,12 @@ pub(super) struct Weight {
     pub kept: u64,
 }
 
-/// What a flow takes in memory beside its bytes, here and in a driver, in bytes; measured on a 64-bit machine, rounded up.
+/// What a flow takes in memory beside its bytes, here and in a driver, in bytes; measured on a
+/// 64-bit machine, rounded up.
 const FLOW: u64 = 2 << 10;
 
-/// What a piece that waits out of order takes in memory beside its bytes: 103 bytes were measured for pieces of one byte.
+/// What a piece that waits out of order takes in memory beside its bytes: 103 bytes were measured
+/// for pieces of one byte.
 const PIECE: u64 = 128;
 
 impl Weight {
@@ -43,13 +46,16 @@ impl Weight {
 }
 
 impl Session {
-    /// How much memory the session really takes for its flows, in bytes: what has come and was not consumed, what was handed over and is not acknowledged, floors
-    /// included, and what it costs to know of each flow, piece and frame. A peer that wastes memory shows here and not in [`Session::memory_used`].
+    /// How much memory the session really takes for its flows, in bytes: what has come and was not
+    /// consumed, what was handed over and is not acknowledged, floors included, and what it costs
+    /// to know of each flow, piece and frame. A peer that wastes memory shows here and not in
+    /// [`Session::memory_used`].
     pub fn memory_kept(&self) -> u64 {
         self.kept + self.data_entries as u64 * PIECE
     }
 
-    /// The flows that may be reset, with what each adds to [`Session::memory_kept`]; that with the most comes first. Takes time in proportion to their number.
+    /// The flows that may be reset, with what each adds to [`Session::memory_kept`]; that with the
+    /// most comes first. Takes time in proportion to their number.
     pub fn heaviest_flows(&self) -> Vec<(FlowId, u64)> {
         let known = self.flows.flows.iter().filter(|(_, flow)| flow.phase != Phase::Early);
         let mut flows: Vec<_> = known.map(|(id, flow)| (*id, Weight::of(flow).kept)).collect();
@@ -67,13 +73,19 @@ impl Session {
         self.memory.0.saturating_sub(self.receive_used())
     }
 
-    /// Credit outstanding beyond the floors: those of flows, and the early credit that every session begins with.
+    /// Credit outstanding beyond the floors: those of flows, and the early credit that every
+    /// session begins with.
     pub(super) fn receive_used(&self) -> u64 {
         (self.charged + self.flows.early_outstanding()).saturating_sub(INITIAL_EARLY)
     }
 
-    /// Changes a flow, then brings everything that depends on its state up to date. `None` if it does not exist.
-    pub(super) fn change<T>(&mut self, flow: FlowId, change: impl FnOnce(&mut Flow) -> T) -> Option<T> {
+    /// Changes a flow, then brings everything that depends on its state up to date. `None` if it
+    /// does not exist.
+    pub(super) fn change<T>(
+        &mut self,
+        flow: FlowId,
+        change: impl FnOnce(&mut Flow) -> T,
+    ) -> Option<T> {
         let entry = self.flows.flows.get_mut(&flow)?;
         let before = Weight::of(entry);
         let result = change(entry);
@@ -107,9 +119,14 @@ impl Session {
             self.queue.forget(flow);
             self.timers.clear(Timer::Linger(flow));
             self.repeat.remove(&Intent::Credit(flow));
-            for intent in
-                [Intent::Credit, Intent::Blocked, Intent::Open, Intent::Accept, Intent::Refuse, Intent::Reset]
-            {
+            for intent in [
+                Intent::Credit,
+                Intent::Blocked,
+                Intent::Open,
+                Intent::Accept,
+                Intent::Refuse,
+                Intent::Reset,
+            ] {
                 self.intents.remove(intent(flow));
             }
         }

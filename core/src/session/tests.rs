@@ -146,7 +146,12 @@ impl Pair {
             if self.deliver() {
                 continue;
             }
-            let next = self.sides.iter().filter_map(|side| side.session.deadline()).map(|(at, _)| at).min();
+            let next = self
+                .sides
+                .iter()
+                .filter_map(|side| side.session.deadline())
+                .map(|(at, _)| at)
+                .min();
             match next {
                 Some(at) if at <= until => {
                     self.now = self.now.max(at);
@@ -164,7 +169,9 @@ impl Pair {
         let mut any = false;
         for stripe in self.wires.keys().copied().collect::<Vec<_>>() {
             for side in 0..2 {
-                let Some(wire) = self.wires.get_mut(&stripe).map(|wires| &mut wires[side]) else { continue };
+                let Some(wire) = self.wires.get_mut(&stripe).map(|wires| &mut wires[side]) else {
+                    continue;
+                };
                 if !wire.held && !wire.bytes.is_empty() {
                     let data = Bytes::from(core::mem::take(&mut wire.bytes));
                     any = true;

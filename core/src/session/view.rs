@@ -1,4 +1,5 @@
-//! What a simulator compares between both sides of a session: where every flow and stripe stands, in bytes. Read only.
+//! What a simulator compares between both sides of a session: where every flow and stripe stands,
+//! in bytes. Read only.
 
 use super::Session;
 use crate::flow::recv::RecvState;
@@ -82,7 +83,8 @@ impl StripeView {
 
 #[doc(hidden)]
 impl Session {
-    /// How many DATA frames are on stripes and not acknowledged: so many a death may send again at once.
+    /// How many DATA frames are on stripes and not acknowledged: so many a death may send again at
+    /// once.
     pub fn view_outstanding(&self) -> usize {
         self.data_entries
     }

@@ -7,7 +7,8 @@ use core::time::Duration;
 /// So many bytes are acknowledged at once, whatever they are.
 const BYTES: u64 = 32 << 10;
 
-/// Less is acknowledged after this time, if it asks for it. Short beside a round trip, long beside a burst.
+/// Less is acknowledged after this time, if it asks for it. Short beside a round trip, long beside
+/// a burst.
 pub(crate) const DELAY: Duration = Duration::from_millis(4);
 
 /// Acknowledgements that one stripe's peer is owed.
@@ -22,7 +23,8 @@ pub(crate) struct Acker {
 }
 
 impl Acker {
-    /// The stream has been processed up to here; `eliciting` if something in it asks for an acknowledgement.
+    /// The stream has been processed up to here; `eliciting` if something in it asks for an
+    /// acknowledgement.
     pub fn processed(&mut self, count: u64, eliciting: bool, now: Instant) {
         self.processed = count;
         if eliciting {

@@ -1,4 +1,5 @@
-//! What a stripe carries: an entry for each thing put on it, kept until the peer acknowledges the stripe's bytes up to its end.
+//! What a stripe carries: an entry for each thing put on it, kept until the peer acknowledges the
+//! stripe's bytes up to its end.
 
 use crate::ranges::RangeSet;
 use crate::stripe::rate::Mark;
@@ -31,7 +32,8 @@ pub(crate) const MAX_LOOKS: usize = 1024;
 pub(crate) struct Ledger<T> {
     entries: VecDeque<Entry<T>>,
     acknowledged: u64,
-    /// How many entries were taken out: the place of the oldest one, counted since the stripe began.
+    /// How many entries were taken out: the place of the oldest one, counted since the stripe
+    /// began.
     taken: u64,
     /// Places of the entries that ask for an acknowledgement.
     eliciting: VecDeque<u64>,
@@ -56,8 +58,8 @@ impl<T: PartialEq + Hash> Ledger<T> {
         }
     }
 
-    /// Adds an entry that ends where the stripe's stream ends now. One that equals the latest, and like it asks for no
-    /// acknowledgement, extends it: the two would be owed again as one.
+    /// Adds an entry that ends where the stripe's stream ends now. One that equals the latest, and
+    /// like it asks for no acknowledgement, extends it: the two would be owed again as one.
     pub fn push(&mut self, entry: Entry<T>) {
         debug_assert!(self.entries.back().is_none_or(|last| last.end <= entry.end));
         match self.entries.back_mut() {
@@ -113,8 +115,9 @@ impl<T: PartialEq + Hash> Ledger<T> {
         self.eliciting.front().map(|place| &self.entries[(place - self.taken) as usize])
     }
 
-    /// The oldest entry that ends beyond this many stripe bytes, is not `spent` and is `wanted`, if there is one before the first
-    /// [`MAX_LOOKS`] that are not. What is spent stays so, and is met once: a peer that lets many entries pile up does not make each search longer.
+    /// The oldest entry that ends beyond this many stripe bytes, is not `spent` and is `wanted`, if
+    /// there is one before the first [`MAX_LOOKS`] that are not. What is spent stays so, and is met
+    /// once: a peer that lets many entries pile up does not make each search longer.
     pub fn find(
         &mut self,
         beyond: u64,
@@ -193,7 +196,9 @@ mod tests {
 
     fn ledger(entries: &[(u64, bool, u8)]) -> Ledger<u8> {
         let mut ledger = Ledger::new();
-        entries.iter().for_each(|(end, eliciting, token)| ledger.push(entry(*end, *eliciting, *token)));
+        entries
+            .iter()
+            .for_each(|(end, eliciting, token)| ledger.push(entry(*end, *eliciting, *token)));
         ledger
     }
 
@@ -272,14 +277,19 @@ mod tests {
     #[test]
     fn a_search_gives_up_after_so_many_that_it_does_not_want() {
         let unwanted = |count: usize| -> Vec<_> {
-            (0..count as u64).map(|at| (at + 1, true, 1)).chain([(count as u64 + 1, true, 2)]).collect()
+            (0..count as u64)
+                .map(|at| (at + 1, true, 1))
+                .chain([(count as u64 + 1, true, 2)])
+                .collect()
         };
-        let find = |count| ledger(&unwanted(count)).find(0, |_| false, |entry| entry.token == 2).is_some();
+        let find =
+            |count| ledger(&unwanted(count)).find(0, |_| false, |entry| entry.token == 2).is_some();
         assert!(find(MAX_LOOKS));
         assert!(!find(MAX_LOOKS + 1));
     }
 
-    /// How often `n` searches, one after each acknowledgement of one entry, look at an entry of `n`, all but the last of them spent.
+    /// How often `n` searches, one after each acknowledgement of one entry, look at an entry of
+    /// `n`, all but the last of them spent.
     fn looks(n: u64) -> u64 {
         let looks = core::cell::Cell::new(0);
         let look = |is: bool| {
@@ -306,7 +316,8 @@ mod tests {
 
     #[test]
     fn equal_neighbours_that_ask_for_nothing_are_one_entry() {
-        let ledger = ledger(&[(10, false, 1), (20, false, 1), (30, false, 2), (40, true, 2), (50, true, 2)]);
+        let ledger =
+            ledger(&[(10, false, 1), (20, false, 1), (30, false, 2), (40, true, 2), (50, true, 2)]);
         assert!(ledger.iter().map(|entry| entry.end).eq([20, 30, 40, 50]));
     }
 
@@ -314,7 +325,8 @@ mod tests {
     fn what_is_found_beyond_a_count_begins_with_the_entry_that_ends_behind_it() {
         let mut ledger = ledger(&[(10, true, 1), (20, true, 2), (30, true, 3)]);
         assert_eq!(ledger.len(), 3);
-        for (count, token) in [(0, Some(1)), (9, Some(1)), (10, Some(2)), (29, Some(3)), (30, None)] {
+        for (count, token) in [(0, Some(1)), (9, Some(1)), (10, Some(2)), (29, Some(3)), (30, None)]
+        {
             let found = ledger.find(count, |_| false, |_| true).map(|entry| entry.token);
             assert_eq!(found, token, "beyond {count}");
         }

@@ -29,17 +29,18 @@ const UNKNOWN_CHUNK: usize = 8 << 10;
 const ALLOWANCE: core::ops::RangeInclusive<u64> = (8 << 10)..=(512 << 10);
 /// The allowance is this much of a stripe's time.
 const ALLOWANCE_TIME: Duration = Duration::from_millis(5);
-/// Unsent data in the operating system is this much of a stripe's time: late enough to choose well, early enough never to run dry. Linux wakes a writer
-/// when half of it is left.
+/// Unsent data in the operating system is this much of a stripe's time: late enough to choose well,
+/// early enough never to run dry. Linux wakes a writer when half of it is left.
 const UNSENT_TIME: Duration = Duration::from_millis(10);
 /// One piece of data is this much of a stripe's time.
 const CHUNK_TIME: Duration = Duration::from_millis(4);
-/// Payload of a packet on an Ethernet path: 1,500 bytes less 52 of IPv4 and TCP headers with timestamps.
+/// Payload of a packet on an Ethernet path: 1,500 bytes less 52 of IPv4 and TCP headers with
+/// timestamps.
 const PACKET: usize = 1448;
 /// A usual head of a DATA frame.
 const HEAD: usize = 12;
-/// An acknowledgement that takes half a round trip and this much longer than the shortest has met a queue; less
-/// may be the timer of the acknowledging side.
+/// An acknowledgement that takes half a round trip and this much longer than the shortest has met a
+/// queue; less may be the timer of the acknowledging side.
 const QUEUED_SLACK: Duration = Duration::from_millis(10);
 /// How long data takes on a stripe of which nothing is known, for the question whether it is late.
 const UNKNOWN_RTT: Duration = Duration::from_millis(100);
@@ -47,9 +48,11 @@ const UNKNOWN_RTT: Duration = Duration::from_millis(100);
 const UNKNOWN_RATE: u64 = 1_250_000;
 /// Data is late only by this much.
 const LATE_SLACK: Duration = Duration::from_millis(10);
-/// An acknowledgement is overdue only by this much and a piece's time: others may be in front of it on the stripe that brings it, and timers are late.
+/// An acknowledgement is overdue only by this much and a piece's time: others may be in front of it
+/// on the stripe that brings it, and timers are late.
 const OVERDUE: Duration = Duration::from_millis(25);
-/// A stripe on which something came in within the last fourth of the limit is given up only after four times the limit.
+/// A stripe on which something came in within the last fourth of the limit is given up only after
+/// four times the limit.
 const HEARD: u32 = 4;
 /// Control may exceed the allowance by this many bytes.
 const CONTROL_RESERVE: u64 = 16 << 10;
@@ -91,12 +94,14 @@ pub(crate) struct Stripe {
     pub progress: Instant,
     /// What was put on it before this time says nothing about its round trip: we have slept since.
     awake_since: Instant,
-    /// When the next acknowledgement was to come at the earliest, should nothing have queued: the shortest round trip after the oldest entry
-    /// was handed over, but not before the one that has come.
+    /// When the next acknowledgement was to come at the earliest, should nothing have queued: the
+    /// shortest round trip after the oldest entry was handed over, but not before the one that has
+    /// come.
     due: Instant,
     /// When the first thing that asks for an acknowledgement was sent since none was awaited.
     began: Instant,
-    /// Stripe bytes before the first thing that asks for an acknowledgement and was sent when none was awaited.
+    /// Stripe bytes before the first thing that asks for an acknowledgement and was sent when none
+    /// was awaited.
     busy_from: u64,
     /// Acknowledgements are overdue.
     pub doubted: bool,
@@ -147,10 +152,14 @@ impl Stripe {
         }
     }
 
-    /// Handed over and not acknowledged, in bytes. What asks for no acknowledgement may lie around unacknowledged for
-    /// long and counts only behind something that does.
+    /// Handed over and not acknowledged, in bytes. What asks for no acknowledgement may lie around
+    /// unacknowledged for long and counts only behind something that does.
     pub fn in_flight(&self) -> u64 {
-        if self.ledger.awaits() { self.sent - self.busy_from.max(self.ledger.acknowledged()) } else { 0 }
+        if self.ledger.awaits() {
+            self.sent - self.busy_from.max(self.ledger.acknowledged())
+        } else {
+            0
+        }
     }
 
     /// Handed over and not taken by the operating system, in bytes.
@@ -175,7 +184,8 @@ impl Stripe {
     /// The largest piece of data to put on it.
     pub fn chunk(&self) -> usize {
         self.rate.estimate().map_or(UNKNOWN_CHUNK, |rate| {
-            whole_packets(over(rate, CHUNK_TIME) as usize).clamp(MIN_CHUNK, MAX_CHUNK) - self.overhead
+            whole_packets(over(rate, CHUNK_TIME) as usize).clamp(MIN_CHUNK, MAX_CHUNK)
+                - self.overhead
         })
     }
 
@@ -185,15 +195,17 @@ impl Stripe {
         self.unwritten() == 0 || self.unwritten() + len as u64 <= allowance
     }
 
-    /// Whether as much is in flight as keeps it busy, and a piece more if what is to be sent is `sparse`. Pieces have a size: half of one more is
-    /// as good as half of one less.
+    /// Whether as much is in flight as keeps it busy, and a piece more if what is to be sent is
+    /// `sparse`. Pieces have a size: half of one more is as good as half of one less.
     pub fn is_full(&self, sparse: bool) -> bool {
         let (in_flight, chunk) = (self.in_flight(), self.chunk() as u64);
         let beyond = if sparse { chunk * 3 / 2 } else { 0 };
-        in_flight > 0 && in_flight + chunk / 2 > self.window.bytes(self.shortest()).saturating_add(beyond)
+        in_flight > 0
+            && in_flight + chunk / 2 > self.window.bytes(self.shortest()).saturating_add(beyond)
     }
 
-    /// What of `in_flight` is still on its way, as far as can be told: acknowledgements come in batches, but one that comes no more brings nothing.
+    /// What of `in_flight` is still on its way, as far as can be told: acknowledgements come in
+    /// batches, but one that comes no more brings nothing.
     pub fn on_the_way(&self, now: Instant) -> u64 {
         let since = now.since(self.progress).min(acker::DELAY);
         let arrived = self.rate.estimate().map_or(0, |rate| over(rate, since));
@@ -222,31 +234,36 @@ impl Stripe {
         }
         let mark = self.rate.mark(begins.then_some(self.sent), now);
         self.sent += len as u64;
-        let expected = now + self.explained(self.sent - self.busy_from.max(self.ledger.acknowledged()));
+        let expected =
+            now + self.explained(self.sent - self.busy_from.max(self.ledger.acknowledged()));
         self.ledger.push(Entry { end: self.sent, at: now, expected, eliciting, mark, token });
     }
 
-    /// How long the rate and the shortest round trip, one after the other, explain that so many bytes take to be acknowledged. A system that begins
-    /// slowly after a pause needs that much.
+    /// How long the rate and the shortest round trip, one after the other, explain that so many
+    /// bytes take to be acknowledged. A system that begins slowly after a pause needs that much.
     fn explained(&self, bytes: u64) -> Duration {
         let rate = self.rate.estimate().unwrap_or(UNKNOWN_RATE).max(1);
         let queued = Duration::from_micros(bytes.saturating_mul(1_000_000) / rate);
         self.rtt.min().unwrap_or(UNKNOWN_RTT) + queued
     }
 
-    /// When the oldest of what is on it has taken half as long again as was expected when it was put there, or an acknowledgement is overdue.
+    /// When the oldest of what is on it has taken half as long again as was expected when it was
+    /// put there, or an acknowledgement is overdue.
     pub fn late_at(&self) -> Option<Instant> {
         Some(late(self.ledger.awaited()?).min(self.due + self.overdue()))
     }
 
-    /// An acknowledgement that is so much behind the earliest time at which it could come shows that the stripe has become slower or stands.
+    /// An acknowledgement that is so much behind the earliest time at which it could come shows
+    /// that the stripe has become slower or stands.
     fn overdue(&self) -> Duration {
-        let piece = self.rate.estimate().map_or(0, |rate| self.chunk() as u64 * 1_000_000 / rate.max(1));
+        let piece =
+            self.rate.estimate().map_or(0, |rate| self.chunk() as u64 * 1_000_000 / rate.max(1));
         OVERDUE + Duration::from_micros(piece)
     }
 
-    /// Its rate in bytes per second as it shows now: that of the time since the oldest data on it was handed over, if that is late; and not more than one
-    /// piece in the time for which an acknowledgement is overdue.
+    /// Its rate in bytes per second as it shows now: that of the time since the oldest data on it
+    /// was handed over, if that is late; and not more than one piece in the time for which an
+    /// acknowledgement is overdue.
     pub fn rate_now(&self, now: Instant) -> Option<u64> {
         let late = self.late_at().is_some_and(|at| at <= now);
         match self.ledger.awaited().filter(|_| late) {
@@ -270,8 +287,8 @@ impl Stripe {
         self.ledger.awaits().then(|| self.progress + self.rtt.patience())
     }
 
-    /// When to give it up if it is in doubt and nothing is acknowledged until then. While something comes in, an answer
-    /// may stand behind it: then up to [`HEARD`] times as long.
+    /// When to give it up if it is in doubt and nothing is acknowledged until then. While something
+    /// comes in, an answer may stand behind it: then up to [`HEARD`] times as long.
     pub fn stall_at(&self, limit: Duration) -> Instant {
         let limit = limit.max(self.rtt.patience() * 2);
         let behind = (self.heard + limit / HEARD).min(self.progress + limit * HEARD);
@@ -304,12 +321,14 @@ impl Stripe {
             self.rate.unhindered(delivered.saturating_sub(mark.delivered()), wait, now);
         }
         let rate = self.rate.acknowledged(delivered, overdue, latest, now);
-        let oldest = self.ledger.awaited().map(|front| front.at + self.rtt.min().unwrap_or(UNKNOWN_RTT));
+        let oldest =
+            self.ledger.awaited().map(|front| front.at + self.rtt.min().unwrap_or(UNKNOWN_RTT));
         self.due = oldest.map_or(now, |at| at.max(now));
         if let (Some(took), Some(latest), Some(shortest)) = (took, latest, self.shortest()) {
             let (before, took) = (latest.mark.delivered(), micros(took));
             let (sent, chunk) = (self.sent, self.chunk() as u64);
-            self.window.acknowledged(&Ack { delivered, before, sent, rate, took, shortest, chunk }, now);
+            self.window
+                .acknowledged(&Ack { delivered, before, sent, rate, took, shortest, chunk }, now);
         }
         self.progress = now;
         if self.doubted && planted!(DoubtNeverEnds) {
@@ -320,7 +339,11 @@ impl Stripe {
 
     /// All that decides what it does, see [`crate::Session::fingerprint`].
     pub fn fingerprint(&self, hasher: &mut impl Hasher) {
-        assert!(self.rate.estimate().is_none(), "stripe {} has been measured: time has passed", self.id);
+        assert!(
+            self.rate.estimate().is_none(),
+            "stripe {} has been measured: time has passed",
+            self.id
+        );
         (self.id, self.sent, self.written).hash(hasher);
         self.ledger.fingerprint(hasher);
         self.deframer.hash(hasher);

@@ -1,8 +1,9 @@
 //! How fast a stripe delivers, from acknowledgements.
 //!
-//! Samples are taken as in delivery rate estimation (draft-cheng-iccrg-delivery-rate-estimation): bytes acknowledged
-//! between the hand-over of an entry and its acknowledgement, over that time. A sample taken while there was not enough to send tells only that
-//! the stripe is at least that fast.
+//! Samples are taken as in delivery rate estimation (draft-cheng-iccrg-delivery-rate-estimation):
+//! bytes acknowledged between the hand-over of an entry and its acknowledgement, over that time. A
+//! sample taken while there was not enough to send tells only that the stripe is at least that
+//! fast.
 
 use crate::stripe::acker::DELAY;
 use crate::time::Instant;
@@ -11,18 +12,20 @@ use core::time::Duration;
 /// A sample over less than this says more about timers than about the stripe, in microseconds.
 const MIN_INTERVAL: u64 = 100;
 
-/// A sample of fewer bytes can't show that a stripe is slow: one late acknowledgement would weigh too much.
+/// A sample of fewer bytes can't show that a stripe is slow: one late acknowledgement would weigh
+/// too much.
 const MIN_BYTES: u64 = 8 << 10;
 
-/// An estimate that nothing has confirmed for this long is taken to be too low, by a factor of two for each such time.
-/// Otherwise a stripe that was once measured too slow would never be used, and so never be measured again.
+/// An estimate that nothing has confirmed for this long is taken to be too low, by a factor of two
+/// for each such time. Otherwise a stripe that was once measured too slow would never be used, and
+/// so never be measured again.
 const CONFIRMED_FOR: Duration = Duration::from_secs(1);
 
 /// The most that such doubt raises an estimate: 2^3.
 const MAX_DOUBLINGS: u32 = 3;
 
-/// What came after an acknowledgement was overdue for so many microseconds is a measure of its own. Less may be others in front of it on the stripe that
-/// brings it, and timers.
+/// What came after an acknowledgement was overdue for so many microseconds is a measure of its own.
+/// Less may be others in front of it on the stripe that brings it, and timers.
 const GAP: u64 = 25_000;
 
 /// Less than about a packet is no measure, however long it took: it may have waited for a timer.
@@ -59,7 +62,8 @@ pub(crate) struct Latest {
     pub mark: Mark,
     /// How much longer than the shortest round trip it took, in microseconds.
     pub beyond: u64,
-    /// That was so long that it must have waited in a queue: the stripe was busy, whatever there was to send.
+    /// That was so long that it must have waited in a queue: the stripe was busy, whatever there
+    /// was to send.
     pub queued: bool,
 }
 
@@ -71,7 +75,8 @@ pub(crate) struct Rate {
     delivered_at: Instant,
     /// When the latest of them were handed over.
     first_sent_at: Instant,
-    /// Until the bytes up to here are acknowledged, samples span a gap in which there was too little to send.
+    /// Until the bytes up to here are acknowledged, samples span a gap in which there was too
+    /// little to send.
     app_limited_until: u64,
     /// Nothing has been acknowledged since the stripe was idle.
     idle: bool,
@@ -100,8 +105,8 @@ impl Rate {
         }
     }
 
-    /// What an entry handed over now must remember. `idle` is how much has been handed over before if
-    /// nothing of that is worth waiting for any more.
+    /// What an entry handed over now must remember. `idle` is how much has been handed over before
+    /// if nothing of that is worth waiting for any more.
     pub fn mark(&mut self, idle: Option<u64>, now: Instant) -> Mark {
         if let Some(sent) = idle {
             self.delivered_at = now;
@@ -118,12 +123,14 @@ impl Rate {
         }
     }
 
-    /// There is nothing more to send although the stripe takes more; it has been given `sent` bytes so far.
+    /// There is nothing more to send although the stripe takes more; it has been given `sent` bytes
+    /// so far.
     pub fn app_limited(&mut self, sent: u64) {
         self.app_limited_until = self.app_limited_until.max(sent);
     }
 
-    /// Acknowledged up to `count`, `overdue` microseconds later than it could be. Gives the sample in bytes per second if it is one.
+    /// Acknowledged up to `count`, `overdue` microseconds later than it could be. Gives the sample
+    /// in bytes per second if it is one.
     pub fn acknowledged(
         &mut self,
         count: u64,
@@ -137,7 +144,8 @@ impl Rate {
         self.idle = false;
         let Latest { at, mark, beyond, queued } = latest?;
         self.first_sent_at = at;
-        // Over the longer of what handing over and what acknowledging took: acknowledgements that come in a burst show nothing.
+        // Over the longer of what handing over and what acknowledging took: acknowledgements that
+        // come in a burst show nothing.
         let took = now.since(mark.delivered_at).max(at.since(mark.first_sent_at));
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         if micros < MIN_INTERVAL {
@@ -152,7 +160,8 @@ impl Rate {
         self.confirmed_at = now;
         self.estimate = Some(self.estimate.map_or(sample, |old| {
             let measured = if mark.idle {
-                // The way there is in it, during which nothing could arrive. Without it, it would be too high.
+                // The way there is in it, during which nothing could arrive. Without it, it would
+                // be too high.
                 let most = bytes.saturating_mul(1_000_000) / (beyond + DELAY.as_micros() as u64);
                 old.clamp(sample, most.max(sample))
             } else {
@@ -163,8 +172,9 @@ impl Rate {
         Some(sample)
     }
 
-    /// What came while an acknowledgement was overdue, in bytes per second, is what the stripe does now. If that is much less than it was thought to do, it
-    /// holds at once: an average would say so only after many more. After a loss that held them up, the rest comes in one go.
+    /// What came while an acknowledgement was overdue, in bytes per second, is what the stripe does
+    /// now. If that is much less than it was thought to do, it holds at once: an average would say
+    /// so only after many more. After a loss that held them up, the rest comes in one go.
     fn shown(&mut self, count: u64, overdue: u64, now: Instant) -> Option<u64> {
         let brought = count.saturating_sub(self.delivered);
         let shown = (brought.saturating_mul(1_000_000) / overdue.max(1)).max(1);
@@ -181,8 +191,8 @@ impl Rate {
         Some(shown)
     }
 
-    /// So many bytes that found the stripe idle took so many microseconds longer than the shortest round trip. If that is far less than the estimate
-    /// says, the stripe has become fast again.
+    /// So many bytes that found the stripe idle took so many microseconds longer than the shortest
+    /// round trip. If that is far less than the estimate says, the stripe has become fast again.
     pub fn unhindered(&mut self, bytes: u64, micros: u64, now: Instant) {
         let Some(old) = self.estimate else { return };
         let predicted = bytes.saturating_mul(1_000_000) / old;
@@ -196,7 +206,9 @@ impl Rate {
     /// It was seen to become much slower of a sudden, and has not become twice as fast since.
     pub fn slowed(&self) -> bool {
         self.trickles >= 2
-            && self.slowed.is_some_and(|low| self.estimate.is_some_and(|rate| rate < low.saturating_mul(2)))
+            && self
+                .slowed
+                .is_some_and(|low| self.estimate.is_some_and(|rate| rate < low.saturating_mul(2)))
     }
 
     /// Bytes per second.
@@ -306,12 +318,22 @@ mod tests {
     fn a_moment_and_a_few_bytes_tell_nothing() {
         let mut rate = Rate::new(at(0));
         let mark = rate.mark(None, at(0));
-        rate.acknowledged(1 << 30, 0, latest(mark.first_sent_at, mark, false), at(MIN_INTERVAL - 1));
+        rate.acknowledged(
+            1 << 30,
+            0,
+            latest(mark.first_sent_at, mark, false),
+            at(MIN_INTERVAL - 1),
+        );
         assert_eq!(rate.estimate(), None);
         let mut rate = Rate::new(at(0));
         steady(&mut rate, 10, 10_000, false);
         let mark = rate.mark(None, rate.delivered_at);
-        rate.acknowledged(10 * CHUNK + 100, 0, latest(mark.first_sent_at, mark, true), at(1_000_000));
+        rate.acknowledged(
+            10 * CHUNK + 100,
+            0,
+            latest(mark.first_sent_at, mark, true),
+            at(1_000_000),
+        );
         assert!(near(rate.estimate(), 1_000_000), "{rate:?}");
     }
 
@@ -357,10 +379,20 @@ mod tests {
         assert_eq!(rate.confirmed_at, at(0), "not busy yet");
         steady(&mut rate, 1, 10_000, false);
         let mark = Mark { app_limited: true, ..rate.mark(None, at(20_000)) };
-        rate.acknowledged(rate.delivered + CHUNK - 1, 0, latest(mark.first_sent_at, mark, false), at(30_000));
+        rate.acknowledged(
+            rate.delivered + CHUNK - 1,
+            0,
+            latest(mark.first_sent_at, mark, false),
+            at(30_000),
+        );
         assert_eq!(rate.confirmed_at, at(20_000), "less says nothing");
         let mark = Mark { app_limited: true, ..rate.mark(None, at(30_000)) };
-        rate.acknowledged(rate.delivered + CHUNK, 0, latest(mark.first_sent_at, mark, false), at(40_000));
+        rate.acknowledged(
+            rate.delivered + CHUNK,
+            0,
+            latest(mark.first_sent_at, mark, false),
+            at(40_000),
+        );
         assert_eq!((rate.confirmed_at, rate.estimate()), (at(40_000), Some(1_000_000)));
     }
 
@@ -417,7 +449,9 @@ mod tests {
             rate.slowed()
         };
         assert!(!overdue(&mut rate, 50_000) && overdue(&mut rate, 50_000));
-        assert!(!overdue(&mut rate, 0) && !overdue(&mut rate, 50_000) && overdue(&mut rate, 50_000));
+        assert!(
+            !overdue(&mut rate, 0) && !overdue(&mut rate, 50_000) && overdue(&mut rate, 50_000)
+        );
         rate.estimate = Some(39_999);
         assert!(rate.slowed());
         rate.estimate = Some(40_000);
@@ -426,7 +460,8 @@ mod tests {
 
     #[test]
     fn a_burst_that_meets_an_idle_stripe_bounds_its_rate_from_both_sides() {
-        // 100 kB in 100 ms: at least 1 MB/s; at most what came over what it took beyond the shortest round trip, and the timer.
+        // 100 kB in 100 ms: at least 1 MB/s; at most what came over what it took beyond the
+        // shortest round trip, and the timer.
         for (beyond, before, held) in [
             (0, 500_000, 1_000_000),
             (0, 4_000_000, 4_000_000),
@@ -440,8 +475,17 @@ mod tests {
             let at = rate.delivered_at;
             let mark = rate.mark(Some(rate.delivered), at);
             let latest = Some(Latest { at, mark, beyond, queued: true });
-            rate.acknowledged(rate.delivered + 100_000, 0, latest, at + Duration::from_micros(100_000));
-            assert_eq!(rate.estimate(), Some((before * 7 + held) / 8), "{before} before, {beyond} us");
+            rate.acknowledged(
+                rate.delivered + 100_000,
+                0,
+                latest,
+                at + Duration::from_micros(100_000),
+            );
+            assert_eq!(
+                rate.estimate(),
+                Some((before * 7 + held) / 8),
+                "{before} before, {beyond} us"
+            );
         }
     }
 
@@ -458,7 +502,10 @@ mod tests {
             rate.estimate = Some(estimate);
             rate.unhindered(bytes, micros, at(SECOND));
             let told = rate.estimate().unwrap();
-            assert!(told.abs_diff(expected) < 200, "{estimate}, {bytes} bytes, {micros} us: {told}");
+            assert!(
+                told.abs_diff(expected) < 200,
+                "{estimate}, {bytes} bytes, {micros} us: {told}"
+            );
         }
     }
 }

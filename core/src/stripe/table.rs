@@ -1,4 +1,5 @@
-//! The stripes of a session: the live ones, and those gone that one side still owes the other a word about.
+//! The stripes of a session: the live ones, and those gone that one side still owes the other a
+//! word about.
 
 use crate::id::StripeId;
 use crate::ranges::RangeSet;
@@ -9,11 +10,13 @@ use alloc::collections::BTreeMap;
 use core::hash::{Hash, Hasher};
 use core::ops::Range;
 
-/// So many holes in the numbers of past stripes are remembered. Numbers of dials that failed make them, one after another over the weeks.
+/// So many holes in the numbers of past stripes are remembered. Numbers of dials that failed make
+/// them, one after another over the weeks.
 const MAX_HOLES: usize = 4096;
 
-/// So many entries are remembered of what gone stripes held, about 10 MB: twice what live ones may hold of data. Beyond that the oldest stripe's are
-/// forgotten. All of it is owed again anyway; the peer then gets some of what it has once more.
+/// So many entries are remembered of what gone stripes held, about 10 MB: twice what live ones may
+/// hold of data. Beyond that the oldest stripe's are forgotten. All of it is owed again anyway; the
+/// peer then gets some of what it has once more.
 const MAX_GONE_ENTRIES: usize = 64 << 10;
 
 /// A stripe that is gone.
@@ -78,15 +81,20 @@ impl Table {
         }
     }
 
-    /// Numbers that nothing has been heard of while so many later ones came and went are as good as used.
+    /// Numbers that nothing has been heard of while so many later ones came and went are as good as
+    /// used.
     fn close_hole(&mut self) {
         let is_unheard_of = |hole: &Range<u64>| {
             let ids = StripeId(hole.start)..StripeId(hole.end);
             self.live.range(ids.clone()).next().is_none() && self.gone.range(ids).next().is_none()
         };
         let later = self.retired.iter().skip(1);
-        let unheard_of =
-            self.retired.iter().zip(later).map(|(before, after)| before.end..after.start).find(is_unheard_of);
+        let unheard_of = self
+            .retired
+            .iter()
+            .zip(later)
+            .map(|(before, after)| before.end..after.start)
+            .find(is_unheard_of);
         if let Some(hole) = unheard_of {
             self.retired.insert(hole);
         }
@@ -141,14 +149,24 @@ mod tests {
             Some(stripe.ledger)
         };
         let third = MAX_GONE_ENTRIES as u64 / 3;
-        (0..3).for_each(|id| table.bury(StripeId(id), Gone { ledger: held(third), ..gone(id == 0, true) }));
+        (0..3).for_each(|id| {
+            table.bury(StripeId(id), Gone { ledger: held(third), ..gone(id == 0, true) })
+        });
         let kept = |table: &Table| -> Vec<u64> {
-            table.gone.iter().filter(|(_, gone)| gone.ledger.is_some()).map(|(id, _)| id.0).collect()
+            table
+                .gone
+                .iter()
+                .filter(|(_, gone)| gone.ledger.is_some())
+                .map(|(id, _)| id.0)
+                .collect()
         };
         assert_eq!(kept(&table), [0, 1, 2]);
         table.bury(StripeId(3), Gone { ledger: held(third), ..gone(false, true) });
         assert_eq!(kept(&table), [1, 2, 3]);
-        assert!(table.is_retired(StripeId(0)), "the peer knows of it, so there is nothing left to say");
+        assert!(
+            table.is_retired(StripeId(0)),
+            "the peer knows of it, so there is nothing left to say"
+        );
         assert!(table.gone.len() == 3 && table.knows(StripeId(0)));
     }
 
@@ -163,7 +181,8 @@ mod tests {
     #[test]
     fn more_gone_stripes_than_a_hello_can_list_are_too_many() {
         let mut table = Table::default();
-        (0..MAX_GONE as u64).for_each(|id| drop(table.gone.insert(StripeId(id), gone(false, true))));
+        (0..MAX_GONE as u64)
+            .for_each(|id| drop(table.gone.insert(StripeId(id), gone(false, true))));
         assert!(!table.overfull());
         table.gone.insert(StripeId(1 << 40), gone(false, true));
         assert!(table.overfull());

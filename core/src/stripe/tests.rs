@@ -74,7 +74,15 @@ fn far(rate: u64) -> Stripe {
 fn bound(stripe: &mut Stripe, rate: u64, rounds: u64) -> u64 {
     for before in 0..rounds {
         let (sent, shortest) = (before + 1, 40_000);
-        let ack = Ack { delivered: 0, before, sent, rate: Some(rate), took: shortest, shortest, chunk: 0 };
+        let ack = Ack {
+            delivered: 0,
+            before,
+            sent,
+            rate: Some(rate),
+            took: shortest,
+            shortest,
+            chunk: 0,
+        };
         stripe.window.acknowledged(&ack, at(SECOND));
     }
     stripe.window.bytes(stripe.shortest())
@@ -141,11 +149,15 @@ fn data_is_late_after_half_as_long_again_as_the_round_trip_and_what_lay_ahead_ex
     assert_eq!(late(&stripe), Some(at(SECOND + 1000 + 90_000) + LATE_SLACK));
     let mut unknown = self::stripe();
     put(&mut unknown, 10_000, true, 7);
-    assert_eq!(late(&unknown), Some(at(7) + (UNKNOWN_RTT + Duration::from_millis(8)) * 3 / 2 + LATE_SLACK));
+    assert_eq!(
+        late(&unknown),
+        Some(at(7) + (UNKNOWN_RTT + Duration::from_millis(8)) * 3 / 2 + LATE_SLACK)
+    );
 }
 
 #[test]
-fn an_acknowledgement_is_overdue_after_a_round_trip_a_piece_and_a_little_or_as_much_after_the_latest() {
+fn an_acknowledgement_is_overdue_after_a_round_trip_a_piece_and_a_little_or_as_much_after_the_latest()
+ {
     let mut stripe = far(100_000);
     let piece = stripe.chunk() as u64 * 10;
     put(&mut stripe, 50_000, true, SECOND);
@@ -174,8 +186,12 @@ fn a_stripe_that_is_late_has_the_rate_that_it_shows_and_others_the_one_that_is_h
     assert_eq!(stripe.rate_now(at(late.as_micros() - 1)), Some(1_000_000));
     assert_eq!(stripe.rate_now(late), Some(1), "it has brought nothing");
     stripe.ledger.advance(stripe.sent - 6_000);
-    // 4,000 bytes since it was handed over; but not more than a piece since its acknowledgement was due.
-    assert_eq!(stripe.rate_now(late), Some(4_000 * SECOND / late.since(at(SECOND)).as_micros() as u64));
+    // 4,000 bytes since it was handed over; but not more than a piece since its acknowledgement was
+    // due.
+    assert_eq!(
+        stripe.rate_now(late),
+        Some(4_000 * SECOND / late.since(at(SECOND)).as_micros() as u64)
+    );
     let later = at(2 * SECOND + 40_000);
     assert_eq!(stripe.rate_now(later), Some(stripe.chunk() as u64));
     assert_eq!(self::stripe().rate_now(late), None);
@@ -203,7 +219,8 @@ fn a_piece_that_met_no_queue_on_an_idle_stripe_shows_that_it_is_fast_again() {
 
 #[test]
 fn a_piece_fills_whole_packets_with_its_head() {
-    for (len, filled) in [(0, 0), (1447, 0), (1448, 1436), (2895, 1436), (2896, MIN_CHUNK), (14_480, 14_468)]
+    for (len, filled) in
+        [(0, 0), (1447, 0), (1448, 1436), (2895, 1436), (2896, MIN_CHUNK), (14_480, 14_468)]
     {
         assert_eq!(whole_packets(len), filled, "{len}");
     }

@@ -1,16 +1,20 @@
-//! How much may be in flight on a stripe: what keeps it busy, and little more, so that the queue before its bottleneck stays short.
+//! How much may be in flight on a stripe: what keeps it busy, and little more, so that the queue
+//! before its bottleneck stays short.
 //!
-//! The model is BBR's (Cardwell et al., 2016): with r the highest delivery rate of the latest rounds and m the shortest round trip, a stripe is
-//! busy with `r · m` in flight. On top comes slack: for acknowledgements that come in batches, or late because of a loss, and for a standing queue of a
-//! few milliseconds, which shows that the stripe is busy. The shortest wait in a round is that queue, and the slack is adjusted to it.
+//! The model is BBR's (Cardwell et al., 2016): with r the highest delivery rate of the latest
+//! rounds and m the shortest round trip, a stripe is busy with `r · m` in flight. On top comes
+//! slack: for acknowledgements that come in batches, or late because of a loss, and for a standing
+//! queue of a few milliseconds, which shows that the stripe is busy. The shortest wait in a round
+//! is that queue, and the slack is adjusted to it.
 //!
 //! ```text
 //!   Growing ──a queue, or no growth──▶ Steady ──time to look, or the rate fell──▶ Draining ──the queue went──▶ Steady
 //!      ▲───────no queue although full────┘                                           └──it stayed──▶ Open ──▶ Draining
 //! ```
 //!
-//! A queue that stays although we drain is not ours: somebody else fills it. Who then keeps to a short queue gets nothing, so the bound is lifted for
-//! a while, and the operating system's congestion control competes as it would without us.
+//! A queue that stays although we drain is not ours: somebody else fills it. Who then keeps to a
+//! short queue gets nothing, so the bound is lifted for a while, and the operating system's
+//! congestion control competes as it would without us.
 
 use crate::stripe::acker::DELAY;
 use crate::time::Instant;
@@ -36,7 +40,8 @@ const MAX_SLACK: u64 = 100_000;
 /// Rounds without a queue although full that show that the stripe has become faster.
 const FASTER: u8 = 3;
 
-/// The window of a stripe that grows, in eighths of what keeps it busy: the rate may double each round, as it does in TCP's slow start.
+/// The window of a stripe that grows, in eighths of what keeps it busy: the rate may double each
+/// round, as it does in TCP's slow start.
 const GROWTH: u64 = 20;
 
 /// The same after a pause.
@@ -45,13 +50,15 @@ const RESUMED: u64 = 12;
 /// Rounds without a quarter more that end growth; as in BBR.
 const PLATEAU: u8 = 3;
 
-/// How often the queue is drained to see the shortest round trip, as in BBR; but not for 200 ms, only for two rounds.
+/// How often the queue is drained to see the shortest round trip, as in BBR; but not for 200 ms,
+/// only for two rounds.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// Not more often than this even if the rate falls.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// For how long the bound is lifted at first when the queue is not ours, and at most. It doubles each time.
+/// For how long the bound is lifted at first when the queue is not ours, and at most. It doubles
+/// each time.
 const OPEN: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(32)];
 
 /// Where it stands.
@@ -99,7 +106,8 @@ pub(crate) struct Window {
     rates: [u64; ROUNDS],
     /// How much longer than the shortest round trip what is in flight may take, in microseconds.
     slack: u64,
-    /// The longest time between two acknowledgements, in each of the latest rounds, in microseconds.
+    /// The longest time between two acknowledgements, in each of the latest rounds, in
+    /// microseconds.
     gaps: [u64; ROUNDS],
     /// When the latest acknowledgement since the last pause came, and what it covered.
     heard: Option<Instant>,
@@ -157,15 +165,16 @@ impl Window {
         self.rates.iter().copied().max().unwrap_or(0)
     }
 
-    /// How much later than usual acknowledgements have come of late, in microseconds. What a loss holds up at the other end's system comes in one go
-    /// when it has been sent again: as much must be in flight beside, or the stripe is idle meanwhile.
+    /// How much later than usual acknowledgements have come of late, in microseconds. What a loss
+    /// holds up at the other end's system comes in one go when it has been sent again: as much must
+    /// be in flight beside, or the stripe is idle meanwhile.
     fn gap(&self) -> u64 {
         let longest = self.gaps.iter().copied().max().unwrap_or(0);
         longest.saturating_sub((DELAY.as_micros() as u64).saturating_add(self.piece))
     }
 
-    /// What the slack may not be below, in microseconds: a piece takes so long, acknowledgements are so late in the middle, and half of the queue is
-    /// always there.
+    /// What the slack may not be below, in microseconds: a piece takes so long, acknowledgements
+    /// are so late in the middle, and half of the queue is always there.
     fn least_slack(&self, shortest: u64) -> u64 {
         self.piece.saturating_add(DELAY.as_micros() as u64 / 2 + queue(shortest) / 2)
     }
@@ -176,11 +185,12 @@ impl Window {
         let Some(shortest) = shortest.filter(|_| rate > 0) else { return u64::MAX };
         let least = self.least_slack(shortest);
         match self.state {
-            State::Growing { eighths } => {
-                (over(rate, shortest.saturating_add(least)) / 8).saturating_mul(eighths).max(GROWING_FLOOR)
-            }
+            State::Growing { eighths } => (over(rate, shortest.saturating_add(least)) / 8)
+                .saturating_mul(eighths)
+                .max(GROWING_FLOOR),
             State::Steady => {
-                let slack = self.slack.max(least).max(self.gap().min(shortest.saturating_add(MAX_SLACK)));
+                let slack =
+                    self.slack.max(least).max(self.gap().min(shortest.saturating_add(MAX_SLACK)));
                 over(rate, shortest.saturating_add(slack)).max(FLOOR)
             }
             State::Draining { .. } => over(rate, shortest).max(FLOOR),
@@ -188,12 +198,15 @@ impl Window {
         }
     }
 
-    /// Data is sent after a pause. What the stripe can do was seen before it, if there was a queue; else it may be as much as that, and half more.
+    /// Data is sent after a pause. What the stripe can do was seen before it, if there was a queue;
+    /// else it may be as much as that, and half more.
     pub fn resume(&mut self) {
         self.heard = None;
         match self.state {
             State::Growing { .. } if self.queued => self.settle(self.rate()),
-            State::Growing { eighths } => self.state = State::Growing { eighths: eighths.min(RESUMED) },
+            State::Growing { eighths } => {
+                self.state = State::Growing { eighths: eighths.min(RESUMED) }
+            }
             _ => {}
         }
     }
@@ -218,8 +231,9 @@ impl Window {
         }
     }
 
-    /// A gap between acknowledgements counts if data waited for the window meanwhile, and if what came after it makes up for it: then the data had
-    /// arrived, and was held up behind a loss. A stripe that has become slow has gaps too, but brings little after them.
+    /// A gap between acknowledgements counts if data waited for the window meanwhile, and if what
+    /// came after it makes up for it: then the data had arrived, and was held up behind a loss. A
+    /// stripe that has become slow has gaps too, but brings little after them.
     fn note_gap(&mut self, delivered: u64, now: Instant) {
         let brought = delivered.saturating_sub(core::mem::replace(&mut self.delivered, delivered));
         let waited = core::mem::take(&mut self.waits);
@@ -246,7 +260,8 @@ impl Window {
         }
     }
 
-    /// What a round means, the acknowledgements of which waited at least so long in queues, in microseconds.
+    /// What a round means, the acknowledgements of which waited at least so long in queues, in
+    /// microseconds.
     fn judge(&mut self, rate: u64, waited: u64, limited: bool, shortest: u64, now: Instant) {
         let queue = queue(shortest);
         self.queued = waited > queue;
@@ -254,7 +269,8 @@ impl Window {
             State::Growing { eighths } => {
                 let (before, rounds) = self.grown;
                 let grew = rate >= before.saturating_add(before / 4);
-                self.grown = if grew { (rate, 0) } else { (before, rounds + u8::from(self.measured)) };
+                self.grown =
+                    if grew { (rate, 0) } else { (before, rounds + u8::from(self.measured)) };
                 if (waited > queue && (!grew || waited > shortest / 4)) || self.grown.1 >= PLATEAU {
                     self.settle(rate);
                 } else if limited {
@@ -295,8 +311,10 @@ impl Window {
         }
     }
 
-    /// The stripe was full, and the shortest wait of a round is its standing queue: gives more slack at once if there was none, and takes it back slowly
-    /// if it was longer than it should be. So acknowledgements that come in batches, or late because of losses, leave no stripe idle.
+    /// The stripe was full, and the shortest wait of a round is its standing queue: gives more
+    /// slack at once if there was none, and takes it back slowly if it was longer than it should
+    /// be. So acknowledgements that come in batches, or late because of losses, leave no stripe
+    /// idle.
     fn adjust(&mut self, waited: u64, shortest: u64) {
         let (queue, least) = (queue(shortest), self.least_slack(shortest));
         if waited < queue / 2 {

@@ -1,4 +1,5 @@
-//! Tells framing from payload in a stripe's bytes, beside the session and without changing anything.
+//! Tells framing from payload in a stripe's bytes, beside the session and without changing
+//! anything.
 
 use super::Run;
 use super::alias::{Aliases, target_bytes};
@@ -14,7 +15,8 @@ const OPEN: u64 = 0x01;
 /// Where one stripe's byte stream stands.
 #[derive(Clone, Debug)]
 pub(super) enum Framing {
-    /// At a frame's border, with the first bytes of its head; and the alias of its target, if that is not all there.
+    /// At a frame's border, with the first bytes of its head; and the alias of its target, if that
+    /// is not all there.
     Head(Vec<u8>, Option<u64>),
     /// Inside a payload, or a frame that is skipped.
     Payload(u64),
@@ -51,7 +53,9 @@ impl Framing {
                     let (end, next) = match parse(seen) {
                         Ok(Parsed::More) => (seen.len(), None),
                         Ok(Parsed::Frame { head, payload: 0, .. }) => (head, Some(Framing::new())),
-                        Ok(Parsed::Frame { head, payload, .. }) => (head, Some(Framing::Payload(payload))),
+                        Ok(Parsed::Frame { head, payload, .. }) => {
+                            (head, Some(Framing::Payload(payload)))
+                        }
                         Ok(Parsed::Skip { head, rest: 0 }) => (head, Some(Framing::new())),
                         Ok(Parsed::Skip { head, rest }) => (head, Some(Framing::Payload(rest))),
                         Err(violation) => {

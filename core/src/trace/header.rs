@@ -1,6 +1,7 @@
 //! What a trace says about itself before the first input.
 //!
-//! A field that this version does not know may change what a session does, so it is refused and not skipped.
+//! A field that this version does not know may change what a session does, so it is refused and not
+//! skipped.
 
 use super::{BEGIN, MAGIC};
 use crate::config::{Config, MAX_STRIPES, SchedulerKind};

@@ -36,7 +36,8 @@ pub struct Divergence {
     pub input: String,
     /// What the trace has there; `None` if it has nothing more to this input.
     pub expected: Option<String>,
-    /// What the session does there, or why it can't do what the trace has; `None` if it does nothing more.
+    /// What the session does there, or why it can't do what the trace has; `None` if it does
+    /// nothing more.
     pub got: Option<String>,
 }
 
@@ -73,7 +74,8 @@ impl Trace {
         self.play(How::Choosing, observer)
     }
 
-    /// Whether the code can still do this: which frame goes on which stripe, and when, is taken from the trace. Pace is not compared.
+    /// Whether the code can still do this: which frame goes on which stripe, and when, is taken
+    /// from the trace. Pace is not compared.
     pub fn follow(&self) -> Result<Played, Divergence> {
         self.follow_with(&mut |_, _, _| {})
     }
@@ -98,7 +100,11 @@ impl Trace {
                 got,
             };
             if let Some(why) = session.misuse(&input) {
-                return Err(stop(step.line, Some(&step.text), Some(format!("no session takes this: {why}"))));
+                return Err(stop(
+                    step.line,
+                    Some(&step.text),
+                    Some(format!("no session takes this: {why}")),
+                ));
             }
             outputs.clear();
             // Of the last input something may be missing if the trace stops in the middle.
@@ -192,7 +198,9 @@ fn follow(
         let is_there = |said: &&Said| !got_rest.contains(&said.text);
         return match rest.iter().find(is_there) {
             None => Ok(()),
-            Some(said) => Err(Gap { line: Some(said.line), expected: Some(said.text.clone()), got: None }),
+            Some(said) => {
+                Err(Gap { line: Some(said.line), expected: Some(said.text.clone()), got: None })
+            }
         };
     }
     compare(&rest, &got_rest, false)
@@ -203,8 +211,12 @@ impl Step {
     pub(super) fn input(&self) -> Input {
         match &self.given {
             Given::Input(input) => input.clone(),
-            Given::Bytes { stripe, runs } => Input::StripeBytes { stripe: *stripe, data: assemble(runs) },
-            Given::Data { flow, len } => Input::FlowData { flow: FlowId(flow.0), data: zeros(*len) },
+            Given::Bytes { stripe, runs } => {
+                Input::StripeBytes { stripe: *stripe, data: assemble(runs) }
+            }
+            Given::Data { flow, len } => {
+                Input::FlowData { flow: FlowId(flow.0), data: zeros(*len) }
+            }
             Given::Open { request, alias, len } => {
                 Input::FlowOpen { request: *request, opaque: target_bytes(*alias, *len) }
             }

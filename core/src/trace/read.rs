@@ -24,14 +24,20 @@ const MAX_PAUSE: u64 = 100 * 366 * 86_400 * 1_000_000;
 const MAX_TIME: u64 = 1 << 60;
 
 impl Trace {
-    /// Reads a trace. A last line without its end, as a crash leaves it, is left out and noted in [`Trace::broken_off`].
+    /// Reads a trace. A last line without its end, as a crash leaves it, is left out and noted in
+    /// [`Trace::broken_off`].
     pub fn read(text: &str) -> Result<Trace, TraceError> {
         let (text, broken_off) = match text.rfind('\n') {
             Some(end) => (&text[..=end], end + 1 < text.len()),
             None => ("", !text.is_empty()),
         };
-        let mut trace =
-            Trace { header: Header::empty(), story: String::new(), steps: Vec::new(), end: None, broken_off };
+        let mut trace = Trace {
+            header: Header::empty(),
+            story: String::new(),
+            steps: Vec::new(),
+            end: None,
+            broken_off,
+        };
         let mut part = Part::Magic;
         for (index, line) in text.lines().enumerate() {
             let at = |problem: String| TraceError { line: index + 1, problem };
@@ -44,8 +50,9 @@ impl Trace {
         }
         match part {
             Part::Magic | Part::Header => {
-                let problem =
-                    format!("this is no trace, or only its beginning: there is no line \"{BEGIN}\"");
+                let problem = format!(
+                    "this is no trace, or only its beginning: there is no line \"{BEGIN}\""
+                );
                 Err(TraceError { line: text.lines().count().max(1), problem })
             }
             Part::Run | Part::Ended => Ok(trace),
@@ -60,7 +67,9 @@ impl Trace {
                     "\"{line}\" is another version of the format; this one reads \"{MAGIC}\""
                 ));
             }
-            Part::Magic => return Err(format!("this is no trace: it does not begin with \"{MAGIC}\"")),
+            Part::Magic => {
+                return Err(format!("this is no trace: it does not begin with \"{MAGIC}\""));
+            }
             Part::Header if line == BEGIN => return Ok(Part::Run),
             Part::Header => {
                 self.header.read(line)?;
@@ -126,7 +135,9 @@ impl<'a> Words<'a> {
 
     pub(super) fn number(&mut self, what: &str, most: u64) -> Result<u64, String> {
         let word = self.word(what)?;
-        number(word).filter(|number| *number <= most).ok_or_else(|| format!("\"{word}\" is not {what}"))
+        number(word)
+            .filter(|number| *number <= most)
+            .ok_or_else(|| format!("\"{word}\" is not {what}"))
     }
 
     /// A number that fits on the wire.
@@ -158,9 +169,10 @@ impl<'a> Words<'a> {
             "shutdown" => Input::Shutdown,
             "abort" => Input::Abort,
             "up" => self.up()?,
-            "written" => {
-                Input::StripeWritten { stripe: self.stripe()?, total: self.number("a count", u64::MAX)? }
-            }
+            "written" => Input::StripeWritten {
+                stripe: self.stripe()?,
+                total: self.number("a count", u64::MAX)?,
+            },
             "down" => Input::StripeDown { stripe: self.stripe()? },
             "accept" => Input::FlowAccept { flow: self.flow()? },
             "refuse" => Input::FlowRefuse { flow: self.flow()?, reason: self.reason()? },
@@ -234,7 +246,8 @@ impl<'a> Words<'a> {
                 Some(len) => number(len).map(Run::Payload),
                 None => hex(word).map(Run::Head),
             };
-            let run = run.ok_or_else(|| format!("\"{word}\" is neither hexadecimal nor +LENGTH"))?;
+            let run =
+                run.ok_or_else(|| format!("\"{word}\" is neither hexadecimal nor +LENGTH"))?;
             sum = run.len().saturating_add(sum);
             runs.push(run);
         }
@@ -249,8 +262,10 @@ impl<'a> Words<'a> {
         let frame = match name {
             "open" => {
                 let (flow, early) = (self.flow()?, self.wire("early credit")?);
-                let (credit, len) =
-                    (self.wire("credit")?, self.number("the length of a target", MAX_OPAQUE as u64)?);
+                let (credit, len) = (
+                    self.wire("credit")?,
+                    self.number("the length of a target", MAX_OPAQUE as u64)?,
+                );
                 let opaque = Bytes::from(alloc::vec![0; len as usize]);
                 return Ok((Frame::Open { flow, early, credit, opaque }, self.wire("a length")?));
             }
@@ -308,7 +323,8 @@ fn number(word: &str) -> Option<u64> {
 }
 
 fn hex(word: &str) -> Option<Bytes> {
-    let digits: Option<Vec<u8>> = word.chars().map(|digit| Some(digit.to_digit(16)? as u8)).collect();
+    let digits: Option<Vec<u8>> =
+        word.chars().map(|digit| Some(digit.to_digit(16)? as u8)).collect();
     let digits = digits.filter(|digits| digits.len() % 2 == 0)?;
     Some(digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }

@@ -1,7 +1,7 @@
 //! Tells what a trace says, without a session: what was done then, whatever the code does today.
 //!
-//! Invariant: what is given to the observer is bounded by what the trace's inputs brought, so a trace written by hand can't ask for
-//! all memory.
+//! Invariant: what is given to the observer is bounded by what the trace's inputs brought, so a
+//! trace written by hand can't ask for all memory.
 
 use super::play::zeros;
 use super::read::{Words, choice};
@@ -15,8 +15,8 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 impl Trace {
-    /// Gives the observer each input and those of its outputs that tell of frames, stripes that are closed, and of what reaches
-    /// the local consumer. Payload is zeros.
+    /// Gives the observer each input and those of its outputs that tell of frames, stripes that are
+    /// closed, and of what reaches the local consumer. Payload is zeros.
     #[doc(hidden)]
     pub fn recall(&self, observer: Observer<'_>) -> Result<(), TraceError> {
         let mut outputs = Vec::new();
@@ -45,7 +45,11 @@ fn recall(line: &str, there: &mut u64, out: &mut Vec<Output>) -> Result<(), Stri
             return Err(format!("no frame has {} bytes", choice.payload));
         }
         let header = choice.frame.encode(choice.payload as usize);
-        out.push(Output::Transmit { stripe: choice.stripe, header, payload: zeros(choice.payload) });
+        out.push(Output::Transmit {
+            stripe: choice.stripe,
+            header,
+            payload: zeros(choice.payload),
+        });
         return Ok(());
     }
     let mut words = Words::of(line);
@@ -53,12 +57,18 @@ fn recall(line: &str, there: &mut u64, out: &mut Vec<Output>) -> Result<(), Stri
         "deliver" => {
             let (flow, len) = (words.flow()?, words.number("a length", u64::MAX)?);
             *there = there.checked_sub(len).ok_or("more is delivered than has come in")?;
-            let parts = (0..len).step_by(MAX_CHUNK).map(|at| zeros((len - at).min(MAX_CHUNK as u64)));
+            let parts =
+                (0..len).step_by(MAX_CHUNK).map(|at| zeros((len - at).min(MAX_CHUNK as u64)));
             out.extend(parts.map(|data| Output::FlowData { flow, data }));
             return words.end();
         }
-        "close" => Output::CloseStripe { stripe: words.stripe()?, reason: close(words.word("a reason")?)? },
-        "opened" => Output::FlowOpened { request: words.number("a request", u64::MAX)?, flow: words.flow()? },
+        "close" => {
+            Output::CloseStripe { stripe: words.stripe()?, reason: close(words.word("a reason")?)? }
+        }
+        "opened" => Output::FlowOpened {
+            request: words.number("a request", u64::MAX)?,
+            flow: words.flow()?,
+        },
         "incoming" => Output::FlowIncoming { flow: words.flow()?, opaque: Bytes::new() },
         "refused" => Output::FlowRefused { flow: words.flow()?, reason: words.reason()? },
         "finished" => Output::FlowFinished { flow: words.flow()? },

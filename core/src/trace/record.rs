@@ -30,7 +30,11 @@ pub struct Recorder {
 
 impl Recorder {
     /// Begins a trace of a session that has had no input yet.
-    pub fn begin(session: &Session, header: &Header, to: &mut dyn Write) -> Result<Recorder, fmt::Error> {
+    pub fn begin(
+        session: &Session,
+        header: &Header,
+        to: &mut dyn Write,
+    ) -> Result<Recorder, fmt::Error> {
         header.write(to)?;
         let mut aliases = Aliases::default();
         aliases.session(session.id());
@@ -98,9 +102,11 @@ impl Recorder {
                 };
                 Given::Bytes { stripe: *stripe, runs }
             }
-            Input::FlowOpen { request, opaque } => {
-                Given::Open { request: *request, alias: self.aliases.target(opaque), len: opaque.len() }
-            }
+            Input::FlowOpen { request, opaque } => Given::Open {
+                request: *request,
+                alias: self.aliases.target(opaque),
+                len: opaque.len(),
+            },
             Input::FlowData { flow, data } => Given::Data { flow: *flow, len: data.len() as u64 },
             Input::StripeDown { stripe } => {
                 self.stripes.remove(stripe);

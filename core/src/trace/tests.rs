@@ -106,7 +106,9 @@ impl Pair {
                     wire.extend_from_slice(&header);
                     wire.extend_from_slice(&payload);
                 }
-                Output::FlowOpened { flow, .. } | Output::FlowIncoming { flow, .. } => side.flows.push(flow),
+                Output::FlowOpened { flow, .. } | Output::FlowIncoming { flow, .. } => {
+                    side.flows.push(flow)
+                }
                 Output::FlowData { flow, data } => {
                     *side.delivered.entry(flow).or_default() += data.len() as u64;
                 }
@@ -128,7 +130,8 @@ impl Pair {
             }
             (1..=3, Some(flow), _) if !me.finished.contains(&flow) => {
                 let len = me.session.send_room(flow).min(number as u64 * 2);
-                let data = (0..len as u8).cycle().take(len as usize).map(|at| at ^ self.filling).collect();
+                let data =
+                    (0..len as u8).cycle().take(len as usize).map(|at| at ^ self.filling).collect();
                 self.filling = self.filling.wrapping_mul(37).wrapping_add(11);
                 self.give(side, Input::FlowData { flow, data });
             }
@@ -147,7 +150,8 @@ impl Pair {
             }
             (12, ..) => {
                 self.now = self.now + Duration::from_micros(number as u64 * 30);
-                // To both: bytes that come with something overdue matter by their parts, for what is due is done with the first.
+                // To both: bytes that come with something overdue matter by their parts, for what
+                // is due is done with the first.
                 self.give(0, Input::Tick);
                 self.give(1, Input::Tick);
             }
@@ -276,7 +280,8 @@ quickcheck! {
     }
 }
 
-/// Feeds stripe bytes in other parts: the choices are those of the trace, and the same comes out in all.
+/// Feeds stripe bytes in other parts: the choices are those of the trace, and the same comes out in
+/// all.
 fn follow_recut(trace: &Trace, cuts: &[u8]) {
     let header = &trace.header;
     let mut session = Session::new(header.role, SECRET, header.config, header.birth);
@@ -305,7 +310,8 @@ fn follow_recut(trace: &Trace, cuts: &[u8]) {
     }
 }
 
-/// Adds up deliveries, and takes the last of how many stripes are wanted; other lines count as themselves.
+/// Adds up deliveries, and takes the last of how many stripes are wanted; other lines count as
+/// themselves.
 fn sum<'a>(all: impl Iterator<Item = &'a str>) -> BTreeMap<String, u64> {
     let mut lines = BTreeMap::new();
     for line in all {
@@ -333,9 +339,11 @@ fn mutate(text: String, changes: &[(usize, u8, u8)]) -> String {
             1 => lines.insert(at, lines[other].clone()),
             2 => lines.swap(at, other),
             3 => {
-                let mut words: Vec<String> = lines[at].split(' ').map(ToString::to_string).collect();
+                let mut words: Vec<String> =
+                    lines[at].split(' ').map(ToString::to_string).collect();
                 let index = number % words.len();
-                words[index] = ["0", "1", "9223372036854775807", "+70000", "17", "fin"][number % 6].into();
+                words[index] =
+                    ["0", "1", "9223372036854775807", "+70000", "17", "fin"][number % 6].into();
                 lines[at] = words.join(" ");
             }
             4 => {
@@ -365,7 +373,9 @@ fn a_busy_run_is_busy() {
         fits(trace.replay(), &text);
         fits(trace.follow(), &text);
         follow_recut(&trace, &[0, 3, 250, 17]);
-        for what in [" data ", " fin", " ack ", " gone ", " credit ", "deliver ", " ping ", " pong "] {
+        for what in
+            [" data ", " fin", " ack ", " gone ", " credit ", "deliver ", " ping ", " pong "]
+        {
             assert!(text.contains(what), "no {what} in {} lines", text.lines().count());
         }
     }
@@ -388,9 +398,11 @@ fn careless_edits_of_a_busy_run_do_not_panic() {
 
 #[test]
 fn times_are_kept_to_the_microsecond_and_never_go_back() {
-    let mut session = Session::new(Role::Client, SECRET, Config::default(), Instant::from_micros(10));
+    let mut session =
+        Session::new(Role::Client, SECRET, Config::default(), Instant::from_micros(10));
     let mut text = String::new();
-    let mut recorder = Recorder::begin(&session, &Header::of(&session, "tests 1"), &mut text).unwrap();
+    let mut recorder =
+        Recorder::begin(&session, &Header::of(&session, "tests 1"), &mut text).unwrap();
     for at in [10, 1_234_567, 1_000_000, 1_234_570] {
         let at = Instant::from_micros(at);
         recorder.input(at, &Input::Tick, &mut text).unwrap();
@@ -404,8 +416,16 @@ fn what_is_recalled_is_what_was_done() {
     for text in Pair::run(&busy(), 7, 3) {
         let trace = read(&text);
         let tells = |line: &String| {
-            let told =
-                ["deliver ", "close ", "opened ", "incoming ", "refused ", "finished ", "reset ", "ended "];
+            let told = [
+                "deliver ",
+                "close ",
+                "opened ",
+                "incoming ",
+                "refused ",
+                "finished ",
+                "reset ",
+                "ended ",
+            ];
             told.iter().any(|word| line.starts_with(word))
                 || line.starts_with(|first: char| first.is_ascii_digit())
         };

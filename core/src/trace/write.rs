@@ -80,8 +80,12 @@ fn write_counts(counts: &[(StripeId, u64)], f: &mut dyn Write) -> fmt::Result {
     Ok(())
 }
 
-/// The lines of what came of one input. Neighbouring deliveries of a flow are one, for how a session cuts them follows how they came.
-pub(super) fn write_outputs(outputs: &[Output], mut line: impl FnMut(&str) -> fmt::Result) -> fmt::Result {
+/// The lines of what came of one input. Neighbouring deliveries of a flow are one, for how a
+/// session cuts them follows how they came.
+pub(super) fn write_outputs(
+    outputs: &[Output],
+    mut line: impl FnMut(&str) -> fmt::Result,
+) -> fmt::Result {
     let mut text = String::new();
     let mut delivered = None;
     for output in outputs {
@@ -136,7 +140,9 @@ fn write_output(output: &Output, f: &mut String) -> fmt::Result {
             }
         }
         Output::StripePace { stripe, unsent } => write!(f, "pace {stripe} {unsent}"),
-        Output::CloseStripe { stripe, reason } => write!(f, "close {stripe} {}", close_name(*reason)),
+        Output::CloseStripe { stripe, reason } => {
+            write!(f, "close {stripe} {}", close_name(*reason))
+        }
         Output::StripesWanted { count } => write!(f, "wanted {count}"),
         Output::FlowOpened { request, flow } => write!(f, "opened {request} {flow}"),
         Output::FlowOpenFailed { request } => write!(f, "open-failed {request}"),
@@ -183,7 +189,9 @@ fn write_frame(frame: &Frame, payload: u64, f: &mut String) -> fmt::Result {
         Frame::Data { flow, offset, fin } => {
             write!(f, "data {flow} {offset}+{payload}{}", if *fin { " fin" } else { "" })
         }
-        Frame::Reset { flow, reason, final_offset } => write!(f, "reset {flow} {reason} {final_offset}"),
+        Frame::Reset { flow, reason, final_offset } => {
+            write!(f, "reset {flow} {reason} {final_offset}")
+        }
         Frame::Credit { flow, limit } => write!(f, "credit {flow} {limit}"),
         Frame::Blocked { flow, limit } => write!(f, "blocked {flow} {limit}"),
         Frame::Grant { flows, early } => write!(f, "grant {flows} {early}"),

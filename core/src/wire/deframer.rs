@@ -1,7 +1,8 @@
 //! Cuts a stripe's byte stream into frames, whatever the chunks it arrives in.
 //!
-//! Payload is passed on as it comes, by reference, so nothing is copied and a frame's first bytes need not wait
-//! for its last. Only a head that is split between chunks is collected, at most `MAX_HEAD` bytes.
+//! Payload is passed on as it comes, by reference, so nothing is copied and a frame's first bytes
+//! need not wait for its last. Only a head that is split between chunks is collected, at most
+//! `MAX_HEAD` bytes.
 
 use crate::error::Violation;
 use crate::id::FlowId;
@@ -58,7 +59,8 @@ impl Deframer {
         Deframer { state: State::Head(Vec::new()), processed: 0, skipped: 0 }
     }
 
-    /// How many bytes of the stream have been passed on or skipped. A head that is not complete yet doesn't count.
+    /// How many bytes of the stream have been passed on or skipped. A head that is not complete yet
+    /// doesn't count.
     pub fn processed(&self) -> u64 {
         self.processed
     }
@@ -68,7 +70,8 @@ impl Deframer {
         self.skipped
     }
 
-    /// Takes the next piece from the front of `input`; `None` if it is used up. After a violation the stream is of no more use.
+    /// Takes the next piece from the front of `input`; `None` if it is used up. After a violation
+    /// the stream is of no more use.
     pub fn next(&mut self, input: &mut Bytes) -> Result<Option<Piece>, Violation> {
         while !input.is_empty() {
             match &mut self.state {
@@ -77,8 +80,11 @@ impl Deframer {
                     Parsed::Skip { head, rest } => {
                         self.processed += head as u64;
                         self.skipped += head as u64;
-                        self.state =
-                            if rest == 0 { State::Head(Vec::new()) } else { State::Skip { left: rest } };
+                        self.state = if rest == 0 {
+                            State::Head(Vec::new())
+                        } else {
+                            State::Skip { left: rest }
+                        };
                     }
                     Parsed::Frame { frame, head, payload } => {
                         self.processed += head as u64;
@@ -88,7 +94,8 @@ impl Deframer {
                     }
                 },
                 State::Payload { flow, offset, left, fin } => {
-                    let data = input.split_to(input.len().min(usize::try_from(*left).unwrap_or(usize::MAX)));
+                    let data = input
+                        .split_to(input.len().min(usize::try_from(*left).unwrap_or(usize::MAX)));
                     let len = data.len() as u64;
                     let fin = *fin && (len == *left || planted!(FinOnEveryPart));
                     let piece = Piece::Data { flow: *flow, offset: *offset, data, fin };
@@ -136,7 +143,8 @@ impl Deframer {
     }
 }
 
-/// Parses a head from what was seen before and the front of `input`, of which it takes what belongs to the head.
+/// Parses a head from what was seen before and the front of `input`, of which it takes what belongs
+/// to the head.
 fn take_head(seen: &mut Vec<u8>, input: &mut Bytes) -> Result<Parsed, Violation> {
     let before = seen.len();
     let parsed = if before == 0 {
@@ -300,7 +308,8 @@ mod tests {
             let offset = 10 + deframer.processed() - frame.len() as u64;
             let mut input = Bytes::from(alloc::vec![7; len]);
             let start = input.as_ptr();
-            let Ok(Some(Piece::Data { data, .. })) = &deframer.clone().next(&mut input.clone()) else {
+            let Ok(Some(Piece::Data { data, .. })) = &deframer.clone().next(&mut input.clone())
+            else {
                 panic!("data");
             };
             assert_eq!(data.as_ptr(), start);

@@ -1,7 +1,7 @@
 //! Frames: what stripes carry after their HELLOs. PROTOCOL.md has them byte by byte.
 //!
-//! `length` (of what follows), `type`, fields. Bit 0 of a type marks it as critical: a receiver that doesn't know
-//! it must end the session; others are skipped.
+//! `length` (of what follows), `type`, fields. Bit 0 of a type marks it as critical: a receiver
+//! that doesn't know it must end the session; others are skipped.
 
 use crate::error::Violation;
 use crate::id::{FlowId, StripeId};
@@ -135,7 +135,8 @@ mod kind {
 }
 
 impl Frame {
-    /// The frame that these bytes begin with, without its payload; `None` if they don't begin with a whole head.
+    /// The frame that these bytes begin with, without its payload; `None` if they don't begin with
+    /// a whole head.
     #[doc(hidden)]
     pub fn decode(head: &[u8]) -> Option<Frame> {
         match parse(head) {
@@ -317,9 +318,11 @@ impl Fields<'_> {
         Ok(match kind {
             kind::ACCEPT => Frame::Accept { flow: self.flow()? },
             kind::REFUSE => Frame::Refuse { flow: self.flow()?, reason: self.varint()? },
-            kind::RESET => {
-                Frame::Reset { flow: self.flow()?, reason: self.varint()?, final_offset: self.varint()? }
-            }
+            kind::RESET => Frame::Reset {
+                flow: self.flow()?,
+                reason: self.varint()?,
+                final_offset: self.varint()?,
+            },
             kind::CREDIT => Frame::Credit { flow: self.flow()?, limit: self.varint()? },
             kind::BLOCKED => Frame::Blocked { flow: self.flow()?, limit: self.varint()? },
             kind::GRANT => Frame::Grant { flows: self.varint()?, early: self.varint()? },
@@ -333,7 +336,9 @@ impl Fields<'_> {
                 }
                 Frame::Ack { counts }
             }
-            kind::STRIPE_GONE => Frame::StripeGone { stripe: self.stripe()?, received: self.varint()? },
+            kind::STRIPE_GONE => {
+                Frame::StripeGone { stripe: self.stripe()?, received: self.varint()? }
+            }
             kind::PING => Frame::Ping { nonce: self.varint()? },
             kind::PONG => Frame::Pong { nonce: self.varint()? },
             kind::DRAIN => Frame::Drain,

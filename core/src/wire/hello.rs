@@ -1,7 +1,7 @@
 //! HELLO: the first thing that each side says on a stripe.
 //!
-//! Eight bytes that never change between versions except the last one, its number; then a length and a body.
-//! PROTOCOL.md has it byte by byte.
+//! Eight bytes that never change between versions except the last one, its number; then a length
+//! and a body. PROTOCOL.md has it byte by byte.
 
 use crate::error::Violation;
 use crate::id::{SessionId, StripeId};
@@ -22,7 +22,8 @@ pub const MAX_HELLO: usize = 16 << 10;
 /// The most gone stripes that a HELLO may list.
 pub const MAX_GONE: usize = 512;
 
-/// Option: (stripe, received count) pairs of gone stripes. Bit 0 of a key says that a receiver who doesn't know it must refuse.
+/// Option: (stripe, received count) pairs of gone stripes. Bit 0 of a key says that a receiver who
+/// doesn't know it must refuse.
 const OPTION_GONE: u64 = 2;
 
 /// What the sender of a HELLO wants or says.
@@ -52,10 +53,11 @@ pub enum Refusal {
     TooMany,
     /// The server is shutting down.
     Draining,
-    /// The server does not speak the client's version. It says so in the highest that it knows, so a client that understands
-    /// this is the older one.
+    /// The server does not speak the client's version. It says so in the highest that it knows, so
+    /// a client that understands this is the older one.
     Version,
-    /// The server takes only callers with a key, and this one has begun without. Said in plain text.
+    /// The server takes only callers with a key, and this one has begun without. Said in plain
+    /// text.
     KeyNeeded,
     /// The server has no key, and the caller has begun TLS. Said in plain text.
     NoKey,
@@ -123,7 +125,8 @@ pub struct Hello {
     pub session: SessionId,
     /// The stripe's number in it.
     pub stripe: StripeId,
-    /// For stripes that the sender has given up: how many of their bytes it has received and processed. Final.
+    /// For stripes that the sender has given up: how many of their bytes it has received and
+    /// processed. Final.
     pub gone: Vec<(StripeId, u64)>,
 }
 
@@ -164,8 +167,8 @@ impl Hello {
         Bytes::from(out)
     }
 
-    /// Reads a body, that is, what follows the preamble and the length. `Ok(None)` says that it has an option that
-    /// we don't know and must not skip.
+    /// Reads a body, that is, what follows the preamble and the length. `Ok(None)` says that it has
+    /// an option that we don't know and must not skip.
     pub fn decode(mut body: &[u8]) -> Result<Option<Hello>, Violation> {
         let body = &mut body;
         let kind = varint::take_whole(body)?;
@@ -249,7 +252,12 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn plain() -> Hello {
-        Hello { kind: HelloKind::Create, session: SessionId([5; 16]), stripe: StripeId(3), gone: vec![] }
+        Hello {
+            kind: HelloKind::Create,
+            session: SessionId([5; 16]),
+            stripe: StripeId(3),
+            gone: vec![],
+        }
     }
 
     quickcheck! {
@@ -276,7 +284,10 @@ pub(crate) mod tests {
         let session = SessionId(*b"0123456789abcdef");
         let gone = vec![(StripeId(1), 300)];
         let hello = |kind, gone| Hello { kind, session, stripe: StripeId(2), gone }.encode();
-        assert_eq!(hello(HelloKind::Create, vec![]), &b"striper\x01\x12\x000123456789abcdef\x02"[..]);
+        assert_eq!(
+            hello(HelloKind::Create, vec![]),
+            &b"striper\x01\x12\x000123456789abcdef\x02"[..]
+        );
         assert_eq!(
             hello(HelloKind::Join, gone),
             &b"striper\x01\x17\x010123456789abcdef\x02\x02\x03\x01\xac\x02"[..]
@@ -337,8 +348,12 @@ pub(crate) mod tests {
 
     #[test]
     fn a_refusal_for_want_of_a_key_says_which_side_needs_it() {
-        assert!(Refusal::KeyNeeded.to_string().contains("give this side the server's key: -k FILE"));
-        assert!(Refusal::NoKey.to_string().contains("give the server a key (-k FILE), or drop it here"));
+        assert!(
+            Refusal::KeyNeeded.to_string().contains("give this side the server's key: -k FILE")
+        );
+        assert!(
+            Refusal::NoKey.to_string().contains("give the server a key (-k FILE), or drop it here")
+        );
     }
 
     #[test]

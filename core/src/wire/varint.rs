@@ -1,6 +1,7 @@
 //! Unsigned LEB128: seven bits a byte, least significant first, high bit set on all but the last.
 //!
-//! Bounds: below 2^62, so at most nine bytes; the shortest form only, so that every value has one encoding.
+//! Bounds: below 2^62, so at most nine bytes; the shortest form only, so that every value has one
+//! encoding.
 
 use crate::error::Violation;
 use alloc::vec::Vec;

@@ -1,4 +1,5 @@
-//! How many bytes an attacker gets for one of its own, for each thing that it can say. One input is one frame, since a read that brings many is answered by less.
+//! How many bytes an attacker gets for one of its own, for each thing that it can say. One input is
+//! one frame, since a read that brings many is answered by less.
 
 use crate::victim::{SESSION, Victim, bytes, data, open, reset};
 use bytes::Bytes;
@@ -32,8 +33,14 @@ enum Answer {
     Reset,
 }
 
-/// Says it `TIMES` times, each on one of two stripes, and waits so long after each; bytes said by the victim for each thousand heard.
-fn measure(prepare: impl Fn(&mut Victim), say: impl Fn(u64) -> Bytes, answer: Answer, wait: Duration) -> u64 {
+/// Says it `TIMES` times, each on one of two stripes, and waits so long after each; bytes said by
+/// the victim for each thousand heard.
+fn measure(
+    prepare: impl Fn(&mut Victim),
+    say: impl Fn(u64) -> Bytes,
+    answer: Answer,
+    wait: Duration,
+) -> u64 {
     let mut victim = victim();
     prepare(&mut victim);
     victim.told.clear();
@@ -83,20 +90,33 @@ fn flows(victim: &mut Victim) {
     (0..2).for_each(|stripe| victim.acknowledge(stripe));
 }
 
-/// What can be said, how it is answered locally, and the most that it may bring: bytes for a thousand.
+/// What can be said, how it is answered locally, and the most that it may bring: bytes for a
+/// thousand.
 type Attack = (&'static str, fn(&mut Victim), fn(u64) -> Bytes, Answer, u64);
 
 const ATTACKS: [Attack; 20] = [
     ("PING", idle, |number| bytes(&Frame::Ping { nonce: number }, b""), Answer::None, 1_100),
     ("PONG", idle, |number| bytes(&Frame::Pong { nonce: number }, b""), Answer::None, 10),
     ("ACK", idle, |_| bytes(&Frame::Ack { counts: vec![(StripeId(0), 0)] }, b""), Answer::None, 10),
-    ("GRANT", idle, |number| bytes(&Frame::Grant { flows: number, early: 0 }, b""), Answer::None, 3_000),
+    (
+        "GRANT",
+        idle,
+        |number| bytes(&Frame::Grant { flows: number, early: 0 }, b""),
+        Answer::None,
+        3_000,
+    ),
     ("OPEN, unanswered", idle, |number| bytes(&open(2 * number + 1, 0), b""), Answer::None, 2_000),
     ("OPEN, accepted", idle, |number| bytes(&open(2 * number + 1, 0), b""), Answer::Accept, 2_500),
     ("OPEN, refused", idle, |number| bytes(&open(2 * number + 1, 0), b""), Answer::Refuse, 2_500),
     ("OPEN, reset", idle, |number| bytes(&open(2 * number + 1, 0), b""), Answer::Reset, 2_500),
     ("OPEN again", flows, |_| bytes(&open(1, 0), b""), Answer::None, 2_500),
-    ("RESET before OPEN", idle, |number| bytes(&reset(2 * number + 1, 0), b""), Answer::None, 2_500),
+    (
+        "RESET before OPEN",
+        idle,
+        |number| bytes(&reset(2 * number + 1, 0), b""),
+        Answer::None,
+        2_500,
+    ),
     ("RESET again", idle, |_| bytes(&reset(1, 0), b""), Answer::None, 3_000),
     ("DATA, one byte", flows, |number| bytes(&data(1, 5 + number), b"x"), Answer::None, 2_500),
     ("DATA again", flows, |_| bytes(&data(1, 0), b"h"), Answer::None, 2_500),
@@ -115,7 +135,13 @@ const ATTACKS: [Attack; 20] = [
         Answer::None,
         1_000,
     ),
-    ("ACCEPT again", flows, |_| bytes(&Frame::Accept { flow: FlowId(0) }, b""), Answer::None, 5_000),
+    (
+        "ACCEPT again",
+        flows,
+        |_| bytes(&Frame::Accept { flow: FlowId(0) }, b""),
+        Answer::None,
+        5_000,
+    ),
     (
         "STRIPE_GONE, unknown ones",
         idle,

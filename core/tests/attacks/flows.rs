@@ -9,12 +9,14 @@ use striper_core::{EndReason, FlowId, Input, Output, Violation};
 /// Numbers that look drawn, and are the same each time.
 fn numbers(mut state: u64) -> impl FnMut(u64) -> u64 {
     move |below| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) % below
     }
 }
 
-/// Of overlapping ranges the byte that came first is delivered; nobody is blamed, for a sender may cut and send as it likes.
+/// Of overlapping ranges the byte that came first is delivered; nobody is blamed, for a sender may
+/// cut and send as it likes.
 #[test]
 fn of_overlapping_ranges_with_different_bytes_the_first_wins_and_one_stream_is_delivered() {
     const SPAN: u64 = 20_000;
@@ -41,7 +43,8 @@ fn of_overlapping_ranges_with_different_bytes_the_first_wins_and_one_stream_is_d
         assert_eq!(victim.ended, None);
         let expected: Vec<u8> = first.into_iter().flatten().collect();
         assert!(victim.delivered[&FlowId(1)] == expected, "seed {seed}");
-        let finished = victim.told.iter().filter(|told| matches!(told, Output::FlowFinished { .. }));
+        let finished =
+            victim.told.iter().filter(|told| matches!(told, Output::FlowFinished { .. }));
         assert_eq!(finished.count(), 1);
     }
 }
@@ -99,7 +102,11 @@ fn credit_that_goes_backwards_is_ignored() {
     assert!(room > 0);
     for limit in [1 << 19, before, 1, 0] {
         victim.frame(0, &credit(limit), b"");
-        assert_eq!(victim.session.send_room(FlowId(0)), room, "a limit that was given is not taken back");
+        assert_eq!(
+            victim.session.send_room(FlowId(0)),
+            room,
+            "a limit that was given is not taken back"
+        );
     }
     victim.give(Input::FlowData { flow: FlowId(0), data: vec![7; room as usize].into() });
     victim.acknowledge(0);
@@ -131,7 +138,8 @@ fn credit_for_all_there_can_be_is_worth_no_more_memory_than_any() {
     assert_eq!(victim.ended, None);
 }
 
-/// Of our ids none was opened: each frame for one is a violation. Of the peer's each may come before its OPEN.
+/// Of our ids none was opened: each frame for one is a violation. Of the peer's each may come
+/// before its OPEN.
 #[test]
 fn frames_for_flows_that_were_never_opened_are_violations_or_wait_for_their_open() {
     let about = |flow: FlowId| {
@@ -148,7 +156,11 @@ fn frames_for_flows_that_were_never_opened_are_violations_or_wait_for_their_open
         for frame in about(FlowId(mine)) {
             let mut victim = victim.clone();
             victim.frame(0, &frame, if matches!(frame, Frame::Data { .. }) { b"x" } else { b"" });
-            assert_eq!(victim.ended, Some(EndReason::Violation(Violation::UnknownFlow)), "{frame:?}");
+            assert_eq!(
+                victim.ended,
+                Some(EndReason::Violation(Violation::UnknownFlow)),
+                "{frame:?}"
+            );
         }
         for (number, frame) in about(FlowId(yours)).into_iter().enumerate() {
             let mut victim = victim.clone();

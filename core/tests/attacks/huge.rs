@@ -61,7 +61,8 @@ fn frame(kind: u64, fields: &[u64], tail: &[u8]) -> Vec<u8> {
 fn victims() -> Vec<Victim> {
     let mut victims = Vec::new();
     for fresh in [Victim::server(2), Victim::client(2)] {
-        let (theirs, ours) = if fresh.session.role() == striper_core::Role::Client { (0, 1) } else { (1, 0) };
+        let (theirs, ours) =
+            if fresh.session.role() == striper_core::Role::Client { (0, 1) } else { (1, 0) };
         let mut busy = fresh.clone();
         busy.give(Input::FlowOpen { request: 0, opaque: "target".into() });
         busy.give(Input::FlowData { flow: FlowId(ours), data: Bytes::from_static(&[5; 100]) });
@@ -97,9 +98,12 @@ fn is_sound(mut victim: Victim, what: &dyn std::fmt::Debug) -> Option<EndReason>
 
 /// Every choice of numbers for so many fields.
 fn choices(fields: usize) -> Vec<Vec<u64>> {
-    let numbers = if fields > 3 { vec![0, 1, 512, 513, INITIAL_EARLY + 1, MAX] } else { NUMBERS.to_vec() };
+    let numbers =
+        if fields > 3 { vec![0, 1, 512, 513, INITIAL_EARLY + 1, MAX] } else { NUMBERS.to_vec() };
     (0..fields).fold(vec![vec![]], |all, _| {
-        all.iter().flat_map(|one| numbers.iter().map(|number| [&one[..], &[*number]].concat())).collect()
+        all.iter()
+            .flat_map(|one| numbers.iter().map(|number| [&one[..], &[*number]].concat()))
+            .collect()
     })
 }
 
@@ -179,7 +183,8 @@ fn numbers_beyond_the_largest_and_longer_than_they_need_to_be_are_no_numbers() {
     }
 }
 
-/// What a server that has opened flow 0 says to one frame after an OPEN of flow 1 with early credit and three bytes.
+/// What a server that has opened flow 0 says to one frame after an OPEN of flow 1 with early credit
+/// and three bytes.
 fn answer(said: &[u8]) -> Option<EndReason> {
     let mut victim = Victim::server(1);
     victim.give(Input::FlowOpen { request: 0, opaque: Bytes::new() });
@@ -199,8 +204,16 @@ fn each_number_that_is_too_large_has_a_violation_of_its_own() {
         ("an id beyond it", opens(2 * granted + 1, 0), Some(FlowNotGranted)),
         ("the largest id of the peer", opens(MAX, 0), Some(FlowNotGranted)),
         ("the largest id of ours", opens(MAX - 1, 0), Some(UnknownFlow)),
-        ("DATA for an id beyond", bytes(&data(2 * granted + 1, 0), b"x").to_vec(), Some(FlowNotGranted)),
-        ("RESET for an id beyond", bytes(&reset(2 * granted + 1, 0), b"").to_vec(), Some(FlowNotGranted)),
+        (
+            "DATA for an id beyond",
+            bytes(&data(2 * granted + 1, 0), b"x").to_vec(),
+            Some(FlowNotGranted),
+        ),
+        (
+            "RESET for an id beyond",
+            bytes(&reset(2 * granted + 1, 0), b"").to_vec(),
+            Some(FlowNotGranted),
+        ),
         ("all early credit of one flow", opens(3, INITIAL_EARLY), None),
         ("more", opens(3, INITIAL_EARLY + 1), Some(EarlyCreditExceeded)),
         ("the most that can be said", opens(3, MAX), Some(EarlyCreditExceeded)),
@@ -209,7 +222,11 @@ fn each_number_that_is_too_large_has_a_violation_of_its_own() {
         ("the last offset", bytes(&data(1, MAX - 1), b"x").to_vec(), Some(CreditExceeded)),
         ("an offset beyond", bytes(&data(1, MAX), b"x").to_vec(), Some(OffsetTooLarge)),
         ("a FIN at the largest offset", frame(0x07, &[1, MAX, 1], b""), Some(CreditExceeded)),
-        ("a RESET before what has come", bytes(&reset(1, 2), b"").to_vec(), Some(FinalOffsetChanged)),
+        (
+            "a RESET before what has come",
+            bytes(&reset(1, 2), b"").to_vec(),
+            Some(FinalOffsetChanged),
+        ),
         ("a RESET at the largest offset", bytes(&reset(1, MAX), b"").to_vec(), None),
         ("unknown flags", frame(0x07, &[1, 0, 2], b"x"), Some(MalformedFrame)),
         ("all flags", frame(0x07, &[1, 0, MAX], b"x"), Some(MalformedFrame)),
@@ -233,7 +250,8 @@ fn each_number_that_is_too_large_has_a_violation_of_its_own() {
 fn unknown_frames_are_skipped_when_even_and_end_the_session_when_odd() {
     for kind in (0x1b..=0x60).chain([0x1000, 0x1001, MAX - 1, MAX]) {
         let said = frame(kind, &[MAX, 3], b"whatever");
-        let expected = (kind % 2 == 1).then_some(EndReason::Violation(Violation::UnknownCriticalFrame));
+        let expected =
+            (kind % 2 == 1).then_some(EndReason::Violation(Violation::UnknownCriticalFrame));
         assert_eq!(answer(&said), expected, "{kind:x}");
     }
     for kind in (0x00..=0x18).step_by(2) {
@@ -290,7 +308,8 @@ fn a_reason_of_any_number_is_kept_as_it_is() {
         victim.frame(0, &open(1, 0), b"");
         victim.told.clear();
         victim.hear(0, frame(0x09, &[1, reason, 0], b""));
-        let reset = striper_core::Output::FlowReset { flow: FlowId(1), reason: Reason::from_code(reason) };
+        let reset =
+            striper_core::Output::FlowReset { flow: FlowId(1), reason: Reason::from_code(reason) };
         assert!(victim.told.contains(&reset), "{:?}", victim.told);
     }
 }

@@ -1,6 +1,8 @@
-//! A peer that has the key and means harm: what it says, and when, against one session. Each attack has a test that names it.
+//! A peer that has the key and means harm: what it says, and when, against one session. Each attack
+//! has a test that names it.
 //!
-//! Memory is counted in `attack_memory.rs`, and what flooding with control comes to in the session's own tests.
+//! Memory is counted in `attack_memory.rs`, and what flooding with control comes to in the
+//! session's own tests.
 
 mod amplification;
 mod flows;

@@ -64,7 +64,11 @@ fn a_clock_that_jumps_ahead_ends_no_session_that_has_a_stripe_and_only_resume_li
                 );
                 (0..2).for_each(|stripe| victim.acknowledge(stripe));
                 victim.wait(Duration::from_secs(3));
-                assert_eq!(victim.session.stats().stripes.len(), 2, "{what}: {jump:?} and three seconds");
+                assert_eq!(
+                    victim.session.stats().stripes.len(),
+                    2,
+                    "{what}: {jump:?} and three seconds"
+                );
             }
         }
     }
@@ -91,7 +95,8 @@ fn a_clock_that_jumps_back_stands_still_until_it_is_there_again() {
 }
 
 #[test]
-fn a_clock_that_jumps_to_and_fro_at_every_input_neither_stops_a_session_nor_fills_an_allowance_twice() {
+fn a_clock_that_jumps_to_and_fro_at_every_input_neither_stops_a_session_nor_fills_an_allowance_twice()
+ {
     let config = striper_core::Config {
         control_burst: 64 << 10,
         control_per_second: 1000,
@@ -135,7 +140,8 @@ fn stripes_that_end_right_after_their_hello_cost_a_few_bytes_each_and_no_flow() 
         assert_eq!(victim.session.stats().flows, 1);
         victim.up(600);
         victim.down(600);
-        // Beyond 512 that are not settled nobody is asked for more; it may be the route's fault, so nobody is blamed.
+        // Beyond 512 that are not settled nobody is asked for more; it may be the route's fault, so
+        // nobody is blamed.
         assert_eq!(victim.ended, (!settled).then_some(EndReason::NoStripe));
     }
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use striper_core::config::INITIAL_FLOWS;
 use striper_core::wire::frame::Frame;
 use striper_core::{
-    Config, EndReason, FlowId, Hello, HelloKind, Input, Instant, Output, Role, Session, SessionId, StripeId,
+    Config, EndReason, FlowId, Hello, HelloKind, Input, Instant, Output, Role, Session, SessionId,
+    StripeId,
 };
 
 /// The session under attack.
@@ -85,7 +86,10 @@ impl Victim {
             Role::Server { .. } => HelloKind::Create,
         };
         let stripe = StripeId(stripe);
-        self.give(Input::StripeUp { stripe, hello: Hello { kind, session: SESSION, stripe, gone } });
+        self.give(Input::StripeUp {
+            stripe,
+            hello: Hello { kind, session: SESSION, stripe, gone },
+        });
     }
 
     pub fn down(&mut self, stripe: u64) {
@@ -136,7 +140,10 @@ impl Victim {
             let stats = self.session.stats();
             let unwritten = stats.stripes.iter().filter(|stripe| stripe.written < stripe.sent);
             queue.extend(
-                unwritten.map(|stripe| Input::StripeWritten { stripe: stripe.stripe, total: stripe.sent }),
+                unwritten.map(|stripe| Input::StripeWritten {
+                    stripe: stripe.stripe,
+                    total: stripe.sent,
+                }),
             );
         }
     }

@@ -1,13 +1,13 @@
-//! When stripes look at their losses, so that their congestion control follows the route (`losses`): twenty times a second while they send. So
-//! a stripe that is idle is not woken for it.
+//! When stripes look at their losses, so that their congestion control follows the route
+//! (`losses`): twenty times a second while they send. So a stripe that is idle is not woken for it.
 
 use super::{Pump, Slot};
 use crate::pipe::Adapted;
 use crate::report::{Event, SessionTag};
 use std::time::Duration;
 
-/// Often enough to see 1 % of losses within a second, and 14 µs of work in one. How far apart two looks must be to say something is for
-/// `losses` to know.
+/// Often enough to see 1 % of losses within a second, and 14 µs of work in one. How far apart two
+/// looks must be to say something is for `losses` to know.
 const LOOK: Duration = Duration::from_millis(50);
 
 impl Pump {

@@ -45,7 +45,13 @@ pub struct Greeted {
 
 impl Attempt {
     /// Begins with `dialling`.
-    pub fn new(server: usize, stripe: StripeId, dialling: Dialling, waker: Waker, now: Instant) -> Self {
+    pub fn new(
+        server: usize,
+        stripe: StripeId,
+        dialling: Dialling,
+        waker: Waker,
+        now: Instant,
+    ) -> Self {
         let until = now + CONNECT_LIMIT;
         Attempt { server, stripe, begun: now, until, waker, phase: Phase::Connecting(dialling) }
     }

@@ -1,11 +1,13 @@
 //! Memory that the sessions of one server share.
 //!
-//! Sessions take turns on one thread. Before its turn each is told what the others leave of the limit, and what it uses is known after
-//! it, so together they never use more, however many there are. None may use all: the others must not starve for one that hoards.
+//! Sessions take turns on one thread. Before its turn each is told what the others leave of the
+//! limit, and what it uses is known after it, so together they never use more, however many there
+//! are. None may use all: the others must not starve for one that hoards.
 //!
-//! Nor may one client, however many sessions it has: where several keys are accepted, the sessions of one may use as much as is left
-//! free beside them (dynamic thresholds, Choudhury and Hahne, 1998). So there is always something left for who comes next: half of all beside one that
-//! hoards, a third beside two.
+//! Nor may one client, however many sessions it has: where several keys are accepted, the sessions
+//! of one may use as much as is left free beside them (dynamic thresholds, Choudhury and Hahne,
+//! 1998). So there is always something left for who comes next: half of all beside one that hoards,
+//! a third beside two.
 
 use crate::keys::PublicKey;
 use std::cell::{Cell, RefCell};
@@ -15,7 +17,8 @@ use std::rc::Rc;
 /// A session is told of more memory when it is at least this much more; of less, at once.
 const WORTH_TELLING: u64 = 256 << 10;
 
-/// What sessions may really keep beyond the memory limit: their floors, and what it costs to know of flows.
+/// What sessions may really keep beyond the memory limit: their floors, and what it costs to know
+/// of flows.
 const BESIDE: u64 = 32 << 20;
 
 /// Whose sessions they are: a key, or anybody if callers need none.
@@ -34,7 +37,8 @@ struct Sum {
 impl Sum {
     /// One of them uses `now` instead of `before`.
     fn change(&mut self, before: Sum, now: Sum) {
-        self.used = (self.used.0 - before.used.0 + now.used.0, self.used.1 - before.used.1 + now.used.1);
+        self.used =
+            (self.used.0 - before.used.0 + now.used.0, self.used.1 - before.used.1 + now.used.1);
         self.kept = self.kept - before.kept + now.kept;
         self.sessions = self.sessions - before.sessions + now.sessions;
     }
@@ -54,7 +58,8 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// Half of `memory_limit` is for receiving, half for sending. One session may use `limit_of_one` of it, half unless that is said.
+    /// Half of `memory_limit` is for receiving, half for sending. One session may use
+    /// `limit_of_one` of it, half unless that is said.
     pub fn new(memory_limit: u64, limit_of_one: Option<u64>) -> Rc<Self> {
         let limit_of_one = limit_of_one.unwrap_or(memory_limit / 2).min(memory_limit) / 2;
         Rc::new(Budget {
@@ -119,7 +124,8 @@ impl Share {
     /// What the others leave, for receiving and for sending, if the session is to be told.
     pub fn changed(&mut self) -> Option<(u64, u64)> {
         let budget = &self.budget;
-        let (all, holder, own) = (budget.all.get().used, budget.of(self.holder).used, self.own.used);
+        let (all, holder, own) =
+            (budget.all.get().used, budget.of(self.holder).used, self.own.used);
         let left = |all: u64, holder: u64, own: u64| {
             let free_of_others = budget.limit.saturating_sub(all - holder);
             let of_holder = if budget.keys.get() > 1 { free_of_others / 2 } else { free_of_others };
@@ -127,7 +133,9 @@ impl Share {
         };
         let left = (left(all.0, holder.0, own.0), left(all.1, holder.1, own.1));
         let news = |left: u64, told: u64| {
-            left < told || left >= told + WORTH_TELLING || (left > told && left == budget.limit_of_one)
+            left < told
+                || left >= told + WORTH_TELLING
+                || (left > told && left == budget.limit_of_one)
         };
         if !news(left.0, self.told.0) && !news(left.1, self.told.1) {
             return None;
@@ -136,8 +144,8 @@ impl Share {
         Some(left)
     }
 
-    /// Whether so much is kept that no new flow should come to this session, since its holder keeps more than most, and it more than most of
-    /// the holder's.
+    /// Whether so much is kept that no new flow should come to this session, since its holder keeps
+    /// more than most, and it more than most of the holder's.
     pub fn is_tight(&self) -> bool {
         let (budget, all) = (&self.budget, self.budget.all.get().kept);
         let (holders, holder) = (budget.holders.borrow().len() as u64, budget.of(self.holder));
@@ -250,7 +258,11 @@ mod tests {
         let mut honest = budget.share(key(3));
         assert_eq!(honest.changed().map(|(receive, _)| receive / MIB), Some(8));
         budget.set_keys(1);
-        assert_eq!(honest.changed().map(|(receive, _)| receive / MIB), Some(16), "nobody else may come");
+        assert_eq!(
+            honest.changed().map(|(receive, _)| receive / MIB),
+            Some(16),
+            "nobody else may come"
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! What must hold for a pump between its turns, and how much it holds, written down as code for simulations.
+//! What must hold for a pump between its turns, and how much it holds, written down as code for
+//! simulations.
 
 use super::flow::Stage;
 use super::{Pump, Slot};
@@ -40,7 +41,10 @@ impl Pump {
             let Some(Slot::Stripe(stripe)) = self.slots.get(*key) else {
                 panic!("stripe {id} is not in slot {key}")
             };
-            assert!(stripe.id == *id && !stripe.is_closing(), "stripe {id} is another one or closing");
+            assert!(
+                stripe.id == *id && !stripe.is_closing(),
+                "stripe {id} is another one or closing"
+            );
         }
         for (id, key) in &self.flows {
             let Some(Slot::Flow(flow)) = self.slots.get(*key) else {
@@ -57,11 +61,18 @@ impl Pump {
                 Slot::Flow(flow) => match flow.stage {
                     Stage::Open(_) => flows += 1,
                     Stage::Waiting(_) => {
-                        let known = self.client.as_ref().is_some_and(|client| client.waiting.contains(&key));
+                        let known = self
+                            .client
+                            .as_ref()
+                            .is_some_and(|client| client.waiting.contains(&key));
                         assert!(known, "nobody will wake the waiting flow in slot {key}");
                     }
                     Stage::Opening(request) => {
-                        assert_eq!(self.opening.get(&request), Some(&key), "a request has been forgotten");
+                        assert_eq!(
+                            self.opening.get(&request),
+                            Some(&key),
+                            "a request has been forgotten"
+                        );
                     }
                     Stage::Closing => {
                         assert!(!flow.is_local_over(), "slot {key} has ended and not been freed")
@@ -70,7 +81,11 @@ impl Pump {
                 },
             }
         }
-        assert_eq!((stripes, flows), (self.stripes.len(), self.flows.len()), "slots that no table knows");
+        assert_eq!(
+            (stripes, flows),
+            (self.stripes.len(), self.flows.len()),
+            "slots that no table knows"
+        );
         if let Some(client) = &self.client {
             assert_eq!(client.dialler.counts(), (dials, stripes), "dials and stripes by address");
         }

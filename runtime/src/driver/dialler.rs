@@ -1,8 +1,9 @@
 //! When to dial which of the server's addresses.
 //!
-//! Each address has its own backoff, and each gets its even share of the stripes. The waiting time doubles with each failure up to 30 s, and
-//! is cut to one second while flows wait and no stripe lives. Half of it is drawn at random, so that clients that lost
-//! the same server do not come back in step.
+//! Each address has its own backoff, and each gets its even share of the stripes. The waiting time
+//! doubles with each failure up to 30 s, and is cut to one second while flows wait and no stripe
+//! lives. Half of it is drawn at random, so that clients that lost the same server do not come back
+//! in step.
 
 use crate::dial::DialError;
 use crate::report::Past;
@@ -16,7 +17,8 @@ const FIRST: Duration = Duration::from_millis(100);
 /// The longest waiting time.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// The longest waiting time while flows wait and no stripe lives. A dial that hangs longer gets another one beside it.
+/// The longest waiting time while flows wait and no stripe lives. A dial that hangs longer gets
+/// another one beside it.
 const URGENT: Duration = Duration::from_secs(1);
 
 /// A stripe that lived for less counts as a failed dial: something behind the handshake is wrong.
@@ -96,7 +98,9 @@ impl Dialler {
         };
         let at = match (dialling < self.wanted, urgent) {
             (true, false) => server.next,
-            (true, true) => server.next.min(server.failed.map_or(server.next, |failed| failed + URGENT)),
+            (true, true) => {
+                server.next.min(server.failed.map_or(server.next, |failed| failed + URGENT))
+            }
             (false, true) => {
                 let hanging = self.servers.iter().map(|server| server.last_dial).max();
                 hanging.unwrap_or(now) + URGENT
@@ -186,7 +190,8 @@ impl Dialler {
         }
     }
 
-    /// Why every address is of no use for now: each has failed for good within the last second, and none is being dialled.
+    /// Why every address is of no use for now: each has failed for good within the last second, and
+    /// none is being dialled.
     pub fn refusal(&self, now: Instant) -> Option<&DialError> {
         let refused = self.servers.iter().all(|server| {
             server.dialling == 0

@@ -1,5 +1,5 @@
-//! A flow's local pipe in the pump: received from only as far as the session takes it, and what the session delivers waits here until
-//! the pipe takes it, which its credit bounds.
+//! A flow's local pipe in the pump: received from only as far as the session takes it, and what the
+//! session delivers waits here until the pipe takes it, which its credit bounds.
 
 use crate::local::Sender;
 use crate::pipe::parting::Parting;
@@ -51,7 +51,8 @@ pub enum Outward {
 /// A flow.
 pub struct Flow {
     pub stage: Stage,
-    /// `None` while nobody has answered a flow that the peer opened, and once both directions have finished.
+    /// `None` while nobody has answered a flow that the peer opened, and once both directions have
+    /// finished.
     pub pipe: Option<Box<dyn Pipe>>,
     pub waker: Waker,
     pub inward: Inward,
@@ -175,7 +176,8 @@ impl Flow {
         Given::Chunk(chunk)
     }
 
-    /// Gives the local pipe what it takes, and then the FIN if that is due. Once both directions have finished, the pipe is closed.
+    /// Gives the local pipe what it takes, and then the FIN if that is due. Once both directions
+    /// have finished, the pipe is closed.
     pub fn send(&mut self, now: Instant) -> Taken {
         let Some(pipe) = &mut self.pipe else { return Taken::Nothing };
         let mut cx = Context::from_waker(&self.waker);
@@ -238,7 +240,8 @@ impl Flow {
         self.pipe.as_mut().map_or(Ok(()), |pipe| pipe.check())
     }
 
-    /// The session has ended it. Gives the bytes that wait here, for which its credit accounts no more.
+    /// The session has ended it. Gives the bytes that wait here, for which its credit accounts no
+    /// more.
     pub fn part(&mut self, now: Instant, end: FlowEnd) -> u64 {
         self.stage = Stage::Parting(Parting::new(now, self.progress), end);
         self.parting = self.queue.remaining() as u64;
@@ -276,9 +279,11 @@ impl Flow {
             }));
         }
         if let Some(report) = self.report.take() {
-            let before =
-                |id| self.carried.iter().find(|(known, _)| *known == id).map_or(0, |(_, bytes)| *bytes);
-            let best_stripe = stripes.into_iter().map(|(id, bytes)| bytes - before(id).min(bytes)).max();
+            let before = |id| {
+                self.carried.iter().find(|(known, _)| *known == id).map_or(0, |(_, bytes)| *bytes)
+            };
+            let best_stripe =
+                stripes.into_iter().map(|(id, bytes)| bytes - before(id).min(bytes)).max();
             report.send(FlowReport {
                 sent: self.sent,
                 received: self.received,

@@ -12,7 +12,8 @@ use bytes::Bytes;
 use striper_core::{FlowId, Input, Instant, Reason};
 
 impl Pump {
-    /// Client: carries `local` over a new flow to `target`. `opened` hears when the session knows it, `report` when it has ended.
+    /// Client: carries `local` over a new flow to `target`. `opened` hears when the session knows
+    /// it, `report` when it has ended.
     pub fn open(
         &mut self,
         target: &Target,
@@ -47,7 +48,8 @@ impl Pump {
         let Some(Slot::Flow(flow)) = key.and_then(|key| self.slots.get_mut(key)) else {
             // It has ended meanwhile.
             let now = self.clock.now();
-            let mut flow = Flow::new(Stage::Waiting(now), self.ready.waker(usize::MAX), Box::default(), now);
+            let mut flow =
+                Flow::new(Stage::Waiting(now), self.ready.waker(usize::MAX), Box::default(), now);
             (flow.pipe, flow.report) = (Some(local), Some(report));
             return flow.conclude(FlowEnd::Reset(Reason::Aborted), now, None);
         };
@@ -95,7 +97,9 @@ impl Pump {
 
     /// There is no session for it now.
     fn let_wait(&mut self, key: usize, now: Instant) {
-        let (Some(client), Slot::Flow(flow)) = (&mut self.client, &mut self.slots[key]) else { return };
+        let (Some(client), Slot::Flow(flow)) = (&mut self.client, &mut self.slots[key]) else {
+            return;
+        };
         let until = now + client.connect_timeout;
         flow.stage = Stage::Waiting(until);
         client.waiting.insert(key);

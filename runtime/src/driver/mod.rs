@@ -1,9 +1,11 @@
-//! The pump: one task that owns a session, its stripes' pipes and the local pipes of the flows that it carries.
+//! The pump: one task that owns a session, its stripes' pipes and the local pipes of the flows that
+//! it carries.
 //!
-//! Everything that happens is an input of the session, given by this task alone and in one place, so inputs are serialised by
-//! construction and nothing waits in a mailbox. A turn takes the pipes that are ready, receives a few chunks from each and writes at once what
-//! comes of them; the pump sleeps only when nothing is ready. It waits for pipes, requests and its one timer, never for a flow, and
-//! receiving from a stripe never waits for a write.
+//! Everything that happens is an input of the session, given by this task alone and in one place,
+//! so inputs are serialised by construction and nothing waits in a mailbox. A turn takes the pipes
+//! that are ready, receives a few chunks from each and writes at once what comes of them; the pump
+//! sleeps only when nothing is ready. It waits for pipes, requests and its one timer, never for a
+//! flow, and receiving from a stripe never waits for a write.
 //!
 //! It knows neither sockets nor an executor: pipes, dials, time and randomness are given to it.
 
@@ -52,11 +54,12 @@ use striper_core::{
 /// Chunks received from one pipe before the others get their turn.
 const BUDGET: usize = 4;
 
-/// Turns without sleep before the executor gets to look for sockets that have become ready meanwhile.
+/// Turns without sleep before the executor gets to look for sockets that have become ready
+/// meanwhile.
 const TURNS: usize = 8;
 
-/// How long turns go on without such a look, and about how long one chunk may take: what a peer sends may be as much work as it likes, and other
-/// sessions wait meanwhile.
+/// How long turns go on without such a look, and about how long one chunk may take: what a peer
+/// sends may be as much work as it likes, and other sessions wait meanwhile.
 const SLICE: Duration = Duration::from_millis(1);
 
 /// How long that look may take if nothing is ready.
@@ -86,7 +89,8 @@ struct ClientSide {
     connect_timeout: Duration,
     entropy: Rc<dyn Fn() -> u64>,
     next_stripe: u64,
-    /// What the stripes of this session need, if they are encrypted, and what those of the next one will.
+    /// What the stripes of this session need, if they are encrypted, and what those of the next one
+    /// will.
     tls: Option<ClientTls>,
     next_tls: Option<ClientTls>,
     /// Who is accepted now, if stripes are encrypted.
@@ -126,7 +130,8 @@ pub struct Pump {
     /// Flows that the session has been asked for, by request.
     opening: HashMap<u64, usize>,
     next_request: u64,
-    /// Slots to be stepped in this turn; those that are left of one that took too long come first in the next.
+    /// Slots to be stepped in this turn; those that are left of one that took too long come first
+    /// in the next.
     work: Vec<usize>,
     /// Slots to be stepped in the next turn without having been woken.
     again: Vec<usize>,
@@ -357,7 +362,8 @@ impl Pump {
         }
     }
 
-    /// Takes no more flows, lets those there are end until `drain` is over, then resets the rest and is over. `waiter` is dropped then.
+    /// Takes no more flows, lets those there are end until `drain` is over, then resets the rest
+    /// and is over. `waiter` is dropped then.
     pub fn shutdown(&mut self, drain: Duration, waiter: Sender<()>) {
         if self.over {
             return;
@@ -404,8 +410,9 @@ impl Pump {
         self.client.as_ref().is_some_and(|client| client.tls.is_some())
     }
 
-    /// Client: what stripes need from the next session on. That begins when the present one carries nothing, since that belongs to the key
-    /// that it has begun with; and at once if not all of its stripes lead to somebody who `is_accepted`.
+    /// Client: what stripes need from the next session on. That begins when the present one carries
+    /// nothing, since that belongs to the key that it has begun with; and at once if not all of its
+    /// stripes lead to somebody who `is_accepted`.
     pub fn set_tls(&mut self, tls: ClientTls, is_accepted: impl Fn(&Peer) -> bool) {
         if let Some(client) = &mut self.client {
             client.allowed = Some(tls.accepted());
@@ -465,7 +472,9 @@ impl Pump {
         self.recording = None;
         match self.traces.as_ref().and_then(|traces| traces.begin(&self.session)) {
             Some(Ok(recording)) => self.recording = Some(recording),
-            Some(Err(TraceStop { path, cause })) => self.events.push(Event::TraceStopped { path, cause }),
+            Some(Err(TraceStop { path, cause })) => {
+                self.events.push(Event::TraceStopped { path, cause })
+            }
             None => {}
         }
     }
@@ -510,7 +519,9 @@ impl Pump {
             Output::FlowWritable { flow } => self.flow_writable(flow),
             Output::FlowData { flow, data } => self.flow_data(flow, data),
             Output::FlowFinished { flow } => self.flow_finished(flow),
-            Output::FlowReset { flow, reason } => self.flow_cut(flow, crate::report::FlowEnd::Reset(reason)),
+            Output::FlowReset { flow, reason } => {
+                self.flow_cut(flow, crate::report::FlowEnd::Reset(reason))
+            }
             Output::FlowEnded { flow } => self.flow_ended(flow),
             Output::Ended { reason } => self.session_ended(reason),
         }

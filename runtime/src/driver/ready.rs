@@ -1,7 +1,7 @@
 //! Which of many pipes are worth a try.
 //!
-//! Each pipe has a waker of its own, which notes the pipe's number and wakes the pump once, however many follow. So a
-//! wake costs what is ready and not what is there.
+//! Each pipe has a waker of its own, which notes the pipe's number and wakes the pump once, however
+//! many follow. So a wake costs what is ready and not what is there.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

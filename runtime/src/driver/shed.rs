@@ -1,10 +1,11 @@
 //! When the sessions of a server keep more memory than they may, one of them has to let flows go.
 //!
-//! Limits on credit bound what an honest peer makes us keep. This bounds what any does: out-of-order crumbs, floors of thousands of stuck
-//! flows, flows that are filled and reset.
+//! Limits on credit bound what an honest peer makes us keep. This bounds what any does:
+//! out-of-order crumbs, floors of thousands of stuck flows, flows that are filled and reset.
 //!
-//! The same goes for receive buffers, of which a peer may make us keep each for the sake of a few bytes: when they take too much, what comes in is
-//! copied in parts so small that nothing is kept for anything else.
+//! The same goes for receive buffers, of which a peer may make us keep each for the sake of a few
+//! bytes: when they take too much, what comes in is copied in parts so small that nothing is kept
+//! for anything else.
 
 use super::{Pump, Slot};
 use crate::pipe::buffers;
@@ -16,13 +17,14 @@ use striper_core::{Input, Reason};
 const PART: usize = 4 << 10;
 
 impl Pump {
-    /// In how large parts bytes are to be taken: as they come, unless receive buffers take as much as half the memory limit.
+    /// In how large parts bytes are to be taken: as they come, unless receive buffers take as much
+    /// as half the memory limit.
     pub(super) fn part(&self) -> usize {
         if buffers::pinned() > self.config.memory_limit / 2 { PART } else { usize::MAX }
     }
 
-    /// What came from a stripe as the session is to be given it. Flows are asked for no more than a part: the session may take less
-    /// after each.
+    /// What came from a stripe as the session is to be given it. Flows are asked for no more than a
+    /// part: the session may take less after each.
     pub(super) fn unpinned(&self, data: Bytes) -> impl Iterator<Item = Bytes> + use<> {
         let part = self.part();
         let mut rest = data;
@@ -41,8 +43,9 @@ impl Pump {
         if self.ended.is_some() { 0 } else { self.kept() }
     }
 
-    /// Lets go until `excess` bytes less are kept: first of flows that are over for the session, then of the heaviest. If that is not enough
-    /// the session ends, since nobody else can take from it what it keeps then.
+    /// Lets go until `excess` bytes less are kept: first of flows that are over for the session,
+    /// then of the heaviest. If that is not enough the session ends, since nobody else can take
+    /// from it what it keeps then.
     pub fn shed(&mut self, excess: u64) {
         let goal = self.kept().saturating_sub(excess);
         let parting = |(key, slot): (usize, &Slot)| match slot {

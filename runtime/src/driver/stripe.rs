@@ -1,4 +1,5 @@
-//! A stripe's pipe in the pump: received from whenever it has something, whether or not it takes anything.
+//! A stripe's pipe in the pump: received from whenever it has something, whether or not it takes
+//! anything.
 
 use super::SLICE;
 use crate::pipe::{Pipe, Received, poll_send_part};
@@ -18,7 +19,8 @@ const CHUNK: RangeInclusive<usize> = 4 << 10..=256 << 10;
 /// The same at first.
 const FIRST_CHUNK: usize = 32 << 10;
 
-/// How long a stripe that the session has closed may take to send what is left and to hear the other end's FIN.
+/// How long a stripe that the session has closed may take to send what is left and to hear the
+/// other end's FIN.
 const CLOSING: Duration = Duration::from_secs(1);
 
 /// Chunks that a stripe which the session has closed may bring before the others get their turn.
@@ -132,8 +134,9 @@ impl Stripe {
         self.chunk = apt.clamp(*CHUNK.start(), *CHUNK.end());
     }
 
-    /// Sends what the pipe takes. Gives the count of frame bytes that have left in all, if that has changed. What the pipe still holds
-    /// has not: the session must not take a datagram or a record half of which waits for a slow route for written.
+    /// Sends what the pipe takes. Gives the count of frame bytes that have left in all, if that has
+    /// changed. What the pipe still holds has not: the session must not take a datagram or a record
+    /// half of which waits for a slow route for written.
     pub fn send(&mut self) -> Result<Option<u64>, StripeLoss> {
         let mut cx = Context::from_waker(&self.waker);
         let broken = |error: io::Error| StripeLoss::Broken(error.kind());
@@ -160,8 +163,8 @@ impl Stripe {
         self.closing.is_some()
     }
 
-    /// Sends the rest, then the FIN, then waits for the other end's: closing with bytes unread would send a reset, which could
-    /// overtake our last words. Says whether it is done.
+    /// Sends the rest, then the FIN, then waits for the other end's: closing with bytes unread
+    /// would send a reset, which could overtake our last words. Says whether it is done.
     pub fn poll_close(&mut self, now: Instant) -> bool {
         let Some(until) = self.closing.as_ref().map(|closing| closing.until) else { return false };
         if now >= until || self.send().is_err() {
@@ -220,7 +223,11 @@ mod tests {
             Poll::Ready(Ok(Received::Fin))
         }
 
-        fn poll_send(&mut self, _: &mut Context<'_>, data: &mut dyn Buf) -> Poll<io::Result<usize>> {
+        fn poll_send(
+            &mut self,
+            _: &mut Context<'_>,
+            data: &mut dyn Buf,
+        ) -> Poll<io::Result<usize>> {
             let len = data.remaining();
             data.advance(len);
             Poll::Ready(Ok(len))
@@ -274,15 +281,25 @@ mod tests {
             told.set(max);
             Bytes::from(vec![0; max])
         }));
-        let mut stripe =
-            Stripe::new(StripeId(0), 1, 0, pipe, Bytes::new(), Waker::noop().clone(), Instant::ZERO);
+        let mut stripe = Stripe::new(
+            StripeId(0),
+            1,
+            0,
+            pipe,
+            Bytes::new(),
+            Waker::noop().clone(),
+            Instant::ZERO,
+        );
         let mut next = |took| {
             stripe.recv();
             stripe.took(asked.get(), took);
             asked.get()
         };
         assert_eq!([SLICE; 5].map(&mut next), [32, 64, 128, 256, 256].map(|kib| kib << 10));
-        assert_eq!([SLICE * 8, SLICE, SLICE * 1000, SLICE].map(next), [256, 32, 64, 4].map(|kib| kib << 10));
+        assert_eq!(
+            [SLICE * 8, SLICE, SLICE * 1000, SLICE].map(next),
+            [256, 32, 64, 4].map(|kib| kib << 10)
+        );
     }
 
     #[derive(Default)]

@@ -14,7 +14,9 @@ use std::net::SocketAddr;
 use std::task::Poll;
 use std::time::Duration;
 use striper_core::wire::hello::MAGIC;
-use striper_core::{HandshakeError, Hello, HelloKind, Input, Instant, Refusal, StripeClose, StripeId};
+use striper_core::{
+    HandshakeError, Hello, HelloKind, Input, Instant, Refusal, StripeClose, StripeId,
+};
 
 /// TLS on what comes of a dial.
 fn secured(dialling: Dialling, tls: ClientTls) -> Dialling {
@@ -26,7 +28,8 @@ fn secured(dialling: Dialling, tls: ClientTls) -> Dialling {
 }
 
 impl Pump {
-    /// Server: takes a stripe whose client has said `hello` and then `rest`, or says why not: there may be `most` at once.
+    /// Server: takes a stripe whose client has said `hello` and then `rest`, or says why not: there
+    /// may be `most` at once.
     pub fn join(
         &mut self,
         pipe: Box<dyn Pipe>,
@@ -87,7 +90,9 @@ impl Pump {
     /// Client: goes on with a dial.
     pub(super) fn step_dial(&mut self, key: usize) {
         let now = self.clock.now();
-        let (Some(client), Slot::Dial(attempt)) = (&mut self.client, &mut self.slots[key]) else { return };
+        let (Some(client), Slot::Dial(attempt)) = (&mut self.client, &mut self.slots[key]) else {
+            return;
+        };
         let session = &self.session;
         let polled = attempt.poll(now, |stripe| session.hello(stripe));
         let (server, stripe, begun) = (attempt.server, attempt.stripe, attempt.begun);
@@ -137,7 +142,8 @@ impl Pump {
         let (past, news) = client.dialler.failed(server, begun, &error, self.parted, now);
         let server = client.dialler.address(server).clone();
         self.events.push(Event::PeerUnreachable { server, cause: error.clone(), past, news });
-        // Our session's key may have been dropped over there, and we have been given another one meanwhile.
+        // Our session's key may have been dropped over there, and we have been given another one
+        // meanwhile.
         if client.next_tls.is_some()
             && self.stripes.is_empty()
             && error == DialError::Tls(TlsError::KeyRefused)
@@ -165,7 +171,14 @@ impl Pump {
     }
 
     /// A stripe is up.
-    fn raise(&mut self, pipe: Box<dyn Pipe>, server: usize, hello: Hello, greeting: Bytes, rest: Bytes) {
+    fn raise(
+        &mut self,
+        pipe: Box<dyn Pipe>,
+        server: usize,
+        hello: Hello,
+        greeting: Bytes,
+        rest: Bytes,
+    ) {
         let stripe = hello.stripe;
         let peer = pipe.peer_addr();
         let holder = pipe.peer().map(|peer| peer.name);
@@ -174,7 +187,9 @@ impl Pump {
         let entry = self.slots.vacant_entry();
         let key = entry.key();
         let waker = self.ready.waker(key);
-        entry.insert(Slot::Stripe(Box::new(Stripe::new(stripe, place, server, pipe, greeting, waker, now))));
+        entry.insert(Slot::Stripe(Box::new(Stripe::new(
+            stripe, place, server, pipe, greeting, waker, now,
+        ))));
         self.stripes.insert(stripe, key);
         self.parted = false;
         let (session, flows) = (SessionTag::of(self.id), self.flows.len());
@@ -329,7 +344,9 @@ impl Pump {
     pub(super) fn close_stripe(&mut self, stripe: StripeId, reason: StripeClose) {
         let Some(key) = self.stripes.remove(&stripe) else { return };
         let now = self.clock.now();
-        let Slot::Stripe(stripe) = std::mem::replace(&mut self.slots[key], Slot::Empty) else { return };
+        let Slot::Stripe(stripe) = std::mem::replace(&mut self.slots[key], Slot::Empty) else {
+            return;
+        };
         let mut stripe = stripe;
         self.note_loss(&stripe, StripeLoss::Closed(reason));
         self.note_stranding(stripe.peer);

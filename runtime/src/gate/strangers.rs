@@ -1,9 +1,12 @@
-//! Who has called and has not yet said who it is: so many in all, so many from one address, and who has to go when there are too many.
+//! Who has called and has not yet said who it is: so many in all, so many from one address, and who
+//! has to go when there are too many.
 //!
-//! Whoever calls often displaces itself: first somebody of an address that has its full number, else of the addresses that have the most. So a
-//! crowd from few addresses can't keep out who calls from another. Against one from many addresses there is no such order; but most of it says
-//! nothing, since a whole ClientHello costs work, so who has said one comes after all that have had the time for it. Of those who are alike, chance
-//! decides: who would always take the oldest would take everybody that is far away. Addresses from where somebody has said who it is come last, so
+//! Whoever calls often displaces itself: first somebody of an address that has its full number,
+//! else of the addresses that have the most. So a crowd from few addresses can't keep out who calls
+//! from another. Against one from many addresses there is no such order; but most of it says
+//! nothing, since a whole ClientHello costs work, so who has said one comes after all that have had
+//! the time for it. Of those who are alike, chance decides: who would always take the oldest would
+//! take everybody that is far away. Addresses from where somebody has said who it is come last, so
 //! that a client with many stripes gets them all once it has the first.
 
 use std::collections::BTreeMap;
@@ -11,7 +14,8 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Bits of an IPv6 address that name a network: behind them one customer may choose what it likes (RFC 6177).
+/// Bits of an IPv6 address that name a network: behind them one customer may choose what it likes
+/// (RFC 6177).
 const NETWORK: u32 = 64;
 
 /// Bits that name a site, which some customers get (RFC 6177).
@@ -23,7 +27,8 @@ const USUAL: usize = 4;
 /// The same of an IPv6 site.
 const USUAL_OF_SITE: usize = 8 * USUAL;
 
-/// Where a caller is from: its address, or the network if one may have as many addresses as it likes.
+/// Where a caller is from: its address, or the network if one may have as many addresses as it
+/// likes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 struct Place(IpAddr);
 
@@ -50,7 +55,8 @@ impl Place {
 /// How many addresses are remembered from where somebody has said who it is.
 const FRIENDS: usize = 1024;
 
-/// Whether a caller has said as much as makes it worth an answer. A caller of which that is not told stays silent.
+/// Whether a caller has said as much as makes it worth an answer. A caller of which that is not
+/// told stays silent.
 pub type Spoken = Arc<AtomicBool>;
 
 #[derive(Debug)]
@@ -88,7 +94,8 @@ impl<T> Strangers<T> {
         self.trusted += 1;
         self.friends.insert(Place::of(from), self.trusted);
         if self.friends.len() > FRIENDS {
-            let earliest = self.friends.iter().min_by_key(|(_, number)| **number).map(|(place, _)| *place);
+            let earliest =
+                self.friends.iter().min_by_key(|(_, number)| **number).map(|(place, _)| *place);
             earliest.map(|place| self.friends.remove(&place));
         }
     }
@@ -112,7 +119,8 @@ impl<T> Strangers<T> {
         if of_one <= self.most_of_one && self.waiting.len() <= self.most {
             return None;
         }
-        let (mut places, mut sites) = (BTreeMap::<Place, usize>::new(), BTreeMap::<Place, usize>::new());
+        let (mut places, mut sites) =
+            (BTreeMap::<Place, usize>::new(), BTreeMap::<Place, usize>::new());
         for Stranger { from, .. } in &self.waiting {
             *places.entry(*from).or_default() += 1;
             from.site().into_iter().for_each(|site| *sites.entry(site).or_default() += 1);
@@ -127,8 +135,11 @@ impl<T> Strangers<T> {
             (!self.friends.contains_key(&place), beyond.max(site), silent)
         };
         let own_only = of_one > self.most_of_one;
-        let weights =
-            self.waiting.iter().enumerate().filter(|(_, stranger)| !own_only || stranger.from == from);
+        let weights = self
+            .waiting
+            .iter()
+            .enumerate()
+            .filter(|(_, stranger)| !own_only || stranger.from == from);
         let weights: Vec<_> = weights.map(|(at, stranger)| (weight(at, stranger), at)).collect();
         let heaviest = weights.iter().map(|(weight, _)| *weight).max()?;
         let alike: Vec<usize> =
@@ -159,7 +170,10 @@ mod tests {
     fn below_both_limits_nobody_has_to_go() {
         let mut strangers = Strangers::new(4, 2);
         assert!(
-            [1, 1, 2, 2].into_iter().enumerate().all(|(call, from)| strangers.hush(v4(from), call).is_none())
+            [1, 1, 2, 2]
+                .into_iter()
+                .enumerate()
+                .all(|(call, from)| strangers.hush(v4(from), call).is_none())
         );
     }
 
@@ -181,7 +195,11 @@ mod tests {
             let from = if call < 14 { 1 + call % 2 } else { 3 + call };
             assert_eq!(strangers.hush(v4(from), call), None);
         }
-        assert_eq!(strangers.hush(v4(100), 20), Some(0), "1 and 2 have seven each, and 1 has the oldest");
+        assert_eq!(
+            strangers.hush(v4(100), 20),
+            Some(0),
+            "1 and 2 have seven each, and 1 has the oldest"
+        );
         assert_eq!(strangers.hush(v4(101), 21), Some(1));
         assert_eq!(strangers.hush(v4(1), 22), Some(2), "its own");
     }
@@ -195,7 +213,10 @@ mod tests {
         assert_eq!(strangers.admit(v4(7), spoken.clone(), true, || 250), Some(false));
         // A few calls later its ClientHello has come.
         for call in 256..276 {
-            assert_eq!(strangers.admit(everywhere(call), Spoken::default(), false, || 1 << 40), Some(false));
+            assert_eq!(
+                strangers.admit(everywhere(call), Spoken::default(), false, || 1 << 40),
+                Some(false)
+            );
         }
         spoken.store(true, Ordering::Relaxed);
         for call in 276..20_000u32 {
@@ -212,7 +233,9 @@ mod tests {
         let everywhere = |call: u32| IpAddr::from((0x0a00_0000 + call).to_be_bytes());
         let mut gone = Vec::new();
         for call in 0..20_000 {
-            gone.extend(strangers.admit(everywhere(call), spoken.clone(), call, || random.random()));
+            gone.extend(
+                strangers.admit(everywhere(call), spoken.clone(), call, || random.random()),
+            );
             if let Some(gone) = gone.last() {
                 assert!(call - gone < 4_000, "some leave in the end");
             }
@@ -226,7 +249,8 @@ mod tests {
     #[test]
     fn the_networks_of_one_ipv6_site_count_together() {
         let mut strangers = Strangers::new(64, 64);
-        let honest: Vec<IpAddr> = (0..4).map(|host| format!("2001:db8:1::{host}").parse().unwrap()).collect();
+        let honest: Vec<IpAddr> =
+            (0..4).map(|host| format!("2001:db8:1::{host}").parse().unwrap()).collect();
         honest.iter().for_each(|from| assert_eq!(strangers.hush(*from, true), None));
         for network in 0..1000 {
             let gone = strangers.hush(format!("2001:db8:2:{network:x}::1").parse().unwrap(), false);
@@ -241,7 +265,11 @@ mod tests {
         for (call, from) in [1, 1, 1, 2].into_iter().enumerate() {
             assert_eq!(strangers.hush(v4(from), call), None);
         }
-        assert_eq!(strangers.hush(v4(3), 4), Some(3), "the other address, although it has one only");
+        assert_eq!(
+            strangers.hush(v4(3), 4),
+            Some(3),
+            "the other address, although it has one only"
+        );
         assert_eq!(strangers.hush(v4(1), 5), Some(4));
         assert_eq!(strangers.hush(v4(1), 6), Some(0), "now there are friends only");
     }
@@ -271,7 +299,8 @@ mod tests {
 
     #[test]
     fn all_addresses_of_an_ipv6_network_are_one_and_mapped_ones_are_their_ipv4_address() {
-        let same = |a: &str, b: &str| Place::of(a.parse().unwrap()) == Place::of(b.parse().unwrap());
+        let same =
+            |a: &str, b: &str| Place::of(a.parse().unwrap()) == Place::of(b.parse().unwrap());
         assert!(same("2001:db8:1:2::1", "2001:db8:1:2:ffff::7"));
         assert!(!same("2001:db8:1:2::1", "2001:db8:1:3::1"));
         assert!(same("192.0.2.1", "::ffff:192.0.2.1"));

@@ -181,7 +181,9 @@ impl fmt::Display for KeyError {
             KeyError::Writable(mode) => {
                 return write!(f, "others than its owner may change the list (mode {mode:03o})");
             }
-            KeyError::Foreign(user) => return write!(f, "the file belongs to another user ({user})"),
+            KeyError::Foreign(user) => {
+                return write!(f, "the file belongs to another user ({user})");
+            }
             KeyError::PublicHalf => "this is the public half of a key",
             KeyError::NoPublicHalf => "this is a shared key, which has no public half",
             KeyError::Secret(KeyKind::Private) => "this is a private key, not its public half",
@@ -195,7 +197,9 @@ impl fmt::Display for KeyError {
             KeyError::TooMany => return write!(f, "more than {MAX_PEERS} peers"),
             KeyError::NoKey => "a list of peers is of no use without a key of this side",
             KeyError::NobodyAccepted => "no key of the other side is listed, so nobody is accepted",
-            KeyError::NothingToShow => "peers are listed, but there is no private key that they could know",
+            KeyError::NothingToShow => {
+                "peers are listed, but there is no private key that they could know"
+            }
             KeyError::NoRandom => "no random numbers to make a key of",
         })
     }

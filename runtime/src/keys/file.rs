@@ -45,8 +45,8 @@ fn is_regular(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file())
 }
 
-/// Reads a key file. `private_folder` says that nobody else can reach the folder it is in; the file's group may then be allowed to read it,
-/// as is the case with systemd's credentials.
+/// Reads a key file. `private_folder` says that nobody else can reach the folder it is in; the
+/// file's group may then be allowed to read it, as is the case with systemd's credentials.
 pub fn read_key(path: &Path, private_folder: bool) -> Result<Key, KeyError> {
     let mut file = open(path, FileUse::Key)?;
     #[cfg(unix)]
@@ -86,7 +86,8 @@ pub fn read_peers(path: &Path) -> Result<Vec<(PeerName, PublicKey)>, KeyError> {
     peers(&text)
 }
 
-/// The permission bits of a file that is ours or the system administrator's. Anybody else could change them at will.
+/// The permission bits of a file that is ours or the system administrator's. Anybody else could
+/// change them at will.
 #[cfg(unix)]
 fn owned_mode(file: &File, purpose: FileUse) -> Result<u32, KeyError> {
     use std::os::unix::fs::MetadataExt;
@@ -98,10 +99,11 @@ fn owned_mode(file: &File, purpose: FileUse) -> Result<u32, KeyError> {
 pub(super) fn peers(text: &str) -> Result<Vec<(PeerName, PublicKey)>, KeyError> {
     let mut peers: Vec<(PeerName, PublicKey)> = Vec::new();
     for (number, line) in meaningful(text) {
-        let peer = peer(line).and_then(|(name, key)| match peers.iter().any(|(_, known)| *known == key) {
-            true => Err(KeyError::Twice),
-            false => Ok((name, key)),
-        });
+        let peer =
+            peer(line).and_then(|(name, key)| match peers.iter().any(|(_, known)| *known == key) {
+                true => Err(KeyError::Twice),
+                false => Ok((name, key)),
+            });
         peers.push(peer.map_err(|error| KeyError::Line(number, Box::new(error)))?);
         if peers.len() > MAX_PEERS {
             return Err(KeyError::TooMany);
@@ -111,10 +113,11 @@ pub(super) fn peers(text: &str) -> Result<Vec<(PeerName, PublicKey)>, KeyError> 
 }
 
 fn peer(line: &str) -> Result<(PeerName, PublicKey), KeyError> {
-    let (key, name) = line.split_once([' ', '\t']).ok_or_else(|| match line.parse::<PublicKey>() {
-        Ok(_) => KeyError::NoName,
-        Err(error) => error,
-    })?;
+    let (key, name) =
+        line.split_once([' ', '\t']).ok_or_else(|| match line.parse::<PublicKey>() {
+            Ok(_) => KeyError::NoName,
+            Err(error) => error,
+        })?;
     let key = key.parse()?;
     Ok((peer_name(name.trim())?, key))
 }

@@ -82,7 +82,8 @@ fn what_is_no_key_is_called_by_what_it_is() {
 
 #[test]
 fn a_list_has_a_key_and_a_name_a_line_and_says_which_line_is_wrong() {
-    let (a, b) = (key(KeyKind::Private, 1).public().unwrap(), key(KeyKind::Private, 2).public().unwrap());
+    let (a, b) =
+        (key(KeyKind::Private, 1).public().unwrap(), key(KeyKind::Private, 2).public().unwrap());
     let list = peers(&format!("# mine\n\n{a} laptop\n  {b}\tbackup@site-2 \r\n")).unwrap();
     assert_eq!(list, [("laptop".into(), a), ("backup@site-2".into(), b)]);
     let line = |number, error| Err(KeyError::Line(number, Box::new(error)));
@@ -175,7 +176,8 @@ fn a_key_file_is_written_once_for_its_owner_alone_and_refused_when_others_can_re
     let path = folder.0.join("striper.key");
     let key = Key::generate(KeyKind::Shared).unwrap();
     write_key(&path, &key).unwrap();
-    let mode = |bits| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(bits)).unwrap();
+    let mode =
+        |bits| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(bits)).unwrap();
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(write_key(&path, &Key::generate(KeyKind::Shared).unwrap()), Err(KeyError::Exists));
     assert_eq!(read_key(&path, false), Ok(key.clone()));

@@ -1,7 +1,7 @@
 //! Sends that are taken whole or not at all, over any pipe.
 //!
-//! When the pipe below takes a part, the rest waits here, and nothing more is taken until that has gone. So a send never has to be
-//! continued by its caller, and at most one send is held.
+//! When the pipe below takes a part, the rest waits here, and nothing more is taken until that has
+//! gone. So a send never has to be continued by its caller, and at most one send is held.
 
 use super::{Adapted, Pipe, Received, TcpStatus};
 use crate::keys::Peer;
@@ -49,7 +49,8 @@ impl<P: Pipe> Pipe for AtomicPipe<P> {
     fn poll_send(&mut self, cx: &mut Context<'_>, data: &mut dyn Buf) -> Poll<io::Result<usize>> {
         let len = data.remaining();
         if len > self.send_limit() {
-            let text = format!("a send of {len} bytes, at most {} are taken whole", self.send_limit());
+            let text =
+                format!("a send of {len} bytes, at most {} are taken whole", self.send_limit());
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidInput, text)));
         }
         ready!(self.poll_rest(cx))?;

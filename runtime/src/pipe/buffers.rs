@@ -1,14 +1,15 @@
-//! Receive buffers, used again: a fresh one costs a page fault for each of its pages, an eighth of all time on fast routes.
+//! Receive buffers, used again: a fresh one costs a page fault for each of its pages, an eighth of
+//! all time on fast routes.
 
 use bytes::Bytes;
 use std::cell::{Cell, RefCell};
 
-/// The size of a buffer in bytes: how much is received at once. Larger costs memory for every chunk that waits, smaller costs
-/// system calls.
+/// The size of a buffer in bytes: how much is received at once. Larger costs memory for every chunk
+/// that waits, smaller costs system calls.
 pub const SIZE: usize = 256 << 10;
 
-/// Chunks up to this size are copied out of their buffer, so that a chunk never keeps more than eight times
-/// its own size alive. Above it, copying would cost more than the memory is worth.
+/// Chunks up to this size are copied out of their buffer, so that a chunk never keeps more than
+/// eight times its own size alive. Above it, copying would cost more than the memory is worth.
 pub const COPIED: usize = SIZE / 8;
 
 /// How many buffers a thread keeps for the next receive.
@@ -21,7 +22,8 @@ thread_local! {
     static SHARED: Cell<u64> = const { Cell::new(0) };
 }
 
-/// The filled part of a buffer, which is used again when the last chunk that refers to it is dropped.
+/// The filled part of a buffer, which is used again when the last chunk that refers to it is
+/// dropped.
 struct Shared {
     buffer: Vec<u8>,
     len: usize,

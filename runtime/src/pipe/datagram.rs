@@ -1,7 +1,8 @@
 //! Datagrams over any pipe: what is sent as 3, 123 and 4 bytes is received as 3, 123 and 4 bytes.
 //!
-//! The format is that of [`striper_core::datagram`]: a length, then the payload. A FIN inside a datagram is an error, and so is
-//! a length over the limit; nothing is allocated for what is merely announced.
+//! The format is that of [`striper_core::datagram`]: a length, then the payload. A FIN inside a
+//! datagram is an error, and so is a length over the limit; nothing is allocated for what is merely
+//! announced.
 
 use super::atomic::AtomicPipe;
 use super::{Adapted, Pipe, Received, TcpStatus};
@@ -33,12 +34,18 @@ impl<P: Pipe> DatagramPipe<P> {
         Self::with_limit(below, DEFAULT_LIMIT)
     }
 
-    /// Over `below`, for datagrams of at most `limit` bytes, from 1 to 2^28 − 1, in both directions. One that `below` would not take in
-    /// a single send can be received but not sent.
+    /// Over `below`, for datagrams of at most `limit` bytes, from 1 to 2^28 − 1, in both
+    /// directions. One that `below` would not take in a single send can be received but not sent.
     pub fn with_limit(below: P, limit: usize) -> Self {
         let limit = limit.clamp(1, MAX_LIMIT);
         let below = AtomicPipe::with_limit(below, limit + datagram::MAX_HEADER);
-        DatagramPipe { below, decoder: Decoder::new(limit), inbox: Bytes::new(), chunk: 0, broken: None }
+        DatagramPipe {
+            below,
+            decoder: Decoder::new(limit),
+            inbox: Bytes::new(),
+            chunk: 0,
+            broken: None,
+        }
     }
 
     fn fail<T>(&mut self, error: DatagramError) -> Poll<io::Result<T>> {
@@ -50,7 +57,9 @@ impl<P: Pipe> DatagramPipe<P> {
 fn to_io(error: DatagramError) -> io::Error {
     let kind = match error {
         DatagramError::Truncated { .. } => io::ErrorKind::UnexpectedEof,
-        DatagramError::Overlong { .. } | DatagramError::TooLarge { .. } => io::ErrorKind::InvalidData,
+        DatagramError::Overlong { .. } | DatagramError::TooLarge { .. } => {
+            io::ErrorKind::InvalidData
+        }
     };
     io::Error::new(kind, error)
 }

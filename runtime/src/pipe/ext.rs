@@ -12,13 +12,15 @@ const CHUNK: usize = 256 << 10;
 
 /// [`Pipe`] with `await`. Every pipe has these methods.
 pub trait PipeExt: Pipe {
-    /// Receives the next bytes of a stream, at most 256 KiB, or one datagram. Nothing is lost if this is cancelled.
+    /// Receives the next bytes of a stream, at most 256 KiB, or one datagram. Nothing is lost if
+    /// this is cancelled.
     fn recv(&mut self) -> impl Future<Output = io::Result<Received>> {
         poll_fn(|cx| self.poll_recv(cx, CHUNK))
     }
 
-    /// Sends all of `data`, as one datagram if the pipe sends such, and waits until the pipe holds nothing of it. Nothing is
-    /// sent of no data on a stream. If this is cancelled, a datagram has been taken whole or not at all, but a stream may have taken a part.
+    /// Sends all of `data`, as one datagram if the pipe sends such, and waits until the pipe holds
+    /// nothing of it. Nothing is sent of no data on a stream. If this is cancelled, a datagram has
+    /// been taken whole or not at all, but a stream may have taken a part.
     fn send(&mut self, mut data: &[u8]) -> impl Future<Output = io::Result<()>> {
         async move {
             if self.is_datagram() {

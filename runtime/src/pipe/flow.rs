@@ -1,4 +1,5 @@
-//! A flow of a striped session, as its user holds it: a pipe, and a byte stream for programs that want one.
+//! A flow of a striped session, as its user holds it: a pipe, and a byte stream for programs that
+//! want one.
 
 use super::memory::MemoryPipe;
 use super::{Pipe, Received};
@@ -11,8 +12,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use striper_core::Reason;
 
-/// One end of a flow, to be used as a [`Pipe`] or as a byte stream. Closing the stream ends one direction only. Dropped before both
-/// directions have ended, it resets the flow.
+/// One end of a flow, to be used as a [`Pipe`] or as a byte stream. Closing the stream ends one
+/// direction only. Dropped before both directions have ended, it resets the flow.
 pub struct Flow {
     pipe: MemoryPipe,
     finished: bool,
@@ -27,9 +28,10 @@ impl Flow {
     /// A broken pipe says only that; the report of the flow says why.
     fn explain(&mut self, error: io::Error) -> io::Error {
         match self.report.try_take().map(|report| report.end) {
-            Some(FlowEnd::Refused(Reason::ConnectionRefused)) => {
-                io::Error::new(io::ErrorKind::ConnectionRefused, Reason::ConnectionRefused.to_string())
-            }
+            Some(FlowEnd::Refused(Reason::ConnectionRefused)) => io::Error::new(
+                io::ErrorKind::ConnectionRefused,
+                Reason::ConnectionRefused.to_string(),
+            ),
             Some(end @ FlowEnd::Refused(_)) => io::Error::other(end.to_string()),
             Some(FlowEnd::Reset(reason)) => io::Error::new(error.kind(), reason.to_string()),
             _ => error,
@@ -64,7 +66,11 @@ impl Pipe for Flow {
 }
 
 impl AsyncRead for Flow {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
         if self.finished || buf.is_empty() {
             return Poll::Ready(Ok(0));
         }
@@ -83,7 +89,11 @@ impl AsyncRead for Flow {
 }
 
 impl AsyncWrite for Flow {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
         }

@@ -1,6 +1,7 @@
 //! A pipe within the process and thread.
 //!
-//! Like a socket it buffers a little, and like a socket it hands out what was sent before it says that it broke.
+//! Like a socket it buffers a little, and like a socket it hands out what was sent before it says
+//! that it broke.
 
 use super::{Pipe, Received};
 use bytes::{Buf, Bytes};
@@ -44,7 +45,8 @@ impl Half {
     }
 }
 
-/// One end of a pipe within this process and thread. Dropped before both directions have finished, it breaks the pipe.
+/// One end of a pipe within this process and thread. Dropped before both directions have finished,
+/// it breaks the pipe.
 #[derive(Debug)]
 pub struct MemoryPipe {
     outward: Rc<RefCell<Half>>,
@@ -55,7 +57,10 @@ pub struct MemoryPipe {
 pub fn memory_pipe() -> (MemoryPipe, MemoryPipe) {
     let one = Rc::new(RefCell::new(Half::default()));
     let other = Rc::new(RefCell::new(Half::default()));
-    (MemoryPipe { outward: one.clone(), inward: other.clone() }, MemoryPipe { outward: other, inward: one })
+    (
+        MemoryPipe { outward: one.clone(), inward: other.clone() },
+        MemoryPipe { outward: other, inward: one },
+    )
 }
 
 impl Pipe for MemoryPipe {

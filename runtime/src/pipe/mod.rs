@@ -1,8 +1,9 @@
-//! Pipes: duplex, ordered, reliable streams whose two directions end separately, and what stacks on them.
+//! Pipes: duplex, ordered, reliable streams whose two directions end separately, and what stacks on
+//! them.
 //!
-//! Everything above works on [`Pipe`] alone, so a TCP socket ([`tcp`]), one end of a flow ([`flow`]), datagrams over either
-//! ([`datagram`]), sends that are taken whole ([`atomic`]) and a simulated link are the same to it, and stack in any order that
-//! makes sense.
+//! Everything above works on [`Pipe`] alone, so a TCP socket ([`tcp`]), one end of a flow
+//! ([`flow`]), datagrams over either ([`datagram`]), sends that are taken whole ([`atomic`]) and a
+//! simulated link are the same to it, and stack in any order that makes sense.
 
 pub mod atomic;
 pub(crate) mod buffers;
@@ -28,7 +29,8 @@ use std::task::{Context, Poll};
 /// What comes out of a pipe.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Received {
-    /// The next bytes: of a stream some, never none; of a datagram pipe one datagram, which may be empty.
+    /// The next bytes: of a stream some, never none; of a datagram pipe one datagram, which may be
+    /// empty.
     Chunk(Bytes),
     /// The other end sends no more. Not to be polled again.
     Fin,
@@ -39,7 +41,8 @@ pub enum Received {
 pub struct TcpStatus {
     /// What controls congestion on it, if the operating system says so.
     pub congestion: Option<Congestion>,
-    /// The share of packets with data that were sent again, since it began, from 0 to 1, if the operating system says so.
+    /// The share of packets with data that were sent again, since it began, from 0 to 1, if the
+    /// operating system says so.
     pub resent: Option<f64>,
 }
 
@@ -68,72 +71,84 @@ pub enum Adapted {
     },
 }
 
-/// One end of a duplex, ordered, reliable channel. This is the whole contract; bridge, driver and stacked pipes rest on nothing else.
+/// One end of a duplex, ordered, reliable channel. This is the whole contract; bridge, driver and
+/// stacked pipes rest on nothing else.
 ///
-/// **Ready and broken.** A pipe is ready from its birth: whoever makes one has connected it, or makes the first receive and send wait until
-/// it is. It is broken once any method has returned an error, and of no more use then; its holder calls [`abort`](Pipe::abort) or drops it.
+/// **Ready and broken.** A pipe is ready from its birth: whoever makes one has connected it, or
+/// makes the first receive and send wait until it is. It is broken once any method has returned an
+/// error, and of no more use then; its holder calls [`abort`](Pipe::abort) or drops it.
 ///
-/// **The rule that all of it rests on:** a pipe that broke says so with an error and never with [`Received::Fin`]; a FIN means that all
-/// bytes have come. So a pipe that is dropped before it has finished, or before the other end's FIN has come, breaks, and the other end
-/// sees that.
+/// **The rule that all of it rests on:** a pipe that broke says so with an error and never with
+/// [`Received::Fin`]; a FIN means that all bytes have come. So a pipe that is dropped before it has
+/// finished, or before the other end's FIN has come, breaks, and the other end sees that.
 ///
-/// **Readable and writable.** [`poll_recv`](Pipe::poll_recv) is pending while there is nothing, [`poll_send`](Pipe::poll_send) and
-/// [`poll_flush`](Pipe::poll_flush) while the pipe is congested: the other end, or what is on the way to it, takes no more for now. A
-/// pending call wakes the context that it was given when it is worth another try. One waker is kept per direction: receiving is one;
-/// sending, flushing and finishing are the other.
+/// **Readable and writable.** [`poll_recv`](Pipe::poll_recv) is pending while there is nothing,
+/// [`poll_send`](Pipe::poll_send) and [`poll_flush`](Pipe::poll_flush) while the pipe is congested:
+/// the other end, or what is on the way to it, takes no more for now. A pending call wakes the
+/// context that it was given when it is worth another try. One waker is kept per direction:
+/// receiving is one; sending, flushing and finishing are the other.
 ///
-/// **Taking is custody.** What a send has taken reaches the other end in order, unless the pipe breaks, *as long as it is polled*: a pipe that
-/// holds bytes which the one below it did not take passes them on in [`poll_flush`](Pipe::poll_flush), in the next send, or in
-/// [`poll_finish`](Pipe::poll_finish). So whoever has sent flushes before it waits for something else. What is held is bounded.
+/// **Taking is custody.** What a send has taken reaches the other end in order, unless the pipe
+/// breaks, *as long as it is polled*: a pipe that holds bytes which the one below it did not take
+/// passes them on in [`poll_flush`](Pipe::poll_flush), in the next send, or in
+/// [`poll_finish`](Pipe::poll_finish). So whoever has sent flushes before it waits for something
+/// else. What is held is bounded.
 ///
-/// **FIN.** Each direction ends for itself. [`poll_finish`](Pipe::poll_finish) ends ours after all that was sent; it is pending while
-/// that can't go out yet. The other direction goes on.
+/// **FIN.** Each direction ends for itself. [`poll_finish`](Pipe::poll_finish) ends ours after all
+/// that was sent; it is pending while that can't go out yet. The other direction goes on.
 ///
-/// **Boundaries.** A stream pipe may cut and join what is sent. A datagram pipe ([`is_datagram`](Pipe::is_datagram)) never does: each send is
-/// one datagram, and each chunk is one that was sent.
+/// **Boundaries.** A stream pipe may cut and join what is sent. A datagram pipe
+/// ([`is_datagram`](Pipe::is_datagram)) never does: each send is one datagram, and each chunk is
+/// one that was sent.
 ///
-/// The trait is polled rather than `async`, because a cancelled send would lose bytes, and because one task holds many pipes.
-/// [`PipeExt`] has its methods as futures, with that caveat.
+/// The trait is polled rather than `async`, because a cancelled send would lose bytes, and because
+/// one task holds many pipes. [`PipeExt`] has its methods as futures, with that caveat.
 pub trait Pipe {
-    /// Receives: of a stream at most `max` bytes (at least 1); of a datagram pipe one datagram, whatever `max` is, up to the pipe's own limit.
+    /// Receives: of a stream at most `max` bytes (at least 1); of a datagram pipe one datagram,
+    /// whatever `max` is, up to the pipe's own limit.
     fn poll_recv(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<io::Result<Received>>;
 
-    /// Takes bytes from the front of `data` and says how many. A stream takes at least one, and `data` must not be empty; fewer than all of
-    /// them means that it is congested: the next call is likely to be pending. A datagram pipe takes all of `data` as one
-    /// datagram, also an empty one. More than [`send_limit`](Pipe::send_limit) is an error, takes nothing and breaks nothing.
+    /// Takes bytes from the front of `data` and says how many. A stream takes at least one, and
+    /// `data` must not be empty; fewer than all of them means that it is congested: the next call
+    /// is likely to be pending. A datagram pipe takes all of `data` as one datagram, also an empty
+    /// one. More than [`send_limit`](Pipe::send_limit) is an error, takes nothing and breaks
+    /// nothing.
     fn poll_send(&mut self, cx: &mut Context<'_>, data: &mut dyn Buf) -> Poll<io::Result<usize>>;
 
-    /// Passes on what has been taken and is still held here. Ready when nothing is. A pipe that holds nothing is always ready.
+    /// Passes on what has been taken and is still held here. Ready when nothing is. A pipe that
+    /// holds nothing is always ready.
     fn poll_flush(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
-    /// How many of the bytes that sends have taken are still held here and have not been passed on. An encrypted record counts until its
-    /// last byte has gone.
+    /// How many of the bytes that sends have taken are still held here and have not been passed on.
+    /// An encrypted record counts until its last byte has gone.
     fn held(&self) -> usize {
         0
     }
 
-    /// Memory in bytes that it takes beside what everybody needs for an open connection: state, what has come in and can't be given out
-    /// yet, copies of what is held.
+    /// Memory in bytes that it takes beside what everybody needs for an open connection: state,
+    /// what has come in and can't be given out yet, copies of what is held.
     fn memory(&self) -> usize {
         0
     }
 
-    /// Tells the other end that no more follows. Ready once that is certain to reach it after all earlier bytes, unless
-    /// the pipe breaks. A send after this has been called is an error; calling it again is harmless.
+    /// Tells the other end that no more follows. Ready once that is certain to reach it after all
+    /// earlier bytes, unless the pipe breaks. A send after this has been called is an error;
+    /// calling it again is harmless.
     fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Breaks the pipe, so that the other end sees an error and not a clean end (TCP: a reset). What it has not yet
-    /// received may be lost. The pipe is of no more use.
+    /// Breaks the pipe, so that the other end sees an error and not a clean end (TCP: a reset).
+    /// What it has not yet received may be lost. The pipe is of no more use.
     fn abort(&mut self);
 
-    /// Looks without receiving whether the pipe has broken. To be called now and then for a pipe that is not being
-    /// received from. It may clear what the operating system knew, so an error counts.
+    /// Looks without receiving whether the pipe has broken. To be called now and then for a pipe
+    /// that is not being received from. It may clear what the operating system knew, so an error
+    /// counts.
     fn check(&mut self) -> io::Result<()>;
 
-    /// Whether all that was sent has left this machine, or reached its consumer if that is on this machine. To be asked
-    /// before an [`abort`](Pipe::abort) that should not destroy earlier bytes.
+    /// Whether all that was sent has left this machine, or reached its consumer if that is on this
+    /// machine. To be asked before an [`abort`](Pipe::abort) that should not destroy earlier bytes.
     fn flushed(&mut self) -> bool;
 
     /// Whether sends and chunks are datagrams.
@@ -146,11 +161,13 @@ pub trait Pipe {
         usize::MAX
     }
 
-    /// Asks to hold at most about this many bytes unsent, so that what is queued can still go another way.
+    /// Asks to hold at most about this many bytes unsent, so that what is queued can still go
+    /// another way.
     fn set_unsent_low_water(&mut self, _bytes: usize) {}
 
-    /// Looks at what the operating system counts of the connection below, and changes what controls its congestion if it was asked to adapt
-    /// that. To be called some times a second while something is sent. `None`: there is nothing to adapt, now and later.
+    /// Looks at what the operating system counts of the connection below, and changes what controls
+    /// its congestion if it was asked to adapt that. To be called some times a second while
+    /// something is sent. `None`: there is nothing to adapt, now and later.
     fn adapt(&mut self) -> Option<Adapted> {
         None
     }

@@ -1,7 +1,7 @@
 //! Aborting a pipe without destroying what was sent before.
 //!
-//! A reset overtakes whatever the operating system still holds. So the pipe is aborted once everything has left, but
-//! not much later: a consumer that has stopped would make it wait forever.
+//! A reset overtakes whatever the operating system still holds. So the pipe is aborted once
+//! everything has left, but not much later: a consumer that has stopped would make it wait forever.
 
 use super::{Pipe, poll_send_part};
 use crate::queue::OutQueue;
@@ -15,8 +15,8 @@ const LIMIT: Duration = Duration::from_secs(1);
 /// A consumer that has taken nothing for this long has stopped.
 const STOPPED: Duration = Duration::from_millis(250);
 
-/// Nothing tells when a socket's send queue has become empty, so it is looked at after this time, then after twice that,
-/// and so on up to `SLOWEST_LOOK`.
+/// Nothing tells when a socket's send queue has become empty, so it is looked at after this time,
+/// then after twice that, and so on up to `SLOWEST_LOOK`.
 const FIRST_LOOK: Duration = Duration::from_millis(1);
 const SLOWEST_LOOK: Duration = Duration::from_millis(50);
 
@@ -35,8 +35,8 @@ impl Parting {
         Parting { until: now + LIMIT, progress, look: FIRST_LOOK }
     }
 
-    /// Sends what is left, and aborts the pipe when that has gone or waiting has become pointless. Otherwise says when to
-    /// try again. Adds the bytes that the pipe took to `taken`.
+    /// Sends what is left, and aborts the pipe when that has gone or waiting has become pointless.
+    /// Otherwise says when to try again. Adds the bytes that the pipe took to `taken`.
     pub fn poll(
         &mut self,
         cx: &mut Context<'_>,

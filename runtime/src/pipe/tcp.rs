@@ -1,10 +1,11 @@
 //! A TCP socket as a pipe.
 //!
-//! System calls are what a proxy's time goes to, so: try first and wait only when there is nothing; take much at a time; and
-//! a short read means that the socket is drained, so the next thing to do is to wait and not to ask.
+//! System calls are what a proxy's time goes to, so: try first and wait only when there is nothing;
+//! take much at a time; and a short read means that the socket is drained, so the next thing to do
+//! is to wait and not to ask.
 //!
-//! A socket that is closed before it has sent its FIN on purpose sends a reset, also when the process is killed: whoever
-//! reads at the other end must be able to tell a cut from an end.
+//! A socket that is closed before it has sent its FIN on purpose sends a reset, also when the
+//! process is killed: whoever reads at the other end must be able to tell a cut from an end.
 
 use super::buffers;
 use super::{Adapted, Pipe, Received, TcpStatus};
@@ -54,7 +55,8 @@ struct Adaptation {
 }
 
 impl TcpPipe {
-    /// Takes over a connected socket and turns Nagle's algorithm off. Clones of the socket must not be used any more.
+    /// Takes over a connected socket and turns Nagle's algorithm off. Clones of the socket must not
+    /// be used any more.
     pub fn new(socket: impl Into<Arc<Async<TcpStream>>>) -> io::Result<TcpPipe> {
         let socket = socket.into();
         let options = SockRef::from(socket.get_ref());
@@ -71,12 +73,17 @@ impl TcpPipe {
         })
     }
 
-    /// Takes over a socket of which it is known that its other end has reset it. What came before that can still be received.
-    pub(crate) fn already_broken(socket: Async<TcpStream>, kind: io::ErrorKind) -> io::Result<TcpPipe> {
+    /// Takes over a socket of which it is known that its other end has reset it. What came before
+    /// that can still be received.
+    pub(crate) fn already_broken(
+        socket: Async<TcpStream>,
+        kind: io::ErrorKind,
+    ) -> io::Result<TcpPipe> {
         Ok(TcpPipe { broken: Some(kind), ..TcpPipe::new(socket)? })
     }
 
-    /// Adapts its congestion control from now on if that is the choice, and the operating system tells what it takes.
+    /// Adapts its congestion control from now on if that is the choice, and the operating system
+    /// tells what it takes.
     pub(crate) fn adapting(mut self, choice: &CongestionChoice) -> TcpPipe {
         if *choice == CongestionChoice::Auto
             && let Some(socket) = &self.socket
@@ -116,7 +123,8 @@ fn aborted() -> io::Error {
     io::ErrorKind::NotConnected.into()
 }
 
-/// Receives at most `max` bytes and says whether there was less than asked for. No bytes is the FIN.
+/// Receives at most `max` bytes and says whether there was less than asked for. No bytes is the
+/// FIN.
 fn receive(socket: &TcpStream, max: usize) -> io::Result<(Bytes, bool)> {
     let max = max.min(buffers::SIZE);
     let mut buffer = buffers::take();
@@ -192,7 +200,8 @@ impl Pipe for TcpPipe {
             return Poll::Ready(Ok(()));
         }
         let socket = socket.get_ref();
-        match SockRef::from(socket).set_linger(None).and_then(|()| socket.shutdown(Shutdown::Write)) {
+        match SockRef::from(socket).set_linger(None).and_then(|()| socket.shutdown(Shutdown::Write))
+        {
             Ok(()) => {
                 self.finished = true;
                 Poll::Ready(Ok(()))
@@ -283,7 +292,10 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let a = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (b, _) = listener.accept().unwrap();
-        (TcpPipe::new(Async::new(a).unwrap()).unwrap(), TcpPipe::new(Async::new(b).unwrap()).unwrap())
+        (
+            TcpPipe::new(Async::new(a).unwrap()).unwrap(),
+            TcpPipe::new(Async::new(b).unwrap()).unwrap(),
+        )
     }
 
     #[test]
@@ -311,7 +323,8 @@ mod tests {
             a.send(&vec![1; 100_000]).await.unwrap();
             let mut left = 100_000;
             for max in [1, buffers::COPIED, buffers::COPIED + 1, 1000].into_iter().cycle() {
-                let Received::Chunk(chunk) = poll_fn(|cx| b.poll_recv(cx, max)).await.unwrap() else {
+                let Received::Chunk(chunk) = poll_fn(|cx| b.poll_recv(cx, max)).await.unwrap()
+                else {
                     panic!()
                 };
                 assert!(chunk.len() <= max);
@@ -369,7 +382,8 @@ mod tests {
         assert!(!a.flushed());
     }
 
-    /// A connection that begins with Reno, which every Linux has and every user may choose, and adapts that.
+    /// A connection that begins with Reno, which every Linux has and every user may choose, and
+    /// adapts that.
     #[cfg(target_os = "linux")]
     fn adapting() -> (TcpPipe, TcpPipe, Congestion) {
         let (a, b) = connected();
@@ -400,17 +414,26 @@ mod tests {
             let (bbr, lost) = (Congestion::lossy(), 0.01);
             let there = a.take_turn(Turn { lossy: true, lost });
             if let Err(error) = bbr.check() {
-                assert_eq!(there, Some(Adapted::Denied { congestion: bbr, lost, cause: error.kind() }));
+                assert_eq!(
+                    there,
+                    Some(Adapted::Denied { congestion: bbr, lost, cause: error.kind() })
+                );
                 assert_eq!(a.tcp().unwrap().congestion, Some(reno));
                 assert_eq!(a.adapt(), None);
                 return;
             }
-            assert_eq!(there, Some(Adapted::Changed { congestion: bbr.clone(), lossy: true, lost }));
+            assert_eq!(
+                there,
+                Some(Adapted::Changed { congestion: bbr.clone(), lossy: true, lost })
+            );
             assert_eq!(a.tcp().unwrap().congestion, Some(bbr));
             a.send(b"still connected").await.unwrap();
             assert_eq!(b.recv().await.unwrap(), Received::Chunk("still connected".into()));
             let back = a.take_turn(Turn { lossy: false, lost: 0.0 });
-            assert_eq!(back, Some(Adapted::Changed { congestion: reno.clone(), lossy: false, lost: 0.0 }));
+            assert_eq!(
+                back,
+                Some(Adapted::Changed { congestion: reno.clone(), lossy: false, lost: 0.0 })
+            );
             assert_eq!(a.tcp().unwrap(), TcpStatus { congestion: Some(reno), resent: Some(0.0) });
         });
     }

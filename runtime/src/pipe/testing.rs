@@ -14,7 +14,8 @@ pub async fn recv_all(pipe: &mut dyn Pipe) -> io::Result<Vec<u8>> {
     Ok(all)
 }
 
-/// A pipe that gives what the function makes of the most that is asked for, at any time and without end, and takes all.
+/// A pipe that gives what the function makes of the most that is asked for, at any time and without
+/// end, and takes all.
 pub struct Source<F>(pub F);
 
 impl<F: FnMut(usize) -> Bytes> Pipe for Source<F> {

@@ -1,8 +1,10 @@
-//! TLS over any pipe: only who has an accepted key gets through, and who listens or interferes in between learns nothing and changes nothing.
+//! TLS over any pipe: only who has an accepted key gets through, and who listens or interferes in
+//! between learns nothing and changes nothing.
 //!
-//! The handshake happens within the first receives and sends. An end without close_notify is an error, as is every byte that was
-//! changed. What is sent is held until the pipe below takes it, at most some records at a time; `held` counts their payload, and a record
-//! counts until its last byte has gone.
+//! The handshake happens within the first receives and sends. An end without close_notify is an
+//! error, as is every byte that was changed. What is sent is held until the pipe below takes it, at
+//! most some records at a time; `held` counts their payload, and a record counts until its last
+//! byte has gone.
 
 mod engine;
 mod error;
@@ -24,20 +26,22 @@ use std::task::{Context, Poll, Wake, Waker, ready};
 /// How much is received at once during the handshake, in bytes.
 const SIP: usize = 4 << 10;
 
-/// The least payload of a full record in bytes: two full packets. On slow routes a record must not take long, since nothing of it can be
-/// used before its last byte has come.
+/// The least payload of a full record in bytes: two full packets. On slow routes a record must not
+/// take long, since nothing of it can be used before its last byte has come.
 const LEAST_RECORD: usize = 2884;
 
 /// What a record costs beside its payload, in bytes: header, type and tag (RFC 8446, section 5.2).
 pub const RECORD_OVERHEAD: usize = engine::OVERHEAD;
 
-/// The first byte of what a TLS client or server may say first: handshake or alert (RFC 8446, section 5.1).
+/// The first byte of what a TLS client or server may say first: handshake or alert (RFC 8446,
+/// section 5.1).
 const TLS_FIRST: [u8; 2] = [0x16, 0x15];
 
 /// How many bytes of something else are kept to be shown.
 const SHOWN: usize = 64;
 
-/// The most bytes that are received and forgotten after a failed handshake, so that the other end hears why.
+/// The most bytes that are received and forgotten after a failed handshake, so that the other end
+/// hears why.
 const PATIENCE: usize = 64 << 10;
 
 /// One end of a TLS connection over `below`.
@@ -71,7 +75,8 @@ pub struct PlainSpeech {
 enum Stage {
     Shaking,
     Open,
-    /// The handshake has failed: the other end is told why, and the error waits until it has had the time to hear that.
+    /// The handshake has failed: the other end is told why, and the error waits until it has had
+    /// the time to hear that.
     Leaving {
         error: TlsError,
         finished: bool,
@@ -155,7 +160,8 @@ impl<P: Pipe> TlsPipe<P> {
             if let Stage::Leaving { .. } = self.stage {
                 return self.poll_leave(cx);
             }
-            // The last flight of a handshake goes with the first data, so that it is no packet of its own.
+            // The last flight of a handshake goes with the first data, so that it is no packet of
+            // its own.
             if self.engine.is_open() {
                 self.stage = Stage::Open;
                 return Poll::Ready(Ok(()));
@@ -217,7 +223,8 @@ impl<P: Pipe> TlsPipe<P> {
         self.stage = Stage::Leaving { error, finished: false, heard: 0 };
     }
 
-    /// Tells the other end why, and waits for its end: closing with bytes unread would send a reset, which could overtake that.
+    /// Tells the other end why, and waits for its end: closing with bytes unread would send a
+    /// reset, which could overtake that.
     fn poll_leave(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut over = false;
         match self.poll_out(cx) {
@@ -296,7 +303,8 @@ impl<P: Pipe> Pipe for TlsPipe<P> {
             if self.engine.has_ended() {
                 return Poll::Ready(Ok(Received::Fin));
             }
-            // The end of our handshake, or an answer that TLS asks for: nobody else may come to send it.
+            // The end of our handshake, or an answer that TLS asks for: nobody else may come to
+            // send it.
             if self.engine.held() == 0 && !self.engine.out().rest().is_empty() {
                 let _ = self.poll_out(cx)?;
             }
@@ -443,14 +451,18 @@ mod tests {
         };
         let spoken = Arc::<AtomicBool>::default();
         let (mut wire, above) = memory_pipe();
-        let mut server = TlsPipe::server(above, &ServerTls::new(&keys)).unwrap().noting(spoken.clone());
+        let mut server =
+            TlsPipe::server(above, &ServerTls::new(&keys)).unwrap().noting(spoken.clone());
         for (index, byte) in hello.iter().enumerate() {
             assert!(!spoken.load(Ordering::Relaxed), "after {index} bytes of {}", hello.len());
             assert!(wire.poll_send(&mut cx, &mut &[*byte][..]).is_ready());
             let before = server.memory();
             assert!(server.poll_recv(&mut cx, 1).is_pending());
             let whole = index + 1 == hello.len();
-            assert!(whole || server.memory() == before + 1, "what is not whole is kept, and counts");
+            assert!(
+                whole || server.memory() == before + 1,
+                "what is not whole is kept, and counts"
+            );
         }
         assert!(spoken.load(Ordering::Relaxed));
     }

@@ -16,13 +16,15 @@ fn without_the_secret(key: &Key, role: Role) -> Arc<CertifiedKey> {
 
 /// A client that knows the public half of an accepted key, and not the secret one.
 pub fn client_without_the_secret(keys: &Keys) -> ClientTls {
-    let resolver = AlwaysResolvesClientRawPublicKeys::new(without_the_secret(keys.first(), Role::Client));
+    let resolver =
+        AlwaysResolvesClientRawPublicKeys::new(without_the_secret(keys.first(), Role::Client));
     client(keys, |config| config.client_auth_cert_resolver = Arc::new(resolver))
 }
 
 /// A server that knows the public half of an accepted key, and not the secret one.
 pub fn server_without_the_secret(keys: &Keys) -> ServerTls {
-    let resolver = AlwaysResolvesServerRawPublicKeys::new(without_the_secret(keys.first(), Role::Server));
+    let resolver =
+        AlwaysResolvesServerRawPublicKeys::new(without_the_secret(keys.first(), Role::Server));
     server(keys, |config| config.cert_resolver = Arc::new(resolver))
 }
 

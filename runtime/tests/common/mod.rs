@@ -1,4 +1,5 @@
-//! A pair of proxies on loopback, with an origin behind the server and a route between the two that can be cut.
+//! A pair of proxies on loopback, with an origin behind the server and a route between the two that
+//! can be cut.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
@@ -15,8 +16,8 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 use striper_runtime::{
-    Client, ClientOptions, Event, Executor, FlowReport, HostPort, Listener, Pipe, PipeExt, Received, Server,
-    ServerOptions, Target, TcpPipe, bridge, dial_tcp,
+    Client, ClientOptions, Event, Executor, FlowReport, HostPort, Listener, Pipe, PipeExt,
+    Received, Server, ServerOptions, Target, TcpPipe, bridge, dial_tcp,
 };
 
 pub const LIMIT: Duration = Duration::from_secs(10);
@@ -74,8 +75,11 @@ pub struct Route {
 impl Route {
     pub async fn start(ex: &Executor, to: SocketAddr) -> Route {
         let listener = Listener::bind(any_port(), Rc::new(|_| {})).await.unwrap();
-        let route =
-            Route { addr: listener.local_addr(), to: Rc::new(Cell::new(to)), connections: Rc::default() };
+        let route = Route {
+            addr: listener.local_addr(),
+            to: Rc::new(Cell::new(to)),
+            connections: Rc::default(),
+        };
         let to = route.to.clone();
         let (connections, spawner) = (route.connections.clone(), ex.clone());
         ex.spawn(async move {

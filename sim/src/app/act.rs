@@ -1,6 +1,8 @@
-//! What a program does next, as its plan has it: how much it sends, and how much it takes of what has come.
+//! What a program does next, as its plan has it: how much it sends, and how much it takes of what
+//! has come.
 //!
-//! Invariant: it gives no more than there is room for and no more than its plan, and takes no more than was delivered.
+//! Invariant: it gives no more than there is room for and no more than its plan, and takes no more
+//! than was delivered.
 
 use super::pattern;
 use super::{EndState, Ending, Flow, Reader, Side, Start};
@@ -64,7 +66,8 @@ impl Flow {
             // About ten milliseconds' worth at a time.
             let grain = (rate / 100).clamp(1, len.max(1));
             if due < end.given + grain {
-                let micros = (u128::from(end.given + grain) * 1_000_000).div_ceil(u128::from(rate)) as u64;
+                let micros =
+                    (u128::from(end.given + grain) * 1_000_000).div_ceil(u128::from(rate)) as u64;
                 return Write::Wait((end.opened_at + micros).max(now + 1));
             }
             len = len.min(due - end.given);

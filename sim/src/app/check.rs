@@ -1,7 +1,9 @@
-//! The oracles of what a session tells a program: each panics at what must not be, and notes the rest.
+//! The oracles of what a session tells a program: each panics at what must not be, and notes the
+//! rest.
 //!
-//! Bytes come in order and equal the pattern, FIN once and after the last byte, nothing after a reset or the end, no reset
-//! without a cause, and what was given before a peer's reset is delivered before it.
+//! Bytes come in order and equal the pattern, FIN once and after the last byte, nothing after a
+//! reset or the end, no reset without a cause, and what was given before a peer's reset is
+//! delivered before it.
 
 use super::pattern;
 use super::{EndState, Flow, Side};
@@ -56,7 +58,8 @@ impl Flow {
         let peer = self.end(side.other()).clone();
         let reader = self.plan.reads[side.index()];
         let jumped = self.jumped[side.index()];
-        let stops = (reader.stop_after.is_some() || reader.burst.is_some()) && !self.eager || jumped;
+        let stops =
+            (reader.stop_after.is_some() || reader.burst.is_some()) && !self.eager || jumped;
         let end = self.end_mut(side);
         end.ended_at = Some(now);
         if reason == Reason::SessionLost {
@@ -65,13 +68,16 @@ impl Flow {
         }
         assert_eq!(peer.state, EndState::ResetHere, "a reset ({reason:?}) that nobody sent");
         if !stops {
-            assert_eq!(end.delivered, peer.given, "a reset before the bytes that were given before it");
+            assert_eq!(
+                end.delivered, peer.given,
+                "a reset before the bytes that were given before it"
+            );
         }
         end.state = EndState::PeerReset(reason);
     }
 
-    /// Checks a refusal that came. `draining` if the other side's session opens no more flows: then it refuses what it
-    /// has not shown to its program.
+    /// Checks a refusal that came. `draining` if the other side's session opens no more flows: then
+    /// it refuses what it has not shown to its program.
     pub fn refused(&mut self, side: Side, reason: Reason, draining: bool, now: u64) {
         if self.end(side).state == EndState::ResetHere {
             return;

@@ -1,4 +1,5 @@
-//! The bytes of a flow: each follows from (flow, direction, offset), so that any piece can be checked on the spot.
+//! The bytes of a flow: each follows from (flow, direction, offset), so that any piece can be
+//! checked on the spot.
 //!
 //! Invariant: what stands at an offset never depends on how the bytes are cut.
 

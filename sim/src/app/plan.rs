@@ -1,6 +1,7 @@
 //! What both programs of a flow shall do: plain data, drawn at random or written down.
 //!
-//! Invariant: a plan never changes while its flow lives; how far it has come is told by [`super::Flow`].
+//! Invariant: a plan never changes while its flow lives; how far it has come is told by
+//! [`super::Flow`].
 
 use super::Side;
 use striper_core::Reason;

@@ -1,7 +1,7 @@
 //! Which of the two proxies is meant.
 //!
-//! Invariant: what is kept for both is an array of two with the client's first, and a way between them has the number of the side
-//! that writes.
+//! Invariant: what is kept for both is an array of two with the client's first, and a way between
+//! them has the number of the side that writes.
 
 use striper_core::Role;
 

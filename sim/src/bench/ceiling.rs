@@ -1,10 +1,13 @@
-//! What modelled TCP leaves of the oracle, whatever scheduler: each stripe carries all that it can, for itself.
+//! What modelled TCP leaves of the oracle, whatever scheduler: each stripe carries all that it can,
+//! for itself.
 //!
-//! The fluid oracle knows neither slow start nor losses nor TCP's timeouts. Here each stripe is run alone, with what is drawn for it, as
-//! fast as it goes, and the time is that when all together have delivered the size of the transfer: as if it had been known
-//! beforehand which bytes belong on which stripe. Between this and a scheduler's share is what the scheduler costs.
+//! The fluid oracle knows neither slow start nor losses nor TCP's timeouts. Here each stripe is run
+//! alone, with what is drawn for it, as fast as it goes, and the time is that when all together
+//! have delivered the size of the transfer: as if it had been known beforehand which bytes belong
+//! on which stripe. Between this and a scheduler's share is what the scheduler costs.
 //!
-//! It is no bound: several stripes together may meet TCP's losses at other moments than each of them alone.
+//! It is no bound: several stripes together may meet TCP's losses at other moments than each of
+//! them alone.
 
 use super::measure::{Case, Outcome, pace, setup, trouble, warm};
 use super::mixes::{Drawn, Load, MAX_CREDIT, Mix, PIECE, WARMING};
@@ -14,7 +17,8 @@ use crate::world::World;
 use std::cell::RefCell;
 use striper_core::SchedulerKind;
 
-/// The outcome with a seed, without any limit by credit. Of a paced load, which does not fill the stripes, that of the fluid oracle.
+/// The outcome with a seed, without any limit by credit. Of a paced load, which does not fill the
+/// stripes, that of the fluid oracle.
 pub(super) fn ceiling(mix: &Mix, seed: u64) -> Outcome {
     let drawn = mix.draw(seed);
     let size = match mix.load {
@@ -36,7 +40,14 @@ pub(super) fn ceiling(mix: &Mix, seed: u64) -> Outcome {
 }
 
 /// When (microseconds) how many bytes came over one stripe, up to a time.
-fn alone(mix: &Mix, drawn: &Drawn, stripe: usize, seed: u64, size: u64, until: u64) -> Vec<(u64, u64)> {
+fn alone(
+    mix: &Mix,
+    drawn: &Drawn,
+    stripe: usize,
+    seed: u64,
+    size: u64,
+    until: u64,
+) -> Vec<(u64, u64)> {
     let only = drawn.only(stripe);
     let case = Case { scheduler: SchedulerKind::RoundRobin, credit: MAX_CREDIT, seed };
     let mut world = World::new(setup(&only, case, mix.name));

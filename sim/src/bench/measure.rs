@@ -1,4 +1,5 @@
-//! One transfer of the comparison: a mix, a scheduler, a credit and a seed, and the figures that come of it.
+//! One transfer of the comparison: a mix, a scheduler, a credit and a seed, and the figures that
+//! come of it.
 //!
 //! Invariant: the same four give the same figures, whatever else runs.
 
@@ -37,9 +38,11 @@ pub struct Outcome {
     pub resent: u64,
     /// The longest time without a delivery that ended after the trouble began.
     pub pause: Option<u64>,
-    /// From the end of the trouble to full rate: until a second begins that brings 90 % of all that the stripes carry, 75 % in each quarter.
+    /// From the end of the trouble to full rate: until a second begins that brings 90 % of all that
+    /// the stripes carry, 75 % in each quarter.
     pub recovery: Option<u64>,
-    /// From when each piece was to be written to when its last byte came out, in the order of time; of paced loads only.
+    /// From when each piece was to be written to when its last byte came out, in the order of time;
+    /// of paced loads only.
     pub delays: Vec<u64>,
 }
 
@@ -66,8 +69,8 @@ pub fn measure(mix: &Mix, case: Case) -> Outcome {
     let (plan, ideal) = plan(mix.load, &drawn, case.credit);
     let limit = 20 * ideal + 60_000_000;
     let mut world = World::new(setup(&drawn, case, mix.name));
-    let ready =
-        world.warm_up(limit) && (!matches!(mix.load, Load::Object(_)) || warm(&mut world, WARMING, limit));
+    let ready = world.warm_up(limit)
+        && (!matches!(mix.load, Load::Object(_)) || warm(&mut world, WARMING, limit));
     let start = world.now();
     let before = resent(&world);
     let flow = world.open(FlowPlan { at: start, ..plan.clone() });
@@ -89,7 +92,9 @@ pub fn measure(mix: &Mix, case: Case) -> Outcome {
         log.push((world.now(), log.last().expect("the beginning").1));
     }
     let delays = match plan.sends[0].rate {
-        Some(rate) => delays(&log, world.flow(flow).end(Side::Client).opened_at, rate, plan.sends[0].bytes),
+        Some(rate) => {
+            delays(&log, world.flow(flow).end(Side::Client).opened_at, rate, plan.sends[0].bytes)
+        }
         None => Vec::new(),
     };
     let relative: Vec<(u64, u64)> = log.iter().map(|(at, bytes)| (at - start, *bytes)).collect();
@@ -157,7 +162,8 @@ fn plan(load: Load, drawn: &Drawn, credit: u64) -> (FlowPlan, u64) {
     }
 }
 
-/// Half of what the pipes can carry on the whole until then, in bytes per second, and what that comes to in whole pieces.
+/// Half of what the pipes can carry on the whole until then, in bytes per second, and what that
+/// comes to in whole pieces.
 pub(super) fn pace(pipes: &[Pipe], span: u64) -> (u64, u64) {
     let rate = capacity(pipes, span) * 1_000 / (span / 1_000) / 2;
     (rate, rate * (span / 1_000) / 1_000 / PIECE * PIECE)
@@ -175,18 +181,21 @@ fn resent(world: &World) -> u64 {
     Side::BOTH.iter().map(|side| world.stats(*side).payload_resent).sum()
 }
 
-/// The longest time between two entries of a log of (time, bytes delivered so far) of which the later one is after `from`.
+/// The longest time between two entries of a log of (time, bytes delivered so far) of which the
+/// later one is after `from`.
 fn longest_pause(log: &[(u64, u64)], from: u64) -> u64 {
     let gaps = log.windows(2).filter(|two| two[1].0 > from);
     gaps.map(|two| two[1].0 - two[0].0).max().unwrap_or(0)
 }
 
-/// How long after `from` the second begins that brings at least 90 % of what `rate` (bit/s) carries in a second, and in each quarter at
-/// least 75 % of a quarter's: a burst of what had been waiting for one piece is no full rate, though it may pass for a quarter. In
-/// steps of 10 ms; `None` if the log ends before.
+/// How long after `from` the second begins that brings at least 90 % of what `rate` (bit/s) carries
+/// in a second, and in each quarter at least 75 % of a quarter's: a burst of what had been waiting
+/// for one piece is no full rate, though it may pass for a quarter. In steps of 10 ms; `None` if
+/// the log ends before.
 fn recovery(log: &[(u64, u64)], from: u64, rate: u64) -> Option<u64> {
-    let by =
-        |time: u64| log[..log.partition_point(|(at, _)| *at <= time)].last().map_or(0, |(_, bytes)| *bytes);
+    let by = |time: u64| {
+        log[..log.partition_point(|(at, _)| *at <= time)].last().map_or(0, |(_, bytes)| *bytes)
+    };
     let end = log.last().map_or(0, |(at, _)| *at);
     let begins = (from..).step_by(10_000).take_while(|begin| begin + 1_000_000 <= end);
     let second = rate / 8;
@@ -198,8 +207,8 @@ fn recovery(log: &[(u64, u64)], from: u64, rate: u64) -> Option<u64> {
     begins.into_iter().find(is_full).map(|begin| begin - from)
 }
 
-/// How long each piece of `bytes` took, written at `rate` (bytes per second) from `opened` on. A piece that never came is as late as the
-/// end of the log.
+/// How long each piece of `bytes` took, written at `rate` (bytes per second) from `opened` on. A
+/// piece that never came is as late as the end of the log.
 fn delays(log: &[(u64, u64)], opened: u64, rate: u64, bytes: u64) -> Vec<u64> {
     let end = log.last().map_or(opened, |(at, _)| *at);
     let mut entries = log.iter().peekable();
@@ -229,11 +238,13 @@ mod tests {
 
     #[test]
     fn full_rate_is_a_second_without_a_hole() {
-        // 8 Mbit/s: 10,000 B every 10 ms from 3 s on, when a burst of 2,000,000 B comes with the first.
+        // 8 Mbit/s: 10,000 B every 10 ms from 3 s on, when a burst of 2,000,000 B comes with the
+        // first.
         let log: Vec<(u64, u64)> =
             (0..=300).map(|step| (3_000_000 + step * 10_000, 2_000_000 + step * 10_000)).collect();
         let healed = 2_500_000;
-        // The second that begins at 2.5 s holds the burst, and yet half of it is empty. The burst can make up for one quarter.
+        // The second that begins at 2.5 s holds the burst, and yet half of it is empty. The burst
+        // can make up for one quarter.
         assert_eq!(recovery(&log, healed, 8_000_000), Some(250_000));
         assert_eq!(recovery(&log, healed, 12_000_000), None);
         assert_eq!(recovery(&log[..50], healed, 8_000_000), None);

@@ -1,9 +1,10 @@
 //! The mixes of stripes on which schedulers are compared, as data, and what a seed makes of one.
 //!
-//! Invariant: what is drawn depends on the mix and the seed alone, so that all schedulers and all credits meet the same worlds.
+//! Invariant: what is drawn depends on the mix and the seed alone, so that all schedulers and all
+//! credits meet the same worlds.
 //!
-//! A steady world has no chance in it, so a seed varies what a real route would: each stripe's rate by up to 5 % and its delay by up
-//! to 10 %, evenly, and where there is trouble its moments.
+//! A steady world has no chance in it, so a seed varies what a real route would: each stripe's rate
+//! by up to 5 % and its delay by up to 10 %, evenly, and where there is trouble its moments.
 
 use crate::draw::pick;
 use crate::faults::{Fault, Told};
@@ -22,7 +23,8 @@ pub enum Load {
     BothWays(u64, u64),
     /// As [`Load::Upload`], on stripes that have carried 1 MiB before and were idle for a second.
     Object(u64),
-    /// From the client, half of what the stripes can carry on the whole, in pieces of 1,400 bytes, for so many microseconds.
+    /// From the client, half of what the stripes can carry on the whole, in pieces of 1,400 bytes,
+    /// for so many microseconds.
     Paced(u64),
 }
 
@@ -32,7 +34,8 @@ pub const WARMING: u64 = 1 << 20;
 /// How long an object's stripes are idle before it, in microseconds.
 pub const IDLE: u64 = 1_000_000;
 
-/// The largest credit that can be asked for, in bytes: half of a session's default memory limit, beyond which that is what binds.
+/// The largest credit that can be asked for, in bytes: half of a session's default memory limit,
+/// beyond which that is what binds.
 pub(super) const MAX_CREDIT: u64 = 64 << 20;
 
 /// Bytes that a paced program writes at once.
@@ -43,7 +46,8 @@ pub const PIECE: u64 = 1_400;
 pub enum Trouble {
     /// Nothing.
     Nothing,
-    /// Each falls to 5 % of its rate for 0.5–3 s, 3–9 s from one beginning to the next, independently of the others.
+    /// Each falls to 5 % of its rate for 0.5–3 s, 3–9 s from one beginning to the next,
+    /// independently of the others.
     Dips,
     /// One is reset, 1–3 s after the beginning; its route takes a new one at once.
     Death,
@@ -89,9 +93,10 @@ macro_rules! mixes {
 
 /// All of them.
 ///
-/// E is `tools/testing/selftests/net/mptcp/simult_flows.sh` of Linux: two paths shaped by netem with the same rate and delay both
-/// ways (so its "1" and "50" are one-way delays), and one connection that carries 16 MiB one way and 80 KiB the other. Where it has no delay,
-/// 0.1 ms stands for the machine's own.
+/// E is `tools/testing/selftests/net/mptcp/simult_flows.sh` of Linux: two paths shaped by netem
+/// with the same rate and delay both ways (so its "1" and "50" are one-way delays), and one
+/// connection that carries 16 MiB one way and 80 KiB the other. Where it has no delay, 0.1 ms
+/// stands for the machine's own.
 pub const MIXES: &[Mix] = mixes! {
     "A", "8 x 2.5 Mbit/s, RTT 50 ms; 24 MiB", EIGHT, Load::Upload(24 << 20), Nothing;
     "B", "15 Mbit/s RTT 2 ms + 5 Mbit/s RTT 50 ms; 24 MiB", NEAR_AND_FAR, Load::Upload(24 << 20), Nothing;
@@ -118,8 +123,8 @@ pub const MIXES: &[Mix] = mixes! {
 pub struct Drawn {
     /// The stripes as the oracle sees them; the first rate of each, at zero, is the usual one.
     pub pipes: Vec<Pipe>,
-    /// How each stripe is when nothing is wrong with it, both ways; and its dips, in which the queue stays as many bytes: a
-    /// buffer does not shrink because what it feeds slows down.
+    /// How each stripe is when nothing is wrong with it, both ways; and its dips, in which the
+    /// queue stays as many bytes: a buffer does not shrink because what it feeds slows down.
     pub links: Vec<LinkSpec>,
     /// What goes wrong, when, and with which stripe's route.
     pub faults: Vec<(u64, usize, Fault)>,
@@ -139,13 +144,18 @@ impl Mix {
         let mut links = Vec::new();
         for (rate, delay) in self.stripes {
             let rate = rng.random_range(rate - rate / 20..=rate + rate / 20);
-            links.push(LinkSpec::new(rate, rng.random_range(delay - delay / 10..=delay + delay / 10)));
+            links.push(LinkSpec::new(
+                rate,
+                rng.random_range(delay - delay / 10..=delay + delay / 10),
+            ));
         }
         let pipes = links.iter().map(|link| Pipe::steady(link.rate, link.delay)).collect();
         let mut drawn = Drawn { pipes, links, faults: Vec::new(), struck: None, healed: None };
         match self.trouble {
             Trouble::Nothing => {}
-            Trouble::Dips => (0..self.stripes.len()).for_each(|stripe| drawn.add_dips(stripe, &mut rng)),
+            Trouble::Dips => {
+                (0..self.stripes.len()).for_each(|stripe| drawn.add_dips(stripe, &mut rng))
+            }
             Trouble::Death => {
                 let at = rng.random_range(1_000_000..3_000_000);
                 let stripe = rng.random_range(0..self.stripes.len());
@@ -216,7 +226,9 @@ mod tests {
             for seed in 0..200 {
                 let drawn = mix.draw(seed);
                 assert_eq!(drawn.links.len(), mix.stripes.len());
-                for ((link, pipe), (rate, delay)) in drawn.links.iter().zip(&drawn.pipes).zip(mix.stripes) {
+                for ((link, pipe), (rate, delay)) in
+                    drawn.links.iter().zip(&drawn.pipes).zip(mix.stripes)
+                {
                     assert!(link.rate.abs_diff(*rate) <= rate / 20, "{} {seed}", mix.name);
                     assert!(link.delay.abs_diff(*delay) <= delay / 10, "{} {seed}", mix.name);
                     assert_eq!((pipe.delay, pipe.rate[0]), (link.delay, (0, link.rate)));
@@ -257,7 +269,8 @@ mod tests {
     fn silence_lasts_ten_seconds_for_one_or_for_all() {
         for (name, count) in [("F2", 1), ("F3", 4)] {
             let drawn = mix(name).draw(5);
-            let silent: Vec<&Pipe> = drawn.pipes.iter().filter(|pipe| pipe.rate.len() > 1).collect();
+            let silent: Vec<&Pipe> =
+                drawn.pipes.iter().filter(|pipe| pipe.rate.len() > 1).collect();
             assert_eq!(silent.len(), count);
             let at = drawn.struck.unwrap();
             assert!((1_000_000..3_000_000).contains(&at));

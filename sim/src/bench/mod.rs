@@ -1,6 +1,8 @@
-//! `sim bench-schedulers`: every scheduler on every mix of stripes with every credit, as shares of the best that is possible.
+//! `sim bench-schedulers`: every scheduler on every mix of stripes with every credit, as shares of
+//! the best that is possible.
 //!
-//! Invariant: the text depends on what is asked for alone, not on the number of threads or the machine, so it can be kept and compared.
+//! Invariant: the text depends on what is asked for alone, not on the number of threads or the
+//! machine, so it can be kept and compared.
 
 mod ceiling;
 mod measure;
@@ -28,7 +30,9 @@ impl Bench {
         let mut lines = Vec::new();
         for mix in self.mixes.iter().map(|mix| &MIXES[*mix]) {
             for credit in &self.credits {
-                lines.extend(self.schedulers.iter().map(|scheduler| (mix, Some((*credit, *scheduler)))));
+                lines.extend(
+                    self.schedulers.iter().map(|scheduler| (mix, Some((*credit, *scheduler)))),
+                );
             }
             lines.push((mix, None));
         }

@@ -64,8 +64,9 @@ impl Bench {
                 Arg::Long("threads") => {
                     let text = value(parser, "threads")?;
                     let threads = text.parse().ok().filter(|threads| (1..=256).contains(threads));
-                    bench.threads =
-                        threads.ok_or_else(|| format!("--threads: \"{text}\" is no number from 1 to 256"))?;
+                    bench.threads = threads.ok_or_else(|| {
+                        format!("--threads: \"{text}\" is no number from 1 to 256")
+                    })?;
                 }
                 Arg::Long("topologies") => topologies = Some(parse_count(parser, "topologies")?),
                 arg => {
@@ -85,9 +86,17 @@ impl Bench {
             let scheduler = match (bench.schedulers.as_slice(), several) {
                 ([one], _) => *one,
                 (_, false) => SchedulerKind::Earliest,
-                _ => return Err("--topologies takes one scheduler at a time, such as --scheduler uc".into()),
+                _ => {
+                    return Err(
+                        "--topologies takes one scheduler at a time, such as --scheduler uc".into(),
+                    );
+                }
             };
-            return Ok(Command::Topologies(Topologies { seeds, scheduler, threads: bench.threads }));
+            return Ok(Command::Topologies(Topologies {
+                seeds,
+                scheduler,
+                threads: bench.threads,
+            }));
         }
         if quick {
             (bench.seeds, bench.credits) = (0..3, vec![1 << 20]);
@@ -106,11 +115,13 @@ impl Bench {
             line += &format!(" --mix {}", names.join(","));
         }
         if self.schedulers != usual.schedulers {
-            let names: Vec<&str> = self.schedulers.iter().map(|kind| scheduler_name(*kind)).collect();
+            let names: Vec<&str> =
+                self.schedulers.iter().map(|kind| scheduler_name(*kind)).collect();
             line += &format!(" --scheduler {}", names.join(","));
         }
         if self.credits != usual.credits {
-            let sizes: Vec<String> = self.credits.iter().map(|credit| write_size(*credit)).collect();
+            let sizes: Vec<String> =
+                self.credits.iter().map(|credit| write_size(*credit)).collect();
             line += &format!(" --credit {}", sizes.join(","));
         }
         if self.seeds.start == 0 {
@@ -129,9 +140,9 @@ fn parse_mixes(text: &str) -> Result<Vec<usize>, String> {
         let named = |nth: &usize| {
             let name = MIXES[*nth].name.to_ascii_lowercase();
             name == lower
-                || name
-                    .strip_prefix(lower.as_str())
-                    .is_some_and(|rest| rest.starts_with(|next: char| next == '-' || next.is_ascii_digit()))
+                || name.strip_prefix(lower.as_str()).is_some_and(|rest| {
+                    rest.starts_with(|next: char| next == '-' || next.is_ascii_digit())
+                })
         };
         let found: Vec<usize> = (0..MIXES.len()).filter(named).collect();
         if lower.is_empty() || found.is_empty() {
@@ -156,7 +167,9 @@ fn parse_schedulers(text: &str) -> Result<Vec<SchedulerKind>, String> {
     if let Some(word) =
         words.iter().find(|word| SCHEDULERS.iter().all(|kind| scheduler_name(*kind) != **word))
     {
-        return Err(format!("--scheduler: \"{word}\" is unknown; there are earliest, uc, rr and all"));
+        return Err(format!(
+            "--scheduler: \"{word}\" is unknown; there are earliest, uc, rr and all"
+        ));
     }
     Ok(SCHEDULERS.into_iter().filter(|kind| words.contains(&scheduler_name(*kind))).collect())
 }
@@ -167,7 +180,9 @@ fn parse_credits(text: &str) -> Result<Vec<u64>, String> {
         let credit = parse_size(word).map_err(|error| format!("--credit: {error}"))?;
         if !(FLOW_FLOOR..=MAX_CREDIT).contains(&credit) {
             let (low, high) = (write_size(FLOW_FLOOR), write_size(MAX_CREDIT));
-            return Err(format!("--credit: \"{word}\" is out of range; it goes from {low} to {high}"));
+            return Err(format!(
+                "--credit: \"{word}\" is out of range; it goes from {low} to {high}"
+            ));
         }
         credits.push(credit);
     }
@@ -180,7 +195,8 @@ fn parse_credits(text: &str) -> Result<Vec<u64>, String> {
 fn parse_count(parser: &mut Parser, name: &str) -> Result<Range<u64>, String> {
     let text = value(parser, name)?;
     if text.contains("..") {
-        return parse_seeds(&text).map_err(|error| error.replacen("--seeds", &format!("--{name}"), 1));
+        return parse_seeds(&text)
+            .map_err(|error| error.replacen("--seeds", &format!("--{name}"), 1));
     }
     let count = text.parse().ok().filter(|count| (1..=1_000_000).contains(count));
     let count = count.ok_or_else(|| {
@@ -208,7 +224,10 @@ mod tests {
     fn without_options_everything_is_compared() {
         let bench = parse("").unwrap();
         assert_eq!(bench, Bench::default());
-        assert_eq!((bench.mixes.len(), bench.schedulers.len(), bench.credits.len()), (MIXES.len(), 3, 3));
+        assert_eq!(
+            (bench.mixes.len(), bench.schedulers.len(), bench.credits.len()),
+            (MIXES.len(), 3, 3)
+        );
         assert_eq!(bench.seeds, 0..20);
     }
 
@@ -234,19 +253,28 @@ mod tests {
 
     #[test]
     fn topologies_are_a_number_or_a_range() {
-        let parse =
-            |line: &str| crate::args::parse(["bench-schedulers"].into_iter().chain(line.split_whitespace()));
+        let parse = |line: &str| {
+            crate::args::parse(["bench-schedulers"].into_iter().chain(line.split_whitespace()))
+        };
         let Ok(Command::Topologies(all)) = parse("--topologies 500 --threads 3") else { panic!() };
-        assert_eq!(all, Topologies { seeds: 0..500, scheduler: SchedulerKind::Earliest, threads: 3 });
-        let Ok(Command::Topologies(one)) = parse("--scheduler rr --topologies 7..8") else { panic!() };
+        assert_eq!(
+            all,
+            Topologies { seeds: 0..500, scheduler: SchedulerKind::Earliest, threads: 3 }
+        );
+        let Ok(Command::Topologies(one)) = parse("--scheduler rr --topologies 7..8") else {
+            panic!()
+        };
         assert_eq!((one.seeds, one.scheduler), (7..8, SchedulerKind::RoundRobin));
     }
 
     #[test]
     fn the_printed_command_reads_back() {
-        for line in
-            ["", "--mix A,E3", "--quick --scheduler uc", "--credit 64KiB,2MiB --seeds 7..9 --mix objects"]
-        {
+        for line in [
+            "",
+            "--mix A,E3",
+            "--quick --scheduler uc",
+            "--credit 64KiB,2MiB --seeds 7..9 --mix objects",
+        ] {
             let bench = parse(line).unwrap();
             let printed = bench.command();
             let (_, rest) = printed.split_once("bench-schedulers").unwrap();

@@ -18,7 +18,8 @@ struct Spread {
 }
 
 impl Spread {
-    /// Of figures of which small ones are good. The median of an even number is the worse one of the two in the middle.
+    /// Of figures of which small ones are good. The median of an even number is the worse one of
+    /// the two in the middle.
     fn small_is_good(mut figures: Vec<u64>) -> Spread {
         figures.sort_unstable();
         Spread { median: figures[figures.len() / 2], worst: figures[figures.len() - 1] }
@@ -26,13 +27,14 @@ impl Spread {
 
     /// Of figures of which large ones are good.
     fn large_is_good(figures: Vec<u64>) -> Spread {
-        let turned = Self::small_is_good(figures.into_iter().map(|figure| u64::MAX - figure).collect());
+        let turned =
+            Self::small_is_good(figures.into_iter().map(|figure| u64::MAX - figure).collect());
         Spread { median: u64::MAX - turned.median, worst: u64::MAX - turned.worst }
     }
 }
 
-/// One column: what it is called, its unit as a power of ten of what is counted, and its figures. A figure of `u64::MAX` is one
-/// that was never reached.
+/// One column: what it is called, its unit as a power of ten of what is counted, and its figures. A
+/// figure of `u64::MAX` is one that was never reached.
 struct Column {
     heading: &'static str,
     key: &'static str,
@@ -50,14 +52,21 @@ pub(super) struct Row {
 
 impl Row {
     /// From the outcomes of all seeds, at least one.
-    pub fn new(mix: &'static Mix, credit: u64, scheduler: SchedulerKind, outcomes: &[Outcome]) -> Self {
+    pub fn new(
+        mix: &'static Mix,
+        credit: u64,
+        scheduler: SchedulerKind,
+        outcomes: &[Outcome],
+    ) -> Self {
         let mut columns = Self::first(mix, outcomes);
         if matches!(mix.trouble, Trouble::Death | Trouble::OneSilent | Trouble::AllSilent) {
-            let pause = |outcome: &Outcome| outcome.pause.map_or(u64::MAX, |pause| pause.div_ceil(1_000));
+            let pause =
+                |outcome: &Outcome| outcome.pause.map_or(u64::MAX, |pause| pause.div_ceil(1_000));
             columns.push(low("longest pause, ms", "longest_pause_ms", 0, outcomes, pause));
         }
         if matches!(mix.trouble, Trouble::OneSilent | Trouble::AllSilent) {
-            let back = |outcome: &Outcome| outcome.recovery.map_or(u64::MAX, |time| time.div_ceil(1_000));
+            let back =
+                |outcome: &Outcome| outcome.recovery.map_or(u64::MAX, |time| time.div_ceil(1_000));
             columns.push(low("full rate after, ms", "full_rate_after_ms", 0, outcomes, back));
         }
         columns.push(low("extra bytes, %", "extra_bytes_percent", 2, outcomes, Outcome::extra));
@@ -86,7 +95,12 @@ impl Row {
             ],
             Load::Upload(_) | Load::BothWays(..) => {
                 let spread = Spread::large_is_good(outcomes.iter().map(Outcome::share).collect());
-                vec![Column { heading: "share of oracle", key: "share_of_oracle", decimals: 3, spread }]
+                vec![Column {
+                    heading: "share of oracle",
+                    key: "share_of_oracle",
+                    decimals: 3,
+                    spread,
+                }]
             }
         }
     }
@@ -128,13 +142,17 @@ extra bytes: payload handed to a stripe again, in % of the transfer. --: not rea
 
 /// The table for people.
 pub(super) fn text(bench: &Bench, rows: &[Row]) -> String {
-    let mut text =
-        format!("{HEAD}{} seeds; written by\n{}\n", bench.seeds.end - bench.seeds.start, bench.command());
+    let mut text = format!(
+        "{HEAD}{} seeds; written by\n{}\n",
+        bench.seeds.end - bench.seeds.start,
+        bench.command()
+    );
     let mut mix = "";
     for row in rows {
         if mix != row.mix.name {
             mix = row.mix.name;
-            let _ = write!(text, "\n{mix}: {}\n  {:>6}  {:<9}", row.mix.about, "credit", "scheduler");
+            let _ =
+                write!(text, "\n{mix}: {}\n  {:>6}  {:<9}", row.mix.about, "credit", "scheduler");
             for column in &row.columns {
                 let _ = write!(text, "  {:>19}", column.heading);
             }
@@ -160,7 +178,8 @@ pub(super) fn text(bench: &Bench, rows: &[Row]) -> String {
 
 /// The same for programs.
 pub(super) fn json(bench: &Bench, rows: &[Row]) -> String {
-    let mut text = format!("{{\n  \"seeds\": [{}, {}],\n  \"rows\": [", bench.seeds.start, bench.seeds.end);
+    let mut text =
+        format!("{{\n  \"seeds\": [{}, {}],\n  \"rows\": [", bench.seeds.start, bench.seeds.end);
     for (nth, row) in rows.iter().enumerate() {
         let (credit, name) = match row.with {
             Some((credit, scheduler)) => (credit.to_string(), scheduler_name(scheduler)),
@@ -203,7 +222,10 @@ mod tests {
     fn the_median_of_two_is_the_worse_one() {
         assert_eq!(Spread::small_is_good(vec![4, 1, 3, 2]), Spread { median: 3, worst: 4 });
         assert_eq!(Spread::large_is_good(vec![4, 1, 3, 2]), Spread { median: 2, worst: 1 });
-        assert_eq!(Spread::small_is_good(vec![1, u64::MAX, 2]), Spread { median: 2, worst: u64::MAX });
+        assert_eq!(
+            Spread::small_is_good(vec![1, u64::MAX, 2]),
+            Spread { median: 2, worst: u64::MAX }
+        );
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Random sets of steady stripes: does one more ever cost anything?
 //!
-//! For each seed the same transfer is run over all stripes, over all but the last, and over each alone, on stripes that are up and have
-//! carried nothing yet. What is asked of a scheduler: with all it takes no more than 1/0.98 of the time of the best one alone, nor of
-//! that without the last one.
+//! For each seed the same transfer is run over all stripes, over all but the last, and over each
+//! alone, on stripes that are up and have carried nothing yet. What is asked of a scheduler: with
+//! all it takes no more than 1/0.98 of the time of the best one alone, nor of that without the last
+//! one.
 //!
 //! Invariant: the text depends on the seeds and the scheduler alone.
 
@@ -20,7 +21,8 @@ use std::fmt::Write as _;
 use std::ops::Range;
 use striper_core::SchedulerKind;
 
-/// What a transfer may lose by one more stripe, in thousandths of the rate: no less than this is left.
+/// What a transfer may lose by one more stripe, in thousandths of the rate: no less than this is
+/// left.
 const DEMAND: u64 = 980;
 
 /// Which topologies, and with which scheduler.
@@ -54,8 +56,9 @@ struct Verdict {
     alone: Option<u64>,
 }
 
-/// 0.5–100 Mbit/s, round trips of 1–300 ms, each octave as likely as the next; one to four stripes and one more; a credit of 1–8 MiB; what the
-/// oracle does in 1–4 s, but at most 4 MiB and at least 64 KiB.
+/// 0.5–100 Mbit/s, round trips of 1–300 ms, each octave as likely as the next; one to four stripes
+/// and one more; a credit of 1–8 MiB; what the oracle does in 1–4 s, but at most 4 MiB and at least
+/// 64 KiB.
 fn draw(seed: u64) -> Topology {
     let mut rng = seed::stream(seed, "topology", 0);
     let count = rng.random_range(1..=4) + 1;
@@ -81,12 +84,14 @@ fn octaves(rng: &mut ChaCha8Rng, low: u64, high: u64) -> u64 {
 
 /// The oracle's time over some of the stripes.
 fn ideal(stripes: &[(u64, u64)], topology: &Topology) -> u64 {
-    let pipes: Vec<Pipe> = stripes.iter().map(|(rate, delay)| Pipe::steady(*rate, *delay)).collect();
+    let pipes: Vec<Pipe> =
+        stripes.iter().map(|(rate, delay)| Pipe::steady(*rate, *delay)).collect();
     credit_time(&pipes, topology.size, topology.credit).expect("pipes that never stop")
 }
 
 impl Topologies {
-    /// Measures; the answer is the text to print, and whether one more stripe never cost more than it may.
+    /// Measures; the answer is the text to print, and whether one more stripe never cost more than
+    /// it may.
     ///
     /// # Panics
     /// If a world fails; it has printed the command that repeats it.
@@ -105,14 +110,23 @@ impl Topologies {
         let ratios = [Verdict::over_alone, Verdict::over_without]
             .map(|ratio| verdicts.iter().map(ratio).collect::<Vec<u64>>());
         for window in BOUNDS.windows(2) {
-            let within =
-                |ratios: &[u64]| ratios.iter().filter(|ratio| (window[0]..window[1]).contains(ratio)).count();
-            let upto =
-                if window[1] == u64::MAX { "      ".into() } else { format!("- {}", thousandths(window[1])) };
+            let within = |ratios: &[u64]| {
+                ratios.iter().filter(|ratio| (window[0]..window[1]).contains(ratio)).count()
+            };
+            let upto = if window[1] == u64::MAX {
+                "      ".into()
+            } else {
+                format!("- {}", thousandths(window[1]))
+            };
             let (alone, without) = (within(&ratios[0]), within(&ratios[1]));
-            let _ = writeln!(text, "{:>5} {upto:<7}  {alone:>10}  {without:>12}", thousandths(window[0]));
+            let _ = writeln!(
+                text,
+                "{:>5} {upto:<7}  {alone:>10}  {without:>12}",
+                thousandths(window[0])
+            );
         }
-        let below = ratios.each_ref().map(|ratios| ratios.iter().filter(|ratio| **ratio < DEMAND).count());
+        let below =
+            ratios.each_ref().map(|ratios| ratios.iter().filter(|ratio| **ratio < DEMAND).count());
         let _ = writeln!(text, "\nbelow 0.980      {:>9}  {:>12}", below[0], below[1]);
         for (name, ratio) in [
             ("the best alone", Verdict::over_alone as fn(&Verdict) -> u64),
@@ -141,10 +155,13 @@ impl Topologies {
         let stripes: Vec<String> = topology
             .stripes
             .iter()
-            .map(|(rate, delay)| format!("{} {} ms", show_rate(*rate as f64), fixed_millis(2 * delay)))
+            .map(|(rate, delay)| {
+                format!("{} {} ms", show_rate(*rate as f64), fixed_millis(2 * delay))
+            })
             .collect();
-        let time =
-            |time: Option<u64>| time.map_or("never".into(), |time| format!("{} ms", fixed_millis(time)));
+        let time = |time: Option<u64>| {
+            time.map_or("never".into(), |time| format!("{} ms", fixed_millis(time)))
+        };
         format!(
             "all {}, alone {}, without {}, oracle {} ms; {} KiB, credit {}; {}\n       {}\n",
             time(verdict.all),
@@ -161,7 +178,8 @@ impl Topologies {
     fn judge(&self, seed: u64) -> Verdict {
         let topology = draw(seed);
         let all = &topology.stripes[..];
-        // The quickest by the oracle first: what takes longer there than another really did need not be run.
+        // The quickest by the oracle first: what takes longer there than another really did need
+        // not be run.
         let mut single: Vec<&[(u64, u64)]> = all.chunks(1).collect();
         single.sort_by_key(|stripe| ideal(stripe, &topology));
         let mut limit = 20 * ideal(single[0], &topology) + 60_000_000;
@@ -189,7 +207,13 @@ impl Topologies {
     }
 
     /// How long the transfer takes over these stripes, `None` if more than `limit`.
-    fn time(&self, seed: u64, stripes: &[(u64, u64)], topology: &Topology, limit: u64) -> Option<u64> {
+    fn time(
+        &self,
+        seed: u64,
+        stripes: &[(u64, u64)],
+        topology: &Topology,
+        limit: u64,
+    ) -> Option<u64> {
         let rates: Vec<u64> = stripes.iter().map(|(rate, _)| *rate).collect();
         let mut setup = Setup::capped(seed, &rates, 0);
         setup.routes = stripes
@@ -215,7 +239,8 @@ impl Topologies {
 }
 
 /// Where the histogram's classes begin, in thousandths.
-const BOUNDS: [u64; 13] = [0, 500, 800, 900, 950, DEMAND, 1_000, 1_100, 1_250, 1_500, 2_000, 3_000, u64::MAX];
+const BOUNDS: [u64; 13] =
+    [0, 500, 800, 900, 950, DEMAND, 1_000, 1_100, 1_250, 1_500, 2_000, 3_000, u64::MAX];
 
 impl Verdict {
     /// How much faster than the best stripe alone, in thousandths.
@@ -262,14 +287,16 @@ mod tests {
         assert!(rates.iter().all(|rate| (500_000..=100_000_000).contains(rate)));
         // 200 is 7.64 doublings: each of 4–8 and 32–64 Mbit/s has about an eighth.
         for low in [4_000_000, 32_000_000] {
-            let share =
-                rates.iter().filter(|rate| (low..2 * low).contains(*rate)).count() * 100 / rates.len();
+            let share = rates.iter().filter(|rate| (low..2 * low).contains(*rate)).count() * 100
+                / rates.len();
             assert!((10..=16).contains(&share), "{share} % from {low} on");
         }
         let delays: Vec<u64> =
             drawn.iter().flat_map(|topology| &topology.stripes).map(|stripe| stripe.1).collect();
         assert!(delays.iter().all(|delay| (500..=150_000).contains(delay)));
-        assert!(delays.iter().any(|delay| *delay < 600) && delays.iter().any(|delay| *delay > 140_000));
+        assert!(
+            delays.iter().any(|delay| *delay < 600) && delays.iter().any(|delay| *delay > 140_000)
+        );
     }
 
     #[test]
@@ -281,7 +308,8 @@ mod tests {
 
     #[test]
     fn a_slower_world_with_all_is_below_what_is_demanded() {
-        let verdict = Verdict { seed: 0, all: Some(1_021), without: Some(1_000), alone: Some(2_042) };
+        let verdict =
+            Verdict { seed: 0, all: Some(1_021), without: Some(1_000), alone: Some(2_042) };
         assert_eq!((verdict.over_alone(), verdict.over_without()), (2_000, 979));
         assert_eq!(Verdict { all: None, ..verdict }.over_alone(), 0);
     }

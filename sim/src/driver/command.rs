@@ -33,7 +33,9 @@ pub fn parse(parser: &mut Parser) -> Result<Command, String> {
                     })?;
             }
             Arg::Long(name) => {
-                return Err(format!("--{name} has no meaning for drive; it takes --seeds and --threads"));
+                return Err(format!(
+                    "--{name} has no meaning for drive; it takes --seeds and --threads"
+                ));
             }
             arg => return Err(format!("{}; see --help for what there is", arg.unexpected())),
         }
@@ -96,8 +98,10 @@ impl Sum {
         let single = |kind: Kind| self.pairs.get(&(kind, kind)).copied().unwrap_or(0);
         let _ = writeln!(text, "worlds in which a fault took effect:");
         for row in Kind::ALL.chunks(5) {
-            let cells: Vec<String> =
-                row.iter().map(|kind| format!("{:<16}{:>6}", format!("{kind:?}"), single(*kind))).collect();
+            let cells: Vec<String> = row
+                .iter()
+                .map(|kind| format!("{:<16}{:>6}", format!("{kind:?}"), single(*kind)))
+                .collect();
             let _ = writeln!(text, "  {}", cells.join("  "));
         }
         let all = Kind::ALL.len() * (Kind::ALL.len() - 1) / 2;
@@ -118,7 +122,8 @@ impl Sum {
 }
 
 impl Drive {
-    /// Runs the worlds; the answer is the text to print. A world that fails has printed why and how to repeat it.
+    /// Runs the worlds; the answer is the text to print. A world that fails has printed why and how
+    /// to repeat it.
     pub fn run(&self) -> Result<String, String> {
         let seeds = Mutex::new(self.seeds.clone());
         let work = || {

@@ -1,7 +1,7 @@
 //! What happens in a world, as plain data, and how a seed draws it.
 //!
-//! Each seed draws a subset of the fault kinds first, and how dense they are; so some worlds are calm but for one fault, and others
-//! have everything at once.
+//! Each seed draws a subset of the fault kinds first, and how dense they are; so some worlds are
+//! calm but for one fault, and others have everything at once.
 
 use super::kind::Kind;
 use super::net::{Break, CLIENT, Cuts, SERVER};
@@ -140,7 +140,8 @@ pub enum Action {
     AcceptClose { route: usize, count: u32 },
     /// Somebody calls at the stripe port.
     Stranger { route: usize, manner: Manner },
-    /// A process ends, and another one starts in its place after `down` microseconds. `mute`: its machine loses power.
+    /// A process ends, and another one starts in its place after `down` microseconds. `mute`: its
+    /// machine loses power.
     Restart { process: usize, down: u64, mute: bool },
     /// A proxy is asked to stop within `drain` microseconds; then another one starts in its place.
     Shutdown { process: usize, drain: u64 },
@@ -207,8 +208,9 @@ impl Scenario {
         let slowest = routes.iter().flatten().map(floor_rate).min().unwrap_or(1_000);
         let mut budget = (slowest * 30 / 8).min(768 << 10);
         let rng = &mut seed::stream(seed, "driver flows", 0);
-        let flows =
-            (0..*pick(rng, &[1, 1, 2, 3, 5, 12, 30])).map(|_| draw_flow(rng, &kinds, &mut budget)).collect();
+        let flows = (0..*pick(rng, &[1, 1, 2, 3, 5, 12, 30]))
+            .map(|_| draw_flow(rng, &kinds, &mut budget))
+            .collect();
         let rng = &mut seed::stream(seed, "driver script", 0);
         let mut script = Vec::new();
         for kind in &kinds {
@@ -229,7 +231,8 @@ impl Scenario {
     }
 }
 
-/// TCP with random losses moves about MSS / (RTT · √p) (Mathis et al., 1997), here taken as a third of that, and of the cap.
+/// TCP with random losses moves about MSS / (RTT · √p) (Mathis et al., 1997), here taken as a third
+/// of that, and of the cap.
 fn floor_rate(spec: &LinkSpec) -> u64 {
     let round_trip = 2 * spec.delay + spec.queue * 8_000_000 / spec.rate + 1_000;
     let lossy = match spec.loss {
@@ -259,8 +262,11 @@ fn draw_flow(rng: &mut ChaCha8Rng, kinds: &[Kind], budget: &mut u64) -> FlowPlan
         let trickles = rng.random_range(0..6) == 0 && bytes < 2_000;
         let slow = kinds.contains(&Kind::SlowReader) && rng.random();
         let resets = kinds.contains(&Kind::LocalReset);
-        let read =
-            if slow { *pick(rng, &[1, 1, 100, 4_096]) } else { *pick(rng, &[4_096, 64 << 10, 1 << 20]) };
+        let read = if slow {
+            *pick(rng, &[1, 1, 100, 4_096])
+        } else {
+            *pick(rng, &[4_096, 64 << 10, 1 << 20])
+        };
         ProgramPlan {
             bytes,
             answers: rng.random_range(0..4) == 0,
@@ -286,7 +292,11 @@ fn draw_flow(rng: &mut ChaCha8Rng, kinds: &[Kind], budget: &mut u64) -> FlowPlan
         programs[0].answers = false;
     }
     FlowPlan {
-        at: if rng.random() { rng.random_range(0..FAULTS) } else { rng.random_range(0..FAULTS / 10) },
+        at: if rng.random() {
+            rng.random_range(0..FAULTS)
+        } else {
+            rng.random_range(0..FAULTS / 10)
+        },
         programs,
         refused: kinds.contains(&Kind::TargetRefused) && rng.random_range(0..3) == 0,
         bridged: [rng.random_range(0..3) == 0, rng.random_range(0..3) == 0],
@@ -301,7 +311,13 @@ fn when(rng: &mut ChaCha8Rng) -> u64 {
     }
 }
 
-fn draw_fault(rng: &mut ChaCha8Rng, kind: Kind, routes: usize, lossy: bool, script: &mut Vec<(u64, Action)>) {
+fn draw_fault(
+    rng: &mut ChaCha8Rng,
+    kind: Kind,
+    routes: usize,
+    lossy: bool,
+    script: &mut Vec<(u64, Action)>,
+) {
     let (at, route, all) = (when(rng), rng.random_range(0..routes), rng.random_range(0..3) == 0);
     let process = *pick(rng, &[CLIENT, SERVER]);
     let from = *pick(rng, &[[true, true], [true, false], [false, true]]);
@@ -334,8 +350,14 @@ fn draw_fault(rng: &mut ChaCha8Rng, kind: Kind, routes: usize, lossy: bool, scri
         Kind::Refuse => Action::Refuse { route, count },
         Kind::AcceptClose => Action::AcceptClose { route, count },
         Kind::Stranger => {
-            let manners =
-                [Manner::Garbage, Manner::Newer, Manner::Slow, Manner::Mute, Manner::Lost, Manner::Gone];
+            let manners = [
+                Manner::Garbage,
+                Manner::Newer,
+                Manner::Slow,
+                Manner::Mute,
+                Manner::Lost,
+                Manner::Gone,
+            ];
             Action::Stranger { route, manner: *pick(rng, &manners) }
         }
         Kind::ServerRestart => {
@@ -344,13 +366,17 @@ fn draw_fault(rng: &mut ChaCha8Rng, kind: Kind, routes: usize, lossy: bool, scri
         Kind::ClientRestart => {
             Action::Restart { process: CLIENT, down: log_range(rng, 1, 5_000_000), mute: false }
         }
-        Kind::Crash => Action::Restart { process, down: log_range(rng, 1_000, 5_000_000), mute: true },
+        Kind::Crash => {
+            Action::Restart { process, down: log_range(rng, 1_000, 5_000_000), mute: true }
+        }
         Kind::Shutdown => Action::Shutdown { process, drain: log_range(rng, 1, 10_000_000) },
         Kind::Pause => Action::Pause { process, time: log_range(rng, 1_000, 600_000_000) },
         Kind::ClockJump => Action::Jump { process, by: log_range(rng, 1_000, 600_000_000) },
         Kind::DialNoFiles => Action::NoFiles { process, accept: 0, count },
         Kind::AcceptNoFiles => Action::NoFiles { process, accept: 1, count },
-        Kind::Change => Action::Change { route, specs: [draw_link(rng, lossy), draw_link(rng, lossy)] },
+        Kind::Change => {
+            Action::Change { route, specs: [draw_link(rng, lossy), draw_link(rng, lossy)] }
+        }
         // These are in the routes and in what programs do.
         Kind::Loss | Kind::SlowReader | Kind::LocalReset | Kind::TargetRefused => return,
     };

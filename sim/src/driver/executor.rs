@@ -1,7 +1,8 @@
-//! The tasks of one simulated process: on one thread, stepped one at a time, in an order that the caller draws.
+//! The tasks of one simulated process: on one thread, stepped one at a time, in an order that the
+//! caller draws.
 //!
-//! Nothing runs but in [`Executor::step`], so a process that is not stepped stands still, and one that is dropped is gone
-//! with all that its tasks held.
+//! Nothing runs but in [`Executor::step`], so a process that is not stepped stands still, and one
+//! that is dropped is gone with all that its tasks held.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -54,7 +55,11 @@ impl Inner {
             *next += 1;
             *next
         };
-        let waker = Arc::new(TaskWaker { number, ready: self.ready.clone(), listed: AtomicBool::new(false) });
+        let waker = Arc::new(TaskWaker {
+            number,
+            ready: self.ready.clone(),
+            listed: AtomicBool::new(false),
+        });
         waker.wake_by_ref();
         self.tasks.borrow_mut().insert(number, (Some(task), waker));
     }

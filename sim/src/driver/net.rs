@@ -1,9 +1,10 @@
-//! The network, and what the operating systems at its ends know: connections, sockets, listeners, clocks and timers of all
-//! processes.
+//! The network, and what the operating systems at its ends know: connections, sockets, listeners,
+//! clocks and timers of all processes.
 //!
-//! A connection is two [`Link`]s, and a socket at each end with a receive buffer. As in a real system a process learns only
-//! at a *look* (epoll) which of its sockets have become ready and which timers are over; between looks it may only try.
-//! Nothing happens on its own: the world takes events off the agenda and tells processes to look.
+//! A connection is two [`Link`]s, and a socket at each end with a receive buffer. As in a real
+//! system a process learns only at a *look* (epoll) which of its sockets have become ready and
+//! which timers are over; between looks it may only try. Nothing happens on its own: the world
+//! takes events off the agenda and tells processes to look.
 
 mod arrive;
 mod connect;
@@ -31,7 +32,8 @@ pub const SERVER: usize = 1;
 /// All programs that talk through the proxies.
 pub const PROGRAMS: usize = 2;
 
-/// The first retransmission of a SYN, in microseconds (RFC 6298); each further one takes twice as long.
+/// The first retransmission of a SYN, in microseconds (RFC 6298); each further one takes twice as
+/// long.
 const SYN_TIMEOUT: u64 = 1_000_000;
 
 /// How often a sender asks whether a window is still closed, in microseconds.
@@ -101,7 +103,8 @@ pub struct Process {
     pub ahead: u64,
     /// It stands still until then.
     pub paused_until: u64,
-    /// So many more sockets can't be made by dialling, or by accepting: there is no file descriptor.
+    /// So many more sockets can't be made by dialling, or by accepting: there is no file
+    /// descriptor.
     pub no_files: [u32; 2],
     /// Its machine has lost power: sockets vanish without a word.
     pub mute: bool,
@@ -275,7 +278,8 @@ impl Net {
 
     /// The connections of a route that are in use, oldest first.
     pub fn connections_of(&self, route: usize) -> Vec<u64> {
-        let live = |conn: &Conn| conn.route == route && conn.ends.iter().any(|end| end.held && !end.reset);
+        let live =
+            |conn: &Conn| conn.route == route && conn.ends.iter().any(|end| end.held && !end.reset);
         self.conns.iter().filter(|(_, conn)| live(conn)).map(|(number, _)| *number).collect()
     }
 
@@ -294,8 +298,8 @@ impl Net {
         self.routes[route].specs = specs;
     }
 
-    /// On routes from this one on, whoever waits at a connection whose other end is gone without a word is told, as
-    /// TCP's keepalive does.
+    /// On routes from this one on, whoever waits at a connection whose other end is gone without a
+    /// word is told, as TCP's keepalive does.
     pub fn keep_alive(&mut self, from: usize) {
         let mut told = Vec::new();
         for (number, conn) in self.conns.iter().filter(|(_, conn)| conn.route >= from) {
@@ -334,7 +338,8 @@ impl Net {
     /// What a process learns when it looks: who is to be woken.
     pub fn look(&mut self, process: usize) -> Vec<Waker> {
         let mut woken = Vec::new();
-        let interest: Vec<(u64, usize)> = self.processes[process].interest.iter().copied().collect();
+        let interest: Vec<(u64, usize)> =
+            self.processes[process].interest.iter().copied().collect();
         for (number, side) in interest {
             let Some(conn) = self.conns.get_mut(&number) else {
                 self.processes[process].interest.remove(&(number, side));

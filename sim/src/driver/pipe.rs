@@ -1,4 +1,5 @@
-//! What the production code is given instead of sockets: pipes, dials, listeners and clocks of a simulated process.
+//! What the production code is given instead of sockets: pipes, dials, listeners and clocks of a
+//! simulated process.
 
 use super::net::SharedNet;
 use bytes::Buf;
@@ -24,7 +25,12 @@ pub struct SimPipe {
 impl SimPipe {
     fn new(net: SharedNet, conn: u64, side: usize) -> Self {
         let port = u16::try_from(conn % 0x1_0000).unwrap_or_default();
-        SimPipe { net, conn: Some(conn), side, peer: SocketAddr::from(([10, 0, 0, 1 + side as u8], port)) }
+        SimPipe {
+            net,
+            conn: Some(conn),
+            side,
+            peer: SocketAddr::from(([10, 0, 0, 1 + side as u8], port)),
+        }
     }
 
     /// Which connection it is an end of.
@@ -134,7 +140,8 @@ impl SimDial {
 
 impl Dial for SimDial {
     fn dial(&self, address: &HostPort, limit: Duration) -> Dialling {
-        let connect = Self::connect(self.net.clone(), self.process, usize::from(address.port), limit);
+        let connect =
+            Self::connect(self.net.clone(), self.process, usize::from(address.port), limit);
         Box::pin(async move { Ok(Box::new(connect.await?) as Box<dyn Pipe>) })
     }
 }
@@ -232,7 +239,12 @@ impl Timer for SimTimer {
             return Poll::Ready(());
         }
         let at = at.as_micros();
-        self.clock.net.borrow_mut().set_timer(self.clock.process, at, self.number, cx.waker().clone());
+        self.clock.net.borrow_mut().set_timer(
+            self.clock.process,
+            at,
+            self.number,
+            cx.waker().clone(),
+        );
         self.armed = Some(at);
         Poll::Pending
     }

@@ -1,5 +1,6 @@
-//! The programs at both ends of a flow, and the oracles of what they see: bytes equal the position-derived pattern, a FIN
-//! comes once and after the last byte, and a path that broke never looks like an end.
+//! The programs at both ends of a flow, and the oracles of what they see: bytes equal the
+//! position-derived pattern, a FIN comes once and after the last byte, and a path that broke never
+//! looks like an end.
 
 use super::draw::{Ending, ProgramPlan};
 use super::kind::Kind;
@@ -105,9 +106,9 @@ impl Program {
                 }
                 let mut waits = Vec::from_iter(reset_at);
                 let moved = match self.write(&mut pipe, cx, now, &mut write_at, &mut waits) {
-                    Ok(moved) => {
-                        self.read(&mut pipe, cx, now, &mut read_at, &mut waits).map(|read| read || moved)
-                    }
+                    Ok(moved) => self
+                        .read(&mut pipe, cx, now, &mut read_at, &mut waits)
+                        .map(|read| read || moved),
                     Err(error) => Err(error),
                 };
                 let over = match &moved {
@@ -242,7 +243,11 @@ impl Program {
                 }
             }
             Received::Fin => {
-                assert!(other.sent_fin, "flow {index}, to side {}: a FIN that nobody sent", self.side);
+                assert!(
+                    other.sent_fin,
+                    "flow {index}, to side {}: a FIN that nobody sent",
+                    self.side
+                );
                 assert_eq!(
                     mine.read, other.wrote,
                     "flow {index}, to side {}: a FIN before the end",

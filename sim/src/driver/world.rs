@@ -1,8 +1,10 @@
-//! A world: both proxies as they run in production, on a simulated network, with programs at their ends.
+//! A world: both proxies as they run in production, on a simulated network, with programs at their
+//! ends.
 //!
-//! It steps one task of one process at a time, in an order drawn from the seed, and lets time pass only when nothing is ready. First
-//! things break and only safety is demanded; then all is well again, and everything must come to its end by a deadline: flows
-//! complete, or were broken by something that the scenario did, and nothing is left behind.
+//! It steps one task of one process at a time, in an order drawn from the seed, and lets time pass
+//! only when nothing is ready. First things break and only safety is demanded; then all is well
+//! again, and everything must come to its end by a deadline: flows complete, or were broken by
+//! something that the scenario did, and nothing is left behind.
 
 mod causes;
 mod faults;
@@ -30,8 +32,8 @@ use std::time::Duration;
 use striper_core::{EndReason, Hello, HelloKind, Reason, SessionId, StripeId, Violation};
 use striper_runtime::clock::{Clock, sleep_until};
 use striper_runtime::{
-    Client, ClientOptions, DialError, Event as Told, FlowEnd, FlowReport, HostPort, Legs, Pipe, Received,
-    Server, ServerOptions, Target, bridge_in,
+    Client, ClientOptions, DialError, Event as Told, FlowEnd, FlowReport, HostPort, Legs, Pipe,
+    Received, Server, ServerOptions, Target, bridge_in,
 };
 
 /// More polls than this while time stands still are a busy loop.
@@ -40,11 +42,12 @@ const MOST_POLLS: u64 = 200_000;
 /// Polls of both proxies while they have nothing to do, per second.
 const IDLE_POLLS: u64 = 200;
 
-/// What detection, timeouts that have doubled, dials and refusals may take once all is well, in microseconds.
+/// What detection, timeouts that have doubled, dials and refusals may take once all is well, in
+/// microseconds.
 const GRACE: u64 = 120_000_000;
 
-/// By when a stripe is up again once all is well, in microseconds: a stall is found out, the longest wait between dials is over, and a dial
-/// has taken as long as it may.
+/// By when a stripe is up again once all is well, in microseconds: a stall is found out, the
+/// longest wait between dials is over, and a dial has taken as long as it may.
 const RECOVERY: u64 = 44_000_000;
 
 /// How long stopped sessions may linger, in microseconds: the resume limit and a little.
@@ -54,8 +57,14 @@ const SETTLE: u64 = 75_000_000;
 const CONNECT: Duration = Duration::from_secs(30);
 
 /// Kinds of faults that neither take a stripe away nor keep a proxy from its work.
-const HARMLESS: [Kind; 6] =
-    [Kind::Stranger, Kind::LocalReset, Kind::TargetRefused, Kind::Loss, Kind::SlowReader, Kind::Change];
+const HARMLESS: [Kind; 6] = [
+    Kind::Stranger,
+    Kind::LocalReset,
+    Kind::TargetRefused,
+    Kind::Loss,
+    Kind::SlowReader,
+    Kind::Change,
+];
 
 /// How a world went.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -89,7 +98,11 @@ struct Repeat(u64);
 impl Drop for Repeat {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("repeat it with: cargo run -p sim -- drive --seeds {}..{}", self.0, self.0 + 1);
+            eprintln!(
+                "repeat it with: cargo run -p sim -- drive --seeds {}..{}",
+                self.0,
+                self.0 + 1
+            );
         }
     }
 }
@@ -108,7 +121,8 @@ pub struct World {
     entrance: usize,
     exit: usize,
     origin: usize,
-    /// The first route from programs to the entrance; then one a flow, and the same again to the origin.
+    /// The first route from programs to the entrance; then one a flow, and the same again to the
+    /// origin.
     flow_routes: usize,
     rng: ChaCha8Rng,
     polls: u64,
@@ -190,7 +204,8 @@ impl World {
         self.stop();
         let net = self.net.borrow();
         let flows = self.flows.borrow();
-        let bytes = flows.iter().flat_map(|(_, flow)| flow.borrow().sides.clone()).map(|side| side.read);
+        let bytes =
+            flows.iter().flat_map(|(_, flow)| flow.borrow().sides.clone()).map(|side| side.read);
         let mut effects = net.effects.clone();
         for kind in [Kind::Loss] {
             if self.scenario.kinds.contains(&kind) {
@@ -217,12 +232,14 @@ impl World {
         }
     }
 
-    /// By when everything must be over: what is left to carry on the slowest way, and what detection and dialling may take.
+    /// By when everything must be over: what is left to carry on the slowest way, and what
+    /// detection and dialling may take.
     fn deadline(&self, heal: u64) -> u64 {
         let scenario = &self.scenario;
         let slowest = scenario.floor_rate();
         let flows = self.flows.borrow();
-        let bytes: u64 = flows.iter().flat_map(|(plan, _)| &plan.programs).map(|program| program.bytes).sum();
+        let bytes: u64 =
+            flows.iter().flat_map(|(plan, _)| &plan.programs).map(|program| program.bytes).sum();
         let window = scenario.configs.iter().map(|config| config.window_limit).min().unwrap_or(1);
         let window = window.min(scenario.cuts.buffer);
         let queue = scenario.routes.iter().flatten().map(|spec| spec.queue).max().unwrap_or(0);
@@ -268,13 +285,17 @@ impl World {
         self.executors[PROGRAMS].spawn(async move {
             loop {
                 let Ok(pipe) = listen.accept().await else { continue };
-                let route = pipe.number().and_then(|number| net.borrow().route_of(number)).expect("a route");
+                let route = pipe
+                    .number()
+                    .and_then(|number| net.borrow().route_of(number))
+                    .expect("a route");
                 let (plan, flow) = flows.borrow()[(route - first) / 2].clone();
                 let again = flow.borrow().sides[1].started;
                 assert!(!again, "flow {} is connected to its target twice", flow.borrow().index);
                 let clock = SimClock { net: net.clone(), process: PROGRAMS };
                 let plan = plan.programs[1].clone();
-                let program = Program { flow, side: 1, plan, eager: eager.clone(), net: net.clone() };
+                let program =
+                    Program { flow, side: 1, plan, eager: eager.clone(), net: net.clone() };
                 spawn(Box::pin(program.run(pipe, clock)));
             }
         });
@@ -282,7 +303,8 @@ impl World {
 
     fn run_until(&mut self, until: u64, all_over: bool) {
         loop {
-            while self.net.borrow().agenda.next_time().is_some_and(|at| at <= self.net.borrow().now) {
+            while self.net.borrow().agenda.next_time().is_some_and(|at| at <= self.net.borrow().now)
+            {
                 self.happen();
             }
             if self.step() {
@@ -330,8 +352,9 @@ impl World {
     /// Polls one task, if one is ready anywhere.
     fn step(&mut self) -> bool {
         let now = self.net.borrow().now;
-        let awake: Vec<usize> =
-            (0..3).filter(|process| self.net.borrow().processes[*process].paused_until <= now).collect();
+        let awake: Vec<usize> = (0..3)
+            .filter(|process| self.net.borrow().processes[*process].paused_until <= now)
+            .collect();
         let ready: Vec<usize> =
             awake.iter().copied().filter(|process| self.executors[*process].ready() > 0).collect();
         if ready.is_empty() {
@@ -342,7 +365,9 @@ impl World {
             self.look(process);
         }
         let executor = self.executors[process].clone();
-        let Some(task) = executor.step(|count| self.rng.random_range(0..count)) else { return true };
+        let Some(task) = executor.step(|count| self.rng.random_range(0..count)) else {
+            return true;
+        };
         self.polls += 1;
         self.polls_now += 1;
         assert!(self.polls_now < MOST_POLLS, "a busy loop, process {process}");

@@ -1,7 +1,9 @@
-//! How an end answers an input: in as many ways as it has choices, each with what it puts on stripes.
+//! How an end answers an input: in as many ways as it has choices, each with what it puts on
+//! stripes.
 //!
-//! A message has a number, the same for the same bytes, so that states and inputs are small and comparable. How ends are kept,
-//! and whether an answer is computed once or each time, is the search's own ([`Ends`]).
+//! A message has a number, the same for the same bytes, so that states and inputs are small and
+//! comparable. How ends are kept, and whether an answer is computed once or each time, is the
+//! search's own ([`Ends`]).
 //!
 //! Invariant: [`outcomes`] leaves out no sequence of choices and makes none twice.
 
@@ -93,7 +95,12 @@ pub trait Ends {
 }
 
 /// Computes all ways in which an end answers an input.
-pub fn outcomes<E: Ends>(ends: &mut E, plan: &Plan, id: &E::Id, given: Given) -> Vec<Outcome<E::Id>> {
+pub fn outcomes<E: Ends>(
+    ends: &mut E,
+    plan: &Plan,
+    id: &E::Id,
+    given: Given,
+) -> Vec<Outcome<E::Id>> {
     let mut all = Vec::new();
     let mut choices = Vec::new();
     loop {
@@ -105,9 +112,16 @@ pub fn outcomes<E: Ends>(ends: &mut E, plan: &Plan, id: &E::Id, given: Given) ->
         });
         let effects = effects.collect();
         let end = ends.keep(end);
-        all.push(Outcome { end, effects, choices: made.iter().map(|(choice, _)| *choice).collect() });
-        // The odometer: the last choice that has another option takes it, what comes after begins anew.
-        let Some(last) = made.iter().rposition(|(choice, options)| choice + 1 < *options) else { return all };
+        all.push(Outcome {
+            end,
+            effects,
+            choices: made.iter().map(|(choice, _)| *choice).collect(),
+        });
+        // The odometer: the last choice that has another option takes it, what comes after begins
+        // anew.
+        let Some(last) = made.iter().rposition(|(choice, options)| choice + 1 < *options) else {
+            return all;
+        };
         choices = made[..=last].iter().map(|(choice, _)| *choice).collect();
         choices[last] += 1;
     }

@@ -1,7 +1,8 @@
 //! The breadth-first search: finds the shortest way to whatever is wrong.
 //!
-//! A state is kept as a fingerprint of 128 bits, the number of the state before it and the place of the event among that one's; what is
-//! still to be looked at is kept in full. Among n states two have the same fingerprint with a probability below n²/2^129: at 10^8 states, 10^-22.
+//! A state is kept as a fingerprint of 128 bits, the number of the state before it and the place of
+//! the event among that one's; what is still to be looked at is kept in full. Among n states two
+//! have the same fingerprint with a probability below n²/2^129: at 10^8 states, 10^-22.
 
 use super::ends::Kept;
 use super::retrace::guard;
@@ -138,7 +139,8 @@ pub fn search(world: &World, limit: usize) -> Found {
     if found.is_whole
         && let Some(stuck) = search.runs_in_circles()
     {
-        let what = "from here on nothing ever completes, though nothing goes wrong any more".to_owned();
+        let what =
+            "from here on nothing ever completes, though nothing goes wrong any more".to_owned();
         found.violation = Some(Violation { what, path: search.path(stuck) });
     }
     found
@@ -207,7 +209,8 @@ impl Search {
                 ends[at as usize] = run;
                 at = self.seen[at as usize].fair;
             }
-            // A state of an earlier run is known to come to an end; one of this run has been met again.
+            // A state of an earlier run is known to come to an end; one of this run has been met
+            // again.
             if at != NONE && ends[at as usize] == run {
                 return Some(start);
             }

@@ -36,7 +36,8 @@ What is left out
   otherwise. How often something goes wrong is bounded, see --list.
 ";
 
-/// States of a world beyond which the second search keeps ends as the first does: it would take too long to live through them all.
+/// States of a world beyond which the second search keeps ends as the first does: it would take too
+/// long to live through them all.
 const LIVED: u64 = 100_000;
 
 /// What to do.
@@ -52,7 +53,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// Reads what follows `exhaust` on the command line. The error says what was wrong and what to do.
+    /// Reads what follows `exhaust` on the command line. The error says what was wrong and what to
+    /// do.
     pub fn parse(parser: &mut lexopt::Parser) -> Result<Self, String> {
         use lexopt::{Arg, ValueExt};
         let mut options = Options::default();
@@ -66,8 +68,9 @@ impl Options {
             };
             let name = name.to_owned();
             let mut value = || {
-                let value =
-                    parser.value().map_err(|_| format!("--{name} needs a value; see exhaust --help"))?;
+                let value = parser
+                    .value()
+                    .map_err(|_| format!("--{name} needs a value; see exhaust --help"))?;
                 value.string().map_err(|_| format!("--{name} has a value that is no text"))
             };
             match name.as_str() {
@@ -78,16 +81,18 @@ impl Options {
                 "world" => options.world = Some(value()?),
                 "limit" => {
                     let text = value()?;
-                    let limit = text.parse().ok().filter(|limit| (1..=1_000_000_000).contains(limit));
-                    options.limit = Some(
-                        limit.ok_or_else(|| format!("--limit: \"{text}\" is no number from 1 to 10^9"))?,
-                    );
+                    let limit =
+                        text.parse().ok().filter(|limit| (1..=1_000_000_000).contains(limit));
+                    options.limit = Some(limit.ok_or_else(|| {
+                        format!("--limit: \"{text}\" is no number from 1 to 10^9")
+                    })?);
                 }
                 "path" => {
                     let text = value()?;
                     let path: Result<_, _> = text.split('.').map(str::parse).collect();
-                    options.path =
-                        Some(path.map_err(|_| format!("--path: \"{text}\" is no list such as 0.3.1"))?);
+                    options.path = Some(
+                        path.map_err(|_| format!("--path: \"{text}\" is no list such as 0.3.1"))?,
+                    );
                 }
                 _ => {
                     return Err(format!(
@@ -136,7 +141,11 @@ pub fn run(options: &Options) -> bool {
 }
 
 fn describe(world: &World) -> String {
-    let marks = [(world.plan.late_timers, "late"), (world.plan.coarse, "coarse"), (world.is_quick, "quick")];
+    let marks = [
+        (world.plan.late_timers, "late"),
+        (world.plan.coarse, "coarse"),
+        (world.is_quick, "quick"),
+    ];
     let marks: Vec<_> = marks.iter().filter(|(on, _)| *on).map(|(_, mark)| *mark).collect();
     format!("{:<16} {} [{}] {:?}\n", world.name, world.about, marks.join(", "), world.budget)
 }
@@ -173,15 +182,25 @@ fn search_all(worlds: &[World], options: &Options) -> bool {
     let work = || {
         while let Some(world) = worlds.get(next.fetch_add(1, Ordering::SeqCst)) {
             let found = breadth::search(world, limit);
-            let second =
-                if found.is_whole && found.violation.is_none() { count_again(world, &found) } else { None };
+            let second = if found.is_whole && found.violation.is_none() {
+                count_again(world, &found)
+            } else {
+                None
+            };
             let is_well = found.is_whole && second == Some(found.counts);
             all_well.fetch_and(is_well, Ordering::SeqCst);
-            let text = if options.json { json(world, &found, second) } else { line(world, &found, second) };
+            let text = if options.json {
+                json(world, &found, second)
+            } else {
+                line(world, &found, second)
+            };
             let mut done = done.lock().expect("no panic while it is held");
-            let place = worlds.iter().position(|other| other.name == world.name).expect("one of them");
+            let place =
+                worlds.iter().position(|other| other.name == world.name).expect("one of them");
             done[place] = Some(text);
-            while let Some(text) = done.get_mut(printed.load(Ordering::SeqCst)).and_then(Option::take) {
+            while let Some(text) =
+                done.get_mut(printed.load(Ordering::SeqCst)).and_then(Option::take)
+            {
                 say(text);
                 printed.fetch_add(1, Ordering::SeqCst);
             }
@@ -213,14 +232,20 @@ fn line(world: &World, found: &Found, second: Option<Counts>) -> String {
         world.name, found.depth, found.ends, found.inputs
     );
     if let Some(violation) = &found.violation {
-        let _ = writeln!(text, "  VIOLATION after {} events: {}", violation.path.len() - 1, violation.what);
+        let _ = writeln!(
+            text,
+            "  VIOLATION after {} events: {}",
+            violation.path.len() - 1,
+            violation.what
+        );
         let mut number = 0;
         let mut tell = |line| {
             number += 1;
             let _ = writeln!(text, "  {number:>4}  {line}");
         };
         let again = retrace::retrace(world, &violation.path, &mut tell);
-        let agrees = if again.is_err() { "" } else { " (but sessions that live through it find nothing)" };
+        let agrees =
+            if again.is_err() { "" } else { " (but sessions that live through it find nothing)" };
         let path: Vec<_> = violation.path.iter().map(u32::to_string).collect();
         let _ = writeln!(
             text,
@@ -264,7 +289,10 @@ mod tests {
 
     #[test]
     fn options_are_understood_and_mistakes_answered_with_what_to_do() {
-        assert_eq!(parse("--quick --json"), Ok(Options { quick: true, json: true, ..Options::default() }));
+        assert_eq!(
+            parse("--quick --json"),
+            Ok(Options { quick: true, json: true, ..Options::default() })
+        );
         assert_eq!(parse("--world 1x2x0 --path 0.12.3").unwrap().path, Some(vec![0, 12, 3]));
         for (line, hint) in [
             ("--world 9x9", "there are 1x2x0"),
@@ -291,7 +319,12 @@ mod tests {
         for (found, world) in small {
             assert!(found.violation.is_none(), "{}: {:?}", world.name, found.violation);
             for way in [Way::Living, Way::Kept] {
-                assert_eq!(depth::count(&world, way, 20_000), Some(found.counts), "{}, {way:?}", world.name);
+                assert_eq!(
+                    depth::count(&world, way, 20_000),
+                    Some(found.counts),
+                    "{}, {way:?}",
+                    world.name
+                );
             }
         }
     }

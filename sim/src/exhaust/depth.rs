@@ -1,4 +1,5 @@
-//! The second search: depth-first, with a stack, a set and an order of its own, so that the two can't make the same mistake.
+//! The second search: depth-first, with a stack, a set and an order of its own, so that the two
+//! can't make the same mistake.
 
 use super::answers::Ends;
 use super::breadth::Counts;
@@ -11,13 +12,15 @@ use std::hash::{DefaultHasher, Hasher};
 /// How the second search keeps ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Way {
-    /// Each state holds two sessions that lived through all that led there. Slow, and a check of the fingerprints.
+    /// Each state holds two sessions that lived through all that led there. Slow, and a check of
+    /// the fingerprints.
     Living,
     /// As the first search does.
     Kept,
 }
 
-/// Counts a world's states, as far as there are at most `limit`. Whatever is wrong is a panic: the first search has seen it all.
+/// Counts a world's states, as far as there are at most `limit`. Whatever is wrong is a panic: the
+/// first search has seen it all.
 pub fn count(world: &World, way: Way, limit: usize) -> Option<Counts> {
     match way {
         Way::Living => search(world, Living::default(), limit, |id, words| {
@@ -44,7 +47,8 @@ fn search<E: Ends>(
             hasher.finish()
         }))
     };
-    let mut stack: Vec<_> = world.initial(&mut ends).into_iter().filter(|state| is_new(state)).collect();
+    let mut stack: Vec<_> =
+        world.initial(&mut ends).into_iter().filter(|state| is_new(state)).collect();
     let mut counts = Counts::default();
     let mut next = Vec::new();
     while let Some(state) = stack.pop() {
@@ -71,8 +75,9 @@ mod tests {
     #[test]
     fn what_happens_next_follows_from_the_fingerprint() {
         let mut pairs = 0;
-        for world in
-            worlds::all().into_iter().filter(|world| ["1x2x1", "credit", "control"].contains(&world.name))
+        for world in worlds::all()
+            .into_iter()
+            .filter(|world| ["1x2x1", "credit", "control"].contains(&world.name))
         {
             let mut ends = Living::default();
             let mut known = HashMap::new();

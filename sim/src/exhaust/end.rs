@@ -1,4 +1,5 @@
-//! One end of an enumerated world: a real session with its programs, that is given an input and says what comes of it.
+//! One end of an enumerated world: a real session with its programs, that is given an input and
+//! says what comes of it.
 //!
 //! Time stands still, so what an end does is a function of its fingerprint and the input alone.
 
@@ -9,7 +10,8 @@ use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use striper_core::wire::frame::Frame;
 use striper_core::{
-    Config, EndReason, Hello, Input, Instant, Output, Reason, Role, Session, SessionId, StripeId, Timer,
+    Config, EndReason, Hello, Input, Instant, Output, Reason, Role, Session, SessionId, StripeId,
+    Timer,
 };
 
 /// When everything happens.
@@ -26,7 +28,8 @@ pub struct Plan {
     pub writes_at_once: bool,
     /// The stripe for control is chosen, too.
     pub control_choices: bool,
-    /// Acknowledgements and repetitions become due only when nothing is in flight; otherwise at any time.
+    /// Acknowledgements and repetitions become due only when nothing is in flight; otherwise at any
+    /// time.
     pub late_timers: bool,
     /// HELLO, PING, PONG and GRANT arrive together with what follows them.
     pub coarse: bool,
@@ -127,7 +130,8 @@ pub struct End {
     side: Side,
     session: Session,
     programs: Vec<Program>,
-    /// Stripes that may be transmitted on: bytes transmitted, bytes that the operating system has taken.
+    /// Stripes that may be transmitted on: bytes transmitted, bytes that the operating system has
+    /// taken.
     live: BTreeMap<StripeId, (u64, u64)>,
     /// How many stripes the client misses.
     wanted: usize,
@@ -207,8 +211,14 @@ impl End {
         })
     }
 
-    /// Takes an input with these choices of stripes. The choices made come last, each with the number of options.
-    pub fn step(&self, plan: &Plan, input: EndInput, choices: &[u8]) -> (End, Vec<Effect>, Vec<(u8, u8)>) {
+    /// Takes an input with these choices of stripes. The choices made come last, each with the
+    /// number of options.
+    pub fn step(
+        &self,
+        plan: &Plan,
+        input: EndInput,
+        choices: &[u8],
+    ) -> (End, Vec<Effect>, Vec<(u8, u8)>) {
         let mut end = self.clone();
         let mut effects = Vec::new();
         end.session.script(choices.to_vec(), plan.control_choices);
@@ -298,12 +308,17 @@ impl End {
                     effects.push(Effect::Send(stripe, Message::Frame(header, payload)));
                 }
                 Output::CloseStripe { stripe, .. } => {
-                    assert!(self.live.remove(&stripe).is_some(), "closes stripe {stripe}, which is not up");
+                    assert!(
+                        self.live.remove(&stripe).is_some(),
+                        "closes stripe {stripe}, which is not up"
+                    );
                     effects.push(Effect::Close(stripe));
                 }
                 Output::StripesWanted { count } => self.wanted = count,
                 Output::StripePace { .. } => {}
-                Output::Draining | Output::FlowOpenFailed { .. } => panic!("{output:?} was not asked for"),
+                Output::Draining | Output::FlowOpenFailed { .. } => {
+                    panic!("{output:?} was not asked for")
+                }
                 Output::Ended { reason } => {
                     assert!(
                         !matches!(reason, EndReason::Violation(_) | EndReason::PeerComplained),
@@ -354,7 +369,8 @@ impl End {
         }
     }
 
-    /// Has the programs and the operating system do what they do at once, until there is nothing left of that.
+    /// Has the programs and the operating system do what they do at once, until there is nothing
+    /// left of that.
     fn run_programs(&mut self, plan: &Plan, effects: &mut Vec<Effect>) {
         loop {
             let at_once = |program: &Program, act: &Act| {
@@ -426,9 +442,14 @@ fn may(program: &Program, plan: &Plan, act: Act) -> bool {
     let given_all = program.given == end.total();
     match act {
         Act::Answer => !is_opener && !program.answered,
-        Act::Give => (is_opener || program.answered) && !given_all && !program.waiting && !program.finished,
+        Act::Give => {
+            (is_opener || program.answered) && !given_all && !program.waiting && !program.finished
+        }
         Act::End => {
-            (is_opener || program.answered) && given_all && !program.finished && end.ending != Ending::Never
+            (is_opener || program.answered)
+                && given_all
+                && !program.finished
+                && end.ending != Ending::Never
         }
         Act::Read => end.reads.is_some() && program.consumed < program.delivered,
     }

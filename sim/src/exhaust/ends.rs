@@ -7,8 +7,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 use xxhash_rust::xxh3::Xxh3Default;
 
-/// Each end once, named by its number; what it answers to an input is computed once. A world's states are far more than those of its
-/// ends, so nearly every step is a look-up.
+/// Each end once, named by its number; what it answers to an input is computed once. A world's
+/// states are far more than those of its ends, so nearly every step is a look-up.
 #[derive(Default)]
 pub struct Kept {
     ends: Vec<End>,
@@ -86,8 +86,9 @@ impl Hash for Lived {
     }
 }
 
-/// Keeps nothing: each state holds two sessions that have lived through all that led to it, and each answer is computed anew. If
-/// fingerprints left out something that matters, the counts of this and of [`Kept`] would differ.
+/// Keeps nothing: each state holds two sessions that have lived through all that led to it, and
+/// each answer is computed anew. If fingerprints left out something that matters, the counts of
+/// this and of [`Kept`] would differ.
 #[derive(Default)]
 pub struct Living {
     messages: Messages,

@@ -1,13 +1,15 @@
 //! The program at one end of a flow, and what it demands of what it is told.
 //!
-//! Oracles at each output: bytes come in order and equal the pattern of (flow, direction, offset), FIN once and only where the plan of the
-//! other end has one and after its last byte, nothing after the end of the flow, no reset that nobody asked for.
+//! Oracles at each output: bytes come in order and equal the pattern of (flow, direction, offset),
+//! FIN once and only where the plan of the other end has one and after its last byte, nothing after
+//! the end of the flow, no reset that nobody asked for.
 
 use crate::app::Side;
 use bytes::Bytes;
 use striper_core::{FlowId, Reason};
 
-/// Bytes in one piece of local data: just over what core would copy and join with the next, so that each piece is a frame of its own.
+/// Bytes in one piece of local data: just over what core would copy and join with the next, so that
+/// each piece is a frame of its own.
 pub const PIECE: u64 = 4_100;
 
 /// How one direction of a flow ends.
@@ -212,13 +214,18 @@ impl Program {
 
     /// Panics if the flow is over here.
     pub fn must_be_open(&self, what: &str) {
-        assert!(self.over.is_none(), "{what} for flow {} after its end ({:?})", self.flow, self.over);
+        assert!(
+            self.over.is_none(),
+            "{what} for flow {} after its end ({:?})",
+            self.flow,
+            self.over
+        );
         assert!(self.id.is_some(), "{what} for flow {} before its beginning", self.flow);
     }
 }
 
-/// Bytes of a direction: every piece is a slice of one table, cut where (flow, direction, offset) says, so that
-/// any two offsets of a world differ in what they hold.
+/// Bytes of a direction: every piece is a slice of one table, cut where (flow, direction, offset)
+/// says, so that any two offsets of a world differ in what they hold.
 fn pattern(flow: usize, from: Side, offset: u64, len: u64) -> Bytes {
     thread_local! {
         static TABLE: Bytes = {

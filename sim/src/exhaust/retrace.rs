@@ -7,14 +7,18 @@ use super::state::State;
 use super::world::{Event, World};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Goes the way of a violation again, with sessions that live through it, and tells each event. Then what is wrong.
+/// Goes the way of a violation again, with sessions that live through it, and tells each event.
+/// Then what is wrong.
 pub fn retrace(world: &World, path: &[u32], tell: &mut dyn FnMut(String)) -> Result<(), String> {
     let mut ends = Living::default();
     let mut path = path.iter().map(|by| *by as usize);
     let mut states = guard(|| world.initial(&mut ends))?;
     let first = path.next().unwrap_or(0);
     if first >= states.len() {
-        return Err(format!("the way begins with {first}, there are only {} beginnings", states.len()));
+        return Err(format!(
+            "the way begins with {first}, there are only {} beginnings",
+            states.len()
+        ));
     }
     let mut state = states.swap_remove(first);
     loop {
@@ -40,7 +44,8 @@ pub fn retrace(world: &World, path: &[u32], tell: &mut dyn FnMut(String)) -> Res
 fn describe<E: Ends>(ends: &mut E, state: &State<E::Id>, event: &Event, choices: &[u8]) -> String {
     let mut text = match event {
         Event::Deliver { stripe, to } => {
-            let message = state.front(*stripe, *to).map(|number| ends.messages().get(number).clone());
+            let message =
+                state.front(*stripe, *to).map(|number| ends.messages().get(number).clone());
             let message = message.as_ref().map_or_else(String::new, Message::describe);
             format!("stripe {stripe} brings the {to:?} {message}")
         }
@@ -50,7 +55,9 @@ fn describe<E: Ends>(ends: &mut E, state: &State<E::Id>, event: &Event, choices:
             let half = if *cut { ", after the first half of a frame" } else { "" };
             format!("the {side:?} is told that stripe {stripe} is broken{half}")
         }
-        Event::Written { stripe, side } => format!("stripe {stripe} has taken what the {side:?} wrote"),
+        Event::Written { stripe, side } => {
+            format!("stripe {stripe} has taken what the {side:?} wrote")
+        }
         Event::Act { side, flow, act } => format!("flow {flow} at the {side:?}: {act:?}"),
         Event::Fire { side, timer } => format!("at the {side:?} the time of {timer:?} has come"),
     };
@@ -64,6 +71,7 @@ fn describe<E: Ends>(ends: &mut E, state: &State<E::Id>, event: &Event, choices:
 pub fn guard<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
         let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic".to_owned())
+        text.or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "a panic".to_owned())
     })
 }

@@ -1,7 +1,8 @@
 //! A state of a world: both ends, what is in flight on each stripe, and what may still go wrong.
 //!
-//! A stripe is two queues of messages. It breaks at any time: from then on nothing is added to it, and what is in flight may
-//! still arrive until each side has been told. A side that closes a stripe leaves the other one in the same position.
+//! A stripe is two queues of messages. It breaks at any time: from then on nothing is added to it,
+//! and what is in flight may still arrive until each side has been told. A side that closes a
+//! stripe leaves the other one in the same position.
 //!
 //! Invariant: two states are equal exactly if their words are ([`State::encode`]).
 
@@ -111,7 +112,11 @@ impl<I> State<I> {
             Stripe { standing: [standing(client), standing(server)], broken: broken == 1, queues }
         });
         let stripes = stripes.collect();
-        State { ends, stripes, budget: Budget { deaths, cuts, dials, doubts, heartbeats, repeats, resumes } }
+        State {
+            ends,
+            stripes,
+            budget: Budget { deaths, cuts, dials, doubts, heartbeats, repeats, resumes },
+        }
     }
 
     /// The number of the first message in flight to a side, if there is one.

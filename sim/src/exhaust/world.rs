@@ -1,9 +1,11 @@
 //! What can happen next in a world of two ends and the stripes between them.
 //!
-//! A stripe breaks at any time, which costs one of the world's deaths, and each side is told at some time of its own, losing what has not
-//! arrived by then. Timers go off whenever they are set; those that stand for something wrong cost a part of the [`Budget`].
+//! A stripe breaks at any time, which costs one of the world's deaths, and each side is told at
+//! some time of its own, losing what has not arrived by then. Timers go off whenever they are set;
+//! those that stand for something wrong cost a part of the [`Budget`].
 //!
-//! Invariant: successors are a function of the state alone, in the same order each time, whichever way ends are kept.
+//! Invariant: successors are a function of the state alone, in the same order each time, whichever
+//! way ends are kept.
 
 use super::answers::{Ends, Given, Sent};
 use super::end::{End, Message, Plan};
@@ -40,7 +42,8 @@ pub enum Event {
         /// Who gets it.
         to: Side,
     },
-    /// A side learns that a stripe is broken, and loses what was in flight to it; `cut`: but for the first half of a frame.
+    /// A side learns that a stripe is broken, and loses what was in flight to it; `cut`: but for
+    /// the first half of a frame.
     Tell {
         /// Which.
         stripe: u8,
@@ -80,12 +83,16 @@ pub enum Event {
 }
 
 impl Event {
-    /// Whether it is part of what happens when nothing goes wrong any more: then each state must lead to a complete one.
+    /// Whether it is part of what happens when nothing goes wrong any more: then each state must
+    /// lead to a complete one.
     pub fn is_fair(&self) -> bool {
         match self {
             Event::Break { .. } | Event::Tell { cut: true, .. } => false,
             Event::Fire { timer, .. } => {
-                matches!(timer, Timer::Acknowledge | Timer::Repeat | Timer::Linger(_) | Timer::Resume)
+                matches!(
+                    timer,
+                    Timer::Acknowledge | Timer::Repeat | Timer::Linger(_) | Timer::Resume
+                )
             }
             _ => true,
         }
@@ -104,7 +111,8 @@ pub struct Successor<I> {
 }
 
 impl World {
-    /// The state in which the search begins: all stripes are up and at rest, and flows have just been opened.
+    /// The state in which the search begins: all stripes are up and at rest, and flows have just
+    /// been opened.
     pub fn initial<E: Ends>(&self, ends: &mut E) -> Vec<State<E::Id>> {
         let both = Side::BOTH.map(|side| ends.keep(End::new(side, &self.plan)));
         let dials = self.plan.config.stripes as u8;
@@ -134,7 +142,12 @@ impl World {
     }
 
     /// Everything that can happen next.
-    pub fn successors<E: Ends>(&self, ends: &mut E, state: &State<E::Id>, next: &mut Vec<Successor<E::Id>>) {
+    pub fn successors<E: Ends>(
+        &self,
+        ends: &mut E,
+        state: &State<E::Id>,
+        next: &mut Vec<Successor<E::Id>>,
+    ) {
         self.dial(ends, state, next);
         for (index, stripe) in state.stripes.iter().enumerate() {
             for side in Side::BOTH {
@@ -242,7 +255,14 @@ impl World {
         before.budget.cuts -= 1;
         before.stripes[index].broken = true;
         let mut halves = Vec::new();
-        self.give(ends, &before, side, Given::Message { stripe, message, half: true }, event, &mut halves);
+        self.give(
+            ends,
+            &before,
+            side,
+            Given::Message { stripe, message, half: true },
+            event,
+            &mut halves,
+        );
         for half in halves {
             let mut told = half.state;
             told.stripes[index].lose(side);
@@ -252,7 +272,8 @@ impl World {
         }
     }
 
-    /// The first message in flight arrives, after these choices; with [`Plan::coarse`] also what follows a light one.
+    /// The first message in flight arrives, after these choices; with [`Plan::coarse`] also what
+    /// follows a light one.
     fn deliver<E: Ends>(
         &self,
         ends: &mut E,
@@ -305,7 +326,8 @@ impl World {
             Timer::Heartbeat(_) => Some(&mut after.budget.heartbeats),
             Timer::Resume => Some(&mut after.budget.resumes),
             Timer::Repeat => Some(&mut after.budget.repeats),
-            // Time stands still here, and nothing is late. What could be sent again then is among the rare turns.
+            // Time stands still here, and nothing is late. What could be sent again then is among
+            // the rare turns.
             Timer::Overtake => return,
             // Nor does it bring ids that may be granted.
             Timer::Grant => return,
@@ -336,7 +358,9 @@ impl World {
             after.ends[side.index()] = outcome.end.clone();
             for effect in &outcome.effects {
                 match *effect {
-                    Sent::Send(stripe, message) => after.stripes[stripe.0 as usize].send(side, message),
+                    Sent::Send(stripe, message) => {
+                        after.stripes[stripe.0 as usize].send(side, message)
+                    }
                     Sent::Close(stripe) => after.stripes[stripe.0 as usize].lose(side),
                 }
             }

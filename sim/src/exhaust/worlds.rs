@@ -1,6 +1,7 @@
 //! The worlds that are enumerated.
 //!
-//! Their names say stripes × pieces × deaths. What is too large to be seen to its end within minutes is reduced, and says so in its description.
+//! Their names say stripes × pieces × deaths. What is too large to be seen to its end within
+//! minutes is reduced, and says so in its description.
 
 use super::end::Plan;
 use super::program::{EndPlan, Ending, FlowPlan, Pace};
@@ -89,17 +90,31 @@ fn transfers() -> Vec<World> {
     let cut = |budget| Budget { cuts: 1, ..budget };
     vec![
         world("1x2x0", "acknowledgements at any time", 1, vec![flow(2, 0)], none).quick(),
-        world("1x2x1", "one stripe dies and is replaced", 1, vec![flow(2, 0)], cut(deaths(1))).late().quick(),
+        world("1x2x1", "one stripe dies and is replaced", 1, vec![flow(2, 0)], cut(deaths(1)))
+            .late()
+            .quick(),
         world("2x2x0", "acknowledgements at any time", 2, vec![flow(2, 0)], none),
         world("2x3x0", "every choice of stripes", 2, vec![flow(3, 0)], none).late().quick(),
-        world("2x3x1", "the dead stripe is replaced", 2, vec![flow(3, 0)], deaths(1)).late().coarse(),
-        world("2x3x2", "without replacement", 2, vec![flow(3, 0)], cut(no_dial(2))).late(),
-        world("2x1x2", "one of two dead ones is replaced; upload only", 2, vec![upload(1)], one_dial(2))
+        world("2x3x1", "the dead stripe is replaced", 2, vec![flow(3, 0)], deaths(1))
             .late()
             .coarse(),
+        world("2x3x2", "without replacement", 2, vec![flow(3, 0)], cut(no_dial(2))).late(),
+        world(
+            "2x1x2",
+            "one of two dead ones is replaced; upload only",
+            2,
+            vec![upload(1)],
+            one_dial(2),
+        )
+        .late()
+        .coarse(),
         world("2x4x2", "without replacement", 2, vec![flow(4, 0)], no_dial(2)).late(),
-        world("3x2x1", "without replacement; upload only", 3, vec![upload(2)], no_dial(1)).late().coarse(),
-        world("3x3x1", "without replacement; upload only", 3, vec![upload(3)], no_dial(1)).late().coarse(),
+        world("3x2x1", "without replacement; upload only", 3, vec![upload(2)], no_dial(1))
+            .late()
+            .coarse(),
+        world("3x3x1", "without replacement; upload only", 3, vec![upload(3)], no_dial(1))
+            .late()
+            .coarse(),
     ]
 }
 
@@ -120,20 +135,34 @@ fn special() -> Vec<World> {
     let one_death = deaths(1);
     let no_dial = Budget { deaths: 1, dials: 0, resumes: 2, ..none };
     vec![
-        world("flows", "two flows on two stripes", 2, vec![flow(1, 0), flow(1, 0)], none).late().quick(),
-        world("flows-death", "two flows, one stripe dies for good", 2, vec![upload(1), upload(1)], no_dial)
+        world("flows", "two flows on two stripes", 2, vec![flow(1, 0), flow(1, 0)], none)
             .late()
             .quick(),
+        world(
+            "flows-death",
+            "two flows, one stripe dies for good",
+            2,
+            vec![upload(1), upload(1)],
+            no_dial,
+        )
+        .late()
+        .quick(),
         world("steps", "programs act at any time", 2, vec![stepwise], none).late().quick(),
         world("credit", "little credit, read at any time", 1, vec![reader], none)
             .late()
             .changed(|plan| plan.poor = true)
             .quick(),
-        world("credit-death", "little credit, and the stripe dies", 1, vec![poor_reader], one_death)
-            .late()
-            .coarse()
-            .changed(|plan| plan.poor = true)
-            .quick(),
+        world(
+            "credit-death",
+            "little credit, and the stripe dies",
+            1,
+            vec![poor_reader],
+            one_death,
+        )
+        .late()
+        .coarse()
+        .changed(|plan| plan.poor = true)
+        .quick(),
         world("written", "what the system has written is an event", 2, vec![upload(3)], none)
             .late()
             .changed(|plan| plan.writes_at_once = false)
@@ -144,17 +173,24 @@ fn special() -> Vec<World> {
             .quick(),
         world("repeats", "acknowledgements repeated", 2, vec![flow(1, 0)], repeats).late().quick(),
         world("heartbeats", "pings", 1, vec![flow(1, 0)], beats).late().quick(),
-        world("doubt", "a doubt, and what may follow", 2, vec![upload(2)], stuck(1)).late().coarse(),
+        world("doubt", "a doubt, and what may follow", 2, vec![upload(2)], stuck(1))
+            .late()
+            .coarse(),
     ]
 }
 
-/// How each direction ends: {FIN, reset, neither} at either end at any time, after data of both; and after data of the client's alone with
-/// acknowledgements at any time, so that data may outlive the flow on a slower stripe.
+/// How each direction ends: {FIN, reset, neither} at either end at any time, after data of both;
+/// and after data of the client's alone with acknowledgements at any time, so that data may outlive
+/// the flow on a slower stripe.
 fn close_matrix() -> Vec<World> {
     let names = [
         [["fin-fin", "fin-fin-any"], ["fin-rst", "fin-rst-any"], ["fin-none", "fin-none-any"]],
         [["rst-fin", "rst-fin-any"], ["rst-rst", "rst-rst-any"], ["rst-none", "rst-none-any"]],
-        [["none-fin", "none-fin-any"], ["none-rst", "none-rst-any"], ["none-none", "none-none-any"]],
+        [
+            ["none-fin", "none-fin-any"],
+            ["none-rst", "none-rst-any"],
+            ["none-none", "none-none-any"],
+        ],
     ];
     let endings = [Ending::Fin, Ending::Reset, Ending::Never];
     let end = |ending, pieces| EndPlan { ending, ends: Pace::Free, ..EndPlan::sends(pieces) };
@@ -168,8 +204,15 @@ fn close_matrix() -> Vec<World> {
             };
             let (both, up) = (plan(Pace::Free, 1), plan(Pace::AtOnce, 0));
             let none = deaths(0);
-            all.push(world(late, "ends at any time, a piece each way", 2, vec![both], none).late().quick());
-            all.push(world(any, "ends and acknowledges at any time, a piece up", 2, vec![up], none).quick());
+            all.push(
+                world(late, "ends at any time, a piece each way", 2, vec![both], none)
+                    .late()
+                    .quick(),
+            );
+            all.push(
+                world(any, "ends and acknowledges at any time, a piece up", 2, vec![up], none)
+                    .quick(),
+            );
         }
     }
     let refusal = FlowPlan { answer: (Pace::Free, false), ..flow(1, 0) };

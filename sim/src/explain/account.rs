@@ -1,6 +1,8 @@
-//! What one side's trace says of each flow: what its program gave and took, what credit there was, what arrived and came out.
+//! What one side's trace says of each flow: what its program gave and took, what credit there was,
+//! what arrived and came out.
 //!
-//! Beside it stands the [`Timeline`] of the same inputs, which knows what became of each stripe and of each frame on it.
+//! Beside it stands the [`Timeline`] of the same inputs, which knows what became of each stripe and
+//! of each frame on it.
 //!
 //! Invariant: times are microseconds since this side's first input, and grow.
 
@@ -154,8 +156,9 @@ impl Account {
         self.timeline.finish();
         let direction = self.timeline.direction(self.side);
         for (stripe, lane) in &direction.lanes {
-            self.usual
-                .extend(lane.round_trips.iter().map(|(_, time)| *time).min().map(|time| (*stripe, time)));
+            self.usual.extend(
+                lane.round_trips.iter().map(|(_, time)| *time).min().map(|time| (*stripe, time)),
+            );
             for frame in &lane.frames {
                 let Carries::Data { flow, offset, len, .. } = frame.carries else { continue };
                 let pieces = &mut self.flows.entry(flow).or_default().sending.pieces;
@@ -164,7 +167,8 @@ impl Account {
         }
         for (flow, offset, stripe, end) in self.ends.drain(..) {
             let frames = direction.lanes.get(&stripe).map_or(&[][..], |lane| &lane.frames);
-            let frame = frames.binary_search_by_key(&end, |frame| frame.end).map(|place| &frames[place]);
+            let frame =
+                frames.binary_search_by_key(&end, |frame| frame.end).map(|place| &frames[place]);
             let pieces = &mut self.flows.entry(flow).or_default().sending.pieces;
             pieces.extend(frame.ok().and_then(|frame| Sent::of(stripe, frame, offset, 0)));
         }
@@ -202,7 +206,9 @@ impl Account {
     pub fn stripes_in(&self, span: Range<u64>) -> Vec<StripeId> {
         let there = |stripe: &StripeId| {
             let life = self.timeline.life(self.side, *stripe);
-            life.is_some_and(|life| life.up < span.end && life.down.is_none_or(|(down, _)| down > span.start))
+            life.is_some_and(|life| {
+                life.up < span.end && life.down.is_none_or(|(down, _)| down > span.start)
+            })
         };
         self.heard.keys().copied().filter(there).collect()
     }
@@ -260,7 +266,9 @@ impl Account {
                 self.transmit(at, *stripe, end, Frame::decode(header), payload.is_empty());
             }
             Output::CloseStripe { stripe, .. } => drop(self.stripes.remove(stripe)),
-            Output::FlowOpened { flow, .. } | Output::FlowIncoming { flow, .. } => _ = self.flow(at, *flow),
+            Output::FlowOpened { flow, .. } | Output::FlowIncoming { flow, .. } => {
+                _ = self.flow(at, *flow)
+            }
             Output::FlowData { flow, data } => {
                 let delivered = &mut self.flow(at, *flow).receiving.delivered;
                 step(delivered, at, value(delivered, at) + data.len() as u64);
@@ -277,7 +285,9 @@ impl Account {
 
     fn transmit(&mut self, at: u64, stripe: StripeId, end: u64, frame: Option<Frame>, bare: bool) {
         match frame {
-            Some(Frame::Data { flow, offset, .. }) if bare => self.ends.push((flow, offset, stripe, end)),
+            Some(Frame::Data { flow, offset, .. }) if bare => {
+                self.ends.push((flow, offset, stripe, end))
+            }
             Some(Frame::Open { flow, early, credit, .. }) => {
                 let flow = self.flow(at, flow);
                 raise(&mut flow.sending.limit, at, FLOOR + early);

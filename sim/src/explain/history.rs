@@ -1,6 +1,8 @@
-//! What became of one byte of a flow at its sender: when the program gave it, on which stripes it was put, and how those fared.
+//! What became of one byte of a flow at its sender: when the program gave it, on which stripes it
+//! was put, and how those fared.
 //!
-//! Invariant: the stripe that is blamed is the one that had the byte first; a copy is what was done about it.
+//! Invariant: the stripe that is blamed is the one that had the byte first; a copy is what was done
+//! about it.
 
 use super::account::{Account, Flow, Sent, exceeds};
 use super::wait::Cause;
@@ -24,8 +26,9 @@ impl History {
         let written = exceeds(&sending.written, offset).or(sending.finish);
         let first = sending.pieces.partition_point(|piece| piece.offset + MAX_FRAME <= offset);
         let near = sending.pieces[first..].iter().take_while(|piece| piece.offset <= offset);
-        let covers =
-            |piece: &&Sent| offset < piece.offset + piece.len || (piece.len == 0 && piece.offset == offset);
+        let covers = |piece: &&Sent| {
+            offset < piece.offset + piece.len || (piece.len == 0 && piece.offset == offset)
+        };
         let mut sends: Vec<Sent> = near.filter(covers).copied().collect();
         sends.sort_by_key(|piece| piece.at);
         History { written, sends, passed: exceeds(&sending.settled, offset) }
@@ -44,7 +47,8 @@ pub fn on_stripes(sender: &Account, history: &History) -> Option<(Cause, StripeI
     let span = first.at..settled;
     let lane = sender.lane(first.stripe)?;
     let doubted = lane.doubts.iter().any(|(from, to)| *from < span.end && *to > span.start);
-    // One that brought nothing more until it was lost was silent, though its copy may have left before anybody could know.
+    // One that brought nothing more until it was lost was silent, though its copy may have left
+    // before anybody could know.
     let lost = sender.lost(first.stripe).is_some_and(|(at, _)| {
         span.contains(&at) || lane.moved_before(at).is_none_or(|moved| moved <= span.end)
     });

@@ -1,10 +1,11 @@
 //! What a flow waited for: `sim replay --explain`.
 //!
-//! An [`account`] is what one side's trace says, a [`history`] what it says of one byte; [`wait`] finds pauses in the accounts of one
-//! side or both, and their causes; `tell` puts them into words. Nothing is played: it is told what was done then, whatever the
-//! code does today.
+//! An [`account`] is what one side's trace says, a [`history`] what it says of one byte; [`wait`]
+//! finds pauses in the accounts of one side or both, and their causes; `tell` puts them into words.
+//! Nothing is played: it is told what was done then, whatever the code does today.
 //!
-//! Invariant: a time is named with the side on whose clock it was seen, and times of two clocks are never compared, only durations.
+//! Invariant: a time is named with the side on whose clock it was seen, and times of two clocks are
+//! never compared, only durations.
 
 pub mod account;
 pub mod history;
@@ -84,10 +85,14 @@ fn read(source: &Source) -> Result<Account, String> {
 
 /// What came out on one side was given on the other, if they are of one session.
 fn belong_together(sources: &[Source], one: &Account, two: &Account) -> Result<(), String> {
-    for (sender, receiver, trace) in [(one, two, &sources[0].trace), (two, one, &sources[1].trace)] {
+    for (sender, receiver, trace) in [(one, two, &sources[0].trace), (two, one, &sources[1].trace)]
+    {
         for (id, flow) in receiver.flows.iter().filter(|_| trace.end.is_some()) {
-            let given =
-                sender.flows.get(id).and_then(|flow| flow.sending.written.last()).map_or(0, |step| step.1);
+            let given = sender
+                .flows
+                .get(id)
+                .and_then(|flow| flow.sending.written.last())
+                .map_or(0, |step| step.1);
             if flow.receiving.delivered.last().is_some_and(|(_, total)| *total > given) {
                 return Err(format!(
                     "these are not both sides of one session: of flow {id}, more came out than the {} gave\n",
@@ -115,7 +120,9 @@ fn introduction(sources: &[Source], accounts: &[Account], both: bool) -> String 
         {
             "times count from the first input, at the same moment on both sides of this simulated run\n"
         }
-        true => "times count from the first input of each trace; the two sides' clocks are not the same\n",
+        true => {
+            "times count from the first input of each trace; the two sides' clocks are not the same\n"
+        }
         false => "times count from the first input\n",
     };
     text
@@ -123,7 +130,8 @@ fn introduction(sources: &[Source], accounts: &[Account], both: bool) -> String 
 
 /// Each direction of each flow that carried anything.
 fn directions<'a>(accounts: &'a [Account], options: &Options) -> Vec<Direction<'a>> {
-    let flows: BTreeSet<FlowId> = accounts.iter().flat_map(|account| account.flows.keys().copied()).collect();
+    let flows: BTreeSet<FlowId> =
+        accounts.iter().flat_map(|account| account.flows.keys().copied()).collect();
     let at = |side: Side, id: FlowId| {
         let account = accounts.iter().find(|account| account.side == side)?;
         account.flows.get(&id).map(|flow| (account, flow))
@@ -139,7 +147,9 @@ fn directions<'a>(accounts: &'a [Account], options: &Options) -> Vec<Direction<'
                 at_least: options.at_least.as_micros() as u64,
             };
             let gave = direction.sender.is_some_and(|(_, flow)| !flow.sending.written.is_empty());
-            if gave || direction.receiver.is_some_and(|(_, flow)| !flow.receiving.arrivals.is_empty()) {
+            if gave
+                || direction.receiver.is_some_and(|(_, flow)| !flow.receiving.arrivals.is_empty())
+            {
                 directions.push(direction);
             }
         }

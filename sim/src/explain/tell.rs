@@ -34,13 +34,21 @@ pub fn block(pause: &Pause, direction: &Direction<'_>) -> String {
     if let Some((account, flow)) = direction.sender {
         sender(&mut text, account, &History::of(flow, *missing), *missing, span.clone(), pause);
     } else {
-        let _ =
-            writeln!(text, "  the {}'s trace says where byte {missing} was put, and when", name(pause.from));
+        let _ = writeln!(
+            text,
+            "  the {}'s trace says where byte {missing} was put, and when",
+            name(pause.from)
+        );
     }
     text
 }
 
-fn receiver(text: &mut String, pause: &Pause, account: &Account, receiving: &super::account::Receiving) {
+fn receiver(
+    text: &mut String,
+    pause: &Pause,
+    account: &Account,
+    receiving: &super::account::Receiving,
+) {
     let Pause { span, missing, .. } = pause;
     let mut say = |line: String| _ = writeln!(text, "  {}: {line}", name(account.side));
     match &pause.held {
@@ -68,8 +76,9 @@ fn receiver(text: &mut String, pause: &Pause, account: &Account, receiving: &sup
         quiet.and_then(|stripe| Some((stripe, account.heard_before(stripe, span.end)?)))
         && heard <= pause.held.as_ref().map_or(span.start, |held| held.since.max(span.start))
     {
-        let until =
-            account.heard_from(stripe, span.end).map_or("on".into(), |time| format!("to {}", at(time)));
+        let until = account
+            .heard_from(stripe, span.end)
+            .map_or("on".into(), |time| format!("to {}", at(time)));
         say(format!(
             "stripe {stripe} brought nothing from {} {until}{}",
             at(heard),
@@ -92,7 +101,9 @@ fn sender(
     let mut say = |line: String| _ = writeln!(text, "  {}: {line}", name(account.side));
     let Some(first) = history.sends.first() else {
         return say(match history.written {
-            Some(written) => format!("byte {missing} was there at {}, and was put on no stripe", at(written)),
+            Some(written) => {
+                format!("byte {missing} was there at {}, and was put on no stripe", at(written))
+            }
             None => format!("the program had not given byte {missing}"),
         });
     };
@@ -129,7 +140,12 @@ fn sender(
 }
 
 /// How a stripe fared while a chunk was on it.
-fn what_became(say: &mut impl FnMut(String), account: &Account, stripe: StripeId, span: Range<u64>) {
+fn what_became(
+    say: &mut impl FnMut(String),
+    account: &Account,
+    stripe: StripeId,
+    span: Range<u64>,
+) {
     let Some(lane) = account.lane(stripe) else { return };
     let mut line = format!("stripe {stripe}:");
     // What is learnt of a lost stripe in other ways is none of its acknowledgements.
@@ -138,7 +154,9 @@ fn what_became(say: &mut impl FnMut(String), account: &Account, stripe: StripeId
         Some(moved) => _ = write!(line, " acknowledgements last moved at {}", at(moved)),
         None => line += " no acknowledgement before",
     }
-    for (from, to) in lane.doubts.iter().filter(|(from, to)| *from < span.end && *to > span.start).take(3) {
+    for (from, to) in
+        lane.doubts.iter().filter(|(from, to)| *from < span.end && *to > span.start).take(3)
+    {
         let until = if *to == account.last { "the end of the trace" } else { &at(*to) };
         let _ = write!(line, "; in doubt from {} to {until}", at(*from));
     }
@@ -198,7 +216,9 @@ fn kind(cause: Cause) -> &'static str {
         Cause::Full => "for a stripe that takes more",
         Cause::Idle => "with nothing to send",
         Cause::UnderWay => "on the way, no longer than two round trips",
-        Cause::Unseen => "with nothing held (the sender's trace says whether there was anything to send)",
+        Cause::Unseen => {
+            "with nothing held (the sender's trace says whether there was anything to send)"
+        }
     }
 }
 
@@ -216,7 +236,8 @@ pub fn summary(direction: &Direction<'_>, pauses: &[Pause]) -> String {
         *sum += pause.length();
     }
     let waits = || pauses.iter().filter(|pause| pause.cause.is_a_wait());
-    let mut text = format!("flow {}, {}: {}; ", direction.id, way(direction.from), show_bytes(bytes));
+    let mut text =
+        format!("flow {}, {}: {}; ", direction.id, way(direction.from), show_bytes(bytes));
     match waits().count() {
         0 => text += "no pauses",
         count => {

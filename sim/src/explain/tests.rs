@@ -28,10 +28,15 @@ fn source(text: &str) -> Source {
 
 /// The pauses of what the client sends, as seen with these traces.
 fn pauses(texts: &[String; 2], which: &[usize], at_least: u64) -> Vec<Pause> {
-    let accounts: Vec<Account> = which.iter().map(|side| read(&source(&texts[*side])).unwrap()).collect();
+    let accounts: Vec<Account> =
+        which.iter().map(|side| read(&source(&texts[*side])).unwrap()).collect();
     let options = Options { at_least: Duration::from_micros(at_least), ..Options::default() };
     let directions = directions(&accounts, &options);
-    directions.iter().filter(|direction| direction.from == Side::Client).flat_map(Direction::pauses).collect()
+    directions
+        .iter()
+        .filter(|direction| direction.from == Side::Client)
+        .flat_map(Direction::pauses)
+        .collect()
 }
 
 fn longest(texts: &[String; 2], which: &[usize]) -> Pause {
@@ -43,7 +48,8 @@ fn told(texts: &[String; 2], which: &[usize]) -> String {
     explain(&sources, &Options::default()).unwrap()
 }
 
-/// Three stripes; one forgets its connection when it is old enough for its sender to know its round trip.
+/// Three stripes; one forgets its connection when it is old enough for its sender to know its round
+/// trip.
 fn silent_stripe(size: u64) -> ([String; 2], StripeId) {
     let world = || {
         let mut world = World::new(Setup::capped(1, &[10_000_000; 3], 20_000));
@@ -55,7 +61,8 @@ fn silent_stripe(size: u64) -> ([String; 2], StripeId) {
     };
     let mut before = world();
     before.warm_up(SECOND / 2);
-    let stripe = (0..3).map(StripeId).find(|stripe| before.route(*stripe) == Some(1)).expect("a stripe");
+    let stripe =
+        (0..3).map(StripeId).find(|stripe| before.route(*stripe) == Some(1)).expect("a stripe");
     (traces(world()), stripe)
 }
 
@@ -80,7 +87,8 @@ fn a_stripe_that_fell_silent_is_named_by_each_side_and_by_both() {
     assert!(told(&texts, &[1]).contains("the client's trace says where byte"));
 }
 
-/// The end of a transfer: nothing is left to send, so copies leave as soon as their originals are late.
+/// The end of a transfer: nothing is left to send, so copies leave as soon as their originals are
+/// late.
 #[test]
 fn a_silent_stripe_whose_chunks_were_copied_before_it_was_doubted_was_silent_all_the_same() {
     let (texts, stripe) = silent_stripe(3_600_000);
@@ -153,7 +161,8 @@ fn the_time_without_a_stripe_is_named() {
 fn a_trace_that_is_cut_anywhere_is_explained_up_to_there() {
     let (texts, _) = silent_stripe(4 << 20);
     let ends: Vec<usize> = texts[1].match_indices('\n').map(|(at, _)| at + 1).collect();
-    let begins = ends.iter().position(|end| texts[1][..*end].ends_with("begin\n")).expect("a header");
+    let begins =
+        ends.iter().position(|end| texts[1][..*end].ends_with("begin\n")).expect("a header");
     for end in ends[begins..].iter().step_by(97).chain([texts[1].len() - 3].iter()) {
         let cut = [texts[0].clone(), texts[1][..*end].to_owned()];
         for which in [&[1][..], &[0, 1]] {
@@ -170,8 +179,12 @@ fn traces_that_do_not_belong_together_are_refused() {
     let other = traces(world);
     let options = Options::default();
     let refusal = |sources: &[Source]| explain(sources, &options).unwrap_err();
-    assert!(refusal(&[source(&texts[0]), source(&texts[0])]).contains("both are the client's side"));
-    assert!(refusal(&[source(&other[0]), source(&texts[1])]).contains("not both sides of one session"));
+    assert!(
+        refusal(&[source(&texts[0]), source(&texts[0])]).contains("both are the client's side")
+    );
+    assert!(
+        refusal(&[source(&other[0]), source(&texts[1])]).contains("not both sides of one session")
+    );
     let broken = texts[0].replacen(" ping ", " pang ", 1);
     assert!(refusal(&[source(&broken)]).contains("no frame \"pang\""));
 }
@@ -183,7 +196,10 @@ fn gaps_run_from_progress_to_progress_or_to_the_end() {
         found.into_iter().map(|gap| (gap.span, gap.missing, gap.open)).collect()
     };
     assert_eq!(spans(None, 50), [(20..90, 100, false), (90..170, 200, true)]);
-    assert_eq!(spans(Some(145), 10), [(10..20, 0, false), (20..90, 100, false), (90..145, 200, false)]);
+    assert_eq!(
+        spans(Some(145), 10),
+        [(10..20, 0, false), (20..90, 100, false), (90..145, 200, false)]
+    );
 }
 
 #[test]
@@ -207,6 +223,10 @@ fn bytes_are_held_only_beyond_the_missing_one_and_counted_once() {
     let found = held(&receiving, 10, 5, false).expect("bytes that are held");
     assert_eq!((found.bytes, found.since), (20, 2));
     assert_eq!(found.stripes.into_iter().collect::<Vec<_>>(), [StripeId(1), StripeId(2)]);
-    assert_eq!(held(&receiving, 20, 5, false).map(|held| held.bytes), Some(15), "from the byte behind");
+    assert_eq!(
+        held(&receiving, 20, 5, false).map(|held| held.bytes),
+        Some(15),
+        "from the byte behind"
+    );
     assert_eq!(held(&receiving, 40, 9, true), None);
 }

@@ -1,10 +1,11 @@
 //! Finds where a flow stood still, and why.
 //!
-//! Who receives a direction sees what came out and what was held meanwhile; who sends it sees where the missing byte was put and
-//! what became of that stripe. With both, each time stays on the clock of the side that saw it, and only durations are compared.
+//! Who receives a direction sees what came out and what was held meanwhile; who sends it sees where
+//! the missing byte was put and what became of that stripe. With both, each time stays on the clock
+//! of the side that saw it, and only durations are compared.
 //!
-//! Invariant: whatever the program did not give yet is no wait: it is [`Cause::Idle`] where the sender was seen, and
-//! [`Cause::Unseen`] where it was not.
+//! Invariant: whatever the program did not give yet is no wait: it is [`Cause::Idle`] where the
+//! sender was seen, and [`Cause::Unseen`] where it was not.
 
 use super::account::{Account, Flow, Receiving, exceeds, value};
 use super::history::{History, on_stripes};
@@ -125,7 +126,9 @@ impl Direction<'_> {
                 [receiving.arrivals.partition_point(|arrival| arrival.at < span.end)..]
                 .iter()
                 .take_while(|arrival| arrival.at == span.end)
-                .find(|arrival| arrival.range.contains(&missing) || arrival.range == (missing..missing))
+                .find(|arrival| {
+                    arrival.range.contains(&missing) || arrival.range == (missing..missing)
+                })
                 .map(|arrival| arrival.stripe);
             let pause = |span: Range<u64>, cause, held| Pause {
                 flow: self.id,
@@ -180,15 +183,24 @@ impl Direction<'_> {
                 (cause, _) => cause,
             };
         }
-        // A sender puts new bytes on a stripe in the order of the flow: what comes behind later ones was sent again.
+        // A sender puts new bytes on a stripe in the order of the flow: what comes behind later
+        // ones was sent again.
         match came {
-            Some(came) if !came_behind_later(receiving, missing, came, span.end) => Cause::Slow(came),
+            Some(came) if !came_behind_later(receiving, missing, came, span.end) => {
+                Cause::Slow(came)
+            }
             _ => Cause::Broken(silent(account, &span, came)),
         }
     }
 
     /// Why nothing came.
-    fn not_held(&self, account: &Account, receiving: &Receiving, span: &Range<u64>, missing: u64) -> Cause {
+    fn not_held(
+        &self,
+        account: &Account,
+        receiving: &Receiving,
+        span: &Range<u64>,
+        missing: u64,
+    ) -> Cause {
         let length = span.end - span.start;
         let half = |time: u64| time > 0 && time >= length / 2;
         // A program that gives nothing because nothing is taken from it has something to send.
@@ -201,7 +213,9 @@ impl Direction<'_> {
         };
         let history = History::of(flow, missing);
         let before = match missing.checked_sub(1) {
-            Some(before) => History::of(flow, before).sends.first().map_or(flow.opened, |piece| piece.at),
+            Some(before) => {
+                History::of(flow, before).sends.first().map_or(flow.opened, |piece| piece.at)
+            }
             None => flow.opened,
         };
         let Some(written) = history.written else { return Cause::Idle };
@@ -223,7 +237,8 @@ impl Direction<'_> {
     fn of_sender(&self, account: &Account, flow: &Flow) -> Vec<Pause> {
         let end = flow.closed.unwrap_or(account.last);
         let mut pauses = Vec::new();
-        for Gap { span, missing, open } in gaps(flow.opened, &flow.sending.settled, None, end, self.at_least)
+        for Gap { span, missing, open } in
+            gaps(flow.opened, &flow.sending.settled, None, end, self.at_least)
         {
             let history = History::of(flow, missing);
             let all = value(&flow.sending.written, span.end) <= missing;
@@ -242,8 +257,10 @@ impl Direction<'_> {
                 held: None,
                 came: None,
             };
-            let first = history.sends.first().map_or(span.end, |piece| piece.at).clamp(written, span.end);
-            let (idle, queued, under_way) = (written - span.start, first - written, span.end - first);
+            let first =
+                history.sends.first().map_or(span.end, |piece| piece.at).clamp(written, span.end);
+            let (idle, queued, under_way) =
+                (written - span.start, first - written, span.end - first);
             if idle >= self.at_least {
                 let idle = span.start..written;
                 let full = out_of(&flow.sending.limit, &idle, missing);
@@ -281,8 +298,10 @@ pub(super) fn gaps(
     at_least: u64,
 ) -> Vec<Gap> {
     let total = progress.last().map_or(0, |(_, total)| *total);
-    let begins =
-        [(opened, 0)].into_iter().chain(progress.iter().copied()).chain(finished.map(|at| (at, total)));
+    let begins = [(opened, 0)]
+        .into_iter()
+        .chain(progress.iter().copied())
+        .chain(finished.map(|at| (at, total)));
     let ends = progress.iter().map(|(at, _)| *at).chain(finished).map(Some).chain([None]);
     let mut gaps: Vec<Gap> = begins
         .zip(ends)
@@ -302,7 +321,8 @@ pub(super) fn gaps(
 /// What was there beyond a missing byte before a time, or, in a pause without end, at it.
 pub(super) fn held(receiving: &Receiving, missing: u64, until: u64, open: bool) -> Option<Held> {
     let arrivals = &receiving.arrivals;
-    let count = arrivals.partition_point(|arrival| arrival.at < until || (open && arrival.at == until));
+    let count =
+        arrivals.partition_point(|arrival| arrival.at < until || (open && arrival.at == until));
     let mut held = Held { bytes: 0, since: until, stripes: BTreeSet::new() };
     let mut bytes = Coverage::default();
     for arrival in arrivals[..count].iter().rev().take_while(|arrival| arrival.reached > missing) {
@@ -319,14 +339,17 @@ pub(super) fn held(receiving: &Receiving, missing: u64, until: u64, open: bool) 
 /// Whether a stripe had brought later bytes of the flow before.
 fn came_behind_later(receiving: &Receiving, missing: u64, stripe: StripeId, until: u64) -> bool {
     let count = receiving.arrivals.partition_point(|arrival| arrival.at < until);
-    let before = receiving.arrivals[..count].iter().rev().take_while(|arrival| arrival.reached > missing);
+    let before =
+        receiving.arrivals[..count].iter().rev().take_while(|arrival| arrival.reached > missing);
     before.into_iter().any(|arrival| arrival.stripe == stripe && arrival.range.start > missing)
 }
 
 /// The stripe that brought nothing during a span and was heard of last.
 pub fn silent(account: &Account, span: &Range<u64>, but: Option<StripeId>) -> Option<StripeId> {
-    let stripes = account.stripes_in(span.clone()).into_iter().filter(|stripe| Some(*stripe) != but);
-    let heard = stripes.filter_map(|stripe| Some((account.heard_before(stripe, span.end)?, stripe)));
+    let stripes =
+        account.stripes_in(span.clone()).into_iter().filter(|stripe| Some(*stripe) != but);
+    let heard =
+        stripes.filter_map(|stripe| Some((account.heard_before(stripe, span.end)?, stripe)));
     heard.filter(|(at, _)| *at <= span.start).max().map(|(_, stripe)| stripe)
 }
 

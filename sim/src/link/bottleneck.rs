@@ -1,4 +1,5 @@
-//! What the network does to a packet: a bottleneck, whose rate may change at times that are known, with a drop-tail queue, random loss, delay and jitter.
+//! What the network does to a packet: a bottleneck, whose rate may change at times that are known,
+//! with a drop-tail queue, random loss, delay and jitter.
 //!
 //! Invariant: packets arrive in the order in which they were sent, whatever changes in between.
 
@@ -10,8 +11,8 @@ use rand_chacha::ChaCha8Rng;
 /// The way of a direction's packets.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Bottleneck {
-    /// When it will have sent what it holds, in nanoseconds: at 1 Gbit/s a packet takes 11.6 µs, and whole microseconds
-    /// would cost 3 % of the rate.
+    /// When it will have sent what it holds, in nanoseconds: at 1 Gbit/s a packet takes 11.6 µs,
+    /// and whole microseconds would cost 3 % of the rate.
     free_at: u64,
     /// Packets that leave before this time arrive after it.
     clogged_until: u64,
@@ -29,7 +30,8 @@ impl Bottleneck {
         now.max(self.free_at.div_ceil(1_000)) + spec.delay
     }
 
-    /// When a packet of so many bytes arrives; `None` if it is dropped or lost. `felt` learns what happens to it.
+    /// When a packet of so many bytes arrives; `None` if it is dropped or lost. `felt` learns what
+    /// happens to it.
     pub fn pass(
         &mut self,
         now: u64,
@@ -63,8 +65,8 @@ impl Bottleneck {
     }
 }
 
-/// What leaves from one time to another (nanoseconds), in billionths of a bit: in u128, because a queue may hold minutes and a rate
-/// go to 100 Gbit/s.
+/// What leaves from one time to another (nanoseconds), in billionths of a bit: in u128, because a
+/// queue may hold minutes and a rate go to 100 Gbit/s.
 fn carried(from: u64, to: u64, spec: &LinkSpec) -> u128 {
     let (mut at, mut rate, mut sum) = (from, spec.rate, 0);
     for (time, next) in &spec.rates {

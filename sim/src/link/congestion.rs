@@ -1,11 +1,11 @@
-//! How many bytes may be in flight: slow start with HyStart's delay test (RFC 9406, section 4.2), then Reno's packet per
-//! round trip, and one halving per window with losses.
+//! How many bytes may be in flight: slow start with HyStart's delay test (RFC 9406, section 4.2),
+//! then Reno's packet per round trip, and one halving per window with losses.
 //!
-//! Transmissions are numbered in the order in which they were made; a packet that is sent again has a new number. Whoever
-//! sends counts what is in flight.
+//! Transmissions are numbered in the order in which they were made; a packet that is sent again has
+//! a new number. Whoever sends counts what is in flight.
 //!
-//! Invariant: losses of packets that were all under way at a halving cause no second one, and the window grows only while
-//! it is what holds the sender back.
+//! Invariant: losses of packets that were all under way at a halving cause no second one, and the
+//! window grows only while it is what holds the sender back.
 
 use super::MSS;
 
@@ -23,14 +23,16 @@ pub(super) struct Congestion {
     threshold: u64,
     /// Losses of transmissions before this one belong to a halving that has been made.
     recovery_until: u64,
-    /// The window was full when this transmission was the next one: acknowledgements of those before it let it grow.
+    /// The window was full when this transmission was the next one: acknowledgements of those
+    /// before it let it grow.
     full_until: u64,
     round: Round,
     /// The shortest round trip so far, in microseconds.
     min_rtt: u64,
 }
 
-/// One round trip of HyStart: from a transmission to the acknowledgement of one that was made after that.
+/// One round trip of HyStart: from a transmission to the acknowledgement of one that was made after
+/// that.
 #[derive(Clone, Debug)]
 struct Round {
     ends: u64,
@@ -61,13 +63,14 @@ impl Congestion {
         self.full_until = next;
     }
 
-    /// A handshake took so many microseconds: a bound for the shortest round trip, but no sample of a round.
+    /// A handshake took so many microseconds: a bound for the shortest round trip, but no sample of
+    /// a round.
     pub fn shook_hands(&mut self, rtt: u64) {
         self.min_rtt = self.min_rtt.min(rtt);
     }
 
-    /// The round trip of transmission `tx` in microseconds, acknowledged before `next` was made: ends slow start when
-    /// the delay rises.
+    /// The round trip of transmission `tx` in microseconds, acknowledged before `next` was made:
+    /// ends slow start when the delay rises.
     pub fn sample(&mut self, rtt: u64, tx: u64, next: u64) {
         self.min_rtt = self.min_rtt.min(rtt);
         if tx >= self.round.ends {
@@ -165,7 +168,11 @@ mod tests {
         congestion.acknowledged(9, MSS);
         assert_eq!(congestion.window, 5 * MSS);
         congestion.acknowledged(10, MSS);
-        assert_eq!(congestion.window, 5 * MSS + MSS / 5, "a packet per round trip after slow start");
+        assert_eq!(
+            congestion.window,
+            5 * MSS + MSS / 5,
+            "a packet per round trip after slow start"
+        );
     }
 
     #[test]

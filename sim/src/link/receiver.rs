@@ -1,5 +1,5 @@
-//! The reading program's end: packets are put in order, and what can be read comes out in pieces, cut as the link's kind
-//! has it.
+//! The reading program's end: packets are put in order, and what can be read comes out in pieces,
+//! cut as the link's kind has it.
 //!
 //! Invariant: bytes come out in order and once; where they are cut never depends on what they are.
 
@@ -74,7 +74,12 @@ impl Receiver {
     }
 
     /// Takes what can be read, and whether the stream ends there.
-    pub fn read(&mut self, spec: &LinkSpec, rng: &mut ChaCha8Rng, felt: &mut Kinds) -> (Vec<Bytes>, bool) {
+    pub fn read(
+        &mut self,
+        spec: &LinkSpec,
+        rng: &mut ChaCha8Rng,
+        felt: &mut Kinds,
+    ) -> (Vec<Bytes>, bool) {
         self.called = false;
         let pieces: Vec<Bytes> = self.inbox.drain(..).collect();
         if spec.coalesce > 0 && pieces.len() > 1 {
@@ -130,7 +135,8 @@ mod tests {
     }
 
     fn read(receiver: &mut Receiver, spec: &LinkSpec) -> (Vec<usize>, Vec<u8>, bool) {
-        let (pieces, fin) = receiver.read(spec, &mut seed::stream(1, "link", 0), &mut Kinds::default());
+        let (pieces, fin) =
+            receiver.read(spec, &mut seed::stream(1, "link", 0), &mut Kinds::default());
         (pieces.iter().map(Bytes::len).collect(), pieces.concat(), fin)
     }
 

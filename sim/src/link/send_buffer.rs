@@ -1,7 +1,8 @@
-//! The writing program's end: what it has given, and what of that the operating system has taken and not sent yet.
+//! The writing program's end: what it has given, and what of that the operating system has taken
+//! and not sent yet.
 //!
-//! The system takes from the outbox while its unsent part is below a low-water mark, as with `TCP_NOTSENT_LOWAT`, and
-//! while all that it holds, sent or not, fits the send buffer.
+//! The system takes from the outbox while its unsent part is below a low-water mark, as with
+//! `TCP_NOTSENT_LOWAT`, and while all that it holds, sent or not, fits the send buffer.
 //!
 //! Invariant: bytes leave in order and once, and the count of what was taken never falls.
 
@@ -28,7 +29,8 @@ pub(super) struct SendBuffer {
     unsent: VecDeque<Bytes>,
     unsent_len: u64,
     low_water: u64,
-    /// False from when the unsent part has reached the low-water mark until it falls below half of it (Linux).
+    /// False from when the unsent part has reached the low-water mark until it falls below half of
+    /// it (Linux).
     writable: bool,
     /// A choppy link takes nothing until its `Wake`.
     asleep: bool,
@@ -198,7 +200,8 @@ impl SendBuffer {
         }
     }
 
-    /// Payload of the next new packet, zero for a FIN alone; `None` if there is none, or no room before `limit` for it.
+    /// Payload of the next new packet, zero for a FIN alone; `None` if there is none, or no room
+    /// before `limit` for it.
     pub fn next_len(&self, limit: u64) -> Option<u64> {
         if self.unsent_len > 0 {
             let room = limit.saturating_sub(self.sent());
@@ -213,7 +216,8 @@ impl SendBuffer {
         self.taken - self.unsent_len
     }
 
-    /// Cuts a packet of so many bytes off the unsent part, and tells whether the stream ends with it.
+    /// Cuts a packet of so many bytes off the unsent part, and tells whether the stream ends with
+    /// it.
     pub fn cut(&mut self, len: u64) -> (Bytes, bool) {
         self.unsent_len -= len;
         let fin = self.closing && self.is_empty();

@@ -1,4 +1,5 @@
-//! What a direction of a route is like: numbers that stay while packets go through, and that a fault may replace.
+//! What a direction of a route is like: numbers that stay while packets go through, and that a
+//! fault may replace.
 
 use super::MSS;
 
@@ -7,8 +8,8 @@ use super::MSS;
 pub struct LinkSpec {
     /// Rate of the bottleneck in bit/s of TCP payload.
     pub rate: u64,
-    /// From each time (microseconds of virtual time, ascending) on the bottleneck has this rate instead, in bit/s and not zero; what
-    /// it has queued by then leaves at that too.
+    /// From each time (microseconds of virtual time, ascending) on the bottleneck has this rate
+    /// instead, in bit/s and not zero; what it has queued by then leaves at that too.
     pub rates: Vec<(u64, u64)>,
     /// One-way delay in microseconds, without queueing.
     pub delay: u64,

@@ -1,7 +1,8 @@
-//! How long to wait for an acknowledgement: round trips as RFC 6298 estimates them, with Linux's bounds.
+//! How long to wait for an acknowledgement: round trips as RFC 6298 estimates them, with Linux's
+//! bounds.
 //!
-//! What is due first is a tail loss probe (RFC 8985, section 7), the last packet once more; if that is not answered
-//! either, all is taken for lost, and each further wait is twice as long.
+//! What is due first is a tail loss probe (RFC 8985, section 7), the last packet once more; if that
+//! is not answered either, all is taken for lost, and each further wait is twice as long.
 //!
 //! Invariant: an acknowledgement forgets all waits that were in vain, but no round trip.
 
@@ -58,8 +59,11 @@ impl Timeout {
 
     /// How long to wait from now on, in microseconds.
     pub fn wait(&self) -> u64 {
-        let base =
-            if self.srtt == 0 { FIRST_TIMEOUT } else { self.srtt + (4 * self.rttvar).max(MIN_TIMEOUT) };
+        let base = if self.srtt == 0 {
+            FIRST_TIMEOUT
+        } else {
+            self.srtt + (4 * self.rttvar).max(MIN_TIMEOUT)
+        };
         let timeout = (base << self.backoff.min(16)).min(MAX_TIMEOUT);
         if self.probes() { timeout.min(2 * self.srtt + PROBE_SLACK) } else { timeout }
     }
@@ -75,7 +79,8 @@ impl Timeout {
         }
     }
 
-    /// Whether a probe comes next: not before a round trip is known, since it would only repeat what is still on its way.
+    /// Whether a probe comes next: not before a round trip is known, since it would only repeat
+    /// what is still on its way.
     fn probes(&self) -> bool {
         !self.probed && self.srtt > 0
     }
@@ -128,7 +133,8 @@ mod tests {
         timeout.sample(800_000);
         timeout.sample(1_600_000);
         timeout.expire();
-        // RFC 6298: rttvar = 3/4 * 400 + 1/4 * 800 = 500 ms, srtt = 7/8 * 800 + 1/8 * 1600 = 900 ms.
+        // RFC 6298: rttvar = 3/4 * 400 + 1/4 * 800 = 500 ms, srtt = 7/8 * 800 + 1/8 * 1600 = 900
+        // ms.
         assert_eq!(timeout.wait(), 2_900_000);
     }
 

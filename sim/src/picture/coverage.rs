@@ -19,7 +19,9 @@ impl Coverage {
         }
         let (mut start, mut end) = (range.start, range.end);
         let mut known = 0;
-        while let Some((from, to)) = self.ranges.range(..=end).next_back().map(|(from, to)| (*from, *to)) {
+        while let Some((from, to)) =
+            self.ranges.range(..=end).next_back().map(|(from, to)| (*from, *to))
+        {
             if to < start {
                 break;
             }

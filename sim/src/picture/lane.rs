@@ -1,7 +1,8 @@
-//! One direction of one stripe: its frames, from hand-over to arrival and acknowledgement, and when it was blocked or in doubt.
+//! One direction of one stripe: its frames, from hand-over to arrival and acknowledgement, and when
+//! it was blocked or in doubt.
 //!
-//! A stripe keeps order, so a frame is named by where it ends among the stripe's bytes: what has arrived or is acknowledged
-//! up to some count is a prefix of the frames.
+//! A stripe keeps order, so a frame is named by where it ends among the stripe's bytes: what has
+//! arrived or is acknowledged up to some count is a prefix of the frames.
 
 use striper_core::FlowId;
 
@@ -26,7 +27,8 @@ pub enum Carries {
     },
 }
 
-/// A frame on a stripe. Times are in microseconds; `None` for what has not happened or can't be known.
+/// A frame on a stripe. Times are in microseconds; `None` for what has not happened or can't be
+/// known.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Frame {
     /// Where it ends among the stripe's frame bytes.
@@ -50,9 +52,11 @@ pub struct Lane {
     pub frames: Vec<Frame>,
     /// When the operating system held less than was handed over, in microseconds.
     pub blocked: Vec<(u64, u64)>,
-    /// From the PING that asks what became of overdue acknowledgements until one came, in microseconds.
+    /// From the PING that asks what became of overdue acknowledgements until one came, in
+    /// microseconds.
     pub doubts: Vec<(u64, u64)>,
-    /// From a frame's hand-over to its acknowledgement: when that came, and how long it took, in microseconds.
+    /// From a frame's hand-over to its acknowledgement: when that came, and how long it took, in
+    /// microseconds.
     pub round_trips: Vec<(u64, u64)>,
     sent: u64,
     written: u64,
@@ -93,7 +97,8 @@ impl Lane {
         }
     }
 
-    /// The frame just handed over is a PING. If something else awaits its acknowledgement, the stripe is in doubt.
+    /// The frame just handed over is a PING. If something else awaits its acknowledgement, the
+    /// stripe is in doubt.
     pub fn ping(&mut self, at: u64, nonce: u64) {
         self.pings.push((nonce, self.sent));
         // The PING itself is awaited too.
@@ -118,7 +123,8 @@ impl Lane {
 
     /// So many frame bytes in all have arrived.
     pub fn arrive(&mut self, at: u64, count: u64) {
-        while let Some(frame) = self.frames.get_mut(self.arrived).filter(|frame| frame.end <= count) {
+        while let Some(frame) = self.frames.get_mut(self.arrived).filter(|frame| frame.end <= count)
+        {
             frame.arrived = Some(at);
             self.arrived += 1;
         }
@@ -127,22 +133,33 @@ impl Lane {
     /// A frame has arrived whose hand-over nobody saw; it may grow while it does.
     pub fn arrive_unseen(&mut self, at: u64, end: u64, size: u64, carries: Carries, grows: bool) {
         if let Some(last) = self.frames.last_mut().filter(|_| grows)
-            && let (Carries::Data { len, .. }, Carries::Data { len: more, .. }) = (&mut last.carries, carries)
+            && let (Carries::Data { len, .. }, Carries::Data { len: more, .. }) =
+                (&mut last.carries, carries)
         {
             *len += more;
             (last.end, last.size, last.arrived) = (end, last.size + size, Some(at));
             return;
         }
-        self.frames.push(Frame { end, size, carries, sent: None, arrived: Some(at), acknowledged: None });
+        self.frames.push(Frame {
+            end,
+            size,
+            carries,
+            sent: None,
+            arrived: Some(at),
+            acknowledged: None,
+        });
         self.arrived = self.frames.len();
     }
 
-    /// The peer has acknowledged so many frame bytes in all; the frames that it had not acknowledged before.
-    /// `timed` if the answer came when it was asked for, so that it tells a round trip.
+    /// The peer has acknowledged so many frame bytes in all; the frames that it had not
+    /// acknowledged before. `timed` if the answer came when it was asked for, so that it tells a
+    /// round trip.
     pub fn acknowledge(&mut self, at: u64, count: u64, timed: bool) -> &[Frame] {
         let first = self.acknowledged;
         let mut sample = None;
-        while let Some(frame) = self.frames.get_mut(self.acknowledged).filter(|frame| frame.end <= count) {
+        while let Some(frame) =
+            self.frames.get_mut(self.acknowledged).filter(|frame| frame.end <= count)
+        {
             frame.acknowledged = Some(at);
             if frame.carries != (Carries::Control { asks: false }) {
                 self.awaited -= 1;

@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use striper_core::{SchedulerKind, StripeId};
 
 impl Scenario {
-    /// The stripe count and scheduler that are drawn: the largest and the first of those to be measured.
+    /// The stripe count and scheduler that are drawn: the largest and the first of those to be
+    /// measured.
     pub fn drawn(&self) -> (usize, SchedulerKind) {
         let stripes = self.stripes.iter().copied().max().unwrap_or(1);
         (stripes, self.schedulers.first().copied().unwrap_or(SchedulerKind::Earliest))
@@ -63,8 +64,16 @@ fn figures(row: &Row, timeline: &Timeline) -> Vec<Figure> {
     let mut figures = match row.time {
         None => vec![Figure::new("Goodput", "–", "not done within 100 times the oracle's time")],
         Some(time) => vec![
-            Figure::new("Goodput", crate::units::show_rate(row.goodput()), "payload, from opening to FIN"),
-            Figure::new("Share of the oracle", format!("{:.3}", row.share()), "1.000 is the best there is"),
+            Figure::new(
+                "Goodput",
+                crate::units::show_rate(row.goodput()),
+                "payload, from opening to FIN",
+            ),
+            Figure::new(
+                "Share of the oracle",
+                format!("{:.3}", row.share()),
+                "1.000 is the best there is",
+            ),
             Figure::new(
                 "Time",
                 format!("{:.3} s", time as f64 / 1e6),

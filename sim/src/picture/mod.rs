@@ -1,8 +1,9 @@
 //! A run as a picture: one self-contained page with inline SVG.
 //!
-//! [`Timeline`] collects what happened from nothing but the inputs and outputs of a session, both sides' in the simulator, one
-//! side's from a trace; [`render`] draws it together with a [`Summary`]. Neither knows where the run came from.
-//! `examples/transfer.rs` draws a small run, `examples/picture.rs` the one of the documentation.
+//! [`Timeline`] collects what happened from nothing but the inputs and outputs of a session, both
+//! sides' in the simulator, one side's from a trace; [`render`] draws it together with a
+//! [`Summary`]. Neither knows where the run came from. `examples/transfer.rs` draws a small run,
+//! `examples/picture.rs` the one of the documentation.
 
 pub mod coverage;
 pub mod lane;

@@ -1,6 +1,7 @@
 //! A whole run on one self-contained page: figures, charts, and the command that repeats it.
 //!
-//! The page needs no script, no font and nothing from anywhere else. Same timeline, same summary, same bytes.
+//! The page needs no script, no font and nothing from anywhere else. Same timeline, same summary,
+//! same bytes.
 
 use super::panels::{goodput, held, lanes, round_trips, sequence, table, waits};
 use super::plot::{TimeAxis, escape};
@@ -14,7 +15,8 @@ use std::fmt::Write as _;
 use std::ops::Range;
 use striper_core::StripeId;
 
-/// A direction with less than this part of all bytes is not drawn, unless it is the only one: one in so many.
+/// A direction with less than this part of all bytes is not drawn, unless it is the only one: one
+/// in so many.
 const MINOR: u64 = 20;
 
 /// How each page begins; no page of another program does.
@@ -80,7 +82,9 @@ impl Summary {
             } else {
                 (&direction.acknowledged, "acknowledged")
             };
-            let (Some((first, _)), Some((last, bytes))) = (steps.first(), steps.last()) else { continue };
+            let (Some((first, _)), Some((last, bytes))) = (steps.first(), steps.last()) else {
+                continue;
+            };
             let name = format!("{}, {verb}", heading(from));
             let rate = *bytes as f64 * 8e6 / (last - first).max(1) as f64;
             let note = if last > first {
@@ -96,7 +100,10 @@ impl Summary {
                 figures.push(Figure::new("Reorder peak", show_size(most), heading(from)));
             }
         }
-        let ends = Side::BOTH.into_iter().filter_map(|side| timeline.ended(side)).min_by_key(|(at, _)| *at);
+        let ends = Side::BOTH
+            .into_iter()
+            .filter_map(|side| timeline.ended(side))
+            .min_by_key(|(at, _)| *at);
         if let Some((at, reason)) = ends {
             figures.push(Figure::new(
                 "Session ended",
@@ -137,15 +144,17 @@ pub fn render(timeline: &Timeline, summary: &Summary) -> String {
     page += &figures(summary);
     let drawn = drawn(timeline);
     if drawn.is_empty() {
-        page +=
-            "<p class=\"nothing\">Nothing to draw: no stripe carried a byte of any flow in this run.</p>\n";
+        page += "<p class=\"nothing\">Nothing to draw: no stripe carried a byte of any flow in this run.</p>\n";
     }
     for from in &drawn {
         page += &section(timeline, summary, *from, drawn.len() > 1);
     }
     if !summary.command.is_empty() {
-        let _ =
-            write!(page, "<h2>To have it again</h2>\n<pre><code>{}</code></pre>\n", escape(&summary.command));
+        let _ = write!(
+            page,
+            "<h2>To have it again</h2>\n<pre><code>{}</code></pre>\n",
+            escape(&summary.command)
+        );
     }
     page + "</main>\n</body>\n</html>\n"
 }
@@ -204,9 +213,15 @@ fn section(timeline: &Timeline, summary: &Summary, from: Side, named: bool) -> S
     if named {
         let _ = writeln!(text, "<h2>{}</h2>", heading(from));
     }
-    for draw in
-        [goodput::draw, lanes::draw, sequence::draw, waits::draw, held::draw, round_trips::draw, table::draw]
-    {
+    for draw in [
+        goodput::draw,
+        lanes::draw,
+        sequence::draw,
+        waits::draw,
+        held::draw,
+        round_trips::draw,
+        table::draw,
+    ] {
         text += &draw(&scene);
     }
     text + "</section>\n"

@@ -1,8 +1,9 @@
-//! One chart as inline SVG that fits any width: marks are stretched with the page, text and line widths are not.
+//! One chart as inline SVG that fits any width: marks are stretched with the page, text and line
+//! widths are not.
 //!
-//! The outer element has no view box, so that its units are pixels and its horizontal places are percentages; marks live in an inner one
-//! whose view box is [`WIDTH`] wide. A phone thus shows the same text size as a desk. Nothing but numbers and escaped
-//! text ever gets into the markup.
+//! The outer element has no view box, so that its units are pixels and its horizontal places are
+//! percentages; marks live in an inner one whose view box is [`WIDTH`] wide. A phone thus shows the
+//! same text size as a desk. Nothing but numbers and escaped text ever gets into the markup.
 
 use super::scale::{Scale, number, time_unit};
 use super::series::Buckets;
@@ -58,7 +59,12 @@ impl TimeAxis {
         (from..)
             .map(|index| index as f64 * step)
             .take_while(|at| *at <= last * (1.0 + 1e-9))
-            .map(|at| ((at - first) * WIDTH / length, format!("{} {name}", number(at / size, step / size))))
+            .map(|at| {
+                (
+                    (at - first) * WIDTH / length,
+                    format!("{} {name}", number(at / size, step / size)),
+                )
+            })
             .collect()
     }
 }
@@ -88,7 +94,8 @@ pub struct Plot<'a> {
 }
 
 impl<'a> Plot<'a> {
-    /// An empty chart with the grid lines of its axis of time. `label` says what it shows to those who can't see it.
+    /// An empty chart with the grid lines of its axis of time. `label` says what it shows to those
+    /// who can't see it.
     pub fn new(time: &'a TimeAxis, height: f64, label: &str) -> Self {
         let mut plot = Plot {
             time,
@@ -123,7 +130,8 @@ impl<'a> Plot<'a> {
         }
     }
 
-    /// The height at which a value is drawn, zero at the bottom and `top` at the top; what is beyond is cut off.
+    /// The height at which a value is drawn, zero at the bottom and `top` at the top; what is
+    /// beyond is cut off.
     pub fn y(&self, value: f64, top: f64) -> f64 {
         self.height * (1.0 - (value / top).clamp(0.0, 1.0))
     }
@@ -141,7 +149,8 @@ impl<'a> Plot<'a> {
         let mut open = false;
         for (index, share) in shares.iter().enumerate() {
             let y = short(base - height * share.clamp(-1.0, 1.0));
-            let (x, end) = (self.time.x(buckets.border(index)), self.time.x(buckets.border(index + 1)));
+            let (x, end) =
+                (self.time.x(buckets.border(index)), self.time.x(buckets.border(index + 1)));
             if *share > 0.0 {
                 if !open {
                     let _ = write!(d, "M{} {}", short(x), short(base));
@@ -158,7 +167,8 @@ impl<'a> Plot<'a> {
         self.path(class, &d);
     }
 
-    /// A rectangle that is not stretched, so that a pattern in it stays even; `title` shows on hovering.
+    /// A rectangle that is not stretched, so that a pattern in it stays even; `title` shows on
+    /// hovering.
     pub fn span(&mut self, class: &str, span: Range<u64>, y: f64, height: f64, title: &str) {
         let (from, to) = (self.time.x(span.start), self.time.x(span.end));
         let _ = write!(
@@ -260,6 +270,9 @@ mod tests {
 
     #[test]
     fn coordinates_are_short() {
-        assert_eq!([short(1.0), short(0.5), short(-0.001), short(33.333_3)], ["1", "0.5", "0", "33.33"]);
+        assert_eq!(
+            [short(1.0), short(0.5), short(-0.001), short(33.333_3)],
+            ["1", "0.5", "0", "33.33"]
+        );
     }
 }

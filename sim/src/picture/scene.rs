@@ -1,4 +1,5 @@
-//! What all panels of a page share: the timeline, the direction that is drawn, the range of time, and the names of stripes.
+//! What all panels of a page share: the timeline, the direction that is drawn, the range of time,
+//! and the names of stripes.
 
 use super::lane::{Carries, Frame};
 use super::page::Summary;
@@ -37,7 +38,8 @@ impl<'a> Scene<'a> {
         self.timeline.knows(self.from.other())
     }
 
-    /// Whether the sender was observed, so that hand-over, congestion and acknowledgement are known.
+    /// Whether the sender was observed, so that hand-over, congestion and acknowledgement are
+    /// known.
     pub fn sees_sending(&self) -> bool {
         self.timeline.knows(self.from)
     }
@@ -47,12 +49,15 @@ impl<'a> Scene<'a> {
         let span = &self.time.span;
         let lived = |stripe: &StripeId| {
             let life = self.timeline.life(self.from, *stripe);
-            life.is_some_and(|life| life.up <= span.end && life.down.is_none_or(|(at, _)| at >= span.start))
+            life.is_some_and(|life| {
+                life.up <= span.end && life.down.is_none_or(|(at, _)| at >= span.start)
+            })
         };
         self.direction().lanes.keys().copied().filter(lived).take(MAX_LANES).collect()
     }
 
-    /// How many buckets a chart with a row a stripe has: `most`, but fewer where there are many rows, so that a page stays small.
+    /// How many buckets a chart with a row a stripe has: `most`, but fewer where there are many
+    /// rows, so that a page stays small.
     pub fn detail(&self, most: usize) -> usize {
         most * FULL_DETAIL / self.stripes().len().max(FULL_DETAIL)
     }

@@ -33,7 +33,8 @@ impl Buckets {
         }
         let length = u128::from(self.span.end - self.span.start);
         let index = (u128::from(at - self.span.start) * self.count as u128 / length) as usize;
-        // Borders are rounded down, so that a time may lie beyond that of the one it was computed for.
+        // Borders are rounded down, so that a time may lie beyond that of the one it was computed
+        // for.
         let index = index.min(self.count - 1);
         Some(if index + 1 < self.count && self.border(index + 1) <= at { index + 1 } else { index })
     }
@@ -49,12 +50,13 @@ impl Buckets {
         let end = steps.last().map_or(0, |(_, value)| *value);
         (0..self.count)
             .map(|index| {
-                let to =
-                    if index + 1 == self.count && steps.last().is_some_and(|(at, _)| *at <= self.span.end) {
-                        end
-                    } else {
-                        value(self.border(index + 1))
-                    };
+                let to = if index + 1 == self.count
+                    && steps.last().is_some_and(|(at, _)| *at <= self.span.end)
+                {
+                    end
+                } else {
+                    value(self.border(index + 1))
+                };
                 let bytes = to.saturating_sub(value(self.border(index)));
                 bytes as f64 * 8e6 / self.width(index) as f64
             })
@@ -89,12 +91,15 @@ impl Buckets {
                 *covered += end.saturating_sub(start);
             }
         }
-        (0..self.count).map(|index| covered[index] as f64 / self.width(index).max(1) as f64).collect()
+        (0..self.count)
+            .map(|index| covered[index] as f64 / self.width(index).max(1) as f64)
+            .collect()
     }
 
     /// The most that a value comes to in each bucket.
     pub fn peaks(&self, steps: &Steps) -> Vec<u64> {
-        let mut peaks: Vec<u64> = (0..self.count).map(|index| before(steps, self.border(index))).collect();
+        let mut peaks: Vec<u64> =
+            (0..self.count).map(|index| before(steps, self.border(index))).collect();
         for (at, value) in steps {
             if let Some(index) = self.of(*at) {
                 peaks[index] = peaks[index].max(*value);

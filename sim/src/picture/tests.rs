@@ -28,9 +28,10 @@ fn drawn(scenario: &Scenario) -> String {
 
 /// Nothing in a page makes a browser ask anyone for anything.
 fn assert_self_contained(page: &str) {
-    for word in
-        ["http:", "https:", "//", "<script", "<link", "<img", "<iframe", "@import", "src=", "href=", " on"]
-    {
+    for word in [
+        "http:", "https:", "//", "<script", "<link", "<img", "<iframe", "@import", "src=", "href=",
+        " on",
+    ] {
         // The heading of a caption may say "on"; an attribute would say it before an equals sign.
         let found = if word == " on" {
             page.contains(" onload") || page.contains(" onclick")
@@ -39,11 +40,17 @@ fn assert_self_contained(page: &str) {
         };
         assert!(!found, "{word}");
     }
-    assert_eq!(page.matches("url(").count(), page.matches("url(#").count(), "only patterns of its own");
+    assert_eq!(
+        page.matches("url(").count(),
+        page.matches("url(#").count(),
+        "only patterns of its own"
+    );
 }
 
 /// Four stripes: one is slow and loses packets, one falls silent, one is reset; data both ways.
-fn troubled(watch: impl FnOnce(&mut World) -> Rc<RefCell<Timeline>>) -> (World, Rc<RefCell<Timeline>>) {
+fn troubled(
+    watch: impl FnOnce(&mut World) -> Rc<RefCell<Timeline>>,
+) -> (World, Rc<RefCell<Timeline>>) {
     let mut setup = Setup::capped(3, &[10_000_000, 10_000_000, 10_000_000, 1_000_000], 20_000);
     setup.routes[3].iter_mut().for_each(|link| link.loss = 10_000);
     let mut world = World::new(setup);
@@ -71,15 +78,23 @@ fn watch_one(only: Side) -> impl FnOnce(&mut World) -> Rc<RefCell<Timeline>> {
 
 #[test]
 fn a_measurement_gives_a_self_contained_well_formed_page() {
-    for scheduler in [SchedulerKind::Earliest, SchedulerKind::UntilCongested, SchedulerKind::RoundRobin] {
+    for scheduler in
+        [SchedulerKind::Earliest, SchedulerKind::UntilCongested, SchedulerKind::RoundRobin]
+    {
         let mut scenario = scenario(&[20_000_000, 5_000_000, 1_000_000], 3, 2 << 20);
         scenario.loss = 10_000;
         let page = scenario.draw(3, scheduler);
         assert_well_formed(&page);
         assert_self_contained(&page);
-        for words in
-            ["Goodput", "Stripes", "sequence", "close up", "Reorder depth", "Round-trip time", "stripe 2"]
-        {
+        for words in [
+            "Goodput",
+            "Stripes",
+            "sequence",
+            "close up",
+            "Reorder depth",
+            "Round-trip time",
+            "stripe 2",
+        ] {
             assert!(page.contains(words), "{words}");
         }
     }
@@ -99,17 +114,16 @@ fn the_page_has_the_figures_of_the_report_and_the_command_that_repeats_it() {
         super::scale::show_size(row.resent),
     ] {
         assert!(
-            page.contains(&format!("<b>{figure}</b>")) || page.contains(&format!("<span>{figure}</span>")),
+            page.contains(&format!("<b>{figure}</b>"))
+                || page.contains(&format!("<span>{figure}</span>")),
             "{figure}"
         );
         assert!(scenario.report(true).contains(&format!("{}", row.resent)));
     }
-    assert!(
-        page.contains(&format!(
-            "<code>{} --html run.html</code>",
-            scenario.command(2, SchedulerKind::Earliest)
-        ))
-    );
+    assert!(page.contains(&format!(
+        "<code>{} --html run.html</code>",
+        scenario.command(2, SchedulerKind::Earliest)
+    )));
 }
 
 #[test]
@@ -140,7 +154,10 @@ fn pages_stay_small_however_large_the_run() {
     let timeline = watch(&mut world);
     world.open(FlowPlan::both_ways(SECOND, 32 << 20));
     assert!(world.run_to_end(60 * SECOND));
-    let page = render(&timeline.borrow(), &Summary::of(&timeline.borrow(), "64 stripes both ways", "", ""));
+    let page = render(
+        &timeline.borrow(),
+        &Summary::of(&timeline.borrow(), "64 stripes both ways", "", ""),
+    );
     assert_well_formed(&page);
     assert!(page.len() < 500_000, "{} bytes", page.len());
 }
@@ -180,12 +197,21 @@ fn a_timeline_knows_what_the_sessions_know() {
             let (stats, sends) = (world.stats(side), timeline.direction(side));
             let last = |steps: &[(u64, u64)]| steps.last().map_or(0, |(_, value)| *value);
             assert_eq!(last(&timeline.direction(side.other()).delivered), stats.payload_delivered);
-            assert_eq!(last(&timeline.direction(side.other()).held), stats.reordering, "{side:?} at {at}");
+            assert_eq!(
+                last(&timeline.direction(side.other()).held),
+                stats.reordering,
+                "{side:?} at {at}"
+            );
             assert_eq!(timeline.deaths(side), stats.stripes_lost as usize);
             for stripe in &stats.stripes {
                 let lane = &sends.lanes[&stripe.stripe];
                 assert_eq!(lane.frames.last().map_or(0, |frame| frame.end), stripe.sent);
-                assert_eq!(lane.in_doubt(), stripe.doubted, "{side:?}, stripe {} at {at}", stripe.stripe);
+                assert_eq!(
+                    lane.in_doubt(),
+                    stripe.doubted,
+                    "{side:?}, stripe {} at {at}",
+                    stripe.stripe
+                );
                 assert_eq!(
                     smoothed(&lane.round_trips),
                     stripe.srtt,
@@ -223,7 +249,9 @@ fn every_frame_that_arrived_was_sent_before() {
         for frame in &lane.frames {
             assert!(frame.arrived.is_none_or(|at| at >= frame.sent.unwrap() + 20_000), "{frame:?}");
             assert!(
-                frame.acknowledged.is_none_or(|at| frame.arrived.is_some_and(|arrived| at > arrived)),
+                frame
+                    .acknowledged
+                    .is_none_or(|at| frame.arrived.is_some_and(|arrived| at > arrived)),
                 "{frame:?}"
             );
             arrived += usize::from(frame.arrived.is_some());
@@ -247,14 +275,21 @@ fn one_side_alone_is_drawn_with_what_it_can_know() {
         assert!(page.contains(knows), "{side:?}");
         assert!(!page.contains(lacks), "{side:?}");
         for from in Side::BOTH {
-            let (known, lacking) =
-                if from == side { ("acknowledged", "delivered") } else { ("delivered", "acknowledged") };
+            let (known, lacking) = if from == side {
+                ("acknowledged", "delivered")
+            } else {
+                ("delivered", "acknowledged")
+            };
             let steps = |name| match name {
                 "delivered" => &timeline.direction(from).delivered,
                 _ => &timeline.direction(from).acknowledged,
             };
             let bytes: u64 = world.flows().iter().map(|flow| flow.end(from).given).sum();
-            assert_eq!(steps(known).last().map(|(_, value)| *value), Some(bytes), "{side:?} {from:?}");
+            assert_eq!(
+                steps(known).last().map(|(_, value)| *value),
+                Some(bytes),
+                "{side:?} {from:?}"
+            );
             assert!(steps(lacking).is_empty(), "{side:?} {from:?}");
         }
     }
@@ -274,11 +309,15 @@ fn a_receiver_alone_sees_the_pieces_that_were_sent() {
             let there = lane.frames.iter().filter(|frame| frame.arrived.is_some());
             there.map(|frame| (frame.end, frame.arrived)).collect::<Vec<_>>()
         };
-        lanes.iter().map(|(stripe, lane)| (*stripe, arrived(lane))).collect::<BTreeMap<StripeId, _>>()
+        lanes
+            .iter()
+            .map(|(stripe, lane)| (*stripe, arrived(lane)))
+            .collect::<BTreeMap<StripeId, _>>()
     };
     let (both, alone) = (pieces(None), pieces(Some(Side::Server)));
     for (stripe, frames) in both {
-        // The last frame of a stripe that died may have come in part, and OPEN is told apart from its payload.
+        // The last frame of a stripe that died may have come in part, and OPEN is told apart from
+        // its payload.
         let seen = &alone[&stripe];
         let missing = frames.iter().filter(|frame| !seen.contains(frame)).count();
         assert_eq!(missing, 0, "stripe {stripe}");

@@ -1,10 +1,12 @@
 //! What happened in a session, from nothing but its inputs and outputs.
 //!
-//! A timeline is fed with every `(side, time, input, outputs)`: of both sides in the simulator, of one side from a trace. It never
-//! looks at payload, only at frames and lengths. What one side alone can't know stays unknown: the sender of a direction
-//! sees hand-over, congestion and acknowledgement, its receiver sees arrival and delivery.
+//! A timeline is fed with every `(side, time, input, outputs)`: of both sides in the simulator, of
+//! one side from a trace. It never looks at payload, only at frames and lengths. What one side
+//! alone can't know stays unknown: the sender of a direction sees hand-over, congestion and
+//! acknowledgement, its receiver sees arrival and delivery.
 //!
-//! Each side's clock is taken to start with its first input, which both sides of a simulated world get at the same moment.
+//! Each side's clock is taken to start with its first input, which both sides of a simulated world
+//! get at the same moment.
 
 use super::coverage::Coverage;
 use super::lane::{Carries, Frame, Lane};
@@ -90,11 +92,13 @@ pub struct Direction {
     pub delivered: Steps,
     /// Bytes of flows that the sender knows to have arrived. Empty if it was not observed.
     pub acknowledged: Steps,
-    /// Bytes that the receiver held because earlier ones were missing, over all flows. Empty if it was not observed.
+    /// Bytes that the receiver held because earlier ones were missing, over all flows. Empty if it
+    /// was not observed.
     pub held: Steps,
     /// Bytes of flows handed to stripes that had been before.
     pub again: u64,
-    /// The receiver's view of each stripe's framing, and the end of the last frame seen. `None` after a violation.
+    /// The receiver's view of each stripe's framing, and the end of the last frame seen. `None`
+    /// after a violation.
     deframers: BTreeMap<StripeId, Option<(Deframer, u64)>>,
     held_now: u64,
 }
@@ -186,7 +190,9 @@ impl Timeline {
             Input::StripeBytes { stripe, data } => self.receive(side, at, *stripe, data.clone()),
             Input::StripeWritten { stripe, total } => self.lane(side, *stripe).written(at, *total),
             Input::StripeDown { stripe } => self.stripe_down(side, at, *stripe, Death::Broke),
-            Input::FlowReset { flow, .. } | Input::FlowRefuse { flow, .. } => self.close(side, *flow),
+            Input::FlowReset { flow, .. } | Input::FlowRefuse { flow, .. } => {
+                self.close(side, *flow)
+            }
             _ => {}
         }
     }
@@ -209,7 +215,8 @@ impl Timeline {
                 });
             }
             Output::FlowFinished { flow } => {
-                self.directions[side.other().index()].change(*flow, |track| track.finished = Some(at));
+                self.directions[side.other().index()]
+                    .change(*flow, |track| track.finished = Some(at));
             }
             Output::FlowReset { flow, .. }
             | Output::FlowRefused { flow, .. }
@@ -220,13 +227,16 @@ impl Timeline {
     }
 
     fn stripe_down(&mut self, side: Side, at: u64, stripe: StripeId, death: Death) {
-        if let Some(life) = self.lives[side.index()].get_mut(&stripe).filter(|life| life.down.is_none()) {
+        if let Some(life) =
+            self.lives[side.index()].get_mut(&stripe).filter(|life| life.down.is_none())
+        {
             life.down = Some((at, death));
             self.lane(side, stripe).stop(at);
         }
     }
 
-    /// A side gives out a frame: a whole one, since only its head and the length of its payload matter.
+    /// A side gives out a frame: a whole one, since only its head and the length of its payload
+    /// matter.
     fn transmit(&mut self, side: Side, at: u64, stripe: StripeId, header: &Bytes, payload: u64) {
         let size = header.len() as u64 + payload;
         let direction = &mut self.directions[side.index()];
@@ -268,7 +278,8 @@ impl Timeline {
                 }
             };
             let end = deframer.processed();
-            let grows = matches!(&piece, Piece::Data { data, .. } if end - data.len() as u64 == *last);
+            let grows =
+                matches!(&piece, Piece::Data { data, .. } if end - data.len() as u64 == *last);
             let size = end - *last;
             *last = end;
             let new = self.arrive(side, &piece);

@@ -45,7 +45,11 @@ pub fn run(options: &Options) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let names: Vec<String> = if options.bugs.is_empty() {
-        [CONTROL].into_iter().chain(Bug::ALL.iter().map(|bug| bug.name())).map(str::to_owned).collect()
+        [CONTROL]
+            .into_iter()
+            .chain(Bug::ALL.iter().map(|bug| bug.name()))
+            .map(str::to_owned)
+            .collect()
     } else {
         options.bugs.clone()
     };
@@ -77,9 +81,11 @@ fn hunt_all(names: &[String], options: &Options) -> Vec<Prey> {
                     .stderr(Stdio::null())
                     .output()
             });
-            let said =
-                output.map_or(String::new(), |output| String::from_utf8_lossy(&output.stdout).into_owned());
-            let mut words = said.lines().next_back().unwrap_or_default().split('\t').map(str::to_owned);
+            let said = output.map_or(String::new(), |output| {
+                String::from_utf8_lossy(&output.stdout).into_owned()
+            });
+            let mut words =
+                said.lines().next_back().unwrap_or_default().split('\t').map(str::to_owned);
             let hits = words.next().unwrap_or_default();
             let prey = Prey {
                 bug: name.clone(),
@@ -106,7 +112,8 @@ fn line(prey: &Prey) -> String {
 
 fn summary(prey: &[Prey]) -> String {
     let bugs = || prey.iter().filter(|prey| prey.bug != CONTROL);
-    let mut times: Vec<Duration> = bugs().filter(|prey| prey.found.is_some()).map(|prey| prey.took).collect();
+    let mut times: Vec<Duration> =
+        bugs().filter(|prey| prey.found.is_some()).map(|prey| prey.took).collect();
     times.sort_unstable();
     let missed: Vec<&str> =
         bugs().filter(|prey| prey.found.is_none()).map(|prey| prey.bug.as_str()).collect();
@@ -129,7 +136,8 @@ static BEGAN: AtomicU64 = AtomicU64::new(0);
 /// Which it is: its seed.
 static SEED: AtomicU64 = AtomicU64::new(0);
 
-/// The process that hunts one bug. Its last line on standard output is how often the bug had its chance and, if it was found, by what.
+/// The process that hunts one bug. Its last line on standard output is how often the bug had its
+/// chance and, if it was found, by what.
 #[expect(clippy::disallowed_methods, reason = "how fast the simulator is, not what it simulates")]
 fn hunt(name: &str, limit: Duration) -> ExitCode {
     planted::activate(Bug::from_name(name));
@@ -138,7 +146,8 @@ fn hunt(name: &str, limit: Duration) -> ExitCode {
         loop {
             std::thread::sleep(Duration::from_millis(100));
             let elapsed = began.elapsed();
-            let scenario = elapsed.saturating_sub(Duration::from_millis(BEGAN.load(Ordering::Relaxed)));
+            let scenario =
+                elapsed.saturating_sub(Duration::from_millis(BEGAN.load(Ordering::Relaxed)));
             if scenario > ENDLESS {
                 tell(Some(("endless", format!("seed {}", SEED.load(Ordering::Relaxed)))));
             } else if elapsed > limit {

@@ -1,6 +1,8 @@
 //! What `sim swarm` and `sim run` do.
 
-use super::{Failure, Scenario, Size, draw_sized, keep, record, script, shrink, sweep::sweep, terse};
+use super::{
+    Failure, Scenario, Size, draw_sized, keep, record, script, shrink, sweep::sweep, terse,
+};
 use crate::args::{Run, Script, Swarm};
 use crate::record as tapes;
 use crate::say::say;
@@ -41,7 +43,8 @@ fn keep_smallest(parent: &Path, name: &str, scenario: &Scenario, failure: &Failu
     }
 }
 
-/// Runs one scenario. Exit code 1 if it fails, 2 if there is none or if its traces can't be written.
+/// Runs one scenario. Exit code 1 if it fails, 2 if there is none or if its traces can't be
+/// written.
 pub fn run(Run { script, trace, session, .. }: &Run) -> ExitCode {
     let (text, scenario) = match read(script) {
         Ok(read) => read,
@@ -86,7 +89,8 @@ fn read(script: &Script) -> Result<(String, Scenario), String> {
         Script::File(file) => {
             let text = std::fs::read_to_string(file)
                 .map_err(|error| format!("can't read {}: {error}", file.display()))?;
-            let scenario = script::parse(&text).map_err(|error| format!("{}: {error}", file.display()))?;
+            let scenario =
+                script::parse(&text).map_err(|error| format!("{}: {error}", file.display()))?;
             Ok((text, scenario))
         }
     }

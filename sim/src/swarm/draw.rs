@@ -1,7 +1,8 @@
 //! Draws a scenario from a seed.
 //!
-//! Which kinds of trouble a world has is drawn first, each with a probability that is drawn too; so some worlds have one kind
-//! and some have nearly all. Times, rates and sizes are log-scaled: each order of magnitude is as likely as the next.
+//! Which kinds of trouble a world has is drawn first, each with a probability that is drawn too; so
+//! some worlds have one kind and some have nearly all. Times, rates and sizes are log-scaled: each
+//! order of magnitude is as likely as the next.
 
 use super::hostile;
 use super::{Honest, Hostile, Scenario};
@@ -81,16 +82,20 @@ impl Draw {
         };
         let even = self.rng.random_range(0..3) == 0;
         let common = self.link();
-        let routes: Vec<[LinkSpec; 2]> = (0..stripes)
-            .map(|_| if even { [common.clone(), common.clone()] } else { [self.link(), self.link()] })
-            .collect();
+        let routes: Vec<[LinkSpec; 2]> =
+            (0..stripes)
+                .map(|_| {
+                    if even { [common.clone(), common.clone()] } else { [self.link(), self.link()] }
+                })
+                .collect();
         let slow = routes.iter().flatten().map(worst_delay).max().expect("a route");
         let mut config = [self.config(stripes, slow), self.config(stripes, slow)];
         let slowest = routes.iter().flatten().map(|spec| spec.rate).min().expect("a route");
         let crowded = self.size == Size::Small && self.rng.random_range(0..CROWDED) == 0;
         let flows = if crowded { self.crowd(&mut config) } else { self.flows(slowest) };
         let (faults, upsets) = self.troubles(&routes, &flows, slowest);
-        let last = faults.iter().map(|fault| fault.0).chain(upsets.iter().map(|upset| upset.0)).max();
+        let last =
+            faults.iter().map(|fault| fault.0).chain(upsets.iter().map(|upset| upset.0)).max();
         let starts = flows.iter().map(|flow| flow.at).max().unwrap_or(0);
         let heal = last.unwrap_or(0).max(starts) + log_range(&mut self.rng, 1_000, 10_000_000);
         Honest { seed: self.seed, heal, config, routes, flows, faults, upsets }
@@ -169,14 +174,21 @@ impl Draw {
         let sender = *pick(rng, &Side::BOTH);
         config[sender.index()].memory_limit = 2 << 20;
         let receiver = &mut config[sender.other().index()];
-        *receiver = Config { memory_limit: 128 << 20, window_limit: 16 << 20, max_flows: 100, ..*receiver };
+        *receiver =
+            Config { memory_limit: 128 << 20, window_limit: 16 << 20, max_flows: 100, ..*receiver };
         let count = rng.random_range(25..50);
         let span = log_range(rng, 1_000, 1_000_000);
         let mut flow = || {
             let piece = *pick(rng, &[1_448, 16 << 10, 64 << 10]);
             let mut sends = [Half::sends(0), Half::sends(0)];
-            sends[sender.index()] = Half { piece, ..Half::sends(log_range(rng, 64 << 10, 256 << 10)) };
-            FlowPlan { opener: sender, at: rng.random_range(0..span), sends, ..FlowPlan::upload(0, 0) }
+            sends[sender.index()] =
+                Half { piece, ..Half::sends(log_range(rng, 64 << 10, 256 << 10)) };
+            FlowPlan {
+                opener: sender,
+                at: rng.random_range(0..span),
+                sends,
+                ..FlowPlan::upload(0, 0)
+            }
         };
         (0..count).map(|_| flow()).collect()
     }
@@ -195,7 +207,10 @@ impl Draw {
             opener: *pick(rng, &[Side::Client, Side::Client, Side::Server]),
             at: rng.random_range(0..span),
             answer: if refuses {
-                Answer::Refuse(answer_after, *pick(rng, &[Reason::ConnectionRefused, Reason::Other(99)]))
+                Answer::Refuse(
+                    answer_after,
+                    *pick(rng, &[Reason::ConnectionRefused, Reason::Other(99)]),
+                )
             } else {
                 Answer::Accept(answer_after)
             },
@@ -221,7 +236,8 @@ impl Draw {
             bytes,
             start: *pick(rng, &[Start::AtOnce, Start::AtOnce, Start::AtOnce, Start::AfterFin]),
             // Twenty seconds at the slowest, so that trouble comes in the middle.
-            rate: (rng.random_range(0..3) == 0).then(|| log_range(rng, (bytes / 20).max(100), 10_000_000)),
+            rate: (rng.random_range(0..3) == 0)
+                .then(|| log_range(rng, (bytes / 20).max(100), 10_000_000)),
             piece: if tiny { 1 } else { *pick(rng, &[100, 1_448, 16 << 10, 64 << 10, 1 << 20]) },
             end: if resets {
                 Ending::Reset
@@ -234,8 +250,12 @@ impl Draw {
     fn reader(&mut self) -> Reader {
         Reader {
             // The slowest takes a byte at a time.
-            rate: self.uses(Kind::SlowReader, 0.5).then(|| log_range(&mut self.rng, 100, 1_000_000)),
-            stop_after: self.uses(Kind::StuckReader, 0.5).then(|| log_range(&mut self.rng, 1, 1 << 17) - 1),
+            rate: self
+                .uses(Kind::SlowReader, 0.5)
+                .then(|| log_range(&mut self.rng, 100, 1_000_000)),
+            stop_after: self
+                .uses(Kind::StuckReader, 0.5)
+                .then(|| log_range(&mut self.rng, 1, 1 << 17) - 1),
             burst: self.uses(Kind::BurstReader, 0.5).then(|| log_range(&mut self.rng, 2, 1 << 16)),
         }
     }
@@ -244,7 +264,8 @@ impl Draw {
     fn troubles(&mut self, routes: &[[LinkSpec; 2]], flows: &[FlowPlan], slowest: u64) -> Troubles {
         let bytes: u64 = flows.iter().flat_map(|flow| &flow.sends).map(|half| half.bytes).sum();
         let delay = routes.iter().flatten().map(|spec| spec.delay).max().expect("a route");
-        let busy = (bytes * 8_000_000 / slowest / routes.len() as u64 + 8 * delay).clamp(10_000, 60_000_000);
+        let busy = (bytes * 8_000_000 / slowest / routes.len() as u64 + 8 * delay)
+            .clamp(10_000, 60_000_000);
         let (mut faults, mut upsets) = (Vec::new(), Vec::new());
         for kind in Kind::ALL {
             if !self.has(*kind) {
@@ -303,10 +324,13 @@ impl Draw {
                 let most = if rng.random_range(0..20) == 0 { 600_000_000 } else { 30_000_000 };
                 return upsets.push((at, side, Upset::Pause(log_range(rng, 1_000, most))));
             }
-            Kind::Jump => return upsets.push((at, side, Upset::Jump(log_range(rng, 1_000, 600_000_000)))),
+            Kind::Jump => {
+                return upsets.push((at, side, Upset::Jump(log_range(rng, 1_000, 600_000_000))));
+            }
             _ => return,
         };
-        // Dials that are refused or closed need a reason to dial; a third of the faults hit every route, or 30 % of them.
+        // Dials that are refused or closed need a reason to dial; a third of the faults hit every
+        // route, or 30 % of them.
         let rng = &mut self.rng;
         let share = *pick(rng, &[0.0, 0.0, 0.0, 0.3, 1.0]);
         let first = rng.random_range(0..routes.len());

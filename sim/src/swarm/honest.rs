@@ -1,8 +1,9 @@
 //! Runs a scenario of two honest sides, in two phases.
 //!
-//! In the first, things break and only safety is demanded: the oracles of [`crate::world`]. Then all trouble ends, programs read
-//! and send without restraint, and everything must come to its end by a computed deadline: a flow is complete unless a
-//! program broke it off or a process that carried it lost its memory, and nothing is held any more.
+//! In the first, things break and only safety is demanded: the oracles of [`crate::world`]. Then
+//! all trouble ends, programs read and send without restraint, and everything must come to its end
+//! by a computed deadline: a flow is complete unless a program broke it off or a process that
+//! carried it lost its memory, and nothing is held any more.
 
 use super::{Honest, Outcome};
 use crate::app::{Answer, Ending, Flow};
@@ -31,7 +32,8 @@ const BY_NATURE: [Kind; 14] = [
 
 /// The world of a scenario before anything has happened in it, so that it can be observed.
 pub fn world(scenario: &Honest) -> World {
-    let events = scenario.flows.iter().flat_map(|flow| &flow.sends).map(|half| half.bytes).sum::<u64>();
+    let events =
+        scenario.flows.iter().flat_map(|flow| &flow.sends).map(|half| half.bytes).sum::<u64>();
     let mut world = World::new(Setup {
         seed: scenario.seed,
         routes: scenario.routes.clone(),
@@ -69,7 +71,12 @@ pub fn drive(scenario: &Honest, world: &mut World) {
     world.make_eager();
     let deadline = scenario.heal.saturating_add(time_to_complete(scenario));
     let done = world.run_to_end(deadline);
-    assert!(done, "not over {} µs after all was healed: {}", deadline - scenario.heal, unfinished(world));
+    assert!(
+        done,
+        "not over {} µs after all was healed: {}",
+        deadline - scenario.heal,
+        unfinished(world)
+    );
     world.flows().iter().for_each(|flow| check_flow(world, flow));
     let deadline = world.now() + time_to_settle(scenario);
     let rests = world.run_while(deadline, |world| !is_at_rest(world));
@@ -116,11 +123,16 @@ fn is_at_rest(world: &World) -> bool {
     })
 }
 
-/// What a session may have promised to flows that do not exist yet: the largest grant of early credit.
+/// What a session may have promised to flows that do not exist yet: the largest grant of early
+/// credit.
 const EARLY: u64 = 16 * (240 << 10);
 
 fn unfinished(world: &World) -> String {
-    world.flows().iter().find(|flow| !flow.is_over()).map_or(String::new(), |flow| format!("{flow:?}"))
+    world
+        .flows()
+        .iter()
+        .find(|flow| !flow.is_over())
+        .map_or(String::new(), |flow| format!("{flow:?}"))
 }
 
 fn leftovers(world: &World) -> String {
@@ -132,15 +144,18 @@ fn leftovers(world: &World) -> String {
 
 /// How long after the healing everything may take, in microseconds.
 ///
-/// First whatever is broken must be noticed and replaced ([`time_to_settle`]). Then all bytes go, at worst each of them on the
-/// slowest route at the least that TCP makes of it, four times over (a copy for each stripe that was lost meanwhile, and a
-/// doubted stripe is passed by); and with a window of W a flow moves at least W a round trip, at worst that of a full queue
-/// and a full window on the slowest route.
+/// First whatever is broken must be noticed and replaced ([`time_to_settle`]). Then all bytes go,
+/// at worst each of them on the slowest route at the least that TCP makes of it, four times over (a
+/// copy for each stripe that was lost meanwhile, and a doubted stripe is passed by); and with a
+/// window of W a flow moves at least W a round trip, at worst that of a full queue and a full
+/// window on the slowest route.
 fn time_to_complete(scenario: &Honest) -> u64 {
     let routes = || scenario.routes.iter().flatten();
     let slowest = routes().map(floor_rate).min().expect("a route");
-    let bytes: u64 = scenario.flows.iter().flat_map(|flow| &flow.sends).map(|half| half.bytes).sum();
-    let window = scenario.config.iter().map(|config| config.window_limit).min().expect("two settings");
+    let bytes: u64 =
+        scenario.flows.iter().flat_map(|flow| &flow.sends).map(|half| half.bytes).sum();
+    let window =
+        scenario.config.iter().map(|config| config.window_limit).min().expect("two settings");
     let queue = routes().map(|spec| spec.queue).max().expect("a route");
     let delay = scenario.routes.iter().map(round_trip).max().expect("a route");
     let in_line = queue + (512 << 10).min(bytes) + window.min(bytes);
@@ -148,21 +163,30 @@ fn time_to_complete(scenario: &Honest) -> u64 {
     let slow_round_trip = delay + in_line.saturating_mul(8_000_000) / slowest;
     let rounds = bytes / window.max(1) + 4 * scenario.flows.len() as u64 + 4;
     let transfer = bytes.saturating_mul(8_000_000) / slowest * 4;
-    time_to_settle(scenario).saturating_add(transfer).saturating_add(rounds.saturating_mul(slow_round_trip))
+    time_to_settle(scenario)
+        .saturating_add(transfer)
+        .saturating_add(rounds.saturating_mul(slow_round_trip))
 }
 
 /// How long it may take until every broken stripe is noticed and replaced, in microseconds:
 ///
-/// - what was held up arrives, and TCP's own timers, which have doubled during a silence, go off: as long as the longest of
-///   both, at most the two minutes at which TCP stops doubling;
-/// - silence is asked about after a heartbeat, and given up after the stall limit or four of the longest round trips that
-///   were measured, which a full queue, a stall or a pause may have lengthened;
-/// - a dial that began before has its limit, the next one works: two seconds and eight round trips, twice;
-/// - a session whose peer has lost its memory, or has waited for stripes for its own resume limit, is given up when no stripe has come for
-///   the resume limit.
+/// - what was held up arrives, and TCP's own timers, which have doubled during a silence, go off:
+///   as long as the longest of both, at most the two minutes at which TCP stops doubling;
+/// - silence is asked about after a heartbeat, and given up after the stall limit or four of the
+///   longest round trips that were measured, which a full queue, a stall or a pause may have
+///   lengthened;
+/// - a dial that began before has its limit, the next one works: two seconds and eight round trips,
+///   twice;
+/// - a session whose peer has lost its memory, or has waited for stripes for its own resume limit,
+///   is given up when no stripe has come for the resume limit.
 fn time_to_settle(scenario: &Honest) -> u64 {
     let limit = |of: fn(&striper_core::Config) -> std::time::Duration| {
-        scenario.config.iter().map(|config| of(config).as_micros() as u64).max().expect("two settings")
+        scenario
+            .config
+            .iter()
+            .map(|config| of(config).as_micros() as u64)
+            .max()
+            .expect("two settings")
     };
     let delay = scenario.routes.iter().map(round_trip).max().expect("a route");
     let clogged = scenario.faults.iter().filter_map(|(_, _, fault)| match fault {
@@ -174,11 +198,13 @@ fn time_to_settle(scenario: &Honest) -> u64 {
         Upset::Crash { .. } => None,
     });
     let held_up = clogged.max().unwrap_or(0).max(paused.max().unwrap_or(0));
-    let shortest = scenario.config.iter().map(|config| config.resume_limit.as_micros() as u64).min();
+    let shortest =
+        scenario.config.iter().map(|config| config.resume_limit.as_micros() as u64).min();
     let given_up = scenario.heal >= shortest.expect("two settings");
-    let lost_memory = scenario.upsets.iter().any(|(_, _, upset)| matches!(upset, Upset::Crash { .. }))
-        || held_up > 0
-        || given_up;
+    let lost_memory =
+        scenario.upsets.iter().any(|(_, _, upset)| matches!(upset, Upset::Crash { .. }))
+            || held_up > 0
+            || given_up;
     let resume = if lost_memory { limit(|config| config.resume_limit) } else { 0 };
     let silence = scenario.heal.min(120_000_000);
     silence
@@ -205,8 +231,8 @@ fn round_trip(route: &[LinkSpec; 2]) -> u64 {
     route.iter().map(|spec| spec.delay + spec.jitter + spec.coalesce + 2_000).sum::<u64>() + 200_000
 }
 
-/// What a stripe carries at the very least, in bit/s: TCP with random losses moves about MSS / (RTT · √p) (Mathis et
-/// al., 1997), here taken as a third of that, and of the cap.
+/// What a stripe carries at the very least, in bit/s: TCP with random losses moves about MSS / (RTT
+/// · √p) (Mathis et al., 1997), here taken as a third of that, and of the cap.
 fn floor_rate(spec: &LinkSpec) -> u64 {
     let round_trip = 2 * (spec.delay + spec.jitter) + spec.queue * 8_000_000 / spec.rate + 1_000;
     let lossy = if spec.loss == 0 {

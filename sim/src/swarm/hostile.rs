@@ -1,9 +1,10 @@
 //! One honest session and a peer that says valid frames with bad intent.
 //!
-//! The peer knows all that a real one could know and more: what it was granted, what was sent to it. Most of what it says is just
-//! within the rules, for only then does it get deep into the state; now and then it breaks them. Whatever it says, the honest
-//! side must not panic, must keep its invariants and its memory limit, must answer with bounded work, and may end the
-//! session only over a typed violation or because the peer asked for it.
+//! The peer knows all that a real one could know and more: what it was granted, what was sent to
+//! it. Most of what it says is just within the rules, for only then does it get deep into the
+//! state; now and then it breaks them. Whatever it says, the honest side must not panic, must keep
+//! its invariants and its memory limit, must answer with bounded work, and may end the session only
+//! over a typed violation or because the peer asked for it.
 
 mod check;
 mod moves;
@@ -21,7 +22,8 @@ use rand_chacha::ChaCha8Rng;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use striper_core::{
-    EndReason, FlowId, Hello, HelloKind, Input, Instant, Output, Reason, Role, Session, SessionId, StripeId,
+    EndReason, FlowId, Hello, HelloKind, Input, Instant, Output, Reason, Role, Session, SessionId,
+    StripeId,
 };
 
 /// The session's name.
@@ -140,7 +142,11 @@ impl Play {
                 let request = self.requests;
                 self.input(Input::FlowOpen { request, opaque: Bytes::from_static(b"target") });
             }
-            Act::LocalData | Act::LocalConsume | Act::LocalFinish | Act::LocalReset | Act::LocalAccept => {
+            Act::LocalData
+            | Act::LocalConsume
+            | Act::LocalFinish
+            | Act::LocalReset
+            | Act::LocalAccept => {
                 if let Some(flow) = self.local(a) {
                     self.local_act(act, flow, b);
                 }
@@ -151,7 +157,9 @@ impl Play {
 
     fn come_up(&mut self) {
         let stripe = StripeId(self.next_stripe);
-        if self.up.len() >= 6 || (self.role != Role::Client && self.session.may_join(stripe).is_err()) {
+        if self.up.len() >= 6
+            || (self.role != Role::Client && self.session.may_join(stripe).is_err())
+        {
             return;
         }
         self.next_stripe += 1;
@@ -161,7 +169,10 @@ impl Play {
         };
         self.up.push(stripe);
         self.sent.insert(stripe, 0);
-        self.input(Input::StripeUp { stripe, hello: Hello { kind, session: ID, stripe, gone: Vec::new() } });
+        self.input(Input::StripeUp {
+            stripe,
+            hello: Hello { kind, session: ID, stripe, gone: Vec::new() },
+        });
     }
 
     fn wait(&mut self, micros: u64) {

@@ -15,9 +15,14 @@ pub fn scenario_of(script: &str) -> impl Fn(&str) -> String + 'static {
     move |session| repeat::command(false, &format!("run --session {session} --script \"{line}\""))
 }
 
-/// Writes a failing scenario and its traces into a new folder, such as `swarm-7` below `parent`, or `swarm-7.2` if there is one already.
-/// What to tell the user; the error too.
-pub fn keep(parent: &Path, name: &str, scenario: &Scenario, failure: &Failure) -> Result<String, String> {
+/// Writes a failing scenario and its traces into a new folder, such as `swarm-7` below `parent`, or
+/// `swarm-7.2` if there is one already. What to tell the user; the error too.
+pub fn keep(
+    parent: &Path,
+    name: &str,
+    scenario: &Scenario,
+    failure: &Failure,
+) -> Result<String, String> {
     let script = terse::write(scenario);
     let (again, reels) = record(scenario, scenario_of(&script));
     let folder = new_folder(parent, name)?;
@@ -42,25 +47,29 @@ pub fn keep(parent: &Path, name: &str, scenario: &Scenario, failure: &Failure) -
         repeat::command(true, &format!("replay {}", names.join(" ")))
     );
     if again.as_ref().err() != Some(failure) {
-        text +=
-            "it did not fail in the same way once more: the simulator depends on something but its seed\n";
+        text += "it did not fail in the same way once more: the simulator depends on something but its seed\n";
     }
     Ok(text)
 }
 
 /// Makes a folder that was not there before.
 fn new_folder(parent: &Path, name: &str) -> Result<PathBuf, String> {
-    let say = |folder: &Path, error| format!("cannot make the folder {}: {error}", folder.display());
+    let say =
+        |folder: &Path, error| format!("cannot make the folder {}: {error}", folder.display());
     fs::create_dir_all(parent).map_err(|error| say(parent, error))?;
     for number in 1..=MOST_FOLDERS {
-        let folder = parent.join(if number == 1 { name.to_owned() } else { format!("{name}.{number}") });
+        let folder =
+            parent.join(if number == 1 { name.to_owned() } else { format!("{name}.{number}") });
         match fs::create_dir(&folder) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => return Err(say(&folder, error)),
             Ok(()) => return Ok(folder),
         }
     }
-    Err(format!("there are {MOST_FOLDERS} folders {}.N already; remove some", parent.join(name).display()))
+    Err(format!(
+        "there are {MOST_FOLDERS} folders {}.N already; remove some",
+        parent.join(name).display()
+    ))
 }
 
 #[cfg(test)]
@@ -80,14 +89,20 @@ mod tests {
         for name in ["swarm-3", "swarm-3.2", "swarm-3.3"] {
             let text = keep(&parent, "swarm-3", &scenario, &failure()).expect("files");
             let folder = parent.join(name);
-            assert!(text.contains(&format!("run {}/failure.scenario\n", folder.display())), "{text}");
-            assert!(text.contains("did not fail in the same way"), "the failure is made up: {text}");
+            assert!(
+                text.contains(&format!("run {}/failure.scenario\n", folder.display())),
+                "{text}"
+            );
+            assert!(
+                text.contains("did not fail in the same way"),
+                "the failure is made up: {text}"
+            );
             let kept = fs::read_to_string(folder.join("failure.scenario")).expect("a script");
             assert!(kept.starts_with("# here.rs:1: one thing\nhonest "), "{kept}");
             assert_eq!(script::parse(&kept), Ok(scenario.clone()));
             for side in ["client", "server"] {
-                let trace =
-                    fs::read_to_string(folder.join(format!("failure.trace.{side}"))).expect("a trace");
+                let trace = fs::read_to_string(folder.join(format!("failure.trace.{side}")))
+                    .expect("a trace");
                 assert_eq!(renew(&trace), Ok(Some(trace)), "{side}");
             }
         }
@@ -96,7 +111,8 @@ mod tests {
 
     #[test]
     fn a_folder_that_cannot_be_made_is_named() {
-        let error = keep(Path::new("/dev/null"), "swarm-3", &draw(3), &failure()).expect_err("no folder");
+        let error =
+            keep(Path::new("/dev/null"), "swarm-3", &draw(3), &failure()).expect_err("no folder");
         assert!(error.contains("/dev/null"), "{error}");
     }
 }

@@ -1,8 +1,10 @@
-//! Many small random worlds: each seed draws a random subset of the kinds of trouble, at random rates, and everything is
-//! checked after every step.
+//! Many small random worlds: each seed draws a random subset of the kinds of trouble, at random
+//! rates, and everything is checked after every step.
 //!
-//! A [`Scenario`] is plain data: [drawn](draw()) from a seed, written and read as text ([`script`]), [run](run()), and made smaller as
-//! long as it still fails ([`shrink()`]); then it is [kept](keep) with traces of its sessions. The same scenario gives the same [`Outcome`], to the bit.
+//! A [`Scenario`] is plain data: [drawn](draw()) from a seed, written and read as text
+//! ([`script`]), [run](run()), and made smaller as long as it still fails ([`shrink()`]); then it
+//! is [kept](keep) with traces of its sessions. The same scenario gives the same [`Outcome`], to
+//! the bit.
 
 pub mod command;
 pub mod draw;
@@ -74,7 +76,8 @@ pub struct Hostile {
 pub struct Outcome {
     /// Inputs to sessions, each checked.
     pub events: u64,
-    /// Faults that really hit, and kinds of trouble by the nature of links and programs that really showed.
+    /// Faults that really hit, and kinds of trouble by the nature of links and programs that really
+    /// showed.
     pub faults: u64,
     /// The kinds of both.
     pub felt: Kinds,
@@ -102,7 +105,8 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// What two failures of the same cause have in common: the place, and the words without numbers.
+    /// What two failures of the same cause have in common: the place, and the words without
+    /// numbers.
     pub fn gist(&self) -> String {
         self.message.chars().filter(|c| !c.is_ascii_digit()).take(60).collect()
     }
@@ -113,8 +117,8 @@ pub fn run(scenario: &Scenario) -> Result<Outcome, Failure> {
     run_before(scenario, None)
 }
 
-/// Runs a scenario and records every session in it, each to its end or to the failure. `scenario_of` is the command that makes
-/// the trace of the session of a name anew.
+/// Runs a scenario and records every session in it, each to its end or to the failure.
+/// `scenario_of` is the command that makes the trace of the session of a name anew.
 pub fn record(
     scenario: &Scenario,
     scenario_of: impl Fn(&str) -> String + 'static,
@@ -145,8 +149,9 @@ pub(crate) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
         panic::set_hook(Box::new(move |info| {
             let caught = CAUGHT.with_borrow_mut(|caught| {
                 let Some(message) = caught else { return false };
-                let place =
-                    info.location().map_or(String::new(), |at| format!("{}:{}: ", at.file(), at.line()));
+                let place = info
+                    .location()
+                    .map_or(String::new(), |at| format!("{}:{}: ", at.file(), at.line()));
                 let payload = info.payload();
                 let text = payload.downcast_ref::<&str>().copied();
                 let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));

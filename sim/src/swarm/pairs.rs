@@ -40,7 +40,10 @@ impl Pairs {
     /// All pairs of two kinds, with the number of worlds in which they met.
     pub fn iter(&self) -> impl Iterator<Item = (Kind, Kind, u64)> {
         let of = |a: Kind| Kind::ALL.iter().filter(move |b| **b > a).map(move |b| (a, *b));
-        Kind::ALL.iter().flat_map(move |a| of(*a)).map(|(a, b)| (a, b, self.counts[a as usize][b as usize]))
+        Kind::ALL
+            .iter()
+            .flat_map(move |a| of(*a))
+            .map(|(a, b)| (a, b, self.counts[a as usize][b as usize]))
     }
 
     /// Pairs that have never met.

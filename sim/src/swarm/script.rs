@@ -1,8 +1,8 @@
 //! Scenarios as text, and back: what `sim run FILE` repeats.
 //!
-//! One thing a line: a word, then `name=value` pairs. Times are microseconds, sizes bytes, rates bit/s of links and bytes/s of
-//! programs, losses millionths. What a line leaves out is as in a plain scenario, and `#` begins a comment. Invariant:
-//! `parse(&write(scenario)) == scenario`.
+//! One thing a line: a word, then `name=value` pairs. Times are microseconds, sizes bytes, rates
+//! bit/s of links and bytes/s of programs, losses millionths. What a line leaves out is as in a
+//! plain scenario, and `#` begins a comment. Invariant: `parse(&write(scenario)) == scenario`.
 
 use super::hostile::{Act, Move};
 use super::{Honest, Hostile, Scenario};
@@ -22,7 +22,12 @@ pub fn write(scenario: &Scenario) -> String {
     match scenario {
         Scenario::Honest(honest) => write_honest(&mut text, honest),
         Scenario::Hostile(hostile) => {
-            let _ = writeln!(text, "hostile seed={} honest={}", hostile.seed, side_name(hostile.honest));
+            let _ = writeln!(
+                text,
+                "hostile seed={} honest={}",
+                hostile.seed,
+                side_name(hostile.honest)
+            );
             let _ = writeln!(text, "config {}", config_text(&hostile.config));
             for Move { act, a, b, c } in &hostile.moves {
                 let _ = writeln!(text, "move {} a={a} b={b} c={c}", act.name());
@@ -89,7 +94,10 @@ fn config_text(config: &Config) -> String {
 fn route_text(route: &[LinkSpec; 2]) -> String {
     let mut words = Vec::new();
     for (spec, mark) in route.iter().zip(["", "'"]) {
-        words.push(format!("rate{mark}={} delay{mark}={} queue{mark}={}", spec.rate, spec.delay, spec.queue));
+        words.push(format!(
+            "rate{mark}={} delay{mark}={} queue{mark}={}",
+            spec.rate, spec.delay, spec.queue
+        ));
         words.push(format!("buffer{mark}={} window{mark}={}", spec.send_buffer, spec.window));
         let mut rare = |name: &str, value: u64| {
             if value > 0 {
@@ -151,7 +159,9 @@ fn fault_text(at: u64, route: usize, fault: &Fault) -> String {
         Fault::Close { by } => format!("close by={}", side_name(*by)),
         Fault::Forget { from: ways } => format!("forget {}", from(ways)),
         Fault::Silence { from: ways } => format!("silence {}", from(ways)),
-        Fault::ResetAfter { by, bytes } => format!("reset-after by={} bytes={bytes}", side_name(*by)),
+        Fault::ResetAfter { by, bytes } => {
+            format!("reset-after by={} bytes={bytes}", side_name(*by))
+        }
         Fault::Cut { by, bytes } => format!("cut by={} bytes={bytes}", side_name(*by)),
         Fault::Clog { from: ways, time } => format!("clog {} time={time}", from(ways)),
         Fault::RefuseDials(count) => format!("refuse-dials count={count}"),
@@ -174,8 +184,8 @@ pub fn parse(text: &str) -> Result<Scenario, String> {
         let mut line = Line::new(line).map_err(say)?;
         parse_line(&mut scenario, &mut line).and_then(|()| line.done()).map_err(say)?;
     }
-    let scenario =
-        scenario.ok_or("there is no scenario in it; the first line is \"honest ...\" or \"hostile ...\"")?;
+    let scenario = scenario
+        .ok_or("there is no scenario in it; the first line is \"honest ...\" or \"hostile ...\"")?;
     match &scenario {
         Scenario::Honest(honest) if honest.routes.is_empty() => Err("it has no route".into()),
         Scenario::Honest(honest) if last_begin(honest) > honest.heal => Err(format!(
@@ -183,7 +193,9 @@ pub fn parse(text: &str) -> Result<Scenario, String> {
             last_begin(honest),
             honest.heal
         )),
-        Scenario::Honest(honest) if honest.faults.iter().any(|fault| fault.1 >= honest.routes.len()) => {
+        Scenario::Honest(honest)
+            if honest.faults.iter().any(|fault| fault.1 >= honest.routes.len()) =>
+        {
             Err(format!(
                 "a fault is about a route that there is not; they are numbered from 0 to {}",
                 honest.routes.len() - 1
@@ -230,7 +242,12 @@ fn parse_line(scenario: &mut Option<Scenario>, line: &mut Line) -> Result<(), St
             let name = line.word("a move")?;
             let act = Act::ALL.iter().copied().find(|act| act.name() == name);
             let act = act.ok_or_else(|| format!("\"{name}\" is no move"))?;
-            hostile.moves.push(Move { act, a: line.need("a")?, b: line.need("b")?, c: line.need("c")? });
+            hostile.moves.push(Move {
+                act,
+                a: line.need("a")?,
+                b: line.need("b")?,
+                c: line.need("c")?,
+            });
         }
         ("config", Some(Scenario::Honest(honest))) => {
             let side = read_side(&line.word("client or server")?)?;
@@ -248,7 +265,9 @@ fn parse_line(scenario: &mut Option<Scenario>, line: &mut Line) -> Result<(), St
                 "crash" => Upset::Crash { down: line.need("down")?, told: line.need("told")? },
                 "pause" => Upset::Pause(line.need("time")?),
                 "jump" => Upset::Jump(line.need("time")?),
-                _ => return Err(format!("\"{name}\" is no upset; there are crash, pause and jump")),
+                _ => {
+                    return Err(format!("\"{name}\" is no upset; there are crash, pause and jump"));
+                }
             };
             let side = line.side("side")?.ok_or("side= is missing")?;
             honest.upsets.push((line.need("at")?, side, upset));
@@ -263,7 +282,9 @@ fn parse_config(line: &mut Line) -> Result<Config, String> {
     let micros = |value: Option<u64>, usual| value.map_or(usual, Duration::from_micros);
     #[cfg(not(feature = "buggify"))]
     if line.text("buggify").is_some_and(|seed| seed != "0") {
-        return Err("buggify=…: this scenario takes rare turns; build with --features buggify".into());
+        return Err(
+            "buggify=…: this scenario takes rare turns; build with --features buggify".into()
+        );
     }
     let stripes = line.take("stripes")?.unwrap_or(usual.stripes);
     if !(1..=MAX_STRIPES).contains(&stripes) {
@@ -307,7 +328,8 @@ fn parse_link(line: &mut Line, mark: &str) -> Result<LinkSpec, String> {
     spec.loss = line.take(&name("loss"))?.unwrap_or(0);
     if spec.loss > 900_000 || spec.send_buffer == 0 || spec.window == 0 {
         return Err(
-            "a loss of more than 900000 millionths, or an empty buffer or window, carries nothing".into()
+            "a loss of more than 900000 millionths, or an empty buffer or window, carries nothing"
+                .into(),
         );
     }
     spec.jitter = line.take(&name("jitter"))?.unwrap_or(0);

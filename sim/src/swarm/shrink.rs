@@ -1,5 +1,5 @@
-//! Makes a failing scenario smaller as long as it fails for the same reason: fewer moves, faults, flows and routes first,
-//! then smaller sizes and plainer links and settings.
+//! Makes a failing scenario smaller as long as it fails for the same reason: fewer moves, faults,
+//! flows and routes first, then smaller sizes and plainer links and settings.
 
 use super::{Failure, Honest, Scenario, run};
 use crate::app::{Answer, Ending, Half, Reader, Start};
@@ -42,15 +42,19 @@ fn candidates(scenario: &Scenario) -> Box<dyn Iterator<Item = Scenario> + '_> {
             Scenario::Hostile(smaller)
         })),
         Scenario::Honest(honest) => Box::new(
-            fewer(honest).chain(plainer(honest)).filter(move |other| other != honest).map(Scenario::Honest),
+            fewer(honest)
+                .chain(plainer(honest))
+                .filter(move |other| other != honest)
+                .map(Scenario::Honest),
         ),
     }
 }
 
 /// A list without a part of it: a half, a quarter, and so on down to single items.
 fn thinned<T: Clone>(list: &[T]) -> impl Iterator<Item = Vec<T>> + '_ {
-    let sizes =
-        std::iter::successors(Some(list.len().div_ceil(2)), |size| (*size > 1).then(|| size.div_ceil(2)));
+    let sizes = std::iter::successors(Some(list.len().div_ceil(2)), |size| {
+        (*size > 1).then(|| size.div_ceil(2))
+    });
     sizes.filter(|size| *size > 0).flat_map(move |size| {
         (0..list.len()).step_by(size).map(move |from| {
             let to = (from + size).min(list.len());
@@ -65,8 +69,9 @@ fn fewer(honest: &Honest) -> impl Iterator<Item = Honest> + '_ {
         .map(|flows| Honest { flows, ..honest.clone() });
     let faults = thinned(&honest.faults).map(|faults| Honest { faults, ..honest.clone() });
     let upsets = thinned(&honest.upsets).map(|upsets| Honest { upsets, ..honest.clone() });
-    let routes =
-        (0..honest.routes.len()).filter(|_| honest.routes.len() > 1).map(|route| without(honest, route));
+    let routes = (0..honest.routes.len())
+        .filter(|_| honest.routes.len() > 1)
+        .map(|route| without(honest, route));
     flows.chain(faults).chain(upsets).chain(routes)
 }
 
@@ -76,7 +81,10 @@ fn without(honest: &Honest, route: usize) -> Honest {
     smaller.routes.remove(route);
     smaller.faults.retain(|fault| fault.1 != route);
     smaller.faults.iter_mut().filter(|fault| fault.1 > route).for_each(|fault| fault.1 -= 1);
-    smaller.config.iter_mut().for_each(|config| config.stripes = config.stripes.min(smaller.routes.len()));
+    smaller
+        .config
+        .iter_mut()
+        .for_each(|config| config.stripes = config.stripes.min(smaller.routes.len()));
     smaller
 }
 
@@ -88,19 +96,28 @@ fn plainer(honest: &Honest) -> impl Iterator<Item = Honest> + '_ {
         changes.push(Box::new(move |it| {
             it.config[side] = Config { stripes: it.config[side].stripes, ..Config::default() }
         }));
-        changes.push(Box::new(move |it| it.config[side].window_limit = Config::default().window_limit));
-        changes.push(Box::new(move |it| it.config[side].memory_limit = Config::default().memory_limit));
+        changes.push(Box::new(move |it| {
+            it.config[side].window_limit = Config::default().window_limit
+        }));
+        changes.push(Box::new(move |it| {
+            it.config[side].memory_limit = Config::default().memory_limit
+        }));
         changes.push(Box::new(move |it| it.config[side].max_flows = Config::default().max_flows));
-        changes
-            .push(Box::new(move |it| it.config[side].opens_per_second = Config::default().opens_per_second));
+        changes.push(Box::new(move |it| {
+            it.config[side].opens_per_second = Config::default().opens_per_second
+        }));
         changes.push(Box::new(move |it| it.config[side].scheduler = Config::default().scheduler));
         changes.push(Box::new(move |it| it.config[side].heartbeat = Config::default().heartbeat));
-        changes.push(Box::new(move |it| it.config[side].stall_limit = Config::default().stall_limit));
-        changes.push(Box::new(move |it| it.config[side].resume_limit = Config::default().resume_limit));
+        changes
+            .push(Box::new(move |it| it.config[side].stall_limit = Config::default().stall_limit));
+        changes.push(Box::new(move |it| {
+            it.config[side].resume_limit = Config::default().resume_limit
+        }));
     }
     for route in 0..honest.routes.len() {
         changes.push(Box::new(move |it| {
-            it.routes[route] = [LinkSpec::new(10_000_000, 10_000), LinkSpec::new(10_000_000, 10_000)]
+            it.routes[route] =
+                [LinkSpec::new(10_000_000, 10_000), LinkSpec::new(10_000_000, 10_000)]
         }));
         for way in 0..2 {
             changes.push(Box::new(move |it| {

@@ -1,7 +1,7 @@
 //! Runs the scenarios of many seeds on several threads and sums them up.
 //!
-//! Seeds are dealt in blocks; sums and the digest are folded in the order of seeds, so that the result does not depend on
-//! the number of threads.
+//! Seeds are dealt in blocks; sums and the digest are folded in the order of seeds, so that the
+//! result does not depend on the number of threads.
 
 use super::pairs::Pairs;
 use super::{Failure, Outcome, Scenario, Size, draw_sized, run};
@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 /// Seeds that a thread takes at a time.
 const BLOCK: u64 = 64;
 
-/// From so many small scenarios on, every pair of kinds must have met. Measured: the rarest pair meets about once in 200.
+/// From so many small scenarios on, every pair of kinds must have met. Measured: the rarest pair
+/// meets about once in 200.
 pub const ALL_PAIRS: u64 = 10_000;
 
 /// More failures than this are not listed.
@@ -211,14 +212,17 @@ impl Summary {
         );
         for (name, values) in [("events", &self.distribution.0), ("faults", &self.distribution.1)] {
             let [min, median, p90, max] = spread(values);
-            let mean = values.iter().map(|value| u64::from(*value)).sum::<u64>() / values.len().max(1) as u64;
+            let mean = values.iter().map(|value| u64::from(*value)).sum::<u64>()
+                / values.len().max(1) as u64;
             let _ = writeln!(
                 text,
                 "{name} a scenario: min {min}, median {median}, mean {mean}, p90 {p90}, max {max}"
             );
         }
-        let kinds: Vec<String> =
-            Kind::ALL.iter().map(|kind| format!("{} {}", kind.name(), self.pairs.kind(*kind))).collect();
+        let kinds: Vec<String> = Kind::ALL
+            .iter()
+            .map(|kind| format!("{} {}", kind.name(), self.pairs.kind(*kind)))
+            .collect();
         let _ = writeln!(
             text,
             "kinds, each with the scenarios in which it really happened:\n  {}",
@@ -239,7 +243,8 @@ impl Summary {
             let _ = writeln!(text, "  never met: {} with {}", a.name(), b.name());
         }
         if !missing.is_empty() && !self.needs_all_pairs() {
-            let _ = writeln!(text, "  (every pair must meet in a run of {ALL_PAIRS} seeds or more)");
+            let _ =
+                writeln!(text, "  (every pair must meet in a run of {ALL_PAIRS} seeds or more)");
         }
         text.push_str(&self.failure_text());
         text
@@ -250,7 +255,8 @@ impl Summary {
         let mut text = String::new();
         for (seed, failure) in self.failures.iter().take(LISTED) {
             let message: String = failure.message.chars().take(600).collect();
-            let _ = writeln!(text, "seed {seed}: {message}\n  repeat with: {}", self.command(*seed));
+            let _ =
+                writeln!(text, "seed {seed}: {message}\n  repeat with: {}", self.command(*seed));
         }
         text
     }
@@ -266,15 +272,18 @@ impl Summary {
             let [min, median, p90, max] = spread(values);
             format!("{{\"min\":{min},\"median\":{median},\"p90\":{p90},\"max\":{max}}}")
         };
-        let kinds: Vec<String> =
-            Kind::ALL.iter().map(|kind| format!("\"{}\":{}", kind.name(), self.pairs.kind(*kind))).collect();
+        let kinds: Vec<String> = Kind::ALL
+            .iter()
+            .map(|kind| format!("\"{}\":{}", kind.name(), self.pairs.kind(*kind)))
+            .collect();
         let missing: Vec<String> = self
             .pairs
             .missing()
             .iter()
             .map(|(a, b)| format!("[\"{}\",\"{}\"]", a.name(), b.name()))
             .collect();
-        let failures: Vec<String> = self.failures.iter().map(|(seed, _)| seed.to_string()).collect();
+        let failures: Vec<String> =
+            self.failures.iter().map(|(seed, _)| seed.to_string()).collect();
         format!(
             "{{\"scenarios\":{},\"hostile\":{},\"events\":{},\"events_per_second\":{:.0},\"events_per_scenario\":{},\
              \"faults_per_scenario\":{},\"flows\":{},\"complete\":{},\
@@ -303,6 +312,7 @@ impl Summary {
 
 /// Least, middle, nine tenths and most of sorted values.
 fn spread(sorted: &[u32]) -> [u32; 4] {
-    let at = |tenths: usize| sorted.get((sorted.len().max(1) - 1) * tenths / 10).copied().unwrap_or(0);
+    let at =
+        |tenths: usize| sorted.get((sorted.len().max(1) - 1) * tenths / 10).copied().unwrap_or(0);
     [at(0), at(5), at(9), at(10)]
 }

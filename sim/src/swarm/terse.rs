@@ -55,7 +55,10 @@ mod tests {
             let short = write(&scenario);
             assert_eq!(script::parse(&short).as_ref(), Ok(&scenario), "seed {seed}:\n{short}");
             assert!(short.len() <= script::write(&scenario).len());
-            assert_eq!(parse_line(&one_line(&format!("# A story; and more.\n{short}"))), Ok(scenario));
+            assert_eq!(
+                parse_line(&one_line(&format!("# A story; and more.\n{short}"))),
+                Ok(scenario)
+            );
         }
     }
 

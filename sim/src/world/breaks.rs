@@ -52,7 +52,9 @@ impl World {
                 self.routes[route].silent = [false; 2];
                 self.routes[route].refuse = 0;
                 self.routes[route].slam = 0;
-                conns.iter().for_each(|conn| self.conns[*conn].links.iter_mut().for_each(Link::spare));
+                conns
+                    .iter()
+                    .for_each(|conn| self.conns[*conn].links.iter_mut().for_each(Link::spare));
                 let first = self.routes[route].first.clone();
                 if self.routes[route].specs != first {
                     self.change_route(route, first);
@@ -86,7 +88,10 @@ impl World {
 
     fn reset(&mut self, conn: usize, told: Told) {
         self.kill(conn);
-        Side::BOTH.into_iter().filter(|side| told.includes(*side)).for_each(|side| self.lose(conn, side));
+        Side::BOTH
+            .into_iter()
+            .filter(|side| told.includes(*side))
+            .for_each(|side| self.lose(conn, side));
     }
 
     fn doom(&mut self, conns: &[usize], by: Side, bytes: u64, fate: Fate) {

@@ -1,8 +1,8 @@
 //! The oracles that look at sessions from outside, after every input.
 //!
-//! Across both sides, for every direction of every flow: consumed ≤ delivered ≤ received ≤ sent ≤ credit ≤ granted, and
-//! acknowledged ≤ delivered; for every stripe acknowledged ≤ received ≤ sent. Work per input is bounded by what there is, never by
-//! time: see [`World::check_work`].
+//! Across both sides, for every direction of every flow: consumed ≤ delivered ≤ received ≤ sent ≤
+//! credit ≤ granted, and acknowledged ≤ delivered; for every stripe acknowledged ≤ received ≤ sent.
+//! Work per input is bounded by what there is, never by time: see [`World::check_work`].
 
 use super::World;
 use striper_core::{FlowView, Input, Instant, Output, Session};
@@ -10,16 +10,17 @@ use striper_core::{FlowView, Input, Instant, Output, Session};
 /// Outputs that any input may yield, beside those that data and flows account for.
 const ANY_WORK: usize = 256;
 
-/// Frames that a stripe may take at once: its largest allowance and the reserve for control, in the smallest chunks,
-/// and acknowledgements with them.
+/// Frames that a stripe may take at once: its largest allowance and the reserve for control, in the
+/// smallest chunks, and acknowledgements with them.
 const STRIPE_WORK: usize = 192;
 
 /// What each flow may add: ACCEPT, FIN, credit, a word to its program.
 const FLOW_WORK: usize = 8;
 
 impl World {
-    /// What an input yields is bounded by the stripes and flows that there are, and by the DATA frames that were `outstanding`, each of
-    /// which a death sends again; each delivery was a frame, or a part of one that came alone.
+    /// What an input yields is bounded by the stripes and flows that there are, and by the DATA
+    /// frames that were `outstanding`, each of which a death sends again; each delivery was a
+    /// frame, or a part of one that came alone.
     pub(super) fn check_work(&mut self, outstanding: usize, outputs: &[Output]) {
         let mut others = 0;
         for output in outputs {
@@ -32,8 +33,10 @@ impl World {
                 _ => others += 1,
             }
         }
-        let bound =
-            ANY_WORK + STRIPE_WORK * (self.present.len() + 1) + FLOW_WORK * self.flows.len() + outstanding;
+        let bound = ANY_WORK
+            + STRIPE_WORK * (self.present.len() + 1)
+            + FLOW_WORK * self.flows.len()
+            + outstanding;
         assert!(others <= bound, "one input yields {others} outputs, more than {bound}");
         assert!(self.deliveries <= self.pieces, "more deliveries than pieces that came");
     }
@@ -53,10 +56,12 @@ impl World {
     /// Compares both sides of a session.
     fn check_across(&self, index: usize) {
         let life = &self.lives[index];
-        let peer =
-            |other: &&super::lives::Life| other.side != life.side && other.id == life.id && other.is_alive();
+        let peer = |other: &&super::lives::Life| {
+            other.side != life.side && other.id == life.id && other.is_alive()
+        };
         let mut peers = self.lives.iter().filter(peer);
-        // A server that has lost its state has nothing in common with what the client knows of the one before.
+        // A server that has lost its state has nothing in common with what the client knows of the
+        // one before.
         let (Some(peer), None) = (peers.next(), peers.next()) else { return };
         if life.is_alive() && !self.was_replaced(life.id) {
             check_flows(&life.session, &peer.session);

@@ -1,6 +1,7 @@
 //! Routes, and the connections on them, each a stripe with an end at either side.
 //!
-//! Invariant: an end only moves on, from greeting to up to gone; a connection that both ends are done with carries nothing any more.
+//! Invariant: an end only moves on, from greeting to up to gone; a connection that both ends are
+//! done with carries nothing any more.
 
 use crate::link::{Link, LinkSpec};
 use striper_core::Handshake;

@@ -1,9 +1,11 @@
-//! How connections become stripes: the client dials as many as its session wants, both sides greet each other, and what comes to
-//! nothing is tried again.
+//! How connections become stripes: the client dials as many as its session wants, both sides greet
+//! each other, and what comes to nothing is tried again.
 //!
-//! Dialing costs a round trip for TCP and one more for both HELLOs, which travel on the links as everything else does.
+//! Dialing costs a round trip for TCP and one more for both HELLOs, which travel on the links as
+//! everything else does.
 //!
-//! Invariant: as long as the client's session wants more stripes than are being dialed, another try is under way.
+//! Invariant: as long as the client's session wants more stripes than are being dialed, another try
+//! is under way.
 
 use super::World;
 use super::conn::{Conn, Route, StripeEnd, StripeState};
@@ -54,7 +56,10 @@ impl World {
         let Route { specs, dials, .. } = &mut self.routes[route];
         *dials += 1;
         let link = |way: usize| {
-            Link::new(specs[way].clone(), seed::stream(self.setup.seed, "link", (number * 2 + way) as u64))
+            Link::new(
+                specs[way].clone(),
+                seed::stream(self.setup.seed, "link", (number * 2 + way) as u64),
+            )
         };
         let mut links = [link(0), link(1)];
         for side in Side::BOTH {
@@ -135,7 +140,8 @@ impl World {
         }
     }
 
-    /// The client gives a dial up; a server that has already welcomed it sees the end of the stream.
+    /// The client gives a dial up; a server that has already welcomed it sees the end of the
+    /// stream.
     fn give_up_dial(&mut self, number: usize) {
         let conn = &mut self.conns[number];
         conn.ends[0].state = StripeState::Gone;
@@ -197,7 +203,8 @@ impl World {
                 true
             }
             Err(refusal) => {
-                let answer = Hello { kind: HelloKind::Refuse(refusal), gone: Vec::new(), ..hello.clone() };
+                let answer =
+                    Hello { kind: HelloKind::Refuse(refusal), gone: Vec::new(), ..hello.clone() };
                 self.greet(conn, Side::Server, answer.encode());
                 self.conns[conn].links[1].close();
                 self.conns[conn].ends[1].state = StripeState::Gone;

@@ -58,17 +58,22 @@ impl World {
             let id = entry.id.expect("an open flow");
             let home = entry.homes[side.index()].expect("an open flow");
             self.felt.add(Kind::FlowReset);
-            self.jobs.push_back(Job::Input(home, Input::FlowReset { flow: id, reason: Reason::Aborted }));
+            self.jobs.push_back(Job::Input(
+                home,
+                Input::FlowReset { flow: id, reason: Reason::Aborted },
+            ));
             self.note_end(flow);
         }
     }
 
     /// A program sends what it has and may. One piece at a time, so that flows take turns.
     pub(super) fn produce(&mut self, flow: usize, side: Side) {
-        let (Some(id), Some(home)) = (self.flows[flow].id, self.flows[flow].homes[side.index()]) else {
+        let (Some(id), Some(home)) = (self.flows[flow].id, self.flows[flow].homes[side.index()])
+        else {
             return;
         };
-        if self.flows[flow].end(side).state != EndState::Open || self.put_off_job(flow, side, true) {
+        if self.flows[flow].end(side).state != EndState::Open || self.put_off_job(flow, side, true)
+        {
             return;
         }
         let room = self.lives[home].session.send_room(id);
@@ -89,7 +94,8 @@ impl World {
 
     /// A program reads what it will.
     pub(super) fn consume(&mut self, flow: usize, side: Side) {
-        let (Some(id), Some(home)) = (self.flows[flow].id, self.flows[flow].homes[side.index()]) else {
+        let (Some(id), Some(home)) = (self.flows[flow].id, self.flows[flow].homes[side.index()])
+        else {
             return;
         };
         if self.put_off_job(flow, side, false) {
@@ -117,7 +123,8 @@ impl World {
     fn put_off_job(&mut self, flow: usize, side: Side, produce: bool) -> bool {
         let process = &mut self.processes[side.index()];
         if process.is_stopped() {
-            let event = if produce { Event::Produce { flow, side } } else { Event::Consume { flow, side } };
+            let event =
+                if produce { Event::Produce { flow, side } } else { Event::Consume { flow, side } };
             process.put_off(event);
         }
         process.is_stopped()
@@ -130,7 +137,8 @@ impl World {
             let entry = &mut self.flows[flow];
             let end = &mut entry.ends[side.index()];
             let asked_for = end.state == EndState::NotYet && entry.plan.opener == side;
-            if entry.homes[side.index()] == Some(life) && (end.state == EndState::Open || asked_for) {
+            if entry.homes[side.index()] == Some(life) && (end.state == EndState::Open || asked_for)
+            {
                 end.state = EndState::Lost;
                 end.ended_at = Some(self.now);
                 self.note_end(flow);
@@ -143,9 +151,16 @@ impl World {
         match output {
             Output::FlowOpened { request, flow } => {
                 let index = request as usize;
-                assert!(!self.lives[life].draining, "flow {flow} is opened by a session that drains");
+                assert!(
+                    !self.lives[life].draining,
+                    "flow {flow} is opened by a session that drains"
+                );
                 self.flows[index].opened(side, life, flow, now);
-                assert_eq!(self.lives[life].flows.insert(flow, index), None, "{flow:?} is used twice");
+                assert_eq!(
+                    self.lives[life].flows.insert(flow, index),
+                    None,
+                    "{flow:?} is used twice"
+                );
                 self.jobs.push_back(Job::Produce(index, side));
             }
             Output::FlowOpenFailed { request } => {
@@ -154,9 +169,14 @@ impl World {
             }
             Output::FlowIncoming { flow, opaque } => {
                 let index =
-                    u64::from_be_bytes(opaque[..].try_into().expect("the opener's eight bytes")) as usize;
+                    u64::from_be_bytes(opaque[..].try_into().expect("the opener's eight bytes"))
+                        as usize;
                 self.flows[index].opened(side, life, flow, now);
-                assert_eq!(self.lives[life].flows.insert(flow, index), None, "{flow:?} is used twice");
+                assert_eq!(
+                    self.lives[life].flows.insert(flow, index),
+                    None,
+                    "{flow:?} is used twice"
+                );
                 let config = &self.setup.config[side.index()];
                 if config.max_flows <= INITIAL_FLOWS || config.memory_limit <= 2 << 20 {
                     self.felt.add(Kind::LowLimit);
@@ -165,7 +185,8 @@ impl World {
                     // Its opener may be gone before it is heard of.
                     self.open.insert(index);
                 }
-                let (Answer::Accept(after) | Answer::Refuse(after, _)) = self.flows[index].plan.answer;
+                let (Answer::Accept(after) | Answer::Refuse(after, _)) =
+                    self.flows[index].plan.answer;
                 self.agenda.add(now + after, Event::Answer { flow: index });
             }
             Output::FlowAccepted { flow } => self.flow_of(life, flow).accepted(side, now),
@@ -211,7 +232,8 @@ impl World {
     }
 
     fn flow_of(&mut self, life: usize, id: FlowId) -> &mut crate::app::Flow {
-        let index = self.lives[life].flows.get(&id).unwrap_or_else(|| panic!("{id:?} was never opened"));
+        let index =
+            self.lives[life].flows.get(&id).unwrap_or_else(|| panic!("{id:?} was never opened"));
         &mut self.flows[*index]
     }
 

@@ -1,7 +1,8 @@
 //! Processes and the sessions in them: they crash, restart, stop and go on, and their clocks jump.
 //!
-//! A client has one session at a time. A server has one for each id that a client has come with; older ones wait there for
-//! their end. Whoever restarts knows nothing of before, as the real programs do.
+//! A client has one session at a time. A server has one for each id that a client has come with;
+//! older ones wait there for their end. Whoever restarts knows nothing of before, as the real
+//! programs do.
 
 use super::World;
 use super::steps::{Event, Job};
@@ -10,9 +11,12 @@ use crate::faults::{Kind, Upset};
 use crate::link::LinkEvent;
 use rand::Rng;
 use std::collections::BTreeMap;
-use striper_core::{Config, EndReason, FlowId, Input, Instant, Role, Session, SessionId, Violation};
+use striper_core::{
+    Config, EndReason, FlowId, Input, Instant, Role, Session, SessionId, Violation,
+};
 
-/// The sides' clocks start at different times, so that a time of one taken for one of the other shows.
+/// The sides' clocks start at different times, so that a time of one taken for one of the other
+/// shows.
 const ORIGIN: [u64; 2] = [1_000, 7_200_000_000];
 
 /// One session of one side, from its birth to its end.
@@ -125,11 +129,12 @@ impl World {
         self.processes[side.index()].stopped.then_some(side)
     }
 
-    /// Whether a server's state of this session was lost, in a crash or because it had waited for stripes for too long, so that another
-    /// one may stand in its place.
+    /// Whether a server's state of this session was lost, in a crash or because it had waited for
+    /// stripes for too long, so that another one may stand in its place.
     pub(super) fn was_replaced(&self, id: SessionId) -> bool {
         let given_up = Some(EndReason::NoStripe);
-        let mut servers = self.lives.iter().filter(|life| life.side == Side::Server && life.id == id);
+        let mut servers =
+            self.lives.iter().filter(|life| life.side == Side::Server && life.id == id);
         servers.any(|life| life.dead || life.ended == given_up)
     }
 
@@ -238,7 +243,13 @@ impl World {
         let mut id = [0; 16];
         self.rng.fill_bytes(&mut id);
         let now = self.processes[0].clock(self.now);
-        self.lives.push(Life::new(Side::Client, Role::Client, SessionId(id), self.setup.config[0], now));
+        self.lives.push(Life::new(
+            Side::Client,
+            Role::Client,
+            SessionId(id),
+            self.setup.config[0],
+            now,
+        ));
         self.current[0] = self.lives.len() - 1;
         self.wanted = 0;
         self.jobs.push_back(Job::Input(self.current[0], Input::Tick));
@@ -274,13 +285,14 @@ impl World {
             EndReason::PeerComplained => {
                 peers().any(|peer| peer.ended == lost_state) || self.was_replaced(life.id)
             }
-            EndReason::NoStripe => life
-                .stripeless_since
-                .is_some_and(|since| now.since(since) >= self.setup.config[side.index()].resume_limit),
+            EndReason::NoStripe => life.stripeless_since.is_some_and(|since| {
+                now.since(since) >= self.setup.config[side.index()].resume_limit
+            }),
             EndReason::Violation(Violation::InstanceChanged) => {
                 side == Side::Client && self.was_replaced(life.id)
             }
-            // The client doesn't know yet, and what its HELLO repeats is about stripes of the one before.
+            // The client doesn't know yet, and what its HELLO repeats is about stripes of the one
+            // before.
             EndReason::Violation(Violation::BadAcknowledgement) => {
                 side == Side::Server && self.was_replaced(life.id)
             }

@@ -8,8 +8,8 @@ use striper_core::Config;
 pub enum Checks {
     /// Never.
     Off,
-    /// After every input at first, after every 64th beyond 4,000 and every 1024th beyond 40,000, so that large worlds
-    /// remain bearable.
+    /// After every input at first, after every 64th beyond 4,000 and every 1024th beyond 40,000, so
+    /// that large worlds remain bearable.
     Thinning,
     /// After every input.
     Always,
@@ -33,8 +33,8 @@ impl Checks {
 pub struct Setup {
     /// Where every random choice comes from.
     pub seed: u64,
-    /// The routes that stripes take, each as it is from the client and from the server. A stripe that is dialed takes
-    /// the route with the fewest stripes.
+    /// The routes that stripes take, each as it is from the client and from the server. A stripe
+    /// that is dialed takes the route with the fewest stripes.
     pub routes: Vec<[LinkSpec; 2]>,
     /// The settings of both sessions, the client's first.
     pub config: [Config; 2],
@@ -47,12 +47,16 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// A world with these caps (bit/s), a stripe each, and the same delay (one-way, in microseconds) on all.
+    /// A world with these caps (bit/s), a stripe each, and the same delay (one-way, in
+    /// microseconds) on all.
     pub fn capped(seed: u64, caps: &[u64], delay: u64) -> Self {
         let config = Config { stripes: caps.len(), ..Config::default() };
         Setup {
             seed,
-            routes: caps.iter().map(|cap| [LinkSpec::new(*cap, delay), LinkSpec::new(*cap, delay)]).collect(),
+            routes: caps
+                .iter()
+                .map(|cap| [LinkSpec::new(*cap, delay), LinkSpec::new(*cap, delay)])
+                .collect(),
             config: [config; 2],
             checks: Checks::Off,
             repeat: String::new(),

@@ -1,10 +1,12 @@
 //! How a world goes on: one event or tick, then all that is to be done at that moment.
 //!
-//! An event is scheduled for a time; a job is done at once. Jobs come from events and from what sessions put out, and are done in
-//! order; each input of one is checked, then its outputs are performed, which may make further jobs.
+//! An event is scheduled for a time; a job is done at once. Jobs come from events and from what
+//! sessions put out, and are done in order; each input of one is checked, then its outputs are
+//! performed, which may make further jobs.
 //!
-//! Invariant: ticks come after all events of the same microsecond, and what was written goes to the operating system after all jobs
-//! of its moment, as a driver does it with one vectored write a stripe.
+//! Invariant: ticks come after all events of the same microsecond, and what was written goes to the
+//! operating system after all jobs of its moment, as a driver does it with one vectored write a
+//! stripe.
 
 use super::World;
 use super::lives::Life;
@@ -50,9 +52,15 @@ pub(super) enum Job {
 impl World {
     /// The next event or tick, if it comes by `end`.
     pub(super) fn step(&mut self, end: u64) -> bool {
-        let tick = self.lives.iter().enumerate().filter_map(|(index, life)| self.tick_at(index, life)).min();
+        let tick = self
+            .lives
+            .iter()
+            .enumerate()
+            .filter_map(|(index, life)| self.tick_at(index, life))
+            .min();
         let event = self.agenda.next_time();
-        if let Some(at) = event.filter(|at| *at <= end && tick.is_none_or(|(tick, _)| *at <= tick)) {
+        if let Some(at) = event.filter(|at| *at <= end && tick.is_none_or(|(tick, _)| *at <= tick))
+        {
             self.now = at;
             let (_, event) = self.agenda.pop().expect("an event whose time was just read");
             self.happen(event);
@@ -115,7 +123,8 @@ impl World {
                 count += 1;
                 assert!(count < MAX_JOBS, "this moment never ends");
             }
-            // Written once all outputs are performed, as a driver does it with one vectored write a stripe.
+            // Written once all outputs are performed, as a driver does it with one vectored write a
+            // stripe.
             let mut dirty = std::mem::take(&mut self.dirty);
             for (conn, way) in dirty.drain(..) {
                 self.write(conn, way);
@@ -175,19 +184,30 @@ impl World {
         self.inputs += 1;
     }
 
-    /// Gives a session an input, shows that to the observer, and sees how the session stands afterwards.
+    /// Gives a session an input, shows that to the observer, and sees how the session stands
+    /// afterwards.
     fn feed(&mut self, index: usize, now: Instant, input: Input, outputs: &mut Vec<Output>) {
         let life = &mut self.lives[index];
         if let Some(observe) = &mut self.observer {
             let (side, session) = (life.side, &mut life.session);
             observe(&Seen { life: index, side, session, now, input: &input, outputs: None });
             session.handle(now, input.clone(), outputs);
-            observe(&Seen { life: index, side, session, now, input: &input, outputs: Some(outputs) });
+            observe(&Seen {
+                life: index,
+                side,
+                session,
+                now,
+                input: &input,
+                outputs: Some(outputs),
+            });
         } else {
             life.session.handle(now, input, outputs);
         }
         let deadline = life.session.deadline();
-        assert!(deadline.is_none_or(|(at, _)| at > now), "{deadline:?} has come at {now:?} already");
+        assert!(
+            deadline.is_none_or(|(at, _)| at > now),
+            "{deadline:?} has come at {now:?} already"
+        );
         life.deadline = deadline.map(|(at, _)| at);
         if life.session.view_stripes().next().is_some() {
             life.stripeless_since = None;

@@ -1,7 +1,8 @@
-//! What the world does about stripes: it moves bytes between sessions and links, and tells sessions what became of their stripes.
+//! What the world does about stripes: it moves bytes between sessions and links, and tells sessions
+//! what became of their stripes.
 //!
-//! Invariant: a session is told of a stripe's end once, and of its bytes only between its beginning and its end; it puts nothing on
-//! a stripe that it has closed or whose end it has been told.
+//! Invariant: a session is told of a stripe's end once, and of its bytes only between its beginning
+//! and its end; it puts nothing on a stripe that it has closed or whose end it has been told.
 
 use super::World;
 use super::conn::{Conn, StripeEnd, StripeState};
@@ -23,7 +24,8 @@ impl World {
         self.conns.get(usize::try_from(stripe.0).ok()?).map(|conn| conn.route)
     }
 
-    /// A process has died: its system breaks its connections, and tells the other side if that can be reached.
+    /// A process has died: its system breaks its connections, and tells the other side if that can
+    /// be reached.
     pub(super) fn break_all(&mut self, side: Side, told: bool) {
         for conn in self.present.clone() {
             if !self.conns[conn].ends[side.index()].is_gone() {
@@ -145,7 +147,10 @@ impl World {
                     self.greeted(conn, side, hello);
                     let end = &self.conns[conn].ends[side.index()];
                     if end.is_up() && !rest.is_empty() {
-                        self.jobs.push_back(Job::Input(end.life, Input::StripeBytes { stripe, data: rest }));
+                        self.jobs.push_back(Job::Input(
+                            end.life,
+                            Input::StripeBytes { stripe, data: rest },
+                        ));
                     }
                 }
             }
@@ -162,7 +167,10 @@ impl World {
         match std::mem::replace(&mut end.state, StripeState::Gone) {
             StripeState::Up => {
                 let life = end.life;
-                self.jobs.push_back(Job::Input(life, Input::StripeDown { stripe: StripeId(conn as u64) }));
+                self.jobs.push_back(Job::Input(
+                    life,
+                    Input::StripeDown { stripe: StripeId(conn as u64) },
+                ));
             }
             StripeState::Greeting(_) if side == Side::Client => self.dial_failed(conn),
             _ => {}
@@ -212,7 +220,8 @@ impl World {
                     self.soil(number, way);
                     self.tidy(number);
                 }
-                // The number missing may be what it was before this stripe came up, and then nothing more is said.
+                // The number missing may be what it was before this stripe came up, and then
+                // nothing more is said.
                 if side == Side::Client {
                     self.redial_later();
                 }

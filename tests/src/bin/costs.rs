@@ -1,5 +1,6 @@
-//! `costs` measures on loopback what the key costs: throughput, CPU per gigabyte, and the time and CPU of a stripe's handshake, with and
-//! without, in turns, so that what else the machine does harms both alike.
+//! `costs` measures on loopback what the key costs: throughput, CPU per gigabyte, and the time and
+//! CPU of a stripe's handshake, with and without, in turns, so that what else the machine does
+//! harms both alike.
 //!
 //! ```text
 //! cargo run --release -p striper-tests --bin costs -- [ROUNDS]
@@ -39,7 +40,8 @@ struct Figures {
 }
 
 fn main() {
-    let rounds = std::env::args().nth(1).map_or(5, |word| word.parse().expect("a number of rounds"));
+    let rounds =
+        std::env::args().nth(1).map_or(5, |word| word.parse().expect("a number of rounds"));
     let folder = TempDir::new();
     let key = folder.text("costs.key");
     run(&["keygen", &key], &[]).success();
@@ -82,7 +84,8 @@ fn measure(key: Option<&str>) -> Figures {
         let key = read_key(Path::new(key), false).expect("a key");
         ClientTls::new(&Keys::shared("costs", key).expect("keys"))
     });
-    let handshake = smol::block_on(LocalExecutor::new().run(handshakes(server.addr(), tls.as_ref())));
+    let handshake =
+        smol::block_on(LocalExecutor::new().run(handshakes(server.addr(), tls.as_ref())));
     Figures {
         rate: BULK as f64 * 8e-9 / time.as_secs_f64(),
         cpu: cpu / (BULK as f64 * 1e-9),
@@ -111,7 +114,8 @@ fn bulk(to: SocketAddr, origin: &Origin) -> Duration {
     begin.elapsed()
 }
 
-/// One after the other, each of a session of its own: the median from the TCP connection to the server's HELLO.
+/// One after the other, each of a session of its own: the median from the TCP connection to the
+/// server's HELLO.
 async fn handshakes(to: SocketAddr, tls: Option<&ClientTls>) -> Duration {
     let mut times = Vec::new();
     for number in 0..HANDSHAKES {
@@ -122,12 +126,15 @@ async fn handshakes(to: SocketAddr, tls: Option<&ClientTls>) -> Duration {
             None => Box::new(below),
         };
         let session = SessionId(u128::from(number).to_be_bytes());
-        let hello = Hello { kind: HelloKind::Create, session, stripe: StripeId(0), gone: Vec::new() };
+        let hello =
+            Hello { kind: HelloKind::Create, session, stripe: StripeId(0), gone: Vec::new() };
         pipe.send(&hello.encode()).await.expect("a HELLO to be sent");
         poll_fn(|cx| pipe.poll_flush(cx)).await.expect("a HELLO to go out");
         let mut handshake = Handshake::new();
         loop {
-            let Received::Chunk(chunk) = pipe.recv().await.expect("a HELLO") else { panic!("no HELLO") };
+            let Received::Chunk(chunk) = pipe.recv().await.expect("a HELLO") else {
+                panic!("no HELLO")
+            };
             if handshake.feed(chunk).expect("a HELLO").is_some() {
                 break;
             }

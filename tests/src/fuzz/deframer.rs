@@ -1,4 +1,5 @@
-//! A stripe's first bytes and its frames: any cut of them gives the same, and what is read can be said again in the same bytes.
+//! A stripe's first bytes and its frames: any cut of them gives the same, and what is read can be
+//! said again in the same bytes.
 
 use super::source::Source;
 use bytes::Bytes;
@@ -8,15 +9,16 @@ use striper_core::wire::frame::Frame;
 use striper_core::wire::varint;
 use striper_core::{Handshake, HandshakeError, Hello, Violation};
 
-/// What a reader may keep of an unfinished HELLO and make of a finished one, in bytes: its 16 KiB and as much as a vector that
-/// doubles has to spare, and 512 gone stripes.
+/// What a reader may keep of an unfinished HELLO and make of a finished one, in bytes: its 16 KiB
+/// and as much as a vector that doubles has to spare, and 512 gone stripes.
 const MAX_HANDSHAKE: usize = 64 << 10;
 
-/// What a reader may keep of an unfinished head and make of a finished frame, in bytes: 1 KiB that has come in two parts, in a vector that
-/// doubles, and the 512 counts of the longest ACK.
+/// What a reader may keep of an unfinished head and make of a finished frame, in bytes: 1 KiB that
+/// has come in two parts, in a vector that doubles, and the 512 counts of the longest ACK.
 const MAX_DEFRAMER: usize = 32 << 10;
 
-/// The first byte says whether a HELLO comes first, and how many bytes say how to cut. The rest is the stream.
+/// The first byte says whether a HELLO comes first, and how many bytes say how to cut. The rest is
+/// the stream.
 pub fn deframer<A: Fn() -> usize>(data: &[u8], allocated: A) {
     let mut source = Source::new(data);
     let shape = source.byte();
@@ -39,7 +41,8 @@ pub fn deframer<A: Fn() -> usize>(data: &[u8], allocated: A) {
     assert_eq!(whole, read(&lengths(cuts), frames, &allocated), "cut as {cuts:?} say");
 }
 
-/// No frame that was taken, or begun, is longer than PROTOCOL.md allows. The limits are written out here, not taken from the engine.
+/// No frame that was taken, or begun, is longer than PROTOCOL.md allows. The limits are written out
+/// here, not taken from the engine.
 fn check_lengths(mut taken: &[u8]) {
     while let Some(length) = varint::take(&mut taken).expect("a length")
         && let Some(kind) = varint::take(&mut &taken[..]).expect("a type")
@@ -104,7 +107,8 @@ fn same_greeting(whole: &Greeting, cut: &Greeting) {
     }
 }
 
-/// What came out of a stream, data of neighbours joined; how many bytes were passed on; and why it ended.
+/// What came out of a stream, data of neighbours joined; how many bytes were passed on; and why it
+/// ended.
 type Outcome = (Vec<Piece>, u64, Option<Violation>);
 
 fn read(lengths: &[usize], stream: &[u8], allocated: &impl Fn() -> usize) -> Outcome {
@@ -130,7 +134,8 @@ fn read(lengths: &[usize], stream: &[u8], allocated: &impl Fn() -> usize) -> Out
     (pieces, deframer.processed(), None)
 }
 
-/// Each frame has one spelling, so that saying it again gives the bytes that it was read from, the last of `seen`.
+/// Each frame has one spelling, so that saying it again gives the bytes that it was read from, the
+/// last of `seen`.
 fn check_spelling(piece: &Piece, seen: &[u8]) {
     match piece {
         Piece::Frame(frame) => {
@@ -153,7 +158,8 @@ fn check_spelling(piece: &Piece, seen: &[u8]) {
 /// The one piece in these bytes.
 fn alone(bytes: &[u8]) -> Piece {
     let mut bytes = Bytes::copy_from_slice(bytes);
-    let piece = Deframer::new().next(&mut bytes).expect("our own frames are good").expect("a whole frame");
+    let piece =
+        Deframer::new().next(&mut bytes).expect("our own frames are good").expect("a whole frame");
     assert!(bytes.is_empty());
     piece
 }

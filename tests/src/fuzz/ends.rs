@@ -1,4 +1,5 @@
-//! Ends of pipes, with TLS and without, and what is said and heard there. Nobody waits: what can't be done at once is done at the next call.
+//! Ends of pipes, with TLS and without, and what is said and heard there. Nobody waits: what can't
+//! be done at once is done at the next call.
 
 use bytes::Bytes;
 use std::sync::OnceLock;
@@ -21,7 +22,11 @@ pub(super) fn keys() -> &'static (Keys, ClientTls, ServerTls) {
 pub(super) fn end(below: impl Pipe + 'static, server: bool) -> TlsPipe<Box<dyn Pipe>> {
     let (_, client_tls, server_tls) = keys();
     let below: Box<dyn Pipe> = Box::new(below);
-    let pipe = if server { TlsPipe::server(below, server_tls) } else { TlsPipe::client(below, client_tls) };
+    let pipe = if server {
+        TlsPipe::server(below, server_tls)
+    } else {
+        TlsPipe::client(below, client_tls)
+    };
     pipe.expect("a connection")
 }
 

@@ -1,7 +1,9 @@
-//! The TLS start of a stripe: a victim that has a key, and on the wire either anything or what an honest counterpart says, changed on its way.
+//! The TLS start of a stripe: a victim that has a key, and on the wire either anything or what an
+//! honest counterpart says, changed on its way.
 //!
-//! The first byte says which end is attacked and how, the rest is what is said, or what is done to what is said. rustls draws random numbers from the
-//! system, so an input repeats the choices and not the bytes; what must hold holds for all of them.
+//! The first byte says which end is attacked and how, the rest is what is said, or what is done to
+//! what is said. rustls draws random numbers from the system, so an input repeats the choices and
+//! not the bytes; what must hold holds for all of them.
 
 use super::ends::{Heard, end, say};
 use bytes::Bytes;
@@ -25,7 +27,8 @@ pub fn handshake(input: &[u8], _allocated: impl Fn() -> usize) {
 /// Whoever has no key says what it likes.
 fn raw(server: bool, said: &[u8]) {
     let (below, mut wire) = memory_pipe();
-    let (mut victim, mut heard, mut answer) = (end(below, server), Heard::default(), Heard::default());
+    let (mut victim, mut heard, mut answer) =
+        (end(below, server), Heard::default(), Heard::default());
     heard.listen(&mut victim);
     for part in said.chunks(said.len() / 5 + 1) {
         say(&mut wire, Bytes::copy_from_slice(part));
@@ -38,7 +41,12 @@ fn raw(server: bool, said: &[u8]) {
     assert!(victim.peer().is_none(), "it takes this for somebody with a key");
     assert!(heard.bytes.is_empty() && !heard.fin, "it has heard something from nobody");
     assert!(heard.broken, "the wire has ended, and nobody is told");
-    assert!(answer.bytes.len() <= 2_000 + said.len(), "{} bytes for {}", answer.bytes.len(), said.len());
+    assert!(
+        answer.bytes.len() <= 2_000 + said.len(),
+        "{} bytes for {}",
+        answer.bytes.len(),
+        said.len()
+    );
 }
 
 /// Somebody stands between two honest ends and changes what goes to the victim.

@@ -1,8 +1,10 @@
-//! A hostile peer that has the key: whole sessions inside valid TLS, against the server as it is in production.
+//! A hostile peer that has the key: whole sessions inside valid TLS, against the server as it is in
+//! production.
 //!
-//! The input is a script: calls, HELLOs, frames and raw bytes, how they are cut into records and how those arrive, what is done to
-//! ciphertext on its way, ends of all kinds, what programs behind the server do, and time. [`World`] checks after each operation what
-//! must hold. rustls draws random numbers from the system, so an input repeats the choices and not the ciphertext.
+//! The input is a script: calls, HELLOs, frames and raw bytes, how they are cut into records and
+//! how those arrive, what is done to ciphertext on its way, ends of all kinds, what programs behind
+//! the server do, and time. [`World`] checks after each operation what must hold. rustls draws
+//! random numbers from the system, so an input repeats the choices and not the ciphertext.
 
 mod caller;
 mod time;
@@ -134,7 +136,8 @@ fn acknowledge<A: Fn() -> usize>(world: &mut World<A>, source: &mut Source) {
     world.say(on, &Frame::Ack { counts: vec![(stripe, heard)] }.encode(0));
 }
 
-/// A caller ends: with close_notify, with TCP's FIN alone, after a part of what is under way, or not at all nicely.
+/// A caller ends: with close_notify, with TCP's FIN alone, after a part of what is under way, or
+/// not at all nicely.
 fn end<A: Fn() -> usize>(world: &mut World<A>, source: &mut Source) {
     let (caller, how) = (source.byte(), source.byte());
     match how % 4 {

@@ -1,8 +1,9 @@
 //! Fuzz targets: each takes any bytes and panics if the engine does something that it must not.
 //!
-//! libFuzzer calls them from `tests/fuzz`, and `tests/tests/fuzz_corpus.rs` replays what it has found with a plain `cargo test`. So a
-//! target depends on its input alone: no clock, no randomness, and nothing is kept between two calls. `allocated` says how many
-//! bytes the process has allocated now; where nothing counts them it may always say zero.
+//! libFuzzer calls them from `tests/fuzz`, and `tests/tests/fuzz_corpus.rs` replays what it has
+//! found with a plain `cargo test`. So a target depends on its input alone: no clock, no
+//! randomness, and nothing is kept between two calls. `allocated` says how many bytes the process
+//! has allocated now; where nothing counts them it may always say zero.
 //!
 //! docs/fuzzing.md says how to run them and how they were seen to find bugs.
 

@@ -1,6 +1,8 @@
-//! A hostile peer: HELLOs, frames and raw bytes on several stripes, between what the local side, the operating system and the clock do.
+//! A hostile peer: HELLOs, frames and raw bytes on several stripes, between what the local side,
+//! the operating system and the clock do.
 //!
-//! [`Attacked`] checks after each input that the session holds its invariants and its limits, and that what it puts out makes sense.
+//! [`Attacked`] checks after each input that the session holds its invariants and its limits, and
+//! that what it puts out makes sense.
 
 mod attacked;
 
@@ -12,7 +14,8 @@ use std::time::Duration;
 use striper_core::config::{FLOW_FLOOR, MAX_OPAQUE};
 use striper_core::wire::frame::Frame;
 use striper_core::{
-    Config, FlowId, Handshake, Hello, HelloKind, Input, Reason, Refusal, Role, SchedulerKind, SessionId,
+    Config, FlowId, Handshake, Hello, HelloKind, Input, Reason, Refusal, Role, SchedulerKind,
+    SessionId,
 };
 
 /// The session under attack.
@@ -47,7 +50,8 @@ fn settings(source: &mut Source) -> (Role, Config) {
         2 => SchedulerKind::UntilCongested,
         _ => SchedulerKind::RoundRobin,
     };
-    let patience = if shape >> 3 & 1 == 0 { Duration::from_secs(4) } else { Duration::from_millis(20) };
+    let patience =
+        if shape >> 3 & 1 == 0 { Duration::from_secs(4) } else { Duration::from_millis(20) };
     let config = Config {
         stripes: usize::from(shape >> 4 & 3) + 1,
         scheduler,
@@ -114,9 +118,10 @@ fn said<A: Fn() -> usize>(attacked: &mut Attacked<A>, source: &mut Source) {
 /// A flow that exists, or any other.
 fn flow<A: Fn() -> usize>(attacked: &Attacked<A>, source: &mut Source) -> FlowId {
     match source.byte() {
-        existing @ 128.. => {
-            attacked.flows().nth(usize::from(existing) % attacked.flows().len().max(1)).unwrap_or(FlowId(0))
-        }
+        existing @ 128.. => attacked
+            .flows()
+            .nth(usize::from(existing) % attacked.flows().len().max(1))
+            .unwrap_or(FlowId(0)),
         127 => FlowId(source.number()),
         small => FlowId(u64::from(small)),
     }
@@ -124,7 +129,8 @@ fn flow<A: Fn() -> usize>(attacked: &Attacked<A>, source: &mut Source) -> FlowId
 
 /// The next bytes of a flow, as an honest peer would send them.
 fn data_in_order<A: Fn() -> usize>(attacked: &mut Attacked<A>, source: &mut Source) {
-    let (Some(stripe), Some((flow, offset))) = (attacked.stripe(source), attacked.expected(source)) else {
+    let (Some(stripe), Some((flow, offset))) = (attacked.stripe(source), attacked.expected(source))
+    else {
         return;
     };
     let (payload, last) = (source.length(), source.byte());
@@ -137,15 +143,20 @@ fn data_in_order<A: Fn() -> usize>(attacked: &mut Attacked<A>, source: &mut Sour
 fn welcome<A: Fn() -> usize>(attacked: &mut Attacked<A>, source: &mut Source) {
     let shape = source.byte();
     let kind = match (attacked.is_client(), shape & 1) {
-        (true, _) => HelloKind::Accept { instance: if shape & 0x3f == 0x3f { 0 } else { INSTANCE } },
+        (true, _) => {
+            HelloKind::Accept { instance: if shape & 0x3f == 0x3f { 0 } else { INSTANCE } }
+        }
         (false, 0) => HelloKind::Create,
         (false, _) => HelloKind::Join,
     };
     let gone = usize::from(if shape & 0x40 == 0 { 0 } else { source.byte() % 4 });
     let gone = (0..gone).map(|_| (any_stripe(source), source.number())).collect();
     // The server takes the number that the client says, the client has chosen it.
-    let stripe =
-        if shape & 0x80 == 0 || attacked.is_client() { attacked.next_stripe() } else { any_stripe(source) };
+    let stripe = if shape & 0x80 == 0 || attacked.is_client() {
+        attacked.next_stripe()
+    } else {
+        any_stripe(source)
+    };
     attacked.greet(Hello { kind, session: SESSION, stripe, gone });
 }
 
@@ -163,9 +174,12 @@ fn strange_hello<A: Fn() -> usize>(attacked: &mut Attacked<A>, source: &mut Sour
     }
 }
 
-/// An acknowledgement of what was sent on a stripe, all or a part of it, on the same or another one.
+/// An acknowledgement of what was sent on a stripe, all or a part of it, on the same or another
+/// one.
 fn acknowledge<A: Fn() -> usize>(attacked: &mut Attacked<A>, source: &mut Source) {
-    let (Some(on), Some(stripe)) = (attacked.stripe(source), attacked.stripe(source)) else { return };
+    let (Some(on), Some(stripe)) = (attacked.stripe(source), attacked.stripe(source)) else {
+        return;
+    };
     let count = part(source, attacked.transmitted(stripe));
     attacked.hear(on, &Frame::Ack { counts: vec![(stripe, count)] }.encode(0));
 }

@@ -1,7 +1,8 @@
 //! Two honest sessions, joined by stripes on which the input decides what moves, breaks and waits.
 //!
-//! Safety at every step: [`World`] checks invariants, and each flow's bytes against a pattern. Then liveness: everything that still can moves
-//! fairly, and all flows must end, each as its two sides have ended it, and leave nothing behind.
+//! Safety at every step: [`World`] checks invariants, and each flow's bytes against a pattern. Then
+//! liveness: everything that still can moves fairly, and all flows must end, each as its two sides
+//! have ended it, and leave nothing behind.
 
 mod local;
 mod stripe;
@@ -44,7 +45,8 @@ fn settings(source: &mut Source) -> Config {
         2 => SchedulerKind::UntilCongested,
         _ => SchedulerKind::RoundRobin,
     };
-    let patience = if shape >> 2 & 1 == 0 { Duration::from_secs(4) } else { Duration::from_millis(100) };
+    let patience =
+        if shape >> 2 & 1 == 0 { Duration::from_secs(4) } else { Duration::from_millis(100) };
     Config {
         stripes: usize::from(shape >> 3 & 3) + 1,
         scheduler,
@@ -124,7 +126,8 @@ fn step(world: &mut World, source: &mut Source) {
 fn way(world: &World, source: &mut Source) -> Option<(usize, usize)> {
     let choice = source.byte();
     let latest = world.dials().min(8);
-    (latest > 0).then(|| (world.dials() - 1 - usize::from(choice >> 1) % latest, usize::from(choice & 1)))
+    (latest > 0)
+        .then(|| (world.dials() - 1 - usize::from(choice >> 1) % latest, usize::from(choice & 1)))
 }
 
 fn amount(source: &mut Source) -> usize {

@@ -1,4 +1,5 @@
-//! Makes choices out of a fuzzer's bytes. Used up, it says zero for ever, so that every input means something.
+//! Makes choices out of a fuzzer's bytes. Used up, it says zero for ever, so that every input means
+//! something.
 
 /// The bytes that are left.
 #[derive(Clone, Copy, Debug)]

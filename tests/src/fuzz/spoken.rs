@@ -5,7 +5,8 @@ use bytes::Bytes;
 use striper_core::wire::frame::Frame;
 use striper_core::{FlowId, StripeId};
 
-/// A frame about this flow, if it is about one, and how many bytes of payload are to follow its head.
+/// A frame about this flow, if it is about one, and how many bytes of payload are to follow its
+/// head.
 pub(super) fn any_frame(flow: FlowId, source: &mut Source) -> (Frame, usize) {
     let mut payload = 0;
     let frame = match source.choice(14) {
@@ -27,7 +28,9 @@ pub(super) fn any_frame(flow: FlowId, source: &mut Source) -> (Frame, usize) {
         7 => Frame::Grant { flows: source.number(), early: source.number() },
         8 => {
             let count = source.choice(4) + 1;
-            Frame::Ack { counts: (0..count).map(|_| (any_stripe(source), source.number())).collect() }
+            Frame::Ack {
+                counts: (0..count).map(|_| (any_stripe(source), source.number())).collect(),
+            }
         }
         9 => Frame::StripeGone { stripe: any_stripe(source), received: source.number() },
         10 => Frame::Ping { nonce: source.number() },

@@ -210,7 +210,10 @@ fn an_id_is_seen_when_it_takes_effect() {
     let mut table = table();
     table.see(client(1), 0).unwrap();
     table.end_unopened(client(3));
-    assert_eq!([0, 1, 2, 3, 4].map(|index| table.has_seen(client(index))), [false, true, false, true, false]);
+    assert_eq!(
+        [0, 1, 2, 3, 4].map(|index| table.has_seen(client(index))),
+        [false, true, false, true, false]
+    );
 }
 
 #[test]
@@ -259,7 +262,10 @@ fn ids_are_granted_no_faster_than_opens_per_second_beyond_a_burst_of_max_flows()
         assert!(next <= INITIAL_FLOWS + 800 + millis, "{next} flows in {millis} ms");
         table.grant(&config, POOL, now);
         if let Some(at) = table.held_back(&config) {
-            assert!(at > now && at <= Instant::from_micros((millis + 10) * 1000), "the wait has an end");
+            assert!(
+                at > now && at <= Instant::from_micros((millis + 10) * 1000),
+                "the wait has an end"
+            );
         }
     }
     assert!(next >= 800 + 9_900, "{next} flows: the rate is kept and not merely stayed below");
@@ -270,7 +276,11 @@ fn a_grant_that_is_held_back_has_a_time_and_any_other_has_none() {
     let config = Config { max_flows: 800, opens_per_second: 1, ..Config::default() };
     let mut table = Table::new(Role::Server { instance: 0 }, &config, Instant::ZERO);
     table.grant(&config, POOL, Instant::ZERO);
-    assert_eq!((table.granted().0, table.held_back(&config)), (800, None), "all that may exist is granted");
+    assert_eq!(
+        (table.granted().0, table.held_back(&config)),
+        (800, None),
+        "all that may exist is granted"
+    );
     churn(&mut table, &mut 0);
     table.grant(&config, POOL, Instant::ZERO);
     assert_eq!(table.granted().0, 800 + INITIAL_FLOWS, "the rest of the burst");

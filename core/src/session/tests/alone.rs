@@ -1,4 +1,5 @@
-//! One session whose peer is the test: it hears hand-made frames, and what it says is kept frame by frame.
+//! One session whose peer is the test: it hears hand-made frames, and what it says is kept frame by
+//! frame.
 
 use super::*;
 use crate::stripe::Token;
@@ -80,7 +81,9 @@ impl Alone {
                 }
                 let mut bytes = Bytes::from([header, payload].concat());
                 let mut deframer = Deframer::new();
-                while let Some(piece) = deframer.next(&mut bytes).expect("no session says a violation") {
+                while let Some(piece) =
+                    deframer.next(&mut bytes).expect("no session says a violation")
+                {
                     match piece {
                         Piece::Frame(Frame::Ping { nonce }) if self.answers => {
                             let data = Frame::Pong { nonce }.encode(0);
@@ -142,7 +145,12 @@ impl Alone {
     /// The end of the last thing on a live stripe that stands for this.
     pub fn end_of(&self, stripe: u64, token: Token) -> u64 {
         let ledger = &self.session.stripes.live[&StripeId(stripe)].ledger;
-        ledger.iter().filter(|entry| entry.token == token).map(|entry| entry.end).last().expect("it is there")
+        ledger
+            .iter()
+            .filter(|entry| entry.token == token)
+            .map(|entry| entry.end)
+            .last()
+            .expect("it is there")
     }
 
     /// What it has told since the last call.

@@ -1,4 +1,5 @@
-//! What is stuck on a slow stripe is sent once more on a fast one, if there is nothing else to send.
+//! What is stuck on a slow stripe is sent once more on a fast one, if there is nothing else to
+//! send.
 
 use super::alone::Alone;
 use super::*;
@@ -16,8 +17,8 @@ fn rate(alone: &mut Alone, stripe: u64, bytes: u64) {
     rate.acknowledged(bytes, 0, Some(latest), alone.now + Duration::from_secs(1));
 }
 
-/// 60,000 bytes of a flow lie on stripe 0, which is known to be slow, and the others come up and are fast. What goes on them as copies,
-/// and how often the end of the direction is among that.
+/// 60,000 bytes of a flow lie on stripe 0, which is known to be slow, and the others come up and
+/// are fast. What goes on them as copies, and how often the end of the direction is among that.
 fn copied(kind: SchedulerKind, others: u64, spent: bool, finish: bool) -> (u64, usize, Alone) {
     let config = Config { stripes: 0, scheduler: kind, ..Config::default() };
     let mut alone = Alone::new(Role::Client, 0, config);
@@ -76,7 +77,8 @@ fn nothing_is_copied_where_that_does_not_pay() {
     assert_eq!(copied(SchedulerKind::RoundRobin, 1, false, false).0, 0, "not what was asked for");
 }
 
-/// Stripes of the same rate, on one of which is a piece of a flow that nobody acknowledges; when to wake for a copy.
+/// Stripes of the same rate, on one of which is a piece of a flow that nobody acknowledges; when to
+/// wake for a copy.
 fn unanswered(kind: SchedulerKind, stripes: u64) -> (Alone, Option<Instant>) {
     let config = Config { stripes: 0, scheduler: kind, ..Config::default() };
     let mut alone = Alone::new(Role::Client, stripes, config);
@@ -116,8 +118,9 @@ fn what_is_late_is_copied_to_another_stripe_once_even_if_nothing_else_happens() 
     assert!(!alone.session.stats().stripes[carrier as usize].doubted, "and not because of doubt");
 }
 
-/// Two stripes 40 ms away, with data waiting for room on them; so many acknowledgements of the first were overdue and brought little, and the second takes
-/// more. What goes there of the first one's. `expected`, if it was known to take long.
+/// Two stripes 40 ms away, with data waiting for room on them; so many acknowledgements of the
+/// first were overdue and brought little, and the second takes more. What goes there of the first
+/// one's. `expected`, if it was known to take long.
 fn beside_other_data(overdue: u64, expected: bool) -> Vec<(u64, u64)> {
     let mut alone = Alone::new(Role::Client, 0, Config { stripes: 0, ..Config::default() });
     alone.answers = false;
@@ -151,8 +154,9 @@ fn beside_other_data(overdue: u64, expected: bool) -> Vec<(u64, u64)> {
     after.into_iter().filter(|(_, offset)| lain(*offset)).collect()
 }
 
-/// So many pieces of one byte lie on a stripe that has become slow, each in an entry of its own, beside a fast stripe that could take copies; all but the
-/// first are copied or wait for it. Then each input acknowledges one of them. How many entries all searches together look at.
+/// So many pieces of one byte lie on a stripe that has become slow, each in an entry of its own,
+/// beside a fast stripe that could take copies; all but the first are copied or wait for it. Then
+/// each input acknowledges one of them. How many entries all searches together look at.
 fn looks(pieces: u64) -> u64 {
     let mut alone = Alone::new(Role::Client, 0, Config { stripes: 0, ..Config::default() });
     (alone.answers, alone.unchecked) = (false, true);
@@ -183,9 +187,13 @@ fn looks(pieces: u64) -> u64 {
 }
 
 #[test]
-fn acknowledgements_that_move_one_entry_each_of_a_stripe_that_has_slowed_cost_a_search_of_a_few_entries() {
+fn acknowledgements_that_move_one_entry_each_of_a_stripe_that_has_slowed_cost_a_search_of_a_few_entries()
+ {
     let [few, many] = [500, 8_000].map(|pieces| looks(pieces) / pieces);
-    assert!(few > 0 && many <= 2 * few + 1, "{few} entries for each of 500, {many} for each of 8,000");
+    assert!(
+        few > 0 && many <= 2 * few + 1,
+        "{few} entries for each of 500, {many} for each of 8,000"
+    );
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! What must arrive is said again when its stripe is lost, and what was said on one stripe is repeated on another.
+//! What must arrive is said again when its stripe is lost, and what was said on one stripe is
+//! repeated on another.
 
 use super::alone::{Alone, FLOW, open};
 use super::*;
@@ -111,17 +112,16 @@ fn acknowledgements_lost_with_their_stripe_are_said_again() {
             .iter()
             .map(|stripe| (stripe.stripe, stripe.received))
             .collect::<Vec<_>>();
-        let carrier = alone
-            .session
-            .stripes
-            .live
-            .values()
-            .find(|stripe| stripe.ledger.iter().any(|entry| entry.token == Token::Acknowledgements));
+        let carrier = alone.session.stripes.live.values().find(|stripe| {
+            stripe.ledger.iter().any(|entry| entry.token == Token::Acknowledgements)
+        });
         let carrier = carrier.unwrap().id;
         acks(&mut alone);
         alone.give(Input::StripeDown { stripe: carrier });
-        let expected: Vec<_> =
-            brought.into_iter().filter(|(stripe, count)| *stripe != carrier && *count > 0).collect();
+        let expected: Vec<_> = brought
+            .into_iter()
+            .filter(|(stripe, count)| *stripe != carrier && *count > 0)
+            .collect();
         assert_eq!(acks(&mut alone), expected);
     }
 }
@@ -137,7 +137,12 @@ fn of_a_frame_that_has_arrived_in_part_only_the_rest_is_sent_again() {
     alone.up(StripeId(1));
     alone.said.clear();
     alone.give(down(0));
-    let data = Piece::Data { flow: FLOW, offset: 5_000, data: Bytes::from_static(&[7; 3_000]), fin: false };
+    let data = Piece::Data {
+        flow: FLOW,
+        offset: 5_000,
+        data: Bytes::from_static(&[7; 3_000]),
+        fin: false,
+    };
     assert!(alone.said.contains(&(StripeId(1), data)), "{:?}", alone.said);
     assert_eq!(alone.session.stats().payload_resent, 3_000);
 }
@@ -233,8 +238,7 @@ fn credit_lost_with_its_stripe_or_given_without_one_is_said_on_the_next() {
 fn an_open_that_is_said_again_says_the_same() {
     let mut alone = Alone::client(0);
     alone.open(b"first bytes");
-    let is_open =
-        |frame: &Frame| matches!(frame, Frame::Open { early, .. } if *early == crate::config::INITIAL_EARLY);
+    let is_open = |frame: &Frame| matches!(frame, Frame::Open { early, .. } if *early == crate::config::INITIAL_EARLY);
     alone.up(StripeId(0));
     assert_eq!(stripes_of(&alone.frames(), is_open), [0]);
     alone.answers = false;
@@ -261,7 +265,8 @@ fn a_fin_is_sent_again_with_the_data_that_it_ends_as_often_as_it_is_lost() {
 #[test]
 fn exactly_what_lay_on_a_dead_stripe_is_sent_again_even_if_another_is_in_doubt() {
     for doubt in [false, true] {
-        let config = Config { stripes: 0, scheduler: crate::SchedulerKind::RoundRobin, ..Config::default() };
+        let config =
+            Config { stripes: 0, scheduler: crate::SchedulerKind::RoundRobin, ..Config::default() };
         let mut alone = Alone::new(Role::Client, 3, config);
         alone.answers = false;
         alone.open(&[5; 16_000]);
@@ -275,7 +280,8 @@ fn exactly_what_lay_on_a_dead_stripe_is_sent_again_even_if_another_is_in_doubt()
             panic!("two frames");
         };
         assert!(offset > 0 && first != second);
-        let idle = (0..3).map(StripeId).find(|stripe| *stripe != first && *stripe != second).unwrap();
+        let idle =
+            (0..3).map(StripeId).find(|stripe| *stripe != first && *stripe != second).unwrap();
         if doubt {
             let stripe = alone.session.stripes.live.get_mut(&idle).unwrap();
             (stripe.doubted, stripe.requeued, stripe.ping_owed) = (true, true, true);

@@ -1,4 +1,5 @@
-//! Flows from their OPEN to their end, in what order their frames may come, and the end of a session.
+//! Flows from their OPEN to their end, in what order their frames may come, and the end of a
+//! session.
 
 use super::*;
 
@@ -111,7 +112,10 @@ fn a_drained_session_ends_when_its_flows_have() {
     pair.give(1, Input::FlowFinish { flow });
     pair.run();
     for side in 0..2 {
-        assert!(matches!(pair.sides[side].seen.over, Some(EndReason::Shutdown | EndReason::PeerClosed)));
+        assert!(matches!(
+            pair.sides[side].seen.over,
+            Some(EndReason::Shutdown | EndReason::PeerClosed)
+        ));
         assert_eq!(pair.sides[side].seen.ended, [flow], "ended, not reset");
     }
 }
@@ -130,5 +134,8 @@ fn a_slow_consumer_sees_the_fin_of_a_session_that_the_other_side_closed() {
     pair.run();
     assert!(pair.sides[1].seen.over.is_some());
     assert_eq!(pair.sides[1].seen.finished, [flow]);
-    assert_eq!((&pair.sides[1].seen.ended[..], &pair.sides[1].seen.reset[..]), (&[flow][..], &[][..]));
+    assert_eq!(
+        (&pair.sides[1].seen.ended[..], &pair.sides[1].seen.reset[..]),
+        (&[flow][..], &[][..])
+    );
 }

@@ -75,19 +75,28 @@ fn credit_grows_when_the_peer_says_that_it_has_used_it_up() {
     assert!(alone.frames().contains(&(0, Frame::Credit { flow: FLOW, limit })));
     alone.hear(0, Frame::Blocked { flow: FLOW, limit: FLOW_FLOOR });
     let limit = 3 * FLOW_FLOOR;
-    assert_eq!(alone.frames(), [(0, Frame::Credit { flow: FLOW, limit })], "the window has doubled");
+    assert_eq!(
+        alone.frames(),
+        [(0, Frame::Credit { flow: FLOW, limit })],
+        "the window has doubled"
+    );
 }
 
 #[test]
 fn a_flow_is_answered_once() {
-    let answers =
-        [Input::FlowAccept { flow: FLOW }, Input::FlowRefuse { flow: FLOW, reason: Reason::Aborted }];
+    let answers = [
+        Input::FlowAccept { flow: FLOW },
+        Input::FlowRefuse { flow: FLOW, reason: Reason::Aborted },
+    ];
     for first in answers.clone() {
         for second in answers.clone() {
             let mut alone = Alone::server(1);
             alone.hear(0, open());
             alone.give(first.clone());
-            let said = alone.frames().into_iter().filter(|(_, frame)| !matches!(frame, Frame::Grant { .. }));
+            let said = alone
+                .frames()
+                .into_iter()
+                .filter(|(_, frame)| !matches!(frame, Frame::Grant { .. }));
             assert_eq!(said.count(), 1);
             alone.give(second);
             assert_eq!(alone.frames(), []);
@@ -97,9 +106,10 @@ fn a_flow_is_answered_once() {
 
 #[test]
 fn what_was_reset_is_not_answered() {
-    for answer in
-        [Input::FlowAccept { flow: FLOW }, Input::FlowRefuse { flow: FLOW, reason: Reason::Aborted }]
-    {
+    for answer in [
+        Input::FlowAccept { flow: FLOW },
+        Input::FlowRefuse { flow: FLOW, reason: Reason::Aborted },
+    ] {
         let mut alone = Alone::server(1);
         alone.hear(0, open());
         alone.give(Input::FlowReset { flow: FLOW, reason: Reason::Aborted });
@@ -111,7 +121,8 @@ fn what_was_reset_is_not_answered() {
 
 #[test]
 fn a_direction_is_finished_once_and_not_after_a_reset() {
-    for before in [Input::FlowFinish { flow: FLOW }, Input::FlowReset { flow: FLOW, reason: Reason::Aborted }]
+    for before in
+        [Input::FlowFinish { flow: FLOW }, Input::FlowReset { flow: FLOW, reason: Reason::Aborted }]
     {
         let mut alone = Alone::client(1);
         alone.open(b"hello");
@@ -133,7 +144,11 @@ fn an_accept_is_told_once_and_only_to_those_who_wait_for_it() {
     assert_eq!(alone.told(), []);
     alone.hear(0, Frame::Accept { flow: FlowId(0) });
     let reason = EndReason::Violation(Violation::UnknownFlow);
-    assert_eq!(alone.told().last(), Some(&Output::Ended { reason }), "it was not for them to accept");
+    assert_eq!(
+        alone.told().last(),
+        Some(&Output::Ended { reason }),
+        "it was not for them to accept"
+    );
 }
 
 #[test]
@@ -192,7 +207,8 @@ fn data_that_overtakes_its_open_counts_as_early_credit() {
     for index in 0..17 {
         let flow = FlowId::nth(Role::Client, index);
         let offset = crate::config::INITIAL_WINDOW - 1;
-        let data = Bytes::from([&Frame::Data { flow, offset, fin: false }.encode(1)[..], b"x"].concat());
+        let data =
+            Bytes::from([&Frame::Data { flow, offset, fin: false }.encode(1)[..], b"x"].concat());
         assert_eq!(alone.told(), [], "sixteen flows may have that at once");
         alone.give(Input::StripeBytes { stripe: StripeId(0), data });
     }

@@ -7,7 +7,8 @@ use crate::stripe::rate::Latest;
 
 #[test]
 fn settings_below_their_limits_are_raised_and_told() {
-    let config = Config { memory_limit: 0, heartbeat: Duration::ZERO, stripes: 3, ..Config::default() };
+    let config =
+        Config { memory_limit: 0, heartbeat: Duration::ZERO, stripes: 3, ..Config::default() };
     let mut alone = Alone::new(Role::Client, 0, config);
     let told = alone.session.config();
     assert_eq!((told.memory_limit, told.heartbeat), (2 << 20, Duration::from_millis(10)));
@@ -60,8 +61,7 @@ fn a_window_takes_a_fourth_of_what_memory_is_left() {
     alone.open(b"");
     let credit = (16 << 10) + free / 4;
     let frames = alone.frames();
-    let opens =
-        |(_, frame): &(u64, Frame)| matches!(frame, Frame::Open { credit: says, .. } if *says == credit);
+    let opens = |(_, frame): &(u64, Frame)| matches!(frame, Frame::Open { credit: says, .. } if *says == credit);
     assert!(frames.iter().any(opens), "{frames:?}");
 }
 
@@ -109,7 +109,8 @@ fn a_flow_that_is_cut_off_is_reset_unless_its_local_side_is_gone() {
 #[test]
 fn stripes_are_wanted_as_they_are_missing_and_none_after_the_end() {
     let wanted = |told: Vec<Output>| -> Vec<usize> {
-        let count = |output| if let Output::StripesWanted { count } = output { Some(count) } else { None };
+        let count =
+            |output| if let Output::StripesWanted { count } = output { Some(count) } else { None };
         told.into_iter().filter_map(count).collect()
     };
     let mut alone = Alone::new(Role::Client, 0, Config { stripes: 2, ..Config::default() });
@@ -184,8 +185,10 @@ fn a_flow_that_waits_for_room_is_told_once_it_has_some() {
     alone.give(Input::FlowData { flow: FLOW, data: Bytes::from_static(&[0; 100]) });
     for (limit, told) in [(100, 0), (101, 1), (102, 0)] {
         alone.hear(0, Frame::Credit { flow: FLOW, limit });
-        let writable =
-            alone.told().into_iter().filter(|output| *output == Output::FlowWritable { flow: FLOW });
+        let writable = alone
+            .told()
+            .into_iter()
+            .filter(|output| *output == Output::FlowWritable { flow: FLOW });
         assert_eq!(writable.count(), told, "credit {limit}");
     }
 }
@@ -225,8 +228,9 @@ fn the_pace_of_a_stripe_is_told_when_it_has_doubled_or_halved() {
             stripe.rate.acknowledged(rate, 0, Some(latest), alone.now + Duration::from_secs(1));
         }
         alone.give(Input::Tick);
-        let unsent =
-            |output| if let Output::StripePace { unsent, .. } = output { Some(unsent) } else { None };
+        let unsent = |output| {
+            if let Output::StripePace { unsent, .. } = output { Some(unsent) } else { None }
+        };
         alone.told().into_iter().filter_map(unsent).collect()
     };
     assert_eq!(pace(&mut alone, None), [8 << 10]);

@@ -6,7 +6,8 @@ use super::alone::Alone;
 use super::*;
 use crate::config::{CONTROL_PER_FLOW, INITIAL_FLOWS, MIN_CONTROL_BURST};
 
-/// Has the client open so many flows as fast as it may, and reset each at once; how many were opened by when.
+/// Has the client open so many flows as fast as it may, and reset each at once; how many were
+/// opened by when.
 fn churn(pair: &mut Pair, flows: usize, until: Duration) -> usize {
     for request in 0..flows as u64 {
         pair.give(0, Input::FlowOpen { request, opaque: Bytes::new() });
@@ -84,7 +85,8 @@ fn alone(config: Config) -> Alone {
     alone
 }
 
-/// Says the same again and again until the session has ended, or so many bytes were said; how many those were.
+/// Says the same again and again until the session has ended, or so many bytes were said; how many
+/// those were.
 fn flood(alone: &mut Alone, said: &Bytes, most: u64) -> u64 {
     let mut bytes = 0;
     while bytes < most && !over(alone) {
@@ -179,7 +181,10 @@ fn control_per_second_fills_the_allowance_up_again_and_no_further() {
     assert!(!over(&alone), "ten seconds bring 10,000 bytes");
     alone.now = alone.now + Duration::from_secs(86_400);
     let said = flood(&mut alone, &ping, 1 << 20);
-    assert!(over(&alone) && said <= MIN_CONTROL_BURST + 100, "a day brings one burst: {said} bytes");
+    assert!(
+        over(&alone) && said <= MIN_CONTROL_BURST + 100,
+        "a day brings one burst: {said} bytes"
+    );
 }
 
 #[test]
@@ -199,7 +204,10 @@ fn payload_per_control_and_flows_allow_for_more_control() {
         }
     };
     let [bare, once, twice] = [0, 1, 2].map(|times| allowed(&flow(times)) - plain);
-    assert!((CONTROL_PER_FLOW - 20..=CONTROL_PER_FLOW).contains(&bare), "a flow less its OPEN: {bare}");
+    assert!(
+        (CONTROL_PER_FLOW - 20..=CONTROL_PER_FLOW).contains(&bare),
+        "a flow less its OPEN: {bare}"
+    );
     assert!((99..=102).contains(&(once - bare)), "6,400 bytes and a free head: {}", once - bare);
     assert!((87..=95).contains(&(twice - once)), "the same again, less a head: {}", twice - once);
     let three = |alone: &mut Alone| {
@@ -208,7 +216,10 @@ fn payload_per_control_and_flows_allow_for_more_control() {
         }
     };
     let ours = allowed(&three) - plain;
-    assert!((3 * CONTROL_PER_FLOW..3 * CONTROL_PER_FLOW + 400).contains(&ours), "three of ours: {ours}");
+    assert!(
+        (3 * CONTROL_PER_FLOW..3 * CONTROL_PER_FLOW + 400).contains(&ours),
+        "three of ours: {ours}"
+    );
 }
 
 #[test]
@@ -246,8 +257,8 @@ fn what_counts_as_control_does_not_depend_on_how_the_bytes_were_cut() {
     assert_eq!(peak(&(1..stream.len()).collect::<Vec<_>>()), whole, "byte by byte");
 }
 
-/// All that makes an honest peer say much beside data: as many stripes as there may be, pieces of one byte, connections without data at the highest rate, and
-/// stripes that die.
+/// All that makes an honest peer say much beside data: as many stripes as there may be, pieces of
+/// one byte, connections without data at the highest rate, and stripes that die.
 #[test]
 fn honest_peers_use_up_little_of_control_burst_at_their_most_talkative() {
     const MILLIS: u64 = 400;

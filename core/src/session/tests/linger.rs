@@ -1,4 +1,5 @@
-//! A flow that the peer has reset while bytes before the end are missing: who is waited for, and how long.
+//! A flow that the peer has reset while bytes before the end are missing: who is waited for, and
+//! how long.
 
 use super::alone::{Alone, FLOW};
 use super::*;
@@ -24,7 +25,10 @@ fn a_consumer_that_has_stopped_is_given_up_after_a_second() {
     alone.wait(1);
     assert_eq!(alone.told(), [RESET]);
     let said = alone.frames();
-    assert!(said.iter().any(|(_, frame)| matches!(frame, Frame::Reset { flow: FLOW, .. })), "{said:?}");
+    assert!(
+        said.iter().any(|(_, frame)| matches!(frame, Frame::Reset { flow: FLOW, .. })),
+        "{said:?}"
+    );
 }
 
 #[test]

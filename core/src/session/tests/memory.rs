@@ -45,13 +45,22 @@ fn ten_thousand_stuck_flows_leave_the_next_one_moving() {
 
 #[test]
 fn resets_that_overtake_their_opens_cost_no_early_credit_for_good() {
-    let mut pair =
-        Pair::new(Config { stripes: 2, scheduler: crate::SchedulerKind::RoundRobin, ..Config::default() });
+    let mut pair = Pair::new(Config {
+        stripes: 2,
+        scheduler: crate::SchedulerKind::RoundRobin,
+        ..Config::default()
+    });
     for _ in 0..40 {
         (0..2).for_each(|stripe| pair.hold(StripeId(stripe), true));
         let flow = pair.open();
-        let open_on =
-            *pair.sides[0].session.stripes.live.iter().find(|(_, stripe)| stripe.ledger.awaits()).unwrap().0;
+        let open_on = *pair.sides[0]
+            .session
+            .stripes
+            .live
+            .iter()
+            .find(|(_, stripe)| stripe.ledger.awaits())
+            .unwrap()
+            .0;
         pair.hold(StripeId(1 - open_on.0), false);
         // Its stripe is full of other things, so the RESET goes on the other one.
         let stripe = pair.sides[0].session.stripes.live.get_mut(&open_on).unwrap();
@@ -104,7 +113,8 @@ fn flows_that_wait_for_memory_are_told_in_turn_and_again_once_they_have_room_of_
         flow
     });
     let writable = |alone: &mut Alone| -> Vec<FlowId> {
-        let flow = |output| if let Output::FlowWritable { flow } = output { Some(flow) } else { None };
+        let flow =
+            |output| if let Output::FlowWritable { flow } = output { Some(flow) } else { None };
         alone.told().into_iter().filter_map(flow).collect()
     };
     assert_eq!(writable(&mut alone), [], "all floors are used");
@@ -114,7 +124,8 @@ fn flows_that_wait_for_memory_are_told_in_turn_and_again_once_they_have_room_of_
     alone.give(Input::Tick);
     assert_eq!((writable(&mut alone), alone.session.send_room(flows[1])), (Vec::new(), 0));
     alone.acknowledge(0);
-    // One gets room out of what all share, then some of its own; the other was promised room that it never had.
+    // One gets room out of what all share, then some of its own; the other was promised room that
+    // it never had.
     assert_eq!(writable(&mut alone), [flows[0], flows[0], flows[1]]);
     alone.acknowledge(0);
     alone.give(Input::Tick);

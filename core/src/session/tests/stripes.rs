@@ -1,4 +1,5 @@
-//! Stripes that die, fall silent, or come in vain: nothing is lost, and none is blamed for what it did not do.
+//! Stripes that die, fall silent, or come in vain: nothing is lost, and none is blamed for what it
+//! did not do.
 
 use super::*;
 
@@ -39,7 +40,11 @@ fn all_stripes_dead_and_one_back_resends_exactly_what_was_missing() {
     pair.give(0, Input::FlowFinish { flow });
     pair.run();
     assert!(pair.received(1, flow) == data);
-    assert_eq!(pair.sides[0].session.stats().payload_resent, 0, "the HELLOs said that it was there");
+    assert_eq!(
+        pair.sides[0].session.stats().payload_resent,
+        0,
+        "the HELLOs said that it was there"
+    );
 }
 
 #[test]
@@ -80,8 +85,14 @@ fn an_open_on_a_silent_stripe_is_sent_again_before_the_stripe_is_given_up() {
     let mut pair = Pair::new(Config { stripes: 2, ..Config::default() });
     (0..2).for_each(|stripe| pair.hold(StripeId(stripe), true));
     let flow = pair.open();
-    let silent =
-        *pair.sides[0].session.stripes.live.iter().find(|(_, stripe)| stripe.ledger.awaits()).unwrap().0;
+    let silent = *pair.sides[0]
+        .session
+        .stripes
+        .live
+        .iter()
+        .find(|(_, stripe)| stripe.ledger.awaits())
+        .unwrap()
+        .0;
     pair.hold(StripeId(1 - silent.0), false);
     pair.run_until(pair.now + Duration::from_secs(1));
     assert_eq!(pair.sides[1].seen.incoming, [flow]);
@@ -100,8 +111,12 @@ fn a_stripe_whose_hello_ends_the_session_is_told_and_closed_like_the_others() {
         (hello(StripeId(1), accept(8), vec![]), Violation::InstanceChanged),
         (hello(StripeId(1), accept(9), never_sent), Violation::BadAcknowledgement),
     ] {
-        let mut session =
-            Session::new(Role::Client, SessionId([7; 16]), Config::default(), Instant::from_micros(1));
+        let mut session = Session::new(
+            Role::Client,
+            SessionId([7; 16]),
+            Config::default(),
+            Instant::from_micros(1),
+        );
         session.handle(Instant::ZERO, hello(StripeId(0), accept(9), vec![]), &mut Vec::new());
         let mut out = Vec::new();
         session.handle(Instant::ZERO, second, &mut out);
@@ -109,7 +124,8 @@ fn a_stripe_whose_hello_ends_the_session_is_told_and_closed_like_the_others() {
         for stripe in [StripeId(0), StripeId(1)] {
             let header = Frame::Close { code: 2 }.encode(0);
             let said = out.iter().position(|output| {
-                *output == Output::Transmit { stripe, header: header.clone(), payload: Bytes::new() }
+                *output
+                    == Output::Transmit { stripe, header: header.clone(), payload: Bytes::new() }
             });
             let closed = out.iter().position(|output| {
                 *output == Output::CloseStripe { stripe, reason: StripeClose::SessionEnded }
@@ -136,7 +152,11 @@ fn a_process_that_stood_still_blames_no_stripe_for_it() {
     assert_eq!(pair.sides[0].session.stats().stripes_lost, 0);
     for stripe in pair.sides[0].session.stats().stripes {
         assert!(!stripe.doubted);
-        assert!(stripe.srtt < Some(Duration::from_secs(1)), "a pause is no round trip: {:?}", stripe.srtt);
+        assert!(
+            stripe.srtt < Some(Duration::from_secs(1)),
+            "a pause is no round trip: {:?}",
+            stripe.srtt
+        );
     }
 }
 

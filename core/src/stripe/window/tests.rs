@@ -45,7 +45,8 @@ impl Model {
         let piece = self.chunk * 1_000_000 / rate;
         let took = SHORTEST + piece + waited;
         let (sent, delivered, chunk) = (self.sent, self.delivered, self.chunk);
-        let ack = Ack { delivered, before, sent, rate: Some(rate), took, shortest: SHORTEST, chunk };
+        let ack =
+            Ack { delivered, before, sent, rate: Some(rate), took, shortest: SHORTEST, chunk };
         self.window.acknowledged(&ack, self.now);
     }
 
@@ -331,7 +332,9 @@ fn a_queue_that_draining_does_not_end_lifts_the_bound_for_twice_as_long_each_tim
         assert_eq!(model.window.state, State::Open { until: since + Duration::from_secs(seconds) });
         assert_eq!(model.bytes(), u64::MAX);
         let open = model.until_draining(ours + 1).since(since);
-        assert!((Duration::from_secs(seconds)..=Duration::from_secs(seconds) + DELAY).contains(&open));
+        assert!(
+            (Duration::from_secs(seconds)..=Duration::from_secs(seconds) + DELAY).contains(&open)
+        );
     }
     model.drained(ours);
     assert_eq!(model.window.state, State::Steady);
@@ -355,7 +358,9 @@ fn after_a_pause_a_stripe_that_grew_has_reached_what_a_queue_showed_or_may_grow_
         assert_eq!(model.window.state, State::Growing { eighths: RESUMED });
     }
     let open = State::Open { until: model.now };
-    for state in [State::Steady, State::Draining { rounds: 1 }, open, State::Growing { eighths: 10 }] {
+    for state in
+        [State::Steady, State::Draining { rounds: 1 }, open, State::Growing { eighths: 10 }]
+    {
         model.window.state = state;
         model.window.resume();
         assert_eq!(model.window.state, state);

@@ -12,7 +12,11 @@ fn nothing_private_is_in_a_trace() {
         for secret in TARGETS.map(str::as_bytes).iter().take(2).chain([&&SECRET.0[..]]) {
             for part in secret.windows(4) {
                 assert!(!text.contains(&hex(part)), "{}", secret.escape_ascii());
-                assert!(!text.contains(core::str::from_utf8(part).unwrap()), "{}", secret.escape_ascii());
+                assert!(
+                    !text.contains(core::str::from_utf8(part).unwrap()),
+                    "{}",
+                    secret.escape_ascii()
+                );
             }
         }
         for run in [[0, 1, 2, 3], [4, 5, 6, 7]] {
@@ -40,7 +44,8 @@ fn a_target_has_the_same_alias_wherever_it_is_met_whole() {
 #[test]
 fn a_target_that_arrives_in_parts_is_hidden_in_every_part() {
     let opaque = Bytes::from_static(TARGETS[0].as_bytes());
-    let open = crate::wire::frame::Frame::Open { flow: FlowId(1), early: 5, credit: 6, opaque }.encode(3);
+    let open =
+        crate::wire::frame::Frame::Open { flow: FlowId(1), early: 5, credit: 6, opaque }.encode(3);
     let bytes = [&open[..], b"abc"].concat();
     for cut in 0..bytes.len() {
         let mut aliases = alias::Aliases::default();

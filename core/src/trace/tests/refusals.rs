@@ -1,4 +1,5 @@
-//! What can't be read, followed or replayed is named, and nothing panics but what a trace may not hold.
+//! What can't be read, followed or replayed is named, and nothing panics but what a trace may not
+//! hold.
 
 use super::*;
 
@@ -79,8 +80,15 @@ begin
     ] {
         let text = format!("{before}0 data 1 100\n {choice}\nend done\n");
         let divergence = read(&text).follow().expect_err(choice);
-        assert_eq!((divergence.line, divergence.expected.as_deref()), (14, Some(choice)), "{divergence}");
-        assert!(divergence.got.as_deref().unwrap_or_default().contains(part), "{choice}: {divergence}");
+        assert_eq!(
+            (divergence.line, divergence.expected.as_deref()),
+            (14, Some(choice)),
+            "{divergence}"
+        );
+        assert!(
+            divergence.got.as_deref().unwrap_or_default().contains(part),
+            "{choice}: {divergence}"
+        );
     }
 }
 
@@ -97,13 +105,16 @@ fn borderline(side: &Side) -> Vec<Input> {
         let reason = Reason::Aborted;
         let room = side.session.send_room(flow);
         let delivered = side.delivered.get(&flow).copied().unwrap_or(0);
-        inputs
-            .extend([room, room + 1].map(|len| Input::FlowData { flow, data: vec![0; len as usize].into() }));
+        inputs.extend(
+            [room, room + 1]
+                .map(|len| Input::FlowData { flow, data: vec![0; len as usize].into() }),
+        );
         inputs.extend([delivered, delivered + 1].map(|total| Input::FlowConsumed { flow, total }));
         inputs.extend([Input::FlowAccept { flow }, Input::FlowRefuse { flow, reason }]);
         inputs.extend([Input::FlowFinish { flow }, Input::FlowReset { flow, reason }]);
     }
-    inputs.extend([512, 513].map(|len| Input::FlowOpen { request: 9, opaque: vec![0; len].into() }));
+    inputs
+        .extend([512, 513].map(|len| Input::FlowOpen { request: 9, opaque: vec![0; len].into() }));
     inputs
 }
 
@@ -145,7 +156,10 @@ fn what_no_caller_may_do_is_a_divergence() {
             "striper trace 1\nbegin\n0 tick\n wanted 4\n0 up 0 welcome 1 session 1\n 0 ping 1\n 0 grant 16384 3932160\n pace 0 8192\n wanted 3\n0 {input}\n"
         );
         let divergence = read(&text).replay().unwrap_err();
-        assert!(divergence.line == 10 && divergence.got.as_ref().unwrap().contains(part), "{divergence}");
+        assert!(
+            divergence.line == 10 && divergence.got.as_ref().unwrap().contains(part),
+            "{divergence}"
+        );
     }
 }
 

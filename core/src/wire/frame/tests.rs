@@ -8,11 +8,20 @@ pub(crate) fn golden() -> Vec<(Frame, &'static [u8], &'static [u8])> {
     let (flow, stripe) = (FlowId(1), StripeId(3));
     vec![
         (
-            Frame::Open { flow, early: 245_760, credit: 262_144, opaque: Bytes::from_static(b"ab") },
+            Frame::Open {
+                flow,
+                early: 245_760,
+                credit: 262_144,
+                opaque: Bytes::from_static(b"ab"),
+            },
             b"\x0d\x01\x01\x80\x80\x0f\x80\x80\x10\x02ab",
             b"hi",
         ),
-        (Frame::Open { flow, early: 0, credit: 0, opaque: Bytes::new() }, b"\x05\x01\x01\x00\x00\x00", b""),
+        (
+            Frame::Open { flow, early: 0, credit: 0, opaque: Bytes::new() },
+            b"\x05\x01\x01\x00\x00\x00",
+            b"",
+        ),
         (Frame::Accept { flow }, b"\x02\x03\x01", b""),
         (Frame::Refuse { flow, reason: 200 }, b"\x04\x05\x01\xc8\x01", b""),
         (Frame::Data { flow, offset: 300, fin: false }, b"\x08\x07\x01\xac\x02\x00", b"hey"),
@@ -21,7 +30,11 @@ pub(crate) fn golden() -> Vec<(Frame, &'static [u8], &'static [u8])> {
         (Frame::Reset { flow, reason: 0, final_offset: 5 }, b"\x04\x09\x01\x00\x05", b""),
         (Frame::Credit { flow, limit: 300 }, b"\x04\x0b\x01\xac\x02", b""),
         (Frame::Grant { flows: 64, early: 1 }, b"\x03\x0d\x40\x01", b""),
-        (Frame::Ack { counts: vec![(StripeId(0), 5), (stripe, 200)] }, b"\x06\x0f\x00\x05\x03\xc8\x01", b""),
+        (
+            Frame::Ack { counts: vec![(StripeId(0), 5), (stripe, 200)] },
+            b"\x06\x0f\x00\x05\x03\xc8\x01",
+            b"",
+        ),
         (Frame::StripeGone { stripe, received: 9 }, b"\x03\x11\x03\x09", b""),
         (Frame::Ping { nonce: 7 }, b"\x02\x13\x07", b""),
         (Frame::Pong { nonce: 7 }, b"\x02\x15\x07", b""),
@@ -48,7 +61,9 @@ impl Arbitrary for Frame {
             6 => Frame::Grant { flows: a, early: b },
             7 => {
                 let count = 1 + usize::arbitrary(g) % MAX_ACKS;
-                Frame::Ack { counts: (0..count).map(|_| (StripeId(number(g)), number(g))).collect() }
+                Frame::Ack {
+                    counts: (0..count).map(|_| (StripeId(number(g)), number(g))).collect(),
+                }
             }
             8 => Frame::StripeGone { stripe, received: a },
             9 => Frame::Ping { nonce: a },

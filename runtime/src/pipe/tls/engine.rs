@@ -1,7 +1,7 @@
 //! One TLS connection without I/O: ciphertext in, plaintext out, and the other way round.
 //!
-//! What the other end may make us hold is bounded: before the handshake is done, its first [`HANDSHAKE_LIMIT`] bytes; after that one
-//! record, beside what came in one call.
+//! What the other end may make us hold is bounded: before the handshake is done, its first
+//! [`HANDSHAKE_LIMIT`] bytes; after that one record, beside what came in one call.
 
 use super::error::TlsError;
 use crate::keys::Peer;
@@ -16,7 +16,8 @@ use rustls::unbuffered::{
 };
 use std::collections::VecDeque;
 
-/// The most bytes that the other end may send before the handshake is done. An honest client needs less than a thousand.
+/// The most bytes that the other end may send before the handshake is done. An honest client needs
+/// less than a thousand.
 pub const HANDSHAKE_LIMIT: usize = 16 << 10;
 
 /// What a record costs beside its payload, in bytes: header, type and tag (RFC 8446, section 5.2).
@@ -99,7 +100,8 @@ impl Engine {
         self.ended
     }
 
-    /// Takes what came in. After an error the connection is of no more use, but to send what is in [`Engine::out`].
+    /// Takes what came in. After an error the connection is of no more use, but to send what is in
+    /// [`Engine::out`].
     pub fn receive(&mut self, chunk: &[u8]) -> Result<(), TlsError> {
         if !self.is_open() {
             if self.shaken > HANDSHAKE_LIMIT {
@@ -125,7 +127,8 @@ impl Engine {
                 Ok(Step::Wait) => break Ok(()),
                 Ok(Step::Open) => break self.opened(),
                 Err(error) => {
-                    // What tells the other end why is fetched now. Nothing more of what has come in is looked at.
+                    // What tells the other end why is fetched now. Nothing more of what has come in
+                    // is looked at.
                     while self.wants_write() && self.step(&mut plain).is_ok() {}
                     break Err(error.into());
                 }
@@ -147,21 +150,30 @@ impl Engine {
     fn step(&mut self, plain: &mut Plain) -> Result<Step, Error> {
         let (incoming, out, ended) = (self.incoming.rest(), &mut self.out, &mut self.ended);
         let (discard, step) = match &mut self.connection {
-            Connection::Client(connection) => digest(connection.process(incoming), plain, out, ended),
-            Connection::Server(connection) => digest(connection.process(incoming), plain, out, ended),
+            Connection::Client(connection) => {
+                digest(connection.process(incoming), plain, out, ended)
+            }
+            Connection::Server(connection) => {
+                digest(connection.process(incoming), plain, out, ended)
+            }
         };
         self.incoming.discard(discard);
         step
     }
 
-    /// The handshake may just have been done. ALPN is not left to TLS: it lets a side pass that doesn't speak it.
+    /// The handshake may just have been done. ALPN is not left to TLS: it lets a side pass that
+    /// doesn't speak it.
     fn opened(&mut self) -> Result<(), TlsError> {
         if self.is_open() {
             return Ok(());
         }
         let (protocol, shown) = match &self.connection {
-            Connection::Client(connection) => (connection.alpn_protocol(), connection.peer_certificates()),
-            Connection::Server(connection) => (connection.alpn_protocol(), connection.peer_certificates()),
+            Connection::Client(connection) => {
+                (connection.alpn_protocol(), connection.peer_certificates())
+            }
+            Connection::Server(connection) => {
+                (connection.alpn_protocol(), connection.peer_certificates())
+            }
         };
         if protocol != Some(ALPN) {
             return Err(TlsError::NoCommonProtocol);
@@ -184,7 +196,8 @@ impl Engine {
         self.plain.pop_front()
     }
 
-    /// Makes a record of `plain`, at most [`MAX_RECORD`] bytes. To be called once [`Engine::is_open`].
+    /// Makes a record of `plain`, at most [`MAX_RECORD`] bytes. To be called once
+    /// [`Engine::is_open`].
     pub fn encrypt(&mut self, plain: &[u8]) -> Result<(), TlsError> {
         self.write(&Job::Encrypt(plain), plain.len())
     }
@@ -197,7 +210,8 @@ impl Engine {
     fn write(&mut self, job: &Job<'_>, payload: usize) -> Result<(), TlsError> {
         let mut size = payload + OVERHEAD + ALERT;
         let mut plain = Plain::default();
-        // Once to find that new keys are to be announced first, once to find how much room that takes, and once to do it.
+        // Once to find that new keys are to be announced first, once to find how much room that
+        // takes, and once to do it.
         for _ in 0..4 {
             let (incoming, out, ended) = (self.incoming.rest(), &mut self.out, &mut self.ended);
             let (discard, written) = match &mut self.connection {
@@ -215,7 +229,9 @@ impl Engine {
                     self.plain.extend(plain.finish());
                     return Ok(());
                 }
-                Some(Err(EncryptError::InsufficientSize(InsufficientSizeError { required_size }))) => {
+                Some(Err(EncryptError::InsufficientSize(InsufficientSizeError {
+                    required_size,
+                }))) => {
                     size = required_size;
                 }
                 Some(Err(EncryptError::EncryptExhausted)) => break,
@@ -246,13 +262,19 @@ impl Engine {
 trait Process {
     type Data;
 
-    fn process<'c, 'i>(&'c mut self, incoming: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data>;
+    fn process<'c, 'i>(
+        &'c mut self,
+        incoming: &'i mut [u8],
+    ) -> UnbufferedStatus<'c, 'i, Self::Data>;
 }
 
 impl Process for UnbufferedClientConnection {
     type Data = ClientConnectionData;
 
-    fn process<'c, 'i>(&'c mut self, incoming: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
+    fn process<'c, 'i>(
+        &'c mut self,
+        incoming: &'i mut [u8],
+    ) -> UnbufferedStatus<'c, 'i, Self::Data> {
         self.process_tls_records(incoming)
     }
 }
@@ -260,7 +282,10 @@ impl Process for UnbufferedClientConnection {
 impl Process for UnbufferedServerConnection {
     type Data = ServerConnectionData;
 
-    fn process<'c, 'i>(&'c mut self, incoming: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
+    fn process<'c, 'i>(
+        &'c mut self,
+        incoming: &'i mut [u8],
+    ) -> UnbufferedStatus<'c, 'i, Self::Data> {
         self.process_tls_records(incoming)
     }
 }
@@ -287,7 +312,9 @@ fn digest<D>(
         },
         Ok(ConnectionState::EncodeTlsData(mut data)) => {
             let size = match data.encode(&mut []) {
-                Err(EncodeError::InsufficientSize(InsufficientSizeError { required_size })) => required_size,
+                Err(EncodeError::InsufficientSize(InsufficientSizeError { required_size })) => {
+                    required_size
+                }
                 _ => 0,
             };
             match out.fill(size, |room| data.encode(room)) {
@@ -343,7 +370,8 @@ fn attempt<D>(
     }
 }
 
-/// Ciphertext that has come in and is not done with: between calls less than a record, and little memory.
+/// Ciphertext that has come in and is not done with: between calls less than a record, and little
+/// memory.
 #[derive(Default)]
 struct Incoming {
     buffer: Vec<u8>,
@@ -356,7 +384,8 @@ impl Incoming {
         let len = self.end - self.start;
         if len + chunk.len() > self.buffer.len() || self.start > 0 {
             let needed = len + chunk.len();
-            let mut buffer = if needed <= buffers::SIZE { buffers::take() } else { vec![0; needed] };
+            let mut buffer =
+                if needed <= buffers::SIZE { buffers::take() } else { vec![0; needed] };
             buffer[..len].copy_from_slice(&self.buffer[self.start..self.end]);
             self.replace(buffer);
             (self.start, self.end) = (0, len);
@@ -493,7 +522,11 @@ impl Outgoing {
     }
 
     /// Appends what `fill` writes into room for `size` bytes; it says how much that was.
-    fn fill<E>(&mut self, size: usize, fill: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> Result<(), E> {
+    fn fill<E>(
+        &mut self,
+        size: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<usize, E>,
+    ) -> Result<(), E> {
         self.make_room(size);
         self.len += fill(&mut self.buffer[self.len..self.len + size])?;
         Ok(())
@@ -510,7 +543,8 @@ impl Outgoing {
     fn make_room(&mut self, size: usize) {
         let needed = self.len + size;
         if needed > self.buffer.len() {
-            let mut buffer = if needed <= buffers::SIZE { buffers::take() } else { vec![0; needed] };
+            let mut buffer =
+                if needed <= buffers::SIZE { buffers::take() } else { vec![0; needed] };
             buffer[..self.len].copy_from_slice(&self.buffer[..self.len]);
             self.replace(buffer);
         }

@@ -18,7 +18,8 @@ pub enum TlsError {
         /// What it said.
         first: Vec<u8>,
     },
-    /// The two have no version of striper's protocol in common, or the other side speaks TLS for another purpose.
+    /// The two have no version of striper's protocol in common, or the other side speaks TLS for
+    /// another purpose.
     NoCommonProtocol,
     /// It ended without saying so: it may have been cut.
     Truncated,

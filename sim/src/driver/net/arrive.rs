@@ -5,7 +5,9 @@ use super::*;
 impl Net {
     /// Whether packets from that end vanish.
     pub(super) fn is_silent(&self, number: u64, side: usize) -> bool {
-        self.conns.get(&number).is_none_or(|conn| conn.silent[side] || self.routes[conn.route].silent[side])
+        self.conns
+            .get(&number)
+            .is_none_or(|conn| conn.silent[side] || self.routes[conn.route].silent[side])
     }
 
     pub(super) fn plan(&mut self, number: u64, way: usize, later: Later) {

@@ -14,8 +14,10 @@ impl Net {
         self.next_conn += 1;
         let specs = self.routes[route].specs.clone();
         let link = |way: usize| {
-            let mut link =
-                Link::new(specs[way].clone(), stream(self.seed, "driver link", number * 2 + way as u64));
+            let mut link = Link::new(
+                specs[way].clone(),
+                stream(self.seed, "driver link", number * 2 + way as u64),
+            );
             link.allow(self.cuts.buffer);
             link
         };
@@ -63,7 +65,8 @@ impl Net {
         }
         let route = &mut self.routes[conn.route];
         if route.silent != [false; 2] {
-            self.agenda.add(self.now + (SYN_TIMEOUT << tries.min(6)), Event::Syn(number, tries + 1));
+            self.agenda
+                .add(self.now + (SYN_TIMEOUT << tries.min(6)), Event::Syn(number, tries + 1));
             return;
         }
         let port = &mut self.ports[route.listener];

@@ -105,7 +105,11 @@ impl Net {
 
     /// Whether a RST has come.
     pub fn check(&mut self, number: u64, side: usize) -> io::Result<()> {
-        if self.end_mut(number, side)?.reset { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(()) }
+        if self.end_mut(number, side)?.reset {
+            Err(io::ErrorKind::ConnectionReset.into())
+        } else {
+            Ok(())
+        }
     }
 
     /// See [`striper_runtime::Pipe::flushed`].
@@ -122,7 +126,8 @@ impl Net {
         }
     }
 
-    /// The program has let go of a socket. Unless it has sent its FIN and nothing is left to be read, that is a reset.
+    /// The program has let go of a socket. Unless it has sent its FIN and nothing is left to be
+    /// read, that is a reset.
     pub fn close(&mut self, number: u64, side: usize) {
         let Some(conn) = self.conns.get_mut(&number) else { return };
         let end = &mut conn.ends[side];

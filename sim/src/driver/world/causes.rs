@@ -1,13 +1,15 @@
-//! What may break a flow, with the times at which it did, from what the scenario does and what the proxies tell.
+//! What may break a flow, with the times at which it did, from what the scenario does and what the
+//! proxies tell.
 //!
-//! A session may end only for a cause that is known: its process was ended or told to stop, the other side's end of it is over, or it
-//! has had no stripe for the whole resume limit by its own process's clock.
+//! A session may end only for a cause that is known: its process was ended or told to stop, the
+//! other side's end of it is over, or it has had no stripe for the whole resume limit by its own
+//! process's clock.
 
 use super::*;
 use striper_runtime::SessionTag;
 
-/// What it takes for a session to end because stripe after stripe died before a word could be said (core's limit on stripes that are
-/// gone and not settled is 64).
+/// What it takes for a session to end because stripe after stripe died before a word could be said
+/// (core's limit on stripes that are gone and not settled is 64).
 const MANY_STRIPES: u64 = 64;
 
 /// A time in which flows may break.
@@ -56,8 +58,16 @@ impl Causes {
         }
     }
 
-    /// A proxy has told something; `clock` is what its clock shows. Nothing in it may say that the other side broke the protocol.
-    pub fn hear(&mut self, process: usize, event: &Told, now: u64, clock: u64, resume_limit: Duration) {
+    /// A proxy has told something; `clock` is what its clock shows. Nothing in it may say that the
+    /// other side broke the protocol.
+    pub fn hear(
+        &mut self,
+        process: usize,
+        event: &Told,
+        now: u64,
+        clock: u64,
+        resume_limit: Duration,
+    ) {
         match *event {
             Told::StripeUp { session, .. } => {
                 let stripes = self.sessions.entry((process, session)).or_default();
@@ -91,9 +101,10 @@ impl Causes {
                         stripes.bare_since.is_some_and(|since| clock - since >= limit)
                             || stripes.lost >= MANY_STRIPES
                     }),
-                    EndReason::Aborted => {
-                        self.ended.iter().any(|cause| cause.process == process && cause.until == u64::MAX)
-                    }
+                    EndReason::Aborted => self
+                        .ended
+                        .iter()
+                        .any(|cause| cause.process == process && cause.until == u64::MAX),
                     // A peer that stops lets this side's end of the session drain as well.
                     EndReason::Shutdown => self.has_ended(process) || self.has_ended(other),
                     EndReason::PeerClosed => self.has_ended(other),

@@ -37,7 +37,9 @@ impl World {
                 net.routes[route].silent = [false; 2];
             }
             Action::Refuse { route, count } => self.net.borrow_mut().routes[route].refuse += count,
-            Action::AcceptClose { route, count } => self.net.borrow_mut().routes[route].close += count,
+            Action::AcceptClose { route, count } => {
+                self.net.borrow_mut().routes[route].close += count
+            }
             Action::Stranger { route, manner } => {
                 self.net.borrow_mut().note(Kind::Stranger);
                 let net = self.net.clone();
@@ -72,7 +74,8 @@ impl World {
                 let mut net = self.net.borrow_mut();
                 net.note(Kind::Pause);
                 let until = net.now + time;
-                net.processes[process].paused_until = net.processes[process].paused_until.max(until);
+                net.processes[process].paused_until =
+                    net.processes[process].paused_until.max(until);
                 // So that the world's clock stops there.
                 net.agenda.add(until, Event::Script(usize::MAX));
             }
@@ -115,11 +118,13 @@ impl World {
         });
         let now = self.net.borrow().now;
         self.causes.borrow_mut().stopped(process, now);
-        // A session that has no stripe any more keeps its last words for a second; then nothing is left.
+        // A session that has no stripe any more keeps its last words for a second; then nothing is
+        // left.
         self.later(drain + 15_000_000, Action::Stopped { process, again: 0 });
     }
 
-    /// A proxy that was told to stop has done so, unless it stood still or has been killed meanwhile.
+    /// A proxy that was told to stop has done so, unless it stood still or has been killed
+    /// meanwhile.
     pub(super) fn has_stopped(&mut self, process: usize, again: u32) {
         if !self.is_up(process) {
             return;
@@ -137,7 +142,11 @@ impl World {
             return;
         }
         if self.stopped[process].get() {
-            assert_eq!(self.executors[process].len(), 1, "tasks of a stopped proxy, process {process}");
+            assert_eq!(
+                self.executors[process].len(),
+                1,
+                "tasks of a stopped proxy, process {process}"
+            );
             self.kill(process, false);
             self.start(process);
         } else {

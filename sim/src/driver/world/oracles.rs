@@ -29,7 +29,9 @@ impl World {
 
     pub(super) fn unfinished(&self) -> Vec<(usize, FlowPlan, [Progress; 2])> {
         let flows = self.flows.borrow();
-        let open = |flow: &FlowState| !flow.sides[0].over || (flow.sides[1].started && !flow.sides[1].over);
+        let open = |flow: &FlowState| {
+            !flow.sides[0].over || (flow.sides[1].started && !flow.sides[1].over)
+        };
         flows
             .iter()
             .filter(|(_, flow)| open(&flow.borrow()))
@@ -48,8 +50,13 @@ impl World {
                 let Some(report) = report else { continue };
                 let broken = flow.sides.iter().any(|side| side.aborted);
                 if report.end == FlowEnd::Finished && !broken {
-                    let (sent, received) = (plan.programs[side].bytes, plan.programs[1 - side].bytes);
-                    assert_eq!((report.sent, report.received), (sent, received), "the report of {flow:?}");
+                    let (sent, received) =
+                        (plan.programs[side].bytes, plan.programs[1 - side].bytes);
+                    assert_eq!(
+                        (report.sent, report.received),
+                        (sent, received),
+                        "the report of {flow:?}"
+                    );
                 }
                 // What programs have seen through may still be unsettled between the proxies.
                 let ended = causes.any_ended(plan.at, flow.reported_at[side]);
@@ -67,11 +74,18 @@ impl World {
                 assert!(!otherwise, "complete, and reported otherwise: {flow:?}");
                 continue;
             }
-            assert_ne!(flow.index, proof, "a new connection after all faults does not work: {flow:?}");
+            assert_ne!(
+                flow.index, proof,
+                "a new connection after all faults does not work: {flow:?}"
+            );
             let by_program = flow.sides.iter().any(|side| side.aborted);
-            let unreachable = flow.open_error.is_some() && causes.any_bare(plan.at, flow.broken_at());
+            let unreachable =
+                flow.open_error.is_some() && causes.any_bare(plan.at, flow.broken_at());
             let refused = flow.dial_error.as_ref().is_some_and(|error| self.may_fail(plan, error));
-            assert!(by_program || ended || unreachable || refused, "not complete: {flow:#?}\n{plan:#?}");
+            assert!(
+                by_program || ended || unreachable || refused,
+                "not complete: {flow:#?}\n{plan:#?}"
+            );
         }
     }
 
@@ -80,13 +94,14 @@ impl World {
         match error {
             DialError::Refused => plan.refused,
             DialError::TimedOut => self.scenario.script.iter().any(|(_, action)| {
-                matches!(action, Action::Pause { process: SERVER, .. } | Action::Jump { process: SERVER, .. })
+                matches!(
+                    action,
+                    Action::Pause { process: SERVER, .. } | Action::Jump { process: SERVER, .. }
+                )
             }),
-            DialError::Other(_) => self
-                .scenario
-                .script
-                .iter()
-                .any(|(_, action)| matches!(action, Action::NoFiles { process: SERVER, accept: 0, .. })),
+            DialError::Other(_) => self.scenario.script.iter().any(|(_, action)| {
+                matches!(action, Action::NoFiles { process: SERVER, accept: 0, .. })
+            }),
             _ => false,
         }
     }
@@ -104,7 +119,11 @@ impl World {
             ("server", self.server.as_ref().map(Server::check_invariants)),
         ] {
             let Some(footprint) = footprint else { panic!("the {name} is not up") };
-            assert_eq!((footprint.flows, footprint.held), (0, 0), "the {name} at rest: {footprint:?}");
+            assert_eq!(
+                (footprint.flows, footprint.held),
+                (0, 0),
+                "the {name} at rest: {footprint:?}"
+            );
             assert_eq!(
                 footprint.slots,
                 footprint.stripes + footprint.dials,

@@ -24,12 +24,17 @@ impl World {
             let dial = Rc::new(SimDial { net: net.clone(), process });
             let (client, run) = Client::start_in(clock, dial, entropy, options, events);
             executor.spawn(run);
-            executor.spawn(entrance(self.proxy(process), SimListen::new(net, self.entrance), client.clone()));
+            executor.spawn(entrance(
+                self.proxy(process),
+                SimListen::new(net, self.entrance),
+                client.clone(),
+            ));
             self.client = Some(client);
         } else {
             let listen = Box::new(SimListen::new(net, self.exit));
             let options = ServerOptions { session, ..ServerOptions::default() };
-            let server = Server::start_in(clock, listen, executor.spawner(), entropy, options, events);
+            let server =
+                Server::start_in(clock, listen, executor.spawner(), entropy, options, events);
             executor.spawn(exit(self.proxy(process), server.clone()));
             self.server = Some(server);
         }

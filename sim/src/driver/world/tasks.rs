@@ -26,7 +26,8 @@ pub(super) async fn entrance(proxy: Proxy, listen: SimListen, client: Client) {
             sleep_until(&clock, clock.now() + Duration::from_millis(75)).await;
             continue;
         };
-        let route = pipe.number().and_then(|number| proxy.net.borrow().route_of(number)).expect("a route");
+        let route =
+            pipe.number().and_then(|number| proxy.net.borrow().route_of(number)).expect("a route");
         let index = (route - proxy.first) / 2;
         let (plan, flow) = proxy.flows.borrow()[index].clone();
         let (client, clock) = (client.clone(), proxy.clock());
@@ -63,7 +64,9 @@ pub(super) async fn exit(proxy: Proxy, server: Server) {
         let proxy = proxy.clone();
         let spawn = proxy.spawn.clone();
         spawn(Box::pin(async move {
-            let Target::Host(HostPort { port, .. }) = incoming.target() else { panic!("no target") };
+            let Target::Host(HostPort { port, .. }) = incoming.target() else {
+                panic!("no target")
+            };
             let index = usize::from(*port);
             let (plan, flow) = proxy.flows.borrow()[index].clone();
             let limit = Duration::from_secs(10);
@@ -91,7 +94,8 @@ pub(super) async fn exit(proxy: Proxy, server: Server) {
     }
 }
 
-/// Somebody who calls at the stripe port. The server must get rid of it, which this one notices if it `hears` everything.
+/// Somebody who calls at the stripe port. The server must get rid of it, which this one notices if
+/// it `hears` everything.
 pub(super) async fn stranger(net: SharedNet, route: usize, manner: Manner, hears: bool) {
     let clock = SimClock { net: net.clone(), process: PROGRAMS };
     let patience = clock.now() + Duration::from_secs(60);
@@ -108,9 +112,15 @@ pub(super) async fn stranger(net: SharedNet, route: usize, manner: Manner, hears
 
 async fn call(net: SharedNet, route: usize, manner: Manner) {
     let clock = SimClock { net: net.clone(), process: PROGRAMS };
-    let Ok(mut pipe) = SimDial::connect(net, PROGRAMS, route, Duration::from_secs(5)).await else { return };
-    let lost =
-        Hello { kind: HelloKind::Join, session: SessionId([7; 16]), stripe: StripeId(3), gone: Vec::new() };
+    let Ok(mut pipe) = SimDial::connect(net, PROGRAMS, route, Duration::from_secs(5)).await else {
+        return;
+    };
+    let lost = Hello {
+        kind: HelloKind::Join,
+        session: SessionId([7; 16]),
+        stripe: StripeId(3),
+        gone: Vec::new(),
+    };
     let hello = lost.encode();
     let mut text: &[u8] = match manner {
         Manner::Garbage => b"GET / HTTP/1.1\r\n\r\n",

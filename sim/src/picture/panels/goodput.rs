@@ -12,7 +12,8 @@ const HEIGHT: f64 = 190.0;
 /// Bars over time.
 const BUCKETS: usize = 60;
 
-/// Bytes that had to wait come out all at once; beyond this multiple of the oracle a bar is cut off.
+/// Bytes that had to wait come out all at once; beyond this multiple of the oracle a bar is cut
+/// off.
 const CUT: f64 = 2.0;
 
 /// The chart.
@@ -31,7 +32,8 @@ pub fn draw(scene: &Scene) -> String {
     plot.scale(&scale, size);
     let shares: Vec<f64> = rates.iter().map(|rate| rate / scale.top).collect();
     plot.bars("area", &buckets, &shares, HEIGHT, HEIGHT);
-    for (index, rate) in rates.iter().enumerate().filter(|(_, rate)| **rate > scale.top * 1.000_001) {
+    for (index, rate) in rates.iter().enumerate().filter(|(_, rate)| **rate > scale.top * 1.000_001)
+    {
         let at = buckets.border(index) + buckets.width(index) / 2;
         plot.text(scene.time.x(at), 9.0, Anchor::Middle, "cut", "▲");
         let title = format!("{} at {}, cut off", show_rate(*rate), show_time(scene.since(at)));
@@ -53,12 +55,14 @@ pub fn draw(scene: &Scene) -> String {
         caption += "There is no oracle here: what the routes could carry is not known.";
     }
     if most > scale.top * 1.000_001 {
-        caption += " ▲ a bar that is cut off: what had to wait for an earlier piece comes out at once.";
+        caption +=
+            " ▲ a bar that is cut off: what had to wait for an earlier piece comes out at once.";
     }
     panel(&format!("Goodput, {name}"), &caption, &plot.finish())
 }
 
-/// What comes out of all of the oracle's pipes: from each time on, in bit/s. Ends with zero when the oracle is done.
+/// What comes out of all of the oracle's pipes: from each time on, in bit/s. Ends with zero when
+/// the oracle is done.
 fn oracle_steps(scene: &Scene) -> Vec<(u64, f64)> {
     let Some(oracle) = &scene.summary.oracle else { return Vec::new() };
     let mut changes: Vec<(u64, f64)> = Vec::new();

@@ -60,7 +60,8 @@ fn caption(scene: &Scene, few: bool) -> String {
             text += &sample;
         }
     } else {
-        text += " Only the receiver was recorded: when a stripe was blocked or in doubt is not known.";
+        text +=
+            " Only the receiver was recorded: when a stripe was blocked or in doubt is not known.";
     }
     text += " ";
     text += &key("dead", "dead");
@@ -87,15 +88,21 @@ fn draw_lane(
 ) {
     let base = top + BASE;
     plot.level("base", base + 0.5);
-    let shown =
-        if few { frames(scene, plot, lane, base) } else { rates(scene, plot, stripe, lane, base, buckets) };
+    let shown = if few {
+        frames(scene, plot, lane, base)
+    } else {
+        rates(scene, plot, stripe, lane, base, buckets)
+    };
     plot.margin(top + 24.0, "name", &format!("stripe {stripe}"));
     plot.margin(top + 39.0, "tick", &shown);
     let blocked: Vec<f64> = buckets.shares(&lane.blocked).iter().map(|share| -share).collect();
     blocked_bars(plot, buckets, &blocked, base + 1.0);
     for (from, to) in lane.doubts.iter().take(MAX_DOUBTS) {
-        let title =
-            format!("in doubt from {} to {}", show_time(scene.since(*from)), show_time(scene.since(*to)));
+        let title = format!(
+            "in doubt from {} to {}",
+            show_time(scene.since(*from)),
+            show_time(scene.since(*to))
+        );
         annotate(scene, plot, "doubt", *from..*to, top, "in doubt", &title);
     }
     draw_life(scene, plot, stripe, top);
@@ -107,7 +114,15 @@ fn blocked_bars(plot: &mut Plot, buckets: &Buckets, shares: &[f64], line: f64) {
     for (index, share) in shares.iter().enumerate().filter(|(_, share)| **share < 0.0) {
         let (x, end) = (plot.time.x(buckets.border(index)), plot.time.x(buckets.border(index + 1)));
         let depth = (-share * BLOCKED).max(0.8);
-        let _ = write!(d, "M{} {}H{}v{}H{}Z", short(x), short(line), short(end), short(depth), short(x));
+        let _ = write!(
+            d,
+            "M{} {}H{}v{}H{}Z",
+            short(x),
+            short(line),
+            short(end),
+            short(depth),
+            short(x)
+        );
     }
     plot.path("blocked", &d);
 }
@@ -144,16 +159,17 @@ fn rates(
 ) -> String {
     let all = |only_again: bool| {
         let counted = lane.frames.iter().filter(|frame| !only_again || is_again(&frame.carries));
-        let sums =
-            buckets.sums(counted.filter_map(|frame| Some((frame.sent.or(frame.arrived)?, frame.size))));
+        let sums = buckets
+            .sums(counted.filter_map(|frame| Some((frame.sent.or(frame.arrived)?, frame.size))));
         let rate = |(index, sum): (usize, u64)| sum as f64 * 8e6 / buckets.width(index) as f64;
         sums.into_iter().enumerate().map(rate).collect::<Vec<f64>>()
     };
     let rates = all(false);
     let peak = rates.iter().copied().fold(0.0, f64::max);
     let full = scene.cap(stripe).map_or(peak, |cap| cap as f64).max(1.0);
-    let shares =
-        |rates: &[f64]| rates.iter().map(|rate| (rate / full / BEYOND).min(1.0)).collect::<Vec<f64>>();
+    let shares = |rates: &[f64]| {
+        rates.iter().map(|rate| (rate / full / BEYOND).min(1.0)).collect::<Vec<f64>>()
+    };
     plot.bars("area", buckets, &shares(&rates), base, FULL * BEYOND);
     plot.bars("again", buckets, &shares(&all(true)), base, FULL * BEYOND);
     if scene.cap(stripe).is_some() {

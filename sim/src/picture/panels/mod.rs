@@ -1,4 +1,5 @@
-//! The charts of a page, one a file. Each is a function from a scene to markup, or to nothing where nothing is known.
+//! The charts of a page, one a file. Each is a function from a scene to markup, or to nothing where
+//! nothing is known.
 
 pub mod goodput;
 pub mod held;

@@ -20,10 +20,12 @@ pub fn draw(scene: &Scene) -> String {
     let lanes = &scene.direction().lanes;
     let samples = stripes.iter().flat_map(|stripe| &lanes[stripe].round_trips);
     let span = &scene.time.span;
-    let most = samples.filter(|(at, _)| (span.start..=span.end).contains(at)).map(|(_, took)| *took).max();
+    let most =
+        samples.filter(|(at, _)| (span.start..=span.end).contains(at)).map(|(_, took)| *took).max();
     let Some(most) = most.filter(|_| scene.sees_sending()) else { return String::new() };
     let (scale, (name, size)) = Scale::in_unit(most.max(1) as f64, 2, time_unit);
-    let mut plot = Plot::new(&scene.time, PITCH * stripes.len() as f64, "Round-trip time of each stripe");
+    let mut plot =
+        Plot::new(&scene.time, PITCH * stripes.len() as f64, "Round-trip time of each stripe");
     let buckets = Buckets::new(span.clone(), scene.detail(BUCKETS));
     for (index, stripe) in stripes.iter().enumerate() {
         let base = index as f64 * PITCH + HEIGHT + 8.0;
@@ -35,7 +37,8 @@ pub fn draw(scene: &Scene) -> String {
         let (band, line) = band_and_line(&plot, &buckets, &of_stripe, base, scale.top);
         plot.path("band", &band);
         plot.path("median", &line);
-        let all = lanes[stripe].round_trips.iter().filter(|(at, _)| (span.start..=span.end).contains(at));
+        let all =
+            lanes[stripe].round_trips.iter().filter(|(at, _)| (span.start..=span.end).contains(at));
         let title = match summary(all.map(|(_, took)| *took).collect()) {
             Some([low, middle, high]) => format!(
                 "stripe {stripe}: {} at least, {} half the time or less, {} at most",
@@ -56,7 +59,8 @@ pub fn draw(scene: &Scene) -> String {
     panel(&format!("Round-trip time by stripe, {name}"), &caption, &plot.finish())
 }
 
-/// The path around least and most, and that of the medians. Neighbouring buckets are joined, over gaps too.
+/// The path around least and most, and that of the medians. Neighbouring buckets are joined, over
+/// gaps too.
 fn band_and_line(
     plot: &Plot,
     buckets: &Buckets,

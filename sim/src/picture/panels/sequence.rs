@@ -1,4 +1,5 @@
-//! Send against delivery: at which time which bytes of a flow were handed to a stripe, and when they came out.
+//! Send against delivery: at which time which bytes of a flow were handed to a stripe, and when
+//! they came out.
 
 use super::{key, line_key, panel};
 use crate::picture::plot::{Anchor, Plot, WIDTH, short};
@@ -22,8 +23,12 @@ pub fn draw(scene: &Scene) -> String {
     let Some(flow) = scene.flow() else { return String::new() };
     let track = &scene.direction().flows[&flow];
     let pieces = scene.pieces(flow);
-    let bytes =
-        pieces.iter().map(|piece| piece.offset + piece.len).max().unwrap_or(0).max(track.delivered_now());
+    let bytes = pieces
+        .iter()
+        .map(|piece| piece.offset + piece.len)
+        .max()
+        .unwrap_or(0)
+        .max(track.delivered_now());
     let (scale, (name, size)) = Scale::in_unit(bytes.max(1) as f64, 5, size_unit);
     let mut plot = Plot::new(&scene.time, HEIGHT, "Sequence of sending and of delivery over time");
     plot.scale(&scale, size);
@@ -41,12 +46,17 @@ pub fn draw(scene: &Scene) -> String {
             "FIN",
         );
     }
-    panel(&format!("Send and delivery sequence, {name}"), &caption(scene, flow, &pieces), &plot.finish())
+    panel(
+        &format!("Send and delivery sequence, {name}"),
+        &caption(scene, flow, &pieces),
+        &plot.finish(),
+    )
 }
 
 fn caption(scene: &Scene, flow: FlowId, pieces: &[Piece]) -> String {
     let count = scene.direction().flows.len();
-    let mut text = if count > 1 { format!("Flow {flow}, the largest of {count}. ") } else { String::new() };
+    let mut text =
+        if count > 1 { format!("Flow {flow}, the largest of {count}. ") } else { String::new() };
     text += &if scene.sees_sending() {
         key("sentkey", "a piece is handed to a stripe")
     } else {
@@ -59,8 +69,7 @@ fn caption(scene: &Scene, flow: FlowId, pieces: &[Piece]) -> String {
     if scene.sees_arrival() {
         text += " ";
         text += &line_key("delivered", "bytes come out, in order");
-        text +=
-            " Where the line runs level while pieces are sent, what has arrived waits for an earlier piece.";
+        text += " Where the line runs level while pieces are sent, what has arrived waits for an earlier piece.";
         if let Some(at) = scene.direction().flows[&flow].finished {
             let _ = write!(text, " The FIN came out after {}.", show_time(scene.since(at)));
         }

@@ -26,7 +26,10 @@ pub fn draw(scene: &Scene) -> String {
     text + "</tbody></table></div>\n"
 }
 
-fn in_span<'a>(scene: &'a Scene, stripe: StripeId) -> impl Iterator<Item = &'a crate::picture::lane::Frame> {
+fn in_span<'a>(
+    scene: &'a Scene,
+    stripe: StripeId,
+) -> impl Iterator<Item = &'a crate::picture::lane::Frame> {
     let span = scene.time.span.clone();
     let frames = scene.direction().lanes[&stripe].frames.iter();
     frames.filter(move |frame| {
@@ -44,7 +47,10 @@ fn row(scene: &Scene, stripe: StripeId, bytes: u64, all: u64) -> String {
         })
         .sum();
     let covered = |spans: &[(u64, u64)]| -> u64 {
-        spans.iter().map(|(from, to)| (*to).min(span.end).saturating_sub((*from).max(span.start))).sum()
+        spans
+            .iter()
+            .map(|(from, to)| (*to).min(span.end).saturating_sub((*from).max(span.start)))
+            .sum()
     };
     let trips = lane.round_trips.iter().filter(|(at, _)| (span.start..=span.end).contains(at));
     let trips = match summary(trips.map(|(_, took)| *took).collect()) {

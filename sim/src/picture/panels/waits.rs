@@ -1,7 +1,9 @@
-//! The longest wait, close up: each piece of a flow from its sending over its arrival to its delivery.
+//! The longest wait, close up: each piece of a flow from its sending over its arrival to its
+//! delivery.
 //!
-//! Head-of-line blocking is what it shows: pieces that have arrived and wait for the one at the top. If only the sender was
-//! observed, it shows the piece whose acknowledgement took longest and those after it.
+//! Head-of-line blocking is what it shows: pieces that have arrived and wait for the one at the
+//! top. If only the sender was observed, it shows the piece whose acknowledgement took longest and
+//! those after it.
 
 use super::{key, panel};
 use crate::picture::plot::{Plot, TimeAxis};
@@ -17,8 +19,8 @@ const BEFORE: usize = 3;
 /// From one row to the next, in pixels.
 const PITCH: f64 = 15.0;
 
-/// A piece's times in microseconds: given out, arrived, delivered. With the sender alone the last is that of its
-/// acknowledgement, and with the receiver alone there is no first.
+/// A piece's times in microseconds: given out, arrived, delivered. With the sender alone the last
+/// is that of its acknowledgement, and with the receiver alone there is no first.
 #[derive(Clone, Copy, Debug)]
 struct Times {
     begins: u64,
@@ -55,7 +57,8 @@ pub fn draw(scene: &Scene) -> String {
     let mut pieces = scene.pieces(flow);
     pieces.sort_by_key(|piece| (piece.offset, piece.begins()));
     let times: Vec<Times> = pieces.iter().map(|piece| Times::of(scene, track, piece)).collect();
-    let Some(worst) = (0..pieces.len()).max_by_key(|index| (times[*index].wait(), std::cmp::Reverse(*index)))
+    let Some(worst) =
+        (0..pieces.len()).max_by_key(|index| (times[*index].wait(), std::cmp::Reverse(*index)))
     else {
         return String::new();
     };
@@ -67,17 +70,22 @@ pub fn draw(scene: &Scene) -> String {
     let end = times.iter().filter_map(|times| times.ends.or(times.arrives)).max().unwrap_or(start);
     let margin = (end.saturating_sub(start) / 50).max(50);
     let zero = scene.time.zero;
-    let time = TimeAxis { span: start.saturating_sub(margin).max(zero.min(start))..end + margin, zero };
-    let mut plot =
-        Plot::new(&time, PITCH * pieces.len() as f64 + 4.0, "The pieces around the longest wait, one a row");
+    let time =
+        TimeAxis { span: start.saturating_sub(margin).max(zero.min(start))..end + margin, zero };
+    let mut plot = Plot::new(
+        &time,
+        PITCH * pieces.len() as f64 + 4.0,
+        "The pieces around the longest wait, one a row",
+    );
     for (index, (piece, times)) in pieces.iter().zip(&times).enumerate() {
         row(scene, &mut plot, piece, times, 2.0 + index as f64 * PITCH);
     }
     panel(title(scene), &caption(scene, &pieces, waited), &plot.finish())
 }
 
-/// The pieces around the longest wait: from a little before the one that was waited for, in the order of the flow, without those
-/// that were sent long before or after, which would make the rest too small to see.
+/// The pieces around the longest wait: from a little before the one that was waited for, in the
+/// order of the flow, without those that were sent long before or after, which would make the rest
+/// too small to see.
 fn rows(pieces: &[Piece], times: &[Times], worst: usize) -> Vec<usize> {
     let cause = cause(pieces, times, worst);
     let begins = times[cause].begins.min(times[worst].begins);
@@ -90,7 +98,8 @@ fn rows(pieces: &[Piece], times: &[Times], worst: usize) -> Vec<usize> {
 /// The piece whose arrival ended the longest wait.
 fn cause(pieces: &[Piece], times: &[Times], worst: usize) -> usize {
     let Some(end) = times[worst].ends else { return worst };
-    let released = |index: &usize| times[*index].arrives == Some(end) && !late_copy(pieces, times, *index);
+    let released =
+        |index: &usize| times[*index].arrives == Some(end) && !late_copy(pieces, times, *index);
     (0..=worst).find(released).unwrap_or(worst)
 }
 
@@ -132,8 +141,12 @@ fn row(scene: &Scene, plot: &mut Plot, piece: &Piece, times: &Times, y: f64) {
         plot.span("lost", times.begins..plot.time.span.end, y + 2.0, PITCH - 4.0, &title);
         return;
     };
-    let title =
-        format!("{place} on stripe {}{again}: from {} to {}", piece.stripe, at(times.begins), at(arrives));
+    let title = format!(
+        "{place} on stripe {}{again}: from {} to {}",
+        piece.stripe,
+        at(times.begins),
+        at(arrives)
+    );
     if arrives > times.begins {
         plot.span(&class, times.begins..arrives, y + 2.0, PITCH - 4.0, &title);
     }
@@ -167,8 +180,12 @@ fn caption(scene: &Scene, pieces: &[Piece], waited: u64) -> String {
     }
     let (first, last) =
         (pieces[0].offset, pieces.iter().map(|piece| piece.offset + piece.len).max().unwrap_or(0));
-    let _ =
-        write!(text, " Rows are in the order of the flow, from {} to {}.", show_size(first), show_size(last));
+    let _ = write!(
+        text,
+        " Rows are in the order of the flow, from {} to {}.",
+        show_size(first),
+        show_size(last)
+    );
     text
 }
 
@@ -181,7 +198,8 @@ mod tests {
     #[test]
     fn pieces_from_long_before_and_after_don_t_shrink_the_wait() {
         let carries = Carries::Data { flow: FlowId(1), offset: 0, len: 10, again: false };
-        let frame = Frame { end: 10, size: 10, carries, sent: None, arrived: None, acknowledged: None };
+        let frame =
+            Frame { end: 10, size: 10, carries, sent: None, arrived: None, acknowledged: None };
         let piece = |index: u64| Piece {
             stripe: StripeId(0),
             frame: &frame,
@@ -190,7 +208,8 @@ mod tests {
             again: false,
         };
         let pieces: Vec<Piece> = (0..5).map(piece).collect();
-        let times = |begins, arrives, ends| Times { begins, arrives: Some(arrives), ends: Some(ends) };
+        let times =
+            |begins, arrives, ends| Times { begins, arrives: Some(arrives), ends: Some(ends) };
         // The third is waited for by the fourth; the first and the last are from other times.
         let times = [
             times(100, 140, 140),

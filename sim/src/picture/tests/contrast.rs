@@ -1,4 +1,5 @@
-//! Contrast of the page's colours in both themes, by WCAG 2.1: 4.5 for text (1.4.3), 3 for what has to be told apart (1.4.11).
+//! Contrast of the page's colours in both themes, by WCAG 2.1: 4.5 for text (1.4.3), 3 for what has
+//! to be told apart (1.4.11).
 
 use std::collections::BTreeMap;
 
@@ -7,10 +8,12 @@ const STYLE: &str = include_str!("../style.css");
 /// The colours of both themes, by name.
 fn themes() -> [BTreeMap<&'static str, [f64; 3]>; 2] {
     let colours = |block: &'static str| {
-        let declarations = block.split(';').filter_map(|part| part.split_once("--")?.1.split_once(": #"));
+        let declarations =
+            block.split(';').filter_map(|part| part.split_once("--")?.1.split_once(": #"));
         let colour = |hex: &str| {
             [0, 2, 4].map(|at| {
-                f64::from(u8::from_str_radix(&hex[at..at + 2], 16).expect("a hexadecimal colour")) / 255.0
+                f64::from(u8::from_str_radix(&hex[at..at + 2], 16).expect("a hexadecimal colour"))
+                    / 255.0
             })
         };
         declarations.map(|(name, hex)| (name, colour(hex))).collect::<BTreeMap<_, _>>()
@@ -23,7 +26,8 @@ fn themes() -> [BTreeMap<&'static str, [f64; 3]>; 2] {
 
 fn contrast(one: [f64; 3], other: [f64; 3]) -> f64 {
     let linear = |c: f64| if c <= 0.03928 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) };
-    let luminance = |c: [f64; 3]| 0.2126 * linear(c[0]) + 0.7152 * linear(c[1]) + 0.0722 * linear(c[2]);
+    let luminance =
+        |c: [f64; 3]| 0.2126 * linear(c[0]) + 0.7152 * linear(c[1]) + 0.0722 * linear(c[2]);
     let (one, other) = (luminance(one) + 0.05, luminance(other) + 0.05);
     one.max(other) / one.min(other)
 }

@@ -50,7 +50,8 @@ fn assert_tag(tag: &str) -> &str {
     rest = rest.trim();
     while !rest.is_empty() {
         let (key, value) = rest.split_once("=\"").unwrap_or_else(|| panic!("no value: <{tag}>"));
-        let (value, after) = value.split_once('"').unwrap_or_else(|| panic!("an open quote: <{tag}>"));
+        let (value, after) =
+            value.split_once('"').unwrap_or_else(|| panic!("an open quote: <{tag}>"));
         assert!(key.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'), "{key} in <{tag}>");
         assert!(!seen.contains(&key), "{key} twice in <{tag}>");
         assert_text(value);
@@ -75,9 +76,16 @@ fn assert_text(text: &str) {
 
 #[test]
 fn what_is_not_well_formed_is_found() {
-    for bad in
-        ["<p>", "<p></b>", "<p a=b></p>", "<p>&</p>", "<p a=\"1\" a=\"2\"/>", "</p>", "<p", "<p y=\"NaN\"/>"]
-    {
+    for bad in [
+        "<p>",
+        "<p></b>",
+        "<p a=b></p>",
+        "<p>&</p>",
+        "<p a=\"1\" a=\"2\"/>",
+        "</p>",
+        "<p",
+        "<p y=\"NaN\"/>",
+    ] {
         let page = format!("<!DOCTYPE html>{bad}");
         assert!(std::panic::catch_unwind(|| assert_well_formed(&page)).is_err(), "{bad}");
     }

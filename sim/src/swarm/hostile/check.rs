@@ -1,5 +1,5 @@
-//! What the honest side must hold to, whatever the peer says: invariants, bounded work and memory, and flows that make sense to its
-//! programs.
+//! What the honest side must hold to, whatever the peer says: invariants, bounded work and memory,
+//! and flows that make sense to its programs.
 //!
 //! What the programs know of is noted as it is checked; it decides what they do next.
 
@@ -8,8 +8,8 @@ use crate::app::Side;
 use crate::observe::Seen;
 use striper_core::{EndReason, FlowId, Input, Output};
 
-/// More outputs than this for one input are too many, whatever the peer does: four stripes' allowances in the smallest
-/// chunks, and a word for each flow.
+/// More outputs than this for one input are too many, whatever the peer does: four stripes'
+/// allowances in the smallest chunks, and a word for each flow.
 const MOST_OUTPUTS: usize = 256 + 192 * 6 + 8 * 1_000;
 
 impl Play {
@@ -31,7 +31,8 @@ impl Play {
         self.session.check_invariants();
         let deadline = self.session.deadline();
         assert!(deadline.is_none_or(|(at, _)| at > self.now), "{deadline:?} has come already");
-        let others = outputs.iter().filter(|output| !matches!(output, Output::FlowData { .. })).count();
+        let others =
+            outputs.iter().filter(|output| !matches!(output, Output::FlowData { .. })).count();
         assert!(others <= MOST_OUTPUTS, "one input yields {others} outputs");
         let (receive, send) = self.session.memory_used();
         let half = self.limit / 2;

@@ -1,6 +1,8 @@
-//! What may happen between an honest session and a hostile peer, and how much of it does: the alphabet of a play, and its draw.
+//! What may happen between an honest session and a hostile peer, and how much of it does: the
+//! alphabet of a play, and its draw.
 //!
-//! Invariant: a move is plain data of three numbers that mean something in every state, so that any part of a list of moves is one too.
+//! Invariant: a move is plain data of three numbers that mean something in every state, so that any
+//! part of a list of moves is one too.
 
 use crate::draw::{log_range, pick};
 use rand::RngExt;
@@ -116,7 +118,8 @@ pub fn draw(rng: &mut ChaCha8Rng) -> Vec<Move> {
     for _ in 0..count {
         let act = *pick(rng, &acts);
         let flow = rng.random_range(0..flows);
-        let thousandths = if rude { rng.random_range(0..1_010) } else { rng.random_range(0..=1_000) };
+        let thousandths =
+            if rude { rng.random_range(0..1_010) } else { rng.random_range(0..=1_000) };
         let (a, b, c) = match act {
             Act::Open => (flow, log_range(rng, 1, 1 << 18) - 1, log_range(rng, 1, 1 << 24) - 1),
             Act::Data | Act::Fin => (flow, thousandths, log_range(rng, 1, 1 << 14) - 1),

@@ -1,6 +1,7 @@
 //! What the hostile peer says: a move as frames, and the bytes of frames on stripes.
 //!
-//! It looks into the honest session for what was granted and sent, since only what is nearly right gets far.
+//! It looks into the honest session for what was granted and sent, since only what is nearly right
+//! gets far.
 //!
 //! Invariant: but for rude moves, torn frames and the few bytes too many, every frame is valid.
 
@@ -37,14 +38,18 @@ impl Play {
             Act::Open => return vec![self.open(a, b, c)],
             Act::Data | Act::Fin => return self.data(act == Act::Fin, flow, b, c),
             Act::RudeData => {
-                return vec![(Frame::Data { flow, offset: b, fin: c.is_multiple_of(5) }, c as usize + 1)];
+                return vec![(
+                    Frame::Data { flow, offset: b, fin: c.is_multiple_of(5) },
+                    c as usize + 1,
+                )];
             }
             Act::Ping => return (0..a).map(|nonce| (Frame::Ping { nonce }, 0)).collect(),
             Act::Accept | Act::Refuse if self.opened == 0 => return Vec::new(),
             Act::Accept => Frame::Accept { flow: self.flow(a % self.opened, true) },
             Act::Refuse => Frame::Refuse { flow: self.flow(a % self.opened, true), reason: b },
             Act::Reset => {
-                let reach = self.session.view_flow(flow).map_or(b, |view| view.received + b % 3 * b);
+                let reach =
+                    self.session.view_flow(flow).map_or(b, |view| view.received + b % 3 * b);
                 Frame::Reset { flow, reason: c, final_offset: reach.min((1 << 62) - 1) }
             }
             Act::Credit => Frame::Credit { flow, limit: b },
@@ -95,7 +100,11 @@ impl Play {
         let offset = if over { granted.saturating_sub(100) } else { granted * b / 1_000 };
         let room = if b > 1_000 { c } else { granted.saturating_sub(offset) };
         let len = if over { room + c % 8 } else { c.min(room) };
-        if len == 0 && !fin { Vec::new() } else { vec![(Frame::Data { flow, offset, fin }, len as usize)] }
+        if len == 0 && !fin {
+            Vec::new()
+        } else {
+            vec![(Frame::Data { flow, offset, fin }, len as usize)]
+        }
     }
 
     /// Says a frame; a torn one only by half.
@@ -126,7 +135,8 @@ impl Play {
 
     /// Puts bytes on one of the stripes that are up, if there is one, cut at random.
     fn bytes(&mut self, mut bytes: Bytes) {
-        let Some(stripe) = (!self.up.is_empty()).then(|| self.up[self.rng.random_range(0..self.up.len())])
+        let Some(stripe) =
+            (!self.up.is_empty()).then(|| self.up[self.rng.random_range(0..self.up.len())])
         else {
             return;
         };

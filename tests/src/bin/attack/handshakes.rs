@@ -1,4 +1,5 @@
-//! Crowds at the gate: callers that say a byte of their HELLO a second, from many addresses, and call again when they are turned away.
+//! Crowds at the gate: callers that say a byte of their HELLO a second, from many addresses, and
+//! call again when they are turned away.
 
 use crate::wire::{KeyFile, tunnel};
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -22,7 +23,8 @@ const SESSION: u32 = 7;
 /// Between two of the joins that are measured.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// How a record with a ClientHello of 512 bytes begins (RFC 8446, sections 4 and 5.1); more than anybody says in five seconds.
+/// How a record with a ClientHello of 512 bytes begins (RFC 8446, sections 4 and 5.1); more than
+/// anybody says in five seconds.
 const CLIENT_HELLO: [u8; 12] = [0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3, 7];
 
 /// Attacks, prints, and says whether an honest client joined in time.
@@ -55,7 +57,8 @@ pub fn run(key: Option<&KeyFile>) -> bool {
         under[0], under[1], under[2]
     );
     let newcomer = Instant::now();
-    let second = Proxy::client(origin.addr().ip(), server.addr(), &[&["-n", "64"], &options[..]].concat());
+    let second =
+        Proxy::client(origin.addr().ip(), server.addr(), &[&["-n", "64"], &options[..]].concat());
     second.wait_for_any("64 stripes", |event| event.is("stripe_up") && event.number("live") == 64);
     let newcomer = newcomer.elapsed();
     Pattern(1).send(&mut here, 0..1_000_000);
@@ -79,7 +82,8 @@ pub fn mib(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }
 
-/// The median, the 95th percentile and the longest time from the call to the answer, in ms, and how many got none.
+/// The median, the 95th percentile and the longest time from the call to the answer, in ms, and how
+/// many got none.
 fn joins(port: SocketAddr, first: u64) -> ([f64; 3], u64) {
     let mut lost = 0;
     let mut times: Vec<f64> = (first..first + JOINS)

@@ -1,4 +1,5 @@
-//! Peers that make a server side keep as much as they can, whatever that takes: what counts is what the process has in RAM.
+//! Peers that make a server side keep as much as they can, whatever that takes: what counts is what
+//! the process has in RAM.
 
 use crate::handshakes::mib;
 use crate::wire::{KeyFile, tunnel};
@@ -62,7 +63,8 @@ pub fn run(name: &str, attack: Attack, key: Option<&KeyFile>) -> bool {
     peak <= (LIMIT + BESIDE) << 20
 }
 
-/// How long an honest client's connections took, one after another for a while, in ms: the median and the longest.
+/// How long an honest client's connections took, one after another for a while, in ms: the median
+/// and the longest.
 fn honest(server: &Proxy, options: &[&str]) -> [f64; 2] {
     let client = Proxy::client(server.addr().ip(), server.addr(), options);
     let (begin, mut times) = (Instant::now(), Vec::new());
@@ -130,7 +132,8 @@ fn flows(count: u64) -> impl Iterator<Item = u64> {
     (0..count).map(|index| 2 * index + 1)
 }
 
-/// Pieces of a little more than what is copied, behind a gap, each in a receive buffer that is full of data which is known already.
+/// Pieces of a little more than what is copied, behind a gap, each in a receive buffer that is full
+/// of data which is known already.
 fn pieces(port: SocketAddr) {
     const PIECE: u64 = 4_200;
     const OLD: u64 = 100_000;
@@ -156,8 +159,9 @@ fn crumbs(port: SocketAddr) {
     for (mut peer, _) in peers(port, 128) {
         for flow in flows(8) {
             peer.say(&open(flow, 0));
-            let crumbs: Vec<u8> =
-                (0..8_000).flat_map(|index| frame(frame::DATA, &[flow, 2 * index + 1, 0], b"x")).collect();
+            let crumbs: Vec<u8> = (0..8_000)
+                .flat_map(|index| frame(frame::DATA, &[flow, 2 * index + 1, 0], b"x"))
+                .collect();
             peer.say(&crumbs);
         }
         std::mem::forget(peer);
@@ -191,11 +195,13 @@ fn floors(port: SocketAddr) {
     }
 }
 
-/// Fills flows one after another and resets them, with all the early credit that comes back for that.
+/// Fills flows one after another and resets them, with all the early credit that comes back for
+/// that.
 fn churn(port: SocketAddr) {
     let begin = Instant::now();
     // With what each has taken of it.
-    let mut peers: Vec<_> = peers(port, 8).into_iter().map(|(peer, early)| (peer, early, 0)).collect();
+    let mut peers: Vec<_> =
+        peers(port, 8).into_iter().map(|(peer, early)| (peer, early, 0)).collect();
     for flow in flows(u64::MAX / 2).take_while(|_| begin.elapsed() < TIME) {
         for (peer, granted, taken) in &mut peers {
             let early = (*granted - *taken).min(FIRST_EARLY);
@@ -203,7 +209,11 @@ fn churn(port: SocketAddr) {
             peer.say(&open(flow, early));
             let end = FLOOR + early;
             for at in (0..end).step_by(60_000) {
-                peer.say(&frame(frame::DATA, &[flow, at, 0], &vec![7; (end - at).min(60_000) as usize]));
+                peer.say(&frame(
+                    frame::DATA,
+                    &[flow, at, 0],
+                    &vec![7; (end - at).min(60_000) as usize],
+                ));
             }
             // Reason 1, and where the flow ends.
             peer.say(&frame(frame::RESET, &[flow, 1, end], b""));

@@ -1,7 +1,8 @@
 //! Attacks a server side on loopback and prints what that costs it and its honest clients.
 //!
-//! The program that is attacked is the real one with its defaults, unless a run is about a limit. `handshakes` is what a stranger can do, all others
-//! what a peer can who is let in, with the key if there is one.
+//! The program that is attacked is the real one with its defaults, unless a run is about a limit.
+//! `handshakes` is what a stranger can do, all others what a peer can who is let in, with the key
+//! if there is one.
 
 #![allow(clippy::disallowed_methods, reason = "it measures real time")]
 

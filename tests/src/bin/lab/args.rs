@@ -49,7 +49,10 @@ pub struct Args {
 }
 
 /// Reads the command line; none: help is asked for.
-pub fn read(args: impl IntoIterator<Item = OsString>, known: &[&str]) -> Result<Option<Args>, String> {
+pub fn read(
+    args: impl IntoIterator<Item = OsString>,
+    known: &[&str],
+) -> Result<Option<Args>, String> {
     parse(lexopt::Parser::from_args(args), known).map_err(|error| error.to_string())
 }
 
@@ -67,8 +70,10 @@ fn parse(mut parser: lexopt::Parser, known: &[&str]) -> Result<Option<Args>, lex
         match arg {
             Long("runs") => {
                 let runs = parser.value()?;
-                let number = runs.to_str().and_then(|runs| runs.parse().ok()).filter(|runs| *runs > 0);
-                args.runs = number.ok_or_else(|| format!("--runs takes a number from 1 on, not {runs:?}"))?;
+                let number =
+                    runs.to_str().and_then(|runs| runs.parse().ok()).filter(|runs| *runs > 0);
+                args.runs = number
+                    .ok_or_else(|| format!("--runs takes a number from 1 on, not {runs:?}"))?;
             }
             Long("quick") => args.quick = true,
             Long("bin") => args.bin = Some(parser.value()?.into()),

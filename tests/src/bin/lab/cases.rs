@@ -36,8 +36,9 @@ type Run = Box<dyn Fn(&Trial, Direction) -> Result<Vec<f64>, String>>;
 
 /// The cases of the tests of these names.
 pub fn cases(tests: &[String]) -> Vec<Case> {
-    let all =
-        [capacity(), unequal(), vec![ping_under_bulk()], faults(), vec![objects()]].into_iter().flatten();
+    let all = [capacity(), unequal(), vec![ping_under_bulk()], faults(), vec![objects()]]
+        .into_iter()
+        .flatten();
     all.filter(|case| tests.is_empty() || tests.iter().any(|test| test == case.test)).collect()
 }
 
@@ -71,7 +72,8 @@ fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-/// Goodput of a timed transfer at the receiver, from `from` on, as a share of the caps, and the longest gap from its first byte on.
+/// Goodput of a timed transfer at the receiver, from `from` on, as a share of the caps, and the
+/// longest gap from its first byte on.
 fn goodput(
     trial: &Trial,
     direction: Direction,
@@ -137,13 +139,19 @@ fn ping_under_bulk() -> Case {
             Measure { name: "bulk's share of the caps", ..share(0.95) },
         ],
         run: Box::new(|trial, direction| {
-            let (received, _, mut times) = trial.bulk_and(direction, Amount::During(seconds(14)), || {
-                thread::sleep(seconds(3));
-                trial.pingpong(seconds(9), 100)
-            })?;
+            let (received, _, mut times) =
+                trial.bulk_and(direction, Amount::During(seconds(14)), || {
+                    thread::sleep(seconds(3));
+                    trial.pingpong(seconds(9), 100)
+                })?;
             times.sort();
-            let percentile = |part: f64| millis(times[(part * times.len() as f64).ceil() as usize - 1]);
-            Ok(vec![percentile(0.5), percentile(0.99), received.mbit(seconds(4), seconds(14)) / 40.0])
+            let percentile =
+                |part: f64| millis(times[(part * times.len() as f64).ceil() as usize - 1]);
+            Ok(vec![
+                percentile(0.5),
+                percentile(0.99),
+                received.mbit(seconds(4), seconds(14)) / 40.0,
+            ])
         }),
     }
 }
@@ -161,11 +169,20 @@ fn faults() -> Vec<Case> {
         run,
     };
     let stall = |most| at_most("longest stall", Unit::Millis, most);
-    let again = |target| Measure { name: "until four stripes carry data", unit: Unit::Seconds, target };
+    let again =
+        |target| Measure { name: "until four stripes carry data", unit: Unit::Seconds, target };
     let loss = Path { loss: 0.01, ..path(40, &[10]) };
     vec![
-        case("reset of one stripe", vec![stall(60.0), again(Target::AtMost(1.0))], Box::new(reset_one)),
-        case("one stripe silent for 10 s", vec![stall(250.0), again(Target::None)], Box::new(silent_one)),
+        case(
+            "reset of one stripe",
+            vec![stall(60.0), again(Target::AtMost(1.0))],
+            Box::new(reset_one),
+        ),
+        case(
+            "one stripe silent for 10 s",
+            vec![stall(250.0), again(Target::None)],
+            Box::new(silent_one),
+        ),
         case(
             "all silent for 10 s",
             vec![at_most("from healing to full rate", Unit::Seconds, 1.5)],
@@ -177,7 +194,9 @@ fn faults() -> Vec<Case> {
             ..case(
                 "1 % loss, 60 MiB",
                 vec![at_most("total time", Unit::Seconds, 13.5)],
-                Box::new(|trial, direction| Ok(vec![trial.bulk(direction, FAULTY)?.1.as_secs_f64()])),
+                Box::new(|trial, direction| {
+                    Ok(vec![trial.bulk(direction, FAULTY)?.1.as_secs_f64()])
+                }),
             )
         },
     ]
@@ -219,10 +238,12 @@ fn silent_all(trial: &Trial, direction: Direction) -> Result<Vec<f64>, String> {
     Ok(vec![to_full_rate(&received, healed, 10.0 * STRIPES as f64)])
 }
 
-/// Seconds from a moment to the beginning of the first second in which at least nine tenths of what is possible arrive; infinite if there is none.
+/// Seconds from a moment to the beginning of the first second in which at least nine tenths of what
+/// is possible arrive; infinite if there is none.
 fn to_full_rate(received: &Received, healed: Duration, caps: f64) -> f64 {
     let window = (seconds(1).as_nanos() / BIN.as_nanos()) as usize;
-    let first = (healed.saturating_sub(received.start).as_nanos()).div_ceil(BIN.as_nanos()) as usize;
+    let first =
+        (healed.saturating_sub(received.start).as_nanos()).div_ceil(BIN.as_nanos()) as usize;
     let full = received
         .bins
         .windows(window)

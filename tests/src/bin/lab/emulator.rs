@@ -1,9 +1,11 @@
-//! A wide-area route in virtual time: what comes in at one end goes out at the other, later or never.
+//! A wide-area route in virtual time: what comes in at one end goes out at the other, later or
+//! never.
 //!
-//! Each packet goes through loss, then the cap of its TCP connection ("flow") with a queue of its own that drops what does
-//! not fit, then the delay. A flow is a pair of addresses and ports on a path, from its SYN on. Rates count the bytes of IP packets,
-//! so TCP's goodput ends at 1448/1500 of them. Within a flow and direction packets keep their order. What is not TCP has delay
-//! and loss only; what is not IPv4 is dropped.
+//! Each packet goes through loss, then the cap of its TCP connection ("flow") with a queue of its
+//! own that drops what does not fit, then the delay. A flow is a pair of addresses and ports on a
+//! path, from its SYN on. Rates count the bytes of IP packets, so TCP's goodput ends at 1448/1500
+//! of them. Within a flow and direction packets keep their order. What is not TCP has delay and
+//! loss only; what is not IPv4 is dropped.
 
 use crate::segment::Segment;
 use rand::{RngExt, SeedableRng};
@@ -175,7 +177,13 @@ impl Emulator {
 
     fn travel(&mut self, due: Duration, path: usize, way: Way, bytes: &[u8]) {
         self.count += 1;
-        self.travelling.push(Reverse(Packet { due, number: self.count, path, way, bytes: bytes.to_vec() }));
+        self.travelling.push(Reverse(Packet {
+            due,
+            number: self.count,
+            path,
+            way,
+            bytes: bytes.to_vec(),
+        }));
     }
 
     fn flow_of(&mut self, now: Duration, path: usize, way: Way, segment: &Segment) -> usize {
@@ -246,7 +254,10 @@ mod tests {
         assert_eq!(route.deadline(), Some(5 * MS + MS * 6 / 5 + 20 * MS));
         assert!(route.depart(26 * MS).is_none());
         let packet = route.depart(27 * MS).unwrap();
-        assert_eq!((packet.path, packet.way, packet.bytes), (0, Way::Up, segment(true, 1, b'S', 1500)));
+        assert_eq!(
+            (packet.path, packet.way, packet.bytes),
+            (0, Way::Up, segment(true, 1, b'S', 1500))
+        );
     }
 
     #[test]

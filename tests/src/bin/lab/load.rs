@@ -1,6 +1,8 @@
-//! The load on a route: what a client asks of the sink, what both then send, and what the receiver sees of it.
+//! The load on a route: what a client asks of the sink, what both then send, and what the receiver
+//! sees of it.
 //!
-//! A connection begins with an [`Order`]. The sink is in this process, so what it receives it simply hands over.
+//! A connection begins with an [`Order`]. The sink is in this process, so what it receives it
+//! simply hands over.
 
 use crate::clock;
 use socket2::SockRef;
@@ -82,7 +84,8 @@ impl Order {
 
     fn bytes(&self) -> Vec<u8> {
         let time = self.time.as_millis() as u64;
-        [&[self.what][..], &self.bytes.to_le_bytes(), &time.to_le_bytes(), &self.tag.to_le_bytes()].concat()
+        [&[self.what][..], &self.bytes.to_le_bytes(), &time.to_le_bytes(), &self.tag.to_le_bytes()]
+            .concat()
     }
 
     fn read(from: &mut impl Read) -> Option<Order> {
@@ -117,7 +120,8 @@ pub struct Sink {
 }
 
 /// Who waits for what the sink receives, by tag.
-static WAITING: LazyLock<Mutex<HashMap<u64, mpsc::Sender<Received>>>> = LazyLock::new(Default::default);
+static WAITING: LazyLock<Mutex<HashMap<u64, mpsc::Sender<Received>>>> =
+    LazyLock::new(Default::default);
 
 impl Sink {
     /// Listens in the network namespace of the calling thread.
@@ -183,9 +187,13 @@ fn serve(mut stream: TcpStream) {
     }
 }
 
-/// Transfers in bulk. Returns what the receiver saw, and how long it took from connecting to the last byte, or the sink's
-/// answer to it, at the client.
-pub fn bulk(to: SocketAddr, direction: Direction, amount: Amount) -> Result<(Received, Duration), String> {
+/// Transfers in bulk. Returns what the receiver saw, and how long it took from connecting to the
+/// last byte, or the sink's answer to it, at the client.
+pub fn bulk(
+    to: SocketAddr,
+    direction: Direction,
+    amount: Amount,
+) -> Result<(Received, Duration), String> {
     let order = Order::bulk(direction, amount);
     let begin = clock::now();
     let mut stream = connect(to)?;
@@ -217,8 +225,8 @@ pub fn bulk(to: SocketAddr, direction: Direction, amount: Amount) -> Result<(Rec
     }
 }
 
-/// Sends pieces of 100 bytes and waits for each to come back, then 10 ms, until the time is over. Returns how long they took, but
-/// for so many in the beginning.
+/// Sends pieces of 100 bytes and waits for each to come back, then 10 ms, until the time is over.
+/// Returns how long they took, but for so many in the beginning.
 pub fn pingpong(to: SocketAddr, during: Duration, skip: usize) -> Result<Vec<Duration>, String> {
     const SIZE: usize = 100;
     let mut stream = connect(to)?;
@@ -278,7 +286,9 @@ fn receive(stream: &mut TcpStream, order: Order) -> Received {
             Err(error) => seen.error = Some(error.to_string()),
             Ok(0) => seen.error = Some("an early end".to_owned()),
             Ok(len) => {
-                if verify && Pattern(order.tag).bytes(seen.bytes..seen.bytes + len as u64) != block[..len] {
+                if verify
+                    && Pattern(order.tag).bytes(seen.bytes..seen.bytes + len as u64) != block[..len]
+                {
                     seen.error = Some(format!("DAMAGED DATA after {} bytes", seen.bytes));
                 }
                 seen.gap = seen.gap.max(last.map_or(Duration::ZERO, |last| now - last));
@@ -371,7 +381,8 @@ mod tests {
     fn counted_transfers_arrive_whole_both_ways() {
         let sink = sink();
         for direction in [Direction::Up, Direction::Down] {
-            let (received, _) = bulk(sink.address, direction, Amount::Bytes(3_000_001, LIMIT)).unwrap();
+            let (received, _) =
+                bulk(sink.address, direction, Amount::Bytes(3_000_001, LIMIT)).unwrap();
             assert_eq!(received.bytes, 3_000_001);
             assert_eq!(received.bins.iter().sum::<u64>(), 3_000_001);
         }

@@ -1,7 +1,9 @@
-//! `lab` measures the pair of proxies on the kernel's own TCP, beside a direct connection, and prints one table.
+//! `lab` measures the pair of proxies on the kernel's own TCP, beside a direct connection, and
+//! prints one table.
 //!
-//! Two network namespaces, one for the client's side and one for the server's, are joined by a route that [`emulator`] makes:
-//! delay, a cap on each TCP connection, loss, and faults. docs/lab.md says what is measured and what is not modelled.
+//! Two network namespaces, one for the client's side and one for the server's, are joined by a
+//! route that [`emulator`] makes: delay, a cap on each TCP connection, loss, and faults.
+//! docs/lab.md says what is measured and what is not modelled.
 
 mod args;
 mod cases;
@@ -82,7 +84,8 @@ fn prepare(args: &Args) -> Result<Product, String> {
     Ok(Product { bin: program(args)?, congestion: args.congestion.clone(), key: args.key.clone() })
 }
 
-/// The program to be measured: the one that is named, or a fresh one if cargo runs the lab, or the one beside it.
+/// The program to be measured: the one that is named, or a fresh one if cargo runs the lab, or the
+/// one beside it.
 fn program(args: &Args) -> Result<PathBuf, String> {
     let beside = || Some(env::current_exe().ok()?.with_file_name("striper-cli"));
     let named = args.bin.clone().or_else(|| env::var_os("STRIPER_CLI").map(PathBuf::from));
@@ -92,7 +95,10 @@ fn program(args: &Args) -> Result<PathBuf, String> {
         None => beside().unwrap_or_default(),
     };
     let bin = bin.canonicalize().map_err(|error| {
-        format!("{}: {error}: build it (cargo build --release) or name another (--bin PATH)", bin.display())
+        format!(
+            "{}: {error}: build it (cargo build --release) or name another (--bin PATH)",
+            bin.display()
+        )
     })?;
     let version = Command::new(&bin).arg("--version").stdout(Stdio::null()).status();
     match version {
@@ -114,11 +120,13 @@ fn remove_all_on_signals() -> Result<(), String> {
     Ok(())
 }
 
-/// Measures everything that is asked for and prints it. Returns whether all runs went well; a missed target is no failure.
+/// Measures everything that is asked for and prints it. Returns whether all runs went well; a
+/// missed target is no failure.
 fn measure(args: &Args, product: &Product) -> Result<bool, String> {
     // What else runs here shall disturb as little as possible. The proxies inherit it.
     let _ = rustix::process::setpriority_process(None, -10);
-    let (cases, runs) = if args.quick { (cases::quick(), 1) } else { (cases::cases(&args.tests), args.runs) };
+    let (cases, runs) =
+        if args.quick { (cases::quick(), 1) } else { (cases::cases(&args.tests), args.runs) };
     // Whoever reads the table may leave before its end; the lab still has to tidy up.
     let print = |line: String| drop(writeln!(io::stdout(), "{line}"));
     if !args.json {
@@ -136,8 +144,14 @@ fn measure(args: &Args, product: &Product) -> Result<bool, String> {
     Ok(good)
 }
 
-/// Runs a case in one direction: once directly, then so many times over the pair. Fails if it can't even be set up.
-fn rows(case: &Case, direction: Direction, product: &Product, runs: usize) -> Result<Vec<Row>, String> {
+/// Runs a case in one direction: once directly, then so many times over the pair. Fails if it can't
+/// even be set up.
+fn rows(
+    case: &Case,
+    direction: Direction,
+    product: &Product,
+    runs: usize,
+) -> Result<Vec<Row>, String> {
     let word = if direction == Direction::Up { "up" } else { "down" };
     let once = |product: Option<&Product>, label: &str| {
         let trial = Trial::start(&case.paths, product)?;

@@ -1,6 +1,7 @@
 //! Network namespaces: made and removed by iproute2, entered by a thread of this process.
 //!
-//! Their names carry this process's number. What a lab that was killed left behind is removed by the next one.
+//! Their names carry this process's number. What a lab that was killed left behind is removed by
+//! the next one.
 
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -51,8 +52,12 @@ impl Namespace {
         ip(&["-n", &self.name, "-batch", "-"], lines)
     }
 
-    /// Does something in here on a thread of its own. Threads, processes, devices and sockets that come of it are in here too.
-    pub fn run<T: Send>(&self, what: impl FnOnce() -> Result<T, String> + Send) -> Result<T, String> {
+    /// Does something in here on a thread of its own. Threads, processes, devices and sockets that
+    /// come of it are in here too.
+    pub fn run<T: Send>(
+        &self,
+        what: impl FnOnce() -> Result<T, String> + Send,
+    ) -> Result<T, String> {
         let enter = || {
             let place = File::open(Path::new(FOLDER).join(&self.name))?;
             move_into_link_name_space(place.as_fd(), Some(LinkNameSpaceType::Network))?;
@@ -60,8 +65,9 @@ impl Namespace {
         };
         thread::scope(|scope| {
             let done = scope.spawn(|| {
-                enter()
-                    .map_err(|error: io::Error| format!("entering the namespace {}: {error}", self.name))?;
+                enter().map_err(|error: io::Error| {
+                    format!("entering the namespace {}: {error}", self.name)
+                })?;
                 what()
             });
             done.join().unwrap_or_else(|_| Err("a thread of the lab panicked".to_owned()))
@@ -102,7 +108,8 @@ fn owner(name: &str) -> Option<u32> {
 
 fn remove(name: &str) {
     let pids = Command::new("ip").args(["netns", "pids", name]).output();
-    let pids = pids.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    let pids =
+        pids.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
     for pid in pids.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)) {
         if pid != rustix::process::getpid() {
             let _ = kill_process(pid, Signal::KILL);
@@ -137,7 +144,9 @@ mod tests {
     #[test]
     fn only_a_labs_namespaces_have_an_owner() {
         assert_eq!(owner("striper-lab-12-a"), Some(12));
-        for name in ["striper-lab", "striper-lab-a", "striper-lab-x-a", "lab-12-a", "striper-lab12-a"] {
+        for name in
+            ["striper-lab", "striper-lab-a", "striper-lab-x-a", "lab-12-a", "striper-lab12-a"]
+        {
             assert_eq!(owner(name), None, "{name}");
         }
     }

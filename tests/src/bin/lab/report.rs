@@ -107,14 +107,16 @@ impl Row {
             Target::None => "-".to_owned(),
         };
         let met = self.met().map_or("-", |met| if met { "yes" } else { "NO" });
-        let (test, name, direction, what) = (self.test, self.name, self.direction, self.measure.name);
+        let (test, name, direction, what) =
+            (self.test, self.name, self.direction, self.measure.name);
         format!("| {test} | {name} | {direction} | {what} | {direct} | {ours} | {target} | {met} |")
     }
 
     /// The same as a JSON object. A time that never came is null.
     pub fn json(&self) -> String {
-        let numbers =
-            |values: &[f64]| values.iter().map(|value| json(Some(*value))).collect::<Vec<_>>().join(",");
+        let numbers = |values: &[f64]| {
+            values.iter().map(|value| json(Some(*value))).collect::<Vec<_>>().join(",")
+        };
         let (bound, target) = match self.measure.target {
             Target::AtLeast(value) => ("\"at least\"", Some(value)),
             Target::AtMost(value) => ("\"at most\"", Some(value)),
@@ -187,7 +189,10 @@ mod tests {
     #[test]
     fn a_line_has_the_median_the_range_and_the_verdict() {
         let line = row(Target::AtMost(60.0), &[70.0, 50.0, 55.04]).line();
-        assert_eq!(line, "| t6 | reset | up | stall | - | 55.0 ms (50.0..70.0) | ≤ 60.0 ms | yes |");
+        assert_eq!(
+            line,
+            "| t6 | reset | up | stall | - | 55.0 ms (50.0..70.0) | ≤ 60.0 ms | yes |"
+        );
         let line = row(Target::AtLeast(60.0), &[50.0, 60.0]).line();
         assert!(line.ends_with("| 55.0 ms (50.0..60.0) | ≥ 60.0 ms | NO |"), "{line}");
         assert!(row(Target::None, &[f64::INFINITY]).line().ends_with("| never | - | - |"));
@@ -195,9 +200,13 @@ mod tests {
 
     #[test]
     fn a_value_has_the_digits_that_matter_and_its_unit() {
-        let shown =
-            [(Unit::Share, 0.95), (Unit::Millis, 41.26), (Unit::Seconds, 0.0912), (Unit::Seconds, 13.516)]
-                .map(|(unit, value)| unit.show(value));
+        let shown = [
+            (Unit::Share, 0.95),
+            (Unit::Millis, 41.26),
+            (Unit::Seconds, 0.0912),
+            (Unit::Seconds, 13.516),
+        ]
+        .map(|(unit, value)| unit.show(value));
         assert_eq!(shown, ["0.950", "41.3 ms", "0.091 s", "13.52 s"]);
         assert_eq!(Unit::Seconds.show(f64::INFINITY), "never");
     }

@@ -34,7 +34,8 @@ impl Segment {
         })
     }
 
-    /// Addresses and ports, those of the sender first or last: so they are the same for both directions.
+    /// Addresses and ports, those of the sender first or last: so they are the same for both
+    /// directions.
     pub fn ends_of_flow(&self, sender_first: bool) -> [u8; 12] {
         let (first, last) = if sender_first { (self.from, self.to) } else { (self.to, self.from) };
         let mut ends = [0; 12];
@@ -60,7 +61,8 @@ impl Segment {
         self.flags & RST != 0
     }
 
-    /// The reset that its sender takes for one of the other end: its number is what the sender said it waits for.
+    /// The reset that its sender takes for one of the other end: its number is what the sender said
+    /// it waits for.
     pub fn reset_to_sender(&self) -> Vec<u8> {
         reset(self.to, self.from, self.acknowledged, [0; 4], RST)
     }
@@ -103,7 +105,8 @@ fn checksum(bytes: &[u8]) -> [u8; 2] {
 pub mod tests {
     use super::*;
 
-    /// A packet of this length from a client's port, or to it if not `up`; flags are `S`, `F` or `.` for an acknowledgement.
+    /// A packet of this length from a client's port, or to it if not `up`; flags are `S`, `F` or
+    /// `.` for an acknowledgement.
     pub fn segment(up: bool, port: u8, flags: u8, len: usize) -> Vec<u8> {
         let flags = match flags {
             b'S' => SYN,

@@ -1,6 +1,7 @@
 //! One run: a fresh route, a sink, and the pair of proxies between or nothing.
 //!
-//! Everything is new each time, so that no run profits or suffers from what the kernel remembers of an earlier one.
+//! Everything is new each time, so that no run profits or suffers from what the kernel remembers of
+//! an earlier one.
 
 use crate::clock;
 use crate::emulator::{Path, Way};
@@ -45,7 +46,8 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// Sets all up; without a product the client talks to the sink directly. The stripes have had more than a second to come up.
+    /// Sets all up; without a product the client talks to the sink directly. The stripes have had
+    /// more than a second to come up.
     pub fn start(paths: &[Path], product: Option<&Product>) -> Result<Trial, String> {
         let (client, server) = (Namespace::create("a")?, Namespace::create("b")?);
         let wan = Wan::start(&client, &server, paths)?;
@@ -53,7 +55,8 @@ impl Trial {
         let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let far = |path: usize, port: u16| SocketAddr::from(([10, 99, path as u8, 2], port));
         let sink = server.run(|| Sink::start(everywhere))?;
-        let mut trial = Trial { proxies: Vec::new(), entry: far(0, SINK), sink, wan, client, server };
+        let mut trial =
+            Trial { proxies: Vec::new(), entry: far(0, SINK), sink, wan, client, server };
         if let Some(product) = product {
             let listen = SocketAddr::from((Ipv4Addr::UNSPECIFIED, EXIT));
             let exit = ["-s".to_owned(), listen.to_string(), loopback(SINK).to_string()];
@@ -66,7 +69,10 @@ impl Trial {
             thread::sleep(Duration::from_millis(1500));
             for proxy in &mut trial.proxies {
                 if let Ok(Some(status)) = proxy.child.try_wait() {
-                    return Err(format!("the proxy ended by itself, {status}:\n{}", proxy.said().trim()));
+                    return Err(format!(
+                        "the proxy ended by itself, {status}:\n{}",
+                        proxy.said().trim()
+                    ));
                 }
             }
         }
@@ -74,7 +80,11 @@ impl Trial {
     }
 
     /// A transfer from the client's side, see [`load::bulk`].
-    pub fn bulk(&self, direction: Direction, amount: Amount) -> Result<(Received, Duration), String> {
+    pub fn bulk(
+        &self,
+        direction: Direction,
+        amount: Amount,
+    ) -> Result<(Received, Duration), String> {
         self.client.run(|| load::bulk(self.entry, direction, amount))
     }
 
@@ -88,7 +98,8 @@ impl Trial {
         thread::scope(|scope| {
             let transfer = scope.spawn(|| self.bulk(direction, amount));
             let other = meanwhile();
-            let transfer = transfer.join().unwrap_or_else(|_| Err("a thread of the lab panicked".to_owned()));
+            let transfer =
+                transfer.join().unwrap_or_else(|_| Err("a thread of the lab panicked".to_owned()));
             let ((received, time), other) = (transfer?, other?);
             Ok((received, time, other))
         })
@@ -113,13 +124,23 @@ impl Trial {
         busiest.map(|flow| (flow, bytes)).ok_or_else(|| "no connection on the route".to_owned())
     }
 
-    /// How long it takes until so many flows as there are stripes have each carried ten full packets more than they had `before`.
-    pub fn until_all_carry(&self, direction: Direction, before: &[u64], limit: Duration) -> Option<Duration> {
+    /// How long it takes until so many flows as there are stripes have each carried ten full
+    /// packets more than they had `before`.
+    pub fn until_all_carry(
+        &self,
+        direction: Direction,
+        before: &[u64],
+        limit: Duration,
+    ) -> Option<Duration> {
         let begin = clock::now();
         while clock::now() < begin + limit {
             let flows = self.carried(direction);
             let had = before.iter().copied().chain(std::iter::repeat(0));
-            if flows.iter().zip(had).filter(|((live, now), had)| *live && now - had >= 15_000).count()
+            if flows
+                .iter()
+                .zip(had)
+                .filter(|((live, now), had)| *live && now - had >= 15_000)
+                .count()
                 >= STRIPES
             {
                 return Some(clock::now() - begin);
@@ -132,7 +153,12 @@ impl Trial {
     /// For each flow in turn: whether it lives, and the bytes that it has carried.
     fn carried(&self, direction: Direction) -> Vec<(bool, u64)> {
         let way = if direction == Direction::Up { Way::Up } else { Way::Down };
-        self.wan.emulator().flows().iter().map(|flow| (flow.live, flow.carried[way as usize])).collect()
+        self.wan
+            .emulator()
+            .flows()
+            .iter()
+            .map(|flow| (flow.live, flow.carried[way as usize]))
+            .collect()
     }
 }
 

@@ -1,4 +1,5 @@
-//! The emulated route between two namespaces: a TUN device at each end of each path, and a thread that moves the packets.
+//! The emulated route between two namespaces: a TUN device at each end of each path, and a thread
+//! that moves the packets.
 
 use crate::clock;
 use crate::emulator::{Emulator, Path, Way};
@@ -24,7 +25,8 @@ pub struct Wan {
 }
 
 impl Wan {
-    /// Joins two namespaces by these paths. On path N the client has the address 10.99.N.1, the server 10.99.N.2.
+    /// Joins two namespaces by these paths. On path N the client has the address 10.99.N.1, the
+    /// server 10.99.N.2.
     pub fn start(client: &Namespace, server: &Namespace, paths: &[Path]) -> Result<Wan, String> {
         let mut devices = Vec::new();
         for number in 0..paths.len() {
@@ -34,7 +36,8 @@ impl Wan {
         let stop = Arc::new(AtomicBool::new(false));
         let (shared, stopped) = (emulator.clone(), stop.clone());
         let thread = thread::spawn(move || {
-            // It must not wait for those whom it serves. Without the right to do so it is merely less exact.
+            // It must not wait for those whom it serves. Without the right to do so it is merely
+            // less exact.
             let _ = rustix::process::nice(-10);
             let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
             while !stopped.load(Ordering::Relaxed) {
@@ -61,8 +64,11 @@ fn device(place: &Namespace, path: usize, host: u8) -> Result<SyncDevice, String
     let name = format!("lab{path}");
     let tun = place.run(|| {
         let open = || {
-            let tun =
-                DeviceBuilder::new().name(&name).packet_information(false).offload(false).build_sync()?;
+            let tun = DeviceBuilder::new()
+                .name(&name)
+                .packet_information(false)
+                .offload(false)
+                .build_sync()?;
             tun.set_nonblocking(true)?;
             Ok(tun)
         };

@@ -1,4 +1,5 @@
-//! A connection to the server: valid TLS at the caller's end, and a wire on which ciphertext waits until it is delivered.
+//! A connection to the server: valid TLS at the caller's end, and a wire on which ciphertext waits
+//! until it is delivered.
 
 use super::super::ends::{Heard, end, say};
 use bytes::Bytes;
@@ -128,7 +129,8 @@ impl Caller {
             match greeting.feed(heard).expect("the server says HELLO") {
                 None => return,
                 Some((hello, rest)) => {
-                    let answers = matches!(hello.kind, HelloKind::Accept { .. } | HelloKind::Refuse(_));
+                    let answers =
+                        matches!(hello.kind, HelloKind::Accept { .. } | HelloKind::Refuse(_));
                     assert!(answers, "the server says {hello:?}");
                     (self.greeting, self.stripe, heard) = (None, hello.stripe, rest);
                 }

@@ -22,7 +22,8 @@ impl Virtual {
         Virtual(Rc::new(State { now, timers: Cell::default(), armed: RefCell::default() }))
     }
 
-    /// Moves on to the next alarm, if there is one until then, and else to then. Whether there was one.
+    /// Moves on to the next alarm, if there is one until then, and else to then. Whether there was
+    /// one.
     pub fn advance(&self, until: Instant) -> bool {
         let first = self.0.armed.borrow().iter().map(|(number, (at, _))| (*at, *number)).min();
         let Some((at, number)) = first.filter(|(at, _)| *at <= until) else {

@@ -18,7 +18,8 @@ use striper_core::{Config, FlowId, Hello, Reason, StripeId};
 use striper_runtime::clock::Clock;
 use striper_runtime::pipe::memory::{MemoryPipe, memory_pipe};
 use striper_runtime::{
-    Accepting, Event, Executor, Incoming, Limits, Listen, Pipe, Server, ServerOptions, Spawn, StripeRefusal,
+    Accepting, Event, Executor, Incoming, Limits, Listen, Pipe, Server, ServerOptions, Spawn,
+    StripeRefusal,
 };
 
 /// The memory limit of all sessions, in bytes.
@@ -27,19 +28,24 @@ const MEMORY: u64 = 2 << 20;
 /// Flows that a session's client may have.
 const MAX_FLOWS: u64 = 64;
 
-/// What sessions may hold: the limit, and the floor of each flow and direction of two sessions (core's I6).
+/// What sessions may hold: the limit, and the floor of each flow and direction of two sessions
+/// (core's I6).
 const MAX_HELD: u64 = MEMORY + 2 * 2 * MAX_FLOWS * FLOW_FLOOR;
 
-/// What may be allocated beside that: what ARCHITECTURE.md (limits) lets sessions keep, and the wires of this world.
+/// What may be allocated beside that: what ARCHITECTURE.md (limits) lets sessions keep, and the
+/// wires of this world.
 const MAX_BESIDE: usize = (32 << 20) + (4 << 20);
 
-/// Bytes out for a byte in (SECURITY.md, threats), with room for records: a frame in a record of its own costs either side 22 bytes more.
+/// Bytes out for a byte in (SECURITY.md, threats), with room for records: a frame in a record of
+/// its own costs either side 22 bytes more.
 const MOST_FOR_ONE: usize = 6;
 
-/// What a caller may hear for nothing: TLS, HELLO with the stripes that are gone, and what the session owes to a new stripe.
+/// What a caller may hear for nothing: TLS, HELLO with the stripes that are gone, and what the
+/// session owes to a new stripe.
 const MOST_FOR_CALLING: usize = 4 << 10;
 
-/// What a stripe may hear for each second of silence: PINGs and repeated acknowledgements, in records.
+/// What a stripe may hear for each second of silence: PINGs and repeated acknowledgements, in
+/// records.
 const MOST_FOR_A_SECOND: usize = 1 << 10;
 
 /// Turns until the server must have nothing left to do.
@@ -120,8 +126,12 @@ impl<A: Fn() -> usize> World<A> {
         let events = Rc::<RefCell<Vec<Event>>>::default();
         let session = Config { memory_limit: MEMORY, max_flows: MAX_FLOWS, ..Config::default() };
         let limits = Limits { spare_files: 0, ..Limits::default() };
-        let options =
-            ServerOptions { session, limits, keys: Some(keys().0.clone()), ..ServerOptions::default() };
+        let options = ServerOptions {
+            session,
+            limits,
+            keys: Some(keys().0.clone()),
+            ..ServerOptions::default()
+        };
         let (weak, told) = (Rc::downgrade(&ex), events.clone());
         let spawn: Spawn = Rc::new(move |task| {
             if let Some(ex) = weak.upgrade() {
@@ -130,7 +140,8 @@ impl<A: Fn() -> usize> World<A> {
         });
         let tell = Rc::new(move |event| told.borrow_mut().push(event));
         let clock = Rc::new(time.clone());
-        let server = Server::start_in(clock, Box::new(port.clone()), spawn, Rc::new(|| 9), options, tell);
+        let server =
+            Server::start_in(clock, Box::new(port.clone()), spawn, Rc::new(|| 9), options, tell);
         let incoming = Rc::<RefCell<VecDeque<Incoming>>>::default();
         let (accepting, accepted) = (server.clone(), incoming.clone());
         let accept = async move {
@@ -239,7 +250,8 @@ impl<A: Fn() -> usize> World<A> {
         self.turn();
     }
 
-    /// Somebody on the wire changes ciphertext, or adds to it; the frames in it are then as good as not said.
+    /// Somebody on the wire changes ciphertext, or adds to it; the frames in it are then as good as
+    /// not said.
     pub fn forge(&mut self, caller: u8, act: &[u8]) {
         let &[kind, low, high, byte] = act else { return };
         let caller = self.caller(caller);

@@ -8,16 +8,16 @@ use striper_core::config::{FLOW_FLOOR, MAX_CHUNK, MAX_STRIPES};
 use striper_core::wire::deframer::{Deframer, Piece};
 use striper_core::wire::frame::Frame;
 use striper_core::{
-    Config, EndReason, FlowId, Hello, HelloKind, Input, Instant, Output, Refusal, Role, Session, SessionId,
-    StripeId, Violation,
+    Config, EndReason, FlowId, Hello, HelloKind, Input, Instant, Output, Refusal, Role, Session,
+    SessionId, StripeId, Violation,
 };
 
-/// The most that may be transmitted on a stripe and not written, in bytes: the largest allowance, the reserve for control, and one OPEN or
-/// DATA that is larger than what is left of them.
+/// The most that may be transmitted on a stripe and not written, in bytes: the largest allowance,
+/// the reserve for control, and one OPEN or DATA that is larger than what is left of them.
 const MAX_UNWRITTEN: u64 = (512 << 10) + (64 << 10) + MAX_CHUNK as u64;
 
-/// What may be allocated for a session, this bookkeeping and the bytes of its input included: the memory limit, a floor for each direction of
-/// 128 flows, and as much again for what holds it.
+/// What may be allocated for a session, this bookkeeping and the bytes of its input included: the
+/// memory limit, a floor for each direction of 128 flows, and as much again for what holds it.
 const MAX_ALLOCATED: usize = 2 * ((2 << 20) + 2 * 128 * FLOW_FLOOR as usize);
 
 /// The peer's flows that may exist at once: the configuration's limit.
@@ -137,7 +137,8 @@ impl<A: Fn() -> usize> Attacked<A> {
         self.stripes.get(&stripe)?.pinged
     }
 
-    /// A HELLO is complete; whether its stripe is up then. What a driver keeps from the session is kept from it here.
+    /// A HELLO is complete; whether its stripe is up then. What a driver keeps from the session is
+    /// kept from it here.
     pub fn greet(&mut self, hello: Hello) -> bool {
         let stripe = hello.stripe;
         let fits = match hello.kind {
@@ -249,7 +250,9 @@ impl<A: Fn() -> usize> Attacked<A> {
         // What the local side has ended is forgotten here; what comes for it later is for nobody.
         match &input {
             Input::FlowReset { flow, .. } => drop(self.flows.remove(flow)),
-            Input::FlowRefuse { flow, .. } if self.flows.get(flow).is_some_and(|flow| flow.offered) => {
+            Input::FlowRefuse { flow, .. }
+                if self.flows.get(flow).is_some_and(|flow| flow.offered) =>
+            {
                 self.flows.remove(flow);
             }
             Input::FlowAccept { flow } => {
@@ -334,11 +337,14 @@ impl<A: Fn() -> usize> Attacked<A> {
     }
 
     fn transmit(&mut self, id: StripeId, header: Bytes, payload: Bytes) {
-        let stripe =
-            self.stripes.get_mut(&id).unwrap_or_else(|| panic!("a frame on stripe {id}, which is down"));
+        let stripe = self
+            .stripes
+            .get_mut(&id)
+            .unwrap_or_else(|| panic!("a frame on stripe {id}, which is down"));
         stripe.transmitted += (header.len() + payload.len()) as u64;
         for mut bytes in [header, payload] {
-            while let Some(piece) = stripe.reader.next(&mut bytes).expect("the session keeps to the protocol")
+            while let Some(piece) =
+                stripe.reader.next(&mut bytes).expect("the session keeps to the protocol")
             {
                 if let Piece::Frame(Frame::Ping { nonce }) = piece {
                     stripe.pinged = Some(nonce);
@@ -350,7 +356,10 @@ impl<A: Fn() -> usize> Attacked<A> {
     fn check_limits(&self) {
         let (receive, send) = self.session.memory_used();
         let half = self.config.memory_limit / 2;
-        assert!(receive <= half && send <= half + FLOW_FLOOR, "{receive} and {send} bytes of memory");
+        assert!(
+            receive <= half && send <= half + FLOW_FLOOR,
+            "{receive} and {send} bytes of memory"
+        );
         let stats = self.session.stats();
         assert!(stats.flows <= MAX_PEER_FLOWS + self.opened, "{} flows", stats.flows);
         assert_eq!(

@@ -1,4 +1,5 @@
-//! The local side of a session: programs that write a pattern, check what they read, and know how each of their flows may end.
+//! The local side of a session: programs that write a pattern, check what they read, and know how
+//! each of their flows may end.
 
 use crate::Pattern;
 use std::collections::BTreeMap;
@@ -102,7 +103,10 @@ impl Local {
             Output::FlowReset { flow, .. } => self.end(flow, Over::ResetByPeer),
             Output::FlowEnded { flow } => {
                 let entry = self.known(flow);
-                assert!(entry.fin && entry.finished, "flow {flow} ends before both its directions have");
+                assert!(
+                    entry.fin && entry.finished,
+                    "flow {flow} ends before both its directions have"
+                );
                 self.end(flow, Over::Ended);
             }
             other => unreachable!("{other:?} is about no flow"),
@@ -115,7 +119,8 @@ pub(super) fn pattern(flow: FlowId, side: usize) -> Pattern {
     Pattern(flow.0 * 2 + side as u64)
 }
 
-/// Checks what two sides have made of their flows. `whole` says that both sessions live on, so that a flow ends as its sides have ended it.
+/// Checks what two sides have made of their flows. `whole` says that both sessions live on, so that
+/// a flow ends as its sides have ended it.
 pub(super) fn compare(sides: [&Local; 2], whole: bool) {
     for (from, to) in [(0, 1), (1, 0)] {
         for (id, reader) in &sides[to].flows {
@@ -149,7 +154,9 @@ pub(super) fn compare(sides: [&Local; 2], whole: bool) {
                         "bytes before the reset of flow {id} are missing: {writer:?} to {reader:?}"
                     );
                 }
-                Some(Over::RefusedByPeer) => assert_eq!(writer.over, Some(Over::Refused), "flow {id}"),
+                Some(Over::RefusedByPeer) => {
+                    assert_eq!(writer.over, Some(Over::Refused), "flow {id}")
+                }
                 Some(Over::Ended) => assert!(reader.fin, "flow {id} ended without a FIN"),
                 Some(Over::Reset | Over::Refused) => {}
                 None => panic!("flow {id} never ends: {reader:?}"),

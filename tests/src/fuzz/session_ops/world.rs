@@ -7,14 +7,15 @@ use bytes::Bytes;
 use std::time::Duration;
 use striper_core::config::MAX_CHUNK;
 use striper_core::{
-    Config, EndReason, FlowId, Hello, HelloKind, Input, Instant, Output, Reason, Refusal, Role, Session,
-    SessionId, StripeId,
+    Config, EndReason, FlowId, Hello, HelloKind, Input, Instant, Output, Reason, Refusal, Role,
+    Session, SessionId, StripeId,
 };
 
 /// Both know each other by this.
 const SESSION: SessionId = SessionId([7; 16]);
 
-/// All flows must have ended when fair conditions have lasted so long: a few detections of dead stripes, one after the other.
+/// All flows must have ended when fair conditions have lasted so long: a few detections of dead
+/// stripes, one after the other.
 const COMPLETION: Duration = Duration::from_secs(300);
 
 /// The most rounds of moving everything that this may take.
@@ -91,7 +92,8 @@ impl World {
 
     /// The client dials if it misses a stripe.
     pub fn dial(&mut self) {
-        let greeting = self.conns.iter().filter(|conn| matches!(conn.ends[CLIENT], End::Greeting(_))).count();
+        let greeting =
+            self.conns.iter().filter(|conn| matches!(conn.ends[CLIENT], End::Greeting(_))).count();
         if greeting < self.wanted {
             let hello = self.sides[CLIENT].session.hello(StripeId(self.conns.len() as u64));
             self.conns.push(Conn::new());
@@ -151,7 +153,9 @@ impl World {
         if side == SERVER {
             let answer = match self.sides[SERVER].session.may_join(stripe) {
                 Ok(()) => self.sides[SERVER].session.hello(stripe),
-                Err(refusal) => Hello { kind: HelloKind::Refuse(refusal), gone: Vec::new(), ..hello.clone() },
+                Err(refusal) => {
+                    Hello { kind: HelloKind::Refuse(refusal), gone: Vec::new(), ..hello.clone() }
+                }
             };
             self.conns[conn].say_hello(SERVER, answer.encode());
             if matches!(answer.kind, HelloKind::Refuse(_)) {
@@ -173,8 +177,8 @@ impl World {
         }
     }
 
-    /// What is on a connection is lost, both ways, and nothing more goes through; only some are told. One that still waits for a HELLO
-    /// need not be: a driver does not wait for long.
+    /// What is on a connection is lost, both ways, and nothing more goes through; only some are
+    /// told. One that still waits for a HELLO need not be: a driver does not wait for long.
     pub fn kill(&mut self, conn: usize, told: [bool; 2]) {
         for side in [CLIENT, SERVER] {
             self.conns[conn].ways[side].silence();
@@ -237,7 +241,9 @@ impl World {
     fn feed(&mut self, side: usize, id: FlowId) {
         loop {
             let Side { session, local, .. } = &mut self.sides[side];
-            let Some(flow) = local.get(id).filter(|flow| !flow.blocked && !flow.finished) else { return };
+            let Some(flow) = local.get(id).filter(|flow| !flow.blocked && !flow.finished) else {
+                return;
+            };
             let left = flow.wants - flow.sent;
             if left == 0 {
                 if flow.finishing {
@@ -306,7 +312,8 @@ impl World {
     /// Time passes until a session is to be woken; whether there is anything to wait for.
     pub fn sleep(&mut self) -> bool {
         let deadlines = self.sides.iter().filter_map(|side| side.session.deadline());
-        let Some(at) = deadlines.map(|(at, _)| at).min().filter(|at| at.since(self.now) < FOREVER) else {
+        let Some(at) = deadlines.map(|(at, _)| at).min().filter(|at| at.since(self.now) < FOREVER)
+        else {
             return false;
         };
         self.now = self.now.max(at);
@@ -347,7 +354,10 @@ impl World {
         match output {
             Output::Transmit { stripe, header, payload } => {
                 let conn = &mut self.conns[stripe.0 as usize];
-                assert!(matches!(conn.ends[side], End::Up), "a frame on stripe {stripe}, which is down");
+                assert!(
+                    matches!(conn.ends[side], End::Up),
+                    "a frame on stripe {stripe}, which is down"
+                );
                 conn.ways[side].unwritten.push(header);
                 conn.ways[side].unwritten.push(payload);
             }
@@ -364,7 +374,9 @@ impl World {
             }
             Output::Ended { reason } => {
                 let expected = match reason {
-                    EndReason::Shutdown | EndReason::PeerClosed | EndReason::Aborted => self.shut_down,
+                    EndReason::Shutdown | EndReason::PeerClosed | EndReason::Aborted => {
+                        self.shut_down
+                    }
                     EndReason::NoStripe => self.sides[1 - side].over.is_some(),
                     EndReason::PeerComplained | EndReason::Violation(_) => false,
                 };
@@ -403,7 +415,10 @@ impl World {
         }
         let live = [CLIENT, SERVER].map(|side| {
             let local = &self.sides[side].local;
-            (self.sides[side].over, local.live().map(|id| (id, local.flows[&id].clone())).collect::<Vec<_>>())
+            (
+                self.sides[side].over,
+                local.live().map(|id| (id, local.flows[&id].clone())).collect::<Vec<_>>(),
+            )
         });
         panic!("not complete at {:?}, which was to be by {until:?}: {live:?}", self.now);
     }
@@ -431,7 +446,8 @@ impl World {
         for side in &self.sides {
             assert!(side.local.is_idle());
             let (receive, send) = side.session.memory_used();
-            // Beyond what every session begins with, early credit takes a sixteenth of what is free.
+            // Beyond what every session begins with, early credit takes a sixteenth of what is
+            // free.
             let early = self.config.memory_limit / 2 / 16;
             assert!(receive <= early && send == 0, "{receive} and {send} bytes are left in use");
         }

@@ -1,4 +1,5 @@
-//! Two engines and a wire in between that does what it likes. rustls draws random numbers, so every property holds whatever the draw.
+//! Two engines and a wire in between that does what it likes. rustls draws random numbers, so every
+//! property holds whatever the draw.
 
 use super::*;
 use crate::keys::{Key, Keys};
@@ -14,7 +15,8 @@ pub fn keys(digit: char) -> Keys {
     Keys::shared("k", line.parse::<Key>().unwrap()).unwrap()
 }
 
-/// One end, what it says once the handshake is done (a record each) before it finishes, and what became of it.
+/// One end, what it says once the handshake is done (a record each) before it finishes, and what
+/// became of it.
 struct Side {
     engine: Engine,
     says: Vec<Vec<u8>>,
@@ -80,7 +82,8 @@ fn drain(engine: &mut Engine) -> Vec<u8> {
     out
 }
 
-/// Lets two talk over a wire that is given whose bytes it carries, and gives those that arrive, in chunks.
+/// Lets two talk over a wire that is given whose bytes it carries, and gives those that arrive, in
+/// chunks.
 fn talk(
     client: &ClientTls,
     server: &ServerTls,
@@ -118,7 +121,8 @@ fn straight(_from: usize, bytes: Vec<u8>) -> Vec<Vec<u8>> {
     vec![bytes]
 }
 
-/// What holds whatever the wire does: nothing arrives that was not said there, and the end only after all.
+/// What holds whatever the wire does: nothing arrives that was not said there, and the end only
+/// after all.
 fn assert_never_fooled(sides: &[Side; 2], what: &str) {
     for at in [CLIENT, SERVER] {
         let (side, other) = (&sides[at], sides[1 - at].says_all());
@@ -154,7 +158,8 @@ fn records(mut bytes: &[u8]) -> Vec<Vec<u8>> {
 fn a_handshake_is_one_round_trip_and_the_last_flight_carries_data() {
     let sides = talk_honestly(straight);
     assert!(sides[0].has_all_of(&sides[1]) && sides[1].has_all_of(&sides[0]));
-    // Hello; the rest with all data and the end. The server: all of its handshake; data and the end.
+    // Hello; the rest with all data and the end. The server: all of its handshake; data and the
+    // end.
     assert_eq!((sides[CLIENT].flights, sides[SERVER].flights), (2, 2));
 }
 
@@ -190,7 +195,8 @@ fn the_key_of_one_role_does_not_pass_for_that_of_the_other() {
 fn a_public_half_without_its_secret_gets_nobody_in() {
     let shared = keys('1');
     assert_nobody_in(&forge::client_without_the_secret(&shared), &ServerTls::new(&shared));
-    let sides = assert_nobody_in(&ClientTls::new(&shared), &forge::server_without_the_secret(&shared));
+    let sides =
+        assert_nobody_in(&ClientTls::new(&shared), &forge::server_without_the_secret(&shared));
     assert!(!sides[CLIENT].was_open);
 }
 
@@ -204,7 +210,9 @@ fn a_client_without_key_or_with_a_certificate_is_not_let_in() {
 #[test]
 fn neither_side_does_without_our_protocols_name() {
     let shared = keys('1');
-    for names in [vec![], vec![b"h2".to_vec()], vec![b"striper/2".to_vec()], vec![b"striper/".to_vec()]] {
+    for names in
+        [vec![], vec![b"h2".to_vec()], vec![b"striper/2".to_vec()], vec![b"striper/".to_vec()]]
+    {
         let client = forge::client(&shared, |config| config.alpn_protocols = names.clone());
         assert_nobody_in(&client, &ServerTls::new(&shared));
         let server = forge::server(&shared, |config| config.alpn_protocols = names.clone());
@@ -216,7 +224,8 @@ fn neither_side_does_without_our_protocols_name() {
 
 #[test]
 fn a_hello_of_tls_1_2_is_answered_with_an_alert() {
-    // Without supported_versions a hello means TLS 1.2: the suite is ECDHE_RSA_AES128_GCM, with one extension, X25519.
+    // Without supported_versions a hello means TLS 1.2: the suite is ECDHE_RSA_AES128_GCM, with one
+    // extension, X25519.
     let mut body = [&[3, 3][..], &[7; 32], &[0, 0, 2, 0xc0, 0x2f, 1, 0]].concat();
     body.extend([0, 8, 0, 10, 0, 4, 0, 2, 0, 29]);
     let hello = [&[1, 0, 0, body.len() as u8][..], &body].concat();
@@ -261,11 +270,15 @@ impl Engine {
     fn refresh(&mut self) {
         match &mut self.connection {
             Connection::Client(connection) => match connection.process(&mut []).state {
-                Ok(ConnectionState::WriteTraffic(traffic)) => traffic.refresh_traffic_keys().unwrap(),
+                Ok(ConnectionState::WriteTraffic(traffic)) => {
+                    traffic.refresh_traffic_keys().unwrap()
+                }
                 _ => panic!("not open"),
             },
             Connection::Server(connection) => match connection.process(&mut []).state {
-                Ok(ConnectionState::WriteTraffic(traffic)) => traffic.refresh_traffic_keys().unwrap(),
+                Ok(ConnectionState::WriteTraffic(traffic)) => {
+                    traffic.refresh_traffic_keys().unwrap()
+                }
                 _ => panic!("not open"),
             },
         }
@@ -365,7 +378,8 @@ fn a_bit_changed_anywhere_fools_nobody() {
             let told = format!("byte {at} from side {liar}");
             assert_never_fooled(&sides, &told);
             if sides[1 - liar].has_all_of(&sides[liar]) {
-                // RFC 8446, section 5.2: the kind and the version in a sealed record's head mean nothing; what it is stands inside.
+                // RFC 8446, section 5.2: the kind and the version in a sealed record's head mean
+                // nothing; what it is stands inside.
                 assert!(head || at < 6, "{told} was changed and nobody noticed");
                 unharmed += 1;
             }
@@ -375,7 +389,8 @@ fn a_bit_changed_anywhere_fools_nobody() {
     }
 }
 
-/// Whether this is the kind or the version in a record's head, or in a record that is there for middleboxes only.
+/// Whether this is the kind or the version in a record's head, or in a record that is there for
+/// middleboxes only.
 fn in_head(bytes: &[u8], mut at: usize) -> bool {
     for record in records(bytes) {
         if at < record.len() {
@@ -416,7 +431,8 @@ fn bytes_that_stop_anywhere_are_no_end() {
 /// Damage of every kind at places that a seed chooses.
 fn damage(seed: &mut u64, mut bytes: Vec<u8>) -> Vec<u8> {
     let mut draw = |below: usize| {
-        *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        *seed =
+            seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (*seed >> 33) as usize % below.max(1)
     };
     let (at, len) = (draw(bytes.len()), 1 + draw(40));
@@ -469,7 +485,11 @@ fn close_notify_in_place_of_the_handshake_is_no_end() {
                 return vec![bytes];
             }
             // The client's hello is said first; the server says nothing else.
-            if from == CLIENT { vec![records(&bytes)[0].clone(), close.clone()] } else { vec![close.clone()] }
+            if from == CLIENT {
+                vec![records(&bytes)[0].clone(), close.clone()]
+            } else {
+                vec![close.clone()]
+            }
         });
         let fooled = &sides[1 - from_side];
         assert!(!fooled.was_open && fooled.heard.is_empty());
@@ -530,13 +550,18 @@ impl Sealer {
         (Sealer::of(client), server)
     }
 
-    #[expect(deprecated, reason = "what replaces it needs more of rustls than a record in a test does")]
+    #[expect(
+        deprecated,
+        reason = "what replaces it needs more of rustls than a record in a test does"
+    )]
     fn of(client: Engine) -> Sealer {
         let Connection::Client(connection) = client.connection else { panic!("not a client") };
         let (next, secrets) = connection.dangerous_extract_secrets().unwrap().tx;
         let (algorithm, key, iv) = match secrets {
             ConnectionTrafficSecrets::Aes128Gcm { key, iv } => (&aead::AES_128_GCM, key, iv),
-            ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv } => (&aead::CHACHA20_POLY1305, key, iv),
+            ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv } => {
+                (&aead::CHACHA20_POLY1305, key, iv)
+            }
             _ => panic!("another cipher suite"),
         };
         let key = aead::LessSafeKey::new(aead::UnboundKey::new(algorithm, key.as_ref()).unwrap());
@@ -570,7 +595,8 @@ fn warnings_and_handshake_messages_of_a_peer_with_a_key_are_bounded() {
         (99, vec![1], 1),
     ] {
         let (mut sealer, mut server) = Sealer::pair();
-        let taken = (0..100).take_while(|_| server.receive(&sealer.seal(kind, &payload)).is_ok()).count();
+        let taken =
+            (0..100).take_while(|_| server.receive(&sealer.seal(kind, &payload)).is_ok()).count();
         assert!(taken <= most, "{taken} of kind {kind} {payload:?}");
         assert!(server.out().rest().len() < 100);
     }
@@ -603,7 +629,10 @@ fn empty_records_leave_nothing_behind_and_are_few() {
         server.receive(&sealer.seal(23, b"")).unwrap();
         server.receive(&sealer.seal(23, b"data")).unwrap();
         assert_eq!(server.take_plain(9).unwrap(), "data");
-        assert_eq!((server.incoming.buffer.len(), server.plain.len(), server.out().rest().len()), (0, 0, 0));
+        assert_eq!(
+            (server.incoming.buffer.len(), server.plain.len(), server.out().rest().len()),
+            (0, 0, 0)
+        );
     }
 }
 
@@ -653,7 +682,11 @@ fn requests_for_new_keys_do_not_pile_up_answers() {
         }
         taken += 1;
         server.take_plain(1).unwrap();
-        assert!(server.out().rest().len() < 100, "{} bytes after {taken}", server.out().rest().len());
+        assert!(
+            server.out().rest().len() < 100,
+            "{} bytes after {taken}",
+            server.out().rest().len()
+        );
     }
     assert!(taken > 0);
 }
