@@ -21,7 +21,7 @@ mod view;
 #[doc(hidden)]
 pub use view::{FlowView, StripeView};
 
-use self::flood::Explained;
+use self::flood::Credited;
 use crate::bucket::Bucket;
 use crate::buggify::Turns;
 use crate::config::{Config, MIN_CONTROL_BURST};
@@ -109,7 +109,7 @@ pub struct Session {
     /// Likely to be sent as stripes take it: the sum over active flows.
     backlog: u64,
     /// Flows whose local side waits for memory, in the order in which they get it.
-    memory_starved: VecDeque<FlowId>,
+    memory_waiters: VecDeque<FlowId>,
     /// Flows to which nothing more can happen.
     over: Vec<FlowId>,
     /// Said on one stripe, to be repeated on another.
@@ -121,7 +121,7 @@ pub struct Session {
     /// Bytes of control that the peer may send now.
     control: Bucket,
     /// What of payload and flows has been allowed for in it.
-    allowed_for: Explained,
+    allowed_for: Credited,
     /// Disjoint pieces held out of order, over all flows.
     pieces: usize,
     /// Memory for flows, see [`Session::memory_kept`].
@@ -171,13 +171,13 @@ impl Session {
             charged: 0,
             held: 0,
             backlog: 0,
-            memory_starved: VecDeque::new(),
+            memory_waiters: VecDeque::new(),
             over: Vec::new(),
             repeat: BTreeSet::new(),
             repeat_beside: None,
             repeat_now: false,
             control: Bucket::full(config.control_burst, config.control_per_second, now),
-            allowed_for: Explained::default(),
+            allowed_for: Credited::default(),
             pieces: 0,
             kept: 0,
             data_entries: 0,
@@ -399,7 +399,7 @@ impl Session {
     /// The session is over: says so on every stripe, resets what flows there are, and forgets
     /// everything.
     fn end(&mut self, reason: EndReason, out: &mut Vec<Output>) {
-        self.bury(out);
+        self.remove_ended(out);
         let code = match reason {
             EndReason::Shutdown | EndReason::PeerClosed | EndReason::PeerComplained => 0,
             EndReason::Aborted | EndReason::NoStripe => 1,

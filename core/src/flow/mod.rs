@@ -12,8 +12,8 @@ use crate::error::Reason;
 use bytes::Bytes;
 use core::hash::{Hash, Hasher};
 use credit::Credit;
-use recv::Recv;
-use send::Send;
+use recv::RecvHalf;
+use send::SendHalf;
 
 /// How far a flow has come between the two sides.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -39,7 +39,7 @@ pub(crate) enum Delivery {
 
 /// A frame that ends the flow from our side.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) enum Farewell {
+pub(crate) enum ClosingFrame {
     /// RESET with reason and final offset.
     Reset(Reason, u64),
     /// REFUSE with reason.
@@ -59,9 +59,9 @@ pub(crate) struct Flow {
     /// ACCEPT, for the side that accepts it.
     pub accept: Delivery,
     /// RESET or REFUSE from our side. The local side is gone then: it hears nothing any more.
-    pub farewell: Option<(Farewell, Delivery)>,
-    pub send: Send,
-    pub recv: Recv,
+    pub closing: Option<(ClosingFrame, Delivery)>,
+    pub send: SendHalf,
+    pub recv: RecvHalf,
 }
 
 impl Flow {
@@ -73,20 +73,20 @@ impl Flow {
             early: 0,
             open: Delivery::Done,
             accept: Delivery::Done,
-            farewell: None,
-            send: Send::new(limit),
-            recv: Recv::new(Credit::new(window)),
+            closing: None,
+            send: SendHalf::new(limit),
+            recv: RecvHalf::new(Credit::new(window)),
         }
     }
 
     /// Whether the local side still listens.
     pub fn has_local(&self) -> bool {
-        self.farewell.is_none() && self.phase != Phase::Early
+        self.closing.is_none() && self.phase != Phase::Early
     }
 
     /// See [`crate::Session::fingerprint`].
     pub fn fingerprint(&self, hasher: &mut impl Hasher) {
-        (&self.phase, self.early, self.open, self.accept, self.farewell).hash(hasher);
+        (&self.phase, self.early, self.open, self.accept, self.closing).hash(hasher);
         self.opaque.hash(hasher);
         self.send.fingerprint(hasher);
         self.recv.fingerprint(hasher);
@@ -97,7 +97,7 @@ impl Flow {
         self.phase != Phase::Early
             && self.open == Delivery::Done
             && self.accept == Delivery::Done
-            && self.farewell.is_none_or(|(_, delivery)| delivery == Delivery::Done)
+            && self.closing.is_none_or(|(_, delivery)| delivery == Delivery::Done)
             && self.send.is_done()
             && self.recv.is_done()
     }
@@ -118,16 +118,16 @@ mod tests {
 
     #[test]
     fn a_flow_is_over_when_both_halves_are_done_and_all_that_must_arrive_has() {
-        let farewell = |delivery| Some((Farewell::Refuse(Reason::Aborted), delivery));
+        let closing = |delivery| Some((ClosingFrame::Refuse(Reason::Aborted), delivery));
         assert!(over().is_over());
-        assert!(Flow { farewell: farewell(Delivery::Done), ..over() }.is_over());
+        assert!(Flow { closing: closing(Delivery::Done), ..over() }.is_over());
         for more in [
             Flow { phase: Phase::Early, ..over() },
             Flow { open: Delivery::Pending, ..over() },
             Flow { accept: Delivery::Pending, ..over() },
-            Flow { farewell: farewell(Delivery::Pending), ..over() },
-            Flow { send: Send::new(0), ..over() },
-            Flow { recv: Recv::new(Credit::new(FLOW_FLOOR)), ..over() },
+            Flow { closing: closing(Delivery::Pending), ..over() },
+            Flow { send: SendHalf::new(0), ..over() },
+            Flow { recv: RecvHalf::new(Credit::new(FLOW_FLOOR)), ..over() },
         ] {
             assert!(!more.is_over(), "{more:?}");
         }
@@ -137,7 +137,7 @@ mod tests {
     fn nobody_listens_to_a_flow_that_was_not_offered_or_said_farewell() {
         assert!(over().has_local());
         assert!(!Flow { phase: Phase::Early, ..over() }.has_local());
-        let farewell = Some((Farewell::Refuse(Reason::Aborted), Delivery::Done));
-        assert!(!Flow { farewell, ..over() }.has_local());
+        let closing = Some((ClosingFrame::Refuse(Reason::Aborted), Delivery::Done));
+        assert!(!Flow { closing, ..over() }.has_local());
     }
 }

@@ -23,7 +23,7 @@ pub(crate) enum RecvState {
 
 /// The receiving half of a flow.
 #[derive(Clone, Debug)]
-pub(crate) struct Recv {
+pub(crate) struct RecvHalf {
     pub assembler: Assembler,
     pub credit: Credit,
     pub state: RecvState,
@@ -35,9 +35,9 @@ pub(crate) struct Recv {
     lingered: Option<u64>,
 }
 
-impl Recv {
+impl RecvHalf {
     pub fn new(credit: Credit) -> Self {
-        Recv {
+        RecvHalf {
             assembler: Assembler::default(),
             credit,
             state: RecvState::Open,
@@ -143,8 +143,8 @@ impl Recv {
 mod tests {
     use super::*;
 
-    fn recv(credit: u64) -> Recv {
-        Recv::new(Credit::new(credit))
+    fn recv(credit: u64) -> RecvHalf {
+        RecvHalf::new(Credit::new(credit))
     }
 
     fn bytes(len: usize) -> Bytes {
@@ -152,7 +152,7 @@ mod tests {
     }
 
     /// Takes what is in order.
-    fn deliver(recv: &mut Recv) -> u64 {
+    fn deliver(recv: &mut RecvHalf) -> u64 {
         while recv.assembler.pop().is_some() {}
         recv.assembler.next()
     }

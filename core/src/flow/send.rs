@@ -34,13 +34,13 @@ pub(crate) enum SendState {
 
 /// The sending half of a flow.
 #[derive(Clone, Debug)]
-pub(crate) struct Send {
+pub(crate) struct SendHalf {
     pub buffer: SendBuffer,
     pub state: SendState,
     /// The peer's credit, as an offset.
     pub limit: u64,
     /// The local side has been told to wait.
-    pub starved: bool,
+    pub waits_for_room: bool,
     /// The local side counts on memory that other flows may take before it does: it is told again
     /// once it has room of its own.
     pub promised: bool,
@@ -56,13 +56,13 @@ pub(crate) struct Chunk {
     pub fin: bool,
 }
 
-impl Send {
+impl SendHalf {
     pub fn new(limit: u64) -> Self {
-        Send {
+        SendHalf {
             buffer: SendBuffer::default(),
             state: SendState::Open,
             limit,
-            starved: false,
+            waits_for_room: false,
             promised: false,
             queued_for_memory: false,
         }
@@ -153,7 +153,8 @@ impl Send {
     /// See [`crate::Session::fingerprint`].
     pub fn fingerprint(&self, hasher: &mut impl Hasher) {
         self.buffer.fingerprint(hasher);
-        (self.state, self.limit, self.starved, self.promised, self.queued_for_memory).hash(hasher);
+        (self.state, self.limit, self.waits_for_room, self.promised, self.queued_for_memory)
+            .hash(hasher);
     }
 
     /// Whether nothing is left to be delivered.
@@ -178,8 +179,8 @@ mod tests {
         (0..len).map(|at| at as u8).collect()
     }
 
-    fn sender(written: usize, limit: u64) -> Send {
-        let mut send = Send::new(limit);
+    fn sender(written: usize, limit: u64) -> SendHalf {
+        let mut send = SendHalf::new(limit);
         send.buffer.push(content(written));
         send
     }
@@ -192,10 +193,10 @@ mod tests {
         fn all_bytes_and_the_fin_arrive_whatever_is_lost_and_acknowledged_late(
             steps: Vec<(u8, u16)>
         ) -> bool {
-            let (mut send, mut carried, mut lost) = (Send::new(20_000), Vec::new(), Vec::new());
+            let (mut send, mut carried, mut lost) = (SendHalf::new(20_000), Vec::new(), Vec::new());
             let mut has = vec![false; 20_000];
             let (mut finished, mut fin_arrived) = (false, false);
-            let mut arrive = |send: &mut Send, chunk: Chunk| {
+            let mut arrive = |send: &mut SendHalf, chunk: Chunk| {
                 send.acknowledge(range(&chunk), chunk.fin);
                 has[chunk.offset as usize..][..chunk.data.len()].fill(true);
                 fin_arrived |= chunk.fin;
@@ -312,10 +313,10 @@ mod tests {
 
     #[test]
     fn room_is_what_credit_queue_and_memory_allow() {
-        assert_eq!(Send::new(1000).room(u64::MAX), 1000);
-        assert_eq!(Send::new(u64::MAX).room(u64::MAX), MAX_UNSENT);
-        assert_eq!(Send::new(u64::MAX).room(0), FLOW_FLOOR, "each flow has a floor of its own");
-        assert_eq!(Send::new(u64::MAX).room(10), FLOW_FLOOR + 10);
+        assert_eq!(SendHalf::new(1000).room(u64::MAX), 1000);
+        assert_eq!(SendHalf::new(u64::MAX).room(u64::MAX), MAX_UNSENT);
+        assert_eq!(SendHalf::new(u64::MAX).room(0), FLOW_FLOOR, "each flow has a floor of its own");
+        assert_eq!(SendHalf::new(u64::MAX).room(10), FLOW_FLOOR + 10);
         let mut send = sender(MAX_UNSENT as usize / 2, u64::MAX);
         assert_eq!(send.room(u64::MAX), 0, "half of the queue is empty before it takes more");
         send.take(1);
@@ -348,7 +349,7 @@ mod tests {
 
     #[test]
     fn the_queue_of_a_flow_is_a_mebibyte() {
-        assert_eq!(Send::new(u64::MAX).room(u64::MAX), 1 << 20);
+        assert_eq!(SendHalf::new(u64::MAX).room(u64::MAX), 1 << 20);
         assert_eq!(sender((1 << 19) - 1, u64::MAX).room(u64::MAX), (1 << 19) + 1);
     }
 

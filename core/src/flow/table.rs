@@ -27,7 +27,7 @@ const GRANTS_PER_SECOND: u64 = 100;
 
 /// What an id stands for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Standing {
+pub(crate) enum IdState {
     /// It is in the table.
     Exists,
     /// It has ended; what still comes for it is late.
@@ -114,18 +114,18 @@ impl Table {
     }
 
     /// What an id in a frame from the peer stands for.
-    pub fn standing(&self, flow: FlowId) -> Result<Standing, Violation> {
+    pub fn id_state(&self, flow: FlowId) -> Result<IdState, Violation> {
         if self.flows.contains_key(&flow) {
-            Ok(Standing::Exists)
+            Ok(IdState::Exists)
         } else if flow.opened_by(self.role) {
             let ended = flow.index() < self.opened && !planted!(LateFrameIsViolation);
-            if ended { Ok(Standing::Ended) } else { Err(Violation::UnknownFlow) }
+            if ended { Ok(IdState::Ended) } else { Err(Violation::UnknownFlow) }
         } else if flow.index() >= self.granted {
             Err(Violation::FlowNotGranted)
         } else if self.seen.contains(flow.index()) {
-            Ok(Standing::Ended)
+            Ok(IdState::Ended)
         } else {
-            Ok(Standing::Free)
+            Ok(IdState::Free)
         }
     }
 
@@ -197,7 +197,7 @@ impl Table {
     }
 
     /// An early flow becomes a real one, or goes: nothing is implied any more.
-    pub fn unimply(&mut self, flow: FlowId) {
+    pub fn forget_implied_early(&mut self, flow: FlowId) {
         if let Some(entry) = self.flows.get_mut(&flow) {
             self.early_implied -= core::mem::take(&mut entry.early);
         }

@@ -4,7 +4,7 @@ use super::Session;
 use super::sums::Weight;
 use crate::config::FLOW_FLOOR;
 use crate::flow::send::SendState;
-use crate::flow::{Delivery, Farewell};
+use crate::flow::{ClosingFrame, Delivery};
 use crate::id::FlowId;
 use crate::intents::Intent;
 use crate::stripe::Token;
@@ -125,12 +125,12 @@ impl Session {
                 || entries.any(|entry| entry.token == Token::Control(intent))
         };
         for (flow, entry) in &self.flows.flows {
-            let farewell = entry.farewell.map(|(kind, delivery)| match kind {
-                Farewell::Reset(..) => (delivery, Intent::Reset(*flow)),
-                Farewell::Refuse(_) => (delivery, Intent::Refuse(*flow)),
+            let closing = entry.closing.map(|(kind, delivery)| match kind {
+                ClosingFrame::Reset(..) => (delivery, Intent::Reset(*flow)),
+                ClosingFrame::Refuse(_) => (delivery, Intent::Refuse(*flow)),
             });
             let owed = [(entry.open, Intent::Open(*flow)), (entry.accept, Intent::Accept(*flow))];
-            for (delivery, intent) in owed.into_iter().chain(farewell) {
+            for (delivery, intent) in owed.into_iter().chain(closing) {
                 assert!(
                     delivery == Delivery::Done || on_stripe(intent),
                     "{intent:?} is in nobody's custody"

@@ -40,7 +40,7 @@ impl Session {
         self.queue.fingerprint(hasher);
         self.intents.hash(hasher);
         self.timers.set_ones().for_each(|timer| timer.hash(hasher));
-        (&self.memory_starved, &self.over, &self.repeat).hash(hasher);
+        (&self.memory_waiters, &self.over, &self.repeat).hash(hasher);
         (self.repeat_beside, self.repeat_now).hash(hasher);
         self.totals.payload_reinjected.hash(hasher);
     }

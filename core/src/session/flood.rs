@@ -14,12 +14,12 @@ use crate::config::CONTROL_PER_FLOW;
 use crate::error::Violation;
 use crate::id::{FlowId, StripeId};
 use crate::io::Output;
-use crate::wire::deframer::{Deframer, Piece};
+use crate::wire::deframer::{Deframer, Item};
 use alloc::vec::Vec;
 
 /// What control has been allowed for.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Explained {
+pub(super) struct Credited {
     payload: u64,
     flows: u64,
 }
@@ -55,26 +55,26 @@ impl Session {
         self.control.refill(self.now);
         self.control.earn(payload - self.allowed_for.payload, self.config.payload_per_control);
         self.control.earn((flows - self.allowed_for.flows).saturating_mul(CONTROL_PER_FLOW), 1);
-        self.allowed_for = Explained { payload, flows };
+        self.allowed_for = Credited { payload, flows };
     }
 
     /// Takes a piece and the bytes of the stripe that brought it, if the peer may still send them.
     pub(super) fn take_accounted(
         &mut self,
         id: StripeId,
-        piece: Piece,
+        piece: Item,
         read: Read,
         out: &mut Vec<Output>,
     ) -> Result<(), Violation> {
-        let Piece::Data { flow, ref data, .. } = piece else {
+        let Item::Data { flow, ref data, .. } = piece else {
             self.pay(id, read.bytes, 0)?;
-            return self.take_piece(id, piece, out);
+            return self.take_item(id, piece, out);
         };
         let payload = data.len() as u64;
         self.account(id, read, payload)?;
         self.totals.payload_received += payload;
         let before = self.extent(flow);
-        self.take_piece(id, piece, out)?;
+        self.take_item(id, piece, out)?;
         if self.extent(flow) != before
             && let Some(stripe) = self.stripes.live.get_mut(&id)
         {

@@ -263,7 +263,7 @@ impl Session {
                 out,
             );
         }
-        self.feed(flow, out);
+        self.notify_writable(flow, out);
         Ok(())
     }
 

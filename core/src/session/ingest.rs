@@ -6,13 +6,13 @@ use crate::config::{FLOW_FLOOR, INITIAL_WINDOW};
 use crate::error::{EndReason, Reason, Violation};
 use crate::flow::credit::Credit;
 use crate::flow::recv::RecvState;
-use crate::flow::table::Standing;
-use crate::flow::{Delivery, Farewell, Flow, Phase};
+use crate::flow::table::IdState;
+use crate::flow::{ClosingFrame, Delivery, Flow, Phase};
 use crate::id::{FlowId, StripeId};
 use crate::intents::Intent;
 use crate::io::Output;
 use crate::timers::Timer;
-use crate::wire::deframer::Piece;
+use crate::wire::deframer::Item;
 use crate::wire::frame::Frame;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -67,15 +67,15 @@ impl Session {
         result
     }
 
-    pub(super) fn take_piece(
+    pub(super) fn take_item(
         &mut self,
         stripe: StripeId,
-        piece: Piece,
+        piece: Item,
         out: &mut Vec<Output>,
     ) -> Result<(), Violation> {
         match piece {
-            Piece::Data { flow, offset, data, fin } => self.on_data(flow, offset, data, fin, out),
-            Piece::Frame(frame) => match frame {
+            Item::Data { flow, offset, data, fin } => self.on_data(flow, offset, data, fin, out),
+            Item::Frame(frame) => match frame {
                 Frame::Open { flow, early, credit, opaque } => {
                     self.on_open(flow, early, credit, opaque, out)
                 }
@@ -134,10 +134,10 @@ impl Session {
     /// Finds the flow that a frame names, making an early one if its OPEN has been overtaken.
     /// `None` if it has ended.
     fn flow_for(&mut self, flow: FlowId) -> Result<Option<FlowId>, Violation> {
-        Ok(match self.flows.standing(flow)? {
-            Standing::Exists => Some(flow),
-            Standing::Ended => None,
-            Standing::Free => {
+        Ok(match self.flows.id_state(flow)? {
+            IdState::Exists => Some(flow),
+            IdState::Ended => None,
+            IdState::Free => {
                 let window =
                     if planted!(EarlyWindowTooSmall) { FLOW_FLOOR } else { INITIAL_WINDOW };
                 self.insert(flow, Flow::new(Phase::Early, 0, window));
@@ -162,7 +162,7 @@ impl Session {
         }
         self.flow_for(flow)?;
         let implied = self.flows.flows[&flow].early;
-        self.flows.unimply(flow);
+        self.flows.forget_implied_early(flow);
         self.flows.see(flow, early)?;
         if implied > early {
             return Err(Violation::CreditExceeded);
@@ -179,7 +179,7 @@ impl Session {
             return Ok(());
         }
         out.push(Output::FlowIncoming { flow, opaque });
-        self.note_starved(flow);
+        self.note_room(flow);
         if planted!(OvertakenOpenDeliversNothing) {
             return Ok(());
         }
@@ -243,7 +243,7 @@ impl Session {
         if !flow.opened_by(self.role) {
             return Err(Violation::UnknownFlow);
         }
-        if self.flows.standing(flow)? == Standing::Exists {
+        if self.flows.id_state(flow)? == IdState::Exists {
             let entry = self.flows.flows.get_mut(&flow).expect("it exists");
             if entry.phase == Phase::Opening || planted!(AcceptedTwice) {
                 entry.phase = Phase::Carried;
@@ -264,7 +264,7 @@ impl Session {
         if !flow.opened_by(self.role) {
             return Err(Violation::UnknownFlow);
         }
-        if self.flows.standing(flow)? == Standing::Exists {
+        if self.flows.id_state(flow)? == IdState::Exists {
             let entry = &self.flows.flows[&flow];
             if entry.has_local() {
                 // A peer that changes its mind after it has accepted resets the flow, whatever it
@@ -291,16 +291,16 @@ impl Session {
         final_offset: u64,
         out: &mut Vec<Output>,
     ) -> Result<(), Violation> {
-        match self.flows.standing(flow)? {
-            Standing::Ended => return Ok(()),
-            Standing::Free => {
+        match self.flows.id_state(flow)? {
+            IdState::Ended => return Ok(()),
+            IdState::Free => {
                 self.flows.end_unopened(flow);
                 return Ok(());
             }
-            Standing::Exists => {}
+            IdState::Exists => {}
         }
         if self.flows.flows[&flow].phase == Phase::Early {
-            self.flows.unimply(flow);
+            self.flows.forget_implied_early(flow);
             self.remove(flow);
             self.flows.end_unopened(flow);
             return Ok(());
@@ -315,7 +315,7 @@ impl Session {
         })
         .unwrap_or(Ok(()))?;
         let Some(entry) = self.flows.flows.get_mut(&flow) else { return Ok(()) };
-        if entry.farewell.is_some() {
+        if entry.closing.is_some() {
             self.remove(flow);
         } else if entry.recv.state == RecvState::Open
             && (entry.recv.is_complete() || !planted!(ResetDropsData))
@@ -354,13 +354,13 @@ impl Session {
         if self.flow_for(flow)?.is_some() {
             let limit = limit + u64::from(planted!(CreditOffByOne));
             self.change(flow, |entry| entry.send.limit = entry.send.limit.max(limit));
-            self.feed(flow, out);
+            self.notify_writable(flow, out);
         }
         Ok(())
     }
 
     fn on_blocked(&mut self, flow: FlowId, limit: u64) -> Result<(), Violation> {
-        if self.flows.standing(flow)? == Standing::Exists && self.flows.flows[&flow].has_local() {
+        if self.flows.id_state(flow)? == IdState::Exists && self.flows.flows[&flow].has_local() {
             self.change(flow, |entry| entry.recv.credit.blocked_at(limit));
             self.advance_credit(flow);
         }
@@ -377,7 +377,7 @@ impl Session {
             Intent::Open(flow) => self.confirm_flow(flow, |entry| entry.open = Delivery::Done),
             Intent::Accept(flow) => self.confirm_flow(flow, |entry| entry.accept = Delivery::Done),
             Intent::Refuse(flow) | Intent::Reset(flow) => self.confirm_flow(flow, |entry| {
-                if let Some((_, delivery)) = &mut entry.farewell {
+                if let Some((_, delivery)) = &mut entry.closing {
                     *delivery = Delivery::Done;
                 }
             }),
@@ -408,10 +408,10 @@ impl Session {
             Intent::Open(id) => flow(id).is_some_and(|entry| pending(entry.open)),
             Intent::Accept(id) => flow(id).is_some_and(|entry| pending(entry.accept)),
             Intent::Refuse(id) => {
-                farewell(flow(id), |farewell| matches!(farewell, Farewell::Refuse(_)))
+                closing(flow(id), |closing| matches!(closing, ClosingFrame::Refuse(_)))
             }
             Intent::Reset(id) => {
-                farewell(flow(id), |farewell| matches!(farewell, Farewell::Reset(..)))
+                closing(flow(id), |closing| matches!(closing, ClosingFrame::Reset(..)))
             }
             Intent::Credit(_) if planted!(CreditNotOwedAgain) => false,
             Intent::Credit(id) => flow(id).is_some_and(|entry| entry.recv.wants_credit()),
@@ -427,19 +427,19 @@ impl Session {
     }
 }
 
-fn farewell(flow: Option<&Flow>, matches: impl Fn(Farewell) -> bool) -> bool {
+fn closing(flow: Option<&Flow>, matches: impl Fn(ClosingFrame) -> bool) -> bool {
     if flow.is_some() && planted!(FarewellNotOwedAgain) {
         return false;
     }
-    flow.and_then(|entry| entry.farewell)
+    flow.and_then(|entry| entry.closing)
         .is_some_and(|(kind, delivery)| matches(kind) && delivery == Delivery::Pending)
 }
 
 /// Whether what came in asks for an acknowledgement.
-fn is_eliciting(piece: &Piece) -> bool {
+fn is_eliciting(piece: &Item) -> bool {
     match piece {
-        Piece::Data { .. } => true,
-        Piece::Frame(frame) => {
+        Item::Data { .. } => true,
+        Item::Frame(frame) => {
             // A PING has its own answer.
             !matches!(
                 frame,

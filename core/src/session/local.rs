@@ -4,7 +4,7 @@ use super::Session;
 use crate::config::{FLOW_FLOOR, INITIAL_WINDOW, MAX_OPAQUE};
 use crate::error::Reason;
 use crate::flow::send::SendState;
-use crate::flow::{Delivery, Farewell, Flow, Phase};
+use crate::flow::{ClosingFrame, Delivery, Flow, Phase};
 use crate::id::FlowId;
 use crate::intents::Intent;
 use crate::io::Output;
@@ -37,7 +37,7 @@ impl Session {
             self.insert(flow, Flow { opaque, early, open: Delivery::Pending, ..entry });
             self.intents.add(Intent::Open(flow));
             out.push(Output::FlowOpened { request, flow });
-            self.note_starved(flow);
+            self.note_room(flow);
         }
     }
 
@@ -61,7 +61,7 @@ impl Session {
         let refused = self.change(flow, |entry| {
             let offered = entry.phase == Phase::Offered && entry.has_local();
             if offered {
-                entry.farewell = Some((Farewell::Refuse(reason), Delivery::Pending));
+                entry.closing = Some((ClosingFrame::Refuse(reason), Delivery::Pending));
                 entry.send.stop();
                 if planted!(RefusalWaitsForData) {
                     return offered;
@@ -93,7 +93,7 @@ impl Session {
             data.len()
         );
         self.change(flow, |entry| entry.send.buffer.push(data));
-        self.note_starved(flow);
+        self.note_room(flow);
     }
 
     pub(super) fn flow_consumed(&mut self, flow: FlowId, total: u64) {
@@ -121,7 +121,7 @@ impl Session {
             }
             if entry.has_local() && entry.send.state == SendState::Open {
                 entry.send.state = SendState::Finishing;
-                entry.send.starved = false;
+                entry.send.waits_for_room = false;
             }
         });
     }
@@ -139,7 +139,7 @@ impl Session {
         self.change(flow, |entry| {
             let end = entry.send.buffer.written();
             let end = if planted!(ResetOffsetOfSent) { entry.send.buffer.next() } else { end };
-            entry.farewell = Some((Farewell::Reset(reason, end), Delivery::Pending));
+            entry.closing = Some((ClosingFrame::Reset(reason, end), Delivery::Pending));
             if entry.send.state != SendState::Stopped {
                 entry.send.state = SendState::Ending;
             }
@@ -151,24 +151,24 @@ impl Session {
     /// A caller may only name flows that it was told of. Those that have ended since are ordinary
     /// races.
     fn check_issued(&self, flow: FlowId) {
-        let issued = match self.flows.standing(flow) {
-            Ok(crate::flow::table::Standing::Exists) => {
+        let issued = match self.flows.id_state(flow) {
+            Ok(crate::flow::table::IdState::Exists) => {
                 self.flows.flows[&flow].phase != Phase::Early
             }
-            Ok(crate::flow::table::Standing::Ended) => true,
-            Ok(crate::flow::table::Standing::Free) | Err(_) => false,
+            Ok(crate::flow::table::IdState::Ended) => true,
+            Ok(crate::flow::table::IdState::Free) | Err(_) => false,
         };
         assert!(issued, "flow {flow} was never issued");
     }
 
     /// Notes whether the local side of a flow has to wait now.
-    pub(super) fn note_starved(&mut self, flow: FlowId) {
-        let starved = self.send_room(flow) == 0;
+    pub(super) fn note_room(&mut self, flow: FlowId) {
+        let waits_for_room = self.send_room(flow) == 0;
         let Some(entry) = self.flows.flows.get_mut(&flow) else { return };
         let open = entry.send.state == SendState::Open;
-        entry.send.starved = starved && open;
+        entry.send.waits_for_room = waits_for_room && open;
         entry.send.promised =
-            !starved && open && entry.send.room(0) == 0 && !planted!(PromiseForgotten);
+            !waits_for_room && open && entry.send.room(0) == 0 && !planted!(PromiseForgotten);
         self.queue_for_memory(flow);
     }
 
@@ -176,39 +176,42 @@ impl Session {
     /// memory.
     fn queue_for_memory(&mut self, flow: FlowId) {
         let Some(entry) = self.flows.flows.get_mut(&flow) else { return };
-        if entry.send.starved && !entry.send.queued_for_memory && entry.send.room(u64::MAX) > 0 {
+        if entry.send.waits_for_room
+            && !entry.send.queued_for_memory
+            && entry.send.room(u64::MAX) > 0
+        {
             entry.send.queued_for_memory = true;
-            self.memory_starved.push_back(flow);
+            self.memory_waiters.push_back(flow);
         }
     }
 
     /// Tells the local side of a flow that it need not wait any more.
-    pub(super) fn feed(&mut self, flow: FlowId, out: &mut Vec<Output>) {
+    pub(super) fn notify_writable(&mut self, flow: FlowId, out: &mut Vec<Output>) {
         let has_room = self.send_room(flow) > 0;
         let Some(entry) = self.flows.flows.get_mut(&flow) else { return };
         // Room of its own, which no other flow can take before the local side has seen it.
         let own = entry.has_local() && entry.send.room(0) > 0;
-        if (entry.send.starved && has_room) || (entry.send.promised && own) {
-            entry.send.starved = false;
+        if (entry.send.waits_for_room && has_room) || (entry.send.promised && own) {
+            entry.send.waits_for_room = false;
             entry.send.promised = !own;
             out.push(Output::FlowWritable { flow });
-        } else if entry.send.starved {
+        } else if entry.send.waits_for_room {
             self.queue_for_memory(flow);
         }
     }
 
     /// Gives memory that has become free to those who wait for it.
-    pub(super) fn feed_starved(&mut self, out: &mut Vec<Output>) {
-        while let Some(&flow) = self.memory_starved.front() {
-            let waits = self.flows.flows.get(&flow).is_some_and(|entry| entry.send.starved);
+    pub(super) fn notify_memory_waiters(&mut self, out: &mut Vec<Output>) {
+        while let Some(&flow) = self.memory_waiters.front() {
+            let waits = self.flows.flows.get(&flow).is_some_and(|entry| entry.send.waits_for_room);
             if waits && self.send_room(flow) == 0 && self.send_pool() == 0 {
                 return;
             }
-            self.memory_starved.pop_front();
+            self.memory_waiters.pop_front();
             if let Some(entry) = self.flows.flows.get_mut(&flow) {
                 entry.send.queued_for_memory = false;
             }
-            self.feed(flow, out);
+            self.notify_writable(flow, out);
         }
     }
 

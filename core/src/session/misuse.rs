@@ -5,7 +5,7 @@ use super::Session;
 use crate::config::MAX_OPAQUE;
 use crate::flow::Phase;
 use crate::flow::send::SendState;
-use crate::flow::table::Standing;
+use crate::flow::table::IdState;
 use crate::id::FlowId;
 use crate::io::Input;
 use alloc::format;
@@ -54,10 +54,10 @@ impl Session {
     }
 
     fn never_issued(&self, flow: FlowId) -> Option<String> {
-        let issued = match self.flows.standing(flow) {
-            Ok(Standing::Exists) => self.flows.flows[&flow].phase != Phase::Early,
-            Ok(Standing::Ended) => true,
-            Ok(Standing::Free) | Err(_) => false,
+        let issued = match self.flows.id_state(flow) {
+            Ok(IdState::Exists) => self.flows.flows[&flow].phase != Phase::Early,
+            Ok(IdState::Ended) => true,
+            Ok(IdState::Free) | Err(_) => false,
         };
         (!issued).then(|| format!("flow {flow} was never issued"))
     }

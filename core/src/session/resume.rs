@@ -94,7 +94,7 @@ impl Session {
             ledger: Some(ledger),
             sent: stripe.sent,
         };
-        self.stripes.bury(id, gone);
+        self.stripes.add_gone(id, gone);
         self.intents.add(Intent::Gone(id));
         if self.stripes.live.is_empty() {
             self.timers.set(Timer::Resume, self.now + self.config.resume_limit);
@@ -206,7 +206,7 @@ impl Session {
     ) {
         if let Some((flow, range, fin)) = data {
             self.change(flow, |flow| flow.send.acknowledge(range, fin));
-            self.feed(flow, out);
+            self.notify_writable(flow, out);
         }
     }
 
@@ -362,7 +362,7 @@ impl Session {
     }
 
     /// What doubted stripes hold is sent again on the others, once there are any.
-    pub(super) fn relieve_doubted(&mut self) {
+    pub(super) fn resend_doubted(&mut self) {
         if self.stripes.live.values().all(|stripe| stripe.doubted) {
             return;
         }

@@ -4,7 +4,7 @@
 use super::{MAX_DATA_ENTRIES, Session};
 use crate::buggify::Site;
 use crate::config::SchedulerKind;
-use crate::flow::Farewell;
+use crate::flow::ClosingFrame;
 use crate::id::{FlowId, Role, StripeId};
 use crate::intents::Intent;
 use crate::io::Output;
@@ -51,9 +51,9 @@ impl Session {
 
     /// Brings what is owed up to date.
     pub(super) fn prepare(&mut self, out: &mut Vec<Output>) {
-        self.relieve_doubted();
-        self.bury(out);
-        self.feed_starved(out);
+        self.resend_doubted();
+        self.remove_ended(out);
+        self.notify_memory_waiters(out);
         if let Some(early) = self.flows.grant(&self.config, self.recv_pool(), self.now) {
             debug_assert!(early <= self.config.memory_limit);
             self.intents.add(Intent::Grant);
@@ -65,12 +65,12 @@ impl Session {
     }
 
     /// Forgets flows to which nothing more can happen.
-    pub(super) fn bury(&mut self, out: &mut Vec<Output>) {
+    pub(super) fn remove_ended(&mut self, out: &mut Vec<Output>) {
         for flow in core::mem::take(&mut self.over) {
             let Some(entry) = self.flows.flows.get(&flow).filter(|entry| entry.is_over()) else {
                 continue;
             };
-            if entry.farewell.is_none() {
+            if entry.closing.is_none() {
                 out.push(Output::FlowEnded { flow });
             }
             self.remove(flow);
@@ -214,11 +214,11 @@ impl Session {
             }
             Intent::Accept(flow) => Some(Frame::Accept { flow }),
             Intent::Refuse(flow) | Intent::Reset(flow) => {
-                entry(&flow).and_then(|entry| entry.farewell).map(|(farewell, _)| match farewell {
-                    Farewell::Reset(reason, final_offset) => {
+                entry(&flow).and_then(|entry| entry.closing).map(|(closing, _)| match closing {
+                    ClosingFrame::Reset(reason, final_offset) => {
                         Frame::Reset { flow, reason: reason.code(), final_offset }
                     }
-                    Farewell::Refuse(reason) => Frame::Refuse { flow, reason: reason.code() },
+                    ClosingFrame::Refuse(reason) => Frame::Refuse { flow, reason: reason.code() },
                 })
             }
             Intent::Drain => Some(Frame::Drain),
@@ -490,7 +490,7 @@ impl Session {
             "data beyond a stripe's allowance"
         );
         transmit(stripe, &frame, chunk.data, &[(token, true)], self.now, out);
-        self.feed(flow, out);
+        self.notify_writable(flow, out);
     }
 
     /// Counts a DATA frame that is about to go on a stripe, `again` if what it carries was sent

@@ -48,7 +48,7 @@ impl Table {
     }
 
     /// Remembers a stripe that is gone.
-    pub fn bury(&mut self, id: StripeId, gone: Gone) {
+    pub fn add_gone(&mut self, id: StripeId, gone: Gone) {
         self.gone.insert(id, gone);
         let held = |gone: &Gone| gone.ledger.as_ref().map_or(0, Ledger::len);
         let mut entries: usize = self.gone.values().map(held).sum();
@@ -150,7 +150,7 @@ mod tests {
         };
         let third = MAX_GONE_ENTRIES as u64 / 3;
         (0..3).for_each(|id| {
-            table.bury(StripeId(id), Gone { ledger: held(third), ..gone(id == 0, true) })
+            table.add_gone(StripeId(id), Gone { ledger: held(third), ..gone(id == 0, true) })
         });
         let kept = |table: &Table| -> Vec<u64> {
             table
@@ -161,7 +161,7 @@ mod tests {
                 .collect()
         };
         assert_eq!(kept(&table), [0, 1, 2]);
-        table.bury(StripeId(3), Gone { ledger: held(third), ..gone(false, true) });
+        table.add_gone(StripeId(3), Gone { ledger: held(third), ..gone(false, true) });
         assert_eq!(kept(&table), [1, 2, 3]);
         assert!(
             table.is_retired(StripeId(0)),

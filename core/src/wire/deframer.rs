@@ -13,7 +13,7 @@ use bytes::{Buf, Bytes};
 
 /// What the stream held next.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Piece {
+pub enum Item {
     /// A frame other than DATA. The payload of an OPEN follows as `Data`.
     Frame(Frame),
     /// Some bytes of a flow.
@@ -72,7 +72,7 @@ impl Deframer {
 
     /// Takes the next piece from the front of `input`; `None` if it is used up. After a violation
     /// the stream is of no more use.
-    pub fn next(&mut self, input: &mut Bytes) -> Result<Option<Piece>, Violation> {
+    pub fn next(&mut self, input: &mut Bytes) -> Result<Option<Item>, Violation> {
         while !input.is_empty() {
             match &mut self.state {
                 State::Head(seen) => match take_head(seen, input)? {
@@ -98,7 +98,7 @@ impl Deframer {
                         .split_to(input.len().min(usize::try_from(*left).unwrap_or(usize::MAX)));
                     let len = data.len() as u64;
                     let fin = *fin && (len == *left || planted!(FinOnEveryPart));
-                    let piece = Piece::Data { flow: *flow, offset: *offset, data, fin };
+                    let piece = Item::Data { flow: *flow, offset: *offset, data, fin };
                     *offset += len;
                     *left -= len;
                     self.processed += len;
@@ -123,11 +123,11 @@ impl Deframer {
     }
 
     /// Takes over after a head. `None` for a DATA whose payload comes next.
-    fn begin(&mut self, frame: Frame, payload: u64) -> Result<Option<Piece>, Violation> {
+    fn begin(&mut self, frame: Frame, payload: u64) -> Result<Option<Item>, Violation> {
         let (flow, offset, fin) = match frame {
             Frame::Data { flow, offset, fin } => (flow, offset, fin),
             Frame::Open { flow, .. } => (flow, 0, false),
-            _ => return Ok(Some(Piece::Frame(frame))),
+            _ => return Ok(Some(Item::Frame(frame))),
         };
         if offset + payload > varint::MAX {
             return Err(Violation::OffsetTooLarge);
@@ -137,8 +137,8 @@ impl Deframer {
         }
         Ok(match frame {
             Frame::Data { .. } if payload > 0 => None,
-            Frame::Data { .. } => Some(Piece::Data { flow, offset, data: Bytes::new(), fin }),
-            _ => Some(Piece::Frame(frame)),
+            Frame::Data { .. } => Some(Item::Data { flow, offset, data: Bytes::new(), fin }),
+            _ => Some(Item::Frame(frame)),
         })
     }
 }
@@ -178,7 +178,7 @@ mod tests {
     use quickcheck::quickcheck;
 
     /// What came out of a stream: frames, and the bytes of flows with neighbours joined.
-    type Outcome = (Vec<Piece>, u64, Option<Violation>);
+    type Outcome = (Vec<Item>, u64, Option<Violation>);
 
     fn run(chunks: &[&[u8]]) -> Outcome {
         let mut deframer = Deframer::new();
@@ -197,11 +197,11 @@ mod tests {
         (pieces, deframer.processed(), None)
     }
 
-    fn join(pieces: &mut Vec<Piece>, piece: Piece) {
+    fn join(pieces: &mut Vec<Item>, piece: Item) {
         match (pieces.last_mut(), &piece) {
             (
-                Some(Piece::Data { flow, offset, data, fin: last_fin }),
-                Piece::Data { flow: next_flow, offset: next, data: more, fin },
+                Some(Item::Data { flow, offset, data, fin: last_fin }),
+                Item::Data { flow: next_flow, offset: next, data: more, fin },
             ) if flow == next_flow && *offset + data.len() as u64 == *next && !*last_fin => {
                 *data = [&data[..], more].concat().into();
                 *last_fin = *fin;
@@ -231,15 +231,15 @@ mod tests {
             let payload = Bytes::from_static(payload);
             match frame {
                 Frame::Data { flow, offset, fin } => {
-                    join(&mut expected, Piece::Data { flow, offset, data: payload, fin });
+                    join(&mut expected, Item::Data { flow, offset, data: payload, fin });
                 }
                 Frame::Open { flow, .. } => {
-                    expected.push(Piece::Frame(frame));
+                    expected.push(Item::Frame(frame));
                     if !payload.is_empty() {
-                        expected.push(Piece::Data { flow, offset: 0, data: payload, fin: false });
+                        expected.push(Item::Data { flow, offset: 0, data: payload, fin: false });
                     }
                 }
-                _ => expected.push(Piece::Frame(frame)),
+                _ => expected.push(Item::Frame(frame)),
             }
         }
         assert_eq!(pieces, expected);
@@ -308,12 +308,12 @@ mod tests {
             let offset = 10 + deframer.processed() - frame.len() as u64;
             let mut input = Bytes::from(alloc::vec![7; len]);
             let start = input.as_ptr();
-            let Ok(Some(Piece::Data { data, .. })) = &deframer.clone().next(&mut input.clone())
+            let Ok(Some(Item::Data { data, .. })) = &deframer.clone().next(&mut input.clone())
             else {
                 panic!("data");
             };
             assert_eq!(data.as_ptr(), start);
-            let piece = Piece::Data { flow: FlowId(1), offset, data: input.clone(), fin };
+            let piece = Item::Data { flow: FlowId(1), offset, data: input.clone(), fin };
             assert_eq!(deframer.next(&mut input), Ok(Some(piece)));
         }
     }
@@ -336,7 +336,7 @@ mod tests {
         let ping = Frame::Ping { nonce: 1 }.encode(0);
         assert_eq!(deframer.next(&mut ping.slice(..1)), Ok(None));
         let mut rest = Bytes::from([&ping[1..], &[0; 60_000]].concat());
-        assert_eq!(deframer.next(&mut rest), Ok(Some(Piece::Frame(Frame::Ping { nonce: 1 }))));
+        assert_eq!(deframer.next(&mut rest), Ok(Some(Item::Frame(Frame::Ping { nonce: 1 }))));
         assert_eq!(rest.len(), 60_000);
         let State::Head(seen) = &deframer.state else { panic!("at a border") };
         // The first byte, and as many as a length of 128 KiB and a frame without payload take.
@@ -363,6 +363,6 @@ mod tests {
         let mut rest = Bytes::from(alloc::vec![0xff; MAX_FRAME as usize - 1]);
         assert_eq!(deframer.next(&mut rest), Ok(None));
         let mut ping = Frame::Ping { nonce: 1 }.encode(0);
-        assert_eq!(deframer.next(&mut ping), Ok(Some(Piece::Frame(Frame::Ping { nonce: 1 }))));
+        assert_eq!(deframer.next(&mut ping), Ok(Some(Item::Frame(Frame::Ping { nonce: 1 }))));
     }
 }

@@ -12,7 +12,7 @@ use crate::picture::timeline::{Death, Steps, Timeline};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use striper_core::wire::deframer::{Deframer, Piece};
+use striper_core::wire::deframer::{Deframer, Item};
 use striper_core::wire::frame::Frame;
 use striper_core::{FlowId, Input, Instant, Output, StripeClose, StripeId};
 
@@ -318,20 +318,20 @@ impl Account {
         pieces.into_iter().for_each(|piece| self.arrive(at, stripe, piece));
     }
 
-    fn arrive(&mut self, at: u64, stripe: StripeId, piece: Piece) {
+    fn arrive(&mut self, at: u64, stripe: StripeId, piece: Item) {
         match piece {
-            Piece::Data { flow, offset, data, fin } if !data.is_empty() || fin => {
+            Item::Data { flow, offset, data, fin } if !data.is_empty() || fin => {
                 let arrivals = &mut self.flow(at, flow).receiving.arrivals;
                 let range = offset..offset + data.len() as u64;
                 let before = arrivals.last().map_or(0, |arrival| arrival.reached);
                 arrivals.push(Arrival { at, stripe, reached: before.max(range.end), range });
             }
-            Piece::Frame(Frame::Open { flow, early, credit, .. }) => {
+            Item::Frame(Frame::Open { flow, early, credit, .. }) => {
                 let flow = self.flow(at, flow);
                 raise(&mut flow.receiving.granted, at, FLOOR + early);
                 raise(&mut flow.sending.limit, at, credit);
             }
-            Piece::Frame(Frame::Credit { flow, limit }) => {
+            Item::Frame(Frame::Credit { flow, limit }) => {
                 raise(&mut self.flow(at, flow).sending.limit, at, limit);
             }
             _ => {}

@@ -14,7 +14,7 @@ use crate::app::Side;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use striper_core::wire::deframer::{Deframer, Piece};
+use striper_core::wire::deframer::{Deframer, Item};
 use striper_core::wire::frame;
 use striper_core::{EndReason, FlowId, Input, Instant, Output, StripeClose, StripeId};
 
@@ -279,7 +279,7 @@ impl Timeline {
             };
             let end = deframer.processed();
             let grows =
-                matches!(&piece, Piece::Data { data, .. } if end - data.len() as u64 == *last);
+                matches!(&piece, Item::Data { data, .. } if end - data.len() as u64 == *last);
             let size = end - *last;
             *last = end;
             let new = self.arrive(side, &piece);
@@ -289,15 +289,15 @@ impl Timeline {
             } else {
                 lane.arrive_unseen(at, end, size, carried(&piece, new), grows);
             }
-            if let Piece::Frame(frame) = piece {
+            if let Item::Frame(frame) = piece {
                 self.heed(side, at, stripe, &frame);
             }
         }
     }
 
     /// A piece of a flow has arrived; how many of its bytes had not before.
-    fn arrive(&mut self, side: Side, piece: &Piece) -> u64 {
-        let Piece::Data { flow, offset, data, .. } = piece else { return 0 };
+    fn arrive(&mut self, side: Side, piece: &Item) -> u64 {
+        let Item::Data { flow, offset, data, .. } = piece else { return 0 };
         let range = *offset..offset + data.len() as u64;
         let incoming = &mut self.directions[side.other().index()];
         incoming.change(*flow, |track| track.arrived.add(range))
@@ -378,9 +378,9 @@ fn read_head(header: &Bytes) -> Option<(FlowId, u64, Option<frame::Frame>)> {
         piece => piece,
     };
     Some(match piece? {
-        Piece::Frame(frame @ frame::Frame::Open { flow, .. }) => (flow, 0, Some(frame)),
-        Piece::Frame(frame) => (FlowId(0), 0, Some(frame)),
-        Piece::Data { flow, offset, .. } => (flow, offset, None),
+        Item::Frame(frame @ frame::Frame::Open { flow, .. }) => (flow, 0, Some(frame)),
+        Item::Frame(frame) => (FlowId(0), 0, Some(frame)),
+        Item::Data { flow, offset, .. } => (flow, offset, None),
     })
 }
 
@@ -397,12 +397,12 @@ fn asks(frame: Option<&frame::Frame>) -> bool {
     )
 }
 
-fn carried(piece: &Piece, new: u64) -> Carries {
+fn carried(piece: &Item, new: u64) -> Carries {
     match piece {
-        Piece::Data { flow, offset, data, .. } if !data.is_empty() => {
+        Item::Data { flow, offset, data, .. } if !data.is_empty() => {
             Carries::Data { flow: *flow, offset: *offset, len: data.len() as u64, again: new == 0 }
         }
-        Piece::Data { .. } => Carries::Control { asks: true },
-        Piece::Frame(frame) => Carries::Control { asks: asks(Some(frame)) },
+        Item::Data { .. } => Carries::Control { asks: true },
+        Item::Frame(frame) => Carries::Control { asks: asks(Some(frame)) },
     }
 }

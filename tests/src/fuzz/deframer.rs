@@ -4,7 +4,7 @@
 use super::source::Source;
 use bytes::Bytes;
 use std::mem::discriminant;
-use striper_core::wire::deframer::{Deframer, Piece};
+use striper_core::wire::deframer::{Deframer, Item};
 use striper_core::wire::frame::Frame;
 use striper_core::wire::varint;
 use striper_core::{Handshake, HandshakeError, Hello, Violation};
@@ -109,7 +109,7 @@ fn same_greeting(whole: &Greeting, cut: &Greeting) {
 
 /// What came out of a stream, data of neighbours joined; how many bytes were passed on; and why it
 /// ended.
-type Outcome = (Vec<Piece>, u64, Option<Violation>);
+type Outcome = (Vec<Item>, u64, Option<Violation>);
 
 fn read(lengths: &[usize], stream: &[u8], allocated: &impl Fn() -> usize) -> Outcome {
     let mut deframer = Deframer::new();
@@ -136,16 +136,16 @@ fn read(lengths: &[usize], stream: &[u8], allocated: &impl Fn() -> usize) -> Out
 
 /// Each frame has one spelling, so that saying it again gives the bytes that it was read from, the
 /// last of `seen`.
-fn check_spelling(piece: &Piece, seen: &[u8]) {
+fn check_spelling(piece: &Item, seen: &[u8]) {
     match piece {
-        Piece::Frame(frame) => {
+        Item::Frame(frame) => {
             let said = frame.encode(0);
             let mut body = &said[..];
             varint::take(&mut body).expect("a length").expect("all of it");
             assert!(seen.ends_with(body), "{frame:?} was spelled in another way");
             assert_eq!(alone(&said), *piece);
         }
-        Piece::Data { flow, offset, data, fin } => {
+        Item::Data { flow, offset, data, fin } => {
             assert!(seen.ends_with(data), "payload was changed");
             let mut said =
                 Frame::Data { flow: *flow, offset: *offset, fin: *fin }.encode(data.len()).to_vec();
@@ -156,7 +156,7 @@ fn check_spelling(piece: &Piece, seen: &[u8]) {
 }
 
 /// The one piece in these bytes.
-fn alone(bytes: &[u8]) -> Piece {
+fn alone(bytes: &[u8]) -> Item {
     let mut bytes = Bytes::copy_from_slice(bytes);
     let piece =
         Deframer::new().next(&mut bytes).expect("our own frames are good").expect("a whole frame");
@@ -164,17 +164,17 @@ fn alone(bytes: &[u8]) -> Piece {
     piece
 }
 
-fn join(pieces: &mut Vec<Piece>, piece: Piece) {
+fn join(pieces: &mut Vec<Item>, piece: Item) {
     if let (
-        Some(Piece::Data { flow, offset, data, fin: false }),
-        Piece::Data { flow: same, offset: next, data: more, fin: end },
+        Some(Item::Data { flow, offset, data, fin: false }),
+        Item::Data { flow: same, offset: next, data: more, fin: end },
     ) = (pieces.last_mut(), &piece)
         && flow == same
         && *offset + data.len() as u64 == *next
     {
         let joined = Bytes::from([&data[..], more].concat());
         let (flow, offset, fin) = (*flow, *offset, *end);
-        *pieces.last_mut().expect("there is one") = Piece::Data { flow, offset, data: joined, fin };
+        *pieces.last_mut().expect("there is one") = Item::Data { flow, offset, data: joined, fin };
         return;
     }
     pieces.push(piece);

@@ -49,17 +49,17 @@ fn early_credit_goes_to_the_first_flows_until_it_is_used_up() {
 #[test]
 fn an_id_stands_for_a_flow_that_exists_has_ended_or_may_be_opened() {
     let mut table = table();
-    assert_eq!(table.standing(client(0)), Ok(Standing::Free));
+    assert_eq!(table.id_state(client(0)), Ok(IdState::Free));
     add(&mut table, client(0), Phase::Offered);
     table.see(client(0), 0).unwrap();
-    assert_eq!(table.standing(client(0)), Ok(Standing::Exists));
+    assert_eq!(table.id_state(client(0)), Ok(IdState::Exists));
     table.remove(client(0));
-    assert_eq!(table.standing(client(0)), Ok(Standing::Ended), "an id is never used twice");
-    assert_eq!(table.standing(client(INITIAL_FLOWS - 1)), Ok(Standing::Free));
-    assert_eq!(table.standing(client(INITIAL_FLOWS)), Err(Violation::FlowNotGranted));
-    assert_eq!(table.standing(FlowId(0)), Err(Violation::UnknownFlow), "ours, and never opened");
+    assert_eq!(table.id_state(client(0)), Ok(IdState::Ended), "an id is never used twice");
+    assert_eq!(table.id_state(client(INITIAL_FLOWS - 1)), Ok(IdState::Free));
+    assert_eq!(table.id_state(client(INITIAL_FLOWS)), Err(Violation::FlowNotGranted));
+    assert_eq!(table.id_state(FlowId(0)), Err(Violation::UnknownFlow), "ours, and never opened");
     table.next_id();
-    assert_eq!(table.standing(FlowId(0)), Ok(Standing::Ended));
+    assert_eq!(table.id_state(FlowId(0)), Ok(IdState::Ended));
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn data_before_its_open_counts_as_early_credit_until_the_open_comes() {
     let mut table = self::table();
     add(&mut table, client(0), Phase::Early);
     table.imply_early(client(0), INITIAL_WINDOW).unwrap();
-    table.unimply(client(0));
+    table.forget_implied_early(client(0));
     assert_eq!(table.see(client(0), EARLY), Ok(()), "not counted twice");
 }
 
@@ -144,7 +144,7 @@ fn an_id_that_is_reset_before_its_open_is_made_up_for_only_when_that_comes() {
     (0..INITIAL_FLOWS).for_each(|index| table.end_unopened(client(index)));
     table.grant(&config, POOL, Instant::ZERO);
     assert_eq!(table.granted().0, INITIAL_FLOWS);
-    assert_eq!(table.standing(client(5)), Ok(Standing::Ended));
+    assert_eq!(table.id_state(client(5)), Ok(IdState::Ended));
     for _ in 0..2 {
         (0..INITIAL_FLOWS).for_each(|index| table.see_again(client(index), 0).unwrap());
         table.grant(&config, POOL, Instant::ZERO);
@@ -222,7 +222,7 @@ fn a_grant_by_other_means_never_takes_back() {
     table.grant_as_much(100, INITIAL_EARLY + 5);
     table.grant_as_much(99, INITIAL_EARLY + 4);
     assert_eq!(table.granted(), (100, INITIAL_EARLY + 5));
-    assert_eq!(table.standing(client(99)), Ok(Standing::Free));
+    assert_eq!(table.id_state(client(99)), Ok(IdState::Free));
     assert_eq!(table.early_outstanding(), INITIAL_EARLY + 5);
 }
 
@@ -234,8 +234,8 @@ fn more_data_before_an_open_implies_only_what_it_adds() {
         table.imply_early(client(0), FLOW_FLOOR + end).unwrap();
     }
     assert_eq!((table.early_implied, table.flows[&client(0)].early), (1000, 1000));
-    table.unimply(client(0));
-    table.unimply(client(0));
+    table.forget_implied_early(client(0));
+    table.forget_implied_early(client(0));
     assert_eq!((table.early_implied, table.flows[&client(0)].early), (0, 0));
 }
 

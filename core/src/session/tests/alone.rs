@@ -3,14 +3,14 @@
 
 use super::*;
 use crate::stripe::Token;
-use crate::wire::deframer::{Deframer, Piece};
+use crate::wire::deframer::{Deframer, Item};
 
 #[derive(Clone)]
 pub(super) struct Alone {
     pub session: Session,
     pub now: Instant,
     /// What it has said and the test has not looked at yet. Without PINGs.
-    pub said: Vec<(StripeId, Piece)>,
+    pub said: Vec<(StripeId, Item)>,
     /// What it has told its local side or asked of its driver.
     pub told: Vec<Output>,
     totals: BTreeMap<StripeId, u64>,
@@ -85,11 +85,11 @@ impl Alone {
                     deframer.next(&mut bytes).expect("no session says a violation")
                 {
                     match piece {
-                        Piece::Frame(Frame::Ping { nonce }) if self.answers => {
+                        Item::Frame(Frame::Ping { nonce }) if self.answers => {
                             let data = Frame::Pong { nonce }.encode(0);
                             queue.push(Input::StripeBytes { stripe, data });
                         }
-                        Piece::Frame(Frame::Ping { .. }) => {}
+                        Item::Frame(Frame::Ping { .. }) => {}
                         piece => self.said.push((stripe, piece)),
                     }
                 }
@@ -135,9 +135,9 @@ impl Alone {
 
     /// The frames that it has said since the last call, but DATA.
     pub fn frames(&mut self) -> Vec<(u64, Frame)> {
-        let frame = |(stripe, piece): (StripeId, Piece)| match piece {
-            Piece::Frame(frame) => Some((stripe.0, frame)),
-            Piece::Data { .. } => None,
+        let frame = |(stripe, piece): (StripeId, Item)| match piece {
+            Item::Frame(frame) => Some((stripe.0, frame)),
+            Item::Data { .. } => None,
         };
         core::mem::take(&mut self.said).into_iter().filter_map(frame).collect()
     }

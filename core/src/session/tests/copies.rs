@@ -8,7 +8,7 @@ use crate::scheduler::reinject;
 use crate::stripe::rate::Latest;
 use crate::stripe::window::Ack;
 use crate::timers::Timer;
-use crate::wire::deframer::Piece;
+use crate::wire::deframer::Item;
 
 fn rate(alone: &mut Alone, stripe: u64, bytes: u64) {
     let rate = &mut alone.session.stripes.live.get_mut(&StripeId(stripe)).unwrap().rate;
@@ -45,7 +45,7 @@ fn copied(kind: SchedulerKind, others: u64, spent: bool, finish: bool) -> (u64, 
     alone.give(Input::Tick);
     let (mut copied, mut fins) = (0, 0);
     for (stripe, piece) in &alone.said {
-        if let Piece::Data { data, offset, fin, .. } = piece {
+        if let Item::Data { data, offset, fin, .. } = piece {
             assert!(stripe.0 > 0 && *offset > 16_000, "what is about to arrive needs no copy");
             copied += data.len() as u64;
             fins += usize::from(*fin);
@@ -93,9 +93,9 @@ fn unanswered(kind: SchedulerKind, stripes: u64) -> (Alone, Option<Instant>) {
 
 /// The stripe and the offset of each piece of data said since.
 fn pieces(alone: &mut Alone) -> Vec<(u64, u64)> {
-    let piece = |(stripe, piece): (StripeId, Piece)| match piece {
-        Piece::Data { offset, .. } => Some((stripe.0, offset)),
-        Piece::Frame(_) => None,
+    let piece = |(stripe, piece): (StripeId, Item)| match piece {
+        Item::Data { offset, .. } => Some((stripe.0, offset)),
+        Item::Frame(_) => None,
     };
     core::mem::take(&mut alone.said).into_iter().filter_map(piece).collect()
 }

@@ -6,7 +6,7 @@ use super::*;
 use crate::config::FLOW_FLOOR;
 use crate::stripe::Token;
 use crate::timers::Timer;
-use crate::wire::deframer::Piece;
+use crate::wire::deframer::Item;
 
 fn down(stripe: u64) -> Input {
     Input::StripeDown { stripe: StripeId(stripe) }
@@ -41,10 +41,10 @@ fn a_farewell_lost_with_its_stripe_is_said_again() {
         Input::FlowRefuse { flow: FLOW, reason: Reason::Aborted },
     ];
     let is_farewell = |frame: &Frame| matches!(frame, Frame::Reset { .. } | Frame::Refuse { .. });
-    for farewell in farewells {
+    for closing in farewells {
         let mut alone = Alone::server(2);
         alone.hear(0, open());
-        alone.give(farewell);
+        alone.give(closing);
         let stripe = the_one(&alone.frames(), is_farewell);
         alone.give(down(stripe));
         assert_eq!(stripes_of(&alone.frames(), is_farewell), [1 - stripe]);
@@ -137,12 +137,8 @@ fn of_a_frame_that_has_arrived_in_part_only_the_rest_is_sent_again() {
     alone.up(StripeId(1));
     alone.said.clear();
     alone.give(down(0));
-    let data = Piece::Data {
-        flow: FLOW,
-        offset: 5_000,
-        data: Bytes::from_static(&[7; 3_000]),
-        fin: false,
-    };
+    let data =
+        Item::Data { flow: FLOW, offset: 5_000, data: Bytes::from_static(&[7; 3_000]), fin: false };
     assert!(alone.said.contains(&(StripeId(1), data)), "{:?}", alone.said);
     assert_eq!(alone.session.stats().payload_resent, 3_000);
 }
@@ -255,7 +251,7 @@ fn a_fin_is_sent_again_with_the_data_that_it_ends_as_often_as_it_is_lost() {
     alone.give(Input::FlowFinish { flow: FLOW });
     for stripe in 0..4 {
         alone.up(StripeId(stripe));
-        let fins = |(_, piece): &&(StripeId, Piece)| matches!(piece, Piece::Data { fin: true, data, .. } if !data.is_empty());
+        let fins = |(_, piece): &&(StripeId, Item)| matches!(piece, Item::Data { fin: true, data, .. } if !data.is_empty());
         assert_eq!(alone.said.iter().filter(fins).count(), 1);
         alone.said.clear();
         alone.give(down(stripe));
@@ -270,9 +266,9 @@ fn exactly_what_lay_on_a_dead_stripe_is_sent_again_even_if_another_is_in_doubt()
         let mut alone = Alone::new(Role::Client, 3, config);
         alone.answers = false;
         alone.open(&[5; 16_000]);
-        let carried = |(stripe, piece): &(StripeId, Piece)| match piece {
-            Piece::Data { offset, data, .. } => Some((*stripe, *offset, data.len() as u64)),
-            Piece::Frame(_) => None,
+        let carried = |(stripe, piece): &(StripeId, Item)| match piece {
+            Item::Data { offset, data, .. } => Some((*stripe, *offset, data.len() as u64)),
+            Item::Frame(_) => None,
         };
         let [(first, ..), (second, offset, len)] =
             alone.said.iter().filter_map(carried).collect::<Vec<_>>()[..]

@@ -3,7 +3,7 @@
 use super::alone::{Alone, FLOW, open};
 use super::*;
 use crate::config::{FLOW_FLOOR, INITIAL_EARLY, INITIAL_FLOWS};
-use crate::wire::deframer::Piece;
+use crate::wire::deframer::Item;
 use crate::wire::frame::MAX_ACKS;
 
 fn opened(told: &[Output]) -> usize {
@@ -158,9 +158,9 @@ fn opens_from_before_the_first_stripe_carry_data_as_far_as_it_takes_some() {
         alone.open(&[0; 3_000]);
     }
     alone.up(StripeId(0));
-    let first = |piece: &(StripeId, Piece)| match &piece.1 {
-        Piece::Data { offset: 0, .. } => Some("data"),
-        Piece::Frame(Frame::Open { .. }) => Some("open"),
+    let first = |piece: &(StripeId, Item)| match &piece.1 {
+        Item::Data { offset: 0, .. } => Some("data"),
+        Item::Frame(Frame::Open { .. }) => Some("open"),
         _ => None,
     };
     let said: Vec<_> = alone.said.iter().filter_map(first).collect();

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use striper_core::config::{FLOW_FLOOR, MAX_CHUNK, MAX_STRIPES};
-use striper_core::wire::deframer::{Deframer, Piece};
+use striper_core::wire::deframer::{Deframer, Item};
 use striper_core::wire::frame::Frame;
 use striper_core::{
     Config, EndReason, FlowId, Hello, HelloKind, Input, Instant, Output, Refusal, Role, Session,
@@ -346,7 +346,7 @@ impl<A: Fn() -> usize> Attacked<A> {
             while let Some(piece) =
                 stripe.reader.next(&mut bytes).expect("the session keeps to the protocol")
             {
-                if let Piece::Frame(Frame::Ping { nonce }) = piece {
+                if let Item::Frame(Frame::Ping { nonce }) = piece {
                     stripe.pinged = Some(nonce);
                 }
             }
