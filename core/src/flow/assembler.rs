@@ -1,4 +1,4 @@
-//! Puts the pieces of one direction, which arrive in any order and more than once, back in order.
+//! Puts the segments of one direction, which arrive in any order and more than once, back in order.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -6,22 +6,22 @@ use bytes::{Buf, Bytes};
 use core::hash::{Hash, Hasher};
 
 /// Pieces up to this size are copied, so that a few bytes don't keep the large buffer alive that
-/// they arrived in, and joined up to this size, so that it hardly matters into how many pieces the
+/// they arrived in, and joined up to this size, so that it hardly matters into how many segments the
 /// reader of the stripe happened to cut them.
 const COPY_UP_TO: usize = 4 << 10;
 
 /// Some consecutive bytes.
 #[derive(Clone, Debug)]
-enum Piece {
+enum Segment {
     Shared(Bytes),
     Copied(Vec<u8>),
 }
 
-impl Piece {
+impl Segment {
     fn len(&self) -> usize {
         match self {
-            Piece::Shared(data) => data.len(),
-            Piece::Copied(data) => data.len(),
+            Segment::Shared(data) => data.len(),
+            Segment::Copied(data) => data.len(),
         }
     }
 }
@@ -31,11 +31,11 @@ impl Piece {
 pub(crate) struct Assembler {
     /// Everything below has been taken.
     next: u64,
-    /// End of the furthest piece.
+    /// End of the furthest segment.
     end: u64,
-    /// Disjoint pieces at or above `next`.
-    pieces: BTreeMap<u64, Piece>,
-    /// Bytes in `pieces`.
+    /// Disjoint segments at or above `next`.
+    segments: BTreeMap<u64, Segment>,
+    /// Bytes in `segments`.
     held: u64,
 }
 
@@ -56,11 +56,11 @@ impl Assembler {
     }
 
     /// Pieces held.
-    pub fn pieces(&self) -> usize {
-        self.pieces.len()
+    pub fn segments(&self) -> usize {
+        self.segments.len()
     }
 
-    /// Takes a piece. What came before, or was here already, is dropped.
+    /// Takes a segment. What came before, or was here already, is dropped.
     pub fn insert(&mut self, mut offset: u64, mut data: Bytes) {
         self.end = self.end.max(offset + data.len() as u64);
         let old = self.next.saturating_sub(offset).min(data.len() as u64);
@@ -69,9 +69,9 @@ impl Assembler {
         }
         offset += old;
         while !data.is_empty() {
-            if let Some((start, piece)) = self.pieces.range(..=offset).next_back() {
+            if let Some((start, segment)) = self.segments.range(..=offset).next_back() {
                 let covered =
-                    (start + piece.len() as u64).saturating_sub(offset).min(data.len() as u64);
+                    (start + segment.len() as u64).saturating_sub(offset).min(data.len() as u64);
                 data.advance(covered as usize);
                 offset += covered;
                 if covered > 0 {
@@ -79,7 +79,7 @@ impl Assembler {
                 }
             }
             let room =
-                self.pieces.range(offset..).next().map_or(u64::MAX, |(start, _)| start - offset);
+                self.segments.range(offset..).next().map_or(u64::MAX, |(start, _)| start - offset);
             let part = data.split_to(room.min(data.len() as u64) as usize);
             let len = part.len() as u64;
             self.held += len;
@@ -88,28 +88,29 @@ impl Assembler {
         }
     }
 
-    /// Puts a piece where nothing is.
+    /// Puts a segment where nothing is.
     fn keep(&mut self, offset: u64, part: Bytes) {
         if part.len() > COPY_UP_TO {
-            self.pieces.insert(offset, Piece::Shared(part));
+            self.segments.insert(offset, Segment::Shared(part));
             return;
         }
-        if let Some((start, Piece::Copied(before))) = self.pieces.range_mut(..offset).next_back()
+        if let Some((start, Segment::Copied(before))) =
+            self.segments.range_mut(..offset).next_back()
             && (start + before.len() as u64 == offset || planted!(GapClosed))
             && before.len() + part.len() <= COPY_UP_TO
         {
             before.extend_from_slice(&part);
             return;
         }
-        self.pieces.insert(offset, Piece::Copied(part.to_vec()));
+        self.segments.insert(offset, Segment::Copied(part.to_vec()));
     }
 
-    /// Takes the next piece in order, if it is there.
+    /// Takes the next segment in order, if it is there.
     pub fn pop(&mut self) -> Option<Bytes> {
-        let entry = self.pieces.first_entry().filter(|entry| *entry.key() == self.next)?;
+        let entry = self.segments.first_entry().filter(|entry| *entry.key() == self.next)?;
         let data = match entry.remove() {
-            Piece::Shared(data) => data,
-            Piece::Copied(data) => Bytes::from(data),
+            Segment::Shared(data) => data,
+            Segment::Copied(data) => Bytes::from(data),
         };
         self.next += data.len() as u64;
         self.held -= data.len() as u64;
@@ -119,13 +120,13 @@ impl Assembler {
     /// Which bytes it holds, and how they are cut since that is how they come out, see
     /// [`crate::Session::fingerprint`].
     pub fn fingerprint(&self, hasher: &mut impl Hasher) {
-        (self.next, self.end, self.pieces.len()).hash(hasher);
-        self.pieces.iter().for_each(|(start, piece)| (start, piece.len()).hash(hasher));
+        (self.next, self.end, self.segments.len()).hash(hasher);
+        self.segments.iter().for_each(|(start, segment)| (start, segment.len()).hash(hasher));
     }
 
     /// Drops what it holds.
     pub fn clear(&mut self) {
-        self.pieces.clear();
+        self.segments.clear();
         self.held = 0;
     }
 }
@@ -172,14 +173,14 @@ mod tests {
                 let held = model.iter().skip(taken as usize).filter(|slot| slot.is_some()).count();
                 assert_eq!((assembler.held(), assembler.next()), (held as u64, taken));
                 assert_eq!(assembler.end(), model.len() as u64);
-                assert_eq!(assembler.pieces() == 0, held == 0);
+                assert_eq!(assembler.segments() == 0, held == 0);
             }
             true
         }
     }
 
     #[test]
-    fn pieces_in_any_order_come_out_in_order() {
+    fn segments_in_any_order_come_out_in_order() {
         let mut assembler = Assembler::default();
         for range in [20..30, 5..25, 0..1, 1..5] {
             insert(&mut assembler, range);
@@ -203,14 +204,18 @@ mod tests {
     }
 
     #[test]
-    fn small_pieces_are_joined_however_finely_they_were_cut() {
+    fn small_segments_are_joined_however_finely_they_were_cut() {
         let mut assembler = Assembler::default();
         (1..100_000).for_each(|at| insert(&mut assembler, at..at + 1));
-        assert!(assembler.pieces() <= 100_000 / COPY_UP_TO + 1, "{} pieces", assembler.pieces());
+        assert!(
+            assembler.segments() <= 100_000 / COPY_UP_TO + 1,
+            "{} segments",
+            assembler.segments()
+        );
     }
 
     #[test]
-    fn small_pieces_are_copied_and_large_ones_are_not() {
+    fn small_segments_are_copied_and_large_ones_are_not() {
         let mut assembler = Assembler::default();
         let buffer = content(0..65_536);
         for (range, shared) in [(0..COPY_UP_TO, false), (COPY_UP_TO..65_536, true)] {
@@ -226,13 +231,13 @@ mod tests {
         let mut assembler = Assembler::default();
         insert(&mut assembler, 5..10);
         assembler.clear();
-        assert_eq!((assembler.held(), assembler.pieces(), assembler.end()), (0, 0, 10));
+        assert_eq!((assembler.held(), assembler.segments(), assembler.end()), (0, 0, 10));
     }
 
     #[test]
-    fn pieces_are_joined_as_far_as_four_kib() {
+    fn segments_are_joined_as_far_as_four_kib() {
         let mut assembler = Assembler::default();
         (1..9).for_each(|at| insert(&mut assembler, at * 1024..(at + 1) * 1024));
-        assert_eq!(assembler.pieces(), 2);
+        assert_eq!(assembler.segments(), 2);
     }
 }

@@ -8,7 +8,8 @@ pub(crate) mod send;
 pub(crate) mod send_buffer;
 pub(crate) mod table;
 
-use crate::error::Reason;
+use crate::config::FLOW_FLOOR;
+use crate::error::{Reason, Violation};
 use bytes::Bytes;
 use core::hash::{Hash, Hasher};
 use credit::Credit;
@@ -16,7 +17,7 @@ use recv::RecvHalf;
 use send::SendHalf;
 
 /// How far a flow has come between the two sides.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Phase {
     /// We opened it; the peer has not accepted it yet.
     Opening,
@@ -49,19 +50,19 @@ pub(crate) enum ClosingFrame {
 /// A flow that exists.
 #[derive(Clone, Debug)]
 pub(crate) struct Flow {
-    pub phase: Phase,
+    phase: Phase,
     /// What OPEN carries, for the side that opened.
-    pub opaque: Bytes,
+    opaque: Bytes,
     /// Early credit taken in OPEN; for an early flow, what its data implies so far.
-    pub early: u64,
+    early: u64,
     /// OPEN, for the side that opened it.
-    pub open: Delivery,
+    open: Delivery,
     /// ACCEPT, for the side that accepts it.
-    pub accept: Delivery,
+    accept: Delivery,
     /// RESET or REFUSE from our side. The local side is gone then: it hears nothing any more.
-    pub closing: Option<(ClosingFrame, Delivery)>,
-    pub send: SendHalf,
-    pub recv: RecvHalf,
+    closing: Option<(ClosingFrame, Delivery)>,
+    send: SendHalf,
+    recv: RecvHalf,
 }
 
 impl Flow {
@@ -79,9 +80,148 @@ impl Flow {
         }
     }
 
+    /// A flow that we open, with so much early credit; the peer may send up to `window`.
+    pub fn opening(opaque: Bytes, early: u64, window: u64) -> Self {
+        let flow = Flow::new(Phase::Opening, FLOW_FLOOR + early, window);
+        Flow { opaque, early, open: Delivery::Pending, ..flow }
+    }
+
+    /// How far it has come.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Whether frames of it have overtaken its OPEN, so that nobody but us knows of it yet.
+    pub fn is_early(&self) -> bool {
+        self.phase == Phase::Early
+    }
+
     /// Whether the local side still listens.
     pub fn has_local(&self) -> bool {
-        self.closing.is_none() && self.phase != Phase::Early
+        self.closing.is_none() && !self.is_early()
+    }
+
+    /// What OPEN carries.
+    pub fn opaque(&self) -> &Bytes {
+        &self.opaque
+    }
+
+    /// Early credit taken in OPEN; for an early flow, what its data implies so far.
+    pub fn early(&self) -> u64 {
+        self.early
+    }
+
+    /// RESET or REFUSE from our side, with its delivery.
+    pub fn closing(&self) -> Option<(ClosingFrame, Delivery)> {
+        self.closing
+    }
+
+    /// Delivery of its OPEN and of its ACCEPT.
+    pub fn openings(&self) -> (Delivery, Delivery) {
+        (self.open, self.accept)
+    }
+
+    /// The sending half.
+    pub fn send(&self) -> &SendHalf {
+        &self.send
+    }
+
+    /// See [`Flow::send`].
+    pub fn send_mut(&mut self) -> &mut SendHalf {
+        &mut self.send
+    }
+
+    /// The receiving half.
+    pub fn recv(&self) -> &RecvHalf {
+        &self.recv
+    }
+
+    /// See [`Flow::recv`].
+    pub fn recv_mut(&mut self) -> &mut RecvHalf {
+        &mut self.recv
+    }
+
+    /// The peer's OPEN has come: it takes so much early credit and gives `credit`.
+    pub fn offer(&mut self, early: u64, credit: u64) {
+        self.phase = Phase::Offered;
+        self.early = early;
+        self.send.raise_limit(credit);
+        self.recv.begin_credit(FLOW_FLOOR + early);
+    }
+
+    /// The local side accepts it. Whether it was offered, so that ACCEPT is owed.
+    pub fn accept(&mut self) -> bool {
+        let offered = self.phase == Phase::Offered && self.has_local();
+        if offered {
+            self.phase = Phase::Carried;
+            self.accept = Delivery::Pending;
+        }
+        offered
+    }
+
+    /// The local side refuses it. Whether it was offered, so that REFUSE is owed.
+    pub fn refuse(&mut self, reason: Reason) -> bool {
+        let offered = self.phase == Phase::Offered && self.has_local();
+        if offered {
+            self.closing = Some((ClosingFrame::Refuse(reason), Delivery::Pending));
+            self.send.stop();
+            if planted!(RefusalWaitsForData) {
+                return offered;
+            }
+            self.recv.discard();
+        }
+        offered
+    }
+
+    /// The peer accepts it. Whether the local side is to be told.
+    pub fn accepted(&mut self) -> bool {
+        let news = self.phase == Phase::Opening || planted!(AcceptedTwice);
+        if news {
+            self.phase = Phase::Carried;
+        }
+        news && self.has_local()
+    }
+
+    /// The local side sends no more.
+    pub fn finish(&mut self) {
+        if self.phase == Phase::Opening && planted!(EarlyFinishForgotten) {
+            return;
+        }
+        if self.has_local() {
+            self.send.finish();
+        }
+    }
+
+    /// Our side ends with a RESET. What was handed over is still delivered, unless the peer wants no
+    /// more.
+    pub fn reset(&mut self, reason: Reason) {
+        self.closing =
+            Some((ClosingFrame::Reset(reason, self.send.final_offset()), Delivery::Pending));
+        self.send.end();
+        self.recv.discard();
+    }
+
+    /// The peer resets it, having sent up to `final_offset`: it takes no more, and no more comes.
+    pub fn reset_by_peer(&mut self, final_offset: u64) -> Result<(), Violation> {
+        self.send.stop();
+        if self.recv.is_open() { self.recv.set_end(final_offset) } else { Ok(()) }
+    }
+
+    /// The peer has our OPEN.
+    pub fn open_arrived(&mut self) {
+        self.open = Delivery::Done;
+    }
+
+    /// The peer has our ACCEPT.
+    pub fn accept_arrived(&mut self) {
+        self.accept = Delivery::Done;
+    }
+
+    /// The peer has our RESET or REFUSE.
+    pub fn closing_arrived(&mut self) {
+        if let Some((_, delivery)) = &mut self.closing {
+            *delivery = Delivery::Done;
+        }
     }
 
     /// See [`crate::Session::fingerprint`].
@@ -94,7 +234,7 @@ impl Flow {
 
     /// Whether nothing more can happen to it.
     pub fn is_over(&self) -> bool {
-        self.phase != Phase::Early
+        !self.is_early()
             && self.open == Delivery::Done
             && self.accept == Delivery::Done
             && self.closing.is_none_or(|(_, delivery)| delivery == Delivery::Done)
@@ -106,7 +246,6 @@ impl Flow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::FLOW_FLOOR;
 
     /// A flow with which all is over.
     fn over() -> Flow {

@@ -88,6 +88,7 @@ impl FlowQueue {
     }
 
     /// Whose turn it is.
+    #[inline]
     pub fn front(&mut self) -> Option<FlowId> {
         loop {
             let list = if self.fresh.is_empty() { &mut self.rest } else { &mut self.fresh };

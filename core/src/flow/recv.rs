@@ -24,13 +24,13 @@ pub(crate) enum RecvState {
 /// The receiving half of a flow.
 #[derive(Clone, Debug)]
 pub(crate) struct RecvHalf {
-    pub assembler: Assembler,
-    pub credit: Credit,
-    pub state: RecvState,
+    assembler: Assembler,
+    credit: Credit,
+    state: RecvState,
     /// Where the direction ends, once FIN or RESET has said so.
-    pub end: Option<u64>,
+    end: Option<u64>,
     /// The peer has reset the flow: to be passed on when all up to `end` is delivered.
-    pub reset: Option<Reason>,
+    reset: Option<Reason>,
     /// Consumption when the linger timer last looked, if more had been delivered by then.
     lingered: Option<u64>,
 }
@@ -45,6 +45,83 @@ impl RecvHalf {
             reset: None,
             lingered: None,
         }
+    }
+
+    /// What has come.
+    pub fn assembler(&self) -> &Assembler {
+        &self.assembler
+    }
+
+    /// What the peer may send.
+    pub fn credit(&self) -> &Credit {
+        &self.credit
+    }
+
+    /// See [`RecvHalf::credit`].
+    pub fn credit_mut(&mut self) -> &mut Credit {
+        &mut self.credit
+    }
+
+    /// The OPEN has come: it says how much may be sent without waiting for credit.
+    pub fn begin_credit(&mut self, granted: u64) {
+        self.credit = Credit::new(granted);
+    }
+
+    /// Whether what comes is kept and delivered.
+    pub fn is_open(&self) -> bool {
+        self.state == RecvState::Open
+    }
+
+    /// Whether all up to the FIN has been delivered.
+    pub fn is_finished(&self) -> bool {
+        self.state == RecvState::Finished
+    }
+
+    /// Whether what comes is thrown away.
+    pub fn is_discarding(&self) -> bool {
+        self.state == RecvState::Discarding
+    }
+
+    /// The offset up to which everything has been delivered.
+    pub fn delivered(&self) -> u64 {
+        self.assembler.next()
+    }
+
+    /// Changes with everything new that is heard of the direction.
+    pub fn extent(&self) -> (u64, u64, bool) {
+        (self.assembler.next(), self.assembler.held(), self.end.is_some())
+    }
+
+    /// Passes on what is in order. How many bytes that were.
+    pub fn deliver(&mut self, mut pass_on: impl FnMut(Bytes)) -> u64 {
+        let before = self.assembler.next();
+        while let Some(data) = self.assembler.pop() {
+            pass_on(data);
+        }
+        self.assembler.next() - before
+    }
+
+    /// The FIN has been passed on.
+    pub fn finish(&mut self) {
+        self.state = RecvState::Finished;
+    }
+
+    /// The peer has reset the flow, for this reason: to be passed on when all has been delivered.
+    pub fn reset_when_delivered(&mut self, reason: Reason) {
+        self.reset = Some(reason);
+        self.has_stopped();
+    }
+
+    /// Why the peer has reset the flow, if it has.
+    pub fn reset(&self) -> Option<Reason> {
+        self.reset
+    }
+
+    /// Gives the peer more credit if consumption calls for it and `pool` bytes allow it; `limit`
+    /// bounds the window. Whether it has more.
+    pub fn advance_credit(&mut self, pool: u64, limit: u64) -> bool {
+        let delivered = self.assembler.next();
+        self.wants_credit() && self.credit.advance(delivered, pool, limit).is_some()
     }
 
     /// Takes a piece from the peer.

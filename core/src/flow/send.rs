@@ -9,6 +9,8 @@
 
 use crate::config::FLOW_FLOOR;
 use crate::flow::send_buffer::SendBuffer;
+use alloc::format;
+use alloc::string::String;
 use bytes::Bytes;
 use core::hash::{Hash, Hasher};
 use core::ops::Range;
@@ -35,17 +37,17 @@ pub(crate) enum SendState {
 /// The sending half of a flow.
 #[derive(Clone, Debug)]
 pub(crate) struct SendHalf {
-    pub buffer: SendBuffer,
-    pub state: SendState,
+    buffer: SendBuffer,
+    state: SendState,
     /// The peer's credit, as an offset.
-    pub limit: u64,
+    limit: u64,
     /// The local side has been told to wait.
-    pub waits_for_room: bool,
+    waits_for_room: bool,
     /// The local side counts on memory that other flows may take before it does: it is told again
     /// once it has room of its own.
-    pub promised: bool,
+    promised: bool,
     /// It is in line for memory.
-    pub queued_for_memory: bool,
+    queued_for_memory: bool,
 }
 
 /// A piece of a flow to be sent.
@@ -66,6 +68,99 @@ impl SendHalf {
             promised: false,
             queued_for_memory: false,
         }
+    }
+
+    /// The bytes.
+    pub fn buffer(&self) -> &SendBuffer {
+        &self.buffer
+    }
+
+    /// Where it stands.
+    pub fn state(&self) -> SendState {
+        self.state
+    }
+
+    /// Whether the local side may hand over more.
+    pub fn is_open(&self) -> bool {
+        self.state == SendState::Open
+    }
+
+    /// The peer's credit, as an offset.
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// The peer gives credit up to here at least.
+    pub fn raise_limit(&mut self, limit: u64) {
+        self.limit = self.limit.max(limit);
+    }
+
+    /// Whether the peer's credit is used up.
+    pub fn is_blocked(&self) -> bool {
+        self.buffer.next() == self.limit
+    }
+
+    /// Takes over the next bytes from the local side.
+    pub fn write(&mut self, data: Bytes) {
+        self.buffer.push(data);
+    }
+
+    /// The local side sends no more.
+    pub fn finish(&mut self) {
+        if self.state == SendState::Open {
+            self.state = SendState::Finishing;
+            self.waits_for_room = false;
+        }
+    }
+
+    /// Where it ends if it is reset now: what was handed over is still delivered.
+    pub fn final_offset(&self) -> u64 {
+        if planted!(ResetOffsetOfSent) { self.buffer.next() } else { self.buffer.written() }
+    }
+
+    /// It ends with a RESET.
+    pub fn end(&mut self) {
+        if self.state != SendState::Stopped {
+            self.state = SendState::Ending;
+        }
+    }
+
+    /// Whether the local side has been told to wait.
+    pub fn waits_for_room(&self) -> bool {
+        self.waits_for_room
+    }
+
+    /// The local side sees so much `room`: if there is none, it waits to be told. If there is none
+    /// but that of the pool, others may take it first.
+    pub fn show_room(&mut self, room: u64) {
+        let open = self.state == SendState::Open;
+        self.waits_for_room = room == 0 && open;
+        self.promised = room > 0 && open && self.room(0) == 0 && !planted!(PromiseForgotten);
+    }
+
+    /// Whether it joins the line for memory: its local side waits although neither credit nor its
+    /// queue is in the way, and it is not in line.
+    pub fn queue_for_memory(&mut self) -> bool {
+        let joins = self.waits_for_room && !self.queued_for_memory && self.room(u64::MAX) > 0;
+        self.queued_for_memory |= joins;
+        joins
+    }
+
+    /// It is in line for memory no longer.
+    pub fn leave_memory_queue(&mut self) {
+        self.queued_for_memory = false;
+    }
+
+    /// Whether the local side, if it is there, is to be told now that it need not wait any more.
+    pub fn notify_writable(&mut self, has_room: bool, has_local: bool) -> bool {
+        // Room of its own, which no other flow can take before the local side has seen it.
+        let own = has_local && self.room(0) > 0;
+        let tell = (self.waits_for_room && has_room) || (self.promised && own);
+        if tell {
+            self.waits_for_room = false;
+            self.promised = !own;
+        }
+        tell
     }
 
     /// How much the local side may hand over, with `pool` bytes left for all flows.
@@ -116,6 +211,37 @@ impl SendHalf {
             self.state = SendState::FinSent;
         }
         Some(Chunk { offset, data, fin })
+    }
+
+    /// Bytes that ride along with the OPEN, at most `max`.
+    pub fn take_with_open(&mut self, max: usize) -> Option<Bytes> {
+        self.buffer.take(max, self.limit).map(|(_, data)| data)
+    }
+
+    /// Exactly this range, with FIN or without, whatever of it has been sent before.
+    ///
+    /// # Errors
+    /// Why it can't be sent now.
+    pub fn take_range(&mut self, range: Range<u64>, fin: bool) -> Result<Bytes, String> {
+        if range.end > self.limit {
+            return Err(format!("the credit ends at {}", self.limit));
+        }
+        let ends = matches!(self.state, SendState::Finishing | SendState::FinSent);
+        if fin && !(ends && range.end == self.buffer.written()) {
+            return Err("the direction does not end there".into());
+        }
+        let data = if range.is_empty() {
+            Bytes::new()
+        } else {
+            let (from, to) = (self.buffer.released(), self.buffer.written());
+            let sent = self.buffer.next();
+            let why = || format!("bytes {from} to {to} are there, {sent} were sent");
+            self.buffer.take_range(range).ok_or_else(why)?
+        };
+        if fin {
+            self.state = SendState::FinSent;
+        }
+        Ok(data)
     }
 
     /// The peer has this piece.

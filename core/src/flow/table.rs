@@ -40,9 +40,9 @@ pub(crate) enum IdState {
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
     role: Role,
-    pub flows: BTreeMap<FlowId, Flow>,
+    flows: BTreeMap<FlowId, Flow>,
     /// Opens that wait for the peer's grant.
-    pub requests: VecDeque<(u64, Bytes)>,
+    requests: VecDeque<(u64, Bytes)>,
     /// Flows that we have opened.
     opened: u64,
     /// Flows that we may open in all.
@@ -91,8 +91,59 @@ impl Table {
         }
     }
 
+    /// A flow, if it exists.
+    pub fn get(&self, flow: FlowId) -> Option<&Flow> {
+        self.flows.get(&flow)
+    }
+
+    /// See [`Table::get`].
+    pub fn get_mut(&mut self, flow: FlowId) -> Option<&mut Flow> {
+        self.flows.get_mut(&flow)
+    }
+
+    /// The flows that exist, by id.
+    pub fn iter(&self) -> impl Iterator<Item = (FlowId, &Flow)> {
+        self.flows.iter().map(|(id, flow)| (*id, flow))
+    }
+
+    /// How many flows exist.
+    pub fn len(&self) -> usize {
+        self.flows.len()
+    }
+
+    /// Adds a flow.
+    pub fn insert(&mut self, flow: FlowId, entry: Flow) {
+        self.flows.insert(flow, entry);
+    }
+
+    /// The local side asks for a flow, which waits for an id.
+    pub fn request(&mut self, request: u64, opaque: Bytes) {
+        self.requests.push_back((request, opaque));
+    }
+
+    /// Whether flows that were asked for wait for an id.
+    pub fn has_requests(&self) -> bool {
+        !self.requests.is_empty()
+    }
+
+    /// The next flow that was asked for, if the peer lets us open it: what was asked for, its id,
+    /// and early credit for it.
+    pub fn next_request(&mut self) -> Option<(u64, Bytes, FlowId, u64)> {
+        if self.requests.is_empty() {
+            return None;
+        }
+        let (flow, early) = self.next_id()?;
+        let (request, opaque) = self.requests.pop_front()?;
+        Some((request, opaque, flow, early))
+    }
+
+    /// The flows that were asked for will not be opened.
+    pub fn drop_requests(&mut self) -> impl Iterator<Item = u64> + '_ {
+        self.requests.drain(..).map(|(request, _)| request)
+    }
+
     /// The next id of ours with the early credit for it, if the peer lets us open one.
-    pub fn next_id(&mut self) -> Option<(FlowId, u64)> {
+    fn next_id(&mut self) -> Option<(FlowId, u64)> {
         if self.opened == self.may_open + u64::from(planted!(OneFlowTooMany)) {
             return None;
         }

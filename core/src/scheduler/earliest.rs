@@ -5,7 +5,7 @@
 //! wire, x more bytes arrive after `max(m + (U + x) / r, (F + x) / r)`; the acknowledgement's way
 //! back is common to all stripes, so the order is that of arrival.
 
-use super::Candidate;
+use super::{Candidate, Choose};
 use crate::id::StripeId;
 
 /// Assumed of a stripe while nothing is known of any, in bytes per second.
@@ -13,6 +13,16 @@ const UNKNOWN_RATE: u64 = 1_250_000;
 
 /// Assumed of a stripe whose round trip is not known, in microseconds.
 const UNKNOWN_RTT: u64 = 50_000;
+
+/// The stripe on which data should arrive soonest.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Earliest;
+
+impl Choose for Earliest {
+    fn pick(&mut self, candidates: &[Candidate], len: u64, backlog: u64) -> Option<StripeId> {
+        pick(candidates, len, backlog)
+    }
+}
 
 /// What a stripe of unknown rate is taken for: as good as the best, so that it is tried.
 pub(super) fn assumed_rate(candidates: &[Candidate]) -> u64 {
@@ -32,7 +42,7 @@ pub(super) fn arrival(candidate: &Candidate, len: u64, assumed_rate: u64) -> u64
 
 /// The best stripe if it is writable; else the best writable one, if what waits is more than what
 /// the better ones would deliver until it does.
-pub(super) fn pick(candidates: &[Candidate], len: u64, backlog: u64) -> Option<StripeId> {
+fn pick(candidates: &[Candidate], len: u64, backlog: u64) -> Option<StripeId> {
     let assumed = assumed_rate(candidates);
     let key = |candidate: &&Candidate| (arrival(candidate, len, assumed), candidate.stripe);
     let choice = candidates.iter().filter(|candidate| candidate.writable).min_by_key(key)?;

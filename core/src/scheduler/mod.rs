@@ -4,11 +4,16 @@ mod earliest;
 pub(crate) mod reinject;
 mod round_robin;
 pub(crate) mod script;
+pub(crate) mod trace;
 mod until_congested;
 
 use crate::config::SchedulerKind;
 use crate::id::StripeId;
+use earliest::Earliest;
+use round_robin::RoundRobin;
 use script::Script;
+use trace::Trace;
+use until_congested::UntilCongested;
 
 /// A live stripe that is not in doubt, as a scheduler sees it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,53 +33,60 @@ pub(crate) struct Candidate {
     pub chunk: u64,
 }
 
-/// A way to choose, with what it remembers.
+/// A way to choose. Everything that decides which stripe carries what is sent next implements this:
+/// the schedulers, a script that tries all choices, and a trace that is followed.
+pub(crate) trait Choose {
+    /// Chooses a stripe for `len` bytes out of `candidates`, sorted by number. `backlog` bytes wait
+    /// in all, these included, and have the credit to go. `None`: better to wait.
+    fn pick(&mut self, candidates: &[Candidate], len: u64, backlog: u64) -> Option<StripeId>;
+
+    /// Chooses a stripe for a small control frame: where it should arrive soonest.
+    fn pick_for_control(&mut self, candidates: &[Candidate]) -> Option<StripeId> {
+        fastest(candidates)
+    }
+}
+
+/// All ways to choose.
 #[derive(Clone, Debug)]
-pub(crate) struct Scheduler {
-    kind: SchedulerKind,
-    /// The stripe chosen last, for the kinds that go on from there.
-    last: Option<StripeId>,
-    /// Chooses instead, while worlds are enumerated.
-    pub script: Option<Script>,
+pub(crate) enum Scheduler {
+    Earliest(Earliest),
+    UntilCongested(UntilCongested),
+    RoundRobin(RoundRobin),
+    Script(Script),
+    Trace(Trace),
 }
 
 impl Scheduler {
     pub fn new(kind: SchedulerKind) -> Self {
-        Scheduler { kind, last: None, script: None }
-    }
-
-    /// Chooses a stripe for `len` bytes out of `candidates`, sorted by number. `backlog` bytes wait
-    /// in all, these included, and have the credit to go. `None`: better to wait.
-    pub fn pick(&mut self, candidates: &[Candidate], len: u64, backlog: u64) -> Option<StripeId> {
-        if let Some(script) = &mut self.script {
-            return script.pick(candidates);
+        match kind {
+            SchedulerKind::Earliest => Scheduler::Earliest(Earliest),
+            SchedulerKind::UntilCongested => Scheduler::UntilCongested(UntilCongested::default()),
+            SchedulerKind::RoundRobin => Scheduler::RoundRobin(RoundRobin::default()),
         }
-        let choice = match self.kind {
-            SchedulerKind::Earliest => earliest::pick(candidates, len, backlog),
-            SchedulerKind::UntilCongested => until_congested::pick(candidates, self.last),
-            SchedulerKind::RoundRobin => round_robin::pick(candidates, self.last),
-        };
-        if choice.is_some() {
-            self.last = choice;
-        }
-        choice
-    }
-
-    /// The stripe on which a small control frame should arrive soonest, whatever the kind.
-    pub fn pick_for_control(&mut self, candidates: &[Candidate]) -> Option<StripeId> {
-        match &mut self.script {
-            Some(script) => script.pick_for_control(candidates),
-            None => fastest(candidates),
-        }
-    }
-
-    /// The stripe chosen last.
-    pub fn last(&self) -> Option<StripeId> {
-        self.last
     }
 }
 
-/// See [`Scheduler::pick_for_control`].
+impl Choose for Scheduler {
+    fn pick(&mut self, candidates: &[Candidate], len: u64, backlog: u64) -> Option<StripeId> {
+        match self {
+            Scheduler::Earliest(earliest) => earliest.pick(candidates, len, backlog),
+            Scheduler::UntilCongested(sticky) => sticky.pick(candidates, len, backlog),
+            Scheduler::RoundRobin(circle) => circle.pick(candidates, len, backlog),
+            Scheduler::Script(script) => script.pick(candidates, len, backlog),
+            Scheduler::Trace(trace) => trace.pick(candidates, len, backlog),
+        }
+    }
+
+    fn pick_for_control(&mut self, candidates: &[Candidate]) -> Option<StripeId> {
+        match self {
+            Scheduler::Script(script) => script.pick_for_control(candidates),
+            Scheduler::Trace(trace) => trace.pick_for_control(candidates),
+            _ => fastest(candidates),
+        }
+    }
+}
+
+/// See [`Choose::pick_for_control`].
 fn fastest(candidates: &[Candidate]) -> Option<StripeId> {
     candidates
         .iter()
@@ -122,23 +134,13 @@ mod tests {
     fn what_was_chosen_last_is_remembered_for_data_and_not_for_control() {
         let stripes = [candidate(1), candidate(4)];
         let mut scheduler = Scheduler::new(SchedulerKind::RoundRobin);
-        assert_eq!(scheduler.last(), None);
         for id in [1, 4, 1] {
             assert_eq!(scheduler.pick(&stripes, 1, 1), Some(StripeId(id)));
             assert_eq!(scheduler.pick_for_control(&stripes), Some(StripeId(1)));
-            assert_eq!(scheduler.last(), Some(StripeId(id)));
         }
         assert_eq!(scheduler.pick(&[], 1, 1), None);
-        assert_eq!(scheduler.last(), Some(StripeId(1)), "having to wait changes nothing");
-    }
-
-    #[test]
-    fn a_script_chooses_instead_of_any_kind() {
-        let stripes = [candidate(1), candidate(4)];
-        let mut scheduler = Scheduler::new(SchedulerKind::Earliest);
-        scheduler.script = Some(Script::new([1, 1].into(), true));
-        assert_eq!(scheduler.pick(&stripes, 1, 1), Some(StripeId(4)));
-        assert_eq!(scheduler.pick_for_control(&stripes), Some(StripeId(4)));
+        let next = scheduler.pick(&stripes, 1, 1);
+        assert_eq!(next, Some(StripeId(4)), "having to wait changes nothing");
     }
 
     #[test]

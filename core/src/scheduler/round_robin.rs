@@ -1,7 +1,21 @@
 //! Round robin: each piece goes to the next stripe that takes one.
 
-use super::Candidate;
+use super::{Candidate, Choose};
 use crate::id::StripeId;
+
+/// The next stripe each time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RoundRobin {
+    last: Option<StripeId>,
+}
+
+impl Choose for RoundRobin {
+    fn pick(&mut self, candidates: &[Candidate], _len: u64, _backlog: u64) -> Option<StripeId> {
+        let choice = pick(candidates, self.last)?;
+        self.last = Some(choice);
+        self.last
+    }
+}
 
 /// The first writable stripe after `last`, in a circle.
 pub(super) fn pick(candidates: &[Candidate], last: Option<StripeId>) -> Option<StripeId> {

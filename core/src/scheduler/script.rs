@@ -5,7 +5,7 @@
 //! end of the list the first option is taken, so the list of all zeros comes first and the last
 //! choice that has another option left is the one to count up: an odometer.
 
-use super::Candidate;
+use super::{Candidate, Choose};
 use crate::id::StripeId;
 use alloc::vec::Vec;
 
@@ -16,7 +16,7 @@ pub(crate) struct Script {
     /// Choose for control, too; otherwise it takes the first writable stripe.
     control: bool,
     /// Each choice that was made, with the number of options; those of one option are left out.
-    pub made: Vec<(u8, u8)>,
+    made: Vec<(u8, u8)>,
 }
 
 impl Script {
@@ -25,24 +25,9 @@ impl Script {
         Script { choices, control, made: Vec::new() }
     }
 
-    /// Any writable stripe; or none, if a better one might be writable later. With none writable,
-    /// to wait is all there is.
-    pub fn pick(&mut self, candidates: &[Candidate]) -> Option<StripeId> {
-        let writable = candidates.iter().filter(|candidate| candidate.writable).count();
-        let may_wait = writable < candidates.len();
-        let choice = self.choose(writable + usize::from(may_wait));
-        candidates
-            .iter()
-            .filter(|candidate| candidate.writable)
-            .nth(choice)
-            .map(|candidate| candidate.stripe)
-    }
-
-    /// Any writable stripe.
-    pub fn pick_for_control(&mut self, candidates: &[Candidate]) -> Option<StripeId> {
-        let writable = candidates.iter().filter(|candidate| candidate.writable);
-        let choice = if self.control { self.choose(writable.clone().count()) } else { 0 };
-        writable.map(|candidate| candidate.stripe).nth(choice)
+    /// The choices that were made, each with the number of options that there were.
+    pub fn made(&self) -> &[(u8, u8)] {
+        &self.made
     }
 
     fn choose(&mut self, options: usize) -> usize {
@@ -53,6 +38,25 @@ impl Script {
         assert!(usize::from(choice) < options, "choice {choice} of {options}");
         self.made.push((choice, options as u8));
         usize::from(choice)
+    }
+}
+
+impl Choose for Script {
+    /// Any writable stripe; or none, if a better one might be writable later. With none writable,
+    /// to wait is all there is.
+    fn pick(&mut self, candidates: &[Candidate], _len: u64, _backlog: u64) -> Option<StripeId> {
+        let mut writable = candidates.iter().filter(|candidate| candidate.writable);
+        let options = writable.clone().count();
+        let may_wait = options < candidates.len();
+        let choice = self.choose(options + usize::from(may_wait));
+        writable.nth(choice).map(|candidate| candidate.stripe)
+    }
+
+    /// Any writable stripe.
+    fn pick_for_control(&mut self, candidates: &[Candidate]) -> Option<StripeId> {
+        let writable = candidates.iter().filter(|candidate| candidate.writable);
+        let choice = if self.control { self.choose(writable.clone().count()) } else { 0 };
+        writable.map(|candidate| candidate.stripe).nth(choice)
     }
 }
 
@@ -70,29 +74,29 @@ mod tests {
     fn each_writable_stripe_can_be_chosen_and_waiting_only_while_another_may_become_writable() {
         let all = [candidate(1), candidate(4)];
         let mut script = Script::new(vec![1, 0], false);
-        assert_eq!([(); 2].map(|()| script.pick(&all)), ids([4, 1]));
+        assert_eq!([(); 2].map(|()| script.pick(&all, 1, 1)), ids([4, 1]));
         assert_eq!(script.made, [(1, 2), (0, 2)]);
         let some = [candidate(1), full(4), candidate(9)];
         let mut script = Script::new(vec![1, 2], false);
-        assert_eq!([(); 2].map(|()| script.pick(&some)), [Some(StripeId(9)), None]);
+        assert_eq!([(); 2].map(|()| script.pick(&some, 1, 1)), [Some(StripeId(9)), None]);
         assert_eq!(script.made, [(1, 3), (2, 3)]);
     }
 
     #[test]
     fn what_leaves_no_choice_takes_none_from_the_list() {
         let mut script = Script::new(vec![1], true);
-        assert_eq!(script.pick(&[full(1), full(4)]), None);
-        assert_eq!(script.pick(&[candidate(1)]), Some(StripeId(1)));
+        assert_eq!(script.pick(&[full(1), full(4)], 1, 1), None);
+        assert_eq!(script.pick(&[candidate(1)], 1, 1), Some(StripeId(1)));
         assert_eq!(script.pick_for_control(&[full(1), candidate(4)]), Some(StripeId(4)));
         assert!(script.made.is_empty());
-        assert_eq!(script.pick(&[candidate(1), full(4)]), None, "the first real choice");
+        assert_eq!(script.pick(&[candidate(1), full(4)], 1, 1), None, "the first real choice");
     }
 
     #[test]
     fn beyond_the_list_the_first_option_is_taken() {
         let mut script = Script::new(vec![], true);
         let stripes = [full(1), candidate(4), candidate(9)];
-        assert_eq!([script.pick(&stripes), script.pick_for_control(&stripes)], ids([4, 4]));
+        assert_eq!([script.pick(&stripes, 1, 1), script.pick_for_control(&stripes)], ids([4, 4]));
         assert_eq!(script.made, [(0, 3), (0, 2)]);
     }
 
@@ -109,6 +113,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "choice 2 of 2")]
     fn a_choice_that_is_none_is_a_mistake_of_the_caller() {
-        Script::new(vec![2], false).pick(&[candidate(1), candidate(4)]);
+        Script::new(vec![2], false).pick(&[candidate(1), candidate(4)], 1, 1);
     }
 }

@@ -1,11 +1,25 @@
 //! Until congested, the original's mode: stay on a stripe until it takes no more, then switch to
 //! the next that does.
 
-use super::{Candidate, round_robin};
+use super::{Candidate, Choose, round_robin};
 use crate::id::StripeId;
 
+/// The same stripe while it takes more.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct UntilCongested {
+    last: Option<StripeId>,
+}
+
+impl Choose for UntilCongested {
+    fn pick(&mut self, candidates: &[Candidate], _len: u64, _backlog: u64) -> Option<StripeId> {
+        let choice = pick(candidates, self.last)?;
+        self.last = Some(choice);
+        self.last
+    }
+}
+
 /// `last` while it is writable, then the next in a circle.
-pub(super) fn pick(candidates: &[Candidate], last: Option<StripeId>) -> Option<StripeId> {
+fn pick(candidates: &[Candidate], last: Option<StripeId>) -> Option<StripeId> {
     let stays = candidates.iter().find(|candidate| {
         Some(candidate.stripe) == last && (candidate.writable || planted!(CongestionIgnored))
     });

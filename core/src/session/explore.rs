@@ -7,8 +7,10 @@
 //! choices are scripted. So two sessions of equal fingerprint answer equal inputs with equal
 //! outputs and equal fingerprints.
 
+use super::choice::Choice;
 use super::{Life, Session};
 use crate::io::Output;
+use crate::scheduler::Scheduler;
 use crate::scheduler::script::Script;
 use crate::timers::Timer;
 use alloc::vec::Vec;
@@ -27,22 +29,14 @@ impl Session {
         if self.life == Life::Ended {
             return;
         }
-        let used = self.control.missing();
+        let used = self.admission.used();
         assert!(used <= self.config.control_burst / 2, "the peer has sent {used} bytes of control");
-        (self.memory, self.confirmed, self.instance, self.nonce, self.wanted).hash(hasher);
+        self.membership.fingerprint(hasher);
         self.flows.fingerprint(hasher);
-        hasher.write_usize(self.stripes.live.len());
-        for stripe in self.stripes.live.values() {
-            stripe.fingerprint(hasher);
-        }
-        self.stripes.fingerprint_gone(hasher);
-        self.scheduler.last().hash(hasher);
-        self.queue.fingerprint(hasher);
-        self.intents.hash(hasher);
+        self.stripes.fingerprint(hasher);
+        self.control.fingerprint(hasher);
         self.timers.set_ones().for_each(|timer| timer.hash(hasher));
-        (&self.memory_waiters, &self.over, &self.repeat).hash(hasher);
-        (self.repeat_beside, self.repeat_now).hash(hasher);
-        self.totals.payload_reinjected.hash(hasher);
+        self.copies.copied().hash(hasher);
     }
 
     /// Which timers are set, in order.
@@ -70,13 +64,16 @@ impl Session {
     ///    writable stripe.
     #[doc(hidden)]
     pub fn script(&mut self, choices: Vec<u8>, control: bool) {
-        self.scheduler.script = Some(Script::new(choices, control));
+        self.choice = Choice::new(Scheduler::Script(Script::new(choices, control)));
     }
 
     /// The choices that were made since [`Session::script`], each with the number of options that
     /// there were.
     #[doc(hidden)]
     pub fn scripted(&self) -> &[(u8, u8)] {
-        self.scheduler.script.as_ref().map_or(&[], |script| &script.made)
+        match self.choice.scheduler() {
+            Scheduler::Script(script) => script.made(),
+            _ => &[],
+        }
     }
 }

@@ -8,19 +8,21 @@
 //! How much credit to give is a choice too: it depends on what memory was free at the moment, and
 //! so on how the bytes came in parts. The peer has acted on what was given then.
 
-use super::settle::transmit;
-use super::{MAX_ACKS, Session};
+use super::carriers::Carriers;
+use super::control::{Control, frame_of, transmit_open};
+use super::dispatch::{count_data, put_data};
+use super::{Life, Session};
 use crate::config::MAX_CHUNK;
-use crate::flow::Phase;
-use crate::flow::send::SendState;
-use crate::id::{FlowId, StripeId};
+use crate::flow::send::Chunk;
+use crate::flow::{Flow, Phase};
+use crate::id::{FlowId, Role, StripeId};
 use crate::intents::Intent;
 use crate::io::{Input, Output};
 use crate::stripe::Token;
 use crate::time::Instant;
-use crate::wire::frame::Frame;
+use crate::wire::frame::{Frame, MAX_ACKS};
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::ops::Range;
@@ -62,11 +64,14 @@ impl Session {
             return Ok(());
         }
         self.prepare(out);
+        let choices = &choices[..self.before_last_words(choices)];
+        let (role, draining) = (self.role(), self.life == Life::Draining);
+        let (control, _, on) = self.sending(out);
         // The trace says when what was said is repeated.
-        self.repeat.clear();
-        self.repeat_now = false;
-        for (index, choice) in choices[..self.before_last_words(choices)].iter().enumerate() {
-            self.make(choice, out).map_err(|why| Unfit { index, why })?;
+        control.forget_repeats();
+        let mut trace = Following { control, on, role, draining };
+        for (index, choice) in choices.iter().enumerate() {
+            trace.send(choice).map_err(|why| Unfit { index, why })?;
         }
         self.after_sending(out);
         self.conclude(out);
@@ -77,52 +82,55 @@ impl Session {
     /// by itself.
     fn before_last_words(&self, choices: &[Choice]) -> usize {
         let close = choices.iter().position(|choice| matches!(choice.frame, Frame::Close { .. }));
-        let counts = self.stripes.live.values().filter(|stripe| stripe.acker.count() > 0).count();
+        let counts = self.stripes.iter().filter(|stripe| stripe.acker().count() > 0).count();
         close.map_or(choices.len(), |close| close.saturating_sub(counts.div_ceil(MAX_ACKS)))
     }
+}
 
-    fn make(&mut self, choice: &Choice, out: &mut Vec<Output>) -> Result<(), String> {
-        let Choice { stripe: id, frame, payload } = choice;
-        if !self.stripes.live.contains_key(id) {
-            return Err(format!("stripe {id} is not up"));
-        }
+/// Sends what a trace says, by the same means as a session that chooses by itself.
+struct Following<'a> {
+    control: &'a mut Control,
+    on: Carriers<'a>,
+    role: Role,
+    draining: bool,
+}
+
+impl Following<'_> {
+    fn send(&mut self, choice: &Choice) -> Result<(), String> {
+        let Choice { stripe, frame, payload } = choice;
+        self.on.choice.follow(*stripe);
+        let chosen = self.on.control_stripe(None, true);
+        let Some((id, stripe)) = chosen.and_then(|id| Some((id, self.on.stripes.get_mut(id)?)))
+        else {
+            return Err(format!("stripe {stripe} is not up"));
+        };
         match frame {
             Frame::Data { flow, offset, fin } => {
-                self.follow_data(*id, *flow, *offset..offset.saturating_add(*payload), *fin, out)
+                self.data(id, *flow, *offset..offset.saturating_add(*payload), *fin)
             }
-            Frame::Open { .. } => self.follow_open(*id, frame, *payload, out),
-            Frame::Ack { counts } => self.follow_acknowledgements(*id, counts, out),
+            Frame::Open { .. } => self.open(id, frame, *payload),
+            Frame::Ack { counts } => self.acknowledgements(id, counts),
             Frame::Ping { nonce } => {
-                self.nonce = *nonce;
-                self.put(*id, frame, (Token::Local, true), out);
-                if let Some(stripe) = self.stripes.live.get_mut(id) {
-                    stripe.ping_owed = false;
-                    stripe.ping = Some((*nonce, stripe.sent));
-                }
+                self.control.ping(stripe, *nonce, self.on.now, self.on.out);
                 Ok(())
             }
             Frame::Pong { nonce } => {
-                let owed = self.stripes.live.get_mut(id).and_then(|stripe| stripe.pong_owed.take());
+                let owed = stripe.take_pong();
                 if owed != Some(*nonce) {
                     return Err(owed
                         .map_or("no PONG is owed".into(), |owed| format!("PONG {owed} is owed")));
                 }
-                self.put(*id, frame, (Token::Local, false), out);
+                self.on.say(id, frame, Token::Local, false);
                 Ok(())
             }
             Frame::Close { .. } => Err("the session is not over".into()),
-            _ => self.follow_control(*id, frame, out),
+            _ => self.control(id, frame),
         }
     }
 
     /// Control that says what the state says now. It need not be owed: it may be said again at any
     /// time.
-    fn follow_control(
-        &mut self,
-        id: StripeId,
-        frame: &Frame,
-        out: &mut Vec<Output>,
-    ) -> Result<(), String> {
+    fn control(&mut self, id: StripeId, frame: &Frame) -> Result<(), String> {
         let intent = match *frame {
             Frame::Accept { flow } => Intent::Accept(flow),
             Frame::Refuse { flow, .. } => Intent::Refuse(flow),
@@ -135,21 +143,17 @@ impl Session {
         };
         let stands = match intent {
             Intent::Accept(flow) => {
-                !flow.opened_by(self.role)
-                    && self
-                        .flows
-                        .flows
-                        .get(&flow)
-                        .is_some_and(|entry| entry.phase == Phase::Carried)
+                let phase = self.on.flows.get(flow).map(Flow::phase);
+                !flow.opened_by(self.role) && phase == Some(Phase::Carried)
             }
-            Intent::Drain => self.life == super::Life::Draining,
+            Intent::Drain => self.draining,
             _ => true,
         };
         self.give_as_much(frame)?;
-        match self.control_frame(intent).filter(|_| stands) {
+        match frame_of(intent, self.on.flows, self.on.stripes).filter(|_| stands) {
             Some(says) if covers(&says, frame) => {
-                self.intents.remove(intent);
-                self.put(id, frame, (Token::Control(intent), intent.eliciting()), out);
+                self.control.withdraw(intent);
+                self.on.say(id, frame, Token::Control(intent), intent.eliciting());
                 Ok(())
             }
             Some(says) => Err(format!("it would be {says:?}")),
@@ -164,55 +168,42 @@ impl Session {
             Frame::Grant { flows, early } if flows > MAX_GIVEN || early > MAX_GIVEN => {
                 return too_much();
             }
-            Frame::Grant { flows, early } => self.flows.grant_as_much(flows, early),
+            Frame::Grant { flows, early } => self.on.flows.ids_mut().grant_as_much(flows, early),
             Frame::Credit { limit, .. } if limit > MAX_GIVEN => return too_much(),
             Frame::Credit { flow, limit } => {
-                self.change(flow, |entry| entry.recv.credit.grant(limit));
+                let grant = |entry: &mut Flow| entry.recv_mut().credit_mut().grant(limit);
+                self.on.flows.change(flow, grant);
             }
             _ => {}
         }
         Ok(())
     }
 
-    fn follow_acknowledgements(
-        &mut self,
-        id: StripeId,
-        counts: &[(StripeId, u64)],
-        out: &mut Vec<Output>,
-    ) -> Result<(), String> {
+    fn acknowledgements(&mut self, id: StripeId, counts: &[(StripeId, u64)]) -> Result<(), String> {
         for (stripe, count) in counts {
-            let acker = &mut self
-                .stripes
-                .live
-                .get_mut(stripe)
-                .ok_or_else(|| format!("there is no stripe {stripe} to acknowledge"))?
-                .acker;
-            if acker.count() != *count {
-                return Err(format!(
-                    "stripe {stripe} has brought {} bytes, not {count}",
-                    acker.count()
-                ));
+            let Some(acknowledged) = self.on.stripes.get_mut(*stripe) else {
+                return Err(format!("there is no stripe {stripe} to acknowledge"));
+            };
+            let acker = acknowledged.acker_mut();
+            let brought = acker.count();
+            if brought != *count {
+                return Err(format!("stripe {stripe} has brought {brought} bytes, not {count}"));
             }
             acker.told();
-            self.intents.remove(Intent::Acknowledge(*stripe));
+            self.control.withdraw(Intent::Acknowledge(*stripe));
         }
         let frame = Frame::Ack { counts: counts.to_vec() };
-        self.put(id, &frame, (Token::Acknowledgements, false), out);
+        self.on.say(id, &frame, Token::Acknowledgements, false);
         Ok(())
     }
 
-    fn follow_open(
-        &mut self,
-        id: StripeId,
-        frame: &Frame,
-        payload: u64,
-        out: &mut Vec<Output>,
-    ) -> Result<(), String> {
+    fn open(&mut self, id: StripeId, frame: &Frame, payload: u64) -> Result<(), String> {
         let Frame::Open { flow, opaque: field, .. } = frame else { return Ok(()) };
-        let entry = self.flows.flows.get(flow).filter(|_| flow.opened_by(self.role));
+        let flow = *flow;
+        let entry = self.on.flows.get(flow).filter(|_| flow.opened_by(self.role));
         let Some(entry) = entry else { return Err(format!("there is no flow {flow} to open")) };
-        let credit = entry.recv.credit.granted();
-        let (flow, opaque, early) = (*flow, entry.opaque.clone(), entry.early);
+        let credit = entry.recv().credit().granted();
+        let (opaque, early) = (entry.opaque().clone(), entry.early());
         let says = Frame::Open { flow, early, credit, opaque: field.clone() };
         if says != *frame || field.len() != opaque.len() {
             return Err(format!(
@@ -220,91 +211,38 @@ impl Session {
                 opaque.len()
             ));
         }
+        self.control.withdraw(Intent::Open(flow));
         let frame = Frame::Open { flow, early, credit, opaque };
-        let open = Intent::Open(flow);
-        self.intents.remove(open);
-        if payload == 0 {
-            self.put(id, &frame, (Token::Control(open), true), out);
-            return Ok(());
-        }
-        let data = self.take_range(flow, 0..payload, false)?;
-        let token = Token::Data { flow, offset: 0, len: payload, fin: false, requeued: false };
-        if let Some(stripe) = self.stripes.live.get_mut(&id) {
-            transmit(
-                stripe,
-                &frame,
-                data,
-                &[(Token::Control(open), true), (token, true)],
-                self.now,
-                out,
-            );
-        }
+        let data = if payload > 0 { self.take(flow, 0..payload, false)? } else { Bytes::new() };
+        transmit_open(flow, id, &frame, data, &mut self.on);
         Ok(())
     }
 
-    fn follow_data(
+    fn data(
         &mut self,
         id: StripeId,
         flow: FlowId,
         range: Range<u64>,
         fin: bool,
-        out: &mut Vec<Output>,
     ) -> Result<(), String> {
-        let (offset, len) = (range.start, range.end - range.start);
-        let data = self.take_range(flow, range, fin)?;
-        let token = Token::Data { flow, offset, len, fin, requeued: false };
-        if let Some(stripe) = self.stripes.live.get_mut(&id) {
-            transmit(
-                stripe,
-                &Frame::Data { flow, offset, fin },
-                data,
-                &[(token, true)],
-                self.now,
-                out,
-            );
-        }
-        self.notify_writable(flow, out);
+        let offset = range.start;
+        let data = self.take(flow, range, fin)?;
+        put_data(flow, id, Chunk { offset, data, fin }, fin, &mut self.on);
         Ok(())
     }
 
-    /// Takes a piece of a flow to be sent, with its FIN or without.
-    fn take_range(&mut self, flow: FlowId, range: Range<u64>, fin: bool) -> Result<Bytes, String> {
-        let entry =
-            self.flows.flows.get(&flow).ok_or_else(|| format!("there is no flow {flow}"))?;
-        let (send, len) = (&entry.send, range.end - range.start);
+    /// Takes a range of a flow to be sent, with its FIN or without.
+    fn take(&mut self, flow: FlowId, range: Range<u64>, fin: bool) -> Result<Bytes, String> {
+        let entry = self.on.flows.get(flow).ok_or_else(|| format!("there is no flow {flow}"))?;
+        let len = range.end - range.start;
         if len > MAX_CHUNK as u64 || (len == 0 && !fin) {
             return Err(format!("no frame has {len} bytes"));
         }
-        if range.end > send.limit {
-            return Err(format!("the credit ends at {}", send.limit));
-        }
-        let ends = matches!(send.state, SendState::Finishing | SendState::FinSent);
-        if fin && !(ends && range.end == send.buffer.written()) {
-            return Err("the direction does not end there".to_string());
-        }
-        let again = range.end <= send.buffer.next();
-        let why = format!(
-            "bytes {} to {} are there, {} were sent",
-            send.buffer.released(),
-            send.buffer.written(),
-            send.buffer.next()
-        );
-        let data = if len == 0 {
-            Bytes::new()
-        } else {
-            self.change(flow, |entry| entry.send.buffer.take_range(range)).flatten().ok_or(why)?
-        };
-        if fin {
-            self.change(flow, |entry| entry.send.state = SendState::FinSent);
-        }
-        self.account_for(flow, len, again);
+        let again = range.end <= entry.send().buffer().next();
+        let data = self.on.flows.change(flow, |entry| entry.send_mut().take_range(range, fin));
+        let data = data.unwrap_or_else(|| Ok(Bytes::new()))?;
+        count_data(flow, len, again, self.control, &mut self.on);
         Ok(data)
-    }
-
-    fn put(&mut self, id: StripeId, frame: &Frame, token: (Token, bool), out: &mut Vec<Output>) {
-        if let Some(stripe) = self.stripes.live.get_mut(&id) {
-            transmit(stripe, frame, Bytes::new(), &[token], self.now, out);
-        }
     }
 }
 

@@ -1,235 +1,117 @@
 //! Inputs from the local side: flows begin, give data, take data, end.
 
-use super::Session;
-use crate::config::{FLOW_FLOOR, INITIAL_WINDOW, MAX_OPAQUE};
+use super::control::Control;
+use super::flows::Flows;
 use crate::error::Reason;
-use crate::flow::send::SendState;
-use crate::flow::{ClosingFrame, Delivery, Flow, Phase};
+use crate::flow::Flow;
 use crate::id::FlowId;
 use crate::intents::Intent;
 use crate::io::Output;
+use crate::time::Instant;
+use crate::timers::{Timer, Timers};
 use alloc::vec::Vec;
 use bytes::Bytes;
+use core::time::Duration;
 
-impl Session {
-    pub(super) fn flow_open(&mut self, request: u64, opaque: Bytes, out: &mut Vec<Output>) {
-        assert!(
-            opaque.len() <= MAX_OPAQUE,
-            "opaque field of {} bytes, at most {MAX_OPAQUE}",
-            opaque.len()
-        );
-        if self.life != super::Life::Running {
+/// How long a reset waits for a consumer that takes nothing.
+pub(super) const LINGER: Duration = Duration::from_secs(1);
+
+/// A consumer is not blamed for a wait that ended so late: it has had less than this of it for
+/// itself.
+const SLEPT: Duration = Duration::from_millis(250);
+
+/// The parts that local programs change, lent for one input. The contract of the door has been
+/// checked. Inputs for flows that have ended are ordinary races and change nothing.
+pub(super) struct Local<'a> {
+    pub flows: &'a mut Flows,
+    pub control: &'a mut Control,
+}
+
+impl Local<'_> {
+    /// A local program connects; `open` says whether flows may still begin.
+    pub fn open(&mut self, request: u64, opaque: Bytes, open: bool, out: &mut Vec<Output>) {
+        if open {
+            self.flows.ids_mut().request(request, opaque);
+            self.flows.open_requested(self.control, out);
+        } else {
             out.push(Output::FlowOpenFailed { request });
+        }
+    }
+
+    /// The local side accepts a flow.
+    pub fn accept(&mut self, flow: FlowId) {
+        if self.flows.change(flow, Flow::accept) == Some(true) {
+            self.control.owe(Intent::Accept(flow));
+        }
+    }
+
+    /// The local side refuses a flow.
+    pub fn refuse(&mut self, flow: FlowId, reason: Reason) {
+        if self.flows.change(flow, |entry| entry.refuse(reason)) == Some(true) {
+            self.control.owe(Intent::Refuse(flow));
+        }
+    }
+
+    /// The local side hands over data. A peer that wants no more of it is an ordinary race.
+    pub fn data(&mut self, flow: FlowId, data: Bytes) {
+        if self.flows.with_local(flow).is_some_and(|entry| entry.send().is_open()) {
+            self.flows.change(flow, |entry| entry.send_mut().write(data));
+            self.flows.note_room(flow);
+        }
+    }
+
+    /// The local side has taken so many bytes of a flow in all. `alone` says that no stripe is up.
+    pub fn consumed(&mut self, flow: FlowId, total: u64, alone: bool) {
+        if self.flows.with_local(flow).is_none() {
             return;
         }
-        self.flows.requests.push_back((request, opaque));
-        self.open_waiting(out);
-    }
-
-    /// Opens flows that were asked for, as far as the peer lets us.
-    pub(super) fn open_waiting(&mut self, out: &mut Vec<Output>) {
-        while !self.flows.requests.is_empty() {
-            let Some((flow, early)) = self.flows.next_id() else { return };
-            let (request, opaque) = self.flows.requests.pop_front().expect("not empty");
-            let pool = if planted!(OpenIgnoresPool) { u64::MAX } else { self.recv_pool() };
-            let window = FLOW_FLOOR + (INITIAL_WINDOW - FLOW_FLOOR).min(pool / 4);
-            let entry = Flow::new(Phase::Opening, FLOW_FLOOR + early, window);
-            self.insert(flow, Flow { opaque, early, open: Delivery::Pending, ..entry });
-            self.intents.add(Intent::Open(flow));
-            out.push(Output::FlowOpened { request, flow });
-            self.note_room(flow);
-        }
-    }
-
-    pub(super) fn flow_accept(&mut self, flow: FlowId) {
-        self.check_issued(flow);
-        let accepted = self.change(flow, |entry| {
-            let offered = entry.phase == Phase::Offered && entry.has_local();
-            if offered {
-                entry.phase = Phase::Carried;
-                entry.accept = Delivery::Pending;
-            }
-            offered
-        });
-        if accepted == Some(true) {
-            self.intents.add(Intent::Accept(flow));
-        }
-    }
-
-    pub(super) fn flow_refuse(&mut self, flow: FlowId, reason: Reason) {
-        self.check_issued(flow);
-        let refused = self.change(flow, |entry| {
-            let offered = entry.phase == Phase::Offered && entry.has_local();
-            if offered {
-                entry.closing = Some((ClosingFrame::Refuse(reason), Delivery::Pending));
-                entry.send.stop();
-                if planted!(RefusalWaitsForData) {
-                    return offered;
-                }
-                entry.recv.discard();
-            }
-            offered
-        });
-        if refused == Some(true) {
-            self.intents.add(Intent::Refuse(flow));
-        }
-    }
-
-    pub(super) fn flow_data(&mut self, flow: FlowId, data: Bytes) {
-        self.check_issued(flow);
-        let room = self.send_room(flow);
-        let Some(entry) = self.flows.flows.get(&flow).filter(|entry| entry.has_local()) else {
-            return;
-        };
-        match entry.send.state {
-            // The peer wants no more: an ordinary race.
-            SendState::Stopped => return,
-            SendState::Open => {}
-            _ => panic!("data for flow {flow} after its end"),
-        }
-        assert!(
-            data.len() as u64 <= room,
-            "{} bytes for flow {flow}, which takes {room}",
-            data.len()
-        );
-        self.change(flow, |entry| entry.send.buffer.push(data));
-        self.note_room(flow);
-    }
-
-    pub(super) fn flow_consumed(&mut self, flow: FlowId, total: u64) {
-        self.check_issued(flow);
-        let Some(entry) = self.flows.flows.get(&flow).filter(|entry| entry.has_local()) else {
-            return;
-        };
-        let delivered = entry.recv.assembler.next();
-        assert!(total <= delivered, "{total} bytes consumed of flow {flow}, {delivered} delivered");
-        let used_up = self.change(flow, |entry| {
-            entry.recv.credit.consume(total);
-            entry.recv.credit.outstanding() == 0
+        let used_up = self.flows.change(flow, |entry| {
+            let credit = entry.recv_mut().credit_mut();
+            credit.consume(total);
+            credit.outstanding() == 0
         });
         if used_up == Some(true) && planted!(FullWindowNoCredit) {
             return;
         }
-        self.advance_credit(flow);
+        self.flows.advance_credit(flow, self.control, alone);
     }
 
-    pub(super) fn flow_finish(&mut self, flow: FlowId) {
-        self.check_issued(flow);
-        self.change(flow, |entry| {
-            if entry.phase == Phase::Opening && planted!(EarlyFinishForgotten) {
-                return;
-            }
-            if entry.has_local() && entry.send.state == SendState::Open {
-                entry.send.state = SendState::Finishing;
-                entry.send.waits_for_room = false;
-            }
-        });
+    /// The local side sends no more.
+    pub fn finish(&mut self, flow: FlowId) {
+        self.flows.change(flow, Flow::finish);
     }
 
-    pub(super) fn flow_reset(&mut self, flow: FlowId, reason: Reason) {
-        self.check_issued(flow);
-        if self.flows.flows.get(&flow).is_some_and(Flow::has_local) {
+    /// The local side resets a flow.
+    pub fn reset(&mut self, flow: FlowId, reason: Reason) {
+        if self.flows.with_local(flow).is_some() {
             self.say_reset(flow, reason);
         }
     }
 
-    /// Our side of a flow ends with a RESET. What was handed over is still delivered, unless the
-    /// peer wants no more.
-    pub(super) fn say_reset(&mut self, flow: FlowId, reason: Reason) {
-        self.change(flow, |entry| {
-            let end = entry.send.buffer.written();
-            let end = if planted!(ResetOffsetOfSent) { entry.send.buffer.next() } else { end };
-            entry.closing = Some((ClosingFrame::Reset(reason, end), Delivery::Pending));
-            if entry.send.state != SendState::Stopped {
-                entry.send.state = SendState::Ending;
-            }
-            entry.recv.discard();
-        });
-        self.intents.add(Intent::Reset(flow));
+    fn say_reset(&mut self, flow: FlowId, reason: Reason) {
+        self.flows.change(flow, |entry| entry.reset(reason));
+        self.control.owe(Intent::Reset(flow));
     }
 
-    /// A caller may only name flows that it was told of. Those that have ended since are ordinary
-    /// races.
-    fn check_issued(&self, flow: FlowId) {
-        let issued = match self.flows.id_state(flow) {
-            Ok(crate::flow::table::IdState::Exists) => {
-                self.flows.flows[&flow].phase != Phase::Early
-            }
-            Ok(crate::flow::table::IdState::Ended) => true,
-            Ok(crate::flow::table::IdState::Free) | Err(_) => false,
-        };
-        assert!(issued, "flow {flow} was never issued");
-    }
-
-    /// Notes whether the local side of a flow has to wait now.
-    pub(super) fn note_room(&mut self, flow: FlowId) {
-        let waits_for_room = self.send_room(flow) == 0;
-        let Some(entry) = self.flows.flows.get_mut(&flow) else { return };
-        let open = entry.send.state == SendState::Open;
-        entry.send.waits_for_room = waits_for_room && open;
-        entry.send.promised =
-            !waits_for_room && open && entry.send.room(0) == 0 && !planted!(PromiseForgotten);
-        self.queue_for_memory(flow);
-    }
-
-    /// A flow whose local side waits although neither credit nor its queue is in the way waits for
-    /// memory.
-    fn queue_for_memory(&mut self, flow: FlowId) {
-        let Some(entry) = self.flows.flows.get_mut(&flow) else { return };
-        if entry.send.waits_for_room
-            && !entry.send.queued_for_memory
-            && entry.send.room(u64::MAX) > 0
-        {
-            entry.send.queued_for_memory = true;
-            self.memory_waiters.push_back(flow);
-        }
-    }
-
-    /// Tells the local side of a flow that it need not wait any more.
-    pub(super) fn notify_writable(&mut self, flow: FlowId, out: &mut Vec<Output>) {
-        let has_room = self.send_room(flow) > 0;
-        let Some(entry) = self.flows.flows.get_mut(&flow) else { return };
-        // Room of its own, which no other flow can take before the local side has seen it.
-        let own = entry.has_local() && entry.send.room(0) > 0;
-        if (entry.send.waits_for_room && has_room) || (entry.send.promised && own) {
-            entry.send.waits_for_room = false;
-            entry.send.promised = !own;
-            out.push(Output::FlowWritable { flow });
-        } else if entry.send.waits_for_room {
-            self.queue_for_memory(flow);
-        }
-    }
-
-    /// Gives memory that has become free to those who wait for it.
-    pub(super) fn notify_memory_waiters(&mut self, out: &mut Vec<Output>) {
-        while let Some(&flow) = self.memory_waiters.front() {
-            let waits = self.flows.flows.get(&flow).is_some_and(|entry| entry.send.waits_for_room);
-            if waits && self.send_room(flow) == 0 && self.send_pool() == 0 {
-                return;
-            }
-            self.memory_waiters.pop_front();
-            if let Some(entry) = self.flows.flows.get_mut(&flow) {
-                entry.send.queued_for_memory = false;
-            }
-            self.notify_writable(flow, out);
-        }
-    }
-
-    /// Gives the peer more credit for a flow if consumption calls for it.
-    pub(super) fn advance_credit(&mut self, flow: FlowId) {
-        let (pool, limit) = (self.recv_pool(), self.config.window_limit);
-        let advanced = self.change(flow, |entry| {
-            let delivered = entry.recv.assembler.next();
-            entry.recv.wants_credit() && entry.recv.credit.advance(delivered, pool, limit).is_some()
-        });
-        if advanced == Some(true)
-            && self.stripes.live.is_empty()
-            && planted!(CreditForgottenWithoutStripes)
-        {
-            return;
-        }
-        if advanced == Some(true) {
-            self.intents.add(Intent::Credit(flow));
+    /// A flow that the peer has reset waits for its consumer to take earlier data. It is given up
+    /// if the consumer has stopped. A consumer has not stopped if the process slept, as a timer
+    /// that is `late` shows: it had no chance to take anything.
+    pub fn linger(
+        &mut self,
+        flow: FlowId,
+        late: Duration,
+        timers: &mut Timers,
+        now: Instant,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(entry) = self.flows.with_local(flow) else { return };
+        let Some(reason) = entry.recv().reset() else { return };
+        let stopped = self.flows.note(flow, |entry| entry.recv_mut().has_stopped());
+        if stopped == Some(true) && late < SLEPT {
+            out.push(Output::FlowReset { flow, reason });
+            self.say_reset(flow, Reason::Aborted);
+        } else {
+            timers.set(Timer::Linger(flow), now + LINGER);
         }
     }
 }

@@ -12,9 +12,13 @@ mod memory;
 mod stripes;
 
 use super::*;
-use crate::io::Input;
+use crate::error::Reason;
+use crate::id::FlowId;
+use crate::wire::frame::Frame;
+use crate::wire::hello::HelloKind;
 use alloc::collections::BTreeMap;
 use alloc::vec;
+use bytes::Bytes;
 use core::time::Duration;
 
 /// One direction of a stripe: bytes on their way.

@@ -2,9 +2,8 @@
 //! in bytes. Read only.
 
 use super::Session;
-use crate::flow::recv::RecvState;
+use crate::flow::Flow;
 use crate::flow::send::SendState;
-use crate::flow::{Flow, Phase};
 use crate::id::{FlowId, StripeId};
 use crate::stripe::Stripe;
 
@@ -52,19 +51,19 @@ pub struct StripeView {
 
 impl FlowView {
     fn of(flow: FlowId, entry: &Flow) -> Self {
-        let (send, recv) = (&entry.send, &entry.recv);
-        let stopped = send.state == SendState::Stopped;
+        let (send, recv) = (entry.send(), entry.recv());
+        let stopped = send.state() == SendState::Stopped;
         FlowView {
             flow,
-            early: entry.phase == Phase::Early,
-            sent: send.buffer.next(),
-            credit: send.limit,
-            acknowledged: if stopped { 0 } else { send.buffer.written() - send.buffer.held() },
-            granted: recv.credit.granted(),
-            received: recv.assembler.end(),
-            delivered: recv.assembler.next(),
-            consumed: recv.credit.consumed(),
-            receiving: recv.state != RecvState::Discarding,
+            early: entry.is_early(),
+            sent: send.buffer().next(),
+            credit: send.limit(),
+            acknowledged: if stopped { 0 } else { send.buffer().written() - send.buffer().held() },
+            granted: recv.credit().granted(),
+            received: recv.assembler().end(),
+            delivered: recv.delivered(),
+            consumed: recv.credit().consumed(),
+            receiving: !recv.is_discarding(),
         }
     }
 }
@@ -72,11 +71,11 @@ impl FlowView {
 impl StripeView {
     fn of(stripe: &Stripe) -> Self {
         StripeView {
-            stripe: stripe.id,
-            sent: stripe.sent,
-            written: stripe.written,
-            acknowledged: stripe.ledger.acknowledged(),
-            received: stripe.deframer.processed(),
+            stripe: stripe.id(),
+            sent: stripe.sent(),
+            written: stripe.sent() - stripe.unwritten(),
+            acknowledged: stripe.ledger().acknowledged(),
+            received: stripe.received(),
         }
     }
 }
@@ -86,26 +85,26 @@ impl Session {
     /// How many DATA frames are on stripes and not acknowledged: so many a death may send again at
     /// once.
     pub fn view_outstanding(&self) -> usize {
-        self.data_entries
+        self.stripes.data_entries()
     }
 
     /// Every flow.
     pub fn view_flows(&self) -> impl Iterator<Item = FlowView> {
-        self.flows.flows.iter().map(|(flow, entry)| FlowView::of(*flow, entry))
+        self.flows.iter().map(|(flow, entry)| FlowView::of(flow, entry))
     }
 
     /// One flow, if it exists.
     pub fn view_flow(&self, flow: FlowId) -> Option<FlowView> {
-        self.flows.flows.get(&flow).map(|entry| FlowView::of(flow, entry))
+        self.flows.get(flow).map(|entry| FlowView::of(flow, entry))
     }
 
     /// Every live stripe.
     pub fn view_stripes(&self) -> impl Iterator<Item = StripeView> {
-        self.stripes.live.values().map(StripeView::of)
+        self.stripes.iter().map(StripeView::of)
     }
 
     /// One live stripe.
     pub fn view_stripe(&self, stripe: StripeId) -> Option<StripeView> {
-        self.stripes.live.get(&stripe).map(StripeView::of)
+        self.stripes.get(stripe).map(StripeView::of)
     }
 }

@@ -185,12 +185,12 @@ impl<T: PartialEq + Hash> Ledger<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stripe::rate::Rate;
+    use crate::stripe::rate::RateEstimator;
     use alloc::vec::Vec;
     use quickcheck::quickcheck;
 
     fn entry(end: u64, eliciting: bool, token: u8) -> Entry<u8> {
-        let mark = Rate::new(Instant::ZERO).mark(Some(0), Instant::ZERO);
+        let mark = RateEstimator::new(Instant::ZERO).mark(Some(0), Instant::ZERO);
         Entry { end, at: Instant::ZERO, expected: Instant::ZERO, eliciting, mark, token }
     }
 

@@ -10,14 +10,18 @@ pub(crate) mod window;
 use crate::config::{MAX_CHUNK, MIN_CHUNK};
 use crate::id::{FlowId, StripeId};
 use crate::intents::Intent;
+use crate::io::Output;
 use crate::stats::StripeStats;
 use crate::time::Instant;
 use crate::wire::deframer::Deframer;
+use crate::wire::frame::Frame;
 use acker::Acker;
+use alloc::vec::Vec;
+use bytes::Bytes;
 use core::hash::{Hash, Hasher};
 use core::time::Duration;
 use ledger::{Entry, Ledger};
-use rate::{Latest, Mark, Rate};
+use rate::{Latest, Mark, RateEstimator};
 use rtt::Rtt;
 use window::{Ack, Window};
 
@@ -54,6 +58,9 @@ const OVERDUE: Duration = Duration::from_millis(25);
 /// A stripe on which something came in within the last fourth of the limit is given up only after
 /// four times the limit.
 const HEARD: u32 = 4;
+/// A stripe that carries more entries than this without anything that asks for an acknowledgement
+/// gets a PING, so that its ledger ends.
+const MAX_UNANSWERED: usize = 4096;
 /// Control may exceed the allowance by this many bytes.
 const CONTROL_RESERVE: u64 = 16 << 10;
 
@@ -70,28 +77,35 @@ pub(crate) enum Token {
     Local,
 }
 
+impl Token {
+    /// Whether it stands for bytes of a flow, or its FIN.
+    pub fn is_data(&self) -> bool {
+        matches!(self, Token::Data { .. })
+    }
+}
+
 /// A live stripe.
 #[derive(Clone, Debug)]
 pub(crate) struct Stripe {
-    pub id: StripeId,
+    id: StripeId,
     /// What its pipe adds to each send, in bytes.
     overhead: usize,
     /// Frame bytes handed over for transmission.
-    pub sent: u64,
+    sent: u64,
     /// Frame bytes that the operating system has taken.
-    pub written: u64,
-    pub ledger: Ledger<Token>,
-    pub rtt: Rtt,
-    pub rate: Rate,
-    pub window: Window,
-    pub deframer: Deframer,
-    pub acker: Acker,
+    written: u64,
+    ledger: Ledger<Token>,
+    rtt: Rtt,
+    rate: RateEstimator,
+    window: Window,
+    deframer: Deframer,
+    acker: Acker,
     /// The head of the DATA that is coming in, as long as nothing of it was new.
-    pub idle_head: u64,
+    idle_head: u64,
     /// When anything last came in.
-    pub heard: Instant,
+    heard: Instant,
     /// When an acknowledgement last moved, or the first thing that asks for one was sent.
-    pub progress: Instant,
+    progress: Instant,
     /// What was put on it before this time says nothing about its round trip: we have slept since.
     awake_since: Instant,
     /// When the next acknowledgement was to come at the earliest, should nothing have queued: the
@@ -104,20 +118,20 @@ pub(crate) struct Stripe {
     /// was awaited.
     busy_from: u64,
     /// Acknowledgements are overdue.
-    pub doubted: bool,
+    doubted: bool,
     /// What it holds has been put up for sending elsewhere because of that.
-    pub requeued: bool,
+    requeued: bool,
     /// The PING that is on its way: nonce and end of its bytes.
-    pub ping: Option<(u64, u64)>,
+    ping: Option<(u64, u64)>,
     /// A PING is to be sent.
-    pub ping_owed: bool,
+    ping_owed: bool,
     /// A PONG is to be sent.
-    pub pong_owed: Option<u64>,
+    pong_owed: Option<u64>,
     /// Data was there, but it took no more.
-    pub congested: bool,
-    pub congestions: u64,
+    congested: bool,
+    congestions: u64,
     /// What was last said in a `StripePace`; zero before the first.
-    pub pace: u64,
+    pace: u64,
 }
 
 impl Stripe {
@@ -130,7 +144,7 @@ impl Stripe {
             written: 0,
             ledger: Ledger::new(),
             rtt: Rtt::default(),
-            rate: Rate::new(now),
+            rate: RateEstimator::new(now),
             window: Window::new(now, id.0),
             deframer: Deframer::new(),
             acker: Acker::default(),
@@ -150,6 +164,56 @@ impl Stripe {
             congestions: 0,
             pace: 0,
         }
+    }
+
+    /// Its number.
+    pub fn id(&self) -> StripeId {
+        self.id
+    }
+
+    /// Frame bytes handed over for transmission.
+    pub fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// What it carries and the peer has not acknowledged.
+    pub fn ledger(&self) -> &Ledger<Token> {
+        &self.ledger
+    }
+
+    /// See [`Stripe::ledger`].
+    pub fn ledger_mut(&mut self) -> &mut Ledger<Token> {
+        &mut self.ledger
+    }
+
+    /// What is left of it when it is gone.
+    pub fn into_ledger(self) -> Ledger<Token> {
+        self.ledger
+    }
+
+    /// Its round trips.
+    pub fn rtt(&self) -> &Rtt {
+        &self.rtt
+    }
+
+    /// Its delivery rate.
+    pub fn rate(&self) -> &RateEstimator {
+        &self.rate
+    }
+
+    /// Frame bytes received and processed.
+    pub fn received(&self) -> u64 {
+        self.deframer.processed()
+    }
+
+    /// What it owes the peer of acknowledgements.
+    pub fn acker(&self) -> &Acker {
+        &self.acker
+    }
+
+    /// See [`Stripe::acker`].
+    pub fn acker_mut(&mut self) -> &mut Acker {
+        &mut self.acker
     }
 
     /// Handed over and not acknowledged, in bytes. What asks for no acknowledgement may lie around
@@ -223,7 +287,7 @@ impl Stripe {
     }
 
     /// Records what is put on it: `len` more bytes.
-    pub fn put(&mut self, len: usize, token: Token, eliciting: bool, now: Instant) {
+    fn put(&mut self, len: usize, token: Token, eliciting: bool, now: Instant) {
         let begins = eliciting && !self.ledger.awaits();
         if begins && !planted!(ProgressNotRestarted) {
             self.progress = now;
@@ -280,6 +344,173 @@ impl Stripe {
                 Some(rate.min(self.rate.estimate().unwrap_or(u64::MAX)).max(1))
             }
         }
+    }
+
+    /// The operating system has taken `total` of the bytes that were handed over.
+    pub fn wrote(&mut self, total: u64) {
+        self.written = self.written.max(total);
+        if self.takes_data(self.chunk()) && !self.is_full(false) {
+            self.congested = false;
+        }
+    }
+
+    /// Hands over a frame for transmission. Its last token covers the payload, those before it only
+    /// the head.
+    pub fn transmit(
+        &mut self,
+        frame: &Frame,
+        payload: Bytes,
+        tokens: &[(Token, bool)],
+        now: Instant,
+        out: &mut Vec<Output>,
+    ) {
+        let header = frame.encode(payload.len());
+        let mut len = header.len();
+        for (index, (token, eliciting)) in tokens.iter().enumerate() {
+            if index + 1 == tokens.len() {
+                len += payload.len();
+            }
+            let (token, eliciting) = if planted!(LedgerOrderSwapped) {
+                tokens[tokens.len() - 1 - index]
+            } else {
+                (*token, *eliciting)
+            };
+            self.put(len, token, eliciting, now);
+            len = 0;
+        }
+        out.push(Output::Transmit { stripe: self.id, header, payload });
+    }
+
+    /// Notes whether it took all that there was, while more data is `waiting` or not.
+    pub fn after_sending(&mut self, waiting: bool) {
+        let full = self.is_full(false);
+        if self.takes_data(self.chunk()) && !full {
+            self.rate.app_limited(self.sent);
+        } else if waiting && !self.congested {
+            self.congested = true;
+            self.congestions += 1;
+        }
+        if waiting && full {
+            self.window.limit();
+        }
+    }
+
+    /// What it should say anew of [`Stripe::unsent`], if that has doubled or halved since.
+    pub fn new_pace(&mut self) -> Option<u64> {
+        let pace = self.unsent();
+        let changed = pace >= self.pace * 2 || pace <= self.pace / 2;
+        changed.then(|| {
+            self.pace = pace;
+            pace
+        })
+    }
+
+    /// Its pace will be said again.
+    pub fn forget_pace(&mut self) {
+        self.pace = 0;
+    }
+
+    /// Bytes have come in: its deframer, taken out while what it finds changes everything else, the
+    /// stripe included.
+    pub fn begin_receiving(&mut self, now: Instant) -> Deframer {
+        self.heard = now;
+        core::mem::take(&mut self.deframer)
+    }
+
+    /// All that came in has been processed.
+    pub fn end_receiving(&mut self, deframer: Deframer, now: Instant) {
+        self.acker.processed(deframer.processed(), false, now);
+        self.deframer = deframer;
+    }
+
+    /// The head of a DATA frame has come, of which nothing is new so far. Gives the length of the
+    /// one before it if that has brought nothing.
+    pub fn replace_idle_head(&mut self, head: u64) -> u64 {
+        core::mem::replace(&mut self.idle_head, head)
+    }
+
+    /// When anything last came in.
+    pub fn heard(&self) -> Instant {
+        self.heard
+    }
+
+    /// Whether its acknowledgements are overdue.
+    pub fn is_doubted(&self) -> bool {
+        self.doubted
+    }
+
+    /// Its acknowledgements are overdue: it is asked whether it still lives.
+    pub fn doubt(&mut self) {
+        self.doubted = true;
+        self.requeued = false;
+        self.ask();
+    }
+
+    /// Whether what it holds is to be sent again elsewhere because it is in doubt, and was not yet.
+    pub fn needs_resend(&self) -> bool {
+        self.doubted && !self.requeued
+    }
+
+    /// What it holds is being put up for sending elsewhere.
+    pub fn resent(&mut self) {
+        self.requeued = true;
+    }
+
+    /// A PING is to be sent, unless one is on its way.
+    pub fn ask(&mut self) {
+        self.ping_owed = self.ping.is_none();
+    }
+
+    /// Whether a PING is owed or on its way.
+    pub fn is_asked(&self) -> bool {
+        self.ping_owed || self.ping.is_some()
+    }
+
+    /// A PONG has come: the end of the bytes that it acknowledges, if it answers our PING. The
+    /// stripe keeps order, so what went before the PING has been processed.
+    pub fn answered(&mut self, nonce: u64) -> Option<u64> {
+        let (_, end) = self.ping.take_if(|(expected, _)| *expected == nonce)?;
+        Some(end)
+    }
+
+    /// A PING has come.
+    pub fn owe_pong(&mut self, nonce: u64) {
+        self.pong_owed = Some(nonce);
+    }
+
+    /// The nonce of the PONG that is owed, which is then owed no more.
+    pub fn take_pong(&mut self) -> Option<u64> {
+        self.pong_owed.take()
+    }
+
+    /// Whether a PONG or a PING is owed. A stripe that carries much and awaits no acknowledgement
+    /// is pinged, so that its ledger ends.
+    #[inline]
+    pub fn owes_probe(&mut self) -> bool {
+        self.ping_owed |= self.ledger.len() > MAX_UNANSWERED && !self.ledger.awaits();
+        self.ping_owed || self.pong_owed.is_some()
+    }
+
+    /// Sends the PONG and the PING that are owed, each of which goes on its own stripe. `nonce` is
+    /// that of the latest PING of the session.
+    pub fn send_probes(&mut self, nonce: &mut u64, now: Instant, out: &mut Vec<Output>) {
+        if self.takes_control()
+            && let Some(nonce) = self.take_pong()
+        {
+            let frame = Frame::Pong { nonce };
+            self.transmit(&frame, Bytes::new(), &[(Token::Local, false)], now, out);
+        }
+        if self.owes_probe() && self.ping_owed && self.takes_control() {
+            *nonce += 1;
+            self.send_ping(*nonce, now, out);
+        }
+    }
+
+    /// Sends a PING.
+    pub fn send_ping(&mut self, nonce: u64, now: Instant, out: &mut Vec<Output>) {
+        self.ping_owed = false;
+        self.transmit(&Frame::Ping { nonce }, Bytes::new(), &[(Token::Local, true)], now, out);
+        self.ping = Some((nonce, self.sent));
     }
 
     /// When to doubt it if nothing is acknowledged until then.
@@ -386,6 +617,23 @@ fn micros(time: Duration) -> u64 {
 /// Bytes that `rate` bytes per second make in `time`.
 fn over(rate: u64, time: Duration) -> u64 {
     rate.saturating_mul(time.as_micros() as u64) / 1_000_000
+}
+
+/// For tests of a session, in which nothing is measured.
+#[cfg(test)]
+impl Stripe {
+    pub fn rate_mut(&mut self) -> &mut RateEstimator {
+        &mut self.rate
+    }
+
+    pub fn window_mut(&mut self) -> &mut Window {
+        &mut self.window
+    }
+
+    /// The PING that is on its way: its nonce, and the end of its bytes.
+    pub fn ping(&self) -> Option<(u64, u64)> {
+        self.ping
+    }
 }
 
 #[cfg(test)]

@@ -69,7 +69,7 @@ pub(crate) struct Latest {
 
 /// Delivery rate estimate.
 #[derive(Clone, Debug)]
-pub(crate) struct Rate {
+pub(crate) struct RateEstimator {
     /// Stripe bytes acknowledged, and when the latest were.
     delivered: u64,
     delivered_at: Instant,
@@ -89,10 +89,10 @@ pub(crate) struct Rate {
     trickles: u8,
 }
 
-impl Rate {
+impl RateEstimator {
     /// Nothing known.
     pub fn new(now: Instant) -> Self {
-        Rate {
+        RateEstimator {
             delivered: 0,
             delivered_at: now,
             first_sent_at: now,
@@ -241,7 +241,7 @@ mod tests {
     }
 
     /// Keeps one chunk on its way at a time, each acknowledged after `micros`.
-    fn steady(rate: &mut Rate, chunks: u64, micros: u64, app_limited: bool) {
+    fn steady(rate: &mut RateEstimator, chunks: u64, micros: u64, app_limited: bool) {
         let (mut now, mut sent) = (rate.delivered_at, rate.delivered);
         for _ in 0..chunks {
             if app_limited {
@@ -260,7 +260,7 @@ mod tests {
 
     quickcheck! {
         fn no_order_of_acknowledgements_overflows(steps: Vec<(u32, u32, bool, bool)>) -> bool {
-            let (mut rate, mut now, mut count) = (Rate::new(at(0)), at(0), 0u64);
+            let (mut rate, mut now, mut count) = (RateEstimator::new(at(0)), at(0), 0u64);
             let mut mark = None;
             for (micros, bytes, take, queued) in steps {
                 now = now + Duration::from_micros(u64::from(micros));
@@ -277,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_busy_stripe_is_measured() {
-        let mut rate = Rate::new(at(0));
+        let mut rate = RateEstimator::new(at(0));
         assert_eq!(rate.estimate(), None);
         steady(&mut rate, 10, 10_000, false);
         assert!(near(rate.estimate(), 1_000_000), "{rate:?}");
@@ -287,7 +287,7 @@ mod tests {
 
     #[test]
     fn too_little_to_send_raises_an_estimate_and_never_lowers_it() {
-        let mut rate = Rate::new(at(0));
+        let mut rate = RateEstimator::new(at(0));
         steady(&mut rate, 10, 10_000, false);
         steady(&mut rate, 60, 100_000, true);
         assert!(near(rate.estimate(), 1_000_000), "{rate:?}");
@@ -297,7 +297,7 @@ mod tests {
 
     #[test]
     fn a_queue_shows_that_the_stripe_was_busy_however_little_there_was_to_send() {
-        let mut rate = Rate::new(at(0));
+        let mut rate = RateEstimator::new(at(0));
         rate.app_limited(CHUNK);
         let mark = rate.mark(Some(0), at(0));
         rate.acknowledged(CHUNK, 0, latest(mark.first_sent_at, mark, true), at(20_000));
@@ -306,7 +306,7 @@ mod tests {
 
     #[test]
     fn time_without_anything_on_its_way_does_not_count() {
-        let mut rate = Rate::new(at(0));
+        let mut rate = RateEstimator::new(at(0));
         steady(&mut rate, 10, 10_000, false);
         let sent = rate.delivered;
         let mark = rate.mark(Some(sent), at(10_000_000));
@@ -316,7 +316,7 @@ mod tests {
 
     #[test]
     fn a_moment_and_a_few_bytes_tell_nothing() {
-        let mut rate = Rate::new(at(0));
+        let mut rate = RateEstimator::new(at(0));
         let mark = rate.mark(None, at(0));
         rate.acknowledged(
             1 << 30,
@@ -325,7 +325,7 @@ mod tests {
             at(MIN_INTERVAL - 1),
         );
         assert_eq!(rate.estimate(), None);
-        let mut rate = Rate::new(at(0));
+        let mut rate = RateEstimator::new(at(0));
         steady(&mut rate, 10, 10_000, false);
         let mark = rate.mark(None, rate.delivered_at);
         rate.acknowledged(
@@ -339,7 +339,7 @@ mod tests {
 
     #[test]
     fn hope_grows_with_the_age_of_an_estimate_up_to_a_limit() {
-        let mut rate = Rate::new(at(0));
+        let mut rate = RateEstimator::new(at(0));
         assert_eq!(rate.hopeful(at(1 << 40)), None);
         steady(&mut rate, 10, 10_000, false);
         let (estimate, confirmed) = (rate.estimate().unwrap(), rate.confirmed_at);
@@ -355,7 +355,7 @@ mod tests {
             (MIN_BYTES - 1, MIN_INTERVAL, false),
             (MIN_BYTES, MIN_INTERVAL - 1, false),
         ] {
-            let mut rate = Rate::new(at(0));
+            let mut rate = RateEstimator::new(at(0));
             let mark = rate.mark(None, at(0));
             rate.acknowledged(bytes, 0, latest(mark.first_sent_at, mark, true), at(micros));
             assert_eq!(rate.estimate().is_some(), told, "{bytes} bytes in {micros} us");
@@ -364,7 +364,7 @@ mod tests {
 
     #[test]
     fn once_the_bytes_of_a_gap_are_acknowledged_samples_count_again() {
-        let mut rate = Rate::new(at(0));
+        let mut rate = RateEstimator::new(at(0));
         steady(&mut rate, 10, 10_000, false);
         rate.app_limited(11 * CHUNK);
         assert!(rate.mark(None, at(100_000)).app_limited);
@@ -374,7 +374,7 @@ mod tests {
 
     #[test]
     fn a_sample_of_too_little_to_send_confirms_the_estimate_that_it_equals() {
-        let mut rate = Rate::new(at(0));
+        let mut rate = RateEstimator::new(at(0));
         steady(&mut rate, 1, 10_000, false);
         assert_eq!(rate.confirmed_at, at(0), "not busy yet");
         steady(&mut rate, 1, 10_000, false);
@@ -398,15 +398,15 @@ mod tests {
 
     #[test]
     fn an_estimate_moves_by_an_eighth_of_the_difference() {
-        let mut rate = Rate::new(at(0));
+        let mut rate = RateEstimator::new(at(0));
         steady(&mut rate, 2, 10_000, false);
         steady(&mut rate, 1, 40_000, false);
         assert_eq!(rate.estimate(), Some((7 * 1_000_000 + 250_000) / 8));
     }
 
     /// At 1 MB/s, with nothing on its way.
-    fn fast() -> Rate {
-        let mut rate = Rate::new(at(0));
+    fn fast() -> RateEstimator {
+        let mut rate = RateEstimator::new(at(0));
         steady(&mut rate, 10, 10_000, false);
         rate
     }
@@ -444,7 +444,7 @@ mod tests {
     #[test]
     fn a_stripe_has_slowed_when_two_in_a_row_are_overdue_until_it_is_twice_as_fast_again() {
         let mut rate = fast();
-        let overdue = |rate: &mut Rate, overdue: u64| {
+        let overdue = |rate: &mut RateEstimator, overdue: u64| {
             rate.acknowledged(rate.delivered + 1_000, overdue, None, rate.delivered_at);
             rate.slowed()
         };

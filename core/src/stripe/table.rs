@@ -2,11 +2,16 @@
 //! word about.
 
 use crate::id::StripeId;
+use crate::io::Output;
 use crate::ranges::RangeSet;
-use crate::stripe::ledger::Ledger;
+use crate::stripe::ledger::{Entry, Ledger};
 use crate::stripe::{Stripe, Token};
+use crate::time::Instant;
+use crate::wire::frame::Frame;
 use crate::wire::hello::MAX_GONE;
-use alloc::collections::BTreeMap;
+use alloc::collections::btree_map::{self, BTreeMap};
+use alloc::vec::Vec;
+use bytes::Bytes;
 use core::hash::{Hash, Hasher};
 use core::ops::Range;
 
@@ -19,37 +24,218 @@ const MAX_HOLES: usize = 4096;
 /// peer then gets some of what it has once more.
 const MAX_GONE_ENTRIES: usize = 64 << 10;
 
+/// The most DATA frames that a session has on stripes at once.
+pub(crate) const MAX_DATA_ENTRIES: usize = 32 << 10;
+
 /// A stripe that is gone.
 #[derive(Clone, Debug)]
 pub(crate) struct Gone {
     /// How many of its bytes we have processed.
-    pub received: u64,
+    received: u64,
     /// The peer knows `received`.
-    pub confirmed: bool,
+    confirmed: bool,
     /// What was on it, until the peer has said how much of that it has.
-    pub ledger: Option<Ledger<Token>>,
+    ledger: Option<Ledger<Token>>,
     /// How many bytes were sent on it.
-    pub sent: u64,
+    sent: u64,
+}
+
+impl Gone {
+    /// How many of its bytes we have processed.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Whether the peer knows [`Gone::received`].
+    pub fn is_confirmed(&self) -> bool {
+        self.confirmed
+    }
+
+    /// How many bytes were sent on it.
+    pub fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// What was on it, until the peer has said how much of that it has.
+    pub fn ledger_mut(&mut self) -> Option<&mut Ledger<Token>> {
+        self.ledger.as_mut()
+    }
 }
 
 /// All stripes.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Table {
-    pub live: BTreeMap<StripeId, Stripe>,
-    pub gone: BTreeMap<StripeId, Gone>,
+pub(crate) struct Stripes {
+    live: BTreeMap<StripeId, Stripe>,
+    gone: BTreeMap<StripeId, Gone>,
     /// Gone, and both sides know all about it.
     retired: RangeSet,
+    /// DATA frames on live stripes, over all ledgers.
+    data_entries: usize,
+    /// How many have gone.
+    lost: u64,
+    /// Bytes of payload handed over for the first time, ever.
+    payload_sent: u64,
+    /// Bytes of payload handed over again, ever.
+    payload_resent: u64,
 }
 
-impl Table {
-    /// Whether a stripe of this number has ever been heard of.
-    pub fn knows(&self, id: StripeId) -> bool {
-        self.live.contains_key(&id) || self.gone.contains_key(&id) || self.retired.contains(id.0)
+impl Stripes {
+    /// Forgets all stripes, but not what has been counted.
+    pub fn clear(&mut self) {
+        let Stripes { lost, payload_sent, payload_resent, .. } = *self;
+        *self = Stripes { lost, payload_sent, payload_resent, ..Stripes::default() };
     }
 
-    /// Remembers a stripe that is gone.
-    pub fn add_gone(&mut self, id: StripeId, gone: Gone) {
+    /// A live stripe.
+    pub fn get(&self, id: StripeId) -> Option<&Stripe> {
+        self.live.get(&id)
+    }
+
+    /// See [`Stripes::get`].
+    pub fn get_mut(&mut self, id: StripeId) -> Option<&mut Stripe> {
+        self.live.get_mut(&id)
+    }
+
+    /// Whether a stripe is up.
+    pub fn is_live(&self, id: StripeId) -> bool {
+        self.live.contains_key(&id)
+    }
+
+    /// The live stripes, by number.
+    pub fn iter(&self) -> impl Iterator<Item = &Stripe> + Clone {
+        self.live.values()
+    }
+
+    /// See [`Stripes::iter`].
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Stripe> {
+        self.live.values_mut()
+    }
+
+    /// How many stripes are up.
+    pub fn len(&self) -> usize {
+        self.live.len()
+    }
+
+    /// Whether no stripe is up.
+    pub fn is_empty(&self) -> bool {
+        self.live.is_empty()
+    }
+
+    /// How many DATA frames are on live stripes and not acknowledged.
+    pub fn data_entries(&self) -> usize {
+        self.data_entries
+    }
+
+    /// Whether another DATA frame may be handed over.
+    pub fn takes_another(&self) -> bool {
+        self.data_entries < MAX_DATA_ENTRIES
+    }
+
+    /// Counts payload that is about to be handed over, `again` if it was before.
+    pub fn count_payload(&mut self, len: u64, again: bool) {
+        if again {
+            self.payload_resent += len;
+        } else {
+            self.payload_sent += len;
+        }
+    }
+
+    /// Bytes of payload handed over, ever: for the first time, and again.
+    pub fn payload(&self) -> (u64, u64) {
+        (self.payload_sent, self.payload_resent)
+    }
+
+    /// How many stripes have gone so far.
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// The highest delivery rate that is known of any, in bytes per second.
+    pub fn best_rate(&self) -> Option<u64> {
+        self.iter().filter_map(|stripe| stripe.rate().estimate()).max()
+    }
+
+    /// A stripe comes up.
+    pub fn add(&mut self, stripe: Stripe) {
+        self.live.insert(stripe.id(), stripe);
+    }
+
+    /// Hands over a frame to a live stripe, see [`Stripe::transmit`].
+    pub fn transmit(
+        &mut self,
+        id: StripeId,
+        frame: &Frame,
+        payload: Bytes,
+        tokens: &[(Token, bool)],
+        now: Instant,
+        out: &mut Vec<Output>,
+    ) {
+        if let Some(stripe) = self.live.get_mut(&id) {
+            self.data_entries += tokens.iter().filter(|(token, _)| token.is_data()).count();
+            stripe.transmit(frame, payload, tokens, now, out);
+        }
+    }
+
+    /// Takes the oldest entry of a live stripe if it is acknowledged in full.
+    pub fn pop_acknowledged(&mut self, id: StripeId) -> Option<Entry<Token>> {
+        let entry = self.live.get_mut(&id)?.ledger_mut().pop()?;
+        self.data_entries -= usize::from(entry.token.is_data());
+        Some(entry)
+    }
+
+    /// Takes a live stripe out: it is of no more use.
+    pub fn lose(&mut self, id: StripeId) -> Option<Stripe> {
+        let stripe = self.live.remove(&id)?;
+        self.lost += 1;
+        self.data_entries -= stripe.ledger().iter().filter(|entry| entry.token.is_data()).count();
+        Some(stripe)
+    }
+
+    /// Whether a stripe of this number has ever been heard of.
+    pub fn knows(&self, id: StripeId) -> bool {
+        self.is_live(id) || self.gone.contains_key(&id) || self.retired.contains(id.0)
+    }
+
+    /// A stripe that is gone and not retired.
+    pub fn gone(&self, id: StripeId) -> Option<&Gone> {
+        self.gone.get(&id)
+    }
+
+    /// See [`Stripes::gone`].
+    pub fn gone_mut(&mut self, id: StripeId) -> Option<&mut Gone> {
+        self.gone.get_mut(&id)
+    }
+
+    /// How many stripes are gone and not retired.
+    pub fn gone_len(&self) -> usize {
+        self.gone.len()
+    }
+
+    /// Those of which the peer does not know how much of them has arrived here, with that number of
+    /// bytes.
+    pub fn unconfirmed(&self) -> impl Iterator<Item = (StripeId, u64)> {
+        let unconfirmed = self.gone.iter().filter(|(_, gone)| !gone.confirmed);
+        unconfirmed.map(|(id, gone)| (*id, gone.received))
+    }
+
+    /// Remembers a stripe that was lost.
+    pub fn add_gone(&mut self, stripe: Stripe) {
+        let (id, received, sent) = (stripe.id(), stripe.acker().count(), stripe.sent());
+        let mut ledger = stripe.into_ledger();
+        ledger.shrink();
+        let gone = Gone { received, confirmed: false, ledger: Some(ledger), sent };
         self.gone.insert(id, gone);
+        self.forget_oldest_ledgers();
+    }
+
+    /// Remembers a stripe that was up on the other side alone. Whether it was not known before.
+    pub fn add_unseen(&mut self, id: StripeId) -> bool {
+        let btree_map::Entry::Vacant(vacant) = self.gone.entry(id) else { return false };
+        vacant.insert(Gone { received: 0, confirmed: false, ledger: None, sent: 0 });
+        true
+    }
+
+    fn forget_oldest_ledgers(&mut self) {
         let held = |gone: &Gone| gone.ledger.as_ref().map_or(0, Ledger::len);
         let mut entries: usize = self.gone.values().map(held).sum();
         while entries > MAX_GONE_ENTRIES
@@ -62,13 +248,29 @@ impl Table {
         }
     }
 
+    /// The peer knows how much of a gone stripe has arrived here.
+    pub fn confirm_gone(&mut self, id: StripeId) {
+        if let Some(gone) = self.gone.get_mut(&id) {
+            gone.confirmed = true;
+            self.retire(id);
+        }
+    }
+
+    /// The peer has said how much of a gone stripe has arrived there: what was on it is settled.
+    pub fn settle_gone(&mut self, id: StripeId) {
+        if let Some(gone) = self.gone.get_mut(&id) {
+            gone.ledger = None;
+            self.retire(id);
+        }
+    }
+
     /// Whether there is nothing left to say about a stripe.
     pub fn is_retired(&self, id: StripeId) -> bool {
         self.retired.contains(id.0)
     }
 
     /// Forgets a gone stripe if both sides know all about it.
-    pub fn retire(&mut self, id: StripeId) {
+    fn retire(&mut self, id: StripeId) {
         if self.gone.get(&id).is_some_and(|gone| gone.confirmed && gone.ledger.is_none()) {
             self.gone.remove(&id);
             if planted!(RetiredStripeForgotten) {
@@ -100,8 +302,10 @@ impl Table {
         }
     }
 
-    /// The stripes that are gone, see [`crate::Session::fingerprint`].
-    pub fn fingerprint_gone(&self, hasher: &mut impl Hasher) {
+    /// All that decides what stripes do, see [`crate::Session::fingerprint`].
+    pub fn fingerprint(&self, hasher: &mut impl Hasher) {
+        hasher.write_usize(self.live.len());
+        self.iter().for_each(|stripe| stripe.fingerprint(hasher));
         hasher.write_usize(self.gone.len());
         for (id, gone) in &self.gone {
             (id, gone.received, gone.confirmed, gone.sent, gone.ledger.is_some()).hash(hasher);
@@ -121,8 +325,6 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::Instant;
-    use alloc::vec::Vec;
 
     fn gone(confirmed: bool, settled: bool) -> Gone {
         Gone { received: 0, confirmed, ledger: (!settled).then(Ledger::new), sent: 0 }
@@ -130,7 +332,7 @@ mod tests {
 
     #[test]
     fn a_stripe_is_forgotten_when_both_sides_know_all_about_it() {
-        let mut table = Table::default();
+        let mut table = Stripes::default();
         for (confirmed, settled) in [(false, false), (true, false), (false, true), (true, true)] {
             table.gone.insert(StripeId(7), gone(confirmed, settled));
             table.retire(StripeId(7));
@@ -142,17 +344,16 @@ mod tests {
 
     #[test]
     fn of_what_gone_stripes_held_the_oldest_is_forgotten_when_it_becomes_too_much() {
-        let mut table = Table::default();
-        let held = |entries: u64| {
-            let mut stripe = Stripe::new(StripeId(0), 0, Instant::ZERO);
-            (0..entries).for_each(|_| stripe.put(1, Token::Local, true, Instant::ZERO));
-            Some(stripe.ledger)
+        let mut table = Stripes::default();
+        let third = MAX_GONE_ENTRIES / 3;
+        let lose = |table: &mut Stripes, id: u64, confirmed: bool| {
+            let mut stripe = Stripe::new(StripeId(id), 0, Instant::ZERO);
+            (0..third).for_each(|_| stripe.put(1, Token::Local, true, Instant::ZERO));
+            table.add_gone(stripe);
+            table.gone.get_mut(&StripeId(id)).unwrap().confirmed = confirmed;
         };
-        let third = MAX_GONE_ENTRIES as u64 / 3;
-        (0..3).for_each(|id| {
-            table.add_gone(StripeId(id), Gone { ledger: held(third), ..gone(id == 0, true) })
-        });
-        let kept = |table: &Table| -> Vec<u64> {
+        (0..3).for_each(|id| lose(&mut table, id, id == 0));
+        let kept = |table: &Stripes| -> Vec<u64> {
             table
                 .gone
                 .iter()
@@ -161,7 +362,7 @@ mod tests {
                 .collect()
         };
         assert_eq!(kept(&table), [0, 1, 2]);
-        table.add_gone(StripeId(3), Gone { ledger: held(third), ..gone(false, true) });
+        lose(&mut table, 3, false);
         assert_eq!(kept(&table), [1, 2, 3]);
         assert!(
             table.is_retired(StripeId(0)),
@@ -172,7 +373,7 @@ mod tests {
 
     #[test]
     fn a_number_is_known_once_its_stripe_is_up() {
-        let mut table = Table::default();
+        let mut table = Stripes::default();
         assert!(!table.knows(StripeId(1)));
         table.live.insert(StripeId(1), Stripe::new(StripeId(1), 0, Instant::ZERO));
         assert!(table.knows(StripeId(1)) && !table.is_retired(StripeId(1)));
@@ -180,7 +381,7 @@ mod tests {
 
     #[test]
     fn more_gone_stripes_than_a_hello_can_list_are_too_many() {
-        let mut table = Table::default();
+        let mut table = Stripes::default();
         (0..MAX_GONE as u64)
             .for_each(|id| drop(table.gone.insert(StripeId(id), gone(false, true))));
         assert!(!table.overfull());
@@ -188,21 +389,21 @@ mod tests {
         assert!(table.overfull());
     }
 
-    fn retire(table: &mut Table, id: u64) {
+    fn retire(table: &mut Stripes, id: u64) {
         table.gone.insert(StripeId(id), gone(true, true));
         table.retire(StripeId(id));
     }
 
     #[test]
     fn retired_stripes_in_a_row_cost_nothing() {
-        let mut table = Table::default();
+        let mut table = Stripes::default();
         (0..10_000).for_each(|id| retire(&mut table, id));
         assert_eq!(table.retired.len(), 1);
     }
 
     #[test]
     fn the_past_of_a_flapping_route_stays_small_and_swallows_no_stripe_that_is_still_of_interest() {
-        let mut table = Table::default();
+        let mut table = Stripes::default();
         table.live.insert(StripeId(11), Stripe::new(StripeId(11), 0, Instant::ZERO));
         table.gone.insert(StripeId(21), gone(false, false));
         // Every other number is that of a dial that failed.

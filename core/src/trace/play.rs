@@ -99,7 +99,7 @@ impl Trace {
                 expected: expected.map(ToString::to_string),
                 got,
             };
-            if let Some(why) = session.misuse(&input) {
+            if let Some(why) = session.mistake(&input) {
                 return Err(stop(
                     step.line,
                     Some(&step.text),

@@ -301,7 +301,7 @@ fn follow_recut(trace: &Trace, cuts: &[u8]) {
         let mut out = Vec::new();
         for (index, part) in parts.into_iter().enumerate() {
             let choices = if index == last { &choices[..] } else { &[] };
-            assert_eq!(session.misuse(&part), None);
+            assert_eq!(session.mistake(&part), None);
             session.handle_following(step.at, part, choices, &mut out).unwrap();
         }
         let said = sum(step.outputs.iter().map(|said| said.text.as_str()));

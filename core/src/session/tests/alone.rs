@@ -109,7 +109,7 @@ impl Alone {
 
     /// The peer acknowledges all that a stripe has been given.
     pub fn acknowledge(&mut self, stripe: u64) {
-        let count = self.session.stripes.live[&StripeId(stripe)].sent;
+        let count = self.session.stripes.get(StripeId(stripe)).unwrap().sent();
         self.hear(stripe, Frame::Ack { counts: vec![(StripeId(stripe), count)] });
     }
 
@@ -125,7 +125,7 @@ impl Alone {
 
     /// Opens a flow, and hands over its first bytes.
     pub fn open(&mut self, data: &'static [u8]) -> FlowId {
-        let flow = FlowId::nth(self.session.role(), self.session.flows.flows.len() as u64);
+        let flow = FlowId::nth(self.session.role(), self.session.flows.len() as u64);
         self.give(Input::FlowOpen { request: 0, opaque: Bytes::from_static(b"target") });
         if !data.is_empty() {
             self.give(Input::FlowData { flow, data: Bytes::from_static(data) });
@@ -144,7 +144,7 @@ impl Alone {
 
     /// The end of the last thing on a live stripe that stands for this.
     pub fn end_of(&self, stripe: u64, token: Token) -> u64 {
-        let ledger = &self.session.stripes.live[&StripeId(stripe)].ledger;
+        let ledger = &self.session.stripes.get(StripeId(stripe)).unwrap().ledger();
         ledger
             .iter()
             .filter(|entry| entry.token == token)

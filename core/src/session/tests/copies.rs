@@ -11,7 +11,7 @@ use crate::timers::Timer;
 use crate::wire::deframer::Item;
 
 fn rate(alone: &mut Alone, stripe: u64, bytes: u64) {
-    let rate = &mut alone.session.stripes.live.get_mut(&StripeId(stripe)).unwrap().rate;
+    let rate = alone.session.stripes.get_mut(StripeId(stripe)).unwrap().rate_mut();
     let mark = rate.mark(Some(0), alone.now);
     let latest = Latest { at: alone.now, mark, beyond: 1_000_000, queued: true };
     rate.acknowledged(bytes, 0, Some(latest), alone.now + Duration::from_secs(1));
@@ -31,7 +31,7 @@ fn copied(kind: SchedulerKind, others: u64, spent: bool, finish: bool) -> (u64, 
         alone.give(Input::FlowFinish { flow });
     }
     rate(&mut alone, 0, 200_000);
-    alone.session.totals.payload_reinjected = reinject::budget(60_000);
+    alone.session.copies.set_copied(reinject::budget(60_000));
     alone.said.clear();
     (1..=others).for_each(|stripe| alone.up(StripeId(stripe)));
     alone.wait(40);
@@ -40,7 +40,7 @@ fn copied(kind: SchedulerKind, others: u64, spent: bool, finish: bool) -> (u64, 
         rate(&mut alone, stripe, 10_000_000);
     }
     if !spent {
-        alone.session.totals.payload_reinjected = 0;
+        alone.session.copies.set_copied(0);
     }
     alone.give(Input::Tick);
     let (mut copied, mut fins) = (0, 0);
@@ -59,7 +59,7 @@ fn what_is_far_behind_is_copied_to_whoever_is_faster_and_counted() {
     for others in 1..3 {
         let (copied, fins, alone) = copied(SchedulerKind::Earliest, others, false, false);
         assert!((30_000..45_000).contains(&copied), "{copied} bytes on {others} others");
-        assert_eq!(alone.session.totals.payload_reinjected, copied);
+        assert_eq!(alone.session.copies.copied(), copied);
         assert_eq!(alone.session.stats().payload_resent, copied);
         assert_eq!(fins, 0);
     }
@@ -104,7 +104,7 @@ fn pieces(alone: &mut Alone) -> Vec<(u64, u64)> {
 fn what_is_late_is_copied_to_another_stripe_once_even_if_nothing_else_happens() {
     let (mut alone, wake) = unanswered(SchedulerKind::Earliest, 2);
     let [(carrier, 0)] = pieces(&mut alone)[..] else { panic!("one piece") };
-    let late = alone.session.stripes.live[&StripeId(carrier)].late_at();
+    let late = alone.session.stripes.get(StripeId(carrier)).unwrap().late_at();
     let wake = wake.expect("a time to wake");
     let late = late.expect("it waits for an acknowledgement");
     assert!(wake <= late);
@@ -114,7 +114,7 @@ fn what_is_late_is_copied_to_another_stripe_once_even_if_nothing_else_happens() 
     alone.wait(1);
     assert_eq!(pieces(&mut alone), [(1 - carrier, 0)]);
     alone.wait(5);
-    assert_eq!((pieces(&mut alone), alone.session.totals.payload_reinjected), (vec![], 2_000));
+    assert_eq!((pieces(&mut alone), alone.session.copies.copied()), (vec![], 2_000));
     assert!(!alone.session.stats().stripes[carrier as usize].doubted, "and not because of doubt");
 }
 
@@ -134,16 +134,19 @@ fn beside_other_data(overdue: u64, expected: bool) -> Vec<(u64, u64)> {
     alone.open(&[7; 200_000]);
     let before = pieces(&mut alone);
     alone.wait(1);
-    let (now, stripe) = (alone.now, alone.session.stripes.live.get_mut(&StripeId(0)).unwrap());
-    let sent = stripe.sent;
+    let (now, stripe) = (alone.now, alone.session.stripes.get_mut(StripeId(0)).unwrap());
+    let sent = stripe.sent();
     // 2,000 bytes in 100 ms each.
     for count in 1..=overdue {
-        stripe.rate.acknowledged(1_000_000 + 2_000 * count, 100_000, None, now);
+        stripe.rate_mut().acknowledged(1_000_000 + 2_000 * count, 100_000, None, now);
     }
     if expected {
-        stripe.ledger.iter_mut().for_each(|entry| entry.expected = now + Duration::from_secs(9));
+        stripe
+            .ledger_mut()
+            .iter_mut()
+            .for_each(|entry| entry.expected = now + Duration::from_secs(9));
     }
-    let total = alone.session.stripes.live[&StripeId(1)].sent;
+    let total = alone.session.stripes.get(StripeId(1)).unwrap().sent();
     alone.give(Input::StripeWritten { stripe: StripeId(1), total });
     let after = pieces(&mut alone);
     assert!(
@@ -172,18 +175,18 @@ fn looks(pieces: u64) -> u64 {
     alone.acknowledge(1);
     rate(&mut alone, 0, 1_000_000);
     rate(&mut alone, 1, 10_000_000);
-    let (now, stripe) = (alone.now, alone.session.stripes.live.get_mut(&StripeId(0)).unwrap());
+    let (now, stripe) = (alone.now, alone.session.stripes.get_mut(StripeId(0)).unwrap());
     for count in 1..=2 {
-        stripe.rate.acknowledged(1_000_000 + 2_000 * count, 100_000, None, now);
+        stripe.rate_mut().acknowledged(1_000_000 + 2_000 * count, 100_000, None, now);
     }
-    assert!(stripe.rate.slowed() && stripe.ledger.len() as u64 >= pieces);
-    let ends: Vec<u64> = stripe.ledger.iter().map(|entry| entry.end).collect();
+    assert!(stripe.rate().slowed() && stripe.ledger().len() as u64 >= pieces);
+    let ends: Vec<u64> = stripe.ledger().iter().map(|entry| entry.end).collect();
     for end in ends {
         alone.wait(1);
         alone.hear(1, Frame::Ack { counts: vec![(StripeId(0), end)] });
     }
-    assert!(alone.session.stats().held == 0 && alone.session.totals.payload_resent >= pieces / 2);
-    alone.session.stripes.live.values().map(|stripe| stripe.ledger.looks).sum()
+    assert!(alone.session.stats().held == 0 && alone.session.stats().payload_resent >= pieces / 2);
+    alone.session.stripes.iter().map(|stripe| stripe.ledger().looks).sum()
 }
 
 #[test]
@@ -215,7 +218,7 @@ fn a_stripe_without_a_round_trip_waits_for_it_unless_all_are_as_new() {
         }
         alone.open(&[7; 200_000]);
         // The OPEN takes the room on one, what is to follow it goes on the other.
-        let sent = |alone: &Alone, id: u64| alone.session.stripes.live[&StripeId(id)].sent;
+        let sent = |alone: &Alone, id: u64| alone.session.stripes.get(StripeId(id)).unwrap().sent();
         let waits = sent(&alone, 0) < 1_000 && sent(&alone, 1) < 1_000;
         assert_eq!(waits, known);
         alone.acknowledge(0);
@@ -236,15 +239,15 @@ fn a_sparse_flow_goes_one_piece_beyond_the_window_that_a_busy_one_has_filled() {
     alone.answers = false;
     let (sparse, busy) = (alone.open(b""), alone.open(b""));
     rate(&mut alone, 0, 1_000_000);
-    let stripe = alone.session.stripes.live.get_mut(&StripeId(0)).unwrap();
+    let stripe = alone.session.stripes.get_mut(StripeId(0)).unwrap();
     let rate = Some(1_000_000);
     let ack = Ack { delivered: 0, before: 0, sent: 1, rate, took: 0, shortest: 0, chunk: 0 };
-    stripe.window.acknowledged(&ack, alone.now);
-    let (window, piece) = (stripe.window.bytes(Some(0)), stripe.chunk() as u64);
+    stripe.window_mut().acknowledged(&ack, alone.now);
+    let (window, piece) = (stripe.window_mut().bytes(Some(0)), stripe.chunk() as u64);
     let credit = Frame::Credit { flow: busy, limit: 1 << 20 };
     alone.hear(0, credit);
     alone.give(Input::FlowData { flow: busy, data: Bytes::from_static(&[7; 200_000]) });
-    let in_flight = |alone: &Alone| alone.session.stripes.live[&StripeId(0)].in_flight();
+    let in_flight = |alone: &Alone| alone.session.stripes.get(StripeId(0)).unwrap().in_flight();
     let full = in_flight(&alone);
     assert!(full.abs_diff(window) <= piece / 2 + 12, "{full} of {window}");
     alone.said.clear();

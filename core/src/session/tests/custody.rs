@@ -112,10 +112,10 @@ fn acknowledgements_lost_with_their_stripe_are_said_again() {
             .iter()
             .map(|stripe| (stripe.stripe, stripe.received))
             .collect::<Vec<_>>();
-        let carrier = alone.session.stripes.live.values().find(|stripe| {
-            stripe.ledger.iter().any(|entry| entry.token == Token::Acknowledgements)
+        let carrier = alone.session.stripes.iter().find(|stripe| {
+            stripe.ledger().iter().any(|entry| entry.token == Token::Acknowledgements)
         });
-        let carrier = carrier.unwrap().id;
+        let carrier = carrier.unwrap().id();
         acks(&mut alone);
         alone.give(Input::StripeDown { stripe: carrier });
         let expected: Vec<_> = brought
@@ -131,7 +131,7 @@ fn of_a_frame_that_has_arrived_in_part_only_the_rest_is_sent_again() {
     let mut alone = Alone::client(1);
     alone.answers = false;
     alone.open(&[7; 8_000]);
-    let end = alone.session.stripes.live[&StripeId(0)].sent;
+    let end = alone.session.stripes.get(StripeId(0)).unwrap().sent();
     alone.hear(0, Frame::Ack { counts: vec![(StripeId(0), end - 3_000)] });
     assert_eq!(alone.session.stats().held, 3_000, "what has arrived is let go");
     alone.up(StripeId(1));
@@ -162,7 +162,7 @@ fn a_pong_answers_the_ping_that_it_names() {
     alone.open(b"");
     alone.wait(1_000);
     let doubted = |alone: &Alone| alone.session.stats().stripes[0].doubted;
-    let (nonce, _) = alone.session.stripes.live[&StripeId(0)].ping.expect("overdue");
+    let (nonce, _) = alone.session.stripes.get(StripeId(0)).unwrap().ping().expect("overdue");
     alone.hear(0, Frame::Pong { nonce: nonce + 1 });
     assert!(doubted(&alone));
     alone.hear(0, Frame::Pong { nonce });
@@ -279,8 +279,9 @@ fn exactly_what_lay_on_a_dead_stripe_is_sent_again_even_if_another_is_in_doubt()
         let idle =
             (0..3).map(StripeId).find(|stripe| *stripe != first && *stripe != second).unwrap();
         if doubt {
-            let stripe = alone.session.stripes.live.get_mut(&idle).unwrap();
-            (stripe.doubted, stripe.requeued, stripe.ping_owed) = (true, true, true);
+            let stripe = alone.session.stripes.get_mut(idle).unwrap();
+            stripe.doubt();
+            stripe.resent();
         }
         alone.said.clear();
         alone.give(Input::StripeDown { stripe: second });
@@ -317,7 +318,7 @@ fn a_reset_that_no_stripe_takes_yet_outlives_the_arrival_of_its_open() {
     let count = alone.end_of(0, Token::Control(Intent::Open(FLOW)));
     alone.hear(0, Frame::Ack { counts: vec![(StripeId(0), count)] });
     alone.writes = true;
-    let total = alone.session.stripes.live[&StripeId(0)].sent;
+    let total = alone.session.stripes.get(StripeId(0)).unwrap().sent();
     alone.give(Input::StripeWritten { stripe: StripeId(0), total });
     the_one(&alone.frames(), |frame| matches!(frame, Frame::Reset { .. }));
 }
@@ -326,7 +327,7 @@ fn a_reset_that_no_stripe_takes_yet_outlives_the_arrival_of_its_open() {
 fn what_asks_for_no_acknowledgement_goes_on_no_stripe_that_is_silent_while_another_is_heard() {
     let acknowledge = |alone: &mut Alone| {
         alone.frames();
-        alone.session.intents.add(Intent::Acknowledge(StripeId(1)));
+        alone.session.control.owe(Intent::Acknowledge(StripeId(1)));
         alone.give(Input::Tick);
         the_one(&alone.frames(), |frame| matches!(frame, Frame::Ack { .. }))
     };
@@ -340,8 +341,9 @@ fn what_asks_for_no_acknowledgement_goes_on_no_stripe_that_is_silent_while_anoth
         alone.wait(1);
         assert_eq!(acknowledge(&mut alone), 0, "nobody has said anything for as long");
         alone.hear(1, Frame::Ping { nonce: 1 });
-        let stripe = alone.session.stripes.live.get_mut(&StripeId(1)).unwrap();
-        (stripe.doubted, stripe.requeued, stripe.ping_owed) = (true, true, true);
+        let stripe = alone.session.stripes.get_mut(StripeId(1)).unwrap();
+        stripe.doubt();
+        stripe.resent();
         assert_eq!(acknowledge(&mut alone), 0, "no other may");
     }
     let mut alone = Alone::server(2);

@@ -2,8 +2,8 @@
 
 use super::alone::{Alone, FLOW};
 use super::*;
-use crate::session::check_pieces;
 use crate::stripe::rate::Latest;
+use crate::wire::hello::Refusal;
 
 #[test]
 fn settings_below_their_limits_are_raised_and_told() {
@@ -150,14 +150,6 @@ fn opens_that_wait_fail_when_the_session_drains() {
 }
 
 #[test]
-fn pieces_out_of_order_are_bounded_and_memory_allows_more() {
-    let memory = 8 << 20;
-    let most = 65_536 + 2_048;
-    assert_eq!(check_pieces(most, memory), Ok(()));
-    assert_eq!(check_pieces(most + 1, memory), Err(Violation::TooManyGaps));
-}
-
-#[test]
 fn a_stripe_ends_the_wait_for_one() {
     let mut alone = Alone::server(1);
     alone.wait(70_000);
@@ -167,7 +159,7 @@ fn a_stripe_ends_the_wait_for_one() {
 #[test]
 fn a_silent_stripe_is_pinged_when_nothing_has_come_for_a_heartbeat() {
     let mut alone = Alone::server(1);
-    let pinged = |alone: &Alone| alone.session.stripes.live[&StripeId(0)].ping.is_some();
+    let pinged = |alone: &Alone| alone.session.stripes.get(StripeId(0)).unwrap().ping().is_some();
     alone.answers = false;
     alone.wait(6_000);
     alone.hear(0, Frame::Credit { flow: FLOW, limit: 5 });
@@ -203,12 +195,12 @@ fn a_stripe_that_can_not_take_what_waits_is_congested_once_until_it_can() {
     alone.give(Input::Tick);
     assert_eq!(congestions(&alone), 1);
     for more in 2..4 {
-        let total = alone.session.stripes.live[&StripeId(0)].sent;
+        let total = alone.session.stripes.get(StripeId(0)).unwrap().sent();
         alone.give(Input::StripeWritten { stripe: StripeId(0), total });
         assert_eq!(congestions(&alone), more);
     }
     alone.writes = true;
-    let total = alone.session.stripes.live[&StripeId(0)].sent;
+    let total = alone.session.stripes.get(StripeId(0)).unwrap().sent();
     alone.give(Input::StripeWritten { stripe: StripeId(0), total });
     let last = congestions(&alone);
     alone.give(Input::Tick);
@@ -221,11 +213,16 @@ fn the_pace_of_a_stripe_is_told_when_it_has_doubled_or_halved() {
     alone.up(StripeId(0));
     let pace = |alone: &mut Alone, rate: Option<u64>| -> Vec<u64> {
         if let Some(rate) = rate {
-            let stripe = alone.session.stripes.live.get_mut(&StripeId(0)).unwrap();
-            stripe.rate = crate::stripe::rate::Rate::new(alone.now);
-            let mark = stripe.rate.mark(None, alone.now);
+            let stripe = alone.session.stripes.get_mut(StripeId(0)).unwrap();
+            *stripe.rate_mut() = crate::stripe::rate::RateEstimator::new(alone.now);
+            let mark = stripe.rate_mut().mark(None, alone.now);
             let latest = Latest { at: alone.now, mark, beyond: 1_000_000, queued: true };
-            stripe.rate.acknowledged(rate, 0, Some(latest), alone.now + Duration::from_secs(1));
+            stripe.rate_mut().acknowledged(
+                rate,
+                0,
+                Some(latest),
+                alone.now + Duration::from_secs(1),
+            );
         }
         alone.give(Input::Tick);
         let unsent = |output| {
@@ -246,17 +243,17 @@ fn a_stripe_full_of_what_asks_for_nothing_is_pinged_so_that_its_ledger_ends() {
     let mut alone = Alone::server(1);
     alone.answers = false;
     alone.unchecked = true;
-    let nonce = alone.session.nonce;
+    let nonce = alone.session.control.nonce();
     // Of two kinds in turn: what follows its like joins it.
     for _ in 0..2048 {
         alone.hear(0, Frame::Ping { nonce: 5 });
         alone.hear(0, Frame::Grant { flows: 0, early: 0 });
         alone.wait(5);
     }
-    assert_eq!(alone.session.stripes.live[&StripeId(0)].ledger.len(), 4096);
+    assert_eq!(alone.session.stripes.get(StripeId(0)).unwrap().ledger().len(), 4096);
     alone.give(Input::Tick);
-    assert_eq!(alone.session.nonce, nonce);
+    assert_eq!(alone.session.control.nonce(), nonce);
     alone.hear(0, Frame::Ping { nonce: 5 });
     alone.give(Input::Tick);
-    assert_eq!(alone.session.nonce, nonce + 1);
+    assert_eq!(alone.session.control.nonce(), nonce + 1);
 }

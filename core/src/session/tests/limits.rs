@@ -33,7 +33,7 @@ fn opens_per_second_paces_a_peer_that_opens_and_resets_and_wakes_it_in_time() {
     // Nothing but the timer is left to wake anybody.
     let all = churn(&mut pair, 0, Duration::from_secs(3));
     assert_eq!(all, 400, "none is refused");
-    assert_eq!(pair.sides[1].session.flows.flows.len(), 0);
+    assert_eq!(pair.sides[1].session.flows.len(), 0);
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn at_rest_all_of_the_burst_is_there_again() {
     churn(&mut pair, 300, Duration::from_secs(4));
     pair.run_until(pair.now + Duration::from_secs(2));
     let side = &pair.sides[1].session;
-    let outstanding = side.flows.granted().0 - 300;
+    let outstanding = side.flows.ids().granted().0 - 300;
     assert!(outstanding > 64 - 64 / 8, "{outstanding} ids at hand");
     assert!(!side.timers.is_set(Timer::Grant), "nothing is held back any more");
     let before = pair.sides[0].seen.opened.len();
@@ -246,7 +246,7 @@ fn what_counts_as_control_does_not_depend_on_how_the_bytes_were_cut() {
             say(&mut alone, Bytes::copy_from_slice(&stream[from..to]));
             from = to;
         }
-        alone.session.control.missing()
+        alone.session.admission.used()
     };
     let whole = peak(&[]);
     for first in 0..stream.len() {

@@ -53,18 +53,14 @@ fn resets_that_overtake_their_opens_cost_no_early_credit_for_good() {
     for _ in 0..40 {
         (0..2).for_each(|stripe| pair.hold(StripeId(stripe), true));
         let flow = pair.open();
-        let open_on = *pair.sides[0]
-            .session
-            .stripes
-            .live
-            .iter()
-            .find(|(_, stripe)| stripe.ledger.awaits())
-            .unwrap()
-            .0;
+        let mut stripes = pair.sides[0].session.stripes.iter();
+        let open_on = stripes.find(|stripe| stripe.ledger().awaits()).unwrap().id();
+        drop(stripes);
         pair.hold(StripeId(1 - open_on.0), false);
         // Its stripe is full of other things, so the RESET goes on the other one.
-        let stripe = pair.sides[0].session.stripes.live.get_mut(&open_on).unwrap();
-        (stripe.doubted, stripe.requeued) = (true, true);
+        let stripe = pair.sides[0].session.stripes.get_mut(open_on).unwrap();
+        stripe.doubt();
+        stripe.resent();
         pair.give(0, Input::FlowReset { flow, reason: Reason::Aborted });
         pair.deliver();
         pair.hold(open_on, false);

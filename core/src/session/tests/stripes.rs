@@ -85,14 +85,9 @@ fn an_open_on_a_silent_stripe_is_sent_again_before_the_stripe_is_given_up() {
     let mut pair = Pair::new(Config { stripes: 2, ..Config::default() });
     (0..2).for_each(|stripe| pair.hold(StripeId(stripe), true));
     let flow = pair.open();
-    let silent = *pair.sides[0]
-        .session
-        .stripes
-        .live
-        .iter()
-        .find(|(_, stripe)| stripe.ledger.awaits())
-        .unwrap()
-        .0;
+    let mut stripes = pair.sides[0].session.stripes.iter();
+    let silent = stripes.find(|stripe| stripe.ledger().awaits()).unwrap().id();
+    drop(stripes);
     pair.hold(StripeId(1 - silent.0), false);
     pair.run_until(pair.now + Duration::from_secs(1));
     assert_eq!(pair.sides[1].seen.incoming, [flow]);

@@ -119,11 +119,11 @@ fn borderline(side: &Side) -> Vec<Input> {
 }
 
 #[test]
-fn what_is_called_a_misuse_panics_and_nothing_else_does() {
+fn what_is_called_a_mistake_panics_and_nothing_else_does() {
     extern crate std;
     use std::panic::{AssertUnwindSafe, catch_unwind};
     let mut pair = Pair::new(7, 2);
-    let (mut misused, mut fine) = (0, 0);
+    let (mut mistaken, mut fine) = (0, 0);
     for (at, (kind, number)) in busy().into_iter().take(400).enumerate() {
         pair.step(kind, usize::from(number));
         if at % 57 > 0 {
@@ -131,16 +131,16 @@ fn what_is_called_a_misuse_panics_and_nothing_else_does() {
         }
         for side in &pair.sides {
             for input in borderline(side) {
-                let (misuse, mut session) = (side.session.misuse(&input), side.session.clone());
+                let (mistake, mut session) = (side.session.mistake(&input), side.session.clone());
                 let handle = || session.handle(pair.now, input.clone(), &mut Vec::new());
                 let panicked = catch_unwind(AssertUnwindSafe(handle)).is_err();
-                assert_eq!(misuse.is_some(), panicked, "{input:?}: {misuse:?}");
-                misused += usize::from(panicked);
+                assert_eq!(mistake.is_some(), panicked, "{input:?}: {mistake:?}");
+                mistaken += usize::from(panicked);
                 fine += usize::from(!panicked);
             }
         }
     }
-    assert!(misused > 100 && fine > 100, "{misused} and {fine}");
+    assert!(mistaken > 100 && fine > 100, "{mistaken} and {fine}");
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn what_no_caller_may_do_is_a_divergence() {
         ("data 1 5", "never issued"),
         ("written 0 500", "transmitted"),
         ("up 0 welcome 1 session 1", "is up already"),
-        ("memory 99999999999 0", "memory limit"),
+        ("memory 99999999999 0", "at most 67108864"),
         ("consumed 7 1", "never issued"),
     ] {
         let text = format!(

@@ -1,0 +1,134 @@
+//! What a peer may cost: how much control it may send beside its data.
+//!
+//! The peer's bytes are payload or control: heads, frames without payload, frames that are skipped.
+//! Control is paid for out of an allowance, which begins as [`crate::Config::control_burst`] and is
+//! filled up again by time, by payload in either direction, and by flows. The head of a DATA frame
+//! that brings something new costs nothing; if it brings nothing new, it is control. So no honest
+//! program comes near the limit however it writes, and a peer that makes us work for nothing ends
+//! its session.
+//!
+//! Invariant: what is counted does not depend on how a stripe's bytes were cut.
+
+use crate::bucket::Bucket;
+use crate::config::{CONTROL_PER_FLOW, Config};
+use crate::error::Violation;
+use crate::time::Instant;
+use crate::wire::deframer::Deframer;
+
+/// What control has been allowed for, ever.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Grounds {
+    /// Bytes of payload, in both directions, without what was received.
+    pub payload_out: u64,
+    /// Flows of both sides.
+    pub flows: u64,
+}
+
+/// Bytes of a stripe, from its first on or from some point in it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    bytes: u64,
+    /// Bytes of frames that nobody knows.
+    skipped: u64,
+}
+
+impl Span {
+    /// All that was read so far.
+    pub fn of(deframer: &Deframer) -> Span {
+        Span { bytes: deframer.processed(), skipped: deframer.skipped() }
+    }
+
+    /// What was read since `before`, which moves on.
+    pub fn since(deframer: &Deframer, before: &mut Span) -> Span {
+        let all = Span::of(deframer);
+        let Span { bytes, skipped } = core::mem::replace(before, all);
+        Span { bytes: all.bytes - bytes, skipped: all.skipped - skipped }
+    }
+
+    /// Its bytes.
+    pub fn bytes(self) -> u64 {
+        self.bytes
+    }
+
+    /// Of bytes of which so many are payload: what is paid for at once, and the head of a DATA
+    /// frame that stands behind it. Nothing if all is payload.
+    pub fn control(self, payload: u64) -> Option<(u64, u64)> {
+        let head = self.bytes - payload - self.skipped;
+        (self.bytes > payload).then_some((self.skipped, head))
+    }
+}
+
+/// The peer's allowance.
+#[derive(Clone, Debug)]
+pub(super) struct Admission {
+    /// Bytes of control that the peer may send now.
+    control: Bucket,
+    /// Bytes of payload for each further byte of control.
+    payload_per_control: u64,
+    /// What has been allowed for.
+    allowed_for: (u64, u64),
+    /// Bytes of payload that the peer has sent, ever.
+    payload_received: u64,
+    /// The most of the allowance that was ever used up, in bytes.
+    peak: u64,
+}
+
+impl Admission {
+    /// A full allowance.
+    pub fn new(config: &Config, now: Instant) -> Self {
+        Admission {
+            control: Bucket::full(config.control_burst, config.control_per_second, now),
+            payload_per_control: config.payload_per_control,
+            allowed_for: (0, 0),
+            payload_received: 0,
+            peak: 0,
+        }
+    }
+
+    /// The peer has sent so many bytes of payload.
+    pub fn receive(&mut self, payload: u64) {
+        self.payload_received += payload;
+    }
+
+    /// Adds what time, payload and flows have come to.
+    pub fn refill(&mut self, grounds: Grounds, now: Instant) {
+        let payload = grounds.payload_out + self.payload_received;
+        let (before, flows_before) =
+            core::mem::replace(&mut self.allowed_for, (payload, grounds.flows));
+        self.control.refill(now);
+        self.control.earn(payload - before, self.payload_per_control);
+        let flows = grounds.flows - flows_before;
+        self.control.earn(flows.saturating_mul(CONTROL_PER_FLOW), 1);
+    }
+
+    /// Pays for so many bytes of control; `grounds` are asked if they are not there.
+    ///
+    /// # Errors
+    /// The peer has sent too much.
+    pub fn pay(
+        &mut self,
+        control: u64,
+        grounds: impl FnOnce() -> Grounds,
+        now: Instant,
+    ) -> Result<(), Violation> {
+        if !self.control.take(control) {
+            // What has come with this input counts as well.
+            self.refill(grounds(), now);
+            if !self.control.take(control) {
+                return Err(Violation::Flood);
+            }
+        }
+        self.peak = self.peak.max(self.used());
+        Ok(())
+    }
+
+    /// Bytes of the allowance that are used up now.
+    pub fn used(&self) -> u64 {
+        self.control.missing()
+    }
+
+    /// The most of the allowance that was ever used up, in bytes.
+    pub fn peak(&self) -> u64 {
+        self.peak
+    }
+}

@@ -1,0 +1,136 @@
+//! Which stripe carries what is sent next: the stripes that may, as a scheduler sees them.
+
+use crate::buggify::{Site, Turns};
+use crate::id::StripeId;
+use crate::scheduler::trace::Trace;
+use crate::scheduler::{Candidate, Choose, Scheduler};
+use crate::stripe::Stripe;
+use crate::stripe::table::Stripes;
+use crate::time::Instant;
+use alloc::vec::Vec;
+
+/// Chooses stripes.
+#[derive(Clone, Debug)]
+pub(super) struct Choice {
+    scheduler: Scheduler,
+    /// Used anew for each choice.
+    candidates: Vec<Candidate>,
+}
+
+/// What decides about candidates beside the stripes.
+#[derive(Clone, Copy)]
+pub(super) struct At<'a> {
+    pub now: Instant,
+    pub turns: &'a Turns,
+}
+
+impl Choice {
+    /// Chooses as this scheduler does.
+    pub fn new(scheduler: Scheduler) -> Self {
+        Choice { scheduler, candidates: Vec::new() }
+    }
+
+    /// The scheduler.
+    pub fn scheduler(&self) -> &Scheduler {
+        &self.scheduler
+    }
+
+    /// The next frame goes on the stripe that a trace names.
+    pub fn follow(&mut self, stripe: StripeId) {
+        self.scheduler = Scheduler::Trace(Trace::naming(stripe));
+    }
+
+    /// The stripes that were gathered last.
+    pub fn candidates(&self) -> &[Candidate] {
+        &self.candidates
+    }
+
+    /// Gathers the stripes that may be chosen, without `beside`. Doubted stripes and stripes without
+    /// a measured round trip are left out, unless no other stripe exists. `writable` says which
+    /// take what is to be sent.
+    pub fn gather(
+        &mut self,
+        stripes: &Stripes,
+        beside: Option<StripeId>,
+        at: At<'_>,
+        writable: impl Fn(&Stripe) -> bool,
+    ) {
+        let fine = |stripe: &Stripe| !stripe.is_doubted();
+        let known = |stripe: &Stripe| fine(stripe) && stripe.rtt().min().is_some();
+        let all_doubted = !stripes.iter().any(fine);
+        let all_new = !stripes.iter().any(known);
+        let best = stripes.best_rate();
+        self.candidates.clear();
+        for stripe in stripes.iter() {
+            let chosen = all_doubted || known(stripe) || (all_new && fine(stripe));
+            if chosen && Some(stripe.id()) != beside {
+                let congested =
+                    stripe.ledger().awaits() && at.turns.take(Site::Congested, stripe.id().0);
+                let writable = writable(stripe) && !congested;
+                self.candidates.push(candidate(stripe, writable, best, at.now));
+            }
+        }
+    }
+
+    /// Something was put on a stripe that was gathered: brings its candidate up to date.
+    pub fn refresh(
+        &mut self,
+        stripes: &Stripes,
+        id: StripeId,
+        writable: impl Fn(&Stripe) -> bool,
+        now: Instant,
+    ) {
+        let Some(stripe) = stripes.get(id).filter(|_| !planted!(StaleCandidate)) else { return };
+        let changed = candidate(stripe, writable(stripe), stripes.best_rate(), now);
+        if let Some(slot) = self.candidates.iter_mut().find(|slot| slot.stripe == id) {
+            *slot = changed;
+        }
+    }
+
+    /// The best of the gathered stripes for `len` bytes of the `backlog`, both in bytes; none if it
+    /// is better to wait.
+    pub fn for_data(&mut self, len: u64, backlog: u64) -> Option<StripeId> {
+        self.scheduler.pick(&self.candidates, len, backlog)
+    }
+
+    /// The best stripe for control, which may ask for an acknowledgement or not.
+    ///
+    /// A stripe that is silent while others are heard may be dead in that direction, and what asks
+    /// for no acknowledgement would not show it. When no stripe is heard, silence means nothing.
+    pub fn for_control(
+        &mut self,
+        stripes: &Stripes,
+        beside: Option<StripeId>,
+        eliciting: bool,
+        at: At<'_>,
+    ) -> Option<StripeId> {
+        let latest = stripes.iter().map(Stripe::heard).max();
+        let silent = |stripe: &Stripe| {
+            let patience = stripe.rtt().patience();
+            !eliciting
+                && latest.is_some_and(|last| {
+                    last.since(stripe.heard()) > patience && at.now.since(last) <= patience
+                })
+        };
+        self.gather(stripes, beside, at, |stripe| stripe.takes_control() && !silent(stripe));
+        let choice = self.scheduler.pick_for_control(&self.candidates);
+        if choice.is_some() {
+            return choice;
+        }
+        self.gather(stripes, beside, at, Stripe::takes_control);
+        self.scheduler.pick_for_control(&self.candidates)
+    }
+}
+
+/// As the scheduler sees a stripe. No stripe is hoped to be faster than the `best` is known to be.
+fn candidate(stripe: &Stripe, writable: bool, best: Option<u64>, now: Instant) -> Candidate {
+    Candidate {
+        stripe: stripe.id(),
+        writable,
+        min_rtt: stripe.rtt().min().map(|rtt| rtt.as_micros() as u64),
+        rate: stripe.rate_now(now).map(|rate| best.map_or(rate, |best| rate.min(best))),
+        in_flight: stripe.on_the_way(now),
+        unwritten: stripe.unwritten(),
+        chunk: stripe.chunk() as u64,
+    }
+}

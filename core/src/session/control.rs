@@ -1,0 +1,360 @@
+//! What the peer must be told beside data: what is owed, how it is said, and what is said once more
+//! on a second stripe.
+//!
+//! An [`Intent`] says what to tell, not how it was last said. Its frame is made when it is sent, so
+//! that a repetition says the latest.
+
+use super::carriers::Carriers;
+use super::flows::Flows;
+use crate::buggify::{Site, Turns};
+use crate::flow::{ClosingFrame, Delivery, Flow};
+use crate::id::{FlowId, StripeId};
+use crate::intents::{Intent, Intents};
+use crate::io::Output;
+use crate::stripe::table::Stripes;
+use crate::stripe::{Stripe, Token};
+use crate::time::Instant;
+use crate::timers::{Timer, Timers};
+use crate::wire::frame::{Frame, MAX_ACKS};
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use core::hash::{Hash, Hasher};
+use core::time::Duration;
+
+/// Bounds of the time after which acknowledgements and credit are repeated on a second stripe; in
+/// between, a round trip.
+const REPEAT: core::ops::RangeInclusive<Duration> =
+    Duration::from_millis(10)..=Duration::from_millis(500);
+
+/// What was said on one stripe, to be repeated on another.
+#[derive(Clone, Debug, Default)]
+struct Repeats {
+    intents: BTreeSet<Intent>,
+    /// Where it was said.
+    beside: Option<StripeId>,
+    /// The time for that has come.
+    due: bool,
+}
+
+/// What the peer must be told.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Control {
+    owed: Intents,
+    repeats: Repeats,
+    /// The nonce of the latest PING.
+    nonce: u64,
+}
+
+impl Control {
+    /// The peer must be told this.
+    pub fn owe(&mut self, intent: Intent) {
+        self.owed.add(intent);
+    }
+
+    /// The peer need not be told this any more.
+    pub fn withdraw(&mut self, intent: Intent) {
+        self.owed.remove(intent);
+    }
+
+    /// Whether the peer must be told this.
+    pub fn owes(&self, intent: Intent) -> bool {
+        self.owed.contains(intent)
+    }
+
+    /// Nothing is said of a flow any more.
+    pub fn forget_flow(&mut self, flow: FlowId) {
+        self.repeats.intents.remove(&Intent::Credit(flow));
+        let all: [fn(FlowId) -> Intent; 6] = [
+            Intent::Credit,
+            Intent::Blocked,
+            Intent::Open,
+            Intent::Accept,
+            Intent::Refuse,
+            Intent::Reset,
+        ];
+        all.iter().for_each(|intent| self.owed.remove(intent(flow)));
+    }
+
+    /// All that was received on live stripes is to be acknowledged.
+    pub fn owe_acknowledgements(&mut self, stripes: &Stripes) {
+        for stripe in stripes.iter().filter(|stripe| stripe.acker().count() > 0) {
+            self.owe(Intent::Acknowledge(stripe.id()));
+        }
+    }
+
+    /// The peer has what was said.
+    pub fn confirm(&mut self, intent: Intent, flows: &mut Flows, stripes: &mut Stripes) {
+        match intent {
+            Intent::Open(flow) if planted!(OpenAckDropsReset) => {
+                self.withdraw(Intent::Reset(flow));
+                flows.change(flow, Flow::open_arrived);
+            }
+            Intent::Open(flow) => drop(flows.change(flow, Flow::open_arrived)),
+            Intent::Accept(flow) => drop(flows.change(flow, Flow::accept_arrived)),
+            Intent::Refuse(flow) | Intent::Reset(flow) => {
+                flows.change(flow, Flow::closing_arrived);
+            }
+            Intent::Gone(stripe) => stripes.confirm_gone(stripe),
+            Intent::Acknowledge(_)
+            | Intent::Grant
+            | Intent::Credit(_)
+            | Intent::Blocked(_)
+            | Intent::Drain => return,
+        }
+        self.withdraw(intent);
+    }
+
+    /// What was said may have been lost: it is owed again, unless the peer has it or it has become
+    /// pointless. `draining` says whether the session is.
+    pub fn owe_again(&mut self, intent: Intent, flows: &Flows, stripes: &Stripes, draining: bool) {
+        let pending = |delivery: Delivery| delivery == Delivery::Pending;
+        let owed = match intent {
+            Intent::Open(id) => flows.get(id).is_some_and(|flow| pending(flow.openings().0)),
+            Intent::Accept(id) => flows.get(id).is_some_and(|flow| pending(flow.openings().1)),
+            Intent::Refuse(id) => {
+                is_closing(flows.get(id), |closing| matches!(closing, ClosingFrame::Refuse(_)))
+            }
+            Intent::Reset(id) => {
+                is_closing(flows.get(id), |closing| matches!(closing, ClosingFrame::Reset(..)))
+            }
+            Intent::Credit(_) if planted!(CreditNotOwedAgain) => false,
+            Intent::Credit(id) => flows.get(id).is_some_and(|flow| flow.recv().wants_credit()),
+            Intent::Gone(id) => stripes.gone(id).is_some_and(|gone| !gone.is_confirmed()),
+            Intent::Acknowledge(id) => stripes.is_live(id),
+            Intent::Grant => true,
+            Intent::Blocked(_) => false,
+            Intent::Drain => draining,
+        };
+        if owed {
+            self.owe(intent);
+        }
+    }
+
+    /// Owes the acknowledgements that are due, and sets the timer for the others.
+    pub fn collect_acknowledgements(
+        &mut self,
+        stripes: &Stripes,
+        timers: &mut Timers,
+        turns: &Turns,
+        now: Instant,
+    ) {
+        let mut next = None;
+        for stripe in stripes.iter() {
+            let (id, acker) = (stripe.id(), stripe.acker());
+            let eager = acker.deadline().is_some() && turns.take(Site::EagerAcknowledgement, id.0);
+            if acker.due(now) || eager {
+                self.owe(Intent::Acknowledge(id));
+            } else if let Some(at) = acker.deadline() {
+                next = Some(next.map_or(at, |other: Instant| other.min(at)));
+            }
+        }
+        if let Some(at) = next {
+            timers.arm(Timer::Acknowledge, at);
+        }
+    }
+
+    /// Sends what is owed, as far as stripes take it. Returns whether there was anything that a
+    /// stripe took.
+    pub fn send(&mut self, on: &mut Carriers<'_>) -> bool {
+        let before = on.out.len();
+        for stripe in
+            on.stripes.iter_mut().filter_map(|stripe| stripe.owes_probe().then_some(stripe))
+        {
+            stripe.send_probes(&mut self.nonce, on.now, on.out);
+        }
+        while let Some(intent) = self.owed.first() {
+            let Some(stripe) = on.control_stripe(None, intent.eliciting()) else { break };
+            self.send_intent(intent, stripe, on);
+            if matches!(intent, Intent::Credit(_)) {
+                self.repeat_later(intent, stripe, on);
+            }
+        }
+        on.out.len() > before
+    }
+
+    /// The nonce of the latest PING.
+    #[cfg(test)]
+    pub fn nonce(&self) -> u64 {
+        self.nonce
+    }
+
+    /// Sends a PING whose nonce a trace names.
+    pub fn ping(&mut self, stripe: &mut Stripe, nonce: u64, now: Instant, out: &mut Vec<Output>) {
+        self.nonce = nonce;
+        stripe.send_ping(nonce, now, out);
+    }
+
+    /// Sends one thing that is owed, on this stripe; nothing if it has become pointless.
+    fn send_intent(&mut self, intent: Intent, stripe: StripeId, on: &mut Carriers<'_>) {
+        self.withdraw(intent);
+        let frame = match intent {
+            Intent::Acknowledge(_) => return self.send_acknowledgements(intent, stripe, on),
+            Intent::Open(flow) => return send_open(flow, stripe, on),
+            _ => frame_of(intent, on.flows, on.stripes),
+        };
+        if let Some(frame) = frame {
+            on.say(stripe, &frame, Token::Control(intent), intent.eliciting());
+        }
+    }
+
+    /// Sends all acknowledgements that are owed in one frame, `first` among them.
+    fn send_acknowledgements(&mut self, first: Intent, on_stripe: StripeId, on: &mut Carriers<'_>) {
+        let mut counts = Vec::new();
+        let mut next = Some(first);
+        while let Some(intent @ Intent::Acknowledge(id)) = next {
+            self.withdraw(intent);
+            if let Some(acknowledged) = on.stripes.get_mut(id) {
+                acknowledged.acker_mut().told();
+                counts.push((id, acknowledged.acker().count()));
+            }
+            self.repeat_later(intent, on_stripe, on);
+            next = self.owed.first().filter(|_| counts.len() < MAX_ACKS);
+        }
+        if !counts.is_empty() {
+            on.say(on_stripe, &Frame::Ack { counts }, Token::Acknowledgements, false);
+        }
+    }
+
+    /// Notes that what goes out on `stripe` is to be repeated on another: if that one dies in this
+    /// direction, or is slow, the peer should not wait for it.
+    fn repeat_later(&mut self, intent: Intent, stripe: StripeId, on: &mut Carriers<'_>) {
+        if on.stripes.len() > 1 {
+            let rtt = on.stripes.get(stripe).and_then(|stripe| stripe.rtt().smoothed());
+            let after = rtt.unwrap_or(*REPEAT.end()).clamp(*REPEAT.start(), *REPEAT.end());
+            self.repeats.intents.insert(intent);
+            self.repeats.beside = Some(stripe);
+            on.timers.arm(Timer::Repeat, on.now + after);
+        }
+    }
+
+    /// The time has come to say the latest of what was said on one stripe on another.
+    pub fn repeat_now(&mut self) {
+        self.repeats.due = true;
+    }
+
+    /// Nothing is repeated of what was said so far.
+    pub fn forget_repeats(&mut self) {
+        self.repeats.intents.clear();
+        self.repeats.due = false;
+    }
+
+    /// Repeats on another stripe what was said on one, if the time for that has come.
+    pub fn send_repeats(&mut self, on: &mut Carriers<'_>) {
+        if !core::mem::take(&mut self.repeats.due) {
+            return;
+        }
+        let Some(stripe) = on.control_stripe(self.repeats.beside, false) else {
+            // None takes it now. What is still true then is said with the next.
+            return;
+        };
+        let mut counts = Vec::new();
+        for intent in core::mem::take(&mut self.repeats.intents) {
+            match intent {
+                Intent::Acknowledge(id) => {
+                    let count = |stripe: &Stripe| (id, stripe.acker().count());
+                    counts.extend(on.stripes.get(id).map(count));
+                }
+                Intent::Credit(flow)
+                    if on.flows.get(flow).is_some_and(|entry| entry.recv().wants_credit()) =>
+                {
+                    self.send_intent(intent, stripe, on);
+                }
+                _ => {}
+            }
+        }
+        for counts in counts.chunks(MAX_ACKS) {
+            let frame = Frame::Ack { counts: counts.to_vec() };
+            on.say(stripe, &frame, Token::Acknowledgements, false);
+        }
+    }
+
+    /// Feeds what is owed and what is to be repeated to `hasher`, see
+    /// [`crate::Session::fingerprint`].
+    pub fn fingerprint(&self, hasher: &mut impl Hasher) {
+        (self.nonce, &self.owed, &self.repeats.intents).hash(hasher);
+        (self.repeats.beside, self.repeats.due).hash(hasher);
+    }
+}
+
+/// Whether a RESET or REFUSE of this kind has still to arrive.
+fn is_closing(flow: Option<&Flow>, kind: impl Fn(ClosingFrame) -> bool) -> bool {
+    if flow.is_some() && planted!(FarewellNotOwedAgain) {
+        return false;
+    }
+    flow.and_then(Flow::closing)
+        .is_some_and(|(closing, delivery)| kind(closing) && delivery == Delivery::Pending)
+}
+
+/// What an intent says now; nothing if it has become pointless. Acknowledgements and OPENs are put
+/// together where they are sent.
+pub(super) fn frame_of(intent: Intent, flows: &Flows, stripes: &Stripes) -> Option<Frame> {
+    match intent {
+        Intent::Acknowledge(_) | Intent::Open(_) => None,
+        Intent::Gone(stripe) => {
+            let gone = stripes.gone(stripe)?;
+            Some(Frame::StripeGone { stripe, received: gone.received() })
+        }
+        Intent::Grant => {
+            let (flows, early) = flows.ids().granted();
+            Some(Frame::Grant { flows, early })
+        }
+        Intent::Credit(flow) => {
+            let limit = flows.get(flow)?.recv().credit().granted();
+            Some(Frame::Credit { flow, limit })
+        }
+        Intent::Blocked(flow) => {
+            Some(Frame::Blocked { flow, limit: flows.get(flow)?.send().limit() })
+        }
+        Intent::Accept(flow) => Some(Frame::Accept { flow }),
+        Intent::Refuse(flow) | Intent::Reset(flow) => match flows.get(flow)?.closing()?.0 {
+            ClosingFrame::Reset(reason, final_offset) => {
+                Some(Frame::Reset { flow, reason: reason.code(), final_offset })
+            }
+            ClosingFrame::Refuse(reason) => Some(Frame::Refuse { flow, reason: reason.code() }),
+        },
+        Intent::Drain => Some(Frame::Drain),
+    }
+}
+
+/// Sends an OPEN, with the flow's first bytes if they are there.
+fn send_open(flow: FlowId, id: StripeId, on: &mut Carriers<'_>) {
+    let (Some(stripe), Some(entry)) = (on.stripes.get(id), on.flows.get(flow)) else { return };
+    let max = stripe.chunk().min(entry.send().sendable() as usize);
+    // Data that rides along is data: it keeps to the stripe's allowance.
+    let takes = stripe.takes_data(max)
+        && !stripe.is_full(true)
+        && on.stripes.takes_another()
+        && !on.turns.take(Site::BareOpen, flow.0);
+    let fresh = takes && entry.send().buffer().next() == 0;
+    let data = fresh
+        .then(|| on.flows.change(flow, |entry| entry.send_mut().take_with_open(max)))
+        .flatten()
+        .flatten()
+        .unwrap_or_default();
+    let Some(entry) = on.flows.get(flow) else { return };
+    let again = !fresh && entry.send().buffer().next() > 0;
+    let early = if again && planted!(ResentOpenWithoutEarly) { 0 } else { entry.early() };
+    let credit = entry.recv().credit().granted();
+    let frame = Frame::Open { flow, early, credit, opaque: entry.opaque().clone() };
+    on.stripes.count_payload(data.len() as u64, false);
+    transmit_open(flow, id, &frame, data, on);
+}
+
+/// Puts an OPEN on a stripe, and the flow's first bytes with it.
+pub(super) fn transmit_open(
+    flow: FlowId,
+    id: StripeId,
+    frame: &Frame,
+    data: Bytes,
+    on: &mut Carriers<'_>,
+) {
+    let len = data.len() as u64;
+    let open = (Token::Control(Intent::Open(flow)), true);
+    if len == 0 {
+        on.stripes.transmit(id, frame, data, &[open], on.now, on.out);
+    } else {
+        let token = Token::Data { flow, offset: 0, len, fin: false, requeued: false };
+        on.stripes.transmit(id, frame, data, &[open, (token, true)], on.now, on.out);
+    }
+}

@@ -1,0 +1,234 @@
+//! The whole story of what was handed to a stripe: it stays in the stripe's ledger until the peer
+//! has acknowledged it; if the stripe goes or falls into doubt, exactly what it held is put up for
+//! sending again.
+
+use super::control::Control;
+use super::flows::Flows;
+use crate::error::{StripeClose, Violation};
+use crate::id::{FlowId, StripeId};
+use crate::intents::Intent;
+use crate::io::Output;
+use crate::stripe::ledger::{Entry, Ledger};
+use crate::stripe::table::Stripes;
+use crate::stripe::{Stripe, Token};
+use crate::time::Instant;
+use crate::timers::{Timer, Timers};
+use alloc::vec::Vec;
+use core::ops::Range;
+use core::time::Duration;
+
+/// The parts among which a byte passes from hand to hand, lent for one input.
+pub(super) struct Custody<'a> {
+    pub stripes: &'a mut Stripes,
+    pub flows: &'a mut Flows,
+    pub control: &'a mut Control,
+    pub timers: &'a mut Timers,
+    /// How long the session waits for a stripe when it has none.
+    pub resume_limit: Duration,
+    /// No flow may be opened any more.
+    pub draining: bool,
+    pub now: Instant,
+}
+
+impl Custody<'_> {
+    /// The peer has processed a stripe's bytes up to `count`.
+    pub fn acknowledge(
+        &mut self,
+        id: StripeId,
+        count: u64,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Violation> {
+        if let Some(stripe) = self.stripes.get_mut(id) {
+            if count > stripe.sent() {
+                return Err(Violation::BadAcknowledgement);
+            }
+            if stripe.ledger_mut().advance(count) {
+                self.settle_live(id, count, out);
+            }
+        } else if self.stripes.gone(id).is_some() {
+            self.settle_gone(id, count, out)?;
+        } else if !self.stripes.is_retired(id) {
+            return Err(Violation::BadAcknowledgement);
+        }
+        Ok(())
+    }
+
+    fn settle_live(&mut self, id: StripeId, count: u64, out: &mut Vec<Output>) {
+        let mut latest = None;
+        while let Some(entry) = self.stripes.pop_acknowledged(id) {
+            if entry.eliciting {
+                latest = Some((entry.at, entry.mark));
+            }
+            self.settle_entry(&entry, out);
+        }
+        let Some(stripe) = self.stripes.get_mut(id) else { return };
+        stripe.measure(latest, self.now);
+        let partial = stripe.ledger().front().and_then(|entry| partial(entry, count));
+        self.acknowledge_data(partial, out);
+    }
+
+    fn settle_gone(
+        &mut self,
+        id: StripeId,
+        count: u64,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Violation> {
+        let mixed_up = self.stripes.gone_len() > 1 && planted!(GoneAcksMixedUp);
+        let Some(gone) = self.stripes.gone_mut(id) else { return Ok(()) };
+        let sent = gone.sent();
+        if count > sent {
+            return Err(Violation::BadAcknowledgement);
+        }
+        let Some(ledger) = gone.ledger_mut() else { return Ok(()) };
+        ledger.advance(if mixed_up { sent } else { count });
+        let acknowledged: Vec<_> = core::iter::from_fn(|| ledger.pop()).collect();
+        let partial = ledger.front().and_then(|entry| partial(entry, count));
+        acknowledged.iter().for_each(|entry| self.settle_entry(entry, out));
+        self.acknowledge_data(partial, out);
+        Ok(())
+    }
+
+    /// The peer has what this entry stands for.
+    fn settle_entry(&mut self, entry: &Entry<Token>, out: &mut Vec<Output>) {
+        match entry.token {
+            Token::Data { flow, offset, len, fin, .. } => {
+                let start = if planted!(AckTakenAsCumulative) { 0 } else { offset };
+                self.acknowledge_data(Some((flow, start..offset + len, fin)), out);
+            }
+            Token::Control(intent) => self.control.confirm(intent, self.flows, self.stripes),
+            Token::Acknowledgements | Token::Local => {}
+        }
+    }
+
+    fn acknowledge_data(
+        &mut self,
+        data: Option<(FlowId, Range<u64>, bool)>,
+        out: &mut Vec<Output>,
+    ) {
+        if let Some((flow, range, fin)) = data {
+            self.flows.change(flow, |flow| flow.send_mut().acknowledge(range, fin));
+            self.flows.notify_writable(flow, out);
+        }
+    }
+
+    /// A PONG has come on a stripe. It acknowledges what went before its PING.
+    pub fn pong(
+        &mut self,
+        id: StripeId,
+        nonce: u64,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Violation> {
+        match self.stripes.get_mut(id).and_then(|stripe| stripe.answered(nonce)) {
+            Some(end) if !planted!(PongIsNoAck) => self.acknowledge(id, end, out),
+            _ => Ok(()),
+        }
+    }
+
+    /// The peer has given up a stripe, after it had received so many of its bytes.
+    pub fn given_up_by_peer(
+        &mut self,
+        id: StripeId,
+        received: u64,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Violation> {
+        if self.stripes.is_retired(id) {
+            return Ok(());
+        }
+        if self.stripes.is_live(id) {
+            self.acknowledge(id, received, out)?;
+            out.push(Output::CloseStripe { stripe: id, reason: StripeClose::PeerGone });
+            self.lose(id);
+        } else if self.stripes.add_unseen(id) {
+            // The answer lets the other side forget it.
+            self.control.owe(Intent::Gone(id));
+        }
+        self.acknowledge(id, received, out)?;
+        self.stripes.settle_gone(id);
+        if self.stripes.overfull() { Err(Violation::TooManyGoneStripes) } else { Ok(()) }
+    }
+
+    /// A stripe is of no more use: puts up what it held for sending again, exactly that, and tells
+    /// the peer.
+    pub fn lose(&mut self, id: StripeId) {
+        let Some(mut stripe) = self.stripes.lose(id) else { return };
+        for timer in [Timer::Doubt, Timer::Stall, Timer::Heartbeat] {
+            self.timers.clear(timer(id));
+        }
+        self.control.withdraw(Intent::Acknowledge(id));
+        let doubt = self.stripes.iter().any(Stripe::is_doubted);
+        if !(doubt && planted!(DeathDuringDoubtLoses)) {
+            self.resend_data(stripe.ledger_mut());
+        }
+        self.owe_control_again(stripe.ledger());
+        self.stripes.add_gone(stripe);
+        self.control.owe(Intent::Gone(id));
+        if self.stripes.is_empty() {
+            self.timers.set(Timer::Resume, self.now + self.resume_limit);
+        }
+    }
+
+    /// Puts up what doubted stripes hold for sending again on the others, once there are any.
+    pub fn resend_doubted(&mut self) {
+        if self.stripes.iter().all(Stripe::is_doubted) {
+            return;
+        }
+        let doubted = |stripes: &Stripes| stripes.iter().find(|s| s.needs_resend()).map(Stripe::id);
+        while let Some(id) = doubted(self.stripes) {
+            let Some(stripe) = self.stripes.get_mut(id) else { return };
+            stripe.resent();
+            let mut ledger = core::mem::replace(stripe.ledger_mut(), Ledger::new());
+            self.resend_data(&mut ledger);
+            self.owe_control_again(&ledger);
+            if let Some(stripe) = self.stripes.get_mut(id) {
+                *stripe.ledger_mut() = ledger;
+            }
+        }
+    }
+
+    /// Puts up the data of a ledger for sending elsewhere, once.
+    fn resend_data(&mut self, ledger: &mut Ledger<Token>) {
+        let acknowledged = ledger.acknowledged();
+        for entry in ledger.iter_mut() {
+            let end = entry.end;
+            if let Token::Data { flow, offset, len, fin, requeued } = &mut entry.token
+                && !core::mem::replace(requeued, true)
+            {
+                let have = acknowledged_part(end, *len, acknowledged);
+                let (range, fin) = (*offset + have..*offset + *len, *fin);
+                self.flows.change(*flow, |flow| {
+                    let send = flow.send_mut();
+                    if planted!(ResendRefundsCredit) {
+                        send.raise_limit(send.limit() + range.end - range.start);
+                    }
+                    send.lose(range, fin);
+                });
+            }
+        }
+    }
+
+    /// What a ledger holds beside data is owed again.
+    fn owe_control_again(&mut self, ledger: &Ledger<Token>) {
+        for entry in ledger.iter().skip(usize::from(planted!(OldestControlForgotten))) {
+            match entry.token {
+                Token::Control(intent) => {
+                    self.control.owe_again(intent, self.flows, self.stripes, self.draining);
+                }
+                Token::Acknowledgements => self.control.owe_acknowledgements(self.stripes),
+                Token::Data { .. } | Token::Local => {}
+            }
+        }
+    }
+}
+
+/// How much of an entry's data, which comes last in it, an acknowledged count covers.
+fn acknowledged_part(end: u64, len: u64, count: u64) -> u64 {
+    (count.saturating_sub(end - len) + u64::from(planted!(PartialAckOffByOne))).min(len)
+}
+
+/// The part of a DATA entry that a count covers which doesn't reach its end.
+fn partial(entry: &Entry<Token>, count: u64) -> Option<(FlowId, Range<u64>, bool)> {
+    let Token::Data { flow, offset, len, .. } = entry.token else { return None };
+    let have = acknowledged_part(entry.end, len, count);
+    let have = if have > 0 && planted!(PartAckDropsCustody) { len } else { have };
+    (have > 0).then_some((flow, offset..offset + have, false))
+}

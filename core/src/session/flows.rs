@@ -1,0 +1,427 @@
+//! The flows of a session: their table, whose turn it is to send, and what they add up to.
+//!
+//! Flows come, change and go through here alone. So the sums over them, the queue of those that
+//! have data to send, and the list of those that are over are right after each change.
+
+use super::control::Control;
+use crate::config::{Config, FLOW_FLOOR, INITIAL_EARLY, INITIAL_WINDOW};
+use crate::error::Violation;
+use crate::flow::Flow;
+use crate::flow::queue::FlowQueue;
+use crate::flow::table::{IdState, Table};
+use crate::id::{FlowId, Role};
+use crate::intents::Intent;
+use crate::io::Output;
+use crate::stripe::table::MAX_DATA_ENTRIES;
+use crate::time::Instant;
+use crate::timers::{Timer, Timers};
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use core::hash::{Hash, Hasher};
+
+/// What a flow takes in memory beside its bytes, here and in a driver, in bytes; measured on a
+/// 64-bit machine, rounded up.
+const FLOW_OVERHEAD: u64 = 2 << 10;
+
+/// What a segment that waits out of order takes in memory beside its bytes: 103 bytes were measured
+/// for segments of one byte. An entry of a ledger takes about as much.
+pub(super) const SEGMENT_OVERHEAD: u64 = 128;
+
+/// The most disjoint segments that we hold out of order: twice what an honest peer can make of
+/// [`MAX_DATA_ENTRIES`], and one more for each [`JOINED`] bytes of memory, since a frame may arrive
+/// in many parts.
+const MAX_SEGMENTS: usize = 2 * MAX_DATA_ENTRIES;
+
+/// Small parts of a frame are joined to at least half of this many bytes.
+const JOINED: u64 = 4 << 10;
+
+/// What flows add up to. Each sum is over all flows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Sums {
+    /// Bytes of credit outstanding beyond the floors.
+    charged: u64,
+    /// Bytes of local data held beyond the floors.
+    held: u64,
+    /// Bytes that are likely to be sent as stripes take them.
+    backlog: u64,
+    /// Disjoint segments held out of order.
+    segments: usize,
+    /// Bytes held out of order.
+    reordering: u64,
+    /// Bytes of memory, see [`Flows::memory_kept`].
+    kept: u64,
+}
+
+impl Sums {
+    /// What one flow adds.
+    fn of(flow: &Flow) -> Self {
+        let (send, recv) = (flow.send(), flow.recv());
+        let segments = recv.assembler().segments();
+        Sums {
+            charged: if flow.is_early() { 0 } else { recv.charge() },
+            held: send.buffer().held().saturating_sub(FLOW_FLOOR),
+            backlog: send.backlog(),
+            segments,
+            reordering: recv.assembler().held(),
+            kept: FLOW_OVERHEAD
+                + recv.kept()
+                + segments as u64 * SEGMENT_OVERHEAD
+                + send.buffer().held(),
+        }
+    }
+
+    /// A flow that added `before` now adds `after`.
+    fn replace(&mut self, before: Sums, after: Sums) {
+        self.charged = self.charged - before.charged + after.charged;
+        if after.charged < before.charged && planted!(ChargeNeverFalls) {
+            self.charged += before.charged - after.charged;
+        }
+        self.held = self.held - before.held + after.held;
+        self.backlog = self.backlog - before.backlog + after.backlog;
+        self.segments = self.segments - before.segments + after.segments;
+        self.reordering = self.reordering - before.reordering + after.reordering;
+        self.kept = self.kept - before.kept + after.kept;
+    }
+}
+
+/// All flows of a session.
+#[derive(Clone, Debug)]
+pub(super) struct Flows {
+    table: Table,
+    /// Flows that have something to send, in the order of their turns.
+    queue: FlowQueue,
+    sums: Sums,
+    /// Bytes that may be used beyond the floors: for receiving, for sending.
+    shares: (u64, u64),
+    /// The most that one flow's receive window grows to, in bytes.
+    window_limit: u64,
+    /// Segments that may be held out of order.
+    max_segments: usize,
+    /// Flows whose local side waits for memory, in the order in which they get it.
+    memory_waiters: VecDeque<FlowId>,
+    /// Flows to which nothing more can happen.
+    over: Vec<FlowId>,
+    /// Bytes delivered to local consumers, ever.
+    delivered: u64,
+    /// The most bytes that were ever held out of order.
+    reordering_peak: u64,
+}
+
+impl Flows {
+    /// None yet.
+    pub fn new(role: Role, config: &Config, now: Instant) -> Self {
+        Flows {
+            table: Table::new(role, config, now),
+            queue: FlowQueue::default(),
+            sums: Sums::default(),
+            shares: (config.memory_limit / 2, config.memory_limit / 2),
+            window_limit: config.window_limit,
+            max_segments: MAX_SEGMENTS + (config.memory_limit / JOINED) as usize,
+            memory_waiters: VecDeque::new(),
+            over: Vec::new(),
+            delivered: 0,
+            reordering_peak: 0,
+        }
+    }
+
+    /// Forgets all flows, but not what has been counted.
+    pub fn clear(&mut self, role: Role, config: &Config, now: Instant) {
+        let Flows { delivered, reordering_peak, .. } = *self;
+        *self = Flows { delivered, reordering_peak, ..Flows::new(role, config, now) };
+    }
+
+    /// A flow, if it exists.
+    pub fn get(&self, flow: FlowId) -> Option<&Flow> {
+        self.table.get(flow)
+    }
+
+    /// A flow whose local side still listens.
+    pub fn with_local(&self, flow: FlowId) -> Option<&Flow> {
+        self.get(flow).filter(|entry| entry.has_local())
+    }
+
+    /// The flows that exist, by id.
+    pub fn iter(&self) -> impl Iterator<Item = (FlowId, &Flow)> {
+        self.table.iter()
+    }
+
+    /// How many flows exist.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// What an id in a frame from the peer stands for.
+    pub fn id_state(&self, flow: FlowId) -> Result<IdState, Violation> {
+        self.table.id_state(flow)
+    }
+
+    /// Ids, grants and early credit.
+    pub fn ids(&self) -> &Table {
+        &self.table
+    }
+
+    /// See [`Flows::ids`]. Flows themselves change through [`Flows::change`] alone.
+    pub fn ids_mut(&mut self) -> &mut Table {
+        &mut self.table
+    }
+
+    /// Bytes that may be used beyond the floors from now on: for receiving, for sending.
+    pub fn share(&mut self, receive: u64, send: u64) {
+        self.shares = (receive, send);
+    }
+
+    /// Memory left for local data beyond the floors, in bytes.
+    pub fn send_pool(&self) -> u64 {
+        self.shares.1.saturating_sub(self.sums.held)
+    }
+
+    /// Memory left for credit beyond the floors, in bytes.
+    pub fn recv_pool(&self) -> u64 {
+        self.shares.0.saturating_sub(self.receive_used())
+    }
+
+    /// Credit outstanding beyond the floors, in bytes: those of flows, and the early credit that
+    /// every session begins with.
+    pub fn receive_used(&self) -> u64 {
+        (self.sums.charged + self.table.early_outstanding()).saturating_sub(INITIAL_EARLY)
+    }
+
+    /// Local data held beyond the floors, in bytes.
+    pub fn send_used(&self) -> u64 {
+        self.sums.held
+    }
+
+    /// How much memory flows really take, in bytes: what has come and was not consumed, what was
+    /// handed over and is not acknowledged, floors included, and what it costs to know of each flow
+    /// and segment.
+    pub fn memory_kept(&self) -> u64 {
+        self.sums.kept
+    }
+
+    /// The flows that may be reset, with what each adds to [`Flows::memory_kept`]; the one with the
+    /// most comes first. Takes time in proportion to their number.
+    pub fn heaviest(&self) -> Vec<(FlowId, u64)> {
+        let known = self.iter().filter(|(_, flow)| !flow.is_early());
+        let mut flows: Vec<_> = known.map(|(id, flow)| (id, Sums::of(flow).kept)).collect();
+        flows.sort_by_key(|(_, kept)| core::cmp::Reverse(*kept));
+        flows
+    }
+
+    /// Bytes that are likely to be sent as stripes take them.
+    pub fn backlog(&self) -> u64 {
+        self.sums.backlog
+    }
+
+    /// Bytes held out of order: now, and at the most ever.
+    pub fn reordering(&self) -> (u64, u64) {
+        (self.sums.reordering, self.reordering_peak)
+    }
+
+    /// Bytes delivered to local consumers, ever.
+    pub fn delivered(&self) -> u64 {
+        self.delivered
+    }
+
+    /// Whose turn it is to send.
+    #[inline]
+    pub fn next_to_send(&mut self) -> Option<FlowId> {
+        self.queue.front()
+    }
+
+    /// Whether the flow whose turn it is has come with some of its quantum left.
+    pub fn next_is_fresh(&self) -> bool {
+        self.queue.is_fresh()
+    }
+
+    /// A flow has sent this much in its turn.
+    pub fn charge_turn(&mut self, flow: FlowId, bytes: usize) {
+        self.queue.charge(flow, bytes);
+    }
+
+    /// Changes a flow, then brings everything that depends on its state up to date. `None` if it
+    /// does not exist.
+    pub fn change<T>(&mut self, flow: FlowId, change: impl FnOnce(&mut Flow) -> T) -> Option<T> {
+        let entry = self.table.get_mut(flow)?;
+        let before = Sums::of(entry);
+        let result = change(entry);
+        let after = Sums::of(entry);
+        if entry.send().wants_to_send() {
+            self.queue.activate(flow);
+        } else {
+            self.queue.deactivate(flow);
+        }
+        if entry.is_over() {
+            self.over.push(flow);
+        }
+        self.replace(before, after);
+        Some(result)
+    }
+
+    /// Changes what no sum depends on: what the local side of a flow was told, and how far it has
+    /// come between the two sides.
+    pub fn note<T>(&mut self, flow: FlowId, note: impl FnOnce(&mut Flow) -> T) -> Option<T> {
+        self.table.get_mut(flow).map(note)
+    }
+
+    /// Adds a new flow.
+    pub fn insert(&mut self, flow: FlowId, entry: Flow) {
+        self.replace(Sums::default(), Sums::of(&entry));
+        self.table.insert(flow, entry);
+    }
+
+    /// Takes a flow out for good, with all that the peer was to be told of it.
+    pub fn remove(&mut self, flow: FlowId, control: &mut Control, timers: &mut Timers) {
+        if let Some(entry) = self.table.get(flow) {
+            if entry.recv().reset().is_none() || !planted!(ResetKeepsCharge) {
+                self.replace(Sums::of(entry), Sums::default());
+            }
+            self.table.remove(flow);
+            self.queue.forget(flow);
+            timers.clear(Timer::Linger(flow));
+            control.forget_flow(flow);
+        }
+    }
+
+    fn replace(&mut self, before: Sums, after: Sums) {
+        self.sums.replace(before, after);
+        self.reordering_peak = self.reordering_peak.max(self.sums.reordering);
+    }
+
+    /// Takes a piece of a flow from the peer.
+    pub fn receive(
+        &mut self,
+        flow: FlowId,
+        offset: u64,
+        data: Bytes,
+        fin: bool,
+    ) -> Result<(), Violation> {
+        self.change(flow, |entry| entry.recv_mut().insert(offset, data, fin)).unwrap_or(Ok(()))?;
+        if self.sums.segments > self.max_segments {
+            return Err(Violation::TooManyGaps);
+        }
+        Ok(())
+    }
+
+    /// Passes on what is in order of an open direction.
+    pub fn pass_on(&mut self, flow: FlowId, out: &mut Vec<Output>) {
+        let delivered = self.change(flow, |entry| {
+            entry.recv_mut().deliver(|data| out.push(Output::FlowData { flow, data }))
+        });
+        self.delivered += delivered.unwrap_or(0);
+    }
+
+    /// How many bytes of data a flow takes now from its local side.
+    pub fn send_room(&self, flow: FlowId) -> u64 {
+        self.with_local(flow).map_or(0, |entry| entry.send().room(self.send_pool()))
+    }
+
+    /// Notes whether the local side of a flow has to wait now.
+    pub fn note_room(&mut self, flow: FlowId) {
+        let room = self.send_room(flow);
+        self.note(flow, |entry| entry.send_mut().show_room(room));
+        self.queue_for_memory(flow);
+    }
+
+    fn queue_for_memory(&mut self, flow: FlowId) {
+        if self.note(flow, |entry| entry.send_mut().queue_for_memory()) == Some(true) {
+            self.memory_waiters.push_back(flow);
+        }
+    }
+
+    /// Tells the local side of a flow, if it waits, that it need not wait any more.
+    pub fn notify_writable(&mut self, flow: FlowId, out: &mut Vec<Output>) {
+        let has_room = self.send_room(flow) > 0;
+        let notify = |entry: &mut Flow| {
+            let has_local = entry.has_local();
+            entry.send_mut().notify_writable(has_room, has_local)
+        };
+        match self.note(flow, notify) {
+            Some(true) => out.push(Output::FlowWritable { flow }),
+            Some(false) => self.queue_for_memory(flow),
+            None => {}
+        }
+    }
+
+    /// Gives memory that has become free to flows that wait for it.
+    pub fn notify_memory_waiters(&mut self, out: &mut Vec<Output>) {
+        while let Some(&flow) = self.memory_waiters.front() {
+            let waits = self.get(flow).is_some_and(|entry| entry.send().waits_for_room());
+            if waits && self.send_room(flow) == 0 && self.send_pool() == 0 {
+                return;
+            }
+            self.memory_waiters.pop_front();
+            self.note(flow, |entry| entry.send_mut().leave_memory_queue());
+            self.notify_writable(flow, out);
+        }
+    }
+
+    /// Gives the peer more credit for a flow if consumption calls for it. `alone` says that no
+    /// stripe is up.
+    pub fn advance_credit(&mut self, flow: FlowId, control: &mut Control, alone: bool) {
+        let (pool, limit) = (self.recv_pool(), self.window_limit);
+        let advanced = self.change(flow, |entry| entry.recv_mut().advance_credit(pool, limit));
+        if advanced == Some(true) && !(alone && planted!(CreditForgottenWithoutStripes)) {
+            control.owe(Intent::Credit(flow));
+        }
+    }
+
+    /// Forgets flows to which nothing more can happen.
+    pub fn remove_ended(
+        &mut self,
+        control: &mut Control,
+        timers: &mut Timers,
+        out: &mut Vec<Output>,
+    ) {
+        for flow in core::mem::take(&mut self.over) {
+            let Some(entry) = self.get(flow).filter(|entry| entry.is_over()) else { continue };
+            if entry.closing().is_none() {
+                out.push(Output::FlowEnded { flow });
+            }
+            self.remove(flow, control, timers);
+        }
+    }
+
+    /// Opens flows that were asked for, as far as the peer lets us.
+    pub fn open_requested(&mut self, control: &mut Control, out: &mut Vec<Output>) {
+        while let Some((request, opaque, flow, early)) = self.table.next_request() {
+            let pool = if planted!(OpenIgnoresPool) { u64::MAX } else { self.recv_pool() };
+            let window = FLOW_FLOOR + (INITIAL_WINDOW - FLOW_FLOOR).min(pool / 4);
+            self.insert(flow, Flow::opening(opaque, early, window));
+            control.owe(Intent::Open(flow));
+            out.push(Output::FlowOpened { request, flow });
+            self.note_room(flow);
+        }
+    }
+
+    /// Feeds all that decides what flows do to `hasher`, see [`crate::Session::fingerprint`].
+    pub fn fingerprint(&self, hasher: &mut impl Hasher) {
+        self.shares.hash(hasher);
+        self.table.fingerprint(hasher);
+        self.queue.fingerprint(hasher);
+        (&self.memory_waiters, &self.over).hash(hasher);
+    }
+
+    /// Panics if a sum is wrong, a limit is exceeded, or a flow that has data to send is not
+    /// queued. For simulations.
+    pub fn check(&self, config: &Config) {
+        assert!(self.over.is_empty(), "flows that are over have been forgotten");
+        self.table.check();
+        let mut sums = Sums::default();
+        for (flow, entry) in self.iter() {
+            sums.replace(Sums::default(), Sums::of(entry));
+            let (send, recv) = (entry.send(), entry.recv());
+            assert!(recv.credit().consumed() <= recv.delivered());
+            assert!(recv.assembler().end() <= recv.credit().granted());
+            assert!(send.buffer().next() <= send.limit(), "flow {flow} has exceeded its credit");
+            assert!(
+                !send.wants_to_send() || self.queue.contains(flow),
+                "flow {flow} has data and is not queued"
+            );
+        }
+        assert_eq!(sums, self.sums, "sums over flows");
+        let half = config.memory_limit / 2;
+        assert!(self.receive_used() <= half, "credit beyond the memory limit");
+        assert!(self.sums.held <= half + FLOW_FLOOR, "local data beyond the memory limit");
+    }
+}

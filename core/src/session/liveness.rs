@@ -1,0 +1,94 @@
+//! Whether stripes live: doubt, stall and heartbeat, and time that the process has slept.
+
+use crate::config::Config;
+use crate::id::StripeId;
+use crate::stripe::Stripe;
+use crate::stripe::table::Stripes;
+use crate::time::Instant;
+use crate::timers::{Timer, Timers};
+use core::time::Duration;
+
+/// An input that comes this long after the deadline shows that the process did not run meanwhile,
+/// or that its clock jumped: what has come in may lie unread, and no stripe can be blamed for the
+/// time between. Far beyond what a busy driver takes, and well below the stall limit.
+const LATE: Duration = Duration::from_secs(1);
+
+/// Judges stripes.
+pub(super) struct Liveness<'a> {
+    pub stripes: &'a mut Stripes,
+    pub timers: &'a mut Timers,
+    pub config: &'a Config,
+}
+
+impl Liveness<'_> {
+    /// A stripe has come up.
+    pub fn begin(&mut self, id: StripeId, now: Instant) {
+        self.timers.set(Timer::Heartbeat(id), now + self.config.heartbeat);
+        if !planted!(ResumeTimerRunsOn) {
+            self.timers.clear(Timer::Resume);
+        }
+    }
+
+    /// If we have slept, the time that passed meanwhile is not held against stripes.
+    pub fn excuse_sleep(&mut self, now: Instant) {
+        let since = |at| now.since(at);
+        if self.timers.next().is_none_or(|(at, _)| since(at) <= LATE) {
+            return;
+        }
+        let slept = self.timers.next_of_stripe().map_or(Duration::ZERO, since);
+        if slept > LATE {
+            for stripe in self.stripes.iter_mut() {
+                // A doubted stripe would be given up now, before what has come in on it can be
+                // read.
+                let unread = if stripe.is_doubted() { LATE } else { Duration::ZERO };
+                stripe.excuse(slept + unread, now);
+            }
+        }
+    }
+
+    /// Acknowledgements on a stripe may be overdue: then it is asked whether it still lives, gets
+    /// no new data until it answers, and what it holds is sent again elsewhere.
+    pub fn doubt_if_overdue(&mut self, id: StripeId, now: Instant) {
+        let Some(at) = self.stripes.get(id).and_then(Stripe::doubt_at) else { return };
+        if at > now {
+            self.timers.set(Timer::Doubt(id), at);
+        } else {
+            self.doubt(id);
+        }
+    }
+
+    /// A stripe falls into doubt.
+    pub fn doubt(&mut self, id: StripeId) {
+        let Some(stripe) = self.stripes.get_mut(id) else { return };
+        stripe.doubt();
+        self.timers.set(Timer::Stall(id), stripe.stall_at(self.config.stall_limit));
+    }
+
+    /// A stripe in doubt may have been silent for too long. Whether it is to be given up.
+    pub fn has_stalled(&mut self, id: StripeId, now: Instant) -> bool {
+        let Some(stripe) = self.stripes.get(id).filter(|stripe| stripe.is_doubted()) else {
+            return false;
+        };
+        let at = stripe.stall_at(self.config.stall_limit);
+        if self.stripes.iter().all(Stripe::is_doubted) && planted!(LastStripesKept) {
+            return false;
+        }
+        if at > now {
+            self.timers.set(Timer::Stall(id), at);
+        }
+        at <= now
+    }
+
+    /// Asks a stripe that has been silent until `now` whether it still lives, and looks again later;
+    /// `latest` is the time of the input.
+    pub fn heartbeat(&mut self, id: StripeId, now: Instant, latest: Instant) {
+        let Some(stripe) = self.stripes.get_mut(id) else { return };
+        let silent_at = stripe.heard() + self.config.heartbeat;
+        if silent_at > now {
+            self.timers.set(Timer::Heartbeat(id), silent_at);
+            return;
+        }
+        stripe.ask();
+        self.timers.set(Timer::Heartbeat(id), latest + self.config.heartbeat);
+    }
+}
