@@ -61,6 +61,31 @@ pub struct Config {
     pub buggify: u64,
 }
 
+/// Below this, not even the early credit that a peer may take before it hears from us would fit.
+const MIN_MEMORY: u64 = 2 << 20;
+
+/// The most that pipes add to a send, in bytes: more is no record but a mistake.
+const MAX_OVERHEAD: u64 = 256;
+
+/// Timers below this would do nothing but go off.
+const MIN_TIME: Duration = Duration::from_millis(10);
+
+impl Config {
+    /// The settings with those that are too small or too large brought within their limits.
+    pub(crate) fn within_limits(self) -> Self {
+        Config {
+            memory_limit: self.memory_limit.max(MIN_MEMORY),
+            opens_per_second: self.opens_per_second.max(1),
+            control_burst: self.control_burst.max(MIN_CONTROL_BURST),
+            payload_per_control: self.payload_per_control.max(1),
+            record_overhead: self.record_overhead.min(MAX_OVERHEAD),
+            heartbeat: self.heartbeat.max(MIN_TIME),
+            stall_limit: self.stall_limit.max(MIN_TIME),
+            ..self
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {

@@ -6,8 +6,8 @@ use bytes::{Buf, Bytes};
 use core::hash::{Hash, Hasher};
 
 /// Pieces up to this size are copied, so that a few bytes don't keep the large buffer alive that
-/// they arrived in, and joined up to this size, so that it hardly matters into how many segments the
-/// reader of the stripe happened to cut them.
+/// they arrived in, and joined up to this size, so that it hardly matters into how many segments
+/// the reader of the stripe happened to cut them.
 const COPY_UP_TO: usize = 4 << 10;
 
 /// Some consecutive bytes.

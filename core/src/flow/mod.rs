@@ -192,8 +192,8 @@ impl Flow {
         }
     }
 
-    /// Our side ends with a RESET. What was handed over is still delivered, unless the peer wants no
-    /// more.
+    /// Our side ends with a RESET. What was handed over is still delivered, unless the peer wants
+    /// no more.
     pub fn reset(&mut self, reason: Reason) {
         self.closing =
             Some((ClosingFrame::Reset(reason, self.send.final_offset()), Delivery::Pending));

@@ -132,3 +132,60 @@ impl Admission {
         self.peak
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admission() -> Admission {
+        let config = Config {
+            control_burst: 1_000,
+            control_per_second: 10,
+            payload_per_control: 4,
+            ..Config::default()
+        };
+        Admission::new(&config, Instant::ZERO)
+    }
+
+    fn none() -> Grounds {
+        Grounds::default()
+    }
+
+    #[test]
+    fn control_beyond_the_allowance_is_a_flood() {
+        let mut admission = admission();
+        assert_eq!(admission.pay(1_000, none, Instant::ZERO), Ok(()));
+        assert_eq!(admission.pay(1, none, Instant::ZERO), Err(Violation::Flood));
+        assert_eq!((admission.used(), admission.peak()), (1_000, 1_000));
+    }
+
+    #[test]
+    fn time_payload_and_flows_each_allow_for_more_and_each_only_once() {
+        let after = Instant::from_micros(2_000_000);
+        for (grounds, now, earned) in [
+            (none(), after, 20),
+            (Grounds { payload_out: 400, flows: 0 }, Instant::ZERO, 100),
+            (Grounds { payload_out: 0, flows: 1 }, Instant::ZERO, 1_000),
+        ] {
+            let mut admission = admission();
+            admission.pay(1_000, none, Instant::ZERO).unwrap();
+            (0..2).for_each(|_| admission.refill(grounds, now));
+            assert_eq!(1_000 - admission.used(), earned, "{grounds:?}");
+        }
+        let mut admission = admission();
+        admission.pay(1_000, none, Instant::ZERO).unwrap();
+        admission.receive(40);
+        assert_eq!(admission.pay(10, none, Instant::ZERO), Ok(()), "what came counts at once");
+    }
+
+    #[test]
+    fn only_what_is_no_payload_is_paid_for() {
+        let span = Span { bytes: 100, skipped: 30 };
+        assert_eq!(
+            span.control(60),
+            Some((30, 10)),
+            "skipped frames, and the head of a DATA frame"
+        );
+        assert_eq!(Span { bytes: 60, skipped: 0 }.control(60), None);
+    }
+}

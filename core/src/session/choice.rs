@@ -45,9 +45,9 @@ impl Choice {
         &self.candidates
     }
 
-    /// Gathers the stripes that may be chosen, without `beside`. Doubted stripes and stripes without
-    /// a measured round trip are left out, unless no other stripe exists. `writable` says which
-    /// take what is to be sent.
+    /// Gathers the stripes that may be chosen, without `beside`. Doubted stripes and stripes
+    /// without a measured round trip are left out, unless no other stripe exists. `writable` says
+    /// which take what is to be sent.
     pub fn gather(
         &mut self,
         stripes: &Stripes,
@@ -132,5 +132,40 @@ fn candidate(stripe: &Stripe, writable: bool, best: Option<u64>, now: Instant) -
         in_flight: stripe.on_the_way(now),
         unwritten: stripe.unwritten(),
         chunk: stripe.chunk() as u64,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, SchedulerKind};
+
+    /// The stripes that may be chosen, of some that are doubted and some that have been measured.
+    fn chosen(kinds: &[(bool, bool)], beside: Option<u64>) -> Vec<u64> {
+        let mut stripes = Stripes::default();
+        for (id, (doubted, measured)) in (0..).zip(kinds) {
+            let mut stripe = Stripe::new(StripeId(id), 0, Instant::ZERO);
+            if *measured {
+                stripe.rtt_mut().sample(core::time::Duration::from_millis(9), Instant::ZERO);
+            }
+            if *doubted {
+                stripe.doubt();
+            }
+            stripes.add(stripe);
+        }
+        let mut choice = Choice::new(Scheduler::new(SchedulerKind::Earliest));
+        let turns = Turns::new(&Config::default());
+        let at = At { now: Instant::ZERO, turns: &turns };
+        choice.gather(&stripes, beside.map(StripeId), at, |_| true);
+        choice.candidates().iter().map(|candidate| candidate.stripe.0).collect()
+    }
+
+    #[test]
+    fn doubted_and_new_stripes_may_be_chosen_only_if_there_is_no_other() {
+        let (fine, new, doubted) = ((false, true), (false, false), (true, true));
+        assert_eq!(chosen(&[doubted, new, fine, fine], None), [2, 3]);
+        assert_eq!(chosen(&[doubted, new, new], None), [1, 2]);
+        assert_eq!(chosen(&[doubted, doubted], None), [0, 1]);
+        assert_eq!(chosen(&[fine, fine], Some(0)), [1], "beside another");
     }
 }

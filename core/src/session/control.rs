@@ -358,3 +358,60 @@ pub(super) fn transmit_open(
         on.stripes.transmit(id, frame, data, &[open, (token, true)], on.now, on.out);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::flow::Phase;
+    use crate::id::Role;
+
+    const FLOW: FlowId = FlowId(1);
+
+    fn flows() -> Flows {
+        let role = Role::Server { instance: 1 };
+        let mut flows = Flows::new(role, &Config::default(), Instant::ZERO);
+        flows.insert(FLOW, Flow::new(Phase::Carried, 0, 1 << 20));
+        flows
+    }
+
+    #[test]
+    fn nothing_is_said_of_a_flow_that_is_gone() {
+        let mut control = Control::default();
+        let of_flow = [Intent::Credit(FLOW), Intent::Reset(FLOW), Intent::Blocked(FLOW)];
+        of_flow.iter().for_each(|intent| control.owe(*intent));
+        control.owe(Intent::Credit(FlowId(3)));
+        control.forget_flow(FLOW);
+        assert!(!of_flow.iter().any(|intent| control.owes(*intent)));
+        assert!(control.owes(Intent::Credit(FlowId(3))));
+    }
+
+    #[test]
+    fn what_was_lost_is_owed_again_only_while_it_is_of_use() {
+        let (flows, stripes) = (flows(), Stripes::default());
+        for (intent, draining, owed) in [
+            (Intent::Grant, false, true),
+            (Intent::Credit(FLOW), false, true),
+            (Intent::Credit(FlowId(3)), false, false),
+            (Intent::Accept(FLOW), false, false),
+            (Intent::Blocked(FLOW), false, false),
+            (Intent::Acknowledge(StripeId(0)), false, false),
+            (Intent::Drain, true, true),
+            (Intent::Drain, false, false),
+        ] {
+            let mut control = Control::default();
+            control.owe_again(intent, &flows, &stripes, draining);
+            assert_eq!(control.owes(intent), owed, "{intent:?}");
+        }
+    }
+
+    #[test]
+    fn a_frame_that_arrived_is_owed_no_more_but_credit_may_have_moved_on() {
+        for (intent, stays) in [(Intent::Accept(FLOW), false), (Intent::Credit(FLOW), true)] {
+            let (mut control, mut flows) = (Control::default(), flows());
+            control.owe(intent);
+            control.confirm(intent, &mut flows, &mut Stripes::default());
+            assert_eq!(control.owes(intent), stays, "{intent:?}");
+        }
+    }
+}

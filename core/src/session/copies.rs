@@ -57,7 +57,7 @@ impl Copies {
         if stripes.len() < 2 || !(pays || anyway) || (urgent && !any_slow()) {
             return false;
         }
-        choice.gather(stripes, None, At { now, turns: &**turns }, |stripe| {
+        choice.gather(stripes, None, At { now, turns }, |stripe| {
             stripe.takes_data(stripe.chunk()) && !stripe.is_full(false)
         });
         let Some((carrier, copy)) = reinject::carrier(choice.candidates(), MIN_CHUNK as u64) else {

@@ -232,3 +232,33 @@ fn partial(entry: &Entry<Token>, count: u64) -> Option<(FlowId, Range<u64>, bool
     let have = if have > 0 && planted!(PartAckDropsCustody) { len } else { have };
     (have > 0).then_some((flow, offset..offset + have, false))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stripe::rate::RateEstimator;
+
+    fn data(end: u64, len: u64) -> Entry<Token> {
+        let now = Instant::ZERO;
+        let mark = RateEstimator::new(now).mark(None, now);
+        let token = Token::Data { flow: FlowId(1), offset: 500, len, fin: true, requeued: false };
+        Entry { end, at: now, expected: now, eliciting: true, mark, token }
+    }
+
+    #[test]
+    fn a_part_of_a_chunk_counts_from_its_start_and_never_with_its_fin() {
+        // Stripe bytes 90 to 100 are a head, 100 to 200 the bytes 500 to 600 of the flow.
+        let entry = data(200, 100);
+        for (count, covered) in [(90, None), (100, None), (101, Some(501)), (199, Some(599))] {
+            let expected = covered.map(|end| (FlowId(1), 500..end, false));
+            assert_eq!(partial(&entry, count), expected, "acknowledged up to {count}");
+        }
+    }
+
+    #[test]
+    fn no_more_of_a_chunk_is_acknowledged_than_there_is() {
+        assert_eq!(acknowledged_part(200, 100, 50), 0);
+        assert_eq!(acknowledged_part(200, 100, 150), 50);
+        assert_eq!(acknowledged_part(200, 100, 1 << 40), 100);
+    }
+}

@@ -425,3 +425,93 @@ impl Flows {
         assert!(self.sums.held <= half + FLOW_FLOOR, "local data beyond the memory limit");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::Phase;
+
+    const CLIENT: FlowId = FlowId(1);
+
+    fn flows(config: Config) -> Flows {
+        Flows::new(Role::Server { instance: 1 }, &config, Instant::ZERO)
+    }
+
+    /// A flow of the peer's that the local side has accepted, with credit both ways.
+    fn with_flow(config: Config) -> Flows {
+        let mut flows = flows(config);
+        flows.insert(CLIENT, Flow::new(Phase::Carried, 1 << 20, 1 << 20));
+        flows
+    }
+
+    fn zeros(len: usize) -> Bytes {
+        alloc::vec![0; len].into()
+    }
+
+    #[test]
+    fn sums_and_the_queue_are_right_after_each_change() {
+        let mut flows = with_flow(Config::default());
+        let idle = flows.memory_kept();
+        assert_eq!(flows.next_to_send(), None);
+        flows.change(CLIENT, |flow| flow.send_mut().write(zeros(FLOW_FLOOR as usize + 5)));
+        assert_eq!((flows.send_used(), flows.next_to_send()), (5, Some(CLIENT)));
+        assert_eq!(flows.memory_kept(), idle + FLOW_FLOOR + 5);
+        flows.receive(CLIENT, 10, zeros(3), false).unwrap();
+        assert_eq!(flows.reordering(), (3, 3));
+        assert_eq!(flows.memory_kept(), idle + FLOW_FLOOR + 8 + SEGMENT_OVERHEAD);
+        flows.remove(CLIENT, &mut Control::default(), &mut Timers::default());
+        assert_eq!((flows.send_used(), flows.next_to_send(), flows.len()), (0, None, 0));
+        assert_eq!((flows.reordering(), flows.memory_kept()), ((0, 3), 0));
+    }
+
+    #[test]
+    fn segments_out_of_order_are_bounded_and_memory_allows_more() {
+        let most = |memory_limit| flows(Config { memory_limit, ..Config::default() }).max_segments;
+        assert_eq!(most(8 << 20), 65_536 + 2_048);
+        let mut flows = with_flow(Config::default());
+        flows.max_segments = 2;
+        let mut gap = |at| flows.receive(CLIENT, at, zeros(1), false);
+        assert_eq!((gap(9_000), gap(20_000)), (Ok(()), Ok(())));
+        assert_eq!(gap(40_000), Err(Violation::TooManyGaps));
+    }
+
+    #[test]
+    fn memory_that_becomes_free_goes_to_flows_in_the_order_in_which_they_began_to_wait() {
+        let config = Config { memory_limit: 2 << 20, ..Config::default() };
+        let mut flows = flows(config);
+        let ids = [1, 3, 5].map(FlowId);
+        ids.iter().for_each(|id| flows.insert(*id, Flow::new(Phase::Carried, 1 << 30, 0)));
+        flows.share(1 << 20, 0);
+        for id in [5, 1].map(FlowId) {
+            flows.change(id, |flow| flow.send_mut().write(zeros(FLOW_FLOOR as usize)));
+            flows.note_room(id);
+        }
+        let mut told = Vec::new();
+        flows.notify_memory_waiters(&mut told);
+        assert_eq!(told, []);
+        flows.share(1 << 20, 1 << 20);
+        flows.notify_memory_waiters(&mut told);
+        let writable = |flow| Output::FlowWritable { flow: FlowId(flow) };
+        assert_eq!(told, [5, 1].map(writable), "the third does not wait");
+    }
+
+    #[test]
+    fn a_flow_that_is_over_is_removed_once_and_told_unless_we_have_closed_it() {
+        for closed in [false, true] {
+            let mut flows = with_flow(Config::default());
+            flows.change(CLIENT, |flow| {
+                if closed {
+                    flow.reset(crate::error::Reason::Aborted);
+                    flow.closing_arrived();
+                }
+                flow.send_mut().stop();
+                flow.recv_mut().discard();
+            });
+            let mut told = Vec::new();
+            let (mut control, mut timers) = (Control::default(), Timers::default());
+            (0..2).for_each(|_| flows.remove_ended(&mut control, &mut timers, &mut told));
+            assert_eq!(told.len(), usize::from(!closed), "{told:?}");
+            assert_eq!(flows.len(), 0);
+        }
+    }
+}

@@ -79,8 +79,8 @@ impl Liveness<'_> {
         at <= now
     }
 
-    /// Asks a stripe that has been silent until `now` whether it still lives, and looks again later;
-    /// `latest` is the time of the input.
+    /// Asks a stripe that has been silent until `now` whether it still lives, and looks again
+    /// later; `latest` is the time of the input.
     pub fn heartbeat(&mut self, id: StripeId, now: Instant, latest: Instant) {
         let Some(stripe) = self.stripes.get_mut(id) else { return };
         let silent_at = stripe.heard() + self.config.heartbeat;
@@ -90,5 +90,61 @@ impl Liveness<'_> {
         }
         stripe.ask();
         self.timers.set(Timer::Heartbeat(id), latest + self.config.heartbeat);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: StripeId = StripeId(3);
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_micros(millis * 1_000)
+    }
+
+    /// A stripe that is up, and its timers.
+    fn up() -> (Stripes, Timers, Config) {
+        let (mut stripes, mut timers) = (Stripes::default(), Timers::default());
+        stripes.add(Stripe::new(ID, 0, at(0)));
+        let config = Config::default();
+        Liveness { stripes: &mut stripes, timers: &mut timers, config: &config }.begin(ID, at(0));
+        (stripes, timers, config)
+    }
+
+    #[test]
+    fn a_stripe_that_is_heard_is_looked_at_again_a_heartbeat_later_and_not_asked() {
+        let (mut stripes, mut timers, config) = up();
+        let beat = at(0) + config.heartbeat;
+        assert_eq!(timers.at(Timer::Heartbeat(ID)), Some(beat));
+        let stripe = stripes.get_mut(ID).unwrap();
+        let deframer = stripe.begin_receiving(at(50));
+        stripe.end_receiving(deframer, at(50));
+        let mut liveness = Liveness { stripes: &mut stripes, timers: &mut timers, config: &config };
+        liveness.heartbeat(ID, beat, beat);
+        assert_eq!(timers.at(Timer::Heartbeat(ID)), Some(at(50) + config.heartbeat));
+    }
+
+    #[test]
+    fn a_doubted_stripe_has_stalled_when_the_limit_is_over_and_not_before() {
+        let (mut stripes, mut timers, config) = up();
+        let mut liveness = Liveness { stripes: &mut stripes, timers: &mut timers, config: &config };
+        assert!(!liveness.has_stalled(ID, at(60_000)), "it is not in doubt");
+        liveness.doubt(ID);
+        let stall = liveness.timers.at(Timer::Stall(ID)).expect("it is judged later");
+        assert!(!liveness.has_stalled(ID, at(1)));
+        assert!(liveness.has_stalled(ID, stall));
+    }
+
+    #[test]
+    fn only_a_sleep_of_more_than_a_second_beyond_the_deadline_is_excused() {
+        for (millis, excused) in [(11_000, false), (11_001, true)] {
+            let (mut stripes, mut timers, config) = up();
+            let mut liveness =
+                Liveness { stripes: &mut stripes, timers: &mut timers, config: &config };
+            liveness.excuse_sleep(at(millis));
+            let heard = stripes.get(ID).unwrap().heard();
+            assert_eq!(heard > at(0), excused, "after {millis} ms");
+        }
     }
 }

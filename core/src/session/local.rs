@@ -115,3 +115,60 @@ impl Local<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::flow::Phase;
+    use crate::id::Role;
+
+    const FLOW: FlowId = FlowId(1);
+
+    fn parts(phase: Phase) -> (Flows, Control) {
+        let role = Role::Server { instance: 1 };
+        let mut flows = Flows::new(role, &Config::default(), Instant::ZERO);
+        flows.insert(FLOW, Flow::new(phase, 1 << 20, 1 << 20));
+        (flows, Control::default())
+    }
+
+    #[test]
+    fn only_a_flow_that_is_offered_can_be_accepted_or_refused() {
+        for (phase, answers) in [(Phase::Offered, true), (Phase::Carried, false)] {
+            let (mut flows, mut control) = parts(phase);
+            Local { flows: &mut flows, control: &mut control }.accept(FLOW);
+            assert_eq!(control.owes(Intent::Accept(FLOW)), answers);
+            let (mut flows, mut control) = parts(phase);
+            Local { flows: &mut flows, control: &mut control }.refuse(FLOW, Reason::Aborted);
+            assert_eq!(control.owes(Intent::Refuse(FLOW)), answers);
+        }
+    }
+
+    #[test]
+    fn no_flow_is_opened_while_the_session_drains() {
+        let (mut flows, mut control) = parts(Phase::Carried);
+        for (open, told) in [(true, "FlowOpened"), (false, "FlowOpenFailed")] {
+            let mut out = Vec::new();
+            let mut local = Local { flows: &mut flows, control: &mut control };
+            local.open(7, Bytes::new(), open, &mut out);
+            assert!(alloc::format!("{:?}", out[0]).starts_with(told), "{out:?}");
+        }
+    }
+
+    #[test]
+    fn a_lingering_flow_is_reset_when_its_consumer_stops_unless_the_process_slept() {
+        for (late, reset) in [(Duration::ZERO, true), (SLEPT, false)] {
+            let (mut flows, mut control) = parts(Phase::Carried);
+            flows.receive(FLOW, 0, Bytes::from_static(b"x"), false).unwrap();
+            let mut out = Vec::new();
+            flows.pass_on(FLOW, &mut out);
+            flows.note(FLOW, |flow| flow.recv_mut().reset_when_delivered(Reason::Aborted));
+            out.clear();
+            let mut timers = Timers::default();
+            let mut local = Local { flows: &mut flows, control: &mut control };
+            local.linger(FLOW, late, &mut timers, Instant::ZERO, &mut out);
+            assert_eq!(!out.is_empty(), reset);
+            assert_eq!(timers.is_set(Timer::Linger(FLOW)), !reset);
+        }
+    }
+}

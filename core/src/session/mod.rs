@@ -14,6 +14,7 @@ mod control;
 mod copies;
 mod custody;
 mod dispatch;
+mod due;
 mod end;
 mod explore;
 mod flows;
@@ -42,7 +43,7 @@ use self::liveness::Liveness;
 use self::local::Local;
 use self::membership::Membership;
 use crate::buggify::Turns;
-use crate::config::{Config, MIN_CONTROL_BURST};
+use crate::config::Config;
 use crate::error::{EndReason, StripeClose, Violation};
 use crate::id::{Role, SessionId, StripeId};
 use crate::intents::Intent;
@@ -54,16 +55,6 @@ use crate::time::Instant;
 use crate::timers::{Timer, Timers};
 use crate::wire::hello::Hello;
 use alloc::vec::Vec;
-use core::time::Duration;
-
-/// Below this, not even the early credit that a peer may take before it hears from us would fit.
-const MIN_MEMORY: u64 = 2 << 20;
-
-/// The most that pipes add to a send, in bytes: more is no record but a mistake.
-const MAX_OVERHEAD: u64 = 256;
-
-/// Timers below this would do nothing but go off.
-const MIN_TIME: Duration = Duration::from_millis(10);
 
 /// Whether flows may still begin.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -96,16 +87,7 @@ impl Session {
     /// A session without stripes or flows. `now` is the time of its birth. A first [`Input::Tick`]
     /// makes a client ask for stripes.
     pub fn new(role: Role, id: SessionId, config: Config, now: Instant) -> Self {
-        let config = Config {
-            memory_limit: config.memory_limit.max(MIN_MEMORY),
-            opens_per_second: config.opens_per_second.max(1),
-            control_burst: config.control_burst.max(MIN_CONTROL_BURST),
-            payload_per_control: config.payload_per_control.max(1),
-            record_overhead: config.record_overhead.min(MAX_OVERHEAD),
-            heartbeat: config.heartbeat.max(MIN_TIME),
-            stall_limit: config.stall_limit.max(MIN_TIME),
-            ..config
-        };
+        let config = config.within_limits();
         let mut timers = Timers::default();
         timers.set(Timer::Resume, now + config.resume_limit);
         Session {
@@ -220,49 +202,6 @@ impl Session {
         self.liveness().begin(id, now);
         self.control.owe(Intent::Grant);
         heard
-    }
-
-    /// Does what is due.
-    fn run_timers(&mut self, out: &mut Vec<Output>) -> Result<(), Violation> {
-        while self.life != Life::Ended
-            && let Some((at, timer)) = self.timers.pop_due(self.now)
-        {
-            self.run_timer(timer, self.now, self.now.since(at), out);
-        }
-        if self.life != Life::Ended && self.stripes.overfull() {
-            // Not the peer's fault: stripe after stripe died before a word could be said about
-            // those before it.
-            self.end(EndReason::NoStripe, out);
-        }
-        Ok(())
-    }
-
-    /// Does what a timer is for; `now` is its time or a later one, and it goes off so `late`.
-    fn run_timer(&mut self, timer: Timer, now: Instant, late: Duration, out: &mut Vec<Output>) {
-        match timer {
-            Timer::Acknowledge => {
-                let Session { control, stripes, timers, turns, .. } = self;
-                control.collect_acknowledgements(stripes, timers, turns, now);
-            }
-            Timer::Repeat => self.control.repeat_now(),
-            // Sending looks for what is late, and for what may be granted.
-            Timer::Overtake | Timer::Grant => {}
-            Timer::Doubt(id) => self.liveness().doubt_if_overdue(id, now),
-            Timer::Stall(id) => {
-                if self.liveness().has_stalled(id, now) {
-                    self.give_up(id, out);
-                }
-            }
-            Timer::Heartbeat(id) => {
-                let latest = self.now;
-                self.liveness().heartbeat(id, now, latest);
-            }
-            Timer::Linger(flow) => {
-                let Session { flows, control, timers, now, .. } = self;
-                Local { flows, control }.linger(flow, late, timers, *now, out);
-            }
-            Timer::Resume => self.end(EndReason::NoStripe, out),
-        }
     }
 
     /// A stripe is of no more use.

@@ -626,6 +626,10 @@ impl Stripe {
         &mut self.rate
     }
 
+    pub fn rtt_mut(&mut self) -> &mut Rtt {
+        &mut self.rtt
+    }
+
     pub fn window_mut(&mut self) -> &mut Window {
         &mut self.window
     }
