@@ -3,11 +3,12 @@
 //!
 //! `cargo run -p sim --example picture -- FILE`
 
-use sim::app::{FlowPlan, Side};
+use sim::app::FlowPlan;
 use sim::faults::{Fault, Told};
 use sim::files::{self, PAGE};
 use sim::oracle::Pipe;
 use sim::picture::{self, Figure, Oracle, Summary};
+use sim::side::Side;
 use sim::world::{Setup, World};
 use std::process::ExitCode;
 

@@ -3,8 +3,9 @@
 //! Beside [`crate::swarm`], whose sessions are never told to end: here nothing else goes wrong, so
 //! that nothing is excused.
 
-use crate::app::{Answer, EndState, Ending, FlowPlan, Half, Reader, Side, Start};
+use crate::app::{Answer, EndState, Ending, FlowPlan, Half, Reader, Start};
 use crate::seed;
+use crate::side::Side;
 use crate::world::{Setup, World};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;

@@ -4,9 +4,9 @@
 //! Nothing is lost by a failure: an input is written down before the session is given it, and what
 //! was recorded outlives a world that panics.
 
-use crate::app::Side;
 use crate::files::{self, Draft, TRACE};
 use crate::observe::{Observer, Seen};
+use crate::side::Side;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

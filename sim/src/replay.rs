@@ -1,10 +1,10 @@
 //! `sim replay` plays traces, `sim bless` makes those of the simulator anew.
 
-use crate::app::Side;
 use crate::args::{self, Run, Script};
 use crate::explain::{self, Source, explain};
 use crate::files::{self, Kind, PAGE};
 use crate::picture::{Summary, Timeline, render};
+use crate::side::Side;
 use crate::swarm::{self, Failure, catch, keep, terse};
 use crate::units::parse_time;
 use std::ffi::OsString;

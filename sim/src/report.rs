@@ -5,10 +5,11 @@
 //! measured) and stops when the FIN has come out at the other end. Same scenario, same text, to the
 //! byte.
 
-use crate::app::{FlowPlan, Side};
+use crate::app::FlowPlan;
 use crate::faults::{Fault, Told};
 use crate::oracle::{Pipe, fluid_time};
 use crate::record::{self, Reel, Tapes};
+use crate::side::Side;
 use crate::units::{show_rate, write_percent, write_rate, write_size, write_time};
 use crate::world::{Checks, Setup, World};
 use std::fmt::Write as _;

@@ -4,8 +4,9 @@
 //! What is demanded here is about speed, in virtual time; [`crate::swarm`] demands that nothing is
 //! lost.
 
-use crate::app::{FlowPlan, Side};
+use crate::app::FlowPlan;
 use crate::report::Scenario;
+use crate::side::Side;
 use crate::world::{Setup, World};
 use std::time::Duration;
 use striper_core::SchedulerKind;

@@ -2,7 +2,7 @@
 //! figures of the lab, which are those of docs/SCHEDULER.md.
 
 use sim::args::{Command, parse};
-use sim::faults::Kind;
+use sim::kinds::Kind;
 use sim::report::Scenario;
 use std::path::Path;
 use std::process;

@@ -5,10 +5,11 @@
 //! `STRIPER_BLESS=1 cargo test -p striper-tests --test golden_table` writes the table anew.
 //! Everything in it is computed in integers and virtual time, so it is the same on every machine.
 
-use sim::app::{FlowPlan, Side};
+use sim::app::FlowPlan;
 use sim::files::{self, Kind};
 use sim::oracle::{Pipe, fluid_time};
 use sim::report::scheduler_name;
+use sim::side::Side;
 use sim::units::{write_percent, write_rate};
 use sim::world::{Setup, World};
 use std::fmt::Write as _;

@@ -1,6 +1,7 @@
 //! Consumers that are slow or have stopped, and windows as small as they get: nobody else suffers.
 
-use sim::app::{FlowPlan, Reader, Side};
+use sim::app::{FlowPlan, Reader};
+use sim::side::Side;
 use sim::world::{Checks, Setup, World};
 use striper_core::Config;
 use striper_core::config::{FLOW_FLOOR, INITIAL_WINDOW};

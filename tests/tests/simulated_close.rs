@@ -1,7 +1,8 @@
 //! Ends of flows: half-close, reset, refusal, the end of the session. Each is what it was at the
 //! other side.
 
-use sim::app::{Answer, EndState, Ending, FlowPlan, Half, Reader, Side, Start};
+use sim::app::{Answer, EndState, Ending, FlowPlan, Half, Reader, Start};
+use sim::side::Side;
 use sim::world::{Checks, Setup, World};
 use striper_core::{EndReason, Input, Reason};
 

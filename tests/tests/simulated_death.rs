@@ -1,7 +1,8 @@
 //! Stripes die in every way, and no flow notices more than a pause.
 
-use sim::app::{EndState, FlowPlan, Side};
+use sim::app::{EndState, FlowPlan};
 use sim::faults::{Fault, Told};
+use sim::side::Side;
 use sim::world::{Checks, Setup, World};
 use striper_core::EndReason;
 

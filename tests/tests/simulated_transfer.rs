@@ -2,8 +2,9 @@
 //! the same seed.
 
 use bytes::Bytes;
-use sim::app::{FlowPlan, Half, Side};
+use sim::app::{FlowPlan, Half};
 use sim::report::Scenario;
+use sim::side::Side;
 use sim::world::{Checks, Setup, World};
 use std::collections::BTreeMap;
 use striper_core::{

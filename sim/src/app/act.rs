@@ -5,8 +5,9 @@
 //! than was delivered.
 
 use super::pattern;
-use super::{EndState, Ending, Flow, Reader, Side, Start};
-use crate::faults::Kind;
+use super::{EndState, Ending, Flow, Reader, Start};
+use crate::kinds::Kind;
+use crate::side::Side;
 use bytes::Bytes;
 
 /// Bytes that a slow reader takes at once are those of this time, in microseconds.

@@ -3,7 +3,7 @@
 //! Invariant: a plan never changes while its flow lives; how far it has come is told by
 //! [`super::Flow`].
 
-use super::Side;
+use crate::side::Side;
 use striper_core::Reason;
 
 /// How the program that a flow was opened to answers.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::faults::Kind;
+use crate::kinds::Kind;
 
 #[test]
 fn a_producer_keeps_to_its_room_its_rate_and_its_end() {

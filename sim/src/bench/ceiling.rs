@@ -11,8 +11,9 @@
 
 use super::measure::{Case, Outcome, pace, setup, trouble, warm};
 use super::mixes::{Drawn, Load, MAX_CREDIT, Mix, PIECE, WARMING};
-use crate::app::{FlowPlan, Side};
+use crate::app::FlowPlan;
 use crate::oracle::{fluid_time, paced_delays};
+use crate::side::Side;
 use crate::world::World;
 use std::cell::RefCell;
 use striper_core::SchedulerKind;

@@ -4,11 +4,12 @@
 //! Invariant: the same four give the same figures, whatever else runs.
 
 use super::mixes::{Drawn, IDLE, Load, Mix, PIECE, WARMING};
-use crate::app::{FlowPlan, Side};
+use crate::app::FlowPlan;
 use crate::faults::Fault;
 use crate::link::LinkSpec;
 use crate::oracle::{Pipe, capacity, credit_time};
 use crate::report::scheduler_name;
+use crate::side::Side;
 use crate::units::write_size;
 use crate::world::{Setup, World};
 use std::cell::RefCell;

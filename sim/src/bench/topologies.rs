@@ -8,11 +8,12 @@
 //! Invariant: the text depends on the seeds and the scheduler alone.
 
 use super::each;
-use crate::app::{FlowPlan, Side};
+use crate::app::FlowPlan;
 use crate::link::LinkSpec;
 use crate::oracle::{Pipe, credit_time};
 use crate::report::scheduler_name;
 use crate::seed;
+use crate::side::Side;
 use crate::units::{show_rate, write_size};
 use crate::world::{Setup, World};
 use rand::RngExt;

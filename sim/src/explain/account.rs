@@ -6,9 +6,9 @@
 //!
 //! Invariant: times are microseconds since this side's first input, and grow.
 
-use crate::app::Side;
 use crate::picture::lane::{self, Carries, Lane};
 use crate::picture::timeline::{Death, Steps, Timeline};
+use crate::side::Side;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::ops::Range;

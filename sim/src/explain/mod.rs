@@ -14,7 +14,7 @@ mod tell;
 mod tests;
 pub mod wait;
 
-use crate::app::Side;
+use crate::side::Side;
 use account::Account;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

@@ -9,9 +9,9 @@
 
 use super::account::{Account, Flow, Receiving, exceeds, value};
 use super::history::{History, on_stripes};
-use crate::app::Side;
 use crate::picture::coverage::Coverage;
 use crate::picture::timeline::Steps;
+use crate::side::Side;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use striper_core::{FlowId, StripeId};

@@ -4,7 +4,7 @@
 //! Invariant: packets arrive in the order in which they were sent, whatever changes in between.
 
 use super::{LinkSpec, MSS};
-use crate::faults::{Kind, Kinds};
+use crate::kinds::{Kind, Kinds};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 

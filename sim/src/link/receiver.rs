@@ -4,7 +4,7 @@
 //! Invariant: bytes come out in order and once; where they are cut never depends on what they are.
 
 use super::{LinkSpec, MSS, Packet};
-use crate::faults::{Kind, Kinds};
+use crate::kinds::{Kind, Kinds};
 use bytes::{Buf, Bytes};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;

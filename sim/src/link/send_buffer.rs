@@ -7,7 +7,7 @@
 //! Invariant: bytes leave in order and once, and the count of what was taken never falls.
 
 use super::{Fate, Later, LinkEvent, LinkSpec, MSS};
-use crate::faults::{Kind, Kinds};
+use crate::kinds::{Kind, Kinds};
 use bytes::{Buf, Bytes, BytesMut};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;

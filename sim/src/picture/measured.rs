@@ -3,8 +3,8 @@
 use super::page::{Figure, Oracle, Summary, render};
 use super::scale::{show_rate, show_size, show_time};
 use super::timeline::Timeline;
-use crate::app::Side;
 use crate::report::{Row, Scenario, scheduler_name};
+use crate::side::Side;
 use crate::world::World;
 use std::collections::BTreeMap;
 use striper_core::{SchedulerKind, StripeId};

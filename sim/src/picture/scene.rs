@@ -5,7 +5,7 @@ use super::lane::{Carries, Frame};
 use super::page::Summary;
 use super::plot::TimeAxis;
 use super::timeline::{Direction, Timeline};
-use crate::app::Side;
+use crate::side::Side;
 use striper_core::{FlowId, StripeId};
 
 /// Stripes beyond these are not drawn one by one.

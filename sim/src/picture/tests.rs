@@ -4,9 +4,10 @@ mod contrast;
 mod markup;
 
 use super::{Summary, Timeline, render, watch};
-use crate::app::{FlowPlan, Side};
+use crate::app::FlowPlan;
 use crate::faults::{Fault, Told};
 use crate::report::Scenario;
+use crate::side::Side;
 use crate::world::{Setup, World};
 use markup::assert_well_formed;
 use std::cell::RefCell;

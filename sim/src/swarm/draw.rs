@@ -6,11 +6,13 @@
 
 use super::hostile;
 use super::{Honest, Hostile, Scenario};
-use crate::app::{Answer, Ending, FlowPlan, Half, Reader, Side, Start};
+use crate::app::{Answer, Ending, FlowPlan, Half, Reader, Start};
 use crate::draw::{log_range, pick};
-use crate::faults::{Fault, Kind, Kinds, Told, Upset};
+use crate::faults::{Fault, Told, Upset};
+use crate::kinds::{Kind, Kinds};
 use crate::link::{LinkSpec, MSS};
 use crate::seed;
+use crate::side::Side;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use std::time::Duration;

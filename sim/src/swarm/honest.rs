@@ -7,7 +7,8 @@
 
 use super::{Honest, Outcome};
 use crate::app::{Answer, Ending, Flow};
-use crate::faults::{Fault, Kind, Kinds, Upset};
+use crate::faults::{Fault, Upset};
+use crate::kinds::{Kind, Kinds};
 use crate::link::{LinkSpec, MSS};
 use crate::observe::Observer;
 use crate::world::{Checks, Setup, World};

@@ -19,11 +19,13 @@ pub mod terse;
 
 pub use draw::{Size, draw, draw_sized};
 
-use crate::app::{FlowPlan, Side};
-use crate::faults::{Fault, Kinds, Upset};
+use crate::app::FlowPlan;
+use crate::faults::{Fault, Upset};
+use crate::kinds::Kinds;
 use crate::link::LinkSpec;
 use crate::observe::Observer;
 use crate::record::{Reel, Tapes};
+use crate::side::Side;
 pub use shrink::shrink;
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe};

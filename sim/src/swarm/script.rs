@@ -6,9 +6,10 @@
 
 use super::hostile::{Act, Move};
 use super::{Honest, Hostile, Scenario};
-use crate::app::{Answer, Ending, FlowPlan, Half, Reader, Side, Start};
+use crate::app::{Answer, Ending, FlowPlan, Half, Reader, Start};
 use crate::faults::{Fault, Told, Upset};
 use crate::link::LinkSpec;
+use crate::side::Side;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::str::FromStr;

@@ -5,7 +5,7 @@
 
 use super::pairs::Pairs;
 use super::{Failure, Outcome, Scenario, Size, draw_sized, run};
-use crate::faults::Kind;
+use crate::kinds::Kind;
 use crate::repeat;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -1,9 +1,10 @@
 //! What the world does when something goes wrong with a route.
 
 use super::World;
-use crate::app::Side;
-use crate::faults::{Fault, Kind, Told};
+use crate::faults::{Fault, Told};
+use crate::kinds::Kind;
 use crate::link::{Fate, Link, LinkSpec};
+use crate::side::Side;
 
 impl World {
     /// Something goes wrong with a route, or ends to.

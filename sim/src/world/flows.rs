@@ -2,8 +2,9 @@
 
 use super::World;
 use super::steps::{Event, Job};
-use crate::app::{Answer, EndState, Side, Write};
-use crate::faults::Kind;
+use crate::app::{Answer, EndState, Write};
+use crate::kinds::Kind;
+use crate::side::Side;
 use bytes::Bytes;
 use striper_core::config::{FLOW_FLOOR, INITIAL_FLOWS};
 use striper_core::{FlowId, Input, Output, Reason};

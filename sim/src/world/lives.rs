@@ -6,9 +6,11 @@
 
 use super::World;
 use super::steps::{Event, Job};
-use crate::app::{EndState, Side};
-use crate::faults::{Kind, Upset};
+use crate::app::EndState;
+use crate::faults::Upset;
+use crate::kinds::Kind;
 use crate::link::LinkEvent;
+use crate::side::Side;
 use rand::Rng;
 use std::collections::BTreeMap;
 use striper_core::{

@@ -7,9 +7,9 @@
 use super::World;
 use super::conn::{Conn, StripeEnd, StripeState};
 use super::steps::{Event, Job};
-use crate::app::Side;
-use crate::faults::Kind;
+use crate::kinds::Kind;
 use crate::link::{Later, Link, LinkEvent};
+use crate::side::Side;
 use bytes::Bytes;
 use striper_core::{Input, Output, StripeId};
 
