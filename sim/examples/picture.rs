@@ -5,9 +5,9 @@
 
 use sim::app::FlowPlan;
 use sim::faults::{Fault, Told};
-use sim::files::{self, PAGE};
+use sim::files;
 use sim::oracle::Pipe;
-use sim::picture::{self, Figure, Oracle, Summary};
+use sim::picture::{self, Figure, Oracle, PAGE, Summary};
 use sim::side::Side;
 use sim::world::{Setup, World};
 use std::process::ExitCode;

@@ -1,7 +1,8 @@
 //! `cargo run -p sim -- --caps 1mbps`: see `--help`.
 
 use sim::args::{self, Command};
-use sim::files::{self, PAGE};
+use sim::files;
+use sim::picture::PAGE;
 use sim::report::{Scenario, scheduler_name};
 use sim::say::say;
 use sim::swarm::command;

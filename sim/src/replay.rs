@@ -2,8 +2,8 @@
 
 use crate::args::{self, Run, Script};
 use crate::explain::{self, Source, explain};
-use crate::files::{self, Kind, PAGE};
-use crate::picture::{Summary, Timeline, render};
+use crate::files::{self, Kind};
+use crate::picture::{PAGE, Summary, Timeline, render};
 use crate::side::Side;
 use crate::swarm::{self, Failure, catch, keep, terse};
 use crate::units::parse_time;

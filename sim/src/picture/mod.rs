@@ -18,7 +18,7 @@ mod series;
 mod tests;
 pub mod timeline;
 
-pub use page::{Figure, Oracle, Summary, render};
+pub use page::{Figure, Oracle, PAGE, Summary, render};
 pub use timeline::Timeline;
 
 use crate::world::World;

@@ -8,6 +8,7 @@ use super::plot::{TimeAxis, escape};
 use super::scale::{show_rate, show_size, show_time};
 use super::scene::Scene;
 use super::timeline::Timeline;
+use crate::files::Kind;
 use crate::oracle::{Pipe, fluid_time};
 use crate::side::Side;
 use std::collections::BTreeMap;
@@ -19,8 +20,11 @@ use striper_core::StripeId;
 /// in so many.
 const MINOR: u64 = 20;
 
+/// A page with charts.
+pub const PAGE: Kind<'static> = Kind { name: "a page of the simulator", begins: BEGINS };
+
 /// How each page begins; no page of another program does.
-pub const BEGINS: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
+const BEGINS: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
     <meta name=\"generator\" content=\"striper sim\"/>\n";
 
 /// A number that stands for the run.
