@@ -7,6 +7,7 @@ pub use help::HELP;
 use crate::faults::Fault;
 use crate::replay::{self, Task};
 use crate::report::{FAULTS, Scenario};
+use crate::scheduler;
 use crate::swarm::Size;
 use crate::units::{BadUnit, parse_percent, parse_rates, parse_size, parse_time};
 use lexopt::{Arg, Parser, ValueExt};
@@ -14,7 +15,6 @@ use std::ffi::OsString;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
-use striper_core::SchedulerKind;
 use striper_core::config::MAX_STRIPES;
 
 /// What the user wants.
@@ -286,17 +286,9 @@ fn read_option(scenario: &mut Scenario, name: &str, text: &str) -> Result<(), St
                 .map_err(|_| format!("--seed: \"{text}\" is no whole number from 0 to 2^64 - 1"))?;
         }
         _ => {
-            scenario.schedulers = match text {
-                "earliest" => vec![SchedulerKind::Earliest],
-                "uc" => vec![SchedulerKind::UntilCongested],
-                "rr" => vec![SchedulerKind::RoundRobin],
-                "all" => {
-                    vec![
-                        SchedulerKind::Earliest,
-                        SchedulerKind::UntilCongested,
-                        SchedulerKind::RoundRobin,
-                    ]
-                }
+            scenario.schedulers = match (text, scheduler::named(text)) {
+                ("all", _) => scheduler::ALL.to_vec(),
+                (_, Some(scheduler)) => vec![scheduler],
                 _ => {
                     return Err(format!(
                         "--scheduler: \"{text}\" is unknown; there are earliest, uc, rr and all"
@@ -357,6 +349,7 @@ fn usual_counts(caps: usize) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use striper_core::SchedulerKind;
 
     fn words(line: &str) -> Result<Command, String> {
         parse(line.split_whitespace())

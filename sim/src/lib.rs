@@ -37,6 +37,7 @@ pub mod repeat;
 pub mod replay;
 pub mod report;
 pub mod say;
+pub mod scheduler;
 pub mod seed;
 pub mod selftest;
 pub mod side;

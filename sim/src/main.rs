@@ -3,10 +3,10 @@
 use sim::args::{self, Command};
 use sim::files;
 use sim::picture::PAGE;
-use sim::report::{Scenario, scheduler_name};
+use sim::report::Scenario;
 use sim::say::say;
 use sim::swarm::command;
-use sim::{record, repeat};
+use sim::{record, repeat, scheduler as schedulers};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -72,7 +72,7 @@ fn write(scenario: &Scenario, json: bool, [html, trace]: [Option<&Path>; 2]) -> 
 fn draw(scenario: &Scenario, json: bool, path: &Path) -> Result<(), String> {
     let (stripes, scheduler) = scenario.drawn();
     files::write(path, PAGE, &scenario.draw(stripes, scheduler))?;
-    let (name, plural) = (scheduler_name(scheduler), if stripes == 1 { "" } else { "s" });
+    let (name, plural) = (schedulers::name(scheduler), if stripes == 1 { "" } else { "s" });
     let said = format!(
         "{}: {name} over {stripes} stripe{plural} (--stripes and --scheduler choose another)\n",
         path.display()

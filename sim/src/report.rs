@@ -9,6 +9,7 @@ use crate::app::FlowPlan;
 use crate::faults::{Fault, Told};
 use crate::oracle::{Pipe, fluid_time};
 use crate::record::{self, Reel, Tapes};
+use crate::scheduler;
 use crate::side::Side;
 use crate::units::{show_rate, write_percent, write_rate, write_size, write_time};
 use crate::world::{Checks, Setup, World};
@@ -56,15 +57,6 @@ impl Default for Scenario {
             check: false,
             faults: Vec::new(),
         }
-    }
-}
-
-/// The name of a scheduler on the command line.
-pub fn scheduler_name(kind: SchedulerKind) -> &'static str {
-    match kind {
-        SchedulerKind::Earliest => "earliest",
-        SchedulerKind::UntilCongested => "uc",
-        SchedulerKind::RoundRobin => "rr",
     }
 }
 
@@ -145,7 +137,7 @@ impl Scenario {
             write_time(self.idle),
             self.seed,
             write_size(self.size),
-            scheduler_name(scheduler),
+            scheduler::name(scheduler),
         )
     }
 
@@ -308,7 +300,7 @@ const TABLE_FOOT: &str = "\n\
 
 fn table_row(row: &Row, speed_up: Option<f64>) -> String {
     let seconds = |micros: u64| format!("{:.3} s", micros as f64 / 1e6);
-    let mut text = format!("{:<9}  {:>7}", scheduler_name(row.scheduler), row.stripes);
+    let mut text = format!("{:<9}  {:>7}", scheduler::name(row.scheduler), row.stripes);
     match row.time {
         None => text += "  not done within 100 times the oracle's time",
         Some(time) => {
@@ -331,7 +323,7 @@ fn json_row(row: &Row, speed_up: Option<f64>) -> String {
     format!(
         "    {{\"scheduler\": \"{}\", \"stripes\": {}, \"time_us\": {}, \"oracle_us\": {}, \"goodput_bits_per_second\": {:.0}, \
          \"speed_up\": {}, \"share_of_oracle\": {:.4}, \"reorder_peak_bytes\": {}, \"resent_bytes\": {}}}",
-        scheduler_name(row.scheduler),
+        scheduler::name(row.scheduler),
         row.stripes,
         row.time.map_or("null".into(), |time| time.to_string()),
         row.ideal,

@@ -8,7 +8,7 @@
 use sim::app::FlowPlan;
 use sim::files::{self, Kind};
 use sim::oracle::{Pipe, fluid_time};
-use sim::report::scheduler_name;
+use sim::scheduler;
 use sim::side::Side;
 use sim::units::{write_percent, write_rate};
 use sim::world::{Setup, World};
@@ -44,14 +44,11 @@ struct Case {
 fn cases() -> Vec<Case> {
     let equal: &[u64] = &[10_000_000];
     let unequal: &[u64] = &[20_000_000, 10_000_000, 5_000_000, 1_000_000];
-    let schedulers =
-        [SchedulerKind::Earliest, SchedulerKind::UntilCongested, SchedulerKind::RoundRobin]
-            .into_iter();
     let mut cases = Vec::new();
     for (caps, counts) in [(equal, &[1, 2, 4, 8][..]), (unequal, &[2, 4])] {
         for stripes in counts {
             for loss in [0, 1_000, 10_000] {
-                cases.extend(schedulers.clone().map(|scheduler| Case {
+                cases.extend(scheduler::ALL.into_iter().map(|scheduler| Case {
                     stripes: *stripes,
                     caps,
                     loss,
@@ -103,7 +100,7 @@ fn measure(case: &Case) -> String {
         case.stripes,
         names.join(","),
         write_percent(case.loss),
-        scheduler_name(case.scheduler),
+        scheduler::name(case.scheduler),
         decimals(ideal * 1_000 / time, 3),
         decimals(fairness, 3),
         decimals(overhead, 2),

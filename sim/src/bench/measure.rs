@@ -8,7 +8,7 @@ use crate::app::FlowPlan;
 use crate::faults::Fault;
 use crate::link::LinkSpec;
 use crate::oracle::{Pipe, capacity, credit_time};
-use crate::report::scheduler_name;
+use crate::scheduler;
 use crate::side::Side;
 use crate::units::write_size;
 use crate::world::{Setup, World};
@@ -123,7 +123,7 @@ pub(super) fn setup(drawn: &Drawn, case: Case, mix: &str) -> Setup {
     }
     setup.repeat = format!(
         "cargo run --release -p sim -- bench-schedulers --mix {mix} --scheduler {} --credit {} --seeds {}..{}",
-        scheduler_name(case.scheduler),
+        scheduler::name(case.scheduler),
         write_size(case.credit),
         case.seed,
         case.seed + 1,

@@ -18,7 +18,6 @@ pub use topologies::Topologies;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use striper_core::SchedulerKind;
 use table::Row;
 
 impl Bench {
@@ -55,10 +54,6 @@ impl Bench {
         if self.json { table::json(self, &rows) } else { table::text(self, &rows) }
     }
 }
-
-/// Every scheduler, ours first.
-pub(crate) const SCHEDULERS: [SchedulerKind; 3] =
-    [SchedulerKind::Earliest, SchedulerKind::UntilCongested, SchedulerKind::RoundRobin];
 
 /// Does `count` things, some at a time; the answers are in their order.
 fn each<T: Send>(count: usize, threads: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {

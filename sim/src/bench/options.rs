@@ -1,9 +1,9 @@
 //! What `sim bench-schedulers` can be told.
 
 use super::mixes::MAX_CREDIT;
-use super::{MIXES, SCHEDULERS, Topologies};
+use super::{MIXES, Topologies};
 use crate::args::{Command, parse_seeds, value};
-use crate::report::scheduler_name;
+use crate::scheduler;
 use crate::units::{parse_size, write_size};
 use lexopt::{Arg, Parser};
 use std::ops::Range;
@@ -31,7 +31,7 @@ impl Default for Bench {
     fn default() -> Self {
         Bench {
             mixes: (0..MIXES.len()).collect(),
-            schedulers: SCHEDULERS.to_vec(),
+            schedulers: scheduler::ALL.to_vec(),
             credits: vec![256 << 10, 1 << 20, 4 << 20],
             seeds: 0..20,
             json: false,
@@ -116,7 +116,7 @@ impl Bench {
         }
         if self.schedulers != usual.schedulers {
             let names: Vec<&str> =
-                self.schedulers.iter().map(|kind| scheduler_name(*kind)).collect();
+                self.schedulers.iter().map(|kind| scheduler::name(*kind)).collect();
             line += &format!(" --scheduler {}", names.join(","));
         }
         if self.credits != usual.credits {
@@ -161,17 +161,17 @@ fn parse_mixes(text: &str) -> Result<Vec<usize>, String> {
 
 fn parse_schedulers(text: &str) -> Result<Vec<SchedulerKind>, String> {
     if text == "all" {
-        return Ok(SCHEDULERS.to_vec());
+        return Ok(scheduler::ALL.to_vec());
     }
     let words: Vec<&str> = text.split(',').map(str::trim).collect();
     if let Some(word) =
-        words.iter().find(|word| SCHEDULERS.iter().all(|kind| scheduler_name(*kind) != **word))
+        words.iter().find(|word| scheduler::ALL.iter().all(|kind| scheduler::name(*kind) != **word))
     {
         return Err(format!(
             "--scheduler: \"{word}\" is unknown; there are earliest, uc, rr and all"
         ));
     }
-    Ok(SCHEDULERS.into_iter().filter(|kind| words.contains(&scheduler_name(*kind))).collect())
+    Ok(scheduler::ALL.into_iter().filter(|kind| words.contains(&scheduler::name(*kind))).collect())
 }
 
 fn parse_credits(text: &str) -> Result<Vec<u64>, String> {

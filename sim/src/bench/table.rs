@@ -5,7 +5,7 @@
 use super::measure::Outcome;
 use super::mixes::{Load, Mix, Trouble};
 use super::options::Bench;
-use crate::report::scheduler_name;
+use crate::scheduler;
 use crate::units::write_size;
 use std::fmt::Write as _;
 use striper_core::SchedulerKind;
@@ -159,7 +159,7 @@ pub(super) fn text(bench: &Bench, rows: &[Row]) -> String {
             text.push('\n');
         }
         let (credit, name) = match row.with {
-            Some((credit, scheduler)) => (write_size(credit), scheduler_name(scheduler)),
+            Some((credit, scheduler)) => (write_size(credit), scheduler::name(scheduler)),
             None => ("any".into(), row.ceiling_name()),
         };
         let _ = write!(text, "  {credit:>6}  {name:<9}");
@@ -182,7 +182,7 @@ pub(super) fn json(bench: &Bench, rows: &[Row]) -> String {
         format!("{{\n  \"seeds\": [{}, {}],\n  \"rows\": [", bench.seeds.start, bench.seeds.end);
     for (nth, row) in rows.iter().enumerate() {
         let (credit, name) = match row.with {
-            Some((credit, scheduler)) => (credit.to_string(), scheduler_name(scheduler)),
+            Some((credit, scheduler)) => (credit.to_string(), scheduler::name(scheduler)),
             None => ("null".into(), row.ceiling_name()),
         };
         let _ = write!(

@@ -11,7 +11,7 @@ use super::each;
 use crate::app::FlowPlan;
 use crate::link::LinkSpec;
 use crate::oracle::{Pipe, credit_time};
-use crate::report::scheduler_name;
+use crate::scheduler;
 use crate::seed;
 use crate::side::Side;
 use crate::units::{show_rate, write_size};
@@ -103,7 +103,7 @@ impl Topologies {
             "{count} random topologies with {}: steady stripes of 0.5-100 Mbit/s, RTT 1-300 ms, one to four and one more; credit 1-8 MiB.\n\
              speed with all of them, over that of the best one alone and over that without the last one:\n\n\
              {:<15}  {:>10}  {:>12}\n",
-            scheduler_name(self.scheduler),
+            scheduler::name(self.scheduler),
             "speed",
             "best alone",
             "without last",
@@ -146,7 +146,7 @@ impl Topologies {
     fn command(&self, seed: u64) -> String {
         format!(
             "cargo run --release -p sim -- bench-schedulers --scheduler {} --topologies {seed}..{}",
-            scheduler_name(self.scheduler),
+            scheduler::name(self.scheduler),
             seed + 1,
         )
     }

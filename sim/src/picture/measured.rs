@@ -3,7 +3,8 @@
 use super::page::{Figure, Oracle, Summary, render};
 use super::scale::{show_rate, show_size, show_time};
 use super::timeline::Timeline;
-use crate::report::{Row, Scenario, scheduler_name};
+use crate::report::{Row, Scenario};
+use crate::scheduler as schedulers;
 use crate::side::Side;
 use crate::world::World;
 use std::collections::BTreeMap;
@@ -47,7 +48,7 @@ impl Scenario {
             "One flow from client to server over {} of {}, chosen by {}; RTT {}, {}, {}seed {}.",
             if stripes == 1 { "one stripe".into() } else { format!("{stripes} stripes") },
             if even { caps[0].clone() } else { caps.join(", ") },
-            scheduler_name(scheduler),
+            schedulers::name(scheduler),
             show_time(self.rtt.as_micros() as u64),
             self.trouble(),
             if self.idle.is_zero() {

@@ -79,9 +79,7 @@ fn watch_one(only: Side) -> impl FnOnce(&mut World) -> Rc<RefCell<Timeline>> {
 
 #[test]
 fn a_measurement_gives_a_self_contained_well_formed_page() {
-    for scheduler in
-        [SchedulerKind::Earliest, SchedulerKind::UntilCongested, SchedulerKind::RoundRobin]
-    {
+    for scheduler in crate::scheduler::ALL {
         let mut scenario = scenario(&[20_000_000, 5_000_000, 1_000_000], 3, 2 << 20);
         scenario.loss = 10_000;
         let page = scenario.draw(3, scheduler);

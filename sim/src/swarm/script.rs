@@ -9,6 +9,7 @@ use super::{Honest, Hostile, Scenario};
 use crate::app::{Answer, Ending, FlowPlan, Half, Reader, Start};
 use crate::faults::{Fault, Told, Upset};
 use crate::link::LinkSpec;
+use crate::scheduler;
 use crate::side::Side;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -81,7 +82,7 @@ fn config_text(config: &Config) -> String {
     format!(
         "stripes={} scheduler={} memory={} window={} flows={} heartbeat={} stall={} resume={}{opens}{rare_turns}",
         config.stripes,
-        crate::report::scheduler_name(config.scheduler),
+        scheduler::name(config.scheduler),
         config.memory_limit,
         config.window_limit,
         config.max_flows,
@@ -293,11 +294,10 @@ fn parse_config(line: &mut Line) -> Result<Config, String> {
     }
     Ok(Config {
         stripes,
-        scheduler: match line.text("scheduler").as_deref() {
-            None | Some("earliest") => SchedulerKind::Earliest,
-            Some("uc") => SchedulerKind::UntilCongested,
-            Some("rr") => SchedulerKind::RoundRobin,
-            Some(other) => return Err(format!("scheduler={other}: there are earliest, uc and rr")),
+        scheduler: match line.text("scheduler") {
+            None => SchedulerKind::Earliest,
+            Some(name) => scheduler::named(&name)
+                .ok_or_else(|| format!("scheduler={name}: there are earliest, uc and rr"))?,
         },
         memory_limit: line.take("memory")?.unwrap_or(usual.memory_limit),
         window_limit: line.take("window")?.unwrap_or(usual.window_limit),
