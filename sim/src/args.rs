@@ -5,8 +5,8 @@ mod help;
 pub use help::HELP;
 
 use crate::faults::Fault;
+use crate::measure::{FAULTS, Transfer};
 use crate::replay::{self, Task};
-use crate::report::{FAULTS, Scenario};
 use crate::scheduler;
 use crate::swarm::Size;
 use crate::units::{BadUnit, parse_percent, parse_rates, parse_size, parse_time};
@@ -23,7 +23,7 @@ pub enum Command {
     /// Measure.
     Measure {
         /// What.
-        scenario: Scenario,
+        scenario: Transfer,
         /// Print JSON.
         json: bool,
         /// Where to write a page about one run.
@@ -196,7 +196,7 @@ fn parse_run(mut parser: Parser) -> Result<Command, String> {
 }
 
 fn parse_measure(mut parser: Parser) -> Result<Command, String> {
-    let mut scenario = Scenario::default();
+    let mut scenario = Transfer::default();
     let (mut json, mut html, mut trace, mut stripes) = (false, None, None, None);
     while let Some(arg) = parser.next().map_err(|error| error.to_string())? {
         let name = match &arg {
@@ -271,7 +271,7 @@ fn file(parser: &mut Parser, name: &str) -> Result<PathBuf, String> {
     }
 }
 
-fn read_option(scenario: &mut Scenario, name: &str, text: &str) -> Result<(), String> {
+fn read_option(scenario: &mut Transfer, name: &str, text: &str) -> Result<(), String> {
     let say = |error: BadUnit| format!("--{name}: {error}");
     match name {
         "caps" => scenario.caps = parse_rates(text).map_err(say)?,
@@ -355,7 +355,7 @@ mod tests {
         parse(line.split_whitespace())
     }
 
-    fn scenario(line: &str) -> Scenario {
+    fn scenario(line: &str) -> Transfer {
         match words(line) {
             Ok(Command::Measure { scenario, .. }) => scenario,
             other => panic!("{other:?}"),

@@ -4,7 +4,7 @@
 //! - [`world`] is the simulated world: it drives both sessions, the [`link`]s between them and the
 //!   programs ([`app`]) behind them, breaks things as told ([`faults`]), and checks everything
 //!   after every step.
-//! - [`oracle`] knows the best that any scheduler could do, and [`report`] compares.
+//! - [`oracle`] knows the best that any scheduler could do, and [`measure`] compares.
 //! - [`mod@bench`] does so with every scheduler on many mixes of stripes.
 //! - [`picture`] draws a run, [`explain`] says what its flows waited for.
 //! - [`record`] writes each session of a world down as a trace ([`observe`] is how it sees them),
@@ -29,13 +29,13 @@ pub mod faults;
 pub mod files;
 pub mod kinds;
 pub mod link;
+pub mod measure;
 pub mod observe;
 pub mod oracle;
 pub mod picture;
 pub mod record;
 pub mod repeat;
 pub mod replay;
-pub mod report;
 pub mod say;
 pub mod scheduler;
 pub mod seed;

@@ -2,8 +2,8 @@
 
 use sim::args::{self, Command};
 use sim::files;
+use sim::measure::Transfer;
 use sim::picture::PAGE;
-use sim::report::Scenario;
 use sim::say::say;
 use sim::swarm::command;
 use sim::{record, repeat, scheduler as schedulers};
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
 }
 
 /// Writes the page and the traces that are wanted, after it has seen that it can.
-fn write(scenario: &Scenario, json: bool, [html, trace]: [Option<&Path>; 2]) -> Result<(), String> {
+fn write(scenario: &Transfer, json: bool, [html, trace]: [Option<&Path>; 2]) -> Result<(), String> {
     let for_html = |error| format!("--html: {error}");
     let for_trace = |error| format!("--trace: {error}");
     html.map_or(Ok(()), |path| files::check(path, PAGE)).map_err(for_html)?;
@@ -69,7 +69,7 @@ fn write(scenario: &Scenario, json: bool, [html, trace]: [Option<&Path>; 2]) -> 
 
 /// Writes the page of one run; says which on standard output, or beside it when JSON is wanted
 /// there.
-fn draw(scenario: &Scenario, json: bool, path: &Path) -> Result<(), String> {
+fn draw(scenario: &Transfer, json: bool, path: &Path) -> Result<(), String> {
     let (stripes, scheduler) = scenario.drawn();
     files::write(path, PAGE, &scenario.draw(stripes, scheduler))?;
     let (name, plural) = (schedulers::name(scheduler), if stripes == 1 { "" } else { "s" });

@@ -5,7 +5,7 @@
 //! lost.
 
 use crate::app::FlowPlan;
-use crate::report::Scenario;
+use crate::measure::Transfer;
 use crate::side::Side;
 use crate::world::{Setup, World};
 use std::time::Duration;
@@ -25,11 +25,11 @@ pub fn check_goodput((cap, millis): (u64, u64)) {
     // The queue holds 100 ms: on longer routes one halving leaves a stripe idle, whoever sends.
     // Half a minute on one stripe.
     let size = cap / 8 * 30;
-    let scenario = Scenario { caps: vec![cap], rtt, size, ..Scenario::default() };
+    let transfer = Transfer { caps: vec![cap], rtt, size, ..Transfer::default() };
     let mut before = u64::MAX;
     for stripes in 1..=5 {
-        let row = scenario.measure(stripes, SchedulerKind::Earliest);
-        let repeat = scenario.command(stripes, SchedulerKind::Earliest);
+        let row = transfer.measure(stripes, SchedulerKind::Earliest);
+        let repeat = transfer.command(stripes, SchedulerKind::Earliest);
         let Some(time) = row.time else { panic!("it never ends; {repeat}") };
         assert!(row.share() >= 0.95, "{:.3} of the oracle; {repeat}", row.share());
         assert!(

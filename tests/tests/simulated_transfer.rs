@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use sim::app::{FlowPlan, Half};
-use sim::report::Scenario;
+use sim::measure::Transfer;
 use sim::side::Side;
 use sim::world::{Checks, Setup, World};
 use std::collections::BTreeMap;
@@ -23,9 +23,9 @@ fn setup(caps: &[u64]) -> Setup {
 
 #[test]
 fn equal_stripes_reach_most_of_the_oracle() {
-    let scenario = Scenario { caps: vec![1_000_000], ..Scenario::default() };
+    let transfer = Transfer { caps: vec![1_000_000], ..Transfer::default() };
     for stripes in [1, 2, 4, 8] {
-        let row = scenario.measure(stripes, SchedulerKind::Earliest);
+        let row = transfer.measure(stripes, SchedulerKind::Earliest);
         assert!(row.share() >= 0.95, "{stripes} stripes: {:.3} of the oracle", row.share());
     }
 }
@@ -33,10 +33,10 @@ fn equal_stripes_reach_most_of_the_oracle() {
 #[test]
 fn on_unequal_stripes_earliest_is_not_below_the_others() {
     let caps = [20_000_000, 10_000_000, 5_000_000, 1_000_000];
-    let scenario = Scenario { caps: caps.to_vec(), ..Scenario::default() };
-    let earliest = scenario.measure(4, SchedulerKind::Earliest).goodput();
+    let transfer = Transfer { caps: caps.to_vec(), ..Transfer::default() };
+    let earliest = transfer.measure(4, SchedulerKind::Earliest).goodput();
     for other in [SchedulerKind::RoundRobin, SchedulerKind::UntilCongested] {
-        let other = scenario.measure(4, other);
+        let other = transfer.measure(4, other);
         assert!(
             earliest >= other.goodput(),
             "{:?}: {} against {earliest}",
@@ -48,16 +48,16 @@ fn on_unequal_stripes_earliest_is_not_below_the_others() {
 
 #[test]
 fn a_report_is_the_same_to_the_byte_for_the_same_seed() {
-    let scenario = |seed| Scenario {
+    let transfer = |seed| Transfer {
         caps: vec![10_000_000],
         stripes: vec![3],
         loss: 5_000,
         size: 1 << 20,
         seed,
-        ..Scenario::default()
+        ..Transfer::default()
     };
-    assert_eq!(scenario(5).report(true), scenario(5).report(true));
-    assert_ne!(scenario(5).report(true), scenario(6).report(true));
+    assert_eq!(transfer(5).report(true), transfer(5).report(true));
+    assert_ne!(transfer(5).report(true), transfer(6).report(true));
 }
 
 #[test]

@@ -1,12 +1,11 @@
 //! Pages of real runs: what they contain, and that a timeline knows what the sessions know.
 
 mod contrast;
-mod markup;
+pub mod markup;
 
 use super::{Summary, Timeline, render, watch};
 use crate::app::FlowPlan;
 use crate::faults::{Fault, Told};
-use crate::report::Scenario;
 use crate::side::Side;
 use crate::world::{Setup, World};
 use markup::assert_well_formed;
@@ -14,21 +13,12 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
-use striper_core::{SchedulerKind, StripeId};
+use striper_core::StripeId;
 
 const SECOND: u64 = 1_000_000;
 
-fn scenario(caps: &[u64], stripes: usize, size: u64) -> Scenario {
-    Scenario { caps: caps.to_vec(), stripes: vec![stripes], size, ..Scenario::default() }
-}
-
-fn drawn(scenario: &Scenario) -> String {
-    let (stripes, scheduler) = scenario.drawn();
-    scenario.draw(stripes, scheduler)
-}
-
 /// Nothing in a page makes a browser ask anyone for anything.
-fn assert_self_contained(page: &str) {
+pub fn assert_self_contained(page: &str) {
     for word in [
         "http:", "https:", "//", "<script", "<link", "<img", "<iframe", "@import", "src=", "href=",
         " on",
@@ -78,75 +68,7 @@ fn watch_one(only: Side) -> impl FnOnce(&mut World) -> Rc<RefCell<Timeline>> {
 }
 
 #[test]
-fn a_measurement_gives_a_self_contained_well_formed_page() {
-    for scheduler in crate::scheduler::ALL {
-        let mut scenario = scenario(&[20_000_000, 5_000_000, 1_000_000], 3, 2 << 20);
-        scenario.loss = 10_000;
-        let page = scenario.draw(3, scheduler);
-        assert_well_formed(&page);
-        assert_self_contained(&page);
-        for words in [
-            "Goodput",
-            "Stripes",
-            "sequence",
-            "close up",
-            "Reorder depth",
-            "Round-trip time",
-            "stripe 2",
-        ] {
-            assert!(page.contains(words), "{words}");
-        }
-    }
-}
-
-#[test]
-fn the_page_has_the_figures_of_the_report_and_the_command_that_repeats_it() {
-    let scenario = scenario(&[20_000_000, 1_000_000], 2, 2 << 20);
-    let page = drawn(&scenario);
-    let row = scenario.measure(2, SchedulerKind::Earliest);
-    for figure in [
-        crate::units::show_rate(row.goodput()),
-        format!("{:.3}", row.share()),
-        format!("{:.3} s", row.time.unwrap() as f64 / 1e6),
-        format!("oracle {:.3} s", row.ideal as f64 / 1e6),
-        format!("{} KiB", row.reorder_peak.div_ceil(1024)),
-        super::scale::show_size(row.resent),
-    ] {
-        assert!(
-            page.contains(&format!("<b>{figure}</b>"))
-                || page.contains(&format!("<span>{figure}</span>")),
-            "{figure}"
-        );
-        assert!(scenario.report(true).contains(&format!("{}", row.resent)));
-    }
-    assert!(page.contains(&format!(
-        "<code>{} --html run.html</code>",
-        scenario.command(2, SchedulerKind::Earliest)
-    )));
-}
-
-#[test]
-fn the_same_run_gives_the_same_bytes() {
-    let mut scenario = scenario(&[8_000_000, 2_000_000], 2, 1 << 20);
-    scenario.loss = 10_000;
-    assert_eq!(drawn(&scenario), drawn(&scenario));
-}
-
-#[test]
-fn the_largest_count_and_the_first_scheduler_are_drawn() {
-    let mut scenario = scenario(&[8_000_000], 1, 1 << 20);
-    scenario.stripes = vec![2, 8, 4];
-    scenario.schedulers = vec![SchedulerKind::RoundRobin, SchedulerKind::Earliest];
-    assert_eq!(scenario.drawn(), (8, SchedulerKind::RoundRobin));
-}
-
-#[test]
-fn pages_stay_small_however_large_the_run() {
-    for (cap, stripes, size) in [(100_000_000, 8, 64 << 20), (2_000_000, 1, 100)] {
-        let page = drawn(&scenario(&[cap], stripes, size));
-        assert_well_formed(&page);
-        assert!(page.len() < 200_000, "{stripes} stripes: {} bytes", page.len());
-    }
+fn a_page_of_many_stripes_stays_small() {
     let mut setup = Setup::capped(1, &[2_000_000; 64], 20_000);
     setup.routes.iter_mut().flatten().for_each(|link| link.loss = 10_000);
     let mut world = World::new(setup);

@@ -1,16 +1,15 @@
 //! The page of a measurement: its own figures, its oracle and its command.
 
-use super::page::{Figure, Oracle, Summary, render};
-use super::scale::{show_rate, show_size, show_time};
-use super::timeline::Timeline;
-use crate::report::{Row, Scenario};
+use super::{Row, Transfer};
+use crate::picture::scale::{show_rate, show_size, show_time};
+use crate::picture::{self, Figure, Oracle, Summary, Timeline, render};
 use crate::scheduler as schedulers;
 use crate::side::Side;
 use crate::world::World;
 use std::collections::BTreeMap;
 use striper_core::{SchedulerKind, StripeId};
 
-impl Scenario {
+impl Transfer {
     /// The stripe count and scheduler that are drawn: the largest and the first of those to be
     /// measured.
     pub fn drawn(&self) -> (usize, SchedulerKind) {
@@ -20,7 +19,7 @@ impl Scenario {
 
     /// Runs one transfer and draws it.
     pub fn draw(&self, stripes: usize, scheduler: SchedulerKind) -> String {
-        let run = self.run(stripes, scheduler, super::watch);
+        let run = self.run(stripes, scheduler, picture::watch);
         let timeline = run.watched.borrow();
         let end = run.row.time.map_or(timeline.last(), |time| run.start + time);
         let summary = Summary {
@@ -97,4 +96,92 @@ fn figures(row: &Row, timeline: &Timeline) -> Vec<Figure> {
 fn caps(world: &World, timeline: &Timeline, caps: &[u64]) -> BTreeMap<StripeId, u64> {
     let stripes = timeline.direction(Side::Client).lanes.keys();
     stripes.filter_map(|stripe| Some((*stripe, caps[world.route(*stripe)? % caps.len()]))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::picture::tests::assert_self_contained;
+    use crate::picture::tests::markup::assert_well_formed;
+
+    fn transfer(caps: &[u64], stripes: usize, size: u64) -> Transfer {
+        Transfer { caps: caps.to_vec(), stripes: vec![stripes], size, ..Transfer::default() }
+    }
+
+    fn drawn(transfer: &Transfer) -> String {
+        let (stripes, scheduler) = transfer.drawn();
+        transfer.draw(stripes, scheduler)
+    }
+
+    #[test]
+    fn a_measurement_gives_a_self_contained_well_formed_page() {
+        for scheduler in schedulers::ALL {
+            let mut transfer = transfer(&[20_000_000, 5_000_000, 1_000_000], 3, 2 << 20);
+            transfer.loss = 10_000;
+            let page = transfer.draw(3, scheduler);
+            assert_well_formed(&page);
+            assert_self_contained(&page);
+            for words in [
+                "Goodput",
+                "Stripes",
+                "sequence",
+                "close up",
+                "Reorder depth",
+                "Round-trip time",
+                "stripe 2",
+            ] {
+                assert!(page.contains(words), "{words}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_page_has_the_figures_of_the_report_and_the_command_that_repeats_it() {
+        let transfer = transfer(&[20_000_000, 1_000_000], 2, 2 << 20);
+        let page = drawn(&transfer);
+        let row = transfer.measure(2, SchedulerKind::Earliest);
+        for figure in [
+            crate::units::show_rate(row.goodput()),
+            format!("{:.3}", row.share()),
+            format!("{:.3} s", row.time.unwrap() as f64 / 1e6),
+            format!("oracle {:.3} s", row.ideal as f64 / 1e6),
+            format!("{} KiB", row.reorder_peak.div_ceil(1024)),
+            show_size(row.resent),
+        ] {
+            assert!(
+                page.contains(&format!("<b>{figure}</b>"))
+                    || page.contains(&format!("<span>{figure}</span>")),
+                "{figure}"
+            );
+            assert!(transfer.report(true).contains(&format!("{}", row.resent)));
+        }
+        assert!(page.contains(&format!(
+            "<code>{} --html run.html</code>",
+            transfer.command(2, SchedulerKind::Earliest)
+        )));
+    }
+
+    #[test]
+    fn the_same_run_gives_the_same_bytes() {
+        let mut transfer = transfer(&[8_000_000, 2_000_000], 2, 1 << 20);
+        transfer.loss = 10_000;
+        assert_eq!(drawn(&transfer), drawn(&transfer));
+    }
+
+    #[test]
+    fn the_largest_count_and_the_first_scheduler_are_drawn() {
+        let mut transfer = transfer(&[8_000_000], 1, 1 << 20);
+        transfer.stripes = vec![2, 8, 4];
+        transfer.schedulers = vec![SchedulerKind::RoundRobin, SchedulerKind::Earliest];
+        assert_eq!(transfer.drawn(), (8, SchedulerKind::RoundRobin));
+    }
+
+    #[test]
+    fn pages_stay_small_however_large_the_transfer() {
+        for (cap, stripes, size) in [(100_000_000, 8, 64 << 20), (2_000_000, 1, 100)] {
+            let page = drawn(&transfer(&[cap], stripes, size));
+            assert_well_formed(&page);
+            assert!(page.len() < 200_000, "{stripes} stripes: {} bytes", page.len());
+        }
+    }
 }

@@ -1,9 +1,11 @@
-//! One scenario measured over several stripe counts, and the table or JSON document that says how
-//! it went.
+//! One transfer measured over several stripe counts; `table` and `page` say how it went.
 //!
 //! The transfer's clock starts when the flow is opened on stripes that are up (dialing is not
-//! measured) and stops when the FIN has come out at the other end. Same scenario, same text, to the
+//! measured) and stops when the FIN has come out at the other end. Same transfer, same text, to the
 //! byte.
+
+mod page;
+mod table;
 
 use crate::app::FlowPlan;
 use crate::faults::{Fault, Told};
@@ -11,16 +13,15 @@ use crate::oracle::{Pipe, fluid_time};
 use crate::record::{self, Reel, Tapes};
 use crate::scheduler;
 use crate::side::Side;
-use crate::units::{show_rate, write_percent, write_rate, write_size, write_time};
+use crate::units::{write_percent, write_rate, write_size, write_time};
 use crate::world::{Checks, Setup, World};
-use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 use striper_core::SchedulerKind;
 
-/// What is to be measured.
+/// A transfer that is to be measured, and with what.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Scenario {
+pub struct Transfer {
     /// The stripes' caps in bit/s, dealt in turn.
     pub caps: Vec<u64>,
     /// How many stripes, one measurement each.
@@ -43,9 +44,9 @@ pub struct Scenario {
     pub faults: Vec<(Duration, usize, Fault)>,
 }
 
-impl Default for Scenario {
+impl Default for Transfer {
     fn default() -> Self {
-        Scenario {
+        Transfer {
             caps: Vec::new(),
             stripes: Vec::new(),
             rtt: Duration::from_millis(40),
@@ -110,19 +111,19 @@ impl Row {
 }
 
 /// A measurement and what it was made with.
-pub(crate) struct Run<T> {
-    pub row: Row,
+struct Run<T> {
+    row: Row,
     /// What came of showing the world.
-    pub watched: T,
+    watched: T,
     /// As it is at the end.
-    pub world: World,
+    world: World,
     /// When the flow was opened, in microseconds.
-    pub start: u64,
+    start: u64,
     /// As the oracle sees the stripes.
-    pub pipes: Vec<Pipe>,
+    pipes: Vec<Pipe>,
 }
 
-impl Scenario {
+impl Transfer {
     /// The command that measures one row of it again.
     pub fn command(&self, stripes: usize, scheduler: SchedulerKind) -> String {
         let caps: Vec<String> = self.caps.iter().map(|cap| write_rate(*cap)).collect();
@@ -150,7 +151,7 @@ impl Scenario {
     }
 
     /// The random loss and the faults, for people.
-    pub(crate) fn trouble(&self) -> String {
+    fn trouble(&self) -> String {
         let loss = match self.loss {
             0 => "no random loss".into(),
             loss => format!("{} random loss", write_percent(loss)),
@@ -181,7 +182,7 @@ impl Scenario {
     }
 
     /// Runs one transfer in a world that is shown to `watch` before anything happens in it.
-    pub(crate) fn run<T>(
+    fn run<T>(
         &self,
         stripes: usize,
         scheduler: SchedulerKind,
@@ -230,107 +231,4 @@ impl Scenario {
         };
         Run { row, watched, world, start, pipes }
     }
-
-    /// Runs all transfers; the answer is the text to print.
-    pub fn report(&self, json: bool) -> String {
-        let mut text = if json { self.json_head() } else { self.table_head() };
-        for (index, scheduler) in self.schedulers.iter().enumerate() {
-            let single = self.measure(1, *scheduler);
-            for (nth, stripes) in self.stripes.iter().enumerate() {
-                let row =
-                    if *stripes == 1 { single.clone() } else { self.measure(*stripes, *scheduler) };
-                // Nothing to compare with if one stripe alone was not done in time.
-                let speed_up = single.time.map(|_| row.goodput() / single.goodput());
-                if json {
-                    text += if index + nth > 0 { ",\n" } else { "\n" };
-                    text += &json_row(&row, speed_up);
-                } else {
-                    text += &table_row(&row, speed_up);
-                }
-            }
-        }
-        text += if json { "\n  ]\n}\n" } else { TABLE_FOOT };
-        text
-    }
-
-    fn table_head(&self) -> String {
-        let caps: Vec<String> = self.caps.iter().map(|cap| show_rate(*cap as f64)).collect();
-        let caps = if caps.len() == 1 {
-            format!("each capped at {}", caps[0])
-        } else {
-            format!("capped at {}", caps.join(", "))
-        };
-        format!(
-            "One flow of {}, client to server, over stripes {caps}; RTT {}, {}, {}seed {}\n\n\
-             scheduler  stripes      goodput  speed-up  share of oracle  reorder memory        time    oracle\n",
-            write_size(self.size),
-            write_time(self.rtt),
-            self.trouble(),
-            if self.idle.is_zero() {
-                String::new()
-            } else {
-                format!("idle for {}, ", write_time(self.idle))
-            },
-            self.seed,
-        )
-    }
-
-    fn json_head(&self) -> String {
-        let caps: Vec<String> = self.caps.iter().map(u64::to_string).collect();
-        let faults = self.written_faults();
-        let faults: Vec<String> = faults.iter().map(|fault| format!("\"{fault}\"")).collect();
-        format!(
-            "{{\n  \"caps_bits_per_second\": [{}],\n  \"rtt_us\": {},\n  \"loss\": {}.{:06},\n  \"idle_us\": {},\n  \"seed\": {},\n  \
-             \"faults\": [{}],\n  \"size_bytes\": {},\n  \"rows\": [",
-            caps.join(", "),
-            self.rtt.as_micros(),
-            self.loss / 1_000_000,
-            self.loss % 1_000_000,
-            self.idle.as_micros(),
-            self.seed,
-            faults.join(", "),
-            self.size,
-        )
-    }
-}
-
-const TABLE_FOOT: &str = "\n\
-    oracle: the least time in which any scheduler could do it, each stripe a fluid that enters at its cap and comes out half\n\
-    an RTT later. --help says what the simulator leaves out.\n";
-
-fn table_row(row: &Row, speed_up: Option<f64>) -> String {
-    let seconds = |micros: u64| format!("{:.3} s", micros as f64 / 1e6);
-    let mut text = format!("{:<9}  {:>7}", scheduler::name(row.scheduler), row.stripes);
-    match row.time {
-        None => text += "  not done within 100 times the oracle's time",
-        Some(time) => {
-            let _ = write!(
-                text,
-                "  {:>11}  {:>8}  {:>15.3}  {:>10} KiB  {:>10}",
-                show_rate(row.goodput()),
-                speed_up.map_or("-".into(), |times| format!("{times:.2}x")),
-                row.share(),
-                row.reorder_peak.div_ceil(1024),
-                seconds(time),
-            );
-            let _ = write!(text, "  {:>8}", seconds(row.ideal));
-        }
-    }
-    text + "\n"
-}
-
-fn json_row(row: &Row, speed_up: Option<f64>) -> String {
-    format!(
-        "    {{\"scheduler\": \"{}\", \"stripes\": {}, \"time_us\": {}, \"oracle_us\": {}, \"goodput_bits_per_second\": {:.0}, \
-         \"speed_up\": {}, \"share_of_oracle\": {:.4}, \"reorder_peak_bytes\": {}, \"resent_bytes\": {}}}",
-        scheduler::name(row.scheduler),
-        row.stripes,
-        row.time.map_or("null".into(), |time| time.to_string()),
-        row.ideal,
-        row.goodput(),
-        speed_up.map_or("null".into(), |times| format!("{times:.4}")),
-        row.share(),
-        row.reorder_peak,
-        row.resent,
-    )
 }
