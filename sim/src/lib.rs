@@ -25,6 +25,7 @@ mod draw;
 pub mod driver;
 pub mod exhaust;
 pub mod explain;
+pub mod failure;
 pub mod faults;
 pub mod files;
 pub mod kinds;

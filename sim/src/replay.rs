@@ -2,10 +2,11 @@
 
 use crate::args::{self, Run, Script};
 use crate::explain::{self, Source, explain};
+use crate::failure::{Failure, catch};
 use crate::files::{self, Kind};
 use crate::picture::{PAGE, Summary, Timeline, render};
 use crate::side::Side;
-use crate::swarm::{self, Failure, catch, keep, terse};
+use crate::swarm::{self, keep, terse};
 use crate::units::parse_time;
 use std::ffi::OsString;
 use std::fmt::Write as _;

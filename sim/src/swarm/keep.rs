@@ -1,6 +1,7 @@
 //! Keeps a failure: its script and the traces of its sessions go into a folder of their own.
 
-use super::{Failure, Scenario, record, terse};
+use super::{Scenario, record, terse};
+use crate::failure::Failure;
 use crate::{record as tapes, repeat};
 use std::fs;
 use std::io::ErrorKind;

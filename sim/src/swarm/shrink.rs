@@ -1,8 +1,9 @@
 //! Makes a failing scenario smaller as long as it fails for the same reason: fewer moves, faults,
 //! flows and routes first, then smaller sizes and plainer links and settings.
 
-use super::{Failure, Honest, Scenario, run};
+use super::{Honest, Scenario, run};
 use crate::app::{Answer, Ending, Half, Reader, Start};
+use crate::failure::Failure;
 use crate::link::LinkSpec;
 use striper_core::Config;
 

@@ -4,7 +4,8 @@
 //! result does not depend on the number of threads.
 
 use super::pairs::Pairs;
-use super::{Failure, Outcome, Scenario, Size, draw_sized, run};
+use super::{Outcome, Scenario, Size, draw_sized, run};
+use crate::failure::Failure;
 use crate::kinds::Kind;
 use crate::repeat;
 use std::collections::BTreeMap;
