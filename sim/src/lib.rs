@@ -8,7 +8,7 @@
 //! - [`mod@bench`] does so with every scheduler on many mixes of stripes.
 //! - [`picture`] draws a run, [`explain`] says what its flows waited for.
 //! - [`record`] writes each session of a world down as a trace ([`observe`] is how it sees them),
-//!   [`replay`] plays traces and makes those of the simulator anew.
+//!   [`replay`] plays traces, [`bless`] makes those of the simulator anew.
 //! - [`swarm`] draws small worlds with trouble at random, demands that all that can complete does,
 //!   and makes failures small.
 //!
@@ -20,6 +20,7 @@ pub mod agenda;
 pub mod app;
 pub mod args;
 pub mod bench;
+pub mod bless;
 pub mod drain;
 mod draw;
 pub mod driver;
@@ -32,6 +33,7 @@ pub mod kinds;
 pub mod link;
 pub mod measure;
 pub mod observe;
+pub mod option;
 pub mod oracle;
 pub mod picture;
 pub mod record;

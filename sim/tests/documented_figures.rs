@@ -27,7 +27,7 @@ fn says(name: &str, sentence: &str) {
 
 fn transfer(line: &str) -> Transfer {
     match parse(line.split_whitespace()) {
-        Ok(Command::Measure { scenario: transfer, .. }) => transfer,
+        Ok(Command::Measure(options)) => options.transfer,
         other => panic!("{line}: {other:?}"),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::mixes::MAX_CREDIT;
 use super::{MIXES, Topologies};
-use crate::args::{Command, parse_seeds, value};
+use crate::option::{self, value};
 use crate::scheduler;
 use crate::units::{parse_size, write_size};
 use lexopt::{Arg, Parser};
@@ -10,7 +10,16 @@ use std::ops::Range;
 use striper_core::SchedulerKind;
 use striper_core::config::FLOW_FLOOR;
 
-/// What is to be compared.
+/// What to compare.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Task {
+    /// Every scheduler on every mix of stripes.
+    Table(Bench),
+    /// One scheduler with and without one more stripe.
+    Topologies(Topologies),
+}
+
+/// What is to be compared in a table.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Bench {
     /// The mixes, by their place in [`MIXES`].
@@ -35,23 +44,23 @@ impl Default for Bench {
             credits: vec![256 << 10, 1 << 20, 4 << 20],
             seeds: 0..20,
             json: false,
-            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            threads: option::all_cores(),
         }
     }
 }
 
 impl Bench {
-    /// Reads what follows `bench-schedulers` on the command line.
-    pub(crate) fn parse(parser: &mut Parser) -> Result<Command, String> {
+    /// Reads what follows `bench-schedulers` on the command line; `None` if it asks for the help.
+    pub fn parse(parser: &mut Parser) -> Result<Option<Task>, String> {
         let mut bench = Bench::default();
         let (mut quick, mut credits, mut seeds) = (false, None, None);
         let (mut topologies, mut of_the_table, mut several) = (None, None, false);
-        while let Some(arg) = parser.next().map_err(|error| error.to_string())? {
+        while let Some(arg) = option::next(parser)? {
             if let Arg::Long(name @ ("quick" | "json" | "mix" | "credit" | "seeds")) = arg {
                 of_the_table = Some(name.to_owned());
             }
             match arg {
-                Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help),
+                Arg::Short('h') | Arg::Long("help") => return Ok(None),
                 Arg::Long("quick") => quick = true,
                 Arg::Long("json") => bench.json = true,
                 Arg::Long("mix") => bench.mixes = parse_mixes(&value(parser, "mix")?)?,
@@ -61,13 +70,7 @@ impl Bench {
                 }
                 Arg::Long("credit") => credits = Some(parse_credits(&value(parser, "credit")?)?),
                 Arg::Long("seeds") => seeds = Some(parse_count(parser, "seeds")?),
-                Arg::Long("threads") => {
-                    let text = value(parser, "threads")?;
-                    let threads = text.parse().ok().filter(|threads| (1..=256).contains(threads));
-                    bench.threads = threads.ok_or_else(|| {
-                        format!("--threads: \"{text}\" is no number from 1 to 256")
-                    })?;
-                }
+                Arg::Long("threads") => bench.threads = option::threads(parser)?,
                 Arg::Long("topologies") => topologies = Some(parse_count(parser, "topologies")?),
                 arg => {
                     return Err(format!(
@@ -92,18 +95,18 @@ impl Bench {
                     );
                 }
             };
-            return Ok(Command::Topologies(Topologies {
+            return Ok(Some(Task::Topologies(Topologies {
                 seeds,
                 scheduler,
                 threads: bench.threads,
-            }));
+            })));
         }
         if quick {
             (bench.seeds, bench.credits) = (0..3, vec![1 << 20]);
         }
         bench.seeds = seeds.unwrap_or(bench.seeds);
         bench.credits = credits.unwrap_or(bench.credits);
-        Ok(Command::Bench(bench))
+        Ok(Some(Task::Table(bench)))
     }
 
     /// The command that makes the same text.
@@ -195,7 +198,7 @@ fn parse_credits(text: &str) -> Result<Vec<u64>, String> {
 fn parse_count(parser: &mut Parser, name: &str) -> Result<Range<u64>, String> {
     let text = value(parser, name)?;
     if text.contains("..") {
-        return parse_seeds(&text)
+        return option::seeds(&text)
             .map_err(|error| error.replacen("--seeds", &format!("--{name}"), 1));
     }
     let count = text.parse().ok().filter(|count| (1..=1_000_000).contains(count));
@@ -209,9 +212,13 @@ fn parse_count(parser: &mut Parser, name: &str) -> Result<Range<u64>, String> {
 mod tests {
     use super::*;
 
+    fn task(line: &str) -> Result<Option<Task>, String> {
+        Bench::parse(&mut Parser::from_args(line.split_whitespace()))
+    }
+
     fn parse(line: &str) -> Result<Bench, String> {
-        match crate::args::parse(["bench-schedulers"].into_iter().chain(line.split_whitespace()))? {
-            Command::Bench(bench) => Ok(bench),
+        match task(line)? {
+            Some(Task::Table(bench)) => Ok(bench),
             other => panic!("{other:?}"),
         }
     }
@@ -253,15 +260,14 @@ mod tests {
 
     #[test]
     fn topologies_are_a_number_or_a_range() {
-        let parse = |line: &str| {
-            crate::args::parse(["bench-schedulers"].into_iter().chain(line.split_whitespace()))
+        let Ok(Some(Task::Topologies(all))) = task("--topologies 500 --threads 3") else {
+            panic!()
         };
-        let Ok(Command::Topologies(all)) = parse("--topologies 500 --threads 3") else { panic!() };
         assert_eq!(
             all,
             Topologies { seeds: 0..500, scheduler: SchedulerKind::Earliest, threads: 3 }
         );
-        let Ok(Command::Topologies(one)) = parse("--scheduler rr --topologies 7..8") else {
+        let Ok(Some(Task::Topologies(one))) = task("--scheduler rr --topologies 7..8") else {
             panic!()
         };
         assert_eq!((one.seeds, one.scheduler), (7..8, SchedulerKind::RoundRobin));

@@ -4,8 +4,12 @@
 //! measured) and stops when the FIN has come out at the other end. Same transfer, same text, to the
 //! byte.
 
+mod command;
+mod options;
 mod page;
 mod table;
+
+pub use options::{OPTIONS, Options};
 
 use crate::app::FlowPlan;
 use crate::faults::{Fault, Told};

@@ -1,7 +1,7 @@
 //! What `sim swarm` and `sim run` do.
 
+use super::options::{Run, Script, Swarm};
 use super::{Scenario, Size, draw_sized, keep, record, script, shrink, sweep::sweep, terse};
-use crate::args::{Run, Script, Swarm};
 use crate::failure::Failure;
 use crate::record as tapes;
 use crate::say::say;

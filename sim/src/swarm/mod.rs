@@ -11,6 +11,7 @@ pub mod draw;
 pub mod honest;
 pub mod hostile;
 pub mod keep;
+pub mod options;
 pub mod pairs;
 pub mod script;
 pub mod shrink;
