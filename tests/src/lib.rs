@@ -19,6 +19,7 @@
 
 pub mod binary;
 mod event;
+mod folder;
 pub mod fuzz;
 mod origin;
 mod pattern;
@@ -30,11 +31,13 @@ pub mod skipped;
 mod socket;
 pub mod stranger;
 
+pub use binary::run;
 pub use event::Event;
+pub use folder::TempDir;
 pub use origin::{Origin, Vacant};
 pub use pattern::Pattern;
-pub use process::{Finished, Process, run};
-pub use program::{Program, TempDir};
+pub use process::{Finished, Process};
+pub use program::Program;
 pub use proxy::{Pair, Proxy};
 pub use route::Route;
 pub use skipped::skip;
