@@ -30,6 +30,7 @@ mod route;
 pub mod skipped;
 mod socket;
 pub mod stranger;
+pub mod tidy;
 
 pub use binary::run;
 pub use event::Event;
