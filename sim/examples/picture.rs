@@ -45,8 +45,9 @@ fn page() -> String {
     let mut summary = Summary::of(
         &timeline,
         "One stripe falls silent, one is reset, one is slow",
-        "26 MiB from client to server over stripes of 10, 10, 10 and 2 Mbit/s with an RTT of 40 ms. After 1.5 s stripe 1 carries nothing \
-         more and nobody is told; after 3 s stripe 2 is reset. The oracle is that of routes on which nothing breaks.",
+        "26 MiB from client to server over stripes of 10, 10, 10 and 2 Mbit/s with an RTT of \
+         40 ms. After 1.5 s stripe 1 carries nothing more and nobody is told; after 3 s stripe 2 \
+         is reset. The oracle is that of routes on which nothing breaks.",
         "cargo run -p sim --example picture -- run.html",
     );
     let oracle =

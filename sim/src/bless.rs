@@ -153,7 +153,8 @@ mod tests {
 
     #[test]
     fn a_recorded_scenario_replays_follows_and_is_made_anew_the_same() {
-        let command = "cargo run -p sim -- --caps 8mbps,2mbps --stripes 2 --size 256KiB --fault 100ms:1:silence";
+        let command = "cargo run -p sim -- --caps 8mbps,2mbps --stripes 2 --size 256KiB --fault \
+            100ms:1:silence";
         for role in [Role::Client, Role::Server { instance: 1 }] {
             let text = record_again(command, role).unwrap();
             let trace = Trace::read(&text).unwrap();

@@ -72,7 +72,7 @@ impl Options {
         Ok(options)
     }
 
-    /// Does it.
+    /// Hunts the bugs and prints what was found. Exit code 1 if one was missed.
     pub fn run(&self) -> ExitCode {
         if self.help {
             say(HELP);

@@ -61,7 +61,8 @@ fn rate_hint(text: &str, number: &str, unit: &str) -> String {
     }
     if unit.is_empty() {
         return format!(
-            "\"{text}\" has no unit; write {number}mbps for {number} million bits per second, {number}kbit for thousands"
+            "\"{text}\" has no unit; write {number}mbps for {number} million bits per second, \
+             {number}kbit for thousands"
         );
     }
     let prefix = unit.chars().next().filter(|c| "kKmMgG".contains(*c));
@@ -74,12 +75,14 @@ fn rate_hint(text: &str, number: &str, unit: &str) -> String {
             let prefix = prefix.to_ascii_lowercase();
             let eight = number.parse::<f64>().unwrap_or(0.0) * 8.0;
             format!(
-                "\"{text}\" could mean bytes; write {number}{prefix}bit for bits per second, or {eight}{prefix}bit if you \
+                "\"{text}\" could mean bytes; write {number}{prefix}bit for bits per second, or \
+                 {eight}{prefix}bit if you \
                  meant bytes per second"
             )
         }
         _ => format!(
-            "\"{text}\" has an unknown unit; rates are in kbit, Mbit, Gbit or kbps, mbps, gbps (bits per second)"
+            "\"{text}\" has an unknown unit; rates are in kbit, Mbit, Gbit or kbps, mbps, gbps \
+             (bits per second)"
         ),
     }
 }
@@ -102,7 +105,8 @@ pub fn parse_size(text: &str) -> Result<u64, BadUnit> {
         "GiB" => 1 << 30,
         _ => {
             return Err(BadUnit(format!(
-                "\"{text}\" is no clear size; write it with B, kB, MB, GB (powers of 1000) or KiB, MiB, GiB (powers of \
+                "\"{text}\" is no clear size; write it with B, kB, MB, GB (powers of 1000) or KiB, \
+                 MiB, GiB (powers of \
                  1024), such as 8MiB"
             )));
         }

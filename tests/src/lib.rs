@@ -2,7 +2,8 @@
 //! around it, all on loopback.
 //!
 //! ```text
-//! test (client) → Pair: striper-cli -c → Route (resets, falls silent, heals) → striper-cli -s → Origin (test)
+//! test (client) → Pair: striper-cli -c → Route (resets, falls silent, heals)
+//!               → striper-cli -s → Origin (test)
 //! ```
 //!
 //! - No port is fixed: everything listens on port 0 and says where.

@@ -29,7 +29,8 @@ const START: u64 = 2_000_000;
 const HEAD: &str = "\
 # Four flows of 2 MiB each at once, client to server, RTT 40ms, seed 1, in the simulator. Written by
 # STRIPER_BLESS=1 cargo test -p striper-tests --test golden_table
-# goodput: share of what the fluid oracle says is possible. fairness: Jain's index of what the flows have got by half of the oracle's
+# goodput: share of what the fluid oracle says is possible. fairness: Jain's index of what the \
+flows have got by half of the oracle's
 # time. overhead: what both sides put on stripes beside the payload once, in percent of it.
 stripes caps                        loss  scheduler  goodput  fairness  overhead
 ";
@@ -148,7 +149,8 @@ fn goodput_fairness_and_overhead_are_as_they_were() {
     let difference = difference(&kept, &table);
     assert!(
         difference.is_empty(),
-        "{} differs:\n{difference}\nif that is as it should be: STRIPER_BLESS=1 cargo test -p striper-tests --test golden_table",
+        "{} differs:\n{difference}\nif that is as it should be: STRIPER_BLESS=1 cargo test -p \
+         striper-tests --test golden_table",
         path.display()
     );
 }

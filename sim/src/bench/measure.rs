@@ -122,7 +122,8 @@ pub(super) fn setup(drawn: &Drawn, case: Case, mix: &str) -> Setup {
         config.window_limit = case.credit;
     }
     setup.repeat = format!(
-        "cargo run --release -p sim -- bench-schedulers --mix {mix} --scheduler {} --credit {} --seeds {}..{}",
+        "cargo run --release -p sim -- bench-schedulers --mix {mix} --scheduler {} --credit {} \
+         --seeds {}..{}",
         scheduler::name(case.scheduler),
         write_size(case.credit),
         case.seed,

@@ -87,7 +87,13 @@ const SMALL_AND_LARGE: Load = Load::BothWays(16 << 20, 80 << 10);
 
 macro_rules! mixes {
     ($($name:literal, $about:literal, $stripes:expr, $load:expr, $trouble:ident;)*) => {
-        &[$(Mix { name: $name, about: $about, stripes: $stripes, load: $load, trouble: Trouble::$trouble },)*]
+        &[$(Mix {
+            name: $name,
+            about: $about,
+            stripes: $stripes,
+            load: $load,
+            trouble: Trouble::$trouble,
+        },)*]
     };
 }
 
@@ -98,24 +104,42 @@ macro_rules! mixes {
 /// connection that carries 16 MiB one way and 80 KiB the other. Where it has no delay, 0.1 ms
 /// stands for the machine's own.
 pub const MIXES: &[Mix] = mixes! {
-    "A", "8 x 2.5 Mbit/s, RTT 50 ms; 24 MiB", EIGHT, Load::Upload(24 << 20), Nothing;
-    "B", "15 Mbit/s RTT 2 ms + 5 Mbit/s RTT 50 ms; 24 MiB", NEAR_AND_FAR, Load::Upload(24 << 20), Nothing;
-    "C", "40/20/10/2 Mbit/s, RTT 20/40/80/300 ms; 64 MiB", STAIRS, Load::Upload(64 << 20), Nothing;
-    "D", "6 x 5 Mbit/s, RTT 60 ms, each dips to 5 % for 0.5-3 s every 3-9 s; 32 MiB", DIPPING, Load::Upload(32 << 20), Dips;
-    "E1", "10 + 10 Mbit/s, no delay; 16 MiB up, 80 KiB down", &[(10_000_000, 100), (10_000_000, 100)], SMALL_AND_LARGE, Nothing;
-    "E2", "30 + 10 Mbit/s, no delay; 16 MiB up, 80 KiB down", &[(30_000_000, 100), (10_000_000, 100)], SMALL_AND_LARGE, Nothing;
-    "E3", "30 + 10 Mbit/s, one way 1 + 50 ms; 16 MiB up, 80 KiB down", &[(30_000_000, 1_000), (10_000_000, 50_000)], SMALL_AND_LARGE, Nothing;
-    "E4", "30 + 10 Mbit/s, one way 50 + 1 ms; 16 MiB up, 80 KiB down", &[(30_000_000, 50_000), (10_000_000, 1_000)], SMALL_AND_LARGE, Nothing;
-    "F1", "4 x 10 Mbit/s, RTT 40 ms; 48 MiB; one is reset", FOUR, Load::Upload(48 << 20), Death;
-    "F2", "4 x 10 Mbit/s, RTT 40 ms; 64 MiB; one is silent for 10 s", FOUR, Load::Upload(64 << 20), OneSilent;
-    "F3", "4 x 10 Mbit/s, RTT 40 ms; 64 MiB; all are silent for 10 s", FOUR, Load::Upload(64 << 20), AllSilent;
-    "G", "as D, a program that writes at half of the capacity for 20 s", DIPPING, Load::Paced(20_000_000), Dips;
-    "objects-64K", "64 KiB on warm 4 x 10 Mbit/s, RTT 40 ms", FOUR, Load::Object(64 << 10), Nothing;
-    "objects-512K", "512 KiB on warm 4 x 10 Mbit/s, RTT 40 ms", FOUR, Load::Object(512 << 10), Nothing;
-    "objects-4M", "4 MiB on warm 4 x 10 Mbit/s, RTT 40 ms", FOUR, Load::Object(4 << 20), Nothing;
-    "objects-C-64K", "64 KiB on warm stripes as in C", STAIRS, Load::Object(64 << 10), Nothing;
-    "objects-C-512K", "512 KiB on warm stripes as in C", STAIRS, Load::Object(512 << 10), Nothing;
-    "objects-C-4M", "4 MiB on warm stripes as in C", STAIRS, Load::Object(4 << 20), Nothing;
+    "A", "8 x 2.5 Mbit/s, RTT 50 ms; 24 MiB",
+        EIGHT, Load::Upload(24 << 20), Nothing;
+    "B", "15 Mbit/s RTT 2 ms + 5 Mbit/s RTT 50 ms; 24 MiB",
+        NEAR_AND_FAR, Load::Upload(24 << 20), Nothing;
+    "C", "40/20/10/2 Mbit/s, RTT 20/40/80/300 ms; 64 MiB",
+        STAIRS, Load::Upload(64 << 20), Nothing;
+    "D", "6 x 5 Mbit/s, RTT 60 ms, each dips to 5 % for 0.5-3 s every 3-9 s; 32 MiB",
+        DIPPING, Load::Upload(32 << 20), Dips;
+    "E1", "10 + 10 Mbit/s, no delay; 16 MiB up, 80 KiB down",
+        &[(10_000_000, 100), (10_000_000, 100)], SMALL_AND_LARGE, Nothing;
+    "E2", "30 + 10 Mbit/s, no delay; 16 MiB up, 80 KiB down",
+        &[(30_000_000, 100), (10_000_000, 100)], SMALL_AND_LARGE, Nothing;
+    "E3", "30 + 10 Mbit/s, one way 1 + 50 ms; 16 MiB up, 80 KiB down",
+        &[(30_000_000, 1_000), (10_000_000, 50_000)], SMALL_AND_LARGE, Nothing;
+    "E4", "30 + 10 Mbit/s, one way 50 + 1 ms; 16 MiB up, 80 KiB down",
+        &[(30_000_000, 50_000), (10_000_000, 1_000)], SMALL_AND_LARGE, Nothing;
+    "F1", "4 x 10 Mbit/s, RTT 40 ms; 48 MiB; one is reset",
+        FOUR, Load::Upload(48 << 20), Death;
+    "F2", "4 x 10 Mbit/s, RTT 40 ms; 64 MiB; one is silent for 10 s",
+        FOUR, Load::Upload(64 << 20), OneSilent;
+    "F3", "4 x 10 Mbit/s, RTT 40 ms; 64 MiB; all are silent for 10 s",
+        FOUR, Load::Upload(64 << 20), AllSilent;
+    "G", "as D, a program that writes at half of the capacity for 20 s",
+        DIPPING, Load::Paced(20_000_000), Dips;
+    "objects-64K", "64 KiB on warm 4 x 10 Mbit/s, RTT 40 ms",
+        FOUR, Load::Object(64 << 10), Nothing;
+    "objects-512K", "512 KiB on warm 4 x 10 Mbit/s, RTT 40 ms",
+        FOUR, Load::Object(512 << 10), Nothing;
+    "objects-4M", "4 MiB on warm 4 x 10 Mbit/s, RTT 40 ms",
+        FOUR, Load::Object(4 << 20), Nothing;
+    "objects-C-64K", "64 KiB on warm stripes as in C",
+        STAIRS, Load::Object(64 << 10), Nothing;
+    "objects-C-512K", "512 KiB on warm stripes as in C",
+        STAIRS, Load::Object(512 << 10), Nothing;
+    "objects-C-4M", "4 MiB on warm stripes as in C",
+        STAIRS, Load::Object(4 << 20), Nothing;
 };
 
 /// What a seed has made of a mix. Times count from the beginning of the load, in microseconds.

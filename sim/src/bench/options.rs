@@ -74,7 +74,8 @@ impl Bench {
                 Arg::Long("topologies") => topologies = Some(parse_count(parser, "topologies")?),
                 arg => {
                     return Err(format!(
-                        "{}; bench-schedulers takes --quick, --mix, --scheduler, --credit, --seeds, --threads, --json and --topologies",
+                        "{}; bench-schedulers takes --quick, --mix, --scheduler, --credit, \
+                         --seeds, --threads, --json and --topologies",
                         arg.unexpected()
                     ));
                 }
@@ -83,7 +84,8 @@ impl Bench {
         if let Some(seeds) = topologies {
             if let Some(name) = of_the_table {
                 return Err(format!(
-                    "--{name} has no meaning with --topologies; it takes --scheduler NAME and --threads"
+                    "--{name} has no meaning with --topologies; it takes --scheduler NAME and \
+                     --threads"
                 ));
             }
             let scheduler = match (bench.schedulers.as_slice(), several) {
@@ -203,7 +205,10 @@ fn parse_count(parser: &mut Parser, name: &str) -> Result<Range<u64>, String> {
     }
     let count = text.parse().ok().filter(|count| (1..=1_000_000).contains(count));
     let count = count.ok_or_else(|| {
-        format!("--{name}: \"{text}\" is no number from 1 to 1000000; write it like 20, or like 7..8 for the one of that number")
+        format!(
+            "--{name}: \"{text}\" is no number from 1 to 1000000; write it like 20, or like \
+            7..8 for the one of that number"
+        )
     })?;
     Ok(0..count)
 }

@@ -100,8 +100,10 @@ impl Topologies {
         let count = (self.seeds.end - self.seeds.start) as usize;
         let verdicts = each(count, self.threads, |nth| self.judge(self.seeds.start + nth as u64));
         let mut text = format!(
-            "{count} random topologies with {}: steady stripes of 0.5-100 Mbit/s, RTT 1-300 ms, one to four and one more; credit 1-8 MiB.\n\
-             speed with all of them, over that of the best one alone and over that without the last one:\n\n\
+            "{count} random topologies with {}: steady stripes of 0.5-100 Mbit/s, RTT 1-300 ms, \
+             one to four and one more; credit 1-8 MiB.\n\
+             speed with all of them, over that of the best one alone and over that without the \
+             last one:\n\n\
              {:<15}  {:>10}  {:>12}\n",
             scheduler::name(self.scheduler),
             "speed",

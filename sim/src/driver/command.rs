@@ -65,8 +65,9 @@ impl Sum {
         self.polls.sort_unstable();
         let median = self.polls.get(self.polls.len() / 2).copied().unwrap_or(0);
         let mut text = format!(
-            "{} worlds without a violation: {flows} flows, {complete} of them complete (the others were broken by what \
-             happened), {} MiB read,\n{polls} polls of tasks, {median} in the median world; digest {digest:016x}\n",
+            "{} worlds without a violation: {flows} flows, {complete} of them complete \
+             (the others were broken by what happened), {} MiB read,\n\
+             {polls} polls of tasks, {median} in the median world; digest {digest:016x}\n",
             self.worlds,
             bytes >> 20,
         );

@@ -122,6 +122,12 @@ pub enum Manner {
     Gone,
 }
 
+impl Manner {
+    /// All of them.
+    const ALL: [Manner; 6] =
+        [Manner::Garbage, Manner::Newer, Manner::Slow, Manner::Mute, Manner::Lost, Manner::Gone];
+}
+
 /// Something that goes wrong.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "each variant says what its fields are")]
@@ -349,17 +355,7 @@ fn draw_fault(
         Kind::Stall => return silence(from, log_range(rng, 10_000, 60_000_000)),
         Kind::Refuse => Action::Refuse { route, count },
         Kind::AcceptClose => Action::AcceptClose { route, count },
-        Kind::Stranger => {
-            let manners = [
-                Manner::Garbage,
-                Manner::Newer,
-                Manner::Slow,
-                Manner::Mute,
-                Manner::Lost,
-                Manner::Gone,
-            ];
-            Action::Stranger { route, manner: *pick(rng, &manners) }
-        }
+        Kind::Stranger => Action::Stranger { route, manner: *pick(rng, &Manner::ALL) },
         Kind::ServerRestart => {
             Action::Restart { process: SERVER, down: log_range(rng, 1, 5_000_000), mute: false }
         }

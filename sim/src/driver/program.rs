@@ -231,7 +231,8 @@ impl Program {
                 );
                 assert!(
                     pattern::matches(key, mine.read, &data),
-                    "flow {index}, to side {}: bytes from {} on differ from what was sent, of {}: {mine:?}",
+                    "flow {index}, to side {}: bytes from {} on differ from what was sent, of {}: \
+                     {mine:?}",
                     self.side,
                     mine.read,
                     other.wrote

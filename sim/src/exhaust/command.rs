@@ -247,7 +247,9 @@ fn json(world: &World, found: &Found, second: Option<Counts>) -> String {
         format!("{{\"what\":\"{what}\",\"path\":\"{}\"}}", path.join("."))
     });
     format!(
-        "{{\"world\":\"{}\",\"states\":{states},\"transitions\":{transitions},\"terminal\":{terminal},\"depth\":{},\"ends\":{},\"inputs\":{},\"whole\":{},\"second_search_agrees\":{agrees},\"violation\":{violation}}}\n",
+        "{{\"world\":\"{}\",\"states\":{states},\"transitions\":{transitions},\
+         \"terminal\":{terminal},\"depth\":{},\"ends\":{},\"inputs\":{},\"whole\":{},\
+         \"second_search_agrees\":{agrees},\"violation\":{violation}}}\n",
         world.name, found.depth, found.ends, found.inputs, found.is_whole
     )
 }

@@ -51,7 +51,7 @@ impl Cause {
 /// A time in which nothing more of a flow came out, or was acknowledged.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pause {
-    /// Whose.
+    /// The flow that waited.
     pub flow: FlowId,
     /// Who sends this direction.
     pub from: Side,
@@ -91,7 +91,7 @@ impl Pause {
 
 /// A direction of a flow under examination.
 pub struct Direction<'a> {
-    /// Whose.
+    /// The flow.
     pub id: FlowId,
     /// Who sends.
     pub from: Side,

@@ -135,7 +135,8 @@ impl Transfer {
         let faults = self.written_faults();
         let faults: String = faults.iter().map(|fault| format!(" --fault {fault}")).collect();
         format!(
-            "cargo run -p sim -- --caps {} --stripes {stripes} --rtt {} --loss {} --idle {} --seed {} --size {} --scheduler {}{faults}{check}",
+            "cargo run -p sim -- --caps {} --stripes {stripes} --rtt {} --loss {} --idle {} --seed \
+             {} --size {} --scheduler {}{faults}{check}",
             caps.join(","),
             write_time(self.rtt),
             write_percent(self.loss),

@@ -80,14 +80,16 @@ impl Options {
         if let Some((_, stripe, _)) = transfer.faults.iter().find(|(_, stripe, _)| *stripe >= most)
         {
             return Err(format!(
-                "--fault: there is no stripe {stripe}; they are counted from 0, and there are {most}"
+                "--fault: there is no stripe {stripe}; they are counted from 0, and there are \
+                 {most}"
             ));
         }
         if trace.is_some() && (transfer.stripes.len() > 1 || transfer.schedulers.len() > 1) {
             return Err(
-            "--trace records one transfer: give one stripe count and one scheduler, such as --stripes 2"
-                .into(),
-        );
+                "--trace records one transfer: give one stripe count and one scheduler, such as \
+             --stripes 2"
+                    .into(),
+            );
         }
         Ok(Some(Options { transfer, json, html, trace }))
     }
@@ -129,7 +131,8 @@ fn parse_fault(text: &str) -> Result<(Duration, usize, Fault), String> {
     let wrong = || {
         let names = names.join(", ");
         format!(
-            "--fault: \"{text}\" is not TIME:STRIPE:WHAT, such as 500ms:0:silence; WHAT is one of {names}"
+            "--fault: \"{text}\" is not TIME:STRIPE:WHAT, such as 500ms:0:silence; WHAT is one of \
+             {names}"
         )
     };
     let fault = FAULTS.iter().find(|(name, _)| Some(*name) == what).ok_or_else(wrong)?;
@@ -142,7 +145,10 @@ fn parse_stripes(text: &str) -> Result<Vec<usize>, String> {
     let count =
         |item: &str| item.trim().parse().ok().filter(|count| (1..=MAX_STRIPES).contains(count));
     text.split(',').map(count).collect::<Option<_>>().ok_or_else(|| {
-        format!("--stripes: \"{text}\" is no list of numbers from 1 to {MAX_STRIPES}; write it like 1,2,4,8")
+        format!(
+            "--stripes: \"{text}\" is no list of numbers from 1 to {MAX_STRIPES}; write it \
+            like 1,2,4,8"
+        )
     })
 }
 
@@ -195,7 +201,8 @@ mod tests {
 
     #[test]
     fn a_printed_command_reads_back() {
-        let line = "--caps 20mbps,500kbps --stripes 2 --rtt 35ms --loss 0.5% --idle 2s --seed 9 --size 3MiB --scheduler rr --fault 500ms:1:silence-up --fault 2s:1:heal";
+        let line = "--caps 20mbps,500kbps --stripes 2 --rtt 35ms --loss 0.5% --idle 2s --seed 9 \
+            --size 3MiB --scheduler rr --fault 500ms:1:silence-up --fault 2s:1:heal";
         let transfer = transfer(line);
         assert_eq!(
             transfer.command(2, SchedulerKind::RoundRobin),

@@ -37,7 +37,8 @@ impl Transfer {
         };
         format!(
             "One flow of {}, client to server, over stripes {caps}; RTT {}, {}, {}seed {}\n\n\
-             scheduler  stripes      goodput  speed-up  share of oracle  reorder memory        time    oracle\n",
+             scheduler  stripes      goodput  speed-up  share of oracle  \
+             reorder memory        time    oracle\n",
             write_size(self.size),
             write_time(self.rtt),
             self.trouble(),
@@ -55,7 +56,8 @@ impl Transfer {
         let faults = self.written_faults();
         let faults: Vec<String> = faults.iter().map(|fault| format!("\"{fault}\"")).collect();
         format!(
-            "{{\n  \"caps_bits_per_second\": [{}],\n  \"rtt_us\": {},\n  \"loss\": {}.{:06},\n  \"idle_us\": {},\n  \"seed\": {},\n  \
+            "{{\n  \"caps_bits_per_second\": [{}],\n  \"rtt_us\": {},\n  \"loss\": {}.{:06},\n  \
+             \"idle_us\": {},\n  \"seed\": {},\n  \
              \"faults\": [{}],\n  \"size_bytes\": {},\n  \"rows\": [",
             caps.join(", "),
             self.rtt.as_micros(),
@@ -70,7 +72,8 @@ impl Transfer {
 }
 
 const TABLE_FOOT: &str = "\n\
-    oracle: the least time in which any scheduler could do it, each stripe a fluid that enters at its cap and comes out half\n\
+    oracle: the least time in which any scheduler could do it, each stripe a fluid that enters \
+    at its cap and comes out half\n\
     an RTT later. --help says what the simulator leaves out.\n";
 
 fn table_row(row: &Row, speed_up: Option<f64>) -> String {
@@ -96,8 +99,10 @@ fn table_row(row: &Row, speed_up: Option<f64>) -> String {
 
 fn json_row(row: &Row, speed_up: Option<f64>) -> String {
     format!(
-        "    {{\"scheduler\": \"{}\", \"stripes\": {}, \"time_us\": {}, \"oracle_us\": {}, \"goodput_bits_per_second\": {:.0}, \
-         \"speed_up\": {}, \"share_of_oracle\": {:.4}, \"reorder_peak_bytes\": {}, \"resent_bytes\": {}}}",
+        "    {{\"scheduler\": \"{}\", \"stripes\": {}, \"time_us\": {}, \"oracle_us\": {}, \
+         \"goodput_bits_per_second\": {:.0}, \
+         \"speed_up\": {}, \"share_of_oracle\": {:.4}, \"reorder_peak_bytes\": {}, \
+         \"resent_bytes\": {}}}",
         scheduler::name(row.scheduler),
         row.stripes,
         row.time.map_or("null".into(), |time| time.to_string()),

@@ -141,14 +141,16 @@ pub fn render(timeline: &Timeline, summary: &Summary) -> String {
     let mut page = format!(
         "{BEGINS}<title>{title}</title>\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
-         <meta name=\"color-scheme\" content=\"light dark\"/>\n<style>\n{STYLE}</style>\n</head>\n<body>\n{PATTERNS}\
+         <meta name=\"color-scheme\" content=\"light dark\"/>\n\
+         <style>\n{STYLE}</style>\n</head>\n<body>\n{PATTERNS}\
          <main>\n<header><h1>{title}</h1>\n<p>{}</p></header>\n",
         escape(&summary.story)
     );
     page += &figures(summary);
     let drawn = drawn(timeline);
     if drawn.is_empty() {
-        page += "<p class=\"nothing\">Nothing to draw: no stripe carried a byte of any flow in this run.</p>\n";
+        page += "<p class=\"nothing\">Nothing to draw: no stripe carried a byte of any flow in \
+            this run.</p>\n";
     }
     for from in &drawn {
         page += &section(timeline, summary, *from, drawn.len() > 1);

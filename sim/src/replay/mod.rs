@@ -130,9 +130,11 @@ fn play(file: &Path, follow: bool, html: Option<&Path>) -> Result<String, (Strin
             let mut text = format!("{name}: diverges at {divergence}\n");
             if !follow {
                 text += if trace.header.follow_only {
-                    "  stripes are chosen differently since this was recorded; play it with --follow\n"
+                    "  stripes are chosen differently since this was recorded; play it with \
+                     --follow\n"
                 } else {
-                    "  if stripes are chosen differently on purpose, see whether --follow still fits\n"
+                    "  if stripes are chosen differently on purpose, see whether --follow still \
+                     fits\n"
                 };
             }
             Err((text + &note, Verdict::Differs))

@@ -30,7 +30,8 @@ impl Task {
                 }
                 Some(option) if option.starts_with('-') => {
                     return Err(format!(
-                        "replay has no option {option}; it takes --follow, --html FILE or --explain, and the names of traces"
+                        "replay has no option {option}; it takes --follow, --html FILE or \
+                         --explain, and the names of traces"
                     ));
                 }
                 _ => files.push(PathBuf::from(word)),
@@ -69,7 +70,8 @@ fn parse_explain(words: &[OsString]) -> Result<Task, String> {
             }
             Some(option) if option.starts_with('-') => {
                 return Err(format!(
-                    "replay --explain has no option {option}; it takes --pauses N, --at-least TIME and one or two traces"
+                    "replay --explain has no option {option}; it takes --pauses N, --at-least TIME \
+                     and one or two traces"
                 ));
             }
             _ => files.push(PathBuf::from(word)),

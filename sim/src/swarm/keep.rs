@@ -48,7 +48,8 @@ pub fn keep(
         repeat::command(true, &format!("replay {}", names.join(" ")))
     );
     if again.as_ref().err() != Some(failure) {
-        text += "it did not fail in the same way once more: the simulator depends on something but its seed\n";
+        text += "it did not fail in the same way once more: the simulator depends on something but \
+            its seed\n";
     }
     Ok(text)
 }

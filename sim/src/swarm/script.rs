@@ -80,7 +80,8 @@ fn config_text(config: &Config) -> String {
         opens => format!(" opens={opens}"),
     };
     format!(
-        "stripes={} scheduler={} memory={} window={} flows={} heartbeat={} stall={} resume={}{opens}{rare_turns}",
+        "stripes={} scheduler={} memory={} window={} flows={} heartbeat={} stall={} \
+         resume={}{opens}{rare_turns}",
         config.stripes,
         scheduler::name(config.scheduler),
         config.memory_limit,
@@ -191,7 +192,8 @@ pub fn parse(text: &str) -> Result<Scenario, String> {
     match &scenario {
         Scenario::Honest(honest) if honest.routes.is_empty() => Err("it has no route".into()),
         Scenario::Honest(honest) if last_begin(honest) > honest.heal => Err(format!(
-            "something is to happen at {} µs, but all trouble ends at heal={}, and then everything must complete",
+            "something is to happen at {} µs, but all trouble ends at heal={}, and then everything \
+             must complete",
             last_begin(honest),
             honest.heal
         )),

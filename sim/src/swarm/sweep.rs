@@ -187,7 +187,8 @@ impl Summary {
     /// What to print for people.
     pub fn text(&self) -> String {
         let mut text = format!(
-            "{} scenarios ({} of them with a hostile peer), {} failures; {} events, {:.0} a second in {:.1} s\n\
+            "{} scenarios ({} of them with a hostile peer), {} failures; {} events, {:.0} a second \
+             in {:.1} s\n\
              {} flows: {} complete, {} broken off or refused by a program, \
              {} lost with a session that ended, {} with a hostile peer\n\
              {} MiB delivered; digest {:016x}\n",
@@ -286,8 +287,8 @@ impl Summary {
         let failures: Vec<String> =
             self.failures.iter().map(|(seed, _)| seed.to_string()).collect();
         format!(
-            "{{\"scenarios\":{},\"hostile\":{},\"events\":{},\"events_per_second\":{:.0},\"events_per_scenario\":{},\
-             \"faults_per_scenario\":{},\"flows\":{},\"complete\":{},\
+            "{{\"scenarios\":{},\"hostile\":{},\"events\":{},\"events_per_second\":{:.0},\
+             \"events_per_scenario\":{},\"faults_per_scenario\":{},\"flows\":{},\"complete\":{},\
              \"broken\":{},\"lost\":{},\"with_hostile_peer\":{},\"delivered\":{},\"kinds\":{{{}}},\
              \"pairs\":{},\"pairs_missing\":[{}],\"failing_seeds\":[{}],\"digest\":\"{:016x}\"}}\n",
             self.scenarios(),

@@ -97,8 +97,11 @@ mod tests {
     use super::super::Source;
     use super::*;
 
-    const DOCUMENT: &str = "## Parts\n### core\ntext\n\n| layer | files | what |\n| --- | --- | --- |\n\
-        | L0 words | `time` | |\n| L1 wire | `wire/{frame,hello}` `wire` | bytes |\n\
+    const DOCUMENT: &str = "## Parts\n### core\ntext\n\n\
+        | layer | files | what |\n\
+        | --- | --- | --- |\n\
+        | L0 words | `time` | |\n\
+        | L1 wire | `wire/{frame,hello}` `wire` | bytes |\n\
         | L2 top | `engine` `choice/*` | |\n\n### sim\n";
 
     fn faults(files: &[(&str, &str)]) -> Vec<String> {
