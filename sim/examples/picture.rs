@@ -8,13 +8,15 @@ use sim::faults::{Fault, Told};
 use sim::files;
 use sim::oracle::Pipe;
 use sim::picture::{self, Figure, Oracle, PAGE, Summary};
+use sim::rate::Rate;
 use sim::side::Side;
 use sim::world::{Setup, World};
 use std::process::ExitCode;
+use std::time::Duration;
 
 const SECOND: u64 = 1_000_000;
-const CAPS: [u64; 4] = [10_000_000, 10_000_000, 10_000_000, 2_000_000];
-const DELAY: u64 = 20_000;
+const CAPS: [Rate; 4] = [Rate::mbit(10), Rate::mbit(10), Rate::mbit(10), Rate::mbit(2)];
+const DELAY: Duration = Duration::from_millis(20);
 const SIZE: u64 = 26 << 20;
 
 fn main() -> ExitCode {

@@ -36,6 +36,7 @@ pub mod observe;
 pub mod option;
 pub mod oracle;
 pub mod picture;
+pub mod rate;
 pub mod record;
 pub mod repeat;
 pub mod replay;

@@ -8,20 +8,26 @@
 use sim::app::FlowPlan;
 use sim::files::{self, Kind};
 use sim::oracle::{Pipe, fluid_time};
+use sim::rate::Rate;
 use sim::scheduler;
 use sim::side::Side;
 use sim::units::{write_percent, write_rate};
 use sim::world::{Setup, World};
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::time::Duration;
 use striper_core::SchedulerKind;
 
 /// Flows that run at once, each of so many bytes.
 const FLOWS: usize = 4;
 const SIZE: u64 = 2 << 20;
 
-/// One way, in microseconds.
-const DELAY: u64 = 20_000;
+/// One way.
+const DELAY: Duration = Duration::from_millis(20);
+
+/// Caps that are dealt to the stripes in turn.
+const EQUAL: &[Rate] = &[Rate::mbit(10)];
+const UNEQUAL: &[Rate] = &[Rate::mbit(20), Rate::mbit(10), Rate::mbit(5), Rate::mbit(1)];
 
 /// When the flows are opened, on stripes that are up, in microseconds.
 const START: u64 = 2_000_000;
@@ -37,16 +43,14 @@ stripes caps                        loss  scheduler  goodput  fairness  overhead
 
 struct Case {
     stripes: usize,
-    caps: &'static [u64],
+    caps: &'static [Rate],
     loss: u32,
     scheduler: SchedulerKind,
 }
 
 fn cases() -> Vec<Case> {
-    let equal: &[u64] = &[10_000_000];
-    let unequal: &[u64] = &[20_000_000, 10_000_000, 5_000_000, 1_000_000];
     let mut cases = Vec::new();
-    for (caps, counts) in [(equal, &[1, 2, 4, 8][..]), (unequal, &[2, 4])] {
+    for (caps, counts) in [(EQUAL, &[1, 2, 4, 8][..]), (UNEQUAL, &[2, 4])] {
         for stripes in counts {
             for loss in [0, 1_000, 10_000] {
                 cases.extend(scheduler::ALL.into_iter().map(|scheduler| Case {
@@ -63,7 +67,7 @@ fn cases() -> Vec<Case> {
 
 /// Runs a case; its line of the table.
 fn measure(case: &Case) -> String {
-    let caps: Vec<u64> = case.caps.iter().copied().cycle().take(case.stripes).collect();
+    let caps: Vec<Rate> = case.caps.iter().copied().cycle().take(case.stripes).collect();
     let mut setup = Setup::capped(1, &caps, DELAY);
     setup.routes.iter_mut().flatten().for_each(|link| link.loss = case.loss);
     setup.config.iter_mut().for_each(|config| config.scheduler = case.scheduler);

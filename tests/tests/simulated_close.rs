@@ -2,14 +2,20 @@
 //! other side.
 
 use sim::app::{Answer, EndState, Ending, FlowPlan, Half, Reader, Start};
+use sim::rate::Rate;
 use sim::side::Side;
 use sim::world::{Checks, Setup, World};
+use std::time::Duration;
 use striper_core::{EndReason, Input, Reason};
 
 const SECOND: u64 = 1_000_000;
 
 fn world() -> World {
-    let mut setup = Setup::capped(1, &[10_000_000, 5_000_000, 2_000_000], 20_000);
+    let mut setup = Setup::capped(
+        1,
+        &[Rate::mbit(10), Rate::mbit(5), Rate::mbit(2)],
+        Duration::from_millis(20),
+    );
     setup.checks = Checks::Thinning;
     setup.routes.iter_mut().flatten().for_each(|link| link.choppy = true);
     let test = std::thread::current().name().unwrap_or_default().to_owned();

@@ -8,6 +8,7 @@ use sim::driver::kind::Kind;
 use sim::driver::net::{Break, CLIENT, SERVER};
 use sim::driver::world::{self, Outcome, World};
 use sim::link::LinkSpec;
+use sim::rate::Rate;
 use std::time::Duration;
 
 const SECOND: u64 = 1_000_000;
@@ -33,7 +34,7 @@ fn a_random_world_of_the_production_driver_runs_the_same_way_twice() {
 /// begins after a second; the transfer takes some 150 ms.
 fn calm() -> Scenario {
     let mut scenario = Scenario::with_kinds(1, Vec::new());
-    let spec = LinkSpec::new(20_000_000, 10_000);
+    let spec = LinkSpec::new(Rate::mbit(20), Duration::from_millis(10));
     scenario.routes = vec![[spec.clone(), spec.clone()], [spec.clone(), spec]];
     scenario.configs = Default::default();
     (scenario.spurious, scenario.cpu) = (100, 1);
@@ -406,7 +407,7 @@ fn the_library_s_flows_and_the_bridge_carry_what_the_pump_carries() {
 
 #[test]
 fn a_route_that_becomes_a_hundred_times_slower_is_left_for_the_others() {
-    let slow = LinkSpec::new(200_000, 100_000);
+    let slow = LinkSpec::new(Rate::bits(200_000), Duration::from_millis(100));
     let fault = Action::Change { route: 0, specs: [slow.clone(), slow] };
     both_complete(&with(&[Kind::Change], [fault]));
 }

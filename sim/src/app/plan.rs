@@ -3,6 +3,7 @@
 //! Invariant: a plan never changes while its flow lives; how far it has come is told by
 //! [`super::Flow`].
 
+use crate::rate::Rate;
 use crate::side::Side;
 use striper_core::Reason;
 
@@ -42,8 +43,8 @@ pub struct Half {
     pub bytes: u64,
     /// When it begins.
     pub start: Start,
-    /// How fast, in bytes per second.
-    pub rate: Option<u64>,
+    /// How fast; as fast as it can if not given.
+    pub rate: Option<Rate>,
     /// How many bytes at once at most.
     pub piece: u64,
     /// What comes then.
@@ -60,8 +61,8 @@ impl Half {
 /// How one program reads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Reader {
-    /// How fast, in bytes per second; all at once if not given.
-    pub rate: Option<u64>,
+    /// How fast; all at once if not given.
+    pub rate: Option<Rate>,
     /// Stops for good after so many bytes (0 never reads).
     pub stop_after: Option<u64>,
     /// Reads nothing until so many bytes wait or the end is there.

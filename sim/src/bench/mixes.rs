@@ -10,9 +10,11 @@ use crate::draw::pick;
 use crate::faults::{Fault, Told};
 use crate::link::LinkSpec;
 use crate::oracle::Pipe;
+use crate::rate::Rate;
 use crate::seed;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
+use std::time::Duration;
 
 /// What a program sends over the stripes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -168,10 +170,8 @@ impl Mix {
         let mut links = Vec::new();
         for (rate, delay) in self.stripes {
             let rate = rng.random_range(rate - rate / 20..=rate + rate / 20);
-            links.push(LinkSpec::new(
-                rate,
-                rng.random_range(delay - delay / 10..=delay + delay / 10),
-            ));
+            let delay = rng.random_range(delay - delay / 10..=delay + delay / 10);
+            links.push(LinkSpec::new(Rate::bits(rate), Duration::from_micros(delay)));
         }
         let pipes = links.iter().map(|link| Pipe::steady(link.rate, link.delay)).collect();
         let mut drawn = Drawn { pipes, links, faults: Vec::new(), struck: None, healed: None };
@@ -232,13 +232,14 @@ impl Drawn {
         self.faults.push((at, stripe, Fault::Silence { from: [true, true] }));
         self.faults.push((at + SILENCE, stripe, Fault::Heal));
         let rate = self.links[stripe].rate;
-        self.pipes[stripe].rate.extend([(at, 0), (at + SILENCE, rate)]);
+        self.pipes[stripe].rate.extend([(at, Rate::ZERO), (at + SILENCE, rate)]);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::micros;
 
     fn mix(name: &str) -> &'static Mix {
         MIXES.iter().find(|mix| mix.name == name).unwrap()
@@ -253,8 +254,16 @@ mod tests {
                 for ((link, pipe), (rate, delay)) in
                     drawn.links.iter().zip(&drawn.pipes).zip(mix.stripes)
                 {
-                    assert!(link.rate.abs_diff(*rate) <= rate / 20, "{} {seed}", mix.name);
-                    assert!(link.delay.abs_diff(*delay) <= delay / 10, "{} {seed}", mix.name);
+                    assert!(
+                        link.rate.as_bits().abs_diff(*rate) <= rate / 20,
+                        "{} {seed}",
+                        mix.name
+                    );
+                    assert!(
+                        micros(link.delay).abs_diff(*delay) <= delay / 10,
+                        "{} {seed}",
+                        mix.name
+                    );
                     assert_eq!((pipe.delay, pipe.rate[0]), (link.delay, (0, link.rate)));
                 }
             }
@@ -270,7 +279,7 @@ mod tests {
             let drawn = mix("D").draw(seed);
             for (stripe, pipe) in drawn.pipes.iter().enumerate() {
                 let usual = drawn.links[stripe].rate;
-                let dips: Vec<&[(u64, u64)]> = pipe.rate[1..].chunks(2).collect();
+                let dips: Vec<&[(u64, Rate)]> = pipe.rate[1..].chunks(2).collect();
                 assert!(dips.len() > 10, "seed {seed}");
                 for dip in &dips {
                     let [(from, low), (to, high)] = dip else { panic!("a dip without an end") };
@@ -300,7 +309,7 @@ mod tests {
             assert!((1_000_000..3_000_000).contains(&at));
             assert_eq!(drawn.healed, Some(at + 10_000_000));
             for pipe in silent {
-                assert_eq!(pipe.rate[1..], [(at, 0), (at + 10_000_000, pipe.rate[0].1)]);
+                assert_eq!(pipe.rate[1..], [(at, Rate::ZERO), (at + 10_000_000, pipe.rate[0].1)]);
             }
             assert_eq!(drawn.faults.len(), 2 * count);
         }

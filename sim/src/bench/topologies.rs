@@ -11,6 +11,7 @@ use super::each;
 use crate::app::FlowPlan;
 use crate::link::LinkSpec;
 use crate::oracle::{Pipe, credit_time};
+use crate::rate::Rate;
 use crate::scheduler;
 use crate::seed;
 use crate::side::Side;
@@ -20,6 +21,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use std::fmt::Write as _;
 use std::ops::Range;
+use std::time::Duration;
 use striper_core::SchedulerKind;
 
 /// What a transfer may lose by one more stripe, in thousandths of the rate: no less than this is
@@ -83,10 +85,18 @@ fn octaves(rng: &mut ChaCha8Rng, low: u64, high: u64) -> u64 {
     }
 }
 
+/// Each stripe's links.
+fn links(stripes: &[(u64, u64)]) -> impl Iterator<Item = [LinkSpec; 2]> + '_ {
+    stripes.iter().map(|(rate, delay)| {
+        let link = LinkSpec::new(Rate::bits(*rate), Duration::from_micros(*delay));
+        [link.clone(), link]
+    })
+}
+
 /// The oracle's time over some of the stripes.
 fn ideal(stripes: &[(u64, u64)], topology: &Topology) -> u64 {
     let pipes: Vec<Pipe> =
-        stripes.iter().map(|(rate, delay)| Pipe::steady(*rate, *delay)).collect();
+        links(stripes).map(|[link, _]| Pipe::steady(link.rate, link.delay)).collect();
     credit_time(&pipes, topology.size, topology.credit).expect("pipes that never stop")
 }
 
@@ -217,12 +227,9 @@ impl Topologies {
         topology: &Topology,
         limit: u64,
     ) -> Option<u64> {
-        let rates: Vec<u64> = stripes.iter().map(|(rate, _)| *rate).collect();
-        let mut setup = Setup::capped(seed, &rates, 0);
-        setup.routes = stripes
-            .iter()
-            .map(|(rate, delay)| [LinkSpec::new(*rate, *delay), LinkSpec::new(*rate, *delay)])
-            .collect();
+        let rates: Vec<Rate> = stripes.iter().map(|(rate, _)| Rate::bits(*rate)).collect();
+        let mut setup = Setup::capped(seed, &rates, Duration::ZERO);
+        setup.routes = links(stripes).collect();
         for config in &mut setup.config {
             config.scheduler = self.scheduler;
             config.window_limit = topology.credit;

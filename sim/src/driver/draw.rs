@@ -7,12 +7,16 @@ use super::kind::Kind;
 use super::net::{Break, CLIENT, Cuts, SERVER};
 use crate::draw::{log_range, pick};
 use crate::link::{LinkSpec, MSS};
+use crate::rate::Rate;
 use crate::seed;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use std::time::Duration;
 use striper_core::SchedulerKind;
 use striper_core::config::{Config, FLOW_FLOOR};
+
+/// No way is taken to be slower.
+const SLOWEST: Rate = Rate::bits(1_000);
 
 /// Until when faults begin, in microseconds.
 pub const FAULTS: u64 = 20_000_000;
@@ -211,8 +215,8 @@ impl Scenario {
             buffer: *pick(rng, &[4 << 10, 64 << 10, 256 << 10]),
         };
         let (spurious, cpu) = (*pick(rng, &[0, 10, 100]), *pick(rng, &[0, 1, 20, 200]));
-        let slowest = routes.iter().flatten().map(floor_rate).min().unwrap_or(1_000);
-        let mut budget = (slowest * 30 / 8).min(768 << 10);
+        let slowest = routes.iter().flatten().map(floor_rate).min().unwrap_or(SLOWEST);
+        let mut budget = (slowest.as_bits() * 30 / 8).min(768 << 10);
         let rng = &mut seed::stream(seed, "driver flows", 0);
         let flows = (0..*pick(rng, &[1, 1, 2, 3, 5, 12, 30]))
             .map(|_| draw_flow(rng, &kinds, &mut budget))
@@ -227,29 +231,32 @@ impl Scenario {
         Scenario { seed, kinds, routes, cuts, configs, spurious, cpu, flows, script }
     }
 
-    /// What the slowest way carries at the very least, in bit/s.
-    pub fn floor_rate(&self) -> u64 {
+    /// What the slowest way carries at the very least.
+    pub fn floor_rate(&self) -> Rate {
         let changed = self.script.iter().filter_map(|(_, action)| match action {
             Action::Change { specs, .. } => Some(specs),
             _ => None,
         });
-        self.routes.iter().chain(changed).flatten().map(floor_rate).min().unwrap_or(1_000)
+        self.routes.iter().chain(changed).flatten().map(floor_rate).min().unwrap_or(SLOWEST)
     }
 }
 
 /// TCP with random losses moves about MSS / (RTT · √p) (Mathis et al., 1997), here taken as a third
 /// of that, and of the cap.
-fn floor_rate(spec: &LinkSpec) -> u64 {
-    let round_trip = 2 * spec.delay + spec.queue * 8_000_000 / spec.rate + 1_000;
+fn floor_rate(spec: &LinkSpec) -> Rate {
+    let round_trip = 2 * spec.delay_micros() + spec.queueing() + 1_000;
     let lossy = match spec.loss {
-        0 => u64::MAX,
-        loss => MSS * 8 * 1_000_000 / round_trip * 1_000 / u64::from(loss).isqrt().max(1),
+        0 => spec.rate,
+        loss => {
+            Rate::bits(MSS * 8 * 1_000_000 / round_trip * 1_000 / u64::from(loss).isqrt().max(1))
+        }
     };
-    (spec.rate.min(lossy) / 3).max(1_000)
+    (spec.rate.min(lossy) / 3).max(SLOWEST)
 }
 
 fn draw_link(rng: &mut ChaCha8Rng, lossy: bool) -> LinkSpec {
-    let mut spec = LinkSpec::new(log_range(rng, 64_000, 1_000_000_000), log_range(rng, 1, 200_000));
+    let rate = Rate::bits(log_range(rng, 64_000, 1_000_000_000));
+    let mut spec = LinkSpec::new(rate, Duration::from_micros(log_range(rng, 1, 200_000)));
     if lossy {
         spec.loss = *pick(rng, &[100, 1_000, 10_000, 30_000]);
     }

@@ -19,6 +19,7 @@ use super::net::{Break, CLIENT, Event, Net, PROGRAMS, SERVER, SharedNet};
 use super::pipe::{SimClock, SimDial, SimListen, SimPipe};
 use super::program::{FlowState, Program, Progress};
 use crate::link::LinkSpec;
+use crate::rate::Rate;
 use crate::seed;
 use causes::Causes;
 use rand::RngExt;
@@ -243,15 +244,18 @@ impl World {
         let window = scenario.configs.iter().map(|config| config.window_limit).min().unwrap_or(1);
         let window = window.min(scenario.cuts.buffer);
         let queue = scenario.routes.iter().flatten().map(|spec| spec.queue).max().unwrap_or(0);
-        let round_trip = 1_500_000 + (queue + (512 << 10)) * 8_000_000 / slowest;
+        let round_trip = 1_500_000 + slowest.micros_for(queue + (512 << 10));
         let turns = bytes / window + 4 * flows.len() as u64;
         // After heal a proof flow begins; a session may have to be given up first.
-        heal + 60_000_000 + GRACE + bytes * 8_000_000 / slowest * 4 + turns * round_trip
+        heal + 60_000_000 + GRACE + slowest.micros_for(bytes) * 4 + turns * round_trip
     }
 
     fn add_flow(&mut self, plan: FlowPlan) {
         let index = self.flows.borrow().len();
-        let local = LinkSpec { send_buffer: 64 << 10, ..LinkSpec::new(10_000_000_000, 20) };
+        let local = LinkSpec {
+            send_buffer: 64 << 10,
+            ..LinkSpec::new(Rate::mbit(10_000), Duration::from_micros(20))
+        };
         let (to_entrance, state) = {
             let mut net = self.net.borrow_mut();
             let to_entrance = net.add_route([local.clone(), local.clone()], self.entrance);

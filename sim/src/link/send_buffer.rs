@@ -263,7 +263,9 @@ impl SendBuffer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rate::Rate;
     use crate::seed;
+    use std::time::Duration;
 
     fn take(buffer: &mut SendBuffer, spec: &LinkSpec) -> Kinds {
         let mut felt = Kinds::default();
@@ -272,7 +274,7 @@ mod tests {
     }
 
     fn spec() -> LinkSpec {
-        LinkSpec::new(10_000_000, 1_000)
+        LinkSpec::new(Rate::mbit(10), Duration::from_millis(1))
     }
 
     #[test]

@@ -14,10 +14,11 @@ pub use options::{OPTIONS, Options};
 use crate::app::FlowPlan;
 use crate::faults::{Fault, Told};
 use crate::oracle::{Pipe, fluid_time};
+use crate::rate::Rate;
 use crate::record::{self, Reel, Tapes};
 use crate::scheduler;
 use crate::side::Side;
-use crate::units::{write_percent, write_rate, write_size, write_time};
+use crate::units::{micros, write_percent, write_rate, write_size, write_time};
 use crate::world::{Checks, Setup, World};
 use std::path::Path;
 use std::time::Duration;
@@ -26,8 +27,8 @@ use striper_core::SchedulerKind;
 /// A transfer that is to be measured, and with what.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Transfer {
-    /// The stripes' caps in bit/s, dealt in turn.
-    pub caps: Vec<u64>,
+    /// The stripes' caps, dealt in turn.
+    pub caps: Vec<Rate>,
     /// How many stripes, one measurement each.
     pub stripes: Vec<usize>,
     /// Round-trip time of every stripe, without queueing.
@@ -193,10 +194,11 @@ impl Transfer {
         scheduler: SchedulerKind,
         watch: impl FnOnce(&mut World) -> T,
     ) -> Run<T> {
-        let caps: Vec<u64> = self.caps.iter().copied().cycle().take(stripes).collect();
-        let rtt = self.rtt.as_micros() as u64;
-        let mut setup = Setup::capped(self.seed, &caps, 0);
-        for (way, delay) in [(0, rtt / 2), (1, rtt - rtt / 2)] {
+        let caps: Vec<Rate> = self.caps.iter().copied().cycle().take(stripes).collect();
+        let rtt = micros(self.rtt);
+        let [there, back] = [rtt / 2, rtt - rtt / 2].map(Duration::from_micros);
+        let mut setup = Setup::capped(self.seed, &caps, Duration::ZERO);
+        for (way, delay) in [(0, there), (1, back)] {
             for route in &mut setup.routes {
                 route[way].delay = delay;
                 route[way].loss = self.loss;
@@ -205,17 +207,17 @@ impl Transfer {
         setup.config.iter_mut().for_each(|config| config.scheduler = scheduler);
         setup.checks = if self.check { Checks::Always } else { Checks::Off };
         setup.repeat = self.command(stripes, scheduler);
-        let pipes: Vec<Pipe> = caps.iter().map(|cap| Pipe::steady(*cap, rtt / 2)).collect();
+        let pipes: Vec<Pipe> = caps.iter().map(|cap| Pipe::steady(*cap, there)).collect();
         let ideal = fluid_time(&pipes, self.size).expect("pipes that never stop");
         let limit = 100 * ideal + 600_000_000;
 
         let mut world = World::new(setup);
         let watched = watch(&mut world);
         let warm = world.warm_up(limit);
-        let start = world.now() + self.idle.as_micros() as u64;
+        let start = world.now() + micros(self.idle);
         let flow = world.open(FlowPlan::upload(start, self.size));
         for (at, route, fault) in self.faults.iter().filter(|(_, route, _)| *route < stripes) {
-            world.fault(start + at.as_micros() as u64, *route, fault.clone());
+            world.fault(start + micros(*at), *route, fault.clone());
         }
         let mut time = None;
         if warm

@@ -167,6 +167,7 @@ fn usual_counts(caps: usize) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rate::Rate;
     use striper_core::SchedulerKind;
 
     fn options(line: &str) -> Options {
@@ -182,7 +183,7 @@ mod tests {
     fn one_cap_is_measured_over_one_to_eight_stripes() {
         let transfer = transfer("--caps 1mbps");
         assert_eq!(transfer.stripes, [1, 2, 4, 8]);
-        assert_eq!(transfer.caps, [1_000_000]);
+        assert_eq!(transfer.caps, [Rate::mbit(1)]);
         assert_eq!(transfer.size, 8 << 20);
     }
 

@@ -3,6 +3,7 @@
 use super::{Row, Transfer};
 use crate::picture::scale::{show_rate, show_size, show_time};
 use crate::picture::{self, Figure, Oracle, Summary, Timeline, render};
+use crate::rate::Rate;
 use crate::scheduler as schedulers;
 use crate::side::Side;
 use crate::world::World;
@@ -40,8 +41,13 @@ impl Transfer {
     }
 
     fn story(&self, stripes: usize, scheduler: SchedulerKind) -> String {
-        let caps: Vec<String> =
-            self.caps.iter().cycle().take(stripes).map(|cap| show_rate(*cap as f64)).collect();
+        let caps: Vec<String> = self
+            .caps
+            .iter()
+            .cycle()
+            .take(stripes)
+            .map(|cap| show_rate(cap.as_bits() as f64))
+            .collect();
         let even = caps.iter().all(|cap| *cap == caps[0]);
         format!(
             "One flow from client to server over {} of {}, chosen by {}; RTT {}, {}, {}seed {}.",
@@ -93,7 +99,7 @@ fn figures(row: &Row, timeline: &Timeline) -> Vec<Figure> {
 }
 
 /// The cap of each stripe, by the route that it takes; `caps` are dealt to the routes in turn.
-fn caps(world: &World, timeline: &Timeline, caps: &[u64]) -> BTreeMap<StripeId, u64> {
+fn caps(world: &World, timeline: &Timeline, caps: &[Rate]) -> BTreeMap<StripeId, Rate> {
     let stripes = timeline.direction(Side::Client).lanes.keys();
     stripes.filter_map(|stripe| Some((*stripe, caps[world.route(*stripe)? % caps.len()]))).collect()
 }
@@ -104,7 +110,7 @@ mod tests {
     use crate::picture::tests::assert_self_contained;
     use crate::picture::tests::markup::assert_well_formed;
 
-    fn transfer(caps: &[u64], stripes: usize, size: u64) -> Transfer {
+    fn transfer(caps: &[Rate], stripes: usize, size: u64) -> Transfer {
         Transfer { caps: caps.to_vec(), stripes: vec![stripes], size, ..Transfer::default() }
     }
 
@@ -116,7 +122,8 @@ mod tests {
     #[test]
     fn a_measurement_gives_a_self_contained_well_formed_page() {
         for scheduler in schedulers::ALL {
-            let mut transfer = transfer(&[20_000_000, 5_000_000, 1_000_000], 3, 2 << 20);
+            let mut transfer =
+                transfer(&[Rate::mbit(20), Rate::mbit(5), Rate::mbit(1)], 3, 2 << 20);
             transfer.loss = 10_000;
             let page = transfer.draw(3, scheduler);
             assert_well_formed(&page);
@@ -137,7 +144,7 @@ mod tests {
 
     #[test]
     fn the_page_has_the_figures_of_the_report_and_the_command_that_repeats_it() {
-        let transfer = transfer(&[20_000_000, 1_000_000], 2, 2 << 20);
+        let transfer = transfer(&[Rate::mbit(20), Rate::mbit(1)], 2, 2 << 20);
         let page = drawn(&transfer);
         let row = transfer.measure(2, SchedulerKind::Earliest);
         for figure in [
@@ -163,14 +170,14 @@ mod tests {
 
     #[test]
     fn the_same_run_gives_the_same_bytes() {
-        let mut transfer = transfer(&[8_000_000, 2_000_000], 2, 1 << 20);
+        let mut transfer = transfer(&[Rate::mbit(8), Rate::mbit(2)], 2, 1 << 20);
         transfer.loss = 10_000;
         assert_eq!(drawn(&transfer), drawn(&transfer));
     }
 
     #[test]
     fn the_largest_count_and_the_first_scheduler_are_drawn() {
-        let mut transfer = transfer(&[8_000_000], 1, 1 << 20);
+        let mut transfer = transfer(&[Rate::mbit(8)], 1, 1 << 20);
         transfer.stripes = vec![2, 8, 4];
         transfer.schedulers = vec![SchedulerKind::RoundRobin, SchedulerKind::Earliest];
         assert_eq!(transfer.drawn(), (8, SchedulerKind::RoundRobin));
@@ -178,7 +185,7 @@ mod tests {
 
     #[test]
     fn pages_stay_small_however_large_the_transfer() {
-        for (cap, stripes, size) in [(100_000_000, 8, 64 << 20), (2_000_000, 1, 100)] {
+        for (cap, stripes, size) in [(Rate::mbit(100), 8, 64 << 20), (Rate::mbit(2), 1, 100)] {
             let page = drawn(&transfer(&[cap], stripes, size));
             assert_well_formed(&page);
             assert!(page.len() < 200_000, "{stripes} stripes: {} bytes", page.len());

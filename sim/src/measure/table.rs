@@ -29,7 +29,8 @@ impl Transfer {
     }
 
     fn table_head(&self) -> String {
-        let caps: Vec<String> = self.caps.iter().map(|cap| show_rate(*cap as f64)).collect();
+        let caps: Vec<String> =
+            self.caps.iter().map(|cap| show_rate(cap.as_bits() as f64)).collect();
         let caps = if caps.len() == 1 {
             format!("each capped at {}", caps[0])
         } else {
@@ -52,7 +53,7 @@ impl Transfer {
     }
 
     fn json_head(&self) -> String {
-        let caps: Vec<String> = self.caps.iter().map(u64::to_string).collect();
+        let caps: Vec<String> = self.caps.iter().map(|cap| cap.as_bits().to_string()).collect();
         let faults = self.written_faults();
         let faults: Vec<String> = faults.iter().map(|fault| format!("\"{fault}\"")).collect();
         format!(

@@ -10,6 +10,7 @@ use super::scene::Scene;
 use super::timeline::Timeline;
 use crate::files::Kind;
 use crate::oracle::{Pipe, fluid_time};
+use crate::rate::Rate;
 use crate::side::Side;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -71,8 +72,8 @@ pub struct Summary {
     pub span: Option<Range<u64>>,
     /// To compare goodput with, from client to server.
     pub oracle: Option<Oracle>,
-    /// Stripes' caps in bit/s, as far as they are known.
-    pub caps: BTreeMap<StripeId, u64>,
+    /// Stripes' caps, as far as they are known.
+    pub caps: BTreeMap<StripeId, Rate>,
 }
 
 impl Summary {

@@ -6,6 +6,7 @@ pub mod markup;
 use super::{Summary, Timeline, render, watch};
 use crate::app::FlowPlan;
 use crate::faults::{Fault, Told};
+use crate::rate::Rate;
 use crate::side::Side;
 use crate::world::{Setup, World};
 use markup::assert_well_formed;
@@ -42,7 +43,11 @@ pub fn assert_self_contained(page: &str) {
 fn troubled(
     watch: impl FnOnce(&mut World) -> Rc<RefCell<Timeline>>,
 ) -> (World, Rc<RefCell<Timeline>>) {
-    let mut setup = Setup::capped(3, &[10_000_000, 10_000_000, 10_000_000, 1_000_000], 20_000);
+    let mut setup = Setup::capped(
+        3,
+        &[Rate::mbit(10), Rate::mbit(10), Rate::mbit(10), Rate::mbit(1)],
+        Duration::from_millis(20),
+    );
     setup.routes[3].iter_mut().for_each(|link| link.loss = 10_000);
     let mut world = World::new(setup);
     let timeline = watch(&mut world);
@@ -69,7 +74,7 @@ fn watch_one(only: Side) -> impl FnOnce(&mut World) -> Rc<RefCell<Timeline>> {
 
 #[test]
 fn a_page_of_many_stripes_stays_small() {
-    let mut setup = Setup::capped(1, &[2_000_000; 64], 20_000);
+    let mut setup = Setup::capped(1, &[Rate::mbit(2); 64], Duration::from_millis(20));
     setup.routes.iter_mut().flatten().for_each(|link| link.loss = 10_000);
     let mut world = World::new(setup);
     let timeline = watch(&mut world);
@@ -101,7 +106,7 @@ fn an_empty_run_says_that_it_is_empty() {
     assert_well_formed(&page);
     assert!(page.contains("Nothing to draw"));
 
-    let mut world = World::new(Setup::capped(1, &[1_000_000], 20_000));
+    let mut world = World::new(Setup::capped(1, &[Rate::mbit(1)], Duration::from_millis(20)));
     let timeline = watch(&mut world);
     world.run_until(SECOND);
     assert!(render(&timeline.borrow(), &Summary::default()).contains("Nothing to draw"));

@@ -11,8 +11,10 @@ use crate::draw::{log_range, pick};
 use crate::faults::{Fault, Told, Upset};
 use crate::kinds::{Kind, Kinds};
 use crate::link::{LinkSpec, MSS};
+use crate::rate::Rate;
 use crate::seed;
 use crate::side::Side;
+use crate::units::micros;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use std::time::Duration;
@@ -130,22 +132,23 @@ impl Draw {
 
     fn link(&mut self) -> LinkSpec {
         let fastest = if self.size == Size::Large { 1_000_000_000 } else { 10_000_000_000 };
-        let rate = log_range(&mut self.rng, 64_000, fastest);
-        let mut spec = LinkSpec::new(rate, log_range(&mut self.rng, 1, 750_000));
+        let rate = Rate::bits(log_range(&mut self.rng, 64_000, fastest));
+        let delay = Duration::from_micros(log_range(&mut self.rng, 1, 750_000));
+        let mut spec = LinkSpec::new(rate, delay);
         if self.uses(Kind::Loss, 0.7) {
             spec.loss = log_range(&mut self.rng, 300, 60_000) as u32;
         }
         if self.uses(Kind::Jitter, 0.7) {
-            spec.jitter = log_range(&mut self.rng, 10, 200_000);
+            spec.jitter = Duration::from_micros(log_range(&mut self.rng, 10, 200_000));
         }
         spec.choppy = self.uses(Kind::ShortWrite, 0.8);
         spec.bytewise = self.uses(Kind::ByteRead, 0.4);
         if self.uses(Kind::Coalesced, 0.7) {
-            spec.coalesce = log_range(&mut self.rng, 100, 50_000);
+            spec.coalesce = Duration::from_micros(log_range(&mut self.rng, 100, 50_000));
         }
         let rng = &mut self.rng;
         // At most two seconds of queue, beyond which detection would take queueing for death.
-        let deepest = (rate / 4).clamp(8 * MSS, 16 << 20);
+        let deepest = (rate.as_bits() / 4).clamp(8 * MSS, 16 << 20);
         spec.queue = if self.on.has(Kind::Overflow) {
             log_range(rng, 4 << 10, (16 << 10).min(deepest))
         } else {
@@ -158,14 +161,15 @@ impl Draw {
         spec
     }
 
-    fn flows(&mut self, slowest: u64) -> Vec<FlowPlan> {
+    fn flows(&mut self, slowest: Rate) -> Vec<FlowPlan> {
         let (count, budget) = match self.size {
             Size::Small => (*pick(&mut self.rng, &[1, 1, 2, 2, 3, 4, 6, 12]), 200 << 10),
             Size::Large => (*pick(&mut self.rng, &[1, 2, 10, 100, 1_000]), 1 << 30),
         };
         let budget = log_range(&mut self.rng, 2 << 10, budget);
         // At most what the slowest stripe could carry in some minutes.
-        let mut budget = budget.min(slowest / 8 * if self.size == Size::Large { 600 } else { 30 });
+        let mut budget =
+            budget.min(slowest.as_bytes() * if self.size == Size::Large { 600 } else { 30 });
         let span = log_range(&mut self.rng, 1_000, 5_000_000);
         (0..count).map(|_| self.flow(&mut budget, span)).collect()
     }
@@ -239,7 +243,7 @@ impl Draw {
             start: *pick(rng, &[Start::AtOnce, Start::AtOnce, Start::AtOnce, Start::AfterFin]),
             // Twenty seconds at the slowest, so that trouble comes in the middle.
             rate: (rng.random_range(0..3) == 0)
-                .then(|| log_range(rng, (bytes / 20).max(100), 10_000_000)),
+                .then(|| Rate::bytes(log_range(rng, (bytes / 20).max(100), 10_000_000))),
             piece: if tiny { 1 } else { *pick(rng, &[100, 1_448, 16 << 10, 64 << 10, 1 << 20]) },
             end: if resets {
                 Ending::Reset
@@ -254,7 +258,7 @@ impl Draw {
             // The slowest takes a byte at a time.
             rate: self
                 .uses(Kind::SlowReader, 0.5)
-                .then(|| log_range(&mut self.rng, 100, 1_000_000)),
+                .then(|| Rate::bytes(log_range(&mut self.rng, 100, 1_000_000))),
             stop_after: self
                 .uses(Kind::StuckReader, 0.5)
                 .then(|| log_range(&mut self.rng, 1, 1 << 17) - 1),
@@ -263,11 +267,16 @@ impl Draw {
     }
 
     /// Half of all trouble comes soon after a flow begins, the rest at any time.
-    fn troubles(&mut self, routes: &[[LinkSpec; 2]], flows: &[FlowPlan], slowest: u64) -> Troubles {
+    fn troubles(
+        &mut self,
+        routes: &[[LinkSpec; 2]],
+        flows: &[FlowPlan],
+        slowest: Rate,
+    ) -> Troubles {
         let bytes: u64 = flows.iter().flat_map(|flow| &flow.sends).map(|half| half.bytes).sum();
-        let delay = routes.iter().flatten().map(|spec| spec.delay).max().expect("a route");
-        let busy = (bytes * 8_000_000 / slowest / routes.len() as u64 + 8 * delay)
-            .clamp(10_000, 60_000_000);
+        let delay = routes.iter().flatten().map(LinkSpec::delay_micros).max().expect("a route");
+        let busy =
+            (slowest.micros_for(bytes) / routes.len() as u64 + 8 * delay).clamp(10_000, 60_000_000);
         let (mut faults, mut upsets) = (Vec::new(), Vec::new());
         for kind in Kind::ALL {
             if !self.has(*kind) {
@@ -367,7 +376,8 @@ impl Draw {
 
 /// What one way may take, in microseconds: a full queue, and one that is late.
 fn worst_delay(spec: &LinkSpec) -> u64 {
-    spec.delay + spec.jitter + spec.coalesce + spec.queue.min(256 << 10) * 8_000_000 / spec.rate
+    micros(spec.delay + spec.jitter + spec.coalesce)
+        + spec.rate.micros_for(spec.queue.min(256 << 10))
 }
 
 type Troubles = (Vec<(u64, usize, Fault)>, Vec<(u64, Side, Upset)>);

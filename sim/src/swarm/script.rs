@@ -9,8 +9,10 @@ use super::{Honest, Hostile, Scenario};
 use crate::app::{Answer, Ending, FlowPlan, Half, Reader, Start};
 use crate::faults::{Fault, Told, Upset};
 use crate::link::LinkSpec;
+use crate::rate::Rate;
 use crate::scheduler;
 use crate::side::Side;
+use crate::units::micros;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::str::FromStr;
@@ -99,7 +101,9 @@ fn route_text(route: &[LinkSpec; 2]) -> String {
     for (spec, mark) in route.iter().zip(["", "'"]) {
         words.push(format!(
             "rate{mark}={} delay{mark}={} queue{mark}={}",
-            spec.rate, spec.delay, spec.queue
+            spec.rate.as_bits(),
+            micros(spec.delay),
+            spec.queue
         ));
         words.push(format!("buffer{mark}={} window{mark}={}", spec.send_buffer, spec.window));
         let mut rare = |name: &str, value: u64| {
@@ -108,8 +112,8 @@ fn route_text(route: &[LinkSpec; 2]) -> String {
             }
         };
         rare("loss", u64::from(spec.loss));
-        rare("jitter", spec.jitter);
-        rare("coalesce", spec.coalesce);
+        rare("jitter", micros(spec.jitter));
+        rare("coalesce", micros(spec.coalesce));
         rare("choppy", u64::from(spec.choppy));
         rare("bytewise", u64::from(spec.bytewise));
         if let Some(mark_at) = spec.low_water {
@@ -138,8 +142,8 @@ fn flow_text(flow: &FlowPlan) -> String {
         let mut rare = |name: &str, value: Option<u64>| {
             words.extend(value.map(|value| format!("{name}{mark}={value}")));
         };
-        rare("rate", half.rate);
-        rare("reads", reader.rate);
+        rare("rate", half.rate.map(Rate::as_bytes));
+        rare("reads", reader.rate.map(Rate::as_bytes));
         rare("stops", reader.stop_after);
         rare("burst", reader.burst);
     }
@@ -324,7 +328,10 @@ fn parse_link(line: &mut Line, mark: &str) -> Result<LinkSpec, String> {
     if !(1_000..=100_000_000_000).contains(&rate) {
         return Err(format!("rate{mark}={rate}: rates go from 1000 to 100000000000 bit/s"));
     }
-    let mut spec = LinkSpec::new(rate, line.take(&name("delay"))?.unwrap_or(10_000));
+    let mut spec = LinkSpec::new(
+        Rate::bits(rate),
+        Duration::from_micros(line.take(&name("delay"))?.unwrap_or(10_000)),
+    );
     spec.queue = line.take(&name("queue"))?.unwrap_or(spec.queue);
     spec.send_buffer = line.take(&name("buffer"))?.unwrap_or(spec.send_buffer);
     spec.window = line.take(&name("window"))?.unwrap_or(spec.window);
@@ -335,8 +342,8 @@ fn parse_link(line: &mut Line, mark: &str) -> Result<LinkSpec, String> {
                 .into(),
         );
     }
-    spec.jitter = line.take(&name("jitter"))?.unwrap_or(0);
-    spec.coalesce = line.take(&name("coalesce"))?.unwrap_or(0);
+    spec.jitter = Duration::from_micros(line.take(&name("jitter"))?.unwrap_or(0));
+    spec.coalesce = Duration::from_micros(line.take(&name("coalesce"))?.unwrap_or(0));
     spec.choppy = line.take(&name("choppy"))?.unwrap_or(0) == 1;
     spec.bytewise = line.take(&name("bytewise"))?.unwrap_or(0) == 1;
     spec.low_water = line.take(&name("low-water"))?;
@@ -355,9 +362,9 @@ fn parse_flow(line: &mut Line) -> Result<FlowPlan, String> {
     for mark in ["", "'"] {
         let name = |name: &str| format!("{name}{mark}");
         let usual = Half::sends(line.take(&name("bytes"))?.unwrap_or(0));
-        let rate = line.take(&name("rate"))?;
+        let rate = line.take(&name("rate"))?.map(Rate::bytes);
         let piece = line.take(&name("piece"))?.unwrap_or(usual.piece);
-        if rate == Some(0) || piece == 0 {
+        if rate == Some(Rate::ZERO) || piece == 0 {
             return Err("a program that sends no byte at a time never ends".into());
         }
         let start = match line.text(&name("start")).as_deref() {
@@ -373,7 +380,7 @@ fn parse_flow(line: &mut Line) -> Result<FlowPlan, String> {
         };
         sends.push(Half { rate, piece, start, end, ..usual });
         reads.push(Reader {
-            rate: line.take(&name("reads"))?,
+            rate: line.take(&name("reads"))?.map(Rate::bytes),
             stop_after: line.take(&name("stops"))?,
             burst: line.take(&name("burst"))?,
         });

@@ -53,7 +53,7 @@ impl World {
     pub(super) fn link_event(&mut self, conn: usize, way: usize, event: LinkEvent) {
         let silent = self.is_silent(conn, way);
         let silent_back = self.is_silent(conn, 1 - way);
-        let back = self.routes[self.conns[conn].route].specs[1 - way].delay;
+        let back = self.routes[self.conns[conn].route].specs[1 - way].delay_micros();
         let link = &mut self.conns[conn].links[way];
         let mut later = Later::new();
         match event {

@@ -1,5 +1,6 @@
 use super::super::pipe::{SimDial, SimListen, SimPipe};
 use super::*;
+use crate::rate::Rate;
 use std::future::Future;
 use std::time::Duration;
 use striper_runtime::Pipe;
@@ -10,7 +11,13 @@ fn connected(buffer: u64) -> (SharedNet, SimPipe, SimPipe) {
     let listen = {
         let mut net = net.borrow_mut();
         let port = net.add_port(SERVER);
-        net.add_route([LinkSpec::new(10_000_000, 5_000), LinkSpec::new(10_000_000, 5_000)], port);
+        net.add_route(
+            [
+                LinkSpec::new(Rate::mbit(10), Duration::from_millis(5)),
+                LinkSpec::new(Rate::mbit(10), Duration::from_millis(5)),
+            ],
+            port,
+        );
         port
     };
     let listen = SimListen::new(net.clone(), listen);

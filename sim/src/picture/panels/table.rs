@@ -72,7 +72,7 @@ fn row(scene: &Scene, stripe: StripeId, bytes: u64, all: u64) -> String {
         "<tr><th scope=\"row\">{stripe}</th><td>{}</td><td>{}</td><td>{}</td><td>\
          {:.1} %</td><td>{}</td><td>{}</td><td>{}</td>\
          <td>{trips}</td><td>{}</td></tr>",
-        scene.cap(stripe).map_or("–".into(), |cap| show_rate(cap as f64)),
+        scene.cap(stripe).map_or("–".into(), |cap| show_rate(cap.as_bits() as f64)),
         in_span(scene, stripe).count(),
         show_size(bytes),
         100.0 * bytes as f64 / all as f64,
