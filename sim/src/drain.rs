@@ -86,7 +86,7 @@ fn draw_flow(rng: &mut ChaCha8Rng, crowded: bool) -> FlowPlan {
     FlowPlan {
         opener: if server_opens && !crowded { Side::Server } else { Side::Client },
         at: rng.random_range(0..OPENED),
-        answer: Answer::Accept(rng.random_range(0..100_000)),
+        answer: Answer::Accept(Duration::from_micros(rng.random_range(0..100_000))),
         sends,
         reads: [Reader::default(); 2],
         reset: None,

@@ -3,6 +3,7 @@
 
 use crate::link::LinkSpec;
 use crate::side::Side;
+use std::time::Duration;
 
 /// A fault of one route, or the end of one.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -45,13 +46,12 @@ pub enum Fault {
         /// How much more.
         bytes: u64,
     },
-    /// What leaves a side within this time, in microseconds, arrives after it: nothing is lost, all
-    /// is late.
+    /// What leaves a side within this time arrives after it: nothing is lost, all is late.
     Clog {
         /// Whether what comes from the client, and from the server, is held up.
         from: [bool; 2],
         /// For how long.
-        time: u64,
+        time: Duration,
     },
     /// The next so many dials are refused.
     RefuseDials(u32),
@@ -67,19 +67,19 @@ pub enum Fault {
 /// What can happen to a side's process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Upset {
-    /// The process dies and starts again after `down` microseconds, without any memory of before.
-    /// Its connections break.
+    /// The process dies and starts again later, without any memory of before. Its connections
+    /// break.
     Crash {
         /// How long it is away.
-        down: u64,
+        down: Duration,
         /// The other side hears of that.
         told: bool,
     },
-    /// The process is stopped for so many microseconds: its system goes on, it does not. Afterwards
-    /// it reads what has come before it looks at its timers, as the driver does.
-    Pause(u64),
-    /// The side's clock jumps forward by so many microseconds.
-    Jump(u64),
+    /// The process is stopped for so long: its system goes on, it does not. Afterwards it reads
+    /// what has come before it looks at its timers, as the driver does.
+    Pause(Duration),
+    /// The side's clock jumps forward by so much.
+    Jump(Duration),
 }
 
 /// Who learns of a reset at once.

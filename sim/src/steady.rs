@@ -30,7 +30,7 @@ pub fn check_goodput((cap, rtt): (Rate, Duration)) {
     // Half a minute on one stripe.
     let size = cap.as_bytes() * 30;
     let transfer = Transfer { caps: vec![cap], rtt, size, ..Transfer::default() };
-    let mut before = u64::MAX;
+    let mut before = Duration::MAX;
     for stripes in 1..=5 {
         let row = transfer.measure(stripes, SchedulerKind::Earliest);
         let repeat = transfer.command(stripes, SchedulerKind::Earliest);
@@ -38,7 +38,7 @@ pub fn check_goodput((cap, rtt): (Rate, Duration)) {
         assert!(row.share() >= 0.95, "{:.3} of the oracle; {repeat}", row.share());
         assert!(
             time <= before.saturating_add(before / 50),
-            "{time} µs, {before} with one less; {repeat}"
+            "{time:?}, {before:?} with one less; {repeat}"
         );
         before = time;
     }

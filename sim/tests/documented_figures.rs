@@ -36,7 +36,7 @@ fn transfer(line: &str) -> Transfer {
 fn seconds(line: &str) -> f64 {
     let transfer = transfer(line);
     let row = transfer.measure(transfer.stripes[0], SchedulerKind::Earliest);
-    row.time.expect("a transfer that ends") as f64 / 1e6
+    row.time.expect("a transfer that ends").as_secs_f64()
 }
 
 #[test]

@@ -118,9 +118,9 @@ fn a_reset_does_not_wait_for_a_consumer_that_has_stopped() {
 #[test]
 fn a_refused_flow_says_why() {
     for opener in Side::BOTH {
-        for (after, bytes) in [(0, 0), (0, 100_000), (SECOND, 4 << 20)] {
+        for (after, bytes) in [(0, 0), (0, 100_000), (1, 4 << 20)] {
             let mut plan = FlowPlan { opener, ..FlowPlan::both_ways(SECOND, bytes) };
-            plan.answer = Answer::Refuse(after, Reason::ConnectionRefused);
+            plan.answer = Answer::Refuse(Duration::from_secs(after), Reason::ConnectionRefused);
             let mut world = world();
             let flow = world.open(plan);
             assert!(world.run_to_end(10 * SECOND), "{:#?}", world.flow(flow));

@@ -5,15 +5,16 @@
 
 use crate::rate::Rate;
 use crate::side::Side;
+use std::time::Duration;
 use striper_core::Reason;
 
 /// How the program that a flow was opened to answers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Answer {
-    /// Accepts after so many microseconds.
-    Accept(u64),
-    /// Refuses after so many microseconds.
-    Refuse(u64, Reason),
+    /// Accepts after so long.
+    Accept(Duration),
+    /// Refuses after so long.
+    Refuse(Duration, Reason),
 }
 
 /// When a program begins to send.
@@ -92,7 +93,7 @@ impl FlowPlan {
         FlowPlan {
             opener: Side::Client,
             at,
-            answer: Answer::Accept(0),
+            answer: Answer::Accept(Duration::ZERO),
             sends: [Half::sends(bytes), Half::sends(0)],
             reads: [Reader::default(); 2],
             reset: None,

@@ -11,7 +11,7 @@ use crate::oracle::{Pipe, capacity, credit_time};
 use crate::rate::Rate;
 use crate::scheduler;
 use crate::side::Side;
-use crate::units::write_size;
+use crate::units::{micros, write_size};
 use crate::world::{Setup, World};
 use std::cell::RefCell;
 use std::time::Duration;
@@ -161,14 +161,15 @@ fn plan(load: Load, drawn: &Drawn, credit: u64) -> (FlowPlan, u64) {
             let mut plan = FlowPlan::upload(0, bytes);
             plan.sends[0].rate = Some(rate);
             plan.sends[0].piece = PIECE;
-            (plan, time(bytes).max(span))
+            (plan, time(bytes).max(micros(span)))
         }
     }
 }
 
 /// Half of what the pipes can carry on the whole until then, and what that comes to in whole
 /// pieces, in bytes.
-pub(super) fn pace(pipes: &[Pipe], span: u64) -> (Rate, u64) {
+pub(super) fn pace(pipes: &[Pipe], span: Duration) -> (Rate, u64) {
+    let span = micros(span);
     let rate = capacity(pipes, span) * 1_000 / (span / 1_000) / 2;
     (Rate::bytes(rate), rate * (span / 1_000) / 1_000 / PIECE * PIECE)
 }
@@ -177,7 +178,7 @@ pub(super) fn pace(pipes: &[Pipe], span: u64) -> (Rate, u64) {
 pub(super) fn warm(world: &mut World, bytes: u64, limit: u64) -> bool {
     let flow = world.open(FlowPlan::upload(world.now(), bytes));
     let done = world.run_while(world.now() + limit, |world| !world.flow(flow).is_over());
-    world.run_until(world.now() + IDLE);
+    world.run_until(world.now() + micros(IDLE));
     done
 }
 

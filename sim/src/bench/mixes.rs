@@ -12,6 +12,7 @@ use crate::link::LinkSpec;
 use crate::oracle::Pipe;
 use crate::rate::Rate;
 use crate::seed;
+use crate::units::micros;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use std::time::Duration;
@@ -26,15 +27,15 @@ pub enum Load {
     /// As [`Load::Upload`], on stripes that have carried 1 MiB before and were idle for a second.
     Object(u64),
     /// From the client, half of what the stripes can carry on the whole, in pieces of 1,400 bytes,
-    /// for so many microseconds.
-    Paced(u64),
+    /// for so long.
+    Paced(Duration),
 }
 
 /// What an object's stripes have carried before, in bytes.
 pub const WARMING: u64 = 1 << 20;
 
-/// How long an object's stripes are idle before it, in microseconds.
-pub const IDLE: u64 = 1_000_000;
+/// How long an object's stripes are idle before it.
+pub const IDLE: Duration = Duration::from_secs(1);
 
 /// The largest credit that can be asked for, in bytes: half of a session's default memory limit,
 /// beyond which that is what binds.
@@ -59,8 +60,8 @@ pub enum Trouble {
     AllSilent,
 }
 
-/// How long a silent stripe is silent, in microseconds.
-pub const SILENCE: u64 = 10_000_000;
+/// How long a silent stripe is silent.
+pub const SILENCE: Duration = Duration::from_secs(10);
 
 /// One line of the comparison.
 #[derive(Debug)]
@@ -129,7 +130,7 @@ pub const MIXES: &[Mix] = mixes! {
     "F3", "4 x 10 Mbit/s, RTT 40 ms; 64 MiB; all are silent for 10 s",
         FOUR, Load::Upload(64 << 20), AllSilent;
     "G", "as D, a program that writes at half of the capacity for 20 s",
-        DIPPING, Load::Paced(20_000_000), Dips;
+        DIPPING, Load::Paced(Duration::from_secs(20)), Dips;
     "objects-64K", "64 KiB on warm 4 x 10 Mbit/s, RTT 40 ms",
         FOUR, Load::Object(64 << 10), Nothing;
     "objects-512K", "512 KiB on warm 4 x 10 Mbit/s, RTT 40 ms",
@@ -228,18 +229,18 @@ impl Drawn {
     }
 
     fn silence(&mut self, stripe: usize, at: u64) {
-        (self.struck, self.healed) = (Some(at), Some(at + SILENCE));
+        let healed = at + micros(SILENCE);
+        (self.struck, self.healed) = (Some(at), Some(healed));
         self.faults.push((at, stripe, Fault::Silence { from: [true, true] }));
-        self.faults.push((at + SILENCE, stripe, Fault::Heal));
+        self.faults.push((healed, stripe, Fault::Heal));
         let rate = self.links[stripe].rate;
-        self.pipes[stripe].rate.extend([(at, Rate::ZERO), (at + SILENCE, rate)]);
+        self.pipes[stripe].rate.extend([(at, Rate::ZERO), (healed, rate)]);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::units::micros;
 
     fn mix(name: &str) -> &'static Mix {
         MIXES.iter().find(|mix| mix.name == name).unwrap()

@@ -21,6 +21,7 @@ use super::program::{FlowState, Program, Progress};
 use crate::link::LinkSpec;
 use crate::rate::Rate;
 use crate::seed;
+use crate::units::micros;
 use causes::Causes;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -187,7 +188,7 @@ impl World {
     /// Runs it to its end.
     pub fn run(mut self) -> Outcome {
         let paused = self.scenario.script.iter().filter_map(|(at, action)| match action {
-            Action::Pause { time, .. } => Some(at + time),
+            Action::Pause { time, .. } => Some(at + micros(*time)),
             _ => None,
         });
         let heal = paused.max().unwrap_or(0).max(FAULTS);
@@ -377,8 +378,8 @@ impl World {
         assert!(self.polls_now < MOST_POLLS, "a busy loop, process {process}");
         let mut net = self.net.borrow_mut();
         net.digest.number(task * 4 + process as u64);
-        if self.scenario.cpu > 0 && self.rng.random_range(0..4) == 0 {
-            let time = self.rng.random_range(0..=self.scenario.cpu);
+        if !self.scenario.cpu.is_zero() && self.rng.random_range(0..4) == 0 {
+            let time = self.rng.random_range(0..=micros(self.scenario.cpu));
             net.now += time;
             if time > 0 {
                 self.polls_now = 0;

@@ -90,11 +90,10 @@ pub struct Row {
     pub scheduler: SchedulerKind,
     /// How many there were.
     pub stripes: usize,
-    /// The time of the transfer in microseconds, `None` if it did not end within a hundred times
-    /// the oracle's.
-    pub time: Option<u64>,
-    /// The fluid oracle's time in microseconds.
-    pub ideal: u64,
+    /// The time of the transfer, `None` if it did not end within a hundred times the oracle's.
+    pub time: Option<Duration>,
+    /// The fluid oracle's time.
+    pub ideal: Duration,
     /// The most bytes that the receiving session ever held out of order.
     pub reorder_peak: u64,
     /// Payload bytes that were handed to a stripe again.
@@ -106,12 +105,12 @@ pub struct Row {
 impl Row {
     /// Payload bits per second.
     pub fn goodput(&self) -> f64 {
-        self.time.map_or(0.0, |time| self.size as f64 * 8e6 / time as f64)
+        self.time.map_or(0.0, |time| self.size as f64 * 8e6 / micros(time) as f64)
     }
 
     /// The share of the fluid oracle, 1.0 at best.
     pub fn share(&self) -> f64 {
-        self.time.map_or(0.0, |time| self.ideal as f64 / time as f64)
+        self.time.map_or(0.0, |time| micros(self.ideal) as f64 / micros(time) as f64)
     }
 }
 
@@ -225,13 +224,13 @@ impl Transfer {
                 world.flow(flow).end(Side::Server).fin_at.is_none()
             })
         {
-            time = Some(world.now() - start);
+            time = Some(Duration::from_micros(world.now() - start));
         }
         let row = Row {
             scheduler,
             stripes,
             time,
-            ideal,
+            ideal: Duration::from_micros(ideal),
             reorder_peak: world.stats(Side::Server).reordering_peak,
             resent: world.stats(Side::Client).payload_resent,
             size: self.size,

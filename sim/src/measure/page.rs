@@ -6,6 +6,7 @@ use crate::picture::{self, Figure, Oracle, Summary, Timeline, render};
 use crate::rate::Rate;
 use crate::scheduler as schedulers;
 use crate::side::Side;
+use crate::units::micros;
 use crate::world::World;
 use std::collections::BTreeMap;
 use striper_core::{SchedulerKind, StripeId};
@@ -22,7 +23,7 @@ impl Transfer {
     pub fn draw(&self, stripes: usize, scheduler: SchedulerKind) -> String {
         let run = self.run(stripes, scheduler, picture::watch);
         let timeline = run.watched.borrow();
-        let end = run.row.time.map_or(timeline.last(), |time| run.start + time);
+        let end = run.row.time.map_or(timeline.last(), |time| run.start + micros(time));
         let summary = Summary {
             title: format!(
                 "{} over {stripes} {}",
@@ -82,8 +83,8 @@ fn figures(row: &Row, timeline: &Timeline) -> Vec<Figure> {
             ),
             Figure::new(
                 "Time",
-                format!("{:.3} s", time as f64 / 1e6),
-                format!("oracle {:.3} s", row.ideal as f64 / 1e6),
+                format!("{:.3} s", micros(time) as f64 / 1e6),
+                format!("oracle {:.3} s", micros(row.ideal) as f64 / 1e6),
             ),
         ],
     };
@@ -150,8 +151,8 @@ mod tests {
         for figure in [
             crate::units::show_rate(row.goodput()),
             format!("{:.3}", row.share()),
-            format!("{:.3} s", row.time.unwrap() as f64 / 1e6),
-            format!("oracle {:.3} s", row.ideal as f64 / 1e6),
+            format!("{:.3} s", micros(row.time.unwrap()) as f64 / 1e6),
+            format!("oracle {:.3} s", micros(row.ideal) as f64 / 1e6),
             format!("{} KiB", row.reorder_peak.div_ceil(1024)),
             show_size(row.resent),
         ] {

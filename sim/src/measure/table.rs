@@ -2,8 +2,9 @@
 
 use super::{Row, Transfer};
 use crate::scheduler;
-use crate::units::{show_rate, write_size, write_time};
+use crate::units::{micros, show_rate, write_size, write_time};
 use std::fmt::Write as _;
+use std::time::Duration;
 
 impl Transfer {
     /// Runs all transfers; the answer is the text to print.
@@ -78,7 +79,7 @@ const TABLE_FOOT: &str = "\n\
     an RTT later. --help says what the simulator leaves out.\n";
 
 fn table_row(row: &Row, speed_up: Option<f64>) -> String {
-    let seconds = |micros: u64| format!("{:.3} s", micros as f64 / 1e6);
+    let seconds = |time: Duration| format!("{:.3} s", micros(time) as f64 / 1e6);
     let mut text = format!("{:<9}  {:>7}", scheduler::name(row.scheduler), row.stripes);
     match row.time {
         None => text += "  not done within 100 times the oracle's time",
@@ -106,8 +107,8 @@ fn json_row(row: &Row, speed_up: Option<f64>) -> String {
          \"resent_bytes\": {}}}",
         scheduler::name(row.scheduler),
         row.stripes,
-        row.time.map_or("null".into(), |time| time.to_string()),
-        row.ideal,
+        row.time.map_or("null".into(), |time| micros(time).to_string()),
+        micros(row.ideal),
         row.goodput(),
         speed_up.map_or("null".into(), |times| format!("{times:.4}")),
         row.share(),

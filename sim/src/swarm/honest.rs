@@ -193,11 +193,11 @@ fn time_to_settle(scenario: &Honest) -> u64 {
     };
     let delay = scenario.routes.iter().map(round_trip).max().expect("a route");
     let clogged = scenario.faults.iter().filter_map(|(_, _, fault)| match fault {
-        Fault::Clog { time, .. } => Some(*time),
+        Fault::Clog { time, .. } => Some(micros(*time)),
         _ => None,
     });
     let paused = scenario.upsets.iter().filter_map(|(_, _, upset)| match upset {
-        Upset::Pause(time) | Upset::Jump(time) => Some(*time),
+        Upset::Pause(time) | Upset::Jump(time) => Some(micros(*time)),
         Upset::Crash { .. } => None,
     });
     let held_up = clogged.max().unwrap_or(0).max(paused.max().unwrap_or(0));

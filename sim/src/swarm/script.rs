@@ -57,9 +57,9 @@ fn write_honest(text: &mut String, honest: &Honest) {
     }
     for (at, side, upset) in &honest.upsets {
         let what = match upset {
-            Upset::Crash { down, told } => format!("crash down={down} told={told}"),
-            Upset::Pause(time) => format!("pause time={time}"),
-            Upset::Jump(time) => format!("jump time={time}"),
+            Upset::Crash { down, told } => format!("crash down={} told={told}", micros(*down)),
+            Upset::Pause(time) => format!("pause time={}", micros(*time)),
+            Upset::Jump(time) => format!("jump time={}", micros(*time)),
         };
         let _ = writeln!(text, "upset {what} at={at} side={}", side_name(*side));
     }
@@ -126,8 +126,10 @@ fn route_text(route: &[LinkSpec; 2]) -> String {
 fn flow_text(flow: &FlowPlan) -> String {
     let mut words = vec![format!("opener={} at={}", side_name(flow.opener), flow.at)];
     words.push(match flow.answer {
-        Answer::Accept(after) => format!("accept={after}"),
-        Answer::Refuse(after, reason) => format!("refuse={after} reason={}", reason.code()),
+        Answer::Accept(after) => format!("accept={}", micros(after)),
+        Answer::Refuse(after, reason) => {
+            format!("refuse={} reason={}", micros(after), reason.code())
+        }
     });
     for ((half, reader), mark) in flow.sends.iter().zip(&flow.reads).zip(["", "'"]) {
         words.push(format!("bytes{mark}={} piece{mark}={}", half.bytes, half.piece));
@@ -170,7 +172,7 @@ fn fault_text(at: u64, route: usize, fault: &Fault) -> String {
             format!("reset-after by={} bytes={bytes}", side_name(*by))
         }
         Fault::Cut { by, bytes } => format!("cut by={} bytes={bytes}", side_name(*by)),
-        Fault::Clog { from: ways, time } => format!("clog {} time={time}", from(ways)),
+        Fault::Clog { from: ways, time } => format!("clog {} time={}", from(ways), micros(*time)),
         Fault::RefuseDials(count) => format!("refuse-dials count={count}"),
         Fault::CloseDials(count) => format!("close-dials count={count}"),
         Fault::Change(specs) => format!("change {}", route_text(specs)),
@@ -270,9 +272,9 @@ fn parse_line(scenario: &mut Option<Scenario>, line: &mut Line) -> Result<(), St
         ("upset", Some(Scenario::Honest(honest))) => {
             let name = line.word("an upset")?;
             let upset = match name.as_str() {
-                "crash" => Upset::Crash { down: line.need("down")?, told: line.need("told")? },
-                "pause" => Upset::Pause(line.need("time")?),
-                "jump" => Upset::Jump(line.need("time")?),
+                "crash" => Upset::Crash { down: line.time("down")?, told: line.need("told")? },
+                "pause" => Upset::Pause(line.time("time")?),
+                "jump" => Upset::Jump(line.time("time")?),
                 _ => {
                     return Err(format!("\"{name}\" is no upset; there are crash, pause and jump"));
                 }
@@ -287,7 +289,6 @@ fn parse_line(scenario: &mut Option<Scenario>, line: &mut Line) -> Result<(), St
 
 fn parse_config(line: &mut Line) -> Result<Config, String> {
     let usual = Config::default();
-    let micros = |value: Option<u64>, usual| value.map_or(usual, Duration::from_micros);
     #[cfg(not(feature = "buggify"))]
     if line.text("buggify").is_some_and(|seed| seed != "0") {
         return Err(
@@ -309,9 +310,9 @@ fn parse_config(line: &mut Line) -> Result<Config, String> {
         window_limit: line.take("window")?.unwrap_or(usual.window_limit),
         max_flows: line.take("flows")?.unwrap_or(usual.max_flows),
         opens_per_second: line.take("opens")?.unwrap_or(usual.opens_per_second),
-        heartbeat: micros(line.take("heartbeat")?, usual.heartbeat),
-        stall_limit: micros(line.take("stall")?, usual.stall_limit),
-        resume_limit: micros(line.take("resume")?, usual.resume_limit),
+        heartbeat: line.take_time("heartbeat")?.unwrap_or(usual.heartbeat),
+        stall_limit: line.take_time("stall")?.unwrap_or(usual.stall_limit),
+        resume_limit: line.take_time("resume")?.unwrap_or(usual.resume_limit),
         #[cfg(feature = "buggify")]
         buggify: line.take("buggify")?.unwrap_or(0),
         ..usual
@@ -330,7 +331,7 @@ fn parse_link(line: &mut Line, mark: &str) -> Result<LinkSpec, String> {
     }
     let mut spec = LinkSpec::new(
         Rate::bits(rate),
-        Duration::from_micros(line.take(&name("delay"))?.unwrap_or(10_000)),
+        line.take_time(&name("delay"))?.unwrap_or(Duration::from_millis(10)),
     );
     spec.queue = line.take(&name("queue"))?.unwrap_or(spec.queue);
     spec.send_buffer = line.take(&name("buffer"))?.unwrap_or(spec.send_buffer);
@@ -342,8 +343,8 @@ fn parse_link(line: &mut Line, mark: &str) -> Result<LinkSpec, String> {
                 .into(),
         );
     }
-    spec.jitter = Duration::from_micros(line.take(&name("jitter"))?.unwrap_or(0));
-    spec.coalesce = Duration::from_micros(line.take(&name("coalesce"))?.unwrap_or(0));
+    spec.jitter = line.take_time(&name("jitter"))?.unwrap_or_default();
+    spec.coalesce = line.take_time(&name("coalesce"))?.unwrap_or_default();
     spec.choppy = line.take(&name("choppy"))?.unwrap_or(0) == 1;
     spec.bytewise = line.take(&name("bytewise"))?.unwrap_or(0) == 1;
     spec.low_water = line.take(&name("low-water"))?;
@@ -353,8 +354,8 @@ fn parse_link(line: &mut Line, mark: &str) -> Result<LinkSpec, String> {
 fn parse_flow(line: &mut Line) -> Result<FlowPlan, String> {
     let opener = line.side("opener")?.unwrap_or(Side::Client);
     let at = line.need("at")?;
-    let answer = match (line.take("accept")?, line.take("refuse")?) {
-        (after, None) => Answer::Accept(after.unwrap_or(0)),
+    let answer = match (line.take_time("accept")?, line.take_time("refuse")?) {
+        (after, None) => Answer::Accept(after.unwrap_or_default()),
         (None, Some(after)) => Answer::Refuse(after, Reason::from_code(line.need("reason")?)),
         (Some(_), Some(_)) => return Err("a flow is accepted or refused, not both".into()),
     };
@@ -415,7 +416,7 @@ fn parse_fault(line: &mut Line) -> Result<Fault, String> {
         "silence" => Fault::Silence { from: line.ways()? },
         "reset-after" => Fault::ResetAfter { by: by(line)?, bytes: line.need("bytes")? },
         "cut" => Fault::Cut { by: by(line)?, bytes: line.need("bytes")? },
-        "clog" => Fault::Clog { from: line.ways()?, time: line.need("time")? },
+        "clog" => Fault::Clog { from: line.ways()?, time: line.time("time")? },
         "refuse-dials" => Fault::RefuseDials(line.need("count")?),
         "close-dials" => Fault::CloseDials(line.need("count")?),
         "change" => Fault::Change(parse_route(line)?),
@@ -477,6 +478,14 @@ impl Line {
 
     fn need<T: FromStr>(&mut self, name: &str) -> Result<T, String> {
         self.take(name)?.ok_or_else(|| format!("{name}= is missing"))
+    }
+
+    fn take_time(&mut self, name: &str) -> Result<Option<Duration>, String> {
+        Ok(self.take(name)?.map(Duration::from_micros))
+    }
+
+    fn time(&mut self, name: &str) -> Result<Duration, String> {
+        self.need(name).map(Duration::from_micros)
     }
 
     fn side(&mut self, name: &str) -> Result<Option<Side>, String> {

@@ -139,7 +139,7 @@ fn plainer(honest: &Honest) -> impl Iterator<Item = Honest> + '_ {
     }
     for flow in 0..honest.flows.len() {
         changes.push(Box::new(move |it| it.flows[flow].reset = None));
-        changes.push(Box::new(move |it| it.flows[flow].answer = Answer::Accept(0)));
+        changes.push(Box::new(move |it| it.flows[flow].answer = Answer::Accept(Duration::ZERO)));
         changes.push(Box::new(move |it| it.flows[flow].at /= 2));
         for side in 0..2 {
             changes.push(Box::new(move |it| it.flows[flow].sends[side] = Half::sends(0)));

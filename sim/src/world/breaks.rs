@@ -33,7 +33,7 @@ impl World {
                 self.doom(&conns, by, bytes, Fate::Cut);
             }
             Fault::Clog { from, time } => {
-                let until = self.now + time;
+                let until = self.after(time);
                 for (way, _) in from.into_iter().enumerate().filter(|(_, clogged)| *clogged) {
                     conns.iter().for_each(|conn| self.conns[*conn].links[way].clog(until));
                 }

@@ -212,7 +212,7 @@ impl World {
             self.open.insert(index);
         }
         let (Answer::Accept(after) | Answer::Refuse(after, _)) = self.flows[index].plan.answer;
-        self.agenda.add(self.now + after, Event::Answer { flow: index });
+        self.agenda.add(self.after(after), Event::Answer { flow: index });
     }
 
     /// Bytes of a flow have come out.

@@ -22,7 +22,7 @@ impl World {
                         (false, _) => Kind::ServerRestart,
                     };
                     self.net.borrow_mut().note(kind);
-                    self.later(down, Action::Start { process });
+                    self.later(micros(down), Action::Start { process });
                 }
             }
             Action::Start { process } => {
@@ -49,14 +49,13 @@ impl World {
         net.agenda.add(at, Event::Script(index));
     }
 
-    pub(super) fn shut_down(&mut self, process: usize, drain: u64) {
+    pub(super) fn shut_down(&mut self, process: usize, drain: Duration) {
         let stopped = self.stopped[process].clone();
-        let limit = Duration::from_micros(drain);
         let (client, server) = (self.client.clone(), self.server.clone());
         self.executors[process].spawn(async move {
             match (process, client, server) {
-                (CLIENT, Some(client), _) => client.shutdown(limit).await,
-                (_, _, Some(server)) => server.shutdown(limit).await,
+                (CLIENT, Some(client), _) => client.shutdown(drain).await,
+                (_, _, Some(server)) => server.shutdown(drain).await,
                 _ => {}
             }
             stopped.set(true);
@@ -65,7 +64,7 @@ impl World {
         self.causes.borrow_mut().stopped(process, now);
         // A session that has no stripe any more keeps its last words for a second; then nothing is
         // left.
-        self.later(drain + 15_000_000, Action::Stopped { process, again: 0 });
+        self.later(micros(drain) + 15_000_000, Action::Stopped { process, again: 0 });
     }
 
     /// A proxy that was told to stop has done so, unless it stood still or has been killed
@@ -164,7 +163,7 @@ fn disturb(net: &mut Net, action: Action) {
         Action::AcceptClose { route, count } => net.routes[route].close += count,
         Action::Pause { process, time } => {
             net.note(Kind::Pause);
-            let until = net.now + time;
+            let until = net.now + micros(time);
             let process = &mut net.processes[process];
             process.paused_until = process.paused_until.max(until);
             // So that the world's clock stops there.
@@ -172,7 +171,7 @@ fn disturb(net: &mut Net, action: Action) {
         }
         Action::Jump { process, by } => {
             net.note(Kind::ClockJump);
-            net.processes[process].ahead += by;
+            net.processes[process].ahead += micros(by);
         }
         Action::NoFiles { process, accept, count } => {
             net.processes[process].no_files[accept] += count;
