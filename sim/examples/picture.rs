@@ -3,17 +3,20 @@
 //!
 //! `cargo run -p sim --example picture -- FILE`
 
-use sim::app::{FlowPlan, Side};
+use sim::app::FlowPlan;
 use sim::faults::{Fault, Told};
-use sim::files::{self, PAGE};
+use sim::files;
 use sim::oracle::Pipe;
-use sim::picture::{self, Figure, Oracle, Summary};
+use sim::picture::{self, Figure, Oracle, PAGE, Summary};
+use sim::rate::Rate;
+use sim::side::Side;
 use sim::world::{Setup, World};
 use std::process::ExitCode;
+use std::time::Duration;
 
 const SECOND: u64 = 1_000_000;
-const CAPS: [u64; 4] = [10_000_000, 10_000_000, 10_000_000, 2_000_000];
-const DELAY: u64 = 20_000;
+const CAPS: [Rate; 4] = [Rate::mbit(10), Rate::mbit(10), Rate::mbit(10), Rate::mbit(2)];
+const DELAY: Duration = Duration::from_millis(20);
 const SIZE: u64 = 26 << 20;
 
 fn main() -> ExitCode {
@@ -44,8 +47,9 @@ fn page() -> String {
     let mut summary = Summary::of(
         &timeline,
         "One stripe falls silent, one is reset, one is slow",
-        "26 MiB from client to server over stripes of 10, 10, 10 and 2 Mbit/s with an RTT of 40 ms. After 1.5 s stripe 1 carries nothing \
-         more and nobody is told; after 3 s stripe 2 is reset. The oracle is that of routes on which nothing breaks.",
+        "26 MiB from client to server over stripes of 10, 10, 10 and 2 Mbit/s with an RTT of \
+         40 ms. After 1.5 s stripe 1 carries nothing more and nobody is told; after 3 s stripe 2 \
+         is reset. The oracle is that of routes on which nothing breaks.",
         "cargo run -p sim --example picture -- run.html",
     );
     let oracle =

@@ -2,12 +2,14 @@
 
 use sim::app::FlowPlan;
 use sim::picture::{self, Summary};
+use sim::rate::Rate;
 use sim::world::{Setup, World};
+use std::time::Duration;
 
 /// Runs it, and checks that the flow completes.
 pub fn main() {
     // Two stripes of 10 Mbit/s with 20 ms one way; a flow of 64 KiB is opened after a second.
-    let mut world = World::new(Setup::capped(1, &[10_000_000; 2], 20_000));
+    let mut world = World::new(Setup::capped(1, &[Rate::mbit(10); 2], Duration::from_millis(20)));
     let timeline = picture::watch(&mut world);
     let flow = world.open(FlowPlan::upload(1_000_000, 64 << 10));
     assert!(world.run_to_end(10_000_000));

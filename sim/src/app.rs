@@ -12,11 +12,10 @@ mod act;
 mod check;
 pub(crate) mod pattern;
 mod plan;
-mod side;
 
+use crate::side::Side;
 pub use act::{Consumed, Write};
 pub use plan::{Answer, Ending, FlowPlan, Half, Reader, Start};
-pub use side::Side;
 use striper_core::{FlowId, Reason};
 
 /// How things stand at one end of a flow.

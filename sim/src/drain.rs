@@ -3,11 +3,14 @@
 //! Beside [`crate::swarm`], whose sessions are never told to end: here nothing else goes wrong, so
 //! that nothing is excused.
 
-use crate::app::{Answer, EndState, Ending, FlowPlan, Half, Reader, Side, Start};
+use crate::app::{Answer, EndState, Ending, FlowPlan, Half, Reader, Start};
+use crate::rate::Rate;
 use crate::seed;
+use crate::side::Side;
 use crate::world::{Setup, World};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
+use std::time::Duration;
 use striper_core::{EndReason, Input, Reason};
 
 /// All flows are asked for by then, in microseconds.
@@ -28,9 +31,11 @@ const OVER: u64 = 60_000_000;
 /// If not.
 pub fn check(seed: u64) {
     let mut rng = seed::stream(seed, "drain", 0);
-    let caps: Vec<u64> =
-        (0..rng.random_range(1..=4)).map(|_| rng.random_range(200_000..20_000_000)).collect();
-    let mut setup = Setup::capped(seed, &caps, rng.random_range(100..60_000));
+    let caps: Vec<Rate> = (0..rng.random_range(1..=4))
+        .map(|_| Rate::bits(rng.random_range(200_000..20_000_000)))
+        .collect();
+    let delay = Duration::from_micros(rng.random_range(100..60_000));
+    let mut setup = Setup::capped(seed, &caps, delay);
     // A fourth of the worlds has more flows than may be open at once.
     let crowded = rng.random_range(0..4) == 0;
     let count = if crowded { rng.random_range(65..90) } else { rng.random_range(1..8) };
@@ -65,12 +70,12 @@ pub fn check(seed: u64) {
 
 fn draw_flow(rng: &mut ChaCha8Rng, crowded: bool) -> FlowPlan {
     let most = if crowded { 2_000 } else { 100_000 };
-    let rate = rng.random::<bool>().then(|| rng.random_range(10_000..200_000));
+    let rate = rng.random::<bool>().then(|| Rate::bytes(rng.random_range(10_000..200_000)));
     let mut half = |start| Half {
         bytes: rng.random_range(0..most),
         start,
         // Some seconds: those that wait for their turn still do when the side shuts down.
-        rate: if crowded { Some(rng.random_range(100..1_000)) } else { rate },
+        rate: if crowded { Some(Rate::bytes(rng.random_range(100..1_000))) } else { rate },
         piece: rng.random_range(100..20_000),
         end: Ending::Finish,
     };
@@ -81,7 +86,7 @@ fn draw_flow(rng: &mut ChaCha8Rng, crowded: bool) -> FlowPlan {
     FlowPlan {
         opener: if server_opens && !crowded { Side::Server } else { Side::Client },
         at: rng.random_range(0..OPENED),
-        answer: Answer::Accept(rng.random_range(0..100_000)),
+        answer: Answer::Accept(Duration::from_micros(rng.random_range(0..100_000))),
         sends,
         reads: [Reader::default(); 2],
         reset: None,

@@ -6,6 +6,7 @@
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
+use std::time::Duration;
 
 /// One of some values; there must be one.
 pub fn pick<'a, T>(rng: &mut ChaCha8Rng, from: &'a [T]) -> &'a T {
@@ -17,6 +18,11 @@ pub fn pick<'a, T>(rng: &mut ChaCha8Rng, from: &'a [T]) -> &'a T {
 pub fn log_range(rng: &mut ChaCha8Rng, low: u64, high: u64) -> u64 {
     let bits = rng.random_range(low.ilog2()..=high.ilog2());
     rng.random_range(1u64 << bits..2u64 << bits).clamp(low, high)
+}
+
+/// As [`log_range`], in microseconds.
+pub fn log_duration(rng: &mut ChaCha8Rng, low: u64, high: u64) -> Duration {
+    Duration::from_micros(log_range(rng, low, high))
 }
 
 #[cfg(test)]

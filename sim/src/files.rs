@@ -2,10 +2,8 @@
 //!
 //! Invariant: nothing is replaced but an empty file and an earlier file of the same kind.
 
-use crate::picture::page;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
-use striper_core::trace;
 use striper_runtime::files;
 
 /// A kind of file that a command writes.
@@ -16,12 +14,6 @@ pub struct Kind<'a> {
     /// How a file of it begins. A file that begins otherwise is not replaced, unless it is empty.
     pub begins: &'a str,
 }
-
-/// A page with charts.
-pub const PAGE: Kind<'static> = Kind { name: "a page of the simulator", begins: page::BEGINS };
-
-/// A trace as it was recorded. A trace with a comment at its top is somebody's work.
-pub const TRACE: Kind<'static> = Kind { name: "a trace as recorded", begins: trace::BEGINS };
 
 /// A whole file under a name of its own. It is removed with this value unless it is
 /// [kept](Draft::keep).
@@ -75,6 +67,9 @@ mod tests {
     use super::*;
     use std::path::PathBuf;
     use std::{fs, io};
+
+    const PAGE: Kind = Kind { name: "a page", begins: "<!DOCTYPE html>\n<title>" };
+    const TRACE: Kind = Kind { name: "a trace", begins: "striper trace 1\n" };
 
     /// An empty folder that goes with this value.
     struct Folder(PathBuf);

@@ -27,7 +27,7 @@ mod send_buffer;
 mod spec;
 mod timeout;
 
-use crate::faults::Kinds;
+use crate::kinds::Kinds;
 use bottleneck::Bottleneck;
 use bytes::Bytes;
 use congestion::Congestion;

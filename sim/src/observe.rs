@@ -4,7 +4,7 @@
 //! a number of its own. Every input is shown twice, before and after, so that an observer has seen
 //! what a session dies of.
 
-use crate::app::Side;
+use crate::side::Side;
 use striper_core::{Input, Instant, Output, Session};
 
 /// One input to one session.

@@ -17,19 +17,23 @@
 //! use, each of which always carries something: a scheduler that uses its slowest stripe now and
 //! then can edge past it, so a share of it may be a little over 1 where W is small.
 
+use crate::rate::Rate;
+use crate::units::micros;
+use std::time::Duration;
+
 /// One stripe as the oracle sees it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pipe {
-    /// One-way delay in microseconds.
-    pub delay: u64,
-    /// Rate in bit/s from each time (in microseconds) on, in the order of time; before the first
-    /// entry it is zero.
-    pub rate: Vec<(u64, u64)>,
+    /// One-way delay.
+    pub delay: Duration,
+    /// The rate from each time (in microseconds) on, in the order of time; before the first entry
+    /// it is zero.
+    pub rate: Vec<(u64, Rate)>,
 }
 
 impl Pipe {
-    /// A pipe whose rate (bit/s) never changes.
-    pub fn steady(rate: u64, delay: u64) -> Self {
+    /// A pipe whose rate never changes.
+    pub fn steady(rate: Rate, delay: Duration) -> Self {
         Pipe { delay, rate: vec![(0, rate)] }
     }
 }
@@ -47,8 +51,9 @@ pub fn fluid_time(pipes: &[Pipe], bytes: u64) -> Option<u64> {
     for pipe in pipes {
         let mut before = 0i128;
         for (from, rate) in &pipe.rate {
-            changes.push((from + pipe.delay, i128::from(*rate) - before));
-            before = i128::from(*rate);
+            let rate = i128::from(rate.as_bits());
+            changes.push((from + micros(pipe.delay), rate - before));
+            before = rate;
         }
     }
     changes.sort_unstable();
@@ -82,28 +87,28 @@ pub fn credit_time(pipes: &[Pipe], bytes: u64, window: u64) -> Option<u64> {
     reaches
         .filter_map(|reach| {
             let set: Vec<Pipe> = pipes.iter().filter(|pipe| pipe.delay <= reach).cloned().collect();
-            let turns = u128::from(bytes.saturating_sub(window)) * u128::from(reach + nearest);
-            let credit = turns.div_ceil(u128::from(window)) as u64 + nearest;
+            let turns = u128::from(bytes.saturating_sub(window)) * (reach + nearest).as_micros();
+            let credit = turns.div_ceil(u128::from(window)) as u64 + micros(nearest);
             Some(fluid_time(&set, bytes)?.max(credit))
         })
         .min()
 }
 
 /// How long each of `count` pieces of `piece` bytes takes at least, in microseconds, if they are
-/// written at `rate` bytes per second, each as a whole when its last byte is due: they queue for
+/// written at `rate`, each as a whole when its last byte is due: they queue for
 /// all pipes together, in order, and the last byte of each then takes the shortest delay of all.
 /// `None` if the pipes stop before.
-pub fn paced_delays(pipes: &[Pipe], piece: u64, rate: u64, count: u64) -> Option<Vec<u64>> {
+pub fn paced_delays(pipes: &[Pipe], piece: u64, rate: Rate, count: u64) -> Option<Vec<u64>> {
     let nearest = pipes.iter().map(|pipe| pipe.delay).min()?;
     let near: Vec<Pipe> =
-        pipes.iter().map(|pipe| Pipe { delay: 0, rate: pipe.rate.clone() }).collect();
+        pipes.iter().map(|pipe| Pipe { delay: Duration::ZERO, rate: pipe.rate.clone() }).collect();
     let mut free = 0;
     let mut delays = Vec::new();
     for last in (1..=count).map(|nth| nth * piece) {
-        let due = (u128::from(last) * 1_000_000).div_ceil(u128::from(rate)) as u64;
+        let due = (u128::from(last) * 8_000_000).div_ceil(u128::from(rate.as_bits())) as u64;
         // What all pipes have let by until the piece's turn is as good as carried.
         free = fluid_time(&near, capacity(&near, due.max(free)) + piece)?;
-        delays.push(free - due + nearest);
+        delays.push(free - due + micros(nearest));
     }
     Some(delays)
 }
@@ -115,7 +120,7 @@ pub fn capacity(pipes: &[Pipe], end: u64) -> u64 {
         let spans = pipe.rate.iter().zip(ends);
         spans
             .map(|((from, rate), to)| {
-                u128::from(to.min(end).saturating_sub(*from)) * u128::from(*rate)
+                u128::from(to.min(end).saturating_sub(*from)) * u128::from(rate.as_bits())
             })
             .sum()
     };
@@ -129,12 +134,15 @@ mod tests {
     #[test]
     fn one_pipe_takes_delay_and_size_over_rate() {
         // 1,000,000 B at 8 Mbit/s is one second, after 20 ms.
-        assert_eq!(fluid_time(&[Pipe::steady(8_000_000, 20_000)], 1_000_000), Some(1_020_000));
+        assert_eq!(
+            fluid_time(&[Pipe::steady(Rate::mbit(8), Duration::from_millis(20))], 1_000_000),
+            Some(1_020_000)
+        );
     }
 
     #[test]
     fn equal_pipes_share_the_work() {
-        let pipes = vec![Pipe::steady(1_000_000, 20_000); 4];
+        let pipes = vec![Pipe::steady(Rate::mbit(1), Duration::from_millis(20)); 4];
         // 8 MiB = 67,108,864 bit at 4 Mbit/s is 16.777216 s.
         assert_eq!(fluid_time(&pipes, 8 << 20), Some(16_797_216));
     }
@@ -143,7 +151,10 @@ mod tests {
     fn a_late_pipe_helps_only_after_its_delay() {
         // 8 Mbit/s is 1 B/µs. The first delivers from 10 ms on, so
         // at 100 ms 90,000 B are there. The rest of 210,000 B comes at 2 B/µs: 60 ms more.
-        let pipes = [Pipe::steady(8_000_000, 10_000), Pipe::steady(8_000_000, 100_000)];
+        let pipes = [
+            Pipe::steady(Rate::mbit(8), Duration::from_millis(10)),
+            Pipe::steady(Rate::mbit(8), Duration::from_millis(100)),
+        ];
         assert_eq!(fluid_time(&pipes, 210_000), Some(160_000));
         // So small that the second one is never of use: 50,000 B take 50 ms + 10 ms.
         assert_eq!(fluid_time(&pipes, 50_000), Some(60_000));
@@ -154,8 +165,10 @@ mod tests {
     #[test]
     fn a_pipe_that_stops_and_returns_is_missed_in_between() {
         // 1 B/µs for 50 ms, nothing for a second, then 2 B/µs; all 5 ms late.
-        let pipe =
-            Pipe { delay: 5_000, rate: vec![(0, 8_000_000), (50_000, 0), (1_050_000, 16_000_000)] };
+        let pipe = Pipe {
+            delay: Duration::from_millis(5),
+            rate: vec![(0, Rate::mbit(8)), (50_000, Rate::ZERO), (1_050_000, Rate::mbit(16))],
+        };
         assert_eq!(fluid_time(std::slice::from_ref(&pipe), 50_000), Some(55_000));
         assert_eq!(fluid_time(&[pipe], 50_002), Some(1_055_001));
     }
@@ -164,7 +177,7 @@ mod tests {
     fn nothing_needs_no_time_and_no_pipe_needs_forever() {
         assert_eq!(fluid_time(&[], 0), Some(0));
         assert_eq!(fluid_time(&[], 1), None);
-        let dies = Pipe { delay: 0, rate: vec![(0, 8_000_000), (10, 0)] };
+        let dies = Pipe { delay: Duration::ZERO, rate: vec![(0, Rate::mbit(8)), (10, Rate::ZERO)] };
         assert_eq!(fluid_time(std::slice::from_ref(&dies), 10), Some(10));
         assert_eq!(fluid_time(&[dies], 11), None);
     }
@@ -172,12 +185,12 @@ mod tests {
     #[test]
     fn times_are_rounded_up() {
         // 1 B at 3 Mbit/s is 2.67 µs.
-        assert_eq!(fluid_time(&[Pipe::steady(3_000_000, 0)], 1), Some(3));
+        assert_eq!(fluid_time(&[Pipe::steady(Rate::mbit(3), Duration::ZERO)], 1), Some(3));
     }
 
     /// 8 Mbit/s, 1 B/µs, with a delay in µs.
     fn byte_a_micro(delay: u64) -> Pipe {
-        Pipe::steady(8_000_000, delay)
+        Pipe::steady(Rate::mbit(8), Duration::from_micros(delay))
     }
 
     #[test]
@@ -211,7 +224,11 @@ mod tests {
 
     #[test]
     fn the_rate_of_a_long_transfer_is_that_of_the_best_set() {
-        let pipes = [Pipe::steady(16_000_000, 5_000), byte_a_micro(20_000), byte_a_micro(150_000)];
+        let pipes = [
+            Pipe::steady(Rate::mbit(16), Duration::from_millis(5)),
+            byte_a_micro(20_000),
+            byte_a_micro(150_000),
+        ];
         for window in [10_000u64, 30_000, 100_000, 500_000, 1_000_000] {
             // G*(W) in bytes a second, over every subset.
             let rate = |set: u32| {
@@ -222,9 +239,9 @@ mod tests {
                         .filter(|(nth, _)| set & 1 << nth != 0)
                         .map(|(_, pipe)| pipe)
                 };
-                let sum: u64 = all().map(|pipe| pipe.rate[0].1 / 8).sum();
-                let turn = all().map(|pipe| pipe.delay).max().unwrap() + 5_000;
-                (sum as f64).min(window as f64 * 1e6 / turn as f64)
+                let sum: Rate = all().map(|pipe| pipe.rate[0].1).sum();
+                let turn = all().map(|pipe| micros(pipe.delay)).max().unwrap() + 5_000;
+                (sum.as_bytes() as f64).min(window as f64 * 1e6 / turn as f64)
             };
             let best = (1..8).map(rate).fold(0.0, f64::max);
             let bytes = 100_000_000_000;
@@ -238,20 +255,31 @@ mod tests {
         // 2,000 B every 4 ms. Both pipes together carry 2 B/µs, so 1 ms each, and the nearer one is
         // 3 ms long.
         let steady = [byte_a_micro(3_000), byte_a_micro(70_000)];
-        assert_eq!(paced_delays(&steady, 2_000, 500_000, 3), Some(vec![4_000; 3]));
+        assert_eq!(paced_delays(&steady, 2_000, Rate::bytes(500_000), 3), Some(vec![4_000; 3]));
         // One of 1 B/µs that is a tenth of that from 3 ms to 15 ms. The piece of 4 ms: 1,100 B by
         // 15 ms, 900 B more at 15.9 ms. Those of 8 and 12 ms are behind it, at 17.9 and 19.9 ms;
         // then there is nobody before the one of 16 ms but these: 21.9 ms.
-        let dip =
-            [Pipe { delay: 0, rate: vec![(0, 8_000_000), (3_000, 800_000), (15_000, 8_000_000)] }];
-        assert_eq!(paced_delays(&dip, 2_000, 500_000, 4), Some(vec![11_900, 9_900, 7_900, 5_900]));
-        assert_eq!(paced_delays(&[], 1, 1, 1), None);
+        let dip = [Pipe {
+            delay: Duration::ZERO,
+            rate: vec![(0, Rate::mbit(8)), (3_000, Rate::bits(800_000)), (15_000, Rate::mbit(8))],
+        }];
+        assert_eq!(
+            paced_delays(&dip, 2_000, Rate::bytes(500_000), 4),
+            Some(vec![11_900, 9_900, 7_900, 5_900])
+        );
+        assert_eq!(paced_delays(&[], 1, Rate::bytes(1), 1), None);
     }
 
     #[test]
     fn capacity_is_what_goes_in() {
-        let dips =
-            Pipe { delay: 7, rate: vec![(1_000, 8_000_000), (2_000, 400_000), (4_000, 8_000_000)] };
+        let dips = Pipe {
+            delay: Duration::from_micros(7),
+            rate: vec![
+                (1_000, Rate::mbit(8)),
+                (2_000, Rate::bits(400_000)),
+                (4_000, Rate::mbit(8)),
+            ],
+        };
         // 1 ms at 1 B/µs, 2 ms at 0.05 B/µs, 3 ms at 1 B/µs.
         assert_eq!(capacity(std::slice::from_ref(&dips), 7_000), 1_000 + 100 + 3_000);
         assert_eq!(capacity(std::slice::from_ref(&dips), 1_500), 500);

@@ -7,26 +7,13 @@
 //! any sound one counts as found: it would never end. One hunt without a bug shows that what fails
 //! is the bug.
 
+use crate::option;
 use crate::say::say;
-use lexopt::{Arg, Parser, ValueExt};
+use lexopt::{Arg, Parser};
 use std::process::ExitCode;
 
 /// What `sim selftest --help` says.
-pub const HELP: &str = "\
-sim selftest: bugs are planted in the engine, one at a time; each must be found
-
-Usage: cargo run --release -p sim --features planted -- selftest [options]
-
-  --bug NAME       Only this one; may be given several times
-  --limit SECONDS  Give a hunt up after this time [60]
-  --jobs N         Hunts at a time, 1-256 [as many as there are cores]
-  --list           Print the bugs: what each does, and where it is from
-  -h, --help       Print this
-
-What was found by \"swarm\" can be seen: sim swarm --bug NAME --seeds A..B makes it small and writes it down.
-
-Exit code 1 if a bug was not found, or if something was found without a bug.
-";
+pub const HELP: &str = include_str!("selftest/help.txt");
 
 /// What to do.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -44,10 +31,15 @@ impl Options {
     /// Reads what follows `selftest` on the command line. The error says what was wrong and what to
     /// do.
     pub fn parse(parser: &mut Parser) -> Result<Self, String> {
-        let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-        let mut options =
-            Options { bugs: Vec::new(), limit: 60, jobs, list: false, help: false, hunt: None };
-        while let Some(arg) = parser.next().map_err(|error| error.to_string())? {
+        let mut options = Options {
+            bugs: Vec::new(),
+            limit: 60,
+            jobs: option::all_cores(),
+            list: false,
+            help: false,
+            hunt: None,
+        };
+        while let Some(arg) = option::next(parser)? {
             let name = match arg {
                 Arg::Short('h') => "help".to_owned(),
                 Arg::Long(name) => name.to_owned(),
@@ -58,12 +50,7 @@ impl Options {
                     ));
                 }
             };
-            let mut value = || {
-                let value = parser
-                    .value()
-                    .map_err(|_| format!("--{name} needs a value; see selftest --help"))?;
-                value.string().map_err(|_| format!("--{name} has a value that is no text"))
-            };
+            let mut value = || option::value_of(parser, &name, "selftest --help");
             let number = |text: String, most: u64| {
                 let number = text.parse().ok().filter(|number| (1..=most).contains(number));
                 number.ok_or_else(|| format!("--{name}: \"{text}\" is no number from 1 to {most}"))
@@ -85,7 +72,7 @@ impl Options {
         Ok(options)
     }
 
-    /// Does it.
+    /// Hunts the bugs and prints what was found. Exit code 1 if one was missed.
     pub fn run(&self) -> ExitCode {
         if self.help {
             say(HELP);

@@ -4,36 +4,41 @@
 //! What is demanded here is about speed, in virtual time; [`crate::swarm`] demands that nothing is
 //! lost.
 
-use crate::app::{FlowPlan, Side};
-use crate::report::Scenario;
+use crate::app::FlowPlan;
+use crate::measure::Transfer;
+use crate::rate::Rate;
+use crate::side::Side;
 use crate::world::{Setup, World};
 use std::time::Duration;
 use striper_core::SchedulerKind;
 
-/// Caps in bit/s, and round trips in milliseconds.
-pub const ROUTES: [(u64, u64); 4] =
-    [(1_000_000, 10), (1_000_000, 80), (20_000_000, 1), (20_000_000, 40)];
+/// Caps and round trips.
+pub const ROUTES: [(Rate, Duration); 4] = [
+    (Rate::mbit(1), Duration::from_millis(10)),
+    (Rate::mbit(1), Duration::from_millis(80)),
+    (Rate::mbit(20), Duration::from_millis(1)),
+    (Rate::mbit(20), Duration::from_millis(40)),
+];
 
 /// Over one to five stripes like this, goodput is at least 0.95 of the oracle, and no stripe costs
 /// more than 2 %.
 ///
 /// # Panics
 /// If not, with the command that repeats it.
-pub fn check_goodput((cap, millis): (u64, u64)) {
-    let rtt = Duration::from_millis(millis);
+pub fn check_goodput((cap, rtt): (Rate, Duration)) {
     // The queue holds 100 ms: on longer routes one halving leaves a stripe idle, whoever sends.
     // Half a minute on one stripe.
-    let size = cap / 8 * 30;
-    let scenario = Scenario { caps: vec![cap], rtt, size, ..Scenario::default() };
-    let mut before = u64::MAX;
+    let size = cap.as_bytes() * 30;
+    let transfer = Transfer { caps: vec![cap], rtt, size, ..Transfer::default() };
+    let mut before = Duration::MAX;
     for stripes in 1..=5 {
-        let row = scenario.measure(stripes, SchedulerKind::Earliest);
-        let repeat = scenario.command(stripes, SchedulerKind::Earliest);
+        let row = transfer.measure(stripes, SchedulerKind::Earliest);
+        let repeat = transfer.command(stripes, SchedulerKind::Earliest);
         let Some(time) = row.time else { panic!("it never ends; {repeat}") };
         assert!(row.share() >= 0.95, "{:.3} of the oracle; {repeat}", row.share());
         assert!(
             time <= before.saturating_add(before / 50),
-            "{time} µs, {before} with one less; {repeat}"
+            "{time:?}, {before:?} with one less; {repeat}"
         );
         before = time;
     }
@@ -45,7 +50,7 @@ pub fn check_goodput((cap, millis): (u64, u64)) {
 /// # Panics
 /// If not.
 pub fn check_fairness() {
-    let mut world = World::new(Setup::capped(1, &[5_000_000; 3], 20_000));
+    let mut world = World::new(Setup::capped(1, &[Rate::mbit(5); 3], Duration::from_millis(20)));
     let bulk = [20, 20].map(|mib| world.open(FlowPlan::upload(0, mib << 20)));
     let small: Vec<usize> = (0..40)
         .map(|nth| world.open(FlowPlan::both_ways(2_000_000 + nth * 50_000, 3_000)))

@@ -4,6 +4,7 @@
 //! with a hint, because a simulation that is silently wrong by a factor of eight is worse than
 //! none.
 
+use crate::rate::Rate;
 use std::fmt;
 use std::time::Duration;
 
@@ -17,16 +18,15 @@ impl fmt::Display for BadUnit {
     }
 }
 
-/// The slowest rate that the simulator accepts, in bit/s.
-pub const MIN_RATE: u64 = 1_000;
+/// The slowest rate that the simulator accepts.
+pub const MIN_RATE: Rate = Rate::bits(1_000);
 
-/// The fastest rate that the simulator accepts, in bit/s: time is counted in microseconds, in which
+/// The fastest rate that the simulator accepts: time is counted in microseconds, in which
 /// 100 Gbit/s move eight packets.
-pub const MAX_RATE: u64 = 100_000_000_000;
+pub const MAX_RATE: Rate = Rate::mbit(100_000);
 
-/// Reads a rate such as `1mbps`, `10Mbit`, `2.5mbps`, `500kbit` or `1Gbit/s`; the answer is in
-/// bit/s.
-pub fn parse_rate(text: &str) -> Result<u64, BadUnit> {
+/// Reads a rate such as `1mbps`, `10Mbit`, `2.5mbps`, `500kbit` or `1Gbit/s`.
+pub fn parse_rate(text: &str) -> Result<Rate, BadUnit> {
     let (number, unit) = split(text);
     let scale_of = |prefix: &str| match prefix {
         "" => Some(1),
@@ -50,6 +50,7 @@ pub fn parse_rate(text: &str) -> Result<u64, BadUnit> {
         return Err(BadUnit(format!("\"{text}\" {hint}")));
     }
     scaled(number, scale)
+        .map(Rate::bits)
         .filter(|rate| (MIN_RATE..=MAX_RATE).contains(rate))
         .ok_or_else(|| BadUnit(format!("\"{text}\" is out of range: rates are 1kbit to 100gbit")))
 }
@@ -61,7 +62,8 @@ fn rate_hint(text: &str, number: &str, unit: &str) -> String {
     }
     if unit.is_empty() {
         return format!(
-            "\"{text}\" has no unit; write {number}mbps for {number} million bits per second, {number}kbit for thousands"
+            "\"{text}\" has no unit; write {number}mbps for {number} million bits per second, \
+             {number}kbit for thousands"
         );
     }
     let prefix = unit.chars().next().filter(|c| "kKmMgG".contains(*c));
@@ -74,18 +76,20 @@ fn rate_hint(text: &str, number: &str, unit: &str) -> String {
             let prefix = prefix.to_ascii_lowercase();
             let eight = number.parse::<f64>().unwrap_or(0.0) * 8.0;
             format!(
-                "\"{text}\" could mean bytes; write {number}{prefix}bit for bits per second, or {eight}{prefix}bit if you \
+                "\"{text}\" could mean bytes; write {number}{prefix}bit for bits per second, or \
+                 {eight}{prefix}bit if you \
                  meant bytes per second"
             )
         }
         _ => format!(
-            "\"{text}\" has an unknown unit; rates are in kbit, Mbit, Gbit or kbps, mbps, gbps (bits per second)"
+            "\"{text}\" has an unknown unit; rates are in kbit, Mbit, Gbit or kbps, mbps, gbps \
+             (bits per second)"
         ),
     }
 }
 
 /// Reads a list of rates, `20mbps,10mbps,5mbps,1mbps`.
-pub fn parse_rates(text: &str) -> Result<Vec<u64>, BadUnit> {
+pub fn parse_rates(text: &str) -> Result<Vec<Rate>, BadUnit> {
     text.split(',').map(|item| parse_rate(item.trim())).collect()
 }
 
@@ -102,7 +106,8 @@ pub fn parse_size(text: &str) -> Result<u64, BadUnit> {
         "GiB" => 1 << 30,
         _ => {
             return Err(BadUnit(format!(
-                "\"{text}\" is no clear size; write it with B, kB, MB, GB (powers of 1000) or KiB, MiB, GiB (powers of \
+                "\"{text}\" is no clear size; write it with B, kB, MB, GB (powers of 1000) or KiB, \
+                 MiB, GiB (powers of \
                  1024), such as 8MiB"
             )));
         }
@@ -149,6 +154,11 @@ pub fn parse_percent(text: &str) -> Result<u32, BadUnit> {
         })
 }
 
+/// A duration in whole microseconds, rounded down; at most half a million years.
+pub const fn micros(time: Duration) -> u64 {
+    time.as_micros() as u64
+}
+
 /// Cuts between a number and its unit.
 fn split(text: &str) -> (&str, &str) {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
@@ -170,7 +180,7 @@ fn scaled(number: &str, scale: u64) -> Option<u64> {
     whole.checked_mul(scale)?.checked_add(u64::try_from(part).ok()?)
 }
 
-/// A rate with three or four digits, `3.97 Mbit/s`.
+/// A rate with three or four digits, `3.97 Mbit/s`, from bit/s.
 pub fn show_rate(bits_per_second: f64) -> String {
     let (value, unit) = match bits_per_second {
         r if r >= 1e9 => (r / 1e9, "Gbit/s"),
@@ -181,8 +191,8 @@ pub fn show_rate(bits_per_second: f64) -> String {
 }
 
 /// A cap in the form in which it can be given, `20mbps`.
-pub fn write_rate(bits_per_second: u64) -> String {
-    match bits_per_second {
+pub fn write_rate(rate: Rate) -> String {
+    match rate.as_bits() {
         r if r % 1_000_000_000 == 0 => format!("{}gbps", r / 1_000_000_000),
         r if r % 1_000_000 == 0 => format!("{}mbps", r / 1_000_000),
         r if r % 1_000 == 0 => format!("{}kbps", r / 1_000),
@@ -233,9 +243,9 @@ mod tests {
             ("1gbit", 1_000_000_000),
             ("9600bps", 9_600),
         ] {
-            assert_eq!(parse_rate(text), Ok(rate), "{text}");
+            assert_eq!(parse_rate(text), Ok(Rate::bits(rate)), "{text}");
         }
-        assert_eq!(parse_rates("20mbps, 1mbps"), Ok(vec![20_000_000, 1_000_000]));
+        assert_eq!(parse_rates("20mbps, 1mbps"), Ok(vec![Rate::mbit(20), Rate::mbit(1)]));
     }
 
     #[test]

@@ -22,10 +22,12 @@ mod steps;
 mod stripes;
 
 use crate::agenda::Agenda;
-use crate::app::{Flow, FlowPlan, Side};
-use crate::faults::{Fault, Kinds, Upset};
+use crate::app::{Flow, FlowPlan};
+use crate::faults::{Fault, Upset};
+use crate::kinds::Kinds;
 use crate::observe::Observer;
 use crate::seed::{self, Digest};
+use crate::side::Side;
 use conn::{Conn, Route};
 use lives::{Life, Process};
 use rand::Rng;

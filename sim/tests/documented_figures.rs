@@ -2,8 +2,8 @@
 //! figures of the lab, which are those of docs/SCHEDULER.md.
 
 use sim::args::{Command, parse};
-use sim::faults::Kind;
-use sim::report::Scenario;
+use sim::kinds::Kind;
+use sim::measure::Transfer;
 use std::path::Path;
 use std::process;
 use std::{env, fs};
@@ -25,27 +25,27 @@ fn says(name: &str, sentence: &str) {
     assert!(words(&document(name)).contains(sentence), "{name} must say: {sentence}");
 }
 
-fn scenario(line: &str) -> Scenario {
+fn transfer(line: &str) -> Transfer {
     match parse(line.split_whitespace()) {
-        Ok(Command::Measure { scenario, .. }) => scenario,
+        Ok(Command::Measure(options)) => options.transfer,
         other => panic!("{line}: {other:?}"),
     }
 }
 
 /// Seconds from the opening of the flow to its end.
 fn seconds(line: &str) -> f64 {
-    let scenario = scenario(line);
-    let row = scenario.measure(scenario.stripes[0], SchedulerKind::Earliest);
-    row.time.expect("a transfer that ends") as f64 / 1e6
+    let transfer = transfer(line);
+    let row = transfer.measure(transfer.stripes[0], SchedulerKind::Earliest);
+    row.time.expect("a transfer that ends").as_secs_f64()
 }
 
 #[test]
 fn the_readme_names_the_shares_that_its_commands_print() {
     let shares = |line: &str| -> Vec<String> {
         assert!(document("README.md").contains(&format!("cargo run --release -p sim -- {line}\n")));
-        let scenario = scenario(line);
-        let measure = |stripes: &usize| scenario.measure(*stripes, SchedulerKind::Earliest).share();
-        scenario.stripes.iter().map(|stripes| format!("{:.3}", measure(stripes))).collect()
+        let transfer = transfer(line);
+        let measure = |stripes: &usize| transfer.measure(*stripes, SchedulerKind::Earliest).share();
+        transfer.stripes.iter().map(|stripes| format!("{:.3}", measure(stripes))).collect()
     };
     let [one, two, four, eight] = &shares("--caps 1mbps")[..] else { panic!("four rows") };
     let reach = format!("eight stripes of 1 Mbit/s reach {one}, {two}, {four} and {eight} of");

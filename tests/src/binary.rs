@@ -1,6 +1,6 @@
 //! The program under test.
 
-use crate::process::Process;
+use crate::process::{Finished, Process};
 use std::env;
 use std::ffi::OsString;
 use std::io::Write;
@@ -17,6 +17,24 @@ use std::time::Duration;
 pub fn path() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| env::var_os("STRIPER_CLI").map_or_else(build, PathBuf::from))
+}
+
+/// Runs `striper-cli` to its end, with these environment variables and none of the surroundings'
+/// own.
+pub fn run(args: &[&str], variables: &[(&str, &str)]) -> Finished {
+    Finished::of(striper(args).envs(variables.iter().copied()))
+}
+
+/// `striper-cli`, not influenced by the environment.
+pub(crate) fn striper(args: &[&str]) -> Command {
+    let mut command = Command::new(path());
+    for (name, _) in env::vars_os() {
+        if name.to_string_lossy().starts_with("STRIPER_") {
+            command.env_remove(name);
+        }
+    }
+    command.args(args);
+    command
 }
 
 /// Cargo takes less to find that nothing has changed.

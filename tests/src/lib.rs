@@ -2,7 +2,8 @@
 //! around it, all on loopback.
 //!
 //! ```text
-//! test (client) → Pair: striper-cli -c → Route (resets, falls silent, heals) → striper-cli -s → Origin (test)
+//! test (client) → Pair: striper-cli -c → Route (resets, falls silent, heals)
+//!               → striper-cli -s → Origin (test)
 //! ```
 //!
 //! - No port is fixed: everything listens on port 0 and says where.
@@ -19,6 +20,7 @@
 
 pub mod binary;
 mod event;
+mod folder;
 pub mod fuzz;
 mod origin;
 mod pattern;
@@ -29,12 +31,15 @@ mod route;
 pub mod skipped;
 mod socket;
 pub mod stranger;
+pub mod tidy;
 
+pub use binary::run;
 pub use event::Event;
+pub use folder::TempDir;
 pub use origin::{Origin, Vacant};
 pub use pattern::Pattern;
-pub use process::{Finished, Process, run};
-pub use program::{Program, TempDir};
+pub use process::{Finished, Process};
+pub use program::Program;
 pub use proxy::{Pair, Proxy};
 pub use route::Route;
 pub use skipped::skip;

@@ -1,6 +1,6 @@
 //! Child processes that never outlive the test.
 
-use crate::{LIMIT, binary};
+use crate::LIMIT;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use std::io::Read;
@@ -103,22 +103,4 @@ fn collect(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Strin
         let _ = pipe.expect("a pipe").read_to_end(&mut bytes);
         String::from_utf8_lossy(&bytes).into_owned()
     })
-}
-
-/// Runs `striper-cli` to its end, with these environment variables and none of the surroundings'
-/// own.
-pub fn run(args: &[&str], variables: &[(&str, &str)]) -> Finished {
-    Finished::of(striper(args).envs(variables.iter().copied()))
-}
-
-/// `striper-cli`, not influenced by the environment.
-pub(crate) fn striper(args: &[&str]) -> Command {
-    let mut command = Command::new(binary::path());
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("STRIPER_") {
-            command.env_remove(name);
-        }
-    }
-    command.args(args);
-    command
 }

@@ -1,7 +1,8 @@
 //! `striper-cli` as a long-running process, and its log.
 
+use crate::binary::striper;
 use crate::event::Event;
-use crate::process::{Process, striper};
+use crate::process::Process;
 use crate::route::Route;
 use crate::{LIMIT, connect};
 use rustix::process::{Resource, Rlimit, Signal, prlimit};

@@ -92,31 +92,3 @@ pub fn flush(stream: &TcpStream) {
     let ready = poll(&mut [PollFd::new(stream, PollFlags::OUT)], Some(&limit)).expect("poll");
     assert_eq!(ready, 1, "the other end takes nothing");
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Origin;
-
-    /// A connection whose reset has been read.
-    fn reset_connection() -> TcpStream {
-        let origin = Origin::start();
-        let mut near = connect(origin.addr());
-        reset(origin.accept());
-        assert!(expect_reset(&mut near).is_empty());
-        near
-    }
-
-    #[test]
-    fn a_connection_that_was_reset_can_not_be_finished_and_that_is_no_panic() {
-        assert!(!try_finish(&reset_connection()));
-    }
-
-    #[test]
-    fn a_connection_that_lives_can_be_finished() {
-        let origin = Origin::start();
-        let near = connect(origin.addr());
-        assert!(try_finish(&near));
-        expect_fin(&mut origin.accept());
-    }
-}

@@ -327,13 +327,15 @@ const GARBAGE: [Garbage; 7] = [
         said: b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
         ends: true,
         passes: b"",
-        error: "the stream ended inside a datagram, after 26 of 71 bytes; it began with \"GET / HTTP/1.1\\r\\n\"",
+        error: "the stream ended inside a datagram, after 26 of 71 bytes; it began with \"GET / \
+            HTTP/1.1\\r\\n\"",
     },
     Garbage {
         said: b"SSH-2.0-OpenSSH_9.9\r\n",
         ends: true,
         passes: b"",
-        error: "the stream ended inside a datagram, after 20 of 83 bytes; it began with \"SSH-2.0-OpenSSH_\"",
+        error: "the stream ended inside a datagram, after 20 of 83 bytes; it began with \
+            \"SSH-2.0-OpenSSH_\"",
     },
     Garbage {
         said: &[0x81, 0x80, 0x20],
@@ -358,7 +360,8 @@ const GARBAGE: [Garbage; 7] = [
         said: &[3, b'a', b'b', b'c', 5, b'd', b'e'],
         ends: true,
         passes: b"abc",
-        error: "the stream ended inside a datagram, after 2 of 5 bytes; it began with \"\\x03abc\\x05de\"",
+        error: "the stream ended inside a datagram, after 2 of 5 bytes; it began with \
+            \"\\x03abc\\x05de\"",
     },
 ];
 

@@ -1,6 +1,6 @@
 //! `sim replay --explain`: the traces of the real program say which stripe a connection waited for.
 
-use sim::replay::{Verdict, parse_replay};
+use sim::replay::{Task, Verdict};
 use std::ffi::OsString;
 use std::thread;
 use striper_tests::{Origin, Pattern, Proxy, Route, TempDir, connect, finish};
@@ -12,7 +12,7 @@ const UP: Pattern = Pattern(1);
 fn explain(files: &[&str]) -> String {
     let options = ["--explain", "--at-least", "5ms", "--pauses", "1000"];
     let words: Vec<OsString> = options.iter().chain(files).map(OsString::from).collect();
-    let (text, verdict) = parse_replay(&words).expect("good words").run();
+    let (text, verdict) = Task::parse(&words).expect("good words").run();
     assert_eq!(verdict, Verdict::Fits, "{text}");
     text
 }

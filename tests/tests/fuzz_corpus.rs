@@ -40,7 +40,8 @@ fn replay(target: &str, run: fn(&[u8], fn() -> usize)) {
                 catch_unwind(AssertUnwindSafe(|| run(&data[..length], || ALLOCATOR.allocated())));
             assert!(
                 result.is_ok(),
-                "the first {length} bytes of {} fail; to see it again: tests/fuzz/run {target} FILE",
+                "the first {length} bytes of {} fail; to see it again: tests/fuzz/run {target} \
+                 FILE",
                 path.display()
             );
         }

@@ -5,22 +5,29 @@
 //! `STRIPER_BLESS=1 cargo test -p striper-tests --test golden_table` writes the table anew.
 //! Everything in it is computed in integers and virtual time, so it is the same on every machine.
 
-use sim::app::{FlowPlan, Side};
+use sim::app::FlowPlan;
 use sim::files::{self, Kind};
 use sim::oracle::{Pipe, fluid_time};
-use sim::report::scheduler_name;
+use sim::rate::Rate;
+use sim::scheduler;
+use sim::side::Side;
 use sim::units::{write_percent, write_rate};
 use sim::world::{Setup, World};
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::time::Duration;
 use striper_core::SchedulerKind;
 
 /// Flows that run at once, each of so many bytes.
 const FLOWS: usize = 4;
 const SIZE: u64 = 2 << 20;
 
-/// One way, in microseconds.
-const DELAY: u64 = 20_000;
+/// One way.
+const DELAY: Duration = Duration::from_millis(20);
+
+/// Caps that are dealt to the stripes in turn.
+const EQUAL: &[Rate] = &[Rate::mbit(10)];
+const UNEQUAL: &[Rate] = &[Rate::mbit(20), Rate::mbit(10), Rate::mbit(5), Rate::mbit(1)];
 
 /// When the flows are opened, on stripes that are up, in microseconds.
 const START: u64 = 2_000_000;
@@ -28,29 +35,25 @@ const START: u64 = 2_000_000;
 const HEAD: &str = "\
 # Four flows of 2 MiB each at once, client to server, RTT 40ms, seed 1, in the simulator. Written by
 # STRIPER_BLESS=1 cargo test -p striper-tests --test golden_table
-# goodput: share of what the fluid oracle says is possible. fairness: Jain's index of what the flows have got by half of the oracle's
+# goodput: share of what the fluid oracle says is possible. fairness: Jain's index of what the \
+flows have got by half of the oracle's
 # time. overhead: what both sides put on stripes beside the payload once, in percent of it.
 stripes caps                        loss  scheduler  goodput  fairness  overhead
 ";
 
 struct Case {
     stripes: usize,
-    caps: &'static [u64],
+    caps: &'static [Rate],
     loss: u32,
     scheduler: SchedulerKind,
 }
 
 fn cases() -> Vec<Case> {
-    let equal: &[u64] = &[10_000_000];
-    let unequal: &[u64] = &[20_000_000, 10_000_000, 5_000_000, 1_000_000];
-    let schedulers =
-        [SchedulerKind::Earliest, SchedulerKind::UntilCongested, SchedulerKind::RoundRobin]
-            .into_iter();
     let mut cases = Vec::new();
-    for (caps, counts) in [(equal, &[1, 2, 4, 8][..]), (unequal, &[2, 4])] {
+    for (caps, counts) in [(EQUAL, &[1, 2, 4, 8][..]), (UNEQUAL, &[2, 4])] {
         for stripes in counts {
             for loss in [0, 1_000, 10_000] {
-                cases.extend(schedulers.clone().map(|scheduler| Case {
+                cases.extend(scheduler::ALL.into_iter().map(|scheduler| Case {
                     stripes: *stripes,
                     caps,
                     loss,
@@ -64,7 +67,7 @@ fn cases() -> Vec<Case> {
 
 /// Runs a case; its line of the table.
 fn measure(case: &Case) -> String {
-    let caps: Vec<u64> = case.caps.iter().copied().cycle().take(case.stripes).collect();
+    let caps: Vec<Rate> = case.caps.iter().copied().cycle().take(case.stripes).collect();
     let mut setup = Setup::capped(1, &caps, DELAY);
     setup.routes.iter_mut().flatten().for_each(|link| link.loss = case.loss);
     setup.config.iter_mut().for_each(|config| config.scheduler = case.scheduler);
@@ -102,7 +105,7 @@ fn measure(case: &Case) -> String {
         case.stripes,
         names.join(","),
         write_percent(case.loss),
-        scheduler_name(case.scheduler),
+        scheduler::name(case.scheduler),
         decimals(ideal * 1_000 / time, 3),
         decimals(fairness, 3),
         decimals(overhead, 2),
@@ -150,7 +153,8 @@ fn goodput_fairness_and_overhead_are_as_they_were() {
     let difference = difference(&kept, &table);
     assert!(
         difference.is_empty(),
-        "{} differs:\n{difference}\nif that is as it should be: STRIPER_BLESS=1 cargo test -p striper-tests --test golden_table",
+        "{} differs:\n{difference}\nif that is as it should be: STRIPER_BLESS=1 cargo test -p \
+         striper-tests --test golden_table",
         path.display()
     );
 }

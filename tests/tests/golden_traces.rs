@@ -6,6 +6,7 @@
 //! runs can't be made anew: if only their choices have changed, the line `choices: follow-only`
 //! goes into their header.
 
+use sim::scheduler;
 use std::path::{Path, PathBuf};
 use striper_core::SchedulerKind;
 use striper_core::trace::Trace;
@@ -73,9 +74,7 @@ fn every_trace_replays_unless_stripes_are_chosen_differently_now() {
 #[test]
 fn every_trace_follows_under_every_scheduler() {
     each(|_, mut trace| {
-        for scheduler in
-            [SchedulerKind::Earliest, SchedulerKind::UntilCongested, SchedulerKind::RoundRobin]
-        {
+        for scheduler in scheduler::ALL {
             trace.header.config.scheduler = scheduler;
             trace.follow().map_err(|divergence| format!("{scheduler:?}: {divergence}"))?;
         }
@@ -86,7 +85,7 @@ fn every_trace_follows_under_every_scheduler() {
 #[test]
 fn traces_of_the_simulator_are_what_it_records_today() {
     each(|text, _| {
-        let Some(today) = sim::replay::renew(text)? else { return Ok(()) };
+        let Some(today) = sim::bless::renew(text)? else { return Ok(()) };
         let differs = text.lines().zip(today.lines()).position(|(old, new)| old != new);
         match differs {
             None if text == today => Ok(()),

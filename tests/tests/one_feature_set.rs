@@ -26,7 +26,8 @@ fn each_program_is_built_with_the_features_of_the_whole_workspace() {
         let other: Vec<&String> = alone.difference(&workspace).collect();
         assert!(
             other.is_empty(),
-            "-p {package} has other features than --workspace: {other:?}; declare them in the workspace's Cargo.toml"
+            "-p {package} has other features than --workspace: {other:?}; declare them in the \
+             workspace's Cargo.toml"
         );
     }
 }

@@ -159,7 +159,8 @@ impl Ssh {
         }
         fs::copy(files.join("user.pub"), files.join("authorized")).unwrap();
         let config = format!(
-            "HostKey {}\nAuthorizedKeysFile {}\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\n\
+            "HostKey {}\nAuthorizedKeysFile {}\nStrictModes no\nPermitRootLogin \
+             yes\nPasswordAuthentication no\n\
              UsePAM no\nPidFile none\nSubsystem sftp internal-sftp\n",
             files.text("host"),
             files.text("authorized")

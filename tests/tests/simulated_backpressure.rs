@@ -1,14 +1,17 @@
 //! Consumers that are slow or have stopped, and windows as small as they get: nobody else suffers.
 
-use sim::app::{FlowPlan, Reader, Side};
+use sim::app::{FlowPlan, Reader};
+use sim::rate::Rate;
+use sim::side::Side;
 use sim::world::{Checks, Setup, World};
+use std::time::Duration;
 use striper_core::Config;
 use striper_core::config::{FLOW_FLOOR, INITIAL_WINDOW};
 
 const SECOND: u64 = 1_000_000;
 
-fn setup(stripes: usize, rate: u64) -> Setup {
-    let mut setup = Setup::capped(1, &vec![rate; stripes], 20_000);
+fn setup(stripes: usize, rate: Rate) -> Setup {
+    let mut setup = Setup::capped(1, &vec![rate; stripes], Duration::from_millis(20));
     setup.checks = Checks::Thinning;
     let test = std::thread::current().name().unwrap_or_default().to_owned();
     setup.repeat = format!("cargo test -p striper-tests --test simulated_backpressure {test}");
@@ -23,7 +26,7 @@ fn unread(at: u64, bytes: u64) -> FlowPlan {
 
 #[test]
 fn a_flow_whose_consumer_stops_blocks_no_other() {
-    let mut world = World::new(setup(4, 10_000_000));
+    let mut world = World::new(setup(4, Rate::mbit(10)));
     let stuck = world.open(unread(SECOND, 4 << 20));
     let flow = world.open(FlowPlan::upload(2 * SECOND, 8 << 20));
     // Alone it would take 1.7 s.
@@ -37,10 +40,10 @@ fn a_flow_whose_consumer_stops_blocks_no_other() {
 
 #[test]
 fn a_slow_consumer_gets_all_at_its_pace() {
-    let mut world = World::new(setup(4, 10_000_000));
+    let mut world = World::new(setup(4, Rate::mbit(10)));
     let mut plan = FlowPlan::upload(SECOND, 1 << 20);
     plan.reads[Side::Server.index()] =
-        Reader { rate: Some(100_000), stop_after: None, burst: None };
+        Reader { rate: Some(Rate::bytes(100_000)), stop_after: None, burst: None };
     let slow = world.open(plan);
     let fast = world.open(FlowPlan::upload(SECOND, 8 << 20));
     assert!(world.run_while(4 * SECOND, |world| !world.flow(fast).is_complete()));
@@ -50,7 +53,7 @@ fn a_slow_consumer_gets_all_at_its_pace() {
 
 #[test]
 fn the_smallest_windows_still_move_everything() {
-    let mut setup = setup(3, 10_000_000);
+    let mut setup = setup(3, Rate::mbit(10));
     setup.routes.iter_mut().flatten().for_each(|link| link.choppy = true);
     for config in &mut setup.config {
         *config = Config { window_limit: FLOW_FLOOR, memory_limit: 2 << 20, ..*config };
@@ -64,7 +67,7 @@ fn the_smallest_windows_still_move_everything() {
 
 #[test]
 fn after_ten_thousand_stuck_flows_the_next_one_still_moves() {
-    let mut world = World::new(Setup { checks: Checks::Off, ..setup(4, 100_000_000) });
+    let mut world = World::new(Setup { checks: Checks::Off, ..setup(4, Rate::mbit(100)) });
     for _ in 0..10_000 {
         world.open(unread(SECOND, 300_000));
     }
@@ -78,7 +81,7 @@ fn after_ten_thousand_stuck_flows_the_next_one_still_moves() {
         );
     }
     let stats = world.stats(Side::Server);
-    assert!(stats.credit_outstanding <= setup(1, 1_000).config[1].memory_limit / 2);
+    assert!(stats.credit_outstanding <= setup(1, Rate::bits(1_000)).config[1].memory_limit / 2);
     let next = world.open(FlowPlan::upload(30 * SECOND, 100_000));
     assert!(
         world.run_while(40 * SECOND, |world| !world.flow(next).is_complete()),
@@ -91,12 +94,12 @@ fn after_ten_thousand_stuck_flows_the_next_one_still_moves() {
 fn a_lone_new_flow_gets_its_initial_window_without_a_round_trip() {
     // With a window of congestion that does not get in the way: 256 KiB at 100 Mbit/s take 21 ms,
     // one way takes 100 ms.
-    let mut setup = setup(1, 100_000_000);
+    let mut setup = setup(1, Rate::mbit(100));
     setup
         .routes
         .iter_mut()
         .flatten()
-        .for_each(|link| (link.delay, link.window) = (100_000, 1 << 20));
+        .for_each(|link| (link.delay, link.window) = (Duration::from_millis(100), 1 << 20));
     let mut world = World::new(setup);
     let flow = world.open(FlowPlan::upload(SECOND, INITIAL_WINDOW));
     assert!(
@@ -109,7 +112,7 @@ fn a_lone_new_flow_gets_its_initial_window_without_a_round_trip() {
 #[test]
 fn flows_that_waited_for_memory_go_on_when_there_is_some() {
     for flows in [6, 20] {
-        let mut setup = setup(1, 10_000_000);
+        let mut setup = setup(1, Rate::mbit(10));
         setup.config[0].memory_limit = 2 << 20;
         let mut world = World::new(setup);
         for _ in 0..flows {
@@ -128,7 +131,7 @@ fn flows_that_waited_for_memory_go_on_when_there_is_some() {
 
 #[test]
 fn both_sides_hold_no_more_than_their_limits() {
-    let mut setup = setup(2, 50_000_000);
+    let mut setup = setup(2, Rate::mbit(50));
     for config in &mut setup.config {
         config.memory_limit = 4 << 20;
     }

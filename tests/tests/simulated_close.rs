@@ -1,14 +1,21 @@
 //! Ends of flows: half-close, reset, refusal, the end of the session. Each is what it was at the
 //! other side.
 
-use sim::app::{Answer, EndState, Ending, FlowPlan, Half, Reader, Side, Start};
+use sim::app::{Answer, EndState, Ending, FlowPlan, Half, Reader, Start};
+use sim::rate::Rate;
+use sim::side::Side;
 use sim::world::{Checks, Setup, World};
+use std::time::Duration;
 use striper_core::{EndReason, Input, Reason};
 
 const SECOND: u64 = 1_000_000;
 
 fn world() -> World {
-    let mut setup = Setup::capped(1, &[10_000_000, 5_000_000, 2_000_000], 20_000);
+    let mut setup = Setup::capped(
+        1,
+        &[Rate::mbit(10), Rate::mbit(5), Rate::mbit(2)],
+        Duration::from_millis(20),
+    );
     setup.checks = Checks::Thinning;
     setup.routes.iter_mut().flatten().for_each(|link| link.choppy = true);
     let test = std::thread::current().name().unwrap_or_default().to_owned();
@@ -111,9 +118,9 @@ fn a_reset_does_not_wait_for_a_consumer_that_has_stopped() {
 #[test]
 fn a_refused_flow_says_why() {
     for opener in Side::BOTH {
-        for (after, bytes) in [(0, 0), (0, 100_000), (SECOND, 4 << 20)] {
+        for (after, bytes) in [(0, 0), (0, 100_000), (1, 4 << 20)] {
             let mut plan = FlowPlan { opener, ..FlowPlan::both_ways(SECOND, bytes) };
-            plan.answer = Answer::Refuse(after, Reason::ConnectionRefused);
+            plan.answer = Answer::Refuse(Duration::from_secs(after), Reason::ConnectionRefused);
             let mut world = world();
             let flow = world.open(plan);
             assert!(world.run_to_end(10 * SECOND), "{:#?}", world.flow(flow));

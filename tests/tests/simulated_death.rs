@@ -1,14 +1,17 @@
 //! Stripes die in every way, and no flow notices more than a pause.
 
-use sim::app::{EndState, FlowPlan, Side};
+use sim::app::{EndState, FlowPlan};
 use sim::faults::{Fault, Told};
+use sim::rate::Rate;
+use sim::side::Side;
 use sim::world::{Checks, Setup, World};
+use std::time::Duration;
 use striper_core::EndReason;
 
 const SECOND: u64 = 1_000_000;
 
 fn world(stripes: usize) -> World {
-    let mut setup = Setup::capped(1, &vec![10_000_000; stripes], 20_000);
+    let mut setup = Setup::capped(1, &vec![Rate::mbit(10); stripes], Duration::from_millis(20));
     setup.checks = Checks::Thinning;
     setup.routes.iter_mut().flatten().for_each(|link| link.choppy = true);
     let test = std::thread::current().name().unwrap_or_default().to_owned();

@@ -8,6 +8,7 @@ use sim::driver::kind::Kind;
 use sim::driver::net::{Break, CLIENT, SERVER};
 use sim::driver::world::{self, Outcome, World};
 use sim::link::LinkSpec;
+use sim::rate::Rate;
 use std::time::Duration;
 
 const SECOND: u64 = 1_000_000;
@@ -33,10 +34,10 @@ fn a_random_world_of_the_production_driver_runs_the_same_way_twice() {
 /// begins after a second; the transfer takes some 150 ms.
 fn calm() -> Scenario {
     let mut scenario = Scenario::with_kinds(1, Vec::new());
-    let spec = LinkSpec::new(20_000_000, 10_000);
+    let spec = LinkSpec::new(Rate::mbit(20), Duration::from_millis(10));
     scenario.routes = vec![[spec.clone(), spec.clone()], [spec.clone(), spec]];
     scenario.configs = Default::default();
-    (scenario.spurious, scenario.cpu) = (100, 1);
+    (scenario.spurious, scenario.cpu) = (100, Duration::from_micros(1));
     scenario.flows = vec![FlowPlan::both_ways(SECOND, 1_000_000)];
     scenario
 }
@@ -184,7 +185,8 @@ fn flows_of_a_process_that_ends_are_reset_and_new_ones_work() {
     for process in [CLIENT, SERVER] {
         for mute in [false, true] {
             let kind = if mute { Kind::Crash } else { Kind::ServerRestart };
-            let outcome = with(&[kind], [Action::Restart { process, down: SECOND, mute }]);
+            let outcome =
+                with(&[kind], [Action::Restart { process, down: Duration::from_secs(1), mute }]);
             assert_eq!((outcome.flows, outcome.complete), (2, 1));
         }
     }
@@ -193,10 +195,10 @@ fn flows_of_a_process_that_ends_are_reset_and_new_ones_work() {
 /// An upload of 4 MB that takes some 400 ms, in whose midst a process stands still; polls take
 /// time, so that after it much is read before the rest has been looked at. The server sends nothing
 /// of its own.
-fn paused(process: usize, step: u64, time: u64) -> World {
+fn paused(process: usize, step: u64, time: Duration) -> World {
     let mut scenario = calm();
     scenario.kinds = vec![Kind::Pause];
-    scenario.cpu = 200;
+    scenario.cpu = Duration::from_micros(200);
     (scenario.flows[0].programs[0].bytes, scenario.flows[0].programs[1].bytes) = (4_000_000, 0);
     scenario.flows[0].programs[1].answers = true;
     // At many moments: in some the driver has something to do and goes on with that before it can
@@ -209,7 +211,7 @@ fn paused(process: usize, step: u64, time: u64) -> World {
 fn what_came_while_a_process_stood_still_is_heard_before_anything_is_given_up() {
     for step in 0..40 {
         // All that the client waits for has come when it goes on.
-        let outcome = paused(CLIENT, step, 7 * SECOND).run();
+        let outcome = paused(CLIENT, step, Duration::from_secs(7)).run();
         assert_eq!((outcome.complete, outcome.stripes_lost), (2, [0, 0]), "step {step}");
     }
 }
@@ -218,12 +220,12 @@ fn what_came_while_a_process_stood_still_is_heard_before_anything_is_given_up() 
 fn a_pause_below_the_stall_limit_costs_no_stripe_on_either_side() {
     for process in [CLIENT, SERVER] {
         for step in 0..20 {
-            let time = 500_000 + 150_000 * step;
+            let time = Duration::from_millis(500 + 150 * step);
             let outcome = paused(process, step, time).run();
             assert_eq!(
                 (outcome.complete, outcome.stripes_lost),
                 (2, [0, 0]),
-                "{process}, {time} µs"
+                "{process}, {time:?}"
             );
         }
     }
@@ -234,7 +236,7 @@ fn a_transfer_is_over_soon_after_a_pause_of_half_a_minute() {
     for process in [CLIENT, SERVER] {
         for step in 0..10 {
             // The other side gives its stripes up meanwhile.
-            let outcome = paused(process, 5 * step, 30 * SECOND).run();
+            let outcome = paused(process, 5 * step, Duration::from_secs(30)).run();
             let end = SECOND + 80_000 + 25_015 * step + 30 * SECOND;
             let over = outcome.over_at[0].map(|at| at.expect("a flow that is over") - end);
             // The rest of the transfer takes 400 ms, and the longest wait between dials while flows
@@ -251,7 +253,8 @@ fn a_transfer_is_over_soon_after_a_pause_of_half_a_minute() {
 #[test]
 fn a_process_that_stood_still_for_ten_minutes_works_again() {
     for process in [CLIENT, SERVER] {
-        let outcome = with(&[Kind::Pause], [Action::Pause { process, time: 600 * SECOND }]);
+        let outcome =
+            with(&[Kind::Pause], [Action::Pause { process, time: Duration::from_secs(600) }]);
         assert!(outcome.complete >= 1);
     }
 }
@@ -259,7 +262,7 @@ fn a_process_that_stood_still_for_ten_minutes_works_again() {
 #[test]
 fn a_clock_that_jumps_forward_breaks_nothing() {
     for process in [CLIENT, SERVER] {
-        for by in [SECOND, 30 * SECOND, 600 * SECOND] {
+        for by in [1, 30, 600].map(Duration::from_secs) {
             let outcome = with(&[Kind::ClockJump], [Action::Jump { process, by }]);
             both_complete(&outcome);
         }
@@ -312,7 +315,8 @@ fn a_refused_target_refuses_its_flow_alone() {
 #[test]
 fn a_proxy_that_drains_lets_its_flows_end() {
     for process in [CLIENT, SERVER] {
-        let outcome = with(&[Kind::Shutdown], [Action::Shutdown { process, drain: 5 * SECOND }]);
+        let outcome =
+            with(&[Kind::Shutdown], [Action::Shutdown { process, drain: Duration::from_secs(5) }]);
         both_complete(&outcome);
     }
 }
@@ -320,7 +324,10 @@ fn a_proxy_that_drains_lets_its_flows_end() {
 #[test]
 fn a_proxy_that_has_no_time_to_drain_resets_its_flows() {
     for process in [CLIENT, SERVER] {
-        let outcome = with(&[Kind::Shutdown], [Action::Shutdown { process, drain: 1 }]);
+        let outcome = with(
+            &[Kind::Shutdown],
+            [Action::Shutdown { process, drain: Duration::from_micros(1) }],
+        );
         assert_eq!((outcome.flows, outcome.complete), (2, 1));
     }
 }
@@ -389,7 +396,8 @@ fn a_reader_of_single_bytes_and_one_that_stops_block_nobody_else() {
     scenario.kinds = vec![Kind::SlowReader];
     scenario.flows.push(FlowPlan::both_ways(SECOND, 1_000_000));
     scenario.flows.push(FlowPlan::both_ways(SECOND, 1_000_000));
-    (scenario.flows[0].programs[1].read, scenario.flows[0].programs[1].read_pause) = (1, 1_000);
+    (scenario.flows[0].programs[1].read, scenario.flows[0].programs[1].read_pause) =
+        (1, Duration::from_millis(1));
     scenario.flows[1].programs[0].stop_after = Some(0);
     let outcome = World::new(scenario).run();
     assert_eq!((outcome.flows, outcome.complete, outcome.stripes_lost), (4, 4, [0, 0]));
@@ -406,7 +414,7 @@ fn the_library_s_flows_and_the_bridge_carry_what_the_pump_carries() {
 
 #[test]
 fn a_route_that_becomes_a_hundred_times_slower_is_left_for_the_others() {
-    let slow = LinkSpec::new(200_000, 100_000);
+    let slow = LinkSpec::new(Rate::bits(200_000), Duration::from_millis(100));
     let fault = Action::Change { route: 0, specs: [slow.clone(), slow] };
     both_complete(&with(&[Kind::Change], [fault]));
 }

@@ -2,18 +2,21 @@
 //! the same seed.
 
 use bytes::Bytes;
-use sim::app::{FlowPlan, Half, Side};
-use sim::report::Scenario;
+use sim::app::{FlowPlan, Half};
+use sim::measure::Transfer;
+use sim::rate::Rate;
+use sim::side::Side;
 use sim::world::{Checks, Setup, World};
 use std::collections::BTreeMap;
+use std::time::Duration;
 use striper_core::{
     Config, FlowId, Input, Instant, Output, Role, SchedulerKind, Session, SessionId, StripeId,
 };
 
 const SECOND: u64 = 1_000_000;
 
-fn setup(caps: &[u64]) -> Setup {
-    let mut setup = Setup::capped(1, caps, 20_000);
+fn setup(caps: &[Rate]) -> Setup {
+    let mut setup = Setup::capped(1, caps, Duration::from_millis(20));
     setup.checks = Checks::Thinning;
     let test = std::thread::current().name().unwrap_or_default().to_owned();
     setup.repeat = format!("cargo test -p striper-tests --test simulated_transfer {test}");
@@ -22,20 +25,20 @@ fn setup(caps: &[u64]) -> Setup {
 
 #[test]
 fn equal_stripes_reach_most_of_the_oracle() {
-    let scenario = Scenario { caps: vec![1_000_000], ..Scenario::default() };
+    let transfer = Transfer { caps: vec![Rate::mbit(1)], ..Transfer::default() };
     for stripes in [1, 2, 4, 8] {
-        let row = scenario.measure(stripes, SchedulerKind::Earliest);
+        let row = transfer.measure(stripes, SchedulerKind::Earliest);
         assert!(row.share() >= 0.95, "{stripes} stripes: {:.3} of the oracle", row.share());
     }
 }
 
 #[test]
 fn on_unequal_stripes_earliest_is_not_below_the_others() {
-    let caps = [20_000_000, 10_000_000, 5_000_000, 1_000_000];
-    let scenario = Scenario { caps: caps.to_vec(), ..Scenario::default() };
-    let earliest = scenario.measure(4, SchedulerKind::Earliest).goodput();
+    let caps = [20, 10, 5, 1].map(Rate::mbit);
+    let transfer = Transfer { caps: caps.to_vec(), ..Transfer::default() };
+    let earliest = transfer.measure(4, SchedulerKind::Earliest).goodput();
     for other in [SchedulerKind::RoundRobin, SchedulerKind::UntilCongested] {
-        let other = scenario.measure(4, other);
+        let other = transfer.measure(4, other);
         assert!(
             earliest >= other.goodput(),
             "{:?}: {} against {earliest}",
@@ -47,22 +50,22 @@ fn on_unequal_stripes_earliest_is_not_below_the_others() {
 
 #[test]
 fn a_report_is_the_same_to_the_byte_for_the_same_seed() {
-    let scenario = |seed| Scenario {
-        caps: vec![10_000_000],
+    let transfer = |seed| Transfer {
+        caps: vec![Rate::mbit(10)],
         stripes: vec![3],
         loss: 5_000,
         size: 1 << 20,
         seed,
-        ..Scenario::default()
+        ..Transfer::default()
     };
-    assert_eq!(scenario(5).report(true), scenario(5).report(true));
-    assert_ne!(scenario(5).report(true), scenario(6).report(true));
+    assert_eq!(transfer(5).report(true), transfer(5).report(true));
+    assert_ne!(transfer(5).report(true), transfer(6).report(true));
 }
 
 #[test]
 fn the_same_seed_gives_the_same_outputs() {
     let digest = |seed| {
-        let mut setup = Setup { seed, ..setup(&[10_000_000, 3_000_000]) };
+        let mut setup = Setup { seed, ..setup(&[Rate::mbit(10), Rate::mbit(3)]) };
         for link in setup.routes.iter_mut().flatten() {
             (link.choppy, link.loss) = (true, 1_000);
         }
@@ -79,11 +82,12 @@ fn the_same_seed_gives_the_same_outputs() {
 
 #[test]
 fn sixteen_stripes_of_all_kinds_carry_both_directions() {
-    let caps: Vec<u64> = (0..16).map(|index| 500_000 << (index % 6)).collect();
+    let caps: Vec<Rate> = (0..16).map(|index| Rate::bits(500_000 << (index % 6))).collect();
     let mut setup = setup(&caps);
     for (index, route) in setup.routes.iter_mut().enumerate() {
         for link in route {
-            (link.choppy, link.delay, link.loss) = (true, 1_000 * index as u64, 100 * index as u32);
+            (link.choppy, link.delay, link.loss) =
+                (true, Duration::from_millis(index as u64), 100 * index as u32);
         }
     }
     let mut world = World::new(setup);
@@ -94,7 +98,7 @@ fn sixteen_stripes_of_all_kinds_carry_both_directions() {
 
 #[test]
 fn many_small_flows_complete_soon() {
-    let mut world = World::new(setup(&[10_000_000; 4]));
+    let mut world = World::new(setup(&[Rate::mbit(10); 4]));
     let flows: Vec<usize> = (0..1_000)
         .map(|index| {
             let mut plan = FlowPlan::both_ways(SECOND + index * 2_000, 1 + index * 3);
@@ -113,12 +117,12 @@ fn many_small_flows_complete_soon() {
 
 #[test]
 fn a_keystroke_does_not_wait_behind_a_backup() {
-    let mut world = World::new(setup(&[10_000_000; 4]));
+    let mut world = World::new(setup(&[Rate::mbit(10); 4]));
     world.open(FlowPlan::upload(SECOND, 64 << 20));
     // A byte each 50 ms. One way is 20 ms, and what a stripe holds unsent or queued takes a moment
     // more.
     let mut plan = FlowPlan::upload(2 * SECOND, 100);
-    plan.sends[0] = Half { rate: Some(20), piece: 1, ..Half::sends(100) };
+    plan.sends[0] = Half { rate: Some(Rate::bytes(20)), piece: 1, ..Half::sends(100) };
     let typing = world.open(plan);
     let mut latest = 0;
     for step in 0..500 {

@@ -5,8 +5,10 @@
 //! than was delivered.
 
 use super::pattern;
-use super::{EndState, Ending, Flow, Reader, Side, Start};
-use crate::faults::Kind;
+use super::{EndState, Ending, Flow, Reader, Start};
+use crate::kinds::Kind;
+use crate::rate::Rate;
+use crate::side::Side;
 use bytes::Bytes;
 
 /// Bytes that a slow reader takes at once are those of this time, in microseconds.
@@ -61,7 +63,7 @@ impl Flow {
             };
         }
         let mut len = room.min(half.piece).min(half.bytes - end.given);
-        if let Some(rate) = half.rate.filter(|_| !eager) {
+        if let Some(rate) = half.rate.filter(|_| !eager).map(Rate::as_bytes) {
             let due = ((now - end.opened_at) as u128 * rate as u128 / 1_000_000) as u64;
             // About ten milliseconds' worth at a time.
             let grain = (rate / 100).clamp(1, len.max(1));
@@ -91,7 +93,7 @@ impl Flow {
             held_back = Some(Kind::BurstReader);
             most = end.consumed;
         }
-        if let Some(rate) = reader.rate {
+        if let Some(rate) = reader.rate.map(Rate::as_bytes) {
             let step = (rate / (1_000_000 / READ_EVERY)).max(1);
             if most > end.consumed + step {
                 again = Some(now + READ_EVERY);

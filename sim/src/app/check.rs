@@ -6,7 +6,8 @@
 //! delivered before it.
 
 use super::pattern;
-use super::{EndState, Flow, Side};
+use super::{EndState, Flow};
+use crate::side::Side;
 use striper_core::Reason;
 
 impl Flow {

@@ -3,16 +3,18 @@
 //! Invariant: a plan never changes while its flow lives; how far it has come is told by
 //! [`super::Flow`].
 
-use super::Side;
+use crate::rate::Rate;
+use crate::side::Side;
+use std::time::Duration;
 use striper_core::Reason;
 
 /// How the program that a flow was opened to answers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Answer {
-    /// Accepts after so many microseconds.
-    Accept(u64),
-    /// Refuses after so many microseconds.
-    Refuse(u64, Reason),
+    /// Accepts after so long.
+    Accept(Duration),
+    /// Refuses after so long.
+    Refuse(Duration, Reason),
 }
 
 /// When a program begins to send.
@@ -42,8 +44,8 @@ pub struct Half {
     pub bytes: u64,
     /// When it begins.
     pub start: Start,
-    /// How fast, in bytes per second.
-    pub rate: Option<u64>,
+    /// How fast; as fast as it can if not given.
+    pub rate: Option<Rate>,
     /// How many bytes at once at most.
     pub piece: u64,
     /// What comes then.
@@ -60,8 +62,8 @@ impl Half {
 /// How one program reads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Reader {
-    /// How fast, in bytes per second; all at once if not given.
-    pub rate: Option<u64>,
+    /// How fast; all at once if not given.
+    pub rate: Option<Rate>,
     /// Stops for good after so many bytes (0 never reads).
     pub stop_after: Option<u64>,
     /// Reads nothing until so many bytes wait or the end is there.
@@ -91,7 +93,7 @@ impl FlowPlan {
         FlowPlan {
             opener: Side::Client,
             at,
-            answer: Answer::Accept(0),
+            answer: Answer::Accept(Duration::ZERO),
             sends: [Half::sends(bytes), Half::sends(0)],
             reads: [Reader::default(); 2],
             reset: None,

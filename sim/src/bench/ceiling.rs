@@ -11,8 +11,10 @@
 
 use super::measure::{Case, Outcome, pace, setup, trouble, warm};
 use super::mixes::{Drawn, Load, MAX_CREDIT, Mix, PIECE, WARMING};
-use crate::app::{FlowPlan, Side};
+use crate::app::FlowPlan;
 use crate::oracle::{fluid_time, paced_delays};
+use crate::rate::Rate;
+use crate::side::Side;
 use crate::world::World;
 use std::cell::RefCell;
 use striper_core::SchedulerKind;
@@ -53,8 +55,9 @@ fn alone(
     let mut world = World::new(setup(&only, case, mix.name));
     let mut ready = world.warm_up(60_000_000);
     if let Load::Object(_) = mix.load {
-        let all: u64 = drawn.links.iter().map(|link| link.rate).sum();
-        ready &= warm(&mut world, WARMING * only.links[0].rate / all, 60_000_000);
+        let all: Rate = drawn.links.iter().map(|link| link.rate).sum();
+        ready &=
+            warm(&mut world, WARMING * only.links[0].rate.as_bits() / all.as_bits(), 60_000_000);
     }
     let start = world.now();
     let flow = world.open(FlowPlan::upload(start, size));

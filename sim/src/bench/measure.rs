@@ -4,14 +4,17 @@
 //! Invariant: the same four give the same figures, whatever else runs.
 
 use super::mixes::{Drawn, IDLE, Load, Mix, PIECE, WARMING};
-use crate::app::{FlowPlan, Side};
+use crate::app::FlowPlan;
 use crate::faults::Fault;
 use crate::link::LinkSpec;
 use crate::oracle::{Pipe, capacity, credit_time};
-use crate::report::scheduler_name;
-use crate::units::write_size;
+use crate::rate::Rate;
+use crate::scheduler;
+use crate::side::Side;
+use crate::units::{micros, write_size};
 use crate::world::{Setup, World};
 use std::cell::RefCell;
+use std::time::Duration;
 use striper_core::SchedulerKind;
 
 /// With what a mix is measured.
@@ -111,8 +114,8 @@ pub fn measure(mix: &Mix, case: Case) -> Outcome {
 }
 
 pub(super) fn setup(drawn: &Drawn, case: Case, mix: &str) -> Setup {
-    let rates: Vec<u64> = drawn.links.iter().map(|link| link.rate).collect();
-    let mut setup = Setup::capped(case.seed, &rates, 0);
+    let rates: Vec<Rate> = drawn.links.iter().map(|link| link.rate).collect();
+    let mut setup = Setup::capped(case.seed, &rates, Duration::ZERO);
     // Steady until the load begins.
     let steady = |link: &LinkSpec| LinkSpec { rates: Vec::new(), ..link.clone() };
     setup.routes = drawn.links.iter().map(|link| [steady(link), steady(link)]).collect();
@@ -121,8 +124,9 @@ pub(super) fn setup(drawn: &Drawn, case: Case, mix: &str) -> Setup {
         config.window_limit = case.credit;
     }
     setup.repeat = format!(
-        "cargo run --release -p sim -- bench-schedulers --mix {mix} --scheduler {} --credit {} --seeds {}..{}",
-        scheduler_name(case.scheduler),
+        "cargo run --release -p sim -- bench-schedulers --mix {mix} --scheduler {} --credit {} \
+         --seeds {}..{}",
+        scheduler::name(case.scheduler),
         write_size(case.credit),
         case.seed,
         case.seed + 1,
@@ -157,23 +161,24 @@ fn plan(load: Load, drawn: &Drawn, credit: u64) -> (FlowPlan, u64) {
             let mut plan = FlowPlan::upload(0, bytes);
             plan.sends[0].rate = Some(rate);
             plan.sends[0].piece = PIECE;
-            (plan, time(bytes).max(span))
+            (plan, time(bytes).max(micros(span)))
         }
     }
 }
 
-/// Half of what the pipes can carry on the whole until then, in bytes per second, and what that
-/// comes to in whole pieces.
-pub(super) fn pace(pipes: &[Pipe], span: u64) -> (u64, u64) {
+/// Half of what the pipes can carry on the whole until then, and what that comes to in whole
+/// pieces, in bytes.
+pub(super) fn pace(pipes: &[Pipe], span: Duration) -> (Rate, u64) {
+    let span = micros(span);
     let rate = capacity(pipes, span) * 1_000 / (span / 1_000) / 2;
-    (rate, rate * (span / 1_000) / 1_000 / PIECE * PIECE)
+    (Rate::bytes(rate), rate * (span / 1_000) / 1_000 / PIECE * PIECE)
 }
 
 /// A transfer of so many bytes and some idle time. Whether the transfer ended.
 pub(super) fn warm(world: &mut World, bytes: u64, limit: u64) -> bool {
     let flow = world.open(FlowPlan::upload(world.now(), bytes));
     let done = world.run_while(world.now() + limit, |world| !world.flow(flow).is_over());
-    world.run_until(world.now() + IDLE);
+    world.run_until(world.now() + micros(IDLE));
     done
 }
 
@@ -188,17 +193,17 @@ fn longest_pause(log: &[(u64, u64)], from: u64) -> u64 {
     gaps.map(|two| two[1].0 - two[0].0).max().unwrap_or(0)
 }
 
-/// How long after `from` the second begins that brings at least 90 % of what `rate` (bit/s) carries
+/// How long after `from` the second begins that brings at least 90 % of what `rate` carries
 /// in a second, and in each quarter at least 75 % of a quarter's: a burst of what had been waiting
 /// for one piece is no full rate, though it may pass for a quarter. In steps of 10 ms; `None` if
 /// the log ends before.
-fn recovery(log: &[(u64, u64)], from: u64, rate: u64) -> Option<u64> {
+fn recovery(log: &[(u64, u64)], from: u64, rate: Rate) -> Option<u64> {
     let by = |time: u64| {
         log[..log.partition_point(|(at, _)| *at <= time)].last().map_or(0, |(_, bytes)| *bytes)
     };
     let end = log.last().map_or(0, |(at, _)| *at);
     let begins = (from..).step_by(10_000).take_while(|begin| begin + 1_000_000 <= end);
-    let second = rate / 8;
+    let second = rate.as_bytes();
     let is_full = |begin: &u64| {
         let quarter = |nth: u64| by(begin + (nth + 1) * 250_000) - by(begin + nth * 250_000);
         by(begin + 1_000_000) - by(*begin) >= second / 10 * 9
@@ -207,15 +212,16 @@ fn recovery(log: &[(u64, u64)], from: u64, rate: u64) -> Option<u64> {
     begins.into_iter().find(is_full).map(|begin| begin - from)
 }
 
-/// How long each piece of `bytes` took, written at `rate` (bytes per second) from `opened` on. A
-/// piece that never came is as late as the end of the log.
-fn delays(log: &[(u64, u64)], opened: u64, rate: u64, bytes: u64) -> Vec<u64> {
+/// How long each piece of `bytes` took, written at `rate` from `opened` on. A piece that never came
+/// is as late as the end of the log.
+fn delays(log: &[(u64, u64)], opened: u64, rate: Rate, bytes: u64) -> Vec<u64> {
     let end = log.last().map_or(opened, |(at, _)| *at);
     let mut entries = log.iter().peekable();
     let mut delays = Vec::new();
     for last in (1..=bytes / PIECE).map(|piece| piece * PIECE) {
         while entries.next_if(|(_, delivered)| *delivered < last).is_some() {}
-        let due = opened + (u128::from(last) * 1_000_000).div_ceil(u128::from(rate)) as u64;
+        let due =
+            opened + (u128::from(last) * 8_000_000).div_ceil(u128::from(rate.as_bits())) as u64;
         delays.push(entries.peek().map_or(end, |(at, _)| *at).saturating_sub(due));
     }
     delays.sort_unstable();
@@ -245,9 +251,9 @@ mod tests {
         let healed = 2_500_000;
         // The second that begins at 2.5 s holds the burst, and yet half of it is empty. The burst
         // can make up for one quarter.
-        assert_eq!(recovery(&log, healed, 8_000_000), Some(250_000));
-        assert_eq!(recovery(&log, healed, 12_000_000), None);
-        assert_eq!(recovery(&log[..50], healed, 8_000_000), None);
+        assert_eq!(recovery(&log, healed, Rate::mbit(8)), Some(250_000));
+        assert_eq!(recovery(&log, healed, Rate::mbit(12)), None);
+        assert_eq!(recovery(&log[..50], healed, Rate::mbit(8)), None);
     }
 
     #[test]
@@ -255,7 +261,10 @@ mod tests {
         // Two pieces come together, one later, one never.
         let log = [(0, 0), (3_000_000, 2 * PIECE), (4_500_000, 3 * PIECE), (9_000_000, 3 * PIECE)];
         // A piece a second: due at 2, 3, 4 and 5 s when opened at 1 s.
-        assert_eq!(delays(&log, 1_000_000, PIECE, 4 * PIECE), [0, 500_000, 1_000_000, 4_000_000]);
+        assert_eq!(
+            delays(&log, 1_000_000, Rate::bytes(PIECE), 4 * PIECE),
+            [0, 500_000, 1_000_000, 4_000_000]
+        );
     }
 
     #[test]

@@ -10,9 +10,12 @@ use crate::draw::pick;
 use crate::faults::{Fault, Told};
 use crate::link::LinkSpec;
 use crate::oracle::Pipe;
+use crate::rate::Rate;
 use crate::seed;
+use crate::units::micros;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
+use std::time::Duration;
 
 /// What a program sends over the stripes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,15 +27,15 @@ pub enum Load {
     /// As [`Load::Upload`], on stripes that have carried 1 MiB before and were idle for a second.
     Object(u64),
     /// From the client, half of what the stripes can carry on the whole, in pieces of 1,400 bytes,
-    /// for so many microseconds.
-    Paced(u64),
+    /// for so long.
+    Paced(Duration),
 }
 
 /// What an object's stripes have carried before, in bytes.
 pub const WARMING: u64 = 1 << 20;
 
-/// How long an object's stripes are idle before it, in microseconds.
-pub const IDLE: u64 = 1_000_000;
+/// How long an object's stripes are idle before it.
+pub const IDLE: Duration = Duration::from_secs(1);
 
 /// The largest credit that can be asked for, in bytes: half of a session's default memory limit,
 /// beyond which that is what binds.
@@ -57,8 +60,8 @@ pub enum Trouble {
     AllSilent,
 }
 
-/// How long a silent stripe is silent, in microseconds.
-pub const SILENCE: u64 = 10_000_000;
+/// How long a silent stripe is silent.
+pub const SILENCE: Duration = Duration::from_secs(10);
 
 /// One line of the comparison.
 #[derive(Debug)]
@@ -87,7 +90,13 @@ const SMALL_AND_LARGE: Load = Load::BothWays(16 << 20, 80 << 10);
 
 macro_rules! mixes {
     ($($name:literal, $about:literal, $stripes:expr, $load:expr, $trouble:ident;)*) => {
-        &[$(Mix { name: $name, about: $about, stripes: $stripes, load: $load, trouble: Trouble::$trouble },)*]
+        &[$(Mix {
+            name: $name,
+            about: $about,
+            stripes: $stripes,
+            load: $load,
+            trouble: Trouble::$trouble,
+        },)*]
     };
 }
 
@@ -98,24 +107,42 @@ macro_rules! mixes {
 /// connection that carries 16 MiB one way and 80 KiB the other. Where it has no delay, 0.1 ms
 /// stands for the machine's own.
 pub const MIXES: &[Mix] = mixes! {
-    "A", "8 x 2.5 Mbit/s, RTT 50 ms; 24 MiB", EIGHT, Load::Upload(24 << 20), Nothing;
-    "B", "15 Mbit/s RTT 2 ms + 5 Mbit/s RTT 50 ms; 24 MiB", NEAR_AND_FAR, Load::Upload(24 << 20), Nothing;
-    "C", "40/20/10/2 Mbit/s, RTT 20/40/80/300 ms; 64 MiB", STAIRS, Load::Upload(64 << 20), Nothing;
-    "D", "6 x 5 Mbit/s, RTT 60 ms, each dips to 5 % for 0.5-3 s every 3-9 s; 32 MiB", DIPPING, Load::Upload(32 << 20), Dips;
-    "E1", "10 + 10 Mbit/s, no delay; 16 MiB up, 80 KiB down", &[(10_000_000, 100), (10_000_000, 100)], SMALL_AND_LARGE, Nothing;
-    "E2", "30 + 10 Mbit/s, no delay; 16 MiB up, 80 KiB down", &[(30_000_000, 100), (10_000_000, 100)], SMALL_AND_LARGE, Nothing;
-    "E3", "30 + 10 Mbit/s, one way 1 + 50 ms; 16 MiB up, 80 KiB down", &[(30_000_000, 1_000), (10_000_000, 50_000)], SMALL_AND_LARGE, Nothing;
-    "E4", "30 + 10 Mbit/s, one way 50 + 1 ms; 16 MiB up, 80 KiB down", &[(30_000_000, 50_000), (10_000_000, 1_000)], SMALL_AND_LARGE, Nothing;
-    "F1", "4 x 10 Mbit/s, RTT 40 ms; 48 MiB; one is reset", FOUR, Load::Upload(48 << 20), Death;
-    "F2", "4 x 10 Mbit/s, RTT 40 ms; 64 MiB; one is silent for 10 s", FOUR, Load::Upload(64 << 20), OneSilent;
-    "F3", "4 x 10 Mbit/s, RTT 40 ms; 64 MiB; all are silent for 10 s", FOUR, Load::Upload(64 << 20), AllSilent;
-    "G", "as D, a program that writes at half of the capacity for 20 s", DIPPING, Load::Paced(20_000_000), Dips;
-    "objects-64K", "64 KiB on warm 4 x 10 Mbit/s, RTT 40 ms", FOUR, Load::Object(64 << 10), Nothing;
-    "objects-512K", "512 KiB on warm 4 x 10 Mbit/s, RTT 40 ms", FOUR, Load::Object(512 << 10), Nothing;
-    "objects-4M", "4 MiB on warm 4 x 10 Mbit/s, RTT 40 ms", FOUR, Load::Object(4 << 20), Nothing;
-    "objects-C-64K", "64 KiB on warm stripes as in C", STAIRS, Load::Object(64 << 10), Nothing;
-    "objects-C-512K", "512 KiB on warm stripes as in C", STAIRS, Load::Object(512 << 10), Nothing;
-    "objects-C-4M", "4 MiB on warm stripes as in C", STAIRS, Load::Object(4 << 20), Nothing;
+    "A", "8 x 2.5 Mbit/s, RTT 50 ms; 24 MiB",
+        EIGHT, Load::Upload(24 << 20), Nothing;
+    "B", "15 Mbit/s RTT 2 ms + 5 Mbit/s RTT 50 ms; 24 MiB",
+        NEAR_AND_FAR, Load::Upload(24 << 20), Nothing;
+    "C", "40/20/10/2 Mbit/s, RTT 20/40/80/300 ms; 64 MiB",
+        STAIRS, Load::Upload(64 << 20), Nothing;
+    "D", "6 x 5 Mbit/s, RTT 60 ms, each dips to 5 % for 0.5-3 s every 3-9 s; 32 MiB",
+        DIPPING, Load::Upload(32 << 20), Dips;
+    "E1", "10 + 10 Mbit/s, no delay; 16 MiB up, 80 KiB down",
+        &[(10_000_000, 100), (10_000_000, 100)], SMALL_AND_LARGE, Nothing;
+    "E2", "30 + 10 Mbit/s, no delay; 16 MiB up, 80 KiB down",
+        &[(30_000_000, 100), (10_000_000, 100)], SMALL_AND_LARGE, Nothing;
+    "E3", "30 + 10 Mbit/s, one way 1 + 50 ms; 16 MiB up, 80 KiB down",
+        &[(30_000_000, 1_000), (10_000_000, 50_000)], SMALL_AND_LARGE, Nothing;
+    "E4", "30 + 10 Mbit/s, one way 50 + 1 ms; 16 MiB up, 80 KiB down",
+        &[(30_000_000, 50_000), (10_000_000, 1_000)], SMALL_AND_LARGE, Nothing;
+    "F1", "4 x 10 Mbit/s, RTT 40 ms; 48 MiB; one is reset",
+        FOUR, Load::Upload(48 << 20), Death;
+    "F2", "4 x 10 Mbit/s, RTT 40 ms; 64 MiB; one is silent for 10 s",
+        FOUR, Load::Upload(64 << 20), OneSilent;
+    "F3", "4 x 10 Mbit/s, RTT 40 ms; 64 MiB; all are silent for 10 s",
+        FOUR, Load::Upload(64 << 20), AllSilent;
+    "G", "as D, a program that writes at half of the capacity for 20 s",
+        DIPPING, Load::Paced(Duration::from_secs(20)), Dips;
+    "objects-64K", "64 KiB on warm 4 x 10 Mbit/s, RTT 40 ms",
+        FOUR, Load::Object(64 << 10), Nothing;
+    "objects-512K", "512 KiB on warm 4 x 10 Mbit/s, RTT 40 ms",
+        FOUR, Load::Object(512 << 10), Nothing;
+    "objects-4M", "4 MiB on warm 4 x 10 Mbit/s, RTT 40 ms",
+        FOUR, Load::Object(4 << 20), Nothing;
+    "objects-C-64K", "64 KiB on warm stripes as in C",
+        STAIRS, Load::Object(64 << 10), Nothing;
+    "objects-C-512K", "512 KiB on warm stripes as in C",
+        STAIRS, Load::Object(512 << 10), Nothing;
+    "objects-C-4M", "4 MiB on warm stripes as in C",
+        STAIRS, Load::Object(4 << 20), Nothing;
 };
 
 /// What a seed has made of a mix. Times count from the beginning of the load, in microseconds.
@@ -144,10 +171,8 @@ impl Mix {
         let mut links = Vec::new();
         for (rate, delay) in self.stripes {
             let rate = rng.random_range(rate - rate / 20..=rate + rate / 20);
-            links.push(LinkSpec::new(
-                rate,
-                rng.random_range(delay - delay / 10..=delay + delay / 10),
-            ));
+            let delay = rng.random_range(delay - delay / 10..=delay + delay / 10);
+            links.push(LinkSpec::new(Rate::bits(rate), Duration::from_micros(delay)));
         }
         let pipes = links.iter().map(|link| Pipe::steady(link.rate, link.delay)).collect();
         let mut drawn = Drawn { pipes, links, faults: Vec::new(), struck: None, healed: None };
@@ -204,11 +229,12 @@ impl Drawn {
     }
 
     fn silence(&mut self, stripe: usize, at: u64) {
-        (self.struck, self.healed) = (Some(at), Some(at + SILENCE));
+        let healed = at + micros(SILENCE);
+        (self.struck, self.healed) = (Some(at), Some(healed));
         self.faults.push((at, stripe, Fault::Silence { from: [true, true] }));
-        self.faults.push((at + SILENCE, stripe, Fault::Heal));
+        self.faults.push((healed, stripe, Fault::Heal));
         let rate = self.links[stripe].rate;
-        self.pipes[stripe].rate.extend([(at, 0), (at + SILENCE, rate)]);
+        self.pipes[stripe].rate.extend([(at, Rate::ZERO), (healed, rate)]);
     }
 }
 
@@ -229,8 +255,16 @@ mod tests {
                 for ((link, pipe), (rate, delay)) in
                     drawn.links.iter().zip(&drawn.pipes).zip(mix.stripes)
                 {
-                    assert!(link.rate.abs_diff(*rate) <= rate / 20, "{} {seed}", mix.name);
-                    assert!(link.delay.abs_diff(*delay) <= delay / 10, "{} {seed}", mix.name);
+                    assert!(
+                        link.rate.as_bits().abs_diff(*rate) <= rate / 20,
+                        "{} {seed}",
+                        mix.name
+                    );
+                    assert!(
+                        micros(link.delay).abs_diff(*delay) <= delay / 10,
+                        "{} {seed}",
+                        mix.name
+                    );
                     assert_eq!((pipe.delay, pipe.rate[0]), (link.delay, (0, link.rate)));
                 }
             }
@@ -246,7 +280,7 @@ mod tests {
             let drawn = mix("D").draw(seed);
             for (stripe, pipe) in drawn.pipes.iter().enumerate() {
                 let usual = drawn.links[stripe].rate;
-                let dips: Vec<&[(u64, u64)]> = pipe.rate[1..].chunks(2).collect();
+                let dips: Vec<&[(u64, Rate)]> = pipe.rate[1..].chunks(2).collect();
                 assert!(dips.len() > 10, "seed {seed}");
                 for dip in &dips {
                     let [(from, low), (to, high)] = dip else { panic!("a dip without an end") };
@@ -276,7 +310,7 @@ mod tests {
             assert!((1_000_000..3_000_000).contains(&at));
             assert_eq!(drawn.healed, Some(at + 10_000_000));
             for pipe in silent {
-                assert_eq!(pipe.rate[1..], [(at, 0), (at + 10_000_000, pipe.rate[0].1)]);
+                assert_eq!(pipe.rate[1..], [(at, Rate::ZERO), (at + 10_000_000, pipe.rate[0].1)]);
             }
             assert_eq!(drawn.faults.len(), 2 * count);
         }

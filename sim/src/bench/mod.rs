@@ -13,13 +13,26 @@ mod topologies;
 
 pub use measure::{Case, Outcome, measure};
 pub use mixes::{Drawn, Load, MIXES, Mix, Trouble};
-pub use options::Bench;
+pub use options::{Bench, Task};
 pub use topologies::Topologies;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use striper_core::SchedulerKind;
 use table::Row;
+
+impl Task {
+    /// Measures all that is asked for; the answer is the text to print, and whether the exit code
+    /// is that of success.
+    ///
+    /// # Panics
+    /// If a world fails; it has printed the command that repeats it.
+    pub fn report(&self) -> (String, bool) {
+        match self {
+            Task::Table(bench) => (bench.report(), true),
+            Task::Topologies(topologies) => topologies.report(),
+        }
+    }
+}
 
 impl Bench {
     /// Measures all that is asked for; the answer is the text to print.
@@ -55,10 +68,6 @@ impl Bench {
         if self.json { table::json(self, &rows) } else { table::text(self, &rows) }
     }
 }
-
-/// Every scheduler, ours first.
-pub(crate) const SCHEDULERS: [SchedulerKind; 3] =
-    [SchedulerKind::Earliest, SchedulerKind::UntilCongested, SchedulerKind::RoundRobin];
 
 /// Does `count` things, some at a time; the answers are in their order.
 fn each<T: Send>(count: usize, threads: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {

@@ -1,16 +1,25 @@
 //! What `sim bench-schedulers` can be told.
 
 use super::mixes::MAX_CREDIT;
-use super::{MIXES, SCHEDULERS, Topologies};
-use crate::args::{Command, parse_seeds, value};
-use crate::report::scheduler_name;
+use super::{MIXES, Topologies};
+use crate::option::{self, value};
+use crate::scheduler;
 use crate::units::{parse_size, write_size};
 use lexopt::{Arg, Parser};
 use std::ops::Range;
 use striper_core::SchedulerKind;
 use striper_core::config::FLOW_FLOOR;
 
-/// What is to be compared.
+/// What to compare.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Task {
+    /// Every scheduler on every mix of stripes.
+    Table(Bench),
+    /// One scheduler with and without one more stripe.
+    Topologies(Topologies),
+}
+
+/// What is to be compared in a table.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Bench {
     /// The mixes, by their place in [`MIXES`].
@@ -31,27 +40,27 @@ impl Default for Bench {
     fn default() -> Self {
         Bench {
             mixes: (0..MIXES.len()).collect(),
-            schedulers: SCHEDULERS.to_vec(),
+            schedulers: scheduler::ALL.to_vec(),
             credits: vec![256 << 10, 1 << 20, 4 << 20],
             seeds: 0..20,
             json: false,
-            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            threads: option::all_cores(),
         }
     }
 }
 
 impl Bench {
-    /// Reads what follows `bench-schedulers` on the command line.
-    pub(crate) fn parse(parser: &mut Parser) -> Result<Command, String> {
+    /// Reads what follows `bench-schedulers` on the command line; `None` if it asks for the help.
+    pub fn parse(parser: &mut Parser) -> Result<Option<Task>, String> {
         let mut bench = Bench::default();
         let (mut quick, mut credits, mut seeds) = (false, None, None);
         let (mut topologies, mut of_the_table, mut several) = (None, None, false);
-        while let Some(arg) = parser.next().map_err(|error| error.to_string())? {
+        while let Some(arg) = option::next(parser)? {
             if let Arg::Long(name @ ("quick" | "json" | "mix" | "credit" | "seeds")) = arg {
                 of_the_table = Some(name.to_owned());
             }
             match arg {
-                Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help),
+                Arg::Short('h') | Arg::Long("help") => return Ok(None),
                 Arg::Long("quick") => quick = true,
                 Arg::Long("json") => bench.json = true,
                 Arg::Long("mix") => bench.mixes = parse_mixes(&value(parser, "mix")?)?,
@@ -61,17 +70,12 @@ impl Bench {
                 }
                 Arg::Long("credit") => credits = Some(parse_credits(&value(parser, "credit")?)?),
                 Arg::Long("seeds") => seeds = Some(parse_count(parser, "seeds")?),
-                Arg::Long("threads") => {
-                    let text = value(parser, "threads")?;
-                    let threads = text.parse().ok().filter(|threads| (1..=256).contains(threads));
-                    bench.threads = threads.ok_or_else(|| {
-                        format!("--threads: \"{text}\" is no number from 1 to 256")
-                    })?;
-                }
+                Arg::Long("threads") => bench.threads = option::threads(parser)?,
                 Arg::Long("topologies") => topologies = Some(parse_count(parser, "topologies")?),
                 arg => {
                     return Err(format!(
-                        "{}; bench-schedulers takes --quick, --mix, --scheduler, --credit, --seeds, --threads, --json and --topologies",
+                        "{}; bench-schedulers takes --quick, --mix, --scheduler, --credit, \
+                         --seeds, --threads, --json and --topologies",
                         arg.unexpected()
                     ));
                 }
@@ -80,7 +84,8 @@ impl Bench {
         if let Some(seeds) = topologies {
             if let Some(name) = of_the_table {
                 return Err(format!(
-                    "--{name} has no meaning with --topologies; it takes --scheduler NAME and --threads"
+                    "--{name} has no meaning with --topologies; it takes --scheduler NAME and \
+                     --threads"
                 ));
             }
             let scheduler = match (bench.schedulers.as_slice(), several) {
@@ -92,18 +97,18 @@ impl Bench {
                     );
                 }
             };
-            return Ok(Command::Topologies(Topologies {
+            return Ok(Some(Task::Topologies(Topologies {
                 seeds,
                 scheduler,
                 threads: bench.threads,
-            }));
+            })));
         }
         if quick {
             (bench.seeds, bench.credits) = (0..3, vec![1 << 20]);
         }
         bench.seeds = seeds.unwrap_or(bench.seeds);
         bench.credits = credits.unwrap_or(bench.credits);
-        Ok(Command::Bench(bench))
+        Ok(Some(Task::Table(bench)))
     }
 
     /// The command that makes the same text.
@@ -116,7 +121,7 @@ impl Bench {
         }
         if self.schedulers != usual.schedulers {
             let names: Vec<&str> =
-                self.schedulers.iter().map(|kind| scheduler_name(*kind)).collect();
+                self.schedulers.iter().map(|kind| scheduler::name(*kind)).collect();
             line += &format!(" --scheduler {}", names.join(","));
         }
         if self.credits != usual.credits {
@@ -161,17 +166,17 @@ fn parse_mixes(text: &str) -> Result<Vec<usize>, String> {
 
 fn parse_schedulers(text: &str) -> Result<Vec<SchedulerKind>, String> {
     if text == "all" {
-        return Ok(SCHEDULERS.to_vec());
+        return Ok(scheduler::ALL.to_vec());
     }
     let words: Vec<&str> = text.split(',').map(str::trim).collect();
     if let Some(word) =
-        words.iter().find(|word| SCHEDULERS.iter().all(|kind| scheduler_name(*kind) != **word))
+        words.iter().find(|word| scheduler::ALL.iter().all(|kind| scheduler::name(*kind) != **word))
     {
         return Err(format!(
             "--scheduler: \"{word}\" is unknown; there are earliest, uc, rr and all"
         ));
     }
-    Ok(SCHEDULERS.into_iter().filter(|kind| words.contains(&scheduler_name(*kind))).collect())
+    Ok(scheduler::ALL.into_iter().filter(|kind| words.contains(&scheduler::name(*kind))).collect())
 }
 
 fn parse_credits(text: &str) -> Result<Vec<u64>, String> {
@@ -195,12 +200,15 @@ fn parse_credits(text: &str) -> Result<Vec<u64>, String> {
 fn parse_count(parser: &mut Parser, name: &str) -> Result<Range<u64>, String> {
     let text = value(parser, name)?;
     if text.contains("..") {
-        return parse_seeds(&text)
+        return option::seeds(&text)
             .map_err(|error| error.replacen("--seeds", &format!("--{name}"), 1));
     }
     let count = text.parse().ok().filter(|count| (1..=1_000_000).contains(count));
     let count = count.ok_or_else(|| {
-        format!("--{name}: \"{text}\" is no number from 1 to 1000000; write it like 20, or like 7..8 for the one of that number")
+        format!(
+            "--{name}: \"{text}\" is no number from 1 to 1000000; write it like 20, or like \
+            7..8 for the one of that number"
+        )
     })?;
     Ok(0..count)
 }
@@ -209,9 +217,13 @@ fn parse_count(parser: &mut Parser, name: &str) -> Result<Range<u64>, String> {
 mod tests {
     use super::*;
 
+    fn task(line: &str) -> Result<Option<Task>, String> {
+        Bench::parse(&mut Parser::from_args(line.split_whitespace()))
+    }
+
     fn parse(line: &str) -> Result<Bench, String> {
-        match crate::args::parse(["bench-schedulers"].into_iter().chain(line.split_whitespace()))? {
-            Command::Bench(bench) => Ok(bench),
+        match task(line)? {
+            Some(Task::Table(bench)) => Ok(bench),
             other => panic!("{other:?}"),
         }
     }
@@ -253,15 +265,14 @@ mod tests {
 
     #[test]
     fn topologies_are_a_number_or_a_range() {
-        let parse = |line: &str| {
-            crate::args::parse(["bench-schedulers"].into_iter().chain(line.split_whitespace()))
+        let Ok(Some(Task::Topologies(all))) = task("--topologies 500 --threads 3") else {
+            panic!()
         };
-        let Ok(Command::Topologies(all)) = parse("--topologies 500 --threads 3") else { panic!() };
         assert_eq!(
             all,
             Topologies { seeds: 0..500, scheduler: SchedulerKind::Earliest, threads: 3 }
         );
-        let Ok(Command::Topologies(one)) = parse("--scheduler rr --topologies 7..8") else {
+        let Ok(Some(Task::Topologies(one))) = task("--scheduler rr --topologies 7..8") else {
             panic!()
         };
         assert_eq!((one.seeds, one.scheduler), (7..8, SchedulerKind::RoundRobin));

@@ -5,7 +5,7 @@
 use super::measure::Outcome;
 use super::mixes::{Load, Mix, Trouble};
 use super::options::Bench;
-use crate::report::scheduler_name;
+use crate::scheduler;
 use crate::units::write_size;
 use std::fmt::Write as _;
 use striper_core::SchedulerKind;
@@ -128,17 +128,7 @@ fn percentile(sorted: &[u64], percent: usize) -> u64 {
     rank.checked_sub(1).map_or(u64::MAX, |nth| sorted[nth])
 }
 
-const HEAD: &str = "\
-Schedulers compared in the simulator, against the fluid oracle limited by credit (sim/src/oracle.rs; a small credit can be edged
-past, so a share may be a little over 1). Each figure: median and worst of the seeds. A seed varies each stripe's rate by up to 5 %
-and its delay by up to 10 %, the phase and length of dips, and when and where trouble strikes; all schedulers and credits meet the same worlds.
-credit: largest receive window of the flow. share of oracle: oracle's time / time from opening to the last FIN (0: it never ended).
-tcp alone: what modelled TCP leaves of the oracle (slow start, losses): each stripe for itself at full speed, their deliveries added up.
-longest pause: without any delivery, silence included. full rate after: from the end of silence until a second that brings 90 % of
-all that the stripes carry, and 75 % in each quarter. delay: of pieces of 1400 B, from when they should have been written to delivery;
-oracle: the same for a fluid, any credit.
-extra bytes: payload handed to a stripe again, in % of the transfer. --: not reached.
-";
+const HEAD: &str = include_str!("head.txt");
 
 /// The table for people.
 pub(super) fn text(bench: &Bench, rows: &[Row]) -> String {
@@ -159,7 +149,7 @@ pub(super) fn text(bench: &Bench, rows: &[Row]) -> String {
             text.push('\n');
         }
         let (credit, name) = match row.with {
-            Some((credit, scheduler)) => (write_size(credit), scheduler_name(scheduler)),
+            Some((credit, scheduler)) => (write_size(credit), scheduler::name(scheduler)),
             None => ("any".into(), row.ceiling_name()),
         };
         let _ = write!(text, "  {credit:>6}  {name:<9}");
@@ -182,7 +172,7 @@ pub(super) fn json(bench: &Bench, rows: &[Row]) -> String {
         format!("{{\n  \"seeds\": [{}, {}],\n  \"rows\": [", bench.seeds.start, bench.seeds.end);
     for (nth, row) in rows.iter().enumerate() {
         let (credit, name) = match row.with {
-            Some((credit, scheduler)) => (credit.to_string(), scheduler_name(scheduler)),
+            Some((credit, scheduler)) => (credit.to_string(), scheduler::name(scheduler)),
             None => ("null".into(), row.ceiling_name()),
         };
         let _ = write!(

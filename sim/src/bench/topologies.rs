@@ -8,17 +8,20 @@
 //! Invariant: the text depends on the seeds and the scheduler alone.
 
 use super::each;
-use crate::app::{FlowPlan, Side};
+use crate::app::FlowPlan;
 use crate::link::LinkSpec;
 use crate::oracle::{Pipe, credit_time};
-use crate::report::scheduler_name;
+use crate::rate::Rate;
+use crate::scheduler;
 use crate::seed;
+use crate::side::Side;
 use crate::units::{show_rate, write_size};
 use crate::world::{Setup, World};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use std::fmt::Write as _;
 use std::ops::Range;
+use std::time::Duration;
 use striper_core::SchedulerKind;
 
 /// What a transfer may lose by one more stripe, in thousandths of the rate: no less than this is
@@ -82,10 +85,18 @@ fn octaves(rng: &mut ChaCha8Rng, low: u64, high: u64) -> u64 {
     }
 }
 
+/// Each stripe's links.
+fn links(stripes: &[(u64, u64)]) -> impl Iterator<Item = [LinkSpec; 2]> + '_ {
+    stripes.iter().map(|(rate, delay)| {
+        let link = LinkSpec::new(Rate::bits(*rate), Duration::from_micros(*delay));
+        [link.clone(), link]
+    })
+}
+
 /// The oracle's time over some of the stripes.
 fn ideal(stripes: &[(u64, u64)], topology: &Topology) -> u64 {
     let pipes: Vec<Pipe> =
-        stripes.iter().map(|(rate, delay)| Pipe::steady(*rate, *delay)).collect();
+        links(stripes).map(|[link, _]| Pipe::steady(link.rate, link.delay)).collect();
     credit_time(&pipes, topology.size, topology.credit).expect("pipes that never stop")
 }
 
@@ -99,10 +110,12 @@ impl Topologies {
         let count = (self.seeds.end - self.seeds.start) as usize;
         let verdicts = each(count, self.threads, |nth| self.judge(self.seeds.start + nth as u64));
         let mut text = format!(
-            "{count} random topologies with {}: steady stripes of 0.5-100 Mbit/s, RTT 1-300 ms, one to four and one more; credit 1-8 MiB.\n\
-             speed with all of them, over that of the best one alone and over that without the last one:\n\n\
+            "{count} random topologies with {}: steady stripes of 0.5-100 Mbit/s, RTT 1-300 ms, \
+             one to four and one more; credit 1-8 MiB.\n\
+             speed with all of them, over that of the best one alone and over that without the \
+             last one:\n\n\
              {:<15}  {:>10}  {:>12}\n",
-            scheduler_name(self.scheduler),
+            scheduler::name(self.scheduler),
             "speed",
             "best alone",
             "without last",
@@ -145,7 +158,7 @@ impl Topologies {
     fn command(&self, seed: u64) -> String {
         format!(
             "cargo run --release -p sim -- bench-schedulers --scheduler {} --topologies {seed}..{}",
-            scheduler_name(self.scheduler),
+            scheduler::name(self.scheduler),
             seed + 1,
         )
     }
@@ -214,12 +227,9 @@ impl Topologies {
         topology: &Topology,
         limit: u64,
     ) -> Option<u64> {
-        let rates: Vec<u64> = stripes.iter().map(|(rate, _)| *rate).collect();
-        let mut setup = Setup::capped(seed, &rates, 0);
-        setup.routes = stripes
-            .iter()
-            .map(|(rate, delay)| [LinkSpec::new(*rate, *delay), LinkSpec::new(*rate, *delay)])
-            .collect();
+        let rates: Vec<Rate> = stripes.iter().map(|(rate, _)| Rate::bits(*rate)).collect();
+        let mut setup = Setup::capped(seed, &rates, Duration::ZERO);
+        setup.routes = links(stripes).collect();
         for config in &mut setup.config {
             config.scheduler = self.scheduler;
             config.window_limit = topology.credit;

@@ -2,7 +2,7 @@
 
 use super::kind::Kind;
 use super::world::{self, Outcome};
-use crate::args::{Command, parse_seeds, value};
+use crate::option::{self, value};
 use lexopt::{Arg, Parser};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -16,31 +16,6 @@ pub struct Drive {
     pub seeds: Range<u64>,
     /// How many worlds at a time.
     pub threads: usize,
-}
-
-/// Reads what follows `drive` on the command line.
-pub fn parse(parser: &mut Parser) -> Result<Command, String> {
-    let mut drive = Drive { seeds: 0..100, threads: 1 };
-    while let Some(arg) = parser.next().map_err(|error| error.to_string())? {
-        match arg {
-            Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help),
-            Arg::Long("seeds") => drive.seeds = parse_seeds(&value(parser, "seeds")?)?,
-            Arg::Long("threads") => {
-                let text = value(parser, "threads")?;
-                drive.threads =
-                    text.parse().ok().filter(|count| (1..=256).contains(count)).ok_or_else(|| {
-                        format!("--threads: \"{text}\" is no number from 1 to 256; write it like --threads 2")
-                    })?;
-            }
-            Arg::Long(name) => {
-                return Err(format!(
-                    "--{name} has no meaning for drive; it takes --seeds and --threads"
-                ));
-            }
-            arg => return Err(format!("{}; see --help for what there is", arg.unexpected())),
-        }
-    }
-    Ok(Command::Drive(drive))
 }
 
 /// What many worlds add up to.
@@ -90,8 +65,9 @@ impl Sum {
         self.polls.sort_unstable();
         let median = self.polls.get(self.polls.len() / 2).copied().unwrap_or(0);
         let mut text = format!(
-            "{} worlds without a violation: {flows} flows, {complete} of them complete (the others were broken by what \
-             happened), {} MiB read,\n{polls} polls of tasks, {median} in the median world; digest {digest:016x}\n",
+            "{} worlds without a violation: {flows} flows, {complete} of them complete \
+             (the others were broken by what happened), {} MiB read,\n\
+             {polls} polls of tasks, {median} in the median world; digest {digest:016x}\n",
             self.worlds,
             bytes >> 20,
         );
@@ -122,6 +98,28 @@ impl Sum {
 }
 
 impl Drive {
+    /// Reads what follows `drive` on the command line; `None` if it asks for the help.
+    pub fn parse(parser: &mut Parser) -> Result<Option<Drive>, String> {
+        let mut drive = Drive { seeds: 0..100, threads: 1 };
+        while let Some(arg) = option::next(parser)? {
+            match arg {
+                Arg::Short('h') | Arg::Long("help") => return Ok(None),
+                Arg::Long("seeds") => drive.seeds = option::seeds(&value(parser, "seeds")?)?,
+                Arg::Long("threads") => {
+                    drive.threads = option::threads(parser)
+                        .map_err(|error| format!("{error}; write it like --threads 2"))?;
+                }
+                Arg::Long(name) => {
+                    return Err(format!(
+                        "--{name} has no meaning for drive; it takes --seeds and --threads"
+                    ));
+                }
+                arg => return Err(format!("{}; see --help for what there is", arg.unexpected())),
+            }
+        }
+        Ok(Some(drive))
+    }
+
     /// Runs the worlds; the answer is the text to print. A world that fails has printed why and how
     /// to repeat it.
     pub fn run(&self) -> Result<String, String> {

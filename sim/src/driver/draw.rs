@@ -5,14 +5,18 @@
 
 use super::kind::Kind;
 use super::net::{Break, CLIENT, Cuts, SERVER};
-use crate::draw::{log_range, pick};
+use crate::draw::{log_duration, log_range, pick};
 use crate::link::{LinkSpec, MSS};
+use crate::rate::Rate;
 use crate::seed;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use std::time::Duration;
 use striper_core::SchedulerKind;
 use striper_core::config::{Config, FLOW_FLOOR};
+
+/// No way is taken to be slower.
+const SLOWEST: Rate = Rate::bits(1_000);
 
 /// Until when faults begin, in microseconds.
 pub const FAULTS: u64 = 20_000_000;
@@ -32,8 +36,8 @@ pub struct Scenario {
     pub configs: [Config; 2],
     /// One poll in so many wakes a task for nothing; none if 0.
     pub spurious: u32,
-    /// What a poll takes at most, in microseconds.
-    pub cpu: u64,
+    /// What a poll takes at most.
+    pub cpu: Duration,
     /// Flows.
     pub flows: Vec<FlowPlan>,
     /// Faults, each with its time in microseconds.
@@ -49,14 +53,14 @@ pub struct ProgramPlan {
     pub answers: bool,
     /// How many bytes at once.
     pub piece: usize,
-    /// How long it waits after each piece, in microseconds.
-    pub pause: u64,
+    /// How long it waits after each piece.
+    pub pause: Duration,
     /// What it does after its last byte.
     pub end: Ending,
     /// How many bytes it reads at once.
     pub read: usize,
-    /// How long it waits after each read, in microseconds.
-    pub read_pause: u64,
+    /// How long it waits after each read.
+    pub read_pause: Duration,
     /// It stops reading after so many bytes until all faults are over.
     pub stop_after: Option<u64>,
     /// It breaks off at that time, in microseconds.
@@ -94,10 +98,10 @@ impl FlowPlan {
             bytes,
             answers: false,
             piece: 16 << 10,
-            pause: 0,
+            pause: Duration::ZERO,
             end: Ending::Finish,
             read: 64 << 10,
-            read_pause: 0,
+            read_pause: Duration::ZERO,
             stop_after: None,
             reset_at: None,
         };
@@ -122,6 +126,12 @@ pub enum Manner {
     Gone,
 }
 
+impl Manner {
+    /// All of them.
+    const ALL: [Manner; 6] =
+        [Manner::Garbage, Manner::Newer, Manner::Slow, Manner::Mute, Manner::Lost, Manner::Gone];
+}
+
 /// Something that goes wrong.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "each variant says what its fields are")]
@@ -140,15 +150,15 @@ pub enum Action {
     AcceptClose { route: usize, count: u32 },
     /// Somebody calls at the stripe port.
     Stranger { route: usize, manner: Manner },
-    /// A process ends, and another one starts in its place after `down` microseconds. `mute`: its
-    /// machine loses power.
-    Restart { process: usize, down: u64, mute: bool },
-    /// A proxy is asked to stop within `drain` microseconds; then another one starts in its place.
-    Shutdown { process: usize, drain: u64 },
-    /// A process stands still for so many microseconds.
-    Pause { process: usize, time: u64 },
-    /// A process's clock jumps forward by so many microseconds.
-    Jump { process: usize, by: u64 },
+    /// A process ends, and another one starts in its place after `down`. `mute`: its machine
+    /// loses power.
+    Restart { process: usize, down: Duration, mute: bool },
+    /// A proxy is asked to stop within `drain`; then another one starts in its place.
+    Shutdown { process: usize, drain: Duration },
+    /// A process stands still for so long.
+    Pause { process: usize, time: Duration },
+    /// A process's clock jumps forward by so much.
+    Jump { process: usize, by: Duration },
     /// A process has no file descriptors for so many dials (0) or accepts (1).
     NoFiles { process: usize, accept: usize, count: u32 },
     /// New connections of a route are like this.
@@ -205,8 +215,9 @@ impl Scenario {
             buffer: *pick(rng, &[4 << 10, 64 << 10, 256 << 10]),
         };
         let (spurious, cpu) = (*pick(rng, &[0, 10, 100]), *pick(rng, &[0, 1, 20, 200]));
-        let slowest = routes.iter().flatten().map(floor_rate).min().unwrap_or(1_000);
-        let mut budget = (slowest * 30 / 8).min(768 << 10);
+        let cpu = Duration::from_micros(cpu);
+        let slowest = routes.iter().flatten().map(floor_rate).min().unwrap_or(SLOWEST);
+        let mut budget = (slowest.as_bits() * 30 / 8).min(768 << 10);
         let rng = &mut seed::stream(seed, "driver flows", 0);
         let flows = (0..*pick(rng, &[1, 1, 2, 3, 5, 12, 30]))
             .map(|_| draw_flow(rng, &kinds, &mut budget))
@@ -221,29 +232,32 @@ impl Scenario {
         Scenario { seed, kinds, routes, cuts, configs, spurious, cpu, flows, script }
     }
 
-    /// What the slowest way carries at the very least, in bit/s.
-    pub fn floor_rate(&self) -> u64 {
+    /// What the slowest way carries at the very least.
+    pub fn floor_rate(&self) -> Rate {
         let changed = self.script.iter().filter_map(|(_, action)| match action {
             Action::Change { specs, .. } => Some(specs),
             _ => None,
         });
-        self.routes.iter().chain(changed).flatten().map(floor_rate).min().unwrap_or(1_000)
+        self.routes.iter().chain(changed).flatten().map(floor_rate).min().unwrap_or(SLOWEST)
     }
 }
 
 /// TCP with random losses moves about MSS / (RTT · √p) (Mathis et al., 1997), here taken as a third
 /// of that, and of the cap.
-fn floor_rate(spec: &LinkSpec) -> u64 {
-    let round_trip = 2 * spec.delay + spec.queue * 8_000_000 / spec.rate + 1_000;
+fn floor_rate(spec: &LinkSpec) -> Rate {
+    let round_trip = 2 * spec.delay_micros() + spec.queueing() + 1_000;
     let lossy = match spec.loss {
-        0 => u64::MAX,
-        loss => MSS * 8 * 1_000_000 / round_trip * 1_000 / u64::from(loss).isqrt().max(1),
+        0 => spec.rate,
+        loss => {
+            Rate::bits(MSS * 8 * 1_000_000 / round_trip * 1_000 / u64::from(loss).isqrt().max(1))
+        }
     };
-    (spec.rate.min(lossy) / 3).max(1_000)
+    (spec.rate.min(lossy) / 3).max(SLOWEST)
 }
 
 fn draw_link(rng: &mut ChaCha8Rng, lossy: bool) -> LinkSpec {
-    let mut spec = LinkSpec::new(log_range(rng, 64_000, 1_000_000_000), log_range(rng, 1, 200_000));
+    let rate = Rate::bits(log_range(rng, 64_000, 1_000_000_000));
+    let mut spec = LinkSpec::new(rate, log_duration(rng, 1, 200_000));
     if lossy {
         spec.loss = *pick(rng, &[100, 1_000, 10_000, 30_000]);
     }
@@ -271,14 +285,17 @@ fn draw_flow(rng: &mut ChaCha8Rng, kinds: &[Kind], budget: &mut u64) -> FlowPlan
             bytes,
             answers: rng.random_range(0..4) == 0,
             piece: if trickles { 1 } else { *pick(rng, &[100, 1_448, 16 << 10, 1 << 20]) },
-            pause: if rng.random_range(0..3) == 0 { log_range(rng, 10, 100_000) } else { 0 },
+            pause: match rng.random_range(0..3) {
+                0 => log_duration(rng, 10, 100_000),
+                _ => Duration::ZERO,
+            },
             end: match rng.random_range(0..8) {
                 0 => Ending::Late,
                 1 | 2 if resets => Ending::Reset,
                 _ => Ending::Finish,
             },
             read,
-            read_pause: if slow { log_range(rng, 10, 100_000) } else { 0 },
+            read_pause: if slow { log_duration(rng, 10, 100_000) } else { Duration::ZERO },
             stop_after: match rng.random_range(0..4) {
                 0 if slow => Some(0),
                 1 if slow => Some(log_range(rng, 1, 256 << 10)),
@@ -349,29 +366,19 @@ fn draw_fault(
         Kind::Stall => return silence(from, log_range(rng, 10_000, 60_000_000)),
         Kind::Refuse => Action::Refuse { route, count },
         Kind::AcceptClose => Action::AcceptClose { route, count },
-        Kind::Stranger => {
-            let manners = [
-                Manner::Garbage,
-                Manner::Newer,
-                Manner::Slow,
-                Manner::Mute,
-                Manner::Lost,
-                Manner::Gone,
-            ];
-            Action::Stranger { route, manner: *pick(rng, &manners) }
-        }
+        Kind::Stranger => Action::Stranger { route, manner: *pick(rng, &Manner::ALL) },
         Kind::ServerRestart => {
-            Action::Restart { process: SERVER, down: log_range(rng, 1, 5_000_000), mute: false }
+            Action::Restart { process: SERVER, down: log_duration(rng, 1, 5_000_000), mute: false }
         }
         Kind::ClientRestart => {
-            Action::Restart { process: CLIENT, down: log_range(rng, 1, 5_000_000), mute: false }
+            Action::Restart { process: CLIENT, down: log_duration(rng, 1, 5_000_000), mute: false }
         }
         Kind::Crash => {
-            Action::Restart { process, down: log_range(rng, 1_000, 5_000_000), mute: true }
+            Action::Restart { process, down: log_duration(rng, 1_000, 5_000_000), mute: true }
         }
-        Kind::Shutdown => Action::Shutdown { process, drain: log_range(rng, 1, 10_000_000) },
-        Kind::Pause => Action::Pause { process, time: log_range(rng, 1_000, 600_000_000) },
-        Kind::ClockJump => Action::Jump { process, by: log_range(rng, 1_000, 600_000_000) },
+        Kind::Shutdown => Action::Shutdown { process, drain: log_duration(rng, 1, 10_000_000) },
+        Kind::Pause => Action::Pause { process, time: log_duration(rng, 1_000, 600_000_000) },
+        Kind::ClockJump => Action::Jump { process, by: log_duration(rng, 1_000, 600_000_000) },
         Kind::DialNoFiles => Action::NoFiles { process, accept: 0, count },
         Kind::AcceptNoFiles => Action::NoFiles { process, accept: 1, count },
         Kind::Change => {

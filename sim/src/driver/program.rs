@@ -171,7 +171,7 @@ impl Program {
             let mut data: Bytes = pattern::bytes(key, mine.wrote, piece.min(left as usize));
             let Poll::Ready(taken) = pipe.poll_send(cx, &mut data) else { return Ok(false) };
             self.flow.borrow_mut().sides[self.side].wrote += taken? as u64;
-            *write_at = now + Duration::from_micros(self.plan.pause);
+            *write_at = now + self.plan.pause;
             return Ok(true);
         }
         match self.plan.end {
@@ -215,7 +215,7 @@ impl Program {
         }
         let max = if eager { 64 << 10 } else { self.plan.read };
         let Poll::Ready(received) = pipe.poll_recv(cx, max) else { return Ok(false) };
-        *read_at = now + Duration::from_micros(self.plan.read_pause);
+        *read_at = now + self.plan.read_pause;
         let mut flow = self.flow.borrow_mut();
         let (index, key) = (flow.index, pattern::key(flow.index, 1 - self.side));
         let other = flow.sides[1 - self.side].clone();
@@ -231,13 +231,14 @@ impl Program {
                 );
                 assert!(
                     pattern::matches(key, mine.read, &data),
-                    "flow {index}, to side {}: bytes from {} on differ from what was sent, of {}: {mine:?}",
+                    "flow {index}, to side {}: bytes from {} on differ from what was sent, of {}: \
+                     {mine:?}",
                     self.side,
                     mine.read,
                     other.wrote
                 );
                 mine.read += data.len() as u64;
-                if self.plan.read_pause > 0 {
+                if !self.plan.read_pause.is_zero() {
                     drop(flow);
                     self.net.borrow_mut().note(Kind::SlowReader);
                 }

@@ -19,7 +19,9 @@ use super::net::{Break, CLIENT, Event, Net, PROGRAMS, SERVER, SharedNet};
 use super::pipe::{SimClock, SimDial, SimListen, SimPipe};
 use super::program::{FlowState, Program, Progress};
 use crate::link::LinkSpec;
+use crate::rate::Rate;
 use crate::seed;
+use crate::units::micros;
 use causes::Causes;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -186,7 +188,7 @@ impl World {
     /// Runs it to its end.
     pub fn run(mut self) -> Outcome {
         let paused = self.scenario.script.iter().filter_map(|(at, action)| match action {
-            Action::Pause { time, .. } => Some(at + time),
+            Action::Pause { time, .. } => Some(at + micros(*time)),
             _ => None,
         });
         let heal = paused.max().unwrap_or(0).max(FAULTS);
@@ -243,15 +245,18 @@ impl World {
         let window = scenario.configs.iter().map(|config| config.window_limit).min().unwrap_or(1);
         let window = window.min(scenario.cuts.buffer);
         let queue = scenario.routes.iter().flatten().map(|spec| spec.queue).max().unwrap_or(0);
-        let round_trip = 1_500_000 + (queue + (512 << 10)) * 8_000_000 / slowest;
+        let round_trip = 1_500_000 + slowest.micros_for(queue + (512 << 10));
         let turns = bytes / window + 4 * flows.len() as u64;
         // After heal a proof flow begins; a session may have to be given up first.
-        heal + 60_000_000 + GRACE + bytes * 8_000_000 / slowest * 4 + turns * round_trip
+        heal + 60_000_000 + GRACE + slowest.micros_for(bytes) * 4 + turns * round_trip
     }
 
     fn add_flow(&mut self, plan: FlowPlan) {
         let index = self.flows.borrow().len();
-        let local = LinkSpec { send_buffer: 64 << 10, ..LinkSpec::new(10_000_000_000, 20) };
+        let local = LinkSpec {
+            send_buffer: 64 << 10,
+            ..LinkSpec::new(Rate::mbit(10_000), Duration::from_micros(20))
+        };
         let (to_entrance, state) = {
             let mut net = self.net.borrow_mut();
             let to_entrance = net.add_route([local.clone(), local.clone()], self.entrance);
@@ -373,8 +378,8 @@ impl World {
         assert!(self.polls_now < MOST_POLLS, "a busy loop, process {process}");
         let mut net = self.net.borrow_mut();
         net.digest.number(task * 4 + process as u64);
-        if self.scenario.cpu > 0 && self.rng.random_range(0..4) == 0 {
-            let time = self.rng.random_range(0..=self.scenario.cpu);
+        if !self.scenario.cpu.is_zero() && self.rng.random_range(0..4) == 0 {
+            let time = self.rng.random_range(0..=micros(self.scenario.cpu));
             net.now += time;
             if time > 0 {
                 self.polls_now = 0;

@@ -41,7 +41,7 @@ pub enum Given {
     Open,
     /// A message came in on a stripe; `half`: its first half.
     Message {
-        /// Which.
+        /// The stripe on which it came.
         stripe: StripeId,
         /// Its number.
         message: u32,

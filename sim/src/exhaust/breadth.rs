@@ -43,7 +43,7 @@ pub struct Found {
 /// Something that must not happen.
 #[derive(Clone, Debug)]
 pub struct Violation {
-    /// What.
+    /// What does not hold.
     pub what: String,
     /// The way there: the place of each event among those that were possible.
     pub path: Vec<u32>,

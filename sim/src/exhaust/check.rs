@@ -5,7 +5,7 @@ use super::answers::Ends;
 use super::program::{Ending, Over, Program};
 use super::state::State;
 use super::world::World;
-use crate::app::Side;
+use crate::side::Side;
 use std::collections::VecDeque;
 
 impl World {

@@ -5,36 +5,15 @@ use super::depth::{self, Way};
 use super::retrace;
 use super::world::World;
 use super::worlds;
+use crate::option;
 use crate::say::say;
+use lexopt::{Arg, Parser};
 use std::fmt::Write;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What `sim exhaust --help` says.
-pub const HELP: &str = "\
-sim exhaust: small worlds, enumerated completely
-
-Usage: cargo run --release -p sim -- exhaust [options]
-
-  --quick          Only the worlds that take seconds
-  --world NAME     Only this world
-  --limit N        Give up a world that has more states than this [15000000]
-  --path A.B.C     With --world: go this way, telling each event, instead of searching; a violation prints it
-  --list           Print the worlds and what is in them
-  --json           Print JSON
-  -h, --help       Print this
-
-What is enumerated
-  Every order in which the frames on each stripe and direction arrive; a stripe's death at every point, each side told of it at every
-  later point, with what was in flight lost from any frame on (or from the middle of one); dials, acknowledgements and other
-  timers, what programs do, what the operating system has written; for each piece of data every stripe that takes one.
-
-What is left out
-  Time: a timer that is set may go off at any time (in worlds marked \"late\": acknowledgements and repetitions only when nothing is in
-  flight), and no rate or round trip is ever measured, so reinjection, which needs rates, does not happen. Sizes: pieces of 4,100 bytes.
-  In worlds marked \"coarse\", HELLO, PING, PONG and GRANT arrive together with what follows. Control goes on the first stripe unless a world says
-  otherwise. How often something goes wrong is bounded, see --list.
-";
+pub const HELP: &str = include_str!("help.txt");
 
 /// States of a world beyond which the second search keeps ends as the first does: it would take too
 /// long to live through them all.
@@ -55,10 +34,9 @@ pub struct Options {
 impl Options {
     /// Reads what follows `exhaust` on the command line. The error says what was wrong and what to
     /// do.
-    pub fn parse(parser: &mut lexopt::Parser) -> Result<Self, String> {
-        use lexopt::{Arg, ValueExt};
+    pub fn parse(parser: &mut Parser) -> Result<Self, String> {
         let mut options = Options::default();
-        while let Some(arg) = parser.next().map_err(|error| error.to_string())? {
+        while let Some(arg) = option::next(parser)? {
             let Arg::Long(name) = arg else {
                 if arg == Arg::Short('h') {
                     options.help = true;
@@ -67,12 +45,7 @@ impl Options {
                 return Err(format!("{}; see exhaust --help for what there is", arg.unexpected()));
             };
             let name = name.to_owned();
-            let mut value = || {
-                let value = parser
-                    .value()
-                    .map_err(|_| format!("--{name} needs a value; see exhaust --help"))?;
-                value.string().map_err(|_| format!("--{name} has a value that is no text"))
-            };
+            let mut value = || option::value_of(parser, &name, "exhaust --help");
             match name.as_str() {
                 "quick" => options.quick = true,
                 "list" => options.list = true,
@@ -274,7 +247,9 @@ fn json(world: &World, found: &Found, second: Option<Counts>) -> String {
         format!("{{\"what\":\"{what}\",\"path\":\"{}\"}}", path.join("."))
     });
     format!(
-        "{{\"world\":\"{}\",\"states\":{states},\"transitions\":{transitions},\"terminal\":{terminal},\"depth\":{},\"ends\":{},\"inputs\":{},\"whole\":{},\"second_search_agrees\":{agrees},\"violation\":{violation}}}\n",
+        "{{\"world\":\"{}\",\"states\":{states},\"transitions\":{transitions},\
+         \"terminal\":{terminal},\"depth\":{},\"ends\":{},\"inputs\":{},\"whole\":{},\
+         \"second_search_agrees\":{agrees},\"violation\":{violation}}}\n",
         world.name, found.depth, found.ends, found.inputs, found.is_whole
     )
 }
@@ -284,7 +259,7 @@ mod tests {
     use super::*;
 
     fn parse(line: &str) -> Result<Options, String> {
-        Options::parse(&mut lexopt::Parser::from_args(line.split_whitespace()))
+        Options::parse(&mut Parser::from_args(line.split_whitespace()))
     }
 
     #[test]

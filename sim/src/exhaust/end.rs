@@ -4,7 +4,7 @@
 //! Time stands still, so what an end does is a function of its fingerprint and the input alone.
 
 use super::program::{Act, Ending, FlowPlan, Over, Pace, Program};
-use crate::app::Side;
+use crate::side::Side;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
@@ -78,14 +78,14 @@ pub enum EndInput {
     Open,
     /// A HELLO came.
     Hello {
-        /// Which.
+        /// The number of the stripe.
         stripe: StripeId,
         /// What it says.
         hello: Hello,
     },
     /// A frame came, or its first half.
     Frame {
-        /// Which.
+        /// The number of the stripe.
         stripe: StripeId,
         /// Its head.
         header: Bytes,
@@ -96,12 +96,12 @@ pub enum EndInput {
     },
     /// A stripe has broken.
     Down {
-        /// Which.
+        /// The number of the stripe.
         stripe: StripeId,
     },
     /// The operating system has taken what was transmitted.
     Written {
-        /// Which.
+        /// The number of the stripe.
         stripe: StripeId,
     },
     /// A timer goes off.

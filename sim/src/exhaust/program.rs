@@ -4,7 +4,7 @@
 //! FIN once and only where the plan of the other end has one and after its last byte, nothing after
 //! the end of the flow, no reset that nobody asked for.
 
-use crate::app::Side;
+use crate::side::Side;
 use bytes::Bytes;
 use striper_core::{FlowId, Reason};
 
@@ -230,7 +230,11 @@ fn pattern(flow: usize, from: Side, offset: u64, len: u64) -> Bytes {
     thread_local! {
         static TABLE: Bytes = {
             let mut digest = crate::seed::Digest::new();
-            (0..1u32 << 18).map(|at| { digest.number(u64::from(at)); digest.value() as u8 }).collect::<Vec<u8>>().into()
+            let byte = |at: u32| {
+                digest.number(u64::from(at));
+                digest.value() as u8
+            };
+            (0..1u32 << 18).map(byte).collect::<Vec<u8>>().into()
         };
     }
     let at = offset as usize + (flow * 2 + from.index()) * 60_000;

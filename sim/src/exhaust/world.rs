@@ -11,7 +11,7 @@ use super::answers::{Ends, Given, Sent};
 use super::end::{End, Message, Plan};
 use super::program::Act;
 use super::state::{Budget, Standing, State, Stripe};
-use crate::app::Side;
+use crate::side::Side;
 use std::collections::VecDeque;
 use striper_core::{StripeId, Timer};
 
@@ -37,7 +37,7 @@ pub enum Event {
     Dial,
     /// The first message in flight arrives.
     Deliver {
-        /// Which.
+        /// The number of the stripe.
         stripe: u8,
         /// Who gets it.
         to: Side,
@@ -45,23 +45,23 @@ pub enum Event {
     /// A side learns that a stripe is broken, and loses what was in flight to it; `cut`: but for
     /// the first half of a frame.
     Tell {
-        /// Which.
+        /// The number of the stripe.
         stripe: u8,
-        /// Which side.
+        /// The side to which it happens.
         side: Side,
         /// The first half of a frame has arrived before.
         cut: bool,
     },
     /// The operating system has taken what a side transmitted.
     Written {
-        /// Which.
+        /// The number of the stripe.
         stripe: u8,
-        /// Which side.
+        /// The side to which it happens.
         side: Side,
     },
     /// A program does something.
     Act {
-        /// Which side.
+        /// The side to which it happens.
         side: Side,
         /// Of which flow.
         flow: u8,
@@ -70,14 +70,14 @@ pub enum Event {
     },
     /// A timer goes off.
     Fire {
-        /// Which side.
+        /// The side to which it happens.
         side: Side,
-        /// Which.
+        /// The timer of its session.
         timer: Timer,
     },
     /// A stripe breaks.
     Break {
-        /// Which.
+        /// The number of the stripe.
         stripe: u8,
     },
 }

@@ -6,9 +6,9 @@
 //!
 //! Invariant: times are microseconds since this side's first input, and grow.
 
-use crate::app::Side;
 use crate::picture::lane::{self, Carries, Lane};
 use crate::picture::timeline::{Death, Steps, Timeline};
+use crate::side::Side;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -37,13 +37,13 @@ pub struct Sending {
 /// A piece of a flow that was put on a stripe.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Sent {
-    /// Of its first byte.
+    /// The offset of its first byte.
     pub offset: u64,
-    /// Bytes; zero if it is but a FIN.
+    /// Its length in bytes; zero if it is but a FIN.
     pub len: u64,
-    /// Where.
+    /// The stripe that carried it.
     pub stripe: StripeId,
-    /// When.
+    /// The time on the side's own clock, in microseconds.
     pub at: u64,
     /// When the other side had acknowledged all of it.
     pub acknowledged: Option<u64>,
@@ -73,11 +73,11 @@ pub struct Receiving {
 /// Some bytes of a flow that came in at once.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Arrival {
-    /// When.
+    /// The time on the side's own clock, in microseconds.
     pub at: u64,
     /// On which stripe.
     pub stripe: StripeId,
-    /// Which; none if it is but a FIN.
+    /// Their offsets; empty if it is but a FIN.
     pub range: Range<u64>,
     /// The most that any arrival up to this one had reached.
     pub reached: u64,
@@ -90,16 +90,16 @@ pub struct Flow {
     pub opened: u64,
     /// When it was over, or nothing more was kept of what comes.
     pub closed: Option<u64>,
-    /// From here.
+    /// What this side sends.
     pub sending: Sending,
-    /// To here.
+    /// What this side gets.
     pub receiving: Receiving,
 }
 
 /// What one side's trace says.
 #[derive(Debug)]
 pub struct Account {
-    /// Whose.
+    /// The side that recorded the trace.
     pub side: Side,
     /// Its stripes and frames.
     pub timeline: Timeline,

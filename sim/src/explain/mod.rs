@@ -14,7 +14,7 @@ mod tell;
 mod tests;
 pub mod wait;
 
-use crate::app::Side;
+use crate::side::Side;
 use account::Account;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -95,7 +95,8 @@ fn belong_together(sources: &[Source], one: &Account, two: &Account) -> Result<(
                 .map_or(0, |step| step.1);
             if flow.receiving.delivered.last().is_some_and(|(_, total)| *total > given) {
                 return Err(format!(
-                    "these are not both sides of one session: of flow {id}, more came out than the {} gave\n",
+                    "these are not both sides of one session: of flow {id}, more came out than the \
+                     {} gave\n",
                     tell::name(sender.side)
                 ));
             }
@@ -118,10 +119,12 @@ fn introduction(sources: &[Source], accounts: &[Account], both: bool) -> String 
         true if sources[0].trace.header.scenario.is_some()
             && sources[0].trace.header.scenario == sources[1].trace.header.scenario =>
         {
-            "times count from the first input, at the same moment on both sides of this simulated run\n"
+            "times count from the first input, at the same moment on both sides of this simulated \
+             run\n"
         }
         true => {
-            "times count from the first input of each trace; the two sides' clocks are not the same\n"
+            "times count from the first input of each trace; the two sides' clocks are not the \
+             same\n"
         }
         false => "times count from the first input\n",
     };

@@ -3,9 +3,9 @@
 use super::account::Account;
 use super::history::History;
 use super::wait::{Cause, Direction, Pause, silent};
-use crate::app::Side;
 use crate::picture::scale::{show_size as show_bytes, show_time as show_span};
 use crate::picture::timeline::Death;
+use crate::side::Side;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::ops::Range;

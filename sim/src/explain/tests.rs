@@ -5,8 +5,10 @@ use super::wait::{Cause, gaps, held};
 use super::*;
 use crate::app::{FlowPlan, Half};
 use crate::faults::{Fault, Told};
+use crate::rate::Rate;
 use crate::record::Tapes;
 use crate::world::{Setup, World};
+use std::time::Duration;
 use striper_core::{SchedulerKind, StripeId};
 
 const SECOND: u64 = 1_000_000;
@@ -52,7 +54,8 @@ fn told(texts: &[String; 2], which: &[usize]) -> String {
 /// trip.
 fn silent_stripe(size: u64) -> ([String; 2], StripeId) {
     let world = || {
-        let mut world = World::new(Setup::capped(1, &[10_000_000; 3], 20_000));
+        let mut world =
+            World::new(Setup::capped(1, &[Rate::mbit(10); 3], Duration::from_millis(20)));
         world.open(FlowPlan::upload(SECOND, size));
         world.fault(2 * SECOND, 1, Fault::Forget { from: [true, true] });
         // After the stripe has been given up.
@@ -101,7 +104,7 @@ fn a_silent_stripe_whose_chunks_were_copied_before_it_was_doubted_was_silent_all
 
 #[test]
 fn a_slow_stripe_is_named_by_each_side_and_by_both() {
-    let mut setup = Setup::capped(1, &[20_000_000, 1_000_000], 60_000);
+    let mut setup = Setup::capped(1, &[Rate::mbit(20), Rate::mbit(1)], Duration::from_millis(60));
     setup.config.iter_mut().for_each(|config| config.scheduler = SchedulerKind::RoundRobin);
     let mut world = World::new(setup);
     world.open(FlowPlan::upload(SECOND, 1 << 20));
@@ -115,9 +118,9 @@ fn a_slow_stripe_is_named_by_each_side_and_by_both() {
 
 #[test]
 fn a_consumer_that_does_not_take_is_no_fault_of_a_stripe() {
-    let mut world = World::new(Setup::capped(1, &[50_000_000; 2], 5_000));
+    let mut world = World::new(Setup::capped(1, &[Rate::mbit(50); 2], Duration::from_millis(5)));
     let mut plan = FlowPlan::upload(SECOND, 4 << 20);
-    plan.reads[Side::Server.index()].rate = Some(200_000);
+    plan.reads[Side::Server.index()].rate = Some(Rate::bytes(200_000));
     world.open(plan);
     let texts = traces(world);
     for which in EACH {
@@ -127,9 +130,9 @@ fn a_consumer_that_does_not_take_is_no_fault_of_a_stripe() {
 
 #[test]
 fn a_program_that_has_nothing_to_send_waits_for_nothing() {
-    let mut world = World::new(Setup::capped(1, &[10_000_000; 2], 20_000));
+    let mut world = World::new(Setup::capped(1, &[Rate::mbit(10); 2], Duration::from_millis(20)));
     let mut plan = FlowPlan::upload(SECOND, 20);
-    plan.sends[0] = Half { rate: Some(5), piece: 1, ..Half::sends(20) };
+    plan.sends[0] = Half { rate: Some(Rate::bytes(5)), piece: 1, ..Half::sends(20) };
     world.open(plan);
     let texts = traces(world);
     for (which, cause) in EACH.into_iter().zip([Cause::Idle, Cause::Idle, Cause::Unseen]) {
@@ -142,7 +145,7 @@ fn a_program_that_has_nothing_to_send_waits_for_nothing() {
 
 #[test]
 fn the_time_without_a_stripe_is_named() {
-    let mut world = World::new(Setup::capped(1, &[10_000_000; 2], 20_000));
+    let mut world = World::new(Setup::capped(1, &[Rate::mbit(10); 2], Duration::from_millis(20)));
     world.open(FlowPlan::upload(SECOND, 4 << 20));
     for route in 0..2 {
         world.fault(2 * SECOND, route, Fault::Silence { from: [true, true] });
@@ -174,7 +177,7 @@ fn a_trace_that_is_cut_anywhere_is_explained_up_to_there() {
 #[test]
 fn traces_that_do_not_belong_together_are_refused() {
     let (texts, _) = silent_stripe(4 << 20);
-    let mut world = World::new(Setup::capped(1, &[10_000_000; 3], 20_000));
+    let mut world = World::new(Setup::capped(1, &[Rate::mbit(10); 3], Duration::from_millis(20)));
     world.open(FlowPlan::upload(SECOND, 1 << 20));
     let other = traces(world);
     let options = Options::default();

@@ -9,9 +9,9 @@
 
 use super::account::{Account, Flow, Receiving, exceeds, value};
 use super::history::{History, on_stripes};
-use crate::app::Side;
 use crate::picture::coverage::Coverage;
 use crate::picture::timeline::Steps;
+use crate::side::Side;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use striper_core::{FlowId, StripeId};
@@ -51,7 +51,7 @@ impl Cause {
 /// A time in which nothing more of a flow came out, or was acknowledged.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pause {
-    /// Whose.
+    /// The flow that waited.
     pub flow: FlowId,
     /// Who sends this direction.
     pub from: Side,
@@ -91,7 +91,7 @@ impl Pause {
 
 /// A direction of a flow under examination.
 pub struct Direction<'a> {
-    /// Whose.
+    /// The flow.
     pub id: FlowId,
     /// Who sends.
     pub from: Side,

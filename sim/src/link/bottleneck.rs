@@ -4,7 +4,8 @@
 //! Invariant: packets arrive in the order in which they were sent, whatever changes in between.
 
 use super::{LinkSpec, MSS};
-use crate::faults::{Kind, Kinds};
+use crate::kinds::{Kind, Kinds};
+use crate::units::micros;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -27,7 +28,7 @@ impl Bottleneck {
 
     /// When a packet without payload that is sent now would arrive.
     pub fn passes_at(&self, now: u64, spec: &LinkSpec) -> u64 {
-        now.max(self.free_at.div_ceil(1_000)) + spec.delay
+        now.max(self.free_at.div_ceil(1_000)) + spec.delay_micros()
     }
 
     /// When a packet of so many bytes arrives; `None` if it is dropped or lost. `felt` learns what
@@ -50,9 +51,9 @@ impl Bottleneck {
             felt.add(Kind::Loss);
             return None;
         }
-        let mut arrival = self.free_at.div_ceil(1_000) + spec.delay;
-        if spec.jitter > 0 {
-            arrival += rng.random_range(0..=spec.jitter);
+        let mut arrival = self.free_at.div_ceil(1_000) + spec.delay_micros();
+        if !spec.jitter.is_zero() {
+            arrival += rng.random_range(0..=micros(spec.jitter));
             felt.add(Kind::Jitter);
         }
         if arrival < self.clogged_until {
@@ -71,10 +72,10 @@ fn carried(from: u64, to: u64, spec: &LinkSpec) -> u128 {
     let (mut at, mut rate, mut sum) = (from, spec.rate, 0);
     for (time, next) in &spec.rates {
         let time = (time * 1_000).clamp(at, to.max(at));
-        sum += u128::from(time - at) * u128::from(rate);
+        sum += u128::from(time - at) * u128::from(rate.as_bits());
         (at, rate) = (time, *next);
     }
-    sum + u128::from(to.saturating_sub(at)) * u128::from(rate)
+    sum + u128::from(to.saturating_sub(at)) * u128::from(rate.as_bits())
 }
 
 /// When so many bytes have left that begin to at `from`, in nanoseconds.
@@ -82,19 +83,21 @@ fn left_by(from: u64, len: u64, spec: &LinkSpec) -> u64 {
     let (mut at, mut rate, mut left) = (from, spec.rate, u128::from(len * 8_000_000_000));
     for (time, next) in &spec.rates {
         let time = (time * 1_000).max(at);
-        let most = u128::from(time - at) * u128::from(rate);
+        let most = u128::from(time - at) * u128::from(rate.as_bits());
         if most >= left {
             break;
         }
         (at, rate, left) = (time, *next, left - most);
     }
-    at + left.div_ceil(u128::from(rate)) as u64
+    at + left.div_ceil(u128::from(rate.as_bits())) as u64
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rate::Rate;
     use crate::seed;
+    use std::time::Duration;
 
     fn pass(bottleneck: &mut Bottleneck, now: u64, len: u64, spec: &LinkSpec) -> Option<u64> {
         bottleneck.pass(now, len, spec, &mut seed::stream(1, "link", 0), &mut Kinds::default())
@@ -102,7 +105,7 @@ mod tests {
 
     #[test]
     fn packets_leave_one_after_another_at_the_rate() {
-        let spec = LinkSpec::new(8_000_000, 20_000);
+        let spec = LinkSpec::new(Rate::mbit(8), Duration::from_millis(20));
         let mut bottleneck = Bottleneck::default();
         assert_eq!(pass(&mut bottleneck, 0, 1_000, &spec), Some(21_000));
         assert_eq!(pass(&mut bottleneck, 0, 500, &spec), Some(21_500));
@@ -112,7 +115,7 @@ mod tests {
 
     #[test]
     fn fractions_of_a_microsecond_add_up() {
-        let spec = LinkSpec::new(1_000_000_000, 0);
+        let spec = LinkSpec::new(Rate::mbit(1_000), Duration::ZERO);
         let mut bottleneck = Bottleneck::default();
         let arrivals = (0..100).map(|_| pass(&mut bottleneck, 0, 1_250, &spec).unwrap());
         assert_eq!(arrivals.last(), Some(1_000));
@@ -122,7 +125,7 @@ mod tests {
 
     #[test]
     fn what_the_queue_does_not_take_is_dropped() {
-        let mut spec = LinkSpec::new(8_000_000, 0);
+        let mut spec = LinkSpec::new(Rate::mbit(8), Duration::ZERO);
         spec.queue = 3_000;
         let mut bottleneck = Bottleneck::default();
         let came = (0..5).filter(|_| pass(&mut bottleneck, 0, 1_000, &spec).is_some()).count();
@@ -133,8 +136,8 @@ mod tests {
     #[test]
     fn what_is_queued_leaves_at_the_rate_of_its_time() {
         // 1 B/µs, a tenth of that from 1 ms on, 2 B/µs from 6 ms on.
-        let mut spec = LinkSpec::new(8_000_000, 0);
-        spec.rates = vec![(1_000, 800_000), (6_000, 16_000_000)];
+        let mut spec = LinkSpec::new(Rate::mbit(8), Duration::ZERO);
+        spec.rates = vec![(1_000, Rate::bits(800_000)), (6_000, Rate::mbit(16))];
         let mut bottleneck = Bottleneck::default();
         assert_eq!(pass(&mut bottleneck, 0, 900, &spec), Some(900));
         // 100 B until 1 ms, 500 B until 6 ms, 400 B at 2 B/µs.
@@ -145,9 +148,9 @@ mod tests {
 
     #[test]
     fn a_queue_that_drains_slowly_holds_no_more_bytes() {
-        let mut spec = LinkSpec::new(8_000_000, 0);
+        let mut spec = LinkSpec::new(Rate::mbit(8), Duration::ZERO);
         spec.queue = 3_000;
-        spec.rates = vec![(1_000, 800_000), (20_000, 8_000_000)];
+        spec.rates = vec![(1_000, Rate::bits(800_000)), (20_000, Rate::mbit(8))];
         let mut bottleneck = Bottleneck::default();
         let came = (0..9).filter(|_| pass(&mut bottleneck, 1_000, 1_000, &spec).is_some()).count();
         assert_eq!(came, 3);
@@ -158,16 +161,16 @@ mod tests {
 
     #[test]
     fn a_shorter_route_lets_nothing_overtake() {
-        let mut spec = LinkSpec::new(8_000_000, 20_000);
+        let mut spec = LinkSpec::new(Rate::mbit(8), Duration::from_millis(20));
         let mut bottleneck = Bottleneck::default();
         let first = pass(&mut bottleneck, 0, 1_000, &spec);
-        spec.delay = 1_000;
+        spec.delay = Duration::from_millis(1);
         assert_eq!(pass(&mut bottleneck, 1_000, 1_000, &spec), first);
     }
 
     #[test]
     fn what_leaves_during_a_clog_arrives_at_its_end() {
-        let spec = LinkSpec::new(8_000_000, 20_000);
+        let spec = LinkSpec::new(Rate::mbit(8), Duration::from_millis(20));
         let mut bottleneck = Bottleneck::default();
         bottleneck.clog(50_000);
         bottleneck.clog(30_000);

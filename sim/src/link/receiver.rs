@@ -4,7 +4,8 @@
 //! Invariant: bytes come out in order and once; where they are cut never depends on what they are.
 
 use super::{LinkSpec, MSS, Packet};
-use crate::faults::{Kind, Kinds};
+use crate::kinds::{Kind, Kinds};
+use crate::units::micros;
 use bytes::{Buf, Bytes};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -58,7 +59,7 @@ impl Receiver {
             return None;
         }
         self.called = true;
-        let most = spec.coalesce.max(if spec.choppy { CHOPPY_WAIT } else { 0 });
+        let most = micros(spec.coalesce).max(if spec.choppy { CHOPPY_WAIT } else { 0 });
         Some(if most > 0 { rng.random_range(0..most) } else { 0 })
     }
 
@@ -82,7 +83,7 @@ impl Receiver {
     ) -> (Vec<Bytes>, bool) {
         self.called = false;
         let pieces: Vec<Bytes> = self.inbox.drain(..).collect();
-        if spec.coalesce > 0 && pieces.len() > 1 {
+        if !spec.coalesce.is_zero() && pieces.len() > 1 {
             felt.add(Kind::Coalesced);
         } else if !spec.choppy && !spec.bytewise {
             return (pieces, self.fin);
@@ -120,14 +121,16 @@ fn cut(mut all: Bytes, spec: &LinkSpec, rng: &mut ChaCha8Rng) -> Vec<Bytes> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rate::Rate;
     use crate::seed;
+    use std::time::Duration;
 
     fn packet(offset: u64, data: &'static [u8], fin: bool) -> Packet {
         Packet { tx: 0, offset, data: Bytes::from_static(data), fin, sent: 0 }
     }
 
     fn spec() -> LinkSpec {
-        LinkSpec::new(10_000_000, 1_000)
+        LinkSpec::new(Rate::mbit(10), Duration::from_millis(1))
     }
 
     fn arrive(receiver: &mut Receiver, packet: Packet) -> Option<u64> {
@@ -180,7 +183,7 @@ mod tests {
     #[test]
     fn a_coalesced_read_gives_all_in_one_piece() {
         let mut spec = spec();
-        spec.coalesce = 1_000;
+        spec.coalesce = Duration::from_millis(1);
         let mut receiver = Receiver::default();
         arrive(&mut receiver, packet(0, b"abc", false));
         arrive(&mut receiver, packet(3, b"def", false));

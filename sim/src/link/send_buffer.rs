@@ -7,7 +7,7 @@
 //! Invariant: bytes leave in order and once, and the count of what was taken never falls.
 
 use super::{Fate, Later, LinkEvent, LinkSpec, MSS};
-use crate::faults::{Kind, Kinds};
+use crate::kinds::{Kind, Kinds};
 use bytes::{Buf, Bytes, BytesMut};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -263,7 +263,9 @@ impl SendBuffer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rate::Rate;
     use crate::seed;
+    use std::time::Duration;
 
     fn take(buffer: &mut SendBuffer, spec: &LinkSpec) -> Kinds {
         let mut felt = Kinds::default();
@@ -272,7 +274,7 @@ mod tests {
     }
 
     fn spec() -> LinkSpec {
-        LinkSpec::new(10_000_000, 1_000)
+        LinkSpec::new(Rate::mbit(10), Duration::from_millis(1))
     }
 
     #[test]

@@ -2,17 +2,20 @@
 //! fault may replace.
 
 use super::MSS;
+use crate::rate::Rate;
+use crate::units::micros;
+use std::time::Duration;
 
 /// What a direction of a route is like.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LinkSpec {
-    /// Rate of the bottleneck in bit/s of TCP payload.
-    pub rate: u64,
+    /// Rate of the bottleneck, of TCP payload.
+    pub rate: Rate,
     /// From each time (microseconds of virtual time, ascending) on the bottleneck has this rate
-    /// instead, in bit/s and not zero; what it has queued by then leaves at that too.
-    pub rates: Vec<(u64, u64)>,
-    /// One-way delay in microseconds, without queueing.
-    pub delay: u64,
+    /// instead, which is not zero; what it has queued by then leaves at that too.
+    pub rates: Vec<(u64, Rate)>,
+    /// One-way delay without queueing.
+    pub delay: Duration,
     /// Loss probability of a packet in millionths, beside what overflows the queue.
     pub loss: u32,
     /// What the bottleneck's queue takes, in bytes.
@@ -23,20 +26,30 @@ pub struct LinkSpec {
     pub window: u64,
     /// Whether writes are taken in random parts and reads are merged and cut at random places.
     pub choppy: bool,
-    /// A packet is late by up to so many microseconds at random; order is kept.
-    pub jitter: u64,
+    /// A packet is late by up to so much at random; order is kept.
+    pub jitter: Duration,
     /// Reads come byte by byte at first: every boundary of the head of what has arrived is a cut.
     pub bytewise: bool,
-    /// Reads wait up to so many microseconds for more and give all that has come in one piece.
-    pub coalesce: u64,
+    /// Reads wait up to so long for more and give all that has come in one piece.
+    pub coalesce: Duration,
     /// The low-water mark stays at this whatever the session says, as on systems that have none.
     pub low_water: Option<u64>,
 }
 
 impl LinkSpec {
+    /// How long a full queue takes to drain, in microseconds.
+    pub fn queueing(&self) -> u64 {
+        self.rate.micros_for(self.queue)
+    }
+
+    /// One-way delay without queueing, in microseconds.
+    pub fn delay_micros(&self) -> u64 {
+        micros(self.delay)
+    }
+
     /// A link with a queue of 100 ms, at least 8 packets, as in the lab's network emulator.
-    pub fn new(rate: u64, delay: u64) -> Self {
-        let queue = (rate / 80).max(8 * MSS);
+    pub fn new(rate: Rate, delay: Duration) -> Self {
+        let queue = (rate.as_bits() / 80).max(8 * MSS);
         LinkSpec {
             rate,
             rates: Vec::new(),
@@ -46,9 +59,9 @@ impl LinkSpec {
             send_buffer: 4 << 20,
             window: 10 * MSS,
             choppy: false,
-            jitter: 0,
+            jitter: Duration::ZERO,
             bytewise: false,
-            coalesce: 0,
+            coalesce: Duration::ZERO,
             low_water: None,
         }
     }

@@ -1,6 +1,8 @@
 use super::*;
 use crate::agenda::Agenda;
+use crate::rate::Rate;
 use crate::seed;
+use std::time::Duration;
 
 /// A link between a program that writes `pattern` and one that reads all.
 struct Bench {
@@ -47,7 +49,7 @@ impl Bench {
             match event {
                 LinkEvent::Arrive(packet) => {
                     let tx = self.link.arrive(at, packet, &mut later);
-                    later.push((at + self.link.spec.delay, LinkEvent::Acknowledge(tx)));
+                    later.push((at + self.link.spec.delay_micros(), LinkEvent::Acknowledge(tx)));
                 }
                 LinkEvent::Acknowledge(tx) if !self.silent => {
                     self.link.acknowledge(at, tx, self.silent, &mut later);
@@ -90,29 +92,34 @@ fn pattern(len: usize) -> Vec<u8> {
 
 #[test]
 fn a_long_transfer_takes_its_size_over_the_rate() {
-    for (rate, delay) in [(1_000_000, 20_000), (10_000_000, 0), (1_000_000_000, 5)] {
-        let len = rate as usize / 8;
-        let took = Bench::new(LinkSpec::new(rate, delay)).transfer(len);
-        assert!(took >= 1_000_000 + delay, "{rate}: {took}");
-        assert!(took < 1_050_000 + delay, "{rate}: {took}");
+    for (mbit, delay) in [(1, 20_000), (10, 0), (1_000, 5)] {
+        let spec = LinkSpec::new(Rate::mbit(mbit), Duration::from_micros(delay));
+        let len = spec.rate.as_bytes() as usize;
+        let took = Bench::new(spec).transfer(len);
+        assert!(took >= 1_000_000 + delay, "{mbit}: {took}");
+        assert!(took < 1_050_000 + delay, "{mbit}: {took}");
     }
 }
 
 #[test]
 fn one_packet_takes_its_time_on_the_wire_and_the_delay() {
-    assert_eq!(Bench::new(LinkSpec::new(8_000_000, 20_000)).transfer(1_000), 21_000);
+    assert_eq!(
+        Bench::new(LinkSpec::new(Rate::mbit(8), Duration::from_millis(20))).transfer(1_000),
+        21_000
+    );
 }
 
 #[test]
 fn slow_start_doubles_each_round_trip() {
     // 100 packets at 10 Gbit/s: 10, 20, 40, the rest: four times one way and three back.
-    let took = Bench::new(LinkSpec::new(10_000_000_000, 50_000)).transfer(100 * MSS as usize);
+    let took = Bench::new(LinkSpec::new(Rate::mbit(10_000), Duration::from_millis(50)))
+        .transfer(100 * MSS as usize);
     assert_eq!(took / 1_000, 350);
 }
 
 #[test]
 fn losses_delay_but_never_harm() {
-    let mut spec = LinkSpec::new(10_000_000, 20_000);
+    let mut spec = LinkSpec::new(Rate::mbit(10), Duration::from_millis(20));
     let clean = Bench::new(spec.clone()).transfer(1 << 20);
     for loss in [20_000, 100_000, 500_000] {
         spec.loss = loss;
@@ -122,7 +129,7 @@ fn losses_delay_but_never_harm() {
 
 #[test]
 fn a_lost_packet_comes_a_round_trip_later_and_holds_up_the_rest() {
-    let mut bench = Bench::new(LinkSpec::new(80_000_000, 10_000));
+    let mut bench = Bench::new(LinkSpec::new(Rate::mbit(80), Duration::from_millis(10)));
     bench.silent = true;
     bench.write(&pattern(1_448));
     bench.silent = false;
@@ -135,14 +142,14 @@ fn a_lost_packet_comes_a_round_trip_later_and_holds_up_the_rest() {
 
 #[test]
 fn a_tiny_queue_still_delivers() {
-    let mut spec = LinkSpec::new(10_000_000, 20_000);
+    let mut spec = LinkSpec::new(Rate::mbit(10), Duration::from_millis(20));
     spec.queue = 4 << 10;
     Bench::new(spec).transfer(1 << 20);
 }
 
 #[test]
 fn the_system_takes_no_more_than_the_low_water_mark_beyond_the_window() {
-    let mut bench = Bench::new(LinkSpec::new(1_000_000, 20_000));
+    let mut bench = Bench::new(LinkSpec::new(Rate::mbit(1), Duration::from_millis(20)));
     bench.link.pace(16 << 10);
     bench.write(&pattern(1 << 20));
     assert_eq!(bench.link.taken(), 10 * MSS + (16 << 10));
@@ -155,7 +162,7 @@ fn the_system_takes_no_more_than_the_low_water_mark_beyond_the_window() {
 
 #[test]
 fn choppy_links_cut_anywhere_and_lose_nothing() {
-    let mut spec = LinkSpec::new(10_000_000, 5_000);
+    let mut spec = LinkSpec::new(Rate::mbit(10), Duration::from_millis(5));
     spec.choppy = true;
     let mut bench = Bench::new(spec);
     bench.transfer(300_000);
@@ -164,7 +171,7 @@ fn choppy_links_cut_anywhere_and_lose_nothing() {
 
 #[test]
 fn after_silence_all_arrives() {
-    let mut bench = Bench::new(LinkSpec::new(10_000_000, 5_000));
+    let mut bench = Bench::new(LinkSpec::new(Rate::mbit(10), Duration::from_millis(5)));
     bench.write(&pattern(100_000));
     bench.run_until(20_000);
     bench.silent = true;
@@ -179,7 +186,7 @@ fn after_silence_all_arrives() {
 
 #[test]
 fn a_killed_link_yields_nothing_more() {
-    let mut bench = Bench::new(LinkSpec::new(10_000_000, 5_000));
+    let mut bench = Bench::new(LinkSpec::new(Rate::mbit(10), Duration::from_millis(5)));
     bench.write(&pattern(100_000));
     bench.run_until(20_000);
     bench.link.kill();
@@ -191,7 +198,10 @@ fn a_killed_link_yields_nothing_more() {
 
 #[test]
 fn nothing_goes_beyond_what_the_reader_allows() {
-    let mut link = Link::new(LinkSpec::new(10_000_000, 1_000), seed::stream(1, "link", 0));
+    let mut link = Link::new(
+        LinkSpec::new(Rate::mbit(10), Duration::from_millis(1)),
+        seed::stream(1, "link", 0),
+    );
     link.allow(2_000);
     let mut later = Later::new();
     assert_eq!(link.room(), 64 << 10);

@@ -11,7 +11,7 @@ use striper_core::FlowId;
 pub enum Carries {
     /// Bytes of a flow.
     Data {
-        /// Whose.
+        /// The flow to which they belong.
         flow: FlowId,
         /// Of the first byte.
         offset: u64,

@@ -7,7 +7,6 @@
 
 pub mod coverage;
 pub mod lane;
-mod measured;
 pub mod page;
 mod panels;
 mod plot;
@@ -15,10 +14,10 @@ pub(crate) mod scale;
 mod scene;
 mod series;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod timeline;
 
-pub use page::{Figure, Oracle, Summary, render};
+pub use page::{Figure, Oracle, PAGE, Summary, render};
 pub use timeline::Timeline;
 
 use crate::world::World;

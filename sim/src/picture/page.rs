@@ -8,8 +8,10 @@ use super::plot::{TimeAxis, escape};
 use super::scale::{show_rate, show_size, show_time};
 use super::scene::Scene;
 use super::timeline::Timeline;
-use crate::app::Side;
+use crate::files::Kind;
 use crate::oracle::{Pipe, fluid_time};
+use crate::rate::Rate;
+use crate::side::Side;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -19,8 +21,11 @@ use striper_core::StripeId;
 /// in so many.
 const MINOR: u64 = 20;
 
+/// A page with charts.
+pub const PAGE: Kind<'static> = Kind { name: "a page of the simulator", begins: BEGINS };
+
 /// How each page begins; no page of another program does.
-pub const BEGINS: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
+const BEGINS: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
     <meta name=\"generator\" content=\"striper sim\"/>\n";
 
 /// A number that stands for the run.
@@ -67,8 +72,8 @@ pub struct Summary {
     pub span: Option<Range<u64>>,
     /// To compare goodput with, from client to server.
     pub oracle: Option<Oracle>,
-    /// Stripes' caps in bit/s, as far as they are known.
-    pub caps: BTreeMap<StripeId, u64>,
+    /// Stripes' caps, as far as they are known.
+    pub caps: BTreeMap<StripeId, Rate>,
 }
 
 impl Summary {
@@ -137,14 +142,16 @@ pub fn render(timeline: &Timeline, summary: &Summary) -> String {
     let mut page = format!(
         "{BEGINS}<title>{title}</title>\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
-         <meta name=\"color-scheme\" content=\"light dark\"/>\n<style>\n{STYLE}</style>\n</head>\n<body>\n{PATTERNS}\
+         <meta name=\"color-scheme\" content=\"light dark\"/>\n\
+         <style>\n{STYLE}</style>\n</head>\n<body>\n{PATTERNS}\
          <main>\n<header><h1>{title}</h1>\n<p>{}</p></header>\n",
         escape(&summary.story)
     );
     page += &figures(summary);
     let drawn = drawn(timeline);
     if drawn.is_empty() {
-        page += "<p class=\"nothing\">Nothing to draw: no stripe carried a byte of any flow in this run.</p>\n";
+        page += "<p class=\"nothing\">Nothing to draw: no stripe carried a byte of any flow in \
+            this run.</p>\n";
     }
     for from in &drawn {
         page += &section(timeline, summary, *from, drawn.len() > 1);

@@ -173,7 +173,8 @@ impl<'a> Plot<'a> {
         let (from, to) = (self.time.x(span.start), self.time.x(span.end));
         let _ = write!(
             self.over,
-            "<rect class=\"{class}\" x=\"{}%\" width=\"{}%\" y=\"{}\" height=\"{}\"><title>{}</title></rect>",
+            "<rect class=\"{class}\" x=\"{}%\" width=\"{}%\" y=\"{}\" height=\"{}\">\
+             <title>{}</title></rect>",
             short(from / 10.0),
             short((to - from) / 10.0),
             short(y),
@@ -233,8 +234,10 @@ impl<'a> Plot<'a> {
         let Plot { height, label, under, marks, over, .. } = self;
         let height = short(height);
         format!(
-            "<div class=\"plot\"><svg class=\"chart\" role=\"img\" aria-label=\"{label}\" height=\"{height}\">{under}\
-             <svg viewBox=\"0 0 {WIDTH} {height}\" preserveAspectRatio=\"none\" width=\"100%\" height=\"{height}\">{marks}</svg>\
+            "<div class=\"plot\"><svg class=\"chart\" role=\"img\" aria-label=\"{label}\" \
+             height=\"{height}\">{under}\
+             <svg viewBox=\"0 0 {WIDTH} {height}\" preserveAspectRatio=\"none\" width=\"100%\" \
+             height=\"{height}\">{marks}</svg>\
              {over}</svg></div>\n"
         )
     }

@@ -5,7 +5,8 @@ use super::lane::{Carries, Frame};
 use super::page::Summary;
 use super::plot::TimeAxis;
 use super::timeline::{Direction, Timeline};
-use crate::app::Side;
+use crate::rate::Rate;
+use crate::side::Side;
 use striper_core::{FlowId, StripeId};
 
 /// Stripes beyond these are not drawn one by one.
@@ -62,8 +63,8 @@ impl<'a> Scene<'a> {
         most * FULL_DETAIL / self.stripes().len().max(FULL_DETAIL)
     }
 
-    /// A stripe's cap in bit/s, if it is known.
-    pub fn cap(&self, stripe: StripeId) -> Option<u64> {
+    /// A stripe's cap, if it is known.
+    pub fn cap(&self, stripe: StripeId) -> Option<Rate> {
         self.summary.caps.get(&stripe).copied()
     }
 

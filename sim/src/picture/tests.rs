@@ -1,33 +1,25 @@
 //! Pages of real runs: what they contain, and that a timeline knows what the sessions know.
 
 mod contrast;
-mod markup;
+pub mod markup;
 
 use super::{Summary, Timeline, render, watch};
-use crate::app::{FlowPlan, Side};
+use crate::app::FlowPlan;
 use crate::faults::{Fault, Told};
-use crate::report::Scenario;
+use crate::rate::Rate;
+use crate::side::Side;
 use crate::world::{Setup, World};
 use markup::assert_well_formed;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
-use striper_core::{SchedulerKind, StripeId};
+use striper_core::StripeId;
 
 const SECOND: u64 = 1_000_000;
 
-fn scenario(caps: &[u64], stripes: usize, size: u64) -> Scenario {
-    Scenario { caps: caps.to_vec(), stripes: vec![stripes], size, ..Scenario::default() }
-}
-
-fn drawn(scenario: &Scenario) -> String {
-    let (stripes, scheduler) = scenario.drawn();
-    scenario.draw(stripes, scheduler)
-}
-
 /// Nothing in a page makes a browser ask anyone for anything.
-fn assert_self_contained(page: &str) {
+pub fn assert_self_contained(page: &str) {
     for word in [
         "http:", "https:", "//", "<script", "<link", "<img", "<iframe", "@import", "src=", "href=",
         " on",
@@ -51,7 +43,11 @@ fn assert_self_contained(page: &str) {
 fn troubled(
     watch: impl FnOnce(&mut World) -> Rc<RefCell<Timeline>>,
 ) -> (World, Rc<RefCell<Timeline>>) {
-    let mut setup = Setup::capped(3, &[10_000_000, 10_000_000, 10_000_000, 1_000_000], 20_000);
+    let mut setup = Setup::capped(
+        3,
+        &[Rate::mbit(10), Rate::mbit(10), Rate::mbit(10), Rate::mbit(1)],
+        Duration::from_millis(20),
+    );
     setup.routes[3].iter_mut().for_each(|link| link.loss = 10_000);
     let mut world = World::new(setup);
     let timeline = watch(&mut world);
@@ -77,78 +73,8 @@ fn watch_one(only: Side) -> impl FnOnce(&mut World) -> Rc<RefCell<Timeline>> {
 }
 
 #[test]
-fn a_measurement_gives_a_self_contained_well_formed_page() {
-    for scheduler in
-        [SchedulerKind::Earliest, SchedulerKind::UntilCongested, SchedulerKind::RoundRobin]
-    {
-        let mut scenario = scenario(&[20_000_000, 5_000_000, 1_000_000], 3, 2 << 20);
-        scenario.loss = 10_000;
-        let page = scenario.draw(3, scheduler);
-        assert_well_formed(&page);
-        assert_self_contained(&page);
-        for words in [
-            "Goodput",
-            "Stripes",
-            "sequence",
-            "close up",
-            "Reorder depth",
-            "Round-trip time",
-            "stripe 2",
-        ] {
-            assert!(page.contains(words), "{words}");
-        }
-    }
-}
-
-#[test]
-fn the_page_has_the_figures_of_the_report_and_the_command_that_repeats_it() {
-    let scenario = scenario(&[20_000_000, 1_000_000], 2, 2 << 20);
-    let page = drawn(&scenario);
-    let row = scenario.measure(2, SchedulerKind::Earliest);
-    for figure in [
-        crate::units::show_rate(row.goodput()),
-        format!("{:.3}", row.share()),
-        format!("{:.3} s", row.time.unwrap() as f64 / 1e6),
-        format!("oracle {:.3} s", row.ideal as f64 / 1e6),
-        format!("{} KiB", row.reorder_peak.div_ceil(1024)),
-        super::scale::show_size(row.resent),
-    ] {
-        assert!(
-            page.contains(&format!("<b>{figure}</b>"))
-                || page.contains(&format!("<span>{figure}</span>")),
-            "{figure}"
-        );
-        assert!(scenario.report(true).contains(&format!("{}", row.resent)));
-    }
-    assert!(page.contains(&format!(
-        "<code>{} --html run.html</code>",
-        scenario.command(2, SchedulerKind::Earliest)
-    )));
-}
-
-#[test]
-fn the_same_run_gives_the_same_bytes() {
-    let mut scenario = scenario(&[8_000_000, 2_000_000], 2, 1 << 20);
-    scenario.loss = 10_000;
-    assert_eq!(drawn(&scenario), drawn(&scenario));
-}
-
-#[test]
-fn the_largest_count_and_the_first_scheduler_are_drawn() {
-    let mut scenario = scenario(&[8_000_000], 1, 1 << 20);
-    scenario.stripes = vec![2, 8, 4];
-    scenario.schedulers = vec![SchedulerKind::RoundRobin, SchedulerKind::Earliest];
-    assert_eq!(scenario.drawn(), (8, SchedulerKind::RoundRobin));
-}
-
-#[test]
-fn pages_stay_small_however_large_the_run() {
-    for (cap, stripes, size) in [(100_000_000, 8, 64 << 20), (2_000_000, 1, 100)] {
-        let page = drawn(&scenario(&[cap], stripes, size));
-        assert_well_formed(&page);
-        assert!(page.len() < 200_000, "{stripes} stripes: {} bytes", page.len());
-    }
-    let mut setup = Setup::capped(1, &[2_000_000; 64], 20_000);
+fn a_page_of_many_stripes_stays_small() {
+    let mut setup = Setup::capped(1, &[Rate::mbit(2); 64], Duration::from_millis(20));
     setup.routes.iter_mut().flatten().for_each(|link| link.loss = 10_000);
     let mut world = World::new(setup);
     let timeline = watch(&mut world);
@@ -180,7 +106,7 @@ fn an_empty_run_says_that_it_is_empty() {
     assert_well_formed(&page);
     assert!(page.contains("Nothing to draw"));
 
-    let mut world = World::new(Setup::capped(1, &[1_000_000], 20_000));
+    let mut world = World::new(Setup::capped(1, &[Rate::mbit(1)], Duration::from_millis(20)));
     let timeline = watch(&mut world);
     world.run_until(SECOND);
     assert!(render(&timeline.borrow(), &Summary::default()).contains("Nothing to draw"));

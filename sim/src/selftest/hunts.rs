@@ -2,8 +2,9 @@
 
 use super::Options;
 use crate::exhaust::{breadth, worlds};
+use crate::failure::catch;
 use crate::say::say;
-use crate::swarm::{self, Size, catch, draw_sized};
+use crate::swarm::{self, Size, draw_sized};
 use crate::{drain, driver, steady};
 use std::ops::Range;
 use std::process::{Command, ExitCode, Stdio};

@@ -1,9 +1,8 @@
 //! What `sim swarm` and `sim run` do.
 
-use super::{
-    Failure, Scenario, Size, draw_sized, keep, record, script, shrink, sweep::sweep, terse,
-};
-use crate::args::{Run, Script, Swarm};
+use super::options::{Run, Script, Swarm};
+use super::{Scenario, Size, draw_sized, keep, record, script, shrink, sweep::sweep, terse};
+use crate::failure::Failure;
 use crate::record as tapes;
 use crate::say::say;
 use std::path::Path;

@@ -6,11 +6,15 @@
 
 use super::hostile;
 use super::{Honest, Hostile, Scenario};
-use crate::app::{Answer, Ending, FlowPlan, Half, Reader, Side, Start};
-use crate::draw::{log_range, pick};
-use crate::faults::{Fault, Kind, Kinds, Told, Upset};
+use crate::app::{Answer, Ending, FlowPlan, Half, Reader, Start};
+use crate::draw::{log_duration, log_range, pick};
+use crate::faults::{Fault, Told, Upset};
+use crate::kinds::{Kind, Kinds};
 use crate::link::{LinkSpec, MSS};
+use crate::rate::Rate;
 use crate::seed;
+use crate::side::Side;
+use crate::units::micros;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use std::time::Duration;
@@ -116,10 +120,10 @@ impl Draw {
             window_limit: if small { FLOW_FLOOR } else { log_range(rng, FLOW_FLOOR + 1, 64 << 20) },
             max_flows: if low { 1 } else { log_range(rng, 65, 16_384) },
             opens_per_second: if low { 100 } else { Config::default().opens_per_second },
-            heartbeat: Duration::from_micros(log_range(rng, 1_000_000, 30_000_000)),
+            heartbeat: log_duration(rng, 1_000_000, 30_000_000),
             // A limit below some round trips takes every stripe for dead, for ever.
             stall_limit: Duration::from_micros(log_range(rng, 1_000_000, 8_000_000).max(6 * slow)),
-            resume_limit: Duration::from_micros(log_range(rng, 5_000_000, 60_000_000)),
+            resume_limit: log_duration(rng, 5_000_000, 60_000_000),
             #[cfg(feature = "buggify")]
             buggify: rng.random(),
             ..Config::default()
@@ -128,22 +132,23 @@ impl Draw {
 
     fn link(&mut self) -> LinkSpec {
         let fastest = if self.size == Size::Large { 1_000_000_000 } else { 10_000_000_000 };
-        let rate = log_range(&mut self.rng, 64_000, fastest);
-        let mut spec = LinkSpec::new(rate, log_range(&mut self.rng, 1, 750_000));
+        let rate = Rate::bits(log_range(&mut self.rng, 64_000, fastest));
+        let delay = log_duration(&mut self.rng, 1, 750_000);
+        let mut spec = LinkSpec::new(rate, delay);
         if self.uses(Kind::Loss, 0.7) {
             spec.loss = log_range(&mut self.rng, 300, 60_000) as u32;
         }
         if self.uses(Kind::Jitter, 0.7) {
-            spec.jitter = log_range(&mut self.rng, 10, 200_000);
+            spec.jitter = log_duration(&mut self.rng, 10, 200_000);
         }
         spec.choppy = self.uses(Kind::ShortWrite, 0.8);
         spec.bytewise = self.uses(Kind::ByteRead, 0.4);
         if self.uses(Kind::Coalesced, 0.7) {
-            spec.coalesce = log_range(&mut self.rng, 100, 50_000);
+            spec.coalesce = log_duration(&mut self.rng, 100, 50_000);
         }
         let rng = &mut self.rng;
         // At most two seconds of queue, beyond which detection would take queueing for death.
-        let deepest = (rate / 4).clamp(8 * MSS, 16 << 20);
+        let deepest = (rate.as_bits() / 4).clamp(8 * MSS, 16 << 20);
         spec.queue = if self.on.has(Kind::Overflow) {
             log_range(rng, 4 << 10, (16 << 10).min(deepest))
         } else {
@@ -156,14 +161,15 @@ impl Draw {
         spec
     }
 
-    fn flows(&mut self, slowest: u64) -> Vec<FlowPlan> {
+    fn flows(&mut self, slowest: Rate) -> Vec<FlowPlan> {
         let (count, budget) = match self.size {
             Size::Small => (*pick(&mut self.rng, &[1, 1, 2, 2, 3, 4, 6, 12]), 200 << 10),
             Size::Large => (*pick(&mut self.rng, &[1, 2, 10, 100, 1_000]), 1 << 30),
         };
         let budget = log_range(&mut self.rng, 2 << 10, budget);
         // At most what the slowest stripe could carry in some minutes.
-        let mut budget = budget.min(slowest / 8 * if self.size == Size::Large { 600 } else { 30 });
+        let mut budget =
+            budget.min(slowest.as_bytes() * if self.size == Size::Large { 600 } else { 30 });
         let span = log_range(&mut self.rng, 1_000, 5_000_000);
         (0..count).map(|_| self.flow(&mut budget, span)).collect()
     }
@@ -198,7 +204,7 @@ impl Draw {
         if sends.iter().all(|half| half.start == Start::AfterFin) {
             sends[0].start = Start::AtOnce;
         }
-        let answer_after = log_range(&mut self.rng, 1, 1_000_000);
+        let answer_after = log_duration(&mut self.rng, 1, 1_000_000);
         let refuses = self.uses(Kind::FlowRefused, 0.4);
         let resets = self.uses(Kind::FlowReset, 0.3);
         let reads = [self.reader(), self.reader()];
@@ -237,7 +243,7 @@ impl Draw {
             start: *pick(rng, &[Start::AtOnce, Start::AtOnce, Start::AtOnce, Start::AfterFin]),
             // Twenty seconds at the slowest, so that trouble comes in the middle.
             rate: (rng.random_range(0..3) == 0)
-                .then(|| log_range(rng, (bytes / 20).max(100), 10_000_000)),
+                .then(|| Rate::bytes(log_range(rng, (bytes / 20).max(100), 10_000_000))),
             piece: if tiny { 1 } else { *pick(rng, &[100, 1_448, 16 << 10, 64 << 10, 1 << 20]) },
             end: if resets {
                 Ending::Reset
@@ -252,7 +258,7 @@ impl Draw {
             // The slowest takes a byte at a time.
             rate: self
                 .uses(Kind::SlowReader, 0.5)
-                .then(|| log_range(&mut self.rng, 100, 1_000_000)),
+                .then(|| Rate::bytes(log_range(&mut self.rng, 100, 1_000_000))),
             stop_after: self
                 .uses(Kind::StuckReader, 0.5)
                 .then(|| log_range(&mut self.rng, 1, 1 << 17) - 1),
@@ -261,11 +267,16 @@ impl Draw {
     }
 
     /// Half of all trouble comes soon after a flow begins, the rest at any time.
-    fn troubles(&mut self, routes: &[[LinkSpec; 2]], flows: &[FlowPlan], slowest: u64) -> Troubles {
+    fn troubles(
+        &mut self,
+        routes: &[[LinkSpec; 2]],
+        flows: &[FlowPlan],
+        slowest: Rate,
+    ) -> Troubles {
         let bytes: u64 = flows.iter().flat_map(|flow| &flow.sends).map(|half| half.bytes).sum();
-        let delay = routes.iter().flatten().map(|spec| spec.delay).max().expect("a route");
-        let busy = (bytes * 8_000_000 / slowest / routes.len() as u64 + 8 * delay)
-            .clamp(10_000, 60_000_000);
+        let delay = routes.iter().flatten().map(LinkSpec::delay_micros).max().expect("a route");
+        let busy =
+            (slowest.micros_for(bytes) / routes.len() as u64 + 8 * delay).clamp(10_000, 60_000_000);
         let (mut faults, mut upsets) = (Vec::new(), Vec::new());
         for kind in Kind::ALL {
             if !self.has(*kind) {
@@ -299,7 +310,7 @@ impl Draw {
         let side = *pick(rng, &Side::BOTH);
         let one_way = *pick(rng, &[[true, false], [false, true]]);
         let any = *pick(rng, &[[true, true], [true, false], [false, true]]);
-        let stop = log_range(rng, 10_000, 60_000_000);
+        let stop = log_duration(rng, 10_000, 60_000_000);
         let fault = match kind {
             Kind::Reset | Kind::Unread => Fault::Reset { told: Told::Both },
             Kind::HalfDead => Fault::Reset { told: Told::Only(side) },
@@ -317,15 +328,16 @@ impl Draw {
             Kind::Change => Fault::Change([self.link(), self.link()]),
             Kind::ClientCrash | Kind::ServerCrash => {
                 let side = if kind == Kind::ClientCrash { Side::Client } else { Side::Server };
-                let down = log_range(rng, 1_000, 20_000_000);
+                let down = log_duration(rng, 1_000, 20_000_000);
                 return upsets.push((at, side, Upset::Crash { down, told: rng.random() }));
             }
             Kind::Pause => {
                 let most = if rng.random_range(0..20) == 0 { 600_000_000 } else { 30_000_000 };
-                return upsets.push((at, side, Upset::Pause(log_range(rng, 1_000, most))));
+                return upsets.push((at, side, Upset::Pause(log_duration(rng, 1_000, most))));
             }
             Kind::Jump => {
-                return upsets.push((at, side, Upset::Jump(log_range(rng, 1_000, 600_000_000))));
+                let by = log_duration(rng, 1_000, 600_000_000);
+                return upsets.push((at, side, Upset::Jump(by)));
             }
             _ => return,
         };
@@ -341,7 +353,7 @@ impl Draw {
             let needs_dial = matches!(fault, Fault::RefuseDials(_) | Fault::CloseDials(_));
             faults.push((at, route, fault.clone()));
             if ends {
-                faults.push((at + stop, route, Fault::Heal));
+                faults.push((at + micros(stop), route, Fault::Heal));
             }
             if needs_dial && self.rng.random() {
                 faults.push((at + 1, route, Fault::Reset { told: Told::Both }));
@@ -356,7 +368,7 @@ impl Draw {
         for route in 0..routes {
             if routes <= 2 || self.rng.random() {
                 begin += self.rng.random_range(0..step);
-                let time = self.rng.random_range(step..4 * step);
+                let time = Duration::from_micros(self.rng.random_range(step..4 * step));
                 faults.push((begin, route, Fault::Clog { from: [true, true], time }));
             }
         }
@@ -365,7 +377,8 @@ impl Draw {
 
 /// What one way may take, in microseconds: a full queue, and one that is late.
 fn worst_delay(spec: &LinkSpec) -> u64 {
-    spec.delay + spec.jitter + spec.coalesce + spec.queue.min(256 << 10) * 8_000_000 / spec.rate
+    micros(spec.delay + spec.jitter + spec.coalesce)
+        + spec.rate.micros_for(spec.queue.min(256 << 10))
 }
 
 type Troubles = (Vec<(u64, usize, Fault)>, Vec<(u64, Side, Upset)>);

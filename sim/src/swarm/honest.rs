@@ -7,9 +7,12 @@
 
 use super::{Honest, Outcome};
 use crate::app::{Answer, Ending, Flow};
-use crate::faults::{Fault, Kind, Kinds, Upset};
+use crate::faults::{Fault, Upset};
+use crate::kinds::{Kind, Kinds};
 use crate::link::{LinkSpec, MSS};
 use crate::observe::Observer;
+use crate::rate::Rate;
+use crate::units::micros;
 use crate::world::{Checks, Setup, World};
 
 /// Kinds that are counted as faults by showing at all, and not each time.
@@ -160,9 +163,9 @@ fn time_to_complete(scenario: &Honest) -> u64 {
     let delay = scenario.routes.iter().map(round_trip).max().expect("a route");
     let in_line = queue + (512 << 10).min(bytes) + window.min(bytes);
     // A scenario from a file may be as unreasonable as it likes.
-    let slow_round_trip = delay + in_line.saturating_mul(8_000_000) / slowest;
+    let slow_round_trip = delay + slowest.micros_for(in_line);
     let rounds = bytes / window.max(1) + 4 * scenario.flows.len() as u64 + 4;
-    let transfer = bytes.saturating_mul(8_000_000) / slowest * 4;
+    let transfer = slowest.micros_for(bytes) * 4;
     time_to_settle(scenario)
         .saturating_add(transfer)
         .saturating_add(rounds.saturating_mul(slow_round_trip))
@@ -190,11 +193,11 @@ fn time_to_settle(scenario: &Honest) -> u64 {
     };
     let delay = scenario.routes.iter().map(round_trip).max().expect("a route");
     let clogged = scenario.faults.iter().filter_map(|(_, _, fault)| match fault {
-        Fault::Clog { time, .. } => Some(*time),
+        Fault::Clog { time, .. } => Some(micros(*time)),
         _ => None,
     });
     let paused = scenario.upsets.iter().filter_map(|(_, _, upset)| match upset {
-        Upset::Pause(time) | Upset::Jump(time) => Some(*time),
+        Upset::Pause(time) | Upset::Jump(time) => Some(micros(*time)),
         Upset::Crash { .. } => None,
     });
     let held_up = clogged.max().unwrap_or(0).max(paused.max().unwrap_or(0));
@@ -224,23 +227,24 @@ fn longest_queue(scenario: &Honest) -> u64 {
         _ => None,
     });
     let specs = scenario.routes.iter().chain(changes).flatten();
-    specs.map(|spec| (spec.queue + (64 << 10)) * 8_000_000 / spec.rate).max().expect("a route")
+    specs.map(|spec| spec.rate.micros_for(spec.queue + (64 << 10))).max().expect("a route")
 }
 
 fn round_trip(route: &[LinkSpec; 2]) -> u64 {
-    route.iter().map(|spec| spec.delay + spec.jitter + spec.coalesce + 2_000).sum::<u64>() + 200_000
+    let one_way = |spec: &LinkSpec| micros(spec.delay + spec.jitter + spec.coalesce) + 2_000;
+    route.iter().map(one_way).sum::<u64>() + 200_000
 }
 
-/// What a stripe carries at the very least, in bit/s: TCP with random losses moves about MSS / (RTT
+/// What a stripe carries at the very least: TCP with random losses moves about MSS / (RTT
 /// · √p) (Mathis et al., 1997), here taken as a third of that, and of the cap.
-fn floor_rate(spec: &LinkSpec) -> u64 {
-    let round_trip = 2 * (spec.delay + spec.jitter) + spec.queue * 8_000_000 / spec.rate + 1_000;
+fn floor_rate(spec: &LinkSpec) -> Rate {
+    let round_trip = 2 * micros(spec.delay + spec.jitter) + spec.queueing() + 1_000;
     let lossy = if spec.loss == 0 {
-        u64::MAX
+        spec.rate
     } else {
         let root = (u64::from(spec.loss)).isqrt().max(1);
-        MSS * 8 * 1_000_000 / round_trip * 1_000 / root
+        Rate::bits(MSS * 8 * 1_000_000 / round_trip * 1_000 / root)
     };
-    let buffered = spec.send_buffer.max(MSS) * 8_000_000 / round_trip;
-    (spec.rate.min(lossy).min(buffered) / 3).max(1_000)
+    let buffered = Rate::bits(spec.send_buffer.max(MSS) * 8_000_000 / round_trip);
+    (spec.rate.min(lossy).min(buffered) / 3).max(Rate::bits(1_000))
 }

@@ -11,10 +11,10 @@ mod moves;
 mod speech;
 
 use super::{Hostile, Outcome};
-use crate::app::Side;
-use crate::faults::Kinds;
+use crate::kinds::Kinds;
 use crate::observe::Observer;
 use crate::seed::{self, Digest};
+use crate::side::Side;
 use bytes::Bytes;
 pub(super) use moves::draw;
 pub use moves::{Act, Move};

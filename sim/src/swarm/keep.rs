@@ -1,6 +1,7 @@
 //! Keeps a failure: its script and the traces of its sessions go into a folder of their own.
 
-use super::{Failure, Scenario, record, terse};
+use super::{Scenario, record, terse};
+use crate::failure::Failure;
 use crate::{record as tapes, repeat};
 use std::fs;
 use std::io::ErrorKind;
@@ -47,7 +48,8 @@ pub fn keep(
         repeat::command(true, &format!("replay {}", names.join(" ")))
     );
     if again.as_ref().err() != Some(failure) {
-        text += "it did not fail in the same way once more: the simulator depends on something but its seed\n";
+        text += "it did not fail in the same way once more: the simulator depends on something but \
+            its seed\n";
     }
     Ok(text)
 }
@@ -75,7 +77,6 @@ fn new_folder(parent: &Path, name: &str) -> Result<PathBuf, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::replay::renew;
     use crate::swarm::{draw, script};
 
     fn failure() -> Failure {
@@ -101,9 +102,7 @@ mod tests {
             assert!(kept.starts_with("# here.rs:1: one thing\nhonest "), "{kept}");
             assert_eq!(script::parse(&kept), Ok(scenario.clone()));
             for side in ["client", "server"] {
-                let trace = fs::read_to_string(folder.join(format!("failure.trace.{side}")))
-                    .expect("a trace");
-                assert_eq!(renew(&trace), Ok(Some(trace)), "{side}");
+                assert!(folder.join(format!("failure.trace.{side}")).is_file(), "{side}");
             }
         }
         fs::remove_dir_all(parent.parent().expect("a parent")).expect("what was written");

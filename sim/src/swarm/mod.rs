@@ -11,6 +11,7 @@ pub mod draw;
 pub mod honest;
 pub mod hostile;
 pub mod keep;
+pub mod options;
 pub mod pairs;
 pub mod script;
 pub mod shrink;
@@ -19,15 +20,15 @@ pub mod terse;
 
 pub use draw::{Size, draw, draw_sized};
 
-use crate::app::{FlowPlan, Side};
-use crate::faults::{Fault, Kinds, Upset};
+use crate::app::FlowPlan;
+use crate::failure::{Failure, catch};
+use crate::faults::{Fault, Upset};
+use crate::kinds::Kinds;
 use crate::link::LinkSpec;
 use crate::observe::Observer;
 use crate::record::{Reel, Tapes};
+use crate::side::Side;
 pub use shrink::shrink;
-use std::cell::RefCell;
-use std::panic::{self, AssertUnwindSafe};
-use std::sync::Once;
 use striper_core::Config;
 
 /// A world as plain data.
@@ -97,21 +98,6 @@ pub struct Outcome {
     pub digest: u64,
 }
 
-/// Why a scenario failed.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Failure {
-    /// What did not hold, and where in the code that is checked.
-    pub message: String,
-}
-
-impl Failure {
-    /// What two failures of the same cause have in common: the place, and the words without
-    /// numbers.
-    pub fn gist(&self) -> String {
-        self.message.chars().filter(|c| !c.is_ascii_digit()).take(60).collect()
-    }
-}
-
 /// Runs a scenario. A panic in it, whether of an oracle or of a session, is the failure.
 pub fn run(scenario: &Scenario) -> Result<Outcome, Failure> {
     run_before(scenario, None)
@@ -136,36 +122,5 @@ fn run_before(scenario: &Scenario, observer: Option<Observer>) -> Result<Outcome
     })
 }
 
-thread_local! {
-    /// The message of the panic that is being caught on this thread, if one is to be caught.
-    static CAUGHT: RefCell<Option<String>> = const { RefCell::new(None) };
-}
-
-/// Turns a panic into a failure without printing anything.
-pub(crate) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let usual = panic::take_hook();
-        panic::set_hook(Box::new(move |info| {
-            let caught = CAUGHT.with_borrow_mut(|caught| {
-                let Some(message) = caught else { return false };
-                let place = info
-                    .location()
-                    .map_or(String::new(), |at| format!("{}:{}: ", at.file(), at.line()));
-                let payload = info.payload();
-                let text = payload.downcast_ref::<&str>().copied();
-                let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-                let text = text.unwrap_or("a panic without words");
-                *message = format!("{place}{text}");
-                true
-            });
-            if !caught {
-                usual(info);
-            }
-        }));
-    });
-    CAUGHT.set(Some(String::new()));
-    let result = panic::catch_unwind(AssertUnwindSafe(work));
-    let message = CAUGHT.take().unwrap_or_default();
-    result.map_err(|_| Failure { message })
-}
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Which kinds of trouble have met in one world.
 
-use crate::faults::{Kind, Kinds};
+use crate::kinds::{Kind, Kinds};
 
 /// For each pair of kinds, in how many worlds both really happened.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -6,9 +6,13 @@
 
 use super::hostile::{Act, Move};
 use super::{Honest, Hostile, Scenario};
-use crate::app::{Answer, Ending, FlowPlan, Half, Reader, Side, Start};
+use crate::app::{Answer, Ending, FlowPlan, Half, Reader, Start};
 use crate::faults::{Fault, Told, Upset};
 use crate::link::LinkSpec;
+use crate::rate::Rate;
+use crate::scheduler;
+use crate::side::Side;
+use crate::units::micros;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::str::FromStr;
@@ -53,9 +57,9 @@ fn write_honest(text: &mut String, honest: &Honest) {
     }
     for (at, side, upset) in &honest.upsets {
         let what = match upset {
-            Upset::Crash { down, told } => format!("crash down={down} told={told}"),
-            Upset::Pause(time) => format!("pause time={time}"),
-            Upset::Jump(time) => format!("jump time={time}"),
+            Upset::Crash { down, told } => format!("crash down={} told={told}", micros(*down)),
+            Upset::Pause(time) => format!("pause time={}", micros(*time)),
+            Upset::Jump(time) => format!("jump time={}", micros(*time)),
         };
         let _ = writeln!(text, "upset {what} at={at} side={}", side_name(*side));
     }
@@ -78,9 +82,10 @@ fn config_text(config: &Config) -> String {
         opens => format!(" opens={opens}"),
     };
     format!(
-        "stripes={} scheduler={} memory={} window={} flows={} heartbeat={} stall={} resume={}{opens}{rare_turns}",
+        "stripes={} scheduler={} memory={} window={} flows={} heartbeat={} stall={} \
+         resume={}{opens}{rare_turns}",
         config.stripes,
-        crate::report::scheduler_name(config.scheduler),
+        scheduler::name(config.scheduler),
         config.memory_limit,
         config.window_limit,
         config.max_flows,
@@ -96,7 +101,9 @@ fn route_text(route: &[LinkSpec; 2]) -> String {
     for (spec, mark) in route.iter().zip(["", "'"]) {
         words.push(format!(
             "rate{mark}={} delay{mark}={} queue{mark}={}",
-            spec.rate, spec.delay, spec.queue
+            spec.rate.as_bits(),
+            micros(spec.delay),
+            spec.queue
         ));
         words.push(format!("buffer{mark}={} window{mark}={}", spec.send_buffer, spec.window));
         let mut rare = |name: &str, value: u64| {
@@ -105,8 +112,8 @@ fn route_text(route: &[LinkSpec; 2]) -> String {
             }
         };
         rare("loss", u64::from(spec.loss));
-        rare("jitter", spec.jitter);
-        rare("coalesce", spec.coalesce);
+        rare("jitter", micros(spec.jitter));
+        rare("coalesce", micros(spec.coalesce));
         rare("choppy", u64::from(spec.choppy));
         rare("bytewise", u64::from(spec.bytewise));
         if let Some(mark_at) = spec.low_water {
@@ -119,8 +126,10 @@ fn route_text(route: &[LinkSpec; 2]) -> String {
 fn flow_text(flow: &FlowPlan) -> String {
     let mut words = vec![format!("opener={} at={}", side_name(flow.opener), flow.at)];
     words.push(match flow.answer {
-        Answer::Accept(after) => format!("accept={after}"),
-        Answer::Refuse(after, reason) => format!("refuse={after} reason={}", reason.code()),
+        Answer::Accept(after) => format!("accept={}", micros(after)),
+        Answer::Refuse(after, reason) => {
+            format!("refuse={} reason={}", micros(after), reason.code())
+        }
     });
     for ((half, reader), mark) in flow.sends.iter().zip(&flow.reads).zip(["", "'"]) {
         words.push(format!("bytes{mark}={} piece{mark}={}", half.bytes, half.piece));
@@ -135,8 +144,8 @@ fn flow_text(flow: &FlowPlan) -> String {
         let mut rare = |name: &str, value: Option<u64>| {
             words.extend(value.map(|value| format!("{name}{mark}={value}")));
         };
-        rare("rate", half.rate);
-        rare("reads", reader.rate);
+        rare("rate", half.rate.map(Rate::as_bytes));
+        rare("reads", reader.rate.map(Rate::as_bytes));
         rare("stops", reader.stop_after);
         rare("burst", reader.burst);
     }
@@ -163,7 +172,7 @@ fn fault_text(at: u64, route: usize, fault: &Fault) -> String {
             format!("reset-after by={} bytes={bytes}", side_name(*by))
         }
         Fault::Cut { by, bytes } => format!("cut by={} bytes={bytes}", side_name(*by)),
-        Fault::Clog { from: ways, time } => format!("clog {} time={time}", from(ways)),
+        Fault::Clog { from: ways, time } => format!("clog {} time={}", from(ways), micros(*time)),
         Fault::RefuseDials(count) => format!("refuse-dials count={count}"),
         Fault::CloseDials(count) => format!("close-dials count={count}"),
         Fault::Change(specs) => format!("change {}", route_text(specs)),
@@ -189,7 +198,8 @@ pub fn parse(text: &str) -> Result<Scenario, String> {
     match &scenario {
         Scenario::Honest(honest) if honest.routes.is_empty() => Err("it has no route".into()),
         Scenario::Honest(honest) if last_begin(honest) > honest.heal => Err(format!(
-            "something is to happen at {} µs, but all trouble ends at heal={}, and then everything must complete",
+            "something is to happen at {} µs, but all trouble ends at heal={}, and then everything \
+             must complete",
             last_begin(honest),
             honest.heal
         )),
@@ -262,9 +272,9 @@ fn parse_line(scenario: &mut Option<Scenario>, line: &mut Line) -> Result<(), St
         ("upset", Some(Scenario::Honest(honest))) => {
             let name = line.word("an upset")?;
             let upset = match name.as_str() {
-                "crash" => Upset::Crash { down: line.need("down")?, told: line.need("told")? },
-                "pause" => Upset::Pause(line.need("time")?),
-                "jump" => Upset::Jump(line.need("time")?),
+                "crash" => Upset::Crash { down: line.time("down")?, told: line.need("told")? },
+                "pause" => Upset::Pause(line.time("time")?),
+                "jump" => Upset::Jump(line.time("time")?),
                 _ => {
                     return Err(format!("\"{name}\" is no upset; there are crash, pause and jump"));
                 }
@@ -279,7 +289,6 @@ fn parse_line(scenario: &mut Option<Scenario>, line: &mut Line) -> Result<(), St
 
 fn parse_config(line: &mut Line) -> Result<Config, String> {
     let usual = Config::default();
-    let micros = |value: Option<u64>, usual| value.map_or(usual, Duration::from_micros);
     #[cfg(not(feature = "buggify"))]
     if line.text("buggify").is_some_and(|seed| seed != "0") {
         return Err(
@@ -292,19 +301,18 @@ fn parse_config(line: &mut Line) -> Result<Config, String> {
     }
     Ok(Config {
         stripes,
-        scheduler: match line.text("scheduler").as_deref() {
-            None | Some("earliest") => SchedulerKind::Earliest,
-            Some("uc") => SchedulerKind::UntilCongested,
-            Some("rr") => SchedulerKind::RoundRobin,
-            Some(other) => return Err(format!("scheduler={other}: there are earliest, uc and rr")),
+        scheduler: match line.text("scheduler") {
+            None => SchedulerKind::Earliest,
+            Some(name) => scheduler::named(&name)
+                .ok_or_else(|| format!("scheduler={name}: there are earliest, uc and rr"))?,
         },
         memory_limit: line.take("memory")?.unwrap_or(usual.memory_limit),
         window_limit: line.take("window")?.unwrap_or(usual.window_limit),
         max_flows: line.take("flows")?.unwrap_or(usual.max_flows),
         opens_per_second: line.take("opens")?.unwrap_or(usual.opens_per_second),
-        heartbeat: micros(line.take("heartbeat")?, usual.heartbeat),
-        stall_limit: micros(line.take("stall")?, usual.stall_limit),
-        resume_limit: micros(line.take("resume")?, usual.resume_limit),
+        heartbeat: line.take_time("heartbeat")?.unwrap_or(usual.heartbeat),
+        stall_limit: line.take_time("stall")?.unwrap_or(usual.stall_limit),
+        resume_limit: line.take_time("resume")?.unwrap_or(usual.resume_limit),
         #[cfg(feature = "buggify")]
         buggify: line.take("buggify")?.unwrap_or(0),
         ..usual
@@ -321,7 +329,10 @@ fn parse_link(line: &mut Line, mark: &str) -> Result<LinkSpec, String> {
     if !(1_000..=100_000_000_000).contains(&rate) {
         return Err(format!("rate{mark}={rate}: rates go from 1000 to 100000000000 bit/s"));
     }
-    let mut spec = LinkSpec::new(rate, line.take(&name("delay"))?.unwrap_or(10_000));
+    let mut spec = LinkSpec::new(
+        Rate::bits(rate),
+        line.take_time(&name("delay"))?.unwrap_or(Duration::from_millis(10)),
+    );
     spec.queue = line.take(&name("queue"))?.unwrap_or(spec.queue);
     spec.send_buffer = line.take(&name("buffer"))?.unwrap_or(spec.send_buffer);
     spec.window = line.take(&name("window"))?.unwrap_or(spec.window);
@@ -332,8 +343,8 @@ fn parse_link(line: &mut Line, mark: &str) -> Result<LinkSpec, String> {
                 .into(),
         );
     }
-    spec.jitter = line.take(&name("jitter"))?.unwrap_or(0);
-    spec.coalesce = line.take(&name("coalesce"))?.unwrap_or(0);
+    spec.jitter = line.take_time(&name("jitter"))?.unwrap_or_default();
+    spec.coalesce = line.take_time(&name("coalesce"))?.unwrap_or_default();
     spec.choppy = line.take(&name("choppy"))?.unwrap_or(0) == 1;
     spec.bytewise = line.take(&name("bytewise"))?.unwrap_or(0) == 1;
     spec.low_water = line.take(&name("low-water"))?;
@@ -343,8 +354,8 @@ fn parse_link(line: &mut Line, mark: &str) -> Result<LinkSpec, String> {
 fn parse_flow(line: &mut Line) -> Result<FlowPlan, String> {
     let opener = line.side("opener")?.unwrap_or(Side::Client);
     let at = line.need("at")?;
-    let answer = match (line.take("accept")?, line.take("refuse")?) {
-        (after, None) => Answer::Accept(after.unwrap_or(0)),
+    let answer = match (line.take_time("accept")?, line.take_time("refuse")?) {
+        (after, None) => Answer::Accept(after.unwrap_or_default()),
         (None, Some(after)) => Answer::Refuse(after, Reason::from_code(line.need("reason")?)),
         (Some(_), Some(_)) => return Err("a flow is accepted or refused, not both".into()),
     };
@@ -352,9 +363,9 @@ fn parse_flow(line: &mut Line) -> Result<FlowPlan, String> {
     for mark in ["", "'"] {
         let name = |name: &str| format!("{name}{mark}");
         let usual = Half::sends(line.take(&name("bytes"))?.unwrap_or(0));
-        let rate = line.take(&name("rate"))?;
+        let rate = line.take(&name("rate"))?.map(Rate::bytes);
         let piece = line.take(&name("piece"))?.unwrap_or(usual.piece);
-        if rate == Some(0) || piece == 0 {
+        if rate == Some(Rate::ZERO) || piece == 0 {
             return Err("a program that sends no byte at a time never ends".into());
         }
         let start = match line.text(&name("start")).as_deref() {
@@ -370,7 +381,7 @@ fn parse_flow(line: &mut Line) -> Result<FlowPlan, String> {
         };
         sends.push(Half { rate, piece, start, end, ..usual });
         reads.push(Reader {
-            rate: line.take(&name("reads"))?,
+            rate: line.take(&name("reads"))?.map(Rate::bytes),
             stop_after: line.take(&name("stops"))?,
             burst: line.take(&name("burst"))?,
         });
@@ -405,7 +416,7 @@ fn parse_fault(line: &mut Line) -> Result<Fault, String> {
         "silence" => Fault::Silence { from: line.ways()? },
         "reset-after" => Fault::ResetAfter { by: by(line)?, bytes: line.need("bytes")? },
         "cut" => Fault::Cut { by: by(line)?, bytes: line.need("bytes")? },
-        "clog" => Fault::Clog { from: line.ways()?, time: line.need("time")? },
+        "clog" => Fault::Clog { from: line.ways()?, time: line.time("time")? },
         "refuse-dials" => Fault::RefuseDials(line.need("count")?),
         "close-dials" => Fault::CloseDials(line.need("count")?),
         "change" => Fault::Change(parse_route(line)?),
@@ -467,6 +478,14 @@ impl Line {
 
     fn need<T: FromStr>(&mut self, name: &str) -> Result<T, String> {
         self.take(name)?.ok_or_else(|| format!("{name}= is missing"))
+    }
+
+    fn take_time(&mut self, name: &str) -> Result<Option<Duration>, String> {
+        Ok(self.take(name)?.map(Duration::from_micros))
+    }
+
+    fn time(&mut self, name: &str) -> Result<Duration, String> {
+        self.need(name).map(Duration::from_micros)
     }
 
     fn side(&mut self, name: &str) -> Result<Option<Side>, String> {

@@ -1,9 +1,12 @@
 //! Makes a failing scenario smaller as long as it fails for the same reason: fewer moves, faults,
 //! flows and routes first, then smaller sizes and plainer links and settings.
 
-use super::{Failure, Honest, Scenario, run};
+use super::{Honest, Scenario, run};
 use crate::app::{Answer, Ending, Half, Reader, Start};
+use crate::failure::Failure;
 use crate::link::LinkSpec;
+use crate::rate::Rate;
+use std::time::Duration;
 use striper_core::Config;
 
 /// A smaller scenario that fails as this one does, and how. Tries at most `budget` scenarios.
@@ -116,8 +119,10 @@ fn plainer(honest: &Honest) -> impl Iterator<Item = Honest> + '_ {
     }
     for route in 0..honest.routes.len() {
         changes.push(Box::new(move |it| {
-            it.routes[route] =
-                [LinkSpec::new(10_000_000, 10_000), LinkSpec::new(10_000_000, 10_000)]
+            it.routes[route] = [
+                LinkSpec::new(Rate::mbit(10), Duration::from_millis(10)),
+                LinkSpec::new(Rate::mbit(10), Duration::from_millis(10)),
+            ]
         }));
         for way in 0..2 {
             changes.push(Box::new(move |it| {
@@ -125,8 +130,8 @@ fn plainer(honest: &Honest) -> impl Iterator<Item = Honest> + '_ {
                 it.routes[route][way] = LinkSpec::new(rate, delay);
             }));
             changes.push(Box::new(move |it| it.routes[route][way].loss = 0));
-            changes.push(Box::new(move |it| it.routes[route][way].jitter = 0));
-            changes.push(Box::new(move |it| it.routes[route][way].coalesce = 0));
+            changes.push(Box::new(move |it| it.routes[route][way].jitter = Duration::ZERO));
+            changes.push(Box::new(move |it| it.routes[route][way].coalesce = Duration::ZERO));
             changes.push(Box::new(move |it| it.routes[route][way].low_water = None));
             changes.push(Box::new(move |it| it.routes[route][way].choppy = false));
             changes.push(Box::new(move |it| it.routes[route][way].bytewise = false));
@@ -134,7 +139,7 @@ fn plainer(honest: &Honest) -> impl Iterator<Item = Honest> + '_ {
     }
     for flow in 0..honest.flows.len() {
         changes.push(Box::new(move |it| it.flows[flow].reset = None));
-        changes.push(Box::new(move |it| it.flows[flow].answer = Answer::Accept(0)));
+        changes.push(Box::new(move |it| it.flows[flow].answer = Answer::Accept(Duration::ZERO)));
         changes.push(Box::new(move |it| it.flows[flow].at /= 2));
         for side in 0..2 {
             changes.push(Box::new(move |it| it.flows[flow].sends[side] = Half::sends(0)));

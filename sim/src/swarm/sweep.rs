@@ -4,8 +4,9 @@
 //! result does not depend on the number of threads.
 
 use super::pairs::Pairs;
-use super::{Failure, Outcome, Scenario, Size, draw_sized, run};
-use crate::faults::Kind;
+use super::{Outcome, Scenario, Size, draw_sized, run};
+use crate::failure::Failure;
+use crate::kinds::Kind;
 use crate::repeat;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -186,7 +187,8 @@ impl Summary {
     /// What to print for people.
     pub fn text(&self) -> String {
         let mut text = format!(
-            "{} scenarios ({} of them with a hostile peer), {} failures; {} events, {:.0} a second in {:.1} s\n\
+            "{} scenarios ({} of them with a hostile peer), {} failures; {} events, {:.0} a second \
+             in {:.1} s\n\
              {} flows: {} complete, {} broken off or refused by a program, \
              {} lost with a session that ended, {} with a hostile peer\n\
              {} MiB delivered; digest {:016x}\n",
@@ -285,8 +287,8 @@ impl Summary {
         let failures: Vec<String> =
             self.failures.iter().map(|(seed, _)| seed.to_string()).collect();
         format!(
-            "{{\"scenarios\":{},\"hostile\":{},\"events\":{},\"events_per_second\":{:.0},\"events_per_scenario\":{},\
-             \"faults_per_scenario\":{},\"flows\":{},\"complete\":{},\
+            "{{\"scenarios\":{},\"hostile\":{},\"events\":{},\"events_per_second\":{:.0},\
+             \"events_per_scenario\":{},\"faults_per_scenario\":{},\"flows\":{},\"complete\":{},\
              \"broken\":{},\"lost\":{},\"with_hostile_peer\":{},\"delivered\":{},\"kinds\":{{{}}},\
              \"pairs\":{},\"pairs_missing\":[{}],\"failing_seeds\":[{}],\"digest\":\"{:016x}\"}}\n",
             self.scenarios(),

@@ -1,9 +1,10 @@
 //! What the world does when something goes wrong with a route.
 
 use super::World;
-use crate::app::Side;
-use crate::faults::{Fault, Kind, Told};
+use crate::faults::{Fault, Told};
+use crate::kinds::Kind;
 use crate::link::{Fate, Link, LinkSpec};
+use crate::side::Side;
 
 impl World {
     /// Something goes wrong with a route, or ends to.
@@ -32,7 +33,7 @@ impl World {
                 self.doom(&conns, by, bytes, Fate::Cut);
             }
             Fault::Clog { from, time } => {
-                let until = self.now + time;
+                let until = self.after(time);
                 for (way, _) in from.into_iter().enumerate().filter(|(_, clogged)| *clogged) {
                     conns.iter().for_each(|conn| self.conns[*conn].links[way].clog(until));
                 }

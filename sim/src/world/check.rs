@@ -80,13 +80,14 @@ fn check_flows(one: &Session, other: &Session) {
 }
 
 fn check_direction(from: &FlowView, to: &FlowView) {
+    // What has overtaken its OPEN is kept and delivered later.
+    let kept = if to.early { to.received } else { to.delivered };
     let ordered = to.consumed <= to.delivered
         && to.delivered <= to.received
         && to.received <= from.sent
         && from.sent <= from.credit
         && (to.early || !to.receiving || from.credit <= to.granted)
-        // What has overtaken its OPEN is kept and delivered later.
-        && (!to.receiving || from.acknowledged <= if to.early { to.received } else { to.delivered });
+        && (!to.receiving || from.acknowledged <= kept);
     assert!(ordered, "the order of offsets is broken from {from:?} to {to:?}");
 }
 

@@ -29,7 +29,7 @@ impl Route {
 
     /// Microseconds of both ways together, without queueing.
     pub fn round_trip(&self) -> u64 {
-        self.specs[0].delay + self.specs[1].delay
+        self.specs[0].delay_micros() + self.specs[1].delay_micros()
     }
 }
 

@@ -10,10 +10,10 @@
 use super::World;
 use super::conn::{Conn, Route, StripeEnd, StripeState};
 use super::steps::{Event, Job};
-use crate::app::Side;
-use crate::faults::Kind;
+use crate::kinds::Kind;
 use crate::link::Link;
 use crate::seed;
+use crate::side::Side;
 use bytes::Bytes;
 use rand::RngExt;
 use std::time::Duration;

@@ -2,8 +2,9 @@
 
 use super::World;
 use super::steps::{Event, Job};
-use crate::app::{Answer, EndState, Side, Write};
-use crate::faults::Kind;
+use crate::app::{Answer, EndState, Write};
+use crate::kinds::Kind;
+use crate::side::Side;
 use bytes::Bytes;
 use striper_core::config::{FLOW_FLOOR, INITIAL_FLOWS};
 use striper_core::{FlowId, Input, Output, Reason};
@@ -146,49 +147,23 @@ impl World {
         }
     }
 
+    /// Tells the programs what a session says of a flow.
     pub(super) fn perform_flow(&mut self, life: usize, output: Output) {
         let (now, side) = (self.now, self.lives[life].side);
         match output {
             Output::FlowOpened { request, flow } => {
-                let index = request as usize;
                 assert!(
                     !self.lives[life].draining,
                     "flow {flow} is opened by a session that drains"
                 );
-                self.flows[index].opened(side, life, flow, now);
-                assert_eq!(
-                    self.lives[life].flows.insert(flow, index),
-                    None,
-                    "{flow:?} is used twice"
-                );
-                self.jobs.push_back(Job::Produce(index, side));
+                self.enter(life, request as usize, flow);
+                self.jobs.push_back(Job::Produce(request as usize, side));
             }
             Output::FlowOpenFailed { request } => {
                 self.flows[request as usize].ends[side.index()].state = EndState::Lost;
                 self.note_end(request as usize);
             }
-            Output::FlowIncoming { flow, opaque } => {
-                let index =
-                    u64::from_be_bytes(opaque[..].try_into().expect("the opener's eight bytes"))
-                        as usize;
-                self.flows[index].opened(side, life, flow, now);
-                assert_eq!(
-                    self.lives[life].flows.insert(flow, index),
-                    None,
-                    "{flow:?} is used twice"
-                );
-                let config = &self.setup.config[side.index()];
-                if config.max_flows <= INITIAL_FLOWS || config.memory_limit <= 2 << 20 {
-                    self.felt.add(Kind::LowLimit);
-                }
-                if !self.flows[index].is_over() {
-                    // Its opener may be gone before it is heard of.
-                    self.open.insert(index);
-                }
-                let (Answer::Accept(after) | Answer::Refuse(after, _)) =
-                    self.flows[index].plan.answer;
-                self.agenda.add(now + after, Event::Answer { flow: index });
-            }
+            Output::FlowIncoming { flow, opaque } => self.incoming(life, flow, &opaque),
             Output::FlowAccepted { flow } => self.flow_of(life, flow).accepted(side, now),
             Output::FlowRefused { flow, reason } => {
                 // Whichever side was told to, the other drains as soon as it hears of it.
@@ -199,21 +174,7 @@ impl World {
             Output::FlowWritable { flow } => {
                 self.jobs.push_back(Job::Produce(self.lives[life].flows[&flow], side))
             }
-            Output::FlowData { flow, data } => {
-                self.flow_of(life, flow).deliver(side, &data, now);
-                let index = self.lives[life].flows[&flow];
-                if self.setup.config[side.index()].window_limit == FLOW_FLOOR {
-                    self.felt.add(Kind::SmallWindow);
-                }
-                // A slow reader asks on its own, as long as something is left.
-                let entry = &self.flows[index];
-                let reader = entry.plan.reads[side.index()];
-                let idle = reader.burst.is_some()
-                    || entry.end(side).consumed + data.len() as u64 == entry.end(side).delivered;
-                if idle || entry.eager || reader.rate.is_none() {
-                    self.jobs.push_back(Job::Consume(index, side));
-                }
-            }
+            Output::FlowData { flow, data } => self.deliver(life, flow, &data),
             Output::FlowFinished { flow } => {
                 self.flow_of(life, flow).finish(side, now);
                 self.jobs.push_back(Job::Consume(self.lives[life].flows[&flow], side));
@@ -228,6 +189,47 @@ impl World {
                 self.note_end(self.lives[life].flows[&flow]);
             }
             other => unreachable!("{other:?} is about no flow"),
+        }
+    }
+
+    /// A flow has a name now in one of a side's sessions.
+    fn enter(&mut self, life: usize, index: usize, flow: FlowId) {
+        self.flows[index].opened(self.lives[life].side, life, flow, self.now);
+        assert_eq!(self.lives[life].flows.insert(flow, index), None, "{flow:?} is used twice");
+    }
+
+    /// The peer has opened a flow.
+    fn incoming(&mut self, life: usize, flow: FlowId, opaque: &[u8]) {
+        let number = opaque.try_into().expect("the opener's eight bytes");
+        let index = u64::from_be_bytes(number) as usize;
+        self.enter(life, index, flow);
+        let config = &self.setup.config[self.lives[life].side.index()];
+        if config.max_flows <= INITIAL_FLOWS || config.memory_limit <= 2 << 20 {
+            self.felt.add(Kind::LowLimit);
+        }
+        if !self.flows[index].is_over() {
+            // Its opener may be gone before it is heard of.
+            self.open.insert(index);
+        }
+        let (Answer::Accept(after) | Answer::Refuse(after, _)) = self.flows[index].plan.answer;
+        self.agenda.add(self.after(after), Event::Answer { flow: index });
+    }
+
+    /// Bytes of a flow have come out.
+    fn deliver(&mut self, life: usize, flow: FlowId, data: &[u8]) {
+        let (now, side) = (self.now, self.lives[life].side);
+        self.flow_of(life, flow).deliver(side, data, now);
+        let index = self.lives[life].flows[&flow];
+        if self.setup.config[side.index()].window_limit == FLOW_FLOOR {
+            self.felt.add(Kind::SmallWindow);
+        }
+        // A slow reader asks on its own, as long as something is left.
+        let entry = &self.flows[index];
+        let reader = entry.plan.reads[side.index()];
+        let idle = reader.burst.is_some()
+            || entry.end(side).consumed + data.len() as u64 == entry.end(side).delivered;
+        if idle || entry.eager || reader.rate.is_none() {
+            self.jobs.push_back(Job::Consume(index, side));
         }
     }
 

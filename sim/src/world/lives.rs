@@ -6,11 +6,15 @@
 
 use super::World;
 use super::steps::{Event, Job};
-use crate::app::{EndState, Side};
-use crate::faults::{Kind, Upset};
+use crate::app::EndState;
+use crate::faults::Upset;
+use crate::kinds::Kind;
 use crate::link::LinkEvent;
+use crate::side::Side;
+use crate::units::micros;
 use rand::Rng;
 use std::collections::BTreeMap;
+use std::time::Duration;
 use striper_core::{
     Config, EndReason, FlowId, Input, Instant, Role, Session, SessionId, Violation,
 };
@@ -148,10 +152,10 @@ impl World {
                 let pause = process.pauses;
                 self.freeze(side, true);
                 self.blows += 1;
-                self.agenda.add(self.now + time, Event::Resume { side, pause });
+                self.agenda.add(self.after(time), Event::Resume { side, pause });
             }
             Upset::Jump(time) => {
-                process.origin += time;
+                process.origin += micros(time);
                 self.flows.iter_mut().for_each(|flow| flow.jumped[side.index()] = true);
                 self.felt.add(Kind::Jump);
                 self.blows += 1;
@@ -185,7 +189,7 @@ impl World {
         self.freeze(side, false);
     }
 
-    fn crash(&mut self, side: Side, down: u64, told: bool) {
+    fn crash(&mut self, side: Side, down: Duration, told: bool) {
         self.felt.add(if side == Side::Client { Kind::ClientCrash } else { Kind::ServerCrash });
         self.blows += 1;
         let process = &mut self.processes[side.index()];
@@ -218,7 +222,7 @@ impl World {
         if side == Side::Client {
             self.wanted = 0;
         }
-        self.agenda.add(self.now + down, Event::Restart { side, crash });
+        self.agenda.add(self.after(down), Event::Restart { side, crash });
     }
 
     /// A process that crashed is back. A server makes its sessions when clients come.

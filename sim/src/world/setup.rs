@@ -1,6 +1,8 @@
 //! What a world is made of: plain data, from which with what is scheduled everything else follows.
 
 use crate::link::LinkSpec;
+use crate::rate::Rate;
+use std::time::Duration;
 use striper_core::Config;
 
 /// When a session's own invariants are checked, which costs time in proportion to its state.
@@ -47,9 +49,8 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// A world with these caps (bit/s), a stripe each, and the same delay (one-way, in
-    /// microseconds) on all.
-    pub fn capped(seed: u64, caps: &[u64], delay: u64) -> Self {
+    /// A world with these caps, a stripe each, and the same one-way delay on all.
+    pub fn capped(seed: u64, caps: &[Rate], delay: Duration) -> Self {
         let config = Config { stripes: caps.len(), ..Config::default() };
         Setup {
             seed,

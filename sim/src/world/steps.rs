@@ -10,10 +10,11 @@
 
 use super::World;
 use super::lives::Life;
-use crate::app::Side;
-use crate::faults::{Fault, Kind, Upset};
+use crate::faults::{Fault, Upset};
+use crate::kinds::Kind;
 use crate::link::LinkEvent;
 use crate::observe::Seen;
+use crate::side::Side;
 use std::time::Duration;
 use striper_core::{Input, Instant, Output};
 

@@ -7,9 +7,9 @@
 use super::World;
 use super::conn::{Conn, StripeEnd, StripeState};
 use super::steps::{Event, Job};
-use crate::app::Side;
-use crate::faults::Kind;
+use crate::kinds::Kind;
 use crate::link::{Later, Link, LinkEvent};
+use crate::side::Side;
 use bytes::Bytes;
 use striper_core::{Input, Output, StripeId};
 
@@ -53,7 +53,7 @@ impl World {
     pub(super) fn link_event(&mut self, conn: usize, way: usize, event: LinkEvent) {
         let silent = self.is_silent(conn, way);
         let silent_back = self.is_silent(conn, 1 - way);
-        let back = self.routes[self.conns[conn].route].specs[1 - way].delay;
+        let back = self.routes[self.conns[conn].route].specs[1 - way].delay_micros();
         let link = &mut self.conns[conn].links[way];
         let mut later = Later::new();
         match event {

@@ -19,7 +19,7 @@ impl Net {
     pub(super) fn set_window(&mut self, number: u64, way: usize) {
         let Some(conn) = self.conns.get_mut(&number) else { return };
         if !std::mem::replace(&mut conn.window_set[way], true) {
-            let delay = self.routes[conn.route].specs[1 - way].delay;
+            let delay = self.routes[conn.route].specs[1 - way].delay_micros();
             self.agenda.add(self.now + delay, Event::Window(number, way));
         }
     }
@@ -73,7 +73,7 @@ impl Net {
         let (silent, silent_back) = (self.is_silent(number, way), self.is_silent(number, 1 - way));
         let now = self.now;
         let Some(conn) = self.conns.get_mut(&number) else { return };
-        let back = now + self.routes[conn.route].specs[1 - way].delay;
+        let back = now + self.routes[conn.route].specs[1 - way].delay_micros();
         let mut later = Later::new();
         let stopped = conn.ends[way].stopped;
         let link = &mut conn.links[way];

@@ -51,7 +51,7 @@ impl Net {
             answer: None,
         };
         self.conns.insert(number, conn);
-        let at = self.now + self.routes[route].specs[0].delay;
+        let at = self.now + self.routes[route].specs[0].delay_micros();
         self.agenda.add(at, Event::Syn(number, 0));
         Ok(number)
     }
@@ -70,7 +70,7 @@ impl Net {
             return;
         }
         let port = &mut self.ports[route.listener];
-        let back = self.now + route.specs[1].delay;
+        let back = self.now + route.specs[1].delay_micros();
         if route.refuse > 0 {
             route.refuse -= 1;
             self.note(Kind::Refuse);

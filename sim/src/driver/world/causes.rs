@@ -114,7 +114,8 @@ impl Causes {
                 };
                 assert!(
                     cause,
-                    "at process {process}: a session ended by {reason:?} without a cause: {stripes:?}"
+                    "at process {process}: a session ended by {reason:?} without a cause: \
+                     {stripes:?}"
                 );
                 self.session_over(process, session, now);
             }

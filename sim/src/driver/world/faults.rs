@@ -4,42 +4,9 @@ use super::tasks::stranger;
 use super::*;
 
 impl World {
+    /// Has something go wrong, or end to, now.
     pub(super) fn perform(&mut self, action: Action) {
         match action {
-            Action::Break { route, all, how } => {
-                let mut net = self.net.borrow_mut();
-                let hit = net.connections_of(route);
-                let count = if all { hit.len() } else { 1 };
-                for number in hit.into_iter().take(count) {
-                    net.note(match how {
-                        Break::Reset([true, true]) => Kind::Reset,
-                        Break::Reset(_) => Kind::HalfDead,
-                        Break::Fin => Kind::FinMidFrame,
-                        Break::Forget(_) => Kind::Forget,
-                    });
-                    net.break_connection(number, how);
-                }
-            }
-            Action::Cut { route, after, how } => {
-                self.net.borrow_mut().routes[route].cut.push_back((after, how));
-            }
-            Action::Silence { route, from } => {
-                let mut net = self.net.borrow_mut();
-                let kind = if from == [true; 2] { Kind::Silence } else { Kind::OneWay };
-                if !net.connections_of(route).is_empty() {
-                    net.note(kind);
-                }
-                net.routes[route].silent = from;
-            }
-            Action::Clear { route } => {
-                let mut net = self.net.borrow_mut();
-                net.note(Kind::Stall);
-                net.routes[route].silent = [false; 2];
-            }
-            Action::Refuse { route, count } => self.net.borrow_mut().routes[route].refuse += count,
-            Action::AcceptClose { route, count } => {
-                self.net.borrow_mut().routes[route].close += count
-            }
             Action::Stranger { route, manner } => {
                 self.net.borrow_mut().note(Kind::Stranger);
                 let net = self.net.clone();
@@ -55,7 +22,7 @@ impl World {
                         (false, _) => Kind::ServerRestart,
                     };
                     self.net.borrow_mut().note(kind);
-                    self.later(down, Action::Start { process });
+                    self.later(micros(down), Action::Start { process });
                 }
             }
             Action::Start { process } => {
@@ -70,29 +37,7 @@ impl World {
                 }
             }
             Action::Stopped { process, again } => self.has_stopped(process, again),
-            Action::Pause { process, time } => {
-                let mut net = self.net.borrow_mut();
-                net.note(Kind::Pause);
-                let until = net.now + time;
-                net.processes[process].paused_until =
-                    net.processes[process].paused_until.max(until);
-                // So that the world's clock stops there.
-                net.agenda.add(until, Event::Script(usize::MAX));
-            }
-            Action::Jump { process, by } => {
-                let mut net = self.net.borrow_mut();
-                net.note(Kind::ClockJump);
-                net.processes[process].ahead += by;
-            }
-            Action::NoFiles { process, accept, count } => {
-                self.net.borrow_mut().processes[process].no_files[accept] += count;
-            }
-            Action::Change { route, specs } => {
-                let mut net = self.net.borrow_mut();
-                net.note(Kind::Change);
-                net.change(route, specs);
-            }
-            Action::Heal => {}
+            action => disturb(&mut self.net.borrow_mut(), action),
         }
     }
 
@@ -104,14 +49,13 @@ impl World {
         net.agenda.add(at, Event::Script(index));
     }
 
-    pub(super) fn shut_down(&mut self, process: usize, drain: u64) {
+    pub(super) fn shut_down(&mut self, process: usize, drain: Duration) {
         let stopped = self.stopped[process].clone();
-        let limit = Duration::from_micros(drain);
         let (client, server) = (self.client.clone(), self.server.clone());
         self.executors[process].spawn(async move {
             match (process, client, server) {
-                (CLIENT, Some(client), _) => client.shutdown(limit).await,
-                (_, _, Some(server)) => server.shutdown(limit).await,
+                (CLIENT, Some(client), _) => client.shutdown(drain).await,
+                (_, _, Some(server)) => server.shutdown(drain).await,
                 _ => {}
             }
             stopped.set(true);
@@ -120,7 +64,7 @@ impl World {
         self.causes.borrow_mut().stopped(process, now);
         // A session that has no stripe any more keeps its last words for a second; then nothing is
         // left.
-        self.later(drain + 15_000_000, Action::Stopped { process, again: 0 });
+        self.later(micros(drain) + 15_000_000, Action::Stopped { process, again: 0 });
     }
 
     /// A proxy that was told to stop has done so, unless it stood still or has been killed
@@ -184,5 +128,59 @@ impl World {
         drop(net);
         self.eager.set(true);
         self.executors[PROGRAMS].wake_all();
+    }
+}
+
+/// Does to the network what an action says that needs nothing else.
+fn disturb(net: &mut Net, action: Action) {
+    match action {
+        Action::Break { route, all, how } => {
+            let hit = net.connections_of(route);
+            let count = if all { hit.len() } else { 1 };
+            for number in hit.into_iter().take(count) {
+                net.note(match how {
+                    Break::Reset([true, true]) => Kind::Reset,
+                    Break::Reset(_) => Kind::HalfDead,
+                    Break::Fin => Kind::FinMidFrame,
+                    Break::Forget(_) => Kind::Forget,
+                });
+                net.break_connection(number, how);
+            }
+        }
+        Action::Cut { route, after, how } => net.routes[route].cut.push_back((after, how)),
+        Action::Silence { route, from } => {
+            let kind = if from == [true; 2] { Kind::Silence } else { Kind::OneWay };
+            if !net.connections_of(route).is_empty() {
+                net.note(kind);
+            }
+            net.routes[route].silent = from;
+        }
+        Action::Clear { route } => {
+            net.note(Kind::Stall);
+            net.routes[route].silent = [false; 2];
+        }
+        Action::Refuse { route, count } => net.routes[route].refuse += count,
+        Action::AcceptClose { route, count } => net.routes[route].close += count,
+        Action::Pause { process, time } => {
+            net.note(Kind::Pause);
+            let until = net.now + micros(time);
+            let process = &mut net.processes[process];
+            process.paused_until = process.paused_until.max(until);
+            // So that the world's clock stops there.
+            net.agenda.add(until, Event::Script(usize::MAX));
+        }
+        Action::Jump { process, by } => {
+            net.note(Kind::ClockJump);
+            net.processes[process].ahead += micros(by);
+        }
+        Action::NoFiles { process, accept, count } => {
+            net.processes[process].no_files[accept] += count;
+        }
+        Action::Change { route, specs } => {
+            net.note(Kind::Change);
+            net.change(route, specs);
+        }
+        Action::Heal => {}
+        other => unreachable!("{other:?} needs more than the network"),
     }
 }

@@ -143,7 +143,7 @@ impl World {
     /// Both proxies stop, and nothing at all is left.
     pub(super) fn stop(&mut self) {
         for process in [CLIENT, SERVER] {
-            self.shut_down(process, 1_000_000);
+            self.shut_down(process, Duration::from_secs(1));
             self.scenario.script.pop();
             self.scenario.script.push((0, Action::Heal));
         }

@@ -5,6 +5,7 @@ use crate::picture::plot::{Anchor, Plot, short};
 use crate::picture::scale::{Scale, rate_unit, show_rate, show_time};
 use crate::picture::scene::Scene;
 use crate::picture::series::Buckets;
+use crate::units::micros;
 use std::fmt::Write as _;
 
 const HEIGHT: f64 = 190.0;
@@ -69,8 +70,9 @@ fn oracle_steps(scene: &Scene) -> Vec<(u64, f64)> {
     for pipe in &oracle.pipes {
         let mut before = 0.0;
         for (at, rate) in &pipe.rate {
-            changes.push((oracle.start + at + pipe.delay, *rate as f64 - before));
-            before = *rate as f64;
+            let rate = rate.as_bits() as f64;
+            changes.push((oracle.start + at + micros(pipe.delay), rate - before));
+            before = rate;
         }
     }
     changes.sort_by_key(|(at, _)| *at);

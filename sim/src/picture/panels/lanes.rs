@@ -166,7 +166,7 @@ fn rates(
     };
     let rates = all(false);
     let peak = rates.iter().copied().fold(0.0, f64::max);
-    let full = scene.cap(stripe).map_or(peak, |cap| cap as f64).max(1.0);
+    let full = scene.cap(stripe).map_or(peak, |cap| cap.as_bits() as f64).max(1.0);
     let shares = |rates: &[f64]| {
         rates.iter().map(|rate| (rate / full / BEYOND).min(1.0)).collect::<Vec<f64>>()
     };

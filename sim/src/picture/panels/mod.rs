@@ -17,7 +17,8 @@ pub fn panel(title: &str, caption: &str, chart: &str) -> String {
 /// A sample of a mark for a caption, with its name.
 pub fn key(class: &str, name: &str) -> String {
     format!(
-        "<span class=\"key\"><svg width=\"18\" height=\"11\" aria-hidden=\"true\"><rect class=\"{class}\" x=\"0.5\" y=\"0.5\" width=\"17\" height=\"10\"/></svg> \
+        "<span class=\"key\"><svg width=\"18\" height=\"11\" aria-hidden=\"true\">\
+         <rect class=\"{class}\" x=\"0.5\" y=\"0.5\" width=\"17\" height=\"10\"/></svg> \
          {name}</span>"
     )
 }
@@ -25,6 +26,7 @@ pub fn key(class: &str, name: &str) -> String {
 /// As [`key`], for a line.
 pub fn line_key(class: &str, name: &str) -> String {
     format!(
-        "<span class=\"key\"><svg width=\"22\" height=\"11\" aria-hidden=\"true\"><path class=\"{class}\" d=\"M0 5.5H22\"/></svg> {name}</span>"
+        "<span class=\"key\"><svg width=\"22\" height=\"11\" aria-hidden=\"true\">\
+         <path class=\"{class}\" d=\"M0 5.5H22\"/></svg> {name}</span>"
     )
 }

@@ -51,7 +51,8 @@ pub fn draw(scene: &Scene) -> String {
         plot.span("hover", span.clone(), base - HEIGHT, HEIGHT, &title);
     }
     let caption = format!(
-        "From a frame's hand-over to its acknowledgement, queues included; all on one scale, up to {}. {} {}",
+        "From a frame's hand-over to its acknowledgement, queues included; all on one scale, up to \
+         {}. {} {}",
         show_time(scale.top as u64),
         line_key("median", "median"),
         key("band", "from the least to the most"),

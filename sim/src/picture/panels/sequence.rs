@@ -69,7 +69,8 @@ fn caption(scene: &Scene, flow: FlowId, pieces: &[Piece]) -> String {
     if scene.sees_arrival() {
         text += " ";
         text += &line_key("delivered", "bytes come out, in order");
-        text += " Where the line runs level while pieces are sent, what has arrived waits for an earlier piece.";
+        text += " Where the line runs level while pieces are sent, what has arrived waits for an \
+            earlier piece.";
         if let Some(at) = scene.direction().flows[&flow].finished {
             let _ = write!(text, " The FIN came out after {}.", show_time(scene.since(at)));
         }

@@ -12,9 +12,12 @@ use striper_core::StripeId;
 /// A row a stripe.
 pub fn draw(scene: &Scene) -> String {
     let mut text = String::from(
-        "<div class=\"wide\"><table><caption>Figures by stripe</caption><thead><tr><th scope=\"col\">stripe</th><th scope=\"col\">cap</th>\
-         <th scope=\"col\">frames</th><th scope=\"col\">bytes</th><th scope=\"col\">share</th><th scope=\"col\">sent again</th>\
-         <th scope=\"col\">blocked</th><th scope=\"col\">in doubt</th><th scope=\"col\">RTT least / median / most</th>\
+        "<div class=\"wide\"><table><caption>Figures by stripe</caption><thead><tr>\
+         <th scope=\"col\">stripe</th><th scope=\"col\">cap</th>\
+         <th scope=\"col\">frames</th><th scope=\"col\">bytes</th>\
+         <th scope=\"col\">share</th><th scope=\"col\">sent again</th>\
+         <th scope=\"col\">blocked</th><th scope=\"col\">in doubt</th>\
+         <th scope=\"col\">RTT least / median / most</th>\
          <th scope=\"col\">end</th></tr></thead>\n<tbody>\n",
     );
     let stripes = scene.stripes();
@@ -66,9 +69,10 @@ fn row(scene: &Scene, stripe: StripeId, bytes: u64, all: u64) -> String {
     let mut text = String::new();
     let _ = writeln!(
         text,
-        "<tr><th scope=\"row\">{stripe}</th><td>{}</td><td>{}</td><td>{}</td><td>{:.1} %</td><td>{}</td><td>{}</td><td>{}</td>\
+        "<tr><th scope=\"row\">{stripe}</th><td>{}</td><td>{}</td><td>{}</td><td>\
+         {:.1} %</td><td>{}</td><td>{}</td><td>{}</td>\
          <td>{trips}</td><td>{}</td></tr>",
-        scene.cap(stripe).map_or("–".into(), |cap| show_rate(cap as f64)),
+        scene.cap(stripe).map_or("–".into(), |cap| show_rate(cap.as_bits() as f64)),
         in_span(scene, stripe).count(),
         show_size(bytes),
         100.0 * bytes as f64 / all as f64,

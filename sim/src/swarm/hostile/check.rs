@@ -4,8 +4,8 @@
 //! What the programs know of is noted as it is checked; it decides what they do next.
 
 use super::Play;
-use crate::app::Side;
 use crate::observe::Seen;
+use crate::side::Side;
 use striper_core::{EndReason, FlowId, Input, Output};
 
 /// More outputs than this for one input are too many, whatever the peer does: four stripes'

@@ -94,7 +94,7 @@ acts! {
 /// One thing that happens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Move {
-    /// What.
+    /// The kind of move.
     pub act: Act,
     /// Its numbers.
     pub a: u64,

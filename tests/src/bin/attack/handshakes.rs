@@ -53,7 +53,8 @@ pub fn run(key: Option<&KeyFile>) -> bool {
         alone[0], alone[1], alone[2]
     );
     println!(
-        "  a join under attack: median {:.3} ms, 95th percentile {:.3}, longest {:.3}, {lost} of {JOINS} lost",
+        "  a join under attack: median {:.3} ms, 95th percentile {:.3}, longest {:.3}, {lost} of \
+         {JOINS} lost",
         under[0], under[1], under[2]
     );
     let newcomer = Instant::now();

@@ -51,7 +51,9 @@ pub fn run(name: &str, attack: Attack, key: Option<&KeyFile>) -> bool {
     let _ = attack.join();
     let (now, peak) = server.memory();
     println!(
-        "{name}: RSS {:.1} MiB before, {:.1} now, {:.1} at most ({LIMIT} + {BESIDE} allowed), after {:.1} s; {} descriptors open; an honest flow opens in {:.1} ms (median; {:.1} at most)",
+        "{name}: RSS {:.1} MiB before, {:.1} now, {:.1} at most ({LIMIT} + {BESIDE} allowed), \
+         after {:.1} s; {} descriptors open; an honest flow opens in {:.1} ms (median; {:.1} at \
+         most)",
         mib(calm),
         mib(now),
         mib(peak),

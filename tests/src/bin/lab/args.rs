@@ -18,7 +18,8 @@ TESTS (all of them if none is named)
   t9   objects of 100 KiB, 1 MiB and 10 MiB
 
 OPTIONS
-      --runs N           runs of each measurement of ours (3); the direct connection is measured once
+      --runs N           runs of each measurement of ours (3); the direct connection is measured \
+      once
       --quick            4 x 10 Mbit/s at RTT 40 ms only, one run
       --bin PATH         the striper-cli to be measured (default: cargo builds it)
       --congestion NAME  passed on to both sides of the pair

@@ -59,7 +59,8 @@ fn main() -> ExitCode {
 fn prepare(args: &Args) -> Result<Product, String> {
     if !rustix::process::geteuid().is_root() {
         return Err(
-            "it makes network namespaces and TUN devices, which only root may do: run it with sudo, \
+            "it makes network namespaces and TUN devices, which only root may do: run it with \
+             sudo, \
                     or as root in a virtual machine"
                 .to_owned(),
         );
@@ -79,7 +80,10 @@ fn prepare(args: &Args) -> Result<Product, String> {
     namespace::remove_left_over();
     let probe = Namespace::create("a");
     probe.map_err(|error| {
-        format!("cannot make a network namespace: {error}\nIn a container it needs to be privileged (CAP_SYS_ADMIN, CAP_NET_ADMIN).")
+        format!(
+            "cannot make a network namespace: {error}\nIn a container it needs to be \
+            privileged (CAP_SYS_ADMIN, CAP_NET_ADMIN)."
+        )
     })?;
     Ok(Product { bin: program(args)?, congestion: args.congestion.clone(), key: args.key.clone() })
 }

@@ -53,7 +53,8 @@ pub struct Row {
 
 /// The head of the table.
 pub fn head() -> String {
-    "| test | conditions | direction | what | direct | ours: median (min..max) | target | met |\n| --- | --- | --- | --- | --- | --- | --- | --- |"
+    "| test | conditions | direction | what | direct | ours: median (min..max) | target | met |\n\
+     | --- | --- | --- | --- | --- | --- | --- | --- |"
         .to_owned()
 }
 
@@ -124,8 +125,9 @@ impl Row {
         };
         let values = self.sorted();
         format!(
-            "{{\"test\":\"{}\",\"conditions\":\"{}\",\"direction\":\"{}\",\"what\":\"{}\",\"unit\":\"{}\",\"direct\":{},\
-             \"median\":{},\"min\":{},\"max\":{},\"runs\":[{}],\"failed\":{},\"bound\":{bound},\"target\":{},\"met\":{}}}",
+            "{{\"test\":\"{}\",\"conditions\":\"{}\",\"direction\":\"{}\",\"what\":\"{}\",\
+             \"unit\":\"{}\",\"direct\":{},\"median\":{},\"min\":{},\"max\":{},\
+             \"runs\":[{}],\"failed\":{},\"bound\":{bound},\"target\":{},\"met\":{}}}",
             self.test,
             self.name,
             self.direction,
@@ -223,8 +225,10 @@ mod tests {
     fn json_has_the_same() {
         assert_eq!(
             row(Target::AtMost(60.0), &[70.0, 50.0, f64::INFINITY]).json(),
-            "{\"test\":\"t6\",\"conditions\":\"reset\",\"direction\":\"up\",\"what\":\"stall\",\"unit\":\"ms\",\"direct\":null,\
-             \"median\":70.0000,\"min\":50.0000,\"max\":null,\"runs\":[70.0000,50.0000,null],\"failed\":0,\"bound\":\"at most\",\
+            "{\"test\":\"t6\",\"conditions\":\"reset\",\"direction\":\"up\",\
+             \"what\":\"stall\",\"unit\":\"ms\",\"direct\":null,\
+             \"median\":70.0000,\"min\":50.0000,\"max\":null,\
+             \"runs\":[70.0000,50.0000,null],\"failed\":0,\"bound\":\"at most\",\
              \"target\":60.0000,\"met\":false}"
         );
     }

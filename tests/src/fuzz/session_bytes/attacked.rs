@@ -319,7 +319,10 @@ impl<A: Fn() -> usize> Attacked<A> {
             Output::FlowOpenFailed { .. } | Output::Draining => {}
             Output::Ended { reason } => {
                 self.over = true;
-                let blamed = matches!(reason, EndReason::Violation(violation) if violation != Violation::TooManyGoneStripes);
+                let blamed = match reason {
+                    EndReason::Violation(violation) => violation != Violation::TooManyGoneStripes,
+                    _ => false,
+                };
                 assert!(!(blamed && local), "{reason} although the peer said nothing");
                 assert!(self.stripes.is_empty(), "a stripe is left open");
             }

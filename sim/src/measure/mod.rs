@@ -1,26 +1,34 @@
-//! One scenario measured over several stripe counts, and the table or JSON document that says how
-//! it went.
+//! One transfer measured over several stripe counts; `table` and `page` say how it went.
 //!
 //! The transfer's clock starts when the flow is opened on stripes that are up (dialing is not
-//! measured) and stops when the FIN has come out at the other end. Same scenario, same text, to the
+//! measured) and stops when the FIN has come out at the other end. Same transfer, same text, to the
 //! byte.
 
-use crate::app::{FlowPlan, Side};
+mod command;
+mod options;
+mod page;
+mod table;
+
+pub use options::{OPTIONS, Options};
+
+use crate::app::FlowPlan;
 use crate::faults::{Fault, Told};
 use crate::oracle::{Pipe, fluid_time};
+use crate::rate::Rate;
 use crate::record::{self, Reel, Tapes};
-use crate::units::{show_rate, write_percent, write_rate, write_size, write_time};
+use crate::scheduler;
+use crate::side::Side;
+use crate::units::{micros, write_percent, write_rate, write_size, write_time};
 use crate::world::{Checks, Setup, World};
-use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 use striper_core::SchedulerKind;
 
-/// What is to be measured.
+/// A transfer that is to be measured, and with what.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Scenario {
-    /// The stripes' caps in bit/s, dealt in turn.
-    pub caps: Vec<u64>,
+pub struct Transfer {
+    /// The stripes' caps, dealt in turn.
+    pub caps: Vec<Rate>,
     /// How many stripes, one measurement each.
     pub stripes: Vec<usize>,
     /// Round-trip time of every stripe, without queueing.
@@ -41,9 +49,9 @@ pub struct Scenario {
     pub faults: Vec<(Duration, usize, Fault)>,
 }
 
-impl Default for Scenario {
+impl Default for Transfer {
     fn default() -> Self {
-        Scenario {
+        Transfer {
             caps: Vec::new(),
             stripes: Vec::new(),
             rtt: Duration::from_millis(40),
@@ -55,15 +63,6 @@ impl Default for Scenario {
             check: false,
             faults: Vec::new(),
         }
-    }
-}
-
-/// The name of a scheduler on the command line.
-pub fn scheduler_name(kind: SchedulerKind) -> &'static str {
-    match kind {
-        SchedulerKind::Earliest => "earliest",
-        SchedulerKind::UntilCongested => "uc",
-        SchedulerKind::RoundRobin => "rr",
     }
 }
 
@@ -91,11 +90,10 @@ pub struct Row {
     pub scheduler: SchedulerKind,
     /// How many there were.
     pub stripes: usize,
-    /// The time of the transfer in microseconds, `None` if it did not end within a hundred times
-    /// the oracle's.
-    pub time: Option<u64>,
-    /// The fluid oracle's time in microseconds.
-    pub ideal: u64,
+    /// The time of the transfer, `None` if it did not end within a hundred times the oracle's.
+    pub time: Option<Duration>,
+    /// The fluid oracle's time.
+    pub ideal: Duration,
     /// The most bytes that the receiving session ever held out of order.
     pub reorder_peak: u64,
     /// Payload bytes that were handed to a stripe again.
@@ -107,29 +105,29 @@ pub struct Row {
 impl Row {
     /// Payload bits per second.
     pub fn goodput(&self) -> f64 {
-        self.time.map_or(0.0, |time| self.size as f64 * 8e6 / time as f64)
+        self.time.map_or(0.0, |time| self.size as f64 * 8e6 / micros(time) as f64)
     }
 
     /// The share of the fluid oracle, 1.0 at best.
     pub fn share(&self) -> f64 {
-        self.time.map_or(0.0, |time| self.ideal as f64 / time as f64)
+        self.time.map_or(0.0, |time| micros(self.ideal) as f64 / micros(time) as f64)
     }
 }
 
 /// A measurement and what it was made with.
-pub(crate) struct Run<T> {
-    pub row: Row,
+struct Run<T> {
+    row: Row,
     /// What came of showing the world.
-    pub watched: T,
+    watched: T,
     /// As it is at the end.
-    pub world: World,
+    world: World,
     /// When the flow was opened, in microseconds.
-    pub start: u64,
+    start: u64,
     /// As the oracle sees the stripes.
-    pub pipes: Vec<Pipe>,
+    pipes: Vec<Pipe>,
 }
 
-impl Scenario {
+impl Transfer {
     /// The command that measures one row of it again.
     pub fn command(&self, stripes: usize, scheduler: SchedulerKind) -> String {
         let caps: Vec<String> = self.caps.iter().map(|cap| write_rate(*cap)).collect();
@@ -137,14 +135,15 @@ impl Scenario {
         let faults = self.written_faults();
         let faults: String = faults.iter().map(|fault| format!(" --fault {fault}")).collect();
         format!(
-            "cargo run -p sim -- --caps {} --stripes {stripes} --rtt {} --loss {} --idle {} --seed {} --size {} --scheduler {}{faults}{check}",
+            "cargo run -p sim -- --caps {} --stripes {stripes} --rtt {} --loss {} --idle {} --seed \
+             {} --size {} --scheduler {}{faults}{check}",
             caps.join(","),
             write_time(self.rtt),
             write_percent(self.loss),
             write_time(self.idle),
             self.seed,
             write_size(self.size),
-            scheduler_name(scheduler),
+            scheduler::name(scheduler),
         )
     }
 
@@ -157,7 +156,7 @@ impl Scenario {
     }
 
     /// The random loss and the faults, for people.
-    pub(crate) fn trouble(&self) -> String {
+    fn trouble(&self) -> String {
         let loss = match self.loss {
             0 => "no random loss".into(),
             loss => format!("{} random loss", write_percent(loss)),
@@ -188,16 +187,17 @@ impl Scenario {
     }
 
     /// Runs one transfer in a world that is shown to `watch` before anything happens in it.
-    pub(crate) fn run<T>(
+    fn run<T>(
         &self,
         stripes: usize,
         scheduler: SchedulerKind,
         watch: impl FnOnce(&mut World) -> T,
     ) -> Run<T> {
-        let caps: Vec<u64> = self.caps.iter().copied().cycle().take(stripes).collect();
-        let rtt = self.rtt.as_micros() as u64;
-        let mut setup = Setup::capped(self.seed, &caps, 0);
-        for (way, delay) in [(0, rtt / 2), (1, rtt - rtt / 2)] {
+        let caps: Vec<Rate> = self.caps.iter().copied().cycle().take(stripes).collect();
+        let rtt = micros(self.rtt);
+        let [there, back] = [rtt / 2, rtt - rtt / 2].map(Duration::from_micros);
+        let mut setup = Setup::capped(self.seed, &caps, Duration::ZERO);
+        for (way, delay) in [(0, there), (1, back)] {
             for route in &mut setup.routes {
                 route[way].delay = delay;
                 route[way].loss = self.loss;
@@ -206,17 +206,17 @@ impl Scenario {
         setup.config.iter_mut().for_each(|config| config.scheduler = scheduler);
         setup.checks = if self.check { Checks::Always } else { Checks::Off };
         setup.repeat = self.command(stripes, scheduler);
-        let pipes: Vec<Pipe> = caps.iter().map(|cap| Pipe::steady(*cap, rtt / 2)).collect();
+        let pipes: Vec<Pipe> = caps.iter().map(|cap| Pipe::steady(*cap, there)).collect();
         let ideal = fluid_time(&pipes, self.size).expect("pipes that never stop");
         let limit = 100 * ideal + 600_000_000;
 
         let mut world = World::new(setup);
         let watched = watch(&mut world);
         let warm = world.warm_up(limit);
-        let start = world.now() + self.idle.as_micros() as u64;
+        let start = world.now() + micros(self.idle);
         let flow = world.open(FlowPlan::upload(start, self.size));
         for (at, route, fault) in self.faults.iter().filter(|(_, route, _)| *route < stripes) {
-            world.fault(start + at.as_micros() as u64, *route, fault.clone());
+            world.fault(start + micros(*at), *route, fault.clone());
         }
         let mut time = None;
         if warm
@@ -224,120 +224,17 @@ impl Scenario {
                 world.flow(flow).end(Side::Server).fin_at.is_none()
             })
         {
-            time = Some(world.now() - start);
+            time = Some(Duration::from_micros(world.now() - start));
         }
         let row = Row {
             scheduler,
             stripes,
             time,
-            ideal,
+            ideal: Duration::from_micros(ideal),
             reorder_peak: world.stats(Side::Server).reordering_peak,
             resent: world.stats(Side::Client).payload_resent,
             size: self.size,
         };
         Run { row, watched, world, start, pipes }
     }
-
-    /// Runs all transfers; the answer is the text to print.
-    pub fn report(&self, json: bool) -> String {
-        let mut text = if json { self.json_head() } else { self.table_head() };
-        for (index, scheduler) in self.schedulers.iter().enumerate() {
-            let single = self.measure(1, *scheduler);
-            for (nth, stripes) in self.stripes.iter().enumerate() {
-                let row =
-                    if *stripes == 1 { single.clone() } else { self.measure(*stripes, *scheduler) };
-                // Nothing to compare with if one stripe alone was not done in time.
-                let speed_up = single.time.map(|_| row.goodput() / single.goodput());
-                if json {
-                    text += if index + nth > 0 { ",\n" } else { "\n" };
-                    text += &json_row(&row, speed_up);
-                } else {
-                    text += &table_row(&row, speed_up);
-                }
-            }
-        }
-        text += if json { "\n  ]\n}\n" } else { TABLE_FOOT };
-        text
-    }
-
-    fn table_head(&self) -> String {
-        let caps: Vec<String> = self.caps.iter().map(|cap| show_rate(*cap as f64)).collect();
-        let caps = if caps.len() == 1 {
-            format!("each capped at {}", caps[0])
-        } else {
-            format!("capped at {}", caps.join(", "))
-        };
-        format!(
-            "One flow of {}, client to server, over stripes {caps}; RTT {}, {}, {}seed {}\n\n\
-             scheduler  stripes      goodput  speed-up  share of oracle  reorder memory        time    oracle\n",
-            write_size(self.size),
-            write_time(self.rtt),
-            self.trouble(),
-            if self.idle.is_zero() {
-                String::new()
-            } else {
-                format!("idle for {}, ", write_time(self.idle))
-            },
-            self.seed,
-        )
-    }
-
-    fn json_head(&self) -> String {
-        let caps: Vec<String> = self.caps.iter().map(u64::to_string).collect();
-        let faults = self.written_faults();
-        let faults: Vec<String> = faults.iter().map(|fault| format!("\"{fault}\"")).collect();
-        format!(
-            "{{\n  \"caps_bits_per_second\": [{}],\n  \"rtt_us\": {},\n  \"loss\": {}.{:06},\n  \"idle_us\": {},\n  \"seed\": {},\n  \
-             \"faults\": [{}],\n  \"size_bytes\": {},\n  \"rows\": [",
-            caps.join(", "),
-            self.rtt.as_micros(),
-            self.loss / 1_000_000,
-            self.loss % 1_000_000,
-            self.idle.as_micros(),
-            self.seed,
-            faults.join(", "),
-            self.size,
-        )
-    }
-}
-
-const TABLE_FOOT: &str = "\n\
-    oracle: the least time in which any scheduler could do it, each stripe a fluid that enters at its cap and comes out half\n\
-    an RTT later. --help says what the simulator leaves out.\n";
-
-fn table_row(row: &Row, speed_up: Option<f64>) -> String {
-    let seconds = |micros: u64| format!("{:.3} s", micros as f64 / 1e6);
-    let mut text = format!("{:<9}  {:>7}", scheduler_name(row.scheduler), row.stripes);
-    match row.time {
-        None => text += "  not done within 100 times the oracle's time",
-        Some(time) => {
-            let _ = write!(
-                text,
-                "  {:>11}  {:>8}  {:>15.3}  {:>10} KiB  {:>10}",
-                show_rate(row.goodput()),
-                speed_up.map_or("-".into(), |times| format!("{times:.2}x")),
-                row.share(),
-                row.reorder_peak.div_ceil(1024),
-                seconds(time),
-            );
-            let _ = write!(text, "  {:>8}", seconds(row.ideal));
-        }
-    }
-    text + "\n"
-}
-
-fn json_row(row: &Row, speed_up: Option<f64>) -> String {
-    format!(
-        "    {{\"scheduler\": \"{}\", \"stripes\": {}, \"time_us\": {}, \"oracle_us\": {}, \"goodput_bits_per_second\": {:.0}, \
-         \"speed_up\": {}, \"share_of_oracle\": {:.4}, \"reorder_peak_bytes\": {}, \"resent_bytes\": {}}}",
-        scheduler_name(row.scheduler),
-        row.stripes,
-        row.time.map_or("null".into(), |time| time.to_string()),
-        row.ideal,
-        row.goodput(),
-        speed_up.map_or("null".into(), |times| format!("{times:.4}")),
-        row.share(),
-        row.reorder_peak,
-        row.resent,
-    )
 }

@@ -1,0 +1,89 @@
+//! How fast bytes go.
+
+use std::iter::Sum;
+use std::ops::{Div, Mul};
+
+/// A number of bytes per second, to an eighth of a byte: people give rates in whole bits per
+/// second and seeds draw them, and a whole number of bytes would be another rate.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Rate {
+    bits: u64,
+}
+
+impl Rate {
+    /// Nothing goes.
+    pub const ZERO: Rate = Rate::bits(0);
+
+    /// So many bytes per second, at most 2^61.
+    pub const fn bytes(per_second: u64) -> Rate {
+        Rate::bits(per_second * 8)
+    }
+
+    /// So many bits per second.
+    pub const fn bits(per_second: u64) -> Rate {
+        Rate { bits: per_second }
+    }
+
+    /// So many megabits (10^6) per second.
+    pub const fn mbit(per_second: u64) -> Rate {
+        Rate::bits(per_second * 1_000_000)
+    }
+
+    /// Bytes per second, rounded down.
+    pub const fn as_bytes(self) -> u64 {
+        self.bits / 8
+    }
+
+    /// Bits per second.
+    pub const fn as_bits(self) -> u64 {
+        self.bits
+    }
+
+    /// How many microseconds bytes take at this rate, rounded down; not zero. At most 2.3 TB.
+    pub const fn micros_for(self, bytes: u64) -> u64 {
+        bytes.saturating_mul(8_000_000) / self.bits
+    }
+}
+
+impl Sum for Rate {
+    fn sum<I: Iterator<Item = Rate>>(rates: I) -> Rate {
+        Rate::bits(rates.map(Rate::as_bits).sum())
+    }
+}
+
+impl Mul<u64> for Rate {
+    type Output = Rate;
+
+    fn mul(self, times: u64) -> Rate {
+        Rate::bits(self.bits * times)
+    }
+}
+
+impl Div<u64> for Rate {
+    type Output = Rate;
+
+    /// A part of the rate, rounded down to whole bits per second.
+    fn div(self, parts: u64) -> Rate {
+        Rate::bits(self.bits / parts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_in_bytes_and_in_bits_are_the_same_rates() {
+        assert_eq!(Rate::bytes(125_000), Rate::mbit(1));
+        assert_eq!(Rate::bits(9_607).as_bytes(), 1_200);
+        assert_eq!(Rate::bits(9_607).as_bits(), 9_607);
+        assert_eq!([Rate::mbit(1), Rate::bits(5)].into_iter().sum::<Rate>(), Rate::bits(1_000_005));
+        assert_eq!(Rate::mbit(1) / 3 * 3, Rate::bits(999_999));
+    }
+
+    #[test]
+    fn bytes_take_their_time() {
+        assert_eq!(Rate::mbit(8).micros_for(1_000), 1_000);
+        assert_eq!(Rate::bits(3).micros_for(1), 2_666_666);
+    }
+}

@@ -1,0 +1,52 @@
+//! The rules of the house, each checked on the sources of the repository.
+//!
+//! A rule looks at [`Source`]s and returns [`Fault`]s. Code is read as text without comments and
+//! literals ([`code`]), which is enough for braces, attributes and paths; it is no compiler.
+
+mod circles;
+mod code;
+mod comments;
+mod imports;
+mod layers;
+mod lengths;
+mod reasons;
+mod source;
+
+pub use circles::circles;
+pub use comments::comments;
+pub use imports::Crate;
+pub use layers::layers;
+pub use lengths::{columns, files, functions};
+pub use reasons::reasons;
+pub use source::{Source, repository};
+
+use std::fmt;
+
+/// What is wrong with a file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fault {
+    /// The rule that is broken.
+    pub rule: &'static str,
+    /// The file or folder, from the repository's root.
+    pub path: String,
+    /// Where in it, what, and what would be right.
+    pub message: String,
+}
+
+impl Fault {
+    fn new(rule: &'static str, path: &str, message: String) -> Fault {
+        Fault { rule, path: path.into(), message }
+    }
+
+    /// A fault in a line of a file, given a place in its text.
+    fn at(rule: &'static str, source: &Source, place: usize, message: &str) -> Fault {
+        let message = format!("line {}: {message}", source.line(place));
+        Fault::new(rule, source.path(), message)
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}: {}", self.rule, self.path, self.message)
+    }
+}
