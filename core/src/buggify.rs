@@ -36,9 +36,8 @@ pub(crate) enum Site {
     Pace,
 }
 
-/// Whether this program was built with rare turns or planted bugs in it: fit for simulation, not
-/// for use.
-pub const FOR_SIMULATION_ONLY: bool = cfg!(any(feature = "buggify", feature = "planted"));
+/// Whether this program was built with rare turns in it: fit for simulation, not for use.
+pub const FOR_SIMULATION_ONLY: bool = cfg!(feature = "buggify");
 
 /// What decides.
 #[derive(Clone, Debug, Default)]

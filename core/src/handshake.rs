@@ -114,9 +114,6 @@ impl Handshake {
             .map_err(|_| HandshakeError::Malformed)?
             .ok_or(HandshakeError::UnknownOption)?;
         let used = self.seen.len() - rest.len() + len;
-        if used - before < data.len() && planted!(LeftoverDropped) {
-            return Ok(Some((hello, Bytes::new())));
-        }
         Ok(Some((hello, data.slice(used - before..))))
     }
 }

@@ -46,9 +46,6 @@ pub(crate) struct Intents {
 impl Intents {
     /// This is owed.
     pub fn add(&mut self, intent: Intent) {
-        if matches!(intent, Intent::Reset(_)) && planted!(ResetsShareASlot) {
-            self.owed.retain(|other| !matches!(other, Intent::Reset(_)));
-        }
         self.owed.insert(intent);
     }
 

@@ -36,14 +36,6 @@
 
 extern crate alloc;
 
-// First, because its macro is used by all that follows.
-#[cfg(not(feature = "planted"))]
-#[macro_use]
-mod planted;
-#[cfg(feature = "planted")]
-#[macro_use]
-pub mod planted;
-
 mod bucket;
 mod buggify;
 pub mod config;

@@ -92,8 +92,7 @@ impl Timers {
     /// Takes a timer whose time has come, and says when that was.
     pub fn pop_due(&mut self, now: Instant) -> Option<(Instant, Timer)> {
         let (at, timer) = self.next()?;
-        let due = at <= now && !(at == now && planted!(TimerExactlyDueWaits));
-        due.then(|| {
+        (at <= now).then(|| {
             self.clear(timer);
             (at, timer)
         })

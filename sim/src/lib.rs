@@ -21,6 +21,7 @@ pub mod app;
 pub mod args;
 pub mod bench;
 pub mod bless;
+pub mod bugs;
 pub mod drain;
 mod draw;
 pub mod driver;

@@ -1,15 +1,17 @@
 //! `cargo run -p sim -- --caps 1mbps`: see `--help`.
 
-use sim::{args, repeat};
+use sim::{args, bugs};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let command = args::parse(std::env::args_os().skip(1));
-    match command.and_then(|command| repeat::plant(command.bug()).map(|()| command)) {
-        Ok(command) => command.run(),
-        Err(message) => {
-            eprintln!("sim: {message}");
-            ExitCode::from(2)
-        }
-    }
+    run().unwrap_or_else(|message| {
+        eprintln!("sim: {message}");
+        ExitCode::from(2)
+    })
+}
+
+fn run() -> Result<ExitCode, String> {
+    let command = args::parse(std::env::args_os().skip(1))?;
+    let elsewhere = command.bug().map_or(Ok(None), bugs::activate)?;
+    Ok(elsewhere.unwrap_or_else(|| command.run()))
 }

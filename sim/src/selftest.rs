@@ -1,8 +1,8 @@
-//! Would the simulator find a bug if there were one? `sim selftest` activates the bugs that are
-//! planted in core, one at a time, and hunts each.
+//! Would the simulator find a bug if there were one? `sim selftest` plants bugs in the engine, one
+//! at a time, and hunts each.
 //!
 //! The switch is for a whole process, and a bug may well make the engine spin, so each hunt is a
-//! process of its own: the same program with `--hunt`. A hunt goes through all ways of looking in
+//! process of its own: a program with bugs in it, with `--hunt`. A hunt goes through all ways of looking in
 //! turn until one of them fails, and stops at its time limit. A scenario that takes far longer than
 //! any sound one counts as found: it would never end. One hunt without a bug shows that what fails
 //! is the bug.
@@ -78,18 +78,11 @@ impl Options {
             say(HELP);
             return ExitCode::SUCCESS;
         }
-        #[cfg(feature = "planted")]
-        return hunts::run(self);
-        #[cfg(not(feature = "planted"))]
-        {
-            eprintln!(
-                "sim: no bugs are planted in this program; build it with them:\n  \
-                 cargo run --release -p sim --features planted -- selftest"
-            );
+        hunts::run(self).unwrap_or_else(|message| {
+            eprintln!("sim: {message}");
             ExitCode::from(2)
-        }
+        })
     }
 }
 
-#[cfg(feature = "planted")]
 mod hunts;

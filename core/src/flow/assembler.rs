@@ -64,9 +64,7 @@ impl Assembler {
     pub fn insert(&mut self, mut offset: u64, mut data: Bytes) {
         self.end = self.end.max(offset + data.len() as u64);
         let old = self.next.saturating_sub(offset).min(data.len() as u64);
-        if old == data.len() as u64 || !planted!(OldBytesAgain) {
-            data.advance(old as usize);
-        }
+        data.advance(old as usize);
         offset += old;
         while !data.is_empty() {
             if let Some((start, segment)) = self.segments.range(..=offset).next_back() {
@@ -96,7 +94,7 @@ impl Assembler {
         }
         if let Some((start, Segment::Copied(before))) =
             self.segments.range_mut(..offset).next_back()
-            && (start + before.len() as u64 == offset || planted!(GapClosed))
+            && start + before.len() as u64 == offset
             && before.len() + part.len() <= COPY_UP_TO
         {
             before.extend_from_slice(&part);

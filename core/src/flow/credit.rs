@@ -81,7 +81,6 @@ impl Credit {
             return None;
         }
         let floor = self.consumed + FLOW_FLOOR;
-        let pool = if planted!(CreditIgnoresPool) { self.window } else { pool };
         let allowed = (self.consumed + self.window).min(self.granted.max(floor) + pool);
         if allowed < self.granted + FLOW_FLOOR / 2 {
             return None;

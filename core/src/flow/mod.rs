@@ -165,9 +165,6 @@ impl Flow {
         if offered {
             self.closing = Some((ClosingFrame::Refuse(reason), Delivery::Pending));
             self.send.stop();
-            if planted!(RefusalWaitsForData) {
-                return offered;
-            }
             self.recv.discard();
         }
         offered
@@ -175,7 +172,7 @@ impl Flow {
 
     /// The peer accepts it. Whether the local side is to be told.
     pub fn accepted(&mut self) -> bool {
-        let news = self.phase == Phase::Opening || planted!(AcceptedTwice);
+        let news = self.phase == Phase::Opening;
         if news {
             self.phase = Phase::Carried;
         }
@@ -184,9 +181,6 @@ impl Flow {
 
     /// The local side sends no more.
     pub fn finish(&mut self) {
-        if self.phase == Phase::Opening && planted!(EarlyFinishForgotten) {
-            return;
-        }
         if self.has_local() {
             self.send.finish();
         }

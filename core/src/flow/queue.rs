@@ -60,9 +60,6 @@ impl FlowQueue {
             turn.active = false;
             self.tickets += 1;
             turn.ticket = self.tickets;
-            if planted!(TurnForgotten) {
-                return;
-            }
             self.rest.push_back((flow, self.tickets));
             self.tidy();
         }
@@ -101,10 +98,6 @@ impl FlowQueue {
             match turn {
                 Some(turn) if turn.active => {
                     turn.deficit += QUANTUM;
-                    if planted!(TurnKept) {
-                        self.rest.push_front((flow, ticket));
-                        continue;
-                    }
                     self.rest.push_back((flow, ticket));
                 }
                 Some(_) => {

@@ -115,7 +115,7 @@ impl SendHalf {
 
     /// Where it ends if it is reset now: what was handed over is still delivered.
     pub fn final_offset(&self) -> u64 {
-        if planted!(ResetOffsetOfSent) { self.buffer.next() } else { self.buffer.written() }
+        self.buffer.written()
     }
 
     /// It ends with a RESET.
@@ -135,7 +135,7 @@ impl SendHalf {
     pub fn show_room(&mut self, room: u64) {
         let open = self.state == SendState::Open;
         self.waits_for_room = room == 0 && open;
-        self.promised = room > 0 && open && self.room(0) == 0 && !planted!(PromiseForgotten);
+        self.promised = room > 0 && open && self.room(0) == 0;
     }
 
     /// Whether it joins the line for memory: its local side waits although neither credit nor its
@@ -171,7 +171,6 @@ impl SendHalf {
         let unsent = self.buffer.unsent();
         let queue = if unsent >= MAX_UNSENT / 2 { 0 } else { MAX_UNSENT - unsent };
         let held = self.buffer.held();
-        let pool = if planted!(RoomIgnoresMemory) { u64::MAX } else { pool };
         let memory = FLOW_FLOOR.saturating_sub(held).saturating_add(pool);
         self.limit.saturating_sub(self.buffer.written()).min(queue).min(memory)
     }
@@ -206,7 +205,6 @@ impl SendHalf {
             None => return None,
         };
         let fin = finishing && offset + data.len() as u64 == self.buffer.written();
-        let fin = fin || (self.state == SendState::FinSent && planted!(FinOnResend));
         if fin {
             self.state = SendState::FinSent;
         }
@@ -250,7 +248,6 @@ impl SendHalf {
             return;
         }
         self.buffer.acknowledge(range);
-        let fin = fin && (self.buffer.is_empty() || !planted!(FinAckBeforeData));
         if fin && matches!(self.state, SendState::Finishing | SendState::FinSent) {
             self.state = SendState::FinDone;
         }
@@ -259,9 +256,6 @@ impl SendHalf {
     /// The stripe that carried this piece is gone.
     pub fn lose(&mut self, range: Range<u64>, fin: bool) {
         if self.state == SendState::Stopped {
-            return;
-        }
-        if range.is_empty() && planted!(BareFinNotResent) {
             return;
         }
         self.buffer.lose(range);
@@ -287,7 +281,6 @@ impl SendHalf {
     pub fn is_done(&self) -> bool {
         match self.state {
             SendState::Open | SendState::Finishing | SendState::FinSent => false,
-            SendState::Ending if planted!(ResetForgetsData) => true,
             SendState::FinDone | SendState::Ending => self.buffer.is_empty(),
             SendState::Stopped => true,
         }

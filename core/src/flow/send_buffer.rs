@@ -87,11 +87,6 @@ impl SendBuffer {
             let len = (range.end - range.start).min(max as u64);
             let data = self.slice(range.start, len as usize);
             let taken = range.start..range.start + data.len() as u64;
-            let taken = if taken.end < range.end && planted!(ResendRestForgotten) {
-                range.clone()
-            } else {
-                taken
-            };
             self.lost_bytes -= self.lost.remove(taken);
             return Some((range.start, data));
         }
@@ -140,7 +135,7 @@ impl SendBuffer {
         while joined.len() < len {
             index += 1;
             let data = &self.segments[index].1;
-            let left = if planted!(JoinedBeyondCredit) { len } else { len - joined.len() };
+            let left = len - joined.len();
             joined.extend_from_slice(&data[..data.len().min(left)]);
         }
         Bytes::from(joined)
@@ -161,9 +156,6 @@ impl SendBuffer {
         while let Some(first) =
             self.acknowledged.first().filter(|first| first.start <= self.released)
         {
-            if first.start == self.released && planted!(AckMergeOffByOne) {
-                break;
-            }
             self.released = self.released.max(first.end);
             self.acknowledged.remove(first);
         }
@@ -184,9 +176,6 @@ impl SendBuffer {
     pub fn lose(&mut self, range: Range<u64>) {
         let range = range.start.max(self.released)..range.end.min(self.next);
         if range.is_empty() {
-            return;
-        }
-        if self.acknowledged.contains(range.start) && planted!(ResendSkippedAfterLateAck) {
             return;
         }
         for gap in self.acknowledged.gaps(range) {

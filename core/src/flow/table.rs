@@ -144,7 +144,7 @@ impl Table {
 
     /// The next id of ours with the early credit for it, if the peer lets us open one.
     fn next_id(&mut self) -> Option<(FlowId, u64)> {
-        if self.opened == self.may_open + u64::from(planted!(OneFlowTooMany)) {
+        if self.opened == self.may_open {
             return None;
         }
         let flow = FlowId::nth(self.role, self.opened);
@@ -159,9 +159,6 @@ impl Table {
     pub fn raise(&mut self, flows: u64, early: u64) {
         self.may_open = self.may_open.max(flows);
         self.early_limit = self.early_limit.max(early);
-        if early < self.early_limit && planted!(LateGrantTakesBack) {
-            self.early_limit = early;
-        }
     }
 
     /// What an id in a frame from the peer stands for.
@@ -169,7 +166,7 @@ impl Table {
         if self.flows.contains_key(&flow) {
             Ok(IdState::Exists)
         } else if flow.opened_by(self.role) {
-            let ended = flow.index() < self.opened && !planted!(LateFrameIsViolation);
+            let ended = flow.index() < self.opened;
             if ended { Ok(IdState::Ended) } else { Err(Violation::UnknownFlow) }
         } else if flow.index() >= self.granted {
             Err(Violation::FlowNotGranted)
@@ -207,9 +204,6 @@ impl Table {
     /// has taken early credit. Until then the id is not made up for by a new one, or a peer could
     /// make us remember any number of them.
     pub fn end_unopened(&mut self, flow: FlowId) {
-        if planted!(OvertakenOpenRevives) {
-            return;
-        }
         let index = flow.index()..flow.index() + 1;
         self.begun_by_peer += self.seen.insert(index.clone());
         self.unopened.insert(index);
@@ -218,7 +212,7 @@ impl Table {
     /// An OPEN for an id that has taken effect: of no effect, but if the id ended before any OPEN
     /// came, this one's early credit is taken.
     pub fn see_again(&mut self, flow: FlowId, early: u64) -> Result<(), Violation> {
-        if !self.unopened.contains(flow.index()) && !planted!(OpenAgainCountsAgain) {
+        if !self.unopened.contains(flow.index()) {
             return Ok(());
         }
         self.unopened.remove(flow.index()..flow.index() + 1);
@@ -239,9 +233,7 @@ impl Table {
     pub fn imply_early(&mut self, flow: FlowId, end: u64) -> Result<(), Violation> {
         let early = end.saturating_sub(FLOW_FLOOR);
         if let Some(entry) = self.flows.get_mut(&flow).filter(|entry| early > entry.early) {
-            let counted =
-                if entry.early > 0 && planted!(EarlyDataCountedTwice) { 0 } else { entry.early };
-            self.early_implied += early - counted;
+            self.early_implied += early - entry.early;
             entry.early = early;
         }
         self.check_early()
@@ -269,10 +261,7 @@ impl Table {
     /// Takes a flow out for good.
     pub fn remove(&mut self, flow: FlowId) -> Option<Flow> {
         let entry = self.flows.remove(&flow)?;
-        if !flow.opened_by(self.role)
-            && entry.phase != Phase::Early
-            && !planted!(EndedFlowNotCounted)
-        {
+        if !flow.opened_by(self.role) && entry.phase != Phase::Early {
             self.ended += 1;
         }
         Some(entry)
@@ -285,7 +274,6 @@ impl Table {
         let flows = self.grantable(config).min(self.opens.available());
         let outstanding = self.early_outstanding();
         let early = EARLY_TARGET.min(INITIAL_EARLY + pool / EARLY_SHARE);
-        let pool = if planted!(EarlyCreditBeyondPool) { early } else { pool };
         let more_early = early.saturating_sub(outstanding).min(pool);
         let more_flows = self.is_worth_granting(config) && flows >= step(config);
         let worthwhile = more_flows || more_early >= early / 2;

@@ -24,9 +24,6 @@ pub(super) fn pick(candidates: &[Candidate], last: Option<StripeId>) -> Option<S
     let first = writable.next()?;
     let Some(last) = last.filter(|last| *last >= first) else { return Some(first) };
     let next = writable.find(|stripe| *stripe > last);
-    if next.is_none() && planted!(RoundRobinEnds) {
-        return None;
-    }
     Some(next.unwrap_or(first))
 }
 

@@ -20,9 +20,8 @@ impl Choose for UntilCongested {
 
 /// `last` while it is writable, then the next in a circle.
 fn pick(candidates: &[Candidate], last: Option<StripeId>) -> Option<StripeId> {
-    let stays = candidates.iter().find(|candidate| {
-        Some(candidate.stripe) == last && (candidate.writable || planted!(CongestionIgnored))
-    });
+    let stays =
+        candidates.iter().find(|candidate| Some(candidate.stripe) == last && candidate.writable);
     stays.map(|candidate| candidate.stripe).or_else(|| round_robin::pick(candidates, last))
 }
 

@@ -80,7 +80,7 @@ impl Choice {
         writable: impl Fn(&Stripe) -> bool,
         now: Instant,
     ) {
-        let Some(stripe) = stripes.get(id).filter(|_| !planted!(StaleCandidate)) else { return };
+        let Some(stripe) = stripes.get(id) else { return };
         let changed = candidate(stripe, writable(stripe), stripes.best_rate(), now);
         if let Some(slot) = self.candidates.iter_mut().find(|slot| slot.stripe == id) {
             *slot = changed;

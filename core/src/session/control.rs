@@ -86,10 +86,6 @@ impl Control {
     /// The peer has what was said.
     pub fn confirm(&mut self, intent: Intent, flows: &mut Flows, stripes: &mut Stripes) {
         match intent {
-            Intent::Open(flow) if planted!(OpenAckDropsReset) => {
-                self.withdraw(Intent::Reset(flow));
-                flows.change(flow, Flow::open_arrived);
-            }
             Intent::Open(flow) => drop(flows.change(flow, Flow::open_arrived)),
             Intent::Accept(flow) => drop(flows.change(flow, Flow::accept_arrived)),
             Intent::Refuse(flow) | Intent::Reset(flow) => {
@@ -118,7 +114,6 @@ impl Control {
             Intent::Reset(id) => {
                 is_closing(flows.get(id), |closing| matches!(closing, ClosingFrame::Reset(..)))
             }
-            Intent::Credit(_) if planted!(CreditNotOwedAgain) => false,
             Intent::Credit(id) => flows.get(id).is_some_and(|flow| flow.recv().wants_credit()),
             Intent::Gone(id) => stripes.gone(id).is_some_and(|gone| !gone.is_confirmed()),
             Intent::Acknowledge(id) => stripes.is_live(id),
@@ -279,9 +274,6 @@ impl Control {
 
 /// Whether a RESET or REFUSE of this kind has still to arrive.
 fn is_closing(flow: Option<&Flow>, kind: impl Fn(ClosingFrame) -> bool) -> bool {
-    if flow.is_some() && planted!(FarewellNotOwedAgain) {
-        return false;
-    }
     flow.and_then(Flow::closing)
         .is_some_and(|(closing, delivery)| kind(closing) && delivery == Delivery::Pending)
 }
@@ -333,8 +325,7 @@ fn send_open(flow: FlowId, id: StripeId, on: &mut Carriers<'_>) {
         .flatten()
         .unwrap_or_default();
     let Some(entry) = on.flows.get(flow) else { return };
-    let again = !fresh && entry.send().buffer().next() > 0;
-    let early = if again && planted!(ResentOpenWithoutEarly) { 0 } else { entry.early() };
+    let early = entry.early();
     let credit = entry.recv().credit().granted();
     let frame = Frame::Open { flow, early, credit, opaque: entry.opaque().clone() };
     on.stripes.count_payload(data.len() as u64, false);

@@ -69,9 +69,6 @@ impl Copies {
         let others = stripes.iter_mut().filter(|stripe| is_other(stripe, carrier));
         let Some((flow, range, fin)) = others.filter_map(stuck).next() else { return false };
         self.copied += range.end - range.start;
-        if planted!(ReinjectionForgotten) {
-            return true;
-        }
         flows.change(flow, |entry| entry.send_mut().lose(range, fin));
         true
     }
@@ -132,7 +129,7 @@ fn oldest(
     match &mut stripe.ledger_mut().find(behind, spent, wanted)?.token {
         Token::Data { flow, offset, len, fin, requeued } => {
             *requeued = true;
-            Some((*flow, *offset..*offset + *len, *fin && !planted!(CopyLosesFin)))
+            Some((*flow, *offset..*offset + *len, *fin))
         }
         _ => None,
     }

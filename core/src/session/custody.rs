@@ -73,14 +73,13 @@ impl Custody<'_> {
         count: u64,
         out: &mut Vec<Output>,
     ) -> Result<(), Violation> {
-        let mixed_up = self.stripes.gone_len() > 1 && planted!(GoneAcksMixedUp);
         let Some(gone) = self.stripes.gone_mut(id) else { return Ok(()) };
         let sent = gone.sent();
         if count > sent {
             return Err(Violation::BadAcknowledgement);
         }
         let Some(ledger) = gone.ledger_mut() else { return Ok(()) };
-        ledger.advance(if mixed_up { sent } else { count });
+        ledger.advance(count);
         let acknowledged: Vec<_> = core::iter::from_fn(|| ledger.pop()).collect();
         let partial = ledger.front().and_then(|entry| partial(entry, count));
         acknowledged.iter().for_each(|entry| self.settle_entry(entry, out));
@@ -92,8 +91,7 @@ impl Custody<'_> {
     fn settle_entry(&mut self, entry: &Entry<Token>, out: &mut Vec<Output>) {
         match entry.token {
             Token::Data { flow, offset, len, fin, .. } => {
-                let start = if planted!(AckTakenAsCumulative) { 0 } else { offset };
-                self.acknowledge_data(Some((flow, start..offset + len, fin)), out);
+                self.acknowledge_data(Some((flow, offset..offset + len, fin)), out);
             }
             Token::Control(intent) => self.control.confirm(intent, self.flows, self.stripes),
             Token::Acknowledgements | Token::Local => {}
@@ -119,7 +117,7 @@ impl Custody<'_> {
         out: &mut Vec<Output>,
     ) -> Result<(), Violation> {
         match self.stripes.get_mut(id).and_then(|stripe| stripe.answered(nonce)) {
-            Some(end) if !planted!(PongIsNoAck) => self.acknowledge(id, end, out),
+            Some(end) => self.acknowledge(id, end, out),
             _ => Ok(()),
         }
     }
@@ -155,10 +153,7 @@ impl Custody<'_> {
             self.timers.clear(timer(id));
         }
         self.control.withdraw(Intent::Acknowledge(id));
-        let doubt = self.stripes.iter().any(Stripe::is_doubted);
-        if !(doubt && planted!(DeathDuringDoubtLoses)) {
-            self.resend_data(stripe.ledger_mut());
-        }
+        self.resend_data(stripe.ledger_mut());
         self.owe_control_again(stripe.ledger());
         self.stripes.add_gone(stripe);
         self.control.owe(Intent::Gone(id));
@@ -195,20 +190,14 @@ impl Custody<'_> {
             {
                 let have = acknowledged_part(end, *len, acknowledged);
                 let (range, fin) = (*offset + have..*offset + *len, *fin);
-                self.flows.change(*flow, |flow| {
-                    let send = flow.send_mut();
-                    if planted!(ResendRefundsCredit) {
-                        send.raise_limit(send.limit() + range.end - range.start);
-                    }
-                    send.lose(range, fin);
-                });
+                self.flows.change(*flow, |flow| flow.send_mut().lose(range, fin));
             }
         }
     }
 
     /// What a ledger holds beside data is owed again.
     fn owe_control_again(&mut self, ledger: &Ledger<Token>) {
-        for entry in ledger.iter().skip(usize::from(planted!(OldestControlForgotten))) {
+        for entry in ledger.iter() {
             match entry.token {
                 Token::Control(intent) => {
                     self.control.owe_again(intent, self.flows, self.stripes, self.draining);
@@ -222,14 +211,13 @@ impl Custody<'_> {
 
 /// How much of an entry's data, which comes last in it, an acknowledged count covers.
 fn acknowledged_part(end: u64, len: u64, count: u64) -> u64 {
-    (count.saturating_sub(end - len) + u64::from(planted!(PartialAckOffByOne))).min(len)
+    count.saturating_sub(end - len).min(len)
 }
 
 /// The part of a DATA entry that a count covers which doesn't reach its end.
 fn partial(entry: &Entry<Token>, count: u64) -> Option<(FlowId, Range<u64>, bool)> {
     let Token::Data { flow, offset, len, .. } = entry.token else { return None };
     let have = acknowledged_part(entry.end, len, count);
-    let have = if have > 0 && planted!(PartAckDropsCustody) { len } else { have };
     (have > 0).then_some((flow, offset..offset + have, false))
 }
 

@@ -89,14 +89,13 @@ fn send_chunk(flow: FlowId, id: StripeId, control: &mut Control, on: &mut Carrie
     on.flows.charge_turn(flow, chunk.data.len());
     let fits = unwritten == 0 || unwritten + len <= allowance;
     assert!(fits, "data beyond a stripe's allowance");
-    let fin = chunk.fin && !(again && len > 0 && planted!(ResentFinNotRecorded));
-    put_data(flow, id, chunk, fin, on);
+    put_data(flow, id, chunk, on);
 }
 
-/// Puts a chunk on a stripe. `fin` says whether the stripe's ledger remembers the FIN.
-pub(super) fn put_data(flow: FlowId, id: StripeId, chunk: Chunk, fin: bool, on: &mut Carriers<'_>) {
-    let Chunk { offset, data, .. } = chunk;
-    let frame = Frame::Data { flow, offset, fin: chunk.fin };
+/// Puts a chunk on a stripe.
+pub(super) fn put_data(flow: FlowId, id: StripeId, chunk: Chunk, on: &mut Carriers<'_>) {
+    let Chunk { offset, data, fin } = chunk;
+    let frame = Frame::Data { flow, offset, fin };
     let token = Token::Data { flow, offset, len: data.len() as u64, fin, requeued: false };
     on.put(id, &frame, data, (token, true));
     on.flows.notify_writable(flow, on.out);
@@ -123,8 +122,7 @@ pub(super) fn after_sending(on: &mut Carriers<'_>) {
     for stripe in on.stripes.iter_mut() {
         let id = stripe.id();
         stripe.after_sending(waiting);
-        let doubt_at = stripe.doubt_at().filter(|_| !stripe.is_doubted());
-        if let Some(at) = doubt_at.filter(|_| !planted!(DoubtTimerForgotten)) {
+        if let Some(at) = stripe.doubt_at().filter(|_| !stripe.is_doubted()) {
             // Earlier if the stripe has been measured meanwhile; later is what its handler sees to.
             if on.timers.at(Timer::Doubt(id)).is_none_or(|set| at < set) {
                 on.timers.set(Timer::Doubt(id), at);

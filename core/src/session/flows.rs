@@ -74,9 +74,6 @@ impl Sums {
     /// A flow that added `before` now adds `after`.
     fn replace(&mut self, before: Sums, after: Sums) {
         self.charged = self.charged - before.charged + after.charged;
-        if after.charged < before.charged && planted!(ChargeNeverFalls) {
-            self.charged += before.charged - after.charged;
-        }
         self.held = self.held - before.held + after.held;
         self.backlog = self.backlog - before.backlog + after.backlog;
         self.segments = self.segments - before.segments + after.segments;
@@ -273,9 +270,7 @@ impl Flows {
     /// Takes a flow out for good, with all that the peer was to be told of it.
     pub fn remove(&mut self, flow: FlowId, control: &mut Control, timers: &mut Timers) {
         if let Some(entry) = self.table.get(flow) {
-            if entry.recv().reset().is_none() || !planted!(ResetKeepsCharge) {
-                self.replace(Sums::of(entry), Sums::default());
-            }
+            self.replace(Sums::of(entry), Sums::default());
             self.table.remove(flow);
             self.queue.forget(flow);
             timers.clear(Timer::Linger(flow));
@@ -356,12 +351,11 @@ impl Flows {
         }
     }
 
-    /// Gives the peer more credit for a flow if consumption calls for it. `alone` says that no
-    /// stripe is up.
-    pub fn advance_credit(&mut self, flow: FlowId, control: &mut Control, alone: bool) {
+    /// Gives the peer more credit for a flow if consumption calls for it.
+    pub fn advance_credit(&mut self, flow: FlowId, control: &mut Control) {
         let (pool, limit) = (self.recv_pool(), self.window_limit);
         let advanced = self.change(flow, |entry| entry.recv_mut().advance_credit(pool, limit));
-        if advanced == Some(true) && !(alone && planted!(CreditForgottenWithoutStripes)) {
+        if advanced == Some(true) {
             control.owe(Intent::Credit(flow));
         }
     }
@@ -385,8 +379,7 @@ impl Flows {
     /// Opens flows that were asked for, as far as the peer lets us.
     pub fn open_requested(&mut self, control: &mut Control, out: &mut Vec<Output>) {
         while let Some((request, opaque, flow, early)) = self.table.next_request() {
-            let pool = if planted!(OpenIgnoresPool) { u64::MAX } else { self.recv_pool() };
-            let window = FLOW_FLOOR + (INITIAL_WINDOW - FLOW_FLOOR).min(pool / 4);
+            let window = FLOW_FLOOR + (INITIAL_WINDOW - FLOW_FLOOR).min(self.recv_pool() / 4);
             self.insert(flow, Flow::opening(opaque, early, window));
             control.owe(Intent::Open(flow));
             out.push(Output::FlowOpened { request, flow });

@@ -227,7 +227,7 @@ impl Following<'_> {
     ) -> Result<(), String> {
         let offset = range.start;
         let data = self.take(flow, range, fin)?;
-        put_data(flow, id, Chunk { offset, data, fin }, fin, &mut self.on);
+        put_data(flow, id, Chunk { offset, data, fin }, &mut self.on);
         Ok(())
     }
 

@@ -4,7 +4,7 @@
 use super::admission::{Grounds, Span};
 use super::local::LINGER;
 use super::{Life, Session};
-use crate::config::{FLOW_FLOOR, INITIAL_WINDOW};
+use crate::config::INITIAL_WINDOW;
 use crate::error::{EndReason, Reason, Violation};
 use crate::flow::table::IdState;
 use crate::flow::{Flow, Phase};
@@ -143,9 +143,7 @@ impl Session {
             Frame::Pong { nonce } => return self.custody().pong(stripe, nonce, out),
             Frame::Grant { flows, early } => {
                 self.flows.ids_mut().raise(flows, early);
-                if !(self.flows.ids().has_requests() && planted!(GrantWakesNobody)) {
-                    self.flows.open_requested(&mut self.control, out);
-                }
+                self.flows.open_requested(&mut self.control, out);
             }
             Frame::Ping { nonce } => {
                 if let Some(stripe) = self.stripes.get_mut(stripe) {
@@ -172,9 +170,7 @@ impl Session {
             IdState::Exists => true,
             IdState::Ended => false,
             IdState::Free => {
-                let window =
-                    if planted!(EarlyWindowTooSmall) { FLOW_FLOOR } else { INITIAL_WINDOW };
-                self.flows.insert(flow, Flow::new(Phase::Early, 0, window));
+                self.flows.insert(flow, Flow::new(Phase::Early, 0, INITIAL_WINDOW));
                 true
             }
         })
@@ -222,9 +218,7 @@ impl Session {
         }
         out.push(Output::FlowIncoming { flow, opaque });
         self.flows.note_room(flow);
-        if !planted!(OvertakenOpenDeliversNothing) {
-            self.deliver(flow, out);
-        }
+        self.deliver(flow, out);
         Ok(())
     }
 
@@ -257,7 +251,7 @@ impl Session {
         else {
             return;
         };
-        if let Some(reason) = recv.reset().filter(|_| !planted!(ResetBecomesFin)) {
+        if let Some(reason) = recv.reset() {
             out.push(Output::FlowReset { flow, reason });
             self.remove_flow(flow);
             return;
@@ -291,9 +285,7 @@ impl Session {
                 Output::FlowRefused { flow, reason }
             });
         }
-        if !planted!(RefusedFlowStays) {
-            self.remove_flow(flow);
-        }
+        self.remove_flow(flow);
         Ok(())
     }
 
@@ -323,7 +315,7 @@ impl Session {
         let recv = entry.recv();
         if entry.closing().is_some() {
             self.remove_flow(flow);
-        } else if recv.is_open() && (recv.is_complete() || !planted!(ResetDropsData)) {
+        } else if recv.is_open() {
             self.flows.note(flow, |entry| entry.recv_mut().reset_when_delivered(reason));
             self.timers.arm(Timer::Linger(flow), self.now + LINGER);
             self.deliver(flow, out);
@@ -341,7 +333,6 @@ impl Session {
         out: &mut Vec<Output>,
     ) -> Result<(), Violation> {
         if self.find_flow(flow)? {
-            let limit = limit + u64::from(planted!(CreditOffByOne));
             self.flows.change(flow, |entry| entry.send_mut().raise_limit(limit));
             self.flows.notify_writable(flow, out);
         }
@@ -352,7 +343,7 @@ impl Session {
         if self.flows.id_state(flow)? == IdState::Exists && self.flows.with_local(flow).is_some() {
             let blocked = |entry: &mut Flow| entry.recv_mut().credit_mut().blocked_at(limit);
             self.flows.change(flow, blocked);
-            self.flows.advance_credit(flow, &mut self.control, self.stripes.is_empty());
+            self.flows.advance_credit(flow, &mut self.control);
         }
         Ok(())
     }

@@ -24,9 +24,7 @@ impl Liveness<'_> {
     /// A stripe has come up.
     pub fn begin(&mut self, id: StripeId, now: Instant) {
         self.timers.set(Timer::Heartbeat(id), now + self.config.heartbeat);
-        if !planted!(ResumeTimerRunsOn) {
-            self.timers.clear(Timer::Resume);
-        }
+        self.timers.clear(Timer::Resume);
     }
 
     /// If we have slept, the time that passed meanwhile is not held against stripes.
@@ -70,9 +68,6 @@ impl Liveness<'_> {
             return false;
         };
         let at = stripe.stall_at(self.config.stall_limit);
-        if self.stripes.iter().all(Stripe::is_doubted) && planted!(LastStripesKept) {
-            return false;
-        }
         if at > now {
             self.timers.set(Timer::Stall(id), at);
         }

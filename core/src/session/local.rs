@@ -60,20 +60,13 @@ impl Local<'_> {
         }
     }
 
-    /// The local side has taken so many bytes of a flow in all. `alone` says that no stripe is up.
-    pub fn consumed(&mut self, flow: FlowId, total: u64, alone: bool) {
+    /// The local side has taken so many bytes of a flow in all.
+    pub fn consumed(&mut self, flow: FlowId, total: u64) {
         if self.flows.with_local(flow).is_none() {
             return;
         }
-        let used_up = self.flows.change(flow, |entry| {
-            let credit = entry.recv_mut().credit_mut();
-            credit.consume(total);
-            credit.outstanding() == 0
-        });
-        if used_up == Some(true) && planted!(FullWindowNoCredit) {
-            return;
-        }
-        self.flows.advance_credit(flow, self.control, alone);
+        self.flows.change(flow, |entry| entry.recv_mut().credit_mut().consume(total));
+        self.flows.advance_credit(flow, self.control);
     }
 
     /// The local side sends no more.

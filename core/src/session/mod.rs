@@ -164,8 +164,7 @@ impl Session {
             Input::FlowRefuse { flow, reason } => self.local().refuse(flow, reason),
             Input::FlowData { flow, data } => self.local().data(flow, data),
             Input::FlowConsumed { flow, total } => {
-                let alone = self.stripes.is_empty();
-                self.local().consumed(flow, total, alone);
+                self.local().consumed(flow, total);
             }
             Input::FlowFinish { flow } => self.local().finish(flow),
             Input::FlowReset { flow, reason } => self.local().reset(flow, reason),

@@ -255,8 +255,7 @@ impl Stripe {
 
     /// Whether it takes `len` more bytes of data now.
     pub fn takes_data(&self, len: usize) -> bool {
-        let allowance = self.allowance() << u32::from(planted!(AllowanceDoubled));
-        self.unwritten() == 0 || self.unwritten() + len as u64 <= allowance
+        self.unwritten() == 0 || self.unwritten() + len as u64 <= self.allowance()
     }
 
     /// Whether as much is in flight as keeps it busy, and a piece more if what is to be sent is
@@ -289,7 +288,7 @@ impl Stripe {
     /// Records what is put on it: `len` more bytes.
     fn put(&mut self, len: usize, token: Token, eliciting: bool, now: Instant) {
         let begins = eliciting && !self.ledger.awaits();
-        if begins && !planted!(ProgressNotRestarted) {
+        if begins {
             self.progress = now;
             self.began = now;
             self.due = now + self.rtt.min().unwrap_or(UNKNOWN_RTT);
@@ -370,12 +369,7 @@ impl Stripe {
             if index + 1 == tokens.len() {
                 len += payload.len();
             }
-            let (token, eliciting) = if planted!(LedgerOrderSwapped) {
-                tokens[tokens.len() - 1 - index]
-            } else {
-                (*token, *eliciting)
-            };
-            self.put(len, token, eliciting, now);
+            self.put(len, *token, *eliciting, now);
             len = 0;
         }
         out.push(Output::Transmit { stripe: self.id, header, payload });
@@ -562,9 +556,6 @@ impl Stripe {
                 .acknowledged(&Ack { delivered, before, sent, rate, took, shortest, chunk }, now);
         }
         self.progress = now;
-        if self.doubted && planted!(DoubtNeverEnds) {
-            return;
-        }
         self.doubted = false;
     }
 

@@ -50,8 +50,7 @@ impl Rtt {
 
     /// Without progress for this long, acknowledgements are overdue.
     pub fn patience(&self) -> Duration {
-        let unknown = UNKNOWN * if planted!(UnknownNeverDoubted) { 1_000_000 } else { 1 };
-        self.smoothed.map_or(unknown, |smoothed| smoothed * 2 + SLACK)
+        self.smoothed.map_or(UNKNOWN, |smoothed| smoothed * 2 + SLACK)
     }
 }
 

@@ -206,11 +206,6 @@ impl Stripes {
         self.gone.get_mut(&id)
     }
 
-    /// How many stripes are gone and not retired.
-    pub fn gone_len(&self) -> usize {
-        self.gone.len()
-    }
-
     /// Those of which the peer does not know how much of them has arrived here, with that number of
     /// bytes.
     pub fn unconfirmed(&self) -> impl Iterator<Item = (StripeId, u64)> {
@@ -273,9 +268,6 @@ impl Stripes {
     fn retire(&mut self, id: StripeId) {
         if self.gone.get(&id).is_some_and(|gone| gone.confirmed && gone.ledger.is_none()) {
             self.gone.remove(&id);
-            if planted!(RetiredStripeForgotten) {
-                return;
-            }
             self.retired.insert(id.0..id.0 + 1);
             if self.retired.len() > MAX_HOLES {
                 self.close_hole();

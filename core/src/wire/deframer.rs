@@ -97,7 +97,7 @@ impl Deframer {
                     let data = input
                         .split_to(input.len().min(usize::try_from(*left).unwrap_or(usize::MAX)));
                     let len = data.len() as u64;
-                    let fin = *fin && (len == *left || planted!(FinOnEveryPart));
+                    let fin = *fin && len == *left;
                     let piece = Item::Data { flow: *flow, offset: *offset, data, fin };
                     *offset += len;
                     *left -= len;
@@ -157,8 +157,6 @@ fn take_head(seen: &mut Vec<u8>, input: &mut Bytes) -> Result<Parsed, Violation>
         Parsed::More => {
             if before == 0 {
                 seen.extend_from_slice(input);
-            } else if planted!(MiddleReadForgotten) {
-                seen.truncate(before);
             }
             input.clear();
         }

@@ -30,9 +30,6 @@ pub fn take(input: &mut &[u8]) -> Result<Option<u64>, Violation> {
     let mut value = 0u64;
     for (i, &byte) in input.iter().enumerate().take(9) {
         value |= u64::from(byte & 0x7f) << (7 * i);
-        if i == 2 && planted!(VarintBitLost) {
-            value &= !(1 << 20);
-        }
         if byte & 0x80 == 0 {
             if value > MAX || (byte == 0 && i > 0) {
                 return Err(Violation::BadVarint);

@@ -1,17 +1,18 @@
 //! The hunts, and the process that starts them.
 
 use super::Options;
+use crate::bugs::patch::Bug;
 use crate::exhaust::{breadth, worlds};
 use crate::failure::catch;
 use crate::say::say;
 use crate::swarm::{self, Size, draw_sized};
-use crate::{drain, driver, steady};
+use crate::{bugs, drain, driver, steady};
 use std::ops::Range;
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use striper_core::planted::{self, Bug, Origin};
 
 /// The name of the hunt without a bug.
 const CONTROL: &str = "none";
@@ -32,56 +33,46 @@ struct Prey {
     hits: String,
 }
 
-pub fn run(options: &Options) -> ExitCode {
+/// Hunts the bugs.
+///
+/// # Errors
+/// There is no such bug, or no program with bugs could be built.
+pub fn run(options: &Options) -> Result<ExitCode, String> {
     if let Some(name) = &options.hunt {
         return hunt(name, Duration::from_secs(options.limit));
     }
-    let unknown = |name: &&String| Bug::from_name(name).is_none() && *name != CONTROL;
-    if let Some(name) = options.bugs.iter().find(unknown) {
-        eprintln!("sim: --bug: there is no bug \"{name}\"; --list prints them");
-        return ExitCode::from(2);
+    let bugs = bugs::all()?;
+    let is_known = |name: &String| *name == CONTROL || bugs.iter().any(|bug| bug.name() == name);
+    if let Some(name) = options.bugs.iter().find(|name| !is_known(name)) {
+        return Err(format!("--bug: there is no bug \"{name}\"; --list prints them"));
     }
     if options.list {
-        Bug::ALL.iter().for_each(|bug| say(describe(*bug)));
-        return ExitCode::SUCCESS;
+        bugs.iter().for_each(|bug| say(bug.describe()));
+        return Ok(ExitCode::SUCCESS);
     }
     let names: Vec<String> = if options.bugs.is_empty() {
-        [CONTROL]
-            .into_iter()
-            .chain(Bug::ALL.iter().map(|bug| bug.name()))
-            .map(str::to_owned)
-            .collect()
+        [CONTROL].into_iter().chain(bugs.iter().map(Bug::name)).map(str::to_owned).collect()
     } else {
         options.bugs.clone()
     };
-    let prey = hunt_all(&names, options);
+    let prey = hunt_all(&names, &bugs::build::program()?, options);
     say(summary(&prey));
     let is_well = prey.iter().all(|prey| prey.found.is_some() == (prey.bug != CONTROL));
-    if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-fn describe(bug: Bug) -> String {
-    let origin = match bug.origin() {
-        Origin::Own => String::new(),
-        Origin::Modelled(source) => format!(" (as in {source})"),
-    };
-    format!("{} [{} faults]{origin}\n  {}\n", bug.name(), bug.faults(), bug.describe())
+    Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Each in a process of its own, so many at a time.
 #[expect(clippy::disallowed_methods, reason = "how fast the simulator is, not what it simulates")]
-fn hunt_all(names: &[String], options: &Options) -> Vec<Prey> {
+fn hunt_all(names: &[String], program: &Path, options: &Options) -> Vec<Prey> {
     let next = AtomicUsize::new(0);
     let all = Mutex::new(Vec::new());
     let work = || {
         while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
             let began = Instant::now();
-            let output = std::env::current_exe().and_then(|program| {
-                Command::new(program)
-                    .args(["selftest", "--hunt", name, "--limit", &options.limit.to_string()])
-                    .stderr(Stdio::null())
-                    .output()
-            });
+            let output = Command::new(program)
+                .args(["selftest", "--hunt", name, "--limit", &options.limit.to_string()])
+                .stderr(Stdio::null())
+                .output();
             let said = output.map_or(String::new(), |output| {
                 String::from_utf8_lossy(&output.stdout).into_owned()
             });
@@ -140,8 +131,10 @@ static SEED: AtomicU64 = AtomicU64::new(0);
 /// The process that hunts one bug. Its last line on standard output is how often the bug had its
 /// chance and, if it was found, by what.
 #[expect(clippy::disallowed_methods, reason = "how fast the simulator is, not what it simulates")]
-fn hunt(name: &str, limit: Duration) -> ExitCode {
-    planted::activate(Bug::from_name(name));
+fn hunt(name: &str, limit: Duration) -> Result<ExitCode, String> {
+    if name != CONTROL && bugs::activate(name)?.is_some() {
+        return Err("--hunt is for a program with bugs in it".into());
+    }
     let began = Instant::now();
     std::thread::spawn(move || {
         loop {
@@ -170,12 +163,12 @@ fn hunt(name: &str, limit: Duration) -> ExitCode {
         }
     }
     tell(found);
-    ExitCode::SUCCESS
+    Ok(ExitCode::SUCCESS)
 }
 
 fn tell(found: Option<(&str, String)>) {
     let found = found.map(|(way, what)| format!("\t{way}\t{}", what.replace(['\t', '\n'], " ")));
-    say(format_args!("{}{}\n", planted::hits(), found.unwrap_or_default()));
+    say(format_args!("{}{}\n", bugs::hits(), found.unwrap_or_default()));
 }
 
 /// One round through all ways of looking, cheap ones first.

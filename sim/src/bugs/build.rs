@@ -1,0 +1,137 @@
+//! A copy of the workspace with all bugs in it, and the simulator that is built there.
+
+use super::patch::{Bug, Sources};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What is copied: what cargo needs to build the simulator.
+const PARTS: [&str; 7] = ["Cargo.toml", "Cargo.lock", "core", "runtime", "sim", "cli", "tests"];
+
+/// The switch of the bugs, in the sources and in the copy.
+const SWITCH: [&str; 2] = ["sim/bugs/switch.rs", "core/src/planted.rs"];
+
+/// Before this module the switch is declared: its macro is used by all that follow.
+const FIRST_MODULE: &str = "mod bucket;\n";
+
+/// The program with bugs: this one, or one that is built now. Building takes minutes the first time
+/// and seconds when nothing has changed.
+///
+/// # Errors
+/// A bug no longer applies, a file can't be written, or cargo fails.
+pub fn program() -> Result<PathBuf, String> {
+    let here = std::env::current_exe().map_err(|error| format!("where am I? {error}"))?;
+    if cfg!(feature = "planted") {
+        return Ok(here);
+    }
+    let target = here.ancestors().nth(2).ok_or("this program is in no target folder")?;
+    let folder = target.join("planted");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("the workspace is gone")?;
+    let mut sources = read(root)?;
+    plant(&super::all()?, &mut sources)?;
+    write(&folder.join("source"), &sources)?;
+    eprintln!("building the simulator with planted bugs in {}", folder.display());
+    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["build", "--release", "--quiet", "--locked", "-p", "sim", "--features", "planted"])
+        .args(["--config", "profile.release.lto=false"])
+        .current_dir(folder.join("source"))
+        .env("CARGO_TARGET_DIR", folder.join("target"))
+        .status()
+        .map_err(|error| format!("cannot run cargo: {error}"))?;
+    if !status.success() {
+        return Err("the simulator with planted bugs does not build".into());
+    }
+    Ok(folder.join("target/release/sim"))
+}
+
+/// Puts all bugs and their switch into the sources.
+pub fn plant(bugs: &[Bug], sources: &mut Sources) -> Result<(), String> {
+    bugs.iter().try_for_each(|bug| bug.apply(sources))?;
+    let names: String = bugs.iter().map(|bug| format!("    {},\n", bug.identifier())).collect();
+    let [switch, planted] = SWITCH;
+    let switch = sources.get(switch).ok_or("the switch is gone")?;
+    let switch = format!("{switch}\n/// A planted bug.\npub enum Bug {{\n{names}}}\n");
+    sources.insert(planted.to_owned(), switch);
+    let lib = sources.get_mut("core/src/lib.rs").ok_or("core/src/lib.rs is gone")?;
+    if !lib.contains(FIRST_MODULE) {
+        return Err("core/src/lib.rs: no place for the switch of the bugs".into());
+    }
+    let first = format!("#[macro_use]\npub mod planted;\n{FIRST_MODULE}");
+    *lib = lib.replacen(FIRST_MODULE, &first, 1);
+    Ok(())
+}
+
+/// Reads what is to be copied. Files that are no text are left out.
+pub fn read(root: &Path) -> Result<Sources, String> {
+    let mut sources = Sources::new();
+    let mut paths: Vec<PathBuf> = PARTS.map(PathBuf::from).into();
+    while let Some(path) = paths.pop() {
+        let from = root.join(&path);
+        let trouble = |error| format!("cannot read {}: {error}", from.display());
+        if from.is_dir() {
+            if path.ends_with("target") {
+                continue;
+            }
+            for entry in fs::read_dir(&from).map_err(trouble)? {
+                paths.push(path.join(entry.map_err(trouble)?.file_name()));
+            }
+        } else if let Ok(text) = String::from_utf8(fs::read(&from).map_err(trouble)?) {
+            sources.insert(path.to_string_lossy().into_owned(), text);
+        }
+    }
+    Ok(sources)
+}
+
+/// Writes the copy. Files that are as they should be keep their time, so that cargo builds only
+/// what has changed.
+fn write(folder: &Path, sources: &Sources) -> Result<(), String> {
+    for (path, text) in sources {
+        let to = folder.join(path);
+        if fs::read_to_string(&to).is_ok_and(|there| there == *text) {
+            continue;
+        }
+        let parent = to.parent().unwrap_or(folder);
+        fs::create_dir_all(parent)
+            .and_then(|()| fs::write(&to, text))
+            .map_err(|error| format!("cannot write {}: {error}", to.display()))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sources() -> Sources {
+        read(Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn all_bugs_apply_to_the_sources_each_at_one_site() {
+        let (bugs, mut planted) = (super::super::all().unwrap(), sources());
+        plant(&bugs, &mut planted).unwrap_or_else(|error| panic!("{error}"));
+        let sites = |bug: &Bug| {
+            let site = format!("planted!({})", bug.identifier());
+            let core = planted.iter().filter(|(path, _)| path.starts_with("core/src/"));
+            core.map(|(_, text)| text.matches(&site).count()).sum::<usize>()
+        };
+        bugs.iter().for_each(|bug| assert_eq!(sites(bug), 1, "{}", bug.name()));
+    }
+
+    #[test]
+    fn there_are_bugs_that_need_no_fault_one_and_two() {
+        let bugs = super::super::all().unwrap();
+        assert!(bugs.len() >= 80, "{} bugs", bugs.len());
+        let count = |faults| bugs.iter().filter(|bug| bug.faults() == faults).count();
+        assert!(count(0) >= 10 && count(1) >= 10 && count(2) >= 10);
+        assert!(bugs.iter().all(|bug| bug.faults() <= 2));
+    }
+
+    #[test]
+    fn no_bug_is_in_the_engine_itself() {
+        let engine = sources().into_iter().filter(|(path, _)| path.starts_with("core/src/"));
+        for (path, text) in engine {
+            assert!(!text.contains("planted"), "{path}");
+        }
+    }
+}
