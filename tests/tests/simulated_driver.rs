@@ -415,6 +415,6 @@ fn the_library_s_flows_and_the_bridge_carry_what_the_pump_carries() {
 #[test]
 fn a_route_that_becomes_a_hundred_times_slower_is_left_for_the_others() {
     let slow = LinkSpec::new(Rate::bits(200_000), Duration::from_millis(100));
-    let fault = Action::Change { route: 0, specs: [slow.clone(), slow] };
+    let fault = Action::Change { route: 0, specs: Box::new([slow.clone(), slow]) };
     both_complete(&with(&[Kind::Change], [fault]));
 }

@@ -162,7 +162,7 @@ pub enum Action {
     /// A process has no file descriptors for so many dials (0) or accepts (1).
     NoFiles { process: usize, accept: usize, count: u32 },
     /// New connections of a route are like this.
-    Change { route: usize, specs: [LinkSpec; 2] },
+    Change { route: usize, specs: Box<[LinkSpec; 2]> },
     /// Everything is well again.
     Heal,
     /// A process that was down starts.
@@ -235,7 +235,7 @@ impl Scenario {
     /// What the slowest way carries at the very least.
     pub fn floor_rate(&self) -> Rate {
         let changed = self.script.iter().filter_map(|(_, action)| match action {
-            Action::Change { specs, .. } => Some(specs),
+            Action::Change { specs, .. } => Some(&**specs),
             _ => None,
         });
         self.routes.iter().chain(changed).flatten().map(floor_rate).min().unwrap_or(SLOWEST)
@@ -382,7 +382,8 @@ fn draw_fault(
         Kind::DialNoFiles => Action::NoFiles { process, accept: 0, count },
         Kind::AcceptNoFiles => Action::NoFiles { process, accept: 1, count },
         Kind::Change => {
-            Action::Change { route, specs: [draw_link(rng, lossy), draw_link(rng, lossy)] }
+            let specs = [draw_link(rng, lossy), draw_link(rng, lossy)];
+            Action::Change { route, specs: Box::new(specs) }
         }
         // These are in the routes and in what programs do.
         Kind::Loss | Kind::SlowReader | Kind::LocalReset | Kind::TargetRefused => return,

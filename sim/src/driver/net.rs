@@ -292,7 +292,7 @@ impl Net {
     pub fn change(&mut self, route: usize, specs: [LinkSpec; 2]) {
         for conn in self.conns.values_mut().filter(|conn| conn.route == route) {
             for (link, spec) in conn.links.iter_mut().zip(&specs) {
-                link.respec(spec.clone());
+                link.set_spec(spec.clone());
             }
         }
         self.routes[route].specs = specs;

@@ -45,7 +45,7 @@ pub struct Setup {
     /// The command that repeats this world; printed when it fails.
     pub repeat: String,
     /// A client whose session ends begins another one, as the driver does.
-    pub rebirth: bool,
+    pub restarts_session: bool,
 }
 
 impl Setup {
@@ -61,7 +61,7 @@ impl Setup {
             config: [config; 2],
             checks: Checks::Off,
             repeat: String::new(),
-            rebirth: false,
+            restarts_session: false,
         }
     }
 }

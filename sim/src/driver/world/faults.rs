@@ -178,7 +178,7 @@ fn disturb(net: &mut Net, action: Action) {
         }
         Action::Change { route, specs } => {
             net.note(Kind::Change);
-            net.change(route, specs);
+            net.change(route, *specs);
         }
         Action::Heal => {}
         other => unreachable!("{other:?} needs more than the network"),
