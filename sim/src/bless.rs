@@ -2,7 +2,7 @@
 //!
 //! Invariant: the command in a trace's header is all that a trace is made of.
 
-use crate::files::{self, Kind};
+use crate::files::{self, FileKind};
 use crate::measure;
 use crate::record::NamedTrace;
 use crate::swarm::options::{Run, Script};
@@ -55,7 +55,7 @@ fn bless(folder: &Path) -> Result<String, String> {
             Some(new) if new == old => "the same as before",
             Some(new) => {
                 // It may have a story at its top, which the new one has too.
-                let kind = Kind { name: "the trace that was read", begins: &old };
+                let kind = FileKind { name: "the trace that was read", begins: &old };
                 files::write(&file, kind, &new).map_err(|error| format!("{error}\n"))?;
                 "made anew"
             }

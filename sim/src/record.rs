@@ -4,7 +4,7 @@
 //! Nothing is lost by a failure: an input is written down before the session is given it, and what
 //! was recorded outlives a world that panics.
 
-use crate::files::{self, Draft, Kind};
+use crate::files::{self, Draft, FileKind};
 use crate::observe::{Observer, Seen};
 use crate::side::Side;
 use std::cell::RefCell;
@@ -14,7 +14,7 @@ use std::rc::Rc;
 use striper_core::trace::{self, Header, Recorder};
 
 /// A trace as it was recorded. A trace with a comment at its top is somebody's work.
-const TRACE: Kind<'static> = Kind { name: "a trace as recorded", begins: trace::BEGINS };
+const TRACE: FileKind<'static> = FileKind { name: "a trace as recorded", begins: trace::BEGINS };
 
 /// What traces of this program say of who wrote them.
 const PROGRAM: &str = concat!("sim ", env!("CARGO_PKG_VERSION"));

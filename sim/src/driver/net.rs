@@ -10,7 +10,7 @@ mod arrive;
 mod connect;
 mod socket;
 
-use super::kind::Kind;
+use super::kind::FaultKind;
 use crate::agenda::Agenda;
 use crate::link::{Later, Link, LinkEvent, LinkSpec};
 use crate::seed::{Digest, stream};
@@ -181,7 +181,7 @@ pub struct Net {
     /// All processes.
     pub processes: [Process; 3],
     /// How often each fault took effect.
-    pub effects: BTreeMap<Kind, u64>,
+    pub effects: BTreeMap<FaultKind, u64>,
     /// Of all that happened.
     pub digest: Digest,
     ports: Vec<Port>,
@@ -214,7 +214,7 @@ impl Net {
     }
 
     /// A fault took effect.
-    pub fn note(&mut self, kind: Kind) {
+    pub fn note(&mut self, kind: FaultKind) {
         *self.effects.entry(kind).or_default() += 1;
     }
 

@@ -120,10 +120,7 @@ fn plainer(honest: &Honest) -> impl Iterator<Item = Honest> + '_ {
     }
     for route in 0..honest.routes.len() {
         changes.push(Box::new(move |it| {
-            it.routes[route] = [
-                LinkSpec::new(Rate::mbit(10), Duration::from_millis(10)),
-                LinkSpec::new(Rate::mbit(10), Duration::from_millis(10)),
-            ]
+            it.routes[route] = LinkSpec::both_ways(Rate::mbit(10), Duration::from_millis(10))
         }));
         for way in 0..2 {
             changes.push(Box::new(move |it| {

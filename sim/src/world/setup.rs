@@ -54,10 +54,7 @@ impl Setup {
         let config = Config { stripes: caps.len(), ..Config::default() };
         Setup {
             seed,
-            routes: caps
-                .iter()
-                .map(|cap| [LinkSpec::new(*cap, delay), LinkSpec::new(*cap, delay)])
-                .collect(),
+            routes: caps.iter().map(|cap| LinkSpec::both_ways(*cap, delay)).collect(),
             config: [config; 2],
             checks: Checks::Off,
             repeat: String::new(),
