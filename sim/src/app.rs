@@ -15,7 +15,7 @@ mod plan;
 
 use crate::side::Side;
 pub use act::{Consumed, Write};
-pub use plan::{Answer, Ending, FlowPlan, Half, Reader, Start};
+pub use plan::{Answer, Ending, FlowPlan, ReadPlan, SendPlan, Start};
 use striper_core::{FlowId, Reason};
 
 /// How things stand at one end of a flow.

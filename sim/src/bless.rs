@@ -2,9 +2,9 @@
 //!
 //! Invariant: the command in a trace's header is all that a trace is made of.
 
-use crate::files::{self, Kind};
+use crate::files::{self, FileKind};
 use crate::measure;
-use crate::record::Reel;
+use crate::record::NamedTrace;
 use crate::swarm::options::{Run, Script};
 use crate::swarm::{self, keep, terse};
 use lexopt::Parser;
@@ -55,7 +55,7 @@ fn bless(folder: &Path) -> Result<String, String> {
             Some(new) if new == old => "the same as before",
             Some(new) => {
                 // It may have a story at its top, which the new one has too.
-                let kind = Kind { name: "the trace that was read", begins: &old };
+                let kind = FileKind { name: "the trace that was read", begins: &old };
                 files::write(&file, kind, &new).map_err(|error| format!("{error}\n"))?;
                 "made anew"
             }
@@ -87,14 +87,14 @@ pub fn renew(old: &str) -> Result<Option<String>, String> {
 /// of this side.
 fn record_again(command: &str, role: Role) -> Result<String, String> {
     let words = words_of(command);
-    let (reels, name) = match words.first().map(String::as_str) {
+    let (traces, name) = match words.first().map(String::as_str) {
         Some("run") => record_scenario(command, &words[1..])?,
         Some(word) if !word.starts_with('-') => return Err(not_one(command)),
         _ => record_transfer(command, &words, role)?,
     };
-    let named = reels.into_iter().find(|reel| reel.name == name);
+    let named = traces.into_iter().find(|trace| trace.name == name);
     named
-        .map(|reel| reel.text)
+        .map(|trace| trace.text)
         .ok_or_else(|| format!("there is no session \"{name}\" any more in \"{command}\""))
 }
 
@@ -102,7 +102,7 @@ fn record_transfer(
     command: &str,
     words: &[String],
     role: Role,
-) -> Result<(Vec<Reel>, String), String> {
+) -> Result<(Vec<NamedTrace>, String), String> {
     let options = measure::Options::parse(&mut Parser::from_args(words));
     let options = options.map_err(|why| unreadable(command, &why))?;
     let transfer = options.ok_or_else(|| not_one(command))?.transfer;
@@ -115,7 +115,7 @@ fn record_transfer(
     }
 }
 
-fn record_scenario(command: &str, words: &[String]) -> Result<(Vec<Reel>, String), String> {
+fn record_scenario(command: &str, words: &[String]) -> Result<(Vec<NamedTrace>, String), String> {
     let run = Run::parse(&mut Parser::from_args(words));
     let run = run.map_err(|why| unreadable(command, &why))?.ok_or_else(|| not_one(command))?;
     let Run { script: Script::Inline(script), session: Some(session), bug: None, .. } = run else {

@@ -3,7 +3,7 @@
 //! Beside [`crate::swarm`], whose sessions are never told to end: here nothing else goes wrong, so
 //! that nothing is excused.
 
-use crate::app::{Answer, EndState, Ending, FlowPlan, Half, Reader, Start};
+use crate::app::{Answer, EndState, Ending, FlowPlan, ReadPlan, SendPlan, Start};
 use crate::rate::Rate;
 use crate::seed;
 use crate::side::Side;
@@ -71,7 +71,7 @@ pub fn check(seed: u64) {
 fn draw_flow(rng: &mut ChaCha8Rng, crowded: bool) -> FlowPlan {
     let most = if crowded { 2_000 } else { 100_000 };
     let rate = rng.random::<bool>().then(|| Rate::bytes(rng.random_range(10_000..200_000)));
-    let mut half = |start| Half {
+    let mut half = |start| SendPlan {
         bytes: rng.random_range(0..most),
         start,
         // Some seconds: those that wait for their turn still do when the side shuts down.
@@ -88,7 +88,7 @@ fn draw_flow(rng: &mut ChaCha8Rng, crowded: bool) -> FlowPlan {
         at: rng.random_range(0..OPENED),
         answer: Answer::Accept(Duration::from_micros(rng.random_range(0..100_000))),
         sends,
-        reads: [Reader::default(); 2],
+        reads: [ReadPlan::default(); 2],
         reset: None,
     }
 }

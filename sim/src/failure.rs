@@ -14,7 +14,7 @@ pub struct Failure {
 impl Failure {
     /// What two failures of the same cause have in common: the place, and the words without
     /// numbers.
-    pub fn gist(&self) -> String {
+    pub fn signature(&self) -> String {
         self.message.chars().filter(|c| !c.is_ascii_digit()).take(60).collect()
     }
 }

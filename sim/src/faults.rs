@@ -58,7 +58,7 @@ pub enum Fault {
     /// The next so many dials are accepted, and closed by the server without a word.
     CloseDials(u32),
     /// From now on the route is like this, from the client and from the server.
-    Change([LinkSpec; 2]),
+    Change(Box<[LinkSpec; 2]>),
     /// The route's silence ends, it is as it was at first again, and dials are taken again. What
     /// was lost stays lost.
     Heal,
@@ -66,7 +66,7 @@ pub enum Fault {
 
 /// What can happen to a side's process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Upset {
+pub enum ProcessFault {
     /// The process dies and starts again later, without any memory of before. Its connections
     /// break.
     Crash {

@@ -8,7 +8,7 @@ use striper_runtime::files;
 
 /// A kind of file that a command writes.
 #[derive(Clone, Copy, Debug)]
-pub struct Kind<'a> {
+pub struct FileKind<'a> {
     /// What it is called, with its article.
     pub name: &'a str,
     /// How a file of it begins. A file that begins otherwise is not replaced, unless it is empty.
@@ -19,14 +19,14 @@ pub struct Kind<'a> {
 /// [kept](Draft::keep).
 pub struct Draft<'a> {
     path: &'a Path,
-    kind: Kind<'a>,
+    kind: FileKind<'a>,
     draft: files::Draft<'a>,
 }
 
 impl<'a> Draft<'a> {
     /// Writes a file beside the one that it shall become. The error names the file and says what to
     /// do.
-    pub fn write(path: &'a Path, kind: Kind<'a>, text: &str) -> Result<Draft<'a>, String> {
+    pub fn write(path: &'a Path, kind: FileKind<'a>, text: &str) -> Result<Draft<'a>, String> {
         let draft = files::Draft::new(path, kind.begins.as_bytes());
         let failed = |error| failed(path, kind, &error);
         let draft = draft.map_err(failed)?;
@@ -42,16 +42,16 @@ impl<'a> Draft<'a> {
 }
 
 /// Says whether a file can be written there, so that no long run ends in vain.
-pub fn check(path: &Path, kind: Kind) -> Result<(), String> {
+pub fn check(path: &Path, kind: FileKind) -> Result<(), String> {
     Draft::write(path, kind, "").map(drop)
 }
 
 /// Writes a file. The error names it and says what to do.
-pub fn write(path: &Path, kind: Kind, text: &str) -> Result<(), String> {
+pub fn write(path: &Path, kind: FileKind, text: &str) -> Result<(), String> {
     Draft::write(path, kind, text)?.keep()
 }
 
-fn failed(path: &Path, kind: Kind, error: &std::io::Error) -> String {
+fn failed(path: &Path, kind: FileKind, error: &std::io::Error) -> String {
     let (cause, cure) = match error.kind() {
         ErrorKind::AlreadyExists => {
             (format!("it exists and is not {}", kind.name), "remove it, or name a new file")
@@ -68,8 +68,8 @@ mod tests {
     use std::path::PathBuf;
     use std::{fs, io};
 
-    const PAGE: Kind = Kind { name: "a page", begins: "<!DOCTYPE html>\n<title>" };
-    const TRACE: Kind = Kind { name: "a trace", begins: "striper trace 1\n" };
+    const PAGE: FileKind = FileKind { name: "a page", begins: "<!DOCTYPE html>\n<title>" };
+    const TRACE: FileKind = FileKind { name: "a trace", begins: "striper trace 1\n" };
 
     /// An empty folder that goes with this value.
     struct Folder(PathBuf);

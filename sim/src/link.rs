@@ -46,10 +46,10 @@ const LOW_WATER: u64 = 64 << 10;
 
 /// What a link does once the system has taken so many bytes of what was written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Fate {
+pub enum Breakage {
     /// The writing program is gone: FIN after them, wherever in a frame that is.
     Cut,
-    /// The connection is reset: [`Link::is_doomed`] says when.
+    /// The connection is reset: [`Link::reset_is_due`] says when.
     Reset,
 }
 
@@ -136,10 +136,10 @@ impl Link {
     }
 
     /// TCP's own handshake took so many microseconds: its first round trip sample.
-    pub fn shook_hands(&mut self, round_trip: u64) {
+    pub fn handshake_took(&mut self, round_trip: u64) {
         let round_trip = round_trip.max(1);
         self.timeout.sample(round_trip);
-        self.congestion.shook_hands(round_trip);
+        self.congestion.handshake_took(round_trip);
     }
 
     /// Cumulative bytes that the operating system has taken.
@@ -168,9 +168,9 @@ impl Link {
         self.receiver.has_unread()
     }
 
-    /// Whether a [`Fate::Reset`] is due.
-    pub fn is_doomed(&self) -> bool {
-        self.buffer.is_doomed()
+    /// Whether a [`Breakage::Reset`] is due.
+    pub fn reset_is_due(&self) -> bool {
+        self.buffer.reset_is_due()
     }
 
     /// What has really happened to what was sent here.
@@ -205,18 +205,18 @@ impl Link {
     }
 
     /// Something happens once the system has taken `bytes` more. Call [`Link::write`] next.
-    pub fn doom(&mut self, bytes: u64, fate: Fate) {
-        self.buffer.doom(bytes, fate);
+    pub fn break_after(&mut self, bytes: u64, breakage: Breakage) {
+        self.buffer.break_after(bytes, breakage);
     }
 
     /// What was going to happen does not, unless it has begun.
-    pub fn spare(&mut self) {
-        self.buffer.spare();
+    pub fn cancel_break(&mut self) {
+        self.buffer.cancel_break();
     }
 
     /// Changes what the route is like. What the bottleneck has already queued leaves at the old
     /// rate.
-    pub fn respec(&mut self, spec: LinkSpec) {
+    pub fn set_spec(&mut self, spec: LinkSpec) {
         self.spec = spec;
     }
 
@@ -322,7 +322,7 @@ impl Link {
             // A stale event of the time before finds nothing, since transmissions are never
             // numbered so.
             next_tx: u64::MAX / 2,
-            receiver: Receiver::deaf(),
+            receiver: Receiver::closed(),
             ..dead
         };
     }

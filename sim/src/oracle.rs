@@ -95,9 +95,9 @@ pub fn credit_time(pipes: &[Pipe], bytes: u64, window: u64) -> Option<u64> {
 }
 
 /// How long each of `count` pieces of `piece` bytes takes at least, in microseconds, if they are
-/// written at `rate`, each as a whole when its last byte is due: they queue for
-/// all pipes together, in order, and the last byte of each then takes the shortest delay of all.
-/// `None` if the pipes stop before.
+/// written at `rate`, each as a whole when its last byte is due: they queue for all pipes together,
+/// in order, and the last byte of each then takes the shortest delay of all. `None` if the pipes
+/// stop before.
 pub fn paced_delays(pipes: &[Pipe], piece: u64, rate: Rate, count: u64) -> Option<Vec<u64>> {
     let nearest = pipes.iter().map(|pipe| pipe.delay).min()?;
     let near: Vec<Pipe> =
@@ -131,13 +131,21 @@ pub fn capacity(pipes: &[Pipe], end: u64) -> u64 {
 mod tests {
     use super::*;
 
+    /// A pipe whose delay and times are in microseconds and whose rates are in bit/s.
+    fn pipe(delay: u64, rate: &[(u64, u64)]) -> Pipe {
+        let rate = rate.iter().map(|(from, bits)| (*from, Rate::bits(*bits))).collect();
+        Pipe { delay: Duration::from_micros(delay), rate }
+    }
+
+    /// 8 Mbit/s, 1 B/µs, with a delay in µs.
+    fn byte_a_micro(delay: u64) -> Pipe {
+        pipe(delay, &[(0, 8_000_000)])
+    }
+
     #[test]
     fn one_pipe_takes_delay_and_size_over_rate() {
         // 1,000,000 B at 8 Mbit/s is one second, after 20 ms.
-        assert_eq!(
-            fluid_time(&[Pipe::steady(Rate::mbit(8), Duration::from_millis(20))], 1_000_000),
-            Some(1_020_000)
-        );
+        assert_eq!(fluid_time(&[byte_a_micro(20_000)], 1_000_000), Some(1_020_000));
     }
 
     #[test]
@@ -151,10 +159,7 @@ mod tests {
     fn a_late_pipe_helps_only_after_its_delay() {
         // 8 Mbit/s is 1 B/µs. The first delivers from 10 ms on, so
         // at 100 ms 90,000 B are there. The rest of 210,000 B comes at 2 B/µs: 60 ms more.
-        let pipes = [
-            Pipe::steady(Rate::mbit(8), Duration::from_millis(10)),
-            Pipe::steady(Rate::mbit(8), Duration::from_millis(100)),
-        ];
+        let pipes = [byte_a_micro(10_000), byte_a_micro(100_000)];
         assert_eq!(fluid_time(&pipes, 210_000), Some(160_000));
         // So small that the second one is never of use: 50,000 B take 50 ms + 10 ms.
         assert_eq!(fluid_time(&pipes, 50_000), Some(60_000));
@@ -165,10 +170,7 @@ mod tests {
     #[test]
     fn a_pipe_that_stops_and_returns_is_missed_in_between() {
         // 1 B/µs for 50 ms, nothing for a second, then 2 B/µs; all 5 ms late.
-        let pipe = Pipe {
-            delay: Duration::from_millis(5),
-            rate: vec![(0, Rate::mbit(8)), (50_000, Rate::ZERO), (1_050_000, Rate::mbit(16))],
-        };
+        let pipe = pipe(5_000, &[(0, 8_000_000), (50_000, 0), (1_050_000, 16_000_000)]);
         assert_eq!(fluid_time(std::slice::from_ref(&pipe), 50_000), Some(55_000));
         assert_eq!(fluid_time(&[pipe], 50_002), Some(1_055_001));
     }
@@ -177,7 +179,7 @@ mod tests {
     fn nothing_needs_no_time_and_no_pipe_needs_forever() {
         assert_eq!(fluid_time(&[], 0), Some(0));
         assert_eq!(fluid_time(&[], 1), None);
-        let dies = Pipe { delay: Duration::ZERO, rate: vec![(0, Rate::mbit(8)), (10, Rate::ZERO)] };
+        let dies = pipe(0, &[(0, 8_000_000), (10, 0)]);
         assert_eq!(fluid_time(std::slice::from_ref(&dies), 10), Some(10));
         assert_eq!(fluid_time(&[dies], 11), None);
     }
@@ -186,11 +188,6 @@ mod tests {
     fn times_are_rounded_up() {
         // 1 B at 3 Mbit/s is 2.67 µs.
         assert_eq!(fluid_time(&[Pipe::steady(Rate::mbit(3), Duration::ZERO)], 1), Some(3));
-    }
-
-    /// 8 Mbit/s, 1 B/µs, with a delay in µs.
-    fn byte_a_micro(delay: u64) -> Pipe {
-        Pipe::steady(Rate::mbit(8), Duration::from_micros(delay))
     }
 
     #[test]
@@ -224,11 +221,7 @@ mod tests {
 
     #[test]
     fn the_rate_of_a_long_transfer_is_that_of_the_best_set() {
-        let pipes = [
-            Pipe::steady(Rate::mbit(16), Duration::from_millis(5)),
-            byte_a_micro(20_000),
-            byte_a_micro(150_000),
-        ];
+        let pipes = [pipe(5_000, &[(0, 16_000_000)]), byte_a_micro(20_000), byte_a_micro(150_000)];
         for window in [10_000u64, 30_000, 100_000, 500_000, 1_000_000] {
             // G*(W) in bytes a second, over every subset.
             let rate = |set: u32| {
@@ -259,27 +252,15 @@ mod tests {
         // One of 1 B/µs that is a tenth of that from 3 ms to 15 ms. The piece of 4 ms: 1,100 B by
         // 15 ms, 900 B more at 15.9 ms. Those of 8 and 12 ms are behind it, at 17.9 and 19.9 ms;
         // then there is nobody before the one of 16 ms but these: 21.9 ms.
-        let dip = [Pipe {
-            delay: Duration::ZERO,
-            rate: vec![(0, Rate::mbit(8)), (3_000, Rate::bits(800_000)), (15_000, Rate::mbit(8))],
-        }];
-        assert_eq!(
-            paced_delays(&dip, 2_000, Rate::bytes(500_000), 4),
-            Some(vec![11_900, 9_900, 7_900, 5_900])
-        );
+        let dip = [pipe(0, &[(0, 8_000_000), (3_000, 800_000), (15_000, 8_000_000)])];
+        let delays = paced_delays(&dip, 2_000, Rate::bytes(500_000), 4);
+        assert_eq!(delays, Some(vec![11_900, 9_900, 7_900, 5_900]));
         assert_eq!(paced_delays(&[], 1, Rate::bytes(1), 1), None);
     }
 
     #[test]
     fn capacity_is_what_goes_in() {
-        let dips = Pipe {
-            delay: Duration::from_micros(7),
-            rate: vec![
-                (1_000, Rate::mbit(8)),
-                (2_000, Rate::bits(400_000)),
-                (4_000, Rate::mbit(8)),
-            ],
-        };
+        let dips = pipe(7, &[(1_000, 8_000_000), (2_000, 400_000), (4_000, 8_000_000)]);
         // 1 ms at 1 B/µs, 2 ms at 0.05 B/µs, 3 ms at 1 B/µs.
         assert_eq!(capacity(std::slice::from_ref(&dips), 7_000), 1_000 + 100 + 3_000);
         assert_eq!(capacity(std::slice::from_ref(&dips), 1_500), 500);

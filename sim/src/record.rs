@@ -4,7 +4,7 @@
 //! Nothing is lost by a failure: an input is written down before the session is given it, and what
 //! was recorded outlives a world that panics.
 
-use crate::files::{self, Draft, Kind};
+use crate::files::{self, Draft, FileKind};
 use crate::observe::{Observer, Seen};
 use crate::side::Side;
 use std::cell::RefCell;
@@ -14,7 +14,7 @@ use std::rc::Rc;
 use striper_core::trace::{self, Header, Recorder};
 
 /// A trace as it was recorded. A trace with a comment at its top is somebody's work.
-const TRACE: Kind<'static> = Kind { name: "a trace as recorded", begins: trace::BEGINS };
+const TRACE: FileKind<'static> = FileKind { name: "a trace as recorded", begins: trace::BEGINS };
 
 /// What traces of this program say of who wrote them.
 const PROGRAM: &str = concat!("sim ", env!("CARGO_PKG_VERSION"));
@@ -23,24 +23,24 @@ const PROGRAM: &str = concat!("sim ", env!("CARGO_PKG_VERSION"));
 const LONGEST_REASON: usize = 200;
 
 /// A world's traces under way.
-pub struct Tapes(Rc<RefCell<Recording>>);
+pub struct Recordings(Rc<RefCell<State>>);
 
 /// The trace of one session.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Reel {
+pub struct NamedTrace {
     /// Its name: `client` and `server` for the first of each side, then `server.2` and so on.
     pub name: String,
     /// The trace.
     pub text: String,
 }
 
-struct Recording {
+struct State {
     scenario_of: Box<dyn Fn(&str) -> String>,
     /// By the session's number, which is the order of birth.
-    tapes: BTreeMap<usize, Tape>,
+    recordings: BTreeMap<usize, Recording>,
 }
 
-struct Tape {
+struct Recording {
     name: String,
     recorder: Recorder,
     text: String,
@@ -48,57 +48,58 @@ struct Tape {
     in_doubt: bool,
 }
 
-impl Tapes {
+impl Recordings {
     /// Nothing is recorded yet. `scenario_of` is the command that makes the trace of a name anew.
-    pub fn new(scenario_of: impl Fn(&str) -> String + 'static) -> Tapes {
+    pub fn new(scenario_of: impl Fn(&str) -> String + 'static) -> Recordings {
         let scenario_of = Box::new(scenario_of);
-        Tapes(Rc::new(RefCell::new(Recording { scenario_of, tapes: BTreeMap::new() })))
+        Recordings(Rc::new(RefCell::new(State { scenario_of, recordings: BTreeMap::new() })))
     }
 
     /// What is to watch a world in which nothing has happened yet.
     pub fn observer(&self) -> Observer {
-        let recording = Rc::clone(&self.0);
-        Box::new(move |seen| recording.borrow_mut().take(seen))
+        let state = Rc::clone(&self.0);
+        Box::new(move |seen| state.borrow_mut().take(seen))
     }
 
     /// What was recorded, in the order in which the sessions were born, up to a failure if there
     /// was one.
-    pub fn finish(self, failure: Option<&str>) -> Vec<Reel> {
-        let tapes = std::mem::take(&mut self.0.borrow_mut().tapes);
-        tapes.into_values().map(|tape| tape.finish(failure)).collect()
+    pub fn finish(self, failure: Option<&str>) -> Vec<NamedTrace> {
+        let recordings = std::mem::take(&mut self.0.borrow_mut().recordings);
+        recordings.into_values().map(|recording| recording.finish(failure)).collect()
     }
 }
 
-impl Recording {
+impl State {
     fn take(&mut self, seen: &Seen) {
-        if !self.tapes.contains_key(&seen.life) {
+        if !self.recordings.contains_key(&seen.life) {
             let name = self.name(seen.side);
-            let tape = Tape::begin(seen, &(self.scenario_of)(&name), name);
-            self.tapes.insert(seen.life, tape);
+            let recording = Recording::begin(seen, &(self.scenario_of)(&name), name);
+            self.recordings.insert(seen.life, recording);
         }
-        self.tapes.get_mut(&seen.life).expect("a tape that was begun").take(seen);
+        self.recordings.get_mut(&seen.life).expect("a recording that was begun").take(seen);
     }
 
     /// The name of a side's next session.
     fn name(&self, side: Side) -> String {
         let side = ["client", "server"][side.index()];
-        let before = self.tapes.values().filter(|tape| tape.name.starts_with(side)).count();
+        let before =
+            self.recordings.values().filter(|recording| recording.name.starts_with(side)).count();
         if before == 0 { side.into() } else { format!("{side}.{}", before + 1) }
     }
 }
 
-impl Tape {
-    fn begin(seen: &Seen, scenario: &str, name: String) -> Tape {
+impl Recording {
+    fn begin(seen: &Seen, scenario: &str, name: String) -> Recording {
         let mut header = Header::of(seen.session, PROGRAM);
         header.scenario = (!scenario.is_empty()).then(|| scenario.to_owned());
         let mut text = String::new();
         let recorder =
             Recorder::begin(seen.session, &header, &mut text).expect("writing to a String");
-        Tape { name, recorder, text, in_doubt: false }
+        Recording { name, recorder, text, in_doubt: false }
     }
 
     fn take(&mut self, seen: &Seen) {
-        let Tape { recorder, text, .. } = self;
+        let Recording { recorder, text, .. } = self;
         let written = match seen.outputs {
             None => recorder.input(seen.now, seen.input, text),
             Some(outputs) => recorder.outputs(outputs, text),
@@ -107,7 +108,7 @@ impl Tape {
         self.in_doubt = seen.outputs.is_none();
     }
 
-    fn finish(mut self, failure: Option<&str>) -> Reel {
+    fn finish(mut self, failure: Option<&str>) -> NamedTrace {
         let reason = |failure: &str| -> String {
             failure.lines().next().unwrap_or_default().chars().take(LONGEST_REASON).collect()
         };
@@ -120,7 +121,7 @@ impl Tape {
             Some(failure) => self.end(&format!("failed: {}", reason(failure))),
             None => self.end("recorded"),
         }
-        Reel { name: self.name, text: self.text }
+        NamedTrace { name: self.name, text: self.text }
     }
 
     fn end(&mut self, how: &str) {
@@ -131,10 +132,10 @@ impl Tape {
 /// Writes traces to PATH.client, PATH.server, PATH.server.2 and so on. All are written whole before
 /// the first gets its name. Earlier traces are replaced. Returns the names of the files, or what
 /// went wrong.
-pub fn write(path: &Path, reels: &[Reel]) -> Result<Vec<PathBuf>, String> {
-    let files: Vec<PathBuf> = reels.iter().map(|reel| file(path, &reel.name)).collect();
-    let drafts = files.iter().zip(reels);
-    let drafts = drafts.map(|(file, reel)| Draft::write(file, TRACE, &reel.text));
+pub fn write(path: &Path, traces: &[NamedTrace]) -> Result<Vec<PathBuf>, String> {
+    let files: Vec<PathBuf> = traces.iter().map(|trace| file(path, &trace.name)).collect();
+    let drafts = files.iter().zip(traces);
+    let drafts = drafts.map(|(file, trace)| Draft::write(file, TRACE, &trace.text));
     let drafts: Vec<Draft> = drafts.collect::<Result<_, _>>()?;
     drafts.into_iter().try_for_each(Draft::keep)?;
     Ok(files)

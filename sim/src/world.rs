@@ -23,7 +23,7 @@ mod stripes;
 
 use crate::agenda::Agenda;
 use crate::app::{Flow, FlowPlan};
-use crate::faults::{Fault, Upset};
+use crate::faults::{Fault, ProcessFault};
 use crate::kinds::Kinds;
 use crate::observe::Observer;
 use crate::seed::{self, Digest};
@@ -49,7 +49,7 @@ pub struct World {
     current: [usize; 2],
     processes: [Process; 2],
     /// Links that were written to and have to be given to the operating system: (connection, way).
-    dirty: Vec<(usize, usize)>,
+    to_write: Vec<(usize, usize)>,
     outputs: Vec<Output>,
     routes: Vec<Route>,
     conns: Vec<Conn>,
@@ -69,7 +69,7 @@ pub struct World {
     pieces: u64,
     deliveries: u64,
     felt: Kinds,
-    blows: u64,
+    hits: u64,
     observer: Option<Observer>,
 }
 
@@ -100,7 +100,7 @@ impl World {
             lives,
             current: [0, 1],
             processes,
-            dirty: Vec::new(),
+            to_write: Vec::new(),
             outputs: Vec::new(),
             routes: setup.routes.iter().cloned().map(Route::new).collect(),
             conns: Vec::new(),
@@ -115,7 +115,7 @@ impl World {
             pieces: 0,
             deliveries: 0,
             felt: Kinds::default(),
-            blows: 0,
+            hits: 0,
             observer: None,
             setup,
         };
@@ -152,8 +152,8 @@ impl World {
     }
 
     /// Has something happen to a side's process.
-    pub fn upset(&mut self, at: u64, side: Side, upset: Upset) {
-        self.agenda.add(at.max(self.now), Event::Upset { side, upset });
+    pub fn process_fault(&mut self, at: u64, side: Side, process_fault: ProcessFault) {
+        self.agenda.add(at.max(self.now), Event::ProcessFault { side, process_fault });
     }
 
     /// Gives a side's session an input of its own, such as `Shutdown` or `Abort`.
@@ -261,9 +261,9 @@ impl World {
         felt
     }
 
-    /// How many faults and upsets really hit something.
-    pub fn blows(&self) -> u64 {
-        self.blows
+    /// How many faults, of routes and of processes, really hit something.
+    pub fn hits(&self) -> u64 {
+        self.hits
     }
 
     /// A hash of everything that both sessions have put out, with the time of each.

@@ -79,7 +79,7 @@ fn the_predictions_for_a_real_route_are_what_the_simulator_says() {
         ("the same, 1 MiB", "1MiB"),
         ("the same, 10 MiB", "10MiB"),
     ] {
-        // Half a round trip for the request or the answer.
+        // SendPlan a round trip for the request or the answer.
         let time = seconds(&format!("{command} {size}")) + 0.02;
         says("docs/simulator.md", &format!("| {row} | {time:.3} s |"));
     }

@@ -6,7 +6,7 @@
 //! Everything in it is computed in integers and virtual time, so it is the same on every machine.
 
 use sim::app::FlowPlan;
-use sim::files::{self, Kind};
+use sim::files::{self, FileKind};
 use sim::oracle::{Pipe, fluid_time};
 use sim::rate::Rate;
 use sim::scheduler;
@@ -146,7 +146,7 @@ fn goodput_fairness_and_overhead_are_as_they_were() {
     let table = cases().iter().fold(HEAD.to_owned(), |table, case| table + &measure(case) + "\n");
     if std::env::var_os("STRIPER_BLESS").is_some_and(|bless| bless == "1") {
         let begins = HEAD.lines().next().unwrap_or_default();
-        let kind = Kind { name: "an earlier table", begins };
+        let kind = FileKind { name: "an earlier table", begins };
         files::write(&path, kind, &table).unwrap_or_else(|error| panic!("{error}"));
     }
     let kept = std::fs::read_to_string(&path).unwrap_or_default();

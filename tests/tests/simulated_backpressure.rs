@@ -1,6 +1,6 @@
 //! Consumers that are slow or have stopped, and windows as small as they get: nobody else suffers.
 
-use sim::app::{FlowPlan, Reader};
+use sim::app::{FlowPlan, ReadPlan};
 use sim::rate::Rate;
 use sim::side::Side;
 use sim::world::{Checks, Setup, World};
@@ -20,7 +20,7 @@ fn setup(stripes: usize, rate: Rate) -> Setup {
 
 fn unread(at: u64, bytes: u64) -> FlowPlan {
     let mut plan = FlowPlan::upload(at, bytes);
-    plan.reads[Side::Server.index()] = Reader { rate: None, stop_after: Some(0), burst: None };
+    plan.reads[Side::Server.index()] = ReadPlan { rate: None, stop_after: Some(0), burst: None };
     plan
 }
 
@@ -43,7 +43,7 @@ fn a_slow_consumer_gets_all_at_its_pace() {
     let mut world = World::new(setup(4, Rate::mbit(10)));
     let mut plan = FlowPlan::upload(SECOND, 1 << 20);
     plan.reads[Side::Server.index()] =
-        Reader { rate: Some(Rate::bytes(100_000)), stop_after: None, burst: None };
+        ReadPlan { rate: Some(Rate::bytes(100_000)), stop_after: None, burst: None };
     let slow = world.open(plan);
     let fast = world.open(FlowPlan::upload(SECOND, 8 << 20));
     assert!(world.run_while(4 * SECOND, |world| !world.flow(fast).is_complete()));

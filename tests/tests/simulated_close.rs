@@ -1,7 +1,7 @@
 //! Ends of flows: half-close, reset, refusal, the end of the session. Each is what it was at the
 //! other side.
 
-use sim::app::{Answer, EndState, Ending, FlowPlan, Half, Reader, Start};
+use sim::app::{Answer, EndState, Ending, FlowPlan, ReadPlan, SendPlan, Start};
 use sim::rate::Rate;
 use sim::side::Side;
 use sim::world::{Checks, Setup, World};
@@ -57,9 +57,9 @@ fn a_reset_arrives_as_a_reset_after_what_was_sent_before_it() {
         for breaks in Side::BOTH {
             for bytes in [0, 1, 200_000] {
                 let mut plan = FlowPlan { opener, ..FlowPlan::upload(SECOND, 0) };
-                plan.sends[breaks.index()] = Half { end: Ending::Reset, ..Half::sends(bytes) };
+                plan.sends[breaks.index()] = SendPlan { end: Ending::Reset, ..SendPlan::of(bytes) };
                 plan.sends[breaks.other().index()] =
-                    Half { end: Ending::Never, ..Half::sends(100_000) };
+                    SendPlan { end: Ending::Never, ..SendPlan::of(100_000) };
                 let mut world = world();
                 let flow = world.open(plan);
                 assert!(world.run_to_end(5 * SECOND), "{:#?}", world.flow(flow));
@@ -103,7 +103,7 @@ fn a_reset_does_not_wait_for_a_consumer_that_has_stopped() {
         let mut plan =
             FlowPlan { reset: Some((breaks, 2 * SECOND)), ..FlowPlan::both_ways(SECOND, 4 << 20) };
         plan.reads[breaks.other().index()] =
-            Reader { rate: None, stop_after: Some(10_000), burst: None };
+            ReadPlan { rate: None, stop_after: Some(10_000), burst: None };
         let mut world = world();
         let flow = world.open(plan);
         // A second to see that it takes nothing, another for what was on the way.

@@ -2,7 +2,7 @@
 //! the same seed.
 
 use bytes::Bytes;
-use sim::app::{FlowPlan, Half};
+use sim::app::{FlowPlan, SendPlan};
 use sim::measure::Transfer;
 use sim::rate::Rate;
 use sim::side::Side;
@@ -122,7 +122,7 @@ fn a_keystroke_does_not_wait_behind_a_backup() {
     // A byte each 50 ms. One way is 20 ms, and what a stripe holds unsent or queued takes a moment
     // more.
     let mut plan = FlowPlan::upload(2 * SECOND, 100);
-    plan.sends[0] = Half { rate: Some(Rate::bytes(20)), piece: 1, ..Half::sends(100) };
+    plan.sends[0] = SendPlan { rate: Some(Rate::bytes(20)), piece: 1, ..SendPlan::of(100) };
     let typing = world.open(plan);
     let mut latest = 0;
     for step in 0..500 {

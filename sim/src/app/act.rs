@@ -5,7 +5,7 @@
 //! than was delivered.
 
 use super::pattern;
-use super::{EndState, Ending, Flow, Reader, Start};
+use super::{EndState, Ending, Flow, ReadPlan, Start};
 use crate::kinds::Kind;
 use crate::rate::Rate;
 use crate::side::Side;
@@ -84,7 +84,7 @@ impl Flow {
 
     /// What the program takes now of what was delivered.
     pub fn consume(&mut self, side: Side, now: u64) -> Consumed {
-        let reader = if self.eager { Reader::default() } else { self.plan.reads[side.index()] };
+        let reader = if self.eager { ReadPlan::default() } else { self.plan.reads[side.index()] };
         let end = &mut self.ends[side.index()];
         let mut most = reader.stop_after.unwrap_or(u64::MAX).min(end.delivered).max(end.consumed);
         let mut again = None;

@@ -39,7 +39,7 @@ pub enum Ending {
 
 /// What one program sends.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Half {
+pub struct SendPlan {
     /// How many bytes.
     pub bytes: u64,
     /// When it begins.
@@ -52,16 +52,16 @@ pub struct Half {
     pub end: Ending,
 }
 
-impl Half {
+impl SendPlan {
     /// Sends so many bytes as fast as it can, then a FIN.
-    pub fn sends(bytes: u64) -> Self {
-        Half { bytes, start: Start::AtOnce, rate: None, piece: 64 << 10, end: Ending::Finish }
+    pub fn of(bytes: u64) -> Self {
+        SendPlan { bytes, start: Start::AtOnce, rate: None, piece: 64 << 10, end: Ending::Finish }
     }
 }
 
 /// How one program reads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Reader {
+pub struct ReadPlan {
     /// How fast; all at once if not given.
     pub rate: Option<Rate>,
     /// Stops for good after so many bytes (0 never reads).
@@ -80,9 +80,9 @@ pub struct FlowPlan {
     /// How the other answers.
     pub answer: Answer,
     /// What the client's program and the server's program send.
-    pub sends: [Half; 2],
+    pub sends: [SendPlan; 2],
     /// How they read.
-    pub reads: [Reader; 2],
+    pub reads: [ReadPlan; 2],
     /// Who breaks it off, and when, in microseconds.
     pub reset: Option<(Side, u64)>,
 }
@@ -94,8 +94,8 @@ impl FlowPlan {
             opener: Side::Client,
             at,
             answer: Answer::Accept(Duration::ZERO),
-            sends: [Half::sends(bytes), Half::sends(0)],
-            reads: [Reader::default(); 2],
+            sends: [SendPlan::of(bytes), SendPlan::of(0)],
+            reads: [ReadPlan::default(); 2],
             reset: None,
         }
     }

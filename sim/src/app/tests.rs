@@ -25,7 +25,7 @@ fn a_producer_keeps_to_its_room_its_rate_and_its_end() {
 #[test]
 fn a_consumer_keeps_to_its_rate_and_stops() {
     let mut plan = FlowPlan::upload(0, 100);
-    plan.reads[1] = Reader { rate: Some(Rate::bytes(1_000)), stop_after: Some(15), burst: None };
+    plan.reads[1] = ReadPlan { rate: Some(Rate::bytes(1_000)), stop_after: Some(15), burst: None };
     let mut flow = Flow::new(0, plan);
     flow.ends[1].delivered = 100;
     assert_eq!(

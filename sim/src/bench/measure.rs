@@ -139,7 +139,7 @@ pub(super) fn trouble(world: &mut World, start: u64, drawn: &Drawn) {
     for (route, link) in drawn.links.iter().enumerate().filter(|(_, link)| !link.rates.is_empty()) {
         let rates = link.rates.iter().map(|(at, rate)| (start + at, *rate)).collect();
         let dips = LinkSpec { rates, ..link.clone() };
-        world.fault(start, route, Fault::Change([dips.clone(), dips]));
+        world.fault(start, route, Fault::Change(Box::new([dips.clone(), dips])));
     }
     for (at, route, fault) in &drawn.faults {
         world.fault(start + at, *route, fault.clone());

@@ -87,10 +87,9 @@ fn octaves(rng: &mut ChaCha8Rng, low: u64, high: u64) -> u64 {
 
 /// Each stripe's links.
 fn links(stripes: &[(u64, u64)]) -> impl Iterator<Item = [LinkSpec; 2]> + '_ {
-    stripes.iter().map(|(rate, delay)| {
-        let link = LinkSpec::new(Rate::bits(*rate), Duration::from_micros(*delay));
-        [link.clone(), link]
-    })
+    stripes
+        .iter()
+        .map(|(rate, delay)| LinkSpec::both_ways(Rate::bits(*rate), Duration::from_micros(*delay)))
 }
 
 /// The oracle's time over some of the stripes.

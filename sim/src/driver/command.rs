@@ -1,6 +1,6 @@
 //! `sim drive`: many worlds of the production driver, and what took effect in them.
 
-use super::kind::Kind;
+use super::kind::FaultKind;
 use super::world::{self, Outcome};
 use crate::option::{self, value};
 use lexopt::{Arg, Parser};
@@ -24,14 +24,14 @@ struct Sum {
     worlds: u64,
     outcome: Outcome,
     /// In how many worlds each kind, and each two kinds, took effect.
-    pairs: BTreeMap<(Kind, Kind), u64>,
+    pairs: BTreeMap<(FaultKind, FaultKind), u64>,
     polls: Vec<u64>,
 }
 
 impl Sum {
     fn add(&mut self, outcome: Outcome) {
         self.worlds += 1;
-        let kinds: Vec<Kind> = outcome.effects.keys().copied().collect();
+        let kinds: Vec<FaultKind> = outcome.effects.keys().copied().collect();
         for (index, one) in kinds.iter().enumerate() {
             for other in &kinds[index..] {
                 *self.pairs.entry((*one, *other)).or_default() += 1;
@@ -71,20 +71,22 @@ impl Sum {
             self.worlds,
             bytes >> 20,
         );
-        let single = |kind: Kind| self.pairs.get(&(kind, kind)).copied().unwrap_or(0);
+        let single = |kind: FaultKind| self.pairs.get(&(kind, kind)).copied().unwrap_or(0);
         let _ = writeln!(text, "worlds in which a fault took effect:");
-        for row in Kind::ALL.chunks(5) {
+        for row in FaultKind::ALL.chunks(5) {
             let cells: Vec<String> = row
                 .iter()
                 .map(|kind| format!("{:<16}{:>6}", format!("{kind:?}"), single(*kind)))
                 .collect();
             let _ = writeln!(text, "  {}", cells.join("  "));
         }
-        let all = Kind::ALL.len() * (Kind::ALL.len() - 1) / 2;
-        let missing: Vec<String> = Kind::ALL
+        let all = FaultKind::ALL.len() * (FaultKind::ALL.len() - 1) / 2;
+        let missing: Vec<String> = FaultKind::ALL
             .iter()
             .enumerate()
-            .flat_map(|(index, one)| Kind::ALL[index + 1..].iter().map(move |other| (*one, *other)))
+            .flat_map(|(index, one)| {
+                FaultKind::ALL[index + 1..].iter().map(move |other| (*one, *other))
+            })
             .filter(|pair| !self.pairs.contains_key(pair))
             .map(|(one, other)| format!("{one:?}+{other:?}"))
             .collect();

@@ -3,7 +3,7 @@
 //! Each seed draws a subset of the fault kinds first, and how dense they are; so some worlds are
 //! calm but for one fault, and others have everything at once.
 
-use super::kind::Kind;
+use super::kind::FaultKind;
 use super::net::{Break, CLIENT, Cuts, SERVER};
 use crate::draw::{log_duration, log_range, pick};
 use crate::link::{LinkSpec, MSS};
@@ -27,7 +27,7 @@ pub struct Scenario {
     /// Where every choice comes from.
     pub seed: u64,
     /// What was drawn.
-    pub kinds: Vec<Kind>,
+    pub kinds: Vec<FaultKind>,
     /// The ways between the proxies, from the client and back.
     pub routes: Vec<[LinkSpec; 2]>,
     /// How reads and writes are cut.
@@ -162,7 +162,7 @@ pub enum Action {
     /// A process has no file descriptors for so many dials (0) or accepts (1).
     NoFiles { process: usize, accept: usize, count: u32 },
     /// New connections of a route are like this.
-    Change { route: usize, specs: [LinkSpec; 2] },
+    Change { route: usize, specs: Box<[LinkSpec; 2]> },
     /// Everything is well again.
     Heal,
     /// A process that was down starts.
@@ -176,15 +176,16 @@ impl Scenario {
     pub fn draw(seed: u64) -> Scenario {
         let mut rng = seed::stream(seed, "driver kinds", 0);
         let share = *pick(&mut rng, &[0.04, 0.1, 0.25, 0.5, 0.8]);
-        let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(|_| rng.random_bool(share)).collect();
+        let kinds: Vec<FaultKind> =
+            FaultKind::ALL.into_iter().filter(|_| rng.random_bool(share)).collect();
         Self::with_kinds(seed, kinds)
     }
 
     /// The world of a seed with just these kinds of faults.
-    pub fn with_kinds(seed: u64, kinds: Vec<Kind>) -> Scenario {
+    pub fn with_kinds(seed: u64, kinds: Vec<FaultKind>) -> Scenario {
         let rng = &mut seed::stream(seed, "driver setup", 0);
         let stripes = *pick(rng, &[1, 1, 2, 2, 3, 4, 4, 8]);
-        let lossy = kinds.contains(&Kind::Loss);
+        let lossy = kinds.contains(&FaultKind::Loss);
         let routes: Vec<[LinkSpec; 2]> = (0..*pick(rng, &[1, 1, 2, 3]))
             .map(|_| {
                 let spec = draw_link(rng, lossy);
@@ -235,7 +236,7 @@ impl Scenario {
     /// What the slowest way carries at the very least.
     pub fn floor_rate(&self) -> Rate {
         let changed = self.script.iter().filter_map(|(_, action)| match action {
-            Action::Change { specs, .. } => Some(specs),
+            Action::Change { specs, .. } => Some(&**specs),
             _ => None,
         });
         self.routes.iter().chain(changed).flatten().map(floor_rate).min().unwrap_or(SLOWEST)
@@ -265,7 +266,7 @@ fn draw_link(rng: &mut ChaCha8Rng, lossy: bool) -> LinkSpec {
     spec
 }
 
-fn draw_flow(rng: &mut ChaCha8Rng, kinds: &[Kind], budget: &mut u64) -> FlowPlan {
+fn draw_flow(rng: &mut ChaCha8Rng, kinds: &[FaultKind], budget: &mut u64) -> FlowPlan {
     let mut program = || {
         let bytes = match rng.random_range(0..8) {
             0 => 0,
@@ -274,8 +275,8 @@ fn draw_flow(rng: &mut ChaCha8Rng, kinds: &[Kind], budget: &mut u64) -> FlowPlan
         };
         *budget = budget.saturating_sub(bytes);
         let trickles = rng.random_range(0..6) == 0 && bytes < 2_000;
-        let slow = kinds.contains(&Kind::SlowReader) && rng.random();
-        let resets = kinds.contains(&Kind::LocalReset);
+        let slow = kinds.contains(&FaultKind::SlowReader) && rng.random();
+        let resets = kinds.contains(&FaultKind::LocalReset);
         let read = if slow {
             *pick(rng, &[1, 1, 100, 4_096])
         } else {
@@ -315,7 +316,7 @@ fn draw_flow(rng: &mut ChaCha8Rng, kinds: &[Kind], budget: &mut u64) -> FlowPlan
             rng.random_range(0..FAULTS / 10)
         },
         programs,
-        refused: kinds.contains(&Kind::TargetRefused) && rng.random_range(0..3) == 0,
+        refused: kinds.contains(&FaultKind::TargetRefused) && rng.random_range(0..3) == 0,
         bridged: [rng.random_range(0..3) == 0, rng.random_range(0..3) == 0],
     }
 }
@@ -330,7 +331,7 @@ fn when(rng: &mut ChaCha8Rng) -> u64 {
 
 fn draw_fault(
     rng: &mut ChaCha8Rng,
-    kind: Kind,
+    kind: FaultKind,
     routes: usize,
     lossy: bool,
     script: &mut Vec<(u64, Action)>,
@@ -351,41 +352,47 @@ fn draw_fault(
         }
     };
     let action = match kind {
-        Kind::Reset => Action::Break { route, all, how: Break::Reset([true; 2]) },
-        Kind::ResetUnread => Action::Break { route, all: true, how: Break::Reset([true; 2]) },
-        Kind::HalfDead => Action::Break { route, all, how: Break::Reset(one) },
-        Kind::ResetAfter => {
+        FaultKind::Reset => Action::Break { route, all, how: Break::Reset([true; 2]) },
+        FaultKind::ResetUnread => Action::Break { route, all: true, how: Break::Reset([true; 2]) },
+        FaultKind::HalfDead => Action::Break { route, all, how: Break::Reset(one) },
+        FaultKind::ResetAfter => {
             Action::Cut { route, after, how: Break::Reset(if all { one } else { [true; 2] }) }
         }
-        Kind::FinMidFrame if all => Action::Break { route, all: true, how: Break::Fin },
-        Kind::FinMidFrame => Action::Cut { route, after, how: Break::Fin },
-        Kind::Forget if rng.random() => Action::Cut { route, after, how: Break::Forget(from) },
-        Kind::Forget => Action::Break { route, all, how: Break::Forget(from) },
-        Kind::Silence => return silence([true; 2], FAULTS),
-        Kind::OneWay => return silence(one, FAULTS),
-        Kind::Stall => return silence(from, log_range(rng, 10_000, 60_000_000)),
-        Kind::Refuse => Action::Refuse { route, count },
-        Kind::AcceptClose => Action::AcceptClose { route, count },
-        Kind::Stranger => Action::Stranger { route, manner: *pick(rng, &Manner::ALL) },
-        Kind::ServerRestart => {
+        FaultKind::FinMidFrame if all => Action::Break { route, all: true, how: Break::Fin },
+        FaultKind::FinMidFrame => Action::Cut { route, after, how: Break::Fin },
+        FaultKind::Forget if rng.random() => Action::Cut { route, after, how: Break::Forget(from) },
+        FaultKind::Forget => Action::Break { route, all, how: Break::Forget(from) },
+        FaultKind::Silence => return silence([true; 2], FAULTS),
+        FaultKind::OneWay => return silence(one, FAULTS),
+        FaultKind::Stall => return silence(from, log_range(rng, 10_000, 60_000_000)),
+        FaultKind::Refuse => Action::Refuse { route, count },
+        FaultKind::AcceptClose => Action::AcceptClose { route, count },
+        FaultKind::Stranger => Action::Stranger { route, manner: *pick(rng, &Manner::ALL) },
+        FaultKind::ServerRestart => {
             Action::Restart { process: SERVER, down: log_duration(rng, 1, 5_000_000), mute: false }
         }
-        Kind::ClientRestart => {
+        FaultKind::ClientRestart => {
             Action::Restart { process: CLIENT, down: log_duration(rng, 1, 5_000_000), mute: false }
         }
-        Kind::Crash => {
+        FaultKind::Crash => {
             Action::Restart { process, down: log_duration(rng, 1_000, 5_000_000), mute: true }
         }
-        Kind::Shutdown => Action::Shutdown { process, drain: log_duration(rng, 1, 10_000_000) },
-        Kind::Pause => Action::Pause { process, time: log_duration(rng, 1_000, 600_000_000) },
-        Kind::ClockJump => Action::Jump { process, by: log_duration(rng, 1_000, 600_000_000) },
-        Kind::DialNoFiles => Action::NoFiles { process, accept: 0, count },
-        Kind::AcceptNoFiles => Action::NoFiles { process, accept: 1, count },
-        Kind::Change => {
-            Action::Change { route, specs: [draw_link(rng, lossy), draw_link(rng, lossy)] }
+        FaultKind::Shutdown => {
+            Action::Shutdown { process, drain: log_duration(rng, 1, 10_000_000) }
+        }
+        FaultKind::Pause => Action::Pause { process, time: log_duration(rng, 1_000, 600_000_000) },
+        FaultKind::ClockJump => Action::Jump { process, by: log_duration(rng, 1_000, 600_000_000) },
+        FaultKind::DialNoFiles => Action::NoFiles { process, accept: 0, count },
+        FaultKind::AcceptNoFiles => Action::NoFiles { process, accept: 1, count },
+        FaultKind::Change => {
+            let specs = [draw_link(rng, lossy), draw_link(rng, lossy)];
+            Action::Change { route, specs: Box::new(specs) }
         }
         // These are in the routes and in what programs do.
-        Kind::Loss | Kind::SlowReader | Kind::LocalReset | Kind::TargetRefused => return,
+        FaultKind::Loss
+        | FaultKind::SlowReader
+        | FaultKind::LocalReset
+        | FaultKind::TargetRefused => return,
     };
     script.push((at, action));
 }

@@ -2,7 +2,7 @@
 
 /// A kind of fault.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Kind {
+pub enum FaultKind {
     /// A stripe's connection is reset, both ends told.
     Reset,
     /// A connection breaks by a reset after so many bytes.
@@ -55,33 +55,33 @@ pub enum Kind {
     Change,
 }
 
-impl Kind {
+impl FaultKind {
     /// All of them.
-    pub const ALL: [Kind; 25] = [
-        Kind::Reset,
-        Kind::ResetAfter,
-        Kind::ResetUnread,
-        Kind::FinMidFrame,
-        Kind::Silence,
-        Kind::OneWay,
-        Kind::Stall,
-        Kind::Forget,
-        Kind::HalfDead,
-        Kind::Refuse,
-        Kind::AcceptClose,
-        Kind::Stranger,
-        Kind::ServerRestart,
-        Kind::ClientRestart,
-        Kind::Crash,
-        Kind::Pause,
-        Kind::ClockJump,
-        Kind::LocalReset,
-        Kind::TargetRefused,
-        Kind::Shutdown,
-        Kind::DialNoFiles,
-        Kind::AcceptNoFiles,
-        Kind::Loss,
-        Kind::SlowReader,
-        Kind::Change,
+    pub const ALL: [FaultKind; 25] = [
+        FaultKind::Reset,
+        FaultKind::ResetAfter,
+        FaultKind::ResetUnread,
+        FaultKind::FinMidFrame,
+        FaultKind::Silence,
+        FaultKind::OneWay,
+        FaultKind::Stall,
+        FaultKind::Forget,
+        FaultKind::HalfDead,
+        FaultKind::Refuse,
+        FaultKind::AcceptClose,
+        FaultKind::Stranger,
+        FaultKind::ServerRestart,
+        FaultKind::ClientRestart,
+        FaultKind::Crash,
+        FaultKind::Pause,
+        FaultKind::ClockJump,
+        FaultKind::LocalReset,
+        FaultKind::TargetRefused,
+        FaultKind::Shutdown,
+        FaultKind::DialNoFiles,
+        FaultKind::AcceptNoFiles,
+        FaultKind::Loss,
+        FaultKind::SlowReader,
+        FaultKind::Change,
     ];
 }

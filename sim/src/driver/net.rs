@@ -10,7 +10,7 @@ mod arrive;
 mod connect;
 mod socket;
 
-use super::kind::Kind;
+use super::kind::FaultKind;
 use crate::agenda::Agenda;
 use crate::link::{Later, Link, LinkEvent, LinkSpec};
 use crate::seed::{Digest, stream};
@@ -181,7 +181,7 @@ pub struct Net {
     /// All processes.
     pub processes: [Process; 3],
     /// How often each fault took effect.
-    pub effects: BTreeMap<Kind, u64>,
+    pub effects: BTreeMap<FaultKind, u64>,
     /// Of all that happened.
     pub digest: Digest,
     ports: Vec<Port>,
@@ -214,7 +214,7 @@ impl Net {
     }
 
     /// A fault took effect.
-    pub fn note(&mut self, kind: Kind) {
+    pub fn note(&mut self, kind: FaultKind) {
         *self.effects.entry(kind).or_default() += 1;
     }
 
@@ -292,7 +292,7 @@ impl Net {
     pub fn change(&mut self, route: usize, specs: [LinkSpec; 2]) {
         for conn in self.conns.values_mut().filter(|conn| conn.route == route) {
             for (link, spec) in conn.links.iter_mut().zip(&specs) {
-                link.respec(spec.clone());
+                link.set_spec(spec.clone());
             }
         }
         self.routes[route].specs = specs;

@@ -3,7 +3,7 @@
 //! looks like an end.
 
 use super::draw::{Ending, ProgramPlan};
-use super::kind::Kind;
+use super::kind::FaultKind;
 use super::net::SharedNet;
 use super::pipe::{SimClock, SimPipe};
 use crate::app::pattern;
@@ -142,7 +142,7 @@ impl Program {
 
     fn abort(&self, pipe: &mut SimPipe) {
         pipe.abort();
-        self.net.borrow_mut().note(Kind::LocalReset);
+        self.net.borrow_mut().note(FaultKind::LocalReset);
         self.flow.borrow_mut().sides[self.side].aborted = true;
     }
 
@@ -240,7 +240,7 @@ impl Program {
                 mine.read += data.len() as u64;
                 if !self.plan.read_pause.is_zero() {
                     drop(flow);
-                    self.net.borrow_mut().note(Kind::SlowReader);
+                    self.net.borrow_mut().note(FaultKind::SlowReader);
                 }
             }
             Received::Fin => {

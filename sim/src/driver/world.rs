@@ -14,7 +14,7 @@ mod tasks;
 
 use super::draw::{Action, FAULTS, FlowPlan, Manner, Scenario};
 use super::executor::Executor;
-use super::kind::Kind;
+use super::kind::FaultKind;
 use super::net::{Break, CLIENT, Event, Net, PROGRAMS, SERVER, SharedNet};
 use super::pipe::{SimClock, SimDial, SimListen, SimPipe};
 use super::program::{FlowState, Program, Progress};
@@ -59,13 +59,13 @@ const SETTLE: u64 = 75_000_000;
 const CONNECT: Duration = Duration::from_secs(30);
 
 /// Kinds of faults that neither take a stripe away nor keep a proxy from its work.
-const HARMLESS: [Kind; 6] = [
-    Kind::Stranger,
-    Kind::LocalReset,
-    Kind::TargetRefused,
-    Kind::Loss,
-    Kind::SlowReader,
-    Kind::Change,
+const HARMLESS: [FaultKind; 6] = [
+    FaultKind::Stranger,
+    FaultKind::LocalReset,
+    FaultKind::TargetRefused,
+    FaultKind::Loss,
+    FaultKind::SlowReader,
+    FaultKind::Change,
 ];
 
 /// How a world went.
@@ -86,7 +86,7 @@ pub struct Outcome {
     /// Polls of tasks.
     pub polls: u64,
     /// How often each fault took effect.
-    pub effects: BTreeMap<Kind, u64>,
+    pub effects: BTreeMap<FaultKind, u64>,
     /// Of all that happened.
     pub digest: u64,
 }
@@ -209,7 +209,7 @@ impl World {
         let bytes =
             flows.iter().flat_map(|(_, flow)| flow.borrow().sides.clone()).map(|side| side.read);
         let mut effects = net.effects.clone();
-        for kind in [Kind::Loss] {
+        for kind in [FaultKind::Loss] {
             if self.scenario.kinds.contains(&kind) {
                 effects.insert(kind, 1);
             }

@@ -3,10 +3,10 @@
 use super::account::{Arrival, Receiving};
 use super::wait::{Cause, gaps, held};
 use super::*;
-use crate::app::{FlowPlan, Half};
+use crate::app::{FlowPlan, SendPlan};
 use crate::faults::{Fault, Told};
 use crate::rate::Rate;
-use crate::record::Tapes;
+use crate::record::Recordings;
 use crate::world::{Setup, World};
 use std::time::Duration;
 use striper_core::{SchedulerKind, StripeId};
@@ -16,11 +16,11 @@ const EACH: [&[usize]; 3] = [&[0, 1], &[0], &[1]];
 
 /// Both sides' traces of a world, the client's first.
 fn traces(mut world: World) -> [String; 2] {
-    let tapes = Tapes::new(|_| String::new());
-    world.observe(tapes.observer());
+    let recordings = Recordings::new(|_| String::new());
+    world.observe(recordings.observer());
     assert!(world.run_to_end(60 * SECOND));
     drop(world);
-    let texts: Vec<String> = tapes.finish(None).into_iter().map(|reel| reel.text).collect();
+    let texts: Vec<String> = recordings.finish(None).into_iter().map(|trace| trace.text).collect();
     texts.try_into().expect("two sides")
 }
 
@@ -132,7 +132,7 @@ fn a_consumer_that_does_not_take_is_no_fault_of_a_stripe() {
 fn a_program_that_has_nothing_to_send_waits_for_nothing() {
     let mut world = World::new(Setup::capped(1, &[Rate::mbit(10); 2], Duration::from_millis(20)));
     let mut plan = FlowPlan::upload(SECOND, 20);
-    plan.sends[0] = Half { rate: Some(Rate::bytes(5)), piece: 1, ..Half::sends(20) };
+    plan.sends[0] = SendPlan { rate: Some(Rate::bytes(5)), piece: 1, ..SendPlan::of(20) };
     world.open(plan);
     let texts = traces(world);
     for (which, cause) in EACH.into_iter().zip([Cause::Idle, Cause::Idle, Cause::Unseen]) {

@@ -65,7 +65,7 @@ impl Congestion {
 
     /// A handshake took so many microseconds: a bound for the shortest round trip, but no sample of
     /// a round.
-    pub fn shook_hands(&mut self, rtt: u64) {
+    pub fn handshake_took(&mut self, rtt: u64) {
         self.min_rtt = self.min_rtt.min(rtt);
     }
 
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn eight_late_samples_in_a_round_end_slow_start() {
         let mut congestion = full();
-        congestion.shook_hands(40_000);
+        congestion.handshake_took(40_000);
         // An eighth of 40 ms; the first sample begins the round.
         (0..7).for_each(|tx| congestion.sample(45_000, tx, 50));
         assert_eq!(congestion.threshold, u64::MAX);
@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn one_fast_sample_keeps_a_round_in_slow_start() {
         let mut congestion = full();
-        congestion.shook_hands(40_000);
+        congestion.handshake_took(40_000);
         congestion.sample(44_999, 0, 50);
         (1..50).for_each(|tx| congestion.sample(60_000, tx, 50));
         assert_eq!(congestion.threshold, u64::MAX);

@@ -33,7 +33,7 @@ pub(super) struct Receiver {
 
 impl Receiver {
     /// One that takes every packet for an old one.
-    pub fn deaf() -> Self {
+    pub fn closed() -> Self {
         Receiver { received: u64::MAX / 2, ..Receiver::default() }
     }
 
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn the_deaf_call_nobody() {
-        let mut receiver = Receiver::deaf();
+        let mut receiver = Receiver::closed();
         assert_eq!(arrive(&mut receiver, packet(0, b"abc", true)), None);
         assert!(!receiver.has_unread());
     }

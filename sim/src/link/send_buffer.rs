@@ -6,7 +6,7 @@
 //!
 //! Invariant: bytes leave in order and once, and the count of what was taken never falls.
 
-use super::{Fate, Later, LinkEvent, LinkSpec, MSS};
+use super::{Breakage, Later, LinkEvent, LinkSpec, MSS};
 use crate::kinds::{Kind, Kinds};
 use bytes::{Buf, Bytes, BytesMut};
 use rand::RngExt;
@@ -37,7 +37,7 @@ pub(super) struct SendBuffer {
     /// The writing program is stopped: nothing is taken from it.
     frozen: bool,
     /// What happens once so many bytes are taken.
-    fate: Option<(u64, Fate)>,
+    breakage: Option<(u64, Breakage)>,
 }
 
 impl SendBuffer {
@@ -56,7 +56,7 @@ impl SendBuffer {
             writable: true,
             asleep: false,
             frozen: false,
-            fate: None,
+            breakage: None,
         }
     }
 
@@ -91,26 +91,26 @@ impl SendBuffer {
     }
 
     /// Something happens once the system has taken `bytes` more.
-    pub fn doom(&mut self, bytes: u64, fate: Fate) {
-        if self.fate.is_none() && !self.closing {
-            self.fate = Some((self.taken + bytes, fate));
+    pub fn break_after(&mut self, bytes: u64, breakage: Breakage) {
+        if self.breakage.is_none() && !self.closing {
+            self.breakage = Some((self.taken + bytes, breakage));
         }
     }
 
     /// What was going to happen does not, unless it has begun.
-    pub fn spare(&mut self) {
+    pub fn cancel_break(&mut self) {
         if !self.is_cut() {
-            self.fate = None;
+            self.breakage = None;
         }
     }
 
-    /// Whether a [`Fate::Reset`] is due.
-    pub fn is_doomed(&self) -> bool {
-        matches!(self.fate, Some((at, Fate::Reset)) if self.taken >= at)
+    /// Whether a [`Breakage::Reset`] is due.
+    pub fn reset_is_due(&self) -> bool {
+        matches!(self.breakage, Some((at, Breakage::Reset)) if self.taken >= at)
     }
 
     fn is_cut(&self) -> bool {
-        matches!(self.fate, Some((at, Fate::Cut)) if self.taken >= at)
+        matches!(self.breakage, Some((at, Breakage::Cut)) if self.taken >= at)
     }
 
     /// How many bytes the operating system would take now.
@@ -163,7 +163,7 @@ impl SendBuffer {
             let room = self.space(spec, 0);
             let Some(front) = self.outbox.front_mut() else { break };
             let mut n = room.min(front.len() as u64);
-            if let Some((at, _)) = self.fate {
+            if let Some((at, _)) = self.breakage {
                 n = n.min(at - self.taken);
             }
             if spec.choppy && n > 0 && rng.random_range(0..8) == 0 {
@@ -324,7 +324,7 @@ mod tests {
     #[test]
     fn a_program_that_is_gone_ends_the_stream_where_it_was() {
         let mut buffer = SendBuffer::new(64 << 10);
-        buffer.doom(3, Fate::Cut);
+        buffer.break_after(3, Breakage::Cut);
         buffer.push(Bytes::from_static(b"abcdef"));
         assert!(take(&mut buffer, &spec()).has(Kind::Cut));
         buffer.push(Bytes::from_static(b"more"));

@@ -37,6 +37,11 @@ pub struct LinkSpec {
 }
 
 impl LinkSpec {
+    /// Both directions of a route, each as [`LinkSpec::new`].
+    pub fn both_ways(rate: Rate, delay: Duration) -> [LinkSpec; 2] {
+        [LinkSpec::new(rate, delay), LinkSpec::new(rate, delay)]
+    }
+
     /// How long a full queue takes to drain, in microseconds.
     pub fn queueing(&self) -> u64 {
         self.rate.micros_for(self.queue)

@@ -15,7 +15,7 @@ use crate::app::FlowPlan;
 use crate::faults::{Fault, Told};
 use crate::oracle::{Pipe, fluid_time};
 use crate::rate::Rate;
-use crate::record::{self, Reel, Tapes};
+use crate::record::{self, NamedTrace, Recordings};
 use crate::scheduler;
 use crate::side::Side;
 use crate::units::{micros, write_percent, write_rate, write_size, write_time};
@@ -174,11 +174,11 @@ impl Transfer {
     }
 
     /// Runs one transfer and records it: the client's trace and the server's.
-    pub fn record(&self, stripes: usize, scheduler: SchedulerKind) -> Vec<Reel> {
+    pub fn record(&self, stripes: usize, scheduler: SchedulerKind) -> Vec<NamedTrace> {
         let command = self.command(stripes, scheduler);
-        let tapes = Tapes::new(move |_| command.clone());
-        self.run(stripes, scheduler, |world| world.observe(tapes.observer()));
-        tapes.finish(None)
+        let recordings = Recordings::new(move |_| command.clone());
+        self.run(stripes, scheduler, |world| world.observe(recordings.observer()));
+        recordings.finish(None)
     }
 
     /// Records its only transfer into PATH.client and PATH.server.

@@ -8,7 +8,7 @@ use super::plot::{TimeAxis, escape};
 use super::scale::{show_rate, show_size, show_time};
 use super::scene::Scene;
 use super::timeline::Timeline;
-use crate::files::Kind;
+use crate::files::FileKind;
 use crate::oracle::{Pipe, fluid_time};
 use crate::rate::Rate;
 use crate::side::Side;
@@ -22,7 +22,7 @@ use striper_core::StripeId;
 const MINOR: u64 = 20;
 
 /// A page with charts.
-pub const PAGE: Kind<'static> = Kind { name: "a page of the simulator", begins: BEGINS };
+pub const PAGE: FileKind<'static> = FileKind { name: "a page of the simulator", begins: BEGINS };
 
 /// How each page begins; no page of another program does.
 const BEGINS: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\

@@ -290,7 +290,7 @@ impl Timeline {
                 lane.arrive_unseen(at, end, size, carried(&piece, new), grows);
             }
             if let Item::Frame(frame) = piece {
-                self.heed(side, at, stripe, &frame);
+                self.note_frame(side, at, stripe, &frame);
             }
         }
     }
@@ -304,7 +304,7 @@ impl Timeline {
     }
 
     /// What a frame tells about frames that went the other way.
-    fn heed(&mut self, side: Side, at: u64, stripe: StripeId, frame: &frame::Frame) {
+    fn note_frame(&mut self, side: Side, at: u64, stripe: StripeId, frame: &frame::Frame) {
         match frame {
             frame::Frame::Ack { counts } => {
                 for (stripe, count) in counts {

@@ -24,7 +24,7 @@ const ENDLESS: Duration = Duration::from_secs(10);
 const STATES: usize = 100_000;
 
 /// What a hunt found.
-struct Prey {
+struct HuntResult {
     bug: String,
     took: Duration,
     /// Way of looking, and what failed; `None` if nothing did.
@@ -55,15 +55,15 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
     } else {
         options.bugs.clone()
     };
-    let prey = hunt_all(&names, &bugs::build::program()?, options);
-    say(summary(&prey));
-    let is_well = prey.iter().all(|prey| prey.found.is_some() == (prey.bug != CONTROL));
+    let results = hunt_all(&names, &bugs::build::program()?, options);
+    say(summary(&results));
+    let is_well = results.iter().all(|result| result.found.is_some() == (result.bug != CONTROL));
     Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Each in a process of its own, so many at a time.
 #[expect(clippy::disallowed_methods, reason = "how fast the simulator is, not what it simulates")]
-fn hunt_all(names: &[String], program: &Path, options: &Options) -> Vec<Prey> {
+fn hunt_all(names: &[String], program: &Path, options: &Options) -> Vec<HuntResult> {
     let next = AtomicUsize::new(0);
     let all = Mutex::new(Vec::new());
     let work = || {
@@ -79,36 +79,36 @@ fn hunt_all(names: &[String], program: &Path, options: &Options) -> Vec<Prey> {
             let mut words =
                 said.lines().next_back().unwrap_or_default().split('\t').map(str::to_owned);
             let hits = words.next().unwrap_or_default();
-            let prey = Prey {
+            let result = HuntResult {
                 bug: name.clone(),
                 took: began.elapsed(),
                 found: words.next().map(|way| (way, words.next().unwrap_or_default())),
                 hits,
             };
-            say(line(&prey));
-            all.lock().expect("no thread panics").push(prey);
+            say(line(&result));
+            all.lock().expect("no thread panics").push(result);
         }
     };
     std::thread::scope(|scope| (0..options.jobs).for_each(|_| drop(scope.spawn(work))));
     all.into_inner().expect("no thread panics")
 }
 
-fn line(prey: &Prey) -> String {
-    let what = match &prey.found {
+fn line(result: &HuntResult) -> String {
+    let what = match &result.found {
         Some((way, what)) => format!("{way}: {}", what.chars().take(100).collect::<String>()),
-        None if prey.bug == CONTROL => "nothing found, as it should be".into(),
-        None => format!("NOT FOUND; it had its chance {} times", prey.hits),
+        None if result.bug == CONTROL => "nothing found, as it should be".into(),
+        None => format!("NOT FOUND; it had its chance {} times", result.hits),
     };
-    format!("{:<32} {:>6.1} s  {what}\n", prey.bug, prey.took.as_secs_f64())
+    format!("{:<32} {:>6.1} s  {what}\n", result.bug, result.took.as_secs_f64())
 }
 
-fn summary(prey: &[Prey]) -> String {
-    let bugs = || prey.iter().filter(|prey| prey.bug != CONTROL);
+fn summary(results: &[HuntResult]) -> String {
+    let bugs = || results.iter().filter(|result| result.bug != CONTROL);
     let mut times: Vec<Duration> =
-        bugs().filter(|prey| prey.found.is_some()).map(|prey| prey.took).collect();
+        bugs().filter(|result| result.found.is_some()).map(|result| result.took).collect();
     times.sort_unstable();
     let missed: Vec<&str> =
-        bugs().filter(|prey| prey.found.is_none()).map(|prey| prey.bug.as_str()).collect();
+        bugs().filter(|result| result.found.is_none()).map(|result| result.bug.as_str()).collect();
     let at = |index: usize| times.get(index).map_or(0.0, Duration::as_secs_f64);
     let mut text = format!(
         "{} of {} bugs found; median {:.1} s, longest {:.1} s\n",

@@ -3,7 +3,7 @@
 use super::options::{Run, Script, Swarm};
 use super::{Scenario, Size, draw_sized, keep, record, script, shrink, sweep::sweep, terse};
 use crate::failure::Failure;
-use crate::record as tapes;
+use crate::record as recordings;
 use crate::say::say;
 use std::path::Path;
 use std::process::ExitCode;
@@ -52,12 +52,12 @@ pub fn run(Run { script, trace, session, .. }: &Run) -> ExitCode {
     if trace.is_none() && session.is_none() {
         return tell(super::run(&scenario).map(|outcome| say(format_args!("{outcome:#?}\n"))));
     }
-    if let Some(Err(error)) = trace.as_ref().map(|path| tapes::check(path)) {
+    if let Some(Err(error)) = trace.as_ref().map(|path| recordings::check(path)) {
         return complain(&format!("--trace: {error}"));
     }
-    let (result, reels) = record(&scenario, keep::scenario_of(&text));
+    let (result, traces) = record(&scenario, keep::scenario_of(&text));
     if let Some(path) = trace {
-        match tapes::write(path, &reels) {
+        match recordings::write(path, &traces) {
             Ok(files) => files.iter().for_each(|file| eprintln!("recorded {}", file.display())),
             Err(error) => return complain(&format!("--trace: {error}")),
         }
@@ -65,10 +65,10 @@ pub fn run(Run { script, trace, session, .. }: &Run) -> ExitCode {
     let Some(session) = session else {
         return tell(result.map(|outcome| say(format_args!("{outcome:#?}\n"))));
     };
-    match reels.iter().find(|reel| reel.name == *session) {
-        Some(reel) => say(&reel.text),
+    match traces.iter().find(|trace| trace.name == *session) {
+        Some(trace) => say(&trace.text),
         None => {
-            let names: Vec<&str> = reels.iter().map(|reel| reel.name.as_str()).collect();
+            let names: Vec<&str> = traces.iter().map(|trace| trace.name.as_str()).collect();
             return complain(&format!(
                 "--session: there is no session \"{session}\" in it; there are {}",
                 names.join(", ")

@@ -6,9 +6,9 @@
 
 use super::hostile;
 use super::{Honest, Hostile, Scenario};
-use crate::app::{Answer, Ending, FlowPlan, Half, Reader, Start};
+use crate::app::{Answer, Ending, FlowPlan, ReadPlan, SendPlan, Start};
 use crate::draw::{log_duration, log_range, pick};
-use crate::faults::{Fault, Told, Upset};
+use crate::faults::{Fault, ProcessFault, Told};
 use crate::kinds::{Kind, Kinds};
 use crate::link::{LinkSpec, MSS};
 use crate::rate::Rate;
@@ -97,12 +97,15 @@ impl Draw {
         let slowest = routes.iter().flatten().map(|spec| spec.rate).min().expect("a route");
         let crowded = self.size == Size::Small && self.rng.random_range(0..CROWDED) == 0;
         let flows = if crowded { self.crowd(&mut config) } else { self.flows(slowest) };
-        let (faults, upsets) = self.troubles(&routes, &flows, slowest);
-        let last =
-            faults.iter().map(|fault| fault.0).chain(upsets.iter().map(|upset| upset.0)).max();
+        let (faults, process_faults) = self.troubles(&routes, &flows, slowest);
+        let last = faults
+            .iter()
+            .map(|fault| fault.0)
+            .chain(process_faults.iter().map(|process_fault| process_fault.0))
+            .max();
         let starts = flows.iter().map(|flow| flow.at).max().unwrap_or(0);
         let heal = last.unwrap_or(0).max(starts) + log_range(&mut self.rng, 1_000, 10_000_000);
-        Honest { seed: self.seed, heal, config, routes, flows, faults, upsets }
+        Honest { seed: self.seed, heal, config, routes, flows, faults, process_faults }
     }
 
     fn config(&mut self, stripes: usize, slow: u64) -> Config {
@@ -186,9 +189,9 @@ impl Draw {
         let span = log_range(rng, 1_000, 1_000_000);
         let mut flow = || {
             let piece = *pick(rng, &[1_448, 16 << 10, 64 << 10]);
-            let mut sends = [Half::sends(0), Half::sends(0)];
+            let mut sends = [SendPlan::of(0), SendPlan::of(0)];
             sends[sender.index()] =
-                Half { piece, ..Half::sends(log_range(rng, 64 << 10, 256 << 10)) };
+                SendPlan { piece, ..SendPlan::of(log_range(rng, 64 << 10, 256 << 10)) };
             FlowPlan {
                 opener: sender,
                 at: rng.random_range(0..span),
@@ -226,7 +229,7 @@ impl Draw {
         }
     }
 
-    fn half(&mut self, budget: &mut u64) -> Half {
+    fn half(&mut self, budget: &mut u64) -> SendPlan {
         let tiny = self.uses(Kind::TinyWrites, 0.5);
         let resets = self.uses(Kind::FlowReset, 0.3);
         let rng = &mut self.rng;
@@ -238,7 +241,7 @@ impl Draw {
             _ => log_range(rng, 1, most),
         };
         *budget = budget.saturating_sub(bytes);
-        Half {
+        SendPlan {
             bytes,
             start: *pick(rng, &[Start::AtOnce, Start::AtOnce, Start::AtOnce, Start::AfterFin]),
             // Twenty seconds at the slowest, so that trouble comes in the middle.
@@ -253,8 +256,8 @@ impl Draw {
         }
     }
 
-    fn reader(&mut self) -> Reader {
-        Reader {
+    fn reader(&mut self) -> ReadPlan {
+        ReadPlan {
             // The slowest takes a byte at a time.
             rate: self
                 .uses(Kind::SlowReader, 0.5)
@@ -277,7 +280,7 @@ impl Draw {
         let delay = routes.iter().flatten().map(LinkSpec::delay_micros).max().expect("a route");
         let busy =
             (slowest.micros_for(bytes) / routes.len() as u64 + 8 * delay).clamp(10_000, 60_000_000);
-        let (mut faults, mut upsets) = (Vec::new(), Vec::new());
+        let (mut faults, mut process_faults) = (Vec::new(), Vec::new());
         for kind in Kind::ALL {
             if !self.has(*kind) {
                 continue;
@@ -290,12 +293,12 @@ impl Draw {
                     } else {
                         self.rng.random_range(0..2 * busy)
                     };
-                self.trouble(*kind, at, routes, &mut faults, &mut upsets);
+                self.trouble(*kind, at, routes, &mut faults, &mut process_faults);
             }
         }
         faults.sort_by_key(|fault| fault.0);
-        upsets.sort_by_key(|upset| upset.0);
-        (faults, upsets)
+        process_faults.sort_by_key(|process_fault| process_fault.0);
+        (faults, process_faults)
     }
 
     fn trouble(
@@ -304,7 +307,7 @@ impl Draw {
         at: u64,
         routes: &[[LinkSpec; 2]],
         faults: &mut Vec<(u64, usize, Fault)>,
-        upsets: &mut Vec<(u64, Side, Upset)>,
+        process_faults: &mut Vec<(u64, Side, ProcessFault)>,
     ) {
         let rng = &mut self.rng;
         let side = *pick(rng, &Side::BOTH);
@@ -325,19 +328,27 @@ impl Draw {
             Kind::Blackhole => Fault::Forget { from: [true, true] },
             Kind::Refused => Fault::RefuseDials(rng.random_range(1..10)),
             Kind::Slammed => Fault::CloseDials(rng.random_range(1..10)),
-            Kind::Change => Fault::Change([self.link(), self.link()]),
+            Kind::Change => Fault::Change(Box::new([self.link(), self.link()])),
             Kind::ClientCrash | Kind::ServerCrash => {
                 let side = if kind == Kind::ClientCrash { Side::Client } else { Side::Server };
                 let down = log_duration(rng, 1_000, 20_000_000);
-                return upsets.push((at, side, Upset::Crash { down, told: rng.random() }));
+                return process_faults.push((
+                    at,
+                    side,
+                    ProcessFault::Crash { down, told: rng.random() },
+                ));
             }
             Kind::Pause => {
                 let most = if rng.random_range(0..20) == 0 { 600_000_000 } else { 30_000_000 };
-                return upsets.push((at, side, Upset::Pause(log_duration(rng, 1_000, most))));
+                return process_faults.push((
+                    at,
+                    side,
+                    ProcessFault::Pause(log_duration(rng, 1_000, most)),
+                ));
             }
             Kind::Jump => {
                 let by = log_duration(rng, 1_000, 600_000_000);
-                return upsets.push((at, side, Upset::Jump(by)));
+                return process_faults.push((at, side, ProcessFault::Jump(by)));
             }
             _ => return,
         };
@@ -381,7 +392,7 @@ fn worst_delay(spec: &LinkSpec) -> u64 {
         + spec.rate.micros_for(spec.queue.min(256 << 10))
 }
 
-type Troubles = (Vec<(u64, usize, Fault)>, Vec<(u64, Side, Upset)>);
+type Troubles = (Vec<(u64, usize, Fault)>, Vec<(u64, Side, ProcessFault)>);
 
 fn draw_hostile(seed: u64, rng: &mut ChaCha8Rng) -> Hostile {
     let config = Config {

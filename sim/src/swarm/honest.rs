@@ -7,7 +7,7 @@
 
 use super::{Honest, Outcome};
 use crate::app::{Answer, Ending, Flow};
-use crate::faults::{Fault, Upset};
+use crate::faults::{Fault, ProcessFault};
 use crate::kinds::{Kind, Kinds};
 use crate::link::{LinkSpec, MSS};
 use crate::observe::Observer;
@@ -43,7 +43,7 @@ pub fn world(scenario: &Honest) -> World {
         config: scenario.config,
         checks: if events > 4 << 20 { Checks::Thinning } else { Checks::Always },
         repeat: String::new(),
-        rebirth: true,
+        restarts_session: true,
     });
     for plan in &scenario.flows {
         world.open(plan.clone());
@@ -51,8 +51,8 @@ pub fn world(scenario: &Honest) -> World {
     for (at, route, fault) in &scenario.faults {
         world.fault(*at, *route, fault.clone());
     }
-    for (at, side, upset) in &scenario.upsets {
-        world.upset(*at, *side, *upset);
+    for (at, side, process_fault) in &scenario.process_faults {
+        world.process_fault(*at, *side, *process_fault);
     }
     world
 }
@@ -92,7 +92,7 @@ fn outcome(world: &World) -> Outcome {
     let count = |of: fn(&Flow) -> bool| world.flows().iter().filter(|flow| of(flow)).count() as u64;
     Outcome {
         events: world.inputs(),
-        faults: world.blows() + u64::from(nature.len()),
+        faults: world.hits() + u64::from(nature.len()),
         felt: world.felt(),
         flows: world.flows().len() as u64,
         complete: count(Flow::is_complete),
@@ -196,18 +196,21 @@ fn time_to_settle(scenario: &Honest) -> u64 {
         Fault::Clog { time, .. } => Some(micros(*time)),
         _ => None,
     });
-    let paused = scenario.upsets.iter().filter_map(|(_, _, upset)| match upset {
-        Upset::Pause(time) | Upset::Jump(time) => Some(micros(*time)),
-        Upset::Crash { .. } => None,
-    });
+    let paused =
+        scenario.process_faults.iter().filter_map(|(_, _, process_fault)| match process_fault {
+            ProcessFault::Pause(time) | ProcessFault::Jump(time) => Some(micros(*time)),
+            ProcessFault::Crash { .. } => None,
+        });
     let held_up = clogged.max().unwrap_or(0).max(paused.max().unwrap_or(0));
     let shortest =
         scenario.config.iter().map(|config| config.resume_limit.as_micros() as u64).min();
     let given_up = scenario.heal >= shortest.expect("two settings");
-    let lost_memory =
-        scenario.upsets.iter().any(|(_, _, upset)| matches!(upset, Upset::Crash { .. }))
-            || held_up > 0
-            || given_up;
+    let lost_memory = scenario
+        .process_faults
+        .iter()
+        .any(|(_, _, process_fault)| matches!(process_fault, ProcessFault::Crash { .. }))
+        || held_up > 0
+        || given_up;
     let resume = if lost_memory { limit(|config| config.resume_limit) } else { 0 };
     let silence = scenario.heal.min(120_000_000);
     silence
@@ -223,7 +226,7 @@ fn time_to_settle(scenario: &Honest) -> u64 {
 /// How long a packet may queue.
 fn longest_queue(scenario: &Honest) -> u64 {
     let changes = scenario.faults.iter().filter_map(|(_, _, fault)| match fault {
-        Fault::Change(specs) => Some(specs),
+        Fault::Change(specs) => Some(&**specs),
         _ => None,
     });
     let specs = scenario.routes.iter().chain(changes).flatten();

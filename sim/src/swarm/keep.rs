@@ -2,7 +2,7 @@
 
 use super::{Scenario, record, terse};
 use crate::failure::Failure;
-use crate::{record as tapes, repeat};
+use crate::{record as recordings, repeat};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -25,13 +25,13 @@ pub fn keep(
     failure: &Failure,
 ) -> Result<String, String> {
     let script = terse::write(scenario);
-    let (again, reels) = record(scenario, scenario_of(&script));
+    let (again, traces) = record(scenario, scenario_of(&script));
     let folder = new_folder(parent, name)?;
     let file = folder.join("failure.scenario");
     let reason = failure.message.lines().next().unwrap_or_default();
     let written = fs::write(&file, format!("# {reason}\n{script}"))
         .map_err(|error| format!("can't write {}: {error}", file.display()))
-        .and_then(|()| tapes::write(&folder.join("failure.trace"), &reels));
+        .and_then(|()| recordings::write(&folder.join("failure.trace"), &traces));
     let traces = written.inspect_err(|_| {
         // Half a failure would look like a whole one.
         let _ = fs::remove_dir_all(&folder);

@@ -22,11 +22,11 @@ pub use draw::{Size, draw, draw_sized};
 
 use crate::app::FlowPlan;
 use crate::failure::{Failure, catch};
-use crate::faults::{Fault, Upset};
+use crate::faults::{Fault, ProcessFault};
 use crate::kinds::Kinds;
 use crate::link::LinkSpec;
 use crate::observe::Observer;
-use crate::record::{Reel, Tapes};
+use crate::record::{NamedTrace, Recordings};
 use crate::side::Side;
 pub use shrink::shrink;
 use striper_core::Config;
@@ -56,7 +56,7 @@ pub struct Honest {
     /// What happens to routes: time in microseconds, number of the route, what.
     pub faults: Vec<(u64, usize, Fault)>,
     /// What happens to processes: time in microseconds, side, what.
-    pub upsets: Vec<(u64, Side, Upset)>,
+    pub process_faults: Vec<(u64, Side, ProcessFault)>,
 }
 
 /// One honest side and a peer that says valid things with bad intent.
@@ -108,11 +108,11 @@ pub fn run(scenario: &Scenario) -> Result<Outcome, Failure> {
 pub fn record(
     scenario: &Scenario,
     scenario_of: impl Fn(&str) -> String + 'static,
-) -> (Result<Outcome, Failure>, Vec<Reel>) {
-    let tapes = Tapes::new(scenario_of);
-    let result = run_before(scenario, Some(tapes.observer()));
-    let reels = tapes.finish(result.as_ref().err().map(|failure| failure.message.as_str()));
-    (result, reels)
+) -> (Result<Outcome, Failure>, Vec<NamedTrace>) {
+    let recordings = Recordings::new(scenario_of);
+    let result = run_before(scenario, Some(recordings.observer()));
+    let traces = recordings.finish(result.as_ref().err().map(|failure| failure.message.as_str()));
+    (result, traces)
 }
 
 fn run_before(scenario: &Scenario, observer: Option<Observer>) -> Result<Outcome, Failure> {

@@ -6,8 +6,8 @@
 
 use super::hostile::{Act, Move};
 use super::{Honest, Hostile, Scenario};
-use crate::app::{Answer, Ending, FlowPlan, Half, Reader, Start};
-use crate::faults::{Fault, Told, Upset};
+use crate::app::{Answer, Ending, FlowPlan, ReadPlan, SendPlan, Start};
+use crate::faults::{Fault, ProcessFault, Told};
 use crate::link::LinkSpec;
 use crate::rate::Rate;
 use crate::scheduler;
@@ -55,11 +55,13 @@ fn write_honest(text: &mut String, honest: &Honest) {
     for (at, route, fault) in &honest.faults {
         let _ = writeln!(text, "fault {}", fault_text(*at, *route, fault));
     }
-    for (at, side, upset) in &honest.upsets {
-        let what = match upset {
-            Upset::Crash { down, told } => format!("crash down={} told={told}", micros(*down)),
-            Upset::Pause(time) => format!("pause time={}", micros(*time)),
-            Upset::Jump(time) => format!("jump time={}", micros(*time)),
+    for (at, side, process_fault) in &honest.process_faults {
+        let what = match process_fault {
+            ProcessFault::Crash { down, told } => {
+                format!("crash down={} told={told}", micros(*down))
+            }
+            ProcessFault::Pause(time) => format!("pause time={}", micros(*time)),
+            ProcessFault::Jump(time) => format!("jump time={}", micros(*time)),
         };
         let _ = writeln!(text, "upset {what} at={at} side={}", side_name(*side));
     }
@@ -215,12 +217,12 @@ pub fn parse(text: &str) -> Result<Scenario, String> {
     }
 }
 
-/// When the last flow, fault or upset begins, in microseconds.
+/// When the last flow or fault begins, in microseconds.
 fn last_begin(honest: &Honest) -> u64 {
     let flows = honest.flows.iter().map(|flow| flow.at);
     let faults = honest.faults.iter().map(|fault| fault.0);
-    let upsets = honest.upsets.iter().map(|upset| upset.0);
-    flows.chain(faults).chain(upsets).max().unwrap_or(0)
+    let process_faults = honest.process_faults.iter().map(|process_fault| process_fault.0);
+    flows.chain(faults).chain(process_faults).max().unwrap_or(0)
 }
 
 fn parse_line(scenario: &mut Option<Scenario>, line: &mut Line) -> Result<(), String> {
@@ -234,7 +236,7 @@ fn parse_line(scenario: &mut Option<Scenario>, line: &mut Line) -> Result<(), St
                 routes: Vec::new(),
                 flows: Vec::new(),
                 faults: Vec::new(),
-                upsets: Vec::new(),
+                process_faults: Vec::new(),
             }));
         }
         ("hostile", empty @ None) => {
@@ -271,16 +273,18 @@ fn parse_line(scenario: &mut Option<Scenario>, line: &mut Line) -> Result<(), St
         }
         ("upset", Some(Scenario::Honest(honest))) => {
             let name = line.word("an upset")?;
-            let upset = match name.as_str() {
-                "crash" => Upset::Crash { down: line.time("down")?, told: line.need("told")? },
-                "pause" => Upset::Pause(line.time("time")?),
-                "jump" => Upset::Jump(line.time("time")?),
+            let process_fault = match name.as_str() {
+                "crash" => {
+                    ProcessFault::Crash { down: line.time("down")?, told: line.need("told")? }
+                }
+                "pause" => ProcessFault::Pause(line.time("time")?),
+                "jump" => ProcessFault::Jump(line.time("time")?),
                 _ => {
                     return Err(format!("\"{name}\" is no upset; there are crash, pause and jump"));
                 }
             };
             let side = line.side("side")?.ok_or("side= is missing")?;
-            honest.upsets.push((line.need("at")?, side, upset));
+            honest.process_faults.push((line.need("at")?, side, process_fault));
         }
         (other, Some(_)) => return Err(format!("\"{other}\" has no meaning here")),
     }
@@ -362,7 +366,7 @@ fn parse_flow(line: &mut Line) -> Result<FlowPlan, String> {
     let (mut sends, mut reads) = (Vec::new(), Vec::new());
     for mark in ["", "'"] {
         let name = |name: &str| format!("{name}{mark}");
-        let usual = Half::sends(line.take(&name("bytes"))?.unwrap_or(0));
+        let usual = SendPlan::of(line.take(&name("bytes"))?.unwrap_or(0));
         let rate = line.take(&name("rate"))?.map(Rate::bytes);
         let piece = line.take(&name("piece"))?.unwrap_or(usual.piece);
         if rate == Some(Rate::ZERO) || piece == 0 {
@@ -379,8 +383,8 @@ fn parse_flow(line: &mut Line) -> Result<FlowPlan, String> {
             Some("never") => Ending::Never,
             Some(other) => return Err(format!("end{mark}={other}: there are reset and never")),
         };
-        sends.push(Half { rate, piece, start, end, ..usual });
-        reads.push(Reader {
+        sends.push(SendPlan { rate, piece, start, end, ..usual });
+        reads.push(ReadPlan {
             rate: line.take(&name("reads"))?.map(Rate::bytes),
             stop_after: line.take(&name("stops"))?,
             burst: line.take(&name("burst"))?,
@@ -419,7 +423,7 @@ fn parse_fault(line: &mut Line) -> Result<Fault, String> {
         "clog" => Fault::Clog { from: line.ways()?, time: line.time("time")? },
         "refuse-dials" => Fault::RefuseDials(line.need("count")?),
         "close-dials" => Fault::CloseDials(line.need("count")?),
-        "change" => Fault::Change(parse_route(line)?),
+        "change" => Fault::Change(Box::new(parse_route(line)?)),
         "heal" => Fault::Heal,
         _ => return Err(format!("\"{name}\" is no fault")),
     })

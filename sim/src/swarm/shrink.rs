@@ -2,7 +2,7 @@
 //! flows and routes first, then smaller sizes and plainer links and settings.
 
 use super::{Honest, Scenario, run};
-use crate::app::{Answer, Ending, Half, Reader, Start};
+use crate::app::{Answer, Ending, ReadPlan, SendPlan, Start};
 use crate::failure::Failure;
 use crate::link::LinkSpec;
 use crate::rate::Rate;
@@ -12,7 +12,7 @@ use striper_core::Config;
 /// A smaller scenario that fails as this one does, and how. Tries at most `budget` scenarios.
 pub fn shrink(scenario: &Scenario, failure: &Failure, budget: usize) -> (Scenario, Failure) {
     let mut best = (scenario.clone(), failure.clone());
-    let gist = failure.gist();
+    let signature = failure.signature();
     let mut left = budget;
     loop {
         let mut smaller = None;
@@ -22,7 +22,7 @@ pub fn shrink(scenario: &Scenario, failure: &Failure, budget: usize) -> (Scenari
             }
             left -= 1;
             match run(&candidate) {
-                Err(failure) if failure.gist() == gist => {
+                Err(failure) if failure.signature() == signature => {
                     smaller = Some((candidate, failure));
                     break;
                 }
@@ -71,11 +71,12 @@ fn fewer(honest: &Honest) -> impl Iterator<Item = Honest> + '_ {
         .filter(|flows| !flows.is_empty())
         .map(|flows| Honest { flows, ..honest.clone() });
     let faults = thinned(&honest.faults).map(|faults| Honest { faults, ..honest.clone() });
-    let upsets = thinned(&honest.upsets).map(|upsets| Honest { upsets, ..honest.clone() });
+    let process_faults = thinned(&honest.process_faults)
+        .map(|process_faults| Honest { process_faults, ..honest.clone() });
     let routes = (0..honest.routes.len())
         .filter(|_| honest.routes.len() > 1)
         .map(|route| without(honest, route));
-    flows.chain(faults).chain(upsets).chain(routes)
+    flows.chain(faults).chain(process_faults).chain(routes)
 }
 
 /// One route, and one stripe, less.
@@ -119,10 +120,7 @@ fn plainer(honest: &Honest) -> impl Iterator<Item = Honest> + '_ {
     }
     for route in 0..honest.routes.len() {
         changes.push(Box::new(move |it| {
-            it.routes[route] = [
-                LinkSpec::new(Rate::mbit(10), Duration::from_millis(10)),
-                LinkSpec::new(Rate::mbit(10), Duration::from_millis(10)),
-            ]
+            it.routes[route] = LinkSpec::both_ways(Rate::mbit(10), Duration::from_millis(10))
         }));
         for way in 0..2 {
             changes.push(Box::new(move |it| {
@@ -142,8 +140,8 @@ fn plainer(honest: &Honest) -> impl Iterator<Item = Honest> + '_ {
         changes.push(Box::new(move |it| it.flows[flow].answer = Answer::Accept(Duration::ZERO)));
         changes.push(Box::new(move |it| it.flows[flow].at /= 2));
         for side in 0..2 {
-            changes.push(Box::new(move |it| it.flows[flow].sends[side] = Half::sends(0)));
-            changes.push(Box::new(move |it| it.flows[flow].reads[side] = Reader::default()));
+            changes.push(Box::new(move |it| it.flows[flow].sends[side] = SendPlan::of(0)));
+            changes.push(Box::new(move |it| it.flows[flow].reads[side] = ReadPlan::default()));
             changes.push(Box::new(move |it| it.flows[flow].sends[side].bytes /= 2));
             changes.push(Box::new(move |it| it.flows[flow].sends[side].rate = None));
             changes.push(Box::new(move |it| it.flows[flow].sends[side].piece = 64 << 10));

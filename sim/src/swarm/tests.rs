@@ -1,24 +1,25 @@
 //! Recorded scenarios: every session of a world has a trace, up to the failure if there is one.
 
-use super::{Reel, Scenario, draw, honest};
+use super::{NamedTrace, Scenario, draw, honest};
 use crate::failure::catch;
-use crate::record::Tapes;
+use crate::record::Recordings;
 use crate::side::Side;
 use crate::world::World;
 use std::collections::BTreeSet;
 use striper_core::trace::Trace;
 
-fn record(scenario: &Scenario) -> Vec<Reel> {
-    let (result, reels) = super::record(scenario, |session| format!("sim run --session {session}"));
+fn record(scenario: &Scenario) -> Vec<NamedTrace> {
+    let (result, traces) =
+        super::record(scenario, |session| format!("sim run --session {session}"));
     assert_eq!(result, super::run(scenario), "watching changes nothing");
-    reels
+    traces
 }
 
 #[test]
 fn every_session_of_random_worlds_has_a_trace_that_plays_both_ways() {
     let mut names = BTreeSet::new();
     for seed in 0..80 {
-        for Reel { name, text } in record(&draw(seed)) {
+        for NamedTrace { name, text } in record(&draw(seed)) {
             let trace =
                 Trace::read(&text).unwrap_or_else(|error| panic!("seed {seed}, {name}: {error}"));
             assert_eq!(trace.header.scenario, Some(format!("sim run --session {name}")));
@@ -49,8 +50,8 @@ fn honest_world() -> World {
 
 #[test]
 fn what_was_recorded_outlives_a_world_that_fails() {
-    let tapes = Tapes::new(|_| String::new());
-    let observer = tapes.observer();
+    let recordings = Recordings::new(|_| String::new());
+    let observer = recordings.observer();
     let failure = catch(|| {
         let mut world = honest_world();
         world.observe(observer);
@@ -58,7 +59,7 @@ fn what_was_recorded_outlives_a_world_that_fails() {
         panic!("an oracle\nsays no");
     })
     .expect_err("a panic");
-    for Reel { text, .. } in tapes.finish(Some(&failure.message)) {
+    for NamedTrace { text, .. } in recordings.finish(Some(&failure.message)) {
         let trace = Trace::read(&text).expect("a trace");
         assert!(trace.inputs() > 2 && trace.replay().is_ok());
         let end = trace.end.expect("an end");
@@ -68,8 +69,8 @@ fn what_was_recorded_outlives_a_world_that_fails() {
 
 #[test]
 fn the_input_that_a_session_dies_of_is_the_last_of_its_trace() {
-    let tapes = Tapes::new(|_| String::new());
-    let mut observer = tapes.observer();
+    let recordings = Recordings::new(|_| String::new());
+    let mut observer = recordings.observer();
     let mut world = honest_world();
     world.observe(Box::new(move |seen| {
         if seen.side == Side::Client
@@ -82,8 +83,8 @@ fn the_input_that_a_session_dies_of_is_the_last_of_its_trace() {
         }
     }));
     let failure = catch(|| world.run_until(30_000_000)).expect_err("a panic");
-    let reels = tapes.finish(Some(&failure.message));
-    let server = reels.iter().find(|reel| reel.name == "server").expect("a trace");
+    let traces = recordings.finish(Some(&failure.message));
+    let server = traces.iter().find(|trace| trace.name == "server").expect("a trace");
     let mut lines = server.text.lines().rev();
     let said = lines.next().unwrap_or_default();
     assert!(

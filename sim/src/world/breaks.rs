@@ -3,7 +3,7 @@
 use super::World;
 use crate::faults::{Fault, Told};
 use crate::kinds::Kind;
-use crate::link::{Fate, Link, LinkSpec};
+use crate::link::{Breakage, Link, LinkSpec};
 use crate::side::Side;
 
 impl World {
@@ -13,7 +13,7 @@ impl World {
         let conns: Vec<usize> = present.filter(|conn| self.conns[*conn].route == route).collect();
         if let Some(kind) = self.kind_of(route, &fault).filter(|_| !conns.is_empty()) {
             self.felt.add(kind);
-            self.blows += 1;
+            self.hits += 1;
         }
         match fault {
             Fault::Reset { told } => conns.into_iter().for_each(|conn| self.reset(conn, told)),
@@ -23,14 +23,14 @@ impl World {
                 for conn in conns {
                     if self.conns[conn].ends[by.index()].is_up() {
                         self.conns[conn].links[by.index()].close();
-                        self.soil(conn, by.index());
+                        self.write_later(conn, by.index());
                         self.lose(conn, by);
                     }
                 }
             }
-            Fault::ResetAfter { by, bytes } => self.doom(&conns, by, bytes, Fate::Reset),
+            Fault::ResetAfter { by, bytes } => self.break_after(&conns, by, bytes, Breakage::Reset),
             Fault::Cut { by, bytes } => {
-                self.doom(&conns, by, bytes, Fate::Cut);
+                self.break_after(&conns, by, bytes, Breakage::Cut);
             }
             Fault::Clog { from, time } => {
                 let until = self.after(time);
@@ -47,15 +47,15 @@ impl World {
             }
             Fault::Silence { from } => self.routes[route].silent = from,
             Fault::RefuseDials(count) => self.routes[route].refuse = count,
-            Fault::CloseDials(count) => self.routes[route].slam = count,
-            Fault::Change(specs) => self.change_route(route, specs),
+            Fault::CloseDials(count) => self.routes[route].close_dials = count,
+            Fault::Change(specs) => self.change_route(route, *specs),
             Fault::Heal => {
                 self.routes[route].silent = [false; 2];
                 self.routes[route].refuse = 0;
-                self.routes[route].slam = 0;
-                conns
-                    .iter()
-                    .for_each(|conn| self.conns[*conn].links.iter_mut().for_each(Link::spare));
+                self.routes[route].close_dials = 0;
+                conns.iter().for_each(|conn| {
+                    self.conns[*conn].links.iter_mut().for_each(Link::cancel_break)
+                });
                 let first = self.routes[route].first.clone();
                 if self.routes[route].specs != first {
                     self.change_route(route, first);
@@ -95,17 +95,17 @@ impl World {
             .for_each(|side| self.lose(conn, side));
     }
 
-    fn doom(&mut self, conns: &[usize], by: Side, bytes: u64, fate: Fate) {
+    fn break_after(&mut self, conns: &[usize], by: Side, bytes: u64, breakage: Breakage) {
         for conn in conns {
-            self.conns[*conn].links[by.index()].doom(bytes, fate);
-            self.soil(*conn, by.index());
+            self.conns[*conn].links[by.index()].break_after(bytes, breakage);
+            self.write_later(*conn, by.index());
         }
     }
 
     fn change_route(&mut self, route: usize, specs: [LinkSpec; 2]) {
         for conn in self.conns.iter_mut().filter(|conn| conn.route == route) {
             for (link, spec) in conn.links.iter_mut().zip(&specs) {
-                link.respec(spec.clone());
+                link.set_spec(spec.clone());
             }
         }
         self.routes[route].specs = specs;

@@ -15,7 +15,7 @@ pub(super) struct Route {
     pub silent: [bool; 2],
     pub refuse: u32,
     /// So many dials are accepted and closed.
-    pub slam: u32,
+    pub close_dials: u32,
     pub clogged_until: u64,
     /// So many were made, whatever came of them.
     pub dials: u64,
@@ -24,7 +24,15 @@ pub(super) struct Route {
 impl Route {
     pub fn new(specs: [LinkSpec; 2]) -> Self {
         let first = specs.clone();
-        Route { specs, first, silent: [false; 2], refuse: 0, slam: 0, clogged_until: 0, dials: 0 }
+        Route {
+            specs,
+            first,
+            silent: [false; 2],
+            refuse: 0,
+            close_dials: 0,
+            clogged_until: 0,
+            dials: 0,
+        }
     }
 
     /// Microseconds of both ways together, without queueing.

@@ -64,7 +64,7 @@ impl World {
         let mut links = [link(0), link(1)];
         for side in Side::BOTH {
             links[side.index()].freeze(self.processes[side.index()].is_stopped());
-            links[side.index()].shook_hands(self.routes[route].round_trip());
+            links[side.index()].handshake_took(self.routes[route].round_trip());
             links[side.index()].clog(self.routes[route].clogged_until);
         }
         self.present.push(number);
@@ -89,30 +89,30 @@ impl World {
             return;
         }
         if route.refuse > 0 || self.processes[1].is_away() {
-            self.blows += u64::from(route.refuse > 0);
+            self.hits += u64::from(route.refuse > 0);
             route.refuse = route.refuse.saturating_sub(1);
             self.felt.add(Kind::Refused);
             self.dial_failed(conn);
             return;
         }
-        let slammed = route.slam > 0;
-        route.slam = route.slam.saturating_sub(1);
+        let slammed = route.close_dials > 0;
+        route.close_dials = route.close_dials.saturating_sub(1);
         let life = self.conns[conn].ends[0].life;
         let hello = self.lives[life].session.hello(StripeId(conn as u64)).encode();
         self.greet(conn, Side::Client, hello);
         if slammed {
-            self.blows += 1;
+            self.hits += 1;
             self.felt.add(Kind::Slammed);
             self.conns[conn].ends[1].state = StripeState::Gone;
             self.conns[conn].links[1].close();
-            self.soil(conn, 1);
+            self.write_later(conn, 1);
         }
     }
 
     fn greet(&mut self, conn: usize, side: Side, hello: Bytes) {
         self.conns[conn].ends[side.index()].hello = hello.len() as u64;
         self.conns[conn].links[side.index()].push(hello);
-        self.soil(conn, side.index());
+        self.write_later(conn, side.index());
     }
 
     /// A client whose session has ended wants none of the stripes that it is still dialing.
@@ -147,7 +147,7 @@ impl World {
         conn.ends[0].state = StripeState::Gone;
         if conn.ends[1].is_up() {
             conn.links[0].close();
-            self.soil(number, 0);
+            self.write_later(number, 0);
         } else {
             conn.ends[1].state = StripeState::Gone;
             self.tidy(number);

@@ -17,7 +17,7 @@ impl World {
             self.agenda.add(at.max(self.now), Event::ResetFlow { flow, side });
         }
         let (opener, home) = (plan.opener.index(), self.current[plan.opener.index()]);
-        if self.setup.rebirth && !self.lives[home].is_alive() {
+        if self.setup.restarts_session && !self.lives[home].is_alive() {
             self.flows[flow].ends[opener].state = EndState::Lost;
             self.note_end(flow);
             return;

@@ -7,7 +7,7 @@
 use super::World;
 use super::steps::{Event, Job};
 use crate::app::EndState;
-use crate::faults::Upset;
+use crate::faults::ProcessFault;
 use crate::kinds::Kind;
 use crate::link::LinkEvent;
 use crate::side::Side;
@@ -119,7 +119,7 @@ impl World {
     pub(super) fn stopped_side(&self, event: &Event) -> Option<Side> {
         let side = match event {
             Event::Link { way, event: LinkEvent::Read, .. } => Side::BOTH[*way].other(),
-            Event::Link { .. } | Event::Fault { .. } | Event::Upset { .. } => return None,
+            Event::Link { .. } | Event::Fault { .. } | Event::ProcessFault { .. } => return None,
             Event::Restart { .. } | Event::Resume { .. } => return None,
             Event::Connected { .. } | Event::DialLimit { .. } | Event::Redial => Side::Client,
             Event::Lose { side, .. }
@@ -142,25 +142,25 @@ impl World {
         servers.any(|life| life.dead || life.ended == given_up)
     }
 
-    pub(super) fn apply_upset(&mut self, side: Side, upset: Upset) {
+    pub(super) fn apply_process_fault(&mut self, side: Side, process_fault: ProcessFault) {
         let process = &mut self.processes[side.index()];
-        match upset {
-            Upset::Crash { down, told } if !process.away => self.crash(side, down, told),
-            Upset::Pause(time) if !process.away && !process.stopped => {
+        match process_fault {
+            ProcessFault::Crash { down, told } if !process.away => self.crash(side, down, told),
+            ProcessFault::Pause(time) if !process.away && !process.stopped => {
                 process.stopped = true;
                 process.pauses += 1;
                 let pause = process.pauses;
                 self.freeze(side, true);
-                self.blows += 1;
+                self.hits += 1;
                 self.agenda.add(self.after(time), Event::Resume { side, pause });
             }
-            Upset::Jump(time) => {
+            ProcessFault::Jump(time) => {
                 process.origin += micros(time);
                 self.flows.iter_mut().for_each(|flow| flow.jumped[side.index()] = true);
                 self.felt.add(Kind::Jump);
-                self.blows += 1;
+                self.hits += 1;
             }
-            Upset::Crash { .. } | Upset::Pause(_) => {}
+            ProcessFault::Crash { .. } | ProcessFault::Pause(_) => {}
         }
     }
 
@@ -168,7 +168,7 @@ impl World {
         for conn in self.present.clone() {
             self.conns[conn].links[side.index()].freeze(frozen);
             if !frozen {
-                self.soil(conn, side.index());
+                self.write_later(conn, side.index());
             }
         }
     }
@@ -191,7 +191,7 @@ impl World {
 
     fn crash(&mut self, side: Side, down: Duration, told: bool) {
         self.felt.add(if side == Side::Client { Kind::ClientCrash } else { Kind::ServerCrash });
-        self.blows += 1;
+        self.hits += 1;
         let process = &mut self.processes[side.index()];
         process.away = true;
         process.crashes += 1;
@@ -311,7 +311,7 @@ impl World {
         }
         if side == Side::Client {
             self.drop_dials(index);
-            if self.setup.rebirth && index == self.current[0] {
+            if self.setup.restarts_session && index == self.current[0] {
                 self.new_client_session();
             }
         }

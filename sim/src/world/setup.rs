@@ -45,7 +45,7 @@ pub struct Setup {
     /// The command that repeats this world; printed when it fails.
     pub repeat: String,
     /// A client whose session ends begins another one, as the driver does.
-    pub rebirth: bool,
+    pub restarts_session: bool,
 }
 
 impl Setup {
@@ -54,14 +54,11 @@ impl Setup {
         let config = Config { stripes: caps.len(), ..Config::default() };
         Setup {
             seed,
-            routes: caps
-                .iter()
-                .map(|cap| [LinkSpec::new(*cap, delay), LinkSpec::new(*cap, delay)])
-                .collect(),
+            routes: caps.iter().map(|cap| LinkSpec::both_ways(*cap, delay)).collect(),
             config: [config; 2],
             checks: Checks::Off,
             repeat: String::new(),
-            rebirth: false,
+            restarts_session: false,
         }
     }
 }

@@ -10,7 +10,7 @@
 
 use super::World;
 use super::lives::Life;
-use crate::faults::{Fault, Upset};
+use crate::faults::{Fault, ProcessFault};
 use crate::kinds::Kind;
 use crate::link::LinkEvent;
 use crate::observe::Seen;
@@ -35,7 +35,7 @@ pub(super) enum Event {
     Consume { flow: usize, side: Side },
     ResetFlow { flow: usize, side: Side },
     Fault { route: usize, fault: Fault },
-    Upset { side: Side, upset: Upset },
+    ProcessFault { side: Side, process_fault: ProcessFault },
     Restart { side: Side, crash: u64 },
     Resume { side: Side, pause: u64 },
     Command { side: Side, input: Input },
@@ -101,7 +101,9 @@ impl World {
             Event::Consume { flow, side } => self.jobs.push_back(Job::Consume(flow, side)),
             Event::ResetFlow { flow, side } => self.reset_flow(flow, side),
             Event::Fault { route, fault } => self.apply(route, fault),
-            Event::Upset { side, upset } => self.apply_upset(side, upset),
+            Event::ProcessFault { side, process_fault } => {
+                self.apply_process_fault(side, process_fault)
+            }
             Event::Restart { side, crash } => self.restart(side, crash),
             Event::Resume { side, pause } => self.resume(side, pause),
             Event::Command { side, input } => {
@@ -126,23 +128,23 @@ impl World {
             }
             // Written once all outputs are performed, as a driver does it with one vectored write a
             // stripe.
-            let mut dirty = std::mem::take(&mut self.dirty);
-            for (conn, way) in dirty.drain(..) {
+            let mut to_write = std::mem::take(&mut self.to_write);
+            for (conn, way) in to_write.drain(..) {
                 self.write(conn, way);
             }
-            if self.dirty.is_empty() {
-                self.dirty = dirty;
+            if self.to_write.is_empty() {
+                self.to_write = to_write;
             }
-            if self.jobs.is_empty() && self.dirty.is_empty() {
+            if self.jobs.is_empty() && self.to_write.is_empty() {
                 break;
             }
         }
     }
 
     /// Has a link written to the operating system when all of this moment is done.
-    pub(super) fn soil(&mut self, conn: usize, way: usize) {
-        if !self.dirty.contains(&(conn, way)) {
-            self.dirty.push((conn, way));
+    pub(super) fn write_later(&mut self, conn: usize, way: usize) {
+        if !self.to_write.contains(&(conn, way)) {
+            self.to_write.push((conn, way));
         }
     }
 

@@ -73,14 +73,14 @@ impl World {
         }
         self.plan_link(conn, way, later);
         self.report_written(conn, way);
-        self.meet_doom(conn, way);
+        self.reset_if_due(conn, way);
     }
 
     /// A connection that was to be reset after so many bytes has written them.
-    fn meet_doom(&mut self, conn: usize, way: usize) {
-        if self.conns[conn].links[way].is_doomed() {
+    fn reset_if_due(&mut self, conn: usize, way: usize) {
+        if self.conns[conn].links[way].reset_is_due() {
             self.felt.add(Kind::ResetAfter);
-            self.blows += 1;
+            self.hits += 1;
             self.kill(conn);
             Side::BOTH.into_iter().for_each(|side| self.lose(conn, side));
         }
@@ -103,7 +103,7 @@ impl World {
         self.conns[conn].links[way].write(self.now, silent, &mut later);
         self.plan_link(conn, way, later);
         self.report_written(conn, way);
-        self.meet_doom(conn, way);
+        self.reset_if_due(conn, way);
     }
 
     fn report_written(&mut self, conn: usize, way: usize) {
@@ -128,7 +128,7 @@ impl World {
             self.lose(conn, side);
             // A driver closes what has ended.
             self.conns[conn].links[side.index()].close();
-            self.soil(conn, side.index());
+            self.write_later(conn, side.index());
         }
     }
 
@@ -202,12 +202,12 @@ impl World {
                 if conn.ends[way].is_up() {
                     conn.links[way].push(header);
                     conn.links[way].push(payload);
-                    self.soil(stripe.0 as usize, way);
+                    self.write_later(stripe.0 as usize, way);
                 }
             }
             Output::StripePace { stripe, unsent } => {
                 self.conns[stripe.0 as usize].links[way].pace(unsent);
-                self.soil(stripe.0 as usize, way);
+                self.write_later(stripe.0 as usize, way);
             }
             Output::CloseStripe { stripe, .. } => {
                 let number = stripe.0 as usize;
@@ -217,7 +217,7 @@ impl World {
                 if end.is_up() {
                     end.state = StripeState::Gone;
                     self.conns[number].links[way].close();
-                    self.soil(number, way);
+                    self.write_later(number, way);
                     self.tidy(number);
                 }
                 // The number missing may be what it was before this stripe came up, and then

@@ -137,9 +137,9 @@ impl Net {
             conn.cut = None;
             conn.severed[way] = true;
             let kind = match how {
-                Break::Reset(_) => Kind::ResetAfter,
-                Break::Fin => Kind::FinMidFrame,
-                Break::Forget(_) => Kind::Forget,
+                Break::Reset(_) => FaultKind::ResetAfter,
+                Break::Fin => FaultKind::FinMidFrame,
+                Break::Forget(_) => FaultKind::Forget,
             };
             self.note(kind);
             self.break_connection(number, how);
@@ -159,10 +159,10 @@ impl Net {
                 }
                 (conn.silent, conn.severed) = ([true; 2], [true; 2]);
                 if unread {
-                    self.note(Kind::ResetUnread);
+                    self.note(FaultKind::ResetUnread);
                 }
                 if told != [true; 2] {
-                    self.note(Kind::HalfDead);
+                    self.note(FaultKind::HalfDead);
                 }
             }
             Break::Fin => {

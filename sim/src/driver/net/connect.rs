@@ -7,7 +7,7 @@ impl Net {
     pub fn dial(&mut self, process: usize, route: usize) -> Result<u64, DialError> {
         if self.processes[process].no_files[0] > 0 {
             self.processes[process].no_files[0] -= 1;
-            self.note(Kind::DialNoFiles);
+            self.note(FaultKind::DialNoFiles);
             return Err(DialError::Other("too many open files".into()));
         }
         let number = self.next_conn;
@@ -73,13 +73,13 @@ impl Net {
         let back = self.now + route.specs[1].delay_micros();
         if route.refuse > 0 {
             route.refuse -= 1;
-            self.note(Kind::Refuse);
+            self.note(FaultKind::Refuse);
             self.agenda.add(back, Event::Answer(number, Err(DialError::Refused)));
         } else if !port.open {
             self.agenda.add(back, Event::Answer(number, Err(DialError::Refused)));
         } else if route.close > 0 {
             route.close -= 1;
-            *self.effects.entry(Kind::AcceptClose).or_default() += 1;
+            *self.effects.entry(FaultKind::AcceptClose).or_default() += 1;
             self.agenda.add(back, Event::Answer(number, Ok(())));
             conn.links[1].close();
             let mut later = Later::new();
@@ -115,7 +115,7 @@ impl Net {
         }
         if self.processes[process].no_files[1] > 0 {
             self.processes[process].no_files[1] -= 1;
-            self.note(Kind::AcceptNoFiles);
+            self.note(FaultKind::AcceptNoFiles);
             return Poll::Ready(Err(io::Error::other("too many open files")));
         }
         let number = self.ports[port].backlog.pop_front().expect("somebody calls");

@@ -11,13 +11,7 @@ fn connected(buffer: u64) -> (SharedNet, SimPipe, SimPipe) {
     let listen = {
         let mut net = net.borrow_mut();
         let port = net.add_port(SERVER);
-        net.add_route(
-            [
-                LinkSpec::new(Rate::mbit(10), Duration::from_millis(5)),
-                LinkSpec::new(Rate::mbit(10), Duration::from_millis(5)),
-            ],
-            port,
-        );
+        net.add_route(LinkSpec::both_ways(Rate::mbit(10), Duration::from_millis(5)), port);
         port
     };
     let listen = SimListen::new(net.clone(), listen);

@@ -8,7 +8,7 @@ impl World {
     pub(super) fn perform(&mut self, action: Action) {
         match action {
             Action::Stranger { route, manner } => {
-                self.net.borrow_mut().note(Kind::Stranger);
+                self.net.borrow_mut().note(FaultKind::Stranger);
                 let net = self.net.clone();
                 let hears = self.scenario.kinds.iter().all(|kind| HARMLESS.contains(kind));
                 self.executors[PROGRAMS].spawn(stranger(net, route, manner, hears));
@@ -17,9 +17,9 @@ impl World {
                 if self.is_up(process) {
                     self.kill(process, mute);
                     let kind = match (mute, process) {
-                        (true, _) => Kind::Crash,
-                        (false, CLIENT) => Kind::ClientRestart,
-                        (false, _) => Kind::ServerRestart,
+                        (true, _) => FaultKind::Crash,
+                        (false, CLIENT) => FaultKind::ClientRestart,
+                        (false, _) => FaultKind::ServerRestart,
                     };
                     self.net.borrow_mut().note(kind);
                     self.later(micros(down), Action::Start { process });
@@ -32,7 +32,7 @@ impl World {
             }
             Action::Shutdown { process, drain } => {
                 if self.is_up(process) {
-                    self.net.borrow_mut().note(Kind::Shutdown);
+                    self.net.borrow_mut().note(FaultKind::Shutdown);
                     self.shut_down(process, drain);
                 }
             }
@@ -81,7 +81,7 @@ impl World {
                 Action::Stopped { process, again: again + 1 },
             );
         }
-        if !self.stopped[process].get() && self.scenario.kinds.contains(&Kind::Crash) {
+        if !self.stopped[process].get() && self.scenario.kinds.contains(&FaultKind::Crash) {
             // Another process than the one that was told.
             return;
         }
@@ -94,7 +94,7 @@ impl World {
             self.kill(process, false);
             self.start(process);
         } else {
-            let restarts = [Kind::ServerRestart, Kind::ClientRestart]
+            let restarts = [FaultKind::ServerRestart, FaultKind::ClientRestart]
                 .iter()
                 .any(|kind| self.scenario.kinds.contains(kind));
             let several = self
@@ -139,30 +139,30 @@ fn disturb(net: &mut Net, action: Action) {
             let count = if all { hit.len() } else { 1 };
             for number in hit.into_iter().take(count) {
                 net.note(match how {
-                    Break::Reset([true, true]) => Kind::Reset,
-                    Break::Reset(_) => Kind::HalfDead,
-                    Break::Fin => Kind::FinMidFrame,
-                    Break::Forget(_) => Kind::Forget,
+                    Break::Reset([true, true]) => FaultKind::Reset,
+                    Break::Reset(_) => FaultKind::HalfDead,
+                    Break::Fin => FaultKind::FinMidFrame,
+                    Break::Forget(_) => FaultKind::Forget,
                 });
                 net.break_connection(number, how);
             }
         }
         Action::Cut { route, after, how } => net.routes[route].cut.push_back((after, how)),
         Action::Silence { route, from } => {
-            let kind = if from == [true; 2] { Kind::Silence } else { Kind::OneWay };
+            let kind = if from == [true; 2] { FaultKind::Silence } else { FaultKind::OneWay };
             if !net.connections_of(route).is_empty() {
                 net.note(kind);
             }
             net.routes[route].silent = from;
         }
         Action::Clear { route } => {
-            net.note(Kind::Stall);
+            net.note(FaultKind::Stall);
             net.routes[route].silent = [false; 2];
         }
         Action::Refuse { route, count } => net.routes[route].refuse += count,
         Action::AcceptClose { route, count } => net.routes[route].close += count,
         Action::Pause { process, time } => {
-            net.note(Kind::Pause);
+            net.note(FaultKind::Pause);
             let until = net.now + micros(time);
             let process = &mut net.processes[process];
             process.paused_until = process.paused_until.max(until);
@@ -170,15 +170,15 @@ fn disturb(net: &mut Net, action: Action) {
             net.agenda.add(until, Event::Script(usize::MAX));
         }
         Action::Jump { process, by } => {
-            net.note(Kind::ClockJump);
+            net.note(FaultKind::ClockJump);
             net.processes[process].ahead += micros(by);
         }
         Action::NoFiles { process, accept, count } => {
             net.processes[process].no_files[accept] += count;
         }
         Action::Change { route, specs } => {
-            net.note(Kind::Change);
-            net.change(route, specs);
+            net.note(FaultKind::Change);
+            net.change(route, *specs);
         }
         Action::Heal => {}
         other => unreachable!("{other:?} needs more than the network"),

@@ -15,7 +15,7 @@ impl World {
     /// Though nobody may be waiting for it, the proxies have found each other again.
     pub(super) fn has_recovered(&self) {
         let live = self.client.as_ref().map_or(0, |client| client.check_invariants().stripes);
-        let stopping = self.scenario.kinds.contains(&Kind::Shutdown);
+        let stopping = self.scenario.kinds.contains(&FaultKind::Shutdown);
         assert!(live > 0 || stopping, "no stripe {RECOVERY} µs after all faults");
     }
 

@@ -84,7 +84,7 @@ pub(super) async fn exit(proxy: Proxy, server: Server) {
                 }
                 Err(error) => {
                     if error == DialError::Refused {
-                        proxy.net.borrow_mut().note(Kind::TargetRefused);
+                        proxy.net.borrow_mut().note(FaultKind::TargetRefused);
                     }
                     incoming.refuse(error.reason());
                     flow.borrow_mut().dial_error = Some(error);
