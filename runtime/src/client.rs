@@ -1,20 +1,21 @@
 //! The entrance: one session with a server, shared by all flows.
 
 use crate::Executor;
-use crate::clock::{Clock, SystemClock};
-use crate::congestion::CongestionChoice;
-use crate::dial::{Dial, TcpDial};
 use crate::driver::{Dialling, Footprint, Pump};
-use crate::keys::Keys;
-use crate::local::oneshot;
+use crate::flow::Flow;
+use crate::handover::oneshot;
 use crate::pipe::Pipe;
-use crate::pipe::flow::Flow;
 use crate::pipe::memory::memory_pipe;
-use crate::pipe::tls::RECORD_OVERHEAD;
+use crate::ports::Dial;
+use crate::ports::clock::Clock;
 use crate::record::Traces;
-use crate::report::{Event, FlowEnd, FlowReport, OpenError, Status};
+use crate::report::{Event, FlowReport, OpenError, Status};
+use crate::system_clock::SystemClock;
 use crate::target::{HostPort, Target};
-use crate::tls::ClientTls;
+use crate::tcp::congestion::CongestionChoice;
+use crate::tcp::dial::TcpDial;
+use crate::tls::keys::Keys;
+use crate::tls::{ClientTls, with_records};
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::rc::Rc;
@@ -57,11 +58,6 @@ impl Default for ClientOptions {
 #[derive(Clone)]
 pub struct Client {
     pump: Rc<RefCell<Pump>>,
-}
-
-/// Settings of a session whose stripes are encrypted.
-pub(crate) fn with_records(session: Config) -> Config {
-    Config { record_overhead: RECORD_OVERHEAD as u64, ..session }
 }
 
 impl Client {
@@ -132,7 +128,7 @@ impl Client {
     pub async fn carry(&self, target: Target, local: Box<dyn Pipe>) -> FlowReport {
         let (report, reported) = oneshot();
         self.pump.borrow_mut().open(&target, local, None, report);
-        reported.await.unwrap_or_else(stopped)
+        reported.await.unwrap_or_else(FlowReport::stopped)
     }
 
     /// What there is to tell now.
@@ -163,16 +159,5 @@ impl Client {
         let (sender, over) = oneshot();
         self.pump.borrow_mut().shutdown(drain, sender);
         let _ = over.await;
-    }
-}
-
-/// The report of a flow whose pump has gone away with its executor.
-pub(crate) fn stopped() -> FlowReport {
-    FlowReport {
-        sent: 0,
-        received: 0,
-        duration: Duration::ZERO,
-        end: FlowEnd::NoSession(OpenError::ShuttingDown),
-        best_stripe: 0,
     }
 }

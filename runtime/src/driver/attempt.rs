@@ -1,8 +1,8 @@
 //! A stripe on its way: connecting, then saying HELLO.
 
 use super::greet::{HearError, hear, say};
-use crate::dial::{DialError, Dialling};
 use crate::pipe::Pipe;
+use crate::ports::{DialError, Dialling};
 use bytes::Bytes;
 use std::future::Future;
 use std::io;

@@ -5,7 +5,7 @@
 //! lives. Half of it is drawn at random, so that clients that lost the same server do not come back
 //! in step.
 
-use crate::dial::DialError;
+use crate::ports::DialError;
 use crate::report::Past;
 use crate::target::HostPort;
 use std::time::Duration;

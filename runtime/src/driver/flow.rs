@@ -1,10 +1,10 @@
 //! A flow's local pipe in the pump: received from only as far as the session takes it, and what the
 //! session delivers waits here until the pipe takes it, which its credit bounds.
 
-use crate::local::Sender;
-use crate::pipe::parting::Parting;
+use crate::handover::Sender;
+use crate::pipe::linger::Linger;
+use crate::pipe::queue::OutQueue;
 use crate::pipe::{Pipe, Received, poll_send_part};
-use crate::queue::OutQueue;
 use crate::report::{FlowEnd, FlowReport, OpenError};
 use bytes::{Buf, Bytes};
 use std::io;
@@ -25,7 +25,7 @@ pub enum Stage {
     /// The session has done with it; the local pipe has yet to take what is queued, and the FIN.
     Closing,
     /// The session has ended it with a reset, which the local pipe gets after what came before.
-    Parting(Parting, FlowEnd),
+    Parting(Linger, FlowEnd),
 }
 
 /// The direction from the local pipe to the session.
@@ -243,7 +243,7 @@ impl Flow {
     /// The session has ended it. Gives the bytes that wait here, for which its credit accounts no
     /// more.
     pub fn part(&mut self, now: Instant, end: FlowEnd) -> u64 {
-        self.stage = Stage::Parting(Parting::new(now, self.progress), end);
+        self.stage = Stage::Parting(Linger::new(now, self.progress), end);
         self.parting = self.queue.remaining() as u64;
         self.parting
     }

@@ -1,11 +1,12 @@
 //! The pump's flows: opened or answered, carried, and ended in one of many ways.
 
-use super::budget::Share;
 use super::flow::{Flow, Given, Inward, Outward, Stage, Taken};
 use super::{BUDGET, Pump, SWEEP, Slot};
-use crate::dial::DialError;
-use crate::local::{Sender, oneshot};
+use crate::admission::budget::Share;
+use crate::admission::shedding;
+use crate::handover::{Sender, oneshot};
 use crate::pipe::Pipe;
+use crate::ports::DialError;
 use crate::report::{FlowEnd, FlowReport, OpenError};
 use crate::target::Target;
 use bytes::Bytes;
@@ -136,7 +137,7 @@ impl Pump {
     }
 
     pub(super) fn step_flow(&mut self, key: usize) {
-        let part = self.part() as u64;
+        let part = shedding::part(self.config.memory_limit) as u64;
         for _ in 0..BUDGET {
             let Slot::Flow(flow) = &mut self.slots[key] else { return };
             match flow.stage {

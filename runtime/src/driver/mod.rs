@@ -11,7 +11,6 @@
 
 mod adapt;
 mod attempt;
-pub mod budget;
 mod check;
 mod dialler;
 mod flow;
@@ -28,16 +27,16 @@ pub use attempt::CONNECT_LIMIT;
 pub use check::Footprint;
 pub use greet::{HearError, hear, say};
 
-use crate::clock::{Clock, Timer};
-use crate::dial::Dial;
-use crate::keys::{Peer, PeerName};
-use crate::local::{Receiver, Sender};
+use crate::admission::budget::Share;
+use crate::handover::{Receiver, Sender};
+use crate::pipe::{Peer, PeerName};
+use crate::ports::Dial;
+use crate::ports::clock::{Clock, Timer};
 use crate::record::{Recording, TraceStop, Traces};
 use crate::report::{Event, OpenError, SessionStatus, SessionTag};
 use crate::target::{HostPort, Target};
 use crate::tls::{Accepted, ClientTls};
 use attempt::Attempt;
-use budget::Share;
 use dialler::{Dialler, Plan};
 use flow::Flow;
 use ready::ReadyList;

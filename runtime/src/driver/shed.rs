@@ -1,43 +1,10 @@
-//! When the sessions of a server keep more memory than they may, one of them has to let flows go.
-//!
-//! Limits on credit bound what an honest peer makes us keep. This bounds what any does:
-//! out-of-order crumbs, floors of thousands of stuck flows, flows that are filled and reset.
-//!
-//! The same goes for receive buffers, of which a peer may make us keep each for the sake of a few
-//! bytes: when they take too much, what comes in is copied in parts so small that nothing is kept
-//! for anything else.
+//! A session lets go of what it keeps.
 
 use super::{Pump, Slot};
-use crate::pipe::buffers;
 use crate::report::{Event, FlowEnd, SessionTag};
-use bytes::Bytes;
 use striper_core::{Input, Reason};
 
-/// In how large parts it is copied. Smaller ones the session copies in any case.
-const PART: usize = 4 << 10;
-
 impl Pump {
-    /// In how large parts bytes are to be taken: as they come, unless receive buffers take as much
-    /// as half the memory limit.
-    pub(super) fn part(&self) -> usize {
-        if buffers::pinned() > self.config.memory_limit / 2 { PART } else { usize::MAX }
-    }
-
-    /// What came from a stripe as the session is to be given it. Flows are asked for no more than a
-    /// part: the session may take less after each.
-    pub(super) fn unpinned(&self, data: Bytes) -> impl Iterator<Item = Bytes> + use<> {
-        let part = self.part();
-        let mut rest = data;
-        std::iter::from_fn(move || {
-            let next = rest.split_to(rest.len().min(part));
-            match part {
-                _ if next.is_empty() => None,
-                PART => Some(Bytes::copy_from_slice(&next)),
-                _ => Some(next),
-            }
-        })
-    }
-
     /// What the session keeps of the memory that it shares, in bytes.
     pub fn load(&self) -> u64 {
         if self.ended.is_some() { 0 } else { self.kept() }

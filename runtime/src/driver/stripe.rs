@@ -2,8 +2,8 @@
 //! anything.
 
 use super::SLICE;
+use crate::pipe::queue::OutQueue;
 use crate::pipe::{Pipe, Received, poll_send_part};
-use crate::queue::OutQueue;
 use crate::report::StripeLoss;
 use bytes::Bytes;
 use std::io;

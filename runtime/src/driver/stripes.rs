@@ -3,11 +3,11 @@
 use super::attempt::{Attempt, Greeted};
 use super::stripe::Stripe;
 use super::{BUDGET, Pump, Slot};
-use crate::dial::{DialError, Dialling};
+use crate::admission::shedding::unpinned;
 use crate::pipe::Pipe;
-use crate::pipe::tls::{PlainSpeech, TlsError, TlsPipe};
+use crate::ports::{DialError, Dialling};
 use crate::report::{Event, OpenError, SessionTag, StripeLoss};
-use crate::tls::ClientTls;
+use crate::tls::{ClientTls, PlainSpeech, TlsError, TlsPipe};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -264,7 +264,7 @@ impl Pump {
             match stripe.recv() {
                 Some(Ok(data)) => {
                     let len = data.len();
-                    for data in self.unpinned(data) {
+                    for data in unpinned(data, self.config.memory_limit) {
                         self.input(Input::StripeBytes { stripe: id, data });
                     }
                     let now = self.clock.now();

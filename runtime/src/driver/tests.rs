@@ -1,9 +1,9 @@
 //! How long one session may keep the others waiting, and how many flows it loses at its end.
 
-use super::budget::Budget;
 use super::{Pump, SLICE};
-use crate::clock::{Clock, Timer};
+use crate::admission::budget::Budget;
 use crate::pipe::testing::Source;
+use crate::ports::clock::{Clock, Timer};
 use crate::report::Event;
 use bytes::Bytes;
 use std::cell::Cell;

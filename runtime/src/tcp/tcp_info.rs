@@ -4,7 +4,7 @@
 //! The invariant: the kernel writes into an array of bytes, each pattern of which is valid, and no
 //! byte is read beyond what it says it wrote. A reading is one system call, about a microsecond.
 
-use crate::losses::Counts;
+use super::losses::Counts;
 use std::net::TcpStream;
 
 /// What has been counted so far; `None` if the system doesn't say, or is older than Linux 4.10.

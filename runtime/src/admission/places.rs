@@ -3,7 +3,7 @@
 //! Where several keys are accepted, one key may take as many as it leaves free (dynamic thresholds,
 //! Choudhury and Hahne, 1998): half of all beside nobody, so that who comes next always finds some.
 
-use crate::driver::budget::Holder;
+use super::budget::Holder;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -62,7 +62,7 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys::PublicKey;
+    use crate::pipe::PublicKey;
 
     fn take(places: &Rc<Places>, key: u8, keys: usize) -> Vec<Place> {
         std::iter::from_fn(|| places.take(Some(PublicKey([key; 32])), keys)).collect()

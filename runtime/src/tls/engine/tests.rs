@@ -1,7 +1,7 @@
 //! What a connection tells those who have no key.
 
 use super::*;
-use crate::keys::{Key, KeyKind, Keys, Role, public_of};
+use crate::tls::keys::{Key, KeyKind, Keys, Role, public_of};
 
 fn key() -> Key {
     Key::generate(KeyKind::Shared).unwrap()

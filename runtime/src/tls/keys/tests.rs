@@ -1,5 +1,5 @@
+use super::file::{fill, peers};
 use super::*;
-use crate::keys::file::{fill, peers};
 use std::io::ErrorKind;
 use std::path::PathBuf;
 

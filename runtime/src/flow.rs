@@ -1,9 +1,9 @@
 //! A flow of a striped session, as its user holds it: a pipe, and a byte stream for programs that
 //! want one.
 
-use super::memory::MemoryPipe;
-use super::{Pipe, Received};
-use crate::local::Receiver;
+use crate::handover::Receiver;
+use crate::pipe::memory::MemoryPipe;
+use crate::pipe::{Pipe, Received};
 use crate::report::{FlowEnd, FlowReport};
 use bytes::Buf;
 use smol::io::{AsyncRead, AsyncWrite};

@@ -4,9 +4,8 @@
 //! [`HANDSHAKE_LIMIT`] bytes; after that one record, beside what came in one call.
 
 use super::error::TlsError;
-use crate::keys::Peer;
-use crate::pipe::buffers;
-use crate::tls::{ALPN, Accepted, ClientTls, ServerTls};
+use super::settings::{ALPN, Accepted, ClientTls, ServerTls};
+use crate::pipe::{Peer, buffers};
 use bytes::Bytes;
 use rustls::Error;
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};

@@ -5,7 +5,7 @@
 //! among those that it accepts. No session is resumed and no data goes early, so nothing that was
 //! recorded can be played again.
 
-use crate::keys::{Key, Keys, Peer, PeerName, PublicKey, Role, public_of};
+use super::keys::{Key, Keys, Peer, PeerName, PublicKey, Role, public_of};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{AlwaysResolvesClientRawPublicKeys, Resumption, UnbufferedClientConnection};
 use rustls::crypto::ring::{cipher_suite, default_provider, kx_group, sign::any_eddsa_type};

@@ -2,8 +2,8 @@
 //! property holds whatever the draw.
 
 use super::*;
-use crate::keys::{Key, Keys};
-use crate::tls::forge;
+use crate::tls::keys::{Key, Keys};
+use crate::tls::settings::forge;
 use ring::aead;
 use rustls::{CipherSuite, ConnectionTrafficSecrets};
 

@@ -1,41 +1,21 @@
-//! Accepting connections, whatever happens.
+//! A TCP port.
 
-use crate::clock::{Clock, SystemClock, sleep_until};
-use crate::congestion::CongestionChoice;
-use crate::descriptors;
+use super::congestion::CongestionChoice;
+use super::pipe::TcpPipe;
+use crate::admission::descriptors;
+use crate::admission::patience::Patience;
 use crate::pipe::Pipe;
-use crate::pipe::tcp::TcpPipe;
+use crate::ports::{Accepting, Listen};
 use crate::report::Event;
+use crate::system_clock::SystemClock;
 use async_net::TcpListener;
 use socket2::SockRef;
-use std::cell::Cell;
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::time::Duration;
 
 /// Connections that may wait to be accepted. With 128, a burst of callers waits for whole seconds.
 const BACKLOG: i32 = 1024;
-
-/// How long to wait when the process has no file descriptor left.
-const PAUSE: Duration = Duration::from_millis(75);
-
-/// A caller and where it calls from, or what the operating system had to say instead.
-pub type Accepting<'a> =
-    Pin<Box<dyn Future<Output = io::Result<(Box<dyn Pipe>, SocketAddr)>> + 'a>>;
-
-/// Where connections come in.
-pub trait Listen {
-    /// Waits for the next connection. After an error it is worth another try. A pipe that has a
-    /// [`peer`](Pipe::peer) already gets no TLS of the server's: whoever accepted it answers for
-    /// that.
-    fn try_accept(&self) -> Accepting<'_>;
-
-    /// Where it listens.
-    fn local_addr(&self) -> SocketAddr;
-}
 
 /// A TCP port that goes on accepting when the process runs out of file descriptors for a while.
 pub struct Listener {
@@ -109,46 +89,5 @@ impl Listen for Listener {
 
     fn local_addr(&self) -> SocketAddr {
         self.addr
-    }
-}
-
-/// Goes on accepting after errors, and tells of them once.
-pub(crate) struct Patience {
-    events: Rc<dyn Fn(Event)>,
-    /// That accepting fails has been told.
-    failing: Cell<bool>,
-}
-
-impl Patience {
-    /// Troubles are told to `events`.
-    pub fn new(events: Rc<dyn Fn(Event)>) -> Self {
-        Patience { events, failing: Cell::new(false) }
-    }
-
-    /// Tries until there is a connection.
-    pub async fn accept<T>(
-        &self,
-        clock: &dyn Clock,
-        attempt: impl AsyncFn() -> io::Result<T>,
-    ) -> T {
-        loop {
-            let error = match attempt().await {
-                Ok(caller) => {
-                    self.failing.set(false);
-                    return caller;
-                }
-                Err(error) => error,
-            };
-            // Troubles of that connection alone. Everything else is taken for a lack of resources,
-            // which may pass.
-            if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted)
-            {
-                continue;
-            }
-            if !self.failing.replace(true) {
-                (self.events)(Event::AcceptFailed { error });
-            }
-            sleep_until(clock, clock.now() + PAUSE).await;
-        }
     }
 }

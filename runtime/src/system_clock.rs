@@ -1,30 +1,12 @@
-//! Time for everything else, and the only place that reads the machine's clock.
-//!
-//! Whoever needs the time or a timer takes a [`Clock`], so that all of it can also run in virtual
-//! time.
+//! The machine's clock: the only place that reads it.
 
+use crate::ports::clock::{Clock, Timer};
 use smol::Timer as SystemSleep;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use striper_core::Instant;
-
-/// Where time comes from.
-pub trait Clock {
-    /// The time. Never goes back.
-    fn now(&self) -> Instant;
-
-    /// A timer of this clock.
-    fn timer(&self) -> Box<dyn Timer>;
-}
-
-/// Waits for one point in time.
-pub trait Timer {
-    /// Ready once the clock shows `at`. Only the last call counts. May wake early, then it is to be
-    /// polled again.
-    fn poll_until(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()>;
-}
 
 /// The machine's monotonic clock; its origin is when it was made.
 #[derive(Clone, Debug)]
@@ -86,12 +68,6 @@ impl Timer for SystemTimer {
             self.armed = None;
         }
     }
-}
-
-/// Waits on a clock.
-pub async fn sleep_until(clock: &dyn Clock, at: Instant) {
-    let mut timer = clock.timer();
-    std::future::poll_fn(|cx| timer.poll_until(cx, at)).await;
 }
 
 #[cfg(test)]

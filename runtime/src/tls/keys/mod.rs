@@ -12,6 +12,7 @@
 mod error;
 mod file;
 
+pub use crate::pipe::{Peer, PeerName, PublicKey};
 pub use error::{FileUse, KeyError};
 pub use file::{read_key, read_peers, write_key};
 
@@ -19,7 +20,6 @@ use ring::signature::{Ed25519KeyPair, KeyPair};
 use ring::{hkdf, rand};
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 
 const SHARED: &str = "striper-shared-key:";
 const PRIVATE: &str = "striper-private-key:";
@@ -30,10 +30,6 @@ const MAX_NAME: usize = 64;
 
 /// The most public keys in one list.
 pub const MAX_PEERS: usize = 4096;
-
-/// The public half of a key: 32 bytes of Ed25519 (RFC 8032).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PublicKey(pub [u8; 32]);
 
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -152,18 +148,6 @@ impl FromStr for Key {
 pub(crate) fn public_of(seed: &[u8; 32]) -> PublicKey {
     let pair = Ed25519KeyPair::from_seed_unchecked(seed).expect("any 32 bytes are a seed");
     PublicKey(pair.public_key().as_ref().try_into().expect("32 bytes"))
-}
-
-/// Who has a key, for logs and the status.
-pub type PeerName = Arc<str>;
-
-/// Somebody who has proven to have an accepted key.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Peer {
-    /// What our side calls the key.
-    pub name: PeerName,
-    /// Its public half.
-    pub key: PublicKey,
 }
 
 /// A name as it may stand in a list and in a log: 1 to 64 bytes of ASCII letters, digits, `.`, `_`,

@@ -6,22 +6,18 @@
 //! most some records at a time; `held` counts their payload, and a record counts until its last
 //! byte has gone.
 
-mod engine;
-mod error;
-
-pub use error::TlsError;
-
-use super::{Adapted, Pipe, Received, TcpStatus, buffers, poll_send_part};
-use crate::keys::Peer;
-use crate::tls::{ClientTls, ServerTls};
+use super::engine::{self, Engine, MAX_RECORD};
+use super::error::TlsError;
+use super::settings::{ClientTls, ServerTls};
+use crate::pipe::{Adapted, Peer, Pipe, Received, TcpStatus, buffers, poll_send_part};
 use bytes::{Buf, Bytes};
-use engine::{Engine, MAX_RECORD};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker, ready};
+use striper_core::Config;
 
 /// How much is received at once during the handshake, in bytes.
 const SIP: usize = 4 << 10;
@@ -31,7 +27,12 @@ const SIP: usize = 4 << 10;
 const LEAST_RECORD: usize = 2884;
 
 /// What a record costs beside its payload, in bytes: header, type and tag (RFC 8446, section 5.2).
-pub const RECORD_OVERHEAD: usize = engine::OVERHEAD;
+const RECORD_OVERHEAD: u64 = engine::OVERHEAD as u64;
+
+/// Settings of a session whose stripes are encrypted.
+pub fn with_records(session: Config) -> Config {
+    Config { record_overhead: RECORD_OVERHEAD, ..session }
+}
 
 /// The first byte of what a TLS client or server may say first: handshake or alert (RFC 8446,
 /// section 5.1).
@@ -436,8 +437,8 @@ impl Wake for Wakers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys::{Key, KeyKind, Keys};
     use crate::pipe::memory::memory_pipe;
+    use crate::tls::keys::{Key, KeyKind, Keys};
 
     #[test]
     fn that_a_caller_has_spoken_is_noted_when_its_client_hello_is_whole() {

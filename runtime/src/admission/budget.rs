@@ -9,7 +9,7 @@
 //! 1998). So there is always something left for who comes next: half of all beside one that hoards,
 //! a third beside two.
 
-use crate::keys::PublicKey;
+use crate::pipe::PublicKey;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;

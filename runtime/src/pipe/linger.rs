@@ -3,8 +3,8 @@
 //! A reset overtakes whatever the operating system still holds. So the pipe is aborted once
 //! everything has left, but not much later: a consumer that has stopped would make it wait forever.
 
+use super::queue::OutQueue;
 use super::{Pipe, poll_send_part};
-use crate::queue::OutQueue;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use striper_core::Instant;
@@ -22,17 +22,17 @@ const SLOWEST_LOOK: Duration = Duration::from_millis(50);
 
 /// A pipe on its way to be aborted.
 #[derive(Debug)]
-pub struct Parting {
+pub struct Linger {
     until: Instant,
     /// When the pipe last took something.
     progress: Instant,
     look: Duration,
 }
 
-impl Parting {
+impl Linger {
     /// Begins now; the pipe has last taken something at `progress`.
     pub fn new(now: Instant, progress: Instant) -> Self {
-        Parting { until: now + LIMIT, progress, look: FIRST_LOOK }
+        Linger { until: now + LIMIT, progress, look: FIRST_LOOK }
     }
 
     /// Sends what is left, and aborts the pipe when that has gone or waiting has become pointless.

@@ -7,12 +7,11 @@
 //! A socket that is closed before it has sent its FIN on purpose sends a reset, also when the
 //! process is killed: whoever reads at the other end must be able to tell a cut from an end.
 
-use super::buffers;
-use super::{Adapted, Pipe, Received, TcpStatus};
-use crate::congestion::{self, Congestion, CongestionChoice};
-use crate::descriptors::Counted;
-use crate::losses::{LossWatch, Turn};
-use crate::tcp_info;
+use super::congestion::{self, CongestionChoice};
+use super::losses::{LossWatch, Turn};
+use super::tcp_info;
+use crate::admission::descriptors::Counted;
+use crate::pipe::{Adapted, Congestion, Pipe, Received, TcpStatus, buffers};
 use bytes::{Buf, Bytes};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvFlags, recv};
@@ -397,7 +396,7 @@ mod tests {
     fn an_adapting_connection_that_can_not_have_what_it_needs_stays_as_it_is() {
         let (mut a, _b, _) = adapting();
         let before = a.tcp();
-        let (congestion, lost) = (Congestion("no-such".into()), 0.01);
+        let (congestion, lost) = (Congestion::from_name("no-such"), 0.01);
         a.adaptation.as_mut().unwrap().lossy = congestion.clone();
         let cause = io::ErrorKind::NotFound;
         let turn = Turn { lossy: true, lost };

@@ -3,34 +3,33 @@
 //!
 //! Strangers cost little: each has a time limit and a size limit, and their number is bounded.
 
-mod strangers;
-
-use crate::clock::{Clock, sleep_until};
+use super::sessions::Sessions;
+use crate::admission::limits::Limits;
+use crate::admission::patience::Patience;
+use crate::admission::strangers::{Spoken, Strangers};
 use crate::driver::{HearError, hear, say};
-use crate::limits::Limits;
-use crate::listen::{Listen, Patience};
-use crate::local::{Receiver, Sender, oneshot};
-use crate::pipe::tls::{PlainSpeech, TlsPipe};
+use crate::handover::{Receiver, Sender, oneshot};
 use crate::pipe::{Pipe, Received};
+use crate::ports::clock::{Clock, sleep_until};
+use crate::ports::{Listen, Spawn};
 use crate::report::StripeRefusal;
-use crate::server::{Shared, Spawn};
+use crate::tls::{PlainSpeech, TlsPipe};
 use smol::future::{or, yield_now};
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
-use strangers::{Spoken, Strangers};
 use striper_core::wire::hello::MAGIC;
 use striper_core::{HandshakeError, Hello, HelloKind, Instant, Refusal, SessionId, StripeId};
 
 /// How long a caller that was refused may take to hear why.
-const FAREWELL: Duration = Duration::from_secs(1);
+const REFUSAL_TIME: Duration = Duration::from_secs(1);
 
 /// A caller, and whether it has been reported: it keeps its place while it hears why it is refused.
 struct Caller {
     from: SocketAddr,
-    server: Weak<Shared>,
+    server: Weak<Sessions>,
     reported: Cell<bool>,
 }
 
@@ -50,7 +49,7 @@ impl Caller {
 pub struct Gate {
     clock: Rc<dyn Clock>,
     spawn: Spawn,
-    server: Weak<Shared>,
+    server: Weak<Sessions>,
     handshake_time: Duration,
     /// Whoever has not said who it is: dropping the sender ends its task.
     strangers: Strangers<(Sender<()>, Rc<Caller>)>,
@@ -60,7 +59,12 @@ pub struct Gate {
 
 impl Gate {
     /// The gate of `server`.
-    pub fn new(clock: Rc<dyn Clock>, spawn: Spawn, server: Weak<Shared>, limits: &Limits) -> Self {
+    pub fn new(
+        clock: Rc<dyn Clock>,
+        spawn: Spawn,
+        server: Weak<Sessions>,
+        limits: &Limits,
+    ) -> Self {
         let strangers = Strangers::new(limits.handshakes, limits.handshakes_per_address);
         let handshake_time = limits.handshake_time;
         Gate { clock, spawn, server, handshake_time, strangers, friends: Rc::default() }
@@ -87,7 +91,7 @@ impl Gate {
             let server = self.server.clone();
             let caller = Rc::new(Caller { from, server, reported: Cell::new(false) });
             let (spoken, stranger) = (Spoken::default(), (task, caller.clone()));
-            let chance = || caller.server.upgrade().map_or(0, |server| (server.entropy)());
+            let chance = || caller.server.upgrade().map_or(0, |server| server.chance());
             let displaced = self.strangers.admit(from.ip(), spoken.clone(), stranger, chance);
             if let Some((task, displaced)) = displaced {
                 drop(task);
@@ -117,13 +121,11 @@ impl Gate {
     /// The caller's pipe, with TLS on it if callers need a key and this one has not proven it
     /// already to who has accepted it.
     fn secured(&self, pipe: Box<dyn Pipe>, spoken: Spoken) -> Option<Box<dyn Pipe>> {
-        let server = self.server.upgrade()?;
-        let keys = server.keys.borrow();
-        match &*keys {
+        match self.server.upgrade()?.tls() {
             _ if pipe.peer().is_some() => Some(pipe),
             None => Some(pipe),
             Some(tls) => {
-                let pipe = TlsPipe::server(pipe, tls).ok()?;
+                let pipe = TlsPipe::server(pipe, &tls).ok()?;
                 Some(Box::new(pipe.answering(plain_speech()).noting(spoken)))
             }
         }
@@ -144,7 +146,7 @@ async fn welcome(clock: &dyn Clock, caller: &Caller, pipe: Box<dyn Pipe>, until:
         sleep_until(clock, until).await;
         None
     });
-    let mut farewell = None;
+    let mut refused = None;
     let error = match heard.await {
         // It may have failed long ago, and only wait for the caller to hear that.
         None => match pipe.check().map_err(HearError::from) {
@@ -163,24 +165,24 @@ async fn welcome(clock: &dyn Clock, caller: &Caller, pipe: Box<dyn Pipe>, until:
                 _ => None,
             };
             if let Some(refusal) = refusal {
-                farewell = Some((pipe, SessionId([0; 16]), StripeId(0), refusal));
+                refused = Some((pipe, SessionId([0; 16]), StripeId(0), refusal));
             }
             StripeRefusal::Handshake(error)
         }
         Some(Ok((hello, rest))) => {
             let (session, stripe) = (hello.session, hello.stripe);
-            let Some(shared) = caller.server.upgrade() else { return false };
-            match shared.admit(pipe, hello, rest) {
+            let Some(server) = caller.server.upgrade() else { return false };
+            match server.admit(pipe, hello, rest) {
                 Ok(()) => return true,
                 Err((pipe, refusal)) => {
-                    farewell = Some((pipe, session, stripe, refusal));
+                    refused = Some((pipe, session, stripe, refusal));
                     StripeRefusal::Refused(refusal)
                 }
             }
         }
     };
     caller.turned_away(error);
-    if let Some((pipe, session, stripe, refusal)) = farewell {
+    if let Some((pipe, session, stripe, refusal)) = refused {
         refuse(clock, pipe, session, stripe, refusal).await;
     }
     false
@@ -196,7 +198,7 @@ async fn refuse(
     refusal: Refusal,
 ) {
     let hello = Hello { kind: HelloKind::Refuse(refusal), session, stripe, gone: Vec::new() };
-    let farewell = async {
+    let saying = async {
         say(&mut *pipe, &hello).await?;
         poll_fn(|cx| pipe.poll_finish(cx)).await?;
         while let Received::Chunk(_) = poll_fn(|cx| pipe.poll_recv(cx, 4096)).await? {
@@ -205,8 +207,8 @@ async fn refuse(
         }
         std::io::Result::Ok(())
     };
-    let _ = or(farewell, async {
-        sleep_until(clock, clock.now() + FAREWELL).await;
+    let _ = or(saying, async {
+        sleep_until(clock, clock.now() + REFUSAL_TIME).await;
         Ok(())
     })
     .await;
