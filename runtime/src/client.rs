@@ -1,7 +1,7 @@
 //! The entrance: one session with a server, shared by all flows.
 
 use crate::Executor;
-use crate::driver::{Dialling, Footprint, Pump};
+use crate::driver::{self, ClientSide, Dialling, Footprint, Pump};
 use crate::flow::Flow;
 use crate::handover::oneshot;
 use crate::pipe::Pipe;
@@ -92,7 +92,7 @@ impl Client {
         let pump = Rc::new(RefCell::new(Pump::client(clock, session, dialling, traces)));
         let client = Client { pump: pump.clone() };
         let run = poll_fn(move |cx| {
-            let polled = pump.borrow_mut().poll(cx);
+            let polled = driver::run(&mut pump.borrow_mut(), cx);
             let happened = pump.borrow_mut().take_events();
             // The pump is free again: whoever hears of this may ask the client.
             happened.into_iter().for_each(&*events);
@@ -106,7 +106,7 @@ impl Client {
     /// until it carries nothing. Has no effect on a client that was started without.
     pub fn set_keys(&self, keys: &Keys) {
         let mut pump = self.pump.borrow_mut();
-        if pump.is_secured() {
+        if pump.client_side().is_some_and(ClientSide::is_secured) {
             pump.set_tls(ClientTls::new(keys), |peer| keys.server_name(&peer.key).is_some());
         }
     }
@@ -134,16 +134,15 @@ impl Client {
     /// What there is to tell now.
     pub fn status(&self) -> Status {
         let pump = self.pump.borrow();
-        Status { sessions: vec![pump.status()], last_dial_error: pump.dial_error() }
+        let last_dial_error = pump.client_side().and_then(ClientSide::dial_error);
+        Status { sessions: vec![driver::status(&pump)], last_dial_error }
     }
 
     /// For simulations: panics with a description if something does not hold that must, and says
     /// how much is held.
     #[doc(hidden)]
     pub fn check_invariants(&self) -> Footprint {
-        let pump = self.pump.borrow();
-        pump.check_invariants();
-        pump.footprint()
+        driver::check_invariants(&self.pump.borrow())
     }
 
     /// Waits until a stripe is up.

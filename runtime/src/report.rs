@@ -192,7 +192,7 @@ pub enum Past {
     /// It has been reached before.
     Met,
     /// It has said that it stops, or has ended the last session.
-    Parted,
+    Stopped,
 }
 
 /// Why a stripe was lost.

@@ -40,7 +40,7 @@ impl Incoming {
 
     /// Whether the client still wants it.
     pub(super) fn is_alive(&self) -> bool {
-        self.pump.upgrade().is_some_and(|pump| pump.borrow().carries(self.flow))
+        self.pump.upgrade().is_some_and(|pump| pump.borrow().flows().carries(self.flow))
     }
 
     /// Waits until the client no longer wants it, or has gone. Who connects to a target meanwhile
@@ -58,7 +58,7 @@ impl Incoming {
 
     /// Which client, if clients need a key.
     pub fn peer(&self) -> Option<PeerName> {
-        self.pump.upgrade().and_then(|pump| pump.borrow().peer())
+        self.pump.upgrade().and_then(|pump| pump.borrow().stripes().peer().cloned())
     }
 
     /// What the client wants to reach.

@@ -8,7 +8,7 @@ use crate::admission::descriptors::{self, Room};
 use crate::admission::limits::Limits;
 use crate::admission::places::Places;
 use crate::admission::shedding::shed_excess;
-use crate::driver::{Footprint, Pump};
+use crate::driver::{self, Footprint, Pump};
 use crate::handover::{Queue, Receiver, Sender, oneshot};
 use crate::pipe::{Peer, Pipe};
 use crate::ports::Spawn;
@@ -133,16 +133,15 @@ impl Sessions {
 
     /// What there is to tell about each.
     pub fn status(&self) -> Vec<SessionStatus> {
-        self.sessions.borrow().values().map(|pump| pump.borrow().status()).collect()
+        self.sessions.borrow().values().map(|pump| driver::status(&pump.borrow())).collect()
     }
 
     /// Panics with a description if something does not hold that must. How much all hold.
     pub fn check_invariants(&self) -> Footprint {
-        self.sessions.borrow().values().fold(Footprint::default(), |sum, pump| {
-            let pump = pump.borrow();
-            pump.check_invariants();
-            sum + pump.footprint()
-        })
+        self.sessions
+            .borrow()
+            .values()
+            .fold(Footprint::default(), |sum, pump| sum + driver::check_invariants(&pump.borrow()))
     }
 
     /// Takes no more sessions or flows, lets those there are end within `drain`, then resets the
@@ -250,8 +249,8 @@ impl Sessions {
         let mut known = 0;
         for ((key, _), pump) in &*self.sessions.borrow() {
             let pump = pump.borrow();
-            *held.entry(*key).or_default() += pump.stripes() + pump.carried_flows();
-            known += pump.connections();
+            *held.entry(*key).or_default() += pump.stripes().len() + pump.flows().len();
+            known += pump.stripes().len() + pump.flows().connections();
         }
         match descriptors::room(self.spare_files.get(), pending, known as u64) {
             Room::Plenty => true,
@@ -277,7 +276,7 @@ impl Sessions {
     fn run(self: &Rc<Self>, name: Name, pump: Rc<RefCell<Pump>>) {
         let all = self.clone();
         let run = poll_fn(move |cx| {
-            let polled = pump.borrow_mut().poll(cx);
+            let polled = driver::run(&mut pump.borrow_mut(), cx);
             let happened = pump.borrow_mut().take_events();
             let opened = pump.borrow_mut().take_incoming();
             if pump.borrow().ended().is_some() {

@@ -25,12 +25,12 @@ pub enum Stage {
     /// The session has done with it; the local pipe has yet to take what is queued, and the FIN.
     Closing,
     /// The session has ended it with a reset, which the local pipe gets after what came before.
-    Parting(Linger, FlowEnd),
+    Lingering(Linger, FlowEnd),
 }
 
 /// The direction from the local pipe to the session.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Inward {
+enum Inward {
     Flowing,
     /// The session takes nothing for now.
     Paused,
@@ -40,7 +40,7 @@ pub enum Inward {
 
 /// The direction from the session to the local pipe.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Outward {
+enum Outward {
     Flowing,
     /// The peer's FIN has come and follows what is queued.
     Finishing,
@@ -48,23 +48,23 @@ pub enum Outward {
     Finished,
 }
 
-/// A flow.
-pub struct Flow {
-    pub stage: Stage,
+/// Our end of a flow: its local pipe and what waits for it.
+pub struct LocalEnd {
+    stage: Stage,
     /// `None` while nobody has answered a flow that the peer opened, and once both directions have
     /// finished.
-    pub pipe: Option<Box<dyn Pipe>>,
-    pub waker: Waker,
-    pub inward: Inward,
-    pub outward: Outward,
-    /// In the pump's list of pipes to be written.
-    pub listed: bool,
-    /// What to say when asking for it.
-    pub opaque: Bytes,
-    pub opened: Option<Sender<Result<(), OpenError>>>,
-    pub report: Option<Sender<FlowReport>>,
+    pipe: Option<Box<dyn Pipe>>,
+    waker: Waker,
+    inward: Inward,
+    outward: Outward,
+    /// There is something new to be written, and the agenda knows.
+    listed: bool,
+    /// What to say when asking the session for it.
+    opaque: Bytes,
+    opened: Option<Sender<Result<(), OpenError>>>,
+    report: Option<Sender<FlowReport>>,
     /// Dropped with the flow, for who connects it to its target meanwhile.
-    pub wanted: Option<Sender<()>>,
+    _wanted: Option<Sender<()>>,
     queue: OutQueue,
     /// Received and not yet given to the session: a datagram may be longer than that takes at once.
     rest: Bytes,
@@ -75,8 +75,8 @@ pub struct Flow {
     started: Instant,
     /// When the local pipe last took something.
     progress: Instant,
-    /// Bytes that waited when the session ended it.
-    pub parting: u64,
+    /// Bytes that waited when the session ended it with a reset.
+    lingering: u64,
     /// What each stripe had carried when the flow began.
     carried: Box<[(StripeId, u64)]>,
 }
@@ -91,18 +91,22 @@ pub enum Given {
     Broken,
 }
 
-/// What the local pipe has taken.
-pub enum Taken {
-    /// So many bytes in all.
-    Total(u64),
+/// What came of writing to the local pipe.
+pub enum Written {
     Nothing,
+    /// It has taken so many bytes of this flow in all.
+    Total(FlowId, u64),
+    /// Nobody will say when it is worth another try; then it is.
+    Later(Instant),
     Broken,
+    /// It has taken all there will be.
+    Ended(FlowEnd),
 }
 
-impl Flow {
-    /// A flow in its first stage. `carried` is what each stripe has carried so far.
-    pub fn new(stage: Stage, waker: Waker, carried: Box<[(StripeId, u64)]>, now: Instant) -> Self {
-        Flow {
+impl LocalEnd {
+    /// Without a pipe. `carried` is what each stripe has carried so far.
+    fn new(stage: Stage, waker: Waker, carried: Box<[(StripeId, u64)]>, now: Instant) -> Self {
+        LocalEnd {
             stage,
             pipe: None,
             waker,
@@ -112,16 +116,92 @@ impl Flow {
             opaque: Bytes::new(),
             opened: None,
             report: None,
-            wanted: None,
+            _wanted: None,
             queue: OutQueue::default(),
             rest: Bytes::new(),
             sent: 0,
             received: 0,
             started: now,
             progress: now,
-            parting: 0,
+            lingering: 0,
             carried,
         }
+    }
+
+    /// A flow from here, which the session is to be asked for. `opened` hears when the session
+    /// knows it.
+    pub fn outgoing(
+        opened: Option<Sender<Result<(), OpenError>>>,
+        waker: Waker,
+        carried: Box<[(StripeId, u64)]>,
+        now: Instant,
+    ) -> Self {
+        LocalEnd { opened, ..LocalEnd::new(Stage::Waiting(now), waker, carried, now) }
+    }
+
+    /// A flow that the peer has opened. `wanted` is dropped with it.
+    pub fn incoming(
+        id: FlowId,
+        wanted: Sender<()>,
+        waker: Waker,
+        carried: Box<[(StripeId, u64)]>,
+        now: Instant,
+    ) -> Self {
+        LocalEnd { _wanted: Some(wanted), ..LocalEnd::new(Stage::Open(id), waker, carried, now) }
+    }
+
+    /// This is its local pipe, and `report` hears how it ends.
+    pub fn attach(&mut self, local: Box<dyn Pipe>, report: Sender<FlowReport>) {
+        (self.pipe, self.report) = (Some(local), Some(report));
+    }
+
+    /// Whether it has a local pipe.
+    pub fn is_attached(&self) -> bool {
+        self.pipe.is_some()
+    }
+
+    /// Where it is in its life.
+    pub fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
+    /// What to say when asking the session for it.
+    pub fn set_opaque(&mut self, opaque: Bytes) {
+        self.opaque = opaque;
+    }
+
+    /// There is no session yet to open it, and it gives up then.
+    pub fn wait(&mut self, until: Instant) {
+        self.stage = Stage::Waiting(until);
+    }
+
+    /// The session is asked for it with this request. What to say.
+    pub fn ask(&mut self, request: u64) -> Bytes {
+        self.stage = Stage::Opening(request);
+        self.opaque.clone()
+    }
+
+    /// The session knows it.
+    pub fn open(&mut self, id: FlowId) {
+        self.stage = Stage::Open(id);
+        self.opaque = Bytes::new();
+        if let Some(opened) = self.opened.take() {
+            opened.send(Ok(()));
+        }
+    }
+
+    /// The session takes more of it. Says whether it had not.
+    pub fn resume(&mut self) -> bool {
+        let paused = self.inward == Inward::Paused;
+        if paused {
+            self.inward = Inward::Flowing;
+        }
+        paused
+    }
+
+    /// The session has done with it, and all that it had to give has come.
+    pub fn close(&mut self) {
+        self.stage = Stage::Closing;
     }
 
     /// Its number in the session, if it is open.
@@ -137,13 +217,22 @@ impl Flow {
         matches!(self.stage, Stage::Opening(asked) if asked == request)
     }
 
-    /// Appends to what the local pipe is to get.
-    pub fn deliver(&mut self, data: Bytes) {
+    /// Appends to what the local pipe is to get. Says whether there was nothing new to be written
+    /// before.
+    pub fn deliver(&mut self, data: Bytes) -> bool {
         if self.pipe.is_none() {
             // It waits for its target, and must not keep a receive buffer alive meanwhile.
             self.queue.set_congested();
         }
         self.queue.push(data);
+        !std::mem::replace(&mut self.listed, true)
+    }
+
+    /// The peer's FIN follows what the local pipe is to get. Says whether there was nothing new to
+    /// be written before.
+    pub fn deliver_fin(&mut self) -> bool {
+        self.outward = Outward::Finishing;
+        !std::mem::replace(&mut self.listed, true)
     }
 
     /// Receives one chunk of at most `room` bytes.
@@ -176,30 +265,56 @@ impl Flow {
         Given::Chunk(chunk)
     }
 
+    /// Gives the local pipe what it takes, and what follows that: the FIN, or a reset.
+    pub fn write(&mut self, now: Instant) -> Written {
+        self.listed = false;
+        match &mut self.stage {
+            Stage::Waiting(_) | Stage::Opening(_) => Written::Nothing,
+            Stage::Lingering(linger, end) => {
+                let Some(pipe) = &mut self.pipe else { return Written::Ended(end.clone()) };
+                let (queue, taken) = (&mut self.queue, &mut self.received);
+                let mut cx = Context::from_waker(&self.waker);
+                let next = linger.poll(&mut cx, &mut **pipe, queue, taken, now);
+                next.map_or_else(|| Written::Ended(end.clone()), Written::Later)
+            }
+            Stage::Open(id) => {
+                let id = *id;
+                match self.send(now) {
+                    Ok(true) => Written::Total(id, self.received),
+                    Ok(false) => Written::Nothing,
+                    Err(_) => Written::Broken,
+                }
+            }
+            Stage::Closing => match self.send(now) {
+                Err(_) => Written::Broken,
+                Ok(_) if self.is_local_over() => Written::Ended(FlowEnd::Finished),
+                Ok(_) => Written::Nothing,
+            },
+        }
+    }
+
     /// Gives the local pipe what it takes, and then the FIN if that is due. Once both directions
-    /// have finished, the pipe is closed.
-    pub fn send(&mut self, now: Instant) -> Taken {
-        let Some(pipe) = &mut self.pipe else { return Taken::Nothing };
+    /// have finished, the pipe is closed. Says whether it has taken anything.
+    fn send(&mut self, now: Instant) -> io::Result<bool> {
+        let Some(pipe) = &mut self.pipe else { return Ok(false) };
         let mut cx = Context::from_waker(&self.waker);
         let before = self.received;
         let congested = loop {
             if self.queue.is_empty() {
-                match pipe.poll_flush(&mut cx) {
-                    Poll::Ready(Ok(())) => {
+                match pipe.poll_flush(&mut cx)? {
+                    Poll::Ready(()) => {
                         self.queue.set_flowing();
                         break false;
                     }
-                    Poll::Ready(Err(_)) => return Taken::Broken,
                     Poll::Pending => break true,
                 }
             }
-            match poll_send_part(&mut **pipe, &mut cx, &mut self.queue) {
-                Poll::Ready(Ok(count)) => {
+            match poll_send_part(&mut **pipe, &mut cx, &mut self.queue)? {
+                Poll::Ready(count) => {
                     self.queue.set_flowing();
                     self.received += count as u64;
                     self.progress = now;
                 }
-                Poll::Ready(Err(_)) => return Taken::Broken,
                 Poll::Pending => break true,
             }
         };
@@ -207,22 +322,26 @@ impl Flow {
             self.queue.set_congested();
             self.progress = now;
         }
-        if self.queue.is_empty() && self.outward == Outward::Finishing {
-            match pipe.poll_finish(&mut cx) {
-                Poll::Ready(Ok(())) => self.outward = Outward::Finished,
-                Poll::Ready(Err(_)) => return Taken::Broken,
-                Poll::Pending => {}
-            }
+        if self.queue.is_empty()
+            && self.outward == Outward::Finishing
+            && pipe.poll_finish(&mut cx)?.is_ready()
+        {
+            self.outward = Outward::Finished;
         }
         if self.is_local_over() {
             self.pipe = None;
         }
-        if self.received > before { Taken::Total(self.received) } else { Taken::Nothing }
+        Ok(self.received > before)
     }
 
     /// Both directions of the local pipe have finished.
-    pub fn is_local_over(&self) -> bool {
+    fn is_local_over(&self) -> bool {
         self.inward == Inward::Finished && self.outward == Outward::Finished
+    }
+
+    /// Whether it has ended and is still here.
+    pub fn is_forgotten(&self) -> bool {
+        matches!(self.stage, Stage::Closing) && self.is_local_over()
     }
 
     /// Whether nothing would be heard of a break of the local pipe.
@@ -231,7 +350,7 @@ impl Flow {
             && match self.stage {
                 Stage::Waiting(_) | Stage::Opening(_) => true,
                 Stage::Open(_) | Stage::Closing => self.inward != Inward::Flowing,
-                Stage::Parting(..) => false,
+                Stage::Lingering(..) => false,
             }
     }
 
@@ -240,29 +359,25 @@ impl Flow {
         self.pipe.as_mut().map_or(Ok(()), |pipe| pipe.check())
     }
 
-    /// The session has ended it. Gives the bytes that wait here, for which its credit accounts no
-    /// more.
-    pub fn part(&mut self, now: Instant, end: FlowEnd) -> u64 {
-        self.stage = Stage::Parting(Linger::new(now, self.progress), end);
-        self.parting = self.queue.remaining() as u64;
-        self.parting
+    /// The session has ended it with a reset. Gives the bytes that wait here, for which its credit
+    /// accounts no more.
+    pub fn linger(&mut self, now: Instant, end: FlowEnd) -> u64 {
+        self.stage = Stage::Lingering(Linger::new(now, self.progress), end);
+        self.lingering = self.queue.remaining() as u64;
+        self.lingering
     }
 
-    /// How it will have ended, if the session has ended it.
-    pub fn parting_end(&self) -> Option<FlowEnd> {
+    /// Bytes that waited when the session ended it with a reset.
+    pub fn lingering(&self) -> u64 {
+        self.lingering
+    }
+
+    /// How it will have ended, if the session has ended it with a reset.
+    pub fn lingering_end(&self) -> Option<FlowEnd> {
         match &self.stage {
-            Stage::Parting(_, end) => Some(end.clone()),
+            Stage::Lingering(_, end) => Some(end.clone()),
             _ => None,
         }
-    }
-
-    /// Goes on with that. Says when to be called again, or how the flow ended.
-    pub fn poll_part(&mut self, now: Instant) -> Result<Instant, FlowEnd> {
-        let Stage::Parting(parting, end) = &mut self.stage else { unreachable!("not parting") };
-        let Some(pipe) = &mut self.pipe else { return Err(end.clone()) };
-        let mut cx = Context::from_waker(&self.waker);
-        let next = parting.poll(&mut cx, &mut **pipe, &mut self.queue, &mut self.received, now);
-        next.ok_or_else(|| end.clone())
     }
 
     /// Tells whoever waits how it ended, then breaks the local pipe unless that has finished.
