@@ -134,7 +134,8 @@ impl Client {
     /// What there is to tell now.
     pub fn status(&self) -> Status {
         let pump = self.pump.borrow();
-        let last_dial_error = pump.client_side().and_then(ClientSide::dial_error);
+        let last_dial_error =
+            pump.client_side().and_then(|client| client.dialler().error().cloned());
         Status { sessions: vec![driver::status(&pump)], last_dial_error }
     }
 

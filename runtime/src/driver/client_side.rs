@@ -1,6 +1,8 @@
 //! The client's side of a session: dials, keys, and what it knows of its server.
 
 use super::agenda::Agenda;
+use super::base::Base;
+use super::dialler::Dialler;
 use super::dials::{Dialled, Dials, Failed};
 use super::engine::Engine;
 use super::ready::Token;
@@ -87,9 +89,14 @@ impl ClientSide {
         self.next_tls.is_some()
     }
 
-    /// The session misses so many stripes.
-    pub fn want(&mut self, stripes: usize) {
-        self.dials.dialler_mut().want(stripes);
+    /// What is known of the server's addresses.
+    pub fn dialler(&self) -> &Dialler {
+        self.dials.dialler()
+    }
+
+    /// The same, to be told more.
+    pub fn dialler_mut(&mut self) -> &mut Dialler {
+        self.dials.dialler_mut()
     }
 
     /// A flow waits for a session from now on. Until when.
@@ -98,34 +105,14 @@ impl ClientSide {
         now + self.connect_timeout
     }
 
-    /// Why every address is of no use for now.
-    pub fn refusal(&self, now: Instant) -> Option<DialError> {
-        self.dials.dialler().refusal(now).cloned()
-    }
-
-    /// Why the last dial failed, if it did.
-    pub fn dial_error(&self) -> Option<DialError> {
-        self.dials.dialler().error().cloned()
-    }
-
-    /// Dials under way.
-    pub fn dialling(&self) -> usize {
-        self.dials.dialler().counts().0
-    }
-
     /// Dials what is missing. Says when to look again.
     pub fn dial(&mut self, now: Instant, urgent: bool, agenda: &mut Agenda) -> Option<Instant> {
         self.dials.begin(now, urgent, self.tls.as_ref(), agenda)
     }
 
     /// Goes on with a dial. What became of it once it is over, unless nobody wants that any more.
-    pub fn step_dial(
-        &mut self,
-        token: Token,
-        engine: &mut Engine,
-        agenda: &mut Agenda,
-    ) -> Option<Dialled> {
-        let dialled = self.dials.step(token, self.allowed.as_ref(), engine, agenda)?;
+    pub fn step_dial(&mut self, token: Token, base: &mut Base) -> Option<Dialled> {
+        let dialled = self.dials.step(token, self.allowed.as_ref(), base)?;
         if let Ok((server, _)) = dialled {
             let dialler = self.dials.dialler_mut();
             if !dialler.wants_any() {
@@ -133,7 +120,7 @@ impl ClientSide {
                 return None;
             }
             if dialler.succeeded(server) {
-                engine.tell(Event::PeerReached { server: dialler.address(server).clone() });
+                base.engine.tell(Event::PeerReached { server: dialler.address(server).clone() });
             }
         }
         Some(dialled)
@@ -172,11 +159,6 @@ impl ClientSide {
     /// A stripe is up.
     pub fn stripe_up(&mut self) {
         self.server_stopped = false;
-    }
-
-    /// A stripe to that address, up since then, is no more.
-    pub fn stripe_lost(&mut self, server: usize, since: Instant, now: Instant) {
-        self.dials.dialler_mut().lost(server, since, now);
     }
 
     /// The server lets flows finish and takes no more, or has ended the session.

@@ -3,8 +3,8 @@
 
 use super::agenda::{Agenda, Kind};
 use super::attempt::{Attempt, CONNECT_LIMIT, Greeted};
+use super::base::Base;
 use super::dialler::{Dialler, Plan};
-use super::engine::Engine;
 use super::ready::Token;
 use crate::pipe::Pipe;
 use crate::ports::{Dial, DialError, Dialling};
@@ -99,17 +99,17 @@ impl Dials {
         &mut self,
         token: Token,
         allowed: Option<&Accepted>,
-        engine: &Engine,
-        agenda: &mut Agenda,
+        base: &mut Base,
     ) -> Option<Dialled> {
         let attempt = self.attempts.get_mut(&token)?;
-        let session = engine.session();
-        let Poll::Ready(result) = attempt.poll(engine.now(), |stripe| session.hello(stripe)) else {
-            agenda.at(attempt.until(), token);
+        let session = base.engine.session();
+        let Poll::Ready(result) = attempt.poll(base.engine.now(), |stripe| session.hello(stripe))
+        else {
+            base.agenda.at(attempt.until(), token);
             return None;
         };
         let attempt = self.attempts.remove(&token)?;
-        agenda.release(token);
+        base.agenda.release(token);
         let result = result.and_then(|greeted| {
             // Keys may have been replaced since the dial began.
             let is_allowed = allowed.is_none_or(|allowed| {

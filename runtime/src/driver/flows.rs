@@ -3,6 +3,7 @@
 //! A flow that is over is [concluded](Flows::conclude): only there does it leave the tables.
 
 use super::agenda::{Agenda, Kind};
+use super::base::Base;
 use super::engine::Engine;
 use super::local_end::{Given, LocalEnd, Stage, Written};
 use super::ready::Token;
@@ -103,12 +104,13 @@ impl Flows {
         local: Box<dyn Pipe>,
         opened: Option<Sender<Result<(), OpenError>>>,
         report: Sender<FlowReport>,
-        now: Instant,
         stripes: &Stripes,
-        agenda: &mut Agenda,
+        base: &mut Base,
     ) -> Token {
-        let (token, waker) = agenda.register(Kind::Flow);
-        let mut end = LocalEnd::outgoing(opened, waker, stripes.carried().collect(), now);
+        let (token, waker) = base.agenda.register(Kind::Flow);
+        let now = base.engine.now();
+        let (stage, carried) = (Stage::Waiting(now), stripes.carried().collect());
+        let mut end = LocalEnd::new(stage, opened, None, waker, carried, now);
         end.attach(local, report);
         self.ends.insert(token, Box::new(end));
         token
@@ -122,24 +124,18 @@ impl Flows {
     }
 
     /// Client: there is no session for it now. It waits for one until then.
-    pub fn wait(&mut self, token: Token, until: Instant, agenda: &mut Agenda) {
+    pub fn wait(&mut self, token: Token, until: Instant, base: &mut Base) {
         let Some(end) = self.ends.get_mut(&token) else { return };
         end.wait(until);
         self.waiting.insert(token);
         self.unwatched = true;
-        agenda.at(until, token);
+        base.agenda.at(until, token);
     }
 
     /// Client: there will be no session for those that wait for one.
-    pub fn fail_waiting(
-        &mut self,
-        error: &OpenError,
-        stripes: &Stripes,
-        engine: &Engine,
-        agenda: &mut Agenda,
-    ) {
+    pub fn fail_waiting(&mut self, error: &OpenError, stripes: &Stripes, base: &mut Base) {
         for token in std::mem::take(&mut self.waiting) {
-            self.conclude(token, FlowEnd::NoSession(error.clone()), stripes, engine, agenda);
+            self.conclude(token, FlowEnd::NoSession(error.clone()), stripes, base);
         }
     }
 
@@ -175,31 +171,25 @@ impl Flows {
     }
 
     /// Client: the session knows it now.
-    pub fn opened(&mut self, request: u64, id: FlowId, engine: &mut Engine, agenda: &mut Agenda) {
+    pub fn opened(&mut self, request: u64, id: FlowId, base: &mut Base) {
         let token = self.take_request(request);
         let Some((token, end)) = token.and_then(|token| Some((token, self.ends.get_mut(&token)?)))
         else {
             // Its local pipe has broken meanwhile.
-            return engine.defer(Input::FlowReset { flow: id, reason: Reason::Aborted });
+            return base.engine.defer(Input::FlowReset { flow: id, reason: Reason::Aborted });
         };
         end.open(id);
         self.open.insert(id, token);
-        agenda.again(token);
+        base.agenda.again(token);
     }
 
     /// Server: the peer has opened one.
-    pub fn arrive(
-        &mut self,
-        id: FlowId,
-        target: Target,
-        stripes: &Stripes,
-        engine: &Engine,
-        agenda: &mut Agenda,
-    ) {
+    pub fn arrive(&mut self, id: FlowId, target: Target, stripes: &Stripes, base: &mut Base) {
         let (wanted, unwanted) = oneshot();
-        let (token, waker) = agenda.register(Kind::Flow);
+        let (token, waker) = base.agenda.register(Kind::Flow);
         let carried = stripes.carried().collect();
-        let end = LocalEnd::incoming(id, wanted, waker, carried, engine.now());
+        let (stage, now) = (Stage::Open(id), base.engine.now());
+        let end = LocalEnd::new(stage, None, Some(wanted), waker, carried, now);
         self.ends.insert(token, Box::new(end));
         self.open.insert(id, token);
         self.incoming.push((id, target, unwanted));
@@ -212,95 +202,73 @@ impl Flows {
         id: FlowId,
         local: Box<dyn Pipe>,
         report: Sender<FlowReport>,
-        engine: &mut Engine,
-        agenda: &mut Agenda,
+        base: &mut Base,
     ) {
         let Some((token, end)) = self.open_mut(id) else {
-            let (waker, now) = (std::task::Waker::noop().clone(), engine.now());
-            let mut end = LocalEnd::outgoing(None, waker, Box::default(), now);
+            let (waker, now) = (std::task::Waker::noop().clone(), base.engine.now());
+            let stage = Stage::Waiting(now);
+            let mut end = LocalEnd::new(stage, None, None, waker, Box::default(), now);
             end.attach(local, report);
             return end.conclude(FlowEnd::Reset(Reason::Aborted), now, None);
         };
         end.attach(local, report);
-        engine.input(Input::FlowAccept { flow: id });
-        agenda.again(token);
-        agenda.wake();
+        base.engine.input(Input::FlowAccept { flow: id });
+        base.agenda.again(token);
+        base.agenda.wake();
     }
 
     /// Receives what there is and writes what there is.
-    pub fn step(
-        &mut self,
-        token: Token,
-        stripes: &Stripes,
-        engine: &mut Engine,
-        agenda: &mut Agenda,
-    ) {
-        if let Some(how) = self.try_step(token, engine, agenda) {
-            self.conclude(token, how, stripes, engine, agenda);
+    pub fn step(&mut self, token: Token, stripes: &Stripes, base: &mut Base) {
+        if let Some(how) = self.try_step(token, base) {
+            self.conclude(token, how, stripes, base);
         }
     }
 
     /// How it has ended, if that has come of it.
-    fn try_step(
-        &mut self,
-        token: Token,
-        engine: &mut Engine,
-        agenda: &mut Agenda,
-    ) -> Option<FlowEnd> {
-        let part = shedding::part(engine.config().memory_limit) as u64;
+    fn try_step(&mut self, token: Token, base: &mut Base) -> Option<FlowEnd> {
+        let part = shedding::part(base.engine.config().memory_limit) as u64;
         let end = self.ends.get_mut(&token)?;
         for _ in 0..BUDGET {
             match *end.stage() {
-                Stage::Open(flow) => match end.recv(engine.session().send_room(flow).min(part)) {
-                    Given::Chunk(data) => engine.input(Input::FlowData { flow, data }),
-                    Given::Empty => {}
-                    Given::Fin => {
-                        self.unwatched = true;
-                        engine.input(Input::FlowFinish { flow });
+                Stage::Open(flow) => {
+                    match end.recv(base.engine.session().send_room(flow).min(part)) {
+                        Given::Chunk(data) => base.engine.input(Input::FlowData { flow, data }),
+                        Given::Empty => {}
+                        Given::Fin => {
+                            self.unwatched = true;
+                            base.engine.input(Input::FlowFinish { flow });
+                        }
+                        Given::Nothing => {
+                            self.unwatched |= end.is_unwatched();
+                            return write(token, end, base);
+                        }
+                        Given::Broken => return Some(broken(end, &mut base.engine)),
                     }
-                    Given::Nothing => {
-                        self.unwatched |= end.is_unwatched();
-                        return write(token, end, engine, agenda);
-                    }
-                    Given::Broken => return Some(broken(end, engine)),
-                },
-                Stage::Waiting(until) if engine.now() >= until => {
+                }
+                Stage::Waiting(until) if base.engine.now() >= until => {
                     return Some(FlowEnd::NoSession(OpenError::TimedOut));
                 }
                 Stage::Waiting(_) | Stage::Opening(_) => return None,
-                Stage::Closing | Stage::Lingering(..) => return write(token, end, engine, agenda),
+                Stage::Closing | Stage::Lingering(..) => return write(token, end, base),
             }
         }
-        let ended = write(token, end, engine, agenda);
-        agenda.again(token);
+        let ended = write(token, end, base);
+        base.agenda.again(token);
         ended
     }
 
     /// Writes what there is.
-    pub fn write(
-        &mut self,
-        token: Token,
-        stripes: &Stripes,
-        engine: &mut Engine,
-        agenda: &mut Agenda,
-    ) {
+    pub fn write(&mut self, token: Token, stripes: &Stripes, base: &mut Base) {
         let Some(end) = self.ends.get_mut(&token) else { return };
-        if let Some(how) = write(token, end, engine, agenda) {
-            self.conclude(token, how, stripes, engine, agenda);
+        if let Some(how) = write(token, end, base) {
+            self.conclude(token, how, stripes, base);
         }
     }
 
     /// It is over: it leaves all tables, and those who wait hear how it ended.
-    pub fn conclude(
-        &mut self,
-        token: Token,
-        how: FlowEnd,
-        stripes: &Stripes,
-        engine: &Engine,
-        agenda: &mut Agenda,
-    ) {
+    pub fn conclude(&mut self, token: Token, how: FlowEnd, stripes: &Stripes, base: &mut Base) {
         let Some(end) = self.ends.remove(&token) else { return };
-        agenda.release(token);
+        base.agenda.release(token);
         self.lingering -= end.lingering();
         match *end.stage() {
             Stage::Open(id) => {
@@ -311,7 +279,7 @@ impl Flows {
             }
             _ => {}
         }
-        end.conclude(how, engine.now(), stripes.carried());
+        end.conclude(how, base.engine.now(), stripes.carried());
     }
 
     /// Local pipes that nobody receives from are to be asked whether they have broken. Says when.
@@ -323,13 +291,7 @@ impl Flows {
     }
 
     /// Asks those local pipes, if it is time.
-    pub fn sweep(
-        &mut self,
-        now: Instant,
-        stripes: &Stripes,
-        engine: &mut Engine,
-        agenda: &mut Agenda,
-    ) {
+    pub fn sweep(&mut self, now: Instant, stripes: &Stripes, base: &mut Base) {
         if self.sweep_at.is_none_or(|at| at > now) {
             return;
         }
@@ -341,73 +303,73 @@ impl Flows {
         for token in unwatched {
             let Some(end) = self.ends.get_mut(&token) else { continue };
             if end.check().is_err() {
-                let how = broken(end, engine);
-                self.conclude(token, how, stripes, engine, agenda);
+                let how = broken(end, &mut base.engine);
+                self.conclude(token, how, stripes, base);
             }
         }
     }
 
     /// Lets go of those that the session has ended with a reset, whatever waits for their local
     /// pipes.
-    pub fn drop_lingering(&mut self, stripes: &Stripes, engine: &Engine, agenda: &mut Agenda) {
+    pub fn drop_lingering(&mut self, stripes: &Stripes, base: &mut Base) {
         let ends = self.ends.iter();
         let lingering: Vec<(Token, FlowEnd)> =
             ends.filter_map(|(token, end)| Some((*token, end.lingering_end()?))).collect();
         for (token, how) in lingering {
-            self.conclude(token, how, stripes, engine, agenda);
+            self.conclude(token, how, stripes, base);
         }
     }
 
     /// The session takes more of it.
-    pub fn resume(&mut self, id: FlowId, agenda: &mut Agenda) {
+    pub fn resume(&mut self, id: FlowId, base: &mut Base) {
         if let Some((token, end)) = self.open_mut(id)
             && end.resume()
         {
-            agenda.again(token);
+            base.agenda.again(token);
         }
     }
 
     /// The session has bytes for its local pipe.
-    pub fn deliver(&mut self, id: FlowId, data: Bytes, agenda: &mut Agenda) {
+    pub fn deliver(&mut self, id: FlowId, data: Bytes, base: &mut Base) {
         if let Some((token, end)) = self.open_mut(id)
             && end.deliver(data)
         {
-            agenda.unwritten(token);
+            base.agenda.unwritten(token);
         }
     }
 
     /// The session has a FIN for its local pipe.
-    pub fn deliver_fin(&mut self, id: FlowId, agenda: &mut Agenda) {
+    pub fn deliver_fin(&mut self, id: FlowId, base: &mut Base) {
         if let Some((token, end)) = self.open_mut(id)
             && end.deliver_fin()
         {
-            agenda.unwritten(token);
+            base.agenda.unwritten(token);
         }
     }
 
     /// The session has ended it before its time.
-    pub fn cut(&mut self, id: FlowId, how: FlowEnd, now: Instant, agenda: &mut Agenda) {
+    pub fn cut(&mut self, id: FlowId, how: FlowEnd, base: &mut Base) {
         let Some((token, end)) = self.open_mut(id) else { return };
-        self.lingering += end.linger(now, how);
+        self.lingering += end.linger(base.engine.now(), how);
         self.open.remove(&id);
-        agenda.unwritten(token);
+        base.agenda.unwritten(token);
     }
 
     /// The session has ended and has no more use for any.
-    pub fn cut_all(&mut self, now: Instant, agenda: &mut Agenda) {
+    pub fn cut_all(&mut self, base: &mut Base) {
         let mut ids: Vec<FlowId> = self.open.keys().copied().collect();
         ids.sort_unstable();
         for id in ids {
-            self.cut(id, FlowEnd::Reset(Reason::SessionLost), now, agenda);
+            self.cut(id, FlowEnd::Reset(Reason::SessionLost), base);
         }
     }
 
     /// The session has done with it.
-    pub fn close(&mut self, id: FlowId, agenda: &mut Agenda) {
+    pub fn close(&mut self, id: FlowId, base: &mut Base) {
         if let Some((token, end)) = self.open_mut(id) {
             end.close();
             self.open.remove(&id);
-            agenda.unwritten(token);
+            base.agenda.unwritten(token);
         }
     }
 
@@ -444,17 +406,12 @@ impl Flows {
     }
 }
 
-fn write(
-    token: Token,
-    end: &mut LocalEnd,
-    engine: &mut Engine,
-    agenda: &mut Agenda,
-) -> Option<FlowEnd> {
-    match end.write(engine.now()) {
+fn write(token: Token, end: &mut LocalEnd, base: &mut Base) -> Option<FlowEnd> {
+    match end.write(base.engine.now()) {
         Written::Nothing => return None,
-        Written::Total(flow, total) => engine.input(Input::FlowConsumed { flow, total }),
-        Written::Later(time) => agenda.at(time, token),
-        Written::Broken => return Some(broken(end, engine)),
+        Written::Total(flow, total) => base.engine.input(Input::FlowConsumed { flow, total }),
+        Written::Later(time) => base.agenda.at(time, token),
+        Written::Broken => return Some(broken(end, &mut base.engine)),
         Written::Ended(how) => return Some(how),
     }
     None

@@ -104,8 +104,16 @@ pub enum Written {
 }
 
 impl LocalEnd {
-    /// Without a pipe. `carried` is what each stripe has carried so far.
-    fn new(stage: Stage, waker: Waker, carried: Box<[(StripeId, u64)]>, now: Instant) -> Self {
+    /// Without a local pipe. `opened` hears when the session knows it, `wanted` is dropped with it;
+    /// `carried` is what each stripe has carried so far.
+    pub fn new(
+        stage: Stage,
+        opened: Option<Sender<Result<(), OpenError>>>,
+        wanted: Option<Sender<()>>,
+        waker: Waker,
+        carried: Box<[(StripeId, u64)]>,
+        now: Instant,
+    ) -> Self {
         LocalEnd {
             stage,
             pipe: None,
@@ -114,9 +122,9 @@ impl LocalEnd {
             outward: Outward::Flowing,
             listed: false,
             opaque: Bytes::new(),
-            opened: None,
+            opened,
             report: None,
-            _wanted: None,
+            _wanted: wanted,
             queue: OutQueue::default(),
             rest: Bytes::new(),
             sent: 0,
@@ -126,28 +134,6 @@ impl LocalEnd {
             lingering: 0,
             carried,
         }
-    }
-
-    /// A flow from here, which the session is to be asked for. `opened` hears when the session
-    /// knows it.
-    pub fn outgoing(
-        opened: Option<Sender<Result<(), OpenError>>>,
-        waker: Waker,
-        carried: Box<[(StripeId, u64)]>,
-        now: Instant,
-    ) -> Self {
-        LocalEnd { opened, ..LocalEnd::new(Stage::Waiting(now), waker, carried, now) }
-    }
-
-    /// A flow that the peer has opened. `wanted` is dropped with it.
-    pub fn incoming(
-        id: FlowId,
-        wanted: Sender<()>,
-        waker: Waker,
-        carried: Box<[(StripeId, u64)]>,
-        now: Instant,
-    ) -> Self {
-        LocalEnd { _wanted: Some(wanted), ..LocalEnd::new(Stage::Open(id), waker, carried, now) }
     }
 
     /// This is its local pipe, and `report` hears how it ends.

@@ -1,6 +1,6 @@
 //! What a session keeps, and its part of the memory that the sessions of a server share.
 
-use super::agenda::Agenda;
+use super::base::Base;
 use super::engine::Engine;
 use super::flows::Flows;
 use super::stripes::Stripes;
@@ -52,33 +52,28 @@ pub fn kept(engine: &Engine, flows: &Flows, stripes: &Stripes) -> u64 {
 /// Lets go until `excess` bytes less are kept: first of flows that are over for the session, then
 /// of the heaviest. If that is not enough the session ends, since nobody else can take from it what
 /// it keeps then.
-pub fn shed(
-    excess: u64,
-    flows: &mut Flows,
-    stripes: &Stripes,
-    engine: &mut Engine,
-    agenda: &mut Agenda,
-) {
-    let goal = kept(engine, flows, stripes).saturating_sub(excess);
-    flows.drop_lingering(stripes, engine, agenda);
+pub fn shed(excess: u64, flows: &mut Flows, stripes: &Stripes, base: &mut Base) {
+    let goal = kept(&base.engine, flows, stripes).saturating_sub(excess);
+    flows.drop_lingering(stripes, base);
     let mut reset = 0;
-    for (flow, _) in engine.session().heaviest_flows() {
-        if kept(engine, flows, stripes) <= goal {
+    for (flow, _) in base.engine.session().heaviest_flows() {
+        if kept(&base.engine, flows, stripes) <= goal {
             break;
         }
         reset += 1;
         let reason = Reason::Unavailable;
-        engine.input(Input::FlowReset { flow, reason });
+        base.engine.input(Input::FlowReset { flow, reason });
         if let Some(token) = flows.token(flow) {
-            flows.conclude(token, FlowEnd::Reset(reason), stripes, engine, agenda);
+            flows.conclude(token, FlowEnd::Reset(reason), stripes, base);
         }
     }
-    let ended = kept(engine, flows, stripes) > goal;
+    let ended = kept(&base.engine, flows, stripes) > goal;
     if ended {
-        engine.input(Input::Abort);
+        base.engine.input(Input::Abort);
     }
     if reset > 0 || ended {
-        engine.tell(Event::MemoryShort { session: engine.tag(), flows: reset, ended });
+        let session = base.engine.tag();
+        base.engine.tell(Event::MemoryShort { session, flows: reset, ended });
     }
-    agenda.wake();
+    base.agenda.wake();
 }

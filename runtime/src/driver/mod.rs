@@ -4,6 +4,7 @@
 
 mod agenda;
 mod attempt;
+mod base;
 mod client_side;
 mod dialler;
 mod dials;

@@ -1,12 +1,11 @@
 //! What a pump tells about itself, and what must hold for it between its turns.
 
-use super::client_side::ClientSide;
 use super::pump::Pump;
 use crate::report::SessionStatus;
 
 /// What there is to tell.
 pub fn status(pump: &Pump) -> SessionStatus {
-    let (engine, stripes, flows) = (pump.engine(), pump.stripes(), pump.flows());
+    let (engine, stripes, flows) = (&pump.base().engine, pump.stripes(), pump.flows());
     SessionStatus {
         session: engine.tag(),
         peer: stripes.peer().cloned(),
@@ -50,7 +49,7 @@ impl std::ops::Add for Footprint {
 /// Panics with a description if something does not hold. How much the pump holds. Slow, for
 /// simulations.
 pub fn check_invariants(pump: &Pump) -> Footprint {
-    let (agenda, session) = (pump.agenda(), pump.engine().session());
+    let (agenda, session) = (&pump.base().agenda, pump.base().engine.session());
     session.check_invariants();
     let tokens = [
         pump.stripes().check_invariants(agenda),
@@ -62,7 +61,7 @@ pub fn check_invariants(pump: &Pump) -> Footprint {
     Footprint {
         slots: agenda.len(),
         stripes: pump.stripes().len(),
-        dials: pump.client_side().map_or(0, ClientSide::dialling),
+        dials: pump.client_side().map_or(0, |client| client.dialler().counts().0),
         flows: pump.flows().count() + stats.flows,
         held: stats.held + stats.reordering,
     }

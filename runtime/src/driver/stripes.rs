@@ -3,6 +3,7 @@
 
 use super::agenda::{Agenda, Kind};
 use super::attempt::Greeted;
+use super::base::Base;
 use super::engine::Engine;
 use super::ready::Token;
 use super::stripe_end::{StripeEnd, StripeFacts};
@@ -134,94 +135,81 @@ impl Stripes {
         server: usize,
         greeting: Bytes,
         flows: usize,
-        engine: &mut Engine,
-        agenda: &mut Agenda,
+        base: &mut Base,
     ) -> Token {
         let Greeted { pipe, hello, rest } = greeted;
         let (id, peer) = (hello.stripe, pipe.peer_addr());
         let holder = pipe.peer().map(|peer| peer.name);
         let taken: BTreeSet<usize> = self.places().into_values().collect();
         let place = (1..).find(|place| !taken.contains(place)).unwrap_or(1);
-        let facts = StripeFacts { id, place, server, peer, since: engine.now() };
-        let (token, waker) = agenda.register(Kind::Stripe);
+        let facts = StripeFacts { id, place, server, peer, since: base.engine.now() };
+        let (token, waker) = base.agenda.register(Kind::Stripe);
         self.ends.insert(token, Box::new(StripeEnd::new(facts, pipe, greeting, waker)));
         self.live.insert(id, token);
-        let session = engine.tag();
+        let session = base.engine.tag();
         if !std::mem::replace(&mut self.established, true) {
             self.peer.clone_from(&holder);
-            engine.tell(Event::SessionStarted { session, peer: holder, from: peer });
+            base.engine.tell(Event::SessionStarted { session, peer: holder, from: peer });
         } else if std::mem::take(&mut self.stranded) {
-            engine.tell(Event::SessionResumed { session, flows });
+            base.engine.tell(Event::SessionResumed { session, flows });
         }
-        engine.input(Input::StripeUp { stripe: id, hello });
+        base.engine.input(Input::StripeUp { stripe: id, hello });
         if !rest.is_empty() {
-            engine.input(Input::StripeBytes { stripe: id, data: rest });
+            base.engine.input(Input::StripeBytes { stripe: id, data: rest });
         }
         let (live, wanted) = (self.live.len(), self.wanted());
-        engine.tell(Event::StripeUp { session, stripe: id, place, peer, live, wanted });
+        base.engine.tell(Event::StripeUp { session, stripe: id, place, peer, live, wanted });
         token
     }
 
     /// Receives what there is, and writes what comes of it. What it was, if it has broken; the
     /// session has so many flows.
-    pub fn step(
-        &mut self,
-        token: Token,
-        flows: usize,
-        engine: &mut Engine,
-        agenda: &mut Agenda,
-    ) -> Option<StripeFacts> {
+    pub fn step(&mut self, token: Token, flows: usize, base: &mut Base) -> Option<StripeFacts> {
         let end = self.ends.get_mut(&token)?;
-        let mut begin = engine.now();
+        let mut begin = base.engine.now();
         for round in 0..BUDGET {
-            if end.is_closing() || (round > 0 && agenda.is_slice_over(begin)) {
+            if end.is_closing() || (round > 0 && base.agenda.is_slice_over(begin)) {
                 break;
             }
             match end.recv() {
                 Some(Ok(data)) => {
                     let (len, stripe) = (data.len(), end.facts().id);
-                    for data in unpinned(data, engine.config().memory_limit) {
-                        engine.input(Input::StripeBytes { stripe, data });
+                    for data in unpinned(data, base.engine.config().memory_limit) {
+                        base.engine.input(Input::StripeBytes { stripe, data });
                     }
-                    let now = engine.now();
+                    let now = base.engine.now();
                     end.took(len, now.since(begin));
                     begin = now;
                 }
-                Some(Err(loss)) => return self.broken(token, loss, flows, engine, agenda),
-                None => return self.write(token, flows, engine, agenda),
+                Some(Err(loss)) => return self.broken(token, loss, flows, base),
+                None => return self.write(token, flows, base),
             }
         }
-        let lost = self.write(token, flows, engine, agenda);
+        let lost = self.write(token, flows, base);
         if self.ends.get(&token).is_some_and(|end| !end.is_closing()) {
-            agenda.again(token);
+            base.agenda.again(token);
         }
         lost
     }
 
     /// Writes what there is. What it was, if it has broken; the session has so many flows.
-    pub fn write(
-        &mut self,
-        token: Token,
-        flows: usize,
-        engine: &mut Engine,
-        agenda: &mut Agenda,
-    ) -> Option<StripeFacts> {
+    pub fn write(&mut self, token: Token, flows: usize, base: &mut Base) -> Option<StripeFacts> {
         let end = self.ends.get_mut(&token)?;
         if end.is_closing() {
-            if end.poll_close(engine.now()) {
+            if end.poll_close(base.engine.now()) {
                 self.ends.remove(&token);
-                agenda.release(token);
+                base.agenda.release(token);
             }
             return None;
         }
         match end.send() {
             Ok(Some(total)) => {
-                engine.input(Input::StripeWritten { stripe: end.facts().id, total });
-                look_if_due(end, engine);
+                base.engine.input(Input::StripeWritten { stripe: end.facts().id, total });
+                look_if_due(end, &mut base.engine);
                 None
             }
             Ok(None) => None,
-            Err(loss) => self.broken(token, loss, flows, engine, agenda),
+            Err(loss) => self.broken(token, loss, flows, base),
         }
     }
 
@@ -230,15 +218,14 @@ impl Stripes {
         token: Token,
         loss: StripeLoss,
         flows: usize,
-        engine: &mut Engine,
-        agenda: &mut Agenda,
+        base: &mut Base,
     ) -> Option<StripeFacts> {
         let facts = self.ends.remove(&token)?.facts();
-        agenda.release(token);
+        base.agenda.release(token);
         self.live.remove(&facts.id);
-        self.tell_loss(facts, loss, engine);
-        engine.input(Input::StripeDown { stripe: facts.id });
-        self.note_stranding(facts, flows, engine);
+        self.tell_loss(facts, loss, &mut base.engine);
+        base.engine.input(Input::StripeDown { stripe: facts.id });
+        self.note_stranding(facts, flows, &mut base.engine);
         Some(facts)
     }
 
@@ -249,16 +236,15 @@ impl Stripes {
         stripe: StripeId,
         reason: StripeClose,
         flows: usize,
-        engine: &mut Engine,
-        agenda: &mut Agenda,
+        base: &mut Base,
     ) -> Option<StripeFacts> {
         let (token, end) = self.live_mut(stripe)?;
         let facts = end.facts();
-        agenda.at(end.close(engine.now()), token);
-        agenda.unwritten(token);
+        base.agenda.at(end.close(base.engine.now()), token);
+        base.agenda.unwritten(token);
         self.live.remove(&stripe);
-        self.tell_loss(facts, StripeLoss::Closed(reason), engine);
-        self.note_stranding(facts, flows, engine);
+        self.tell_loss(facts, StripeLoss::Closed(reason), &mut base.engine);
+        self.note_stranding(facts, flows, &mut base.engine);
         Some(facts)
     }
 

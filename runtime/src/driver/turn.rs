@@ -17,7 +17,7 @@ const LOOK: Duration = Duration::from_micros(50);
 
 /// Pumps until nothing is ready. Ready when the pump is over for good.
 pub fn run(pump: &mut Pump, cx: &mut Context<'_>) -> Poll<()> {
-    pump.agenda().wake_from_now_on(cx.waker());
+    pump.base().agenda.wake_from_now_on(cx.waker());
     pump.hear_limit();
     let polled = turns(pump, cx);
     pump.account();
@@ -26,7 +26,7 @@ pub fn run(pump: &mut Pump, cx: &mut Context<'_>) -> Poll<()> {
 
 fn turns(pump: &mut Pump, cx: &mut Context<'_>) -> Poll<()> {
     pump.settle();
-    let begin = pump.engine().now();
+    let begin = pump.base().engine.now();
     pump.agenda_mut().begin_slice(begin);
     for _ in 0..TURNS {
         if !pump.agenda_mut().gather() {
@@ -39,7 +39,7 @@ fn turns(pump: &mut Pump, cx: &mut Context<'_>) -> Poll<()> {
         while let Some(token) = pump.agenda_mut().next() {
             pump.step(token);
             pump.settle();
-            if pump.agenda().is_slice_over(pump.engine().now()) {
+            if pump.base().agenda.is_slice_over(pump.base().engine.now()) {
                 return yield_to_others(pump, cx);
             }
         }
@@ -49,7 +49,7 @@ fn turns(pump: &mut Pump, cx: &mut Context<'_>) -> Poll<()> {
 
 /// Returns to the executor in such a way that it looks for ready sockets before it comes back.
 fn yield_to_others(pump: &mut Pump, cx: &mut Context<'_>) -> Poll<()> {
-    let time = pump.engine().now() + LOOK;
+    let time = pump.base().engine.now() + LOOK;
     if pump.agenda_mut().poll_until(cx, time).is_ready() {
         cx.waker().wake_by_ref();
     }
@@ -68,9 +68,9 @@ enum Rest {
 
 /// Nothing is ready: does what is due, or sleeps.
 fn rest(pump: &mut Pump, cx: &mut Context<'_>) -> Rest {
-    let now = pump.engine().now();
+    let now = pump.base().engine.now();
     let next_dial = pump.begin_rest(now);
-    if pump.agenda().has_again() {
+    if pump.base().agenda.has_again() {
         return Rest::Due;
     }
     if pump.finish_if_over() {
