@@ -5,10 +5,11 @@
 //! datagram pipes each datagram stays one, but empty ones are not passed on: a program of the
 //! format's first kind would take them for the end.
 
-use crate::clock::{Clock, SystemClock, Timer};
-use crate::pipe::parting::Parting;
+use crate::pipe::linger::Linger;
+use crate::pipe::queue::OutQueue;
 use crate::pipe::{Pipe, Received, poll_send_part};
-use crate::queue::OutQueue;
+use crate::ports::clock::{Clock, Timer};
+use crate::system_clock::SystemClock;
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
@@ -159,10 +160,10 @@ async fn part(
     direction: &mut Direction,
 ) {
     from.abort();
-    let mut parting = Parting::new(clock.now(), direction.progress);
+    let mut linger = Linger::new(clock.now(), direction.progress);
     poll_fn(|cx| {
         let taken = &mut direction.passed.bytes;
-        while let Some(next) = parting.poll(cx, to, &mut direction.held, taken, clock.now()) {
+        while let Some(next) = linger.poll(cx, to, &mut direction.held, taken, clock.now()) {
             if timer.poll_until(cx, next).is_pending() {
                 return Poll::Pending;
             }

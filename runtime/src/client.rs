@@ -1,20 +1,21 @@
 //! The entrance: one session with a server, shared by all flows.
 
 use crate::Executor;
-use crate::clock::{Clock, SystemClock};
-use crate::congestion::CongestionChoice;
-use crate::dial::{Dial, TcpDial};
-use crate::driver::{Dialling, Footprint, Pump};
-use crate::keys::Keys;
-use crate::local::oneshot;
+use crate::driver::{self, ClientSide, Dialling, Footprint, Pump};
+use crate::flow::Flow;
+use crate::handover::oneshot;
 use crate::pipe::Pipe;
-use crate::pipe::flow::Flow;
 use crate::pipe::memory::memory_pipe;
-use crate::pipe::tls::RECORD_OVERHEAD;
+use crate::ports::Dial;
+use crate::ports::clock::Clock;
 use crate::record::Traces;
-use crate::report::{Event, FlowEnd, FlowReport, OpenError, Status};
+use crate::report::{Event, FlowReport, OpenError, Status};
+use crate::system_clock::SystemClock;
 use crate::target::{HostPort, Target};
-use crate::tls::ClientTls;
+use crate::tcp::congestion::CongestionChoice;
+use crate::tcp::dial::TcpDial;
+use crate::tls::keys::Keys;
+use crate::tls::{ClientTls, with_records};
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::rc::Rc;
@@ -59,11 +60,6 @@ pub struct Client {
     pump: Rc<RefCell<Pump>>,
 }
 
-/// Settings of a session whose stripes are encrypted.
-pub(crate) fn with_records(session: Config) -> Config {
-    Config { record_overhead: RECORD_OVERHEAD as u64, ..session }
-}
-
 impl Client {
     /// Starts to reach the server over TCP and keeps trying. `events` is called from a task of `ex`
     /// and must not block.
@@ -96,7 +92,7 @@ impl Client {
         let pump = Rc::new(RefCell::new(Pump::client(clock, session, dialling, traces)));
         let client = Client { pump: pump.clone() };
         let run = poll_fn(move |cx| {
-            let polled = pump.borrow_mut().poll(cx);
+            let polled = driver::run(&mut pump.borrow_mut(), cx);
             let happened = pump.borrow_mut().take_events();
             // The pump is free again: whoever hears of this may ask the client.
             happened.into_iter().for_each(&*events);
@@ -110,7 +106,7 @@ impl Client {
     /// until it carries nothing. Has no effect on a client that was started without.
     pub fn set_keys(&self, keys: &Keys) {
         let mut pump = self.pump.borrow_mut();
-        if pump.is_secured() {
+        if pump.client_side().is_some_and(ClientSide::is_secured) {
             pump.set_tls(ClientTls::new(keys), |peer| keys.server_name(&peer.key).is_some());
         }
     }
@@ -132,22 +128,22 @@ impl Client {
     pub async fn carry(&self, target: Target, local: Box<dyn Pipe>) -> FlowReport {
         let (report, reported) = oneshot();
         self.pump.borrow_mut().open(&target, local, None, report);
-        reported.await.unwrap_or_else(stopped)
+        reported.await.unwrap_or_else(FlowReport::stopped)
     }
 
     /// What there is to tell now.
     pub fn status(&self) -> Status {
         let pump = self.pump.borrow();
-        Status { sessions: vec![pump.status()], last_dial_error: pump.dial_error() }
+        let last_dial_error =
+            pump.client_side().and_then(|client| client.dialler().error().cloned());
+        Status { sessions: vec![driver::status(&pump)], last_dial_error }
     }
 
     /// For simulations: panics with a description if something does not hold that must, and says
     /// how much is held.
     #[doc(hidden)]
     pub fn check_invariants(&self) -> Footprint {
-        let pump = self.pump.borrow();
-        pump.check_invariants();
-        pump.footprint()
+        driver::check_invariants(&self.pump.borrow())
     }
 
     /// Waits until a stripe is up.
@@ -163,16 +159,5 @@ impl Client {
         let (sender, over) = oneshot();
         self.pump.borrow_mut().shutdown(drain, sender);
         let _ = over.await;
-    }
-}
-
-/// The report of a flow whose pump has gone away with its executor.
-pub(crate) fn stopped() -> FlowReport {
-    FlowReport {
-        sent: 0,
-        received: 0,
-        duration: Duration::ZERO,
-        end: FlowEnd::NoSession(OpenError::ShuttingDown),
-        best_stripe: 0,
     }
 }

@@ -25,54 +25,54 @@
 //! [`clock::Clock`], a [`Dial`] or a [`Listen`], tasks and random numbers, so they run in virtual time as well
 //! ([`Client::start_in`], [`Server::start_in`], [`bridge_in`]).
 
+mod admission;
 mod bridge;
 mod client;
-pub mod clock;
-mod congestion;
-mod descriptors;
-mod dial;
 mod driver;
 pub mod files;
-mod gate;
-pub mod keys;
-mod limits;
-mod listen;
-mod local;
-mod losses;
+mod flow;
+mod handover;
 pub mod pipe;
-mod places;
-mod queue;
+mod ports;
 mod record;
 mod report;
 mod server;
 mod stack;
+mod system_clock;
 pub mod target;
-mod tcp_info;
+mod tcp;
 mod tls;
 
+/// Time for everything else.
+pub mod clock {
+    pub use crate::ports::clock::{Clock, Timer, sleep_until};
+    pub use crate::system_clock::SystemClock;
+}
+
+pub use admission::limits::Limits;
 pub use bridge::{Break, BridgeReport, Leg, Legs, Passed, bridge, bridge_in};
 pub use client::{Client, ClientOptions};
-pub use congestion::{Congestion, CongestionChoice};
-pub use dial::{Dial, DialError, Dialling, TcpDial, dial_tcp};
 #[doc(hidden)]
 pub use driver::Footprint;
-pub use limits::Limits;
-pub use listen::{Accepting, Listen, Listener};
+pub use flow::Flow;
 pub use pipe::atomic::AtomicPipe;
 pub use pipe::datagram::DatagramPipe;
-pub use pipe::flow::Flow;
-pub use pipe::tcp::TcpPipe;
-pub use pipe::tls::{PlainSpeech, TlsError, TlsPipe};
-pub use pipe::{Adapted, Pipe, PipeExt, Received, TcpStatus};
+pub use pipe::{Adapted, Congestion, Pipe, PipeExt, Received, TcpStatus};
+pub use ports::{Accepting, Dial, DialError, Dialling, Listen, Spawn};
 pub use record::Traces;
 pub use report::{
     Event, FlowEnd, FlowReport, OpenError, Past, SessionStatus, SessionTag, Status, StripeLoss,
     StripeRefusal,
 };
-pub use server::{Incoming, Server, ServerOptions, Spawn};
+pub use server::{Incoming, Server, ServerOptions};
 pub use stack::{Stacked, Wrap};
 pub use target::{HostPort, Target};
-pub use tls::{ClientTls, ServerTls};
+pub use tcp::congestion::CongestionChoice;
+pub use tcp::dial::{TcpDial, dial_tcp};
+pub use tcp::listen::Listener;
+pub use tcp::pipe::TcpPipe;
+pub use tls::keys;
+pub use tls::{ClientTls, PlainSpeech, ServerTls, TlsError, TlsPipe};
 
 /// The single-threaded executor that everything here runs on. Drive it with
 /// `smol::block_on(ex.run(...))`.

@@ -6,8 +6,8 @@
 //! good, and says so once, when a bound is reached or the file can't be written; the sessions don't
 //! notice.
 
-use crate::clock::SystemClock;
 use crate::files;
+use crate::system_clock::SystemClock;
 use std::cell::Cell;
 use std::fmt;
 use std::fs::File;

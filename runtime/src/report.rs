@@ -1,11 +1,10 @@
 //! What the runtime tells its user: events as they happen, a report for each flow, a status when
 //! asked.
 
-use crate::dial::DialError;
-use crate::keys::PeerName;
-use crate::pipe::tls::TlsError;
-use crate::pipe::{Adapted, TcpStatus};
+use crate::pipe::{Adapted, PeerName, TcpStatus};
+use crate::ports::DialError;
 use crate::target::HostPort;
+use crate::tls::TlsError;
 use ring::digest::{SHA256, digest};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -193,7 +192,7 @@ pub enum Past {
     /// It has been reached before.
     Met,
     /// It has said that it stops, or has ended the last session.
-    Parted,
+    Stopped,
 }
 
 /// Why a stripe was lost.
@@ -313,6 +312,19 @@ pub struct FlowReport {
     pub end: FlowEnd,
     /// What the busiest stripe carried meanwhile, both ways, in bytes, for all flows.
     pub best_stripe: u64,
+}
+
+impl FlowReport {
+    /// That of a flow whose pump has gone away with its executor.
+    pub(crate) fn stopped() -> FlowReport {
+        FlowReport {
+            sent: 0,
+            received: 0,
+            duration: Duration::ZERO,
+            end: FlowEnd::NoSession(OpenError::ShuttingDown),
+            best_stripe: 0,
+        }
+    }
 }
 
 /// What a client or server can tell about itself now.

@@ -1,9 +1,8 @@
 //! Stripes over any stack of pipes: what a [`Dial`] or a [`Listen`] gives is wrapped before anybody
 //! says HELLO on it.
 
-use crate::dial::{Dial, Dialling};
-use crate::listen::{Accepting, Listen};
 use crate::pipe::Pipe;
+use crate::ports::{Accepting, Dial, Dialling, Listen};
 use crate::target::HostPort;
 use std::net::SocketAddr;
 use std::rc::Rc;

@@ -31,7 +31,7 @@ impl Servers {
         (past, news): (Past, bool),
         now: Instant,
     ) {
-        let has_stopped = past == Past::Parted && cause.is_absence();
+        let has_stopped = past == Past::Stopped && cause.is_absence();
         let level = if has_stopped { Level::Info } else { Level::Warn };
         if !log.shows(level) {
             return;
@@ -155,7 +155,13 @@ mod tests {
         let (log, paper) = Log::on_paper();
         let mut servers = Servers::new(20);
         let mut tell = |cause: DialError, news| {
-            servers.unreachable(&log, &server(), &cause, (Past::Parted, news), crate::clock::now());
+            servers.unreachable(
+                &log,
+                &server(),
+                &cause,
+                (Past::Stopped, news),
+                crate::clock::now(),
+            );
             paper.take(&log)
         };
         let stopping = tell(DialError::Refusal(Refusal::Draining), true);

@@ -1,8 +1,8 @@
 //! A stripe on its way: connecting, then saying HELLO.
 
 use super::greet::{HearError, hear, say};
-use crate::dial::{DialError, Dialling};
 use crate::pipe::Pipe;
+use crate::ports::{DialError, Dialling};
 use bytes::Bytes;
 use std::future::Future;
 use std::io;
@@ -20,11 +20,12 @@ pub const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
 /// A dial and what is needed to make it a stripe.
 pub struct Attempt {
     /// Which of the server's addresses.
-    pub server: usize,
-    pub stripe: StripeId,
-    pub begun: Instant,
-    pub until: Instant,
-    pub waker: Waker,
+    server: usize,
+    stripe: StripeId,
+    begun: Instant,
+    /// When the present phase has taken too long.
+    until: Instant,
+    waker: Waker,
     phase: Phase,
 }
 
@@ -54,6 +55,26 @@ impl Attempt {
     ) -> Self {
         let until = now + CONNECT_LIMIT;
         Attempt { server, stripe, begun: now, until, waker, phase: Phase::Connecting(dialling) }
+    }
+
+    /// Which of the server's addresses it goes to.
+    pub fn server(&self) -> usize {
+        self.server
+    }
+
+    /// The number of the stripe that it is to become.
+    pub fn stripe(&self) -> StripeId {
+        self.stripe
+    }
+
+    /// When it began.
+    pub fn begun(&self) -> Instant {
+        self.begun
+    }
+
+    /// When it is to be polled again at the latest.
+    pub fn until(&self) -> Instant {
+        self.until
     }
 
     /// Goes on. `hello` is asked once connected.

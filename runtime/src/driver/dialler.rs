@@ -5,7 +5,7 @@
 //! lives. Half of it is drawn at random, so that clients that lost the same server do not come back
 //! in step.
 
-use crate::dial::DialError;
+use crate::ports::DialError;
 use crate::report::Past;
 use crate::target::HostPort;
 use std::time::Duration;
@@ -48,7 +48,7 @@ pub struct Dialler {
     servers: Vec<Server>,
     entropy: Box<dyn FnMut() -> u64>,
     /// Stripes that the session misses.
-    pub wanted: usize,
+    wanted: usize,
 }
 
 /// What to do now.
@@ -83,6 +83,16 @@ impl Dialler {
     /// An address by its number.
     pub fn address(&self, server: usize) -> &HostPort {
         &self.servers[server].address
+    }
+
+    /// The session misses so many stripes.
+    pub fn want(&mut self, stripes: usize) {
+        self.wanted = stripes;
+    }
+
+    /// Whether it misses any.
+    pub fn wants_any(&self) -> bool {
+        self.wanted > 0
     }
 
     /// What to do now. `urgent`: flows wait and no stripe lives.
@@ -133,14 +143,14 @@ impl Dialler {
     }
 
     /// A dial that was begun at `begun` has failed. Returns the address's past, and whether no dial
-    /// has failed alike since the address was last reached. If the server has `parted`, all ways in
-    /// which a stopped server can fail are alike, but not at an address where none has run.
+    /// has failed alike since the address was last reached. If the server has `stopped`, all ways
+    /// in which a stopped server can fail are alike, but not at an address where none has run.
     pub fn failed(
         &mut self,
         server: usize,
         begun: Instant,
         error: &DialError,
-        parted: bool,
+        stopped: bool,
         now: Instant,
     ) -> (Past, bool) {
         self.servers[server].dialling -= 1;
@@ -149,11 +159,11 @@ impl Dialler {
         server.error = Some(error.clone());
         server.met |= matches!(error, DialError::Refusal(_));
         let past = match server.met {
-            true if parted => Past::Parted,
+            true if stopped => Past::Stopped,
             true => Past::Met,
             false => Past::Unmet,
         };
-        let gone = past == Past::Parted && error.is_absence();
+        let gone = past == Past::Stopped && error.is_absence();
         let is_known = |known: &DialError| known.is_alike(error) || (gone && known.is_absence());
         let news = !server.known.iter().any(is_known);
         if news {
@@ -305,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_has_parted_stays_away_in_one_way() {
+    fn a_server_that_has_stopped_stays_away_in_one_way() {
         let mut dialler = dialler(1);
         let mut fail = |error: DialError| {
             dialler.dialled(0, at(0));
@@ -319,14 +329,14 @@ mod tests {
     #[test]
     fn only_an_address_where_a_server_has_run_has_a_past() {
         let mut dialler = dialler(2);
-        let mut fail = |server, error: DialError, parted| {
+        let mut fail = |server, error: DialError, stopped| {
             dialler.dialled(server, at(0));
-            dialler.failed(server, at(0), &error, parted, at(1))
+            dialler.failed(server, at(0), &error, stopped, at(1))
         };
         let draining = DialError::Refusal(striper_core::Refusal::Draining);
         assert_eq!(fail(0, DialError::TimedOut, false), (Past::Unmet, true));
-        assert_eq!(fail(0, draining, true), (Past::Parted, true), "it has said so itself");
-        assert_eq!(fail(0, DialError::Refused, true), (Past::Parted, false));
+        assert_eq!(fail(0, draining, true), (Past::Stopped, true), "it has said so itself");
+        assert_eq!(fail(0, DialError::Refused, true), (Past::Stopped, false));
         assert_eq!(fail(1, DialError::Refused, true), (Past::Unmet, true), "another address");
         assert_eq!(fail(1, DialError::Closed, true), (Past::Unmet, true));
         dialler.dialled(1, at(2));

@@ -1,366 +1,426 @@
-//! The pump's flows: opened or answered, carried, and ended in one of many ways.
+//! The session's flows: asked for or answered, carried, and ended in one of many ways.
+//!
+//! A flow that is over is [concluded](Flows::conclude): only there does it leave the tables.
 
-use super::budget::Share;
-use super::flow::{Flow, Given, Inward, Outward, Stage, Taken};
-use super::{BUDGET, Pump, SWEEP, Slot};
-use crate::dial::DialError;
-use crate::local::{Sender, oneshot};
+use super::agenda::{Agenda, Kind};
+use super::base::Base;
+use super::engine::Engine;
+use super::local_end::{Given, LocalEnd, Stage, Written};
+use super::ready::Token;
+use super::stripes::Stripes;
+use crate::admission::shedding;
+use crate::handover::{Receiver, Sender, oneshot};
 use crate::pipe::Pipe;
 use crate::report::{FlowEnd, FlowReport, OpenError};
 use crate::target::Target;
 use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 use striper_core::{FlowId, Input, Instant, Reason};
 
-impl Pump {
-    /// Client: carries `local` over a new flow to `target`. `opened` hears when the session knows
-    /// it, `report` when it has ended.
-    pub fn open(
+/// Chunks received from one local pipe before the others get their turn.
+const BUDGET: usize = 4;
+
+/// How often local pipes that are not being received from are asked whether they have broken.
+const SWEEP: Duration = Duration::from_millis(500);
+
+/// A flow that the peer has opened, and what is ready once it is over.
+pub type Opened = (FlowId, Target, Receiver<()>);
+
+/// Our ends of all flows.
+#[derive(Default)]
+pub struct Flows {
+    ends: BTreeMap<Token, Box<LocalEnd>>,
+    /// Those that the session knows.
+    open: HashMap<FlowId, Token>,
+    /// Those that the session has been asked for, by request.
+    opening: HashMap<u64, Token>,
+    next_request: u64,
+    /// Client: those that wait for a session.
+    waiting: BTreeSet<Token>,
+    /// Bytes that wait for local pipes of flows which the session has ended with a reset.
+    lingering: u64,
+    /// There may be local pipes that are not being received from.
+    unwatched: bool,
+    sweep_at: Option<Instant>,
+    incoming: Vec<Opened>,
+}
+
+impl Flows {
+    /// How many the session knows.
+    pub fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Whether the session knows none.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Whether the session knows none and has been asked for none.
+    pub fn is_idle(&self) -> bool {
+        self.open.is_empty() && self.opening.is_empty()
+    }
+
+    /// Whether any needs a stripe.
+    pub fn needs_stripe(&self) -> bool {
+        !self.is_idle() || !self.waiting.is_empty()
+    }
+
+    /// Those that the session knows, is asked for, or is to be asked for.
+    pub fn count(&self) -> usize {
+        self.open.len() + self.opening.len() + self.waiting.len()
+    }
+
+    /// Whether the session knows this one.
+    pub fn carries(&self, id: FlowId) -> bool {
+        self.open.contains_key(&id)
+    }
+
+    /// The token of one that the session knows.
+    pub fn token(&self, id: FlowId) -> Option<Token> {
+        self.open.get(&id).copied()
+    }
+
+    /// How many of those that the session knows have a local pipe.
+    pub fn connections(&self) -> usize {
+        self.open.values().filter(|token| self.ends[token].is_attached()).count()
+    }
+
+    /// Bytes that wait for local pipes of flows which the session has ended with a reset: its
+    /// credit accounts for them no more.
+    pub fn lingering(&self) -> u64 {
+        self.lingering
+    }
+
+    /// Those that the peer has opened since the last call.
+    pub fn take_incoming(&mut self) -> Vec<Opened> {
+        std::mem::take(&mut self.incoming)
+    }
+
+    /// Client: one more, which the session is to be asked for.
+    pub fn add(
         &mut self,
-        target: &Target,
         local: Box<dyn Pipe>,
         opened: Option<Sender<Result<(), OpenError>>>,
         report: Sender<FlowReport>,
-    ) {
-        let now = self.clock.now();
-        let key = self.insert_flow(Stage::Waiting(now), now);
-        let refusal = self.client.as_ref().and_then(|client| client.dialler.refusal(now).cloned());
-        let Slot::Flow(flow) = &mut self.slots[key] else { return };
-        (flow.pipe, flow.opened, flow.report) = (Some(local), opened, Some(report));
-        if let Err(error) = target.check() {
-            return self.conclude(key, FlowEnd::NoSession(OpenError::BadTarget(error)));
-        }
-        flow.opaque = target.encode();
-        if self.stop_at.is_some() {
-            self.conclude(key, FlowEnd::NoSession(OpenError::ShuttingDown));
-        } else if !self.stripes.is_empty() {
-            self.ask_for(key);
-        } else if let Some(refusal) = refusal {
-            self.conclude(key, FlowEnd::NoSession(OpenError::Unreachable(refusal)));
-        } else {
-            self.let_wait(key, now);
-        }
-        self.ready.wake();
+        stripes: &Stripes,
+        base: &mut Base,
+    ) -> Token {
+        let (token, waker) = base.agenda.register(Kind::Flow);
+        let now = base.engine.now();
+        let (stage, carried) = (Stage::Waiting(now), stripes.carried().collect());
+        let mut end = LocalEnd::new(stage, opened, None, waker, carried, now);
+        end.attach(local, report);
+        self.ends.insert(token, Box::new(end));
+        token
     }
 
-    /// Server: accepts a flow that the client opened, and carries `local` over it.
-    pub fn attach(&mut self, id: FlowId, local: Box<dyn Pipe>, report: Sender<FlowReport>) {
-        let key = self.flows.get(&id).copied();
-        let Some(Slot::Flow(flow)) = key.and_then(|key| self.slots.get_mut(key)) else {
-            // It has ended meanwhile.
-            let now = self.clock.now();
-            let mut flow =
-                Flow::new(Stage::Waiting(now), self.ready.waker(usize::MAX), Box::default(), now);
-            (flow.pipe, flow.report) = (Some(local), Some(report));
-            return flow.conclude(FlowEnd::Reset(Reason::Aborted), now, None);
-        };
-        (flow.pipe, flow.report) = (Some(local), Some(report));
-        self.input(Input::FlowAccept { flow: id });
-        self.again.extend(key);
-        self.ready.wake();
-    }
-
-    /// Whether this is one of the session's flows.
-    pub fn carries(&self, id: FlowId) -> bool {
-        self.flows.contains_key(&id)
-    }
-
-    /// Server: refuses a flow that the client opened.
-    pub fn refuse(&mut self, id: FlowId, reason: Reason) {
-        if let Some(key) = self.flows.get(&id).copied() {
-            self.input(Input::FlowRefuse { flow: id, reason });
-            self.conclude(key, FlowEnd::Refused(reason));
-            self.ready.wake();
+    /// Client: what to say when the session is asked for it.
+    pub fn set_opaque(&mut self, token: Token, opaque: Bytes) {
+        if let Some(end) = self.ends.get_mut(&token) {
+            end.set_opaque(opaque);
         }
     }
 
-    /// Hears when a stripe is up.
-    pub fn notify_ready(&mut self, waiter: Sender<Result<(), OpenError>>) {
-        match self.stripes.is_empty() {
-            _ if self.ended.is_some() => waiter.send(Err(OpenError::ShuttingDown)),
-            false => waiter.send(Ok(())),
-            true => self.ready_waiters.push(waiter),
-        }
-    }
-
-    /// Why the last dial failed, if it did.
-    pub fn dial_error(&self) -> Option<DialError> {
-        self.client.as_ref()?.dialler.error().cloned()
-    }
-
-    fn insert_flow(&mut self, stage: Stage, now: Instant) -> usize {
-        let carried = self.carried().collect();
-        let entry = self.slots.vacant_entry();
-        let key = entry.key();
-        entry.insert(Slot::Flow(Box::new(Flow::new(stage, self.ready.waker(key), carried, now))));
-        key
-    }
-
-    /// There is no session for it now.
-    fn let_wait(&mut self, key: usize, now: Instant) {
-        let (Some(client), Slot::Flow(flow)) = (&mut self.client, &mut self.slots[key]) else {
-            return;
-        };
-        let until = now + client.connect_timeout;
-        flow.stage = Stage::Waiting(until);
-        client.waiting.insert(key);
-        client.dialler.hurry(now);
+    /// Client: there is no session for it now. It waits for one until then.
+    pub fn wait(&mut self, token: Token, until: Instant, base: &mut Base) {
+        let Some(end) = self.ends.get_mut(&token) else { return };
+        end.wait(until);
+        self.waiting.insert(token);
         self.unwatched = true;
-        self.agenda.insert((until, key));
+        base.agenda.at(until, token);
     }
 
-    /// Asks the session for a flow.
-    fn ask_for(&mut self, key: usize) {
-        let Slot::Flow(flow) = &mut self.slots[key] else { return };
-        let (request, opaque) = (self.next_request, flow.opaque.clone());
-        flow.stage = Stage::Opening(request);
+    /// Client: there will be no session for those that wait for one.
+    pub fn fail_waiting(&mut self, error: &OpenError, stripes: &Stripes, base: &mut Base) {
+        for token in std::mem::take(&mut self.waiting) {
+            self.conclude(token, FlowEnd::NoSession(error.clone()), stripes, base);
+        }
+    }
+
+    /// Client: asks the session for it.
+    pub fn ask_for(&mut self, token: Token, engine: &mut Engine) {
+        let Some(end) = self.ends.get_mut(&token) else { return };
+        let request = self.next_request;
+        let opaque = end.ask(request);
         self.next_request += 1;
         self.unwatched = true;
-        self.opening.insert(request, key);
-        self.input(Input::FlowOpen { request, opaque });
+        self.opening.insert(request, token);
+        engine.input(Input::FlowOpen { request, opaque });
     }
 
-    /// There is a session now.
-    pub(super) fn ask_for_waiting(&mut self) {
-        let waiting = self.client.as_mut().map(|client| std::mem::take(&mut client.waiting));
-        for key in waiting.into_iter().flatten() {
-            self.ask_for(key);
+    /// Client: there is a session now.
+    pub fn ask_for_waiting(&mut self, engine: &mut Engine) {
+        for token in std::mem::take(&mut self.waiting) {
+            self.ask_for(token, engine);
         }
     }
 
-    /// There will be no session for those who wait.
-    pub(super) fn fail_waiting(&mut self, error: &OpenError) {
-        let waiting = self.client.as_mut().map(|client| std::mem::take(&mut client.waiting));
-        for key in waiting.into_iter().flatten() {
-            self.conclude(key, FlowEnd::NoSession(error.clone()));
+    /// Client: requests that have no answer yet, in their order.
+    pub fn requests(&self) -> Vec<u64> {
+        let mut requests: Vec<u64> = self.opening.keys().copied().collect();
+        requests.sort_unstable();
+        requests
+    }
+
+    /// Client: the session has said no to a request. Which flow that was for, if it still is.
+    pub fn take_request(&mut self, request: u64) -> Option<Token> {
+        let token = self.opening.remove(&request)?;
+        self.ends.get(&token).filter(|end| end.is_opening(request)).map(|_| token)
+    }
+
+    /// Client: the session knows it now.
+    pub fn opened(&mut self, request: u64, id: FlowId, base: &mut Base) {
+        let token = self.take_request(request);
+        let Some((token, end)) = token.and_then(|token| Some((token, self.ends.get_mut(&token)?)))
+        else {
+            // Its local pipe has broken meanwhile.
+            return base.engine.defer(Input::FlowReset { flow: id, reason: Reason::Aborted });
+        };
+        end.open(id);
+        self.open.insert(id, token);
+        base.agenda.again(token);
+    }
+
+    /// Server: the peer has opened one.
+    pub fn arrive(&mut self, id: FlowId, target: Target, stripes: &Stripes, base: &mut Base) {
+        let (wanted, unwanted) = oneshot();
+        let (token, waker) = base.agenda.register(Kind::Flow);
+        let carried = stripes.carried().collect();
+        let (stage, now) = (Stage::Open(id), base.engine.now());
+        let end = LocalEnd::new(stage, None, Some(wanted), waker, carried, now);
+        self.ends.insert(token, Box::new(end));
+        self.open.insert(id, token);
+        self.incoming.push((id, target, unwanted));
+    }
+
+    /// Server: this is the local pipe of one that the peer has opened. If that has ended meanwhile
+    /// the pipe is broken.
+    pub fn attach(
+        &mut self,
+        id: FlowId,
+        local: Box<dyn Pipe>,
+        report: Sender<FlowReport>,
+        base: &mut Base,
+    ) {
+        let Some((token, end)) = self.open_mut(id) else {
+            let (waker, now) = (std::task::Waker::noop().clone(), base.engine.now());
+            let stage = Stage::Waiting(now);
+            let mut end = LocalEnd::new(stage, None, None, waker, Box::default(), now);
+            end.attach(local, report);
+            return end.conclude(FlowEnd::Reset(Reason::Aborted), now, None);
+        };
+        end.attach(local, report);
+        base.engine.input(Input::FlowAccept { flow: id });
+        base.agenda.again(token);
+        base.agenda.wake();
+    }
+
+    /// Receives what there is and writes what there is.
+    pub fn step(&mut self, token: Token, stripes: &Stripes, base: &mut Base) {
+        if let Some(how) = self.try_step(token, base) {
+            self.conclude(token, how, stripes, base);
         }
     }
 
-    pub(super) fn step_flow(&mut self, key: usize) {
-        let part = self.part() as u64;
+    /// How it has ended, if that has come of it.
+    fn try_step(&mut self, token: Token, base: &mut Base) -> Option<FlowEnd> {
+        let part = shedding::part(base.engine.config().memory_limit) as u64;
+        let end = self.ends.get_mut(&token)?;
         for _ in 0..BUDGET {
-            let Slot::Flow(flow) = &mut self.slots[key] else { return };
-            match flow.stage {
-                Stage::Open(id) => match flow.recv(self.session.send_room(id).min(part)) {
-                    Given::Chunk(data) => self.input(Input::FlowData { flow: id, data }),
-                    Given::Empty => {}
-                    Given::Fin => {
-                        self.unwatched = true;
-                        self.input(Input::FlowFinish { flow: id });
+            match *end.stage() {
+                Stage::Open(flow) => {
+                    match end.recv(base.engine.session().send_room(flow).min(part)) {
+                        Given::Chunk(data) => base.engine.input(Input::FlowData { flow, data }),
+                        Given::Empty => {}
+                        Given::Fin => {
+                            self.unwatched = true;
+                            base.engine.input(Input::FlowFinish { flow });
+                        }
+                        Given::Nothing => {
+                            self.unwatched |= end.is_unwatched();
+                            return write(token, end, base);
+                        }
+                        Given::Broken => return Some(broken(end, &mut base.engine)),
                     }
-                    Given::Nothing => {
-                        self.unwatched |= flow.is_unwatched();
-                        return self.write_flow(key);
-                    }
-                    Given::Broken => return self.local_broken(key),
-                },
-                Stage::Waiting(until) if self.clock.now() >= until => {
-                    return self.conclude(key, FlowEnd::NoSession(OpenError::TimedOut));
                 }
-                Stage::Waiting(_) | Stage::Opening(_) => return,
-                Stage::Closing | Stage::Parting(..) => return self.write_flow(key),
+                Stage::Waiting(until) if base.engine.now() >= until => {
+                    return Some(FlowEnd::NoSession(OpenError::TimedOut));
+                }
+                Stage::Waiting(_) | Stage::Opening(_) => return None,
+                Stage::Closing | Stage::Lingering(..) => return write(token, end, base),
             }
         }
-        self.write_flow(key);
-        self.again.push(key);
+        let ended = write(token, end, base);
+        base.agenda.again(token);
+        ended
     }
 
-    pub(super) fn write_flow(&mut self, key: usize) {
-        let now = self.clock.now();
-        let Slot::Flow(flow) = &mut self.slots[key] else { return };
-        flow.listed = false;
-        match flow.stage {
-            Stage::Waiting(_) | Stage::Opening(_) => {}
-            Stage::Parting(..) => match flow.poll_part(now) {
-                Ok(next) => {
-                    self.agenda.insert((next, key));
-                }
-                Err(end) => self.conclude(key, end),
-            },
-            Stage::Open(id) => match flow.send(now) {
-                Taken::Total(total) => self.input(Input::FlowConsumed { flow: id, total }),
-                Taken::Nothing => {}
-                Taken::Broken => self.local_broken(key),
-            },
-            Stage::Closing => match flow.send(now) {
-                Taken::Broken => self.local_broken(key),
-                Taken::Total(_) | Taken::Nothing if flow.is_local_over() => {
-                    self.conclude(key, FlowEnd::Finished);
-                }
-                Taken::Total(_) | Taken::Nothing => {}
-            },
+    /// Writes what there is.
+    pub fn write(&mut self, token: Token, stripes: &Stripes, base: &mut Base) {
+        let Some(end) = self.ends.get_mut(&token) else { return };
+        if let Some(how) = write(token, end, base) {
+            self.conclude(token, how, stripes, base);
         }
     }
 
-    /// The local pipe is of no more use.
-    fn local_broken(&mut self, key: usize) {
-        let Slot::Flow(flow) = &self.slots[key] else { return };
-        if let Some(flow) = flow.id() {
-            self.input(Input::FlowReset { flow, reason: Reason::Aborted });
+    /// It is over: it leaves all tables, and those who wait hear how it ended.
+    pub fn conclude(&mut self, token: Token, how: FlowEnd, stripes: &Stripes, base: &mut Base) {
+        let Some(end) = self.ends.remove(&token) else { return };
+        base.agenda.release(token);
+        self.lingering -= end.lingering();
+        match *end.stage() {
+            Stage::Open(id) => {
+                self.open.remove(&id);
+            }
+            Stage::Waiting(_) => {
+                self.waiting.remove(&token);
+            }
+            _ => {}
         }
-        self.conclude(key, FlowEnd::Reset(Reason::Aborted));
+        end.conclude(how, base.engine.now(), stripes.carried());
     }
 
-    /// A flow is over for us.
-    pub(super) fn conclude(&mut self, key: usize, end: FlowEnd) {
-        let Slot::Flow(flow) = self.slots.remove(key) else { return };
-        self.parting -= flow.parting;
-        if let Some(id) = flow.id() {
-            self.flows.remove(&id);
-        }
-        if let (Stage::Waiting(_), Some(client)) = (&flow.stage, &mut self.client) {
-            client.waiting.remove(&key);
-        }
-        let now = self.clock.now();
-        flow.conclude(end, now, self.carried());
-    }
-
-    /// The session has no more use for any flow.
-    pub(super) fn cut_all_flows(&mut self) {
-        let mut ids: Vec<FlowId> = self.flows.keys().copied().collect();
-        ids.sort_unstable();
-        for id in ids {
-            self.flow_cut(id, FlowEnd::Reset(Reason::SessionLost));
-        }
-    }
-
-    /// Local pipes that nobody receives from are to be asked whether they have broken.
-    pub(super) fn watch_unread(&mut self, now: Instant) {
+    /// Local pipes that nobody receives from are to be asked whether they have broken. Says when.
+    pub fn next_sweep(&mut self, now: Instant) -> Option<Instant> {
         if self.sweep_at.is_none() && self.unwatched {
             self.sweep_at = Some(now + SWEEP);
         }
+        self.sweep_at
     }
 
-    pub(super) fn sweep(&mut self) {
-        let unwatched: Vec<usize> = self
-            .slots
-            .iter()
-            .filter(|(_, slot)| matches!(slot, Slot::Flow(flow) if flow.is_unwatched()))
-            .map(|(key, _)| key)
-            .collect();
+    /// Asks those local pipes, if it is time.
+    pub fn sweep(&mut self, now: Instant, stripes: &Stripes, base: &mut Base) {
+        if self.sweep_at.is_none_or(|at| at > now) {
+            return;
+        }
+        let ends = self.ends.iter();
+        let unwatched: Vec<Token> =
+            ends.filter(|(_, end)| end.is_unwatched()).map(|(token, _)| *token).collect();
         self.unwatched = !unwatched.is_empty();
         self.sweep_at = None;
-        for key in unwatched {
-            let Slot::Flow(flow) = &mut self.slots[key] else { continue };
-            if flow.check().is_err() {
-                self.local_broken(key);
+        for token in unwatched {
+            let Some(end) = self.ends.get_mut(&token) else { continue };
+            if end.check().is_err() {
+                let how = broken(end, &mut base.engine);
+                self.conclude(token, how, stripes, base);
             }
         }
     }
 
-    fn flow_mut(&mut self, id: FlowId) -> Option<(usize, &mut Flow)> {
-        let key = *self.flows.get(&id)?;
-        match self.slots.get_mut(key) {
-            Some(Slot::Flow(flow)) => Some((key, flow)),
-            _ => None,
+    /// Lets go of those that the session has ended with a reset, whatever waits for their local
+    /// pipes.
+    pub fn drop_lingering(&mut self, stripes: &Stripes, base: &mut Base) {
+        let ends = self.ends.iter();
+        let lingering: Vec<(Token, FlowEnd)> =
+            ends.filter_map(|(token, end)| Some((*token, end.lingering_end()?))).collect();
+        for (token, how) in lingering {
+            self.conclude(token, how, stripes, base);
         }
     }
 
-    /// A flow's local pipe has something new to be written.
-    fn list_unwritten(&mut self, id: FlowId) {
-        let Some((key, flow)) = self.flow_mut(id) else { return };
-        if !std::mem::replace(&mut flow.listed, true) {
-            self.unwritten.push_back(key);
-        }
-    }
-
-    pub(super) fn flow_opened(&mut self, request: u64, id: FlowId) {
-        let key = self.opening.remove(&request);
-        match key.and_then(|key| self.slots.get_mut(key)) {
-            Some(Slot::Flow(flow)) if flow.is_opening(request) => {
-                flow.stage = Stage::Open(id);
-                flow.opaque = Bytes::new();
-                if let Some(opened) = flow.opened.take() {
-                    opened.send(Ok(()));
-                }
-                self.flows.extend(key.map(|key| (id, key)));
-                self.again.extend(key);
-            }
-            // Its local pipe has broken meanwhile.
-            _ => self.inputs.push_back(Input::FlowReset { flow: id, reason: Reason::Aborted }),
-        }
-    }
-
-    pub(super) fn flow_open_failed(&mut self, request: u64) {
-        let Some(key) = self.opening.remove(&request) else { return };
-        if !matches!(self.slots.get(key), Some(Slot::Flow(flow)) if flow.is_opening(request)) {
-        } else if self.stop_at.is_some() {
-            self.conclude(key, FlowEnd::NoSession(OpenError::ShuttingDown));
-        } else {
-            // The other side is going away. Whoever comes in its place may take it.
-            self.let_wait(key, self.clock.now());
-        }
-    }
-
-    /// The session has ended and answers no request any more.
-    pub(super) fn take_back_requests(&mut self) {
-        let mut requests: Vec<u64> = self.opening.keys().copied().collect();
-        requests.sort_unstable();
-        for request in requests {
-            self.flow_open_failed(request);
-        }
-    }
-
-    pub(super) fn flow_incoming(&mut self, id: FlowId, opaque: &[u8]) {
-        let crowded = self.flows.len() as u64 >= self.config.max_flows.saturating_mul(2)
-            || self.share.as_ref().is_some_and(Share::is_tight);
-        let answer = match Target::decode(opaque) {
-            _ if self.client.is_some() => Err(Reason::NotAllowed),
-            _ if crowded => Err(Reason::Unavailable),
-            Ok(target) => Ok(target),
-            Err(_) => Err(Reason::NotAllowed),
-        };
-        match answer {
-            Ok(target) => {
-                let key = self.insert_flow(Stage::Open(id), self.clock.now());
-                let (wanted, unwanted) = oneshot();
-                if let Slot::Flow(flow) = &mut self.slots[key] {
-                    flow.wanted = Some(wanted);
-                }
-                self.flows.insert(id, key);
-                self.incoming.push((id, target, unwanted));
-            }
-            Err(reason) => self.inputs.push_back(Input::FlowRefuse { flow: id, reason }),
-        }
-    }
-
-    pub(super) fn flow_writable(&mut self, id: FlowId) {
-        if let Some((key, flow)) = self.flow_mut(id)
-            && flow.inward == Inward::Paused
+    /// The session takes more of it.
+    pub fn resume(&mut self, id: FlowId, base: &mut Base) {
+        if let Some((token, end)) = self.open_mut(id)
+            && end.resume()
         {
-            flow.inward = Inward::Flowing;
-            self.again.push(key);
+            base.agenda.again(token);
         }
     }
 
-    pub(super) fn flow_data(&mut self, id: FlowId, data: Bytes) {
-        if let Some((_, flow)) = self.flow_mut(id) {
-            flow.deliver(data);
-            self.list_unwritten(id);
+    /// The session has bytes for its local pipe.
+    pub fn deliver(&mut self, id: FlowId, data: Bytes, base: &mut Base) {
+        if let Some((token, end)) = self.open_mut(id)
+            && end.deliver(data)
+        {
+            base.agenda.unwritten(token);
         }
     }
 
-    pub(super) fn flow_finished(&mut self, id: FlowId) {
-        if let Some((_, flow)) = self.flow_mut(id) {
-            flow.outward = Outward::Finishing;
-            self.list_unwritten(id);
+    /// The session has a FIN for its local pipe.
+    pub fn deliver_fin(&mut self, id: FlowId, base: &mut Base) {
+        if let Some((token, end)) = self.open_mut(id)
+            && end.deliver_fin()
+        {
+            base.agenda.unwritten(token);
         }
     }
 
-    /// The session has ended a flow before its time.
-    pub(super) fn flow_cut(&mut self, id: FlowId, end: FlowEnd) {
-        let now = self.clock.now();
-        let Some((key, flow)) = self.flow_mut(id) else { return };
-        let waiting = flow.part(now, end);
-        self.parting += waiting;
-        self.flows.remove(&id);
-        self.unwritten.push_back(key);
+    /// The session has ended it before its time.
+    pub fn cut(&mut self, id: FlowId, how: FlowEnd, base: &mut Base) {
+        let Some((token, end)) = self.open_mut(id) else { return };
+        self.lingering += end.linger(base.engine.now(), how);
+        self.open.remove(&id);
+        base.agenda.unwritten(token);
     }
 
-    pub(super) fn flow_ended(&mut self, id: FlowId) {
-        if let Some((key, flow)) = self.flow_mut(id) {
-            flow.stage = Stage::Closing;
-            self.flows.remove(&id);
-            self.unwritten.push_back(key);
+    /// The session has ended and has no more use for any.
+    pub fn cut_all(&mut self, base: &mut Base) {
+        let mut ids: Vec<FlowId> = self.open.keys().copied().collect();
+        ids.sort_unstable();
+        for id in ids {
+            self.cut(id, FlowEnd::Reset(Reason::SessionLost), base);
         }
     }
+
+    /// The session has done with it.
+    pub fn close(&mut self, id: FlowId, base: &mut Base) {
+        if let Some((token, end)) = self.open_mut(id) {
+            end.close();
+            self.open.remove(&id);
+            base.agenda.unwritten(token);
+        }
+    }
+
+    fn open_mut(&mut self, id: FlowId) -> Option<(Token, &mut LocalEnd)> {
+        let token = *self.open.get(&id)?;
+        self.ends.get_mut(&token).map(|end| (token, &mut **end))
+    }
+
+    /// Panics with a description if something does not hold. How many have a token.
+    pub fn check_invariants(&self, agenda: &Agenda) -> usize {
+        for (id, token) in &self.open {
+            assert_eq!(self.ends[token].id(), Some(*id), "flow {id} is another one or not open");
+        }
+        let (mut open, mut lingering) = (0, 0);
+        for (token, end) in &self.ends {
+            assert_eq!(agenda.kind(*token), Some(Kind::Flow), "a flow's token is not its own");
+            lingering += end.lingering();
+            match end.stage() {
+                Stage::Open(_) => open += 1,
+                Stage::Waiting(_) => {
+                    assert!(self.waiting.contains(token), "nobody will wake a waiting flow");
+                }
+                Stage::Opening(request) => {
+                    let asked = self.opening.get(request);
+                    assert_eq!(asked, Some(token), "a request has been forgotten");
+                }
+                Stage::Closing => assert!(!end.is_forgotten(), "ended and not been freed"),
+                Stage::Lingering(..) => {}
+            }
+        }
+        assert_eq!(open, self.open.len(), "flows that no table knows");
+        assert_eq!(lingering, self.lingering, "bytes that wait for local pipes");
+        self.ends.len()
+    }
+}
+
+fn write(token: Token, end: &mut LocalEnd, base: &mut Base) -> Option<FlowEnd> {
+    match end.write(base.engine.now()) {
+        Written::Nothing => return None,
+        Written::Total(flow, total) => base.engine.input(Input::FlowConsumed { flow, total }),
+        Written::Later(time) => base.agenda.at(time, token),
+        Written::Broken => return Some(broken(end, &mut base.engine)),
+        Written::Ended(how) => return Some(how),
+    }
+    None
+}
+
+/// The local pipe is of no more use, and the session hears that. How the flow has ended.
+fn broken(end: &LocalEnd, engine: &mut Engine) -> FlowEnd {
+    if let Some(flow) = end.id() {
+        engine.input(Input::FlowReset { flow, reason: Reason::Aborted });
+    }
+    FlowEnd::Reset(Reason::Aborted)
 }

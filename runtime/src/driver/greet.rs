@@ -1,7 +1,7 @@
 //! The start of a stripe: both sides say HELLO.
 
-use crate::pipe::tls::TlsError;
 use crate::pipe::{Pipe, Received, poll_send_part};
+use crate::tls::TlsError;
 use bytes::{Buf, Bytes};
 use smol::future::yield_now;
 use std::future::poll_fn;

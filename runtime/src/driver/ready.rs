@@ -1,13 +1,29 @@
 //! Which of many pipes are worth a try.
 //!
-//! Each pipe has a waker of its own, which notes the pipe's number and wakes the pump once, however
+//! Each pipe has a waker of its own, which notes the pipe's token and wakes the pump once, however
 //! many follow. So a wake costs what is ready and not what is there.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Wake, Waker};
 
-/// The numbers that have been woken, and who is to be told.
+/// A pipe or a dial, among all that the pump has.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Token(usize);
+
+impl Token {
+    /// The one with this place in the pump's table.
+    pub fn new(index: usize) -> Token {
+        Token(index)
+    }
+
+    /// Its place in the pump's table.
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// The pipes that have been woken, and who is to be told.
 #[derive(Debug, Default)]
 pub struct ReadyList(Arc<Shared>);
 
@@ -18,23 +34,27 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Inner {
-    keys: Vec<Arc<Mark>>,
+    woken: Vec<Arc<Mark>>,
     pump: Option<Waker>,
 }
 
-/// One number.
+/// One pipe.
 #[derive(Debug)]
 struct Mark {
-    key: usize,
+    token: Token,
     /// It is in the list already.
     listed: AtomicBool,
     shared: Arc<Shared>,
 }
 
 impl ReadyList {
-    /// A waker that puts `key` on the list.
-    pub fn waker(&self, key: usize) -> Waker {
-        Waker::from(Arc::new(Mark { key, listed: AtomicBool::new(false), shared: self.0.clone() }))
+    /// A waker that puts `token` on the list.
+    pub fn waker(&self, token: Token) -> Waker {
+        Waker::from(Arc::new(Mark {
+            token,
+            listed: AtomicBool::new(false),
+            shared: self.0.clone(),
+        }))
     }
 
     /// Who is to be woken when something is put on the list, or at [`ReadyList::wake`].
@@ -53,13 +73,13 @@ impl ReadyList {
         }
     }
 
-    /// Moves the list to the end of `keys`, each number once.
-    pub fn take(&self, keys: &mut Vec<usize>) {
+    /// Moves the list to the end of `tokens`, each pipe once.
+    pub fn take(&self, tokens: &mut impl Extend<Token>) {
         let mut inner = self.0.lock();
-        keys.extend(inner.keys.drain(..).map(|mark| {
+        tokens.extend(inner.woken.drain(..).map(|mark| {
             // From here on a wake counts again: the pipe is tried only after this.
             mark.listed.store(false, Ordering::Release);
-            mark.key
+            mark.token
         }));
     }
 }
@@ -82,8 +102,8 @@ impl Wake for Mark {
         }
         let pump = {
             let mut inner = self.shared.lock();
-            inner.keys.push(self.clone());
-            if inner.keys.len() == 1 { inner.pump.clone() } else { None }
+            inner.woken.push(self.clone());
+            if inner.woken.len() == 1 { inner.pump.clone() } else { None }
         };
         if let Some(pump) = pump {
             pump.wake();
@@ -110,27 +130,27 @@ mod tests {
         let count = Arc::new(Count::default());
         let list = ReadyList::default();
         list.register(&Waker::from(count.clone()));
-        let (one, two) = (list.waker(1), list.waker(2));
+        let (one, two) = (list.waker(Token::new(1)), list.waker(Token::new(2)));
         one.wake_by_ref();
         two.wake_by_ref();
         one.wake_by_ref();
         assert_eq!(count.0.load(Ordering::Relaxed), 1);
-        let mut keys = Vec::new();
-        list.take(&mut keys);
-        assert_eq!(keys, [1, 2]);
+        let mut tokens = Vec::new();
+        list.take(&mut tokens);
+        assert_eq!(tokens, [1, 2].map(Token::new));
         two.wake_by_ref();
         assert_eq!(count.0.load(Ordering::Relaxed), 2);
-        list.take(&mut keys);
-        assert_eq!(keys, [1, 2, 2]);
+        list.take(&mut tokens);
+        assert_eq!(tokens, [1, 2, 2].map(Token::new));
     }
 
     #[test]
     fn a_wake_from_another_thread_is_seen() {
         let list = ReadyList::default();
-        let waker = list.waker(7);
+        let waker = list.waker(Token::new(7));
         std::thread::spawn(move || waker.wake()).join().unwrap();
-        let mut keys = Vec::new();
-        list.take(&mut keys);
-        assert_eq!(keys, [7]);
+        let mut tokens = Vec::new();
+        list.take(&mut tokens);
+        assert_eq!(tokens, [Token::new(7)]);
     }
 }

@@ -1,357 +1,315 @@
-//! The pump's stripes: dialled or handed in, carried, lost and closed.
+//! The session's stripes: up, received from, written to, lost and closed, and what the user hears
+//! of that.
 
-use super::attempt::{Attempt, Greeted};
-use super::stripe::Stripe;
-use super::{BUDGET, Pump, Slot};
-use crate::dial::{DialError, Dialling};
-use crate::pipe::Pipe;
-use crate::pipe::tls::{PlainSpeech, TlsError, TlsPipe};
-use crate::report::{Event, OpenError, SessionTag, StripeLoss};
-use crate::tls::ClientTls;
+use super::agenda::{Agenda, Kind};
+use super::attempt::Greeted;
+use super::base::Base;
+use super::engine::Engine;
+use super::ready::Token;
+use super::stripe_end::{StripeEnd, StripeFacts};
+use crate::admission::shedding::unpinned;
+use crate::pipe::{Peer, PeerName, TcpStatus};
+use crate::report::{Event, StripeLoss};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
-use std::task::Poll;
 use std::time::Duration;
-use striper_core::wire::hello::MAGIC;
-use striper_core::{
-    HandshakeError, Hello, HelloKind, Input, Instant, Refusal, StripeClose, StripeId,
-};
+use striper_core::{EndReason, Input, StripeClose, StripeId};
 
-/// TLS on what comes of a dial.
-fn secured(dialling: Dialling, tls: ClientTls) -> Dialling {
-    Box::pin(async move {
-        let pipe = TlsPipe::client(dialling.await?, &tls).map_err(DialError::Tls)?;
-        let plain = PlainSpeech { magic: MAGIC, answer: Bytes::new() };
-        Ok(Box::new(pipe.answering(plain)) as Box<dyn Pipe>)
-    })
+/// Chunks received from one stripe before the other pipes get their turn.
+const BUDGET: usize = 4;
+
+/// Our ends of all stripes.
+#[derive(Default)]
+pub struct Stripes {
+    /// Those that the session has closed among them, as long as they have something to send.
+    ends: BTreeMap<Token, Box<StripeEnd>>,
+    /// Those that carry data.
+    live: BTreeMap<StripeId, Token>,
+    /// Client: how many there are meant to be.
+    wanted: Option<usize>,
+    /// The session has had a stripe.
+    established: bool,
+    /// The session has lost its last stripe and has flows.
+    stranded: bool,
+    /// Who is at the other end, if it had to prove that.
+    peer: Option<PeerName>,
 }
 
-impl Pump {
-    /// Server: takes a stripe whose client has said `hello` and then `rest`, or says why not: there
-    /// may be `most` at once.
-    pub fn join(
+impl Stripes {
+    /// None yet. A client knows how many there are meant to be; a server knows before the first
+    /// who is at the other end.
+    pub fn new(wanted: Option<usize>, peer: Option<PeerName>) -> Self {
+        Stripes { wanted, peer, ..Stripes::default() }
+    }
+
+    /// Whether the session has had one.
+    pub fn is_established(&self) -> bool {
+        self.established
+    }
+
+    /// The session has ended, maybe because the server has `forgotten` it; another one may come.
+    /// It has reset so many flows.
+    pub fn end_session(
         &mut self,
-        pipe: Box<dyn Pipe>,
-        hello: Hello,
-        rest: Bytes,
-        most: usize,
-    ) -> Result<(), (Box<dyn Pipe>, Refusal)> {
-        if self.ended.is_some() {
-            return Err((pipe, Refusal::UnknownSession));
-        }
-        if let Err(refusal) = self.session.may_join(hello.stripe) {
-            return Err((pipe, refusal));
-        }
-        if self.stripes.len() >= most {
-            return Err((pipe, Refusal::TooMany));
-        }
-        let greeting = self.session.hello(hello.stripe).encode();
-        self.raise(pipe, 0, hello, greeting, rest);
-        self.ready.wake();
-        Ok(())
-    }
-
-    /// Ends the session if it has neither stripes nor flows, and says whether it did.
-    pub fn abandon(&mut self) -> bool {
-        let abandoned = self.stripes.is_empty() && self.flows.is_empty();
-        if abandoned {
-            self.share = None;
-            self.inputs.push_back(Input::Abort);
-            self.ready.wake();
-        }
-        abandoned
-    }
-
-    /// Whether flows wait and there is no stripe to carry them.
-    pub(super) fn is_urgent(&self) -> bool {
-        let waiting = self.client.as_ref().is_some_and(|client| !client.waiting.is_empty());
-        self.stripes.is_empty() && (waiting || !self.flows.is_empty() || !self.opening.is_empty())
-    }
-
-    /// Client: dials an address for the next stripe.
-    pub(super) fn begin_dial(&mut self, server: usize, now: Instant) {
-        let Some(client) = &mut self.client else { return };
-        let stripe = StripeId(client.next_stripe);
-        client.next_stripe += 1;
-        client.dialler.dialled(server, now);
-        let dialling = client.dial.dial(client.dialler.address(server), super::CONNECT_LIMIT);
-        let dialling = match client.tls.clone() {
-            Some(tls) => secured(dialling, tls),
-            None => dialling,
-        };
-        let entry = self.slots.vacant_entry();
-        let key = entry.key();
-        let attempt = Attempt::new(server, stripe, dialling, self.ready.waker(key), now);
-        entry.insert(Slot::Dial(Box::new(attempt)));
-        self.again.push(key);
-    }
-
-    /// Client: goes on with a dial.
-    pub(super) fn step_dial(&mut self, key: usize) {
-        let now = self.clock.now();
-        let (Some(client), Slot::Dial(attempt)) = (&mut self.client, &mut self.slots[key]) else {
-            return;
-        };
-        let session = &self.session;
-        let polled = attempt.poll(now, |stripe| session.hello(stripe));
-        let (server, stripe, begun) = (attempt.server, attempt.stripe, attempt.begun);
-        let Poll::Ready(result) = polled else {
-            self.agenda.insert((attempt.until, key));
-            return;
-        };
-        self.slots.remove(key);
-        // Keys may have been replaced since the dial began.
-        let result = result.and_then(|greeted| match (&client.allowed, greeted.pipe.peer()) {
-            (Some(allowed), peer) if !peer.as_ref().is_some_and(|peer| allowed.has(&peer.key)) => {
-                Err(DialError::Tls(TlsError::UnknownKey))
-            }
-            _ => Ok(greeted),
-        });
-        let greeted = result.and_then(|greeted| match greeted.hello.kind {
-            HelloKind::Refuse(refusal) => Err(DialError::Refusal(refusal)),
-            HelloKind::Accept { .. }
-                if greeted.hello.session == self.id && greeted.hello.stripe == stripe =>
-            {
-                Ok(greeted)
-            }
-            _ => Err(DialError::Handshake(HandshakeError::Malformed)),
-        });
-        match greeted {
-            Ok(_) if client.dialler.wanted == 0 => client.dialler.dropped(server),
-            Ok(Greeted { pipe, hello, rest }) => {
-                if client.dialler.succeeded(server) {
-                    let server = client.dialler.address(server).clone();
-                    self.events.push(Event::PeerReached { server });
-                }
-                self.raise(pipe, server, hello, Bytes::new(), rest);
-            }
-            Err(error) => self.dial_failed(server, begun, error, now),
-        }
-    }
-
-    fn dial_failed(&mut self, server: usize, begun: Instant, error: DialError, now: Instant) {
-        let Some(client) = &mut self.client else { return };
-        if self.established && error == DialError::Refusal(Refusal::UnknownSession) {
-            client.dialler.dropped(server);
-            self.forgotten = true;
-            self.inputs.push_back(Input::Abort);
-            return;
-        }
-        self.parted |= error == DialError::Refusal(Refusal::Draining);
-        let (past, news) = client.dialler.failed(server, begun, &error, self.parted, now);
-        let server = client.dialler.address(server).clone();
-        self.events.push(Event::PeerUnreachable { server, cause: error.clone(), past, news });
-        // Our session's key may have been dropped over there, and we have been given another one
-        // meanwhile.
-        if client.next_tls.is_some()
-            && self.stripes.is_empty()
-            && error == DialError::Tls(TlsError::KeyRefused)
-        {
-            self.inputs.push_back(Input::Abort);
-        }
-        if self.stripes.is_empty()
-            && let Some(refusal) = client.dialler.refusal(now).cloned()
-        {
-            self.fail_waiting(&OpenError::Unreachable(refusal));
-        }
-    }
-
-    /// Client: gives up all dials.
-    pub(super) fn drop_dials(&mut self) {
-        let Some(client) = &mut self.client else { return };
-        self.slots.retain(|_, slot| match slot {
-            Slot::Dial(attempt) => {
-                client.dialler.dropped(attempt.server);
-                false
-            }
-            _ => true,
-        });
-        client.dialler.wanted = 0;
-    }
-
-    /// A stripe is up.
-    fn raise(
-        &mut self,
-        pipe: Box<dyn Pipe>,
-        server: usize,
-        hello: Hello,
-        greeting: Bytes,
-        rest: Bytes,
+        reason: EndReason,
+        forgotten: bool,
+        flows: usize,
+        engine: &mut Engine,
     ) {
-        let stripe = hello.stripe;
-        let peer = pipe.peer_addr();
+        let session = engine.tag();
+        self.stranded = false;
+        if std::mem::take(&mut self.established) | self.wanted.is_none() | forgotten {
+            engine.tell(match forgotten {
+                true => Event::SessionForgotten { session, flows },
+                false => Event::SessionEnded { session, reason, flows },
+            });
+        }
+    }
+
+    /// Who is at the other end, if it had to prove that.
+    pub fn peer(&self) -> Option<&PeerName> {
+        self.peer.as_ref()
+    }
+
+    /// How many there are meant to be; a server doesn't know and takes those that there are.
+    fn wanted(&self) -> usize {
+        self.wanted.unwrap_or(self.live.len())
+    }
+
+    /// How long so many flows will yet be kept, if they stand still because there is no stripe.
+    pub fn kept_for(&self, flows: usize, engine: &Engine) -> Option<Duration> {
+        let stands_still = self.live.is_empty() && flows > 0;
+        let until = engine.session().gives_up_at().filter(|_| stands_still)?;
+        Some(until.since(engine.now()))
+    }
+
+    /// How many carry data.
+    pub fn len(&self) -> usize {
+        self.live.len()
+    }
+
+    /// Whether none carries data.
+    pub fn is_empty(&self) -> bool {
+        self.live.is_empty()
+    }
+
+    fn live(&self) -> impl Iterator<Item = &StripeEnd> {
+        self.live.values().map(|token| &*self.ends[token])
+    }
+
+    fn live_mut(&mut self, stripe: StripeId) -> Option<(Token, &mut StripeEnd)> {
+        let token = *self.live.get(&stripe)?;
+        self.ends.get_mut(&token).map(|end| (token, &mut **end))
+    }
+
+    /// What each has carried so far, both ways, in bytes.
+    pub fn carried(&self) -> impl Iterator<Item = (StripeId, u64)> {
+        self.live().map(|end| (end.facts().id, end.carried()))
+    }
+
+    /// The place of each among the session's stripes, from 1.
+    pub fn places(&self) -> BTreeMap<StripeId, usize> {
+        self.live().map(|end| (end.facts().id, end.facts().place)).collect()
+    }
+
+    /// What TCP tells about those that it carries.
+    pub fn tcp(&self) -> BTreeMap<StripeId, TcpStatus> {
+        self.live().filter_map(|end| Some((end.facts().id, end.tcp()?))).collect()
+    }
+
+    /// What their pipes keep, in bytes.
+    pub fn memory(&self) -> u64 {
+        self.live().map(StripeEnd::memory).sum()
+    }
+
+    /// Whether all lead to somebody who `is_accepted`.
+    pub fn all_lead_to(&self, is_accepted: impl Fn(&Peer) -> bool) -> bool {
+        self.live().all(|end| end.peer().is_some_and(|peer| is_accepted(&peer)))
+    }
+
+    /// One more, which goes to that address of the server; `greeting` is still to be sent on it.
+    /// The session has so many flows.
+    pub fn add(
+        &mut self,
+        greeted: Greeted,
+        server: usize,
+        greeting: Bytes,
+        flows: usize,
+        base: &mut Base,
+    ) -> Token {
+        let Greeted { pipe, hello, rest } = greeted;
+        let (id, peer) = (hello.stripe, pipe.peer_addr());
         let holder = pipe.peer().map(|peer| peer.name);
-        let place = self.free_place();
-        let now = self.clock.now();
-        let entry = self.slots.vacant_entry();
-        let key = entry.key();
-        let waker = self.ready.waker(key);
-        entry.insert(Slot::Stripe(Box::new(Stripe::new(
-            stripe, place, server, pipe, greeting, waker, now,
-        ))));
-        self.stripes.insert(stripe, key);
-        self.parted = false;
-        let (session, flows) = (SessionTag::of(self.id), self.flows.len());
+        let taken: BTreeSet<usize> = self.places().into_values().collect();
+        let place = (1..).find(|place| !taken.contains(place)).unwrap_or(1);
+        let facts = StripeFacts { id, place, server, peer, since: base.engine.now() };
+        let (token, waker) = base.agenda.register(Kind::Stripe);
+        self.ends.insert(token, Box::new(StripeEnd::new(facts, pipe, greeting, waker)));
+        self.live.insert(id, token);
+        let session = base.engine.tag();
         if !std::mem::replace(&mut self.established, true) {
             self.peer.clone_from(&holder);
-            self.events.push(Event::SessionStarted { session, peer: holder, from: peer });
+            base.engine.tell(Event::SessionStarted { session, peer: holder, from: peer });
         } else if std::mem::take(&mut self.stranded) {
-            self.events.push(Event::SessionResumed { session, flows });
+            base.engine.tell(Event::SessionResumed { session, flows });
         }
-        self.input(Input::StripeUp { stripe, hello });
+        base.engine.input(Input::StripeUp { stripe: id, hello });
         if !rest.is_empty() {
-            self.input(Input::StripeBytes { stripe, data: rest });
+            base.engine.input(Input::StripeBytes { stripe: id, data: rest });
         }
-        let live = self.stripes.len();
-        let wanted = self.wanted_stripes();
-        self.events.push(Event::StripeUp { session, stripe, place, peer, live, wanted });
-        for waiter in self.ready_waiters.drain(..) {
-            waiter.send(Ok(()));
-        }
-        self.ask_for_waiting();
-        self.again.push(key);
+        let (live, wanted) = (self.live.len(), self.wanted());
+        base.engine.tell(Event::StripeUp { session, stripe: id, place, peer, live, wanted });
+        token
     }
 
-    /// The place of each stripe.
-    pub(super) fn places(&self) -> BTreeMap<StripeId, usize> {
-        let stripes = self.stripes.values().filter_map(|key| match &self.slots[*key] {
-            Slot::Stripe(stripe) => Some((stripe.id, stripe.place)),
-            _ => None,
-        });
-        stripes.collect()
-    }
-
-    /// The first place that no stripe has.
-    fn free_place(&self) -> usize {
-        let taken: BTreeSet<usize> = self.places().into_values().collect();
-        (1..).find(|place| !taken.contains(place)).unwrap_or(1)
-    }
-
-    /// How long flows that stand still will yet be kept.
-    pub(super) fn kept_for(&self) -> Option<Duration> {
-        let waiting = self.stripes.is_empty() && !self.flows.is_empty();
-        let until = self.session.gives_up_at().filter(|_| waiting)?;
-        Some(until.since(self.clock.now()))
-    }
-
-    /// A stripe with `from` is no more; it may have been the last one.
-    fn note_stranding(&mut self, from: Option<SocketAddr>) {
-        let Some(wait) = self.kept_for() else { return };
-        self.stranded = true;
-        self.events.push(Event::SessionStranded {
-            session: SessionTag::of(self.id),
-            peer: self.peer.clone(),
-            from,
-            flows: self.flows.len(),
-            wait,
-        });
-    }
-
-    /// How many stripes there are meant to be.
-    fn wanted_stripes(&self) -> usize {
-        if self.client.is_some() { self.config.stripes } else { self.stripes.len() }
-    }
-
-    pub(super) fn step_stripe(&mut self, key: usize) {
-        let mut begin = self.clock.now();
+    /// Receives what there is, and writes what comes of it. What it was, if it has broken; the
+    /// session has so many flows.
+    pub fn step(&mut self, token: Token, flows: usize, base: &mut Base) -> Option<StripeFacts> {
+        let end = self.ends.get_mut(&token)?;
+        let mut begin = base.engine.now();
         for round in 0..BUDGET {
-            let Slot::Stripe(stripe) = &mut self.slots[key] else { return };
-            if stripe.is_closing() || (round > 0 && begin >= self.slice_end) {
+            if end.is_closing() || (round > 0 && base.agenda.is_slice_over(begin)) {
                 break;
             }
-            let id = stripe.id;
-            match stripe.recv() {
+            match end.recv() {
                 Some(Ok(data)) => {
-                    let len = data.len();
-                    for data in self.unpinned(data) {
-                        self.input(Input::StripeBytes { stripe: id, data });
+                    let (len, stripe) = (data.len(), end.facts().id);
+                    for data in unpinned(data, base.engine.config().memory_limit) {
+                        base.engine.input(Input::StripeBytes { stripe, data });
                     }
-                    let now = self.clock.now();
-                    if let Slot::Stripe(stripe) = &mut self.slots[key] {
-                        stripe.took(len, now.since(begin));
-                    }
+                    let now = base.engine.now();
+                    end.took(len, now.since(begin));
                     begin = now;
                 }
-                Some(Err(loss)) => return self.stripe_broken(key, loss),
-                None => return self.write_stripe(key),
+                Some(Err(loss)) => return self.broken(token, loss, flows, base),
+                None => return self.write(token, flows, base),
             }
         }
-        self.write_stripe(key);
-        if matches!(self.slots.get(key), Some(Slot::Stripe(stripe)) if !stripe.is_closing()) {
-            self.again.push(key);
+        let lost = self.write(token, flows, base);
+        if self.ends.get(&token).is_some_and(|end| !end.is_closing()) {
+            base.agenda.again(token);
         }
+        lost
     }
 
-    pub(super) fn write_stripe(&mut self, key: usize) {
-        let Slot::Stripe(stripe) = &mut self.slots[key] else { return };
-        stripe.listed = false;
-        let id = stripe.id;
-        if stripe.is_closing() {
-            if stripe.poll_close(self.clock.now()) {
-                self.slots.remove(key);
+    /// Writes what there is. What it was, if it has broken; the session has so many flows.
+    pub fn write(&mut self, token: Token, flows: usize, base: &mut Base) -> Option<StripeFacts> {
+        let end = self.ends.get_mut(&token)?;
+        if end.is_closing() {
+            if end.poll_close(base.engine.now()) {
+                self.ends.remove(&token);
+                base.agenda.release(token);
             }
-            return;
+            return None;
         }
-        match stripe.send() {
+        match end.send() {
             Ok(Some(total)) => {
-                self.input(Input::StripeWritten { stripe: id, total });
-                self.look_if_due(key);
+                base.engine.input(Input::StripeWritten { stripe: end.facts().id, total });
+                look_if_due(end, &mut base.engine);
+                None
             }
-            Ok(None) => {}
-            Err(loss) => self.stripe_broken(key, loss),
+            Ok(None) => None,
+            Err(loss) => self.broken(token, loss, flows, base),
         }
     }
 
-    fn stripe_broken(&mut self, key: usize, loss: StripeLoss) {
-        let Slot::Stripe(stripe) = self.slots.remove(key) else { return };
-        self.stripes.remove(&stripe.id);
-        self.note_loss(&stripe, loss);
-        self.input(Input::StripeDown { stripe: stripe.id });
-        self.note_stranding(stripe.peer);
+    fn broken(
+        &mut self,
+        token: Token,
+        loss: StripeLoss,
+        flows: usize,
+        base: &mut Base,
+    ) -> Option<StripeFacts> {
+        let facts = self.ends.remove(&token)?.facts();
+        base.agenda.release(token);
+        self.live.remove(&facts.id);
+        self.tell_loss(facts, loss, &mut base.engine);
+        base.engine.input(Input::StripeDown { stripe: facts.id });
+        self.note_stranding(facts, flows, &mut base.engine);
+        Some(facts)
     }
 
-    fn note_loss(&mut self, stripe: &Stripe, reason: StripeLoss) {
-        if let Some(client) = &mut self.client {
-            client.dialler.lost(stripe.server, stripe.since, self.clock.now());
+    /// The session has closed it: only what waits is still sent. What it was; the session has so
+    /// many flows.
+    pub fn close(
+        &mut self,
+        stripe: StripeId,
+        reason: StripeClose,
+        flows: usize,
+        base: &mut Base,
+    ) -> Option<StripeFacts> {
+        let (token, end) = self.live_mut(stripe)?;
+        let facts = end.facts();
+        base.agenda.at(end.close(base.engine.now()), token);
+        base.agenda.unwritten(token);
+        self.live.remove(&stripe);
+        self.tell_loss(facts, StripeLoss::Closed(reason), &mut base.engine);
+        self.note_stranding(facts, flows, &mut base.engine);
+        Some(facts)
+    }
+
+    fn tell_loss(&self, facts: StripeFacts, reason: StripeLoss, engine: &mut Engine) {
+        let StripeFacts { id: stripe, place, peer, .. } = facts;
+        let (session, live, wanted) = (engine.tag(), self.live.len(), self.wanted());
+        engine.tell(Event::StripeLost { session, stripe, place, peer, live, wanted, reason });
+    }
+
+    /// A stripe is no more; it may have been the last one.
+    fn note_stranding(&mut self, lost: StripeFacts, flows: usize, engine: &mut Engine) {
+        let Some(wait) = self.kept_for(flows, engine) else { return };
+        self.stranded = true;
+        let (session, peer, from) = (engine.tag(), self.peer.clone(), lost.peer);
+        engine.tell(Event::SessionStranded { session, peer, from, flows, wait });
+    }
+
+    /// A frame, or the first part of one and its payload, goes on this stripe.
+    pub fn transmit(
+        &mut self,
+        stripe: StripeId,
+        header: Bytes,
+        payload: Bytes,
+        agenda: &mut Agenda,
+    ) {
+        let Some((token, end)) = self.live_mut(stripe) else { return };
+        if end.push(header, payload) {
+            agenda.unwritten(token);
         }
-        self.events.push(Event::StripeLost {
-            session: SessionTag::of(self.id),
-            stripe: stripe.id,
-            place: stripe.place,
-            peer: stripe.peer,
-            live: self.stripes.len(),
-            wanted: self.wanted_stripes(),
-            reason,
-        });
     }
 
-    pub(super) fn transmit(&mut self, stripe: StripeId, header: Bytes, payload: Bytes) {
-        let Some(&key) = self.stripes.get(&stripe) else { return };
-        let Slot::Stripe(stripe) = &mut self.slots[key] else { return };
-        stripe.push(header, payload);
-        if !std::mem::replace(&mut stripe.listed, true) {
-            self.unwritten.push_back(key);
+    /// This stripe holds at most about so many bytes unsent from now on.
+    pub fn pace(&mut self, stripe: StripeId, unsent: u64) {
+        if let Some((_, end)) = self.live_mut(stripe) {
+            end.set_unsent_low_water(unsent);
         }
     }
 
-    pub(super) fn pace(&mut self, stripe: StripeId, unsent: u64) {
-        let Some(&key) = self.stripes.get(&stripe) else { return };
-        let Slot::Stripe(stripe) = &mut self.slots[key] else { return };
-        stripe.pipe.set_unsent_low_water(usize::try_from(unsent).unwrap_or(usize::MAX));
+    /// Panics with a description if something does not hold. How many have a token.
+    pub fn check_invariants(&self, agenda: &Agenda) -> usize {
+        for (id, token) in &self.live {
+            let end = &self.ends[token];
+            assert!(
+                end.facts().id == *id && !end.is_closing(),
+                "stripe {id} is another one or closing"
+            );
+        }
+        let live = self.ends.values().filter(|end| !end.is_closing()).count();
+        assert_eq!(live, self.live.len(), "stripes that no table knows");
+        let all_known = self.ends.keys().all(|token| agenda.kind(*token) == Some(Kind::Stripe));
+        assert!(all_known, "a stripe's token belongs to something else");
+        self.ends.len()
     }
+}
 
-    pub(super) fn close_stripe(&mut self, stripe: StripeId, reason: StripeClose) {
-        let Some(key) = self.stripes.remove(&stripe) else { return };
-        let now = self.clock.now();
-        let Slot::Stripe(stripe) = std::mem::replace(&mut self.slots[key], Slot::Empty) else {
-            return;
-        };
-        let mut stripe = stripe;
-        self.note_loss(&stripe, StripeLoss::Closed(reason));
-        self.note_stranding(stripe.peer);
-        self.agenda.insert((stripe.close(now), key));
-        self.slots[key] = Slot::Stripe(stripe);
-        self.unwritten.push_back(key);
+/// It has sent something: looks at its losses if that is due.
+fn look_if_due(end: &mut StripeEnd, engine: &mut Engine) {
+    let Some(at) = end.next_look() else { return };
+    let now = engine.now();
+    if now < at {
+        return;
+    }
+    if let Some(adapted) = end.look(now) {
+        let (session, facts) = (engine.tag(), end.facts());
+        let (stripe, place, peer) = (facts.id, facts.place, facts.peer);
+        engine.tell(Event::StripeAdapted { session, stripe, place, peer, adapted });
     }
 }

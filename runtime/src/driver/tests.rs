@@ -1,9 +1,11 @@
 //! How long one session may keep the others waiting, and how many flows it loses at its end.
 
-use super::budget::Budget;
-use super::{Pump, SLICE};
-use crate::clock::{Clock, Timer};
+use super::agenda::SLICE;
+use super::pump::Pump;
+use super::turn::run;
+use crate::admission::budget::Budget;
 use crate::pipe::testing::Source;
+use crate::ports::clock::{Clock, Timer};
 use crate::report::Event;
 use bytes::Bytes;
 use std::cell::Cell;
@@ -61,7 +63,7 @@ fn a_peer_that_sends_without_end_keeps_other_sessions_waiting_for_a_slice_of_tim
     let mut cx = Context::from_waker(Waker::noop());
     for _ in 0..100 {
         let (before, begin) = (chunks.get(), clock.0.get());
-        assert!(pump.poll(&mut cx).is_pending());
+        assert!(run(&mut pump, &mut cx).is_pending());
         assert!(chunks.get() > before, "it goes on where it was");
         let took = Duration::from_micros(clock.0.get() - begin);
         assert!(took <= SLICE * 2, "one look at this session took {took:?}");
@@ -87,7 +89,7 @@ fn the_end_of_a_session_counts_no_flow_that_the_peer_has_reset_just_before() {
     let hello = Hello { kind, session: id, stripe, gone: Vec::new() };
     let silent = Source(|_| Bytes::new());
     assert!(pump.join(Box::new(silent), hello, said.concat().into(), 64).is_ok());
-    let _ = pump.poll(&mut Context::from_waker(Waker::noop()));
+    let _ = run(&mut pump, &mut Context::from_waker(Waker::noop()));
     let lost = pump.take_events().into_iter().find_map(|event| match event {
         Event::SessionEnded { flows, .. } => Some(flows),
         _ => None,

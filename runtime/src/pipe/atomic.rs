@@ -3,9 +3,8 @@
 //! When the pipe below takes a part, the rest waits here, and nothing more is taken until that has
 //! gone. So a send never has to be continued by its caller, and at most one send is held.
 
-use super::{Adapted, Pipe, Received, TcpStatus};
-use crate::keys::Peer;
-use crate::queue::OutQueue;
+use super::queue::OutQueue;
+use super::{Adapted, Peer, Pipe, Received, TcpStatus};
 use bytes::Buf;
 use std::io;
 use std::net::SocketAddr;

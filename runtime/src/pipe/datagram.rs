@@ -5,8 +5,7 @@
 //! announced.
 
 use super::atomic::AtomicPipe;
-use super::{Adapted, Pipe, Received, TcpStatus};
-use crate::keys::Peer;
+use super::{Adapted, Peer, Pipe, Received, TcpStatus};
 use bytes::{Buf, Bytes};
 use std::io;
 use std::net::SocketAddr;

@@ -1,26 +1,27 @@
 //! Pipes: duplex, ordered, reliable streams whose two directions end separately, and what stacks on
 //! them.
 //!
-//! Everything above works on [`Pipe`] alone, so a TCP socket ([`tcp`]), one end of a flow
-//! ([`flow`]), datagrams over either ([`datagram`]), sends that are taken whole ([`atomic`]) and a
-//! simulated link are the same to it, and stack in any order that makes sense.
+//! Everything above works on [`Pipe`] alone, so a TCP socket ([`TcpPipe`](crate::TcpPipe)), one
+//! end of a flow ([`Flow`](crate::Flow)), datagrams over either ([`datagram`]), sends that are taken
+//! whole ([`atomic`]) and a simulated link are the same to it, and stack in any order that makes
+//! sense.
 
 pub mod atomic;
 pub(crate) mod buffers;
+mod congestion;
 pub mod datagram;
 mod ext;
-pub mod flow;
+pub(crate) mod linger;
 pub mod memory;
-pub(crate) mod parting;
-pub mod tcp;
+mod peer;
+pub(crate) mod queue;
 #[cfg(test)]
 pub(crate) mod testing;
-pub mod tls;
 
+pub use congestion::Congestion;
 pub use ext::PipeExt;
+pub use peer::{Peer, PeerName, PublicKey};
 
-use crate::congestion::Congestion;
-use crate::keys::Peer;
 use bytes::{Buf, Bytes};
 use std::io;
 use std::net::SocketAddr;

@@ -1,0 +1,282 @@
+//! Memory that the sessions of one server share.
+//!
+//! Sessions take turns on one thread. Before its turn each is told what the others leave of the
+//! limit, and what it uses is known after it, so together they never use more, however many there
+//! are. None may use all: the others must not starve for one that hoards.
+//!
+//! Nor may one client, however many sessions it has: where several keys are accepted, the sessions
+//! of one may use as much as is left free beside them (dynamic thresholds, Choudhury and Hahne,
+//! 1998). So there is always something left for who comes next: half of all beside one that hoards,
+//! a third beside two.
+
+use crate::pipe::PublicKey;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// A session is told of more memory when it is at least this much more; of less, at once.
+const WORTH_TELLING: u64 = 256 << 10;
+
+/// What sessions may really keep beyond the memory limit: their floors, and what it costs to know
+/// of flows.
+const BESIDE: u64 = 32 << 20;
+
+/// Whose sessions they are: a key, or anybody if callers need none.
+pub type Holder = Option<PublicKey>;
+
+/// What some sessions have together.
+#[derive(Clone, Copy, Default, Debug)]
+struct Sum {
+    /// Bytes used for receiving and for sending.
+    used: (u64, u64),
+    /// Bytes that they really keep, floors and waste included.
+    kept: u64,
+    sessions: u64,
+}
+
+impl Sum {
+    /// One of them uses `now` instead of `before`.
+    fn change(&mut self, before: Sum, now: Sum) {
+        self.used =
+            (self.used.0 - before.used.0 + now.used.0, self.used.1 - before.used.1 + now.used.1);
+        self.kept = self.kept - before.kept + now.kept;
+        self.sessions = self.sessions - before.sessions + now.sessions;
+    }
+}
+
+/// What all sessions use, and may use.
+#[derive(Debug)]
+pub struct Budget {
+    /// Bytes for receiving and for sending, each.
+    limit: u64,
+    /// The same, of one session.
+    limit_of_one: u64,
+    /// How many keys are accepted.
+    keys: Cell<usize>,
+    all: Cell<Sum>,
+    holders: RefCell<BTreeMap<Holder, Sum>>,
+}
+
+impl Budget {
+    /// Half of `memory_limit` is for receiving, half for sending. One session may use
+    /// `limit_of_one` of it, half unless that is said.
+    pub fn new(memory_limit: u64, limit_of_one: Option<u64>) -> Rc<Self> {
+        let limit_of_one = limit_of_one.unwrap_or(memory_limit / 2).min(memory_limit) / 2;
+        Rc::new(Budget {
+            limit: memory_limit / 2,
+            limit_of_one,
+            keys: Cell::new(1),
+            all: Cell::default(),
+            holders: RefCell::default(),
+        })
+    }
+
+    /// How many keys are accepted. Callers without a key are not told apart and count as one.
+    pub fn keys(&self) -> usize {
+        self.keys.get()
+    }
+
+    /// So many keys are accepted from now on.
+    pub fn set_keys(&self, keys: usize) {
+        self.keys.set(keys);
+    }
+
+    /// The most that sessions may keep.
+    fn most(&self) -> u64 {
+        2 * self.limit + BESIDE
+    }
+
+    /// More is kept than may be; by how much it has to become less.
+    pub fn excess(&self) -> Option<u64> {
+        let kept = self.all.get().kept;
+        (kept > self.most()).then(|| kept - self.most() / 8 * 7)
+    }
+
+    /// Whose sessions keep the most, and how much.
+    pub fn heaviest(&self) -> Option<(Holder, u64)> {
+        let holders = self.holders.borrow();
+        holders.iter().map(|(holder, sum)| (*holder, sum.kept)).max_by_key(|(_, kept)| *kept)
+    }
+
+    /// The part of a new session. With nothing left it lives on its floors.
+    pub fn share(self: &Rc<Self>, holder: Holder) -> Share {
+        let told = (self.limit, self.limit);
+        let mut share = Share { budget: self.clone(), holder, own: Sum::default(), told };
+        share.set(Sum { sessions: 1, ..Sum::default() });
+        share
+    }
+
+    fn of(&self, holder: Holder) -> Sum {
+        self.holders.borrow().get(&holder).copied().unwrap_or_default()
+    }
+}
+
+/// One session's part. What it uses is free again when it is dropped.
+#[derive(Debug)]
+pub struct Share {
+    budget: Rc<Budget>,
+    holder: Holder,
+    own: Sum,
+    told: (u64, u64),
+}
+
+impl Share {
+    /// What the others leave, for receiving and for sending, if the session is to be told.
+    pub fn changed(&mut self) -> Option<(u64, u64)> {
+        let budget = &self.budget;
+        let (all, holder, own) =
+            (budget.all.get().used, budget.of(self.holder).used, self.own.used);
+        let left = |all: u64, holder: u64, own: u64| {
+            let free_of_others = budget.limit.saturating_sub(all - holder);
+            let of_holder = if budget.keys.get() > 1 { free_of_others / 2 } else { free_of_others };
+            of_holder.saturating_sub(holder - own).min(budget.limit_of_one)
+        };
+        let left = (left(all.0, holder.0, own.0), left(all.1, holder.1, own.1));
+        let news = |left: u64, told: u64| {
+            left < told
+                || left >= told + WORTH_TELLING
+                || (left > told && left == budget.limit_of_one)
+        };
+        if !news(left.0, self.told.0) && !news(left.1, self.told.1) {
+            return None;
+        }
+        self.told = left;
+        Some(left)
+    }
+
+    /// Whether so much is kept that no new flow should come to this session, since its holder keeps
+    /// more than most, and it more than most of the holder's.
+    pub fn is_tight(&self) -> bool {
+        let (budget, all) = (&self.budget, self.budget.all.get().kept);
+        let (holders, holder) = (budget.holders.borrow().len() as u64, budget.of(self.holder));
+        all > budget.most() / 8 * 7
+            && holder.kept >= all / holders.max(1)
+            && self.own.kept >= holder.kept / holder.sessions.max(1)
+    }
+
+    /// The session uses this much now, and really keeps so much.
+    pub fn use_up(&mut self, used: (u64, u64), kept: u64) {
+        self.set(Sum { used, kept, ..self.own });
+    }
+
+    fn set(&mut self, now: Sum) {
+        let before = std::mem::replace(&mut self.own, now);
+        let mut all = self.budget.all.get();
+        all.change(before, now);
+        self.budget.all.set(all);
+        let mut holders = self.budget.holders.borrow_mut();
+        let holder = holders.entry(self.holder).or_default();
+        holder.change(before, now);
+        if holder.sessions == 0 {
+            holders.remove(&self.holder);
+        }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.set(Sum::default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_told_what_the_others_leave() {
+        let budget = Budget::new(64 << 20, Some(64 << 20));
+        let (mut a, mut b) = (budget.share(None), budget.share(None));
+        assert_eq!((a.changed(), b.changed()), (None, None));
+        a.use_up((10 << 20, 1 << 20), 0);
+        assert_eq!((a.changed(), b.changed()), (None, Some((22 << 20, 31 << 20))));
+        a.use_up((10 << 20, 1000), 0);
+        assert_eq!(b.changed(), Some((22 << 20, (32 << 20) - 1000)));
+        drop(a);
+        assert_eq!(b.changed(), Some((32 << 20, 32 << 20)));
+    }
+
+    #[test]
+    fn no_session_is_ever_told_of_all_the_memory() {
+        let budget = Budget::new(64 << 20, None);
+        let (mut a, mut b) = (budget.share(None), budget.share(None));
+        assert_eq!(a.changed(), Some((16 << 20, 16 << 20)));
+        a.use_up((16 << 20, 16 << 20), 0);
+        assert_eq!((a.changed(), b.changed()), (None, Some((16 << 20, 16 << 20))));
+        b.use_up((10 << 20, 0), 0);
+        assert_eq!(a.changed(), None, "what is left for it is as much as it may have");
+        let mut c = budget.share(None);
+        assert_eq!(c.changed(), Some((6 << 20, 16 << 20)));
+        drop(a);
+        assert_eq!(c.changed(), Some((16 << 20, 16 << 20)));
+    }
+
+    #[test]
+    fn what_sessions_really_keep_is_bounded_whatever_they_were_told() {
+        let budget = Budget::new(64 << 20, None);
+        let (mut a, mut b) = (budget.share(None), budget.share(None));
+        a.use_up((0, 0), 84 << 20);
+        assert!(!a.is_tight());
+        b.use_up((0, 0), 12 << 20);
+        assert!(a.is_tight(), "no more flows for who keeps the most");
+        assert!(!b.is_tight(), "nor must that keep out others");
+        assert_eq!(budget.excess(), None);
+        b.use_up((0, 0), 13 << 20);
+        assert_eq!(budget.excess(), Some(13 << 20), "down to seven eighths");
+        drop(a);
+        assert!(!b.is_tight());
+    }
+
+    /// Somebody's key.
+    fn key(number: u8) -> Holder {
+        Some(PublicKey([number; 32]))
+    }
+
+    #[test]
+    fn the_sessions_of_one_key_use_as_much_as_they_leave_free() {
+        const MIB: u64 = 1 << 20;
+        let budget = Budget::new(96 * MIB, Some(96 * MIB));
+        let mut hoarders: Vec<Share> = (0..8).map(|_| budget.share(key(1))).collect();
+        budget.set_keys(3);
+        let hoard = |hoarders: &mut [Share]| {
+            hoarders.iter_mut().for_each(|share| {
+                let (receive, send) = share.changed().unwrap_or(share.told);
+                share.use_up((receive.min(5 * MIB), send.min(5 * MIB)), 0);
+            });
+            budget.all.get().used.0 / MIB
+        };
+        assert_eq!(hoard(&mut hoarders), 24, "half");
+        let mut other: Vec<Share> = (0..8).map(|_| budget.share(key(2))).collect();
+        assert_eq!(hoard(&mut other), 36, "half of the rest");
+        for _ in 0..9 {
+            hoard(&mut hoarders);
+            hoard(&mut other);
+        }
+        // Sessions are not told of less than a quarter of a MiB more.
+        let used = budget.all.get().used.0 / MIB;
+        assert!((31..=32).contains(&used), "in the end a third each, and one is free: {used}");
+        let mut honest = budget.share(key(3));
+        assert_eq!(honest.changed().map(|(receive, _)| receive / MIB), Some(8));
+        budget.set_keys(1);
+        assert_eq!(
+            honest.changed().map(|(receive, _)| receive / MIB),
+            Some(16),
+            "nobody else may come"
+        );
+    }
+
+    #[test]
+    fn who_keeps_the_most_is_a_key_with_all_its_sessions() {
+        let budget = Budget::new(64 << 20, None);
+        let mut light: Vec<Share> = (0..80).map(|_| budget.share(key(1))).collect();
+        let mut honest = budget.share(key(2));
+        light.iter_mut().for_each(|share| share.use_up((0, 0), 1 << 20));
+        honest.use_up((0, 0), 15 << 20);
+        assert_eq!(budget.heaviest(), Some((key(1), 80 << 20)));
+        assert!(light[0].is_tight() && !honest.is_tight());
+        drop(light);
+        assert_eq!(budget.heaviest(), Some((key(2), 15 << 20)));
+        drop(honest);
+        assert_eq!(budget.heaviest(), None);
+    }
+}

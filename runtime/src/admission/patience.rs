@@ -1,0 +1,52 @@
+//! Accepting connections, whatever happens.
+
+use crate::ports::clock::{Clock, sleep_until};
+use crate::report::Event;
+use std::cell::Cell;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// How long to wait when the process has no file descriptor left.
+const PAUSE: Duration = Duration::from_millis(75);
+
+/// Goes on accepting after errors, and tells of them once.
+pub(crate) struct Patience {
+    events: Rc<dyn Fn(Event)>,
+    /// That accepting fails has been told.
+    failing: Cell<bool>,
+}
+
+impl Patience {
+    /// Troubles are told to `events`.
+    pub fn new(events: Rc<dyn Fn(Event)>) -> Self {
+        Patience { events, failing: Cell::new(false) }
+    }
+
+    /// Tries until there is a connection.
+    pub async fn accept<T>(
+        &self,
+        clock: &dyn Clock,
+        attempt: impl AsyncFn() -> io::Result<T>,
+    ) -> T {
+        loop {
+            let error = match attempt().await {
+                Ok(caller) => {
+                    self.failing.set(false);
+                    return caller;
+                }
+                Err(error) => error,
+            };
+            // Troubles of that connection alone. Everything else is taken for a lack of resources,
+            // which may pass.
+            if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted)
+            {
+                continue;
+            }
+            if !self.failing.replace(true) {
+                (self.events)(Event::AcceptFailed { error });
+            }
+            sleep_until(clock, clock.now() + PAUSE).await;
+        }
+    }
+}

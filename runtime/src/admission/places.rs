@@ -1,0 +1,87 @@
+//! Places that the clients of a server share.
+//!
+//! Where several keys are accepted, one key may take as many as it leaves free (dynamic thresholds,
+//! Choudhury and Hahne, 1998): half of all beside nobody, so that who comes next always finds some.
+
+use super::budget::Holder;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// So many places.
+#[derive(Debug)]
+pub struct Places {
+    limit: usize,
+    taken: RefCell<BTreeMap<Holder, usize>>,
+}
+
+impl Places {
+    /// All free.
+    pub fn new(limit: usize) -> Rc<Self> {
+        Rc::new(Places { limit, taken: RefCell::default() })
+    }
+
+    /// How many are taken.
+    pub fn taken(&self) -> usize {
+        self.taken.borrow().values().sum()
+    }
+
+    /// Takes one for a client of a key, `keys` of which are accepted. It is free again when it is
+    /// dropped.
+    pub fn take(self: &Rc<Self>, holder: Holder, keys: usize) -> Option<Place> {
+        let free = self.limit.saturating_sub(self.taken());
+        let mut taken = self.taken.borrow_mut();
+        let own = taken.get(&holder).copied().unwrap_or(0);
+        if free == 0 || (keys > 1 && own >= free) {
+            return None;
+        }
+        taken.insert(holder, own + 1);
+        Some(Place { places: self.clone(), holder })
+    }
+}
+
+/// A place that is taken.
+#[derive(Debug)]
+pub struct Place {
+    places: Rc<Places>,
+    holder: Holder,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.places.taken.borrow_mut();
+        if let Some(count) = taken.get_mut(&self.holder) {
+            *count -= 1;
+            if *count == 0 {
+                taken.remove(&self.holder);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipe::PublicKey;
+
+    fn take(places: &Rc<Places>, key: u8, keys: usize) -> Vec<Place> {
+        std::iter::from_fn(|| places.take(Some(PublicKey([key; 32])), keys)).collect()
+    }
+
+    #[test]
+    fn where_one_key_is_accepted_it_has_all_places() {
+        let places = Places::new(12);
+        assert_eq!(take(&places, 1, 1).len(), 12);
+        assert_eq!(places.taken(), 0, "they are free again");
+    }
+
+    #[test]
+    fn of_several_keys_each_leaves_as_many_free_as_it_has() {
+        let places = Places::new(12);
+        let hoard = take(&places, 1, 3);
+        assert_eq!(hoard.len(), 6);
+        assert_eq!(take(&places, 2, 3).len(), 3);
+        drop(hoard);
+        assert_eq!(take(&places, 1, 3).len(), 6);
+    }
+}

@@ -1,0 +1,165 @@
+//! The client's dials under way: when to begin one is for the dialler to say, and each ends as a
+//! stripe or as a failure.
+
+use super::agenda::{Agenda, Kind};
+use super::attempt::{Attempt, CONNECT_LIMIT, Greeted};
+use super::base::Base;
+use super::dialler::{Dialler, Plan};
+use super::ready::Token;
+use crate::pipe::Pipe;
+use crate::ports::{Dial, DialError, Dialling};
+use crate::target::HostPort;
+use crate::tls::{Accepted, ClientTls, PlainSpeech, TlsError, TlsPipe};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::task::Poll;
+use striper_core::wire::hello::MAGIC;
+use striper_core::{HandshakeError, HelloKind, Instant, StripeId};
+
+/// What dials, and the dials under way.
+pub struct Dials {
+    dial: Rc<dyn Dial>,
+    dialler: Dialler,
+    attempts: BTreeMap<Token, Box<Attempt>>,
+    /// The number of the next stripe of this session.
+    next_stripe: u64,
+}
+
+/// A dial that has failed. The dialler is to be told.
+pub struct Failed {
+    /// Which of the server's addresses it went to.
+    pub server: usize,
+    /// When it began.
+    pub begun: Instant,
+    /// What went wrong.
+    pub cause: DialError,
+}
+
+/// What became of a dial to one of the server's addresses.
+pub type Dialled = Result<(usize, Greeted), Failed>;
+
+impl Dials {
+    /// None yet. These are the server's addresses, at least one; `entropy` gives random numbers.
+    pub fn new(
+        dial: Rc<dyn Dial>,
+        servers: Vec<HostPort>,
+        entropy: Box<dyn FnMut() -> u64>,
+    ) -> Self {
+        let dialler = Dialler::new(servers, entropy);
+        Dials { dial, dialler, attempts: BTreeMap::new(), next_stripe: 0 }
+    }
+
+    /// What is known of the server's addresses.
+    pub fn dialler(&self) -> &Dialler {
+        &self.dialler
+    }
+
+    /// The same, to be told more.
+    pub fn dialler_mut(&mut self) -> &mut Dialler {
+        &mut self.dialler
+    }
+
+    /// Begins the dials that are due, with `tls` on them if there is any. `urgent`: flows wait and
+    /// no stripe lives. When to call again, if it is not known that there is no need.
+    pub fn begin(
+        &mut self,
+        now: Instant,
+        urgent: bool,
+        tls: Option<&ClientTls>,
+        agenda: &mut Agenda,
+    ) -> Option<Instant> {
+        loop {
+            match self.dialler.plan(now, urgent) {
+                Plan::Dial(server) => self.dial(server, now, tls.cloned(), agenda),
+                Plan::Wait(at) => return Some(at),
+                Plan::Rest => return None,
+            }
+        }
+    }
+
+    fn dial(&mut self, server: usize, now: Instant, tls: Option<ClientTls>, agenda: &mut Agenda) {
+        let stripe = StripeId(self.next_stripe);
+        self.next_stripe += 1;
+        self.dialler.dialled(server, now);
+        let dialling = self.dial.dial(self.dialler.address(server), CONNECT_LIMIT);
+        let dialling = match tls {
+            Some(tls) => secured(dialling, tls),
+            None => dialling,
+        };
+        let (token, waker) = agenda.register(Kind::Dial);
+        let attempt = Attempt::new(server, stripe, dialling, waker, now);
+        self.attempts.insert(token, Box::new(attempt));
+        agenda.again(token);
+    }
+
+    /// Goes on with a dial. What became of it once it is over; `allowed` are the keys of servers
+    /// that are accepted now, if stripes are encrypted.
+    pub fn step(
+        &mut self,
+        token: Token,
+        allowed: Option<&Accepted>,
+        base: &mut Base,
+    ) -> Option<Dialled> {
+        let attempt = self.attempts.get_mut(&token)?;
+        let session = base.engine.session();
+        let Poll::Ready(result) = attempt.poll(base.engine.now(), |stripe| session.hello(stripe))
+        else {
+            base.agenda.at(attempt.until(), token);
+            return None;
+        };
+        let attempt = self.attempts.remove(&token)?;
+        base.agenda.release(token);
+        let result = result.and_then(|greeted| {
+            // Keys may have been replaced since the dial began.
+            let is_allowed = allowed.is_none_or(|allowed| {
+                greeted.pipe.peer().is_some_and(|peer| allowed.has(&peer.key))
+            });
+            let hello = &greeted.hello;
+            match hello.kind {
+                _ if !is_allowed => Err(DialError::Tls(TlsError::UnknownKey)),
+                HelloKind::Refuse(refusal) => Err(DialError::Refusal(refusal)),
+                HelloKind::Accept { .. }
+                    if hello.session == session.id() && hello.stripe == attempt.stripe() =>
+                {
+                    Ok(greeted)
+                }
+                _ => Err(DialError::Handshake(HandshakeError::Malformed)),
+            }
+        });
+        let (server, begun) = (attempt.server(), attempt.begun());
+        Some(match result {
+            Ok(greeted) => Ok((server, greeted)),
+            Err(cause) => Err(Failed { server, begun, cause }),
+        })
+    }
+
+    /// The session has ended: gives up all dials, and another one counts its stripes anew.
+    pub fn drop_all(&mut self, agenda: &mut Agenda) {
+        for (token, attempt) in std::mem::take(&mut self.attempts) {
+            self.dialler.dropped(attempt.server());
+            agenda.release(token);
+        }
+        self.dialler.want(0);
+        self.next_stripe = 0;
+    }
+
+    /// Panics with a description if something does not hold, beside so many live stripes. How many
+    /// have a token.
+    pub fn check_invariants(&self, stripes: usize, agenda: &Agenda) -> usize {
+        let dials = self.attempts.len();
+        assert_eq!(self.dialler.counts(), (dials, stripes), "dials and stripes by address");
+        let all_known = self.attempts.keys().all(|token| agenda.kind(*token) == Some(Kind::Dial));
+        assert!(all_known, "a dial's token belongs to something else");
+        dials
+    }
+}
+
+/// TLS on what comes of a dial.
+fn secured(dialling: Dialling, tls: ClientTls) -> Dialling {
+    Box::pin(async move {
+        let pipe = TlsPipe::client(dialling.await?, &tls).map_err(DialError::Tls)?;
+        let plain = PlainSpeech { magic: MAGIC, answer: Bytes::new() };
+        Ok(Box::new(pipe.answering(plain)) as Box<dyn Pipe>)
+    })
+}

@@ -1,0 +1,154 @@
+//! The session, with the one place that gives it inputs, its trace, and the events that come of it.
+
+use crate::ports::clock::Clock;
+use crate::record::{Recording, TraceStop, Traces};
+use crate::report::{Event, SessionTag};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use striper_core::{Config, Input, Instant, Output, Reason, Role, Session, SessionId};
+
+/// A session that is recorded, if sessions are.
+pub struct Engine {
+    clock: Rc<dyn Clock>,
+    config: Config,
+    session: Session,
+    traces: Option<Rc<Traces>>,
+    recording: Option<Recording>,
+    outputs: Vec<Output>,
+    /// Inputs that came up while outputs were performed.
+    deferred: VecDeque<Input>,
+    /// How many flows the end of the session has reset.
+    lost_flows: usize,
+    events: Vec<Event>,
+}
+
+impl Engine {
+    /// A new session.
+    pub fn new(
+        clock: Rc<dyn Clock>,
+        config: Config,
+        id: SessionId,
+        role: Role,
+        traces: Option<Rc<Traces>>,
+    ) -> Self {
+        let mut engine = Engine {
+            session: Session::new(role, id, config, clock.now()),
+            clock,
+            config,
+            traces,
+            recording: None,
+            outputs: Vec::new(),
+            deferred: VecDeque::new(),
+            lost_flows: 0,
+            events: Vec::new(),
+        };
+        engine.begin_recording();
+        engine
+    }
+
+    /// Client: another session in place of this one, which has ended.
+    pub fn renew(&mut self, id: SessionId) {
+        self.session = Session::new(Role::Client, id, self.config, self.clock.now());
+        self.begin_recording();
+    }
+
+    /// The time.
+    pub fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    /// Settings of each session.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The session, to be asked. Only [`Engine::input`] changes it.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// What the session is called in events.
+    pub fn tag(&self) -> SessionTag {
+        SessionTag::of(self.session.id())
+    }
+
+    /// Something has happened of which the user hears.
+    pub fn tell(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    /// What has happened since the last call.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Gives the session an input. Not to be called while outputs are performed: see
+    /// [`Engine::defer`].
+    pub fn input(&mut self, input: Input) {
+        let now = self.clock.now();
+        let before = self.outputs.len();
+        if let Some(recording) = &mut self.recording {
+            recording.input(now, &input);
+        }
+        self.session.handle(now, input, &mut self.outputs);
+        let outputs = &self.outputs[before..];
+        if matches!(outputs.last(), Some(Output::Ended { .. })) {
+            let reasons = outputs.iter().filter_map(|output| match output {
+                Output::FlowReset { reason, .. } => Some(*reason),
+                _ => None,
+            });
+            // The peer may have reset others just before.
+            self.lost_flows = reasons.filter(|reason| *reason == Reason::SessionLost).count();
+        }
+        let recorded = self.recording.as_mut().map(|recording| recording.outputs(outputs));
+        if let Some(Err(TraceStop { path, cause })) = recorded {
+            self.recording = None;
+            self.events.push(Event::TraceStopped { path, cause });
+        }
+    }
+
+    /// Gives the session an input once the outputs that are there have been performed.
+    pub fn defer(&mut self, input: Input) {
+        self.deferred.push_back(input);
+    }
+
+    /// Whether there is neither an output to be performed nor an input to be given.
+    pub fn is_settled(&self) -> bool {
+        self.outputs.is_empty() && self.deferred.is_empty()
+    }
+
+    /// What is to be performed now. [`Engine::performed`] takes the list back.
+    pub fn take_outputs(&mut self) -> Vec<Output> {
+        std::mem::take(&mut self.outputs)
+    }
+
+    /// All of these have been performed. Gives the inputs that came up meanwhile.
+    pub fn performed(&mut self, mut outputs: Vec<Output>) {
+        debug_assert!(self.outputs.is_empty(), "an input was given while outputs were performed");
+        // Its memory is used again.
+        outputs.clear();
+        self.outputs = outputs;
+        while let Some(input) = self.deferred.pop_front() {
+            self.input(input);
+        }
+    }
+
+    /// The session has ended: inputs that came up mean nothing to the next one. How many flows it
+    /// has reset.
+    pub fn end(&mut self) -> usize {
+        self.deferred.clear();
+        std::mem::take(&mut self.lost_flows)
+    }
+
+    /// From its first input on, if sessions are recorded.
+    fn begin_recording(&mut self) {
+        self.recording = None;
+        match self.traces.as_ref().and_then(|traces| traces.begin(&self.session)) {
+            Some(Ok(recording)) => self.recording = Some(recording),
+            Some(Err(TraceStop { path, cause })) => {
+                self.events.push(Event::TraceStopped { path, cause })
+            }
+            None => {}
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The end of a pump, when it comes, and those who wait for that or for a first stripe.
+
+use crate::handover::Sender;
+use crate::report::OpenError;
+use striper_core::{EndReason, Instant};
+
+/// How far a pump is on its way to its end.
+#[derive(Default)]
+pub struct Life {
+    /// Why its last session has ended.
+    ended: Option<EndReason>,
+    /// When a shutdown stops to wait for flows.
+    stop_at: Option<Instant>,
+    ready_waiters: Vec<Sender<Result<(), OpenError>>>,
+    over: bool,
+    over_waiters: Vec<Sender<()>>,
+}
+
+impl Life {
+    /// Hears when there is a stripe; at once if one `is_up`.
+    pub fn notify_ready(&mut self, waiter: Sender<Result<(), OpenError>>, is_up: bool) {
+        match is_up {
+            _ if self.ended.is_some() => waiter.send(Err(OpenError::ShuttingDown)),
+            true => waiter.send(Ok(())),
+            false => self.ready_waiters.push(waiter),
+        }
+    }
+
+    /// There is a stripe, or never will be: those who wait for one hear that.
+    pub fn tell_waiters(&mut self, news: &Result<(), OpenError>) {
+        for waiter in self.ready_waiters.drain(..) {
+            waiter.send(news.clone());
+        }
+    }
+
+    /// The session has ended, and there will be no other one.
+    pub fn end(&mut self, reason: EndReason) {
+        self.ended = Some(reason);
+        self.tell_waiters(&Err(OpenError::ShuttingDown));
+    }
+
+    /// Why the last session has ended, if it has.
+    pub fn ended(&self) -> Option<EndReason> {
+        self.ended
+    }
+
+    /// Flows may go on until `stop_at`. `waiter` is dropped when all is over.
+    pub fn shut_down(&mut self, stop_at: Instant, waiter: Sender<()>) {
+        self.over_waiters.push(waiter);
+        self.stop_at = Some(stop_at);
+    }
+
+    /// Whether no more flows are taken.
+    pub fn is_stopping(&self) -> bool {
+        self.stop_at.is_some()
+    }
+
+    /// When flows are to be reset.
+    pub fn stops_at(&self) -> Option<Instant> {
+        self.stop_at.filter(|_| self.ended.is_none())
+    }
+
+    /// Whether all is over: the last session has ended, and `nothing_is_left` of it. Then those who
+    /// wait for that hear it.
+    pub fn finish_if(&mut self, nothing_is_left: bool) -> bool {
+        if self.ended.is_some() && nothing_is_left {
+            self.over = true;
+            self.over_waiters.clear();
+        }
+        self.over
+    }
+
+    /// Whether all is over.
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::handover::oneshot;
+
+    #[test]
+    fn who_waits_for_a_stripe_hears_of_it_or_of_the_end_of_all_sessions() {
+        let mut life = Life::default();
+        let wait = |life: &mut Life, is_up| {
+            let (waiter, mut heard) = oneshot();
+            life.notify_ready(waiter, is_up);
+            move || heard.try_take()
+        };
+        assert_eq!(wait(&mut life, true)(), Some(Ok(())));
+        let mut waiting = wait(&mut life, false);
+        assert_eq!(waiting(), None);
+        life.tell_waiters(&Ok(()));
+        assert_eq!(waiting(), Some(Ok(())));
+        let mut waiting = wait(&mut life, false);
+        life.end(EndReason::Aborted);
+        assert_eq!(waiting(), Some(Err(OpenError::ShuttingDown)));
+        assert_eq!(wait(&mut life, true)(), Some(Err(OpenError::ShuttingDown)));
+    }
+
+    #[test]
+    fn a_shutdown_stops_waiting_for_flows_once_the_session_has_ended() {
+        let mut life = Life::default();
+        let (waiter, over) = oneshot();
+        assert!(!life.finish_if(true), "the session goes on");
+        life.shut_down(Instant::from_micros(7), waiter);
+        assert_eq!(life.stops_at(), Some(Instant::from_micros(7)));
+        life.end(EndReason::Aborted);
+        assert_eq!((life.stops_at(), life.is_stopping()), (None, true));
+        assert!(!life.finish_if(false) && !life.is_over());
+        assert!(life.finish_if(true) && life.is_over());
+        assert_eq!(smol::block_on(over), None);
+    }
+}

@@ -1,0 +1,400 @@
+//! A flow's local pipe in the pump: received from only as far as the session takes it, and what the
+//! session delivers waits here until the pipe takes it, which its credit bounds.
+
+use crate::handover::Sender;
+use crate::pipe::linger::Linger;
+use crate::pipe::queue::OutQueue;
+use crate::pipe::{Pipe, Received, poll_send_part};
+use crate::report::{FlowEnd, FlowReport, OpenError};
+use bytes::{Buf, Bytes};
+use std::io;
+use std::task::{Context, Poll, Waker};
+use striper_core::{FlowId, Instant, StripeId};
+
+/// The most that is received at once.
+const CHUNK: u64 = 256 << 10;
+
+/// Where a flow is in its life.
+pub enum Stage {
+    /// There is no session yet to open it, and it gives up at this time.
+    Waiting(Instant),
+    /// The session has been asked for it, with this request.
+    Opening(u64),
+    /// The session knows it.
+    Open(FlowId),
+    /// The session has done with it; the local pipe has yet to take what is queued, and the FIN.
+    Closing,
+    /// The session has ended it with a reset, which the local pipe gets after what came before.
+    Lingering(Linger, FlowEnd),
+}
+
+/// The direction from the local pipe to the session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Inward {
+    Flowing,
+    /// The session takes nothing for now.
+    Paused,
+    /// The local FIN has come.
+    Finished,
+}
+
+/// The direction from the session to the local pipe.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Outward {
+    Flowing,
+    /// The peer's FIN has come and follows what is queued.
+    Finishing,
+    /// The local pipe has taken the FIN.
+    Finished,
+}
+
+/// Our end of a flow: its local pipe and what waits for it.
+pub struct LocalEnd {
+    stage: Stage,
+    /// `None` while nobody has answered a flow that the peer opened, and once both directions have
+    /// finished.
+    pipe: Option<Box<dyn Pipe>>,
+    waker: Waker,
+    inward: Inward,
+    outward: Outward,
+    /// There is something new to be written, and the agenda knows.
+    listed: bool,
+    /// What to say when asking the session for it.
+    opaque: Bytes,
+    opened: Option<Sender<Result<(), OpenError>>>,
+    report: Option<Sender<FlowReport>>,
+    /// Dropped with the flow, for who connects it to its target meanwhile.
+    _wanted: Option<Sender<()>>,
+    queue: OutQueue,
+    /// Received and not yet given to the session: a datagram may be longer than that takes at once.
+    rest: Bytes,
+    /// Bytes given to the session.
+    sent: u64,
+    /// Bytes that the local pipe has taken.
+    received: u64,
+    started: Instant,
+    /// When the local pipe last took something.
+    progress: Instant,
+    /// Bytes that waited when the session ended it with a reset.
+    lingering: u64,
+    /// What each stripe had carried when the flow began.
+    carried: Box<[(StripeId, u64)]>,
+}
+
+/// What the local pipe had to give.
+pub enum Given {
+    Chunk(Bytes),
+    /// An empty datagram, of which nothing is left in a flow. There may be more.
+    Empty,
+    Fin,
+    Nothing,
+    Broken,
+}
+
+/// What came of writing to the local pipe.
+pub enum Written {
+    Nothing,
+    /// It has taken so many bytes of this flow in all.
+    Total(FlowId, u64),
+    /// Nobody will say when it is worth another try; then it is.
+    Later(Instant),
+    Broken,
+    /// It has taken all there will be.
+    Ended(FlowEnd),
+}
+
+impl LocalEnd {
+    /// Without a local pipe. `opened` hears when the session knows it, `wanted` is dropped with it;
+    /// `carried` is what each stripe has carried so far.
+    pub fn new(
+        stage: Stage,
+        opened: Option<Sender<Result<(), OpenError>>>,
+        wanted: Option<Sender<()>>,
+        waker: Waker,
+        carried: Box<[(StripeId, u64)]>,
+        now: Instant,
+    ) -> Self {
+        LocalEnd {
+            stage,
+            pipe: None,
+            waker,
+            inward: Inward::Flowing,
+            outward: Outward::Flowing,
+            listed: false,
+            opaque: Bytes::new(),
+            opened,
+            report: None,
+            _wanted: wanted,
+            queue: OutQueue::default(),
+            rest: Bytes::new(),
+            sent: 0,
+            received: 0,
+            started: now,
+            progress: now,
+            lingering: 0,
+            carried,
+        }
+    }
+
+    /// This is its local pipe, and `report` hears how it ends.
+    pub fn attach(&mut self, local: Box<dyn Pipe>, report: Sender<FlowReport>) {
+        (self.pipe, self.report) = (Some(local), Some(report));
+    }
+
+    /// Whether it has a local pipe.
+    pub fn is_attached(&self) -> bool {
+        self.pipe.is_some()
+    }
+
+    /// Where it is in its life.
+    pub fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
+    /// What to say when asking the session for it.
+    pub fn set_opaque(&mut self, opaque: Bytes) {
+        self.opaque = opaque;
+    }
+
+    /// There is no session yet to open it, and it gives up then.
+    pub fn wait(&mut self, until: Instant) {
+        self.stage = Stage::Waiting(until);
+    }
+
+    /// The session is asked for it with this request. What to say.
+    pub fn ask(&mut self, request: u64) -> Bytes {
+        self.stage = Stage::Opening(request);
+        self.opaque.clone()
+    }
+
+    /// The session knows it.
+    pub fn open(&mut self, id: FlowId) {
+        self.stage = Stage::Open(id);
+        self.opaque = Bytes::new();
+        if let Some(opened) = self.opened.take() {
+            opened.send(Ok(()));
+        }
+    }
+
+    /// The session takes more of it. Says whether it had not.
+    pub fn resume(&mut self) -> bool {
+        let paused = self.inward == Inward::Paused;
+        if paused {
+            self.inward = Inward::Flowing;
+        }
+        paused
+    }
+
+    /// The session has done with it, and all that it had to give has come.
+    pub fn close(&mut self) {
+        self.stage = Stage::Closing;
+    }
+
+    /// Its number in the session, if it is open.
+    pub fn id(&self) -> Option<FlowId> {
+        match self.stage {
+            Stage::Open(id) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// Whether this is what the session answers with that request.
+    pub fn is_opening(&self, request: u64) -> bool {
+        matches!(self.stage, Stage::Opening(asked) if asked == request)
+    }
+
+    /// Appends to what the local pipe is to get. Says whether there was nothing new to be written
+    /// before.
+    pub fn deliver(&mut self, data: Bytes) -> bool {
+        if self.pipe.is_none() {
+            // It waits for its target, and must not keep a receive buffer alive meanwhile.
+            self.queue.set_congested();
+        }
+        self.queue.push(data);
+        !std::mem::replace(&mut self.listed, true)
+    }
+
+    /// The peer's FIN follows what the local pipe is to get. Says whether there was nothing new to
+    /// be written before.
+    pub fn deliver_fin(&mut self) -> bool {
+        self.outward = Outward::Finishing;
+        !std::mem::replace(&mut self.listed, true)
+    }
+
+    /// Receives one chunk of at most `room` bytes.
+    pub fn recv(&mut self, room: u64) -> Given {
+        if self.inward == Inward::Finished {
+            return Given::Nothing;
+        }
+        let Some(pipe) = &mut self.pipe else { return Given::Nothing };
+        if room == 0 {
+            self.inward = Inward::Paused;
+            return Given::Nothing;
+        }
+        self.inward = Inward::Flowing;
+        let mut cx = Context::from_waker(&self.waker);
+        let room = room.min(CHUNK) as usize;
+        if self.rest.is_empty() {
+            match pipe.poll_recv(&mut cx, room) {
+                Poll::Ready(Ok(Received::Chunk(chunk))) if chunk.is_empty() => return Given::Empty,
+                Poll::Ready(Ok(Received::Chunk(chunk))) => self.rest = chunk,
+                Poll::Ready(Ok(Received::Fin)) => {
+                    self.inward = Inward::Finished;
+                    return Given::Fin;
+                }
+                Poll::Ready(Err(_)) => return Given::Broken,
+                Poll::Pending => return Given::Nothing,
+            }
+        }
+        let chunk = self.rest.split_to(self.rest.len().min(room));
+        self.sent += chunk.len() as u64;
+        Given::Chunk(chunk)
+    }
+
+    /// Gives the local pipe what it takes, and what follows that: the FIN, or a reset.
+    pub fn write(&mut self, now: Instant) -> Written {
+        self.listed = false;
+        match &mut self.stage {
+            Stage::Waiting(_) | Stage::Opening(_) => Written::Nothing,
+            Stage::Lingering(linger, end) => {
+                let Some(pipe) = &mut self.pipe else { return Written::Ended(end.clone()) };
+                let (queue, taken) = (&mut self.queue, &mut self.received);
+                let mut cx = Context::from_waker(&self.waker);
+                let next = linger.poll(&mut cx, &mut **pipe, queue, taken, now);
+                next.map_or_else(|| Written::Ended(end.clone()), Written::Later)
+            }
+            Stage::Open(id) => {
+                let id = *id;
+                match self.send(now) {
+                    Ok(true) => Written::Total(id, self.received),
+                    Ok(false) => Written::Nothing,
+                    Err(_) => Written::Broken,
+                }
+            }
+            Stage::Closing => match self.send(now) {
+                Err(_) => Written::Broken,
+                Ok(_) if self.is_local_over() => Written::Ended(FlowEnd::Finished),
+                Ok(_) => Written::Nothing,
+            },
+        }
+    }
+
+    /// Gives the local pipe what it takes, and then the FIN if that is due. Once both directions
+    /// have finished, the pipe is closed. Says whether it has taken anything.
+    fn send(&mut self, now: Instant) -> io::Result<bool> {
+        let Some(pipe) = &mut self.pipe else { return Ok(false) };
+        let mut cx = Context::from_waker(&self.waker);
+        let before = self.received;
+        let congested = loop {
+            if self.queue.is_empty() {
+                match pipe.poll_flush(&mut cx)? {
+                    Poll::Ready(()) => {
+                        self.queue.set_flowing();
+                        break false;
+                    }
+                    Poll::Pending => break true,
+                }
+            }
+            match poll_send_part(&mut **pipe, &mut cx, &mut self.queue)? {
+                Poll::Ready(count) => {
+                    self.queue.set_flowing();
+                    self.received += count as u64;
+                    self.progress = now;
+                }
+                Poll::Pending => break true,
+            }
+        };
+        if congested && !self.queue.is_congested() {
+            self.queue.set_congested();
+            self.progress = now;
+        }
+        if self.queue.is_empty()
+            && self.outward == Outward::Finishing
+            && pipe.poll_finish(&mut cx)?.is_ready()
+        {
+            self.outward = Outward::Finished;
+        }
+        if self.is_local_over() {
+            self.pipe = None;
+        }
+        Ok(self.received > before)
+    }
+
+    /// Both directions of the local pipe have finished.
+    fn is_local_over(&self) -> bool {
+        self.inward == Inward::Finished && self.outward == Outward::Finished
+    }
+
+    /// Whether it has ended and is still here.
+    pub fn is_forgotten(&self) -> bool {
+        matches!(self.stage, Stage::Closing) && self.is_local_over()
+    }
+
+    /// Whether nothing would be heard of a break of the local pipe.
+    pub fn is_unwatched(&self) -> bool {
+        self.pipe.is_some()
+            && match self.stage {
+                Stage::Waiting(_) | Stage::Opening(_) => true,
+                Stage::Open(_) | Stage::Closing => self.inward != Inward::Flowing,
+                Stage::Lingering(..) => false,
+            }
+    }
+
+    /// Asks the local pipe whether it has broken.
+    pub fn check(&mut self) -> io::Result<()> {
+        self.pipe.as_mut().map_or(Ok(()), |pipe| pipe.check())
+    }
+
+    /// The session has ended it with a reset. Gives the bytes that wait here, for which its credit
+    /// accounts no more.
+    pub fn linger(&mut self, now: Instant, end: FlowEnd) -> u64 {
+        self.stage = Stage::Lingering(Linger::new(now, self.progress), end);
+        self.lingering = self.queue.remaining() as u64;
+        self.lingering
+    }
+
+    /// Bytes that waited when the session ended it with a reset.
+    pub fn lingering(&self) -> u64 {
+        self.lingering
+    }
+
+    /// How it will have ended, if the session has ended it with a reset.
+    pub fn lingering_end(&self) -> Option<FlowEnd> {
+        match &self.stage {
+            Stage::Lingering(_, end) => Some(end.clone()),
+            _ => None,
+        }
+    }
+
+    /// Tells whoever waits how it ended, then breaks the local pipe unless that has finished.
+    pub fn conclude(
+        mut self,
+        end: FlowEnd,
+        now: Instant,
+        stripes: impl IntoIterator<Item = (StripeId, u64)>,
+    ) {
+        if let Some(opened) = self.opened.take() {
+            opened.send(Err(match &end {
+                FlowEnd::NoSession(error) => error.clone(),
+                _ => OpenError::ShuttingDown,
+            }));
+        }
+        if let Some(report) = self.report.take() {
+            let before = |id| {
+                self.carried.iter().find(|(known, _)| *known == id).map_or(0, |(_, bytes)| *bytes)
+            };
+            let best_stripe =
+                stripes.into_iter().map(|(id, bytes)| bytes - before(id).min(bytes)).max();
+            report.send(FlowReport {
+                sent: self.sent,
+                received: self.received,
+                duration: now.since(self.started),
+                end,
+                best_stripe: best_stripe.unwrap_or(0),
+            });
+        }
+        if let Some(pipe) = &mut self.pipe {
+            pipe.abort();
+        }
+    }
+}

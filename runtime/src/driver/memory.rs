@@ -1,0 +1,79 @@
+//! What a session keeps, and its part of the memory that the sessions of a server share.
+
+use super::base::Base;
+use super::engine::Engine;
+use super::flows::Flows;
+use super::stripes::Stripes;
+use crate::admission::budget::Share;
+use crate::report::{Event, FlowEnd};
+use striper_core::{Input, Reason};
+
+/// A session's part of the memory that several share. A client's session shares none.
+#[derive(Default)]
+pub struct Memory(Option<Share>);
+
+impl Memory {
+    /// A new session has this part.
+    pub fn sharing(mut share: Share, engine: &Engine) -> Self {
+        share.use_up(engine.session().memory_used(), 0);
+        Memory(Some(share))
+    }
+
+    /// Others may have it.
+    pub fn give_up_share(&mut self) {
+        self.0 = None;
+    }
+
+    /// Tells the session what the others leave.
+    pub fn hear_limit(&mut self, engine: &mut Engine) {
+        if let Some((receive, send)) = self.0.as_mut().and_then(Share::changed) {
+            engine.input(Input::MemoryLimit { receive, send });
+        }
+    }
+
+    /// Says what the session uses.
+    pub fn account(&mut self, engine: &Engine, flows: &Flows, stripes: &Stripes) {
+        if let Some(share) = &mut self.0 {
+            share.use_up(engine.session().memory_used(), kept(engine, flows, stripes));
+        }
+    }
+
+    /// Whether no new flow should come to this session.
+    pub fn is_tight(&self) -> bool {
+        self.0.as_ref().is_some_and(Share::is_tight)
+    }
+}
+
+/// What is kept for a session, in bytes.
+pub fn kept(engine: &Engine, flows: &Flows, stripes: &Stripes) -> u64 {
+    engine.session().memory_kept() + flows.lingering() + stripes.memory()
+}
+
+/// Lets go until `excess` bytes less are kept: first of flows that are over for the session, then
+/// of the heaviest. If that is not enough the session ends, since nobody else can take from it what
+/// it keeps then.
+pub fn shed(excess: u64, flows: &mut Flows, stripes: &Stripes, base: &mut Base) {
+    let goal = kept(&base.engine, flows, stripes).saturating_sub(excess);
+    flows.drop_lingering(stripes, base);
+    let mut reset = 0;
+    for (flow, _) in base.engine.session().heaviest_flows() {
+        if kept(&base.engine, flows, stripes) <= goal {
+            break;
+        }
+        reset += 1;
+        let reason = Reason::Unavailable;
+        base.engine.input(Input::FlowReset { flow, reason });
+        if let Some(token) = flows.token(flow) {
+            flows.conclude(token, FlowEnd::Reset(reason), stripes, base);
+        }
+    }
+    let ended = kept(&base.engine, flows, stripes) > goal;
+    if ended {
+        base.engine.input(Input::Abort);
+    }
+    if reset > 0 || ended {
+        let session = base.engine.tag();
+        base.engine.tell(Event::MemoryShort { session, flows: reset, ended });
+    }
+    base.agenda.wake();
+}

@@ -1,0 +1,488 @@
+//! The pump: one task's session and its pipes.
+//!
+//! Everything that happens is an input of the session, given by this task alone and in one place,
+//! so inputs are serialised by construction and nothing waits in a mailbox. The parts own what they
+//! change; the pump decides which of them hears of what, in which order. Its turns say when.
+
+use super::agenda::{Agenda, Kind};
+use super::attempt::Greeted;
+use super::base::Base;
+use super::client_side::{ClientSide, Dialling};
+use super::flows::{Flows, Opened};
+use super::life::Life;
+use super::memory::{self, Memory};
+use super::ready::Token;
+use super::stripe_end::StripeFacts;
+use super::stripes::Stripes;
+use crate::admission::budget::Share;
+use crate::handover::Sender;
+use crate::pipe::{Peer, PeerName, Pipe};
+use crate::ports::clock::Clock;
+use crate::record::Traces;
+use crate::report::{Event, FlowEnd, FlowReport, OpenError};
+use crate::target::Target;
+use crate::tls::ClientTls;
+use bytes::Bytes;
+use std::rc::Rc;
+use std::time::Duration;
+use striper_core::{
+    Config, EndReason, FlowId, Hello, Input, Instant, Output, Reason, Refusal, Role, SessionId,
+};
+
+/// A session and its pipes.
+pub struct Pump {
+    base: Base,
+    stripes: Stripes,
+    flows: Flows,
+    life: Life,
+    client: Option<ClientSide>,
+    memory: Memory,
+}
+
+impl Pump {
+    /// The client's end: dials stripes, and begins a new session when one has ended.
+    pub fn client(
+        clock: Rc<dyn Clock>,
+        config: Config,
+        dialling: Dialling,
+        traces: Option<Rc<Traces>>,
+    ) -> Self {
+        let client = ClientSide::new(dialling);
+        let mut pump = Pump {
+            base: Base::new(clock, config, client.fresh_id(), Role::Client, traces),
+            stripes: Stripes::new(Some(config.stripes), None),
+            flows: Flows::default(),
+            life: Life::default(),
+            client: Some(client),
+            memory: Memory::default(),
+        };
+        pump.base.engine.input(Input::Tick);
+        pump
+    }
+
+    /// The server's end of one session, which is over when that is.
+    pub fn server(
+        clock: Rc<dyn Clock>,
+        config: Config,
+        id: SessionId,
+        instance: u64,
+        peer: Option<PeerName>,
+        share: Share,
+        traces: Option<Rc<Traces>>,
+    ) -> Self {
+        let base = Base::new(clock, config, id, Role::Server { instance }, traces);
+        let mut pump = Pump {
+            memory: Memory::sharing(share, &base.engine),
+            base,
+            stripes: Stripes::new(None, peer),
+            flows: Flows::default(),
+            life: Life::default(),
+            client: None,
+        };
+        pump.hear_limit();
+        pump
+    }
+
+    /// The session, and what is to be done next.
+    pub(super) fn base(&self) -> &Base {
+        &self.base
+    }
+
+    /// What is to be done next, to be taken up.
+    pub(super) fn agenda_mut(&mut self) -> &mut Agenda {
+        &mut self.base.agenda
+    }
+
+    /// Its stripes.
+    pub fn stripes(&self) -> &Stripes {
+        &self.stripes
+    }
+
+    /// Its flows.
+    pub fn flows(&self) -> &Flows {
+        &self.flows
+    }
+
+    /// The client's side of it, unless it is a server's.
+    pub fn client_side(&self) -> Option<&ClientSide> {
+        self.client.as_ref()
+    }
+
+    /// A turn begins: tells the session what the others leave of the memory that it shares.
+    pub(super) fn hear_limit(&mut self) {
+        self.memory.hear_limit(&mut self.base.engine);
+    }
+
+    /// A turn is over: says what the session uses of the memory that it shares.
+    pub(super) fn account(&mut self) {
+        self.memory.account(&self.base.engine, &self.flows, &self.stripes);
+    }
+
+    /// Nothing is ready: does what can only be done then. Client: when to look for dials again.
+    pub(super) fn begin_rest(&mut self, now: Instant) -> Option<Instant> {
+        let has_new_keys = self.client.as_ref()?.has_new_keys();
+        // What a session carries belongs to the keys that it has begun with.
+        if has_new_keys && self.flows.is_idle() && !self.life.is_stopping() {
+            self.base.engine.defer(Input::Abort);
+            self.settle();
+        }
+        let urgent = self.stripes.is_empty() && self.flows.needs_stripe();
+        self.client.as_mut()?.dial(now, urgent, &mut self.base.agenda)
+    }
+
+    /// Whether it is over for good; then those who wait hear it.
+    pub(super) fn finish_if_over(&mut self) -> bool {
+        self.life.finish_if(self.base.agenda.len() == 0)
+    }
+
+    /// When something is due, beside dials.
+    pub(super) fn next_time(&mut self, now: Instant) -> Option<Instant> {
+        let tick = self.base.engine.session().deadline().map(|(at, _)| at);
+        let sweep = self.flows.next_sweep(now);
+        let times = [tick, self.base.agenda.next_time(), sweep, self.life.stops_at()];
+        times.into_iter().flatten().min()
+    }
+
+    /// Does what is due.
+    pub(super) fn do_due(&mut self, now: Instant) {
+        let stops = self.life.stops_at().is_some_and(|at| at <= now);
+        if self.base.engine.session().deadline().is_some_and(|(at, _)| at <= now) {
+            self.base.engine.input(Input::Tick);
+        }
+        if stops {
+            self.base.engine.input(Input::Abort);
+        }
+        while let Some(token) = self.base.agenda.next_due(now) {
+            self.step(token);
+            self.settle();
+        }
+        self.flows.sweep(now, &self.stripes, &mut self.base);
+        self.settle();
+    }
+
+    /// Performs what is to be done until nothing is.
+    pub(super) fn settle(&mut self) {
+        loop {
+            while !self.base.engine.is_settled() {
+                let mut outputs = self.base.engine.take_outputs();
+                for output in outputs.drain(..) {
+                    self.perform(output);
+                }
+                self.base.engine.performed(outputs);
+            }
+            let Some(token) = self.base.agenda.next_unwritten() else { return };
+            self.write(token);
+        }
+    }
+
+    fn perform(&mut self, output: Output) {
+        let base = &mut self.base;
+        match output {
+            Output::Transmit { stripe, header, payload } => {
+                self.stripes.transmit(stripe, header, payload, &mut base.agenda);
+            }
+            Output::StripePace { stripe, unsent } => self.stripes.pace(stripe, unsent),
+            Output::CloseStripe { stripe, reason } => {
+                let flows = self.flows.len();
+                let lost = self.stripes.close(stripe, reason, flows, base);
+                self.note_loss(lost);
+            }
+            Output::StripesWanted { count } => {
+                self.client.iter_mut().for_each(|client| client.dialler_mut().want(count));
+            }
+            Output::FlowOpened { request, flow } => {
+                self.flows.opened(request, flow, base);
+            }
+            Output::FlowOpenFailed { request } => self.flow_open_failed(request),
+            Output::FlowIncoming { flow, opaque } => self.flow_incoming(flow, &opaque),
+            Output::FlowAccepted { .. } => {}
+            Output::Draining => self.peer_stops(),
+            Output::FlowRefused { flow, reason } => {
+                self.flows.cut(flow, FlowEnd::Refused(reason), base);
+            }
+            Output::FlowWritable { flow } => self.flows.resume(flow, base),
+            Output::FlowData { flow, data } => self.flows.deliver(flow, data, base),
+            Output::FlowFinished { flow } => self.flows.deliver_fin(flow, base),
+            Output::FlowReset { flow, reason } => {
+                self.flows.cut(flow, FlowEnd::Reset(reason), base);
+            }
+            Output::FlowEnded { flow } => self.flows.close(flow, base),
+            Output::Ended { reason } => self.session_ended(reason),
+        }
+    }
+
+    /// Something may have become possible for a pipe or a dial.
+    pub(super) fn step(&mut self, token: Token) {
+        match self.base.agenda.kind(token) {
+            Some(Kind::Stripe) => {
+                let lost = self.stripes.step(token, self.flows.len(), &mut self.base);
+                self.note_loss(lost);
+            }
+            Some(Kind::Flow) => self.flows.step(token, &self.stripes, &mut self.base),
+            Some(Kind::Dial) => self.step_dial(token),
+            None => {}
+        }
+    }
+
+    /// A pipe has something new to be written.
+    fn write(&mut self, token: Token) {
+        match self.base.agenda.kind(token) {
+            Some(Kind::Stripe) => {
+                let lost = self.stripes.write(token, self.flows.len(), &mut self.base);
+                self.note_loss(lost);
+            }
+            Some(Kind::Flow) => self.flows.write(token, &self.stripes, &mut self.base),
+            Some(Kind::Dial) | None => {}
+        }
+    }
+
+    /// What has happened since the last call.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        self.base.engine.take_events()
+    }
+
+    /// Flows that the peer has opened since the last call.
+    pub fn take_incoming(&mut self) -> Vec<Opened> {
+        self.flows.take_incoming()
+    }
+
+    /// Why the session has ended, if it has and there will be no other one.
+    pub fn ended(&self) -> Option<EndReason> {
+        self.life.ended()
+    }
+
+    /// Takes no more flows, lets those there are end until `drain` is over, then resets the rest
+    /// and is over. `waiter` is dropped then.
+    pub fn shutdown(&mut self, drain: Duration, waiter: Sender<()>) {
+        if self.life.is_over() {
+            return;
+        }
+        self.life.shut_down(self.base.engine.now() + drain, waiter);
+        self.fail_waiting(&OpenError::ShuttingDown);
+        self.base.engine.input(Input::Shutdown);
+        self.base.agenda.wake();
+    }
+
+    /// Ends the session at once; a client begins another one.
+    pub fn abort(&mut self) {
+        self.base.engine.defer(Input::Abort);
+        self.base.agenda.wake();
+    }
+
+    /// Ends the session if it has neither stripes nor flows, and says whether it did.
+    pub fn abandon(&mut self) -> bool {
+        let abandoned = self.stripes.is_empty() && self.flows.is_empty();
+        if abandoned {
+            self.memory.give_up_share();
+            self.abort();
+        }
+        abandoned
+    }
+
+    /// Hears when a stripe is up.
+    pub fn notify_ready(&mut self, waiter: Sender<Result<(), OpenError>>) {
+        self.life.notify_ready(waiter, !self.stripes.is_empty());
+    }
+
+    /// Client: what stripes need from the next session on. That begins when the present one carries
+    /// nothing, and at once if not all of its stripes lead to somebody who `is_accepted`.
+    pub fn set_tls(&mut self, tls: ClientTls, is_accepted: impl Fn(&Peer) -> bool) {
+        if let Some(client) = &mut self.client {
+            client.set_tls(tls);
+        }
+        if !self.stripes.all_lead_to(is_accepted) {
+            self.base.engine.defer(Input::Abort);
+        }
+        self.base.agenda.wake();
+    }
+
+    /// Client: carries `local` over a new flow to `target`. `opened` hears when the session knows
+    /// it, `report` when it has ended.
+    pub fn open(
+        &mut self,
+        target: &Target,
+        local: Box<dyn Pipe>,
+        opened: Option<Sender<Result<(), OpenError>>>,
+        report: Sender<FlowReport>,
+    ) {
+        let now = self.base.engine.now();
+        let token = self.flows.add(local, opened, report, &self.stripes, &mut self.base);
+        if let Err(error) = target.check() {
+            return self.conclude(token, FlowEnd::NoSession(OpenError::BadTarget(error)));
+        }
+        self.flows.set_opaque(token, target.encode());
+        let refusal =
+            self.client.as_ref().and_then(|client| client.dialler().refusal(now).cloned());
+        if self.life.is_stopping() {
+            self.conclude(token, FlowEnd::NoSession(OpenError::ShuttingDown));
+        } else if !self.stripes.is_empty() {
+            self.flows.ask_for(token, &mut self.base.engine);
+        } else if let Some(refusal) = refusal {
+            self.conclude(token, FlowEnd::NoSession(OpenError::Unreachable(refusal)));
+        } else {
+            self.let_wait(token, now);
+        }
+        self.base.agenda.wake();
+    }
+
+    /// Server: accepts a flow that the client opened, and carries `local` over it.
+    pub fn attach(&mut self, id: FlowId, local: Box<dyn Pipe>, report: Sender<FlowReport>) {
+        self.flows.attach(id, local, report, &mut self.base);
+    }
+
+    /// Server: refuses a flow that the client opened.
+    pub fn refuse(&mut self, id: FlowId, reason: Reason) {
+        if let Some(token) = self.flows.token(id) {
+            self.base.engine.input(Input::FlowRefuse { flow: id, reason });
+            self.conclude(token, FlowEnd::Refused(reason));
+            self.base.agenda.wake();
+        }
+    }
+
+    /// Server: takes a stripe whose client has said `hello` and then `rest`, or says why not: there
+    /// may be `most` at once.
+    pub fn join(
+        &mut self,
+        pipe: Box<dyn Pipe>,
+        hello: Hello,
+        rest: Bytes,
+        most: usize,
+    ) -> Result<(), (Box<dyn Pipe>, Refusal)> {
+        if self.life.ended().is_some() {
+            return Err((pipe, Refusal::UnknownSession));
+        }
+        let session = self.base.engine.session();
+        if let Err(refusal) = session.may_join(hello.stripe) {
+            return Err((pipe, refusal));
+        }
+        if self.stripes.len() >= most {
+            return Err((pipe, Refusal::TooMany));
+        }
+        let greeting = session.hello(hello.stripe).encode();
+        self.add_stripe(Greeted { pipe, hello, rest }, 0, greeting);
+        self.base.agenda.wake();
+        Ok(())
+    }
+
+    /// What the session keeps of the memory that it shares, in bytes.
+    pub fn load(&self) -> u64 {
+        match self.life.ended() {
+            Some(_) => 0,
+            None => memory::kept(&self.base.engine, &self.flows, &self.stripes),
+        }
+    }
+
+    /// Lets go until `excess` bytes less are kept. If that can't be, the session ends.
+    pub fn shed(&mut self, excess: u64) {
+        memory::shed(excess, &mut self.flows, &self.stripes, &mut self.base);
+        self.account();
+    }
+
+    /// Client: goes on with a dial.
+    fn step_dial(&mut self, token: Token) {
+        let Some(client) = &mut self.client else { return };
+        match client.step_dial(token, &mut self.base) {
+            None => {}
+            Some(Ok((server, greeted))) => self.add_stripe(greeted, server, Bytes::new()),
+            Some(Err(failed)) => {
+                let refusal = client.dial_failed(failed, &self.stripes, &mut self.base.engine);
+                refusal
+                    .into_iter()
+                    .for_each(|cause| self.fail_waiting(&OpenError::Unreachable(cause)));
+            }
+        }
+    }
+
+    /// A stripe is up, but for `greeting`, which is still to be sent.
+    fn add_stripe(&mut self, greeted: Greeted, server: usize, greeting: Bytes) {
+        let flows = self.flows.len();
+        let token = self.stripes.add(greeted, server, greeting, flows, &mut self.base);
+        self.client.iter_mut().for_each(ClientSide::stripe_up);
+        self.life.tell_waiters(&Ok(()));
+        self.flows.ask_for_waiting(&mut self.base.engine);
+        self.base.agenda.again(token);
+    }
+
+    /// Client: it may have to dial another one.
+    fn note_loss(&mut self, lost: Option<StripeFacts>) {
+        if let (Some(client), Some(facts)) = (&mut self.client, lost) {
+            client.dialler_mut().lost(facts.server, facts.since, self.base.engine.now());
+        }
+    }
+
+    /// A flow is over for us.
+    fn conclude(&mut self, token: Token, how: FlowEnd) {
+        self.flows.conclude(token, how, &self.stripes, &mut self.base);
+    }
+
+    /// Client: there is no session for this flow now.
+    fn let_wait(&mut self, token: Token, now: Instant) {
+        if let Some(client) = &mut self.client {
+            self.flows.wait(token, client.hurry(now), &mut self.base);
+        }
+    }
+
+    /// Client: there will be no session for flows that wait for one.
+    fn fail_waiting(&mut self, error: &OpenError) {
+        self.flows.fail_waiting(error, &self.stripes, &mut self.base);
+    }
+
+    /// Client: the session can't open a flow, or has ended and answers no more.
+    fn flow_open_failed(&mut self, request: u64) {
+        let Some(token) = self.flows.take_request(request) else { return };
+        if self.life.is_stopping() {
+            self.conclude(token, FlowEnd::NoSession(OpenError::ShuttingDown));
+        } else {
+            // The other side is going away. Whoever comes in its place may take it.
+            self.let_wait(token, self.base.engine.now());
+        }
+    }
+
+    /// Server: the client has opened a flow.
+    fn flow_incoming(&mut self, id: FlowId, opaque: &[u8]) {
+        let crowded = self.flows.len() as u64
+            >= self.base.engine.config().max_flows.saturating_mul(2)
+            || self.memory.is_tight();
+        let reason = match Target::decode(opaque) {
+            _ if self.client.is_some() => Reason::NotAllowed,
+            _ if crowded => Reason::Unavailable,
+            Ok(target) => {
+                return self.flows.arrive(id, target, &self.stripes, &mut self.base);
+            }
+            Err(_) => Reason::NotAllowed,
+        };
+        self.base.engine.defer(Input::FlowRefuse { flow: id, reason });
+    }
+
+    /// The other side lets flows finish and takes no more.
+    fn peer_stops(&mut self) {
+        self.client.iter_mut().for_each(ClientSide::server_stops);
+        if !self.flows.is_empty() {
+            let (session, flows) = (self.base.engine.tag(), self.flows.len());
+            self.base.engine.tell(Event::PeerStopping { session, flows });
+        }
+    }
+
+    /// The session is over. A client begins another one unless it is shutting down.
+    fn session_ended(&mut self, reason: EndReason) {
+        let forgotten = self.client.as_mut().is_some_and(ClientSide::take_forgotten);
+        let lost_flows = self.base.engine.end();
+        self.stripes.end_session(reason, forgotten, lost_flows, &mut self.base.engine);
+        self.flows.cut_all(&mut self.base);
+        for request in self.flows.requests() {
+            self.flow_open_failed(request);
+        }
+        if let Some(client) = &mut self.client {
+            if reason == EndReason::PeerClosed {
+                client.server_stops();
+            }
+            client.drop_dials(&mut self.base.agenda);
+            if !self.life.is_stopping() {
+                self.base.engine.renew(client.begin_session());
+                return self.base.engine.defer(Input::Tick);
+            }
+        }
+        self.life.end(reason);
+        self.fail_waiting(&OpenError::ShuttingDown);
+    }
+}

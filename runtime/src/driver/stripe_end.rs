@@ -1,0 +1,363 @@
+//! A stripe's pipe in the pump: received from whenever it has something, whether or not it takes
+//! anything.
+
+use super::agenda::SLICE;
+use crate::pipe::queue::OutQueue;
+use crate::pipe::{Adapted, Peer, Pipe, Received, TcpStatus, poll_send_part};
+use crate::report::StripeLoss;
+use bytes::Bytes;
+use std::io;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use striper_core::{Instant, StripeId};
+
+/// How much is received at once, in bytes; as much of it as takes about a [`SLICE`] to be handled.
+const CHUNK: RangeInclusive<usize> = 4 << 10..=256 << 10;
+
+/// The same at first.
+const FIRST_CHUNK: usize = 32 << 10;
+
+/// How long a stripe that the session has closed may take to send what is left and to hear the
+/// other end's FIN.
+const CLOSING: Duration = Duration::from_secs(1);
+
+/// Chunks that a stripe which the session has closed may bring before the others get their turn.
+const CLOSING_BUDGET: usize = 4;
+
+/// When stripes look at their losses, so that their congestion control follows the route: twenty
+/// times a second while they send. So an idle stripe is not woken for it. That is often enough to
+/// see 1 % of losses within a second, and 14 µs of work in one. How far apart two looks must be to
+/// say something is for the pipe to know.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What is to be known of a stripe when it is no more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StripeFacts {
+    /// Its number in the session.
+    pub id: StripeId,
+    /// Its place among the session's stripes, from 1.
+    pub place: usize,
+    /// Client: to which of the server's addresses it goes.
+    pub server: usize,
+    /// The other end, as it was when the stripe came up: a broken socket no longer says it.
+    pub peer: Option<SocketAddr>,
+    /// When it came up.
+    pub since: Instant,
+}
+
+/// Our end of a stripe.
+pub struct StripeEnd {
+    facts: StripeFacts,
+    pipe: Box<dyn Pipe>,
+    waker: Waker,
+    /// There is something new to be sent, and the agenda knows.
+    listed: bool,
+    /// When to look at its losses; never if there is nothing to adapt.
+    next_look: Option<Instant>,
+    /// How much to receive at once, in bytes.
+    chunk: usize,
+    queue: OutQueue,
+    /// Bytes of our own HELLO that go first; the session does not count them.
+    preamble: u64,
+    /// Bytes that the pipe has taken, the HELLO included.
+    sent: u64,
+    /// Those of them that it has passed on and does not hold itself.
+    written: u64,
+    received: u64,
+    closing: Option<Closing>,
+}
+
+/// The session has closed the stripe.
+struct Closing {
+    until: Instant,
+    /// Our FIN has gone out.
+    finished: bool,
+    /// The other end's FIN has come.
+    ended: bool,
+}
+
+impl StripeEnd {
+    /// After the handshake, but for `greeting`, which is still to be sent.
+    pub fn new(facts: StripeFacts, pipe: Box<dyn Pipe>, greeting: Bytes, waker: Waker) -> Self {
+        let preamble = greeting.len() as u64;
+        let mut queue = OutQueue::default();
+        queue.push(greeting);
+        StripeEnd {
+            facts,
+            pipe,
+            waker,
+            listed: false,
+            next_look: Some(facts.since),
+            chunk: FIRST_CHUNK,
+            queue,
+            preamble,
+            sent: 0,
+            written: 0,
+            received: 0,
+            closing: None,
+        }
+    }
+
+    /// Its number, its place and where it goes.
+    pub fn facts(&self) -> StripeFacts {
+        self.facts
+    }
+
+    /// Who is at the other end, if it had to prove that.
+    pub fn peer(&self) -> Option<Peer> {
+        self.pipe.peer()
+    }
+
+    /// What TCP tells about it, if that carries it.
+    pub fn tcp(&self) -> Option<TcpStatus> {
+        self.pipe.tcp()
+    }
+
+    /// What its pipe keeps, in bytes.
+    pub fn memory(&self) -> u64 {
+        self.pipe.memory() as u64
+    }
+
+    /// Holds at most about this many bytes unsent from now on.
+    pub fn set_unsent_low_water(&mut self, bytes: u64) {
+        self.pipe.set_unsent_low_water(usize::try_from(bytes).unwrap_or(usize::MAX));
+    }
+
+    /// When it is next to [look at its losses](StripeEnd::look).
+    pub fn next_look(&self) -> Option<Instant> {
+        self.next_look
+    }
+
+    /// Looks at its losses. What that has led to, if anything.
+    pub fn look(&mut self, now: Instant) -> Option<Adapted> {
+        let adapted = self.pipe.adapt();
+        let goes_on = matches!(adapted, Some(Adapted::Kept | Adapted::Changed { .. }));
+        self.next_look = goes_on.then_some(now + LOOK);
+        adapted.filter(|adapted| *adapted != Adapted::Kept)
+    }
+
+    /// What it has carried both ways, in bytes.
+    pub fn carried(&self) -> u64 {
+        self.sent + self.received
+    }
+
+    /// Appends to what is to be sent. Says whether there was nothing new to be sent before.
+    pub fn push(&mut self, header: Bytes, payload: Bytes) -> bool {
+        self.queue.push(header);
+        self.queue.push(payload);
+        !std::mem::replace(&mut self.listed, true)
+    }
+
+    /// Receives what there is, one chunk. `None` if that is nothing.
+    pub fn recv(&mut self) -> Option<Result<Bytes, StripeLoss>> {
+        let mut cx = Context::from_waker(&self.waker);
+        match self.pipe.poll_recv(&mut cx, self.chunk) {
+            Poll::Ready(Ok(Received::Chunk(chunk))) => {
+                self.received += chunk.len() as u64;
+                Some(Ok(chunk))
+            }
+            Poll::Ready(Ok(Received::Fin)) => Some(Err(StripeLoss::ClosedByPeer)),
+            Poll::Ready(Err(error)) => Some(Err(StripeLoss::Broken(error.kind()))),
+            Poll::Pending => None,
+        }
+    }
+
+    /// It took so long to handle the last chunk, of `len` bytes.
+    pub fn took(&mut self, len: usize, time: Duration) {
+        let apt = if time > SLICE {
+            (len as u128 * SLICE.as_nanos() / time.as_nanos()) as usize
+        } else {
+            self.chunk.saturating_mul(2)
+        };
+        self.chunk = apt.clamp(*CHUNK.start(), *CHUNK.end());
+    }
+
+    /// Sends what the pipe takes. Gives the count of frame bytes that have left in all, if that has
+    /// changed. What the pipe still holds has not: the session must not take a datagram or a record
+    /// half of which waits for a slow route for written.
+    pub fn send(&mut self) -> Result<Option<u64>, StripeLoss> {
+        self.listed = false;
+        let mut cx = Context::from_waker(&self.waker);
+        let broken = |error: io::Error| StripeLoss::Broken(error.kind());
+        while !self.queue.is_empty() {
+            match poll_send_part(&mut *self.pipe, &mut cx, &mut self.queue).map_err(broken)? {
+                Poll::Ready(count) => self.sent += count as u64,
+                Poll::Pending => break,
+            }
+        }
+        let before = self.written;
+        let _ = self.pipe.poll_flush(&mut cx).map_err(broken)?;
+        self.written = self.written.max(self.sent.saturating_sub(self.pipe.held() as u64));
+        Ok((self.written > before).then(|| self.written.saturating_sub(self.preamble)))
+    }
+
+    /// From now on only what is queued is sent. Says until when at most.
+    pub fn close(&mut self, now: Instant) -> Instant {
+        self.closing = Some(Closing { until: now + CLOSING, finished: false, ended: false });
+        now + CLOSING
+    }
+
+    /// Whether the session has closed it.
+    pub fn is_closing(&self) -> bool {
+        self.closing.is_some()
+    }
+
+    /// Sends the rest, then the FIN, then waits for the other end's: closing with bytes unread
+    /// would send a reset, which could overtake our last words. Says whether it is done.
+    pub fn poll_close(&mut self, now: Instant) -> bool {
+        let Some(until) = self.closing.as_ref().map(|closing| closing.until) else { return false };
+        if now >= until || self.send().is_err() {
+            return true;
+        }
+        let mut cx = Context::from_waker(&self.waker);
+        let Some(closing) = self.closing.as_mut() else { return false };
+        if self.queue.is_empty() && !closing.finished {
+            match self.pipe.poll_finish(&mut cx) {
+                Poll::Ready(Ok(())) => closing.finished = true,
+                Poll::Ready(Err(_)) => return true,
+                Poll::Pending => {}
+            }
+        }
+        let (finished, ended) = (closing.finished, closing.ended);
+        if ended {
+            return finished;
+        }
+        for _ in 0..CLOSING_BUDGET {
+            match self.recv() {
+                Some(Ok(_)) => {}
+                Some(Err(StripeLoss::ClosedByPeer)) => {
+                    self.closing.iter_mut().for_each(|closing| closing.ended = true);
+                    return finished;
+                }
+                Some(Err(_)) => return true,
+                None => return false,
+            }
+        }
+        // Who sends for ever must not keep the others waiting.
+        self.waker.wake_by_ref();
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipe::testing::{Source, flood};
+    use bytes::Buf;
+    use std::cell::Cell;
+    use std::io;
+    use std::rc::Rc;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::Wake;
+
+    fn end(pipe: Box<dyn Pipe>, waker: Waker) -> StripeEnd {
+        let (id, since) = (StripeId(0), Instant::ZERO);
+        let facts = StripeFacts { id, place: 1, server: 0, peer: None, since };
+        StripeEnd::new(facts, pipe, Bytes::new(), waker)
+    }
+
+    /// The other end has finished; what was sent waits in the pipe until the route is free.
+    struct Holding {
+        free: Rc<Cell<bool>>,
+        finished: Rc<Cell<bool>>,
+    }
+
+    impl Pipe for Holding {
+        fn poll_recv(&mut self, _: &mut Context<'_>, _: usize) -> Poll<io::Result<Received>> {
+            Poll::Ready(Ok(Received::Fin))
+        }
+
+        fn poll_send(
+            &mut self,
+            _: &mut Context<'_>,
+            data: &mut dyn Buf,
+        ) -> Poll<io::Result<usize>> {
+            let len = data.remaining();
+            data.advance(len);
+            Poll::Ready(Ok(len))
+        }
+
+        fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            if self.free.get() { Poll::Ready(Ok(())) } else { Poll::Pending }
+        }
+
+        fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            let flushed = self.poll_flush(cx);
+            self.finished.set(flushed.is_ready());
+            flushed
+        }
+
+        fn held(&self) -> usize {
+            if self.free.get() { 0 } else { 7 }
+        }
+
+        fn abort(&mut self) {}
+
+        fn check(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn flushed(&mut self) -> bool {
+            self.free.get()
+        }
+    }
+
+    #[test]
+    fn what_a_pipe_holds_counts_as_written_once_it_has_gone_and_goes_before_the_close() {
+        let (free, finished) = (Rc::<Cell<bool>>::default(), Rc::<Cell<bool>>::default());
+        let pipe = Box::new(Holding { free: free.clone(), finished: finished.clone() });
+        let waker = Waker::noop().clone();
+        let mut stripe = end(pipe, waker);
+        stripe.push(Bytes::from_static(b"last "), Bytes::from_static(b"words"));
+        assert_eq!(stripe.send().unwrap(), Some(3));
+        stripe.close(Instant::ZERO);
+        assert!(!stripe.poll_close(Instant::ZERO), "closed while the pipe holds the last words");
+        free.set(true);
+        assert_eq!(stripe.send().unwrap(), Some(10));
+        assert!(stripe.poll_close(Instant::ZERO) && finished.get());
+    }
+
+    #[test]
+    fn what_takes_long_to_handle_is_received_in_smaller_chunks_and_what_does_not_in_larger_ones() {
+        let asked = Rc::<Cell<usize>>::default();
+        let told = asked.clone();
+        let pipe = Box::new(Source(move |max| {
+            told.set(max);
+            Bytes::from(vec![0; max])
+        }));
+        let mut stripe = end(pipe, Waker::noop().clone());
+        let mut next = |took| {
+            stripe.recv();
+            stripe.took(asked.get(), took);
+            asked.get()
+        };
+        assert_eq!([SLICE; 5].map(&mut next), [32, 64, 128, 256, 256].map(|kib| kib << 10));
+        assert_eq!(
+            [SLICE * 8, SLICE, SLICE * 1000, SLICE].map(next),
+            [256, 32, 64, 4].map(|kib| kib << 10)
+        );
+    }
+
+    #[derive(Default)]
+    struct Flag(AtomicBool);
+
+    impl Wake for Flag {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn who_floods_a_stripe_that_is_being_closed_waits_for_its_turn_and_is_cut_off_in_time() {
+        let woken = Arc::<Flag>::default();
+        let (pipe, waker) = (Box::new(flood(Bytes::from_static(b"more"))), woken.clone().into());
+        let mut stripe = end(pipe, waker);
+        let until = stripe.close(Instant::ZERO);
+        assert!(!stripe.poll_close(Instant::ZERO));
+        assert!(woken.0.load(Ordering::Relaxed), "there is more to be received");
+        assert!(stripe.poll_close(until));
+    }
+}

@@ -1,0 +1,36 @@
+//! The name of a congestion control algorithm.
+
+use std::fmt;
+
+/// A congestion control algorithm that this process may use, by the name that the operating system
+/// gives it, such as `bbr` or `cubic`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Congestion(String);
+
+impl Congestion {
+    /// What [`CongestionChoice::Auto`](crate::CongestionChoice::Auto) begins with.
+    pub fn calm() -> Congestion {
+        Congestion::from_name("cubic")
+    }
+
+    /// What [`CongestionChoice::Auto`](crate::CongestionChoice::Auto) has where packets are lost
+    /// without a queue.
+    pub fn lossy() -> Congestion {
+        Congestion::from_name("bbr")
+    }
+
+    /// Whether the system has it is not known.
+    pub(crate) fn from_name(name: &str) -> Congestion {
+        Congestion(name.to_owned())
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Congestion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

@@ -1,0 +1,22 @@
+//! Where connections come in.
+
+use crate::pipe::Pipe;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+
+/// A caller and where it calls from, or what the operating system had to say instead.
+pub type Accepting<'a> =
+    Pin<Box<dyn Future<Output = io::Result<(Box<dyn Pipe>, SocketAddr)>> + 'a>>;
+
+/// Where connections come in.
+pub trait Listen {
+    /// Waits for the next connection. After an error it is worth another try. A pipe that has a
+    /// [`peer`](Pipe::peer) already gets no TLS of the server's: whoever accepted it answers for
+    /// that.
+    fn try_accept(&self) -> Accepting<'_>;
+
+    /// Where it listens.
+    fn local_addr(&self) -> SocketAddr;
+}

@@ -1,0 +1,215 @@
+//! The stripe port: whoever calls must say HELLO soon, and is then handed to its session or told
+//! why not.
+//!
+//! Strangers cost little: each has a time limit and a size limit, and their number is bounded.
+
+use super::sessions::Sessions;
+use crate::admission::limits::Limits;
+use crate::admission::patience::Patience;
+use crate::admission::strangers::{Spoken, Strangers};
+use crate::driver::{HearError, hear, say};
+use crate::handover::{Receiver, Sender, oneshot};
+use crate::pipe::{Pipe, Received};
+use crate::ports::clock::{Clock, sleep_until};
+use crate::ports::{Listen, Spawn};
+use crate::report::StripeRefusal;
+use crate::tls::{PlainSpeech, TlsPipe};
+use smol::future::{or, yield_now};
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+use striper_core::wire::hello::MAGIC;
+use striper_core::{HandshakeError, Hello, HelloKind, Instant, Refusal, SessionId, StripeId};
+
+/// How long a caller that was refused may take to hear why.
+const REFUSAL_TIME: Duration = Duration::from_secs(1);
+
+/// A caller, and whether it has been reported: it keeps its place while it hears why it is refused.
+struct Caller {
+    from: SocketAddr,
+    server: Weak<Sessions>,
+    reported: Cell<bool>,
+}
+
+impl Caller {
+    /// It is turned away. Only the first reason is reported.
+    fn turned_away(&self, error: StripeRefusal) {
+        if self.reported.replace(true) {
+            return;
+        }
+        if let Some(server) = self.server.upgrade() {
+            server.turned_away(self.from, error);
+        }
+    }
+}
+
+/// The port of a server.
+pub struct Gate {
+    clock: Rc<dyn Clock>,
+    spawn: Spawn,
+    server: Weak<Sessions>,
+    handshake_time: Duration,
+    /// Whoever has not said who it is: dropping the sender ends its task.
+    strangers: Strangers<(Sender<()>, Rc<Caller>)>,
+    /// From where somebody has, since the last call.
+    friends: Rc<RefCell<Vec<IpAddr>>>,
+}
+
+impl Gate {
+    /// The gate of `server`.
+    pub fn new(
+        clock: Rc<dyn Clock>,
+        spawn: Spawn,
+        server: Weak<Sessions>,
+        limits: &Limits,
+    ) -> Self {
+        let strangers = Strangers::new(limits.handshakes, limits.handshakes_per_address);
+        let handshake_time = limits.handshake_time;
+        Gate { clock, spawn, server, handshake_time, strangers, friends: Rc::default() }
+    }
+
+    /// Lets callers in until `closed` says otherwise. Troubles with that are told to `patience`.
+    pub async fn run(
+        mut self,
+        listen: Box<dyn Listen>,
+        patience: Patience,
+        mut closed: Receiver<()>,
+    ) {
+        loop {
+            let accept =
+                async { Some(patience.accept(&*self.clock, || listen.try_accept()).await) };
+            let closing = async {
+                (&mut closed).await;
+                None
+            };
+            let Some((pipe, from)) = or(closing, accept).await else { return };
+            self.strangers.retain(|(task, _)| task.is_awaited());
+            self.friends.take().into_iter().for_each(|friend| self.strangers.trust(friend));
+            let (task, dismissed) = oneshot();
+            let server = self.server.clone();
+            let caller = Rc::new(Caller { from, server, reported: Cell::new(false) });
+            let (spoken, stranger) = (Spoken::default(), (task, caller.clone()));
+            let chance = || caller.server.upgrade().map_or(0, |server| server.chance());
+            let displaced = self.strangers.admit(from.ip(), spoken.clone(), stranger, chance);
+            if let Some((task, displaced)) = displaced {
+                drop(task);
+                displaced.turned_away(StripeRefusal::Crowded);
+            }
+            let Some(pipe) = self.secured(pipe, spoken) else { continue };
+            let until = self.clock.now() + self.handshake_time;
+            let (clock, friends) = (self.clock.clone(), self.friends.clone());
+            (self.spawn)(Box::pin(async move {
+                let mut dismissed = dismissed;
+                let gone = async {
+                    (&mut dismissed).await;
+                };
+                let welcome = async {
+                    if welcome(&*clock, &caller, pipe, until).await {
+                        friends.borrow_mut().push(from.ip());
+                    }
+                };
+                or(gone, welcome).await;
+            }));
+            // Those who have come get their turn before the next: most have said already who they
+            // are.
+            yield_now().await;
+        }
+    }
+
+    /// The caller's pipe, with TLS on it if callers need a key and this one has not proven it
+    /// already to who has accepted it.
+    fn secured(&self, pipe: Box<dyn Pipe>, spoken: Spoken) -> Option<Box<dyn Pipe>> {
+        match self.server.upgrade()?.tls() {
+            _ if pipe.peer().is_some() => Some(pipe),
+            None => Some(pipe),
+            Some(tls) => {
+                let pipe = TlsPipe::server(pipe, &tls).ok()?;
+                Some(Box::new(pipe.answering(plain_speech()).noting(spoken)))
+            }
+        }
+    }
+}
+
+/// What a caller without a key is told.
+fn plain_speech() -> PlainSpeech {
+    let kind = HelloKind::Refuse(Refusal::KeyNeeded);
+    let hello = Hello { kind, session: SessionId([0; 16]), stripe: StripeId(0), gone: Vec::new() };
+    PlainSpeech { magic: MAGIC, answer: hello.encode() }
+}
+
+/// Hears a caller's HELLO, in time, and hands the pipe on, or says no. Says whether it is a friend.
+async fn welcome(clock: &dyn Clock, caller: &Caller, pipe: Box<dyn Pipe>, until: Instant) -> bool {
+    let mut pipe = pipe;
+    let heard = or(async { Some(hear(&mut *pipe).await) }, async {
+        sleep_until(clock, until).await;
+        None
+    });
+    let mut refused = None;
+    let error = match heard.await {
+        // It may have failed long ago, and only wait for the caller to hear that.
+        None => match pipe.check().map_err(HearError::from) {
+            Err(HearError::Tls(error)) => StripeRefusal::Tls(error),
+            _ => StripeRefusal::Stalled,
+        },
+        Some(Err(HearError::Tls(error))) => StripeRefusal::Tls(error),
+        Some(Err(HearError::Closed)) => StripeRefusal::Closed,
+        Some(Err(HearError::Broken(kind))) => StripeRefusal::Broken(kind),
+        Some(Err(HearError::Handshake(error))) => {
+            let refusal = match error {
+                // The first bytes of a HELLO, which never change between versions, tell the client
+                // which one we speak.
+                HandshakeError::Version { .. } => Some(Refusal::Version),
+                HandshakeError::Tls => Some(Refusal::NoKey),
+                _ => None,
+            };
+            if let Some(refusal) = refusal {
+                refused = Some((pipe, SessionId([0; 16]), StripeId(0), refusal));
+            }
+            StripeRefusal::Handshake(error)
+        }
+        Some(Ok((hello, rest))) => {
+            let (session, stripe) = (hello.session, hello.stripe);
+            let Some(server) = caller.server.upgrade() else { return false };
+            match server.admit(pipe, hello, rest) {
+                Ok(()) => return true,
+                Err((pipe, refusal)) => {
+                    refused = Some((pipe, session, stripe, refusal));
+                    StripeRefusal::Refused(refusal)
+                }
+            }
+        }
+    };
+    caller.turned_away(error);
+    if let Some((pipe, session, stripe, refusal)) = refused {
+        refuse(clock, pipe, session, stripe, refusal).await;
+    }
+    false
+}
+
+/// Says no, and waits a little for the caller to hear it: closing with bytes unread could overtake
+/// it.
+async fn refuse(
+    clock: &dyn Clock,
+    mut pipe: Box<dyn Pipe>,
+    session: SessionId,
+    stripe: StripeId,
+    refusal: Refusal,
+) {
+    let hello = Hello { kind: HelloKind::Refuse(refusal), session, stripe, gone: Vec::new() };
+    let saying = async {
+        say(&mut *pipe, &hello).await?;
+        poll_fn(|cx| pipe.poll_finish(cx)).await?;
+        while let Received::Chunk(_) = poll_fn(|cx| pipe.poll_recv(cx, 4096)).await? {
+            // Who sends for ever must not keep the others, and the clock, waiting.
+            yield_now().await;
+        }
+        std::io::Result::Ok(())
+    };
+    let _ = or(saying, async {
+        sleep_until(clock, clock.now() + REFUSAL_TIME).await;
+        Ok(())
+    })
+    .await;
+}

@@ -1,0 +1,113 @@
+//! A flow that a client opened, until it is answered.
+
+use crate::admission::places::Place;
+use crate::driver::Pump;
+use crate::flow::Flow;
+use crate::handover::{Receiver, oneshot};
+use crate::pipe::memory::memory_pipe;
+use crate::pipe::{PeerName, Pipe};
+use crate::report::FlowReport;
+use crate::target::Target;
+use std::cell::RefCell;
+use std::io;
+use std::rc::Weak;
+use striper_core::{FlowId, Reason};
+
+/// A flow that a client opened. Answer it by carrying or refusing it; dropped, it is refused.
+///
+/// What the client has sent meanwhile is kept, within its credit.
+pub struct Incoming {
+    target: Target,
+    flow: FlowId,
+    pump: Weak<RefCell<Pump>>,
+    /// Its place among those without an answer.
+    unanswered: Option<Place>,
+    has_room: bool,
+    unwanted: Receiver<()>,
+}
+
+impl Incoming {
+    /// A flow of `pump` to `target`, which nobody has answered. `unwanted` hears when the client
+    /// has given it up.
+    pub(super) fn new(
+        pump: Weak<RefCell<Pump>>,
+        (flow, target, unwanted): (FlowId, Target, Receiver<()>),
+        place: Place,
+        has_room: bool,
+    ) -> Self {
+        Incoming { target, flow, pump, unanswered: Some(place), has_room, unwanted }
+    }
+
+    /// Whether the client still wants it.
+    pub(super) fn is_alive(&self) -> bool {
+        self.pump.upgrade().is_some_and(|pump| pump.borrow().flows().carries(self.flow))
+    }
+
+    /// Waits until the client no longer wants it, or has gone. Who connects to a target meanwhile
+    /// need not go on.
+    pub async fn unwanted(&mut self) {
+        (&mut self.unwanted).await;
+    }
+
+    /// Whether the process has a file descriptor to spare for its target. When these become few,
+    /// what is left goes to clients that have fewer flows than others, and to stripes. The error is
+    /// what the system says when there is none at all; refuse it then.
+    pub fn ensure_room(&self) -> io::Result<()> {
+        if self.has_room { Ok(()) } else { Err(rustix::io::Errno::MFILE.into()) }
+    }
+
+    /// Which client, if clients need a key.
+    pub fn peer(&self) -> Option<PeerName> {
+        self.pump.upgrade().and_then(|pump| pump.borrow().stripes().peer().cloned())
+    }
+
+    /// What the client wants to reach.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Accepts, carries `local` over the flow, and says how that went when it has ended. Dropping
+    /// the future of this does not end the flow.
+    pub async fn carry(mut self, mut local: Box<dyn Pipe>) -> FlowReport {
+        let (report, reported) = oneshot();
+        self.unanswered = None;
+        match self.pump.upgrade() {
+            Some(pump) => pump.borrow_mut().attach(self.flow, local, report),
+            None => {
+                local.abort();
+                drop(report);
+            }
+        }
+        reported.await.unwrap_or_else(FlowReport::stopped)
+    }
+
+    /// Tells the client that its target can't be reached.
+    pub fn refuse(mut self, reason: Reason) {
+        self.answer_no(reason);
+    }
+
+    /// Accepts, for use in this process.
+    pub fn into_flow(mut self) -> Flow {
+        let (inner, outer) = memory_pipe();
+        let (report, reported) = oneshot();
+        self.unanswered = None;
+        if let Some(pump) = self.pump.upgrade() {
+            pump.borrow_mut().attach(self.flow, Box::new(inner), report);
+        }
+        Flow::new(outer, reported)
+    }
+
+    fn answer_no(&mut self, reason: Reason) {
+        if self.unanswered.take().is_some()
+            && let Some(pump) = self.pump.upgrade()
+        {
+            pump.borrow_mut().refuse(self.flow, reason);
+        }
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        self.answer_no(Reason::Unavailable);
+    }
+}

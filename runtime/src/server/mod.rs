@@ -1,0 +1,129 @@
+//! The exit: accepts stripes, puts them together into sessions, and hands out the flows that
+//! clients open.
+
+mod gate;
+mod incoming;
+mod options;
+mod sessions;
+
+pub use incoming::Incoming;
+pub use options::ServerOptions;
+
+use crate::Executor;
+use crate::admission::patience::Patience;
+use crate::driver::Footprint;
+use crate::ports::clock::Clock;
+use crate::ports::{Listen, Spawn};
+use crate::report::{Event, Status};
+use crate::system_clock::SystemClock;
+use crate::tcp::listen::Listener;
+use crate::tls::keys::Keys;
+use gate::Gate;
+use sessions::Sessions;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// A handle to the exit. Clones are the same server.
+#[derive(Clone)]
+pub struct Server {
+    sessions: Rc<Sessions>,
+    addr: SocketAddr,
+}
+
+impl Server {
+    /// Listens for stripes. `events` is called from tasks of `ex` and must not block.
+    pub async fn bind(
+        ex: &Executor,
+        listen: SocketAddr,
+        options: ServerOptions,
+        events: Rc<dyn Fn(Event)>,
+    ) -> io::Result<Server> {
+        let mut listener = Listener::bind(listen, events.clone()).await?;
+        listener.choose(&options.congestion)?;
+        Ok(Self::on(ex, listener, options, events))
+    }
+
+    /// Accepts stripes on a listener that is there already. [`Listener::choose`] has told it what
+    /// controls congestion; the options say it for stripes that are up.
+    pub fn on(
+        ex: &Executor,
+        mut listener: Listener,
+        options: ServerOptions,
+        events: Rc<dyn Fn(Event)>,
+    ) -> Server {
+        listener.keep_spare(options.limits.spare_files);
+        let ex = Rc::downgrade(ex);
+        let spawn: Spawn = Rc::new(move |task| {
+            if let Some(ex) = ex.upgrade() {
+                ex.spawn(task).detach();
+            }
+        });
+        let entropy = Rc::new(rand::random::<u64>);
+        let spare = options.limits.spare_files;
+        let server = Self::start_in(
+            SystemClock::shared(),
+            Box::new(listener),
+            spawn,
+            entropy,
+            options,
+            events,
+        );
+        server.sessions.keep_spare(spare);
+        server
+    }
+
+    /// [`Server::bind`] with time, connections, tasks and random numbers of the caller's choice.
+    pub fn start_in(
+        clock: Rc<dyn Clock>,
+        listen: Box<dyn Listen>,
+        spawn: Spawn,
+        entropy: Rc<dyn Fn() -> u64>,
+        options: ServerOptions,
+        events: Rc<dyn Fn(Event)>,
+    ) -> Server {
+        let addr = listen.local_addr();
+        let (limits, patience) = (options.limits.clone(), Patience::new(events.clone()));
+        let (sessions, closed) =
+            Sessions::new(clock.clone(), spawn.clone(), entropy, options, events);
+        let gate = Gate::new(clock, spawn.clone(), Rc::downgrade(&sessions), &limits);
+        spawn(Box::pin(gate.run(listen, patience, closed)));
+        Server { sessions, addr }
+    }
+
+    /// Where stripes are expected.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The next flow that a client opened. Pending forever once [`Server::shutdown`] has been
+    /// called.
+    pub async fn accept(&self) -> Incoming {
+        self.sessions.next_incoming().await
+    }
+
+    /// From now on these keys decide who may call. Sessions of keys that are no longer among them
+    /// end at once. Has no effect on a server that was started without.
+    pub fn set_keys(&self, keys: Keys) {
+        self.sessions.set_keys(&keys);
+    }
+
+    /// What there is to tell now.
+    pub fn status(&self) -> Status {
+        Status { sessions: self.sessions.status(), last_dial_error: None }
+    }
+
+    /// For simulations: panics with a description if something does not hold that must, and says
+    /// how much is held.
+    #[doc(hidden)]
+    pub fn check_invariants(&self) -> Footprint {
+        self.sessions.check_invariants()
+    }
+
+    /// Takes no more sessions or flows, lets those there are end within `drain`, then resets the
+    /// rest and stops.
+    pub async fn shutdown(&self, drain: Duration) {
+        self.sessions.shutdown(drain).await;
+    }
+}

@@ -1,0 +1,24 @@
+//! What a server is told at its start.
+
+use crate::admission::limits::Limits;
+use crate::record::Traces;
+use crate::tcp::congestion::CongestionChoice;
+use crate::tls::keys::Keys;
+use std::rc::Rc;
+use striper_core::Config;
+
+/// Settings of a [`Server`](super::Server).
+#[derive(Clone, Debug, Default)]
+pub struct ServerOptions {
+    /// Settings of each session. The memory limit is that of all together.
+    pub session: Config,
+    /// Who may call. Without, everybody who reaches the port may, and stripes are not encrypted.
+    pub keys: Option<Keys>,
+    /// Where its sessions are recorded, if they are.
+    pub traces: Option<Rc<Traces>>,
+    /// What controls congestion on stripes. [`Server::start_in`](super::Server::start_in) leaves that to its listener.
+    pub congestion: CongestionChoice,
+    /// What strangers and peers may cost it. [`Server::start_in`](super::Server::start_in) leaves the file descriptors in
+    /// reserve to its listener.
+    pub limits: Limits,
+}

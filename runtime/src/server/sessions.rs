@@ -1,0 +1,306 @@
+//! The sessions of a server and what they share: who may join or begin one, and what they cost
+//! together.
+
+use super::incoming::Incoming;
+use super::options::ServerOptions;
+use crate::admission::budget::{Budget, Holder, Share};
+use crate::admission::descriptors::{self, Room};
+use crate::admission::limits::Limits;
+use crate::admission::places::Places;
+use crate::admission::shedding::shed_excess;
+use crate::driver::{self, Footprint, Pump};
+use crate::handover::{Queue, Receiver, Sender, oneshot};
+use crate::pipe::{Peer, Pipe};
+use crate::ports::Spawn;
+use crate::ports::clock::Clock;
+use crate::record::Traces;
+use crate::report::{Event, SessionStatus, StripeRefusal};
+use crate::tls::keys::Keys;
+use crate::tls::{ServerTls, with_records};
+use bytes::Bytes;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+use striper_core::{Config, Hello, HelloKind, Reason, Refusal, SessionId};
+
+/// What a session is known by: its caller's key, if callers need one, and its id.
+type Name = (Holder, SessionId);
+
+/// What the tasks of a server have in common.
+pub struct Sessions {
+    clock: Rc<dyn Clock>,
+    config: Config,
+    limits: Limits,
+    traces: Option<Rc<Traces>>,
+    budget: Rc<Budget>,
+    events: Rc<dyn Fn(Event)>,
+    spawn: Spawn,
+    entropy: Rc<dyn Fn() -> u64>,
+    /// Who may call, and what that takes. Everybody if `None`.
+    keys: RefCell<Option<ServerTls>>,
+    /// Each under its caller's key, so that who has another can neither join it nor learn that it
+    /// exists.
+    sessions: RefCell<BTreeMap<Name, Rc<RefCell<Pump>>>>,
+    incoming: Queue<Incoming>,
+    /// One for each [`Incoming`] that has no answer.
+    unanswered: Rc<Places>,
+    /// File descriptors that flows leave to others; zero where flows cost none.
+    spare_files: Cell<u64>,
+    draining: Cell<bool>,
+    /// The gate accepts stripes while this exists.
+    gate: RefCell<Option<Sender<()>>>,
+}
+
+impl Sessions {
+    /// None yet. The gate stays open until the receiver says otherwise.
+    pub fn new(
+        clock: Rc<dyn Clock>,
+        spawn: Spawn,
+        entropy: Rc<dyn Fn() -> u64>,
+        options: ServerOptions,
+        events: Rc<dyn Fn(Event)>,
+    ) -> (Rc<Self>, Receiver<()>) {
+        let (open, closed) = oneshot();
+        let sessions = Rc::new(Sessions {
+            clock,
+            budget: Budget::new(options.session.memory_limit, options.limits.memory_per_session),
+            config: match options.keys {
+                Some(_) => with_records(options.session),
+                None => options.session,
+            },
+            unanswered: Places::new(options.limits.unanswered),
+            limits: options.limits,
+            traces: options.traces,
+            events,
+            spawn,
+            entropy,
+            keys: RefCell::new(options.keys.as_ref().map(ServerTls::new)),
+            sessions: RefCell::default(),
+            incoming: Queue::new(),
+            spare_files: Cell::new(0),
+            draining: Cell::new(false),
+            gate: RefCell::new(Some(open)),
+        });
+        if let Some(tls) = &*sessions.keys.borrow() {
+            sessions.budget.set_keys(tls.keys());
+        }
+        (sessions, closed)
+    }
+
+    /// Flows leave so many file descriptors to others from now on.
+    pub fn keep_spare(&self, files: u64) {
+        self.spare_files.set(files);
+    }
+
+    /// A random number.
+    pub fn chance(&self) -> u64 {
+        (self.entropy)()
+    }
+
+    /// Who may call, and what that takes. Everybody if `None`.
+    pub fn tls(&self) -> Option<ServerTls> {
+        self.keys.borrow().clone()
+    }
+
+    /// The next flow that a client opened and still wants.
+    pub async fn next_incoming(&self) -> Incoming {
+        loop {
+            let incoming = poll_fn(|cx| self.incoming.poll_pop(cx)).await;
+            if incoming.is_alive() {
+                return incoming;
+            }
+        }
+    }
+
+    /// From now on these keys decide who may call; sessions of other keys end at once. Has no
+    /// effect if callers needed none.
+    pub fn set_keys(&self, keys: &Keys) {
+        if self.keys.borrow().is_none() {
+            return;
+        }
+        let tls = ServerTls::new(keys);
+        self.budget.set_keys(tls.keys());
+        self.keys.replace(Some(tls.clone()));
+        for ((key, _), pump) in &*self.sessions.borrow() {
+            if key.is_none_or(|key| !tls.accepts(&key)) {
+                pump.borrow_mut().abort();
+            }
+        }
+    }
+
+    /// What there is to tell about each.
+    pub fn status(&self) -> Vec<SessionStatus> {
+        self.sessions.borrow().values().map(|pump| driver::status(&pump.borrow())).collect()
+    }
+
+    /// Panics with a description if something does not hold that must. How much all hold.
+    pub fn check_invariants(&self) -> Footprint {
+        self.sessions
+            .borrow()
+            .values()
+            .fold(Footprint::default(), |sum, pump| sum + driver::check_invariants(&pump.borrow()))
+    }
+
+    /// Takes no more sessions or flows, lets those there are end within `drain`, then resets the
+    /// rest and closes the gate.
+    pub async fn shutdown(&self, drain: Duration) {
+        self.draining.set(true);
+        // Those that nobody has answered yet are refused.
+        drop(self.incoming.take());
+        let pumps: Vec<_> = self.sessions.borrow().values().cloned().collect();
+        let mut waits = Vec::new();
+        for pump in pumps {
+            let (sender, over) = oneshot();
+            pump.borrow_mut().shutdown(drain, sender);
+            waits.push(over);
+        }
+        for over in waits {
+            let _ = over.await;
+        }
+        self.gate.take();
+    }
+
+    /// Takes a stripe whose client has said `hello` and then `rest`, or says why not.
+    pub fn admit(
+        self: &Rc<Self>,
+        pipe: Box<dyn Pipe>,
+        hello: Hello,
+        rest: Bytes,
+    ) -> Result<(), (Box<dyn Pipe>, Refusal)> {
+        let peer = pipe.peer();
+        if !self.accepts(peer.as_ref()) {
+            return Err((pipe, Refusal::KeyNeeded));
+        }
+        let name = (peer.as_ref().map(|peer| peer.key), hello.session);
+        if !self.has_room(name.0, true) {
+            return Err((pipe, Refusal::TooMany));
+        }
+        let known = self.sessions.borrow().get(&name).cloned();
+        let pump = match (known, hello.kind) {
+            (Some(pump), HelloKind::Create | HelloKind::Join) => pump,
+            (None, HelloKind::Create) if self.draining.get() => {
+                return Err((pipe, Refusal::Draining));
+            }
+            (None, HelloKind::Create) => {
+                let Some(share) = self.make_room(name.0) else {
+                    return Err((pipe, Refusal::TooMany));
+                };
+                let instance = (self.entropy)();
+                let traces = self.traces.clone();
+                let (clock, peer) = (self.clock.clone(), peer.map(|peer| peer.name));
+                let pump =
+                    Pump::server(clock, self.config, hello.session, instance, peer, share, traces);
+                let pump = Rc::new(RefCell::new(pump));
+                self.sessions.borrow_mut().insert(name, pump.clone());
+                self.run(name, pump.clone());
+                pump
+            }
+            _ => return Err((pipe, Refusal::UnknownSession)),
+        };
+        pump.borrow_mut().join(pipe, hello, rest, self.limits.stripes)
+    }
+
+    /// Tells of a caller that was turned away. After the end nobody is told: all callers are
+    /// dropped.
+    pub fn turned_away(&self, from: SocketAddr, error: StripeRefusal) {
+        if self.gate.borrow().is_some() {
+            (self.events)(Event::StripeRefused { from, error });
+        }
+    }
+
+    /// Whether a caller has a key that is accepted now; it may have been another one when it began
+    /// to shake hands.
+    fn accepts(&self, peer: Option<&Peer>) -> bool {
+        match (&*self.keys.borrow(), peer) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(tls), Some(peer)) => tls.accepts(&peer.key),
+        }
+    }
+
+    /// A place for one more session of this key, at the expense of those that have lost their
+    /// stripes and carry nothing if need be.
+    fn make_room(&self, key: Holder) -> Option<Share> {
+        let mut sessions = self.sessions.borrow_mut();
+        let has_room = |sessions: &BTreeMap<Name, Rc<RefCell<Pump>>>| {
+            let of_key = sessions.keys().filter(|(known, _)| *known == key).count();
+            let most = if key.is_some() { self.limits.sessions_per_key } else { usize::MAX };
+            sessions.len() < self.limits.sessions && of_key < most
+        };
+        if !has_room(&sessions) {
+            sessions.retain(|_, pump| !pump.borrow_mut().abandon());
+        }
+        has_room(&sessions).then(|| self.budget.share(key))
+    }
+
+    /// How much room there is for one more connection to a target of a key's flow, or to a stripe
+    /// of it if `stripe`. While file descriptors are scarce, there is some only if the key has not
+    /// more stripes and flows than the mean of all that have a session: nobody is kept out by one
+    /// who opens without end.
+    fn has_room(&self, key: Holder, stripe: bool) -> bool {
+        let pending = self.unanswered.taken() as u64;
+        if descriptors::room(self.spare_files.get(), pending, u64::MAX) == Room::Plenty {
+            return true;
+        }
+        let mut held: BTreeMap<Holder, usize> = BTreeMap::new();
+        let mut known = 0;
+        for ((key, _), pump) in &*self.sessions.borrow() {
+            let pump = pump.borrow();
+            *held.entry(*key).or_default() += pump.stripes().len() + pump.flows().len();
+            known += pump.stripes().len() + pump.flows().connections();
+        }
+        match descriptors::room(self.spare_files.get(), pending, known as u64) {
+            Room::Plenty => true,
+            Room::None if !stripe => false,
+            Room::None | Room::Scarce => {
+                // One more key than there are now, if there is one: somebody may come who has
+                // nothing yet.
+                let own = held.get(&key).copied().unwrap_or(0);
+                own * self.budget.keys().min(held.len() + 1) <= held.values().sum()
+            }
+        }
+    }
+
+    /// If sessions keep more memory than they may, some let go of it.
+    fn shed_excess(&self) {
+        let sessions = self.sessions.borrow();
+        let held = sessions.iter().map(|((holder, _), pump)| (*holder, pump));
+        let load = |pump: &Rc<RefCell<Pump>>| pump.borrow().load();
+        shed_excess(&self.budget, held, load, |pump, excess| pump.borrow_mut().shed(excess));
+    }
+
+    /// Runs a session until it is over.
+    fn run(self: &Rc<Self>, name: Name, pump: Rc<RefCell<Pump>>) {
+        let all = self.clone();
+        let run = poll_fn(move |cx| {
+            let polled = driver::run(&mut pump.borrow_mut(), cx);
+            let happened = pump.borrow_mut().take_events();
+            let opened = pump.borrow_mut().take_incoming();
+            if pump.borrow().ended().is_some() {
+                // It may still have last words to send, but nobody can join it any more. Another
+                // may have taken its name meanwhile.
+                let mut sessions = all.sessions.borrow_mut();
+                if sessions.get(&name).is_some_and(|known| Rc::ptr_eq(known, &pump)) {
+                    sessions.remove(&name);
+                }
+            }
+            for opened in opened {
+                match all.unanswered.take(name.0, all.budget.keys()) {
+                    Some(place) if !all.draining.get() => {
+                        let has_room = all.has_room(name.0, false);
+                        let pump = Rc::downgrade(&pump);
+                        all.incoming.push(Incoming::new(pump, opened, place, has_room));
+                    }
+                    _ => pump.borrow_mut().refuse(opened.0, Reason::Unavailable),
+                }
+            }
+            happened.into_iter().for_each(&*all.events);
+            all.shed_excess();
+            polled
+        });
+        (self.spawn)(Box::pin(run));
+    }
+}

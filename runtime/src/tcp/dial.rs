@@ -1,0 +1,142 @@
+//! Dials by TCP: a host's addresses in turn.
+
+use super::congestion::CongestionChoice;
+use super::pipe::TcpPipe;
+use crate::pipe::Pipe;
+use crate::ports::{Dial, DialError, Dialling};
+use crate::target::HostPort;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+/// Dials by TCP.
+#[derive(Clone, Default, Debug)]
+pub struct TcpDial {
+    /// What controls congestion on the connections.
+    pub congestion: CongestionChoice,
+}
+
+impl Dial for TcpDial {
+    fn dial(&self, address: &HostPort, limit: Duration) -> Dialling {
+        let (address, congestion) = (address.clone(), self.congestion.clone());
+        Box::pin(async move {
+            Ok(Box::new(dial_with(&address, limit, &congestion).await?) as Box<dyn Pipe>)
+        })
+    }
+}
+
+/// An address that has not answered for this long gets the next one tried beside it (RFC 8305,
+/// section 5).
+const NEXT_ADDRESS: Duration = Duration::from_millis(250);
+
+/// Connects to a host within `limit`: its addresses in turn, the next one as soon as one fails or
+/// takes long. The first to answer is taken.
+pub async fn dial_tcp(host: &HostPort, limit: Duration) -> Result<TcpPipe, DialError> {
+    dial_with(host, limit, &CongestionChoice::System).await
+}
+
+pub(crate) async fn dial_with(
+    host: &HostPort,
+    limit: Duration,
+    congestion: &CongestionChoice,
+) -> Result<TcpPipe, DialError> {
+    let connect = async {
+        let mut addresses = resolve(host).await?.into_iter();
+        let mut attempts: Vec<Task<'_>> = Vec::new();
+        let mut last = DialError::UnknownHost;
+        loop {
+            attempts.extend(
+                addresses.next().map(|address| Box::pin(connect(address, congestion)) as Task),
+            );
+            if attempts.is_empty() {
+                return Err(last);
+            }
+            let answer = poll_fn(|cx| {
+                for index in 0..attempts.len() {
+                    if let Poll::Ready(answer) = attempts[index].as_mut().poll(cx) {
+                        drop(attempts.swap_remove(index));
+                        return Poll::Ready(Some(answer));
+                    }
+                }
+                Poll::Pending
+            });
+            let pause = async {
+                match addresses.len() {
+                    0 => std::future::pending().await,
+                    _ => smol::Timer::after(NEXT_ADDRESS).await,
+                };
+                None
+            };
+            match smol::future::or(answer, pause).await {
+                Some(Ok(pipe)) => return Ok(pipe),
+                Some(Err(error)) => last = error,
+                None => {}
+            }
+        }
+    };
+    let too_late = async {
+        smol::Timer::after(limit).await;
+        Err(DialError::TimedOut)
+    };
+    smol::future::or(connect, too_late).await
+}
+
+type Task<'a> = Pin<Box<dyn Future<Output = Result<TcpPipe, DialError>> + 'a>>;
+
+/// A connection that was reset right after it came about counts as connected: data may have come
+/// before the reset.
+async fn connect(address: SocketAddr, congestion: &CongestionChoice) -> Result<TcpPipe, DialError> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    congestion.begin(SockRef::from(&socket))?;
+    socket.set_nonblocking(true)?;
+    match socket.connect(&address.into()) {
+        Err(error) if !is_under_way(&error) => return Err(error.into()),
+        _ => {}
+    }
+    let socket = smol::Async::new_nonblocking(TcpStream::from(socket))?;
+    socket.writable().await?;
+    let error = socket.get_ref().take_error()?;
+    match error.as_ref().map(io::Error::kind) {
+        None => Ok(TcpPipe::new(socket)?.adapting(congestion)),
+        Some(kind @ (io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)) => {
+            Ok(TcpPipe::already_broken(socket, kind)?)
+        }
+        Some(_) => Err(error.map_or(DialError::Unreachable, DialError::from)),
+    }
+}
+
+fn is_under_way(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+        || error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error())
+}
+
+/// All addresses of a host. Literal ones need no resolver.
+async fn resolve(host: &HostPort) -> Result<Vec<SocketAddr>, DialError> {
+    if let Ok(address) = host.host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, host.port)]);
+    }
+    let addresses = async_net::resolve((host.host.as_str(), host.port)).await;
+    addresses.ok().filter(|addresses| !addresses.is_empty()).ok_or(DialError::UnknownHost)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_have_names() {
+        smol::block_on(async {
+            let port =
+                std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let limit = Duration::from_secs(10);
+            let refused = dial_tcp(&HostPort::new("127.0.0.1", port), limit).await;
+            assert_eq!(refused.unwrap_err(), DialError::Refused);
+            let unknown = dial_tcp(&HostPort::new("no such host", port), limit).await;
+            assert_eq!(unknown.unwrap_err(), DialError::UnknownHost);
+        });
+    }
+}

@@ -1,0 +1,93 @@
+//! A TCP port.
+
+use super::congestion::CongestionChoice;
+use super::pipe::TcpPipe;
+use crate::admission::descriptors;
+use crate::admission::patience::Patience;
+use crate::pipe::Pipe;
+use crate::ports::{Accepting, Listen};
+use crate::report::Event;
+use crate::system_clock::SystemClock;
+use async_net::TcpListener;
+use socket2::SockRef;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+/// Connections that may wait to be accepted. With 128, a burst of callers waits for whole seconds.
+const BACKLOG: i32 = 1024;
+
+/// A TCP port that goes on accepting when the process runs out of file descriptors for a while.
+pub struct Listener {
+    listener: TcpListener,
+    addr: SocketAddr,
+    clock: SystemClock,
+    patience: Patience,
+    congestion: CongestionChoice,
+    /// File descriptors that it leaves to others.
+    spare: u64,
+}
+
+impl Listener {
+    /// Listens at `addr`. Troubles with accepting are told to `events`.
+    pub async fn bind(addr: SocketAddr, events: Rc<dyn Fn(Event)>) -> io::Result<Listener> {
+        let listener = TcpListener::bind(addr).await?;
+        // Again, with a longer queue than the standard library asks for.
+        SockRef::from(&listener).listen(BACKLOG)?;
+        let addr = listener.local_addr()?;
+        let (clock, patience) = (SystemClock::new(), Patience::new(events));
+        Ok(Listener {
+            listener,
+            addr,
+            clock,
+            patience,
+            congestion: CongestionChoice::System,
+            spare: 0,
+        })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Has this control congestion on connections that come from now on; until then it is what the
+    /// system chooses.
+    pub fn choose(&mut self, congestion: &CongestionChoice) -> io::Result<()> {
+        congestion.begin(SockRef::from(&self.listener))?;
+        self.congestion = congestion.clone();
+        Ok(())
+    }
+
+    /// Lets callers wait from now on while the process has no more file descriptors left than this,
+    /// or than a quarter of all if that is less. As long as none is said it takes all there are.
+    pub fn keep_spare(&mut self, files: u64) {
+        self.spare = files;
+    }
+
+    /// The next connection and who calls.
+    pub async fn accept(&self) -> (TcpPipe, SocketAddr) {
+        self.patience.accept(&self.clock, || self.accept_once()).await
+    }
+
+    async fn accept_once(&self) -> io::Result<(TcpPipe, SocketAddr)> {
+        descriptors::ensure_spare(self.spare)?;
+        let (socket, from) = self.listener.accept().await?;
+        // What fails here is that the caller has gone already.
+        let pipe = TcpPipe::new(socket).map_err(|_| io::ErrorKind::ConnectionAborted)?;
+        Ok((pipe.adapting(&self.congestion), from))
+    }
+}
+
+impl Listen for Listener {
+    fn try_accept(&self) -> Accepting<'_> {
+        Box::pin(async {
+            let (pipe, from) = self.accept_once().await?;
+            Ok((Box::new(pipe) as Box<dyn Pipe>, from))
+        })
+    }
+
+    fn local_addr(&self) -> SocketAddr {
+        self.addr
+    }
+}

@@ -1,0 +1,439 @@
+//! A TCP socket as a pipe.
+//!
+//! System calls are what a proxy's time goes to, so: try first and wait only when there is nothing;
+//! take much at a time; and a short read means that the socket is drained, so the next thing to do
+//! is to wait and not to ask.
+//!
+//! A socket that is closed before it has sent its FIN on purpose sends a reset, also when the
+//! process is killed: whoever reads at the other end must be able to tell a cut from an end.
+
+use super::congestion::{self, CongestionChoice};
+use super::losses::{LossWatch, Turn};
+use super::tcp_info;
+use crate::admission::descriptors::Counted;
+use crate::pipe::{Adapted, Congestion, Pipe, Received, TcpStatus, buffers};
+use bytes::{Buf, Bytes};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{RecvFlags, recv};
+use smol::Async;
+use socket2::SockRef;
+use std::io::{self, IoSlice, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+/// How many slices go into one vectored write.
+const SLICES: usize = 64;
+
+/// A TCP connection.
+#[derive(Debug)]
+pub struct TcpPipe {
+    /// `None` once aborted.
+    socket: Option<Arc<Async<TcpStream>>>,
+    /// As long as there is one.
+    counted: Option<Counted>,
+    /// Nothing was left at the last receive: wait before the next.
+    drained: bool,
+    /// The last send took less than it was offered: wait before the next.
+    full: bool,
+    finished: bool,
+    /// Once an error has been seen; the operating system says it only once.
+    broken: Option<io::ErrorKind>,
+    /// If its congestion control is to be adapted.
+    adaptation: Option<Adaptation>,
+}
+
+#[derive(Debug)]
+struct Adaptation {
+    /// What it has while nothing is lost.
+    calm: Congestion,
+    /// What it has while packets are lost without a queue.
+    lossy: Congestion,
+    watch: LossWatch,
+}
+
+impl TcpPipe {
+    /// Takes over a connected socket and turns Nagle's algorithm off. Clones of the socket must not
+    /// be used any more.
+    pub fn new(socket: impl Into<Arc<Async<TcpStream>>>) -> io::Result<TcpPipe> {
+        let socket = socket.into();
+        let options = SockRef::from(socket.get_ref());
+        options.set_tcp_nodelay(true)?;
+        options.set_linger(Some(Duration::ZERO))?;
+        Ok(TcpPipe {
+            socket: Some(socket),
+            counted: Some(Counted::new()),
+            drained: false,
+            full: false,
+            finished: false,
+            broken: None,
+            adaptation: None,
+        })
+    }
+
+    /// Takes over a socket of which it is known that its other end has reset it. What came before
+    /// that can still be received.
+    pub(crate) fn already_broken(
+        socket: Async<TcpStream>,
+        kind: io::ErrorKind,
+    ) -> io::Result<TcpPipe> {
+        Ok(TcpPipe { broken: Some(kind), ..TcpPipe::new(socket)? })
+    }
+
+    /// Adapts its congestion control from now on if that is the choice, and the operating system
+    /// tells what it takes.
+    pub(crate) fn adapting(mut self, choice: &CongestionChoice) -> TcpPipe {
+        if *choice == CongestionChoice::Auto
+            && let Some(socket) = &self.socket
+            && let Some(calm) = congestion::of(SockRef::from(socket.get_ref()))
+            && calm != Congestion::lossy()
+        {
+            self.adaptation = tcp_info::read(socket.get_ref()).map(|counts| Adaptation {
+                calm,
+                lossy: Congestion::lossy(),
+                watch: LossWatch::new(counts),
+            });
+        }
+        self
+    }
+
+    /// Gets the congestion control that it needs from now on, if it may have it.
+    fn take_turn(&mut self, turn: Turn) -> Option<Adapted> {
+        let (socket, adaptation) = (self.socket.as_ref()?.get_ref(), self.adaptation.as_ref()?);
+        let congestion = if turn.lossy { &adaptation.lossy } else { &adaptation.calm }.clone();
+        let Turn { lossy, lost } = turn;
+        match congestion.choose(SockRef::from(socket)) {
+            Ok(()) => Some(Adapted::Changed { congestion, lossy, lost }),
+            Err(error) => {
+                self.adaptation = None;
+                Some(Adapted::Denied { congestion, lost, cause: error.kind() })
+            }
+        }
+    }
+
+    fn fail<T>(&mut self, error: io::Error) -> Poll<io::Result<T>> {
+        self.broken = Some(error.kind());
+        Poll::Ready(Err(error))
+    }
+}
+
+fn aborted() -> io::Error {
+    io::ErrorKind::NotConnected.into()
+}
+
+/// Receives at most `max` bytes and says whether there was less than asked for. No bytes is the
+/// FIN.
+fn receive(socket: &TcpStream, max: usize) -> io::Result<(Bytes, bool)> {
+    let max = max.min(buffers::SIZE);
+    let mut buffer = buffers::take();
+    let received = recv(socket, &mut buffer[..max], RecvFlags::empty());
+    let bytes = match received {
+        Ok((len, _)) => buffers::share(buffer, len),
+        Err(error) => {
+            buffers::give_back(buffer);
+            return Err(error.into());
+        }
+    };
+    let short = bytes.len() < max;
+    Ok((bytes, short))
+}
+
+impl Pipe for TcpPipe {
+    fn poll_recv(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<io::Result<Received>> {
+        let Some(socket) = &self.socket else { return Poll::Ready(Err(aborted())) };
+        loop {
+            if self.drained {
+                if let Err(error) = ready!(socket.poll_readable(cx)) {
+                    return self.fail(error);
+                }
+                self.drained = false;
+            }
+            match receive(socket.get_ref(), max) {
+                Ok((bytes, _)) if bytes.is_empty() => {
+                    return match self.broken {
+                        Some(kind) => Poll::Ready(Err(kind.into())),
+                        None => Poll::Ready(Ok(Received::Fin)),
+                    };
+                }
+                Ok((bytes, short)) => {
+                    self.drained = short;
+                    return Poll::Ready(Ok(Received::Chunk(bytes)));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.drained = true,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return self.fail(error),
+            }
+        }
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>, data: &mut dyn Buf) -> Poll<io::Result<usize>> {
+        let Some(socket) = &self.socket else { return Poll::Ready(Err(aborted())) };
+        loop {
+            if self.full {
+                if let Err(error) = ready!(socket.poll_writable(cx)) {
+                    return self.fail(error);
+                }
+                self.full = false;
+            }
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let count = data.chunks_vectored(&mut slices);
+            let offered: usize = slices[..count].iter().map(|slice| slice.len()).sum();
+            match socket.get_ref().write_vectored(&slices[..count]) {
+                Ok(0) => return self.fail(io::ErrorKind::WriteZero.into()),
+                Ok(taken) => {
+                    self.full = taken < offered;
+                    data.advance(taken);
+                    return Poll::Ready(Ok(taken));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.full = true,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return self.fail(error),
+            }
+        }
+    }
+
+    fn poll_finish(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(socket) = &self.socket else { return Poll::Ready(Err(aborted())) };
+        if self.finished {
+            return Poll::Ready(Ok(()));
+        }
+        let socket = socket.get_ref();
+        match SockRef::from(socket).set_linger(None).and_then(|()| socket.shutdown(Shutdown::Write))
+        {
+            Ok(()) => {
+                self.finished = true;
+                Poll::Ready(Ok(()))
+            }
+            Err(error) => self.fail(error),
+        }
+    }
+
+    fn abort(&mut self) {
+        self.counted = None;
+        if let Some(socket) = self.socket.take() {
+            // Without it the socket would say FIN. Nothing else can be done if it fails.
+            let _ = SockRef::from(socket.get_ref()).set_linger(Some(Duration::ZERO));
+        }
+    }
+
+    fn check(&mut self) -> io::Result<()> {
+        if let Some(kind) = self.broken {
+            return Err(kind.into());
+        }
+        let Some(socket) = &self.socket else { return Err(aborted()) };
+        match socket.get_ref().take_error()? {
+            None => Ok(()),
+            Some(error) => {
+                self.broken = Some(error.kind());
+                Err(error)
+            }
+        }
+    }
+
+    fn flushed(&mut self) -> bool {
+        let Some(socket) = &self.socket else { return true };
+        // A socket counts as writable when less than this is unsent.
+        set_unsent_low_water(socket.get_ref(), 1);
+        let mut fds = [PollFd::new(socket.get_ref(), PollFlags::OUT)];
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        !matches!(poll(&mut fds, Some(&at_once)), Ok(0))
+    }
+
+    fn set_unsent_low_water(&mut self, bytes: usize) {
+        if let Some(socket) = &self.socket {
+            set_unsent_low_water(socket.get_ref(), u32::try_from(bytes).unwrap_or(u32::MAX));
+        }
+    }
+
+    fn adapt(&mut self) -> Option<Adapted> {
+        let (socket, adaptation) = (self.socket.as_ref()?.get_ref(), self.adaptation.as_mut()?);
+        let turn = tcp_info::read(socket).and_then(|counts| adaptation.watch.look(counts));
+        turn.map_or(Some(Adapted::Kept), |turn| self.take_turn(turn))
+    }
+
+    fn tcp(&self) -> Option<TcpStatus> {
+        let socket = self.socket.as_ref()?.get_ref();
+        Some(TcpStatus {
+            congestion: congestion::of(SockRef::from(socket)),
+            resent: tcp_info::read(socket).map(|counts| counts.resent()),
+        })
+    }
+
+    fn local_addr(&self) -> Option<SocketAddr> {
+        self.socket.as_ref()?.get_ref().local_addr().ok()
+    }
+
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        self.socket.as_ref()?.get_ref().peer_addr().ok()
+    }
+}
+
+/// A hint: what fails here costs speed only.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn set_unsent_low_water(socket: &TcpStream, bytes: u32) {
+    let _ = SockRef::from(socket).set_tcp_notsent_lowat(bytes);
+}
+
+/// Elsewhere the send buffer's own limit is all there is, and a reset may overtake what is in it.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn set_unsent_low_water(_socket: &TcpStream, _bytes: u32) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipe::PipeExt;
+    use crate::pipe::testing::recv_all;
+    use std::future::poll_fn;
+    use std::net::TcpListener;
+
+    fn connected() -> (TcpPipe, TcpPipe) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let a = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (b, _) = listener.accept().unwrap();
+        (
+            TcpPipe::new(Async::new(a).unwrap()).unwrap(),
+            TcpPipe::new(Async::new(b).unwrap()).unwrap(),
+        )
+    }
+
+    #[test]
+    fn data_and_fin_pass_in_both_directions() {
+        smol::block_on(async {
+            let (mut a, mut b) = connected();
+            let data: Vec<u8> = (0..3_000_000u32).map(|i| (i.wrapping_mul(i) >> 7) as u8).collect();
+            let sent = async {
+                a.send(&data).await.unwrap();
+                a.finish().await.unwrap();
+            };
+            let (_, got) = smol::future::zip(sent, recv_all(&mut b)).await;
+            assert!(got.unwrap() == data);
+            b.send(b"answer").await.unwrap();
+            b.finish().await.unwrap();
+            drop(b);
+            assert_eq!(recv_all(&mut a).await.unwrap(), b"answer");
+        });
+    }
+
+    #[test]
+    fn a_receive_takes_no_more_than_asked_for() {
+        smol::block_on(async {
+            let (mut a, mut b) = connected();
+            a.send(&vec![1; 100_000]).await.unwrap();
+            let mut left = 100_000;
+            for max in [1, buffers::COPIED, buffers::COPIED + 1, 1000].into_iter().cycle() {
+                let Received::Chunk(chunk) = poll_fn(|cx| b.poll_recv(cx, max)).await.unwrap()
+                else {
+                    panic!()
+                };
+                assert!(chunk.len() <= max);
+                left -= chunk.len();
+                if left == 0 {
+                    break;
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn an_abort_is_an_error_at_the_other_end_after_the_data() {
+        smol::block_on(async {
+            let (mut a, mut b) = connected();
+            a.send(b"half").await.unwrap();
+            assert!(a.flushed());
+            a.abort();
+            assert_eq!(b.recv().await.unwrap(), Received::Chunk("half".into()));
+            assert_eq!(b.recv().await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        });
+    }
+
+    #[test]
+    fn a_drop_without_finish_is_a_reset() {
+        smol::block_on(async {
+            let (a, mut b) = connected();
+            drop(a);
+            assert_eq!(b.recv().await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        });
+    }
+
+    #[test]
+    fn a_reset_is_noticed_without_receiving_and_never_becomes_a_fin() {
+        smol::block_on(async {
+            let (mut a, mut b) = connected();
+            a.send(b"unread").await.unwrap();
+            assert!(b.check().is_ok());
+            a.abort();
+            assert!(b.check().is_err());
+            assert!(b.check().is_err());
+            assert_eq!(b.recv().await.unwrap(), Received::Chunk("unread".into()));
+            assert!(b.recv().await.is_err());
+        });
+    }
+
+    #[test]
+    fn a_socket_whose_consumer_has_stopped_is_not_flushed() {
+        let (mut a, _b) = connected();
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let block = vec![0; 1 << 20];
+        while let Poll::Ready(taken) = a.poll_send(&mut cx, &mut &block[..]) {
+            taken.unwrap();
+        }
+        assert!(!a.flushed());
+    }
+
+    /// A connection that begins with Reno, which every Linux has and every user may choose, and
+    /// adapts that.
+    #[cfg(target_os = "linux")]
+    fn adapting() -> (TcpPipe, TcpPipe, Congestion) {
+        let (a, b) = connected();
+        let reno = Congestion::named("reno").unwrap();
+        reno.choose(SockRef::from(a.socket.as_ref().unwrap().get_ref())).unwrap();
+        (a.adapting(&CongestionChoice::Auto), b, reno)
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn an_adapting_connection_that_can_not_have_what_it_needs_stays_as_it_is() {
+        let (mut a, _b, _) = adapting();
+        let before = a.tcp();
+        let (congestion, lost) = (Congestion::from_name("no-such"), 0.01);
+        a.adaptation.as_mut().unwrap().lossy = congestion.clone();
+        let cause = io::ErrorKind::NotFound;
+        let turn = Turn { lossy: true, lost };
+        assert_eq!(a.take_turn(turn), Some(Adapted::Denied { congestion, lost, cause }));
+        assert_eq!((a.tcp(), a.adapt()), (before, None));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn an_adapting_connection_changes_its_control_in_the_open_and_back_or_says_why_not() {
+        smol::block_on(async {
+            let (mut a, mut b, reno) = adapting();
+            assert_eq!(a.adapt(), Some(Adapted::Kept));
+            let (bbr, lost) = (Congestion::lossy(), 0.01);
+            let there = a.take_turn(Turn { lossy: true, lost });
+            if let Err(error) = bbr.check() {
+                assert_eq!(
+                    there,
+                    Some(Adapted::Denied { congestion: bbr, lost, cause: error.kind() })
+                );
+                assert_eq!(a.tcp().unwrap().congestion, Some(reno));
+                assert_eq!(a.adapt(), None);
+                return;
+            }
+            assert_eq!(
+                there,
+                Some(Adapted::Changed { congestion: bbr.clone(), lossy: true, lost })
+            );
+            assert_eq!(a.tcp().unwrap().congestion, Some(bbr));
+            a.send(b"still connected").await.unwrap();
+            assert_eq!(b.recv().await.unwrap(), Received::Chunk("still connected".into()));
+            let back = a.take_turn(Turn { lossy: false, lost: 0.0 });
+            assert_eq!(
+                back,
+                Some(Adapted::Changed { congestion: reno.clone(), lossy: false, lost: 0.0 })
+            );
+            assert_eq!(a.tcp().unwrap(), TcpStatus { congestion: Some(reno), resent: Some(0.0) });
+        });
+    }
+}

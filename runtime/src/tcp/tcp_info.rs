@@ -1,0 +1,152 @@
+//! What the kernel's TCP has counted of a connection (Linux, `TCP_INFO`): the one place of the
+//! workspace with unsafe code, because no safe crate offers this socket option.
+//!
+//! The invariant: the kernel writes into an array of bytes, each pattern of which is valid, and no
+//! byte is read beyond what it says it wrote. A reading is one system call, about a microsecond.
+
+use super::losses::Counts;
+use std::net::TcpStream;
+
+/// What has been counted so far; `None` if the system doesn't say, or is older than Linux 4.10.
+#[cfg(target_os = "linux")]
+pub fn read(socket: &TcpStream) -> Option<Counts> {
+    let mut info = [0; LEN];
+    let len = fetch(socket, &mut info)?;
+    decode(info.get(..len)?)
+}
+
+/// Elsewhere there is no such option, or one of another form.
+#[cfg(not(target_os = "linux"))]
+pub fn read(_socket: &TcpStream) -> Option<Counts> {
+    None
+}
+
+/// The beginning of `struct tcp_info` in linux/tcp.h, up to and with `tcpi_busy_time`. The struct
+/// only ever grows at its end, so offsets are stable; a kernel gives as much of it as it has and as
+/// fits.
+#[cfg(target_os = "linux")]
+const LEN: usize = BUSY_TIME + 8;
+
+#[cfg(target_os = "linux")]
+const CA_STATE: usize = 1;
+#[cfg(target_os = "linux")]
+const RTT: usize = 68;
+#[cfg(target_os = "linux")]
+const TOTAL_RETRANS: usize = 100;
+#[cfg(target_os = "linux")]
+const MIN_RTT: usize = 148;
+#[cfg(target_os = "linux")]
+const DATA_SEGS_OUT: usize = 156;
+#[cfg(target_os = "linux")]
+const BUSY_TIME: usize = 168;
+
+/// `TCP_CA_Loss` in linux/tcp.h: a retransmission timer has gone off, and what was under way then
+/// is not yet acknowledged.
+#[cfg(target_os = "linux")]
+const TIMED_OUT: u8 = 4;
+
+/// Fills `info` and says how much of it.
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code)]
+fn fetch(socket: &TcpStream, info: &mut [u8; LEN]) -> Option<usize> {
+    use std::os::fd::AsRawFd;
+    let mut len = libc::socklen_t::try_from(info.len()).ok()?;
+    // SAFETY: the descriptor is open while `socket` is borrowed. The kernel writes at most `len`
+    // bytes to `info`, which is that long and borrowed exclusively, and one `socklen_t` to `len`.
+    // Neither pointer outlives the call.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            info.as_mut_ptr().cast(),
+            &raw mut len,
+        )
+    };
+    (result == 0).then_some(usize::try_from(len).ok()?)
+}
+
+/// The figures in as much of the struct as there is.
+#[cfg(target_os = "linux")]
+fn decode(info: &[u8]) -> Option<Counts> {
+    use std::time::Duration;
+    let word = |at: usize| Some(u32::from_ne_bytes(info.get(at..at + 4)?.try_into().ok()?));
+    let long = |at: usize| Some(u64::from_ne_bytes(info.get(at..at + 8)?.try_into().ok()?));
+    let micros = |word: u32| Duration::from_micros(word.into());
+    Some(Counts {
+        packets: word(DATA_SEGS_OUT)?,
+        retransmitted: word(TOTAL_RETRANS)?,
+        rtt: micros(word(RTT)?),
+        // All ones until there is a sample.
+        min_rtt: micros(word(MIN_RTT).map(|rtt| if rtt == u32::MAX { 0 } else { rtt })?),
+        busy: Duration::from_micros(long(BUSY_TIME)?),
+        timed_out: *info.get(CA_STATE)? == TIMED_OUT,
+    })
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::time::Duration;
+
+    #[test]
+    fn a_connection_counts_what_it_sends() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut far, _) = listener.accept().unwrap();
+        let before = read(&near).unwrap();
+        assert_eq!((before.packets, before.retransmitted, before.timed_out), (0, 0, false));
+        for _ in 0..3 {
+            // An answer to each: three packets, and all of them acknowledged.
+            near.write_all(&[7; 100]).unwrap();
+            far.read_exact(&mut [0; 100]).unwrap();
+            far.write_all(&[1]).unwrap();
+            near.read_exact(&mut [0]).unwrap();
+        }
+        let after = read(&near).unwrap();
+        assert_eq!((after.packets, after.retransmitted), (3, 0));
+        assert!(
+            after.min_rtt > Duration::ZERO
+                && after.min_rtt <= after.rtt
+                && after.rtt < Duration::from_secs(1)
+        );
+    }
+
+    #[test]
+    fn each_figure_is_read_where_the_kernel_puts_it() {
+        let mut info = [0; LEN];
+        // `offsetof` of tcpi_ca_state, _rtt, _total_retrans, _min_rtt, _data_segs_out and
+        // _busy_time, as a C compiler says.
+        let figures: [(usize, &[u8]); 6] = [
+            (1, &[4]),
+            (68, &41_000u32.to_ne_bytes()),
+            (100, &12u32.to_ne_bytes()),
+            (148, &40_000u32.to_ne_bytes()),
+            (156, &1_000u32.to_ne_bytes()),
+            (168, &5_000_000_000u64.to_ne_bytes()),
+        ];
+        for (at, bytes) in figures {
+            info[at..at + bytes.len()].copy_from_slice(bytes);
+        }
+        let counts = Counts {
+            packets: 1_000,
+            retransmitted: 12,
+            rtt: Duration::from_millis(41),
+            min_rtt: Duration::from_millis(40),
+            busy: Duration::from_secs(5_000),
+            timed_out: true,
+        };
+        assert_eq!(decode(&info), Some(counts));
+        info[148..152].fill(0xff);
+        assert_eq!(decode(&info).unwrap().min_rtt, Duration::ZERO, "not yet known");
+    }
+
+    #[test]
+    fn an_old_kernel_that_gives_less_gives_nothing() {
+        assert!(decode(&[0; LEN]).is_some());
+        assert_eq!(decode(&[0; LEN - 1]), None);
+        assert_eq!(decode(&[]), None);
+    }
+}

@@ -1,0 +1,719 @@
+//! Two engines and a wire in between that does what it likes. rustls draws random numbers, so every
+//! property holds whatever the draw.
+
+use super::*;
+use crate::tls::keys::{Key, Keys};
+use crate::tls::settings::forge;
+use ring::aead;
+use rustls::{CipherSuite, ConnectionTrafficSecrets};
+
+const CLIENT: usize = 0;
+const SERVER: usize = 1;
+
+pub fn keys(digit: char) -> Keys {
+    let line = format!("striper-shared-key:{}", digit.to_string().repeat(64));
+    Keys::shared("k", line.parse::<Key>().unwrap()).unwrap()
+}
+
+/// One end, what it says once the handshake is done (a record each) before it finishes, and what
+/// became of it.
+struct Side {
+    engine: Engine,
+    says: Vec<Vec<u8>>,
+    spoke: bool,
+    heard: Vec<u8>,
+    error: Option<TlsError>,
+    was_open: bool,
+    flights: usize,
+}
+
+impl Side {
+    fn new(engine: Engine, mark: u8) -> Side {
+        let says = (0..4).map(|at| vec![mark + at; 5 + usize::from(at)]).collect();
+        let (spoke, heard, error, was_open, flights) = (false, Vec::new(), None, false, 0);
+        Side { engine, says, spoke, heard, error, was_open, flights }
+    }
+
+    fn hear(&mut self, chunk: &[u8]) {
+        if self.error.is_some() || self.engine.has_ended() {
+            return;
+        }
+        let received = self.engine.receive(chunk);
+        self.after(received);
+    }
+
+    fn after(&mut self, result: Result<(), TlsError>) {
+        match result {
+            Err(error) => self.error = Some(error),
+            Ok(()) => {
+                self.was_open |= self.engine.is_open();
+                while let Some(plain) = self.engine.take_plain(3) {
+                    self.heard.extend_from_slice(&plain);
+                }
+            }
+        }
+    }
+
+    fn speak(&mut self) -> Vec<u8> {
+        if !self.spoke && self.error.is_none() && self.engine.is_open() {
+            self.spoke = true;
+            for record in &self.says {
+                self.engine.encrypt(record).unwrap();
+            }
+            self.engine.finish().unwrap();
+        }
+        let out = drain(&mut self.engine);
+        self.flights += usize::from(!out.is_empty());
+        out
+    }
+
+    fn says_all(&self) -> Vec<u8> {
+        self.says.concat()
+    }
+
+    fn has_all_of(&self, other: &Side) -> bool {
+        self.error.is_none() && self.engine.has_ended() && self.heard == other.says_all()
+    }
+}
+
+fn drain(engine: &mut Engine) -> Vec<u8> {
+    let out = engine.out().rest().to_vec();
+    engine.out().sent(out.len());
+    out
+}
+
+/// Lets two talk over a wire that is given whose bytes it carries, and gives those that arrive, in
+/// chunks.
+fn talk(
+    client: &ClientTls,
+    server: &ServerTls,
+    mut wire: impl FnMut(usize, Vec<u8>) -> Vec<Vec<u8>>,
+) -> [Side; 2] {
+    let client = Engine::client(client).unwrap();
+    let server = Engine::server(server).unwrap();
+    let mut sides = [Side::new(client, b'a'), Side::new(server, b'A')];
+    let first = sides[CLIENT].engine.advance();
+    sides[CLIENT].after(first);
+    for _ in 0..16 {
+        let mut quiet = true;
+        for from in [CLIENT, SERVER] {
+            let bytes = sides[from].speak();
+            if !bytes.is_empty() {
+                quiet = false;
+                for chunk in wire(from, bytes) {
+                    sides[1 - from].hear(&chunk);
+                }
+            }
+        }
+        if quiet {
+            return sides;
+        }
+    }
+    panic!("they talk for ever");
+}
+
+/// With the same key on both sides.
+fn talk_honestly(wire: impl FnMut(usize, Vec<u8>) -> Vec<Vec<u8>>) -> [Side; 2] {
+    talk(&ClientTls::new(&keys('1')), &ServerTls::new(&keys('1')), wire)
+}
+
+fn straight(_from: usize, bytes: Vec<u8>) -> Vec<Vec<u8>> {
+    vec![bytes]
+}
+
+/// What holds whatever the wire does: nothing arrives that was not said there, and the end only
+/// after all.
+fn assert_never_fooled(sides: &[Side; 2], what: &str) {
+    for at in [CLIENT, SERVER] {
+        let (side, other) = (&sides[at], sides[1 - at].says_all());
+        assert!(other.starts_with(&side.heard), "{what}: side {at} heard {:?}", side.heard);
+        if side.engine.has_ended() && side.error.is_none() {
+            assert_eq!(side.heard, other, "{what}: side {at} was told an end too early");
+        }
+    }
+}
+
+fn assert_nobody_in(client: &ClientTls, server: &ServerTls) -> [Side; 2] {
+    let sides = talk(client, server, straight);
+    assert!(!sides[SERVER].was_open, "the server let it in");
+    for side in &sides {
+        assert_eq!(side.heard, b"");
+        assert!(side.error.is_some());
+    }
+    sides
+}
+
+/// The records in a stream of bytes.
+fn records(mut bytes: &[u8]) -> Vec<Vec<u8>> {
+    let mut records = Vec::new();
+    while !bytes.is_empty() {
+        let len = 5 + usize::from(u16::from_be_bytes([bytes[3], bytes[4]]));
+        records.push(bytes[..len].to_vec());
+        bytes = &bytes[len..];
+    }
+    records
+}
+
+#[test]
+fn a_handshake_is_one_round_trip_and_the_last_flight_carries_data() {
+    let sides = talk_honestly(straight);
+    assert!(sides[0].has_all_of(&sides[1]) && sides[1].has_all_of(&sides[0]));
+    // Hello; the rest with all data and the end. The server: all of its handshake; data and the
+    // end.
+    assert_eq!((sides[CLIENT].flights, sides[SERVER].flights), (2, 2));
+}
+
+#[test]
+fn aes_is_used_only_if_both_have_instructions_for_it() {
+    for (client, server, suite) in [
+        (true, true, CipherSuite::TLS13_AES_128_GCM_SHA256),
+        (true, false, CipherSuite::TLS13_CHACHA20_POLY1305_SHA256),
+        (false, true, CipherSuite::TLS13_CHACHA20_POLY1305_SHA256),
+        (false, false, CipherSuite::TLS13_CHACHA20_POLY1305_SHA256),
+    ] {
+        let (client, server) = forge::with_aes(&keys('1'), client, server);
+        let sides = talk(&client, &server, straight);
+        let Connection::Server(connection) = &sides[SERVER].engine.connection else { panic!() };
+        assert_eq!(connection.negotiated_cipher_suite().unwrap().suite(), suite);
+    }
+}
+
+#[test]
+fn another_key_gets_nobody_in() {
+    let sides = assert_nobody_in(&ClientTls::new(&keys('1')), &ServerTls::new(&keys('2')));
+    assert_eq!(sides[CLIENT].error, Some(TlsError::UnknownKey));
+}
+
+#[test]
+fn the_key_of_one_role_does_not_pass_for_that_of_the_other() {
+    let shared = keys('1');
+    assert_nobody_in(&forge::client_with_a_servers_key(&shared), &ServerTls::new(&shared));
+    assert_nobody_in(&ClientTls::new(&shared), &forge::server_with_a_clients_key(&shared));
+}
+
+#[test]
+fn a_public_half_without_its_secret_gets_nobody_in() {
+    let shared = keys('1');
+    assert_nobody_in(&forge::client_without_the_secret(&shared), &ServerTls::new(&shared));
+    let sides =
+        assert_nobody_in(&ClientTls::new(&shared), &forge::server_without_the_secret(&shared));
+    assert!(!sides[CLIENT].was_open);
+}
+
+#[test]
+fn a_client_without_key_or_with_a_certificate_is_not_let_in() {
+    let shared = keys('1');
+    assert_nobody_in(&forge::client_without_key(&shared), &ServerTls::new(&shared));
+    assert_nobody_in(&forge::client_with_certificate(&shared), &ServerTls::new(&shared));
+}
+
+#[test]
+fn neither_side_does_without_our_protocols_name() {
+    let shared = keys('1');
+    for names in
+        [vec![], vec![b"h2".to_vec()], vec![b"striper/2".to_vec()], vec![b"striper/".to_vec()]]
+    {
+        let client = forge::client(&shared, |config| config.alpn_protocols = names.clone());
+        assert_nobody_in(&client, &ServerTls::new(&shared));
+        let server = forge::server(&shared, |config| config.alpn_protocols = names.clone());
+        let sides = talk(&ClientTls::new(&shared), &server, straight);
+        assert!(!sides[CLIENT].was_open, "with {names:?}");
+        assert!(sides[CLIENT].error.is_some() && sides[CLIENT].heard.is_empty(), "with {names:?}");
+    }
+}
+
+#[test]
+fn a_hello_of_tls_1_2_is_answered_with_an_alert() {
+    // Without supported_versions a hello means TLS 1.2: the suite is ECDHE_RSA_AES128_GCM, with one
+    // extension, X25519.
+    let mut body = [&[3, 3][..], &[7; 32], &[0, 0, 2, 0xc0, 0x2f, 1, 0]].concat();
+    body.extend([0, 8, 0, 10, 0, 4, 0, 2, 0, 29]);
+    let hello = [&[1, 0, 0, body.len() as u8][..], &body].concat();
+    let record = [&[22, 3, 1, 0, hello.len() as u8][..], &hello].concat();
+    let mut server = Engine::server(&ServerTls::new(&keys('1'))).unwrap();
+    assert_eq!(server.receive(&record), Err(TlsError::NoCommonProtocol));
+    assert_eq!(drain(&mut server)[..2], [21, 3]);
+}
+
+#[test]
+fn an_echo_of_our_own_bytes_is_refused() {
+    let mut client = Engine::client(&ClientTls::new(&keys('1'))).unwrap();
+    client.advance().unwrap();
+    let hello = drain(&mut client);
+    assert!(client.receive(&hello).is_err());
+
+    let mut pair = open_pair();
+    pair[0].encrypt(b"to you").unwrap();
+    let said = drain(&mut pair[0]);
+    assert!(pair[0].receive(&said).is_err());
+    assert_eq!(pair[0].take_plain(9), None);
+}
+
+/// Two engines after the handshake, with nothing on the way.
+fn open_pair() -> [Engine; 2] {
+    open_pair_of(&ClientTls::new(&keys('1')), &ServerTls::new(&keys('1')))
+}
+
+fn open_pair_of(client: &ClientTls, server: &ServerTls) -> [Engine; 2] {
+    let mut client = Engine::client(client).unwrap();
+    let mut server = Engine::server(server).unwrap();
+    client.advance().unwrap();
+    server.receive(&drain(&mut client)).unwrap();
+    client.receive(&drain(&mut server)).unwrap();
+    server.receive(&drain(&mut client)).unwrap();
+    assert!(client.is_open() && server.is_open());
+    [client, server]
+}
+
+impl Engine {
+    /// Asks for new keys each way.
+    fn refresh(&mut self) {
+        match &mut self.connection {
+            Connection::Client(connection) => match connection.process(&mut []).state {
+                Ok(ConnectionState::WriteTraffic(traffic)) => {
+                    traffic.refresh_traffic_keys().unwrap()
+                }
+                _ => panic!("not open"),
+            },
+            Connection::Server(connection) => match connection.process(&mut []).state {
+                Ok(ConnectionState::WriteTraffic(traffic)) => {
+                    traffic.refresh_traffic_keys().unwrap()
+                }
+                _ => panic!("not open"),
+            },
+        }
+    }
+}
+
+#[test]
+fn a_recording_played_again_gives_nothing() {
+    let mut recorded = Vec::new();
+    let sides = talk_honestly(|from, bytes| {
+        if from == CLIENT {
+            recorded.extend_from_slice(&bytes);
+        }
+        vec![bytes]
+    });
+    assert!(sides[SERVER].has_all_of(&sides[CLIENT]));
+    let records = records(&recorded);
+    // Whole, and with any number of records left out behind the hello.
+    for skipped in 0..records.len() {
+        let mut server = Engine::server(&ServerTls::new(&keys('1'))).unwrap();
+        assert_eq!(server.receive(&records[0]), Ok(()));
+        let result = records[1 + skipped..].iter().try_for_each(|record| server.receive(record));
+        assert!(!server.is_open() && server.take_plain(1).is_none() && !server.has_ended());
+        assert!(result.is_err() || skipped + 1 == records.len(), "{skipped} records left out");
+    }
+}
+
+#[test]
+fn records_lost_doubled_or_swapped_end_the_connection() {
+    let mut count = 0;
+    talk_honestly(|from, bytes| {
+        count += if from == CLIENT { records(&bytes).len() } else { 0 };
+        vec![bytes]
+    });
+    assert!(count >= 8, "{count} records");
+    for at in 0..count {
+        for what in ["lost", "doubled", "swapped"] {
+            let (mut seen, mut encrypted) = (0, false);
+            let sides = talk_honestly(|from, bytes| {
+                if from == SERVER {
+                    return vec![bytes];
+                }
+                let mut records = records(&bytes);
+                let first = seen;
+                seen += records.len();
+                if (first..seen).contains(&at) {
+                    let at = at - first;
+                    encrypted = records[at][0] == 23;
+                    match what {
+                        "lost" => drop(records.remove(at)),
+                        "doubled" => records.insert(at, records[at].clone()),
+                        _ if at + 1 < records.len() => records.swap(at, at + 1),
+                        _ => encrypted = false,
+                    }
+                }
+                records
+            });
+            let told = format!("record {at} {what}");
+            assert_never_fooled(&sides, &told);
+            // What is doubled behind the end is not looked at.
+            if encrypted && !(what == "doubled" && at + 1 == count) {
+                assert!(!sides[SERVER].has_all_of(&sides[CLIENT]), "{told}: nobody noticed");
+            }
+        }
+    }
+}
+
+#[test]
+fn records_of_another_connection_are_refused() {
+    let [mut client, _] = open_pair();
+    let [_, mut server] = open_pair();
+    client.encrypt(b"not for you").unwrap();
+    assert!(server.receive(&drain(&mut client)).is_err());
+    assert_eq!(server.take_plain(99), None);
+    assert_eq!(records(&drain(&mut server)).len(), 1, "it says why, once");
+}
+
+#[test]
+fn a_bit_changed_anywhere_fools_nobody() {
+    for liar in [CLIENT, SERVER] {
+        let (mut at, mut unharmed) = (0, 0);
+        loop {
+            let (mut passed, mut head) = (0, false);
+            let sides = talk_honestly(|from, mut bytes| {
+                if from == liar {
+                    if (passed..passed + bytes.len()).contains(&at) {
+                        head = in_head(&bytes, at - passed);
+                        bytes[at - passed] ^= 1 << (at % 8);
+                    }
+                    passed += bytes.len();
+                }
+                vec![bytes]
+            });
+            if at >= passed {
+                break;
+            }
+            let told = format!("byte {at} from side {liar}");
+            assert_never_fooled(&sides, &told);
+            if sides[1 - liar].has_all_of(&sides[liar]) {
+                // RFC 8446, section 5.2: the kind and the version in a sealed record's head mean
+                // nothing; what it is stands inside.
+                assert!(head || at < 6, "{told} was changed and nobody noticed");
+                unharmed += 1;
+            }
+            at += 1;
+        }
+        assert!(at > 400 && unharmed < at / 8, "{unharmed} of {at}");
+    }
+}
+
+/// Whether this is the kind or the version in a record's head, or in a record that is there for
+/// middleboxes only.
+fn in_head(bytes: &[u8], mut at: usize) -> bool {
+    for record in records(bytes) {
+        if at < record.len() {
+            return at < 3 || record[0] == 20;
+        }
+        at -= record.len();
+    }
+    false
+}
+
+#[test]
+fn bytes_that_stop_anywhere_are_no_end() {
+    for liar in [CLIENT, SERVER] {
+        let mut limit = 0;
+        loop {
+            let mut passed = 0;
+            let sides = talk_honestly(|from, mut bytes| {
+                if from == liar {
+                    let left = bytes.len().min(limit - passed.min(limit));
+                    passed += bytes.len();
+                    bytes.truncate(left);
+                }
+                vec![bytes]
+            });
+            if limit >= passed {
+                assert!(sides[1 - liar].has_all_of(&sides[liar]));
+                break;
+            }
+            let told = format!("{limit} bytes from side {liar}");
+            assert_never_fooled(&sides, &told);
+            assert!(!sides[1 - liar].engine.has_ended(), "{told}");
+            limit += 1;
+        }
+        assert!(limit > 400);
+    }
+}
+
+/// Damage of every kind at places that a seed chooses.
+fn damage(seed: &mut u64, mut bytes: Vec<u8>) -> Vec<u8> {
+    let mut draw = |below: usize| {
+        *seed =
+            seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (*seed >> 33) as usize % below.max(1)
+    };
+    let (at, len) = (draw(bytes.len()), 1 + draw(40));
+    let end = bytes.len().min(at + len);
+    match draw(6) {
+        0 => drop(bytes.drain(at..end)),
+        1 => drop(bytes.splice(at..at, vec![draw(256) as u8; len])),
+        2 => drop(bytes.splice(at..at, bytes[at..end].to_vec())),
+        3 => bytes[at..end].iter_mut().for_each(|byte| *byte = draw(256) as u8),
+        4 => bytes[at..end].reverse(),
+        _ => {}
+    }
+    bytes
+}
+
+#[test]
+fn damage_of_any_kind_fools_nobody() {
+    let mut whole = 0;
+    for seed in 0..4000 {
+        let mut state = seed;
+        let sides = talk_honestly(|_, bytes| vec![damage(&mut state, bytes)]);
+        assert_never_fooled(&sides, &format!("seed {seed}"));
+        whole += u32::from(sides[SERVER].has_all_of(&sides[CLIENT]));
+    }
+    assert!(whole > 0, "nothing gets through");
+}
+
+#[test]
+fn where_the_bytes_are_cut_makes_no_difference() {
+    let cut = |at: usize| {
+        let mut passed = [0; 2];
+        let sides = talk_honestly(move |from, bytes| {
+            let here = at.saturating_sub(passed[from]).min(bytes.len());
+            passed[from] += bytes.len();
+            vec![bytes[..here].to_vec(), bytes[here..].to_vec()]
+        });
+        assert!(sides[0].has_all_of(&sides[1]) && sides[1].has_all_of(&sides[0]), "cut at {at}");
+    };
+    (0..800).for_each(cut);
+    let sides = talk_honestly(|_, bytes| bytes.iter().map(|byte| vec![*byte]).collect());
+    assert!(sides[0].has_all_of(&sides[1]) && sides[1].has_all_of(&sides[0]));
+}
+
+#[test]
+fn close_notify_in_place_of_the_handshake_is_no_end() {
+    let close = vec![21, 3, 3, 0, 2, 1, 0];
+    for from_side in [CLIENT, SERVER] {
+        let sides = talk_honestly(|from, bytes| {
+            if from != from_side {
+                return vec![bytes];
+            }
+            // The client's hello is said first; the server says nothing else.
+            if from == CLIENT {
+                vec![records(&bytes)[0].clone(), close.clone()]
+            } else {
+                vec![close.clone()]
+            }
+        });
+        let fooled = &sides[1 - from_side];
+        assert!(!fooled.was_open && fooled.heard.is_empty());
+        assert!(!fooled.engine.has_ended() || fooled.error.is_some());
+    }
+}
+
+#[test]
+fn a_hello_that_never_ends_is_given_up_at_the_limit() {
+    // A handshake message that claims 64 KiB, in records of one byte.
+    let mut server = Engine::server(&ServerTls::new(&keys('1'))).unwrap();
+    let message = [&[1, 0, 0xff, 0xff][..], &vec![0; 0xffff]].concat();
+    let mut taken = 0;
+    for byte in message.iter().flat_map(|byte| [22, 3, 1, 0, 1, *byte]) {
+        if server.receive(&[byte]).is_err() {
+            break;
+        }
+        taken += 1;
+        assert!(server.incoming.buffer.len() <= (16 << 10) + 1);
+    }
+    assert!(taken <= (16 << 10) + 1, "{taken} bytes");
+    assert!(!server.is_open());
+}
+
+#[test]
+fn a_record_over_the_limit_is_not_waited_for() {
+    let [_, mut server] = open_pair();
+    let mut taken = 0;
+    let head = [23, 3, 3, 0xff, 0xff];
+    for byte in head.into_iter().chain(std::iter::repeat(0)) {
+        if server.receive(&[byte]).is_err() {
+            break;
+        }
+        taken += 1;
+        assert!(taken <= 5 + (16 << 10) + 256, "{taken} bytes are held");
+    }
+}
+
+#[test]
+fn warnings_after_the_handshake_end_the_connection() {
+    let [_, mut server] = open_pair();
+    // In the clear they are forged.
+    assert!(server.receive(&[21, 3, 3, 0, 2, 1, 90]).is_err());
+}
+
+/// What seals records as a client would, whatever they say.
+pub struct Sealer {
+    key: aead::LessSafeKey,
+    iv: [u8; 12],
+    next: u64,
+}
+
+impl Sealer {
+    /// A server, and what seals in the name of its client.
+    pub fn pair() -> (Sealer, Engine) {
+        let client = forge::client(&keys('1'), |config| config.enable_secret_extraction = true);
+        let [client, server] = open_pair_of(&client, &ServerTls::new(&keys('1')));
+        (Sealer::of(client), server)
+    }
+
+    #[expect(
+        deprecated,
+        reason = "what replaces it needs more of rustls than a record in a test does"
+    )]
+    fn of(client: Engine) -> Sealer {
+        let Connection::Client(connection) = client.connection else { panic!("not a client") };
+        let (next, secrets) = connection.dangerous_extract_secrets().unwrap().tx;
+        let (algorithm, key, iv) = match secrets {
+            ConnectionTrafficSecrets::Aes128Gcm { key, iv } => (&aead::AES_128_GCM, key, iv),
+            ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv } => {
+                (&aead::CHACHA20_POLY1305, key, iv)
+            }
+            _ => panic!("another cipher suite"),
+        };
+        let key = aead::LessSafeKey::new(aead::UnboundKey::new(algorithm, key.as_ref()).unwrap());
+        Sealer { key, iv: iv.as_ref().try_into().unwrap(), next }
+    }
+
+    pub fn seal(&mut self, kind: u8, payload: &[u8]) -> Vec<u8> {
+        let mut inner = [payload, &[kind]].concat();
+        let length = u16::try_from(inner.len() + 16).unwrap().to_be_bytes();
+        let head = [23, 3, 3, length[0], length[1]];
+        let mut nonce = self.iv;
+        nonce.iter_mut().skip(4).zip(self.next.to_be_bytes()).for_each(|(iv, byte)| *iv ^= byte);
+        self.next += 1;
+        let nonce = aead::Nonce::assume_unique_for_key(nonce);
+        self.key.seal_in_place_append_tag(nonce, aead::Aad::from(head), &mut inner).unwrap();
+        [&head[..], &inner].concat()
+    }
+}
+
+#[test]
+fn warnings_and_handshake_messages_of_a_peer_with_a_key_are_bounded() {
+    let new_session_ticket = [&[4, 0, 0, 15][..], &[0; 8], &[1, 7, 0, 2, 7, 7, 0, 0]].concat();
+    let certificate_request = vec![13, 0, 0, 3, 0, 0, 0];
+    for (kind, payload, most) in [
+        (21, vec![1, 90], 16),
+        (22, new_session_ticket, 1),
+        (22, certificate_request, 1),
+        (22, vec![1, 0, 0, 0], 1),
+        (22, vec![24, 0, 0, 1, 2], 1),
+        (22, vec![], 32),
+        (99, vec![1], 1),
+    ] {
+        let (mut sealer, mut server) = Sealer::pair();
+        let taken =
+            (0..100).take_while(|_| server.receive(&sealer.seal(kind, &payload)).is_ok()).count();
+        assert!(taken <= most, "{taken} of kind {kind} {payload:?}");
+        assert!(server.out().rest().len() < 100);
+    }
+}
+
+#[test]
+fn a_message_after_the_handshake_that_never_ends_is_bounded() {
+    // A handshake message of 16 MiB less one, 16 KiB at a time.
+    let (mut sealer, mut server) = Sealer::pair();
+    let mut first = vec![0; 16000];
+    first[..4].copy_from_slice(&[24, 0xff, 0xff, 0xff]);
+    let mut sent = 0;
+    let mut payload = first;
+    while sent < 4 << 20 && server.receive(&sealer.seal(22, &payload)).is_ok() {
+        sent += payload.len();
+        payload = vec![0; 16000];
+    }
+    assert!(sent <= 128 << 10, "{sent} bytes are held");
+}
+
+#[test]
+fn empty_records_leave_nothing_behind_and_are_few() {
+    let (mut sealer, mut server) = Sealer::pair();
+    let taken = (0..100).take_while(|_| server.receive(&sealer.seal(23, b"")).is_ok()).count();
+    assert!(taken <= 32, "{taken} in a row");
+
+    // With data in between there may be any number.
+    let (mut sealer, mut server) = Sealer::pair();
+    for _ in 0..10_000 {
+        server.receive(&sealer.seal(23, b"")).unwrap();
+        server.receive(&sealer.seal(23, b"data")).unwrap();
+        assert_eq!(server.take_plain(9).unwrap(), "data");
+        assert_eq!(
+            (server.incoming.buffer.len(), server.plain.len(), server.out().rest().len()),
+            (0, 0, 0)
+        );
+    }
+}
+
+#[test]
+fn what_follows_an_end_is_not_heard() {
+    let (mut sealer, mut server) = Sealer::pair();
+    let all = [
+        sealer.seal(23, b"all"),
+        sealer.seal(21, &[1, 0]),
+        sealer.seal(23, b"more"),
+        sealer.seal(21, &[1, 0]),
+    ];
+    server.receive(&all.concat()).unwrap();
+    assert!(server.has_ended());
+    assert_eq!(server.take_plain(99).unwrap(), "all");
+    assert_eq!(server.take_plain(99), None);
+}
+
+#[test]
+fn either_side_changes_its_keys_in_the_middle() {
+    let [mut client, mut server] = open_pair();
+    for turn in 0..200u32 {
+        if turn % 3 == 0 {
+            client.refresh();
+        }
+        if turn % 5 == 0 {
+            server.refresh();
+        }
+        for _ in 0..2 {
+            client.encrypt(&turn.to_be_bytes()).unwrap();
+            server.receive(&drain(&mut client)).unwrap();
+            assert_eq!(server.take_plain(9).unwrap()[..], turn.to_be_bytes());
+            std::mem::swap(&mut client, &mut server);
+        }
+    }
+}
+
+#[test]
+fn requests_for_new_keys_do_not_pile_up_answers() {
+    let [mut client, mut server] = open_pair();
+    let mut taken = 0;
+    for _ in 0..1000 {
+        client.refresh();
+        client.encrypt(b"x").unwrap();
+        if server.receive(&drain(&mut client)).is_err() {
+            break;
+        }
+        taken += 1;
+        server.take_plain(1).unwrap();
+        assert!(
+            server.out().rest().len() < 100,
+            "{} bytes after {taken}",
+            server.out().rest().len()
+        );
+    }
+    assert!(taken > 0);
+}
+
+#[test]
+fn payload_is_held_until_the_last_byte_of_its_record_has_gone() {
+    for step in [1, 7, 21, 22, 23, 100] {
+        let [mut client, _] = open_pair();
+        for len in [10, 1, 300] {
+            client.encrypt(&vec![0; len]).unwrap();
+        }
+        let overhead = 22;
+        let (mut sent, total) = (0, client.out().rest().len());
+        assert_eq!(total, 311 + 3 * overhead);
+        while sent < total {
+            let held = match sent {
+                0..32 => 311,
+                32..55 => 301,
+                _ => 300,
+            };
+            assert_eq!(client.held(), held, "{sent} bytes sent, {step} at a time");
+            let count = step.min(total - sent);
+            client.out().sent(count);
+            sent += count;
+            // To wait in little memory changes nothing.
+            client.out().wait();
+        }
+        assert_eq!(client.held(), 0);
+    }
+}

@@ -1,0 +1,13 @@
+//! TLS on stripes: who may talk to whom, and the pipe that sees to it.
+
+mod engine;
+mod error;
+pub mod keys;
+mod pipe;
+mod settings;
+
+pub use error::TlsError;
+pub(crate) use pipe::with_records;
+pub use pipe::{PlainSpeech, TlsPipe};
+pub(crate) use settings::Accepted;
+pub use settings::{ClientTls, ServerTls};

@@ -1,0 +1,470 @@
+//! TLS over any pipe: only who has an accepted key gets through, and who listens or interferes in
+//! between learns nothing and changes nothing.
+//!
+//! The handshake happens within the first receives and sends. An end without close_notify is an
+//! error, as is every byte that was changed. What is sent is held until the pipe below takes it, at
+//! most some records at a time; `held` counts their payload, and a record counts until its last
+//! byte has gone.
+
+use super::engine::{self, Engine, MAX_RECORD};
+use super::error::TlsError;
+use super::settings::{ClientTls, ServerTls};
+use crate::pipe::{Adapted, Peer, Pipe, Received, TcpStatus, buffers, poll_send_part};
+use bytes::{Buf, Bytes};
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker, ready};
+use striper_core::Config;
+
+/// How much is received at once during the handshake, in bytes.
+const SIP: usize = 4 << 10;
+
+/// The least payload of a full record in bytes: two full packets. On slow routes a record must not
+/// take long, since nothing of it can be used before its last byte has come.
+const LEAST_RECORD: usize = 2884;
+
+/// What a record costs beside its payload, in bytes: header, type and tag (RFC 8446, section 5.2).
+const RECORD_OVERHEAD: u64 = engine::OVERHEAD as u64;
+
+/// Settings of a session whose stripes are encrypted.
+pub fn with_records(session: Config) -> Config {
+    Config { record_overhead: RECORD_OVERHEAD, ..session }
+}
+
+/// The first byte of what a TLS client or server may say first: handshake or alert (RFC 8446,
+/// section 5.1).
+const TLS_FIRST: [u8; 2] = [0x16, 0x15];
+
+/// How many bytes of something else are kept to be shown.
+const SHOWN: usize = 64;
+
+/// The most bytes that are received and forgotten after a failed handshake, so that the other end
+/// hears why.
+const PATIENCE: usize = 64 << 10;
+
+/// One end of a TLS connection over `below`.
+pub struct TlsPipe<P> {
+    below: P,
+    engine: Engine,
+    stage: Stage,
+    /// The first bytes, while it is not known whether they are TLS.
+    first: Vec<u8>,
+    plain: Option<PlainSpeech>,
+    /// Whom to tell of a whole ClientHello.
+    spoken: Option<Arc<AtomicBool>>,
+    /// The most payload of one record in bytes.
+    record: usize,
+    /// Payload gathered from several parts.
+    gathered: Vec<u8>,
+    finishing: bool,
+    wakers: Arc<Wakers>,
+}
+
+/// How it goes for the other end when it speaks our protocol without TLS.
+#[derive(Clone, Debug)]
+pub struct PlainSpeech {
+    /// What it says first.
+    pub magic: &'static [u8],
+    /// What it is told.
+    pub answer: Bytes,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Shaking,
+    Open,
+    /// The handshake has failed: the other end is told why, and the error waits until it has had
+    /// the time to hear that.
+    Leaving {
+        error: TlsError,
+        finished: bool,
+        heard: usize,
+    },
+    Broken(io::ErrorKind),
+}
+
+impl<P> fmt::Debug for TlsPipe<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsPipe").field("stage", &self.stage).finish_non_exhaustive()
+    }
+}
+
+/// Which direction waits.
+#[derive(Clone, Copy)]
+enum Way {
+    Receiving,
+    Sending,
+}
+
+impl<P: Pipe> TlsPipe<P> {
+    /// The end that has dialled.
+    pub fn client(below: P, tls: &ClientTls) -> Result<Self, TlsError> {
+        Ok(Self::new(below, Engine::client(tls)?))
+    }
+
+    /// The end that has accepted.
+    pub fn server(below: P, tls: &ServerTls) -> Result<Self, TlsError> {
+        Ok(Self::new(below, Engine::server(tls)?))
+    }
+
+    fn new(below: P, engine: Engine) -> Self {
+        TlsPipe {
+            below,
+            engine,
+            stage: Stage::Shaking,
+            first: Vec::new(),
+            plain: None,
+            spoken: None,
+            record: MAX_RECORD,
+            gathered: Vec::new(),
+            finishing: false,
+            wakers: Arc::default(),
+        }
+    }
+
+    /// Has it tell those who do without TLS that they need it.
+    pub fn answering(self, plain: PlainSpeech) -> Self {
+        TlsPipe { plain: Some(plain), ..self }
+    }
+
+    /// Has it note when the other end has said a whole ClientHello, which is then answered.
+    pub(crate) fn noting(self, spoken: Arc<AtomicBool>) -> Self {
+        TlsPipe { spoken: Some(spoken), ..self }
+    }
+
+    /// Waits for the handshake. Either direction carries it on, so each is woken for both.
+    fn poll_open(&mut self, cx: &mut Context<'_>, way: Way) -> Poll<io::Result<()>> {
+        match self.stage {
+            Stage::Open => return Poll::Ready(Ok(())),
+            Stage::Broken(kind) => return Poll::Ready(Err(kind.into())),
+            Stage::Shaking | Stage::Leaving { .. } => {}
+        }
+        self.wakers.set(way, cx.waker());
+        let both = Waker::from(self.wakers.clone());
+        let polled = self.poll_shake(&mut Context::from_waker(&both));
+        if polled.is_ready() {
+            both.wake();
+        }
+        polled
+    }
+
+    fn poll_shake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.first.is_empty()
+            && let Err(error) = self.engine.advance()
+        {
+            self.leave(error);
+        }
+        loop {
+            if let Stage::Leaving { .. } = self.stage {
+                return self.poll_leave(cx);
+            }
+            // The last flight of a handshake goes with the first data, so that it is no packet of
+            // its own.
+            if self.engine.is_open() {
+                self.stage = Stage::Open;
+                return Poll::Ready(Ok(()));
+            }
+            if let Some(spoken) = self.spoken.take_if(|_| !self.engine.out().rest().is_empty()) {
+                spoken.store(true, Ordering::Relaxed);
+            }
+            if let Poll::Ready(Err(error)) = self.poll_out(cx) {
+                return Poll::Ready(Err(error));
+            }
+            match ready!(self.below.poll_recv(cx, SIP)) {
+                Ok(Received::Chunk(chunk)) => {
+                    if let Err(error) = self.hear(&chunk) {
+                        self.leave(error);
+                    }
+                }
+                Ok(Received::Fin) => return self.broken(io::ErrorKind::UnexpectedEof.into()),
+                Err(error) => return self.broken(error),
+            }
+        }
+    }
+
+    /// Looks at the first bytes before TLS does.
+    fn hear(&mut self, chunk: &[u8]) -> Result<(), TlsError> {
+        if self.first.first().is_some_and(|byte| TLS_FIRST.contains(byte)) {
+            return self.engine.receive(chunk);
+        }
+        self.first.extend_from_slice(chunk);
+        let magic = self.plain.as_ref().map_or(&b""[..], |plain| plain.magic);
+        let known = self.first.len().min(magic.len());
+        match self.first.first() {
+            None => Ok(()),
+            Some(byte) if TLS_FIRST.contains(byte) => {
+                let first = self.first.clone();
+                self.first.truncate(1);
+                self.engine.receive(&first)
+            }
+            _ if known > 0 && self.first[..known] == magic[..known] => {
+                if known < magic.len() {
+                    Ok(())
+                } else {
+                    Err(TlsError::Plain)
+                }
+            }
+            _ => {
+                self.first.truncate(SHOWN);
+                Err(TlsError::NotTls { first: std::mem::take(&mut self.first) })
+            }
+        }
+    }
+
+    fn leave(&mut self, error: TlsError) {
+        if let TlsError::Plain | TlsError::NotTls { .. } = error {
+            self.engine.out().clear();
+        }
+        if let (TlsError::Plain, Some(plain)) = (&error, &self.plain) {
+            self.engine.out().push(&plain.answer);
+        }
+        self.stage = Stage::Leaving { error, finished: false, heard: 0 };
+    }
+
+    /// Tells the other end why, and waits for its end: closing with bytes unread would send a
+    /// reset, which could overtake that.
+    fn poll_leave(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut over = false;
+        match self.poll_out(cx) {
+            Poll::Ready(Ok(())) => {
+                let done = self.below.poll_finish(cx);
+                if let Stage::Leaving { finished, .. } = &mut self.stage {
+                    *finished = done.is_ready();
+                }
+                over |= matches!(done, Poll::Ready(Err(_)));
+            }
+            Poll::Ready(Err(_)) => over = true,
+            Poll::Pending => {}
+        }
+        while !over {
+            match self.below.poll_recv(cx, SIP) {
+                Poll::Ready(Ok(Received::Chunk(chunk))) => {
+                    if let Stage::Leaving { heard, .. } = &mut self.stage {
+                        *heard += chunk.len().max(1);
+                        over = *heard > PATIENCE;
+                    }
+                }
+                Poll::Ready(_) => over = true,
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        let Stage::Leaving { error, .. } =
+            std::mem::replace(&mut self.stage, Stage::Broken(io::ErrorKind::InvalidData))
+        else {
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        };
+        Poll::Ready(Err(error.into()))
+    }
+
+    /// Passes ciphertext on.
+    fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.engine.out().rest().is_empty() {
+            match poll_send_part(&mut self.below, cx, &mut self.engine.out().rest()) {
+                Poll::Ready(Ok(sent)) => self.engine.out().sent(sent),
+                Poll::Ready(Err(error)) => return self.broken(error),
+                Poll::Pending => {
+                    self.engine.out().wait();
+                    return Poll::Pending;
+                }
+            }
+        }
+        self.below.poll_flush(cx)
+    }
+
+    fn broken<T>(&mut self, error: io::Error) -> Poll<io::Result<T>> {
+        self.stage = Stage::Broken(error.kind());
+        Poll::Ready(Err(error))
+    }
+
+    /// Takes payload for one record from the front of `data`.
+    fn encrypt(&mut self, data: &mut dyn Buf) -> Result<usize, TlsError> {
+        let len = data.remaining().min(self.record);
+        if data.chunk().len() >= len {
+            self.engine.encrypt(&data.chunk()[..len])?;
+            data.advance(len);
+        } else {
+            self.gathered.resize(len, 0);
+            data.copy_to_slice(&mut self.gathered);
+            self.engine.encrypt(&self.gathered)?;
+        }
+        Ok(len)
+    }
+}
+
+impl<P: Pipe> Pipe for TlsPipe<P> {
+    fn poll_recv(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<io::Result<Received>> {
+        ready!(self.poll_open(cx, Way::Receiving))?;
+        loop {
+            if let Some(chunk) = self.engine.take_plain(max) {
+                return Poll::Ready(Ok(Received::Chunk(chunk)));
+            }
+            if self.engine.has_ended() {
+                return Poll::Ready(Ok(Received::Fin));
+            }
+            // The end of our handshake, or an answer that TLS asks for: nobody else may come to
+            // send it.
+            if self.engine.held() == 0 && !self.engine.out().rest().is_empty() {
+                let _ = self.poll_out(cx)?;
+            }
+            match ready!(self.below.poll_recv(cx, max.clamp(SIP, buffers::SIZE))) {
+                Ok(Received::Chunk(chunk)) => {
+                    if let Err(error) = self.engine.receive(&chunk) {
+                        // Says why, if it can be said at once.
+                        let _ = self.poll_out(cx);
+                        return self.broken(error.into());
+                    }
+                }
+                Ok(Received::Fin) => return self.broken(TlsError::Truncated.into()),
+                Err(error) => return self.broken(error),
+            }
+        }
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>, data: &mut dyn Buf) -> Poll<io::Result<usize>> {
+        ready!(self.poll_open(cx, Way::Sending))?;
+        if self.finishing {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        if self.engine.held() > 0 {
+            ready!(self.poll_out(cx))?;
+        }
+        let mut taken = 0;
+        while data.has_remaining() {
+            while data.has_remaining() && self.engine.out().has_room() {
+                match self.encrypt(data) {
+                    Ok(len) => taken += len,
+                    Err(error) => return self.broken(error.into()),
+                }
+            }
+            if self.poll_out(cx)?.is_pending() {
+                break;
+            }
+        }
+        self.gathered.clear();
+        Poll::Ready(Ok(taken))
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_open(cx, Way::Sending))?;
+        self.poll_out(cx)
+    }
+
+    fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_open(cx, Way::Sending))?;
+        if !self.finishing {
+            self.finishing = true;
+            if let Err(error) = self.engine.finish() {
+                return self.broken(error.into());
+            }
+        }
+        ready!(self.poll_out(cx))?;
+        self.below.poll_finish(cx)
+    }
+
+    fn abort(&mut self) {
+        self.stage = Stage::Broken(io::ErrorKind::NotConnected);
+        self.engine.out().clear();
+        self.below.abort();
+    }
+
+    fn check(&mut self) -> io::Result<()> {
+        match &self.stage {
+            Stage::Broken(kind) => Err((*kind).into()),
+            Stage::Leaving { error, .. } => Err(error.clone().into()),
+            _ => self.below.check(),
+        }
+    }
+
+    fn flushed(&mut self) -> bool {
+        self.engine.out().rest().is_empty() && self.below.flushed()
+    }
+
+    fn held(&self) -> usize {
+        self.engine.held() + self.below.held()
+    }
+
+    fn memory(&self) -> usize {
+        self.engine.memory() + self.gathered.capacity() + self.below.memory()
+    }
+
+    fn set_unsent_low_water(&mut self, bytes: usize) {
+        self.record = bytes.clamp(LEAST_RECORD, MAX_RECORD);
+        self.below.set_unsent_low_water(bytes);
+    }
+
+    fn adapt(&mut self) -> Option<Adapted> {
+        self.below.adapt()
+    }
+
+    fn tcp(&self) -> Option<TcpStatus> {
+        self.below.tcp()
+    }
+
+    fn peer(&self) -> Option<Peer> {
+        self.engine.peer().cloned()
+    }
+
+    fn local_addr(&self) -> Option<SocketAddr> {
+        self.below.local_addr()
+    }
+
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        self.below.peer_addr()
+    }
+}
+
+/// Wakes whoever waits for the handshake.
+#[derive(Default)]
+struct Wakers(Mutex<[Option<Waker>; 2]>);
+
+impl Wakers {
+    fn set(&self, way: Way, waker: &Waker) {
+        let mut wakers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        wakers[way as usize] = Some(waker.clone());
+    }
+}
+
+impl Wake for Wakers {
+    fn wake(self: Arc<Self>) {
+        let wakers = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        wakers.into_iter().flatten().for_each(Waker::wake);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipe::memory::memory_pipe;
+    use crate::tls::keys::{Key, KeyKind, Keys};
+
+    #[test]
+    fn that_a_caller_has_spoken_is_noted_when_its_client_hello_is_whole() {
+        let keys = Keys::shared("site", Key::generate(KeyKind::Shared).unwrap()).unwrap();
+        let mut cx = Context::from_waker(Waker::noop());
+        let (mut wire, above) = memory_pipe();
+        let mut client = TlsPipe::client(above, &ClientTls::new(&keys)).unwrap();
+        assert!(client.poll_recv(&mut cx, 1).is_pending());
+        let Poll::Ready(Ok(Received::Chunk(hello))) = wire.poll_recv(&mut cx, 1 << 16) else {
+            panic!("no ClientHello");
+        };
+        let spoken = Arc::<AtomicBool>::default();
+        let (mut wire, above) = memory_pipe();
+        let mut server =
+            TlsPipe::server(above, &ServerTls::new(&keys)).unwrap().noting(spoken.clone());
+        for (index, byte) in hello.iter().enumerate() {
+            assert!(!spoken.load(Ordering::Relaxed), "after {index} bytes of {}", hello.len());
+            assert!(wire.poll_send(&mut cx, &mut &[*byte][..]).is_ready());
+            let before = server.memory();
+            assert!(server.poll_recv(&mut cx, 1).is_pending());
+            let whole = index + 1 == hello.len();
+            assert!(
+                whole || server.memory() == before + 1,
+                "what is not whole is kept, and counts"
+            );
+        }
+        assert!(spoken.load(Ordering::Relaxed));
+    }
+}
