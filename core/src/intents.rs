@@ -37,10 +37,11 @@ impl Intent {
     }
 }
 
-/// What is owed.
+/// What is owed, and what is to be said once more elsewhere.
 #[derive(Clone, Hash, Debug, Default)]
 pub(crate) struct Intents {
     owed: BTreeSet<Intent>,
+    repeats: BTreeSet<Intent>,
 }
 
 impl Intents {
@@ -63,6 +64,30 @@ impl Intents {
     pub fn first(&self) -> Option<Intent> {
         self.owed.first().copied()
     }
+
+    /// This was said, and is to be said once more elsewhere.
+    pub fn repeat(&mut self, intent: Intent) {
+        self.repeats.insert(intent);
+    }
+
+    /// What is to be said once more, which is then forgotten.
+    pub fn take_repeats(&mut self) -> BTreeSet<Intent> {
+        core::mem::take(&mut self.repeats)
+    }
+
+    /// Nothing is said of a flow any more.
+    pub fn forget_flow(&mut self, flow: FlowId) {
+        self.repeats.remove(&Intent::Credit(flow));
+        let all: [fn(FlowId) -> Intent; 6] = [
+            Intent::Credit,
+            Intent::Blocked,
+            Intent::Open,
+            Intent::Accept,
+            Intent::Refuse,
+            Intent::Reset,
+        ];
+        all.iter().for_each(|intent| self.remove(intent(flow)));
+    }
 }
 
 #[cfg(test)]
@@ -84,6 +109,20 @@ mod tests {
             assert!(!intents.contains(intent));
         }
         assert_eq!(intents.first(), None);
+    }
+
+    #[test]
+    fn nothing_is_said_of_a_flow_that_is_gone() {
+        let (flow, other) = (FlowId(1), Intent::Credit(FlowId(3)));
+        let mut intents = Intents::default();
+        let of_flow = [Intent::Credit(flow), Intent::Reset(flow), Intent::Blocked(flow)];
+        of_flow.iter().chain([&other]).for_each(|intent| intents.add(*intent));
+        of_flow.iter().chain([&other]).for_each(|intent| intents.repeat(*intent));
+        intents.forget_flow(flow);
+        assert!(!of_flow.iter().any(|intent| intents.contains(*intent)));
+        let repeats = intents.take_repeats();
+        assert!(intents.contains(other) && !repeats.contains(&of_flow[0]));
+        assert!(repeats.contains(&other) && intents.take_repeats().is_empty());
     }
 
     #[test]

@@ -29,9 +29,8 @@ fn fail(parent: &Path, bug: &str, seed: u64) -> (String, Vec<String>) {
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     let name = format!("swarm-{seed}");
     let text = said(&output);
-    let command = format!(
-        "cargo run --release -p sim -- run {name}/failure.scenario --bug {bug}\n"
-    );
+    let command =
+        format!("cargo run --release -p sim -- run {name}/failure.scenario --bug {bug}\n");
     assert!(text.contains(&command) && !text.contains("same way once more"), "{text}");
     let mut traces: Vec<String> = fs::read_dir(parent.join(&name))
         .expect("a folder")

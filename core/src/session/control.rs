@@ -16,7 +16,6 @@ use crate::stripe::{Stripe, Token};
 use crate::time::Instant;
 use crate::timers::{Timer, Timers};
 use crate::wire::frame::{Frame, MAX_ACKS};
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::hash::{Hash, Hasher};
@@ -27,21 +26,14 @@ use core::time::Duration;
 const REPEAT: core::ops::RangeInclusive<Duration> =
     Duration::from_millis(10)..=Duration::from_millis(500);
 
-/// What was said on one stripe, to be repeated on another.
-#[derive(Clone, Debug, Default)]
-struct Repeats {
-    intents: BTreeSet<Intent>,
-    /// Where it was said.
-    beside: Option<StripeId>,
-    /// The time for that has come.
-    due: bool,
-}
-
 /// What the peer must be told.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Control {
-    owed: Intents,
-    repeats: Repeats,
+    intents: Intents,
+    /// Where that was said which is to be repeated on another stripe.
+    beside: Option<StripeId>,
+    /// The time for that has come.
+    repeat_due: bool,
     /// The nonce of the latest PING.
     nonce: u64,
 }
@@ -49,31 +41,22 @@ pub(super) struct Control {
 impl Control {
     /// The peer must be told this.
     pub fn owe(&mut self, intent: Intent) {
-        self.owed.add(intent);
+        self.intents.add(intent);
     }
 
     /// The peer need not be told this any more.
     pub fn withdraw(&mut self, intent: Intent) {
-        self.owed.remove(intent);
+        self.intents.remove(intent);
     }
 
     /// Whether the peer must be told this.
     pub fn owes(&self, intent: Intent) -> bool {
-        self.owed.contains(intent)
+        self.intents.contains(intent)
     }
 
-    /// Nothing is said of a flow any more.
-    pub fn forget_flow(&mut self, flow: FlowId) {
-        self.repeats.intents.remove(&Intent::Credit(flow));
-        let all: [fn(FlowId) -> Intent; 6] = [
-            Intent::Credit,
-            Intent::Blocked,
-            Intent::Open,
-            Intent::Accept,
-            Intent::Refuse,
-            Intent::Reset,
-        ];
-        all.iter().for_each(|intent| self.owed.remove(intent(flow)));
+    /// What is owed, for the parts that only owe and withdraw.
+    pub fn intents_mut(&mut self) -> &mut Intents {
+        &mut self.intents
     }
 
     /// All that was received on live stripes is to be acknowledged.
@@ -158,7 +141,7 @@ impl Control {
         {
             stripe.send_probes(&mut self.nonce, on.now, on.out);
         }
-        while let Some(intent) = self.owed.first() {
+        while let Some(intent) = self.intents.first() {
             let Some(stripe) = on.control_stripe(None, intent.eliciting()) else { break };
             self.send_intent(intent, stripe, on);
             if matches!(intent, Intent::Credit(_)) {
@@ -204,7 +187,7 @@ impl Control {
                 counts.push((id, acknowledged.acker().count()));
             }
             self.repeat_later(intent, on_stripe, on);
-            next = self.owed.first().filter(|_| counts.len() < MAX_ACKS);
+            next = self.intents.first().filter(|_| counts.len() < MAX_ACKS);
         }
         if !counts.is_empty() {
             on.say(on_stripe, &Frame::Ack { counts }, Token::Acknowledgements, false);
@@ -217,34 +200,34 @@ impl Control {
         if on.stripes.len() > 1 {
             let rtt = on.stripes.get(stripe).and_then(|stripe| stripe.rtt().smoothed());
             let after = rtt.unwrap_or(*REPEAT.end()).clamp(*REPEAT.start(), *REPEAT.end());
-            self.repeats.intents.insert(intent);
-            self.repeats.beside = Some(stripe);
+            self.intents.repeat(intent);
+            self.beside = Some(stripe);
             on.timers.arm(Timer::Repeat, on.now + after);
         }
     }
 
     /// The time has come to say the latest of what was said on one stripe on another.
     pub fn repeat_now(&mut self) {
-        self.repeats.due = true;
+        self.repeat_due = true;
     }
 
     /// Nothing is repeated of what was said so far.
     pub fn forget_repeats(&mut self) {
-        self.repeats.intents.clear();
-        self.repeats.due = false;
+        self.intents.take_repeats();
+        self.repeat_due = false;
     }
 
     /// Repeats on another stripe what was said on one, if the time for that has come.
     pub fn send_repeats(&mut self, on: &mut Carriers<'_>) {
-        if !core::mem::take(&mut self.repeats.due) {
+        if !core::mem::take(&mut self.repeat_due) {
             return;
         }
-        let Some(stripe) = on.control_stripe(self.repeats.beside, false) else {
+        let Some(stripe) = on.control_stripe(self.beside, false) else {
             // None takes it now. What is still true then is said with the next.
             return;
         };
         let mut counts = Vec::new();
-        for intent in core::mem::take(&mut self.repeats.intents) {
+        for intent in self.intents.take_repeats() {
             match intent {
                 Intent::Acknowledge(id) => {
                     let count = |stripe: &Stripe| (id, stripe.acker().count());
@@ -267,8 +250,7 @@ impl Control {
     /// Feeds what is owed and what is to be repeated to `hasher`, see
     /// [`crate::Session::fingerprint`].
     pub fn fingerprint(&self, hasher: &mut impl Hasher) {
-        (self.nonce, &self.owed, &self.repeats.intents).hash(hasher);
-        (self.repeats.beside, self.repeats.due).hash(hasher);
+        (self.nonce, &self.intents, self.beside, self.repeat_due).hash(hasher);
     }
 }
 
@@ -364,17 +346,6 @@ mod tests {
         let mut flows = Flows::new(role, &Config::default(), Instant::ZERO);
         flows.insert(FLOW, Flow::new(Phase::Carried, 0, 1 << 20));
         flows
-    }
-
-    #[test]
-    fn nothing_is_said_of_a_flow_that_is_gone() {
-        let mut control = Control::default();
-        let of_flow = [Intent::Credit(FLOW), Intent::Reset(FLOW), Intent::Blocked(FLOW)];
-        of_flow.iter().for_each(|intent| control.owe(*intent));
-        control.owe(Intent::Credit(FlowId(3)));
-        control.forget_flow(FLOW);
-        assert!(!of_flow.iter().any(|intent| control.owes(*intent)));
-        assert!(control.owes(Intent::Credit(FlowId(3))));
     }
 
     #[test]

@@ -224,7 +224,7 @@ fn partial(entry: &Entry<Token>, count: u64) -> Option<(FlowId, Range<u64>, bool
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stripe::rate::RateEstimator;
+    use crate::stripe::estimator::RateEstimator;
 
     fn data(end: u64, len: u64) -> Entry<Token> {
         let now = Instant::ZERO;

@@ -38,7 +38,7 @@ impl Session {
     /// The session is over: says so on every stripe, resets what flows there are, and forgets
     /// everything.
     pub(super) fn end(&mut self, reason: EndReason, out: &mut Vec<Output>) {
-        self.flows.remove_ended(&mut self.control, &mut self.timers, out);
+        self.flows.remove_ended(self.control.intents_mut(), &mut self.timers, out);
         self.say_close(reason, out);
         for (flow, entry) in self.flows.iter().filter(|(_, entry)| entry.has_local()) {
             out.push(if entry.recv().is_finished() && entry.send().is_done() {

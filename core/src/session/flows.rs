@@ -3,14 +3,13 @@
 //! Flows come, change and go through here alone. So the sums over them, the queue of those that
 //! have data to send, and the list of those that are over are right after each change.
 
-use super::control::Control;
 use crate::config::{Config, FLOW_FLOOR, INITIAL_EARLY, INITIAL_WINDOW};
 use crate::error::Violation;
 use crate::flow::Flow;
 use crate::flow::queue::FlowQueue;
 use crate::flow::table::{IdState, Table};
 use crate::id::{FlowId, Role};
-use crate::intents::Intent;
+use crate::intents::{Intent, Intents};
 use crate::io::Output;
 use crate::stripe::table::MAX_DATA_ENTRIES;
 use crate::time::Instant;
@@ -268,13 +267,13 @@ impl Flows {
     }
 
     /// Takes a flow out for good, with all that the peer was to be told of it.
-    pub fn remove(&mut self, flow: FlowId, control: &mut Control, timers: &mut Timers) {
+    pub fn remove(&mut self, flow: FlowId, intents: &mut Intents, timers: &mut Timers) {
         if let Some(entry) = self.table.get(flow) {
             self.replace(Sums::of(entry), Sums::default());
             self.table.remove(flow);
             self.queue.forget(flow);
             timers.clear(Timer::Linger(flow));
-            control.forget_flow(flow);
+            intents.forget_flow(flow);
         }
     }
 
@@ -352,18 +351,18 @@ impl Flows {
     }
 
     /// Gives the peer more credit for a flow if consumption calls for it.
-    pub fn advance_credit(&mut self, flow: FlowId, control: &mut Control) {
+    pub fn advance_credit(&mut self, flow: FlowId, intents: &mut Intents) {
         let (pool, limit) = (self.recv_pool(), self.window_limit);
         let advanced = self.change(flow, |entry| entry.recv_mut().advance_credit(pool, limit));
         if advanced == Some(true) {
-            control.owe(Intent::Credit(flow));
+            intents.add(Intent::Credit(flow));
         }
     }
 
     /// Forgets flows to which nothing more can happen.
     pub fn remove_ended(
         &mut self,
-        control: &mut Control,
+        intents: &mut Intents,
         timers: &mut Timers,
         out: &mut Vec<Output>,
     ) {
@@ -372,16 +371,16 @@ impl Flows {
             if entry.closing().is_none() {
                 out.push(Output::FlowEnded { flow });
             }
-            self.remove(flow, control, timers);
+            self.remove(flow, intents, timers);
         }
     }
 
     /// Opens flows that were asked for, as far as the peer lets us.
-    pub fn open_requested(&mut self, control: &mut Control, out: &mut Vec<Output>) {
+    pub fn open_requested(&mut self, intents: &mut Intents, out: &mut Vec<Output>) {
         while let Some((request, opaque, flow, early)) = self.table.next_request() {
             let window = FLOW_FLOOR + (INITIAL_WINDOW - FLOW_FLOOR).min(self.recv_pool() / 4);
             self.insert(flow, Flow::opening(opaque, early, window));
-            control.owe(Intent::Open(flow));
+            intents.add(Intent::Open(flow));
             out.push(Output::FlowOpened { request, flow });
             self.note_room(flow);
         }
@@ -452,7 +451,7 @@ mod tests {
         flows.receive(CLIENT, 10, zeros(3), false).unwrap();
         assert_eq!(flows.reordering(), (3, 3));
         assert_eq!(flows.memory_kept(), idle + FLOW_FLOOR + 8 + SEGMENT_OVERHEAD);
-        flows.remove(CLIENT, &mut Control::default(), &mut Timers::default());
+        flows.remove(CLIENT, &mut Intents::default(), &mut Timers::default());
         assert_eq!((flows.send_used(), flows.next_to_send(), flows.len()), (0, None, 0));
         assert_eq!((flows.reordering(), flows.memory_kept()), ((0, 3), 0));
     }
@@ -501,8 +500,8 @@ mod tests {
                 flow.recv_mut().discard();
             });
             let mut told = Vec::new();
-            let (mut control, mut timers) = (Control::default(), Timers::default());
-            (0..2).for_each(|_| flows.remove_ended(&mut control, &mut timers, &mut told));
+            let (mut intents, mut timers) = (Intents::default(), Timers::default());
+            (0..2).for_each(|_| flows.remove_ended(&mut intents, &mut timers, &mut told));
             assert_eq!(told.len(), usize::from(!closed), "{told:?}");
             assert_eq!(flows.len(), 0);
         }

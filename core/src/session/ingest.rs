@@ -143,7 +143,7 @@ impl Session {
             Frame::Pong { nonce } => return self.custody().pong(stripe, nonce, out),
             Frame::Grant { flows, early } => {
                 self.flows.ids_mut().raise(flows, early);
-                self.flows.open_requested(&mut self.control, out);
+                self.flows.open_requested(self.control.intents_mut(), out);
             }
             Frame::Ping { nonce } => {
                 if let Some(stripe) = self.stripes.get_mut(stripe) {
@@ -186,7 +186,7 @@ impl Session {
     }
 
     fn remove_flow(&mut self, flow: FlowId) {
-        self.flows.remove(flow, &mut self.control, &mut self.timers);
+        self.flows.remove(flow, self.control.intents_mut(), &mut self.timers);
     }
 
     fn on_open(
@@ -343,7 +343,7 @@ impl Session {
         if self.flows.id_state(flow)? == IdState::Exists && self.flows.with_local(flow).is_some() {
             let blocked = |entry: &mut Flow| entry.recv_mut().credit_mut().blocked_at(limit);
             self.flows.change(flow, blocked);
-            self.flows.advance_credit(flow, &mut self.control);
+            self.flows.advance_credit(flow, self.control.intents_mut());
         }
         Ok(())
     }

@@ -32,7 +32,7 @@ impl Local<'_> {
     pub fn open(&mut self, request: u64, opaque: Bytes, open: bool, out: &mut Vec<Output>) {
         if open {
             self.flows.ids_mut().request(request, opaque);
-            self.flows.open_requested(self.control, out);
+            self.flows.open_requested(self.control.intents_mut(), out);
         } else {
             out.push(Output::FlowOpenFailed { request });
         }
@@ -66,7 +66,7 @@ impl Local<'_> {
             return;
         }
         self.flows.change(flow, |entry| entry.recv_mut().credit_mut().consume(total));
-        self.flows.advance_credit(flow, self.control);
+        self.flows.advance_credit(flow, self.control.intents_mut());
     }
 
     /// The local side sends no more.

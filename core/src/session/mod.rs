@@ -224,7 +224,7 @@ impl Session {
     fn prepare(&mut self, out: &mut Vec<Output>) {
         self.custody().resend_doubted();
         let Session { flows, stripes, control, timers, turns, config, now, .. } = self;
-        flows.remove_ended(control, timers, out);
+        flows.remove_ended(control.intents_mut(), timers, out);
         flows.notify_memory_waiters(out);
         let pool = flows.recv_pool();
         if let Some(early) = flows.ids_mut().grant(config, pool, *now) {

@@ -2,7 +2,7 @@
 //! stripe's bytes up to its end.
 
 use crate::ranges::RangeSet;
-use crate::stripe::rate::Mark;
+use crate::stripe::estimator::Mark;
 use crate::time::Instant;
 use alloc::collections::VecDeque;
 use core::hash::{Hash, Hasher};
@@ -181,7 +181,7 @@ impl<T: PartialEq + Hash> Ledger<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stripe::rate::RateEstimator;
+    use crate::stripe::estimator::RateEstimator;
     use alloc::vec::Vec;
     use quickcheck::quickcheck;
 

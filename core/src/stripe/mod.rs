@@ -1,8 +1,8 @@
 //! One stripe as a session sees it: what was put on it, what came from it, how fast it is.
 
 pub(crate) mod acker;
+pub(crate) mod estimator;
 pub(crate) mod ledger;
-pub(crate) mod rate;
 pub(crate) mod rtt;
 pub(crate) mod table;
 pub(crate) mod window;
@@ -20,8 +20,8 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use core::hash::{Hash, Hasher};
 use core::time::Duration;
+use estimator::{Latest, Mark, RateEstimator};
 use ledger::{Entry, Ledger};
-use rate::{Latest, Mark, RateEstimator};
 use rtt::Rtt;
 use window::{Ack, Window};
 

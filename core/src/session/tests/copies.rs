@@ -5,7 +5,7 @@ use super::alone::Alone;
 use super::*;
 use crate::SchedulerKind;
 use crate::scheduler::reinject;
-use crate::stripe::rate::Latest;
+use crate::stripe::estimator::Latest;
 use crate::stripe::window::Ack;
 use crate::timers::Timer;
 use crate::wire::deframer::Item;

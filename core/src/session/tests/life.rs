@@ -2,7 +2,7 @@
 
 use super::alone::{Alone, FLOW};
 use super::*;
-use crate::stripe::rate::Latest;
+use crate::stripe::estimator::Latest;
 use crate::wire::hello::Refusal;
 
 #[test]
@@ -214,7 +214,7 @@ fn the_pace_of_a_stripe_is_told_when_it_has_doubled_or_halved() {
     let pace = |alone: &mut Alone, rate: Option<u64>| -> Vec<u64> {
         if let Some(rate) = rate {
             let stripe = alone.session.stripes.get_mut(StripeId(0)).unwrap();
-            *stripe.rate_mut() = crate::stripe::rate::RateEstimator::new(alone.now);
+            *stripe.rate_mut() = crate::stripe::estimator::RateEstimator::new(alone.now);
             let mark = stripe.rate_mut().mark(None, alone.now);
             let latest = Latest { at: alone.now, mark, beyond: 1_000_000, queued: true };
             stripe.rate_mut().acknowledged(
