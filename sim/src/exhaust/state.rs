@@ -28,9 +28,9 @@ pub struct Budget {
     pub resumes: u8,
 }
 
-/// Where a side stands with a stripe.
+/// What a stripe is to a side.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) enum Standing {
+pub(super) enum StripeState {
     /// It has not heard the other's HELLO.
     Greeting,
     Up,
@@ -41,7 +41,7 @@ pub(super) enum Standing {
 /// One connection. What is indexed by a side's number is that side's, or the way from it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Stripe {
-    pub standing: [Standing; 2],
+    pub states: [StripeState; 2],
     /// Nothing is added to it any more.
     pub broken: bool,
     /// Messages in flight, by their number in [`super::answers::Messages`].
@@ -60,17 +60,17 @@ pub struct State<I> {
 impl Stripe {
     /// A side says something; on a broken stripe, to nobody.
     pub fn send(&mut self, side: Side, message: u32) {
-        let nobody = self.broken || self.standing[side.other().index()] == Standing::Down;
-        if !nobody && self.standing[side.index()] != Standing::Down {
+        let nobody = self.broken || self.states[side.other().index()] == StripeState::Down;
+        if !nobody && self.states[side.index()] != StripeState::Down {
             self.queues[side.index()].push_back(message);
         }
     }
 
     /// A side has no more to do with it.
     pub fn lose(&mut self, side: Side) {
-        self.standing[side.index()] = Standing::Down;
+        self.states[side.index()] = StripeState::Down;
         self.queues[side.other().index()].clear();
-        if self.standing == [Standing::Down; 2] {
+        if self.states == [StripeState::Down; 2] {
             self.broken = true;
         }
     }
@@ -85,7 +85,7 @@ impl<I> State<I> {
         words.push(u32::from_le_bytes([deaths, cuts, dials, doubts]));
         words.push(u32::from_le_bytes([heartbeats, repeats, resumes, self.stripes.len() as u8]));
         for stripe in &self.stripes {
-            let [client, server] = stripe.standing.map(|standing| standing as u8);
+            let [client, server] = stripe.states.map(|state| state as u8);
             words.push(u32::from_le_bytes([client, server, u8::from(stripe.broken), 0]));
             for queue in &stripe.queues {
                 words.push(queue.len() as u32);
@@ -101,15 +101,15 @@ impl<I> State<I> {
         let ends = [name(next()), name(next())];
         let [deaths, cuts, dials, doubts] = next().to_le_bytes();
         let [heartbeats, repeats, resumes, stripes] = next().to_le_bytes();
-        let standing = |number| match number {
-            0 => Standing::Greeting,
-            1 => Standing::Up,
-            _ => Standing::Down,
+        let state = |number| match number {
+            0 => StripeState::Greeting,
+            1 => StripeState::Up,
+            _ => StripeState::Down,
         };
         let stripes = (0..stripes).map(|_| {
             let [client, server, broken, _] = next().to_le_bytes();
             let queues = [(); 2].map(|()| (0..next()).map(|_| next()).collect());
-            Stripe { standing: [standing(client), standing(server)], broken: broken == 1, queues }
+            Stripe { states: [state(client), state(server)], broken: broken == 1, queues }
         });
         let stripes = stripes.collect();
         State {

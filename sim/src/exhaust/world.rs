@@ -10,7 +10,7 @@
 use super::answers::{Ends, Given, Sent};
 use super::end::{End, Message, Plan};
 use super::program::Act;
-use super::state::{Budget, Standing, State, Stripe};
+use super::state::{Budget, State, Stripe, StripeState};
 use crate::side::Side;
 use std::collections::VecDeque;
 use striper_core::{StripeId, Timer};
@@ -153,7 +153,7 @@ impl World {
             for side in Side::BOTH {
                 self.stripe_events(ends, state, index, side, next);
             }
-            let is_over = stripe.standing == [Standing::Down; 2];
+            let is_over = stripe.states == [StripeState::Down; 2];
             if state.budget.deaths > 0 && !stripe.broken && !is_over {
                 let mut after = state.clone();
                 after.budget.deaths -= 1;
@@ -185,7 +185,7 @@ impl World {
     }
 
     fn dial<E: Ends>(&self, ends: &mut E, state: &State<E::Id>, next: &mut Vec<Successor<E::Id>>) {
-        let greeting = |stripe: &&Stripe| stripe.standing[0] == Standing::Greeting;
+        let greeting = |stripe: &&Stripe| stripe.states[0] == StripeState::Greeting;
         let under_way = state.stripes.iter().filter(greeting).count();
         let client = ends.end(&state.ends[0]);
         if state.budget.dials == 0 || client.ended().is_some() || client.wanted() <= under_way {
@@ -196,7 +196,7 @@ impl World {
         let mut after = state.clone();
         after.budget.dials -= 1;
         after.stripes.push(Stripe {
-            standing: [Standing::Greeting; 2],
+            states: [StripeState::Greeting; 2],
             broken: false,
             queues: [VecDeque::from([hello]), VecDeque::new()],
         });
@@ -213,18 +213,18 @@ impl World {
         next: &mut Vec<Successor<E::Id>>,
     ) {
         let stripe = &state.stripes[index];
-        let standing = stripe.standing[side.index()];
-        if standing == Standing::Down {
+        let here = stripe.states[side.index()];
+        if here == StripeState::Down {
             return;
         }
         self.deliver(ends, state, (index, &[]), side, next);
-        if !stripe.broken && stripe.standing[side.other().index()] != Standing::Down {
+        if !stripe.broken && stripe.states[side.other().index()] != StripeState::Down {
             return;
         }
         let mut told = state.clone();
         told.stripes[index].lose(side);
         let event = Event::Tell { stripe: index as u8, side, cut: false };
-        if standing == Standing::Up {
+        if here == StripeState::Up {
             self.give(ends, &told, side, Given::Down(StripeId(index as u64)), event, next);
             self.tell_cut(ends, state, index, side, next);
         } else {
@@ -287,7 +287,7 @@ impl World {
         let mut after = state.clone();
         let arrived = &mut after.stripes[index];
         let Some(message) = arrived.queues[from].pop_front() else { return };
-        arrived.standing[side.index()] = Standing::Up;
+        arrived.states[side.index()] = StripeState::Up;
         let goes_on = self.plan.coarse && ends.messages().get(message).is_light();
         let event = Event::Deliver { stripe: index as u8, to: side };
         let first = next.len();
@@ -297,7 +297,7 @@ impl World {
             for successor in next.split_off(first) {
                 let before = next.len();
                 let stripe = &successor.state.stripes[index];
-                if stripe.standing[side.index()] == Standing::Up {
+                if stripe.states[side.index()] == StripeState::Up {
                     self.deliver(ends, &successor.state, (index, &successor.choices), side, next);
                 }
                 if next.len() == before {

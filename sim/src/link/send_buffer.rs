@@ -185,11 +185,11 @@ impl SendBuffer {
             self.unsent_len += n;
             self.unsent.push_back(piece);
         }
-        self.meet_cut(felt);
+        self.cut_if_due(felt);
     }
 
     /// What a program that is gone has not written is gone with it.
-    fn meet_cut(&mut self, felt: &mut Kinds) {
+    fn cut_if_due(&mut self, felt: &mut Kinds) {
         if self.is_cut() && !self.closing {
             if self.outbox_len > 0 {
                 felt.add(Kind::Cut);

@@ -159,7 +159,7 @@ impl World {
         let mut outputs = std::mem::take(&mut self.outputs);
         self.note_input(index, &input);
         let outstanding = self.lives[index].session.view_outstanding();
-        self.feed(index, now, input, &mut outputs);
+        self.give_input(index, now, input, &mut outputs);
         self.check_work(outstanding, &outputs);
         if self.setup.checks.due(self.inputs) {
             self.check(index, now);
@@ -189,7 +189,7 @@ impl World {
 
     /// Gives a session an input, shows that to the observer, and sees how the session stands
     /// afterwards.
-    fn feed(&mut self, index: usize, now: Instant, input: Input, outputs: &mut Vec<Output>) {
+    fn give_input(&mut self, index: usize, now: Instant, input: Input, outputs: &mut Vec<Output>) {
         let life = &mut self.lives[index];
         if let Some(observe) = &mut self.observer {
             let (side, session) = (life.side, &mut life.session);
