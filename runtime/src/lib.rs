@@ -16,14 +16,15 @@
 //! whose ends belong to no executor. Handles and flows stay on their thread.
 //! `examples/own_thread.rs` is such a program.
 //!
-//! Pipes stack: a [`DatagramPipe`] keeps boundaries on a socket or a flow, an [`AtomicPipe`] takes a send whole, [`Stacked`] puts a session's
-//! stripes on either, [`bridge()`] joins any two, and [`PipeExt`] has their methods as futures.
-//! `examples/` in this crate's folder also shows an echo over datagrams, datagrams over a flow, and
-//! a relay.
+//! Pipes stack: a [`DatagramPipe`] keeps boundaries on a socket or a flow, an [`AtomicPipe`] takes a
+//! send whole, [`Stacked`] puts a session's stripes on either, [`bridge()`] joins any two, and
+//! [`PipeExt`] has their methods as futures. `examples/` in this crate's folder also shows an echo
+//! over datagrams, datagrams over a flow, and a relay.
 //!
-//! The driver, the gate, the bridge and all pipes but the TCP one name neither sockets nor an executor: they are given a
-//! [`clock::Clock`], a [`Dial`] or a [`Listen`], tasks and random numbers, so they run in virtual time as well
-//! ([`Client::start_in`], [`Server::start_in`], [`bridge_in`]).
+//! The driver, the gate, the bridge and all pipes but the TCP one name neither sockets nor an
+//! executor: they are given a [`clock::Clock`], a [`Dial`] or a [`Listen`], tasks and random
+//! numbers, so they run in virtual time as well ([`Client::start_in`], [`Server::start_in`],
+//! [`bridge_in`]).
 
 mod admission;
 mod bridge;

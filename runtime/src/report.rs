@@ -40,7 +40,7 @@ impl fmt::Display for SessionTag {
 pub enum Event {
     /// The first stripe of a new session is up.
     SessionStarted {
-        /// Which.
+        /// The session's name in logs.
         session: SessionTag,
         /// Who is at the other end, if it had to prove that.
         peer: Option<PeerName>,
@@ -50,7 +50,7 @@ pub enum Event {
     /// A session with flows has lost its last stripe. The flows stand still until a stripe is back
     /// or the session is given up.
     SessionStranded {
-        /// Which.
+        /// The session's name in logs.
         session: SessionTag,
         /// Who is at the other end, if it had to prove that.
         peer: Option<PeerName>,
@@ -63,14 +63,14 @@ pub enum Event {
     },
     /// A session has a stripe again, after [`Event::SessionStranded`].
     SessionResumed {
-        /// Which.
+        /// The session's name in logs.
         session: SessionTag,
         /// How many flows it has.
         flows: usize,
     },
     /// The other side of a session with flows lets these finish and takes no more.
     PeerStopping {
-        /// Which.
+        /// The session's name in logs.
         session: SessionTag,
         /// How many flows it has.
         flows: usize,
@@ -78,9 +78,9 @@ pub enum Event {
     /// A session is over; its flows have been reset. A client starts a new one when it is next
     /// needed.
     SessionEnded {
-        /// Which.
+        /// The session's name in logs.
         session: SessionTag,
-        /// Why.
+        /// What has ended it.
         reason: EndReason,
         /// How many flows were reset.
         flows: usize,
@@ -88,16 +88,16 @@ pub enum Event {
     /// Client: the server has been reached and doesn't know the session, most likely because it has
     /// been restarted. As [`Event::SessionEnded`].
     SessionForgotten {
-        /// Which.
+        /// The session's name in logs.
         session: SessionTag,
         /// How many flows were reset.
         flows: usize,
     },
     /// A stripe carries data now.
     StripeUp {
-        /// Of which session.
+        /// The name of its session in logs.
         session: SessionTag,
-        /// Its number.
+        /// Its number in the session.
         stripe: StripeId,
         /// Its place among the session's stripes, from 1.
         place: usize,
@@ -110,9 +110,9 @@ pub enum Event {
     },
     /// A stripe is no more.
     StripeLost {
-        /// Of which session.
+        /// The name of its session in logs.
         session: SessionTag,
-        /// Its number.
+        /// Its number in the session.
         stripe: StripeId,
         /// Its place among the session's stripes, from 1.
         place: usize,
@@ -122,14 +122,14 @@ pub enum Event {
         live: usize,
         /// How many it is meant to have (a server, which doesn't know, says `live`).
         wanted: usize,
-        /// Why.
+        /// What became of it.
         reason: StripeLoss,
     },
     /// What controls congestion on a stripe has been changed, or could not be.
     StripeAdapted {
-        /// Of which session.
+        /// The name of its session in logs.
         session: SessionTag,
-        /// Its number.
+        /// Its number in the session.
         stripe: StripeId,
         /// Its place among the session's stripes, from 1.
         place: usize,
@@ -156,7 +156,7 @@ pub enum Event {
     },
     /// Server: sessions kept more memory than they may, and this one the most.
     MemoryShort {
-        /// Which.
+        /// The session's name in logs.
         session: SessionTag,
         /// So many of its flows have been reset.
         flows: usize,
@@ -167,7 +167,7 @@ pub enum Event {
     StripeRefused {
         /// Who called.
         from: SocketAddr,
-        /// Why.
+        /// What was wrong with it.
         error: StripeRefusal,
     },
     /// Connections can't be accepted at the moment. Said once until it works again; attempts go on.
@@ -177,9 +177,9 @@ pub enum Event {
     },
     /// A trace is not written any further. Said once a trace; the session goes on.
     TraceStopped {
-        /// Its file.
+        /// The file, which has what was recorded so far.
         path: PathBuf,
-        /// Why.
+        /// What went wrong, in words.
         cause: String,
     },
 }
@@ -339,7 +339,7 @@ pub struct Status {
 /// What there is to tell about a session.
 #[derive(Clone, Debug)]
 pub struct SessionStatus {
-    /// Which.
+    /// The session's name in logs.
     pub session: SessionTag,
     /// Who is at the other end, if it had to prove that.
     pub peer: Option<PeerName>,

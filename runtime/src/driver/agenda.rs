@@ -153,15 +153,8 @@ impl Agenda {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::Never;
     use super::*;
-
-    struct Never;
-
-    impl Timer for Never {
-        fn poll_until(&mut self, _: &mut Context<'_>, _: Instant) -> Poll<()> {
-            Poll::Pending
-        }
-    }
 
     fn agenda() -> Agenda {
         Agenda::new(Box::new(Never))

@@ -163,3 +163,79 @@ fn secured(dialling: Dialling, tls: ClientTls) -> Dialling {
         Ok(Box::new(pipe.answering(plain)) as Box<dyn Pipe>)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{ID, base};
+    use super::*;
+    use crate::pipe::PipeExt;
+    use crate::pipe::memory::{MemoryPipe, memory_pipe};
+    use std::cell::RefCell;
+    use std::time::Duration;
+    use striper_core::{Hello, Role};
+
+    /// Every address answers at once that it accepts this stripe, or never anything.
+    struct Answering {
+        stripe: Option<StripeId>,
+        /// The server's ends.
+        ends: Rc<RefCell<Vec<MemoryPipe>>>,
+    }
+
+    impl Dial for Answering {
+        fn dial(&self, _: &HostPort, _: Duration) -> Dialling {
+            let (Some(stripe), ends) = (self.stripe, self.ends.clone()) else {
+                return Box::pin(std::future::pending());
+            };
+            Box::pin(async move {
+                let (pipe, mut server) = memory_pipe();
+                let kind = HelloKind::Accept { instance: 1 };
+                let hello = Hello { kind, session: ID, stripe, gone: Vec::new() };
+                server.send(&hello.encode()).await?;
+                ends.borrow_mut().push(server);
+                Ok(Box::new(pipe) as Box<dyn Pipe>)
+            })
+        }
+    }
+
+    fn dials(answer: Option<u64>, wanted: usize) -> Dials {
+        let dial = Answering { stripe: answer.map(StripeId), ends: Rc::default() };
+        let dial = Rc::new(dial);
+        let mut dials = Dials::new(dial, vec![HostPort::new("server", 1)], Box::new(|| 0));
+        dials.dialler_mut().want(wanted);
+        dials
+    }
+
+    #[test]
+    fn dials_that_are_given_up_leave_nothing() {
+        let (mut dials, mut base) = (dials(None, 2), base(Role::Client));
+        dials.begin(base.engine.now(), false, None, &mut base.agenda);
+        assert_eq!((dials.check_invariants(0, &base.agenda), base.agenda.len()), (2, 2));
+        assert!(base.agenda.gather());
+        let token = base.agenda.next().unwrap();
+        assert!(dials.step(token, None, &mut base).is_none());
+        assert!(base.agenda.next_time().is_some(), "it must not hang for ever");
+        dials.drop_all(&mut base.agenda);
+        assert_eq!((dials.check_invariants(0, &base.agenda), base.agenda.len()), (0, 0));
+        assert!(!dials.dialler().wants_any());
+    }
+
+    #[test]
+    fn a_server_must_accept_the_stripe_that_was_dialled() {
+        for (answer, accepted) in [(0, true), (1, false)] {
+            let (mut dials, mut base) = (dials(Some(answer), 1), base(Role::Client));
+            dials.begin(base.engine.now(), false, None, &mut base.agenda);
+            assert!(base.agenda.gather());
+            let token = base.agenda.next().unwrap();
+            let cause = match dials.step(token, None, &mut base).expect("it has answered") {
+                Ok((_, greeted)) => {
+                    assert_eq!(greeted.hello.stripe, StripeId(0));
+                    None
+                }
+                Err(failed) => Some(failed.cause),
+            };
+            let other = DialError::Handshake(HandshakeError::Malformed);
+            assert_eq!(cause, (!accepted).then_some(other));
+            assert_eq!(base.agenda.len(), 0);
+        }
+    }
+}

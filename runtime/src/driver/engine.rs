@@ -152,3 +152,31 @@ impl Engine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::server;
+    use super::*;
+    use striper_core::EndReason;
+
+    #[test]
+    fn an_input_that_comes_up_while_outputs_are_performed_is_given_after_them() {
+        let mut engine = server().engine;
+        engine.defer(Input::Abort);
+        assert!(!engine.is_settled());
+        let outputs = engine.take_outputs();
+        assert!(outputs.is_empty(), "it waits");
+        engine.performed(outputs);
+        let ended = [Output::Ended { reason: EndReason::Aborted }];
+        assert_eq!(engine.take_outputs(), ended);
+        assert!(engine.is_settled());
+    }
+
+    #[test]
+    fn what_came_up_in_a_session_that_has_ended_is_not_given_to_the_next() {
+        let mut engine = server().engine;
+        engine.defer(Input::Abort);
+        assert_eq!(engine.end(), 0);
+        assert!(engine.is_settled());
+    }
+}

@@ -424,3 +424,73 @@ fn broken(end: &LocalEnd, engine: &mut Engine) -> FlowEnd {
     }
     FlowEnd::Reset(Reason::Aborted)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{base, server};
+    use super::*;
+    use crate::pipe::memory::memory_pipe;
+    use striper_core::Role;
+
+    /// Adds a flow from here. Where its token is, and how it ends once it has.
+    fn add(flows: &mut Flows, base: &mut Base) -> (Token, impl FnMut() -> Option<FlowEnd> + use<>) {
+        let (local, _) = memory_pipe();
+        let (report, mut reported) = oneshot();
+        let token = flows.add(Box::new(local), None, report, &Stripes::default(), base);
+        (token, move || reported.try_take().map(|report: FlowReport| report.end))
+    }
+
+    #[test]
+    fn a_flow_waits_for_a_session_until_its_time_is_over() {
+        let (mut flows, mut base) = (Flows::default(), base(Role::Client));
+        let stripes = Stripes::default();
+        let (token, mut end) = add(&mut flows, &mut base);
+        let (now, second) = (base.engine.now(), Duration::from_secs(1));
+        flows.wait(token, now + second, &mut base);
+        assert!(flows.needs_stripe() && flows.is_idle());
+        assert_eq!(base.agenda.next_time(), Some(now + second));
+        flows.step(token, &stripes, &mut base);
+        assert_eq!((flows.check_invariants(&base.agenda), end()), (1, None));
+        flows.wait(token, now, &mut base);
+        flows.step(token, &stripes, &mut base);
+        assert_eq!(end(), Some(FlowEnd::NoSession(OpenError::TimedOut)));
+        assert_eq!((flows.check_invariants(&base.agenda), base.agenda.len()), (0, 0));
+        assert!(!flows.needs_stripe());
+    }
+
+    #[test]
+    fn an_answer_that_comes_after_the_end_of_its_flow_opens_nothing() {
+        let (mut flows, mut base) = (Flows::default(), base(Role::Client));
+        let [(ended, _), (other, _)] = [(); 2].map(|()| add(&mut flows, &mut base));
+        for token in [ended, other] {
+            flows.ask_for(token, &mut base.engine);
+        }
+        assert_eq!((flows.requests(), flows.is_idle()), (vec![0, 1], false));
+        let end = FlowEnd::Reset(Reason::Aborted);
+        flows.conclude(ended, end, &Stripes::default(), &mut base);
+        let (next, _) = add(&mut flows, &mut base);
+        assert_eq!(next, ended, "it has the same token");
+        flows.opened(0, FlowId(4), &mut base);
+        assert!(!flows.carries(FlowId(4)));
+        assert_eq!(flows.take_request(1), Some(other));
+    }
+
+    #[test]
+    fn bytes_of_a_flow_that_was_reset_count_until_its_local_pipe_has_them_or_never_will() {
+        let (mut flows, mut base) = (Flows::default(), server());
+        let (stripes, end) = (Stripes::default(), FlowEnd::Reset(Reason::Aborted));
+        for flow in [FlowId(1), FlowId(3)] {
+            flows.arrive(flow, Target::Default, &stripes, &mut base);
+            flows.deliver(flow, Bytes::from_static(b"bytes"), &mut base);
+            flows.cut(flow, end.clone(), &mut base);
+        }
+        assert_eq!((flows.len(), flows.lingering()), (0, 10));
+        assert_eq!(flows.check_invariants(&base.agenda), 2);
+        // Nobody has answered it, so nothing will take its bytes.
+        let first = base.agenda.next_unwritten().unwrap();
+        flows.write(first, &stripes, &mut base);
+        assert_eq!(flows.lingering(), 5);
+        flows.drop_lingering(&stripes, &mut base);
+        assert_eq!((flows.lingering(), base.agenda.len()), (0, 0));
+    }
+}

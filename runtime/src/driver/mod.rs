@@ -20,6 +20,8 @@ mod status;
 mod stripe_end;
 mod stripes;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
 mod turn;
 

@@ -313,3 +313,55 @@ fn look_if_due(end: &mut StripeEnd, engine: &mut Engine) {
         engine.tell(Event::StripeAdapted { session, stripe, place, peer, adapted });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{greeted, server};
+    use super::*;
+    use crate::pipe::Pipe;
+
+    /// Adds one, and says where its token is and what is at its other end.
+    fn add(stripes: &mut Stripes, stripe: u64, base: &mut Base) -> (Token, impl Pipe + use<>) {
+        let (greeted, far) = greeted(stripe);
+        (stripes.add(greeted, 0, Bytes::new(), 0, base), far)
+    }
+
+    #[test]
+    fn a_stripe_takes_the_first_place_that_is_free() {
+        let (mut stripes, mut base) = (Stripes::default(), server());
+        let _far: Vec<_> = (0..3).map(|stripe| add(&mut stripes, stripe, &mut base)).collect();
+        let closed = stripes.close(StripeId(1), StripeClose::Stalled, 0, &mut base);
+        assert_eq!(closed.map(|facts| facts.place), Some(2));
+        assert_eq!((stripes.len(), stripes.check_invariants(&base.agenda)), (2, 3));
+        let _fourth = add(&mut stripes, 3, &mut base);
+        let places = [(0, 1), (2, 3), (3, 2)].map(|(stripe, place)| (StripeId(stripe), place));
+        assert_eq!(stripes.places(), BTreeMap::from(places));
+    }
+
+    #[test]
+    fn a_stripe_that_has_been_closed_goes_when_both_sides_have_finished() {
+        let (mut stripes, mut base) = (Stripes::default(), server());
+        let (token, mut far) = add(&mut stripes, 0, &mut base);
+        stripes.close(StripeId(0), StripeClose::Stalled, 0, &mut base);
+        assert_eq!(stripes.write(token, 0, &mut base), None);
+        assert_eq!(base.agenda.kind(token), Some(Kind::Stripe));
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(far.poll_finish(&mut cx).is_ready());
+        assert_eq!(stripes.write(token, 0, &mut base), None);
+        assert_eq!((base.agenda.kind(token), stripes.check_invariants(&base.agenda)), (None, 0));
+    }
+
+    #[test]
+    fn a_stripe_that_breaks_is_told_to_the_session_and_to_the_user() {
+        let (mut stripes, mut base) = (Stripes::new(Some(4), None), server());
+        let (token, mut far) = add(&mut stripes, 0, &mut base);
+        base.engine.take_events();
+        far.abort();
+        let lost = stripes.step(token, 0, &mut base).expect("it is broken");
+        assert_eq!((lost.id, stripes.len(), base.agenda.len()), (StripeId(0), 0, 0));
+        assert_eq!(base.engine.session().stats().stripes.len(), 0);
+        let events = base.engine.take_events();
+        assert!(matches!(events[..], [Event::StripeLost { live: 0, wanted: 4, .. }]));
+        assert_eq!(stripes.step(token, 0, &mut base), None, "it is gone");
+    }
+}

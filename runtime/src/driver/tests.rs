@@ -2,6 +2,7 @@
 
 use super::agenda::SLICE;
 use super::pump::Pump;
+use super::testing::Never;
 use super::turn::run;
 use crate::admission::budget::Budget;
 use crate::pipe::testing::Source;
@@ -10,7 +11,7 @@ use crate::report::Event;
 use bytes::Bytes;
 use std::cell::Cell;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::Duration;
 use striper_core::wire::frame::Frame;
 use striper_core::{Config, FlowId, Hello, HelloKind, Instant, Reason, SessionId, StripeId};
@@ -30,15 +31,6 @@ impl Clock for Working {
 
     fn timer(&self) -> Box<dyn Timer> {
         Box::new(Never)
-    }
-}
-
-/// A timer that never goes off.
-struct Never;
-
-impl Timer for Never {
-    fn poll_until(&mut self, _: &mut Context<'_>, _: Instant) -> Poll<()> {
-        Poll::Pending
     }
 }
 

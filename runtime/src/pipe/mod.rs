@@ -1,9 +1,9 @@
 //! Pipes: duplex, ordered, reliable streams whose two directions end separately, and what stacks on
 //! them.
 //!
-//! Everything above works on [`Pipe`] alone, so a TCP socket ([`TcpPipe`](crate::TcpPipe)), one
-//! end of a flow ([`Flow`](crate::Flow)), datagrams over either ([`datagram`]), sends that are taken
-//! whole ([`atomic`]) and a simulated link are the same to it, and stack in any order that makes
+//! Everything above works on [`Pipe`] alone. So a TCP socket ([`TcpPipe`](crate::TcpPipe)), one end
+//! of a flow ([`Flow`](crate::Flow)), datagrams over either ([`datagram`]), sends that are taken
+//! whole ([`atomic`]) and a simulated link are the same to it. They stack in any order that makes
 //! sense.
 
 pub mod atomic;
@@ -54,7 +54,7 @@ pub enum Adapted {
     Kept,
     /// It is another one from now on.
     Changed {
-        /// Which.
+        /// What controls congestion now.
         congestion: Congestion,
         /// Whether that is because packets are lost without a queue, or because no longer.
         lossy: bool,
@@ -63,11 +63,11 @@ pub enum Adapted {
     },
     /// It ought to be another one and can't. No further look is needed.
     Denied {
-        /// Which.
+        /// What ought to control congestion.
         congestion: Congestion,
         /// The share of packets that were lost of late, from 0 to 1.
         lost: f64,
-        /// Why.
+        /// What the operating system said.
         cause: io::ErrorKind,
     },
 }

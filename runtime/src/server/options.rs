@@ -7,7 +7,7 @@ use crate::tls::keys::Keys;
 use std::rc::Rc;
 use striper_core::Config;
 
-/// Settings of a [`Server`](super::Server).
+/// Settings of a [`Server`](crate::Server).
 #[derive(Clone, Debug, Default)]
 pub struct ServerOptions {
     /// Settings of each session. The memory limit is that of all together.
@@ -16,9 +16,10 @@ pub struct ServerOptions {
     pub keys: Option<Keys>,
     /// Where its sessions are recorded, if they are.
     pub traces: Option<Rc<Traces>>,
-    /// What controls congestion on stripes. [`Server::start_in`](super::Server::start_in) leaves that to its listener.
+    /// What controls congestion on stripes. [`start_in`](crate::Server::start_in) leaves that to its
+    /// listener.
     pub congestion: CongestionChoice,
-    /// What strangers and peers may cost it. [`Server::start_in`](super::Server::start_in) leaves the file descriptors in
-    /// reserve to its listener.
+    /// What strangers and peers may cost it. [`start_in`](crate::Server::start_in) leaves the file
+    /// descriptors in reserve to its listener.
     pub limits: Limits,
 }

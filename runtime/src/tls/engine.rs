@@ -4,8 +4,9 @@
 //! [`HANDSHAKE_LIMIT`] bytes; after that one record, beside what came in one call.
 
 use super::error::TlsError;
+use super::records::{Incoming, OVERHEAD, Outgoing, Plain};
 use super::settings::{ALPN, Accepted, ClientTls, ServerTls};
-use crate::pipe::{Peer, buffers};
+use crate::pipe::Peer;
 use bytes::Bytes;
 use rustls::Error;
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
@@ -19,17 +20,11 @@ use std::collections::VecDeque;
 /// less than a thousand.
 pub const HANDSHAKE_LIMIT: usize = 16 << 10;
 
-/// What a record costs beside its payload, in bytes: header, type and tag (RFC 8446, section 5.2).
-pub const OVERHEAD: usize = 22;
-
 /// What a connection's own state takes, in bytes; measured with 5,000 of them.
 const STATE: usize = 8 << 10;
 
 /// The size of an alert in bytes (RFC 8446, section 6).
 const ALERT: usize = 2;
-
-/// The most payload of a record in bytes (RFC 8446, section 5.1).
-pub const MAX_RECORD: usize = 16 << 10;
 
 /// Either end of a connection.
 enum Connection {
@@ -242,13 +237,13 @@ impl Engine {
 
     /// How many bytes of data are in records that have not been sent whole.
     pub fn held(&self) -> usize {
-        self.out.held
+        self.out.held()
     }
 
     /// Memory that it takes, in bytes.
     pub fn memory(&self) -> usize {
         let plain: usize = self.plain.iter().map(Bytes::len).sum();
-        STATE + self.incoming.buffer.len() + plain + self.out.buffer.len()
+        STATE + self.incoming.memory() + plain + self.out.memory()
     }
 
     /// Ciphertext to be sent.
@@ -366,200 +361,6 @@ fn attempt<D>(
             let (discard, step) = digest(UnbufferedStatus { discard, state }, plain, out, ended);
             (discard, step.map(|_| None).map_err(TlsError::from))
         }
-    }
-}
-
-/// Ciphertext that has come in and is not done with: between calls less than a record, and little
-/// memory.
-#[derive(Default)]
-struct Incoming {
-    buffer: Vec<u8>,
-    start: usize,
-    end: usize,
-}
-
-impl Incoming {
-    fn append(&mut self, chunk: &[u8]) {
-        let len = self.end - self.start;
-        if len + chunk.len() > self.buffer.len() || self.start > 0 {
-            let needed = len + chunk.len();
-            let mut buffer =
-                if needed <= buffers::SIZE { buffers::take() } else { vec![0; needed] };
-            buffer[..len].copy_from_slice(&self.buffer[self.start..self.end]);
-            self.replace(buffer);
-            (self.start, self.end) = (0, len);
-        }
-        self.buffer[self.end..self.end + chunk.len()].copy_from_slice(chunk);
-        self.end += chunk.len();
-    }
-
-    /// What is not done with.
-    fn rest(&mut self) -> &mut [u8] {
-        &mut self.buffer[self.start..self.end]
-    }
-
-    fn discard(&mut self, count: usize) {
-        self.start += count;
-    }
-
-    /// Keeps no more memory than is needed.
-    fn shrink(&mut self) {
-        let rest = self.rest().to_vec();
-        (self.start, self.end) = (0, rest.len());
-        self.replace(rest);
-    }
-
-    fn replace(&mut self, buffer: Vec<u8>) {
-        let old = std::mem::replace(&mut self.buffer, buffer);
-        if old.len() == buffers::SIZE {
-            buffers::give_back(old);
-        }
-    }
-}
-
-impl Drop for Incoming {
-    fn drop(&mut self) {
-        self.replace(Vec::new());
-    }
-}
-
-/// Plaintext in the making.
-#[derive(Default)]
-struct Plain {
-    chunks: Vec<Bytes>,
-    buffer: Option<Vec<u8>>,
-    len: usize,
-}
-
-impl Plain {
-    fn append(&mut self, payload: &[u8]) {
-        if self.len + payload.len() > buffers::SIZE {
-            self.close();
-        }
-        let buffer = self.buffer.get_or_insert_with(buffers::take);
-        buffer[self.len..self.len + payload.len()].copy_from_slice(payload);
-        self.len += payload.len();
-    }
-
-    fn close(&mut self) {
-        if let Some(buffer) = self.buffer.take() {
-            let chunk = buffers::share(buffer, std::mem::take(&mut self.len));
-            if !chunk.is_empty() {
-                self.chunks.push(chunk);
-            }
-        }
-    }
-
-    fn finish(mut self) -> Vec<Bytes> {
-        self.close();
-        self.chunks
-    }
-}
-
-/// Ciphertext to be sent, and how much plaintext each record stands for.
-#[derive(Default)]
-pub struct Outgoing {
-    /// One of those that are used again, unless it has to wait.
-    buffer: Vec<u8>,
-    /// How much of it is in use.
-    len: usize,
-    /// How much of that has been sent.
-    sent: usize,
-    /// For each record of data that has not been sent whole: where it ends, and its payload.
-    records: VecDeque<(usize, usize)>,
-    /// Payload of all these.
-    held: usize,
-}
-
-impl Outgoing {
-    /// What is to be sent.
-    pub fn rest(&self) -> &[u8] {
-        &self.buffer[self.sent..self.len]
-    }
-
-    /// Whether a whole record fits in beside what is there, at no cost.
-    pub fn has_room(&self) -> bool {
-        self.len + MAX_RECORD + OVERHEAD <= buffers::SIZE
-    }
-
-    /// So many bytes of [`Outgoing::rest`] have been sent.
-    pub fn sent(&mut self, count: usize) {
-        self.sent += count;
-        while let Some((end, payload)) = self.records.front().copied()
-            && end <= self.sent
-        {
-            self.records.pop_front();
-            self.held -= payload;
-        }
-        if self.sent == self.len {
-            self.clear();
-        }
-    }
-
-    /// The rest has to wait: it is to cost no more memory than it needs.
-    pub fn wait(&mut self) {
-        if self.buffer.len() == buffers::SIZE {
-            let rest = self.rest().to_vec();
-            self.records.iter_mut().for_each(|(end, _)| *end -= self.sent);
-            (self.sent, self.len) = (0, rest.len());
-            self.replace(rest);
-        }
-    }
-
-    /// Appends bytes that need no encryption, for whom does not speak TLS.
-    pub fn push(&mut self, bytes: &[u8]) {
-        self.make_room(bytes.len());
-        self.buffer[self.len..self.len + bytes.len()].copy_from_slice(bytes);
-        self.len += bytes.len();
-    }
-
-    /// Forgets everything.
-    pub fn clear(&mut self) {
-        self.replace(Vec::new());
-        self.records.clear();
-        (self.len, self.sent, self.held) = (0, 0, 0);
-    }
-
-    /// Appends what `fill` writes into room for `size` bytes; it says how much that was.
-    fn fill<E>(
-        &mut self,
-        size: usize,
-        fill: impl FnOnce(&mut [u8]) -> Result<usize, E>,
-    ) -> Result<(), E> {
-        self.make_room(size);
-        self.len += fill(&mut self.buffer[self.len..self.len + size])?;
-        Ok(())
-    }
-
-    /// What was appended last ends a record of so many bytes of data.
-    fn record(&mut self, payload: usize) {
-        if payload > 0 {
-            self.records.push_back((self.len, payload));
-            self.held += payload;
-        }
-    }
-
-    fn make_room(&mut self, size: usize) {
-        let needed = self.len + size;
-        if needed > self.buffer.len() {
-            let mut buffer =
-                if needed <= buffers::SIZE { buffers::take() } else { vec![0; needed] };
-            buffer[..self.len].copy_from_slice(&self.buffer[..self.len]);
-            self.replace(buffer);
-        }
-    }
-
-    fn replace(&mut self, buffer: Vec<u8>) {
-        let old = std::mem::replace(&mut self.buffer, buffer);
-        if old.len() == buffers::SIZE {
-            buffers::give_back(old);
-        }
-    }
-}
-
-impl Drop for Outgoing {
-    fn drop(&mut self) {
-        self.replace(Vec::new());
     }
 }
 

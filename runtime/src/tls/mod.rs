@@ -4,6 +4,7 @@ mod engine;
 mod error;
 pub mod keys;
 mod pipe;
+mod records;
 mod settings;
 
 pub use error::TlsError;

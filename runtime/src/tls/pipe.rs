@@ -6,8 +6,9 @@
 //! most some records at a time; `held` counts their payload, and a record counts until its last
 //! byte has gone.
 
-use super::engine::{self, Engine, MAX_RECORD};
+use super::engine::Engine;
 use super::error::TlsError;
+use super::records::{MAX_RECORD, OVERHEAD};
 use super::settings::{ClientTls, ServerTls};
 use crate::pipe::{Adapted, Peer, Pipe, Received, TcpStatus, buffers, poll_send_part};
 use bytes::{Buf, Bytes};
@@ -27,7 +28,7 @@ const SIP: usize = 4 << 10;
 const LEAST_RECORD: usize = 2884;
 
 /// What a record costs beside its payload, in bytes: header, type and tag (RFC 8446, section 5.2).
-const RECORD_OVERHEAD: u64 = engine::OVERHEAD as u64;
+const RECORD_OVERHEAD: u64 = OVERHEAD as u64;
 
 /// Settings of a session whose stripes are encrypted.
 pub fn with_records(session: Config) -> Config {

@@ -508,7 +508,7 @@ fn a_hello_that_never_ends_is_given_up_at_the_limit() {
             break;
         }
         taken += 1;
-        assert!(server.incoming.buffer.len() <= (16 << 10) + 1);
+        assert!(server.incoming.memory() <= (16 << 10) + 1);
     }
     assert!(taken <= (16 << 10) + 1, "{taken} bytes");
     assert!(!server.is_open());
@@ -630,7 +630,7 @@ fn empty_records_leave_nothing_behind_and_are_few() {
         server.receive(&sealer.seal(23, b"data")).unwrap();
         assert_eq!(server.take_plain(9).unwrap(), "data");
         assert_eq!(
-            (server.incoming.buffer.len(), server.plain.len(), server.out().rest().len()),
+            (server.incoming.memory(), server.plain.len(), server.out().rest().len()),
             (0, 0, 0)
         );
     }

@@ -88,18 +88,9 @@ impl KeyError {
     /// What to do about it. `FILE` stands for the file's name and `FOLDER` for that of its folder.
     pub fn cure(&self) -> &'static str {
         match self {
-            KeyError::File(FileUse::NewKey, kind, _) => files::cure(*kind),
-            KeyError::File(_, ErrorKind::PermissionDenied, _) => OWNER_CURE,
-            KeyError::File(FileUse::Key, ErrorKind::NotFound, _) => {
-                "copy it from the other side, or make one: striper-cli keygen FILE"
-            }
-            KeyError::File(FileUse::Key, ..) | KeyError::NoFile(FileUse::Key | FileUse::NewKey) => {
-                "name a file that striper-cli keygen has written"
-            }
-            KeyError::File(FileUse::List, ..) | KeyError::NoFile(FileUse::List) => {
-                "name a file with the other side's public keys; striper-cli pubkey KEY prints its \
-                 line there"
-            }
+            KeyError::File(of, kind, _) => file_cure(*of, *kind),
+            KeyError::NoFile(FileUse::List) => file_cure(FileUse::List, ErrorKind::Other),
+            KeyError::NoFile(_) => file_cure(FileUse::Key, ErrorKind::Other),
             KeyError::Foreign(_) => "make it yours: sudo chown \"$(id -u)\" FILE",
             KeyError::Exists => {
                 "name another file, or remove that one first if nobody needs it any more: rm FILE"
@@ -159,6 +150,22 @@ impl KeyError {
                  without --peers"
             }
             KeyError::NoRandom => "check the operating system",
+        }
+    }
+}
+
+/// What to do about a file that can't be read or written.
+fn file_cure(of: FileUse, kind: ErrorKind) -> &'static str {
+    match (of, kind) {
+        (FileUse::NewKey, _) => files::cure(kind),
+        (_, ErrorKind::PermissionDenied) => OWNER_CURE,
+        (FileUse::Key, ErrorKind::NotFound) => {
+            "copy it from the other side, or make one: striper-cli keygen FILE"
+        }
+        (FileUse::Key, _) => "name a file that striper-cli keygen has written",
+        (FileUse::List, _) => {
+            "name a file with the other side's public keys; striper-cli pubkey KEY prints its \
+             line there"
         }
     }
 }

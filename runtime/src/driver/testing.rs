@@ -1,0 +1,53 @@
+//! What tests of the pump's parts work with.
+
+use super::attempt::Greeted;
+use super::base::Base;
+use crate::pipe::memory::{MemoryPipe, memory_pipe};
+use crate::ports::clock::{Clock, Timer};
+use bytes::Bytes;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use striper_core::{Config, Hello, HelloKind, Instant, Role, SessionId, StripeId};
+
+/// The only session of a test.
+pub const ID: SessionId = SessionId([7; 16]);
+
+/// A timer that never goes off.
+pub struct Never;
+
+impl Timer for Never {
+    fn poll_until(&mut self, _: &mut Context<'_>, _: Instant) -> Poll<()> {
+        Poll::Pending
+    }
+}
+
+/// A clock that stands still.
+struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> Instant {
+        Instant::from_micros(1)
+    }
+
+    fn timer(&self) -> Box<dyn Timer> {
+        Box::new(Never)
+    }
+}
+
+/// A session in this role, at a time that stands still.
+pub fn base(role: Role) -> Base {
+    Base::new(Rc::new(Still), Config::default(), ID, role, None)
+}
+
+/// A server's session.
+pub fn server() -> Base {
+    base(Role::Server { instance: 1 })
+}
+
+/// A stripe with this number whose client has said HELLO, and the client's end of it.
+pub fn greeted(stripe: u64) -> (Greeted, MemoryPipe) {
+    let (pipe, far) = memory_pipe();
+    let kind = if stripe == 0 { HelloKind::Create } else { HelloKind::Join };
+    let hello = Hello { kind, session: ID, stripe: StripeId(stripe), gone: Vec::new() };
+    (Greeted { pipe: Box::new(pipe), hello, rest: Bytes::new() }, far)
+}
