@@ -1,9 +1,9 @@
 //! `-s`, the server-facing side: stripes in, plain TCP out.
 
-use crate::args::Options;
+use crate::args::{KeyOptions, Options};
 use crate::congestion;
 use crate::failure::Failure;
-use crate::keys::{self, KeyOptions};
+use crate::keys;
 use crate::live;
 use crate::log::{Level, Log};
 use crate::narrate;

@@ -17,7 +17,9 @@ pub fn page(topic: Option<Verb>) -> String {
 /// The manual on one page.
 fn manual() -> String {
     let options: String = OPTIONS.iter().map(|option| row(option, &takers(option))).collect();
-    format!("{BEFORE}OPTIONS (anywhere on the line)\n{options}\n{AFTER}")
+    format!(
+        "{BEFORE}OPTIONS (anywhere on the line, each once unless it says otherwise)\n{options}\n{AFTER}"
+    )
 }
 
 /// Where the second column begins, and how wide a page is, in columns.
@@ -36,7 +38,8 @@ fn takers(option: &Declared) -> String {
 /// One option with what it does, which begins with `before`.
 fn row(option: &Declared, before: &str) -> String {
     let letter = option.short.map_or("    ".into(), |letter| format!("-{letter}, "));
-    let value = if option.value.is_empty() { String::new() } else { format!(" {}", option.value) };
+    let value =
+        if option.value().is_empty() { String::new() } else { format!(" {}", option.value()) };
     let mut first = format!("  {letter}--{}{value}", option.long);
     let mut row = String::new();
     for line in wrapped(&format!("{before}{}", option.text)) {
@@ -121,6 +124,7 @@ ENVIRONMENT (an option beats its variable; all commands share them)
   STRIPER_VERBOSE=1, STRIPER_QUIET=1   as -v and -q
   STRIPER_KEY_FILE, STRIPER_PEERS_FILE   as --key and --peers
   NO_COLOR=1                           no colours
+  Another name that begins with STRIPER_ is warned of.
   An empty variable is as good as none. But -s and -c refuse to start with an
   empty STRIPER_KEY_FILE or STRIPER_PEERS_FILE, unless an option replaces it.
 
@@ -201,6 +205,7 @@ EXIT CODES
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::VARIABLES;
 
     #[test]
     fn the_help_fits_a_terminal() {
@@ -213,21 +218,9 @@ mod tests {
 
     #[test]
     fn the_help_names_every_variable_and_exit_code() {
-        for name in [
-            "STRIPER_STRIPES",
-            "STRIPER_SCHEDULER",
-            "STRIPER_LOG",
-            "STRIPER_CONNECT_TIMEOUT",
-            "STRIPER_DRAIN_TIMEOUT",
-            "STRIPER_CONGESTION",
-            "STRIPER_LIMITS",
-            "STRIPER_QUIET",
-            "STRIPER_VERBOSE",
-            "STRIPER_KEY_FILE",
-            "STRIPER_PEERS_FILE",
-            "NO_COLOR",
-        ] {
-            assert!(manual().contains(name), "{name}");
+        let variables = VARIABLES.iter().map(|name| format!("STRIPER_{name}"));
+        for name in variables.chain(["NO_COLOR".to_owned()]) {
+            assert!(manual().contains(&name), "{name}");
         }
         for code in 0..=8 {
             assert!(manual().contains(&format!("\n  {code}  ")), "exit code {code}");

@@ -1,11 +1,11 @@
 //! Keys on the command line: `-k`, `--peers` and `--plain`, read again on SIGHUP, and the commands
 //! that make them.
 
+use crate::args::KeyOptions;
 use crate::failure::{Failure, printable, shell_word};
 use crate::log::Log;
 use crate::narrate;
 use crate::output;
-use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -14,42 +14,7 @@ use striper_runtime::keys::{
     Key, KeyError, KeyKind, Keys, PeerName, peer_name, read_key, read_peers, write_key,
 };
 
-/// Where keys are, as the command line says it.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct KeyOptions {
-    /// Key files; the first one is shown to the other side.
-    pub files: Vec<PathBuf>,
-    /// The list of public keys that are accepted beside shared ones.
-    pub peers: Option<PathBuf>,
-    /// That there is no key is on purpose.
-    pub plain: bool,
-}
-
 impl KeyOptions {
-    /// Says what is wrong with these options beside each other.
-    pub fn check(&self) -> Result<(), Failure> {
-        if self.plain && !self.files.is_empty() {
-            let cause = "--plain and --key exclude each other";
-            return Err(Failure::usage(cause, "choose one of them"));
-        }
-        Ok(())
-    }
-
-    /// Fills in from the environment what the command line leaves open. `--plain` leaves nothing
-    /// open.
-    pub fn complete<E>(mut self, env: E) -> Result<KeyOptions, Failure>
-    where
-        E: Fn(&str) -> Option<OsString>,
-    {
-        if self.files.is_empty() && !self.plain {
-            self.files.extend(named_file(&env, "STRIPER_KEY_FILE")?);
-        }
-        if self.peers.is_none() && !self.plain {
-            self.peers = named_file(&env, "STRIPER_PEERS_FILE")?;
-        }
-        Ok(self)
-    }
-
     /// [`KeyOptions::read`] at the start, when somebody should be accepted.
     pub fn begin(&self, log: &Log) -> Result<Option<Keys>, Failure> {
         let keys = self.read()?;
@@ -169,21 +134,6 @@ pub fn warn_of_plain(log: &Log, options: &KeyOptions, servers: &[HostPort]) {
 
 /// What to do about a missing key.
 pub const CURE: &str = "make a key with striper-cli keygen, copy the file to the other side and give it to both with -k, or say --plain if this is on purpose";
-
-/// The file that a variable names. An empty variable does not count as unset: a mistake in a script
-/// would open the port to everybody.
-fn named_file<E>(env: &E, name: &str) -> Result<Option<PathBuf>, Failure>
-where
-    E: Fn(&str) -> Option<OsString>,
-{
-    match env(name) {
-        Some(file) if file.is_empty() => Err(Failure::config(
-            format!("the environment variable {name} is empty"),
-            format!("name a file in it, or do without it: unset {name}"),
-        )),
-        file => Ok(file.map(PathBuf::from)),
-    }
-}
 
 fn credentials() -> Option<PathBuf> {
     std::env::var_os("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty()).map(PathBuf::from)

@@ -5,7 +5,6 @@
 
 mod writer;
 
-use crate::args::{LogFormat, Verbosity};
 use crate::clock;
 use crate::units;
 use std::fmt::{Display, Write as _};
@@ -13,6 +12,26 @@ use std::io::{IsTerminal, Write};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 use writer::Writer;
+
+/// How much to say.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Verbosity {
+    /// Warnings and errors.
+    Quiet,
+    /// Also when connections begin and end.
+    Normal,
+    /// Also when stripes come and go.
+    Verbose,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogFormat {
+    /// For a person.
+    Human,
+    /// One object a line, with stable keys.
+    Json,
+}
 
 /// How grave a line is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

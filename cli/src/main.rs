@@ -23,9 +23,9 @@ mod signals;
 mod status;
 mod units;
 
-use args::{Command, Invocation, LogFormat, Verbosity};
+use args::{Command, Invocation};
 use failure::Failure;
-use log::Log;
+use log::{Log, LogFormat, Verbosity};
 use std::process::ExitCode;
 use std::rc::Rc;
 use striper_runtime::Executor;
@@ -69,6 +69,9 @@ fn serve(invocation: Invocation) -> Result<u8, Failure> {
     let format = invocation.options.log;
     let log = Log::new(invocation.options.verbosity, format);
     let log = if demo { log.untimed() } else { log };
+    for name in args::misnamed(std::env::vars_os().map(|(name, _)| name)) {
+        log.warn("unknown_variable", args::about(&name), &[("variable", name.into())]);
+    }
     let room = files::make_room(if demo { files::FOR_THE_DEMO } else { files::FOR_A_PROXY });
     let ended = room.and_then(|()| {
         let ex: Executor = Rc::new(smol::LocalExecutor::new());

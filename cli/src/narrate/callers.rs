@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_verbose_log_tells_of_each_caller() {
-        let (log, paper) = Log::on_paper_with(crate::args::Verbosity::Verbose);
+        let (log, paper) = Log::on_paper_with(crate::log::Verbosity::Verbose);
         let mut callers = Callers::new(20);
         for _ in 0..3 {
             callers.turned_away(&log, caller(1), &WRONG_KEY, crate::clock::now());
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_verbose_log_tells_of_each_caller_once() {
-        let (log, paper) = Log::on_paper_with(crate::args::Verbosity::Verbose);
+        let (log, paper) = Log::on_paper_with(crate::log::Verbosity::Verbose);
         let (mut callers, begin) = (Callers::new(20), crate::clock::now());
         for second in 0..600 {
             callers.turned_away(&log, caller(1), &WRONG_KEY, begin + Duration::from_secs(second));
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_verbose_log_warns_of_what_a_terse_one_warns_of() {
-        let (log, paper) = Log::on_paper_with(crate::args::Verbosity::Verbose);
+        let (log, paper) = Log::on_paper_with(crate::log::Verbosity::Verbose);
         let (mut callers, now) = (Callers::new(20), crate::clock::now());
         callers.welcomed(caller(1));
         for error in [StripeRefusal::Closed, StripeRefusal::Stalled] {

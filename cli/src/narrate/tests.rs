@@ -74,7 +74,7 @@ fn no_kind_of_event_fills_the_log_however_often_it_is_caused() {
         ("trace_stopped", 1, &|| Event::TraceStopped { path: "t".into(), cause: "full".into() }),
     ];
     for (name, times, event) in causes {
-        let (log, paper) = Log::on_paper_with(crate::args::Verbosity::Verbose);
+        let (log, paper) = Log::on_paper_with(crate::log::Verbosity::Verbose);
         let listener = events(&log, 3);
         for _ in 0..4 * ORDINARY {
             listener(event());
