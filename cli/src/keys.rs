@@ -3,6 +3,7 @@
 
 use crate::args::KeyOptions;
 use crate::failure::{Failure, printable, shell_word};
+use crate::files;
 use crate::log::Log;
 use crate::narrate;
 use crate::output;
@@ -11,7 +12,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use striper_runtime::HostPort;
 use striper_runtime::keys::{
-    Key, KeyError, KeyKind, Keys, PeerName, peer_name, read_key, read_peers, write_key,
+    FileUse, Key, KeyError, KeyKind, Keys, PeerName, peer_name, read_key, read_peers, write_key,
 };
 
 impl KeyOptions {
@@ -55,8 +56,7 @@ impl KeyOptions {
         let mut own = Vec::new();
         for file in &self.files {
             let (path, private_folder) = find(file, credentials());
-            let key =
-                read_key(&path, private_folder).map_err(|error| Failure::key(&path, &error))?;
+            let key = read_key(&path, private_folder).map_err(|error| unread(&path, &error))?;
             own.push((name_of(&path), key));
         }
         let peers = match &self.peers {
@@ -135,6 +135,17 @@ pub fn warn_of_plain(log: &Log, options: &KeyOptions, servers: &[HostPort]) {
 /// What to do about a missing key.
 pub const CURE: &str = "make a key with striper-cli keygen, copy the file to the other side and give it to both with -k, or say --plain if this is on purpose";
 
+/// Why a key could not be read. A key is made where a symbolic link leads to.
+fn unread(path: &Path, error: &KeyError) -> Failure {
+    match error {
+        KeyError::File(FileUse::Key, ErrorKind::NotFound, _) => Failure {
+            cause: Failure::key(path, error).cause,
+            ..Failure::key(&end_of_links(path), error)
+        },
+        _ => Failure::key(path, error),
+    }
+}
+
 fn credentials() -> Option<PathBuf> {
     std::env::var_os("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty()).map(PathBuf::from)
 }
@@ -167,8 +178,9 @@ fn name_of(path: &Path) -> PeerName {
 
 /// `keygen`: makes a key file, and says what to do with it.
 pub fn keygen(file: &Path, kind: KeyKind, quiet: bool) -> Result<(), Failure> {
+    files::check_size(KEY_FILE)?;
     let key = Key::generate(kind).and_then(|key| write_key(file, &key));
-    key.map_err(|error| Failure::key(file, &error))?;
+    key.map_err(|error| not_made(file, kind, &error))?;
     let word = shell_word(file);
     let next = match kind {
         KeyKind::Shared => {
@@ -186,11 +198,60 @@ pub fn keygen(file: &Path, kind: KeyKind, quiet: bool) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The most that a key file has, in bytes.
+const KEY_FILE: u64 = 100;
+
+/// Why no key was made, with a cure that makes one.
+fn not_made(file: &Path, kind: KeyKind, error: &KeyError) -> Failure {
+    let command = |file: &Path| {
+        let pair = if kind == KeyKind::Private { "--pair " } else { "" };
+        format!("striper-cli keygen {pair}{}", shell_word(file))
+    };
+    let in_folder = |folder: &Path, file: &Path| match folder {
+        folder if folder.is_dir() => command(file),
+        folder => format!("mkdir -p {} && {}", shell_word(folder), command(file)),
+    };
+    let mut failure = Failure::key(file, error);
+    let end = end_of_links(file);
+    let has_tilde = file.starts_with("~") && !file.exists();
+    let cure = match error {
+        KeyError::File(FileUse::NewKey, ..) if end != file && !end.exists() => command(&end),
+        KeyError::File(FileUse::NewKey, ErrorKind::IsADirectory, _) => {
+            format!("name a file in that folder: {}", in_folder(file, &file.join("striper.key")))
+        }
+        KeyError::File(FileUse::NewKey, ErrorKind::NotFound, _) if !has_tilde => {
+            let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+            match folder {
+                Some(folder) => format!("make its folder first: {}", in_folder(folder, file)),
+                None => "this folder has been removed: go to another one, such as cd ~".into(),
+            }
+        }
+        _ => return failure,
+    };
+    failure.cure = Some(cure);
+    failure
+}
+
+/// The file that a symbolic link leads to, whether it exists or not. Other paths stay as they are.
+fn end_of_links(path: &Path) -> PathBuf {
+    let mut path = path.to_owned();
+    // As many as Linux follows.
+    for _ in 0..40 {
+        let Ok(next) = std::fs::read_link(&path) else { break };
+        path = path.parent().unwrap_or(Path::new("")).join(next);
+    }
+    path
+}
+
 /// `pubkey`: prints a line for the other side's list.
 pub fn pubkey(file: &Path) -> Result<(), Failure> {
     let key = read_key(file, false).map_err(|error| {
         let cure = match error {
-            KeyError::File(_, ErrorKind::NotFound, _) => "make one: striper-cli keygen --pair FILE",
+            KeyError::File(_, ErrorKind::NotFound, _) => {
+                let cure = "make one: striper-cli keygen --pair FILE";
+                let Failure { cause, .. } = Failure::key(file, &error);
+                return Failure { cause, ..Failure::key_with(&end_of_links(file), &error, cure) };
+            }
             KeyError::Empty => {
                 "remove the file and make a key: \
                  rm FILE && striper-cli keygen --pair FILE"

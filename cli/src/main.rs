@@ -72,7 +72,11 @@ fn serve(invocation: Invocation) -> Result<u8, Failure> {
     for name in args::misnamed(std::env::vars_os().map(|(name, _)| name)) {
         log.warn("unknown_variable", args::about(&name), &[("variable", name.into())]);
     }
-    let room = files::make_room(if demo { files::FOR_THE_DEMO } else { files::FOR_A_PROXY });
+    let room = match &invocation.command {
+        Command::Demo => files::make_room(files::FOR_THE_DEMO, 0),
+        Command::Client { .. } => files::make_room(files::FOR_A_PROXY, invocation.options.stripes),
+        _ => files::make_room(files::FOR_A_PROXY, 0),
+    };
     let ended = room.and_then(|()| {
         let ex: Executor = Rc::new(smol::LocalExecutor::new());
         // The executor polls this future whenever any task is woken, so it only waits for a task.

@@ -39,8 +39,14 @@ fn server<'a>(options: &[&'a str]) -> Vec<&'a str> {
 fn what_is_said_of_a_new_key_that_can_not_be_written_helps() {
     let folder = TempDir::new();
     let deep = folder.text("one two/three/site.key");
-    let cure = format!("mkdir -p '{}'", folder.text("one two/three"));
-    cured(&folder, &["keygen", &deep], 8, &cure).success();
+    let cure =
+        format!("mkdir -p '{}' && striper-cli keygen '{deep}'", folder.text("one two/three"));
+    cured(&folder, &["keygen", &deep], 8, &cure);
+    assert!(fs::metadata(&deep).is_ok(), "one command makes the folder and the key");
+    let new = folder.text("new/");
+    let cure = format!("mkdir -p {new} && striper-cli keygen --pair {new}striper.key");
+    cured(&folder, &["keygen", "--pair", &new], 8, &cure);
+    run(&["pubkey", &folder.text("new/striper.key")], &[]).success();
     let there = folder.text("site.key");
     run(&["keygen", &there], &[]).success();
     cured(&folder, &["keygen", &there], 8, &format!("rm {there}")).success();
@@ -78,6 +84,22 @@ fn what_is_said_of_a_key_that_is_of_no_use_helps() {
         assert_eq!(run(&server(&["-k", &new]), &[]).code, Some(3));
         fs::remove_file(new).unwrap();
     }
+}
+
+#[test]
+fn what_is_said_of_a_link_that_leads_to_no_key_makes_one_there() {
+    let folder = TempDir::new();
+    let [link, end] = ["link", "far.key"].map(|name| folder.text(name));
+    std::os::unix::fs::symlink("far.key", &link).unwrap();
+    let cure = format!("striper-cli keygen {end}");
+    let done = cured(&folder, &server(&["-k", &link]), 8, &cure);
+    assert_eq!(done.code, Some(3), "the key is good now: {done:?}");
+    fs::remove_file(&end).unwrap();
+    let cure = format!("striper-cli keygen --pair {end}");
+    cured(&folder, &["keygen", "--pair", &link], 8, &cure);
+    run(&["pubkey", &link], &[]).success();
+    fs::remove_file(&end).unwrap();
+    cured(&folder, &["pubkey", &link], 8, &cure).success();
 }
 
 #[test]
