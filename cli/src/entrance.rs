@@ -25,7 +25,7 @@ pub async fn run(
     listens: &[SocketAddr],
     servers: &[HostPort],
 ) -> Result<u8, Failure> {
-    let mut stop = Stop::listen()?;
+    let mut stop = Stop::listen(log)?;
     let events = narrate::events(log, narrate::LINES);
     let mut listeners = Vec::new();
     for address in listens {

@@ -170,7 +170,10 @@ STATUS LINE (when stderr is a terminal)
   Connections, what they send and receive together, then each stripe: its rates,
   how often it was congested, and ? while it does not answer. On a wide terminal
   also the share of packets that TCP sent again (r1.2%), and what controls
-  congestion (Linux). A narrow one shows each stripe's larger rate: #1 9.65M.
+  congestion (Linux). A narrow one shows each stripe's larger rate (#1 9.65M c12
+  or #1 9.65M), a narrower one how many stripes there are and how often they
+  were congested (64 stripes, 768 congestions), then less of that, and at last
+  connections alone. Without a stripe the reason stands there, or \"no peer\".
   (kept until 12:03:10Z): these connections have no stripe. They are reset at
   that time (UTC) unless a stripe is back. (2 kept until 12:03:10Z): this
   applies to two of the connections.
@@ -181,7 +184,9 @@ STATUS LINE (when stderr is a terminal)
   1 connection  near wr ↓1.2 MB ↑3.4 GB c12  far wr ↓3.4 GB ↑1.2 MB c0
   Bytes from it and to it and congestions, since the start; w it takes data, -
   it is congested, x its direction has ended; r it may send, x it has sent its
-  end. Of several connections: how many are congested there, or half-closed.
+  end. Of several connections: how many are congested there, or half-closed. A
+  narrow terminal shows what went to CONNECT, what came from it, and all
+  congestions (↑1.2 MB ↓3.4 GB c12), with the states of both or without.
 
 STOPPING
   SIGTERM or SIGINT (Ctrl-C), or the end of the terminal that stderr is: no new
@@ -196,7 +201,8 @@ EXIT CODES
   3  cannot listen on LISTEN
   4  peer unreachable (one-shot commands; -s, -c and relay keep trying)
   5  refused by the peer, or its version does not match (one-shot commands)
-  6  environment variable not understood, or too low a limit of open files
+  6  environment variable not understood, or too low a limit of open files,
+     threads or file sizes
   7  stopped, but connections outlasted --drain-timeout and were cut
   8  key, list of peers, or the file of one is of no use
   130, 143  stopped at once by a second signal (SIGINT, SIGTERM)

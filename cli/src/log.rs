@@ -168,6 +168,11 @@ impl Log {
         self.writer.set_status(line);
     }
 
+    /// Draws the status line again: something else has written over it.
+    pub fn redraw_status(&self) {
+        self.writer.redraw_status();
+    }
+
     /// Waits until all is written, but not for a reader that stands still.
     pub fn flush(&self) {
         self.writer.flush(PATIENCE);
@@ -407,7 +412,11 @@ mod tests {
         assert!(written.ends_with("text\n\x1b[?7l12 connections\x1b[?7h\r"), "{written:?}");
         log.set_status("12 connections");
         assert_eq!(paper.take(&log), "", "nothing has changed, so nothing is drawn");
+        log.redraw_status();
+        assert_eq!(paper.take(&log), "\r\x1b[J\x1b[?7l12 connections\x1b[?7h\r");
         log.set_status("");
         assert_eq!(paper.take(&log), "\r\x1b[J");
+        log.redraw_status();
+        assert_eq!(paper.take(&log), "", "there is none to be drawn");
     }
 }

@@ -5,6 +5,7 @@ use crate::pipe::Pipe;
 use crate::pipe::tcp::TcpPipe;
 use crate::pipe::tls::TlsError;
 use crate::target::HostPort;
+use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -37,6 +38,8 @@ pub enum DialError {
     Handshake(HandshakeError),
     /// The server said no.
     Refusal(Refusal),
+    /// This process or its system has no file descriptor left; what the operating system said.
+    NoFiles(String),
     /// Anything else that the operating system said.
     Other(String),
 }
@@ -92,6 +95,7 @@ impl DialError {
             DialError::UnknownHost => Reason::UnknownHost,
             DialError::Refused => Reason::ConnectionRefused,
             DialError::TimedOut => Reason::TimedOut,
+            DialError::NoFiles(_) => Reason::Unavailable,
             _ => Reason::Unreachable,
         }
     }
@@ -109,7 +113,7 @@ impl fmt::Display for DialError {
             DialError::Tls(error) => error.fmt(f),
             DialError::Handshake(error) => error.fmt(f),
             DialError::Refusal(refusal) => refusal.fmt(f),
-            DialError::Other(message) => f.write_str(message),
+            DialError::NoFiles(message) | DialError::Other(message) => f.write_str(message),
         }
     }
 }
@@ -118,6 +122,10 @@ impl std::error::Error for DialError {}
 
 impl From<io::Error> for DialError {
     fn from(error: io::Error) -> Self {
+        let files = [Errno::MFILE, Errno::NFILE].map(|errno| Some(errno.raw_os_error()));
+        if files.contains(&error.raw_os_error()) {
+            return DialError::NoFiles(error.to_string());
+        }
         match error.kind() {
             io::ErrorKind::ConnectionRefused => DialError::Refused,
             io::ErrorKind::TimedOut => DialError::TimedOut,
@@ -245,7 +253,12 @@ async fn resolve(host: &HostPort) -> Result<Vec<SocketAddr>, DialError> {
         return Ok(vec![SocketAddr::new(address, host.port)]);
     }
     let addresses = async_net::resolve((host.host.as_str(), host.port)).await;
-    addresses.ok().filter(|addresses| !addresses.is_empty()).ok_or(DialError::UnknownHost)
+    match addresses {
+        Ok(addresses) if !addresses.is_empty() => Ok(addresses),
+        // Without a file descriptor the resolver can't look, and says that it has found none.
+        _ => Err(Socket::new(Domain::IPV4, Type::STREAM, None)
+            .map_or_else(DialError::from, |_| DialError::UnknownHost)),
+    }
 }
 
 #[cfg(test)]

@@ -66,8 +66,8 @@ pub use pipe::tls::{PlainSpeech, TlsError, TlsPipe};
 pub use pipe::{Adapted, Pipe, PipeExt, Received, TcpStatus};
 pub use record::Traces;
 pub use report::{
-    Event, FlowEnd, FlowReport, OpenError, Past, SessionStatus, SessionTag, Status, StripeLoss,
-    StripeRefusal,
+    Cut, Event, FlowEnd, FlowReport, OpenError, Past, SessionStatus, SessionTag, Status,
+    StripeLoss, StripeRefusal,
 };
 pub use server::{Incoming, Server, ServerOptions, Spawn};
 pub use stack::{Stacked, Wrap};

@@ -1,12 +1,12 @@
 //! Log lines about callers that a server turns away: one for each cause and address, then counts.
-//! A count comes with a later such caller; after the last one there is none.
+//! A count comes with a later such caller, or a while after the last one, or at the stop.
 //! With -v each caller has a line: first a warning, then debug lines instead of counts.
 //!
 //! A crowd of addresses costs neither memory nor more lines than one: how many pairs are known is
 //! bounded, and so is how many lines a cause gets. Addresses from which a session has begun have
 //! lines of their own, so no crowd hides their first mistake.
 
-use super::repeats::Repeat;
+use super::repeats::{Due, Repeat};
 use super::strangers::{Cause, visitor};
 use super::throttle::{Throttle, more};
 use crate::log::{Level, Log};
@@ -43,11 +43,20 @@ impl Kind {
     }
 }
 
+/// Callers of one address that have been turned away for one cause.
+struct Known {
+    repeat: Repeat,
+    /// The latest of them.
+    from: SocketAddr,
+    /// Its refusal.
+    error: StripeRefusal,
+}
+
 /// Callers that have been turned away.
 pub struct Callers {
     /// Addresses from which sessions have begun, the latest last.
     friends: VecDeque<IpAddr>,
-    known: BTreeMap<(IpAddr, Kind), Repeat>,
+    known: BTreeMap<(IpAddr, Kind), Known>,
     /// For first lines.
     first: BTreeMap<Kind, Throttle>,
     /// For counts.
@@ -104,9 +113,10 @@ impl Callers {
                 let Some(unsaid) = further.admit(now) else { return };
                 (unsaid, more(unsaid, "turned away"))
             }
-            Some(repeat) => {
+            Some(known) => {
+                (known.from, known.error) = (from, error.clone());
                 let counts = &mut self.counts;
-                let again = repeat.again(now, || counts.admit(now).is_some());
+                let again = known.repeat.again(now, || counts.admit(now).is_some());
                 let Some(again) = again else { return };
                 (again.times, again.text())
             }
@@ -114,24 +124,48 @@ impl Callers {
                 let first = self.first.entry(kind).or_insert_with(new_throttle);
                 let Some(unsaid) = first.admit(now) else { return };
                 if self.known.len() == MOST
-                    && let Some(oldest) = self.known.iter().min_by_key(|(_, repeat)| repeat.said())
+                    && let Some(oldest) =
+                        self.known.iter().min_by_key(|(_, known)| known.repeat.said())
                 {
-                    let (pair, unsaid) = (*oldest.0, oldest.1.unsaid());
+                    let (pair, unsaid) = (*oldest.0, oldest.1.repeat.unsaid());
                     self.known.remove(&pair);
                     self.first.entry(pair.1).or_insert_with(new_throttle).add(unsaid);
                 }
-                self.known.insert((network, kind), Repeat::begin(now));
+                let repeat = Repeat::begin(now);
+                self.known.insert((network, kind), Known { repeat, from, error: error.clone() });
                 (unsaid, more(unsaid, "turned away"))
             }
         };
-        let fields = [
-            ("from", from.to_string().into()),
-            ("error", error.to_string().into()),
-            ("unsaid", times.into()),
-        ];
-        let text = format!("turned {from} away: {error}{}{count}", visitor(error));
-        log.say(level, "stripe_refused", text, &fields);
+        say(log, level, (from, error), times, &count);
     }
+
+    /// Tells how many more there were of callers that have been told of, where that is due.
+    pub fn tell_counts(&mut self, log: &Log, due: Due, now: Instant) {
+        let counts = &mut self.counts;
+        for ((_, kind), known) in &mut self.known {
+            let again = known.repeat.due(now, due, || counts.admit(now).is_some());
+            if let Some(again) = again {
+                let caller = (known.from, &known.error);
+                say(log, kind.level(), caller, again.times, &again.text());
+            }
+        }
+    }
+}
+
+fn say(
+    log: &Log,
+    level: Level,
+    (from, error): (SocketAddr, &StripeRefusal),
+    times: u64,
+    count: &str,
+) {
+    let fields = [
+        ("from", from.to_string().into()),
+        ("error", error.to_string().into()),
+        ("unsaid", times.into()),
+    ];
+    let text = format!("turned {from} away: {error}{}{count}", visitor(error));
+    log.say(level, "stripe_refused", text, &fields);
 }
 
 /// The address of one caller; for IPv6 the /64 network, since one customer has all of that.
@@ -175,6 +209,25 @@ mod tests {
         assert!(!lines[0].contains("more"), "{written}");
         assert!(lines[1].contains("(600 more times since "), "{written}");
         assert!(lines[2].contains("(1,200 more times since "), "{written}");
+    }
+
+    #[test]
+    fn what_was_counted_is_told_when_it_is_due_though_nobody_calls_again() {
+        let (log, paper) = Log::on_paper();
+        let (mut callers, begin) = (Callers::new(20), crate::clock::now());
+        for port in 1..=8 {
+            let from = SocketAddr::new(caller(1).ip(), port);
+            callers.turned_away(&log, from, &WRONG_KEY, begin);
+        }
+        paper.take(&log);
+        callers.tell_counts(&log, Due::InTime, begin + Duration::from_secs(59));
+        assert_eq!(paper.take(&log), "", "it is early");
+        callers.tell_counts(&log, Due::InTime, begin + Duration::from_secs(60));
+        let written = paper.take(&log);
+        assert!(written.contains("turned 10.0.0.1:8 away"), "the latest: {written}");
+        assert!(written.contains(" (7 more times since "), "{written}");
+        callers.tell_counts(&log, Due::Now, begin + Duration::from_secs(61));
+        assert_eq!(paper.take(&log), "", "there is no more to tell");
     }
 
     #[test]

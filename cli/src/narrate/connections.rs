@@ -54,7 +54,7 @@ impl Connections {
     /// A connection has ended.
     pub fn ended(&self, name: &str, number: u64, report: &FlowReport) {
         let level = match report.end {
-            FlowEnd::Finished | FlowEnd::Reset(_) => Level::Info,
+            FlowEnd::Finished | FlowEnd::Reset(_) | FlowEnd::Cut(_) => Level::Info,
             FlowEnd::Refused(_) | FlowEnd::NoSession(_) => Level::Warn,
         };
         let (text, fields) = end(name, number, report);
@@ -135,7 +135,7 @@ fn end_text(name: &str, report: &FlowReport, rate: Option<f64>, ratio: Option<f6
 fn end_key(end: &FlowEnd) -> &'static str {
     match end {
         FlowEnd::Finished => "finished",
-        FlowEnd::Reset(_) => "reset",
+        FlowEnd::Reset(_) | FlowEnd::Cut(_) => "reset",
         FlowEnd::Refused(_) => "refused",
         FlowEnd::NoSession(_) => "no_session",
     }
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
     use std::time::Duration;
     use striper_core::Reason;
-    use striper_runtime::{DialError, OpenError};
+    use striper_runtime::{Cut, DialError, OpenError};
 
     fn report(end: FlowEnd) -> FlowReport {
         FlowReport {
@@ -181,8 +181,8 @@ mod tests {
     #[test]
     fn a_broken_connection_tells_why() {
         assert!(
-            text(&report(FlowEnd::Reset(Reason::SessionLost)))
-                .starts_with("connection 7 reset: session lost, ")
+            text(&report(FlowEnd::Cut(Cut::Stopped)))
+                .starts_with("connection 7 reset: this side has stopped, ")
         );
         let refused = report(FlowEnd::Refused(Reason::ConnectionRefused));
         assert_eq!(

@@ -219,7 +219,7 @@ impl Pump {
         let mut ids: Vec<FlowId> = self.flows.keys().copied().collect();
         ids.sort_unstable();
         for id in ids {
-            self.flow_cut(id, FlowEnd::Reset(Reason::SessionLost));
+            self.flow_cut(id, FlowEnd::Cut(self.cut));
         }
     }
 

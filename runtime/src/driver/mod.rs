@@ -33,7 +33,7 @@ use crate::dial::Dial;
 use crate::keys::{Peer, PeerName};
 use crate::local::{Receiver, Sender};
 use crate::record::{Recording, TraceStop, Traces};
-use crate::report::{Event, OpenError, SessionStatus, SessionTag};
+use crate::report::{Cut, Event, FlowEnd, OpenError, SessionStatus, SessionTag};
 use crate::target::{HostPort, Target};
 use crate::tls::{Accepted, ClientTls};
 use attempt::Attempt;
@@ -157,6 +157,10 @@ pub struct Pump {
     stranded: bool,
     /// How many flows the end of the session has reset.
     lost_flows: usize,
+    /// Why it has reset them.
+    cut: Cut,
+    /// The session is to end, because the key of the other side is no longer accepted.
+    revoked: bool,
     /// Client: the server has said that it stops, or has ended the last session.
     parted: bool,
     ended: Option<EndReason>,
@@ -258,6 +262,8 @@ impl Pump {
             established: false,
             stranded: false,
             lost_flows: 0,
+            cut: Cut::Stopped,
+            revoked: false,
             parted: false,
             ended: None,
             stop_at: None,
@@ -375,8 +381,10 @@ impl Pump {
         self.ready.wake();
     }
 
-    /// Ends the session at once; a client begins another one.
-    pub fn abort(&mut self) {
+    /// Ends the session at once, because the key of the other side is no longer accepted. A client
+    /// begins another one.
+    pub fn end_revoked(&mut self) {
+        self.revoked = true;
         self.inputs.push_back(Input::Abort);
         self.ready.wake();
     }
@@ -440,7 +448,7 @@ impl Pump {
             _ => false,
         });
         if revoked {
-            self.abort();
+            self.end_revoked();
         }
     }
 
@@ -452,7 +460,13 @@ impl Pump {
         }
         self.session.handle(now, input, &mut self.outputs);
         let outputs = &self.outputs[before..];
-        if matches!(outputs.last(), Some(Output::Ended { .. })) {
+        if let Some(Output::Ended { reason }) = outputs.last() {
+            self.cut = match reason {
+                EndReason::Aborted if self.revoked => Cut::Revoked,
+                EndReason::Aborted if self.forgotten => Cut::Forgotten,
+                EndReason::Aborted if self.stop_at.is_some() => Cut::Stopped,
+                reason => Cut::Ended(*reason),
+            };
             let reasons = outputs.iter().filter_map(|output| match output {
                 Output::FlowReset { reason, .. } => Some(*reason),
                 _ => None,
@@ -513,15 +527,14 @@ impl Pump {
             Output::FlowIncoming { flow, opaque } => self.flow_incoming(flow, &opaque),
             Output::FlowAccepted { .. } => {}
             Output::Draining => self.peer_stops(),
-            Output::FlowRefused { flow, reason } => {
-                self.flow_cut(flow, crate::report::FlowEnd::Refused(reason))
-            }
+            Output::FlowRefused { flow, reason } => self.flow_cut(flow, FlowEnd::Refused(reason)),
             Output::FlowWritable { flow } => self.flow_writable(flow),
             Output::FlowData { flow, data } => self.flow_data(flow, data),
             Output::FlowFinished { flow } => self.flow_finished(flow),
-            Output::FlowReset { flow, reason } => {
-                self.flow_cut(flow, crate::report::FlowEnd::Reset(reason))
+            Output::FlowReset { flow, reason: Reason::SessionLost } => {
+                self.flow_cut(flow, FlowEnd::Cut(self.cut))
             }
+            Output::FlowReset { flow, reason } => self.flow_cut(flow, FlowEnd::Reset(reason)),
             Output::FlowEnded { flow } => self.flow_ended(flow),
             Output::Ended { reason } => self.session_ended(reason),
         }
@@ -613,8 +626,10 @@ impl Pump {
         if std::mem::take(&mut self.forgotten) {
             self.events.push(Event::SessionForgotten { session, flows });
         } else if self.established || self.client.is_none() {
-            self.events.push(Event::SessionEnded { session, reason, flows });
+            let revoked = self.cut == Cut::Revoked;
+            self.events.push(Event::SessionEnded { session, reason, revoked, flows });
         }
+        self.revoked = false;
         self.parted |= reason == EndReason::PeerClosed;
         self.established = false;
         self.stranded = false;
