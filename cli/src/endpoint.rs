@@ -51,7 +51,8 @@ pub fn listen(word: &str) -> Result<SocketAddr, BadAddress> {
         "" | "*" => bad(
             format!("\"{word}\" names no address"),
             format!(
-                "write {number} for this machine only, 0.0.0.0:{number} or [::]:{number} for everybody"
+                "write {number} for this machine only, 0.0.0.0:{number} or [::]:{number} for \
+                 everybody"
             ),
         ),
         _ => bad(
@@ -61,7 +62,8 @@ pub fn listen(word: &str) -> Result<SocketAddr, BadAddress> {
     }
 }
 
-const LISTEN_FORMS: &str = "write PORT, ADDR:PORT or [V6ADDR]:PORT, such as 2222, 0.0.0.0:2222 or [::1]:2222 (a bare port is loopback)";
+const LISTEN_FORMS: &str = "write PORT, ADDR:PORT or [V6ADDR]:PORT, such as 2222, 0.0.0.0:2222 \
+                            or [::1]:2222 (a bare port is loopback)";
 const CONNECT_FORMS: &str = "write HOST:PORT, [V6ADDR]:PORT or two words HOST PORT";
 
 /// Reads CONNECT from one word.

@@ -159,7 +159,8 @@ fn announce(
         .filter(|address| narrate::is_public(address.ip()))
     {
         let text = format!(
-            "whoever reaches {address} reaches what the server side connects to; listen on a bare port to keep it to this machine"
+            "whoever reaches {address} reaches what the server side connects to; listen on a \
+             bare port to keep it to this machine"
         );
         log.warn("public", text, &[("listen", address.to_string().into())]);
     }

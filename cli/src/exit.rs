@@ -114,7 +114,8 @@ async fn connect(
     ];
     if let Target::Host(host) = incoming.target() {
         let text = format!(
-            "connection {}{whose} refused: the client asks for {host}, but only {target} is offered",
+            "connection {}{whose} refused: the client asks for {host}, but only {target} is \
+             offered",
             entry.number
         );
         told.refused(text, &fields);
@@ -174,7 +175,8 @@ fn announce(
     if narrate::is_public(here.ip()) {
         if options.files.is_empty() && !options.plain {
             let text = format!(
-                "there is no key: whoever reaches {here} reaches {target}, and the stripes are not encrypted; {}",
+                "there is no key: whoever reaches {here} reaches {target}, and the stripes are \
+                 not encrypted; {}",
                 keys::CURE
             );
             log.warn("no_key", text, &fields);
@@ -182,7 +184,8 @@ fn announce(
     } else {
         let all = SocketAddr::new(unspecified(here.ip()), here.port());
         let text = format!(
-            "only this machine can reach {here}; to let others in, name an address: -s {all} {target}"
+            "only this machine can reach {here}; to let others in, name an address: -s {all} \
+             {target}"
         );
         log.info("loopback_only", text, &fields);
     }

@@ -79,7 +79,8 @@ pub fn check_threads() -> Result<(), Failure> {
                     format!(
                         "there is room for {count} more threads, and {THREADS} are needed: {error}"
                     ),
-                    "raise the limit: ulimit -u 1024 in a new shell, or TasksMax=1024 in a systemd unit",
+                    "raise the limit: ulimit -u 1024 in a new shell, or TasksMax=1024 in a \
+                     systemd unit",
                 ));
             }
         }

@@ -17,9 +17,7 @@ pub fn page(topic: Option<Verb>) -> String {
 /// The manual on one page.
 fn manual() -> String {
     let options: String = OPTIONS.iter().map(|option| row(option, &takers(option))).collect();
-    format!(
-        "{BEFORE}OPTIONS (anywhere on the line, each once unless it says otherwise)\n{options}\n{AFTER}"
-    )
+    format!("{BEFORE}{options}\n{AFTER}")
 }
 
 /// Where the second column begins, and how wide a page is, in columns.
@@ -112,6 +110,7 @@ COMMANDS
            likewise. For -c and client, A:PORT,B:PORT names one server by
            several addresses, and the stripes are spread over them.
 
+OPTIONS (anywhere on the line, each once unless it says otherwise)
 ";
 
 /// The manual behind the options.

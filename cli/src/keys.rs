@@ -126,14 +126,16 @@ pub fn warn_of_plain(log: &Log, options: &KeyOptions, servers: &[HostPort]) {
         && !options.plain
     {
         let text = format!(
-            "there is no key: stripes to {server} are not encrypted, and whoever answers there passes for the server; {CURE}"
+            "there is no key: stripes to {server} are not encrypted, and whoever answers there \
+             passes for the server; {CURE}"
         );
         log.warn("no_key", text, &[("server", server.to_string().into())]);
     }
 }
 
 /// What to do about a missing key.
-pub const CURE: &str = "make a key with striper-cli keygen, copy the file to the other side and give it to both with -k, or say --plain if this is on purpose";
+pub const CURE: &str = "make a key with striper-cli keygen, copy the file to the other side and \
+                        give it to both with -k, or say --plain if this is on purpose";
 
 /// Why a key could not be read. A key is made where a symbolic link leads to.
 fn unread(path: &Path, error: &KeyError) -> Failure {

@@ -364,7 +364,8 @@ mod tests {
         assert_eq!(
             line,
             "{\"time\":\"2026-10-22T12:00:00.250Z\",\"level\":\"info\",\"event\":\"flow_end\",\
-             \"message\":\"\\\"quoted\\\" \\\\ \\n \\u0001 é\",\"sent\":7,\"ratio\":3.800,\"none\":null,\"who\":\"x\\ty\"}\n"
+             \"message\":\"\\\"quoted\\\" \\\\ \\n \\u0001 \
+             é\",\"sent\":7,\"ratio\":3.800,\"none\":null,\"who\":\"x\\ty\"}\n"
         );
     }
 

@@ -34,7 +34,8 @@ use striper_runtime::Executor;
 // anybody.
 const _: () = assert!(
     !striper_core::FOR_SIMULATION_ONLY,
-    "striper-core has rare turns or planted bugs in it, for simulation alone: build only sim with them (-p sim)"
+    "striper-core has rare turns or planted bugs in it, for simulation alone: build only sim \
+     with them (-p sim)"
 );
 
 fn main() -> ExitCode {

@@ -99,7 +99,8 @@ fn announce(log: &Log, here: SocketAddr, target: &HostPort, framing: Framing) {
     );
     if narrate::is_public(here.ip()) {
         let text = format!(
-            "whoever reaches {here} reaches {target}; listen on a bare port to keep it to this machine"
+            "whoever reaches {here} reaches {target}; listen on a bare port to keep it to this \
+             machine"
         );
         log.warn("public", text, &fields);
     }

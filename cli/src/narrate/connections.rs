@@ -168,7 +168,8 @@ mod tests {
     fn a_finished_connection_tells_bytes_time_rate_and_gain() {
         assert_eq!(
             text(&report(FlowEnd::Finished)),
-            "connection 7 ended, 1.00 kB sent, 4.00 MB received in 2.00 s, 16.0 Mbit/s (4.0× the best stripe)"
+            "connection 7 ended, 1.00 kB sent, 4.00 MB received in 2.00 s, 16.0 Mbit/s (4.0× the \
+             best stripe)"
         );
     }
 

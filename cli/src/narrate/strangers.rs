@@ -21,7 +21,8 @@ pub fn cure(cause: &DialError, past: Past) -> &'static str {
         }
         DialError::UnknownHost => " (check its name)",
         DialError::Refused => {
-            " (is striper-cli -s running there, and listening on this address and not only on loopback?)"
+            " (is striper-cli -s running there, and listening on this address and not only on \
+             loopback?)"
         }
         DialError::Unreachable => " (check the address and the routes)",
         DialError::TimedOut => " (check the address; or a firewall drops the packets)",
