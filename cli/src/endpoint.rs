@@ -43,7 +43,7 @@ pub fn listen(word: &str) -> Result<SocketAddr, BadAddress> {
     let number = port(digits, 0)?;
     match host {
         "localhost" => Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, number))),
-        _ if host.contains(':') && !host.starts_with('[') => bad(
+        _ if host.contains(':') && !host.starts_with('[') && !host.contains('/') => bad(
             format!("\"{word}\" has more than one colon"),
             "write where to listen alone, [ADDR:]PORT; the other side's CONNECT says where \
              connections go to",

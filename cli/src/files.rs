@@ -79,8 +79,14 @@ pub fn check_threads() -> Result<(), Failure> {
                     format!(
                         "there is room for {count} more threads, and {THREADS} are needed: {error}"
                     ),
-                    "raise the limit: ulimit -u 1024 in a new shell, or TasksMax=1024 in a \
-                     systemd unit",
+                    match getrlimit(Resource::As).current {
+                        None => {
+                            "raise the limit: ulimit -u 1024 in a new shell, or TasksMax=1024 in \
+                             a systemd unit"
+                        }
+                        // Each thread has a stack.
+                        Some(_) => "raise the limit of memory: ulimit -v unlimited in a new shell",
+                    },
                 ));
             }
         }

@@ -140,10 +140,9 @@ pub const CURE: &str = "make a key with striper-cli keygen, copy the file to the
 /// Why a key could not be read. A key is made where a symbolic link leads to.
 fn unread(path: &Path, error: &KeyError) -> Failure {
     match error {
-        KeyError::File(FileUse::Key, ErrorKind::NotFound, _) => Failure {
-            cause: Failure::key(path, error).cause,
-            ..Failure::key(&end_of_links(path), error)
-        },
+        KeyError::File(FileUse::Key, ErrorKind::NotFound, _) => {
+            elsewhere(path, &end_of_links(path), error, error.cure())
+        }
         _ => Failure::key(path, error),
     }
 }
@@ -205,33 +204,47 @@ const KEY_FILE: u64 = 100;
 
 /// Why no key was made, with a cure that makes one.
 fn not_made(file: &Path, kind: KeyKind, error: &KeyError) -> Failure {
-    let command = |file: &Path| {
-        let pair = if kind == KeyKind::Private { "--pair " } else { "" };
-        format!("striper-cli keygen {pair}{}", shell_word(file))
+    let keygen = match kind {
+        KeyKind::Shared => "striper-cli keygen FILE",
+        KeyKind::Private => "striper-cli keygen --pair FILE",
     };
-    let in_folder = |folder: &Path, file: &Path| match folder {
-        folder if folder.is_dir() => command(file),
-        folder => format!("mkdir -p {} && {}", shell_word(folder), command(file)),
-    };
-    let mut failure = Failure::key(file, error);
     let end = end_of_links(file);
-    let has_tilde = file.starts_with("~") && !file.exists();
-    let cure = match error {
-        KeyError::File(FileUse::NewKey, ..) if end != file && !end.exists() => command(&end),
+    let is_folder = file.as_os_str().as_encoded_bytes().ends_with(b"/");
+    let (place, cure) = match error {
+        KeyError::File(FileUse::NewKey, ..) if end != file && !file.exists() => {
+            (end, "name the file that the link leads to: ")
+        }
         KeyError::File(FileUse::NewKey, ErrorKind::IsADirectory, _) => {
-            format!("name a file in that folder: {}", in_folder(file, &file.join("striper.key")))
+            (file.join("striper.key"), "name a file in that folder: ")
         }
-        KeyError::File(FileUse::NewKey, ErrorKind::NotFound, _) if !has_tilde => {
-            let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-            match folder {
-                Some(folder) => format!("make its folder first: {}", in_folder(folder, file)),
-                None => "this folder has been removed: go to another one, such as cd ~".into(),
-            }
+        KeyError::File(FileUse::NewKey, ErrorKind::NotFound, _) if is_folder => {
+            (file.join("striper.key"), "name a file in that folder: ")
         }
-        _ => return failure,
+        KeyError::File(FileUse::NewKey, ErrorKind::NotFound, _) if has_folder(file) => {
+            (file.to_owned(), "make its folder first: ")
+        }
+        KeyError::File(FileUse::NewKey, ErrorKind::NotFound, _) => {
+            let cure = "this folder has been removed: go to another one, such as cd ~";
+            return Failure { cure: Some(cure.into()), ..Failure::key(file, error) };
+        }
+        _ => return Failure::key(file, error),
     };
-    failure.cure = Some(cure);
-    failure
+    elsewhere(file, &place, error, &(cure.to_owned() + keygen))
+}
+
+/// A failure with `file` whose cure makes a key at `place`, and the folder for it if need be.
+fn elsewhere(file: &Path, place: &Path, error: &KeyError, cure: &str) -> Failure {
+    let keygen = "striper-cli keygen";
+    let is_there = place.parent().is_none_or(|folder| folder == Path::new("") || folder.is_dir());
+    let cure = match is_there {
+        true => cure.to_owned(),
+        false => cure.replace(keygen, &format!("mkdir -p FOLDER && {keygen}")),
+    };
+    Failure { cause: Failure::key(file, error).cause, ..Failure::key_with(place, error, &cure) }
+}
+
+fn has_folder(file: &Path) -> bool {
+    file.parent().is_some_and(|folder| !folder.as_os_str().is_empty())
 }
 
 /// The file that a symbolic link leads to, whether it exists or not. Other paths stay as they are.
@@ -251,8 +264,7 @@ pub fn pubkey(file: &Path) -> Result<(), Failure> {
         let cure = match error {
             KeyError::File(_, ErrorKind::NotFound, _) => {
                 let cure = "make one: striper-cli keygen --pair FILE";
-                let Failure { cause, .. } = Failure::key(file, &error);
-                return Failure { cause, ..Failure::key_with(&end_of_links(file), &error, cure) };
+                return elsewhere(file, &end_of_links(file), &error, cure);
             }
             KeyError::Empty => {
                 "remove the file and make a key: \

@@ -160,6 +160,15 @@ fn too_low_a_limit_of_file_sizes_is_an_error_and_leaves_no_half_a_key() {
 }
 
 #[test]
+fn too_little_memory_for_threads_is_no_lack_of_threads() {
+    // Room for the program, but not for the stack of one thread more.
+    let limits = "ulimit -v 1000000; export RUST_MIN_STACK=1000000000;";
+    let few = in_shell(limits, &["relay", "0", "a:1"], "");
+    assert_eq!(few.code, Some(6), "{few:?}");
+    assert!(few.stderr.contains("ulimit -v unlimited"), "{few:?}");
+}
+
+#[test]
 fn a_misnamed_variable_is_warned_of() {
     // TEST-NET-1 (RFC 5737).
     let args = ["-s", "192.0.2.1:0", "localhost:1"];

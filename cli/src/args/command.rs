@@ -140,11 +140,15 @@ fn targets(chosen: &Chosen, words: &[String], name: &str) -> Result<Vec<HostPort
     targets.map_err(|bad| wrong_address(name, bad))
 }
 
-/// What to say of LISTEN and CONNECT that would make sense in the other order.
+/// What to say of LISTEN and CONNECT that make sense in the other order alone: the second is a bare
+/// port or an unspecified address.
 fn swapped(chosen: &Chosen, words: &[String]) -> Option<Failure> {
     let [connect, listen] = words else { return None };
-    endpoint::listen(listen).ok().filter(|listen| listen.port() != 0)?;
+    let address = endpoint::listen(listen).ok().filter(|listen| listen.port() != 0)?;
     endpoint::servers(connect).ok()?;
+    if listen.contains(':') && !address.ip().is_unspecified() {
+        return None;
+    }
     Some(Failure::usage(
         format!("{connect} and {listen} are in the wrong order: where to listen comes first"),
         format!("striper-cli {} {listen} {connect}", chosen.name),

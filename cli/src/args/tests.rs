@@ -334,6 +334,7 @@ fn a_wrong_command_line_says_what_is_wrong() {
         ("-s localhost:22 0.0.0.0:7650", "striper-cli -s 0.0.0.0:7650 localhost:22"),
         ("datagram -c localhost:22 7650", "striper-cli datagram -c 7650 localhost:22"),
         ("-c there:1,there:2 2222", "striper-cli -c 2222 there:1,there:2"),
+        ("-s myhost:7650 localhost:22", "LISTEN: \"myhost\" is no IP address"),
         ("-s 7650 0.0.0.0:22", "all addresses of this machine"),
         ("-s 7650 localhost:0", "from 1 to 65535"),
         ("client 2222 there:7650", "striper-cli client there:7650 -L 2222"),
