@@ -52,13 +52,26 @@ struct Known {
     error: StripeRefusal,
 }
 
+/// First callers of addresses, for one cause.
+struct First {
+    throttle: Throttle,
+    /// The latest that has no line, for want of room.
+    unsaid: Option<(SocketAddr, StripeRefusal)>,
+}
+
+impl First {
+    fn new(lines: u32) -> Self {
+        First { throttle: Throttle::new(lines), unsaid: None }
+    }
+}
+
 /// Callers that have been turned away.
 pub struct Callers {
     /// Addresses from which sessions have begun, the latest last.
     friends: VecDeque<IpAddr>,
     known: BTreeMap<(IpAddr, Kind), Known>,
     /// For first lines.
-    first: BTreeMap<Kind, Throttle>,
+    first: BTreeMap<Kind, First>,
     /// For counts.
     counts: Throttle,
     /// For each further time.
@@ -121,15 +134,20 @@ impl Callers {
                 (again.times, again.text())
             }
             None => {
-                let first = self.first.entry(kind).or_insert_with(new_throttle);
-                let Some(unsaid) = first.admit(now) else { return };
+                let new_first = || First::new(self.lines);
+                let first = self.first.entry(kind).or_insert_with(new_first);
+                let Some(unsaid) = first.throttle.admit(now) else {
+                    first.unsaid = Some((from, error.clone()));
+                    return;
+                };
+                first.unsaid = None;
                 if self.known.len() == MOST
                     && let Some(oldest) =
                         self.known.iter().min_by_key(|(_, known)| known.repeat.said())
                 {
                     let (pair, unsaid) = (*oldest.0, oldest.1.repeat.unsaid());
                     self.known.remove(&pair);
-                    self.first.entry(pair.1).or_insert_with(new_throttle).add(unsaid);
+                    self.first.entry(pair.1).or_insert_with(new_first).throttle.add(unsaid);
                 }
                 let repeat = Repeat::begin(now);
                 self.known.insert((network, kind), Known { repeat, from, error: error.clone() });
@@ -147,6 +165,18 @@ impl Callers {
             if let Some(again) = again {
                 let caller = (known.from, &known.error);
                 say(log, kind.level(), caller, again.times, &again.text());
+            }
+        }
+        for (kind, first) in &mut self.first {
+            let Some((from, error)) = first.unsaid.take() else { continue };
+            match first.throttle.release(now, due == Due::Now) {
+                // It is one of them itself.
+                Some(unsaid) => {
+                    let unsaid = unsaid.saturating_sub(1);
+                    let count = more(unsaid, "turned away");
+                    say(log, kind.level(), (from, &error), unsaid, &count);
+                }
+                None => first.unsaid = Some((from, error)),
             }
         }
     }
@@ -228,6 +258,30 @@ mod tests {
         assert!(written.contains(" (7 more times since "), "{written}");
         callers.tell_counts(&log, Due::Now, begin + Duration::from_secs(61));
         assert_eq!(paper.take(&log), "", "there is no more to tell");
+    }
+
+    #[test]
+    fn a_crowd_without_lines_is_told_of_when_there_is_room_or_at_the_end() {
+        let (log, paper) = Log::on_paper();
+        let (mut callers, begin) = (Callers::new(20), crate::clock::now());
+        let crowd = |callers: &mut Callers, first: u32, now| {
+            (0..25).for_each(|number| {
+                callers.turned_away(&log, caller(first + number), &WRONG_KEY, now);
+            });
+            assert_eq!(paper.take(&log).lines().count(), 20);
+            callers.tell_counts(&log, Due::InTime, now);
+            assert_eq!(paper.take(&log), "", "there is no room");
+        };
+        crowd(&mut callers, 0, begin);
+        callers.tell_counts(&log, Due::InTime, begin + PERIOD);
+        let written = paper.take(&log);
+        assert!(written.contains("turned 10.0.0.24:1 away"), "the latest: {written}");
+        assert!(written.contains(" (4 more turned away since "), "{written}");
+        callers.tell_counts(&log, Due::InTime, begin + 2 * PERIOD);
+        assert_eq!(paper.take(&log), "", "they have been told of");
+        crowd(&mut callers, 100, begin + 3 * PERIOD);
+        callers.tell_counts(&log, Due::Now, begin + 3 * PERIOD);
+        assert!(paper.take(&log).contains(" (4 more turned away since "));
     }
 
     #[test]
