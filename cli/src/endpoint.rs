@@ -43,10 +43,16 @@ pub fn listen(word: &str) -> Result<SocketAddr, BadAddress> {
     let number = port(digits, 0)?;
     match host {
         "localhost" => Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, number))),
+        _ if host.contains(':') && !host.starts_with('[') && !host.contains('/') => bad(
+            format!("\"{word}\" has more than one colon"),
+            "write where to listen alone, [ADDR:]PORT; the other side's CONNECT says where \
+             connections go to",
+        ),
         "" | "*" => bad(
             format!("\"{word}\" names no address"),
             format!(
-                "write {number} for this machine only, 0.0.0.0:{number} or [::]:{number} for everybody"
+                "write {number} for this machine only, 0.0.0.0:{number} or [::]:{number} for \
+                 everybody"
             ),
         ),
         _ => bad(
@@ -56,7 +62,8 @@ pub fn listen(word: &str) -> Result<SocketAddr, BadAddress> {
     }
 }
 
-const LISTEN_FORMS: &str = "write PORT, ADDR:PORT or [V6ADDR]:PORT, such as 2222, 0.0.0.0:2222 or [::1]:2222 (a bare port is loopback)";
+const LISTEN_FORMS: &str = "write PORT, ADDR:PORT or [V6ADDR]:PORT, such as 2222, 0.0.0.0:2222 \
+                            or [::1]:2222 (a bare port is loopback)";
 const CONNECT_FORMS: &str = "write HOST:PORT, [V6ADDR]:PORT or two words HOST PORT";
 
 /// Reads CONNECT from one word.
@@ -78,10 +85,10 @@ pub fn connect(word: &str) -> Result<HostPort, BadAddress> {
         let Some((inner, digits)) = rest.split_once("]:") else {
             return bad(format!("\"{word}\" has no port"), CONNECT_FORMS);
         };
-        if inner.parse::<Ipv6Addr>().is_err() {
+        if !is_v6(inner) {
             return bad(format!("\"{inner}\" is no IPv6 address"), CONNECT_FORMS);
         }
-        return Ok(HostPort { host: inner.to_owned(), port: port(digits, 1)? });
+        return target(inner, digits);
     }
     if word.contains(',') {
         return bad(
@@ -101,15 +108,15 @@ pub fn connect(word: &str) -> Result<HostPort, BadAddress> {
             format!("\"{word}\" has more than one colon"),
             "put an IPv6 address into brackets: [V6ADDR]:PORT",
         ),
-        Some((name, digits)) => Ok(HostPort { host: host(name)?, port: port(digits, 1)? }),
+        Some((name, digits)) => target(host(name)?, digits),
     }
 }
 
 /// Reads CONNECT from two words, the original's other spelling.
 pub fn connect_words(name: &str, digits: &str) -> Result<HostPort, BadAddress> {
     let inner = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
-    if inner.parse::<Ipv6Addr>().is_ok() {
-        return Ok(HostPort { host: inner.to_owned(), port: port(digits, 1)? });
+    if is_v6(inner) {
+        return target(inner, digits);
     }
     if name.contains(',') {
         return bad(
@@ -123,7 +130,29 @@ pub fn connect_words(name: &str, digits: &str) -> Result<HostPort, BadAddress> {
             "write either HOST:PORT or HOST PORT",
         );
     }
-    Ok(HostPort { host: host(name)?, port: port(digits, 1)? })
+    target(host(name)?, digits)
+}
+
+/// Whether this is an IPv6 address, maybe with its interface behind a %.
+fn is_v6(text: &str) -> bool {
+    text.split('%').next().is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
+}
+
+/// A host and its port, which can be connected to.
+fn target(host: &str, digits: &str) -> Result<HostPort, BadAddress> {
+    let port = port(digits, 1)?;
+    let stands_for_all = match host.parse::<IpAddr>() {
+        Ok(address) => address.to_canonical().is_unspecified(),
+        // The system takes such a word for 0.0.0.0.
+        Err(_) => host.bytes().all(|byte| b"0.".contains(&byte)),
+    };
+    if stands_for_all {
+        return bad(
+            format!("{host} stands for all addresses of this machine, and is none to connect to"),
+            format!("write localhost:{port} for this machine; LISTEN comes before CONNECT"),
+        );
+    }
+    Ok(HostPort { host: host.to_owned(), port })
 }
 
 /// Reads a comma list of CONNECTs: one server on several addresses.
@@ -133,9 +162,13 @@ pub fn servers(word: &str) -> Result<Vec<HostPort>, BadAddress> {
         word => connect(word),
     };
     if word.is_empty() {
-        connect(word).map(|server| vec![server])
-    } else {
-        word.split(',').map(one).collect()
+        return connect(word).map(|server| vec![server]);
+    }
+    let servers: Vec<HostPort> = word.split(',').map(one).collect::<Result<_, _>>()?;
+    let twice = |(nth, server): (usize, &HostPort)| servers[..nth].contains(server);
+    match servers.iter().enumerate().find(|nth| twice(*nth)) {
+        Some((_, server)) => bad(format!("{server} is given twice"), "leave one of them out"),
+        None => Ok(servers),
     }
 }
 
@@ -151,18 +184,13 @@ pub fn leads_back(listen: SocketAddr, target: &HostPort) -> bool {
         return here.is_loopback() || here.is_unspecified();
     }
     let Ok(there) = target.host.parse::<IpAddr>() else { return false };
-    // Connecting to the unspecified address reaches loopback (on Linux).
-    let there = match there.to_canonical() {
-        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
-        there => there,
-    };
+    let there = there.to_canonical();
     // A listener on :: takes IPv4 too, one on 0.0.0.0 no IPv6.
     let all_of_its_kind = here.is_unspecified() && (here.is_ipv6() || there.is_ipv4());
     there == here || (there.is_loopback() && all_of_its_kind)
 }
 
-fn host(name: &str) -> Result<String, BadAddress> {
+fn host(name: &str) -> Result<&str, BadAddress> {
     if name.is_empty() {
         return bad("the host is missing", CONNECT_FORMS);
     }
@@ -176,7 +204,7 @@ fn host(name: &str) -> Result<String, BadAddress> {
     if !name.chars().all(|c| c.is_alphanumeric() || "-_.%".contains(c)) || name.starts_with('-') {
         return bad(format!("\"{name}\" is no host name or address"), CONNECT_FORMS);
     }
-    Ok(name.to_owned())
+    Ok(name)
 }
 
 fn port(digits: &str, least: u16) -> Result<u16, BadAddress> {
@@ -229,6 +257,7 @@ mod tests {
             ("example.org:80", "no IP address"),
             ("1.2.3.4:", "port is missing"),
             ("1.2.3.4:+5", "no port"),
+            ("2222:there:22", "where to listen alone"),
         ] {
             let BadAddress { cause, cure } = listen(word).unwrap_err();
             assert!(format!("{cause}; {cure}").contains(part), "{word}: {cause}; {cure}");
@@ -243,6 +272,7 @@ mod tests {
         assert_eq!(connect_words("example.org", "22"), at("example.org", 22));
         assert_eq!(connect_words("::1", "22"), at("::1", 22));
         assert_eq!(connect_words("[::1]", "22"), at("::1", 22));
+        assert_eq!(connect("[fe80::1%eth0]:22"), at("fe80::1%eth0", 22));
     }
 
     #[test]
@@ -264,6 +294,10 @@ mod tests {
             ("me@example.org:22", "user name"),
             ("-x:22", "no host name"),
             ("a b:22", "no host name"),
+            ("0.0.0.0:22", "write localhost:22"),
+            ("0:22", "all addresses of this machine"),
+            ("[::]:22", "all addresses of this machine"),
+            ("[::ffff:0.0.0.0]:22", "all addresses of this machine"),
         ] {
             let BadAddress { cause, cure } = connect(word).unwrap_err();
             assert!(format!("{cause}; {cure}").contains(part), "{word}: {cause}; {cure}");
@@ -280,12 +314,10 @@ mod tests {
             ("7650", "localhost:7650"),
             ("7650", "LocalHost:7650"),
             ("7650", "127.0.0.1:7650"),
-            ("7650", "0.0.0.0:7650"),
             ("0.0.0.0:7650", "127.0.0.2:7650"),
             ("0.0.0.0:7650", "localhost:7650"),
             ("[::]:7650", "[::1]:7650"),
             ("[::]:7650", "127.0.0.1:7650"),
-            ("[::1]:7650", "[::]:7650"),
             ("192.0.2.1:7650", "192.0.2.1:7650"),
             ("192.0.2.1:7650", "[::ffff:192.0.2.1]:7650"),
         ] {
@@ -315,6 +347,7 @@ mod tests {
         for word in ["a:1,", ",a:1", "a:1,,b:2"] {
             assert!(servers(word).unwrap_err().cause.contains("beside a comma"), "{word}");
         }
+        assert!(servers("a:1,b:1,a:1").unwrap_err().cause.contains("a:1 is given twice"));
         assert!(servers("").unwrap_err().cause.contains("has no port"));
     }
 

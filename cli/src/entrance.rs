@@ -25,7 +25,7 @@ pub async fn run(
     listens: &[SocketAddr],
     servers: &[HostPort],
 ) -> Result<u8, Failure> {
-    let mut stop = Stop::listen()?;
+    let mut stop = Stop::listen(log)?;
     let events = narrate::events(log, narrate::LINES);
     let mut listeners = Vec::new();
     for address in listens {
@@ -159,7 +159,8 @@ fn announce(
         .filter(|address| narrate::is_public(address.ip()))
     {
         let text = format!(
-            "whoever reaches {address} reaches what the server side connects to; listen on a bare port to keep it to this machine"
+            "whoever reaches {address} reaches what the server side connects to; listen on a \
+             bare port to keep it to this machine"
         );
         log.warn("public", text, &[("listen", address.to_string().into())]);
     }

@@ -1,12 +1,12 @@
 //! `-s`, the server-facing side: stripes in, plain TCP out.
 
-use crate::args::Options;
+use crate::args::{KeyOptions, Options};
 use crate::congestion;
 use crate::failure::Failure;
-use crate::keys::{self, KeyOptions};
+use crate::keys;
 use crate::live;
 use crate::log::{Level, Log};
-use crate::narrate;
+use crate::narrate::{self, Narrator};
 use crate::record;
 use crate::service::{self, Connections, Entry};
 use crate::signals::Stop;
@@ -26,12 +26,13 @@ pub async fn run(
     listen: SocketAddr,
     target: &HostPort,
 ) -> Result<u8, Failure> {
-    let mut stop = Stop::listen()?;
+    let mut stop = Stop::listen(log)?;
     let keys = options.keys.begin(log)?;
     let congestion = congestion::begin(options.congestion.as_deref())?;
     let name = congestion::name(&congestion, log);
     let described = options.keys.describe(keys.as_ref());
-    let events = narrate::events(log, options.limits.log_lines);
+    let narrator = Narrator::new(log, options.limits.log_lines);
+    let events = narrator.listener();
     let unbound = |error| Failure::bind(listen, &error);
     let mut listener = Listener::bind(listen, events.clone()).await.map_err(unbound)?;
     listener.choose(&congestion).map_err(unbound)?;
@@ -59,11 +60,14 @@ pub async fn run(
         options.connect_timeout,
         connections.clone(),
     ));
+    let counting = ex.spawn(narrator.clone().tell_counts());
     let accepting = std::future::pending();
     let code = service::run(log, &mut stop, options, &connections, accepting, async |drain| {
-        server.shutdown(drain).await
+        server.shutdown(drain).await;
+        narrator.tell_last_counts();
     })
     .await;
+    drop(counting);
     record::finish(log, traces.as_deref());
     Ok(code)
 }
@@ -110,7 +114,8 @@ async fn connect(
     ];
     if let Target::Host(host) = incoming.target() {
         let text = format!(
-            "connection {}{whose} refused: the client asks for {host}, but only {target} is offered",
+            "connection {}{whose} refused: the client asks for {host}, but only {target} is \
+             offered",
             entry.number
         );
         told.refused(text, &fields);
@@ -143,7 +148,8 @@ async fn connect(
         }
         Err(error) => {
             let fields = [&fields[..], &[("error", error.to_string().into())]].concat();
-            told.refused(format!("{name} failed: {error}"), &fields);
+            let cure = narrate::lack_of_files(&error);
+            told.refused(format!("{name} failed: {error}{cure}"), &fields);
             incoming.refuse(error.reason());
         }
     }
@@ -169,7 +175,8 @@ fn announce(
     if narrate::is_public(here.ip()) {
         if options.files.is_empty() && !options.plain {
             let text = format!(
-                "there is no key: whoever reaches {here} reaches {target}, and the stripes are not encrypted; {}",
+                "there is no key: whoever reaches {here} reaches {target}, and the stripes are \
+                 not encrypted; {}",
                 keys::CURE
             );
             log.warn("no_key", text, &fields);
@@ -177,7 +184,8 @@ fn announce(
     } else {
         let all = SocketAddr::new(unspecified(here.ip()), here.port());
         let text = format!(
-            "only this machine can reach {here}; to let others in, name an address: -s {all} {target}"
+            "only this machine can reach {here}; to let others in, name an address: -s {all} \
+             {target}"
         );
         log.info("loopback_only", text, &fields);
     }

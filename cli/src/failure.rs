@@ -93,12 +93,16 @@ impl Failure {
         let (why, cure) = match error.kind() {
             io::ErrorKind::AddrInUse => (
                 "another program listens there".to_owned(),
-                format!("choose another port, or stop that program (ss -ltnp 'sport = :{}' shows it)", address.port()),
+                format!(
+                    "choose another port, or stop that program \
+                     (ss -ltnp 'sport = :{}' shows it)",
+                    address.port()
+                ),
             ),
             io::ErrorKind::PermissionDenied if address.port() < 1024 => (
                 format!("ports below 1024 need a privilege (port {})", address.port()),
-                "choose a port from 1024 up, or give the program the privilege: sudo setcap cap_net_bind_service=+ep \
-                 \"$(command -v striper-cli)\""
+                "choose a port from 1024 up, or give the program the privilege: \
+                 sudo setcap cap_net_bind_service=+ep \"$(command -v striper-cli)\""
                     .to_owned(),
             ),
             io::ErrorKind::AddrNotAvailable => (
@@ -112,7 +116,10 @@ impl Failure {
                 format!("this machine has no {}", if address.is_ipv6() { "IPv6" } else { "IPv4" }),
                 "choose an address of the other kind".to_owned(),
             ),
-            _ => return Failure { code: code::BIND, cause: format!("cannot listen on {address}: {error}"), cure: None },
+            _ => {
+                let cause = format!("cannot listen on {address}: {error}");
+                return Failure { code: code::BIND, cause, cure: None };
+            }
         };
         Failure {
             code: code::BIND,

@@ -11,6 +11,9 @@ use std::thread;
 /// and the reserve that callers must leave.
 pub const FOR_A_PROXY: usize = 32;
 
+/// Stripes beyond these are on top of that.
+const FEW_STRIPES: usize = 4;
+
 /// What the demo needs at once: eight stripes, each with both ends and both sides of the route.
 pub const FOR_THE_DEMO: usize = 80;
 
@@ -21,10 +24,11 @@ fn raise_limit() {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
-/// Makes room for open files. An error if there is less than this: later it would end in a panic,
-/// or in a proxy that never accepts.
-pub fn make_room(least: usize) -> Result<(), Failure> {
+/// Makes room for open files, among them those of so many stripes. An error if there is less than
+/// this: later it would end in a panic, or in a proxy that never accepts.
+pub fn make_room(least: usize, stripes: usize) -> Result<(), Failure> {
     raise_limit();
+    let least = least + stripes.saturating_sub(FEW_STRIPES);
     let mut open = Vec::new();
     while open.len() < least {
         match std::io::stderr().as_fd().try_clone_to_owned() {
@@ -34,13 +38,28 @@ pub fn make_room(least: usize) -> Result<(), Failure> {
                     "there is room for {} more open files, and {least} are needed: {error}",
                     open.len()
                 );
-                let cure = "raise the limit: ulimit -n 1024 in a new shell, or LimitNOFILE=1024 in \
-                            a systemd unit";
+                let fewer = if stripes > FEW_STRIPES { ", or use fewer stripes: -n" } else { "" };
+                let cure = format!(
+                    "raise the limit: ulimit -n 1024 in a new shell, or LimitNOFILE=1024 in a \
+                     systemd unit{fewer}"
+                );
                 return Err(Failure::config(cause, cure));
             }
         }
     }
     Ok(())
+}
+
+/// Says whether a file may be as large as this, in bytes. The system ends a program that writes
+/// more.
+pub fn check_size(bytes: u64) -> Result<(), Failure> {
+    match getrlimit(Resource::Fsize).current {
+        Some(most) if most < bytes => Err(Failure::config(
+            format!("a file may have {most} bytes here, and {bytes} are needed"),
+            "raise the limit: ulimit -f unlimited in a new shell",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Threads that run beside the main one at most: the log, timers and sockets, name resolution, the
@@ -60,7 +79,14 @@ pub fn check_threads() -> Result<(), Failure> {
                     format!(
                         "there is room for {count} more threads, and {THREADS} are needed: {error}"
                     ),
-                    "raise the limit: ulimit -u 1024 in a new shell, or TasksMax=1024 in a systemd unit",
+                    match getrlimit(Resource::As).current {
+                        None => {
+                            "raise the limit: ulimit -u 1024 in a new shell, or TasksMax=1024 in \
+                             a systemd unit"
+                        }
+                        // Each thread has a stack.
+                        Some(_) => "raise the limit of memory: ulimit -v unlimited in a new shell",
+                    },
                 ));
             }
         }

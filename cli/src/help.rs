@@ -17,7 +17,7 @@ pub fn page(topic: Option<Verb>) -> String {
 /// The manual on one page.
 fn manual() -> String {
     let options: String = OPTIONS.iter().map(|option| row(option, &takers(option))).collect();
-    format!("{BEFORE}OPTIONS (anywhere on the line)\n{options}\n{AFTER}")
+    format!("{BEFORE}{options}\n{AFTER}")
 }
 
 /// Where the second column begins, and how wide a page is, in columns.
@@ -36,7 +36,8 @@ fn takers(option: &Declared) -> String {
 /// One option with what it does, which begins with `before`.
 fn row(option: &Declared, before: &str) -> String {
     let letter = option.short.map_or("    ".into(), |letter| format!("-{letter}, "));
-    let value = if option.value.is_empty() { String::new() } else { format!(" {}", option.value) };
+    let value =
+        if option.value().is_empty() { String::new() } else { format!(" {}", option.value()) };
     let mut first = format!("  {letter}--{}{value}", option.long);
     let mut row = String::new();
     for line in wrapped(&format!("{before}{}", option.text)) {
@@ -109,6 +110,7 @@ COMMANDS
            likewise. For -c and client, A:PORT,B:PORT names one server by
            several addresses, and the stripes are spread over them.
 
+OPTIONS (anywhere on the line, each once unless it says otherwise)
 ";
 
 /// The manual behind the options.
@@ -121,6 +123,7 @@ ENVIRONMENT (an option beats its variable; all commands share them)
   STRIPER_VERBOSE=1, STRIPER_QUIET=1   as -v and -q
   STRIPER_KEY_FILE, STRIPER_PEERS_FILE   as --key and --peers
   NO_COLOR=1                           no colours
+  Another name that begins with STRIPER_ is warned of.
   An empty variable is as good as none. But -s and -c refuse to start with an
   empty STRIPER_KEY_FILE or STRIPER_PEERS_FILE, unless an option replaces it.
 
@@ -166,7 +169,10 @@ STATUS LINE (when stderr is a terminal)
   Connections, what they send and receive together, then each stripe: its rates,
   how often it was congested, and ? while it does not answer. On a wide terminal
   also the share of packets that TCP sent again (r1.2%), and what controls
-  congestion (Linux). A narrow one shows each stripe's larger rate: #1 9.65M.
+  congestion (Linux). A narrow one shows each stripe's larger rate (#1 9.65M c12
+  or #1 9.65M), a narrower one how many stripes there are and how often they
+  were congested (64 stripes, 768 congestions), then less of that, and at last
+  connections alone. Without a stripe the reason stands there, or \"no peer\".
   (kept until 12:03:10Z): these connections have no stripe. They are reset at
   that time (UTC) unless a stripe is back. (2 kept until 12:03:10Z): this
   applies to two of the connections.
@@ -177,7 +183,9 @@ STATUS LINE (when stderr is a terminal)
   1 connection  near wr ↓1.2 MB ↑3.4 GB c12  far wr ↓3.4 GB ↑1.2 MB c0
   Bytes from it and to it and congestions, since the start; w it takes data, -
   it is congested, x its direction has ended; r it may send, x it has sent its
-  end. Of several connections: how many are congested there, or half-closed.
+  end. Of several connections: how many are congested there, or half-closed. A
+  narrow terminal shows what went to CONNECT, what came from it, and all
+  congestions (↑1.2 MB ↓3.4 GB c12), with the states of both or without.
 
 STOPPING
   SIGTERM or SIGINT (Ctrl-C), or the end of the terminal that stderr is: no new
@@ -192,7 +200,8 @@ EXIT CODES
   3  cannot listen on LISTEN
   4  peer unreachable (one-shot commands; -s, -c and relay keep trying)
   5  refused by the peer, or its version does not match (one-shot commands)
-  6  environment variable not understood, or too low a limit of open files
+  6  environment variable not understood, or too low a limit of open files,
+     threads or file sizes
   7  stopped, but connections outlasted --drain-timeout and were cut
   8  key, list of peers, or the file of one is of no use
   130, 143  stopped at once by a second signal (SIGINT, SIGTERM)
@@ -201,6 +210,7 @@ EXIT CODES
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::VARIABLES;
 
     #[test]
     fn the_help_fits_a_terminal() {
@@ -213,21 +223,9 @@ mod tests {
 
     #[test]
     fn the_help_names_every_variable_and_exit_code() {
-        for name in [
-            "STRIPER_STRIPES",
-            "STRIPER_SCHEDULER",
-            "STRIPER_LOG",
-            "STRIPER_CONNECT_TIMEOUT",
-            "STRIPER_DRAIN_TIMEOUT",
-            "STRIPER_CONGESTION",
-            "STRIPER_LIMITS",
-            "STRIPER_QUIET",
-            "STRIPER_VERBOSE",
-            "STRIPER_KEY_FILE",
-            "STRIPER_PEERS_FILE",
-            "NO_COLOR",
-        ] {
-            assert!(manual().contains(name), "{name}");
+        let variables = VARIABLES.iter().map(|name| format!("STRIPER_{name}"));
+        for name in variables.chain(["NO_COLOR".to_owned()]) {
+            assert!(manual().contains(&name), "{name}");
         }
         for code in 0..=8 {
             assert!(manual().contains(&format!("\n  {code}  ")), "exit code {code}");

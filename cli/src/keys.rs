@@ -1,55 +1,21 @@
 //! Keys on the command line: `-k`, `--peers` and `--plain`, read again on SIGHUP, and the commands
 //! that make them.
 
+use crate::args::KeyOptions;
 use crate::failure::{Failure, printable, shell_word};
+use crate::files;
 use crate::log::Log;
 use crate::narrate;
 use crate::output;
-use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use striper_runtime::HostPort;
 use striper_runtime::keys::{
-    Key, KeyError, KeyKind, Keys, PeerName, peer_name, read_key, read_peers, write_key,
+    FileUse, Key, KeyError, KeyKind, Keys, PeerName, peer_name, read_key, read_peers, write_key,
 };
 
-/// Where keys are, as the command line says it.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct KeyOptions {
-    /// Key files; the first one is shown to the other side.
-    pub files: Vec<PathBuf>,
-    /// The list of public keys that are accepted beside shared ones.
-    pub peers: Option<PathBuf>,
-    /// That there is no key is on purpose.
-    pub plain: bool,
-}
-
 impl KeyOptions {
-    /// Says what is wrong with these options beside each other.
-    pub fn check(&self) -> Result<(), Failure> {
-        if self.plain && !self.files.is_empty() {
-            let cause = "--plain and --key exclude each other";
-            return Err(Failure::usage(cause, "choose one of them"));
-        }
-        Ok(())
-    }
-
-    /// Fills in from the environment what the command line leaves open. `--plain` leaves nothing
-    /// open.
-    pub fn complete<E>(mut self, env: E) -> Result<KeyOptions, Failure>
-    where
-        E: Fn(&str) -> Option<OsString>,
-    {
-        if self.files.is_empty() && !self.plain {
-            self.files.extend(named_file(&env, "STRIPER_KEY_FILE")?);
-        }
-        if self.peers.is_none() && !self.plain {
-            self.peers = named_file(&env, "STRIPER_PEERS_FILE")?;
-        }
-        Ok(self)
-    }
-
     /// [`KeyOptions::read`] at the start, when somebody should be accepted.
     pub fn begin(&self, log: &Log) -> Result<Option<Keys>, Failure> {
         let keys = self.read()?;
@@ -90,8 +56,7 @@ impl KeyOptions {
         let mut own = Vec::new();
         for file in &self.files {
             let (path, private_folder) = find(file, credentials());
-            let key =
-                read_key(&path, private_folder).map_err(|error| Failure::key(&path, &error))?;
+            let key = read_key(&path, private_folder).map_err(|error| unread(&path, &error))?;
             own.push((name_of(&path), key));
         }
         let peers = match &self.peers {
@@ -161,27 +126,24 @@ pub fn warn_of_plain(log: &Log, options: &KeyOptions, servers: &[HostPort]) {
         && !options.plain
     {
         let text = format!(
-            "there is no key: stripes to {server} are not encrypted, and whoever answers there passes for the server; {CURE}"
+            "there is no key: stripes to {server} are not encrypted, and whoever answers there \
+             passes for the server; {CURE}"
         );
         log.warn("no_key", text, &[("server", server.to_string().into())]);
     }
 }
 
 /// What to do about a missing key.
-pub const CURE: &str = "make a key with striper-cli keygen, copy the file to the other side and give it to both with -k, or say --plain if this is on purpose";
+pub const CURE: &str = "make a key with striper-cli keygen, copy the file to the other side and \
+                        give it to both with -k, or say --plain if this is on purpose";
 
-/// The file that a variable names. An empty variable does not count as unset: a mistake in a script
-/// would open the port to everybody.
-fn named_file<E>(env: &E, name: &str) -> Result<Option<PathBuf>, Failure>
-where
-    E: Fn(&str) -> Option<OsString>,
-{
-    match env(name) {
-        Some(file) if file.is_empty() => Err(Failure::config(
-            format!("the environment variable {name} is empty"),
-            format!("name a file in it, or do without it: unset {name}"),
-        )),
-        file => Ok(file.map(PathBuf::from)),
+/// Why a key could not be read. A key is made where a symbolic link leads to.
+fn unread(path: &Path, error: &KeyError) -> Failure {
+    match error {
+        KeyError::File(FileUse::Key, ErrorKind::NotFound, _) => {
+            elsewhere(path, &end_of_links(path), error, error.cure())
+        }
+        _ => Failure::key(path, error),
     }
 }
 
@@ -217,8 +179,9 @@ fn name_of(path: &Path) -> PeerName {
 
 /// `keygen`: makes a key file, and says what to do with it.
 pub fn keygen(file: &Path, kind: KeyKind, quiet: bool) -> Result<(), Failure> {
+    files::check_size(KEY_FILE)?;
     let key = Key::generate(kind).and_then(|key| write_key(file, &key));
-    key.map_err(|error| Failure::key(file, &error))?;
+    key.map_err(|error| not_made(file, kind, &error))?;
     let word = shell_word(file);
     let next = match kind {
         KeyKind::Shared => {
@@ -236,11 +199,73 @@ pub fn keygen(file: &Path, kind: KeyKind, quiet: bool) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The most that a key file has, in bytes.
+const KEY_FILE: u64 = 100;
+
+/// Why no key was made, with a cure that makes one.
+fn not_made(file: &Path, kind: KeyKind, error: &KeyError) -> Failure {
+    let keygen = match kind {
+        KeyKind::Shared => "striper-cli keygen FILE",
+        KeyKind::Private => "striper-cli keygen --pair FILE",
+    };
+    let end = end_of_links(file);
+    let is_folder = file.as_os_str().as_encoded_bytes().ends_with(b"/");
+    let (place, cure) = match error {
+        KeyError::File(FileUse::NewKey, ..) if end != file && !file.exists() => {
+            (end, "name the file that the link leads to: ")
+        }
+        KeyError::File(FileUse::NewKey, ErrorKind::IsADirectory, _) => {
+            (file.join("striper.key"), "name a file in that folder: ")
+        }
+        KeyError::File(FileUse::NewKey, ErrorKind::NotFound, _) if is_folder => {
+            (file.join("striper.key"), "name a file in that folder: ")
+        }
+        KeyError::File(FileUse::NewKey, ErrorKind::NotFound, _) if has_folder(file) => {
+            (file.to_owned(), "make its folder first: ")
+        }
+        KeyError::File(FileUse::NewKey, ErrorKind::NotFound, _) => {
+            let cure = "this folder has been removed: go to another one, such as cd ~";
+            return Failure { cure: Some(cure.into()), ..Failure::key(file, error) };
+        }
+        _ => return Failure::key(file, error),
+    };
+    elsewhere(file, &place, error, &(cure.to_owned() + keygen))
+}
+
+/// A failure with `file` whose cure makes a key at `place`, and the folder for it if need be.
+fn elsewhere(file: &Path, place: &Path, error: &KeyError, cure: &str) -> Failure {
+    let keygen = "striper-cli keygen";
+    let is_there = place.parent().is_none_or(|folder| folder == Path::new("") || folder.is_dir());
+    let cure = match is_there {
+        true => cure.to_owned(),
+        false => cure.replace(keygen, &format!("mkdir -p FOLDER && {keygen}")),
+    };
+    Failure { cause: Failure::key(file, error).cause, ..Failure::key_with(place, error, &cure) }
+}
+
+fn has_folder(file: &Path) -> bool {
+    file.parent().is_some_and(|folder| !folder.as_os_str().is_empty())
+}
+
+/// The file that a symbolic link leads to, whether it exists or not. Other paths stay as they are.
+fn end_of_links(path: &Path) -> PathBuf {
+    let mut path = path.to_owned();
+    // As many as Linux follows.
+    for _ in 0..40 {
+        let Ok(next) = std::fs::read_link(&path) else { break };
+        path = path.parent().unwrap_or(Path::new("")).join(next);
+    }
+    path
+}
+
 /// `pubkey`: prints a line for the other side's list.
 pub fn pubkey(file: &Path) -> Result<(), Failure> {
     let key = read_key(file, false).map_err(|error| {
         let cure = match error {
-            KeyError::File(_, ErrorKind::NotFound, _) => "make one: striper-cli keygen --pair FILE",
+            KeyError::File(_, ErrorKind::NotFound, _) => {
+                let cure = "make one: striper-cli keygen --pair FILE";
+                return elsewhere(file, &end_of_links(file), &error, cure);
+            }
             KeyError::Empty => {
                 "remove the file and make a key: \
                  rm FILE && striper-cli keygen --pair FILE"

@@ -1,8 +1,8 @@
 //! Keeps the status line up to date while a service runs on a terminal.
 
-use crate::args::{LogFormat, Options, Verbosity};
+use crate::args::Options;
 use crate::clock;
-use crate::log::{self, Log};
+use crate::log::{self, Log, LogFormat, Verbosity};
 use crate::service::Connections;
 use crate::status::{self, Stripe, View};
 use std::collections::HashMap;

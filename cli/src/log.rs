@@ -5,7 +5,6 @@
 
 mod writer;
 
-use crate::args::{LogFormat, Verbosity};
 use crate::clock;
 use crate::units;
 use std::fmt::{Display, Write as _};
@@ -13,6 +12,26 @@ use std::io::{IsTerminal, Write};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 use writer::Writer;
+
+/// How much to say.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Verbosity {
+    /// Warnings and errors.
+    Quiet,
+    /// Also when connections begin and end.
+    Normal,
+    /// Also when stripes come and go.
+    Verbose,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogFormat {
+    /// For a person.
+    Human,
+    /// One object a line, with stable keys.
+    Json,
+}
 
 /// How grave a line is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -147,6 +166,11 @@ impl Log {
     /// Shows this line below all others; an empty one takes it away. Draws only what has changed.
     pub fn set_status(&self, line: &str) {
         self.writer.set_status(line);
+    }
+
+    /// Draws the status line again: something else has written over it.
+    pub fn redraw_status(&self) {
+        self.writer.redraw_status();
     }
 
     /// Waits until all is written, but not for a reader that stands still.
@@ -340,7 +364,8 @@ mod tests {
         assert_eq!(
             line,
             "{\"time\":\"2026-10-22T12:00:00.250Z\",\"level\":\"info\",\"event\":\"flow_end\",\
-             \"message\":\"\\\"quoted\\\" \\\\ \\n \\u0001 é\",\"sent\":7,\"ratio\":3.800,\"none\":null,\"who\":\"x\\ty\"}\n"
+             \"message\":\"\\\"quoted\\\" \\\\ \\n \\u0001 \
+             é\",\"sent\":7,\"ratio\":3.800,\"none\":null,\"who\":\"x\\ty\"}\n"
         );
     }
 
@@ -388,7 +413,11 @@ mod tests {
         assert!(written.ends_with("text\n\x1b[?7l12 connections\x1b[?7h\r"), "{written:?}");
         log.set_status("12 connections");
         assert_eq!(paper.take(&log), "", "nothing has changed, so nothing is drawn");
+        log.redraw_status();
+        assert_eq!(paper.take(&log), "\r\x1b[J\x1b[?7l12 connections\x1b[?7h\r");
         log.set_status("");
         assert_eq!(paper.take(&log), "\r\x1b[J");
+        log.redraw_status();
+        assert_eq!(paper.take(&log), "", "there is none to be drawn");
     }
 }

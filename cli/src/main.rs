@@ -23,9 +23,9 @@ mod signals;
 mod status;
 mod units;
 
-use args::{Command, Invocation, LogFormat, Verbosity};
+use args::{Command, Invocation};
 use failure::Failure;
-use log::Log;
+use log::{Log, LogFormat, Verbosity};
 use std::process::ExitCode;
 use std::rc::Rc;
 use striper_runtime::Executor;
@@ -34,7 +34,8 @@ use striper_runtime::Executor;
 // anybody.
 const _: () = assert!(
     !striper_core::FOR_SIMULATION_ONLY,
-    "striper-core has rare turns in it, for simulation alone: build only sim with them (-p sim)"
+    "striper-core has rare turns in it, for simulation alone: build only sim \
+     with them (-p sim)"
 );
 
 fn main() -> ExitCode {
@@ -69,7 +70,14 @@ fn serve(invocation: Invocation) -> Result<u8, Failure> {
     let format = invocation.options.log;
     let log = Log::new(invocation.options.verbosity, format);
     let log = if demo { log.untimed() } else { log };
-    let room = files::make_room(if demo { files::FOR_THE_DEMO } else { files::FOR_A_PROXY });
+    for name in args::misnamed(std::env::vars_os().map(|(name, _)| name)) {
+        log.warn("unknown_variable", args::about(&name), &[("variable", name.into())]);
+    }
+    let room = match &invocation.command {
+        Command::Demo => files::make_room(files::FOR_THE_DEMO, 0),
+        Command::Client { .. } => files::make_room(files::FOR_A_PROXY, invocation.options.stripes),
+        _ => files::make_room(files::FOR_A_PROXY, 0),
+    };
     let ended = room.and_then(|()| {
         let ex: Executor = Rc::new(smol::LocalExecutor::new());
         // The executor polls this future whenever any task is woken, so it only waits for a task.

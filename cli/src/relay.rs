@@ -43,7 +43,7 @@ pub async fn run(
     target: &HostPort,
     framing: Framing,
 ) -> Result<u8, Failure> {
-    let mut stop = Stop::listen()?;
+    let mut stop = Stop::listen(log)?;
     let listener = Listener::bind(listen, narrate::events(log, narrate::LINES)).await;
     let mut listener = listener.map_err(|error| Failure::bind(listen, &error))?;
     listener.keep_spare(Limits::default().spare_files);
@@ -99,7 +99,8 @@ fn announce(log: &Log, here: SocketAddr, target: &HostPort, framing: Framing) {
     );
     if narrate::is_public(here.ip()) {
         let text = format!(
-            "whoever reaches {here} reaches {target}; listen on a bare port to keep it to this machine"
+            "whoever reaches {here} reaches {target}; listen on a bare port to keep it to this \
+             machine"
         );
         log.warn("public", text, &fields);
     }
@@ -165,7 +166,8 @@ impl Relay {
             Ok(far) => framed(far, self.framing == Framing::Far),
             Err(error) => {
                 near.abort();
-                let text = format!("{name} failed: {}: {error}", self.target);
+                let cure = narrate::lack_of_files(&error);
+                let text = format!("{name} failed: {}: {error}{cure}", self.target);
                 let fields = fields
                     .into_iter()
                     .chain([("error", error.to_string().into())])

@@ -1,8 +1,9 @@
 //! SIGTERM and SIGINT: the first asks for an orderly end, the second ends the program at once.
 //! SIGHUP: keys are read again, or, when the terminal has gone that the program was started from,
-//! as SIGTERM.
+//! as SIGTERM. SIGCONT: the shell has written over the status line, so it is drawn again.
 
 use crate::failure::Failure;
+use crate::log::Log;
 use async_signal::{Signal, Signals};
 use smol::stream::StreamExt;
 
@@ -13,16 +14,19 @@ pub struct Stop {
     terminal: bool,
     /// Reads again what can be.
     reread: Box<dyn Fn()>,
+    log: Log,
 }
 
 impl Stop {
     /// From now on signals come here and no longer end the program by themselves.
-    pub fn listen() -> Result<Self, Failure> {
+    pub fn listen(log: &Log) -> Result<Self, Failure> {
         // SIGXFSZ would end the program when a trace reaches the limit of file sizes (ulimit -f). A
         // signal that is caught leaves an error instead, and the trace stops.
-        Signals::new([Signal::Term, Signal::Int, Signal::Hup, Signal::Xfsz])
-            .map(|signals| Stop { signals, terminal: has_terminal(), reread: Box::new(|| {}) })
-            .map_err(|error| Failure::unexpected(format!("cannot listen to signals: {error}")))
+        let signals = [Signal::Term, Signal::Int, Signal::Hup, Signal::Cont, Signal::Xfsz];
+        let signals = Signals::new(signals)
+            .map_err(|error| Failure::unexpected(format!("cannot listen to signals: {error}")))?;
+        let (terminal, reread) = (has_terminal(), Box::new(|| {}));
+        Ok(Stop { signals, terminal, reread, log: log.clone() })
     }
 
     /// What to do at a SIGHUP.
@@ -39,6 +43,7 @@ impl Stop {
                     return ("SIGHUP", 129);
                 }
                 Some(Ok(Signal::Hup)) => (self.reread)(),
+                Some(Ok(Signal::Cont)) => self.log.redraw_status(),
                 Some(Ok(Signal::Int)) => return ("SIGINT", 130),
                 Some(Ok(Signal::Term)) => return ("SIGTERM", 143),
                 Some(Ok(_)) => {}

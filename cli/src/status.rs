@@ -228,7 +228,8 @@ mod tests {
         );
         assert_eq!(
             legs_line(&view, 100),
-            "3 connections (2 half-closed, 2 congested)  near ↓1.20 MB ↑3.40 GB c12  far ↓3.40 GB ↑1.20 MB c0"
+            "3 connections (2 half-closed, 2 congested)  near ↓1.20 MB ↑3.40 GB c12  far ↓3.40 \
+             GB ↑1.20 MB c0"
         );
         assert_eq!(
             legs_line(&view, 80),

@@ -135,7 +135,9 @@ impl fmt::Display for Reason {
             Reason::TimedOut => "connection to the target timed out",
             Reason::UnknownHost => "target's name unknown",
             Reason::NotAllowed => "target not allowed",
-            Reason::Unavailable => "other side unavailable",
+            Reason::Unavailable => {
+                "the other side is short of resources or stopping, as its log says"
+            }
             Reason::SessionLost => "session lost",
             Reason::Other(code) => return write!(f, "reason {code}"),
         })

@@ -34,6 +34,7 @@ impl Flow {
             ),
             Some(end @ FlowEnd::Refused(_)) => io::Error::other(end.to_string()),
             Some(FlowEnd::Reset(reason)) => io::Error::new(error.kind(), reason.to_string()),
+            Some(FlowEnd::Cut(cut)) => io::Error::new(error.kind(), cut.to_string()),
             _ => error,
         }
     }

@@ -62,8 +62,8 @@ pub use pipe::{Adapted, Congestion, Pipe, PipeExt, Received, TcpStatus};
 pub use ports::{Accepting, Dial, DialError, Dialling, Listen, Spawn};
 pub use record::Traces;
 pub use report::{
-    Event, FlowEnd, FlowReport, OpenError, Past, SessionStatus, SessionTag, Status, StripeLoss,
-    StripeRefusal,
+    Cut, Event, FlowEnd, FlowReport, OpenError, Past, SessionStatus, SessionTag, Status,
+    StripeLoss, StripeRefusal,
 };
 pub use server::{Incoming, Server, ServerOptions};
 pub use stack::{Stacked, Wrap};

@@ -12,6 +12,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -91,7 +92,8 @@ impl Traces {
         }
         self.begun.set(number);
         let mut name = self.path.clone().into_os_string();
-        if number > 1 {
+        // A device such as /dev/null takes all of them: it keeps nothing.
+        if number > 1 && !is_device(&self.path) {
             name.push(format!(".{number}"));
         }
         let path = PathBuf::from(name);
@@ -116,6 +118,10 @@ impl Traces {
         let recorder = Recorder::begin(session, &header, &mut text).ok()?;
         Some(Ok(Recording { recorder, text, size: 0, path, sink }))
     }
+}
+
+fn is_device(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|there| there.file_type().is_char_device())
 }
 
 /// A file for a trace: a new one, or one in the place of an earlier trace.

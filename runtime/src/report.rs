@@ -82,6 +82,8 @@ pub enum Event {
         session: SessionTag,
         /// What has ended it.
         reason: EndReason,
+        /// This side ended it, because the key of the other side is no longer accepted.
+        revoked: bool,
         /// How many flows were reset.
         flows: usize,
     },
@@ -256,6 +258,8 @@ pub enum FlowEnd {
     Finished,
     /// It was reset, by either end or on the way.
     Reset(Reason),
+    /// It was reset, because its session ended before it did.
+    Cut(Cut),
     /// The other side refused it: its target can't be reached or is not offered.
     Refused(Reason),
     /// There was no session to carry it, and this is why.
@@ -267,8 +271,34 @@ impl fmt::Display for FlowEnd {
         match self {
             FlowEnd::Finished => f.write_str("finished"),
             FlowEnd::Reset(reason) => write!(f, "reset: {reason}"),
+            FlowEnd::Cut(cut) => write!(f, "reset: {cut}"),
             FlowEnd::Refused(reason) => write!(f, "refused: {reason}"),
             FlowEnd::NoSession(error) => error.fmt(f),
+        }
+    }
+}
+
+/// Why a session ended before a flow of it did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cut {
+    /// This side was told to stop, and the time to finish was over.
+    Stopped,
+    /// The key of the other side is no longer accepted.
+    Revoked,
+    /// Client: the server does not know the session any more.
+    Forgotten,
+    /// Another reason.
+    Ended(EndReason),
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Cut::Stopped => f.write_str("this side has stopped"),
+            Cut::Revoked => f.write_str("the other side's key is no longer accepted"),
+            Cut::Forgotten => f.write_str("the server has been restarted"),
+            Cut::Ended(EndReason::PeerClosed) => f.write_str("the other side ended the session"),
+            Cut::Ended(reason) => write!(f, "session lost: {reason}"),
         }
     }
 }

@@ -30,10 +30,19 @@ impl Proxy {
 
     /// Starts it with these arguments and environment variables.
     pub fn start_with(args: &[&str], variables: &[(&str, &str)]) -> Proxy {
+        Self::start_as(&[args, &["-v"]].concat(), variables)
+    }
+
+    /// Starts it with these arguments, and without `-v`.
+    pub fn start_terse(args: &[&str]) -> Proxy {
+        Self::start_as(args, &[])
+    }
+
+    fn start_as(args: &[&str], variables: &[(&str, &str)]) -> Proxy {
         let mut command = striper(args);
         command
             .envs(variables.iter().copied())
-            .args(["--log", "json", "-v"])
+            .args(["--log", "json"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());

@@ -142,6 +142,70 @@ fn an_empty_name_of_a_key_never_starts_a_port_without_one() {
 }
 
 #[test]
+fn too_few_open_files_for_the_stripes_are_an_error_at_the_start() {
+    let few = in_shell("ulimit -n 40;", &["-c", "0", "a:1", "-n", "64"], "");
+    assert_eq!(few.code, Some(6), "{few:?}");
+    assert!(few.stderr.contains("ulimit -n 1024"), "{few:?}");
+    assert!(few.stderr.contains("or use fewer stripes: -n"), "{few:?}");
+}
+
+#[test]
+fn too_low_a_limit_of_file_sizes_is_an_error_and_leaves_no_half_a_key() {
+    let folder = TempDir::new();
+    let key = folder.text("own.key");
+    let small = in_shell("ulimit -f 0;", &["keygen", &key], "");
+    assert_eq!(small.code, Some(6), "{small:?}");
+    assert!(small.stderr.contains("ulimit -f unlimited"), "{small:?}");
+    assert!(!Path::new(&key).exists());
+}
+
+#[test]
+fn too_little_memory_for_threads_is_no_lack_of_threads() {
+    // Room for the program, but not for the stack of one thread more.
+    let limits = "ulimit -v 1000000; export RUST_MIN_STACK=1000000000;";
+    let few = in_shell(limits, &["relay", "0", "a:1"], "");
+    assert_eq!(few.code, Some(6), "{few:?}");
+    assert!(few.stderr.contains("ulimit -v unlimited"), "{few:?}");
+}
+
+#[test]
+fn a_misnamed_variable_is_warned_of() {
+    // TEST-NET-1 (RFC 5737).
+    let args = ["-s", "192.0.2.1:0", "localhost:1"];
+    let finished = run(&args, &[("STRIPER_KEY", "x"), ("STRIPER_LOG", "human")]);
+    assert_eq!(finished.code, Some(3), "{finished:?}");
+    let warnings = finished.stderr.lines().filter(|line| line.contains("warn"));
+    let warnings: Vec<&str> = warnings.collect();
+    assert_eq!(warnings.len(), 1, "{finished:?}");
+    let cure = "STRIPER_KEY means nothing here; did you mean STRIPER_KEY_FILE?";
+    assert!(warnings[0].contains(cure), "{finished:?}");
+}
+
+#[test]
+fn what_contradicts_itself_on_a_line_is_refused() {
+    for (line, says) in [
+        ("-c 0 a:1 --stripes 4 --stripes 8", "--stripes is given twice"),
+        ("-s 0 a:1 -v -q", "--verbose and --quiet exclude each other"),
+        ("-s 0 a:1 --limit flows=99 --limit flows=999", "flows is given twice"),
+        ("-c 0 a:1,a:1", "a:1 is given twice"),
+        ("-s localhost:22 0.0.0.0:7650", "striper-cli -s 0.0.0.0:7650 localhost:22"),
+        ("-s 0 0.0.0.0:22", "all addresses of this machine"),
+    ] {
+        fails(&line.split(' ').collect::<Vec<_>>(), 2, &[says]);
+    }
+}
+
+#[test]
+fn help_behind_a_command_is_its_page_and_no_file() {
+    let (folder, page) = (TempDir::new(), run(&["keygen", "--help"], &[]).success());
+    let there = format!("cd {};", folder.text(""));
+    assert_eq!(in_shell(&there, &["keygen", "help"], "").success(), page);
+    let pair = in_shell(&there, &["keygen", "pair"], "");
+    assert!(pair.code == Some(2) && pair.stderr.contains("did you mean --pair?"), "{pair:?}");
+    assert_eq!(std::fs::read_dir(folder.join("")).expect("a folder").count(), 0);
+}
+
+#[test]
 fn lines_of_commands_that_end_at_once_carry_no_time() {
     let folder = TempDir::new();
     let key = folder.text("site.key");

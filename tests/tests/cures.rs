@@ -39,8 +39,22 @@ fn server<'a>(options: &[&'a str]) -> Vec<&'a str> {
 fn what_is_said_of_a_new_key_that_can_not_be_written_helps() {
     let folder = TempDir::new();
     let deep = folder.text("one two/three/site.key");
-    let cure = format!("mkdir -p '{}'", folder.text("one two/three"));
-    cured(&folder, &["keygen", &deep], 8, &cure).success();
+    let cure =
+        format!("mkdir -p '{}' && striper-cli keygen '{deep}'", folder.text("one two/three"));
+    cured(&folder, &["keygen", &deep], 8, &cure);
+    assert!(fs::metadata(&deep).is_ok(), "one command makes the folder and the key");
+    let new = folder.text("new/");
+    let cure = format!(
+        "mkdir -p {} && striper-cli keygen --pair {new}striper.key",
+        new.trim_end_matches('/')
+    );
+    cured(&folder, &["keygen", "--pair", &new], 8, &cure);
+    run(&["pubkey", &folder.text("new/striper.key")], &[]).success();
+    let deep = folder.text("deep/er/");
+    let cure =
+        format!("mkdir -p {} && striper-cli keygen {deep}striper.key", &deep[..deep.len() - 1]);
+    cured(&folder, &["keygen", &deep], 8, &cure);
+    assert!(fs::metadata(deep + "striper.key").is_ok());
     let there = folder.text("site.key");
     run(&["keygen", &there], &[]).success();
     cured(&folder, &["keygen", &there], 8, &format!("rm {there}")).success();
@@ -60,6 +74,9 @@ fn what_is_said_of_a_key_that_is_of_no_use_helps() {
         assert_eq!(done.code, Some(3), "the key is good now: {done:?}");
     };
     with(&missing, &format!("striper-cli keygen {quoted}"));
+    let far = folder.text("far/away/site.key");
+    let cure = format!("mkdir -p {} && striper-cli keygen {far}", folder.text("far/away"));
+    with(&far, &cure);
     let empty = secret(&folder, "empty.key", "");
     with(&empty, &format!("rm {empty} && striper-cli keygen {empty}"));
     let open = folder.text("open.key");
@@ -81,11 +98,30 @@ fn what_is_said_of_a_key_that_is_of_no_use_helps() {
 }
 
 #[test]
+fn what_is_said_of_a_link_that_leads_to_no_key_makes_one_there() {
+    let folder = TempDir::new();
+    let [link, end] = ["link", "far.key"].map(|name| folder.text(name));
+    std::os::unix::fs::symlink("far.key", &link).unwrap();
+    let cure = format!("striper-cli keygen {end}");
+    let done = cured(&folder, &server(&["-k", &link]), 8, &cure);
+    assert_eq!(done.code, Some(3), "the key is good now: {done:?}");
+    fs::remove_file(&end).unwrap();
+    let cure = format!("striper-cli keygen --pair {end}");
+    cured(&folder, &["keygen", "--pair", &link], 8, &cure);
+    run(&["pubkey", &link], &[]).success();
+    fs::remove_file(&end).unwrap();
+    cured(&folder, &["pubkey", &link], 8, &cure).success();
+}
+
+#[test]
 fn what_is_said_of_a_key_without_a_public_half_helps() {
     let folder = TempDir::new();
     let missing = folder.text("own.key");
     let cure = format!("striper-cli keygen --pair {missing}");
     cured(&folder, &["pubkey", &missing], 8, &cure).success();
+    let far = folder.text("far/own.key");
+    let cure = format!("mkdir -p {} && striper-cli keygen --pair {far}", folder.text("far"));
+    cured(&folder, &["pubkey", &far], 8, &cure).success();
     let empty = secret(&folder, "empty.key", "");
     let cure = format!("rm {empty} && striper-cli keygen --pair {empty}");
     cured(&folder, &["pubkey", &empty], 8, &cure).success();

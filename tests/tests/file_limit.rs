@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
-use striper_tests::{Origin, Pair, Pattern, Proxy, connect, try_connect};
+use striper_tests::{Event, Origin, Pair, Pattern, Proxy, connect, try_connect};
 
 const FILES: u64 = 40;
 const FLOOD: usize = 100;
@@ -51,6 +51,9 @@ fn a_server_side_survives_more_connections_than_it_may_have() {
     assert!(0 < greeted && greeted < FILES as usize, "{greeted}");
     let refused = pair.server.wait_for("connection_refused");
     assert!(refused.text("error").contains("Too many open files"), "{refused}");
+    assert!(refused.text("message").contains("raise the limit of open files"), "{refused}");
+    let is_told = |event: &Event| event.text("reason").contains("short of resources");
+    pair.client.wait_for_any("the cause", is_told);
     drop(connections);
     pair.server
         .wait_for_some("the end of the flood", greeted, |event| event.is("connection_ended"));
@@ -102,6 +105,20 @@ fn a_relay_survives_more_connections_than_it_may_have() {
     assert_complained(&relay);
     drop(connections);
     assert_works(relay.addr(), &origin);
+}
+
+#[test]
+fn many_stripes_leave_files_to_connections_and_both_sides_say_what_is_short() {
+    let origin = Origin::start();
+    let server = Proxy::server(origin.addr().ip(), origin.addr(), &[]);
+    server.limit_files(FILES);
+    let client = Proxy::client(origin.addr().ip(), server.addr(), &["-n", "64"]);
+    let refusal = server.wait_for("stripe_refused");
+    assert!(refusal.text("message").contains("ulimit -n"), "{refusal}");
+    let unreachable = client.wait_for("peer_unreachable");
+    assert!(unreachable.text("message").contains("use fewer stripes: -n"), "{unreachable}");
+    assert_works(client.addr(), &origin);
+    assert_eq!(server.count("accept_failed").max(1), 1, "it is said once");
 }
 
 /// Connections that strangers hold leave a reserve, so that the target of who is in already can

@@ -250,3 +250,61 @@ fn a_stop_says_until_when_connections_may_finish() {
     assert!(stopping.text("message").contains("1 connection may finish until "), "{stopping}");
     assert_eq!(stopping.text("seconds"), "30.000");
 }
+
+#[test]
+fn a_connection_that_is_cut_at_the_end_of_a_stop_says_so_on_both_sides() {
+    let origin = Origin::start();
+    let server = Proxy::server(origin.addr().ip(), origin.addr(), &[]);
+    let options = ["--drain-timeout", "0s"];
+    let client = Proxy::client(origin.addr().ip(), server.addr(), &options);
+    let _open = open(&client, &origin);
+    client.terminate();
+    let ends = [
+        (&client, "reset: this side has stopped"),
+        (&server, "reset: the other side ended the session"),
+    ];
+    for (side, reason) in ends {
+        assert_eq!(side.wait_for("connection_ended").text("reason"), reason);
+    }
+}
+
+#[test]
+fn a_revoked_key_is_the_cause_of_the_end_of_its_session() {
+    let (folder, origin) = (TempDir::new(), Origin::start());
+    let keys = ["near", "far"].map(|name| folder.text(name));
+    let lists = keys.clone().map(|key| {
+        run(&["keygen", "--pair", &key], &[]).success();
+        let list = format!("{key}.list");
+        std::fs::write(&list, run(&["pubkey", &key], &[]).success()).unwrap();
+        list
+    });
+    let there = ["-k", &keys[1], "--peers", &lists[0]];
+    let server = Proxy::server(origin.addr().ip(), origin.addr(), &there);
+    let here = ["-k", &keys[0], "--peers", &lists[1]];
+    let client = Proxy::client(origin.addr().ip(), server.addr(), &here);
+    let _open = open(&client, &origin);
+    std::fs::write(&lists[0], "").unwrap();
+    server.hang_up();
+    let reason = "the other side's key is no longer accepted";
+    assert_eq!(server.wait_for("session_ended").text("reason"), reason);
+    let end = server.wait_for("connection_ended");
+    assert_eq!(end.text("reason"), format!("reset: {reason}"));
+}
+
+#[test]
+fn callers_that_were_counted_are_told_of_at_the_stop() {
+    let origin = Origin::start();
+    let mut server = Proxy::start_terse(&["-s", "127.0.0.1:0", &origin.addr().to_string()]);
+    let mut callers = [(); 3].map(|()| Stranger::call(server.addr()));
+    for caller in &mut callers {
+        caller.say(b"GET / HTTP/1.1\r\n\r\n");
+        caller.dismissed();
+    }
+    server.terminate();
+    assert_eq!(server.exit_code(), Some(0));
+    let events = server.events();
+    let told = events.iter().filter(|event| event.is("stripe_refused"));
+    let unsaid: Vec<u64> = told.map(|event| event.number("unsaid")).collect();
+    assert_eq!(unsaid, [0, 2], "{events:?}");
+    assert!(events.last().is_some_and(|event| event.is("stopped")), "nothing comes after it");
+}

@@ -8,6 +8,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 use striper_core::trace::Trace;
+use striper_tests::stranger::Stranger;
 use striper_tests::{
     Event, Finished, LIMIT, Origin, Pattern, Proxy, Route, TempDir, binary, expect_reset, finish,
     reset, run, skip,
@@ -251,4 +252,13 @@ fn assert_trace_stops(server: &Proxy, origin: &Origin, cause: &str) {
     DOWN.send(&mut far, 0..1_000_000);
     DOWN.expect(&mut near, 0..1_000_000);
     assert_eq!(server.count("trace_stopped"), 1);
+}
+
+#[test]
+fn a_device_takes_the_traces_of_all_sessions_and_no_file_is_made_beside_it() {
+    let origin = Origin::start();
+    let server = Proxy::server(origin.addr().ip(), origin.addr(), &["--trace", "/dev/null"]);
+    let _sessions = [7, 8].map(|number| Stranger::join(server.addr(), number));
+    assert_eq!(server.count("trace_stopped"), 0);
+    assert!(!Path::new("/dev/null.2").exists());
 }

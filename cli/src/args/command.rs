@@ -1,154 +1,185 @@
 //! Makes a command of the words on the line.
 
+use super::given::Given;
+use super::invocation::{Command, Framing, Verb};
 use super::line::Chosen;
-use super::{Command, Framing, SEE_HELP, Verb};
+use super::options::Declared;
+use super::values::SEE_HELP;
 use crate::endpoint::{self, BadAddress};
 use crate::failure::Failure;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use striper_runtime::HostPort;
 use striper_runtime::keys::KeyKind;
 
 /// Makes a command of its words.
-pub fn assemble(
-    chosen: &Chosen,
-    words: &[String],
-    listens: &[String],
-    pair: bool,
-) -> Result<Command, Failure> {
-    let Chosen { verb, name, side } = chosen;
-    let (verb, name) = (*verb, name.as_str());
-    let long_client = verb == Verb::Client && name == "client";
-    if !listens.is_empty() && !long_client {
+pub fn assemble(chosen: &Chosen, words: &[String], given: &Given) -> Result<Command, Failure> {
+    let takes_listens = chosen.verb == Verb::Client && chosen.name == "client";
+    if !given.listens.is_empty() && !takes_listens {
         return Err(Failure::usage(
-            format!("-L belongs to the command client, not to {name}"),
+            format!("-L belongs to the command client, not to {}", chosen.name),
             "striper-cli client SERVER -L [ADDR:]PORT",
         ));
     }
-    let form = match (verb, side) {
-        (Verb::Server, _) if name == "-s" => "-s LISTEN CONNECT",
-        (Verb::Server, _) => "server LISTEN TARGET",
-        (Verb::Client, _) if long_client => "client SERVER -L [ADDR:]PORT [-L …]",
-        (Verb::Client, _) => "-c LISTEN CONNECT",
-        (Verb::Relay, _) => "relay LISTEN CONNECT",
-        (Verb::Datagram, None) => "datagram -c|-s LISTEN CONNECT",
-        (Verb::Datagram, Some(Framing::Far)) => "datagram -c LISTEN CONNECT",
-        (Verb::Datagram, Some(_)) => "datagram -s LISTEN CONNECT",
-        (Verb::Keygen, _) => "keygen [--pair] [FILE]",
-        (Verb::Pubkey, _) => "pubkey FILE",
-        (Verb::Demo, _) => "demo",
-    };
-    let wrong = |cause: String| Failure::usage(cause, format!("usage: striper-cli {form}"));
-    let wrong_address =
-        |what: &str, bad: BadAddress| Failure::usage(format!("{what}: {}", bad.cause), bad.cure);
-    let framing = match verb {
-        Verb::Demo => {
-            return match words {
-                [] => Ok(Command::Demo),
-                [extra, ..] => Err(wrong(format!("demo takes no \"{extra}\""))),
-            };
-        }
+    match chosen.verb {
+        Verb::Demo => match words {
+            [] => Ok(Command::Demo),
+            [extra, ..] => Err(wrong(chosen, format!("demo takes no \"{extra}\""))),
+        },
         Verb::Keygen => {
-            let file = key_file(words, wrong)?.unwrap_or("striper.key".into());
-            let kind = if pair { KeyKind::Private } else { KeyKind::Shared };
-            return Ok(Command::Keygen { file, kind });
+            let file = key_file(chosen, words)?.unwrap_or("striper.key");
+            if let Some(option) = Declared::by_name(file) {
+                let cause = format!("\"{file}\" is the name of an option");
+                let cure = format!(
+                    "did you mean --{}? To have a file of that name write ./{file}",
+                    option.long
+                );
+                return Err(Failure::usage(cause, cure));
+            }
+            let kind = if given.pair { KeyKind::Private } else { KeyKind::Shared };
+            Ok(Command::Keygen { file: file.into(), kind })
         }
         Verb::Pubkey => {
-            let none = || wrong("pubkey needs the file of a private key".into());
-            return Ok(Command::Pubkey { file: key_file(words, wrong)?.ok_or_else(none)? });
+            let none = || wrong(chosen, "pubkey needs the file of a private key");
+            Ok(Command::Pubkey { file: key_file(chosen, words)?.ok_or_else(none)?.into() })
         }
-        Verb::Datagram => side.ok_or_else(|| {
-            Failure::usage(
-                "datagram needs its side",
-                "datagram -c LISTEN CONNECT takes plain connections and sends datagrams, \
-                 datagram -s the other way round",
-            )
-        })?,
-        Verb::Server | Verb::Client | Verb::Relay => Framing::Plain,
+        Verb::Client if takes_listens => client(chosen, words, &given.listens),
+        Verb::Server | Verb::Client | Verb::Relay | Verb::Datagram => proxy(chosen, words),
+    }
+}
+
+/// How the command is typed in full.
+fn form(chosen: &Chosen) -> String {
+    let words = match chosen.verb {
+        Verb::Server if chosen.name == "server" => "LISTEN TARGET",
+        Verb::Client if chosen.name == "client" => "SERVER -L [ADDR:]PORT [-L …]",
+        Verb::Datagram if chosen.side.is_none() => "-c|-s LISTEN CONNECT",
+        Verb::Server | Verb::Client | Verb::Relay | Verb::Datagram => "LISTEN CONNECT",
+        Verb::Keygen => "[--pair] [FILE]",
+        Verb::Pubkey => "FILE",
+        Verb::Demo => "",
     };
-    let (listen, connect) = match words {
-        words if long_client => (None, words),
-        [] => (None, words),
-        [listen, connect @ ..] => (Some(listen), connect),
-    };
-    let target_name = match verb {
-        Verb::Client if long_client => "SERVER",
-        Verb::Server if name == "server" => "TARGET",
-        _ => "CONNECT",
-    };
-    let listen = match listen {
-        Some(word) => Some(endpoint::listen(word).map_err(|bad| wrong_address("LISTEN", bad))?),
-        None if long_client => None,
-        None => return Err(wrong(format!("{name} needs LISTEN and {target_name}"))),
-    };
-    let targets = match connect {
-        [] => return Err(wrong(format!("{name} needs {target_name}"))),
-        [word] if verb == Verb::Client => endpoint::servers(word),
-        [word] => endpoint::connect(word).map(|target| vec![target]),
-        [host, port] => endpoint::connect_words(host, port).map(|target| vec![target]),
-        [_, _, extra, ..] => return Err(wrong(format!("\"{extra}\" is one word too many"))),
-    };
-    let mut targets = targets.map_err(|bad| wrong_address(target_name, bad))?;
-    let command = match (verb, listen) {
-        (Verb::Client, Some(listen)) => Command::Client { listens: vec![listen], servers: targets },
-        (Verb::Client, None) => {
-            if listens.is_empty() {
-                let cause = "client needs at least one -L, the port where programs connect to";
-                return Err(wrong(cause.into()));
-            }
-            let read = |word: &String| endpoint::listen(word);
-            let listens = listens.iter().map(read).collect::<Result<_, _>>();
-            let listens: Vec<SocketAddr> = listens.map_err(|bad| wrong_address("-L", bad))?;
-            let twice = |(nth, listen): (usize, &SocketAddr)| {
-                (listen.port() != 0 && listens[..nth].contains(listen)).then(|| listen.to_string())
-            };
-            if let Some(listen) = listens.iter().enumerate().find_map(twice) {
-                return Err(Failure::usage(
-                    format!("-L {listen} is given twice"),
-                    "leave one of them out",
-                ));
-            }
-            Command::Client { listens, servers: targets }
+    format!("{} {words}", chosen.name).trim_end().to_owned()
+}
+
+fn wrong(chosen: &Chosen, cause: impl Into<String>) -> Failure {
+    Failure::usage(cause, format!("usage: striper-cli {}", form(chosen)))
+}
+
+fn wrong_address(what: &str, bad: BadAddress) -> Failure {
+    Failure::usage(format!("{what}: {}", bad.cause), bad.cure)
+}
+
+/// A command of the form NAME LISTEN CONNECT.
+fn proxy(chosen: &Chosen, words: &[String]) -> Result<Command, Failure> {
+    let framing = match (chosen.verb, chosen.side) {
+        (Verb::Datagram, None) => {
+            let cure = "datagram -c LISTEN CONNECT takes plain connections and sends datagrams, \
+                        datagram -s the other way round";
+            return Err(Failure::usage("datagram needs its side", cure));
         }
-        (Verb::Relay | Verb::Datagram, Some(listen)) => {
+        (Verb::Datagram, Some(framing)) => framing,
+        _ => Framing::Plain,
+    };
+    let target = if chosen.name == "server" { "TARGET" } else { "CONNECT" };
+    let [listen, connect @ ..] = words else {
+        return Err(wrong(chosen, format!("{} needs LISTEN and {target}", chosen.name)));
+    };
+    let in_order = |failure| swapped(chosen, words).unwrap_or(failure);
+    let listen =
+        endpoint::listen(listen).map_err(|bad| wrong_address("LISTEN", bad)).map_err(in_order)?;
+    let mut targets = targets(chosen, connect, target).map_err(in_order)?;
+    ensure_no_circle(&[listen], &targets, target)?;
+    Ok(match chosen.verb {
+        Verb::Client => Command::Client { listens: vec![listen], servers: targets },
+        Verb::Relay | Verb::Datagram => {
             Command::Relay { listen, target: targets.remove(0), framing }
         }
-        (_, Some(listen)) => Command::Server { listen, target: targets.remove(0) },
-        (_, None) => return Err(wrong(format!("{name} needs LISTEN"))),
+        _ => Command::Server { listen, target: targets.remove(0) },
+    })
+}
+
+/// The command `client`, which is told with `-L` where to listen.
+fn client(chosen: &Chosen, words: &[String], listens: &[String]) -> Result<Command, Failure> {
+    if let [listen, server] = words
+        && endpoint::listen(listen).is_ok()
+        && endpoint::servers(server).is_ok()
+    {
+        return Err(Failure::usage(
+            format!("{listen} is where to listen, which the command client takes with -L alone"),
+            format!("striper-cli client {server} -L {listen}"),
+        ));
+    }
+    let servers = targets(chosen, words, "SERVER")?;
+    if listens.is_empty() {
+        let cause = "client needs at least one -L, the port where programs connect to";
+        return Err(wrong(chosen, cause));
+    }
+    let read = listens.iter().map(|word| endpoint::listen(word)).collect::<Result<_, _>>();
+    let listens: Vec<SocketAddr> = read.map_err(|bad| wrong_address("-L", bad))?;
+    let twice = |(nth, listen): (usize, &SocketAddr)| {
+        (listen.port() != 0 && listens[..nth].contains(listen)).then(|| listen.to_string())
     };
-    let (listens, targets) = match &command {
-        Command::Client { listens, servers } => (&listens[..], &servers[..]),
-        Command::Server { listen, target } | Command::Relay { listen, target, .. } => {
-            (std::slice::from_ref(listen), std::slice::from_ref(target))
+    if let Some(listen) = listens.iter().enumerate().find_map(twice) {
+        return Err(Failure::usage(format!("-L {listen} is given twice"), "leave one of them out"));
+    }
+    ensure_no_circle(&listens, &servers, "SERVER")?;
+    Ok(Command::Client { listens, servers })
+}
+
+/// Where a command connects to: at least one.
+fn targets(chosen: &Chosen, words: &[String], name: &str) -> Result<Vec<HostPort>, Failure> {
+    let targets = match words {
+        [] => return Err(wrong(chosen, format!("{} needs {name}", chosen.name))),
+        [word] if chosen.verb == Verb::Client => endpoint::servers(word),
+        [word] => endpoint::connect(word).map(|target| vec![target]),
+        [host, port] => endpoint::connect_words(host, port).map(|target| vec![target]),
+        [_, _, extra, ..] => {
+            return Err(wrong(chosen, format!("\"{extra}\" is one word too many")));
         }
-        Command::Help(_)
-        | Command::Version
-        | Command::Demo
-        | Command::Keygen { .. }
-        | Command::Pubkey { .. } => (&[][..], &[][..]),
     };
+    targets.map_err(|bad| wrong_address(name, bad))
+}
+
+/// What to say of LISTEN and CONNECT that make sense in the other order alone: the second is a bare
+/// port or an unspecified address.
+fn swapped(chosen: &Chosen, words: &[String]) -> Option<Failure> {
+    let [connect, listen] = words else { return None };
+    let address = endpoint::listen(listen).ok().filter(|listen| listen.port() != 0)?;
+    endpoint::servers(connect).ok()?;
+    if listen.contains(':') && !address.ip().is_unspecified() {
+        return None;
+    }
+    Some(Failure::usage(
+        format!("{connect} and {listen} are in the wrong order: where to listen comes first"),
+        format!("striper-cli {} {listen} {connect}", chosen.name),
+    ))
+}
+
+fn ensure_no_circle(
+    listens: &[SocketAddr],
+    targets: &[HostPort],
+    name: &str,
+) -> Result<(), Failure> {
     for target in targets {
         if let Some(listen) = listens.iter().find(|listen| endpoint::leads_back(**listen, target)) {
             return Err(Failure::usage(
                 format!(
-                    "{target_name} {target} is where this program itself would listen ({listen}): \
+                    "{name} {target} is where this program itself would listen ({listen}): \
                      connections would go round in circles"
                 ),
                 format!("choose another port for one of them; {SEE_HELP}"),
             ));
         }
     }
-    Ok(command)
+    Ok(())
 }
 
 /// The one file that keygen and pubkey take.
-fn key_file<W>(words: &[String], wrong: W) -> Result<Option<PathBuf>, Failure>
-where
-    W: Fn(String) -> Failure,
-{
+fn key_file<'a>(chosen: &Chosen, words: &'a [String]) -> Result<Option<&'a str>, Failure> {
     match words {
         [] => Ok(None),
-        [file] if file.is_empty() => Err(wrong("the name of the file is empty".into())),
-        [file] => Ok(Some(file.into())),
-        [_, extra, ..] => Err(wrong(format!("\"{extra}\" is one word too many"))),
+        [file] if file.is_empty() => Err(wrong(chosen, "the name of the file is empty")),
+        [file] => Ok(Some(file)),
+        [_, extra, ..] => Err(wrong(chosen, format!("\"{extra}\" is one word too many"))),
     }
 }

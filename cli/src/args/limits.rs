@@ -96,21 +96,32 @@ fn size(count: u64) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }
 
-impl Limits {
-    /// Sets those of a list: `NAME=VALUE`, or several with commas in between. What comes later
-    /// counts.
-    pub fn set(&mut self, list: &str) -> Result<(), String> {
-        list.split(',').try_for_each(|word| self.set_one(word.trim()))
+/// Limits that are to be set, none of them twice.
+#[derive(Default)]
+pub struct Changes(Vec<(&'static str, Change)>);
+
+/// Sets one limit.
+type Change = Box<dyn Fn(&mut Limits)>;
+
+impl Changes {
+    /// Adds those of a list: `NAME=VALUE`, or several with commas in between.
+    pub fn add(&mut self, list: &str) -> Result<(), String> {
+        list.split(',').try_for_each(|word| self.add_one(word.trim()))
     }
 
-    fn set_one(&mut self, word: &str) -> Result<(), String> {
+    /// Sets them all.
+    pub fn apply(&self, limits: &mut Limits) {
+        self.0.iter().for_each(|(_, change)| change(limits));
+    }
+
+    fn add_one(&mut self, word: &str) -> Result<(), String> {
         let Some((name, value)) = word.split_once('=') else {
             return Err(format!(
                 "\"{word}\" is not of the form NAME=VALUE, such as sessions=100; {}",
                 names()
             ));
         };
-        let Some((_, kind)) = LIMITS.iter().find(|(known, _)| *known == name) else {
+        let Some((name, kind)) = LIMITS.iter().find(|(known, _)| *known == name) else {
             let known: Vec<&str> = LIMITS.iter().map(|(name, _)| *name).collect();
             let near = did_you_mean(name, &known).map(|near| format!("did you mean {near}? "));
             return Err(format!(
@@ -119,12 +130,32 @@ impl Limits {
                 names()
             ));
         };
-        match kind {
-            Kind::Count(range, set) => set(self, number(value, range)?),
-            Kind::Size(range, set) => set(self, bytes(value, range)?),
-            Kind::Time(set) => set(self, positive_time(value)?),
+        if self.0.iter().any(|(earlier, _)| earlier == name) {
+            return Err(format!("{name} is given twice; leave one of them out"));
         }
+        let change = kind.change(value).map_err(|why| format!("{name}: {why}"))?;
+        self.0.push((name, change));
         Ok(())
+    }
+}
+
+impl Kind {
+    /// What a value comes to.
+    fn change(&self, value: &str) -> Result<Change, String> {
+        Ok(match self {
+            Kind::Count(range, set) => {
+                let (set, count) = (*set, number(value, range)?);
+                Box::new(move |limits| set(limits, count))
+            }
+            Kind::Size(range, set) => {
+                let (set, size) = (*set, bytes(value, range)?);
+                Box::new(move |limits| set(limits, size))
+            }
+            Kind::Time(set) => {
+                let (set, time) = (*set, positive_time(value)?);
+                Box::new(move |limits| set(limits, time))
+            }
+        })
     }
 }
 
@@ -173,13 +204,14 @@ mod tests {
     use super::*;
 
     fn set(list: &str) -> Limits {
-        let mut limits = Limits::default();
-        limits.set(list).unwrap_or_else(|why| panic!("{list}: {why}"));
+        let (mut limits, mut changes) = (Limits::default(), Changes::default());
+        changes.add(list).unwrap_or_else(|why| panic!("{list}: {why}"));
+        changes.apply(&mut limits);
         limits
     }
 
     fn wrong(list: &str) -> String {
-        Limits::default().set(list).expect_err(list)
+        Changes::default().add(list).expect_err(list)
     }
 
     #[test]
@@ -233,8 +265,8 @@ mod tests {
     }
 
     #[test]
-    fn a_list_sets_several_and_the_last_word_counts() {
-        let limits = set("sessions=9, memory=64MiB,sessions=10");
+    fn a_list_sets_several() {
+        let limits = set("memory=64MiB, sessions=10");
         assert_eq!((limits.server.sessions, limits.engine.memory_limit), (10, 64 * MIB));
     }
 
@@ -245,10 +277,11 @@ mod tests {
             ("sessions", "not of the form NAME=VALUE"),
             ("session=3", "did you mean sessions?"),
             ("elephants=3", "the limits are handshakes, "),
-            ("sessions=0", "no number from 1 to"),
+            ("sessions=9,memory=64MiB,sessions=10", "sessions is given twice"),
+            ("sessions=0", "sessions: \"0\" is no number from 1 to"),
             ("sessions=-1", "no number"),
             ("stripes=65", "from 1 to 64"),
-            ("memory=64", "write 64MiB"),
+            ("memory=64", "memory: \"64\" has no unit; write 64MiB"),
             ("memory=64MB", "such as 64MiB"),
             ("memory=1MiB", "not between 2MiB and 1048576MiB"),
             ("control-burst=63KiB", "not between 64KiB"),
@@ -256,7 +289,7 @@ mod tests {
             ("memory=99999999999999999999GiB", "no size"),
             ("memory=18446744073709551615KiB", "no size"),
             ("handshake-time=5", "write 5s"),
-            ("handshake-time=0s", "more than zero"),
+            ("handshake-time=0s", "handshake-time: must be more than zero"),
         ] {
             let why = wrong(list);
             assert!(why.contains(part), "{list}: {why}");

@@ -1,10 +1,9 @@
 //! A command line, word by word. Which of its parts fit together is for others to say.
 
-use super::options::{self, Declared};
-use super::values::{
-    congestion, did_you_mean, log_format, positive_time, scheduler, stripes, time,
-};
-use super::{Framing, Given, Limits, SEE_HELP, Verb, Verbosity};
+use super::given::Given;
+use super::invocation::{Framing, Verb};
+use super::options::{self, Declared, Takes};
+use super::values::{SEE_HELP, did_you_mean};
 use crate::failure::Failure;
 use lexopt::{Arg, Parser};
 use std::ffi::{OsStr, OsString};
@@ -28,14 +27,6 @@ pub struct Line {
     pub chosen: Option<Chosen>,
     /// The words behind that.
     pub words: Vec<String>,
-    /// What `-L` gives.
-    pub listens: Vec<String>,
-    /// `--pair`.
-    pub pair: bool,
-    /// Help is asked for.
-    pub help: bool,
-    /// The version is asked for.
-    pub version: bool,
     /// The options on it.
     pub options: Vec<&'static Declared>,
     /// The values of options.
@@ -93,35 +84,24 @@ impl Line {
     /// Takes an option, with its value.
     fn option(&mut self, option: &'static Declared, parser: &mut Parser) -> Result<(), Failure> {
         let name = format!("--{}", option.long);
-        let once = ["peers", "trace"].contains(&option.long);
-        if once && self.options.contains(&option) {
-            let cure = "leave one of them out: only one file would be used";
-            return Err(Failure::usage(format!("{name} is given twice"), cure));
-        }
+        let earlier = self.options.iter().any(|earlier| earlier.long == option.long);
         self.options.push(option);
         let given = &mut self.given;
-        match option.long {
-            "help" => self.help = true,
-            "version" => self.version = true,
-            "verbose" => given.verbosity = Some(Verbosity::Verbose),
-            "quiet" => given.verbosity = Some(Verbosity::Quiet),
-            "plain" => given.keys.plain = true,
-            "pair" => self.pair = true,
-            "stripes" => given.stripes = Some(value(parser, &name, stripes)?),
-            "scheduler" => given.scheduler = Some(value(parser, &name, scheduler)?),
-            "log" => given.log = Some(value(parser, &name, log_format)?),
-            "connect-timeout" => given.connect_timeout = Some(value(parser, &name, positive_time)?),
-            "drain-timeout" => given.drain_timeout = Some(value(parser, &name, time)?),
-            "congestion" => given.congestion = Some(value(parser, &name, congestion)?),
-            "limit" => {
-                let read = |word: &str| Limits::default().set(word).map(|()| word.to_owned());
-                given.limits.push(value(parser, &name, read)?);
+        match option.takes {
+            Takes::Nothing(set) => {
+                set(given);
+                return Ok(());
             }
-            "key" => given.keys.files.push(file(parser, &name)?),
-            "peers" => given.keys.peers = Some(file(parser, &name)?),
-            "trace" => given.trace = Some(file(parser, &name)?),
-            "listen" => self.listens.push(value(parser, "-L", |word| Ok(word.to_owned()))?),
-            _ => unreachable!("every option of the table is read here"),
+            Takes::Text(_, set) => {
+                let word = text(operand(parser, &name)?)?;
+                set(given, &word)
+                    .map_err(|why| Failure::usage(format!("{name}: {why}"), SEE_HELP))?;
+            }
+            Takes::File(set) => set(given, file(parser, &name)?),
+        }
+        if earlier && !option.repeats {
+            let cure = "leave one of them out: only one value would be used";
+            return Err(Failure::usage(format!("{name} is given twice"), cure));
         }
         Ok(())
     }
@@ -138,36 +118,16 @@ impl Line {
                 format!("type it anew: {dashes}{name}"),
             ));
         }
-        if self.chosen.is_some() {
-            self.words.push(word);
-            return Ok(());
-        }
-        let verb = match word.as_str() {
-            "help" => {
-                self.help = true;
-                return Ok(());
-            }
-            "version" => {
-                self.version = true;
-                return Ok(());
-            }
-            "server" => Verb::Server,
-            "client" => Verb::Client,
-            "relay" => Verb::Relay,
-            "datagram" => Verb::Datagram,
-            "keygen" => Verb::Keygen,
-            "pubkey" => Verb::Pubkey,
-            "demo" => Verb::Demo,
-            _ if word.contains(' ') => return Err(in_quotes(&word)),
+        match (word.as_str(), &self.chosen) {
+            ("help", _) if self.words.is_empty() => self.given.help = true,
+            (_, Some(_)) => self.words.push(word),
+            ("version", None) => self.given.version = true,
             _ => {
-                let cure = match did_you_mean(&word, COMMANDS) {
-                    Some(near) => format!("did you mean {near}?"),
-                    None => format!("the commands are -s, -c, {}; {SEE_HELP}", COMMANDS.join(", ")),
-                };
-                return Err(Failure::usage(format!("there is no command \"{word}\""), cure));
+                let verb = Verb::ALL.iter().find(|verb| verb.word() == word);
+                let verb = *verb.ok_or_else(|| unknown_command(&word))?;
+                self.chosen = Some(Chosen { verb, name: word, side: None });
             }
-        };
-        self.chosen = Some(Chosen { verb, name: word, side: None });
+        }
         Ok(())
     }
 
@@ -190,9 +150,18 @@ impl Line {
     }
 }
 
-/// Commands by name, for "did you mean".
-const COMMANDS: &[&str] =
-    &["server", "client", "relay", "datagram", "keygen", "pubkey", "demo", "help", "version"];
+fn unknown_command(word: &str) -> Failure {
+    if word.contains(' ') {
+        return in_quotes(word);
+    }
+    let verbs = Verb::ALL.iter().map(|verb| verb.word());
+    let commands: Vec<&str> = verbs.chain(["help", "version"]).collect();
+    let cure = match did_you_mean(word, &commands) {
+        Some(near) => format!("did you mean {near}?"),
+        None => format!("the commands are -s, -c, {}; {SEE_HELP}", commands.join(", ")),
+    };
+    Failure::usage(format!("there is no command \"{word}\""), cure)
+}
 
 fn unknown(option: &str, near: Option<String>) -> Failure {
     let cure = near.map_or(SEE_HELP.into(), |near| format!("did you mean {near}?"));
@@ -218,15 +187,6 @@ fn in_quotes(word: &str) -> Failure {
         format!("\"{word}\" is one word, with a space in it"),
         "leave out the quotes: each option, value and address is a word of its own",
     )
-}
-
-/// The value of an option, read by `read`.
-fn value<T, F>(parser: &mut Parser, name: &str, read: F) -> Result<T, Failure>
-where
-    F: Fn(&str) -> Result<T, String>,
-{
-    let word = operand(parser, name)?;
-    read(&text(word)?).map_err(|why| Failure::usage(format!("{name}: {why}"), SEE_HELP))
 }
 
 /// The file that an option names.

@@ -1,23 +1,38 @@
 //! All options in one table: which commands take each, and what the help says of it. The parser,
 //! "did you mean" and every page of the help go by it.
 
-use super::Verb;
-use super::values::did_you_mean;
+use super::given::Given;
+use super::invocation::Verb;
+use super::values::{
+    congestion, did_you_mean, log_format, positive_time, scheduler, stripes, time,
+};
 use crate::failure::Failure;
+use std::path::PathBuf;
 
 /// One option.
-#[derive(PartialEq, Eq, Debug)]
 pub struct Declared {
     /// Its letter.
     pub short: Option<char>,
     /// Its name.
     pub long: &'static str,
-    /// What stands for its value in the help. Empty if it has none.
-    pub value: &'static str,
+    /// What follows it, and where that goes.
+    pub takes: Takes,
+    /// Whether it may be given several times with different values.
+    pub repeats: bool,
     /// The commands that take it.
     pub commands: &'static [Verb],
     /// What it does. A line that begins with a space stays a line of its own.
     pub text: &'static str,
+}
+
+/// What follows an option, and where that goes.
+pub enum Takes {
+    /// Nothing.
+    Nothing(fn(&mut Given)),
+    /// A text, and what stands for it in the help. An error says what is wrong with it.
+    Text(&'static str, fn(&mut Given, &str) -> Result<(), String>),
+    /// A file's name.
+    File(fn(&mut Given, PathBuf)),
 }
 
 /// Those with stripes.
@@ -34,21 +49,27 @@ pub const OPTIONS: &[Declared] = &[
     Declared {
         short: Some('n'),
         long: "stripes",
-        value: "N",
+        takes: Takes::Text("N", |given, word| put(&mut given.stripes, stripes(word))),
+        repeats: false,
         commands: &[Verb::Client],
         text: "stripes that the client side keeps, 1-64 (4)",
     },
     Declared {
         short: Some('L'),
         long: "listen",
-        value: "[ADDR:]PORT",
+        takes: Takes::Text("[ADDR:]PORT", |given, word| {
+            given.listens.push(word.to_owned());
+            Ok(())
+        }),
+        repeats: true,
         commands: &[Verb::Client],
         text: "with the word client: where connections come in; may be given several times",
     },
     Declared {
         short: None,
         long: "scheduler",
-        value: "NAME",
+        takes: Takes::Text("NAME", |given, word| put(&mut given.scheduler, scheduler(word))),
+        repeats: false,
         commands: &[Verb::Server, Verb::Client, Verb::Demo],
         text: "how this side chooses a stripe for what it sends:
   earliest  where it arrives soonest (default)
@@ -58,7 +79,10 @@ pub const OPTIONS: &[Declared] = &[
     Declared {
         short: None,
         long: "connect-timeout",
-        value: "TIME",
+        takes: Takes::Text("TIME", |given, word| {
+            put(&mut given.connect_timeout, positive_time(word))
+        }),
+        repeats: false,
         commands: CONNECTING,
         text: "how long a new connection waits for a silent target or server (10s); a refusal \
                fails at once",
@@ -66,14 +90,16 @@ pub const OPTIONS: &[Declared] = &[
     Declared {
         short: None,
         long: "drain-timeout",
-        value: "TIME",
+        takes: Takes::Text("TIME", |given, word| put(&mut given.drain_timeout, time(word))),
+        repeats: false,
         commands: PROXIES,
         text: "how long connections may go on after a signal to stop (30s)",
     },
     Declared {
         short: None,
         long: "congestion",
-        value: "NAME",
+        takes: Takes::Text("NAME", |given, word| put(&mut given.congestion, congestion(word))),
+        repeats: false,
         commands: STRIPED,
         text: "what controls congestion on the stripes of this side:
   auto    cubic, and bbr on a stripe for as long
@@ -85,7 +111,8 @@ pub const OPTIONS: &[Declared] = &[
     Declared {
         short: None,
         long: "limit",
-        value: "NAME=VALUE",
+        takes: Takes::Text("NAME=VALUE", |given, word| given.limits.add(word)),
+        repeats: true,
         commands: &[Verb::Server],
         text: "what strangers and peers may cost: see LIMITS in the manual; may be given several \
                times",
@@ -93,7 +120,8 @@ pub const OPTIONS: &[Declared] = &[
     Declared {
         short: Some('k'),
         long: "key",
-        value: "FILE",
+        takes: Takes::File(|given, file| given.keys.files.push(file)),
+        repeats: true,
         commands: STRIPED,
         text: "encrypt the stripes; only a holder of this key may be the other side. Several: the \
                first is shown, all are accepted. A name without a folder is also looked for among \
@@ -102,7 +130,8 @@ pub const OPTIONS: &[Declared] = &[
     Declared {
         short: None,
         long: "peers",
-        value: "FILE",
+        takes: Takes::File(|given, file| given.keys.peers = Some(file)),
+        repeats: false,
         commands: STRIPED,
         text: "with a private key, the public keys of those who may be the other side, one a line: \
                PUBLIC-KEY NAME",
@@ -110,14 +139,16 @@ pub const OPTIONS: &[Declared] = &[
     Declared {
         short: None,
         long: "plain",
-        value: "",
+        takes: Takes::Nothing(|given| given.keys.plain = true),
+        repeats: false,
         commands: STRIPED,
         text: "there is no key on purpose",
     },
     Declared {
         short: None,
         long: "trace",
-        value: "FILE",
+        takes: Takes::File(|given, file| given.trace = Some(file)),
+        repeats: false,
         commands: STRIPED,
         text: "record what the session is given and does, without content and targets \
                (docs/traces.md); later sessions go to FILE.2, FILE.3 and so on. An earlier trace \
@@ -126,48 +157,69 @@ pub const OPTIONS: &[Declared] = &[
     Declared {
         short: None,
         long: "pair",
-        value: "",
+        takes: Takes::Nothing(|given| given.pair = true),
+        repeats: false,
         commands: &[Verb::Keygen],
         text: "make a private key, which only this side has",
     },
     Declared {
         short: Some('v'),
         long: "verbose",
-        value: "",
+        takes: Takes::Nothing(|given| given.verbose = true),
+        repeats: false,
         commands: CONNECTING,
         text: "also tell when stripes come and go",
     },
     Declared {
         short: Some('q'),
         long: "quiet",
-        value: "",
+        takes: Takes::Nothing(|given| given.quiet = true),
+        repeats: false,
         commands: &[Verb::Server, Verb::Client, Verb::Relay, Verb::Datagram, Verb::Keygen],
         text: "warnings and errors only",
     },
     Declared {
         short: None,
         long: "log",
-        value: "human|json",
+        takes: Takes::Text("human|json", |given, word| put(&mut given.log, log_format(word))),
+        repeats: false,
         commands: CONNECTING,
         text: "log lines on stderr for a person, or as JSON",
     },
     Declared {
         short: Some('h'),
         long: "help",
-        value: "",
+        takes: Takes::Nothing(|given| given.help = true),
+        repeats: false,
         commands: Verb::ALL,
         text: "the page of a command, or the manual",
     },
     Declared {
         short: Some('V'),
         long: "version",
-        value: "",
+        takes: Takes::Nothing(|given| given.version = true),
+        repeats: false,
         commands: Verb::ALL,
         text: "the version",
     },
 ];
 
+/// Takes a value that was read, or says what is wrong with it.
+fn put<T>(place: &mut Option<T>, read: Result<T, String>) -> Result<(), String> {
+    *place = Some(read?);
+    Ok(())
+}
+
 impl Declared {
+    /// What stands for its value in the help. Empty if it has none.
+    pub fn value(&self) -> &'static str {
+        match self.takes {
+            Takes::Nothing(_) => "",
+            Takes::Text(value, _) => value,
+            Takes::File(_) => "FILE",
+        }
+    }
+
     /// The option with this letter.
     pub fn by_letter(letter: char) -> Option<&'static Declared> {
         OPTIONS.iter().find(|option| option.short == Some(letter))
@@ -220,7 +272,7 @@ mod tests {
         for (index, option) in OPTIONS.iter().enumerate() {
             assert_eq!(OPTIONS.iter().position(|other| other.long == option.long), Some(index));
             if let Some(letter) = option.short {
-                assert_eq!(Declared::by_letter(letter), Some(option));
+                assert_eq!(Declared::by_letter(letter).map(|found| found.long), Some(option.long));
                 assert!(!['s', 'c'].contains(&letter), "-{letter} is a command");
             }
         }

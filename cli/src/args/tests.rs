@@ -2,6 +2,11 @@
 
 use super::*;
 use crate::failure::code;
+use crate::log::{LogFormat, Verbosity};
+use std::path::PathBuf;
+use std::time::Duration;
+use striper_core::SchedulerKind;
+use striper_runtime::HostPort;
 
 fn read_with(line: &str, env: &[(&str, &str)]) -> Result<Invocation, Failure> {
     let env = |name: &str| {
@@ -169,6 +174,11 @@ fn each_command_has_a_page_of_help() {
     for (word, verb) in [("server", Verb::Server), ("client", Verb::Client)] {
         assert_eq!(read(&format!("help {word}")).command, Command::Help(Some(verb)));
     }
+    for verb in Verb::ALL {
+        let line = format!("{} help", verb.word());
+        assert_eq!(read(&line).command, Command::Help(Some(*verb)), "{line}");
+    }
+    assert!(matches!(read("keygen ./help").command, Command::Keygen { .. }));
     assert!(fails("help keygn").contains("did you mean keygen?"));
 }
 
@@ -193,7 +203,7 @@ fn every_option_is_refused_by_the_commands_that_do_not_take_it_and_by_no_others(
                 "congestion" => "cubic",
                 "limit" => "sessions=5",
                 "log" => "json",
-                _ if option.value.is_empty() => "",
+                _ if option.value().is_empty() => "",
                 _ => "x",
             };
             let line = format!("{line} --{} {value}", option.long);
@@ -320,7 +330,23 @@ fn a_wrong_command_line_says_what_is_wrong() {
         ("-s 7650 https://example.org/", "example.org:443"),
         ("keygen --quiet=yes", "quiet"),
         ("-s 7650 localhost:22,localhost:23", "only one"),
-        ("-s localhost:22 7650", "localhost:7650"),
+        ("-s localhost:22 7650", "striper-cli -s 7650 localhost:22"),
+        ("-s localhost:22 0.0.0.0:7650", "striper-cli -s 0.0.0.0:7650 localhost:22"),
+        ("datagram -c localhost:22 7650", "striper-cli datagram -c 7650 localhost:22"),
+        ("-c there:1,there:2 2222", "striper-cli -c 2222 there:1,there:2"),
+        ("-s myhost:7650 localhost:22", "LISTEN: \"myhost\" is no IP address"),
+        ("-s 7650 0.0.0.0:22", "all addresses of this machine"),
+        ("-s 7650 localhost:0", "from 1 to 65535"),
+        ("client 2222 there:7650", "striper-cli client there:7650 -L 2222"),
+        ("-c 1 a:1 --stripes 4 -n 4", "--stripes is given twice"),
+        ("-s 1 a:1 --log json --log human", "--log is given twice"),
+        ("-s 1 a:1 -v -q", "--verbose and --quiet exclude each other"),
+        ("-s 1 a:1 --plain -k x", "--plain and --key exclude each other"),
+        ("-s 1 a:1 --plain --peers x", "--plain and --peers exclude each other"),
+        ("-s 1 a:1 -k x -k y -k x", "--key x is given twice"),
+        ("-s 1 a:1 --limit flows=99 --limit flows=100", "flows is given twice"),
+        ("-s 1 a:1 --limit sessions=x", "--limit: sessions: \"x\" is no number"),
+        ("keygen pair", "did you mean --pair?"),
     ] {
         let text = fails(line);
         assert!(text.contains(part), "{line}: {text}");
@@ -418,4 +444,34 @@ fn limits_that_make_no_sense_are_explained() {
     let failure = read_with("-s 1 a:1", &[("STRIPER_LIMITS", "sessions=0")]).unwrap_err();
     assert_eq!(failure.code, code::CONFIG);
     assert!(failure.to_string().contains("STRIPER_LIMITS"), "{failure}");
+}
+
+#[test]
+fn what_may_be_given_twice_may_be_given_twice() {
+    for line in
+        ["-s 1 a:1 -q -q", "-s 1 a:1 -k x -k y", "-s 1 a:1 --limit flows=99 --limit stripes=3"]
+    {
+        assert!(read_with(line, &[]).is_ok(), "{line}");
+    }
+}
+
+#[test]
+fn variables_that_exclude_each_other_are_an_error_unless_an_option_decides() {
+    let env = [("STRIPER_VERBOSE", "1"), ("STRIPER_QUIET", "1")];
+    let failure = read_with("demo", &env).unwrap_err();
+    assert_eq!(failure.code, code::CONFIG);
+    assert!(failure.cause.contains("exclude each other"), "{failure}");
+    assert_eq!(read_with("relay 1 a:1 -q", &env).unwrap().options.verbosity, Verbosity::Quiet);
+}
+
+#[test]
+fn a_misnamed_variable_is_told_of_with_the_name_that_was_meant() {
+    let names =
+        ["STRIPER_KEY", "STRIPER_LOG", "striper_peers_file", "PATH", "STRIPER", "STRIPER_X"];
+    let misnamed = misnamed(names.iter().map(OsString::from));
+    assert_eq!(misnamed, ["STRIPER_KEY", "STRIPER_X", "striper_peers_file"]);
+    let said: Vec<String> = misnamed.iter().map(|name| about(name)).collect();
+    assert!(said[0].contains("did you mean STRIPER_KEY_FILE?"), "{said:?}");
+    assert!(said[1].contains("--help has all variables"), "{said:?}");
+    assert!(said[2].contains("did you mean STRIPER_PEERS_FILE?"), "{said:?}");
 }

@@ -1,9 +1,12 @@
 //! The values that options and their variables take. What is wrong comes back as words to put
 //! behind the option's name.
 
-use super::LogFormat;
+use crate::log::LogFormat;
 use std::time::Duration;
 use striper_core::SchedulerKind;
+
+/// What helps with any command line.
+pub const SEE_HELP: &str = "striper-cli --help explains all";
 
 /// A number of stripes.
 pub fn stripes(word: &str) -> Result<usize, String> {
@@ -92,8 +95,9 @@ pub fn positive_time(word: &str) -> Result<Duration, String> {
 pub fn did_you_mean<'a>(word: &str, names: &[&'a str]) -> Option<&'a str> {
     let word = word.to_lowercase();
     let near = |name: &str| {
+        let name = name.to_lowercase();
         let prefix = word.len() >= 3 && name.starts_with(&word);
-        if prefix { 0 } else { strsim::damerau_levenshtein(&word, name) }
+        if prefix { 0 } else { strsim::damerau_levenshtein(&word, &name) }
     };
     let best = names.iter().min_by_key(|name| near(name))?;
     (near(best) <= 1 + best.len() / 5).then_some(*best)

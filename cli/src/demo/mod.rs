@@ -10,12 +10,12 @@ mod origin;
 mod route;
 mod screen;
 
-use crate::args::{Options, Verbosity};
+use crate::args::Options;
 use crate::clock;
 use crate::entrance;
 use crate::exit;
 use crate::failure::{Failure, code};
-use crate::log::Log;
+use crate::log::{Log, Verbosity};
 use crate::narrate;
 use crate::service::{Connections, within};
 use crate::units;

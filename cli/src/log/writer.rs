@@ -126,6 +126,15 @@ impl Writer {
         }
     }
 
+    /// Draws the status line again, soon. Never waits.
+    pub fn redraw_status(&self) {
+        let mut state = self.0.lock();
+        state.drawn.clear();
+        if state.has_work() {
+            self.0.work.notify_one();
+        }
+    }
+
     /// Waits until everything is written, but not longer than this. Says whether it is.
     pub fn flush(&self, limit: Duration) -> bool {
         let busy = |state: &mut State| state.has_work() || state.writing;

@@ -1,12 +1,12 @@
 //! Log lines about callers that a server turns away: one for each cause and address, then counts.
-//! A count comes with a later such caller; after the last one there is none.
+//! A count comes with a later such caller, or a while after the last one, or at the stop.
 //! With -v each caller has a line: first a warning, then debug lines instead of counts.
 //!
 //! A crowd of addresses costs neither memory nor more lines than one: how many pairs are known is
 //! bounded, and so is how many lines a cause gets. Addresses from which a session has begun have
 //! lines of their own, so no crowd hides their first mistake.
 
-use super::repeats::Repeat;
+use super::repeats::{Due, Repeat};
 use super::strangers::{Cause, visitor};
 use super::throttle::{Throttle, more};
 use crate::log::{Level, Log};
@@ -43,13 +43,35 @@ impl Kind {
     }
 }
 
+/// Callers of one address that have been turned away for one cause.
+struct Known {
+    repeat: Repeat,
+    /// The latest of them.
+    from: SocketAddr,
+    /// Its refusal.
+    error: StripeRefusal,
+}
+
+/// First callers of addresses, for one cause.
+struct First {
+    throttle: Throttle,
+    /// The latest that has no line, for want of room.
+    unsaid: Option<(SocketAddr, StripeRefusal)>,
+}
+
+impl First {
+    fn new(lines: u32) -> Self {
+        First { throttle: Throttle::new(lines), unsaid: None }
+    }
+}
+
 /// Callers that have been turned away.
 pub struct Callers {
     /// Addresses from which sessions have begun, the latest last.
     friends: VecDeque<IpAddr>,
-    known: BTreeMap<(IpAddr, Kind), Repeat>,
+    known: BTreeMap<(IpAddr, Kind), Known>,
     /// For first lines.
-    first: BTreeMap<Kind, Throttle>,
+    first: BTreeMap<Kind, First>,
     /// For counts.
     counts: Throttle,
     /// For each further time.
@@ -104,34 +126,76 @@ impl Callers {
                 let Some(unsaid) = further.admit(now) else { return };
                 (unsaid, more(unsaid, "turned away"))
             }
-            Some(repeat) => {
+            Some(known) => {
+                (known.from, known.error) = (from, error.clone());
                 let counts = &mut self.counts;
-                let again = repeat.again(now, || counts.admit(now).is_some());
+                let again = known.repeat.again(now, || counts.admit(now).is_some());
                 let Some(again) = again else { return };
                 (again.times, again.text())
             }
             None => {
-                let first = self.first.entry(kind).or_insert_with(new_throttle);
-                let Some(unsaid) = first.admit(now) else { return };
+                let new_first = || First::new(self.lines);
+                let first = self.first.entry(kind).or_insert_with(new_first);
+                let Some(unsaid) = first.throttle.admit(now) else {
+                    first.unsaid = Some((from, error.clone()));
+                    return;
+                };
+                first.unsaid = None;
                 if self.known.len() == MOST
-                    && let Some(oldest) = self.known.iter().min_by_key(|(_, repeat)| repeat.said())
+                    && let Some(oldest) =
+                        self.known.iter().min_by_key(|(_, known)| known.repeat.said())
                 {
-                    let (pair, unsaid) = (*oldest.0, oldest.1.unsaid());
+                    let (pair, unsaid) = (*oldest.0, oldest.1.repeat.unsaid());
                     self.known.remove(&pair);
-                    self.first.entry(pair.1).or_insert_with(new_throttle).add(unsaid);
+                    self.first.entry(pair.1).or_insert_with(new_first).throttle.add(unsaid);
                 }
-                self.known.insert((network, kind), Repeat::begin(now));
+                let repeat = Repeat::begin(now);
+                self.known.insert((network, kind), Known { repeat, from, error: error.clone() });
                 (unsaid, more(unsaid, "turned away"))
             }
         };
-        let fields = [
-            ("from", from.to_string().into()),
-            ("error", error.to_string().into()),
-            ("unsaid", times.into()),
-        ];
-        let text = format!("turned {from} away: {error}{}{count}", visitor(error));
-        log.say(level, "stripe_refused", text, &fields);
+        say(log, level, (from, error), times, &count);
     }
+
+    /// Tells how many more there were of callers that have been told of, where that is due.
+    pub fn tell_counts(&mut self, log: &Log, due: Due, now: Instant) {
+        let counts = &mut self.counts;
+        for ((_, kind), known) in &mut self.known {
+            let again = known.repeat.due(now, due, || counts.admit(now).is_some());
+            if let Some(again) = again {
+                let caller = (known.from, &known.error);
+                say(log, kind.level(), caller, again.times, &again.text());
+            }
+        }
+        for (kind, first) in &mut self.first {
+            let Some((from, error)) = first.unsaid.take() else { continue };
+            match first.throttle.release(now, due == Due::Now) {
+                // It is one of them itself.
+                Some(unsaid) => {
+                    let unsaid = unsaid.saturating_sub(1);
+                    let count = more(unsaid, "turned away");
+                    say(log, kind.level(), (from, &error), unsaid, &count);
+                }
+                None => first.unsaid = Some((from, error)),
+            }
+        }
+    }
+}
+
+fn say(
+    log: &Log,
+    level: Level,
+    (from, error): (SocketAddr, &StripeRefusal),
+    times: u64,
+    count: &str,
+) {
+    let fields = [
+        ("from", from.to_string().into()),
+        ("error", error.to_string().into()),
+        ("unsaid", times.into()),
+    ];
+    let text = format!("turned {from} away: {error}{}{count}", visitor(error));
+    log.say(level, "stripe_refused", text, &fields);
 }
 
 /// The address of one caller; for IPv6 the /64 network, since one customer has all of that.
@@ -178,8 +242,51 @@ mod tests {
     }
 
     #[test]
+    fn what_was_counted_is_told_when_it_is_due_though_nobody_calls_again() {
+        let (log, paper) = Log::on_paper();
+        let (mut callers, begin) = (Callers::new(20), crate::clock::now());
+        for port in 1..=8 {
+            let from = SocketAddr::new(caller(1).ip(), port);
+            callers.turned_away(&log, from, &WRONG_KEY, begin);
+        }
+        paper.take(&log);
+        callers.tell_counts(&log, Due::InTime, begin + Duration::from_secs(59));
+        assert_eq!(paper.take(&log), "", "it is early");
+        callers.tell_counts(&log, Due::InTime, begin + Duration::from_secs(60));
+        let written = paper.take(&log);
+        assert!(written.contains("turned 10.0.0.1:8 away"), "the latest: {written}");
+        assert!(written.contains(" (7 more times since "), "{written}");
+        callers.tell_counts(&log, Due::Now, begin + Duration::from_secs(61));
+        assert_eq!(paper.take(&log), "", "there is no more to tell");
+    }
+
+    #[test]
+    fn a_crowd_without_lines_is_told_of_when_there_is_room_or_at_the_end() {
+        let (log, paper) = Log::on_paper();
+        let (mut callers, begin) = (Callers::new(20), crate::clock::now());
+        let crowd = |callers: &mut Callers, first: u32, now| {
+            (0..25).for_each(|number| {
+                callers.turned_away(&log, caller(first + number), &WRONG_KEY, now);
+            });
+            assert_eq!(paper.take(&log).lines().count(), 20);
+            callers.tell_counts(&log, Due::InTime, now);
+            assert_eq!(paper.take(&log), "", "there is no room");
+        };
+        crowd(&mut callers, 0, begin);
+        callers.tell_counts(&log, Due::InTime, begin + PERIOD);
+        let written = paper.take(&log);
+        assert!(written.contains("turned 10.0.0.24:1 away"), "the latest: {written}");
+        assert!(written.contains(" (4 more turned away since "), "{written}");
+        callers.tell_counts(&log, Due::InTime, begin + 2 * PERIOD);
+        assert_eq!(paper.take(&log), "", "they have been told of");
+        crowd(&mut callers, 100, begin + 3 * PERIOD);
+        callers.tell_counts(&log, Due::Now, begin + 3 * PERIOD);
+        assert!(paper.take(&log).contains(" (4 more turned away since "));
+    }
+
+    #[test]
     fn a_verbose_log_tells_of_each_caller() {
-        let (log, paper) = Log::on_paper_with(crate::args::Verbosity::Verbose);
+        let (log, paper) = Log::on_paper_with(crate::log::Verbosity::Verbose);
         let mut callers = Callers::new(20);
         for _ in 0..3 {
             callers.turned_away(&log, caller(1), &WRONG_KEY, crate::clock::now());
@@ -191,7 +298,7 @@ mod tests {
 
     #[test]
     fn a_verbose_log_tells_of_each_caller_once() {
-        let (log, paper) = Log::on_paper_with(crate::args::Verbosity::Verbose);
+        let (log, paper) = Log::on_paper_with(crate::log::Verbosity::Verbose);
         let (mut callers, begin) = (Callers::new(20), crate::clock::now());
         for second in 0..600 {
             callers.turned_away(&log, caller(1), &WRONG_KEY, begin + Duration::from_secs(second));
@@ -203,7 +310,7 @@ mod tests {
 
     #[test]
     fn a_verbose_log_warns_of_what_a_terse_one_warns_of() {
-        let (log, paper) = Log::on_paper_with(crate::args::Verbosity::Verbose);
+        let (log, paper) = Log::on_paper_with(crate::log::Verbosity::Verbose);
         let (mut callers, now) = (Callers::new(20), crate::clock::now());
         callers.welcomed(caller(1));
         for error in [StripeRefusal::Closed, StripeRefusal::Stalled] {

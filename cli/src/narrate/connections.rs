@@ -54,7 +54,7 @@ impl Connections {
     /// A connection has ended.
     pub fn ended(&self, name: &str, number: u64, report: &FlowReport) {
         let level = match report.end {
-            FlowEnd::Finished | FlowEnd::Reset(_) => Level::Info,
+            FlowEnd::Finished | FlowEnd::Reset(_) | FlowEnd::Cut(_) => Level::Info,
             FlowEnd::Refused(_) | FlowEnd::NoSession(_) => Level::Warn,
         };
         let (text, fields) = end(name, number, report);
@@ -135,7 +135,7 @@ fn end_text(name: &str, report: &FlowReport, rate: Option<f64>, ratio: Option<f6
 fn end_key(end: &FlowEnd) -> &'static str {
     match end {
         FlowEnd::Finished => "finished",
-        FlowEnd::Reset(_) => "reset",
+        FlowEnd::Reset(_) | FlowEnd::Cut(_) => "reset",
         FlowEnd::Refused(_) => "refused",
         FlowEnd::NoSession(_) => "no_session",
     }
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
     use std::time::Duration;
     use striper_core::Reason;
-    use striper_runtime::{DialError, OpenError};
+    use striper_runtime::{Cut, DialError, OpenError};
 
     fn report(end: FlowEnd) -> FlowReport {
         FlowReport {
@@ -168,7 +168,8 @@ mod tests {
     fn a_finished_connection_tells_bytes_time_rate_and_gain() {
         assert_eq!(
             text(&report(FlowEnd::Finished)),
-            "connection 7 ended, 1.00 kB sent, 4.00 MB received in 2.00 s, 16.0 Mbit/s (4.0× the best stripe)"
+            "connection 7 ended, 1.00 kB sent, 4.00 MB received in 2.00 s, 16.0 Mbit/s (4.0× the \
+             best stripe)"
         );
     }
 
@@ -181,8 +182,8 @@ mod tests {
     #[test]
     fn a_broken_connection_tells_why() {
         assert!(
-            text(&report(FlowEnd::Reset(Reason::SessionLost)))
-                .starts_with("connection 7 reset: session lost, ")
+            text(&report(FlowEnd::Cut(Cut::Stopped)))
+                .starts_with("connection 7 reset: this side has stopped, ")
         );
         let refused = report(FlowEnd::Refused(Reason::ConnectionRefused));
         assert_eq!(

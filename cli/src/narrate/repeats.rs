@@ -1,6 +1,6 @@
 //! An event that keeps happening is said once and then counted.
 //!
-//! The count comes with a later such event. If none follows, what has been counted is never said.
+//! The count comes with a later such event, or when somebody asks for counts that are due.
 
 use crate::clock;
 use std::time::{Duration, Instant};
@@ -28,6 +28,15 @@ pub struct Again {
     pub within: Duration,
 }
 
+/// When a count is to be said.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Due {
+    /// When it is time for it.
+    InTime,
+    /// Now: there is no later.
+    Now,
+}
+
 impl Repeat {
     /// It is said now for the first time.
     pub fn begin(now: Instant) -> Self {
@@ -38,8 +47,14 @@ impl Repeat {
     /// it and there `is_room`.
     pub fn again(&mut self, now: Instant, is_room: impl FnOnce() -> bool) -> Option<Again> {
         self.unsaid += 1;
+        self.due(now, Due::InTime, is_room)
+    }
+
+    /// The count, if there is one that is to be said.
+    pub fn due(&mut self, now: Instant, due: Due, is_room: impl FnOnce() -> bool) -> Option<Again> {
         let within = now.duration_since(self.said);
-        if within < self.wait || !is_room() {
+        let is_early = due == Due::InTime && within < self.wait;
+        if self.unsaid == 0 || is_early || !is_room() {
             return None;
         }
         self.said = now;
@@ -92,6 +107,19 @@ mod tests {
         let mut repeat = Repeat::begin(begin);
         assert_eq!(repeat.again(begin + FIRST, || false), None);
         assert_eq!(repeat.again(begin + FIRST, || true), Some(Again { times: 2, within: FIRST }));
+    }
+
+    #[test]
+    fn a_count_is_due_in_time_or_at_the_end_and_only_if_there_is_one() {
+        let begin = clock::now();
+        let mut repeat = Repeat::begin(begin);
+        assert_eq!(repeat.due(begin + FIRST, Due::Now, || true), None);
+        repeat.again(begin, || true);
+        assert_eq!(repeat.due(begin, Due::InTime, || true), None);
+        let once = |within| Some(Again { times: 1, within });
+        assert_eq!(repeat.due(begin + FIRST, Due::InTime, || true), once(FIRST));
+        repeat.again(begin + FIRST, || true);
+        assert_eq!(repeat.due(begin + FIRST, Due::Now, || true), once(Duration::ZERO));
     }
 
     #[test]

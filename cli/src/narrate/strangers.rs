@@ -21,7 +21,8 @@ pub fn cure(cause: &DialError, past: Past) -> &'static str {
         }
         DialError::UnknownHost => " (check its name)",
         DialError::Refused => {
-            " (is striper-cli -s running there, and listening on this address and not only on loopback?)"
+            " (is striper-cli -s running there, and listening on this address and not only on \
+             loopback?)"
         }
         DialError::Unreachable => " (check the address and the routes)",
         DialError::TimedOut => " (check the address; or a firewall drops the packets)",
@@ -45,6 +46,9 @@ pub fn cure(cause: &DialError, past: Past) -> &'static str {
             " (CONNECT must be the port where striper-cli -s listens)"
         }
         DialError::Refusal(Refusal::TooMany) => " (use fewer stripes: -n)",
+        DialError::NoFiles(_) => {
+            " (raise the limit of open files, ulimit -n, or use fewer stripes: -n)"
+        }
         // Their own words say already what to do.
         DialError::Handshake(
             HandshakeError::Tls | HandshakeError::Version { .. } | HandshakeError::UnknownOption,
@@ -115,6 +119,10 @@ pub fn visitor(error: &StripeRefusal) -> &'static str {
         StripeRefusal::Handshake(HandshakeError::NotStriper { first })
         | StripeRefusal::Tls(TlsError::NotTls { first }) => recognise(first),
         StripeRefusal::Handshake(HandshakeError::Tls) => Some(Protocol::Tls),
+        StripeRefusal::Refused(Refusal::TooMany) => {
+            return " (raise --limit sessions, sessions-per-key or stripes, or the limit of open \
+                    files: ulimit -n; or give the client fewer stripes: -n)";
+        }
         _ => return "",
     };
     match protocol {

@@ -1,7 +1,10 @@
 //! The log's lines about events.
 
+use super::stripes::adaptation;
+use super::throttle::ORDINARY;
 use super::*;
-use striper_runtime::{Congestion, DialError, Past, StripeRefusal};
+use striper_core::EndReason;
+use striper_runtime::{Adapted, Congestion, DialError, Past, SessionTag, StripeRefusal};
 
 #[test]
 fn a_flood_of_sessions_is_summed_up_and_hides_no_violation() {
@@ -10,9 +13,19 @@ fn a_flood_of_sessions_is_summed_up_and_hides_no_violation() {
     let session = SessionTag([7; 4]);
     for _ in 0..100 {
         listener(Event::SessionStarted { session, peer: None, from: None });
-        listener(Event::SessionEnded { session, reason: EndReason::PeerClosed, flows: 0 });
+        listener(Event::SessionEnded {
+            session,
+            reason: EndReason::PeerClosed,
+            revoked: false,
+            flows: 0,
+        });
     }
-    listener(Event::SessionEnded { session, reason: EndReason::PeerComplained, flows: 0 });
+    listener(Event::SessionEnded {
+        session,
+        reason: EndReason::PeerComplained,
+        revoked: false,
+        flows: 0,
+    });
     let written = paper.take(&log);
     assert_eq!(written.lines().filter(|line| line.contains("is up")).count(), 20, "{written}");
     assert_eq!(written.lines().filter(|line| line.contains("has ended")).count(), 21, "{written}");
@@ -27,7 +40,7 @@ fn no_kind_of_event_fills_the_log_however_often_it_is_caused() {
     let server = || striper_runtime::HostPort { host: "there".into(), port: 1 };
     type Cause<'a> = (&'a str, u32, &'a dyn Fn() -> Event);
     let callers = std::cell::Cell::new(0);
-    let causes: [Cause<'_>; 16] = [
+    let causes: [Cause<'_>; 15] = [
         ("session_started", 1, &|| Event::SessionStarted { session, peer: None, from: Some(from) }),
         ("session_stranded", 1, &|| {
             let wait = std::time::Duration::from_secs(60);
@@ -38,11 +51,13 @@ fn no_kind_of_event_fills_the_log_however_often_it_is_caused() {
         ("session_ended", 1, &|| Event::SessionEnded {
             session,
             reason: EndReason::PeerClosed,
+            revoked: false,
             flows,
         }),
         ("session_ended", 1, &|| Event::SessionEnded {
             session,
             reason: EndReason::NoStripe,
+            revoked: false,
             flows,
         }),
         ("session_forgotten", 1, &|| Event::SessionForgotten { session, flows }),
@@ -70,17 +85,28 @@ fn no_kind_of_event_fills_the_log_however_often_it_is_caused() {
             let from = (address, 1).into();
             Event::StripeRefused { from, error: StripeRefusal::Stalled }
         }),
-        ("accept_failed", 1, &|| Event::AcceptFailed { error: std::io::ErrorKind::Other.into() }),
         ("trace_stopped", 1, &|| Event::TraceStopped { path: "t".into(), cause: "full".into() }),
     ];
     for (name, times, event) in causes {
-        let (log, paper) = Log::on_paper_with(crate::args::Verbosity::Verbose);
+        let (log, paper) = Log::on_paper_with(crate::log::Verbosity::Verbose);
         let listener = events(&log, 3);
         for _ in 0..4 * ORDINARY {
             listener(event());
         }
         assert_eq!(paper.take(&log).lines().count(), 3 * times as usize, "{name}");
     }
+}
+
+#[test]
+fn a_lack_of_files_that_comes_and_goes_is_said_once() {
+    let (log, paper) = Log::on_paper();
+    let listener = events(&log, LINES);
+    for errno in [Errno::MFILE, Errno::MFILE, Errno::NFILE, Errno::MFILE] {
+        listener(Event::AcceptFailed { error: errno.into() });
+    }
+    let written = paper.take(&log);
+    assert_eq!(written.lines().count(), 2, "{written}");
+    assert!(written.contains("ulimit -n") && written.contains("fs.file-max"), "{written}");
 }
 
 #[test]
@@ -104,8 +130,18 @@ fn connections_that_stand_still_are_told_of_until_they_go_on_or_are_given_up() {
     let wait = std::time::Duration::from_secs(60);
     listener(Event::SessionStranded { session, peer: None, from, flows: 3, wait });
     listener(Event::SessionResumed { session, flows: 1 });
-    listener(Event::SessionEnded { session, reason: EndReason::NoStripe, flows: 3 });
-    listener(Event::SessionEnded { session, reason: EndReason::NoStripe, flows: 0 });
+    listener(Event::SessionEnded {
+        session,
+        reason: EndReason::NoStripe,
+        revoked: false,
+        flows: 3,
+    });
+    listener(Event::SessionEnded {
+        session,
+        reason: EndReason::NoStripe,
+        revoked: false,
+        flows: 0,
+    });
     let written = paper.take(&log);
     let lines: Vec<&str> = written.lines().collect();
     let kept =

@@ -29,15 +29,24 @@ impl Throttle {
 
     /// Whether to say something now: `Some` with the number of times that it was not said before.
     pub fn admit(&mut self, now: Instant) -> Option<u64> {
+        let admitted = self.release(now, false);
+        if admitted.is_none() {
+            self.unsaid += 1;
+        }
+        admitted
+    }
+
+    /// As [`Throttle::admit`], for something that has been counted already. At the end there is
+    /// always room.
+    pub fn release(&mut self, now: Instant, is_end: bool) -> Option<u64> {
         if self.since.is_none_or(|since| now.duration_since(since) >= PERIOD) {
             self.since = Some(now);
             self.said = 0;
         }
-        if self.said == self.lines {
-            self.unsaid += 1;
+        if self.said >= self.lines && !is_end {
             return None;
         }
-        self.said += 1;
+        self.said = self.said.saturating_add(1);
         Some(std::mem::take(&mut self.unsaid))
     }
 

@@ -68,6 +68,14 @@ pub fn room(spare: u64, pending: u64, known: u64) -> Room {
     }
 }
 
+/// Whether the stripes that there are leave some descriptors to flows: without flows they would be
+/// of no use. `spare` is as in [`ensure_spare`].
+pub fn leaves_flows(spare: u64) -> bool {
+    // Callers are counted with the stripes, since they want to be some.
+    let flows = getrlimit(Resource::Nofile).current.map_or(0, |all| spare.min(all / 8));
+    room(spare, flows, u64::MAX) != Room::None
+}
+
 fn room_of(all: u64, used: u64, callers: u64, spare: u64) -> Room {
     let (left, least) = (all.saturating_sub(used), spare.min(all / 8));
     let share = (2 * least).saturating_sub(callers).max(least / 2);

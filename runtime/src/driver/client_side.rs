@@ -166,6 +166,11 @@ impl ClientSide {
         self.server_stopped = true;
     }
 
+    /// Whether the server has said that it doesn't know the session.
+    pub fn is_forgotten(&self) -> bool {
+        self.forgotten
+    }
+
     /// Whether the server has said that it doesn't know the session; that is forgotten now.
     pub fn take_forgotten(&mut self) -> bool {
         std::mem::take(&mut self.forgotten)

@@ -5,7 +5,7 @@ use crate::record::{Recording, TraceStop, Traces};
 use crate::report::{Event, SessionTag};
 use std::collections::VecDeque;
 use std::rc::Rc;
-use striper_core::{Config, Input, Instant, Output, Reason, Role, Session, SessionId};
+use striper_core::{Config, EndReason, Input, Instant, Output, Reason, Role, Session, SessionId};
 
 /// A session that is recorded, if sessions are.
 pub struct Engine {
@@ -17,6 +17,8 @@ pub struct Engine {
     outputs: Vec<Output>,
     /// Inputs that came up while outputs were performed.
     deferred: VecDeque<Input>,
+    /// Why the session ends, while the outputs of its end are performed.
+    ending: Option<EndReason>,
     /// How many flows the end of the session has reset.
     lost_flows: usize,
     events: Vec<Event>,
@@ -39,6 +41,7 @@ impl Engine {
             recording: None,
             outputs: Vec::new(),
             deferred: VecDeque::new(),
+            ending: None,
             lost_flows: 0,
             events: Vec::new(),
         };
@@ -72,6 +75,11 @@ impl Engine {
         SessionTag::of(self.session.id())
     }
 
+    /// Why the session ends, while the outputs of its end are performed.
+    pub fn ending(&self) -> Option<EndReason> {
+        self.ending
+    }
+
     /// Something has happened of which the user hears.
     pub fn tell(&mut self, event: Event) {
         self.events.push(event);
@@ -92,7 +100,8 @@ impl Engine {
         }
         self.session.handle(now, input, &mut self.outputs);
         let outputs = &self.outputs[before..];
-        if matches!(outputs.last(), Some(Output::Ended { .. })) {
+        if let Some(Output::Ended { reason }) = outputs.last() {
+            self.ending = Some(*reason);
             let reasons = outputs.iter().filter_map(|output| match output {
                 Output::FlowReset { reason, .. } => Some(*reason),
                 _ => None,
@@ -137,6 +146,7 @@ impl Engine {
     /// has reset.
     pub fn end(&mut self) -> usize {
         self.deferred.clear();
+        self.ending = None;
         std::mem::take(&mut self.lost_flows)
     }
 
@@ -157,7 +167,6 @@ impl Engine {
 mod tests {
     use super::super::testing::server;
     use super::*;
-    use striper_core::EndReason;
 
     #[test]
     fn an_input_that_comes_up_while_outputs_are_performed_is_given_after_them() {

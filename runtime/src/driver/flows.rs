@@ -11,7 +11,7 @@ use super::stripes::Stripes;
 use crate::admission::shedding;
 use crate::handover::{Receiver, Sender, oneshot};
 use crate::pipe::Pipe;
-use crate::report::{FlowEnd, FlowReport, OpenError};
+use crate::report::{Cut, FlowEnd, FlowReport, OpenError};
 use crate::target::Target;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -356,11 +356,11 @@ impl Flows {
     }
 
     /// The session has ended and has no more use for any.
-    pub fn cut_all(&mut self, base: &mut Base) {
+    pub fn cut_all(&mut self, why: Cut, base: &mut Base) {
         let mut ids: Vec<FlowId> = self.open.keys().copied().collect();
         ids.sort_unstable();
         for id in ids {
-            self.cut(id, FlowEnd::Reset(Reason::SessionLost), base);
+            self.cut(id, FlowEnd::Cut(why), base);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The end of a pump, when it comes, and those who wait for that or for a first stripe.
 
 use crate::handover::Sender;
-use crate::report::OpenError;
+use crate::report::{Cut, OpenError};
 use striper_core::{EndReason, Instant};
 
 /// How far a pump is on its way to its end.
@@ -11,6 +11,8 @@ pub struct Life {
     ended: Option<EndReason>,
     /// When a shutdown stops to wait for flows.
     stop_at: Option<Instant>,
+    /// The session is to end, because the key of the other side is no longer accepted.
+    revoked: bool,
     ready_waiters: Vec<Sender<Result<(), OpenError>>>,
     over: bool,
     over_waiters: Vec<Sender<()>>,
@@ -37,6 +39,27 @@ impl Life {
     pub fn end(&mut self, reason: EndReason) {
         self.ended = Some(reason);
         self.tell_waiters(&Err(OpenError::ShuttingDown));
+    }
+
+    /// The session is to end, because the key of the other side is no longer accepted.
+    pub fn revoke(&mut self) {
+        self.revoked = true;
+    }
+
+    /// Why a session that ends for this `reason` resets its flows; the server may have `forgotten`
+    /// it.
+    pub fn cut(&self, reason: EndReason, forgotten: bool) -> Cut {
+        match reason {
+            EndReason::Aborted if self.revoked => Cut::Revoked,
+            EndReason::Aborted if forgotten => Cut::Forgotten,
+            EndReason::Aborted if self.stop_at.is_some() => Cut::Stopped,
+            reason => Cut::Ended(reason),
+        }
+    }
+
+    /// The next session, if there is one, begins with keys that are accepted.
+    pub fn end_session(&mut self) {
+        self.revoked = false;
     }
 
     /// Why the last session has ended, if it has.
@@ -98,6 +121,21 @@ mod tests {
         life.end(EndReason::Aborted);
         assert_eq!(waiting(), Some(Err(OpenError::ShuttingDown)));
         assert_eq!(wait(&mut life, true)(), Some(Err(OpenError::ShuttingDown)));
+    }
+
+    #[test]
+    fn flows_hear_what_ended_their_session() {
+        let mut life = Life::default();
+        let aborted = |life: &Life, forgotten| life.cut(EndReason::Aborted, forgotten);
+        assert_eq!(aborted(&life, false), Cut::Ended(EndReason::Aborted));
+        life.shut_down(Instant::ZERO, oneshot().0);
+        assert_eq!((aborted(&life, false), aborted(&life, true)), (Cut::Stopped, Cut::Forgotten));
+        life.revoke();
+        assert_eq!(aborted(&life, true), Cut::Revoked);
+        let other = EndReason::NoStripe;
+        assert_eq!(life.cut(other, true), Cut::Ended(other), "that came first");
+        life.end_session();
+        assert_eq!(aborted(&life, false), Cut::Stopped);
     }
 
     #[test]

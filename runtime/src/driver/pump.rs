@@ -19,7 +19,7 @@ use crate::handover::Sender;
 use crate::pipe::{Peer, PeerName, Pipe};
 use crate::ports::clock::Clock;
 use crate::record::Traces;
-use crate::report::{Event, FlowEnd, FlowReport, OpenError};
+use crate::report::{Cut, Event, FlowEnd, FlowReport, OpenError};
 use crate::target::Target;
 use crate::tls::ClientTls;
 use bytes::Bytes;
@@ -175,7 +175,14 @@ impl Pump {
         }
     }
 
+    /// Why the session resets its flows; none if it has not ended.
+    fn cut(&self) -> Option<Cut> {
+        let forgotten = self.client.as_ref().is_some_and(ClientSide::is_forgotten);
+        self.base.engine.ending().map(|reason| self.life.cut(reason, forgotten))
+    }
+
     fn perform(&mut self, output: Output) {
+        let cut = self.cut();
         let base = &mut self.base;
         match output {
             Output::Transmit { stripe, header, payload } => {
@@ -204,7 +211,9 @@ impl Pump {
             Output::FlowData { flow, data } => self.flows.deliver(flow, data, base),
             Output::FlowFinished { flow } => self.flows.deliver_fin(flow, base),
             Output::FlowReset { flow, reason } => {
-                self.flows.cut(flow, FlowEnd::Reset(reason), base);
+                let lost = cut.filter(|_| reason == Reason::SessionLost);
+                let how = lost.map_or(FlowEnd::Reset(reason), FlowEnd::Cut);
+                self.flows.cut(flow, how, base);
             }
             Output::FlowEnded { flow } => self.flows.close(flow, base),
             Output::Ended { reason } => self.session_ended(reason),
@@ -263,8 +272,14 @@ impl Pump {
         self.base.agenda.wake();
     }
 
-    /// Ends the session at once; a client begins another one.
-    pub fn abort(&mut self) {
+    /// Ends the session at once, because the key of the other side is no longer accepted. A client
+    /// begins another one.
+    pub fn end_revoked(&mut self) {
+        self.life.revoke();
+        self.abort();
+    }
+
+    fn abort(&mut self) {
         self.base.engine.defer(Input::Abort);
         self.base.agenda.wake();
     }
@@ -291,7 +306,7 @@ impl Pump {
             client.set_tls(tls);
         }
         if !self.stripes.all_lead_to(is_accepted) {
-            self.base.engine.defer(Input::Abort);
+            self.end_revoked();
         }
         self.base.agenda.wake();
     }
@@ -465,10 +480,12 @@ impl Pump {
 
     /// The session is over. A client begins another one unless it is shutting down.
     fn session_ended(&mut self, reason: EndReason) {
+        let cut = self.cut().unwrap_or(Cut::Ended(reason));
         let forgotten = self.client.as_mut().is_some_and(ClientSide::take_forgotten);
         let lost_flows = self.base.engine.end();
-        self.stripes.end_session(reason, forgotten, lost_flows, &mut self.base.engine);
-        self.flows.cut_all(&mut self.base);
+        self.stripes.end_session(reason, forgotten, cut, lost_flows, &mut self.base.engine);
+        self.flows.cut_all(cut, &mut self.base);
+        self.life.end_session();
         for request in self.flows.requests() {
             self.flow_open_failed(request);
         }

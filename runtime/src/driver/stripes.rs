@@ -9,7 +9,7 @@ use super::ready::Token;
 use super::stripe_end::{StripeEnd, StripeFacts};
 use crate::admission::shedding::unpinned;
 use crate::pipe::{Peer, PeerName, TcpStatus};
-use crate::report::{Event, StripeLoss};
+use crate::report::{Cut, Event, StripeLoss};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -48,11 +48,12 @@ impl Stripes {
     }
 
     /// The session has ended, maybe because the server has `forgotten` it; another one may come.
-    /// It has reset so many flows.
+    /// It has reset so many flows, and `cut` says why.
     pub fn end_session(
         &mut self,
         reason: EndReason,
         forgotten: bool,
+        cut: Cut,
         flows: usize,
         engine: &mut Engine,
     ) {
@@ -61,7 +62,10 @@ impl Stripes {
         if std::mem::take(&mut self.established) | self.wanted.is_none() | forgotten {
             engine.tell(match forgotten {
                 true => Event::SessionForgotten { session, flows },
-                false => Event::SessionEnded { session, reason, flows },
+                false => {
+                    let revoked = cut == Cut::Revoked;
+                    Event::SessionEnded { session, reason, revoked, flows }
+                }
             });
         }
     }

@@ -3,6 +3,7 @@
 use crate::pipe::Pipe;
 use crate::target::HostPort;
 use crate::tls::TlsError;
+use rustix::io::Errno;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -32,6 +33,8 @@ pub enum DialError {
     Handshake(HandshakeError),
     /// The server said no.
     Refusal(Refusal),
+    /// This process or its system has no file descriptor left; what the operating system said.
+    NoFiles(String),
     /// Anything else that the operating system said.
     Other(String),
 }
@@ -87,6 +90,7 @@ impl DialError {
             DialError::UnknownHost => Reason::UnknownHost,
             DialError::Refused => Reason::ConnectionRefused,
             DialError::TimedOut => Reason::TimedOut,
+            DialError::NoFiles(_) => Reason::Unavailable,
             _ => Reason::Unreachable,
         }
     }
@@ -104,7 +108,7 @@ impl fmt::Display for DialError {
             DialError::Tls(error) => error.fmt(f),
             DialError::Handshake(error) => error.fmt(f),
             DialError::Refusal(refusal) => refusal.fmt(f),
-            DialError::Other(message) => f.write_str(message),
+            DialError::NoFiles(message) | DialError::Other(message) => f.write_str(message),
         }
     }
 }
@@ -113,6 +117,10 @@ impl std::error::Error for DialError {}
 
 impl From<io::Error> for DialError {
     fn from(error: io::Error) -> Self {
+        let files = [Errno::MFILE, Errno::NFILE].map(|errno| Some(errno.raw_os_error()));
+        if files.contains(&error.raw_os_error()) {
+            return DialError::NoFiles(error.to_string());
+        }
         match error.kind() {
             io::ErrorKind::ConnectionRefused => DialError::Refused,
             io::ErrorKind::TimedOut => DialError::TimedOut,

@@ -126,7 +126,7 @@ impl Sessions {
         self.keys.replace(Some(tls.clone()));
         for ((key, _), pump) in &*self.sessions.borrow() {
             if key.is_none_or(|key| !tls.accepts(&key)) {
-                pump.borrow_mut().abort();
+                pump.borrow_mut().end_revoked();
             }
         }
     }
@@ -175,10 +175,12 @@ impl Sessions {
             return Err((pipe, Refusal::KeyNeeded));
         }
         let name = (peer.as_ref().map(|peer| peer.key), hello.session);
-        if !self.has_room(name.0, true) {
+        let known = self.sessions.borrow().get(&name).cloned();
+        let is_first = known.as_ref().is_none_or(|pump| pump.borrow().stripes().is_empty());
+        let leaves_room = is_first || descriptors::leaves_flows(self.spare_files.get());
+        if !(leaves_room && self.has_room(name.0, true)) {
             return Err((pipe, Refusal::TooMany));
         }
-        let known = self.sessions.borrow().get(&name).cloned();
         let pump = match (known, hello.kind) {
             (Some(pump), HelloKind::Create | HelloKind::Join) => pump,
             (None, HelloKind::Create) if self.draining.get() => {

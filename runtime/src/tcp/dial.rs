@@ -120,7 +120,12 @@ async fn resolve(host: &HostPort) -> Result<Vec<SocketAddr>, DialError> {
         return Ok(vec![SocketAddr::new(address, host.port)]);
     }
     let addresses = async_net::resolve((host.host.as_str(), host.port)).await;
-    addresses.ok().filter(|addresses| !addresses.is_empty()).ok_or(DialError::UnknownHost)
+    match addresses {
+        Ok(addresses) if !addresses.is_empty() => Ok(addresses),
+        // Without a file descriptor the resolver can't look, and says that it has found none.
+        _ => Err(Socket::new(Domain::IPV4, Type::STREAM, None)
+            .map_or_else(DialError::from, |_| DialError::UnknownHost)),
+    }
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ use std::future::{Future, poll_fn};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
-use striper_core::{EndReason, Hello, HelloKind, Reason, SessionId, StripeId, Violation};
+use striper_core::{EndReason, Hello, HelloKind, SessionId, StripeId, Violation};
 use striper_runtime::clock::{Clock, sleep_until};
 use striper_runtime::{
     Client, ClientOptions, DialError, Event as Told, FlowEnd, FlowReport, HostPort, Legs, Pipe,

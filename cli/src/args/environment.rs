@@ -1,0 +1,129 @@
+//! Environment variables: they fill in what a command line leaves open.
+
+use super::given::Given;
+use super::invocation::{Command, Options};
+use super::limits::{Changes, Limits};
+use super::values::{
+    SEE_HELP, congestion, did_you_mean, log_format, positive_time, scheduler, stripes, switch, time,
+};
+use crate::failure::Failure;
+use crate::log::{LogFormat, Verbosity};
+use std::ffi::OsString;
+use std::time::Duration;
+
+/// What the names of all variables of this program begin with.
+const PREFIX: &str = "STRIPER_";
+
+/// What follows the prefix in the names that are understood.
+pub const VARIABLES: &[&str] = &[
+    "STRIPES",
+    "SCHEDULER",
+    "LOG",
+    "CONNECT_TIMEOUT",
+    "DRAIN_TIMEOUT",
+    "CONGESTION",
+    "LIMITS",
+    "QUIET",
+    "VERBOSE",
+    "KEY_FILE",
+    "PEERS_FILE",
+];
+
+/// Variables that look like this program's and are none, in the order of their names.
+pub fn misnamed(names: impl Iterator<Item = OsString>) -> Vec<String> {
+    let names = names.map(|name| name.to_string_lossy().into_owned());
+    let is_misnamed = |name: &String| {
+        let Some((prefix, rest)) = name.split_at_checked(PREFIX.len()) else { return false };
+        prefix.eq_ignore_ascii_case(PREFIX) && !(prefix == PREFIX && VARIABLES.contains(&rest))
+    };
+    let mut names: Vec<String> = names.filter(is_misnamed).collect();
+    names.sort();
+    names
+}
+
+/// What to say of a variable that is none of this program's.
+pub fn about(name: &str) -> String {
+    let near = name.get(PREFIX.len()..).and_then(|rest| did_you_mean(rest, VARIABLES));
+    let cure = match near {
+        Some(near) => format!("did you mean {PREFIX}{near}?"),
+        None => "striper-cli --help has all variables".to_owned(),
+    };
+    format!("the environment variable {name} means nothing here; {cure}")
+}
+
+/// Reads a variable, unless an option has its value already.
+fn twin<T>(
+    given: Option<T>,
+    env: &impl Fn(&str) -> Option<OsString>,
+    name: &str,
+    read: fn(&str) -> Result<T, String>,
+) -> Result<Option<T>, Failure> {
+    if given.is_some() {
+        return Ok(given);
+    }
+    let name = format!("{PREFIX}{name}");
+    // An empty variable counts as unset, so that a script can switch one off. Those of keys are
+    // read elsewhere: an empty one would switch off what keeps strangers out.
+    let Some(raw) = env(&name).filter(|raw| !raw.is_empty()) else { return Ok(None) };
+    let wrong = |why: String| {
+        let cure = format!("correct it, or do without it: unset {name}; {SEE_HELP}");
+        Failure::config(format!("the environment variable {name}: {why}"), cure)
+    };
+    let word = raw.to_str().ok_or_else(|| wrong("is no UTF-8".into()))?;
+    read(word).map(Some).map_err(wrong)
+}
+
+/// Fills in what the command line leaves open: from the environment, or else the default.
+pub fn complete<E>(given: Given, command: &Command, env: E) -> Result<Options, Failure>
+where
+    E: Fn(&str) -> Option<OsString>,
+{
+    let mut limits = Limits::default();
+    let changes = twin(None, &env, "LIMITS", |list| {
+        let mut changes = Changes::default();
+        changes.add(list).map(|()| changes)
+    })?;
+    changes.unwrap_or_default().apply(&mut limits);
+    given.limits.apply(&mut limits);
+    let keys = match command {
+        Command::Server { .. } | Command::Client { .. } => given.keys.complete(&env)?,
+        _ => given.keys,
+    };
+    Ok(Options {
+        stripes: twin(given.stripes, &env, "STRIPES", stripes)?.unwrap_or(4),
+        scheduler: twin(given.scheduler, &env, "SCHEDULER", scheduler)?.unwrap_or_default(),
+        verbosity: verbosity(given.verbose, given.quiet, &env)?,
+        log: twin(given.log, &env, "LOG", log_format)?.unwrap_or(LogFormat::Human),
+        connect_timeout: twin(given.connect_timeout, &env, "CONNECT_TIMEOUT", positive_time)?
+            .unwrap_or(Duration::from_secs(10)),
+        drain_timeout: twin(given.drain_timeout, &env, "DRAIN_TIMEOUT", time)?
+            .unwrap_or(Duration::from_secs(30)),
+        trace: given.trace,
+        congestion: twin(given.congestion, &env, "CONGESTION", congestion)?,
+        limits,
+        keys,
+    })
+}
+
+/// How much to say, of the options or else of the variables.
+fn verbosity<E>(verbose: bool, quiet: bool, env: &E) -> Result<Verbosity, Failure>
+where
+    E: Fn(&str) -> Option<OsString>,
+{
+    let (verbose, quiet) = match (verbose, quiet) {
+        (false, false) => {
+            let read = |name| Ok(twin(None, env, name, switch)?.unwrap_or(false));
+            (read("VERBOSE")?, read("QUIET")?)
+        }
+        options => options,
+    };
+    match (verbose, quiet) {
+        (true, true) => Err(Failure::config(
+            "the environment variables STRIPER_VERBOSE and STRIPER_QUIET exclude each other",
+            "do without one of them: unset STRIPER_QUIET",
+        )),
+        (true, false) => Ok(Verbosity::Verbose),
+        (false, true) => Ok(Verbosity::Quiet),
+        (false, false) => Ok(Verbosity::Normal),
+    }
+}
