@@ -47,6 +47,7 @@ pub mod id;
 mod intents;
 pub mod io;
 mod ranges;
+mod rate;
 mod scheduler;
 mod session;
 pub mod stats;
@@ -62,6 +63,7 @@ pub use error::{EndReason, Reason, StripeClose, Violation};
 pub use handshake::{Handshake, HandshakeError};
 pub use id::{FlowId, Role, SessionId, StripeId};
 pub use io::{Input, Output};
+pub use rate::Rate;
 pub use session::Session;
 #[doc(hidden)]
 pub use session::{FlowView, StripeView};

@@ -1,6 +1,7 @@
 //! What a session can tell about itself.
 
 use crate::id::StripeId;
+use crate::rate::Rate;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -50,8 +51,8 @@ pub struct StripeStats {
     pub srtt: Option<Duration>,
     /// Shortest such time.
     pub min_rtt: Option<Duration>,
-    /// Estimated delivery rate in bytes per second.
-    pub rate: Option<u64>,
+    /// Estimated delivery rate.
+    pub rate: Option<Rate>,
     /// How many bytes may be in flight, if that is bounded.
     pub window: Option<u64>,
     /// Acknowledgements are overdue; it gets no new data until one comes.

@@ -7,12 +7,13 @@
 
 use super::{Candidate, Choose};
 use crate::id::StripeId;
+use crate::rate::Rate;
 
-/// Assumed of a stripe while nothing is known of any, in bytes per second.
-const UNKNOWN_RATE: u64 = 1_250_000;
+/// Assumed of a stripe while nothing is known of any.
+const ASSUMED_RATE: Rate = Rate::bytes(1_250_000);
 
 /// Assumed of a stripe whose round trip is not known, in microseconds.
-const UNKNOWN_RTT: u64 = 50_000;
+const ASSUMED_RTT: u64 = 50_000;
 
 /// The stripe on which data should arrive soonest.
 #[derive(Clone, Copy, Debug)]
@@ -25,18 +26,18 @@ impl Choose for Earliest {
 }
 
 /// What a stripe of unknown rate is taken for: as good as the best, so that it is tried.
-pub(super) fn assumed_rate(candidates: &[Candidate]) -> u64 {
-    candidates.iter().filter_map(|candidate| candidate.rate).max().unwrap_or(UNKNOWN_RATE)
+pub(super) fn assumed_rate(candidates: &[Candidate]) -> Rate {
+    candidates.iter().filter_map(|candidate| candidate.rate).max().unwrap_or(ASSUMED_RATE)
 }
 
 /// When a piece of `len` bytes, or as much as the stripe gets at once, would be acknowledged, in
 /// microseconds from now.
-pub(super) fn arrival(candidate: &Candidate, len: u64, assumed_rate: u64) -> u64 {
-    let rate = candidate.rate.unwrap_or(assumed_rate).max(1);
-    let time = |bytes: u64| bytes.saturating_mul(1_000_000) / rate;
+pub(super) fn arrival(candidate: &Candidate, len: u64, assumed_rate: Rate) -> u64 {
+    let rate = candidate.rate.unwrap_or(assumed_rate);
+    let time = |bytes: u64| rate.micros_for(bytes);
     let len = len.min(candidate.chunk);
     let on_wire =
-        candidate.min_rtt.unwrap_or(UNKNOWN_RTT).saturating_add(time(candidate.unwritten + len));
+        candidate.min_rtt.unwrap_or(ASSUMED_RTT).saturating_add(time(candidate.unwritten + len));
     on_wire.max(time(candidate.in_flight + len))
 }
 
@@ -52,7 +53,7 @@ fn pick(candidates: &[Candidate], len: u64, backlog: u64) -> Option<StripeId> {
         .filter(|candidate| !candidate.writable)
         .map(|better| {
             let head_start = at.saturating_sub(arrival(better, len, assumed));
-            (u128::from(better.rate.unwrap_or(assumed)) * u128::from(head_start) / 1_000_000) as u64
+            better.rate.unwrap_or(assumed).bytes_in_micros(head_start)
         })
         .fold(0, u64::saturating_add);
     (meanwhile == 0 || backlog > meanwhile).then_some(choice.stripe)
@@ -72,7 +73,7 @@ mod tests {
 
     /// Bytes a second, and milliseconds.
     fn stripe(id: u64, rate: u64, rtt: u64) -> Candidate {
-        Candidate { rate: Some(rate), min_rtt: Some(rtt * 1000), ..candidate(id) }
+        Candidate { rate: Some(Rate::bytes(rate)), min_rtt: Some(rtt * 1000), ..candidate(id) }
     }
 
     fn full(stripe: Candidate, unwritten: u64) -> Candidate {
@@ -89,7 +90,8 @@ mod tests {
         ) -> bool {
             let stripes: Vec<_> = stripes.into_iter().zip(0..).map(|(stripe, id)| {
                 let (writable, rate, min_rtt, in_flight, unwritten) = stripe;
-                let (rate, min_rtt) = (rate.map(u64::from), min_rtt.map(u64::from));
+                let rate = rate.map(|rate| Rate::bytes(rate.into()));
+                let min_rtt = min_rtt.map(u64::from);
                 let (in_flight, unwritten) = (u64::from(in_flight), u64::from(unwritten.min(in_flight)));
                 Candidate { stripe: StripeId(id), writable, rate, min_rtt, in_flight, unwritten, chunk: LEN }
             }).collect();
@@ -161,7 +163,7 @@ mod tests {
     #[test]
     fn no_numbers_overflow() {
         let stripe = |id, rate, rtt| Candidate {
-            rate: Some(rate),
+            rate: Some(Rate::bytes(rate)),
             min_rtt: Some(rtt),
             in_flight: u64::MAX / 2,
             unwritten: u64::MAX / 2,

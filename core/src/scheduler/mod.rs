@@ -9,6 +9,7 @@ mod until_congested;
 
 use crate::config::SchedulerKind;
 use crate::id::StripeId;
+use crate::rate::Rate;
 use earliest::Earliest;
 use round_robin::RoundRobin;
 use script::Script;
@@ -23,8 +24,8 @@ pub(crate) struct Candidate {
     pub writable: bool,
     /// Shortest acknowledgement time in microseconds, if known.
     pub min_rtt: Option<u64>,
-    /// Bytes per second, if known.
-    pub rate: Option<u64>,
+    /// The rate, if known.
+    pub rate: Option<Rate>,
     /// Bytes handed over and not acknowledged.
     pub in_flight: u64,
     /// Bytes of those that are not on the wire yet.

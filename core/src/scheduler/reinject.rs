@@ -6,6 +6,7 @@
 
 use super::{Candidate, earliest};
 use crate::id::StripeId;
+use crate::rate::Rate;
 
 /// A copy must win by this much, in microseconds, so that noise in the estimates doesn't cost
 /// bytes.
@@ -34,10 +35,10 @@ pub(crate) fn carrier(candidates: &[Candidate], len: u64) -> Option<(StripeId, u
 /// How many bytes in flight a stripe of this rate works off before a copy that takes `copy`
 /// microseconds would have won: what lies behind them is worth a copy. One that is `late` has shown
 /// it; of another it is only expected, and it must be clear.
-pub(crate) fn worth_behind(rate: u64, copy: u64, late: bool) -> u64 {
+pub(crate) fn worth_behind(rate: Rate, copy: u64, late: bool) -> u64 {
     let lead = if late { copy / 4 + MARGIN } else { copy.saturating_add(2 * MARGIN) };
     let micros = copy.saturating_add(lead);
-    u64::try_from(u128::from(rate) * u128::from(micros) / 1_000_000).unwrap_or(u64::MAX)
+    rate.bytes_in_micros(micros)
 }
 
 #[cfg(test)]
@@ -49,7 +50,7 @@ mod tests {
             stripe: StripeId(stripe),
             writable: true,
             min_rtt: Some(40_000),
-            rate: Some(rate),
+            rate: Some(Rate::bytes(rate)),
             in_flight,
             unwritten: 0,
             chunk: 64 << 10,
@@ -67,11 +68,11 @@ mod tests {
     #[test]
     fn only_what_would_take_clearly_longer_is_worth_a_copy() {
         // 125 kB/s for 40 ms, a quarter more, and the margin.
-        assert_eq!(worth_behind(125_000, 40_000, true), 7_500);
+        assert_eq!(worth_behind(Rate::bytes(125_000), 40_000, true), 7_500);
         // Not late: for twice 40 ms and twice the margin.
-        assert_eq!(worth_behind(125_000, 40_000, false), 12_500);
+        assert_eq!(worth_behind(Rate::bytes(125_000), 40_000, false), 12_500);
         for late in [true, false] {
-            assert_eq!(worth_behind(u64::MAX, u64::MAX, late), u64::MAX);
+            assert_eq!(worth_behind(Rate::bytes(u64::MAX), u64::MAX, late), u64::MAX);
         }
     }
 

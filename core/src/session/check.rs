@@ -46,7 +46,7 @@ impl Session {
         );
         for stripe in self.stripes.iter() {
             let (id, awaits) = (stripe.id(), stripe.ledger().awaits());
-            let asked = awaits || stripe.is_asked();
+            let asked = awaits || stripe.probes().is_asked();
             assert!(!stripe.is_doubted() || asked, "{id} is doubted, and no answer can end that");
             assert!(!awaits || stripe.is_doubted() || self.timers.is_set(Timer::Doubt(id)));
         }

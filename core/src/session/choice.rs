@@ -2,6 +2,7 @@
 
 use crate::buggify::{Site, Turns};
 use crate::id::StripeId;
+use crate::rate::Rate;
 use crate::scheduler::trace::Trace;
 use crate::scheduler::{Candidate, Choose, Scheduler};
 use crate::stripe::Stripe;
@@ -104,12 +105,13 @@ impl Choice {
         eliciting: bool,
         at: At<'_>,
     ) -> Option<StripeId> {
-        let latest = stripes.iter().map(Stripe::heard).max();
+        let latest = stripes.iter().map(|stripe| stripe.inbound().heard()).max();
         let silent = |stripe: &Stripe| {
             let patience = stripe.rtt().patience();
             !eliciting
                 && latest.is_some_and(|last| {
-                    last.since(stripe.heard()) > patience && at.now.since(last) <= patience
+                    last.since(stripe.inbound().heard()) > patience
+                        && at.now.since(last) <= patience
                 })
         };
         self.gather(stripes, beside, at, |stripe| stripe.takes_control() && !silent(stripe));
@@ -123,7 +125,7 @@ impl Choice {
 }
 
 /// As the scheduler sees a stripe. No stripe is hoped to be faster than the `best` is known to be.
-fn candidate(stripe: &Stripe, writable: bool, best: Option<u64>, now: Instant) -> Candidate {
+fn candidate(stripe: &Stripe, writable: bool, best: Option<Rate>, now: Instant) -> Candidate {
     Candidate {
         stripe: stripe.id(),
         writable,

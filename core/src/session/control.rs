@@ -61,7 +61,7 @@ impl Control {
 
     /// All that was received on live stripes is to be acknowledged.
     pub fn owe_acknowledgements(&mut self, stripes: &Stripes) {
-        for stripe in stripes.iter().filter(|stripe| stripe.acker().count() > 0) {
+        for stripe in stripes.iter().filter(|stripe| stripe.inbound().acker().count() > 0) {
             self.owe(Intent::Acknowledge(stripe.id()));
         }
     }
@@ -119,7 +119,7 @@ impl Control {
     ) {
         let mut next = None;
         for stripe in stripes.iter() {
-            let (id, acker) = (stripe.id(), stripe.acker());
+            let (id, acker) = (stripe.id(), stripe.inbound().acker());
             let eager = acker.deadline().is_some() && turns.take(Site::EagerAcknowledgement, id.0);
             if acker.due(now) || eager {
                 self.owe(Intent::Acknowledge(id));
@@ -183,8 +183,8 @@ impl Control {
         while let Some(intent @ Intent::Acknowledge(id)) = next {
             self.withdraw(intent);
             if let Some(acknowledged) = on.stripes.get_mut(id) {
-                acknowledged.acker_mut().told();
-                counts.push((id, acknowledged.acker().count()));
+                acknowledged.inbound_mut().acker_mut().told();
+                counts.push((id, acknowledged.inbound().acker().count()));
             }
             self.repeat_later(intent, on_stripe, on);
             next = self.intents.first().filter(|_| counts.len() < MAX_ACKS);
@@ -230,7 +230,7 @@ impl Control {
         for intent in self.intents.take_repeats() {
             match intent {
                 Intent::Acknowledge(id) => {
-                    let count = |stripe: &Stripe| (id, stripe.acker().count());
+                    let count = |stripe: &Stripe| (id, stripe.inbound().acker().count());
                     counts.extend(on.stripes.get(id).map(count));
                 }
                 Intent::Credit(flow)

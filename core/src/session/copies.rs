@@ -111,8 +111,8 @@ fn stuck(stripe: &mut Stripe, copy: u64, urgent: bool, now: Instant) -> Option<F
     }
     let acknowledged = stripe.ledger().acknowledged();
     let wanted = |entry: &Entry<Token>| {
-        let left = (entry.end - acknowledged).saturating_mul(1_000_000) / rate;
-        !urgent || now + Duration::from_micros(left) > crate::stripe::late(entry)
+        let left = rate.time_for(entry.end - acknowledged);
+        !urgent || now + left > crate::stripe::late(entry)
     };
     oldest(stripe, worth, wanted)
 }

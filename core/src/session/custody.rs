@@ -116,7 +116,7 @@ impl Custody<'_> {
         nonce: u64,
         out: &mut Vec<Output>,
     ) -> Result<(), Violation> {
-        match self.stripes.get_mut(id).and_then(|stripe| stripe.answered(nonce)) {
+        match self.stripes.get_mut(id).and_then(|stripe| stripe.probes_mut().answered(nonce)) {
             Some(end) => self.acknowledge(id, end, out),
             _ => Ok(()),
         }

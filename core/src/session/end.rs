@@ -66,7 +66,7 @@ impl Session {
         let counts: Vec<_> = self
             .stripes
             .iter()
-            .map(|stripe| (stripe.id(), stripe.acker().count()))
+            .map(|stripe| (stripe.id(), stripe.inbound().acker().count()))
             .filter(|(_, count)| *count > 0)
             .collect();
         for stripe in self.stripes.iter().map(crate::stripe::Stripe::id) {

@@ -82,7 +82,8 @@ impl Session {
     /// by itself.
     fn before_last_words(&self, choices: &[Choice]) -> usize {
         let close = choices.iter().position(|choice| matches!(choice.frame, Frame::Close { .. }));
-        let counts = self.stripes.iter().filter(|stripe| stripe.acker().count() > 0).count();
+        let counts =
+            self.stripes.iter().filter(|stripe| stripe.inbound().acker().count() > 0).count();
         close.map_or(choices.len(), |close| close.saturating_sub(counts.div_ceil(MAX_ACKS)))
     }
 }
@@ -115,7 +116,7 @@ impl Following<'_> {
                 Ok(())
             }
             Frame::Pong { nonce } => {
-                let owed = stripe.take_pong();
+                let owed = stripe.probes_mut().take_pong();
                 if owed != Some(*nonce) {
                     return Err(owed
                         .map_or("no PONG is owed".into(), |owed| format!("PONG {owed} is owed")));
@@ -184,7 +185,7 @@ impl Following<'_> {
             let Some(acknowledged) = self.on.stripes.get_mut(*stripe) else {
                 return Err(format!("there is no stripe {stripe} to acknowledge"));
             };
-            let acker = acknowledged.acker_mut();
+            let acker = acknowledged.inbound_mut().acker_mut();
             let brought = acker.count();
             if brought != *count {
                 return Err(format!("stripe {stripe} has brought {brought} bytes, not {count}"));

@@ -25,7 +25,7 @@ impl Session {
         out: &mut Vec<Output>,
     ) -> Result<(), Violation> {
         let Some(stripe) = self.stripes.get_mut(id) else { return Ok(()) };
-        let mut deframer = stripe.begin_receiving(self.now);
+        let mut deframer = stripe.inbound_mut().begin(self.now);
         let grounds = self.grounds();
         self.admission.refill(grounds, self.now);
         let mut before = Span::of(&deframer);
@@ -37,7 +37,11 @@ impl Session {
                     let read = Span::since(&deframer, &mut before);
                     let eliciting = is_eliciting(&item);
                     if let Some(stripe) = self.stripes.get_mut(id) {
-                        stripe.acker_mut().processed(deframer.processed(), eliciting, self.now);
+                        stripe.inbound_mut().acker_mut().processed(
+                            deframer.processed(),
+                            eliciting,
+                            self.now,
+                        );
                     }
                     if let Err(violation) = self.take_item(id, item, read, out) {
                         break Err(violation);
@@ -49,8 +53,8 @@ impl Session {
             }
         };
         if let Some(stripe) = self.stripes.get_mut(id) {
-            stripe.end_receiving(deframer, self.now);
-            if let Some(at) = stripe.acker().deadline() {
+            stripe.inbound_mut().end(deframer, self.now);
+            if let Some(at) = stripe.inbound().acker().deadline() {
                 self.timers.arm(Timer::Acknowledge, at);
             }
         }
@@ -82,7 +86,7 @@ impl Session {
                 if extent(&self.flows) != before
                     && let Some(stripe) = self.stripes.get_mut(id)
                 {
-                    stripe.replace_idle_head(0);
+                    stripe.inbound_mut().replace_idle_head(0);
                 }
                 Ok(())
             }
@@ -107,7 +111,7 @@ impl Session {
     /// it.
     fn pay(&mut self, id: StripeId, control: u64, head: u64) -> Result<(), Violation> {
         let Some(stripe) = self.stripes.get_mut(id) else { return Ok(()) };
-        let control = control + stripe.replace_idle_head(head);
+        let control = control + stripe.inbound_mut().replace_idle_head(head);
         let grounds = self.grounds();
         self.admission.pay(control, || grounds, self.now)
     }
@@ -147,7 +151,7 @@ impl Session {
             }
             Frame::Ping { nonce } => {
                 if let Some(stripe) = self.stripes.get_mut(stripe) {
-                    stripe.owe_pong(nonce);
+                    stripe.probes_mut().owe_pong(nonce);
                 }
             }
             Frame::Drain => {

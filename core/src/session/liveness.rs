@@ -78,12 +78,12 @@ impl Liveness<'_> {
     /// later; `latest` is the time of the input.
     pub fn heartbeat(&mut self, id: StripeId, now: Instant, latest: Instant) {
         let Some(stripe) = self.stripes.get_mut(id) else { return };
-        let silent_at = stripe.heard() + self.config.heartbeat;
+        let silent_at = stripe.inbound().heard() + self.config.heartbeat;
         if silent_at > now {
             self.timers.set(Timer::Heartbeat(id), silent_at);
             return;
         }
-        stripe.ask();
+        stripe.probes_mut().ask();
         self.timers.set(Timer::Heartbeat(id), latest + self.config.heartbeat);
     }
 }
@@ -113,8 +113,8 @@ mod tests {
         let beat = at(0) + config.heartbeat;
         assert_eq!(timers.at(Timer::Heartbeat(ID)), Some(beat));
         let stripe = stripes.get_mut(ID).unwrap();
-        let deframer = stripe.begin_receiving(at(50));
-        stripe.end_receiving(deframer, at(50));
+        let deframer = stripe.inbound_mut().begin(at(50));
+        stripe.inbound_mut().end(deframer, at(50));
         let mut liveness = Liveness { stripes: &mut stripes, timers: &mut timers, config: &config };
         liveness.heartbeat(ID, beat, beat);
         assert_eq!(timers.at(Timer::Heartbeat(ID)), Some(at(50) + config.heartbeat));
@@ -138,7 +138,7 @@ mod tests {
             let mut liveness =
                 Liveness { stripes: &mut stripes, timers: &mut timers, config: &config };
             liveness.excuse_sleep(at(millis));
-            let heard = stripes.get(ID).unwrap().heard();
+            let heard = stripes.get(ID).unwrap().inbound().heard();
             assert_eq!(heard > at(0), excused, "after {millis} ms");
         }
     }

@@ -19,7 +19,7 @@ impl Session {
         } else if take(Site::Doubt) && stripe.ledger().awaits() && !stripe.is_doubted() {
             self.liveness().doubt(id);
         } else if take(Site::Ping) {
-            stripe.ask();
+            stripe.probes_mut().ask();
         } else if take(Site::Pace) {
             stripe.forget_pace();
         } else if take(Site::Grant) {

@@ -75,7 +75,7 @@ impl StripeView {
             sent: stripe.sent(),
             written: stripe.sent() - stripe.unwritten(),
             acknowledged: stripe.ledger().acknowledged(),
-            received: stripe.received(),
+            received: stripe.inbound().received(),
         }
     }
 }

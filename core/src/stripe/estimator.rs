@@ -5,6 +5,7 @@
 //! sample taken while there was not enough to send tells only that the stripe is at least that
 //! fast.
 
+use crate::rate::Rate;
 use crate::stripe::acker::DELAY;
 use crate::time::Instant;
 use core::time::Duration;
@@ -80,11 +81,11 @@ pub(crate) struct RateEstimator {
     app_limited_until: u64,
     /// Nothing has been acknowledged since the stripe was idle.
     idle: bool,
-    estimate: Option<u64>,
+    estimate: Option<Rate>,
     /// When a sample last went into the estimate.
     confirmed_at: Instant,
     /// What an overdue acknowledgement has brought the estimate down to.
-    slowed: Option<u64>,
+    slowed: Option<Rate>,
     /// Overdue acknowledgements in a row.
     trickles: u8,
 }
@@ -130,14 +131,14 @@ impl RateEstimator {
     }
 
     /// Acknowledged up to `count`, `overdue` microseconds later than it could be. Gives the sample
-    /// in bytes per second if it is one.
+    /// if it is one.
     pub fn acknowledged(
         &mut self,
         count: u64,
         overdue: u64,
         latest: Option<Latest>,
         now: Instant,
-    ) -> Option<u64> {
+    ) -> Option<Rate> {
         let shown = self.shown(count, overdue, now);
         self.delivered = self.delivered.max(count);
         self.delivered_at = now;
@@ -152,7 +153,7 @@ impl RateEstimator {
             return None;
         }
         let bytes = count.saturating_sub(mark.delivered);
-        let sample = (bytes.saturating_mul(1_000_000) / micros).max(1);
+        let sample = Rate::of(bytes, micros).at_least_one();
         let lower_bound = bytes < MIN_BYTES || (mark.app_limited && !queued);
         if lower_bound && self.estimate.is_none_or(|old| sample < old) {
             return None;
@@ -162,28 +163,29 @@ impl RateEstimator {
             let measured = if mark.idle {
                 // The way there is in it, during which nothing could arrive. Without it, it would
                 // be too high.
-                let most = bytes.saturating_mul(1_000_000) / (beyond + DELAY.as_micros() as u64);
+                let most = Rate::of(bytes, beyond + DELAY.as_micros() as u64);
                 old.clamp(sample, most.max(sample))
             } else {
                 sample
             };
-            (old * 7 + shown.map_or(measured, |shown| measured.min(shown))) / 8
+            let measured = shown.map_or(measured, |shown| measured.min(shown));
+            Rate::bytes((old.as_bytes() * 7 + measured.as_bytes()) / 8)
         }));
         Some(sample)
     }
 
-    /// What came while an acknowledgement was overdue, in bytes per second, is what the stripe does
+    /// What came while an acknowledgement was overdue is what the stripe does
     /// now. If that is much less than it was thought to do, it holds at once: an average would say
     /// so only after many more. After a loss that held them up, the rest comes in one go.
-    fn shown(&mut self, count: u64, overdue: u64, now: Instant) -> Option<u64> {
+    fn shown(&mut self, count: u64, overdue: u64, now: Instant) -> Option<Rate> {
         let brought = count.saturating_sub(self.delivered);
-        let shown = (brought.saturating_mul(1_000_000) / overdue.max(1)).max(1);
+        let shown = Rate::of(brought, overdue).at_least_one();
         if overdue < GAP || brought < PACKET {
             self.trickles = 0;
             return None;
         }
         self.trickles = self.trickles.saturating_add(1);
-        if self.estimate.is_some_and(|old| shown < old / 4) {
+        if self.estimate.is_some_and(|old| shown.as_bytes() < old.as_bytes() / 4) {
             self.estimate = Some(shown);
             self.confirmed_at = now;
             self.slowed = Some(shown);
@@ -195,10 +197,10 @@ impl RateEstimator {
     /// round trip. If that is far less than the estimate says, the stripe has become fast again.
     pub fn unhindered(&mut self, bytes: u64, micros: u64, now: Instant) {
         let Some(old) = self.estimate else { return };
-        let predicted = bytes.saturating_mul(1_000_000) / old;
+        let predicted = old.micros_for(bytes);
         if predicted >= GAP && predicted / 4 > micros {
-            let shown = bytes.saturating_mul(1_000_000) / micros.max(1);
-            self.estimate = Some(shown.min(old.saturating_mul(RAISED)));
+            let most = Rate::bytes(old.as_bytes().saturating_mul(RAISED));
+            self.estimate = Some(Rate::of(bytes, micros).min(most));
             self.confirmed_at = now;
         }
     }
@@ -208,18 +210,20 @@ impl RateEstimator {
         self.trickles >= 2
             && self
                 .slowed
-                .is_some_and(|low| self.estimate.is_some_and(|rate| rate < low.saturating_mul(2)))
+                .zip(self.estimate)
+                .is_some_and(|(low, rate)| rate.as_bytes() < low.as_bytes().saturating_mul(2))
     }
 
-    /// Bytes per second.
-    pub fn estimate(&self) -> Option<u64> {
+    /// The estimate, once there is one.
+    pub fn estimate(&self) -> Option<Rate> {
         self.estimate
     }
 
-    /// Bytes per second, more if that was measured long ago.
-    pub fn hopeful(&self, now: Instant) -> Option<u64> {
+    /// The estimate, more if that was measured long ago.
+    pub fn hopeful(&self, now: Instant) -> Option<Rate> {
         let doublings = now.since(self.confirmed_at).as_micros() / CONFIRMED_FOR.as_micros();
-        self.estimate.map(|rate| rate << doublings.min(u128::from(MAX_DOUBLINGS)))
+        let doublings = doublings.min(u128::from(MAX_DOUBLINGS));
+        self.estimate.map(|rate| Rate::bytes(rate.as_bytes() << doublings))
     }
 }
 
@@ -254,6 +258,11 @@ mod tests {
         }
     }
 
+    /// The estimate in bytes per second.
+    fn told(rate: &RateEstimator) -> Option<u64> {
+        rate.estimate().map(Rate::as_bytes)
+    }
+
     fn near(estimate: Option<u64>, expected: u64) -> bool {
         estimate.is_some_and(|rate| rate.abs_diff(expected) <= expected / 50)
     }
@@ -278,11 +287,11 @@ mod tests {
     #[test]
     fn a_busy_stripe_is_measured() {
         let mut rate = RateEstimator::new(at(0));
-        assert_eq!(rate.estimate(), None);
+        assert_eq!(told(&rate), None);
         steady(&mut rate, 10, 10_000, false);
-        assert!(near(rate.estimate(), 1_000_000), "{rate:?}");
+        assert!(near(told(&rate), 1_000_000), "{rate:?}");
         steady(&mut rate, 60, 40_000, false);
-        assert!(near(rate.estimate(), 250_000), "{rate:?}");
+        assert!(near(told(&rate), 250_000), "{rate:?}");
     }
 
     #[test]
@@ -290,9 +299,9 @@ mod tests {
         let mut rate = RateEstimator::new(at(0));
         steady(&mut rate, 10, 10_000, false);
         steady(&mut rate, 60, 100_000, true);
-        assert!(near(rate.estimate(), 1_000_000), "{rate:?}");
+        assert!(near(told(&rate), 1_000_000), "{rate:?}");
         steady(&mut rate, 60, 5_000, true);
-        assert!(near(rate.estimate(), 2_000_000), "{rate:?}");
+        assert!(near(told(&rate), 2_000_000), "{rate:?}");
     }
 
     #[test]
@@ -301,7 +310,7 @@ mod tests {
         rate.app_limited(CHUNK);
         let mark = rate.mark(Some(0), at(0));
         rate.acknowledged(CHUNK, 0, latest(mark.first_sent_at, mark, true), at(20_000));
-        assert_eq!(rate.estimate(), Some(500_000));
+        assert_eq!(told(&rate), Some(500_000));
     }
 
     #[test]
@@ -311,7 +320,7 @@ mod tests {
         let sent = rate.delivered;
         let mark = rate.mark(Some(sent), at(10_000_000));
         rate.acknowledged(11 * CHUNK, 0, latest(mark.first_sent_at, mark, false), at(10_010_000));
-        assert!(near(rate.estimate(), 1_000_000), "{rate:?}");
+        assert!(near(told(&rate), 1_000_000), "{rate:?}");
     }
 
     #[test]
@@ -324,7 +333,7 @@ mod tests {
             latest(mark.first_sent_at, mark, false),
             at(MIN_INTERVAL - 1),
         );
-        assert_eq!(rate.estimate(), None);
+        assert_eq!(told(&rate), None);
         let mut rate = RateEstimator::new(at(0));
         steady(&mut rate, 10, 10_000, false);
         let mark = rate.mark(None, rate.delivered_at);
@@ -334,7 +343,7 @@ mod tests {
             latest(mark.first_sent_at, mark, true),
             at(1_000_000),
         );
-        assert!(near(rate.estimate(), 1_000_000), "{rate:?}");
+        assert!(near(told(&rate), 1_000_000), "{rate:?}");
     }
 
     #[test]
@@ -342,9 +351,12 @@ mod tests {
         let mut rate = RateEstimator::new(at(0));
         assert_eq!(rate.hopeful(at(1 << 40)), None);
         steady(&mut rate, 10, 10_000, false);
-        let (estimate, confirmed) = (rate.estimate().unwrap(), rate.confirmed_at);
+        let (estimate, confirmed) = (told(&rate).unwrap(), rate.confirmed_at);
         for (age, factor) in [(0, 1), (1, 2), (2, 4), (3, 8), (1000, 8)] {
-            assert_eq!(rate.hopeful(confirmed + CONFIRMED_FOR * age), Some(estimate * factor));
+            assert_eq!(
+                rate.hopeful(confirmed + CONFIRMED_FOR * age).map(Rate::as_bytes),
+                Some(estimate * factor)
+            );
         }
     }
 
@@ -393,7 +405,7 @@ mod tests {
             latest(mark.first_sent_at, mark, false),
             at(40_000),
         );
-        assert_eq!((rate.confirmed_at, rate.estimate()), (at(40_000), Some(1_000_000)));
+        assert_eq!((rate.confirmed_at, told(&rate)), (at(40_000), Some(1_000_000)));
     }
 
     #[test]
@@ -401,7 +413,7 @@ mod tests {
         let mut rate = RateEstimator::new(at(0));
         steady(&mut rate, 2, 10_000, false);
         steady(&mut rate, 1, 40_000, false);
-        assert_eq!(rate.estimate(), Some((7 * 1_000_000 + 250_000) / 8));
+        assert_eq!(told(&rate), Some((7 * 1_000_000 + 250_000) / 8));
     }
 
     /// At 1 MB/s, with nothing on its way.
@@ -422,10 +434,10 @@ mod tests {
             (PACKET, GAP - 1, 1_000_000),
         ] {
             let mut rate = fast();
-            let estimate = rate.estimate().unwrap();
+            let estimate = told(&rate).unwrap();
             rate.acknowledged(rate.delivered + bytes, overdue, None, rate.delivered_at);
             let expected = if expected == 1_000_000 { estimate } else { expected };
-            assert_eq!(rate.estimate(), Some(expected), "{bytes} bytes, {overdue} us late");
+            assert_eq!(told(&rate), Some(expected), "{bytes} bytes, {overdue} us late");
         }
     }
 
@@ -435,10 +447,10 @@ mod tests {
         let began = rate.delivered_at;
         let mark = rate.mark(None, began);
         let now = began + Duration::from_micros(10_000);
-        let estimate = rate.estimate().unwrap();
+        let estimate = told(&rate).unwrap();
         let sample = rate.acknowledged(rate.delivered + CHUNK, GAP, latest(began, mark, true), now);
-        assert!(near(sample, 1_000_000));
-        assert_eq!(rate.estimate(), Some((estimate * 7 + 400_000) / 8));
+        assert!(near(sample.map(Rate::as_bytes), 1_000_000));
+        assert_eq!(told(&rate), Some((estimate * 7 + 400_000) / 8));
     }
 
     #[test]
@@ -452,9 +464,9 @@ mod tests {
         assert!(
             !overdue(&mut rate, 0) && !overdue(&mut rate, 50_000) && overdue(&mut rate, 50_000)
         );
-        rate.estimate = Some(39_999);
+        rate.estimate = Some(Rate::bytes(39_999));
         assert!(rate.slowed());
-        rate.estimate = Some(40_000);
+        rate.estimate = Some(Rate::bytes(40_000));
         assert!(!rate.slowed());
     }
 
@@ -471,7 +483,7 @@ mod tests {
             (96_000, 4_000_000, 1_000_000),
         ] {
             let mut rate = fast();
-            rate.estimate = Some(before);
+            rate.estimate = Some(Rate::bytes(before));
             let at = rate.delivered_at;
             let mark = rate.mark(Some(rate.delivered), at);
             let latest = Some(Latest { at, mark, beyond, queued: true });
@@ -481,11 +493,7 @@ mod tests {
                 latest,
                 at + Duration::from_micros(100_000),
             );
-            assert_eq!(
-                rate.estimate(),
-                Some((before * 7 + held) / 8),
-                "{before} before, {beyond} us"
-            );
+            assert_eq!(told(&rate), Some((before * 7 + held) / 8), "{before} before, {beyond} us");
         }
     }
 
@@ -499,9 +507,9 @@ mod tests {
             (40_000, 10_000, 62_499, 160_000),
         ] {
             let mut rate = fast();
-            rate.estimate = Some(estimate);
+            rate.estimate = Some(Rate::bytes(estimate));
             rate.unhindered(bytes, micros, at(SECOND));
-            let told = rate.estimate().unwrap();
+            let told = self::told(&rate).unwrap();
             assert!(
                 told.abs_diff(expected) < 200,
                 "{estimate}, {bytes} bytes, {micros} us: {told}"

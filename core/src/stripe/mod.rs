@@ -2,54 +2,41 @@
 
 pub(crate) mod acker;
 pub(crate) mod estimator;
+mod inbound;
 pub(crate) mod ledger;
+mod probes;
 pub(crate) mod rtt;
+mod sizes;
 pub(crate) mod table;
+mod token;
 pub(crate) mod window;
 
-use crate::config::{MAX_CHUNK, MIN_CHUNK};
-use crate::id::{FlowId, StripeId};
-use crate::intents::Intent;
+use crate::id::StripeId;
 use crate::io::Output;
+use crate::rate::Rate;
 use crate::stats::StripeStats;
 use crate::time::Instant;
-use crate::wire::deframer::Deframer;
 use crate::wire::frame::Frame;
-use acker::Acker;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::hash::{Hash, Hasher};
 use core::time::Duration;
 use estimator::{Latest, Mark, RateEstimator};
+use inbound::Inbound;
 use ledger::{Entry, Ledger};
+use probes::Probes;
 use rtt::Rtt;
 use window::{Ack, Window};
 
-/// Bytes that a stripe may have handed over and not written while its rate is unknown.
-const UNKNOWN_ALLOWANCE: u64 = 8 << 10;
-/// Largest piece of data for a stripe of unknown rate.
-const UNKNOWN_CHUNK: usize = 8 << 10;
-/// Bounds of the allowance.
-const ALLOWANCE: core::ops::RangeInclusive<u64> = (8 << 10)..=(512 << 10);
-/// The allowance is this much of a stripe's time.
-const ALLOWANCE_TIME: Duration = Duration::from_millis(5);
-/// Unsent data in the operating system is this much of a stripe's time: late enough to choose well,
-/// early enough never to run dry. Linux wakes a writer when half of it is left.
-const UNSENT_TIME: Duration = Duration::from_millis(10);
-/// One piece of data is this much of a stripe's time.
-const CHUNK_TIME: Duration = Duration::from_millis(4);
-/// Payload of a packet on an Ethernet path: 1,500 bytes less 52 of IPv4 and TCP headers with
-/// timestamps.
-const PACKET: usize = 1448;
-/// A usual head of a DATA frame.
-const HEAD: usize = 12;
+pub(crate) use token::Token;
+
 /// An acknowledgement that takes half a round trip and this much longer than the shortest has met a
 /// queue; less may be the timer of the acknowledging side.
 const QUEUED_SLACK: Duration = Duration::from_millis(10);
-/// How long data takes on a stripe of which nothing is known, for the question whether it is late.
-const UNKNOWN_RTT: Duration = Duration::from_millis(100);
-/// How fast a stripe is taken to be for the same question, in bytes per second; as in the choice.
-const UNKNOWN_RATE: u64 = 1_250_000;
+/// How long data may take on a stripe of which nothing is known before it is late.
+const LENIENT_RTT: Duration = Duration::from_millis(100);
+/// How fast such a stripe is taken to be for the same question; as in the choice.
+const LENIENT_RATE: Rate = Rate::bytes(1_250_000);
 /// Data is late only by this much.
 const LATE_SLACK: Duration = Duration::from_millis(10);
 /// An acknowledgement is overdue only by this much and a piece's time: others may be in front of it
@@ -63,26 +50,6 @@ const HEARD: u32 = 4;
 const MAX_UNANSWERED: usize = 4096;
 /// Control may exceed the allowance by this many bytes.
 const CONTROL_RESERVE: u64 = 16 << 10;
-
-/// What an entry of a stripe's ledger stands for.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) enum Token {
-    /// Bytes of a flow; `requeued` once they have been put up for sending elsewhere.
-    Data { flow: FlowId, offset: u64, len: u64, fin: bool, requeued: bool },
-    /// Control that is owed again if the stripe dies.
-    Control(Intent),
-    /// Acknowledgements of whatever stripes; if they are lost, all are owed again.
-    Acknowledgements,
-    /// Of no use elsewhere: PING, PONG.
-    Local,
-}
-
-impl Token {
-    /// Whether it stands for bytes of a flow, or its FIN.
-    pub fn is_data(&self) -> bool {
-        matches!(self, Token::Data { .. })
-    }
-}
 
 /// A live stripe.
 #[derive(Clone, Debug)]
@@ -98,12 +65,9 @@ pub(crate) struct Stripe {
     rtt: Rtt,
     rate: RateEstimator,
     window: Window,
-    deframer: Deframer,
-    acker: Acker,
-    /// The head of the DATA that is coming in, as long as nothing of it was new.
-    idle_head: u64,
-    /// When anything last came in.
-    heard: Instant,
+    /// What comes in on it.
+    inbound: Inbound,
+    probes: Probes,
     /// When an acknowledgement last moved, or the first thing that asks for one was sent.
     progress: Instant,
     /// What was put on it before this time says nothing about its round trip: we have slept since.
@@ -121,12 +85,6 @@ pub(crate) struct Stripe {
     doubted: bool,
     /// What it holds has been put up for sending elsewhere because of that.
     requeued: bool,
-    /// The PING that is on its way: nonce and end of its bytes.
-    ping: Option<(u64, u64)>,
-    /// A PING is to be sent.
-    ping_owed: bool,
-    /// A PONG is to be sent.
-    pong_owed: Option<u64>,
     /// Data was there, but it took no more.
     congested: bool,
     congestions: u64,
@@ -146,10 +104,8 @@ impl Stripe {
             rtt: Rtt::default(),
             rate: RateEstimator::new(now),
             window: Window::new(now, id.0),
-            deframer: Deframer::new(),
-            acker: Acker::default(),
-            idle_head: 0,
-            heard: now,
+            inbound: Inbound::new(now),
+            probes: Probes::new(),
             progress: now,
             awake_since: now,
             due: now,
@@ -157,9 +113,6 @@ impl Stripe {
             busy_from: 0,
             doubted: false,
             requeued: false,
-            ping: None,
-            ping_owed: true,
-            pong_owed: None,
             congested: false,
             congestions: 0,
             pace: 0,
@@ -201,19 +154,24 @@ impl Stripe {
         &self.rate
     }
 
-    /// Frame bytes received and processed.
-    pub fn received(&self) -> u64 {
-        self.deframer.processed()
+    /// What comes in on it.
+    pub fn inbound(&self) -> &Inbound {
+        &self.inbound
     }
 
-    /// What it owes the peer of acknowledgements.
-    pub fn acker(&self) -> &Acker {
-        &self.acker
+    /// See [`Stripe::inbound`].
+    pub fn inbound_mut(&mut self) -> &mut Inbound {
+        &mut self.inbound
     }
 
-    /// See [`Stripe::acker`].
-    pub fn acker_mut(&mut self) -> &mut Acker {
-        &mut self.acker
+    /// Its PING and PONG.
+    pub fn probes(&self) -> &Probes {
+        &self.probes
+    }
+
+    /// See [`Stripe::probes`].
+    pub fn probes_mut(&mut self) -> &mut Probes {
+        &mut self.probes
     }
 
     /// Handed over and not acknowledged, in bytes. What asks for no acknowledgement may lie around
@@ -233,24 +191,17 @@ impl Stripe {
 
     /// How much may be unwritten.
     pub fn allowance(&self) -> u64 {
-        self.rate.estimate().map_or(UNKNOWN_ALLOWANCE, |rate| {
-            over(rate, ALLOWANCE_TIME).clamp(*ALLOWANCE.start(), *ALLOWANCE.end())
-        })
+        sizes::allowance(self.rate.estimate())
     }
 
     /// How much may be unsent in the operating system.
     pub fn unsent(&self) -> u64 {
-        self.rate.estimate().map_or(UNKNOWN_ALLOWANCE, |rate| {
-            over(rate, UNSENT_TIME).clamp(*ALLOWANCE.start(), *ALLOWANCE.end())
-        })
+        sizes::unsent(self.rate.estimate())
     }
 
     /// The largest piece of data to put on it.
     pub fn chunk(&self) -> usize {
-        self.rate.estimate().map_or(UNKNOWN_CHUNK, |rate| {
-            whole_packets(over(rate, CHUNK_TIME) as usize).clamp(MIN_CHUNK, MAX_CHUNK)
-                - self.overhead
-        })
+        sizes::chunk(self.rate.estimate(), self.overhead)
     }
 
     /// Whether it takes `len` more bytes of data now.
@@ -271,7 +222,7 @@ impl Stripe {
     /// batches, but one that comes no more brings nothing.
     pub fn on_the_way(&self, now: Instant) -> u64 {
         let since = now.since(self.progress).min(acker::DELAY);
-        let arrived = self.rate.estimate().map_or(0, |rate| over(rate, since));
+        let arrived = self.rate.estimate().map_or(0, |rate| rate.bytes_in(since));
         self.in_flight().saturating_sub(arrived)
     }
 
@@ -291,7 +242,7 @@ impl Stripe {
         if begins {
             self.progress = now;
             self.began = now;
-            self.due = now + self.rtt.min().unwrap_or(UNKNOWN_RTT);
+            self.due = now + self.rtt.min().unwrap_or(LENIENT_RTT);
             self.busy_from = self.sent;
             self.window.resume();
         }
@@ -305,9 +256,8 @@ impl Stripe {
     /// How long the rate and the shortest round trip, one after the other, explain that so many
     /// bytes take to be acknowledged. A system that begins slowly after a pause needs that much.
     fn explained(&self, bytes: u64) -> Duration {
-        let rate = self.rate.estimate().unwrap_or(UNKNOWN_RATE).max(1);
-        let queued = Duration::from_micros(bytes.saturating_mul(1_000_000) / rate);
-        self.rtt.min().unwrap_or(UNKNOWN_RTT) + queued
+        let rate = self.rate.estimate().unwrap_or(LENIENT_RATE);
+        self.rtt.min().unwrap_or(LENIENT_RTT) + rate.time_for(bytes)
     }
 
     /// When the oldest of what is on it has taken half as long again as was expected when it was
@@ -319,28 +269,26 @@ impl Stripe {
     /// An acknowledgement that is so much behind the earliest time at which it could come shows
     /// that the stripe has become slower or stands.
     fn overdue(&self) -> Duration {
-        let piece =
-            self.rate.estimate().map_or(0, |rate| self.chunk() as u64 * 1_000_000 / rate.max(1));
+        let piece = self.rate.estimate().map_or(0, |rate| rate.micros_for(self.chunk() as u64));
         OVERDUE + Duration::from_micros(piece)
     }
 
-    /// Its rate in bytes per second as it shows now: that of the time since the oldest data on it
+    /// Its rate as it shows now: that of the time since the oldest data on it
     /// was handed over, if that is late; and not more than one piece in the time for which an
     /// acknowledgement is overdue.
-    pub fn rate_now(&self, now: Instant) -> Option<u64> {
+    pub fn rate_now(&self, now: Instant) -> Option<Rate> {
         let late = self.late_at().is_some_and(|at| at <= now);
         match self.ledger.awaited().filter(|_| late) {
             None => self.rate.hopeful(now),
             Some(front) => {
                 let brought = self.ledger.acknowledged().saturating_sub(front.mark.delivered());
-                let over = |bytes: u64, since: Instant| {
-                    bytes.saturating_mul(1_000_000) / micros(now.since(since)).max(1)
-                };
+                let over = |bytes: u64, since: Instant| Rate::of(bytes, micros(now.since(since)));
                 let mut rate = over(brought, front.at);
                 if now.since(self.due) >= self.overdue() {
                     rate = rate.min(over(self.chunk() as u64, self.due));
                 }
-                Some(rate.min(self.rate.estimate().unwrap_or(u64::MAX)).max(1))
+                let most = self.rate.estimate().unwrap_or(Rate::bytes(u64::MAX));
+                Some(rate.min(most).at_least_one())
             }
         }
     }
@@ -404,30 +352,6 @@ impl Stripe {
         self.pace = 0;
     }
 
-    /// Bytes have come in: its deframer, taken out while what it finds changes everything else, the
-    /// stripe included.
-    pub fn begin_receiving(&mut self, now: Instant) -> Deframer {
-        self.heard = now;
-        core::mem::take(&mut self.deframer)
-    }
-
-    /// All that came in has been processed.
-    pub fn end_receiving(&mut self, deframer: Deframer, now: Instant) {
-        self.acker.processed(deframer.processed(), false, now);
-        self.deframer = deframer;
-    }
-
-    /// The head of a DATA frame has come, of which nothing is new so far. Gives the length of the
-    /// one before it if that has brought nothing.
-    pub fn replace_idle_head(&mut self, head: u64) -> u64 {
-        core::mem::replace(&mut self.idle_head, head)
-    }
-
-    /// When anything last came in.
-    pub fn heard(&self) -> Instant {
-        self.heard
-    }
-
     /// Whether its acknowledgements are overdue.
     pub fn is_doubted(&self) -> bool {
         self.doubted
@@ -437,7 +361,7 @@ impl Stripe {
     pub fn doubt(&mut self) {
         self.doubted = true;
         self.requeued = false;
-        self.ask();
+        self.probes.ask();
     }
 
     /// Whether what it holds is to be sent again elsewhere because it is in doubt, and was not yet.
@@ -450,51 +374,25 @@ impl Stripe {
         self.requeued = true;
     }
 
-    /// A PING is to be sent, unless one is on its way.
-    pub fn ask(&mut self) {
-        self.ping_owed = self.ping.is_none();
-    }
-
-    /// Whether a PING is owed or on its way.
-    pub fn is_asked(&self) -> bool {
-        self.ping_owed || self.ping.is_some()
-    }
-
-    /// A PONG has come: the end of the bytes that it acknowledges, if it answers our PING. The
-    /// stripe keeps order, so what went before the PING has been processed.
-    pub fn answered(&mut self, nonce: u64) -> Option<u64> {
-        let (_, end) = self.ping.take_if(|(expected, _)| *expected == nonce)?;
-        Some(end)
-    }
-
-    /// A PING has come.
-    pub fn owe_pong(&mut self, nonce: u64) {
-        self.pong_owed = Some(nonce);
-    }
-
-    /// The nonce of the PONG that is owed, which is then owed no more.
-    pub fn take_pong(&mut self) -> Option<u64> {
-        self.pong_owed.take()
-    }
-
     /// Whether a PONG or a PING is owed. A stripe that carries much and awaits no acknowledgement
     /// is pinged, so that its ledger ends.
     #[inline]
     pub fn owes_probe(&mut self) -> bool {
-        self.ping_owed |= self.ledger.len() > MAX_UNANSWERED && !self.ledger.awaits();
-        self.ping_owed || self.pong_owed.is_some()
+        if self.ledger.len() > MAX_UNANSWERED && !self.ledger.awaits() {
+            self.probes.insist();
+        }
+        self.probes.owes_ping() || self.probes.owes_pong()
     }
 
-    /// Sends the PONG and the PING that are owed, each of which goes on its own stripe. `nonce` is
-    /// that of the latest PING of the session.
+    /// Sends the PONG and the PING that are owed. `nonce` is that of the latest PING of the session.
     pub fn send_probes(&mut self, nonce: &mut u64, now: Instant, out: &mut Vec<Output>) {
         if self.takes_control()
-            && let Some(nonce) = self.take_pong()
+            && let Some(nonce) = self.probes.take_pong()
         {
             let frame = Frame::Pong { nonce };
             self.transmit(&frame, Bytes::new(), &[(Token::Local, false)], now, out);
         }
-        if self.owes_probe() && self.ping_owed && self.takes_control() {
+        if self.owes_probe() && self.probes.owes_ping() && self.takes_control() {
             *nonce += 1;
             self.send_ping(*nonce, now, out);
         }
@@ -502,9 +400,8 @@ impl Stripe {
 
     /// Sends a PING.
     pub fn send_ping(&mut self, nonce: u64, now: Instant, out: &mut Vec<Output>) {
-        self.ping_owed = false;
         self.transmit(&Frame::Ping { nonce }, Bytes::new(), &[(Token::Local, true)], now, out);
-        self.ping = Some((nonce, self.sent));
+        self.probes.sent(nonce, self.sent);
     }
 
     /// When to doubt it if nothing is acknowledged until then.
@@ -516,14 +413,14 @@ impl Stripe {
     /// comes in, an answer may stand behind it: then up to [`HEARD`] times as long.
     pub fn stall_at(&self, limit: Duration) -> Instant {
         let limit = limit.max(self.rtt.patience() * 2);
-        let behind = (self.heard + limit / HEARD).min(self.progress + limit * HEARD);
+        let behind = (self.inbound.heard() + limit / HEARD).min(self.progress + limit * HEARD);
         (self.progress + limit).max(behind)
     }
 
     /// Time that we have slept is not held against it.
     pub fn excuse(&mut self, slept: Duration, now: Instant) {
         self.progress = (self.progress + slept).min(now);
-        self.heard = (self.heard + slept).min(now);
+        self.inbound.excuse(slept, now);
         self.due = self.due.max(now);
         self.awake_since = now;
     }
@@ -547,7 +444,7 @@ impl Stripe {
         }
         let rate = self.rate.acknowledged(delivered, overdue, latest, now);
         let oldest =
-            self.ledger.awaited().map(|front| front.at + self.rtt.min().unwrap_or(UNKNOWN_RTT));
+            self.ledger.awaited().map(|front| front.at + self.rtt.min().unwrap_or(LENIENT_RTT));
         self.due = oldest.map_or(now, |at| at.max(now));
         if let (Some(took), Some(latest), Some(shortest)) = (took, latest, self.shortest()) {
             let (before, took) = (latest.mark.delivered(), micros(took));
@@ -568,9 +465,9 @@ impl Stripe {
         );
         (self.id, self.sent, self.written).hash(hasher);
         self.ledger.fingerprint(hasher);
-        self.deframer.hash(hasher);
-        self.acker.fingerprint(hasher);
-        (self.doubted, self.requeued, self.ping, self.ping_owed, self.pong_owed).hash(hasher);
+        self.inbound.fingerprint(hasher);
+        (self.doubted, self.requeued).hash(hasher);
+        self.probes.fingerprint(hasher);
     }
 
     pub fn stats(&self) -> StripeStats {
@@ -579,7 +476,7 @@ impl Stripe {
             sent: self.sent,
             written: self.written,
             acknowledged: self.ledger.acknowledged(),
-            received: self.deframer.processed(),
+            received: self.inbound.received(),
             congestions: self.congestions,
             srtt: self.rtt.smoothed(),
             min_rtt: self.rtt.min(),
@@ -595,40 +492,9 @@ pub(crate) fn late<T>(entry: &Entry<T>) -> Instant {
     entry.at + entry.expected.since(entry.at) * 3 / 2 + LATE_SLACK
 }
 
-/// So many bytes, or less, that fill whole packets with the head of their frame.
-fn whole_packets(len: usize) -> usize {
-    (len / PACKET * PACKET).saturating_sub(HEAD)
-}
-
 /// A time in microseconds.
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
-}
-
-/// Bytes that `rate` bytes per second make in `time`.
-fn over(rate: u64, time: Duration) -> u64 {
-    rate.saturating_mul(time.as_micros() as u64) / 1_000_000
-}
-
-/// For tests of a session, in which nothing is measured.
-#[cfg(test)]
-impl Stripe {
-    pub fn rate_mut(&mut self) -> &mut RateEstimator {
-        &mut self.rate
-    }
-
-    pub fn rtt_mut(&mut self) -> &mut Rtt {
-        &mut self.rtt
-    }
-
-    pub fn window_mut(&mut self) -> &mut Window {
-        &mut self.window
-    }
-
-    /// The PING that is on its way: its nonce, and the end of its bytes.
-    pub fn ping(&self) -> Option<(u64, u64)> {
-        self.ping
-    }
 }
 
 #[cfg(test)]

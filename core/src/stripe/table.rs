@@ -4,6 +4,7 @@
 use crate::id::StripeId;
 use crate::io::Output;
 use crate::ranges::RangeSet;
+use crate::rate::Rate;
 use crate::stripe::ledger::{Entry, Ledger};
 use crate::stripe::{Stripe, Token};
 use crate::time::Instant;
@@ -150,8 +151,8 @@ impl Stripes {
         self.lost
     }
 
-    /// The highest delivery rate that is known of any, in bytes per second.
-    pub fn best_rate(&self) -> Option<u64> {
+    /// The highest delivery rate that is known of any.
+    pub fn best_rate(&self) -> Option<Rate> {
         self.iter().filter_map(|stripe| stripe.rate().estimate()).max()
     }
 
@@ -215,7 +216,7 @@ impl Stripes {
 
     /// Remembers a stripe that was lost.
     pub fn add_gone(&mut self, stripe: Stripe) {
-        let (id, received, sent) = (stripe.id(), stripe.acker().count(), stripe.sent());
+        let (id, received, sent) = (stripe.id(), stripe.inbound().acker().count(), stripe.sent());
         let mut ledger = stripe.into_ledger();
         ledger.shrink();
         let gone = Gone { received, confirmed: false, ledger: Some(ledger), sent };

@@ -16,6 +16,7 @@
 //! short queue gets nothing, so the bound is lifted for a while, and the operating system's
 //! congestion control competes as it would without us.
 
+use crate::rate::Rate;
 use crate::stripe::acker::DELAY;
 use crate::time::Instant;
 use core::time::Duration;
@@ -88,8 +89,8 @@ pub(crate) struct Ack {
     pub before: u64,
     /// Stripe bytes handed over in all.
     pub sent: u64,
-    /// Bytes per second, unless the stripe had too little to send and may be faster.
-    pub rate: Option<u64>,
+    /// The rate, unless the stripe had too little to send and may be faster.
+    pub rate: Option<Rate>,
     /// How long it took, in microseconds.
     pub took: u64,
     /// The shortest that it has taken, in microseconds.
@@ -103,7 +104,7 @@ pub(crate) struct Ack {
 pub(crate) struct Window {
     state: State,
     /// The highest rate in each of the latest rounds, the present one last.
-    rates: [u64; ROUNDS],
+    rates: [Rate; ROUNDS],
     /// How much longer than the shortest round trip what is in flight may take, in microseconds.
     slack: u64,
     /// The longest time between two acknowledgements, in each of the latest rounds, in
@@ -128,9 +129,9 @@ pub(crate) struct Window {
     limited: bool,
     waits: bool,
     /// The highest rate when it last grew by a quarter, and rounds since.
-    grown: (u64, u8),
+    grown: (Rate, u8),
     /// The highest rate when the queue was last drained.
-    looked: u64,
+    looked: Rate,
     looked_at: Instant,
     open_for: Duration,
 }
@@ -140,7 +141,7 @@ impl Window {
     pub fn new(now: Instant, turn: u64) -> Self {
         Window {
             state: State::Growing { eighths: GROWTH },
-            rates: [0; ROUNDS],
+            rates: [Rate::default(); ROUNDS],
             slack: 0,
             piece: 0,
             gaps: [0; ROUNDS],
@@ -153,16 +154,16 @@ impl Window {
             queued: false,
             limited: false,
             waits: false,
-            grown: (0, 0),
-            looked: 0,
+            grown: (Rate::default(), 0),
+            looked: Rate::default(),
             looked_at: now + LOOK_EVERY / 8 * (turn % 8) as u32,
             open_for: OPEN[0],
         }
     }
 
-    /// The highest recent rate, in bytes per second; zero if none is known.
-    fn rate(&self) -> u64 {
-        self.rates.iter().copied().max().unwrap_or(0)
+    /// The highest recent rate; zero if none is known.
+    fn rate(&self) -> Rate {
+        self.rates.iter().copied().max().unwrap_or_default()
     }
 
     /// How much later than usual acknowledgements have come of late, in microseconds. What a loss
@@ -182,18 +183,19 @@ impl Window {
     /// How many bytes may be in flight, `shortest` being the shortest round trip in microseconds.
     pub fn bytes(&self, shortest: Option<u64>) -> u64 {
         let rate = self.rate();
-        let Some(shortest) = shortest.filter(|_| rate > 0) else { return u64::MAX };
+        let Some(shortest) = shortest.filter(|_| rate > Rate::default()) else { return u64::MAX };
         let least = self.least_slack(shortest);
         match self.state {
-            State::Growing { eighths } => (over(rate, shortest.saturating_add(least)) / 8)
-                .saturating_mul(eighths)
-                .max(GROWING_FLOOR),
+            State::Growing { eighths } => (rate.bytes_in_micros(shortest.saturating_add(least))
+                / 8)
+            .saturating_mul(eighths)
+            .max(GROWING_FLOOR),
             State::Steady => {
                 let slack =
                     self.slack.max(least).max(self.gap().min(shortest.saturating_add(MAX_SLACK)));
-                over(rate, shortest.saturating_add(slack)).max(FLOOR)
+                rate.bytes_in_micros(shortest.saturating_add(slack)).max(FLOOR)
             }
-            State::Draining { .. } => over(rate, shortest).max(FLOOR),
+            State::Draining { .. } => rate.bytes_in_micros(shortest).max(FLOOR),
             State::Open { .. } => u64::MAX,
         }
     }
@@ -239,7 +241,7 @@ impl Window {
         let waited = core::mem::take(&mut self.waits);
         let Some(heard) = self.heard.replace(now).filter(|_| waited) else { return };
         let gap = u64::try_from(now.since(heard).as_micros()).unwrap_or(u64::MAX);
-        if brought >= over(self.rate(), gap) / 2 {
+        if brought >= self.rate().bytes_in_micros(gap) / 2 {
             self.gaps[ROUNDS - 1] = self.gaps[ROUNDS - 1].max(gap);
         }
     }
@@ -247,14 +249,14 @@ impl Window {
     fn end_round(&mut self, ack: &Ack, now: Instant) {
         let rate = self.rate();
         // A whole piece takes longer than a PING, on any route.
-        self.piece = ack.chunk.saturating_mul(1_000_000).checked_div(rate).unwrap_or(0);
+        self.piece = if rate > Rate::default() { rate.micros_for(ack.chunk) } else { 0 };
         let waited = self.round_shortest.saturating_sub(ack.shortest).saturating_sub(self.piece);
         let limited = core::mem::take(&mut self.limited);
         self.judge(rate, waited, limited, ack.shortest, now);
         self.round_shortest = u64::MAX;
         if core::mem::take(&mut self.measured) {
             self.rates.rotate_left(1);
-            self.rates[ROUNDS - 1] = 0;
+            self.rates[ROUNDS - 1] = Rate::default();
             self.gaps.rotate_left(1);
             self.gaps[ROUNDS - 1] = 0;
         }
@@ -262,13 +264,14 @@ impl Window {
 
     /// What a round means, the acknowledgements of which waited at least so long in queues, in
     /// microseconds.
-    fn judge(&mut self, rate: u64, waited: u64, limited: bool, shortest: u64, now: Instant) {
+    fn judge(&mut self, rate: Rate, waited: u64, limited: bool, shortest: u64, now: Instant) {
         let queue = queue(shortest);
         self.queued = waited > queue;
         match self.state {
             State::Growing { eighths } => {
                 let (before, rounds) = self.grown;
-                let grew = rate >= before.saturating_add(before / 4);
+                let more = before.as_bytes().saturating_add(before.as_bytes() / 4);
+                let grew = rate.as_bytes() >= more;
                 self.grown =
                     if grew { (rate, 0) } else { (before, rounds + u8::from(self.measured)) };
                 if (waited > queue && (!grew || waited > shortest / 4)) || self.grown.1 >= PLATEAU {
@@ -288,7 +291,8 @@ impl Window {
                     return;
                 }
                 let since = now.since(self.looked_at);
-                let fell = rate < self.looked - self.looked / 4;
+                let looked = self.looked.as_bytes();
+                let fell = rate.as_bytes() < looked - looked / 4;
                 if limited && (since >= LOOK_EVERY || (fell && since >= LOOK_AGAIN)) {
                     self.state = State::Draining { rounds: 2 };
                 }
@@ -296,7 +300,7 @@ impl Window {
             State::Draining { rounds: 0 } => {
                 self.looked_at = now;
                 // The smallest window may itself take longer than the shortest round trip.
-                let own = FLOOR.saturating_mul(1_000_000) / rate.max(1);
+                let own = rate.micros_for(FLOOR);
                 if waited <= queue + own {
                     self.open_for = OPEN[0];
                     self.settle(rate);
@@ -328,7 +332,7 @@ impl Window {
     }
 
     /// In growth acknowledgements come in bursts of their own.
-    fn settle(&mut self, rate: u64) {
+    fn settle(&mut self, rate: Rate) {
         if matches!(self.state, State::Growing { .. }) {
             self.gaps = [0; ROUNDS];
         }
@@ -340,11 +344,6 @@ impl Window {
 /// The standing queue in microseconds.
 fn queue(shortest: u64) -> u64 {
     (shortest / QUEUE_SHARE).clamp(*QUEUE.start(), *QUEUE.end())
-}
-
-/// Bytes that `rate` bytes per second make in so many microseconds.
-fn over(rate: u64, micros: u64) -> u64 {
-    u64::try_from(u128::from(rate) * u128::from(micros) / 1_000_000).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -240,7 +240,7 @@ fn a_sparse_flow_goes_one_piece_beyond_the_window_that_a_busy_one_has_filled() {
     let (sparse, busy) = (alone.open(b""), alone.open(b""));
     rate(&mut alone, 0, 1_000_000);
     let stripe = alone.session.stripes.get_mut(StripeId(0)).unwrap();
-    let rate = Some(1_000_000);
+    let rate = Some(crate::Rate::bytes(1_000_000));
     let ack = Ack { delivered: 0, before: 0, sent: 1, rate, took: 0, shortest: 0, chunk: 0 };
     stripe.window_mut().acknowledged(&ack, alone.now);
     let (window, piece) = (stripe.window_mut().bytes(Some(0)), stripe.chunk() as u64);

@@ -162,7 +162,8 @@ fn a_pong_answers_the_ping_that_it_names() {
     alone.open(b"");
     alone.wait(1_000);
     let doubted = |alone: &Alone| alone.session.stats().stripes[0].doubted;
-    let (nonce, _) = alone.session.stripes.get(StripeId(0)).unwrap().ping().expect("overdue");
+    let (nonce, _) =
+        alone.session.stripes.get(StripeId(0)).unwrap().probes().ping().expect("overdue");
     alone.hear(0, Frame::Pong { nonce: nonce + 1 });
     assert!(doubted(&alone));
     alone.hear(0, Frame::Pong { nonce });

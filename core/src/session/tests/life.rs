@@ -159,7 +159,8 @@ fn a_stripe_ends_the_wait_for_one() {
 #[test]
 fn a_silent_stripe_is_pinged_when_nothing_has_come_for_a_heartbeat() {
     let mut alone = Alone::server(1);
-    let pinged = |alone: &Alone| alone.session.stripes.get(StripeId(0)).unwrap().ping().is_some();
+    let pinged =
+        |alone: &Alone| alone.session.stripes.get(StripeId(0)).unwrap().probes().ping().is_some();
     alone.answers = false;
     alone.wait(6_000);
     alone.hear(0, Frame::Credit { flow: FLOW, limit: 5 });

@@ -45,8 +45,15 @@ impl Model {
         let piece = self.chunk * 1_000_000 / rate;
         let took = SHORTEST + piece + waited;
         let (sent, delivered, chunk) = (self.sent, self.delivered, self.chunk);
-        let ack =
-            Ack { delivered, before, sent, rate: Some(rate), took, shortest: SHORTEST, chunk };
+        let ack = Ack {
+            delivered,
+            before,
+            sent,
+            rate: Some(Rate::bytes(rate)),
+            took,
+            shortest: SHORTEST,
+            chunk,
+        };
         self.window.acknowledged(&ack, self.now);
     }
 
@@ -83,6 +90,7 @@ quickcheck! {
         let mut window = Window::new(Instant::ZERO, u64::MAX);
         let mut now = Instant::ZERO;
         for (what, [delivered, before, sent], rate, [took, shortest, chunk, micros]) in steps {
+            let rate = rate.map(Rate::bytes);
             now = now + Duration::from_micros(micros);
             if what & 1 > 0 {
                 window.limit();
@@ -109,7 +117,7 @@ fn as_long_as_nothing_is_known_there_is_no_bound() {
     let mut ack = Ack { delivered: 0, before: 0, sent: 1, rate: None, took, shortest, chunk: 0 };
     window.acknowledged(&ack, Instant::ZERO);
     assert_eq!(window.bytes(Some(SHORTEST)), u64::MAX, "a rate is missing");
-    ack.rate = Some(MEGABYTE);
+    ack.rate = Some(Rate::bytes(MEGABYTE));
     window.acknowledged(&ack, Instant::ZERO);
     assert_eq!(window.bytes(None), u64::MAX, "a round trip is missing");
     assert!(window.bytes(Some(SHORTEST)) < u64::MAX);

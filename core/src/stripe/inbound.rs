@@ -1,0 +1,97 @@
+//! What comes in on one stripe: its framing, and what of it is acknowledged.
+
+use super::acker::Acker;
+use crate::time::Instant;
+use crate::wire::deframer::Deframer;
+use core::hash::{Hash, Hasher};
+use core::time::Duration;
+
+/// The receiving direction of a stripe.
+#[derive(Clone, Debug)]
+pub(crate) struct Inbound {
+    deframer: Deframer,
+    acker: Acker,
+    /// The length of the head of the DATA frame that is coming in, as long as nothing of it was
+    /// new.
+    idle_head: u64,
+    /// When anything last came in.
+    heard: Instant,
+}
+
+impl Inbound {
+    /// Nothing has come in yet.
+    pub fn new(now: Instant) -> Self {
+        Inbound { deframer: Deframer::new(), acker: Acker::default(), idle_head: 0, heard: now }
+    }
+
+    /// Bytes have come in: the deframer, taken out while what it finds changes everything else, the
+    /// stripe included.
+    pub fn begin(&mut self, now: Instant) -> Deframer {
+        self.heard = now;
+        core::mem::take(&mut self.deframer)
+    }
+
+    /// All that came in has been processed.
+    pub fn end(&mut self, deframer: Deframer, now: Instant) {
+        self.acker.processed(deframer.processed(), false, now);
+        self.deframer = deframer;
+    }
+
+    /// Frame bytes received and processed.
+    pub fn received(&self) -> u64 {
+        self.deframer.processed()
+    }
+
+    /// What is owed to the peer of acknowledgements.
+    pub fn acker(&self) -> &Acker {
+        &self.acker
+    }
+
+    /// See [`Inbound::acker`].
+    pub fn acker_mut(&mut self) -> &mut Acker {
+        &mut self.acker
+    }
+
+    /// The head of a DATA frame has come, of which nothing is new so far. Gives the length of the
+    /// one before it if that has brought nothing.
+    pub fn replace_idle_head(&mut self, head: u64) -> u64 {
+        core::mem::replace(&mut self.idle_head, head)
+    }
+
+    /// When anything last came in.
+    pub fn heard(&self) -> Instant {
+        self.heard
+    }
+
+    /// Time that we have slept is not held against the stripe.
+    pub fn excuse(&mut self, slept: Duration, now: Instant) {
+        self.heard = (self.heard + slept).min(now);
+    }
+
+    /// See [`crate::Session::fingerprint`].
+    pub fn fingerprint(&self, hasher: &mut impl Hasher) {
+        self.deframer.hash(hasher);
+        self.acker.fingerprint(hasher);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::frame::Frame;
+
+    #[test]
+    fn what_was_processed_is_counted_and_its_time_kept() {
+        let mut inbound = Inbound::new(Instant::ZERO);
+        let now = Instant::from_micros(5);
+        let mut deframer = inbound.begin(now);
+        let mut bytes = Frame::Ping { nonce: 1 }.encode(0);
+        let len = bytes.len() as u64;
+        deframer.next(&mut bytes).unwrap();
+        inbound.end(deframer, now);
+        assert_eq!((inbound.received(), inbound.acker().count()), (len, len));
+        assert_eq!(inbound.heard(), now);
+        inbound.excuse(Duration::from_micros(9), Instant::from_micros(7));
+        assert_eq!(inbound.heard(), Instant::from_micros(7), "never later than now");
+    }
+}

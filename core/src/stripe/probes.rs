@@ -1,0 +1,108 @@
+//! PING and PONG of one stripe. Both go on the stripe that they are about.
+
+use core::hash::{Hash, Hasher};
+
+/// What is owed, and what is on its way.
+#[derive(Clone, Debug)]
+pub(crate) struct Probes {
+    /// The PING that is on its way: its nonce, and the end of its bytes.
+    ping: Option<(u64, u64)>,
+    ping_owed: bool,
+    /// The nonce of the PONG that is owed.
+    pong_owed: Option<u64>,
+}
+
+impl Probes {
+    /// A stripe begins with a PING, for a first round trip.
+    pub fn new() -> Self {
+        Probes { ping: None, ping_owed: true, pong_owed: None }
+    }
+
+    /// A PING is to be sent, unless one is on its way.
+    pub fn ask(&mut self) {
+        self.ping_owed = self.ping.is_none();
+    }
+
+    /// A PING is to be sent, whether one is on its way or not.
+    pub fn insist(&mut self) {
+        self.ping_owed = true;
+    }
+
+    /// Whether a PING is owed.
+    pub fn owes_ping(&self) -> bool {
+        self.ping_owed
+    }
+
+    /// Whether a PING is owed or on its way.
+    pub fn is_asked(&self) -> bool {
+        self.ping_owed || self.ping.is_some()
+    }
+
+    /// The PING that is on its way: its nonce, and the end of its bytes.
+    #[cfg(test)]
+    pub fn ping(&self) -> Option<(u64, u64)> {
+        self.ping
+    }
+
+    /// A PING was sent, with the stripe's bytes up to `end`.
+    pub fn sent(&mut self, nonce: u64, end: u64) {
+        self.ping_owed = false;
+        self.ping = Some((nonce, end));
+    }
+
+    /// A PONG has come: the end of the bytes that it acknowledges, if it answers our PING. The
+    /// stripe keeps order, so what went before the PING has been processed.
+    pub fn answered(&mut self, nonce: u64) -> Option<u64> {
+        let (_, end) = self.ping.take_if(|(expected, _)| *expected == nonce)?;
+        Some(end)
+    }
+
+    /// A PING has come.
+    pub fn owe_pong(&mut self, nonce: u64) {
+        self.pong_owed = Some(nonce);
+    }
+
+    /// Whether a PONG is owed.
+    pub fn owes_pong(&self) -> bool {
+        self.pong_owed.is_some()
+    }
+
+    /// The nonce of the PONG that is owed, which is then owed no more.
+    pub fn take_pong(&mut self) -> Option<u64> {
+        self.pong_owed.take()
+    }
+
+    /// See [`crate::Session::fingerprint`].
+    pub fn fingerprint(&self, hasher: &mut impl Hasher) {
+        (self.ping, self.ping_owed, self.pong_owed).hash(hasher);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_ping_is_on_its_way_at_a_time_and_only_its_own_pong_answers_it() {
+        let mut probes = Probes::new();
+        assert!(probes.owes_ping(), "the first one");
+        probes.sent(7, 100);
+        assert!(!probes.owes_ping() && probes.is_asked());
+        probes.ask();
+        assert!(!probes.owes_ping(), "one is on its way");
+        assert_eq!((probes.answered(6), probes.answered(7)), (None, Some(100)));
+        assert_eq!(probes.answered(7), None, "it was answered");
+        assert!(!probes.is_asked());
+        probes.ask();
+        assert!(probes.owes_ping());
+    }
+
+    #[test]
+    fn only_the_latest_ping_is_answered_and_once() {
+        let mut probes = Probes::new();
+        probes.owe_pong(1);
+        probes.owe_pong(2);
+        assert!(probes.owes_pong());
+        assert_eq!((probes.take_pong(), probes.take_pong()), (Some(2), None));
+    }
+}
