@@ -135,9 +135,7 @@ impl fmt::Display for Reason {
             Reason::TimedOut => "connection to the target timed out",
             Reason::UnknownHost => "target's name unknown",
             Reason::NotAllowed => "target not allowed",
-            Reason::Unavailable => {
-                "the other side is short of resources or stopping, as its log says"
-            }
+            Reason::Unavailable => "a side is short of resources or stopping: both logs say more",
             Reason::SessionLost => "session lost",
             Reason::Other(code) => return write!(f, "reason {code}"),
         })
