@@ -1,7 +1,7 @@
 //! The rules of the house, each checked on the sources of the repository.
 //!
 //! A rule looks at [`Source`]s and returns [`Fault`]s. Code is read as text without comments and
-//! literals ([`code`]), which is enough for braces, attributes and paths; it is no compiler.
+//! literals (`code`), which is enough for braces, attributes and paths; it is no compiler.
 
 mod circles;
 mod code;
