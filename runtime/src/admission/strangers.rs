@@ -30,17 +30,17 @@ const USUAL_OF_SITE: usize = 8 * USUAL;
 /// Where a caller is from: its address, or the network if one may have as many addresses as it
 /// likes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-struct Place(IpAddr);
+struct Origin(IpAddr);
 
-impl Place {
+impl Origin {
     fn of(address: IpAddr) -> Self {
-        Place::within(address, NETWORK)
+        Origin::within(address, NETWORK)
     }
 
     /// The network in which it is, by so many bits; IPv4 addresses stand for themselves.
     fn within(address: IpAddr, bits: u32) -> Self {
         let keep = u128::MAX << (128 - bits);
-        Place(match address.to_canonical() {
+        Origin(match address.to_canonical() {
             IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & keep).into(),
             v4 => v4,
         })
@@ -48,12 +48,12 @@ impl Place {
 
     /// The IPv6 site, if it is in one.
     fn site(self) -> Option<Self> {
-        self.0.is_ipv6().then(|| Place::within(self.0, SITE))
+        self.0.is_ipv6().then(|| Origin::within(self.0, SITE))
     }
 }
 
-/// How many addresses are remembered from where somebody has said who it is.
-const FRIENDS: usize = 1024;
+/// How many addresses are remembered from where somebody has joined.
+const JOINED: usize = 1024;
 
 /// Whether a caller has said as much as makes it worth an answer. A caller of which that is not
 /// told stays silent.
@@ -61,7 +61,7 @@ pub type Spoken = Arc<AtomicBool>;
 
 #[derive(Debug)]
 struct Stranger<T> {
-    from: Place,
+    from: Origin,
     spoken: Spoken,
     task: T,
 }
@@ -72,9 +72,9 @@ pub struct Strangers<T> {
     most: usize,
     most_of_one: usize,
     waiting: Vec<Stranger<T>>,
-    /// From where somebody has said who it is, and the how manieth it was.
-    friends: BTreeMap<Place, u64>,
-    trusted: u64,
+    /// From where somebody has joined, and the how manieth that was.
+    joined: BTreeMap<Origin, u64>,
+    joins: u64,
 }
 
 impl<T> Strangers<T> {
@@ -84,19 +84,19 @@ impl<T> Strangers<T> {
             most: most.max(1),
             most_of_one: most_of_one.max(1),
             waiting: Vec::new(),
-            friends: BTreeMap::new(),
-            trusted: 0,
+            joined: BTreeMap::new(),
+            joins: 0,
         }
     }
 
-    /// Somebody from there has said who it is.
-    pub fn trust(&mut self, from: IpAddr) {
-        self.trusted += 1;
-        self.friends.insert(Place::of(from), self.trusted);
-        if self.friends.len() > FRIENDS {
+    /// Somebody from there has said who it is, and has joined a session.
+    pub fn note_join(&mut self, from: IpAddr) {
+        self.joins += 1;
+        self.joined.insert(Origin::of(from), self.joins);
+        if self.joined.len() > JOINED {
             let earliest =
-                self.friends.iter().min_by_key(|(_, number)| **number).map(|(place, _)| *place);
-            earliest.map(|place| self.friends.remove(&place));
+                self.joined.iter().min_by_key(|(_, number)| **number).map(|(origin, _)| *origin);
+            earliest.map(|origin| self.joined.remove(&origin));
         }
     }
 
@@ -113,26 +113,26 @@ impl<T> Strangers<T> {
         task: T,
         chance: impl FnOnce() -> u64,
     ) -> Option<T> {
-        let from = Place::of(from);
+        let from = Origin::of(from);
         self.waiting.push(Stranger { from, spoken, task });
         let of_one = self.waiting.iter().filter(|stranger| stranger.from == from).count();
         if of_one <= self.most_of_one && self.waiting.len() <= self.most {
             return None;
         }
-        let (mut places, mut sites) =
-            (BTreeMap::<Place, usize>::new(), BTreeMap::<Place, usize>::new());
+        let (mut origins, mut sites) =
+            (BTreeMap::<Origin, usize>::new(), BTreeMap::<Origin, usize>::new());
         for Stranger { from, .. } in &self.waiting {
-            *places.entry(*from).or_default() += 1;
+            *origins.entry(*from).or_default() += 1;
             from.site().into_iter().for_each(|site| *sites.entry(site).or_default() += 1);
         }
         // Who has only just come has had no time to speak.
         let newest = self.waiting.len() * 3 / 4;
         let weight = |at: usize, stranger: &Stranger<T>| {
-            let place = stranger.from;
-            let beyond = places[&place].saturating_sub(USUAL);
-            let site = place.site().map_or(0, |site| sites[&site].saturating_sub(USUAL_OF_SITE));
+            let origin = stranger.from;
+            let beyond = origins[&origin].saturating_sub(USUAL);
+            let site = origin.site().map_or(0, |site| sites[&site].saturating_sub(USUAL_OF_SITE));
             let silent = at < newest && !stranger.spoken.load(Ordering::Relaxed);
-            (!self.friends.contains_key(&place), beyond.max(site), silent)
+            (!self.joined.contains_key(&origin), beyond.max(site), silent)
         };
         let own_only = of_one > self.most_of_one;
         let weights = self
@@ -259,9 +259,9 @@ mod tests {
     }
 
     #[test]
-    fn where_a_friend_called_from_is_displaced_last() {
+    fn a_caller_from_where_somebody_has_joined_is_displaced_last() {
         let mut strangers = Strangers::new(4, 4);
-        strangers.trust(v4(1));
+        strangers.note_join(v4(1));
         for (call, from) in [1, 1, 1, 2].into_iter().enumerate() {
             assert_eq!(strangers.hush(v4(from), call), None);
         }
@@ -271,20 +271,20 @@ mod tests {
             "the other address, although it has one only"
         );
         assert_eq!(strangers.hush(v4(1), 5), Some(4));
-        assert_eq!(strangers.hush(v4(1), 6), Some(0), "now there are friends only");
+        assert_eq!(strangers.hush(v4(1), 6), Some(0), "nobody else is left");
     }
 
     #[test]
-    fn of_too_many_friends_the_latest_are_remembered() {
+    fn of_too_many_addresses_that_have_joined_the_latest_are_remembered() {
         let mut strangers = Strangers::<()>::new(4, 4);
-        let place = |number: u32| IpAddr::from(number.to_be_bytes());
+        let address = |number: u32| IpAddr::from(number.to_be_bytes());
         for number in 0..2000 {
-            strangers.trust(place(number));
-            strangers.trust(v4(1));
+            strangers.note_join(address(number));
+            strangers.note_join(v4(1));
         }
-        assert_eq!(strangers.friends.len(), FRIENDS);
-        let remembers = |from: IpAddr| strangers.friends.contains_key(&Place::of(from));
-        assert!(remembers(v4(1)) && remembers(place(1999)) && !remembers(place(0)));
+        assert_eq!(strangers.joined.len(), JOINED);
+        let remembers = |from: IpAddr| strangers.joined.contains_key(&Origin::of(from));
+        assert!(remembers(v4(1)) && remembers(address(1999)) && !remembers(address(0)));
     }
 
     #[test]
@@ -300,7 +300,7 @@ mod tests {
     #[test]
     fn all_addresses_of_an_ipv6_network_are_one_and_mapped_ones_are_their_ipv4_address() {
         let same =
-            |a: &str, b: &str| Place::of(a.parse().unwrap()) == Place::of(b.parse().unwrap());
+            |a: &str, b: &str| Origin::of(a.parse().unwrap()) == Origin::of(b.parse().unwrap());
         assert!(same("2001:db8:1:2::1", "2001:db8:1:2:ffff::7"));
         assert!(!same("2001:db8:1:2::1", "2001:db8:1:3::1"));
         assert!(same("192.0.2.1", "::ffff:192.0.2.1"));

@@ -166,12 +166,12 @@ impl StripeEnd {
 
     /// It took so long to handle the last chunk, of `len` bytes.
     pub fn took(&mut self, len: usize, time: Duration) {
-        let apt = if time > SLICE {
+        let chunk = if time > SLICE {
             (len as u128 * SLICE.as_nanos() / time.as_nanos()) as usize
         } else {
             self.chunk.saturating_mul(2)
         };
-        self.chunk = apt.clamp(*CHUNK.start(), *CHUNK.end());
+        self.chunk = chunk.clamp(*CHUNK.start(), *CHUNK.end());
     }
 
     /// Sends what the pipe takes. Gives the count of frame bytes that have left in all, if that has

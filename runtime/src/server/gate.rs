@@ -53,8 +53,8 @@ pub struct Gate {
     handshake_time: Duration,
     /// Whoever has not said who it is: dropping the sender ends its task.
     strangers: Strangers<(Sender<()>, Rc<Caller>)>,
-    /// From where somebody has, since the last call.
-    friends: Rc<RefCell<Vec<IpAddr>>>,
+    /// From where somebody has joined since the last call.
+    joined: Rc<RefCell<Vec<IpAddr>>>,
 }
 
 impl Gate {
@@ -67,7 +67,7 @@ impl Gate {
     ) -> Self {
         let strangers = Strangers::new(limits.handshakes, limits.handshakes_per_address);
         let handshake_time = limits.handshake_time;
-        Gate { clock, spawn, server, handshake_time, strangers, friends: Rc::default() }
+        Gate { clock, spawn, server, handshake_time, strangers, joined: Rc::default() }
     }
 
     /// Lets callers in until `closed` says otherwise. Troubles with that are told to `patience`.
@@ -86,28 +86,28 @@ impl Gate {
             };
             let Some((pipe, from)) = or(closing, accept).await else { return };
             self.strangers.retain(|(task, _)| task.is_awaited());
-            self.friends.take().into_iter().for_each(|friend| self.strangers.trust(friend));
-            let (task, dismissed) = oneshot();
+            self.joined.take().into_iter().for_each(|from| self.strangers.note_join(from));
+            let (task, displaced) = oneshot();
             let server = self.server.clone();
             let caller = Rc::new(Caller { from, server, reported: Cell::new(false) });
             let (spoken, stranger) = (Spoken::default(), (task, caller.clone()));
             let chance = || caller.server.upgrade().map_or(0, |server| server.chance());
-            let displaced = self.strangers.admit(from.ip(), spoken.clone(), stranger, chance);
-            if let Some((task, displaced)) = displaced {
+            let loser = self.strangers.admit(from.ip(), spoken.clone(), stranger, chance);
+            if let Some((task, other)) = loser {
                 drop(task);
-                displaced.turned_away(StripeRefusal::Crowded);
+                other.turned_away(StripeRefusal::Crowded);
             }
             let Some(pipe) = self.secured(pipe, spoken) else { continue };
             let until = self.clock.now() + self.handshake_time;
-            let (clock, friends) = (self.clock.clone(), self.friends.clone());
+            let (clock, joined) = (self.clock.clone(), self.joined.clone());
             (self.spawn)(Box::pin(async move {
-                let mut dismissed = dismissed;
+                let mut displaced = displaced;
                 let gone = async {
-                    (&mut dismissed).await;
+                    (&mut displaced).await;
                 };
                 let welcome = async {
                     if welcome(&*clock, &caller, pipe, until).await {
-                        friends.borrow_mut().push(from.ip());
+                        joined.borrow_mut().push(from.ip());
                     }
                 };
                 or(gone, welcome).await;
@@ -139,7 +139,8 @@ fn plain_speech() -> PlainSpeech {
     PlainSpeech { magic: MAGIC, answer: hello.encode() }
 }
 
-/// Hears a caller's HELLO, in time, and hands the pipe on, or says no. Says whether it is a friend.
+/// Hears a caller's HELLO, in time, and hands the pipe on, or says no. Says whether it has
+/// joined.
 async fn welcome(clock: &dyn Clock, caller: &Caller, pipe: Box<dyn Pipe>, until: Instant) -> bool {
     let mut pipe = pipe;
     let heard = or(async { Some(hear(&mut *pipe).await) }, async {

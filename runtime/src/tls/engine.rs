@@ -41,7 +41,7 @@ pub struct Engine {
     /// It is of no more use.
     failed: bool,
     /// How many bytes have come in before the handshake was done.
-    shaken: usize,
+    handshake_bytes: usize,
     /// The other end has said that no more follows.
     ended: bool,
     incoming: Incoming,
@@ -74,7 +74,7 @@ impl Engine {
         Engine {
             connection,
             accepted,
-            shaken: 0,
+            handshake_bytes: 0,
             peer: None,
             failed: false,
             ended: false,
@@ -98,10 +98,10 @@ impl Engine {
     /// [`Engine::out`].
     pub fn receive(&mut self, chunk: &[u8]) -> Result<(), TlsError> {
         if !self.is_open() {
-            if self.shaken > HANDSHAKE_LIMIT {
+            if self.handshake_bytes > HANDSHAKE_LIMIT {
                 return Err(TlsError::TooLong);
             }
-            self.shaken += chunk.len();
+            self.handshake_bytes += chunk.len();
         }
         self.incoming.append(chunk);
         let advanced = self.advance();

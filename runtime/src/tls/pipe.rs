@@ -21,7 +21,7 @@ use std::task::{Context, Poll, Wake, Waker, ready};
 use striper_core::Config;
 
 /// How much is received at once during the handshake, in bytes.
-const SIP: usize = 4 << 10;
+const HANDSHAKE_CHUNK: usize = 4 << 10;
 
 /// The least payload of a full record in bytes: two full packets. On slow routes a record must not
 /// take long, since nothing of it can be used before its last byte has come.
@@ -44,7 +44,7 @@ const SHOWN: usize = 64;
 
 /// The most bytes that are received and forgotten after a failed handshake, so that the other end
 /// hears why.
-const PATIENCE: usize = 64 << 10;
+const DRAIN_LIMIT: usize = 64 << 10;
 
 /// One end of a TLS connection over `below`.
 pub struct TlsPipe<P> {
@@ -75,11 +75,11 @@ pub struct PlainSpeech {
 
 #[derive(Debug)]
 enum Stage {
-    Shaking,
+    Handshake,
     Open,
     /// The handshake has failed: the other end is told why, and the error waits until it has had
     /// the time to hear that.
-    Leaving {
+    Failed {
         error: TlsError,
         finished: bool,
         heard: usize,
@@ -115,7 +115,7 @@ impl<P: Pipe> TlsPipe<P> {
         TlsPipe {
             below,
             engine,
-            stage: Stage::Shaking,
+            stage: Stage::Handshake,
             first: Vec::new(),
             plain: None,
             spoken: None,
@@ -141,7 +141,7 @@ impl<P: Pipe> TlsPipe<P> {
         match self.stage {
             Stage::Open => return Poll::Ready(Ok(())),
             Stage::Broken(kind) => return Poll::Ready(Err(kind.into())),
-            Stage::Shaking | Stage::Leaving { .. } => {}
+            Stage::Handshake | Stage::Failed { .. } => {}
         }
         self.wakers.set(way, cx.waker());
         let both = Waker::from(self.wakers.clone());
@@ -159,7 +159,7 @@ impl<P: Pipe> TlsPipe<P> {
             self.leave(error);
         }
         loop {
-            if let Stage::Leaving { .. } = self.stage {
+            if let Stage::Failed { .. } = self.stage {
                 return self.poll_leave(cx);
             }
             // The last flight of a handshake goes with the first data, so that it is no packet of
@@ -174,7 +174,7 @@ impl<P: Pipe> TlsPipe<P> {
             if let Poll::Ready(Err(error)) = self.poll_out(cx) {
                 return Poll::Ready(Err(error));
             }
-            match ready!(self.below.poll_recv(cx, SIP)) {
+            match ready!(self.below.poll_recv(cx, HANDSHAKE_CHUNK)) {
                 Ok(Received::Chunk(chunk)) => {
                     if let Err(error) = self.hear(&chunk) {
                         self.leave(error);
@@ -222,7 +222,7 @@ impl<P: Pipe> TlsPipe<P> {
         if let (TlsError::Plain, Some(plain)) = (&error, &self.plain) {
             self.engine.out().push(&plain.answer);
         }
-        self.stage = Stage::Leaving { error, finished: false, heard: 0 };
+        self.stage = Stage::Failed { error, finished: false, heard: 0 };
     }
 
     /// Tells the other end why, and waits for its end: closing with bytes unread would send a
@@ -232,7 +232,7 @@ impl<P: Pipe> TlsPipe<P> {
         match self.poll_out(cx) {
             Poll::Ready(Ok(())) => {
                 let done = self.below.poll_finish(cx);
-                if let Stage::Leaving { finished, .. } = &mut self.stage {
+                if let Stage::Failed { finished, .. } = &mut self.stage {
                     *finished = done.is_ready();
                 }
                 over |= matches!(done, Poll::Ready(Err(_)));
@@ -241,18 +241,18 @@ impl<P: Pipe> TlsPipe<P> {
             Poll::Pending => {}
         }
         while !over {
-            match self.below.poll_recv(cx, SIP) {
+            match self.below.poll_recv(cx, HANDSHAKE_CHUNK) {
                 Poll::Ready(Ok(Received::Chunk(chunk))) => {
-                    if let Stage::Leaving { heard, .. } = &mut self.stage {
+                    if let Stage::Failed { heard, .. } = &mut self.stage {
                         *heard += chunk.len().max(1);
-                        over = *heard > PATIENCE;
+                        over = *heard > DRAIN_LIMIT;
                     }
                 }
                 Poll::Ready(_) => over = true,
                 Poll::Pending => return Poll::Pending,
             }
         }
-        let Stage::Leaving { error, .. } =
+        let Stage::Failed { error, .. } =
             std::mem::replace(&mut self.stage, Stage::Broken(io::ErrorKind::InvalidData))
         else {
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
@@ -310,7 +310,7 @@ impl<P: Pipe> Pipe for TlsPipe<P> {
             if self.engine.held() == 0 && !self.engine.out().rest().is_empty() {
                 let _ = self.poll_out(cx)?;
             }
-            match ready!(self.below.poll_recv(cx, max.clamp(SIP, buffers::SIZE))) {
+            match ready!(self.below.poll_recv(cx, max.clamp(HANDSHAKE_CHUNK, buffers::SIZE))) {
                 Ok(Received::Chunk(chunk)) => {
                     if let Err(error) = self.engine.receive(&chunk) {
                         // Says why, if it can be said at once.
@@ -374,7 +374,7 @@ impl<P: Pipe> Pipe for TlsPipe<P> {
     fn check(&mut self) -> io::Result<()> {
         match &self.stage {
             Stage::Broken(kind) => Err((*kind).into()),
-            Stage::Leaving { error, .. } => Err(error.clone().into()),
+            Stage::Failed { error, .. } => Err(error.clone().into()),
             _ => self.below.check(),
         }
     }
