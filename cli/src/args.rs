@@ -20,6 +20,8 @@ pub use environment::VARIABLES;
 pub use environment::{about, misnamed};
 pub use invocation::{Command, Framing, Invocation, Options, Verb};
 pub use keys::KeyOptions;
+#[cfg(test)]
+pub use limits::defaults as limit_defaults;
 use line::Line;
 pub use options::{Declared, OPTIONS};
 use std::ffi::OsString;

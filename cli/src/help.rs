@@ -210,7 +210,7 @@ EXIT CODES
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::args::VARIABLES;
+    use crate::args::{VARIABLES, limit_defaults};
 
     #[test]
     fn the_help_fits_a_terminal() {
@@ -218,6 +218,17 @@ mod tests {
             for line in page(topic).lines() {
                 assert!(line.chars().count() <= 80, "{line}");
             }
+        }
+    }
+
+    #[test]
+    fn the_help_has_each_limit_with_its_default() {
+        for (name, default) in limit_defaults() {
+            let is_there = |line: &str| {
+                let words: Vec<_> = line.split_whitespace().take(2).collect();
+                words == [name, &default]
+            };
+            assert!(manual().lines().any(is_there), "{name} {default} in the help");
         }
     }
 

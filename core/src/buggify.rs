@@ -55,7 +55,10 @@ pub(crate) struct Turns {
 
 impl Turns {
     /// As the settings want it.
-    #[cfg_attr(not(feature = "buggify"), allow(unused_variables))]
+    #[cfg_attr(
+        not(feature = "buggify"),
+        allow(unused_variables, reason = "without the feature nothing is decided")
+    )]
     pub fn new(config: &crate::config::Config) -> Self {
         Turns {
             #[cfg(feature = "buggify")]

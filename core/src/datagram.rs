@@ -251,13 +251,17 @@ mod tests {
     }
 
     quickcheck! {
-        fn datagrams_come_out_as_they_went_in_however_the_stream_is_cut(datagrams: Vec<Vec<u8>>, step: u8) -> bool {
+        fn datagrams_come_out_as_they_went_in_however_the_stream_is_cut(
+            datagrams: Vec<Vec<u8>>, step: u8
+        ) -> bool {
             let stream = encoded(&datagrams);
             let parts: Vec<&[u8]> = stream.chunks(usize::from(step).max(1)).collect();
             decode(&parts, DEFAULT_LIMIT) == Ok(datagrams)
         }
 
-        fn no_stream_makes_a_decoder_panic_or_hold_more_than_it_was_given(stream: Vec<u8>, limit: u16) -> bool {
+        fn no_stream_makes_a_decoder_panic_or_hold_more_than_it_was_given(
+            stream: Vec<u8>, limit: u16
+        ) -> bool {
             let mut decoder = Decoder::new(usize::from(limit));
             for byte in &stream {
                 match decoder.next(&mut Bytes::copy_from_slice(&[*byte])) {
@@ -327,7 +331,8 @@ mod tests {
         let error = decode(&[b"SSH-2.0-OpenSSH_9.2p1 Debian\r\n"], DEFAULT_LIMIT).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the stream ended inside a datagram, after 29 of 83 bytes; it began with \"SSH-2.0-OpenSSH_\""
+            "the stream ended inside a datagram, after 29 of 83 bytes; \
+             it began with \"SSH-2.0-OpenSSH_\""
         );
     }
 

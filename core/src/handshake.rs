@@ -51,11 +51,16 @@ impl fmt::Display for HandshakeError {
                 write!(f, "the other end is no striper: it said \"{}\"", first.escape_ascii())
             }
             HandshakeError::Tls => f.write_str(
-                "the other end uses a key and this side has none (give both sides the same key, -k FILE), or it is another program that speaks TLS",
+                "the other end uses a key and this side has none (give both sides the same \
+                 key, -k FILE), or it is another program that speaks TLS",
             ),
             HandshakeError::Version { theirs } => {
                 let older = if *theirs > VERSION { "this side" } else { "the other side" };
-                write!(f, "the other end speaks protocol version {theirs}, this one {VERSION}: update {older}")
+                write!(
+                    f,
+                    "the other end speaks protocol version {theirs}, this one {VERSION}: \
+                     update {older}"
+                )
             }
             HandshakeError::TooLong => f.write_str("HELLO over the size limit"),
             HandshakeError::Malformed => f.write_str("malformed HELLO"),

@@ -18,14 +18,14 @@ pub enum Input {
     },
     /// Bytes came in on a stripe, in order, after the handshake.
     StripeBytes {
-        /// Where.
+        /// The stripe.
         stripe: StripeId,
         /// Any cut of the byte stream.
         data: Bytes,
     },
     /// The operating system has taken this many frame bytes of a stripe so far.
     StripeWritten {
-        /// Which.
+        /// The stripe.
         stripe: StripeId,
         /// Cumulative count of transmitted bytes (headers and payloads); never more than were given
         /// out.
@@ -33,7 +33,7 @@ pub enum Input {
     },
     /// A stripe has broken, or the peer has closed it. Either end of it is of no more use.
     StripeDown {
-        /// Which.
+        /// The stripe.
         stripe: StripeId,
     },
     /// The local side wants a flow. Answered by [`Output::FlowOpened`] at once, or later if the
@@ -47,41 +47,41 @@ pub enum Input {
     },
     /// The local side has reached the target of a flow that the peer opened.
     FlowAccept {
-        /// Which.
+        /// The flow.
         flow: FlowId,
     },
     /// The local side can't or won't reach the target of a flow that the peer opened.
     FlowRefuse {
-        /// Which.
+        /// The flow.
         flow: FlowId,
-        /// Why.
+        /// The cause.
         reason: Reason,
     },
     /// The local side has data for a flow: at most [`crate::Session::send_room`] bytes.
     FlowData {
-        /// Which.
+        /// The flow.
         flow: FlowId,
         /// The next bytes.
         data: Bytes,
     },
     /// The local consumer of a flow has taken this many bytes so far.
     FlowConsumed {
-        /// Which.
+        /// The flow.
         flow: FlowId,
         /// Cumulative count; never more than were delivered.
         total: u64,
     },
     /// The local side has no more data for a flow (its FIN).
     FlowFinish {
-        /// Which.
+        /// The flow.
         flow: FlowId,
     },
     /// The local side of a flow is broken. What it gave before is still delivered to the peer, then
     /// the peer sees a reset.
     FlowReset {
-        /// Which.
+        /// The flow.
         flow: FlowId,
-        /// Why.
+        /// The cause.
         reason: Reason,
     },
     /// From now on the session may use this much memory beyond its floors, for sessions that share
@@ -106,7 +106,7 @@ pub enum Input {
 pub enum Output {
     /// Write these bytes to a stripe, after all earlier ones.
     Transmit {
-        /// Where.
+        /// The stripe.
         stripe: StripeId,
         /// Frame header, or a whole control frame.
         header: Bytes,
@@ -116,7 +116,7 @@ pub enum Output {
     /// How much a stripe should hold unsent in the operating system (`TCP_NOTSENT_LOWAT`), in
     /// bytes. Follows its rate.
     StripePace {
-        /// Which.
+        /// The stripe.
         stripe: StripeId,
         /// 16 KiB–512 KiB.
         unsent: u64,
@@ -124,9 +124,9 @@ pub enum Output {
     /// Write out what was transmitted before, as far as possible without waiting long, then close
     /// the stripe.
     CloseStripe {
-        /// Which.
+        /// The stripe.
         stripe: StripeId,
-        /// Why.
+        /// The cause.
         reason: StripeClose,
     },
     /// This many stripes are missing now (client only; said whenever it changes). It holds until
@@ -150,59 +150,59 @@ pub enum Output {
     /// The peer opened a flow; answer with `FlowAccept` or `FlowRefuse`. Its data may follow at
     /// once.
     FlowIncoming {
-        /// Which.
+        /// The flow.
         flow: FlowId,
         /// What the opener said, for the local side to read.
         opaque: Bytes,
     },
     /// The other side has reached its target. Its data may come before this, or even its FIN.
     FlowAccepted {
-        /// Which.
+        /// The flow.
         flow: FlowId,
     },
     /// The other side has refused this flow. Nothing follows.
     FlowRefused {
-        /// Which.
+        /// The flow.
         flow: FlowId,
-        /// Why.
+        /// The cause.
         reason: Reason,
     },
     /// [`crate::Session::send_room`] was zero after the last input for this flow, and no longer is.
     FlowWritable {
-        /// Which.
+        /// The flow.
         flow: FlowId,
     },
     /// The next bytes of a flow, for the local consumer. Report what it took with
     /// [`Input::FlowConsumed`].
     FlowData {
-        /// Which.
+        /// The flow.
         flow: FlowId,
         /// In order, without gaps.
         data: Bytes,
     },
     /// The peer's data of this flow ends here (FIN). Its consumption must still be reported.
     FlowFinished {
-        /// Which.
+        /// The flow.
         flow: FlowId,
     },
     /// This flow ends with a reset, after what was delivered before. Nothing follows.
     FlowReset {
-        /// Which.
+        /// The flow.
         flow: FlowId,
-        /// Why.
+        /// The cause.
         reason: Reason,
     },
     /// Both directions of this flow are done and acknowledged. Nothing follows. Not said after a
     /// refusal or reset by the peer.
     FlowEnded {
-        /// Which.
+        /// The flow.
         flow: FlowId,
     },
     /// The peer opens no more flows and wants us to open none.
     Draining,
     /// The session is over. Nothing follows, and later inputs are ignored.
     Ended {
-        /// Why.
+        /// The cause.
         reason: EndReason,
     },
 }

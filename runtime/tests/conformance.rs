@@ -550,9 +550,10 @@ fn empty_datagrams_are_received_as_such() {
         let Ends { mut a, mut b, .. } = memory("").on("", DatagramPipe::new);
         let mut cx = Context::from_waker(Waker::noop());
         for data in [&b""[..], b"x", b""] {
-            assert!(
-                matches!(a.poll_send(&mut cx, &mut &data[..]), Poll::Ready(Ok(len)) if len == data.len())
-            );
+            assert!(matches!(
+                a.poll_send(&mut cx, &mut &data[..]),
+                Poll::Ready(Ok(len)) if len == data.len()
+            ));
         }
         a.finish().await.unwrap();
         let (all, error) = chunks(&mut *b).await;

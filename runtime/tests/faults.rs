@@ -138,7 +138,11 @@ fn a_server_that_is_no_striper_is_named() {
         pipe.send(b"SSH-2.0-OpenSSH").await.unwrap();
         log.wait_for(|event| {
             let Event::PeerUnreachable { cause, .. } = event else { return false };
-            matches!(cause, DialError::Handshake(HandshakeError::NotStriper { first }) if first == b"SSH-2.0-OpenSSH")
+            matches!(
+                cause,
+                DialError::Handshake(HandshakeError::NotStriper { first })
+                    if first == b"SSH-2.0-OpenSSH"
+            )
         })
         .await;
     });
@@ -155,10 +159,14 @@ fn garbage_on_the_stripe_port_is_told_and_harms_nobody() {
         assert!(recv_all(&mut browser).await.is_err());
         pair.server_log
             .wait_for(|event| {
-                let Event::StripeRefused { error: StripeRefusal::Handshake(error), .. } = event else {
+                let Event::StripeRefused { error, .. } = event else { return false };
+                let StripeRefusal::Handshake(error) = error else {
                     return false;
                 };
-                matches!(error, HandshakeError::NotStriper { first } if first.starts_with(b"GET / HTTP"))
+                matches!(
+                    error,
+                    HandshakeError::NotStriper { first } if first.starts_with(b"GET / HTTP")
+                )
             })
             .await;
         let mut newer = dial_tcp(&pair.server.local_addr().into(), LIMIT).await.unwrap();

@@ -2,10 +2,10 @@
 //! at a time, and hunts each.
 //!
 //! The switch is for a whole process, and a bug may well make the engine spin, so each hunt is a
-//! process of its own: a program with bugs in it, with `--hunt`. A hunt goes through all ways of looking in
-//! turn until one of them fails, and stops at its time limit. A scenario that takes far longer than
-//! any sound one counts as found: it would never end. One hunt without a bug shows that what fails
-//! is the bug.
+//! process of its own: a program with bugs in it, with `--hunt`. A hunt goes through all ways of
+//! looking in turn until one of them fails, and stops at its time limit. A scenario that takes far
+//! longer than any sound one counts as found: it would never end. One hunt without a bug shows that
+//! what fails is the bug.
 
 use crate::option;
 use crate::say::say;

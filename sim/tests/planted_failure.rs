@@ -1,6 +1,6 @@
 //! A failing swarm makes its failure small and writes it down, and what it wrote repeats it. The
-//! failures come of bugs that are planted in the engine. The simulator builds itself anew with them,
-//! which takes minutes: `cargo test --release -p sim --test planted_failure -- --ignored`.
+//! failures come of bugs that are planted in the engine. The simulator builds itself anew with
+//! them, which takes minutes: `cargo test --release -p sim --test planted_failure -- --ignored`.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -3,7 +3,7 @@
 use sim::replay::{Task, Verdict};
 use std::ffi::OsString;
 use std::thread;
-use striper_tests::{Origin, Pattern, Proxy, Route, TempDir, connect, finish};
+use striper_tests::{Origin, Pattern, Proxy, Route, TempDir, connect, finish, take_little};
 
 /// More than windows and sockets hold: what is read to a third has not all been sent.
 const SIZE: u64 = 64 << 20;
@@ -26,6 +26,7 @@ fn the_stripe_that_fell_silent_is_named() {
     let mut client = Proxy::client(origin.addr().ip(), route.addr(), &["--trace", &here]);
     client.wait_for_any("all stripes", |event| event.is("stripe_up") && event.number("live") == 4);
     let (near, mut far) = (connect(client.addr()), origin.accept());
+    take_little(&far);
     thread::scope(|scope| {
         scope.spawn(|| {
             UP.send(&mut &near, 0..SIZE);

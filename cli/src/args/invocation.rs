@@ -13,9 +13,9 @@ use striper_runtime::keys::KeyKind;
 /// What is to be done, and how.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Invocation {
-    /// What.
+    /// The command.
     pub command: Command,
-    /// How.
+    /// The options that it was given.
     pub options: Options,
 }
 
@@ -51,7 +51,7 @@ pub enum Command {
     },
     /// Make a key file.
     Keygen {
-        /// Where.
+        /// The file that is made.
         file: PathBuf,
         /// For both sides, or for one.
         kind: KeyKind,

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 /// The command that a line names, and how.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Chosen {
-    /// Which.
+    /// The command itself.
     pub verb: Verb,
     /// As it was typed.
     pub name: String,

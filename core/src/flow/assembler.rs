@@ -163,7 +163,8 @@ mod tests {
                     let start = u64::from(at) % 30_000;
                     let range = start..start + u64::from(len) % 9_000;
                     model.resize(model.len().max(range.end as usize), None);
-                    for (slot, byte) in model[start as usize..].iter_mut().zip(content(range.clone())) {
+                    let slots = model[start as usize..].iter_mut();
+                    for (slot, byte) in slots.zip(content(range.clone())) {
                         *slot = Some(byte);
                     }
                     insert(&mut assembler, range);

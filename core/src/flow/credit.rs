@@ -112,7 +112,8 @@ mod tests {
                 if blocked {
                     credit.blocked_at(credit.granted());
                 }
-                credit.consume(credit.consumed() + u64::from(consumed) % (credit.outstanding() + 1));
+                let more = u64::from(consumed) % (credit.outstanding() + 1);
+                credit.consume(credit.consumed() + more);
                 let charge = |credit: &Credit| credit.outstanding().saturating_sub(FLOW_FLOOR);
                 let (granted, charged) = (credit.granted(), charge(&credit));
                 let advanced = credit.advance(credit.consumed(), pool, limit);

@@ -1,9 +1,9 @@
 //! The sending half of a flow.
 //!
 //! ```text
-//!   Open ──finish──▶ Finishing ──FIN sent──▶ FinSent ──all acknowledged──▶ done
+//!   Open ──finish──▶ Finishing ──FIN sent──▶ FinSent ──acknowledged──▶ done
 //!     │                  ▲───────lost───────────┘
-//!     ├──local reset──▶ Ending (what was handed over is still delivered) ──all acknowledged──▶ done
+//!     ├──local reset──▶ Ending (what is there is delivered) ──acknowledged──▶ done
 //!     └──peer's RESET or REFUSE──▶ Stopped, done
 //! ```
 
@@ -321,7 +321,7 @@ mod tests {
                 fin_arrived |= chunk.fin;
             };
             for (kind, number) in steps {
-                let index = |list: &Vec<Chunk>| (!list.is_empty()).then(|| usize::from(number) % list.len());
+                let index = |list: &Vec<Chunk>| usize::from(number).checked_rem(list.len());
                 match kind % 8 {
                     0 if !finished => {
                         let len = send.room(u64::MAX).min(u64::from(number) % 3000);
@@ -333,8 +333,12 @@ mod tests {
                     }
                     2..=4 => carried.extend(send.take(1 + usize::from(number) % 2000)),
                     // What was given up for lost may have arrived all the same.
-                    5 => if let Some(index) = index(&lost) { arrive(&mut send, lost.remove(index)) },
-                    6 => if let Some(index) = index(&carried) { arrive(&mut send, carried.remove(index)) },
+                    5 => if let Some(index) = index(&lost) {
+                        arrive(&mut send, lost.remove(index));
+                    },
+                    6 => if let Some(index) = index(&carried) {
+                        arrive(&mut send, carried.remove(index));
+                    },
                     _ => if let Some(index) = index(&carried) {
                         let chunk = carried.remove(index);
                         send.lose(range(&chunk), chunk.fin);

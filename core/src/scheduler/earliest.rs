@@ -92,12 +92,16 @@ mod tests {
                 let (writable, rate, min_rtt, in_flight, unwritten) = stripe;
                 let rate = rate.map(|rate| Rate::bytes(rate.into()));
                 let min_rtt = min_rtt.map(u64::from);
-                let (in_flight, unwritten) = (u64::from(in_flight), u64::from(unwritten.min(in_flight)));
-                Candidate { stripe: StripeId(id), writable, rate, min_rtt, in_flight, unwritten, chunk: LEN }
+                let unwritten = u64::from(unwritten.min(in_flight));
+                let in_flight = u64::from(in_flight);
+                let stripe = StripeId(id);
+                let chunk = LEN;
+                Candidate { stripe, writable, rate, min_rtt, in_flight, unwritten, chunk }
             }).collect();
             let writable = |id: StripeId| stripes[id.0 as usize].writable;
+            let any = stripes.iter().any(|stripe| stripe.writable);
             pick(&stripes, LEN, backlog).is_none_or(writable)
-                && pick(&stripes, LEN, u64::MAX).is_some() == stripes.iter().any(|stripe| stripe.writable)
+                && pick(&stripes, LEN, u64::MAX).is_some() == any
         }
     }
 

@@ -30,7 +30,7 @@ use core::ops::Range;
 /// A frame that is to be sent.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Choice {
-    /// Where.
+    /// The stripe.
     pub stripe: StripeId,
     /// What. Of an OPEN's opaque field only the length counts.
     pub frame: Frame,
@@ -44,9 +44,9 @@ const MAX_GIVEN: u64 = 1 << 44;
 /// A choice that can't be followed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Unfit {
-    /// Which of them.
+    /// The place of the choice in the list.
     pub index: usize,
-    /// Why.
+    /// Why it does not fit.
     pub why: String,
 }
 

@@ -11,7 +11,7 @@ use crate::stripe::Stripe;
 #[doc(hidden)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FlowView {
-    /// Which.
+    /// The flow.
     pub flow: FlowId,
     /// Its frames have overtaken its OPEN, so that its credit is not known yet.
     pub early: bool,
@@ -37,7 +37,7 @@ pub struct FlowView {
 #[doc(hidden)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct StripeView {
-    /// Which.
+    /// The stripe.
     pub stripe: StripeId,
     /// Handed over for transmission.
     pub sent: u64,

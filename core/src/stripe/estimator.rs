@@ -277,7 +277,8 @@ mod tests {
                     mark = Some((now, rate.mark(queued.then_some(0), now)));
                 }
                 count += u64::from(bytes) << 20;
-                rate.acknowledged(count, 0, mark.and_then(|(at, mark)| latest(at, mark, queued)), now);
+                let latest = mark.and_then(|(at, mark)| latest(at, mark, queued));
+                rate.acknowledged(count, 0, latest, now);
                 assert!(rate.hopeful(now) >= rate.estimate());
             }
             true

@@ -212,7 +212,9 @@ mod tests {
                 end += u64::from(size);
                 ledger.push(entry(end, eliciting, token % 3));
                 match model.last_mut() {
-                    Some(last) if !eliciting && (last.1, last.2) == (false, token % 3) => last.0 = end,
+                    Some(last) if !eliciting && (last.1, last.2) == (false, token % 3) => {
+                        last.0 = end;
+                    }
                     _ => model.push((end, eliciting, token % 3)),
                 }
             }
@@ -226,7 +228,8 @@ mod tests {
                 assert_eq!(pop_all(&mut ledger), tokens);
                 assert_eq!(ledger.acknowledged(), acknowledged);
                 assert_eq!(ledger.awaits(), model.iter().any(|entry| entry.1));
-                assert_eq!(ledger.front().map(|entry| entry.end), model.first().map(|entry| entry.0));
+                let front = model.first().map(|entry| entry.0);
+                assert_eq!(ledger.front().map(|entry| entry.end), front);
             }
             ledger.iter().map(|entry| (entry.end, entry.eliciting, entry.token)).eq(model)
         }

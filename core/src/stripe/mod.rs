@@ -384,7 +384,7 @@ impl Stripe {
         self.probes.owes_ping() || self.probes.owes_pong()
     }
 
-    /// Sends the PONG and the PING that are owed. `nonce` is that of the latest PING of the session.
+    /// Sends the PONG and the PING that are owed. `nonce` is that of the session's latest PING.
     pub fn send_probes(&mut self, nonce: &mut u64, now: Instant, out: &mut Vec<Output>) {
         if self.takes_control()
             && let Some(nonce) = self.probes.take_pong()

@@ -156,8 +156,7 @@ fn data_is_late_after_half_as_long_again_as_the_round_trip_and_what_lay_ahead_ex
 }
 
 #[test]
-fn an_acknowledgement_is_overdue_after_a_round_trip_a_piece_and_a_little_or_as_much_after_the_latest()
- {
+fn an_acknowledgement_is_overdue_after_a_round_trip_a_piece_and_a_little() {
     let mut stripe = far(100_000);
     let piece = stripe.chunk() as u64 * 10;
     put(&mut stripe, 50_000, true, SECOND);

@@ -8,8 +8,11 @@
 //! is that queue, and the slack is adjusted to it.
 //!
 //! ```text
-//!   Growing ──a queue, or no growth──▶ Steady ──time to look, or the rate fell──▶ Draining ──the queue went──▶ Steady
-//!      ▲───────no queue although full────┘                                           └──it stayed──▶ Open ──▶ Draining
+//!   Growing ──a queue, or no growth──▶ Steady ──time to look, or slower──▶ Draining
+//!      ▲                                │  ▲                               │ │  ▲
+//!      └──────no queue although full────┘  └────────the queue went─────────┘ │  │
+//!                                                                  it stayed ▼  │ time is over
+//!                                                                           Open
 //! ```
 //!
 //! A queue that stays although we drain is not ours: somebody else fills it. Who then keeps to a

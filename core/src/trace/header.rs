@@ -163,16 +163,16 @@ impl Header {
             "buggify" if value == "0" => {}
             #[cfg(not(feature = "buggify"))]
             "buggify" => {
-                return Err(
-                    "this was recorded with rare turns taken on purpose, which this program has not; \
+                return Err("this was recorded with rare turns taken on purpose, which this \
+                     program has not; \
                             play it with: cargo run -p sim --features buggify -- replay FILE"
-                        .into(),
-                );
+                    .into());
             }
             "choices" | "role" => return Err(format!("{name} can't be \"{value}\"")),
             _ => {
                 return Err(format!(
-                    "this version does not know the field \"{name}\": it may change what a session does; \
+                    "this version does not know the field \"{name}\": it may change what a \
+                     session does; \
                      play the trace with the version that wrote it ({})",
                     if self.program.is_empty() { "it does not say which" } else { &self.program }
                 ));

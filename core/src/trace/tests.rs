@@ -246,7 +246,9 @@ quickcheck! {
         let lines: Vec<&str> = text.lines().collect();
         let choices: Vec<usize> =
             (0..lines.len()).filter(|line| lines[*line].starts_with(" 0 data")).collect();
-        let Some(at) = choices.get(which % choices.len().max(1)).copied() else { return TestResult::discard() };
+        let Some(at) = choices.get(which % choices.len().max(1)).copied() else {
+            return TestResult::discard();
+        };
         let mut changed: Vec<String> = lines.iter().map(ToString::to_string).collect();
         changed[at] = changed[at].replacen(" 0 ", " 9 ", 1);
         let trace = read(&(changed.join("\n") + "\n"));

@@ -18,7 +18,7 @@ pub enum Item {
     Frame(Frame),
     /// Some bytes of a flow.
     Data {
-        /// Which.
+        /// The flow.
         flow: FlowId,
         /// Of the first byte, counted from the start of the flow's direction.
         offset: u64,

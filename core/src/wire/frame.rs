@@ -36,19 +36,19 @@ pub enum Frame {
     },
     /// The acceptor has reached the target.
     Accept {
-        /// Which.
+        /// The flow.
         flow: FlowId,
     },
     /// The acceptor will not carry this flow.
     Refuse {
-        /// Which.
+        /// The flow.
         flow: FlowId,
         /// See [`crate::Reason`].
         reason: u64,
     },
     /// Payload: bytes of a flow from `offset` on.
     Data {
-        /// Which.
+        /// The flow.
         flow: FlowId,
         /// Of the first payload byte, counted from the start of the flow's direction.
         offset: u64,
@@ -57,7 +57,7 @@ pub enum Frame {
     },
     /// Both directions end; the sender's own after `final_offset` bytes.
     Reset {
-        /// Which.
+        /// The flow.
         flow: FlowId,
         /// See [`crate::Reason`].
         reason: u64,
@@ -66,14 +66,14 @@ pub enum Frame {
     },
     /// The receiver may send its direction of a flow up to this offset.
     Credit {
-        /// Which.
+        /// The flow.
         flow: FlowId,
         /// Cumulative.
         limit: u64,
     },
     /// The sender has used all its credit for a flow. A hint that lets the window grow; skippable.
     Blocked {
-        /// Which.
+        /// The flow.
         flow: FlowId,
         /// The credit that is used up, as an offset.
         limit: u64,
@@ -92,7 +92,7 @@ pub enum Frame {
     },
     /// The sender has given up a stripe.
     StripeGone {
-        /// Which.
+        /// The stripe.
         stripe: StripeId,
         /// How many of its bytes the sender has processed. Final.
         received: u64,

@@ -103,13 +103,17 @@ impl fmt::Display for Refusal {
             Refusal::TooMany => "the server takes no more stripes",
             Refusal::Draining => "the server is shutting down",
             Refusal::Version => {
-                return write!(f, "the server speaks protocol version {VERSION} no more: update this side");
+                return write!(
+                    f,
+                    "the server speaks protocol version {VERSION} no more: update this side"
+                );
             }
             Refusal::KeyNeeded => {
                 "the server takes only callers with a key: give this side the server's key: -k FILE"
             }
             Refusal::NoKey => {
-                "the server has no key and this side uses one: give the server a key (-k FILE), or drop it here"
+                "the server has no key and this side uses one: give the server a key (-k FILE), \
+                 or drop it here"
             }
             Refusal::Other(code) => return write!(f, "refused with code {code}"),
         })
@@ -351,9 +355,10 @@ pub(crate) mod tests {
         assert!(
             Refusal::KeyNeeded.to_string().contains("give this side the server's key: -k FILE")
         );
-        assert!(
-            Refusal::NoKey.to_string().contains("give the server a key (-k FILE), or drop it here")
-        );
+        assert!(Refusal::NoKey.to_string().contains(
+            "give the server a key (-k FILE), \
+                 or drop it here"
+        ));
     }
 
     #[test]

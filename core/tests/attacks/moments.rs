@@ -95,8 +95,7 @@ fn a_clock_that_jumps_back_stands_still_until_it_is_there_again() {
 }
 
 #[test]
-fn a_clock_that_jumps_to_and_fro_at_every_input_neither_stops_a_session_nor_fills_an_allowance_twice()
- {
+fn a_clock_that_jumps_to_and_fro_neither_stops_a_session_nor_fills_an_allowance_twice() {
     let config = striper_core::Config {
         control_burst: 64 << 10,
         control_per_second: 1000,

@@ -355,6 +355,12 @@ impl Flows {
         base.agenda.unwritten(token);
     }
 
+    /// The session has reset it; `cut` is why it ends, if it does.
+    pub fn reset(&mut self, id: FlowId, reason: Reason, cut: Option<Cut>, base: &mut Base) {
+        let lost = cut.filter(|_| reason == Reason::SessionLost);
+        self.cut(id, lost.map_or(FlowEnd::Reset(reason), FlowEnd::Cut), base);
+    }
+
     /// The session has ended and has no more use for any.
     pub fn cut_all(&mut self, why: Cut, base: &mut Base) {
         let mut ids: Vec<FlowId> = self.open.keys().copied().collect();

@@ -210,11 +210,7 @@ impl Pump {
             Output::FlowWritable { flow } => self.flows.resume(flow, base),
             Output::FlowData { flow, data } => self.flows.deliver(flow, data, base),
             Output::FlowFinished { flow } => self.flows.deliver_fin(flow, base),
-            Output::FlowReset { flow, reason } => {
-                let lost = cut.filter(|_| reason == Reason::SessionLost);
-                let how = lost.map_or(FlowEnd::Reset(reason), FlowEnd::Cut);
-                self.flows.cut(flow, how, base);
-            }
+            Output::FlowReset { flow, reason } => self.flows.reset(flow, reason, cut, base),
             Output::FlowEnded { flow } => self.flows.close(flow, base),
             Output::Ended { reason } => self.session_ended(reason),
         }

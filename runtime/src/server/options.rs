@@ -16,8 +16,8 @@ pub struct ServerOptions {
     pub keys: Option<Keys>,
     /// Where its sessions are recorded, if they are.
     pub traces: Option<Rc<Traces>>,
-    /// What controls congestion on stripes. [`start_in`](crate::Server::start_in) leaves that to its
-    /// listener.
+    /// What controls congestion on stripes. [`start_in`](crate::Server::start_in) leaves that to
+    /// its listener.
     pub congestion: CongestionChoice,
     /// What strangers and peers may cost it. [`start_in`](crate::Server::start_in) leaves the file
     /// descriptors in reserve to its listener.

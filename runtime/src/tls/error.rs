@@ -32,13 +32,26 @@ pub enum TlsError {
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            TlsError::UnknownKey => "the other side shows a key that is not accepted here: give both sides the same key file, or list its public key in --peers",
-            TlsError::KeyRefused => "the other side does not accept our key: give both sides the same key file, or list our public key in its --peers",
-            TlsError::Plain => "the other side uses no key, this one does: give it the same key file, -k FILE",
-            TlsError::NotTls { first } => {
-                return write!(f, "the other end speaks no TLS: it said \"{}\"", first.escape_ascii());
+            TlsError::UnknownKey => {
+                "the other side shows a key that is not accepted here: \
+                give both sides the same key file, or list its public key in --peers"
             }
-            TlsError::NoCommonProtocol => "the other end is no striper but speaks TLS, or a striper too far from this version: then install the newer one on both sides",
+            TlsError::KeyRefused => {
+                "the other side does not accept our key: \
+                give both sides the same key file, or list our public key in its --peers"
+            }
+            TlsError::Plain => {
+                "the other side uses no key, this one does: \
+                give it the same key file, -k FILE"
+            }
+            TlsError::NotTls { first } => {
+                let said = first.escape_ascii();
+                return write!(f, "the other end speaks no TLS: it said \"{said}\"");
+            }
+            TlsError::NoCommonProtocol => {
+                "the other end is no striper but speaks TLS, \
+                or a striper too far from this version: then install the newer one on both sides"
+            }
             TlsError::Truncated => "the connection was cut",
             TlsError::TooLong => "a TLS handshake over the size limit",
             TlsError::Other(cause) => return write!(f, "TLS: {cause}"),

@@ -45,8 +45,8 @@ impl Bug {
     }
 
     /// How many faults it takes to show: stripes that die, fall silent or overtake each other for
-    /// long. Zero says that cuts of reads, unequal stripes, small limits or what the local side does
-    /// are enough.
+    /// long. Zero says that cuts of reads, unequal stripes, small limits or what the local side
+    /// does are enough.
     pub fn faults(&self) -> u8 {
         self.faults
     }

@@ -190,8 +190,7 @@ fn looks(pieces: u64) -> u64 {
 }
 
 #[test]
-fn acknowledgements_that_move_one_entry_each_of_a_stripe_that_has_slowed_cost_a_search_of_a_few_entries()
- {
+fn acknowledgements_that_move_one_entry_each_cost_a_search_of_a_few_entries() {
     let [few, many] = [500, 8_000].map(|pieces| looks(pieces) / pieces);
     assert!(
         few > 0 && many <= 2 * few + 1,

@@ -235,7 +235,8 @@ fn credit_lost_with_its_stripe_or_given_without_one_is_said_on_the_next() {
 fn an_open_that_is_said_again_says_the_same() {
     let mut alone = Alone::client(0);
     alone.open(b"first bytes");
-    let is_open = |frame: &Frame| matches!(frame, Frame::Open { early, .. } if *early == crate::config::INITIAL_EARLY);
+    let expected = crate::config::INITIAL_EARLY;
+    let is_open = |frame: &Frame| matches!(frame, Frame::Open { early, .. } if *early == expected);
     alone.up(StripeId(0));
     assert_eq!(stripes_of(&alone.frames(), is_open), [0]);
     alone.answers = false;
@@ -252,7 +253,7 @@ fn a_fin_is_sent_again_with_the_data_that_it_ends_as_often_as_it_is_lost() {
     alone.give(Input::FlowFinish { flow: FLOW });
     for stripe in 0..4 {
         alone.up(StripeId(stripe));
-        let fins = |(_, piece): &&(StripeId, Item)| matches!(piece, Item::Data { fin: true, data, .. } if !data.is_empty());
+        let fins = |(_, item): &&(StripeId, Item)| matches!(item, Item::Data { fin: true, data, .. } if !data.is_empty());
         assert_eq!(alone.said.iter().filter(fins).count(), 1);
         alone.said.clear();
         alone.give(down(stripe));

@@ -153,7 +153,8 @@ fn what_no_caller_may_do_is_a_divergence() {
         ("consumed 7 1", "never issued"),
     ] {
         let text = format!(
-            "striper trace 1\nbegin\n0 tick\n wanted 4\n0 up 0 welcome 1 session 1\n 0 ping 1\n 0 grant 16384 3932160\n pace 0 8192\n wanted 3\n0 {input}\n"
+            "striper trace 1\nbegin\n0 tick\n wanted 4\n0 up 0 welcome 1 session 1\n \
+             0 ping 1\n 0 grant 16384 3932160\n pace 0 8192\n wanted 3\n0 {input}\n"
         );
         let divergence = read(&text).replay().unwrap_err();
         assert!(
