@@ -195,3 +195,45 @@ impl ClientSide {
         self.dials.check_invariants(stripes, agenda)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ports;
+    use crate::tls::keys::{Key, KeyKind, Keys};
+
+    /// No dial ever ends.
+    struct Silent;
+
+    impl Dial for Silent {
+        fn dial(&self, _: &HostPort, _: Duration) -> ports::Dialling {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    fn tls(key: &Key) -> ClientTls {
+        ClientTls::new(&Keys::shared("key", key.clone()).unwrap())
+    }
+
+    #[test]
+    fn a_new_key_is_for_the_next_session_and_the_same_key_for_this_one() {
+        let [old, new] = [(); 2].map(|()| Key::generate(KeyKind::Shared).unwrap());
+        let mut client = ClientSide::new(Dialling {
+            dial: Rc::new(Silent),
+            servers: vec![HostPort::new("server", 1)],
+            connect_timeout: Duration::from_secs(1),
+            entropy: Rc::new(|| 7),
+            tls: Some(tls(&old)),
+        });
+        let shown = |client: &ClientSide| client.tls.as_ref().map(ClientTls::shown);
+        client.set_tls(tls(&new));
+        assert_eq!(shown(&client), Some(tls(&old).shown()));
+        assert!(client.has_new_keys());
+        client.set_tls(tls(&old));
+        assert!(!client.has_new_keys(), "it goes back to the key of this session");
+        client.set_tls(tls(&new));
+        client.begin_session();
+        assert_eq!(shown(&client), Some(tls(&new).shown()));
+        assert!(!client.has_new_keys());
+    }
+}

@@ -398,3 +398,36 @@ impl LocalEnd {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::handover::oneshot;
+    use crate::pipe::memory::memory_pipe;
+    use crate::pipe::testing::recv_all;
+    use std::time::Duration;
+
+    #[test]
+    fn a_local_pipe_gets_all_bytes_then_the_fin_and_is_closed_after_its_own() {
+        let (now, id) = (Instant::ZERO, FlowId(1));
+        let waker = Waker::noop().clone();
+        let mut end = LocalEnd::new(Stage::Open(id), None, None, waker, Box::default(), now);
+        assert!(end.deliver(Bytes::from_static(b"before ")), "it is new");
+        assert!(!end.deliver(Bytes::from_static(b"the answer")), "the agenda knows already");
+        let ((local, mut program), (report, mut reported)) = (memory_pipe(), oneshot());
+        end.attach(Box::new(local), report);
+        end.deliver_fin();
+        assert!(matches!(end.write(now), Written::Total(FlowId(1), 17)));
+        assert_eq!(smol::block_on(recv_all(&mut program)).unwrap(), b"before the answer");
+        assert!(matches!(end.recv(100), Given::Nothing) && end.is_attached());
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(program.poll_finish(&mut cx).is_ready());
+        assert!(matches!(end.recv(100), Given::Fin));
+        end.close();
+        assert!(matches!(end.write(now), Written::Ended(FlowEnd::Finished)));
+        assert!(!end.is_attached());
+        end.conclude(FlowEnd::Finished, now + Duration::from_secs(1), []);
+        let report = reported.try_take().unwrap();
+        assert_eq!((report.sent, report.received, report.end), (0, 17, FlowEnd::Finished));
+    }
+}

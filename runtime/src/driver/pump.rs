@@ -397,9 +397,9 @@ impl Pump {
             Some(Ok((server, greeted))) => self.add_stripe(greeted, server, Bytes::new()),
             Some(Err(failed)) => {
                 let refusal = client.dial_failed(failed, &self.stripes, &mut self.base.engine);
-                refusal
-                    .into_iter()
-                    .for_each(|cause| self.fail_waiting(&OpenError::Unreachable(cause)));
+                if let Some(cause) = refusal {
+                    self.fail_waiting(&OpenError::Unreachable(cause));
+                }
             }
         }
     }
