@@ -16,8 +16,8 @@
 //! whose ends belong to no executor. Handles and flows stay on their thread.
 //! `examples/own_thread.rs` is such a program.
 //!
-//! Pipes stack: a [`DatagramPipe`] keeps boundaries on a socket or a flow, an [`AtomicPipe`] takes a
-//! send whole, [`Stacked`] puts a session's stripes on either, [`bridge()`] joins any two, and
+//! Pipes stack: a [`DatagramPipe`] keeps boundaries on a socket or a flow, an [`AtomicPipe`] takes
+//! a send whole, [`Stacked`] puts a session's stripes on either, [`bridge()`] joins any two, and
 //! [`PipeExt`] has their methods as futures. `examples/` in this crate's folder also shows an echo
 //! over datagrams, datagrams over a flow, and a relay.
 //!

@@ -91,7 +91,10 @@ fn looks(found: Adapted) -> [usize; 3] {
                 smol::Timer::after(Duration::from_millis(5)).await;
             }
         };
-        let told = |event: &Event| matches!(event, Event::StripeAdapted { adapted, .. } if *adapted == found);
+        let told = |event: &Event| match event {
+            Event::StripeAdapted { adapted, .. } => *adapted == found,
+            _ => false,
+        };
         let watching = async {
             log.wait_for(told).await;
             let first = looks.get();

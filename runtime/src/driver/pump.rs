@@ -268,8 +268,7 @@ impl Pump {
         self.base.agenda.wake();
     }
 
-    /// Ends the session at once, because the key of the other side is no longer accepted. A client
-    /// begins another one.
+    /// Ends the session at once, because the key of the other side is no longer accepted.
     pub fn end_revoked(&mut self) {
         self.life.revoke();
         self.abort();

@@ -61,8 +61,11 @@ fn a_window_takes_a_fourth_of_what_memory_is_left() {
     alone.open(b"");
     let credit = (16 << 10) + free / 4;
     let frames = alone.frames();
-    let opens = |(_, frame): &(u64, Frame)| matches!(frame, Frame::Open { credit: says, .. } if *says == credit);
-    assert!(frames.iter().any(opens), "{frames:?}");
+    let given = frames.iter().find_map(|(_, frame)| match frame {
+        Frame::Open { credit, .. } => Some(*credit),
+        _ => None,
+    });
+    assert_eq!(given, Some(credit), "{frames:?}");
 }
 
 #[test]
