@@ -35,12 +35,23 @@ impl Rate {
     }
 
     /// How many bytes go in so many microseconds, rounded down.
+    #[inline]
     pub fn bytes_in_micros(self, micros: u64) -> u64 {
+        // Almost always the product fits, and a division of 128 bits is slow.
+        match self.0.checked_mul(micros) {
+            Some(product) => product / 1_000_000,
+            None => self.many_bytes_in_micros(micros),
+        }
+    }
+
+    #[cold]
+    fn many_bytes_in_micros(self, micros: u64) -> u64 {
         let bytes = u128::from(self.0) * u128::from(micros) / 1_000_000;
         u64::try_from(bytes).unwrap_or(u64::MAX)
     }
 
     /// How many bytes go in that time, rounded down.
+    #[inline]
     pub fn bytes_in(self, time: Duration) -> u64 {
         self.bytes_in_micros(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
     }

@@ -253,7 +253,8 @@ impl SendHalf {
         }
     }
 
-    /// The stripe that carried this piece is gone.
+    /// This range is to be sent again, although it was handed to a stripe: that stripe is gone or in
+    /// doubt, or a copy elsewhere would arrive sooner.
     pub fn lose(&mut self, range: Range<u64>, fin: bool) {
         if self.state == SendState::Stopped {
             return;

@@ -58,9 +58,12 @@ impl Choice {
     ) {
         let fine = |stripe: &Stripe| !stripe.is_doubted();
         let known = |stripe: &Stripe| fine(stripe) && stripe.rtt().min().is_some();
-        let all_doubted = !stripes.iter().any(fine);
-        let all_new = !stripes.iter().any(known);
-        let best = stripes.best_rate();
+        let (mut all_doubted, mut all_new, mut best) = (true, true, None);
+        for stripe in stripes.iter() {
+            all_doubted &= !fine(stripe);
+            all_new &= !known(stripe);
+            best = best.max(stripe.rate().estimate());
+        }
         self.candidates.clear();
         for stripe in stripes.iter() {
             let chosen = all_doubted || known(stripe) || (all_new && fine(stripe));
@@ -125,6 +128,7 @@ impl Choice {
 }
 
 /// As the scheduler sees a stripe. No stripe is hoped to be faster than the `best` is known to be.
+#[inline]
 fn candidate(stripe: &Stripe, writable: bool, best: Option<Rate>, now: Instant) -> Candidate {
     Candidate {
         stripe: stripe.id(),

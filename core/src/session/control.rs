@@ -30,7 +30,7 @@ const REPEAT: core::ops::RangeInclusive<Duration> =
 #[derive(Clone, Debug, Default)]
 pub(super) struct Control {
     intents: Intents,
-    /// Where that was said which is to be repeated on another stripe.
+    /// The stripe that carried the latest of what is to be repeated: the repetition avoids it.
     beside: Option<StripeId>,
     /// The time for that has come.
     repeat_due: bool,

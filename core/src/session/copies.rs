@@ -103,8 +103,8 @@ fn stuck(stripe: &mut Stripe, copy: u64, urgent: bool, now: Instant) -> Option<F
     if urgent && !stripe.rate().slowed() {
         return None;
     }
-    let late = stripe.late_at().is_some_and(|at| at <= now);
-    let rate = stripe.rate_now(now)?;
+    let (late, rate) = stripe.lateness(now);
+    let rate = rate?;
     let worth = reinject::worth_behind(rate, copy, late && !urgent);
     if stripe.in_flight() <= worth {
         return None;

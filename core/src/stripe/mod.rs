@@ -42,8 +42,9 @@ const LATE_SLACK: Duration = Duration::from_millis(10);
 /// An acknowledgement is overdue only by this much and a piece's time: others may be in front of it
 /// on the stripe that brings it, and timers are late.
 const OVERDUE: Duration = Duration::from_millis(25);
-/// A stripe on which something came in within the last fourth of the limit is given up only after
-/// four times the limit.
+/// While bytes come in on a stripe, the answer that is awaited may stand behind them. The stripe is
+/// then given up this many times the limit after the last progress, or this fraction of the limit
+/// after the last byte, whatever is first.
 const HEARD: u32 = 4;
 /// A stripe that carries more entries than this without anything that asks for an acknowledgement
 /// gets a PING, so that its ledger ends.
@@ -205,12 +206,14 @@ impl Stripe {
     }
 
     /// Whether it takes `len` more bytes of data now.
+    #[inline]
     pub fn takes_data(&self, len: usize) -> bool {
         self.unwritten() == 0 || self.unwritten() + len as u64 <= self.allowance()
     }
 
     /// Whether as much is in flight as keeps it busy, and a piece more if what is to be sent is
     /// `sparse`. Pieces have a size: half of one more is as good as half of one less.
+    #[inline]
     pub fn is_full(&self, sparse: bool) -> bool {
         let (in_flight, chunk) = (self.in_flight(), self.chunk() as u64);
         let beyond = if sparse { chunk * 3 / 2 } else { 0 };
@@ -220,6 +223,7 @@ impl Stripe {
 
     /// What of `in_flight` is still on its way, as far as can be told: acknowledgements come in
     /// batches, but one that comes no more brings nothing.
+    #[inline]
     pub fn on_the_way(&self, now: Instant) -> u64 {
         let since = now.since(self.progress).min(acker::DELAY);
         let arrived = self.rate.estimate().map_or(0, |rate| rate.bytes_in(since));
@@ -273,12 +277,18 @@ impl Stripe {
         OVERDUE + Duration::from_micros(piece)
     }
 
-    /// Its rate as it shows now: that of the time since the oldest data on it
-    /// was handed over, if that is late; and not more than one piece in the time for which an
-    /// acknowledgement is overdue.
+    /// Its rate as it shows now, see [`Stripe::lateness`].
+    #[inline]
     pub fn rate_now(&self, now: Instant) -> Option<Rate> {
+        self.lateness(now).1
+    }
+
+    /// Whether the oldest data on it is late, and its rate as it shows now: that of the time since
+    /// this data was handed over, if it is late; and not more than one piece in the time for which
+    /// an acknowledgement is overdue.
+    pub fn lateness(&self, now: Instant) -> (bool, Option<Rate>) {
         let late = self.late_at().is_some_and(|at| at <= now);
-        match self.ledger.awaited().filter(|_| late) {
+        let rate = match self.ledger.awaited().filter(|_| late) {
             None => self.rate.hopeful(now),
             Some(front) => {
                 let brought = self.ledger.acknowledged().saturating_sub(front.mark.delivered());
@@ -290,7 +300,8 @@ impl Stripe {
                 let most = self.rate.estimate().unwrap_or(Rate::bytes(u64::MAX));
                 Some(rate.min(most).at_least_one())
             }
-        }
+        };
+        (late, rate)
     }
 
     /// The operating system has taken `total` of the bytes that were handed over.
@@ -324,6 +335,7 @@ impl Stripe {
     }
 
     /// Notes whether it took all that there was, while more data is `waiting` or not.
+    #[inline]
     pub fn after_sending(&mut self, waiting: bool) {
         let full = self.is_full(false);
         if self.takes_data(self.chunk()) && !full {
@@ -338,6 +350,7 @@ impl Stripe {
     }
 
     /// What it should say anew of [`Stripe::unsent`], if that has doubled or halved since.
+    #[inline]
     pub fn new_pace(&mut self) -> Option<u64> {
         let pace = self.unsent();
         let changed = pace >= self.pace * 2 || pace <= self.pace / 2;
@@ -489,7 +502,11 @@ impl Stripe {
 
 /// When an entry has taken half as long again as was expected.
 pub(crate) fn late<T>(entry: &Entry<T>) -> Instant {
-    entry.at + entry.expected.since(entry.at) * 3 / 2 + LATE_SLACK
+    // Asked for each stripe at each choice: arithmetic with Duration would cost a tenth of all.
+    let at = entry.at.as_micros();
+    let expected = entry.expected.as_micros().saturating_sub(at);
+    let half_as_long_again = expected.saturating_add(expected / 2);
+    Instant::from_micros(at.saturating_add(half_as_long_again)) + LATE_SLACK
 }
 
 /// A time in microseconds.

@@ -152,6 +152,7 @@ impl Stripes {
     }
 
     /// The highest delivery rate that is known of any.
+    #[inline]
     pub fn best_rate(&self) -> Option<Rate> {
         self.iter().filter_map(|stripe| stripe.rate().estimate()).max()
     }
