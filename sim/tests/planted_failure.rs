@@ -51,7 +51,7 @@ fn reason(script: &str) -> String {
 #[ignore = "builds the simulator with planted bugs, which takes minutes"]
 fn a_failure_becomes_a_short_script_and_traces_that_repeat_it() {
     let parent = folder("planted-violation");
-    let bug = "farewell-not-owed-again";
+    let bug = "reset-not-owed-again";
     let (name, traces) = fail(&parent, bug, 13);
     let file = format!("{name}/failure.scenario");
     let script = fs::read_to_string(parent.join(&file)).expect("a script");

@@ -36,12 +36,12 @@ fn a_drain_lost_with_its_stripe_is_said_again() {
 
 #[test]
 fn a_farewell_lost_with_its_stripe_is_said_again() {
-    let farewells = [
+    let closings = [
         Input::FlowReset { flow: FLOW, reason: Reason::Aborted },
         Input::FlowRefuse { flow: FLOW, reason: Reason::Aborted },
     ];
     let is_farewell = |frame: &Frame| matches!(frame, Frame::Reset { .. } | Frame::Refuse { .. });
-    for closing in farewells {
+    for closing in closings {
         let mut alone = Alone::server(2);
         alone.hear(0, open());
         alone.give(closing);
