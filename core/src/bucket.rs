@@ -28,7 +28,7 @@ impl Bucket {
 
     /// Tokens that come with the time up to `now`. A time that goes back brings none.
     pub fn refill(&mut self, now: Instant) {
-        let micros = u64::try_from(now.since(self.at).as_micros()).unwrap_or(u64::MAX);
+        let micros = crate::time::micros(now.since(self.at));
         self.at = self.at.max(now);
         self.put(micros.saturating_mul(self.rate));
     }

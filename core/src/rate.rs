@@ -1,5 +1,6 @@
 //! How fast bytes go.
 
+use crate::time::micros;
 use core::time::Duration;
 
 /// A number of bytes per second.
@@ -53,7 +54,7 @@ impl Rate {
     /// How many bytes go in that time, rounded down.
     #[inline]
     pub fn bytes_in(self, time: Duration) -> u64 {
-        self.bytes_in_micros(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
+        self.bytes_in_micros(micros(time))
     }
 
     /// This rate, but not zero.

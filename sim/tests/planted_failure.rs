@@ -1,10 +1,11 @@
 //! A failing swarm makes its failure small and writes it down, and what it wrote repeats it. The
 //! failures come of bugs that are planted in the engine. The simulator builds itself anew with
-//! them, which takes minutes: `cargo test --release -p sim --test planted_failure -- --ignored`.
+//! them, which takes minutes: `cargo test -p sim --test planted_failure -- --ignored`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Once;
 
 fn sim(folder: &Path, words: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sim"));
@@ -13,6 +14,15 @@ fn sim(folder: &Path, words: &[&str]) -> Output {
 
 fn said(output: &Output) -> String {
     String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()).into_owned()
+}
+
+/// Has the simulator build itself with bugs, before tests that run side by side both would.
+fn build() {
+    static BUILT: Once = Once::new();
+    BUILT.call_once(|| {
+        let output = sim(Path::new("."), &["selftest", "--bug", "none", "--limit", "1"]);
+        assert!(output.status.success(), "{}", said(&output));
+    });
 }
 
 /// An empty folder; removed by a test that passes.
@@ -24,6 +34,7 @@ fn folder(name: &str) -> PathBuf {
 
 /// Lets the swarm of one seed fail and says what was written: the folder and the traces in it.
 fn fail(parent: &Path, bug: &str, seed: u64) -> (String, Vec<String>) {
+    build();
     let seeds = format!("{seed}..{}", seed + 1);
     let output = sim(parent, &["swarm", "--bug", bug, "--seeds", &seeds, "--threads", "1"]);
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));

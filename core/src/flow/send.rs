@@ -253,7 +253,7 @@ impl SendHalf {
         }
     }
 
-    /// This range is to be sent again, although it was handed to a stripe: that stripe is gone or in
+    /// This range is to be sent again, although it was handed to a stripe: the stripe is gone or in
     /// doubt, or a copy elsewhere would arrive sooner.
     pub fn lose(&mut self, range: Range<u64>, fin: bool) {
         if self.state == SendState::Stopped {

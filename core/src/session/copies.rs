@@ -112,7 +112,7 @@ fn stuck(stripe: &mut Stripe, copy: u64, urgent: bool, now: Instant) -> Option<F
     let acknowledged = stripe.ledger().acknowledged();
     let wanted = |entry: &Entry<Token>| {
         let left = rate.time_for(entry.end - acknowledged);
-        !urgent || now + left > crate::stripe::late(entry)
+        !urgent || now + left > entry.late_at()
     };
     oldest(stripe, worth, wanted)
 }

@@ -148,7 +148,7 @@ impl RateEstimator {
         // Over the longer of what handing over and what acknowledging took: acknowledgements that
         // come in a burst show nothing.
         let took = now.since(mark.delivered_at).max(at.since(mark.first_sent_at));
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let micros = crate::time::micros(took);
         if micros < MIN_INTERVAL {
             return None;
         }

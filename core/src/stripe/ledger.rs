@@ -6,6 +6,7 @@ use crate::stripe::estimator::Mark;
 use crate::time::Instant;
 use alloc::collections::VecDeque;
 use core::hash::{Hash, Hasher};
+use core::time::Duration;
 
 /// Something put on a stripe.
 #[derive(Clone, Debug)]
@@ -22,6 +23,20 @@ pub(crate) struct Entry<T> {
     pub mark: Mark,
     /// What it is.
     pub token: T,
+}
+
+/// Data is late only by this much.
+pub(crate) const LATE_SLACK: Duration = Duration::from_millis(10);
+
+impl<T> Entry<T> {
+    /// When it has taken half as long again as was expected.
+    pub fn late_at(&self) -> Instant {
+        // Asked for each stripe at each choice: arithmetic with Duration would cost a tenth of all.
+        let at = self.at.as_micros();
+        let expected = self.expected.as_micros().saturating_sub(at);
+        let half_as_long_again = expected.saturating_add(expected / 2);
+        Instant::from_micros(at.saturating_add(half_as_long_again)) + LATE_SLACK
+    }
 }
 
 /// One search looks at no more entries than this that it does not want.

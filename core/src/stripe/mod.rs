@@ -15,7 +15,7 @@ use crate::id::StripeId;
 use crate::io::Output;
 use crate::rate::Rate;
 use crate::stats::StripeStats;
-use crate::time::Instant;
+use crate::time::{Instant, micros};
 use crate::wire::frame::Frame;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -37,14 +37,11 @@ const QUEUED_SLACK: Duration = Duration::from_millis(10);
 const LENIENT_RTT: Duration = Duration::from_millis(100);
 /// How fast such a stripe is taken to be for the same question; as in the choice.
 const LENIENT_RATE: Rate = Rate::bytes(1_250_000);
-/// Data is late only by this much.
-const LATE_SLACK: Duration = Duration::from_millis(10);
 /// An acknowledgement is overdue only by this much and a piece's time: others may be in front of it
 /// on the stripe that brings it, and timers are late.
 const OVERDUE: Duration = Duration::from_millis(25);
-/// While bytes come in on a stripe, the answer that is awaited may stand behind them. The stripe is
-/// then given up this many times the limit after the last progress, or this fraction of the limit
-/// after the last byte, whatever is first.
+/// While bytes come in, the answer may stand behind them: then a stripe is given up this many times
+/// the limit after the last progress, or this part of it after the last byte, whatever is first.
 const HEARD: u32 = 4;
 /// A stripe that carries more entries than this without anything that asks for an acknowledgement
 /// gets a PING, so that its ledger ends.
@@ -267,7 +264,7 @@ impl Stripe {
     /// When the oldest of what is on it has taken half as long again as was expected when it was
     /// put there, or an acknowledgement is overdue.
     pub fn late_at(&self) -> Option<Instant> {
-        Some(late(self.ledger.awaited()?).min(self.due + self.overdue()))
+        Some(self.ledger.awaited()?.late_at().min(self.due + self.overdue()))
     }
 
     /// An acknowledgement that is so much behind the earliest time at which it could come shows
@@ -498,20 +495,6 @@ impl Stripe {
             doubted: self.doubted,
         }
     }
-}
-
-/// When an entry has taken half as long again as was expected.
-pub(crate) fn late<T>(entry: &Entry<T>) -> Instant {
-    // Asked for each stripe at each choice: arithmetic with Duration would cost a tenth of all.
-    let at = entry.at.as_micros();
-    let expected = entry.expected.as_micros().saturating_sub(at);
-    let half_as_long_again = expected.saturating_add(expected / 2);
-    Instant::from_micros(at.saturating_add(half_as_long_again)) + LATE_SLACK
-}
-
-/// A time in microseconds.
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

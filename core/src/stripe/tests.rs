@@ -138,20 +138,20 @@ fn data_is_late_after_half_as_long_again_as_the_round_trip_and_what_lay_ahead_ex
     put(&mut stripe, 5_000, false, SECOND);
     assert_eq!(stripe.late_at(), None, "nothing asks for an acknowledgement");
     // As if an acknowledgement were never overdue.
-    let late = |stripe: &Stripe| stripe.ledger.awaited().map(late);
+    let late = |stripe: &Stripe| stripe.ledger.awaited().map(Entry::late_at);
     put(&mut stripe, 10_000, true, SECOND);
     put(&mut stripe, 10_000, true, SECOND + 1000);
     // 40 ms and 10 ms for itself; half as long again, and the slack.
-    assert_eq!(late(&stripe), Some(at(SECOND + 75_000) + LATE_SLACK));
+    assert_eq!(late(&stripe), Some(at(SECOND + 75_000) + ledger::LATE_SLACK));
     stripe.ledger.advance(stripe.sent - 10_000);
     while stripe.ledger.pop().is_some() {}
     // 10 ms more for what lay ahead when it was put there.
-    assert_eq!(late(&stripe), Some(at(SECOND + 1000 + 90_000) + LATE_SLACK));
+    assert_eq!(late(&stripe), Some(at(SECOND + 1000 + 90_000) + ledger::LATE_SLACK));
     let mut unknown = self::stripe();
     put(&mut unknown, 10_000, true, 7);
     assert_eq!(
         late(&unknown),
-        Some(at(7) + (LENIENT_RTT + Duration::from_millis(8)) * 3 / 2 + LATE_SLACK)
+        Some(at(7) + (LENIENT_RTT + Duration::from_millis(8)) * 3 / 2 + ledger::LATE_SLACK)
     );
 }
 

@@ -21,7 +21,7 @@
 
 use crate::rate::Rate;
 use crate::stripe::acker::DELAY;
-use crate::time::Instant;
+use crate::time::{Instant, micros};
 use core::time::Duration;
 
 /// The highest rate is taken over so many rounds that say something.
@@ -243,7 +243,7 @@ impl Window {
         let brought = delivered.saturating_sub(core::mem::replace(&mut self.delivered, delivered));
         let waited = core::mem::take(&mut self.waits);
         let Some(heard) = self.heard.replace(now).filter(|_| waited) else { return };
-        let gap = u64::try_from(now.since(heard).as_micros()).unwrap_or(u64::MAX);
+        let gap = micros(now.since(heard));
         if brought >= self.rate().bytes_in_micros(gap) / 2 {
             self.gaps[ROUNDS - 1] = self.gaps[ROUNDS - 1].max(gap);
         }

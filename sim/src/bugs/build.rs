@@ -83,8 +83,14 @@ pub fn read(root: &Path) -> Result<Sources, String> {
 }
 
 /// Writes the copy. Files that are as they should be keep their time, so that cargo builds only
-/// what has changed.
+/// what has changed; what an earlier copy had beside them goes.
 fn write(folder: &Path, sources: &Sources) -> Result<(), String> {
+    let earlier = if folder.exists() { read(folder)? } else { Sources::new() };
+    for path in earlier.keys().filter(|path| !sources.contains_key(*path)) {
+        let gone = folder.join(path);
+        fs::remove_file(&gone)
+            .map_err(|error| format!("cannot remove {}: {error}", gone.display()))?;
+    }
     for (path, text) in sources {
         let to = folder.join(path);
         if fs::read_to_string(&to).is_ok_and(|there| there == *text) {
@@ -116,6 +122,21 @@ mod tests {
             core.map(|(_, text)| text.matches(&site).count()).sum::<usize>()
         };
         bugs.iter().for_each(|bug| assert_eq!(sites(bug), 1, "{}", bug.name()));
+    }
+
+    #[test]
+    fn a_copy_is_what_is_written_and_nothing_that_an_earlier_one_had() {
+        let folder = std::env::temp_dir().join(format!("striper-copy-{}", std::process::id()));
+        let copy = |names: &[&str]| -> Sources {
+            let all = ["Cargo.toml", "Cargo.lock", "core/a.rs", "runtime/a.rs", "cli/a.rs"];
+            let all = all.iter().chain(&["tests/a.rs", "sim/a.rs"]).chain(names);
+            all.map(|name| (name.to_string(), format!("// {name}\n"))).collect()
+        };
+        for names in [&["sim/bugs/old.patch"][..], &["sim/bugs/new.patch"]] {
+            write(&folder, &copy(names)).unwrap();
+            assert_eq!(read(&folder).unwrap(), copy(names));
+        }
+        fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]
