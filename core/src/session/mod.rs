@@ -113,8 +113,8 @@ impl Session {
     ///
     /// # Panics
     /// On a caller's mistake: a flow id never issued, more data than [`Session::send_room`], more
-    /// consumed than delivered, more written than transmitted, a stripe number used twice. The
-    /// session is of no use afterwards.
+    /// consumed than delivered, more written than transmitted, a stripe number used twice, a share
+    /// of more than half the memory limit. The session is of no use afterwards.
     pub fn handle(&mut self, now: Instant, input: Input, out: &mut Vec<Output>) {
         if self.take_in(now, input, out) {
             self.settle(out);
