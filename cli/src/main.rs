@@ -34,8 +34,7 @@ use striper_runtime::Executor;
 // anybody.
 const _: () = assert!(
     !striper_core::FOR_SIMULATION_ONLY,
-    "striper-core has rare turns in it, for simulation alone: build only sim \
-     with them (-p sim)"
+    "striper-core has rare turns in it, for simulation alone: build only sim with them (-p sim)"
 );
 
 fn main() -> ExitCode {

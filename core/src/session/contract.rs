@@ -47,7 +47,7 @@ impl Session {
             | Input::FlowReset { flow, .. } => self.not_issued(*flow),
             Input::MemoryLimit { receive, send } => {
                 let (share, most) = (receive.max(send), self.config.memory_limit / 2);
-                let why = || format!("a share of {share} bytes, at most {most}");
+                let why = || format!("a share of {share} bytes, half the memory limit is {most}");
                 (*share > most).then(why)
             }
             Input::StripeBytes { .. }

@@ -51,6 +51,12 @@ impl Bug {
         self.faults
     }
 
+    /// Whether another implementation had it.
+    #[cfg(test)]
+    pub fn is_modelled(&self) -> bool {
+        self.origin != "chosen for this engine"
+    }
+
     /// What it is, for `selftest --list`.
     pub fn describe(&self) -> String {
         let Bug { name, story, origin, faults, .. } = self;
