@@ -3,14 +3,14 @@
 //!
 //! `cargo run -p sim --example picture -- FILE`
 
-use sim::app::FlowPlan;
-use sim::faults::{Fault, Told};
-use sim::files;
-use sim::oracle::Pipe;
-use sim::picture::{self, Figure, Oracle, PAGE, Summary};
-use sim::rate::Rate;
-use sim::side::Side;
-use sim::world::{Setup, World};
+use sim::base::files;
+use sim::base::rate::Rate;
+use sim::base::side::Side;
+use sim::net::app::FlowPlan;
+use sim::net::faults::{Fault, Told};
+use sim::net::oracle::Pipe;
+use sim::run::world::{Setup, World};
+use sim::show::picture::{self, Figure, Oracle, PAGE, Summary};
 use std::process::ExitCode;
 use std::time::Duration;
 

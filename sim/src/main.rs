@@ -1,6 +1,7 @@
 //! `cargo run -p sim -- --caps 1mbps`: see `--help`.
 
-use sim::{args, bugs};
+use sim::command;
+use sim::search::bugs;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -11,7 +12,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<ExitCode, String> {
-    let command = args::parse(std::env::args_os().skip(1))?;
+    let command = command::parse(std::env::args_os().skip(1))?;
     let elsewhere = command.bug().map_or(Ok(None), bugs::activate)?;
     Ok(elsewhere.unwrap_or_else(|| command.run()))
 }

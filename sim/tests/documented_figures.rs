@@ -1,9 +1,9 @@
 //! README and docs name figures of the simulator, which are what it computes today. README names
 //! figures of the lab, which are those of docs/SCHEDULER.md.
 
-use sim::args::{Command, parse};
-use sim::kinds::Kind;
-use sim::measure::Transfer;
+use sim::base::kinds::Kind;
+use sim::command::{Command, parse};
+use sim::run::transfer::Transfer;
 use std::path::Path;
 use std::process;
 use std::{env, fs};

@@ -1,7 +1,7 @@
 //! What a swarm says of flows that are not complete.
 
-use sim::app::{Answer, Ending, FlowPlan};
-use sim::swarm::{Scenario, draw, run};
+use sim::net::app::{Answer, Ending, FlowPlan};
+use sim::search::swarm::{Scenario, draw, run};
 
 /// Whether a program breaks the flow off or refuses it.
 fn is_broken(plan: &FlowPlan) -> bool {

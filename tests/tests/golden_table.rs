@@ -5,14 +5,14 @@
 //! `STRIPER_BLESS=1 cargo test -p striper-tests --test golden_table` writes the table anew.
 //! Everything in it is computed in integers and virtual time, so it is the same on every machine.
 
-use sim::app::FlowPlan;
-use sim::files::{self, FileKind};
-use sim::oracle::{Pipe, fluid_time};
-use sim::rate::Rate;
-use sim::scheduler;
-use sim::side::Side;
-use sim::units::{write_percent, write_rate};
-use sim::world::{Setup, World};
+use sim::base::files::{self, FileKind};
+use sim::base::rate::Rate;
+use sim::base::scheduler;
+use sim::base::side::Side;
+use sim::base::units::{write_percent, write_rate};
+use sim::net::app::FlowPlan;
+use sim::net::oracle::{Pipe, fluid_time};
+use sim::run::world::{Setup, World};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,10 +1,10 @@
 //! Ends of flows: half-close, reset, refusal, the end of the session. Each is what it was at the
 //! other side.
 
-use sim::app::{Answer, EndState, Ending, FlowPlan, ReadPlan, SendPlan, Start};
-use sim::rate::Rate;
-use sim::side::Side;
-use sim::world::{Checks, Setup, World};
+use sim::base::rate::Rate;
+use sim::base::side::Side;
+use sim::net::app::{Answer, EndState, Ending, FlowPlan, ReadPlan, SendPlan, Start};
+use sim::run::world::{Checks, Setup, World};
 use std::time::Duration;
 use striper_core::{EndReason, Input, Reason};
 

@@ -1,10 +1,10 @@
 //! Stripes die in every way, and no flow notices more than a pause.
 
-use sim::app::{EndState, FlowPlan};
-use sim::faults::{Fault, Told};
-use sim::rate::Rate;
-use sim::side::Side;
-use sim::world::{Checks, Setup, World};
+use sim::base::rate::Rate;
+use sim::base::side::Side;
+use sim::net::app::{EndState, FlowPlan};
+use sim::net::faults::{Fault, Told};
+use sim::run::world::{Checks, Setup, World};
 use std::time::Duration;
 use striper_core::EndReason;
 

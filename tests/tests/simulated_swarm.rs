@@ -1,8 +1,8 @@
 //! Small worlds drawn at random, and those that once failed.
 //! `cargo run --release -p sim -- swarm --seeds A..B` runs as many as one likes.
 
-use sim::swarm::sweep::sweep;
-use sim::swarm::{self, Size, draw, script};
+use sim::search::swarm::sweep::sweep;
+use sim::search::swarm::{self, Size, draw, script};
 use std::path::Path;
 
 #[test]

@@ -2,11 +2,11 @@
 //! the same seed.
 
 use bytes::Bytes;
-use sim::app::{FlowPlan, SendPlan};
-use sim::measure::Transfer;
-use sim::rate::Rate;
-use sim::side::Side;
-use sim::world::{Checks, Setup, World};
+use sim::base::rate::Rate;
+use sim::base::side::Side;
+use sim::net::app::{FlowPlan, SendPlan};
+use sim::run::transfer::Transfer;
+use sim::run::world::{Checks, Setup, World};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use striper_core::{

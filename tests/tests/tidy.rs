@@ -37,11 +37,16 @@ fn crates(sources: &[Source]) -> Vec<Crate<'_>> {
 }
 
 #[test]
-fn core_imports_only_downwards_and_the_table_of_layers_names_each_file_once() {
-    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ARCHITECTURE.md");
-    let document = fs::read_to_string(document).expect("a document");
+fn files_import_only_downwards_and_the_table_of_layers_names_each_once() {
     let sources = repository();
-    check("layers", &tidy::layers(&document, "core", &Crate::new("core/src", &sources)));
+    for (name, heading, folder) in [
+        ("ARCHITECTURE.md", "### core", "core/src"),
+        ("docs/simulator.md", "## Where things are", "sim/src"),
+    ] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name);
+        let text = fs::read_to_string(path).expect("a document");
+        check("layers", &tidy::layers((name, &text), heading, &Crate::new(folder, &sources)));
+    }
 }
 
 #[test]

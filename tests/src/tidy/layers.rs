@@ -10,9 +10,9 @@ struct Layer {
 }
 
 /// Files that import a layer above their own, or that do not stand in exactly one row of the table
-/// under the heading `### PACKAGE` of `document`. The crate's root and tests are in no layer.
-pub fn layers(document: &str, package: &str, all: &Crate) -> Vec<Fault> {
-    let layers = table(document, package);
+/// under `heading` in a document of this name and text. The crate's root and tests are in no layer.
+pub fn layers((name, text): (&str, &str), heading: &str, all: &Crate) -> Vec<Fault> {
+    let layers = table(text, heading);
     let mut faults = Vec::new();
     let mut place = std::collections::BTreeMap::new();
     for (module, source, _) in all.files().filter(|(path, _, is_test)| !is_test && !path.is_empty())
@@ -45,8 +45,8 @@ pub fn layers(document: &str, package: &str, all: &Crate) -> Vec<Fault> {
     for file in layers.iter().flat_map(|layer| &layer.files) {
         let prefix = all.folder().len() + 1;
         if !all.files().any(|(_, source, _)| is_named(file, &source.path()[prefix..])) {
-            let message = format!("`{file}` in the table of layers is no file of {package}");
-            faults.push(Fault::new("layers", "ARCHITECTURE.md", message));
+            let message = format!("`{file}` in the table of layers is no file of {}", all.folder());
+            faults.push(Fault::new("layers", name, message));
         }
     }
     faults
@@ -61,9 +61,8 @@ fn is_named(name: &str, file: &str) -> bool {
     }
 }
 
-/// The rows of the table of a package's layers, the lowest first.
-fn table(document: &str, package: &str) -> Vec<Layer> {
-    let heading = format!("### {package}");
+/// The rows of the table of layers under a heading, the lowest first.
+fn table(document: &str, heading: &str) -> Vec<Layer> {
     let section = document.lines().skip_while(|line| *line != heading).skip(1);
     let section = section.take_while(|line| !line.starts_with('#'));
     let rows = section.skip_while(|line| !line.starts_with("| layer | files |"));
@@ -109,7 +108,7 @@ mod tests {
         let all = usual.iter().chain(files);
         let source = |(file, text): &(&str, &str)| Source::new(format!("core/src/{file}"), *text);
         let sources: Vec<Source> = all.map(source).collect();
-        layers(DOCUMENT, "core", &Crate::new("core/src", &sources))
+        layers(("ARCHITECTURE.md", DOCUMENT), "### core", &Crate::new("core/src", &sources))
             .iter()
             .map(Fault::to_string)
             .collect()
@@ -133,7 +132,7 @@ mod tests {
         let found = faults(&[("engine.rs", ""), ("wire/mod.rs", ""), ("new.rs", "")]);
         let expected = [
             "layers: core/src/new.rs: stands in 0 rows of the table of layers, not in one",
-            "layers: ARCHITECTURE.md: `wire/frame` in the table of layers is no file of core",
+            "layers: ARCHITECTURE.md: `wire/frame` in the table of layers is no file of core/src",
         ];
         assert_eq!(found, expected);
     }

@@ -1,0 +1,304 @@
+//! Rates, sizes, times and percentages as people write them.
+//!
+//! A rate is in bits: `1mbps` and `1Mbit` are 10^6 bit/s. Whatever could also mean bytes is refused
+//! with a hint, because a simulation that is silently wrong by a factor of eight is worse than
+//! none.
+
+use crate::base::rate::Rate;
+use std::fmt;
+use std::time::Duration;
+
+/// Why a quantity can't be understood, with what to write instead.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BadUnit(String);
+
+impl fmt::Display for BadUnit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The slowest rate that the simulator accepts.
+pub const MIN_RATE: Rate = Rate::bits(1_000);
+
+/// The fastest rate that the simulator accepts: time is counted in microseconds, in which
+/// 100 Gbit/s move eight packets.
+pub const MAX_RATE: Rate = Rate::mbit(100_000);
+
+/// Reads a rate such as `1mbps`, `10Mbit`, `2.5mbps`, `500kbit` or `1Gbit/s`.
+pub fn parse_rate(text: &str) -> Result<Rate, BadUnit> {
+    let (number, unit) = split(text);
+    let scale_of = |prefix: &str| match prefix {
+        "" => Some(1),
+        "k" | "K" => Some(1_000),
+        "m" | "M" => Some(1_000_000),
+        "g" | "G" => Some(1_000_000_000),
+        _ => None,
+    };
+    let lower = unit.to_ascii_lowercase();
+    let bare = lower.strip_suffix("/s").unwrap_or(&lower);
+    let scale = if let Some(prefix) = unit.strip_suffix("bps") {
+        scale_of(prefix)
+    } else {
+        bare.strip_suffix("bit").and_then(scale_of)
+    };
+    let Some(scale) = scale else {
+        return Err(BadUnit(rate_hint(text, number, unit)));
+    };
+    if number.parse::<f64>().is_err() {
+        let hint = "does not begin with a number; write a rate like 1mbps or 2.5Mbit";
+        return Err(BadUnit(format!("\"{text}\" {hint}")));
+    }
+    scaled(number, scale)
+        .map(Rate::bits)
+        .filter(|rate| (MIN_RATE..=MAX_RATE).contains(rate))
+        .ok_or_else(|| BadUnit(format!("\"{text}\" is out of range: rates are 1kbit to 100gbit")))
+}
+
+/// Says what is unclear about a rate, and both things that it might have meant.
+fn rate_hint(text: &str, number: &str, unit: &str) -> String {
+    if number.parse::<f64>().is_err() {
+        return format!("\"{text}\" is no rate; write one like 1mbps, 10Mbit or 500kbit");
+    }
+    if unit.is_empty() {
+        return format!(
+            "\"{text}\" has no unit; write {number}mbps for {number} million bits per second, \
+             {number}kbit for thousands"
+        );
+    }
+    let prefix = unit.chars().next().filter(|c| "kKmMgG".contains(*c));
+    let looks_like_bytes = unit.contains('B')
+        || unit.to_ascii_lowercase().contains("byte")
+        || unit.contains('i')
+        || unit.len() <= 2;
+    match prefix {
+        Some(prefix) if looks_like_bytes => {
+            let prefix = prefix.to_ascii_lowercase();
+            let eight = number.parse::<f64>().unwrap_or(0.0) * 8.0;
+            format!(
+                "\"{text}\" could mean bytes; write {number}{prefix}bit for bits per second, or \
+                 {eight}{prefix}bit if you \
+                 meant bytes per second"
+            )
+        }
+        _ => format!(
+            "\"{text}\" has an unknown unit; rates are in kbit, Mbit, Gbit or kbps, mbps, gbps \
+             (bits per second)"
+        ),
+    }
+}
+
+/// Reads a list of rates, `20mbps,10mbps,5mbps,1mbps`.
+pub fn parse_rates(text: &str) -> Result<Vec<Rate>, BadUnit> {
+    text.split(',').map(|item| parse_rate(item.trim())).collect()
+}
+
+/// Reads an amount of data such as `8MiB`, `100kB` or `65536B`; the answer is in bytes.
+pub fn parse_size(text: &str) -> Result<u64, BadUnit> {
+    let (number, unit) = split(text);
+    let scale = match unit {
+        "B" => 1,
+        "kB" | "KB" => 1_000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "KiB" | "kiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => {
+            return Err(BadUnit(format!(
+                "\"{text}\" is no clear size; write it with B, kB, MB, GB (powers of 1000) or KiB, \
+                 MiB, GiB (powers of \
+                 1024), such as 8MiB"
+            )));
+        }
+    };
+    scaled(number, scale)
+        .filter(|size| (1..=1 << 40).contains(size))
+        .ok_or_else(|| BadUnit(format!("\"{text}\" is out of range; sizes go from 1B to 1024GiB")))
+}
+
+/// Reads a time such as `40ms`, `250us` or `1.5s`, at most an hour.
+pub fn parse_time(text: &str) -> Result<Duration, BadUnit> {
+    let (number, unit) = split(text);
+    let scale = match unit {
+        "us" | "µs" => 1,
+        "ms" => 1_000,
+        "s" => 1_000_000,
+        _ => {
+            return Err(BadUnit(format!(
+                "\"{text}\" is no time; write it with us, ms or s, such as 40ms"
+            )));
+        }
+    };
+    scaled(number, scale)
+        .filter(|micros| *micros <= 3_600_000_000)
+        .map(Duration::from_micros)
+        .ok_or_else(|| BadUnit(format!("\"{text}\" is out of range; times go from 0ms to 3600s")))
+}
+
+/// Reads a percentage such as `0.5%`, below 100; the answer is in millionths.
+pub fn parse_percent(text: &str) -> Result<u32, BadUnit> {
+    let (number, unit) = split(text);
+    if unit != "%" {
+        return Err(BadUnit(format!(
+            "\"{text}\" is no percentage; write it with a percent sign, such as 0.5%"
+        )));
+    }
+    scaled(number, 10_000)
+        .filter(|millionths| *millionths < 1_000_000)
+        .map(|millionths| millionths as u32)
+        .ok_or_else(|| {
+            BadUnit(format!(
+                "\"{text}\" is out of range; write a percentage from 0% up to below 100%"
+            ))
+        })
+}
+
+/// A duration in whole microseconds, rounded down; at most half a million years.
+pub const fn micros(time: Duration) -> u64 {
+    time.as_micros() as u64
+}
+
+/// Cuts between a number and its unit.
+fn split(text: &str) -> (&str, &str) {
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    (number, unit.trim_start())
+}
+
+/// A decimal number times a scale, computed in integers, so that 0.1 is a tenth. What is below one
+/// is cut off.
+fn scaled(number: &str, scale: u64) -> Option<u64> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if whole.is_empty() && fraction.is_empty() || fraction.len() > 9 {
+        return None;
+    }
+    let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+    let ten_to = 10u64.pow(fraction.len() as u32);
+    let fraction: u64 = if fraction.is_empty() { 0 } else { fraction.parse().ok()? };
+    let part = u128::from(fraction) * u128::from(scale) / u128::from(ten_to);
+    whole.checked_mul(scale)?.checked_add(u64::try_from(part).ok()?)
+}
+
+/// A rate with three or four digits, `3.97 Mbit/s`, from bit/s.
+pub fn show_rate(bits_per_second: f64) -> String {
+    let (value, unit) = match bits_per_second {
+        r if r >= 1e9 => (r / 1e9, "Gbit/s"),
+        r if r >= 1e6 => (r / 1e6, "Mbit/s"),
+        r => (r / 1e3, "kbit/s"),
+    };
+    format!("{value:.2} {unit}")
+}
+
+/// A cap in the form in which it can be given, `20mbps`.
+pub fn write_rate(rate: Rate) -> String {
+    match rate.as_bits() {
+        r if r % 1_000_000_000 == 0 => format!("{}gbps", r / 1_000_000_000),
+        r if r % 1_000_000 == 0 => format!("{}mbps", r / 1_000_000),
+        r if r % 1_000 == 0 => format!("{}kbps", r / 1_000),
+        r => format!("{r}bps"),
+    }
+}
+
+/// A size in the form in which it can be given, `8MiB`.
+pub fn write_size(bytes: u64) -> String {
+    match bytes {
+        b if b % (1 << 30) == 0 => format!("{}GiB", b >> 30),
+        b if b % (1 << 20) == 0 => format!("{}MiB", b >> 20),
+        b if b % (1 << 10) == 0 => format!("{}KiB", b >> 10),
+        b => format!("{b}B"),
+    }
+}
+
+/// A time in the form in which it can be given, `40ms`.
+pub fn write_time(time: Duration) -> String {
+    match time.as_micros() {
+        t if t % 1_000_000 == 0 => format!("{}s", t / 1_000_000),
+        t if t % 1_000 == 0 => format!("{}ms", t / 1_000),
+        t => format!("{t}us"),
+    }
+}
+
+/// A percentage in the form in which it can be given, `0.5%`.
+pub fn write_percent(millionths: u32) -> String {
+    let digits = format!("{}.{:04}", millionths / 10_000, millionths % 10_000);
+    format!("{}%", digits.trim_end_matches('0').trim_end_matches('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_in_bits() {
+        for (text, rate) in [
+            ("1mbps", 1_000_000),
+            ("1Mbps", 1_000_000),
+            ("10Mbit", 10_000_000),
+            ("10 Mbit/s", 10_000_000),
+            ("2.5mbps", 2_500_000),
+            ("0.1mbit", 100_000),
+            ("500kbit", 500_000),
+            ("64kbps", 64_000),
+            ("1gbit", 1_000_000_000),
+            ("9600bps", 9_600),
+        ] {
+            assert_eq!(parse_rate(text), Ok(Rate::bits(rate)), "{text}");
+        }
+        assert_eq!(parse_rates("20mbps, 1mbps"), Ok(vec![Rate::mbit(20), Rate::mbit(1)]));
+    }
+
+    #[test]
+    fn what_could_mean_bytes_is_refused_with_a_hint() {
+        for (text, hint) in [
+            ("1MBps", "write 1mbit for bits per second, or 8mbit"),
+            ("1MB/s", "or 8mbit if you meant bytes"),
+            ("10M", "write 10mbit"),
+            ("1MiB", "or 8mbit"),
+            ("1mb", "or 8mbit"),
+            ("7", "write 7mbps"),
+            ("fast", "write one like 1mbps"),
+            ("", "write one like"),
+            ("1xbps", "unknown unit"),
+            ("1..2mbps", "number"),
+            ("0mbps", "out of range"),
+            ("999gbit", "out of range"),
+            ("-1mbps", "is no rate"),
+            ("1mbps,", ""),
+        ] {
+            let error = parse_rates(text).unwrap_err().to_string();
+            assert!(error.contains(hint), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn sizes_times_and_percentages_read_back() {
+        for text in ["8MiB", "100KiB", "1GiB", "65537B"] {
+            assert_eq!(write_size(parse_size(text).unwrap()), text);
+        }
+        assert_eq!(parse_size("8MB"), Ok(8_000_000));
+        for text in ["8M", "8", "0B", "8mb", "99999GiB"] {
+            assert!(parse_size(text).is_err(), "{text}");
+        }
+        for text in ["40ms", "0s", "250us", "2s"] {
+            assert_eq!(write_time(parse_time(text).unwrap()), text);
+        }
+        for text in ["40", "40m", "2h", "3601s"] {
+            assert!(parse_time(text).is_err(), "{text}");
+        }
+        for text in ["0.5%", "0%", "12%", "0.0001%"] {
+            assert_eq!(write_percent(parse_percent(text).unwrap()), text);
+        }
+        for text in ["0.5", "100%", "x%"] {
+            assert!(parse_percent(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn rates_read_back() {
+        for text in ["20mbps", "2500kbps", "1gbps", "1500bps"] {
+            assert_eq!(write_rate(parse_rate(text).unwrap()), text);
+        }
+        assert_eq!(show_rate(3_971_234.0), "3.97 Mbit/s");
+    }
+}

@@ -1,0 +1,305 @@
+//! `sim exhaust`: which worlds, in which way, and what is printed.
+
+use super::option;
+use crate::base::say::say;
+use crate::search::exhaust::breadth::{self, Counts, Found};
+use crate::search::exhaust::depth::{self, Way};
+use crate::search::exhaust::world::World;
+use crate::search::exhaust::{retrace, worlds};
+use lexopt::{Arg, Parser};
+use std::fmt::Write;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// What `sim exhaust --help` says.
+pub const HELP: &str = include_str!("help/exhaust.txt");
+
+/// States of a world beyond which the second search keeps ends as the first does: it would take too
+/// long to live through them all.
+const LIVED: u64 = 100_000;
+
+/// What to do.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Options {
+    quick: bool,
+    world: Option<String>,
+    limit: Option<usize>,
+    path: Option<Vec<u32>>,
+    list: bool,
+    json: bool,
+    help: bool,
+}
+
+impl Options {
+    /// Reads what follows `exhaust` on the command line. The error says what was wrong and what to
+    /// do.
+    pub fn parse(parser: &mut Parser) -> Result<Self, String> {
+        let mut options = Options::default();
+        while let Some(arg) = option::next(parser)? {
+            let Arg::Long(name) = arg else {
+                if arg == Arg::Short('h') {
+                    options.help = true;
+                    continue;
+                }
+                return Err(format!("{}; see exhaust --help for what there is", arg.unexpected()));
+            };
+            let name = name.to_owned();
+            let mut value = || option::value_of(parser, &name, "exhaust --help");
+            match name.as_str() {
+                "quick" => options.quick = true,
+                "list" => options.list = true,
+                "json" => options.json = true,
+                "help" => options.help = true,
+                "world" => options.world = Some(value()?),
+                "limit" => {
+                    let text = value()?;
+                    let limit =
+                        text.parse().ok().filter(|limit| (1..=1_000_000_000).contains(limit));
+                    options.limit = Some(limit.ok_or_else(|| {
+                        format!("--limit: \"{text}\" is no number from 1 to 10^9")
+                    })?);
+                }
+                "path" => {
+                    let text = value()?;
+                    let path: Result<_, _> = text.split('.').map(str::parse).collect();
+                    options.path = Some(
+                        path.map_err(|_| format!("--path: \"{text}\" is no list such as 0.3.1"))?,
+                    );
+                }
+                _ => {
+                    return Err(format!(
+                        "--{name} is unknown to exhaust; see exhaust --help for what there is"
+                    ));
+                }
+            }
+        }
+        if let Some(name) = &options.world
+            && !worlds::all().iter().any(|world| world.name == name)
+        {
+            let known: Vec<_> = worlds::all().iter().map(|world| world.name).collect();
+            return Err(format!("--world: \"{name}\" is unknown; there are {}", known.join(", ")));
+        }
+        if options.path.is_some() && options.world.is_none() {
+            return Err("--path needs --world: a way through which world?".into());
+        }
+        Ok(options)
+    }
+}
+
+/// Does it. Prints to standard output; `false` if something is wrong.
+pub fn run(options: &Options) -> bool {
+    if options.help {
+        say(HELP);
+        return true;
+    }
+    let chosen = |world: &World| match &options.world {
+        Some(name) => world.name == name,
+        None => !options.quick || world.is_quick,
+    };
+    let worlds: Vec<_> = worlds::all().into_iter().filter(chosen).collect();
+    if options.list {
+        worlds.iter().for_each(|world| say(describe(world)));
+        return true;
+    }
+    // What is wrong is told by the report: a backtrace for each panic would drown it.
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let is_well = match &options.path {
+        Some(path) => go(&worlds[0], path),
+        None => search_all(&worlds, options),
+    };
+    std::panic::set_hook(hook);
+    is_well
+}
+
+fn describe(world: &World) -> String {
+    let marks = [
+        (world.plan.late_timers, "late"),
+        (world.plan.coarse, "coarse"),
+        (world.is_quick, "quick"),
+    ];
+    let marks: Vec<_> = marks.iter().filter(|(on, _)| *on).map(|(_, mark)| *mark).collect();
+    format!("{:<16} {} [{}] {:?}\n", world.name, world.about, marks.join(", "), world.budget)
+}
+
+fn go(world: &World, path: &[u32]) -> bool {
+    let mut number = 0;
+    let mut tell = |line| {
+        number += 1;
+        say(format_args!("{number:>4}  {line}\n"));
+    };
+    match retrace::retrace(world, path, &mut tell) {
+        Ok(()) => say("nothing is wrong there\n"),
+        Err(what) => {
+            say(format_args!("      {what}\n"));
+            return false;
+        }
+    }
+    true
+}
+
+/// Two at a time, printed in their order.
+fn search_all(worlds: &[World], options: &Options) -> bool {
+    let limit = options.limit.unwrap_or(15_000_000);
+    let next = AtomicUsize::new(0);
+    let done: Mutex<Vec<Option<String>>> = Mutex::new(vec![None; worlds.len()]);
+    let printed = AtomicUsize::new(0);
+    let all_well = std::sync::atomic::AtomicBool::new(true);
+    if !options.json {
+        say(format_args!(
+            "{:<16} {:>11} {:>12} {:>8} {:>6} {:>9} {:>10}  second search\n",
+            "world", "states", "transitions", "terminal", "depth", "ends", "inputs"
+        ));
+    }
+    let work = || {
+        while let Some(world) = worlds.get(next.fetch_add(1, Ordering::SeqCst)) {
+            let found = breadth::search(world, limit);
+            let second = if found.is_whole && found.violation.is_none() {
+                count_again(world, &found)
+            } else {
+                None
+            };
+            let is_well = found.is_whole && second == Some(found.counts);
+            all_well.fetch_and(is_well, Ordering::SeqCst);
+            let text = if options.json {
+                json(world, &found, second)
+            } else {
+                line(world, &found, second)
+            };
+            let mut done = done.lock().expect("no panic while it is held");
+            let place =
+                worlds.iter().position(|other| other.name == world.name).expect("one of them");
+            done[place] = Some(text);
+            while let Some(text) =
+                done.get_mut(printed.load(Ordering::SeqCst)).and_then(Option::take)
+            {
+                say(text);
+                printed.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(work);
+        scope.spawn(work);
+    });
+    all_well.into_inner()
+}
+
+fn count_again(world: &World, found: &Found) -> Option<Counts> {
+    let way = if found.counts.states <= LIVED { Way::Living } else { Way::Kept };
+    depth::count(world, way, found.counts.states as usize)
+}
+
+fn line(world: &World, found: &Found, second: Option<Counts>) -> String {
+    let Counts { states, transitions, terminal } = found.counts;
+    let way = if states <= LIVED { "lived through" } else { "depth first" };
+    let second = match second {
+        _ if found.violation.is_some() => "-".to_owned(),
+        _ if !found.is_whole => "too large, not all of it was seen".to_owned(),
+        Some(counts) if counts == found.counts => format!("the same, {way}"),
+        other => format!("DIFFERS, {way}: {other:?}"),
+    };
+    let mut text = format!(
+        "{:<16} {states:>11} {transitions:>12} {terminal:>8} {:>6} {:>9} {:>10}  {second}\n",
+        world.name, found.depth, found.ends, found.inputs
+    );
+    if let Some(violation) = &found.violation {
+        let _ = writeln!(
+            text,
+            "  VIOLATION after {} events: {}",
+            violation.path.len() - 1,
+            violation.what
+        );
+        let mut number = 0;
+        let mut tell = |line| {
+            number += 1;
+            let _ = writeln!(text, "  {number:>4}  {line}");
+        };
+        let again = retrace::retrace(world, &violation.path, &mut tell);
+        let agrees =
+            if again.is_err() { "" } else { " (but sessions that live through it find nothing)" };
+        let path: Vec<_> = violation.path.iter().map(u32::to_string).collect();
+        let _ = writeln!(
+            text,
+            "  to repeat{agrees}: {} --world {} --path {}",
+            COMMAND,
+            world.name,
+            path.join(".")
+        );
+    }
+    text
+}
+
+/// What a violation is repeated with.
+const COMMAND: &str = "cargo run --release -p sim -- exhaust";
+
+fn json(world: &World, found: &Found, second: Option<Counts>) -> String {
+    let Counts { states, transitions, terminal } = found.counts;
+    let agrees = second == Some(found.counts);
+    let violation = found.violation.as_ref().map_or("null".to_owned(), |violation| {
+        let path: Vec<_> = violation.path.iter().map(u32::to_string).collect();
+        let what: String = violation
+            .what
+            .chars()
+            .map(|c| if c == '"' || c == '\\' || c.is_control() { '\'' } else { c })
+            .collect();
+        format!("{{\"what\":\"{what}\",\"path\":\"{}\"}}", path.join("."))
+    });
+    format!(
+        "{{\"world\":\"{}\",\"states\":{states},\"transitions\":{transitions},\
+         \"terminal\":{terminal},\"depth\":{},\"ends\":{},\"inputs\":{},\"whole\":{},\
+         \"second_search_agrees\":{agrees},\"violation\":{violation}}}\n",
+        world.name, found.depth, found.ends, found.inputs, found.is_whole
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Options, String> {
+        Options::parse(&mut Parser::from_args(line.split_whitespace()))
+    }
+
+    #[test]
+    fn options_are_understood_and_mistakes_answered_with_what_to_do() {
+        assert_eq!(
+            parse("--quick --json"),
+            Ok(Options { quick: true, json: true, ..Options::default() })
+        );
+        assert_eq!(parse("--world 1x2x0 --path 0.12.3").unwrap().path, Some(vec![0, 12, 3]));
+        for (line, hint) in [
+            ("--world 9x9", "there are 1x2x0"),
+            ("--path 0.1", "which world"),
+            ("--world 1x2x0 --path 0,1", "such as 0.3.1"),
+            ("--limit 0", "from 1 to"),
+            ("--limit", "needs a value"),
+            ("--seed 1", "exhaust --help"),
+            ("all", "exhaust --help"),
+        ] {
+            let error = parse(line).unwrap_err();
+            assert!(error.contains(hint), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn both_searches_count_the_same_and_find_nothing() {
+        let quick = worlds::all().into_iter().filter(|world| world.is_quick);
+        let small: Vec<_> = quick
+            .map(|world| (breadth::search(&world, 20_000), world))
+            .filter(|(found, _)| found.is_whole)
+            .collect();
+        assert!(small.len() >= 10, "{} worlds are small", small.len());
+        for (found, world) in small {
+            assert!(found.violation.is_none(), "{}: {:?}", world.name, found.violation);
+            for way in [Way::Living, Way::Kept] {
+                assert_eq!(
+                    depth::count(&world, way, 20_000),
+                    Some(found.counts),
+                    "{}, {way:?}",
+                    world.name
+                );
+            }
+        }
+    }
+}

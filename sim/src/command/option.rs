@@ -1,0 +1,49 @@
+//! How the values of options are read. Each error says what is wrong and what to do.
+
+use lexopt::{Arg, Parser, ValueExt};
+use std::ops::Range;
+use std::path::PathBuf;
+
+/// The next option or value; `None` at the end of the line.
+pub fn next(parser: &mut Parser) -> Result<Option<Arg<'_>>, String> {
+    parser.next().map_err(|error| error.to_string())
+}
+
+/// The text behind `--name`.
+pub fn value(parser: &mut Parser, name: &str) -> Result<String, String> {
+    value_of(parser, name, "--help")
+}
+
+/// The text behind `--name` of a command that has a `help` of its own.
+pub fn value_of(parser: &mut Parser, name: &str, help: &str) -> Result<String, String> {
+    let value = parser.value().map_err(|_| format!("--{name} needs a value; see {help}"))?;
+    value.string().map_err(|_| format!("--{name} has a value that is no text"))
+}
+
+/// The name of a file to write behind `--name`.
+pub fn file(parser: &mut Parser, name: &str) -> Result<PathBuf, String> {
+    let path = parser.value().map_err(|_| format!("--{name} needs a file to write; see --help"))?;
+    if path.is_empty() {
+        Err(format!("--{name} needs a file to write; its name is empty"))
+    } else {
+        Ok(path.into())
+    }
+}
+
+/// A range of seeds such as `0..100`, the end not included.
+pub fn seeds(text: &str) -> Result<Range<u64>, String> {
+    let bounds =
+        text.split_once("..").and_then(|(from, to)| Some(from.parse().ok()?..to.parse().ok()?));
+    bounds.filter(|seeds| !seeds.is_empty()).ok_or_else(|| {
+        format!(
+            "--seeds: \"{text}\" is no range of seeds; write it like 0..100, the end not included"
+        )
+    })
+}
+
+/// The number of threads behind `--threads`, 1 to 256.
+pub fn threads(parser: &mut Parser) -> Result<usize, String> {
+    let text = value(parser, "threads")?;
+    let threads = text.parse().ok().filter(|threads| (1..=256).contains(threads));
+    threads.ok_or_else(|| format!("--threads: \"{text}\" is no number from 1 to 256"))
+}

@@ -1,0 +1,173 @@
+//! The programs at both ends of a flow: what they send, how they read, and whether what they read
+//! is right.
+//!
+//! A [`FlowPlan`] says what shall happen, a [`Flow`] how far it has come. What the programs do next
+//! follows from both (`act`), and every output of a session about a flow is checked before it is
+//! noted (`check`).
+//!
+//! Invariant: nothing here knows the network or the time but as it is told, so what a program does
+//! depends only on its plan and on what it has seen.
+
+mod act;
+mod check;
+pub(crate) mod pattern;
+mod plan;
+
+use crate::base::side::Side;
+pub use act::{Consumed, Write};
+pub use plan::{Answer, Ending, FlowPlan, ReadPlan, SendPlan, Start};
+use striper_core::{FlowId, Reason};
+
+/// How things stand at one end of a flow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EndState {
+    /// Not opened or not heard of yet.
+    NotYet,
+    /// In use.
+    Open,
+    /// Both directions are done.
+    Ended,
+    /// The peer's program broke it off.
+    PeerReset(Reason),
+    /// This side's program broke it off.
+    ResetHere,
+    /// The peer's program refused it, or this side's did.
+    Refused(Reason),
+    /// The session ended first.
+    Lost,
+}
+
+/// One end of a flow.
+#[derive(Clone, Debug)]
+pub struct End {
+    /// How things stand.
+    pub state: EndState,
+    /// Bytes given to the session.
+    pub given: u64,
+    /// The FIN was given.
+    pub finished: bool,
+    /// Bytes that came from the session.
+    pub delivered: u64,
+    /// Those that the program has taken.
+    pub consumed: u64,
+    /// The FIN came.
+    pub got_fin: bool,
+    /// When the flow was opened or heard of.
+    pub opened_at: u64,
+    /// When it was accepted.
+    pub accepted_at: Option<u64>,
+    /// When the last byte came.
+    pub last_byte_at: u64,
+    /// When the FIN came.
+    pub fin_at: Option<u64>,
+    /// When this end came to its end.
+    pub ended_at: Option<u64>,
+    /// The session said the flow has ended, which after a local reset comes later than the end.
+    ended_said: bool,
+}
+
+/// A flow in a world.
+#[derive(Clone, Debug)]
+pub struct Flow {
+    /// Its number in the world; what its OPEN says.
+    pub index: usize,
+    /// What is to happen.
+    pub plan: FlowPlan,
+    /// Its name, once it has one.
+    pub id: Option<FlowId>,
+    /// Both ends, the client's first.
+    pub ends: [End; 2],
+    /// Which of a side's sessions carries each end.
+    pub homes: [Option<usize>; 2],
+    /// Since the flow was there, a side's clock has jumped: its program may look as if it had
+    /// stopped to read.
+    pub jumped: [bool; 2],
+    /// From now on both programs read all at once and send without a limit.
+    pub eager: bool,
+}
+
+impl Flow {
+    /// One that has not been opened yet.
+    pub fn new(index: usize, plan: FlowPlan) -> Self {
+        let end = End {
+            state: EndState::NotYet,
+            given: 0,
+            finished: false,
+            delivered: 0,
+            consumed: 0,
+            got_fin: false,
+            opened_at: 0,
+            accepted_at: None,
+            last_byte_at: 0,
+            fin_at: None,
+            ended_at: None,
+            ended_said: false,
+        };
+        Flow {
+            index,
+            plan,
+            id: None,
+            ends: [end.clone(), end],
+            homes: [None; 2],
+            jumped: [false; 2],
+            eager: false,
+        }
+    }
+
+    /// The end at a side.
+    pub fn end(&self, side: Side) -> &End {
+        &self.ends[side.index()]
+    }
+
+    fn end_mut(&mut self, side: Side) -> &mut End {
+        &mut self.ends[side.index()]
+    }
+
+    /// Whether nothing more can happen at a side. The acceptor's end of a flow that it never heard
+    /// of is over when the opener's is.
+    pub fn is_over(&self) -> bool {
+        let over = |side: Side| !matches!(self.end(side).state, EndState::NotYet | EndState::Open);
+        let opener = self.plan.opener;
+        over(opener) && (over(opener.other()) || self.end(opener.other()).state == EndState::NotYet)
+    }
+
+    /// Whether all of both directions came through, each with its FIN.
+    pub fn is_complete(&self) -> bool {
+        Side::BOTH.iter().all(|side| {
+            let end = self.end(*side);
+            end.state == EndState::Ended
+                && end.got_fin
+                && end.delivered == self.plan.sends[side.other().index()].bytes
+        })
+    }
+
+    /// Whether a session that carried it ended first.
+    pub fn is_lost(&self) -> bool {
+        self.ends.iter().any(|end| end.state == EndState::Lost)
+    }
+
+    /// The flow exists at a side, in one of its sessions.
+    pub fn opened(&mut self, side: Side, home: usize, id: FlowId, now: u64) {
+        assert!(self.id.is_none_or(|known| known == id), "{self:?} is opened as {id:?}");
+        self.id = Some(id);
+        self.homes[side.index()] = Some(home);
+        let end = self.end_mut(side);
+        assert_eq!(end.state, EndState::NotYet, "a flow is opened once");
+        end.state = EndState::Open;
+        end.opened_at = now;
+    }
+
+    /// This side's program breaks off, or refuses. Whether there was anything to break.
+    pub fn leave(&mut self, side: Side, state: EndState, now: u64) -> bool {
+        let end = self.end_mut(side);
+        if end.state != EndState::Open {
+            return false;
+        }
+        end.state = state;
+        end.ended_at = Some(now);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests;

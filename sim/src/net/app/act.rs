@@ -1,0 +1,108 @@
+//! What a program does next, as its plan has it: how much it sends, and how much it takes of what
+//! has come.
+//!
+//! Invariant: it gives no more than there is room for and no more than its plan, and takes no more
+//! than was delivered.
+
+use super::pattern;
+use super::{EndState, Ending, Flow, ReadPlan, Start};
+use crate::base::kinds::Kind;
+use crate::base::rate::Rate;
+use crate::base::side::Side;
+use bytes::Bytes;
+
+/// Bytes that a slow reader takes at once are those of this time, in microseconds.
+const READ_EVERY: u64 = 10_000;
+
+/// What a program does next when it may send.
+#[derive(Debug)]
+pub enum Write {
+    /// Gives these bytes.
+    Data(Bytes),
+    /// Gives its FIN.
+    Finish,
+    /// Breaks off.
+    Reset,
+    /// Has nothing until then.
+    Wait(u64),
+    /// Waits for room or for the other side, or is done.
+    Nothing,
+}
+
+/// What a program has read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Consumed {
+    /// The new cumulative count, if it has changed.
+    pub total: Option<u64>,
+    /// When to ask again.
+    pub again: Option<u64>,
+    /// The way of reading that made it take less than there was.
+    pub held_back: Option<Kind>,
+}
+
+impl Flow {
+    /// What the program does now, given how many bytes the session takes.
+    pub fn next_write(&mut self, side: Side, room: u64, now: u64) -> Write {
+        let (key, eager, is_opener) =
+            (pattern::key(self.index, side.index()), self.eager, self.plan.opener == side);
+        let half = &self.plan.sends[side.index()];
+        let end = &mut self.ends[side.index()];
+        let may_start = (is_opener || end.accepted_at.is_some())
+            && (half.start == Start::AtOnce || end.got_fin || eager && half.end == Ending::Never);
+        if end.state != EndState::Open || end.finished || !may_start {
+            return Write::Nothing;
+        }
+        if end.given == half.bytes {
+            return match half.end {
+                Ending::Reset => Write::Reset,
+                Ending::Never if !eager => Write::Nothing,
+                _ => {
+                    end.finished = true;
+                    Write::Finish
+                }
+            };
+        }
+        let mut len = room.min(half.piece).min(half.bytes - end.given);
+        if let Some(rate) = half.rate.filter(|_| !eager).map(Rate::as_bytes) {
+            let due = ((now - end.opened_at) as u128 * rate as u128 / 1_000_000) as u64;
+            // About ten milliseconds' worth at a time.
+            let grain = (rate / 100).clamp(1, len.max(1));
+            if due < end.given + grain {
+                let micros =
+                    (u128::from(end.given + grain) * 1_000_000).div_ceil(u128::from(rate)) as u64;
+                return Write::Wait((end.opened_at + micros).max(now + 1));
+            }
+            len = len.min(due - end.given);
+        }
+        if len == 0 {
+            return Write::Nothing;
+        }
+        let data = pattern::bytes(key, end.given, len as usize);
+        end.given += len;
+        Write::Data(data)
+    }
+
+    /// What the program takes now of what was delivered.
+    pub fn consume(&mut self, side: Side, now: u64) -> Consumed {
+        let reader = if self.eager { ReadPlan::default() } else { self.plan.reads[side.index()] };
+        let end = &mut self.ends[side.index()];
+        let mut most = reader.stop_after.unwrap_or(u64::MAX).min(end.delivered).max(end.consumed);
+        let mut again = None;
+        let mut held_back = (most < end.delivered).then_some(Kind::StuckReader);
+        if reader.burst.is_some_and(|burst| most - end.consumed < burst) && !end.got_fin {
+            held_back = Some(Kind::BurstReader);
+            most = end.consumed;
+        }
+        if let Some(rate) = reader.rate.map(Rate::as_bytes) {
+            let step = (rate / (1_000_000 / READ_EVERY)).max(1);
+            if most > end.consumed + step {
+                again = Some(now + READ_EVERY);
+                held_back = Some(Kind::SlowReader);
+            }
+            most = most.min(end.consumed + step);
+        }
+        let total = (most > end.consumed).then_some(most);
+        end.consumed = most;
+        Consumed { total, again, held_back }
+    }
+}

@@ -1,0 +1,124 @@
+//! The oracles of what a session tells a program: each panics at what must not be, and notes the
+//! rest.
+//!
+//! Bytes come in order and equal the pattern, FIN once and after the last byte, nothing after a
+//! reset or the end, no reset without a cause, and what was given before a peer's reset is
+//! delivered before it.
+
+use super::pattern;
+use super::{EndState, Flow};
+use crate::base::side::Side;
+use striper_core::Reason;
+
+impl Flow {
+    /// The other side has accepted.
+    pub fn accepted(&mut self, side: Side, now: u64) {
+        self.assert_open(side, "ACCEPT");
+        assert_eq!(side, self.plan.opener, "only an opener hears of acceptance");
+        let end = self.end_mut(side);
+        assert_eq!(end.accepted_at.replace(now), None, "accepted once");
+    }
+
+    /// Checks a piece that came.
+    pub fn deliver(&mut self, side: Side, data: &[u8], now: u64) {
+        self.assert_open(side, "data");
+        let key = pattern::key(self.index, side.other().index());
+        let sent = self.end(side.other()).given;
+        let end = self.end_mut(side);
+        assert!(!data.is_empty(), "an empty piece of data");
+        assert!(!end.got_fin, "data after FIN");
+        assert!(end.delivered + data.len() as u64 <= sent, "more bytes came than were sent");
+        assert!(
+            pattern::matches(key, end.delivered, data),
+            "bytes from {} on differ from what was sent",
+            end.delivered
+        );
+        end.delivered += data.len() as u64;
+        end.last_byte_at = now;
+    }
+
+    /// Checks a FIN that came.
+    pub fn finish(&mut self, side: Side, now: u64) {
+        self.assert_open(side, "FIN");
+        let (finished, given) = (self.end(side.other()).finished, self.end(side.other()).given);
+        let end = self.end_mut(side);
+        assert!(!end.got_fin, "a second FIN");
+        assert!(finished, "a FIN that nobody sent");
+        assert_eq!(end.delivered, given, "a FIN before the last byte");
+        end.got_fin = true;
+        end.fin_at = Some(now);
+    }
+
+    /// Checks a reset that came.
+    pub fn reset(&mut self, side: Side, reason: Reason, now: u64) {
+        if self.end(side).state == EndState::ResetHere {
+            // Both broke it off, or the session ended: no harm.
+            return;
+        }
+        self.assert_open(side, "a reset");
+        let peer = self.end(side.other()).clone();
+        let reader = self.plan.reads[side.index()];
+        let jumped = self.jumped[side.index()];
+        let stops =
+            (reader.stop_after.is_some() || reader.burst.is_some()) && !self.eager || jumped;
+        let end = self.end_mut(side);
+        end.ended_at = Some(now);
+        if reason == Reason::SessionLost {
+            end.state = EndState::Lost;
+            return;
+        }
+        assert_eq!(peer.state, EndState::ResetHere, "a reset ({reason:?}) that nobody sent");
+        if !stops {
+            assert_eq!(
+                end.delivered, peer.given,
+                "a reset before the bytes that were given before it"
+            );
+        }
+        end.state = EndState::PeerReset(reason);
+    }
+
+    /// Checks a refusal that came. `draining` if the other side's session opens no more flows: then
+    /// it refuses what it has not shown to its program.
+    pub fn refused(&mut self, side: Side, reason: Reason, draining: bool, now: u64) {
+        if self.end(side).state == EndState::ResetHere {
+            return;
+        }
+        self.assert_open(side, "a refusal");
+        let peer = self.end(side.other()).state;
+        let unseen = draining && peer == EndState::NotYet && reason == Reason::Unavailable;
+        assert!(
+            unseen || peer == EndState::Refused(reason),
+            "a refusal ({reason:?}) that nobody sent: {peer:?}"
+        );
+        let end = self.end_mut(side);
+        end.state = EndState::Refused(reason);
+        end.ended_at = Some(now);
+    }
+
+    /// The session says that the flow is done.
+    pub fn ended(&mut self, side: Side, now: u64) {
+        let finished = self.end(side).finished;
+        let end = self.end_mut(side);
+        assert!(!end.ended_said, "a flow ends twice");
+        end.ended_said = true;
+        match end.state {
+            EndState::ResetHere | EndState::Refused(_) => {}
+            EndState::Open => {
+                assert!(end.got_fin && finished, "a flow ends before both FINs");
+                end.state = EndState::Ended;
+                end.ended_at = Some(now);
+            }
+            other => panic!("a flow that is {other:?} ends"),
+        }
+    }
+
+    fn assert_open(&self, side: Side, what: &str) {
+        let state = self.end(side).state;
+        assert_eq!(
+            state,
+            EndState::Open,
+            "{what} for flow {} at the {side:?}, which is {state:?}",
+            self.index
+        );
+    }
+}

@@ -1,0 +1,391 @@
+//! One direction of one TCP connection, packet by packet.
+//!
+//! What is written goes through the program's outbox and the unsent part of the operating system's
+//! send buffer (`send_buffer`), as far as the window allows (`congestion`) through the network
+//! (`bottleneck`), and is put in order for the reader (`receiver`). This file keeps what is in
+//! flight: what was transmitted and not acknowledged, what is lost and has to be sent again, and
+//! the one timer (`timeout`).
+//!
+//! A link does nothing on its own: each call returns what shall happen later, and the world keeps
+//! the time.
+//!
+//! Invariant: bytes come out in order and once, whatever is lost on the way; without silence or a
+//! kill all come out.
+//!
+//! Modelled like Linux: initial window of 10 packets, slow start with HyStart's delay test (RFC
+//! 9406, section 4.2), one halving per window with losses, selective acknowledgement, tail loss
+//! probe (RFC 8985), retransmission timeout (RFC 6298 with Linux's 200 ms minimum). Growth after
+//! slow start is Reno's packet per round trip; CUBIC and BBR recover faster on long fat routes. Not
+//! modelled: packet headers (so 1.0 here is 0.965 of a real link's rate), what acknowledgements
+//! take of the way back, delayed acknowledgements, Nagle (stripes turn it off). A receive window is
+//! the caller's: [`Link::allow`].
+
+mod bottleneck;
+mod congestion;
+mod receiver;
+mod send_buffer;
+mod spec;
+mod timeout;
+
+use crate::base::kinds::Kinds;
+use bottleneck::Bottleneck;
+use bytes::Bytes;
+use congestion::Congestion;
+use rand_chacha::ChaCha8Rng;
+use receiver::Receiver;
+use send_buffer::SendBuffer;
+pub use spec::LinkSpec;
+use std::collections::{BTreeMap, VecDeque};
+use timeout::{Expired, Timeout};
+
+/// Payload bytes of a full packet: 1,500 less 52 of IPv4 and TCP headers with timestamps.
+pub const MSS: u64 = 1448;
+
+/// The low-water mark until the session sets one, in bytes.
+const LOW_WATER: u64 = 64 << 10;
+
+/// What a link does once the system has taken so many bytes of what was written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Breakage {
+    /// The writing program is gone: FIN after them, wherever in a frame that is.
+    Cut,
+    /// The connection is reset: [`Link::reset_is_due`] says when.
+    Reset,
+}
+
+/// A packet on its way.
+#[derive(Clone, Debug)]
+pub struct Packet {
+    /// Counts transmissions; a packet that is sent again gets a new number.
+    tx: u64,
+    offset: u64,
+    data: Bytes,
+    /// The stream ends after this packet.
+    fin: bool,
+    sent: u64,
+}
+
+/// What shall happen to a link later, told by [`Link`] to whoever keeps the time.
+#[derive(Clone, Debug)]
+pub enum LinkEvent {
+    /// Call [`Link::arrive`].
+    Arrive(Packet),
+    /// Call [`Link::acknowledge`].
+    Acknowledge(u64),
+    /// Call [`Link::timer`].
+    Timer,
+    /// Call [`Link::write`]: the operating system takes more.
+    Wake,
+    /// Call [`Link::read`].
+    Read,
+}
+
+/// Events of one link with the time of each.
+pub type Later = Vec<(u64, LinkEvent)>;
+
+/// One direction of a TCP connection.
+#[derive(Clone, Debug)]
+pub struct Link {
+    spec: LinkSpec,
+    rng: ChaCha8Rng,
+    /// What has really happened to what was sent here.
+    felt: Kinds,
+
+    buffer: SendBuffer,
+    /// New bytes are sent up to this offset: the reader has room for no more.
+    limit: u64,
+
+    next_tx: u64,
+    /// Transmitted and not acknowledged, by number of the transmission.
+    flying: BTreeMap<u64, Packet>,
+    /// Bytes in `flying`.
+    in_flight: u64,
+    /// Lost, by offset.
+    resend: VecDeque<Packet>,
+    congestion: Congestion,
+    timeout: Timeout,
+    /// When to stop waiting for an acknowledgement.
+    timer_at: Option<u64>,
+    /// A `Timer` event is under way.
+    timer_set: bool,
+
+    bottleneck: Bottleneck,
+    receiver: Receiver,
+}
+
+impl Link {
+    /// An idle link. `rng` decides losses and cuts.
+    pub fn new(spec: LinkSpec, rng: ChaCha8Rng) -> Self {
+        Link {
+            buffer: SendBuffer::new(spec.low_water.unwrap_or(LOW_WATER)),
+            congestion: Congestion::new(spec.window),
+            spec,
+            rng,
+            felt: Kinds::default(),
+            limit: u64::MAX,
+            next_tx: 0,
+            flying: BTreeMap::new(),
+            in_flight: 0,
+            resend: VecDeque::new(),
+            timeout: Timeout::default(),
+            timer_at: None,
+            timer_set: false,
+            bottleneck: Bottleneck::default(),
+            receiver: Receiver::default(),
+        }
+    }
+
+    /// TCP's own handshake took so many microseconds: its first round trip sample.
+    pub fn handshake_took(&mut self, round_trip: u64) {
+        let round_trip = round_trip.max(1);
+        self.timeout.sample(round_trip);
+        self.congestion.handshake_took(round_trip);
+    }
+
+    /// Cumulative bytes that the operating system has taken.
+    pub fn taken(&self) -> u64 {
+        self.buffer.taken()
+    }
+
+    /// Bytes that the operating system has taken and not sent yet.
+    pub fn unsent(&self) -> u64 {
+        self.buffer.unsent()
+    }
+
+    /// How many bytes the operating system would take now. The caller pushes no more than that, or
+    /// asks again later.
+    pub fn room(&mut self) -> u64 {
+        self.buffer.room(&self.spec)
+    }
+
+    /// Whether all that was pushed has reached the other end.
+    pub fn is_idle(&self) -> bool {
+        self.buffer.is_empty() && self.flying.is_empty() && self.resend.is_empty()
+    }
+
+    /// Whether bytes have arrived that nobody has read.
+    pub fn has_unread(&self) -> bool {
+        self.receiver.has_unread()
+    }
+
+    /// Whether a [`Breakage::Reset`] is due.
+    pub fn reset_is_due(&self) -> bool {
+        self.buffer.reset_is_due()
+    }
+
+    /// What has really happened to what was sent here.
+    pub fn felt(&self) -> Kinds {
+        self.felt
+    }
+
+    /// When a packet without payload that is sent now would arrive.
+    pub fn passes_at(&self, now: u64) -> u64 {
+        self.bottleneck.passes_at(now, &self.spec)
+    }
+
+    /// Sets the low-water mark (`TCP_NOTSENT_LOWAT`) in bytes, unless the route has its own.
+    pub fn pace(&mut self, unsent: u64) {
+        self.buffer.pace(self.spec.low_water.unwrap_or(unsent));
+    }
+
+    /// The reader has room up to this offset. Call [`Link::write`] next. Without a call there is no
+    /// end to it.
+    pub fn allow(&mut self, offset: u64) {
+        self.limit = offset;
+    }
+
+    /// The writing program is stopped, or goes on. Call [`Link::write`] when it goes on.
+    pub fn freeze(&mut self, frozen: bool) {
+        self.buffer.freeze(frozen);
+    }
+
+    /// What leaves before `until` arrives after it, late but whole.
+    pub fn clog(&mut self, until: u64) {
+        self.bottleneck.clog(until);
+    }
+
+    /// Something happens once the system has taken `bytes` more. Call [`Link::write`] next.
+    pub fn break_after(&mut self, bytes: u64, breakage: Breakage) {
+        self.buffer.break_after(bytes, breakage);
+    }
+
+    /// What was going to happen does not, unless it has begun.
+    pub fn cancel_break(&mut self) {
+        self.buffer.cancel_break();
+    }
+
+    /// Changes what the route is like. What the bottleneck has already queued leaves at the old
+    /// rate.
+    pub fn set_spec(&mut self, spec: LinkSpec) {
+        self.spec = spec;
+    }
+
+    /// The program has more to write. Call [`Link::write`] after the last piece.
+    pub fn push(&mut self, data: Bytes) {
+        self.buffer.push(data);
+    }
+
+    /// The program closes its side once all is written. Call [`Link::write`] next.
+    pub fn close(&mut self) {
+        self.buffer.close();
+    }
+
+    /// The operating system takes what it can and sends what it may.
+    pub fn write(&mut self, now: u64, silent: bool, later: &mut Later) {
+        loop {
+            let before = (self.taken(), self.next_tx);
+            self.send(now, silent, later);
+            self.buffer.take(now, &self.spec, &mut self.rng, &mut self.felt, later);
+            if before == (self.taken(), self.next_tx) {
+                break;
+            }
+        }
+        self.arm(now, later);
+    }
+
+    /// The end of a choppy link's pause.
+    pub fn wake(&mut self, now: u64, silent: bool, later: &mut Later) {
+        self.buffer.wake();
+        self.write(now, silent, later);
+    }
+
+    /// A packet reaches the far end. The number of the transmission is to be given to
+    /// [`Link::acknowledge`] after the way back; bytes that became readable are announced by a
+    /// `Read`.
+    pub fn arrive(&mut self, now: u64, packet: Packet, later: &mut Later) -> u64 {
+        let tx = packet.tx;
+        if let Some(wait) = self.receiver.arrive(packet, &self.spec, &mut self.rng) {
+            later.push((now + wait, LinkEvent::Read));
+        }
+        tx
+    }
+
+    /// Takes what can be read, and whether the stream ends there.
+    pub fn read(&mut self) -> (Vec<Bytes>, bool) {
+        self.receiver.read(&self.spec, &mut self.rng, &mut self.felt)
+    }
+
+    /// An acknowledgement comes back. Links are first in, first out, so whatever was transmitted
+    /// before and is not acknowledged is lost.
+    pub fn acknowledge(&mut self, now: u64, tx: u64, silent: bool, later: &mut Later) {
+        let Some(packet) = self.flying.remove(&tx) else { return };
+        let len = packet.data.len() as u64;
+        self.in_flight -= len;
+        self.buffer.acknowledge(len);
+        let rtt = (now - packet.sent).max(1);
+        self.timeout.sample(rtt);
+        self.timeout.answered();
+        self.timer_at = None;
+        self.congestion.sample(rtt, tx, self.next_tx);
+        if self.flying.first_key_value().is_some_and(|(first, _)| *first < tx) {
+            let newer = self.flying.split_off(&tx);
+            let lost = std::mem::replace(&mut self.flying, newer);
+            let (last, _) = lost.last_key_value().expect("one before this");
+            self.congestion.lost(*last, self.next_tx);
+            self.lose(lost.into_values());
+        } else {
+            self.congestion.acknowledged(tx, len);
+        }
+        self.write(now, silent, later);
+    }
+
+    /// The timer event: first a tail loss probe, later all again.
+    pub fn timer(&mut self, now: u64, silent: bool, later: &mut Later) {
+        self.timer_set = false;
+        match self.timer_at {
+            Some(at) if at <= now => {}
+            _ => return self.arm(now, later),
+        }
+        self.timer_at = None;
+        match self.timeout.expire() {
+            Expired::All => {
+                let all = std::mem::take(&mut self.flying);
+                self.lose(all.into_values());
+                self.congestion.timed_out(self.next_tx);
+            }
+            Expired::Probe => {
+                let (_, packet) = self.flying.pop_last().expect("a packet that is waited for");
+                self.in_flight -= packet.data.len() as u64;
+                self.transmit(now, packet, silent, later);
+            }
+        }
+        self.write(now, silent, later);
+    }
+
+    /// Forgets all bytes: those of the program and those that the operating system held.
+    pub fn kill(&mut self) {
+        self.buffer.forget();
+        let dead = Link::new(self.spec.clone(), self.rng.clone());
+        *self = Link {
+            buffer: std::mem::replace(&mut self.buffer, SendBuffer::new(0)),
+            felt: self.felt,
+            // A stale event of the time before finds nothing, since transmissions are never
+            // numbered so.
+            next_tx: u64::MAX / 2,
+            receiver: Receiver::closed(),
+            ..dead
+        };
+    }
+
+    /// Sends what the congestion window allows, what was lost first.
+    fn send(&mut self, now: u64, silent: bool, later: &mut Later) {
+        loop {
+            let lost = self.resend.front().map(|packet| packet.data.len() as u64);
+            let Some(len) = lost.or_else(|| self.buffer.next_len(self.limit)) else { break };
+            if self.in_flight > 0 && !self.congestion.allows(self.in_flight + len) {
+                self.congestion.filled(self.next_tx);
+                break;
+            }
+            let packet = self.resend.pop_front().unwrap_or_else(|| self.cut(len));
+            self.transmit(now, packet, silent, later);
+        }
+    }
+
+    /// The next new packet.
+    fn cut(&mut self, len: u64) -> Packet {
+        let offset = self.buffer.sent();
+        let (data, fin) = self.buffer.cut(len);
+        Packet { tx: 0, offset, data, fin, sent: 0 }
+    }
+
+    /// Puts a packet on its way; in silence it comes to nothing.
+    fn transmit(&mut self, now: u64, mut packet: Packet, silent: bool, later: &mut Later) {
+        let len = packet.data.len() as u64;
+        packet.tx = self.next_tx;
+        packet.sent = now;
+        self.next_tx += 1;
+        self.in_flight += len;
+        self.flying.insert(packet.tx, packet.clone());
+        if silent {
+            return;
+        }
+        if let Some(at) = self.bottleneck.pass(now, len, &self.spec, &mut self.rng, &mut self.felt)
+        {
+            later.push((at, LinkEvent::Arrive(packet)));
+        }
+    }
+
+    /// Has packets sent again, in the order of their bytes.
+    fn lose(&mut self, lost: impl Iterator<Item = Packet>) {
+        for packet in lost {
+            self.in_flight -= packet.data.len() as u64;
+            let at = self.resend.partition_point(|other| other.offset < packet.offset);
+            self.resend.insert(at, packet);
+        }
+    }
+
+    /// Keeps one timer event under way while packets are.
+    fn arm(&mut self, now: u64, later: &mut Later) {
+        if self.flying.is_empty() {
+            self.timer_at = None;
+            return;
+        }
+        let at = *self.timer_at.get_or_insert_with(|| now + self.timeout.wait());
+        if !std::mem::replace(&mut self.timer_set, true) {
+            later.push((at, LinkEvent::Timer));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+//! What the network does to a packet: a bottleneck, whose rate may change at times that are known,
+//! with a drop-tail queue, random loss, delay and jitter.
+//!
+//! Invariant: packets arrive in the order in which they were sent, whatever changes in between.
+
+use super::{LinkSpec, MSS};
+use crate::base::kinds::{Kind, Kinds};
+use crate::base::units::micros;
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+/// The way of a direction's packets.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Bottleneck {
+    /// When it will have sent what it holds, in nanoseconds: at 1 Gbit/s a packet takes 11.6 µs,
+    /// and whole microseconds would cost 3 % of the rate.
+    free_at: u64,
+    /// Packets that leave before this time arrive after it.
+    clogged_until: u64,
+    last_arrival: u64,
+}
+
+impl Bottleneck {
+    /// What leaves before `until` arrives after it.
+    pub fn clog(&mut self, until: u64) {
+        self.clogged_until = self.clogged_until.max(until);
+    }
+
+    /// When a packet without payload that is sent now would arrive.
+    pub fn passes_at(&self, now: u64, spec: &LinkSpec) -> u64 {
+        now.max(self.free_at.div_ceil(1_000)) + spec.delay_micros()
+    }
+
+    /// When a packet of so many bytes arrives; `None` if it is dropped or lost. `felt` learns what
+    /// happens to it.
+    pub fn pass(
+        &mut self,
+        now: u64,
+        len: u64,
+        spec: &LinkSpec,
+        rng: &mut ChaCha8Rng,
+        felt: &mut Kinds,
+    ) -> Option<u64> {
+        let queued = carried(now * 1_000, self.free_at, spec) / 8_000_000_000;
+        if queued + u128::from(len) > u128::from(spec.queue.max(MSS)) {
+            felt.add(Kind::Overflow);
+            return None;
+        }
+        self.free_at = left_by(self.free_at.max(now * 1_000), len, spec);
+        if spec.loss > 0 && rng.random_range(0..1_000_000) < spec.loss {
+            felt.add(Kind::Loss);
+            return None;
+        }
+        let mut arrival = self.free_at.div_ceil(1_000) + spec.delay_micros();
+        if !spec.jitter.is_zero() {
+            arrival += rng.random_range(0..=micros(spec.jitter));
+            felt.add(Kind::Jitter);
+        }
+        if arrival < self.clogged_until {
+            arrival = self.clogged_until;
+            felt.add(Kind::Stall);
+        }
+        // A route that gets shorter, or less jittery, does not let packets overtake each other.
+        self.last_arrival = self.last_arrival.max(arrival);
+        Some(self.last_arrival)
+    }
+}
+
+/// What leaves from one time to another (nanoseconds), in billionths of a bit: in u128, because a
+/// queue may hold minutes and a rate go to 100 Gbit/s.
+fn carried(from: u64, to: u64, spec: &LinkSpec) -> u128 {
+    let (mut at, mut rate, mut sum) = (from, spec.rate, 0);
+    for (time, next) in &spec.rates {
+        let time = (time * 1_000).clamp(at, to.max(at));
+        sum += u128::from(time - at) * u128::from(rate.as_bits());
+        (at, rate) = (time, *next);
+    }
+    sum + u128::from(to.saturating_sub(at)) * u128::from(rate.as_bits())
+}
+
+/// When so many bytes have left that begin to at `from`, in nanoseconds.
+fn left_by(from: u64, len: u64, spec: &LinkSpec) -> u64 {
+    let (mut at, mut rate, mut left) = (from, spec.rate, u128::from(len * 8_000_000_000));
+    for (time, next) in &spec.rates {
+        let time = (time * 1_000).max(at);
+        let most = u128::from(time - at) * u128::from(rate.as_bits());
+        if most >= left {
+            break;
+        }
+        (at, rate, left) = (time, *next, left - most);
+    }
+    at + left.div_ceil(u128::from(rate.as_bits())) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::rate::Rate;
+    use crate::base::seed;
+    use std::time::Duration;
+
+    fn pass(bottleneck: &mut Bottleneck, now: u64, len: u64, spec: &LinkSpec) -> Option<u64> {
+        bottleneck.pass(now, len, spec, &mut seed::stream(1, "link", 0), &mut Kinds::default())
+    }
+
+    #[test]
+    fn packets_leave_one_after_another_at_the_rate() {
+        let spec = LinkSpec::new(Rate::mbit(8), Duration::from_millis(20));
+        let mut bottleneck = Bottleneck::default();
+        assert_eq!(pass(&mut bottleneck, 0, 1_000, &spec), Some(21_000));
+        assert_eq!(pass(&mut bottleneck, 0, 500, &spec), Some(21_500));
+        assert_eq!(bottleneck.passes_at(0, &spec), 21_500);
+        assert_eq!(pass(&mut bottleneck, 5_000, 1_000, &spec), Some(26_000), "idle in between");
+    }
+
+    #[test]
+    fn fractions_of_a_microsecond_add_up() {
+        let spec = LinkSpec::new(Rate::mbit(1_000), Duration::ZERO);
+        let mut bottleneck = Bottleneck::default();
+        let arrivals = (0..100).map(|_| pass(&mut bottleneck, 0, 1_250, &spec).unwrap());
+        assert_eq!(arrivals.last(), Some(1_000));
+        assert_eq!(pass(&mut bottleneck, 0, 1_448, &spec), Some(1_012), "11.584 µs more");
+        assert_eq!(pass(&mut bottleneck, 0, 1_448, &spec), Some(1_024), "and 23.168");
+    }
+
+    #[test]
+    fn what_the_queue_does_not_take_is_dropped() {
+        let mut spec = LinkSpec::new(Rate::mbit(8), Duration::ZERO);
+        spec.queue = 3_000;
+        let mut bottleneck = Bottleneck::default();
+        let came = (0..5).filter(|_| pass(&mut bottleneck, 0, 1_000, &spec).is_some()).count();
+        assert_eq!(came, 3);
+        assert!(pass(&mut bottleneck, 1_000, 1_000, &spec).is_some(), "one has left");
+    }
+
+    #[test]
+    fn what_is_queued_leaves_at_the_rate_of_its_time() {
+        // 1 B/µs, a tenth of that from 1 ms on, 2 B/µs from 6 ms on.
+        let mut spec = LinkSpec::new(Rate::mbit(8), Duration::ZERO);
+        spec.rates = vec![(1_000, Rate::bits(800_000)), (6_000, Rate::mbit(16))];
+        let mut bottleneck = Bottleneck::default();
+        assert_eq!(pass(&mut bottleneck, 0, 900, &spec), Some(900));
+        // 100 B until 1 ms, 500 B until 6 ms, 400 B at 2 B/µs.
+        assert_eq!(pass(&mut bottleneck, 0, 1_000, &spec), Some(6_200));
+        assert_eq!(pass(&mut bottleneck, 6_100, 1_000, &spec), Some(6_700));
+        assert_eq!(pass(&mut bottleneck, 9_000, 1_000, &spec), Some(9_500), "idle in between");
+    }
+
+    #[test]
+    fn a_queue_that_drains_slowly_holds_no_more_bytes() {
+        let mut spec = LinkSpec::new(Rate::mbit(8), Duration::ZERO);
+        spec.queue = 3_000;
+        spec.rates = vec![(1_000, Rate::bits(800_000)), (20_000, Rate::mbit(8))];
+        let mut bottleneck = Bottleneck::default();
+        let came = (0..9).filter(|_| pass(&mut bottleneck, 1_000, 1_000, &spec).is_some()).count();
+        assert_eq!(came, 3);
+        // 1,900 B have left until 20 ms, 100 B more until 20.1 ms.
+        assert_eq!(pass(&mut bottleneck, 20_000, 2_000, &spec), None);
+        assert_eq!(pass(&mut bottleneck, 20_100, 2_000, &spec), Some(23_100));
+    }
+
+    #[test]
+    fn a_shorter_route_lets_nothing_overtake() {
+        let mut spec = LinkSpec::new(Rate::mbit(8), Duration::from_millis(20));
+        let mut bottleneck = Bottleneck::default();
+        let first = pass(&mut bottleneck, 0, 1_000, &spec);
+        spec.delay = Duration::from_millis(1);
+        assert_eq!(pass(&mut bottleneck, 1_000, 1_000, &spec), first);
+    }
+
+    #[test]
+    fn what_leaves_during_a_clog_arrives_at_its_end() {
+        let spec = LinkSpec::new(Rate::mbit(8), Duration::from_millis(20));
+        let mut bottleneck = Bottleneck::default();
+        bottleneck.clog(50_000);
+        bottleneck.clog(30_000);
+        assert_eq!(pass(&mut bottleneck, 0, 1_000, &spec), Some(50_000));
+        assert_eq!(pass(&mut bottleneck, 40_000, 1_000, &spec), Some(61_000));
+    }
+}

@@ -1,0 +1,199 @@
+//! The reading program's end: packets are put in order, and what can be read comes out in pieces,
+//! cut as the link's kind has it.
+//!
+//! Invariant: bytes come out in order and once; where they are cut never depends on what they are.
+
+use super::{LinkSpec, MSS, Packet};
+use crate::base::kinds::{Kind, Kinds};
+use crate::base::units::micros;
+use bytes::{Buf, Bytes};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Single bytes that a bytewise link cuts off a read.
+const SINGLES: usize = 40;
+
+/// A choppy link's reader is late by up to so many microseconds.
+const CHOPPY_WAIT: u64 = 400;
+
+/// What has arrived.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Receiver {
+    /// All bytes before this offset have arrived.
+    received: u64,
+    /// Packets beyond a gap, by their offset.
+    early: BTreeMap<u64, Packet>,
+    /// What waits for the reader.
+    inbox: VecDeque<Bytes>,
+    fin: bool,
+    /// The reader has been called and has not come yet.
+    called: bool,
+}
+
+impl Receiver {
+    /// One that takes every packet for an old one.
+    pub fn closed() -> Self {
+        Receiver { received: u64::MAX / 2, ..Receiver::default() }
+    }
+
+    /// Whether bytes wait that nobody has read.
+    pub fn has_unread(&self) -> bool {
+        !self.inbox.is_empty()
+    }
+
+    /// A packet arrives. If the reader is to be called for it: in how many microseconds.
+    pub fn arrive(&mut self, packet: Packet, spec: &LinkSpec, rng: &mut ChaCha8Rng) -> Option<u64> {
+        if packet.offset > self.received {
+            self.early.insert(packet.offset, packet);
+            return None;
+        }
+        self.accept(packet);
+        while let Some(entry) = self.early.first_entry()
+            && *entry.key() <= self.received
+        {
+            let packet = entry.remove();
+            self.accept(packet);
+        }
+        if self.called || (self.inbox.is_empty() && !self.fin) {
+            return None;
+        }
+        self.called = true;
+        let most = micros(spec.coalesce).max(if spec.choppy { CHOPPY_WAIT } else { 0 });
+        Some(if most > 0 { rng.random_range(0..most) } else { 0 })
+    }
+
+    /// A packet without a gap before it; what has come before is cut off.
+    fn accept(&mut self, mut packet: Packet) {
+        let end = packet.offset + packet.data.len() as u64;
+        self.fin |= packet.fin && end >= self.received;
+        if end > self.received {
+            packet.data.advance((self.received - packet.offset) as usize);
+            self.received = end;
+            self.inbox.push_back(packet.data);
+        }
+    }
+
+    /// Takes what can be read, and whether the stream ends there.
+    pub fn read(
+        &mut self,
+        spec: &LinkSpec,
+        rng: &mut ChaCha8Rng,
+        felt: &mut Kinds,
+    ) -> (Vec<Bytes>, bool) {
+        self.called = false;
+        let pieces: Vec<Bytes> = self.inbox.drain(..).collect();
+        if !spec.coalesce.is_zero() && pieces.len() > 1 {
+            felt.add(Kind::Coalesced);
+        } else if !spec.choppy && !spec.bytewise {
+            return (pieces, self.fin);
+        }
+        if spec.bytewise {
+            felt.add(Kind::ByteRead);
+        }
+        (cut(Bytes::from(pieces.concat()), spec, rng), self.fin)
+    }
+}
+
+/// Cuts what is read at once into pieces.
+fn cut(mut all: Bytes, spec: &LinkSpec, rng: &mut ChaCha8Rng) -> Vec<Bytes> {
+    let mut cuts = Vec::new();
+    while spec.bytewise && !all.is_empty() && cuts.len() < SINGLES {
+        cuts.push(all.split_to(1));
+    }
+    while !all.is_empty() {
+        let n = if spec.choppy {
+            let most = match rng.random_range(0..4) {
+                0 => 1,
+                1 => 24,
+                2 => MSS as usize,
+                _ => all.len(),
+            };
+            rng.random_range(1..=most.min(all.len()))
+        } else {
+            all.len()
+        };
+        cuts.push(all.split_to(n));
+    }
+    cuts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::rate::Rate;
+    use crate::base::seed;
+    use std::time::Duration;
+
+    fn packet(offset: u64, data: &'static [u8], fin: bool) -> Packet {
+        Packet { tx: 0, offset, data: Bytes::from_static(data), fin, sent: 0 }
+    }
+
+    fn spec() -> LinkSpec {
+        LinkSpec::new(Rate::mbit(10), Duration::from_millis(1))
+    }
+
+    fn arrive(receiver: &mut Receiver, packet: Packet) -> Option<u64> {
+        receiver.arrive(packet, &spec(), &mut seed::stream(1, "link", 0))
+    }
+
+    fn read(receiver: &mut Receiver, spec: &LinkSpec) -> (Vec<usize>, Vec<u8>, bool) {
+        let (pieces, fin) =
+            receiver.read(spec, &mut seed::stream(1, "link", 0), &mut Kinds::default());
+        (pieces.iter().map(Bytes::len).collect(), pieces.concat(), fin)
+    }
+
+    #[test]
+    fn what_overtakes_waits_for_what_is_missing() {
+        let mut receiver = Receiver::default();
+        assert_eq!(arrive(&mut receiver, packet(3, b"def", true)), None);
+        assert!(!receiver.has_unread());
+        assert_eq!(arrive(&mut receiver, packet(0, b"abc", false)), Some(0));
+        assert_eq!(read(&mut receiver, &spec()), (vec![3, 3], b"abcdef".to_vec(), true));
+    }
+
+    #[test]
+    fn the_reader_is_called_once_until_it_comes() {
+        let mut receiver = Receiver::default();
+        assert_eq!(arrive(&mut receiver, packet(0, b"abc", false)), Some(0));
+        assert_eq!(arrive(&mut receiver, packet(3, b"def", false)), None);
+        read(&mut receiver, &spec());
+        assert_eq!(arrive(&mut receiver, packet(6, b"g", false)), Some(0));
+    }
+
+    #[test]
+    fn what_comes_twice_is_read_once() {
+        let mut receiver = Receiver::default();
+        arrive(&mut receiver, packet(0, b"abc", false));
+        arrive(&mut receiver, packet(0, b"abc", false));
+        arrive(&mut receiver, packet(1, b"bcd", false));
+        assert_eq!(read(&mut receiver, &spec()).1, b"abcd");
+    }
+
+    #[test]
+    fn a_bytewise_read_begins_with_single_bytes() {
+        let mut spec = spec();
+        spec.bytewise = true;
+        let mut receiver = Receiver::default();
+        arrive(&mut receiver, packet(0, &[7; 100], false));
+        let (pieces, _, _) = read(&mut receiver, &spec);
+        assert_eq!(pieces, [vec![1; 40], vec![60]].concat());
+    }
+
+    #[test]
+    fn a_coalesced_read_gives_all_in_one_piece() {
+        let mut spec = spec();
+        spec.coalesce = Duration::from_millis(1);
+        let mut receiver = Receiver::default();
+        arrive(&mut receiver, packet(0, b"abc", false));
+        arrive(&mut receiver, packet(3, b"def", false));
+        assert_eq!(read(&mut receiver, &spec), (vec![6], b"abcdef".to_vec(), false));
+    }
+
+    #[test]
+    fn the_deaf_call_nobody() {
+        let mut receiver = Receiver::closed();
+        assert_eq!(arrive(&mut receiver, packet(0, b"abc", true)), None);
+        assert!(!receiver.has_unread());
+    }
+}

@@ -1,0 +1,358 @@
+//! The writing program's end: what it has given, and what of that the operating system has taken
+//! and not sent yet.
+//!
+//! The system takes from the outbox while its unsent part is below a low-water mark, as with
+//! `TCP_NOTSENT_LOWAT`, and while all that it holds, sent or not, fits the send buffer.
+//!
+//! Invariant: bytes leave in order and once, and the count of what was taken never falls.
+
+use super::{Breakage, Later, LinkEvent, LinkSpec, MSS};
+use crate::base::kinds::{Kind, Kinds};
+use bytes::{Buf, Bytes, BytesMut};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use std::collections::VecDeque;
+
+/// What was written and has not been sent.
+#[derive(Clone, Debug)]
+pub(super) struct SendBuffer {
+    outbox: VecDeque<Bytes>,
+    outbox_len: u64,
+    /// The program closes after what is in the outbox.
+    closing: bool,
+    /// The FIN was sent.
+    fin_sent: bool,
+    /// Cumulative bytes that the operating system has taken.
+    taken: u64,
+    /// Those of them that the far end has acknowledged.
+    acknowledged: u64,
+    unsent: VecDeque<Bytes>,
+    unsent_len: u64,
+    low_water: u64,
+    /// False from when the unsent part has reached the low-water mark until it falls below half of
+    /// it (Linux).
+    writable: bool,
+    /// A choppy link takes nothing until its `Wake`.
+    asleep: bool,
+    /// The writing program is stopped: nothing is taken from it.
+    frozen: bool,
+    /// What happens once so many bytes are taken.
+    breakage: Option<(u64, Breakage)>,
+}
+
+impl SendBuffer {
+    /// An empty one with this low-water mark in bytes.
+    pub fn new(low_water: u64) -> Self {
+        SendBuffer {
+            outbox: VecDeque::new(),
+            outbox_len: 0,
+            closing: false,
+            fin_sent: false,
+            taken: 0,
+            acknowledged: 0,
+            unsent: VecDeque::new(),
+            unsent_len: 0,
+            low_water,
+            writable: true,
+            asleep: false,
+            frozen: false,
+            breakage: None,
+        }
+    }
+
+    /// Cumulative bytes that the operating system has taken.
+    pub fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// Bytes that the operating system has taken and not sent yet.
+    pub fn unsent(&self) -> u64 {
+        self.unsent_len
+    }
+
+    /// Whether all that was pushed has been sent.
+    pub fn is_empty(&self) -> bool {
+        self.outbox_len == 0 && self.unsent_len == 0
+    }
+
+    /// Sets the low-water mark in bytes.
+    pub fn pace(&mut self, low_water: u64) {
+        self.low_water = low_water;
+    }
+
+    /// The program is stopped, or goes on.
+    pub fn freeze(&mut self, frozen: bool) {
+        self.frozen = frozen;
+    }
+
+    /// A choppy link's pause is over.
+    pub fn wake(&mut self) {
+        self.asleep = false;
+    }
+
+    /// Something happens once the system has taken `bytes` more.
+    pub fn break_after(&mut self, bytes: u64, breakage: Breakage) {
+        if self.breakage.is_none() && !self.closing {
+            self.breakage = Some((self.taken + bytes, breakage));
+        }
+    }
+
+    /// What was going to happen does not, unless it has begun.
+    pub fn cancel_break(&mut self) {
+        if !self.is_cut() {
+            self.breakage = None;
+        }
+    }
+
+    /// Whether a [`Breakage::Reset`] is due.
+    pub fn reset_is_due(&self) -> bool {
+        matches!(self.breakage, Some((at, Breakage::Reset)) if self.taken >= at)
+    }
+
+    fn is_cut(&self) -> bool {
+        matches!(self.breakage, Some((at, Breakage::Cut)) if self.taken >= at)
+    }
+
+    /// How many bytes the operating system would take now.
+    pub fn room(&mut self, spec: &LinkSpec) -> u64 {
+        self.look();
+        let room = self.space(spec, self.outbox_len);
+        self.writable &= room > 0;
+        if self.writable { room } else { 0 }
+    }
+
+    /// What fits beside all that the system holds and so many bytes more.
+    fn space(&self, spec: &LinkSpec, more: u64) -> u64 {
+        let held = self.taken + more - self.acknowledged;
+        let unsent = self.unsent_len + more;
+        self.low_water.saturating_sub(unsent).min(spec.send_buffer.saturating_sub(held))
+    }
+
+    fn look(&mut self) {
+        self.writable |= self.unsent_len * 2 < self.low_water;
+    }
+
+    /// The program has more to write. After a cut nobody is there to write it.
+    pub fn push(&mut self, data: Bytes) {
+        if self.is_cut() {
+            return;
+        }
+        debug_assert!(!self.closing, "a write after the close");
+        if !data.is_empty() {
+            self.outbox_len += data.len() as u64;
+            self.outbox.push_back(data);
+        }
+    }
+
+    /// The program closes once all is written.
+    pub fn close(&mut self) {
+        self.closing = true;
+    }
+
+    /// The operating system takes what it can.
+    pub fn take(
+        &mut self,
+        now: u64,
+        spec: &LinkSpec,
+        rng: &mut ChaCha8Rng,
+        felt: &mut Kinds,
+        later: &mut Later,
+    ) {
+        self.look();
+        while self.writable && !self.asleep && !self.frozen {
+            let room = self.space(spec, 0);
+            let Some(front) = self.outbox.front_mut() else { break };
+            let mut n = room.min(front.len() as u64);
+            if let Some((at, _)) = self.breakage {
+                n = n.min(at - self.taken);
+            }
+            if spec.choppy && n > 0 && rng.random_range(0..8) == 0 {
+                felt.add(Kind::ShortWrite);
+                n = rng.random_range(1..=n);
+                self.asleep = true;
+                later.push((now + rng.random_range(1..300), LinkEvent::Wake));
+            }
+            if n == 0 {
+                self.writable = false;
+                break;
+            }
+            let piece = front.split_to(n as usize);
+            if front.is_empty() {
+                self.outbox.pop_front();
+            }
+            self.outbox_len -= n;
+            self.taken += n;
+            self.unsent_len += n;
+            self.unsent.push_back(piece);
+        }
+        self.cut_if_due(felt);
+    }
+
+    /// What a program that is gone has not written is gone with it.
+    fn cut_if_due(&mut self, felt: &mut Kinds) {
+        if self.is_cut() && !self.closing {
+            if self.outbox_len > 0 {
+                felt.add(Kind::Cut);
+            }
+            self.outbox.clear();
+            self.outbox_len = 0;
+            self.closing = true;
+        }
+    }
+
+    /// Payload of the next new packet, zero for a FIN alone; `None` if there is none, or no room
+    /// before `limit` for it.
+    pub fn next_len(&self, limit: u64) -> Option<u64> {
+        if self.unsent_len > 0 {
+            let room = limit.saturating_sub(self.sent());
+            (room > 0).then(|| self.unsent_len.min(MSS).min(room))
+        } else {
+            (self.closing && self.outbox_len == 0 && !self.fin_sent).then_some(0)
+        }
+    }
+
+    /// Offset of the next new packet.
+    pub fn sent(&self) -> u64 {
+        self.taken - self.unsent_len
+    }
+
+    /// Cuts a packet of so many bytes off the unsent part, and tells whether the stream ends with
+    /// it.
+    pub fn cut(&mut self, len: u64) -> (Bytes, bool) {
+        self.unsent_len -= len;
+        let fin = self.closing && self.is_empty();
+        self.fin_sent |= fin;
+        let data = if self.unsent.front().is_some_and(|front| front.len() as u64 >= len) {
+            self.unsent[0].split_to(len as usize)
+        } else {
+            self.gather(len as usize)
+        };
+        if self.unsent.front().is_some_and(Bytes::is_empty) {
+            self.unsent.pop_front();
+        }
+        (data, fin)
+    }
+
+    /// So many bytes of several pieces in one.
+    fn gather(&mut self, len: usize) -> Bytes {
+        let mut data = BytesMut::with_capacity(len);
+        while data.len() < len {
+            let front = &mut self.unsent[0];
+            let n = (len - data.len()).min(front.len());
+            data.extend_from_slice(&front[..n]);
+            front.advance(n);
+            if front.is_empty() {
+                self.unsent.pop_front();
+            }
+        }
+        data.freeze()
+    }
+
+    /// The far end has so many bytes more: the system need not hold them any longer.
+    pub fn acknowledge(&mut self, bytes: u64) {
+        self.acknowledged += bytes;
+    }
+
+    /// The connection is gone: all bytes are forgotten, and what was taken counts as settled.
+    pub fn forget(&mut self) {
+        let Self { taken, low_water, frozen, .. } = *self;
+        *self = SendBuffer { taken, acknowledged: taken, frozen, ..SendBuffer::new(low_water) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::rate::Rate;
+    use crate::base::seed;
+    use std::time::Duration;
+
+    fn take(buffer: &mut SendBuffer, spec: &LinkSpec) -> Kinds {
+        let mut felt = Kinds::default();
+        buffer.take(0, spec, &mut seed::stream(1, "link", 0), &mut felt, &mut Later::new());
+        felt
+    }
+
+    fn spec() -> LinkSpec {
+        LinkSpec::new(Rate::mbit(10), Duration::from_millis(1))
+    }
+
+    #[test]
+    fn after_the_mark_was_reached_half_of_it_must_leave_first() {
+        let mut buffer = SendBuffer::new(1_000);
+        buffer.push(Bytes::from(vec![0; 2_000]));
+        take(&mut buffer, &spec());
+        assert_eq!((buffer.taken(), buffer.room(&spec())), (1_000, 0));
+        buffer.cut(500);
+        take(&mut buffer, &spec());
+        assert_eq!(buffer.taken(), 1_000, "half is not below half");
+        buffer.cut(1);
+        take(&mut buffer, &spec());
+        assert_eq!(buffer.taken(), 1_501);
+    }
+
+    #[test]
+    fn what_is_not_acknowledged_fills_the_send_buffer() {
+        let mut spec = spec();
+        spec.send_buffer = 1_500;
+        let mut buffer = SendBuffer::new(1_000);
+        buffer.push(Bytes::from(vec![0; 5_000]));
+        take(&mut buffer, &spec);
+        buffer.cut(1_000);
+        take(&mut buffer, &spec);
+        assert_eq!(buffer.taken(), 1_500);
+        buffer.acknowledge(1_000);
+        buffer.cut(1);
+        take(&mut buffer, &spec);
+        assert_eq!(buffer.taken(), 2_001, "up to the low-water mark");
+    }
+
+    #[test]
+    fn a_packet_gathers_small_writes_and_the_last_one_ends_the_stream() {
+        let mut buffer = SendBuffer::new(64 << 10);
+        ["ab", "c", "def"].iter().for_each(|data| buffer.push(Bytes::from_static(data.as_bytes())));
+        buffer.close();
+        assert_eq!(buffer.next_len(u64::MAX), None, "nothing is taken yet");
+        take(&mut buffer, &spec());
+        assert_eq!((buffer.next_len(4), buffer.next_len(u64::MAX)), (Some(4), Some(6)));
+        assert_eq!(buffer.cut(4), (Bytes::from_static(b"abcd"), false));
+        assert_eq!((buffer.sent(), buffer.next_len(4)), (4, None));
+        assert_eq!(buffer.cut(2), (Bytes::from_static(b"ef"), true));
+        assert_eq!(buffer.next_len(u64::MAX), None, "one FIN");
+    }
+
+    #[test]
+    fn a_program_that_is_gone_ends_the_stream_where_it_was() {
+        let mut buffer = SendBuffer::new(64 << 10);
+        buffer.break_after(3, Breakage::Cut);
+        buffer.push(Bytes::from_static(b"abcdef"));
+        assert!(take(&mut buffer, &spec()).has(Kind::Cut));
+        buffer.push(Bytes::from_static(b"more"));
+        assert_eq!(buffer.cut(3), (Bytes::from_static(b"abc"), true));
+        assert!(buffer.is_empty());
+    }
+
+    #[test]
+    fn a_stopped_program_writes_nothing() {
+        let mut buffer = SendBuffer::new(64 << 10);
+        buffer.freeze(true);
+        buffer.push(Bytes::from_static(b"abc"));
+        take(&mut buffer, &spec());
+        assert_eq!(buffer.taken(), 0);
+        buffer.freeze(false);
+        take(&mut buffer, &spec());
+        assert_eq!(buffer.taken(), 3);
+    }
+
+    #[test]
+    fn a_gone_connection_keeps_only_the_count_of_what_was_taken() {
+        let mut spec = spec();
+        spec.send_buffer = 4;
+        let mut buffer = SendBuffer::new(4);
+        buffer.push(Bytes::from_static(b"abcdef"));
+        take(&mut buffer, &spec);
+        buffer.forget();
+        assert_eq!((buffer.taken(), buffer.unsent(), buffer.room(&spec)), (4, 0, 4));
+        assert!(buffer.is_empty());
+    }
+}

@@ -1,0 +1,214 @@
+use super::*;
+use crate::base::agenda::Agenda;
+use crate::base::rate::Rate;
+use crate::base::seed;
+use std::time::Duration;
+
+/// A link between a program that writes `pattern` and one that reads all.
+struct Bench {
+    link: Link,
+    agenda: Agenda<LinkEvent>,
+    now: u64,
+    silent: bool,
+    got: Vec<u8>,
+    finished: Option<u64>,
+    pieces: usize,
+}
+
+impl Bench {
+    fn new(spec: LinkSpec) -> Self {
+        let link = Link::new(spec, seed::stream(7, "link", 0));
+        Bench {
+            link,
+            agenda: Agenda::new(),
+            now: 0,
+            silent: false,
+            got: Vec::new(),
+            finished: None,
+            pieces: 0,
+        }
+    }
+
+    fn write(&mut self, data: &[u8]) {
+        self.link.push(Bytes::copy_from_slice(data));
+        let mut later = Later::new();
+        self.link.write(self.now, self.silent, &mut later);
+        self.plan(later);
+    }
+
+    fn plan(&mut self, later: Later) {
+        later.into_iter().for_each(|(at, event)| self.agenda.add(at, event));
+    }
+
+    fn run_until(&mut self, end: u64) {
+        while self.agenda.next_time().is_some_and(|at| at <= end) {
+            let (at, event) = self.agenda.pop().unwrap();
+            assert!(at >= self.now);
+            self.now = at;
+            let mut later = Later::new();
+            match event {
+                LinkEvent::Arrive(packet) => {
+                    let tx = self.link.arrive(at, packet, &mut later);
+                    later.push((at + self.link.spec.delay_micros(), LinkEvent::Acknowledge(tx)));
+                }
+                LinkEvent::Acknowledge(tx) if !self.silent => {
+                    self.link.acknowledge(at, tx, self.silent, &mut later);
+                }
+                LinkEvent::Acknowledge(_) => {}
+                LinkEvent::Timer => self.link.timer(at, self.silent, &mut later),
+                LinkEvent::Wake => self.link.wake(at, self.silent, &mut later),
+                LinkEvent::Read => {
+                    let (pieces, fin) = self.link.read();
+                    self.pieces += pieces.len();
+                    pieces.iter().for_each(|piece| self.got.extend_from_slice(piece));
+                    if fin {
+                        assert_eq!(self.finished.replace(at), None, "one FIN");
+                    }
+                }
+            }
+            self.plan(later);
+        }
+        self.now = end;
+    }
+
+    /// Writes `len` bytes and closes; the time of the FIN, in microseconds.
+    fn transfer(&mut self, len: usize) -> u64 {
+        let data = pattern(len);
+        self.link.push(Bytes::from(data.clone()));
+        self.link.close();
+        let mut later = Later::new();
+        self.link.write(self.now, self.silent, &mut later);
+        self.plan(later);
+        self.run_until(1 << 40);
+        assert!(self.got == data, "the bytes of the pattern, in order and once");
+        assert!(self.link.is_idle());
+        self.finished.expect("a FIN")
+    }
+}
+
+fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|i| (i * 31 + i / 256) as u8).collect()
+}
+
+#[test]
+fn a_long_transfer_takes_its_size_over_the_rate() {
+    for (mbit, delay) in [(1, 20_000), (10, 0), (1_000, 5)] {
+        let spec = LinkSpec::new(Rate::mbit(mbit), Duration::from_micros(delay));
+        let len = spec.rate.as_bytes() as usize;
+        let took = Bench::new(spec).transfer(len);
+        assert!(took >= 1_000_000 + delay, "{mbit}: {took}");
+        assert!(took < 1_050_000 + delay, "{mbit}: {took}");
+    }
+}
+
+#[test]
+fn one_packet_takes_its_time_on_the_wire_and_the_delay() {
+    assert_eq!(
+        Bench::new(LinkSpec::new(Rate::mbit(8), Duration::from_millis(20))).transfer(1_000),
+        21_000
+    );
+}
+
+#[test]
+fn slow_start_doubles_each_round_trip() {
+    // 100 packets at 10 Gbit/s: 10, 20, 40, the rest: four times one way and three back.
+    let took = Bench::new(LinkSpec::new(Rate::mbit(10_000), Duration::from_millis(50)))
+        .transfer(100 * MSS as usize);
+    assert_eq!(took / 1_000, 350);
+}
+
+#[test]
+fn losses_delay_but_never_harm() {
+    let mut spec = LinkSpec::new(Rate::mbit(10), Duration::from_millis(20));
+    let clean = Bench::new(spec.clone()).transfer(1 << 20);
+    for loss in [20_000, 100_000, 500_000] {
+        spec.loss = loss;
+        assert!(Bench::new(spec.clone()).transfer(1 << 20) > clean);
+    }
+}
+
+#[test]
+fn a_lost_packet_comes_a_round_trip_later_and_holds_up_the_rest() {
+    let mut bench = Bench::new(LinkSpec::new(Rate::mbit(80), Duration::from_millis(10)));
+    bench.silent = true;
+    bench.write(&pattern(1_448));
+    bench.silent = false;
+    bench.write(&pattern(1_448));
+    bench.run_until(11_000);
+    assert_eq!(bench.got.len(), 0, "the second waits behind the first");
+    bench.run_until(31_000);
+    assert_eq!(bench.got.len(), 2_896);
+}
+
+#[test]
+fn a_tiny_queue_still_delivers() {
+    let mut spec = LinkSpec::new(Rate::mbit(10), Duration::from_millis(20));
+    spec.queue = 4 << 10;
+    Bench::new(spec).transfer(1 << 20);
+}
+
+#[test]
+fn the_system_takes_no_more_than_the_low_water_mark_beyond_the_window() {
+    let mut bench = Bench::new(LinkSpec::new(Rate::mbit(1), Duration::from_millis(20)));
+    bench.link.pace(16 << 10);
+    bench.write(&pattern(1 << 20));
+    assert_eq!(bench.link.taken(), 10 * MSS + (16 << 10));
+    for ms in 0..2_000 {
+        bench.run_until(ms * 1_000);
+        assert!(bench.link.unsent() <= 16 << 10);
+    }
+    assert!(bench.link.taken() > 200_000);
+}
+
+#[test]
+fn choppy_links_cut_anywhere_and_lose_nothing() {
+    let mut spec = LinkSpec::new(Rate::mbit(10), Duration::from_millis(5));
+    spec.choppy = true;
+    let mut bench = Bench::new(spec);
+    bench.transfer(300_000);
+    assert!(bench.pieces > 300_000 / MSS as usize);
+}
+
+#[test]
+fn after_silence_all_arrives() {
+    let mut bench = Bench::new(LinkSpec::new(Rate::mbit(10), Duration::from_millis(5)));
+    bench.write(&pattern(100_000));
+    bench.run_until(20_000);
+    bench.silent = true;
+    bench.run_until(5_000_000);
+    let during = bench.got.len();
+    bench.run_until(6_000_000);
+    assert_eq!(bench.got.len(), during);
+    bench.silent = false;
+    bench.run_until(30_000_000);
+    assert!(bench.got == pattern(100_000));
+}
+
+#[test]
+fn a_killed_link_yields_nothing_more() {
+    let mut bench = Bench::new(LinkSpec::new(Rate::mbit(10), Duration::from_millis(5)));
+    bench.write(&pattern(100_000));
+    bench.run_until(20_000);
+    bench.link.kill();
+    let before = bench.got.len();
+    bench.run_until(10_000_000);
+    assert_eq!(bench.got.len(), before);
+    assert_eq!(bench.finished, None);
+}
+
+#[test]
+fn nothing_goes_beyond_what_the_reader_allows() {
+    let mut link = Link::new(
+        LinkSpec::new(Rate::mbit(10), Duration::from_millis(1)),
+        seed::stream(1, "link", 0),
+    );
+    link.allow(2_000);
+    let mut later = Later::new();
+    assert_eq!(link.room(), 64 << 10);
+    link.push(Bytes::from(vec![0; 5_000]));
+    link.write(0, false, &mut later);
+    assert_eq!((link.taken(), link.unsent()), (5_000, 3_000));
+    link.allow(10_000);
+    link.write(0, false, &mut later);
+    assert_eq!(link.unsent(), 0);
+}

@@ -1,0 +1,101 @@
+//! Orderly ends: one side is told to shut down while flows are at work, and loses none of them.
+//!
+//! The swarm never tells a session to end. Here nothing else goes wrong, so nothing is excused.
+
+use crate::base::rate::Rate;
+use crate::base::seed;
+use crate::base::side::Side;
+use crate::net::app::{Answer, EndState, Ending, FlowPlan, ReadPlan, SendPlan, Start};
+use crate::run::world::{Setup, World};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use std::time::Duration;
+use striper_core::{EndReason, Input, Reason};
+
+/// All flows are asked for by then, in microseconds.
+const OPENED: u64 = 300_000;
+
+/// What was opened has been heard of this much later, in microseconds: an OPEN that meets a
+/// draining side is refused.
+const HEARD: u64 = 700_000;
+
+/// By then everything is over, in microseconds.
+const OVER: u64 = 60_000_000;
+
+/// Draws a world by its seed in which a side shuts down, and demands that every flow that was
+/// opened comes through whole, that those that still wait for their turn fail or are refused, and
+/// that both sessions end in good order.
+///
+/// # Panics
+/// If not.
+pub fn check(seed: u64) {
+    let mut rng = seed::stream(seed, "drain", 0);
+    let caps: Vec<Rate> = (0..rng.random_range(1..=4))
+        .map(|_| Rate::bits(rng.random_range(200_000..20_000_000)))
+        .collect();
+    let delay = Duration::from_micros(rng.random_range(100..60_000));
+    let mut setup = Setup::capped(seed, &caps, delay);
+    // A fourth of the worlds has more flows than may be open at once.
+    let crowded = rng.random_range(0..4) == 0;
+    let count = if crowded { rng.random_range(65..90) } else { rng.random_range(1..8) };
+    setup
+        .config
+        .iter_mut()
+        .for_each(|config| config.max_flows = if crowded { 1 } else { config.max_flows });
+    let mut world = World::new(setup);
+    for _ in 0..count {
+        let plan = draw_flow(&mut rng, crowded);
+        world.open(plan);
+    }
+    let side = if rng.random() { Side::Client } else { Side::Server };
+    let at = rng.random_range(OPENED + HEARD..4_000_000);
+    world.command(at, side, Input::Shutdown);
+    world.run_until(OVER);
+    for side in Side::BOTH {
+        let reason = world.ended(side);
+        assert!(
+            matches!(reason, Some(EndReason::Shutdown | EndReason::PeerClosed)),
+            "the {side:?}'s session after a shutdown: {reason:?}"
+        );
+    }
+    for flow in world.flows() {
+        let opener = flow.end(flow.plan.opener).state;
+        let waited = crowded && flow.id.is_none() && opener == EndState::Lost;
+        // Its turn came as the other side had just begun to drain.
+        let refused = crowded && opener == EndState::Refused(Reason::Unavailable);
+        assert!(flow.is_complete() || waited || refused, "cut by an orderly shutdown: {flow:#?}");
+    }
+}
+
+fn draw_flow(rng: &mut ChaCha8Rng, crowded: bool) -> FlowPlan {
+    let most = if crowded { 2_000 } else { 100_000 };
+    let rate = rng.random::<bool>().then(|| Rate::bytes(rng.random_range(10_000..200_000)));
+    let mut half = |start| SendPlan {
+        bytes: rng.random_range(0..most),
+        start,
+        // Some seconds: those that wait for their turn still do when the side shuts down.
+        rate: if crowded { Some(Rate::bytes(rng.random_range(100..1_000))) } else { rate },
+        piece: rng.random_range(100..20_000),
+        end: Ending::Finish,
+    };
+    // One side may answer only when it has seen the other's end: then the flow is half-closed for a
+    // while.
+    let sends = [half(Start::AtOnce), half(if crowded { Start::AtOnce } else { Start::AfterFin })];
+    let server_opens = rng.random_range(0..3) == 0;
+    FlowPlan {
+        opener: if server_opens && !crowded { Side::Server } else { Side::Client },
+        at: rng.random_range(0..OPENED),
+        answer: Answer::Accept(Duration::from_micros(rng.random_range(0..100_000))),
+        sends,
+        reads: [ReadPlan::default(); 2],
+        reset: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn an_orderly_shutdown_cuts_no_flow() {
+        (0..100).for_each(super::check);
+    }
+}

@@ -1,0 +1,379 @@
+//! The network, and what the operating systems at its ends know: connections, sockets, listeners,
+//! clocks and timers of all processes.
+//!
+//! A connection is two [`Link`]s, and a socket at each end with a receive buffer. As in a real
+//! system a process learns only at a *look* (epoll) which of its sockets have become ready and
+//! which timers are over; between looks it may only try. Nothing happens on its own: the world
+//! takes events off the agenda and tells processes to look.
+
+mod arrive;
+mod connect;
+mod socket;
+
+use super::kind::FaultKind;
+use crate::base::agenda::Agenda;
+use crate::base::seed::{Digest, stream};
+use crate::net::link::{Later, Link, LinkEvent, LinkSpec};
+use bytes::{Buf, Bytes, BytesMut};
+use rand::RngExt;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use striper_runtime::{DialError, Received};
+
+/// The process of the client's proxy.
+pub const CLIENT: usize = 0;
+/// The process of the server's proxy.
+pub const SERVER: usize = 1;
+/// All programs that talk through the proxies.
+pub const PROGRAMS: usize = 2;
+
+/// The first retransmission of a SYN, in microseconds (RFC 6298); each further one takes twice as
+/// long.
+const SYN_TIMEOUT: u64 = 1_000_000;
+
+/// How often a sender asks whether a window is still closed, in microseconds.
+const PROBE: u64 = 200_000;
+
+/// The network, shared by everything in a world.
+pub type SharedNet = Rc<RefCell<Net>>;
+
+/// What is to happen at a time.
+#[derive(Debug)]
+pub enum Event {
+    /// On the way from one end of a connection.
+    Link(u64, usize, LinkEvent),
+    /// The reader at the end of a way says how much room it has.
+    Window(u64, usize),
+    /// A SYN arrives, sent for the so manieth time.
+    Syn(u64, u32),
+    /// The dialling end hears what became of that.
+    Answer(u64, Result<(), DialError>),
+    /// A RST arrives at an end.
+    Rst(u64, usize),
+    /// Something that the scenario has planned.
+    Script(usize),
+}
+
+/// How a connection is broken from outside.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Break {
+    /// Those ends are told by a reset, the others nothing.
+    Reset([bool; 2]),
+    /// Both ends get a FIN, though more was sent.
+    Fin,
+    /// Packets from those ends vanish from now on.
+    Forget([bool; 2]),
+}
+
+/// A way between two processes.
+#[derive(Debug)]
+pub struct Route {
+    /// From the dialling side and back.
+    pub specs: [LinkSpec; 2],
+    /// What listens at its end.
+    pub listener: usize,
+    /// Packets from that side vanish.
+    pub silent: [bool; 2],
+    /// So many more dials are refused.
+    pub refuse: u32,
+    /// So many more connections are closed by somebody on the way once accepted.
+    pub close: u32,
+    /// The next connection breaks after so many bytes.
+    pub cut: VecDeque<(u64, Break)>,
+}
+
+/// A port that a process listens on.
+#[derive(Debug, Default)]
+pub struct Port {
+    process: usize,
+    open: bool,
+    backlog: VecDeque<u64>,
+    waker: Option<Waker>,
+}
+
+/// What the system knows of a process.
+#[derive(Debug, Default)]
+pub struct Process {
+    /// Its clock is ahead of the world's by so much, in microseconds.
+    pub ahead: u64,
+    /// It stands still until then.
+    pub paused_until: u64,
+    /// So many more sockets can't be made by dialling, or by accepting: there is no file
+    /// descriptor.
+    pub no_files: [u32; 2],
+    /// Its machine has lost power: sockets vanish without a word.
+    pub mute: bool,
+    timers: BTreeMap<(u64, u64), Waker>,
+    /// Sockets that it waits for.
+    interest: BTreeSet<(u64, usize)>,
+}
+
+/// A socket.
+#[derive(Debug)]
+struct End {
+    process: usize,
+    /// A program holds it, or will accept it.
+    held: bool,
+    /// The system has forgotten it: whatever arrives is answered with a RST.
+    dead: bool,
+    /// It sends nothing any more.
+    stopped: bool,
+    /// A RST has come.
+    reset: bool,
+    /// Its own FIN was sent on purpose.
+    finished: bool,
+    fin_in: bool,
+    inbox: VecDeque<Bytes>,
+    inbox_len: usize,
+    /// Bytes taken out of the inbox.
+    consumed: u64,
+    /// The last try gave less than was asked for: only a look tells of more.
+    drained: bool,
+    full: bool,
+    /// A look has told so.
+    readable: bool,
+    writable: bool,
+    recv_waker: Option<Waker>,
+    send_waker: Option<Waker>,
+}
+
+/// A connection.
+#[derive(Debug)]
+struct Conn {
+    route: usize,
+    /// From the dialling end and back.
+    links: [Link; 2],
+    ends: [End; 2],
+    /// Packets from that end vanish, for ever.
+    silent: [bool; 2],
+    window_set: [bool; 2],
+    /// What is on the way from that end does not arrive either.
+    severed: [bool; 2],
+    cut: Option<(u64, Break)>,
+    answer: Option<Result<(), DialError>>,
+}
+
+/// How reads and writes are cut.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Cuts {
+    /// One read in so many is cut short; none if 0.
+    pub reads: u32,
+    /// One write in so many is taken in part; none if 0.
+    pub writes: u32,
+    /// What a socket's receive buffer takes, in bytes.
+    pub buffer: u64,
+}
+
+/// The network.
+#[derive(Debug)]
+pub struct Net {
+    /// The time in microseconds.
+    pub now: u64,
+    /// What is to happen.
+    pub agenda: Agenda<Event>,
+    /// All routes.
+    pub routes: Vec<Route>,
+    /// All processes.
+    pub processes: [Process; 3],
+    /// How often each fault took effect.
+    pub effects: BTreeMap<FaultKind, u64>,
+    /// Of all that happened.
+    pub digest: Digest,
+    ports: Vec<Port>,
+    conns: BTreeMap<u64, Conn>,
+    next_conn: u64,
+    next_timer: u64,
+    cuts: Cuts,
+    seed: u64,
+    rng: ChaCha8Rng,
+}
+
+impl Net {
+    /// An empty network.
+    pub fn new(seed: u64, cuts: Cuts) -> SharedNet {
+        Rc::new(RefCell::new(Net {
+            now: 0,
+            agenda: Agenda::new(),
+            routes: Vec::new(),
+            processes: Default::default(),
+            effects: BTreeMap::new(),
+            digest: Digest::new(),
+            ports: Vec::new(),
+            conns: BTreeMap::new(),
+            next_conn: 0,
+            next_timer: 0,
+            cuts,
+            seed,
+            rng: stream(seed, "driver net", 0),
+        }))
+    }
+
+    /// A fault took effect.
+    pub fn note(&mut self, kind: FaultKind) {
+        *self.effects.entry(kind).or_default() += 1;
+    }
+
+    /// A process's own time, in microseconds.
+    pub fn time_of(&self, process: usize) -> u64 {
+        self.now + self.processes[process].ahead
+    }
+
+    /// A port of a process, where nobody listens yet.
+    pub fn add_port(&mut self, process: usize) -> usize {
+        self.ports.push(Port { process, ..Port::default() });
+        self.ports.len() - 1
+    }
+
+    /// A way to a port.
+    pub fn add_route(&mut self, specs: [LinkSpec; 2], listener: usize) -> usize {
+        self.routes.push(Route {
+            specs,
+            listener,
+            silent: [false; 2],
+            refuse: 0,
+            close: 0,
+            cut: VecDeque::new(),
+        });
+        self.routes.len() - 1
+    }
+
+    /// Opens or closes a port. Who waits there when it is closed is reset.
+    pub fn listen(&mut self, port: usize, open: bool) {
+        self.ports[port].open = open;
+        if !open {
+            self.ports[port].waker = None;
+            for conn in std::mem::take(&mut self.ports[port].backlog) {
+                self.close(conn, 1);
+            }
+        }
+    }
+
+    /// How many connections exist.
+    pub fn connections(&self) -> usize {
+        self.conns.len()
+    }
+
+    /// Those that exist, as text.
+    pub fn describe(&self) -> Vec<String> {
+        let text = |(number, conn): (&u64, &Conn)| {
+            let ends = conn.ends.each_ref().map(|end| {
+                format!(
+                    "held {} dead {} stopped {} reset {} finished {} fin_in {}",
+                    end.held, end.dead, end.stopped, end.reset, end.finished, end.fin_in
+                )
+            });
+            let idle = conn.links.each_ref().map(Link::is_idle);
+            format!(
+                "{number} on {}: {ends:?} idle {idle:?} silent {:?} answer {:?}",
+                conn.route, conn.silent, conn.answer
+            )
+        };
+        self.conns.iter().take(3).map(text).collect()
+    }
+
+    /// The connections of a route that are in use, oldest first.
+    pub fn connections_of(&self, route: usize) -> Vec<u64> {
+        let live =
+            |conn: &Conn| conn.route == route && conn.ends.iter().any(|end| end.held && !end.reset);
+        self.conns.iter().filter(|(_, conn)| live(conn)).map(|(number, _)| *number).collect()
+    }
+
+    /// Which route a connection is on.
+    pub fn route_of(&self, number: u64) -> Option<usize> {
+        self.conns.get(&number).map(|conn| conn.route)
+    }
+
+    /// From now on a route is like this, from the dialling side and back.
+    pub fn change(&mut self, route: usize, specs: [LinkSpec; 2]) {
+        for conn in self.conns.values_mut().filter(|conn| conn.route == route) {
+            for (link, spec) in conn.links.iter_mut().zip(&specs) {
+                link.set_spec(spec.clone());
+            }
+        }
+        self.routes[route].specs = specs;
+    }
+
+    /// On routes from this one on, whoever waits at a connection whose other end is gone without a
+    /// word is told, as TCP's keepalive does.
+    pub fn keep_alive(&mut self, from: usize) {
+        let mut told = Vec::new();
+        for (number, conn) in self.conns.iter().filter(|(_, conn)| conn.route >= from) {
+            told.extend((0..2).filter(|side| conn.ends[1 - side].dead).map(|side| (*number, side)));
+        }
+        for (number, side) in told {
+            self.rst(number, side);
+        }
+    }
+
+    // Timers
+
+    /// A number for a timer.
+    pub fn new_timer(&mut self) -> u64 {
+        self.next_timer += 1;
+        self.next_timer
+    }
+
+    /// Wakes at a time of that process.
+    pub fn set_timer(&mut self, process: usize, at: u64, timer: u64, waker: Waker) {
+        self.processes[process].timers.insert((at, timer), waker);
+    }
+
+    /// Forgets that.
+    pub fn drop_timer(&mut self, process: usize, at: u64, timer: u64) {
+        self.processes[process].timers.remove(&(at, timer));
+    }
+
+    /// When the next timer of a process is over, in the world's time.
+    pub fn next_timer_of(&self, process: usize) -> Option<u64> {
+        let process = &self.processes[process];
+        let (at, _) = process.timers.keys().next()?;
+        Some(at.saturating_sub(process.ahead).max(process.paused_until))
+    }
+
+    /// What a process learns when it looks: who is to be woken.
+    pub fn look(&mut self, process: usize) -> Vec<Waker> {
+        let mut woken = Vec::new();
+        let interest: Vec<(u64, usize)> =
+            self.processes[process].interest.iter().copied().collect();
+        for (number, side) in interest {
+            let Some(conn) = self.conns.get_mut(&number) else {
+                self.processes[process].interest.remove(&(number, side));
+                continue;
+            };
+            let (link, end) = (&mut conn.links[side], &mut conn.ends[side]);
+            if end.recv_waker.is_some() && (end.inbox_len > 0 || end.fin_in || end.reset) {
+                end.readable = true;
+                woken.extend(end.recv_waker.take());
+            }
+            if end.send_waker.is_some() && (end.reset || link.room() > 0) {
+                end.writable = true;
+                woken.extend(end.send_waker.take());
+            }
+            if end.recv_waker.is_none() && end.send_waker.is_none() {
+                self.processes[process].interest.remove(&(number, side));
+            }
+        }
+        for port in &mut self.ports {
+            if port.process == process && !port.backlog.is_empty() {
+                woken.extend(port.waker.take());
+            }
+        }
+        let now = self.time_of(process);
+        let timers = &mut self.processes[process].timers;
+        while let Some(entry) = timers.first_entry()
+            && entry.key().0 <= now
+        {
+            woken.push(entry.remove());
+        }
+        woken.shuffle(&mut self.rng);
+        woken
+    }
+}
+
+#[cfg(test)]
+mod tests;

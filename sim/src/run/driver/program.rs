@@ -1,0 +1,262 @@
+//! The programs at both ends of a flow, and the oracles of what they see: bytes equal the
+//! position-derived pattern, a FIN comes once and after the last byte, and a path that broke never
+//! looks like an end.
+
+use super::draw::{Ending, ProgramPlan};
+use super::kind::FaultKind;
+use super::net::SharedNet;
+use super::pipe::{SimClock, SimPipe};
+use crate::net::app::pattern;
+use bytes::Bytes;
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use striper_core::Instant;
+use striper_runtime::clock::Clock;
+use striper_runtime::{DialError, FlowReport, OpenError, Pipe, Received};
+
+/// How often a program that does not read asks whether its connection has broken.
+const CHECK: Duration = Duration::from_millis(50);
+
+/// How far a program has come.
+#[derive(Clone, Debug, Default)]
+pub struct Progress {
+    /// It runs or has run.
+    pub started: bool,
+    /// Bytes that its socket has taken.
+    pub wrote: u64,
+    /// So was its FIN.
+    pub sent_fin: bool,
+    /// Bytes that it has read.
+    pub read: u64,
+    /// And the FIN.
+    pub got_fin: bool,
+    /// It broke off.
+    pub aborted: bool,
+    /// Its connection broke.
+    pub broken: Option<io::ErrorKind>,
+    /// When it noticed that, in microseconds.
+    pub broken_at: Option<u64>,
+    /// It is done.
+    pub over: bool,
+    /// When, in microseconds.
+    pub over_at: Option<u64>,
+}
+
+/// What is known of a flow.
+#[derive(Debug, Default)]
+pub struct FlowState {
+    /// Its number.
+    pub index: usize,
+    /// How far the programs have come, the client's first.
+    pub sides: [Progress; 2],
+    /// What the proxies said of it.
+    pub reports: [Option<FlowReport>; 2],
+    /// When they did, in microseconds.
+    pub reported_at: [u64; 2],
+    /// Why the client could not open it.
+    pub open_error: Option<OpenError>,
+    /// Why the server could not connect it.
+    pub dial_error: Option<DialError>,
+}
+
+impl FlowState {
+    /// Both directions came through, each with its FIN.
+    pub fn is_complete(&self) -> bool {
+        self.sides.iter().all(|side| side.sent_fin && side.got_fin)
+    }
+
+    /// When a program first noticed that it broke, or else when all was over, in microseconds.
+    pub fn broken_at(&self) -> u64 {
+        let first = self.sides.iter().filter_map(|side| side.broken_at).min();
+        first.or(self.sides.iter().filter_map(|side| side.over_at).max()).unwrap_or(u64::MAX)
+    }
+}
+
+/// A program with its connection.
+pub struct Program {
+    /// The flow.
+    pub flow: Rc<RefCell<FlowState>>,
+    /// The client's program or the server's.
+    pub side: usize,
+    /// What it does.
+    pub plan: ProgramPlan,
+    /// From now on it reads and sends without restraint.
+    pub eager: Rc<Cell<bool>>,
+    /// Where it counts faults.
+    pub net: SharedNet,
+}
+
+impl Program {
+    /// Runs it.
+    pub async fn run(self, mut pipe: SimPipe, clock: SimClock) {
+        self.flow.borrow_mut().sides[self.side].started = true;
+        let mut timer = clock.timer();
+        let (mut write_at, mut read_at) = (Instant::ZERO, Instant::ZERO);
+        poll_fn(|cx| {
+            loop {
+                let now = clock.now();
+                let reset_at = self.plan.reset_at.map(Instant::from_micros);
+                if reset_at.is_some_and(|at| at <= now) {
+                    self.abort(&mut pipe);
+                    return Poll::Ready(());
+                }
+                let mut waits = Vec::from_iter(reset_at);
+                let moved = match self.write(&mut pipe, cx, now, &mut write_at, &mut waits) {
+                    Ok(moved) => self
+                        .read(&mut pipe, cx, now, &mut read_at, &mut waits)
+                        .map(|read| read || moved),
+                    Err(error) => Err(error),
+                };
+                let over = match &moved {
+                    Ok(_) => {
+                        let progress = &self.flow.borrow().sides[self.side];
+                        progress.aborted || (progress.sent_fin && progress.got_fin)
+                    }
+                    Err(error) => {
+                        let mine = &mut self.flow.borrow_mut().sides[self.side];
+                        (mine.broken, mine.broken_at) = (Some(error.kind()), Some(now.as_micros()));
+                        true
+                    }
+                };
+                if over {
+                    return Poll::Ready(());
+                }
+                if matches!(moved, Ok(true)) {
+                    continue;
+                }
+                let Some(at) = waits.into_iter().min() else { return Poll::Pending };
+                if timer.poll_until(cx, at).is_pending() {
+                    return Poll::Pending;
+                }
+            }
+        })
+        .await;
+        drop(pipe);
+        let mine = &mut self.flow.borrow_mut().sides[self.side];
+        (mine.over, mine.over_at) = (true, Some(clock.now().as_micros()));
+    }
+
+    fn abort(&self, pipe: &mut SimPipe) {
+        pipe.abort();
+        self.net.borrow_mut().note(FaultKind::LocalReset);
+        self.flow.borrow_mut().sides[self.side].aborted = true;
+    }
+
+    fn write(
+        &self,
+        pipe: &mut SimPipe,
+        cx: &mut Context<'_>,
+        now: Instant,
+        write_at: &mut Instant,
+        waits: &mut Vec<Instant>,
+    ) -> io::Result<bool> {
+        let (key, mine, eager) = {
+            let flow = self.flow.borrow();
+            (pattern::key(flow.index, self.side), flow.sides[self.side].clone(), self.eager.get())
+        };
+        if mine.sent_fin || (self.plan.answers && !mine.got_fin && !eager) {
+            return Ok(false);
+        }
+        if now < *write_at && !eager {
+            waits.push(*write_at);
+            return Ok(false);
+        }
+        let left = self.plan.bytes - mine.wrote;
+        if left > 0 {
+            let piece = if eager { 64 << 10 } else { self.plan.piece };
+            let mut data: Bytes = pattern::bytes(key, mine.wrote, piece.min(left as usize));
+            let Poll::Ready(taken) = pipe.poll_send(cx, &mut data) else { return Ok(false) };
+            self.flow.borrow_mut().sides[self.side].wrote += taken? as u64;
+            *write_at = now + self.plan.pause;
+            return Ok(true);
+        }
+        match self.plan.end {
+            Ending::Late if !eager => Ok(false),
+            Ending::Reset => {
+                self.abort(pipe);
+                Ok(true)
+            }
+            Ending::Late | Ending::Finish => {
+                // Before the call: whoever sees the FIN at once must find that it was sent.
+                self.flow.borrow_mut().sides[self.side].sent_fin = true;
+                let Poll::Ready(finished) = pipe.poll_finish(cx) else {
+                    unreachable!("a socket finishes at once")
+                };
+                finished?;
+                Ok(true)
+            }
+        }
+    }
+
+    fn read(
+        &self,
+        pipe: &mut SimPipe,
+        cx: &mut Context<'_>,
+        now: Instant,
+        read_at: &mut Instant,
+        waits: &mut Vec<Instant>,
+    ) -> io::Result<bool> {
+        let (mine, eager) = (self.flow.borrow().sides[self.side].clone(), self.eager.get());
+        let stopped = self.plan.stop_after.is_some_and(|limit| mine.read >= limit) && !eager;
+        if mine.got_fin || mine.aborted {
+            return Ok(false);
+        }
+        if stopped {
+            waits.push(now + CHECK);
+            return pipe.check().map(|()| false);
+        }
+        if now < *read_at && !eager {
+            waits.push(*read_at);
+            return Ok(false);
+        }
+        let max = if eager { 64 << 10 } else { self.plan.read };
+        let Poll::Ready(received) = pipe.poll_recv(cx, max) else { return Ok(false) };
+        *read_at = now + self.plan.read_pause;
+        let mut flow = self.flow.borrow_mut();
+        let (index, key) = (flow.index, pattern::key(flow.index, 1 - self.side));
+        let other = flow.sides[1 - self.side].clone();
+        let mine = &mut flow.sides[self.side];
+        match received? {
+            Received::Chunk(data) => {
+                assert!(!data.is_empty(), "flow {index}: an empty chunk");
+                assert!(
+                    mine.read + data.len() as u64 <= other.wrote,
+                    "flow {index}: {} bytes came and {} were sent",
+                    mine.read + data.len() as u64,
+                    other.wrote
+                );
+                assert!(
+                    pattern::matches(key, mine.read, &data),
+                    "flow {index}, to side {}: bytes from {} on differ from what was sent, of {}: \
+                     {mine:?}",
+                    self.side,
+                    mine.read,
+                    other.wrote
+                );
+                mine.read += data.len() as u64;
+                if !self.plan.read_pause.is_zero() {
+                    drop(flow);
+                    self.net.borrow_mut().note(FaultKind::SlowReader);
+                }
+            }
+            Received::Fin => {
+                assert!(
+                    other.sent_fin,
+                    "flow {index}, to side {}: a FIN that nobody sent",
+                    self.side
+                );
+                assert_eq!(
+                    mine.read, other.wrote,
+                    "flow {index}, to side {}: a FIN before the end",
+                    self.side
+                );
+                mine.got_fin = true;
+            }
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,407 @@
+//! A world: both proxies as they run in production, on a simulated network, with programs at their
+//! ends.
+//!
+//! It steps one task of one process at a time, in an order drawn from the seed, and lets time pass
+//! only when nothing is ready. First things break and only safety is demanded; then all is well
+//! again, and everything must come to its end by a deadline: flows complete, or were broken by
+//! something that the scenario did, and nothing is left behind.
+
+mod causes;
+mod faults;
+mod oracles;
+mod processes;
+mod tasks;
+
+use super::draw::{Action, FAULTS, FlowPlan, Manner, Scenario};
+use super::executor::Executor;
+use super::kind::FaultKind;
+use super::net::{Break, CLIENT, Event, Net, PROGRAMS, SERVER, SharedNet};
+use super::pipe::{SimClock, SimDial, SimListen, SimPipe};
+use super::program::{FlowState, Program, Progress};
+use crate::base::rate::Rate;
+use crate::base::seed;
+use crate::base::units::micros;
+use crate::net::link::LinkSpec;
+use causes::Causes;
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+use striper_core::{EndReason, Hello, HelloKind, SessionId, StripeId, Violation};
+use striper_runtime::clock::{Clock, sleep_until};
+use striper_runtime::{
+    Client, ClientOptions, DialError, Event as Told, FlowEnd, FlowReport, HostPort, Legs, Pipe,
+    Received, Server, ServerOptions, Target, bridge_in,
+};
+
+/// More polls than this while time stands still are a busy loop.
+const MOST_POLLS: u64 = 200_000;
+
+/// Polls of both proxies while they have nothing to do, per second.
+const IDLE_POLLS: u64 = 200;
+
+/// What detection, timeouts that have doubled, dials and refusals may take once all is well, in
+/// microseconds.
+const GRACE: u64 = 120_000_000;
+
+/// By when a stripe is up again once all is well, in microseconds: a stall is found out, the
+/// longest wait between dials is over, and a dial has taken as long as it may.
+const RECOVERY: u64 = 44_000_000;
+
+/// How long stopped sessions may linger, in microseconds: the resume limit and a little.
+const SETTLE: u64 = 75_000_000;
+
+/// How long a program waits for its proxy to answer.
+const CONNECT: Duration = Duration::from_secs(30);
+
+/// Kinds of faults that neither take a stripe away nor keep a proxy from its work.
+const HARMLESS: [FaultKind; 6] = [
+    FaultKind::Stranger,
+    FaultKind::LocalReset,
+    FaultKind::TargetRefused,
+    FaultKind::Loss,
+    FaultKind::SlowReader,
+    FaultKind::Change,
+];
+
+/// How a world went.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Outcome {
+    /// Flows.
+    pub flows: u64,
+    /// Those that completed.
+    pub complete: u64,
+    /// When the programs at both ends of each flow noticed that it broke, in microseconds.
+    pub broken_at: Vec<[Option<u64>; 2]>,
+    /// When the programs at both ends of each flow were done, in microseconds.
+    pub over_at: Vec<[Option<u64>; 2]>,
+    /// Stripes that the client and the server lost while programs ran.
+    pub stripes_lost: [u64; 2],
+    /// Bytes that programs read.
+    pub bytes: u64,
+    /// Polls of tasks.
+    pub polls: u64,
+    /// How often each fault took effect.
+    pub effects: BTreeMap<FaultKind, u64>,
+    /// Of all that happened.
+    pub digest: u64,
+}
+
+/// All flows of a world.
+type Flows = Rc<RefCell<Vec<(FlowPlan, Rc<RefCell<FlowState>>)>>>;
+
+/// Prints how to repeat a world if it fails.
+struct Repeat(u64);
+
+impl Drop for Repeat {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!(
+                "repeat it with: cargo run -p sim -- drive --seeds {}..{}",
+                self.0,
+                self.0 + 1
+            );
+        }
+    }
+}
+
+/// A world.
+pub struct World {
+    scenario: Scenario,
+    net: SharedNet,
+    executors: [Executor; 3],
+    client: Option<Client>,
+    server: Option<Server>,
+    flows: Flows,
+    causes: Rc<RefCell<Causes>>,
+    eager: Rc<Cell<bool>>,
+    stopped: [Rc<Cell<bool>>; 2],
+    entrance: usize,
+    exit: usize,
+    origin: usize,
+    /// The first route from programs to the entrance; then one a flow, and the same again to the
+    /// origin.
+    flow_routes: usize,
+    rng: ChaCha8Rng,
+    polls: u64,
+    polls_now: u64,
+    repeat: Repeat,
+}
+
+/// Runs the world of a seed.
+pub fn run(seed: u64) -> Outcome {
+    World::new(Scenario::draw(seed)).run()
+}
+
+impl World {
+    /// A world in which nothing has happened yet.
+    pub fn new(scenario: Scenario) -> Self {
+        let seed = scenario.seed;
+        let net = Net::new(seed, scenario.cuts);
+        let mut rng = seed::stream(seed, "driver world", 0);
+        let (entrance, exit, origin) = {
+            let mut net = net.borrow_mut();
+            for process in 0..2 {
+                net.processes[process].ahead = rng.random_range(0..1_000_000_000);
+            }
+            let ports = (net.add_port(CLIENT), net.add_port(SERVER), net.add_port(PROGRAMS));
+            for specs in &scenario.routes {
+                net.add_route(specs.clone(), ports.1);
+            }
+            for (index, (at, _)) in scenario.script.iter().enumerate() {
+                net.agenda.add(*at, Event::Script(index));
+            }
+            ports
+        };
+        let mut world = World {
+            flow_routes: scenario.routes.len(),
+            executors: Default::default(),
+            client: None,
+            server: None,
+            flows: Rc::default(),
+            causes: Rc::default(),
+            eager: Rc::default(),
+            stopped: Default::default(),
+            entrance,
+            exit,
+            origin,
+            rng,
+            polls: 0,
+            polls_now: 0,
+            repeat: Repeat(seed),
+            net,
+            scenario,
+        };
+        for plan in world.scenario.flows.clone() {
+            world.add_flow(plan);
+        }
+        world.start(SERVER);
+        world.start(CLIENT);
+        world.start_origin();
+        world
+    }
+
+    /// Runs it to its end.
+    pub fn run(mut self) -> Outcome {
+        let paused = self.scenario.script.iter().filter_map(|(at, action)| match action {
+            Action::Pause { time, .. } => Some(at + micros(*time)),
+            _ => None,
+        });
+        let heal = paused.max().unwrap_or(0).max(FAULTS);
+        self.run_until(heal, false);
+        self.heal();
+        // Whatever has happened: a new connection works.
+        self.add_flow(FlowPlan::both_ways(heal + 45_000_000, 5_000));
+        let proof = self.flows.borrow().len() - 1;
+        self.run_until(heal + RECOVERY, false);
+        self.has_recovered();
+        self.run_until(self.deadline(heal), true);
+        self.judge(proof);
+        let stripes_lost = self.causes.borrow().lost;
+        self.settle();
+        self.stop();
+        let net = self.net.borrow();
+        let flows = self.flows.borrow();
+        let bytes =
+            flows.iter().flat_map(|(_, flow)| flow.borrow().sides.clone()).map(|side| side.read);
+        let mut effects = net.effects.clone();
+        for kind in [FaultKind::Loss] {
+            if self.scenario.kinds.contains(&kind) {
+                effects.insert(kind, 1);
+            }
+        }
+        let _ = &self.repeat;
+        Outcome {
+            flows: flows.len() as u64,
+            complete: flows.iter().filter(|(_, flow)| flow.borrow().is_complete()).count() as u64,
+            broken_at: flows
+                .iter()
+                .map(|(_, flow)| flow.borrow().sides.each_ref().map(|side| side.broken_at))
+                .collect(),
+            over_at: flows
+                .iter()
+                .map(|(_, flow)| flow.borrow().sides.each_ref().map(|side| side.over_at))
+                .collect(),
+            stripes_lost,
+            bytes: bytes.sum(),
+            polls: self.polls,
+            effects,
+            digest: net.digest.value(),
+        }
+    }
+
+    /// By when everything must be over: what is left to carry on the slowest way, and what
+    /// detection and dialling may take.
+    fn deadline(&self, heal: u64) -> u64 {
+        let scenario = &self.scenario;
+        let slowest = scenario.floor_rate();
+        let flows = self.flows.borrow();
+        let bytes: u64 =
+            flows.iter().flat_map(|(plan, _)| &plan.programs).map(|program| program.bytes).sum();
+        let window = scenario.configs.iter().map(|config| config.window_limit).min().unwrap_or(1);
+        let window = window.min(scenario.cuts.buffer);
+        let queue = scenario.routes.iter().flatten().map(|spec| spec.queue).max().unwrap_or(0);
+        let round_trip = 1_500_000 + slowest.micros_for(queue + (512 << 10));
+        let turns = bytes / window + 4 * flows.len() as u64;
+        // After heal a proof flow begins; a session may have to be given up first.
+        heal + 60_000_000 + GRACE + slowest.micros_for(bytes) * 4 + turns * round_trip
+    }
+
+    fn add_flow(&mut self, plan: FlowPlan) {
+        let index = self.flows.borrow().len();
+        let local = LinkSpec {
+            send_buffer: 64 << 10,
+            ..LinkSpec::new(Rate::mbit(10_000), Duration::from_micros(20))
+        };
+        let (to_entrance, state) = {
+            let mut net = self.net.borrow_mut();
+            let to_entrance = net.add_route([local.clone(), local.clone()], self.entrance);
+            let to_origin = net.add_route([local.clone(), local], self.origin);
+            net.routes[to_origin].refuse = if plan.refused { u32::MAX } else { 0 };
+            (to_entrance, Rc::new(RefCell::new(FlowState { index, ..FlowState::default() })))
+        };
+        self.flows.borrow_mut().push((plan.clone(), state.clone()));
+        let (net, eager) = (self.net.clone(), self.eager.clone());
+        self.executors[PROGRAMS].spawn(async move {
+            let clock = SimClock { net: net.clone(), process: PROGRAMS };
+            sleep_until(&clock, striper_core::Instant::from_micros(plan.at)).await;
+            match SimDial::connect(net.clone(), PROGRAMS, to_entrance, CONNECT).await {
+                Ok(pipe) => {
+                    let plan = plan.programs[0].clone();
+                    Program { flow: state, side: 0, plan, eager, net }.run(pipe, clock).await;
+                }
+                Err(_) => {
+                    let side = &mut state.borrow_mut().sides[0];
+                    (side.over, side.over_at) = (true, Some(clock.now().as_micros()));
+                }
+            }
+        });
+    }
+
+    /// Programs at the target's side.
+    fn start_origin(&mut self) {
+        let listen = SimListen::new(self.net.clone(), self.origin);
+        let (net, eager, flows) = (self.net.clone(), self.eager.clone(), self.flows.clone());
+        let (spawn, first) = (self.executors[PROGRAMS].spawner(), self.flow_routes);
+        self.executors[PROGRAMS].spawn(async move {
+            loop {
+                let Ok(pipe) = listen.accept().await else { continue };
+                let route = pipe
+                    .number()
+                    .and_then(|number| net.borrow().route_of(number))
+                    .expect("a route");
+                let (plan, flow) = flows.borrow()[(route - first) / 2].clone();
+                let again = flow.borrow().sides[1].started;
+                assert!(!again, "flow {} is connected to its target twice", flow.borrow().index);
+                let clock = SimClock { net: net.clone(), process: PROGRAMS };
+                let plan = plan.programs[1].clone();
+                let program =
+                    Program { flow, side: 1, plan, eager: eager.clone(), net: net.clone() };
+                spawn(Box::pin(program.run(pipe, clock)));
+            }
+        });
+    }
+
+    fn run_until(&mut self, until: u64, all_over: bool) {
+        loop {
+            while self.net.borrow().agenda.next_time().is_some_and(|at| at <= self.net.borrow().now)
+            {
+                self.happen();
+            }
+            if self.step() {
+                continue;
+            }
+            if all_over && self.are_flows_over() {
+                return;
+            }
+            let next = {
+                let net = self.net.borrow();
+                let timers = (0..3).filter_map(|process| net.next_timer_of(process));
+                timers.chain(net.agenda.next_time()).min()
+            };
+            let mut net = self.net.borrow_mut();
+            let Some(next) = next.filter(|next| *next <= until) else {
+                net.now = until.max(net.now);
+                assert!(!all_over, "by {until} µs not over: {:?}", self.unfinished());
+                return;
+            };
+            if next > net.now {
+                self.polls_now = 0;
+                net.now = next;
+            }
+        }
+    }
+
+    fn happen(&mut self) {
+        let script = {
+            let mut net = self.net.borrow_mut();
+            let Some((at, event)) = net.agenda.pop() else { return };
+            net.digest.number(at);
+            if let Event::Link(number, way, _) = &event {
+                net.digest.number(number * 2 + *way as u64);
+            }
+            net.happen(event)
+        };
+        if let Some(index) = script
+            && let Some((_, action)) = self.scenario.script.get(index)
+        {
+            let action = action.clone();
+            self.perform(action);
+        }
+    }
+
+    /// Polls one task, if one is ready anywhere.
+    fn step(&mut self) -> bool {
+        let now = self.net.borrow().now;
+        let awake: Vec<usize> = (0..3)
+            .filter(|process| self.net.borrow().processes[*process].paused_until <= now)
+            .collect();
+        let ready: Vec<usize> =
+            awake.iter().copied().filter(|process| self.executors[*process].ready() > 0).collect();
+        if ready.is_empty() {
+            return awake.into_iter().filter(|process| self.look(*process)).count() > 0;
+        }
+        let process = ready[self.rng.random_range(0..ready.len())];
+        if self.rng.random_range(0..8) == 0 {
+            self.look(process);
+        }
+        let executor = self.executors[process].clone();
+        let Some(task) = executor.step(|count| self.rng.random_range(0..count)) else {
+            return true;
+        };
+        self.polls += 1;
+        self.polls_now += 1;
+        assert!(self.polls_now < MOST_POLLS, "a busy loop, process {process}");
+        let mut net = self.net.borrow_mut();
+        net.digest.number(task * 4 + process as u64);
+        if !self.scenario.cpu.is_zero() && self.rng.random_range(0..4) == 0 {
+            let time = self.rng.random_range(0..=micros(self.scenario.cpu));
+            net.now += time;
+            if time > 0 {
+                self.polls_now = 0;
+            }
+        }
+        drop(net);
+        if self.scenario.spurious > 0 && self.rng.random_range(0..self.scenario.spurious) == 0 {
+            executor.wake_one(|count| self.rng.random_range(0..count));
+        }
+        if self.polls < 2_000 || self.polls.is_multiple_of(16) {
+            self.check();
+        }
+        true
+    }
+
+    /// A process looks what has become ready. Says whether anything has.
+    fn look(&mut self, process: usize) -> bool {
+        let woken = self.net.borrow_mut().look(process);
+        let any = !woken.is_empty();
+        for waker in woken {
+            waker.wake();
+        }
+        any
+    }
+}

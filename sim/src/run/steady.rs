@@ -1,0 +1,70 @@
+//! Equal stripes without trouble: all of them are used, one more never costs anything, and no flow
+//! starves beside another.
+//!
+//! These checks are about speed, in virtual time. The swarm checks that nothing is lost.
+
+use crate::base::rate::Rate;
+use crate::base::side::Side;
+use crate::net::app::FlowPlan;
+use crate::run::transfer::Transfer;
+use crate::run::world::{Setup, World};
+use std::time::Duration;
+use striper_core::SchedulerKind;
+
+/// Caps and round trips.
+pub const ROUTES: [(Rate, Duration); 4] = [
+    (Rate::mbit(1), Duration::from_millis(10)),
+    (Rate::mbit(1), Duration::from_millis(80)),
+    (Rate::mbit(20), Duration::from_millis(1)),
+    (Rate::mbit(20), Duration::from_millis(40)),
+];
+
+/// Over one to five stripes like this, goodput is at least 0.95 of the oracle, and no stripe costs
+/// more than 2 %.
+///
+/// # Panics
+/// If not, with the command that repeats it.
+pub fn check_goodput((cap, rtt): (Rate, Duration)) {
+    // The queue holds 100 ms: on longer routes one halving leaves a stripe idle, whoever sends.
+    // Half a minute on one stripe.
+    let size = cap.as_bytes() * 30;
+    let transfer = Transfer { caps: vec![cap], rtt, size, ..Transfer::default() };
+    let mut before = Duration::MAX;
+    for stripes in 1..=5 {
+        let row = transfer.measure(stripes, SchedulerKind::Earliest);
+        let repeat = transfer.command(stripes, SchedulerKind::Earliest);
+        let Some(time) = row.time else { panic!("it never ends; {repeat}") };
+        assert!(row.share() >= 0.95, "{:.3} of the oracle; {repeat}", row.share());
+        assert!(
+            time <= before.saturating_add(before / 50),
+            "{time:?}, {before:?} with one less; {repeat}"
+        );
+        before = time;
+    }
+}
+
+/// Small flows come through within half a second beside a bulk flow, and two bulk flows share:
+/// neither gets more than twice what the other gets.
+///
+/// # Panics
+/// If not.
+pub fn check_fairness() {
+    let mut world = World::new(Setup::capped(1, &[Rate::mbit(5); 3], Duration::from_millis(20)));
+    let bulk = [20, 20].map(|mib| world.open(FlowPlan::upload(0, mib << 20)));
+    let small: Vec<usize> = (0..40)
+        .map(|nth| world.open(FlowPlan::both_ways(2_000_000 + nth * 50_000, 3_000)))
+        .collect();
+    world.run_until(10_000_000);
+    let got = bulk.map(|flow| world.flow(flow).end(Side::Server).delivered);
+    assert!(
+        bulk.iter().all(|flow| world.flow(*flow).end(Side::Server).fin_at.is_none()),
+        "both are still there"
+    );
+    assert!(got[0] <= 2 * got[1] && got[1] <= 2 * got[0], "two equal flows got {got:?}");
+    for flow in small {
+        let end = world.flow(flow).end(Side::Server);
+        let Some(fin_at) = end.fin_at else { panic!("flow {flow} starves beside two bulk flows") };
+        let took = fin_at - world.flow(flow).plan.at;
+        assert!(took < 500_000, "flow {flow} took {took} µs beside two bulk flows");
+    }
+}

@@ -1,0 +1,233 @@
+//! One transfer measured over several stripe counts; `table` and `page` say how it went.
+//!
+//! The transfer's clock starts when the flow is opened on stripes that are up (dialing is not
+//! measured) and stops when the FIN has come out at the other end. Same transfer, same text, to the
+//! byte.
+
+use crate::base::rate::Rate;
+use crate::base::scheduler;
+use crate::base::side::Side;
+use crate::base::units::{micros, write_percent, write_rate, write_size, write_time};
+use crate::net::app::FlowPlan;
+use crate::net::faults::{Fault, Told};
+use crate::net::oracle::{Pipe, fluid_time};
+use crate::run::record::{self, NamedTrace, Recordings};
+use crate::run::world::{Checks, Setup, World};
+use std::path::Path;
+use std::time::Duration;
+use striper_core::SchedulerKind;
+
+/// A transfer that is to be measured, and with what.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Transfer {
+    /// The stripes' caps, dealt in turn.
+    pub caps: Vec<Rate>,
+    /// How many stripes, one measurement each.
+    pub stripes: Vec<usize>,
+    /// Round-trip time of every stripe, without queueing.
+    pub rtt: Duration,
+    /// Loss probability of a packet in millionths.
+    pub loss: u32,
+    /// The master seed.
+    pub seed: u64,
+    /// How long the stripes are up and idle before the flow is opened.
+    pub idle: Duration,
+    /// How many bytes the flow carries.
+    pub size: u64,
+    /// How stripes are chosen, one measurement each.
+    pub schedulers: Vec<SchedulerKind>,
+    /// Check the sessions' invariants after every input.
+    pub check: bool,
+    /// What goes wrong, when after the flow has been opened, and with which stripe's route.
+    pub faults: Vec<(Duration, usize, Fault)>,
+}
+
+impl Default for Transfer {
+    fn default() -> Self {
+        Transfer {
+            caps: Vec::new(),
+            stripes: Vec::new(),
+            rtt: Duration::from_millis(40),
+            loss: 0,
+            seed: 1,
+            idle: Duration::ZERO,
+            size: 8 << 20,
+            schedulers: vec![SchedulerKind::Earliest],
+            check: false,
+            faults: Vec::new(),
+        }
+    }
+}
+
+/// The faults that a command can name.
+pub const FAULTS: [(&str, Fault); 8] = [
+    ("reset", Fault::Reset { told: Told::Both }),
+    ("half-reset", Fault::Reset { told: Told::Only(Side::Server) }),
+    ("close", Fault::Close { by: Side::Server }),
+    ("forget", Fault::Forget { from: [true, true] }),
+    ("silence", Fault::Silence { from: [true, true] }),
+    ("silence-up", Fault::Silence { from: [true, false] }),
+    ("silence-down", Fault::Silence { from: [false, true] }),
+    ("heal", Fault::Heal),
+];
+
+/// The name of a fault on the command line.
+fn fault_name(fault: &Fault) -> &'static str {
+    FAULTS.iter().find(|(_, known)| known == fault).map_or("?", |(name, _)| name)
+}
+
+/// How one measurement went.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Row {
+    /// How stripes were chosen.
+    pub scheduler: SchedulerKind,
+    /// How many there were.
+    pub stripes: usize,
+    /// The time of the transfer, `None` if it did not end within a hundred times the oracle's.
+    pub time: Option<Duration>,
+    /// The fluid oracle's time.
+    pub ideal: Duration,
+    /// The most bytes that the receiving session ever held out of order.
+    pub reorder_peak: u64,
+    /// Payload bytes that were handed to a stripe again.
+    pub resent: u64,
+    /// Bytes of the transfer.
+    size: u64,
+}
+
+impl Row {
+    /// Payload bits per second.
+    pub fn goodput(&self) -> f64 {
+        self.time.map_or(0.0, |time| self.size as f64 * 8e6 / micros(time) as f64)
+    }
+
+    /// The share of the fluid oracle, 1.0 at best.
+    pub fn share(&self) -> f64 {
+        self.time.map_or(0.0, |time| micros(self.ideal) as f64 / micros(time) as f64)
+    }
+}
+
+/// A measurement and what it was made with.
+pub(crate) struct Run<T> {
+    pub(crate) row: Row,
+    /// What came of showing the world.
+    pub(crate) watched: T,
+    /// As it is at the end.
+    pub(crate) world: World,
+    /// When the flow was opened, in microseconds.
+    pub(crate) start: u64,
+    /// As the oracle sees the stripes.
+    pub(crate) pipes: Vec<Pipe>,
+}
+
+impl Transfer {
+    /// The command that measures one row of it again.
+    pub fn command(&self, stripes: usize, scheduler: SchedulerKind) -> String {
+        let caps: Vec<String> = self.caps.iter().map(|cap| write_rate(*cap)).collect();
+        let check = if self.check { " --check" } else { "" };
+        let faults = self.written_faults();
+        let faults: String = faults.iter().map(|fault| format!(" --fault {fault}")).collect();
+        format!(
+            "cargo run -p sim -- --caps {} --stripes {stripes} --rtt {} --loss {} --idle {} --seed \
+             {} --size {} --scheduler {}{faults}{check}",
+            caps.join(","),
+            write_time(self.rtt),
+            write_percent(self.loss),
+            write_time(self.idle),
+            self.seed,
+            write_size(self.size),
+            scheduler::name(scheduler),
+        )
+    }
+
+    /// The faults as they are given to `--fault`.
+    pub(crate) fn written_faults(&self) -> Vec<String> {
+        let write = |(at, route, fault): &(Duration, usize, Fault)| {
+            format!("{}:{route}:{}", write_time(*at), fault_name(fault))
+        };
+        self.faults.iter().map(write).collect()
+    }
+
+    /// The random loss and the faults, for people.
+    pub(crate) fn trouble(&self) -> String {
+        let loss = match self.loss {
+            0 => "no random loss".into(),
+            loss => format!("{} random loss", write_percent(loss)),
+        };
+        match &self.written_faults()[..] {
+            [] => format!("{loss}, no faults"),
+            [fault] => format!("{loss}, the fault {fault}"),
+            faults => format!("{loss}, the faults {}", faults.join(" and ")),
+        }
+    }
+
+    /// Runs one transfer.
+    pub fn measure(&self, stripes: usize, scheduler: SchedulerKind) -> Row {
+        self.run(stripes, scheduler, |_| ()).row
+    }
+
+    /// Runs one transfer and records it: the client's trace and the server's.
+    pub fn record(&self, stripes: usize, scheduler: SchedulerKind) -> Vec<NamedTrace> {
+        let command = self.command(stripes, scheduler);
+        let recordings = Recordings::new(move |_| command.clone());
+        self.run(stripes, scheduler, |world| world.observe(recordings.observer()));
+        recordings.finish(None)
+    }
+
+    /// Records its only transfer into PATH.client and PATH.server.
+    pub fn write_traces(&self, path: &Path) -> Result<(), String> {
+        record::write(path, &self.record(self.stripes[0], self.schedulers[0])).map(drop)
+    }
+
+    /// Runs one transfer in a world that is shown to `watch` before anything happens in it.
+    pub(crate) fn run<T>(
+        &self,
+        stripes: usize,
+        scheduler: SchedulerKind,
+        watch: impl FnOnce(&mut World) -> T,
+    ) -> Run<T> {
+        let caps: Vec<Rate> = self.caps.iter().copied().cycle().take(stripes).collect();
+        let rtt = micros(self.rtt);
+        let [there, back] = [rtt / 2, rtt - rtt / 2].map(Duration::from_micros);
+        let mut setup = Setup::capped(self.seed, &caps, Duration::ZERO);
+        for (way, delay) in [(0, there), (1, back)] {
+            for route in &mut setup.routes {
+                route[way].delay = delay;
+                route[way].loss = self.loss;
+            }
+        }
+        setup.config.iter_mut().for_each(|config| config.scheduler = scheduler);
+        setup.checks = if self.check { Checks::Always } else { Checks::Off };
+        setup.repeat = self.command(stripes, scheduler);
+        let pipes: Vec<Pipe> = caps.iter().map(|cap| Pipe::steady(*cap, there)).collect();
+        let ideal = fluid_time(&pipes, self.size).expect("pipes that never stop");
+        let limit = 100 * ideal + 600_000_000;
+
+        let mut world = World::new(setup);
+        let watched = watch(&mut world);
+        let warm = world.warm_up(limit);
+        let start = world.now() + micros(self.idle);
+        let flow = world.open(FlowPlan::upload(start, self.size));
+        for (at, route, fault) in self.faults.iter().filter(|(_, route, _)| *route < stripes) {
+            world.fault(start + micros(*at), *route, fault.clone());
+        }
+        let mut time = None;
+        if warm
+            && world.run_while(start + limit, |world| {
+                world.flow(flow).end(Side::Server).fin_at.is_none()
+            })
+        {
+            time = Some(Duration::from_micros(world.now() - start));
+        }
+        let row = Row {
+            scheduler,
+            stripes,
+            time,
+            ideal: Duration::from_micros(ideal),
+            reorder_peak: world.stats(Side::Server).reordering_peak,
+            resent: world.stats(Side::Client).payload_resent,
+            size: self.size,
+        };
+        Run { row, watched, world, start, pipes }
+    }
+}

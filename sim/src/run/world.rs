@@ -1,0 +1,294 @@
+//! Two real sessions, the TCP connections between them and the programs behind them, in virtual
+//! time.
+//!
+//! The world plays the part of both proxies' drivers: it performs each output, tells the session
+//! what came of it, and sends a tick when a deadline has come, after everything else of that
+//! microsecond. Nothing in it depends on anything but its [`Setup`] and what was scheduled, so a
+//! run can be repeated bit for bit.
+//!
+//! Oracles after every input to a session:
+//! - those of [`crate::net::app`];
+//! - the deadline lies ahead;
+//! - no byte is transmitted on a stripe that the session has closed;
+//! - a session ends once and says nothing afterwards;
+//! - it never ends over a violation, since both peers are honest;
+//! - with [`Setup::checks`], the session's own invariants hold, and a tick before the deadline
+//!   yields nothing.
+
+mod breaks;
+mod check;
+mod conn;
+mod dials;
+mod flows;
+mod lives;
+mod setup;
+mod steps;
+mod stripes;
+
+use crate::base::agenda::Agenda;
+use crate::base::kinds::Kinds;
+use crate::base::seed::{self, Digest};
+use crate::base::side::Side;
+use crate::net::app::{Flow, FlowPlan};
+use crate::net::faults::{Fault, ProcessFault};
+use crate::run::observe::Observer;
+use conn::{Conn, Route};
+use lives::{Life, Process};
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+pub use setup::{Checks, Setup};
+use std::collections::{BTreeSet, VecDeque};
+use steps::{Event, Job};
+use striper_core::{EndReason, Input, Output, Role, Session, SessionId, Stats};
+
+/// The whole simulated world.
+pub struct World {
+    now: u64,
+    setup: Setup,
+    agenda: Agenda<Event>,
+    jobs: VecDeque<Job>,
+    /// Every session that there ever was.
+    lives: Vec<Life>,
+    /// The latest session of each side.
+    current: [usize; 2],
+    processes: [Process; 2],
+    /// Links that were written to and have to be given to the operating system: (connection, way).
+    to_write: Vec<(usize, usize)>,
+    outputs: Vec<Output>,
+    routes: Vec<Route>,
+    conns: Vec<Conn>,
+    /// Those of which at least one end is of use.
+    present: Vec<usize>,
+    wanted: usize,
+    /// A `Redial` is under way.
+    redial_set: bool,
+    flows: Vec<Flow>,
+    /// Flows that are not over.
+    open: BTreeSet<usize>,
+    rng: ChaCha8Rng,
+    digest: Digest,
+    inputs: u64,
+    /// Pieces of stripes' bytes that went into sessions, and frames put on stripes: each makes at
+    /// most one delivery.
+    pieces: u64,
+    deliveries: u64,
+    felt: Kinds,
+    hits: u64,
+    observer: Option<Observer>,
+}
+
+impl World {
+    /// A world at time zero, whose client begins to dial.
+    pub fn new(setup: Setup) -> Self {
+        let mut rng = seed::stream(setup.seed, "world", 0);
+        let mut id = [0; 16];
+        rng.fill_bytes(&mut id);
+        let roles = [Role::Client, Role::Server { instance: rng.next_u64() }];
+        let processes = Side::BOTH.map(Process::new);
+        let lives = Side::BOTH
+            .map(|side| {
+                let index = side.index();
+                Life::new(
+                    side,
+                    roles[index],
+                    SessionId(id),
+                    setup.config[index],
+                    processes[index].clock(0),
+                )
+            })
+            .into();
+        let mut world = World {
+            now: 0,
+            agenda: Agenda::new(),
+            jobs: VecDeque::new(),
+            lives,
+            current: [0, 1],
+            processes,
+            to_write: Vec::new(),
+            outputs: Vec::new(),
+            routes: setup.routes.iter().cloned().map(Route::new).collect(),
+            conns: Vec::new(),
+            present: Vec::new(),
+            wanted: 0,
+            redial_set: false,
+            flows: Vec::new(),
+            open: BTreeSet::new(),
+            rng,
+            digest: Digest::new(),
+            inputs: 0,
+            pieces: 0,
+            deliveries: 0,
+            felt: Kinds::default(),
+            hits: 0,
+            observer: None,
+            setup,
+        };
+        // The first to happen, so that an observer misses nothing.
+        for side in Side::BOTH {
+            world.command(0, side, Input::Tick);
+        }
+        world
+    }
+
+    /// From now on `observer` sees every input to a session and what came of it, in order. Asked
+    /// for right after [`World::new`], that is all of them.
+    pub fn observe(&mut self, observer: Observer) {
+        self.observer = Some(observer);
+    }
+
+    /// Microseconds since the beginning.
+    pub fn now(&self) -> u64 {
+        self.now
+    }
+
+    /// Has a flow opened when its plan says so. Its number is that of [`World::flow`].
+    pub fn open(&mut self, plan: FlowPlan) -> usize {
+        let index = self.flows.len();
+        self.agenda.add(plan.at.max(self.now), Event::Open { flow: index });
+        self.flows.push(Flow::new(index, plan));
+        self.open.insert(index);
+        index
+    }
+
+    /// Has something go wrong with a route, by its number in the setup.
+    pub fn fault(&mut self, at: u64, route: usize, fault: Fault) {
+        self.agenda.add(at.max(self.now), Event::Fault { route, fault });
+    }
+
+    /// Has something happen to a side's process.
+    pub fn process_fault(&mut self, at: u64, side: Side, process_fault: ProcessFault) {
+        self.agenda.add(at.max(self.now), Event::ProcessFault { side, process_fault });
+    }
+
+    /// Gives a side's session an input of its own, such as `Shutdown` or `Abort`.
+    pub fn command(&mut self, at: u64, side: Side, input: Input) {
+        self.agenda.add(at.max(self.now), Event::Command { side, input });
+    }
+
+    /// From now on every program reads all, sends without a limit and ends what it had left open.
+    pub fn make_eager(&mut self) {
+        for index in 0..self.flows.len() {
+            self.flows[index].eager = true;
+            for side in Side::BOTH {
+                self.jobs.push_back(Job::Consume(index, side));
+                self.jobs.push_back(Job::Produce(index, side));
+            }
+        }
+        self.drain();
+    }
+
+    /// Ends every fault that has an end, on all routes and in both processes, now.
+    pub fn heal(&mut self) {
+        Side::BOTH.into_iter().for_each(|side| self.revive(side));
+        for route in 0..self.routes.len() {
+            self.apply(route, Fault::Heal);
+        }
+        self.drain();
+    }
+
+    /// Lets everything happen up to a time, that included.
+    pub fn run_until(&mut self, end: u64) {
+        self.run_while(end, |_| true);
+    }
+
+    /// Lets things happen while a condition holds, at most up to a time. Whether the condition has
+    /// ceased to hold.
+    pub fn run_while(&mut self, end: u64, condition: impl Fn(&World) -> bool) -> bool {
+        while condition(self) {
+            if !self.step(end) {
+                self.now = self.now.max(end);
+                return !condition(self);
+            }
+        }
+        true
+    }
+
+    /// Lets things happen until all flows are over, at most up to a time. Whether they are.
+    pub fn run_to_end(&mut self, end: u64) -> bool {
+        self.run_while(end, |world| !world.open.is_empty())
+    }
+
+    /// Lets things happen until both sides have all their stripes, at most up to a time. Whether
+    /// they have.
+    pub fn warm_up(&mut self, end: u64) -> bool {
+        let stripes = self.setup.config[0].stripes;
+        self.run_while(end, |world| {
+            !Side::BOTH.iter().all(|side| world.stripes_up(*side) == stripes)
+        })
+    }
+
+    /// A flow by its number.
+    pub fn flow(&self, index: usize) -> &Flow {
+        &self.flows[index]
+    }
+
+    /// All flows.
+    pub fn flows(&self) -> &[Flow] {
+        &self.flows
+    }
+
+    /// What a side's latest session tells about itself.
+    pub fn stats(&self, side: Side) -> Stats {
+        self.session(side).stats()
+    }
+
+    /// A side's latest session.
+    pub fn session(&self, side: Side) -> &Session {
+        &self.lives[self.current[side.index()]].session
+    }
+
+    /// Why a side's latest session has ended, if it has.
+    pub fn ended(&self, side: Side) -> Option<EndReason> {
+        self.lives[self.current[side.index()]].ended
+    }
+
+    /// Every session that is of use, also a server's that no client will come back for.
+    pub fn live_sessions(&self) -> impl Iterator<Item = &Session> {
+        self.lives.iter().filter(|life| life.is_alive()).map(|life| &life.session)
+    }
+
+    /// All sessions that there ever were.
+    pub fn sessions(&self) -> impl Iterator<Item = &Session> {
+        self.lives.iter().map(|life| &life.session)
+    }
+
+    /// Whether a session has ended or died.
+    pub fn has_lost_sessions(&self) -> bool {
+        self.lives.iter().any(|life| !life.is_alive())
+    }
+
+    /// The kinds of trouble that have really happened.
+    pub fn felt(&self) -> Kinds {
+        let links = self.conns.iter().flat_map(|conn| &conn.links);
+        let mut felt = self.felt;
+        links.for_each(|link| felt.join(link.felt()));
+        felt
+    }
+
+    /// How many faults, of routes and of processes, really hit something.
+    pub fn hits(&self) -> u64 {
+        self.hits
+    }
+
+    /// A hash of everything that both sessions have put out, with the time of each.
+    pub fn digest(&self) -> u64 {
+        self.digest.value()
+    }
+
+    /// How many inputs both sessions have had.
+    pub fn inputs(&self) -> u64 {
+        self.inputs
+    }
+}
+
+impl Drop for World {
+    /// A failed run says how to see it again.
+    fn drop(&mut self) {
+        if std::thread::panicking() && !self.setup.repeat.is_empty() {
+            eprintln!(
+                "failed at {} µs of virtual time; repeat with: {}",
+                self.now, self.setup.repeat
+            );
+        }
+    }
+}

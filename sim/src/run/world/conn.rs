@@ -1,0 +1,107 @@
+//! Routes, and the connections on them, each a stripe with an end at either side.
+//!
+//! Invariant: an end only moves on, from greeting to up to gone; a connection that both ends are
+//! done with carries nothing any more.
+
+use crate::net::link::{Link, LinkSpec};
+use striper_core::Handshake;
+
+/// A way between the proxies on which stripes are dialed.
+#[derive(Clone, Debug)]
+pub(super) struct Route {
+    pub specs: [LinkSpec; 2],
+    /// As it was at first.
+    pub first: [LinkSpec; 2],
+    pub silent: [bool; 2],
+    pub refuse: u32,
+    /// So many dials are accepted and closed.
+    pub close_dials: u32,
+    pub clogged_until: u64,
+    /// So many were made, whatever came of them.
+    pub dials: u64,
+}
+
+impl Route {
+    pub fn new(specs: [LinkSpec; 2]) -> Self {
+        let first = specs.clone();
+        Route {
+            specs,
+            first,
+            silent: [false; 2],
+            refuse: 0,
+            close_dials: 0,
+            clogged_until: 0,
+            dials: 0,
+        }
+    }
+
+    /// Microseconds of both ways together, without queueing.
+    pub fn round_trip(&self) -> u64 {
+        self.specs[0].delay_micros() + self.specs[1].delay_micros()
+    }
+}
+
+/// One TCP connection. Its number is the stripe's.
+#[derive(Clone, Debug)]
+pub(super) struct Conn {
+    pub route: usize,
+    /// By the side that writes.
+    pub links: [Link; 2],
+    /// The packets of a side vanish.
+    pub silent: [bool; 2],
+    /// The client's end and the server's.
+    pub ends: [StripeEnd; 2],
+}
+
+/// One end of a connection.
+#[derive(Clone, Debug)]
+pub(super) struct StripeEnd {
+    pub state: StripeState,
+    /// The session that it belongs to; for a server only once that is known.
+    pub life: usize,
+    /// Length of the HELLO that this side has written, which is no frame.
+    pub hello: u64,
+    /// Frame bytes that the session has been told of as written.
+    pub written: u64,
+    /// The session has closed it, so that it must not transmit any more.
+    pub closed_by_session: bool,
+    /// The session has been told that it is down, so that it must not transmit any more.
+    pub down: bool,
+}
+
+/// How an end of a connection is.
+#[derive(Clone, Debug)]
+pub(super) enum StripeState {
+    /// Waits for the other's HELLO.
+    Greeting(Handshake),
+    /// Belongs to the session.
+    Up,
+    /// Is of no more use to this side.
+    Gone,
+}
+
+impl StripeEnd {
+    /// One that waits for the other's HELLO.
+    pub fn new(life: usize) -> Self {
+        StripeEnd {
+            state: StripeState::Greeting(Handshake::new()),
+            life,
+            hello: 0,
+            written: 0,
+            closed_by_session: false,
+            down: false,
+        }
+    }
+
+    pub fn is_greeting(&self) -> bool {
+        matches!(self.state, StripeState::Greeting(_))
+    }
+
+    pub fn is_up(&self) -> bool {
+        matches!(self.state, StripeState::Up)
+    }
+
+    pub fn is_gone(&self) -> bool {
+        matches!(self.state, StripeState::Gone)
+    }
+}

@@ -1,0 +1,260 @@
+//! How a world goes on: one event or tick, then all that is to be done at that moment.
+//!
+//! An event is scheduled for a time; a job is done at once. Jobs come from events and from what
+//! sessions put out, and are done in order; each input of one is checked, then its outputs are
+//! performed, which may make further jobs.
+//!
+//! Invariant: ticks come after all events of the same microsecond, and what was written goes to the
+//! operating system after all jobs of its moment, as a driver does it with one vectored write a
+//! stripe.
+
+use super::World;
+use super::lives::Life;
+use crate::base::kinds::Kind;
+use crate::base::side::Side;
+use crate::net::faults::{Fault, ProcessFault};
+use crate::net::link::LinkEvent;
+use crate::run::observe::Seen;
+use std::time::Duration;
+use striper_core::{Input, Instant, Output};
+
+/// More inputs than this at one moment mean that it never ends.
+const MAX_JOBS: u64 = 4_000_000;
+
+/// What happens in a world by itself or by plan.
+#[derive(Clone, Debug)]
+pub(super) enum Event {
+    Link { conn: usize, way: usize, event: LinkEvent },
+    Connected { conn: usize },
+    DialLimit { conn: usize },
+    Redial,
+    Lose { conn: usize, side: Side },
+    Open { flow: usize },
+    Answer { flow: usize },
+    Produce { flow: usize, side: Side },
+    Consume { flow: usize, side: Side },
+    ResetFlow { flow: usize, side: Side },
+    Fault { route: usize, fault: Fault },
+    ProcessFault { side: Side, process_fault: ProcessFault },
+    Restart { side: Side, crash: u64 },
+    Resume { side: Side, pause: u64 },
+    Command { side: Side, input: Input },
+}
+
+/// What is to be done at once, in order.
+#[derive(Clone, Debug)]
+pub(super) enum Job {
+    /// For a session, by its place in the world's list.
+    Input(usize, Input),
+    Produce(usize, Side),
+    Consume(usize, Side),
+}
+
+impl World {
+    /// The next event or tick, if it comes by `end`.
+    pub(super) fn step(&mut self, end: u64) -> bool {
+        let tick = self
+            .lives
+            .iter()
+            .enumerate()
+            .filter_map(|(index, life)| self.tick_at(index, life))
+            .min();
+        let event = self.agenda.next_time();
+        if let Some(at) = event.filter(|at| *at <= end && tick.is_none_or(|(tick, _)| *at <= tick))
+        {
+            self.now = at;
+            let (_, event) = self.agenda.pop().expect("an event whose time was just read");
+            self.happen(event);
+        } else if let Some((at, life)) = tick.filter(|(at, _)| *at <= end) {
+            self.now = at;
+            self.jobs.push_back(Job::Input(life, Input::Tick));
+            self.drain();
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// When a session is to be ticked.
+    fn tick_at(&self, index: usize, life: &Life) -> Option<(u64, usize)> {
+        let process = &self.processes[life.side.index()];
+        let at = life.deadline.filter(|_| !process.is_stopped())?;
+        Some((process.time_of(at).max(self.now), index))
+    }
+
+    /// Something happens, or waits for the process that would have to run for it.
+    pub(super) fn happen(&mut self, event: Event) {
+        if let Some(side) = self.stopped_side(&event) {
+            self.felt.add(Kind::Pause);
+            self.processes[side.index()].put_off(event);
+            return;
+        }
+        match event {
+            Event::Link { conn, way, event } => self.link_event(conn, way, event),
+            Event::Connected { conn } => self.connected(conn),
+            Event::DialLimit { conn } => self.dial_limit(conn),
+            Event::Redial => self.redial(),
+            Event::Lose { conn, side } => self.lose(conn, side),
+            Event::Open { flow } => self.open_now(flow),
+            Event::Answer { flow } => self.answer(flow),
+            Event::Produce { flow, side } => self.jobs.push_back(Job::Produce(flow, side)),
+            Event::Consume { flow, side } => self.jobs.push_back(Job::Consume(flow, side)),
+            Event::ResetFlow { flow, side } => self.reset_flow(flow, side),
+            Event::Fault { route, fault } => self.apply(route, fault),
+            Event::ProcessFault { side, process_fault } => {
+                self.apply_process_fault(side, process_fault)
+            }
+            Event::Restart { side, crash } => self.restart(side, crash),
+            Event::Resume { side, pause } => self.resume(side, pause),
+            Event::Command { side, input } => {
+                self.jobs.push_back(Job::Input(self.current[side.index()], input));
+            }
+        }
+        self.drain();
+    }
+
+    /// Does what is to be done at this moment, until nothing is.
+    pub(super) fn drain(&mut self) {
+        let mut count = 0;
+        loop {
+            while let Some(job) = self.jobs.pop_front() {
+                match job {
+                    Job::Input(life, input) => self.handle(life, input),
+                    Job::Produce(flow, side) => self.produce(flow, side),
+                    Job::Consume(flow, side) => self.consume(flow, side),
+                }
+                count += 1;
+                assert!(count < MAX_JOBS, "this moment never ends");
+            }
+            // Written once all outputs are performed, as a driver does it with one vectored write a
+            // stripe.
+            let mut to_write = std::mem::take(&mut self.to_write);
+            for (conn, way) in to_write.drain(..) {
+                self.write(conn, way);
+            }
+            if self.to_write.is_empty() {
+                self.to_write = to_write;
+            }
+            if self.jobs.is_empty() && self.to_write.is_empty() {
+                break;
+            }
+        }
+    }
+
+    /// Has a link written to the operating system when all of this moment is done.
+    pub(super) fn write_later(&mut self, conn: usize, way: usize) {
+        if !self.to_write.contains(&(conn, way)) {
+            self.to_write.push((conn, way));
+        }
+    }
+
+    /// One input to a session, the oracles, and the outputs.
+    pub(super) fn handle(&mut self, index: usize, input: Input) {
+        let life = &self.lives[index];
+        if !life.is_alive() {
+            return;
+        }
+        let side = life.side;
+        let now = self.processes[side.index()].clock(self.now);
+        let mut outputs = std::mem::take(&mut self.outputs);
+        self.note_input(index, &input);
+        let outstanding = self.lives[index].session.view_outstanding();
+        self.give_input(index, now, input, &mut outputs);
+        self.check_work(outstanding, &outputs);
+        if self.setup.checks.due(self.inputs) {
+            self.check(index, now);
+        }
+        for output in outputs.drain(..) {
+            assert!(self.lives[index].ended.is_none(), "an output after the end: {output:?}");
+            self.fold(side, &output);
+            self.perform(index, output);
+        }
+        self.outputs = outputs;
+    }
+
+    /// What the oracles have to know of an input.
+    fn note_input(&mut self, index: usize, input: &Input) {
+        let life = &mut self.lives[index];
+        match input {
+            Input::StripeBytes { .. } => self.pieces += 1,
+            Input::StripeDown { stripe } => {
+                self.conns[stripe.0 as usize].ends[life.side.index()].down = true;
+            }
+            Input::Shutdown => (life.told_to_end, life.draining) = (true, true),
+            Input::Abort => life.told_to_end = true,
+            _ => {}
+        }
+        self.inputs += 1;
+    }
+
+    /// Gives a session an input, shows that to the observer, and sees how the session stands
+    /// afterwards.
+    fn give_input(&mut self, index: usize, now: Instant, input: Input, outputs: &mut Vec<Output>) {
+        let life = &mut self.lives[index];
+        if let Some(observe) = &mut self.observer {
+            let (side, session) = (life.side, &mut life.session);
+            observe(&Seen { life: index, side, session, now, input: &input, outputs: None });
+            session.handle(now, input.clone(), outputs);
+            observe(&Seen {
+                life: index,
+                side,
+                session,
+                now,
+                input: &input,
+                outputs: Some(outputs),
+            });
+        } else {
+            life.session.handle(now, input, outputs);
+        }
+        let deadline = life.session.deadline();
+        assert!(
+            deadline.is_none_or(|(at, _)| at > now),
+            "{deadline:?} has come at {now:?} already"
+        );
+        life.deadline = deadline.map(|(at, _)| at);
+        if life.session.view_stripes().next().is_some() {
+            life.stripeless_since = None;
+        } else {
+            life.stripeless_since.get_or_insert(now);
+        }
+    }
+
+    fn perform(&mut self, life: usize, output: Output) {
+        match output {
+            Output::Transmit { .. }
+            | Output::StripePace { .. }
+            | Output::CloseStripe { .. }
+            | Output::StripesWanted { .. } => self.perform_stripe(life, output),
+            Output::Draining => self.lives[life].draining = true,
+            Output::Ended { reason } => self.session_ended(life, reason),
+            _ => self.perform_flow(life, output),
+        }
+    }
+
+    /// Adds an output to the digest.
+    fn fold(&mut self, side: Side, output: &Output) {
+        self.digest.word(self.now * 2 + side.index() as u64);
+        match output {
+            Output::Transmit { stripe, header, payload } => {
+                self.digest.word(stripe.0);
+                self.digest.words(header);
+                // The first bytes tell which piece it is, since the pattern hardly repeats.
+                self.digest.word(payload.len() as u64);
+                self.digest.words(&payload[..payload.len().min(8)]);
+            }
+            Output::FlowData { flow, data } => {
+                self.digest.word(flow.0);
+                self.digest.word(data.len() as u64);
+                self.digest.words(&data[..data.len().min(8)]);
+            }
+            Output::FlowWritable { flow } => self.digest.word(flow.0),
+            Output::StripePace { stripe, unsent } => self.digest.word(stripe.0 ^ unsent << 16),
+            other => self.digest.bytes(format!("{other:?}").as_bytes()),
+        }
+    }
+
+    /// That long after now.
+    pub(super) fn after(&self, time: Duration) -> u64 {
+        self.now + time.as_micros() as u64
+    }
+}

@@ -1,0 +1,243 @@
+//! What the world does about stripes: it moves bytes between sessions and links, and tells sessions
+//! what became of their stripes.
+//!
+//! Invariant: a session is told of a stripe's end once, and of its bytes only between its beginning
+//! and its end; it puts nothing on a stripe that it has closed or whose end it has been told.
+
+use super::World;
+use super::conn::{Conn, StripeEnd, StripeState};
+use super::steps::{Event, Job};
+use crate::base::kinds::Kind;
+use crate::base::side::Side;
+use crate::net::link::{Later, Link, LinkEvent};
+use bytes::Bytes;
+use striper_core::{Input, Output, StripeId};
+
+impl World {
+    /// How many stripes a side has.
+    pub fn stripes_up(&self, side: Side) -> usize {
+        self.present().filter(|conn| conn.ends[side.index()].is_up()).count()
+    }
+
+    /// The route that a stripe takes, by its number in the setup.
+    pub fn route(&self, stripe: StripeId) -> Option<usize> {
+        self.conns.get(usize::try_from(stripe.0).ok()?).map(|conn| conn.route)
+    }
+
+    /// A process has died: its system breaks its connections, and tells the other side if that can
+    /// be reached.
+    pub(super) fn break_all(&mut self, side: Side, told: bool) {
+        for conn in self.present.clone() {
+            if !self.conns[conn].ends[side.index()].is_gone() {
+                self.conns[conn].ends[side.index()].state = StripeState::Gone;
+                self.kill(conn);
+                if told {
+                    self.lose(conn, side.other());
+                }
+                self.tidy(conn);
+            }
+        }
+    }
+
+    /// A connection breaks.
+    pub(super) fn kill(&mut self, conn: usize) {
+        let conn = &mut self.conns[conn];
+        if conn.links.iter().any(Link::has_unread) {
+            self.felt.add(Kind::Unread);
+        }
+        conn.links.iter_mut().for_each(Link::kill);
+        conn.silent = [true; 2];
+    }
+
+    /// Something happens on a link.
+    pub(super) fn link_event(&mut self, conn: usize, way: usize, event: LinkEvent) {
+        let silent = self.is_silent(conn, way);
+        let silent_back = self.is_silent(conn, 1 - way);
+        let back = self.routes[self.conns[conn].route].specs[1 - way].delay_micros();
+        let link = &mut self.conns[conn].links[way];
+        let mut later = Later::new();
+        match event {
+            LinkEvent::Arrive(packet) => {
+                let tx = link.arrive(self.now, packet, &mut later);
+                if !silent_back {
+                    later.push((self.now + back, LinkEvent::Acknowledge(tx)));
+                }
+            }
+            LinkEvent::Acknowledge(tx) => link.acknowledge(self.now, tx, silent, &mut later),
+            LinkEvent::Timer => link.timer(self.now, silent, &mut later),
+            LinkEvent::Wake => link.wake(self.now, silent, &mut later),
+            LinkEvent::Read => {
+                let (pieces, fin) = link.read();
+                self.received(conn, way, pieces, fin);
+            }
+        }
+        self.plan_link(conn, way, later);
+        self.report_written(conn, way);
+        self.reset_if_due(conn, way);
+    }
+
+    /// A connection that was to be reset after so many bytes has written them.
+    fn reset_if_due(&mut self, conn: usize, way: usize) {
+        if self.conns[conn].links[way].reset_is_due() {
+            self.felt.add(Kind::ResetAfter);
+            self.hits += 1;
+            self.kill(conn);
+            Side::BOTH.into_iter().for_each(|side| self.lose(conn, side));
+        }
+    }
+
+    fn is_silent(&self, conn: usize, way: usize) -> bool {
+        self.conns[conn].silent[way] || self.routes[self.conns[conn].route].silent[way]
+    }
+
+    fn plan_link(&mut self, conn: usize, way: usize, later: Later) {
+        for (at, event) in later {
+            self.agenda.add(at, Event::Link { conn, way, event });
+        }
+    }
+
+    /// The operating system takes what it can of what was written.
+    pub(super) fn write(&mut self, conn: usize, way: usize) {
+        let silent = self.is_silent(conn, way);
+        let mut later = Later::new();
+        self.conns[conn].links[way].write(self.now, silent, &mut later);
+        self.plan_link(conn, way, later);
+        self.report_written(conn, way);
+        self.reset_if_due(conn, way);
+    }
+
+    fn report_written(&mut self, conn: usize, way: usize) {
+        let Conn { links, ends, .. } = &mut self.conns[conn];
+        let end = &mut ends[way];
+        let total = links[way].taken().saturating_sub(end.hello);
+        if end.is_up() && total > end.written {
+            end.written = total;
+            let (stripe, life) = (StripeId(conn as u64), end.life);
+            self.jobs.push_back(Job::Input(life, Input::StripeWritten { stripe, total }));
+        }
+    }
+
+    /// Bytes came in at the reading end of a way.
+    fn received(&mut self, conn: usize, way: usize, pieces: Vec<Bytes>, fin: bool) {
+        let side = Side::BOTH[way].other();
+        for piece in pieces {
+            self.received_piece(conn, side, piece);
+            self.drain();
+        }
+        if fin {
+            self.lose(conn, side);
+            // A driver closes what has ended.
+            self.conns[conn].links[side.index()].close();
+            self.write_later(conn, side.index());
+        }
+    }
+
+    fn received_piece(&mut self, conn: usize, side: Side, data: Bytes) {
+        let stripe = StripeId(conn as u64);
+        let end = &mut self.conns[conn].ends[side.index()];
+        match &mut end.state {
+            StripeState::Up => {
+                let life = end.life;
+                self.jobs.push_back(Job::Input(life, Input::StripeBytes { stripe, data }));
+            }
+            StripeState::Gone => {}
+            StripeState::Greeting(handshake) => {
+                let greeted = handshake.feed(data).expect("an honest HELLO");
+                if let Some((hello, rest)) = greeted {
+                    self.greeted(conn, side, hello);
+                    let end = &self.conns[conn].ends[side.index()];
+                    if end.is_up() && !rest.is_empty() {
+                        self.jobs.push_back(Job::Input(
+                            end.life,
+                            Input::StripeBytes { stripe, data: rest },
+                        ));
+                    }
+                }
+            }
+        }
+    }
+
+    /// A side learns that a connection is of no more use.
+    pub(super) fn lose(&mut self, conn: usize, side: Side) {
+        if self.processes[side.index()].is_stopped() {
+            self.processes[side.index()].put_off(Event::Lose { conn, side });
+            return;
+        }
+        let end = &mut self.conns[conn].ends[side.index()];
+        match std::mem::replace(&mut end.state, StripeState::Gone) {
+            StripeState::Up => {
+                let life = end.life;
+                self.jobs.push_back(Job::Input(
+                    life,
+                    Input::StripeDown { stripe: StripeId(conn as u64) },
+                ));
+            }
+            StripeState::Greeting(_) if side == Side::Client => self.dial_failed(conn),
+            _ => {}
+        }
+        self.tidy(conn);
+    }
+
+    /// Frees what a connection holds once neither side wants it.
+    pub(super) fn tidy(&mut self, conn: usize) {
+        let number = conn;
+        let Conn { ends, links, silent, .. } = &mut self.conns[conn];
+        if ends.iter().all(StripeEnd::is_gone) {
+            self.present.retain(|other| *other != number);
+            links.iter_mut().for_each(Link::kill);
+            *silent = [true; 2];
+        }
+    }
+
+    pub(super) fn perform_stripe(&mut self, life: usize, output: Output) {
+        let side = self.lives[life].side;
+        let way = side.index();
+        match output {
+            Output::Transmit { stripe, header, payload } => {
+                let conn = &mut self.conns[stripe.0 as usize];
+                let end = &conn.ends[way];
+                assert!(!end.closed_by_session, "a frame on stripe {stripe} after its close");
+                assert!(!end.down, "a frame on stripe {stripe} after its end");
+                assert_eq!(end.life, life, "a frame on another session's stripe");
+                if conn.ends[way].is_up() {
+                    conn.links[way].push(header);
+                    conn.links[way].push(payload);
+                    self.write_later(stripe.0 as usize, way);
+                }
+            }
+            Output::StripePace { stripe, unsent } => {
+                self.conns[stripe.0 as usize].links[way].pace(unsent);
+                self.write_later(stripe.0 as usize, way);
+            }
+            Output::CloseStripe { stripe, .. } => {
+                let number = stripe.0 as usize;
+                let end = &mut self.conns[number].ends[way];
+                assert!(!end.closed_by_session, "stripe {stripe} is closed twice");
+                end.closed_by_session = true;
+                if end.is_up() {
+                    end.state = StripeState::Gone;
+                    self.conns[number].links[way].close();
+                    self.write_later(number, way);
+                    self.tidy(number);
+                }
+                // The number missing may be what it was before this stripe came up, and then
+                // nothing more is said.
+                if side == Side::Client {
+                    self.redial_later();
+                }
+            }
+            Output::StripesWanted { count } => {
+                assert_eq!(side, Side::Client, "only a client dials");
+                if life == self.current[0] {
+                    self.wanted = count;
+                    self.dial();
+                }
+            }
+            other => unreachable!("{other:?} is about no stripe"),
+        }
+    }
+    /// Connections of which at least one end is of use.
+    pub(super) fn present(&self) -> impl Iterator<Item = &Conn> {
+        self.present.iter().map(|conn| &self.conns[*conn])
+    }
+}

@@ -1,0 +1,456 @@
+//! One end of an enumerated world: a real session with its programs, that is given an input and
+//! says what comes of it.
+//!
+//! Time stands still, so what an end does is a function of its fingerprint and the input alone.
+
+use super::program::{Act, Ending, FlowPlan, Over, Pace, Program};
+use crate::base::side::Side;
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
+use striper_core::wire::frame::Frame;
+use striper_core::{
+    Config, EndReason, Hello, Input, Instant, Output, Reason, Role, Session, SessionId, StripeId,
+    Timer,
+};
+
+/// When everything happens.
+const NOW: Instant = Instant::from_micros(1_000_000);
+
+/// What both ends of a world know.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The settings of both sessions.
+    pub config: Config,
+    /// The flows, which are opened in this order.
+    pub flows: Vec<FlowPlan>,
+    /// The operating system takes everything at once; otherwise that it has is an event.
+    pub writes_at_once: bool,
+    /// The stripe for control is chosen, too.
+    pub control_choices: bool,
+    /// Acknowledgements and repetitions become due only when nothing is in flight; otherwise at any
+    /// time.
+    pub late_timers: bool,
+    /// HELLO, PING, PONG and GRANT arrive together with what follows them.
+    pub coarse: bool,
+    /// No credit beyond the floors of flows.
+    pub poor: bool,
+}
+
+/// What goes over a stripe.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Message {
+    /// The first.
+    Hello(Vec<u8>),
+    /// Any other: one frame.
+    Frame(Bytes, Bytes),
+}
+
+impl Message {
+    /// Whether it says nothing about flows and lost stripes (but HELLO may).
+    pub fn is_light(&self) -> bool {
+        match self {
+            Message::Hello(_) => true,
+            Message::Frame(header, _) => matches!(
+                Frame::decode(header),
+                Some(Frame::Ping { .. } | Frame::Pong { .. } | Frame::Grant { .. })
+            ),
+        }
+    }
+
+    /// In words.
+    pub fn describe(&self) -> String {
+        match self {
+            Message::Hello(bytes) => format!("HELLO ({} bytes)", bytes.len()),
+            Message::Frame(header, payload) => match Frame::decode(header) {
+                Some(frame) if payload.is_empty() => format!("{frame:?}"),
+                Some(frame) => format!("{frame:?} with {} bytes", payload.len()),
+                None => format!("{header:?}"),
+            },
+        }
+    }
+}
+
+/// What can happen to an end.
+#[derive(Clone, Debug)]
+pub enum EndInput {
+    /// Opens its flows.
+    Open,
+    /// A HELLO came.
+    Hello {
+        /// The number of the stripe.
+        stripe: StripeId,
+        /// What it says.
+        hello: Hello,
+    },
+    /// A frame came, or its first half.
+    Frame {
+        /// The number of the stripe.
+        stripe: StripeId,
+        /// Its head.
+        header: Bytes,
+        /// Its payload.
+        payload: Bytes,
+        /// Only the first half of its payload came.
+        half: bool,
+    },
+    /// A stripe has broken.
+    Down {
+        /// The number of the stripe.
+        stripe: StripeId,
+    },
+    /// The operating system has taken what was transmitted.
+    Written {
+        /// The number of the stripe.
+        stripe: StripeId,
+    },
+    /// A timer goes off.
+    Fire(Timer),
+    /// A program does something.
+    Act {
+        /// Of which flow.
+        flow: usize,
+        /// What it does.
+        act: Act,
+    },
+}
+
+/// What an end does to the world.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Effect {
+    /// Puts a message on a stripe.
+    Send(StripeId, Message),
+    /// Closes a stripe, or turns one away.
+    Close(StripeId),
+}
+
+/// A session and its programs.
+#[derive(Clone, Debug)]
+pub struct End {
+    side: Side,
+    session: Session,
+    programs: Vec<Program>,
+    /// Stripes that may be transmitted on: bytes transmitted, bytes that the operating system has
+    /// taken.
+    live: BTreeMap<StripeId, (u64, u64)>,
+    /// How many stripes the client misses.
+    wanted: usize,
+    ended: Option<EndReason>,
+}
+
+impl End {
+    /// Without stripes and flows.
+    pub fn new(side: Side, plan: &Plan) -> Self {
+        let role = match side {
+            Side::Client => Role::Client,
+            Side::Server => Role::Server { instance: 7 },
+        };
+        let mut end = End {
+            side,
+            session: Session::new(role, SessionId([9; 16]), plan.config, NOW),
+            programs: (0..plan.flows.len()).map(|flow| Program::new(flow, side)).collect(),
+            live: BTreeMap::new(),
+            wanted: 0,
+            ended: None,
+        };
+        let mut effects = Vec::new();
+        if plan.poor {
+            end.give(plan, Input::MemoryLimit { receive: 0, send: 1 << 20 }, &mut effects);
+        }
+        end.give(plan, Input::Tick, &mut effects);
+        end
+    }
+
+    /// The programs, one a flow.
+    pub fn programs(&self) -> &[Program] {
+        &self.programs
+    }
+
+    /// The session.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Why the session has ended, if it has.
+    pub fn ended(&self) -> Option<EndReason> {
+        self.ended
+    }
+
+    /// How many stripes it wants to be dialed.
+    pub fn wanted(&self) -> usize {
+        self.wanted
+    }
+
+    /// Whether this stripe is up here.
+    pub fn is_live(&self, stripe: StripeId) -> bool {
+        self.live.contains_key(&stripe)
+    }
+
+    /// Stripes of which not all that was transmitted has been taken.
+    pub fn unwritten(&self) -> impl Iterator<Item = StripeId> + '_ {
+        self.live.iter().filter(|(_, (sent, written))| written < sent).map(|(stripe, _)| *stripe)
+    }
+
+    /// What the client says first on a stripe.
+    pub fn hello(&self, stripe: StripeId) -> Message {
+        Message::Hello(self.session.hello(stripe).encode().to_vec())
+    }
+
+    /// Everything that decides what comes next.
+    pub fn fingerprint(&self, hasher: &mut impl Hasher) {
+        self.session.fingerprint(hasher);
+        (self.side.index(), &self.programs, &self.live, self.wanted).hash(hasher);
+        self.ended.is_some().hash(hasher);
+    }
+
+    /// What its programs may do as events of their own.
+    pub fn acts<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = (usize, Act)> + 'a {
+        self.programs.iter().flat_map(move |program| {
+            let acts = [Act::Answer, Act::Give, Act::End, Act::Read];
+            acts.into_iter().filter(|act| may(program, plan, *act)).map(|act| (program.flow, act))
+        })
+    }
+
+    /// Takes an input with these choices of stripes. The choices made come last, each with the
+    /// number of options.
+    pub fn step(
+        &self,
+        plan: &Plan,
+        input: EndInput,
+        choices: &[u8],
+    ) -> (End, Vec<Effect>, Vec<(u8, u8)>) {
+        let mut end = self.clone();
+        let mut effects = Vec::new();
+        end.session.script(choices.to_vec(), plan.control_choices);
+        end.take(plan, input, &mut effects);
+        end.run_programs(plan, &mut effects);
+        if end.ended.is_none() {
+            end.session.check_invariants();
+            for program in end.programs.iter().filter(|program| program.over == Some(Over::Ended)) {
+                assert_eq!(program.consumed, program.delivered, "ended before all was consumed");
+            }
+        }
+        let made = end.session.scripted().to_vec();
+        end.session.script(Vec::new(), plan.control_choices);
+        (end, effects, made)
+    }
+
+    fn take(&mut self, plan: &Plan, input: EndInput, effects: &mut Vec<Effect>) {
+        match input {
+            EndInput::Open => {
+                for (flow, flow_plan) in plan.flows.iter().enumerate() {
+                    if flow_plan.opener == self.side {
+                        let opaque = Bytes::copy_from_slice(&[flow as u8]);
+                        self.give(plan, Input::FlowOpen { request: flow as u64, opaque }, effects);
+                    }
+                }
+            }
+            EndInput::Hello { stripe, hello } => {
+                if self.side == Side::Server {
+                    if self.session.may_join(stripe).is_err() {
+                        effects.push(Effect::Close(stripe));
+                        return;
+                    }
+                    effects.push(Effect::Send(stripe, self.hello(stripe)));
+                }
+                if self.ended.is_some() {
+                    effects.push(Effect::Close(stripe));
+                    return;
+                }
+                self.live.insert(stripe, (0, 0));
+                self.give(plan, Input::StripeUp { stripe, hello }, effects);
+            }
+            EndInput::Frame { stripe, header, payload, half } => {
+                self.give(plan, Input::StripeBytes { stripe, data: header }, effects);
+                let payload = if half { payload.slice(..payload.len() / 2) } else { payload };
+                if !payload.is_empty() {
+                    self.give(plan, Input::StripeBytes { stripe, data: payload }, effects);
+                }
+            }
+            EndInput::Down { stripe } => {
+                self.live.remove(&stripe);
+                self.give(plan, Input::StripeDown { stripe }, effects);
+            }
+            EndInput::Written { stripe } => self.write(plan, stripe, effects),
+            EndInput::Fire(timer) => {
+                let mut out = Vec::new();
+                self.session.fire(timer, &mut out);
+                self.perform(plan, out, effects);
+            }
+            EndInput::Act { flow, act } => self.act(plan, flow, act, effects),
+        }
+    }
+
+    /// Gives the session an input and performs what it says.
+    fn give(&mut self, plan: &Plan, input: Input, effects: &mut Vec<Effect>) {
+        let mut out = Vec::new();
+        self.session.handle(NOW, input, &mut out);
+        self.perform(plan, out, effects);
+    }
+
+    fn write(&mut self, plan: &Plan, stripe: StripeId, effects: &mut Vec<Effect>) {
+        if let Some((sent, written)) = self.live.get_mut(&stripe) {
+            *written = *sent;
+            let total = *sent;
+            self.give(plan, Input::StripeWritten { stripe, total }, effects);
+        }
+    }
+
+    fn perform(&mut self, plan: &Plan, out: Vec<Output>, effects: &mut Vec<Effect>) {
+        for output in out {
+            assert!(self.ended.is_none(), "{output:?} after the session's end");
+            match output {
+                Output::Transmit { stripe, header, payload } => {
+                    let Some((sent, _)) = self.live.get_mut(&stripe) else {
+                        panic!("a frame on stripe {stripe}, which is not up")
+                    };
+                    *sent += (header.len() + payload.len()) as u64;
+                    effects.push(Effect::Send(stripe, Message::Frame(header, payload)));
+                }
+                Output::CloseStripe { stripe, .. } => {
+                    assert!(
+                        self.live.remove(&stripe).is_some(),
+                        "closes stripe {stripe}, which is not up"
+                    );
+                    effects.push(Effect::Close(stripe));
+                }
+                Output::StripesWanted { count } => self.wanted = count,
+                Output::StripePace { .. } => {}
+                Output::Draining | Output::FlowOpenFailed { .. } => {
+                    panic!("{output:?} was not asked for")
+                }
+                Output::Ended { reason } => {
+                    assert!(
+                        !matches!(reason, EndReason::Violation(_) | EndReason::PeerComplained),
+                        "the session has ended: {reason:?}"
+                    );
+                    self.ended = Some(reason);
+                    self.live.clear();
+                }
+                output => self.tell_program(plan, output),
+            }
+        }
+    }
+
+    fn tell_program(&mut self, plan: &Plan, output: Output) {
+        let named = |id| self.programs.iter().position(|program| program.id == Some(id));
+        let flow = match &output {
+            Output::FlowOpened { request, .. } => *request as usize,
+            Output::FlowIncoming { opaque, .. } => usize::from(opaque[0]),
+            Output::FlowAccepted { flow }
+            | Output::FlowRefused { flow, .. }
+            | Output::FlowWritable { flow }
+            | Output::FlowData { flow, .. }
+            | Output::FlowFinished { flow }
+            | Output::FlowReset { flow, .. }
+            | Output::FlowEnded { flow } => named(*flow).expect("a flow that exists"),
+            other => panic!("{other:?} is for no flow"),
+        };
+        let (program, plan) = (&mut self.programs[flow], &plan.flows[flow]);
+        match output {
+            Output::FlowOpened { flow, .. } | Output::FlowIncoming { flow, .. } => {
+                assert!(program.id.replace(flow).is_none(), "flow {flow} begins twice");
+            }
+            Output::FlowAccepted { .. } => {
+                program.must_be_open("acceptance");
+                assert!(!std::mem::replace(&mut program.answered, true), "accepted twice");
+                assert!(plan.answer.1, "accepted by nobody");
+            }
+            Output::FlowRefused { .. } => program.broken(plan, Over::Refused),
+            Output::FlowWritable { .. } => {
+                program.must_be_open("room");
+                program.waiting = false;
+            }
+            Output::FlowData { data, .. } => program.deliver(plan, &data),
+            Output::FlowFinished { .. } => program.fin(plan),
+            Output::FlowReset { reason, .. } => program.broken(plan, Over::Reset(reason)),
+            Output::FlowEnded { .. } => program.ended(),
+            other => panic!("{other:?} is for no flow"),
+        }
+    }
+
+    /// Has the programs and the operating system do what they do at once, until there is nothing
+    /// left of that.
+    fn run_programs(&mut self, plan: &Plan, effects: &mut Vec<Effect>) {
+        loop {
+            let at_once = |program: &Program, act: &Act| {
+                let flow = &plan.flows[program.flow];
+                let end = &flow.ends[program.side.index()];
+                let pace = match act {
+                    Act::Answer => Some(flow.answer.0),
+                    Act::Give => Some(end.gives),
+                    Act::End => Some(end.ends),
+                    Act::Read => end.reads,
+                };
+                pace == Some(Pace::AtOnce)
+            };
+            let next = self.acts(plan).find(|(flow, act)| at_once(&self.programs[*flow], act));
+            if let Some((flow, act)) = next {
+                self.act(plan, flow, act, effects);
+                continue;
+            }
+            let unwritten = self.unwritten().next();
+            match unwritten.filter(|_| plan.writes_at_once) {
+                Some(stripe) => self.write(plan, stripe, effects),
+                None => return,
+            }
+        }
+    }
+
+    fn act(&mut self, plan: &Plan, flow: usize, act: Act, effects: &mut Vec<Effect>) {
+        let (program, flow_plan) = (&mut self.programs[flow], &plan.flows[flow]);
+        let id = program.id.expect("an act of a flow that exists");
+        let input = match act {
+            Act::Answer => {
+                program.answered = true;
+                if flow_plan.answer.1 {
+                    Input::FlowAccept { flow: id }
+                } else {
+                    program.over = Some(Over::OwnRefusal);
+                    Input::FlowRefuse { flow: id, reason: Reason::ConnectionRefused }
+                }
+            }
+            Act::Give => match program.next_piece(flow_plan, self.session.send_room(id)) {
+                Some(data) => Input::FlowData { flow: id, data },
+                None => return,
+            },
+            Act::End if flow_plan.ends[self.side.index()].ending == Ending::Reset => {
+                program.over = Some(Over::OwnReset);
+                Input::FlowReset { flow: id, reason: Reason::Aborted }
+            }
+            Act::End => {
+                program.finished = true;
+                Input::FlowFinish { flow: id }
+            }
+            Act::Read => {
+                program.consumed = program.delivered;
+                Input::FlowConsumed { flow: id, total: program.consumed }
+            }
+        };
+        self.give(plan, input, effects);
+    }
+}
+
+/// Whether a program may do this now.
+fn may(program: &Program, plan: &Plan, act: Act) -> bool {
+    let flow = &plan.flows[program.flow];
+    let end = &flow.ends[program.side.index()];
+    let is_opener = flow.opener == program.side;
+    if program.id.is_none() || program.over.is_some() {
+        return false;
+    }
+    let given_all = program.given == end.total();
+    match act {
+        Act::Answer => !is_opener && !program.answered,
+        Act::Give => {
+            (is_opener || program.answered) && !given_all && !program.waiting && !program.finished
+        }
+        Act::End => {
+            (is_opener || program.answered)
+                && given_all
+                && !program.finished
+                && end.ending != Ending::Never
+        }
+        Act::Read => end.reads.is_some() && program.consumed < program.delivered,
+    }
+}

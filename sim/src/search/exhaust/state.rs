@@ -1,0 +1,126 @@
+//! A state of a world: both ends, what is in flight on each stripe, and what may still go wrong.
+//!
+//! A stripe is two queues of messages. It breaks at any time: from then on nothing is added to it,
+//! and what is in flight may still arrive until each side has been told. A side that closes a
+//! stripe leaves the other one in the same position.
+//!
+//! Invariant: two states are equal exactly if their words are ([`State::encode`]).
+
+use crate::base::side::Side;
+use std::collections::VecDeque;
+
+/// What may go wrong in a world, each at most so many times.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Budget {
+    /// Stripes that break.
+    pub deaths: u8,
+    /// One of these may lose the second half of a frame whose first half has arrived.
+    pub cuts: u8,
+    /// Connections that the client makes beyond its first ones.
+    pub dials: u8,
+    /// Times that acknowledgements are taken to be overdue.
+    pub doubts: u8,
+    /// Times that a stripe is taken to be silent.
+    pub heartbeats: u8,
+    /// Times that acknowledgements and credit are repeated on a second stripe.
+    pub repeats: u8,
+    /// Times that a session is taken to have been without a stripe for too long.
+    pub resumes: u8,
+}
+
+/// What a stripe is to a side.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum StripeState {
+    /// It has not heard the other's HELLO.
+    Greeting,
+    Up,
+    /// It has closed it, or has been told that it is broken.
+    Down,
+}
+
+/// One connection. What is indexed by a side's number is that side's, or the way from it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Stripe {
+    pub states: [StripeState; 2],
+    /// Nothing is added to it any more.
+    pub broken: bool,
+    /// Messages in flight, by their number in [`super::answers::Messages`].
+    pub queues: [VecDeque<u32>; 2],
+}
+
+/// A state of a world. `I` names a state of an end.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct State<I> {
+    /// The client's end and the server's.
+    pub ends: [I; 2],
+    pub(super) stripes: Vec<Stripe>,
+    pub(super) budget: Budget,
+}
+
+impl Stripe {
+    /// A side says something; on a broken stripe, to nobody.
+    pub fn send(&mut self, side: Side, message: u32) {
+        let nobody = self.broken || self.states[side.other().index()] == StripeState::Down;
+        if !nobody && self.states[side.index()] != StripeState::Down {
+            self.queues[side.index()].push_back(message);
+        }
+    }
+
+    /// A side has no more to do with it.
+    pub fn lose(&mut self, side: Side) {
+        self.states[side.index()] = StripeState::Down;
+        self.queues[side.other().index()].clear();
+        if self.states == [StripeState::Down; 2] {
+            self.broken = true;
+        }
+    }
+}
+
+impl<I> State<I> {
+    /// The state as words, each end by a name of its own.
+    pub fn encode(&self, words: &mut Vec<u32>, name: impl Fn(&I, &mut Vec<u32>)) {
+        words.clear();
+        self.ends.iter().for_each(|end| name(end, words));
+        let Budget { deaths, cuts, dials, doubts, heartbeats, repeats, resumes } = self.budget;
+        words.push(u32::from_le_bytes([deaths, cuts, dials, doubts]));
+        words.push(u32::from_le_bytes([heartbeats, repeats, resumes, self.stripes.len() as u8]));
+        for stripe in &self.stripes {
+            let [client, server] = stripe.states.map(|state| state as u8);
+            words.push(u32::from_le_bytes([client, server, u8::from(stripe.broken), 0]));
+            for queue in &stripe.queues {
+                words.push(queue.len() as u32);
+                words.extend(queue);
+            }
+        }
+    }
+
+    /// The state that [`State::encode`] wrote, for ends whose name is one word.
+    pub fn decode(words: &[u32], name: impl Fn(u32) -> I) -> Self {
+        let mut words = words.iter().copied();
+        let mut next = || words.next().expect("a whole state");
+        let ends = [name(next()), name(next())];
+        let [deaths, cuts, dials, doubts] = next().to_le_bytes();
+        let [heartbeats, repeats, resumes, stripes] = next().to_le_bytes();
+        let state = |number| match number {
+            0 => StripeState::Greeting,
+            1 => StripeState::Up,
+            _ => StripeState::Down,
+        };
+        let stripes = (0..stripes).map(|_| {
+            let [client, server, broken, _] = next().to_le_bytes();
+            let queues = [(); 2].map(|()| (0..next()).map(|_| next()).collect());
+            Stripe { states: [state(client), state(server)], broken: broken == 1, queues }
+        });
+        let stripes = stripes.collect();
+        State {
+            ends,
+            stripes,
+            budget: Budget { deaths, cuts, dials, doubts, heartbeats, repeats, resumes },
+        }
+    }
+
+    /// The number of the first message in flight to a side, if there is one.
+    pub fn front(&self, stripe: u8, to: Side) -> Option<u32> {
+        self.stripes.get(usize::from(stripe))?.queues[to.other().index()].front().copied()
+    }
+}

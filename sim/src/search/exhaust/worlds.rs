@@ -1,0 +1,221 @@
+//! The worlds that are enumerated.
+//!
+//! Their names say stripes × pieces × deaths. What is too large to be seen to its end within
+//! minutes is reduced, and says so in its description.
+
+use super::end::Plan;
+use super::program::{EndPlan, Ending, FlowPlan, Pace};
+use super::state::Budget;
+use super::world::World;
+use crate::base::side::Side;
+use striper_core::Config;
+
+/// A flow of the client's that sends so many pieces up and down, both ending with FIN.
+fn flow(up: u64, down: u64) -> FlowPlan {
+    FlowPlan {
+        opener: Side::Client,
+        answer: (Pace::AtOnce, true),
+        ends: [EndPlan::sends(up), EndPlan::sends(down)],
+    }
+}
+
+/// A flow that sends up only: the server leaves its direction open.
+fn upload(up: u64) -> FlowPlan {
+    let mut plan = flow(up, 0);
+    plan.ends[1].ending = Ending::Never;
+    plan
+}
+
+/// With timers at any time and frames one by one.
+fn world(
+    name: &'static str,
+    about: &'static str,
+    stripes: usize,
+    flows: Vec<FlowPlan>,
+    budget: Budget,
+) -> World {
+    let config = Config { stripes, ..Config::default() };
+    let plan = Plan {
+        config,
+        flows,
+        writes_at_once: true,
+        control_choices: false,
+        late_timers: false,
+        coarse: false,
+        poor: false,
+    };
+    World { name, about, plan, budget, is_quick: false }
+}
+
+impl World {
+    fn quick(mut self) -> Self {
+        self.is_quick = true;
+        self
+    }
+
+    fn late(mut self) -> Self {
+        self.plan.late_timers = true;
+        self
+    }
+
+    fn coarse(mut self) -> Self {
+        self.plan.coarse = true;
+        self
+    }
+
+    fn changed(mut self, change: impl FnOnce(&mut Plan)) -> Self {
+        change(&mut self.plan);
+        self
+    }
+}
+
+/// Deaths, and enough dials to make up for them.
+fn deaths(deaths: u8) -> Budget {
+    Budget { deaths, dials: deaths, ..Budget::default() }
+}
+
+/// All of them, those with names first that are asked for most.
+pub fn all() -> Vec<World> {
+    let mut all = transfers();
+    all.extend(special());
+    all.extend(close_matrix());
+    all
+}
+
+/// Data goes up while stripes die.
+fn transfers() -> Vec<World> {
+    let none = deaths(0);
+    let no_dial = |deaths| Budget { deaths, dials: 0, resumes: 2, ..Budget::default() };
+    let one_dial = |deaths| Budget { deaths, dials: 1, resumes: 2, ..Budget::default() };
+    let cut = |budget| Budget { cuts: 1, ..budget };
+    vec![
+        world("1x2x0", "acknowledgements at any time", 1, vec![flow(2, 0)], none).quick(),
+        world("1x2x1", "one stripe dies and is replaced", 1, vec![flow(2, 0)], cut(deaths(1)))
+            .late()
+            .quick(),
+        world("2x2x0", "acknowledgements at any time", 2, vec![flow(2, 0)], none),
+        world("2x3x0", "every choice of stripes", 2, vec![flow(3, 0)], none).late().quick(),
+        world("2x3x1", "the dead stripe is replaced", 2, vec![flow(3, 0)], deaths(1))
+            .late()
+            .coarse(),
+        world("2x3x2", "without replacement", 2, vec![flow(3, 0)], cut(no_dial(2))).late(),
+        world(
+            "2x1x2",
+            "one of two dead ones is replaced; upload only",
+            2,
+            vec![upload(1)],
+            one_dial(2),
+        )
+        .late()
+        .coarse(),
+        world("2x4x2", "without replacement", 2, vec![flow(4, 0)], no_dial(2)).late(),
+        world("3x2x1", "without replacement; upload only", 3, vec![upload(2)], no_dial(1))
+            .late()
+            .coarse(),
+        world("3x3x1", "without replacement; upload only", 3, vec![upload(3)], no_dial(1))
+            .late()
+            .coarse(),
+    ]
+}
+
+/// What the others leave out, one at a time.
+fn special() -> Vec<World> {
+    let none = deaths(0);
+    let stuck = |doubts| Budget { doubts, dials: 2, resumes: 2, ..Budget::default() };
+    let repeats = Budget { repeats: 2, ..none };
+    let beats = Budget { heartbeats: 2, ..none };
+    let mut stepwise = flow(2, 1);
+    for end in &mut stepwise.ends {
+        (end.gives, end.ends) = (Pace::Free, Pace::Free);
+    }
+    let mut reader = flow(0, 6);
+    reader.ends[0].reads = Some(Pace::Free);
+    let mut poor_reader = flow(0, 4);
+    poor_reader.ends[0].reads = Some(Pace::Free);
+    let one_death = deaths(1);
+    let no_dial = Budget { deaths: 1, dials: 0, resumes: 2, ..none };
+    vec![
+        world("flows", "two flows on two stripes", 2, vec![flow(1, 0), flow(1, 0)], none)
+            .late()
+            .quick(),
+        world(
+            "flows-death",
+            "two flows, one stripe dies for good",
+            2,
+            vec![upload(1), upload(1)],
+            no_dial,
+        )
+        .late()
+        .quick(),
+        world("steps", "programs act at any time", 2, vec![stepwise], none).late().quick(),
+        world("credit", "little credit, read at any time", 1, vec![reader], none)
+            .late()
+            .changed(|plan| plan.poor = true)
+            .quick(),
+        world(
+            "credit-death",
+            "little credit, and the stripe dies",
+            1,
+            vec![poor_reader],
+            one_death,
+        )
+        .late()
+        .coarse()
+        .changed(|plan| plan.poor = true)
+        .quick(),
+        world("written", "what the system has written is an event", 2, vec![upload(3)], none)
+            .late()
+            .changed(|plan| plan.writes_at_once = false)
+            .quick(),
+        world("control", "control on every stripe", 2, vec![flow(2, 0)], none)
+            .late()
+            .changed(|plan| plan.control_choices = true)
+            .quick(),
+        world("repeats", "acknowledgements repeated", 2, vec![flow(1, 0)], repeats).late().quick(),
+        world("heartbeats", "pings", 1, vec![flow(1, 0)], beats).late().quick(),
+        world("doubt", "a doubt, and what may follow", 2, vec![upload(2)], stuck(1))
+            .late()
+            .coarse(),
+    ]
+}
+
+/// How each direction ends: {FIN, reset, neither} at either end at any time, after data of both;
+/// and after data of the client's alone with acknowledgements at any time, so that data may outlive
+/// the flow on a slower stripe.
+fn close_matrix() -> Vec<World> {
+    let names = [
+        [["fin-fin", "fin-fin-any"], ["fin-rst", "fin-rst-any"], ["fin-none", "fin-none-any"]],
+        [["rst-fin", "rst-fin-any"], ["rst-rst", "rst-rst-any"], ["rst-none", "rst-none-any"]],
+        [
+            ["none-fin", "none-fin-any"],
+            ["none-rst", "none-rst-any"],
+            ["none-none", "none-none-any"],
+        ],
+    ];
+    let endings = [Ending::Fin, Ending::Reset, Ending::Never];
+    let end = |ending, pieces| EndPlan { ending, ends: Pace::Free, ..EndPlan::sends(pieces) };
+    let mut all = Vec::new();
+    for (client, row) in endings.into_iter().zip(names) {
+        for (server, [late, any]) in endings.into_iter().zip(row) {
+            let plan = |answer, down| FlowPlan {
+                opener: Side::Client,
+                answer: (answer, true),
+                ends: [end(client, 1), end(server, down)],
+            };
+            let (both, up) = (plan(Pace::Free, 1), plan(Pace::AtOnce, 0));
+            let none = deaths(0);
+            all.push(
+                world(late, "ends at any time, a piece each way", 2, vec![both], none)
+                    .late()
+                    .quick(),
+            );
+            all.push(
+                world(any, "ends and acknowledges at any time, a piece up", 2, vec![up], none)
+                    .quick(),
+            );
+        }
+    }
+    let refusal = FlowPlan { answer: (Pace::Free, false), ..flow(1, 0) };
+    all.push(world("refused", "the acceptor refuses", 2, vec![refusal], deaths(0)).late().quick());
+    all
+}

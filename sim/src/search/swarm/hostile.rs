@@ -1,0 +1,212 @@
+//! One honest session and a peer that says valid frames with bad intent.
+//!
+//! The peer knows all that a real one could know and more: what it was granted, what was sent to
+//! it. Most of what it says is just within the rules, for only then does it get deep into the
+//! state; now and then it breaks them. Whatever it says, the honest side must not panic, must keep
+//! its invariants and its memory limit, must answer with bounded work, and may end the session only
+//! over a typed violation or because the peer asked for it.
+
+mod check;
+mod moves;
+mod speech;
+
+use super::{Hostile, Outcome};
+use crate::base::kinds::Kinds;
+use crate::base::seed::{self, Digest};
+use crate::base::side::Side;
+use crate::run::observe::Observer;
+use bytes::Bytes;
+pub(super) use moves::draw;
+pub use moves::{Act, Move};
+use rand_chacha::ChaCha8Rng;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use striper_core::{
+    EndReason, FlowId, Hello, HelloKind, Input, Instant, Output, Reason, Role, Session, SessionId,
+    StripeId,
+};
+
+/// The session's name.
+const ID: SessionId = SessionId([7; 16]);
+
+/// Runs it; panics if the honest side does anything that it must not.
+pub fn run(scenario: &Hostile, observer: Option<Observer>) -> Outcome {
+    let mut play = Play::new(scenario);
+    play.observer = observer;
+    for (number, next) in scenario.moves.iter().enumerate() {
+        if play.ended.is_some() {
+            break;
+        }
+        play.make(number, *next);
+    }
+    Outcome {
+        events: play.events,
+        faults: scenario.moves.len() as u64,
+        felt: Kinds::default(),
+        flows: play.known.len() as u64,
+        complete: 0,
+        broken: 0,
+        lost: 0,
+        delivered: play.delivered.values().sum(),
+        control: 0,
+        digest: play.digest.value(),
+    }
+}
+
+/// A world with one side: the honest session, what its programs know, and what the peer was sent.
+struct Play {
+    rng: ChaCha8Rng,
+    role: Role,
+    limit: u64,
+    session: Session,
+    now: Instant,
+    outputs: Vec<Output>,
+    ended: Option<EndReason>,
+    next_stripe: u64,
+    up: Vec<StripeId>,
+    /// Frame bytes transmitted on each stripe.
+    sent: BTreeMap<StripeId, u64>,
+    /// Flows of which the honest side's programs have heard.
+    known: Vec<FlowId>,
+    offered: BTreeSet<FlowId>,
+    delivered: BTreeMap<FlowId, u64>,
+    finished: BTreeSet<FlowId>,
+    gone: BTreeSet<FlowId>,
+    requests: u64,
+    /// Flows that the honest side has opened.
+    opened: u64,
+    events: u64,
+    digest: Digest,
+    observer: Option<Observer>,
+}
+
+impl Play {
+    fn new(scenario: &Hostile) -> Self {
+        let now = Instant::from_micros(1_000_000);
+        let role = match scenario.honest {
+            Side::Client => Role::Client,
+            Side::Server => Role::Server { instance: 7 },
+        };
+        Play {
+            rng: seed::stream(scenario.seed, "hostile", 0),
+            role,
+            limit: scenario.config.memory_limit.max(2 << 20),
+            session: Session::new(role, ID, scenario.config, now),
+            now,
+            outputs: Vec::new(),
+            ended: None,
+            next_stripe: 0,
+            up: Vec::new(),
+            sent: BTreeMap::new(),
+            known: Vec::new(),
+            offered: BTreeSet::new(),
+            delivered: BTreeMap::new(),
+            finished: BTreeSet::new(),
+            gone: BTreeSet::new(),
+            requests: 0,
+            opened: 0,
+            events: 0,
+            digest: Digest::new(),
+            observer: None,
+        }
+    }
+
+    /// One of the flows that the honest side's programs know.
+    fn local(&self, number: u64) -> Option<FlowId> {
+        let known: Vec<_> = self.known.iter().filter(|flow| !self.gone.contains(flow)).collect();
+        (!known.is_empty()).then(|| *known[number as usize % known.len()])
+    }
+
+    fn make(&mut self, number: usize, next: Move) {
+        let Move { act, a, b, .. } = next;
+        // Of either side's flows, mostly the peer's own.
+        let ours = b % 3 == 2 && self.opened > 0;
+        let flow = self.flow(if ours { a % self.opened } else { a }, ours);
+        match act {
+            Act::Up => self.come_up(),
+            Act::Down => {
+                if let Some(index) = (!self.up.is_empty()).then(|| a as usize % self.up.len()) {
+                    let stripe = self.up.remove(index);
+                    self.input(Input::StripeDown { stripe });
+                }
+            }
+            Act::Written => {
+                for stripe in self.up.clone() {
+                    let total = self.sent[&stripe];
+                    self.input(Input::StripeWritten { stripe, total });
+                }
+            }
+            Act::Wait => self.wait(a),
+            Act::LocalOpen => {
+                self.requests += 1;
+                let request = self.requests;
+                self.input(Input::FlowOpen { request, opaque: Bytes::from_static(b"target") });
+            }
+            Act::LocalData
+            | Act::LocalConsume
+            | Act::LocalFinish
+            | Act::LocalReset
+            | Act::LocalAccept => {
+                if let Some(flow) = self.local(a) {
+                    self.local_act(act, flow, b);
+                }
+            }
+            _ => self.speak(number, flow, next),
+        }
+    }
+
+    fn come_up(&mut self) {
+        let stripe = StripeId(self.next_stripe);
+        if self.up.len() >= 6
+            || (self.role != Role::Client && self.session.may_join(stripe).is_err())
+        {
+            return;
+        }
+        self.next_stripe += 1;
+        let kind = match self.role {
+            Role::Client => HelloKind::Accept { instance: 9 },
+            Role::Server { .. } => HelloKind::Create,
+        };
+        self.up.push(stripe);
+        self.sent.insert(stripe, 0);
+        self.input(Input::StripeUp {
+            stripe,
+            hello: Hello { kind, session: ID, stripe, gone: Vec::new() },
+        });
+    }
+
+    fn wait(&mut self, micros: u64) {
+        let end = self.now + Duration::from_micros(micros);
+        while let Some((at, _)) = self.session.deadline().filter(|(at, _)| *at <= end) {
+            if self.ended.is_some() {
+                return;
+            }
+            self.now = self.now.max(at);
+            self.input(Input::Tick);
+        }
+        self.now = end;
+    }
+
+    fn local_act(&mut self, act: Act, flow: FlowId, b: u64) {
+        let input = match act {
+            Act::LocalData => {
+                let len = b.min(self.session.send_room(flow));
+                if len == 0 {
+                    return;
+                }
+                Input::FlowData { flow, data: Bytes::from(vec![1; len as usize]) }
+            }
+            Act::LocalConsume => {
+                Input::FlowConsumed { flow, total: self.delivered.get(&flow).copied().unwrap_or(0) }
+            }
+            Act::LocalFinish => Input::FlowFinish { flow },
+            Act::LocalReset => {
+                self.gone.insert(flow);
+                Input::FlowReset { flow, reason: Reason::Aborted }
+            }
+            _ if self.offered.remove(&flow) => Input::FlowAccept { flow },
+            _ => return,
+        };
+        self.input(input);
+    }
+}

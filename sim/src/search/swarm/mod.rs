@@ -1,0 +1,124 @@
+//! Many small random worlds: each seed draws a random subset of the kinds of trouble, at random
+//! rates, and everything is checked after every step.
+//!
+//! A [`Scenario`] is plain data: [drawn](draw()) from a seed, written and read as text
+//! ([`script`]), [run](run()), and made smaller as long as it still fails ([`shrink()`]); then it
+//! is [kept](keep) with traces of its sessions. The same scenario gives the same [`Outcome`], to
+//! the bit.
+
+pub mod draw;
+pub mod honest;
+pub mod hostile;
+pub mod keep;
+pub mod pairs;
+pub mod script;
+pub mod shrink;
+pub mod sweep;
+pub mod terse;
+
+pub use draw::{Size, draw, draw_sized};
+
+use crate::base::failure::{Failure, catch};
+use crate::base::kinds::Kinds;
+use crate::base::side::Side;
+use crate::net::app::FlowPlan;
+use crate::net::faults::{Fault, ProcessFault};
+use crate::net::link::LinkSpec;
+use crate::run::observe::Observer;
+use crate::run::record::{NamedTrace, Recordings};
+pub use shrink::shrink;
+use striper_core::Config;
+
+/// A world as plain data.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Scenario {
+    /// Both sides keep to the protocol; everything between and behind them may break.
+    Honest(Honest),
+    /// One side says what it likes.
+    Hostile(Hostile),
+}
+
+/// Two honest sides.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Honest {
+    /// Where losses, cuts, waits and ids come from.
+    pub seed: u64,
+    /// When all trouble ends, in microseconds; from then on everything must complete in time.
+    pub heal: u64,
+    /// The settings of client and server.
+    pub config: [Config; 2],
+    /// The routes, each from the client and from the server.
+    pub routes: Vec<[LinkSpec; 2]>,
+    /// The flows.
+    pub flows: Vec<FlowPlan>,
+    /// What happens to routes: time in microseconds, number of the route, what.
+    pub faults: Vec<(u64, usize, Fault)>,
+    /// What happens to processes: time in microseconds, side, what.
+    pub process_faults: Vec<(u64, Side, ProcessFault)>,
+}
+
+/// One honest side and a peer that says valid things with bad intent.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Hostile {
+    /// Where cuts come from.
+    pub seed: u64,
+    /// The honest side.
+    pub honest: Side,
+    /// Its settings.
+    pub config: Config,
+    /// What happens, in order.
+    pub moves: Vec<hostile::Move>,
+}
+
+/// How a scenario went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Outcome {
+    /// Inputs to sessions, each checked.
+    pub events: u64,
+    /// Faults that really hit, and kinds of trouble by the nature of links and programs that really
+    /// showed.
+    pub faults: u64,
+    /// The kinds of both.
+    pub felt: Kinds,
+    /// Flows.
+    pub flows: u64,
+    /// Those that came through whole.
+    pub complete: u64,
+    /// Those that a program broke off or refused.
+    pub broken: u64,
+    /// Those whose session ended first, on either side.
+    pub lost: u64,
+    /// Payload bytes delivered.
+    pub delivered: u64,
+    /// The most that an honest peer has used up of `control_burst` bytes, in parts of 10,000.
+    pub control: u64,
+    /// A hash of all that the sessions put out.
+    pub digest: u64,
+}
+
+/// Runs a scenario. A panic in it, whether of an oracle or of a session, is the failure.
+pub fn run(scenario: &Scenario) -> Result<Outcome, Failure> {
+    run_before(scenario, None)
+}
+
+/// Runs a scenario and records every session in it, each to its end or to the failure.
+/// `scenario_of` is the command that makes the trace of the session of a name anew.
+pub fn record(
+    scenario: &Scenario,
+    scenario_of: impl Fn(&str) -> String + 'static,
+) -> (Result<Outcome, Failure>, Vec<NamedTrace>) {
+    let recordings = Recordings::new(scenario_of);
+    let result = run_before(scenario, Some(recordings.observer()));
+    let traces = recordings.finish(result.as_ref().err().map(|failure| failure.message.as_str()));
+    (result, traces)
+}
+
+fn run_before(scenario: &Scenario, observer: Option<Observer>) -> Result<Outcome, Failure> {
+    catch(|| match scenario {
+        Scenario::Honest(honest) => honest::run(honest, observer),
+        Scenario::Hostile(hostile) => hostile::run(hostile, observer),
+    })
+}
+
+#[cfg(test)]
+mod tests;

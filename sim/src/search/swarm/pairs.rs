@@ -1,0 +1,72 @@
+//! Which kinds of trouble have met in one world.
+
+use crate::base::kinds::{Kind, Kinds};
+
+/// For each pair of kinds, in how many worlds both really happened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pairs {
+    /// `counts[a][b]` for `a <= b`; on the diagonal the worlds with that kind.
+    counts: Vec<Vec<u64>>,
+}
+
+impl Default for Pairs {
+    fn default() -> Self {
+        Pairs { counts: vec![vec![0; Kind::ALL.len()]; Kind::ALL.len()] }
+    }
+}
+
+impl Pairs {
+    /// Adds a world.
+    pub fn add(&mut self, felt: Kinds) {
+        for a in felt.iter() {
+            for b in felt.iter().filter(|b| *b >= a) {
+                self.counts[a as usize][b as usize] += 1;
+            }
+        }
+    }
+
+    /// Adds those of another record.
+    pub fn join(&mut self, other: &Pairs) {
+        for (row, others) in self.counts.iter_mut().zip(&other.counts) {
+            row.iter_mut().zip(others).for_each(|(count, other)| *count += other);
+        }
+    }
+
+    /// In how many worlds a kind has happened.
+    pub fn kind(&self, kind: Kind) -> u64 {
+        self.counts[kind as usize][kind as usize]
+    }
+
+    /// All pairs of two kinds, with the number of worlds in which they met.
+    pub fn iter(&self) -> impl Iterator<Item = (Kind, Kind, u64)> {
+        let of = |a: Kind| Kind::ALL.iter().filter(move |b| **b > a).map(move |b| (a, *b));
+        Kind::ALL
+            .iter()
+            .flat_map(move |a| of(*a))
+            .map(|(a, b)| (a, b, self.counts[a as usize][b as usize]))
+    }
+
+    /// Pairs that have never met.
+    pub fn missing(&self) -> Vec<(Kind, Kind)> {
+        self.iter().filter(|(_, _, count)| *count == 0).map(|(a, b, _)| (a, b)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pair_counts_once_a_world_whatever_the_order() {
+        let mut felt = Kinds::default();
+        felt.add(Kind::Loss);
+        felt.add(Kind::Reset);
+        let mut pairs = Pairs::default();
+        pairs.add(felt);
+        pairs.add(felt);
+        assert_eq!((pairs.kind(Kind::Loss), pairs.kind(Kind::Close)), (2, 0));
+        assert!(pairs.iter().any(|pair| pair == (Kind::Reset, Kind::Loss, 2)));
+        let all = Kind::ALL.len() * (Kind::ALL.len() - 1) / 2;
+        assert_eq!(pairs.missing().len(), all - 1);
+    }
+}

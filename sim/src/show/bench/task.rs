@@ -1,0 +1,75 @@
+//! What is compared.
+
+use super::mixes::MIXES;
+use super::topologies::Topologies;
+use crate::base::parallel;
+use crate::base::scheduler;
+use crate::base::units::write_size;
+use std::ops::Range;
+use striper_core::SchedulerKind;
+
+/// What to compare.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Task {
+    /// Every scheduler on every mix of stripes.
+    Table(Bench),
+    /// One scheduler with and without one more stripe.
+    Topologies(Topologies),
+}
+
+/// What is to be compared in a table.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Bench {
+    /// The mixes, by their place in [`MIXES`].
+    pub mixes: Vec<usize>,
+    /// How stripes are chosen.
+    pub schedulers: Vec<SchedulerKind>,
+    /// The largest receive window of a flow in bytes.
+    pub credits: Vec<u64>,
+    /// One run each.
+    pub seeds: Range<u64>,
+    /// Print JSON.
+    pub json: bool,
+    /// How many runs at a time.
+    pub threads: usize,
+}
+
+impl Default for Bench {
+    fn default() -> Self {
+        Bench {
+            mixes: (0..MIXES.len()).collect(),
+            schedulers: scheduler::ALL.to_vec(),
+            credits: vec![256 << 10, 1 << 20, 4 << 20],
+            seeds: 0..20,
+            json: false,
+            threads: parallel::all_cores(),
+        }
+    }
+}
+
+impl Bench {
+    /// The command that makes the same text.
+    pub(crate) fn command(&self) -> String {
+        let mut line = "cargo run --release -p sim -- bench-schedulers".to_owned();
+        let usual = Bench::default();
+        if self.mixes != usual.mixes {
+            let names: Vec<&str> = self.mixes.iter().map(|mix| MIXES[*mix].name).collect();
+            line += &format!(" --mix {}", names.join(","));
+        }
+        if self.schedulers != usual.schedulers {
+            let names: Vec<&str> =
+                self.schedulers.iter().map(|kind| scheduler::name(*kind)).collect();
+            line += &format!(" --scheduler {}", names.join(","));
+        }
+        if self.credits != usual.credits {
+            let sizes: Vec<String> =
+                self.credits.iter().map(|credit| write_size(*credit)).collect();
+            line += &format!(" --credit {}", sizes.join(","));
+        }
+        if self.seeds.start == 0 {
+            line + &format!(" --seeds {}", self.seeds.end)
+        } else {
+            line + &format!(" --seeds {}..{}", self.seeds.start, self.seeds.end)
+        }
+    }
+}

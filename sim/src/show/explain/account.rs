@@ -1,0 +1,366 @@
+//! What one side's trace says of each flow: what its program gave and took, what credit there was,
+//! what arrived and came out.
+//!
+//! Beside it stands the [`Timeline`] of the same inputs, which knows what became of each stripe and
+//! of each frame on it.
+//!
+//! Invariant: times are microseconds since this side's first input, and grow.
+
+use crate::base::side::Side;
+use crate::show::picture::lane::{self, Carries, Lane};
+use crate::show::picture::timeline::{Death, Steps, Timeline};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use striper_core::wire::deframer::{Deframer, Item};
+use striper_core::wire::frame::Frame;
+use striper_core::{FlowId, Input, Instant, Output, StripeClose, StripeId};
+
+/// Credit of every flow from its OPEN on, in bytes (PROTOCOL.md, section 8).
+const FLOOR: u64 = 16_384;
+
+/// What this side sends of a flow.
+#[derive(Clone, Debug, Default)]
+pub struct Sending {
+    /// Bytes that the program has given.
+    pub written: Steps,
+    /// When it gave its FIN.
+    pub finish: Option<u64>,
+    /// How far the other side lets us send.
+    pub limit: Steps,
+    /// Pieces on stripes, by offset.
+    pub pieces: Vec<Sent>,
+    /// Up to which offset all was known to have arrived.
+    pub settled: Steps,
+}
+
+/// A piece of a flow that was put on a stripe.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sent {
+    /// The offset of its first byte.
+    pub offset: u64,
+    /// Its length in bytes; zero if it is but a FIN.
+    pub len: u64,
+    /// The stripe that carried it.
+    pub stripe: StripeId,
+    /// The time on the side's own clock, in microseconds.
+    pub at: u64,
+    /// When the other side had acknowledged all of it.
+    pub acknowledged: Option<u64>,
+}
+
+impl Sent {
+    fn of(stripe: StripeId, frame: &lane::Frame, offset: u64, len: u64) -> Option<Sent> {
+        Some(Sent { offset, len, stripe, at: frame.sent?, acknowledged: frame.acknowledged })
+    }
+}
+
+/// What this side gets of a flow.
+#[derive(Clone, Debug, Default)]
+pub struct Receiving {
+    /// Bytes that came out, in order.
+    pub delivered: Steps,
+    /// Bytes as they came in.
+    pub arrivals: Vec<Arrival>,
+    /// How far we let the other side send.
+    pub granted: Steps,
+    /// Bytes that the program has taken.
+    pub consumed: Steps,
+    /// When the FIN came out.
+    pub finished: Option<u64>,
+}
+
+/// Some bytes of a flow that came in at once.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Arrival {
+    /// The time on the side's own clock, in microseconds.
+    pub at: u64,
+    /// On which stripe.
+    pub stripe: StripeId,
+    /// Their offsets; empty if it is but a FIN.
+    pub range: Range<u64>,
+    /// The most that any arrival up to this one had reached.
+    pub reached: u64,
+}
+
+/// Both directions of a flow, as this side knows them.
+#[derive(Clone, Debug, Default)]
+pub struct Flow {
+    /// When this side opened it or heard of it.
+    pub opened: u64,
+    /// When it was over, or nothing more was kept of what comes.
+    pub closed: Option<u64>,
+    /// What this side sends.
+    pub sending: Sending,
+    /// What this side gets.
+    pub receiving: Receiving,
+}
+
+/// What one side's trace says.
+#[derive(Debug)]
+pub struct Account {
+    /// The side that recorded the trace.
+    pub side: Side,
+    /// Its stripes and frames.
+    pub timeline: Timeline,
+    /// Its flows.
+    pub flows: BTreeMap<FlowId, Flow>,
+    /// How many stripes were up.
+    pub live: Steps,
+    /// The time of the last input.
+    pub last: u64,
+    /// The shortest round trip of each stripe, in microseconds.
+    usual: BTreeMap<StripeId, u64>,
+    /// When bytes came in on each stripe.
+    heard: BTreeMap<StripeId, Vec<u64>>,
+    /// Frame bytes given to each stripe.
+    sent: BTreeMap<StripeId, u64>,
+    /// A FIN without data on a stripe, by where it ends there; the timeline has it among control.
+    ends: Vec<(FlowId, u64, StripeId, u64)>,
+    /// Those that are up; `None` after a violation.
+    stripes: BTreeMap<StripeId, Option<Deframer>>,
+    origin: Option<Instant>,
+}
+
+impl Account {
+    /// Of a side of which nothing is known yet.
+    pub fn new(side: Side) -> Account {
+        Account {
+            side,
+            timeline: Timeline::new(),
+            flows: BTreeMap::new(),
+            live: Steps::new(),
+            last: 0,
+            usual: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            sent: BTreeMap::new(),
+            ends: Vec::new(),
+            stripes: BTreeMap::new(),
+            origin: None,
+        }
+    }
+
+    /// Takes in one input and what came of it.
+    pub fn observe(&mut self, now: Instant, input: &Input, outputs: &[Output]) {
+        let origin = *self.origin.get_or_insert(now);
+        let at = now.since(origin).as_micros() as u64;
+        self.last = self.last.max(at);
+        self.timeline.observe(self.side, now, input, outputs);
+        self.take_input(at, input);
+        outputs.iter().for_each(|output| self.take_output(at, output));
+        step(&mut self.live, at, self.stripes.len() as u64);
+    }
+
+    /// Finds out what became of the pieces that were sent. To be called once, when all is observed.
+    pub fn finish(&mut self) {
+        self.timeline.finish();
+        let direction = self.timeline.direction(self.side);
+        for (stripe, lane) in &direction.lanes {
+            self.usual.extend(
+                lane.round_trips.iter().map(|(_, time)| *time).min().map(|time| (*stripe, time)),
+            );
+            for frame in &lane.frames {
+                let Carries::Data { flow, offset, len, .. } = frame.carries else { continue };
+                let pieces = &mut self.flows.entry(flow).or_default().sending.pieces;
+                pieces.extend(Sent::of(*stripe, frame, offset, len));
+            }
+        }
+        for (flow, offset, stripe, end) in self.ends.drain(..) {
+            let frames = direction.lanes.get(&stripe).map_or(&[][..], |lane| &lane.frames);
+            let frame =
+                frames.binary_search_by_key(&end, |frame| frame.end).map(|place| &frames[place]);
+            let pieces = &mut self.flows.entry(flow).or_default().sending.pieces;
+            pieces.extend(frame.ok().and_then(|frame| Sent::of(stripe, frame, offset, 0)));
+        }
+        for (flow, track) in &direction.flows {
+            self.flows.entry(*flow).or_default().sending.settled.clone_from(&track.settled);
+        }
+        for flow in self.flows.values_mut() {
+            flow.sending.pieces.sort_by_key(|piece| (piece.offset, piece.at));
+        }
+    }
+
+    /// What this side sent on a stripe.
+    pub fn lane(&self, stripe: StripeId) -> Option<&Lane> {
+        self.timeline.direction(self.side).lanes.get(&stripe)
+    }
+
+    /// The shortest round trip on a stripe, in microseconds, if there was any.
+    pub fn round_trip(&self, stripe: StripeId) -> Option<u64> {
+        self.usual.get(&stripe).copied()
+    }
+
+    /// The last time before `at` at which something came in on a stripe.
+    pub fn heard_before(&self, stripe: StripeId, at: u64) -> Option<u64> {
+        let times = self.heard.get(&stripe)?;
+        times[..times.partition_point(|time| *time < at)].last().copied()
+    }
+
+    /// The first time from `at` on at which something came in on a stripe.
+    pub fn heard_from(&self, stripe: StripeId, at: u64) -> Option<u64> {
+        let times = self.heard.get(&stripe)?;
+        times.get(times.partition_point(|time| *time < at)).copied()
+    }
+
+    /// The stripes that were up at some time in a span.
+    pub fn stripes_in(&self, span: Range<u64>) -> Vec<StripeId> {
+        let there = |stripe: &StripeId| {
+            let life = self.timeline.life(self.side, *stripe);
+            life.is_some_and(|life| {
+                life.up < span.end && life.down.is_none_or(|(down, _)| down > span.start)
+            })
+        };
+        self.heard.keys().copied().filter(there).collect()
+    }
+
+    /// When this side lost a stripe, and how, unless it ended with the session.
+    pub fn lost(&self, stripe: StripeId) -> Option<(u64, Death)> {
+        let ended = Death::Closed(StripeClose::SessionEnded);
+        self.timeline.life(self.side, stripe)?.down.filter(|(_, death)| *death != ended)
+    }
+
+    /// For how long of a span no stripe was up.
+    pub fn without_stripes(&self, span: Range<u64>) -> u64 {
+        let ends = self.live.iter().skip(1).map(|(at, _)| *at).chain([u64::MAX]);
+        let alone = self.live.iter().zip(ends).filter(|((_, count), _)| *count == 0);
+        alone.map(|((from, _), to)| to.min(span.end).saturating_sub((*from).max(span.start))).sum()
+    }
+
+    fn flow(&mut self, at: u64, flow: FlowId) -> &mut Flow {
+        self.flows.entry(flow).or_insert_with(|| Flow { opened: at, ..Flow::default() })
+    }
+
+    fn close(&mut self, at: u64, flow: FlowId) {
+        self.flow(at, flow).closed.get_or_insert(at);
+    }
+
+    fn take_input(&mut self, at: u64, input: &Input) {
+        match input {
+            Input::StripeUp { stripe, .. } => {
+                self.stripes.insert(*stripe, Some(Deframer::new()));
+                self.heard.entry(*stripe).or_default().push(at);
+            }
+            Input::StripeDown { stripe } => drop(self.stripes.remove(stripe)),
+            Input::StripeBytes { stripe, data } => self.receive(at, *stripe, data.clone()),
+            Input::FlowData { flow, data } => {
+                let written = &mut self.flow(at, *flow).sending.written;
+                step(written, at, value(written, at) + data.len() as u64);
+            }
+            Input::FlowFinish { flow } => {
+                self.flow(at, *flow).sending.finish.get_or_insert(at);
+            }
+            Input::FlowConsumed { flow, total } => {
+                step(&mut self.flow(at, *flow).receiving.consumed, at, *total)
+            }
+            Input::FlowReset { flow, .. } | Input::FlowRefuse { flow, .. } => self.close(at, *flow),
+            _ => {}
+        }
+    }
+
+    fn take_output(&mut self, at: u64, output: &Output) {
+        match output {
+            Output::Transmit { stripe, header, payload } => {
+                let sent = self.sent.entry(*stripe).or_default();
+                *sent += (header.len() + payload.len()) as u64;
+                let end = *sent;
+                self.transmit(at, *stripe, end, Frame::decode(header), payload.is_empty());
+            }
+            Output::CloseStripe { stripe, .. } => drop(self.stripes.remove(stripe)),
+            Output::FlowOpened { flow, .. } | Output::FlowIncoming { flow, .. } => {
+                _ = self.flow(at, *flow)
+            }
+            Output::FlowData { flow, data } => {
+                let delivered = &mut self.flow(at, *flow).receiving.delivered;
+                step(delivered, at, value(delivered, at) + data.len() as u64);
+            }
+            Output::FlowFinished { flow } => {
+                self.flow(at, *flow).receiving.finished.get_or_insert(at);
+            }
+            Output::FlowReset { flow, .. }
+            | Output::FlowRefused { flow, .. }
+            | Output::FlowEnded { flow } => self.close(at, *flow),
+            _ => {}
+        }
+    }
+
+    fn transmit(&mut self, at: u64, stripe: StripeId, end: u64, frame: Option<Frame>, bare: bool) {
+        match frame {
+            Some(Frame::Data { flow, offset, .. }) if bare => {
+                self.ends.push((flow, offset, stripe, end))
+            }
+            Some(Frame::Open { flow, early, credit, .. }) => {
+                let flow = self.flow(at, flow);
+                raise(&mut flow.sending.limit, at, FLOOR + early);
+                raise(&mut flow.receiving.granted, at, credit);
+            }
+            Some(Frame::Credit { flow, limit }) => {
+                raise(&mut self.flow(at, flow).receiving.granted, at, limit);
+            }
+            Some(Frame::Refuse { flow, .. }) => self.close(at, flow),
+            _ => {}
+        }
+    }
+
+    fn receive(&mut self, at: u64, stripe: StripeId, mut data: Bytes) {
+        let Some(Some(deframer)) = self.stripes.get_mut(&stripe) else { return };
+        self.heard.entry(stripe).or_default().push(at);
+        let mut pieces = Vec::new();
+        let broken = loop {
+            match deframer.next(&mut data) {
+                Ok(Some(piece)) => pieces.push(piece),
+                Ok(None) => break false,
+                Err(_) => break true,
+            }
+        };
+        if broken {
+            self.stripes.insert(stripe, None);
+        }
+        pieces.into_iter().for_each(|piece| self.arrive(at, stripe, piece));
+    }
+
+    fn arrive(&mut self, at: u64, stripe: StripeId, piece: Item) {
+        match piece {
+            Item::Data { flow, offset, data, fin } if !data.is_empty() || fin => {
+                let arrivals = &mut self.flow(at, flow).receiving.arrivals;
+                let range = offset..offset + data.len() as u64;
+                let before = arrivals.last().map_or(0, |arrival| arrival.reached);
+                arrivals.push(Arrival { at, stripe, reached: before.max(range.end), range });
+            }
+            Item::Frame(Frame::Open { flow, early, credit, .. }) => {
+                let flow = self.flow(at, flow);
+                raise(&mut flow.receiving.granted, at, FLOOR + early);
+                raise(&mut flow.sending.limit, at, credit);
+            }
+            Item::Frame(Frame::Credit { flow, limit }) => {
+                raise(&mut self.flow(at, flow).sending.limit, at, limit);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What steps say of a time.
+pub fn value(steps: &Steps, at: u64) -> u64 {
+    steps[..steps.partition_point(|(time, _)| *time <= at)].last().map_or(0, |(_, value)| *value)
+}
+
+/// When steps that grow were above a value for the first time.
+pub fn exceeds(steps: &Steps, value: u64) -> Option<u64> {
+    steps.get(steps.partition_point(|(_, reached)| *reached <= value)).map(|(at, _)| *at)
+}
+
+/// A step, unless nothing changes.
+fn step(steps: &mut Steps, at: u64, value: u64) {
+    match steps.last_mut() {
+        Some((_, last)) if *last == value => {}
+        Some((time, last)) if *time == at => *last = value,
+        _ => steps.push((at, value)),
+    }
+}
+
+/// A step up, or none.
+fn raise(steps: &mut Steps, at: u64, to: u64) {
+    if to > steps.last().map_or(0, |(_, value)| *value) {
+        step(steps, at, to);
+    }
+}

@@ -1,0 +1,190 @@
+//! What a flow waited for: `sim replay --explain`.
+//!
+//! An [`account`] is what one side's trace says, a [`history`] what it says of one byte; [`wait`]
+//! finds pauses in the accounts of one side or both, and their causes; `tell` puts them into words.
+//! Nothing is played: it is told what was done then, whatever the code does today.
+//!
+//! Invariant: a time is named with the side on whose clock it was seen, and times of two clocks are
+//! never compared, only durations.
+
+pub mod account;
+pub mod history;
+mod tell;
+#[cfg(test)]
+mod tests;
+pub mod wait;
+
+use crate::base::side::Side;
+use account::Account;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::time::Duration;
+use striper_core::FlowId;
+use striper_core::trace::Trace;
+use wait::{Direction, Pause};
+
+/// What to tell.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// So many pauses at most, the longest.
+    pub pauses: usize,
+    /// No shorter ones.
+    pub at_least: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { pauses: 10, at_least: Duration::from_millis(50) }
+    }
+}
+
+/// A trace, the name of its file, and what is to be said of its end.
+pub struct Source {
+    /// What to call it.
+    pub name: String,
+    /// The trace.
+    pub trace: Trace,
+    /// That it is cut, if it is.
+    pub note: String,
+}
+
+/// Explains one trace, or both sides of one session. The error says what is wrong with them.
+pub fn explain(sources: &[Source], options: &Options) -> Result<String, String> {
+    let accounts = sources.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let both = match accounts.as_slice() {
+        [_] => false,
+        [one, two] if one.side == two.side => {
+            return Err(format!(
+                "both are the {}'s side; --explain takes one trace, or both sides of one session\n",
+                tell::name(one.side)
+            ));
+        }
+        [one, two] => {
+            belong_together(sources, one, two)?;
+            true
+        }
+        _ => return Err("--explain takes one trace, or both sides of one session\n".into()),
+    };
+    let mut text = introduction(sources, &accounts, both);
+    let directions = directions(&accounts, options);
+    let found: Vec<Vec<Pause>> = directions.iter().map(Direction::pauses).collect();
+    text += &blocks(&directions, &found, options);
+    for (direction, pauses) in directions.iter().zip(&found) {
+        text += &tell::summary(direction, pauses);
+    }
+    Ok(text)
+}
+
+fn read(source: &Source) -> Result<Account, String> {
+    let mut account = Account::new(Side::from(source.trace.header.role));
+    let told = source.trace.recall(&mut |now, input, outputs| account.observe(now, input, outputs));
+    told.map_err(|error| format!("{}: {error}\n", source.name))?;
+    account.finish();
+    Ok(account)
+}
+
+/// What came out on one side was given on the other, if they are of one session.
+fn belong_together(sources: &[Source], one: &Account, two: &Account) -> Result<(), String> {
+    for (sender, receiver, trace) in [(one, two, &sources[0].trace), (two, one, &sources[1].trace)]
+    {
+        for (id, flow) in receiver.flows.iter().filter(|_| trace.end.is_some()) {
+            let given = sender
+                .flows
+                .get(id)
+                .and_then(|flow| flow.sending.written.last())
+                .map_or(0, |step| step.1);
+            if flow.receiving.delivered.last().is_some_and(|(_, total)| *total > given) {
+                return Err(format!(
+                    "these are not both sides of one session: of flow {id}, more came out than the \
+                     {} gave\n",
+                    tell::name(sender.side)
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn introduction(sources: &[Source], accounts: &[Account], both: bool) -> String {
+    let mut text = String::new();
+    for (Source { name, note, .. }, account) in sources.iter().zip(accounts) {
+        let _ = writeln!(
+            text,
+            "{name}: the {}'s side, {:.3} s{note}",
+            tell::name(account.side),
+            account.last as f64 / 1e6
+        );
+    }
+    text += match both {
+        true if sources[0].trace.header.scenario.is_some()
+            && sources[0].trace.header.scenario == sources[1].trace.header.scenario =>
+        {
+            "times count from the first input, at the same moment on both sides of this simulated \
+             run\n"
+        }
+        true => {
+            "times count from the first input of each trace; the two sides' clocks are not the \
+             same\n"
+        }
+        false => "times count from the first input\n",
+    };
+    text
+}
+
+/// Each direction of each flow that carried anything.
+fn directions<'a>(accounts: &'a [Account], options: &Options) -> Vec<Direction<'a>> {
+    let flows: BTreeSet<FlowId> =
+        accounts.iter().flat_map(|account| account.flows.keys().copied()).collect();
+    let at = |side: Side, id: FlowId| {
+        let account = accounts.iter().find(|account| account.side == side)?;
+        account.flows.get(&id).map(|flow| (account, flow))
+    };
+    let mut directions = Vec::new();
+    for id in flows {
+        for from in Side::BOTH {
+            let direction = Direction {
+                id,
+                from,
+                sender: at(from, id),
+                receiver: at(from.other(), id),
+                at_least: options.at_least.as_micros() as u64,
+            };
+            let gave = direction.sender.is_some_and(|(_, flow)| !flow.sending.written.is_empty());
+            if gave
+                || direction.receiver.is_some_and(|(_, flow)| !flow.receiving.arrivals.is_empty())
+            {
+                directions.push(direction);
+            }
+        }
+    }
+    directions
+}
+
+/// The longest waits, each with its story.
+fn blocks(directions: &[Direction<'_>], found: &[Vec<Pause>], options: &Options) -> String {
+    let of = |(direction, pauses)| std::iter::repeat(direction).zip(pauses);
+    let mut waits: Vec<(&Direction<'_>, &Pause)> = directions
+        .iter()
+        .zip(found)
+        .flat_map(of)
+        .filter(|(_, pause): &(_, &Pause)| pause.cause.is_a_wait())
+        .collect();
+    waits.sort_by_key(|(_, pause)| std::cmp::Reverse(pause.length()));
+    let mut text = String::from("\n");
+    for (direction, pause) in waits.iter().take(options.pauses) {
+        text += &tell::block(pause, direction);
+        text += "\n";
+    }
+    match waits.len() {
+        0 => {
+            let _ = writeln!(text, "no pause of at least {} ms\n", options.at_least.as_millis());
+        }
+        all if all > options.pauses => {
+            let more = all - options.pauses;
+            let plural = if more == 1 { "" } else { "s" };
+            let _ = writeln!(text, "and {more} shorter one{plural}; --pauses N tells more\n");
+        }
+        _ => {}
+    }
+    text
+}

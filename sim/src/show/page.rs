@@ -1,0 +1,195 @@
+//! The page of a measurement: its own figures, its oracle and its command.
+
+use crate::base::rate::Rate;
+use crate::base::scheduler as schedulers;
+use crate::base::side::Side;
+use crate::base::units::micros;
+use crate::run::transfer::{Row, Transfer};
+use crate::run::world::World;
+use crate::show::picture::scale::{show_rate, show_size, show_time};
+use crate::show::picture::{self, Figure, Oracle, Summary, Timeline, render};
+use std::collections::BTreeMap;
+use striper_core::{SchedulerKind, StripeId};
+
+impl Transfer {
+    /// The stripe count and scheduler that are drawn: the largest and the first of those to be
+    /// measured.
+    pub fn drawn(&self) -> (usize, SchedulerKind) {
+        let stripes = self.stripes.iter().copied().max().unwrap_or(1);
+        (stripes, self.schedulers.first().copied().unwrap_or(SchedulerKind::Earliest))
+    }
+
+    /// Runs one transfer and draws it.
+    pub fn draw(&self, stripes: usize, scheduler: SchedulerKind) -> String {
+        let run = self.run(stripes, scheduler, picture::watch);
+        let timeline = run.watched.borrow();
+        let end = run.row.time.map_or(timeline.last(), |time| run.start + micros(time));
+        let summary = Summary {
+            title: format!(
+                "{} over {stripes} {}",
+                show_size(self.size),
+                if stripes == 1 { "stripe" } else { "stripes" }
+            ),
+            story: self.story(stripes, scheduler),
+            command: format!("{} --html run.html", self.command(stripes, scheduler)),
+            figures: figures(&run.row, &timeline),
+            // A little more than the transfer, so that its end can be seen.
+            span: Some(run.start..end + (end - run.start) / 50 + 1),
+            caps: caps(&run.world, &timeline, &self.caps),
+            oracle: Some(Oracle { pipes: run.pipes, bytes: self.size, start: run.start }),
+        };
+        render(&timeline, &summary)
+    }
+
+    fn story(&self, stripes: usize, scheduler: SchedulerKind) -> String {
+        let caps: Vec<String> = self
+            .caps
+            .iter()
+            .cycle()
+            .take(stripes)
+            .map(|cap| show_rate(cap.as_bits() as f64))
+            .collect();
+        let even = caps.iter().all(|cap| *cap == caps[0]);
+        format!(
+            "One flow from client to server over {} of {}, chosen by {}; RTT {}, {}, {}seed {}.",
+            if stripes == 1 { "one stripe".into() } else { format!("{stripes} stripes") },
+            if even { caps[0].clone() } else { caps.join(", ") },
+            schedulers::name(scheduler),
+            show_time(self.rtt.as_micros() as u64),
+            self.trouble(),
+            if self.idle.is_zero() {
+                String::new()
+            } else {
+                format!("idle for {}, ", show_time(self.idle.as_micros() as u64))
+            },
+            self.seed,
+        )
+    }
+}
+
+fn figures(row: &Row, timeline: &Timeline) -> Vec<Figure> {
+    let mut figures = match row.time {
+        None => vec![Figure::new("Goodput", "–", "not done within 100 times the oracle's time")],
+        Some(time) => vec![
+            Figure::new(
+                "Goodput",
+                crate::base::units::show_rate(row.goodput()),
+                "payload, from opening to FIN",
+            ),
+            Figure::new(
+                "Share of the oracle",
+                format!("{:.3}", row.share()),
+                "1.000 is the best there is",
+            ),
+            Figure::new(
+                "Time",
+                format!("{:.3} s", micros(time) as f64 / 1e6),
+                format!("oracle {:.3} s", micros(row.ideal) as f64 / 1e6),
+            ),
+        ],
+    };
+    figures.push(Figure::new(
+        "Reorder memory",
+        format!("{} KiB", row.reorder_peak.div_ceil(1024)),
+        "the most that was held at once",
+    ));
+    figures.push(Figure::new("Sent again", show_size(row.resent), "payload on a second stripe"));
+    let deaths = timeline.deaths(Side::Client);
+    figures.push(Figure::new("Stripes lost", deaths.to_string(), ""));
+    figures
+}
+
+/// The cap of each stripe, by the route that it takes; `caps` are dealt to the routes in turn.
+fn caps(world: &World, timeline: &Timeline, caps: &[Rate]) -> BTreeMap<StripeId, Rate> {
+    let stripes = timeline.direction(Side::Client).lanes.keys();
+    stripes.filter_map(|stripe| Some((*stripe, caps[world.route(*stripe)? % caps.len()]))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::show::picture::tests::assert_self_contained;
+    use crate::show::picture::tests::markup::assert_well_formed;
+
+    fn transfer(caps: &[Rate], stripes: usize, size: u64) -> Transfer {
+        Transfer { caps: caps.to_vec(), stripes: vec![stripes], size, ..Transfer::default() }
+    }
+
+    fn drawn(transfer: &Transfer) -> String {
+        let (stripes, scheduler) = transfer.drawn();
+        transfer.draw(stripes, scheduler)
+    }
+
+    #[test]
+    fn a_measurement_gives_a_self_contained_well_formed_page() {
+        for scheduler in schedulers::ALL {
+            let mut transfer =
+                transfer(&[Rate::mbit(20), Rate::mbit(5), Rate::mbit(1)], 3, 2 << 20);
+            transfer.loss = 10_000;
+            let page = transfer.draw(3, scheduler);
+            assert_well_formed(&page);
+            assert_self_contained(&page);
+            for words in [
+                "Goodput",
+                "Stripes",
+                "sequence",
+                "close up",
+                "Reorder depth",
+                "Round-trip time",
+                "stripe 2",
+            ] {
+                assert!(page.contains(words), "{words}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_page_has_the_figures_of_the_report_and_the_command_that_repeats_it() {
+        let transfer = transfer(&[Rate::mbit(20), Rate::mbit(1)], 2, 2 << 20);
+        let page = drawn(&transfer);
+        let row = transfer.measure(2, SchedulerKind::Earliest);
+        for figure in [
+            crate::base::units::show_rate(row.goodput()),
+            format!("{:.3}", row.share()),
+            format!("{:.3} s", micros(row.time.unwrap()) as f64 / 1e6),
+            format!("oracle {:.3} s", micros(row.ideal) as f64 / 1e6),
+            format!("{} KiB", row.reorder_peak.div_ceil(1024)),
+            show_size(row.resent),
+        ] {
+            assert!(
+                page.contains(&format!("<b>{figure}</b>"))
+                    || page.contains(&format!("<span>{figure}</span>")),
+                "{figure}"
+            );
+            assert!(transfer.report(true).contains(&format!("{}", row.resent)));
+        }
+        assert!(page.contains(&format!(
+            "<code>{} --html run.html</code>",
+            transfer.command(2, SchedulerKind::Earliest)
+        )));
+    }
+
+    #[test]
+    fn the_same_run_gives_the_same_bytes() {
+        let mut transfer = transfer(&[Rate::mbit(8), Rate::mbit(2)], 2, 1 << 20);
+        transfer.loss = 10_000;
+        assert_eq!(drawn(&transfer), drawn(&transfer));
+    }
+
+    #[test]
+    fn the_largest_count_and_the_first_scheduler_are_drawn() {
+        let mut transfer = transfer(&[Rate::mbit(8)], 1, 1 << 20);
+        transfer.stripes = vec![2, 8, 4];
+        transfer.schedulers = vec![SchedulerKind::RoundRobin, SchedulerKind::Earliest];
+        assert_eq!(transfer.drawn(), (8, SchedulerKind::RoundRobin));
+    }
+
+    #[test]
+    fn pages_stay_small_however_large_the_transfer() {
+        for (cap, stripes, size) in [(Rate::mbit(100), 8, 64 << 20), (Rate::mbit(2), 1, 100)] {
+            let page = drawn(&transfer(&[cap], stripes, size));
+            assert_well_formed(&page);
+            assert!(page.len() < 200_000, "{stripes} stripes: {} bytes", page.len());
+        }
+    }
+}

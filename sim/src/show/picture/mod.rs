@@ -1,0 +1,37 @@
+//! A run as a picture: one self-contained page with inline SVG.
+//!
+//! [`Timeline`] collects what happened from nothing but the inputs and outputs of a session, both
+//! sides' in the simulator, one side's from a trace; [`render`] draws it together with a
+//! [`Summary`]. Neither knows where the run came from. `examples/transfer.rs` draws a small run,
+//! `examples/picture.rs` the one of the documentation.
+
+pub mod coverage;
+pub mod lane;
+pub mod page;
+mod panels;
+mod plot;
+pub(crate) mod scale;
+mod scene;
+mod series;
+#[cfg(test)]
+pub(crate) mod tests;
+pub mod timeline;
+
+pub use page::{Figure, Oracle, PAGE, Summary, render};
+pub use timeline::Timeline;
+
+use crate::run::world::World;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// The timeline of a world from now on. Asked for right after [`World::new`], it misses nothing.
+pub fn watch(world: &mut World) -> Rc<RefCell<Timeline>> {
+    let timeline = Rc::new(RefCell::new(Timeline::new()));
+    let observer = Rc::clone(&timeline);
+    world.observe(Box::new(move |seen| {
+        if let Some(outputs) = seen.outputs {
+            observer.borrow_mut().observe(seen.side, seen.now, seen.input, outputs);
+        }
+    }));
+    timeline
+}

@@ -1,0 +1,121 @@
+//! What all panels of a page share: the timeline, the direction that is drawn, the range of time,
+//! and the names of stripes.
+
+use super::lane::{Carries, Frame};
+use super::page::Summary;
+use super::plot::TimeAxis;
+use super::timeline::{Direction, Timeline};
+use crate::base::rate::Rate;
+use crate::base::side::Side;
+use striper_core::{FlowId, StripeId};
+
+/// Stripes beyond these are not drawn one by one.
+pub const MAX_LANES: usize = 64;
+
+/// Up to so many rows are drawn in full detail.
+const FULL_DETAIL: usize = 16;
+
+/// One direction of a run, to be drawn.
+#[derive(Debug)]
+pub struct Scene<'a> {
+    /// What happened.
+    pub timeline: &'a Timeline,
+    /// What is said about it.
+    pub summary: &'a Summary,
+    /// Whose sending is drawn.
+    pub from: Side,
+    /// The range of time.
+    pub time: TimeAxis,
+}
+
+impl<'a> Scene<'a> {
+    /// What is sent.
+    pub fn direction(&self) -> &'a Direction {
+        self.timeline.direction(self.from)
+    }
+
+    /// Whether the receiver was observed, so that arrival and delivery are known.
+    pub fn sees_arrival(&self) -> bool {
+        self.timeline.knows(self.from.other())
+    }
+
+    /// Whether the sender was observed, so that hand-over, congestion and acknowledgement are
+    /// known.
+    pub fn sees_sending(&self) -> bool {
+        self.timeline.knows(self.from)
+    }
+
+    /// The stripes that existed in the range of time, as many as are drawn.
+    pub fn stripes(&self) -> Vec<StripeId> {
+        let span = &self.time.span;
+        let lived = |stripe: &StripeId| {
+            let life = self.timeline.life(self.from, *stripe);
+            life.is_some_and(|life| {
+                life.up <= span.end && life.down.is_none_or(|(at, _)| at >= span.start)
+            })
+        };
+        self.direction().lanes.keys().copied().filter(lived).take(MAX_LANES).collect()
+    }
+
+    /// How many buckets a chart with a row a stripe has: `most`, but fewer where there are many
+    /// rows, so that a page stays small.
+    pub fn detail(&self, most: usize) -> usize {
+        most * FULL_DETAIL / self.stripes().len().max(FULL_DETAIL)
+    }
+
+    /// A stripe's cap, if it is known.
+    pub fn cap(&self, stripe: StripeId) -> Option<Rate> {
+        self.summary.caps.get(&stripe).copied()
+    }
+
+    /// The flow of which most was sent or has arrived.
+    pub fn flow(&self) -> Option<FlowId> {
+        let weight = |flow: &FlowId| {
+            let track = &self.direction().flows[flow];
+            (track.sent.total().max(track.delivered_now()), std::cmp::Reverse(*flow))
+        };
+        self.direction().flows.keys().copied().max_by_key(weight).filter(|flow| weight(flow).0 > 0)
+    }
+
+    /// The frames of a flow's bytes, with their stripes.
+    pub fn pieces(&self, flow: FlowId) -> Vec<Piece<'a>> {
+        let mut pieces = Vec::new();
+        for (stripe, lane) in &self.direction().lanes {
+            for frame in &lane.frames {
+                if let Carries::Data { flow: whose, offset, len, again } = frame.carries
+                    && whose == flow
+                {
+                    pieces.push(Piece { stripe: *stripe, frame, offset, len, again });
+                }
+            }
+        }
+        pieces
+    }
+
+    /// Where the range of time begins for labels.
+    pub fn since(&self, at: u64) -> u64 {
+        at.saturating_sub(self.time.zero)
+    }
+}
+
+/// A frame with bytes of a flow.
+#[derive(Clone, Copy, Debug)]
+pub struct Piece<'a> {
+    /// What carries it.
+    pub stripe: StripeId,
+    /// The frame.
+    pub frame: &'a Frame,
+    /// Of its first byte.
+    pub offset: u64,
+    /// How many bytes.
+    pub len: u64,
+    /// All of them had been sent before.
+    pub again: bool,
+}
+
+impl Piece<'_> {
+    /// When it was handed over, or else arrived, in microseconds.
+    pub fn begins(&self) -> u64 {
+        self.frame.sent.or(self.frame.arrived).expect("a frame that somebody has seen")
+    }
+}

@@ -1,0 +1,157 @@
+//! `sim replay` plays traces, or says what their flows waited for.
+
+use crate::base::failure::{Failure, catch};
+use crate::base::files;
+use crate::base::side::Side;
+use crate::show::explain::{self, Source, explain};
+use crate::show::picture::{PAGE, Summary, Timeline, render};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use striper_core::trace::Trace;
+use striper_core::{Input, Output};
+
+/// What to do with traces.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Task {
+    /// Play traces.
+    Replay {
+        /// Take the choices from the traces.
+        follow: bool,
+        /// The traces.
+        files: Vec<PathBuf>,
+        /// Where to draw the only one.
+        html: Option<PathBuf>,
+        /// Play them with this planted bug.
+        bug: Option<String>,
+    },
+    /// Say what the flows of a session waited for.
+    Explain {
+        /// The trace of one side, or of both.
+        files: Vec<PathBuf>,
+        /// What to tell.
+        options: explain::Options,
+    },
+}
+
+impl Task {
+    /// Does it. What to print, and the worst that came of a file.
+    pub fn run(&self) -> (String, Verdict) {
+        match self {
+            Task::Replay { follow, files, html, .. } => {
+                let results = files.iter().map(|file| replay(file, *follow, html.as_deref()));
+                results.fold((String::new(), Verdict::Fits), |(all, worst), (text, verdict)| {
+                    (all + &text, worst.max(verdict))
+                })
+            }
+            Task::Explain { files, options } => {
+                let load = |file: &PathBuf| {
+                    let name = file.display().to_string();
+                    let (trace, note) = load(file).map_err(|why| format!("{name}: {why}\n"))?;
+                    Ok(Source { name, trace, note })
+                };
+                let sources: Result<Vec<Source>, String> = files.iter().map(load).collect();
+                match sources.and_then(|sources| explain(&sources, options)) {
+                    Ok(text) => (text, Verdict::Fits),
+                    Err(text) => (text, Verdict::Unusable),
+                }
+            }
+        }
+    }
+}
+
+/// What came of a file.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Verdict {
+    /// All is well.
+    Fits,
+    /// A trace does not fit any more.
+    Differs,
+    /// A file can't be read, or written, or is no trace.
+    Unusable,
+}
+
+impl From<Verdict> for ExitCode {
+    fn from(verdict: Verdict) -> ExitCode {
+        ExitCode::from(verdict as u8)
+    }
+}
+
+/// Plays one file. What to say, good or bad.
+fn replay(file: &Path, follow: bool, html: Option<&Path>) -> (String, Verdict) {
+    match play(file, follow, html) {
+        Ok(text) => (text, Verdict::Fits),
+        Err((text, verdict)) => (text, verdict),
+    }
+}
+
+fn play(file: &Path, follow: bool, html: Option<&Path>) -> Result<String, (String, Verdict)> {
+    let name = file.display();
+    let (trace, note) =
+        load(file).map_err(|why| (format!("{name}: {why}\n"), Verdict::Unusable))?;
+    let unwritable = |error| (format!("--html: {error}\n"), Verdict::Unusable);
+    html.map_or(Ok(()), |page| files::check(page, PAGE)).map_err(unwritable)?;
+    let mut timeline = Timeline::new();
+    let side = Side::from(trace.header.role);
+    let mut inputs = 0;
+    let watch = &mut |now, input: &Input, outputs: &[Output]| {
+        timeline.observe(side, now, input, outputs);
+        inputs += 1;
+    };
+    // A trace of a failure may well end with what the session dies of.
+    let played = catch(|| if follow { trace.follow_with(watch) } else { trace.replay_with(watch) });
+    if let Some(page) = html {
+        let command = format!(
+            "cargo run -p sim -- replay {}{name} --html run.html",
+            if follow { "--follow " } else { "" }
+        );
+        let summary = Summary::of(&timeline, &name.to_string(), "A trace of one side.", &command);
+        files::write(page, PAGE, &render(&timeline, &summary)).map_err(unwritable)?;
+    }
+    let played = played.map_err(|Failure { message }| {
+        let text = format!(
+            "{name}: the session panics at input {} of {}\n  {message}\n",
+            inputs + 1,
+            trace.inputs()
+        );
+        (text, Verdict::Differs)
+    })?;
+    match played {
+        Ok(played) => Ok(format!(
+            "{name}: {} {} inputs and {} lines of outputs over {:.3} s{note}\n",
+            if follow { "follows," } else { "replays," },
+            played.inputs,
+            played.outputs,
+            trace.duration().as_secs_f64()
+        )),
+        Err(divergence) => {
+            let mut text = format!("{name}: diverges at {divergence}\n");
+            if !follow {
+                text += if trace.header.follow_only {
+                    "  stripes are chosen differently since this was recorded; play it with \
+                     --follow\n"
+                } else {
+                    "  if stripes are chosen differently on purpose, see whether --follow still \
+                     fits\n"
+                };
+            }
+            Err((text + &note, Verdict::Differs))
+        }
+    }
+}
+
+fn load(file: &Path) -> Result<(Trace, String), String> {
+    let bytes = fs::read(file).map_err(|error| format!("it can't be read: {error}"))?;
+    let mut note = String::new();
+    let text = match std::str::from_utf8(&bytes) {
+        Ok(text) => text,
+        Err(_) => return Err("this is no trace: it is not text".into()),
+    };
+    let trace = Trace::read(text).map_err(|error| error.to_string())?;
+    if trace.broken_off {
+        note += "; its last line is broken off and left out";
+    } else if trace.end.is_none() {
+        note += "; it stops in the middle";
+    }
+    Ok((trace, note))
+}

@@ -1,0 +1,118 @@
+//! The table and the JSON document of measurements.
+
+use crate::base::scheduler;
+use crate::base::units::{micros, show_rate, write_size, write_time};
+use crate::run::transfer::{Row, Transfer};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+impl Transfer {
+    /// Runs all transfers; the answer is the text to print.
+    pub fn report(&self, json: bool) -> String {
+        let mut text = if json { self.json_head() } else { self.table_head() };
+        for (index, scheduler) in self.schedulers.iter().enumerate() {
+            let single = self.measure(1, *scheduler);
+            for (nth, stripes) in self.stripes.iter().enumerate() {
+                let row =
+                    if *stripes == 1 { single.clone() } else { self.measure(*stripes, *scheduler) };
+                // Nothing to compare with if one stripe alone was not done in time.
+                let speed_up = single.time.map(|_| row.goodput() / single.goodput());
+                if json {
+                    text += if index + nth > 0 { ",\n" } else { "\n" };
+                    text += &json_row(&row, speed_up);
+                } else {
+                    text += &table_row(&row, speed_up);
+                }
+            }
+        }
+        text += if json { "\n  ]\n}\n" } else { TABLE_FOOT };
+        text
+    }
+
+    fn table_head(&self) -> String {
+        let caps: Vec<String> =
+            self.caps.iter().map(|cap| show_rate(cap.as_bits() as f64)).collect();
+        let caps = if caps.len() == 1 {
+            format!("each capped at {}", caps[0])
+        } else {
+            format!("capped at {}", caps.join(", "))
+        };
+        format!(
+            "One flow of {}, client to server, over stripes {caps}; RTT {}, {}, {}seed {}\n\n\
+             scheduler  stripes      goodput  speed-up  share of oracle  \
+             reorder memory        time    oracle\n",
+            write_size(self.size),
+            write_time(self.rtt),
+            self.trouble(),
+            if self.idle.is_zero() {
+                String::new()
+            } else {
+                format!("idle for {}, ", write_time(self.idle))
+            },
+            self.seed,
+        )
+    }
+
+    fn json_head(&self) -> String {
+        let caps: Vec<String> = self.caps.iter().map(|cap| cap.as_bits().to_string()).collect();
+        let faults = self.written_faults();
+        let faults: Vec<String> = faults.iter().map(|fault| format!("\"{fault}\"")).collect();
+        format!(
+            "{{\n  \"caps_bits_per_second\": [{}],\n  \"rtt_us\": {},\n  \"loss\": {}.{:06},\n  \
+             \"idle_us\": {},\n  \"seed\": {},\n  \
+             \"faults\": [{}],\n  \"size_bytes\": {},\n  \"rows\": [",
+            caps.join(", "),
+            self.rtt.as_micros(),
+            self.loss / 1_000_000,
+            self.loss % 1_000_000,
+            self.idle.as_micros(),
+            self.seed,
+            faults.join(", "),
+            self.size,
+        )
+    }
+}
+
+const TABLE_FOOT: &str = "\n\
+    oracle: the least time in which any scheduler could do it, each stripe a fluid that enters \
+    at its cap and comes out half\n\
+    an RTT later. --help says what the simulator leaves out.\n";
+
+fn table_row(row: &Row, speed_up: Option<f64>) -> String {
+    let seconds = |time: Duration| format!("{:.3} s", micros(time) as f64 / 1e6);
+    let mut text = format!("{:<9}  {:>7}", scheduler::name(row.scheduler), row.stripes);
+    match row.time {
+        None => text += "  not done within 100 times the oracle's time",
+        Some(time) => {
+            let _ = write!(
+                text,
+                "  {:>11}  {:>8}  {:>15.3}  {:>10} KiB  {:>10}",
+                show_rate(row.goodput()),
+                speed_up.map_or("-".into(), |times| format!("{times:.2}x")),
+                row.share(),
+                row.reorder_peak.div_ceil(1024),
+                seconds(time),
+            );
+            let _ = write!(text, "  {:>8}", seconds(row.ideal));
+        }
+    }
+    text + "\n"
+}
+
+fn json_row(row: &Row, speed_up: Option<f64>) -> String {
+    format!(
+        "    {{\"scheduler\": \"{}\", \"stripes\": {}, \"time_us\": {}, \"oracle_us\": {}, \
+         \"goodput_bits_per_second\": {:.0}, \
+         \"speed_up\": {}, \"share_of_oracle\": {:.4}, \"reorder_peak_bytes\": {}, \
+         \"resent_bytes\": {}}}",
+        scheduler::name(row.scheduler),
+        row.stripes,
+        row.time.map_or("null".into(), |time| micros(time).to_string()),
+        micros(row.ideal),
+        row.goodput(),
+        speed_up.map_or("null".into(), |times| format!("{times:.4}")),
+        row.share(),
+        row.reorder_peak,
+        row.resent,
+    )
+}
