@@ -52,6 +52,8 @@ mod scheduler;
 mod session;
 pub mod stats;
 mod stripe;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod time;
 mod timers;
 pub mod trace;
@@ -65,8 +67,6 @@ pub use id::{FlowId, Role, SessionId, StripeId};
 pub use io::{Input, Output};
 pub use rate::Rate;
 pub use session::Session;
-#[doc(hidden)]
-pub use session::{FlowView, StripeView};
 pub use stats::{Stats, StripeStats};
 pub use time::Instant;
 pub use timers::Timer;

@@ -1,15 +1,13 @@
 //! What an attacker can make a session keep, counted at the allocator: no more than its limits say.
 
-mod victim;
-
 use cap::Cap;
 use std::alloc::System;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use striper_core::config::{INITIAL_EARLY, INITIAL_FLOWS};
+use striper_core::testing::{SERVER, Scripted, bytes, data, open, reset};
 use striper_core::wire::frame::Frame;
-use striper_core::{Config, EndReason, FlowId, Input, Role, Violation};
-use victim::{Victim, bytes, data, open, reset};
+use striper_core::{Config, EndReason, FlowId, Input, Role, StripeId, Violation};
 
 #[global_allocator]
 static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
@@ -29,13 +27,11 @@ fn allocated() -> u64 {
 }
 
 /// One that keeps nothing of what the session tells.
-fn victim(role: Role, config: Config) -> Victim {
-    let mut victim = Victim::new(role, config).with(1);
-    (victim.checks, victim.remembers) = (false, false);
+fn victim(role: Role, config: Config) -> Scripted {
+    let mut victim = Scripted::new(role, config).with(1);
+    (victim.habits.checks, victim.remembers) = (false, false);
     victim
 }
-
-const SERVER: Role = Role::Server { instance: 9 };
 
 /// A small limit on memory, and the least ids at a time.
 fn small() -> Config {
@@ -49,23 +45,23 @@ const WINDOW: u64 = INITIAL_EARLY + (16 << 10);
 fn one_byte_chunks_out_of_order_that_fill_the_window_cost_a_bounded_multiple_of_it() {
     let _alone = alone();
     let mut victim = victim(SERVER, small());
-    victim.frame(0, &open(1, INITIAL_EARLY), b"");
+    victim.hear(0, open(1, INITIAL_EARLY));
     let before = allocated();
     let mut peak = 0;
     // Every other byte from the end on, so that none has a neighbour, then the rest but the first.
     let odd = (1..WINDOW).rev().step_by(2);
     let even = (1..WINDOW).rev().skip(1).step_by(2);
     for (number, offset) in odd.chain(even).enumerate() {
-        victim.frame(0, &data(1, offset), b"x");
+        victim.hear_with(0, data(1, offset), b"x");
         if number % 1000 == 0 {
             peak = peak.max(allocated() - before);
         }
-        if victim.ended.is_some() {
+        if victim.end.ended().is_some() {
             break;
         }
     }
     // More pieces than an honest peer makes: 65,536 and one for 4 KiB of memory.
-    assert_eq!(victim.ended, Some(EndReason::Violation(Violation::TooManyGaps)));
+    assert_eq!(victim.end.ended(), Some(EndReason::Violation(Violation::TooManyGaps)));
     println!("{} KiB for {} pieces of one byte", peak / KIB, 65_536 + 8 * MIB / 4096);
     assert!(peak < 8 * MIB, "{} KiB", peak / KIB);
     assert!(allocated() <= before + 64 * KIB, "it is given back");
@@ -76,21 +72,21 @@ fn one_byte_chunks_just_below_the_limit_are_put_in_order_and_given_back() {
     let _alone = alone();
     let mut victim = victim(SERVER, small());
     let before = allocated();
-    victim.frame(0, &open(1, INITIAL_EARLY), b"");
+    victim.hear(0, open(1, INITIAL_EARLY));
     victim.give(Input::FlowAccept { flow: FlowId(1) });
     let all = 100_000;
     for offset in (1..all).rev().step_by(2).chain((0..all).rev().skip(1).step_by(2)) {
-        victim.frame(0, &data(1, offset), &[offset as u8]);
+        victim.hear_with(0, data(1, offset), &[offset as u8]);
     }
-    victim.frame(0, &data(1, 0), &[0]);
-    assert_eq!(victim.ended, None);
+    victim.hear_with(0, data(1, 0), &[0]);
+    assert_eq!(victim.end.ended(), None);
     let expected = (0..all).map(|offset| offset as u8);
     assert!(
-        victim.delivered[&FlowId(1)].iter().copied().eq(expected),
+        victim.end.log.flows()[&FlowId(1)].data.iter().copied().eq(expected),
         "each byte once and in order"
     );
-    victim.delivered.clear();
-    victim.frame(0, &reset(1, all), b"");
+    victim.end.log.forget();
+    victim.hear(0, reset(1, all));
     victim.wait(Duration::from_millis(10));
     victim.acknowledge(0);
     let grown = allocated().saturating_sub(before);
@@ -99,7 +95,7 @@ fn one_byte_chunks_just_below_the_limit_are_put_in_order_and_given_back() {
 
 /// Opens and resets the flows of these numbers as fast as they are granted; how long that took on
 /// the victim's clock.
-fn churn(victim: &mut Victim, flows: std::ops::Range<u64>) -> Duration {
+fn churn(victim: &mut Scripted, flows: std::ops::Range<u64>) -> Duration {
     let (start, mut next) = (victim.now, flows.start);
     while next < flows.end {
         let mut said = Vec::new();
@@ -112,11 +108,11 @@ fn churn(victim: &mut Victim, flows: std::ops::Range<u64>) -> Duration {
         if said.is_empty() {
             victim.wait(Duration::from_millis(1));
         } else {
-            victim.hear(0, said);
+            victim.hear_bytes(0, said);
         }
-        victim.delivered.clear();
+        victim.end.log.forget();
         victim.acknowledge(0);
-        assert_eq!(victim.ended, None, "after {next} flows");
+        assert_eq!(victim.end.ended(), None, "after {next} flows");
     }
     victim.now.since(start)
 }
@@ -130,7 +126,7 @@ fn a_million_flows_opened_and_reset_leave_memory_flat_and_the_table_empty() {
     let took = churn(&mut victim, 50_000..1_050_000);
     let grown = allocated().saturating_sub(before);
     println!("a million flows: {} KiB more, {took:?} on its clock", grown / KIB);
-    assert_eq!(victim.session.stats().flows, 0);
+    assert_eq!(victim.end.session.stats().flows, 0);
     assert!(grown < 64 * KIB, "{} KiB", grown / KIB);
     assert!(took >= Duration::from_secs(98), "10,000 a second in the long run: {took:?}");
 }
@@ -139,7 +135,7 @@ fn a_million_flows_opened_and_reset_leave_memory_flat_and_the_table_empty() {
 fn stripes_that_die_full_of_small_pieces_and_are_never_settled_leave_little_behind() {
     let _alone = alone();
     let mut victim = victim(Role::Client, Config { control_burst: 1 << 40, ..Config::default() });
-    victim.frame(0, &Frame::Grant { flows: 1 << 14, early: 0 }, b"");
+    victim.hear(0, Frame::Grant { flows: 1 << 14, early: 0 });
     for request in 0..1 << 14 {
         victim.give(Input::FlowOpen { request, opaque: "x".into() });
         let flow = FlowId(2 * request + 1);
@@ -151,9 +147,13 @@ fn stripes_that_die_full_of_small_pieces_and_are_never_settled_leave_little_behi
         victim.down(stripe - 1);
         victim.wait(Duration::from_micros(1));
     }
-    assert_eq!(victim.ended, None);
+    assert_eq!(victim.end.ended(), None);
     let grown = allocated().saturating_sub(before);
-    assert!(victim.sent(79) > 100_000, "all of it was sent again: {} bytes", victim.sent(79));
+    assert!(
+        victim.end.sent(StripeId(79)) > 100_000,
+        "all of it was sent again: {} bytes",
+        victim.end.sent(StripeId(79))
+    );
     println!("{} KiB after 80 stripes", grown / KIB);
     assert!(grown < 32 * MIB, "{} MiB", grown / MIB);
 }

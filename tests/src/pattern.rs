@@ -1,7 +1,9 @@
 //! Data that can be made and checked at any position without keeping it.
 
+use bytes::Bytes;
 use std::io::{Read, Write};
 use std::ops::Range;
+use striper_core::testing;
 
 /// How much is sent or checked at once, a multiple of eight bytes.
 const BLOCK: u64 = 64 << 10;
@@ -12,15 +14,8 @@ pub struct Pattern(pub u64);
 
 impl Pattern {
     /// These bytes.
-    pub fn bytes(self, range: Range<u64>) -> Vec<u8> {
-        let mut out = Vec::with_capacity((range.end - range.start) as usize + 16);
-        let first = range.start / 8;
-        for word in first..range.end.div_ceil(8) {
-            out.extend_from_slice(&self.word(word).to_le_bytes());
-        }
-        out.truncate((range.end - first * 8) as usize);
-        out.drain(..(range.start - first * 8) as usize);
-        out
+    pub fn bytes(self, range: Range<u64>) -> Bytes {
+        testing::Pattern(self.0).bytes(range.start, (range.end - range.start) as usize)
     }
 
     /// Writes these bytes.
@@ -60,46 +55,13 @@ impl Pattern {
 
     /// Panics unless these bytes are those from a position on.
     pub fn check(self, at: u64, got: &[u8]) {
-        let expected = self.bytes(at..at + got.len() as u64);
-        // At once, which is what tests that check gigabytes spend their time on.
-        if expected == got {
-            return;
-        }
-        if let Some(index) = expected.iter().zip(got).position(|(expected, got)| expected != got) {
-            panic!(
-                "byte {} is {:#04x}, not {:#04x}",
-                at + index as u64,
-                got[index],
-                expected[index]
-            );
-        }
-    }
-
-    /// Mixes seed and position as SplitMix64 does (Steele, Lea, Flood: Fast splittable pseudorandom
-    /// number generators, 2014).
-    fn word(self, index: u64) -> u64 {
-        let mut word =
-            self.0.wrapping_add(index.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        word ^ (word >> 31)
+        testing::Pattern(self.0).check(at, got);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn any_cut_of_the_stream_has_the_same_bytes() {
-        let whole = Pattern(1).bytes(0..100);
-        for start in 0..40 {
-            for end in start..100 {
-                assert_eq!(Pattern(1).bytes(start..end), whole[start as usize..end as usize]);
-            }
-        }
-        assert_ne!(whole, Pattern(2).bytes(0..100));
-    }
 
     #[test]
     fn what_is_sent_is_expected() {
@@ -111,7 +73,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "byte 100000 is")]
     fn a_changed_byte_is_found() {
-        let mut sent = Pattern(3).bytes(0..200_000);
+        let mut sent = Pattern(3).bytes(0..200_000).to_vec();
         sent[100_000] ^= 1;
         Pattern(3).expect(&mut &sent[..], 0..200_000);
     }

@@ -13,8 +13,10 @@ fn packages(selection: &[&str]) -> BTreeSet<String> {
         .args(selection)
         .current_dir(env!("CARGO_MANIFEST_DIR"));
     let text = Finished::of(&mut tree).success();
-    // A package that was shown before is marked with a star.
-    text.lines().map(|line| line.trim_end_matches(" (*)").to_owned()).collect()
+    // A package that was shown before is marked with a star. Our own packages have a path: they are
+    // compiled with and without the parts for simulators.
+    let others = text.lines().filter(|line| !line.contains(" (/"));
+    others.map(|line| line.trim_end_matches(" (*)").to_owned()).collect()
 }
 
 #[test]

@@ -13,8 +13,7 @@ use alloc::string::String;
 impl Session {
     /// Why this input would be a mistake of the caller, if it would. An ended session takes
     /// everything.
-    #[doc(hidden)]
-    pub fn mistake(&self, input: &Input) -> Option<String> {
+    pub(crate) fn mistake(&self, input: &Input) -> Option<String> {
         if self.life == Life::Ended {
             return None;
         }

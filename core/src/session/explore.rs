@@ -23,7 +23,6 @@ impl Session {
     /// # Panics
     /// If more has happened than enumerated worlds are for: a stripe whose rate is known, or so
     /// much control from the peer that what it may still send comes to matter.
-    #[doc(hidden)]
     pub fn fingerprint(&self, hasher: &mut impl Hasher) {
         self.life.hash(hasher);
         if self.life == Life::Ended {
@@ -40,14 +39,12 @@ impl Session {
     }
 
     /// Which timers are set, in order.
-    #[doc(hidden)]
     pub fn timers(&self) -> impl Iterator<Item = Timer> + '_ {
         self.timers.set_ones()
     }
 
     /// Has a timer go off, if it is set, as if its time had come and nothing had happened since it
     /// was set; time does not move.
-    #[doc(hidden)]
     pub fn fire(&mut self, timer: Timer, out: &mut Vec<Output>) {
         let Some(at) = self.timers.at(timer) else { return };
         self.timers.clear(timer);
@@ -62,14 +59,12 @@ impl Session {
     /// those beyond the end of the list as if by
     /// 0. `control` says whether to choose for control as well; otherwise it goes on the first
     ///    writable stripe.
-    #[doc(hidden)]
     pub fn script(&mut self, choices: Vec<u8>, control: bool) {
         self.choice = Choice::new(Scheduler::Script(Script::new(choices, control)));
     }
 
     /// The choices that were made since [`Session::script`], each with the number of options that
     /// there were.
-    #[doc(hidden)]
     pub fn scripted(&self) -> &[(u8, u8)] {
         match self.choice.scheduler() {
             Scheduler::Script(script) => script.made(),

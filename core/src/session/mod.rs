@@ -16,6 +16,7 @@ mod custody;
 mod dispatch;
 mod due;
 mod end;
+#[cfg(any(test, feature = "testing"))]
 mod explore;
 mod flows;
 pub(crate) mod follow;
@@ -27,9 +28,10 @@ mod query;
 mod rare;
 #[cfg(test)]
 mod tests;
+#[cfg(any(test, feature = "testing"))]
 mod view;
 
-#[doc(hidden)]
+#[cfg(any(test, feature = "testing"))]
 pub use view::{FlowView, StripeView};
 
 use self::admission::Admission;

@@ -8,7 +8,6 @@ use crate::id::{FlowId, StripeId};
 use crate::stripe::Stripe;
 
 /// Where a flow stands on one side. All are offsets.
-#[doc(hidden)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FlowView {
     /// The flow.
@@ -34,7 +33,6 @@ pub struct FlowView {
 }
 
 /// Where a stripe stands on one side, in frame bytes.
-#[doc(hidden)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct StripeView {
     /// The stripe.
@@ -80,7 +78,6 @@ impl StripeView {
     }
 }
 
-#[doc(hidden)]
 impl Session {
     /// How many DATA frames are on stripes and not acknowledged: so many a death may send again at
     /// once.

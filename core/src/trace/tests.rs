@@ -11,6 +11,7 @@ use crate::id::{FlowId, Role, SessionId, StripeId};
 use crate::io::{Input, Output};
 use crate::session::Session;
 use crate::session::follow::Choice;
+use crate::testing::{Endpoint, Keep};
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::ToString;
@@ -25,15 +26,11 @@ const SECRET: SessionId = SessionId(*b"Qz?Vx!Jk@Wy%Hq&Z");
 type Ops = Vec<(u8, u16)>;
 
 struct Side {
-    session: Session,
+    end: Endpoint,
     recorder: Recorder,
     text: String,
-    sent: BTreeMap<StripeId, u64>,
     /// Bytes on their way to the other side.
     wires: BTreeMap<StripeId, Vec<u8>>,
-    flows: Vec<FlowId>,
-    delivered: BTreeMap<FlowId, u64>,
-    finished: Vec<FlowId>,
 }
 
 struct Pair {
@@ -72,9 +69,8 @@ impl Pair {
             let mut text = String::new();
             let header = Header::of(&session, "tests 1");
             let recorder = Recorder::begin(&session, &header, &mut text).unwrap();
-            let (sent, wires) = (BTreeMap::new(), BTreeMap::new());
-            let (flows, delivered, finished) = (Vec::new(), BTreeMap::new(), Vec::new());
-            Side { session, recorder, text, sent, wires, flows, delivered, finished }
+            let (end, wires) = (Endpoint::new(session, Keep::Flows), BTreeMap::new());
+            Side { end, recorder, text, wires }
         };
         let sides = [side(Role::Client), side(Role::Server { instance: 0xfe_edbe_ef5e_c2e7 })];
         let mut pair = Pair { now: birth, sides, filling, next_stripe: 0, requests: 0 };
@@ -86,7 +82,7 @@ impl Pair {
     fn add_stripe(&mut self) {
         let stripe = StripeId(self.next_stripe);
         self.next_stripe += 1;
-        let hellos = [0, 1].map(|side| self.sides[side].session.hello(stripe));
+        let hellos = [0, 1].map(|side| self.sides[side].end.session.hello(stripe));
         for (side, hello) in hellos.into_iter().rev().enumerate() {
             self.give(side, Input::StripeUp { stripe, hello });
         }
@@ -96,23 +92,13 @@ impl Pair {
         let side = &mut self.sides[side];
         let mut outputs = Vec::new();
         side.recorder.input(self.now, &input, &mut side.text).unwrap();
-        side.session.handle(self.now, input, &mut outputs);
+        side.end.give(self.now, input, &mut outputs);
         side.recorder.outputs(&outputs, &mut side.text).unwrap();
         for output in outputs {
-            match output {
-                Output::Transmit { stripe, header, payload } => {
-                    *side.sent.entry(stripe).or_default() += (header.len() + payload.len()) as u64;
-                    let wire = side.wires.entry(stripe).or_default();
-                    wire.extend_from_slice(&header);
-                    wire.extend_from_slice(&payload);
-                }
-                Output::FlowOpened { flow, .. } | Output::FlowIncoming { flow, .. } => {
-                    side.flows.push(flow)
-                }
-                Output::FlowData { flow, data } => {
-                    *side.delivered.entry(flow).or_default() += data.len() as u64;
-                }
-                _ => {}
+            if let Output::Transmit { stripe, header, payload } = output {
+                let wire = side.wires.entry(stripe).or_default();
+                wire.extend_from_slice(&header);
+                wire.extend_from_slice(&payload);
             }
         }
     }
@@ -120,7 +106,8 @@ impl Pair {
     fn step(&mut self, kind: u8, number: usize) {
         let side = number % 2;
         let me = &self.sides[side];
-        let nth_flow = me.flows.get((number / 2) % me.flows.len().max(1)).copied();
+        let flows = me.end.log.flows();
+        let nth_flow = flows.keys().nth((number / 2) % flows.len().max(1)).copied();
         let nth_stripe = me.wires.keys().nth((number / 2) % me.wires.len().max(1)).copied();
         match (kind % 16, nth_flow, nth_stripe) {
             (0, ..) if self.requests < 8 => {
@@ -128,8 +115,8 @@ impl Pair {
                 let opaque = Bytes::from_static(TARGETS[number % 3].as_bytes());
                 self.give(0, Input::FlowOpen { request: self.requests, opaque });
             }
-            (1..=3, Some(flow), _) if !me.finished.contains(&flow) => {
-                let len = me.session.send_room(flow).min(number as u64 * 2);
+            (1..=3, Some(flow), _) if !flows[&flow].finished && flows[&flow].over.is_none() => {
+                let len = me.end.session.send_room(flow).min(number as u64 * 2);
                 let data =
                     (0..len as u8).cycle().take(len as usize).map(|at| at ^ self.filling).collect();
                 self.filling = self.filling.wrapping_mul(37).wrapping_add(11);
@@ -141,11 +128,11 @@ impl Pair {
                 self.give(1 - side, Input::StripeBytes { stripe, data });
             }
             (9 | 10, _, Some(stripe)) => {
-                let total = self.sides[side].sent[&stripe];
+                let total = me.end.sent(stripe);
                 self.give(side, Input::StripeWritten { stripe, total });
             }
             (11, Some(flow), _) => {
-                let total = me.delivered.get(&flow).copied().unwrap_or(0);
+                let total = flows[&flow].delivered;
                 self.give(side, Input::FlowConsumed { flow, total });
             }
             (12, ..) => {
@@ -156,16 +143,14 @@ impl Pair {
                 self.give(1, Input::Tick);
             }
             (13, Some(flow), _) if number.is_multiple_of(3) => {
-                self.sides[side].finished.push(flow);
                 self.give(side, Input::FlowFinish { flow });
             }
             (13, Some(flow), _) if number % 31 == 1 => {
-                self.sides[side].finished.push(flow);
                 self.give(side, Input::FlowReset { flow, reason: Reason::Aborted });
             }
             (14, ..) => {
-                let flows = &self.sides[1].flows;
-                if let Some(flow) = flows.get(number % flows.len().max(1)).copied() {
+                let flows = self.sides[1].end.log.flows();
+                if let Some(flow) = flows.keys().nth(number % flows.len().max(1)).copied() {
                     self.give(1, Input::FlowAccept { flow });
                 }
             }

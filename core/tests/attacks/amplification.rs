@@ -1,11 +1,11 @@
 //! How many bytes an attacker gets for one of its own, for each thing that it can say. One input is
 //! one frame, since a read that brings many is answered by less.
 
-use crate::victim::{SESSION, Victim, bytes, data, open, reset};
 use bytes::Bytes;
 use std::time::Duration;
+use striper_core::testing::{SERVER, SESSION, Scripted, bytes, data, open, reset};
 use striper_core::wire::frame::Frame;
-use striper_core::{Config, FlowId, Hello, HelloKind, Input, Output, Reason, Role, StripeId};
+use striper_core::{Config, FlowId, Hello, HelloKind, Input, Output, Reason, StripeId};
 
 /// How often each is said.
 const TIMES: u64 = 2_000;
@@ -14,13 +14,13 @@ const TIMES: u64 = 2_000;
 const PATIENT: Duration = Duration::from_millis(25);
 
 /// A server with two stripes of which nothing is awaited, and all the control that it takes to try.
-fn victim() -> Victim {
+fn victim() -> Scripted {
     let config = Config { control_burst: 1 << 40, ..Config::default() };
-    let mut victim = Victim::new(Role::Server { instance: 9 }, config).with(2);
+    let mut victim = Scripted::new(SERVER, config).with(2);
     (0..2).for_each(|stripe| victim.acknowledge(stripe));
     victim.wait(Duration::from_millis(100));
     (0..2).for_each(|stripe| victim.acknowledge(stripe));
-    victim.checks = false;
+    victim.habits.checks = false;
     victim
 }
 
@@ -36,7 +36,7 @@ enum Answer {
 /// Says it `TIMES` times, each on one of two stripes, and waits so long after each; bytes said by
 /// the victim for each thousand heard.
 fn measure(
-    prepare: impl Fn(&mut Victim),
+    prepare: impl Fn(&mut Scripted),
     say: impl Fn(u64) -> Bytes,
     answer: Answer,
     wait: Duration,
@@ -44,12 +44,12 @@ fn measure(
     let mut victim = victim();
     prepare(&mut victim);
     victim.told.clear();
-    (victim.said, victim.heard) = (0, 0);
+    (victim.bytes_said, victim.bytes_heard) = (0, 0);
     for number in 0..TIMES {
-        victim.hear(number % 2, say(number));
+        victim.hear_bytes(number % 2, say(number));
         for told in std::mem::take(&mut victim.told) {
             if let Output::FlowWritable { flow } = told {
-                let room = victim.session.send_room(flow) as usize;
+                let room = victim.end.session.send_room(flow) as usize;
                 victim.give(Input::FlowData { flow, data: vec![7; room].into() });
             }
             if let Output::FlowIncoming { flow, .. } = told {
@@ -65,24 +65,24 @@ fn measure(
         victim.wait(wait);
         if number % 16 == 0 {
             // An attacker keeps its stripes alive; what it says for that is not counted.
-            let heard = victim.heard;
+            let heard = victim.bytes_heard;
             (0..2).for_each(|stripe| victim.acknowledge(stripe));
-            victim.heard = heard;
+            victim.bytes_heard = heard;
         }
-        assert_eq!(victim.ended, None, "after {number}");
+        assert_eq!(victim.end.ended(), None, "after {number}");
     }
-    (victim.said * 1000).div_ceil(victim.heard)
+    (victim.bytes_said * 1000).div_ceil(victim.bytes_heard)
 }
 
-fn idle(_: &mut Victim) {}
+fn idle(_: &mut Scripted) {}
 
 /// A flow of each side; the server's has data that waits for credit.
-fn flows(victim: &mut Victim) {
-    victim.frame(0, &open(1, 1 << 17), b"hello");
+fn flows(victim: &mut Scripted) {
+    victim.hear_with(0, open(1, 1 << 17), b"hello");
     victim.give(Input::FlowOpen { request: 0, opaque: Bytes::new() });
     victim.give(Input::FlowData { flow: FlowId(0), data: vec![7; 16 << 10].into() });
-    victim.frame(0, &Frame::Credit { flow: FlowId(0), limit: 1 << 19 }, b"");
-    while let room @ 1.. = victim.session.send_room(FlowId(0)) {
+    victim.hear(0, Frame::Credit { flow: FlowId(0), limit: 1 << 19 });
+    while let room @ 1.. = victim.end.session.send_room(FlowId(0)) {
         victim.give(Input::FlowData { flow: FlowId(0), data: vec![7; room as usize].into() });
         (0..2).for_each(|stripe| victim.acknowledge(stripe));
     }
@@ -92,7 +92,7 @@ fn flows(victim: &mut Victim) {
 
 /// What can be said, how it is answered locally, and the most that it may bring: bytes for a
 /// thousand.
-type Attack = (&'static str, fn(&mut Victim), fn(u64) -> Bytes, Answer, u64);
+type Attack = (&'static str, fn(&mut Scripted), fn(u64) -> Bytes, Answer, u64);
 
 const ATTACKS: [Attack; 20] = [
     ("PING", idle, |number| bytes(&Frame::Ping { nonce: number }, b""), Answer::None, 1_100),
@@ -183,10 +183,10 @@ fn a_hello_is_answered_by_a_hello_and_a_few_bytes_and_by_the_stripes_that_are_no
         });
         let stripe = StripeId(1000);
         let theirs = Hello { kind: HelloKind::Create, session: SESSION, stripe, gone: Vec::new() };
-        let (heard, before) = (theirs.encode().len() as u64, victim.said);
-        let ours = victim.session.hello(stripe).encode().len() as u64;
+        let (heard, before) = (theirs.encode().len() as u64, victim.bytes_said);
+        let ours = victim.end.session.hello(stripe).encode().len() as u64;
         victim.up(1000);
-        let said = ours + victim.said - before;
+        let said = ours + victim.bytes_said - before;
         println!("HELLO, {unsettled} stripes not settled: {heard} bytes in, {said} out");
         assert!(said * 1000 / heard <= most, "{said} bytes for {heard}");
     }

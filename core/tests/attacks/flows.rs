@@ -1,8 +1,8 @@
 //! Flows that contradict themselves, that were never opened, and credit that goes back.
 
-use crate::victim::{Victim, bytes, data, open, reset};
 use bytes::Bytes;
 use striper_core::config::INITIAL_EARLY;
+use striper_core::testing::{Scripted, bytes, data, open, reset};
 use striper_core::wire::frame::Frame;
 use striper_core::{EndReason, FlowId, Input, Output, Violation};
 
@@ -22,27 +22,27 @@ fn of_overlapping_ranges_with_different_bytes_the_first_wins_and_one_stream_is_d
     const SPAN: u64 = 20_000;
     for seed in 0..40 {
         let mut number = numbers(seed);
-        let mut victim = Victim::server(2);
-        victim.frame(0, &open(1, INITIAL_EARLY), b"");
+        let mut victim = Scripted::server(2);
+        victim.hear(0, open(1, INITIAL_EARLY));
         let mut first: Vec<Option<u8>> = vec![None; SPAN as usize];
         for round in 0..400 {
             // Short ones often, so that edges of all kinds meet.
             let longest = if round % 3 == 0 { 6_000 } else { 60 };
             let (start, len) = (number(SPAN - 6_000), 1 + number(longest));
             let payload: Vec<u8> = (0..len).map(|_| number(256) as u8).collect();
-            victim.frame(number(2), &data(1, start), &payload);
+            victim.hear_with(number(2), data(1, start), &payload);
             for (slot, byte) in first[start as usize..].iter_mut().zip(payload) {
                 slot.get_or_insert(byte);
             }
         }
         // The gaps that are left, and a FIN with other bytes below it.
-        victim.frame(0, &data(1, 0), &vec![0xee; SPAN as usize]);
+        victim.hear_with(0, data(1, 0), &vec![0xee; SPAN as usize]);
         first.iter_mut().for_each(|slot| *slot = slot.or(Some(0xee)));
         let fin = Frame::Data { flow: FlowId(1), offset: SPAN - 9, fin: true };
-        victim.frame(1, &fin, &[0xdd; 9]);
-        assert_eq!(victim.ended, None);
+        victim.hear_with(1, fin.clone(), &[0xdd; 9]);
+        assert_eq!(victim.end.ended(), None);
         let expected: Vec<u8> = first.into_iter().flatten().collect();
-        assert!(victim.delivered[&FlowId(1)] == expected, "seed {seed}");
+        assert!(victim.end.log.flows()[&FlowId(1)].data == expected, "seed {seed}");
         let finished =
             victim.told.iter().filter(|told| matches!(told, Output::FlowFinished { .. }));
         assert_eq!(finished.count(), 1);
@@ -51,11 +51,11 @@ fn of_overlapping_ranges_with_different_bytes_the_first_wins_and_one_stream_is_d
 
 #[test]
 fn bytes_that_were_delivered_are_not_taken_back_by_others_at_the_same_place() {
-    let mut victim = Victim::server(1);
-    victim.frame(0, &open(1, 0), b"first");
-    victim.frame(0, &data(1, 0), b"other");
-    victim.frame(0, &data(1, 2), b"herring");
-    assert_eq!(victim.delivered[&FlowId(1)], b"firstring");
+    let mut victim = Scripted::server(1);
+    victim.hear_with(0, open(1, 0), b"first");
+    victim.hear_with(0, data(1, 0), b"other");
+    victim.hear_with(0, data(1, 2), b"herring");
+    assert_eq!(victim.end.log.flows()[&FlowId(1)].data, b"firstring");
 }
 
 #[test]
@@ -70,22 +70,22 @@ fn two_different_ends_and_bytes_beyond_an_end_are_violations_in_every_order() {
         (reset(1, 10), b"", end(11), b""),
     ];
     for (first, payload, second, more) in cases {
-        let mut victim = Victim::server(1);
-        victim.frame(0, &open(1, 0), b"");
-        victim.frame(0, &first, payload);
-        assert_eq!(victim.ended, None);
-        victim.frame(0, &second, more);
+        let mut victim = Scripted::server(1);
+        victim.hear(0, open(1, 0));
+        victim.hear_with(0, first.clone(), payload);
+        assert_eq!(victim.end.ended(), None);
+        victim.hear_with(0, second.clone(), more);
         let expected = EndReason::Violation(Violation::FinalOffsetChanged);
-        assert_eq!(victim.ended, Some(expected), "{first:?}, {second:?}");
+        assert_eq!(victim.end.ended(), Some(expected), "{first:?}, {second:?}");
     }
 }
 
 /// A server with data for its flow 0, and credit for none of it.
-fn waiting() -> Victim {
-    let mut victim = Victim::server(1);
+fn waiting() -> Scripted {
+    let mut victim = Scripted::server(1);
     victim.give(Input::FlowOpen { request: 0, opaque: Bytes::new() });
-    victim.frame(0, &Frame::Accept { flow: FlowId(0) }, b"");
-    while let room @ 1.. = victim.session.send_room(FlowId(0)) {
+    victim.hear(0, Frame::Accept { flow: FlowId(0) });
+    while let room @ 1.. = victim.end.session.send_room(FlowId(0)) {
         victim.give(Input::FlowData { flow: FlowId(0), data: vec![7; room as usize].into() });
     }
     victim
@@ -94,31 +94,31 @@ fn waiting() -> Victim {
 #[test]
 fn credit_that_goes_backwards_is_ignored() {
     let mut victim = waiting();
-    let sent = |victim: &Victim| victim.session.stats().payload_sent;
+    let sent = |victim: &Scripted| victim.end.session.stats().payload_sent;
     let before = sent(&victim);
     let credit = |limit| Frame::Credit { flow: FlowId(0), limit };
-    victim.frame(0, &credit(1 << 20), b"");
-    let room = victim.session.send_room(FlowId(0));
+    victim.hear(0, credit(1 << 20));
+    let room = victim.end.session.send_room(FlowId(0));
     assert!(room > 0);
     for limit in [1 << 19, before, 1, 0] {
-        victim.frame(0, &credit(limit), b"");
+        victim.hear(0, credit(limit));
         assert_eq!(
-            victim.session.send_room(FlowId(0)),
+            victim.end.session.send_room(FlowId(0)),
             room,
             "a limit that was given is not taken back"
         );
     }
     victim.give(Input::FlowData { flow: FlowId(0), data: vec![7; room as usize].into() });
     victim.acknowledge(0);
-    assert!(sent(&victim) > before && victim.ended.is_none());
+    assert!(sent(&victim) > before && victim.end.ended().is_none());
 }
 
 #[test]
 fn a_grant_that_goes_backwards_is_ignored() {
-    let mut victim = Victim::server(1);
+    let mut victim = Scripted::server(1);
     let grant = |flows| Frame::Grant { flows, early: 0 };
-    victim.frame(0, &grant(100), b"");
-    victim.frame(0, &grant(0), b"");
+    victim.hear(0, grant(100));
+    victim.hear(0, grant(0));
     for request in 0..101 {
         victim.give(Input::FlowOpen { request, opaque: Bytes::new() });
     }
@@ -129,13 +129,14 @@ fn a_grant_that_goes_backwards_is_ignored() {
 #[test]
 fn credit_for_all_there_can_be_is_worth_no_more_memory_than_any() {
     let mut victim = waiting();
-    victim.frame(0, &Frame::Credit { flow: FlowId(0), limit: (1 << 62) - 1 }, b"");
-    while let room @ 1.. = victim.session.send_room(FlowId(0)) {
+    victim.hear(0, Frame::Credit { flow: FlowId(0), limit: (1 << 62) - 1 });
+    while let room @ 1.. = victim.end.session.send_room(FlowId(0)) {
         victim.give(Input::FlowData { flow: FlowId(0), data: vec![7; room as usize].into() });
     }
-    let (held, limit) = (victim.session.stats().held, victim.session.config().memory_limit / 2);
+    let (held, limit) =
+        (victim.end.session.stats().held, victim.end.session.config().memory_limit / 2);
     assert!(held <= limit + (16 << 10), "{held} bytes held");
-    assert_eq!(victim.ended, None);
+    assert_eq!(victim.end.ended(), None);
 }
 
 /// Of our ids none was opened: each frame for one is a violation. Of the peer's each may come
@@ -152,25 +153,33 @@ fn frames_for_flows_that_were_never_opened_are_violations_or_wait_for_their_open
             Frame::Blocked { flow, limit: 0 },
         ]
     };
-    for (mine, yours, victim) in [(0, 1, Victim::server(1)), (1, 0, Victim::client(1))] {
+    for (mine, yours, victim) in [(0, 1, Scripted::server(1)), (1, 0, Scripted::client(1))] {
         for frame in about(FlowId(mine)) {
             let mut victim = victim.clone();
-            victim.frame(0, &frame, if matches!(frame, Frame::Data { .. }) { b"x" } else { b"" });
+            victim.hear_with(
+                0,
+                frame.clone(),
+                if matches!(frame, Frame::Data { .. }) { b"x" } else { b"" },
+            );
             assert_eq!(
-                victim.ended,
+                victim.end.ended(),
                 Some(EndReason::Violation(Violation::UnknownFlow)),
                 "{frame:?}"
             );
         }
         for (number, frame) in about(FlowId(yours)).into_iter().enumerate() {
             let mut victim = victim.clone();
-            victim.frame(0, &frame, if matches!(frame, Frame::Data { .. }) { b"x" } else { b"" });
+            victim.hear_with(
+                0,
+                frame.clone(),
+                if matches!(frame, Frame::Data { .. }) { b"x" } else { b"" },
+            );
             let expected = (number < 2).then_some(EndReason::Violation(Violation::UnknownFlow));
-            assert_eq!(victim.ended, expected, "{frame:?}");
+            assert_eq!(victim.end.ended(), expected, "{frame:?}");
             if expected.is_none() {
                 let told = |told: &Output| matches!(told, Output::FlowIncoming { .. });
                 assert!(!victim.told.iter().any(told), "nothing is known of it yet");
-                victim.frame(0, &open(yours, 0), b"");
+                victim.hear(0, open(yours, 0));
                 let incoming = victim.told.iter().any(told);
                 assert_eq!(incoming, !matches!(frame, Frame::Reset { .. }), "{frame:?}");
             }
@@ -180,12 +189,12 @@ fn frames_for_flows_that_were_never_opened_are_violations_or_wait_for_their_open
 
 #[test]
 fn frames_for_flows_that_have_ended_change_nothing() {
-    let mut victim = Victim::server(1);
-    victim.frame(0, &open(1, 0), b"hello");
-    victim.frame(0, &reset(1, 5), b"");
+    let mut victim = Scripted::server(1);
+    victim.hear_with(0, open(1, 0), b"hello");
+    victim.hear(0, reset(1, 5));
     victim.wait(std::time::Duration::from_millis(10));
     victim.acknowledge(0);
-    assert_eq!(victim.session.stats().flows, 0);
+    assert_eq!(victim.end.session.stats().flows, 0);
     victim.told.clear();
     let flow = FlowId(1);
     let late = [
@@ -197,7 +206,10 @@ fn frames_for_flows_that_have_ended_change_nothing() {
         bytes(&Frame::Blocked { flow, limit: 1 << 60 }, b""),
     ];
     for said in late.iter().cycle().take(60) {
-        victim.hear(0, said.clone());
+        victim.hear_bytes(0, said.clone());
     }
-    assert_eq!((victim.ended, victim.told.len(), victim.session.stats().flows), (None, 0, 0));
+    assert_eq!(
+        (victim.end.ended(), victim.told.len(), victim.end.session.stats().flows),
+        (None, 0, 0)
+    );
 }

@@ -1,8 +1,8 @@
 //! Numbers at and beyond their limits in every field of every frame.
 
-use crate::victim::{Victim, bytes, data, open, reset};
 use bytes::Bytes;
 use striper_core::config::{INITIAL_EARLY, INITIAL_FLOWS};
+use striper_core::testing::{Scripted, bytes, data, open, reset};
 use striper_core::wire::frame::Frame;
 use striper_core::wire::varint;
 use striper_core::{EndReason, FlowId, Input, Reason, StripeId, Violation};
@@ -58,18 +58,18 @@ fn frame(kind: u64, fields: &[u64], tail: &[u8]) -> Vec<u8> {
 }
 
 /// Sessions in different states, on both sides.
-fn victims() -> Vec<Victim> {
+fn victims() -> Vec<Scripted> {
     let mut victims = Vec::new();
-    for fresh in [Victim::server(2), Victim::client(2)] {
+    for fresh in [Scripted::server(2), Scripted::client(2)] {
         let (theirs, ours) =
-            if fresh.session.role() == striper_core::Role::Client { (0, 1) } else { (1, 0) };
+            if fresh.end.session.role() == striper_core::Role::Client { (0, 1) } else { (1, 0) };
         let mut busy = fresh.clone();
         busy.give(Input::FlowOpen { request: 0, opaque: "target".into() });
         busy.give(Input::FlowData { flow: FlowId(ours), data: Bytes::from_static(&[5; 100]) });
-        busy.frame(0, &open(theirs, 1000), b"hello");
-        busy.frame(0, &data(theirs, 10), b"behind a gap");
-        busy.frame(1, &data(theirs + 2, 0), b"overtakes its OPEN");
-        busy.frame(1, &reset(theirs + 4, 9), b"");
+        busy.hear_with(0, open(theirs, 1000), b"hello");
+        busy.hear_with(0, data(theirs, 10), b"behind a gap");
+        busy.hear_with(1, data(theirs + 2, 0), b"overtakes its OPEN");
+        busy.hear(1, reset(theirs + 4, 9));
         let mut bereaved = busy.clone();
         bereaved.down(1);
         let mut draining = busy.clone();
@@ -80,20 +80,20 @@ fn victims() -> Vec<Victim> {
 }
 
 /// Whatever has come, a session has ended with a reason, or goes on and answers.
-fn is_sound(mut victim: Victim, what: &dyn std::fmt::Debug) -> Option<EndReason> {
-    match victim.ended {
+fn is_sound(mut victim: Scripted, what: &dyn std::fmt::Debug) -> Option<EndReason> {
+    match victim.end.ended() {
         Some(EndReason::Violation(_) | EndReason::PeerClosed | EndReason::PeerComplained) => {}
         Some(EndReason::Shutdown) => {}
         Some(other) => panic!("{other:?} for {what:x?}"),
-        None if victim.session.stats().stripes.is_empty() => victim.up(7),
+        None if victim.end.session.stats().stripes.is_empty() => victim.up(7),
         None => {
-            let live = victim.session.stats().stripes[0].stripe.0;
-            let before = victim.said;
-            victim.frame(live, &Frame::Ping { nonce: 77 }, b"");
-            assert!(victim.said > before, "no answer after {what:x?}");
+            let live = victim.end.session.stats().stripes[0].stripe.0;
+            let before = victim.bytes_said;
+            victim.hear(live, Frame::Ping { nonce: 77 });
+            assert!(victim.bytes_said > before, "no answer after {what:x?}");
         }
     }
-    victim.ended
+    victim.end.ended()
 }
 
 /// Every choice of numbers for so many fields.
@@ -120,7 +120,7 @@ fn every_number_in_every_field_of_every_frame_is_taken_or_ends_the_session_with_
                     }
                     let said = frame(kind, &fields, &[3; 512][..tail]);
                     let mut victim = victim.clone();
-                    victim.hear(0, said.clone());
+                    victim.hear_bytes(0, said.clone());
                     match is_sound(victim, &said) {
                         None => taken += 1,
                         Some(_) => ended += 1,
@@ -145,15 +145,15 @@ fn every_length_of_every_frame_is_taken_awaited_or_ends_the_session_with_a_reaso
                 numbers[..fields].iter().for_each(|number| varint::put(&mut said, *number));
                 said.extend_from_slice(&[1; 64]);
                 let mut victim = victim.clone();
-                victim.hear(0, said.clone());
+                victim.hear_bytes(0, said.clone());
                 let too_long = length > 131_072 || (length > 1024 && kind != 0x01 && kind != 0x07);
                 let violation = EndReason::Violation(Violation::FrameTooLong);
                 if too_long {
-                    assert_eq!(victim.ended, Some(violation), "{said:x?}");
-                } else if let Some(end) = victim.ended {
+                    assert_eq!(victim.end.ended(), Some(violation), "{said:x?}");
+                } else if let Some(end) = victim.end.ended() {
                     assert!(end != violation, "{said:x?}");
                 }
-                victim.session.check_invariants();
+                victim.end.session.check_invariants();
             }
         }
     }
@@ -174,10 +174,10 @@ fn numbers_beyond_the_largest_and_longer_than_they_need_to_be_are_no_numbers() {
                 // As long as it needs to be, so that nothing but the number is wrong.
                 body.extend(vec![0; fields - place - 1]);
                 let said = [&[body.len() as u8][..], &body].concat();
-                let mut victim = Victim::server(2);
-                victim.hear(0, said.clone());
+                let mut victim = Scripted::server(2);
+                victim.hear_bytes(0, said.clone());
                 let expected = Some(EndReason::Violation(Violation::BadVarint));
-                assert_eq!(victim.ended, expected, "{said:x?}");
+                assert_eq!(victim.end.ended(), expected, "{said:x?}");
             }
         }
     }
@@ -186,12 +186,12 @@ fn numbers_beyond_the_largest_and_longer_than_they_need_to_be_are_no_numbers() {
 /// What a server that has opened flow 0 says to one frame after an OPEN of flow 1 with early credit
 /// and three bytes.
 fn answer(said: &[u8]) -> Option<EndReason> {
-    let mut victim = Victim::server(1);
+    let mut victim = Scripted::server(1);
     victim.give(Input::FlowOpen { request: 0, opaque: Bytes::new() });
-    victim.frame(0, &open(1, 1000), b"abc");
-    assert_eq!(victim.ended, None);
-    victim.hear(0, said.to_vec());
-    victim.ended
+    victim.hear_with(0, open(1, 1000), b"abc");
+    assert_eq!(victim.end.ended(), None);
+    victim.hear_bytes(0, said.to_vec());
+    victim.end.ended()
 }
 
 #[test]
@@ -262,52 +262,52 @@ fn unknown_frames_are_skipped_when_even_and_end_the_session_when_odd() {
         );
     }
     // The longest frame that is skipped, in two parts; then all goes on.
-    let mut victim = Victim::server(1);
+    let mut victim = Scripted::server(1);
     let mut long = vec![0x80, 0x80, 0x08, 0x40];
     long.resize(3 + 131_072, 0xff);
-    victim.hear(0, long[..70_000].to_vec());
-    victim.hear(0, long[70_000..].to_vec());
-    let before = victim.said;
-    victim.frame(0, &Frame::Ping { nonce: 1 }, b"");
-    assert!(victim.ended.is_none() && victim.said > before);
+    victim.hear_bytes(0, long[..70_000].to_vec());
+    victim.hear_bytes(0, long[70_000..].to_vec());
+    let before = victim.bytes_said;
+    victim.hear(0, Frame::Ping { nonce: 1 });
+    assert!(victim.end.ended().is_none() && victim.bytes_said > before);
 }
 
 #[test]
 fn more_than_max_flows_are_never_open_at_once() {
-    let mut victim = Victim::server(1);
-    victim.checks = false;
+    let mut victim = Scripted::server(1);
+    victim.habits.checks = false;
     for index in 0..16_384 {
-        victim.frame(0, &open(2 * index + 1, 0), b"");
+        victim.hear(0, open(2 * index + 1, 0));
     }
-    assert_eq!((victim.ended, victim.session.stats().flows), (None, 16_384));
-    victim.frame(0, &open(2 * 16_384 + 1, 0), b"");
-    assert_eq!(victim.ended, Some(EndReason::Violation(Violation::FlowNotGranted)));
+    assert_eq!((victim.end.ended(), victim.end.session.stats().flows), (None, 16_384));
+    victim.hear(0, open(2 * 16_384 + 1, 0));
+    assert_eq!(victim.end.ended(), Some(EndReason::Violation(Violation::FlowNotGranted)));
 }
 
 #[test]
 fn no_more_early_flows_than_granted_exist_before_the_first_grant() {
-    let mut victim = Victim::new(striper_core::Role::Server { instance: 9 }, Default::default());
-    assert_eq!(victim.session.may_join(StripeId(0)), Ok(()));
+    let mut victim = Scripted::new(striper_core::testing::SERVER, Default::default());
+    assert_eq!(victim.end.session.may_join(StripeId(0)), Ok(()));
     // What was granted goes out with the first stripe, so it counts from there.
     victim.up(0);
     assert!(victim.granted > INITIAL_FLOWS);
     for index in 0..victim.granted {
-        victim.checks = index % 1000 == 0;
-        victim.frame(0, &data(2 * index + 1, 0), b"x");
+        victim.habits.checks = index % 1000 == 0;
+        victim.hear_with(0, data(2 * index + 1, 0), b"x");
     }
-    assert_eq!(victim.ended, None);
-    assert_eq!(victim.session.stats().flows as u64, victim.granted);
-    victim.frame(0, &data(2 * victim.granted + 1, 0), b"x");
-    assert_eq!(victim.ended, Some(EndReason::Violation(Violation::FlowNotGranted)));
+    assert_eq!(victim.end.ended(), None);
+    assert_eq!(victim.end.session.stats().flows as u64, victim.granted);
+    victim.hear_with(0, data(2 * victim.granted + 1, 0), b"x");
+    assert_eq!(victim.end.ended(), Some(EndReason::Violation(Violation::FlowNotGranted)));
 }
 
 #[test]
 fn a_reason_of_any_number_is_kept_as_it_is() {
     for reason in [7, 8, 1 << 40, MAX] {
-        let mut victim = Victim::server(1);
-        victim.frame(0, &open(1, 0), b"");
+        let mut victim = Scripted::server(1);
+        victim.hear(0, open(1, 0));
         victim.told.clear();
-        victim.hear(0, frame(0x09, &[1, reason, 0], b""));
+        victim.hear_bytes(0, frame(0x09, &[1, reason, 0], b""));
         let reset =
             striper_core::Output::FlowReset { flow: FlowId(1), reason: Reason::from_code(reason) };
         assert!(victim.told.contains(&reset), "{:?}", victim.told);

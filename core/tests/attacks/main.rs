@@ -8,5 +8,3 @@ mod amplification;
 mod flows;
 mod huge;
 mod moments;
-#[path = "../victim/mod.rs"]
-mod victim;

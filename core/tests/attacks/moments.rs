@@ -1,17 +1,17 @@
 //! When things happen: clocks that jump, and stripes that end as soon as they have begun.
 
-use crate::victim::{Victim, data, open, reset};
 use bytes::Bytes;
 use std::time::Duration;
+use striper_core::testing::{SERVER, Scripted, data, open, reset};
 use striper_core::wire::frame::Frame;
 use striper_core::{EndReason, FlowId, Input, Instant, Role, StripeId, Violation};
 
 /// Sessions in every state that waits for something, on both sides; whether a stripe is up.
-fn waiting() -> Vec<(&'static str, Victim, bool)> {
+fn waiting() -> Vec<(&'static str, Scripted, bool)> {
     let mut all = Vec::new();
-    for role in [Role::Client, Role::Server { instance: 9 }] {
+    for role in [Role::Client, SERVER] {
         let (theirs, ours) = if role == Role::Client { (0, 1) } else { (1, 0) };
-        let born = Victim::new(role, Default::default());
+        let born = Scripted::new(role, Default::default());
         let mut idle = born.clone().with(2);
         (0..2).for_each(|stripe| idle.acknowledge(stripe));
         let mut sending = idle.clone();
@@ -20,12 +20,12 @@ fn waiting() -> Vec<(&'static str, Victim, bool)> {
         let mut doubted = sending.clone();
         doubted.wait(Duration::from_secs(2));
         let mut receiving = idle.clone();
-        receiving.frame(0, &open(theirs, 0), b"");
-        receiving.frame(0, &data(theirs, 5), b"behind a gap");
+        receiving.hear(0, open(theirs, 0));
+        receiving.hear_with(0, data(theirs, 5), b"behind a gap");
         let mut lingering = receiving.clone();
-        lingering.consumes = false;
-        lingering.frame(0, &data(theirs, 0), b"waits");
-        lingering.frame(0, &reset(theirs, 30), b"");
+        lingering.habits.consumes = false;
+        lingering.hear_with(0, data(theirs, 0), b"waits");
+        lingering.hear(0, reset(theirs, 30));
         let mut bereaved = sending.clone();
         (0..2).for_each(|stripe| bereaved.down(stripe));
         let mut draining = sending.clone();
@@ -53,19 +53,19 @@ fn a_clock_that_jumps_ahead_ends_no_session_that_has_a_stripe_and_only_resume_li
             let mut victim = victim.clone();
             victim.now = victim.now + jump;
             victim.give(Input::Tick);
-            let lost = !has_stripe && jump >= victim.session.config().resume_limit;
+            let lost = !has_stripe && jump >= victim.end.session.config().resume_limit;
             let expected = lost.then_some(EndReason::NoStripe);
-            assert_eq!(victim.ended, expected, "{what}, {jump:?}");
+            assert_eq!(victim.end.ended(), expected, "{what}, {jump:?}");
             if has_stripe {
                 assert_eq!(
-                    victim.session.stats().stripes.len(),
+                    victim.end.session.stats().stripes.len(),
                     2,
                     "{what}: no stripe is blamed for {jump:?}"
                 );
                 (0..2).for_each(|stripe| victim.acknowledge(stripe));
                 victim.wait(Duration::from_secs(3));
                 assert_eq!(
-                    victim.session.stats().stripes.len(),
+                    victim.end.session.stats().stripes.len(),
                     2,
                     "{what}: {jump:?} and three seconds"
                 );
@@ -84,12 +84,16 @@ fn a_clock_that_jumps_back_stands_still_until_it_is_there_again() {
             jumped.now = Instant::from_micros(to);
             jumped.give(Input::Tick);
             steady.give(Input::Tick);
-            assert_eq!(jumped.session.now(), now, "{what}");
-            assert_eq!(jumped.session.deadline(), steady.session.deadline(), "{what}");
+            assert_eq!(jumped.end.session.now(), now, "{what}");
+            assert_eq!(jumped.end.session.deadline(), steady.end.session.deadline(), "{what}");
             (jumped.now, steady.now) = (now, now);
             jumped.wait(HOUR);
             steady.wait(HOUR);
-            assert_eq!((jumped.ended, jumped.said), (steady.ended, steady.said), "{what}");
+            assert_eq!(
+                (jumped.end.ended(), jumped.bytes_said),
+                (steady.end.ended(), steady.bytes_said),
+                "{what}"
+            );
         }
     }
 }
@@ -101,81 +105,81 @@ fn a_clock_that_jumps_to_and_fro_neither_stops_a_session_nor_fills_an_allowance_
         control_per_second: 1000,
         ..striper_core::Config::default()
     };
-    let mut victim = Victim::new(Role::Server { instance: 9 }, config).with(2);
+    let mut victim = Scripted::new(SERVER, config).with(2);
     let late = victim.now + HOUR;
     let mut heard = 0;
-    while victim.ended.is_none() {
+    while victim.end.ended().is_none() {
         victim.now = if heard % 2 == 0 { late } else { Instant::ZERO };
-        victim.frame(0, &Frame::Ping { nonce: 1 }, b"");
+        victim.hear(0, Frame::Ping { nonce: 1 });
         heard += 1;
         assert!(heard < 40_000, "an hour fills the allowance up once");
     }
-    assert_eq!(victim.ended, Some(EndReason::Violation(Violation::Flood)));
+    assert_eq!(victim.end.ended(), Some(EndReason::Violation(Violation::Flood)));
     assert!(heard > 20_000);
 }
 
 #[test]
 fn stripes_that_end_right_after_their_hello_cost_a_few_bytes_each_and_no_flow() {
     for settled in [true, false] {
-        let mut victim = Victim::server(1);
-        victim.frame(0, &open(1, 0), b"hello");
+        let mut victim = Scripted::server(1);
+        victim.hear_with(0, open(1, 0), b"hello");
         victim.acknowledge(0);
-        let (before, mut most) = (victim.said, 0);
+        let (before, mut most) = (victim.bytes_said, 0);
         for stripe in 1..=512 {
             victim.up(stripe);
             victim.down(stripe);
-            most = most.max(victim.session.hello(StripeId(9999)).encode().len());
+            most = most.max(victim.end.session.hello(StripeId(9999)).encode().len());
             if settled {
                 // As an honest peer would: it says the same, and acknowledges what it is told.
-                victim.frame(0, &Frame::StripeGone { stripe: StripeId(stripe), received: 0 }, b"");
+                victim.hear(0, Frame::StripeGone { stripe: StripeId(stripe), received: 0 });
                 victim.acknowledge(0);
             }
-            assert_eq!(victim.ended, None, "{stripe} stripes");
+            assert_eq!(victim.end.ended(), None, "{stripe} stripes");
         }
-        let each = (victim.said - before) / 512;
+        let each = (victim.bytes_said - before) / 512;
         println!("{each} bytes said for each, a HELLO of {most} at most, settled: {settled}");
         assert!(each <= 80, "{each} bytes for each");
         assert!(most <= if settled { 64 } else { 16 << 10 }, "a HELLO of {most} bytes");
-        assert_eq!(victim.session.stats().flows, 1);
+        assert_eq!(victim.end.session.stats().flows, 1);
         victim.up(600);
         victim.down(600);
         // Beyond 512 that are not settled nobody is asked for more; it may be the route's fault, so
         // nobody is blamed.
-        assert_eq!(victim.ended, (!settled).then_some(EndReason::NoStripe));
+        assert_eq!(victim.end.ended(), (!settled).then_some(EndReason::NoStripe));
     }
 }
 
 #[test]
 fn more_than_512_stripes_that_the_peer_says_are_gone_are_a_violation() {
-    let mut victim = Victim::server(1);
+    let mut victim = Scripted::server(1);
     let gone = |stripe| Frame::StripeGone { stripe: StripeId(stripe), received: 0 };
-    (1..=512).for_each(|stripe| victim.frame(0, &gone(stripe), b""));
-    assert_eq!(victim.ended, None);
-    victim.frame(0, &gone(513), b"");
-    assert_eq!(victim.ended, Some(EndReason::Violation(Violation::TooManyGoneStripes)));
+    (1..=512).for_each(|stripe| victim.hear(0, gone(stripe)));
+    assert_eq!(victim.end.ended(), None);
+    victim.hear(0, gone(513));
+    assert_eq!(victim.end.ended(), Some(EndReason::Violation(Violation::TooManyGoneStripes)));
 }
 
 #[test]
 fn no_more_than_64_stripes_may_join_and_none_twice() {
-    let mut victim = Victim::server(64);
-    assert_eq!(victim.session.may_join(StripeId(64)), Err(striper_core::Refusal::TooMany));
+    let mut victim = Scripted::server(64);
+    assert_eq!(victim.end.session.may_join(StripeId(64)), Err(striper_core::Refusal::TooMany));
     victim.down(3);
-    assert_eq!(victim.session.may_join(StripeId(3)), Err(striper_core::Refusal::StripeUsed));
-    assert_eq!(victim.session.may_join(StripeId(64)), Ok(()));
+    assert_eq!(victim.end.session.may_join(StripeId(3)), Err(striper_core::Refusal::StripeUsed));
+    assert_eq!(victim.end.session.may_join(StripeId(64)), Ok(()));
 }
 
 #[test]
 fn a_last_stripe_that_ends_right_after_its_hello_leaves_the_flows_to_the_next() {
-    let mut victim = Victim::client(0);
+    let mut victim = Scripted::client(0);
     victim.give(Input::FlowOpen { request: 0, opaque: Bytes::new() });
     victim.give(Input::FlowData { flow: FlowId(1), data: vec![7; 5000].into() });
     for stripe in 0..50 {
         victim.up(stripe);
-        assert!(victim.sent(stripe) > 5000, "all of it goes on each");
+        assert!(victim.end.sent(StripeId(stripe)) > 5000, "all of it goes on each");
         victim.down(stripe);
     }
     victim.up(50);
     victim.acknowledge(50);
-    victim.frame(50, &Frame::Accept { flow: FlowId(1) }, b"");
-    assert_eq!((victim.ended, victim.session.stats().held), (None, 0));
+    victim.hear(50, Frame::Accept { flow: FlowId(1) });
+    assert_eq!((victim.end.ended(), victim.end.session.stats().held), (None, 0));
 }

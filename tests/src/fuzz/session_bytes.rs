@@ -118,10 +118,11 @@ fn said<A: Fn() -> usize>(attacked: &mut Attacked<A>, source: &mut Source) {
 /// A flow that exists, or any other.
 fn flow<A: Fn() -> usize>(attacked: &Attacked<A>, source: &mut Source) -> FlowId {
     match source.byte() {
-        existing @ 128.. => attacked
-            .flows()
-            .nth(usize::from(existing) % attacked.flows().len().max(1))
-            .unwrap_or(FlowId(0)),
+        existing @ 128.. => {
+            let flows = attacked.flows();
+            let index = usize::from(existing) % flows.len().max(1);
+            flows.get(index).copied().unwrap_or(FlowId(0))
+        }
         127 => FlowId(source.number()),
         small => FlowId(u64::from(small)),
     }
@@ -213,7 +214,7 @@ fn local<A: Fn() -> usize>(attacked: &mut Attacked<A>, source: &mut Source) {
     match source.choice(8) {
         0..=1 => attacked.produce(flow, source.length()),
         2..=3 => attacked.consume(flow, source.byte()),
-        4 => attacked.finish_flow(flow),
+        4 => attacked.give(Input::FlowFinish { flow }),
         5 => attacked.give(Input::FlowReset { flow, reason: Reason::Aborted }),
         6 => attacked.give(Input::FlowAccept { flow }),
         _ => attacked.give(Input::FlowRefuse { flow, reason: Reason::NotAllowed }),

@@ -83,11 +83,14 @@ fn test_items(code: &str) -> Vec<Range<usize>> {
     behind_cfg.chain(modules).collect()
 }
 
+/// What simulators compile too. It is for tests alone.
+const TESTING: &str = "#[cfg(any(test, feature = ";
+
 fn is_cfg_test(attribute: &str) -> bool {
     attribute.starts_with("#[cfg(")
         && words(attribute, "test").next().is_some()
         && !attribute.contains("not(test)")
-        && !attribute.contains("any(")
+        && (!attribute.contains("any(") || attribute.starts_with(TESTING))
 }
 
 /// Every file of Rust in the repository, by name.
@@ -120,11 +123,14 @@ mod tests {
     #[test]
     fn test_code_is_told_apart() {
         let text = "fn a() {}\n#[cfg(test)]\n#[derive(X)]\nfn b() {}\nfn c() {}\nmod tests { x }\n\
-                    #[cfg(not(test))]\nfn d() {}\n";
+                    #[cfg(not(test))]\nfn d() {}\n\
+                    #[cfg(any(test, feature = \"testing\"))]\nfn e() {}\n\
+                    #[cfg(any(test, unix))]\nfn f() {}\n";
         let source = Source::new("core/src/x.rs", text);
         let is_test = |word: &str| source.is_test_item(text.find(word).unwrap());
-        assert!(is_test("fn b") && is_test("x }"));
+        assert!(is_test("fn b") && is_test("x }") && is_test("fn e"));
         assert!(!is_test("fn a") && !is_test("fn c") && !is_test("fn d"));
+        assert!(!is_test("fn f"));
         for (path, expected) in [
             ("tests/src/lib.rs", false),
             ("tests/tests/keys.rs", true),

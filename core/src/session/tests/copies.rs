@@ -1,7 +1,6 @@
 //! What is stuck on a slow stripe is sent once more on a fast one, if there is nothing else to
 //! send.
 
-use super::alone::Alone;
 use super::*;
 use crate::SchedulerKind;
 use crate::scheduler::reinject;
@@ -10,8 +9,8 @@ use crate::stripe::window::Ack;
 use crate::timers::Timer;
 use crate::wire::deframer::Item;
 
-fn rate(alone: &mut Alone, stripe: u64, bytes: u64) {
-    let rate = alone.session.stripes.get_mut(StripeId(stripe)).unwrap().rate_mut();
+fn rate(alone: &mut Scripted, stripe: u64, bytes: u64) {
+    let rate = alone.end.session.stripes.get_mut(StripeId(stripe)).unwrap().rate_mut();
     let mark = rate.mark(Some(0), alone.now);
     let latest = Latest { at: alone.now, mark, beyond: 1_000_000, queued: true };
     rate.acknowledged(bytes, 0, Some(latest), alone.now + Duration::from_secs(1));
@@ -19,28 +18,28 @@ fn rate(alone: &mut Alone, stripe: u64, bytes: u64) {
 
 /// 60,000 bytes of a flow lie on stripe 0, which is known to be slow, and the others come up and
 /// are fast. What goes on them as copies, and how often the end of the direction is among that.
-fn copied(kind: SchedulerKind, others: u64, spent: bool, finish: bool) -> (u64, usize, Alone) {
+fn copied(kind: SchedulerKind, others: u64, spent: bool, finish: bool) -> (u64, usize, Scripted) {
     let config = Config { stripes: 0, scheduler: kind, ..Config::default() };
-    let mut alone = Alone::new(Role::Client, 0, config);
+    let mut alone = alone(Role::Client, 0, config);
     alone.answers = false;
-    alone.up(StripeId(0));
-    alone.wait(40);
+    alone.up(0);
+    alone.wait(ms(40));
     alone.acknowledge(0);
     let flow = alone.open(&[7; 60_000]);
     if finish {
         alone.give(Input::FlowFinish { flow });
     }
     rate(&mut alone, 0, 200_000);
-    alone.session.copies.set_copied(reinject::budget(60_000));
+    alone.end.session.copies.set_copied(reinject::budget(60_000));
     alone.said.clear();
-    (1..=others).for_each(|stripe| alone.up(StripeId(stripe)));
-    alone.wait(40);
+    (1..=others).for_each(|stripe| alone.up(stripe));
+    alone.wait(ms(40));
     for stripe in 1..=others {
         alone.acknowledge(stripe);
         rate(&mut alone, stripe, 10_000_000);
     }
     if !spent {
-        alone.session.copies.set_copied(0);
+        alone.end.session.copies.set_copied(0);
     }
     alone.give(Input::Tick);
     let (mut copied, mut fins) = (0, 0);
@@ -59,8 +58,8 @@ fn what_is_far_behind_is_copied_to_whoever_is_faster_and_counted() {
     for others in 1..3 {
         let (copied, fins, alone) = copied(SchedulerKind::Earliest, others, false, false);
         assert!((30_000..45_000).contains(&copied), "{copied} bytes on {others} others");
-        assert_eq!(alone.session.copies.copied(), copied);
-        assert_eq!(alone.session.stats().payload_resent, copied);
+        assert_eq!(alone.end.session.copies.copied(), copied);
+        assert_eq!(alone.end.session.stats().payload_resent, copied);
         assert_eq!(fins, 0);
     }
 }
@@ -79,20 +78,20 @@ fn nothing_is_copied_where_that_does_not_pay() {
 
 /// Stripes of the same rate, on one of which is a piece of a flow that nobody acknowledges; when to
 /// wake for a copy.
-fn unanswered(kind: SchedulerKind, stripes: u64) -> (Alone, Option<Instant>) {
+fn unanswered(kind: SchedulerKind, stripes: u64) -> (Scripted, Option<Instant>) {
     let config = Config { stripes: 0, scheduler: kind, ..Config::default() };
-    let mut alone = Alone::new(Role::Client, stripes, config);
+    let mut alone = alone(Role::Client, stripes, config);
     (0..stripes).for_each(|stripe| rate(&mut alone, stripe, 1_000_000));
     alone.answers = false;
     let flow = alone.open(b"");
     (0..stripes).for_each(|stripe| alone.acknowledge(stripe));
     alone.give(Input::FlowData { flow, data: Bytes::from_static(&[7; 2_000]) });
-    let wake = alone.session.timers.at(Timer::Overtake);
+    let wake = alone.end.session.timers.at(Timer::Overtake);
     (alone, wake)
 }
 
 /// The stripe and the offset of each piece of data said since.
-fn pieces(alone: &mut Alone) -> Vec<(u64, u64)> {
+fn pieces(alone: &mut Scripted) -> Vec<(u64, u64)> {
     let piece = |(stripe, piece): (StripeId, Item)| match piece {
         Item::Data { offset, .. } => Some((stripe.0, offset)),
         Item::Frame(_) => None,
@@ -104,37 +103,40 @@ fn pieces(alone: &mut Alone) -> Vec<(u64, u64)> {
 fn what_is_late_is_copied_to_another_stripe_once_even_if_nothing_else_happens() {
     let (mut alone, wake) = unanswered(SchedulerKind::Earliest, 2);
     let [(carrier, 0)] = pieces(&mut alone)[..] else { panic!("one piece") };
-    let late = alone.session.stripes.get(StripeId(carrier)).unwrap().late_at();
+    let late = alone.end.session.stripes.get(StripeId(carrier)).unwrap().late_at();
     let wake = wake.expect("a time to wake");
     let late = late.expect("it waits for an acknowledgement");
     assert!(wake <= late);
     let millis = (late.since(alone.now).as_micros() as u64).div_ceil(1000);
-    alone.wait(millis - 1);
+    alone.wait(ms(millis - 1));
     assert_eq!(pieces(&mut alone), [], "not before it is late");
-    alone.wait(1);
+    alone.wait(ms(1));
     assert_eq!(pieces(&mut alone), [(1 - carrier, 0)]);
-    alone.wait(5);
-    assert_eq!((pieces(&mut alone), alone.session.copies.copied()), (vec![], 2_000));
-    assert!(!alone.session.stats().stripes[carrier as usize].doubted, "and not because of doubt");
+    alone.wait(ms(5));
+    assert_eq!((pieces(&mut alone), alone.end.session.copies.copied()), (vec![], 2_000));
+    assert!(
+        !alone.end.session.stats().stripes[carrier as usize].doubted,
+        "and not because of doubt"
+    );
 }
 
 /// Two stripes 40 ms away, with data waiting for room on them; so many acknowledgements of the
 /// first were overdue and brought little, and the second takes more. What goes there of the first
 /// one's. `expected`, if it was known to take long.
 fn beside_other_data(overdue: u64, expected: bool) -> Vec<(u64, u64)> {
-    let mut alone = Alone::new(Role::Client, 0, Config { stripes: 0, ..Config::default() });
+    let mut alone = alone(Role::Client, 0, Config { stripes: 0, ..Config::default() });
     alone.answers = false;
-    (0..2).for_each(|stripe| alone.up(StripeId(stripe)));
-    alone.wait(40);
+    (0..2).for_each(|stripe| alone.up(stripe));
+    alone.wait(ms(40));
     for stripe in 0..2 {
         alone.acknowledge(stripe);
         rate(&mut alone, stripe, 1_000_000);
     }
-    alone.writes = false;
+    alone.habits.writes = false;
     alone.open(&[7; 200_000]);
     let before = pieces(&mut alone);
-    alone.wait(1);
-    let (now, stripe) = (alone.now, alone.session.stripes.get_mut(StripeId(0)).unwrap());
+    alone.wait(ms(1));
+    let (now, stripe) = (alone.now, alone.end.session.stripes.get_mut(StripeId(0)).unwrap());
     let sent = stripe.sent();
     // 2,000 bytes in 100 ms each.
     for count in 1..=overdue {
@@ -146,7 +148,7 @@ fn beside_other_data(overdue: u64, expected: bool) -> Vec<(u64, u64)> {
             .iter_mut()
             .for_each(|entry| entry.expected = now + Duration::from_secs(9));
     }
-    let total = alone.session.stripes.get(StripeId(1)).unwrap().sent();
+    let total = alone.end.session.stripes.get(StripeId(1)).unwrap().sent();
     alone.give(Input::StripeWritten { stripe: StripeId(1), total });
     let after = pieces(&mut alone);
     assert!(
@@ -161,32 +163,35 @@ fn beside_other_data(overdue: u64, expected: bool) -> Vec<(u64, u64)> {
 /// beside a fast stripe that could take copies; all but the first are copied or wait for it. Then
 /// each input acknowledges one of them. How many entries all searches together look at.
 fn looks(pieces: u64) -> u64 {
-    let mut alone = Alone::new(Role::Client, 0, Config { stripes: 0, ..Config::default() });
-    (alone.answers, alone.unchecked) = (false, true);
-    alone.up(StripeId(0));
-    alone.wait(40);
+    let mut alone = alone(Role::Client, 0, Config { stripes: 0, ..Config::default() });
+    (alone.answers, alone.habits.checks) = (false, false);
+    alone.up(0);
+    alone.wait(ms(40));
     alone.acknowledge(0);
     let flow = alone.open(b"");
     for _ in 0..pieces {
         alone.give(Input::FlowData { flow, data: Bytes::from_static(b"x") });
     }
-    alone.up(StripeId(1));
-    alone.wait(40);
+    alone.up(1);
+    alone.wait(ms(40));
     alone.acknowledge(1);
     rate(&mut alone, 0, 1_000_000);
     rate(&mut alone, 1, 10_000_000);
-    let (now, stripe) = (alone.now, alone.session.stripes.get_mut(StripeId(0)).unwrap());
+    let (now, stripe) = (alone.now, alone.end.session.stripes.get_mut(StripeId(0)).unwrap());
     for count in 1..=2 {
         stripe.rate_mut().acknowledged(1_000_000 + 2_000 * count, 100_000, None, now);
     }
     assert!(stripe.rate().slowed() && stripe.ledger().len() as u64 >= pieces);
     let ends: Vec<u64> = stripe.ledger().iter().map(|entry| entry.end).collect();
     for end in ends {
-        alone.wait(1);
+        alone.wait(ms(1));
         alone.hear(1, Frame::Ack { counts: vec![(StripeId(0), end)] });
     }
-    assert!(alone.session.stats().held == 0 && alone.session.stats().payload_resent >= pieces / 2);
-    alone.session.stripes.iter().map(|stripe| stripe.ledger().looks).sum()
+    assert!(
+        alone.end.session.stats().held == 0
+            && alone.end.session.stats().payload_resent >= pieces / 2
+    );
+    alone.end.session.stripes.iter().map(|stripe| stripe.ledger().looks).sum()
 }
 
 #[test]
@@ -208,16 +213,17 @@ fn what_will_be_late_on_a_stripe_that_has_become_slow_goes_before_other_data() {
 #[test]
 fn a_stripe_without_a_round_trip_waits_for_it_unless_all_are_as_new() {
     for known in [false, true] {
-        let mut alone = Alone::new(Role::Client, 0, Config { stripes: 0, ..Config::default() });
+        let mut alone = alone(Role::Client, 0, Config { stripes: 0, ..Config::default() });
         alone.answers = false;
-        (0..2).for_each(|stripe| alone.up(StripeId(stripe)));
-        alone.writes = false;
+        (0..2).for_each(|stripe| alone.up(stripe));
+        alone.habits.writes = false;
         if known {
             alone.acknowledge(1);
         }
         alone.open(&[7; 200_000]);
         // The OPEN takes the room on one, what is to follow it goes on the other.
-        let sent = |alone: &Alone, id: u64| alone.session.stripes.get(StripeId(id)).unwrap().sent();
+        let sent =
+            |alone: &Scripted, id: u64| alone.end.session.stripes.get(StripeId(id)).unwrap().sent();
         let waits = sent(&alone, 0) < 1_000 && sent(&alone, 1) < 1_000;
         assert_eq!(waits, known);
         alone.acknowledge(0);
@@ -234,11 +240,11 @@ fn nobody_wakes_for_copies_where_there_are_none() {
 
 #[test]
 fn a_sparse_flow_goes_one_piece_beyond_the_window_that_a_busy_one_has_filled() {
-    let mut alone = Alone::client(1);
+    let mut alone = client(1);
     alone.answers = false;
     let (sparse, busy) = (alone.open(b""), alone.open(b""));
     rate(&mut alone, 0, 1_000_000);
-    let stripe = alone.session.stripes.get_mut(StripeId(0)).unwrap();
+    let stripe = alone.end.session.stripes.get_mut(StripeId(0)).unwrap();
     let rate = Some(crate::Rate::bytes(1_000_000));
     let ack = Ack { delivered: 0, before: 0, sent: 1, rate, took: 0, shortest: 0, chunk: 0 };
     stripe.window_mut().acknowledged(&ack, alone.now);
@@ -246,7 +252,8 @@ fn a_sparse_flow_goes_one_piece_beyond_the_window_that_a_busy_one_has_filled() {
     let credit = Frame::Credit { flow: busy, limit: 1 << 20 };
     alone.hear(0, credit);
     alone.give(Input::FlowData { flow: busy, data: Bytes::from_static(&[7; 200_000]) });
-    let in_flight = |alone: &Alone| alone.session.stripes.get(StripeId(0)).unwrap().in_flight();
+    let in_flight =
+        |alone: &Scripted| alone.end.session.stripes.get(StripeId(0)).unwrap().in_flight();
     let full = in_flight(&alone);
     assert!(full.abs_diff(window) <= piece / 2 + 12, "{full} of {window}");
     alone.said.clear();

@@ -1,10 +1,8 @@
 //! What must arrive is said again when its stripe is lost, and what was said on one stripe is
 //! repeated on another.
 
-use super::alone::{Alone, FLOW, open};
 use super::*;
 use crate::config::FLOW_FLOOR;
-use crate::stripe::Token;
 use crate::timers::Timer;
 use crate::wire::deframer::Item;
 
@@ -26,7 +24,7 @@ fn the_one(frames: &[(u64, Frame)], is: impl Fn(&Frame) -> bool) -> u64 {
 
 #[test]
 fn a_drain_lost_with_its_stripe_is_said_again() {
-    let mut alone = Alone::client(2);
+    let mut alone = client(2);
     alone.open(b"");
     alone.give(Input::Shutdown);
     let stripe = the_one(&alone.frames(), |frame| *frame == Frame::Drain);
@@ -42,7 +40,7 @@ fn a_farewell_lost_with_its_stripe_is_said_again() {
     ];
     let is_farewell = |frame: &Frame| matches!(frame, Frame::Reset { .. } | Frame::Refuse { .. });
     for closing in closings {
-        let mut alone = Alone::server(2);
+        let mut alone = server(2);
         alone.hear(0, open());
         alone.give(closing);
         let stripe = the_one(&alone.frames(), is_farewell);
@@ -54,18 +52,18 @@ fn a_farewell_lost_with_its_stripe_is_said_again() {
 #[test]
 fn a_reset_that_a_copy_has_brought_is_not_said_again() {
     let is_reset = |frame: &Frame| matches!(frame, Frame::Reset { .. });
-    let mut alone = Alone::client(1);
+    let mut alone = client(1);
     alone.answers = false;
     alone.open(b"some data that keeps the flow");
     alone.give(Input::FlowReset { flow: FLOW, reason: Reason::Aborted });
-    alone.up(StripeId(1));
+    alone.up(1);
     alone.acknowledge(1);
     alone.frames();
-    alone.wait(1000);
+    alone.wait(ms(1000));
     assert_eq!(stripes_of(&alone.frames(), is_reset), [1], "its stripe is in doubt");
-    let count = alone.end_of(1, Token::Control(Intent::Reset(FLOW)));
+    let count = end_of(&alone, 1, Token::Control(Intent::Reset(FLOW)));
     alone.hear(1, Frame::Ack { counts: vec![(StripeId(1), count)] });
-    assert_eq!(alone.session.stats().flows, 1, "its data is still on its way");
+    assert_eq!(alone.end.session.stats().flows, 1, "its data is still on its way");
     alone.give(down(0));
     assert_eq!(stripes_of(&alone.frames(), is_reset), []);
 }
@@ -73,7 +71,7 @@ fn a_reset_that_a_copy_has_brought_is_not_said_again() {
 #[test]
 fn the_end_of_a_stripe_is_said_until_the_peer_knows() {
     let is_gone = |frame: &Frame| matches!(frame, Frame::StripeGone { stripe: StripeId(0), .. });
-    let mut alone = Alone::server(4);
+    let mut alone = server(4);
     alone.give(down(0));
     let mut carriers = Vec::new();
     for _ in 0..2 {
@@ -86,33 +84,34 @@ fn the_end_of_a_stripe_is_said_until_the_peer_knows() {
     alone.acknowledge(stripe);
     carriers.sort_unstable();
     assert_eq!(carriers, [1, 2, 3]);
-    alone.up(StripeId(4));
+    alone.up(4);
     alone.give(down(stripe));
     assert_eq!(stripes_of(&alone.frames(), is_gone), [], "what was acknowledged is known");
 }
 
 #[test]
 fn acknowledgements_lost_with_their_stripe_are_said_again() {
-    let acks = |alone: &mut Alone| -> Vec<_> {
+    let acks = |alone: &mut Scripted| -> Vec<_> {
         let ack = |(_, frame)| if let Frame::Ack { counts } = frame { Some(counts) } else { None };
         alone.frames().into_iter().filter_map(ack).flatten().collect()
     };
     for answers in [true, false] {
-        let mut alone = Alone::server(1);
+        let mut alone = server(1);
         alone.hear(0, open());
         alone.answers = answers;
-        alone.up(StripeId(1));
-        alone.up(StripeId(2));
+        alone.up(1);
+        alone.up(2);
         alone.answers = false;
-        alone.wait(5);
+        alone.wait(ms(5));
         let brought = alone
+            .end
             .session
             .stats()
             .stripes
             .iter()
             .map(|stripe| (stripe.stripe, stripe.received))
             .collect::<Vec<_>>();
-        let carrier = alone.session.stripes.iter().find(|stripe| {
+        let carrier = alone.end.session.stripes.iter().find(|stripe| {
             stripe.ledger().iter().any(|entry| entry.token == Token::Acknowledgements)
         });
         let carrier = carrier.unwrap().id();
@@ -128,24 +127,24 @@ fn acknowledgements_lost_with_their_stripe_are_said_again() {
 
 #[test]
 fn of_a_frame_that_has_arrived_in_part_only_the_rest_is_sent_again() {
-    let mut alone = Alone::client(1);
+    let mut alone = client(1);
     alone.answers = false;
     alone.open(&[7; 8_000]);
-    let end = alone.session.stripes.get(StripeId(0)).unwrap().sent();
+    let end = alone.end.session.stripes.get(StripeId(0)).unwrap().sent();
     alone.hear(0, Frame::Ack { counts: vec![(StripeId(0), end - 3_000)] });
-    assert_eq!(alone.session.stats().held, 3_000, "what has arrived is let go");
-    alone.up(StripeId(1));
+    assert_eq!(alone.end.session.stats().held, 3_000, "what has arrived is let go");
+    alone.up(1);
     alone.said.clear();
     alone.give(down(0));
     let data =
         Item::Data { flow: FLOW, offset: 5_000, data: Bytes::from_static(&[7; 3_000]), fin: false };
     assert!(alone.said.contains(&(StripeId(1), data)), "{:?}", alone.said);
-    assert_eq!(alone.session.stats().payload_resent, 3_000);
+    assert_eq!(alone.end.session.stats().payload_resent, 3_000);
 }
 
 #[test]
 fn acknowledgements_of_past_stripes_are_late_and_of_unknown_ones_a_violation() {
-    let mut alone = Alone::server(1);
+    let mut alone = server(1);
     alone.hear(0, Frame::StripeGone { stripe: StripeId(7), received: 0 });
     alone.acknowledge(0);
     for (stripe, ended) in [(7, false), (8, true)] {
@@ -157,13 +156,13 @@ fn acknowledgements_of_past_stripes_are_late_and_of_unknown_ones_a_violation() {
 
 #[test]
 fn a_pong_answers_the_ping_that_it_names() {
-    let mut alone = Alone::client(1);
+    let mut alone = client(1);
     alone.answers = false;
     alone.open(b"");
-    alone.wait(1_000);
-    let doubted = |alone: &Alone| alone.session.stats().stripes[0].doubted;
+    alone.wait(ms(1_000));
+    let doubted = |alone: &Scripted| alone.end.session.stats().stripes[0].doubted;
     let (nonce, _) =
-        alone.session.stripes.get(StripeId(0)).unwrap().probes().ping().expect("overdue");
+        alone.end.session.stripes.get(StripeId(0)).unwrap().probes().ping().expect("overdue");
     alone.hear(0, Frame::Pong { nonce: nonce + 1 });
     assert!(doubted(&alone));
     alone.hear(0, Frame::Pong { nonce });
@@ -173,33 +172,33 @@ fn a_pong_answers_the_ping_that_it_names() {
 #[test]
 fn acknowledgements_are_repeated_once_on_a_second_stripe() {
     let is_ack = |frame: &Frame| matches!(frame, Frame::Ack { .. });
-    let mut alone = Alone::server(2);
+    let mut alone = server(2);
     alone.hear(0, open());
     alone.frames();
-    alone.wait(4);
+    alone.wait(ms(4));
     let stripe = the_one(&alone.frames(), is_ack);
-    alone.wait(9);
+    alone.wait(ms(9));
     assert_eq!(stripes_of(&alone.frames(), is_ack), []);
-    alone.wait(1);
+    alone.wait(ms(1));
     assert_eq!(stripes_of(&alone.frames(), is_ack), [1 - stripe]);
-    alone.wait(5_000);
+    alone.wait(ms(5_000));
     assert_eq!(stripes_of(&alone.frames(), is_ack), []);
 }
 
 #[test]
 fn a_single_stripe_has_nobody_to_repeat_what_it_says() {
-    let mut alone = Alone::server(1);
+    let mut alone = server(1);
     alone.hear(0, open());
-    alone.wait(5);
-    assert!(!alone.session.timers.is_set(Timer::Repeat));
+    alone.wait(ms(5));
+    assert!(!alone.end.session.timers.is_set(Timer::Repeat));
 }
 
 #[test]
 fn credit_is_repeated_on_a_second_stripe_while_it_is_of_use() {
     for useful in [true, false] {
-        let mut alone = Alone::server(2);
+        let mut alone = server(2);
         alone.hear(0, open());
-        alone.hear_data(0, 0, &pattern(FLOW_FLOOR as usize), false);
+        alone.hear_data(0, FLOW, 0, &pattern(FLOW_FLOOR as usize), false);
         alone.give(Input::FlowConsumed { flow: FLOW, total: FLOW_FLOOR });
         // The window has doubled.
         let credit = Frame::Credit { flow: FLOW, limit: 3 * FLOW_FLOOR };
@@ -207,7 +206,7 @@ fn credit_is_repeated_on_a_second_stripe_while_it_is_of_use() {
         if !useful {
             alone.give(Input::FlowReset { flow: FLOW, reason: Reason::Aborted });
         }
-        alone.wait(10);
+        alone.wait(ms(10));
         let repeated = useful.then_some(1 - stripe);
         assert_eq!(stripes_of(&alone.frames(), |frame| *frame == credit), repeated.as_slice());
     }
@@ -216,15 +215,15 @@ fn credit_is_repeated_on_a_second_stripe_while_it_is_of_use() {
 #[test]
 fn credit_lost_with_its_stripe_or_given_without_one_is_said_on_the_next() {
     for lost in [true, false] {
-        let mut alone = Alone::server(1);
+        let mut alone = server(1);
         alone.hear(0, open());
-        alone.hear_data(0, 0, &pattern(FLOW_FLOOR as usize), false);
+        alone.hear_data(0, FLOW, 0, &pattern(FLOW_FLOOR as usize), false);
         let steps = [Input::FlowConsumed { flow: FLOW, total: FLOW_FLOOR }, down(0)];
         let [first, second] = if lost { steps } else { [steps[1].clone(), steps[0].clone()] };
         alone.give(first);
         alone.give(second);
         alone.frames();
-        alone.up(StripeId(1));
+        alone.up(1);
         // The window has doubled.
         let credit = Frame::Credit { flow: FLOW, limit: 3 * FLOW_FLOOR };
         assert_eq!(stripes_of(&alone.frames(), |frame| *frame == credit), [1], "lost: {lost}");
@@ -233,26 +232,26 @@ fn credit_lost_with_its_stripe_or_given_without_one_is_said_on_the_next() {
 
 #[test]
 fn an_open_that_is_said_again_says_the_same() {
-    let mut alone = Alone::client(0);
+    let mut alone = client(0);
     alone.open(b"first bytes");
     let expected = crate::config::INITIAL_EARLY;
     let is_open = |frame: &Frame| matches!(frame, Frame::Open { early, .. } if *early == expected);
-    alone.up(StripeId(0));
+    alone.up(0);
     assert_eq!(stripes_of(&alone.frames(), is_open), [0]);
     alone.answers = false;
-    alone.up(StripeId(1));
+    alone.up(1);
     alone.give(down(0));
     assert_eq!(stripes_of(&alone.frames(), is_open), [1]);
 }
 
 #[test]
 fn a_fin_is_sent_again_with_the_data_that_it_ends_as_often_as_it_is_lost() {
-    let mut alone = Alone::client(0);
+    let mut alone = client(0);
     alone.answers = false;
     alone.open(&[3; 10_000]);
     alone.give(Input::FlowFinish { flow: FLOW });
     for stripe in 0..4 {
-        alone.up(StripeId(stripe));
+        alone.up(stripe);
         let fins = |(_, item): &&(StripeId, Item)| match item {
             Item::Data { fin, data, .. } => *fin && !data.is_empty(),
             Item::Frame(_) => false,
@@ -268,7 +267,7 @@ fn exactly_what_lay_on_a_dead_stripe_is_sent_again_even_if_another_is_in_doubt()
     for doubt in [false, true] {
         let config =
             Config { stripes: 0, scheduler: crate::SchedulerKind::RoundRobin, ..Config::default() };
-        let mut alone = Alone::new(Role::Client, 3, config);
+        let mut alone = alone(Role::Client, 3, config);
         alone.answers = false;
         alone.open(&[5; 16_000]);
         let carried = |(stripe, piece): &(StripeId, Item)| match piece {
@@ -284,7 +283,7 @@ fn exactly_what_lay_on_a_dead_stripe_is_sent_again_even_if_another_is_in_doubt()
         let idle =
             (0..3).map(StripeId).find(|stripe| *stripe != first && *stripe != second).unwrap();
         if doubt {
-            let stripe = alone.session.stripes.get_mut(idle).unwrap();
+            let stripe = alone.end.session.stripes.get_mut(idle).unwrap();
             stripe.doubt();
             stripe.resent();
         }
@@ -298,21 +297,21 @@ fn exactly_what_lay_on_a_dead_stripe_is_sent_again_even_if_another_is_in_doubt()
 
 #[test]
 fn an_acknowledgement_of_part_of_a_past_stripe_lets_go_of_that_part_alone() {
-    let mut alone = Alone::client(1);
+    let mut alone = client(1);
     alone.answers = false;
     alone.open(&[7; 8_000]);
-    alone.up(StripeId(1));
-    alone.up(StripeId(2));
+    alone.up(1);
+    alone.up(2);
     alone.give(down(2));
     alone.give(down(0));
     alone.hear(1, Frame::Ack { counts: vec![(StripeId(0), 5)] });
-    assert_eq!(alone.session.stats().held, 8_000);
+    assert_eq!(alone.end.session.stats().held, 8_000);
 }
 
 #[test]
 fn a_reset_that_no_stripe_takes_yet_outlives_the_arrival_of_its_open() {
-    let mut alone = Alone::client(1);
-    alone.writes = false;
+    let mut alone = client(1);
+    alone.habits.writes = false;
     for _ in 0..63 {
         alone.give(Input::FlowOpen { request: 0, opaque: vec![0; 512].into() });
     }
@@ -320,39 +319,39 @@ fn a_reset_that_no_stripe_takes_yet_outlives_the_arrival_of_its_open() {
     alone.frames();
     alone.give(Input::FlowReset { flow: FLOW, reason: Reason::Aborted });
     assert_eq!(alone.frames(), [], "it waits");
-    let count = alone.end_of(0, Token::Control(Intent::Open(FLOW)));
+    let count = end_of(&alone, 0, Token::Control(Intent::Open(FLOW)));
     alone.hear(0, Frame::Ack { counts: vec![(StripeId(0), count)] });
-    alone.writes = true;
-    let total = alone.session.stripes.get(StripeId(0)).unwrap().sent();
+    alone.habits.writes = true;
+    let total = alone.end.session.stripes.get(StripeId(0)).unwrap().sent();
     alone.give(Input::StripeWritten { stripe: StripeId(0), total });
     the_one(&alone.frames(), |frame| matches!(frame, Frame::Reset { .. }));
 }
 
 #[test]
 fn what_asks_for_no_acknowledgement_goes_on_no_stripe_that_is_silent_while_another_is_heard() {
-    let acknowledge = |alone: &mut Alone| {
+    let acknowledge = |alone: &mut Scripted| {
         alone.frames();
-        alone.session.control.owe(Intent::Acknowledge(StripeId(1)));
+        alone.end.session.control.owe(Intent::Acknowledge(StripeId(1)));
         alone.give(Input::Tick);
         the_one(&alone.frames(), |frame| matches!(frame, Frame::Ack { .. }))
     };
     for (millis, carrier) in [(50, 0), (51, 1)] {
-        let mut alone = Alone::server(2);
-        alone.wait(millis);
+        let mut alone = server(2);
+        alone.wait(ms(millis));
         alone.hear(1, open());
         assert_eq!(acknowledge(&mut alone), carrier);
-        alone.wait(50);
+        alone.wait(ms(50));
         assert_eq!(acknowledge(&mut alone), carrier);
-        alone.wait(1);
+        alone.wait(ms(1));
         assert_eq!(acknowledge(&mut alone), 0, "nobody has said anything for as long");
         alone.hear(1, Frame::Ping { nonce: 1 });
-        let stripe = alone.session.stripes.get_mut(StripeId(1)).unwrap();
+        let stripe = alone.end.session.stripes.get_mut(StripeId(1)).unwrap();
         stripe.doubt();
         stripe.resent();
         assert_eq!(acknowledge(&mut alone), 0, "no other may");
     }
-    let mut alone = Alone::server(2);
-    alone.wait(51);
+    let mut alone = server(2);
+    alone.wait(ms(51));
     alone.hear(1, open());
     alone.frames();
     alone.give(Input::FlowAccept { flow: FLOW });

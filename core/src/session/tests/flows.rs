@@ -9,20 +9,20 @@ fn bytes_and_fins_cross_in_both_directions() {
     let data = pattern(3_000_000);
     let flow = pair.open();
     pair.run();
-    assert_eq!(pair.sides[1].seen.incoming, [flow]);
+    assert!(pair.sides[1].log.live().eq([flow]));
     pair.give(1, Input::FlowAccept { flow });
     pair.send_all(0, flow, &data);
     pair.give(0, Input::FlowFinish { flow });
     pair.run();
-    assert_eq!(pair.sides[0].seen.accepted, [flow]);
-    assert_eq!(pair.sides[1].seen.finished, [flow]);
-    assert!(pair.sides[0].seen.finished.is_empty(), "half-close is per direction");
+    assert!(pair.flow(0, flow).accepted);
+    assert!(pair.flow(1, flow).fin);
+    assert!(!pair.flow(0, flow).fin, "half-close is per direction");
     pair.send_all(1, flow, &data);
     pair.give(1, Input::FlowFinish { flow });
     pair.run();
     for side in 0..2 {
         assert!(pair.received(side, flow) == data);
-        assert_eq!(pair.sides[side].seen.ended, [flow]);
+        assert_eq!(pair.flow(side, flow).over, Some(Over::Ended));
         assert_eq!(pair.sides[side].session.stats().flows, 0);
     }
 }
@@ -45,7 +45,7 @@ fn frames_of_a_flow_may_overtake_its_open_in_every_order() {
             pair.run();
         }
         assert!(pair.received(1, flow) == data, "order {order:?}");
-        assert_eq!(pair.sides[1].seen.finished, [flow]);
+        assert!(pair.flow(1, flow).fin);
     }
 }
 
@@ -64,7 +64,7 @@ fn a_reset_delivers_earlier_bytes_first() {
         pair.run();
     }
     assert!(pair.received(0, flow) == data);
-    assert_eq!(pair.sides[0].seen.reset, [(flow, Reason::Aborted)]);
+    assert_eq!(pair.flow(0, flow).over, Some(Over::ResetByPeer(Reason::Aborted)));
     assert_eq!((pair.sides[0].session.stats().flows, pair.sides[1].session.stats().flows), (0, 0));
 }
 
@@ -73,7 +73,7 @@ fn a_reset_waits_at_most_a_second_for_a_consumer_that_has_stopped() {
     let mut pair = Pair::new(Config::default());
     let flow = pair.open();
     pair.run();
-    pair.sides[0].seen.lazy = true;
+    pair.habits[0].consumes = false;
     let data = pattern(2_000_000);
     let mut sent = 0;
     while let len @ 1.. = pair.send(1, flow, &data[sent..]) {
@@ -82,9 +82,9 @@ fn a_reset_waits_at_most_a_second_for_a_consumer_that_has_stopped() {
     }
     pair.give(1, Input::FlowReset { flow, reason: Reason::Aborted });
     pair.run();
-    assert!(pair.sides[0].seen.reset.is_empty() || pair.received(0, flow).len() == sent);
+    assert!(pair.flow(0, flow).over.is_none() || pair.received(0, flow).len() == sent);
     pair.run_until(pair.now + Duration::from_secs(2));
-    assert_eq!(pair.sides[0].seen.reset, [(flow, Reason::Aborted)]);
+    assert_eq!(pair.flow(0, flow).over, Some(Over::ResetByPeer(Reason::Aborted)));
     assert_eq!((pair.sides[0].session.stats().flows, pair.sides[1].session.stats().flows), (0, 0));
 }
 
@@ -96,7 +96,7 @@ fn a_refused_flow_ends_on_both_sides() {
     pair.run();
     pair.give(1, Input::FlowRefuse { flow, reason: Reason::ConnectionRefused });
     pair.run();
-    assert_eq!(pair.sides[0].seen.refused, [(flow, Reason::ConnectionRefused)]);
+    assert_eq!(pair.flow(0, flow).over, Some(Over::RefusedByPeer(Reason::ConnectionRefused)));
     assert_eq!((pair.sides[0].session.stats().flows, pair.sides[1].session.stats().flows), (0, 0));
 }
 
@@ -107,16 +107,16 @@ fn a_drained_session_ends_when_its_flows_have() {
     pair.run();
     pair.give(0, Input::Shutdown);
     pair.run();
-    assert_eq!(pair.sides[0].seen.over, None);
+    assert_eq!(pair.sides[0].ended(), None);
     pair.give(0, Input::FlowFinish { flow });
     pair.give(1, Input::FlowFinish { flow });
     pair.run();
     for side in 0..2 {
         assert!(matches!(
-            pair.sides[side].seen.over,
+            pair.sides[side].ended(),
             Some(EndReason::Shutdown | EndReason::PeerClosed)
         ));
-        assert_eq!(pair.sides[side].seen.ended, [flow], "ended, not reset");
+        assert_eq!(pair.flow(side, flow).over, Some(Over::Ended), "ended, not reset");
     }
 }
 
@@ -125,17 +125,14 @@ fn a_slow_consumer_sees_the_fin_of_a_session_that_the_other_side_closed() {
     let mut pair = Pair::new(Config::default());
     let flow = pair.open();
     pair.run();
-    pair.sides[1].seen.lazy = true;
+    pair.habits[1].consumes = false;
     pair.send_all(0, flow, &pattern(1000));
     pair.give(0, Input::FlowFinish { flow });
     pair.give(1, Input::FlowFinish { flow });
     pair.run();
     pair.give(0, Input::Shutdown);
     pair.run();
-    assert!(pair.sides[1].seen.over.is_some());
-    assert_eq!(pair.sides[1].seen.finished, [flow]);
-    assert_eq!(
-        (&pair.sides[1].seen.ended[..], &pair.sides[1].seen.reset[..]),
-        (&[flow][..], &[][..])
-    );
+    assert!(pair.sides[1].ended().is_some());
+    assert!(pair.flow(1, flow).fin);
+    assert_eq!(pair.flow(1, flow).over, Some(Over::Ended));
 }

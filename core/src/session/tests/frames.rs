@@ -1,6 +1,5 @@
 //! What one frame or one request does, and what it does no second time.
 
-use super::alone::{Alone, FLOW, open};
 use super::*;
 use crate::config::{FLOW_FLOOR, INITIAL_EARLY, INITIAL_FLOWS};
 use crate::wire::deframer::Item;
@@ -12,7 +11,7 @@ fn opened(told: &[Output]) -> usize {
 
 #[test]
 fn nothing_more_is_read_of_a_stripe_that_a_frame_has_ended() {
-    let mut alone = Alone::server(2);
+    let mut alone = server(2);
     let stripe = StripeId(0);
     let gone = Frame::StripeGone { stripe, received: 0 }.encode(0);
     let data = Bytes::from([gone, Frame::Drain.encode(0)].concat());
@@ -22,7 +21,7 @@ fn nothing_more_is_read_of_a_stripe_that_a_frame_has_ended() {
 
 #[test]
 fn a_grant_opens_as_many_waiting_flows_as_it_allows() {
-    let mut alone = Alone::client(1);
+    let mut alone = client(1);
     for request in 0..INITIAL_FLOWS + 3 {
         alone.give(Input::FlowOpen { request, opaque: Bytes::new() });
     }
@@ -35,12 +34,12 @@ fn a_grant_opens_as_many_waiting_flows_as_it_allows() {
 
 #[test]
 fn acknowledgements_of_many_stripes_take_as_few_frames_as_hold_them() {
-    let mut alone = Alone::server(MAX_ACKS as u64 + 2);
+    let mut alone = server(MAX_ACKS as u64 + 2);
     for stripe in 0..MAX_ACKS as u64 + 2 {
         alone.hear(stripe, Frame::Grant { flows: 0, early: 0 });
     }
     alone.frames();
-    alone.wait(5);
+    alone.wait(ms(5));
     let counts = |frame| match frame {
         (_, Frame::Ack { counts }) => Some(counts.len()),
         _ => None,
@@ -64,12 +63,12 @@ fn payload_is_counted_once_where_it_is_sent_and_where_it_is_delivered() {
 
 #[test]
 fn credit_grows_when_the_peer_says_that_it_has_used_it_up() {
-    let mut alone = Alone::server(1);
+    let mut alone = server(1);
     alone.hear(0, open());
     // So little memory is left that no window grows by itself.
-    let receive = alone.session.memory_used().0 + 8 * FLOW_FLOOR;
+    let receive = alone.end.session.memory_used().0 + 8 * FLOW_FLOOR;
     alone.give(Input::MemoryLimit { receive, send: 1 << 20 });
-    alone.hear_data(0, 0, &pattern(FLOW_FLOOR as usize), false);
+    alone.hear_data(0, FLOW, 0, &pattern(FLOW_FLOOR as usize), false);
     alone.give(Input::FlowConsumed { flow: FLOW, total: FLOW_FLOOR });
     let limit = 2 * FLOW_FLOOR;
     assert!(alone.frames().contains(&(0, Frame::Credit { flow: FLOW, limit })));
@@ -90,7 +89,7 @@ fn a_flow_is_answered_once() {
     ];
     for first in answers.clone() {
         for second in answers.clone() {
-            let mut alone = Alone::server(1);
+            let mut alone = server(1);
             alone.hear(0, open());
             alone.give(first.clone());
             let said = alone
@@ -110,7 +109,7 @@ fn what_was_reset_is_not_answered() {
         Input::FlowAccept { flow: FLOW },
         Input::FlowRefuse { flow: FLOW, reason: Reason::Aborted },
     ] {
-        let mut alone = Alone::server(1);
+        let mut alone = server(1);
         alone.hear(0, open());
         alone.give(Input::FlowReset { flow: FLOW, reason: Reason::Aborted });
         alone.frames();
@@ -124,7 +123,7 @@ fn a_direction_is_finished_once_and_not_after_a_reset() {
     for before in
         [Input::FlowFinish { flow: FLOW }, Input::FlowReset { flow: FLOW, reason: Reason::Aborted }]
     {
-        let mut alone = Alone::client(1);
+        let mut alone = client(1);
         alone.open(b"hello");
         alone.give(before);
         alone.said.clear();
@@ -135,7 +134,7 @@ fn a_direction_is_finished_once_and_not_after_a_reset() {
 
 #[test]
 fn an_accept_is_told_once_and_only_to_those_who_wait_for_it() {
-    let mut alone = Alone::client(1);
+    let mut alone = client(1);
     alone.open(b"");
     alone.told();
     alone.hear(0, Frame::Accept { flow: FLOW });
@@ -153,11 +152,11 @@ fn an_accept_is_told_once_and_only_to_those_who_wait_for_it() {
 
 #[test]
 fn opens_from_before_the_first_stripe_carry_data_as_far_as_it_takes_some() {
-    let mut alone = Alone::client(0);
+    let mut alone = client(0);
     for _ in 0..3 {
         alone.open(&[0; 3_000]);
     }
-    alone.up(StripeId(0));
+    alone.up(0);
     let first = |piece: &(StripeId, Item)| match &piece.1 {
         Item::Data { offset: 0, .. } => Some("data"),
         Item::Frame(Frame::Open { .. }) => Some("open"),
@@ -165,12 +164,12 @@ fn opens_from_before_the_first_stripe_carry_data_as_far_as_it_takes_some() {
     };
     let said: Vec<_> = alone.said.iter().filter_map(first).collect();
     assert_eq!(said, ["open", "data", "open", "data", "open", "data"]);
-    assert_eq!(alone.session.stats().payload_sent, 9_000);
+    assert_eq!(alone.end.session.stats().payload_sent, 9_000);
 }
 
 #[test]
 fn an_open_that_comes_twice_opens_one_flow() {
-    let mut alone = Alone::server(1);
+    let mut alone = server(1);
     alone.hear(0, open());
     assert_eq!(alone.told().len(), 1);
     alone.hear(0, open());
@@ -179,11 +178,11 @@ fn an_open_that_comes_twice_opens_one_flow() {
 
 #[test]
 fn a_fin_that_comes_twice_is_told_once_and_a_reset_after_it_at_once() {
-    let mut alone = Alone::client(1);
+    let mut alone = client(1);
     alone.open(b"");
     alone.told();
     for told in [2, 0] {
-        alone.hear_data(0, 0, b"hello", true);
+        alone.hear_data(0, FLOW, 0, b"hello", true);
         assert_eq!(alone.told().len(), told);
     }
     alone.hear(0, Frame::Reset { flow: FLOW, reason: Reason::Aborted.code(), final_offset: 5 });
@@ -193,8 +192,8 @@ fn a_fin_that_comes_twice_is_told_once_and_a_reset_after_it_at_once() {
 #[test]
 fn an_open_that_was_overtaken_takes_no_less_early_credit_than_its_data_used() {
     for (early, ended) in [(1000, false), (999, true)] {
-        let mut alone = Alone::server(1);
-        alone.hear_data(0, FLOW_FLOOR + 900, &[0; 100], false);
+        let mut alone = server(1);
+        alone.hear_data(0, FLOW, FLOW_FLOOR + 900, &[0; 100], false);
         alone.hear(0, Frame::Open { flow: FLOW, early, credit: 0, opaque: Bytes::new() });
         let reason = EndReason::Violation(Violation::CreditExceeded);
         assert_eq!(alone.told().contains(&Output::Ended { reason }), ended, "{early}");
@@ -203,7 +202,7 @@ fn an_open_that_was_overtaken_takes_no_less_early_credit_than_its_data_used() {
 
 #[test]
 fn data_that_overtakes_its_open_counts_as_early_credit() {
-    let mut alone = Alone::server(1);
+    let mut alone = server(1);
     for index in 0..17 {
         let flow = FlowId::nth(Role::Client, index);
         let offset = crate::config::INITIAL_WINDOW - 1;
@@ -218,28 +217,29 @@ fn data_that_overtakes_its_open_counts_as_early_credit() {
 
 #[test]
 fn blocked_on_a_flow_that_is_not_there_says_nothing() {
-    let mut alone = Alone::server(1);
+    let mut alone = server(1);
     alone.hear(0, Frame::Blocked { flow: FLOW, limit: 5 });
     assert_eq!((alone.frames(), alone.told()), (Vec::new(), Vec::new()));
 }
 
 #[test]
 fn data_asks_for_an_acknowledgement_and_what_answers_or_hints_does_not() {
-    let asks = |alone: &Alone| alone.session.timers.is_set(crate::timers::Timer::Acknowledge);
-    let mut alone = Alone::server(1);
+    let asks =
+        |alone: &Scripted| alone.end.session.timers.is_set(crate::timers::Timer::Acknowledge);
+    let mut alone = server(1);
     alone.hear(0, Frame::Ack { counts: vec![(StripeId(0), 0)] });
     alone.hear(0, Frame::Credit { flow: FLOW, limit: 5 });
     alone.hear(0, Frame::Blocked { flow: FLOW, limit: 5 });
     alone.hear(0, Frame::Ping { nonce: 5 });
     alone.hear(0, Frame::Pong { nonce: 5 });
     assert!(!asks(&alone));
-    alone.hear_data(0, 0, b"hello", false);
+    alone.hear_data(0, FLOW, 0, b"hello", false);
     assert!(asks(&alone));
 }
 
 #[test]
 fn data_for_a_flow_that_the_peer_wants_no_more_of_is_dropped() {
-    let mut alone = Alone::client(1);
+    let mut alone = client(1);
     alone.open(b"");
     alone.hear(0, Frame::Reset { flow: FLOW, reason: Reason::Aborted.code(), final_offset: 20 });
     alone.said.clear();

@@ -1,6 +1,5 @@
 //! What a session says of itself, whom it lets join, and its end.
 
-use super::alone::{Alone, FLOW};
 use super::*;
 use crate::stripe::estimator::Latest;
 use crate::wire::hello::Refusal;
@@ -9,31 +8,31 @@ use crate::wire::hello::Refusal;
 fn settings_below_their_limits_are_raised_and_told() {
     let config =
         Config { memory_limit: 0, heartbeat: Duration::ZERO, stripes: 3, ..Config::default() };
-    let mut alone = Alone::new(Role::Client, 0, config);
-    let told = alone.session.config();
+    let mut alone = alone(Role::Client, 0, config);
+    let told = alone.end.session.config();
     assert_eq!((told.memory_limit, told.heartbeat), (2 << 20, Duration::from_millis(10)));
     assert_eq!(told.stripes, 3);
-    alone.now = Instant::from_micros(77);
+    alone.now = alone.now + ms(77);
     alone.give(Input::Tick);
-    assert_eq!(alone.session.now(), alone.now);
+    assert_eq!(alone.end.session.now(), alone.now);
 }
 
 #[test]
 fn the_first_stripe_creates_the_session_and_later_ones_join_it() {
-    let mut alone = Alone::client(0);
-    assert_eq!(alone.session.hello(StripeId(0)).kind, HelloKind::Create);
-    alone.up(StripeId(0));
-    assert_eq!(alone.session.hello(StripeId(1)).kind, HelloKind::Join);
+    let mut alone = client(0);
+    assert_eq!(alone.end.session.hello(StripeId(0)).kind, HelloKind::Create);
+    alone.up(0);
+    assert_eq!(alone.end.session.hello(StripeId(1)).kind, HelloKind::Join);
 }
 
 #[test]
 fn a_stripe_may_join_once_while_there_is_room_and_a_session() {
     let most = crate::config::MAX_STRIPES as u64;
-    let mut alone = Alone::server(most - 1);
-    let may_join = |alone: &Alone, stripe| alone.session.may_join(StripeId(stripe));
+    let mut alone = server(most - 1);
+    let may_join = |alone: &Scripted, stripe| alone.end.session.may_join(StripeId(stripe));
     assert_eq!(may_join(&alone, 0), Err(Refusal::StripeUsed));
     assert_eq!(may_join(&alone, most), Ok(()));
-    alone.up(StripeId(most));
+    alone.up(most);
     assert_eq!(may_join(&alone, most + 1), Err(Refusal::TooMany));
     alone.give(Input::Abort);
     assert_eq!(may_join(&alone, most + 1), Err(Refusal::UnknownSession));
@@ -41,22 +40,22 @@ fn a_stripe_may_join_once_while_there_is_room_and_a_session() {
 
 #[test]
 fn memory_in_use_is_credit_given_and_data_held_beyond_the_floors() {
-    let mut alone = Alone::client(1);
+    let mut alone = client(1);
     alone.answers = false;
     alone.open(&[0; 20_000]);
     let early = crate::config::INITIAL_EARLY;
     // A window for the flow, and early credit for sixteen, one of which every session begins with.
-    assert_eq!(alone.session.memory_used(), (16 * early, 20_000 - (16 << 10)));
-    assert_eq!(alone.session.stats().credit_outstanding, 16 * early);
+    assert_eq!(alone.end.session.memory_used(), (16 * early, 20_000 - (16 << 10)));
+    assert_eq!(alone.end.session.stats().credit_outstanding, 16 * early);
     alone.give(Input::Abort);
-    assert_eq!(alone.session.memory_used(), (0, 0));
+    assert_eq!(alone.end.session.memory_used(), (0, 0));
 }
 
 #[test]
 fn a_window_takes_a_fourth_of_what_memory_is_left() {
-    let mut alone = Alone::client(1);
+    let mut alone = client(1);
     let free = 40_000;
-    let receive = alone.session.memory_used().0 + free;
+    let receive = alone.end.session.memory_used().0 + free;
     alone.give(Input::MemoryLimit { receive, send: 0 });
     alone.open(b"");
     let credit = (16 << 10) + free / 4;
@@ -70,9 +69,9 @@ fn a_window_takes_a_fourth_of_what_memory_is_left() {
 
 #[test]
 fn the_end_acknowledges_on_every_stripe_what_any_has_brought() {
-    let mut alone = Alone::client(0);
+    let mut alone = client(0);
     alone.answers = false;
-    (0..2).for_each(|stripe| alone.up(StripeId(stripe)));
+    (0..2).for_each(|stripe| alone.up(stripe));
     let grant = Frame::Grant { flows: 0, early: 0 };
     let brought = grant.encode(0).len() as u64;
     alone.hear(0, grant);
@@ -88,9 +87,9 @@ fn the_end_acknowledges_on_every_stripe_what_any_has_brought() {
 #[test]
 fn a_flow_that_is_cut_off_is_reset_unless_its_local_side_is_gone() {
     let cut = |gone: bool| {
-        let mut alone = Alone::client(1);
+        let mut alone = client(1);
         alone.open(b"");
-        alone.hear_data(0, 0, b"half", false);
+        alone.hear_data(0, FLOW, 0, b"half", false);
         if gone {
             alone.give(Input::FlowReset { flow: FLOW, reason: Reason::Aborted });
         } else {
@@ -116,13 +115,13 @@ fn stripes_are_wanted_as_they_are_missing_and_none_after_the_end() {
             |output| if let Output::StripesWanted { count } = output { Some(count) } else { None };
         told.into_iter().filter_map(count).collect()
     };
-    let mut alone = Alone::new(Role::Client, 0, Config { stripes: 2, ..Config::default() });
+    let mut alone = alone(Role::Client, 0, Config { stripes: 2, ..Config::default() });
     alone.give(Input::Tick);
     assert_eq!(wanted(alone.told()), [2]);
-    alone.up(StripeId(0));
+    alone.up(0);
     assert_eq!(wanted(alone.told()), [1]);
     let mut full = alone.clone();
-    full.up(StripeId(1));
+    full.up(1);
     assert_eq!(wanted(full.told()), [0]);
     for (mut alone, last) in [(alone, &[0][..]), (full, &[])] {
         alone.give(Input::Abort);
@@ -132,18 +131,18 @@ fn stripes_are_wanted_as_they_are_missing_and_none_after_the_end() {
 
 #[test]
 fn totals_outlive_the_session_but_what_is_held_does_not() {
-    let mut alone = Alone::client(1);
+    let mut alone = client(1);
     alone.open(b"hello");
-    alone.hear_data(0, 5, b"overtaken", false);
-    assert_eq!(alone.session.stats().reordering, 9);
+    alone.hear_data(0, FLOW, 5, b"overtaken", false);
+    assert_eq!(alone.end.session.stats().reordering, 9);
     alone.give(Input::Abort);
-    let stats = alone.session.stats();
+    let stats = alone.end.session.stats();
     assert_eq!((stats.payload_sent, stats.reordering, stats.reordering_peak), (5, 0, 9));
 }
 
 #[test]
 fn opens_that_wait_fail_when_the_session_drains() {
-    let mut alone = Alone::client(0);
+    let mut alone = client(0);
     for request in 0..crate::config::INITIAL_FLOWS + 1 {
         alone.give(Input::FlowOpen { request, opaque: Bytes::new() });
     }
@@ -154,28 +153,29 @@ fn opens_that_wait_fail_when_the_session_drains() {
 
 #[test]
 fn a_stripe_ends_the_wait_for_one() {
-    let mut alone = Alone::server(1);
-    alone.wait(70_000);
+    let mut alone = server(1);
+    alone.wait(ms(70_000));
     assert_eq!(alone.told(), []);
 }
 
 #[test]
 fn a_silent_stripe_is_pinged_when_nothing_has_come_for_a_heartbeat() {
-    let mut alone = Alone::server(1);
-    let pinged =
-        |alone: &Alone| alone.session.stripes.get(StripeId(0)).unwrap().probes().ping().is_some();
+    let mut alone = server(1);
+    let pinged = |alone: &Scripted| {
+        alone.end.session.stripes.get(StripeId(0)).unwrap().probes().ping().is_some()
+    };
     alone.answers = false;
-    alone.wait(6_000);
+    alone.wait(ms(6_000));
     alone.hear(0, Frame::Credit { flow: FLOW, limit: 5 });
-    alone.wait(9_999);
+    alone.wait(ms(9_999));
     assert!(!pinged(&alone));
-    alone.wait(1);
+    alone.wait(ms(1));
     assert!(pinged(&alone));
 }
 
 #[test]
 fn a_flow_that_waits_for_room_is_told_once_it_has_some() {
-    let mut alone = Alone::server(1);
+    let mut alone = server(1);
     alone.hear(0, Frame::Open { flow: FLOW, early: 0, credit: 100, opaque: Bytes::new() });
     alone.told();
     alone.give(Input::FlowData { flow: FLOW, data: Bytes::from_static(&[0; 100]) });
@@ -191,20 +191,20 @@ fn a_flow_that_waits_for_room_is_told_once_it_has_some() {
 
 #[test]
 fn a_stripe_that_can_not_take_what_waits_is_congested_once_until_it_can() {
-    let mut alone = Alone::client(1);
-    alone.writes = false;
+    let mut alone = client(1);
+    alone.habits.writes = false;
     alone.open(&[0; 100_000]);
-    let congestions = |alone: &Alone| alone.session.stats().stripes[0].congestions;
+    let congestions = |alone: &Scripted| alone.end.session.stats().stripes[0].congestions;
     assert_eq!(congestions(&alone), 1);
     alone.give(Input::Tick);
     assert_eq!(congestions(&alone), 1);
     for more in 2..4 {
-        let total = alone.session.stripes.get(StripeId(0)).unwrap().sent();
+        let total = alone.end.session.stripes.get(StripeId(0)).unwrap().sent();
         alone.give(Input::StripeWritten { stripe: StripeId(0), total });
         assert_eq!(congestions(&alone), more);
     }
-    alone.writes = true;
-    let total = alone.session.stripes.get(StripeId(0)).unwrap().sent();
+    alone.habits.writes = true;
+    let total = alone.end.session.stripes.get(StripeId(0)).unwrap().sent();
     alone.give(Input::StripeWritten { stripe: StripeId(0), total });
     let last = congestions(&alone);
     alone.give(Input::Tick);
@@ -213,11 +213,11 @@ fn a_stripe_that_can_not_take_what_waits_is_congested_once_until_it_can() {
 
 #[test]
 fn the_pace_of_a_stripe_is_told_when_it_has_doubled_or_halved() {
-    let mut alone = Alone::client(0);
-    alone.up(StripeId(0));
-    let pace = |alone: &mut Alone, rate: Option<u64>| -> Vec<u64> {
+    let mut alone = client(0);
+    alone.up(0);
+    let pace = |alone: &mut Scripted, rate: Option<u64>| -> Vec<u64> {
         if let Some(rate) = rate {
-            let stripe = alone.session.stripes.get_mut(StripeId(0)).unwrap();
+            let stripe = alone.end.session.stripes.get_mut(StripeId(0)).unwrap();
             *stripe.rate_mut() = crate::stripe::estimator::RateEstimator::new(alone.now);
             let mark = stripe.rate_mut().mark(None, alone.now);
             let latest = Latest { at: alone.now, mark, beyond: 1_000_000, queued: true };
@@ -244,20 +244,20 @@ fn the_pace_of_a_stripe_is_told_when_it_has_doubled_or_halved() {
 
 #[test]
 fn a_stripe_full_of_what_asks_for_nothing_is_pinged_so_that_its_ledger_ends() {
-    let mut alone = Alone::server(1);
+    let mut alone = server(1);
     alone.answers = false;
-    alone.unchecked = true;
-    let nonce = alone.session.control.nonce();
+    alone.habits.checks = false;
+    let nonce = alone.end.session.control.nonce();
     // Of two kinds in turn: what follows its like joins it.
     for _ in 0..2048 {
         alone.hear(0, Frame::Ping { nonce: 5 });
         alone.hear(0, Frame::Grant { flows: 0, early: 0 });
-        alone.wait(5);
+        alone.wait(ms(5));
     }
-    assert_eq!(alone.session.stripes.get(StripeId(0)).unwrap().ledger().len(), 4096);
+    assert_eq!(alone.end.session.stripes.get(StripeId(0)).unwrap().ledger().len(), 4096);
     alone.give(Input::Tick);
-    assert_eq!(alone.session.control.nonce(), nonce);
+    assert_eq!(alone.end.session.control.nonce(), nonce);
     alone.hear(0, Frame::Ping { nonce: 5 });
     alone.give(Input::Tick);
-    assert_eq!(alone.session.control.nonce(), nonce + 1);
+    assert_eq!(alone.end.session.control.nonce(), nonce + 1);
 }

@@ -2,7 +2,6 @@
 
 extern crate std;
 
-use super::alone::Alone;
 use super::*;
 use crate::config::{CONTROL_PER_FLOW, INITIAL_FLOWS, MIN_CONTROL_BURST};
 
@@ -12,16 +11,17 @@ fn churn(pair: &mut Pair, flows: usize, until: Duration) -> usize {
     for request in 0..flows as u64 {
         pair.give(0, Input::FlowOpen { request, opaque: Bytes::new() });
     }
-    let (end, mut reset) = (pair.now + until, pair.sides[0].seen.opened.len() - 1);
+    let (end, mut reset) = (pair.now + until, pair.sides[0].log.flows().len() - 1);
     reset -= reset.min(flows);
     while pair.now < end {
         pair.run_until(end.min(pair.now + Duration::from_millis(1)));
-        while let Some(flow) = pair.sides[0].seen.opened.get(reset).copied() {
+        while reset < pair.sides[0].log.flows().len() {
+            let flow = FlowId::nth(Role::Client, reset as u64);
             pair.give(0, Input::FlowReset { flow, reason: Reason::Aborted });
             reset += 1;
         }
     }
-    pair.sides[0].seen.opened.len()
+    pair.sides[0].log.flows().len()
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn at_rest_all_of_the_burst_is_there_again() {
     let outstanding = side.flows.ids().granted().0 - 300;
     assert!(outstanding > 64 - 64 / 8, "{outstanding} ids at hand");
     assert!(!side.timers.is_set(Timer::Grant), "nothing is held back any more");
-    let before = pair.sides[0].seen.opened.len();
+    let before = pair.sides[0].log.flows().len();
     let after = churn(&mut pair, 200, Duration::from_millis(10));
     assert!(after - before >= 100, "{} flows at once", after - before);
 }
@@ -54,16 +54,16 @@ fn at_rest_all_of_the_burst_is_there_again() {
 #[test]
 fn a_grant_that_was_held_back_goes_out_when_its_time_has_come_though_nothing_else_happens() {
     let config = Config { max_flows: INITIAL_FLOWS, opens_per_second: 100, ..Config::default() };
-    let mut alone = Alone::new(Role::Server { instance: 9 }, 1, config);
+    let mut alone = alone(SERVER, 1, config);
     for index in 0..2 * INITIAL_FLOWS {
         let flow = FlowId::nth(Role::Client, index);
         alone.hear(0, Frame::Open { flow, early: 0, credit: 0, opaque: Bytes::new() });
         alone.hear(0, Frame::Reset { flow, reason: 0, final_offset: 0 });
     }
-    alone.wait(6);
+    alone.wait(ms(6));
     alone.acknowledge(0);
     alone.frames();
-    let (at, timer) = alone.session.deadline().unwrap();
+    let (at, timer) = alone.end.session.deadline().unwrap();
     assert_eq!(timer, Timer::Grant);
     alone.now = at;
     alone.give(Input::Tick);
@@ -79,15 +79,15 @@ fn tight() -> Config {
     Config { control_burst: MIN_CONTROL_BURST, control_per_second: 0, ..Config::default() }
 }
 
-fn alone(config: Config) -> Alone {
-    let mut alone = Alone::new(Role::Server { instance: 9 }, 2, config);
-    alone.unchecked = true;
+fn limited(config: Config) -> Scripted {
+    let mut alone = alone(SERVER, 2, config);
+    alone.habits.checks = false;
     alone
 }
 
 /// Says the same again and again until the session has ended, or so many bytes were said; how many
 /// those were.
-fn flood(alone: &mut Alone, said: &Bytes, most: u64) -> u64 {
+fn flood(alone: &mut Scripted, said: &Bytes, most: u64) -> u64 {
     let mut bytes = 0;
     while bytes < most && !over(alone) {
         alone.give(Input::StripeBytes { stripe: StripeId(0), data: said.clone() });
@@ -97,7 +97,7 @@ fn flood(alone: &mut Alone, said: &Bytes, most: u64) -> u64 {
     bytes
 }
 
-fn over(alone: &Alone) -> bool {
+fn over(alone: &Scripted) -> bool {
     let reason = EndReason::Violation(Violation::Flood);
     match alone.told.iter().find(|output| matches!(output, Output::Ended { .. })) {
         Some(end) if *end == (Output::Ended { reason }) => true,
@@ -112,7 +112,7 @@ fn first_flow() -> Bytes {
     Frame::Open { flow: FlowId(1), early, credit: 0, opaque: Bytes::new() }.encode(0)
 }
 
-fn say(alone: &mut Alone, data: Bytes) {
+fn say(alone: &mut Scripted, data: Bytes) {
     alone.give(Input::StripeBytes { stripe: StripeId(0), data });
 }
 
@@ -143,7 +143,7 @@ fn control_burst_ends_a_flood_of_any_frame_that_brings_nothing() {
         ("DATA again", data(0, b"x")),
     ];
     for (name, said) in floods {
-        let mut alone = alone(tight());
+        let mut alone = limited(tight());
         alone.open(b"hello");
         say(&mut alone, first_flow());
         say(&mut alone, data(0, b"x"));
@@ -158,7 +158,7 @@ fn control_burst_ends_a_flood_of_any_frame_that_brings_nothing() {
 
 #[test]
 fn data_in_pieces_of_one_byte_is_no_flood_however_much_of_it_comes() {
-    let mut alone = alone(tight());
+    let mut alone = limited(tight());
     say(&mut alone, first_flow());
     for offset in 0..100_000 {
         say(&mut alone, data(offset, b"x"));
@@ -167,13 +167,16 @@ fn data_in_pieces_of_one_byte_is_no_flood_however_much_of_it_comes() {
         }
     }
     assert!(!over(&alone));
-    assert!(alone.session.stats().control_peak < MIN_CONTROL_BURST / 4, "its heads cost nothing");
+    assert!(
+        alone.end.session.stats().control_peak < MIN_CONTROL_BURST / 4,
+        "its heads cost nothing"
+    );
 }
 
 #[test]
 fn control_per_second_fills_the_allowance_up_again_and_no_further() {
     let config = Config { control_per_second: 1000, ..tight() };
-    let mut alone = alone(config);
+    let mut alone = limited(config);
     let ping = Frame::Ping { nonce: 1 }.encode(0);
     flood(&mut alone, &ping, MIN_CONTROL_BURST - 300);
     alone.now = alone.now + Duration::from_secs(10);
@@ -190,15 +193,15 @@ fn control_per_second_fills_the_allowance_up_again_and_no_further() {
 #[test]
 fn payload_per_control_and_flows_allow_for_more_control() {
     let (ping, payload) = (Frame::Ping { nonce: 1 }.encode(0), [7; 6400]);
-    let allowed = |prepare: &dyn Fn(&mut Alone)| {
-        let mut alone = alone(tight());
+    let allowed = |prepare: &dyn Fn(&mut Scripted)| {
+        let mut alone = limited(tight());
         flood(&mut alone, &ping, MIN_CONTROL_BURST / 2);
         prepare(&mut alone);
         flood(&mut alone, &ping, 1 << 20)
     };
     let plain = allowed(&|_| {});
     let flow = |times: usize| {
-        move |alone: &mut Alone| {
+        move |alone: &mut Scripted| {
             say(alone, first_flow());
             (0..times).for_each(|_| say(alone, data(0, &payload)));
         }
@@ -210,7 +213,7 @@ fn payload_per_control_and_flows_allow_for_more_control() {
     );
     assert!((99..=102).contains(&(once - bare)), "6,400 bytes and a free head: {}", once - bare);
     assert!((87..=95).contains(&(twice - once)), "the same again, less a head: {}", twice - once);
-    let three = |alone: &mut Alone| {
+    let three = |alone: &mut Scripted| {
         for _ in 0..3 {
             alone.open(&[7; 6400]);
         }
@@ -237,7 +240,7 @@ fn what_counts_as_control_does_not_depend_on_how_the_bytes_were_cut() {
         Frame::Ping { nonce: 2 }.encode(0),
     ]
     .concat();
-    let mut fresh = alone(tight());
+    let mut fresh = limited(tight());
     fresh.answers = false;
     let peak = |cuts: &[usize]| {
         let mut alone = fresh.clone();
@@ -246,7 +249,7 @@ fn what_counts_as_control_does_not_depend_on_how_the_bytes_were_cut() {
             say(&mut alone, Bytes::copy_from_slice(&stream[from..to]));
             from = to;
         }
-        alone.session.admission.used()
+        alone.end.session.admission.used()
     };
     let whole = peak(&[]);
     for first in 0..stream.len() {
@@ -263,7 +266,7 @@ fn what_counts_as_control_does_not_depend_on_how_the_bytes_were_cut() {
 fn honest_peers_use_up_little_of_control_burst_at_their_most_talkative() {
     const MILLIS: u64 = 400;
     let mut pair = Pair::new(Config { stripes: 64, ..Config::default() });
-    pair.unchecked = true;
+    pair.habits.iter_mut().for_each(|habits| habits.checks = false);
     let flows: Vec<_> = (0..40).map(|_| pair.open()).collect();
     pair.run();
     for millis in 0..MILLIS {
@@ -283,11 +286,11 @@ fn honest_peers_use_up_little_of_control_burst_at_their_most_talkative() {
     }
     for side in &pair.sides {
         let (stats, config) = (side.session.stats(), side.session.config());
-        assert_eq!(side.seen.over, None);
+        assert_eq!(side.ended(), None);
         assert!(stats.stripes_lost == MILLIS / 20 && stats.payload_sent == 40 * MILLIS);
         // Whatever was used up of it lay between what has filled it up again.
         std::println!("{} of {} bytes", stats.control_peak, config.control_burst);
         assert!(stats.control_peak < config.control_burst / 100, "{} bytes", stats.control_peak);
     }
-    assert_eq!(pair.sides[0].seen.opened.len() as u64, 40 + 10 * MILLIS);
+    assert_eq!(pair.sides[0].log.flows().len() as u64, 40 + 10 * MILLIS);
 }

@@ -1,6 +1,5 @@
 //! Credit and memory: what a flow may send, and what is left for the next one.
 
-use super::alone::Alone;
 use super::*;
 use crate::config::FLOW_FLOOR;
 
@@ -23,18 +22,18 @@ fn a_lone_new_flow_sends_256_kib_without_a_round_trip() {
 fn ten_thousand_stuck_flows_leave_the_next_one_moving() {
     let config = Config { stripes: 1, memory_limit: 8 << 20, ..Config::default() };
     let mut pair = Pair::new(config);
-    pair.sides[1].seen.lazy = true;
+    pair.habits[1].consumes = false;
     let block = pattern(300_000);
     // Checking all flows after each step would take hours here.
-    pair.unchecked = true;
+    pair.habits.iter_mut().for_each(|habits| habits.checks = false);
     for _ in 0..10_000 {
         let flow = pair.open();
         let filled = pair.send(0, flow, &block);
         assert!(filled as u64 >= FLOW_FLOOR);
         pair.run();
     }
-    pair.unchecked = false;
-    pair.sides[1].seen.lazy = false;
+    pair.habits.iter_mut().for_each(|habits| habits.checks = true);
+    pair.habits[1].consumes = true;
     let flow = pair.open();
     pair.send_all(0, flow, &block);
     pair.give(0, Input::FlowFinish { flow });
@@ -66,7 +65,7 @@ fn resets_that_overtake_their_opens_cost_no_early_credit_for_good() {
         pair.hold(open_on, false);
         pair.run();
     }
-    assert!(pair.sides[1].seen.incoming.is_empty());
+    assert!(pair.sides[1].log.flows().is_empty());
     let flow = pair.open();
     assert_eq!(pair.sides[0].session.send_room(flow), crate::config::INITIAL_WINDOW);
 }
@@ -86,7 +85,7 @@ fn a_lower_memory_limit_takes_no_credit_back_and_gives_only_the_floor() {
     let rest = pair.sides[0].session.send_room(flow);
     assert!(rest <= FLOW_FLOOR, "{rest}");
     // All of it at once, so that nothing is left of what is too little to announce.
-    pair.sides[1].seen.lazy = true;
+    pair.habits[1].consumes = false;
     pair.send_all(0, flow, &data[..rest as usize]);
     pair.run();
     pair.give(1, Input::FlowConsumed { flow, total: data.len() as u64 + rest });
@@ -100,7 +99,7 @@ fn a_lower_memory_limit_takes_no_credit_back_and_gives_only_the_floor() {
 
 #[test]
 fn flows_that_wait_for_memory_are_told_in_turn_and_again_once_they_have_room_of_their_own() {
-    let mut alone = Alone::client(1);
+    let mut alone = client(1);
     alone.answers = false;
     alone.give(Input::MemoryLimit { receive: 64 << 20, send: 0 });
     let flows = [0, 1].map(|_| {
@@ -108,7 +107,7 @@ fn flows_that_wait_for_memory_are_told_in_turn_and_again_once_they_have_room_of_
         alone.hear(0, Frame::Credit { flow, limit: 1 << 20 });
         flow
     });
-    let writable = |alone: &mut Alone| -> Vec<FlowId> {
+    let writable = |alone: &mut Scripted| -> Vec<FlowId> {
         let flow =
             |output| if let Output::FlowWritable { flow } = output { Some(flow) } else { None };
         alone.told().into_iter().filter_map(flow).collect()
@@ -118,7 +117,7 @@ fn flows_that_wait_for_memory_are_told_in_turn_and_again_once_they_have_room_of_
     assert_eq!(writable(&mut alone), flows);
     alone.give(Input::FlowData { flow: flows[0], data: Bytes::from_static(&[0; 10_000]) });
     alone.give(Input::Tick);
-    assert_eq!((writable(&mut alone), alone.session.send_room(flows[1])), (Vec::new(), 0));
+    assert_eq!((writable(&mut alone), alone.end.session.send_room(flows[1])), (Vec::new(), 0));
     alone.acknowledge(0);
     // One gets room out of what all share, then some of its own; the other was promised room that
     // it never had.

@@ -21,7 +21,7 @@ fn dead_stripe_returns_custody_and_nothing_is_lost() {
     pair.give(0, Input::FlowFinish { flow });
     pair.run();
     assert!(pair.received(1, flow) == data);
-    assert_eq!(pair.sides[1].seen.finished, [flow]);
+    assert!(pair.flow(1, flow).fin);
     assert!(pair.sides[0].session.stats().payload_resent > 0);
 }
 
@@ -55,9 +55,9 @@ fn no_stripe_for_the_resume_limit_resets_flows_and_never_finishes_them() {
     pair.kill(StripeId(0));
     pair.run_until(pair.now + Duration::from_secs(61));
     for side in 0..2 {
-        assert_eq!(pair.sides[side].seen.over, Some(EndReason::NoStripe));
-        assert_eq!(pair.sides[side].seen.reset, [(flow, Reason::SessionLost)]);
-        assert!(pair.sides[side].seen.finished.is_empty());
+        assert_eq!(pair.sides[side].ended(), Some(EndReason::NoStripe));
+        assert_eq!(pair.flow(side, flow).over, Some(Over::ResetByPeer(Reason::SessionLost)));
+        assert!(!pair.flow(side, flow).fin);
     }
 }
 
@@ -90,7 +90,7 @@ fn an_open_on_a_silent_stripe_is_sent_again_before_the_stripe_is_given_up() {
     drop(stripes);
     pair.hold(StripeId(1 - silent.0), false);
     pair.run_until(pair.now + Duration::from_secs(1));
-    assert_eq!(pair.sides[1].seen.incoming, [flow]);
+    assert!(pair.sides[1].log.live().eq([flow]));
     assert_eq!(pair.sides[1].session.stats().stripes.len(), 2);
 }
 
@@ -175,14 +175,14 @@ fn an_answer_behind_bytes_that_keep_coming_is_waited_for_but_not_for_ever() {
 #[test]
 fn stripes_that_all_die_unheard_end_the_session_without_blame() {
     let mut pair = Pair::new(Config { stripes: 1, ..Config::default() });
-    pair.unchecked = true;
+    pair.habits.iter_mut().for_each(|habits| habits.checks = false);
     pair.kill(StripeId(0));
     for number in 1..2_000 {
         let stripe = StripeId(number);
         let hello = Hello { gone: Vec::new(), ..pair.sides[1].session.hello(stripe) };
         pair.give(0, Input::StripeUp { stripe, hello });
         pair.give(0, Input::StripeDown { stripe });
-        if let Some(reason) = pair.sides[0].seen.over {
+        if let Some(reason) = pair.sides[0].ended() {
             assert_eq!(reason, EndReason::NoStripe);
             return;
         }

@@ -96,15 +96,15 @@ begin
 fn borderline(side: &Side) -> Vec<Input> {
     let mut inputs = Vec::new();
     for stripe in (0..6).map(StripeId) {
-        let hello = side.session.hello(stripe);
+        let hello = side.end.session.hello(stripe);
         inputs.push(Input::StripeUp { stripe, hello });
-        let sent = side.sent.get(&stripe).copied().unwrap_or(0);
+        let sent = side.end.sent(stripe);
         inputs.extend([sent, sent + 1].map(|total| Input::StripeWritten { stripe, total }));
     }
     for flow in (0..20).map(FlowId) {
         let reason = Reason::Aborted;
-        let room = side.session.send_room(flow);
-        let delivered = side.delivered.get(&flow).copied().unwrap_or(0);
+        let room = side.end.session.send_room(flow);
+        let delivered = side.end.log.get(flow).map_or(0, |log| log.delivered);
         inputs.extend(
             [room, room + 1]
                 .map(|len| Input::FlowData { flow, data: vec![0; len as usize].into() }),
@@ -131,7 +131,8 @@ fn what_is_called_a_mistake_panics_and_nothing_else_does() {
         }
         for side in &pair.sides {
             for input in borderline(side) {
-                let (mistake, mut session) = (side.session.mistake(&input), side.session.clone());
+                let (mistake, mut session) =
+                    (side.end.session.mistake(&input), side.end.session.clone());
                 let handle = || session.handle(pair.now, input.clone(), &mut Vec::new());
                 let panicked = catch_unwind(AssertUnwindSafe(handle)).is_err();
                 assert_eq!(mistake.is_some(), panicked, "{input:?}: {mistake:?}");

@@ -5,7 +5,8 @@
 //! Work per input is bounded by what there is, never by time: see [`World::check_work`].
 
 use super::World;
-use striper_core::{FlowView, Input, Instant, Output, Session};
+use striper_core::testing::FlowView;
+use striper_core::{Input, Instant, Output, Session};
 
 /// Outputs that any input may yield, beside those that data and flows account for.
 const ANY_WORK: usize = 256;

@@ -1,18 +1,17 @@
 //! Two sessions, their local sides and the connections between them, in virtual time.
 
 use super::super::source::Source;
-use super::local::{Local, Over, compare, pattern};
+use super::local::{Program, compare, pattern};
 use super::stripe::{Conn, End};
 use bytes::Bytes;
+use std::collections::BTreeMap;
 use std::time::Duration;
 use striper_core::config::MAX_CHUNK;
+use striper_core::testing::{self, Endpoint, Keep, SESSION};
 use striper_core::{
     Config, EndReason, FlowId, Hello, HelloKind, Input, Instant, Output, Reason, Refusal, Role,
-    Session, SessionId, StripeId,
+    Session, StripeId,
 };
-
-/// Both know each other by this.
-const SESSION: SessionId = SessionId([7; 16]);
 
 /// All flows must have ended when fair conditions have lasted so long: a few detections of dead
 /// stripes, one after the other.
@@ -28,9 +27,29 @@ const CLIENT: usize = 0;
 const SERVER: usize = 1;
 
 struct Side {
-    session: Session,
-    local: Local,
-    over: Option<EndReason>,
+    end: Endpoint,
+    programs: BTreeMap<FlowId, Program>,
+}
+
+impl Side {
+    /// The flows that are not over.
+    fn live(&self) -> Vec<FlowId> {
+        self.end.log.live().collect()
+    }
+
+    fn is_over(&self) -> bool {
+        self.end.ended().is_some()
+    }
+
+    /// What the program of a flow wants, unless that is over.
+    fn program(&mut self, flow: FlowId) -> Option<&mut Program> {
+        let is_live = self.end.log.get(flow).is_some_and(|log| log.over.is_none());
+        is_live.then(|| self.programs.entry(flow).or_default())
+    }
+
+    fn is_idle(&self) -> bool {
+        self.end.log.requests() == 0 && self.end.log.live().next().is_none()
+    }
 }
 
 pub(super) struct World {
@@ -38,8 +57,6 @@ pub(super) struct World {
     now: Instant,
     sides: [Side; 2],
     conns: Vec<Conn>,
-    /// Stripes that the client misses.
-    wanted: usize,
     produced: u64,
     shut_down: bool,
     /// Whether anything has happened since somebody last looked.
@@ -49,18 +66,16 @@ pub(super) struct World {
 impl World {
     pub fn new(config: Config) -> Self {
         let now = Instant::from_micros(1);
-        let side = |role, number| Side {
-            session: Session::new(role, SESSION, config, now),
-            local: Local::new(number),
-            over: None,
+        let side = |role| Side {
+            end: Endpoint::new(Session::new(role, SESSION, config, now), Keep::Flows),
+            programs: BTreeMap::new(),
         };
-        let sides = [side(Role::Client, CLIENT), side(Role::Server { instance: 9 }, SERVER)];
+        let sides = [side(Role::Client), side(testing::SERVER)];
         let mut world = World {
             config,
             now,
             sides,
             conns: Vec::new(),
-            wanted: 0,
             produced: 0,
             shut_down: false,
             moved: false,
@@ -70,7 +85,7 @@ impl World {
     }
 
     pub fn is_over(&self) -> bool {
-        self.sides.iter().all(|side| side.over.is_some())
+        self.sides.iter().all(Side::is_over)
     }
 
     pub fn dials(&self) -> usize {
@@ -84,7 +99,7 @@ impl World {
     /// One of a side's flows.
     pub fn flow(&self, source: &mut Source) -> Option<(usize, FlowId)> {
         let choice = usize::from(source.byte());
-        let live: Vec<_> = self.sides[choice & 1].local.live().collect();
+        let live = self.sides[choice & 1].live();
         live.get((choice >> 1) % live.len().max(1)).map(|flow| (choice & 1, *flow))
     }
 
@@ -94,8 +109,8 @@ impl World {
     pub fn dial(&mut self) {
         let greeting =
             self.conns.iter().filter(|conn| matches!(conn.ends[CLIENT], End::Greeting(_))).count();
-        if greeting < self.wanted {
-            let hello = self.sides[CLIENT].session.hello(StripeId(self.conns.len() as u64));
+        if greeting < self.sides[CLIENT].end.wanted() {
+            let hello = self.sides[CLIENT].end.session.hello(StripeId(self.conns.len() as u64));
             self.conns.push(Conn::new());
             self.conns.last_mut().expect("just made").say_hello(CLIENT, hello.encode());
             self.moved = true;
@@ -145,14 +160,14 @@ impl World {
         if let HelloKind::Refuse(refusal) = hello.kind {
             self.conns[conn].ends[side] = End::Gone;
             if refusal == Refusal::UnknownSession {
-                assert!(self.sides[SERVER].over.is_some(), "the server denies its session");
+                assert!(self.sides[SERVER].is_over(), "the server denies its session");
                 self.give(side, Input::Abort);
             }
             return;
         }
         if side == SERVER {
-            let answer = match self.sides[SERVER].session.may_join(stripe) {
-                Ok(()) => self.sides[SERVER].session.hello(stripe),
+            let answer = match self.sides[SERVER].end.session.may_join(stripe) {
+                Ok(()) => self.sides[SERVER].end.session.hello(stripe),
                 Err(refusal) => {
                     Hello { kind: HelloKind::Refuse(refusal), gone: Vec::new(), ..hello.clone() }
                 }
@@ -216,88 +231,78 @@ impl World {
     // Flows.
 
     pub fn open(&mut self, side: usize) {
-        if self.sides[side].over.is_none() {
-            self.sides[side].local.requests += 1;
-            self.give(side, Input::FlowOpen { request: 0, opaque: Bytes::new() });
-        }
+        self.give(side, Input::FlowOpen { request: 0, opaque: Bytes::new() });
     }
 
-    pub fn produce(&mut self, side: usize, id: FlowId, length: u64) {
-        if let Some(flow) = self.sides[side].local.get(id).filter(|flow| !flow.finishing) {
-            flow.wants += length;
+    pub fn produce(&mut self, side: usize, flow: FlowId, length: u64) {
+        if let Some(program) = self.sides[side].program(flow).filter(|program| !program.finishing) {
+            program.wants += length;
             self.produced += length;
-            self.feed(side, id);
+            self.feed(side, flow);
         }
     }
 
-    pub fn finish(&mut self, side: usize, id: FlowId) {
-        if let Some(flow) = self.sides[side].local.get(id) {
-            flow.finishing = true;
-            self.feed(side, id);
+    pub fn finish(&mut self, side: usize, flow: FlowId) {
+        if let Some(program) = self.sides[side].program(flow) {
+            program.finishing = true;
+            self.feed(side, flow);
         }
     }
 
     /// Hands over what the session takes.
-    fn feed(&mut self, side: usize, id: FlowId) {
+    fn feed(&mut self, side: usize, flow: FlowId) {
         loop {
-            let Side { session, local, .. } = &mut self.sides[side];
-            let Some(flow) = local.get(id).filter(|flow| !flow.blocked && !flow.finished) else {
+            let room = self.sides[side].end.session.send_room(flow);
+            let Some(program) = self.sides[side].program(flow).cloned() else { return };
+            let log = &self.sides[side].end.log.flows()[&flow];
+            let left = program.wants - log.given;
+            if program.blocked || log.finished || (left == 0 && !program.finishing) {
                 return;
-            };
-            let left = flow.wants - flow.sent;
+            }
+            let length = left.min(room).min(MAX_CHUNK as u64);
             if left == 0 {
-                if flow.finishing {
-                    flow.finished = true;
-                    self.give(side, Input::FlowFinish { flow: id });
-                }
-                return;
+                return self.give(side, Input::FlowFinish { flow });
+            } else if length > 0 {
+                let data = pattern(flow, side).bytes(log.given, length as usize);
+                self.give(side, Input::FlowData { flow, data });
+            } else if let Some(program) = self.sides[side].program(flow) {
+                program.blocked = true;
             }
-            let length = left.min(session.send_room(id)).min(MAX_CHUNK as u64);
-            if length == 0 {
-                flow.blocked = true;
-                return;
-            }
-            let data = Bytes::from(pattern(id, side).bytes(flow.sent..flow.sent + length));
-            flow.sent += length;
-            self.give(side, Input::FlowData { flow: id, data });
         }
     }
 
     /// All producers of a side hand over what it takes.
     pub fn act(&mut self, side: usize) {
-        for id in self.sides[side].local.live().collect::<Vec<_>>() {
+        for id in self.sides[side].live() {
             self.feed(side, id);
         }
     }
 
     /// The local side takes a share of what was delivered; 255 is all.
-    pub fn consume(&mut self, side: usize, id: FlowId, share: u64) {
-        let Some(flow) = self.sides[side].local.get(id) else { return };
-        let more = (flow.delivered - flow.consumed) * share / 255;
+    pub fn consume(&mut self, side: usize, flow: FlowId, share: u64) {
+        if self.sides[side].program(flow).is_none() {
+            return;
+        }
+        let log = &self.sides[side].end.log.flows()[&flow];
+        let more = (log.delivered - log.consumed) * share / 255;
         if more > 0 {
-            flow.consumed += more;
-            let total = flow.consumed;
-            self.give(side, Input::FlowConsumed { flow: id, total });
+            self.give(side, Input::FlowConsumed { flow, total: log.consumed + more });
         }
     }
 
-    pub fn reset(&mut self, side: usize, id: FlowId) {
-        self.sides[side].local.end(id, Over::Reset);
-        self.give(side, Input::FlowReset { flow: id, reason: Reason::Aborted });
+    pub fn reset(&mut self, side: usize, flow: FlowId) {
+        self.give(side, Input::FlowReset { flow, reason: Reason::Aborted });
     }
 
     /// The local side of a flow that the peer has opened takes it, or not.
-    pub fn answer(&mut self, side: usize, id: FlowId, accept: bool) {
-        let Some(flow) = self.sides[side].local.get(id) else { return };
-        if !std::mem::take(&mut flow.offered) {
+    pub fn answer(&mut self, side: usize, flow: FlowId, accept: bool) {
+        let log = &self.sides[side].end.log.flows()[&flow];
+        if log.ours || log.accepted {
             return;
         }
-        if accept {
-            self.give(side, Input::FlowAccept { flow: id });
-        } else {
-            self.sides[side].local.end(id, Over::Refused);
-            self.give(side, Input::FlowRefuse { flow: id, reason: Reason::ConnectionRefused });
-        }
+        let reason = Reason::ConnectionRefused;
+        let refusal = Input::FlowRefuse { flow, reason };
+        self.give(side, if accept { Input::FlowAccept { flow } } else { refusal });
     }
 
     // Everything else.
@@ -311,7 +316,7 @@ impl World {
 
     /// Time passes until a session is to be woken; whether there is anything to wait for.
     pub fn sleep(&mut self) -> bool {
-        let deadlines = self.sides.iter().filter_map(|side| side.session.deadline());
+        let deadlines = self.sides.iter().filter_map(|side| side.end.session.deadline());
         let Some(at) = deadlines.map(|(at, _)| at).min().filter(|at| at.since(self.now) < FOREVER)
         else {
             return false;
@@ -337,15 +342,14 @@ impl World {
     }
 
     fn give(&mut self, side: usize, input: Input) {
-        if self.sides[side].over.is_some() {
+        if self.sides[side].is_over() {
             return;
         }
         self.moved |= input != Input::Tick;
         let mut out = Vec::new();
-        self.sides[side].session.handle(self.now, input, &mut out);
-        self.sides[side].session.check_invariants();
+        self.sides[side].end.give(self.now, input, &mut out);
+        self.sides[side].end.session.check_invariants();
         for output in out {
-            assert!(self.sides[side].over.is_none(), "{output:?} after the end");
             self.perform(side, output);
         }
     }
@@ -353,37 +357,34 @@ impl World {
     fn perform(&mut self, side: usize, output: Output) {
         match output {
             Output::Transmit { stripe, header, payload } => {
-                let conn = &mut self.conns[stripe.0 as usize];
-                assert!(
-                    matches!(conn.ends[side], End::Up),
-                    "a frame on stripe {stripe}, which is down"
-                );
-                conn.ways[side].unwritten.push(header);
-                conn.ways[side].unwritten.push(payload);
+                let way = &mut self.conns[stripe.0 as usize].ways[side];
+                way.unwritten.push(header);
+                way.unwritten.push(payload);
             }
-            Output::StripePace { .. } | Output::Draining => {}
             Output::CloseStripe { stripe, .. } => {
                 let conn = &mut self.conns[stripe.0 as usize];
-                assert!(matches!(conn.ends[side], End::Up), "stripe {stripe} is closed twice");
                 conn.ends[side] = End::Gone;
                 conn.ways[side].closing = true;
             }
-            Output::StripesWanted { count } => {
-                assert_eq!(side, CLIENT);
-                self.wanted = count;
+            Output::FlowWritable { flow } => {
+                self.sides[side].programs.entry(flow).or_default().blocked = false;
+            }
+            Output::FlowData { flow, data } => {
+                let program = self.sides[side].programs.entry(flow).or_default();
+                pattern(flow, 1 - side).check(program.heard, &data);
+                program.heard += data.len() as u64;
             }
             Output::Ended { reason } => {
                 let expected = match reason {
                     EndReason::Shutdown | EndReason::PeerClosed | EndReason::Aborted => {
                         self.shut_down
                     }
-                    EndReason::NoStripe => self.sides[1 - side].over.is_some(),
+                    EndReason::NoStripe => self.sides[1 - side].is_over(),
                     EndReason::PeerComplained | EndReason::Violation(_) => false,
                 };
                 assert!(expected, "side {side} ends: {reason}");
-                self.sides[side].over = Some(reason);
             }
-            other => self.sides[side].local.hear(other),
+            _ => {}
         }
     }
 
@@ -406,26 +407,23 @@ impl World {
             if self.moved || (self.now <= until && self.sleep()) {
                 continue;
             }
-            if self.sides.iter().all(|side| side.over.is_none()) {
+            if !self.sides.iter().any(Side::is_over) {
                 break;
             }
             // Nobody tells the other one, which waits for a stripe as long as it may.
             self.now = self.now + self.config.resume_limit;
             self.tick();
         }
-        let live = [CLIENT, SERVER].map(|side| {
-            let local = &self.sides[side].local;
-            (
-                self.sides[side].over,
-                local.live().map(|id| (id, local.flows[&id].clone())).collect::<Vec<_>>(),
-            )
+        let live = self.sides.each_ref().map(|side| {
+            (side.end.ended(), side.live().into_iter().map(|flow| &side.end.log.flows()[&flow]))
         });
+        let live = live.map(|(ended, flows)| (ended, flows.collect::<Vec<_>>()));
         panic!("not complete at {:?}, which was to be by {until:?}: {live:?}", self.now);
     }
 
     /// The local side does all that is left to do.
     fn settle(&mut self, side: usize) {
-        for id in self.sides[side].local.live().collect::<Vec<_>>() {
+        for id in self.sides[side].live() {
             self.answer(side, id, true);
             self.consume(side, id, 255);
             self.finish(side, id);
@@ -434,18 +432,18 @@ impl World {
 
     fn is_complete(&self) -> bool {
         let done = |side: &Side| {
-            side.over.is_some()
-                || (!self.shut_down && side.local.is_idle() && side.session.stats().flows == 0)
+            side.is_over()
+                || (!self.shut_down && side.is_idle() && side.end.session.stats().flows == 0)
         };
         self.sides.iter().all(done)
     }
 
     fn check(&self) {
         let [client, server] = &self.sides;
-        compare([&client.local, &server.local], !self.shut_down);
+        compare([&client.end.log, &server.end.log], !self.shut_down);
         for side in &self.sides {
-            assert!(side.local.is_idle());
-            let (receive, send) = side.session.memory_used();
+            assert!(side.is_idle());
+            let (receive, send) = side.end.session.memory_used();
             // Beyond what every session begins with, early credit takes a sixteenth of what is
             // free.
             let early = self.config.memory_limit / 2 / 16;
@@ -456,9 +454,9 @@ impl World {
     /// What has survived all that carries another flow each way.
     pub fn use_again(&mut self) {
         for side in [CLIENT, SERVER] {
-            let before: Vec<_> = self.sides[side].local.flows.keys().copied().collect();
+            let before = self.sides[side].live();
             self.open(side);
-            let opened = self.sides[side].local.live().find(|id| !before.contains(id));
+            let opened = self.sides[side].live().into_iter().find(|flow| !before.contains(flow));
             if let Some(flow) = opened {
                 self.produce(side, flow, 2_000);
             }
