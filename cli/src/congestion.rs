@@ -35,7 +35,6 @@ pub fn name(chosen: &CongestionChoice, log: &Log) -> String {
         || Congestion::of_system().map_or_else(|| "unknown".to_owned(), |name| name.to_string());
     match chosen {
         CongestionChoice::Named(name) => name.to_string(),
-        CongestionChoice::System => system(),
         CongestionChoice::Auto => {
             let (calm, lossy) = (Congestion::calm(), Congestion::lossy());
             let calm = calm.check().map_or_else(|_| system(), |()| calm.to_string());
@@ -52,6 +51,7 @@ pub fn name(chosen: &CongestionChoice, log: &Log) -> String {
                 }
             }
         }
+        _ => system(),
     }
 }
 

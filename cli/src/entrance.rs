@@ -12,10 +12,8 @@ use crate::service::{self, Connections, Entry};
 use crate::signals::Stop;
 use crate::units;
 use std::net::SocketAddr;
-use striper_core::Config;
-use striper_runtime::{
-    Client, ClientOptions, CongestionChoice, Executor, HostPort, Limits, Listener, Target, TcpPipe,
-};
+use striper_runtime::local::{Client, ClientOptions, Executor};
+use striper_runtime::{HostPort, Limits, Listener, Target, TcpPipe};
 
 /// Runs it until a signal comes, and returns the exit code.
 pub async fn run(
@@ -29,7 +27,7 @@ pub async fn run(
     let events = narrate::events(log, narrate::LINES);
     let mut listeners = Vec::new();
     for address in listens {
-        let listener = Listener::bind(*address, events.clone()).await;
+        let listener = Listener::bind(*address, Some(events.clone())).await;
         let mut listener = listener.map_err(|error| Failure::bind(*address, &error))?;
         listener.keep_spare(Limits::default().spare_files);
         listeners.push(listener);
@@ -40,13 +38,12 @@ pub async fn run(
     // Last: a start that fails must leave an earlier trace as it is.
     let traces = record::begin(options)?;
     let described = options.keys.describe(keys.as_ref());
-    let client_options = ClientOptions {
-        keys,
-        traces: traces.clone(),
-        congestion,
-        ..client_options(options, servers)
-    };
-    let client = Client::start(ex, client_options, events);
+    let mut client_options = client_options(options, servers);
+    client_options.keys = keys;
+    client_options.traces.clone_from(&traces);
+    client_options.congestion = congestion;
+    let client = Client::start(ex, client_options, Some(events));
+    let client = client.map_err(|error| Failure::setting(&error))?;
     announce(log, options, &listeners, servers, [name, described]);
     keys::warn_of_plain(log, &options.keys, servers);
     stop.on_reread({
@@ -86,18 +83,11 @@ pub async fn run(
 
 /// The library's view of the command line.
 pub fn client_options(options: &Options, servers: &[HostPort]) -> ClientOptions {
-    ClientOptions {
-        servers: servers.to_vec(),
-        keys: None,
-        session: Config {
-            stripes: options.stripes,
-            scheduler: options.scheduler,
-            ..Config::default()
-        },
-        connect_timeout: options.connect_timeout,
-        traces: None,
-        congestion: CongestionChoice::default(),
-    }
+    let mut client = ClientOptions::new(servers.to_vec());
+    client.session.stripes = options.stripes;
+    client.session.scheduler = options.scheduler;
+    client.connect_timeout = options.connect_timeout;
+    client
 }
 
 /// Accepts connections and carries each, for ever.

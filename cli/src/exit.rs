@@ -14,9 +14,8 @@ use smol::future::or;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 use striper_core::{Config, Reason};
-use striper_runtime::{
-    DialError, Executor, HostPort, Incoming, Listener, Server, ServerOptions, Target, dial_tcp,
-};
+use striper_runtime::local::{Executor, Incoming, Server, ServerOptions};
+use striper_runtime::{DialError, HostPort, Listener, Target, dial_tcp};
 
 /// Runs it until a signal comes, and returns the exit code.
 pub async fn run(
@@ -34,13 +33,16 @@ pub async fn run(
     let narrator = Narrator::new(log, options.limits.log_lines);
     let events = narrator.listener();
     let unbound = |error| Failure::bind(listen, &error);
-    let mut listener = Listener::bind(listen, events.clone()).await.map_err(unbound)?;
+    let mut listener = Listener::bind(listen, Some(events.clone())).await.map_err(unbound)?;
     listener.choose(&congestion).map_err(unbound)?;
     // Last: a start that fails must leave an earlier trace as it is.
     let traces = record::begin(options)?;
-    let server_options =
-        ServerOptions { keys, traces: traces.clone(), congestion, ..server_options(options) };
-    let server = Server::on(ex, listener, server_options, events);
+    let mut server_options = server_options(options);
+    server_options.keys = keys;
+    server_options.traces.clone_from(&traces);
+    server_options.congestion = congestion;
+    let server = Server::on(ex, listener, server_options, Some(events));
+    let server = server.map_err(|error| Failure::setting(&error))?;
     announce(log, &options.keys, server.local_addr(), target, [name, described]);
     stop.on_reread({
         let (log, options, server) = (log.clone(), options.keys.clone(), server.clone());
@@ -74,11 +76,10 @@ pub async fn run(
 
 /// The library's view of the command line.
 pub fn server_options(options: &Options) -> ServerOptions {
-    ServerOptions {
-        session: Config { scheduler: options.scheduler, ..options.limits.engine },
-        limits: options.limits.server.clone(),
-        ..ServerOptions::default()
-    }
+    let mut server = ServerOptions::default();
+    server.session = Config { scheduler: options.scheduler, ..options.limits.engine };
+    server.limits = options.limits.server.clone();
+    server
 }
 
 /// Connects each flow that a client opens to the target, for ever.

@@ -4,8 +4,8 @@ use std::fmt;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::Path;
-use striper_runtime::files;
 use striper_runtime::keys::KeyError;
+use striper_runtime::{SettingsError, files};
 
 /// Exit codes, as `--help` documents them.
 pub mod code {
@@ -74,6 +74,11 @@ impl Failure {
     /// Something that should not happen.
     pub fn unexpected(cause: impl Into<String>) -> Self {
         Failure { code: code::UNEXPECTED, cause: cause.into(), cure: None }
+    }
+
+    /// A setting is outside the range that the library gives it.
+    pub fn setting(error: &SettingsError) -> Self {
+        Failure { code: code::USAGE, cause: error.to_string(), cure: None }
     }
 
     /// Standard output takes no more.

@@ -8,7 +8,8 @@ use crate::status::{self, Stripe, View};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 use striper_core::{StripeId, StripeStats};
-use striper_runtime::{Executor, SessionTag, Status};
+use striper_runtime::local::Executor;
+use striper_runtime::{SessionTag, Status};
 
 /// How often to look. The line is drawn only if it changes, so that an idle service is idle.
 const PERIOD: Duration = Duration::from_millis(500);

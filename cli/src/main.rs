@@ -28,7 +28,7 @@ use failure::Failure;
 use log::{Log, LogFormat, Verbosity};
 use std::process::ExitCode;
 use std::rc::Rc;
-use striper_runtime::Executor;
+use striper_runtime::local::Executor;
 
 // Cargo gives a feature to every member that is built together: this says so before it harms
 // anybody.

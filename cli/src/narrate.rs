@@ -148,6 +148,7 @@ impl Throttles {
             }
             Event::AcceptFailed { error } => self.not_accepted(log, &error),
             Event::TraceStopped { path, cause } => self.not_traced(log, &path, &cause),
+            _ => {}
         }
     }
 

@@ -4,7 +4,7 @@
 use crate::args::Options;
 use crate::failure::Failure;
 use crate::log::Log;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 use striper_runtime::Traces;
 
@@ -15,7 +15,7 @@ const PROGRAM: &str = concat!("striper-cli ", env!("CARGO_PKG_VERSION"));
 const LIMIT: Duration = Duration::from_secs(2);
 
 /// Creates the file, if one is asked for.
-pub fn begin(options: &Options) -> Result<Option<Rc<Traces>>, Failure> {
+pub fn begin(options: &Options) -> Result<Option<Arc<Traces>>, Failure> {
     let Some(path) = &options.trace else { return Ok(None) };
     Traces::create(path, PROGRAM).map(Some).map_err(|error| Failure::trace(path, &error))
 }

@@ -20,9 +20,10 @@ use std::rc::Rc;
 use std::time::Duration;
 use striper_core::datagram::DatagramError;
 use striper_runtime::clock::SystemClock;
+use striper_runtime::local::Executor;
 use striper_runtime::{
-    Break, BridgeReport, DatagramPipe, Executor, HostPort, Leg, Legs, Limits, Listener, Passed,
-    Pipe, TcpPipe, bridge_in, dial_tcp,
+    Break, BridgeReport, DatagramPipe, HostPort, Leg, Legs, Limits, Listener, Passed, Pipe,
+    TcpPipe, bridge_in, dial_tcp,
 };
 
 /// What the status line is made of.
@@ -44,7 +45,7 @@ pub async fn run(
     framing: Framing,
 ) -> Result<u8, Failure> {
     let mut stop = Stop::listen(log)?;
-    let listener = Listener::bind(listen, narrate::events(log, narrate::LINES)).await;
+    let listener = Listener::bind(listen, Some(narrate::events(log, narrate::LINES))).await;
     let mut listener = listener.map_err(|error| Failure::bind(listen, &error))?;
     listener.keep_spare(Limits::default().spare_files);
     announce(log, listener.local_addr(), target, framing);

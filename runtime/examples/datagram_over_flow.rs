@@ -2,20 +2,16 @@
 //! at once.
 
 use std::error::Error;
-use std::rc::Rc;
-use striper_runtime::{
-    Client, ClientOptions, DatagramPipe, Executor, PipeExt, Received, Server, ServerOptions, Target,
-};
+use striper_runtime::local::{Client, ClientOptions, Executor, Server, ServerOptions};
+use striper_runtime::{DatagramPipe, PipeExt, Received, Target};
 
 pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     let ex = Executor::default();
     smol::block_on(ex.clone().run(async move {
         let server =
-            Server::bind(&ex, "127.0.0.1:0".parse()?, ServerOptions::default(), Rc::new(|_| {}))
-                .await?;
-        let options =
-            ClientOptions { servers: vec![server.local_addr().into()], ..Default::default() };
-        let client = Client::start(&ex, options, Rc::new(|_| {}));
+            Server::bind(&ex, "127.0.0.1:0".parse()?, ServerOptions::default(), None).await?;
+        let options = ClientOptions::new(vec![server.local_addr().into()]);
+        let client = Client::start(&ex, options, None)?;
 
         let mut here = DatagramPipe::new(client.open(Target::Default).await?);
         let mut there = DatagramPipe::new(server.accept().await.into_flow());

@@ -1,13 +1,12 @@
 //! An echo over datagrams: what is sent as 3, 123 and 4 bytes comes back as 3, 123 and 4 bytes.
 
 use std::error::Error;
-use std::rc::Rc;
 use std::time::Duration;
 use striper_runtime::{DatagramPipe, Listener, PipeExt, Received, dial_tcp};
 
 pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     smol::block_on(async {
-        let listener = Listener::bind("127.0.0.1:0".parse()?, Rc::new(|_| {})).await?;
+        let listener = Listener::bind("127.0.0.1:0".parse()?, None).await?;
         let addr = listener.local_addr();
         smol::future::try_zip(serve(listener), call(addr.into())).await?;
         Ok(())

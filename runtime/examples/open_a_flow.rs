@@ -2,19 +2,17 @@
 
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use std::error::Error;
-use std::rc::Rc;
-use striper_runtime::{Client, ClientOptions, Executor, HostPort, Server, ServerOptions, Target};
+use striper_runtime::Target;
+use striper_runtime::local::{Client, ClientOptions, Executor, Server, ServerOptions};
 
 /// Runs it, and checks what arrives.
 pub fn main() -> Result<(), Box<dyn Error>> {
     let ex = Executor::default();
     smol::block_on(ex.clone().run(async move {
         let server =
-            Server::bind(&ex, "127.0.0.1:0".parse()?, ServerOptions::default(), Rc::new(|_| {}))
-                .await?;
-        let servers = vec![HostPort { host: "127.0.0.1".into(), port: server.local_addr().port() }];
-        let client =
-            Client::start(&ex, ClientOptions { servers, ..Default::default() }, Rc::new(|_| {}));
+            Server::bind(&ex, "127.0.0.1:0".parse()?, ServerOptions::default(), None).await?;
+        let options = ClientOptions::new(vec![server.local_addr().into()]);
+        let client = Client::start(&ex, options, None)?;
 
         let mut here = client.open(Target::Default).await?;
         here.write_all(b"over four connections").await?;

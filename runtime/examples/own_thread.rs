@@ -9,10 +9,10 @@ use smol::channel::{Receiver, Sender, bounded};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use std::error::Error;
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use striper_runtime::{Client, ClientOptions, Executor, Server, ServerOptions, Target};
+use striper_runtime::Target;
+use striper_runtime::local::{Client, ClientOptions, Executor, Server, ServerOptions};
 
 /// How long flows may go on when nobody asks any more.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -38,8 +38,8 @@ pub fn start(server: SocketAddr) -> (Sender<Question>, JoinHandle<()>) {
 }
 
 async fn serve(ex: Executor, server: SocketAddr, questions: Receiver<Question>) {
-    let options = ClientOptions { servers: vec![server.into()], ..ClientOptions::default() };
-    let client = Client::start(&ex, options, Rc::new(|_| {}));
+    let options = ClientOptions::new(vec![server.into()]);
+    let client = Client::start(&ex, options, None).expect("settings in range");
     while let Ok(Question { text, answer }) = questions.recv().await {
         let client = client.clone();
         let reply = async move {
@@ -87,7 +87,7 @@ fn echo() -> Result<SocketAddr, Box<dyn Error>> {
 
 async fn send_back(ex: Executor, tell: Sender<SocketAddr>) -> Result<(), Box<dyn Error>> {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let server = Server::bind(&ex, any, ServerOptions::default(), Rc::new(|_| {})).await?;
+    let server = Server::bind(&ex, any, ServerOptions::default(), None).await?;
     tell.send(server.local_addr()).await?;
     loop {
         let mut flow = server.accept().await.into_flow();

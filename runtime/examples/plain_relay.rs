@@ -2,7 +2,8 @@
 //! HOST:PORT.
 
 use std::{error::Error, rc::Rc, time::Duration};
-use striper_runtime::{Executor, HostPort, Listener, bridge, dial_tcp};
+use striper_runtime::local::Executor;
+use striper_runtime::{HostPort, Listener, bridge, dial_tcp};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let [listen, to] = &std::env::args().skip(1).collect::<Vec<_>>()[..] else {
@@ -12,7 +13,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let (ex, listen, to) = (Executor::default(), listen.parse()?, to.parse()?);
     smol::block_on(ex.clone().run(async {
-        let listener = Listener::bind(listen, Rc::new(|event| eprintln!("{event:?}"))).await?;
+        let listener =
+            Listener::bind(listen, Some(Rc::new(|event| eprintln!("{event:?}")))).await?;
         relay(ex, listener, to).await
     }))
 }

@@ -1,15 +1,17 @@
 //! The entrance: one session with a server, shared by all flows.
 
-use crate::Executor;
 use crate::driver::{self, ClientSide, Dialling, Footprint, Pump};
+use crate::events::Events;
 use crate::flow::Flow;
 use crate::handover::oneshot;
+use crate::local::Executor;
 use crate::pipe::Pipe;
 use crate::pipe::memory::memory_pipe;
 use crate::ports::Dial;
 use crate::ports::clock::Clock;
 use crate::record::Traces;
 use crate::report::{Event, FlowReport, OpenError, Status};
+use crate::settings::{self, SettingsError};
 use crate::system_clock::SystemClock;
 use crate::target::{HostPort, Target};
 use crate::tcp::congestion::CongestionChoice;
@@ -19,12 +21,14 @@ use crate::tls::{ClientTls, with_records};
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 use striper_core::Config;
 use striper_core::config::INITIAL_FLOWS;
 
 /// Settings of a [`Client`].
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ClientOptions {
     /// Where the server is. With several addresses the stripes are spread evenly over them.
     pub servers: Vec<HostPort>,
@@ -36,21 +40,29 @@ pub struct ClientOptions {
     /// How long a flow waits for a first stripe before it fails.
     pub connect_timeout: Duration,
     /// Where its sessions are recorded, if they are.
-    pub traces: Option<Rc<Traces>>,
+    pub traces: Option<Arc<Traces>>,
     /// What controls congestion on stripes. [`Client::start_in`] leaves that to its dial.
     pub congestion: CongestionChoice,
 }
 
-impl Default for ClientOptions {
-    fn default() -> Self {
+impl ClientOptions {
+    /// The addresses of the server, and defaults for all else.
+    pub fn new(servers: Vec<HostPort>) -> Self {
         ClientOptions {
-            servers: Vec::new(),
+            servers,
             keys: None,
             session: Config::default(),
             connect_timeout: Duration::from_secs(10),
             traces: None,
             congestion: CongestionChoice::default(),
         }
+    }
+
+    /// Whether all settings are within their ranges.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        settings::at_least("servers.len()", self.servers.len(), 1)?;
+        settings::time("connect_timeout", self.connect_timeout)?;
+        settings::check_session(&self.session)
     }
 }
 
@@ -63,13 +75,17 @@ pub struct Client {
 impl Client {
     /// Starts to reach the server over TCP and keeps trying. `events` is called from a task of `ex`
     /// and must not block.
-    pub fn start(ex: &Executor, options: ClientOptions, events: Rc<dyn Fn(Event)>) -> Client {
+    pub fn start(
+        ex: &Executor,
+        options: ClientOptions,
+        events: Option<Rc<dyn Fn(Event)>>,
+    ) -> Result<Client, SettingsError> {
         let entropy: Rc<dyn Fn() -> u64> = Rc::new(rand::random::<u64>);
         let dial = TcpDial { congestion: options.congestion.clone() };
         let (client, run) =
-            Self::start_in(SystemClock::shared(), Rc::new(dial), entropy, options, events);
+            Self::start_in(SystemClock::shared(), Rc::new(dial), entropy, options, events)?;
         ex.spawn(run).detach();
-        client
+        Ok(client)
     }
 
     /// [`Client::start`] with time, connections and random numbers of the caller's choice. Nothing
@@ -79,8 +95,10 @@ impl Client {
         dial: Rc<dyn Dial>,
         entropy: Rc<dyn Fn() -> u64>,
         options: ClientOptions,
-        events: Rc<dyn Fn(Event)>,
-    ) -> (Client, impl Future<Output = ()> + 'static) {
+        events: Option<Rc<dyn Fn(Event)>>,
+    ) -> Result<(Client, impl Future<Output = ()> + 'static), SettingsError> {
+        options.check()?;
+        let events = Events::new(events);
         let ClientOptions { servers, keys, session, connect_timeout, traces, congestion: _ } =
             options;
         let tls = keys.as_ref().map(ClientTls::new);
@@ -95,10 +113,10 @@ impl Client {
             let polled = driver::run(&mut pump.borrow_mut(), cx);
             let happened = pump.borrow_mut().take_events();
             // The pump is free again: whoever hears of this may ask the client.
-            happened.into_iter().for_each(&*events);
+            happened.into_iter().for_each(|event| events.tell(event));
             polled
         });
-        (client, run)
+        Ok((client, run))
     }
 
     /// From now on these keys decide who is taken for the server. A session with somebody whose key

@@ -1,10 +1,11 @@
-//! Hand-overs between tasks of one thread: a value for one waiter, and a queue for many.
+//! Hand-overs between tasks: a value for one waiter, which may be on another thread, and a queue
+//! within a thread.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 struct Slot<T> {
@@ -14,33 +15,37 @@ struct Slot<T> {
 }
 
 /// Gives one value.
-pub struct Sender<T>(Rc<RefCell<Slot<T>>>);
+pub struct Sender<T>(Arc<Mutex<Slot<T>>>);
 
 /// Waits for the value; `None` if there will be none.
-pub struct Receiver<T>(Rc<RefCell<Slot<T>>>);
+pub struct Receiver<T>(Arc<Mutex<Slot<T>>>);
 
 /// A hand-over of one value.
 pub fn oneshot<T>() -> (Sender<T>, Receiver<T>) {
-    let slot = Rc::new(RefCell::new(Slot { value: None, sender_gone: false, waker: None }));
+    let slot = Arc::new(Mutex::new(Slot { value: None, sender_gone: false, waker: None }));
     (Sender(slot.clone()), Receiver(slot))
+}
+
+fn lock<T>(slot: &Mutex<Slot<T>>) -> MutexGuard<'_, Slot<T>> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<T> Sender<T> {
     /// Hands the value over.
     pub fn send(self, value: T) {
-        self.0.borrow_mut().value = Some(value);
+        lock(&self.0).value = Some(value);
     }
 
     /// Whether somebody may still take the value.
     pub fn is_awaited(&self) -> bool {
-        Rc::strong_count(&self.0) > 1
+        Arc::strong_count(&self.0) > 1
     }
 }
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
         let waker = {
-            let mut slot = self.0.borrow_mut();
+            let mut slot = lock(&self.0);
             slot.sender_gone = true;
             slot.waker.take()
         };
@@ -53,7 +58,7 @@ impl<T> Drop for Sender<T> {
 impl<T> Receiver<T> {
     /// The value, if it is there.
     pub fn try_take(&mut self) -> Option<T> {
-        self.0.borrow_mut().value.take()
+        lock(&self.0).value.take()
     }
 }
 
@@ -61,7 +66,7 @@ impl<T> Future for Receiver<T> {
     type Output = Option<T>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
-        let mut slot = self.0.borrow_mut();
+        let mut slot = lock(&self.0);
         if slot.value.is_some() || slot.sender_gone {
             return Poll::Ready(slot.value.take());
         }
@@ -70,7 +75,7 @@ impl<T> Future for Receiver<T> {
     }
 }
 
-/// A queue that many may wait for. Whoever fills it bounds it.
+/// A queue that many tasks of one thread may wait for. The caller bounds it.
 pub struct Queue<T> {
     items: RefCell<VecDeque<T>>,
     waiting: RefCell<Vec<Waker>>,

@@ -30,19 +30,34 @@ mod admission;
 mod bridge;
 mod client;
 mod driver;
+mod events;
 pub mod files;
 mod flow;
 mod handover;
-pub mod pipe;
+mod pipe;
 mod ports;
 mod record;
 mod report;
 mod server;
+mod settings;
 mod stack;
 mod system_clock;
-pub mod target;
+mod target;
 mod tcp;
 mod tls;
+
+/// The single-threaded face: clients and servers on an executor that you drive. Nothing crosses a
+/// thread, and [`start_in`](local::Client::start_in) takes time, connections and random numbers of
+/// your choice, so that all of it runs in virtual time as well.
+pub mod local {
+    pub use crate::client::{Client, ClientOptions};
+    pub use crate::ports::Spawn;
+    pub use crate::server::{Incoming, Server, ServerOptions};
+
+    /// The single-threaded executor that everything here runs on. Drive it with
+    /// `smol::block_on(ex.run(...))`.
+    pub type Executor = std::rc::Rc<smol::LocalExecutor<'static>>;
+}
 
 /// Time for everything else.
 pub mod clock {
@@ -52,29 +67,25 @@ pub mod clock {
 
 pub use admission::limits::Limits;
 pub use bridge::{Break, BridgeReport, Leg, Legs, Passed, bridge, bridge_in};
-pub use client::{Client, ClientOptions};
 #[doc(hidden)]
 pub use driver::Footprint;
 pub use flow::Flow;
 pub use pipe::atomic::AtomicPipe;
 pub use pipe::datagram::DatagramPipe;
+pub use pipe::memory::{MemoryPipe, memory_pipe};
 pub use pipe::{Adapted, Congestion, Pipe, PipeExt, Received, TcpStatus};
-pub use ports::{Accepting, Dial, DialError, Dialling, Listen, Spawn};
+pub use ports::{Accepting, Dial, DialError, Dialling, Listen};
 pub use record::Traces;
 pub use report::{
     Cut, Event, FlowEnd, FlowReport, OpenError, Past, SessionStatus, SessionTag, Status,
     StripeLoss, StripeRefusal,
 };
-pub use server::{Incoming, Server, ServerOptions};
+pub use settings::{SettingsError, StartError};
 pub use stack::{Stacked, Wrap};
-pub use target::{HostPort, Target};
+pub use target::{HostPort, NotHostPort, Target, TargetError};
 pub use tcp::congestion::CongestionChoice;
 pub use tcp::dial::{TcpDial, dial_tcp};
 pub use tcp::listen::Listener;
 pub use tcp::pipe::TcpPipe;
 pub use tls::keys;
 pub use tls::{ClientTls, PlainSpeech, ServerTls, TlsError, TlsPipe};
-
-/// The single-threaded executor that everything here runs on. Drive it with
-/// `smol::block_on(ex.run(...))`.
-pub type Executor = std::rc::Rc<smol::LocalExecutor<'static>>;

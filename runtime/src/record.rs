@@ -8,13 +8,11 @@
 
 use crate::files;
 use crate::system_clock::SystemClock;
-use std::cell::Cell;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use striper_core::trace::{BEGINS, Header, Recorder};
@@ -40,12 +38,17 @@ pub struct Traces {
     path: PathBuf,
     /// What records, and its version.
     program: String,
-    /// The first session's file.
-    first: Cell<Option<File>>,
     /// The same file. It is open while sessions may be recorded, so no other process replaces it.
     _held: File,
-    begun: Cell<u32>,
-    files: Mutex<Vec<Arc<Sink>>>,
+    begun: Mutex<Begun>,
+}
+
+#[derive(Default)]
+struct Begun {
+    sessions: u32,
+    /// The first session's file, until that session begins.
+    first: Option<File>,
+    files: Vec<Arc<Sink>>,
 }
 
 impl fmt::Debug for Traces {
@@ -58,22 +61,20 @@ impl Traces {
     /// Creates the file of the first session, or says why it can't. An earlier trace of this name
     /// is replaced, and so is an empty file. Any other file is an error ([`files::create`]). Only
     /// this user can read the file: a trace has no content, but it tells when how much was sent.
-    pub fn create(path: &Path, program: &str) -> io::Result<Rc<Traces>> {
+    pub fn create(path: &Path, program: &str) -> io::Result<Arc<Traces>> {
         let first = create(path)?;
-        Ok(Rc::new(Traces {
+        Ok(Arc::new(Traces {
             path: path.into(),
             program: program.into(),
             _held: first.try_clone()?,
-            first: Cell::new(Some(first)),
-            begun: Cell::new(0),
-            files: Mutex::default(),
+            begun: Mutex::new(Begun { first: Some(first), ..Begun::default() }),
         }))
     }
 
     /// Waits until all that was recorded so far is in its file, but not longer than this. Says
     /// whether it is there.
     pub fn flush(&self, limit: Duration) -> bool {
-        let sinks = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let sinks = self.begun().files.clone();
         let clock = SystemClock::shared();
         let until = clock.now() + limit;
         // All are told before the first is waited for: a disk that stands still delays no other.
@@ -83,14 +84,19 @@ impl Traces {
         late == 0
     }
 
+    fn begun(&self) -> MutexGuard<'_, Begun> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Begins to record a session that has had no input yet. `None` if no more are recorded; an
     /// error is said once.
     pub(crate) fn begin(&self, session: &Session) -> Option<Result<Recording, TraceStop>> {
-        let number = self.begun.get() + 1;
+        let mut begun = self.begun();
+        let number = begun.sessions + 1;
         if number > MAX_SESSIONS + 1 {
             return None;
         }
-        self.begun.set(number);
+        begun.sessions = number;
         let mut name = self.path.clone().into_os_string();
         // A device such as /dev/null takes all of them: it keeps nothing.
         if number > 1 && !is_device(&self.path) {
@@ -101,17 +107,17 @@ impl Traces {
             let cause = format!("{MAX_SESSIONS} sessions are recorded, later ones are not");
             return Some(Err(TraceStop { path: self.path.clone(), cause }));
         }
-        let file = self.first.take().map_or_else(|| create(&path), Ok);
+        let file = begun.first.take().map_or_else(|| create(&path), Ok);
         let sink = file.and_then(Sink::start);
         let sink = match sink {
             Ok(sink) => sink,
             Err(error) => {
                 // It would be the same with the next.
-                self.begun.set(MAX_SESSIONS + 1);
+                begun.sessions = MAX_SESSIONS + 1;
                 return Some(Err(TraceStop { path, cause: error.to_string() }));
             }
         };
-        self.files.lock().unwrap_or_else(PoisonError::into_inner).push(sink.clone());
+        begun.files.push(sink.clone());
         let mut text = String::new();
         let header = Header::of(session, &self.program);
         // Writing to a String does not fail.
@@ -394,7 +400,7 @@ mod tests {
         assert_eq!(stuck.push(&mut "x".repeat(WRITE_AT)), Ok(()));
         writes.recv().unwrap();
         assert_eq!(other.push(&mut "a line\n".into()), Ok(()));
-        traces.files.lock().unwrap().extend([stuck, other.clone()]);
+        traces.begun().files.extend([stuck, other.clone()]);
         assert!(!traces.flush(Duration::ZERO));
         let state = other.lock();
         assert!(state.hurry || state.text.is_empty(), "it waits for more as if there were time");

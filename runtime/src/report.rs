@@ -37,6 +37,7 @@ impl fmt::Display for SessionTag {
 
 /// Something that a log should have.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Event {
     /// The first stripe of a new session is up.
     SessionStarted {
@@ -188,6 +189,7 @@ pub enum Event {
 
 /// The knowledge that a client has of a server that it can't reach.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Past {
     /// It has never been reached.
     Unmet,
@@ -199,6 +201,7 @@ pub enum Past {
 
 /// Why a stripe was lost.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum StripeLoss {
     /// The session gave it up.
     Closed(StripeClose),
@@ -220,6 +223,7 @@ impl fmt::Display for StripeLoss {
 
 /// Why a server turned a stripe away.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum StripeRefusal {
     /// It did not begin with a HELLO for us.
     Handshake(HandshakeError),
@@ -253,6 +257,7 @@ impl fmt::Display for StripeRefusal {
 
 /// How a flow came to its end.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum FlowEnd {
     /// Both directions ended with a FIN, and all data has arrived.
     Finished,
@@ -280,6 +285,7 @@ impl fmt::Display for FlowEnd {
 
 /// Why a session ended before a flow of it did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Cut {
     /// This side was told to stop, and the time to finish was over.
     Stopped,
@@ -305,6 +311,7 @@ impl fmt::Display for Cut {
 
 /// Why a flow could not be opened.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum OpenError {
     /// The server can't be reached; the last attempt said this.
     Unreachable(DialError),

@@ -79,6 +79,7 @@ impl FromStr for HostPort {
 
 /// What a flow is to be connected to by the side that did not open it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[non_exhaustive]
 pub enum Target {
     /// Whatever the other side has been set up for.
     #[default]
@@ -98,6 +99,7 @@ impl fmt::Display for Target {
 
 /// Why an opaque field names no target.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum TargetError {
     /// It is cut short, or a number in it is malformed.
     Malformed,

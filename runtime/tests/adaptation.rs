@@ -10,9 +10,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use striper_runtime::clock::SystemClock;
+use striper_runtime::local::{Client, ClientOptions, Server, ServerOptions};
 use striper_runtime::{
-    Adapted, Client, ClientOptions, Congestion, Event, Pipe, PipeExt, Received, Server,
-    ServerOptions, Stacked, Target, TcpDial,
+    Adapted, Congestion, Event, Pipe, PipeExt, Received, Stacked, Target, TcpDial,
 };
 
 /// A pipe that finds losses at its third look.
@@ -61,16 +61,14 @@ fn looks(found: Adapted) -> [usize; 3] {
     let counts = counted.clone();
     run(|ex| async move {
         let looks = Rc::new(Cell::new(0));
-        let server =
-            Server::bind(&ex, any_port(), ServerOptions::default(), Rc::new(|_| {})).await.unwrap();
+        let server = Server::bind(&ex, any_port(), ServerOptions::default(), None).await.unwrap();
         let wrap = {
             let (looks, found) = (looks.clone(), found.clone());
             move |below| -> Box<dyn Pipe> {
                 Box::new(Looked { below, looks: looks.clone(), found: found.clone() })
             }
         };
-        let mut options =
-            ClientOptions { servers: vec![server.local_addr().into()], ..Default::default() };
+        let mut options = ClientOptions::new(vec![server.local_addr().into()]);
         options.session.stripes = 1;
         let log = Log::default();
         let dial = Rc::new(Stacked::new(TcpDial::default(), wrap));
@@ -80,7 +78,8 @@ fn looks(found: Adapted) -> [usize; 3] {
             Rc::new(rand::random::<u64>),
             options,
             log.sink(),
-        );
+        )
+        .unwrap();
         ex.spawn(running).detach();
         let mut here = client.open(Target::Default).await.unwrap();
         let mut there = server.accept().await.into_flow();

@@ -14,10 +14,11 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use striper_core::datagram::DEFAULT_LIMIT;
 use striper_runtime::keys::{Key, KeyKind, Keys};
-use striper_runtime::pipe::memory::memory_pipe;
+use striper_runtime::local::Executor;
+use striper_runtime::memory_pipe;
 use striper_runtime::{
-    AtomicPipe, ClientTls, DatagramPipe, Executor, Pipe, PipeExt, Received, ServerTls, Target,
-    TcpPipe, TlsPipe, bridge,
+    AtomicPipe, ClientTls, DatagramPipe, Pipe, PipeExt, Received, ServerTls, Target, TcpPipe,
+    TlsPipe, bridge,
 };
 
 type Any = Box<dyn Pipe>;
@@ -656,14 +657,13 @@ fn a_stream_of_something_else_is_an_error_that_stays() {
 fn a_session_runs_over_stripes_that_are_datagram_pipes() {
     use std::rc::Rc;
     use striper_runtime::clock::SystemClock;
-    use striper_runtime::{
-        Client, ClientOptions, Listener, Server, ServerOptions, Stacked, TcpDial,
-    };
+    use striper_runtime::local::{Client, ClientOptions, Server, ServerOptions};
+    use striper_runtime::{Listener, Stacked, TcpDial};
 
     run(|ex| async move {
         let wrap = |below: Any| -> Any { Box::new(DatagramPipe::with_limit(below, 10_000)) };
         let entropy: Rc<dyn Fn() -> u64> = Rc::new(rand::random::<u64>);
-        let listener = Listener::bind(any_port(), Rc::new(|_| {})).await.unwrap();
+        let listener = Listener::bind(any_port(), None).await.unwrap();
         let spawner = ex.clone();
         let server = Server::start_in(
             SystemClock::shared(),
@@ -671,13 +671,13 @@ fn a_session_runs_over_stripes_that_are_datagram_pipes() {
             Rc::new(move |task| spawner.spawn(task).detach()),
             entropy.clone(),
             ServerOptions::default(),
-            Rc::new(|_| {}),
-        );
-        let servers = vec![server.local_addr().into()];
-        let options = ClientOptions { servers, ..ClientOptions::default() };
+            None,
+        )
+        .unwrap();
+        let options = ClientOptions::new(vec![server.local_addr().into()]);
         let dial = Rc::new(Stacked::new(TcpDial::default(), wrap));
         let (client, running) =
-            Client::start_in(SystemClock::shared(), dial, entropy, options, Rc::new(|_| {}));
+            Client::start_in(SystemClock::shared(), dial, entropy, options, None).unwrap();
         ex.spawn(running).detach();
         let mut here = client.open(Target::Default).await.unwrap();
         let mut there = server.accept().await.into_flow();

@@ -15,7 +15,6 @@ mod own_thread;
 mod plain_relay;
 
 use common::{LIMIT, any_port, recv_all, run};
-use std::rc::Rc;
 use striper_runtime::{Listener, PipeExt, dial_tcp};
 
 #[test]
@@ -41,8 +40,8 @@ fn a_client_on_a_thread_of_its_own_answers_another_thread() {
 #[test]
 fn a_plain_relay_passes_on_a_question_its_end_and_the_answer() {
     run(|ex| async move {
-        let origin = Listener::bind(any_port(), Rc::new(|_| {})).await.unwrap();
-        let listener = Listener::bind(any_port(), Rc::new(|_| {})).await.unwrap();
+        let origin = Listener::bind(any_port(), None).await.unwrap();
+        let listener = Listener::bind(any_port(), None).await.unwrap();
         let (relay, to) = (listener.local_addr(), origin.local_addr());
         let relaying = async { plain_relay::relay(ex.clone(), listener, to.into()).await };
         let talk = async {

@@ -7,9 +7,9 @@ use smol::future::zip;
 use std::io;
 use std::time::Duration;
 use striper_core::{EndReason, HandshakeError};
+use striper_runtime::local::{Client, ClientOptions};
 use striper_runtime::{
-    Client, ClientOptions, DialError, Event, FlowEnd, OpenError, Pipe, PipeExt, StripeRefusal,
-    Target, dial_tcp,
+    DialError, Event, FlowEnd, OpenError, Pipe, PipeExt, StripeRefusal, Target, dial_tcp,
 };
 
 /// Moves data from `a` to `b` and calls `fault` when a third has arrived.
@@ -118,12 +118,9 @@ fn a_connection_waits_for_a_first_stripe_no_longer_than_its_limit() {
     run(|ex| async move {
         // It accepts and says nothing.
         let mute = Origin::start().await;
-        let options = ClientOptions {
-            servers: vec![mute.addr().into()],
-            connect_timeout: Duration::from_millis(200),
-            ..ClientOptions::default()
-        };
-        let client = Client::start(&ex, options, Log::default().sink());
+        let mut options = ClientOptions::new(vec![mute.addr().into()]);
+        options.connect_timeout = Duration::from_millis(200);
+        let client = Client::start(&ex, options, None).unwrap();
         assert_eq!(client.open(Target::Default).await.err(), Some(OpenError::TimedOut));
     });
 }

@@ -9,10 +9,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use striper_core::{Handshake, HandshakeError, Hello, HelloKind, Refusal, SessionId, StripeId};
 use striper_runtime::keys::{Key, KeyKind, Keys, PeerName, PublicKey};
+use striper_runtime::local::{Client, ClientOptions, Executor, Server, ServerOptions};
 use striper_runtime::{
-    Client, ClientOptions, ClientTls, DialError, Event, Executor, OpenError, Pipe, PipeExt,
-    Received, Server, ServerOptions, SessionTag, StripeRefusal, Target, TlsError, TlsPipe,
-    dial_tcp,
+    ClientTls, DialError, Event, OpenError, Pipe, PipeExt, Received, SessionTag, StripeRefusal,
+    Target, TlsError, TlsPipe, dial_tcp,
 };
 
 fn new(kind: KeyKind) -> Key {
@@ -30,19 +30,16 @@ fn private(key: &Key, peers: &[(&str, PublicKey)]) -> Keys {
 }
 
 async fn server(ex: &Executor, keys: Option<Keys>, log: &Log) -> Server {
-    let options = ServerOptions { keys, ..ServerOptions::default() };
+    let mut options = ServerOptions::default();
+    options.keys = keys;
     Server::bind(ex, any_port(), options, log.sink()).await.unwrap()
 }
 
 fn client(ex: &Executor, to: SocketAddr, keys: Option<Keys>, log: &Log) -> Client {
-    let connect_timeout = Duration::from_millis(300);
-    let options = ClientOptions {
-        servers: vec![to.into()],
-        keys,
-        connect_timeout,
-        ..ClientOptions::default()
-    };
-    Client::start(ex, options, log.sink())
+    let mut options = ClientOptions::new(vec![to.into()]);
+    options.keys = keys;
+    options.connect_timeout = Duration::from_millis(300);
+    Client::start(ex, options, log.sink()).unwrap()
 }
 
 /// Sends a word through and gets it back.

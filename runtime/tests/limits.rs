@@ -16,11 +16,11 @@ use striper_core::wire::frame::Frame;
 use striper_core::{FlowId, Handshake, Hello, HelloKind, Instant, Refusal, SessionId, StripeId};
 use striper_runtime::clock::{Clock, Timer};
 use striper_runtime::keys::{Key, KeyKind, Keys, Peer, PublicKey, peer_name};
-use striper_runtime::pipe::memory::{MemoryPipe, memory_pipe};
+use striper_runtime::local::{Incoming, Server, ServerOptions};
 use striper_runtime::{
-    Accepting, Event, Incoming, Limits, Listen, Pipe, Received, Server, ServerOptions, SessionTag,
-    StripeRefusal,
+    Accepting, Event, Limits, Listen, Pipe, Received, SessionTag, StripeRefusal,
 };
+use striper_runtime::{MemoryPipe, memory_pipe};
 
 /// Time that stands still unless it is moved.
 #[derive(Clone, Default)]
@@ -143,20 +143,23 @@ struct World {
 }
 
 impl World {
-    fn new(limits: Limits) -> World {
-        World::with(ServerOptions { limits, ..ServerOptions::default() })
+    fn new(limits: impl FnOnce(&mut Limits)) -> World {
+        World::with(limits, None)
     }
 
     /// A server that accepts [`key`]s 1 to 8.
-    fn keyed(limits: Limits) -> World {
+    fn keyed(limits: impl FnOnce(&mut Limits)) -> World {
         let keys = (1..=8)
             .map(|number| (peer_name(&format!("client{number}")).unwrap(), key(number).unwrap()));
         let own = vec![(peer_name("own").unwrap(), Key::generate(KeyKind::Private).unwrap())];
         let keys = Some(Keys::new(own, keys.collect()).unwrap());
-        World::with(ServerOptions { limits, keys, ..ServerOptions::default() })
+        World::with(limits, keys)
     }
 
-    fn with(options: ServerOptions) -> World {
+    fn with(limits: impl FnOnce(&mut Limits), keys: Option<Keys>) -> World {
+        let mut options = ServerOptions::default();
+        limits(&mut options.limits);
+        options.keys = keys;
         let ex = Rc::new(LocalExecutor::new());
         let (time, port, told) =
             (Time::default(), Port::default(), Rc::<RefCell<Vec<_>>>::default());
@@ -170,12 +173,13 @@ impl World {
             Rc::new(move |task| spawner.spawn(task).detach()),
             Rc::new(move || drawn.replace(drawn.get() + 1)),
             options,
-            Rc::new(move |event| match event {
+            Some(Rc::new(move |event| match event {
                 Event::StripeRefused { error, .. } => sink.borrow_mut().push(error),
                 Event::MemoryShort { session, .. } => shortages.borrow_mut().push(session),
                 _ => {}
-            }),
-        );
+            })),
+        )
+        .unwrap();
         World { ex, time, port, server, told, weight: Cell::new(0), short }
     }
 
@@ -308,7 +312,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
 fn a_caller_that_says_nothing_or_a_byte_a_second_has_to_go_when_its_time_is_over() {
-    let world = World::new(Limits { handshake_time: 3 * SECOND, ..Limits::default() });
+    let world = World::new(|limits| limits.handshake_time = 3 * SECOND);
     let (mut silent, mut slow) = (world.call("192.0.2.7"), world.call("192.0.2.8"));
     for byte in hello(1, 0).chunks(1).take(3) {
         slow.say(byte);
@@ -322,7 +326,7 @@ fn a_caller_that_says_nothing_or_a_byte_a_second_has_to_go_when_its_time_is_over
 
 #[test]
 fn of_more_callers_than_there_may_be_the_oldest_has_to_go() {
-    let world = World::new(Limits { handshakes: 3, ..Limits::default() });
+    let world = World::new(|limits| limits.handshakes = 3);
     let mut callers: Vec<Caller> =
         (1..=4).map(|from| world.call(&format!("192.0.2.{from}"))).collect();
     let there: Vec<bool> = callers.iter_mut().map(Caller::is_there).collect();
@@ -332,7 +336,7 @@ fn of_more_callers_than_there_may_be_the_oldest_has_to_go() {
 
 #[test]
 fn an_address_with_more_callers_than_it_may_have_loses_its_own() {
-    let world = World::new(Limits { handshakes_per_address: 2, ..Limits::default() });
+    let world = World::new(|limits| limits.handshakes_per_address = 2);
     let mut honest = world.call("2001:db8:7::1");
     let mut crowd: Vec<Caller> =
         (1..=50).map(|from| world.call(&format!("2001:db8::{from}"))).collect();
@@ -346,7 +350,7 @@ fn full_house(world: &World) -> Vec<Caller> {
 
 #[test]
 fn callers_that_have_said_who_they_are_get_their_turn_before_a_crowd_displaces_them() {
-    let world = World::new(Limits::default());
+    let world = World::new(|_| {});
     let _crowd = full_house(&world);
     let mut dials: Vec<Caller> = (0..64).map(|_| world.knock("192.0.2.7", None)).collect();
     (0..).zip(&mut dials).for_each(|(stripe, dial)| dial.say(&hello(7, stripe)));
@@ -356,7 +360,7 @@ fn callers_that_have_said_who_they_are_get_their_turn_before_a_crowd_displaces_t
 
 #[test]
 fn a_client_that_has_joined_gets_all_its_64_stripes_in_a_full_house_however_long_each_takes() {
-    let world = World::new(Limits::default());
+    let world = World::new(|_| {});
     let _crowd = full_house(&world);
     let mut first = world.call("192.0.2.7");
     first.say(&hello(7, 100));
@@ -373,7 +377,7 @@ fn a_client_that_has_joined_gets_all_its_64_stripes_in_a_full_house_however_long
 /// A handshake takes 100 ms: half a HELLO after a round trip of 50 ms, the rest after another one.
 #[test]
 fn ten_thousand_callers_with_a_byte_a_second_keep_nobody_else_waiting() {
-    let world = World::new(Limits::default());
+    let world = World::new(|_| {});
     let words = hello(9, 0);
     let mut callers: VecDeque<(Caller, usize)> = VecDeque::new();
     let mut honest: Option<(Caller, u64)> = None;
@@ -422,7 +426,7 @@ fn ten_thousand_callers_with_a_byte_a_second_keep_nobody_else_waiting() {
 
 #[test]
 fn of_more_sessions_than_there_may_be_the_last_is_refused_until_one_is_of_no_use() {
-    let world = World::new(Limits { sessions: 2, ..Limits::default() });
+    let world = World::new(|limits| limits.sessions = 2);
     let (first, answer) = world.ask(None, 1, 0);
     assert!(is_welcome(&answer) && is_welcome(&world.ask(None, 2, 0).1));
     drop(first);
@@ -435,7 +439,7 @@ fn of_more_sessions_than_there_may_be_the_last_is_refused_until_one_is_of_no_use
 
 #[test]
 fn one_key_has_no_more_sessions_than_it_may_and_leaves_the_rest_to_others() {
-    let world = World::new(Limits { sessions_per_key: 1, ..Limits::default() });
+    let world = World::new(|limits| limits.sessions_per_key = 1);
     let [a, b] = [1, 2].map(|byte| Some(PublicKey([byte; 32])));
     let (_of_a, answer) = world.ask(a, 1, 0);
     assert!(is_welcome(&answer));
@@ -451,7 +455,7 @@ fn one_key_has_no_more_sessions_than_it_may_and_leaves_the_rest_to_others() {
 
 #[test]
 fn a_session_has_no_more_stripes_than_it_may_and_gets_another_one_for_one_that_is_lost() {
-    let world = World::new(Limits { stripes: 2, ..Limits::default() });
+    let world = World::new(|limits| limits.stripes = 2);
     let stripes = [0, 1].map(|stripe| world.ask(None, 1, stripe));
     assert!(stripes.iter().all(|(_, answer)| is_welcome(answer)));
     assert_eq!(world.ask(None, 1, 2).1, TOO_MANY);
@@ -464,7 +468,7 @@ fn a_session_has_no_more_stripes_than_it_may_and_gets_another_one_for_one_that_i
 
 #[test]
 fn of_more_unanswered_flows_than_there_may_be_the_last_is_refused() {
-    let world = World::new(Limits { unanswered: 2, ..Limits::default() });
+    let world = World::new(|limits| limits.unanswered = 2);
     let (mut caller, _) = world.ask(None, 1, 0);
     // OPEN: flow, no early credit, some credit, no opaque field: the default target.
     let mut open = |flow: u8| caller.say(&[5, 0x01, flow, 0, 10, 0]);
@@ -482,7 +486,7 @@ fn of_more_unanswered_flows_than_there_may_be_the_last_is_refused() {
 
 #[test]
 fn one_key_leaves_others_as_many_unanswered_flows_as_it_has() {
-    let world = World::keyed(Limits { unanswered: 8, ..Limits::default() });
+    let world = World::keyed(|limits| limits.unanswered = 8);
     let [mut greedy, mut modest] = [1, 2].map(|number| world.ask(key(number), 1, 0).0);
     let open = |caller: &mut Caller, flow: u8| caller.say(&[5, 0x01, flow, 0, 10, 0]);
     (0..8).for_each(|flow| open(&mut greedy, 2 * flow + 1));
@@ -494,7 +498,7 @@ fn one_key_leaves_others_as_many_unanswered_flows_as_it_has() {
 
 #[test]
 fn when_memory_is_short_the_key_that_keeps_the_most_lets_go_however_many_sessions_it_has() {
-    let world = World::keyed(Limits::default());
+    let world = World::keyed(|_| {});
     let mut honest = world.ask(key(2), 200, 0).0;
     for flow in 0..250 {
         honest.say(&floor(2 * flow + 1));
@@ -514,14 +518,14 @@ fn when_memory_is_short_the_key_that_keeps_the_most_lets_go_however_many_session
 /// As when it is struck off the list between its handshake and its HELLO.
 #[test]
 fn a_key_that_is_not_accepted_when_its_hello_comes_gets_nobody_in() {
-    let world = World::keyed(Limits::default());
+    let world = World::keyed(|_| {});
     assert!(is_welcome(&world.ask(key(8), 1, 0).1));
     assert_eq!(world.ask(key(9), 1, 0).1, HelloKind::Refuse(Refusal::KeyNeeded));
 }
 
 #[test]
 fn what_stripes_take_beside_what_they_carry_counts_as_memory() {
-    let world = World::keyed(Limits::default());
+    let world = World::keyed(|_| {});
     let mut honest = world.ask(key(2), 200, 0).0;
     world.weight.set(1 << 20);
     let _greedy: Vec<Caller> =
@@ -533,7 +537,7 @@ fn what_stripes_take_beside_what_they_carry_counts_as_memory() {
 
 #[test]
 fn a_flow_that_is_reset_before_it_has_an_answer_is_unwanted_at_once() {
-    let world = World::new(Limits::default());
+    let world = World::new(|_| {});
     let (mut caller, _) = world.ask(None, 1, 0);
     // OPEN as above, and RESET: flow, reason, where its own direction ends.
     [1, 3].into_iter().for_each(|flow| caller.say(&[5, 0x01, flow, 0, 10, 0]));

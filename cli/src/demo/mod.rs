@@ -27,7 +27,8 @@ use std::cell::Cell;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
-use striper_runtime::{Client, Executor, HostPort, Listener, Server};
+use striper_runtime::local::{Client, Executor, Server};
+use striper_runtime::{HostPort, Listener, StartError};
 
 /// The cap of each connection: 20 Mbit/s, in bytes a second.
 const RATE: u64 = 2_500_000;
@@ -252,10 +253,13 @@ impl<'a> Stage<'a> {
             ex,
             here,
             exit::server_options(options),
-            narrate::events(log, narrate::LINES),
+            Some(narrate::events(log, narrate::LINES)),
         )
         .await;
-        let server = server.map_err(unbound)?;
+        let server = server.map_err(|error| match error {
+            StartError::Io(error) => unbound(error),
+            error => Failure::unexpected(error.to_string()),
+        })?;
         let limits = Limits { rate: RATE, delay: DELAY };
         let route = Route::start(ex, server.local_addr(), limits).map_err(unbound)?;
         let connections = Connections::default();
@@ -277,13 +281,15 @@ impl<'a> Stage<'a> {
     ) -> Result<Run, Failure> {
         let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let events = narrate::events(self.log, narrate::LINES);
-        let listener = Listener::bind(here, events.clone())
+        let listener = Listener::bind(here, Some(events.clone()))
             .await
             .map_err(|error| Failure::bind(here, &error))?;
         let address = listener.local_addr();
         let options = Options { stripes, ..self.options.clone() };
         let servers = [HostPort::from(self.route.address())];
-        let client = Client::start(self.ex, entrance::client_options(&options, &servers), events);
+        let options = entrance::client_options(&options, &servers);
+        let client = Client::start(self.ex, options, Some(events));
+        let client = client.map_err(|error| Failure::setting(&error))?;
         let _attending = self.ex.spawn(entrance::attend(
             self.ex.clone(),
             narrate::Connections::new(self.log, narrate::LINES),

@@ -11,7 +11,7 @@ use std::io;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
-use striper_runtime::Executor;
+use striper_runtime::local::Executor;
 
 /// How much the server hands over at once, and the client takes.
 const PIECE: usize = 64 << 10;

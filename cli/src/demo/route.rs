@@ -15,7 +15,7 @@ use std::io;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
-use striper_runtime::Executor;
+use striper_runtime::local::Executor;
 
 /// How many bytes a lane takes at once: 3 ms of it at 20 Mbit/s, so that the cap is even within a
 /// round trip.

@@ -55,7 +55,7 @@ impl Connections {
     pub fn ended(&self, name: &str, number: u64, report: &FlowReport) {
         let level = match report.end {
             FlowEnd::Finished | FlowEnd::Reset(_) | FlowEnd::Cut(_) => Level::Info,
-            FlowEnd::Refused(_) | FlowEnd::NoSession(_) => Level::Warn,
+            _ => Level::Warn,
         };
         let (text, fields) = end(name, number, report);
         self.gone(level, text, &fields);
@@ -138,6 +138,7 @@ fn end_key(end: &FlowEnd) -> &'static str {
         FlowEnd::Reset(_) | FlowEnd::Cut(_) => "reset",
         FlowEnd::Refused(_) => "refused",
         FlowEnd::NoSession(_) => "no_session",
+        _ => "other",
     }
 }
 

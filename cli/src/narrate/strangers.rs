@@ -56,7 +56,7 @@ pub fn cure(cause: &DialError, past: Past) -> &'static str {
         DialError::Tls(TlsError::Other(_)) => {
             " (the port may belong to another program: it must be where striper-cli -s listens)"
         }
-        DialError::Tls(_) | DialError::Refusal(_) | DialError::Other(_) => "",
+        _ => "",
     }
 }
 
@@ -108,7 +108,7 @@ impl Cause {
             StripeRefusal::Refused(_) => Cause::Refused,
             StripeRefusal::Crowded => Cause::Crowded,
             StripeRefusal::Stalled => Cause::Stalled,
-            StripeRefusal::Closed | StripeRefusal::Broken(_) => Cause::Gone,
+            _ => Cause::Gone,
         }
     }
 }

@@ -124,7 +124,6 @@ fn counted(named: &Named, live: usize, wanted: usize) -> Fields {
 pub fn adaptation(adapted: &Adapted) -> Option<(String, String, f64)> {
     let percent = units::percent;
     let (text, congestion, lost) = match adapted {
-        Adapted::Kept => return None,
         Adapted::Changed { congestion, lossy: true, lost } => {
             let text = format!(
                 "{} of packets lost without a queue: {congestion} from now on",
@@ -144,6 +143,7 @@ pub fn adaptation(adapted: &Adapted) -> Option<(String, String, f64)> {
             );
             (text, congestion, lost)
         }
+        _ => return None,
     };
     Some((text, congestion.to_string(), *lost))
 }

@@ -7,6 +7,7 @@ use striper_core::config::MAX_STRIPES;
 /// Limits of a [`Server`](crate::Server), beside those that [`Config`](striper_core::Config) has:
 /// flows of a session, and memory in all.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Limits {
     /// Callers that have not said who they are, 256 unless told otherwise. If one more calls, one
     /// of the address that has the most of them has to go; of those alike, one that has not said a

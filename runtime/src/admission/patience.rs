@@ -1,10 +1,10 @@
 //! Accepting connections, whatever happens.
 
+use crate::events::Events;
 use crate::ports::clock::{Clock, sleep_until};
 use crate::report::Event;
 use std::cell::Cell;
 use std::io;
-use std::rc::Rc;
 use std::time::Duration;
 
 /// How long to wait when the process has no file descriptor left.
@@ -12,14 +12,14 @@ const PAUSE: Duration = Duration::from_millis(75);
 
 /// Goes on accepting after errors, and tells of them once.
 pub(crate) struct Patience {
-    events: Rc<dyn Fn(Event)>,
+    events: Events,
     /// That accepting fails has been told.
     failing: Cell<bool>,
 }
 
 impl Patience {
     /// Troubles are told to `events`.
-    pub fn new(events: Rc<dyn Fn(Event)>) -> Self {
+    pub fn new(events: Events) -> Self {
         Patience { events, failing: Cell::new(false) }
     }
 
@@ -44,7 +44,7 @@ impl Patience {
                 continue;
             }
             if !self.failing.replace(true) {
-                (self.events)(Event::AcceptFailed { error });
+                self.events.tell(Event::AcceptFailed { error });
             }
             sleep_until(clock, clock.now() + PAUSE).await;
         }

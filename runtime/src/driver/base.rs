@@ -5,6 +5,7 @@ use super::engine::Engine;
 use crate::ports::clock::Clock;
 use crate::record::Traces;
 use std::rc::Rc;
+use std::sync::Arc;
 use striper_core::{Config, Role, SessionId};
 
 /// What all parts of a pump work with.
@@ -22,7 +23,7 @@ impl Base {
         config: Config,
         id: SessionId,
         role: Role,
-        traces: Option<Rc<Traces>>,
+        traces: Option<Arc<Traces>>,
     ) -> Self {
         Base {
             agenda: Agenda::new(clock.timer()),

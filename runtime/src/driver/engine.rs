@@ -5,6 +5,7 @@ use crate::record::{Recording, TraceStop, Traces};
 use crate::report::{Event, SessionTag};
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 use striper_core::{Config, EndReason, Input, Instant, Output, Reason, Role, Session, SessionId};
 
 /// A session that is recorded, if sessions are.
@@ -12,7 +13,7 @@ pub struct Engine {
     clock: Rc<dyn Clock>,
     config: Config,
     session: Session,
-    traces: Option<Rc<Traces>>,
+    traces: Option<Arc<Traces>>,
     recording: Option<Recording>,
     outputs: Vec<Output>,
     /// Inputs that came up while outputs were performed.
@@ -31,7 +32,7 @@ impl Engine {
         config: Config,
         id: SessionId,
         role: Role,
-        traces: Option<Rc<Traces>>,
+        traces: Option<Arc<Traces>>,
     ) -> Self {
         let mut engine = Engine {
             session: Session::new(role, id, config, clock.now()),

@@ -24,6 +24,7 @@ use crate::target::Target;
 use crate::tls::ClientTls;
 use bytes::Bytes;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 use striper_core::{
     Config, EndReason, FlowId, Hello, Input, Instant, Output, Reason, Refusal, Role, SessionId,
@@ -45,7 +46,7 @@ impl Pump {
         clock: Rc<dyn Clock>,
         config: Config,
         dialling: Dialling,
-        traces: Option<Rc<Traces>>,
+        traces: Option<Arc<Traces>>,
     ) -> Self {
         let client = ClientSide::new(dialling);
         let mut pump = Pump {
@@ -68,7 +69,7 @@ impl Pump {
         instance: u64,
         peer: Option<PeerName>,
         share: Share,
-        traces: Option<Rc<Traces>>,
+        traces: Option<Arc<Traces>>,
     ) -> Self {
         let base = Base::new(clock, config, id, Role::Server { instance }, traces);
         let mut pump = Pump {
@@ -432,7 +433,6 @@ impl Pump {
         }
     }
 
-    /// Client: there will be no session for flows that wait for one.
     fn fail_waiting(&mut self, error: &OpenError) {
         self.flows.fail_waiting(error, &self.stripes, &mut self.base);
     }

@@ -1,20 +1,18 @@
-//! A pipe within the process and thread.
+//! A pipe within the process, also between two threads.
 //!
-//! Like a socket it buffers a little, and like a socket it hands out what was sent before it says
-//! that it broke.
+//! Like a socket it buffers a little. Like a socket it hands out what was sent before it says that
+//! it broke. A lock is never held while bytes are copied or somebody is woken.
 
 use super::{Pipe, Received};
 use bytes::{Buf, Bytes};
-use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 /// How many bytes one direction buffers.
 const CAPACITY: usize = 128 << 10;
 
-/// One direction of a memory pipe.
 #[derive(Debug, Default)]
 struct Half {
     parts: VecDeque<Bytes>,
@@ -25,38 +23,42 @@ struct Half {
     writer: Option<Waker>,
 }
 
-impl Half {
-    fn wake_reader(&mut self) {
-        if let Some(waker) = self.reader.take() {
-            waker.wake();
-        }
+/// One direction of a memory pipe.
+#[derive(Clone, Debug, Default)]
+struct Direction(Arc<Mutex<Half>>);
+
+impl Direction {
+    /// No invariant spans a panic, so a poisoned lock is as good as another.
+    fn lock(&self) -> MutexGuard<'_, Half> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wake_writer(&mut self) {
-        if let Some(waker) = self.writer.take() {
-            waker.wake();
-        }
-    }
-
-    fn break_off(&mut self) {
-        self.broken = true;
-        self.wake_reader();
-        self.wake_writer();
+    fn break_off(&self) {
+        let mut half = self.lock();
+        half.broken = true;
+        let wakers = [half.reader.take(), half.writer.take()];
+        drop(half);
+        wakers.into_iter().for_each(wake);
     }
 }
 
-/// One end of a pipe within this process and thread. Dropped before both directions have finished,
-/// it breaks the pipe.
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+/// One end of a pipe within this process. Dropped before both directions have finished, it breaks
+/// the pipe.
 #[derive(Debug)]
 pub struct MemoryPipe {
-    outward: Rc<RefCell<Half>>,
-    inward: Rc<RefCell<Half>>,
+    outward: Direction,
+    inward: Direction,
 }
 
 /// Both ends of a new pipe.
 pub fn memory_pipe() -> (MemoryPipe, MemoryPipe) {
-    let one = Rc::new(RefCell::new(Half::default()));
-    let other = Rc::new(RefCell::new(Half::default()));
+    let (one, other) = (Direction::default(), Direction::default());
     (
         MemoryPipe { outward: one.clone(), inward: other.clone() },
         MemoryPipe { outward: other, inward: one },
@@ -65,14 +67,16 @@ pub fn memory_pipe() -> (MemoryPipe, MemoryPipe) {
 
 impl Pipe for MemoryPipe {
     fn poll_recv(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<io::Result<Received>> {
-        let mut half = self.inward.borrow_mut();
+        let mut half = self.inward.lock();
         if let Some(front) = half.parts.front_mut() {
             let chunk = front.split_to(front.len().min(max));
             if front.is_empty() {
                 half.parts.pop_front();
             }
             half.len -= chunk.len();
-            half.wake_writer();
+            let writer = half.writer.take();
+            drop(half);
+            wake(writer);
             return Poll::Ready(Ok(Received::Chunk(chunk)));
         }
         if half.broken {
@@ -86,62 +90,70 @@ impl Pipe for MemoryPipe {
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>, data: &mut dyn Buf) -> Poll<io::Result<usize>> {
-        let mut half = self.outward.borrow_mut();
-        if half.broken {
+        let mut half = self.outward.lock();
+        if half.broken || half.finished {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        if half.finished {
-            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
-        }
-        let mut taken = 0;
-        while data.has_remaining() && half.len < CAPACITY {
-            let count = data.chunk().len().min(CAPACITY - half.len);
-            half.parts.push_back(data.copy_to_bytes(count));
-            half.len += count;
-            taken += count;
-        }
-        if taken == 0 {
+        let room = CAPACITY - half.len;
+        if room == 0 {
             half.writer = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        half.wake_reader();
+        drop(half);
+        // Only this end fills it, so the room does not shrink meanwhile.
+        let (mut parts, mut taken) = (VecDeque::new(), 0);
+        while data.has_remaining() && taken < room {
+            let count = data.chunk().len().min(room - taken);
+            parts.push_back(data.copy_to_bytes(count));
+            taken += count;
+        }
+        let mut half = self.outward.lock();
+        half.parts.append(&mut parts);
+        half.len += taken;
+        let reader = half.reader.take();
+        drop(half);
+        wake(reader);
         Poll::Ready(Ok(taken))
     }
 
     fn poll_finish(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut half = self.outward.borrow_mut();
+        let mut half = self.outward.lock();
         if half.broken {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         half.finished = true;
-        half.wake_reader();
+        let reader = half.reader.take();
+        drop(half);
+        wake(reader);
         Poll::Ready(Ok(()))
     }
 
     fn abort(&mut self) {
-        self.outward.borrow_mut().break_off();
-        self.inward.borrow_mut().break_off();
+        self.outward.break_off();
+        self.inward.break_off();
     }
 
     fn check(&mut self) -> io::Result<()> {
-        let broken = self.inward.borrow().broken || self.outward.borrow().broken;
+        let broken = self.inward.lock().broken || self.outward.lock().broken;
         if broken { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(()) }
     }
 
     fn flushed(&mut self) -> bool {
-        let half = self.outward.borrow();
+        let half = self.outward.lock();
         half.len == 0 || half.broken
     }
 }
 
 impl Drop for MemoryPipe {
     fn drop(&mut self) {
-        if !self.outward.borrow().finished {
-            self.outward.borrow_mut().break_off();
+        if !self.outward.lock().finished {
+            self.outward.break_off();
         }
-        let mut inward = self.inward.borrow_mut();
-        if !(inward.finished && inward.len == 0) {
-            inward.break_off();
+        let half = self.inward.lock();
+        let is_over = half.finished && half.len == 0;
+        drop(half);
+        if !is_over {
+            self.inward.break_off();
         }
     }
 }

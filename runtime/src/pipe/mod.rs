@@ -49,6 +49,7 @@ pub struct TcpStatus {
 
 /// What became of a look at a connection's losses.
 #[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
 pub enum Adapted {
     /// Its congestion control stays.
     Kept,

@@ -14,6 +14,7 @@ use striper_core::{HandshakeError, Reason, Refusal};
 
 /// Why a connection, or a stripe over it, did not come about.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum DialError {
     /// The name has no address.
     UnknownHost,

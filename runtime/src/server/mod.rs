@@ -9,18 +9,19 @@ mod sessions;
 pub use incoming::Incoming;
 pub use options::ServerOptions;
 
-use crate::Executor;
 use crate::admission::patience::Patience;
 use crate::driver::Footprint;
+use crate::events::Events;
+use crate::local::Executor;
 use crate::ports::clock::Clock;
 use crate::ports::{Listen, Spawn};
 use crate::report::{Event, Status};
+use crate::settings::{SettingsError, StartError};
 use crate::system_clock::SystemClock;
 use crate::tcp::listen::Listener;
 use crate::tls::keys::Keys;
 use gate::Gate;
 use sessions::Sessions;
-use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -38,11 +39,12 @@ impl Server {
         ex: &Executor,
         listen: SocketAddr,
         options: ServerOptions,
-        events: Rc<dyn Fn(Event)>,
-    ) -> io::Result<Server> {
+        events: Option<Rc<dyn Fn(Event)>>,
+    ) -> Result<Server, StartError> {
+        options.check()?;
         let mut listener = Listener::bind(listen, events.clone()).await?;
         listener.choose(&options.congestion)?;
-        Ok(Self::on(ex, listener, options, events))
+        Ok(Self::on(ex, listener, options, events)?)
     }
 
     /// Accepts stripes on a listener that is there already. [`Listener::choose`] has told it what
@@ -51,8 +53,8 @@ impl Server {
         ex: &Executor,
         mut listener: Listener,
         options: ServerOptions,
-        events: Rc<dyn Fn(Event)>,
-    ) -> Server {
+        events: Option<Rc<dyn Fn(Event)>>,
+    ) -> Result<Server, SettingsError> {
         listener.keep_spare(options.limits.spare_files);
         let ex = Rc::downgrade(ex);
         let spawn: Spawn = Rc::new(move |task| {
@@ -69,9 +71,9 @@ impl Server {
             entropy,
             options,
             events,
-        );
+        )?;
         server.sessions.keep_spare(spare);
-        server
+        Ok(server)
     }
 
     /// [`Server::bind`] with time, connections, tasks and random numbers of the caller's choice.
@@ -81,15 +83,17 @@ impl Server {
         spawn: Spawn,
         entropy: Rc<dyn Fn() -> u64>,
         options: ServerOptions,
-        events: Rc<dyn Fn(Event)>,
-    ) -> Server {
+        events: Option<Rc<dyn Fn(Event)>>,
+    ) -> Result<Server, SettingsError> {
+        options.check()?;
+        let events = Events::new(events);
         let addr = listen.local_addr();
         let (limits, patience) = (options.limits.clone(), Patience::new(events.clone()));
         let (sessions, closed) =
             Sessions::new(clock.clone(), spawn.clone(), entropy, options, events);
         let gate = Gate::new(clock, spawn.clone(), Rc::downgrade(&sessions), &limits);
         spawn(Box::pin(gate.run(listen, patience, closed)));
-        Server { sessions, addr }
+        Ok(Server { sessions, addr })
     }
 
     /// Where stripes are expected.

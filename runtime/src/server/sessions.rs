@@ -9,6 +9,7 @@ use crate::admission::limits::Limits;
 use crate::admission::places::Places;
 use crate::admission::shedding::shed_excess;
 use crate::driver::{self, Footprint, Pump};
+use crate::events::Events;
 use crate::handover::{Queue, Receiver, Sender, oneshot};
 use crate::pipe::{Peer, Pipe};
 use crate::ports::Spawn;
@@ -23,6 +24,7 @@ use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 use striper_core::{Config, Hello, HelloKind, Reason, Refusal, SessionId};
 
@@ -34,9 +36,9 @@ pub struct Sessions {
     clock: Rc<dyn Clock>,
     config: Config,
     limits: Limits,
-    traces: Option<Rc<Traces>>,
+    traces: Option<Arc<Traces>>,
     budget: Rc<Budget>,
-    events: Rc<dyn Fn(Event)>,
+    events: Events,
     spawn: Spawn,
     entropy: Rc<dyn Fn() -> u64>,
     /// Who may call, and what that takes. Everybody if `None`.
@@ -44,6 +46,7 @@ pub struct Sessions {
     /// Each under its caller's key, so that who has another can neither join it nor learn that it
     /// exists.
     sessions: RefCell<BTreeMap<Name, Rc<RefCell<Pump>>>>,
+    /// Flows that nobody has taken yet. `limits.unanswered` bounds them.
     incoming: Queue<Incoming>,
     /// One for each [`Incoming`] that has no answer.
     unanswered: Rc<Places>,
@@ -61,7 +64,7 @@ impl Sessions {
         spawn: Spawn,
         entropy: Rc<dyn Fn() -> u64>,
         options: ServerOptions,
-        events: Rc<dyn Fn(Event)>,
+        events: Events,
     ) -> (Rc<Self>, Receiver<()>) {
         let (open, closed) = oneshot();
         let sessions = Rc::new(Sessions {
@@ -209,7 +212,7 @@ impl Sessions {
     /// dropped.
     pub fn turned_away(&self, from: SocketAddr, error: StripeRefusal) {
         if self.gate.borrow().is_some() {
-            (self.events)(Event::StripeRefused { from, error });
+            self.events.tell(Event::StripeRefused { from, error });
         }
     }
 
@@ -299,7 +302,7 @@ impl Sessions {
                     _ => pump.borrow_mut().refuse(opened.0, Reason::Unavailable),
                 }
             }
-            happened.into_iter().for_each(&*all.events);
+            happened.into_iter().for_each(|event| all.events.tell(event));
             all.shed_excess();
             polled
         });

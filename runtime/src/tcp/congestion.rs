@@ -7,6 +7,7 @@ use std::io;
 
 /// How stripes get their congestion control.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
 pub enum CongestionChoice {
     /// CUBIC, and BBR for as long as a stripe loses packets without a queue. What can't be had is
     /// left out: without CUBIC a stripe begins with what the system chooses, without BBR it stays

@@ -4,6 +4,7 @@ use super::congestion::CongestionChoice;
 use super::pipe::TcpPipe;
 use crate::admission::descriptors;
 use crate::admission::patience::Patience;
+use crate::events::Events;
 use crate::pipe::Pipe;
 use crate::ports::{Accepting, Listen};
 use crate::report::Event;
@@ -30,12 +31,12 @@ pub struct Listener {
 
 impl Listener {
     /// Listens at `addr`. Troubles with accepting are told to `events`.
-    pub async fn bind(addr: SocketAddr, events: Rc<dyn Fn(Event)>) -> io::Result<Listener> {
+    pub async fn bind(addr: SocketAddr, events: Option<Rc<dyn Fn(Event)>>) -> io::Result<Listener> {
         let listener = TcpListener::bind(addr).await?;
         // Again, with a longer queue than the standard library asks for.
         SockRef::from(&listener).listen(BACKLOG)?;
         let addr = listener.local_addr()?;
-        let (clock, patience) = (SystemClock::new(), Patience::new(events));
+        let (clock, patience) = (SystemClock::new(), Patience::new(Events::new(events)));
         Ok(Listener {
             listener,
             addr,

@@ -5,7 +5,6 @@ use super::dial::dial_with;
 use super::listen::Listener;
 use crate::pipe::{Congestion, Pipe};
 use std::io;
-use std::rc::Rc;
 use std::time::Duration;
 
 #[test]
@@ -19,8 +18,7 @@ fn both_ends_of_a_connection_have_what_was_chosen_for_them() {
     // Every Linux has it, and every user may choose it.
     let reno = Congestion::named("reno").unwrap();
     smol::block_on(async {
-        let mut listener =
-            Listener::bind("127.0.0.1:0".parse().unwrap(), Rc::new(|_| {})).await.unwrap();
+        let mut listener = Listener::bind("127.0.0.1:0".parse().unwrap(), None).await.unwrap();
         let choice = CongestionChoice::Named(reno.clone());
         listener.choose(&choice).unwrap();
         let address = listener.local_addr().into();

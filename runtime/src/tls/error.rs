@@ -6,6 +6,7 @@ use std::io;
 
 /// Why a TLS connection did not come about, or broke.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum TlsError {
     /// The other side has shown a key that is not accepted here.
     UnknownKey,

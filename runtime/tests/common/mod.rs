@@ -15,9 +15,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
+use striper_runtime::local::{Client, ClientOptions, Executor, Server, ServerOptions};
 use striper_runtime::{
-    Client, ClientOptions, Event, Executor, FlowReport, HostPort, Listener, Pipe, PipeExt,
-    Received, Server, ServerOptions, Target, TcpPipe, bridge, dial_tcp,
+    Event, FlowReport, HostPort, Listener, Pipe, PipeExt, Received, Target, TcpPipe, bridge,
+    dial_tcp,
 };
 
 pub const LIMIT: Duration = Duration::from_secs(10);
@@ -41,9 +42,9 @@ pub fn any_port() -> SocketAddr {
 pub struct Log(pub Rc<RefCell<Vec<Event>>>);
 
 impl Log {
-    pub fn sink(&self) -> Rc<dyn Fn(Event)> {
+    pub fn sink(&self) -> Option<Rc<dyn Fn(Event)>> {
         let log = self.0.clone();
-        Rc::new(move |event| log.borrow_mut().push(event))
+        Some(Rc::new(move |event| log.borrow_mut().push(event)))
     }
 
     pub async fn wait_for(&self, wanted: impl Fn(&Event) -> bool) {
@@ -74,7 +75,7 @@ pub struct Route {
 
 impl Route {
     pub async fn start(ex: &Executor, to: SocketAddr) -> Route {
-        let listener = Listener::bind(any_port(), Rc::new(|_| {})).await.unwrap();
+        let listener = Listener::bind(any_port(), None).await.unwrap();
         let route = Route {
             addr: listener.local_addr(),
             to: Rc::new(Cell::new(to)),
@@ -129,8 +130,7 @@ pub async fn start_server(ex: &Executor, log: &Log) -> Server {
 }
 
 pub fn start_client(ex: &Executor, to: SocketAddr, log: &Log) -> Client {
-    let options = ClientOptions { servers: vec![to.into()], ..ClientOptions::default() };
-    Client::start(ex, options, log.sink())
+    Client::start(ex, ClientOptions::new(vec![to.into()]), log.sink()).unwrap()
 }
 
 impl Pair {
@@ -161,7 +161,7 @@ impl Pair {
             }
         })
         .detach();
-        let listener = Listener::bind(any_port(), Rc::new(|_| {})).await.unwrap();
+        let listener = Listener::bind(any_port(), None).await.unwrap();
         let entrance = listener.local_addr();
         let (entry, reports, spawner) = (client.clone(), client_reports.clone(), ex.clone());
         ex.spawn(async move {
@@ -200,7 +200,7 @@ pub struct Origin(Listener);
 
 impl Origin {
     pub async fn start() -> Origin {
-        Origin(Listener::bind(any_port(), Rc::new(|_| {})).await.unwrap())
+        Origin(Listener::bind(any_port(), None).await.unwrap())
     }
 
     pub fn addr(&self) -> SocketAddr {

@@ -9,7 +9,7 @@ use super::ends::{Heard, end, say};
 use bytes::Bytes;
 use std::task::{Context, Waker};
 use striper_runtime::Pipe;
-use striper_runtime::pipe::memory::memory_pipe;
+use striper_runtime::memory_pipe;
 
 /// What the honest counterpart says before it finishes.
 const SAID: &[u8] = b"what an honest counterpart has to say, and nothing else";

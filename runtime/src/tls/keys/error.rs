@@ -7,6 +7,7 @@ use std::io::ErrorKind;
 
 /// What a file was to be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum FileUse {
     /// The file of a key, to be read.
     Key,
@@ -18,6 +19,7 @@ pub enum FileUse {
 
 /// What is wrong with a key, a list of peers, or their files.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum KeyError {
     /// The file can't be read or written: of what kind the error is, and what the system says.
     File(FileUse, ErrorKind, String),

@@ -12,7 +12,7 @@ use std::rc::{Rc, Weak};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Wake, Waker};
-use striper_runtime::Spawn;
+use striper_runtime::local::Spawn;
 
 type Task = Pin<Box<dyn Future<Output = ()>>>;
 

@@ -33,9 +33,10 @@ use std::task::Poll;
 use std::time::Duration;
 use striper_core::{EndReason, Hello, HelloKind, SessionId, StripeId, Violation};
 use striper_runtime::clock::{Clock, sleep_until};
+use striper_runtime::local::{Client, ClientOptions, Server, ServerOptions};
 use striper_runtime::{
-    Client, ClientOptions, DialError, Event as Told, FlowEnd, FlowReport, HostPort, Legs, Pipe,
-    Received, Server, ServerOptions, Target, bridge_in,
+    DialError, Event as Told, FlowEnd, FlowReport, HostPort, Legs, Pipe, Received, Target,
+    bridge_in,
 };
 
 /// More polls than this while time stands still are a busy loop.

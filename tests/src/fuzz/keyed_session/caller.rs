@@ -6,7 +6,7 @@ use bytes::Bytes;
 use std::task::{Context, Poll, Waker};
 use striper_core::wire::deframer::Deframer;
 use striper_core::{Handshake, HelloKind, StripeId};
-use striper_runtime::pipe::memory::{MemoryPipe, memory_pipe};
+use striper_runtime::{MemoryPipe, memory_pipe};
 use striper_runtime::{Pipe, TlsPipe};
 
 /// The most records of one thing said, and the most pieces of what is under way.

@@ -16,11 +16,9 @@ use striper_core::config::FLOW_FLOOR;
 use striper_core::wire::frame::Frame;
 use striper_core::{Config, FlowId, Hello, Reason, StripeId};
 use striper_runtime::clock::Clock;
-use striper_runtime::pipe::memory::{MemoryPipe, memory_pipe};
-use striper_runtime::{
-    Accepting, Event, Executor, Incoming, Limits, Listen, Pipe, Server, ServerOptions, Spawn,
-    StripeRefusal,
-};
+use striper_runtime::local::{Executor, Incoming, Server, ServerOptions, Spawn};
+use striper_runtime::{Accepting, Event, Listen, Pipe, StripeRefusal};
+use striper_runtime::{MemoryPipe, memory_pipe};
 
 /// The memory limit of all sessions, in bytes.
 const MEMORY: u64 = 2 << 20;
@@ -125,13 +123,10 @@ impl<A: Fn() -> usize> World<A> {
         let (ex, time, port) = (Executor::default(), Virtual::new(), Port::default());
         let events = Rc::<RefCell<Vec<Event>>>::default();
         let session = Config { memory_limit: MEMORY, max_flows: MAX_FLOWS, ..Config::default() };
-        let limits = Limits { spare_files: 0, ..Limits::default() };
-        let options = ServerOptions {
-            session,
-            limits,
-            keys: Some(keys().0.clone()),
-            ..ServerOptions::default()
-        };
+        let mut options = ServerOptions::default();
+        options.session = session;
+        options.limits.spare_files = 0;
+        options.keys = Some(keys().0.clone());
         let (weak, told) = (Rc::downgrade(&ex), events.clone());
         let spawn: Spawn = Rc::new(move |task| {
             if let Some(ex) = weak.upgrade() {
@@ -140,8 +135,9 @@ impl<A: Fn() -> usize> World<A> {
         });
         let tell = Rc::new(move |event| told.borrow_mut().push(event));
         let clock = Rc::new(time.clone());
-        let server =
-            Server::start_in(clock, Box::new(port.clone()), spawn, Rc::new(|| 9), options, tell);
+        let (listen, entropy) = (Box::new(port.clone()), Rc::new(|| 9));
+        let server = Server::start_in(clock, listen, spawn, entropy, options, Some(tell))
+            .expect("settings within their ranges");
         let incoming = Rc::<RefCell<VecDeque<Incoming>>>::default();
         let (accepting, accepted) = (server.clone(), incoming.clone());
         let accept = async move {

@@ -20,9 +20,11 @@ impl World {
             let servers = (0..self.scenario.routes.len())
                 .map(|route| HostPort::new("exit", u16::try_from(route).unwrap_or(0)))
                 .collect();
-            let options = ClientOptions { servers, session, ..ClientOptions::default() };
+            let mut options = ClientOptions::new(servers);
+            options.session = session;
             let dial = Rc::new(SimDial { net: net.clone(), process });
-            let (client, run) = Client::start_in(clock, dial, entropy, options, events);
+            let (client, run) = Client::start_in(clock, dial, entropy, options, Some(events))
+                .expect("settings within their ranges");
             executor.spawn(run);
             executor.spawn(entrance(
                 self.proxy(process),
@@ -32,9 +34,11 @@ impl World {
             self.client = Some(client);
         } else {
             let listen = Box::new(SimListen::new(net, self.exit));
-            let options = ServerOptions { session, ..ServerOptions::default() };
-            let server =
-                Server::start_in(clock, listen, executor.spawner(), entropy, options, events);
+            let mut options = ServerOptions::default();
+            options.session = session;
+            let spawner = executor.spawner();
+            let server = Server::start_in(clock, listen, spawner, entropy, options, Some(events))
+                .expect("settings within their ranges");
             executor.spawn(exit(self.proxy(process), server.clone()));
             self.server = Some(server);
         }

@@ -7,7 +7,7 @@ use super::*;
 pub(super) struct Proxy {
     pub net: SharedNet,
     pub process: usize,
-    pub spawn: striper_runtime::Spawn,
+    pub spawn: striper_runtime::local::Spawn,
     pub flows: Flows,
     pub first: usize,
 }

@@ -1,0 +1,20 @@
+//! The listener that hears of events, if there is one.
+
+use crate::report::Event;
+use std::rc::Rc;
+
+/// Hears of events.
+#[derive(Clone, Default)]
+pub(crate) struct Events(Option<Rc<dyn Fn(Event)>>);
+
+impl Events {
+    pub fn new(listener: Option<Rc<dyn Fn(Event)>>) -> Self {
+        Events(listener)
+    }
+
+    pub fn tell(&self, event: Event) {
+        if let Some(listener) = &self.0 {
+            listener(event);
+        }
+    }
+}
