@@ -1,8 +1,8 @@
-//! The command line and the environment, read into an [`Invocation`]. Pure: what it reads is handed
-//! in, what is wrong comes back as a [`Failure`].
+//! The command line and the environment, read into an [`Invocation`]. Nothing here asks the
+//! system: the caller passes words and variables in, and an error is a [`Failure`].
 //!
-//! Both spellings of a mode (`-s` and `server`) and of CONNECT (`HOST:PORT` and `HOST PORT`) are
-//! the same thing after this file.
+//! An [`Invocation`] does not show how a command (`-s` and `server`) or CONNECT (`HOST:PORT` and
+//! `HOST PORT`) was spelled.
 
 mod command;
 mod environment;
@@ -40,8 +40,8 @@ pub fn parse(
     } else {
         let Some(chosen) = chosen else {
             return Err(Failure::usage(
-                "nothing to do",
-                "striper-cli demo shows what it does; ".to_owned() + SEE_HELP,
+                "the command is missing",
+                "striper-cli demo shows what the program does; ".to_owned() + SEE_HELP,
             ));
         };
         options.iter().try_for_each(|option| option.check(chosen.verb, &chosen.name))?;

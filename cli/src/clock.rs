@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-/// Monotone time, for spans.
 #[expect(
     clippy::disallowed_methods,
     reason = "spans that only a person reads; the engine's time is the runtime's"
@@ -11,26 +10,24 @@ pub fn now() -> Instant {
     Instant::now()
 }
 
-/// Time of day, for log lines.
 #[expect(clippy::disallowed_methods, reason = "the time of day is for log lines alone")]
 pub fn time_of_day() -> SystemTime {
     SystemTime::now()
 }
 
-/// The time of day so long ago, as log lines show it.
+/// The time of day before this span, as log lines show it.
 pub fn ago(span: Duration) -> String {
     let now = time_of_day();
     now.checked_sub(span).map_or_else(|| "long ago".to_owned(), |at| shown(at, now))
 }
 
-/// The time of day in so long, as log lines show it. `span` is at most a few days.
+/// The time of day after this span, as log lines show it. `span` is at most a few days.
 pub fn ahead(span: Duration) -> String {
     let now = time_of_day();
     shown(now + span, now)
 }
 
-/// `12:03:10Z`, cut to the second as in a line's own time, with the date before it unless that is
-/// today's.
+/// `12:03:10Z`, in whole seconds; another day than today has its date before that.
 fn shown(at: SystemTime, now: SystemTime) -> String {
     let text = |time: SystemTime| humantime::format_rfc3339_seconds(time).to_string();
     let (at, now) = (text(at), text(now));
@@ -45,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_of_day_has_a_date_only_if_that_is_another_days() {
+    fn only_a_time_of_another_day_has_a_date() {
         let midnight = SystemTime::UNIX_EPOCH + Duration::from_secs(24 * 60 * 60 * 20_748);
         let noon = midnight + Duration::from_secs(12 * 60 * 60);
         assert_eq!(shown(noon + Duration::from_millis(190_999), noon), "12:03:10Z");

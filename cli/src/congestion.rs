@@ -1,12 +1,11 @@
-//! `--congestion auto|system|NAME`: what controls congestion on stripes, looked up before anything
-//! else happens.
+//! `--congestion auto|system|NAME`: the congestion control of stripes, checked at the start.
 
 use crate::failure::Failure;
 use crate::log::Log;
 use std::io::{Error, ErrorKind};
 use striper_runtime::{Congestion, CongestionChoice};
 
-/// What is asked for, if the system has it and this user may choose it.
+/// The choice of this name, if the system has it and this user may use it.
 pub fn begin(name: Option<&str>) -> Result<CongestionChoice, Failure> {
     let name = match name {
         None | Some("auto") => return Ok(CongestionChoice::Auto),
@@ -16,20 +15,19 @@ pub fn begin(name: Option<&str>) -> Result<CongestionChoice, Failure> {
     Congestion::named(name).map(CongestionChoice::Named).map_err(|error| {
         let cure = match error.kind() {
             ErrorKind::NotFound => {
-                format!("here are {}, and auto and system", Congestion::available().join(", "))
+                format!("write {}, auto or system", Congestion::available().join(", "))
             }
-            ErrorKind::PermissionDenied => {
-                "or everybody, once it is in the sysctl net.ipv4.tcp_allowed_congestion_control"
-                    .into()
-            }
-            _ => "leave it out, or write system: then the system chooses".into(),
+            ErrorKind::PermissionDenied => "to allow it to all users, add it to the sysctl \
+                 net.ipv4.tcp_allowed_congestion_control"
+                .into(),
+            _ => "leave it out, or write system to let the system choose".into(),
         };
         Failure::usage(format!("--congestion {name}: {}", cause(&error)), cure)
     })
 }
 
-/// What stripes have, for the log. Says once if those that lose packets will not have what they
-/// need.
+/// The congestion control of stripes, for the log. Writes a line if stripes that lose packets
+/// can't change to a better one.
 pub fn name(chosen: &CongestionChoice, log: &Log) -> String {
     let system =
         || Congestion::of_system().map_or_else(|| "unknown".to_owned(), |name| name.to_string());
@@ -44,7 +42,8 @@ pub fn name(chosen: &CongestionChoice, log: &Log) -> String {
                 Err(error) => {
                     let cause = cause(&error);
                     let text = format!(
-                        "stripes that lose packets stay with {calm} and are slow: {lossy}: {cause}"
+                        "stripes that lose packets keep {calm} and are slow, because they can't \
+                         use {lossy}: {cause}"
                     );
                     log.debug("congestion_fixed", text, &[("cause", cause.into())]);
                     calm
@@ -55,11 +54,11 @@ pub fn name(chosen: &CongestionChoice, log: &Log) -> String {
     }
 }
 
-/// Why the operating system doesn't give a congestion control.
+/// The reason why the operating system refuses a congestion control.
 pub fn cause(error: &Error) -> String {
     match error.kind() {
-        ErrorKind::NotFound => "there is none of that name".into(),
-        ErrorKind::PermissionDenied => "only root may choose that".into(),
+        ErrorKind::NotFound => "there is no congestion control of that name".into(),
+        ErrorKind::PermissionDenied => "only root may choose it".into(),
         _ => error.to_string(),
     }
 }
@@ -69,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_follows_the_route_unless_something_is_named() {
+    fn the_default_follows_the_route() {
         assert_eq!(begin(None).unwrap(), CongestionChoice::Auto);
         assert_eq!(begin(Some("auto")).unwrap(), CongestionChoice::Auto);
         assert_eq!(begin(Some("system")).unwrap(), CongestionChoice::System);
@@ -77,14 +76,11 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_named_one_is_fixed_and_must_exist() {
+    fn a_named_congestion_control_is_fixed_and_must_exist() {
         let reno = Congestion::named("reno").unwrap();
         assert_eq!(begin(Some("reno")).unwrap(), CongestionChoice::Named(reno));
         let failure = begin(Some("nosuch")).unwrap_err();
-        assert!(
-            failure.cause.contains("--congestion nosuch: there is none of that name"),
-            "{}",
-            failure.cause
-        );
+        let cause = "--congestion nosuch: there is no congestion control of that name";
+        assert_eq!(failure.cause, cause);
     }
 }

@@ -4,12 +4,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use striper_runtime::HostPort;
 
-/// What is wrong with an address, and how to write it right.
+/// An error in an address, and its cure.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BadAddress {
-    /// What is wrong.
     pub cause: String,
-    /// How to write it right.
     pub cure: String,
 }
 
@@ -17,8 +15,8 @@ fn bad<T>(cause: impl Into<String>, cure: impl Into<String>) -> Result<T, BadAdd
     Err(BadAddress { cause: cause.into(), cure: cure.into() })
 }
 
-/// Reads LISTEN. A bare port means loopback, so that nothing becomes public by leaving something
-/// out. Port 0 lets the system choose.
+/// Reads LISTEN. A bare port means loopback, so that an omission makes nothing public. With port 0
+/// the system chooses.
 pub fn listen(word: &str) -> Result<SocketAddr, BadAddress> {
     if word.bytes().all(|byte| byte.is_ascii_digit()) && !word.is_empty() {
         return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port(word, 0)?)));
@@ -29,7 +27,7 @@ pub fn listen(word: &str) -> Result<SocketAddr, BadAddress> {
     if word.parse::<Ipv6Addr>().is_ok() {
         return bad(
             format!(
-                "\"{word}\" is an IPv6 address without a port, or with one that can't be told apart"
+                "\"{word}\" is an IPv6 address without a port, or with a port that is not clear"
             ),
             "write [ADDR]:PORT, such as [::1]:2222",
         );
@@ -38,26 +36,25 @@ pub fn listen(word: &str) -> Result<SocketAddr, BadAddress> {
         return bad(format!("\"{word}\" has no port"), format!("write {word}:PORT"));
     }
     let Some((host, digits)) = word.rsplit_once(':') else {
-        return bad(format!("\"{word}\" is no address to listen on"), LISTEN_FORMS);
+        return bad(format!("\"{word}\" is not an address to listen on"), LISTEN_FORMS);
     };
     let number = port(digits, 0)?;
     match host {
         "localhost" => Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, number))),
         _ if host.contains(':') && !host.starts_with('[') && !host.contains('/') => bad(
             format!("\"{word}\" has more than one colon"),
-            "write where to listen alone, [ADDR:]PORT; the other side's CONNECT says where \
-             connections go to",
+            "write only the address to listen on, [ADDR:]PORT; the target is CONNECT of the \
+             server",
         ),
         "" | "*" => bad(
-            format!("\"{word}\" names no address"),
+            format!("\"{word}\" has no address"),
             format!(
-                "write {number} for this machine only, 0.0.0.0:{number} or [::]:{number} for \
-                 everybody"
+                "write {number} for this machine only, 0.0.0.0:{number} or [::]:{number} for all"
             ),
         ),
         _ => bad(
-            format!("\"{host}\" is no IP address"),
-            format!("{LISTEN_FORMS}; names are only understood where striper connects to"),
+            format!("\"{host}\" is not an IP address"),
+            format!("{LISTEN_FORMS}; only an address to connect to may be a name"),
         ),
     }
 }
@@ -76,24 +73,21 @@ pub fn connect(word: &str) -> Result<HostPort, BadAddress> {
             (false, "http") => format!("{rest}:80"),
             (false, _) => format!("{rest}:PORT"),
         };
-        return bad(
-            format!("\"{word}\" is a URL"),
-            format!("striper connects to a host and a port: {example}"),
-        );
+        return bad(format!("\"{word}\" is a URL"), format!("write a host and a port: {example}"));
     }
     if let Some(rest) = word.strip_prefix('[') {
         let Some((inner, digits)) = rest.split_once("]:") else {
             return bad(format!("\"{word}\" has no port"), CONNECT_FORMS);
         };
         if !is_v6(inner) {
-            return bad(format!("\"{inner}\" is no IPv6 address"), CONNECT_FORMS);
+            return bad(format!("\"{inner}\" is not an IPv6 address"), CONNECT_FORMS);
         }
         return target(inner, digits);
     }
     if word.contains(',') {
         return bad(
-            format!("\"{word}\" has several addresses, and only one is understood here"),
-            "name one; -c and client alone take a list, of one server's addresses",
+            format!("\"{word}\" has several addresses, and only one is allowed here"),
+            "name one address; only -c and client take a list, of one server's addresses",
         );
     }
     if !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -112,7 +106,7 @@ pub fn connect(word: &str) -> Result<HostPort, BadAddress> {
     }
 }
 
-/// Reads CONNECT from two words, the original's other spelling.
+/// Reads CONNECT from two words.
 pub fn connect_words(name: &str, digits: &str) -> Result<HostPort, BadAddress> {
     let inner = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
     if is_v6(inner) {
@@ -133,12 +127,12 @@ pub fn connect_words(name: &str, digits: &str) -> Result<HostPort, BadAddress> {
     target(host(name)?, digits)
 }
 
-/// Whether this is an IPv6 address, maybe with its interface behind a %.
+/// Whether a text is an IPv6 address, maybe with its interface behind a %.
 fn is_v6(text: &str) -> bool {
     text.split('%').next().is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
 }
 
-/// A host and its port, which can be connected to.
+/// A host and its port to connect to.
 fn target(host: &str, digits: &str) -> Result<HostPort, BadAddress> {
     let port = port(digits, 1)?;
     let stands_for_all = match host.parse::<IpAddr>() {
@@ -148,14 +142,16 @@ fn target(host: &str, digits: &str) -> Result<HostPort, BadAddress> {
     };
     if stands_for_all {
         return bad(
-            format!("{host} stands for all addresses of this machine, and is none to connect to"),
+            format!(
+                "{host} means all addresses of this machine, and is not an address to connect to"
+            ),
             format!("write localhost:{port} for this machine; LISTEN comes before CONNECT"),
         );
     }
     Ok(HostPort { host: host.to_owned(), port })
 }
 
-/// Reads a comma list of CONNECTs: one server on several addresses.
+/// Reads a comma list of CONNECTs: several addresses of one server.
 pub fn servers(word: &str) -> Result<Vec<HostPort>, BadAddress> {
     let one = |word: &str| match word {
         "" => bad("an address is missing beside a comma", "write A:PORT,B:PORT without spaces"),
@@ -172,9 +168,8 @@ pub fn servers(word: &str) -> Result<Vec<HostPort>, BadAddress> {
     }
 }
 
-/// Whether connecting to `target` on this machine leads to a listener on `listen`. Only what the
-/// words themselves say: names other than localhost, and this machine's public addresses behind an
-/// unspecified one, are not looked up.
+/// Whether a connection to `target` from this machine reaches a listener on `listen`. Nothing is
+/// looked up: neither names other than localhost, nor this machine's public addresses.
 pub fn leads_back(listen: SocketAddr, target: &HostPort) -> bool {
     if listen.port() != target.port {
         return false;
@@ -185,7 +180,7 @@ pub fn leads_back(listen: SocketAddr, target: &HostPort) -> bool {
     }
     let Ok(there) = target.host.parse::<IpAddr>() else { return false };
     let there = there.to_canonical();
-    // A listener on :: takes IPv4 too, one on 0.0.0.0 no IPv6.
+    // A listener on :: takes IPv4 too. A listener on 0.0.0.0 takes no IPv6.
     let all_of_its_kind = here.is_unspecified() && (here.is_ipv6() || there.is_ipv4());
     there == here || (there.is_loopback() && all_of_its_kind)
 }
@@ -200,9 +195,9 @@ fn host(name: &str) -> Result<&str, BadAddress> {
             format!("leave \"{user}@\" to the program that uses the connection: {rest}:PORT"),
         );
     }
-    // Names of the DNS and of /etc/hosts; a wider net would let options and paths through as hosts.
+    // Names of the DNS and of /etc/hosts, but no options and no paths.
     if !name.chars().all(|c| c.is_alphanumeric() || "-_.%".contains(c)) || name.starts_with('-') {
-        return bad(format!("\"{name}\" is no host name or address"), CONNECT_FORMS);
+        return bad(format!("\"{name}\" is not a host name or address"), CONNECT_FORMS);
     }
     Ok(name)
 }
@@ -216,7 +211,7 @@ fn port(digits: &str, least: u16) -> Result<u16, BadAddress> {
             if digits.is_empty() {
                 "the port is missing".into()
             } else {
-                format!("\"{digits}\" is no port")
+                format!("\"{digits}\" is not a port")
             },
             format!("a port is a number from {least} to 65535"),
         ),
@@ -232,32 +227,32 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_port_listens_on_loopback() {
-        assert_eq!(listen("2222").unwrap().to_string(), "127.0.0.1:2222");
-        assert_eq!(listen("0").unwrap().to_string(), "127.0.0.1:0");
-        assert_eq!(listen("localhost:22").unwrap().to_string(), "127.0.0.1:22");
+    fn listen_takes_addresses_of_both_families_and_a_bare_port_is_loopback() {
+        for (word, address) in [
+            ("2222", "127.0.0.1:2222"),
+            ("0", "127.0.0.1:0"),
+            ("localhost:22", "127.0.0.1:22"),
+            ("0.0.0.0:7650", "0.0.0.0:7650"),
+            ("[::1]:7650", "[::1]:7650"),
+            ("[::]:0", "[::]:0"),
+        ] {
+            assert_eq!(listen(word).unwrap().to_string(), address);
+        }
     }
 
     #[test]
-    fn listen_takes_addresses_of_both_families() {
-        assert_eq!(listen("0.0.0.0:7650").unwrap().to_string(), "0.0.0.0:7650");
-        assert_eq!(listen("[::1]:7650").unwrap().to_string(), "[::1]:7650");
-        assert_eq!(listen("[::]:0").unwrap().to_string(), "[::]:0");
-    }
-
-    #[test]
-    fn listen_explains_what_it_does_not_take() {
+    fn a_wrong_address_to_listen_on_has_its_reason() {
         for (word, part) in [
-            ("", "no address"),
+            ("", "not an address"),
             ("70000", "from 0 to 65535"),
             ("127.0.0.1", "has no port"),
             ("::1", "[ADDR]:PORT"),
             (":80", "0.0.0.0:80"),
             ("*:80", "0.0.0.0:80"),
-            ("example.org:80", "no IP address"),
+            ("example.org:80", "not an IP address"),
             ("1.2.3.4:", "port is missing"),
-            ("1.2.3.4:+5", "no port"),
-            ("2222:there:22", "where to listen alone"),
+            ("1.2.3.4:+5", "not a port"),
+            ("2222:there:22", "only the address to listen on"),
         ] {
             let BadAddress { cause, cure } = listen(word).unwrap_err();
             assert!(format!("{cause}; {cure}").contains(part), "{word}: {cause}; {cure}");
@@ -273,27 +268,30 @@ mod tests {
         assert_eq!(connect_words("::1", "22"), at("::1", 22));
         assert_eq!(connect_words("[::1]", "22"), at("::1", 22));
         assert_eq!(connect("[fe80::1%eth0]:22"), at("fe80::1%eth0", 22));
+        for word in ["example.org:22", "[::1]:22"] {
+            assert_eq!(connect(word).unwrap().to_string(), word);
+        }
     }
 
     #[test]
-    fn connect_explains_what_it_does_not_take() {
+    fn a_wrong_address_to_connect_to_has_its_reason() {
         for (word, part) in [
             ("", "has no port"),
             ("22", "localhost:22"),
-            ("localhost:22,localhost:23", "only one"),
+            ("localhost:22,localhost:23", "only one is allowed"),
             ("example.org", "has no port"),
             ("example.org:", "port is missing"),
             ("example.org:0", "from 1 to 65535"),
-            ("example.org:ssh", "no port"),
+            ("example.org:ssh", "not a port"),
             (":22", "host is missing"),
             ("::1:22", "into brackets"),
             ("[::1]22", "has no port"),
-            ("[nonsense]:22", "no IPv6 address"),
+            ("[nonsense]:22", "not an IPv6 address"),
             ("https://example.org/x", "example.org:443"),
             ("http://example.org:81/x", "a port: example.org:81"),
             ("me@example.org:22", "user name"),
-            ("-x:22", "no host name"),
-            ("a b:22", "no host name"),
+            ("-x:22", "not a host name"),
+            ("a b:22", "not a host name"),
             ("0.0.0.0:22", "write localhost:22"),
             ("0:22", "all addresses of this machine"),
             ("[::]:22", "all addresses of this machine"),
@@ -309,52 +307,38 @@ mod tests {
     }
 
     #[test]
-    fn a_target_that_is_the_listener_is_recognised_in_every_disguise() {
-        for (here, there) in [
-            ("7650", "localhost:7650"),
-            ("7650", "LocalHost:7650"),
-            ("7650", "127.0.0.1:7650"),
-            ("0.0.0.0:7650", "127.0.0.2:7650"),
-            ("0.0.0.0:7650", "localhost:7650"),
-            ("[::]:7650", "[::1]:7650"),
-            ("[::]:7650", "127.0.0.1:7650"),
-            ("192.0.2.1:7650", "192.0.2.1:7650"),
-            ("192.0.2.1:7650", "[::ffff:192.0.2.1]:7650"),
+    fn a_target_that_is_the_listener_is_recognised_in_every_spelling() {
+        for (here, there, is_same) in [
+            ("7650", "localhost:7650", true),
+            ("7650", "LocalHost:7650", true),
+            ("7650", "127.0.0.1:7650", true),
+            ("0.0.0.0:7650", "127.0.0.2:7650", true),
+            ("0.0.0.0:7650", "localhost:7650", true),
+            ("[::]:7650", "[::1]:7650", true),
+            ("[::]:7650", "127.0.0.1:7650", true),
+            ("192.0.2.1:7650", "192.0.2.1:7650", true),
+            ("192.0.2.1:7650", "[::ffff:192.0.2.1]:7650", true),
+            ("7650", "localhost:22", false),
+            ("0", "localhost:22", false),
+            ("7650", "example.org:7650", false),
+            ("7650", "192.0.2.1:7650", false),
+            ("127.0.0.1:7650", "127.0.0.2:7650", false),
+            ("127.0.0.1:7650", "[::1]:7650", false),
+            ("0.0.0.0:7650", "[::1]:7650", false),
+            ("192.0.2.1:7650", "localhost:7650", false),
         ] {
-            assert!(leads_back(listen(here).unwrap(), &connect(there).unwrap()), "{here} {there}");
+            let found = leads_back(listen(here).unwrap(), &connect(there).unwrap());
+            assert_eq!(found, is_same, "{here} {there}");
         }
     }
 
     #[test]
-    fn a_target_beside_the_listener_is_another() {
-        for (here, there) in [
-            ("7650", "localhost:22"),
-            ("0", "localhost:22"),
-            ("7650", "example.org:7650"),
-            ("7650", "192.0.2.1:7650"),
-            ("127.0.0.1:7650", "127.0.0.2:7650"),
-            ("127.0.0.1:7650", "[::1]:7650"),
-            ("0.0.0.0:7650", "[::1]:7650"),
-            ("192.0.2.1:7650", "localhost:7650"),
-        ] {
-            assert!(!leads_back(listen(here).unwrap(), &connect(there).unwrap()), "{here} {there}");
-        }
-    }
-
-    #[test]
-    fn several_servers_are_separated_by_commas() {
+    fn several_addresses_are_separated_by_commas() {
         assert_eq!(servers("a:1,b:2").unwrap().len(), 2);
         for word in ["a:1,", ",a:1", "a:1,,b:2"] {
             assert!(servers(word).unwrap_err().cause.contains("beside a comma"), "{word}");
         }
         assert!(servers("a:1,b:1,a:1").unwrap_err().cause.contains("a:1 is given twice"));
         assert!(servers("").unwrap_err().cause.contains("has no port"));
-    }
-
-    #[test]
-    fn an_address_is_shown_as_it_is_typed() {
-        for word in ["example.org:22", "[::1]:22"] {
-            assert_eq!(connect(word).unwrap().to_string(), word);
-        }
     }
 }

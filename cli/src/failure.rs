@@ -1,4 +1,4 @@
-//! Why the program gives up: a cause, a cure, and an exit code that scripts can tell apart.
+//! Failures that end the program: a cause, a cure, and an exit code for scripts.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -9,38 +9,35 @@ use striper_runtime::{SettingsError, files};
 
 /// Exit codes, as `--help` documents them.
 pub mod code {
-    /// Something unexpected, or a demo whose data arrived damaged.
+    /// An unexpected error, or a demo whose data arrived damaged.
     pub const UNEXPECTED: u8 = 1;
-    /// The command line makes no sense.
+    /// The command line is wrong.
     pub const USAGE: u8 = 2;
-    /// LISTEN can't be listened on.
+    /// The program can't listen on LISTEN.
     pub const BIND: u8 = 3;
-    /// The environment's settings make no sense, or it gives too little room.
+    /// An environment variable is wrong, or a limit of the system is too low.
     pub const CONFIG: u8 = 6;
-    /// A key, a list of peers, or the file of one is of no use.
+    /// A key, a list of peers, or its file can't be used.
     pub const KEY: u8 = 8;
-    /// Told to stop, and connections that did not end within `--drain-timeout` were cut.
+    /// After a signal, connections did not end within `--drain-timeout` and were reset.
     pub const CUT: u8 = 7;
 }
 
 /// An error that ends the program.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Failure {
-    /// The exit code.
     pub code: u8,
-    /// What went wrong.
     pub cause: String,
-    /// What to do about it.
     pub cure: Option<String>,
 }
 
 impl Failure {
-    /// A command line that makes no sense.
+    /// The command line is wrong.
     pub fn usage(cause: impl Into<String>, cure: impl Into<String>) -> Self {
         Failure { code: code::USAGE, cause: cause.into(), cure: Some(cure.into()) }
     }
 
-    /// An environment that makes no sense.
+    /// An environment variable or a limit of the system is wrong.
     pub fn config(cause: impl Into<String>, cure: impl Into<String>) -> Self {
         Failure { code: code::CONFIG, cause: cause.into(), cure: Some(cure.into()) }
     }
@@ -49,7 +46,7 @@ impl Failure {
     pub fn trace(path: &Path, error: &io::Error) -> Self {
         let cure = match error.kind() {
             io::ErrorKind::AlreadyExists => {
-                "name a file that is not there yet, or an earlier trace, which is replaced"
+                "name a new file, or an earlier trace, which is replaced"
             }
             kind => files::cure(kind),
         };
@@ -57,12 +54,12 @@ impl Failure {
         Failure::usage(cause, with_names(cure, path))
     }
 
-    /// A key, a list of peers, or the file of one is of no use.
+    /// A key, a list of peers, or its file can't be used.
     pub fn key(file: &Path, error: &KeyError) -> Self {
         Self::key_with(file, error, error.cure())
     }
 
-    /// The same with a cure of its own, which has `FILE` and `FOLDER` in it.
+    /// The same with another cure, which has `FILE` and `FOLDER` in it.
     pub fn key_with(file: &Path, error: &KeyError, cure: &str) -> Self {
         Failure {
             code: code::KEY,
@@ -71,7 +68,6 @@ impl Failure {
         }
     }
 
-    /// Something that should not happen.
     pub fn unexpected(cause: impl Into<String>) -> Self {
         Failure { code: code::UNEXPECTED, cause: cause.into(), cure: None }
     }
@@ -81,19 +77,18 @@ impl Failure {
         Failure { code: code::USAGE, cause: error.to_string(), cure: None }
     }
 
-    /// Standard output takes no more.
     pub fn output(error: &io::Error) -> Self {
         Failure::unexpected(format!("cannot write to standard output: {error}"))
     }
 
-    /// Says it on standard error, in plain words.
+    /// Prints it on standard error.
     pub fn tell(&self) {
         let cure = self.cure.as_deref().map(|cure| format!("\n  {}", printable(cure)));
         let text = format!("striper-cli: {}{}\n", printable(&self.cause), cure.unwrap_or_default());
         let _ = io::stderr().write_all(text.as_bytes());
     }
 
-    /// LISTEN can't be listened on.
+    /// The program can't listen on `address`.
     pub fn bind(address: SocketAddr, error: &io::Error) -> Self {
         let (why, cure) = match error.kind() {
             io::ErrorKind::AddrInUse => (
@@ -105,15 +100,15 @@ impl Failure {
                 ),
             ),
             io::ErrorKind::PermissionDenied if address.port() < 1024 => (
-                format!("ports below 1024 need a privilege (port {})", address.port()),
-                "choose a port from 1024 up, or give the program the privilege: \
+                format!("port {} needs a privilege, as all ports below 1024", address.port()),
+                "choose a port from 1024 on, or give the program the privilege: \
                  sudo setcap cap_net_bind_service=+ep \"$(command -v striper-cli)\""
                     .to_owned(),
             ),
             io::ErrorKind::AddrNotAvailable => (
                 format!("this machine has no address {}", address.ip()),
                 format!(
-                    "choose one of its own (ip -brief addr shows them), or {} for all of them",
+                    "choose an address of this machine (ip -brief addr shows them), or {} for all",
                     if address.is_ipv6() { "[::]" } else { "0.0.0.0" }
                 ),
             ),
@@ -136,10 +131,10 @@ impl Failure {
 
 /// Puts a file's name, and that of its folder, into a cure.
 fn with_names(cure: &str, file: &Path) -> String {
-    // bash leaves it there in --key=~/FILE, and so does whatever is no shell.
+    // bash does not replace it in --key=~/FILE, and programs that are no shells never do.
     if file.to_string_lossy().starts_with('~') && !file.exists() {
-        return "write the home folder in full: \"~\" has stayed as it is, for only a shell \
-                replaces it, and only at the beginning of a word"
+        return "write the home folder in full: only a shell replaces \"~\", and only at the \
+                beginning of a word"
             .to_owned();
     }
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -148,7 +143,7 @@ fn with_names(cure: &str, file: &Path) -> String {
     parts.collect::<Vec<_>>().join(&shell_word(file))
 }
 
-/// A path as it is typed in a shell: in quotes if it needs them, and never like an option.
+/// A path as a user types it in a shell: in quotes if it needs them, and unlike an option.
 pub fn shell_word(path: &Path) -> String {
     let word = path.display().to_string();
     let word = if word.starts_with('-') { format!("./{word}") } else { word };
@@ -159,7 +154,7 @@ pub fn shell_word(path: &Path) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// A text without control characters: a file's name may have some.
+/// A text with control characters escaped: a file's name may have some.
 pub fn printable(text: &str) -> String {
     let escaped = |c: char| match c {
         c if c.is_control() => c.escape_default().to_string(),
@@ -181,34 +176,25 @@ impl fmt::Display for Failure {
 mod tests {
     use super::*;
 
-    fn bind(address: &str, kind: io::ErrorKind) -> String {
-        Failure::bind(address.parse().unwrap(), &io::Error::from(kind)).to_string()
+    #[test]
+    fn a_port_that_can_not_be_listened_on_has_a_cause_and_a_cure() {
+        for (address, kind, parts) in [
+            (
+                "127.0.0.1:2222",
+                io::ErrorKind::AddrInUse,
+                ["127.0.0.1:2222: another program listens there", "ss -ltnp 'sport = :2222'"],
+            ),
+            ("0.0.0.0:22", io::ErrorKind::PermissionDenied, ["ports below 1024", "from 1024 on"]),
+            ("192.0.2.1:80", io::ErrorKind::AddrNotAvailable, ["no address 192.0.2.1", "0.0.0.0"]),
+            ("[2001:db8::1]:80", io::ErrorKind::AddrNotAvailable, ["no address", "[::]"]),
+        ] {
+            let text = Failure::bind(address.parse().unwrap(), &kind.into()).to_string();
+            assert!(parts.iter().all(|part| text.contains(part)), "{text}");
+        }
     }
 
     #[test]
-    fn a_port_in_use_says_how_to_find_its_user() {
-        let text = bind("127.0.0.1:2222", io::ErrorKind::AddrInUse);
-        assert!(
-            text.contains("127.0.0.1:2222") && text.contains("another program listens there"),
-            "{text}"
-        );
-        assert!(text.contains("ss -ltnp 'sport = :2222'"), "{text}");
-    }
-
-    #[test]
-    fn a_low_port_says_that_it_needs_a_privilege() {
-        let text = bind("0.0.0.0:22", io::ErrorKind::PermissionDenied);
-        assert!(text.contains("below 1024") && text.contains("from 1024 up"), "{text}");
-    }
-
-    #[test]
-    fn an_address_of_another_machine_offers_all_addresses_of_this_one() {
-        assert!(bind("192.0.2.1:80", io::ErrorKind::AddrNotAvailable).contains("0.0.0.0"));
-        assert!(bind("[2001:db8::1]:80", io::ErrorKind::AddrNotAvailable).contains("[::]"));
-    }
-
-    #[test]
-    fn a_cure_names_files_as_a_shell_takes_them() {
+    fn a_cure_has_file_names_in_the_form_of_a_shell() {
         for (file, word) in [
             ("striper.key", "striper.key"),
             ("/etc/striper/a@b.key", "/etc/striper/a@b.key"),

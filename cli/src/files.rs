@@ -7,25 +7,24 @@ use std::os::fd::AsFd;
 use std::sync::Mutex;
 use std::thread;
 
-/// The fewest that a proxy can begin with: a dozen of its own, a few stripes, a few connections,
+/// The fewest files that a proxy can begin with: a dozen of its own, a few stripes and connections,
 /// and the reserve that callers must leave.
 pub const FOR_A_PROXY: usize = 32;
 
-/// Stripes beyond these are on top of that.
+/// The stripes that [`FOR_A_PROXY`] includes.
 const FEW_STRIPES: usize = 4;
 
-/// What the demo needs at once: eight stripes, each with both ends and both sides of the route.
+/// The files of the demo: eight stripes, each with both ends and both sides of the route.
 pub const FOR_THE_DEMO: usize = 80;
 
-/// Raises the soft limit to the hard one, as a server may. Without success all goes on with what
-/// there is.
+/// Raises the soft limit to the hard one. If that fails, the present limit holds.
 fn raise_limit() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
-/// Makes room for open files, among them those of so many stripes. An error if there is less than
-/// this: later it would end in a panic, or in a proxy that never accepts.
+/// Makes room for open files, among them those of so many stripes. With less than `least` files, a
+/// later start of a library would panic, or a proxy would never accept.
 pub fn make_room(least: usize, stripes: usize) -> Result<(), Failure> {
     raise_limit();
     let least = least + stripes.saturating_sub(FEW_STRIPES);
@@ -50,27 +49,26 @@ pub fn make_room(least: usize, stripes: usize) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Says whether a file may be as large as this, in bytes. The system ends a program that writes
+/// Fails if a file may not be as large as this, in bytes. The system ends a program that writes
 /// more.
 pub fn check_size(bytes: u64) -> Result<(), Failure> {
     match getrlimit(Resource::Fsize).current {
         Some(most) if most < bytes => Err(Failure::config(
-            format!("a file may have {most} bytes here, and {bytes} are needed"),
+            format!("the limit of file sizes is {most} bytes, and {bytes} are needed"),
             "raise the limit: ulimit -f unlimited in a new shell",
         )),
         _ => Ok(()),
     }
 }
 
-/// Threads that run beside the main one at most: the log, timers and sockets, name resolution, the
-/// trace.
+/// The most threads beside the main one: the log, timers and sockets, name resolution, the trace.
 const THREADS: usize = 4;
 
-/// Says whether there is room for the threads of a proxy. Libraries panic if they get none.
+/// Fails if there is no room for the threads of a proxy. Libraries would panic without them.
 pub fn check_threads() -> Result<(), Failure> {
     let lock = Mutex::new(());
     thread::scope(|scope| {
-        // All of them exist at the same time: they end when this guard goes, also after an error.
+        // All threads exist at the same time: they end when this guard is dropped.
         let _held = lock.lock();
         for count in 0..THREADS {
             let wait = || drop(lock.lock());

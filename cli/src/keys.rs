@@ -1,11 +1,10 @@
-//! Keys on the command line: `-k`, `--peers` and `--plain`, read again on SIGHUP, and the commands
-//! that make them.
+//! Keys: `-k`, `--peers` and `--plain`, which SIGHUP reads again, and the commands that make keys.
 
 use crate::args::KeyOptions;
+use crate::events;
 use crate::failure::{Failure, printable, shell_word};
 use crate::files;
 use crate::log::Log;
-use crate::narrate;
 use crate::output;
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -16,7 +15,7 @@ use striper_runtime::keys::{
 };
 
 impl KeyOptions {
-    /// [`KeyOptions::read`] at the start, when somebody should be accepted.
+    /// Reads the keys at the start, when at least one peer must be accepted.
     pub fn begin(&self, log: &Log) -> Result<Option<Keys>, Failure> {
         let keys = self.read()?;
         let somebody = keys.as_ref().map_or(Ok(()), Keys::ensure_somebody);
@@ -30,22 +29,21 @@ impl KeyOptions {
         Ok(keys)
     }
 
-    /// Warns if a list of peers has this side's own key. A list for all machines may have it; but
-    /// more often somebody has copied the wrong one, and the peer is shut out.
+    /// Warns if a list of peers has this side's own key. A list for all machines may have it. More
+    /// often a user has copied the wrong key, which shuts the peer out.
     fn warn_of_own(&self, log: &Log, keys: &Keys) {
         for name in keys.listed_own() {
             let list = self.peers.as_deref().unwrap_or(Path::new("")).display().to_string();
             let text = format!(
-                "{list} has this side's own key, as {name}; a key lets in its holder, so this line \
-                 does not let in the other side; list there what striper-cli pubkey prints on the \
-                 other side"
+                "{list} has this side's own key, as {name}; that line does not let the peer in; \
+                 list the key that striper-cli pubkey prints on the peer's machine"
             );
             let fields = [("list", list.into()), ("key", name.to_string().into())];
             log.warn("own_key_listed", text, &fields);
         }
     }
 
-    /// Reads the files. `None` if there are none to be read.
+    /// Reads the files. `None` if there are no files.
     fn read(&self) -> Result<Option<Keys>, Failure> {
         if let (true, Some(peers)) = (self.files.is_empty(), &self.peers) {
             return Err(Failure::key(peers, &KeyError::NoKey));
@@ -75,7 +73,7 @@ impl KeyOptions {
         self.files.iter().map(|file| name_of(file).to_string()).collect::<Vec<_>>().join(", ")
     }
 
-    /// What the line "ready" says of keys.
+    /// The part of the line "ready" about keys.
     pub fn describe(&self, keys: Option<&Keys>) -> String {
         let Some(keys) = keys else { return "no key".into() };
         let names = self.names();
@@ -88,14 +86,14 @@ impl KeyOptions {
     }
 }
 
-/// Reads keys again when that is asked for. Keys that make no sense change nothing.
+/// Reads keys again after a signal. Keys that can't be read change nothing.
 pub fn reread(log: &Log, options: &KeyOptions, set: impl Fn(&Keys)) {
     match options.read() {
         Ok(Some(keys)) => {
             options.warn_of_own(log, &keys);
             set(&keys);
             if keys.ensure_somebody().is_err() {
-                return log.warn("keys_read", "keys read again: nobody is accepted any more", &[]);
+                return log.warn("keys_read", "keys read again: no peer is accepted any more", &[]);
             }
             log.info(
                 "keys_read",
@@ -107,18 +105,18 @@ pub fn reread(log: &Log, options: &KeyOptions, set: impl Fn(&Keys)) {
         Err(failure) => {
             log.warn(
                 "keys_not_read",
-                format!("the keys stay as they were, and so does who is accepted: {failure}"),
+                format!("the keys are not read again, and the earlier ones stay: {failure}"),
                 &[],
             );
         }
     }
 }
 
-/// Warns a client that its stripes can be read, unless they stay on this machine or that is on
-/// purpose.
+/// Warns if the stripes of a client are not encrypted, unless they stay on this machine or
+/// `--plain` is given.
 pub fn warn_of_plain(log: &Log, options: &KeyOptions, servers: &[HostPort]) {
     let public = |server: &&HostPort| match server.host.parse() {
-        Ok(address) => narrate::is_public(address),
+        Ok(address) => events::is_public(address),
         Err(_) => !matches!(server.host.to_ascii_lowercase().as_str(), "localhost" | "localhost."),
     };
     if let Some(server) = servers.iter().find(public)
@@ -126,18 +124,18 @@ pub fn warn_of_plain(log: &Log, options: &KeyOptions, servers: &[HostPort]) {
         && !options.plain
     {
         let text = format!(
-            "there is no key: stripes to {server} are not encrypted, and whoever answers there \
-             passes for the server; {CURE}"
+            "there is no key: stripes to {server} are not encrypted, and any program that answers \
+             there passes for the server; {CURE}"
         );
         log.warn("no_key", text, &[("server", server.to_string().into())]);
     }
 }
 
-/// What to do about a missing key.
-pub const CURE: &str = "make a key with striper-cli keygen, copy the file to the other side and \
-                        give it to both with -k, or say --plain if this is on purpose";
+/// The cure for a missing key.
+pub const CURE: &str = "make a key with striper-cli keygen, copy the file to the other machine, \
+                        and give it to both sides with -k; if you want no key, say --plain";
 
-/// Why a key could not be read. A key is made where a symbolic link leads to.
+/// The failure if a key can't be read. Its cure makes a key at the end of symbolic links.
 fn unread(path: &Path, error: &KeyError) -> Failure {
     match error {
         KeyError::File(FileUse::Key, ErrorKind::NotFound, _) => {
@@ -151,8 +149,8 @@ fn credentials() -> Option<PathBuf> {
     std::env::var_os("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty()).map(PathBuf::from)
 }
 
-/// A name without a folder is first looked for among systemd's credentials. Says whether nobody
-/// else can read there.
+/// Looks a name without a folder up among systemd's credentials first. Also returns whether other
+/// users can't read that folder.
 fn find(file: &Path, credentials: Option<PathBuf>) -> (PathBuf, bool) {
     let bare = file.components().count() == 1 && !file.is_absolute();
     match credentials.map(|folder| folder.join(file)) {
@@ -164,12 +162,12 @@ fn find(file: &Path, credentials: Option<PathBuf>) -> (PathBuf, bool) {
     }
 }
 
-/// Whether users that are neither its owner nor in its group can't enter a folder.
+/// Whether users that are neither the owner nor in the group can't enter a folder.
 fn is_closed_to_others(folder: &Path) -> bool {
     std::fs::metadata(folder).is_ok_and(|metadata| metadata.permissions().mode() & 0o007 == 0)
 }
 
-/// What a key is called in logs: its file's name, without `.key`.
+/// The name of a key in logs: its file's name, without `.key`.
 fn name_of(path: &Path) -> PeerName {
     let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     let plain = |c: char| if c.is_ascii_alphanumeric() || "._-@".contains(c) { c } else { '_' };
@@ -177,7 +175,7 @@ fn name_of(path: &Path) -> PeerName {
     peer_name(&name).unwrap_or_else(|_| "key".into())
 }
 
-/// `keygen`: makes a key file, and says what to do with it.
+/// `keygen`: makes a key file, and prints how to use it.
 pub fn keygen(file: &Path, kind: KeyKind, quiet: bool) -> Result<(), Failure> {
     files::check_size(KEY_FILE)?;
     let key = Key::generate(kind).and_then(|key| write_key(file, &key));
@@ -185,24 +183,24 @@ pub fn keygen(file: &Path, kind: KeyKind, quiet: bool) -> Result<(), Failure> {
     let word = shell_word(file);
     let next = match kind {
         KeyKind::Shared => {
-            format!("copy it safely to the other side (scp), and give it to both: -k {word}")
+            format!("copy it safely to the peer's machine (scp), and give it to both: -k {word}")
         }
         KeyKind::Private => {
-            format!("keep it on this side; striper-cli pubkey {word} prints its public half")
+            format!("keep it on this machine; striper-cli pubkey {word} prints its public half")
         }
     };
     if !quiet {
-        // The key is there, whoever reads this.
+        // The key exists, even if nobody can read this line.
         let file = printable(&file.display().to_string());
         let _ = writeln!(std::io::stderr(), "{file} is written\n  {}", printable(&next));
     }
     Ok(())
 }
 
-/// The most that a key file has, in bytes.
+/// The largest key file, in bytes.
 const KEY_FILE: u64 = 100;
 
-/// Why no key was made, with a cure that makes one.
+/// The failure if no key was made, with a cure that makes one.
 fn not_made(file: &Path, kind: KeyKind, error: &KeyError) -> Failure {
     let keygen = match kind {
         KeyKind::Shared => "striper-cli keygen FILE",
@@ -258,7 +256,7 @@ fn end_of_links(path: &Path) -> PathBuf {
     path
 }
 
-/// `pubkey`: prints a line for the other side's list.
+/// `pubkey`: prints a line for the peer's list.
 pub fn pubkey(file: &Path) -> Result<(), Failure> {
     let key = read_key(file, false).map_err(|error| {
         let cure = match error {
@@ -284,7 +282,7 @@ mod tests {
     use std::fs::Permissions;
 
     #[test]
-    fn a_key_is_called_by_its_file_and_by_nothing_that_could_harm_a_log() {
+    fn a_key_has_the_name_of_its_file_without_characters_that_harm_a_log() {
         for (path, name) in [
             ("/etc/striper/site-a.key", "site-a"),
             ("laptop", "laptop"),
@@ -297,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_name_is_a_credential_if_there_is_one() {
+    fn a_bare_name_is_looked_up_among_credentials_first() {
         let folder =
             std::env::temp_dir().join(format!("striper-credentials-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
@@ -317,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_peers_in_the_environment_without_a_key_is_no_silent_welcome_for_everybody() {
+    fn a_list_of_peers_in_the_environment_without_a_key_is_an_error() {
         let env = |name: &str| (name == "STRIPER_PEERS_FILE").then(|| "/nowhere/peers".into());
         assert!(KeyOptions::default().complete(env).unwrap().read().is_err());
         let plain = KeyOptions { plain: true, ..KeyOptions::default() };

@@ -1,4 +1,4 @@
-//! Keeps the status line up to date while a service runs on a terminal.
+//! Updates the status line of a program that runs on a terminal.
 
 use crate::args::Options;
 use crate::clock;
@@ -11,10 +11,10 @@ use striper_core::{StripeId, StripeStats};
 use striper_runtime::local::Executor;
 use striper_runtime::{SessionTag, Status};
 
-/// How often to look. The line is drawn only if it changes, so that an idle service is idle.
+/// The time between two updates. The line is drawn only if it changes, so an idle program is idle.
 const PERIOD: Duration = Duration::from_millis(500);
 
-/// Takes the status line away when dropped.
+/// Removes the status line when dropped.
 pub struct Shown {
     log: Log,
     _task: Option<smol::Task<()>>,
@@ -26,7 +26,7 @@ impl Drop for Shown {
     }
 }
 
-/// Shows the status line, if a person is looking, until the result is dropped. `line` makes it for
+/// Shows the status line until the result is dropped, if stderr is a terminal. `line` makes it for
 /// a width in columns.
 pub fn show(
     ex: &Executor,
@@ -49,7 +49,7 @@ pub fn show(
     Shown { log: log.clone(), _task: task }
 }
 
-/// The line of a pair's side. `look` says how things are.
+/// The line of a client or server, from the status that `look` returns.
 pub fn of_stripes(
     look: impl Fn() -> Status,
     connections: Connections,
@@ -64,14 +64,14 @@ pub fn of_stripes(
     }
 }
 
-/// Until when connections may finish, once the program has been told to stop.
+/// The time until which connections may finish, after a signal to stop.
 pub fn finishing(connections: &Connections) -> Option<String> {
     let within = connections.may_finish_within().filter(|_| connections.live() > 0)?;
     Some(format!("may finish until {}", clock::ahead(within)))
 }
 
-/// Until when connections that stand still for want of a stripe are kept, those that are given up
-/// first.
+/// The earliest time until which connections without a stripe are kept, and their number if other
+/// connections have stripes.
 fn kept(status: &Status, connections: usize) -> Option<String> {
     let stranded =
         status.sessions.iter().filter_map(|session| Some((session.kept_for?, session.stats.flows)));
@@ -84,7 +84,7 @@ fn kept(status: &Status, connections: usize) -> Option<String> {
     })
 }
 
-/// The terminal's width now; it may change at any time.
+/// The terminal's present width.
 fn columns() -> usize {
     let size = rustix::termios::tcgetwinsize(std::io::stderr());
     size.ok().map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(80)
@@ -194,31 +194,27 @@ mod tests {
         assert_eq!(second.stripes[0].congestions, 9);
     }
 
-    #[test]
-    fn stripes_of_several_sessions_are_told_apart() {
-        let mut several = status(0, 0);
-        several.sessions.extend(status(0, 0).sessions);
-        let view = Meter::default().view(&several, 0, clock::now());
-        assert_eq!(
-            view.stripes.iter().map(|stripe| stripe.name.as_str()).collect::<Vec<_>>(),
-            ["1.2", "2.2"]
-        );
+    fn names(view: &View) -> Vec<&str> {
+        view.stripes.iter().map(|stripe| stripe.name.as_str()).collect()
     }
 
     #[test]
-    fn stripes_stand_in_the_order_of_their_places() {
+    fn stripes_have_the_names_and_order_of_their_sessions_and_places() {
+        let mut several = status(0, 0);
+        several.sessions.extend(status(0, 0).sessions);
+        let view = Meter::default().view(&several, 0, clock::now());
+        assert_eq!(names(&view), ["1.2", "2.2"]);
         let mut status = status(0, 0);
         let session = &mut status.sessions[0];
         let older = session.stats.stripes[0].clone();
         session.stats.stripes.push(StripeStats { stripe: StripeId(9), ..older });
         session.places.insert(StripeId(9), 1);
         let view = Meter::default().view(&status, 0, clock::now());
-        let names: Vec<&str> = view.stripes.iter().map(|stripe| stripe.name.as_str()).collect();
-        assert_eq!(names, ["1", "2"]);
+        assert_eq!(names(&view), ["1", "2"]);
     }
 
     #[test]
-    fn connections_that_stand_still_are_kept_until_a_time_of_day() {
+    fn connections_without_a_stripe_are_kept_until_a_time_of_day() {
         let mut status = status(0, 0);
         assert_eq!(kept(&status, 3), None);
         status.sessions[0].kept_for = Some(Duration::from_secs(60));
@@ -228,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stop_says_until_when_connections_may_finish() {
+    fn a_stop_has_the_time_until_which_connections_may_finish() {
         let connections = Connections::default();
         let entry = connections.begin();
         assert_eq!(finishing(&connections), None);
@@ -239,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn without_stripes_the_last_error_stands_there() {
+    fn without_stripes_the_line_has_the_last_error() {
         let status =
             Status { sessions: vec![], last_dial_error: Some(striper_runtime::DialError::Refused) };
         let view = Meter::default().view(&status, 2, clock::now());

@@ -1,7 +1,7 @@
 //! Log lines on stderr, for a person or as JSON, and the status line below them.
 //!
-//! Nothing here waits for stderr: see [`writer`]. What comes from outside is printed without
-//! control characters, so that no peer can play with the terminal.
+//! Nothing here waits for stderr: see [`writer`]. Text from peers is printed without control
+//! characters, so no peer can change the terminal.
 
 mod writer;
 
@@ -13,7 +13,6 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 use writer::Writer;
 
-/// How much to say.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Verbosity {
     /// Warnings and errors.
@@ -24,42 +23,41 @@ pub enum Verbosity {
     Verbose,
 }
 
-/// How log lines look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LogFormat {
-    /// For a person.
     Human,
-    /// One object a line, with stable keys.
+    /// One JSON object in each line, with stable keys.
     Json,
 }
 
-/// How grave a line is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Level {
-    /// For those who look closely: stripes come and go.
+    /// Details, such as stripes that come and go.
     Debug,
     /// Connections begin and end.
     Info,
-    /// Something needs attention, but the program copes.
+    /// The user should look, but the program goes on.
     Warn,
-    /// Something failed.
     Error,
 }
 
 /// A value of a JSON line.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Value {
-    /// Text.
     Text(String),
-    /// A count.
     Count(u64),
-    /// A measured number.
     Number(f64),
 }
 
 impl From<u64> for Value {
     fn from(count: u64) -> Self {
         Value::Count(count)
+    }
+}
+
+impl From<usize> for Value {
+    fn from(count: usize) -> Self {
+        Value::Count(count as u64)
     }
 }
 
@@ -75,13 +73,19 @@ impl From<String> for Value {
     }
 }
 
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Value::Text(text.to_owned())
+    }
+}
+
 /// The log. Clones share the terminal.
 #[derive(Clone)]
 pub struct Log {
     least: Level,
     format: LogFormat,
     colour: bool,
-    /// Whether lines for a person say when.
+    /// Whether lines for a person have a time.
     timed: bool,
     writer: Rc<Writer>,
 }
@@ -114,12 +118,12 @@ impl Log {
         Log { least, format, colour, timed: true, writer: Rc::new(Writer::start(sink, lost)) }
     }
 
-    /// The same log, but it says no more than warnings and errors.
+    /// The same log with warnings and errors only.
     pub fn quiet(&self) -> Self {
         Log { least: Level::Warn, ..self.clone() }
     }
 
-    /// The same log without times: for a command that a person waits for.
+    /// The same log without times, for a command that a person waits for.
     pub fn untimed(&self) -> Self {
         Log { timed: false, ..self.clone() }
     }
@@ -129,8 +133,7 @@ impl Log {
         level >= self.least
     }
 
-    /// Prints a line. `event` names its kind and `fields` its figures for programs, `text` says it
-    /// all to a person.
+    /// Prints a line. Programs read `event` and `fields`, a person reads `text`.
     pub fn say(&self, level: Level, event: &str, text: impl Display, fields: &[(&str, Value)]) {
         if !self.shows(level) {
             return;
@@ -143,49 +146,45 @@ impl Log {
         });
     }
 
-    /// A line for those who look closely.
     pub fn debug(&self, event: &str, text: impl Display, fields: &[(&str, Value)]) {
         self.say(Level::Debug, event, text, fields);
     }
 
-    /// A line about the ordinary course of things.
     pub fn info(&self, event: &str, text: impl Display, fields: &[(&str, Value)]) {
         self.say(Level::Info, event, text, fields);
     }
 
-    /// A line about something that needs attention.
     pub fn warn(&self, event: &str, text: impl Display, fields: &[(&str, Value)]) {
         self.say(Level::Warn, event, text, fields);
     }
 
-    /// A line about a failure.
     pub fn error(&self, event: &str, text: impl Display, fields: &[(&str, Value)]) {
         self.say(Level::Error, event, text, fields);
     }
 
-    /// Shows this line below all others; an empty one takes it away. Draws only what has changed.
+    /// Shows this line below all others; an empty line removes it. Draws only changes.
     pub fn set_status(&self, line: &str) {
         self.writer.set_status(line);
     }
 
-    /// Draws the status line again: something else has written over it.
+    /// Draws the status line again, after another program has written over it.
     pub fn redraw_status(&self) {
         self.writer.redraw_status();
     }
 
-    /// Waits until all is written, but not for a reader that stands still.
+    /// Waits until all lines are written, but not for a reader that has stopped.
     pub fn flush(&self) {
         self.writer.flush(PATIENCE);
     }
 }
 
-/// How long the end of the program waits for stderr to take the last lines.
+/// The time that the end of the program waits for stderr to take the last lines.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Stands for lines that were dropped.
+/// The line in place of lines that were dropped.
 fn lost_line(time: SystemTime, format: LogFormat, colour: bool, count: u64) -> String {
     let lines = units::count(usize::try_from(count).unwrap_or(usize::MAX), "log line");
-    let text = format!("{lines} dropped here: stderr did not take them");
+    let text = format!("{lines} dropped here, because stderr did not take them");
     match format {
         LogFormat::Human => human_line(Some(time), Level::Warn, &text, colour),
         LogFormat::Json => {
@@ -241,7 +240,7 @@ fn json_line(
         match value {
             Value::Text(text) => push_json_string(&mut line, text),
             Value::Count(count) => _ = write!(line, "{count}"),
-            // JSON has no word for what is no number.
+            // JSON has no NaN and no infinity.
             Value::Number(number) if !number.is_finite() => line.push_str("null"),
             Value::Number(number) => _ = write!(line, "{:.3}", number),
         }
@@ -250,8 +249,7 @@ fn json_line(
     line
 }
 
-/// RFC 8259, section 7: quotes, backslashes and control characters are escaped; the rest may stand
-/// as it is.
+/// RFC 8259, section 7: quotes, backslashes and control characters are escaped.
 fn push_json_string(line: &mut String, text: &str) {
     line.push('"');
     for c in text.chars() {
@@ -268,6 +266,9 @@ fn push_json_string(line: &mut String, text: &str) {
 }
 
 #[cfg(test)]
+pub use paper::Paper;
+
+#[cfg(test)]
 mod paper {
     use super::*;
     use std::sync::{Arc, Mutex};
@@ -277,7 +278,7 @@ mod paper {
     pub struct Paper(Arc<Mutex<Vec<u8>>>);
 
     impl Paper {
-        /// What the log has written since the last look.
+        /// The text that the log has written since the last call.
         pub fn take(&self, log: &Log) -> String {
             log.flush();
             String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap()
@@ -296,12 +297,10 @@ mod paper {
     }
 
     impl Log {
-        /// An ordinary log on paper.
         pub fn on_paper() -> (Log, Paper) {
             Self::on_paper_with(Verbosity::Normal)
         }
 
-        /// A log on paper that says so much.
         pub fn on_paper_with(verbosity: Verbosity) -> (Log, Paper) {
             let paper = Paper::default();
             let sink = Box::new(paper.clone());
@@ -312,7 +311,6 @@ mod paper {
 
 #[cfg(test)]
 mod tests {
-    use super::paper::Paper;
     use super::*;
     use std::time::UNIX_EPOCH;
 
@@ -321,44 +319,38 @@ mod tests {
     }
 
     #[test]
-    fn a_human_line_has_time_level_and_text() {
-        let line = human_line(Some(noon()), Level::Warn, "mind", false);
-        assert_eq!(line, "2026-10-22T12:00:00Z warn  mind\n");
+    fn a_human_line_has_time_level_and_text_and_colour_surrounds_the_level_alone() {
+        let line = |level, colour| human_line(Some(noon()), level, "mind", colour);
+        assert_eq!(line(Level::Warn, false), "2026-10-22T12:00:00Z warn  mind\n");
+        let coloured = "2026-10-22T12:00:00Z \x1b[31merror\x1b[0m mind\n";
+        assert_eq!(line(Level::Error, true), coloured);
     }
 
     #[test]
-    fn a_line_of_a_command_that_a_person_waits_for_has_no_time() {
+    fn a_line_of_an_untimed_log_has_no_time() {
         let (log, paper) = Log::on_paper();
         log.untimed().warn("x", "mind", &[]);
         assert_eq!(paper.take(&log), "warn  mind\n");
     }
 
     #[test]
-    fn colour_surrounds_the_level_alone() {
-        assert_eq!(
-            human_line(Some(noon()), Level::Error, "no", true),
-            "2026-10-22T12:00:00Z \x1b[31merror\x1b[0m no\n"
-        );
-    }
-
-    #[test]
-    fn control_characters_from_outside_never_reach_the_terminal() {
+    fn control_characters_from_peers_are_escaped() {
         let line = human_line(Some(noon()), Level::Info, "a\x1b[2Jb\r\nc\u{9b}d", false);
         assert!(line.ends_with("info  a\\u{1b}[2Jb\\r\\nc\\u{9b}d\n"), "{line:?}");
     }
 
     #[test]
-    fn a_json_line_has_stable_keys_and_escapes_what_it_must() {
+    fn a_json_line_has_stable_keys_and_escapes_special_characters() {
         let line = json_line(
             noon(),
             Level::Info,
             "flow_end",
             "\"quoted\" \\ \n \u{1} é",
             &[
-                ("sent", 7.into()),
+                ("sent", 7_u64.into()),
                 ("ratio", 3.8.into()),
                 ("none", f64::NAN.into()),
-                ("who", "x\ty".to_owned().into()),
+                ("who", "x\ty".into()),
             ],
         );
         assert_eq!(
@@ -370,18 +362,11 @@ mod tests {
     }
 
     #[test]
-    fn a_quiet_log_prints_warnings_only() {
-        let paper = Paper::default();
-        let log =
-            Log::with_sink(Verbosity::Quiet, LogFormat::Human, false, Box::new(paper.clone()));
+    fn a_quiet_log_prints_only_warnings_and_a_quiet_twin_shares_its_paper() {
+        let (log, paper) = Log::on_paper_with(Verbosity::Quiet);
         log.info("x", "not this", &[]);
-        assert_eq!(paper.take(&log), "");
         log.warn("x", "this", &[]);
-        assert!(paper.take(&log).ends_with("this\n"));
-    }
-
-    #[test]
-    fn a_quiet_twin_writes_to_the_same_paper_in_order() {
+        assert!(paper.take(&log).ends_with("warn  this\n"));
         let (log, paper) = Log::on_paper();
         let quiet = log.quiet();
         quiet.info("x", "not this", &[]);
@@ -393,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn dropped_lines_are_counted_for_programs_too() {
+    fn dropped_lines_are_counted() {
         let line = lost_line(noon(), LogFormat::Json, false, 7);
         assert!(
             line.contains("\"event\":\"log_dropped\"") && line.contains("\"dropped\":7"),

@@ -1,26 +1,26 @@
-//! `striper-cli`: carries TCP connections over several parallel TCP connections. See [`help`] for
-//! what it does.
+//! `striper-cli`: carries TCP connections over several parallel TCP connections. [`help`] describes
+//! it.
 
 mod args;
+mod client;
 mod clock;
 mod congestion;
 mod demo;
 mod endpoint;
-mod entrance;
-mod exit;
+mod events;
 mod failure;
 mod files;
 mod help;
 mod keys;
 mod live;
 mod log;
-mod narrate;
 mod output;
-mod record;
 mod relay;
+mod server;
 mod service;
 mod signals;
 mod status;
+mod trace;
 mod units;
 
 use args::{Command, Invocation};
@@ -30,8 +30,8 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use striper_runtime::local::Executor;
 
-// Cargo gives a feature to every member that is built together: this says so before it harms
-// anybody.
+// Cargo gives a feature to every package that is built together. Without this check, users would
+// get a program with the simulator's rare turns.
 const _: () = assert!(
     !striper_core::FOR_SIMULATION_ONLY,
     "striper-core has rare turns in it, for simulation alone: build only sim with them (-p sim)"
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
     }))
 }
 
-/// Does what is asked, and returns the exit code. A failure is still to be told, in plain words.
+/// Carries out a command, and returns the exit code. A failure is not printed yet.
 fn run(invocation: Invocation) -> Result<u8, Failure> {
     let Invocation { command, options } = &invocation;
     match command {
@@ -62,7 +62,7 @@ fn run(invocation: Invocation) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Does what needs sockets, and a log.
+/// Carries out a command that needs sockets and a log.
 fn serve(invocation: Invocation) -> Result<u8, Failure> {
     files::check_threads()?;
     let demo = invocation.command == Command::Demo;
@@ -84,7 +84,7 @@ fn serve(invocation: Invocation) -> Result<u8, Failure> {
         smol::block_on(ex.run(command))
     });
     let ended = match ended {
-        // A person runs the demo and looks; a log has times.
+        // The demo has its failures on the screen and not in a log, unless that is JSON.
         Err(failure) if !demo || format == LogFormat::Json => Ok(fail(&log, format, &failure)),
         ended => ended,
     };
@@ -95,9 +95,11 @@ fn serve(invocation: Invocation) -> Result<u8, Failure> {
 async fn carry_out(ex: Executor, log: Log, invocation: Invocation) -> Result<u8, Failure> {
     let Invocation { command, options } = &invocation;
     match command {
-        Command::Server { listen, target } => exit::run(&ex, &log, options, *listen, target).await,
+        Command::Server { listen, target } => {
+            server::run(&ex, &log, options, *listen, target).await
+        }
         Command::Client { listens, servers } => {
-            entrance::run(&ex, &log, options, listens, servers).await
+            client::run(&ex, &log, options, listens, servers).await
         }
         Command::Relay { listen, target, framing } => {
             relay::run(&ex, &log, options, *listen, target, *framing).await
@@ -116,7 +118,7 @@ fn fail(log: &Log, format: LogFormat, failure: &Failure) -> u8 {
             &failure.cause,
             &[
                 ("code", u64::from(failure.code).into()),
-                ("cure", failure.cure.clone().unwrap_or_default().into()),
+                ("cure", failure.cure.as_deref().unwrap_or_default().into()),
             ],
         ),
     }

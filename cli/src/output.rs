@@ -1,9 +1,9 @@
-//! Standard output: what a command was asked to print.
+//! Standard output.
 
 use crate::failure::Failure;
 use std::io::{ErrorKind, Write};
 
-/// Prints a text, all of it. A reader that has seen enough (`| head`) is no failure.
+/// Prints all of a text. A reader that closes the pipe early (`| head`) is no failure.
 pub fn print(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

@@ -1,13 +1,12 @@
 //! `relay` and `datagram`: one connection in, one out, no stripes. Both are a bridge of two pipes;
-//! a datagram proxy has a datagram pipe on one side. `relay` is what the program is measured
-//! against.
+//! a datagram proxy has a datagram pipe on one side. Measurements compare striper with `relay`.
 
 use crate::args::{Framing, Options};
 use crate::clock;
+use crate::events;
 use crate::failure::Failure;
 use crate::live;
 use crate::log::{Level, Log};
-use crate::narrate;
 use crate::service::{self, Connections, Entry};
 use crate::signals::Stop;
 use crate::status::{self, LegsView};
@@ -26,12 +25,12 @@ use striper_runtime::{
     TcpPipe, bridge_in, dial_tcp,
 };
 
-/// What the status line is made of.
+/// The traffic that the status line shows.
 #[derive(Default)]
 struct Traffic {
     /// The legs of the connections under way, by their numbers.
     under: BTreeMap<u64, Rc<Legs>>,
-    /// What the others have passed, to the target and from it.
+    /// The bytes of earlier connections, to the target and from it.
     past: (Passed, Passed),
 }
 
@@ -45,7 +44,7 @@ pub async fn run(
     framing: Framing,
 ) -> Result<u8, Failure> {
     let mut stop = Stop::listen(log)?;
-    let listener = Listener::bind(listen, Some(narrate::events(log, narrate::LINES))).await;
+    let listener = Listener::bind(listen, Some(events::listener(log, events::LINES))).await;
     let mut listener = listener.map_err(|error| Failure::bind(listen, &error))?;
     listener.keep_spare(Limits::default().spare_files);
     announce(log, listener.local_addr(), target, framing);
@@ -59,11 +58,11 @@ pub async fn run(
             status::legs_line(&view, columns)
         }
     });
-    let told = narrate::Connections::new(log, narrate::LINES);
-    // Nothing is ever sent: closing it tells every connection that time is up.
+    let told = events::Connections::new(log, events::LINES);
+    // Nothing is ever sent: when the channel closes, every connection ends.
     let (closer, closed) = channel::bounded::<()>(1);
     let begun = &connections;
-    // Owns the listener, so that the port is closed when no more are accepted.
+    // This owns the listener, so its end closes the port.
     let accepting = async move {
         loop {
             let (pipe, from) = listener.accept().await;
@@ -98,17 +97,16 @@ fn announce(log: &Log, here: SocketAddr, target: &HostPort, framing: Framing) {
         format!("ready: listening on {here}{near}, connecting to {target}{far}"),
         &fields,
     );
-    if narrate::is_public(here.ip()) {
+    if events::is_public(here.ip()) {
         let text = format!(
-            "whoever reaches {here} reaches {target}; listen on a bare port to keep it to this \
-             machine"
+            "any machine that can reach {here} can reach {target}; listen on a bare port to keep \
+             it to this machine"
         );
         log.warn("public", text, &fields);
     }
 }
 
 impl Traffic {
-    /// A connection has ended.
     fn end(&mut self, number: u64) {
         if let Some(legs) = self.under.remove(&number) {
             for (past, passed) in
@@ -140,9 +138,8 @@ impl Traffic {
     }
 }
 
-/// One relayed connection.
 struct Relay {
-    told: narrate::Connections,
+    told: events::Connections,
     target: HostPort,
     framing: Framing,
     limit: Duration,
@@ -167,12 +164,9 @@ impl Relay {
             Ok(far) => framed(far, self.framing == Framing::Far),
             Err(error) => {
                 near.abort();
-                let cure = narrate::lack_of_files(&error);
+                let cure = events::lack_of_files(&error);
                 let text = format!("{name} failed: {}: {error}{cure}", self.target);
-                let fields = fields
-                    .into_iter()
-                    .chain([("error", error.to_string().into())])
-                    .collect::<Vec<_>>();
+                let fields = [&fields[..], &[("error", error.to_string().into())]].concat();
                 self.told.refused(text, &fields);
                 return;
             }
@@ -188,7 +182,7 @@ impl Relay {
         };
         let report = smol::future::or(passing, cut).await;
         if report.is_none() {
-            // The bridge was dropped: an end that looks clean would pass for success.
+            // The bridge was dropped: an end without a reset would look like success.
             near.abort();
             far.abort();
         }
@@ -198,7 +192,7 @@ impl Relay {
     fn tell(&self, name: &str, report: Option<BridgeReport>, time: Duration) {
         let mut fields = vec![("connection", self.entry.number.into())];
         let Some(BridgeReport { forth, back, broken }) = report else {
-            fields.push(("end", "cut".to_owned().into()));
+            fields.push(("end", "cut".into()));
             return self.told.gone(Level::Info, format!("{name} cut"), &fields);
         };
         let garbled = broken.as_ref().and_then(|broken| self.explain(broken));
@@ -218,7 +212,7 @@ impl Relay {
             back.congestions,
         );
         fields.extend([
-            ("end", if broken.is_none() { "finished" } else { "reset" }.to_owned().into()),
+            ("end", if broken.is_none() { "finished" } else { "reset" }.into()),
             ("sent", forth.bytes.into()),
             ("received", back.bytes.into()),
             ("seconds", time.as_secs_f64().into()),
@@ -226,22 +220,22 @@ impl Relay {
             ("congestions_receiving", back.congestions.into()),
         ]);
         if let Some(Break { leg, error }) = &broken {
-            fields.push(("leg", if *leg == Leg::First { "near" } else { "far" }.to_owned().into()));
+            fields.push(("leg", if *leg == Leg::First { "near" } else { "far" }.into()));
             fields.push(("error", error.to_string().into()));
         }
         let level = if garbled.is_some() { Level::Warn } else { Level::Info };
         self.told.gone(level, text, &fields);
     }
 
-    /// Who is at the end of a leg.
+    /// The program at the end of a leg.
     fn name(&self, leg: Leg) -> String {
         match leg {
-            Leg::First => "whoever connected".to_owned(),
+            Leg::First => "the program that connected".to_owned(),
             Leg::Second => self.target.to_string(),
         }
     }
 
-    /// What to say of a leg that sent something else than datagrams.
+    /// The text about a leg that sent something else than datagrams.
     fn explain(&self, broken: &Break) -> Option<String> {
         broken.error.get_ref()?.downcast_ref::<DatagramError>()?;
         let other = if broken.leg == Leg::First { "-c" } else { "-s" };
@@ -253,7 +247,6 @@ impl Relay {
     }
 }
 
-/// The pipe of a leg.
 fn framed(pipe: TcpPipe, datagrams: bool) -> Box<dyn Pipe> {
     if datagrams { Box::new(DatagramPipe::new(pipe)) } else { Box::new(pipe) }
 }
@@ -267,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_connection_passed_still_counts_when_it_has_ended_and_its_state_does_not() {
+    fn the_bytes_of_an_ended_connection_still_count_and_its_state_does_not() {
         let mut traffic = Traffic::default();
         for number in [1, 2] {
             let legs = Legs::default();
@@ -285,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_half_closed_from_different_sides_are_all_counted() {
+    fn connections_that_are_half_closed_from_either_side_are_counted() {
         let mut traffic = Traffic::default();
         for (number, forth, back) in [(1, true, false), (2, false, true), (3, false, false)] {
             let legs = Legs::default();

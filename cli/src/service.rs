@@ -1,4 +1,4 @@
-//! What all long-running modes share: the connections under way, and the orderly end.
+//! The connections of a long-running command, and its orderly end.
 
 use crate::args::Options;
 use crate::clock;
@@ -12,10 +12,10 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// Time for resets to go out when everything must end at once.
+/// The time for resets to go out at the end.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
-/// The connections under way. Clones are the same.
+/// The open connections. Clones are the same.
 #[derive(Clone, Default)]
 pub struct Connections(Rc<Inner>);
 
@@ -23,21 +23,20 @@ pub struct Connections(Rc<Inner>);
 struct Inner {
     live: Cell<usize>,
     begun: Cell<u64>,
-    /// When those that are left will be cut.
+    /// When the rest will be reset.
     deadline: Cell<Option<Instant>>,
     cut: Cell<usize>,
     waiting: RefCell<Option<Waker>>,
 }
 
-/// One connection, from its acceptance until this is dropped.
+/// One connection, until this is dropped.
 pub struct Entry {
     all: Connections,
-    /// Counts up from 1, to tell connections apart in the log.
+    /// Counts from 1; the log names connections by it.
     pub number: u64,
 }
 
 impl Connections {
-    /// A new connection.
     pub fn begin(&self) -> Entry {
         let inner = &self.0;
         inner.live.set(inner.live.get() + 1);
@@ -45,22 +44,21 @@ impl Connections {
         Entry { all: self.clone(), number: inner.begun.get() }
     }
 
-    /// How many there are now.
     pub fn live(&self) -> usize {
         self.0.live.get()
     }
 
-    /// Those that are left may go on for this long.
+    /// The open connections may go on for this long.
     pub fn stop_within(&self, drain: Duration) {
         self.0.deadline.set(Some(clock::now() + drain));
     }
 
-    /// How long those that are left may go on, once the program has been told to stop.
+    /// How long the open connections may go on, after a signal to stop.
     pub fn may_finish_within(&self) -> Option<Duration> {
         Some(self.0.deadline.get()?.saturating_duration_since(clock::now()))
     }
 
-    /// Waits until there is none.
+    /// Waits until there is no connection.
     pub async fn idle(&self) {
         poll_fn(|cx| {
             if self.live() == 0 {
@@ -72,7 +70,7 @@ impl Connections {
         .await;
     }
 
-    /// How many were cut at the deadline, or are still there after it.
+    /// How many ended after the deadline, or are still open after it.
     fn cut(&self) -> usize {
         self.0.cut.get() + self.live()
     }
@@ -95,8 +93,8 @@ impl Drop for Entry {
 
 /// Runs until the first signal, then ends in order, and returns the exit code.
 ///
-/// `accepting` is dropped at the first signal. `end` must let connections finish for as long as it
-/// is told, and then reset the rest; a second signal has it called again with no time at all.
+/// `accepting` is dropped at the first signal. `end` must let connections finish for the given time
+/// and then reset the rest. At a second signal it is called again, with no time.
 pub async fn run(
     log: &Log,
     stop: &mut Stop,
@@ -120,14 +118,14 @@ pub async fn run(
     let grace = match live {
         0 => String::new(),
         _ => format!(
-            "; {} may finish until {}, a second signal stops at once",
+            "; {} may finish until {}; a second signal stops at once",
             units::count(live, "connection"),
             clock::ahead(drain)
         ),
     };
     let fields = [
-        ("signal", signal.to_owned().into()),
-        ("connections", (live as u64).into()),
+        ("signal", signal.into()),
+        ("connections", live.into()),
         ("seconds", drain.as_secs_f64().into()),
     ];
     log.info("stopping", format!("{signal}: no new connections{grace}"), &fields);
@@ -154,20 +152,16 @@ pub async fn run(
         return code;
     }
     let cut = connections.cut();
-    let fields = [("cut", (cut as u64).into())];
+    let fields = [("cut", cut.into())];
     if cut > 0 {
-        log.warn(
-            "stopped",
-            format!("stopped; {} had to be cut", units::count(cut, "connection")),
-            &fields,
-        );
+        log.warn("stopped", format!("stopped; {} reset", units::were(cut, "connection")), &fields);
         return code::CUT;
     }
     log.info("stopped", "stopped", &fields);
     0
 }
 
-/// Waits for a future, but not longer than this.
+/// Waits for a future, at most this long.
 pub async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
     smol::future::or(async { Some(future.await) }, async {
         smol::Timer::after(limit).await;
@@ -181,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn idleness_comes_with_the_end_of_the_last_connection() {
+    fn all_is_idle_when_the_last_connection_has_ended() {
         let ex = smol::LocalExecutor::new();
         smol::block_on(ex.run(async {
             let connections = Connections::default();

@@ -1,6 +1,6 @@
-//! SIGTERM and SIGINT: the first asks for an orderly end, the second ends the program at once.
-//! SIGHUP: keys are read again, or, when the terminal has gone that the program was started from,
-//! as SIGTERM. SIGCONT: the shell has written over the status line, so it is drawn again.
+//! SIGTERM and SIGINT: the first one stops the program in order, the second one at once. SIGHUP:
+//! keys are read again; but if the terminal of the program is gone, it is as SIGTERM. SIGCONT: the
+//! shell has written over the status line, so it is drawn again.
 
 use crate::failure::Failure;
 use crate::log::Log;
@@ -12,16 +12,15 @@ pub struct Stop {
     signals: Signals,
     /// Whether there was a terminal at the start.
     terminal: bool,
-    /// Reads again what can be.
     reread: Box<dyn Fn()>,
     log: Log,
 }
 
 impl Stop {
-    /// From now on signals come here and no longer end the program by themselves.
+    /// From now on signals come here and do not end the program by themselves.
     pub fn listen(log: &Log) -> Result<Self, Failure> {
-        // SIGXFSZ would end the program when a trace reaches the limit of file sizes (ulimit -f). A
-        // signal that is caught leaves an error instead, and the trace stops.
+        // SIGXFSZ would end the program when a trace reaches the limit of file sizes (ulimit -f).
+        // If it is caught, the write fails instead, and only the trace stops.
         let signals = [Signal::Term, Signal::Int, Signal::Hup, Signal::Cont, Signal::Xfsz];
         let signals = Signals::new(signals)
             .map_err(|error| Failure::unexpected(format!("cannot listen to signals: {error}")))?;
@@ -29,13 +28,13 @@ impl Stop {
         Ok(Stop { signals, terminal, reread, log: log.clone() })
     }
 
-    /// What to do at a SIGHUP.
+    /// Sets the action for SIGHUP.
     pub fn on_reread(&mut self, reread: impl Fn() + 'static) {
         self.reread = Box::new(reread);
     }
 
-    /// Waits for the next signal to stop and returns its name and the exit code of a program that
-    /// it ends (128 plus its number).
+    /// Waits for the next signal to stop. Returns its name and the exit code of a program that it
+    /// ends (128 plus its number).
     pub async fn next(&mut self) -> (&'static str, u8) {
         loop {
             match self.signals.next().await {
@@ -47,7 +46,7 @@ impl Stop {
                 Some(Ok(Signal::Int)) => return ("SIGINT", 130),
                 Some(Ok(Signal::Term)) => return ("SIGTERM", 143),
                 Some(Ok(_)) => {}
-                // An interrupted read of the signal pipe; the next one tells more.
+                // An interrupted read of the signal pipe.
                 Some(Err(_)) => {}
                 None => std::future::pending().await,
             }
@@ -55,7 +54,7 @@ impl Stop {
     }
 }
 
-/// Whether stderr is a terminal that is still there.
+/// Whether stderr is a terminal that still exists.
 fn has_terminal() -> bool {
     rustix::termios::tcgetwinsize(std::io::stderr()).is_ok()
 }

@@ -1,23 +1,20 @@
-//! The live status line, in one line that fits the terminal: of a pair's side how fast each stripe
-//! goes, how often it was congested, and everything together; of a relay what each leg has carried,
-//! how often it was congested, and in which state it is.
+//! The status line, as wide as the terminal allows. A client or server shows the rates and
+//! congestions of each stripe and of all together. A relay shows the bytes, congestions and state
+//! of each leg.
 
 use crate::units;
 
-/// What the line shows.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct View {
-    /// Connections that exist now.
     pub connections: usize,
-    /// Until when they are kept or may go on, if there is such a time.
+    /// The times until which they are kept or may go on, if there are any.
     pub limits: Vec<String>,
-    /// Why no data can go, if so.
+    /// The reason why no data can be sent, if there is one.
     pub trouble: Option<String>,
-    /// The live stripes.
     pub stripes: Vec<Stripe>,
 }
 
-/// One stripe of a [`View`].
+/// A live stripe.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Stripe {
     /// Its place, maybe with its session.
@@ -26,18 +23,16 @@ pub struct Stripe {
     pub up: f64,
     /// Bytes a second from the other side.
     pub down: f64,
-    /// How often it was congested so far.
     pub congestions: u64,
-    /// It does not answer just now.
     pub doubted: bool,
-    /// The share of packets that TCP had to send again so far, from 0 to 1, if it tells.
+    /// The share of packets that TCP has sent again, from 0 to 1, if it is known.
     pub resent: Option<f64>,
-    /// What controls congestion on it, if the operating system tells.
+    /// Its congestion control, if it is known.
     pub control: Option<String>,
 }
 
-/// The line for a terminal this wide, in columns: the most telling form that fits. The last column
-/// stays free, because some terminals break the line there.
+/// The line for a terminal of this width: the longest form that fits. The last column stays free,
+/// because some terminals break the line there.
 pub fn line(view: &View, columns: usize) -> String {
     let room = columns.saturating_sub(1);
     let up: f64 = view.stripes.iter().map(|stripe| stripe.up).sum();
@@ -66,8 +61,8 @@ pub fn line(view: &View, columns: usize) -> String {
     fitting(view.connections, &view.limits, &forms, room)
 }
 
-/// The first form that fits behind the number of connections and the limits of these, without the
-/// limits if need be.
+/// The first form that fits behind the number of connections and their limits, or else only behind
+/// their number.
 fn fitting(connections: usize, limits: &[String], forms: &[String], room: usize) -> String {
     let count = units::count(connections, "connection");
     let limited =
@@ -115,37 +110,31 @@ fn doubt(doubted: bool) -> &'static str {
 /// The two legs of a relay, over all of its connections.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct LegsView {
-    /// Connections that exist now.
     pub connections: usize,
-    /// Until when they may go on, if there is such a time.
+    /// The time until which they may go on, if there is one.
     pub limits: Vec<String>,
-    /// How many of them have ended one direction.
     pub half_closed: usize,
-    /// Towards whoever connected.
+    /// To the local program.
     pub near: Leg,
-    /// Towards the target.
+    /// To the target.
     pub far: Leg,
 }
 
-/// One leg of a [`LegsView`]. Bytes and congestions are those of all connections ever, so that they
-/// never fall.
+/// One leg of a [`LegsView`]. Bytes and congestions include ended connections, so they never fall.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct Leg {
-    /// Bytes that came from there.
     pub received: u64,
-    /// Bytes that it took.
     pub sent: u64,
-    /// How often it was congested.
     pub congestions: u64,
-    /// How many connections are congested towards it now.
+    /// Connections that are congested towards it now.
     pub congested: usize,
-    /// How many have ended the direction towards it.
+    /// Connections whose direction towards it has ended.
     pub finished: usize,
-    /// How many have ended the direction from it.
+    /// Connections whose direction from it has ended.
     pub ended: usize,
 }
 
-/// The line for a terminal this wide, in columns: the most telling form that fits.
+/// The line for a terminal of this width: the longest form that fits.
 pub fn legs_line(view: &LegsView, columns: usize) -> String {
     let room = columns.saturating_sub(1);
     let LegsView { connections, limits, half_closed, near, far } = view;
@@ -175,7 +164,7 @@ pub fn legs_line(view: &LegsView, columns: usize) -> String {
     fitting(*connections, limits, &forms, room)
 }
 
-/// The state of a leg of one connection: whether it takes data, and whether it sends any more.
+/// The state of a leg of one connection: whether it takes data, and whether it may send more.
 fn flags(leg: &Leg) -> String {
     let takes = match leg {
         Leg { finished: 1.., .. } => 'x',
@@ -186,7 +175,7 @@ fn flags(leg: &Leg) -> String {
     format!(" {takes}{gives}")
 }
 
-/// How many connections are in a state worth telling, if any.
+/// The numbers of connections in these states, in brackets.
 fn those(states: &[(usize, &str)]) -> String {
     let told = states.iter().filter(|(count, _)| *count > 0);
     let told = told.map(|(count, state)| format!("{count} {state}")).collect::<Vec<_>>().join(", ");
@@ -205,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_relay_shows_bytes_and_congestions_of_each_leg_and_its_state() {
+    fn a_relay_shows_bytes_congestions_and_state_of_each_leg() {
         let mut view = legs(1);
         assert_eq!(
             legs_line(&view, 120),
@@ -218,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_connections_a_relay_shows_how_many_are_congested_or_half_closed() {
+    fn a_relay_counts_congested_and_half_closed_connections() {
         let mut view = legs(3);
         (view.half_closed, view.near.congested, view.far.congested) = (2, 1, 1);
         assert_eq!(
@@ -239,14 +228,7 @@ mod tests {
             legs_line(&view, 66),
             "3 connections (2 half-closed, 2 congested)  ↑1.20 MB ↓3.40 GB c12"
         );
-    }
-
-    #[test]
-    fn a_relays_line_is_never_wider_than_the_terminal() {
         assert_eq!(legs_line(&legs(2), 60), "2 connections  ↑1.20 MB ↓3.40 GB c12");
-        for columns in 0..100 {
-            assert!(legs_line(&legs(2), columns).chars().count() < columns.max(1));
-        }
     }
 
     fn view(stripes: u64) -> View {
@@ -279,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wider_one_shows_what_tcp_sends_again_and_how_it_is_controlled() {
+    fn a_wider_terminal_shows_retransmissions_and_congestion_control() {
         let mut view = view(2);
         (view.stripes[1].resent, view.stripes[1].control) = (Some(0.0123), Some("bbr".into()));
         assert!(line(&view, 120).ends_with("#1 ↑9.65M ↓100k c12  #2 ↑9.65M ↓100k c12 r1.2% bbr"));
@@ -287,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_narrow_terminal_drops_the_less_telling_first() {
+    fn a_narrow_terminal_drops_details_first() {
         assert_eq!(line(&view(2), 60), "3 connections  ↑19.3M ↓200k  #1 9.65M c12  #2 9.65M c12");
         assert_eq!(line(&view(2), 52), "3 connections  ↑19.3M ↓200k  #1 9.65M  #2 9.65M");
         assert_eq!(line(&view(64), 80), "3 connections  ↑618M ↓6.40M  64 stripes, 768 congestions");
@@ -300,21 +282,22 @@ mod tests {
 
     #[test]
     fn no_line_is_ever_wider_than_the_terminal() {
-        for stripes in 0..10 {
-            for columns in 0..200 {
-                let mut view = view(stripes);
-                assert!(line(&view, columns).chars().count() < columns.max(1));
-                view.limits =
-                    vec!["kept until 12:03:10Z".into(), "may finish until 12:02:40Z".into()];
-                assert!(line(&view, columns).chars().count() < columns.max(1));
-                view.trouble = Some("connection refused".into());
-                assert!(line(&view, columns).chars().count() < columns.max(1));
+        let limits = vec!["kept until 12:03:10Z".into(), "may finish until 12:02:40Z".into()];
+        let limited = |stripes| View { limits: limits.clone(), ..view(stripes) };
+        let troubled = |stripes| View { trouble: Some("refused".into()), ..limited(stripes) };
+        for columns in 0..200 {
+            let is_narrow = |line: String| line.chars().count() < columns.max(1);
+            assert!(is_narrow(legs_line(&legs(2), columns)));
+            for stripes in 0..10 {
+                for view in [view(stripes), limited(stripes), troubled(stripes)] {
+                    assert!(is_narrow(line(&view, columns)), "{view:?} {columns}");
+                }
             }
         }
     }
 
     #[test]
-    fn without_a_peer_the_reason_stands_in_place_of_rates() {
+    fn without_a_peer_the_line_has_the_reason_instead_of_rates() {
         let trouble = Some("connection refused".into());
         let mut view = View { connections: 1, trouble, ..View::default() };
         assert_eq!(line(&view, 80), "1 connection  0 stripes  connection refused");
@@ -331,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stop_shows_until_when_connections_may_finish() {
+    fn a_stop_shows_the_time_until_which_connections_may_finish() {
         let mut view = view(2);
         view.limits.push("may finish until 12:03:10Z".into());
         assert_eq!(

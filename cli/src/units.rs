@@ -1,5 +1,4 @@
-//! Numbers as a person reads them: bytes, rates, durations. Decimal units throughout, because caps
-//! are sold in them.
+//! Numbers for a person: bytes, rates, durations. All units are decimal, as those of providers.
 
 use std::time::Duration;
 
@@ -11,12 +10,12 @@ pub fn bytes(count: u64) -> String {
     scaled(count as f64, &["B", "kB", "MB", "GB", "TB", "PB"])
 }
 
-/// `9.6 Mbit/s` for 1,200,000 bytes a second: rates are in bits, as caps are.
+/// `9.6 Mbit/s` for 1,200,000 bytes a second: rates are in bits.
 pub fn rate(bytes_per_second: f64) -> String {
     scaled(bytes_per_second * 8.0, &["bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s"])
 }
 
-/// `9.6M`, for where there is little room: the rate's bits per second.
+/// `9.6M`: the short form, in bits a second.
 pub fn short_rate(bytes_per_second: f64) -> String {
     let (value, step) = reduce(bytes_per_second * 8.0, 5);
     if value == 0.0 {
@@ -38,7 +37,7 @@ pub fn duration(time: Duration) -> String {
     }
 }
 
-/// The mean rate in bytes a second; none for a time too short to tell.
+/// The mean rate in bytes a second; none for a very short time.
 pub fn mean_rate(bytes: u64, time: Duration) -> Option<f64> {
     (time >= Duration::from_millis(1)).then(|| bytes as f64 / time.as_secs_f64())
 }
@@ -91,7 +90,7 @@ pub fn percent(share: f64) -> String {
     format!("{:.1}%", share * 100.0)
 }
 
-/// About three digits, without a tail of zeros behind the point of whole numbers.
+/// About three digits.
 fn significant(value: f64) -> String {
     if value == 0.0 {
         "0".into()
@@ -109,55 +108,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_carry_three_digits_and_decimal_units() {
-        assert_eq!(bytes(0), "0 bytes");
-        assert_eq!(bytes(1), "1 byte");
-        assert_eq!(bytes(999), "999 bytes");
-        assert_eq!(bytes(1_000), "1.00 kB");
-        assert_eq!(bytes(1_536_000), "1.54 MB");
-        assert_eq!(bytes(999_999), "1.00 MB");
-        assert_eq!(bytes(123_456_789), "123 MB");
-        assert_eq!(bytes(u64::MAX), "18447 PB");
-    }
-
-    #[test]
-    fn rates_are_in_bits() {
-        assert_eq!(rate(1_250_000.0), "10.0 Mbit/s");
-        assert_eq!(rate(0.0), "0 bit/s");
-        assert_eq!(short_rate(1_206_250.0), "9.65M");
-        assert_eq!(short_rate(0.0), "0");
-    }
-
-    #[test]
-    fn durations_change_their_unit_at_each_scale() {
-        assert_eq!(duration(Duration::from_micros(350)), "350 µs");
-        assert_eq!(duration(Duration::from_micros(12_300)), "12.3 ms");
-        assert_eq!(duration(Duration::from_micros(999_600)), "1.00 s");
-        assert_eq!(duration(Duration::from_secs_f64(1.234)), "1.23 s");
-        assert_eq!(duration(Duration::from_secs(123)), "2 min 3 s");
-        assert_eq!(duration(Duration::from_secs(3_725)), "1 h 2 min");
-    }
-
-    #[test]
-    fn shares_are_in_percent() {
+    fn numbers_have_three_digits_and_a_unit() {
+        for (count, text) in [
+            (0, "0 bytes"),
+            (1, "1 byte"),
+            (999, "999 bytes"),
+            (1_000, "1.00 kB"),
+            (1_536_000, "1.54 MB"),
+            (999_999, "1.00 MB"),
+            (123_456_789, "123 MB"),
+            (u64::MAX, "18447 PB"),
+        ] {
+            assert_eq!(bytes(count), text);
+        }
+        assert_eq!((rate(1_250_000.0), rate(0.0)), ("10.0 Mbit/s".into(), "0 bit/s".into()));
+        assert_eq!((short_rate(1_206_250.0), short_rate(0.0)), ("9.65M".into(), "0".into()));
+        for (micros, text) in [
+            (350, "350 µs"),
+            (12_300, "12.3 ms"),
+            (999_600, "1.00 s"),
+            (1_234_000, "1.23 s"),
+            (123_000_000, "2 min 3 s"),
+            (3_725_000_000, "1 h 2 min"),
+        ] {
+            assert_eq!(duration(Duration::from_micros(micros)), text);
+        }
         assert_eq!((percent(0.0), percent(0.01234)), ("0.0%".into(), "1.2%".into()));
-    }
-
-    #[test]
-    fn an_instant_has_no_mean_rate() {
         assert_eq!(mean_rate(10, Duration::ZERO), None);
         assert_eq!(mean_rate(10, Duration::from_secs(2)), Some(5.0));
-    }
-
-    #[test]
-    fn a_long_number_has_a_comma_after_each_third_digit_from_the_right() {
-        let shown = [0, 999, 1_000, 123_456, 1_234_567].map(grouped);
-        assert_eq!(shown, ["0", "999", "1,000", "123,456", "1,234,567"]);
-    }
-
-    #[test]
-    fn one_of_something_has_no_plural() {
-        assert_eq!(count(1, "stripe"), "1 stripe");
-        assert_eq!(count(0, "stripe"), "0 stripes");
+        let long = [0, 999, 1_000, 123_456, 1_234_567].map(grouped);
+        assert_eq!(long, ["0", "999", "1,000", "123,456", "1,234,567"]);
+        assert_eq!([1, 0].map(|number| count(number, "stripe")), ["1 stripe", "0 stripes"]);
     }
 }

@@ -93,7 +93,7 @@ fn who_does_not_say_hello_is_turned_away_with_a_reason() {
         (
             b"\x00\xff\x17garbage",
             "is no striper: it said \"\\x00\\xff\\x17garbage\"",
-            "-c side's port",
+            "port of striper-cli -c",
         ),
         (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "it said \"GET / HTTP/1.1\\r\\n", "HTTP client"),
         (b"SSH-2.0-OpenSSH_9.9\r\n", "it said \"SSH-2.0-OpenSSH_9.9\\r\\n\"", "an ssh client"),

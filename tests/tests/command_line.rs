@@ -118,13 +118,9 @@ fn too_few_threads_are_an_error_and_no_panic() {
 fn an_option_that_means_nothing_to_a_command_is_refused_with_those_that_take_it() {
     for command in [&["-s", "0", "a:1"][..], &["demo"], &["keygen", "x"]] {
         let args = [command, &["-n", "4"]].concat();
-        fails(&args, 2, &["--stripes means nothing to", "it is for striper-cli -c"]);
+        fails(&args, 2, &["does not take --stripes", "it is for striper-cli -c"]);
     }
-    fails(
-        &["demo", "-k", "x"],
-        2,
-        &["--key means nothing to demo", "it is for striper-cli -s or -c"],
-    );
+    fails(&["demo", "-k", "x"], 2, &["demo does not take --key", "it is for striper-cli -s or -c"]);
 }
 
 #[test]
@@ -177,7 +173,7 @@ fn a_misnamed_variable_is_warned_of() {
     let warnings = finished.stderr.lines().filter(|line| line.contains("warn"));
     let warnings: Vec<&str> = warnings.collect();
     assert_eq!(warnings.len(), 1, "{finished:?}");
-    let cure = "STRIPER_KEY means nothing here; did you mean STRIPER_KEY_FILE?";
+    let cure = "STRIPER_KEY is unknown; did you mean STRIPER_KEY_FILE?";
     assert!(warnings[0].contains(cure), "{finished:?}");
 }
 
@@ -221,7 +217,7 @@ fn lines_of_commands_that_end_at_once_carry_no_time() {
 
 #[test]
 fn a_command_line_that_makes_no_sense_exits_with_2_and_says_why() {
-    fails(&[], 2, &["nothing to do", "--help"]);
+    fails(&[], 2, &["the command is missing", "--help"]);
     fails(&["-s", "7650"], 2, &["needs CONNECT", "usage: striper-cli -s LISTEN CONNECT"]);
     fails(&["-c", "x", "a:1"], 2, &["LISTEN: "]);
     fails(&["-s", "0", "https://example.org/"], 2, &["example.org:443"]);
@@ -282,6 +278,6 @@ fn the_congestion_control_of_stripes_is_in_the_log_and_an_unknown_one_is_explain
     fails(
         &["-c", "0", "a:1", "--congestion", "nosuch"],
         2,
-        &["there is none of that name", "reno", "auto and system"],
+        &["no congestion control of that name", "reno", "auto or system"],
     );
 }

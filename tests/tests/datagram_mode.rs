@@ -401,7 +401,8 @@ fn garbage(proxy: &Proxy, advice: &str, mut open: impl FnMut() -> (TcpStream, Tc
 fn a_plain_client_at_the_server_side_is_told_apart_and_reset() {
     let origin = Origin::start();
     let proxy = side("-s", origin.addr(), &[]);
-    let advice = "does whoever connected speak datagrams, as striper-cli datagram -c does?";
+    let advice =
+        "does the program that connected speak datagrams, as striper-cli datagram -c does?";
     garbage(&proxy, advice, || (connect(proxy.addr()), origin.accept()));
 }
 

@@ -126,7 +126,7 @@ fn the_last_client_of_a_list_is_cut_off_too() {
     Pattern(1).expect(&mut arrived, 0..10);
     fs::write(&clients, "# nobody\n").unwrap();
     server.hang_up();
-    assert!(server.wait_for("keys_read").text("message").contains("nobody is accepted"));
+    assert!(server.wait_for("keys_read").text("message").contains("no peer is accepted"));
     assert!(expect_reset(&mut carried).is_empty());
     client.wait_for("peer_unreachable");
 }

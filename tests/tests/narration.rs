@@ -45,7 +45,7 @@ fn a_client_side_says_that_it_waits_for_a_killed_server_side_and_what_was_lost()
     route.lead_to(restarted.addr());
     let forgotten = pair.client.wait_for("session_forgotten");
     assert_eq!(forgotten.number("connections"), 1);
-    assert!(forgotten.text("message").contains("is lost with 1 connection,"), "{forgotten}");
+    assert!(forgotten.text("message").contains("is lost with 1 connection;"), "{forgotten}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Makes a command of the words on the line.
+//! Makes a command from the words of a command line.
 
 use super::given::Given;
 use super::invocation::{Command, Framing, Verb};
@@ -11,12 +11,11 @@ use std::net::SocketAddr;
 use striper_runtime::HostPort;
 use striper_runtime::keys::KeyKind;
 
-/// Makes a command of its words.
 pub fn assemble(chosen: &Chosen, words: &[String], given: &Given) -> Result<Command, Failure> {
     let takes_listens = chosen.verb == Verb::Client && chosen.name == "client";
     if !given.listens.is_empty() && !takes_listens {
         return Err(Failure::usage(
-            format!("-L belongs to the command client, not to {}", chosen.name),
+            format!("-L is for the command client, not for {}", chosen.name),
             "striper-cli client SERVER -L [ADDR:]PORT",
         ));
     }
@@ -47,7 +46,7 @@ pub fn assemble(chosen: &Chosen, words: &[String], given: &Given) -> Result<Comm
     }
 }
 
-/// How the command is typed in full.
+/// The full form of the command.
 fn form(chosen: &Chosen) -> String {
     let words = match chosen.verb {
         Verb::Server if chosen.name == "server" => "LISTEN TARGET",
@@ -73,9 +72,9 @@ fn wrong_address(what: &str, bad: BadAddress) -> Failure {
 fn proxy(chosen: &Chosen, words: &[String]) -> Result<Command, Failure> {
     let framing = match (chosen.verb, chosen.side) {
         (Verb::Datagram, None) => {
-            let cure = "datagram -c LISTEN CONNECT takes plain connections and sends datagrams, \
-                        datagram -s the other way round";
-            return Err(Failure::usage("datagram needs its side", cure));
+            let cure = "datagram -c LISTEN CONNECT takes plain connections and sends datagrams; \
+                        datagram -s takes datagrams and makes plain connections";
+            return Err(Failure::usage("datagram needs -c or -s", cure));
         }
         (Verb::Datagram, Some(framing)) => framing,
         _ => Framing::Plain,
@@ -98,20 +97,22 @@ fn proxy(chosen: &Chosen, words: &[String]) -> Result<Command, Failure> {
     })
 }
 
-/// The command `client`, which is told with `-L` where to listen.
+/// The command `client`, which takes the addresses to listen on with `-L`.
 fn client(chosen: &Chosen, words: &[String], listens: &[String]) -> Result<Command, Failure> {
     if let [listen, server] = words
         && endpoint::listen(listen).is_ok()
         && endpoint::servers(server).is_ok()
     {
         return Err(Failure::usage(
-            format!("{listen} is where to listen, which the command client takes with -L alone"),
+            format!(
+                "{listen} is an address to listen on, which the command client takes only with -L"
+            ),
             format!("striper-cli client {server} -L {listen}"),
         ));
     }
     let servers = targets(chosen, words, "SERVER")?;
     if listens.is_empty() {
-        let cause = "client needs at least one -L, the port where programs connect to";
+        let cause = "client needs at least one -L, a port for local programs";
         return Err(wrong(chosen, cause));
     }
     let read = listens.iter().map(|word| endpoint::listen(word)).collect::<Result<_, _>>();
@@ -126,7 +127,7 @@ fn client(chosen: &Chosen, words: &[String], listens: &[String]) -> Result<Comma
     Ok(Command::Client { listens, servers })
 }
 
-/// Where a command connects to: at least one.
+/// The addresses that a command connects to: at least one.
 fn targets(chosen: &Chosen, words: &[String], name: &str) -> Result<Vec<HostPort>, Failure> {
     let targets = match words {
         [] => return Err(wrong(chosen, format!("{} needs {name}", chosen.name))),
@@ -140,8 +141,8 @@ fn targets(chosen: &Chosen, words: &[String], name: &str) -> Result<Vec<HostPort
     targets.map_err(|bad| wrong_address(name, bad))
 }
 
-/// What to say of LISTEN and CONNECT that make sense in the other order alone: the second is a bare
-/// port or an unspecified address.
+/// The failure for LISTEN and CONNECT that can only be meant in the other order: the second word is
+/// a bare port or an unspecified address.
 fn swapped(chosen: &Chosen, words: &[String]) -> Option<Failure> {
     let [connect, listen] = words else { return None };
     let address = endpoint::listen(listen).ok().filter(|listen| listen.port() != 0)?;
@@ -150,7 +151,9 @@ fn swapped(chosen: &Chosen, words: &[String]) -> Option<Failure> {
         return None;
     }
     Some(Failure::usage(
-        format!("{connect} and {listen} are in the wrong order: where to listen comes first"),
+        format!(
+            "{connect} and {listen} are in the wrong order: the address to listen on comes first"
+        ),
         format!("striper-cli {} {listen} {connect}", chosen.name),
     ))
 }
@@ -164,8 +167,8 @@ fn ensure_no_circle(
         if let Some(listen) = listens.iter().find(|listen| endpoint::leads_back(**listen, target)) {
             return Err(Failure::usage(
                 format!(
-                    "{name} {target} is where this program itself would listen ({listen}): \
-                     connections would go round in circles"
+                    "{name} {target} is the address that this program itself would listen on \
+                     ({listen}): connections would go round in circles"
                 ),
                 format!("choose another port for one of them; {SEE_HELP}"),
             ));
@@ -174,7 +177,6 @@ fn ensure_no_circle(
     Ok(())
 }
 
-/// The one file that keygen and pubkey take.
 fn key_file<'a>(chosen: &Chosen, words: &'a [String]) -> Result<Option<&'a str>, Failure> {
     match words {
         [] => Ok(None),

@@ -1,4 +1,4 @@
-//! Environment variables: they fill in what a command line leaves open.
+//! Environment variables: they replace options that a command line does not have.
 
 use super::given::Given;
 use super::invocation::{Command, Options};
@@ -11,10 +11,10 @@ use crate::log::{LogFormat, Verbosity};
 use std::ffi::OsString;
 use std::time::Duration;
 
-/// What the names of all variables of this program begin with.
+/// The beginning of all names.
 const PREFIX: &str = "STRIPER_";
 
-/// What follows the prefix in the names that are understood.
+/// The known names without their prefix.
 pub const VARIABLES: &[&str] = &[
     "STRIPES",
     "SCHEDULER",
@@ -29,7 +29,7 @@ pub const VARIABLES: &[&str] = &[
     "PEERS_FILE",
 ];
 
-/// Variables that look like this program's and are none, in the order of their names.
+/// Names with the prefix that are not known, sorted.
 pub fn misnamed(names: impl Iterator<Item = OsString>) -> Vec<String> {
     let names = names.map(|name| name.to_string_lossy().into_owned());
     let is_misnamed = |name: &String| {
@@ -41,17 +41,17 @@ pub fn misnamed(names: impl Iterator<Item = OsString>) -> Vec<String> {
     names
 }
 
-/// What to say of a variable that is none of this program's.
+/// The warning about an unknown name.
 pub fn about(name: &str) -> String {
     let near = name.get(PREFIX.len()..).and_then(|rest| did_you_mean(rest, VARIABLES));
     let cure = match near {
         Some(near) => format!("did you mean {PREFIX}{near}?"),
-        None => "striper-cli --help has all variables".to_owned(),
+        None => "striper-cli --help lists all variables".to_owned(),
     };
-    format!("the environment variable {name} means nothing here; {cure}")
+    format!("the environment variable {name} is unknown; {cure}")
 }
 
-/// Reads a variable, unless an option has its value already.
+/// Reads a variable, unless an option has replaced it.
 fn twin<T>(
     given: Option<T>,
     env: &impl Fn(&str) -> Option<OsString>,
@@ -62,18 +62,18 @@ fn twin<T>(
         return Ok(given);
     }
     let name = format!("{PREFIX}{name}");
-    // An empty variable counts as unset, so that a script can switch one off. Those of keys are
-    // read elsewhere: an empty one would switch off what keeps strangers out.
+    // An empty variable counts as unset, so that a script can switch it off. Variables of keys are
+    // read elsewhere: there an empty variable is an error, because it would let everybody in.
     let Some(raw) = env(&name).filter(|raw| !raw.is_empty()) else { return Ok(None) };
     let wrong = |why: String| {
-        let cure = format!("correct it, or do without it: unset {name}; {SEE_HELP}");
+        let cure = format!("correct it, or remove it: unset {name}; {SEE_HELP}");
         Failure::config(format!("the environment variable {name}: {why}"), cure)
     };
-    let word = raw.to_str().ok_or_else(|| wrong("is no UTF-8".into()))?;
+    let word = raw.to_str().ok_or_else(|| wrong("it is not UTF-8".into()))?;
     read(word).map(Some).map_err(wrong)
 }
 
-/// Fills in what the command line leaves open: from the environment, or else the default.
+/// Fills in missing options from the environment, or else with their defaults.
 pub fn complete<E>(given: Given, command: &Command, env: E) -> Result<Options, Failure>
 where
     E: Fn(&str) -> Option<OsString>,
@@ -105,7 +105,6 @@ where
     })
 }
 
-/// How much to say, of the options or else of the variables.
 fn verbosity<E>(verbose: bool, quiet: bool, env: &E) -> Result<Verbosity, Failure>
 where
     E: Fn(&str) -> Option<OsString>,
@@ -120,7 +119,7 @@ where
     match (verbose, quiet) {
         (true, true) => Err(Failure::config(
             "the environment variables STRIPER_VERBOSE and STRIPER_QUIET exclude each other",
-            "do without one of them: unset STRIPER_QUIET",
+            "remove one of them: unset STRIPER_QUIET",
         )),
         (true, false) => Ok(Verbosity::Verbose),
         (false, true) => Ok(Verbosity::Quiet),

@@ -1,4 +1,4 @@
-//! What a command line comes to: plain types, which know nothing of how they are typed.
+//! The result of reading a command line, without the way in which it was typed.
 
 use super::keys::KeyOptions;
 use super::limits::Limits;
@@ -10,118 +10,84 @@ use striper_core::SchedulerKind;
 use striper_runtime::HostPort;
 use striper_runtime::keys::KeyKind;
 
-/// What is to be done, and how.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Invocation {
-    /// The command.
     pub command: Command,
-    /// The options that it was given.
     pub options: Options,
 }
 
-/// What the program is asked to do.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Command {
-    /// Explain the program, or one of its commands.
+    /// The manual, or the page of a command.
     Help(Option<Verb>),
-    /// Say which version this is.
     Version,
-    /// The server-facing side: stripes in, plain TCP out.
+    /// Takes stripes and connects to the target.
     Server {
-        /// Where stripes come in.
         listen: SocketAddr,
-        /// Where connections go to.
         target: HostPort,
     },
-    /// The client-facing side: plain TCP in, stripes out.
+    /// Takes connections and dials stripes. All `servers` are addresses of one server.
     Client {
-        /// Where connections come in; at least one.
         listens: Vec<SocketAddr>,
-        /// The server side's addresses, at least one; stripes are spread over them.
         servers: Vec<HostPort>,
     },
-    /// A relay without stripes, plain or with datagrams on one side.
+    /// Passes connections on without stripes, maybe with datagrams on one leg.
     Relay {
-        /// Where connections come in.
         listen: SocketAddr,
-        /// Where they go to.
         target: HostPort,
-        /// Which side speaks datagrams.
         framing: Framing,
     },
-    /// Make a key file.
     Keygen {
-        /// The file that is made.
         file: PathBuf,
-        /// For both sides, or for one.
         kind: KeyKind,
     },
-    /// Print the public half of a private key.
     Pubkey {
-        /// Its file.
         file: PathBuf,
     },
-    /// Show on loopback what striping does.
     Demo,
 }
 
-/// Which side of a relay speaks datagrams, if one does.
+/// The leg of a relay that has datagrams.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Framing {
-    /// Neither: plain bytes on both.
+    /// No leg.
     Plain,
-    /// Where connections come in: the server-facing side of a datagram proxy.
+    /// The leg to the program that connects.
     Near,
-    /// Where they go to: its client-facing side.
+    /// The leg to the target.
     Far,
 }
 
-/// What holds for every mode.
+/// The options of all commands.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Options {
-    /// How many stripes the client side keeps, 1–64.
     pub stripes: usize,
-    /// How a stripe is chosen for data.
     pub scheduler: SchedulerKind,
-    /// How much to say.
     pub verbosity: Verbosity,
-    /// How log lines look.
     pub log: LogFormat,
-    /// How long connecting to a target, or waiting for a session, may take.
     pub connect_timeout: Duration,
-    /// How long connections may go on after the first signal to stop.
     pub drain_timeout: Duration,
-    /// Where sessions are recorded.
     pub trace: Option<PathBuf>,
-    /// What controls congestion on stripes, by name, or auto or system; auto if none.
+    /// A name, `auto` or `system`; `auto` if none.
     pub congestion: Option<String>,
-    /// What strangers and peers may cost the server side.
     pub limits: Limits,
-    /// Who may talk to whom.
     pub keys: KeyOptions,
 }
 
-/// A command by what it does, however it is spelt.
+/// A command without its operands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verb {
-    /// `-s`, `server`.
     Server,
-    /// `-c`, `client`.
     Client,
-    /// `relay`.
     Relay,
-    /// `datagram`.
     Datagram,
-    /// `keygen`.
     Keygen,
-    /// `pubkey`.
     Pubkey,
-    /// `demo`.
     Demo,
 }
 
 impl Verb {
-    /// All of them, in the order of the help.
+    /// All commands, in the order of the help.
     pub const ALL: &[Verb] = &[
         Self::Server,
         Self::Client,
@@ -132,7 +98,7 @@ impl Verb {
         Self::Demo,
     ];
 
-    /// How it is typed.
+    /// The short form.
     pub fn name(self) -> &'static str {
         match self {
             Verb::Server => "-s",
@@ -141,7 +107,6 @@ impl Verb {
         }
     }
 
-    /// The word for it.
     pub fn word(self) -> &'static str {
         match self {
             Verb::Server => "server",

@@ -1,22 +1,21 @@
-//! `-k`, `--peers` and `--plain`: where keys are, as the command line and the environment say it.
+//! `-k`, `--peers` and `--plain`: the files of keys, from the command line and the environment.
 
 use crate::failure::Failure;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Where keys are, as the command line says it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct KeyOptions {
-    /// Key files; the first one is shown to the other side.
+    /// The peer sees the first key.
     pub files: Vec<PathBuf>,
-    /// The list of public keys that are accepted beside shared ones.
+    /// A list of public keys that are accepted beside shared keys.
     pub peers: Option<PathBuf>,
-    /// That there is no key is on purpose.
+    /// The user wants no key.
     pub plain: bool,
 }
 
 impl KeyOptions {
-    /// Says what is wrong with these options beside each other.
+    /// Fails if options exclude each other.
     pub fn check(&self) -> Result<(), Failure> {
         let other = match (self.files.is_empty(), &self.peers) {
             (false, _) => Some("--key"),
@@ -35,8 +34,7 @@ impl KeyOptions {
         Ok(())
     }
 
-    /// Fills in from the environment what the command line leaves open. `--plain` leaves nothing
-    /// open.
+    /// Fills in missing options from the environment, unless `--plain` is given.
     pub fn complete<E>(mut self, env: E) -> Result<KeyOptions, Failure>
     where
         E: Fn(&str) -> Option<OsString>,
@@ -51,7 +49,7 @@ impl KeyOptions {
     }
 }
 
-/// The file that a variable names. An empty variable does not count as unset: a mistake in a script
+/// The file that a variable names. An empty variable is an error: otherwise a mistake in a script
 /// would open the port to everybody.
 fn named_file<E>(env: &E, name: &str) -> Result<Option<PathBuf>, Failure>
 where
@@ -60,7 +58,7 @@ where
     match env(name) {
         Some(file) if file.is_empty() => Err(Failure::config(
             format!("the environment variable {name} is empty"),
-            format!("name a file in it, or do without it: unset {name}"),
+            format!("name a file in it, or remove it: unset {name}"),
         )),
         file => Ok(file.map(PathBuf::from)),
     }

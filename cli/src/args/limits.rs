@@ -1,5 +1,4 @@
-//! `--limit NAME=VALUE` and `STRIPER_LIMITS`: what strangers and peers may cost the server side.
-//! One table has all names.
+//! `--limit NAME=VALUE` and `STRIPER_LIMITS`: the limits on callers and peers of a server.
 
 use super::values::{did_you_mean, positive_time};
 use std::ops::RangeInclusive;
@@ -7,14 +6,13 @@ use std::time::Duration;
 use striper_core::Config;
 use striper_core::config::{INITIAL_FLOWS, MAX_STRIPES, MIN_CONTROL_BURST};
 
-/// All limits of the server side.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// Those of the library's server.
+    /// The limits of the library's server.
     pub server: striper_runtime::Limits,
-    /// Those of each session's engine, and memory of all sessions.
+    /// The limits of each session, and the memory of all sessions.
     pub engine: Config,
-    /// Log lines for one cause within ten seconds.
+    /// The most log lines for one cause within ten seconds.
     pub log_lines: u32,
 }
 
@@ -23,12 +21,12 @@ impl Default for Limits {
         Limits {
             server: striper_runtime::Limits::default(),
             engine: Config::default(),
-            log_lines: crate::narrate::LINES,
+            log_lines: crate::events::LINES,
         }
     }
 }
 
-/// How a limit's value is written, what it may be, and where it goes.
+/// The form of a limit's value, its range, and the place that it sets.
 enum Kind {
     Count(RangeInclusive<u64>, fn(&mut Limits, u64)),
     Size(RangeInclusive<u64>, fn(&mut Limits, u64)),
@@ -37,14 +35,14 @@ enum Kind {
 
 const MIB: u64 = 1 << 20;
 
-/// More than the file descriptors of any process; beyond it a typing error is likelier.
+/// More than the file descriptors of any process; a larger number is probably a typing error.
 const MANY: u64 = 1 << 20;
 
-/// Every session may use 2 MiB ([`Config::memory_limit`]); the other end of a range is that of a
-/// typing error.
+/// Every session may use 2 MiB ([`Config::memory_limit`]); above the range, a typing error is
+/// likelier.
 const MEMORY: RangeInclusive<u64> = 2 * MIB..=1 << 40;
 
-/// The least is what a session takes to begin; see [`MEMORY`] for the most.
+/// A session needs the lower end to begin; see [`MEMORY`] for the upper one.
 const CONTROL: RangeInclusive<u64> = MIN_CONTROL_BURST..=1 << 40;
 
 const LIMITS: &[(&str, Kind)] = &[
@@ -96,20 +94,18 @@ fn size(count: u64) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }
 
-/// Limits that are to be set, none of them twice.
+/// Changes of limits, at most one for each.
 #[derive(Default)]
 pub struct Changes(Vec<(&'static str, Change)>);
 
-/// Sets one limit.
 type Change = Box<dyn Fn(&mut Limits)>;
 
 impl Changes {
-    /// Adds those of a list: `NAME=VALUE`, or several with commas in between.
+    /// Adds the changes of a list: `NAME=VALUE`, with commas between several.
     pub fn add(&mut self, list: &str) -> Result<(), String> {
         list.split(',').try_for_each(|word| self.add_one(word.trim()))
     }
 
-    /// Sets them all.
     pub fn apply(&self, limits: &mut Limits) {
         self.0.iter().for_each(|(_, change)| change(limits));
     }
@@ -117,7 +113,7 @@ impl Changes {
     fn add_one(&mut self, word: &str) -> Result<(), String> {
         let Some((name, value)) = word.split_once('=') else {
             return Err(format!(
-                "\"{word}\" is not of the form NAME=VALUE, such as sessions=100; {}",
+                "\"{word}\" does not have the form NAME=VALUE, such as sessions=100; {}",
                 names()
             ));
         };
@@ -140,7 +136,6 @@ impl Changes {
 }
 
 impl Kind {
-    /// What a value comes to.
     fn change(&self, value: &str) -> Result<Change, String> {
         Ok(match self {
             Kind::Count(range, set) => {
@@ -166,11 +161,11 @@ fn names() -> String {
 
 fn number(word: &str, range: &RangeInclusive<u64>) -> Result<u64, String> {
     let number = word.parse().ok().filter(|number| range.contains(number));
-    number
-        .ok_or_else(|| format!("\"{word}\" is no number from {} to {}", range.start(), range.end()))
+    number.ok_or_else(|| {
+        format!("\"{word}\" is not a number from {} to {}", range.start(), range.end())
+    })
 }
 
-/// A size with its unit.
 fn bytes(word: &str, range: &RangeInclusive<u64>) -> Result<u64, String> {
     let units = [("KiB", 1 << 10), ("MiB", MIB), ("GiB", 1 << 30)];
     if !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -180,7 +175,7 @@ fn bytes(word: &str, range: &RangeInclusive<u64>) -> Result<u64, String> {
     let Some(count) = found.and_then(|(count, unit)| count.parse::<u64>().ok()?.checked_mul(*unit))
     else {
         return Err(format!(
-            "\"{word}\" is no size; write a whole number with its unit, such as 64MiB or 1GiB"
+            "\"{word}\" is not a size; write a whole number with its unit, such as 64MiB or 1GiB"
         ));
     };
     if !range.contains(&count) {
@@ -190,7 +185,7 @@ fn bytes(word: &str, range: &RangeInclusive<u64>) -> Result<u64, String> {
     Ok(count)
 }
 
-/// A whole number of KiB or MiB as it is written.
+/// A size in MiB, or else in KiB.
 fn shown(bytes: u64) -> String {
     if bytes.is_multiple_of(MIB) {
         format!("{}MiB", bytes / MIB)
@@ -199,7 +194,7 @@ fn shown(bytes: u64) -> String {
     }
 }
 
-/// Each limit with its default, as the help has them.
+/// Each limit with its default, in the form of the help.
 #[cfg(test)]
 pub fn defaults() -> Vec<(&'static str, String)> {
     let limits = Limits::default();
@@ -242,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn every_limit_can_be_set_and_changes_something_of_its_own() {
+    fn every_limit_changes_a_setting_of_its_own() {
         let mut seen = vec![Limits::default()];
         for (name, kind) in LIMITS {
             let value = match kind {
@@ -250,7 +245,7 @@ mod tests {
                 Kind::Size(..) => "7MiB",
                 Kind::Time(_) => "7s",
             };
-            // As many as a session may have.
+            // A session may have 64.
             let value = if *name == "stripes" { "7" } else { value };
             let limits = set(&format!("{name}={value}"));
             assert!(!seen.contains(&limits), "{name}");
@@ -265,25 +260,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_limit_is_said() {
+    fn a_wrong_limit_has_its_reason() {
         for (list, part) in [
-            ("", "not of the form NAME=VALUE"),
-            ("sessions", "not of the form NAME=VALUE"),
+            ("", "not have the form NAME=VALUE"),
+            ("sessions", "not have the form NAME=VALUE"),
             ("session=3", "did you mean sessions?"),
             ("elephants=3", "the limits are handshakes, "),
             ("sessions=9,memory=64MiB,sessions=10", "sessions is given twice"),
-            ("sessions=0", "sessions: \"0\" is no number from 1 to"),
-            ("sessions=-1", "no number"),
+            ("sessions=0", "sessions: \"0\" is not a number from 1 to"),
+            ("sessions=-1", "not a number"),
             ("stripes=65", "from 1 to 64"),
             ("memory=64", "memory: \"64\" has no unit; write 64MiB"),
             ("memory=64MB", "such as 64MiB"),
             ("memory=1MiB", "not between 2MiB and 1048576MiB"),
             ("control-burst=63KiB", "not between 64KiB"),
-            ("payload-per-control=0", "no number from 1 to"),
-            ("memory=99999999999999999999GiB", "no size"),
-            ("memory=18446744073709551615KiB", "no size"),
+            ("payload-per-control=0", "not a number from 1 to"),
+            ("memory=99999999999999999999GiB", "not a size"),
+            ("memory=18446744073709551615KiB", "not a size"),
             ("handshake-time=5", "write 5s"),
-            ("handshake-time=0s", "handshake-time: must be more than zero"),
+            ("handshake-time=0s", "handshake-time: it must be more than zero"),
         ] {
             let why = wrong(list);
             assert!(why.contains(part), "{list}: {why}");

@@ -1,4 +1,4 @@
-//! A command line, word by word. Which of its parts fit together is for others to say.
+//! Reads a command line word by word. Other modules check whether its parts fit together.
 
 use super::given::Given;
 use super::invocation::{Framing, Verb};
@@ -9,39 +9,32 @@ use lexopt::{Arg, Parser};
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-/// The command that a line names, and how.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Chosen {
-    /// The command itself.
     pub verb: Verb,
-    /// As it was typed.
+    /// The command as it was typed.
     pub name: String,
-    /// The side of a datagram proxy, once that is known.
+    /// The side of a datagram proxy, if it is known already.
     pub side: Option<Framing>,
 }
 
-/// What a command line consists of.
 #[derive(Default)]
 pub struct Line {
-    /// Its command, if it names one.
     pub chosen: Option<Chosen>,
-    /// The words behind that.
+    /// The words behind the command.
     pub words: Vec<String>,
-    /// The options on it.
     pub options: Vec<&'static Declared>,
-    /// The values of options.
     pub given: Given,
 }
 
 impl Line {
-    /// Reads all of it.
     pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Line, Failure> {
         let mut parser = Parser::from_args(args);
         let mut line = Line::default();
         let mut only_words = false;
         let mut raw = String::new();
         loop {
-            // Nothing is to be seen in the middle of several letters behind one dash.
+            // Between several letters behind one dash, the parser shows no raw word.
             if let Some(args) = parser.try_raw_args() {
                 raw = args.peek().unwrap_or_default().to_string_lossy().into_owned();
             }
@@ -100,22 +93,22 @@ impl Line {
             Takes::File(set) => set(given, file(parser, &name)?),
         }
         if earlier && !option.repeats {
-            let cure = "leave one of them out: only one value would be used";
+            let cure = "leave one of them out";
             return Err(Failure::usage(format!("{name} is given twice"), cure));
         }
         Ok(())
     }
 
-    /// Takes a word that belongs to no option.
+    /// Takes a word that is no option's value.
     fn word(&mut self, word: String) -> Result<(), Failure> {
-        // Word processors and web pages make such dashes of -.
+        // Word processors and web pages turn - into such dashes.
         let dashes = |c: char| ('\u{2010}'..='\u{2015}').contains(&c) || c == '\u{2212}';
         if let Some(rest) = word.strip_prefix(dashes) {
             let name = rest.trim_start_matches(|c| c == '-' || dashes(c));
             let dashes = if name.chars().count() == 1 { "-" } else { "--" };
             return Err(Failure::usage(
-                format!("\"{word}\" begins with a dash that is no \"-\""),
-                format!("type it anew: {dashes}{name}"),
+                format!("\"{word}\" begins with a typographic dash instead of \"-\""),
+                format!("type it again: {dashes}{name}"),
             ));
         }
         match (word.as_str(), &self.chosen) {
@@ -168,7 +161,7 @@ fn unknown(option: &str, near: Option<String>) -> Failure {
     Failure::usage(format!("there is no option {option}"), cure)
 }
 
-/// A letter that is no option, in a word such as `-K` or `-sripes`.
+/// The failure for a letter that is no option, in a word such as `-K` or `-sripes`.
 fn unknown_letter(letter: char, raw: &str) -> Failure {
     if letter == ' ' {
         return in_quotes(raw);
@@ -181,27 +174,26 @@ fn unknown_letter(letter: char, raw: &str) -> Failure {
     unknown(&format!("-{letter}"), long.or(known.then(|| format!("-{other}"))))
 }
 
-/// A whole command line, or a part of it, as one word.
+/// The failure for several words of a command line that came as one.
 fn in_quotes(word: &str) -> Failure {
     Failure::usage(
         format!("\"{word}\" is one word, with a space in it"),
-        "leave out the quotes: each option, value and address is a word of its own",
+        "leave out the quotes: each option, value and address is one word",
     )
 }
 
-/// The file that an option names.
 fn file(parser: &mut Parser, name: &str) -> Result<PathBuf, Failure> {
     let file = operand(parser, name)?;
     if file.is_empty() {
         return Err(Failure::usage(
             format!("{name}: the name of the file is empty"),
-            "name a file; if a shell variable stands there, see that it is set",
+            "name a file; if you use a shell variable, make sure that it is set",
         ));
     }
     Ok(file.into())
 }
 
-/// What follows an option. Another option is no value: `-k -v` lacks a file.
+/// The value of an option. Another option is no value: `-k -v` lacks a file.
 fn operand(parser: &mut Parser, name: &str) -> Result<OsString, Failure> {
     if let Some(attached) = parser.optional_value() {
         return Ok(attached);
@@ -217,7 +209,7 @@ fn operand(parser: &mut Parser, name: &str) -> Result<OsString, Failure> {
 }
 
 fn text(word: OsString) -> Result<String, Failure> {
-    word.into_string().map_err(|word| Failure::usage(format!("{word:?} is no UTF-8"), SEE_HELP))
+    word.into_string().map_err(|word| Failure::usage(format!("{word:?} is not UTF-8"), SEE_HELP))
 }
 
 fn from_lexopt(error: lexopt::Error) -> Failure {

@@ -1,5 +1,5 @@
-//! All options in one table: which commands take each, and what the help says of it. The parser,
-//! "did you mean" and every page of the help go by it.
+//! All options in one table: the commands that take each one, and its text in the help. The parser,
+//! "did you mean" and every page of the help use it.
 
 use super::given::Given;
 use super::invocation::Verb;
@@ -9,39 +9,31 @@ use super::values::{
 use crate::failure::Failure;
 use std::path::PathBuf;
 
-/// One option.
 pub struct Declared {
-    /// Its letter.
     pub short: Option<char>,
-    /// Its name.
     pub long: &'static str,
-    /// What follows it, and where that goes.
     pub takes: Takes,
-    /// Whether it may be given several times with different values.
+    /// It may be given several times with different values.
     pub repeats: bool,
-    /// The commands that take it.
     pub commands: &'static [Verb],
-    /// What it does. A line that begins with a space stays a line of its own.
+    /// The text in the help. A line that begins with a space stays a line of its own.
     pub text: &'static str,
 }
 
-/// What follows an option, and where that goes.
+/// The value of an option, and the place that it sets.
 pub enum Takes {
-    /// Nothing.
     Nothing(fn(&mut Given)),
-    /// A text, and what stands for it in the help. An error says what is wrong with it.
+    /// A text, and its name in the help.
     Text(&'static str, fn(&mut Given, &str) -> Result<(), String>),
-    /// A file's name.
     File(fn(&mut Given, PathBuf)),
 }
 
-/// Those with stripes.
 const STRIPED: &[Verb] = &[Verb::Server, Verb::Client];
 
-/// Those that run until they are stopped.
+/// The commands that run until they are stopped.
 const PROXIES: &[Verb] = &[Verb::Server, Verb::Client, Verb::Relay, Verb::Datagram];
 
-/// Those that connect to something.
+/// The commands that connect to an address.
 const CONNECTING: &[Verb] = &[Verb::Server, Verb::Client, Verb::Relay, Verb::Datagram, Verb::Demo];
 
 /// All options, in the order of the help.
@@ -52,7 +44,7 @@ pub const OPTIONS: &[Declared] = &[
         takes: Takes::Text("N", |given, word| put(&mut given.stripes, stripes(word))),
         repeats: false,
         commands: &[Verb::Client],
-        text: "stripes that the client side keeps, 1-64 (4)",
+        text: "number of stripes, 1-64 (4)",
     },
     Declared {
         short: Some('L'),
@@ -63,7 +55,8 @@ pub const OPTIONS: &[Declared] = &[
         }),
         repeats: true,
         commands: &[Verb::Client],
-        text: "with the word client: where connections come in; may be given several times",
+        text: "with the command client: the address that local programs connect to; may be given \
+               several times",
     },
     Declared {
         short: None,
@@ -71,10 +64,11 @@ pub const OPTIONS: &[Declared] = &[
         takes: Takes::Text("NAME", |given, word| put(&mut given.scheduler, scheduler(word))),
         repeats: false,
         commands: &[Verb::Server, Verb::Client, Verb::Demo],
-        text: "how this side chooses a stripe for what it sends:
-  earliest  where it arrives soonest (default)
-  uc        stay on one until it congests
-  rr        each piece on the next one in turn",
+        text: "how this side chooses a stripe for data:
+  earliest  the one that delivers it first
+            (default)
+  uc        the same one until it is congested
+  rr        all stripes in turn",
     },
     Declared {
         short: None,
@@ -84,8 +78,8 @@ pub const OPTIONS: &[Declared] = &[
         }),
         repeats: false,
         commands: CONNECTING,
-        text: "how long a new connection waits for a silent target or server (10s); a refusal \
-               fails at once",
+        text: "how long a new connection waits for a target or server that does not answer \
+               (10s)",
     },
     Declared {
         short: None,
@@ -101,11 +95,10 @@ pub const OPTIONS: &[Declared] = &[
         takes: Takes::Text("NAME", |given, word| put(&mut given.congestion, congestion(word))),
         repeats: false,
         commands: STRIPED,
-        text: "what controls congestion on the stripes of this side:
-  auto    cubic, and bbr on a stripe for as long
-          as it loses packets without a queue
-          (default; Linux)
-  system  what the system chooses
+        text: "congestion control of the stripes of this side:
+  auto    cubic, but bbr on a stripe that loses
+          packets without a queue (default; Linux)
+  system  the choice of the system
   reno, bbr, ...  always this one",
     },
     Declared {
@@ -114,7 +107,7 @@ pub const OPTIONS: &[Declared] = &[
         takes: Takes::Text("NAME=VALUE", |given, word| given.limits.add(word)),
         repeats: true,
         commands: &[Verb::Server],
-        text: "what strangers and peers may cost: see LIMITS in the manual; may be given several \
+        text: "a limit on callers and peers: see LIMITS in the manual; may be given several \
                times",
     },
     Declared {
@@ -123,9 +116,9 @@ pub const OPTIONS: &[Declared] = &[
         takes: Takes::File(|given, file| given.keys.files.push(file)),
         repeats: true,
         commands: STRIPED,
-        text: "encrypt the stripes; only a holder of this key may be the other side. Several: the \
-               first is shown, all are accepted. A name without a folder is also looked for among \
-               systemd's credentials",
+        text: "encrypt the stripes, and accept only a peer that has this key. Of several keys the \
+               peer sees the first, and all are accepted. A name without a folder is also looked \
+               up among systemd's credentials",
     },
     Declared {
         short: None,
@@ -133,8 +126,8 @@ pub const OPTIONS: &[Declared] = &[
         takes: Takes::File(|given, file| given.keys.peers = Some(file)),
         repeats: false,
         commands: STRIPED,
-        text: "with a private key, the public keys of those who may be the other side, one a line: \
-               PUBLIC-KEY NAME",
+        text: "with a private key: the public keys of accepted peers, one in each line: PUBLIC-KEY \
+               NAME",
     },
     Declared {
         short: None,
@@ -142,7 +135,7 @@ pub const OPTIONS: &[Declared] = &[
         takes: Takes::Nothing(|given| given.keys.plain = true),
         repeats: false,
         commands: STRIPED,
-        text: "there is no key on purpose",
+        text: "use no key, and do not warn about that",
     },
     Declared {
         short: None,
@@ -150,9 +143,9 @@ pub const OPTIONS: &[Declared] = &[
         takes: Takes::File(|given, file| given.trace = Some(file)),
         repeats: false,
         commands: STRIPED,
-        text: "record what the session is given and does, without content and targets \
-               (docs/traces.md); later sessions go to FILE.2, FILE.3 and so on. An earlier trace \
-               is replaced; any other file is an error",
+        text: "record the session, without content and targets (docs/traces.md). Later sessions go \
+               to FILE.2, FILE.3 and so on. An earlier trace is replaced; any other file is an \
+               error",
     },
     Declared {
         short: None,
@@ -168,7 +161,7 @@ pub const OPTIONS: &[Declared] = &[
         takes: Takes::Nothing(|given| given.verbose = true),
         repeats: false,
         commands: CONNECTING,
-        text: "also tell when stripes come and go",
+        text: "also log when stripes come and go",
     },
     Declared {
         short: Some('q'),
@@ -176,7 +169,7 @@ pub const OPTIONS: &[Declared] = &[
         takes: Takes::Nothing(|given| given.quiet = true),
         repeats: false,
         commands: &[Verb::Server, Verb::Client, Verb::Relay, Verb::Datagram, Verb::Keygen],
-        text: "warnings and errors only",
+        text: "log only warnings and errors",
     },
     Declared {
         short: None,
@@ -204,14 +197,13 @@ pub const OPTIONS: &[Declared] = &[
     },
 ];
 
-/// Takes a value that was read, or says what is wrong with it.
 fn put<T>(place: &mut Option<T>, read: Result<T, String>) -> Result<(), String> {
     *place = Some(read?);
     Ok(())
 }
 
 impl Declared {
-    /// What stands for its value in the help. Empty if it has none.
+    /// The name of its value in the help; empty if it has none.
     pub fn value(&self) -> &'static str {
         match self.takes {
             Takes::Nothing(_) => "",
@@ -220,17 +212,15 @@ impl Declared {
         }
     }
 
-    /// The option with this letter.
     pub fn by_letter(letter: char) -> Option<&'static Declared> {
         OPTIONS.iter().find(|option| option.short == Some(letter))
     }
 
-    /// The option of this name.
     pub fn by_name(name: &str) -> Option<&'static Declared> {
         OPTIONS.iter().find(|option| option.long == name)
     }
 
-    /// Says who takes it, if this command does not.
+    /// Fails if this command does not take it.
     pub fn check(&self, verb: Verb, name: &str) -> Result<(), Failure> {
         if self.commands.contains(&verb) {
             return Ok(());
@@ -242,13 +232,13 @@ impl Declared {
             None => String::new(),
         };
         Err(Failure::usage(
-            format!("--{} means nothing to {name}", self.long),
+            format!("{name} does not take --{}", self.long),
             format!("leave it out; it is for striper-cli {takers}"),
         ))
     }
 }
 
-/// The option whose name is nearest to a mistyped one.
+/// The option whose name is nearest to a mistyped name.
 pub fn nearest(name: &str) -> Option<&'static str> {
     let names: Vec<&'static str> = OPTIONS.iter().map(|option| option.long).collect();
     did_you_mean(name, &names)
@@ -258,7 +248,7 @@ pub fn nearest(name: &str) -> Option<&'static str> {
 pub fn with_one_dash(word: &str) -> Option<&'static str> {
     let name = word.strip_prefix('-')?.split('=').next()?;
     let exact = Declared::by_name(name).map(|option| option.long);
-    // -s and -c take no value, so that nothing else is meant by so many letters behind them.
+    // -s and -c take no value, so several letters behind them are no value.
     let long = name.len() > 3 && name.starts_with(['s', 'c']);
     exact.or_else(|| nearest(name).filter(|_| long))
 }
@@ -279,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_option_with_one_dash_is_known_and_nothing_else() {
+    fn only_a_long_option_is_found_behind_one_dash() {
         assert_eq!(with_one_dash("-key"), Some("key"));
         assert_eq!(with_one_dash("-trace=x"), Some("trace"));
         assert_eq!(with_one_dash("-stripe"), Some("stripes"));

@@ -1,22 +1,19 @@
-//! The values that options and their variables take. What is wrong comes back as words to put
-//! behind the option's name.
+//! The values of options and their variables. An error is a text that follows the option's name.
 
 use crate::log::LogFormat;
 use std::time::Duration;
 use striper_core::SchedulerKind;
 
-/// What helps with any command line.
-pub const SEE_HELP: &str = "striper-cli --help explains all";
+/// The cure for any wrong command line.
+pub const SEE_HELP: &str = "see striper-cli --help";
 
-/// A number of stripes.
 pub fn stripes(word: &str) -> Result<usize, String> {
     word.parse()
         .ok()
         .filter(|count| (1..=64).contains(count))
-        .ok_or_else(|| format!("\"{word}\" is no number from 1 to 64"))
+        .ok_or_else(|| format!("\"{word}\" is not a number from 1 to 64"))
 }
 
-/// A scheduler's name.
 pub fn scheduler(word: &str) -> Result<SchedulerKind, String> {
     match word {
         "earliest" => Ok(SchedulerKind::Earliest),
@@ -26,20 +23,19 @@ pub fn scheduler(word: &str) -> Result<SchedulerKind, String> {
     }
 }
 
-/// The name of a congestion control. Whether there is one of that name is the system's to say.
+/// The name of a congestion control. Only the system knows whether it exists.
 pub fn congestion(word: &str) -> Result<String, String> {
     if word.is_empty()
         || word.len() > 15
         || !word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
     {
         return Err(format!(
-            "\"{word}\" is no name of a congestion control, such as bbr, cubic or reno"
+            "\"{word}\" is not the name of a congestion control, such as bbr, cubic or reno"
         ));
     }
     Ok(word.to_owned())
 }
 
-/// The name of a form of log lines.
 pub fn log_format(word: &str) -> Result<LogFormat, String> {
     match word {
         "human" => Ok(LogFormat::Human),
@@ -48,7 +44,6 @@ pub fn log_format(word: &str) -> Result<LogFormat, String> {
     }
 }
 
-/// On or off.
 pub fn switch(word: &str) -> Result<bool, String> {
     match word {
         "1" | "true" | "yes" => Ok(true),
@@ -61,13 +56,12 @@ fn choice(word: &str, choices: &[&str]) -> String {
     let near = did_you_mean(word, choices)
         .map(|near| format!("; did you mean {near}?"))
         .unwrap_or_default();
-    format!("\"{word}\" is none of {}{near}", choices.join(", "))
+    format!("\"{word}\" is not one of {}{near}", choices.join(", "))
 }
 
-/// The longest time that makes sense for a limit; beyond it a typing error is likelier.
+/// The longest time for a limit; a longer one is probably a typing error.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A time with its unit.
 pub fn time(word: &str) -> Result<Duration, String> {
     if !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit()) && word != "0" {
         return Err(format!(
@@ -75,7 +69,7 @@ pub fn time(word: &str) -> Result<Duration, String> {
         ));
     }
     let time = humantime::parse_duration(word).map_err(|_| {
-        format!("\"{word}\" is no time; write a number with its unit, such as 10s, 500ms or 2m")
+        format!("\"{word}\" is not a time; write a number with its unit, such as 10s, 500ms or 2m")
     })?;
     if time > LONGEST {
         return Err(format!("{word} is more than a day"));
@@ -83,15 +77,14 @@ pub fn time(word: &str) -> Result<Duration, String> {
     Ok(time)
 }
 
-/// A time that is not zero.
 pub fn positive_time(word: &str) -> Result<Duration, String> {
     match time(word)? {
-        Duration::ZERO => Err("must be more than zero".into()),
+        Duration::ZERO => Err("it must be more than zero".into()),
         time => Ok(time),
     }
 }
 
-/// The nearest of `names`, if it is near enough to be a slip of the fingers.
+/// The nearest of `names`, if the word is probably a typing error of it.
 pub fn did_you_mean<'a>(word: &str, names: &[&'a str]) -> Option<&'a str> {
     let word = word.to_lowercase();
     let near = |name: &str| {

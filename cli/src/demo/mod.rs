@@ -1,22 +1,22 @@
-//! `demo`: what striping does, shown on loopback in this process.
+//! `demo`: shows striping on loopback within this process.
 //!
 //! ```text
-//! client - entrance = route (caps each connection) = exit - server
+//! program - client = route (caps each connection) = server - origin
 //! ```
-//! Entrance and exit are those of `-c` and `-s`, reached by ordinary dialing and accepting; only
-//! the [`route`] is made up. So what it measures is what a pair does on such a route.
+//! Client and server are those of `-c` and `-s`, and only the [`route`] is made up. So the figures
+//! are those of a pair on such a route.
 
 mod origin;
 mod route;
 mod screen;
 
 use crate::args::Options;
+use crate::client;
 use crate::clock;
-use crate::entrance;
-use crate::exit;
+use crate::events;
 use crate::failure::{Failure, code};
 use crate::log::{Log, Verbosity};
-use crate::narrate;
+use crate::server;
 use crate::service::{Connections, within};
 use crate::units;
 use origin::{Hash, Origin};
@@ -33,29 +33,27 @@ use striper_runtime::{HostPort, Listener, StartError};
 /// The cap of each connection: 20 Mbit/s, in bytes a second.
 const RATE: u64 = 2_500_000;
 
-/// What the choked stripe is left with: 1 Mbit/s, in bytes a second.
+/// The cap of the choked stripe: 1 Mbit/s, in bytes a second.
 const CHOKED_RATE: u64 = 125_000;
 
-/// Delay of the route in one direction.
+/// The delay of the route in one direction.
 const DELAY: Duration = Duration::from_millis(10);
 
-/// How much is moved in each run: 4 s of one capped connection.
+/// The bytes of each run: 4 s of one capped connection.
 const SIZE: u64 = 10_000_000;
 
-/// How much is moved in the run with the choked stripe: long enough for steady rates before and
-/// after.
+/// The bytes of the run with the choked stripe: enough for steady rates before and after.
 const CHOKED_SIZE: u64 = 18_000_000;
 
-/// The numbers of stripes that are shown.
+/// The numbers of stripes.
 const RUNS: [usize; 4] = [1, 2, 4, 8];
 
 /// A run without any byte for this long has failed.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// How often to look at what is going on: finer than a reader sees, coarse enough to cost nothing.
+/// The time between two looks at the progress.
 const GLANCE: Duration = Duration::from_millis(20);
 
-/// How to go on from here.
 const USE: &str = "
 To use it, make a key once:  striper-cli keygen striper.key
     copy it to the server:   scp striper.key SERVER:
@@ -63,7 +61,6 @@ To use it, make a key once:  striper-cli keygen striper.key
     beside the client:       striper-cli -c 2222 SERVER:7650 -k striper.key
     then:                    ssh -p 2222 localhost";
 
-/// Shows it all, and returns the exit code.
 pub async fn run(ex: &Executor, log: &Log, options: &Options) -> Result<u8, Failure> {
     let quiet = log.quiet();
     let log = if options.verbosity == Verbosity::Verbose { log } else { &quiet };
@@ -161,7 +158,7 @@ async fn choke(stage: &Stage<'_>, screen: &Screen) -> Result<Hashes, Failure> {
     Ok(run.hashes)
 }
 
-/// What the lanes had carried at the four moments between which rates are told.
+/// The bytes of each lane at the four moments between which rates are shown.
 #[derive(Default)]
 struct Watch {
     early: Cell<Option<Glance>>,
@@ -178,11 +175,11 @@ struct Glance {
 }
 
 impl Watch {
-    /// After the choke, what the choked stripe still held arrives; rates are told from here on.
+    /// The time after the choke in which earlier bytes of the choked stripe arrive.
     const SETTLING: Duration = Duration::from_millis(250);
 
-    /// To be called when all is over: if a stripe died and was replaced, the lanes that are watched
-    /// do not carry everything.
+    /// The last look. It is needed if a stripe died and was replaced: then the watched lanes do not
+    /// carry all bytes.
     fn close(&self, lanes: &[Rc<Lane>]) {
         if self.phase.get() == 3 {
             let carried = lanes.iter().map(|lane| lane.carried()).collect();
@@ -190,12 +187,12 @@ impl Watch {
         }
     }
 
-    /// To be called again and again; calls `act` once, midway.
+    /// A look, which calls `act` once, midway.
     fn look(&self, lanes: &[Rc<Lane>], act: &dyn Fn(&[Rc<Lane>])) {
         let now = clock::now();
         let carried: Vec<u64> = lanes.iter().map(|lane| lane.carried()).collect();
-        // What the route has carried, not what has arrived in order: the client may wait for a
-        // piece on the choked stripe.
+        // This counts the bytes on the route, because the client may wait for bytes of the choked
+        // stripe.
         let done = carried.iter().sum::<u64>() as f64 / CHOKED_SIZE as f64;
         let glance = || Some(Glance { at: now, carried: carried.clone() });
         match self.phase.get() {
@@ -212,7 +209,7 @@ impl Watch {
             {
                 self.settled.set(glance());
             }
-            // The very end is left out: there stripes run dry one by one.
+            // At the very end, stripes run dry one by one.
             3 if done >= 0.95 => self.late.set(glance()),
             _ => return,
         }
@@ -220,7 +217,7 @@ impl Watch {
     }
 }
 
-/// The server, the exit and the route, which serve all runs.
+/// The origin, the server and the route, which serve all runs.
 struct Stage<'a> {
     ex: &'a Executor,
     log: &'a Log,
@@ -230,15 +227,13 @@ struct Stage<'a> {
     connections: Connections,
 }
 
-/// One run's result.
 struct Run {
     time: Duration,
     hashes: Hashes,
-    /// The connections that it began with, in the order in which they came.
+    /// Its first connections, in the order in which they came.
     lanes: Vec<Rc<Lane>>,
 }
 
-/// What was sent and what arrived.
 struct Hashes {
     sent: Hash,
     arrived: Hash,
@@ -252,8 +247,8 @@ impl<'a> Stage<'a> {
         let server = Server::bind(
             ex,
             here,
-            exit::server_options(options),
-            Some(narrate::events(log, narrate::LINES)),
+            server::server_options(options),
+            Some(events::listener(log, events::LINES)),
         )
         .await;
         let server = server.map_err(|error| match error {
@@ -265,14 +260,14 @@ impl<'a> Stage<'a> {
         let connections = Connections::default();
         let target = HostPort::from(origin.address());
         let limit = options.connect_timeout;
-        let told = narrate::Connections::new(log, narrate::LINES);
-        ex.spawn(exit::attend(ex.clone(), told, server, target, limit, connections.clone()))
+        let told = events::Connections::new(log, events::LINES);
+        ex.spawn(server::attend(ex.clone(), told, server, target, limit, connections.clone()))
             .detach();
         Ok(Stage { ex, log, options, origin, route, connections })
     }
 
-    /// Moves `size` bytes over this many stripes. Meanwhile `look` is told the route's lanes, the
-    /// share that is done and the rate so far.
+    /// Moves `size` bytes over this many stripes. Meanwhile `look` gets the route's lanes, the
+    /// share that has arrived and the mean rate.
     async fn run(
         &self,
         stripes: usize,
@@ -280,19 +275,19 @@ impl<'a> Stage<'a> {
         look: impl Fn(&[Rc<Lane>], f64, f64),
     ) -> Result<Run, Failure> {
         let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let events = narrate::events(self.log, narrate::LINES);
+        let events = events::listener(self.log, events::LINES);
         let listener = Listener::bind(here, Some(events.clone()))
             .await
             .map_err(|error| Failure::bind(here, &error))?;
         let address = listener.local_addr();
         let options = Options { stripes, ..self.options.clone() };
         let servers = [HostPort::from(self.route.address())];
-        let options = entrance::client_options(&options, &servers);
+        let options = client::client_options(&options, &servers);
         let client = Client::start(self.ex, options, Some(events));
         let client = client.map_err(|error| Failure::setting(&error))?;
-        let _attending = self.ex.spawn(entrance::attend(
+        let _attending = self.ex.spawn(client::attend(
             self.ex.clone(),
-            narrate::Connections::new(self.log, narrate::LINES),
+            events::Connections::new(self.log, events::LINES),
             listener,
             client.clone(),
             self.connections.clone(),
@@ -311,15 +306,15 @@ impl<'a> Stage<'a> {
         let arrived = arrived.map_err(|error| Failure {
             code: code::UNEXPECTED,
             cause: format!("the transfer over {} failed: {error}", units::count(stripes, "stripe")),
-            cure: Some("striper-cli demo -v tells more".into()),
+            cure: Some("run striper-cli demo -v for details".into()),
         })?;
         let time = begin.elapsed();
         client.shutdown(Duration::from_secs(1)).await;
         Ok(Run { time, hashes: Hashes { sent: self.origin.sent(), arrived }, lanes })
     }
 
-    /// A real client's stripes are up long before anyone needs them; so the clock starts when these
-    /// are.
+    /// The time of a run begins when its stripes are up, as those of a real client are before a
+    /// program connects.
     async fn wait_for_stripes(&self, client: &Client, stripes: usize) -> Result<(), Failure> {
         let live = || client.status().sessions.iter().map(|session| session.live).sum::<usize>();
         let up = async {
@@ -328,11 +323,8 @@ impl<'a> Stage<'a> {
             }
         };
         within(SILENCE, up).await.ok_or_else(|| {
-            let error = client
-                .status()
-                .last_dial_error
-                .map(|error| format!(": {error}"))
-                .unwrap_or_default();
+            let error = client.status().last_dial_error;
+            let error = error.map(|error| format!(": {error}")).unwrap_or_default();
             Failure::unexpected(format!("only {} of {stripes} stripes came up{error}", live()))
         })
     }
@@ -344,7 +336,7 @@ mod tests {
     use crate::args::{Command, parse};
 
     #[test]
-    fn the_commands_at_the_end_are_understood_and_keep_strangers_out() {
+    fn the_commands_at_the_end_are_correct_and_use_a_key() {
         let command = |line: &'static str| line.split("striper-cli ").nth(1);
         let lines: Vec<&str> = USE.lines().filter_map(command).collect();
         assert_eq!(lines.len(), 3);

@@ -1,5 +1,5 @@
-//! The demo's server and its client: one sends as many bytes as the other asks for, and both hash
-//! what they see.
+//! The demo's origin and the program that fetches from it. The origin sends as many bytes as the
+//! program asks for, and both hash them.
 
 use async_net::{TcpListener, TcpStream};
 use rand::Rng;
@@ -13,21 +13,19 @@ use std::rc::Rc;
 use std::time::Duration;
 use striper_runtime::local::Executor;
 
-/// How much the server hands over at once, and the client takes.
+/// The bytes that are read or written at once.
 const PIECE: usize = 64 << 10;
 
-/// A hash as it is printed.
 pub type Hash = String;
 
-/// A server on loopback that sends random data.
+/// A program on loopback that sends random data.
 pub struct Origin {
     address: SocketAddr,
-    /// Hash of what the last connection was sent.
+    /// The hash of the bytes for the last connection.
     sent: Rc<RefCell<Hash>>,
 }
 
 impl Origin {
-    /// Starts it.
     pub async fn start(ex: &Executor) -> io::Result<Origin> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let origin = Origin { address: listener.local_addr()?, sent: Rc::default() };
@@ -37,7 +35,7 @@ impl Origin {
                 let sent = sent.clone();
                 spawner
                     .spawn(async move {
-                        // The client sees what went wrong by what arrives.
+                        // The fetching program notices an error.
                         let _ = serve(stream, &sent).await;
                     })
                     .detach();
@@ -47,18 +45,17 @@ impl Origin {
         Ok(origin)
     }
 
-    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Hash of what the last connection was sent, once it has been sent.
+    /// The hash of the bytes for the last connection, after all are sent.
     pub fn sent(&self) -> Hash {
         self.sent.borrow().clone()
     }
 }
 
-/// Reads how many bytes are wanted (eight bytes, big-endian) and sends them.
+/// Reads the wanted number of bytes (eight bytes, big-endian) and sends so many.
 async fn serve(mut stream: TcpStream, sent: &RefCell<Hash>) -> io::Result<()> {
     let mut wanted = [0; 8];
     stream.read_exact(&mut wanted).await?;
@@ -115,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_fetched_has_the_hash_of_what_was_sent() {
+    fn both_ends_have_the_same_hash() {
         let ex = Executor::new(smol::LocalExecutor::new());
         smol::block_on(ex.run(async {
             let origin = Origin::start(&ex).await.unwrap();

@@ -1,4 +1,4 @@
-//! What the demo prints on stdout: lines, bars, and a progress bar when stdout is a terminal.
+//! The demo's output: lines, bars, and a progress bar if stdout is a terminal.
 
 use crate::failure::Failure;
 use crate::log::{self, Log};
@@ -6,18 +6,16 @@ use crate::output;
 use std::fmt::Display;
 use std::io::IsTerminal;
 
-/// Width of a whole bar, in columns.
+/// The width of a full bar, in columns.
 pub const BAR: usize = 40;
 
-/// Stdout, with progress in the log's status line: so log lines and progress don't run into each
-/// other.
+/// Stdout, with progress in the log's status line, so that log lines and progress do not mix.
 pub struct Screen {
     log: Log,
     live: bool,
 }
 
 impl Screen {
-    /// Stdout beside this log. Progress is shown only if a person looks.
     pub fn new(log: &Log) -> Self {
         Screen { log: log.clone(), live: log::on_terminal() && std::io::stdout().is_terminal() }
     }
@@ -26,13 +24,13 @@ impl Screen {
     pub fn line(&self, text: impl Display) -> Result<(), Failure> {
         self.log.set_status("");
         if self.live {
-            // Stdout is the same terminal: what is on it must be gone first.
+            // Stdout is the same terminal, and the progress on it must be removed first.
             self.log.flush();
         }
         output::print(&format!("{text}\n"))
     }
 
-    /// Progress of what is under way, from 0 to 1; the next line or progress takes its place.
+    /// The progress from 0 to 1; the next line or progress replaces it.
     pub fn progress(&self, label: &str, done: f64, note: &str) {
         if self.live {
             self.log.set_status(&format!("{label}{}  {note}", gauge(done, BAR)));

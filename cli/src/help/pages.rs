@@ -1,19 +1,16 @@
-//! The page of each command: how it is typed, what it does, its options, and examples.
+//! The page of each command: its forms, a description, its options, and examples.
 
 use super::row;
 use crate::args::{OPTIONS, Verb};
 
 /// A page without its options.
 struct Page {
-    /// The forms of the command.
     usage: &'static [&'static str],
-    /// What it does.
     what: &'static str,
-    /// Command lines that work, without the program's name.
+    /// Command lines without the program's name.
     examples: &'static [&'static str],
 }
 
-/// The page of a command.
 pub fn page(verb: Verb) -> String {
     let Page { usage, what, examples } = text(verb);
     let line = |line: &&str| format!("  striper-cli {line}\n");
@@ -32,17 +29,17 @@ fn text(verb: Verb) -> Page {
         Verb::Server => Page {
             usage: &["-s LISTEN CONNECT", "server LISTEN TARGET"],
             what: "\
-The server-facing side of a pair: takes stripes on LISTEN, and connects each
-connection that they carry to CONNECT. A bare port as LISTEN is open to this
-machine alone. 0.0.0.0:PORT is open to everybody: give it a key.
+The server of a pair: takes stripes on LISTEN, and connects each connection that
+they carry to CONNECT, the target. A bare port as LISTEN is open to this machine
+only. 0.0.0.0:PORT is open to all: give it a key.
 ",
             examples: &["-s 0.0.0.0:7650 localhost:22 -k striper.key"],
         },
         Verb::Client => Page {
             usage: &["-c LISTEN CONNECT", "client SERVER -L [ADDR:]PORT [-L ...]"],
             what: "\
-The client-facing side of a pair: takes connections on LISTEN, and carries them
-over several stripes to the server-facing side, which listens on CONNECT.
+The client of a pair: takes connections on LISTEN, and carries them over several
+stripes to the server, which listens on CONNECT.
 ",
             examples: &[
                 "-c 2222 there.example:7650 -k striper.key",
@@ -52,16 +49,15 @@ over several stripes to the server-facing side, which listens on CONNECT.
         Verb::Relay => Page {
             usage: &["relay LISTEN CONNECT"],
             what: "\
-A plain TCP relay without stripes: connects each connection that comes in on
-LISTEN to CONNECT.
+A plain TCP relay without stripes: passes connections on LISTEN on to CONNECT.
 ",
             examples: &["relay 2222 there.example:22"],
         },
         Verb::Datagram => Page {
             usage: &["datagram -c LISTEN CONNECT", "datagram -s LISTEN CONNECT"],
             what: "\
-Carries connections as datagrams in one TCP stream. With -c plain connections
-come in and datagrams go out; with -s it is the other way round, at the far end.
+Carries connections as datagrams in one TCP stream: with -c it takes plain
+connections and sends datagrams; with -s the other way round.
 ",
             examples: &[
                 "datagram -c 2222 there.example:7651",
@@ -71,18 +67,19 @@ come in and datagrams go out; with -s it is the other way round, at the far end.
         Verb::Keygen => Page {
             usage: &["keygen [--pair] [FILE]"],
             what: "\
-Makes a key in a new file, striper.key unless FILE is given, which this user
-alone can read. An existing file stays as it is. Without --pair it is a shared
-key: copy it to the other side, and give it to both with -k. With --pair it is
-a private key: it stays here, and the other side lists what pubkey prints.
+Makes a key in a new file (striper.key if FILE is not given), which only this
+user can read. An existing file stays as it is. Without --pair it is a shared
+key: copy it to the peer's machine, and give it to both sides with -k. With
+--pair it is a private key: it stays here, and the peer lists the line that
+pubkey prints.
 ",
             examples: &["keygen striper.key", "keygen --pair laptop.key"],
         },
         Verb::Pubkey => Page {
             usage: &["pubkey FILE"],
             what: "\
-Prints the public half of a private key, which keygen --pair has made, with the
-key's name: one line for the list that the other side gives to --peers.
+Prints the public half of a private key of keygen --pair, and the key's name:
+one line for the list that the peer gives to --peers.
 ",
             examples: &["pubkey laptop.key"],
         },
@@ -90,7 +87,7 @@ key's name: one line for the list that the other side gives to --peers.
             usage: &["demo"],
             what: "\
 Shows in a quarter of a minute what striping does: it sends data over 1, 2, 4
-and 8 stripes on a made-up route on this machine, which caps each connection.
+and 8 stripes on a test route within this machine, which caps each connection.
 Nothing leaves the machine, and nothing is changed.
 ",
             examples: &["demo"],

@@ -1,17 +1,15 @@
 //! Writes to a terminal, a file or a pipe from a thread of its own. A paused terminal and a pipe
-//! that nobody reads stand still for as long as they like: connections and signals must not stand
-//! still with them.
+//! without a reader block it for any time; connections and signals must not wait for them.
 //!
-//! What waits is bounded: log lines that find no room are dropped and counted, and the count is
-//! written where they are missing. Of the status line only the latest form waits. It has no newline
-//! behind it, so log lines first clear it and have it drawn again behind them, in one write: lines
-//! never run into each other.
+//! The waiting text is bounded: log lines without room are dropped, and their number is written in
+//! their place. Of the status line only the latest form waits. It has no newline behind it. So log
+//! lines first clear it and then draw it again, in one write.
 
 use std::io::Write;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How many lines wait at most: more than any burst of a reader that keeps up, and less than a
+/// The most lines that wait: more than any burst that a reader keeps up with, and less than a
 /// megabyte.
 const WAITING: usize = 1_024;
 
@@ -21,7 +19,7 @@ pub struct Writer(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
-    /// There is something to write, or nothing will come any more.
+    /// There is something to write, or the writer is gone.
     work: Condvar,
     /// Everything has been written.
     done: Condvar,
@@ -29,11 +27,10 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// The waiting lines, one behind the other.
     text: String,
-    /// How many they are.
+    /// The number of lines in `text`.
     lines: usize,
-    /// Lines that found no room since the last write began; they belong behind `text`.
+    /// The number of lines without room since the last write began; their place is behind `text`.
     dropped: u64,
     /// The status line as it should be.
     status: String,
@@ -48,7 +45,7 @@ impl State {
         self.lines > 0 || self.status != self.drawn
     }
 
-    /// Takes all that waits, as it goes to the terminal.
+    /// Takes all waiting text, in the form for the terminal.
     fn take(&mut self, lost: impl Fn(u64) -> String) -> String {
         let mut text = std::mem::take(&mut self.text);
         self.lines = 0;
@@ -65,7 +62,7 @@ impl State {
 }
 
 impl Shared {
-    /// No invariant spans a panic, so a poisoned lock is as good as another.
+    /// No invariant spans a panic, so a poisoned lock can be used.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -81,7 +78,7 @@ impl Shared {
             let text = state.take(&lost);
             state.writing = true;
             drop(state);
-            // A log that can't be written is no reason to stop carrying connections.
+            // Connections go on even if the log can't be written.
             let _ = sink.write_all(text.as_bytes()).and_then(|()| sink.flush());
             self.lock().writing = false;
             self.done.notify_all();
@@ -90,7 +87,7 @@ impl Shared {
 }
 
 impl Writer {
-    /// Starts the thread. `lost` makes the line that tells how many lines were dropped.
+    /// Starts the thread. `lost` makes the line for a number of dropped lines.
     pub fn start(
         mut sink: Box<dyn Write + Send>,
         lost: impl Fn(u64) -> String + Send + 'static,
@@ -104,7 +101,7 @@ impl Writer {
         Writer(shared)
     }
 
-    /// Writes a line, which ends with its newline, soon. Never waits.
+    /// Writes a line, which ends with its newline, soon. Does not wait.
     pub fn line(&self, line: &str) {
         let mut state = self.0.lock();
         if state.lines == WAITING {
@@ -116,8 +113,7 @@ impl Writer {
         self.0.work.notify_one();
     }
 
-    /// Shows this line below all others, soon; an empty one takes it away. Draws only what has
-    /// changed. Never waits.
+    /// Shows this line below all others, soon; an empty line removes it. Does not wait.
     pub fn set_status(&self, status: &str) {
         let mut state = self.0.lock();
         status.clone_into(&mut state.status);
@@ -126,7 +122,7 @@ impl Writer {
         }
     }
 
-    /// Draws the status line again, soon. Never waits.
+    /// Draws the status line again, soon. Does not wait.
     pub fn redraw_status(&self) {
         let mut state = self.0.lock();
         state.drawn.clear();
@@ -135,7 +131,7 @@ impl Writer {
         }
     }
 
-    /// Waits until everything is written, but not longer than this. Says whether it is.
+    /// Waits at most this long until everything is written. Returns whether it is.
     pub fn flush(&self, limit: Duration) -> bool {
         let busy = |state: &mut State| state.has_work() || state.writing;
         let waited = self.0.done.wait_timeout_while(self.0.lock(), limit, busy);
@@ -150,13 +146,12 @@ impl Drop for Writer {
     }
 }
 
-/// To the line's start, and clear all that follows it: a terminal that has become narrower may have
-/// broken the status line into several.
+/// To the line's start, and clear the rest of the screen: a terminal that has become narrower may
+/// have broken the status line into several.
 const CLEAR: &str = "\r\x1b[J";
 
-/// The status line without automatic line breaks: if the terminal has just become narrower, the
-/// line is cut off, not torn. The cursor goes back to its start, and stays there when the terminal
-/// breaks the line.
+/// The status line without automatic line breaks, so a terminal that has just become narrower cuts
+/// it off. The cursor goes back to the line's start.
 fn shown(status: &str) -> String {
     if status.is_empty() { String::new() } else { format!("\x1b[?7l{status}\x1b[?7h\r") }
 }
@@ -166,7 +161,7 @@ mod tests {
     use super::*;
     use std::sync::mpsc::{Receiver, Sender, channel};
 
-    /// Hands on each write, and does not return from it before it may.
+    /// Passes each write on, and returns from it only when it is resumed.
     struct Paused {
         written: Sender<String>,
         go_on: Receiver<()>,
@@ -184,22 +179,23 @@ mod tests {
         }
     }
 
+    /// A writer that waits for a signal after each write, and has written `first`.
     fn paused() -> (Writer, Receiver<String>, Sender<()>) {
         let ((written, writes), (resume, go_on)) = (channel(), channel());
         let writer =
             Writer::start(Box::new(Paused { written, go_on }), |count| format!("{count} lost\n"));
+        writer.line("first\n");
+        assert_eq!(writes.recv().unwrap(), "first\n");
         (writer, writes, resume)
     }
 
     #[test]
-    fn lines_beyond_the_bound_are_counted_where_they_are_missing() {
+    fn lines_beyond_the_bound_are_counted_in_their_place() {
         let (writer, writes, resume) = paused();
-        writer.line("first\n");
-        assert_eq!(writes.recv().unwrap(), "first\n");
         for number in 0..WAITING + 50 {
             writer.line(&format!("{number}\n"));
         }
-        assert!(!writer.flush(Duration::from_millis(10)), "the reader stands still");
+        assert!(!writer.flush(Duration::from_millis(10)), "the reader has stopped");
         resume.send(()).unwrap();
         let kept = (0..WAITING).map(|number| format!("{number}\n")).collect::<String>();
         assert_eq!(writes.recv().unwrap(), kept + "50 lost\n");
@@ -213,8 +209,6 @@ mod tests {
     #[test]
     fn of_the_status_line_only_the_latest_waits() {
         let (writer, writes, resume) = paused();
-        writer.line("first\n");
-        assert_eq!(writes.recv().unwrap(), "first\n");
         for number in 0..10 * WAITING {
             writer.set_status(&number.to_string());
         }
@@ -225,10 +219,8 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_written_even_when_the_writer_is_gone() {
+    fn waiting_lines_are_written_even_when_the_writer_is_gone() {
         let (writer, writes, resume) = paused();
-        writer.line("first\n");
-        assert_eq!(writes.recv().unwrap(), "first\n");
         writer.line("last\n");
         drop(writer);
         resume.send(()).unwrap();

@@ -1,15 +1,13 @@
-//! How often the log says the same: strangers and peers can cause lines as often as they like.
+//! The bound on lines of one kind: callers and peers can cause events as often as they like.
 
 use std::time::{Duration, Instant};
 
-/// Log lines for one cause within [`PERIOD`], unless told otherwise.
+/// The default bound on log lines for one cause within [`PERIOD`].
 pub const LINES: u32 = 20;
 
-/// How long those are all.
 pub const PERIOD: Duration = Duration::from_secs(10);
 
-/// So many times that of what is said of each connection and each stripe: that is what such lines
-/// are for.
+/// Events of each connection and each stripe may have so many times more lines.
 pub const ORDINARY: u32 = 50;
 
 /// Lets so many lines through within [`PERIOD`] and counts the rest, so that a port scan does not
@@ -22,12 +20,11 @@ pub struct Throttle {
 }
 
 impl Throttle {
-    /// That many.
     pub fn new(lines: u32) -> Self {
         Throttle { lines, since: None, said: 0, unsaid: 0 }
     }
 
-    /// Whether to say something now: `Some` with the number of times that it was not said before.
+    /// Whether there is room for a line now: `Some` with the number of lines left out before it.
     pub fn admit(&mut self, now: Instant) -> Option<u64> {
         let admitted = self.release(now, false);
         if admitted.is_none() {
@@ -50,13 +47,13 @@ impl Throttle {
         Some(std::mem::take(&mut self.unsaid))
     }
 
-    /// So many more have not been said.
+    /// So many more lines have been left out.
     pub fn add(&mut self, unsaid: u64) {
         self.unsaid += unsaid;
     }
 }
 
-/// What a throttle held back before this line.
+/// The number of events that had no line before this one.
 pub fn more(unsaid: u64, what: &str) -> String {
     if unsaid > 0 {
         format!(" ({unsaid} more {what} since the last such line)")
@@ -70,16 +67,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flood_of_strangers_is_summed_up() {
+    fn lines_beyond_the_bound_are_counted_in_the_next_line() {
         let (mut throttle, now) = (Throttle::new(LINES), crate::clock::now());
         let admitted = (0..100).filter(|_| throttle.admit(now).is_some()).count();
         assert_eq!(admitted, 20);
         assert_eq!(throttle.admit(now + PERIOD), Some(80));
         assert_eq!(throttle.admit(now + PERIOD), Some(0));
-    }
-
-    #[test]
-    fn what_was_not_said_is_counted() {
         assert_eq!(more(80, "begun"), " (80 more begun since the last such line)");
         assert_eq!(more(0, "begun"), "");
     }

@@ -1,8 +1,8 @@
-//! Log lines of a client about servers that it can't reach: one for each cause and server, then
+//! Lines of a client about servers that it can't reach: one for each cause and server, then
 //! counts. A count comes with a later such failure; after the last one there is none.
 
+use super::cures::cure;
 use super::repeats::Repeat;
-use super::strangers::cure;
 use super::throttle::{Throttle, more};
 use crate::log::{Level, Log};
 use std::time::Instant;
@@ -17,7 +17,7 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// So many `lines` within [`PERIOD`](super::throttle::PERIOD).
+    /// At most so many `lines` within [`PERIOD`](super::throttle::PERIOD).
     pub fn new(lines: u32) -> Self {
         Servers { known: Vec::new(), first: Throttle::new(lines), counts: Throttle::new(lines) }
     }
@@ -91,25 +91,24 @@ mod tests {
         DialError::Handshake(HandshakeError::NotStriper { first: first.to_vec() })
     }
 
-    fn server() -> HostPort {
-        HostPort { host: "there".into(), port: 22 }
+    /// The lines about failures, each of them a second after the one before.
+    fn written<'a>(past: Past, dials: impl IntoIterator<Item = (&'a DialError, bool)>) -> String {
+        let (log, paper) = Log::on_paper();
+        let (mut servers, begin) = (Servers::new(20), crate::clock::now());
+        let server = HostPort { host: "there".into(), port: 22 };
+        for (second, (cause, news)) in (0..).zip(dials) {
+            let now = begin + Duration::from_secs(second);
+            servers.unreachable(&log, &server, cause, (past, news), now);
+        }
+        paper.take(&log)
     }
 
     #[test]
-    fn a_server_that_always_fails_alike_is_told_of_once_and_then_counted() {
-        let (log, paper) = Log::on_paper();
-        let (mut servers, begin) = (Servers::new(20), crate::clock::now());
-        let says = [
-            banner(b"SSH-2.0-OpenSSH_9.9\r\n"),
-            banner(b"Exceeded MaxStartups\r\n"),
-            banner(b"SSH"),
-        ];
-        for second in 0..100_u32 {
-            let (now, cause) =
-                (begin + second * Duration::from_secs(1), &says[second as usize % 3]);
-            servers.unreachable(&log, &server(), cause, (Past::Unmet, second == 0), now);
-        }
-        let written = paper.take(&log);
+    fn a_server_that_always_fails_alike_has_one_line_and_then_counts() {
+        let says = [&b"SSH-2.0-OpenSSH_9.9\r\n"[..], b"Exceeded MaxStartups\r\n", b"SSH"];
+        let causes = says.map(banner);
+        let dials = (0..100).map(|second| (&causes[second % 3], second == 0));
+        let written = written(Past::Unmet, dials);
         let lines: Vec<&str> = written.lines().collect();
         assert_eq!(lines.len(), 2, "at once and after a minute: {written}");
         assert!(lines[0].contains("an ssh server") && !lines[0].contains("more"), "{written}");
@@ -118,59 +117,31 @@ mod tests {
 
     #[test]
     fn a_new_cause_has_a_line_and_so_has_an_old_one_after_the_server_was_reached() {
-        let (log, paper) = Log::on_paper();
-        let mut servers = Servers::new(20);
-        let mut tell = |cause: DialError, news| {
-            let now = crate::clock::now();
-            servers.unreachable(&log, &server(), &cause, (Past::Unmet, news), now);
-        };
-        for news in [true, false, true] {
-            tell(DialError::Refused, news);
-            tell(DialError::TimedOut, news);
-        }
-        assert_eq!(paper.take(&log).lines().count(), 4);
+        let both = [&DialError::Refused, &DialError::TimedOut];
+        let dials =
+            [true, false, true].into_iter().flat_map(|news| both.map(|cause| (cause, news)));
+        assert_eq!(written(Past::Unmet, dials).lines().count(), 4);
     }
 
     #[test]
     fn failures_before_the_server_was_reached_are_counted_in_the_next_line() {
-        let (log, paper) = Log::on_paper();
-        let (mut servers, now) = (Servers::new(20), crate::clock::now());
-        for (cause, news) in [
-            (DialError::Refused, true),
-            (DialError::TimedOut, true),
-            (DialError::Refused, false),
-            (DialError::TimedOut, false),
-            (DialError::Refused, false),
-            (DialError::Refused, true),
-        ] {
-            servers.unreachable(&log, &server(), &cause, (Past::Met, news), now);
-        }
-        let written = paper.take(&log);
+        let (refused, late) = (&DialError::Refused, &DialError::TimedOut);
+        let first = [(refused, true), (late, true), (refused, false), (late, false)];
+        let written =
+            written(Past::Met, first.into_iter().chain([(refused, false), (refused, true)]));
         assert_eq!(written.lines().count(), 3, "{written}");
         assert!(written.ends_with(" (2 more failed since the last such line)\n"), "{written}");
     }
 
     #[test]
     fn a_server_that_has_stopped_in_order_is_no_reason_to_warn() {
-        let (log, paper) = Log::on_paper();
-        let mut servers = Servers::new(20);
-        let mut tell = |cause: DialError, news| {
-            servers.unreachable(
-                &log,
-                &server(),
-                &cause,
-                (Past::Stopped, news),
-                crate::clock::now(),
-            );
-            paper.take(&log)
-        };
-        let stopping = tell(DialError::Refusal(Refusal::Draining), true);
-        assert!(
-            stopping.contains("info  the server there:22 is stopping; trying until"),
-            "{stopping}"
-        );
-        assert_eq!(tell(DialError::Refused, false), "", "it is still the same stop");
-        let unknown = tell(DialError::UnknownHost, true);
-        assert!(unknown.contains("warn"), "{unknown}");
+        let draining = &DialError::Refusal(Refusal::Draining);
+        let dials =
+            [(draining, true), (&DialError::Refused, false), (&DialError::UnknownHost, true)];
+        let written = written(Past::Stopped, dials);
+        let lines: Vec<&str> = written.lines().collect();
+        assert_eq!(lines.len(), 2, "a refusal belongs to the same stop: {written}");
+        assert!(lines[0].contains("info  the server there:22 is stopping; trying until"));
+        assert!(lines[1].contains("warn"), "{written}");
     }
 }

@@ -1,31 +1,27 @@
 //! The log's lines about events.
 
-use super::stripes::adaptation;
+use super::sessions::adaptation;
 use super::throttle::ORDINARY;
 use super::*;
 use striper_core::EndReason;
 use striper_runtime::{Adapted, Congestion, DialError, Past, SessionTag, StripeRefusal};
 
+const SESSION: SessionTag = SessionTag([7; 4]);
+
+fn ended(reason: EndReason, flows: usize) -> Event {
+    Event::SessionEnded { session: SESSION, reason, revoked: false, flows }
+}
+
 #[test]
-fn a_flood_of_sessions_is_summed_up_and_hides_no_violation() {
+fn many_sessions_have_few_lines_and_hide_no_violation() {
     let (log, paper) = Log::on_paper();
-    let listener = events(&log, LINES);
-    let session = SessionTag([7; 4]);
+    let tell = listener(&log, LINES);
+    let session = SESSION;
     for _ in 0..100 {
-        listener(Event::SessionStarted { session, peer: None, from: None });
-        listener(Event::SessionEnded {
-            session,
-            reason: EndReason::PeerClosed,
-            revoked: false,
-            flows: 0,
-        });
+        tell(Event::SessionStarted { session, peer: None, from: None });
+        tell(ended(EndReason::PeerClosed, 0));
     }
-    listener(Event::SessionEnded {
-        session,
-        reason: EndReason::PeerComplained,
-        revoked: false,
-        flows: 0,
-    });
+    tell(ended(EndReason::PeerComplained, 0));
     let written = paper.take(&log);
     assert_eq!(written.lines().filter(|line| line.contains("is up")).count(), 20, "{written}");
     assert_eq!(written.lines().filter(|line| line.contains("has ended")).count(), 21, "{written}");
@@ -34,7 +30,7 @@ fn a_flood_of_sessions_is_summed_up_and_hides_no_violation() {
 
 #[test]
 fn no_kind_of_event_fills_the_log_however_often_it_is_caused() {
-    let session = SessionTag([7; 4]);
+    let session = SESSION;
     let (stripe, from) = (striper_core::StripeId(3), "192.0.2.1:7".parse().unwrap());
     let (live, wanted, peer, place, flows) = (1, 1, Some(from), 1, 2);
     let server = || striper_runtime::HostPort { host: "there".into(), port: 1 };
@@ -48,18 +44,8 @@ fn no_kind_of_event_fills_the_log_however_often_it_is_caused() {
         }),
         ("session_resumed", 1, &|| Event::SessionResumed { session, flows }),
         ("peer_stopping", 1, &|| Event::PeerStopping { session, flows }),
-        ("session_ended", 1, &|| Event::SessionEnded {
-            session,
-            reason: EndReason::PeerClosed,
-            revoked: false,
-            flows,
-        }),
-        ("session_ended", 1, &|| Event::SessionEnded {
-            session,
-            reason: EndReason::NoStripe,
-            revoked: false,
-            flows,
-        }),
+        ("session_ended", 1, &|| ended(EndReason::PeerClosed, flows)),
+        ("session_ended", 1, &|| ended(EndReason::NoStripe, flows)),
         ("session_forgotten", 1, &|| Event::SessionForgotten { session, flows }),
         ("stripe_up", ORDINARY, &|| Event::StripeUp { session, stripe, place, peer, live, wanted }),
         ("stripe_lost", ORDINARY, &|| {
@@ -89,20 +75,20 @@ fn no_kind_of_event_fills_the_log_however_often_it_is_caused() {
     ];
     for (name, times, event) in causes {
         let (log, paper) = Log::on_paper_with(crate::log::Verbosity::Verbose);
-        let listener = events(&log, 3);
+        let tell = listener(&log, 3);
         for _ in 0..4 * ORDINARY {
-            listener(event());
+            tell(event());
         }
         assert_eq!(paper.take(&log).lines().count(), 3 * times as usize, "{name}");
     }
 }
 
 #[test]
-fn a_lack_of_files_that_comes_and_goes_is_said_once() {
+fn a_lack_of_files_that_comes_and_goes_has_one_line() {
     let (log, paper) = Log::on_paper();
-    let listener = events(&log, LINES);
+    let tell = listener(&log, LINES);
     for errno in [Errno::MFILE, Errno::MFILE, Errno::NFILE, Errno::MFILE] {
-        listener(Event::AcceptFailed { error: errno.into() });
+        tell(Event::AcceptFailed { error: errno.into() });
     }
     let written = paper.take(&log);
     assert_eq!(written.lines().count(), 2, "{written}");
@@ -110,12 +96,12 @@ fn a_lack_of_files_that_comes_and_goes_is_said_once() {
 }
 
 #[test]
-fn a_session_says_with_whom_it_is() {
+fn a_session_names_its_peer() {
     let (log, paper) = Log::on_paper();
-    let listener = events(&log, LINES);
-    let (session, from) = (SessionTag([7; 4]), Some("192.0.2.1:7".parse().unwrap()));
-    listener(Event::SessionStarted { session, peer: Some("site".into()), from });
-    listener(Event::SessionStarted { session, peer: None, from });
+    let tell = listener(&log, LINES);
+    let (session, from) = (SESSION, Some("192.0.2.1:7".parse().unwrap()));
+    tell(Event::SessionStarted { session, peer: Some("site".into()), from });
+    tell(Event::SessionStarted { session, peer: None, from });
     let written = paper.take(&log);
     let expected = "session 07070707 with 192.0.2.1:7 (key site) is up";
     assert!(written.lines().next().unwrap().ends_with(expected), "{written}");
@@ -123,31 +109,21 @@ fn a_session_says_with_whom_it_is() {
 }
 
 #[test]
-fn connections_that_stand_still_are_told_of_until_they_go_on_or_are_given_up() {
+fn connections_without_a_stripe_have_lines_until_they_go_on_or_end() {
     let (log, paper) = Log::on_paper();
-    let listener = events(&log, LINES);
-    let (session, from) = (SessionTag([7; 4]), Some("192.0.2.1:7".parse().unwrap()));
+    let tell = listener(&log, LINES);
+    let (session, from) = (SESSION, Some("192.0.2.1:7".parse().unwrap()));
     let wait = std::time::Duration::from_secs(60);
-    listener(Event::SessionStranded { session, peer: None, from, flows: 3, wait });
-    listener(Event::SessionResumed { session, flows: 1 });
-    listener(Event::SessionEnded {
-        session,
-        reason: EndReason::NoStripe,
-        revoked: false,
-        flows: 3,
-    });
-    listener(Event::SessionEnded {
-        session,
-        reason: EndReason::NoStripe,
-        revoked: false,
-        flows: 0,
-    });
+    tell(Event::SessionStranded { session, peer: None, from, flows: 3, wait });
+    tell(Event::SessionResumed { session, flows: 1 });
+    tell(ended(EndReason::NoStripe, 3));
+    tell(ended(EndReason::NoStripe, 0));
     let written = paper.take(&log);
     let lines: Vec<&str> = written.lines().collect();
     let kept =
         "warn  session 07070707 with 192.0.2.1:7 has no stripe left: 3 connections are kept until ";
     assert!(lines[0].contains(kept), "{written}");
-    assert!(lines[0].ends_with("Z, in case the other side comes back"), "{written}");
+    assert!(lines[0].ends_with("Z, in case the peer comes back"), "{written}");
     assert!(lines[1].ends_with("has a stripe again: 1 connection goes on"), "{written}");
     assert!(
         lines[2].contains("warn") && lines[2].ends_with("3 connections were reset"),
@@ -157,7 +133,7 @@ fn connections_that_stand_still_are_told_of_until_they_go_on_or_are_given_up() {
 }
 
 #[test]
-fn loopback_is_not_public_in_any_disguise() {
+fn loopback_is_not_public_in_any_spelling() {
     for address in ["127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"] {
         assert!(!is_public(address.parse().unwrap()), "{address}");
     }
@@ -167,21 +143,22 @@ fn loopback_is_not_public_in_any_disguise() {
 }
 
 #[test]
-fn a_stripe_that_changes_its_control_says_why() {
+fn a_change_of_congestion_control_has_its_reason() {
     let text = |adapted| adaptation(&adapted).map(|(text, ..)| text);
     let (congestion, lost) = (Congestion::lossy(), 0.0123);
     assert_eq!(
         text(Adapted::Changed { congestion: congestion.clone(), lossy: true, lost }).unwrap(),
-        "1.2% of packets lost without a queue: bbr from now on"
+        "1.2% of its packets are lost without a queue; it uses bbr from now on"
     );
     assert_eq!(
         text(Adapted::Changed { congestion: Congestion::calm(), lossy: false, lost: 0.0 }).unwrap(),
-        "0.0% of packets lost: cubic from now on"
+        "0.0% of its packets are lost; it uses cubic from now on"
     );
     let cause = std::io::ErrorKind::PermissionDenied;
     assert_eq!(
         text(Adapted::Denied { congestion, lost, cause }).unwrap(),
-        "1.2% of packets lost without a queue, and bbr can't be had: only root may choose that"
+        "1.2% of its packets are lost without a queue, but it can't use bbr: only root may choose \
+         it"
     );
     assert_eq!(text(Adapted::Kept), None);
 }

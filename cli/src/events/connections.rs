@@ -1,7 +1,6 @@
-//! What the log says of connections: that they began, how they ended, or why they did not come
-//! about.
+//! Lines about connections: how they began and ended, or why they failed.
 
-use super::throttle::{ORDINARY, Throttle, more};
+use super::lines::{Line, Lines};
 use crate::log::{Level, Log, Value};
 use crate::units;
 use std::cell::RefCell;
@@ -9,46 +8,26 @@ use std::fmt::Write;
 use std::rc::Rc;
 use striper_runtime::{FlowEnd, FlowReport};
 
-/// Tells of connections. Clones share what they let through.
+/// Writes lines about connections. Clones share their bounds.
 #[derive(Clone)]
-pub struct Connections {
-    log: Log,
-    throttles: Rc<RefCell<[Throttle; 4]>>,
-}
-
-/// What is told of a connection, each with a throttle of its own.
-#[derive(Clone, Copy)]
-enum Told {
-    Opened,
-    Ended,
-    Failed,
-    Refused,
-}
+pub struct Connections(Rc<RefCell<Lines>>);
 
 impl Connections {
-    /// Within [`PERIOD`](super::throttle::PERIOD) it says of so many `lines` connections that they
-    /// failed or were refused, and of more that they began and ended.
+    /// Within [`PERIOD`](super::throttle::PERIOD) at most so many `lines` about connections that
+    /// failed or were refused, and more about others.
     pub fn new(log: &Log, lines: u32) -> Self {
-        let many = || Throttle::new(lines.saturating_mul(ORDINARY));
-        let throttles = [many(), many(), Throttle::new(lines), Throttle::new(lines)];
-        Connections { log: log.clone(), throttles: Rc::new(RefCell::new(throttles)) }
+        Connections(Rc::new(RefCell::new(Lines::new(log, lines))))
     }
 
-    /// A connection has been opened. `name` is how it is introduced.
-    pub fn opened(&self, name: &str, fields: &[(&str, Value)]) {
-        self.say(
-            Level::Info,
-            Told::Opened,
-            "connection_opened",
-            format!("{name} opened"),
-            fields,
-            "opened",
-        );
+    /// A connection has been opened.
+    pub fn opened(&self, name: &str, fields: &[(&'static str, Value)]) {
+        let text = format!("{name} opened");
+        self.write(Line::new(Level::Info, "connection_opened", "opened", text).with_all(fields));
     }
 
-    /// A connection has not come about.
-    pub fn refused(&self, text: String, fields: &[(&str, Value)]) {
-        self.say(Level::Warn, Told::Refused, "connection_refused", text, fields, "failed");
+    /// A connection could not be opened.
+    pub fn refused(&self, text: String, fields: &[(&'static str, Value)]) {
+        self.write(Line::new(Level::Warn, "connection_refused", "failed", text).with_all(fields));
     }
 
     /// A connection has ended.
@@ -61,39 +40,23 @@ impl Connections {
         self.gone(level, text, &fields);
     }
 
-    /// A connection has ended in a way that `text` tells.
-    pub fn gone(&self, level: Level, text: String, fields: &[(&str, Value)]) {
-        let told = if level == Level::Warn { Told::Failed } else { Told::Ended };
-        self.say(level, told, "connection_ended", text, fields, "ended");
+    /// A connection has ended in a way that `text` describes.
+    pub fn gone(&self, level: Level, text: String, fields: &[(&'static str, Value)]) {
+        self.write(Line::new(level, "connection_ended", "ended", text).with_all(fields));
     }
 
-    fn say(
-        &self,
-        level: Level,
-        told: Told,
-        event: &str,
-        text: String,
-        fields: &[(&str, Value)],
-        what: &str,
-    ) {
-        if !self.log.shows(level) {
-            return;
-        }
-        let unsaid = self.throttles.borrow_mut()[told as usize].admit(crate::clock::now());
-        let Some(unsaid) = unsaid else { return };
-        let fields: Vec<_> = fields.iter().cloned().chain([("unsaid", unsaid.into())]).collect();
-        self.log.say(level, event, text + &more(unsaid, what), &fields);
+    fn write(&self, line: Line) {
+        self.0.borrow_mut().write(line);
     }
 }
 
-/// How a connection has ended. `name` is how it was introduced.
 fn end(name: &str, number: u64, report: &FlowReport) -> (String, Vec<(&'static str, Value)>) {
     let total = report.sent + report.received;
     let rate = units::mean_rate(total, report.duration);
     let ratio = (report.best_stripe > 0).then(|| total as f64 / report.best_stripe as f64);
     let mut fields = vec![
         ("connection", number.into()),
-        ("end", end_key(&report.end).to_owned().into()),
+        ("end", end_key(&report.end).into()),
         ("reason", report.end.to_string().into()),
         ("sent", report.sent.into()),
         ("received", report.received.into()),
@@ -105,8 +68,8 @@ fn end(name: &str, number: u64, report: &FlowReport) -> (String, Vec<(&'static s
     (end_text(name, report, rate, ratio), fields)
 }
 
-/// Below this a rate relative to the best stripe says more about frame headers than about stripes,
-/// in bytes.
+/// Below this number of bytes, the ratio to the best stripe depends on frame headers more than on
+/// stripes.
 const TELLING: u64 = 256 << 10;
 
 fn end_text(name: &str, report: &FlowReport, rate: Option<f64>, ratio: Option<f64>) -> String {
@@ -159,46 +122,37 @@ mod tests {
         }
     }
 
-    fn text(report: &FlowReport) -> String {
-        let total = report.sent + report.received;
-        let rate = units::mean_rate(total, report.duration);
-        end_text("connection 7", report, rate, Some(total as f64 / report.best_stripe as f64))
-    }
-
     #[test]
-    fn a_finished_connection_tells_bytes_time_rate_and_gain() {
-        assert_eq!(
-            text(&report(FlowEnd::Finished)),
-            "connection 7 ended, 1.00 kB sent, 4.00 MB received in 2.00 s, 16.0 Mbit/s (4.0× the \
-             best stripe)"
-        );
-    }
-
-    #[test]
-    fn a_small_connection_claims_no_gain() {
+    fn the_end_of_a_connection_tells_its_bytes_time_rate_and_gain_or_its_cause() {
         let small = FlowReport { received: 10, ..report(FlowEnd::Finished) };
-        assert!(text(&small).ends_with("kbit/s"), "{}", text(&small));
+        let failed = FlowEnd::NoSession(OpenError::Unreachable(DialError::Refused));
+        for (report, text) in [
+            (
+                report(FlowEnd::Finished),
+                "connection 7 ended, 1.00 kB sent, 4.00 MB received in 2.00 s, 16.0 Mbit/s (4.0× \
+                 the best stripe)",
+            ),
+            (small, "connection 7 ended, 1.00 kB sent, 10 bytes received in 2.00 s, 4.04 kbit/s"),
+            (
+                report(FlowEnd::Cut(Cut::Stopped)),
+                "connection 7 reset: this side has stopped, 1.00 kB sent, 4.00 MB received in \
+                 2.00 s, 16.0 Mbit/s (4.0× the best stripe)",
+            ),
+            (
+                report(FlowEnd::Refused(Reason::ConnectionRefused)),
+                "connection 7 refused: connection to the target refused, after 2.00 s",
+            ),
+            (
+                report(failed),
+                "connection 7 failed: server unreachable: connection refused, after 2.00 s",
+            ),
+        ] {
+            assert_eq!(end("connection 7", 7, &report).0, text);
+        }
     }
 
     #[test]
-    fn a_broken_connection_tells_why() {
-        assert!(
-            text(&report(FlowEnd::Cut(Cut::Stopped)))
-                .starts_with("connection 7 reset: this side has stopped, ")
-        );
-        let refused = report(FlowEnd::Refused(Reason::ConnectionRefused));
-        assert_eq!(
-            text(&refused),
-            "connection 7 refused: connection to the target refused, after 2.00 s"
-        );
-        assert_eq!(
-            text(&report(FlowEnd::NoSession(OpenError::Unreachable(DialError::Refused)))),
-            "connection 7 failed: server unreachable: connection refused, after 2.00 s"
-        );
-    }
-
-    #[test]
-    fn a_flood_of_connections_is_summed_up_and_their_failures_have_lines_of_their_own() {
+    fn many_connections_have_few_lines_and_failures_have_their_own() {
         let (log, paper) = Log::on_paper();
         let told = Connections::new(&log, 2);
         let refused = report(FlowEnd::Refused(Reason::ConnectionRefused));

@@ -1,9 +1,9 @@
-//! Who is at the other end when that is no striper of ours, and what to do about it.
+//! The programs that may be at the other end of a failed connection, and cures.
 
 use striper_core::{HandshakeError, Refusal};
 use striper_runtime::{DialError, Past, StripeRefusal, TlsError};
 
-/// A cure for a server that can't be reached, given its past.
+/// The cure if a server can't be reached, given its past.
 pub fn cure(cause: &DialError, past: Past) -> &'static str {
     match cause {
         // It is the right address.
@@ -17,15 +17,15 @@ pub fn cure(cause: &DialError, past: Past) -> &'static str {
             " (it has been reached before: it may be stopping, or the route may be broken)"
         }
         DialError::NoHello if past != Past::Unmet => {
-            " (it has been reached before: striper-cli -s may stand still there)"
+            " (it has been reached before: striper-cli -s may hang there)"
         }
         DialError::UnknownHost => " (check its name)",
         DialError::Refused => {
-            " (is striper-cli -s running there, and listening on this address and not only on \
-             loopback?)"
+            " (is striper-cli -s running there, and does it listen on this address and not only \
+             on loopback?)"
         }
         DialError::Unreachable => " (check the address and the routes)",
-        DialError::TimedOut => " (check the address; or a firewall drops the packets)",
+        DialError::TimedOut => " (check the address; a firewall may drop the packets)",
         DialError::Closed => {
             " (the port may belong to another program, or a firewall is in between)"
         }
@@ -49,7 +49,7 @@ pub fn cure(cause: &DialError, past: Past) -> &'static str {
         DialError::NoFiles(_) => {
             " (raise the limit of open files, ulimit -n, or use fewer stripes: -n)"
         }
-        // Their own words say already what to do.
+        // These errors have their cure in their own text.
         DialError::Handshake(
             HandshakeError::Tls | HandshakeError::Version { .. } | HandshakeError::UnknownOption,
         ) => "",
@@ -60,7 +60,7 @@ pub fn cure(cause: &DialError, past: Past) -> &'static str {
     }
 }
 
-/// Why a caller was turned away, coarsely: garbage must not hide an honest caller's mistake.
+/// The kind of a caller's mistake: garbage must not hide an honest caller's mistake.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Cause {
     /// It spoke a protocol that is unknown here.
@@ -69,7 +69,7 @@ pub enum Cause {
     Http,
     /// It was an ssh client.
     Ssh,
-    /// Its HELLO was of no use.
+    /// Its HELLO could not be used.
     Hello,
     /// It has no key.
     NoKey,
@@ -77,20 +77,19 @@ pub enum Cause {
     WrongKey,
     /// TLS failed in another way.
     Tls,
-    /// It came back to a server that stops or has been restarted.
+    /// It came back to a server that is stopping or has been restarted.
     Returned,
-    /// The server said no for another reason.
+    /// The server refused it for another reason.
     Refused,
     /// There were too many callers.
     Crowded,
-    /// It said no HELLO in time.
+    /// It sent no HELLO in time.
     Stalled,
     /// It hung up, or its connection broke.
     Gone,
 }
 
 impl Cause {
-    /// The cause of `error`.
     pub fn of(error: &StripeRefusal) -> Self {
         match error {
             StripeRefusal::Handshake(HandshakeError::NotStriper { first })
@@ -113,7 +112,7 @@ impl Cause {
     }
 }
 
-/// Who probably called a stripe port, when it was no striper.
+/// The program that has probably called a stripe port, if it was no striper.
 pub fn visitor(error: &StripeRefusal) -> &'static str {
     let protocol = match error {
         StripeRefusal::Handshake(HandshakeError::NotStriper { first })
@@ -127,13 +126,15 @@ pub fn visitor(error: &StripeRefusal) -> &'static str {
     };
     match protocol {
         Some(Protocol::Http) => {
-            " (a browser or another HTTP client: it should connect to the -c side's port)"
+            " (a browser or another HTTP client; it should connect to the port of striper-cli -c)"
         }
-        Some(Protocol::Ssh) => " (an ssh client: it should connect to the -c side's port)",
+        Some(Protocol::Ssh) => " (an ssh client; it should connect to the port of striper-cli -c)",
         Some(Protocol::Tls) => {
-            " (such as a browser with https: that should connect to the -c side's port)"
+            " (such as a browser with https; it should connect to the port of striper-cli -c)"
         }
-        None => " (programs should connect to the -c side's port; this one is for stripes)",
+        None => {
+            " (programs should connect to the port of striper-cli -c; this port is for stripes)"
+        }
     }
 }
 
@@ -171,31 +172,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn callers_of_the_wrong_port_are_recognised() {
-        let seen = |first: &[u8]| {
-            visitor(&StripeRefusal::Handshake(HandshakeError::NotStriper { first: first.to_vec() }))
-        };
-        assert!(seen(b"GET / HTTP/1.1\r\n").contains("browser"));
-        assert!(seen(b"SSH-2.0-OpenSSH_9.9\r\n").contains("ssh client"));
-        assert!(
-            visitor(&StripeRefusal::Handshake(HandshakeError::Tls)).contains("browser with https")
-        );
-        assert!(seen(b"\0\0\0").contains("for stripes"));
+    fn programs_of_other_protocols_are_recognised_on_either_end() {
+        let said = |first: &[u8]| HandshakeError::NotStriper { first: first.to_vec() };
+        for (error, part) in [
+            (said(b"GET / HTTP/1.1\r\n"), "browser"),
+            (said(b"SSH-2.0-OpenSSH_9.9\r\n"), "ssh client"),
+            (HandshakeError::Tls, "browser with https"),
+            (said(b"\0\0\0"), "for stripes"),
+        ] {
+            let text = visitor(&StripeRefusal::Handshake(error));
+            assert!(text.contains(part), "{text}");
+        }
         assert_eq!(visitor(&StripeRefusal::Stalled), "");
+        for (first, part) in [
+            (&b"SSH-2.0-OpenSSH_9.9\r\n"[..], "an ssh server"),
+            (b"HTTP/1.1 400 Bad", "a web server"),
+        ] {
+            let text = cure(&DialError::Handshake(said(first)), Past::Unmet);
+            assert!(text.contains(part), "{text}");
+        }
     }
 
     #[test]
-    fn the_wrong_server_is_recognised() {
-        let wrong = |first: &[u8]| {
-            let error = HandshakeError::NotStriper { first: first.to_vec() };
-            cure(&DialError::Handshake(error), Past::Unmet)
-        };
-        assert!(wrong(b"SSH-2.0-OpenSSH_9.9\r\n").contains("an ssh server"));
-        assert!(wrong(b"HTTP/1.1 400 Bad Request").contains("a web server"));
-    }
-
-    #[test]
-    fn a_server_whose_hello_makes_no_sense_is_probably_the_wrong_port() {
+    fn a_server_with_a_malformed_hello_is_probably_the_wrong_port() {
         for error in [HandshakeError::Malformed, HandshakeError::TooLong] {
             let cure = cure(&DialError::Handshake(error), Past::Unmet);
             assert!(cure.contains("where striper-cli -s listens"), "{cure}");

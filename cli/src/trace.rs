@@ -1,5 +1,5 @@
-//! `--trace FILE`: what the library records. It begins before the first stripe, and is complete
-//! when the program ends.
+//! `--trace FILE`: the library records sessions. A trace begins before the first stripe and is
+//! complete when the program ends.
 
 use crate::args::Options;
 use crate::failure::Failure;
@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use striper_runtime::Traces;
 
-/// What a trace says of who wrote it.
+/// The name of this program in a trace.
 const PROGRAM: &str = concat!("striper-cli ", env!("CARGO_PKG_VERSION"));
 
-/// How long the end of the program waits for the disk.
+/// The time that the end of the program waits for the disk.
 const LIMIT: Duration = Duration::from_secs(2);
 
 /// Creates the file, if one is asked for.
@@ -20,12 +20,12 @@ pub fn begin(options: &Options) -> Result<Option<Arc<Traces>>, Failure> {
     Traces::create(path, PROGRAM).map(Some).map_err(|error| Failure::trace(path, &error))
 }
 
-/// Waits until what was recorded is written.
+/// Waits until the trace is written.
 pub fn finish(log: &Log, traces: Option<&Traces>) {
     if traces.is_some_and(|traces| !traces.flush(LIMIT)) {
         log.warn(
             "trace_incomplete",
-            "the trace is not all written: its file takes nothing at the moment",
+            "the trace is incomplete: its file takes no data at the moment",
             &[],
         );
     }

@@ -1,15 +1,15 @@
-//! `-c`, the client-facing side: plain TCP in, stripes out.
+//! `-c`, the client: plain TCP in, stripes out.
 
 use crate::args::Options;
 use crate::congestion;
+use crate::events;
 use crate::failure::Failure;
 use crate::keys;
 use crate::live;
 use crate::log::Log;
-use crate::narrate;
-use crate::record;
 use crate::service::{self, Connections, Entry};
 use crate::signals::Stop;
+use crate::trace;
 use crate::units;
 use std::net::SocketAddr;
 use striper_runtime::local::{Client, ClientOptions, Executor};
@@ -24,7 +24,7 @@ pub async fn run(
     servers: &[HostPort],
 ) -> Result<u8, Failure> {
     let mut stop = Stop::listen(log)?;
-    let events = narrate::events(log, narrate::LINES);
+    let events = events::listener(log, events::LINES);
     let mut listeners = Vec::new();
     for address in listens {
         let listener = Listener::bind(*address, Some(events.clone())).await;
@@ -36,7 +36,7 @@ pub async fn run(
     let congestion = congestion::begin(options.congestion.as_deref())?;
     let name = congestion::name(&congestion, log);
     // Last: a start that fails must leave an earlier trace as it is.
-    let traces = record::begin(options)?;
+    let traces = trace::begin(options)?;
     let described = options.keys.describe(keys.as_ref());
     let mut client_options = client_options(options, servers);
     client_options.keys = keys;
@@ -55,19 +55,12 @@ pub async fn run(
         let client = client.clone();
         live::of_stripes(move || client.status(), connections.clone())
     });
-    let told = narrate::Connections::new(log, narrate::LINES);
-    let tasks: Vec<_> = listeners
-        .into_iter()
-        .map(|listener| {
-            ex.spawn(attend(
-                ex.clone(),
-                told.clone(),
-                listener,
-                client.clone(),
-                connections.clone(),
-            ))
-        })
-        .collect();
+    let told = events::Connections::new(log, events::LINES);
+    let accept = |listener| {
+        let (told, client) = (told.clone(), client.clone());
+        ex.spawn(attend(ex.clone(), told, listener, client, connections.clone()))
+    };
+    let tasks: Vec<_> = listeners.into_iter().map(accept).collect();
     let accepting = async move {
         for task in tasks {
             task.await;
@@ -77,11 +70,10 @@ pub async fn run(
         client.shutdown(drain).await
     })
     .await;
-    record::finish(log, traces.as_deref());
+    trace::finish(log, traces.as_deref());
     Ok(code)
 }
 
-/// The library's view of the command line.
 pub fn client_options(options: &Options, servers: &[HostPort]) -> ClientOptions {
     let mut client = ClientOptions::new(servers.to_vec());
     client.session.stripes = options.stripes;
@@ -90,10 +82,10 @@ pub fn client_options(options: &Options, servers: &[HostPort]) -> ClientOptions 
     client
 }
 
-/// Accepts connections and carries each, for ever.
+/// Accepts connections for ever, and carries each.
 pub async fn attend(
     ex: Executor,
-    told: narrate::Connections,
+    told: events::Connections,
     listener: Listener,
     client: Client,
     connections: Connections,
@@ -105,7 +97,7 @@ pub async fn attend(
 }
 
 async fn carry(
-    told: narrate::Connections,
+    told: events::Connections,
     client: Client,
     pipe: TcpPipe,
     from: SocketAddr,
@@ -125,15 +117,13 @@ fn announce(
     servers: &[HostPort],
     [congestion, key]: [String; 2],
 ) {
-    let list = |items: &[String]| items.join(", ");
-    let here = list(
-        &listeners.iter().map(|listener| listener.local_addr().to_string()).collect::<Vec<_>>(),
-    );
-    let there = list(&servers.iter().map(HostPort::to_string).collect::<Vec<_>>());
+    let list = |addresses: Vec<String>| addresses.join(", ");
+    let here = list(listeners.iter().map(|at| at.local_addr().to_string()).collect());
+    let there = list(servers.iter().map(HostPort::to_string).collect());
     let stripes = units::count(options.stripes, "stripe");
     let fields = [
         ("listen", here.clone().into()),
-        ("stripes", (options.stripes as u64).into()),
+        ("stripes", options.stripes.into()),
         ("server", there.clone().into()),
         ("congestion", congestion.clone().into()),
         ("key", options.keys.names().into()),
@@ -143,15 +133,13 @@ fn announce(
         format!("ready: listening on {here}, {stripes} to {there} ({congestion}, {key})"),
         &fields,
     );
-    for address in listeners
-        .iter()
-        .map(Listener::local_addr)
-        .filter(|address| narrate::is_public(address.ip()))
-    {
-        let text = format!(
-            "whoever reaches {address} reaches what the server side connects to; listen on a \
-             bare port to keep it to this machine"
-        );
-        log.warn("public", text, &[("listen", address.to_string().into())]);
+    for address in listeners.iter().map(Listener::local_addr) {
+        if events::is_public(address.ip()) {
+            let text = format!(
+                "any machine that can reach {address} can reach the server's target; listen on a \
+                 bare port to keep it to this machine"
+            );
+            log.warn("public", text, &[("listen", address.to_string().into())]);
+        }
     }
 }

@@ -1,6 +1,6 @@
-//! An event that keeps happening is said once and then counted.
+//! An event that keeps happening has one line and is then counted.
 //!
-//! The count comes with a later such event, or when somebody asks for counts that are due.
+//! The count comes with a later such event, or when a caller asks for counts that are due.
 
 use crate::clock;
 use std::time::{Duration, Instant};
@@ -12,45 +12,42 @@ const FIRST: Duration = Duration::from_secs(60);
 /// The longest time between two counts.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 
-/// An event that has been said at least once.
+/// An event that has had at least one line.
 pub struct Repeat {
     said: Instant,
     wait: Duration,
     unsaid: u64,
 }
 
-/// The count of an event since it was last said.
+/// The count of an event since its last line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Again {
-    /// So many times.
     pub times: u64,
-    /// Within this time.
     pub within: Duration,
 }
 
-/// When a count is to be said.
+/// When a count is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Due {
-    /// When it is time for it.
+    /// If its time has come.
     InTime,
-    /// Now: there is no later.
+    /// Now, at the end.
     Now,
 }
 
 impl Repeat {
-    /// It is said now for the first time.
+    /// It has its first line now.
     pub fn begin(now: Instant) -> Self {
         Repeat { said: now, wait: FIRST, unsaid: 0 }
     }
 
-    /// It has happened again. `Some` if that is to be said, which only happens when it is time for
-    /// it and there `is_room`.
+    /// It has happened again. `Some` if that needs a line: its time has come and there `is_room`.
     pub fn again(&mut self, now: Instant, is_room: impl FnOnce() -> bool) -> Option<Again> {
         self.unsaid += 1;
         self.due(now, Due::InTime, is_room)
     }
 
-    /// The count, if there is one that is to be said.
+    /// The count, if it needs a line.
     pub fn due(&mut self, now: Instant, due: Due, is_room: impl FnOnce() -> bool) -> Option<Again> {
         let within = now.duration_since(self.said);
         let is_early = due == Due::InTime && within < self.wait;
@@ -62,19 +59,18 @@ impl Repeat {
         Some(Again { times: std::mem::take(&mut self.unsaid), within })
     }
 
-    /// When it was last said.
+    /// The time of its last line.
     pub fn said(&self) -> Instant {
         self.said
     }
 
-    /// How often it has happened since.
+    /// How often it has happened since then.
     pub fn unsaid(&self) -> u64 {
         self.unsaid
     }
 }
 
 impl Again {
-    /// The text for a log line.
     pub fn text(self) -> String {
         let Again { times, within } = self;
         let times =
@@ -88,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_endless_event_is_said_ever_less_often_and_always_counted() {
+    fn an_endless_event_has_ever_fewer_lines_and_is_always_counted() {
         let begin = clock::now();
         let mut repeat = Repeat::begin(begin);
         let day = (1..=24 * 60 * 60).map(|second| begin + Duration::from_secs(second));

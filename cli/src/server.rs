@@ -1,15 +1,15 @@
-//! `-s`, the server-facing side: stripes in, plain TCP out.
+//! `-s`, the server: stripes in, plain TCP out.
 
 use crate::args::{KeyOptions, Options};
 use crate::congestion;
+use crate::events::{self, EventLog};
 use crate::failure::Failure;
 use crate::keys;
 use crate::live;
 use crate::log::{Level, Log};
-use crate::narrate::{self, Narrator};
-use crate::record;
 use crate::service::{self, Connections, Entry};
 use crate::signals::Stop;
+use crate::trace;
 use smol::future::or;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -30,13 +30,13 @@ pub async fn run(
     let congestion = congestion::begin(options.congestion.as_deref())?;
     let name = congestion::name(&congestion, log);
     let described = options.keys.describe(keys.as_ref());
-    let narrator = Narrator::new(log, options.limits.log_lines);
-    let events = narrator.listener();
+    let event_log = EventLog::new(log, options.limits.log_lines);
+    let events = event_log.listener();
     let unbound = |error| Failure::bind(listen, &error);
     let mut listener = Listener::bind(listen, Some(events.clone())).await.map_err(unbound)?;
     listener.choose(&congestion).map_err(unbound)?;
     // Last: a start that fails must leave an earlier trace as it is.
-    let traces = record::begin(options)?;
+    let traces = trace::begin(options)?;
     let mut server_options = server_options(options);
     server_options.keys = keys;
     server_options.traces.clone_from(&traces);
@@ -53,28 +53,27 @@ pub async fn run(
         let server = server.clone();
         live::of_stripes(move || server.status(), connections.clone())
     });
-    // Goes on while connections finish: the server itself takes no new ones then.
+    // This goes on while connections finish: the library's server takes no new ones then.
     let _attending = ex.spawn(attend(
         ex.clone(),
-        narrate::Connections::new(log, options.limits.log_lines),
+        events::Connections::new(log, options.limits.log_lines),
         server.clone(),
         target.clone(),
         options.connect_timeout,
         connections.clone(),
     ));
-    let counting = ex.spawn(narrator.clone().tell_counts());
+    let counting = ex.spawn(event_log.clone().write_counts());
     let accepting = std::future::pending();
     let code = service::run(log, &mut stop, options, &connections, accepting, async |drain| {
         server.shutdown(drain).await;
-        narrator.tell_last_counts();
+        event_log.write_last_counts();
     })
     .await;
     drop(counting);
-    record::finish(log, traces.as_deref());
+    trace::finish(log, traces.as_deref());
     Ok(code)
 }
 
-/// The library's view of the command line.
 pub fn server_options(options: &Options) -> ServerOptions {
     let mut server = ServerOptions::default();
     server.session = Config { scheduler: options.scheduler, ..options.limits.engine };
@@ -85,7 +84,7 @@ pub fn server_options(options: &Options) -> ServerOptions {
 /// Connects each flow that a client opens to the target, for ever.
 pub async fn attend(
     ex: Executor,
-    told: narrate::Connections,
+    told: events::Connections,
     server: Server,
     target: HostPort,
     limit: Duration,
@@ -99,18 +98,18 @@ pub async fn attend(
 }
 
 async fn connect(
-    told: narrate::Connections,
+    told: events::Connections,
     mut incoming: Incoming,
     target: HostPort,
     limit: Duration,
     entry: Entry,
 ) {
     let peer = incoming.peer();
-    let whose = narrate::key(peer.as_ref());
+    let whose = events::key(peer.as_ref());
     let name = format!("connection {}{whose} to {target}", entry.number);
     let fields = [
         ("connection", entry.number.into()),
-        ("key", peer.as_deref().unwrap_or_default().to_owned().into()),
+        ("key", peer.as_deref().unwrap_or_default().into()),
         ("target", target.to_string().into()),
     ];
     if let Target::Host(host) = incoming.target() {
@@ -134,12 +133,9 @@ async fn connect(
         Err(error) => Some(Err(DialError::from(error))),
     };
     let Some(dialled) = dialled else {
-        let fields = [&fields[..], &[("end", "unwanted".to_owned().into())]].concat();
-        return told.gone(
-            Level::Info,
-            format!("{name} given up by its client before the target answered"),
-            &fields,
-        );
+        let fields = [&fields[..], &[("end", "unwanted".into())]].concat();
+        let text = format!("{name}: the client gave it up before the target answered");
+        return told.gone(Level::Info, text, &fields);
     };
     match dialled {
         Ok(pipe) => {
@@ -149,7 +145,7 @@ async fn connect(
         }
         Err(error) => {
             let fields = [&fields[..], &[("error", error.to_string().into())]].concat();
-            let cure = narrate::lack_of_files(&error);
+            let cure = events::lack_of_files(&error);
             told.refused(format!("{name} failed: {error}{cure}"), &fields);
             incoming.refuse(error.reason());
         }
@@ -173,11 +169,11 @@ fn announce(
         ("key", options.names().into()),
     ];
     log.info("ready", text, &fields);
-    if narrate::is_public(here.ip()) {
+    if events::is_public(here.ip()) {
         if options.files.is_empty() && !options.plain {
             let text = format!(
-                "there is no key: whoever reaches {here} reaches {target}, and the stripes are \
-                 not encrypted; {}",
+                "there is no key: any machine that can reach {here} can reach {target}, and the \
+                 stripes are not encrypted; {}",
                 keys::CURE
             );
             log.warn("no_key", text, &fields);
@@ -185,8 +181,8 @@ fn announce(
     } else {
         let all = SocketAddr::new(unspecified(here.ip()), here.port());
         let text = format!(
-            "only this machine can reach {here}; to let others in, name an address: -s {all} \
-             {target}"
+            "only this machine can reach {here}; to let other machines in, name an address: -s \
+             {all} {target}"
         );
         log.info("loopback_only", text, &fields);
     }

@@ -1,0 +1,71 @@
+//! Lines about events. Each kind of event has a bounded number of lines, so no kind hides another.
+
+use super::throttle::{ORDINARY, Throttle, more};
+use crate::clock;
+use crate::log::{Level, Log, Value};
+use std::collections::BTreeMap;
+
+/// A line for a person and for programs.
+pub struct Line {
+    level: Level,
+    event: &'static str,
+    /// The word for events of this kind that have no line.
+    counted: &'static str,
+    text: String,
+    fields: Vec<(&'static str, Value)>,
+}
+
+impl Line {
+    pub fn new(
+        level: Level,
+        event: &'static str,
+        counted: &'static str,
+        text: impl Into<String>,
+    ) -> Self {
+        Line { level, event, counted, text: text.into(), fields: Vec::new() }
+    }
+
+    pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+        self.fields.push((name, value.into()));
+        self
+    }
+
+    pub fn with_all(mut self, fields: &[(&'static str, Value)]) -> Self {
+        self.fields.extend_from_slice(fields);
+        self
+    }
+}
+
+/// Writes lines. Each event and level has a throttle of its own.
+pub struct Lines {
+    log: Log,
+    most: u32,
+    throttles: BTreeMap<(&'static str, Level), Throttle>,
+}
+
+/// Events of each connection and each stripe. They have more lines, unless they are warnings.
+const FREQUENT: [&str; 4] = ["connection_opened", "connection_ended", "stripe_up", "stripe_lost"];
+
+impl Lines {
+    /// At most so many lines for one kind within [`PERIOD`](super::throttle::PERIOD).
+    pub fn new(log: &Log, most: u32) -> Self {
+        Lines { log: log.clone(), most, throttles: BTreeMap::new() }
+    }
+
+    pub fn write(&mut self, line: Line) {
+        let Line { level, event, counted, text, mut fields } = line;
+        // A line that is never shown was not left out for want of room.
+        if !self.log.shows(level) {
+            return;
+        }
+        let is_frequent = level < Level::Warn && FREQUENT.contains(&event);
+        let most = if is_frequent { self.most.saturating_mul(ORDINARY) } else { self.most };
+        let throttle = self.throttles.entry((event, level));
+        let Some(unsaid) = throttle.or_insert_with(|| Throttle::new(most)).admit(clock::now())
+        else {
+            return;
+        };
+        fields.push(("unsaid", unsaid.into()));
+        self.log.say(level, event, text + &more(unsaid, counted), &fields);
+    }
+}

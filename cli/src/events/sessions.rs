@@ -1,0 +1,189 @@
+//! Lines about sessions and stripes.
+
+use super::lines::Line;
+use crate::clock;
+use crate::congestion;
+use crate::log::{Level, Value};
+use crate::units;
+use std::net::SocketAddr;
+use striper_core::{EndReason, StripeId};
+use striper_runtime::keys::PeerName;
+use striper_runtime::{Adapted, Cut, Event, SessionTag};
+
+/// The line about an event of a session or one of its stripes, if there is one.
+pub fn line(event: &Event) -> Option<Line> {
+    match event {
+        Event::SessionStarted { session, peer, from } => {
+            let text = format!("session {session}{}{} is up", with(*from), key(peer.as_ref()));
+            let line = Line::new(Level::Info, "session_started", "begun", text);
+            Some(line.with_all(&peer_fields(*session, *from, peer.as_ref())))
+        }
+        Event::SessionStranded { session, peer, from, flows, wait } => {
+            let text = format!(
+                "session {session}{}{} has no stripe left: {} kept until {}, in case the peer \
+                 comes back",
+                with(*from),
+                key(peer.as_ref()),
+                units::are(*flows, "connection"),
+                clock::ahead(*wait),
+            );
+            let line = Line::new(Level::Warn, "session_stranded", "times", text);
+            let line = line.with_all(&peer_fields(*session, *from, peer.as_ref()));
+            Some(line.with("connections", *flows).with("seconds", wait.as_secs_f64()))
+        }
+        Event::SessionResumed { session, flows } => {
+            let go_on = match flows {
+                0 => String::new(),
+                1 => ": 1 connection goes on".into(),
+                _ => format!(": {flows} connections go on"),
+            };
+            let text = format!("session {session} has a stripe again{go_on}");
+            let line = Line::new(Level::Info, "session_resumed", "times", text);
+            Some(with_flows(line, *session, *flows))
+        }
+        Event::PeerStopping { session, flows } => {
+            let text = format!(
+                "session {session}: the peer is stopping and takes no new connections; {} may \
+                 finish",
+                units::count(*flows, "connection"),
+            );
+            let line = Line::new(Level::Info, "peer_stopping", "times", text);
+            Some(with_flows(line, *session, *flows))
+        }
+        Event::SessionEnded { session, reason, revoked, flows } => {
+            Some(ended(*session, *reason, *revoked, *flows))
+        }
+        Event::SessionForgotten { session, flows } => {
+            let lost = match flows {
+                0 => String::new(),
+                _ => format!(" with {}", units::count(*flows, "connection")),
+            };
+            let text = format!(
+                "the server has been restarted: session {session} is lost{lost}; a new session \
+                 begins"
+            );
+            let line = Line::new(Level::Warn, "session_forgotten", "lost", text);
+            Some(with_flows(line, *session, *flows))
+        }
+        Event::MemoryShort { session, flows, ended } => {
+            let how = if *ended { ", and the session was ended" } else { "" };
+            let text = format!(
+                "memory is short (--limit memory): session {session} uses the most, so {} \
+                 reset{how}",
+                units::were(*flows, "connection"),
+            );
+            let line = Line::new(Level::Warn, "memory_short", "times", text);
+            Some(with_flows(line, *session, *flows))
+        }
+        event => stripe_line(event),
+    }
+}
+
+fn ended(session: SessionTag, reason: EndReason, revoked: bool, flows: usize) -> Line {
+    let is_ordinary = match reason {
+        EndReason::Shutdown | EndReason::Aborted | EndReason::PeerClosed => true,
+        // Nobody has lost anything.
+        EndReason::NoStripe => flows == 0,
+        EndReason::PeerComplained | EndReason::Violation(_) => false,
+    };
+    let level = if is_ordinary { Level::Info } else { Level::Warn };
+    let reason = if revoked { Cut::Revoked.to_string() } else { reason.to_string() };
+    let lost = match flows {
+        0 => String::new(),
+        _ => format!("; {} reset", units::were(flows, "connection")),
+    };
+    let text = format!("session {session} has ended: {reason}{lost}");
+    let line = Line::new(level, "session_ended", "ended", text);
+    with_flows(line, session, flows).with("reason", reason)
+}
+
+fn stripe_line(event: &Event) -> Option<Line> {
+    match event {
+        Event::StripeUp { session, stripe, place, peer, live, wanted } => {
+            let name = stripe_name(*stripe, *place, *peer);
+            let text = format!("{name} is up ({live} of {wanted})");
+            let line = Line::new(Level::Debug, "stripe_up", "up", text);
+            let line = line.with_all(&stripe_fields(*session, *stripe, *place, *peer));
+            Some(line.with("live", *live).with("wanted", *wanted))
+        }
+        Event::StripeLost { session, stripe, place, peer, live, wanted, reason } => {
+            let name = stripe_name(*stripe, *place, *peer);
+            let text = format!("{name} is lost: {reason} ({live} of {wanted} left)");
+            let line = Line::new(Level::Debug, "stripe_lost", "lost", text);
+            let line = line.with_all(&stripe_fields(*session, *stripe, *place, *peer));
+            let line = line.with("live", *live).with("wanted", *wanted);
+            Some(line.with("reason", reason.to_string()))
+        }
+        Event::StripeAdapted { session, stripe, place, peer, adapted } => {
+            let is_denied = matches!(adapted, Adapted::Denied { .. });
+            let level = if is_denied { Level::Debug } else { Level::Info };
+            let (how, congestion, lost) = adaptation(adapted)?;
+            let text = format!("{}: {how}", stripe_name(*stripe, *place, *peer));
+            let line = Line::new(level, "stripe_adapted", "adapted", text);
+            let line = line.with_all(&stripe_fields(*session, *stripe, *place, *peer));
+            Some(line.with("congestion", congestion).with("lost", lost))
+        }
+        _ => None,
+    }
+}
+
+/// The text, and which congestion control at which share of lost packets, if one was needed.
+pub fn adaptation(adapted: &Adapted) -> Option<(String, String, f64)> {
+    let (congestion, lost, how) = match adapted {
+        Adapted::Changed { congestion, lossy, lost } => {
+            let queue = if *lossy { " without a queue" } else { "" };
+            (congestion, *lost, format!("{queue}; it uses {congestion} from now on"))
+        }
+        Adapted::Denied { congestion, lost, cause } => {
+            let cause = congestion::cause(&(*cause).into());
+            (congestion, *lost, format!(" without a queue, but it can't use {congestion}: {cause}"))
+        }
+        _ => return None,
+    };
+    let text = format!("{} of its packets are lost{how}", units::percent(lost));
+    Some((text, congestion.to_string(), lost))
+}
+
+fn with(peer: Option<SocketAddr>) -> String {
+    peer.map(|peer| format!(" with {peer}")).unwrap_or_default()
+}
+
+/// The name of the peer's key, in brackets, if it has one.
+pub fn key(peer: Option<&PeerName>) -> String {
+    peer.map(|peer| format!(" (key {peer})")).unwrap_or_default()
+}
+
+fn stripe_name(stripe: StripeId, place: usize, peer: Option<SocketAddr>) -> String {
+    format!("stripe #{place} (id {stripe}){}", with(peer))
+}
+
+fn address(peer: Option<SocketAddr>) -> Value {
+    peer.map(|peer| peer.to_string()).unwrap_or_default().into()
+}
+
+fn peer_fields(
+    session: SessionTag,
+    from: Option<SocketAddr>,
+    peer: Option<&PeerName>,
+) -> [(&'static str, Value); 3] {
+    let key = peer.map(|peer| peer.to_string()).unwrap_or_default();
+    [("session", session.to_string().into()), ("peer", address(from)), ("key", key.into())]
+}
+
+fn stripe_fields(
+    session: SessionTag,
+    stripe: StripeId,
+    place: usize,
+    peer: Option<SocketAddr>,
+) -> [(&'static str, Value); 4] {
+    [
+        ("session", session.to_string().into()),
+        ("stripe", stripe.0.into()),
+        ("place", place.into()),
+        ("peer", address(peer)),
+    ]
+}
+
+fn with_flows(line: Line, session: SessionTag, flows: usize) -> Line {
+    line.with("session", session.to_string()).with("connections", flows)
+}
