@@ -3,14 +3,10 @@
 //!
 //! `cargo run -p sim --example picture -- FILE`
 
-use sim::base::files;
-use sim::base::rate::Rate;
-use sim::base::side::Side;
-use sim::net::app::FlowPlan;
-use sim::net::faults::{Fault, Told};
-use sim::net::oracle::Pipe;
-use sim::run::world::{Setup, World};
-use sim::show::picture::{self, Figure, Oracle, PAGE, Summary};
+use sim::{
+    Fault, FlowPlan, Pipe, Rate, Setup, Side, Told, World, files,
+    picture::{self, Figure, Oracle, PAGE, Summary},
+};
 use std::process::ExitCode;
 use std::time::Duration;
 

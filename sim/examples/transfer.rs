@@ -1,9 +1,9 @@
 //! A flow over two stripes, and a page that shows what happened.
 
-use sim::base::rate::Rate;
-use sim::net::app::FlowPlan;
-use sim::run::world::{Setup, World};
-use sim::show::picture::{self, Summary};
+use sim::{
+    FlowPlan, Rate, Setup, World,
+    picture::{self, Summary},
+};
 use std::time::Duration;
 
 /// Runs it, and checks that the flow completes.

@@ -1,9 +1,7 @@
 //! README and docs name figures of the simulator, which are what it computes today. README names
 //! figures of the lab, which are those of docs/SCHEDULER.md.
 
-use sim::base::kinds::Kind;
-use sim::command::{Command, parse};
-use sim::run::transfer::Transfer;
+use sim::{Command, Kind, Transfer, parse};
 use std::path::Path;
 use std::process;
 use std::{env, fs};

@@ -1,7 +1,9 @@
 //! What a swarm says of flows that are not complete.
 
-use sim::net::app::{Answer, Ending, FlowPlan};
-use sim::search::swarm::{Scenario, draw, run};
+use sim::{
+    Answer, Ending, FlowPlan,
+    swarm::{Scenario, draw, run},
+};
 
 /// Whether a program breaks the flow off or refuses it.
 fn is_broken(plan: &FlowPlan) -> bool {

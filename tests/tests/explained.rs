@@ -1,6 +1,6 @@
 //! `sim replay --explain`: the traces of the real program say which stripe a connection waited for.
 
-use sim::show::replay::{Task, Verdict};
+use sim::replay::{Task, Verdict};
 use std::ffi::OsString;
 use std::thread;
 use striper_tests::{Origin, Pattern, Proxy, Route, TempDir, connect, finish, take_little};

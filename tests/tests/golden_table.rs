@@ -5,14 +5,11 @@
 //! `STRIPER_BLESS=1 cargo test -p striper-tests --test golden_table` writes the table anew.
 //! Everything in it is computed in integers and virtual time, so it is the same on every machine.
 
-use sim::base::files::{self, FileKind};
-use sim::base::rate::Rate;
-use sim::base::scheduler;
-use sim::base::side::Side;
-use sim::base::units::{write_percent, write_rate};
-use sim::net::app::FlowPlan;
-use sim::net::oracle::{Pipe, fluid_time};
-use sim::run::world::{Setup, World};
+use sim::{
+    FlowPlan, Pipe, Rate, Setup, Side, World,
+    files::{self, FileKind},
+    fluid_time, scheduler, write_percent, write_rate,
+};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;

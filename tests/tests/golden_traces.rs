@@ -6,7 +6,7 @@
 //! runs can't be made anew: if only their choices have changed, the line `choices: follow-only`
 //! goes into their header.
 
-use sim::base::scheduler;
+use sim::scheduler;
 use std::path::{Path, PathBuf};
 use striper_core::SchedulerKind;
 use striper_core::trace::Trace;
@@ -85,7 +85,7 @@ fn every_trace_follows_under_every_scheduler() {
 #[test]
 fn traces_of_the_simulator_are_what_it_records_today() {
     each(|text, _| {
-        let Some(today) = sim::command::bless::renew(text)? else { return Ok(()) };
+        let Some(today) = sim::renew(text)? else { return Ok(()) };
         let differs = text.lines().zip(today.lines()).position(|(old, new)| old != new);
         match differs {
             None if text == today => Ok(()),

@@ -1,9 +1,6 @@
 //! Consumers that are slow or have stopped, and windows as small as they get: nobody else suffers.
 
-use sim::base::rate::Rate;
-use sim::base::side::Side;
-use sim::net::app::{FlowPlan, ReadPlan};
-use sim::run::world::{Checks, Setup, World};
+use sim::{Checks, FlowPlan, Rate, ReadPlan, Setup, Side, World};
 use std::time::Duration;
 use striper_core::Config;
 use striper_core::config::{FLOW_FLOOR, INITIAL_WINDOW};

@@ -1,10 +1,9 @@
 //! Ends of flows: half-close, reset, refusal, the end of the session. Each is what it was at the
 //! other side.
 
-use sim::base::rate::Rate;
-use sim::base::side::Side;
-use sim::net::app::{Answer, EndState, Ending, FlowPlan, ReadPlan, SendPlan, Start};
-use sim::run::world::{Checks, Setup, World};
+use sim::{
+    Answer, Checks, EndState, Ending, FlowPlan, Rate, ReadPlan, SendPlan, Setup, Side, Start, World,
+};
 use std::time::Duration;
 use striper_core::{EndReason, Input, Reason};
 

@@ -1,10 +1,6 @@
 //! Stripes die in every way, and no flow notices more than a pause.
 
-use sim::base::rate::Rate;
-use sim::base::side::Side;
-use sim::net::app::{EndState, FlowPlan};
-use sim::net::faults::{Fault, Told};
-use sim::run::world::{Checks, Setup, World};
+use sim::{Checks, EndState, Fault, FlowPlan, Rate, Setup, Side, Told, World};
 use std::time::Duration;
 use striper_core::EndReason;
 

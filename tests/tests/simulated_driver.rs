@@ -3,12 +3,13 @@
 //!
 //! `cargo run --release -p sim -- drive --seeds A..B` runs as many worlds as one likes.
 
-use sim::base::rate::Rate;
-use sim::net::link::LinkSpec;
-use sim::run::driver::draw::{Action, FlowPlan, Scenario};
-use sim::run::driver::kind::FaultKind;
-use sim::run::driver::net::{Break, CLIENT, SERVER};
-use sim::run::driver::world::{self, Outcome, World};
+use sim::{
+    LinkSpec, Rate,
+    driver::draw::{Action, FlowPlan, Scenario},
+    driver::kind::FaultKind,
+    driver::net::{Break, CLIENT, SERVER},
+    driver::world::{self, Outcome, World},
+};
 use std::time::Duration;
 
 const SECOND: u64 = 1_000_000;
@@ -172,7 +173,7 @@ fn stripes_that_are_accepted_and_closed_are_dialled_again() {
 
 #[test]
 fn strangers_at_the_stripe_port_harm_nobody_and_are_sent_away() {
-    use sim::run::driver::draw::Manner::*;
+    use sim::driver::draw::Manner::*;
     let strangers = [Garbage, Newer, Slow, Mute, Lost, Gone]
         .map(|manner| Action::Stranger { route: 0, manner });
     let outcome = with(&[FaultKind::Stranger], strangers);

@@ -1,6 +1,6 @@
-//! Equal stripes without trouble: see [`sim::run::steady`].
+//! Equal stripes without trouble: see [`sim::steady`].
 
-use sim::run::steady::{ROUTES, check_fairness, check_goodput};
+use sim::steady::{ROUTES, check_fairness, check_goodput};
 
 #[test]
 fn equal_stripes_reach_the_oracle_and_one_more_never_costs() {

@@ -2,11 +2,7 @@
 //! the same seed.
 
 use bytes::Bytes;
-use sim::base::rate::Rate;
-use sim::base::side::Side;
-use sim::net::app::{FlowPlan, SendPlan};
-use sim::run::transfer::Transfer;
-use sim::run::world::{Checks, Setup, World};
+use sim::{Checks, FlowPlan, Rate, SendPlan, Setup, Side, Transfer, World};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use striper_core::{

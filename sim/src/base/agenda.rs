@@ -1,12 +1,11 @@
-//! What shall happen when: the heap of events.
+//! The events of a world, each with a time in microseconds.
 //!
 //! Invariant: events come out in the order of time, and those of the same time in the order in
-//! which they went in, so that a run depends on nothing but its inputs.
+//! which they went in. So a run depends on nothing but its inputs.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-/// Events, each with a time in microseconds.
 #[derive(Clone, Debug)]
 pub struct Agenda<E> {
     heap: BinaryHeap<Entry<E>>,
@@ -21,31 +20,21 @@ struct Entry<E> {
 }
 
 impl<E> Agenda<E> {
-    /// Without events.
     pub fn new() -> Self {
         Agenda { heap: BinaryHeap::new(), count: 0 }
     }
 
-    /// Puts an event at a time.
     pub fn add(&mut self, at: u64, event: E) {
         self.heap.push(Entry { at, number: self.count, event });
         self.count += 1;
     }
 
-    /// The time of the next event.
     pub fn next_time(&self) -> Option<u64> {
         self.heap.peek().map(|entry| entry.at)
     }
 
-    /// Takes the next event.
     pub fn pop(&mut self) -> Option<(u64, E)> {
         self.heap.pop().map(|entry| (entry.at, entry.event))
-    }
-}
-
-impl<E> Default for Agenda<E> {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

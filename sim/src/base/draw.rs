@@ -1,14 +1,14 @@
-//! How scenarios draw: from a stream that their seed names, with sizes whose orders of magnitude
-//! are equally likely.
+//! Draws of scenarios: from a stream that their seed names. Each order of magnitude is as likely
+//! as the next.
 //!
-//! Invariant: a seed repeats its scenario as long as each function here takes the same numbers from
-//! the stream.
+//! Invariant: a seed repeats its scenario as long as each function here takes the same numbers
+//! from the stream.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use std::time::Duration;
 
-/// One of some values; there must be one.
+/// One of some values; there is at least one.
 pub fn pick<'a, T>(rng: &mut ChaCha8Rng, from: &'a [T]) -> &'a T {
     &from[rng.random_range(0..from.len())]
 }

@@ -4,15 +4,14 @@ use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
-/// Why something failed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Failure {
-    /// What did not hold, and where in the code that is checked.
+    /// The condition that did not hold, and its place in the code that is checked.
     pub message: String,
 }
 
 impl Failure {
-    /// What two failures of the same cause have in common: the place, and the words without
+    /// The part that two failures of the same cause share: the place, and the words without
     /// numbers.
     pub fn signature(&self) -> String {
         self.message.chars().filter(|c| !c.is_ascii_digit()).take(60).collect()

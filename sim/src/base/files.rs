@@ -6,10 +6,9 @@ use std::io::{ErrorKind, Write};
 use std::path::Path;
 use striper_runtime::files;
 
-/// A kind of file that a command writes.
 #[derive(Clone, Copy, Debug)]
 pub struct FileKind<'a> {
-    /// What it is called, with its article.
+    /// Its name with an article.
     pub name: &'a str,
     /// How a file of it begins. A file that begins otherwise is not replaced, unless it is empty.
     pub begins: &'a str,
@@ -24,8 +23,7 @@ pub struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    /// Writes a file beside the one that it shall become. The error names the file and says what to
-    /// do.
+    /// Writes a file beside the one that it shall become. The error names the file and a cure.
     pub fn write(path: &'a Path, kind: FileKind<'a>, text: &str) -> Result<Draft<'a>, String> {
         let draft = files::Draft::new(path, kind.begins.as_bytes());
         let failed = |error| failed(path, kind, &error);
@@ -34,19 +32,17 @@ impl<'a> Draft<'a> {
         Ok(Draft { path, kind, draft })
     }
 
-    /// Gives the file its name.
     pub fn keep(self) -> Result<(), String> {
         let Draft { path, kind, draft } = self;
         draft.keep().map(drop).map_err(|error| failed(path, kind, &error))
     }
 }
 
-/// Says whether a file can be written there, so that no long run ends in vain.
+/// Whether a file can be written there. It is asked first, so that no long run ends in vain.
 pub fn check(path: &Path, kind: FileKind) -> Result<(), String> {
     Draft::write(path, kind, "").map(drop)
 }
 
-/// Writes a file. The error names it and says what to do.
 pub fn write(path: &Path, kind: FileKind, text: &str) -> Result<(), String> {
     Draft::write(path, kind, text)?.keep()
 }

@@ -1,36 +1,47 @@
-//! The kinds of trouble that a world can meet: faults of routes and processes, and what lies in the
-//! nature of links and programs.
+//! The kinds of trouble that a world can meet: faults of routes and processes, and properties of
+//! links and programs.
 //!
-//! Invariant: a kind stands for something that has really happened, so nothing here depends on what
-//! was planned.
+//! Invariant: a kind stands for something that has really happened. Nothing here depends on a plan.
 
-macro_rules! kinds {
-    ($($(#[$doc:meta])* $kind:ident = $name:literal,)*) => {
-        /// A kind of trouble. A world notes those that have really happened in it, not those that
-        /// were merely drawn.
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-        pub enum Kind {
-            $($(#[$doc])* $kind,)*
+/// An enum with a list of its variants.
+macro_rules! listed {
+    ($(#[$top:meta])* $type:ident { $($(#[$doc:meta])* $item:ident,)* }) => {
+        $(#[$top])*
+        pub enum $type {
+            $($(#[$doc])* $item,)*
         }
 
-        impl Kind {
-            /// All of them.
-            pub const ALL: &[Kind] = &[$(Kind::$kind),*];
+        impl $type {
+            pub const ALL: &[$type] = &[$($type::$item),*];
+        }
+    };
+}
 
-            /// Its name in reports.
+/// The same, with names in reports and scripts.
+macro_rules! named {
+    ($(#[$top:meta])* $type:ident { $($(#[$doc:meta])* $item:ident = $name:literal,)* }) => {
+        crate::base::listed! { $(#[$top])* $type { $($(#[$doc])* $item,)* } }
+
+        impl $type {
             pub fn name(self) -> &'static str {
                 match self {
-                    $(Kind::$kind => $name,)*
+                    $($type::$item => $name,)*
                 }
             }
         }
     };
 }
 
-kinds! {
+pub(crate) use {listed, named};
+
+named! {
+    /// A kind of trouble. A world notes the kinds that have really happened in it, not those that
+    /// were merely drawn.
+    #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+    Kind {
     /// A live connection was reset.
     Reset = "reset",
-    /// One was reset after a number of bytes.
+    /// A connection was reset after a number of bytes.
     ResetAfter = "reset-after",
     /// A reset lost bytes that had arrived and not been read.
     Unread = "unread",
@@ -92,39 +103,29 @@ kinds! {
     SmallWindow = "small-window",
     /// A side let the other open the fewest flows, or the memory limit was the smallest.
     LowLimit = "low-limit",
+    }
 }
 
-/// A set of kinds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Kinds(u64);
 
 impl Kinds {
-    /// Adds one.
     pub fn add(&mut self, kind: Kind) {
         self.0 |= 1 << kind as u32;
     }
 
-    /// Adds those of another set.
     pub fn join(&mut self, other: Kinds) {
         self.0 |= other.0;
     }
 
-    /// Whether one is in it.
     pub fn has(self, kind: Kind) -> bool {
         self.0 & 1 << kind as u32 != 0
     }
 
-    /// How many there are.
     pub fn len(self) -> u32 {
         self.0.count_ones()
     }
 
-    /// Whether there are none.
-    pub fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    /// Those in it.
     pub fn iter(self) -> impl Iterator<Item = Kind> {
         Kind::ALL.iter().copied().filter(move |kind| self.has(*kind))
     }

@@ -1,34 +1,48 @@
-//! Work that is done on several threads.
+//! Work that is done on several threads, with results in order.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// As many threads as there are cores.
 pub fn all_cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Does `count` things, some at a time; the answers are in their order.
-pub fn each<T: Send>(count: usize, threads: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    let next = AtomicUsize::new(0);
-    let done = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..threads.min(count) {
-            scope.spawn(|| {
-                loop {
-                    let nth = next.fetch_add(1, Ordering::Relaxed);
-                    if nth >= count {
-                        break;
-                    }
-                    let answer = work(nth);
-                    done.lock().expect("no thread panics while it is held").push((nth, answer));
-                }
-            });
+/// Does `count` things, some at a time. `done` gets the results in their order, each as soon as
+/// those before it are there.
+pub fn in_order<T: Send>(
+    count: u64,
+    threads: usize,
+    work: impl Fn(u64) -> T + Sync,
+    done: impl FnMut(T) + Send,
+) {
+    let next = AtomicU64::new(0);
+    let state = Mutex::new((0, BTreeMap::new(), done));
+    let run = || {
+        loop {
+            let nth = next.fetch_add(1, Ordering::Relaxed);
+            if nth >= count {
+                return;
+            }
+            let result = work(nth);
+            let (expected, waiting, done) = &mut *state.lock().expect("no thread panics");
+            waiting.insert(nth, result);
+            while let Some(result) = waiting.remove(expected) {
+                *expected += 1;
+                done(result);
+            }
         }
-    });
-    let mut done = done.into_inner().expect("no thread panics while it is held");
-    done.sort_unstable_by_key(|(nth, _)| *nth);
-    done.into_iter().map(|(_, answer)| answer).collect()
+    };
+    let threads = count.min(threads as u64);
+    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(run))));
+}
+
+/// Does `count` things, some at a time. The results are in their order.
+pub fn each<T: Send>(count: usize, threads: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let mut all = Vec::new();
+    in_order(count as u64, threads, |nth| work(nth as usize), |result| all.push(result));
+    all
 }
 
 #[cfg(test)]
@@ -36,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_come_in_order_whoever_was_faster() {
+    fn results_come_in_order_however_fast_each_is() {
         let work = |nth: usize| {
             if nth.is_multiple_of(7) {
                 std::thread::yield_now();

@@ -1,45 +1,43 @@
-//! How fast bytes go.
+//! Rates of bytes.
 
 use std::iter::Sum;
 use std::ops::{Div, Mul};
 
-/// A number of bytes per second, to an eighth of a byte: people give rates in whole bits per
-/// second and seeds draw them, and a whole number of bytes would be another rate.
+/// A number of bytes per second, to an eighth of a byte. People give rates in whole bits per second
+/// and seeds draw them so; a whole number of bytes would be another rate.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Rate {
     bits: u64,
 }
 
 impl Rate {
-    /// Nothing goes.
     pub const ZERO: Rate = Rate::bits(0);
 
-    /// So many bytes per second, at most 2^61.
+    /// At most 2^61.
     pub const fn bytes(per_second: u64) -> Rate {
         Rate::bits(per_second * 8)
     }
 
-    /// So many bits per second.
     pub const fn bits(per_second: u64) -> Rate {
         Rate { bits: per_second }
     }
 
-    /// So many megabits (10^6) per second.
+    /// Megabits (10^6) per second.
     pub const fn mbit(per_second: u64) -> Rate {
         Rate::bits(per_second * 1_000_000)
     }
 
-    /// Bytes per second, rounded down.
+    /// Rounded down.
     pub const fn as_bytes(self) -> u64 {
         self.bits / 8
     }
 
-    /// Bits per second.
     pub const fn as_bits(self) -> u64 {
         self.bits
     }
 
-    /// How many microseconds bytes take at this rate, rounded down; not zero. At most 2.3 TB.
+    /// The microseconds that bytes take at this rate, rounded down. The rate is not zero, and the
+    /// bytes are at most 2.3 TB.
     pub const fn micros_for(self, bytes: u64) -> u64 {
         bytes.saturating_mul(8_000_000) / self.bits
     }

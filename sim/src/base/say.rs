@@ -1,11 +1,11 @@
-//! Printing to a reader that may have had enough, such as `head`: then the program ends without a
-//! word, and not with a panic.
+//! Prints to a reader that may leave early, such as `head`. Then the program ends without a word,
+//! and not with a panic.
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write, stdout};
 use std::process::exit;
 
-/// What a shell says of a program that SIGPIPE ends. No success: what was to be checked has not
+/// A shell's code for a program that SIGPIPE ends. No success: what was to be checked has not
 /// been, not all of it.
 const CLOSED: i32 = 141;
 

@@ -6,7 +6,6 @@ use striper_core::SchedulerKind;
 pub const ALL: [SchedulerKind; 3] =
     [SchedulerKind::Earliest, SchedulerKind::UntilCongested, SchedulerKind::RoundRobin];
 
-/// A scheduler's name.
 pub fn name(kind: SchedulerKind) -> &'static str {
     match kind {
         SchedulerKind::Earliest => "earliest",
@@ -15,7 +14,6 @@ pub fn name(kind: SchedulerKind) -> &'static str {
     }
 }
 
-/// The scheduler of a name.
 pub fn named(text: &str) -> Option<SchedulerKind> {
     ALL.into_iter().find(|kind| name(*kind) == text)
 }

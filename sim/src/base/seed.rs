@@ -1,12 +1,12 @@
 //! Random numbers from one master seed.
 //!
-//! Each component draws from a stream of its own, named by what it is, so that one more component,
-//! or one more draw in it, does not change what the others see.
+//! Each component draws from a stream of its own, named after the component. So one more
+//! component, or one more draw in it, does not change the numbers of the others.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// The random numbers of the `index`th component called `name`.
+/// The random numbers of component `index` of the kind `name`.
 pub fn stream(seed: u64, name: &str, index: u64) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut digest = Digest::new();
@@ -16,30 +16,27 @@ pub fn stream(seed: u64, name: &str, index: u64) -> ChaCha8Rng {
     rng
 }
 
-/// A running 64-bit FNV-1a hash: tells two runs apart, not two enemies.
+/// A running 64-bit FNV-1a hash. It tells two runs apart; it resists no attacker.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Digest(u64);
 
 impl Digest {
-    /// Of nothing.
     pub fn new() -> Self {
         Digest(0xcbf2_9ce4_8422_2325)
     }
 
-    /// Adds bytes.
     pub fn bytes(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
         }
     }
 
-    /// Adds a number.
     pub fn number(&mut self, number: u64) {
         self.bytes(&number.to_le_bytes());
     }
 
-    /// Adds a number at once instead of byte by byte: a few cycles, for what is hashed at every
-    /// step.
+    /// Adds a number at once instead of byte by byte. It takes a few cycles, for data that is
+    /// hashed at every step.
     pub fn word(&mut self, number: u64) {
         self.0 = (self.0.rotate_left(23) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
@@ -53,15 +50,8 @@ impl Digest {
         }
     }
 
-    /// The hash so far.
     pub fn value(self) -> u64 {
         self.0
-    }
-}
-
-impl Default for Digest {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -1,11 +1,10 @@
-//! Which of the two proxies is meant.
+//! One of the two proxies.
 //!
-//! Invariant: what is kept for both is an array of two with the client's first, and a way between
-//! them has the number of the side that writes.
+//! Invariant: a pair of values is an array of two, with the client's first. A direction has the
+//! number of the side that writes.
 
 use striper_core::Role;
 
-/// One of the two proxies.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Side {
     /// The one that dials the stripes.
@@ -15,10 +14,8 @@ pub enum Side {
 }
 
 impl Side {
-    /// Both, the client first.
     pub const BOTH: [Side; 2] = [Side::Client, Side::Server];
 
-    /// The other one.
     pub fn other(self) -> Side {
         match self {
             Side::Client => Side::Server,
@@ -26,7 +23,7 @@ impl Side {
         }
     }
 
-    /// Its place in an array of two; also the number of the way *from* it.
+    /// Its place in an array of two, and the number of the direction *from* it.
     pub fn index(self) -> usize {
         self as usize
     }

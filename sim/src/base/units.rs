@@ -1,14 +1,15 @@
 //! Rates, sizes, times and percentages as people write them.
 //!
-//! A rate is in bits: `1mbps` and `1Mbit` are 10^6 bit/s. Whatever could also mean bytes is refused
-//! with a hint, because a simulation that is silently wrong by a factor of eight is worse than
+//! A rate is in bits: `1mbps` and `1Mbit` are 10^6 bit/s. A text that could also mean bytes is
+//! refused with a hint. A simulation that is silently wrong by a factor of eight is worse than
 //! none.
 
-use crate::base::rate::Rate;
+use crate::base::Rate;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// Why a quantity can't be understood, with what to write instead.
+/// The reason why a quantity can't be understood, with the right way to write it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BadUnit(String);
 
@@ -18,12 +19,9 @@ impl fmt::Display for BadUnit {
     }
 }
 
-/// The slowest rate that the simulator accepts.
-pub const MIN_RATE: Rate = Rate::bits(1_000);
-
-/// The fastest rate that the simulator accepts: time is counted in microseconds, in which
-/// 100 Gbit/s move eight packets.
-pub const MAX_RATE: Rate = Rate::mbit(100_000);
+/// The slowest and the fastest rate that the simulator accepts. Time is counted in microseconds,
+/// in which 100 Gbit/s move eight packets.
+const RATES: RangeInclusive<Rate> = Rate::bits(1_000)..=Rate::mbit(100_000);
 
 /// Reads a rate such as `1mbps`, `10Mbit`, `2.5mbps`, `500kbit` or `1Gbit/s`.
 pub fn parse_rate(text: &str) -> Result<Rate, BadUnit> {
@@ -51,11 +49,11 @@ pub fn parse_rate(text: &str) -> Result<Rate, BadUnit> {
     }
     scaled(number, scale)
         .map(Rate::bits)
-        .filter(|rate| (MIN_RATE..=MAX_RATE).contains(rate))
+        .filter(|rate| RATES.contains(rate))
         .ok_or_else(|| BadUnit(format!("\"{text}\" is out of range: rates are 1kbit to 100gbit")))
 }
 
-/// Says what is unclear about a rate, and both things that it might have meant.
+/// Says why a rate is unclear, and both meanings that it might have had.
 fn rate_hint(text: &str, number: &str, unit: &str) -> String {
     if number.parse::<f64>().is_err() {
         return format!("\"{text}\" is no rate; write one like 1mbps, 10Mbit or 500kbit");
@@ -166,8 +164,8 @@ fn split(text: &str) -> (&str, &str) {
     (number, unit.trim_start())
 }
 
-/// A decimal number times a scale, computed in integers, so that 0.1 is a tenth. What is below one
-/// is cut off.
+/// A decimal number times a scale, rounded down. It is computed in integers, so that 0.1 is a
+/// tenth.
 fn scaled(number: &str, scale: u64) -> Option<u64> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     if whole.is_empty() && fraction.is_empty() || fraction.len() > 9 {

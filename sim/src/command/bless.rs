@@ -4,9 +4,11 @@
 
 use super::measure;
 use super::swarm::{Run, Script};
-use crate::base::files::{self, FileKind};
-use crate::run::record::NamedTrace;
-use crate::search::swarm::{self, keep, terse};
+use crate::base::files;
+use crate::base::files::FileKind;
+use crate::run::NamedTrace;
+use crate::search::swarm;
+use crate::search::swarm::{keep, terse};
 use lexopt::Parser;
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -149,7 +151,7 @@ fn words_of(command: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::failure::Failure;
+    use crate::base::Failure;
 
     #[test]
     fn a_recorded_scenario_replays_follows_and_is_made_anew_the_same() {

@@ -1,8 +1,7 @@
 //! `sim bench-schedulers`: what is compared.
 
 use super::option::{self, value};
-use crate::base::scheduler;
-use crate::base::units::{parse_size, write_size};
+use crate::base::{parse_size, scheduler, write_size};
 use crate::show::bench::{Bench, MAX_CREDIT, MIXES, Task, Topologies};
 use lexopt::{Arg, Parser};
 use std::ops::Range;

@@ -2,7 +2,8 @@
 
 use super::option::{self, value};
 use crate::run::driver::kind::FaultKind;
-use crate::run::driver::world::{self, Outcome};
+use crate::run::driver::world;
+use crate::run::driver::world::Outcome;
 use lexopt::{Arg, Parser};
 use std::collections::BTreeMap;
 use std::fmt::Write;

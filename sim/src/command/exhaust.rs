@@ -1,11 +1,11 @@
 //! `sim exhaust`: which worlds, in which way, and what is printed.
 
 use super::option;
-use crate::base::say::say;
-use crate::search::exhaust::breadth::{self, Counts, Found};
-use crate::search::exhaust::depth::{self, Way};
+use crate::base::say;
+use crate::search::exhaust::breadth::{Counts, Found};
+use crate::search::exhaust::depth::Way;
 use crate::search::exhaust::world::World;
-use crate::search::exhaust::{retrace, worlds};
+use crate::search::exhaust::{breadth, depth, retrace, worlds};
 use lexopt::{Arg, Parser};
 use std::fmt::Write;
 use std::sync::Mutex;

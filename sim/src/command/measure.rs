@@ -1,12 +1,11 @@
 //! `sim --caps`: which transfer, and what to write about it.
 
 use super::option::{self, file, value};
-use crate::base::say::say;
-use crate::base::units::{BadUnit, parse_percent, parse_rates, parse_size, parse_time};
-use crate::base::{files, scheduler};
-use crate::net::faults::Fault;
-use crate::run::record;
-use crate::run::transfer::{FAULTS, Transfer};
+use crate::base::{
+    BadUnit, files, parse_percent, parse_rates, parse_size, parse_time, say, scheduler,
+};
+use crate::net::Fault;
+use crate::run::{FAULTS, Transfer, record};
 use crate::show::picture::PAGE;
 use lexopt::{Arg, Parser};
 use std::path::{Path, PathBuf};
@@ -213,7 +212,7 @@ fn usual_counts(caps: usize) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::rate::Rate;
+    use crate::base::Rate;
     use striper_core::SchedulerKind;
 
     fn options(line: &str) -> Options {

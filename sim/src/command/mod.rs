@@ -10,7 +10,7 @@ mod replay;
 mod selftest;
 mod swarm;
 
-use crate::base::say::say;
+use crate::base::say;
 use crate::search::hunts;
 use crate::show::bench;
 use crate::show::replay::Task;

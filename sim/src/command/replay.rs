@@ -1,6 +1,6 @@
 //! `sim replay`: which traces, and what to do with them.
 
-use crate::base::units::parse_time;
+use crate::base::parse_time;
 use crate::show::explain;
 use crate::show::replay::Task;
 use std::ffi::OsString;

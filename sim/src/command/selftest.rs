@@ -8,9 +8,9 @@
 //! what fails is the bug.
 
 use super::option;
-use crate::base::parallel;
-use crate::base::say::say;
-use crate::search::hunts::{self, Options};
+use crate::base::{all_cores, say};
+use crate::search::hunts;
+use crate::search::hunts::Options;
 use lexopt::{Arg, Parser};
 use std::process::ExitCode;
 
@@ -24,7 +24,7 @@ impl Options {
         let mut options = Options {
             bugs: Vec::new(),
             limit: 60,
-            jobs: parallel::all_cores(),
+            jobs: all_cores(),
             list: false,
             help: false,
             hunt: None,

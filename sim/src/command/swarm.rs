@@ -2,13 +2,11 @@
 
 use super::measure::OPTIONS;
 use super::option::{self, file, value};
-use crate::base::failure::Failure;
-use crate::base::parallel;
-use crate::base::say::say;
+use crate::base::{Failure, all_cores, say};
 use crate::run::record as recordings;
-use crate::search::swarm::{
-    self, Scenario, Size, draw_sized, keep, record, script, shrink, sweep::sweep, terse,
-};
+use crate::search::swarm;
+use crate::search::swarm::sweep::sweep;
+use crate::search::swarm::{Scenario, Size, draw_sized, keep, record, script, shrink, terse};
 use lexopt::{Arg, Parser};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -60,7 +58,7 @@ impl Default for Swarm {
         Swarm {
             seeds: 0..1_000,
             size: Size::Small,
-            threads: parallel::all_cores(),
+            threads: all_cores(),
             json: false,
             shrink: true,
             out: PathBuf::new(),

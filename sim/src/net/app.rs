@@ -1,29 +1,28 @@
-//! The programs at both ends of a flow: what they send, how they read, and whether what they read
-//! is right.
+//! The programs at both ends of a flow, and whether the bytes that they read are right.
 //!
-//! A [`FlowPlan`] says what shall happen, a [`Flow`] how far it has come. What the programs do next
-//! follows from both (`act`), and every output of a session about a flow is checked before it is
-//! noted (`check`).
+//! A [`FlowPlan`] says what shall happen, a [`Flow`] how far it has come. The programs' next steps
+//! follow from both (`act`). Every output of a session about a flow is checked before it is noted
+//! (`check`).
 //!
-//! Invariant: nothing here knows the network or the time but as it is told, so what a program does
-//! depends only on its plan and on what it has seen.
+//! Invariant: nothing here knows the network or the time but as it is told. So the steps of a
+//! program depend only on its plan and on what it has seen.
 
 mod act;
 mod check;
 pub(crate) mod pattern;
 mod plan;
 
-use crate::base::side::Side;
-pub use act::{Consumed, Write};
+use crate::base::Side;
+pub use act::Write;
 pub use plan::{Answer, Ending, FlowPlan, ReadPlan, SendPlan, Start};
 use striper_core::{FlowId, Reason};
 
-/// How things stand at one end of a flow.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// The state of one end of a flow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum EndState {
-    /// Not opened or not heard of yet.
+    /// Not opened, or not heard of yet.
+    #[default]
     NotYet,
-    /// In use.
     Open,
     /// Both directions are done.
     Ended,
@@ -37,84 +36,59 @@ pub enum EndState {
     Lost,
 }
 
-/// One end of a flow.
-#[derive(Clone, Debug)]
+/// One end of a flow. Times are in microseconds.
+#[derive(Clone, Debug, Default)]
 pub struct End {
-    /// How things stand.
     pub state: EndState,
-    /// Bytes given to the session.
+    /// Bytes that the program gave to the session.
     pub given: u64,
-    /// The FIN was given.
+    /// Whether it gave the FIN.
     pub finished: bool,
     /// Bytes that came from the session.
     pub delivered: u64,
-    /// Those that the program has taken.
+    /// The part of them that the program has taken.
     pub consumed: u64,
-    /// The FIN came.
     pub got_fin: bool,
     /// When the flow was opened or heard of.
     pub opened_at: u64,
-    /// When it was accepted.
     pub accepted_at: Option<u64>,
-    /// When the last byte came.
     pub last_byte_at: u64,
-    /// When the FIN came.
     pub fin_at: Option<u64>,
-    /// When this end came to its end.
     pub ended_at: Option<u64>,
-    /// The session said the flow has ended, which after a local reset comes later than the end.
+    /// The session said that the flow has ended. After a local reset that comes after the end.
     ended_said: bool,
 }
 
 /// A flow in a world.
 #[derive(Clone, Debug)]
 pub struct Flow {
-    /// Its number in the world; what its OPEN says.
+    /// Its number in the world, which is in its OPEN.
     pub index: usize,
-    /// What is to happen.
     pub plan: FlowPlan,
-    /// Its name, once it has one.
     pub id: Option<FlowId>,
-    /// Both ends, the client's first.
     pub ends: [End; 2],
-    /// Which of a side's sessions carries each end.
+    /// The number of a side's session that carries each end.
     pub homes: [Option<usize>; 2],
-    /// Since the flow was there, a side's clock has jumped: its program may look as if it had
-    /// stopped to read.
+    /// Whether a side's clock has jumped while the flow was there. Its program may look as if it
+    /// had stopped to read.
     pub jumped: [bool; 2],
     /// From now on both programs read all at once and send without a limit.
     pub eager: bool,
 }
 
 impl Flow {
-    /// One that has not been opened yet.
     pub fn new(index: usize, plan: FlowPlan) -> Self {
-        let end = End {
-            state: EndState::NotYet,
-            given: 0,
-            finished: false,
-            delivered: 0,
-            consumed: 0,
-            got_fin: false,
-            opened_at: 0,
-            accepted_at: None,
-            last_byte_at: 0,
-            fin_at: None,
-            ended_at: None,
-            ended_said: false,
-        };
         Flow {
             index,
             plan,
             id: None,
-            ends: [end.clone(), end],
+            ends: Default::default(),
             homes: [None; 2],
             jumped: [false; 2],
             eager: false,
         }
     }
 
-    /// The end at a side.
     pub fn end(&self, side: Side) -> &End {
         &self.ends[side.index()]
     }
@@ -146,7 +120,6 @@ impl Flow {
         self.ends.iter().any(|end| end.state == EndState::Lost)
     }
 
-    /// The flow exists at a side, in one of its sessions.
     pub fn opened(&mut self, side: Side, home: usize, id: FlowId, now: u64) {
         assert!(self.id.is_none_or(|known| known == id), "{self:?} is opened as {id:?}");
         self.id = Some(id);

@@ -1,24 +1,29 @@
 //! One direction of one TCP connection, packet by packet.
 //!
-//! What is written goes through the program's outbox and the unsent part of the operating system's
-//! send buffer (`send_buffer`), as far as the window allows (`congestion`) through the network
-//! (`bottleneck`), and is put in order for the reader (`receiver`). This file keeps what is in
-//! flight: what was transmitted and not acknowledged, what is lost and has to be sent again, and
-//! the one timer (`timeout`).
+//! Bytes that are written go through the program's outbox and the unsent part of the operating
+//! system's send buffer (`send_buffer`). As far as the window allows (`congestion`), they go
+//! through the network (`bottleneck`), and the far end puts them in order for its reader
+//! (`receiver`). This file keeps the packets in flight, the lost ones that have to be sent again,
+//! and the one timer (`timeout`).
 //!
-//! A link does nothing on its own: each call returns what shall happen later, and the world keeps
-//! the time.
+//! A link does nothing on its own: each call returns the events that shall happen later, and the
+//! world keeps the time.
 //!
-//! Invariant: bytes come out in order and once, whatever is lost on the way; without silence or a
+//! Invariant: bytes come out in order and once, whatever is lost on the way. Without silence or a
 //! kill all come out.
 //!
-//! Modelled like Linux: initial window of 10 packets, slow start with HyStart's delay test (RFC
-//! 9406, section 4.2), one halving per window with losses, selective acknowledgement, tail loss
-//! probe (RFC 8985), retransmission timeout (RFC 6298 with Linux's 200 ms minimum). Growth after
-//! slow start is Reno's packet per round trip; CUBIC and BBR recover faster on long fat routes. Not
-//! modelled: packet headers (so 1.0 here is 0.965 of a real link's rate), what acknowledgements
-//! take of the way back, delayed acknowledgements, Nagle (stripes turn it off). A receive window is
-//! the caller's: [`Link::allow`].
+//! Modelled like Linux:
+//! - an initial window of 10 packets, slow start with HyStart's delay test (RFC 9406, section 4.2);
+//! - one halving per window with losses, selective acknowledgement;
+//! - tail loss probe (RFC 8985), retransmission timeout (RFC 6298 with Linux's 200 ms minimum).
+//!
+//! Growth after slow start is Reno's packet per round trip; CUBIC and BBR recover faster on long
+//! fat routes. Not modelled:
+//! - packet headers, so 1.0 here is 0.965 of a real link's rate;
+//! - the room that acknowledgements take on the way back, and delayed acknowledgements;
+//! - Nagle, which stripes turn off.
+//!
+//! The caller sets the receive window: [`Link::allow`].
 
 mod bottleneck;
 mod congestion;
@@ -27,7 +32,7 @@ mod send_buffer;
 mod spec;
 mod timeout;
 
-use crate::base::kinds::Kinds;
+use crate::base::Kinds;
 use bottleneck::Bottleneck;
 use bytes::Bytes;
 use congestion::Congestion;
@@ -44,16 +49,15 @@ pub const MSS: u64 = 1448;
 /// The low-water mark until the session sets one, in bytes.
 const LOW_WATER: u64 = 64 << 10;
 
-/// What a link does once the system has taken so many bytes of what was written.
+/// The end of a link once the system has taken so many bytes that were written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Breakage {
-    /// The writing program is gone: FIN after them, wherever in a frame that is.
+    /// The writing program is gone: FIN after them, also in the middle of a frame.
     Cut,
     /// The connection is reset: [`Link::reset_is_due`] says when.
     Reset,
 }
 
-/// A packet on its way.
 #[derive(Clone, Debug)]
 pub struct Packet {
     /// Counts transmissions; a packet that is sent again gets a new number.
@@ -65,7 +69,7 @@ pub struct Packet {
     sent: u64,
 }
 
-/// What shall happen to a link later, told by [`Link`] to whoever keeps the time.
+/// An event that shall happen to a link later.
 #[derive(Clone, Debug)]
 pub enum LinkEvent {
     /// Call [`Link::arrive`].
@@ -88,7 +92,7 @@ pub type Later = Vec<(u64, LinkEvent)>;
 pub struct Link {
     spec: LinkSpec,
     rng: ChaCha8Rng,
-    /// What has really happened to what was sent here.
+    /// The trouble that packets have really met here.
     felt: Kinds,
 
     buffer: SendBuffer,
@@ -114,7 +118,7 @@ pub struct Link {
 }
 
 impl Link {
-    /// An idle link. `rng` decides losses and cuts.
+    /// `rng` decides losses and cuts.
     pub fn new(spec: LinkSpec, rng: ChaCha8Rng) -> Self {
         Link {
             buffer: SendBuffer::new(spec.low_water.unwrap_or(LOW_WATER)),
@@ -135,7 +139,7 @@ impl Link {
         }
     }
 
-    /// TCP's own handshake took so many microseconds: its first round trip sample.
+    /// TCP's own handshake took so many microseconds: the first round trip sample.
     pub fn handshake_took(&mut self, round_trip: u64) {
         let round_trip = round_trip.max(1);
         self.timeout.sample(round_trip);
@@ -152,7 +156,7 @@ impl Link {
         self.buffer.unsent()
     }
 
-    /// How many bytes the operating system would take now. The caller pushes no more than that, or
+    /// The bytes that the operating system would take now. The caller pushes no more than that, or
     /// asks again later.
     pub fn room(&mut self) -> u64 {
         self.buffer.room(&self.spec)
@@ -163,17 +167,14 @@ impl Link {
         self.buffer.is_empty() && self.flying.is_empty() && self.resend.is_empty()
     }
 
-    /// Whether bytes have arrived that nobody has read.
     pub fn has_unread(&self) -> bool {
         self.receiver.has_unread()
     }
 
-    /// Whether a [`Breakage::Reset`] is due.
     pub fn reset_is_due(&self) -> bool {
         self.buffer.reset_is_due()
     }
 
-    /// What has really happened to what was sent here.
     pub fn felt(&self) -> Kinds {
         self.felt
     }
@@ -188,8 +189,8 @@ impl Link {
         self.buffer.pace(self.spec.low_water.unwrap_or(unsent));
     }
 
-    /// The reader has room up to this offset. Call [`Link::write`] next. Without a call there is no
-    /// end to it.
+    /// The reader has room up to this offset. Call [`Link::write`] next. Without a call there is
+    /// no limit.
     pub fn allow(&mut self, offset: u64) {
         self.limit = offset;
     }
@@ -199,23 +200,22 @@ impl Link {
         self.buffer.freeze(frozen);
     }
 
-    /// What leaves before `until` arrives after it, late but whole.
+    /// Packets that leave before `until` arrive after it, late but whole.
     pub fn clog(&mut self, until: u64) {
         self.bottleneck.clog(until);
     }
 
-    /// Something happens once the system has taken `bytes` more. Call [`Link::write`] next.
+    /// Breaks the link once the system has taken `bytes` more. Call [`Link::write`] next.
     pub fn break_after(&mut self, bytes: u64, breakage: Breakage) {
         self.buffer.break_after(bytes, breakage);
     }
 
-    /// What was going to happen does not, unless it has begun.
+    /// Forgets a breakage that has not begun.
     pub fn cancel_break(&mut self) {
         self.buffer.cancel_break();
     }
 
-    /// Changes what the route is like. What the bottleneck has already queued leaves at the old
-    /// rate.
+    /// Changes the route. Packets that the bottleneck has already queued leave at the old rate.
     pub fn set_spec(&mut self, spec: LinkSpec) {
         self.spec = spec;
     }
@@ -249,9 +249,8 @@ impl Link {
         self.write(now, silent, later);
     }
 
-    /// A packet reaches the far end. The number of the transmission is to be given to
-    /// [`Link::acknowledge`] after the way back; bytes that became readable are announced by a
-    /// `Read`.
+    /// A packet reaches the far end. [`Link::acknowledge`] gets the number of the transmission
+    /// after the way back. A `Read` announces bytes that became readable.
     pub fn arrive(&mut self, now: u64, packet: Packet, later: &mut Later) -> u64 {
         let tx = packet.tx;
         if let Some(wait) = self.receiver.arrive(packet, &self.spec, &mut self.rng) {
@@ -260,13 +259,13 @@ impl Link {
         tx
     }
 
-    /// Takes what can be read, and whether the stream ends there.
+    /// Takes the readable bytes, and says whether the stream ends there.
     pub fn read(&mut self) -> (Vec<Bytes>, bool) {
         self.receiver.read(&self.spec, &mut self.rng, &mut self.felt)
     }
 
-    /// An acknowledgement comes back. Links are first in, first out, so whatever was transmitted
-    /// before and is not acknowledged is lost.
+    /// An acknowledgement comes back. Links are first in, first out, so a packet that was
+    /// transmitted before and is not acknowledged is lost.
     pub fn acknowledge(&mut self, now: u64, tx: u64, silent: bool, later: &mut Later) {
         let Some(packet) = self.flying.remove(&tx) else { return };
         let len = packet.data.len() as u64;
@@ -289,7 +288,7 @@ impl Link {
         self.write(now, silent, later);
     }
 
-    /// The timer event: first a tail loss probe, later all again.
+    /// The timer event: first a tail loss probe, later everything again.
     pub fn timer(&mut self, now: u64, silent: bool, later: &mut Later) {
         self.timer_set = false;
         match self.timer_at {
@@ -312,22 +311,22 @@ impl Link {
         self.write(now, silent, later);
     }
 
-    /// Forgets all bytes: those of the program and those that the operating system held.
+    /// Forgets all bytes, of the program and of the operating system.
     pub fn kill(&mut self) {
         self.buffer.forget();
         let dead = Link::new(self.spec.clone(), self.rng.clone());
         *self = Link {
             buffer: std::mem::replace(&mut self.buffer, SendBuffer::new(0)),
             felt: self.felt,
-            // A stale event of the time before finds nothing, since transmissions are never
-            // numbered so.
+            // A stale event of the time before finds nothing, since no transmission has such a
+            // number.
             next_tx: u64::MAX / 2,
             receiver: Receiver::closed(),
             ..dead
         };
     }
 
-    /// Sends what the congestion window allows, what was lost first.
+    /// Sends as much as the congestion window allows, lost packets first.
     fn send(&mut self, now: u64, silent: bool, later: &mut Later) {
         loop {
             let lost = self.resend.front().map(|packet| packet.data.len() as u64);
@@ -341,14 +340,13 @@ impl Link {
         }
     }
 
-    /// The next new packet.
     fn cut(&mut self, len: u64) -> Packet {
         let offset = self.buffer.sent();
         let (data, fin) = self.buffer.cut(len);
         Packet { tx: 0, offset, data, fin, sent: 0 }
     }
 
-    /// Puts a packet on its way; in silence it comes to nothing.
+    /// Puts a packet on its way; in silence nothing comes of it.
     fn transmit(&mut self, now: u64, mut packet: Packet, silent: bool, later: &mut Later) {
         let len = packet.data.len() as u64;
         packet.tx = self.next_tx;

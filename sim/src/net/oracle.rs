@@ -1,45 +1,42 @@
 //! The fluid oracle: the least time in which any scheduler could move so many bytes over these
 //! stripes.
 //!
-//! A stripe is a pipe of fluid: what enters at one end at its rate leaves at the other after its
-//! one-way delay, without frames, packets, slow start, losses or acknowledgements. With S the size
-//! of the transfer, `T* = min{T : Σ_i ∫ rate_i from 0 to (T − delay_i) ≥ S}`.
+//! A stripe is a pipe of fluid. Fluid that enters at one end at the pipe's rate leaves at the other
+//! after its one-way delay, without frames, packets, slow start, losses or acknowledgements. With S
+//! the size of the transfer, `T* = min{T : Σ_i ∫ rate_i from 0 to (T − delay_i) ≥ S}`.
 //!
-//! The clock starts when the flow is opened on stripes that are already up, so that neither dialing
-//! nor any handshake is in `T*`; the only start-up in it is each stripe's one-way delay. This file
-//! shares no code with the simulated world, and its tests are cases computed by hand.
+//! The clock starts when the flow is opened on stripes that are already up. So no dial and no
+//! handshake is in `T*`; its only start-up is each stripe's one-way delay. This file shares no code
+//! with the simulated world, and its tests are cases computed by hand.
 //!
 //! With a receive window of W bytes, a set K of stripes in steady use gets no more than a window a
-//! turn, `L(K) = max delay in K + min delay of all`: what was sent on the slowest holds up all
-//! behind it, and the credit for it comes back on the fastest. So its rate is at most `G*(W) = max
-//! over K of min(Σ_K rate, W / L(K))`, and a transfer takes `T*(W) = min over K of max(T*(K), (S −
-//! W)·L(K)/W + min delay in K)`: the first window needs no credit. It is a bound for a fixed set in
-//! use, each of which always carries something: a scheduler that uses its slowest stripe now and
-//! then can edge past it, so a share of it may be a little over 1 where W is small.
+//! turn, `L(K) = max delay in K + min delay of all`. Bytes on the slowest stripe hold up all behind
+//! them, and the credit for them comes back on the fastest. So its rate is at most
+//! `G*(W) = max over K of min(Σ_K rate, W / L(K))`. The first window needs no credit, so a transfer
+//! takes `T*(W) = min over K of max(T*(K), (S − W)·L(K)/W + min delay in K)`. The bound holds for a
+//! fixed set of stripes that always carry something. A scheduler that uses its slowest stripe now
+//! and then can edge past it: a share may be a little over 1 where W is small.
 
-use crate::base::rate::Rate;
-use crate::base::units::micros;
+use crate::base::{Rate, micros};
 use std::time::Duration;
 
 /// One stripe as the oracle sees it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pipe {
-    /// One-way delay.
     pub delay: Duration,
-    /// The rate from each time (in microseconds) on, in the order of time; before the first entry
-    /// it is zero.
+    /// The rate from each time (in microseconds) on, in the order of time. It is zero before the
+    /// first entry.
     pub rate: Vec<(u64, Rate)>,
 }
 
 impl Pipe {
-    /// A pipe whose rate never changes.
     pub fn steady(rate: Rate, delay: Duration) -> Self {
         Pipe { delay, rate: vec![(0, rate)] }
     }
 }
 
-/// The least time in microseconds (rounded up) in which `bytes` can be moved, or `None` if the
-/// pipes stop before.
+/// The least time in microseconds, rounded up, in which `bytes` can be moved. `None` if the pipes
+/// stop before.
 pub fn fluid_time(pipes: &[Pipe], bytes: u64) -> Option<u64> {
     // A bit per second for a microsecond is a millionth of a bit: in these units every sum is an
     // integer.
@@ -73,16 +70,16 @@ pub fn fluid_time(pipes: &[Pipe], bytes: u64) -> Option<u64> {
     Some(at + rest as u64)
 }
 
-/// The least time in microseconds (rounded up) in which `bytes` can be moved through a receive
-/// window of `window` bytes, at least 1, if each stripe that is used is used throughout; `None` if
-/// the pipes stop before. Never less than [`fluid_time`].
+/// The least time in microseconds, rounded up, in which `bytes` can be moved through a receive
+/// window of `window` bytes, at least 1. Each stripe in use is used throughout. `None` if the pipes
+/// stop before. Never less than [`fluid_time`].
 pub fn credit_time(pipes: &[Pipe], bytes: u64, window: u64) -> Option<u64> {
     if bytes == 0 {
         return Some(0);
     }
     let nearest = pipes.iter().map(|pipe| pipe.delay).min()?;
-    // Of all sets with the same longest delay the one with every pipe up to it is best: it has more
-    // rate and no longer turns.
+    // Of all sets with the same longest delay, the one with every pipe up to it is best: it has
+    // more rate and no longer turns.
     let reaches = pipes.iter().map(|pipe| pipe.delay);
     reaches
         .filter_map(|reach| {
@@ -94,8 +91,8 @@ pub fn credit_time(pipes: &[Pipe], bytes: u64, window: u64) -> Option<u64> {
         .min()
 }
 
-/// How long each of `count` pieces of `piece` bytes takes at least, in microseconds, if they are
-/// written at `rate`, each as a whole when its last byte is due: they queue for all pipes together,
+/// The least time that each of `count` pieces of `piece` bytes takes, in microseconds. They are
+/// written at `rate`, each as a whole when its last byte is due. They queue for all pipes together,
 /// in order, and the last byte of each then takes the shortest delay of all. `None` if the pipes
 /// stop before.
 pub fn paced_delays(pipes: &[Pipe], piece: u64, rate: Rate, count: u64) -> Option<Vec<u64>> {
@@ -106,14 +103,14 @@ pub fn paced_delays(pipes: &[Pipe], piece: u64, rate: Rate, count: u64) -> Optio
     let mut delays = Vec::new();
     for last in (1..=count).map(|nth| nth * piece) {
         let due = (u128::from(last) * 8_000_000).div_ceil(u128::from(rate.as_bits())) as u64;
-        // What all pipes have let by until the piece's turn is as good as carried.
+        // Bytes that all pipes have let by until the piece's turn are as good as carried.
         free = fluid_time(&near, capacity(&near, due.max(free)) + piece)?;
         delays.push(free - due + micros(nearest));
     }
     Some(delays)
 }
 
-/// How many bytes `pipes` take in from time zero to `end` (microseconds), rounded down.
+/// The bytes that `pipes` take in from time zero to `end` (microseconds), rounded down.
 pub fn capacity(pipes: &[Pipe], end: u64) -> u64 {
     let of = |pipe: &Pipe| -> u128 {
         let ends = pipe.rate.iter().skip(1).map(|(from, _)| *from).chain([u64::MAX]);
@@ -204,18 +201,18 @@ mod tests {
         // One pipe of 1 B/µs, 50 ms each way: 10,000 B a turn of 100 ms. After the first window
         // 90,000 B are nine turns, and the last byte takes 50 ms.
         assert_eq!(credit_time(&[byte_a_micro(50_000)], 100_000, 10_000), Some(950_000));
-        // What fits into the window needs no credit.
+        // A transfer that fits into the window needs no credit.
         assert_eq!(credit_time(&[byte_a_micro(50_000)], 10_000, 10_000), Some(60_000));
     }
 
     #[test]
     fn a_slow_stripe_is_left_out_where_the_window_is_small() {
-        // Both: 300,000 B are short of 20,000 B a turn of 110 ms by 280,000 B, 1.54 s. The near one
-        // alone: a turn of 20 ms takes 20,000 B, which is all that it carries, so 300 ms + 10 ms.
+        // Both: 300,000 B less 20,000 B are 280,000 B at 20,000 B a turn of 110 ms: 1.54 s. The
+        // near one alone: a turn of 20 ms takes 20,000 B, all that it carries, so 300 ms + 10 ms.
         let pipes = [byte_a_micro(100_000), byte_a_micro(10_000)];
         assert_eq!(credit_time(&pipes, 300_000, 20_000), Some(310_000));
-        // With 200,000 B a turn of 110 ms allows for 100,000 B · 0.55 + 10 ms, less than what both
-        // take to carry 300,000 B: 90,000 until 100 ms, then 210,000 at 2 B/µs.
+        // With 200,000 B, a turn of 110 ms allows for 100,000 B · 0.55 + 10 ms. Both pipes need
+        // longer for 300,000 B: 90,000 until 100 ms, then 210,000 at 2 B/µs.
         assert_eq!(credit_time(&pipes, 300_000, 200_000), Some(205_000));
     }
 
@@ -250,8 +247,8 @@ mod tests {
         let steady = [byte_a_micro(3_000), byte_a_micro(70_000)];
         assert_eq!(paced_delays(&steady, 2_000, Rate::bytes(500_000), 3), Some(vec![4_000; 3]));
         // One of 1 B/µs that is a tenth of that from 3 ms to 15 ms. The piece of 4 ms: 1,100 B by
-        // 15 ms, 900 B more at 15.9 ms. Those of 8 and 12 ms are behind it, at 17.9 and 19.9 ms;
-        // then there is nobody before the one of 16 ms but these: 21.9 ms.
+        // 15 ms, 900 B more at 15.9 ms. Those of 8 and 12 ms are behind it, at 17.9 and 19.9 ms.
+        // The one of 16 ms has only these before it: 21.9 ms.
         let dip = [pipe(0, &[(0, 8_000_000), (3_000, 800_000), (15_000, 8_000_000)])];
         let delays = paced_delays(&dip, 2_000, Rate::bytes(500_000), 4);
         assert_eq!(delays, Some(vec![11_900, 9_900, 7_900, 5_900]));

@@ -2,32 +2,27 @@
 //!
 //! The swarm never tells a session to end. Here nothing else goes wrong, so nothing is excused.
 
-use crate::base::rate::Rate;
-use crate::base::seed;
-use crate::base::side::Side;
-use crate::net::app::{Answer, EndState, Ending, FlowPlan, ReadPlan, SendPlan, Start};
-use crate::run::world::{Setup, World};
+use crate::base::{Rate, Side, seed};
+use crate::net::{Answer, EndState, Ending, FlowPlan, ReadPlan, SendPlan, Start};
+use crate::run::{Setup, World};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use std::time::Duration;
 use striper_core::{EndReason, Input, Reason};
 
-/// All flows are asked for by then, in microseconds.
+/// All flows are asked for by this time, in microseconds.
 const OPENED: u64 = 300_000;
 
-/// What was opened has been heard of this much later, in microseconds: an OPEN that meets a
-/// draining side is refused.
+/// The time after which an OPEN has been heard of, in microseconds: an OPEN that meets a draining
+/// side is refused.
 const HEARD: u64 = 700_000;
 
-/// By then everything is over, in microseconds.
+/// Everything is over by this time, in microseconds.
 const OVER: u64 = 60_000_000;
 
-/// Draws a world by its seed in which a side shuts down, and demands that every flow that was
-/// opened comes through whole, that those that still wait for their turn fail or are refused, and
-/// that both sessions end in good order.
-///
-/// # Panics
-/// If not.
+/// Runs a random world in which a side shuts down, and panics unless all goes well. Every flow that
+/// was opened comes through whole. Each flow that still waits for its turn fails or is refused.
+/// Both sessions end in good order.
 pub fn check(seed: u64) {
     let mut rng = seed::stream(seed, "drain", 0);
     let caps: Vec<Rate> = (0..rng.random_range(1..=4))
@@ -38,14 +33,11 @@ pub fn check(seed: u64) {
     // A fourth of the worlds has more flows than may be open at once.
     let crowded = rng.random_range(0..4) == 0;
     let count = if crowded { rng.random_range(65..90) } else { rng.random_range(1..8) };
-    setup
-        .config
-        .iter_mut()
-        .for_each(|config| config.max_flows = if crowded { 1 } else { config.max_flows });
+    let configs = setup.config.iter_mut().filter(|_| crowded);
+    configs.for_each(|config| config.max_flows = 1);
     let mut world = World::new(setup);
     for _ in 0..count {
-        let plan = draw_flow(&mut rng, crowded);
-        world.open(plan);
+        world.open(draw_flow(&mut rng, crowded));
     }
     let side = if rng.random() { Side::Client } else { Side::Server };
     let at = rng.random_range(OPENED + HEARD..4_000_000);
@@ -73,13 +65,13 @@ fn draw_flow(rng: &mut ChaCha8Rng, crowded: bool) -> FlowPlan {
     let mut half = |start| SendPlan {
         bytes: rng.random_range(0..most),
         start,
-        // Some seconds: those that wait for their turn still do when the side shuts down.
+        // Some seconds: flows that wait for their turn still do when the side shuts down.
         rate: if crowded { Some(Rate::bytes(rng.random_range(100..1_000))) } else { rate },
         piece: rng.random_range(100..20_000),
         end: Ending::Finish,
     };
-    // One side may answer only when it has seen the other's end: then the flow is half-closed for a
-    // while.
+    // One side may answer only when it has seen the other's end. Then the flow is half-closed for
+    // a while.
     let sends = [half(Start::AtOnce), half(if crowded { Start::AtOnce } else { Start::AfterFin })];
     let server_opens = rng.random_range(0..3) == 0;
     FlowPlan {

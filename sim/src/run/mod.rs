@@ -5,5 +5,10 @@ pub mod driver;
 pub mod observe;
 pub mod record;
 pub mod steady;
-pub mod transfer;
-pub mod world;
+mod transfer;
+mod world;
+
+pub use observe::{Observer, Seen};
+pub use record::{NamedTrace, Recordings};
+pub use transfer::{FAULTS, Row, Transfer};
+pub use world::{Checks, Setup, World};

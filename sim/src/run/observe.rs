@@ -1,27 +1,38 @@
-//! How a world shows what happens to the sessions in it.
+//! A view of the sessions of a world.
 //!
-//! A side may have many sessions, one after the other and, on a server, at the same time: each has
+//! A side may have many sessions, one after the other and, on a server, at the same time. Each has
 //! a number of its own. Every input is shown twice, before and after, so that an observer has seen
-//! what a session dies of.
+//! the input that a session dies of.
 
-use crate::base::side::Side;
+use crate::base::Side;
 use striper_core::{Input, Instant, Output, Session};
 
-/// One input to one session.
 pub struct Seen<'a> {
-    /// Which session of all that there ever were in this world.
+    /// The session's number.
     pub life: usize,
-    /// Whose it is.
     pub side: Side,
     /// As it is at this moment; before its first input as it was born.
     pub session: &'a Session,
     /// The time on that side's clock.
     pub now: Instant,
-    /// What it is given.
     pub input: &'a Input,
-    /// What came of it; `None` before it is given.
+    /// `None` before the input is given.
     pub outputs: Option<&'a [Output]>,
 }
 
-/// Sees each input to each session, in order.
 pub type Observer = Box<dyn FnMut(&Seen)>;
+
+/// Gives an input to a session, by number and side, and shows it to the observer.
+pub fn give(
+    observer: &mut Option<Observer>,
+    (life, side): (usize, Side),
+    session: &mut Session,
+    now: Instant,
+    input: Input,
+    outputs: &mut Vec<Output>,
+) {
+    let Some(observe) = observer else { return session.handle(now, input, outputs) };
+    observe(&Seen { life, side, session, now, input: &input, outputs: None });
+    session.handle(now, input.clone(), outputs);
+    observe(&Seen { life, side, session, now, input: &input, outputs: Some(outputs) });
+}

@@ -1,12 +1,12 @@
 //! Traces of a simulated world: one of each session, from its first input to its end or to that of
 //! the world.
 //!
-//! Nothing is lost by a failure: an input is written down before the session is given it, and what
-//! was recorded outlives a world that panics.
+//! A failure loses nothing: an input is written down before the session is given it, and the
+//! recording outlives a world that panics.
 
-use crate::base::files::{self, Draft, FileKind};
-use crate::base::side::Side;
-use crate::run::observe::{Observer, Seen};
+use crate::base::files::{Draft, FileKind};
+use crate::base::{Side, files};
+use crate::run::{Observer, Seen};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,21 +16,18 @@ use striper_core::trace::{self, Header, Recorder};
 /// A trace as it was recorded. A trace with a comment at its top is somebody's work.
 const TRACE: FileKind<'static> = FileKind { name: "a trace as recorded", begins: trace::BEGINS };
 
-/// What traces of this program say of who wrote them.
+/// The name of this program in traces.
 const PROGRAM: &str = concat!("sim ", env!("CARGO_PKG_VERSION"));
 
-/// What a trace can hold of a failure's words, in characters.
+/// The most characters of a failure's message in a trace.
 const LONGEST_REASON: usize = 200;
 
-/// A world's traces under way.
 pub struct Recordings(Rc<RefCell<State>>);
 
-/// The trace of one session.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NamedTrace {
-    /// Its name: `client` and `server` for the first of each side, then `server.2` and so on.
+    /// `client` and `server` for the first of each side, then `server.2` and so on.
     pub name: String,
-    /// The trace.
     pub text: String,
 }
 
@@ -44,25 +41,24 @@ struct Recording {
     name: String,
     recorder: Recorder,
     text: String,
-    /// It has been given an input, and what comes of it is not known yet.
+    /// It has been given an input whose outputs are not known yet.
     in_doubt: bool,
 }
 
 impl Recordings {
-    /// Nothing is recorded yet. `scenario_of` is the command that makes the trace of a name anew.
+    /// `scenario_of` is the command that makes the trace of a name anew.
     pub fn new(scenario_of: impl Fn(&str) -> String + 'static) -> Recordings {
         let scenario_of = Box::new(scenario_of);
         Recordings(Rc::new(RefCell::new(State { scenario_of, recordings: BTreeMap::new() })))
     }
 
-    /// What is to watch a world in which nothing has happened yet.
+    /// The observer for a world in which nothing has happened yet.
     pub fn observer(&self) -> Observer {
         let state = Rc::clone(&self.0);
         Box::new(move |seen| state.borrow_mut().take(seen))
     }
 
-    /// What was recorded, in the order in which the sessions were born, up to a failure if there
-    /// was one.
+    /// The traces in the order in which the sessions were born, up to a failure if there was one.
     pub fn finish(self, failure: Option<&str>) -> Vec<NamedTrace> {
         let recordings = std::mem::take(&mut self.0.borrow_mut().recordings);
         recordings.into_values().map(|recording| recording.finish(failure)).collect()
@@ -79,7 +75,6 @@ impl State {
         self.recordings.get_mut(&seen.life).expect("a recording that was begun").take(seen);
     }
 
-    /// The name of a side's next session.
     fn name(&self, side: Side) -> String {
         let side = ["client", "server"][side.index()];
         let before =
@@ -113,8 +108,7 @@ impl Recording {
             failure.lines().next().unwrap_or_default().chars().take(LONGEST_REASON).collect()
         };
         match failure {
-            // Without an end: the last input's outputs are missing, and a player expects no more of
-            // it.
+            // Without an end: the last input's outputs are missing, and a player expects no more.
             Some(failure) if self.in_doubt => {
                 self.text += &format!("# The session panics here: {}\n", reason(failure));
             }
@@ -130,8 +124,8 @@ impl Recording {
 }
 
 /// Writes traces to PATH.client, PATH.server, PATH.server.2 and so on. All are written whole before
-/// the first gets its name. Earlier traces are replaced. Returns the names of the files, or what
-/// went wrong.
+/// the first gets its name. Earlier traces are replaced. Returns the names of the files, or an
+/// error for people.
 pub fn write(path: &Path, traces: &[NamedTrace]) -> Result<Vec<PathBuf>, String> {
     let files: Vec<PathBuf> = traces.iter().map(|trace| file(path, &trace.name)).collect();
     let drafts = files.iter().zip(traces);
@@ -141,7 +135,7 @@ pub fn write(path: &Path, traces: &[NamedTrace]) -> Result<Vec<PathBuf>, String>
     Ok(files)
 }
 
-/// Says whether the traces of both sides can be written.
+/// Whether the traces of both sides can be written.
 pub fn check(path: &Path) -> Result<(), String> {
     ["client", "server"].iter().try_for_each(|name| files::check(&file(path, name), TRACE))
 }

@@ -3,11 +3,9 @@
 //!
 //! These checks are about speed, in virtual time. The swarm checks that nothing is lost.
 
-use crate::base::rate::Rate;
-use crate::base::side::Side;
-use crate::net::app::FlowPlan;
-use crate::run::transfer::Transfer;
-use crate::run::world::{Setup, World};
+use crate::base::{Rate, Side};
+use crate::net::FlowPlan;
+use crate::run::{Setup, Transfer, World};
 use std::time::Duration;
 use striper_core::SchedulerKind;
 
@@ -20,13 +18,10 @@ pub const ROUTES: [(Rate, Duration); 4] = [
 ];
 
 /// Over one to five stripes like this, goodput is at least 0.95 of the oracle, and no stripe costs
-/// more than 2 %.
-///
-/// # Panics
-/// If not, with the command that repeats it.
+/// more than 2 %. Panics otherwise, with the command that repeats it.
 pub fn check_goodput((cap, rtt): (Rate, Duration)) {
-    // The queue holds 100 ms: on longer routes one halving leaves a stripe idle, whoever sends.
-    // Half a minute on one stripe.
+    // Half a minute on one stripe. The queue holds 100 ms: on longer routes one halving leaves a
+    // stripe idle under any sender.
     let size = cap.as_bytes() * 30;
     let transfer = Transfer { caps: vec![cap], rtt, size, ..Transfer::default() };
     let mut before = Duration::MAX;
@@ -43,11 +38,8 @@ pub fn check_goodput((cap, rtt): (Rate, Duration)) {
     }
 }
 
-/// Small flows come through within half a second beside a bulk flow, and two bulk flows share:
-/// neither gets more than twice what the other gets.
-///
-/// # Panics
-/// If not.
+/// Small flows come through within half a second beside bulk flows. Of two bulk flows, neither gets
+/// more than twice as much as the other. Panics otherwise.
 pub fn check_fairness() {
     let mut world = World::new(Setup::capped(1, &[Rate::mbit(5); 3], Duration::from_millis(20)));
     let bulk = [20, 20].map(|mib| world.open(FlowPlan::upload(0, mib << 20)));

@@ -1,44 +1,37 @@
-//! One transfer measured over several stripe counts; `table` and `page` say how it went.
+//! One transfer measured over several stripe counts.
 //!
-//! The transfer's clock starts when the flow is opened on stripes that are up (dialing is not
-//! measured) and stops when the FIN has come out at the other end. Same transfer, same text, to the
-//! byte.
+//! The clock starts when the flow is opened on stripes that are up, so dialing is not measured. It
+//! stops when the FIN has come out at the other end. The same transfer gives the same figures.
 
-use crate::base::rate::Rate;
-use crate::base::scheduler;
-use crate::base::side::Side;
-use crate::base::units::{micros, write_percent, write_rate, write_size, write_time};
-use crate::net::app::FlowPlan;
-use crate::net::faults::{Fault, Told};
-use crate::net::oracle::{Pipe, fluid_time};
-use crate::run::record::{self, NamedTrace, Recordings};
-use crate::run::world::{Checks, Setup, World};
+use crate::base::{
+    Rate, Side, micros, scheduler, write_percent, write_rate, write_size, write_time,
+};
+use crate::net::{Fault, FlowPlan, Pipe, Told, fluid_time};
+use crate::run::{Checks, NamedTrace, Recordings, Setup, World, record};
 use std::path::Path;
 use std::time::Duration;
 use striper_core::SchedulerKind;
 
-/// A transfer that is to be measured, and with what.
+/// A transfer that is to be measured.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Transfer {
     /// The stripes' caps, dealt in turn.
     pub caps: Vec<Rate>,
-    /// How many stripes, one measurement each.
+    /// The counts of stripes, one measurement each.
     pub stripes: Vec<usize>,
     /// Round-trip time of every stripe, without queueing.
     pub rtt: Duration,
     /// Loss probability of a packet in millionths.
     pub loss: u32,
-    /// The master seed.
     pub seed: u64,
     /// How long the stripes are up and idle before the flow is opened.
     pub idle: Duration,
-    /// How many bytes the flow carries.
     pub size: u64,
-    /// How stripes are chosen, one measurement each.
+    /// One measurement each.
     pub schedulers: Vec<SchedulerKind>,
     /// Check the sessions' invariants after every input.
     pub check: bool,
-    /// What goes wrong, when after the flow has been opened, and with which stripe's route.
+    /// Times after the opening of the flow, numbers of routes, and faults.
     pub faults: Vec<(Duration, usize, Fault)>,
 }
 
@@ -71,17 +64,14 @@ pub const FAULTS: [(&str, Fault); 8] = [
     ("heal", Fault::Heal),
 ];
 
-/// The name of a fault on the command line.
 fn fault_name(fault: &Fault) -> &'static str {
     FAULTS.iter().find(|(_, known)| known == fault).map_or("?", |(name, _)| name)
 }
 
-/// How one measurement went.
+/// The result of one measurement.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Row {
-    /// How stripes were chosen.
     pub scheduler: SchedulerKind,
-    /// How many there were.
     pub stripes: usize,
     /// The time of the transfer, `None` if it did not end within a hundred times the oracle's.
     pub time: Option<Duration>,
@@ -91,7 +81,6 @@ pub struct Row {
     pub reorder_peak: u64,
     /// Payload bytes that were handed to a stripe again.
     pub resent: u64,
-    /// Bytes of the transfer.
     size: u64,
 }
 
@@ -107,12 +96,10 @@ impl Row {
     }
 }
 
-/// A measurement and what it was made with.
 pub(crate) struct Run<T> {
     pub(crate) row: Row,
-    /// What came of showing the world.
+    /// The value that `watch` returned.
     pub(crate) watched: T,
-    /// As it is at the end.
     pub(crate) world: World,
     /// When the flow was opened, in microseconds.
     pub(crate) start: u64,
@@ -140,7 +127,6 @@ impl Transfer {
         )
     }
 
-    /// The faults as they are given to `--fault`.
     pub(crate) fn written_faults(&self) -> Vec<String> {
         let write = |(at, route, fault): &(Duration, usize, Fault)| {
             format!("{}:{route}:{}", write_time(*at), fault_name(fault))
@@ -148,7 +134,6 @@ impl Transfer {
         self.faults.iter().map(write).collect()
     }
 
-    /// The random loss and the faults, for people.
     pub(crate) fn trouble(&self) -> String {
         let loss = match self.loss {
             0 => "no random loss".into(),
@@ -161,12 +146,11 @@ impl Transfer {
         }
     }
 
-    /// Runs one transfer.
     pub fn measure(&self, stripes: usize, scheduler: SchedulerKind) -> Row {
         self.run(stripes, scheduler, |_| ()).row
     }
 
-    /// Runs one transfer and records it: the client's trace and the server's.
+    /// The client's trace and the server's.
     pub fn record(&self, stripes: usize, scheduler: SchedulerKind) -> Vec<NamedTrace> {
         let command = self.command(stripes, scheduler);
         let recordings = Recordings::new(move |_| command.clone());

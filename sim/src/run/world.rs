@@ -1,10 +1,10 @@
 //! Two real sessions, the TCP connections between them and the programs behind them, in virtual
 //! time.
 //!
-//! The world plays the part of both proxies' drivers: it performs each output, tells the session
-//! what came of it, and sends a tick when a deadline has come, after everything else of that
-//! microsecond. Nothing in it depends on anything but its [`Setup`] and what was scheduled, so a
-//! run can be repeated bit for bit.
+//! The world plays the part of both proxies' drivers. It performs each output and tells the session
+//! the result. It sends a tick when a deadline has come, after everything else of that microsecond.
+//! A world depends only on its [`Setup`] and on the events that were scheduled, so a run can be
+//! repeated bit for bit.
 //!
 //! Oracles after every input to a session:
 //! - those of [`crate::net::app`];
@@ -25,13 +25,9 @@ mod setup;
 mod steps;
 mod stripes;
 
-use crate::base::agenda::Agenda;
-use crate::base::kinds::Kinds;
-use crate::base::seed::{self, Digest};
-use crate::base::side::Side;
-use crate::net::app::{Flow, FlowPlan};
-use crate::net::faults::{Fault, ProcessFault};
-use crate::run::observe::Observer;
+use crate::base::{Agenda, Digest, Kinds, Side, seed};
+use crate::net::{Fault, Flow, FlowPlan, ProcessFault};
+use crate::run::Observer;
 use conn::{Conn, Route};
 use lives::{Life, Process};
 use rand::Rng;
@@ -41,7 +37,6 @@ use std::collections::{BTreeSet, VecDeque};
 use steps::{Event, Job};
 use striper_core::{EndReason, Input, Output, Role, Session, SessionId, Stats};
 
-/// The whole simulated world.
 pub struct World {
     now: u64,
     setup: Setup,
@@ -57,7 +52,7 @@ pub struct World {
     outputs: Vec<Output>,
     routes: Vec<Route>,
     conns: Vec<Conn>,
-    /// Those of which at least one end is of use.
+    /// Connections of which at least one end is of use.
     present: Vec<usize>,
     wanted: usize,
     /// A `Redial` is under way.
@@ -68,7 +63,7 @@ pub struct World {
     rng: ChaCha8Rng,
     digest: Digest,
     inputs: u64,
-    /// Pieces of stripes' bytes that went into sessions, and frames put on stripes: each makes at
+    /// Pieces of stripes' bytes that went into sessions, and frames put on stripes. Each makes at
     /// most one delivery.
     pieces: u64,
     deliveries: u64,
@@ -85,18 +80,11 @@ impl World {
         rng.fill_bytes(&mut id);
         let roles = [Role::Client, Role::Server { instance: rng.next_u64() }];
         let processes = Side::BOTH.map(Process::new);
-        let lives = Side::BOTH
-            .map(|side| {
-                let index = side.index();
-                Life::new(
-                    side,
-                    roles[index],
-                    SessionId(id),
-                    setup.config[index],
-                    processes[index].clock(0),
-                )
-            })
-            .into();
+        let life = |side: Side| {
+            let (role, config) = (roles[side.index()], setup.config[side.index()]);
+            Life::new(side, role, SessionId(id), config, processes[side.index()].clock(0))
+        };
+        let lives = Side::BOTH.map(life).into();
         let mut world = World {
             now: 0,
             agenda: Agenda::new(),
@@ -123,15 +111,15 @@ impl World {
             observer: None,
             setup,
         };
-        // The first to happen, so that an observer misses nothing.
+        // These events come first, so that an observer misses nothing.
         for side in Side::BOTH {
             world.command(0, side, Input::Tick);
         }
         world
     }
 
-    /// From now on `observer` sees every input to a session and what came of it, in order. Asked
-    /// for right after [`World::new`], that is all of them.
+    /// From now on `observer` sees every input to a session with its outputs, in order. Right after
+    /// [`World::new`] that is all of them.
     pub fn observe(&mut self, observer: Observer) {
         self.observer = Some(observer);
     }
@@ -141,7 +129,7 @@ impl World {
         self.now
     }
 
-    /// Has a flow opened when its plan says so. Its number is that of [`World::flow`].
+    /// Has a flow opened when its plan says so. Returns its number.
     pub fn open(&mut self, plan: FlowPlan) -> usize {
         let index = self.flows.len();
         self.agenda.add(plan.at.max(self.now), Event::Open { flow: index });
@@ -150,17 +138,15 @@ impl World {
         index
     }
 
-    /// Has something go wrong with a route, by its number in the setup.
     pub fn fault(&mut self, at: u64, route: usize, fault: Fault) {
         self.agenda.add(at.max(self.now), Event::Fault { route, fault });
     }
 
-    /// Has something happen to a side's process.
     pub fn process_fault(&mut self, at: u64, side: Side, process_fault: ProcessFault) {
         self.agenda.add(at.max(self.now), Event::ProcessFault { side, process_fault });
     }
 
-    /// Gives a side's session an input of its own, such as `Shutdown` or `Abort`.
+    /// Gives a side's latest session an input of its own, such as `Shutdown` or `Abort`.
     pub fn command(&mut self, at: u64, side: Side, input: Input) {
         self.agenda.add(at.max(self.now), Event::Command { side, input });
     }
@@ -186,13 +172,13 @@ impl World {
         self.drain();
     }
 
-    /// Lets everything happen up to a time, that included.
+    /// Runs up to a time, that included.
     pub fn run_until(&mut self, end: u64) {
         self.run_while(end, |_| true);
     }
 
-    /// Lets things happen while a condition holds, at most up to a time. Whether the condition has
-    /// ceased to hold.
+    /// Runs while a condition holds, at most up to a time. Whether the condition has ceased to
+    /// hold.
     pub fn run_while(&mut self, end: u64, condition: impl Fn(&World) -> bool) -> bool {
         while condition(self) {
             if !self.step(end) {
@@ -203,13 +189,12 @@ impl World {
         true
     }
 
-    /// Lets things happen until all flows are over, at most up to a time. Whether they are.
+    /// Runs until all flows are over, at most up to a time. Whether they are.
     pub fn run_to_end(&mut self, end: u64) -> bool {
         self.run_while(end, |world| !world.open.is_empty())
     }
 
-    /// Lets things happen until both sides have all their stripes, at most up to a time. Whether
-    /// they have.
+    /// Runs until both sides have all their stripes, at most up to a time. Whether they have.
     pub fn warm_up(&mut self, end: u64) -> bool {
         let stripes = self.setup.config[0].stripes;
         self.run_while(end, |world| {
@@ -217,42 +202,36 @@ impl World {
         })
     }
 
-    /// A flow by its number.
     pub fn flow(&self, index: usize) -> &Flow {
         &self.flows[index]
     }
 
-    /// All flows.
     pub fn flows(&self) -> &[Flow] {
         &self.flows
     }
 
-    /// What a side's latest session tells about itself.
+    /// The statistics of a side's latest session.
     pub fn stats(&self, side: Side) -> Stats {
         self.session(side).stats()
     }
 
-    /// A side's latest session.
     pub fn session(&self, side: Side) -> &Session {
         &self.lives[self.current[side.index()]].session
     }
 
-    /// Why a side's latest session has ended, if it has.
     pub fn ended(&self, side: Side) -> Option<EndReason> {
         self.lives[self.current[side.index()]].ended
     }
 
-    /// Every session that is of use, also a server's that no client will come back for.
+    /// The sessions that are of use, also a server's that no client will come back for.
     pub fn live_sessions(&self) -> impl Iterator<Item = &Session> {
         self.lives.iter().filter(|life| life.is_alive()).map(|life| &life.session)
     }
 
-    /// All sessions that there ever were.
     pub fn sessions(&self) -> impl Iterator<Item = &Session> {
         self.lives.iter().map(|life| &life.session)
     }
 
-    /// Whether a session has ended or died.
     pub fn has_lost_sessions(&self) -> bool {
         self.lives.iter().any(|life| !life.is_alive())
     }
@@ -265,17 +244,16 @@ impl World {
         felt
     }
 
-    /// How many faults, of routes and of processes, really hit something.
+    /// The number of faults, of routes and of processes, that really hit something.
     pub fn hits(&self) -> u64 {
         self.hits
     }
 
-    /// A hash of everything that both sessions have put out, with the time of each.
+    /// A hash of all outputs of both sessions, with the time of each.
     pub fn digest(&self) -> u64 {
         self.digest.value()
     }
 
-    /// How many inputs both sessions have had.
     pub fn inputs(&self) -> u64 {
         self.inputs
     }

@@ -1,12 +1,12 @@
 //! The hunts, and the process that starts them.
 
 use super::bugs;
-use crate::base::failure::catch;
-use crate::base::say::say;
+use crate::base::{catch, say};
 use crate::run::{drain, driver, steady};
 use crate::search::bugs::patch::Bug;
 use crate::search::exhaust::{breadth, worlds};
-use crate::search::swarm::{self, Size, draw_sized};
+use crate::search::swarm;
+use crate::search::swarm::{Size, draw_sized};
 use std::ops::Range;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};

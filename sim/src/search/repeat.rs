@@ -1,9 +1,8 @@
-//! Commands that repeat what this program does: built as it is, with the bug that is active in it.
+//! Commands that repeat a run, with the features of this program and the bug that is active in it.
 
 use crate::search::bugs;
 
-/// `cargo run -p sim -- WORDS`, with what the program was built with. A debug build if not
-/// `release`.
+/// `cargo run -p sim -- WORDS`. A debug build if not `release`.
 pub fn command(release: bool, words: &str) -> String {
     let release = if release { " --release" } else { "" };
     let features = if cfg!(feature = "buggify") { " --features buggify" } else { "" };

@@ -1,13 +1,10 @@
 //! The page of a measurement: its own figures, its oracle and its command.
 
-use crate::base::rate::Rate;
-use crate::base::scheduler as schedulers;
-use crate::base::side::Side;
-use crate::base::units::micros;
-use crate::run::transfer::{Row, Transfer};
-use crate::run::world::World;
+use crate::base::{Rate, Side, micros, scheduler as schedulers};
+use crate::run::{Row, Transfer, World};
+use crate::show::picture;
 use crate::show::picture::scale::{show_rate, show_size, show_time};
-use crate::show::picture::{self, Figure, Oracle, Summary, Timeline, render};
+use crate::show::picture::{Figure, Oracle, Summary, Timeline, render};
 use std::collections::BTreeMap;
 use striper_core::{SchedulerKind, StripeId};
 
@@ -73,7 +70,7 @@ fn figures(row: &Row, timeline: &Timeline) -> Vec<Figure> {
         Some(time) => vec![
             Figure::new(
                 "Goodput",
-                crate::base::units::show_rate(row.goodput()),
+                crate::base::show_rate(row.goodput()),
                 "payload, from opening to FIN",
             ),
             Figure::new(
@@ -149,7 +146,7 @@ mod tests {
         let page = drawn(&transfer);
         let row = transfer.measure(2, SchedulerKind::Earliest);
         for figure in [
-            crate::base::units::show_rate(row.goodput()),
+            crate::base::show_rate(row.goodput()),
             format!("{:.3}", row.share()),
             format!("{:.3} s", micros(row.time.unwrap()) as f64 / 1e6),
             format!("oracle {:.3} s", micros(row.ideal) as f64 / 1e6),

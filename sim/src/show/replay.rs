@@ -1,9 +1,8 @@
 //! `sim replay` plays traces, or says what their flows waited for.
 
-use crate::base::failure::{Failure, catch};
-use crate::base::files;
-use crate::base::side::Side;
-use crate::show::explain::{self, Source, explain};
+use crate::base::{Failure, Side, catch, files};
+use crate::show::explain;
+use crate::show::explain::{Source, explain};
 use crate::show::picture::{PAGE, Summary, Timeline, render};
 use std::fs;
 use std::path::{Path, PathBuf};

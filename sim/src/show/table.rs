@@ -1,8 +1,7 @@
 //! The table and the JSON document of measurements.
 
-use crate::base::scheduler;
-use crate::base::units::{micros, show_rate, write_size, write_time};
-use crate::run::transfer::{Row, Transfer};
+use crate::base::{micros, scheduler, show_rate, write_size, write_time};
+use crate::run::{Row, Transfer};
 use std::fmt::Write as _;
 use std::time::Duration;
 

@@ -1,35 +1,30 @@
-//! What a program does next, as its plan has it: how much it sends, and how much it takes of what
-//! has come.
+//! The next step of a program, by its plan: the bytes that it sends, and those that it takes of
+//! the bytes that have come.
 //!
-//! Invariant: it gives no more than there is room for and no more than its plan, and takes no more
-//! than was delivered.
+//! Invariant: it gives no more than there is room for and no more than its plan has, and takes no
+//! more than was delivered.
 
 use super::pattern;
 use super::{EndState, Ending, Flow, ReadPlan, Start};
-use crate::base::kinds::Kind;
-use crate::base::rate::Rate;
-use crate::base::side::Side;
+use crate::base::{Kind, Rate, Side};
 use bytes::Bytes;
 
-/// Bytes that a slow reader takes at once are those of this time, in microseconds.
+/// A slow reader takes its bytes once in so many microseconds.
 const READ_EVERY: u64 = 10_000;
 
-/// What a program does next when it may send.
+/// The next step of a program that may send.
 #[derive(Debug)]
 pub enum Write {
-    /// Gives these bytes.
     Data(Bytes),
-    /// Gives its FIN.
     Finish,
-    /// Breaks off.
     Reset,
-    /// Has nothing until then.
+    /// Nothing to send until then.
     Wait(u64),
-    /// Waits for room or for the other side, or is done.
+    /// It waits for room or for the other side, or is done.
     Nothing,
 }
 
-/// What a program has read.
+/// A program's read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Consumed {
     /// The new cumulative count, if it has changed.
@@ -41,7 +36,7 @@ pub struct Consumed {
 }
 
 impl Flow {
-    /// What the program does now, given how many bytes the session takes.
+    /// The program's next step, given the number of bytes that the session takes.
     pub fn next_write(&mut self, side: Side, room: u64, now: u64) -> Write {
         let (key, eager, is_opener) =
             (pattern::key(self.index, side.index()), self.eager, self.plan.opener == side);
@@ -65,7 +60,7 @@ impl Flow {
         let mut len = room.min(half.piece).min(half.bytes - end.given);
         if let Some(rate) = half.rate.filter(|_| !eager).map(Rate::as_bytes) {
             let due = ((now - end.opened_at) as u128 * rate as u128 / 1_000_000) as u64;
-            // About ten milliseconds' worth at a time.
+            // The bytes of about ten milliseconds at a time.
             let grain = (rate / 100).clamp(1, len.max(1));
             if due < end.given + grain {
                 let micros =
@@ -82,7 +77,7 @@ impl Flow {
         Write::Data(data)
     }
 
-    /// What the program takes now of what was delivered.
+    /// Takes the program's part of the bytes that were delivered.
     pub fn consume(&mut self, side: Side, now: u64) -> Consumed {
         let reader = if self.eager { ReadPlan::default() } else { self.plan.reads[side.index()] };
         let end = &mut self.ends[side.index()];

@@ -1,17 +1,16 @@
-//! The oracles of what a session tells a program: each panics at what must not be, and notes the
-//! rest.
+//! The oracles of a session's words to a program. Each panics over a word that must not be, and
+//! notes the others.
 //!
-//! Bytes come in order and equal the pattern, FIN once and after the last byte, nothing after a
-//! reset or the end, no reset without a cause, and what was given before a peer's reset is
-//! delivered before it.
+//! Bytes come in order and equal the pattern. A FIN comes once, after the last byte. Nothing comes
+//! after a reset or the end. No reset comes without a cause, and bytes that were given before a
+//! peer's reset are delivered before it.
 
 use super::pattern;
 use super::{EndState, Flow};
-use crate::base::side::Side;
+use crate::base::Side;
 use striper_core::Reason;
 
 impl Flow {
-    /// The other side has accepted.
     pub fn accepted(&mut self, side: Side, now: u64) {
         self.assert_open(side, "ACCEPT");
         assert_eq!(side, self.plan.opener, "only an opener hears of acceptance");
@@ -19,7 +18,6 @@ impl Flow {
         assert_eq!(end.accepted_at.replace(now), None, "accepted once");
     }
 
-    /// Checks a piece that came.
     pub fn deliver(&mut self, side: Side, data: &[u8], now: u64) {
         self.assert_open(side, "data");
         let key = pattern::key(self.index, side.other().index());
@@ -37,7 +35,6 @@ impl Flow {
         end.last_byte_at = now;
     }
 
-    /// Checks a FIN that came.
     pub fn finish(&mut self, side: Side, now: u64) {
         self.assert_open(side, "FIN");
         let (finished, given) = (self.end(side.other()).finished, self.end(side.other()).given);
@@ -49,10 +46,9 @@ impl Flow {
         end.fin_at = Some(now);
     }
 
-    /// Checks a reset that came.
     pub fn reset(&mut self, side: Side, reason: Reason, now: u64) {
         if self.end(side).state == EndState::ResetHere {
-            // Both broke it off, or the session ended: no harm.
+            // Both sides broke it off, or the session ended: no harm.
             return;
         }
         self.assert_open(side, "a reset");
@@ -77,8 +73,8 @@ impl Flow {
         end.state = EndState::PeerReset(reason);
     }
 
-    /// Checks a refusal that came. `draining` if the other side's session opens no more flows: then
-    /// it refuses what it has not shown to its program.
+    /// Checks a refusal. If the other side's session is `draining`, it refuses flows that it has
+    /// not shown to its program.
     pub fn refused(&mut self, side: Side, reason: Reason, draining: bool, now: u64) {
         if self.end(side).state == EndState::ResetHere {
             return;
@@ -95,7 +91,6 @@ impl Flow {
         end.ended_at = Some(now);
     }
 
-    /// The session says that the flow is done.
     pub fn ended(&mut self, side: Side, now: u64) {
         let finished = self.end(side).finished;
         let end = self.end_mut(side);

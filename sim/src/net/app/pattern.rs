@@ -1,12 +1,12 @@
 //! The bytes of a flow: each follows from (flow, direction, offset), so that any piece can be
 //! checked on the spot.
 //!
-//! Invariant: what stands at an offset never depends on how the bytes are cut.
+//! Invariant: the byte at an offset never depends on how the bytes are cut.
 
-use crate::base::seed::Digest;
+use crate::base::Digest;
 use bytes::{Bytes, BytesMut};
 
-/// Names a direction of a flow: by the flow's number and that of the side that sends.
+/// The name of a direction: by the flow's number and that of the side that sends.
 pub fn key(flow: usize, from: usize) -> u64 {
     let mut digest = Digest::new();
     digest.number(flow as u64);
@@ -22,7 +22,7 @@ fn word(key: u64, offset: u64) -> [u8; 8] {
     (z ^ (z >> 31)).to_le_bytes()
 }
 
-/// The bytes of a direction from `offset` on.
+/// The bytes from `offset` on.
 pub fn bytes(key: u64, offset: u64, len: usize) -> Bytes {
     let skip = (offset % 8) as usize;
     let mut data = BytesMut::with_capacity(skip + len + 8);
@@ -34,7 +34,7 @@ pub fn bytes(key: u64, offset: u64, len: usize) -> Bytes {
     data.freeze().slice(skip..skip + len)
 }
 
-/// Whether these are the bytes of a direction from `offset` on.
+/// Whether these are the bytes from `offset` on.
 pub fn matches(key: u64, offset: u64, data: &[u8]) -> bool {
     let skip = (offset % 8) as usize;
     let head = data.len().min((8 - skip) % 8);

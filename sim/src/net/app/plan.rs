@@ -1,54 +1,44 @@
-//! What both programs of a flow shall do: plain data, drawn at random or written down.
+//! The plan of both programs of a flow: plain data, drawn at random or written down.
 //!
-//! Invariant: a plan never changes while its flow lives; how far it has come is told by
-//! [`super::Flow`].
+//! Invariant: a plan never changes while its flow lives; [`super::Flow`] says how far it has come.
 
-use crate::base::rate::Rate;
-use crate::base::side::Side;
+use crate::base::{Rate, Side};
 use std::time::Duration;
 use striper_core::Reason;
 
-/// How the program that a flow was opened to answers.
+/// The answer of the program that a flow was opened to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Answer {
-    /// Accepts after so long.
+    /// After so long.
     Accept(Duration),
-    /// Refuses after so long.
     Refuse(Duration, Reason),
 }
 
 /// When a program begins to send.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Start {
-    /// As soon as there is a flow.
     AtOnce,
-    /// When it has seen the other's FIN, as one who answers a request.
+    /// When it has seen the other's FIN, as a program that answers a request.
     AfterFin,
 }
 
-/// What a program does after its last byte.
+/// A program's step after its last byte.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ending {
-    /// Sends a FIN.
     Finish,
-    /// Resets the flow.
     Reset,
     /// Leaves it open.
     Never,
 }
 
-/// What one program sends.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SendPlan {
-    /// How many bytes.
     pub bytes: u64,
-    /// When it begins.
     pub start: Start,
-    /// How fast; as fast as it can if not given.
+    /// As fast as it can if not given.
     pub rate: Option<Rate>,
-    /// How many bytes at once at most.
+    /// The most bytes at once.
     pub piece: u64,
-    /// What comes then.
     pub end: Ending,
 }
 
@@ -59,10 +49,9 @@ impl SendPlan {
     }
 }
 
-/// How one program reads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ReadPlan {
-    /// How fast; all at once if not given.
+    /// All at once if not given.
     pub rate: Option<Rate>,
     /// Stops for good after so many bytes (0 never reads).
     pub stop_after: Option<u64>,
@@ -70,20 +59,17 @@ pub struct ReadPlan {
     pub burst: Option<u64>,
 }
 
-/// A flow and what both programs do with it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FlowPlan {
-    /// Whose program opens it.
+    /// The side whose program opens it.
     pub opener: Side,
     /// When, in microseconds.
     pub at: u64,
-    /// How the other answers.
     pub answer: Answer,
-    /// What the client's program and the server's program send.
+    /// By the client's program and by the server's program.
     pub sends: [SendPlan; 2],
-    /// How they read.
     pub reads: [ReadPlan; 2],
-    /// Who breaks it off, and when, in microseconds.
+    /// The side that breaks it off, and when, in microseconds.
     pub reset: Option<(Side, u64)>,
 }
 

@@ -1,19 +1,18 @@
-//! What the network does to a packet: a bottleneck, whose rate may change at times that are known,
-//! with a drop-tail queue, random loss, delay and jitter.
+//! The network on the way of a packet: a bottleneck with a drop-tail queue, random loss, delay and
+//! jitter. Its rate may change at times that are known.
 //!
 //! Invariant: packets arrive in the order in which they were sent, whatever changes in between.
 
 use super::{LinkSpec, MSS};
-use crate::base::kinds::{Kind, Kinds};
-use crate::base::units::micros;
+use crate::base::{Kind, Kinds, micros};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 /// The way of a direction's packets.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Bottleneck {
-    /// When it will have sent what it holds, in nanoseconds: at 1 Gbit/s a packet takes 11.6 µs,
-    /// and whole microseconds would cost 3 % of the rate.
+    /// When it will have sent its queue, in nanoseconds. At 1 Gbit/s a packet takes 11.6 µs, so
+    /// whole microseconds would cost 3 % of the rate.
     free_at: u64,
     /// Packets that leave before this time arrive after it.
     clogged_until: u64,
@@ -21,7 +20,6 @@ pub(super) struct Bottleneck {
 }
 
 impl Bottleneck {
-    /// What leaves before `until` arrives after it.
     pub fn clog(&mut self, until: u64) {
         self.clogged_until = self.clogged_until.max(until);
     }
@@ -31,8 +29,8 @@ impl Bottleneck {
         now.max(self.free_at.div_ceil(1_000)) + spec.delay_micros()
     }
 
-    /// When a packet of so many bytes arrives; `None` if it is dropped or lost. `felt` learns what
-    /// happens to it.
+    /// When a packet of so many bytes arrives; `None` if it is dropped or lost. The trouble that
+    /// it meets is added to `felt`.
     pub fn pass(
         &mut self,
         now: u64,
@@ -66,8 +64,8 @@ impl Bottleneck {
     }
 }
 
-/// What leaves from one time to another (nanoseconds), in billionths of a bit: in u128, because a
-/// queue may hold minutes and a rate go to 100 Gbit/s.
+/// The bits that leave from one time to another (nanoseconds), in billionths. They are a u128,
+/// because a queue may hold minutes and a rate go to 100 Gbit/s.
 fn carried(from: u64, to: u64, spec: &LinkSpec) -> u128 {
     let (mut at, mut rate, mut sum) = (from, spec.rate, 0);
     for (time, next) in &spec.rates {
@@ -78,7 +76,7 @@ fn carried(from: u64, to: u64, spec: &LinkSpec) -> u128 {
     sum + u128::from(to.saturating_sub(at)) * u128::from(rate.as_bits())
 }
 
-/// When so many bytes have left that begin to at `from`, in nanoseconds.
+/// When so many bytes have left that begin to leave at `from`, in nanoseconds.
 fn left_by(from: u64, len: u64, spec: &LinkSpec) -> u64 {
     let (mut at, mut rate, mut left) = (from, spec.rate, u128::from(len * 8_000_000_000));
     for (time, next) in &spec.rates {
@@ -95,8 +93,7 @@ fn left_by(from: u64, len: u64, spec: &LinkSpec) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::rate::Rate;
-    use crate::base::seed;
+    use crate::base::{Rate, seed};
     use std::time::Duration;
 
     fn pass(bottleneck: &mut Bottleneck, now: u64, len: u64, spec: &LinkSpec) -> Option<u64> {

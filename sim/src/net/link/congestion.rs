@@ -1,11 +1,11 @@
-//! How many bytes may be in flight: slow start with HyStart's delay test (RFC 9406, section 4.2),
-//! then Reno's packet per round trip, and one halving per window with losses.
+//! The number of bytes that may be in flight. Slow start has HyStart's delay test (RFC 9406,
+//! section 4.2). Then come Reno's packet per round trip, and one halving per window with losses.
 //!
-//! Transmissions are numbered in the order in which they were made; a packet that is sent again has
-//! a new number. Whoever sends counts what is in flight.
+//! Transmissions are numbered in the order in which they were made. A packet that is sent again
+//! has a new number. The sender counts the bytes in flight.
 //!
-//! Invariant: losses of packets that were all under way at a halving cause no second one, and the
-//! window grows only while it is what holds the sender back.
+//! Invariant: losses of packets that were all under way at a halving cause no second one. The
+//! window grows only while nothing else holds the sender back.
 
 use super::MSS;
 
@@ -19,7 +19,7 @@ const HYSTART_RISE: [u64; 2] = [4_000, 16_000];
 #[derive(Clone, Debug)]
 pub(super) struct Congestion {
     window: u64,
-    /// Below it the window grows by what is acknowledged (slow start).
+    /// Below it the window grows by the bytes that are acknowledged (slow start).
     threshold: u64,
     /// Losses of transmissions before this one belong to a halving that has been made.
     recovery_until: u64,
@@ -41,7 +41,6 @@ struct Round {
 }
 
 impl Congestion {
-    /// In slow start, with this window in bytes.
     pub fn new(window: u64) -> Self {
         Congestion {
             window,
@@ -53,7 +52,6 @@ impl Congestion {
         }
     }
 
-    /// Whether so many bytes may be in flight.
     pub fn allows(&self, in_flight: u64) -> bool {
         in_flight <= self.window
     }
@@ -63,8 +61,8 @@ impl Congestion {
         self.full_until = next;
     }
 
-    /// A handshake took so many microseconds: a bound for the shortest round trip, but no sample of
-    /// a round.
+    /// A handshake took so many microseconds. That bounds the shortest round trip, but it is no
+    /// sample of a round.
     pub fn handshake_took(&mut self, rtt: u64) {
         self.min_rtt = self.min_rtt.min(rtt);
     }
@@ -107,7 +105,7 @@ impl Congestion {
         }
     }
 
-    /// Nothing was acknowledged for so long that all that was under way is taken for lost.
+    /// Nothing was acknowledged for so long that everything under way counts as lost.
     pub fn timed_out(&mut self, next: u64) {
         self.halve(next);
         self.window = MSS;
@@ -124,7 +122,7 @@ impl Congestion {
 mod tests {
     use super::*;
 
-    /// One that has been full up to transmission 100.
+    /// A window that has been full up to transmission 100.
     fn full() -> Congestion {
         let mut congestion = Congestion::new(10 * MSS);
         congestion.filled(100);

@@ -1,11 +1,10 @@
-//! The reading program's end: packets are put in order, and what can be read comes out in pieces,
-//! cut as the link's kind has it.
+//! The reading program's end: packets are put in order, and readable bytes come out in pieces that
+//! are cut in the manner of the link.
 //!
-//! Invariant: bytes come out in order and once; where they are cut never depends on what they are.
+//! Invariant: bytes come out in order and once, and their cuts never depend on the bytes.
 
 use super::{LinkSpec, MSS, Packet};
-use crate::base::kinds::{Kind, Kinds};
-use crate::base::units::micros;
+use crate::base::{Kind, Kinds, micros};
 use bytes::{Buf, Bytes};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -17,14 +16,13 @@ const SINGLES: usize = 40;
 /// A choppy link's reader is late by up to so many microseconds.
 const CHOPPY_WAIT: u64 = 400;
 
-/// What has arrived.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Receiver {
     /// All bytes before this offset have arrived.
     received: u64,
     /// Packets beyond a gap, by their offset.
     early: BTreeMap<u64, Packet>,
-    /// What waits for the reader.
+    /// Bytes that wait for the reader.
     inbox: VecDeque<Bytes>,
     fin: bool,
     /// The reader has been called and has not come yet.
@@ -32,12 +30,11 @@ pub(super) struct Receiver {
 }
 
 impl Receiver {
-    /// One that takes every packet for an old one.
+    /// A receiver that takes every packet for an old one.
     pub fn closed() -> Self {
         Receiver { received: u64::MAX / 2, ..Receiver::default() }
     }
 
-    /// Whether bytes wait that nobody has read.
     pub fn has_unread(&self) -> bool {
         !self.inbox.is_empty()
     }
@@ -63,7 +60,7 @@ impl Receiver {
         Some(if most > 0 { rng.random_range(0..most) } else { 0 })
     }
 
-    /// A packet without a gap before it; what has come before is cut off.
+    /// A packet without a gap before it. Bytes that have come before are cut off.
     fn accept(&mut self, mut packet: Packet) {
         let end = packet.offset + packet.data.len() as u64;
         self.fin |= packet.fin && end >= self.received;
@@ -74,7 +71,7 @@ impl Receiver {
         }
     }
 
-    /// Takes what can be read, and whether the stream ends there.
+    /// Takes the readable bytes, and says whether the stream ends there.
     pub fn read(
         &mut self,
         spec: &LinkSpec,
@@ -95,7 +92,6 @@ impl Receiver {
     }
 }
 
-/// Cuts what is read at once into pieces.
 fn cut(mut all: Bytes, spec: &LinkSpec, rng: &mut ChaCha8Rng) -> Vec<Bytes> {
     let mut cuts = Vec::new();
     while spec.bytewise && !all.is_empty() && cuts.len() < SINGLES {
@@ -121,8 +117,7 @@ fn cut(mut all: Bytes, spec: &LinkSpec, rng: &mut ChaCha8Rng) -> Vec<Bytes> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::rate::Rate;
-    use crate::base::seed;
+    use crate::base::{Rate, seed};
     use std::time::Duration;
 
     fn packet(offset: u64, data: &'static [u8], fin: bool) -> Packet {

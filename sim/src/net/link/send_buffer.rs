@@ -1,26 +1,24 @@
-//! The writing program's end: what it has given, and what of that the operating system has taken
-//! and not sent yet.
+//! The writing program's end: the bytes that it has given, and those of them that the operating
+//! system has taken and not sent yet.
 //!
 //! The system takes from the outbox while its unsent part is below a low-water mark, as with
-//! `TCP_NOTSENT_LOWAT`, and while all that it holds, sent or not, fits the send buffer.
+//! `TCP_NOTSENT_LOWAT`. All that it holds, sent or not, fits the send buffer.
 //!
-//! Invariant: bytes leave in order and once, and the count of what was taken never falls.
+//! Invariant: bytes leave in order and once, and the count of bytes taken never falls.
 
 use super::{Breakage, Later, LinkEvent, LinkSpec, MSS};
-use crate::base::kinds::{Kind, Kinds};
+use crate::base::{Kind, Kinds};
 use bytes::{Buf, Bytes, BytesMut};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use std::collections::VecDeque;
 
-/// What was written and has not been sent.
 #[derive(Clone, Debug)]
 pub(super) struct SendBuffer {
     outbox: VecDeque<Bytes>,
     outbox_len: u64,
     /// The program closes after what is in the outbox.
     closing: bool,
-    /// The FIN was sent.
     fin_sent: bool,
     /// Cumulative bytes that the operating system has taken.
     taken: u64,
@@ -29,19 +27,18 @@ pub(super) struct SendBuffer {
     unsent: VecDeque<Bytes>,
     unsent_len: u64,
     low_water: u64,
-    /// False from when the unsent part has reached the low-water mark until it falls below half of
-    /// it (Linux).
+    /// False after the unsent part has reached the low-water mark, until it falls below half of it
+    /// (Linux).
     writable: bool,
     /// A choppy link takes nothing until its `Wake`.
     asleep: bool,
     /// The writing program is stopped: nothing is taken from it.
     frozen: bool,
-    /// What happens once so many bytes are taken.
+    /// The event that happens once so many bytes are taken.
     breakage: Option<(u64, Breakage)>,
 }
 
 impl SendBuffer {
-    /// An empty one with this low-water mark in bytes.
     pub fn new(low_water: u64) -> Self {
         SendBuffer {
             outbox: VecDeque::new(),
@@ -60,51 +57,42 @@ impl SendBuffer {
         }
     }
 
-    /// Cumulative bytes that the operating system has taken.
     pub fn taken(&self) -> u64 {
         self.taken
     }
 
-    /// Bytes that the operating system has taken and not sent yet.
     pub fn unsent(&self) -> u64 {
         self.unsent_len
     }
 
-    /// Whether all that was pushed has been sent.
     pub fn is_empty(&self) -> bool {
         self.outbox_len == 0 && self.unsent_len == 0
     }
 
-    /// Sets the low-water mark in bytes.
     pub fn pace(&mut self, low_water: u64) {
         self.low_water = low_water;
     }
 
-    /// The program is stopped, or goes on.
     pub fn freeze(&mut self, frozen: bool) {
         self.frozen = frozen;
     }
 
-    /// A choppy link's pause is over.
     pub fn wake(&mut self) {
         self.asleep = false;
     }
 
-    /// Something happens once the system has taken `bytes` more.
     pub fn break_after(&mut self, bytes: u64, breakage: Breakage) {
         if self.breakage.is_none() && !self.closing {
             self.breakage = Some((self.taken + bytes, breakage));
         }
     }
 
-    /// What was going to happen does not, unless it has begun.
     pub fn cancel_break(&mut self) {
         if !self.is_cut() {
             self.breakage = None;
         }
     }
 
-    /// Whether a [`Breakage::Reset`] is due.
     pub fn reset_is_due(&self) -> bool {
         matches!(self.breakage, Some((at, Breakage::Reset)) if self.taken >= at)
     }
@@ -121,7 +109,7 @@ impl SendBuffer {
         if self.writable { room } else { 0 }
     }
 
-    /// What fits beside all that the system holds and so many bytes more.
+    /// The bytes that fit beside all that the system holds and so many bytes more.
     fn space(&self, spec: &LinkSpec, more: u64) -> u64 {
         let held = self.taken + more - self.acknowledged;
         let unsent = self.unsent_len + more;
@@ -132,7 +120,7 @@ impl SendBuffer {
         self.writable |= self.unsent_len * 2 < self.low_water;
     }
 
-    /// The program has more to write. After a cut nobody is there to write it.
+    /// After a cut there is no program that writes.
     pub fn push(&mut self, data: Bytes) {
         if self.is_cut() {
             return;
@@ -144,12 +132,11 @@ impl SendBuffer {
         }
     }
 
-    /// The program closes once all is written.
     pub fn close(&mut self) {
         self.closing = true;
     }
 
-    /// The operating system takes what it can.
+    /// The operating system takes as many bytes as it can.
     pub fn take(
         &mut self,
         now: u64,
@@ -188,7 +175,7 @@ impl SendBuffer {
         self.cut_if_due(felt);
     }
 
-    /// What a program that is gone has not written is gone with it.
+    /// Bytes that a program had not written when it went away are gone with it.
     fn cut_if_due(&mut self, felt: &mut Kinds) {
         if self.is_cut() && !self.closing {
             if self.outbox_len > 0 {
@@ -216,7 +203,7 @@ impl SendBuffer {
         self.taken - self.unsent_len
     }
 
-    /// Cuts a packet of so many bytes off the unsent part, and tells whether the stream ends with
+    /// Cuts a packet of so many bytes off the unsent part, and says whether the stream ends with
     /// it.
     pub fn cut(&mut self, len: u64) -> (Bytes, bool) {
         self.unsent_len -= len;
@@ -233,7 +220,7 @@ impl SendBuffer {
         (data, fin)
     }
 
-    /// So many bytes of several pieces in one.
+    /// Joins several pieces to one of so many bytes.
     fn gather(&mut self, len: usize) -> Bytes {
         let mut data = BytesMut::with_capacity(len);
         while data.len() < len {
@@ -248,12 +235,12 @@ impl SendBuffer {
         data.freeze()
     }
 
-    /// The far end has so many bytes more: the system need not hold them any longer.
+    /// The far end has so many bytes more, so the system no longer holds them.
     pub fn acknowledge(&mut self, bytes: u64) {
         self.acknowledged += bytes;
     }
 
-    /// The connection is gone: all bytes are forgotten, and what was taken counts as settled.
+    /// The connection is gone: all bytes are forgotten, and those that were taken count as settled.
     pub fn forget(&mut self) {
         let Self { taken, low_water, frozen, .. } = *self;
         *self = SendBuffer { taken, acknowledged: taken, frozen, ..SendBuffer::new(low_water) };
@@ -263,8 +250,7 @@ impl SendBuffer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::rate::Rate;
-    use crate::base::seed;
+    use crate::base::{Rate, seed};
     use std::time::Duration;
 
     fn take(buffer: &mut SendBuffer, spec: &LinkSpec) -> Kinds {

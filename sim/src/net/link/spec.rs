@@ -1,26 +1,23 @@
-//! What a direction of a route is like: numbers that stay while packets go through, and that a
-//! fault may replace.
+//! The properties of one direction of a route. They stay while packets go through, and a fault may
+//! replace them.
 
 use super::MSS;
-use crate::base::rate::Rate;
-use crate::base::units::micros;
+use crate::base::{Rate, micros};
 use std::time::Duration;
-
-/// What a direction of a route is like.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LinkSpec {
     /// Rate of the bottleneck, of TCP payload.
     pub rate: Rate,
     /// From each time (microseconds of virtual time, ascending) on the bottleneck has this rate
-    /// instead, which is not zero; what it has queued by then leaves at that too.
+    /// instead, which is not zero. Packets in its queue at that time leave at this rate too.
     pub rates: Vec<(u64, Rate)>,
     /// One-way delay without queueing.
     pub delay: Duration,
-    /// Loss probability of a packet in millionths, beside what overflows the queue.
+    /// Loss probability of a packet in millionths, beside the losses of a full queue.
     pub loss: u32,
-    /// What the bottleneck's queue takes, in bytes.
+    /// Size of the bottleneck's queue in bytes.
     pub queue: u64,
-    /// What the operating system holds of unacknowledged and unsent bytes at most.
+    /// The most unacknowledged and unsent bytes that the operating system holds.
     pub send_buffer: u64,
     /// Initial congestion window in bytes.
     pub window: u64,
@@ -28,28 +25,40 @@ pub struct LinkSpec {
     pub choppy: bool,
     /// A packet is late by up to so much at random; order is kept.
     pub jitter: Duration,
-    /// Reads come byte by byte at first: every boundary of the head of what has arrived is a cut.
+    /// Reads come byte by byte at first: every boundary in the head of the bytes is a cut.
     pub bytewise: bool,
-    /// Reads wait up to so long for more and give all that has come in one piece.
+    /// Reads wait up to so long for more and give everything in one piece.
     pub coalesce: Duration,
     /// The low-water mark stays at this whatever the session says, as on systems that have none.
     pub low_water: Option<u64>,
 }
 
 impl LinkSpec {
-    /// Both directions of a route, each as [`LinkSpec::new`].
     pub fn both_ways(rate: Rate, delay: Duration) -> [LinkSpec; 2] {
         [LinkSpec::new(rate, delay), LinkSpec::new(rate, delay)]
     }
 
-    /// How long a full queue takes to drain, in microseconds.
+    /// The time in microseconds that a full queue takes to drain.
     pub fn queueing(&self) -> u64 {
         self.rate.micros_for(self.queue)
     }
 
-    /// One-way delay without queueing, in microseconds.
     pub fn delay_micros(&self) -> u64 {
         micros(self.delay)
+    }
+
+    /// A round trip of two such links with a full queue, in microseconds.
+    pub fn round_trip(&self) -> u64 {
+        2 * micros(self.delay + self.jitter) + self.queueing() + 1_000
+    }
+
+    /// The rate of TCP with random losses: about MSS / (RTT · √p) (Mathis et al., 1997).
+    pub fn lossy_rate(&self) -> Rate {
+        if self.loss == 0 {
+            return self.rate;
+        }
+        let root = u64::from(self.loss).isqrt().max(1);
+        self.rate.min(Rate::bits(MSS * 8 * 1_000_000 / self.round_trip() * 1_000 / root))
     }
 
     /// A link with a queue of 100 ms, at least 8 packets, as in the lab's network emulator.

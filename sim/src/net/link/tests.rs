@@ -1,7 +1,5 @@
 use super::*;
-use crate::base::agenda::Agenda;
-use crate::base::rate::Rate;
-use crate::base::seed;
+use crate::base::{Agenda, Rate, seed};
 use std::time::Duration;
 
 /// A link between a program that writes `pattern` and one that reads all.

@@ -1,8 +1,8 @@
 //! How long to wait for an acknowledgement: round trips as RFC 6298 estimates them, with Linux's
 //! bounds.
 //!
-//! What is due first is a tail loss probe (RFC 8985, section 7), the last packet once more; if that
-//! is not answered either, all is taken for lost, and each further wait is twice as long.
+//! First a tail loss probe is due (RFC 8985, section 7): the last packet once more. If it is not
+//! answered either, everything counts as lost, and each further wait is twice as long.
 //!
 //! Invariant: an acknowledgement forgets all waits that were in vain, but no round trip.
 
@@ -15,19 +15,18 @@ const FIRST_TIMEOUT: u64 = 1_000_000;
 /// The longest timeout after repeated doubling, in microseconds (Linux).
 const MAX_TIMEOUT: u64 = 120_000_000;
 
-/// What is added to two round trips before a probe, in microseconds.
+/// The time beyond two round trips before a probe, in microseconds.
 const PROBE_SLACK: u64 = 10_000;
 
-/// What a wait in vain means.
+/// The meaning of a wait in vain.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Expired {
     /// The last packet may be lost: it is sent once more.
     Probe,
-    /// All that is under way is lost.
+    /// Every packet under way is lost.
     All,
 }
 
-/// When to stop waiting.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Timeout {
     /// Smoothed round trip and its variation in microseconds; zero before the first sample.
@@ -51,7 +50,6 @@ impl Timeout {
         }
     }
 
-    /// Something was acknowledged.
     pub fn answered(&mut self) {
         self.probed = false;
         self.backoff = 0;
@@ -68,7 +66,6 @@ impl Timeout {
         if self.probes() { timeout.min(2 * self.srtt + PROBE_SLACK) } else { timeout }
     }
 
-    /// The wait was in vain.
     pub fn expire(&mut self) -> Expired {
         if self.probes() {
             self.probed = true;
@@ -79,8 +76,8 @@ impl Timeout {
         }
     }
 
-    /// Whether a probe comes next: not before a round trip is known, since it would only repeat
-    /// what is still on its way.
+    /// Whether a probe comes next. Before a round trip is known it would only repeat a packet that
+    /// is still on its way.
     fn probes(&self) -> bool {
         !self.probed && self.srtt > 0
     }

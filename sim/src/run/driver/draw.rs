@@ -1,65 +1,57 @@
-//! What happens in a world, as plain data, and how a seed draws it.
+//! The plan of a world, as plain data that a seed draws.
 //!
-//! Each seed draws a subset of the fault kinds first, and how dense they are; so some worlds are
-//! calm but for one fault, and others have everything at once.
+//! Each seed draws a subset of the fault kinds first, and their density. So some worlds are calm
+//! but for one fault, and others have everything at once.
 
 use super::kind::FaultKind;
 use super::net::{Break, CLIENT, Cuts, SERVER};
-use crate::base::draw::{log_duration, log_range, pick};
-use crate::base::rate::Rate;
-use crate::base::seed;
-use crate::net::link::{LinkSpec, MSS};
+use crate::base::{Rate, listed, log_duration, log_range, pick, seed};
+use crate::net::LinkSpec;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use std::time::Duration;
 use striper_core::SchedulerKind;
 use striper_core::config::{Config, FLOW_FLOOR};
 
-/// No way is taken to be slower.
+/// No way counts as slower.
 const SLOWEST: Rate = Rate::bits(1_000);
 
-/// Until when faults begin, in microseconds.
+/// The time until which faults begin, in microseconds.
 pub const FAULTS: u64 = 20_000_000;
 
-/// A world.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// Where every choice comes from.
+    /// The source of every choice.
     pub seed: u64,
-    /// What was drawn.
     pub kinds: Vec<FaultKind>,
     /// The ways between the proxies, from the client and back.
     pub routes: Vec<[LinkSpec; 2]>,
-    /// How reads and writes are cut.
     pub cuts: Cuts,
-    /// Settings of the client's and the server's sessions.
     pub configs: [Config; 2],
     /// One poll in so many wakes a task for nothing; none if 0.
     pub spurious: u32,
-    /// What a poll takes at most.
+    /// The longest time of a poll.
     pub cpu: Duration,
-    /// Flows.
     pub flows: Vec<FlowPlan>,
     /// Faults, each with its time in microseconds.
     pub script: Vec<(u64, Action)>,
 }
 
-/// What one program does.
+/// The plan of one program.
 #[derive(Clone, Debug)]
 pub struct ProgramPlan {
-    /// How many bytes it sends.
+    /// The number of bytes that it sends.
     pub bytes: u64,
     /// It begins when it has seen the other's FIN.
     pub answers: bool,
-    /// How many bytes at once.
+    /// The bytes of a write.
     pub piece: usize,
-    /// How long it waits after each piece.
+    /// The wait after each write.
     pub pause: Duration,
-    /// What it does after its last byte.
     pub end: Ending,
-    /// How many bytes it reads at once.
+    /// The most bytes of a read.
     pub read: usize,
-    /// How long it waits after each read.
+    /// The wait after each read.
     pub read_pause: Duration,
     /// It stops reading after so many bytes until all faults are over.
     pub stop_after: Option<u64>,
@@ -67,21 +59,18 @@ pub struct ProgramPlan {
     pub reset_at: Option<u64>,
 }
 
-/// What a program does after its last byte.
+/// A program's step after its last byte.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ending {
-    /// Sends its FIN.
     Finish,
-    /// Breaks off.
     Reset,
     /// Leaves it open until all faults are over.
     Late,
 }
 
-/// A flow.
 #[derive(Clone, Debug)]
 pub struct FlowPlan {
-    /// When, in microseconds.
+    /// In microseconds.
     pub at: u64,
     /// The programs at the client's side and at the server's.
     pub programs: [ProgramPlan; 2],
@@ -109,32 +98,25 @@ impl FlowPlan {
     }
 }
 
-/// How a stranger at the stripe port behaves.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Manner {
-    /// Says something else.
-    Garbage,
-    /// Says HELLO of another version.
-    Newer,
-    /// Says HELLO, one byte a second.
-    Slow,
-    /// Says nothing.
-    Mute,
-    /// Wants to join a session that does not exist.
-    Lost,
-    /// Goes away at once.
-    Gone,
+listed! {
+    /// The behaviour of a stranger at the stripe port.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    Manner {
+        /// Says something else than HELLO.
+        Garbage,
+        /// Says HELLO of another version.
+        Newer,
+        /// Says HELLO, one byte a second.
+        Slow,
+        Mute,
+        /// Wants to join a session that does not exist.
+        Lost,
+        /// Goes away at once.
+        Gone,
+    }
 }
 
-impl Manner {
-    /// All of them.
-    const ALL: [Manner; 6] =
-        [Manner::Garbage, Manner::Newer, Manner::Slow, Manner::Mute, Manner::Lost, Manner::Gone];
-}
-
-/// Something that goes wrong.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "each variant says what its fields are")]
 pub enum Action {
     /// Connections of a route break; all or the oldest.
     Break { route: usize, all: bool, how: Break },
@@ -142,15 +124,15 @@ pub enum Action {
     Cut { route: usize, after: u64, how: Break },
     /// A route carries nothing from those sides.
     Silence { route: usize, from: [bool; 2] },
-    /// Until here.
+    /// The silence of a route ends.
     Clear { route: usize },
     /// The next dials are refused.
     Refuse { route: usize, count: u32 },
     /// The next connections are closed on the way.
     AcceptClose { route: usize, count: u32 },
-    /// Somebody calls at the stripe port.
+    /// A stranger calls at the stripe port.
     Stranger { route: usize, manner: Manner },
-    /// A process ends, and another one starts in its place after `down`. `mute`: its machine
+    /// A process ends, and another one starts in its place after `down`. With `mute` its machine
     /// loses power.
     Restart { process: usize, down: Duration, mute: bool },
     /// A proxy is asked to stop within `drain`; then another one starts in its place.
@@ -163,21 +145,20 @@ pub enum Action {
     NoFiles { process: usize, accept: usize, count: u32 },
     /// New connections of a route are like this.
     Change { route: usize, specs: Box<[LinkSpec; 2]> },
-    /// Everything is well again.
+    /// All faults end.
     Heal,
     /// A process that was down starts.
     Start { process: usize },
-    /// A process that was asked to stop has to have done so.
+    /// A process that was asked to stop must have stopped.
     Stopped { process: usize, again: u32 },
 }
 
 impl Scenario {
-    /// The world of a seed.
     pub fn draw(seed: u64) -> Scenario {
         let mut rng = seed::stream(seed, "driver kinds", 0);
         let share = *pick(&mut rng, &[0.04, 0.1, 0.25, 0.5, 0.8]);
         let kinds: Vec<FaultKind> =
-            FaultKind::ALL.into_iter().filter(|_| rng.random_bool(share)).collect();
+            FaultKind::ALL.iter().copied().filter(|_| rng.random_bool(share)).collect();
         Self::with_kinds(seed, kinds)
     }
 
@@ -233,7 +214,7 @@ impl Scenario {
         Scenario { seed, kinds, routes, cuts, configs, spurious, cpu, flows, script }
     }
 
-    /// What the slowest way carries at the very least.
+    /// The rate that the slowest way carries at the very least.
     pub fn floor_rate(&self) -> Rate {
         let changed = self.script.iter().filter_map(|(_, action)| match action {
             Action::Change { specs, .. } => Some(&**specs),
@@ -243,17 +224,9 @@ impl Scenario {
     }
 }
 
-/// TCP with random losses moves about MSS / (RTT · √p) (Mathis et al., 1997), here taken as a third
-/// of that, and of the cap.
+/// The least rate of a way: a third of what TCP moves.
 fn floor_rate(spec: &LinkSpec) -> Rate {
-    let round_trip = 2 * spec.delay_micros() + spec.queueing() + 1_000;
-    let lossy = match spec.loss {
-        0 => spec.rate,
-        loss => {
-            Rate::bits(MSS * 8 * 1_000_000 / round_trip * 1_000 / u64::from(loss).isqrt().max(1))
-        }
-    };
-    (spec.rate.min(lossy) / 3).max(SLOWEST)
+    (spec.lossy_rate() / 3).max(SLOWEST)
 }
 
 fn draw_link(rng: &mut ChaCha8Rng, lossy: bool) -> LinkSpec {
@@ -367,12 +340,10 @@ fn draw_fault(
         FaultKind::Stall => return silence(from, log_range(rng, 10_000, 60_000_000)),
         FaultKind::Refuse => Action::Refuse { route, count },
         FaultKind::AcceptClose => Action::AcceptClose { route, count },
-        FaultKind::Stranger => Action::Stranger { route, manner: *pick(rng, &Manner::ALL) },
-        FaultKind::ServerRestart => {
-            Action::Restart { process: SERVER, down: log_duration(rng, 1, 5_000_000), mute: false }
-        }
-        FaultKind::ClientRestart => {
-            Action::Restart { process: CLIENT, down: log_duration(rng, 1, 5_000_000), mute: false }
+        FaultKind::Stranger => Action::Stranger { route, manner: *pick(rng, Manner::ALL) },
+        FaultKind::ServerRestart | FaultKind::ClientRestart => {
+            let process = if kind == FaultKind::ServerRestart { SERVER } else { CLIENT };
+            Action::Restart { process, down: log_duration(rng, 1, 5_000_000), mute: false }
         }
         FaultKind::Crash => {
             Action::Restart { process, down: log_duration(rng, 1_000, 5_000_000), mute: true }
@@ -388,7 +359,7 @@ fn draw_fault(
             let specs = [draw_link(rng, lossy), draw_link(rng, lossy)];
             Action::Change { route, specs: Box::new(specs) }
         }
-        // These are in the routes and in what programs do.
+        // These are in the routes and in the plans of programs.
         FaultKind::Loss
         | FaultKind::SlowReader
         | FaultKind::LocalReset

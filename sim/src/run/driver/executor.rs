@@ -1,8 +1,8 @@
 //! The tasks of one simulated process: on one thread, stepped one at a time, in an order that the
 //! caller draws.
 //!
-//! Nothing runs but in [`Executor::step`], so a process that is not stepped stands still, and one
-//! that is dropped is gone with all that its tasks held.
+//! Nothing runs but in [`Executor::step`]. A process that is not stepped stands still, and a
+//! process that is dropped is gone with all that its tasks held.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -16,10 +16,9 @@ use striper_runtime::local::Spawn;
 
 type Task = Pin<Box<dyn Future<Output = ()>>>;
 
-/// A task, unless it is being polled, and what wakes it.
+/// A task, unless it is being polled, and its waker.
 type Place = (Option<Task>, Arc<TaskWaker>);
 
-/// The tasks of one process.
 #[derive(Clone, Default)]
 pub struct Executor(Rc<Inner>);
 
@@ -55,23 +54,19 @@ impl Inner {
             *next += 1;
             *next
         };
-        let waker = Arc::new(TaskWaker {
-            number,
-            ready: self.ready.clone(),
-            listed: AtomicBool::new(false),
-        });
+        let (ready, listed) = (self.ready.clone(), AtomicBool::new(false));
+        let waker = Arc::new(TaskWaker { number, ready, listed });
         waker.wake_by_ref();
         self.tasks.borrow_mut().insert(number, (Some(task), waker));
     }
 }
 
 impl Executor {
-    /// Begins a task.
     pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
         self.0.spawn(Box::pin(task));
     }
 
-    /// The same, to be given to what this process runs; it does nothing once the process is gone.
+    /// Begins tasks as [`Executor::spawn`] does; it does nothing once the process is gone.
     pub fn spawner(&self) -> Spawn {
         let inner: Weak<Inner> = Rc::downgrade(&self.0);
         Rc::new(move |task| {
@@ -81,17 +76,15 @@ impl Executor {
         })
     }
 
-    /// How many tasks there are.
+    /// The number of tasks.
     pub fn len(&self) -> usize {
         self.0.tasks.borrow().len()
     }
 
-    /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
-
-    /// How many tasks are ready.
+    /// The number of tasks that are ready.
     pub fn ready(&self) -> usize {
         self.lock().len()
     }
@@ -113,7 +106,8 @@ impl Executor {
         }
     }
 
-    /// Polls one of the ready tasks; `draw` gives a number below its argument. Says which.
+    /// Polls one of the ready tasks, and returns its number; `draw` gives a number below its
+    /// argument.
     pub fn step(&self, draw: impl FnOnce(usize) -> usize) -> Option<u64> {
         let number = {
             let mut ready = self.lock();
@@ -176,7 +170,7 @@ mod tests {
         assert_eq!((executor.len(), order.borrow().len()), (3, 0));
         while executor.step(|count| count - 1).is_some() {}
         assert_eq!(*order.borrow(), [2, 1, 0]);
-        assert!(executor.is_empty());
+        assert_eq!(executor.len(), 0);
     }
 
     #[test]

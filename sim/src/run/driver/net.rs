@@ -1,9 +1,9 @@
-//! The network, and what the operating systems at its ends know: connections, sockets, listeners,
-//! clocks and timers of all processes.
+//! The network, and the operating systems at its ends: connections, sockets, listeners, clocks and
+//! timers of all processes.
 //!
 //! A connection is two [`Link`]s, and a socket at each end with a receive buffer. As in a real
 //! system a process learns only at a *look* (epoll) which of its sockets have become ready and
-//! which timers are over; between looks it may only try. Nothing happens on its own: the world
+//! which timers are over. Between looks it may only try. Nothing happens on its own: the world
 //! takes events off the agenda and tells processes to look.
 
 mod arrive;
@@ -11,9 +11,9 @@ mod connect;
 mod socket;
 
 use super::kind::FaultKind;
-use crate::base::agenda::Agenda;
-use crate::base::seed::{Digest, stream};
-use crate::net::link::{Later, Link, LinkEvent, LinkSpec};
+use crate::base::seed::stream;
+use crate::base::{Agenda, Digest};
+use crate::net::{Later, Link, LinkEvent, LinkSpec};
 use bytes::{Buf, Bytes, BytesMut};
 use rand::RngExt;
 use rand::seq::SliceRandom;
@@ -25,9 +25,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use striper_runtime::{DialError, Received};
 
-/// The process of the client's proxy.
 pub const CLIENT: usize = 0;
-/// The process of the server's proxy.
 pub const SERVER: usize = 1;
 /// All programs that talk through the proxies.
 pub const PROGRAMS: usize = 2;
@@ -39,27 +37,25 @@ const SYN_TIMEOUT: u64 = 1_000_000;
 /// How often a sender asks whether a window is still closed, in microseconds.
 const PROBE: u64 = 200_000;
 
-/// The network, shared by everything in a world.
 pub type SharedNet = Rc<RefCell<Net>>;
 
-/// What is to happen at a time.
 #[derive(Debug)]
 pub enum Event {
     /// On the way from one end of a connection.
     Link(u64, usize, LinkEvent),
     /// The reader at the end of a way says how much room it has.
     Window(u64, usize),
-    /// A SYN arrives, sent for the so manieth time.
+    /// A SYN arrives; the number counts the times that it was sent before.
     Syn(u64, u32),
-    /// The dialling end hears what became of that.
+    /// The dialling end hears the answer to its SYN.
     Answer(u64, Result<(), DialError>),
     /// A RST arrives at an end.
     Rst(u64, usize),
-    /// Something that the scenario has planned.
+    /// An action of the scenario.
     Script(usize),
 }
 
-/// How a connection is broken from outside.
+/// A break of a connection from outside.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Break {
     /// Those ends are told by a reset, the others nothing.
@@ -70,24 +66,22 @@ pub enum Break {
     Forget([bool; 2]),
 }
 
-/// A way between two processes.
 #[derive(Debug)]
 pub struct Route {
     /// From the dialling side and back.
     pub specs: [LinkSpec; 2],
-    /// What listens at its end.
+    /// The port at its end.
     pub listener: usize,
     /// Packets from that side vanish.
     pub silent: [bool; 2],
-    /// So many more dials are refused.
+    /// The number of dials that are yet to be refused.
     pub refuse: u32,
-    /// So many more connections are closed by somebody on the way once accepted.
+    /// The number of connections that somebody on the way is yet to close.
     pub close: u32,
     /// The next connection breaks after so many bytes.
     pub cut: VecDeque<(u64, Break)>,
 }
 
-/// A port that a process listens on.
 #[derive(Debug, Default)]
 pub struct Port {
     process: usize,
@@ -96,30 +90,28 @@ pub struct Port {
     waker: Option<Waker>,
 }
 
-/// What the system knows of a process.
+/// The system's knowledge of a process.
 #[derive(Debug, Default)]
 pub struct Process {
     /// Its clock is ahead of the world's by so much, in microseconds.
     pub ahead: u64,
     /// It stands still until then.
     pub paused_until: u64,
-    /// So many more sockets can't be made by dialling, or by accepting: there is no file
-    /// descriptor.
+    /// The number of dials, and of accepts, that are yet to fail for want of a file descriptor.
     pub no_files: [u32; 2],
     /// Its machine has lost power: sockets vanish without a word.
     pub mute: bool,
     timers: BTreeMap<(u64, u64), Waker>,
-    /// Sockets that it waits for.
+    /// The sockets that it waits for.
     interest: BTreeSet<(u64, usize)>,
 }
 
-/// A socket.
 #[derive(Debug)]
 struct End {
     process: usize,
     /// A program holds it, or will accept it.
     held: bool,
-    /// The system has forgotten it: whatever arrives is answered with a RST.
+    /// The system has forgotten it: a packet that arrives is answered with a RST.
     dead: bool,
     /// It sends nothing any more.
     stopped: bool,
@@ -135,14 +127,13 @@ struct End {
     /// The last try gave less than was asked for: only a look tells of more.
     drained: bool,
     full: bool,
-    /// A look has told so.
+    /// A look has said so.
     readable: bool,
     writable: bool,
     recv_waker: Option<Waker>,
     send_waker: Option<Waker>,
 }
 
-/// A connection.
 #[derive(Debug)]
 struct Conn {
     route: usize,
@@ -152,37 +143,32 @@ struct Conn {
     /// Packets from that end vanish, for ever.
     silent: [bool; 2],
     window_set: [bool; 2],
-    /// What is on the way from that end does not arrive either.
+    /// Packets on the way from that end do not arrive either.
     severed: [bool; 2],
     cut: Option<(u64, Break)>,
     answer: Option<Result<(), DialError>>,
 }
 
-/// How reads and writes are cut.
+/// The cuts of reads and writes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Cuts {
     /// One read in so many is cut short; none if 0.
     pub reads: u32,
     /// One write in so many is taken in part; none if 0.
     pub writes: u32,
-    /// What a socket's receive buffer takes, in bytes.
+    /// The size of a socket's receive buffer in bytes.
     pub buffer: u64,
 }
 
-/// The network.
 #[derive(Debug)]
 pub struct Net {
-    /// The time in microseconds.
+    /// In microseconds.
     pub now: u64,
-    /// What is to happen.
     pub agenda: Agenda<Event>,
-    /// All routes.
     pub routes: Vec<Route>,
-    /// All processes.
     pub processes: [Process; 3],
-    /// How often each fault took effect.
+    /// The number of times that each fault took effect.
     pub effects: BTreeMap<FaultKind, u64>,
-    /// Of all that happened.
     pub digest: Digest,
     ports: Vec<Port>,
     conns: BTreeMap<u64, Conn>,
@@ -194,7 +180,6 @@ pub struct Net {
 }
 
 impl Net {
-    /// An empty network.
     pub fn new(seed: u64, cuts: Cuts) -> SharedNet {
         Rc::new(RefCell::new(Net {
             now: 0,
@@ -213,7 +198,6 @@ impl Net {
         }))
     }
 
-    /// A fault took effect.
     pub fn note(&mut self, kind: FaultKind) {
         *self.effects.entry(kind).or_default() += 1;
     }
@@ -223,13 +207,12 @@ impl Net {
         self.now + self.processes[process].ahead
     }
 
-    /// A port of a process, where nobody listens yet.
+    /// A port of a process. Nobody listens on it yet.
     pub fn add_port(&mut self, process: usize) -> usize {
         self.ports.push(Port { process, ..Port::default() });
         self.ports.len() - 1
     }
 
-    /// A way to a port.
     pub fn add_route(&mut self, specs: [LinkSpec; 2], listener: usize) -> usize {
         self.routes.push(Route {
             specs,
@@ -242,7 +225,7 @@ impl Net {
         self.routes.len() - 1
     }
 
-    /// Opens or closes a port. Who waits there when it is closed is reset.
+    /// Opens or closes a port. Callers that wait there when it is closed are reset.
     pub fn listen(&mut self, port: usize, open: bool) {
         self.ports[port].open = open;
         if !open {
@@ -253,12 +236,7 @@ impl Net {
         }
     }
 
-    /// How many connections exist.
-    pub fn connections(&self) -> usize {
-        self.conns.len()
-    }
-
-    /// Those that exist, as text.
+    /// Connections that exist, as text.
     pub fn describe(&self) -> Vec<String> {
         let text = |(number, conn): (&u64, &Conn)| {
             let ends = conn.ends.each_ref().map(|end| {
@@ -283,12 +261,11 @@ impl Net {
         self.conns.iter().filter(|(_, conn)| live(conn)).map(|(number, _)| *number).collect()
     }
 
-    /// Which route a connection is on.
     pub fn route_of(&self, number: u64) -> Option<usize> {
         self.conns.get(&number).map(|conn| conn.route)
     }
 
-    /// From now on a route is like this, from the dialling side and back.
+    /// Changes the links of a route, from the dialling side and back.
     pub fn change(&mut self, route: usize, specs: [LinkSpec; 2]) {
         for conn in self.conns.values_mut().filter(|conn| conn.route == route) {
             for (link, spec) in conn.links.iter_mut().zip(&specs) {
@@ -298,8 +275,8 @@ impl Net {
         self.routes[route].specs = specs;
     }
 
-    /// On routes from this one on, whoever waits at a connection whose other end is gone without a
-    /// word is told, as TCP's keepalive does.
+    /// Tells ends whose other end is gone without a word, as TCP's keepalive does, on routes from
+    /// this one on.
     pub fn keep_alive(&mut self, from: usize) {
         let mut told = Vec::new();
         for (number, conn) in self.conns.iter().filter(|(_, conn)| conn.route >= from) {
@@ -310,9 +287,6 @@ impl Net {
         }
     }
 
-    // Timers
-
-    /// A number for a timer.
     pub fn new_timer(&mut self) -> u64 {
         self.next_timer += 1;
         self.next_timer
@@ -323,7 +297,6 @@ impl Net {
         self.processes[process].timers.insert((at, timer), waker);
     }
 
-    /// Forgets that.
     pub fn drop_timer(&mut self, process: usize, at: u64, timer: u64) {
         self.processes[process].timers.remove(&(at, timer));
     }
@@ -335,7 +308,7 @@ impl Net {
         Some(at.saturating_sub(process.ahead).max(process.paused_until))
     }
 
-    /// What a process learns when it looks: who is to be woken.
+    /// A process looks. Returns the wakers of the tasks that have become ready.
     pub fn look(&mut self, process: usize) -> Vec<Waker> {
         let mut woken = Vec::new();
         let interest: Vec<(u64, usize)> =

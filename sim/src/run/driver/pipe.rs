@@ -1,5 +1,5 @@
-//! What the production code is given instead of sockets: pipes, dials, listeners and clocks of a
-//! simulated process.
+//! The simulated sockets of a process: pipes, dials, listeners and clocks that the production code
+//! is given.
 
 use super::net::SharedNet;
 use bytes::Buf;
@@ -25,15 +25,10 @@ pub struct SimPipe {
 impl SimPipe {
     fn new(net: SharedNet, conn: u64, side: usize) -> Self {
         let port = u16::try_from(conn % 0x1_0000).unwrap_or_default();
-        SimPipe {
-            net,
-            conn: Some(conn),
-            side,
-            peer: SocketAddr::from(([10, 0, 0, 1 + side as u8], port)),
-        }
+        let peer = SocketAddr::from(([10, 0, 0, 1 + side as u8], port));
+        SimPipe { net, conn: Some(conn), side, peer }
     }
 
-    /// Which connection it is an end of.
     pub fn number(&self) -> Option<u64> {
         self.conn
     }
@@ -100,14 +95,11 @@ impl Drop for SimPipe {
 
 /// Connects a process to the route that an address' port names.
 pub struct SimDial {
-    /// The network.
     pub net: SharedNet,
-    /// Whose dials they are.
     pub process: usize,
 }
 
 impl SimDial {
-    /// Connects within `limit`.
     pub async fn connect(
         net: SharedNet,
         process: usize,
@@ -159,7 +151,6 @@ impl SimListen {
         SimListen { net, port }
     }
 
-    /// The next caller.
     pub async fn accept(&self) -> io::Result<SimPipe> {
         let conn = poll_fn(|cx| self.net.borrow_mut().poll_accept(self.port, cx)).await?;
         Ok(SimPipe::new(self.net.clone(), conn, 1))
@@ -191,9 +182,7 @@ impl Drop for SimListen {
 /// The clock of a process.
 #[derive(Clone)]
 pub struct SimClock {
-    /// The network, which keeps the time.
     pub net: SharedNet,
-    /// Whose clock it is.
     pub process: usize,
 }
 
@@ -215,7 +204,6 @@ impl Clock for SimClock {
     }
 }
 
-/// A timer of a process.
 struct SimTimer {
     clock: SimClock,
     number: u64,
@@ -238,13 +226,8 @@ impl Timer for SimTimer {
         if self.clock.now() >= at {
             return Poll::Ready(());
         }
-        let at = at.as_micros();
-        self.clock.net.borrow_mut().set_timer(
-            self.clock.process,
-            at,
-            self.number,
-            cx.waker().clone(),
-        );
+        let (at, waker) = (at.as_micros(), cx.waker().clone());
+        self.clock.net.borrow_mut().set_timer(self.clock.process, at, self.number, waker);
         self.armed = Some(at);
         Poll::Pending
     }

@@ -1,12 +1,11 @@
-//! The programs at both ends of a flow, and the oracles of what they see: bytes equal the
-//! position-derived pattern, a FIN comes once and after the last byte, and a path that broke never
-//! looks like an end.
+//! The programs at both ends of a flow, with their oracles. Bytes equal the position-derived
+//! pattern. A FIN comes once and after the last byte. A path that broke never looks like an end.
 
 use super::draw::{Ending, ProgramPlan};
 use super::kind::FaultKind;
 use super::net::SharedNet;
 use super::pipe::{SimClock, SimPipe};
-use crate::net::app::pattern;
+use crate::net::pattern;
 use bytes::Bytes;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -21,18 +20,15 @@ use striper_runtime::{DialError, FlowReport, OpenError, Pipe, Received};
 /// How often a program that does not read asks whether its connection has broken.
 const CHECK: Duration = Duration::from_millis(50);
 
-/// How far a program has come.
 #[derive(Clone, Debug, Default)]
 pub struct Progress {
     /// It runs or has run.
     pub started: bool,
     /// Bytes that its socket has taken.
     pub wrote: u64,
-    /// So was its FIN.
+    /// Its socket has taken its FIN.
     pub sent_fin: bool,
-    /// Bytes that it has read.
     pub read: u64,
-    /// And the FIN.
     pub got_fin: bool,
     /// It broke off.
     pub aborted: bool,
@@ -40,26 +36,22 @@ pub struct Progress {
     pub broken: Option<io::ErrorKind>,
     /// When it noticed that, in microseconds.
     pub broken_at: Option<u64>,
-    /// It is done.
     pub over: bool,
-    /// When, in microseconds.
+    /// In microseconds.
     pub over_at: Option<u64>,
 }
 
-/// What is known of a flow.
 #[derive(Debug, Default)]
 pub struct FlowState {
-    /// Its number.
     pub index: usize,
-    /// How far the programs have come, the client's first.
     pub sides: [Progress; 2],
-    /// What the proxies said of it.
+    /// The reports of the proxies.
     pub reports: [Option<FlowReport>; 2],
-    /// When they did, in microseconds.
+    /// When they came, in microseconds.
     pub reported_at: [u64; 2],
-    /// Why the client could not open it.
+    /// The reason why the client could not open it.
     pub open_error: Option<OpenError>,
-    /// Why the server could not connect it.
+    /// The reason why the server could not connect it.
     pub dial_error: Option<DialError>,
 }
 
@@ -69,7 +61,13 @@ impl FlowState {
         self.sides.iter().all(|side| side.sent_fin && side.got_fin)
     }
 
-    /// When a program first noticed that it broke, or else when all was over, in microseconds.
+    /// No program of it runs or will run.
+    pub fn is_over(&self) -> bool {
+        self.sides[0].over && (!self.sides[1].started || self.sides[1].over)
+    }
+
+    /// When a program first noticed that it broke, or else when everything was over, in
+    /// microseconds.
     pub fn broken_at(&self) -> u64 {
         let first = self.sides.iter().filter_map(|side| side.broken_at).min();
         first.or(self.sides.iter().filter_map(|side| side.over_at).max()).unwrap_or(u64::MAX)
@@ -78,20 +76,16 @@ impl FlowState {
 
 /// A program with its connection.
 pub struct Program {
-    /// The flow.
     pub flow: Rc<RefCell<FlowState>>,
-    /// The client's program or the server's.
+    /// 0 for the client's program, 1 for the server's.
     pub side: usize,
-    /// What it does.
     pub plan: ProgramPlan,
     /// From now on it reads and sends without restraint.
     pub eager: Rc<Cell<bool>>,
-    /// Where it counts faults.
     pub net: SharedNet,
 }
 
 impl Program {
-    /// Runs it.
     pub async fn run(self, mut pipe: SimPipe, clock: SimClock) {
         self.flow.borrow_mut().sides[self.side].started = true;
         let mut timer = clock.timer();
@@ -181,7 +175,7 @@ impl Program {
                 Ok(true)
             }
             Ending::Late | Ending::Finish => {
-                // Before the call: whoever sees the FIN at once must find that it was sent.
+                // Before the call: an end that sees the FIN at once must find that it was sent.
                 self.flow.borrow_mut().sides[self.side].sent_fin = true;
                 let Poll::Ready(finished) = pipe.poll_finish(cx) else {
                     unreachable!("a socket finishes at once")
@@ -220,40 +214,27 @@ impl Program {
         let (index, key) = (flow.index, pattern::key(flow.index, 1 - self.side));
         let other = flow.sides[1 - self.side].clone();
         let mine = &mut flow.sides[self.side];
+        let (side, here) = (self.side, mine.read);
         match received? {
             Received::Chunk(data) => {
+                let end = here + data.len() as u64;
                 assert!(!data.is_empty(), "flow {index}: an empty chunk");
+                let wrote = other.wrote;
+                assert!(end <= wrote, "flow {index}: {end} bytes came and {wrote} were sent");
                 assert!(
-                    mine.read + data.len() as u64 <= other.wrote,
-                    "flow {index}: {} bytes came and {} were sent",
-                    mine.read + data.len() as u64,
-                    other.wrote
+                    pattern::matches(key, here, &data),
+                    "flow {index}, to side {side}: bytes from {here} on differ from what was sent, \
+                     of {wrote}: {mine:?}",
                 );
-                assert!(
-                    pattern::matches(key, mine.read, &data),
-                    "flow {index}, to side {}: bytes from {} on differ from what was sent, of {}: \
-                     {mine:?}",
-                    self.side,
-                    mine.read,
-                    other.wrote
-                );
-                mine.read += data.len() as u64;
+                mine.read = end;
                 if !self.plan.read_pause.is_zero() {
                     drop(flow);
                     self.net.borrow_mut().note(FaultKind::SlowReader);
                 }
             }
             Received::Fin => {
-                assert!(
-                    other.sent_fin,
-                    "flow {index}, to side {}: a FIN that nobody sent",
-                    self.side
-                );
-                assert_eq!(
-                    mine.read, other.wrote,
-                    "flow {index}, to side {}: a FIN before the end",
-                    self.side
-                );
+                assert!(other.sent_fin, "flow {index}, to side {side}: a FIN that nobody sent");
+                assert_eq!(here, other.wrote, "flow {index}, to side {side}: a FIN before the end");
                 mine.got_fin = true;
             }
         }

@@ -1,10 +1,9 @@
-//! A world: both proxies as they run in production, on a simulated network, with programs at their
-//! ends.
+//! Both proxies as they run in production, on a simulated network, with programs at their ends.
 //!
-//! It steps one task of one process at a time, in an order drawn from the seed, and lets time pass
-//! only when nothing is ready. First things break and only safety is demanded; then all is well
-//! again, and everything must come to its end by a deadline: flows complete, or were broken by
-//! something that the scenario did, and nothing is left behind.
+//! A world steps one task of one process at a time, in an order drawn from the seed. It lets time
+//! pass only when nothing is ready. First things break, and only safety is demanded. Then faults
+//! end, and everything must be over by a deadline. Each flow is complete, or was broken by
+//! something that the scenario did. Nothing is left behind.
 
 mod causes;
 mod faults;
@@ -18,10 +17,8 @@ use super::kind::FaultKind;
 use super::net::{Break, CLIENT, Event, Net, PROGRAMS, SERVER, SharedNet};
 use super::pipe::{SimClock, SimDial, SimListen, SimPipe};
 use super::program::{FlowState, Program, Progress};
-use crate::base::rate::Rate;
-use crate::base::seed;
-use crate::base::units::micros;
-use crate::net::link::LinkSpec;
+use crate::base::{Rate, micros, seed};
+use crate::net::LinkSpec;
 use causes::Causes;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -39,21 +36,21 @@ use striper_runtime::{
     bridge_in,
 };
 
-/// More polls than this while time stands still are a busy loop.
+/// More polls than these while time stands still are a busy loop.
 const MOST_POLLS: u64 = 200_000;
 
 /// Polls of both proxies while they have nothing to do, per second.
 const IDLE_POLLS: u64 = 200;
 
-/// What detection, timeouts that have doubled, dials and refusals may take once all is well, in
-/// microseconds.
+/// The time that detection, timeouts that have doubled, dials and refusals may take after all
+/// faults, in microseconds.
 const GRACE: u64 = 120_000_000;
 
-/// By when a stripe is up again once all is well, in microseconds: a stall is found out, the
-/// longest wait between dials is over, and a dial has taken as long as it may.
+/// The time from the end of all faults until a stripe is up again, in microseconds. A stall is
+/// found out, the longest wait between dials is over, and a dial has taken as long as it may.
 const RECOVERY: u64 = 44_000_000;
 
-/// How long stopped sessions may linger, in microseconds: the resume limit and a little.
+/// The time that stopped sessions may linger, in microseconds: the resume limit and a little more.
 const SETTLE: u64 = 75_000_000;
 
 /// How long a program waits for its proxy to answer.
@@ -69,12 +66,10 @@ const HARMLESS: [FaultKind; 6] = [
     FaultKind::Change,
 ];
 
-/// How a world went.
+/// The result of a world.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Outcome {
-    /// Flows.
     pub flows: u64,
-    /// Those that completed.
     pub complete: u64,
     /// When the programs at both ends of each flow noticed that it broke, in microseconds.
     pub broken_at: Vec<[Option<u64>; 2]>,
@@ -84,15 +79,12 @@ pub struct Outcome {
     pub stripes_lost: [u64; 2],
     /// Bytes that programs read.
     pub bytes: u64,
-    /// Polls of tasks.
     pub polls: u64,
-    /// How often each fault took effect.
+    /// The number of times that each fault took effect.
     pub effects: BTreeMap<FaultKind, u64>,
-    /// Of all that happened.
     pub digest: u64,
 }
 
-/// All flows of a world.
 type Flows = Rc<RefCell<Vec<(FlowPlan, Rc<RefCell<FlowState>>)>>>;
 
 /// Prints how to repeat a world if it fails.
@@ -101,16 +93,12 @@ struct Repeat(u64);
 impl Drop for Repeat {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!(
-                "repeat it with: cargo run -p sim -- drive --seeds {}..{}",
-                self.0,
-                self.0 + 1
-            );
+            let Repeat(seed) = *self;
+            eprintln!("repeat it with: cargo run -p sim -- drive --seeds {seed}..{}", seed + 1);
         }
     }
 }
 
-/// A world.
 pub struct World {
     scenario: Scenario,
     net: SharedNet,
@@ -124,8 +112,8 @@ pub struct World {
     entrance: usize,
     exit: usize,
     origin: usize,
-    /// The first route from programs to the entrance; then one a flow, and the same again to the
-    /// origin.
+    /// The number of the first route from programs to the client. Each flow has one, and one to its
+    /// target, in turn.
     flow_routes: usize,
     rng: ChaCha8Rng,
     polls: u64,
@@ -133,13 +121,11 @@ pub struct World {
     repeat: Repeat,
 }
 
-/// Runs the world of a seed.
 pub fn run(seed: u64) -> Outcome {
     World::new(Scenario::draw(seed)).run()
 }
 
 impl World {
-    /// A world in which nothing has happened yet.
     pub fn new(scenario: Scenario) -> Self {
         let seed = scenario.seed;
         let net = Net::new(seed, scenario.cuts);
@@ -186,7 +172,6 @@ impl World {
         world
     }
 
-    /// Runs it to its end.
     pub fn run(mut self) -> Outcome {
         let paused = self.scenario.script.iter().filter_map(|(at, action)| match action {
             Action::Pause { time, .. } => Some(at + micros(*time)),
@@ -195,7 +180,7 @@ impl World {
         let heal = paused.max().unwrap_or(0).max(FAULTS);
         self.run_until(heal, false);
         self.heal();
-        // Whatever has happened: a new connection works.
+        // A new connection works, whatever has happened.
         self.add_flow(FlowPlan::both_ways(heal + 45_000_000, 5_000));
         let proof = self.flows.borrow().len() - 1;
         self.run_until(heal + RECOVERY, false);
@@ -207,36 +192,31 @@ impl World {
         self.stop();
         let net = self.net.borrow();
         let flows = self.flows.borrow();
-        let bytes =
-            flows.iter().flat_map(|(_, flow)| flow.borrow().sides.clone()).map(|side| side.read);
         let mut effects = net.effects.clone();
-        for kind in [FaultKind::Loss] {
-            if self.scenario.kinds.contains(&kind) {
-                effects.insert(kind, 1);
-            }
+        if self.scenario.kinds.contains(&FaultKind::Loss) {
+            effects.insert(FaultKind::Loss, 1);
         }
+        let sides: Vec<[Progress; 2]> =
+            flows.iter().map(|(_, flow)| flow.borrow().sides.clone()).collect();
         let _ = &self.repeat;
         Outcome {
             flows: flows.len() as u64,
             complete: flows.iter().filter(|(_, flow)| flow.borrow().is_complete()).count() as u64,
-            broken_at: flows
+            broken_at: sides
                 .iter()
-                .map(|(_, flow)| flow.borrow().sides.each_ref().map(|side| side.broken_at))
+                .map(|pair| pair.each_ref().map(|side| side.broken_at))
                 .collect(),
-            over_at: flows
-                .iter()
-                .map(|(_, flow)| flow.borrow().sides.each_ref().map(|side| side.over_at))
-                .collect(),
+            over_at: sides.iter().map(|pair| pair.each_ref().map(|side| side.over_at)).collect(),
             stripes_lost,
-            bytes: bytes.sum(),
+            bytes: sides.iter().flatten().map(|side| side.read).sum(),
             polls: self.polls,
             effects,
             digest: net.digest.value(),
         }
     }
 
-    /// By when everything must be over: what is left to carry on the slowest way, and what
-    /// detection and dialling may take.
+    /// By when everything must be over: after the time for all bytes on the slowest way, for
+    /// detection and for dials.
     fn deadline(&self, heal: u64) -> u64 {
         let scenario = &self.scenario;
         let slowest = scenario.floor_rate();
@@ -283,7 +263,7 @@ impl World {
         });
     }
 
-    /// Programs at the target's side.
+    /// Runs the programs at the target's side.
     fn start_origin(&mut self) {
         let listen = SimListen::new(self.net.clone(), self.origin);
         let (net, eager, flows) = (self.net.clone(), self.eager.clone(), self.flows.clone());
@@ -291,18 +271,14 @@ impl World {
         self.executors[PROGRAMS].spawn(async move {
             loop {
                 let Ok(pipe) = listen.accept().await else { continue };
-                let route = pipe
-                    .number()
-                    .and_then(|number| net.borrow().route_of(number))
-                    .expect("a route");
+                let number = pipe.number().expect("a connection");
+                let route = net.borrow().route_of(number).expect("a route");
                 let (plan, flow) = flows.borrow()[(route - first) / 2].clone();
                 let again = flow.borrow().sides[1].started;
                 assert!(!again, "flow {} is connected to its target twice", flow.borrow().index);
                 let clock = SimClock { net: net.clone(), process: PROGRAMS };
-                let plan = plan.programs[1].clone();
-                let program =
-                    Program { flow, side: 1, plan, eager: eager.clone(), net: net.clone() };
-                spawn(Box::pin(program.run(pipe, clock)));
+                let (plan, eager, net) = (plan.programs[1].clone(), eager.clone(), net.clone());
+                spawn(Box::pin(Program { flow, side: 1, plan, eager, net }.run(pipe, clock)));
             }
         });
     }
@@ -396,7 +372,7 @@ impl World {
         true
     }
 
-    /// A process looks what has become ready. Says whether anything has.
+    /// A process looks which of its sockets have become ready. Whether any has.
     fn look(&mut self, process: usize) -> bool {
         let woken = self.net.borrow_mut().look(process);
         let any = !woken.is_empty();

@@ -1,13 +1,11 @@
-//! What the world does when something goes wrong with a route.
+//! The effects of faults of routes.
 
 use super::World;
-use crate::base::kinds::Kind;
-use crate::base::side::Side;
-use crate::net::faults::{Fault, Told};
-use crate::net::link::{Breakage, Link, LinkSpec};
+use crate::base::{Kind, Side};
+use crate::net::{Breakage, Fault, Link, LinkSpec, Told};
 
 impl World {
-    /// Something goes wrong with a route, or ends to.
+    /// A route breaks in some way, or is healed.
     pub(super) fn apply(&mut self, route: usize, fault: Fault) {
         let present = self.present.iter().copied();
         let conns: Vec<usize> = present.filter(|conn| self.conns[*conn].route == route).collect();
@@ -29,9 +27,7 @@ impl World {
                 }
             }
             Fault::ResetAfter { by, bytes } => self.break_after(&conns, by, bytes, Breakage::Reset),
-            Fault::Cut { by, bytes } => {
-                self.break_after(&conns, by, bytes, Breakage::Cut);
-            }
+            Fault::Cut { by, bytes } => self.break_after(&conns, by, bytes, Breakage::Cut),
             Fault::Clog { from, time } => {
                 let until = self.after(time);
                 for (way, _) in from.into_iter().enumerate().filter(|(_, clogged)| *clogged) {

@@ -1,8 +1,8 @@
 //! The oracles that look at sessions from outside, after every input.
 //!
 //! Across both sides, for every direction of every flow: consumed ≤ delivered ≤ received ≤ sent ≤
-//! credit ≤ granted, and acknowledged ≤ delivered; for every stripe acknowledged ≤ received ≤ sent.
-//! Work per input is bounded by what there is, never by time: see [`World::check_work`].
+//! credit ≤ granted, and acknowledged ≤ delivered. For every stripe: acknowledged ≤ received ≤
+//! sent. The work of an input is bounded by the state, never by time: see [`World::check_work`].
 
 use super::World;
 use striper_core::testing::FlowView;
@@ -11,17 +11,17 @@ use striper_core::{Input, Instant, Output, Session};
 /// Outputs that any input may yield, beside those that data and flows account for.
 const ANY_WORK: usize = 256;
 
-/// Frames that a stripe may take at once: its largest allowance and the reserve for control, in the
-/// smallest chunks, and acknowledgements with them.
+/// Frames that a stripe may take at once: its largest allowance and the reserve for control, in
+/// the smallest chunks, and acknowledgements with them.
 const STRIPE_WORK: usize = 192;
 
-/// What each flow may add: ACCEPT, FIN, credit, a word to its program.
+/// Outputs that each flow may add: ACCEPT, FIN, credit, a word to its program.
 const FLOW_WORK: usize = 8;
 
 impl World {
-    /// What an input yields is bounded by the stripes and flows that there are, and by the DATA
-    /// frames that were `outstanding`, each of which a death sends again; each delivery was a
-    /// frame, or a part of one that came alone.
+    /// The outputs of an input are bounded by the stripes and flows, and by the `outstanding` DATA
+    /// frames, each of which a death sends again. Each delivery was a frame, or a part of one that
+    /// came alone.
     pub(super) fn check_work(&mut self, outstanding: usize, outputs: &[Output]) {
         let mut others = 0;
         for output in outputs {
@@ -61,8 +61,8 @@ impl World {
             other.side != life.side && other.id == life.id && other.is_alive()
         };
         let mut peers = self.lives.iter().filter(peer);
-        // A server that has lost its state has nothing in common with what the client knows of the
-        // one before.
+        // A server that has lost its state has nothing in common with the one that the client
+        // knows.
         let (Some(peer), None) = (peers.next(), peers.next()) else { return };
         if life.is_alive() && !self.was_replaced(life.id) {
             check_flows(&life.session, &peer.session);
@@ -81,7 +81,7 @@ fn check_flows(one: &Session, other: &Session) {
 }
 
 fn check_direction(from: &FlowView, to: &FlowView) {
-    // What has overtaken its OPEN is kept and delivered later.
+    // Bytes that have overtaken their OPEN are kept and delivered later.
     let kept = if to.early { to.received } else { to.delivered };
     let ordered = to.consumed <= to.delivered
         && to.delivered <= to.received

@@ -1,9 +1,9 @@
 //! Routes, and the connections on them, each a stripe with an end at either side.
 //!
-//! Invariant: an end only moves on, from greeting to up to gone; a connection that both ends are
+//! Invariant: an end only moves on, from greeting to up to gone. A connection that both ends are
 //! done with carries nothing any more.
 
-use crate::net::link::{Link, LinkSpec};
+use crate::net::{Link, LinkSpec};
 use striper_core::Handshake;
 
 /// A way between the proxies on which stripes are dialed.
@@ -14,10 +14,10 @@ pub(super) struct Route {
     pub first: [LinkSpec; 2],
     pub silent: [bool; 2],
     pub refuse: u32,
-    /// So many dials are accepted and closed.
+    /// The number of dials that are yet to be accepted and closed.
     pub close_dials: u32,
     pub clogged_until: u64,
-    /// So many were made, whatever came of them.
+    /// The number of dials, whatever came of them.
     pub dials: u64,
 }
 
@@ -53,35 +53,31 @@ pub(super) struct Conn {
     pub ends: [StripeEnd; 2],
 }
 
-/// One end of a connection.
 #[derive(Clone, Debug)]
 pub(super) struct StripeEnd {
     pub state: StripeState,
-    /// The session that it belongs to; for a server only once that is known.
+    /// The session that it belongs to. A server knows it only after the HELLO.
     pub life: usize,
     /// Length of the HELLO that this side has written, which is no frame.
     pub hello: u64,
     /// Frame bytes that the session has been told of as written.
     pub written: u64,
-    /// The session has closed it, so that it must not transmit any more.
+    /// The session has closed it, so it must not transmit any more.
     pub closed_by_session: bool,
-    /// The session has been told that it is down, so that it must not transmit any more.
+    /// The session has been told that it is down, so it must not transmit any more.
     pub down: bool,
 }
 
-/// How an end of a connection is.
 #[derive(Clone, Debug)]
 pub(super) enum StripeState {
     /// Waits for the other's HELLO.
     Greeting(Handshake),
-    /// Belongs to the session.
     Up,
     /// Is of no more use to this side.
     Gone,
 }
 
 impl StripeEnd {
-    /// One that waits for the other's HELLO.
     pub fn new(life: usize) -> Self {
         StripeEnd {
             state: StripeState::Greeting(Handshake::new()),

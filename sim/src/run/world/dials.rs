@@ -1,8 +1,8 @@
-//! How connections become stripes: the client dials as many as its session wants, both sides greet
-//! each other, and what comes to nothing is tried again.
+//! Connections become stripes. The client dials as many as its session wants, both sides greet each
+//! other, and a dial that fails is tried again.
 //!
-//! Dialing costs a round trip for TCP and one more for both HELLOs, which travel on the links as
-//! everything else does.
+//! A dial takes a round trip for TCP and one more for both HELLOs, which travel on the links like
+//! all bytes.
 //!
 //! Invariant: as long as the client's session wants more stripes than are being dialed, another try
 //! is under way.
@@ -10,29 +10,25 @@
 use super::World;
 use super::conn::{Conn, Route, StripeEnd, StripeState};
 use super::steps::{Event, Job};
-use crate::base::kinds::Kind;
-use crate::base::seed;
-use crate::base::side::Side;
-use crate::net::link::Link;
+use crate::base::{Kind, Side, seed};
+use crate::net::Link;
 use bytes::Bytes;
 use rand::RngExt;
 use std::time::Duration;
 use striper_core::{Hello, HelloKind, Input, Refusal, StripeId};
 
-/// How long a dial may take beyond four round trips.
+/// The time that a dial may take beyond four round trips.
 const DIAL_LIMIT: Duration = Duration::from_secs(2);
 
 /// The wait after a dial that failed; up to as much again is added at random.
 const REDIAL_WAIT: Duration = Duration::from_millis(200);
 
 impl World {
-    /// The wait after dials that failed is over.
     pub(super) fn redial(&mut self) {
         self.redial_set = false;
         self.dial();
     }
 
-    /// Dials as many stripes as are missing and not being dialed.
     pub(super) fn dial(&mut self) {
         // Stripes of each route, and dials that have not come to anything yet.
         let mut live = vec![0; self.routes.len()];
@@ -56,10 +52,8 @@ impl World {
         let Route { specs, dials, .. } = &mut self.routes[route];
         *dials += 1;
         let link = |way: usize| {
-            Link::new(
-                specs[way].clone(),
-                seed::stream(self.setup.seed, "link", (number * 2 + way) as u64),
-            )
+            let rng = seed::stream(self.setup.seed, "link", (number * 2 + way) as u64);
+            Link::new(specs[way].clone(), rng)
         };
         let mut links = [link(0), link(1)];
         for side in Side::BOTH {

@@ -1,16 +1,14 @@
-//! What the world does about flows: it plays the programs at both ends, by their plans.
+//! The world's work for flows: it plays the programs at both ends, by their plans.
 
 use super::World;
 use super::steps::{Event, Job};
-use crate::base::kinds::Kind;
-use crate::base::side::Side;
-use crate::net::app::{Answer, EndState, Write};
+use crate::base::{Kind, Side};
+use crate::net::{Answer, EndState, Write};
 use bytes::Bytes;
 use striper_core::config::{FLOW_FLOOR, INITIAL_FLOWS};
 use striper_core::{FlowId, Input, Output, Reason};
 
 impl World {
-    /// The time of a flow's opening has come.
     pub(super) fn open_now(&mut self, flow: usize) {
         let plan = &self.flows[flow].plan;
         if let Some((side, at)) = plan.reset {
@@ -52,22 +50,19 @@ impl World {
         }
     }
 
-    /// A program breaks its flow off.
     pub(super) fn reset_flow(&mut self, flow: usize, side: Side) {
         let entry = &mut self.flows[flow];
         if entry.leave(side, EndState::ResetHere, self.now) {
             let id = entry.id.expect("an open flow");
             let home = entry.homes[side.index()].expect("an open flow");
             self.felt.add(Kind::FlowReset);
-            self.jobs.push_back(Job::Input(
-                home,
-                Input::FlowReset { flow: id, reason: Reason::Aborted },
-            ));
+            let input = Input::FlowReset { flow: id, reason: Reason::Aborted };
+            self.jobs.push_back(Job::Input(home, input));
             self.note_end(flow);
         }
     }
 
-    /// A program sends what it has and may. One piece at a time, so that flows take turns.
+    /// A program sends one piece, so that flows take turns.
     pub(super) fn produce(&mut self, flow: usize, side: Side) {
         let (Some(id), Some(home)) = (self.flows[flow].id, self.flows[flow].homes[side.index()])
         else {
@@ -93,7 +88,6 @@ impl World {
         }
     }
 
-    /// A program reads what it will.
     pub(super) fn consume(&mut self, flow: usize, side: Side) {
         let (Some(id), Some(home)) = (self.flows[flow].id, self.flows[flow].homes[side.index()])
         else {
@@ -120,7 +114,7 @@ impl World {
         }
     }
 
-    /// A stopped process does nothing: whether that is so.
+    /// Puts a job off if its process is stopped. Whether it is.
     fn put_off_job(&mut self, flow: usize, side: Side, produce: bool) -> bool {
         let process = &mut self.processes[side.index()];
         if process.is_stopped() {
@@ -147,7 +141,7 @@ impl World {
         }
     }
 
-    /// Tells the programs what a session says of a flow.
+    /// Tells the programs the words of a session about a flow.
     pub(super) fn perform_flow(&mut self, life: usize, output: Output) {
         let (now, side) = (self.now, self.lives[life].side);
         match output {
@@ -166,7 +160,7 @@ impl World {
             Output::FlowIncoming { flow, opaque } => self.incoming(life, flow, &opaque),
             Output::FlowAccepted { flow } => self.flow_of(life, flow).accepted(side, now),
             Output::FlowRefused { flow, reason } => {
-                // Whichever side was told to, the other drains as soon as it hears of it.
+                // The other side drains as soon as it hears of the end.
                 let draining = self.lives.iter().any(|life| life.told_to_end);
                 self.flow_of(life, flow).refused(side, reason, draining, now);
                 self.note_end(self.lives[life].flows[&flow]);
@@ -233,7 +227,7 @@ impl World {
         }
     }
 
-    fn flow_of(&mut self, life: usize, id: FlowId) -> &mut crate::net::app::Flow {
+    fn flow_of(&mut self, life: usize, id: FlowId) -> &mut crate::net::Flow {
         let index =
             self.lives[life].flows.get(&id).unwrap_or_else(|| panic!("{id:?} was never opened"));
         &mut self.flows[*index]

@@ -1,17 +1,13 @@
 //! Processes and the sessions in them: they crash, restart, stop and go on, and their clocks jump.
 //!
 //! A client has one session at a time. A server has one for each id that a client has come with;
-//! older ones wait there for their end. Whoever restarts knows nothing of before, as the real
+//! older ones wait there for their end. A process that restarts remembers nothing, as the real
 //! programs do.
 
 use super::World;
 use super::steps::{Event, Job};
-use crate::base::kinds::Kind;
-use crate::base::side::Side;
-use crate::base::units::micros;
-use crate::net::app::EndState;
-use crate::net::faults::ProcessFault;
-use crate::net::link::LinkEvent;
+use crate::base::{Kind, Side, micros};
+use crate::net::{EndState, LinkEvent, ProcessFault};
 use rand::Rng;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,8 +15,7 @@ use striper_core::{
     Config, EndReason, FlowId, Input, Instant, Role, Session, SessionId, Violation,
 };
 
-/// The sides' clocks start at different times, so that a time of one taken for one of the other
-/// shows.
+/// The sides' clocks start at different times, so that a mix-up of the two clocks shows.
 const ORIGIN: [u64; 2] = [1_000, 7_200_000_000];
 
 /// One session of one side, from its birth to its end.
@@ -31,13 +26,10 @@ pub(super) struct Life {
     /// When it wants a tick, on its side's clock.
     pub deadline: Option<Instant>,
     pub ended: Option<EndReason>,
-    /// Its process has died.
     pub dead: bool,
-    /// The world has told it to shut down or abort.
     pub told_to_end: bool,
-    /// Opens no more flows.
+    /// It opens no more flows.
     pub draining: bool,
-    /// Since when it has no stripe.
     pub stripeless_since: Option<Instant>,
     /// The flows that it knows, by their place in the world.
     pub flows: BTreeMap<FlowId, usize>,
@@ -59,22 +51,20 @@ impl Life {
         }
     }
 
-    /// Whether it is still of use.
     pub fn is_alive(&self) -> bool {
         !self.dead && self.ended.is_none()
     }
 }
 
-/// How a side's process is.
 pub(super) struct Process {
-    /// What its clock shows at the world's time zero, jumps included.
+    /// Its clock's reading at the world's time zero, jumps included.
     origin: u64,
     stopped: bool,
     /// It has crashed and is not back yet.
     away: bool,
-    /// What waits until it goes on.
+    /// Events that wait until it goes on.
     waiting: Vec<Event>,
-    /// So that the end of an earlier pause does not end this one.
+    /// Counts pauses, so that the end of an earlier pause does not end this one.
     pauses: u64,
     crashes: u64,
 }
@@ -91,12 +81,11 @@ impl Process {
         }
     }
 
-    /// What its clock shows.
     pub fn clock(&self, now: u64) -> Instant {
         Instant::from_micros(self.origin + now)
     }
 
-    /// The world's time at which its clock shows that; zero if that was before the world.
+    /// The world's time at which its clock shows `at`; zero if that was before the world.
     pub fn time_of(&self, at: Instant) -> u64 {
         at.as_micros().saturating_sub(self.origin)
     }
@@ -133,8 +122,8 @@ impl World {
         self.processes[side.index()].stopped.then_some(side)
     }
 
-    /// Whether a server's state of this session was lost, in a crash or because it had waited for
-    /// stripes for too long, so that another one may stand in its place.
+    /// Whether a server's state of this session was lost, in a crash or after a long wait for
+    /// stripes. Then another one may stand in its place.
     pub(super) fn was_replaced(&self, id: SessionId) -> bool {
         let given_up = Some(EndReason::NoStripe);
         let mut servers =
@@ -173,7 +162,8 @@ impl World {
         }
     }
 
-    /// A stopped process goes on: what has come is read before anything else, and timers come last.
+    /// A stopped process goes on. It reads the bytes that have come first, and its timers come
+    /// last.
     pub(super) fn resume(&mut self, side: Side, pause: u64) {
         let process = &mut self.processes[side.index()];
         if !process.stopped || process.pauses != pause {
@@ -247,19 +237,14 @@ impl World {
         let mut id = [0; 16];
         self.rng.fill_bytes(&mut id);
         let now = self.processes[0].clock(self.now);
-        self.lives.push(Life::new(
-            Side::Client,
-            Role::Client,
-            SessionId(id),
-            self.setup.config[0],
-            now,
-        ));
+        let (id, config) = (SessionId(id), self.setup.config[0]);
+        self.lives.push(Life::new(Side::Client, Role::Client, id, config, now));
         self.current[0] = self.lives.len() - 1;
         self.wanted = 0;
         self.jobs.push_back(Job::Input(self.current[0], Input::Tick));
     }
 
-    /// The server's session of this id, made anew if `create` says that it may be.
+    /// The server's session of this id. `create` says whether it may be made anew.
     pub(super) fn server_session(&mut self, id: SessionId, create: bool) -> Option<usize> {
         let known = |life: &Life| life.side == Side::Server && life.id == id && life.is_alive();
         if let Some(index) = self.lives.iter().position(known) {
@@ -295,8 +280,8 @@ impl World {
             EndReason::Violation(Violation::InstanceChanged) => {
                 side == Side::Client && self.was_replaced(life.id)
             }
-            // The client doesn't know yet, and what its HELLO repeats is about stripes of the one
-            // before.
+            // The client doesn't know yet, and its HELLO repeats the acknowledgements of stripes of
+            // the session before.
             EndReason::Violation(Violation::BadAcknowledgement) => {
                 side == Side::Server && self.was_replaced(life.id)
             }

@@ -1,24 +1,22 @@
-//! What a world is made of: plain data, from which with what is scheduled everything else follows.
+//! The plain data that a world is made of.
 
-use crate::base::rate::Rate;
-use crate::net::link::LinkSpec;
+use crate::base::Rate;
+use crate::net::LinkSpec;
 use std::time::Duration;
 use striper_core::Config;
 
-/// When a session's own invariants are checked, which costs time in proportion to its state.
+/// When a session's own invariants are checked. A check takes time in proportion to the state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Checks {
-    /// Never.
     Off,
     /// After every input at first, after every 64th beyond 4,000 and every 1024th beyond 40,000, so
     /// that large worlds remain bearable.
     Thinning,
-    /// After every input.
     Always,
 }
 
 impl Checks {
-    /// Whether they are checked after so many inputs.
+    /// Whether they are due after so many inputs.
     pub(super) fn due(self, inputs: u64) -> bool {
         match self {
             Checks::Off => false,
@@ -30,19 +28,16 @@ impl Checks {
     }
 }
 
-/// What a world is made of.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// Where every random choice comes from.
+    /// The source of every random choice.
     pub seed: u64,
-    /// The routes that stripes take, each as it is from the client and from the server. A stripe
-    /// that is dialed takes the route with the fewest stripes.
+    /// The routes of stripes, each as it is from the client and from the server. A new stripe takes
+    /// the route with the fewest stripes.
     pub routes: Vec<[LinkSpec; 2]>,
-    /// The settings of both sessions, the client's first.
     pub config: [Config; 2],
-    /// When the sessions' own invariants are checked.
     pub checks: Checks,
-    /// The command that repeats this world; printed when it fails.
+    /// The command that repeats this world; it is printed when the world fails.
     pub repeat: String,
     /// A client whose session ends begins another one, as the driver does.
     pub restarts_session: bool,

@@ -1,27 +1,23 @@
-//! How a world goes on: one event or tick, then all that is to be done at that moment.
+//! The steps of a world: one event or tick, then all work of that moment.
 //!
-//! An event is scheduled for a time; a job is done at once. Jobs come from events and from what
-//! sessions put out, and are done in order; each input of one is checked, then its outputs are
+//! An event is scheduled for a time; a job is done at once. Jobs come from events and from the
+//! outputs of sessions, and are done in order. Each input is checked, then its outputs are
 //! performed, which may make further jobs.
 //!
-//! Invariant: ticks come after all events of the same microsecond, and what was written goes to the
-//! operating system after all jobs of its moment, as a driver does it with one vectored write a
-//! stripe.
+//! Invariant: ticks come after all events of the same microsecond. Bytes go to the operating system
+//! after all jobs of their moment, as a driver does it with one vectored write a stripe.
 
 use super::World;
 use super::lives::Life;
-use crate::base::kinds::Kind;
-use crate::base::side::Side;
-use crate::net::faults::{Fault, ProcessFault};
-use crate::net::link::LinkEvent;
-use crate::run::observe::Seen;
+use crate::base::{Kind, Side};
+use crate::net::{Fault, LinkEvent, ProcessFault};
+use crate::run::observe;
 use std::time::Duration;
 use striper_core::{Input, Instant, Output};
 
 /// More inputs than this at one moment mean that it never ends.
 const MAX_JOBS: u64 = 4_000_000;
 
-/// What happens in a world by itself or by plan.
 #[derive(Clone, Debug)]
 pub(super) enum Event {
     Link { conn: usize, way: usize, event: LinkEvent },
@@ -41,10 +37,9 @@ pub(super) enum Event {
     Command { side: Side, input: Input },
 }
 
-/// What is to be done at once, in order.
 #[derive(Clone, Debug)]
 pub(super) enum Job {
-    /// For a session, by its place in the world's list.
+    /// For a session, by its number.
     Input(usize, Input),
     Produce(usize, Side),
     Consume(usize, Side),
@@ -53,12 +48,8 @@ pub(super) enum Job {
 impl World {
     /// The next event or tick, if it comes by `end`.
     pub(super) fn step(&mut self, end: u64) -> bool {
-        let tick = self
-            .lives
-            .iter()
-            .enumerate()
-            .filter_map(|(index, life)| self.tick_at(index, life))
-            .min();
+        let lives = self.lives.iter().enumerate();
+        let tick = lives.filter_map(|(index, life)| self.tick_at(index, life)).min();
         let event = self.agenda.next_time();
         if let Some(at) = event.filter(|at| *at <= end && tick.is_none_or(|(tick, _)| *at <= tick))
         {
@@ -75,14 +66,13 @@ impl World {
         true
     }
 
-    /// When a session is to be ticked.
     fn tick_at(&self, index: usize, life: &Life) -> Option<(u64, usize)> {
         let process = &self.processes[life.side.index()];
         let at = life.deadline.filter(|_| !process.is_stopped())?;
         Some((process.time_of(at).max(self.now), index))
     }
 
-    /// Something happens, or waits for the process that would have to run for it.
+    /// An event happens, or waits for the process that would have to run for it.
     pub(super) fn happen(&mut self, event: Event) {
         if let Some(side) = self.stopped_side(&event) {
             self.felt.add(Kind::Pause);
@@ -113,7 +103,7 @@ impl World {
         self.drain();
     }
 
-    /// Does what is to be done at this moment, until nothing is.
+    /// Does the work of this moment, until nothing is left.
     pub(super) fn drain(&mut self) {
         let mut count = 0;
         loop {
@@ -126,8 +116,6 @@ impl World {
                 count += 1;
                 assert!(count < MAX_JOBS, "this moment never ends");
             }
-            // Written once all outputs are performed, as a driver does it with one vectored write a
-            // stripe.
             let mut to_write = std::mem::take(&mut self.to_write);
             for (conn, way) in to_write.drain(..) {
                 self.write(conn, way);
@@ -141,7 +129,7 @@ impl World {
         }
     }
 
-    /// Has a link written to the operating system when all of this moment is done.
+    /// Has a link written to the operating system at the end of this moment.
     pub(super) fn write_later(&mut self, conn: usize, way: usize) {
         if !self.to_write.contains(&(conn, way)) {
             self.to_write.push((conn, way));
@@ -172,7 +160,7 @@ impl World {
         self.outputs = outputs;
     }
 
-    /// What the oracles have to know of an input.
+    /// Notes the facts of an input that the oracles have to know.
     fn note_input(&mut self, index: usize, input: &Input) {
         let life = &mut self.lives[index];
         match input {
@@ -187,30 +175,13 @@ impl World {
         self.inputs += 1;
     }
 
-    /// Gives a session an input, shows that to the observer, and sees how the session stands
-    /// afterwards.
+    /// Gives a session an input, shows it to the observer, and looks at the session afterwards.
     fn give_input(&mut self, index: usize, now: Instant, input: Input, outputs: &mut Vec<Output>) {
         let life = &mut self.lives[index];
-        if let Some(observe) = &mut self.observer {
-            let (side, session) = (life.side, &mut life.session);
-            observe(&Seen { life: index, side, session, now, input: &input, outputs: None });
-            session.handle(now, input.clone(), outputs);
-            observe(&Seen {
-                life: index,
-                side,
-                session,
-                now,
-                input: &input,
-                outputs: Some(outputs),
-            });
-        } else {
-            life.session.handle(now, input, outputs);
-        }
+        let (id, session) = ((index, life.side), &mut life.session);
+        observe::give(&mut self.observer, id, session, now, input, outputs);
         let deadline = life.session.deadline();
-        assert!(
-            deadline.is_none_or(|(at, _)| at > now),
-            "{deadline:?} has come at {now:?} already"
-        );
+        assert!(deadline.is_none_or(|(at, _)| at > now), "{deadline:?} has come at {now:?}");
         life.deadline = deadline.map(|(at, _)| at);
         if life.session.view_stripes().next().is_some() {
             life.stripeless_since = None;
@@ -231,14 +202,13 @@ impl World {
         }
     }
 
-    /// Adds an output to the digest.
     fn fold(&mut self, side: Side, output: &Output) {
         self.digest.word(self.now * 2 + side.index() as u64);
         match output {
             Output::Transmit { stripe, header, payload } => {
                 self.digest.word(stripe.0);
                 self.digest.words(header);
-                // The first bytes tell which piece it is, since the pattern hardly repeats.
+                // The first bytes name the piece, since the pattern hardly repeats.
                 self.digest.word(payload.len() as u64);
                 self.digest.words(&payload[..payload.len().min(8)]);
             }
@@ -253,7 +223,6 @@ impl World {
         }
     }
 
-    /// That long after now.
     pub(super) fn after(&self, time: Duration) -> u64 {
         self.now + time.as_micros() as u64
     }

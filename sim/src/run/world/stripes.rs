@@ -1,20 +1,18 @@
-//! What the world does about stripes: it moves bytes between sessions and links, and tells sessions
-//! what became of their stripes.
+//! The world's work for stripes: it moves bytes between sessions and links, and tells sessions of
+//! their stripes' ends.
 //!
 //! Invariant: a session is told of a stripe's end once, and of its bytes only between its beginning
-//! and its end; it puts nothing on a stripe that it has closed or whose end it has been told.
+//! and its end. It puts nothing on a stripe that it has closed or that it knows to be down.
 
 use super::World;
 use super::conn::{Conn, StripeEnd, StripeState};
 use super::steps::{Event, Job};
-use crate::base::kinds::Kind;
-use crate::base::side::Side;
-use crate::net::link::{Later, Link, LinkEvent};
+use crate::base::{Kind, Side};
+use crate::net::{Later, Link, LinkEvent};
 use bytes::Bytes;
 use striper_core::{Input, Output, StripeId};
 
 impl World {
-    /// How many stripes a side has.
     pub fn stripes_up(&self, side: Side) -> usize {
         self.present().filter(|conn| conn.ends[side.index()].is_up()).count()
     }
@@ -24,7 +22,7 @@ impl World {
         self.conns.get(usize::try_from(stripe.0).ok()?).map(|conn| conn.route)
     }
 
-    /// A process has died: its system breaks its connections, and tells the other side if that can
+    /// A process has died. Its system breaks its connections, and tells the other side if that can
     /// be reached.
     pub(super) fn break_all(&mut self, side: Side, told: bool) {
         for conn in self.present.clone() {
@@ -39,7 +37,6 @@ impl World {
         }
     }
 
-    /// A connection breaks.
     pub(super) fn kill(&mut self, conn: usize) {
         let conn = &mut self.conns[conn];
         if conn.links.iter().any(Link::has_unread) {
@@ -49,7 +46,6 @@ impl World {
         conn.silent = [true; 2];
     }
 
-    /// Something happens on a link.
     pub(super) fn link_event(&mut self, conn: usize, way: usize, event: LinkEvent) {
         let silent = self.is_silent(conn, way);
         let silent_back = self.is_silent(conn, 1 - way);
@@ -96,7 +92,7 @@ impl World {
         }
     }
 
-    /// The operating system takes what it can of what was written.
+    /// The operating system takes as much as it can of the bytes that were written.
     pub(super) fn write(&mut self, conn: usize, way: usize) {
         let silent = self.is_silent(conn, way);
         let mut later = Later::new();
@@ -117,7 +113,6 @@ impl World {
         }
     }
 
-    /// Bytes came in at the reading end of a way.
     fn received(&mut self, conn: usize, way: usize, pieces: Vec<Bytes>, fin: bool) {
         let side = Side::BOTH[way].other();
         for piece in pieces {
@@ -126,7 +121,7 @@ impl World {
         }
         if fin {
             self.lose(conn, side);
-            // A driver closes what has ended.
+            // A driver closes a stream that has ended.
             self.conns[conn].links[side.index()].close();
             self.write_later(conn, side.index());
         }
@@ -147,10 +142,8 @@ impl World {
                     self.greeted(conn, side, hello);
                     let end = &self.conns[conn].ends[side.index()];
                     if end.is_up() && !rest.is_empty() {
-                        self.jobs.push_back(Job::Input(
-                            end.life,
-                            Input::StripeBytes { stripe, data: rest },
-                        ));
+                        let input = Input::StripeBytes { stripe, data: rest };
+                        self.jobs.push_back(Job::Input(end.life, input));
                     }
                 }
             }
@@ -166,11 +159,8 @@ impl World {
         let end = &mut self.conns[conn].ends[side.index()];
         match std::mem::replace(&mut end.state, StripeState::Gone) {
             StripeState::Up => {
-                let life = end.life;
-                self.jobs.push_back(Job::Input(
-                    life,
-                    Input::StripeDown { stripe: StripeId(conn as u64) },
-                ));
+                let input = Input::StripeDown { stripe: StripeId(conn as u64) };
+                self.jobs.push_back(Job::Input(end.life, input));
             }
             StripeState::Greeting(_) if side == Side::Client => self.dial_failed(conn),
             _ => {}
@@ -178,7 +168,7 @@ impl World {
         self.tidy(conn);
     }
 
-    /// Frees what a connection holds once neither side wants it.
+    /// Frees a connection once neither side wants it.
     pub(super) fn tidy(&mut self, conn: usize) {
         let number = conn;
         let Conn { ends, links, silent, .. } = &mut self.conns[conn];
@@ -220,8 +210,8 @@ impl World {
                     self.write_later(number, way);
                     self.tidy(number);
                 }
-                // The number missing may be what it was before this stripe came up, and then
-                // nothing more is said.
+                // The number missing may be the same as before this stripe came up, and then the
+                // session says nothing more.
                 if side == Side::Client {
                     self.redial_later();
                 }

@@ -47,6 +47,7 @@ impl Bug {
     /// How many faults it takes to show: stripes that die, fall silent or overtake each other for
     /// long. Zero says that cuts of reads, unequal stripes, small limits or what the local side
     /// does are enough.
+    #[cfg(test)]
     pub fn faults(&self) -> u8 {
         self.faults
     }

@@ -5,7 +5,7 @@ use super::answers::Ends;
 use super::program::{Ending, Over, Program};
 use super::state::State;
 use super::world::World;
-use crate::base::side::Side;
+use crate::base::Side;
 use std::collections::VecDeque;
 
 impl World {

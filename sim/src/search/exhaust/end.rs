@@ -4,7 +4,7 @@
 //! Time stands still, so what an end does is a function of its fingerprint and the input alone.
 
 use super::program::{Act, Ending, FlowPlan, Over, Pace, Program};
-use crate::base::side::Side;
+use crate::base::Side;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};

@@ -4,7 +4,7 @@
 //! FIN once and only where the plan of the other end has one and after its last byte, nothing after
 //! the end of the flow, no reset that nobody asked for.
 
-use crate::base::side::Side;
+use crate::base::Side;
 use bytes::Bytes;
 use striper_core::{FlowId, Reason};
 

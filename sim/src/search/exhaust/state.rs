@@ -6,7 +6,7 @@
 //!
 //! Invariant: two states are equal exactly if their words are ([`State::encode`]).
 
-use crate::base::side::Side;
+use crate::base::Side;
 use std::collections::VecDeque;
 
 /// What may go wrong in a world, each at most so many times.

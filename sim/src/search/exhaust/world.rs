@@ -11,7 +11,7 @@ use super::answers::{Ends, Given, Sent};
 use super::end::{End, Message, Plan};
 use super::program::Act;
 use super::state::{Budget, State, Stripe, StripeState};
-use crate::base::side::Side;
+use crate::base::Side;
 use std::collections::VecDeque;
 use striper_core::{StripeId, Timer};
 

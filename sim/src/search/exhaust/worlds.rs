@@ -7,7 +7,7 @@ use super::end::Plan;
 use super::program::{EndPlan, Ending, FlowPlan, Pace};
 use super::state::Budget;
 use super::world::World;
-use crate::base::side::Side;
+use crate::base::Side;
 use striper_core::Config;
 
 /// A flow of the client's that sends so many pieces up and down, both ending with FIN.

@@ -6,15 +6,10 @@
 
 use super::hostile;
 use super::{Honest, Hostile, Scenario};
-use crate::base::draw::{log_duration, log_range, pick};
-use crate::base::kinds::{Kind, Kinds};
-use crate::base::rate::Rate;
-use crate::base::seed;
-use crate::base::side::Side;
-use crate::base::units::micros;
-use crate::net::app::{Answer, Ending, FlowPlan, ReadPlan, SendPlan, Start};
-use crate::net::faults::{Fault, ProcessFault, Told};
-use crate::net::link::{LinkSpec, MSS};
+use crate::base::{Kind, Kinds, Rate, Side, log_duration, log_range, micros, pick, seed};
+use crate::net::{
+    Answer, Ending, Fault, FlowPlan, LinkSpec, MSS, ProcessFault, ReadPlan, SendPlan, Start, Told,
+};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use std::time::Duration;
@@ -332,19 +327,13 @@ impl Draw {
             Kind::ClientCrash | Kind::ServerCrash => {
                 let side = if kind == Kind::ClientCrash { Side::Client } else { Side::Server };
                 let down = log_duration(rng, 1_000, 20_000_000);
-                return process_faults.push((
-                    at,
-                    side,
-                    ProcessFault::Crash { down, told: rng.random() },
-                ));
+                let crash = ProcessFault::Crash { down, told: rng.random() };
+                return process_faults.push((at, side, crash));
             }
             Kind::Pause => {
                 let most = if rng.random_range(0..20) == 0 { 600_000_000 } else { 30_000_000 };
-                return process_faults.push((
-                    at,
-                    side,
-                    ProcessFault::Pause(log_duration(rng, 1_000, most)),
-                ));
+                let pause = ProcessFault::Pause(log_duration(rng, 1_000, most));
+                return process_faults.push((at, side, pause));
             }
             Kind::Jump => {
                 let by = log_duration(rng, 1_000, 600_000_000);
@@ -352,8 +341,8 @@ impl Draw {
             }
             _ => return,
         };
-        // Dials that are refused or closed need a reason to dial; a third of the faults hit every
-        // route, or 30 % of them.
+        // Dials that are refused or closed need a reason to dial. One draw in five hits every
+        // route, another one 30 % of them.
         let rng = &mut self.rng;
         let share = *pick(rng, &[0.0, 0.0, 0.0, 0.3, 1.0]);
         let first = rng.random_range(0..routes.len());
@@ -386,7 +375,7 @@ impl Draw {
     }
 }
 
-/// What one way may take, in microseconds: a full queue, and one that is late.
+/// The longest time of one way in microseconds: a full queue, and a packet that is late.
 fn worst_delay(spec: &LinkSpec) -> u64 {
     micros(spec.delay + spec.jitter + spec.coalesce)
         + spec.rate.micros_for(spec.queue.min(256 << 10))

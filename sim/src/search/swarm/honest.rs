@@ -6,16 +6,13 @@
 //! it off or a process that carried it lost its memory. Nothing is held any more.
 
 use super::{Honest, Outcome};
-use crate::base::kinds::{Kind, Kinds};
-use crate::base::rate::Rate;
-use crate::base::units::micros;
-use crate::net::app::{Answer, Ending, Flow};
-use crate::net::faults::{Fault, ProcessFault};
-use crate::net::link::{LinkSpec, MSS};
-use crate::run::observe::Observer;
-use crate::run::world::{Checks, Setup, World};
+use crate::base::{Kind, Kinds, Rate, micros};
+use crate::net::{Answer, Ending, Fault, Flow, LinkSpec, MSS, ProcessFault};
+use crate::run::{Checks, Observer, Setup, World};
+use std::time::Duration;
+use striper_core::{Config, Session};
 
-/// Kinds that are counted as faults by showing at all, and not each time.
+/// Kinds that count as one fault if they show at all.
 const BY_NATURE: [Kind; 14] = [
     Kind::Loss,
     Kind::Jitter,
@@ -33,15 +30,15 @@ const BY_NATURE: [Kind; 14] = [
     Kind::LowLimit,
 ];
 
-/// The world of a scenario before anything has happened in it, so that it can be observed.
+/// The world of a scenario before anything has happened in it.
 pub fn world(scenario: &Honest) -> World {
-    let events =
-        scenario.flows.iter().flat_map(|flow| &flow.sends).map(|half| half.bytes).sum::<u64>();
+    let halves = scenario.flows.iter().flat_map(|flow| &flow.sends);
+    let bytes: u64 = halves.map(|half| half.bytes).sum();
     let mut world = World::new(Setup {
         seed: scenario.seed,
         routes: scenario.routes.clone(),
         config: scenario.config,
-        checks: if events > 4 << 20 { Checks::Thinning } else { Checks::Always },
+        checks: if bytes > 4 << 20 { Checks::Thinning } else { Checks::Always },
         repeat: String::new(),
         restarts_session: true,
     });
@@ -57,7 +54,7 @@ pub fn world(scenario: &Honest) -> World {
     world
 }
 
-/// Runs it; panics if anything does not hold.
+/// Panics if an oracle does not hold.
 pub fn run(scenario: &Honest, observer: Option<Observer>) -> Outcome {
     let mut world = world(scenario);
     if let Some(observer) = observer {
@@ -67,19 +64,15 @@ pub fn run(scenario: &Honest, observer: Option<Observer>) -> Outcome {
     outcome(&world)
 }
 
-/// Runs both phases in a world from [`world`].
-pub fn drive(scenario: &Honest, world: &mut World) {
+/// Runs both phases.
+fn drive(scenario: &Honest, world: &mut World) {
     world.run_until(scenario.heal);
     world.heal();
     world.make_eager();
     let deadline = scenario.heal.saturating_add(time_to_complete(scenario));
     let done = world.run_to_end(deadline);
-    assert!(
-        done,
-        "not over {} µs after all was healed: {}",
-        deadline - scenario.heal,
-        unfinished(world)
-    );
+    let wait = deadline - scenario.heal;
+    assert!(done, "not over {wait} µs after all was healed: {}", unfinished(world));
     world.flows().iter().for_each(|flow| check_flow(world, flow));
     let deadline = world.now() + time_to_settle(scenario);
     let rests = world.run_while(deadline, |world| !is_at_rest(world));
@@ -104,8 +97,8 @@ fn outcome(world: &World) -> Outcome {
     }
 }
 
-/// How much of the control that may come at once has been used up at most, in parts of 10,000.
-fn control_used(session: &striper_core::Session) -> u64 {
+/// The most that has been used up of the control that may come at once, in parts of 10,000.
+fn control_used(session: &Session) -> u64 {
     (session.stats().control_peak * 10_000).div_ceil(session.config().control_burst)
 }
 
@@ -126,43 +119,39 @@ fn is_at_rest(world: &World) -> bool {
     })
 }
 
-/// What a session may have promised to flows that do not exist yet: the largest grant of early
-/// credit.
+/// The largest grant of early credit, which a session may have promised to flows that do not exist
+/// yet.
 const EARLY: u64 = 16 * (240 << 10);
 
 fn unfinished(world: &World) -> String {
-    world
-        .flows()
-        .iter()
-        .find(|flow| !flow.is_over())
-        .map_or(String::new(), |flow| format!("{flow:?}"))
+    let flow = world.flows().iter().find(|flow| !flow.is_over());
+    flow.map_or(String::new(), |flow| format!("{flow:?}"))
 }
 
 fn leftovers(world: &World) -> String {
-    world
-        .live_sessions()
-        .map(|session| format!("{:?} {:?}; ", session.stats(), session.memory_used()))
-        .collect()
+    let session =
+        |session: &Session| format!("{:?} {:?}; ", session.stats(), session.memory_used());
+    world.live_sessions().map(session).collect()
 }
 
-/// How long after the healing everything may take, in microseconds.
+/// The time from the healing until everything is complete, in microseconds.
 ///
-/// First whatever is broken must be noticed and replaced ([`time_to_settle`]). Then all bytes go,
-/// at worst each of them on the slowest route at the least that TCP makes of it, four times over (a
-/// copy for each stripe that was lost meanwhile, and a doubted stripe is passed by); and with a
-/// window of W a flow moves at least W a round trip, at worst that of a full queue and a full
-/// window on the slowest route.
+/// First every break must be noticed and repaired ([`time_to_settle`]). Then all bytes go, at worst
+/// each of them on the slowest route at the least rate of TCP there, four times over: a copy for
+/// each stripe that was lost meanwhile, and a stripe in doubt is passed by. With a window of W a
+/// flow moves at least W a round trip, at worst that of a full queue and a full window on the
+/// slowest route.
 fn time_to_complete(scenario: &Honest) -> u64 {
     let routes = || scenario.routes.iter().flatten();
     let slowest = routes().map(floor_rate).min().expect("a route");
-    let bytes: u64 =
-        scenario.flows.iter().flat_map(|flow| &flow.sends).map(|half| half.bytes).sum();
-    let window =
-        scenario.config.iter().map(|config| config.window_limit).min().expect("two settings");
+    let halves = scenario.flows.iter().flat_map(|flow| &flow.sends);
+    let bytes: u64 = halves.map(|half| half.bytes).sum();
+    let windows = scenario.config.iter().map(|config| config.window_limit);
+    let window = windows.min().expect("two settings");
     let queue = routes().map(|spec| spec.queue).max().expect("a route");
     let delay = scenario.routes.iter().map(round_trip).max().expect("a route");
     let in_line = queue + (512 << 10).min(bytes) + window.min(bytes);
-    // A scenario from a file may be as unreasonable as it likes.
+    // The numbers of a scenario from a file may be as large as they like.
     let slow_round_trip = delay + slowest.micros_for(in_line);
     let rounds = bytes / window.max(1) + 4 * scenario.flows.len() as u64 + 4;
     let transfer = slowest.micros_for(bytes) * 4;
@@ -171,46 +160,36 @@ fn time_to_complete(scenario: &Honest) -> u64 {
         .saturating_add(rounds.saturating_mul(slow_round_trip))
 }
 
-/// How long it may take until every broken stripe is noticed and replaced, in microseconds:
+/// The time until every broken stripe is noticed and replaced, in microseconds:
 ///
-/// - what was held up arrives, and TCP's own timers, which have doubled during a silence, go off:
-///   as long as the longest of both, at most the two minutes at which TCP stops doubling;
-/// - silence is asked about after a heartbeat, and given up after the stall limit or four of the
-///   longest round trips that were measured, which a full queue, a stall or a pause may have
-///   lengthened;
-/// - a dial that began before has its limit, the next one works: two seconds and eight round trips,
-///   twice;
-/// - a session whose peer has lost its memory, or has waited for stripes for its own resume limit,
+/// - Late packets arrive, and TCP's own timers, which have doubled during a silence, go off. The
+///   longest of both counts, at most the two minutes at which TCP stops doubling.
+/// - Silence is asked about after a heartbeat. The stripe is given up after the stall limit or four
+///   of the longest round trips that were measured, which a full queue, a stall or a pause may have
+///   lengthened.
+/// - A dial that began before has its limit, and the next one works: two seconds and eight round
+///   trips, twice.
+/// - A session whose peer has lost its memory, or has waited for stripes for its own resume limit,
 ///   is given up when no stripe has come for the resume limit.
 fn time_to_settle(scenario: &Honest) -> u64 {
-    let limit = |of: fn(&striper_core::Config) -> std::time::Duration| {
-        scenario
-            .config
-            .iter()
-            .map(|config| of(config).as_micros() as u64)
-            .max()
-            .expect("two settings")
+    let limit = |of: fn(&Config) -> Duration| {
+        scenario.config.iter().map(|config| micros(of(config))).max().expect("two settings")
     };
     let delay = scenario.routes.iter().map(round_trip).max().expect("a route");
     let clogged = scenario.faults.iter().filter_map(|(_, _, fault)| match fault {
         Fault::Clog { time, .. } => Some(micros(*time)),
         _ => None,
     });
-    let paused =
-        scenario.process_faults.iter().filter_map(|(_, _, process_fault)| match process_fault {
-            ProcessFault::Pause(time) | ProcessFault::Jump(time) => Some(micros(*time)),
-            ProcessFault::Crash { .. } => None,
-        });
+    let process_faults = || scenario.process_faults.iter().map(|(_, _, fault)| fault);
+    let paused = process_faults().filter_map(|fault| match fault {
+        ProcessFault::Pause(time) | ProcessFault::Jump(time) => Some(micros(*time)),
+        ProcessFault::Crash { .. } => None,
+    });
     let held_up = clogged.max().unwrap_or(0).max(paused.max().unwrap_or(0));
-    let shortest =
-        scenario.config.iter().map(|config| config.resume_limit.as_micros() as u64).min();
+    let shortest = scenario.config.iter().map(|config| micros(config.resume_limit)).min();
     let given_up = scenario.heal >= shortest.expect("two settings");
-    let lost_memory = scenario
-        .process_faults
-        .iter()
-        .any(|(_, _, process_fault)| matches!(process_fault, ProcessFault::Crash { .. }))
-        || held_up > 0
-        || given_up;
+    let crashed = process_faults().any(|fault| matches!(fault, ProcessFault::Crash { .. }));
+    let lost_memory = crashed || held_up > 0 || given_up;
     let resume = if lost_memory { limit(|config| config.resume_limit) } else { 0 };
     let silence = scenario.heal.min(120_000_000);
     silence
@@ -223,7 +202,6 @@ fn time_to_settle(scenario: &Honest) -> u64 {
         + 2 * resume
 }
 
-/// How long a packet may queue.
 fn longest_queue(scenario: &Honest) -> u64 {
     let changes = scenario.faults.iter().filter_map(|(_, _, fault)| match fault {
         Fault::Change(specs) => Some(&**specs),
@@ -238,16 +216,8 @@ fn round_trip(route: &[LinkSpec; 2]) -> u64 {
     route.iter().map(one_way).sum::<u64>() + 200_000
 }
 
-/// What a stripe carries at the very least: TCP with random losses moves about MSS / (RTT
-/// · √p) (Mathis et al., 1997), here taken as a third of that, and of the cap.
+/// The least rate of a stripe: a third of what TCP moves.
 fn floor_rate(spec: &LinkSpec) -> Rate {
-    let round_trip = 2 * micros(spec.delay + spec.jitter) + spec.queueing() + 1_000;
-    let lossy = if spec.loss == 0 {
-        spec.rate
-    } else {
-        let root = (u64::from(spec.loss)).isqrt().max(1);
-        Rate::bits(MSS * 8 * 1_000_000 / round_trip * 1_000 / root)
-    };
-    let buffered = Rate::bits(spec.send_buffer.max(MSS) * 8_000_000 / round_trip);
-    (spec.rate.min(lossy).min(buffered) / 3).max(Rate::bits(1_000))
+    let buffered = Rate::bits(spec.send_buffer.max(MSS) * 8_000_000 / spec.round_trip());
+    (spec.lossy_rate().min(buffered) / 3).max(Rate::bits(1_000))
 }

@@ -1,20 +1,18 @@
 //! One honest session and a peer that says valid frames with bad intent.
 //!
-//! The peer knows all that a real one could know and more: what it was granted, what was sent to
-//! it. Most of what it says is just within the rules, for only then does it get deep into the
-//! state; now and then it breaks them. Whatever it says, the honest side must not panic, must keep
-//! its invariants and its memory limit, must answer with bounded work, and may end the session only
-//! over a typed violation or because the peer asked for it.
+//! The peer knows all that a real one could know and more: its grants, and the bytes that were sent
+//! to it. Most of its frames are just within the rules, since only those get deep into the state.
+//! Now and then it breaks the rules. The honest side must not panic, must keep its invariants and
+//! its memory limit, and must answer with bounded work. It may end the session only over a typed
+//! violation or because the peer asked for it.
 
 mod check;
 mod moves;
 mod speech;
 
 use super::{Hostile, Outcome};
-use crate::base::kinds::Kinds;
-use crate::base::seed::{self, Digest};
-use crate::base::side::Side;
-use crate::run::observe::Observer;
+use crate::base::{Digest, Side, seed};
+use crate::run::Observer;
 use bytes::Bytes;
 pub(super) use moves::draw;
 pub use moves::{Act, Move};
@@ -26,10 +24,9 @@ use striper_core::{
     StripeId,
 };
 
-/// The session's name.
 const ID: SessionId = SessionId([7; 16]);
 
-/// Runs it; panics if the honest side does anything that it must not.
+/// Panics if the honest side breaks a rule.
 pub fn run(scenario: &Hostile, observer: Option<Observer>) -> Outcome {
     let mut play = Play::new(scenario);
     play.observer = observer;
@@ -42,18 +39,14 @@ pub fn run(scenario: &Hostile, observer: Option<Observer>) -> Outcome {
     Outcome {
         events: play.events,
         faults: scenario.moves.len() as u64,
-        felt: Kinds::default(),
         flows: play.known.len() as u64,
-        complete: 0,
-        broken: 0,
-        lost: 0,
         delivered: play.delivered.values().sum(),
-        control: 0,
         digest: play.digest.value(),
+        ..Outcome::default()
     }
 }
 
-/// A world with one side: the honest session, what its programs know, and what the peer was sent.
+/// The honest session, the knowledge of its programs, and the bytes that the peer was sent.
 struct Play {
     rng: ChaCha8Rng,
     role: Role,
@@ -169,10 +162,8 @@ impl Play {
         };
         self.up.push(stripe);
         self.sent.insert(stripe, 0);
-        self.input(Input::StripeUp {
-            stripe,
-            hello: Hello { kind, session: ID, stripe, gone: Vec::new() },
-        });
+        let hello = Hello { kind, session: ID, stripe, gone: Vec::new() };
+        self.input(Input::StripeUp { stripe, hello });
     }
 
     fn wait(&mut self, micros: u64) {

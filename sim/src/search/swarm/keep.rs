@@ -1,14 +1,14 @@
 //! Keeps a failure: its script and the traces of its sessions go into a folder of their own.
 
 use super::{Scenario, record, terse};
-use crate::base::failure::Failure;
+use crate::base::Failure;
 use crate::run::record as recordings;
 use crate::search::repeat;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// Folders of the same name, told apart by a number, before one gives up.
+/// The number of folders of the same name, told apart by a number, before [`keep`] gives up.
 const MOST_FOLDERS: usize = 1_000;
 
 /// The command that makes the trace of a session of a scenario anew, for a script of any form.
@@ -18,7 +18,7 @@ pub fn scenario_of(script: &str) -> impl Fn(&str) -> String + 'static {
 }
 
 /// Writes a failing scenario and its traces into a new folder, such as `swarm-7` below `parent`, or
-/// `swarm-7.2` if there is one already. What to tell the user; the error too.
+/// `swarm-7.2` if there is one already. The text, or the error, is for people.
 pub fn keep(
     parent: &Path,
     name: &str,
@@ -91,14 +91,10 @@ mod tests {
         for name in ["swarm-3", "swarm-3.2", "swarm-3.3"] {
             let text = keep(&parent, "swarm-3", &scenario, &failure()).expect("files");
             let folder = parent.join(name);
-            assert!(
-                text.contains(&format!("run {}/failure.scenario\n", folder.display())),
-                "{text}"
-            );
-            assert!(
-                text.contains("did not fail in the same way"),
-                "the failure is made up: {text}"
-            );
+            let command = format!("run {}/failure.scenario\n", folder.display());
+            assert!(text.contains(&command), "{text}");
+            // The failure is made up.
+            assert!(text.contains("did not fail in the same way"), "{text}");
             let kept = fs::read_to_string(folder.join("failure.scenario")).expect("a script");
             assert!(kept.starts_with("# here.rs:1: one thing\nhonest "), "{kept}");
             assert_eq!(script::parse(&kept), Ok(scenario.clone()));

@@ -18,14 +18,9 @@ pub mod terse;
 
 pub use draw::{Size, draw, draw_sized};
 
-use crate::base::failure::{Failure, catch};
-use crate::base::kinds::Kinds;
-use crate::base::side::Side;
-use crate::net::app::FlowPlan;
-use crate::net::faults::{Fault, ProcessFault};
-use crate::net::link::LinkSpec;
-use crate::run::observe::Observer;
-use crate::run::record::{NamedTrace, Recordings};
+use crate::base::{Failure, Kinds, Side, catch};
+use crate::net::{Fault, FlowPlan, LinkSpec, ProcessFault};
+use crate::run::{NamedTrace, Observer, Recordings};
 pub use shrink::shrink;
 use striper_core::Config;
 
@@ -64,36 +59,47 @@ pub struct Hostile {
     pub seed: u64,
     /// The honest side.
     pub honest: Side,
-    /// Its settings.
     pub config: Config,
-    /// What happens, in order.
     pub moves: Vec<hostile::Move>,
 }
 
-/// How a scenario went.
+/// The result of a scenario, or the sum of many.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Outcome {
     /// Inputs to sessions, each checked.
     pub events: u64,
-    /// Faults that really hit, and kinds of trouble by the nature of links and programs that really
-    /// showed.
+    /// Faults that really hit, and kinds of trouble of links and programs that really showed.
     pub faults: u64,
     /// The kinds of both.
     pub felt: Kinds,
-    /// Flows.
     pub flows: u64,
-    /// Those that came through whole.
+    /// Flows that came through whole.
     pub complete: u64,
-    /// Those that a program broke off or refused.
+    /// Flows that a program broke off or refused.
     pub broken: u64,
-    /// Those whose session ended first, on either side.
+    /// Flows whose session ended first, on either side.
     pub lost: u64,
     /// Payload bytes delivered.
     pub delivered: u64,
     /// The most that an honest peer has used up of `control_burst` bytes, in parts of 10,000.
     pub control: u64,
-    /// A hash of all that the sessions put out.
+    /// A hash of all outputs of the sessions.
     pub digest: u64,
+}
+
+impl Outcome {
+    pub fn add(&mut self, other: &Outcome) {
+        self.events += other.events;
+        self.faults += other.faults;
+        self.felt.join(other.felt);
+        self.flows += other.flows;
+        self.complete += other.complete;
+        self.broken += other.broken;
+        self.lost += other.lost;
+        self.delivered += other.delivered;
+        self.control = self.control.max(other.control);
+        self.digest = self.digest.rotate_left(1) ^ other.digest;
+    }
 }
 
 /// Runs a scenario. A panic in it, whether of an oracle or of a session, is the failure.

@@ -1,8 +1,8 @@
-//! Which kinds of trouble have met in one world.
+//! The pairs of kinds of trouble that have met in one world.
 
-use crate::base::kinds::{Kind, Kinds};
+use crate::base::{Kind, Kinds};
 
-/// For each pair of kinds, in how many worlds both really happened.
+/// For each pair of kinds, the number of worlds in which both really happened.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pairs {
     /// `counts[a][b]` for `a <= b`; on the diagonal the worlds with that kind.
@@ -16,7 +16,6 @@ impl Default for Pairs {
 }
 
 impl Pairs {
-    /// Adds a world.
     pub fn add(&mut self, felt: Kinds) {
         for a in felt.iter() {
             for b in felt.iter().filter(|b| *b >= a) {
@@ -25,14 +24,7 @@ impl Pairs {
         }
     }
 
-    /// Adds those of another record.
-    pub fn join(&mut self, other: &Pairs) {
-        for (row, others) in self.counts.iter_mut().zip(&other.counts) {
-            row.iter_mut().zip(others).for_each(|(count, other)| *count += other);
-        }
-    }
-
-    /// In how many worlds a kind has happened.
+    /// The number of worlds in which a kind has happened.
     pub fn kind(&self, kind: Kind) -> u64 {
         self.counts[kind as usize][kind as usize]
     }
@@ -40,13 +32,10 @@ impl Pairs {
     /// All pairs of two kinds, with the number of worlds in which they met.
     pub fn iter(&self) -> impl Iterator<Item = (Kind, Kind, u64)> {
         let of = |a: Kind| Kind::ALL.iter().filter(move |b| **b > a).map(move |b| (a, *b));
-        Kind::ALL
-            .iter()
-            .flat_map(move |a| of(*a))
-            .map(|(a, b)| (a, b, self.counts[a as usize][b as usize]))
+        let pairs = Kind::ALL.iter().flat_map(move |a| of(*a));
+        pairs.map(|(a, b)| (a, b, self.counts[a as usize][b as usize]))
     }
 
-    /// Pairs that have never met.
     pub fn missing(&self) -> Vec<(Kind, Kind)> {
         self.iter().filter(|(_, _, count)| *count == 0).map(|(a, b, _)| (a, b)).collect()
     }

@@ -1,7 +1,7 @@
-//! Scenarios as text, and back: what `sim run FILE` repeats.
+//! Scenarios as text, which `sim run FILE` reads.
 //!
-//! One thing a line: a word, then `name=value` pairs. Times are microseconds, sizes bytes, rates
-//! bit/s of links and bytes/s of programs, losses millionths. What a line leaves out is as in a
+//! Each line is a word, then `name=value` pairs. Times are microseconds, sizes bytes, rates bit/s
+//! of links and bytes/s of programs, losses millionths. A pair that a line leaves out is as in a
 //! plain scenario, and `#` begins a comment. Invariant: `parse(&write(scenario)) == scenario`.
 
 mod line;

@@ -2,14 +2,13 @@
 //! flows and routes first, then smaller sizes and plainer links and settings.
 
 use super::{Honest, Scenario, run};
-use crate::base::failure::Failure;
-use crate::base::rate::Rate;
-use crate::net::app::{Answer, Ending, ReadPlan, SendPlan, Start};
-use crate::net::link::LinkSpec;
+use crate::base::{Failure, Rate};
+use crate::net::{Answer, Ending, FlowPlan, LinkSpec, ReadPlan, SendPlan, Start};
 use std::time::Duration;
 use striper_core::Config;
 
-/// A smaller scenario that fails as this one does, and how. Tries at most `budget` scenarios.
+/// A smaller scenario that fails as this one does, and its failure. Tries at most `budget`
+/// scenarios.
 pub fn shrink(scenario: &Scenario, failure: &Failure, budget: usize) -> (Scenario, Failure) {
     let mut best = (scenario.clone(), failure.clone());
     let signature = failure.signature();
@@ -44,12 +43,10 @@ fn candidates(scenario: &Scenario) -> Box<dyn Iterator<Item = Scenario> + '_> {
             smaller.moves = moves;
             Scenario::Hostile(smaller)
         })),
-        Scenario::Honest(honest) => Box::new(
-            fewer(honest)
-                .chain(plainer(honest))
-                .filter(move |other| other != honest)
-                .map(Scenario::Honest),
-        ),
+        Scenario::Honest(honest) => {
+            let smaller = fewer(honest).chain(plainer(honest));
+            Box::new(smaller.filter(move |other| other != honest).map(Scenario::Honest))
+        }
     }
 }
 
@@ -85,68 +82,80 @@ fn without(honest: &Honest, route: usize) -> Honest {
     smaller.routes.remove(route);
     smaller.faults.retain(|fault| fault.1 != route);
     smaller.faults.iter_mut().filter(|fault| fault.1 > route).for_each(|fault| fault.1 -= 1);
-    smaller
-        .config
-        .iter_mut()
-        .for_each(|config| config.stripes = config.stripes.min(smaller.routes.len()));
+    let routes = smaller.routes.len();
+    smaller.config.iter_mut().for_each(|config| config.stripes = config.stripes.min(routes));
     smaller
 }
 
 type Change = Box<dyn Fn(&mut Honest)>;
 
+/// Makes a setting as usual.
+const SETTINGS: [fn(&mut Config, Config); 9] = [
+    |it, usual| *it = Config { stripes: it.stripes, ..usual },
+    |it, usual| it.window_limit = usual.window_limit,
+    |it, usual| it.memory_limit = usual.memory_limit,
+    |it, usual| it.max_flows = usual.max_flows,
+    |it, usual| it.opens_per_second = usual.opens_per_second,
+    |it, usual| it.scheduler = usual.scheduler,
+    |it, usual| it.heartbeat = usual.heartbeat,
+    |it, usual| it.stall_limit = usual.stall_limit,
+    |it, usual| it.resume_limit = usual.resume_limit,
+];
+
+/// Makes a link plainer.
+const LINK: [fn(&mut LinkSpec); 7] = [
+    |it| *it = LinkSpec::new(it.rate, it.delay),
+    |it| it.loss = 0,
+    |it| it.jitter = Duration::ZERO,
+    |it| it.coalesce = Duration::ZERO,
+    |it| it.low_water = None,
+    |it| it.choppy = false,
+    |it| it.bytewise = false,
+];
+
+/// Makes a flow plainer.
+const FLOW: [fn(&mut FlowPlan); 3] =
+    [|it| it.reset = None, |it| it.answer = Answer::Accept(Duration::ZERO), |it| it.at /= 2];
+
+/// Makes one program of a flow plainer.
+const PROGRAM: [fn(&mut SendPlan, &mut ReadPlan); 7] = [
+    |it, _| *it = SendPlan::of(0),
+    |_, it| *it = ReadPlan::default(),
+    |it, _| it.bytes /= 2,
+    |it, _| it.rate = None,
+    |it, _| it.piece = 64 << 10,
+    |it, _| it.start = Start::AtOnce,
+    |it, _| it.end = Ending::Finish,
+];
+
 fn plainer(honest: &Honest) -> impl Iterator<Item = Honest> + '_ {
     let mut changes: Vec<Change> = Vec::new();
     for side in 0..2 {
-        changes.push(Box::new(move |it| {
-            it.config[side] = Config { stripes: it.config[side].stripes, ..Config::default() }
-        }));
-        changes.push(Box::new(move |it| {
-            it.config[side].window_limit = Config::default().window_limit
-        }));
-        changes.push(Box::new(move |it| {
-            it.config[side].memory_limit = Config::default().memory_limit
-        }));
-        changes.push(Box::new(move |it| it.config[side].max_flows = Config::default().max_flows));
-        changes.push(Box::new(move |it| {
-            it.config[side].opens_per_second = Config::default().opens_per_second
-        }));
-        changes.push(Box::new(move |it| it.config[side].scheduler = Config::default().scheduler));
-        changes.push(Box::new(move |it| it.config[side].heartbeat = Config::default().heartbeat));
-        changes
-            .push(Box::new(move |it| it.config[side].stall_limit = Config::default().stall_limit));
-        changes.push(Box::new(move |it| {
-            it.config[side].resume_limit = Config::default().resume_limit
-        }));
+        for set in SETTINGS {
+            changes.push(Box::new(move |it| set(&mut it.config[side], Config::default())));
+        }
     }
     for route in 0..honest.routes.len() {
         changes.push(Box::new(move |it| {
             it.routes[route] = LinkSpec::both_ways(Rate::mbit(10), Duration::from_millis(10))
         }));
         for way in 0..2 {
-            changes.push(Box::new(move |it| {
-                let LinkSpec { rate, delay, .. } = it.routes[route][way];
-                it.routes[route][way] = LinkSpec::new(rate, delay);
-            }));
-            changes.push(Box::new(move |it| it.routes[route][way].loss = 0));
-            changes.push(Box::new(move |it| it.routes[route][way].jitter = Duration::ZERO));
-            changes.push(Box::new(move |it| it.routes[route][way].coalesce = Duration::ZERO));
-            changes.push(Box::new(move |it| it.routes[route][way].low_water = None));
-            changes.push(Box::new(move |it| it.routes[route][way].choppy = false));
-            changes.push(Box::new(move |it| it.routes[route][way].bytewise = false));
+            for set in LINK {
+                changes.push(Box::new(move |it| set(&mut it.routes[route][way])));
+            }
         }
     }
     for flow in 0..honest.flows.len() {
-        changes.push(Box::new(move |it| it.flows[flow].reset = None));
-        changes.push(Box::new(move |it| it.flows[flow].answer = Answer::Accept(Duration::ZERO)));
-        changes.push(Box::new(move |it| it.flows[flow].at /= 2));
+        for set in FLOW {
+            changes.push(Box::new(move |it| set(&mut it.flows[flow])));
+        }
         for side in 0..2 {
-            changes.push(Box::new(move |it| it.flows[flow].sends[side] = SendPlan::of(0)));
-            changes.push(Box::new(move |it| it.flows[flow].reads[side] = ReadPlan::default()));
-            changes.push(Box::new(move |it| it.flows[flow].sends[side].bytes /= 2));
-            changes.push(Box::new(move |it| it.flows[flow].sends[side].rate = None));
-            changes.push(Box::new(move |it| it.flows[flow].sends[side].piece = 64 << 10));
-            changes.push(Box::new(move |it| it.flows[flow].sends[side].start = Start::AtOnce));
-            changes.push(Box::new(move |it| it.flows[flow].sends[side].end = Ending::Finish));
+            for set in PROGRAM {
+                changes.push(Box::new(move |it| {
+                    let FlowPlan { sends, reads, .. } = &mut it.flows[flow];
+                    set(&mut sends[side], &mut reads[side]);
+                }));
+            }
         }
     }
     changes.into_iter().map(|change| {

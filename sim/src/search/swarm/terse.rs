@@ -1,8 +1,8 @@
-//! Short ways to write a scenario: without what is as in a plain one, and on one line of a command.
+//! Short ways to write a scenario: without words that change nothing, and on one line of a command.
 
 use super::{Scenario, script};
 
-/// Scripts beyond this many bytes are not worth the time that shortening takes.
+/// Longer scripts, in bytes, are not worth the time that shortening takes.
 const LONGEST: usize = 16 << 10;
 
 /// A script without every word and line that changes nothing.
@@ -38,7 +38,7 @@ pub fn one_line(text: &str) -> String {
     lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
-/// Reads what [`one_line`] wrote. The error says what is wrong.
+/// Reads the text of [`one_line`].
 pub fn parse_line(text: &str) -> Result<Scenario, String> {
     script::parse(&text.replace(';', "\n"))
 }
@@ -55,10 +55,8 @@ mod tests {
             let short = write(&scenario);
             assert_eq!(script::parse(&short).as_ref(), Ok(&scenario), "seed {seed}:\n{short}");
             assert!(short.len() <= script::write(&scenario).len());
-            assert_eq!(
-                parse_line(&one_line(&format!("# A story; and more.\n{short}"))),
-                Ok(scenario)
-            );
+            let line = one_line(&format!("# A story; and more.\n{short}"));
+            assert_eq!(parse_line(&line), Ok(scenario));
         }
     }
 

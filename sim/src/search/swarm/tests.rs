@@ -1,10 +1,8 @@
 //! Recorded scenarios: every session of a world has a trace, up to the failure if there is one.
 
 use super::{NamedTrace, Scenario, draw, honest};
-use crate::base::failure::catch;
-use crate::base::side::Side;
-use crate::run::record::Recordings;
-use crate::run::world::World;
+use crate::base::{Side, catch};
+use crate::run::{Recordings, World};
 use std::collections::BTreeSet;
 use striper_core::trace::Trace;
 
@@ -49,7 +47,7 @@ fn honest_world() -> World {
 }
 
 #[test]
-fn what_was_recorded_outlives_a_world_that_fails() {
+fn a_recording_outlives_a_world_that_fails() {
     let recordings = Recordings::new(|_| String::new());
     let observer = recordings.observer();
     let failure = catch(|| {
@@ -73,10 +71,8 @@ fn the_input_that_a_session_dies_of_is_the_last_of_its_trace() {
     let mut observer = recordings.observer();
     let mut world = honest_world();
     world.observe(Box::new(move |seen| {
-        if seen.side == Side::Client
-            || seen.now.as_micros() < 7_201_000_000
-            || seen.outputs.is_none()
-        {
+        let early = seen.now.as_micros() < 7_201_000_000;
+        if seen.side == Side::Client || early || seen.outputs.is_none() {
             observer(seen);
         } else {
             panic!("this could be the session");
@@ -87,13 +83,9 @@ fn the_input_that_a_session_dies_of_is_the_last_of_its_trace() {
     let server = traces.iter().find(|trace| trace.name == "server").expect("a trace");
     let mut lines = server.text.lines().rev();
     let said = lines.next().unwrap_or_default();
-    assert!(
-        said.starts_with("# The session panics here: ") && said.ends_with("the session"),
-        "{said}"
-    );
-    assert!(
-        lines.next().is_some_and(|line| line.starts_with(|first: char| first.is_ascii_digit()))
-    );
+    assert!(said.starts_with("# The session panics here: ") && said.ends_with("the session"));
+    let before = lines.next().expect("a line");
+    assert!(before.starts_with(|first: char| first.is_ascii_digit()), "{before}");
     let trace = Trace::read(&server.text).expect("a trace");
     assert_eq!((trace.end.as_ref(), trace.replay().map(drop)), (None, Ok(())));
 }

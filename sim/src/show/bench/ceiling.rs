@@ -11,11 +11,9 @@
 
 use super::measure::{Case, Outcome, pace, setup, trouble, warm};
 use super::mixes::{Drawn, Load, MAX_CREDIT, Mix, PIECE, WARMING};
-use crate::base::rate::Rate;
-use crate::base::side::Side;
-use crate::net::app::FlowPlan;
-use crate::net::oracle::{fluid_time, paced_delays};
-use crate::run::world::World;
+use crate::base::{Rate, Side};
+use crate::net::{FlowPlan, fluid_time, paced_delays};
+use crate::run::World;
 use std::cell::RefCell;
 use striper_core::SchedulerKind;
 

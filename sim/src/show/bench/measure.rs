@@ -4,15 +4,9 @@
 //! Invariant: the same four give the same figures, whatever else runs.
 
 use super::mixes::{Drawn, IDLE, Load, Mix, PIECE, WARMING};
-use crate::base::rate::Rate;
-use crate::base::scheduler;
-use crate::base::side::Side;
-use crate::base::units::{micros, write_size};
-use crate::net::app::FlowPlan;
-use crate::net::faults::Fault;
-use crate::net::link::LinkSpec;
-use crate::net::oracle::{Pipe, capacity, credit_time};
-use crate::run::world::{Setup, World};
+use crate::base::{Rate, Side, micros, scheduler, write_size};
+use crate::net::{Fault, FlowPlan, LinkSpec, Pipe, capacity, credit_time};
+use crate::run::{Setup, World};
 use std::cell::RefCell;
 use std::time::Duration;
 use striper_core::SchedulerKind;

@@ -6,13 +6,8 @@
 //! A steady world has no chance in it, so a seed varies what a real route would: each stripe's rate
 //! by up to 5 % and its delay by up to 10 %, evenly, and where there is trouble its moments.
 
-use crate::base::draw::pick;
-use crate::base::rate::Rate;
-use crate::base::seed;
-use crate::base::units::micros;
-use crate::net::faults::{Fault, Told};
-use crate::net::link::LinkSpec;
-use crate::net::oracle::Pipe;
+use crate::base::{Rate, micros, pick, seed};
+use crate::net::{Fault, LinkSpec, Pipe, Told};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use std::time::Duration;

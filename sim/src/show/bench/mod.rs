@@ -11,11 +11,11 @@ mod table;
 mod task;
 mod topologies;
 
-pub use measure::{Case, Outcome, measure};
-pub use mixes::{Drawn, Load, MAX_CREDIT, MIXES, Mix, Trouble};
+pub use measure::{Case, measure};
+pub use mixes::{MAX_CREDIT, MIXES};
 pub use topologies::Topologies;
 
-use crate::base::parallel::each;
+use crate::base::each;
 use table::Row;
 pub use task::{Bench, Task};
 

@@ -5,8 +5,7 @@
 use super::measure::Outcome;
 use super::mixes::{Load, Mix, Trouble};
 use super::task::Bench;
-use crate::base::scheduler;
-use crate::base::units::write_size;
+use crate::base::{scheduler, write_size};
 use std::fmt::Write as _;
 use striper_core::SchedulerKind;
 

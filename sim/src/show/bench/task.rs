@@ -2,9 +2,7 @@
 
 use super::mixes::MIXES;
 use super::topologies::Topologies;
-use crate::base::parallel;
-use crate::base::scheduler;
-use crate::base::units::write_size;
+use crate::base::{all_cores, scheduler, write_size};
 use std::ops::Range;
 use striper_core::SchedulerKind;
 
@@ -42,7 +40,7 @@ impl Default for Bench {
             credits: vec![256 << 10, 1 << 20, 4 << 20],
             seeds: 0..20,
             json: false,
-            threads: parallel::all_cores(),
+            threads: all_cores(),
         }
     }
 }

@@ -7,16 +7,9 @@
 //!
 //! Invariant: the text depends on the seeds and the scheduler alone.
 
-use crate::base::parallel::each;
-use crate::base::rate::Rate;
-use crate::base::scheduler;
-use crate::base::seed;
-use crate::base::side::Side;
-use crate::base::units::{show_rate, write_size};
-use crate::net::app::FlowPlan;
-use crate::net::link::LinkSpec;
-use crate::net::oracle::{Pipe, credit_time};
-use crate::run::world::{Setup, World};
+use crate::base::{Rate, Side, each, scheduler, seed, show_rate, write_size};
+use crate::net::{FlowPlan, LinkSpec, Pipe, credit_time};
+use crate::run::{Setup, World};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use std::fmt::Write as _;

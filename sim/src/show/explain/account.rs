@@ -6,8 +6,9 @@
 //!
 //! Invariant: times are microseconds since this side's first input, and grow.
 
-use crate::base::side::Side;
-use crate::show::picture::lane::{self, Carries, Lane};
+use crate::base::Side;
+use crate::show::picture::lane;
+use crate::show::picture::lane::{Carries, Lane};
 use crate::show::picture::timeline::{Death, Steps, Timeline};
 use bytes::Bytes;
 use std::collections::BTreeMap;

@@ -14,7 +14,7 @@ mod tell;
 mod tests;
 pub mod wait;
 
-use crate::base::side::Side;
+use crate::base::Side;
 use account::Account;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

@@ -3,7 +3,7 @@
 use super::account::Account;
 use super::history::History;
 use super::wait::{Cause, Direction, Pause, silent};
-use crate::base::side::Side;
+use crate::base::Side;
 use crate::show::picture::scale::{show_size as show_bytes, show_time as show_span};
 use crate::show::picture::timeline::Death;
 use std::collections::BTreeMap;

@@ -3,11 +3,9 @@
 use super::account::{Arrival, Receiving};
 use super::wait::{Cause, gaps, held};
 use super::*;
-use crate::base::rate::Rate;
-use crate::net::app::{FlowPlan, SendPlan};
-use crate::net::faults::{Fault, Told};
-use crate::run::record::Recordings;
-use crate::run::world::{Setup, World};
+use crate::base::Rate;
+use crate::net::{Fault, FlowPlan, SendPlan, Told};
+use crate::run::{Recordings, Setup, World};
 use std::time::Duration;
 use striper_core::{SchedulerKind, StripeId};
 

@@ -9,7 +9,7 @@
 
 use super::account::{Account, Flow, Receiving, exceeds, value};
 use super::history::{History, on_stripes};
-use crate::base::side::Side;
+use crate::base::Side;
 use crate::show::picture::coverage::Coverage;
 use crate::show::picture::timeline::Steps;
 use std::collections::BTreeSet;

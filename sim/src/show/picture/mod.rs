@@ -20,7 +20,7 @@ pub mod timeline;
 pub use page::{Figure, Oracle, PAGE, Summary, render};
 pub use timeline::Timeline;
 
-use crate::run::world::World;
+use crate::run::World;
 use std::cell::RefCell;
 use std::rc::Rc;
 

@@ -5,8 +5,7 @@ use super::lane::{Carries, Frame};
 use super::page::Summary;
 use super::plot::TimeAxis;
 use super::timeline::{Direction, Timeline};
-use crate::base::rate::Rate;
-use crate::base::side::Side;
+use crate::base::{Rate, Side};
 use striper_core::{FlowId, StripeId};
 
 /// Stripes beyond these are not drawn one by one.

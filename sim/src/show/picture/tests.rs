@@ -4,11 +4,9 @@ mod contrast;
 pub mod markup;
 
 use super::{Summary, Timeline, render, watch};
-use crate::base::rate::Rate;
-use crate::base::side::Side;
-use crate::net::app::FlowPlan;
-use crate::net::faults::{Fault, Told};
-use crate::run::world::{Setup, World};
+use crate::base::{Rate, Side};
+use crate::net::{Fault, FlowPlan, Told};
+use crate::run::{Setup, World};
 use markup::assert_well_formed;
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -10,7 +10,7 @@
 
 use super::coverage::Coverage;
 use super::lane::{Carries, Frame, Lane};
-use crate::base::side::Side;
+use crate::base::Side;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -47,8 +47,7 @@ pub fn quick() -> Vec<Case> {
     capacity().into_iter().filter(|case| case.name == "4 x 10 Mbit/s, RTT 40").collect()
 }
 
-/// So many seconds.
-pub fn seconds(count: u64) -> Duration {
+fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 

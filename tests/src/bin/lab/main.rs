@@ -11,7 +11,6 @@ mod clock;
 mod emulator;
 mod load;
 mod namespace;
-mod picture;
 mod report;
 mod segment;
 mod trial;
@@ -46,11 +45,7 @@ fn main() -> ExitCode {
             return ExitCode::from(UNUSABLE);
         }
     };
-    let done = prepare(&args).and_then(|product| match &args.picture {
-        Some(file) => picture::draw(&product, file).map(|()| true),
-        None => measure(&args, &product),
-    });
-    match done {
+    match prepare(&args).and_then(|product| measure(&args, &product)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {

@@ -1,4 +1,4 @@
-//! What happens on the way, and at the end that something arrives at.
+//! Events on the way, and at the end where something arrives.
 
 use super::*;
 

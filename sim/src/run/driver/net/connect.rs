@@ -94,7 +94,7 @@ impl Net {
         }
     }
 
-    /// What became of a dial.
+    /// The result of a dial.
     pub fn poll_dial(&mut self, number: u64, cx: &mut Context<'_>) -> Poll<Result<(), DialError>> {
         let Some(conn) = self.conns.get_mut(&number) else {
             return Poll::Ready(Err(DialError::Unreachable));

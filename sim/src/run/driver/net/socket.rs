@@ -1,4 +1,4 @@
-//! What programs do with sockets.
+//! The calls of programs on sockets.
 
 use super::*;
 
@@ -103,13 +103,10 @@ impl Net {
         Ok(())
     }
 
-    /// Whether a RST has come.
+    /// Fails if a RST has come.
     pub fn check(&mut self, number: u64, side: usize) -> io::Result<()> {
-        if self.end_mut(number, side)?.reset {
-            Err(io::ErrorKind::ConnectionReset.into())
-        } else {
-            Ok(())
-        }
+        let reset = self.end_mut(number, side)?.reset;
+        if reset { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(()) }
     }
 
     /// See [`striper_runtime::Pipe::flushed`].
@@ -126,8 +123,8 @@ impl Net {
         }
     }
 
-    /// The program has let go of a socket. Unless it has sent its FIN and nothing is left to be
-    /// read, that is a reset.
+    /// The program has let go of a socket. That is a reset, unless it has sent its FIN and nothing
+    /// is left to be read.
     pub fn close(&mut self, number: u64, side: usize) {
         let Some(conn) = self.conns.get_mut(&number) else { return };
         let end = &mut conn.ends[side];

@@ -1,6 +1,6 @@
 use super::super::pipe::{SimDial, SimListen, SimPipe};
 use super::*;
-use crate::base::rate::Rate;
+use crate::base::Rate;
 use std::future::Future;
 use std::time::Duration;
 use striper_runtime::Pipe;
@@ -71,7 +71,7 @@ fn an_abort_is_an_error_at_the_other_end_after_the_data() {
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
     drop(b);
     pass(&net, 1_000_000);
-    assert_eq!(net.borrow().connections(), 0);
+    assert_eq!(net.borrow().describe(), [""; 0]);
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn a_reader_that_stops_stops_the_sender_and_nothing_is_lost() {
 }
 
 #[test]
-fn whoever_writes_to_a_socket_that_has_vanished_is_reset() {
+fn a_writer_to_a_socket_that_has_vanished_is_reset() {
     let (net, mut a, b) = connected(1 << 16);
     net.borrow_mut().processes[SERVER].mute = true;
     drop(b);

@@ -1,15 +1,16 @@
-//! What may break a flow, with the times at which it did, from what the scenario does and what the
-//! proxies tell.
+//! The causes that may break a flow, with their times: the actions of the scenario, and the events
+//! that the proxies report.
 //!
-//! A session may end only for a cause that is known: its process was ended or told to stop, the
-//! other side's end of it is over, or it has had no stripe for the whole resume limit by its own
-//! process's clock.
+//! A session may end only for a cause that is known:
+//! - its process was ended or told to stop;
+//! - the other side's end of it is over;
+//! - it has had no stripe for the whole resume limit, by its own process's clock.
 
 use super::*;
 use striper_runtime::SessionTag;
 
-/// What it takes for a session to end because stripe after stripe died before a word could be said
-/// (core's limit on stripes that are gone and not settled is 64).
+/// A session may end when so many stripes died before a word could be said (core's limit on gone
+/// stripes that are not settled is 64).
 const MANY_STRIPES: u64 = 64;
 
 /// A time in which flows may break.
@@ -21,15 +22,13 @@ pub(super) struct Cause {
     pub until: u64,
 }
 
-/// A session's stripes at one side.
 #[derive(Debug, Default)]
 struct Stripes {
     lost: u64,
-    /// Since when there is none, by the clock of its process.
+    /// When the last stripe was lost, by the clock of its process.
     bare_since: Option<u64>,
 }
 
-/// What may have broken flows so far.
 #[derive(Default)]
 pub(super) struct Causes {
     /// Processes that are down or stopping, and ends of sessions.
@@ -47,7 +46,6 @@ impl Causes {
         self.ended.push(Cause { process, from: now, until: u64::MAX });
     }
 
-    /// A process has begun.
     pub fn started(&mut self, process: usize, now: u64) {
         self.ended
             .iter_mut()
@@ -58,8 +56,8 @@ impl Causes {
         }
     }
 
-    /// A proxy has told something; `clock` is what its clock shows. Nothing in it may say that the
-    /// other side broke the protocol.
+    /// A proxy has reported an event; `clock` is its clock's time. No event may say that the other
+    /// side broke the protocol.
     pub fn hear(
         &mut self,
         process: usize,
@@ -95,16 +93,17 @@ impl Causes {
                 let other = CLIENT + SERVER - process;
                 let stripes = self.sessions.get(&(process, session));
                 let cause = match reason {
-                    // One that has never had a stripe carries no flow.
+                    // A session that has never had a stripe carries no flow.
                     EndReason::NoStripe => stripes.is_none_or(|stripes| {
                         let limit = resume_limit.as_micros() as u64;
                         stripes.bare_since.is_some_and(|since| clock - since >= limit)
                             || stripes.lost >= MANY_STRIPES
                     }),
-                    EndReason::Aborted => self
-                        .ended
-                        .iter()
-                        .any(|cause| cause.process == process && cause.until == u64::MAX),
+                    EndReason::Aborted => {
+                        let now =
+                            |cause: &Cause| cause.process == process && cause.until == u64::MAX;
+                        self.ended.iter().any(now)
+                    }
                     // A peer that stops lets this side's end of the session drain as well.
                     EndReason::Shutdown => self.has_ended(process) || self.has_ended(other),
                     EndReason::PeerClosed => self.has_ended(other),

@@ -1,10 +1,9 @@
-//! What goes wrong, done to a world.
+//! The actions of a scenario.
 
 use super::tasks::stranger;
 use super::*;
 
 impl World {
-    /// Has something go wrong, or end to, now.
     pub(super) fn perform(&mut self, action: Action) {
         match action {
             Action::Stranger { route, manner } => {
@@ -62,13 +61,12 @@ impl World {
         });
         let now = self.net.borrow().now;
         self.causes.borrow_mut().stopped(process, now);
-        // A session that has no stripe any more keeps its last words for a second; then nothing is
+        // A session that has no stripe any more keeps its last words for a second. Then nothing is
         // left.
         self.later(micros(drain) + 15_000_000, Action::Stopped { process, again: 0 });
     }
 
-    /// A proxy that was told to stop has done so, unless it stood still or has been killed
-    /// meanwhile.
+    /// A proxy that was told to stop has done so, unless it stood still or has been killed.
     pub(super) fn has_stopped(&mut self, process: usize, again: u32) {
         if !self.is_up(process) {
             return;
@@ -76,34 +74,23 @@ impl World {
         let paused = self.net.borrow().processes[process].paused_until;
         let now = self.net.borrow().now;
         if paused + 15_000_000 > now && paused > 0 && again < 3 {
-            return self.later(
-                paused.saturating_sub(now) + 15_000_001,
-                Action::Stopped { process, again: again + 1 },
-            );
+            let wait = paused.saturating_sub(now) + 15_000_001;
+            return self.later(wait, Action::Stopped { process, again: again + 1 });
         }
         if !self.stopped[process].get() && self.scenario.kinds.contains(&FaultKind::Crash) {
-            // Another process than the one that was told.
+            // This is another process than the one that was told.
             return;
         }
         if self.stopped[process].get() {
-            assert_eq!(
-                self.executors[process].len(),
-                1,
-                "tasks of a stopped proxy, process {process}"
-            );
+            let tasks = self.executors[process].len();
+            assert_eq!(tasks, 1, "tasks of a stopped proxy, process {process}");
             self.kill(process, false);
             self.start(process);
         } else {
-            let restarts = [FaultKind::ServerRestart, FaultKind::ClientRestart]
-                .iter()
-                .any(|kind| self.scenario.kinds.contains(kind));
-            let several = self
-                .scenario
-                .script
-                .iter()
-                .filter(|(_, action)| matches!(action, Action::Stopped { .. }))
-                .count()
-                > 1;
+            let restarts = [FaultKind::ServerRestart, FaultKind::ClientRestart];
+            let restarts = restarts.iter().any(|kind| self.scenario.kinds.contains(kind));
+            let stopped = |(_, action): &&(u64, Action)| matches!(action, Action::Stopped { .. });
+            let several = self.scenario.script.iter().filter(stopped).count() > 1;
             assert!(restarts || several, "process {process} was told to stop and has not");
         }
     }
@@ -131,7 +118,7 @@ impl World {
     }
 }
 
-/// Does to the network what an action says that needs nothing else.
+/// Performs an action that needs nothing but the network.
 fn disturb(net: &mut Net, action: Action) {
     match action {
         Action::Break { route, all, how } => {

@@ -1,4 +1,4 @@
-//! What must hold: between polls, when flows are over, and when nothing is left to do.
+//! The oracles: between polls, when flows are over, and when nothing is left to do.
 
 use super::*;
 
@@ -12,7 +12,7 @@ impl World {
         }
     }
 
-    /// Though nobody may be waiting for it, the proxies have found each other again.
+    /// The proxies have found each other again, although perhaps nobody waits for it.
     pub(super) fn has_recovered(&self) {
         let live = self.client.as_ref().map_or(0, |client| client.check_invariants().stripes);
         let stopping = self.scenario.kinds.contains(&FaultKind::Shutdown);
@@ -20,27 +20,18 @@ impl World {
     }
 
     pub(super) fn are_flows_over(&self) -> bool {
-        let flows = self.flows.borrow();
-        flows.iter().all(|(_, flow)| {
-            let flow = flow.borrow();
-            flow.sides[0].over && (!flow.sides[1].started || flow.sides[1].over)
-        })
+        self.flows.borrow().iter().all(|(_, flow)| flow.borrow().is_over())
     }
 
     pub(super) fn unfinished(&self) -> Vec<(usize, FlowPlan, [Progress; 2])> {
         let flows = self.flows.borrow();
-        let open = |flow: &FlowState| {
-            !flow.sides[0].over || (flow.sides[1].started && !flow.sides[1].over)
-        };
-        flows
-            .iter()
-            .filter(|(_, flow)| open(&flow.borrow()))
-            .map(|(plan, flow)| (flow.borrow().index, plan.clone(), flow.borrow().sides.clone()))
+        let open = flows.iter().filter(|(_, flow)| !flow.borrow().is_over());
+        open.map(|(plan, flow)| (flow.borrow().index, plan.clone(), flow.borrow().sides.clone()))
             .take(2)
             .collect()
     }
 
-    /// Each flow has completed, or was broken while it was open by something that explains why.
+    /// Each flow has completed, or was broken while it was open, for a reason that is known.
     pub(super) fn judge(&self, proof: usize) {
         let causes = self.causes.borrow();
         for (plan, flow) in self.flows.borrow().iter() {
@@ -50,15 +41,10 @@ impl World {
                 let Some(report) = report else { continue };
                 let broken = flow.sides.iter().any(|side| side.aborted);
                 if report.end == FlowEnd::Finished && !broken {
-                    let (sent, received) =
-                        (plan.programs[side].bytes, plan.programs[1 - side].bytes);
-                    assert_eq!(
-                        (report.sent, report.received),
-                        (sent, received),
-                        "the report of {flow:?}"
-                    );
+                    let counts = (plan.programs[side].bytes, plan.programs[1 - side].bytes);
+                    assert_eq!((report.sent, report.received), counts, "the report of {flow:?}");
                 }
-                // What programs have seen through may still be unsettled between the proxies.
+                // A flow that both programs have seen through may be unsettled between the proxies.
                 let ended = causes.any_ended(plan.at, flow.reported_at[side]);
                 assert!(
                     !matches!(report.end, FlowEnd::Cut(_)) || ended,
@@ -74,10 +60,8 @@ impl World {
                 assert!(!otherwise, "complete, and reported otherwise: {flow:?}");
                 continue;
             }
-            assert_ne!(
-                flow.index, proof,
-                "a new connection after all faults does not work: {flow:?}"
-            );
+            let index = flow.index;
+            assert_ne!(index, proof, "a new connection after all faults does not work: {flow:?}");
             let by_program = flow.sides.iter().any(|side| side.aborted);
             let unreachable =
                 flow.open_error.is_some() && causes.any_bare(plan.at, flow.broken_at());
@@ -91,22 +75,20 @@ impl World {
 
     /// Whether the server may have failed to connect to a flow's target in this way.
     fn may_fail(&self, plan: &FlowPlan, error: &DialError) -> bool {
+        let mut script = self.scenario.script.iter().map(|(_, action)| action);
         match error {
             DialError::Refused => plan.refused,
-            DialError::TimedOut => self.scenario.script.iter().any(|(_, action)| {
-                matches!(
-                    action,
-                    Action::Pause { process: SERVER, .. } | Action::Jump { process: SERVER, .. }
-                )
+            DialError::TimedOut => script.any(|action| {
+                matches!(action, Action::Pause { process: SERVER, .. })
+                    || matches!(action, Action::Jump { process: SERVER, .. })
             }),
-            DialError::Other(_) => self.scenario.script.iter().any(|(_, action)| {
-                matches!(action, Action::NoFiles { process: SERVER, accept: 0, .. })
-            }),
+            DialError::Other(_) => script
+                .any(|action| matches!(action, Action::NoFiles { process: SERVER, accept: 0, .. })),
             _ => false,
         }
     }
 
-    /// With no flow left nothing is held, and nothing is done but heartbeats.
+    /// Without flows nothing is held, and nothing is done but heartbeats.
     pub(super) fn settle(&mut self) {
         let now = self.net.borrow().now;
         self.run_until(now + SETTLE, false);
@@ -119,28 +101,20 @@ impl World {
             ("server", self.server.as_ref().map(Server::check_invariants)),
         ] {
             let Some(footprint) = footprint else { panic!("the {name} is not up") };
-            assert_eq!(
-                (footprint.flows, footprint.held),
-                (0, 0),
-                "the {name} at rest: {footprint:?}"
-            );
-            assert_eq!(
-                footprint.slots,
-                footprint.stripes + footprint.dials,
-                "the {name} at rest: {footprint:?}"
-            );
+            let (held, links) = (footprint.held, footprint.stripes + footprint.dials);
+            let found = (footprint.flows, held, footprint.slots);
+            assert_eq!(found, (0, 0, links), "the {name} at rest: {footprint:?}");
         }
         let live = self.client.as_ref().map_or(0, |client| client.check_invariants().stripes);
         assert_eq!(live, self.scenario.configs[CLIENT].stripes, "stripes at rest");
-        let programs = self.executors[PROGRAMS].len();
-        assert_eq!(programs, 1, "programs that never end");
+        assert_eq!(self.executors[PROGRAMS].len(), 1, "programs that never end");
         assert_eq!(self.executors[CLIENT].len(), 2, "tasks of the client at rest");
         let sessions = self.server.as_ref().map_or(0, |server| server.status().sessions.len());
         assert_eq!(self.executors[SERVER].len(), 2 + sessions, "tasks of the server at rest");
         assert_eq!(sessions, 1, "sessions at rest");
     }
 
-    /// Both proxies stop, and nothing at all is left.
+    /// Both proxies stop, and nothing is left.
     pub(super) fn stop(&mut self) {
         for process in [CLIENT, SERVER] {
             self.shut_down(process, Duration::from_secs(1));

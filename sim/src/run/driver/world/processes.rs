@@ -1,4 +1,4 @@
-//! The proxies' processes: how they start and end, and what they log.
+//! The proxies' processes: their starts, their ends and their logs.
 
 use super::tasks::{Proxy, entrance, exit};
 use super::*;
@@ -7,11 +7,8 @@ impl World {
     pub(super) fn start(&mut self, process: usize) {
         let net = self.net.clone();
         let clock = SimClock::shared(&net, process);
-        let entropy = RefCell::new(seed::stream(
-            self.scenario.seed,
-            "driver entropy",
-            net.borrow().now * 2 + process as u64,
-        ));
+        let index = net.borrow().now * 2 + process as u64;
+        let entropy = RefCell::new(seed::stream(self.scenario.seed, "driver entropy", index));
         let entropy: Rc<dyn Fn() -> u64> = Rc::new(move || entropy.borrow_mut().random());
         let events = self.events(process);
         let executor = self.executors[process].clone();
@@ -26,11 +23,8 @@ impl World {
             let (client, run) = Client::start_in(clock, dial, entropy, options, Some(events))
                 .expect("settings within their ranges");
             executor.spawn(run);
-            executor.spawn(entrance(
-                self.proxy(process),
-                SimListen::new(net, self.entrance),
-                client.clone(),
-            ));
+            let listen = SimListen::new(net, self.entrance);
+            executor.spawn(entrance(self.proxy(process), listen, client.clone()));
             self.client = Some(client);
         } else {
             let listen = Box::new(SimListen::new(net, self.exit));
@@ -57,7 +51,7 @@ impl World {
         }
     }
 
-    /// What a log would get.
+    /// Takes the events that a log would get.
     pub(super) fn events(&self, process: usize) -> Rc<dyn Fn(Told)> {
         let (causes, net) = (self.causes.clone(), self.net.clone());
         let limit = self.scenario.configs[process].resume_limit;

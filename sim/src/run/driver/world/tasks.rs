@@ -1,8 +1,8 @@
-//! The tasks around the library: what the command line program does with it, and strangers.
+//! The tasks around the library, as in the command line program, and strangers.
 
 use super::*;
 
-/// What a proxy's own tasks need: what the command line program does around the library.
+/// The things that a proxy's own tasks need.
 #[derive(Clone)]
 pub(super) struct Proxy {
     pub net: SharedNet,
@@ -18,7 +18,7 @@ impl Proxy {
     }
 }
 
-/// Carries what comes in at the entrance.
+/// The client: carries the connections that come in.
 pub(super) async fn entrance(proxy: Proxy, listen: SimListen, client: Client) {
     loop {
         let Ok(mut pipe) = listen.accept().await else {
@@ -57,7 +57,7 @@ pub(super) async fn entrance(proxy: Proxy, listen: SimListen, client: Client) {
     }
 }
 
-/// Connects what clients open.
+/// The server: connects the flows that clients open.
 pub(super) async fn exit(proxy: Proxy, server: Server) {
     loop {
         let incoming = server.accept().await;
@@ -94,8 +94,8 @@ pub(super) async fn exit(proxy: Proxy, server: Server) {
     }
 }
 
-/// Somebody who calls at the stripe port. The server must get rid of it, which this one notices if
-/// it `hears` everything.
+/// A stranger that calls at the stripe port. The server must get rid of it, which the stranger
+/// notices if it `hears` everything.
 pub(super) async fn stranger(net: SharedNet, route: usize, manner: Manner, hears: bool) {
     let clock = SimClock { net: net.clone(), process: PROGRAMS };
     let patience = clock.now() + Duration::from_secs(60);
@@ -140,7 +140,7 @@ async fn call(net: SharedNet, route: usize, manner: Manner) {
             sleep_until(&clock, clock.now() + Duration::from_secs(1)).await;
         }
     }
-    // Until the server has had enough, however that shows.
+    // The server has had enough at some time, however that shows.
     wait_for_end(&mut pipe).await;
 }
 

@@ -1,15 +1,15 @@
-//! What the honest side must hold to, whatever the peer says: invariants, bounded work and memory,
-//! and flows that make sense to its programs.
+//! The rules that the honest side keeps, whatever the peer says: invariants, bounded work and
+//! memory, and flows that make sense to its programs.
 //!
-//! What the programs know of is noted as it is checked; it decides what they do next.
+//! The knowledge of the programs is noted as it is checked; it decides their next steps.
 
 use super::Play;
-use crate::base::side::Side;
-use crate::run::observe::Seen;
+use crate::base::Side;
+use crate::run::observe;
 use striper_core::{EndReason, FlowId, Input, Output};
 
-/// More outputs than this for one input are too many, whatever the peer does: four stripes'
-/// allowances in the smallest chunks, and a word for each flow.
+/// The most outputs for one input, whatever the peer does: four stripes' allowances in the smallest
+/// chunks, and a word for each flow.
 const MOST_OUTPUTS: usize = 256 + 192 * 6 + 8 * 1_000;
 
 impl Play {
@@ -19,14 +19,8 @@ impl Play {
             return;
         }
         let mut outputs = std::mem::take(&mut self.outputs);
-        if let Some(observe) = &mut self.observer {
-            let (now, session, side) = (self.now, &mut self.session, Side::from(self.role));
-            observe(&Seen { life: 0, side, session, now, input: &input, outputs: None });
-            session.handle(now, input.clone(), &mut outputs);
-            observe(&Seen { life: 0, side, session, now, input: &input, outputs: Some(&outputs) });
-        } else {
-            self.session.handle(self.now, input, &mut outputs);
-        }
+        let (now, side) = (self.now, Side::from(self.role));
+        observe::give(&mut self.observer, (0, side), &mut self.session, now, input, &mut outputs);
         self.events += 1;
         self.session.check_invariants();
         let deadline = self.session.deadline();

@@ -1,36 +1,16 @@
-//! What may happen between an honest session and a hostile peer, and how much of it does: the
-//! alphabet of a play, and its draw.
+//! The moves between an honest session and a hostile peer, and their draw.
 //!
-//! Invariant: a move is plain data of three numbers that mean something in every state, so that any
-//! part of a list of moves is one too.
+//! Invariant: a move is plain data of three numbers that mean something in every state, so any part
+//! of a list of moves is a list of moves too.
 
-use crate::base::draw::{log_range, pick};
+use crate::base::{log_range, named, pick};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-macro_rules! acts {
-    ($($(#[$doc:meta])* $act:ident = $name:literal,)*) => {
-        /// What happens next. `a`, `b` and `c` are a [`Move`]'s numbers.
-        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-        pub enum Act {
-            $($(#[$doc])* $act,)*
-        }
-
-        impl Act {
-            /// All of them.
-            pub const ALL: &[Act] = &[$(Act::$act),*];
-
-            /// Its name in scripts.
-            pub fn name(self) -> &'static str {
-                match self {
-                    $(Act::$act => $name,)*
-                }
-            }
-        }
-    };
-}
-
-acts! {
+named! {
+/// The next event. `a`, `b` and `c` are a [`Move`]'s numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+Act {
     /// Peer: a stripe comes up.
     Up = "up",
     /// A stripe breaks.
@@ -90,21 +70,18 @@ acts! {
     /// Time passes: `a` microseconds.
     Wait = "wait",
 }
+}
 
-/// One thing that happens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Move {
-    /// The kind of move.
     pub act: Act,
-    /// Its numbers.
+    /// The numbers of its [`Act`].
     pub a: u64,
-    /// See [`Act`].
     pub b: u64,
-    /// See [`Act`].
     pub c: u64,
 }
 
-/// Draws what happens: a few kinds of moves, many of each.
+/// Draws a few kinds of moves, many of each.
 pub fn draw(rng: &mut ChaCha8Rng) -> Vec<Move> {
     let likely = *pick(rng, &[0.2, 0.5, 0.9]);
     let mut acts: Vec<Act> = Act::ALL.iter().copied().filter(|_| rng.random_bool(likely)).collect();

@@ -1,7 +1,6 @@
-//! What the hostile peer says: a move as frames, and the bytes of frames on stripes.
+//! The words of the hostile peer: a move as frames, and the bytes of frames on stripes.
 //!
-//! It looks into the honest session for what was granted and sent, since only what is nearly right
-//! gets far.
+//! It looks into the honest session for grants and counts, since only nearly right frames get far.
 //!
 //! Invariant: but for rude moves, torn frames and the few bytes too many, every frame is valid.
 
@@ -12,13 +11,13 @@ use striper_core::wire::frame::Frame;
 use striper_core::{FlowId, Input, Role, StripeId};
 
 impl Play {
-    /// The `index`th flow of the peer, or with `ours` of the honest side.
+    /// Flow `index` of the peer, or with `ours` of the honest side.
     pub(super) fn flow(&self, index: u64, ours: bool) -> FlowId {
         let client = (self.role == Role::Client) == ours;
         FlowId(index * 2 + u64::from(client))
     }
 
-    /// The peer says what a move has it say.
+    /// The peer makes a move.
     pub(super) fn speak(&mut self, number: usize, flow: FlowId, next: Move) {
         for (frame, payload) in self.frames(flow, next) {
             self.say(number, &frame, payload, next.act == Act::Torn);
@@ -32,16 +31,14 @@ impl Play {
         self.up.get(number as usize).copied().unwrap_or(StripeId(number % self.next_stripe.max(1)))
     }
 
-    /// What the peer says in a move; nothing where there is nothing to say it of.
+    /// The frames of a move; none where the move has no meaning.
     fn frames(&self, flow: FlowId, Move { act, a, b, c }: Move) -> Vec<(Frame, usize)> {
         let frame = match act {
             Act::Open => return vec![self.open(a, b, c)],
             Act::Data | Act::Fin => return self.data(act == Act::Fin, flow, b, c),
             Act::RudeData => {
-                return vec![(
-                    Frame::Data { flow, offset: b, fin: c.is_multiple_of(5) },
-                    c as usize + 1,
-                )];
+                let frame = Frame::Data { flow, offset: b, fin: c.is_multiple_of(5) };
+                return vec![(frame, c as usize + 1)];
             }
             Act::Ping => return (0..a).map(|nonce| (Frame::Ping { nonce }, 0)).collect(),
             Act::Accept | Act::Refuse if self.opened == 0 => return Vec::new(),

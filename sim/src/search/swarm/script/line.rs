@@ -1,11 +1,11 @@
 //! A line of a script: words, then `name=value` pairs.
 
-use crate::base::side::Side;
+use crate::base::Side;
 use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// The most of anything but seeds: more than a day in microseconds, 100 GB, 100 Gbit/s.
+/// The largest number but of seeds: more than a day in microseconds, 100 GB, 100 Gbit/s.
 const MAX_NUMBER: u64 = 100_000_000_000;
 
 /// A line, of which each word is taken once.
@@ -36,43 +36,37 @@ impl Line {
         Ok(Line { words, values })
     }
 
-    /// The next word that is no pair; `what` it should be.
+    /// The next word that is no pair; `what` says in an error what it should be.
     pub fn word(&mut self, what: &str) -> Result<String, String> {
         self.words.pop().ok_or_else(|| format!("{what} is missing"))
     }
 
-    /// The value of a pair, if it is there.
     pub fn text(&mut self, name: &str) -> Option<String> {
         self.values.remove(name)
     }
 
-    /// The value of a pair as a number or the like, if it is there.
     pub fn take<T: FromStr>(&mut self, name: &str) -> Result<Option<T>, String> {
         let Some(text) = self.text(name) else { return Ok(None) };
         text.parse().map(Some).map_err(|_| format!("{name}={text} can't be read"))
     }
 
-    /// The value of a pair that must be there.
     pub fn need<T: FromStr>(&mut self, name: &str) -> Result<T, String> {
         self.take(name)?.ok_or_else(|| format!("{name}= is missing"))
     }
 
-    /// A duration in microseconds, if it is there.
     pub fn take_time(&mut self, name: &str) -> Result<Option<Duration>, String> {
         Ok(self.take(name)?.map(Duration::from_micros))
     }
 
-    /// A duration in microseconds that must be there.
     pub fn time(&mut self, name: &str) -> Result<Duration, String> {
         self.need(name).map(Duration::from_micros)
     }
 
-    /// A side, if it is there.
     pub fn side(&mut self, name: &str) -> Result<Option<Side>, String> {
         self.text(name).map(|text| read_side(&text)).transpose()
     }
 
-    /// Whose packets are meant: the client's, the server's. Both if nothing is said.
+    /// The sides whose packets are meant, the client and the server. Both if nothing is said.
     pub fn ways(&mut self) -> Result<[bool; 2], String> {
         match self.text("from").as_deref() {
             None | Some("both") => Ok([true, true]),
@@ -93,7 +87,6 @@ impl Line {
     }
 }
 
-/// The side of a name.
 pub fn read_side(text: &str) -> Result<Side, String> {
     match text {
         "client" => Ok(Side::Client),

@@ -1,12 +1,10 @@
 //! Text to scenarios.
 
 use super::line::{Line, read_side};
-use crate::base::rate::Rate;
-use crate::base::scheduler;
-use crate::base::side::Side;
-use crate::net::app::{Answer, Ending, FlowPlan, ReadPlan, SendPlan, Start};
-use crate::net::faults::{Fault, ProcessFault, Told};
-use crate::net::link::LinkSpec;
+use crate::base::{Rate, Side, scheduler};
+use crate::net::{
+    Answer, Ending, Fault, FlowPlan, LinkSpec, ProcessFault, ReadPlan, SendPlan, Start, Told,
+};
 use crate::search::swarm::hostile::{Act, Move};
 use crate::search::swarm::{Honest, Hostile, Scenario};
 use std::time::Duration;

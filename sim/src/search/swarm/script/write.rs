@@ -1,12 +1,7 @@
 //! Scenarios to text.
 
-use crate::base::rate::Rate;
-use crate::base::scheduler;
-use crate::base::side::Side;
-use crate::base::units::micros;
-use crate::net::app::{Answer, Ending, FlowPlan, Start};
-use crate::net::faults::{Fault, ProcessFault, Told};
-use crate::net::link::LinkSpec;
+use crate::base::{Rate, Side, micros, scheduler};
+use crate::net::{Answer, Ending, Fault, FlowPlan, LinkSpec, ProcessFault, Start, Told};
 use crate::search::swarm::hostile::Move;
 use crate::search::swarm::{Honest, Scenario};
 use std::fmt::Write as _;

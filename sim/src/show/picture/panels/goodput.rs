@@ -1,7 +1,7 @@
 //! How fast bytes come out at the receiver, against the fluid oracle.
 
 use super::{key, line_key, panel};
-use crate::base::units::micros;
+use crate::base::micros;
 use crate::show::picture::plot::{Anchor, Plot, short};
 use crate::show::picture::scale::{Scale, rate_unit, show_rate, show_time};
 use crate::show::picture::scene::Scene;
