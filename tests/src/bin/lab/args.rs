@@ -24,6 +24,7 @@ OPTIONS
       --bin PATH         the striper-cli to be measured (default: cargo builds it)
       --congestion NAME  passed on to both sides of the pair
       --key FILE         likewise; without, stripes are not encrypted
+      --picture FILE     only draws README's picture: one upload without and with the pair, as SVG
       --json             one JSON object a line instead of the table
   -h, --help             this page
 
@@ -47,6 +48,8 @@ pub struct Args {
     pub key: Option<OsString>,
     /// JSON instead of a table.
     pub json: bool,
+    /// Where to draw a picture instead.
+    pub picture: Option<PathBuf>,
 }
 
 /// Reads the command line; none: help is asked for.
@@ -66,6 +69,7 @@ fn parse(mut parser: lexopt::Parser, known: &[&str]) -> Result<Option<Args>, lex
         congestion: None,
         key: None,
         json: false,
+        picture: None,
     };
     while let Some(arg) = parser.next()? {
         match arg {
@@ -81,6 +85,7 @@ fn parse(mut parser: lexopt::Parser, known: &[&str]) -> Result<Option<Args>, lex
             Long("congestion") => args.congestion = Some(parser.value()?),
             Long("key") => args.key = Some(parser.value()?),
             Long("json") => args.json = true,
+            Long("picture") => args.picture = Some(parser.value()?.into()),
             Short('h') | Long("help") => return Ok(None),
             Value(test) => {
                 let test = test.string()?;

@@ -47,7 +47,8 @@ pub fn quick() -> Vec<Case> {
     capacity().into_iter().filter(|case| case.name == "4 x 10 Mbit/s, RTT 40").collect()
 }
 
-fn seconds(count: u64) -> Duration {
+/// So many seconds.
+pub fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 

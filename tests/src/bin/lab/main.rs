@@ -11,6 +11,7 @@ mod clock;
 mod emulator;
 mod load;
 mod namespace;
+mod picture;
 mod report;
 mod segment;
 mod trial;
@@ -45,7 +46,11 @@ fn main() -> ExitCode {
             return ExitCode::from(UNUSABLE);
         }
     };
-    match prepare(&args).and_then(|product| measure(&args, &product)) {
+    let done = prepare(&args).and_then(|product| match &args.picture {
+        Some(file) => picture::draw(&product, file).map(|()| true),
+        None => measure(&args, &product),
+    });
+    match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
