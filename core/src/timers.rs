@@ -73,6 +73,7 @@ impl Timers {
     }
 
     /// Which timers are set, in order.
+    #[cfg(any(test, feature = "testing"))]
     pub fn set_ones(&self) -> impl Iterator<Item = Timer> + '_ {
         self.by_timer.keys().copied()
     }

@@ -23,6 +23,7 @@ mod framing;
 mod header;
 mod play;
 mod read;
+#[cfg(any(test, feature = "testing"))]
 mod recall;
 mod record;
 #[cfg(test)]

@@ -115,17 +115,19 @@ impl Assembler {
         Some(data)
     }
 
-    /// Which bytes it holds, and how they are cut since that is how they come out, see
-    /// [`crate::Session::fingerprint`].
-    pub fn fingerprint(&self, hasher: &mut impl Hasher) {
-        (self.next, self.end, self.segments.len()).hash(hasher);
-        self.segments.iter().for_each(|(start, segment)| (start, segment.len()).hash(hasher));
-    }
-
     /// Drops what it holds.
     pub fn clear(&mut self) {
         self.segments.clear();
         self.held = 0;
+    }
+}
+
+/// Which bytes it holds, and how they are cut since that is how they come out, see
+/// [`crate::Session::fingerprint`].
+impl Hash for Assembler {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        (self.next, self.end, self.segments.len()).hash(hasher);
+        self.segments.iter().for_each(|(start, segment)| (start, segment.len()).hash(hasher));
     }
 }
 

@@ -218,14 +218,6 @@ impl Flow {
         }
     }
 
-    /// See [`crate::Session::fingerprint`].
-    pub fn fingerprint(&self, hasher: &mut impl Hasher) {
-        (&self.phase, self.early, self.open, self.accept, self.closing).hash(hasher);
-        self.opaque.hash(hasher);
-        self.send.fingerprint(hasher);
-        self.recv.fingerprint(hasher);
-    }
-
     /// Whether nothing more can happen to it.
     pub fn is_over(&self) -> bool {
         !self.is_early()
@@ -234,6 +226,16 @@ impl Flow {
             && self.closing.is_none_or(|(_, delivery)| delivery == Delivery::Done)
             && self.send.is_done()
             && self.recv.is_done()
+    }
+}
+
+/// See [`crate::Session::fingerprint`].
+impl Hash for Flow {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        (&self.phase, self.early, self.open, self.accept, self.closing).hash(hasher);
+        self.opaque.hash(hasher);
+        self.send.hash(hasher);
+        self.recv.hash(hasher);
     }
 }
 

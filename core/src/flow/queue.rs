@@ -121,9 +121,16 @@ impl FlowQueue {
         }
     }
 
-    /// The order of turns and who may go on for how long; not the tickets, and not void entries.
-    /// See [`crate::Session::fingerprint`].
-    pub fn fingerprint(&self, hasher: &mut impl Hasher) {
+    /// Whether this flow has something to send.
+    pub fn contains(&self, flow: FlowId) -> bool {
+        self.turns.get(&flow).is_some_and(|turn| turn.active)
+    }
+}
+
+/// The order of turns and who may go on for how long; not the tickets, and not void entries.
+/// See [`crate::Session::fingerprint`].
+impl Hash for FlowQueue {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
         for list in [&self.fresh, &self.rest] {
             for (flow, ticket) in list {
                 if let Some(turn) = self.turns.get(flow).filter(|turn| turn.ticket == *ticket) {
@@ -132,11 +139,6 @@ impl FlowQueue {
             }
             hasher.write_u8(0);
         }
-    }
-
-    /// Whether this flow has something to send.
-    pub fn contains(&self, flow: FlowId) -> bool {
-        self.turns.get(&flow).is_some_and(|turn| turn.active)
     }
 }
 

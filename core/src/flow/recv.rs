@@ -78,6 +78,7 @@ impl RecvHalf {
     }
 
     /// Whether what comes is thrown away.
+    #[cfg(any(test, feature = "testing"))]
     pub fn is_discarding(&self) -> bool {
         self.state == RecvState::Discarding
     }
@@ -199,12 +200,6 @@ impl RecvHalf {
         }
     }
 
-    /// See [`crate::Session::fingerprint`].
-    pub fn fingerprint(&self, hasher: &mut impl Hasher) {
-        self.assembler.fingerprint(hasher);
-        (&self.credit, self.state, self.end, self.reset, self.lingered).hash(hasher);
-    }
-
     /// Whether nothing is left to be delivered or consumed.
     pub fn is_done(&self) -> bool {
         match self.state {
@@ -212,6 +207,14 @@ impl RecvHalf {
             RecvState::Finished => self.end == Some(self.credit.consumed()),
             RecvState::Discarding => true,
         }
+    }
+}
+
+/// See [`crate::Session::fingerprint`].
+impl Hash for RecvHalf {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.assembler.hash(hasher);
+        (&self.credit, self.state, self.end, self.reset, self.lingered).hash(hasher);
     }
 }
 

@@ -271,13 +271,6 @@ impl SendHalf {
         self.buffer.clear();
     }
 
-    /// See [`crate::Session::fingerprint`].
-    pub fn fingerprint(&self, hasher: &mut impl Hasher) {
-        self.buffer.fingerprint(hasher);
-        (self.state, self.limit, self.waits_for_room, self.promised, self.queued_for_memory)
-            .hash(hasher);
-    }
-
     /// Whether nothing is left to be delivered.
     pub fn is_done(&self) -> bool {
         match self.state {
@@ -285,6 +278,15 @@ impl SendHalf {
             SendState::FinDone | SendState::Ending => self.buffer.is_empty(),
             SendState::Stopped => true,
         }
+    }
+}
+
+/// See [`crate::Session::fingerprint`].
+impl Hash for SendHalf {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.buffer.hash(hasher);
+        (self.state, self.limit, self.waits_for_room, self.promised, self.queued_for_memory)
+            .hash(hasher);
     }
 }
 

@@ -189,14 +189,6 @@ impl SendBuffer {
         *self = SendBuffer { released: written, next: written, written, ..SendBuffer::default() };
     }
 
-    /// The state of each byte, and where the pieces are cut since frames follow that, see
-    /// [`crate::Session::fingerprint`].
-    pub fn fingerprint(&self, hasher: &mut impl Hasher) {
-        (self.released, self.next, self.written).hash(hasher);
-        (&self.lost, &self.acknowledged).hash(hasher);
-        self.segments.iter().for_each(|(start, _)| hasher.write_u64(*start));
-    }
-
     /// What was sent, without the beginning that is acknowledged in full.
     pub fn sent(&self) -> Range<u64> {
         self.released..self.next
@@ -205,6 +197,16 @@ impl SendBuffer {
     /// The parts of [`SendBuffer::sent`] that need not be on a stripe: acknowledged or lost.
     pub fn not_carried(&self) -> impl Iterator<Item = Range<u64>> {
         self.lost.iter().chain(self.acknowledged.iter())
+    }
+}
+
+/// The state of each byte, and where the pieces are cut since frames follow that, see
+/// [`crate::Session::fingerprint`].
+impl Hash for SendBuffer {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        (self.released, self.next, self.written).hash(hasher);
+        (&self.lost, &self.acknowledged).hash(hasher);
+        self.segments.iter().for_each(|(start, _)| hasher.write_u64(*start));
     }
 }
 

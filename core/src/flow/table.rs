@@ -301,20 +301,6 @@ impl Table {
         self.grantable(config) >= most(config) / 8
     }
 
-    /// See [`crate::Session::fingerprint`].
-    pub fn fingerprint(&self, hasher: &mut impl Hasher) {
-        hasher.write_usize(self.flows.len());
-        for (id, flow) in &self.flows {
-            id.hash(hasher);
-            flow.fingerprint(hasher);
-        }
-        (&self.requests, &self.seen, &self.unopened).hash(hasher);
-        (self.opened, self.may_open, self.early_used, self.early_limit).hash(hasher);
-        self.opens.hash(hasher);
-        (self.ended, self.granted, self.early_granted, self.early_taken, self.early_implied)
-            .hash(hasher);
-    }
-
     /// What GRANT says.
     pub fn granted(&self) -> (u64, u64) {
         (self.granted, self.early_granted)
@@ -347,6 +333,22 @@ impl Table {
             "the peer has taken {taken} of {} early credit",
             self.early_granted
         );
+    }
+}
+
+/// See [`crate::Session::fingerprint`].
+impl Hash for Table {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        hasher.write_usize(self.flows.len());
+        for (id, flow) in &self.flows {
+            id.hash(hasher);
+            flow.hash(hasher);
+        }
+        (&self.requests, &self.seen, &self.unopened).hash(hasher);
+        (self.opened, self.may_open, self.early_used, self.early_limit).hash(hasher);
+        self.opens.hash(hasher);
+        (self.ended, self.granted, self.early_granted, self.early_taken, self.early_implied)
+            .hash(hasher);
     }
 }
 

@@ -3,6 +3,7 @@
 mod earliest;
 pub(crate) mod reinject;
 mod round_robin;
+#[cfg(any(test, feature = "testing"))]
 pub(crate) mod script;
 pub(crate) mod trace;
 mod until_congested;
@@ -12,6 +13,7 @@ use crate::id::StripeId;
 use crate::rate::Rate;
 use earliest::Earliest;
 use round_robin::RoundRobin;
+#[cfg(any(test, feature = "testing"))]
 use script::Script;
 use trace::Trace;
 use until_congested::UntilCongested;
@@ -53,6 +55,7 @@ pub(crate) enum Scheduler {
     Earliest(Earliest),
     UntilCongested(UntilCongested),
     RoundRobin(RoundRobin),
+    #[cfg(any(test, feature = "testing"))]
     Script(Script),
     Trace(Trace),
 }
@@ -73,6 +76,7 @@ impl Choose for Scheduler {
             Scheduler::Earliest(earliest) => earliest.pick(candidates, len, backlog),
             Scheduler::UntilCongested(sticky) => sticky.pick(candidates, len, backlog),
             Scheduler::RoundRobin(circle) => circle.pick(candidates, len, backlog),
+            #[cfg(any(test, feature = "testing"))]
             Scheduler::Script(script) => script.pick(candidates, len, backlog),
             Scheduler::Trace(trace) => trace.pick(candidates, len, backlog),
         }
@@ -80,6 +84,7 @@ impl Choose for Scheduler {
 
     fn pick_for_control(&mut self, candidates: &[Candidate]) -> Option<StripeId> {
         match self {
+            #[cfg(any(test, feature = "testing"))]
             Scheduler::Script(script) => script.pick_for_control(candidates),
             Scheduler::Trace(trace) => trace.pick_for_control(candidates),
             _ => fastest(candidates),

@@ -32,6 +32,7 @@ impl Choice {
     }
 
     /// The scheduler.
+    #[cfg(any(test, feature = "testing"))]
     pub fn scheduler(&self) -> &Scheduler {
         &self.scheduler
     }

@@ -246,10 +246,11 @@ impl Control {
             on.say(stripe, &frame, Token::Acknowledgements, false);
         }
     }
+}
 
-    /// Feeds what is owed and what is to be repeated to `hasher`, see
-    /// [`crate::Session::fingerprint`].
-    pub fn fingerprint(&self, hasher: &mut impl Hasher) {
+/// What is owed and what is to be repeated. See [`crate::Session::fingerprint`].
+impl Hash for Control {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
         (self.nonce, &self.intents, self.beside, self.repeat_due).hash(hasher);
     }
 }

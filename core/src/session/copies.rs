@@ -36,6 +36,7 @@ impl Copies {
     }
 
     /// Bytes put up for a second sending so far.
+    #[cfg(any(test, feature = "testing"))]
     pub fn copied(&self) -> u64 {
         self.copied
     }

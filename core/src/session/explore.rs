@@ -30,10 +30,10 @@ impl Session {
         }
         let used = self.admission.used();
         assert!(used <= self.config.control_burst / 2, "the peer has sent {used} bytes of control");
-        self.membership.fingerprint(hasher);
-        self.flows.fingerprint(hasher);
-        self.stripes.fingerprint(hasher);
-        self.control.fingerprint(hasher);
+        self.membership.hash(hasher);
+        self.flows.hash(hasher);
+        self.stripes.hash(hasher);
+        self.control.hash(hasher);
         self.timers.set_ones().for_each(|timer| timer.hash(hasher));
         self.copies.copied().hash(hasher);
     }

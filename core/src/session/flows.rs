@@ -386,14 +386,6 @@ impl Flows {
         }
     }
 
-    /// Feeds all that decides what flows do to `hasher`, see [`crate::Session::fingerprint`].
-    pub fn fingerprint(&self, hasher: &mut impl Hasher) {
-        self.shares.hash(hasher);
-        self.table.fingerprint(hasher);
-        self.queue.fingerprint(hasher);
-        (&self.memory_waiters, &self.over).hash(hasher);
-    }
-
     /// Panics if a sum is wrong, a limit is exceeded, or a flow that has data to send is not
     /// queued. For simulations.
     pub fn check(&self, config: &Config) {
@@ -415,6 +407,16 @@ impl Flows {
         let half = config.memory_limit / 2;
         assert!(self.receive_used() <= half, "credit beyond the memory limit");
         assert!(self.sums.held <= half + FLOW_FLOOR, "local data beyond the memory limit");
+    }
+}
+
+/// All that decides what flows do. See [`crate::Session::fingerprint`].
+impl Hash for Flows {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.shares.hash(hasher);
+        self.table.hash(hasher);
+        self.queue.hash(hasher);
+        (&self.memory_waiters, &self.over).hash(hasher);
     }
 }
 

@@ -69,9 +69,11 @@ impl Membership {
             Output::StripesWanted { count: missing }
         })
     }
+}
 
-    /// Feeds all that decides what it says to `hasher`, see [`crate::Session::fingerprint`].
-    pub fn fingerprint(&self, hasher: &mut impl Hasher) {
+/// All that decides what it says. See [`crate::Session::fingerprint`].
+impl Hash for Membership {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
         (self.confirmed, self.instance, self.wanted).hash(hasher);
     }
 }

@@ -47,15 +47,17 @@ impl Acker {
         self.processed - self.told >= BYTES || self.deadline().is_some_and(|at| at <= now)
     }
 
-    /// What it owes without the times, see [`crate::Session::fingerprint`].
-    pub fn fingerprint(&self, hasher: &mut impl Hasher) {
-        (self.processed, self.told, self.asked.is_some()).hash(hasher);
-    }
-
     /// An acknowledgement of all that was processed goes out.
     pub fn told(&mut self) {
         self.told = self.processed;
         self.asked = None;
+    }
+}
+
+/// What it owes without the times, see [`crate::Session::fingerprint`].
+impl Hash for Acker {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        (self.processed, self.told, self.asked.is_some()).hash(hasher);
     }
 }
 

@@ -67,11 +67,13 @@ impl Inbound {
     pub fn excuse(&mut self, slept: Duration, now: Instant) {
         self.heard = (self.heard + slept).min(now);
     }
+}
 
-    /// See [`crate::Session::fingerprint`].
-    pub fn fingerprint(&self, hasher: &mut impl Hasher) {
+/// See [`crate::Session::fingerprint`].
+impl Hash for Inbound {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
         self.deframer.hash(hasher);
-        self.acker.fingerprint(hasher);
+        self.acker.hash(hasher);
     }
 }
 

@@ -59,7 +59,7 @@ pub(crate) struct Ledger<T> {
     pub looks: u64,
 }
 
-impl<T: PartialEq + Hash> Ledger<T> {
+impl<T: PartialEq> Ledger<T> {
     /// Nothing sent.
     pub fn new() -> Self {
         Ledger {
@@ -174,14 +174,6 @@ impl<T: PartialEq + Hash> Ledger<T> {
         !self.eliciting.is_empty()
     }
 
-    /// What it holds without the times, see [`crate::Session::fingerprint`].
-    pub fn fingerprint(&self, hasher: &mut impl Hasher) {
-        (self.acknowledged, self.entries.len()).hash(hasher);
-        for entry in &self.entries {
-            (entry.end, entry.eliciting, &entry.token).hash(hasher);
-        }
-    }
-
     /// All entries, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Entry<T>> {
         self.entries.iter()
@@ -190,6 +182,16 @@ impl<T: PartialEq + Hash> Ledger<T> {
     /// All entries, oldest first.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry<T>> {
         self.entries.iter_mut()
+    }
+}
+
+/// What it holds without the times, see [`crate::Session::fingerprint`].
+impl<T: Hash> Hash for Ledger<T> {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        (self.acknowledged, self.entries.len()).hash(hasher);
+        for entry in &self.entries {
+            (entry.end, entry.eliciting, &entry.token).hash(hasher);
+        }
     }
 }
 

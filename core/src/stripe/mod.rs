@@ -117,7 +117,6 @@ impl Stripe {
         }
     }
 
-    /// Its number.
     pub fn id(&self) -> StripeId {
         self.id
     }
@@ -132,7 +131,6 @@ impl Stripe {
         &self.ledger
     }
 
-    /// See [`Stripe::ledger`].
     pub fn ledger_mut(&mut self) -> &mut Ledger<Token> {
         &mut self.ledger
     }
@@ -142,22 +140,18 @@ impl Stripe {
         self.ledger
     }
 
-    /// Its round trips.
     pub fn rtt(&self) -> &Rtt {
         &self.rtt
     }
 
-    /// Its delivery rate.
     pub fn rate(&self) -> &RateEstimator {
         &self.rate
     }
 
-    /// What comes in on it.
     pub fn inbound(&self) -> &Inbound {
         &self.inbound
     }
 
-    /// See [`Stripe::inbound`].
     pub fn inbound_mut(&mut self) -> &mut Inbound {
         &mut self.inbound
     }
@@ -167,7 +161,6 @@ impl Stripe {
         &self.probes
     }
 
-    /// See [`Stripe::probes`].
     pub fn probes_mut(&mut self) -> &mut Probes {
         &mut self.probes
     }
@@ -466,20 +459,6 @@ impl Stripe {
         self.doubted = false;
     }
 
-    /// All that decides what it does, see [`crate::Session::fingerprint`].
-    pub fn fingerprint(&self, hasher: &mut impl Hasher) {
-        assert!(
-            self.rate.estimate().is_none(),
-            "stripe {} has been measured: time has passed",
-            self.id
-        );
-        (self.id, self.sent, self.written).hash(hasher);
-        self.ledger.fingerprint(hasher);
-        self.inbound.fingerprint(hasher);
-        (self.doubted, self.requeued).hash(hasher);
-        self.probes.fingerprint(hasher);
-    }
-
     pub fn stats(&self) -> StripeStats {
         StripeStats {
             stripe: self.id,
@@ -494,6 +473,22 @@ impl Stripe {
             window: Some(self.window.bytes(self.shortest())).filter(|bytes| *bytes < u64::MAX),
             doubted: self.doubted,
         }
+    }
+}
+
+/// All that decides what it does, see [`crate::Session::fingerprint`].
+impl Hash for Stripe {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        assert!(
+            self.rate.estimate().is_none(),
+            "stripe {} has been measured: time has passed",
+            self.id
+        );
+        (self.id, self.sent, self.written).hash(hasher);
+        self.ledger.hash(hasher);
+        self.inbound.hash(hasher);
+        (self.doubted, self.requeued).hash(hasher);
+        self.probes.hash(hasher);
     }
 }
 

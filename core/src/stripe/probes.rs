@@ -1,9 +1,7 @@
 //! PING and PONG of one stripe. Both go on the stripe that they are about.
 
-use core::hash::{Hash, Hasher};
-
 /// What is owed, and what is on its way.
-#[derive(Clone, Debug)]
+#[derive(Clone, Hash, Debug)]
 pub(crate) struct Probes {
     /// The PING that is on its way: its nonce, and the end of its bytes.
     ping: Option<(u64, u64)>,
@@ -70,11 +68,6 @@ impl Probes {
     /// The nonce of the PONG that is owed, which is then owed no more.
     pub fn take_pong(&mut self) -> Option<u64> {
         self.pong_owed.take()
-    }
-
-    /// See [`crate::Session::fingerprint`].
-    pub fn fingerprint(&self, hasher: &mut impl Hasher) {
-        (self.ping, self.ping_owed, self.pong_owed).hash(hasher);
     }
 }
 

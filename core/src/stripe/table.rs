@@ -296,23 +296,25 @@ impl Stripes {
         }
     }
 
-    /// All that decides what stripes do, see [`crate::Session::fingerprint`].
-    pub fn fingerprint(&self, hasher: &mut impl Hasher) {
+    /// Whether the peer leaves more gone stripes unsettled than an honest one would.
+    pub fn overfull(&self) -> bool {
+        self.gone.len() > MAX_GONE
+    }
+}
+
+/// All that decides what stripes do, see [`crate::Session::fingerprint`].
+impl Hash for Stripes {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
         hasher.write_usize(self.live.len());
-        self.iter().for_each(|stripe| stripe.fingerprint(hasher));
+        self.iter().for_each(|stripe| stripe.hash(hasher));
         hasher.write_usize(self.gone.len());
         for (id, gone) in &self.gone {
             (id, gone.received, gone.confirmed, gone.sent, gone.ledger.is_some()).hash(hasher);
             if let Some(ledger) = &gone.ledger {
-                ledger.fingerprint(hasher);
+                ledger.hash(hasher);
             }
         }
         self.retired.hash(hasher);
-    }
-
-    /// Whether the peer leaves more gone stripes unsettled than an honest one would.
-    pub fn overfull(&self) -> bool {
-        self.gone.len() > MAX_GONE
     }
 }
 

@@ -17,7 +17,6 @@ use bytes::Bytes;
 impl Trace {
     /// Gives the observer each input and those of its outputs that tell of frames, stripes that are
     /// closed, and of what reaches the local consumer. Payload is zeros.
-    #[doc(hidden)]
     pub fn recall(&self, observer: Observer<'_>) -> Result<(), TraceError> {
         let mut outputs = Vec::new();
         // Payload that came in and was not delivered yet, or less than that.

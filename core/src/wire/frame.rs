@@ -137,7 +137,7 @@ mod kind {
 impl Frame {
     /// The frame that these bytes begin with, without its payload; `None` if they don't begin with
     /// a whole head.
-    #[doc(hidden)]
+    #[cfg(any(test, feature = "testing"))]
     pub fn decode(head: &[u8]) -> Option<Frame> {
         match parse(head) {
             Ok(Parsed::Frame { frame, .. }) => Some(frame),
