@@ -153,20 +153,11 @@ mod tests {
     use striper_runtime::SessionStatus;
 
     fn status(written: u64, received: u64) -> Status {
-        let stripe = StripeStats {
-            stripe: StripeId(3),
-            sent: written,
-            written,
-            acknowledged: 0,
-            received,
-            congestions: 9,
-            srtt: None,
-            min_rtt: None,
-            rate: None,
-            window: None,
-            doubted: false,
-        };
-        let stats = Stats { stripes: vec![stripe], ..Stats::default() };
+        let mut stripe = StripeStats::default();
+        (stripe.stripe, stripe.congestions) = (StripeId(3), 9);
+        (stripe.sent, stripe.written, stripe.received) = (written, written, received);
+        let mut stats = Stats::default();
+        stats.stripes.push(stripe);
         let session = SessionStatus {
             session: SessionTag([1; 4]),
             peer: None,
@@ -206,8 +197,9 @@ mod tests {
         assert_eq!(names(&view), ["1.2", "2.2"]);
         let mut status = status(0, 0);
         let session = &mut status.sessions[0];
-        let older = session.stats.stripes[0].clone();
-        session.stats.stripes.push(StripeStats { stripe: StripeId(9), ..older });
+        let mut younger = session.stats.stripes[0].clone();
+        younger.stripe = StripeId(9);
+        session.stats.stripes.push(younger);
         session.places.insert(StripeId(9), 1);
         let view = Meter::default().view(&status, 0, clock::now());
         assert_eq!(names(&view), ["1", "2"]);

@@ -15,6 +15,9 @@ pub enum SchedulerKind {
 }
 
 /// Settings of one session. Both sides may differ in all of them.
+///
+/// A caller sets the fields that it cares about and takes the others from `Config::default()`. That
+/// is why this is not `#[non_exhaustive]`: the attribute would forbid it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Config {
     /// How many live stripes the client wants, 1–64. The server ignores it.

@@ -40,6 +40,7 @@ pub fn header(len: usize) -> Bytes {
 
 /// Why a stream holds no datagrams, or no more of them.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum DatagramError {
     /// The length has more than four bytes.
     Overlong {

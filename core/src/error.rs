@@ -5,6 +5,7 @@ use core::fmt;
 
 /// What a peer did against the protocol. Each ends the session.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Violation {
     /// A varint of more than nine bytes, at or above 2^62, or longer than it needs to be.
     BadVarint,
@@ -71,8 +72,11 @@ impl fmt::Display for Violation {
     }
 }
 
+impl core::error::Error for Violation {}
+
 /// Why a flow was reset or refused, as it travels on the wire. Unknown numbers are kept.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
 pub enum Reason {
     /// The local connection was reset by its other end, or broke.
     Aborted,
@@ -142,8 +146,11 @@ impl fmt::Display for Reason {
     }
 }
 
+impl core::error::Error for Reason {}
+
 /// Why a session ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum EndReason {
     /// This side was told to shut down and all flows have ended.
     Shutdown,
@@ -174,8 +181,11 @@ impl fmt::Display for EndReason {
     }
 }
 
+impl core::error::Error for EndReason {}
+
 /// Why a stripe was closed by the session.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum StripeClose {
     /// No acknowledgement for [`crate::Config::stall_limit`] while data was outstanding.
     Stalled,

@@ -22,6 +22,7 @@ pub struct Handshake {
 
 /// Why the peer's first bytes are no HELLO for us.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum HandshakeError {
     /// The other end speaks another protocol.
     NotStriper {
@@ -70,6 +71,8 @@ impl fmt::Display for HandshakeError {
         }
     }
 }
+
+impl core::error::Error for HandshakeError {}
 
 impl Handshake {
     /// Nothing seen yet.

@@ -15,7 +15,7 @@ impl fmt::Debug for SessionId {
 }
 
 /// Names a stripe within its session. The client counts up from 0 and never uses a number twice.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct StripeId(pub u64);
 
 impl fmt::Display for StripeId {

@@ -102,6 +102,8 @@ pub enum Input {
 }
 
 /// Something to do. To be performed in order.
+///
+/// A driver must know all of them, so a new one is a breaking change and the enum is exhaustive.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Output {
     /// Write these bytes to a stripe, after all earlier ones.

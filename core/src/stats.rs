@@ -7,6 +7,7 @@ use core::time::Duration;
 
 /// A snapshot of a session. Byte counts are since the session began.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
 pub struct Stats {
     /// The live stripes, by number.
     pub stripes: Vec<StripeStats>,
@@ -33,7 +34,8 @@ pub struct Stats {
 }
 
 /// A snapshot of one stripe.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
 pub struct StripeStats {
     /// Its number.
     pub stripe: StripeId,

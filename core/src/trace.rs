@@ -112,6 +112,7 @@ enum Run {
 
 /// A trace that can't be read.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct TraceError {
     /// Where, counted from 1.
     pub line: usize,

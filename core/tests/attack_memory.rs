@@ -4,7 +4,7 @@ use cap::Cap;
 use std::alloc::System;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use striper_core::config::{INITIAL_EARLY, INITIAL_FLOWS};
+use striper_core::limits::{INITIAL_EARLY, INITIAL_FLOWS};
 use striper_core::testing::{SERVER, Scripted, bytes, data, open, reset};
 use striper_core::wire::frame::Frame;
 use striper_core::{Config, EndReason, FlowId, Input, Role, StripeId, Violation};

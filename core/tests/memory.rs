@@ -4,7 +4,7 @@ use bytes::Bytes;
 use cap::Cap;
 use std::alloc::System;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use striper_core::config::{FLOW_FLOOR, INITIAL_EARLY};
+use striper_core::limits::{FLOW_FLOOR, INITIAL_EARLY};
 use striper_core::wire::frame::Frame;
 use striper_core::wire::varint;
 use striper_core::{

@@ -24,7 +24,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use striper_core::Config;
-use striper_core::config::INITIAL_FLOWS;
+use striper_core::limits::INITIAL_FLOWS;
 
 /// Settings of a [`Client`].
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 use striper_core::Config;
-use striper_core::config::{FLOW_FLOOR, INITIAL_FLOWS, MAX_STRIPES, MIN_CONTROL_BURST};
+use striper_core::limits::{FLOW_FLOOR, INITIAL_FLOWS, MAX_STRIPES, MIN_CONTROL_BURST};
 
 /// The least memory limit in bytes: the early credit of a peer has to fit in.
 const MIN_MEMORY: u64 = 2 << 20;

@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use std::fmt;
 use std::str::FromStr;
-use striper_core::config::MAX_OPAQUE;
+use striper_core::limits::MAX_OPAQUE;
 use striper_core::wire::varint;
 
 /// Option: a host and a port. Two bytes of port, big-endian, then the host's name or address. Odd:

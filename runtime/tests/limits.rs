@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-use striper_core::config::FLOW_FLOOR;
+use striper_core::limits::FLOW_FLOOR;
 use striper_core::wire::frame::Frame;
 use striper_core::{FlowId, Handshake, Hello, HelloKind, Instant, Refusal, SessionId, StripeId};
 use striper_runtime::clock::{Clock, Timer};

@@ -74,6 +74,7 @@ fn word(error: &DatagramError) -> String {
         DatagramError::Truncated { received, announced: Some(announced), .. } => {
             format!("ends-in-payload {received} of {announced}")
         }
+        other => panic!("no word for {other:?}"),
     }
 }
 

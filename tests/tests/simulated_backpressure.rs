@@ -3,7 +3,7 @@
 use sim::{Checks, FlowPlan, Rate, ReadPlan, Setup, Side, World};
 use std::time::Duration;
 use striper_core::Config;
-use striper_core::config::{FLOW_FLOOR, INITIAL_WINDOW};
+use striper_core::limits::{FLOW_FLOOR, INITIAL_WINDOW};
 
 const SECOND: u64 = 1_000_000;
 

@@ -4,7 +4,7 @@ use super::values::{did_you_mean, positive_time};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 use striper_core::Config;
-use striper_core::config::{INITIAL_FLOWS, MAX_STRIPES, MIN_CONTROL_BURST};
+use striper_core::limits::{INITIAL_FLOWS, MAX_STRIPES, MIN_CONTROL_BURST};
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Limits {

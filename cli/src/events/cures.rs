@@ -49,13 +49,10 @@ pub fn cure(cause: &DialError, past: Past) -> &'static str {
         DialError::NoFiles(_) => {
             " (raise the limit of open files, ulimit -n, or use fewer stripes: -n)"
         }
-        // These errors have their cure in their own text.
-        DialError::Handshake(
-            HandshakeError::Tls | HandshakeError::Version { .. } | HandshakeError::UnknownOption,
-        ) => "",
         DialError::Tls(TlsError::Other(_)) => {
             " (the port may belong to another program: it must be where striper-cli -s listens)"
         }
+        // The others have their cure in their own text, if there is one.
         _ => "",
     }
 }

@@ -84,7 +84,7 @@ fn ended(session: SessionTag, reason: EndReason, revoked: bool, flows: usize) ->
         EndReason::Shutdown | EndReason::Aborted | EndReason::PeerClosed => true,
         // Nobody has lost anything.
         EndReason::NoStripe => flows == 0,
-        EndReason::PeerComplained | EndReason::Violation(_) => false,
+        _ => false,
     };
     let level = if is_ordinary { Level::Info } else { Level::Warn };
     let reason = if revoked { Cut::Revoked.to_string() } else { reason.to_string() };

@@ -29,7 +29,7 @@ pub struct Pair {
     pub now: Instant,
     /// Client and server.
     pub sides: [Endpoint; 2],
-    /// What their drivers and local programs do at once.
+    /// The habits of their drivers and local programs.
     pub habits: [Habits; 2],
     /// By stripe: client to server, server to client.
     pub wires: BTreeMap<StripeId, [Wire; 2]>,

@@ -23,7 +23,7 @@ pub struct Scripted {
     pub end: Endpoint,
     /// The time.
     pub now: Instant,
-    /// What its driver and its local programs do at once.
+    /// The habits of its driver and its local programs.
     pub habits: Habits,
     /// A PING is answered at once, and not kept.
     pub answers: bool,

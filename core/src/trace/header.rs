@@ -18,6 +18,7 @@ const MAX_NUMBER: u64 = 1 << 56;
 
 /// What a trace is a trace of.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Header {
     /// The program that wrote it, and its version.
     pub program: String,

@@ -20,6 +20,7 @@ pub type Observer<'a> = &'a mut dyn FnMut(Instant, &Input, &[Output]);
 
 /// A trace that fits.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Played {
     /// How many inputs it has.
     pub inputs: usize,
@@ -29,6 +30,7 @@ pub struct Played {
 
 /// The first line of a trace that does not fit.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Divergence {
     /// Where, counted from 1.
     pub line: usize,

@@ -44,6 +44,7 @@ pub enum HelloKind {
 
 /// Why a server refuses a stripe.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Refusal {
     /// The session to join does not exist (any more): start afresh with a new one.
     UnknownSession,
@@ -119,6 +120,8 @@ impl fmt::Display for Refusal {
         })
     }
 }
+
+impl core::error::Error for Refusal {}
 
 /// What a side says first on a stripe.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -2,5 +2,7 @@
 
 pub mod deframer;
 pub mod frame;
-pub mod hello;
+pub(crate) mod hello;
 pub mod varint;
+
+pub use hello::{MAGIC, VERSION};

@@ -1,7 +1,7 @@
 //! Flows that contradict themselves, that were never opened, and credit that goes back.
 
 use bytes::Bytes;
-use striper_core::config::INITIAL_EARLY;
+use striper_core::limits::INITIAL_EARLY;
 use striper_core::testing::{Scripted, bytes, data, open, reset};
 use striper_core::wire::frame::Frame;
 use striper_core::{EndReason, FlowId, Input, Output, Violation};

@@ -1,7 +1,7 @@
 //! Numbers at and beyond their limits in every field of every frame.
 
 use bytes::Bytes;
-use striper_core::config::{INITIAL_EARLY, INITIAL_FLOWS};
+use striper_core::limits::{INITIAL_EARLY, INITIAL_FLOWS};
 use striper_core::testing::{Scripted, bytes, data, open, reset};
 use striper_core::wire::frame::Frame;
 use striper_core::wire::varint;

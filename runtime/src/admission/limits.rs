@@ -2,7 +2,7 @@
 //! none is without one.
 
 use std::time::Duration;
-use striper_core::config::MAX_STRIPES;
+use striper_core::limits::MAX_STRIPES;
 
 /// Limits of a [`Server`](crate::Server), beside those that [`Config`](striper_core::Config) has:
 /// flows of a session, and memory in all.

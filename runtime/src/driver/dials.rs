@@ -14,7 +14,7 @@ use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::task::Poll;
-use striper_core::wire::hello::MAGIC;
+use striper_core::wire::MAGIC;
 use striper_core::{HandshakeError, HelloKind, Instant, StripeId};
 
 /// What dials, and the dials under way.

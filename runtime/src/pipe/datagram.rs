@@ -56,9 +56,7 @@ impl<P: Pipe> DatagramPipe<P> {
 fn to_io(error: DatagramError) -> io::Error {
     let kind = match error {
         DatagramError::Truncated { .. } => io::ErrorKind::UnexpectedEof,
-        DatagramError::Overlong { .. } | DatagramError::TooLarge { .. } => {
-            io::ErrorKind::InvalidData
-        }
+        _ => io::ErrorKind::InvalidData,
     };
     io::Error::new(kind, error)
 }

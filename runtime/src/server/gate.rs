@@ -20,7 +20,7 @@ use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
-use striper_core::wire::hello::MAGIC;
+use striper_core::wire::MAGIC;
 use striper_core::{HandshakeError, Hello, HelloKind, Instant, Refusal, SessionId, StripeId};
 
 /// How long a caller that was refused may take to hear why.

@@ -6,7 +6,7 @@ use crate::show::bench::{Bench, MAX_CREDIT, MIXES, Task, Topologies};
 use lexopt::{Arg, Parser};
 use std::ops::Range;
 use striper_core::SchedulerKind;
-use striper_core::config::FLOW_FLOOR;
+use striper_core::limits::FLOW_FLOOR;
 
 impl Bench {
     /// Reads what follows `bench-schedulers` on the command line; `None` if it asks for the help.

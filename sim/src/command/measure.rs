@@ -11,7 +11,7 @@ use lexopt::{Arg, Parser};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
-use striper_core::config::MAX_STRIPES;
+use striper_core::limits::MAX_STRIPES;
 
 /// Which transfer, and what to write about it.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -11,7 +11,7 @@ use super::spoken::{any_frame, any_stripe};
 use attacked::Attacked;
 use bytes::Bytes;
 use std::time::Duration;
-use striper_core::config::{FLOW_FLOOR, MAX_OPAQUE};
+use striper_core::limits::{FLOW_FLOOR, MAX_OPAQUE};
 use striper_core::wire::frame::Frame;
 use striper_core::{
     Config, FlowId, Handshake, Hello, HelloKind, Input, Reason, Refusal, Role, SchedulerKind,

@@ -10,7 +10,7 @@ mod world;
 
 use super::source::Source;
 use std::time::Duration;
-use striper_core::config::FLOW_FLOOR;
+use striper_core::limits::FLOW_FLOOR;
 use striper_core::{Config, SchedulerKind};
 use world::World;
 

@@ -10,8 +10,9 @@ use crate::net::LinkSpec;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use std::time::Duration;
+use striper_core::Config;
 use striper_core::SchedulerKind;
-use striper_core::config::{Config, FLOW_FLOOR};
+use striper_core::limits::FLOW_FLOOR;
 
 /// No way counts as slower.
 const SLOWEST: Rate = Rate::bits(1_000);

@@ -5,7 +5,7 @@ use super::steps::{Event, Job};
 use crate::base::{Kind, Side};
 use crate::net::{Answer, EndState, Write};
 use bytes::Bytes;
-use striper_core::config::{FLOW_FLOOR, INITIAL_FLOWS};
+use striper_core::limits::{FLOW_FLOOR, INITIAL_FLOWS};
 use striper_core::{FlowId, Input, Output, Reason};
 
 impl World {

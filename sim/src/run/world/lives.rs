@@ -285,7 +285,7 @@ impl World {
             EndReason::Violation(Violation::BadAcknowledgement) => {
                 side == Side::Server && self.was_replaced(life.id)
             }
-            EndReason::Violation(_) => false,
+            _ => false,
         };
         assert!(honest, "the {side:?}'s session ends without a cause: {reason}");
         self.lives[index].ended = Some(reason);

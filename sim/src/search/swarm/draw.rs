@@ -13,7 +13,8 @@ use crate::net::{
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use std::time::Duration;
-use striper_core::config::{Config, FLOW_FLOOR};
+use striper_core::Config;
+use striper_core::limits::FLOW_FLOOR;
 use striper_core::{Reason, SchedulerKind};
 
 /// How large worlds are.

@@ -4,7 +4,7 @@ use super::super::source::Source;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use striper_core::config::{FLOW_FLOOR, MAX_CHUNK, MAX_STRIPES};
+use striper_core::limits::{FLOW_FLOOR, MAX_CHUNK, MAX_STRIPES};
 use striper_core::testing::{Endpoint, Keep};
 use striper_core::wire::deframer::{Deframer, Item};
 use striper_core::wire::frame::Frame;
@@ -236,7 +236,7 @@ impl<A: Fn() -> usize> Attacked<A> {
             }
             Output::FlowIncoming { flow, opaque } => {
                 assert_eq!(flow.0 % 2 == 1, !self.is_client(), "flow {flow} is ours");
-                assert!(opaque.len() <= striper_core::config::MAX_OPAQUE);
+                assert!(opaque.len() <= striper_core::limits::MAX_OPAQUE);
             }
             Output::Ended { reason } => {
                 let blamed = match reason {

@@ -6,7 +6,7 @@ use super::stripe::{Conn, End};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use striper_core::config::MAX_CHUNK;
+use striper_core::limits::MAX_CHUNK;
 use striper_core::testing::{self, Endpoint, Keep, SESSION};
 use striper_core::{
     Config, EndReason, FlowId, Hello, HelloKind, Input, Instant, Output, Reason, Refusal, Role,
@@ -380,7 +380,7 @@ impl World {
                         self.shut_down
                     }
                     EndReason::NoStripe => self.sides[1 - side].is_over(),
-                    EndReason::PeerComplained | EndReason::Violation(_) => false,
+                    _ => false,
                 };
                 assert!(expected, "side {side} ends: {reason}");
             }

@@ -109,7 +109,7 @@ impl Causes {
                     EndReason::PeerClosed => self.has_ended(other),
                     EndReason::Violation(Violation::InstanceChanged) => self.has_ended(SERVER),
                     EndReason::PeerComplained => process == SERVER && self.has_ended(SERVER),
-                    EndReason::Violation(_) => false,
+                    _ => false,
                 };
                 assert!(
                     cause,

@@ -8,7 +8,7 @@ use crate::net::{
 use crate::search::swarm::hostile::{Act, Move};
 use crate::search::swarm::{Honest, Hostile, Scenario};
 use std::time::Duration;
-use striper_core::config::MAX_STRIPES;
+use striper_core::limits::MAX_STRIPES;
 use striper_core::{Config, Reason, SchedulerKind};
 
 /// Reads a scenario. The error says which line is wrong, and how.

@@ -196,7 +196,7 @@ fn draw_life(scene: &Scene, plot: &mut Plot, stripe: StripeId, top: f64) {
         Death::Broke => "broke",
         Death::Closed(StripeClose::Stalled) => "given up: no acknowledgement",
         Death::Closed(StripeClose::PeerGone) => "closed: the other side lost it",
-        Death::Closed(StripeClose::SessionEnded) => return,
+        Death::Closed(_) => return,
     };
     let title = format!("{why} at {}", show_time(scene.since(at)));
     annotate(scene, plot, "dead", at..span.end, top, &format!("✕ {why}"), &title);
