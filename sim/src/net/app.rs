@@ -9,13 +9,21 @@
 
 mod act;
 mod check;
-pub(crate) mod pattern;
 mod plan;
 
-use crate::base::Side;
+use crate::base::{Digest, Side};
 pub use act::Write;
 pub use plan::{Answer, Ending, FlowPlan, ReadPlan, SendPlan, Start};
+use striper_core::testing::Pattern;
 use striper_core::{FlowId, Reason};
+
+/// The bytes of a direction of a flow, by the flow's number and that of the side that sends.
+pub fn pattern(flow: usize, from: usize) -> Pattern {
+    let mut digest = Digest::new();
+    digest.number(flow as u64);
+    digest.number(from as u64);
+    Pattern(digest.value())
+}
 
 /// The state of one end of a flow.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -5,6 +5,7 @@
 //! the input that a session dies of.
 
 use crate::base::Side;
+use striper_core::testing::Endpoint;
 use striper_core::{Input, Instant, Output, Session};
 
 pub struct Seen<'a> {
@@ -26,13 +27,14 @@ pub type Observer = Box<dyn FnMut(&Seen)>;
 pub fn give(
     observer: &mut Option<Observer>,
     (life, side): (usize, Side),
-    session: &mut Session,
+    end: &mut Endpoint,
     now: Instant,
     input: Input,
     outputs: &mut Vec<Output>,
 ) {
-    let Some(observe) = observer else { return session.handle(now, input, outputs) };
-    observe(&Seen { life, side, session, now, input: &input, outputs: None });
-    session.handle(now, input.clone(), outputs);
-    observe(&Seen { life, side, session, now, input: &input, outputs: Some(outputs) });
+    let Some(observe) = observer else { return end.give(now, input, outputs) };
+    observe(&Seen { life, side, session: &end.session, now, input: &input, outputs: None });
+    end.give(now, input.clone(), outputs);
+    let (session, outputs) = (&end.session, Some(&outputs[..]));
+    observe(&Seen { life, side, session, now, input: &input, outputs });
 }

@@ -7,11 +7,9 @@
 //! repeated bit for bit.
 //!
 //! Oracles after every input to a session:
-//! - those of [`crate::net::app`];
+//! - those of [`crate::net::Flow`] and of [`striper_core::testing::Endpoint`];
 //! - the deadline lies ahead;
-//! - no byte is transmitted on a stripe that the session has closed;
-//! - a session ends once and says nothing afterwards;
-//! - it never ends over a violation, since both peers are honest;
+//! - a session never ends over a violation, since both peers are honest;
 //! - with [`Setup::checks`], the session's own invariants hold, and a tick before the deadline
 //!   yields nothing.
 
@@ -216,7 +214,7 @@ impl World {
     }
 
     pub fn session(&self, side: Side) -> &Session {
-        &self.lives[self.current[side.index()]].session
+        &self.lives[self.current[side.index()]].end.session
     }
 
     pub fn ended(&self, side: Side) -> Option<EndReason> {
@@ -225,11 +223,11 @@ impl World {
 
     /// The sessions that are of use, also a server's that no client will come back for.
     pub fn live_sessions(&self) -> impl Iterator<Item = &Session> {
-        self.lives.iter().filter(|life| life.is_alive()).map(|life| &life.session)
+        self.lives.iter().filter(|life| life.is_alive()).map(|life| &life.end.session)
     }
 
     pub fn sessions(&self) -> impl Iterator<Item = &Session> {
-        self.lives.iter().map(|life| &life.session)
+        self.lives.iter().map(|life| &life.end.session)
     }
 
     pub fn has_lost_sessions(&self) -> bool {

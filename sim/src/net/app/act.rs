@@ -4,8 +4,7 @@
 //! Invariant: it gives no more than there is room for and no more than its plan has, and takes no
 //! more than was delivered.
 
-use super::pattern;
-use super::{EndState, Ending, Flow, ReadPlan, Start};
+use super::{EndState, Ending, Flow, ReadPlan, Start, pattern};
 use crate::base::{Kind, Rate, Side};
 use bytes::Bytes;
 
@@ -38,8 +37,8 @@ pub struct Consumed {
 impl Flow {
     /// The program's next step, given the number of bytes that the session takes.
     pub fn next_write(&mut self, side: Side, room: u64, now: u64) -> Write {
-        let (key, eager, is_opener) =
-            (pattern::key(self.index, side.index()), self.eager, self.plan.opener == side);
+        let (pattern, eager, is_opener) =
+            (pattern(self.index, side.index()), self.eager, self.plan.opener == side);
         let half = &self.plan.sends[side.index()];
         let end = &mut self.ends[side.index()];
         let may_start = (is_opener || end.accepted_at.is_some())
@@ -72,7 +71,7 @@ impl Flow {
         if len == 0 {
             return Write::Nothing;
         }
-        let data = pattern::bytes(key, end.given, len as usize);
+        let data = pattern.bytes(end.given, len as usize);
         end.given += len;
         Write::Data(data)
     }

@@ -5,8 +5,7 @@
 //! after a reset or the end. No reset comes without a cause, and bytes that were given before a
 //! peer's reset are delivered before it.
 
-use super::pattern;
-use super::{EndState, Flow};
+use super::{EndState, Flow, pattern};
 use crate::base::Side;
 use striper_core::Reason;
 
@@ -20,14 +19,14 @@ impl Flow {
 
     pub fn deliver(&mut self, side: Side, data: &[u8], now: u64) {
         self.assert_open(side, "data");
-        let key = pattern::key(self.index, side.other().index());
+        let pattern = pattern(self.index, side.other().index());
         let sent = self.end(side.other()).given;
         let end = self.end_mut(side);
         assert!(!data.is_empty(), "an empty piece of data");
         assert!(!end.got_fin, "data after FIN");
         assert!(end.delivered + data.len() as u64 <= sent, "more bytes came than were sent");
         assert!(
-            pattern::matches(key, end.delivered, data),
+            pattern.matches(end.delivered, data),
             "bytes from {} on differ from what was sent",
             end.delivered
         );

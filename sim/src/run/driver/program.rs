@@ -148,9 +148,9 @@ impl Program {
         write_at: &mut Instant,
         waits: &mut Vec<Instant>,
     ) -> io::Result<bool> {
-        let (key, mine, eager) = {
+        let (pattern, mine, eager) = {
             let flow = self.flow.borrow();
-            (pattern::key(flow.index, self.side), flow.sides[self.side].clone(), self.eager.get())
+            (pattern(flow.index, self.side), flow.sides[self.side].clone(), self.eager.get())
         };
         if mine.sent_fin || (self.plan.answers && !mine.got_fin && !eager) {
             return Ok(false);
@@ -162,7 +162,7 @@ impl Program {
         let left = self.plan.bytes - mine.wrote;
         if left > 0 {
             let piece = if eager { 64 << 10 } else { self.plan.piece };
-            let mut data: Bytes = pattern::bytes(key, mine.wrote, piece.min(left as usize));
+            let mut data: Bytes = pattern.bytes(mine.wrote, piece.min(left as usize));
             let Poll::Ready(taken) = pipe.poll_send(cx, &mut data) else { return Ok(false) };
             self.flow.borrow_mut().sides[self.side].wrote += taken? as u64;
             *write_at = now + self.plan.pause;
@@ -211,7 +211,7 @@ impl Program {
         let Poll::Ready(received) = pipe.poll_recv(cx, max) else { return Ok(false) };
         *read_at = now + self.plan.read_pause;
         let mut flow = self.flow.borrow_mut();
-        let (index, key) = (flow.index, pattern::key(flow.index, 1 - self.side));
+        let (index, pattern) = (flow.index, pattern(flow.index, 1 - self.side));
         let other = flow.sides[1 - self.side].clone();
         let mine = &mut flow.sides[self.side];
         let (side, here) = (self.side, mine.read);
@@ -222,7 +222,7 @@ impl Program {
                 let wrote = other.wrote;
                 assert!(end <= wrote, "flow {index}: {end} bytes came and {wrote} were sent");
                 assert!(
-                    pattern::matches(key, here, &data),
+                    pattern.matches(here, &data),
                     "flow {index}, to side {side}: bytes from {here} on differ from what was sent, \
                      of {wrote}: {mine:?}",
                 );

@@ -43,7 +43,7 @@ impl World {
     }
 
     pub(super) fn check(&self, index: usize, now: Instant) {
-        let session = &self.lives[index].session;
+        let session = &self.lives[index].end.session;
         session.check_invariants();
         self.check_across(index);
         // On a copy, and not every time, because a copy costs as much as the state is large.
@@ -65,8 +65,8 @@ impl World {
         // knows.
         let (Some(peer), None) = (peers.next(), peers.next()) else { return };
         if life.is_alive() && !self.was_replaced(life.id) {
-            check_flows(&life.session, &peer.session);
-            check_stripes(&life.session, &peer.session);
+            check_flows(&life.end.session, &peer.end.session);
+            check_stripes(&life.end.session, &peer.end.session);
         }
     }
 }

@@ -62,10 +62,6 @@ pub(super) struct StripeEnd {
     pub hello: u64,
     /// Frame bytes that the session has been told of as written.
     pub written: u64,
-    /// The session has closed it, so it must not transmit any more.
-    pub closed_by_session: bool,
-    /// The session has been told that it is down, so it must not transmit any more.
-    pub down: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -79,14 +75,7 @@ pub(super) enum StripeState {
 
 impl StripeEnd {
     pub fn new(life: usize) -> Self {
-        StripeEnd {
-            state: StripeState::Greeting(Handshake::new()),
-            life,
-            hello: 0,
-            written: 0,
-            closed_by_session: false,
-            down: false,
-        }
+        StripeEnd { state: StripeState::Greeting(Handshake::new()), life, hello: 0, written: 0 }
     }
 
     pub fn is_greeting(&self) -> bool {

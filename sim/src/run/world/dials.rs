@@ -92,7 +92,7 @@ impl World {
         let slammed = route.close_dials > 0;
         route.close_dials = route.close_dials.saturating_sub(1);
         let life = self.conns[conn].ends[0].life;
-        let hello = self.lives[life].session.hello(StripeId(conn as u64)).encode();
+        let hello = self.lives[life].end.session.hello(StripeId(conn as u64)).encode();
         self.greet(conn, Side::Client, hello);
         if slammed {
             self.hits += 1;
@@ -186,13 +186,13 @@ impl World {
     fn welcome(&mut self, conn: usize, hello: &Hello) -> bool {
         let stripe = hello.stripe;
         let welcome = match self.server_session(hello.session, hello.kind == HelloKind::Create) {
-            Some(life) => self.lives[life].session.may_join(stripe).map(|()| life),
+            Some(life) => self.lives[life].end.session.may_join(stripe).map(|()| life),
             None => Err(Refusal::UnknownSession),
         };
         match welcome {
             Ok(life) => {
                 self.conns[conn].ends[1].life = life;
-                let answer = self.lives[life].session.hello(stripe).encode();
+                let answer = self.lives[life].end.session.hello(stripe).encode();
                 self.greet(conn, Side::Server, answer);
                 true
             }

@@ -72,7 +72,7 @@ impl World {
         {
             return;
         }
-        let room = self.lives[home].session.send_room(id);
+        let room = self.lives[home].end.session.send_room(id);
         match self.flows[flow].next_write(side, room, self.now) {
             Write::Data(data) => {
                 if self.flows[flow].plan.sends[side.index()].piece == 1 {

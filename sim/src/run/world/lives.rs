@@ -11,6 +11,7 @@ use crate::net::{EndState, LinkEvent, ProcessFault};
 use rand::Rng;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use striper_core::testing::{Endpoint, Keep};
 use striper_core::{
     Config, EndReason, FlowId, Input, Instant, Role, Session, SessionId, Violation,
 };
@@ -22,7 +23,7 @@ const ORIGIN: [u64; 2] = [1_000, 7_200_000_000];
 pub(super) struct Life {
     pub side: Side,
     pub id: SessionId,
-    pub session: Session,
+    pub end: Endpoint,
     /// When it wants a tick, on its side's clock.
     pub deadline: Option<Instant>,
     pub ended: Option<EndReason>,
@@ -40,7 +41,7 @@ impl Life {
         Life {
             side,
             id,
-            session: Session::new(role, id, config, now),
+            end: Endpoint::new(Session::new(role, id, config, now), Keep::Nothing),
             deadline: None,
             ended: None,
             dead: false,

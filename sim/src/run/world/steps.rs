@@ -146,14 +146,13 @@ impl World {
         let now = self.processes[side.index()].clock(self.now);
         let mut outputs = std::mem::take(&mut self.outputs);
         self.note_input(index, &input);
-        let outstanding = self.lives[index].session.view_outstanding();
+        let outstanding = self.lives[index].end.session.view_outstanding();
         self.give_input(index, now, input, &mut outputs);
         self.check_work(outstanding, &outputs);
         if self.setup.checks.due(self.inputs) {
             self.check(index, now);
         }
         for output in outputs.drain(..) {
-            assert!(self.lives[index].ended.is_none(), "an output after the end: {output:?}");
             self.fold(side, &output);
             self.perform(index, output);
         }
@@ -165,9 +164,6 @@ impl World {
         let life = &mut self.lives[index];
         match input {
             Input::StripeBytes { .. } => self.pieces += 1,
-            Input::StripeDown { stripe } => {
-                self.conns[stripe.0 as usize].ends[life.side.index()].down = true;
-            }
             Input::Shutdown => (life.told_to_end, life.draining) = (true, true),
             Input::Abort => life.told_to_end = true,
             _ => {}
@@ -178,12 +174,12 @@ impl World {
     /// Gives a session an input, shows it to the observer, and looks at the session afterwards.
     fn give_input(&mut self, index: usize, now: Instant, input: Input, outputs: &mut Vec<Output>) {
         let life = &mut self.lives[index];
-        let (id, session) = ((index, life.side), &mut life.session);
-        observe::give(&mut self.observer, id, session, now, input, outputs);
-        let deadline = life.session.deadline();
+        let (id, end) = ((index, life.side), &mut life.end);
+        observe::give(&mut self.observer, id, end, now, input, outputs);
+        let deadline = life.end.session.deadline();
         assert!(deadline.is_none_or(|(at, _)| at > now), "{deadline:?} has come at {now:?}");
         life.deadline = deadline.map(|(at, _)| at);
-        if life.session.view_stripes().next().is_some() {
+        if life.end.session.view_stripes().next().is_some() {
             life.stripeless_since = None;
         } else {
             life.stripeless_since.get_or_insert(now);

@@ -133,7 +133,7 @@ pub fn search(world: &World, limit: usize) -> Found {
     }
     found.counts.states = search.seen.len() as u64;
     found.is_whole = found.violation.is_none() && at as usize == search.seen.len();
-    found.ends = search.ends.len() as u64;
+    found.ends = search.ends.count() as u64;
     found.inputs = search.ends.computed() as u64;
     found.depth = search.depth();
     if found.is_whole

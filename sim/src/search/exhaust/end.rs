@@ -6,8 +6,8 @@
 use super::program::{Act, Ending, FlowPlan, Over, Pace, Program};
 use crate::base::Side;
 use bytes::Bytes;
-use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
+use striper_core::testing::{Endpoint, Keep};
 use striper_core::wire::frame::Frame;
 use striper_core::{
     Config, EndReason, Hello, Input, Instant, Output, Reason, Role, Session, SessionId, StripeId,
@@ -128,14 +128,8 @@ pub enum Effect {
 #[derive(Clone, Debug)]
 pub struct End {
     side: Side,
-    session: Session,
+    endpoint: Endpoint,
     programs: Vec<Program>,
-    /// Stripes that may be transmitted on: bytes transmitted, bytes that the operating system has
-    /// taken.
-    live: BTreeMap<StripeId, (u64, u64)>,
-    /// How many stripes the client misses.
-    wanted: usize,
-    ended: Option<EndReason>,
 }
 
 impl End {
@@ -145,13 +139,11 @@ impl End {
             Side::Client => Role::Client,
             Side::Server => Role::Server { instance: 7 },
         };
+        let session = Session::new(role, SessionId([9; 16]), plan.config, NOW);
         let mut end = End {
             side,
-            session: Session::new(role, SessionId([9; 16]), plan.config, NOW),
+            endpoint: Endpoint::new(session, Keep::Nothing),
             programs: (0..plan.flows.len()).map(|flow| Program::new(flow, side)).collect(),
-            live: BTreeMap::new(),
-            wanted: 0,
-            ended: None,
         };
         let mut effects = Vec::new();
         if plan.poor {
@@ -168,39 +160,37 @@ impl End {
 
     /// The session.
     pub fn session(&self) -> &Session {
-        &self.session
+        &self.endpoint.session
     }
 
     /// Why the session has ended, if it has.
     pub fn ended(&self) -> Option<EndReason> {
-        self.ended
+        self.endpoint.ended()
     }
 
     /// How many stripes it wants to be dialed.
     pub fn wanted(&self) -> usize {
-        self.wanted
-    }
-
-    /// Whether this stripe is up here.
-    pub fn is_live(&self, stripe: StripeId) -> bool {
-        self.live.contains_key(&stripe)
+        self.endpoint.wanted()
     }
 
     /// Stripes of which not all that was transmitted has been taken.
     pub fn unwritten(&self) -> impl Iterator<Item = StripeId> + '_ {
-        self.live.iter().filter(|(_, (sent, written))| written < sent).map(|(stripe, _)| *stripe)
+        let unwritten =
+            self.endpoint.stripes().iter().filter(|(_, totals)| totals.written < totals.sent);
+        unwritten.map(|(stripe, _)| *stripe)
     }
 
     /// What the client says first on a stripe.
     pub fn hello(&self, stripe: StripeId) -> Message {
-        Message::Hello(self.session.hello(stripe).encode().to_vec())
+        Message::Hello(self.endpoint.session.hello(stripe).encode().to_vec())
     }
 
     /// Everything that decides what comes next.
     pub fn fingerprint(&self, hasher: &mut impl Hasher) {
-        self.session.fingerprint(hasher);
-        (self.side.index(), &self.programs, &self.live, self.wanted).hash(hasher);
-        self.ended.is_some().hash(hasher);
+        self.endpoint.session.fingerprint(hasher);
+        (self.side.index(), &self.programs, self.endpoint.stripes(), self.endpoint.wanted())
+            .hash(hasher);
+        self.endpoint.ended().is_some().hash(hasher);
     }
 
     /// What its programs may do as events of their own.
@@ -221,17 +211,17 @@ impl End {
     ) -> (End, Vec<Effect>, Vec<(u8, u8)>) {
         let mut end = self.clone();
         let mut effects = Vec::new();
-        end.session.script(choices.to_vec(), plan.control_choices);
+        end.endpoint.session.script(choices.to_vec(), plan.control_choices);
         end.take(plan, input, &mut effects);
         end.run_programs(plan, &mut effects);
-        if end.ended.is_none() {
-            end.session.check_invariants();
+        if end.ended().is_none() {
+            end.endpoint.session.check_invariants();
             for program in end.programs.iter().filter(|program| program.over == Some(Over::Ended)) {
                 assert_eq!(program.consumed, program.delivered, "ended before all was consumed");
             }
         }
-        let made = end.session.scripted().to_vec();
-        end.session.script(Vec::new(), plan.control_choices);
+        let made = end.endpoint.session.scripted().to_vec();
+        end.endpoint.session.script(Vec::new(), plan.control_choices);
         (end, effects, made)
     }
 
@@ -247,17 +237,16 @@ impl End {
             }
             EndInput::Hello { stripe, hello } => {
                 if self.side == Side::Server {
-                    if self.session.may_join(stripe).is_err() {
+                    if self.endpoint.session.may_join(stripe).is_err() {
                         effects.push(Effect::Close(stripe));
                         return;
                     }
                     effects.push(Effect::Send(stripe, self.hello(stripe)));
                 }
-                if self.ended.is_some() {
+                if self.ended().is_some() {
                     effects.push(Effect::Close(stripe));
                     return;
                 }
-                self.live.insert(stripe, (0, 0));
                 self.give(plan, Input::StripeUp { stripe, hello }, effects);
             }
             EndInput::Frame { stripe, header, payload, half } => {
@@ -267,14 +256,12 @@ impl End {
                     self.give(plan, Input::StripeBytes { stripe, data: payload }, effects);
                 }
             }
-            EndInput::Down { stripe } => {
-                self.live.remove(&stripe);
-                self.give(plan, Input::StripeDown { stripe }, effects);
-            }
+            EndInput::Down { stripe } => self.give(plan, Input::StripeDown { stripe }, effects),
             EndInput::Written { stripe } => self.write(plan, stripe, effects),
             EndInput::Fire(timer) => {
                 let mut out = Vec::new();
-                self.session.fire(timer, &mut out);
+                self.endpoint.session.fire(timer, &mut out);
+                self.endpoint.note(&out);
                 self.perform(plan, out, effects);
             }
             EndInput::Act { flow, act } => self.act(plan, flow, act, effects),
@@ -284,38 +271,24 @@ impl End {
     /// Gives the session an input and performs what it says.
     fn give(&mut self, plan: &Plan, input: Input, effects: &mut Vec<Effect>) {
         let mut out = Vec::new();
-        self.session.handle(NOW, input, &mut out);
+        self.endpoint.give(NOW, input, &mut out);
         self.perform(plan, out, effects);
     }
 
     fn write(&mut self, plan: &Plan, stripe: StripeId, effects: &mut Vec<Effect>) {
-        if let Some((sent, written)) = self.live.get_mut(&stripe) {
-            *written = *sent;
-            let total = *sent;
-            self.give(plan, Input::StripeWritten { stripe, total }, effects);
+        if let Some(input) = self.endpoint.all_written(stripe) {
+            self.give(plan, input, effects);
         }
     }
 
     fn perform(&mut self, plan: &Plan, out: Vec<Output>, effects: &mut Vec<Effect>) {
         for output in out {
-            assert!(self.ended.is_none(), "{output:?} after the session's end");
             match output {
                 Output::Transmit { stripe, header, payload } => {
-                    let Some((sent, _)) = self.live.get_mut(&stripe) else {
-                        panic!("a frame on stripe {stripe}, which is not up")
-                    };
-                    *sent += (header.len() + payload.len()) as u64;
                     effects.push(Effect::Send(stripe, Message::Frame(header, payload)));
                 }
-                Output::CloseStripe { stripe, .. } => {
-                    assert!(
-                        self.live.remove(&stripe).is_some(),
-                        "closes stripe {stripe}, which is not up"
-                    );
-                    effects.push(Effect::Close(stripe));
-                }
-                Output::StripesWanted { count } => self.wanted = count,
-                Output::StripePace { .. } => {}
+                Output::CloseStripe { stripe, .. } => effects.push(Effect::Close(stripe)),
+                Output::StripesWanted { .. } | Output::StripePace { .. } => {}
                 Output::Draining | Output::FlowOpenFailed { .. } => {
                     panic!("{output:?} was not asked for")
                 }
@@ -324,8 +297,6 @@ impl End {
                         !matches!(reason, EndReason::Violation(_) | EndReason::PeerComplained),
                         "the session has ended: {reason:?}"
                     );
-                    self.ended = Some(reason);
-                    self.live.clear();
                 }
                 output => self.tell_program(plan, output),
             }
@@ -410,7 +381,7 @@ impl End {
                     Input::FlowRefuse { flow: id, reason: Reason::ConnectionRefused }
                 }
             }
-            Act::Give => match program.next_piece(flow_plan, self.session.send_room(id)) {
+            Act::Give => match program.next_piece(flow_plan, self.endpoint.session.send_room(id)) {
                 Some(data) => Input::FlowData { flow: id, data },
                 None => return,
             },

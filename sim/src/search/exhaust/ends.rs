@@ -19,13 +19,8 @@ pub struct Kept {
 
 impl Kept {
     /// How many different ends there are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.ends.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
     }
 
     /// How many inputs were computed.

@@ -6,6 +6,7 @@
 
 use crate::base::Side;
 use bytes::Bytes;
+use striper_core::testing::Pattern;
 use striper_core::{FlowId, Reason};
 
 /// Bytes in one piece of local data: just over what core would copy and join with the next, so that
@@ -228,14 +229,7 @@ impl Program {
 /// says, so that any two offsets of a world differ in what they hold.
 fn pattern(flow: usize, from: Side, offset: u64, len: u64) -> Bytes {
     thread_local! {
-        static TABLE: Bytes = {
-            let mut digest = crate::base::seed::Digest::new();
-            let byte = |at: u32| {
-                digest.number(u64::from(at));
-                digest.value() as u8
-            };
-            (0..1u32 << 18).map(byte).collect::<Vec<u8>>().into()
-        };
+        static TABLE: Bytes = Pattern(1).bytes(0, 1 << 18);
     }
     let at = offset as usize + (flow * 2 + from.index()) * 60_000;
     TABLE.with(|table| table.slice(at..at + len as usize))

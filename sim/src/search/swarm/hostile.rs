@@ -17,11 +17,11 @@ use bytes::Bytes;
 pub(super) use moves::draw;
 pub use moves::{Act, Move};
 use rand_chacha::ChaCha8Rng;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
+use striper_core::testing::{Endpoint, Keep};
 use striper_core::{
-    EndReason, FlowId, Hello, HelloKind, Input, Instant, Output, Reason, Role, Session, SessionId,
-    StripeId,
+    FlowId, Hello, HelloKind, Input, Instant, Output, Reason, Role, Session, SessionId, StripeId,
 };
 
 const ID: SessionId = SessionId([7; 16]);
@@ -31,7 +31,7 @@ pub fn run(scenario: &Hostile, observer: Option<Observer>) -> Outcome {
     let mut play = Play::new(scenario);
     play.observer = observer;
     for (number, next) in scenario.moves.iter().enumerate() {
-        if play.ended.is_some() {
+        if play.end.ended().is_some() {
             break;
         }
         play.make(number, *next);
@@ -40,7 +40,7 @@ pub fn run(scenario: &Hostile, observer: Option<Observer>) -> Outcome {
         events: play.events,
         faults: scenario.moves.len() as u64,
         flows: play.known.len() as u64,
-        delivered: play.delivered.values().sum(),
+        delivered: play.end.log.flows().values().map(|log| log.delivered).sum(),
         digest: play.digest.value(),
         ..Outcome::default()
     }
@@ -51,20 +51,14 @@ struct Play {
     rng: ChaCha8Rng,
     role: Role,
     limit: u64,
-    session: Session,
+    end: Endpoint,
     now: Instant,
     outputs: Vec<Output>,
-    ended: Option<EndReason>,
     next_stripe: u64,
-    up: Vec<StripeId>,
-    /// Frame bytes transmitted on each stripe.
+    /// Frame bytes transmitted on each stripe, also on those that are gone.
     sent: BTreeMap<StripeId, u64>,
     /// Flows of which the honest side's programs have heard.
     known: Vec<FlowId>,
-    offered: BTreeSet<FlowId>,
-    delivered: BTreeMap<FlowId, u64>,
-    finished: BTreeSet<FlowId>,
-    gone: BTreeSet<FlowId>,
     requests: u64,
     /// Flows that the honest side has opened.
     opened: u64,
@@ -84,18 +78,12 @@ impl Play {
             rng: seed::stream(scenario.seed, "hostile", 0),
             role,
             limit: scenario.config.memory_limit.max(2 << 20),
-            session: Session::new(role, ID, scenario.config, now),
+            end: Endpoint::new(Session::new(role, ID, scenario.config, now), Keep::Flows),
             now,
             outputs: Vec::new(),
-            ended: None,
             next_stripe: 0,
-            up: Vec::new(),
             sent: BTreeMap::new(),
             known: Vec::new(),
-            offered: BTreeSet::new(),
-            delivered: BTreeMap::new(),
-            finished: BTreeSet::new(),
-            gone: BTreeSet::new(),
             requests: 0,
             opened: 0,
             events: 0,
@@ -106,8 +94,13 @@ impl Play {
 
     /// One of the flows that the honest side's programs know.
     fn local(&self, number: u64) -> Option<FlowId> {
-        let known: Vec<_> = self.known.iter().filter(|flow| !self.gone.contains(flow)).collect();
+        let live = |flow: &&FlowId| self.end.log.get(**flow).is_some_and(|log| log.over.is_none());
+        let known: Vec<_> = self.known.iter().filter(live).collect();
         (!known.is_empty()).then(|| *known[number as usize % known.len()])
+    }
+
+    fn up(&self) -> Vec<StripeId> {
+        self.end.stripes().keys().copied().collect()
     }
 
     fn make(&mut self, number: usize, next: Move) {
@@ -118,13 +111,13 @@ impl Play {
         match act {
             Act::Up => self.come_up(),
             Act::Down => {
-                if let Some(index) = (!self.up.is_empty()).then(|| a as usize % self.up.len()) {
-                    let stripe = self.up.remove(index);
-                    self.input(Input::StripeDown { stripe });
+                let up = self.up();
+                if !up.is_empty() {
+                    self.input(Input::StripeDown { stripe: up[a as usize % up.len()] });
                 }
             }
             Act::Written => {
-                for stripe in self.up.clone() {
+                for stripe in self.up() {
                     let total = self.sent[&stripe];
                     self.input(Input::StripeWritten { stripe, total });
                 }
@@ -150,8 +143,8 @@ impl Play {
 
     fn come_up(&mut self) {
         let stripe = StripeId(self.next_stripe);
-        if self.up.len() >= 6
-            || (self.role != Role::Client && self.session.may_join(stripe).is_err())
+        if self.end.stripes().len() >= 6
+            || (self.role != Role::Client && self.end.session.may_join(stripe).is_err())
         {
             return;
         }
@@ -160,7 +153,6 @@ impl Play {
             Role::Client => HelloKind::Accept { instance: 9 },
             Role::Server { .. } => HelloKind::Create,
         };
-        self.up.push(stripe);
         self.sent.insert(stripe, 0);
         let hello = Hello { kind, session: ID, stripe, gone: Vec::new() };
         self.input(Input::StripeUp { stripe, hello });
@@ -168,8 +160,8 @@ impl Play {
 
     fn wait(&mut self, micros: u64) {
         let end = self.now + Duration::from_micros(micros);
-        while let Some((at, _)) = self.session.deadline().filter(|(at, _)| *at <= end) {
-            if self.ended.is_some() {
+        while let Some((at, _)) = self.end.session.deadline().filter(|(at, _)| *at <= end) {
+            if self.end.ended().is_some() {
                 return;
             }
             self.now = self.now.max(at);
@@ -179,23 +171,19 @@ impl Play {
     }
 
     fn local_act(&mut self, act: Act, flow: FlowId, b: u64) {
+        let Some(log) = self.end.log.get(flow) else { return };
         let input = match act {
             Act::LocalData => {
-                let len = b.min(self.session.send_room(flow));
+                let len = b.min(self.end.session.send_room(flow));
                 if len == 0 {
                     return;
                 }
                 Input::FlowData { flow, data: Bytes::from(vec![1; len as usize]) }
             }
-            Act::LocalConsume => {
-                Input::FlowConsumed { flow, total: self.delivered.get(&flow).copied().unwrap_or(0) }
-            }
+            Act::LocalConsume => Input::FlowConsumed { flow, total: log.delivered },
             Act::LocalFinish => Input::FlowFinish { flow },
-            Act::LocalReset => {
-                self.gone.insert(flow);
-                Input::FlowReset { flow, reason: Reason::Aborted }
-            }
-            _ if self.offered.remove(&flow) => Input::FlowAccept { flow },
+            Act::LocalReset => Input::FlowReset { flow, reason: Reason::Aborted },
+            _ if !log.ours && !log.accepted => Input::FlowAccept { flow },
             _ => return,
         };
         self.input(input);

@@ -28,7 +28,10 @@ impl Play {
     }
 
     fn stripe(&self, number: u64) -> StripeId {
-        self.up.get(number as usize).copied().unwrap_or(StripeId(number % self.next_stripe.max(1)))
+        self.up()
+            .get(number as usize)
+            .copied()
+            .unwrap_or(StripeId(number % self.next_stripe.max(1)))
     }
 
     /// The frames of a move; none where the move has no meaning.
@@ -46,7 +49,7 @@ impl Play {
             Act::Refuse => Frame::Refuse { flow: self.flow(a % self.opened, true), reason: b },
             Act::Reset => {
                 let reach =
-                    self.session.view_flow(flow).map_or(b, |view| view.received + b % 3 * b);
+                    self.end.session.view_flow(flow).map_or(b, |view| view.received + b % 3 * b);
                 Frame::Reset { flow, reason: c, final_offset: reach.min((1 << 62) - 1) }
             }
             Act::Credit => Frame::Credit { flow, limit: b },
@@ -56,10 +59,10 @@ impl Play {
                 let stripe = self.stripe(a);
                 Frame::Ack { counts: vec![(stripe, self.part_sent(stripe, b))] }
             }
-            Act::AckAll if self.up.is_empty() => return Vec::new(),
+            Act::AckAll if self.end.stripes().is_empty() => return Vec::new(),
             Act::AckAll => {
                 let count = |stripe: &StripeId| (*stripe, self.part_sent(*stripe, 1_000));
-                Frame::Ack { counts: self.up.iter().map(count).collect() }
+                Frame::Ack { counts: self.up().iter().map(count).collect() }
             }
             Act::Gone => {
                 let stripe = self.stripe(a);
@@ -92,7 +95,7 @@ impl Play {
 
     /// DATA within the credit, but now and then a few bytes too many.
     fn data(&self, fin: bool, flow: FlowId, b: u64, c: u64) -> Vec<(Frame, usize)> {
-        let granted = self.session.view_flow(flow).map_or(16 << 10, |view| view.granted);
+        let granted = self.end.session.view_flow(flow).map_or(16 << 10, |view| view.granted);
         let over = c % 211 == 1;
         let offset = if over { granted.saturating_sub(100) } else { granted * b / 1_000 };
         let room = if b > 1_000 { c } else { granted.saturating_sub(offset) };
@@ -132,12 +135,12 @@ impl Play {
 
     /// Puts bytes on one of the stripes that are up, if there is one, cut at random.
     fn bytes(&mut self, mut bytes: Bytes) {
-        let Some(stripe) =
-            (!self.up.is_empty()).then(|| self.up[self.rng.random_range(0..self.up.len())])
-        else {
+        let up = self.up();
+        if up.is_empty() {
             return;
-        };
-        while !bytes.is_empty() && self.ended.is_none() {
+        }
+        let stripe = up[self.rng.random_range(0..up.len())];
+        while !bytes.is_empty() && self.end.ended().is_none() {
             let n = match self.rng.random_range(0..4) {
                 0 => 1,
                 1 => self.rng.random_range(1..=bytes.len()),
