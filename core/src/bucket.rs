@@ -10,11 +10,10 @@ const TOKEN: u64 = 1_000_000;
 /// Tokens that come at a steady rate and are kept up to a limit.
 #[derive(Clone, Hash, Debug)]
 pub(crate) struct Bucket {
-    /// Tokens a second.
     rate: u64,
     /// The most that are kept, in units of a [`TOKEN`].
     capacity: u64,
-    /// What is there at `at`, in the same unit.
+    /// The level at `at`, in the same unit.
     level: u64,
     at: Instant,
 }
@@ -42,7 +41,6 @@ impl Bucket {
         self.level = self.level.saturating_add(units).min(self.capacity);
     }
 
-    /// Whole tokens that are there.
     pub fn available(&self) -> u64 {
         self.level / TOKEN
     }
@@ -52,7 +50,6 @@ impl Bucket {
         (self.capacity - self.level).div_ceil(TOKEN)
     }
 
-    /// Takes so many tokens if they are there.
     pub fn take(&mut self, count: u64) -> bool {
         let units = count.saturating_mul(TOKEN);
         let enough = units <= self.level;

@@ -20,7 +20,7 @@ pub(crate) enum Site {
     BareOpen,
     /// Acknowledgements go out before they are due.
     EagerAcknowledgement,
-    /// What was said on one stripe is said on another at once.
+    /// A frame that was said on one stripe is said on another at once.
     RepeatNow,
     /// A stripe is pinged for no reason.
     Ping,
@@ -39,7 +39,6 @@ pub(crate) enum Site {
 /// Whether this program was built with rare turns in it: fit for simulation, not for use.
 pub const FOR_SIMULATION_ONLY: bool = cfg!(feature = "buggify");
 
-/// What decides.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Turns {
     /// From the settings; zero for none.
@@ -54,7 +53,6 @@ pub(crate) struct Turns {
 }
 
 impl Turns {
-    /// As the settings want it.
     #[cfg_attr(
         not(feature = "buggify"),
         allow(unused_variables, reason = "without the feature nothing is decided")
@@ -73,7 +71,6 @@ impl Turns {
 
 #[cfg(not(feature = "buggify"))]
 impl Turns {
-    /// An input has come.
     #[inline(always)]
     pub fn next(&mut self) {}
 
@@ -98,7 +95,6 @@ impl Turns {
 
 #[cfg(feature = "buggify")]
 impl Turns {
-    /// An input has come.
     pub fn next(&mut self) {
         self.turn += 1;
     }
@@ -167,7 +163,6 @@ mod tests {
         Turns::new(&Config { buggify: seed, ..Config::default() })
     }
 
-    /// How often a site turns within so many inputs.
     fn count(seed: u64, site: Site, inputs: u64) -> usize {
         let mut turns = turns(seed);
         (0..inputs)

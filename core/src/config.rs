@@ -1,4 +1,4 @@
-//! What the user of a session decides, with the numbers that both sides take for granted.
+//! The settings of a session, and the numbers that both sides take for granted.
 
 use core::time::Duration;
 
@@ -24,9 +24,10 @@ pub struct Config {
     pub stripes: usize,
     /// How stripes are chosen for data.
     pub scheduler: SchedulerKind,
-    /// Limit in bytes, at least 2 MiB: half of it bounds what peers may send us and local consumers
-    /// have not taken yet, half what we hold of local data until the peer acknowledges it. On top
-    /// come floors: [`INITIAL_EARLY`] for the session and [`FLOW_FLOOR`] per flow and direction.
+    /// Limit in bytes, at least 2 MiB. Half of it bounds the data that peers may send us and local
+    /// consumers have not taken yet. The other half bounds the local data that we hold until the
+    /// peer acknowledges it. On top come floors: [`INITIAL_EARLY`] for the session and
+    /// [`FLOW_FLOOR`] per flow and direction.
     pub memory_limit: u64,
     /// The largest receive window of one flow in bytes, at least [`FLOW_FLOOR`]. The window starts
     /// at [`INITIAL_WINDOW`] and grows to this as the measured need does.
@@ -54,8 +55,8 @@ pub struct Config {
     /// Silence after which a stripe is pinged. An unanswered ping counts as data outstanding.
     pub heartbeat: Duration,
     /// A stripe is dead when data is outstanding on it and no acknowledgement has moved for this
-    /// long; up to four times as long while bytes come in on it, since an answer may stand behind
-    /// them.
+    /// long. While bytes come in on it, it may take up to four times as long, since an answer may
+    /// stand behind them.
     pub stall_limit: Duration,
     /// How long the session waits for a stripe when it has none.
     pub resume_limit: Duration,
@@ -129,23 +130,24 @@ pub const INITIAL_FLOWS: u64 = 64;
 /// Bytes of control from the peer for each flow that either side opens, beside what [`Config`]
 /// allows.
 ///
-/// What an honest peer sends at the most, and how it is allowed for:
+/// The most that an honest peer sends, and the allowance for it:
 ///
-/// - For a flow: an OPEN of 560 bytes with the longest opaque field, twice if its stripe falls into
-///   doubt, and 6 frames of at most 30 bytes that accept, refuse, reset or give first credit, twice
-///   as well: 1,480 bytes. This is 2,048.
-/// - For payload: an ACK for 32 KiB and a CREDIT for 8 KiB, each repeated on a second stripe, a
-///   BLOCKED for 16 KiB: 24 / 32 Ki + 24 / 8 Ki + 12 / 16 Ki, a byte for 228. Heads of data that
-///   comes twice, since a stripe died: 12 for 2,884, for a part of it. `payload_per_control` is 64.
-/// - For time: an ACK of 64 stripes each 4 ms, repeated on a second stripe: 64 · 250 · 2 · 11
-///   bytes, 352 KB a second. PING and PONG, STRIPE_GONE: less than 20 bytes a stripe and second.
+/// - A flow takes an OPEN of 560 bytes with the longest opaque field. It takes 6 frames of at most
+///   30 bytes that accept, refuse, reset or give first credit. Each goes twice if its stripe falls
+///   into doubt: 1,480 bytes. This is 2,048. This is 2,048.
+/// - Payload takes an ACK for 32 KiB and a CREDIT for 8 KiB, each repeated on a second stripe, and
+///   a BLOCKED for 16 KiB. That is 24 / 32 Ki + 24 / 8 Ki + 12 / 16 Ki, a byte for 228. Heads of
+///   data that comes twice, since a stripe died: 12 for 2,884, for a part of it.
+///   `payload_per_control` is 64.
+/// - Time takes an ACK of 64 stripes each 4 ms, repeated on a second stripe. That is 64 · 250 · 2 ·
+///   11 bytes, 352 KB a second. PING and PONG, STRIPE_GONE: less than 20 bytes a stripe and second.
 ///   `control_per_second` is 1 MiB.
 /// - Heads of DATA that brings something new cost nothing: how finely an honest program writes is
 ///   its own affair.
-/// - At once: what the above comes to in the 16 s for which a stripe may stand still before it is
-///   given up, and 16,384 OPENs once more. `control_burst` is 16 MiB. An engine is busy with that
-///   for half a second once, and with a MiB a second for 34 ms of each, measured with PINGs in
-///   reads of 64 KiB.
+/// - At once may come the control of 16 s, for which a stripe may stand still before it is given
+///   up, and 16,384 OPENs once more. `control_burst` is 16 MiB. An engine is busy with that for
+///   half a second once. A MiB a second takes 34 ms of each second, measured with PINGs in reads of
+///   64 KiB.
 pub const CONTROL_PER_FLOW: u64 = 2 << 10;
 
 /// The least `control_burst` in bytes: what a session takes to begin, many times over.

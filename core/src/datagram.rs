@@ -1,8 +1,8 @@
 //! Datagrams in a byte stream: the payload's length, then the payload.
 //!
-//! The length is an unsigned LEB128 number: seven bits a byte, least significant first, the high
-//! bit set on all but the last, at most four bytes. [`header`] writes the shortest form; a
-//! [`Decoder`] also takes longer ones of up to four bytes. PROTOCOL.md has examples.
+//! The length is an unsigned LEB128 number of at most four bytes: seven bits a byte, least
+//! significant first. The high bit is set on all bytes but the last. [`header`] writes the shortest
+//! form; a [`Decoder`] also takes longer ones of up to four bytes. PROTOCOL.md has examples.
 //!
 //! Invariant: nothing is allocated for what a length merely announces; a decoder holds at most the
 //! payload bytes it was fed of one datagram.
@@ -22,7 +22,7 @@ pub const MAX_HEADER: usize = 4;
 /// How much of a stream's beginning is kept to say what it looked like.
 const PREVIEW: usize = 16;
 
-/// What goes before a payload of `len` bytes.
+/// The header of a payload of `len` bytes.
 ///
 /// # Panics
 /// If `len` exceeds [`MAX_LIMIT`].

@@ -1,9 +1,9 @@
-//! What can go wrong, sorted by who is to blame: the peer, the environment, or the program that
-//! uses the engine (which panics).
+//! Causes of failures, sorted by blame: the peer, the environment, or the program that uses the
+//! engine (which panics).
 
 use core::fmt;
 
-/// What a peer did against the protocol. Each ends the session.
+/// An offence of the peer against the protocol. Each ends the session.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Violation {

@@ -10,7 +10,7 @@ use core::fmt;
 /// How many bytes of a foreign protocol are kept to be shown.
 const SHOWN: usize = 64;
 
-/// What a TLS connection begins with: a record of type handshake, and the major version that all
+/// The first bytes of a TLS connection: a record of type handshake, and the major version that all
 /// have (RFC 8446, section 5.1).
 const TLS: &[u8; 2] = &[0x16, 0x03];
 

@@ -24,7 +24,7 @@ impl fmt::Display for StripeId {
     }
 }
 
-/// Which end of a session: the client dials the stripes, the server accepts them.
+/// An end of a session: the client dials the stripes, the server accepts them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Role {
     /// Dials the stripes. Opens flows with odd ids.

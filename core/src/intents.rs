@@ -17,15 +17,10 @@ pub(crate) enum Intent {
     Credit(FlowId),
     /// That our credit for a flow is used up.
     Blocked(FlowId),
-    /// A flow that we open.
     Open(FlowId),
-    /// A flow that we accept.
     Accept(FlowId),
-    /// A flow that we refuse.
     Refuse(FlowId),
-    /// A flow that we reset.
     Reset(FlowId),
-    /// No more flows.
     Drain,
 }
 
@@ -37,7 +32,7 @@ impl Intent {
     }
 }
 
-/// What is owed, and what is to be said once more elsewhere.
+/// The intents that are owed, and those to be said once more elsewhere.
 #[derive(Clone, Hash, Debug, Default)]
 pub(crate) struct Intents {
     owed: BTreeSet<Intent>,
@@ -45,22 +40,18 @@ pub(crate) struct Intents {
 }
 
 impl Intents {
-    /// This is owed.
     pub fn add(&mut self, intent: Intent) {
         self.owed.insert(intent);
     }
 
-    /// This is owed no longer.
     pub fn remove(&mut self, intent: Intent) {
         self.owed.remove(&intent);
     }
 
-    /// Whether this is owed.
     pub fn contains(&self, intent: Intent) -> bool {
         self.owed.contains(&intent)
     }
 
-    /// The first that is owed.
     pub fn first(&self) -> Option<Intent> {
         self.owed.first().copied()
     }
@@ -70,7 +61,7 @@ impl Intents {
         self.repeats.insert(intent);
     }
 
-    /// What is to be said once more, which is then forgotten.
+    /// The intents to be said once more, which are then forgotten.
     pub fn take_repeats(&mut self) -> BTreeSet<Intent> {
         core::mem::take(&mut self.repeats)
     }

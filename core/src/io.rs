@@ -1,4 +1,4 @@
-//! What goes into a session and what comes out.
+//! Inputs and outputs of a session.
 
 use crate::error::{EndReason, Reason, StripeClose};
 use crate::id::{FlowId, StripeId};
@@ -13,7 +13,7 @@ pub enum Input {
     StripeUp {
         /// Its number, from the client's HELLO.
         stripe: StripeId,
-        /// What the peer said on it.
+        /// The peer's HELLO.
         hello: Hello,
     },
     /// Bytes came in on a stripe, in order, after the handshake.
@@ -76,8 +76,8 @@ pub enum Input {
         /// The flow.
         flow: FlowId,
     },
-    /// The local side of a flow is broken. What it gave before is still delivered to the peer, then
-    /// the peer sees a reset.
+    /// The local side of a flow is broken. Data that it gave before is still delivered to the peer,
+    /// then the peer sees a reset.
     FlowReset {
         /// The flow.
         flow: FlowId,
@@ -85,7 +85,7 @@ pub enum Input {
         reason: Reason,
     },
     /// From now on the session may use this much memory beyond its floors, for sessions that share
-    /// a limit. It starts with half of [`crate::Config::memory_limit`] for each. What is in use
+    /// a limit. It starts with half of [`crate::Config::memory_limit`] for each. Memory in use
     /// beyond it is not taken back, but nothing is added.
     MemoryLimit {
         /// For what the peer may send and local consumers have not taken yet, in bytes.
@@ -154,7 +154,7 @@ pub enum Output {
     FlowIncoming {
         /// The flow.
         flow: FlowId,
-        /// What the opener said, for the local side to read.
+        /// The opener's bytes, for the local side to read.
         opaque: Bytes,
     },
     /// The other side has reached its target. Its data may come before this, or even its FIN.

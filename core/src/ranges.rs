@@ -53,22 +53,18 @@ impl RangeSet {
         removed
     }
 
-    /// Whether a number is in the set.
     pub fn contains(&self, value: u64) -> bool {
         self.ranges.range(..=value).next_back().is_some_and(|(_, &end)| value < end)
     }
 
-    /// The lowest range.
     pub fn first(&self) -> Option<Range<u64>> {
         self.ranges.first_key_value().map(|(&start, &end)| start..end)
     }
 
-    /// How many ranges it takes.
     pub fn len(&self) -> usize {
         self.ranges.len()
     }
 
-    /// The ranges, lowest first.
     pub fn iter(&self) -> impl Iterator<Item = Range<u64>> + '_ {
         self.ranges.iter().map(|(&start, &end)| start..end)
     }

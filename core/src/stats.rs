@@ -1,4 +1,4 @@
-//! What a session can tell about itself.
+//! Statistics of a session.
 
 use crate::id::StripeId;
 use crate::rate::Rate;

@@ -11,7 +11,7 @@ pub enum Timer {
     Acknowledge,
     /// Acknowledgements and credit are due for repetition on a second stripe.
     Repeat,
-    /// What a stripe carries may be so late that it is worth a copy on another one.
+    /// The data on a stripe may be so late that it is worth a copy on another one.
     Overtake,
     /// Acknowledgements on a stripe may be overdue.
     Doubt(StripeId),
@@ -27,7 +27,6 @@ pub enum Timer {
     Resume,
 }
 
-/// The deadlines that are set.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Timers {
     by_time: BTreeSet<(Instant, Timer)>,
@@ -35,7 +34,6 @@ pub(crate) struct Timers {
 }
 
 impl Timers {
-    /// Sets or moves a timer.
     pub fn set(&mut self, timer: Timer, at: Instant) {
         self.clear(timer);
         self.by_timer.insert(timer, at);
@@ -50,35 +48,29 @@ impl Timers {
         }
     }
 
-    /// Unsets a timer.
     pub fn clear(&mut self, timer: Timer) {
         if let Some(at) = self.by_timer.remove(&timer) {
             self.by_time.remove(&(at, timer));
         }
     }
 
-    /// Unsets all.
     pub fn clear_all(&mut self) {
         *self = Timers::default();
     }
 
-    /// Whether a timer is set.
     pub fn is_set(&self, timer: Timer) -> bool {
         self.by_timer.contains_key(&timer)
     }
 
-    /// When a timer goes off, if it is set.
     pub fn at(&self, timer: Timer) -> Option<Instant> {
         self.by_timer.get(&timer).copied()
     }
 
-    /// Which timers are set, in order.
     #[cfg(any(test, feature = "testing"))]
     pub fn set_ones(&self) -> impl Iterator<Item = Timer> + '_ {
         self.by_timer.keys().copied()
     }
 
-    /// The earliest deadline.
     pub fn next(&self) -> Option<(Instant, Timer)> {
         self.by_time.first().copied()
     }

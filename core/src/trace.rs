@@ -1,22 +1,22 @@
 //! A session's run as lines of text: recorded, read back, played again.
 //!
 //! A [`Recorder`] only watches: it sees each input with its time before [`Session::handle`], and
-//! what came of it after. A [`Trace`] is what it wrote, read back; [`Trace::replay`] gives the
-//! inputs to a session again and names the first line that differs, [`Trace::follow`] takes the
-//! choices (which frame on which stripe, and when) from the trace instead of choosing, so that a
-//! trace of the field still tells something once stripes are chosen differently. docs/traces.md has
-//! the format line by line.
+//! what came of it after. A [`Trace`] is the text, read back. [`Trace::replay`] gives the inputs to
+//! a session again and names the first line that differs. [`Trace::follow`] takes the choices
+//! (which frame on which stripe, and when) from the trace. So a trace of the field still tells
+//! something once stripes are chosen differently. docs/traces.md has the format line by line.
 //!
-//! What comes out of an input stands there in words and not as a hash, so that a difference has a
-//! name; it is as short as a hash would be. Stripe bytes are runs: framing in hexadecimal, payload
-//! as a length, for the engine never looks at payload. Targets, session ids and instances are
-//! replaced by aliases: equal ones stay equal, lengths stay, nothing else does.
+//! Outputs stand there in words and not as a hash, so that a difference has a name. They are as
+//! short as a hash would be. Stripe bytes are runs: framing in hexadecimal, payload as a length,
+//! for the engine never looks at payload. Targets, session ids and instances are replaced by
+//! aliases: equal ones stay equal, lengths stay, nothing else does.
 //!
 //! A time is what the session's clock showed, so the header has that of its birth: estimates may
 //! depend on where a clock begins.
 //!
-//! Invariant: no text makes any of this panic. What can't be read is an error with its line; what a
-//! caller may not do is asked before it is done; what no longer fits is a [`Divergence`].
+//! Invariant: no text makes any of this panic. Text that can't be read is an error with its line. A
+//! mistake of the caller is found before it is made. A step that no longer fits is a
+//! [`Divergence`].
 
 mod alias;
 mod framing;
@@ -59,12 +59,12 @@ const MAX_INPUT: u64 = 16 << 20;
 /// A trace that was read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Trace {
-    /// What it is a trace of.
+    /// The session that it is a trace of.
     pub header: Header,
     /// Its comments, without the marks.
     pub story: String,
     steps: Vec<Step>,
-    /// What its last line says of its end; `None` if it stops in the middle.
+    /// The words of its last line about its end; `None` if it stops in the middle.
     pub end: Option<String>,
     /// Its last line is broken off.
     pub broken_off: bool,
@@ -116,7 +116,7 @@ enum Run {
 pub struct TraceError {
     /// Where, counted from 1.
     pub line: usize,
-    /// What is wrong.
+    /// The mistake.
     pub problem: String,
 }
 

@@ -1,4 +1,5 @@
-//! What an attacker can make a session keep, counted at the allocator: no more than its limits say.
+//! The memory that an attacker can make a session keep, counted at the allocator, is within its
+//! limits.
 
 use cap::Cap;
 use std::alloc::System;
@@ -26,7 +27,7 @@ fn allocated() -> u64 {
     ALLOCATOR.allocated() as u64
 }
 
-/// One that keeps nothing of what the session tells.
+/// A victim that keeps no output.
 fn victim(role: Role, config: Config) -> Scripted {
     let mut victim = Scripted::new(role, config).with(1);
     (victim.habits.checks, victim.remembers) = (false, false);

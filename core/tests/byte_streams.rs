@@ -30,12 +30,12 @@ impl Golden {
     }
 }
 
-/// What hearing a stream has come to.
+/// The effect of hearing a stream.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Effect {
-    /// What went out to the peer.
+    /// The frames for the peer.
     said: Vec<Output>,
-    /// What the local side was told; neighbouring pieces of one flow's data are joined.
+    /// The outputs for the local side; neighbouring pieces of one flow's data are joined.
     told: Vec<Output>,
     fingerprint: u64,
 }
@@ -151,7 +151,7 @@ fn golden() -> Vec<Golden> {
         Input::StripeUp { stripe: STRIPE, hello: hello(HelloKind::Accept { instance: 5 }) },
     ];
     prepare(&mut client, opens);
-    // What the example's client acknowledges, a server must have sent.
+    // A server must have sent the bytes that the example's client acknowledges.
     let mut answering = listener(server);
     let heard =
         example("C").into_iter().take(4).map(|(head, payload)| bytes_in([head, payload].concat()));
@@ -246,8 +246,8 @@ fn ended_badly(outputs: &[Output]) -> bool {
 }
 
 /// A frame takes effect when it is complete, or byte by byte for payload. So a cut in the middle of
-/// a frame does what the cut before it does or, for what has come of an OPEN or of data, the one
-/// behind it.
+/// a frame does the same as the cut before it. For effects of an OPEN or of data, it may do the
+/// same as the cut behind it.
 #[test]
 fn every_split_into_two_or_three_has_the_effect_of_one_between_frames() {
     let mut cuts = 0;

@@ -18,7 +18,7 @@ static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
 static ALONE: Mutex<()> = Mutex::new(());
 
 const STRIPE: StripeId = StripeId(0);
-/// What a socket is typically read into.
+/// A usual size of a read from a socket.
 const BUFFER: usize = 64 << 10;
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -28,7 +28,7 @@ fn alone() -> MutexGuard<'static, ()> {
 }
 
 fn session(role: Role, config: Config) -> Session {
-    // What fills the buffers up is control, and not what is measured here.
+    // The buffers are filled up with control, which is not measured here.
     let config = Config { control_burst: 1 << 40, ..config };
     let mut session = Session::new(role, SessionId([1; 16]), config, Instant::ZERO);
     let kind = match role {
@@ -114,7 +114,7 @@ fn many_flows_with_a_gap_at_their_start_stay_within_limit_and_floors() {
         let mut session = server(config);
         let piece = [7; 8000];
         for flow in (0..FLOWS).map(|index| 2 * index + 1) {
-            // What the client may take of the shared pool, it takes.
+            // The client takes its whole part of the shared pool.
             let early = if flow < 8 { INITIAL_EARLY } else { 0 };
             fed(&mut session, open(flow, early), b"");
             let mut offset = 1;

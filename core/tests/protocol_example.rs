@@ -44,7 +44,7 @@ fn example() -> Vec<Line> {
     lines
 }
 
-/// What one side says, frame by frame, and what it tells its local world.
+/// The frames of one side, and its outputs for the local side.
 struct Side {
     session: Session,
     said: Vec<Vec<u8>>,

@@ -6,11 +6,10 @@ use bytes::{Buf, Bytes};
 use core::hash::{Hash, Hasher};
 
 /// Pieces up to this size are copied, so that a few bytes don't keep the large buffer alive that
-/// they arrived in, and joined up to this size, so that it hardly matters into how many segments
-/// the reader of the stripe happened to cut them.
+/// they arrived in. They are joined up to this size, so that the number of segments hardly depends
+/// on how the reader of the stripe cut them.
 const COPY_UP_TO: usize = 4 << 10;
 
-/// Some consecutive bytes.
 #[derive(Clone, Debug)]
 enum Segment {
     Shared(Bytes),
@@ -35,7 +34,6 @@ pub(crate) struct Assembler {
     end: u64,
     /// Disjoint segments at or above `next`.
     segments: BTreeMap<u64, Segment>,
-    /// Bytes in `segments`.
     held: u64,
 }
 
@@ -50,17 +48,15 @@ impl Assembler {
         self.end
     }
 
-    /// Bytes held.
     pub fn held(&self) -> u64 {
         self.held
     }
 
-    /// Pieces held.
     pub fn segments(&self) -> usize {
         self.segments.len()
     }
 
-    /// Takes a segment. What came before, or was here already, is dropped.
+    /// Takes a segment. Bytes that came before, or are here already, are dropped.
     pub fn insert(&mut self, mut offset: u64, mut data: Bytes) {
         self.end = self.end.max(offset + data.len() as u64);
         let old = self.next.saturating_sub(offset).min(data.len() as u64);
@@ -86,7 +82,6 @@ impl Assembler {
         }
     }
 
-    /// Puts a segment where nothing is.
     fn keep(&mut self, offset: u64, part: Bytes) {
         if part.len() > COPY_UP_TO {
             self.segments.insert(offset, Segment::Shared(part));
@@ -115,14 +110,13 @@ impl Assembler {
         Some(data)
     }
 
-    /// Drops what it holds.
     pub fn clear(&mut self) {
         self.segments.clear();
         self.held = 0;
     }
 }
 
-/// Which bytes it holds, and how they are cut since that is how they come out, see
+/// The bytes that it holds and their cuts, since they come out in these pieces. See
 /// [`crate::Session::fingerprint`].
 impl Hash for Assembler {
     fn hash<H: Hasher>(&self, hasher: &mut H) {

@@ -1,21 +1,21 @@
 //! The receiver's side of one direction's flow control.
 //!
-//! Credit is a cumulative offset. The window, that is, how far it runs ahead of consumption,
-//! doubles when the sender says that it has used up all of it while the local consumer has kept up:
-//! then the window, and neither consumer nor path, is the limit. That holds for a long path as well
+//! Credit is a cumulative offset. The window is how far credit runs ahead of consumption. It
+//! doubles when the sender says that it has used up all of it while the local consumer has kept up.
+//! Then the window, and neither consumer nor path, is the limit. That holds for a long path as well
 //! as for one whose stripes differ, where much waits out of order. A small window doubles without
 //! being asked.
 
 use crate::config::FLOW_FLOOR;
 
-/// Up to this the window doubles without being asked, once a quarter of it is consumed: a transfer
-/// that begins would lose a round trip each time it had to ask. In bytes.
+/// Up to this the window doubles without being asked, once a quarter of it is consumed. Otherwise a
+/// transfer that begins would lose a round trip each time it had to ask. In bytes.
 const EAGER: u64 = 1 << 20;
 
 /// But only to this share of what is left for all flows.
 const EAGER_SHARE: u64 = 16;
 
-/// What one flow's sender may send us.
+/// The credit of one flow's sender.
 #[derive(Clone, Hash, Debug)]
 pub(crate) struct Credit {
     /// Announced; never goes back.
@@ -26,37 +26,31 @@ pub(crate) struct Credit {
     window: u64,
     /// The highest offset at which the sender has said that its credit was used up.
     blocked: u64,
-    /// What was granted when the window last grew.
+    /// The credit that was granted when the window last grew.
     grown_at: u64,
 }
 
 impl Credit {
-    /// Starts with `granted` announced.
     pub fn new(granted: u64) -> Self {
         Credit { granted, consumed: 0, window: granted.max(FLOW_FLOOR), blocked: 0, grown_at: 0 }
     }
 
-    /// The offset announced.
     pub fn granted(&self) -> u64 {
         self.granted
     }
 
-    /// Announces so much at least.
     pub fn grant(&mut self, limit: u64) {
         self.granted = self.granted.max(limit);
     }
 
-    /// The offset consumed.
     pub fn consumed(&self) -> u64 {
         self.consumed
     }
 
-    /// Announced and not consumed.
     pub fn outstanding(&self) -> u64 {
         self.granted - self.consumed
     }
 
-    /// The local consumer has taken this much in all.
     pub fn consume(&mut self, total: u64) {
         self.consumed = self.consumed.max(total);
     }
@@ -66,7 +60,7 @@ impl Credit {
         self.blocked = self.blocked.max(limit.min(self.granted));
     }
 
-    /// What to announce now, if anything: up to the window ahead of consumption, but beyond the
+    /// The credit to announce now, if any: up to the window ahead of consumption, but beyond the
     /// floor only as far as `pool` bytes allow. `delivered` is what the local consumer could have
     /// taken, `limit` bounds the window.
     pub fn advance(&mut self, delivered: u64, pool: u64, limit: u64) -> Option<u64> {
@@ -127,7 +121,6 @@ mod tests {
         }
     }
 
-    /// Consumes all that is granted.
     fn drain(credit: &mut Credit, limit: u64) -> u64 {
         credit.consume(credit.granted());
         credit.advance(credit.consumed(), PLENTY, limit);

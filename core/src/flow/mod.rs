@@ -25,7 +25,6 @@ pub(crate) enum Phase {
     Early,
     /// The peer opened it; our local side has not accepted it yet.
     Offered,
-    /// Accepted.
     Carried,
 }
 
@@ -34,7 +33,6 @@ pub(crate) enum Phase {
 pub(crate) enum Delivery {
     /// Owed or on its way.
     Pending,
-    /// Acknowledged.
     Done,
 }
 
@@ -47,17 +45,13 @@ pub(crate) enum ClosingFrame {
     Refuse(Reason),
 }
 
-/// A flow that exists.
 #[derive(Clone, Debug)]
 pub(crate) struct Flow {
     phase: Phase,
-    /// What OPEN carries, for the side that opened.
     opaque: Bytes,
     /// Early credit taken in OPEN; for an early flow, what its data implies so far.
     early: u64,
-    /// OPEN, for the side that opened it.
     open: Delivery,
-    /// ACCEPT, for the side that accepts it.
     accept: Delivery,
     /// RESET or REFUSE from our side. The local side is gone then: it hears nothing any more.
     closing: Option<(ClosingFrame, Delivery)>,
@@ -86,7 +80,6 @@ impl Flow {
         Flow { opaque, early, open: Delivery::Pending, ..flow }
     }
 
-    /// How far it has come.
     pub fn phase(&self) -> Phase {
         self.phase
     }
@@ -101,7 +94,6 @@ impl Flow {
         self.closing.is_none() && !self.is_early()
     }
 
-    /// What OPEN carries.
     pub fn opaque(&self) -> &Bytes {
         &self.opaque
     }
@@ -121,22 +113,18 @@ impl Flow {
         (self.open, self.accept)
     }
 
-    /// The sending half.
     pub fn send(&self) -> &SendHalf {
         &self.send
     }
 
-    /// See [`Flow::send`].
     pub fn send_mut(&mut self) -> &mut SendHalf {
         &mut self.send
     }
 
-    /// The receiving half.
     pub fn recv(&self) -> &RecvHalf {
         &self.recv
     }
 
-    /// See [`Flow::recv`].
     pub fn recv_mut(&mut self) -> &mut RecvHalf {
         &mut self.recv
     }
@@ -179,15 +167,14 @@ impl Flow {
         news && self.has_local()
     }
 
-    /// The local side sends no more.
     pub fn finish(&mut self) {
         if self.has_local() {
             self.send.finish();
         }
     }
 
-    /// Our side ends with a RESET. What was handed over is still delivered, unless the peer wants
-    /// no more.
+    /// Our side ends with a RESET. Data that was handed over is still delivered, unless the peer
+    /// wants no more.
     pub fn reset(&mut self, reason: Reason) {
         self.closing =
             Some((ClosingFrame::Reset(reason, self.send.final_offset()), Delivery::Pending));
@@ -201,17 +188,14 @@ impl Flow {
         if self.recv.is_open() { self.recv.set_end(final_offset) } else { Ok(()) }
     }
 
-    /// The peer has our OPEN.
     pub fn open_arrived(&mut self) {
         self.open = Delivery::Done;
     }
 
-    /// The peer has our ACCEPT.
     pub fn accept_arrived(&mut self) {
         self.accept = Delivery::Done;
     }
 
-    /// The peer has our RESET or REFUSE.
     pub fn closing_arrived(&mut self) {
         if let Some((_, delivery)) = &mut self.closing {
             *delivery = Delivery::Done;
@@ -243,7 +227,6 @@ impl Hash for Flow {
 mod tests {
     use super::*;
 
-    /// A flow with which all is over.
     fn over() -> Flow {
         let mut flow = Flow::new(Phase::Carried, 0, FLOW_FLOOR);
         flow.send.stop();

@@ -1,9 +1,9 @@
 //! Whose turn it is: deficit round robin over the flows that have something to send, with a head
 //! start for sparse ones.
 //!
-//! A flow that becomes active is served before those that have been active for a round or more, for
-//! one quantum, as in RFC 8290 (FQ-CoDel), section 4.1. So a keystroke does not wait behind a
-//! backup.
+//! A flow that becomes active is served before those that have been active for a round or more. It
+//! is so for one quantum, as in RFC 8290 (FQ-CoDel), section 4.1. So a keystroke does not wait
+//! behind a backup.
 
 use crate::id::FlowId;
 use alloc::collections::{BTreeMap, VecDeque};
@@ -18,7 +18,7 @@ const VOID: usize = 64;
 /// A flow's place in the order of turns.
 #[derive(Clone, Debug)]
 struct Turn {
-    /// What it may still send before others have had their turn.
+    /// Bytes that it may still send before others have had their turn.
     deficit: i64,
     /// It has something to send. If not, its place is kept until its turn would have come, so that
     /// coming and going earns no more than staying.
@@ -32,14 +32,12 @@ struct Turn {
 pub(crate) struct FlowQueue {
     /// Served first: flows that have come with some of their quantum left.
     fresh: VecDeque<(FlowId, u64)>,
-    /// All others.
     rest: VecDeque<(FlowId, u64)>,
     turns: BTreeMap<FlowId, Turn>,
     tickets: u64,
 }
 
 impl FlowQueue {
-    /// A flow has something to send.
     pub fn activate(&mut self, flow: FlowId) {
         let turn =
             self.turns.entry(flow).or_insert(Turn { deficit: QUANTUM, active: false, ticket: 0 });
@@ -54,7 +52,6 @@ impl FlowQueue {
         }
     }
 
-    /// A flow has nothing to send.
     pub fn deactivate(&mut self, flow: FlowId) {
         if let Some(turn) = self.turns.get_mut(&flow).filter(|turn| turn.active) {
             turn.active = false;
@@ -84,7 +81,6 @@ impl FlowQueue {
         }
     }
 
-    /// Whose turn it is.
     #[inline]
     pub fn front(&mut self) -> Option<FlowId> {
         loop {
@@ -114,21 +110,19 @@ impl FlowQueue {
         !self.fresh.is_empty()
     }
 
-    /// A flow has sent this much.
     pub fn charge(&mut self, flow: FlowId, bytes: usize) {
         if let Some(turn) = self.turns.get_mut(&flow) {
             turn.deficit -= bytes as i64;
         }
     }
 
-    /// Whether this flow has something to send.
     pub fn contains(&self, flow: FlowId) -> bool {
         self.turns.get(&flow).is_some_and(|turn| turn.active)
     }
 }
 
-/// The order of turns and who may go on for how long; not the tickets, and not void entries.
-/// See [`crate::Session::fingerprint`].
+/// The order of turns and the quanta that are left; not the tickets, and not void entries. See
+/// [`crate::Session::fingerprint`].
 impl Hash for FlowQueue {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         for list in [&self.fresh, &self.rest] {
@@ -157,7 +151,6 @@ mod tests {
         queue
     }
 
-    /// Serves whose turn it is.
     fn serve(queue: &mut FlowQueue, bytes: usize) -> u64 {
         let flow = queue.front().unwrap();
         queue.charge(flow, bytes);

@@ -13,7 +13,6 @@ use crate::flow::credit::Credit;
 use bytes::Bytes;
 use core::hash::{Hash, Hasher};
 
-/// Where the half stands.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum RecvState {
     Open,
@@ -21,7 +20,6 @@ pub(crate) enum RecvState {
     Discarding,
 }
 
-/// The receiving half of a flow.
 #[derive(Clone, Debug)]
 pub(crate) struct RecvHalf {
     assembler: Assembler,
@@ -47,17 +45,14 @@ impl RecvHalf {
         }
     }
 
-    /// What has come.
     pub fn assembler(&self) -> &Assembler {
         &self.assembler
     }
 
-    /// What the peer may send.
     pub fn credit(&self) -> &Credit {
         &self.credit
     }
 
-    /// See [`RecvHalf::credit`].
     pub fn credit_mut(&mut self) -> &mut Credit {
         &mut self.credit
     }
@@ -102,7 +97,6 @@ impl RecvHalf {
         self.assembler.next() - before
     }
 
-    /// The FIN has been passed on.
     pub fn finish(&mut self) {
         self.state = RecvState::Finished;
     }
@@ -113,7 +107,6 @@ impl RecvHalf {
         self.has_stopped();
     }
 
-    /// Why the peer has reset the flow, if it has.
     pub fn reset(&self) -> Option<Reason> {
         self.reset
     }
@@ -125,7 +118,6 @@ impl RecvHalf {
         self.wants_credit() && self.credit.advance(delivered, pool, limit).is_some()
     }
 
-    /// Takes a piece from the peer.
     pub fn insert(&mut self, offset: u64, data: Bytes, fin: bool) -> Result<(), Violation> {
         let end = offset + data.len() as u64;
         if end > self.credit.granted() {
@@ -177,8 +169,8 @@ impl RecvHalf {
         self.state == RecvState::Open && self.end.is_none_or(|end| end > self.credit.granted())
     }
 
-    /// What it takes from the shared pool: credit that may still be used or is used and not
-    /// consumed, beyond the floor.
+    /// Its part of the shared pool: credit that may still be used or is used and not consumed,
+    /// beyond the floor.
     pub fn charge(&self) -> u64 {
         match self.state {
             RecvState::Discarding => 0,
@@ -230,7 +222,6 @@ mod tests {
         Bytes::from(alloc::vec![0; len])
     }
 
-    /// Takes what is in order.
     fn deliver(recv: &mut RecvHalf) -> u64 {
         while recv.assembler.pop().is_some() {}
         recv.assembler.next()

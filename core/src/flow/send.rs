@@ -23,7 +23,6 @@ const MAX_UNSENT: u64 = 1 << 20;
 /// any number of flows does not overflow.
 const MAX_BACKLOG: u64 = 1 << 32;
 
-/// Where the half stands.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum SendState {
     Open,
@@ -34,23 +33,19 @@ pub(crate) enum SendState {
     Stopped,
 }
 
-/// The sending half of a flow.
 #[derive(Clone, Debug)]
 pub(crate) struct SendHalf {
     buffer: SendBuffer,
     state: SendState,
     /// The peer's credit, as an offset.
     limit: u64,
-    /// The local side has been told to wait.
     waits_for_room: bool,
     /// The local side counts on memory that other flows may take before it does: it is told again
     /// once it has room of its own.
     promised: bool,
-    /// It is in line for memory.
     queued_for_memory: bool,
 }
 
-/// A piece of a flow to be sent.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Chunk {
     pub offset: u64,
@@ -70,17 +65,14 @@ impl SendHalf {
         }
     }
 
-    /// The bytes.
     pub fn buffer(&self) -> &SendBuffer {
         &self.buffer
     }
 
-    /// Where it stands.
     pub fn state(&self) -> SendState {
         self.state
     }
 
-    /// Whether the local side may hand over more.
     pub fn is_open(&self) -> bool {
         self.state == SendState::Open
     }
@@ -95,17 +87,14 @@ impl SendHalf {
         self.limit = self.limit.max(limit);
     }
 
-    /// Whether the peer's credit is used up.
     pub fn is_blocked(&self) -> bool {
         self.buffer.next() == self.limit
     }
 
-    /// Takes over the next bytes from the local side.
     pub fn write(&mut self, data: Bytes) {
         self.buffer.push(data);
     }
 
-    /// The local side sends no more.
     pub fn finish(&mut self) {
         if self.state == SendState::Open {
             self.state = SendState::Finishing;
@@ -118,14 +107,12 @@ impl SendHalf {
         self.buffer.written()
     }
 
-    /// It ends with a RESET.
     pub fn end(&mut self) {
         if self.state != SendState::Stopped {
             self.state = SendState::Ending;
         }
     }
 
-    /// Whether the local side has been told to wait.
     pub fn waits_for_room(&self) -> bool {
         self.waits_for_room
     }
@@ -138,15 +125,14 @@ impl SendHalf {
         self.promised = room > 0 && open && self.room(0) == 0;
     }
 
-    /// Whether it joins the line for memory: its local side waits although neither credit nor its
-    /// queue is in the way, and it is not in line.
+    /// Whether it joins the line for memory. It does if its local side waits although neither
+    /// credit nor its queue is in the way, and if it is not in line yet.
     pub fn queue_for_memory(&mut self) -> bool {
         let joins = self.waits_for_room && !self.queued_for_memory && self.room(u64::MAX) > 0;
         self.queued_for_memory |= joins;
         joins
     }
 
-    /// It is in line for memory no longer.
     pub fn leave_memory_queue(&mut self) {
         self.queued_for_memory = false;
     }
@@ -242,7 +228,6 @@ impl SendHalf {
         Ok(data)
     }
 
-    /// The peer has this piece.
     pub fn acknowledge(&mut self, range: Range<u64>, fin: bool) {
         if self.state == SendState::Stopped {
             return;
@@ -253,7 +238,7 @@ impl SendHalf {
         }
     }
 
-    /// This range is to be sent again, although it was handed to a stripe: the stripe is gone or in
+    /// This range is to be sent again, although it was handed to a stripe. The stripe is gone or in
     /// doubt, or a copy elsewhere would arrive sooner.
     pub fn lose(&mut self, range: Range<u64>, fin: bool) {
         if self.state == SendState::Stopped {
@@ -265,7 +250,6 @@ impl SendHalf {
         }
     }
 
-    /// The peer wants no more.
     pub fn stop(&mut self) {
         self.state = SendState::Stopped;
         self.buffer.clear();
@@ -335,7 +319,7 @@ mod tests {
                         send.state = SendState::Finishing;
                     }
                     2..=4 => carried.extend(send.take(1 + usize::from(number) % 2000)),
-                    // What was given up for lost may have arrived all the same.
+                    // A range that was given up for lost may have arrived all the same.
                     5 => if let Some(index) = index(&lost) {
                         arrive(&mut send, lost.remove(index));
                     },

@@ -1,9 +1,9 @@
 //! One direction's bytes from the moment that the local side hands them over until the peer has
 //! acknowledged them.
 //!
-//! Every byte from `released` to `written` is in exactly one of these states: never sent
-//! (`next..`), lost (to be sent again), acknowledged out of order, or carried by a stripe, which
-//! the caller knows.
+//! Every byte from `released` to `written` is in exactly one of four states. It was never sent
+//! (`next..`), is lost (to be sent again), was acknowledged out of order, or is carried by a
+//! stripe, which the caller knows.
 
 use crate::ranges::RangeSet;
 use alloc::collections::VecDeque;
@@ -16,7 +16,6 @@ use core::ops::Range;
 /// don't make small frames.
 const JOIN_BELOW: usize = 4 << 10;
 
-/// Bytes on their way out.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SendBuffer {
     /// Contiguous pieces from `released` to `written`, each with its offset.
@@ -29,14 +28,12 @@ pub(crate) struct SendBuffer {
     written: u64,
     /// To be sent again; all below `next`.
     lost: RangeSet,
-    /// Number of bytes in `lost`.
     lost_bytes: u64,
     /// Acknowledged, above `released`.
     acknowledged: RangeSet,
 }
 
 impl SendBuffer {
-    /// Takes over the next bytes.
     pub fn push(&mut self, data: Bytes) {
         if data.is_empty() {
             return;
@@ -61,22 +58,18 @@ impl SendBuffer {
         self.released
     }
 
-    /// Bytes never sent.
     pub fn unsent(&self) -> u64 {
         self.written - self.next
     }
 
-    /// Bytes to be sent again.
     pub fn lost(&self) -> u64 {
         self.lost_bytes
     }
 
-    /// Bytes held in memory.
     pub fn held(&self) -> u64 {
         self.written - self.released
     }
 
-    /// Whether all that was handed over has been acknowledged.
     pub fn is_empty(&self) -> bool {
         self.released == self.written
     }
@@ -141,7 +134,6 @@ impl SendBuffer {
         Bytes::from(joined)
     }
 
-    /// The peer has this range.
     pub fn acknowledge(&mut self, range: Range<u64>) {
         let range = range.start.max(self.released)..range.end;
         if range.is_empty() {
@@ -189,7 +181,7 @@ impl SendBuffer {
         *self = SendBuffer { released: written, next: written, written, ..SendBuffer::default() };
     }
 
-    /// What was sent, without the beginning that is acknowledged in full.
+    /// The range that was sent, without the beginning that is acknowledged in full.
     pub fn sent(&self) -> Range<u64> {
         self.released..self.next
     }

@@ -18,17 +18,16 @@ use core::hash::{Hash, Hasher};
 /// within one round trip.
 const EARLY_TARGET: u64 = 16 * (INITIAL_WINDOW - FLOW_FLOOR);
 
-/// Beyond what every session begins with, early credit takes one part in this many of what memory
-/// is free, so that idle sessions leave the most of it to busy ones.
+/// A session begins with some early credit. Beyond that, early credit takes one part in this many
+/// of the free memory, so that idle sessions leave most of it to busy ones.
 const EARLY_SHARE: u64 = 16;
 
 /// Grants that are held back are said at most so many times a second.
 const GRANTS_PER_SECOND: u64 = 100;
 
-/// What an id stands for.
+/// The meaning of a flow's id.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum IdState {
-    /// It is in the table.
     Exists,
     /// It has ended; what still comes for it is late.
     Ended,
@@ -36,14 +35,12 @@ pub(crate) enum IdState {
     Free,
 }
 
-/// All flows.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
     role: Role,
     flows: BTreeMap<FlowId, Flow>,
     /// Opens that wait for the peer's grant.
     requests: VecDeque<(u64, Bytes)>,
-    /// Flows that we have opened.
     opened: u64,
     /// Flows that we may open in all.
     may_open: u64,
@@ -54,7 +51,7 @@ pub(crate) struct Table {
     seen: RangeSet,
     /// How many those are.
     begun_by_peer: u64,
-    /// Those that a RESET consumed before their OPEN came.
+    /// Indexes of flows that a RESET consumed before their OPEN came.
     unopened: RangeSet,
     /// How many of them have ended.
     ended: u64,
@@ -91,27 +88,22 @@ impl Table {
         }
     }
 
-    /// A flow, if it exists.
     pub fn get(&self, flow: FlowId) -> Option<&Flow> {
         self.flows.get(&flow)
     }
 
-    /// See [`Table::get`].
     pub fn get_mut(&mut self, flow: FlowId) -> Option<&mut Flow> {
         self.flows.get_mut(&flow)
     }
 
-    /// The flows that exist, by id.
     pub fn iter(&self) -> impl Iterator<Item = (FlowId, &Flow)> {
         self.flows.iter().map(|(id, flow)| (*id, flow))
     }
 
-    /// How many flows exist.
     pub fn len(&self) -> usize {
         self.flows.len()
     }
 
-    /// Adds a flow.
     pub fn insert(&mut self, flow: FlowId, entry: Flow) {
         self.flows.insert(flow, entry);
     }
@@ -121,7 +113,6 @@ impl Table {
         self.requests.push_back((request, opaque));
     }
 
-    /// Whether flows that were asked for wait for an id.
     pub fn has_requests(&self) -> bool {
         !self.requests.is_empty()
     }
@@ -161,7 +152,6 @@ impl Table {
         self.early_limit = self.early_limit.max(early);
     }
 
-    /// What an id in a frame from the peer stands for.
     pub fn id_state(&self, flow: FlowId) -> Result<IdState, Violation> {
         if self.flows.contains_key(&flow) {
             Ok(IdState::Exists)
@@ -177,12 +167,10 @@ impl Table {
         }
     }
 
-    /// How many flows there ever were, of both sides.
     pub fn begun(&self) -> u64 {
         self.opened + self.begun_by_peer
     }
 
-    /// Whether an id of the peer's has taken effect.
     pub fn has_seen(&self, flow: FlowId) -> bool {
         self.seen.contains(flow.index())
     }
@@ -209,8 +197,8 @@ impl Table {
         self.unopened.insert(index);
     }
 
-    /// An OPEN for an id that has taken effect: of no effect, but if the id ended before any OPEN
-    /// came, this one's early credit is taken.
+    /// An OPEN for an id that has taken effect has no effect. But if the id ended before any OPEN
+    /// came, the early credit of this one is taken.
     pub fn see_again(&mut self, flow: FlowId, early: u64) -> Result<(), Violation> {
         if !self.unopened.contains(flow.index()) {
             return Ok(());
@@ -258,7 +246,6 @@ impl Table {
         self.early_granted - self.early_taken
     }
 
-    /// Takes a flow out for good.
     pub fn remove(&mut self, flow: FlowId) -> Option<Flow> {
         let entry = self.flows.remove(&flow)?;
         if !flow.opened_by(self.role) && entry.phase != Phase::Early {
@@ -301,7 +288,6 @@ impl Table {
         self.grantable(config) >= most(config) / 8
     }
 
-    /// What GRANT says.
     pub fn granted(&self) -> (u64, u64) {
         (self.granted, self.early_granted)
     }
@@ -352,7 +338,6 @@ impl Hash for Table {
     }
 }
 
-/// How many flows of the peer's may exist.
 fn most(config: &Config) -> u64 {
     config.max_flows.max(INITIAL_FLOWS)
 }

@@ -1,9 +1,9 @@
 //! Earliest arrival: the stripe on which the piece should arrive soonest, and wait for that one if
 //! it pays.
 //!
-//! With rate r, shortest acknowledgement time m, F bytes in flight and U of them not yet on the
-//! wire, x more bytes arrive after `max(m + (U + x) / r, (F + x) / r)`; the acknowledgement's way
-//! back is common to all stripes, so the order is that of arrival.
+//! Let a stripe have rate r, shortest acknowledgement time m, and F bytes in flight, U of them not
+//! yet on the wire. Then x more bytes arrive after `max(m + (U + x) / r, (F + x) / r)`. The
+//! acknowledgement's way back is common to all stripes, so the order is that of arrival.
 
 use super::{Candidate, Choose};
 use crate::id::StripeId;
@@ -25,7 +25,7 @@ impl Choose for Earliest {
     }
 }
 
-/// What a stripe of unknown rate is taken for: as good as the best, so that it is tried.
+/// A stripe of unknown rate is taken to be as good as the best, so that it is tried.
 pub(super) fn assumed_rate(candidates: &[Candidate]) -> Rate {
     candidates.iter().filter_map(|candidate| candidate.rate).max().unwrap_or(ASSUMED_RATE)
 }
@@ -41,8 +41,8 @@ pub(super) fn arrival(candidate: &Candidate, len: u64, assumed_rate: Rate) -> u6
     on_wire.max(time(candidate.in_flight + len))
 }
 
-/// The best stripe if it is writable; else the best writable one, if what waits is more than what
-/// the better ones would deliver until it does.
+/// The best stripe if it is writable. Otherwise the best writable one, if more data waits than the
+/// better ones would deliver until it does.
 fn pick(candidates: &[Candidate], len: u64, backlog: u64) -> Option<StripeId> {
     let assumed = assumed_rate(candidates);
     let key = |candidate: &&Candidate| (arrival(candidate, len, assumed), candidate.stripe);

@@ -1,4 +1,4 @@
-//! Which stripe carries the next piece of data.
+//! Chooses the stripe for the next piece of data.
 
 mod earliest;
 pub(crate) mod reinject;
@@ -26,7 +26,6 @@ pub(crate) struct Candidate {
     pub writable: bool,
     /// Shortest acknowledgement time in microseconds, if known.
     pub min_rtt: Option<u64>,
-    /// The rate, if known.
     pub rate: Option<Rate>,
     /// Bytes handed over and not acknowledged.
     pub in_flight: u64,
@@ -49,7 +48,6 @@ pub(crate) trait Choose {
     }
 }
 
-/// All ways to choose.
 #[derive(Clone, Debug)]
 pub(crate) enum Scheduler {
     Earliest(Earliest),
@@ -92,7 +90,6 @@ impl Choose for Scheduler {
     }
 }
 
-/// See [`Choose::pick_for_control`].
 fn fastest(candidates: &[Candidate]) -> Option<StripeId> {
     candidates
         .iter()

@@ -15,7 +15,6 @@ const MARGIN: u64 = 10_000;
 /// Extra bytes that are always allowed; beyond that, one in [`SHARE`] of what was sent.
 const ALWAYS: u64 = 256 << 10;
 
-/// See [`ALWAYS`].
 const SHARE: u64 = 20;
 
 /// How many bytes may have been sent twice in all, after `sent` were sent once.
@@ -33,7 +32,7 @@ pub(crate) fn carrier(candidates: &[Candidate], len: u64) -> Option<(StripeId, u
 }
 
 /// How many bytes in flight a stripe of this rate works off before a copy that takes `copy`
-/// microseconds would have won: what lies behind them is worth a copy. One that is `late` has shown
+/// microseconds would have won. Data behind them is worth a copy. A stripe that is `late` has shown
 /// it; of another it is only expected, and it must be clear.
 pub(crate) fn worth_behind(rate: Rate, copy: u64, late: bool) -> u64 {
     let lead = if late { copy / 4 + MARGIN } else { copy.saturating_add(2 * MARGIN) };

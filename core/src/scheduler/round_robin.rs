@@ -3,7 +3,6 @@
 use super::{Candidate, Choose};
 use crate::id::StripeId;
 
-/// The next stripe each time.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct RoundRobin {
     last: Option<StripeId>,

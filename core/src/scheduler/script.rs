@@ -2,8 +2,8 @@
 //! turn.
 //!
 //! The caller gives a list of choices and learns how many options there were at each. Beyond the
-//! end of the list the first option is taken, so the list of all zeros comes first and the last
-//! choice that has another option left is the one to count up: an odometer.
+//! end of the list the first option is taken, so the list of all zeros comes first. The last choice
+//! that has another option left is the one to count up, as in an odometer.
 
 use super::{Candidate, Choose};
 use crate::id::StripeId;
@@ -20,7 +20,6 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    /// To make these choices.
     pub fn new(choices: Vec<u8>, control: bool) -> Self {
         Script { choices, control, made: Vec::new() }
     }
@@ -52,7 +51,6 @@ impl Choose for Script {
         writable.nth(choice).map(|candidate| candidate.stripe)
     }
 
-    /// Any writable stripe.
     fn pick_for_control(&mut self, candidates: &[Candidate]) -> Option<StripeId> {
         let writable = candidates.iter().filter(|candidate| candidate.writable);
         let choice = if self.control { self.choose(writable.clone().count()) } else { 0 };

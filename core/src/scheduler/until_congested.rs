@@ -4,7 +4,6 @@
 use super::{Candidate, Choose, round_robin};
 use crate::id::StripeId;
 
-/// The same stripe while it takes more.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct UntilCongested {
     last: Option<StripeId>,

@@ -1,11 +1,10 @@
-//! What a peer may cost: how much control it may send beside its data.
+//! Bounds the control that a peer may send beside its data.
 //!
 //! The peer's bytes are payload or control: heads, frames without payload, frames that are skipped.
-//! Control is paid for out of an allowance, which begins as [`crate::Config::control_burst`] and is
-//! filled up again by time, by payload in either direction, and by flows. The head of a DATA frame
-//! that brings something new costs nothing; if it brings nothing new, it is control. So no honest
-//! program comes near the limit however it writes, and a peer that makes us work for nothing ends
-//! its session.
+//! Control is paid for out of an allowance, which begins as [`crate::Config::control_burst`]. Time,
+//! payload in either direction and flows fill it up again. The head of a DATA frame that brings
+//! something new costs nothing; if it brings nothing new, it is control. So no honest program comes
+//! near the limit however it writes, and a peer that makes us work for nothing ends its session.
 //!
 //! Invariant: what is counted does not depend on how a stripe's bytes were cut.
 
@@ -15,7 +14,7 @@ use crate::error::Violation;
 use crate::time::Instant;
 use crate::wire::deframer::Deframer;
 
-/// What control has been allowed for, ever.
+/// The grounds on which control has been allowed, ever.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Grounds {
     /// Bytes of payload, in both directions, without what was received.
@@ -33,19 +32,18 @@ pub(super) struct Span {
 }
 
 impl Span {
-    /// All that was read so far.
+    /// The bytes that were read so far.
     pub fn of(deframer: &Deframer) -> Span {
         Span { bytes: deframer.processed(), skipped: deframer.skipped() }
     }
 
-    /// What was read since `before`, which moves on.
+    /// The bytes read since `before`, which moves on.
     pub fn since(deframer: &Deframer, before: &mut Span) -> Span {
         let all = Span::of(deframer);
         let Span { bytes, skipped } = core::mem::replace(before, all);
         Span { bytes: all.bytes - bytes, skipped: all.skipped - skipped }
     }
 
-    /// Its bytes.
     pub fn bytes(self) -> u64 {
         self.bytes
     }
@@ -58,23 +56,19 @@ impl Span {
     }
 }
 
-/// The peer's allowance.
 #[derive(Clone, Debug)]
 pub(super) struct Admission {
     /// Bytes of control that the peer may send now.
     control: Bucket,
-    /// Bytes of payload for each further byte of control.
     payload_per_control: u64,
-    /// What has been allowed for.
+    /// The grounds that have been counted.
     allowed_for: (u64, u64),
     /// Bytes of payload that the peer has sent, ever.
     payload_received: u64,
-    /// The most of the allowance that was ever used up, in bytes.
     peak: u64,
 }
 
 impl Admission {
-    /// A full allowance.
     pub fn new(config: &Config, now: Instant) -> Self {
         Admission {
             control: Bucket::full(config.control_burst, config.control_per_second, now),
@@ -85,7 +79,6 @@ impl Admission {
         }
     }
 
-    /// The peer has sent so many bytes of payload.
     pub fn receive(&mut self, payload: u64) {
         self.payload_received += payload;
     }
@@ -112,7 +105,7 @@ impl Admission {
         now: Instant,
     ) -> Result<(), Violation> {
         if !self.control.take(control) {
-            // What has come with this input counts as well.
+            // Payload that has come with this input counts as well.
             self.refill(grounds(), now);
             if !self.control.take(control) {
                 return Err(Violation::Flood);
@@ -122,12 +115,10 @@ impl Admission {
         Ok(())
     }
 
-    /// Bytes of the allowance that are used up now.
     pub fn used(&self) -> u64 {
         self.control.missing()
     }
 
-    /// The most of the allowance that was ever used up, in bytes.
     pub fn peak(&self) -> u64 {
         self.peak
     }

@@ -13,7 +13,7 @@ use crate::wire::frame::Frame;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
-/// What is sent comes from flows, goes on stripes that are chosen, and sets timers.
+/// The means of sending: flows to send from, stripes to choose from, and timers to set.
 pub(super) struct Carriers<'a> {
     pub flows: &'a mut Flows,
     pub stripes: &'a mut Stripes,
@@ -41,7 +41,6 @@ impl Carriers<'_> {
         self.stripes.transmit(stripe, frame, payload, &[token], self.now, self.out);
     }
 
-    /// Puts a frame without payload on a stripe.
     pub fn say(&mut self, stripe: StripeId, frame: &Frame, token: Token, eliciting: bool) {
         self.put(stripe, frame, Bytes::new(), (token, eliciting));
     }

@@ -1,4 +1,4 @@
-//! Which stripe carries what is sent next: the stripes that may, as a scheduler sees them.
+//! Chooses the stripe for the next frame: the stripes that may carry it, as a scheduler sees them.
 
 use crate::buggify::{Site, Turns};
 use crate::id::StripeId;
@@ -10,7 +10,6 @@ use crate::stripe::table::Stripes;
 use crate::time::Instant;
 use alloc::vec::Vec;
 
-/// Chooses stripes.
 #[derive(Clone, Debug)]
 pub(super) struct Choice {
     scheduler: Scheduler,
@@ -18,7 +17,7 @@ pub(super) struct Choice {
     candidates: Vec<Candidate>,
 }
 
-/// What decides about candidates beside the stripes.
+/// The conditions that decide about candidates beside the stripes.
 #[derive(Clone, Copy)]
 pub(super) struct At<'a> {
     pub now: Instant,
@@ -26,12 +25,10 @@ pub(super) struct At<'a> {
 }
 
 impl Choice {
-    /// Chooses as this scheduler does.
     pub fn new(scheduler: Scheduler) -> Self {
         Choice { scheduler, candidates: Vec::new() }
     }
 
-    /// The scheduler.
     #[cfg(any(test, feature = "testing"))]
     pub fn scheduler(&self) -> &Scheduler {
         &self.scheduler

@@ -1,5 +1,5 @@
-//! What a caller may not do. [`Session::handle`] asserts it; inputs that come from a file or from a
-//! generator are asked about before.
+//! The inputs that are mistakes of the caller. [`Session::handle`] asserts it; inputs that come
+//! from a file or from a generator are asked about before.
 
 use super::{Life, Session};
 use crate::config::MAX_OPAQUE;

@@ -1,5 +1,5 @@
-//! What the peer must be told beside data: what is owed, how it is said, and what is said once more
-//! on a second stripe.
+//! The peer must be told more than data: this keeps the control that is owed, says it, and repeats
+//! some of it on a second stripe.
 //!
 //! An [`Intent`] says what to tell, not how it was last said. Its frame is made when it is sent, so
 //! that a repetition says the latest.
@@ -26,7 +26,6 @@ use core::time::Duration;
 const REPEAT: core::ops::RangeInclusive<Duration> =
     Duration::from_millis(10)..=Duration::from_millis(500);
 
-/// What the peer must be told.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Control {
     intents: Intents,
@@ -34,39 +33,34 @@ pub(super) struct Control {
     beside: Option<StripeId>,
     /// The time for that has come.
     repeat_due: bool,
-    /// The nonce of the latest PING.
     nonce: u64,
 }
 
 impl Control {
-    /// The peer must be told this.
     pub fn owe(&mut self, intent: Intent) {
         self.intents.add(intent);
     }
 
-    /// The peer need not be told this any more.
     pub fn withdraw(&mut self, intent: Intent) {
         self.intents.remove(intent);
     }
 
-    /// Whether the peer must be told this.
     pub fn owes(&self, intent: Intent) -> bool {
         self.intents.contains(intent)
     }
 
-    /// What is owed, for the parts that only owe and withdraw.
+    /// The intents that are owed, for the parts that only owe and withdraw.
     pub fn intents_mut(&mut self) -> &mut Intents {
         &mut self.intents
     }
 
-    /// All that was received on live stripes is to be acknowledged.
+    /// Acknowledgements of all live stripes are owed.
     pub fn owe_acknowledgements(&mut self, stripes: &Stripes) {
         for stripe in stripes.iter().filter(|stripe| stripe.inbound().acker().count() > 0) {
             self.owe(Intent::Acknowledge(stripe.id()));
         }
     }
 
-    /// The peer has what was said.
     pub fn confirm(&mut self, intent: Intent, flows: &mut Flows, stripes: &mut Stripes) {
         match intent {
             Intent::Open(flow) => drop(flows.change(flow, Flow::open_arrived)),
@@ -84,8 +78,8 @@ impl Control {
         self.withdraw(intent);
     }
 
-    /// What was said may have been lost: it is owed again, unless the peer has it or it has become
-    /// pointless. `draining` says whether the session is.
+    /// A frame may have been lost: its intent is owed again, unless the peer has it or it has
+    /// become pointless. `draining` says whether the session is.
     pub fn owe_again(&mut self, intent: Intent, flows: &Flows, stripes: &Stripes, draining: bool) {
         let pending = |delivery: Delivery| delivery == Delivery::Pending;
         let owed = match intent {
@@ -151,7 +145,6 @@ impl Control {
         on.out.len() > before
     }
 
-    /// The nonce of the latest PING.
     #[cfg(test)]
     pub fn nonce(&self) -> u64 {
         self.nonce
@@ -194,8 +187,8 @@ impl Control {
         }
     }
 
-    /// Notes that what goes out on `stripe` is to be repeated on another: if that one dies in this
-    /// direction, or is slow, the peer should not wait for it.
+    /// Notes that a frame on `stripe` is to be repeated on another stripe. If `stripe` dies in this
+    /// direction or is slow, the peer should not wait for it.
     fn repeat_later(&mut self, intent: Intent, stripe: StripeId, on: &mut Carriers<'_>) {
         if on.stripes.len() > 1 {
             let rtt = on.stripes.get(stripe).and_then(|stripe| stripe.rtt().smoothed());
@@ -223,7 +216,7 @@ impl Control {
             return;
         }
         let Some(stripe) = on.control_stripe(self.beside, false) else {
-            // None takes it now. What is still true then is said with the next.
+            // None takes it now. Frames that are still true are said with the next.
             return;
         };
         let mut counts = Vec::new();
@@ -248,7 +241,7 @@ impl Control {
     }
 }
 
-/// What is owed and what is to be repeated. See [`crate::Session::fingerprint`].
+/// The control that is owed and that is to be repeated. See [`crate::Session::fingerprint`].
 impl Hash for Control {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         (self.nonce, &self.intents, self.beside, self.repeat_due).hash(hasher);
@@ -261,8 +254,8 @@ fn is_closing(flow: Option<&Flow>, kind: impl Fn(ClosingFrame) -> bool) -> bool 
         .is_some_and(|(closing, delivery)| kind(closing) && delivery == Delivery::Pending)
 }
 
-/// What an intent says now; nothing if it has become pointless. Acknowledgements and OPENs are put
-/// together where they are sent.
+/// The frame that says an intent now; nothing if it has become pointless. Acknowledgements and
+/// OPENs are put together where they are sent.
 pub(super) fn frame_of(intent: Intent, flows: &Flows, stripes: &Stripes) -> Option<Frame> {
     match intent {
         Intent::Acknowledge(_) | Intent::Open(_) => None,

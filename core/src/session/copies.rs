@@ -1,5 +1,5 @@
-//! What is sent a second time on another stripe, because the first copy is stuck on a slow one, and
-//! the budget for that.
+//! Sends data a second time on another stripe if the first copy is stuck on a slow one, within a
+//! budget.
 
 use super::carriers::Carriers;
 use super::choice::At;
@@ -20,7 +20,6 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// A range of a flow's bytes, and whether the flow's end is in it.
 type FlowRange = (FlowId, Range<u64>, bool);
 
-/// Decides about copies.
 #[derive(Clone, Debug)]
 pub(super) struct Copies {
     /// Only `earliest` knows when a copy would arrive.
@@ -30,7 +29,6 @@ pub(super) struct Copies {
 }
 
 impl Copies {
-    /// For sessions of this scheduler.
     pub fn new(scheduler: SchedulerKind) -> Self {
         Copies { enabled: scheduler == SchedulerKind::Earliest, copied: 0 }
     }
@@ -98,8 +96,8 @@ fn is_other(stripe: &Stripe, carrier: StripeId) -> bool {
 }
 
 /// The oldest data on a stripe that a copy which takes `copy` microseconds would clearly overtake.
-/// It is handed out once. If it is `urgent`, since there is other data to send, only data that will
-/// be late: the scheduler may have put it there knowing how long it takes.
+/// It is handed out once. If it is `urgent`, since there is other data to send, only late data is
+/// taken. The scheduler may have put data there knowing how long it takes.
 fn stuck(stripe: &mut Stripe, copy: u64, urgent: bool, now: Instant) -> Option<FlowRange> {
     if urgent && !stripe.rate().slowed() {
         return None;

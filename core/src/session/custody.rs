@@ -1,6 +1,6 @@
-//! The whole story of what was handed to a stripe: it stays in the stripe's ledger until the peer
-//! has acknowledged it; if the stripe goes or falls into doubt, exactly what it held is put up for
-//! sending again.
+//! The custody of everything that was handed to a stripe. It stays in the stripe's ledger until the
+//! peer has acknowledged it. If the stripe goes or falls into doubt, exactly the content of its
+//! ledger is put up for sending again.
 
 use super::control::Control;
 use super::flows::Flows;
@@ -195,7 +195,7 @@ impl Custody<'_> {
         }
     }
 
-    /// What a ledger holds beside data is owed again.
+    /// The control that a ledger holds is owed again.
     fn owe_control_again(&mut self, ledger: &Ledger<Token>) {
         for entry in ledger.iter() {
             match entry.token {

@@ -92,7 +92,6 @@ fn send_chunk(flow: FlowId, id: StripeId, control: &mut Control, on: &mut Carrie
     put_data(flow, id, chunk, on);
 }
 
-/// Puts a chunk on a stripe.
 pub(super) fn put_data(flow: FlowId, id: StripeId, chunk: Chunk, on: &mut Carriers<'_>) {
     let Chunk { offset, data, fin } = chunk;
     let frame = Frame::Data { flow, offset, fin };

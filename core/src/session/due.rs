@@ -1,4 +1,4 @@
-//! What timers are for.
+//! Runs the timers.
 
 use super::local::Local;
 use super::{Life, Session};
@@ -10,7 +10,6 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 impl Session {
-    /// Does what is due.
     pub(super) fn run_timers(&mut self, out: &mut Vec<Output>) -> Result<(), Violation> {
         while self.life != Life::Ended
             && let Some((at, timer)) = self.timers.pop_due(self.now)

@@ -10,7 +10,6 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 impl Session {
-    /// Opens no more flows.
     pub(super) fn drain(&mut self, out: &mut Vec<Output>) {
         if self.life == Life::Running {
             self.life = Life::Draining;

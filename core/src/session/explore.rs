@@ -2,10 +2,10 @@
 //! is each choice of a stripe.
 //!
 //! Not part of the interface that a proxy uses. [`Session::fingerprint`] covers all that decides
-//! what a session does next under these conditions, and leaves out clocks, rates, round trips and
-//! statistics, which then decide nothing: nothing is ever measured while no time passes, and
-//! choices are scripted. So two sessions of equal fingerprint answer equal inputs with equal
-//! outputs and equal fingerprints.
+//! what a session does next under these conditions. It leaves out clocks, rates, round trips and
+//! statistics, which decide nothing then: nothing is measured while no time passes, and choices are
+//! scripted. So two sessions of equal fingerprint answer equal inputs with equal outputs and equal
+//! fingerprints.
 
 use super::choice::Choice;
 use super::{Life, Session};
@@ -21,8 +21,8 @@ impl Session {
     /// Feeds everything that decides what the session does next to `hasher`.
     ///
     /// # Panics
-    /// If more has happened than enumerated worlds are for: a stripe whose rate is known, or so
-    /// much control from the peer that what it may still send comes to matter.
+    /// If a stripe's rate is known, or if the peer has sent so much control that its allowance
+    /// comes to matter. Enumerated worlds are not for that.
     pub fn fingerprint(&self, hasher: &mut impl Hasher) {
         self.life.hash(hasher);
         if self.life == Life::Ended {
@@ -38,13 +38,12 @@ impl Session {
         self.copies.copied().hash(hasher);
     }
 
-    /// Which timers are set, in order.
+    /// The timers that are set, in order.
     pub fn timers(&self) -> impl Iterator<Item = Timer> + '_ {
         self.timers.set_ones()
     }
 
-    /// Has a timer go off, if it is set, as if its time had come and nothing had happened since it
-    /// was set; time does not move.
+    /// Has a timer go off, if it is set, as if its time had come. Time does not move.
     pub fn fire(&mut self, timer: Timer, out: &mut Vec<Output>) {
         let Some(at) = self.timers.at(timer) else { return };
         self.timers.clear(timer);

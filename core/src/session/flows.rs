@@ -1,7 +1,7 @@
 //! The flows of a session: their table, whose turn it is to send, and what they add up to.
 //!
-//! Flows come, change and go through here alone. So the sums over them, the queue of those that
-//! have data to send, and the list of those that are over are right after each change.
+//! Flows come, change and go through here alone. So three things are right after each change: the
+//! sums over them, the queue of those with data to send, and the list of ended ones.
 
 use crate::config::{Config, FLOW_FLOOR, INITIAL_EARLY, INITIAL_WINDOW};
 use crate::error::Violation;
@@ -19,41 +19,37 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use core::hash::{Hash, Hasher};
 
-/// What a flow takes in memory beside its bytes, here and in a driver, in bytes; measured on a
-/// 64-bit machine, rounded up.
+/// The memory of a flow beside its bytes, here and in a driver, in bytes. It was measured on a
+/// 64-bit machine and rounded up.
 const FLOW_OVERHEAD: u64 = 2 << 10;
 
-/// What a segment that waits out of order takes in memory beside its bytes: 103 bytes were measured
-/// for segments of one byte. An entry of a ledger takes about as much.
+/// The memory of a segment that waits out of order beside its bytes: 103 bytes were measured for
+/// segments of one byte. An entry of a ledger takes about as much.
 pub(super) const SEGMENT_OVERHEAD: u64 = 128;
 
-/// The most disjoint segments that we hold out of order: twice what an honest peer can make of
-/// [`MAX_DATA_ENTRIES`], and one more for each [`JOINED`] bytes of memory, since a frame may arrive
-/// in many parts.
+/// The most disjoint segments that we hold out of order. They are twice as many as an honest peer
+/// can make of [`MAX_DATA_ENTRIES`], and one more for each [`JOINED`] bytes of memory. A frame may
+/// arrive in many parts.
 const MAX_SEGMENTS: usize = 2 * MAX_DATA_ENTRIES;
 
 /// Small parts of a frame are joined to at least half of this many bytes.
 const JOINED: u64 = 4 << 10;
 
-/// What flows add up to. Each sum is over all flows.
+/// The sums over all flows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct Sums {
     /// Bytes of credit outstanding beyond the floors.
     charged: u64,
-    /// Bytes of local data held beyond the floors.
     held: u64,
-    /// Bytes that are likely to be sent as stripes take them.
     backlog: u64,
     /// Disjoint segments held out of order.
     segments: usize,
-    /// Bytes held out of order.
     reordering: u64,
     /// Bytes of memory, see [`Flows::memory_kept`].
     kept: u64,
 }
 
 impl Sums {
-    /// What one flow adds.
     fn of(flow: &Flow) -> Self {
         let (send, recv) = (flow.send(), flow.recv());
         let segments = recv.assembler().segments();
@@ -81,11 +77,9 @@ impl Sums {
     }
 }
 
-/// All flows of a session.
 #[derive(Clone, Debug)]
 pub(super) struct Flows {
     table: Table,
-    /// Flows that have something to send, in the order of their turns.
     queue: FlowQueue,
     sums: Sums,
     /// Bytes that may be used beyond the floors: for receiving, for sending.
@@ -98,14 +92,12 @@ pub(super) struct Flows {
     memory_waiters: VecDeque<FlowId>,
     /// Flows to which nothing more can happen.
     over: Vec<FlowId>,
-    /// Bytes delivered to local consumers, ever.
     delivered: u64,
     /// The most bytes that were ever held out of order.
     reordering_peak: u64,
 }
 
 impl Flows {
-    /// None yet.
     pub fn new(role: Role, config: &Config, now: Instant) -> Self {
         Flows {
             table: Table::new(role, config, now),
@@ -127,7 +119,6 @@ impl Flows {
         *self = Flows { delivered, reordering_peak, ..Flows::new(role, config, now) };
     }
 
-    /// A flow, if it exists.
     pub fn get(&self, flow: FlowId) -> Option<&Flow> {
         self.table.get(flow)
     }
@@ -137,22 +128,18 @@ impl Flows {
         self.get(flow).filter(|entry| entry.has_local())
     }
 
-    /// The flows that exist, by id.
     pub fn iter(&self) -> impl Iterator<Item = (FlowId, &Flow)> {
         self.table.iter()
     }
 
-    /// How many flows exist.
     pub fn len(&self) -> usize {
         self.table.len()
     }
 
-    /// What an id in a frame from the peer stands for.
     pub fn id_state(&self, flow: FlowId) -> Result<IdState, Violation> {
         self.table.id_state(flow)
     }
 
-    /// Ids, grants and early credit.
     pub fn ids(&self) -> &Table {
         &self.table
     }
@@ -183,14 +170,13 @@ impl Flows {
         (self.sums.charged + self.table.early_outstanding()).saturating_sub(INITIAL_EARLY)
     }
 
-    /// Local data held beyond the floors, in bytes.
     pub fn send_used(&self) -> u64 {
         self.sums.held
     }
 
-    /// How much memory flows really take, in bytes: what has come and was not consumed, what was
-    /// handed over and is not acknowledged, floors included, and what it costs to know of each flow
-    /// and segment.
+    /// The memory that flows really take, in bytes. It counts bytes that came and were not
+    /// consumed, bytes that are not acknowledged, the floors, and an overhead for each flow and
+    /// segment.
     pub fn memory_kept(&self) -> u64 {
         self.sums.kept
     }
@@ -204,7 +190,6 @@ impl Flows {
         flows
     }
 
-    /// Bytes that are likely to be sent as stripes take them.
     pub fn backlog(&self) -> u64 {
         self.sums.backlog
     }
@@ -214,7 +199,6 @@ impl Flows {
         (self.sums.reordering, self.reordering_peak)
     }
 
-    /// Bytes delivered to local consumers, ever.
     pub fn delivered(&self) -> u64 {
         self.delivered
     }
@@ -260,7 +244,6 @@ impl Flows {
         self.table.get_mut(flow).map(note)
     }
 
-    /// Adds a new flow.
     pub fn insert(&mut self, flow: FlowId, entry: Flow) {
         self.replace(Sums::default(), Sums::of(&entry));
         self.table.insert(flow, entry);
@@ -282,7 +265,6 @@ impl Flows {
         self.reordering_peak = self.reordering_peak.max(self.sums.reordering);
     }
 
-    /// Takes a piece of a flow from the peer.
     pub fn receive(
         &mut self,
         flow: FlowId,
@@ -297,7 +279,6 @@ impl Flows {
         Ok(())
     }
 
-    /// Passes on what is in order of an open direction.
     pub fn pass_on(&mut self, flow: FlowId, out: &mut Vec<Output>) {
         let delivered = self.change(flow, |entry| {
             entry.recv_mut().deliver(|data| out.push(Output::FlowData { flow, data }))
@@ -350,7 +331,6 @@ impl Flows {
         }
     }
 
-    /// Gives the peer more credit for a flow if consumption calls for it.
     pub fn advance_credit(&mut self, flow: FlowId, intents: &mut Intents) {
         let (pool, limit) = (self.recv_pool(), self.window_limit);
         let advanced = self.change(flow, |entry| entry.recv_mut().advance_credit(pool, limit));
@@ -410,7 +390,7 @@ impl Flows {
     }
 }
 
-/// All that decides what flows do. See [`crate::Session::fingerprint`].
+/// The state that decides how flows go on. See [`crate::Session::fingerprint`].
 impl Hash for Flows {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         self.shares.hash(hasher);

@@ -5,8 +5,8 @@
 //! chosen meanwhile. Allowances don't hold here: whether a stripe took more was part of the choice.
 //! A piece that was sent before may be sent again at any time, as a scheduler may.
 //!
-//! How much credit to give is a choice too: it depends on what memory was free at the moment, and
-//! so on how the bytes came in parts. The peer has acted on what was given then.
+//! The amount of credit is a choice too. It depends on the memory that was free at the moment, and
+//! so on how bytes came in parts. The peer has acted on what was given then.
 
 use super::carriers::Carriers;
 use super::control::{Control, frame_of, transmit_open};
@@ -30,9 +30,8 @@ use core::ops::Range;
 /// A frame that is to be sent.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Choice {
-    /// The stripe.
     pub stripe: StripeId,
-    /// What. Of an OPEN's opaque field only the length counts.
+    /// Of an OPEN's opaque field only the length counts.
     pub frame: Frame,
     /// Bytes of payload behind it.
     pub payload: u64,

@@ -9,8 +9,8 @@ use crate::timers::{Timer, Timers};
 use core::time::Duration;
 
 /// An input that comes this long after the deadline shows that the process did not run meanwhile,
-/// or that its clock jumped: what has come in may lie unread, and no stripe can be blamed for the
-/// time between. Far beyond what a busy driver takes, and well below the stall limit.
+/// or that its clock jumped. Bytes that have come in may lie unread, and no stripe can be blamed
+/// for the time between. Far beyond what a busy driver takes, and well below the stall limit.
 const LATE: Duration = Duration::from_secs(1);
 
 /// Judges stripes.
@@ -21,7 +21,6 @@ pub(super) struct Liveness<'a> {
 }
 
 impl Liveness<'_> {
-    /// A stripe has come up.
     pub fn begin(&mut self, id: StripeId, now: Instant) {
         self.timers.set(Timer::Heartbeat(id), now + self.config.heartbeat);
         self.timers.clear(Timer::Resume);
@@ -44,8 +43,8 @@ impl Liveness<'_> {
         }
     }
 
-    /// Acknowledgements on a stripe may be overdue: then it is asked whether it still lives, gets
-    /// no new data until it answers, and what it holds is sent again elsewhere.
+    /// Acknowledgements on a stripe may be overdue. Then it is asked whether it still lives and
+    /// gets no new data until it answers. The data that it holds is sent again elsewhere.
     pub fn doubt_if_overdue(&mut self, id: StripeId, now: Instant) {
         let Some(at) = self.stripes.get(id).and_then(Stripe::doubt_at) else { return };
         if at > now {
@@ -55,7 +54,6 @@ impl Liveness<'_> {
         }
     }
 
-    /// A stripe falls into doubt.
     pub fn doubt(&mut self, id: StripeId) {
         let Some(stripe) = self.stripes.get_mut(id) else { return };
         stripe.doubt();
@@ -98,7 +96,6 @@ mod tests {
         Instant::from_micros(millis * 1_000)
     }
 
-    /// A stripe that is up, and its timers.
     fn up() -> (Stripes, Timers, Config) {
         let (mut stripes, mut timers) = (Stripes::default(), Timers::default());
         stripes.add(Stripe::new(ID, 0, at(0)));

@@ -38,14 +38,12 @@ impl Local<'_> {
         }
     }
 
-    /// The local side accepts a flow.
     pub fn accept(&mut self, flow: FlowId) {
         if self.flows.change(flow, Flow::accept) == Some(true) {
             self.control.owe(Intent::Accept(flow));
         }
     }
 
-    /// The local side refuses a flow.
     pub fn refuse(&mut self, flow: FlowId, reason: Reason) {
         if self.flows.change(flow, |entry| entry.refuse(reason)) == Some(true) {
             self.control.owe(Intent::Refuse(flow));
@@ -69,12 +67,10 @@ impl Local<'_> {
         self.flows.advance_credit(flow, self.control.intents_mut());
     }
 
-    /// The local side sends no more.
     pub fn finish(&mut self, flow: FlowId) {
         self.flows.change(flow, Flow::finish);
     }
 
-    /// The local side resets a flow.
     pub fn reset(&mut self, flow: FlowId, reason: Reason) {
         if self.flows.with_local(flow).is_some() {
             self.say_reset(flow, reason);

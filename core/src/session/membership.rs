@@ -1,5 +1,5 @@
-//! Which session this is, what the other side's HELLOs have said of it, and how many stripes the
-//! client has asked for.
+//! The session's id, the other side's HELLOs about it, and how many stripes the client has asked
+//! for.
 
 use crate::error::Violation;
 use crate::id::{Role, SessionId, StripeId};
@@ -7,7 +7,6 @@ use crate::io::Output;
 use crate::wire::hello::{Hello, HelloKind, MAX_GONE};
 use core::hash::{Hash, Hasher};
 
-/// A place in a session.
 #[derive(Clone, Debug)]
 pub(super) struct Membership {
     role: Role,
@@ -21,22 +20,19 @@ pub(super) struct Membership {
 }
 
 impl Membership {
-    /// Nothing has been heard yet.
     pub fn new(role: Role, id: SessionId) -> Self {
         Membership { role, id, confirmed: false, instance: None, wanted: 0 }
     }
 
-    /// Which end this is.
     pub fn role(&self) -> Role {
         self.role
     }
 
-    /// The session's name.
     pub fn id(&self) -> SessionId {
         self.id
     }
 
-    /// What to say first on a new stripe. `gone` are stripes of which the peer does not know how
+    /// The HELLO to say on a new stripe. `gone` are stripes of which the peer does not know how
     /// many bytes have arrived here.
     pub fn hello(&self, stripe: StripeId, gone: impl Iterator<Item = (StripeId, u64)>) -> Hello {
         let kind = match self.role {
@@ -47,7 +43,7 @@ impl Membership {
         Hello { kind, session: self.id, stripe, gone: gone.take(MAX_GONE).collect() }
     }
 
-    /// What a HELLO says about the session as a whole.
+    /// The part of a HELLO that is about the session as a whole.
     ///
     /// # Errors
     /// The server has lost its state: this is another session of the same name.
@@ -71,7 +67,7 @@ impl Membership {
     }
 }
 
-/// All that decides what it says. See [`crate::Session::fingerprint`].
+/// The state that decides its HELLOs. See [`crate::Session::fingerprint`].
 impl Hash for Membership {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         (self.confirmed, self.instance, self.wanted).hash(hasher);

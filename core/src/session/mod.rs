@@ -1,9 +1,9 @@
 //! The engine: one door for everything that happens.
 //!
 //! Each input is first taken in, which changes the parts and notes what is owed; then what can be
-//! sent is sent. Nothing is left undone. A part is a type with private fields; where several parts
+//! sent is sent. Nothing is left undone. A part is a type with private fields. Where several parts
 //! work together, the door lends them for one input ([`custody::Custody`], [`local::Local`],
-//! [`carriers::Carriers`]), so that a function's signature says what it may touch.
+//! [`carriers::Carriers`]). A function's signature therefore says which parts it may touch.
 
 mod admission;
 mod carriers;
@@ -73,7 +73,7 @@ pub struct Session {
     /// The latest time seen.
     now: Instant,
     life: Life,
-    /// Which session this is, and what the other side has said of it.
+    /// The session's id, and the other side's HELLOs about it.
     membership: Membership,
     flows: Flows,
     stripes: Stripes,
@@ -115,8 +115,8 @@ impl Session {
     ///
     /// # Panics
     /// On a caller's mistake: a flow id never issued, more data than [`Session::send_room`], more
-    /// consumed than delivered, more written than transmitted, a stripe number used twice, a share
-    /// of more than half the memory limit. The session is of no use afterwards.
+    /// consumed than delivered, more written than transmitted. Also on a stripe number used twice,
+    /// and on a share of more than half the memory limit. The session is of no use afterwards.
     pub fn handle(&mut self, now: Instant, input: Input, out: &mut Vec<Output>) {
         if self.take_in(now, input, out) {
             self.settle(out);

@@ -1,4 +1,4 @@
-//! What a session tells when it is asked. Nothing here changes anything.
+//! The questions that a session answers. Nothing here changes anything.
 
 use super::flows::SEGMENT_OVERHEAD;
 use super::{Life, Session};
@@ -12,7 +12,7 @@ use crate::wire::hello::{Hello, Refusal};
 use alloc::vec::Vec;
 
 impl Session {
-    /// Which end this is.
+    /// The end that this is.
     pub fn role(&self) -> Role {
         self.membership.role()
     }
@@ -42,8 +42,8 @@ impl Session {
         self.timers.at(Timer::Resume)
     }
 
-    /// What to say first on a new stripe: asked for by the client when it dials, by the server when
-    /// it welcomes.
+    /// The HELLO to say on a new stripe. The client asks for it when it dials, the server when it
+    /// welcomes.
     pub fn hello(&self, stripe: StripeId) -> Hello {
         self.membership.hello(stripe, self.stripes.unconfirmed())
     }
@@ -77,9 +77,9 @@ impl Session {
         }
     }
 
-    /// How much memory the session really takes for its flows, in bytes: what has come and was not
-    /// consumed, what was handed over and is not acknowledged, floors included, and what it costs
-    /// to know of each flow, segment and frame. A peer that wastes memory shows here and not in
+    /// The memory that the session really takes for its flows, in bytes. It counts bytes that came
+    /// and were not consumed, bytes that are not acknowledged, the floors, and an overhead for each
+    /// flow, segment and frame. A peer that wastes memory shows here and not in
     /// [`Session::memory_used`].
     pub fn memory_kept(&self) -> u64 {
         self.flows.memory_kept() + self.stripes.data_entries() as u64 * SEGMENT_OVERHEAD
@@ -91,7 +91,7 @@ impl Session {
         self.flows.heaviest()
     }
 
-    /// What there is to tell.
+    /// A snapshot of the session.
     pub fn stats(&self) -> Stats {
         let (payload_sent, payload_resent) = self.stripes.payload();
         let (reordering, reordering_peak) = self.flows.reordering();

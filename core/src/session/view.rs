@@ -1,5 +1,5 @@
-//! What a simulator compares between both sides of a session: where every flow and stripe stands,
-//! in bytes. Read only.
+//! The state that a simulator compares between both sides of a session: where every flow and stripe
+//! stands, in bytes. Read only.
 
 use super::Session;
 use crate::flow::Flow;
@@ -26,9 +26,9 @@ pub struct FlowView {
     pub received: u64,
     /// Up to here everything has come and was delivered.
     pub delivered: u64,
-    /// What the local consumer has taken.
+    /// Bytes that the local consumer has taken.
     pub consumed: u64,
-    /// What comes is kept and delivered.
+    /// Data that comes is kept and delivered.
     pub receiving: bool,
 }
 

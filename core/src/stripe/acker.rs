@@ -14,7 +14,6 @@ pub(crate) const DELAY: Duration = Duration::from_millis(4);
 /// Acknowledgements that one stripe's peer is owed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Acker {
-    /// Stripe bytes processed.
     processed: u64,
     /// Stripe bytes covered by an acknowledgement.
     told: u64,
@@ -32,17 +31,14 @@ impl Acker {
         }
     }
 
-    /// What to acknowledge.
     pub fn count(&self) -> u64 {
         self.processed
     }
 
-    /// When an acknowledgement is due.
     pub fn deadline(&self) -> Option<Instant> {
         self.asked.map(|since| since + DELAY)
     }
 
-    /// Whether an acknowledgement is due.
     pub fn due(&self, now: Instant) -> bool {
         self.processed - self.told >= BYTES || self.deadline().is_some_and(|at| at <= now)
     }
@@ -54,7 +50,7 @@ impl Acker {
     }
 }
 
-/// What it owes without the times, see [`crate::Session::fingerprint`].
+/// The acknowledgement that it owes, without the times. See [`crate::Session::fingerprint`].
 impl Hash for Acker {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         (self.processed, self.told, self.asked.is_some()).hash(hasher);

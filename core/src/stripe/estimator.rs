@@ -25,8 +25,8 @@ const CONFIRMED_FOR: Duration = Duration::from_secs(1);
 /// The most that such doubt raises an estimate: 2^3.
 const MAX_DOUBLINGS: u32 = 3;
 
-/// What came after an acknowledgement was overdue for so many microseconds is a measure of its own.
-/// Less may be others in front of it on the stripe that brings it, and timers.
+/// Data that came after an acknowledgement was overdue for so many microseconds is a measure of its
+/// own. Less may be others in front of it on the stripe that brings it, and timers.
 const GAP: u64 = 25_000;
 
 /// Less than about a packet is no measure, however long it took: it may have waited for a timer.
@@ -57,9 +57,8 @@ impl Mark {
 /// The latest entry that an acknowledgement covers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Latest {
-    /// When it was handed over.
     pub at: Instant,
-    /// What was known then.
+    /// The estimator's state at that time.
     pub mark: Mark,
     /// How much longer than the shortest round trip it took, in microseconds.
     pub beyond: u64,
@@ -68,7 +67,6 @@ pub(crate) struct Latest {
     pub queued: bool,
 }
 
-/// Delivery rate estimate.
 #[derive(Clone, Debug)]
 pub(crate) struct RateEstimator {
     /// Stripe bytes acknowledged, and when the latest were.
@@ -84,14 +82,13 @@ pub(crate) struct RateEstimator {
     estimate: Option<Rate>,
     /// When a sample last went into the estimate.
     confirmed_at: Instant,
-    /// What an overdue acknowledgement has brought the estimate down to.
+    /// The rate to which an overdue acknowledgement has lowered the estimate.
     slowed: Option<Rate>,
     /// Overdue acknowledgements in a row.
     trickles: u8,
 }
 
 impl RateEstimator {
-    /// Nothing known.
     pub fn new(now: Instant) -> Self {
         RateEstimator {
             delivered: 0,
@@ -106,8 +103,8 @@ impl RateEstimator {
         }
     }
 
-    /// What an entry handed over now must remember. `idle` is how much has been handed over before
-    /// if nothing of that is worth waiting for any more.
+    /// The state that an entry handed over now must remember. `idle` is how much has been handed
+    /// over before if nothing of that is worth waiting for any more.
     pub fn mark(&mut self, idle: Option<u64>, now: Instant) -> Mark {
         if let Some(sent) = idle {
             self.delivered_at = now;
@@ -174,9 +171,9 @@ impl RateEstimator {
         Some(sample)
     }
 
-    /// What came while an acknowledgement was overdue is what the stripe does
-    /// now. If that is much less than it was thought to do, it holds at once: an average would say
-    /// so only after many more. After a loss that held them up, the rest comes in one go.
+    /// Data that came while an acknowledgement was overdue shows the stripe's present rate. If that
+    /// is much less than it was thought to do, it holds at once: an average would say so only after
+    /// many more. After a loss that held them up, the rest comes in one go.
     fn shown(&mut self, count: u64, overdue: u64, now: Instant) -> Option<Rate> {
         let brought = count.saturating_sub(self.delivered);
         let shown = Rate::of(brought, overdue).at_least_one();
@@ -214,7 +211,6 @@ impl RateEstimator {
                 .is_some_and(|(low, rate)| rate.as_bytes() < low.as_bytes().saturating_mul(2))
     }
 
-    /// The estimate, once there is one.
     pub fn estimate(&self) -> Option<Rate> {
         self.estimate
     }
@@ -258,7 +254,6 @@ mod tests {
         }
     }
 
-    /// The estimate in bytes per second.
     fn told(rate: &RateEstimator) -> Option<u64> {
         rate.estimate().map(Rate::as_bytes)
     }

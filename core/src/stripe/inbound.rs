@@ -1,4 +1,4 @@
-//! What comes in on one stripe: its framing, and what of it is acknowledged.
+//! The incoming bytes of one stripe: their framing, and how many are acknowledged.
 
 use super::acker::Acker;
 use crate::time::Instant;
@@ -6,7 +6,6 @@ use crate::wire::deframer::Deframer;
 use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
-/// The receiving direction of a stripe.
 #[derive(Clone, Debug)]
 pub(crate) struct Inbound {
     deframer: Deframer,
@@ -14,12 +13,10 @@ pub(crate) struct Inbound {
     /// The length of the head of the DATA frame that is coming in, as long as nothing of it was
     /// new.
     idle_head: u64,
-    /// When anything last came in.
     heard: Instant,
 }
 
 impl Inbound {
-    /// Nothing has come in yet.
     pub fn new(now: Instant) -> Self {
         Inbound { deframer: Deframer::new(), acker: Acker::default(), idle_head: 0, heard: now }
     }
@@ -31,23 +28,20 @@ impl Inbound {
         core::mem::take(&mut self.deframer)
     }
 
-    /// All that came in has been processed.
+    /// All incoming bytes have been processed.
     pub fn end(&mut self, deframer: Deframer, now: Instant) {
         self.acker.processed(deframer.processed(), false, now);
         self.deframer = deframer;
     }
 
-    /// Frame bytes received and processed.
     pub fn received(&self) -> u64 {
         self.deframer.processed()
     }
 
-    /// What is owed to the peer of acknowledgements.
     pub fn acker(&self) -> &Acker {
         &self.acker
     }
 
-    /// See [`Inbound::acker`].
     pub fn acker_mut(&mut self) -> &mut Acker {
         &mut self.acker
     }
@@ -58,7 +52,6 @@ impl Inbound {
         core::mem::replace(&mut self.idle_head, head)
     }
 
-    /// When anything last came in.
     pub fn heard(&self) -> Instant {
         self.heard
     }

@@ -1,4 +1,4 @@
-//! What a stripe carries: an entry for each thing put on it, kept until the peer acknowledges the
+//! The content of a stripe: an entry for each thing put on it, kept until the peer acknowledges the
 //! stripe's bytes up to its end.
 
 use crate::ranges::RangeSet;
@@ -8,20 +8,15 @@ use alloc::collections::VecDeque;
 use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
-/// Something put on a stripe.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry<T> {
     /// Stripe bytes up to the end of this entry.
     pub end: u64,
-    /// When it was handed over.
     pub at: Instant,
     /// When its acknowledgement was expected then.
     pub expected: Instant,
-    /// Whether it asks for an acknowledgement.
     pub eliciting: bool,
-    /// For the rate estimate.
     pub mark: Mark,
-    /// What it is.
     pub token: T,
 }
 
@@ -60,7 +55,6 @@ pub(crate) struct Ledger<T> {
 }
 
 impl<T: PartialEq> Ledger<T> {
-    /// Nothing sent.
     pub fn new() -> Self {
         Ledger {
             entries: VecDeque::new(),
@@ -73,8 +67,8 @@ impl<T: PartialEq> Ledger<T> {
         }
     }
 
-    /// Adds an entry that ends where the stripe's stream ends now. One that equals the latest, and
-    /// like it asks for no acknowledgement, extends it: the two would be owed again as one.
+    /// Adds an entry that ends where the stripe's stream ends now. An entry that equals the latest,
+    /// and like it asks for no acknowledgement, extends it. The two would be owed again as one.
     pub fn push(&mut self, entry: Entry<T>) {
         debug_assert!(self.entries.back().is_none_or(|last| last.end <= entry.end));
         match self.entries.back_mut() {
@@ -90,7 +84,6 @@ impl<T: PartialEq> Ledger<T> {
         }
     }
 
-    /// Stripe bytes acknowledged.
     pub fn acknowledged(&self) -> u64 {
         self.acknowledged
     }
@@ -126,9 +119,9 @@ impl<T: PartialEq> Ledger<T> {
         self.eliciting.front().map(|place| &self.entries[(place - self.taken) as usize])
     }
 
-    /// The oldest entry that ends beyond this many stripe bytes, is not `spent` and is `wanted`, if
-    /// there is one before the first [`MAX_LOOKS`] that are not. What is spent stays so, and is met
-    /// once: a peer that lets many entries pile up does not make each search longer.
+    /// The oldest entry that ends beyond this many stripe bytes, is not `spent` and is `wanted`. It
+    /// must come before the first [`MAX_LOOKS`] entries that are not. An entry that is spent stays
+    /// so, and is met once: a peer that lets many entries pile up does not make each search longer.
     pub fn find(
         &mut self,
         beyond: u64,
@@ -158,13 +151,11 @@ impl<T: PartialEq> Ledger<T> {
         }
     }
 
-    /// Nothing will be added: gives back what memory was kept for that.
     pub fn shrink(&mut self) {
         self.entries.shrink_to_fit();
         self.eliciting.shrink_to_fit();
     }
 
-    /// How many entries there are.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
@@ -174,18 +165,16 @@ impl<T: PartialEq> Ledger<T> {
         !self.eliciting.is_empty()
     }
 
-    /// All entries, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Entry<T>> {
         self.entries.iter()
     }
 
-    /// All entries, oldest first.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry<T>> {
         self.entries.iter_mut()
     }
 }
 
-/// What it holds without the times, see [`crate::Session::fingerprint`].
+/// Its entries without the times. See [`crate::Session::fingerprint`].
 impl<T: Hash> Hash for Ledger<T> {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         (self.acknowledged, self.entries.len()).hash(hasher);

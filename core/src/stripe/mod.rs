@@ -31,17 +31,17 @@ use window::{Ack, Window};
 pub(crate) use token::Token;
 
 /// An acknowledgement that takes half a round trip and this much longer than the shortest has met a
-/// queue; less may be the timer of the acknowledging side.
+/// queue. A shorter delay may be the timer of the acknowledging side.
 const QUEUED_SLACK: Duration = Duration::from_millis(10);
 /// How long data may take on a stripe of which nothing is known before it is late.
 const LENIENT_RTT: Duration = Duration::from_millis(100);
 /// How fast such a stripe is taken to be for the same question; as in the choice.
 const LENIENT_RATE: Rate = Rate::bytes(1_250_000);
-/// An acknowledgement is overdue only by this much and a piece's time: others may be in front of it
+/// An acknowledgement is overdue only by this much and a piece's time. Others may be in front of it
 /// on the stripe that brings it, and timers are late.
 const OVERDUE: Duration = Duration::from_millis(25);
-/// While bytes come in, the answer may stand behind them: then a stripe is given up this many times
-/// the limit after the last progress, or this part of it after the last byte, whatever is first.
+/// While bytes come in, the answer may stand behind them. Then a stripe is given up this many times
+/// the limit after the last progress, or this part of it after the last byte.
 const HEARD: u32 = 4;
 /// A stripe that carries more entries than this without anything that asks for an acknowledgement
 /// gets a PING, so that its ledger ends.
@@ -49,13 +49,11 @@ const MAX_UNANSWERED: usize = 4096;
 /// Control may exceed the allowance by this many bytes.
 const CONTROL_RESERVE: u64 = 16 << 10;
 
-/// A live stripe.
 #[derive(Clone, Debug)]
 pub(crate) struct Stripe {
     id: StripeId,
-    /// What its pipe adds to each send, in bytes.
+    /// The bytes that its pipe adds to each send.
     overhead: usize,
-    /// Frame bytes handed over for transmission.
     sent: u64,
     /// Frame bytes that the operating system has taken.
     written: u64,
@@ -63,30 +61,29 @@ pub(crate) struct Stripe {
     rtt: Rtt,
     rate: RateEstimator,
     window: Window,
-    /// What comes in on it.
+    /// Its incoming bytes.
     inbound: Inbound,
     probes: Probes,
     /// When an acknowledgement last moved, or the first thing that asks for one was sent.
     progress: Instant,
-    /// What was put on it before this time says nothing about its round trip: we have slept since.
+    /// Bytes put on it before this time say nothing about its round trip: we have slept since.
     awake_since: Instant,
-    /// When the next acknowledgement was to come at the earliest, should nothing have queued: the
-    /// shortest round trip after the oldest entry was handed over, but not before the one that has
-    /// come.
+    /// The earliest time of the next acknowledgement, should nothing have queued. This is the
+    /// shortest round trip after the oldest entry was handed over, but not before the
+    /// acknowledgement that has come.
     due: Instant,
     /// When the first thing that asks for an acknowledgement was sent since none was awaited.
     began: Instant,
     /// Stripe bytes before the first thing that asks for an acknowledgement and was sent when none
     /// was awaited.
     busy_from: u64,
-    /// Acknowledgements are overdue.
     doubted: bool,
-    /// What it holds has been put up for sending elsewhere because of that.
+    /// Its data has been put up for sending elsewhere because of that.
     requeued: bool,
     /// Data was there, but it took no more.
     congested: bool,
     congestions: u64,
-    /// What was last said in a `StripePace`; zero before the first.
+    /// The pace that was last said in a `StripePace`; zero before the first.
     pace: u64,
 }
 
@@ -121,12 +118,10 @@ impl Stripe {
         self.id
     }
 
-    /// Frame bytes handed over for transmission.
     pub fn sent(&self) -> u64 {
         self.sent
     }
 
-    /// What it carries and the peer has not acknowledged.
     pub fn ledger(&self) -> &Ledger<Token> {
         &self.ledger
     }
@@ -135,7 +130,6 @@ impl Stripe {
         &mut self.ledger
     }
 
-    /// What is left of it when it is gone.
     pub fn into_ledger(self) -> Ledger<Token> {
         self.ledger
     }
@@ -156,7 +150,6 @@ impl Stripe {
         &mut self.inbound
     }
 
-    /// Its PING and PONG.
     pub fn probes(&self) -> &Probes {
         &self.probes
     }
@@ -165,8 +158,8 @@ impl Stripe {
         &mut self.probes
     }
 
-    /// Handed over and not acknowledged, in bytes. What asks for no acknowledgement may lie around
-    /// unacknowledged for long and counts only behind something that does.
+    /// Handed over and not acknowledged, in bytes. Bytes that ask for no acknowledgement may lie
+    /// around unacknowledged for long. They count only behind something that asks for one.
     pub fn in_flight(&self) -> u64 {
         if self.ledger.awaits() {
             self.sent - self.busy_from.max(self.ledger.acknowledged())
@@ -211,8 +204,8 @@ impl Stripe {
             && in_flight + chunk / 2 > self.window.bytes(self.shortest()).saturating_add(beyond)
     }
 
-    /// What of `in_flight` is still on its way, as far as can be told: acknowledgements come in
-    /// batches, but one that comes no more brings nothing.
+    /// The part of `in_flight` that is still on its way, as far as can be told. Acknowledgements
+    /// come in batches, but one that comes no more brings nothing.
     #[inline]
     pub fn on_the_way(&self, now: Instant) -> u64 {
         let since = now.since(self.progress).min(acker::DELAY);
@@ -225,7 +218,6 @@ impl Stripe {
         self.rtt.min().map(micros)
     }
 
-    /// Whether it takes control now.
     pub fn takes_control(&self) -> bool {
         self.unwritten() < self.allowance() + CONTROL_RESERVE
     }
@@ -254,8 +246,8 @@ impl Stripe {
         self.rtt.min().unwrap_or(LENIENT_RTT) + rate.time_for(bytes)
     }
 
-    /// When the oldest of what is on it has taken half as long again as was expected when it was
-    /// put there, or an acknowledgement is overdue.
+    /// The time from which it is late: its oldest entry has taken half as long again as was
+    /// expected, or an acknowledgement is overdue.
     pub fn late_at(&self) -> Option<Instant> {
         Some(self.ledger.awaited()?.late_at().min(self.due + self.overdue()))
     }
@@ -273,9 +265,9 @@ impl Stripe {
         self.lateness(now).1
     }
 
-    /// Whether the oldest data on it is late, and its rate as it shows now: that of the time since
-    /// this data was handed over, if it is late; and not more than one piece in the time for which
-    /// an acknowledgement is overdue.
+    /// Whether the oldest data on it is late, and its rate as it shows now. For late data this is
+    /// the rate since it was handed over. It is not more than one piece in the time for which an
+    /// acknowledgement is overdue.
     pub fn lateness(&self, now: Instant) -> (bool, Option<Rate>) {
         let late = self.late_at().is_some_and(|at| at <= now);
         let rate = match self.ledger.awaited().filter(|_| late) {
@@ -339,7 +331,7 @@ impl Stripe {
         }
     }
 
-    /// What it should say anew of [`Stripe::unsent`], if that has doubled or halved since.
+    /// The new value of [`Stripe::unsent`] to say, if it has doubled or halved since.
     #[inline]
     pub fn new_pace(&mut self) -> Option<u64> {
         let pace = self.unsent();
@@ -355,7 +347,6 @@ impl Stripe {
         self.pace = 0;
     }
 
-    /// Whether its acknowledgements are overdue.
     pub fn is_doubted(&self) -> bool {
         self.doubted
     }
@@ -372,7 +363,7 @@ impl Stripe {
         self.doubted && !self.requeued
     }
 
-    /// What it holds is being put up for sending elsewhere.
+    /// Its data is being put up for sending elsewhere.
     pub fn resent(&mut self) {
         self.requeued = true;
     }
@@ -401,7 +392,6 @@ impl Stripe {
         }
     }
 
-    /// Sends a PING.
     pub fn send_ping(&mut self, nonce: u64, now: Instant, out: &mut Vec<Output>) {
         self.transmit(&Frame::Ping { nonce }, Bytes::new(), &[(Token::Local, true)], now, out);
         self.probes.sent(nonce, self.sent);
@@ -476,7 +466,7 @@ impl Stripe {
     }
 }
 
-/// All that decides what it does, see [`crate::Session::fingerprint`].
+/// The state that decides how it goes on. See [`crate::Session::fingerprint`].
 impl Hash for Stripe {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         assert!(

@@ -1,6 +1,5 @@
 //! PING and PONG of one stripe. Both go on the stripe that they are about.
 
-/// What is owed, and what is on its way.
 #[derive(Clone, Hash, Debug)]
 pub(crate) struct Probes {
     /// The PING that is on its way: its nonce, and the end of its bytes.
@@ -26,7 +25,6 @@ impl Probes {
         self.ping_owed = true;
     }
 
-    /// Whether a PING is owed.
     pub fn owes_ping(&self) -> bool {
         self.ping_owed
     }
@@ -55,12 +53,10 @@ impl Probes {
         Some(end)
     }
 
-    /// A PING has come.
     pub fn owe_pong(&mut self, nonce: u64) {
         self.pong_owed = Some(nonce);
     }
 
-    /// Whether a PONG is owed.
     pub fn owes_pong(&self) -> bool {
         self.pong_owed.is_some()
     }

@@ -12,7 +12,6 @@ const SLACK: Duration = Duration::from_millis(50);
 /// Patience while nothing is known. RFC 6298, section 2.1: an initial timeout of one second.
 const UNKNOWN: Duration = Duration::from_secs(1);
 
-/// Round trip estimate.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rtt {
     smoothed: Option<Duration>,
@@ -38,12 +37,10 @@ impl Rtt {
         self.min[0] = Some(self.min[0].map_or(sample, |min| min.min(sample)));
     }
 
-    /// The smoothed round trip.
     pub fn smoothed(&self) -> Option<Duration> {
         self.smoothed
     }
 
-    /// The shortest recent round trip.
     pub fn min(&self) -> Option<Duration> {
         self.min.into_iter().flatten().min()
     }

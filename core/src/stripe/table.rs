@@ -28,42 +28,35 @@ const MAX_GONE_ENTRIES: usize = 64 << 10;
 /// The most DATA frames that a session has on stripes at once.
 pub(crate) const MAX_DATA_ENTRIES: usize = 32 << 10;
 
-/// A stripe that is gone.
 #[derive(Clone, Debug)]
 pub(crate) struct Gone {
-    /// How many of its bytes we have processed.
     received: u64,
     /// The peer knows `received`.
     confirmed: bool,
-    /// What was on it, until the peer has said how much of that it has.
+    /// Its ledger, until the peer has said how much of it arrived.
     ledger: Option<Ledger<Token>>,
-    /// How many bytes were sent on it.
     sent: u64,
 }
 
 impl Gone {
-    /// How many of its bytes we have processed.
     pub fn received(&self) -> u64 {
         self.received
     }
 
-    /// Whether the peer knows [`Gone::received`].
     pub fn is_confirmed(&self) -> bool {
         self.confirmed
     }
 
-    /// How many bytes were sent on it.
     pub fn sent(&self) -> u64 {
         self.sent
     }
 
-    /// What was on it, until the peer has said how much of that it has.
+    /// Its ledger, until the peer has said how much of it arrived.
     pub fn ledger_mut(&mut self) -> Option<&mut Ledger<Token>> {
         self.ledger.as_mut()
     }
 }
 
-/// All stripes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stripes {
     live: BTreeMap<StripeId, Stripe>,
@@ -72,7 +65,6 @@ pub(crate) struct Stripes {
     retired: RangeSet,
     /// DATA frames on live stripes, over all ledgers.
     data_entries: usize,
-    /// How many have gone.
     lost: u64,
     /// Bytes of payload handed over for the first time, ever.
     payload_sent: u64,
@@ -87,37 +79,30 @@ impl Stripes {
         *self = Stripes { lost, payload_sent, payload_resent, ..Stripes::default() };
     }
 
-    /// A live stripe.
     pub fn get(&self, id: StripeId) -> Option<&Stripe> {
         self.live.get(&id)
     }
 
-    /// See [`Stripes::get`].
     pub fn get_mut(&mut self, id: StripeId) -> Option<&mut Stripe> {
         self.live.get_mut(&id)
     }
 
-    /// Whether a stripe is up.
     pub fn is_live(&self, id: StripeId) -> bool {
         self.live.contains_key(&id)
     }
 
-    /// The live stripes, by number.
     pub fn iter(&self) -> impl Iterator<Item = &Stripe> + Clone {
         self.live.values()
     }
 
-    /// See [`Stripes::iter`].
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Stripe> {
         self.live.values_mut()
     }
 
-    /// How many stripes are up.
     pub fn len(&self) -> usize {
         self.live.len()
     }
 
-    /// Whether no stripe is up.
     pub fn is_empty(&self) -> bool {
         self.live.is_empty()
     }
@@ -146,18 +131,15 @@ impl Stripes {
         (self.payload_sent, self.payload_resent)
     }
 
-    /// How many stripes have gone so far.
     pub fn lost(&self) -> u64 {
         self.lost
     }
 
-    /// The highest delivery rate that is known of any.
     #[inline]
     pub fn best_rate(&self) -> Option<Rate> {
         self.iter().filter_map(|stripe| stripe.rate().estimate()).max()
     }
 
-    /// A stripe comes up.
     pub fn add(&mut self, stripe: Stripe) {
         self.live.insert(stripe.id(), stripe);
     }
@@ -185,7 +167,6 @@ impl Stripes {
         Some(entry)
     }
 
-    /// Takes a live stripe out: it is of no more use.
     pub fn lose(&mut self, id: StripeId) -> Option<Stripe> {
         let stripe = self.live.remove(&id)?;
         self.lost += 1;
@@ -198,12 +179,10 @@ impl Stripes {
         self.is_live(id) || self.gone.contains_key(&id) || self.retired.contains(id.0)
     }
 
-    /// A stripe that is gone and not retired.
     pub fn gone(&self, id: StripeId) -> Option<&Gone> {
         self.gone.get(&id)
     }
 
-    /// See [`Stripes::gone`].
     pub fn gone_mut(&mut self, id: StripeId) -> Option<&mut Gone> {
         self.gone.get_mut(&id)
     }
@@ -215,7 +194,6 @@ impl Stripes {
         unconfirmed.map(|(id, gone)| (*id, gone.received))
     }
 
-    /// Remembers a stripe that was lost.
     pub fn add_gone(&mut self, stripe: Stripe) {
         let (id, received, sent) = (stripe.id(), stripe.inbound().acker().count(), stripe.sent());
         let mut ledger = stripe.into_ledger();
@@ -302,7 +280,7 @@ impl Stripes {
     }
 }
 
-/// All that decides what stripes do, see [`crate::Session::fingerprint`].
+/// The state that decides how stripes go on. See [`crate::Session::fingerprint`].
 impl Hash for Stripes {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         hasher.write_usize(self.live.len());

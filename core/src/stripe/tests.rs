@@ -28,7 +28,7 @@ fn put(stripe: &mut Stripe, len: usize, eliciting: bool, micros: u64) {
     stripe.put(len, Token::Local, eliciting, at(micros));
 }
 
-/// All that was put on it is acknowledged.
+/// Everything on it is acknowledged.
 fn acknowledge(stripe: &mut Stripe, micros: u64) {
     stripe.ledger.advance(stripe.sent);
     let mut latest = None;

@@ -1,9 +1,8 @@
-//! What an entry of a stripe's ledger stands for.
+//! The meaning of an entry in a stripe's ledger.
 
 use crate::id::FlowId;
 use crate::intents::Intent;
 
-/// Something that was put on a stripe.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Token {
     /// Bytes of a flow; `requeued` once they have been put up for sending elsewhere.
@@ -17,7 +16,6 @@ pub(crate) enum Token {
 }
 
 impl Token {
-    /// Whether it stands for bytes of a flow, or its FIN.
     pub fn is_data(&self) -> bool {
         matches!(self, Token::Data { .. })
     }

@@ -1,11 +1,11 @@
 //! How much may be in flight on a stripe: what keeps it busy, and little more, so that the queue
 //! before its bottleneck stays short.
 //!
-//! The model is BBR's (Cardwell et al., 2016): with r the highest delivery rate of the latest
-//! rounds and m the shortest round trip, a stripe is busy with `r · m` in flight. On top comes
-//! slack: for acknowledgements that come in batches, or late because of a loss, and for a standing
-//! queue of a few milliseconds, which shows that the stripe is busy. The shortest wait in a round
-//! is that queue, and the slack is adjusted to it.
+//! The model is BBR's (Cardwell et al., 2016). Let r be the highest delivery rate of the latest
+//! rounds and m the shortest round trip. Then a stripe is busy with `r · m` in flight. On top comes
+//! slack for acknowledgements that come in batches, or late because of a loss. It also allows a
+//! standing queue of a few milliseconds, which shows that the stripe is busy. The shortest wait in
+//! a round is that queue, and the slack is adjusted to it.
 //!
 //! ```text
 //!   Growing ──a queue, or no growth──▶ Steady ──time to look, or slower──▶ Draining
@@ -15,8 +15,8 @@
 //!                                                                           Open
 //! ```
 //!
-//! A queue that stays although we drain is not ours: somebody else fills it. Who then keeps to a
-//! short queue gets nothing, so the bound is lifted for a while, and the operating system's
+//! A queue that stays although we drain is not ours: somebody else fills it. A stripe that keeps to
+//! a short queue gets nothing then. So the bound is lifted for a while, and the operating system's
 //! congestion control competes as it would without us.
 
 use crate::rate::Rate;
@@ -29,7 +29,6 @@ const ROUNDS: usize = 6;
 
 /// The standing queue as a share of the shortest round trip, and its bounds in microseconds.
 const QUEUE_SHARE: u64 = 16;
-/// See [`QUEUE_SHARE`].
 const QUEUE: core::ops::RangeInclusive<u64> = 4_000..=20_000;
 
 /// The least that may be in flight, in bytes: two of the smallest pieces.
@@ -44,8 +43,8 @@ const MAX_SLACK: u64 = 100_000;
 /// Rounds without a queue although full that show that the stripe has become faster.
 const FASTER: u8 = 3;
 
-/// The window of a stripe that grows, in eighths of what keeps it busy: the rate may double each
-/// round, as it does in TCP's slow start.
+/// The window of a stripe that grows, in eighths of the bytes that keep it busy. The rate may
+/// double each round, as it does in TCP's slow start.
 const GROWTH: u64 = 20;
 
 /// The same after a pause.
@@ -65,7 +64,6 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// each time.
 const OPEN: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(32)];
 
-/// Where it stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
     /// The window is this many eighths of what keeps the stripe busy.
@@ -83,7 +81,6 @@ enum State {
     },
 }
 
-/// What an acknowledgement has shown.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ack {
     /// Stripe bytes acknowledged in all.
@@ -102,7 +99,6 @@ pub(crate) struct Ack {
     pub chunk: u64,
 }
 
-/// The bound on data in flight.
 #[derive(Clone, Debug)]
 pub(crate) struct Window {
     state: State,
@@ -169,16 +165,16 @@ impl Window {
         self.rates.iter().copied().max().unwrap_or_default()
     }
 
-    /// How much later than usual acknowledgements have come of late, in microseconds. What a loss
-    /// holds up at the other end's system comes in one go when it has been sent again: as much must
-    /// be in flight beside, or the stripe is idle meanwhile.
+    /// How much later than usual acknowledgements have come of late, in microseconds. Data that a
+    /// loss holds up at the other end's system comes in one go when the lost part has been sent
+    /// again. As much must be in flight beside it, or the stripe is idle meanwhile.
     fn gap(&self) -> u64 {
         let longest = self.gaps.iter().copied().max().unwrap_or(0);
         longest.saturating_sub((DELAY.as_micros() as u64).saturating_add(self.piece))
     }
 
-    /// What the slack may not be below, in microseconds: a piece takes so long, acknowledgements
-    /// are so late in the middle, and half of the queue is always there.
+    /// The least slack in microseconds. A piece takes so long, acknowledgements are so late in the
+    /// middle, and half of the queue is always there.
     fn least_slack(&self, shortest: u64) -> u64 {
         self.piece.saturating_add(DELAY.as_micros() as u64 / 2 + queue(shortest) / 2)
     }
@@ -203,8 +199,8 @@ impl Window {
         }
     }
 
-    /// Data is sent after a pause. What the stripe can do was seen before it, if there was a queue;
-    /// else it may be as much as that, and half more.
+    /// Data is sent after a pause. The stripe's rate was seen before the pause, if there was a
+    /// queue. Otherwise it may be as much as that, and half more.
     pub fn resume(&mut self) {
         self.heard = None;
         match self.state {
@@ -216,13 +212,11 @@ impl Window {
         }
     }
 
-    /// Data waits for the window.
     pub fn limit(&mut self) {
         self.limited = true;
         self.waits = true;
     }
 
-    /// Takes in an acknowledgement.
     pub fn acknowledged(&mut self, ack: &Ack, now: Instant) {
         if let Some(rate) = ack.rate {
             self.measured = true;
@@ -236,9 +230,9 @@ impl Window {
         }
     }
 
-    /// A gap between acknowledgements counts if data waited for the window meanwhile, and if what
-    /// came after it makes up for it: then the data had arrived, and was held up behind a loss. A
-    /// stripe that has become slow has gaps too, but brings little after them.
+    /// A gap between acknowledgements counts if data waited for the window meanwhile, or if the
+    /// acknowledgements after it make up for it. In that case the data had arrived, and was held up
+    /// behind a loss. A stripe that has become slow has gaps too, but brings little after them.
     fn note_gap(&mut self, delivered: u64, now: Instant) {
         let brought = delivered.saturating_sub(core::mem::replace(&mut self.delivered, delivered));
         let waited = core::mem::take(&mut self.waits);
@@ -265,7 +259,7 @@ impl Window {
         }
     }
 
-    /// What a round means, the acknowledgements of which waited at least so long in queues, in
+    /// Judges a round, the acknowledgements of which waited at least so long in queues, in
     /// microseconds.
     fn judge(&mut self, rate: Rate, waited: u64, limited: bool, shortest: u64, now: Instant) {
         let queue = queue(shortest);
@@ -318,9 +312,9 @@ impl Window {
         }
     }
 
-    /// The stripe was full, and the shortest wait of a round is its standing queue: gives more
-    /// slack at once if there was none, and takes it back slowly if it was longer than it should
-    /// be. So acknowledgements that come in batches, or late because of losses, leave no stripe
+    /// The stripe was full, and the shortest wait of a round is its standing queue. If there was
+    /// none, this gives more slack at once. If it was longer than it should be, it takes slack back
+    /// slowly. So acknowledgements that come in batches, or late because of losses, leave no stripe
     /// idle.
     fn adjust(&mut self, waited: u64, shortest: u64) {
         let (queue, least) = (queue(shortest), self.least_slack(shortest));
@@ -344,7 +338,6 @@ impl Window {
     }
 }
 
-/// The standing queue in microseconds.
 fn queue(shortest: u64) -> u64 {
     (shortest / QUEUE_SHARE).clamp(*QUEUE.start(), *QUEUE.end())
 }

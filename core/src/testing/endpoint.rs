@@ -38,8 +38,8 @@ impl Default for Habits {
 
 /// A session, the stripes that are up, and a log of what its local side was told.
 ///
-/// It panics at outputs that a session must never give, such as a frame on a stripe that is not up,
-/// a second FIN, or anything after the end.
+/// It panics at outputs that a session must never give: a frame on a stripe that is not up, a
+/// second FIN, any after the end.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     /// Ask it and change it at will, but give it inputs through [`Endpoint::give`].

@@ -1,4 +1,4 @@
-//! What a trace says about itself before the first input.
+//! The head of a trace, before the first input.
 //!
 //! A field that this version does not know may change what a session does, so it is refused and not
 //! skipped.
@@ -16,7 +16,7 @@ use core::time::Duration;
 /// The most of anything that a configuration may name: no sum of a few such numbers overflows.
 const MAX_NUMBER: u64 = 1 << 56;
 
-/// What a trace is a trace of.
+/// The session that a trace is of.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Header {
@@ -107,7 +107,7 @@ impl Header {
         writeln!(to, "{BEGIN}")
     }
 
-    /// One that says nothing yet.
+    /// A header without values yet.
     pub(super) fn empty() -> Header {
         Header {
             program: String::new(),

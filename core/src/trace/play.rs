@@ -36,10 +36,9 @@ pub struct Divergence {
     pub line: usize,
     /// The input that it happened at.
     pub input: String,
-    /// What the trace has there; `None` if it has nothing more to this input.
+    /// The trace's line there; `None` if it has nothing more to this input.
     pub expected: Option<String>,
-    /// What the session does there, or why it can't do what the trace has; `None` if it does
-    /// nothing more.
+    /// The session's line there, or why it can't follow the trace; `None` if it does nothing more.
     pub got: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Reads a trace back. What can't be read is an error that names its line.
+//! Reads a trace back. Text that can't be read is an error that names its line.
 
 use super::alias::session_id;
 use super::{BEGIN, BEGINS, Given, Header, MAGIC, MAX_INPUT, Run, Said, Step, Trace, TraceError};
@@ -161,7 +161,7 @@ impl<'a> Words<'a> {
         self.0.next().map_or(Ok(()), |word| Err(format!("\"{word}\" is one word too many")))
     }
 
-    /// What follows an input's time.
+    /// The input that follows a time.
     fn given(&mut self) -> Result<Given, String> {
         let name = self.word("an input")?;
         Ok(Given::Input(match name {

@@ -44,7 +44,7 @@ impl Recorder {
         Ok(Recorder { at: session.now(), aliases, stripes: BTreeMap::new(), over: false })
     }
 
-    /// What the session is about to be given.
+    /// Records the input that the session is about to be given.
     pub fn input(&mut self, now: Instant, input: &Input, to: &mut dyn Write) -> fmt::Result {
         if self.over {
             return Ok(());
@@ -56,7 +56,7 @@ impl Recorder {
         Ok(())
     }
 
-    /// What came of it: only that, without what had come of inputs before.
+    /// Records the outputs of this input, without those of inputs before.
     pub fn outputs(&mut self, outputs: &[Output], to: &mut dyn Write) -> fmt::Result {
         if self.over {
             return Ok(());

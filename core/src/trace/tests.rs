@@ -22,7 +22,7 @@ use quickcheck::{TestResult, quickcheck};
 const TARGETS: [&str; 3] = ["db.internal.example", "mail.internal.example", "x"];
 const SECRET: SessionId = SessionId(*b"Qz?Vx!Jk@Wy%Hq&Z");
 
-/// What happens: (kind, number).
+/// The events: (kind, number).
 type Ops = Vec<(u8, u16)>;
 
 struct Side {
@@ -36,7 +36,7 @@ struct Side {
 struct Pair {
     now: Instant,
     sides: [Side; 2],
-    /// What payload is made of, a byte after the other.
+    /// The next byte of payload.
     filling: u8,
     next_stripe: u64,
     requests: u64,

@@ -11,7 +11,7 @@ use crate::wire::varint;
 use alloc::vec::Vec;
 use bytes::{Buf, Bytes};
 
-/// What the stream held next.
+/// The next item of a stream.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Item {
     /// A frame other than DATA. The payload of an OPEN follows as `Data`.
@@ -175,7 +175,7 @@ mod tests {
     use crate::wire::frame::tests::golden;
     use quickcheck::quickcheck;
 
-    /// What came out of a stream: frames, and the bytes of flows with neighbours joined.
+    /// The items of a stream: frames, and the bytes of flows with neighbours joined.
     type Outcome = (Vec<Item>, u64, Option<Violation>);
 
     fn run(chunks: &[&[u8]]) -> Outcome {

@@ -102,7 +102,7 @@ pub enum Frame {
         /// Comes back.
         nonce: u64,
     },
-    /// All that came before the PING on this stripe has been processed.
+    /// Everything before the PING on this stripe has been processed.
     Pong {
         /// From the PING.
         nonce: u64,
@@ -188,7 +188,7 @@ fn put(out: &mut Vec<u8>, values: &[u64]) {
     values.iter().for_each(|value| varint::put(out, *value));
 }
 
-/// What the front of a byte stream holds.
+/// The front of a byte stream.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Parsed {
     /// Not enough to tell.

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt;
 
-/// What every stripe begins with, in both directions, before the version's byte.
+/// The first bytes of every stripe, in both directions, before the version's byte.
 pub const MAGIC: &[u8; 7] = b"striper";
 
 /// The protocol version that this crate speaks.
@@ -26,7 +26,7 @@ pub const MAX_GONE: usize = 512;
 /// doesn't know it must refuse.
 const OPTION_GONE: u64 = 2;
 
-/// What the sender of a HELLO wants or says.
+/// The wish or the answer of a HELLO's sender.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum HelloKind {
     /// Client: join this session, and make it if it does not exist.
@@ -123,10 +123,10 @@ impl fmt::Display for Refusal {
 
 impl core::error::Error for Refusal {}
 
-/// What a side says first on a stripe.
+/// The first message of a side on a stripe.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Hello {
-    /// What it wants or says.
+    /// Its wish or its answer.
     pub kind: HelloKind,
     /// The session that the stripe belongs to.
     pub session: SessionId,

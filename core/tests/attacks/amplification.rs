@@ -24,7 +24,7 @@ fn victim() -> Scripted {
     victim
 }
 
-/// What goes on on the local side when a flow is offered.
+/// The local side's answer when a flow is offered.
 #[derive(Clone, Copy)]
 enum Answer {
     None,
@@ -90,8 +90,7 @@ fn flows(victim: &mut Scripted) {
     (0..2).for_each(|stripe| victim.acknowledge(stripe));
 }
 
-/// What can be said, how it is answered locally, and the most that it may bring: bytes for a
-/// thousand.
+/// The frame, how it is answered locally, and the most bytes that it may bring for a thousand.
 type Attack = (&'static str, fn(&mut Scripted), fn(u64) -> Bytes, Answer, u64);
 
 const ATTACKS: [Attack; 20] = [

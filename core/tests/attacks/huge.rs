@@ -28,7 +28,7 @@ const FRAMES: [(u64, usize); 14] = [
     (0x1a, 2),
 ];
 
-/// What is tried in a field, limits and their neighbours among it.
+/// The numbers that are tried in a field, limits and their neighbours among them.
 const NUMBERS: [u64; 15] = [
     0,
     1,
@@ -79,7 +79,7 @@ fn victims() -> Vec<Scripted> {
     victims
 }
 
-/// Whatever has come, a session has ended with a reason, or goes on and answers.
+/// After any bytes, a session has ended with a reason, or goes on and answers.
 fn is_sound(mut victim: Scripted, what: &dyn std::fmt::Debug) -> Option<EndReason> {
     match victim.end.ended() {
         Some(EndReason::Violation(_) | EndReason::PeerClosed | EndReason::PeerComplained) => {}
@@ -183,8 +183,8 @@ fn numbers_beyond_the_largest_and_longer_than_they_need_to_be_are_no_numbers() {
     }
 }
 
-/// What a server that has opened flow 0 says to one frame after an OPEN of flow 1 with early credit
-/// and three bytes.
+/// The answer of a server that has opened flow 0 to one frame after an OPEN of flow 1 with early
+/// credit and three bytes.
 fn answer(said: &[u8]) -> Option<EndReason> {
     let mut victim = Scripted::server(1);
     victim.give(Input::FlowOpen { request: 0, opaque: Bytes::new() });
@@ -288,7 +288,7 @@ fn more_than_max_flows_are_never_open_at_once() {
 fn no_more_early_flows_than_granted_exist_before_the_first_grant() {
     let mut victim = Scripted::new(striper_core::testing::SERVER, Default::default());
     assert_eq!(victim.end.session.may_join(StripeId(0)), Ok(()));
-    // What was granted goes out with the first stripe, so it counts from there.
+    // The grant goes out with the first stripe, so it counts from there.
     victim.up(0);
     assert!(victim.granted > INITIAL_FLOWS);
     for index in 0..victim.granted {

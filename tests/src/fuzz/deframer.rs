@@ -9,12 +9,12 @@ use striper_core::wire::frame::Frame;
 use striper_core::wire::varint;
 use striper_core::{Handshake, HandshakeError, Hello, Violation};
 
-/// What a reader may keep of an unfinished HELLO and make of a finished one, in bytes: its 16 KiB
-/// and as much as a vector that doubles has to spare, and 512 gone stripes.
+/// The bytes that a reader may keep of a HELLO: its 16 KiB, the spare room of a vector that
+/// doubles, and 512 gone stripes.
 const MAX_HANDSHAKE: usize = 64 << 10;
 
-/// What a reader may keep of an unfinished head and make of a finished frame, in bytes: 1 KiB that
-/// has come in two parts, in a vector that doubles, and the 512 counts of the longest ACK.
+/// The bytes that a reader may keep of a frame's head: 1 KiB that came in two parts, in a vector
+/// that doubles, and 512 counts.
 const MAX_DEFRAMER: usize = 32 << 10;
 
 /// The first byte says whether a HELLO comes first, and how many bytes say how to cut. The rest is
@@ -95,7 +95,7 @@ fn greet(lengths: &[usize], stream: &[u8], allocated: &impl Fn() -> usize) -> Gr
 
 fn same_greeting(whole: &Greeting, cut: &Greeting) {
     match (whole, cut) {
-        // Whoever hears less of a foreign protocol has less to show of it.
+        // A reader that hears less of a foreign protocol has less to show of it.
         (
             Err(HandshakeError::NotStriper { first: whole }),
             Err(HandshakeError::NotStriper { first: part }),
@@ -107,7 +107,7 @@ fn same_greeting(whole: &Greeting, cut: &Greeting) {
     }
 }
 
-/// What came out of a stream, data of neighbours joined; how many bytes were passed on; and why it
+/// The items of a stream, data of neighbours joined; how many bytes were passed on; and why it
 /// ended.
 type Outcome = (Vec<Item>, u64, Option<Violation>);
 

@@ -30,7 +30,7 @@ pub(super) fn end(below: impl Pipe + 'static, server: bool) -> TlsPipe<Box<dyn P
     pipe.expect("a connection")
 }
 
-/// What has come out of a pipe so far.
+/// The bytes that have come out of a pipe so far.
 #[derive(Default)]
 pub(super) struct Heard {
     pub bytes: Vec<u8>,
@@ -39,7 +39,7 @@ pub(super) struct Heard {
 }
 
 impl Heard {
-    /// Receives what there is. What a pipe gives, it gives in finitely many calls.
+    /// Receives what there is. A pipe gives its bytes in finitely many calls.
     pub fn listen(&mut self, pipe: &mut impl Pipe) {
         let mut cx = Context::from_waker(Waker::noop());
         let mut calls = 0;

@@ -1,9 +1,8 @@
-//! The TLS start of a stripe: a victim that has a key, and on the wire either anything or what an
-//! honest counterpart says, changed on its way.
+//! The TLS start of a stripe. The victim has a key. On the wire is either anything, or the bytes of
+//! an honest counterpart, changed on their way.
 //!
-//! The first byte says which end is attacked and how, the rest is what is said, or what is done to
-//! what is said. rustls draws random numbers from the system, so an input repeats the choices and
-//! not the bytes; what must hold holds for all of them.
+//! The first byte says which end is attacked and how. The rest is the bytes on the wire, or the
+//! changes of them.
 
 use super::ends::{Heard, end, say};
 use bytes::Bytes;
@@ -11,7 +10,7 @@ use std::task::{Context, Waker};
 use striper_runtime::Pipe;
 use striper_runtime::memory_pipe;
 
-/// What the honest counterpart says before it finishes.
+/// The bytes of the honest counterpart before it finishes.
 const SAID: &[u8] = b"what an honest counterpart has to say, and nothing else";
 
 /// Deliveries before the wire goes quiet.
@@ -24,7 +23,7 @@ pub fn handshake(input: &[u8], _allocated: impl Fn() -> usize) {
     if choice & 2 == 0 { raw(server, rest) } else { between(server, rest) }
 }
 
-/// Whoever has no key says what it likes.
+/// A counterpart without a key says anything.
 fn raw(server: bool, said: &[u8]) {
     let (below, mut wire) = memory_pipe();
     let (mut victim, mut heard, mut answer) =

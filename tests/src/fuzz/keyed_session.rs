@@ -1,10 +1,11 @@
 //! A hostile peer that has the key: whole sessions inside valid TLS, against the server as it is in
 //! production.
 //!
-//! The input is a script: calls, HELLOs, frames and raw bytes, how they are cut into records and
-//! how those arrive, what is done to ciphertext on its way, ends of all kinds, what programs behind
-//! the server do, and time. [`World`] checks after each operation what must hold. rustls draws
-//! random numbers from the system, so an input repeats the choices and not the ciphertext.
+//! The input is a script of calls, HELLOs, frames and raw bytes, and of how they are cut into
+//! records and how those arrive. It also changes ciphertext on its way, ends pipes, moves the
+//! programs behind the server, and moves time. [`World`] checks after each operation what must
+//! hold. rustls draws random numbers from the system, so an input repeats the choices and not the
+//! ciphertext.
 
 mod caller;
 mod time;
@@ -147,7 +148,7 @@ fn end<A: Fn() -> usize>(world: &mut World<A>, source: &mut Source) {
     }
 }
 
-/// What a program behind the server does.
+/// An act of a program behind the server.
 fn program<A: Fn() -> usize>(world: &mut World<A>, source: &mut Source) {
     match source.choice(8) {
         0..=2 => world.accept_flow(),

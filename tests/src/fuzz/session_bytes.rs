@@ -161,7 +161,7 @@ fn welcome<A: Fn() -> usize>(attacked: &mut Attacked<A>, source: &mut Source) {
     attacked.greet(Hello { kind, session: SESSION, stripe, gone });
 }
 
-/// Bytes of a HELLO, or of nothing like it. Those that drivers refuse don't reach the session.
+/// Bytes of a HELLO, or of nothing like it. HELLOs that drivers refuse don't reach the session.
 fn strange_hello<A: Fn() -> usize>(attacked: &mut Attacked<A>, source: &mut Source) {
     let mut bytes = attacked.hello().encode().to_vec();
     let count = source.length();
@@ -208,7 +208,7 @@ fn written<A: Fn() -> usize>(attacked: &mut Attacked<A>, source: &mut Source) {
     }
 }
 
-/// What the local side of a flow does.
+/// An act of the local side of a flow.
 fn local<A: Fn() -> usize>(attacked: &mut Attacked<A>, source: &mut Source) {
     let Some(flow) = attacked.local_flow(source) else { return };
     match source.choice(8) {
@@ -221,7 +221,7 @@ fn local<A: Fn() -> usize>(attacked: &mut Attacked<A>, source: &mut Source) {
     }
 }
 
-/// What happens once in a session's life, if at all.
+/// Events that happen once in a session's life, if at all.
 fn rare<A: Fn() -> usize>(attacked: &mut Attacked<A>, source: &mut Source) {
     match source.byte() {
         0 => attacked.give(Input::Shutdown),

@@ -14,7 +14,7 @@ use striper_core::limits::FLOW_FLOOR;
 use striper_core::{Config, SchedulerKind};
 use world::World;
 
-/// What the input may cost: connections dialed, bytes produced.
+/// The most that an input may cost: connections dialed, bytes produced.
 const MAX_DIALS: usize = 64;
 const MAX_BYTES: u64 = 1 << 20;
 

@@ -63,7 +63,7 @@ impl<'a> Source<'a> {
         taken
     }
 
-    /// All that is left.
+    /// The rest.
     pub fn rest(self) -> &'a [u8] {
         self.0
     }

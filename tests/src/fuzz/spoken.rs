@@ -1,4 +1,4 @@
-//! What a peer may say: frames of every type, with any fields.
+//! The words of a peer: frames of every type, with any fields.
 
 use super::source::Source;
 use bytes::Bytes;

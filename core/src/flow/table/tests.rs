@@ -1,4 +1,4 @@
-//! What each side lets the other open, and what an id stands for, one rule at a time.
+//! The flows that each side lets the other open, and the meaning of an id, one rule at a time.
 
 use super::*;
 

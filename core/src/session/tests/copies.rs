@@ -1,4 +1,4 @@
-//! What is stuck on a slow stripe is sent once more on a fast one, if there is nothing else to
+//! Data that is stuck on a slow stripe is sent once more on a fast one, if there is nothing else to
 //! send.
 
 use super::*;
@@ -17,7 +17,8 @@ fn rate(alone: &mut Scripted, stripe: u64, bytes: u64) {
 }
 
 /// 60,000 bytes of a flow lie on stripe 0, which is known to be slow, and the others come up and
-/// are fast. What goes on them as copies, and how often the end of the direction is among that.
+/// are fast. Returns the bytes that go on them as copies, and how often the end of the direction is
+/// among these.
 fn copied(kind: SchedulerKind, others: u64, spent: bool, finish: bool) -> (u64, usize, Scripted) {
     let config = Config { stripes: 0, scheduler: kind, ..Config::default() };
     let mut alone = alone(Role::Client, 0, config);
@@ -120,9 +121,9 @@ fn what_is_late_is_copied_to_another_stripe_once_even_if_nothing_else_happens() 
     );
 }
 
-/// Two stripes 40 ms away, with data waiting for room on them; so many acknowledgements of the
-/// first were overdue and brought little, and the second takes more. What goes there of the first
-/// one's. `expected`, if it was known to take long.
+/// Two stripes are 40 ms away, with data waiting for room on them. So many acknowledgements of the
+/// first were overdue and brought little, and the second takes more. Returns the pieces of the
+/// first one that go there. `expected`, if it was known to take long.
 fn beside_other_data(overdue: u64, expected: bool) -> Vec<(u64, u64)> {
     let mut alone = alone(Role::Client, 0, Config { stripes: 0, ..Config::default() });
     alone.answers = false;
@@ -159,9 +160,10 @@ fn beside_other_data(overdue: u64, expected: bool) -> Vec<(u64, u64)> {
     after.into_iter().filter(|(_, offset)| lain(*offset)).collect()
 }
 
-/// So many pieces of one byte lie on a stripe that has become slow, each in an entry of its own,
-/// beside a fast stripe that could take copies; all but the first are copied or wait for it. Then
-/// each input acknowledges one of them. How many entries all searches together look at.
+/// So many pieces of one byte lie on a stripe that has become slow, each in an entry of its own.
+/// Beside it is a fast stripe that could take copies; all pieces but the first are copied or wait
+/// for it. Then each input acknowledges one of them. How many entries all searches together look
+/// at.
 fn looks(pieces: u64) -> u64 {
     let mut alone = alone(Role::Client, 0, Config { stripes: 0, ..Config::default() });
     (alone.answers, alone.habits.checks) = (false, false);

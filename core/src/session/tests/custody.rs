@@ -1,5 +1,5 @@
-//! What must arrive is said again when its stripe is lost, and what was said on one stripe is
-//! repeated on another.
+//! Frames that must arrive are said again when their stripe is lost, and some are repeated on a
+//! second stripe.
 
 use super::*;
 use crate::config::FLOW_FLOOR;

@@ -1,4 +1,4 @@
-//! What one frame or one request does, and what it does no second time.
+//! Each frame and each request has its effect once.
 
 use super::*;
 use crate::config::{FLOW_FLOOR, INITIAL_EARLY, INITIAL_FLOWS};

@@ -1,4 +1,4 @@
-//! What a session says of itself, whom it lets join, and its end.
+//! A session's answers about itself, the stripes that may join, and its end.
 
 use super::*;
 use crate::stripe::estimator::Latest;

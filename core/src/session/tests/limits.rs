@@ -1,4 +1,4 @@
-//! What a peer may have and do, each limit of the settings by its name.
+//! The limits of a peer, each setting by its name.
 
 extern crate std;
 
@@ -260,8 +260,8 @@ fn what_counts_as_control_does_not_depend_on_how_the_bytes_were_cut() {
     assert_eq!(peak(&(1..stream.len()).collect::<Vec<_>>()), whole, "byte by byte");
 }
 
-/// All that makes an honest peer say much beside data: as many stripes as there may be, pieces of
-/// one byte, connections without data at the highest rate, and stripes that die.
+/// An honest peer says the most control with all stripes, pieces of one byte, many connections
+/// without data, and stripes that die.
 #[test]
 fn honest_peers_use_up_little_of_control_burst_at_their_most_talkative() {
     const MILLIS: u64 = 400;
@@ -288,7 +288,7 @@ fn honest_peers_use_up_little_of_control_burst_at_their_most_talkative() {
         let (stats, config) = (side.session.stats(), side.session.config());
         assert_eq!(side.ended(), None);
         assert!(stats.stripes_lost == MILLIS / 20 && stats.payload_sent == 40 * MILLIS);
-        // Whatever was used up of it lay between what has filled it up again.
+        // The part of it that was used up lay between two refills.
         std::println!("{} of {} bytes", stats.control_peak, config.control_burst);
         assert!(stats.control_peak < config.control_burst / 100, "{} bytes", stats.control_peak);
     }

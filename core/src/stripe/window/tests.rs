@@ -82,7 +82,7 @@ fn grows(model: &Model) -> bool {
     matches!(model.window.state, State::Growing { .. })
 }
 
-/// What happens, counts of bytes, a rate, and the rest.
+/// The kind of event, counts of bytes, a rate, and the rest.
 type Step = (u8, [u64; 3], Option<u64>, [u64; 4]);
 
 quickcheck! {
@@ -243,7 +243,7 @@ fn acknowledgements_in_batches_raise_the_slack_and_a_long_queue_lowers_it_slowly
     assert_eq!(slack_after(STANDING + 800_000, true), LEAST, "but not below the least");
 }
 
-/// What may be in flight after a gap before an acknowledgement, beyond a round trip.
+/// The bytes that may be in flight after a gap before an acknowledgement, beyond a round trip.
 fn after_gap(millis: u64, brought: u64, limited: bool, pause: bool) -> (Model, u64) {
     let mut model = Model::steady();
     if pause {
@@ -330,7 +330,7 @@ fn the_queue_is_drained_when_the_rate_fell_but_not_more_than_once_a_second() {
 
 #[test]
 fn a_queue_that_draining_does_not_end_lifts_the_bound_for_twice_as_long_each_time() {
-    // What the smallest window itself takes is no queue of others.
+    // The time that the smallest window itself takes is no queue of others.
     let ours = STANDING + FLOOR;
     let mut model = Model::steady();
     model.until_draining(STANDING);

@@ -1,5 +1,4 @@
-//! What can't be read, followed or replayed is named, and nothing panics but what a trace may not
-//! hold.
+//! Text that can't be read, followed or replayed is named, and only a mistake of the caller panics.
 
 use super::*;
 

@@ -28,7 +28,7 @@ pub struct Caller {
     pub record: usize,
     /// How much of what is under way comes at once; all if zero.
     pub piece: usize,
-    /// What is under way waits until it is delivered on purpose.
+    /// Bytes under way wait until they are delivered on purpose.
     pub holds: bool,
     pub stripe: StripeId,
     /// It has said HELLO.

@@ -26,24 +26,24 @@ const MEMORY: u64 = 2 << 20;
 /// Flows that a session's client may have.
 const MAX_FLOWS: u64 = 64;
 
-/// What sessions may hold: the limit, and the floor of each flow and direction of two sessions
-/// (core's I6).
+/// The most that sessions may hold: the limit, and the floor of each flow and direction of two
+/// sessions (core's I6).
 const MAX_HELD: u64 = MEMORY + 2 * 2 * MAX_FLOWS * FLOW_FLOOR;
 
-/// What may be allocated beside that: what ARCHITECTURE.md (limits) lets sessions keep, and the
-/// wires of this world.
+/// The most that may be allocated beside that: the memory of sessions by ARCHITECTURE.md (limits),
+/// and the wires of this world.
 const MAX_BESIDE: usize = (32 << 20) + (4 << 20);
 
 /// Bytes out for a byte in (SECURITY.md, threats), with room for records: a frame in a record of
 /// its own costs either side 22 bytes more.
 const MOST_FOR_ONE: usize = 6;
 
-/// What a caller may hear for nothing: TLS, HELLO with the stripes that are gone, and what the
-/// session owes to a new stripe.
+/// The most that a caller may hear for nothing: TLS, HELLO with the stripes that are gone, and what
+/// the session owes to a new stripe.
 const MOST_FOR_CALLING: usize = 4 << 10;
 
-/// What a stripe may hear for each second of silence: PINGs and repeated acknowledgements, in
-/// records.
+/// The most that a stripe may hear for each second of silence: PINGs and repeated acknowledgements,
+/// in records.
 const MOST_FOR_A_SECOND: usize = 1 << 10;
 
 /// Turns until the server must have nothing left to do.
@@ -56,7 +56,7 @@ const SENT: Pattern = Pattern(1);
 #[derive(Clone, Default)]
 struct Port(Rc<RefCell<Calls>>);
 
-/// Those who have called and were not accepted yet, and who waits for one.
+/// Callers that were not accepted yet, and the waker of the accepting side.
 type Calls = (VecDeque<Box<dyn Pipe>>, Option<Waker>);
 
 impl Port {
@@ -364,7 +364,7 @@ impl<A: Fn() -> usize> World<A> {
         panic!("it goes on without end");
     }
 
-    /// What must hold between operations.
+    /// The checks between operations.
     pub fn check(&mut self) {
         let held = self.server.check_invariants().held;
         assert!(held <= MAX_HELD, "{held} bytes held");

@@ -13,12 +13,13 @@ use striper_core::{
     SessionId, StripeId, Violation,
 };
 
-/// The most that may be transmitted on a stripe and not written, in bytes: the largest allowance,
-/// the reserve for control, and one OPEN or DATA that is larger than what is left of them.
+/// The most bytes that may wait to be written on a stripe: the largest allowance, the reserve for
+/// control, and one large frame.
 const MAX_UNWRITTEN: u64 = (512 << 10) + (64 << 10) + MAX_CHUNK as u64;
 
-/// What may be allocated for a session, this bookkeeping and the bytes of its input included: the
-/// memory limit, a floor for each direction of 128 flows, and as much again for what holds it.
+/// The most bytes that may be allocated for a session, this bookkeeping and its input included.
+/// That is the memory limit, a floor for each direction of 128 flows, and as much again for
+/// overhead.
 const MAX_ALLOCATED: usize = 2 * ((2 << 20) + 2 * 128 * FLOW_FLOOR as usize);
 
 /// The peer's flows that may exist at once: the configuration's limit.
@@ -36,7 +37,7 @@ pub(super) struct Attacked<A> {
     id: SessionId,
     config: Config,
     now: Instant,
-    /// Those that were up or are.
+    /// All stripes that ever came up.
     stripes: BTreeMap<StripeId, Stripe>,
     inputs: usize,
     heard: usize,
@@ -96,7 +97,7 @@ impl<A: Fn() -> usize> Attacked<A> {
         )
     }
 
-    /// What a good peer would say next.
+    /// The next HELLO of a good peer.
     pub fn hello(&self) -> Hello {
         let kind = match self.end.session.role() {
             Role::Client => HelloKind::Accept { instance: super::INSTANCE },
@@ -115,8 +116,8 @@ impl<A: Fn() -> usize> Attacked<A> {
         self.stripes.get(&stripe)?.pinged
     }
 
-    /// A HELLO is complete; whether its stripe is up then. What a driver keeps from the session is
-    /// kept from it here.
+    /// A HELLO is complete; whether its stripe is up then. A driver keeps some HELLOs from the
+    /// session, and so does this.
     pub fn greet(&mut self, hello: Hello) -> bool {
         let stripe = hello.stripe;
         let fits = match hello.kind {

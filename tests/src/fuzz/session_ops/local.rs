@@ -3,7 +3,7 @@
 use striper_core::FlowId;
 use striper_core::testing::{Log, Over, Pattern};
 
-/// What a program wants of its flow.
+/// The plan of a flow's program.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Program {
     /// Bytes to be sent in all, and a FIN after them.
@@ -15,7 +15,7 @@ pub(super) struct Program {
     pub heard: u64,
 }
 
-/// What a side writes to a flow.
+/// The bytes that a side writes to a flow.
 pub(super) fn pattern(flow: FlowId, side: usize) -> Pattern {
     Pattern(flow.0 * 2 + side as u64)
 }

@@ -51,7 +51,7 @@ pub(super) struct Way {
     pub hello: usize,
     /// A FIN follows.
     pub closing: bool,
-    /// What is taken vanishes.
+    /// Bytes that are taken vanish.
     pub silent: bool,
 }
 
@@ -80,7 +80,7 @@ impl Way {
     }
 }
 
-/// What a side makes of a connection.
+/// The state of a connection at one side.
 pub(super) enum End {
     /// Waits for the other's HELLO.
     Greeting(Handshake),

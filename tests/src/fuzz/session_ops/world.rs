@@ -41,7 +41,7 @@ impl Side {
         self.end.ended().is_some()
     }
 
-    /// What the program of a flow wants, unless that is over.
+    /// The plan of a flow's program, unless the flow is over.
     fn program(&mut self, flow: FlowId) -> Option<&mut Program> {
         let is_live = self.end.log.get(flow).is_some_and(|log| log.over.is_none());
         is_live.then(|| self.programs.entry(flow).or_default())
@@ -192,8 +192,9 @@ impl World {
         }
     }
 
-    /// What is on a connection is lost, both ways, and nothing more goes through; only some are
-    /// told. One that still waits for a HELLO need not be: a driver does not wait for long.
+    /// The bytes on a connection are lost, both ways, and nothing more goes through; only some
+    /// sides are told. A side that still waits for a HELLO need not be told: a driver does not wait
+    /// for long.
     pub fn kill(&mut self, conn: usize, told: [bool; 2]) {
         for side in [CLIENT, SERVER] {
             self.conns[conn].ways[side].silence();
@@ -218,7 +219,7 @@ impl World {
         }
     }
 
-    /// All that was transmitted arrives.
+    /// All transmitted bytes arrive.
     pub fn exchange(&mut self) {
         for conn in 0..self.conns.len() {
             for way in [CLIENT, SERVER] {
@@ -451,7 +452,7 @@ impl World {
         }
     }
 
-    /// What has survived all that carries another flow each way.
+    /// A session that has survived everything carries another flow each way.
     pub fn use_again(&mut self) {
         for side in [CLIENT, SERVER] {
             let before = self.sides[side].live();
