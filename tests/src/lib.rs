@@ -2,20 +2,19 @@
 //! around it, all on loopback.
 //!
 //! ```text
-//! test (client) → Pair: striper-cli -c → Route (resets, falls silent, heals)
-//!               → striper-cli -s → Origin (test)
+//! test (local program) → Pair: striper-cli -c → Route (resets, falls silent, heals)
+//!                      → striper-cli -s → Origin (test)
 //! ```
 //!
 //! - No port is fixed: everything listens on port 0 and says where.
 //! - Nothing sleeps. A test waits for what it wants to see, a byte or a log line, and [`LIMIT`]
 //!   only ends a test that hangs.
-//! - Data is a [`Pattern`]: each byte follows from its position, so that any damage shows where it
-//!   is.
-//! - Processes end with the value that stands for them, also when a test fails; a failing test
-//!   prints their logs, and an error in a log fails the test.
+//! - Data is a [`Pattern`]: each byte follows from its position, so a check finds the first damage.
+//! - A process ends when its value is dropped, also when a test fails. A failing test prints the
+//!   logs, and an error in a log fails the test.
 //!
 //! The program is the one that `cargo test --workspace` builds, see [`binary::path`]. `STRIPER_CLI`
-//! names another one to be tested. A test that can't run here says so with [`skip`], and the test
+//! names another program. A test that can't run here says so with [`skip`], and the test
 //! command ends with a list of them.
 
 pub mod binary;
@@ -37,10 +36,10 @@ pub use binary::run;
 pub use event::Event;
 pub use folder::TempDir;
 pub use origin::{Origin, Vacant};
-pub use pattern::Pattern;
+pub use pattern::{DOWN, Pattern, UP, exchange};
 pub use process::{Finished, Process};
 pub use program::Program;
-pub use proxy::{Pair, Proxy};
+pub use proxy::{Pair, Proxy, Way};
 pub use route::Route;
 pub use skipped::skip;
 pub use socket::{
@@ -51,7 +50,7 @@ pub use socket::{
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-/// What takes longer than this hangs. No test depends on it otherwise.
+/// A test fails if it waits longer than this. No test depends on it otherwise.
 pub const LIMIT: Duration = Duration::from_secs(30);
 
 /// The loopback addresses of this machine: IPv4 always, IPv6 unless it is switched off.

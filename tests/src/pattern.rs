@@ -2,15 +2,23 @@
 
 use bytes::Bytes;
 use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::ops::Range;
+use std::thread;
 use striper_core::testing;
 
-/// How much is sent or checked at once, a multiple of eight bytes.
+/// The most that is sent or checked at once, a multiple of eight bytes.
 const BLOCK: u64 = 64 << 10;
 
-/// A stream of bytes that follow from a seed and their position alone.
+/// A stream of bytes that follow from a seed and their position.
 #[derive(Clone, Copy, Debug)]
 pub struct Pattern(pub u64);
+
+/// The bytes that a local program sends.
+pub const UP: Pattern = Pattern(1);
+
+/// The bytes that a target sends.
+pub const DOWN: Pattern = Pattern(2);
 
 impl Pattern {
     /// These bytes.
@@ -20,26 +28,20 @@ impl Pattern {
 
     /// Writes these bytes.
     pub fn send(self, to: &mut impl Write, range: Range<u64>) {
-        let mut at = range.start;
-        while at < range.end {
-            let end = range.end.min((at / BLOCK + 1) * BLOCK);
-            to.write_all(&self.bytes(at..end))
-                .unwrap_or_else(|error| panic!("sending {at} of {range:?}: {error}"));
-            at = end;
+        for part in blocks(range.clone()) {
+            to.write_all(&self.bytes(part.clone()))
+                .unwrap_or_else(|error| panic!("sending {part:?} of {range:?}: {error}"));
         }
     }
 
     /// Reads these bytes, and panics if others come or none.
     pub fn expect(self, from: &mut impl Read, range: Range<u64>) {
-        let mut at = range.start;
         let mut block = vec![0; BLOCK as usize];
-        while at < range.end {
-            let end = range.end.min((at / BLOCK + 1) * BLOCK);
-            let got = &mut block[..(end - at) as usize];
+        for part in blocks(range.clone()) {
+            let got = &mut block[..(part.end - part.start) as usize];
             from.read_exact(got)
-                .unwrap_or_else(|error| panic!("between {at} and {end} of {range:?}: {error}"));
-            self.check(at, got);
-            at = end;
+                .unwrap_or_else(|error| panic!("in {part:?} of {range:?}: {error}"));
+            self.check(part.start, got);
         }
     }
 
@@ -59,12 +61,32 @@ impl Pattern {
     }
 }
 
+fn blocks(range: Range<u64>) -> impl Iterator<Item = Range<u64>> {
+    let mut at = range.start;
+    std::iter::from_fn(move || {
+        let end = range.end.min((at / BLOCK + 1) * BLOCK);
+        let part = std::mem::replace(&mut at, end)..end;
+        (!part.is_empty()).then_some(part)
+    })
+}
+
+/// Moves these bytes both ways at once between a local program and a target.
+pub fn exchange(local: &TcpStream, target: &TcpStream, range: Range<u64>) {
+    thread::scope(|scope| {
+        for (mut stream, sends, expects) in [(local, UP, DOWN), (target, DOWN, UP)] {
+            let (sent, expected) = (range.clone(), range.clone());
+            scope.spawn(move || sends.send(&mut stream, sent));
+            scope.spawn(move || expects.expect(&mut stream, expected));
+        }
+    });
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_is_sent_is_expected() {
+    fn sent_bytes_are_expected() {
         let mut sent = Vec::new();
         Pattern(3).send(&mut sent, 5..200_000);
         Pattern(3).expect_all(&mut &sent[..], 5..200_000);

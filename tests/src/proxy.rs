@@ -4,11 +4,11 @@ use crate::binary::striper;
 use crate::event::Event;
 use crate::process::Process;
 use crate::route::Route;
-use crate::{LIMIT, connect};
+use crate::{LIMIT, Origin, UP, connect};
 use rustix::process::{Resource, Rlimit, Signal, prlimit};
 use std::fmt::Write;
-use std::io::{BufRead, BufReader};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{ChildStderr, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -65,14 +65,45 @@ impl Proxy {
         proxy
     }
 
-    /// The server side, on this address and a free port.
-    pub fn server(on: IpAddr, target: SocketAddr, options: &[&str]) -> Proxy {
-        Proxy::start(&[&["-s", &free_port(on), &target.to_string()], options].concat())
+    /// A server in front of a target, on the target's loopback address and a free port.
+    pub fn server(target: SocketAddr, options: &[&str]) -> Proxy {
+        Proxy::start(&[&["-s", &free_port(target), &target.to_string()], options].concat())
     }
 
-    /// The client side, on this address and a free port.
-    pub fn client(on: IpAddr, server: SocketAddr, options: &[&str]) -> Proxy {
-        Proxy::start(&[&["-c", &free_port(on), &server.to_string()], options].concat())
+    /// A client, on the loopback address of its server and a free port.
+    pub fn client(server: SocketAddr, options: &[&str]) -> Proxy {
+        Proxy::start(&[&["-c", &free_port(server), &server.to_string()], options].concat())
+    }
+
+    /// A relay in front of a target.
+    pub fn relay(target: SocketAddr, options: &[&str]) -> Proxy {
+        Proxy::start(&[&["relay", &free_port(target), &target.to_string()], options].concat())
+    }
+
+    /// The side `-c` or `-s` of a datagram proxy, in front of a target.
+    pub fn datagram(side: &str, target: SocketAddr, options: &[&str]) -> Proxy {
+        let words = ["datagram", side, &free_port(target), &target.to_string()];
+        Proxy::start(&[&words, options].concat())
+    }
+
+    /// A new connection through it.
+    pub fn connect(&self) -> TcpStream {
+        connect(self.listen)
+    }
+
+    /// A new connection through it, with both ends. A few bytes have passed.
+    pub fn open(&self, origin: &Origin) -> (TcpStream, TcpStream) {
+        let (mut local, mut target) = (self.connect(), origin.accept());
+        UP.send(&mut local, 0..10);
+        UP.expect(&mut target, 0..10);
+        (local, target)
+    }
+
+    /// A new connection through it reaches the origin. Others may wait there.
+    pub fn assert_works(&self, origin: &Origin) {
+        let mut local = self.connect();
+        UP.send(&mut local, 0..1000);
+        while origin.accept().read(&mut [0; 1000]).ok() != Some(1000) {}
     }
 
     /// Where it listens.
@@ -109,14 +140,21 @@ impl Proxy {
         picked
     }
 
-    /// What it has said so far.
+    /// The events so far.
     pub fn events(&self) -> Vec<Event> {
         self.log.lines().events.clone()
     }
 
-    /// How many events of this name there have been.
+    /// The number of events of this name so far.
     pub fn count(&self, name: &str) -> usize {
         self.log.lines().events.iter().filter(|event| event.is(name)).count()
+    }
+
+    /// Waits until a client has all of its stripes.
+    pub fn wait_for_all_stripes(&self) {
+        self.wait_for_any("all stripes", |event| {
+            event.is("stripe_up") && event.number("live") == event.number("wanted")
+        });
     }
 
     /// Asks it to stop.
@@ -129,7 +167,13 @@ impl Proxy {
         self.process.signal(Signal::HUP);
     }
 
-    /// Ends it at once and without a word.
+    /// Stops it in order: all connections have finished, or finish now.
+    pub fn stop(&mut self) {
+        self.terminate();
+        assert_eq!(self.exit_code(), Some(0), "the exit code of {}", self.args);
+    }
+
+    /// Ends it at once, without a signal that it could notice.
     pub fn kill(&mut self) {
         self.process.kill();
     }
@@ -177,12 +221,12 @@ impl Proxy {
         std::fs::read_dir(path).expect("a running process").count()
     }
 
-    /// Lets it have only so many files open from now on.
+    /// Limits its open files to this number from now on.
     pub fn limit_files(&self, files: u64) {
         self.limit(Resource::Nofile, files);
     }
 
-    /// Lets no file of it become larger than this from now on, in bytes.
+    /// Limits the size of its files from now on, in bytes.
     pub fn limit_file_size(&self, bytes: u64) {
         self.limit(Resource::Fsize, bytes);
     }
@@ -208,8 +252,8 @@ impl Drop for Proxy {
     }
 }
 
-fn free_port(address: IpAddr) -> String {
-    SocketAddr::new(address, 0).to_string()
+fn free_port(like: SocketAddr) -> String {
+    SocketAddr::new(like.ip(), 0).to_string()
 }
 
 #[derive(Default)]
@@ -246,42 +290,72 @@ impl Log {
     }
 }
 
-/// Both proxies in front of a target. All stripes are up.
+/// A client and a server in front of a target. All stripes are up.
 pub struct Pair {
-    /// The client side.
+    /// The proxy that dials stripes.
     pub client: Proxy,
-    /// The server side.
+    /// The proxy that accepts them.
     pub server: Proxy,
 }
 
-/// The stripes of a pair unless it is told otherwise.
-const STRIPES: u64 = 4;
-
 impl Pair {
-    /// In front of this target, on the target's own loopback address.
+    /// In front of this target.
     pub fn to(target: SocketAddr) -> Pair {
-        let server = Proxy::server(target.ip(), target, &[]);
-        let client = Proxy::client(target.ip(), server.addr(), &[]);
-        Pair { client, server }.complete()
+        Pair::with(None, target, &[], &[])
     }
 
     /// In front of this target, with a route between the proxies.
     pub fn over(route: &Route, target: SocketAddr) -> Pair {
-        let server = Proxy::server(target.ip(), target, &[]);
-        route.lead_to(server.addr());
-        let client = Proxy::client(target.ip(), route.addr(), &[]);
-        Pair { client, server }.complete()
+        Pair::with(Some(route), target, &[], &[])
     }
 
-    /// A new connection through the pair.
-    pub fn connect(&self) -> TcpStream {
-        connect(self.client.addr())
-    }
-
-    fn complete(self) -> Pair {
-        self.client.wait_for_any("all stripes", |event| {
-            event.is("stripe_up") && event.number("live") == STRIPES
+    /// With these options of the client and of the server.
+    pub fn with(
+        route: Option<&Route>,
+        target: SocketAddr,
+        client: &[&str],
+        server: &[&str],
+    ) -> Pair {
+        let server = Proxy::server(target, server);
+        let port = route.map_or(server.addr(), |route| {
+            route.lead_to(server.addr());
+            route.addr()
         });
-        self
+        let client = Proxy::client(port, client);
+        client.wait_for_all_stripes();
+        Pair { client, server }
+    }
+}
+
+/// The proxies between a local program and a target.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Way {
+    /// A client and a server.
+    Stripes,
+    /// Both sides of a datagram proxy.
+    Datagrams,
+    /// A relay.
+    Relay,
+}
+
+impl Way {
+    /// All of them.
+    pub const ALL: [Way; 3] = [Way::Stripes, Way::Datagrams, Way::Relay];
+
+    /// Starts its proxies, all with these options. The first one dials the target, and the last one
+    /// takes connections.
+    pub fn start(self, target: SocketAddr, options: &[&str]) -> Vec<Proxy> {
+        match self {
+            Way::Stripes => {
+                let Pair { client, server } = Pair::with(None, target, options, options);
+                vec![server, client]
+            }
+            Way::Datagrams => {
+                let server = Proxy::datagram("-s", target, options);
+                let client = Proxy::datagram("-c", server.addr(), options);
+                vec![server, client]
+            }
+            Way::Relay => vec![Proxy::relay(target, options)],
+        }
     }
 }

@@ -24,7 +24,7 @@ impl Scene {
     fn new() -> Scene {
         let origin = Origin::start();
         let pair = Pair::to(origin.addr());
-        let (client, server) = (pair.connect(), origin.accept());
+        let (client, server) = (pair.client.connect(), origin.accept());
         let mut scene = Scene { origin, pair, client, server, moved: 0 };
         scene.go_on();
         scene
@@ -72,7 +72,7 @@ impl Scene {
         expect_fin(&mut self.server);
         finish(&self.server);
         expect_fin(&mut self.client);
-        let mut client = self.pair.connect();
+        let mut client = self.pair.client.connect();
         UP.send(&mut client, 0..1000);
         // Strangers may have opened some before.
         while self.origin.accept().read(&mut [0; 1000]).ok() != Some(1000) {}

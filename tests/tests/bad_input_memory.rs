@@ -7,7 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 use striper_core::{Handshake, Hello, HelloKind};
 use striper_tests::stranger::{FIRST_EARLY, Stranger, create, frame, hello, session};
-use striper_tests::{Origin, Pattern, Proxy, connect};
+use striper_tests::{Origin, Pattern, Proxy};
 
 /// In bytes of [`Scene::close`].
 const MIB: u64 = 1 << 20;
@@ -28,9 +28,9 @@ impl Scene {
     /// With these options for the server side.
     fn limited(options: &[&str]) -> Scene {
         let origin = Origin::start();
-        let server = Proxy::server(origin.addr().ip(), origin.addr(), options);
-        let client = Proxy::client(origin.addr().ip(), server.addr(), &[]);
-        let (here, there) = (connect(client.addr()), origin.accept());
+        let server = Proxy::server(origin.addr(), options);
+        let client = Proxy::client(server.addr(), &[]);
+        let (here, there) = (client.connect(), origin.accept());
         Scene { server, _client: client, here, there, _origin: origin }
     }
 
@@ -196,7 +196,7 @@ fn data_of_flows_that_are_never_opened_ends_its_session_before_it_takes_too_much
 #[test]
 fn what_peers_never_acknowledge_is_bounded_and_so_are_its_receive_buffers() {
     let origin = Origin::start();
-    let server = Proxy::server(origin.addr().ip(), origin.addr(), &["--limit", "memory=16MiB"]);
+    let server = Proxy::server(origin.addr(), &["--limit", "memory=16MiB"]);
     let port = server.addr();
     std::thread::spawn(move || {
         for mut target in origin.incoming() {
@@ -226,7 +226,7 @@ fn what_peers_never_acknowledge_is_bounded_and_so_are_its_receive_buffers() {
 fn a_server_side_can_not_make_its_client_keep_flows_that_nobody_opens() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap();
-    let client = Proxy::client(port.ip(), port, &["-n", "1"]);
+    let client = Proxy::client(port, &["-n", "1"]);
     let (mut stream, _) = listener.accept().unwrap();
     let (mut handshake, mut buffer) = (Handshake::new(), [0; 4096]);
     let (hello, _) = loop {

@@ -2,103 +2,13 @@
 //! says.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 use striper_tests::{
-    LIMIT, Origin, Pattern, Proxy, Vacant, connect, expect_fin, expect_reset, expect_reset_at,
-    finish, flush, loopbacks, reset,
+    DOWN, LIMIT, Origin, Pattern, Proxy, UP, Vacant, Way, exchange, expect_fin, expect_reset,
+    expect_reset_at, finish, flush,
 };
-
-const UP: Pattern = Pattern(1);
-const DOWN: Pattern = Pattern(2);
-
-/// One side, in front of this target.
-fn side(side: &str, target: SocketAddr, options: &[&str]) -> Proxy {
-    let listen = SocketAddr::new(target.ip(), 0).to_string();
-    Proxy::start(&[&["datagram", side, &listen, &target.to_string()], options].concat())
-}
-
-/// Both sides, in front of an origin.
-struct Chain {
-    origin: Origin,
-    server: Proxy,
-    client: Proxy,
-}
-
-impl Chain {
-    fn on(address: IpAddr) -> Chain {
-        let origin = Origin::on(address);
-        let server = side("-s", origin.addr(), &[]);
-        let client = side("-c", server.addr(), &[]);
-        Chain { origin, server, client }
-    }
-
-    fn new() -> Chain {
-        Chain::on(loopbacks()[0])
-    }
-
-    fn connect(&self) -> (TcpStream, TcpStream) {
-        (connect(self.client.addr()), self.origin.accept())
-    }
-}
-
-/// Moves data both ways at once between two ends.
-fn both_ways(client: &TcpStream, server: &TcpStream, size: u64) {
-    thread::scope(|scope| {
-        for (mut stream, sends, expects) in [(client, UP, DOWN), (server, DOWN, UP)] {
-            scope.spawn(move || sends.send(&mut stream, 0..size));
-            scope.spawn(move || expects.expect(&mut stream, 0..size));
-        }
-    });
-}
-
-#[test]
-fn data_passes_both_ways_and_each_half_ends_for_itself() {
-    for address in loopbacks() {
-        let chain = Chain::on(address);
-        let (mut client, mut server) = chain.connect();
-        both_ways(&client, &server, 20_000_000);
-        finish(&client);
-        expect_fin(&mut server);
-        DOWN.send(&mut server, 0..100_000);
-        finish(&server);
-        DOWN.expect_all(&mut client, 0..100_000);
-        let (mut client, mut server) = chain.connect();
-        finish(&server);
-        expect_fin(&mut client);
-        UP.send(&mut client, 0..100_000);
-        finish(&client);
-        UP.expect_all(&mut server, 0..100_000);
-        for proxy in [&chain.client, &chain.server] {
-            let ends = proxy.wait_for_some("both ends", 2, |event| event.is("connection_ended"));
-            assert!(ends.iter().all(|end| end.text("end") == "finished"), "{ends:?}");
-            let passed =
-                [&ends[0], &ends[1]].map(|end| (end.number("sent"), end.number("received")));
-            assert_eq!(passed, [(20_000_000, 20_100_000), (100_000, 0)]);
-        }
-    }
-}
-
-#[test]
-fn many_connections_at_once_keep_their_data_apart() {
-    const COUNT: u64 = 200;
-    let chain = Chain::new();
-    let pairs: Vec<(TcpStream, TcpStream)> = (0..COUNT).map(|_| chain.connect()).collect();
-    thread::scope(|scope| {
-        for (seed, (client, server)) in (1..).zip(&pairs) {
-            scope.spawn(move || Pattern(seed).send(&mut &*client, 0..100_000 + seed));
-            scope.spawn(move || Pattern(seed).expect(&mut &*server, 0..100_000 + seed));
-        }
-    });
-    for (client, mut server) in pairs {
-        finish(&client);
-        expect_fin(&mut server);
-    }
-    for proxy in [&chain.client, &chain.server] {
-        proxy.wait_for_some("all ends", COUNT as usize, |event| event.is("connection_ended"));
-    }
-}
 
 #[test]
 fn connect_may_be_one_word_or_two() {
@@ -107,8 +17,8 @@ fn connect_may_be_one_word_or_two() {
     let server = Proxy::start(&["datagram", "-s", "127.0.0.1:0", &ip, &port]);
     let port = server.addr().port().to_string();
     let client = Proxy::start(&["datagram", "-c", "127.0.0.1:0", &ip, &port]);
-    for proxy in [&side("-c", server.addr(), &[]), &client] {
-        both_ways(&connect(proxy.addr()), &origin.accept(), 1000);
+    for proxy in [&Proxy::datagram("-c", server.addr(), &[]), &client] {
+        exchange(&proxy.connect(), &origin.accept(), 0..1000);
     }
 }
 
@@ -144,8 +54,8 @@ fn read_datagram(from: &mut impl Read) -> Option<Vec<u8>> {
 #[test]
 fn what_the_client_side_sends_is_the_format_and_no_more() {
     let peer = Origin::start();
-    let proxy = side("-c", peer.addr(), &[]);
-    let (mut client, mut far) = (connect(proxy.addr()), peer.accept());
+    let proxy = Proxy::datagram("-c", peer.addr(), &[]);
+    let (mut client, mut far) = (proxy.connect(), peer.accept());
     // One at a time, because a stream may join what is written.
     for (len, head) in [
         (3, &[3][..]),
@@ -187,8 +97,8 @@ fn what_the_client_side_sends_is_the_format_and_no_more() {
 #[test]
 fn the_server_side_takes_the_format_byte_for_byte() {
     let origin = Origin::start();
-    let proxy = side("-s", origin.addr(), &[]);
-    let (mut near, mut server) = (connect(proxy.addr()), origin.accept());
+    let proxy = Proxy::datagram("-s", origin.addr(), &[]);
+    let (mut near, mut server) = (proxy.connect(), origin.accept());
     let large = 512 << 10;
     for (len, head) in
         [(3, &[3][..]), (123, &[123]), (4, &[4]), (300, &[0xac, 2]), (large, &[0x80, 0x80, 0x20])]
@@ -217,8 +127,8 @@ fn the_server_side_takes_the_format_byte_for_byte() {
 #[test]
 fn half_a_datagram_waits_for_its_other_half() {
     let origin = Origin::start();
-    let proxy = side("-s", origin.addr(), &[]);
-    let (mut near, mut server) = (connect(proxy.addr()), origin.accept());
+    let proxy = Proxy::datagram("-s", origin.addr(), &[]);
+    let (mut near, mut server) = (proxy.connect(), origin.accept());
     near.write_all(&[1, b'a', 4, b'b', b'c']).unwrap();
     expect_bytes(&mut server, b"a");
     // The other way has been and come back since, so the half has been read.
@@ -232,84 +142,12 @@ fn half_a_datagram_waits_for_its_other_half() {
 }
 
 #[test]
-fn resets_pass_on_as_resets_after_the_data() {
-    for address in loopbacks() {
-        let chain = Chain::on(address);
-        let (mut client, mut server) = chain.connect();
-        UP.send(&mut client, 0..100_000);
-        flush(&client);
-        reset(client);
-        let got = expect_reset(&mut server);
-        assert_eq!(got.len(), 100_000);
-        UP.check(0, &got);
-        let (mut client, mut server) = chain.connect();
-        DOWN.send(&mut server, 0..100_000);
-        flush(&server);
-        reset(server);
-        let got = expect_reset(&mut client);
-        assert_eq!(got.len(), 100_000);
-        DOWN.check(0, &got);
-    }
-}
-
-#[test]
-fn a_refused_target_is_a_reset_at_the_other_end_and_nothing_more() {
-    let target = Vacant::reserve();
-    let server = side("-s", target.addr(), &[]);
-    let client = side("-c", server.addr(), &[]);
-    expect_reset_at(client.addr());
-    assert_eq!(server.wait_for("connection_refused").text("error"), "connection refused");
+fn a_refusal_at_either_side_is_a_reset_of_the_connection() {
     let vacant = Vacant::reserve();
-    let alone = side("-c", vacant.addr(), &[]);
+    let alone = Proxy::datagram("-c", vacant.addr(), &[]);
     expect_reset_at(alone.addr());
     let refused = alone.wait_for("connection_refused");
     assert_eq!((refused.text("error"), refused.text("level")), ("connection refused", "warn"));
-    let origin = target.listen();
-    both_ways(&connect(client.addr()), &origin.accept(), 1000);
-}
-
-/// The chain and one of its sides, which is to be stopped: first the one, then the other.
-fn stopped(options: &[&str], mut stop: impl FnMut(&mut Proxy, TcpStream, TcpStream)) {
-    for second in [false, true] {
-        let origin = Origin::start();
-        let mut server = side("-s", origin.addr(), options);
-        let mut client = side("-c", server.addr(), options);
-        let (near, far) = (connect(client.addr()), origin.accept());
-        both_ways(&near, &far, 1000);
-        stop(if second { &mut server } else { &mut client }, near, far);
-    }
-}
-
-#[test]
-fn a_stopped_side_lets_connections_finish() {
-    stopped(&["--drain-timeout", "10m"], |proxy, mut near, mut far| {
-        proxy.terminate();
-        proxy.wait_for("stopping");
-        both_ways(&near, &far, 1_000_000);
-        finish(&near);
-        expect_fin(&mut far);
-        finish(&far);
-        expect_fin(&mut near);
-        assert_eq!(proxy.exit_code(), Some(0));
-    });
-}
-
-#[test]
-fn a_stopped_side_resets_connections_that_outlast_its_patience() {
-    stopped(&["--drain-timeout", "200ms"], |proxy, mut near, mut far| {
-        proxy.terminate();
-        assert_eq!(proxy.exit_code(), Some(7));
-        expect_reset(&mut near);
-        expect_reset(&mut far);
-    });
-    stopped(&["--drain-timeout", "10m"], |proxy, mut near, mut far| {
-        proxy.terminate();
-        proxy.wait_for("stopping");
-        proxy.terminate();
-        assert_eq!(proxy.exit_code(), Some(143));
-        expect_reset(&mut near);
-        expect_reset(&mut far);
-    });
 }
 
 /// Something that is no datagram.
@@ -400,20 +238,20 @@ fn garbage(proxy: &Proxy, advice: &str, mut open: impl FnMut() -> (TcpStream, Tc
 #[test]
 fn a_plain_client_at_the_server_side_is_told_apart_and_reset() {
     let origin = Origin::start();
-    let proxy = side("-s", origin.addr(), &[]);
+    let proxy = Proxy::datagram("-s", origin.addr(), &[]);
     let advice =
         "does the program that connected speak datagrams, as striper-cli datagram -c does?";
-    garbage(&proxy, advice, || (connect(proxy.addr()), origin.accept()));
+    garbage(&proxy, advice, || (proxy.connect(), origin.accept()));
 }
 
 #[test]
 fn a_plain_server_at_the_client_side_is_told_apart_and_reset() {
     let origin = Origin::start();
-    let proxy = side("-c", origin.addr(), &[]);
+    let proxy = Proxy::datagram("-c", origin.addr(), &[]);
     let advice =
         format!("does {} speak datagrams, as striper-cli datagram -s does?", origin.addr());
     garbage(&proxy, &advice, || {
-        let client = connect(proxy.addr());
+        let client = proxy.connect();
         (origin.accept(), client)
     });
 }
@@ -438,13 +276,14 @@ fn send_until_stuck(pattern: Pattern, to: &TcpStream, most: u64) -> u64 {
 fn a_reader_that_stops_costs_little_memory_however_much_is_sent() {
     const SIZE: u64 = 100_000_000;
     const MOST: u64 = 16 << 20;
-    let chain = Chain::new();
+    let origin = Origin::start();
+    let proxies = Way::Datagrams.start(origin.addr(), &[]);
     for upward in [true, false] {
-        let (client, server) = chain.connect();
+        let (client, server) = (proxies[1].connect(), origin.accept());
         let (mut from, mut to) = if upward { (client, server) } else { (server, client) };
         let sent = send_until_stuck(UP, &from, SIZE);
         assert!(sent < SIZE, "{sent} bytes that nobody reads were taken");
-        for proxy in [&chain.client, &chain.server] {
+        for proxy in &proxies {
             let (_, peak) = proxy.memory();
             assert!(peak <= MOST, "{} KiB", peak >> 10);
         }
@@ -457,7 +296,7 @@ fn a_reader_that_stops_costs_little_memory_however_much_is_sent() {
         });
         finish(&to);
         expect_fin(&mut from);
-        for proxy in [&chain.client, &chain.server] {
+        for proxy in &proxies {
             assert!(proxy.memory().1 <= MOST, "{} KiB", proxy.memory().1 >> 10);
         }
     }

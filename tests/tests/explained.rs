@@ -3,11 +3,10 @@
 use sim::replay::{Task, Verdict};
 use std::ffi::OsString;
 use std::thread;
-use striper_tests::{Origin, Pattern, Proxy, Route, TempDir, connect, finish, take_little};
+use striper_tests::{Origin, Pair, Route, TempDir, UP, finish, take_little};
 
-/// More than windows and sockets hold: what is read to a third has not all been sent.
+/// More than windows and sockets hold, so a third can arrive before all is sent.
 const SIZE: u64 = 64 << 20;
-const UP: Pattern = Pattern(1);
 
 fn explain(files: &[&str]) -> String {
     let options = ["--explain", "--at-least", "5ms", "--pauses", "1000"];
@@ -18,14 +17,13 @@ fn explain(files: &[&str]) -> String {
 }
 
 #[test]
-fn the_stripe_that_fell_silent_is_named() {
+fn an_explained_trace_names_the_stripe_that_became_silent() {
     let (files, origin, route) = (TempDir::new(), Origin::start(), Route::new());
     let (here, there) = (files.text("client"), files.text("server"));
-    let mut server = Proxy::server(origin.addr().ip(), origin.addr(), &["--trace", &there]);
-    route.lead_to(server.addr());
-    let mut client = Proxy::client(origin.addr().ip(), route.addr(), &["--trace", &here]);
-    client.wait_for_any("all stripes", |event| event.is("stripe_up") && event.number("live") == 4);
-    let (near, mut far) = (connect(client.addr()), origin.accept());
+    let options = [&here, &there].map(|file| ["--trace", file]);
+    let Pair { mut client, mut server } =
+        Pair::with(Some(&route), origin.addr(), &options[0], &options[1]);
+    let (near, mut far) = (client.connect(), origin.accept());
     take_little(&far);
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -39,14 +37,12 @@ fn the_stripe_that_fell_silent_is_named() {
     let stripe = client.wait_for("stripe_lost").number("stripe");
     finish(&far);
     drop((near, far));
-    for proxy in [&mut client, &mut server] {
-        proxy.terminate();
-        assert_eq!(proxy.exit_code(), Some(0));
-    }
+    client.stop();
+    server.stop();
     // The stripe was in doubt, or took long if a copy on another stripe came before the doubt.
     let waited = format!("because: it waited for a chunk on stripe {stripe}, which ");
     let put = format!(" put on stripe {stripe} at ");
-    // In doubt, or before: as it should arrive sooner there.
+    // A retransmission after the doubt, or a copy before it.
     let again = " again on stripe ";
     let silent = format!("server: stripe {stripe} brought nothing from ");
     let both = explain(&[&here, &there]);

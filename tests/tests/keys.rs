@@ -6,268 +6,251 @@ use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::thread;
 use striper_tests::{
-    Event, Finished, Origin, Pattern, Proxy, TempDir, connect, expect_reset, expect_reset_at,
-    finish, run, skip, try_connect,
+    Event, Finished, Origin, Proxy, TempDir, exchange, expect_reset, expect_reset_at, run, skip,
+    try_connect,
 };
 
-/// Makes a key file of this name, and says where it is.
+/// Makes a key file of this name, and returns its path.
 fn keygen(folder: &TempDir, name: &str, options: &[&str]) -> String {
     let file = folder.text(name);
     run(&[&["keygen", &file], options].concat(), &[]).success();
     file
 }
 
-/// Prints the line of a key's public half.
+/// The line of a key's public half.
 fn pubkey(file: &str) -> String {
     run(&["pubkey", file], &[]).success()
 }
 
-fn server(origin: &Origin, options: &[&str]) -> Proxy {
-    Proxy::server(origin.addr().ip(), origin.addr(), options)
+/// A server that accepts clients with a key each.
+struct Listed {
+    _folder: TempDir,
+    server: Proxy,
+    /// The list of accepted clients.
+    clients: String,
+    servers: String,
 }
 
-fn client(server: &Proxy, options: &[&str]) -> Proxy {
-    Proxy::client(server.addr().ip(), server.addr(), options)
+impl Listed {
+    /// Also returns the files of the clients' keys.
+    fn new<const N: usize>(origin: &Origin, names: [&str; N]) -> (Listed, [String; N]) {
+        let folder = TempDir::new();
+        let own = keygen(&folder, "own.key", &["--pair"]);
+        let keys = names.map(|name| keygen(&folder, &format!("{name}.key"), &["--pair"]));
+        let lines: String = keys.iter().map(|key| pubkey(key)).collect();
+        let clients = folder.write("clients", format!("# accepted\n{lines}"));
+        let servers = folder.write("servers", pubkey(&own));
+        let server = Proxy::server(origin.addr(), &["-k", &own, "--peers", &clients]);
+        (Listed { _folder: folder, server, clients, servers }, keys)
+    }
+
+    fn client(&self, key: &str, options: &[&str]) -> Proxy {
+        let keys = ["-k", key, "--peers", &self.servers];
+        Proxy::client(self.server.addr(), &[&keys, options].concat())
+    }
+
+    /// Writes the list of clients anew and has the server read it.
+    fn list(&self, content: &str, event: &str) -> Event {
+        fs::write(&self.clients, content).unwrap();
+        self.server.hang_up();
+        self.server.wait_for(event)
+    }
 }
 
-/// A server side with little room that accepts two clients, and the options of each.
-fn for_two(origin: &Origin) -> (TempDir, Proxy, [[String; 4]; 2]) {
-    let folder = TempDir::new();
-    let [exit, greedy, modest] = ["exit", "greedy", "modest"]
-        .map(|name| keygen(&folder, &format!("{name}.key"), &["--pair"]));
-    let servers = folder.write("servers", pubkey(&exit));
-    let clients = folder.write("clients", format!("{}{}", pubkey(&greedy), pubkey(&modest)));
-    let server = server(origin, &["-k", &exit, "--peers", &clients]);
-    server.limit_files(240);
-    let options = |key| ["-k".to_owned(), key, "--peers".to_owned(), servers.clone()];
-    (folder, server, [greedy, modest].map(options))
+/// Data passes both ways.
+fn assert_carries(client: &Proxy, origin: &Origin) {
+    exchange(&client.connect(), &origin.accept(), 0..100_000);
 }
 
-/// Some bytes through a pair and back.
-fn echo(client: &Proxy, origin: &Origin) {
-    let mut here = connect(client.addr());
-    Pattern(3).send(&mut here, 0..100_000);
-    finish(&here);
-    let mut there = origin.accept();
-    Pattern(3).expect_all(&mut there, 0..100_000);
-    there.write_all(b"thanks").unwrap();
-    drop(there);
-    let mut thanks = String::new();
-    here.read_to_string(&mut thanks).unwrap();
-    assert_eq!(thanks, "thanks");
-}
-
-fn of(finished: &Finished, code: i32, words: &[&str]) {
-    assert_eq!(finished.code, Some(code), "{}", finished.stderr);
-    for word in words {
-        assert!(finished.stderr.contains(word), "no \"{word}\" in: {}", finished.stderr);
+#[test]
+fn one_key_file_on_both_sides_is_enough() {
+    let (folder, origin) = (TempDir::new(), Origin::start());
+    let key = keygen(&folder, "site.key", &[]);
+    assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+    let server = Proxy::server(origin.addr(), &["-k", &key]);
+    let client = Proxy::client(server.addr(), &["-k", &key]);
+    assert_carries(&client, &origin);
+    assert_eq!(server.wait_for("connection_opened").text("key"), "site");
+    let home = folder.text("");
+    for key in [key.as_str(), "site.key"] {
+        let client = Proxy::start_with(
+            &["-c", "127.0.0.1:0", &server.addr().to_string()],
+            &[("STRIPER_KEY_FILE", key), ("CREDENTIALS_DIRECTORY", &home)],
+        );
+        assert_carries(&client, &origin);
     }
 }
 
 #[test]
-fn one_key_file_on_both_sides_is_all_it_takes() {
-    let (folder, origin) = (TempDir::new(), Origin::start());
-    let key = keygen(&folder, "site.key", &[]);
-    assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
-    let server = server(&origin, &["-k", &key]);
-    let client = client(&server, &["-k", &key]);
-    echo(&client, &origin);
-    assert_eq!(server.wait_for("session_started").text("key"), "site");
-    assert_eq!(server.wait_for("connection_opened").text("key"), "site");
-    assert_eq!(client.wait_for("ready").text("key"), "site");
-}
-
-#[test]
-fn each_client_has_a_key_and_a_name_and_a_list_that_is_read_again_cuts_off_who_is_gone() {
-    let (folder, origin) = (TempDir::new(), Origin::start());
-    let [exit, laptop, backup] = ["exit", "laptop", "backup"]
-        .map(|name| keygen(&folder, &format!("{name}.key"), &["--pair"]));
-    let servers = folder.write("servers", pubkey(&exit));
-    let clients =
-        folder.write("clients", format!("# who may\n{}{}", pubkey(&laptop), pubkey(&backup)));
-    let server = server(&origin, &["-k", &exit, "--peers", &clients]);
-    let laptop = client(&server, &["-k", &laptop, "--peers", &servers]);
-    let backup_key = pubkey(&backup);
-    let backup = client(&server, &["-k", &backup, "--peers", &servers]);
-    let by_name = |name: &'static str| {
-        move |event: &Event| event.is("session_started") && event.text("key") == name
-    };
-    echo(&laptop, &origin);
-    server.wait_for_any("a session of the laptop", by_name("laptop"));
-    let mut carried = connect(laptop.addr());
-    Pattern(1).send(&mut carried, 0..10);
-    let mut arrived = origin.accept();
-    Pattern(1).expect(&mut arrived, 0..10);
-    fs::write(&clients, "nonsense\n").unwrap();
-    server.hang_up();
-    let told = server.wait_for("keys_not_read");
+fn a_list_that_is_read_again_cuts_off_the_clients_that_are_not_in_it() {
+    let origin = Origin::start();
+    let (listed, keys) = Listed::new(&origin, ["laptop", "backup"]);
+    let [laptop, backup] = keys.each_ref().map(|key| listed.client(key, &[]));
+    let is_laptop = |event: &Event| event.is("session_started") && event.text("key") == "laptop";
+    listed.server.wait_for_any("a session of the laptop", is_laptop);
+    let (mut cut, _target) = laptop.open(&origin);
+    let told = listed.list("nonsense\n", "keys_not_read");
     assert!(told.text("message").contains("line 1: this is no key"), "{told}");
-    echo(&laptop, &origin);
-    fs::write(&clients, &backup_key).unwrap();
-    server.hang_up();
-    server.wait_for("keys_read");
-    assert!(expect_reset(&mut carried).is_empty());
-    echo(&backup, &origin);
+    assert_carries(&laptop, &origin);
+    listed.list(&pubkey(&keys[1]), "keys_read");
+    assert!(expect_reset(&mut cut).is_empty());
+    assert_carries(&backup, &origin);
     let told = laptop.wait_for("peer_unreachable");
     assert!(told.text("cause").contains("does not accept our key"), "{told}");
 }
 
 #[test]
 fn the_last_client_of_a_list_is_cut_off_too() {
-    let (folder, origin) = (TempDir::new(), Origin::start());
-    let [exit, laptop] = ["exit.key", "laptop.key"].map(|name| keygen(&folder, name, &["--pair"]));
-    let servers = folder.write("servers", pubkey(&exit));
-    let clients = folder.write("clients", pubkey(&laptop));
-    let server = server(&origin, &["-k", &exit, "--peers", &clients]);
-    let client = client(&server, &["-k", &laptop, "--peers", &servers]);
-    let mut carried = connect(client.addr());
-    Pattern(1).send(&mut carried, 0..10);
-    let mut arrived = origin.accept();
-    Pattern(1).expect(&mut arrived, 0..10);
-    fs::write(&clients, "# nobody\n").unwrap();
-    server.hang_up();
-    assert!(server.wait_for("keys_read").text("message").contains("no peer is accepted"));
-    assert!(expect_reset(&mut carried).is_empty());
+    let origin = Origin::start();
+    let (listed, [key]) = Listed::new(&origin, ["laptop"]);
+    let client = listed.client(&key, &[]);
+    let (mut cut, _target) = client.open(&origin);
+    let told = listed.list("# nobody\n", "keys_read");
+    assert!(told.text("message").contains("no peer is accepted"), "{told}");
+    assert!(expect_reset(&mut cut).is_empty());
     client.wait_for("peer_unreachable");
+    let reason = "the other side's key is no longer accepted";
+    assert_eq!(listed.server.wait_for("session_ended").text("reason"), reason);
+    let end = listed.server.wait_for("connection_ended");
+    assert_eq!(end.text("reason"), format!("reset: {reason}"));
 }
+
+/// So few files that one client could use them up.
+const FILES: u64 = 240;
 
 #[test]
 fn stripes_of_one_key_leave_descriptors_to_others() {
     let origin = Origin::start();
-    let (_folder, server, [greedy, modest]) = for_two(&origin);
-    let _greedy: Vec<Proxy> = (0..4)
-        .map(|_| {
-            client(&server, &[&greedy.each_ref().map(String::as_str)[..], &["-n", "64"]].concat())
-        })
-        .collect();
-    server.wait_for_any("a stripe too many", |event| {
+    let (listed, [greedy, modest]) = Listed::new(&origin, ["greedy", "modest"]);
+    listed.server.limit_files(FILES);
+    let _greedy = [(); 4].map(|()| listed.client(&greedy, &["-n", "64"]));
+    listed.server.wait_for_any("a stripe too many", |event| {
         event.is("stripe_refused") && event.text("error").contains("no more stripes")
     });
-    let modest = client(&server, &modest.each_ref().map(String::as_str));
-    echo(&modest, &origin);
-    modest.wait_for_some("stripes", 4, |event| event.is("stripe_up"));
+    let modest = listed.client(&modest, &[]);
+    assert_carries(&modest, &origin);
+    modest.wait_for_all_stripes();
 }
 
 #[test]
 fn a_client_that_opens_without_end_leaves_another_one_its_connections() {
     let origin = Origin::start();
-    let (_folder, server, [greedy, modest]) = for_two(&origin);
+    let (listed, [greedy, modest]) = Listed::new(&origin, ["greedy", "modest"]);
+    listed.server.limit_files(FILES);
     thread::spawn(move || {
         let greet = |mut stream: TcpStream| stream.write_all(b"!").map(|()| stream);
         let _kept: Vec<_> = origin.incoming().map(greet).collect();
     });
-    let greedy = client(&server, &greedy.each_ref().map(String::as_str));
-    greedy.wait_for_some("stripes", 4, |event| event.is("stripe_up"));
-    // Some may be reset before one learns that they were connected.
+    let greedy = listed.client(&greedy, &[]);
+    greedy.wait_for_all_stripes();
+    // Some may be reset before this end knows that it was connected.
     let _all: Vec<_> = (0..300).map(|_| try_connect(greedy.addr())).collect();
-    // When the first of them is turned away, no file is left to who has the most.
+    // From the first refusal on, the client with the most connections gets no more files.
     greedy.wait_for_any("a refusal", |event| {
         event.is("connection_ended") && event.text("end") == "refused"
     });
-    let modest = client(&server, &modest.each_ref().map(String::as_str));
-    modest.wait_for_some("stripes", 4, |event| event.is("stripe_up"));
+    let modest = listed.client(&modest, &[]);
+    modest.wait_for_all_stripes();
     let mut greeting = [0; 1];
-    connect(modest.addr()).read_exact(&mut greeting).unwrap();
+    modest.connect().read_exact(&mut greeting).unwrap();
     assert_eq!(greeting, *b"!");
 }
 
 #[test]
-fn keys_that_do_not_fit_are_told_to_both_sides_with_what_to_do() {
+fn keys_that_do_not_fit_have_a_cure_on_both_sides() {
     let (folder, origin) = (TempDir::new(), Origin::start());
     let [one, other] = ["one.key", "other.key"].map(|name| keygen(&folder, name, &[]));
-    let with = |key: &str| server(&origin, &["-k", key]);
-    let told = |server: &Proxy, options: &[&str], here: &str, there: &str| {
-        let client = client(server, options);
-        let cause = client.wait_for("peer_unreachable");
-        assert!(cause.text("cause").contains(here), "{cause}");
-        let error = server.wait_for("stripe_refused");
-        assert!(error.text("error").contains(there), "{error}");
-        // Who connects is not kept waiting.
+    for (there, here, error, cause) in [
+        (
+            &["-k", &one][..],
+            &["-k", &other][..],
+            "does not accept our key",
+            "not accepted here: give both sides the same key file",
+        ),
+        (
+            &["-k", &one],
+            &[],
+            "give it the same key file",
+            "give this side the server's key: -k FILE",
+        ),
+        (&[], &["-k", &one], "uses a key", "give it the same key file"),
+    ] {
+        let server = Proxy::server(origin.addr(), there);
+        let client = Proxy::client(server.addr(), here);
+        let told = client.wait_for("peer_unreachable");
+        assert!(told.text("cause").contains(cause), "{told}");
+        let refused = server.wait_for("stripe_refused");
+        assert!(refused.text("error").contains(error), "{refused}");
+        // Local programs do not wait.
         expect_reset_at(client.addr());
-    };
-    told(
-        &with(&one),
-        &["-k", &other],
-        "not accepted here: give both sides the same key file",
-        "does not accept our key",
-    );
-    told(&with(&one), &[], "give this side the server's key: -k FILE", "give it the same key file");
-    told(&server(&origin, &[]), &["-k", &one], "give it the same key file", "uses a key");
-}
-
-#[test]
-fn a_key_file_that_is_of_no_use_is_refused_with_its_name_and_a_cure() {
-    let folder = TempDir::new();
-    let (site, own) = (keygen(&folder, "site.key", &[]), keygen(&folder, "own.key", &["--pair"]));
-    let key = |file: &str, more: &[&str]| {
-        run(&[&["-s", "0", "localhost:22", "-k", file], more].concat(), &[])
-    };
-    of(&run(&["keygen", &site], &[]), 8, &[&site, "exists already"]);
-    of(&key(&folder.text("none"), &[]), 8, &["No such file", "none"]);
-    of(&key(&folder.write("text", "hello"), &[]), 8, &["this is no key", "keygen"]);
-    of(&key(&own, &[]), 8, &["nobody is accepted", "--peers"]);
-    of(&key(&site, &["--peers", &folder.write("list", "x")]), 8, &["list: line 1: this is no key"]);
-    of(&run(&["pubkey", &site], &[]), 8, &["no public half", "keygen --pair"]);
-    let peers = folder.write("list", pubkey(&own));
-    let alone = run(&["-s", "0", "localhost:22", "--peers", &peers], &[]);
-    of(&alone, 8, &["without a key of this side", "-k KEY"]);
-    of(&run(&["pubkey", &peers], &[]), 8, &["the public half"]);
-    fs::set_permissions(&site, Permissions::from_mode(0o640)).unwrap();
-    of(&key(&site, &[]), 8, &["mode 640", "chmod 600", &site]);
-    let variable = [("STRIPER_KEY_FILE", site.as_str())];
-    of(&run(&["-s", "0", "localhost:22"], &variable), 8, &["mode 640"]);
-}
-
-#[test]
-fn a_side_that_lists_its_own_key_says_so() {
-    let (folder, origin) = (TempDir::new(), Origin::start());
-    let [own, laptop] = ["own.key", "laptop.key"].map(|name| keygen(&folder, name, &["--pair"]));
-    let right = folder.write("right", pubkey(&laptop));
-    let wrong = folder.write("wrong", pubkey(&own));
-    let right = server(&origin, &["-k", &own, "--peers", &right]);
-    let listed = server(&origin, &["-k", &own, "--peers", &wrong]);
-    let told = listed.wait_for("own_key_listed");
-    assert_eq!((told.text("list"), told.text("key")), (wrong.as_str(), "own"), "{told}");
-    fs::write(&wrong, pubkey(&laptop)).unwrap();
-    listed.hang_up();
-    listed.wait_for("keys_read");
-    assert_eq!((listed.count("own_key_listed"), right.count("own_key_listed")), (1, 0));
-}
-
-#[test]
-fn the_key_is_found_among_credentials_and_in_the_environment() {
-    let (folder, origin) = (TempDir::new(), Origin::start());
-    let key = keygen(&folder, "site.key", &[]);
-    let server = server(&origin, &["-k", &key]);
-    let home = folder.text("");
-    for variables in [("STRIPER_KEY_FILE", key.as_str()), ("STRIPER_KEY_FILE", "site.key")] {
-        let client = Proxy::start_with(
-            &["-c", "127.0.0.1:0", &server.addr().to_string()],
-            &[variables, ("CREDENTIALS_DIRECTORY", &home)],
-        );
-        echo(&client, &origin);
     }
 }
 
+fn failed(finished: &Finished, words: &[&str]) {
+    assert_eq!(finished.code, Some(8), "{}", finished.stderr);
+    for word in words {
+        assert!(finished.stderr.contains(word), "no \"{word}\" in: {}", finished.stderr);
+    }
+}
+
+/// Starts a server with these options, which must fail.
+fn start(options: &[&str]) -> Finished {
+    run(&[&["-s", "0", "localhost:22"], options].concat(), &[])
+}
+
 #[test]
-fn only_a_public_port_without_a_key_is_warned_of_and_not_if_that_is_on_purpose() {
-    let origin = Origin::start();
-    let warned = |mode: &str, listen: &str, options: &[&str]| {
-        let connect = if mode == "-s" { origin.addr() } else { "192.0.2.1:9".parse().unwrap() };
-        let proxy = Proxy::start(&[&[mode, listen, &connect.to_string()], options].concat());
-        proxy.terminate();
-        proxy.wait_for("stopped");
-        proxy.count("no_key")
-    };
-    assert_eq!(warned("-s", "0.0.0.0:0", &[]), 1);
-    assert_eq!(warned("-s", "0.0.0.0:0", &["--plain"]), 0);
-    assert_eq!(warned("-s", "127.0.0.1:0", &[]), 0);
-    assert_eq!(warned("-c", "127.0.0.1:0", &[]), 1);
-    assert_eq!(warned("-c", "127.0.0.1:0", &["--plain"]), 0);
+fn a_key_file_that_can_not_be_used_is_refused_with_its_name_and_a_cure() {
     let folder = TempDir::new();
+    let (site, own) = (keygen(&folder, "site.key", &[]), keygen(&folder, "own.key", &["--pair"]));
+    failed(&run(&["keygen", &site], &[]), &[&site, "exists already"]);
+    failed(&start(&["-k", &folder.text("none")]), &["No such file", "none"]);
+    failed(&start(&["-k", &folder.write("text", "hello")]), &["this is no key", "keygen"]);
+    failed(&start(&["-k", &own]), &["nobody is accepted", "--peers"]);
+    let list = folder.write("list", "x");
+    failed(&start(&["-k", &site, "--peers", &list]), &["list: line 1: this is no key"]);
+    failed(&run(&["pubkey", &site], &[]), &["no public half", "keygen --pair"]);
+    let peers = folder.write("list", pubkey(&own));
+    failed(&start(&["--peers", &peers]), &["without a key of this side", "-k KEY"]);
+    failed(&run(&["pubkey", &peers], &[]), &["the public half"]);
+    fs::set_permissions(&site, Permissions::from_mode(0o640)).unwrap();
+    failed(&start(&["-k", &site]), &["mode 640", "chmod 600", &site]);
+    let variable = [("STRIPER_KEY_FILE", site.as_str())];
+    failed(&run(&["-s", "0", "localhost:22"], &variable), &["mode 640"]);
+}
+
+#[test]
+fn a_list_with_the_own_key_of_its_side_has_a_warning() {
+    let (folder, origin) = (TempDir::new(), Origin::start());
+    let [own, laptop] = ["own.key", "laptop.key"].map(|name| keygen(&folder, name, &["--pair"]));
+    let list = folder.write("list", pubkey(&own));
+    let server = Proxy::server(origin.addr(), &["-k", &own, "--peers", &list]);
+    let told = server.wait_for("own_key_listed");
+    assert_eq!((told.text("list"), told.text("key")), (list.as_str(), "own"), "{told}");
+    fs::write(&list, pubkey(&laptop)).unwrap();
+    server.hang_up();
+    server.wait_for("keys_read");
+    assert_eq!(server.count("own_key_listed"), 1, "a right list has none");
+}
+
+#[test]
+fn only_a_public_port_without_key_and_without_plain_has_a_warning() {
+    let (folder, target) = (TempDir::new(), Origin::start().addr().to_string());
     let key = keygen(&folder, "site.key", &[]);
-    assert_eq!(warned("-s", "0.0.0.0:0", &["-k", &key]), 0);
-    assert_eq!(warned("-c", "127.0.0.1:0", &["-k", &key]), 0);
+    // TEST-NET-1 (RFC 5737).
+    let public = "192.0.2.1:9";
+    for (mode, listen, connect, options, count) in [
+        ("-s", "0.0.0.0:0", target.as_str(), &[][..], 1),
+        ("-s", "0.0.0.0:0", &target, &["--plain"], 0),
+        ("-s", "0.0.0.0:0", &target, &["-k", &key], 0),
+        ("-s", "127.0.0.1:0", &target, &[], 0),
+        ("-c", "127.0.0.1:0", public, &[], 1),
+        ("-c", "127.0.0.1:0", public, &["--plain"], 0),
+        ("-c", "127.0.0.1:0", public, &["-k", &key], 0),
+    ] {
+        let mut proxy = Proxy::start(&[&[mode, listen, connect], options].concat());
+        proxy.stop();
+        assert_eq!(proxy.count("no_key"), count, "{mode} {listen} {options:?}");
+    }
 }
 
 #[test]
@@ -279,10 +262,8 @@ fn a_file_that_belongs_to_another_user_is_refused() {
         if let Err(error) = chown(file, Some(12_345), None) {
             return skip(format!("files can't be given to another user ({error}); root can"));
         }
-        let done = run(&["-s", "0", "localhost:22", "-k", &key, "--peers", &peers], &[]);
-        assert_eq!(done.code, Some(8), "{}", done.stderr);
-        assert!(done.stderr.contains("belongs to another user (12345)"), "{}", done.stderr);
-        assert!(done.stderr.contains(file), "{}", done.stderr);
+        let done = start(&["-k", &key, "--peers", &peers]);
+        failed(&done, &["belongs to another user (12345)", file]);
         chown(file, Some(0), None).unwrap();
     }
 }

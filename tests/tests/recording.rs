@@ -1,4 +1,4 @@
-//! `--trace`: what the real program records is what the engine does, on both sides, whatever
+//! `--trace`: a trace of the real program has all that the engine does, on both sides, whatever
 //! happens to the stripes.
 
 use std::fs::{self, Permissions};
@@ -10,12 +10,9 @@ use std::time::Duration;
 use striper_core::trace::Trace;
 use striper_tests::stranger::Stranger;
 use striper_tests::{
-    Event, Finished, LIMIT, Origin, Pattern, Proxy, Route, TempDir, binary, expect_reset, finish,
-    reset, run, skip,
+    DOWN, Event, Finished, LIMIT, Origin, Pair, Proxy, Route, TempDir, UP, binary, exchange,
+    expect_reset, finish, reset, run, skip,
 };
-
-const UP: Pattern = Pattern(1);
-const DOWN: Pattern = Pattern(2);
 
 fn read(path: &Path) -> Trace {
     let text = fs::read_to_string(path).expect("a trace");
@@ -25,7 +22,7 @@ fn read(path: &Path) -> Trace {
     trace
 }
 
-/// Asks again and again: nobody tells when a file has grown.
+/// Asks again and again, because there is no event when a file has grown.
 fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let pause = Duration::from_millis(20);
     for _ in 0..LIMIT.as_millis() / pause.as_millis() {
@@ -38,14 +35,13 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 #[test]
-fn both_sides_replay_what_they_recorded() {
+fn the_traces_of_both_sides_replay() {
     let (files, origin, route) = (TempDir::new(), Origin::start(), Route::new());
     let (here, there) = (files.text("client"), files.text("server"));
-    let mut server = Proxy::server(origin.addr().ip(), origin.addr(), &["--trace", &there]);
-    route.lead_to(server.addr());
-    let mut client = Proxy::client(origin.addr().ip(), route.addr(), &["--trace", &here]);
-    let mut near = striper_tests::connect(client.addr());
-    let mut far = origin.accept();
+    let options = [&here, &there].map(|file| ["--trace", file]);
+    let Pair { mut client, mut server } =
+        Pair::with(Some(&route), origin.addr(), &options[0], &options[1]);
+    let (mut near, mut far) = (client.connect(), origin.accept());
     UP.send(&mut near, 0..3_000_000);
     UP.expect(&mut far, 0..3_000_000);
     route.reset_one();
@@ -57,13 +53,11 @@ fn both_sides_replay_what_they_recorded() {
     finish(&near);
     finish(&far);
     UP.expect_all(&mut far, 3_000_100..3_000_100);
-    let mut broken = striper_tests::connect(client.addr());
+    let mut broken = client.connect();
     reset(origin.accept());
     expect_reset(&mut broken);
-    client.terminate();
-    assert_eq!(client.exit_code(), Some(0));
-    server.terminate();
-    assert_eq!(server.exit_code(), Some(0));
+    client.stop();
+    server.stop();
     for path in [&here, &there] {
         let trace = read(Path::new(path));
         assert_eq!(trace.end.as_deref(), Some("session over"), "{path}");
@@ -75,21 +69,19 @@ fn both_sides_replay_what_they_recorded() {
 }
 
 #[test]
-fn each_session_of_a_server_has_a_trace_and_a_crash_leaves_one_that_plays() {
+fn each_session_of_a_server_has_a_trace_which_plays_after_a_crash() {
     let (files, origin) = (TempDir::new(), Origin::start());
     let path = files.text("trace");
-    let mut server = Proxy::server(origin.addr().ip(), origin.addr(), &["--trace", &path]);
+    let mut server = Proxy::server(origin.addr(), &["--trace", &path]);
     let clients = [(); 2].map(|()| {
-        let client = Proxy::client(origin.addr().ip(), server.addr(), &[]);
-        let (mut near, mut far) = (striper_tests::connect(client.addr()), origin.accept());
-        UP.send(&mut near, 0..1000);
-        UP.expect(&mut far, 0..1000);
-        (client, near, far)
+        let client = Proxy::client(server.addr(), &[]);
+        let open = client.open(&origin);
+        (client, open)
     });
-    // What was recorded reaches the file without the end of anything.
+    // Records reach the file before a session ends.
     let second = files.join("trace.2");
     until("the second trace is written", || {
-        fs::read_to_string(&second).is_ok_and(|text| text.contains("deliver 1 1000"))
+        fs::read_to_string(&second).is_ok_and(|text| text.contains("deliver 1 10"))
     });
     server.kill();
     drop(clients);
@@ -99,35 +91,33 @@ fn each_session_of_a_server_has_a_trace_and_a_crash_leaves_one_that_plays() {
     }
 }
 
-#[test]
-fn a_trace_that_can_not_be_created_ends_the_program_at_once() {
-    for side in ["-s", "-c"] {
-        let done = run(&[side, "0", "127.0.0.1:9", "--trace", "/nowhere/at/all"], &[]);
-        assert_eq!(done.code, Some(2), "{}", done.stderr);
-        assert!(
-            done.stderr.contains("/nowhere/at/all") && done.stderr.contains("mkdir -p /nowhere/at"),
-            "{}",
-            done.stderr
-        );
-    }
-    let done = run(&["relay", "0", "127.0.0.1:9", "--trace", "x"], &[]);
-    assert!(
-        done.code == Some(2) && done.stderr.contains("it is for striper-cli -s or -c"),
-        "{}",
-        done.stderr
-    );
+#[track_caller]
+fn refused(args: &[&str], code: i32, parts: &[&str]) {
+    let done = run(args, &[]);
+    assert_eq!(done.code, Some(code), "{args:?}: {}", done.stderr);
+    assert!(parts.iter().all(|part| done.stderr.contains(part)), "{args:?}: {}", done.stderr);
 }
 
-/// Records a session on a server side, and returns how it told of its traces.
+#[test]
+fn a_trace_that_can_not_be_created_ends_the_program_at_once() {
+    let (files, origin) = (TempDir::new(), Origin::start());
+    let path = files.text("trace");
+    let _first = Proxy::server(origin.addr(), &["--trace", &path]);
+    for side in ["-s", "-c"] {
+        let to = |path| [side, "0", "127.0.0.1:9", "--trace", path];
+        refused(&to("/nowhere/at/all"), 2, &["/nowhere/at/all", "mkdir -p /nowhere/at"]);
+        refused(&to(&path), 2, &["another process is writing to it"]);
+    }
+}
+
+/// Records sessions of a server, and returns its events about stopped traces.
 fn record(path: &str, sessions: usize) -> Vec<Event> {
     let origin = Origin::start();
     let options = ["--trace", path, "--drain-timeout", "0s"];
-    let mut server = Proxy::server(origin.addr().ip(), origin.addr(), &options);
+    let mut server = Proxy::server(origin.addr(), &options);
     for _ in 0..sessions {
-        let client = Proxy::client(origin.addr().ip(), server.addr(), &[]);
-        let (mut near, mut far) = (striper_tests::connect(client.addr()), origin.accept());
-        UP.send(&mut near, 0..1000);
-        UP.expect(&mut far, 0..1000);
+        let client = Proxy::client(server.addr(), &[]);
+        client.open(&origin);
     }
     server.terminate();
     server.exit_code();
@@ -135,7 +125,7 @@ fn record(path: &str, sessions: usize) -> Vec<Event> {
 }
 
 #[test]
-fn an_earlier_trace_is_replaced_by_one_for_this_user_alone() {
+fn an_earlier_trace_is_replaced_by_one_that_only_this_user_can_read() {
     let files = TempDir::new();
     let path = files.text("trace");
     assert!(record(&path, 1).is_empty());
@@ -164,8 +154,7 @@ fn a_start_that_fails_leaves_an_earlier_trace_as_it_is() {
     ] {
         let unknown = ["--congestion", "unheard_of"];
         let options = if code == 2 { &unknown[..] } else { &[] };
-        let done = run(&[&args[..], options, &["--trace", &trace]].concat(), &[]);
-        assert_eq!(done.code, Some(code), "{}", done.stderr);
+        refused(&[&args[..], options, &["--trace", &trace]].concat(), code, &[]);
         assert_eq!(folder.read("old.trace"), b"striper trace 1\n", "{args:?}");
     }
 }
@@ -177,9 +166,8 @@ fn a_trace_never_takes_the_place_of_another_file() {
     run(&["keygen", &key], &[]).success();
     let before = files.read("striper.key");
     for side in ["-s", "-c"] {
-        let done = run(&[side, "0", "127.0.0.1:9", "-k", &key, "--trace", &key], &[]);
-        assert_eq!(done.code, Some(2), "{}", done.stderr);
-        assert!(done.stderr.contains("something else is in it"), "{}", done.stderr);
+        let args = [side, "0", "127.0.0.1:9", "-k", &key, "--trace", &key];
+        refused(&args, 2, &["something else is in it"]);
     }
     assert_eq!(files.read("striper.key"), before);
     // The same holds for the files of later sessions.
@@ -191,7 +179,7 @@ fn a_trace_never_takes_the_place_of_another_file() {
     assert!(!files.join("trace.3").exists());
 }
 
-/// A shell has just made the file of the log, so that it is empty.
+/// A shell has just made the file of the log, so it is empty.
 #[test]
 fn a_trace_does_not_take_the_place_of_the_log() {
     let files = TempDir::new();
@@ -203,61 +191,42 @@ fn a_trace_does_not_take_the_place_of_the_log() {
     assert!(told.contains("output goes there already"), "{told}");
 }
 
+/// Without a handler of SIGXFSZ, the system ends a program that reaches the limit of file sizes.
 #[test]
-fn two_processes_do_not_record_to_one_file() {
+fn a_full_disk_or_a_limit_of_file_sizes_stops_only_the_trace() {
     let (files, origin) = (TempDir::new(), Origin::start());
-    let path = files.text("trace");
-    let _first = Proxy::server(origin.addr().ip(), origin.addr(), &["--trace", &path]);
-    let second = run(&["-c", "0", "127.0.0.1:9", "--trace", &path], &[]);
-    assert_eq!(second.code, Some(2), "{}", second.stderr);
-    assert!(second.stderr.contains("another process is writing to it"), "{}", second.stderr);
-}
-
-#[test]
-fn a_full_disk_stops_the_trace_and_no_connection() {
+    let server = Proxy::server(origin.addr(), &["--trace", &files.text("trace")]);
+    server.limit_file_size(2_000);
+    assert_trace_stops(&server, &origin, "File too large");
     if !Path::new("/dev/full").exists() {
         return skip("there is no /dev/full");
     }
-    let origin = Origin::start();
-    let server = Proxy::server(origin.addr().ip(), origin.addr(), &["--trace", "/dev/full"]);
+    let server = Proxy::server(origin.addr(), &["--trace", "/dev/full"]);
     assert_trace_stops(&server, &origin, "No space left");
-}
-
-/// By itself the system ends a program that reaches this limit (SIGXFSZ).
-#[test]
-fn a_limit_of_file_sizes_stops_the_trace_and_no_connection() {
-    let (files, origin) = (TempDir::new(), Origin::start());
-    let options = ["--trace", &files.text("trace")];
-    let server = Proxy::server(origin.addr().ip(), origin.addr(), &options);
-    server.limit_file_size(2_000);
-    assert_trace_stops(&server, &origin, "File too large");
 }
 
 /// A transfer makes the trace stop for this cause, and goes on.
 fn assert_trace_stops(server: &Proxy, origin: &Origin, cause: &str) {
-    let client = Proxy::client(origin.addr().ip(), server.addr(), &[]);
-    let (mut near, mut far) = (striper_tests::connect(client.addr()), origin.accept());
-    UP.send(&mut near, 0..1_000_000);
-    UP.expect(&mut far, 0..1_000_000);
-    // The thread has tried by now, or tries while more comes.
+    let client = Proxy::client(server.addr(), &[]);
+    let (near, far) = (client.connect(), origin.accept());
+    exchange(&near, &far, 0..1_000_000);
+    // The trace's thread has tried to write by now, or will do so soon.
     let mut at = 1_000_000;
     until("the trace has stopped", || {
-        UP.send(&mut near, at..at + 1000);
-        UP.expect(&mut far, at..at + 1000);
+        exchange(&near, &far, at..at + 1000);
         at += 1000;
         server.count("trace_stopped") > 0
     });
     let stopped = server.wait_for("trace_stopped");
     assert!(stopped.text("cause").contains(cause), "{stopped}");
-    DOWN.send(&mut far, 0..1_000_000);
-    DOWN.expect(&mut near, 0..1_000_000);
+    exchange(&near, &far, at..at + 1_000_000);
     assert_eq!(server.count("trace_stopped"), 1);
 }
 
 #[test]
-fn a_device_takes_the_traces_of_all_sessions_and_no_file_is_made_beside_it() {
+fn a_device_takes_the_traces_of_all_sessions() {
     let origin = Origin::start();
-    let server = Proxy::server(origin.addr().ip(), origin.addr(), &["--trace", "/dev/null"]);
+    let server = Proxy::server(origin.addr(), &["--trace", "/dev/null"]);
     let _sessions = [7, 8].map(|number| Stranger::join(server.addr(), number));
     assert_eq!(server.count("trace_stopped"), 0);
     assert!(!Path::new("/dev/null.2").exists());

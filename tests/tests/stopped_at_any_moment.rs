@@ -1,18 +1,15 @@
-//! SIGTERM at twenty moments of a transfer, a server side or a client side each time, with time to
-//! finish or with none: whatever arrives is the beginning of what was sent, and an end that looks
-//! clean is one.
+//! SIGTERM at twenty moments of a transfer, for a server or a client, with time to finish or
+//! without. Every receiver gets the beginning of the data, and a clean end only after all of it.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::thread;
-use striper_tests::{Origin, Pattern, Proxy, connect, take_little, try_finish};
+use striper_tests::{DOWN, Origin, Pair, Pattern, UP, take_little, try_finish};
 
-const UP: Pattern = Pattern(1);
-const DOWN: Pattern = Pattern(2);
 const TOTAL: u64 = 6_000_000;
 const MOMENTS: u64 = 20;
 
-/// Sends all, as far as it gets, and waits for the other end's.
+/// Sends as much as possible, and waits for the other end's.
 fn send(pattern: Pattern, mut stream: TcpStream) -> thread::JoinHandle<()> {
     thread::spawn(move || {
         // The reset may also come between the last byte and the end.
@@ -22,32 +19,31 @@ fn send(pattern: Pattern, mut stream: TcpStream) -> thread::JoinHandle<()> {
     })
 }
 
-/// Receives until the end, calls `at` once that much has come, and says whether all came and then a
-/// clean end. A part is the beginning.
+/// Receives until the end, calls `at` after so many bytes, and returns whether all bytes and then a
+/// clean end came.
 fn receive(pattern: Pattern, mut stream: TcpStream, moment: u64, at: impl FnOnce()) -> bool {
     take_little(&stream);
     let mut got = vec![0; moment as usize];
-    stream.read_exact(&mut got).expect("what comes before the signal");
+    stream.read_exact(&mut got).expect("the bytes before the signal");
     at();
     let clean = stream.read_to_end(&mut got).is_ok();
-    assert!(got == pattern.bytes(0..got.len() as u64), "what arrives is the beginning");
+    pattern.check(0, &got);
     let whole = got.len() as u64 == TOTAL;
     assert!(whole || !clean, "{} of {TOTAL} bytes and then a clean end", got.len());
     whole && clean
 }
 
-/// A transfer each way; at this moment one side is told to stop. Whether both came to their end,
-/// and the exit code.
+/// A transfer each way; at this moment one side is told to stop. Returns whether both transfers
+/// were complete, and the exit code.
 ///
-/// Each has a connection of its own: the system tells of a reset only once, and the sender's write
-/// could hear of it instead of the receiver's read.
+/// Each transfer has a connection of its own. The system reports a reset only once, so the sender's
+/// write could take the report from the receiver's read.
 fn stop_at(moment: u64, client_side: bool, drain: &str) -> (bool, i32) {
     let origin = Origin::start();
     let options = ["--drain-timeout", drain];
-    let server = Proxy::server(origin.addr().ip(), origin.addr(), &options);
-    let client = Proxy::client(origin.addr().ip(), server.addr(), &options);
-    let (up, above) = (connect(client.addr()), origin.accept());
-    let (below, down) = (connect(client.addr()), origin.accept());
+    let Pair { client, server } = Pair::with(None, origin.addr(), &options, &options);
+    let (up, above) = (client.connect(), origin.accept());
+    let (below, down) = (client.connect(), origin.accept());
     let sending = [send(UP, up), send(DOWN, down)];
     let mut stopped = if client_side { client } else { server };
     let down = thread::spawn(move || receive(DOWN, below, 0, || {}));
@@ -70,12 +66,12 @@ fn at_each_moment(drain: &str) -> Vec<(bool, i32)> {
 }
 
 #[test]
-fn with_time_to_finish_everything_arrives_whenever_the_signal_comes() {
+fn with_time_to_finish_all_data_arrives_whenever_the_signal_comes() {
     assert_eq!(at_each_moment("10m"), [(true, 0); MOMENTS as usize / 2]);
 }
 
 #[test]
-fn without_time_to_finish_nothing_that_is_cut_looks_whole_whenever_the_signal_comes() {
+fn without_time_to_finish_no_cut_transfer_has_a_clean_end() {
     let runs = at_each_moment("0s");
     assert!(runs.iter().all(|(whole, code)| *code == 7 || (*whole && *code == 0)), "{runs:?}");
     assert!(runs.iter().any(|(whole, _)| !whole), "nothing was ever cut");

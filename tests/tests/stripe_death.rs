@@ -1,39 +1,33 @@
-//! Stripes die in the middle of transfers, and no byte is lost, twisted or doubled.
+//! Stripes die in the middle of transfers, and no byte is lost, changed or doubled.
 
-use std::net::TcpStream;
 use std::thread;
-use striper_tests::{Origin, Pair, Pattern, Route, finish};
+use striper_tests::{DOWN, Origin, Pair, Proxy, Route, UP, exchange, finish};
 
-/// More than windows and sockets hold: what is read to a third has not all been sent.
+/// More than windows and sockets hold, so a third can arrive before all is sent.
 const SIZE: u64 = 64 << 20;
-const UP: Pattern = Pattern(1);
-const DOWN: Pattern = Pattern(2);
 
-/// Both directions at once, with `fault` when the client has a third and the server has a third.
-fn transfer(pair: &Pair, origin: &Origin, fault: impl FnOnce()) {
-    let (client, server) = (pair.connect(), origin.accept());
-    let expect =
-        |mut stream: &TcpStream, pattern: Pattern, from, to| pattern.expect(&mut stream, from..to);
+/// A transfer both ways over a pair, with `fault` when a third has arrived at both ends. All goes
+/// on in one session.
+fn transfer(fault: impl FnOnce(&Route, &Pair)) -> (Route, Pair) {
+    let (route, origin) = (Route::new(), Origin::start());
+    let pair = Pair::over(&route, origin.addr());
+    let (local, target) = (pair.client.connect(), origin.accept());
     thread::scope(|scope| {
-        for (stream, pattern) in [(&client, UP), (&server, DOWN)] {
+        for (stream, pattern) in [(&local, UP), (&target, DOWN)] {
             scope.spawn(move || {
                 pattern.send(&mut &*stream, 0..SIZE);
                 finish(stream);
             });
         }
-        let third = scope.spawn(|| expect(&server, UP, 0, SIZE / 3));
-        expect(&client, DOWN, 0, SIZE / 3);
+        let third = scope.spawn(|| UP.expect(&mut &target, 0..SIZE / 3));
+        DOWN.expect(&mut &local, 0..SIZE / 3);
         third.join().expect("a third");
-        fault();
-        scope.spawn(|| UP.expect_all(&mut &server, SIZE / 3..SIZE));
-        DOWN.expect_all(&mut &client, SIZE / 3..SIZE);
+        fault(&route, &pair);
+        scope.spawn(|| UP.expect_all(&mut &target, SIZE / 3..SIZE));
+        DOWN.expect_all(&mut &local, SIZE / 3..SIZE);
     });
-}
-
-fn over_a_route() -> (Route, Origin, Pair) {
-    let (route, origin) = (Route::new(), Origin::start());
-    let pair = Pair::over(&route, origin.addr());
-    (route, origin, pair)
+    assert_one_session(&pair);
+    (route, pair)
 }
 
 fn assert_one_session(pair: &Pair) {
@@ -42,86 +36,75 @@ fn assert_one_session(pair: &Pair) {
     }
 }
 
+fn wait_for_four_losses(proxy: &Proxy) {
+    proxy.wait_for_some("the loss of all stripes", 4, |event| event.is("stripe_lost"));
+}
+
 #[test]
 fn a_transfer_survives_the_reset_of_a_stripe_and_a_new_one_takes_its_place() {
-    let (route, origin, pair) = over_a_route();
-    transfer(&pair, &origin, || route.reset_one());
+    let (_route, pair) = transfer(|route, _| route.reset_one());
     for proxy in [&pair.client, &pair.server] {
         proxy.wait_for("stripe_lost");
         proxy.wait_for_any("a fifth stripe", |event| {
             event.is("stripe_up") && event.number("stripe") == 4
         });
     }
-    assert_one_session(&pair);
 }
 
 #[test]
 fn a_transfer_survives_the_reset_of_all_stripes() {
-    let (route, origin, pair) = over_a_route();
-    transfer(&pair, &origin, || route.reset_all());
-    let lost =
-        pair.client.wait_for_some("all stripes to be lost", 4, |event| event.is("stripe_lost"));
+    let (_route, pair) = transfer(|route, _| route.reset_all());
+    let is_loss = |event: &striper_tests::Event| event.is("stripe_lost");
+    let lost = pair.client.wait_for_some("the loss of all stripes", 4, is_loss);
     assert_eq!(lost.last().map(|event| event.number("live")), Some(0), "all at once");
-    assert_one_session(&pair);
 }
 
 #[test]
 fn a_transfer_survives_the_reset_of_one_stripe_after_another() {
-    let (route, origin, pair) = over_a_route();
-    transfer(&pair, &origin, || {
+    transfer(|route, pair| {
         for death in 1..=12 {
             route.reset_one();
-            pair.client.wait_for_some("another stripe", 4 + death, |event| event.is("stripe_up"));
+            let is_up = |event: &striper_tests::Event| event.is("stripe_up");
+            pair.client.wait_for_some("another stripe", 4 + death, is_up);
         }
     });
-    assert_one_session(&pair);
 }
 
 #[test]
-fn a_transfer_survives_a_stripe_that_passes_nothing_any_more() {
-    let (route, origin, pair) = over_a_route();
-    transfer(&pair, &origin, || route.silence_one());
-    // Whoever notices first tells the other.
+fn a_transfer_survives_a_stripe_that_has_become_silent() {
+    let (_route, pair) = transfer(|route, _| route.silence_one());
+    // The side that notices it first tells the other.
     let reasons = [&pair.client, &pair.server]
         .map(|proxy| proxy.wait_for("stripe_lost").text("reason").to_owned());
     assert!(reasons.iter().any(|reason| reason == "nothing acknowledged any more"), "{reasons:?}");
-    assert_one_session(&pair);
 }
 
 #[test]
 fn a_transfer_survives_the_silence_of_the_whole_route() {
-    let (route, origin, pair) = over_a_route();
-    transfer(&pair, &origin, || {
+    transfer(|route, pair| {
         route.silence();
-        let lost = |event: &striper_tests::Event| event.is("stripe_lost");
-        pair.client.wait_for_some("all stripes to be lost", 4, lost);
-        pair.server.wait_for_some("all stripes to be lost", 4, lost);
+        [&pair.client, &pair.server].into_iter().for_each(wait_for_four_losses);
         route.heal();
     });
-    assert_one_session(&pair);
 }
 
-/// What comes late from a stripe that was given up does no harm.
+/// Bytes that come late from a stripe that was given up do no harm.
 #[test]
-fn a_transfer_survives_stripes_that_come_back_from_the_dead() {
-    let (route, origin, pair) = over_a_route();
-    transfer(&pair, &origin, || {
+fn a_transfer_survives_a_lost_stripe_that_speaks_again() {
+    transfer(|route, pair| {
         route.silence_one();
         pair.client.wait_for("stripe_lost");
         route.silence_one();
         route.heal();
     });
-    assert_one_session(&pair);
 }
 
 #[test]
 fn an_idle_connection_survives_the_reset_of_all_stripes() {
-    let (route, origin, pair) = over_a_route();
-    let (mut client, mut server) = (pair.connect(), origin.accept());
+    let (route, origin) = (Route::new(), Origin::start());
+    let pair = Pair::over(&route, origin.addr());
+    let (local, target) = (pair.client.connect(), origin.accept());
     route.reset_all();
-    UP.send(&mut client, 0..10);
-    UP.expect(&mut server, 0..10);
-    DOWN.send(&mut server, 0..10);
-    DOWN.expect(&mut client, 0..10);
+    exchange(&local, &target, 0..10);
     assert_one_session(&pair);
 }

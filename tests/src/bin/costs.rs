@@ -72,8 +72,8 @@ fn median(all: &[Figures], of: fn(&Figures) -> f64) -> f64 {
 fn measure(key: Option<&str>) -> Figures {
     let options: Vec<&str> = key.iter().flat_map(|key| ["-k", key]).collect();
     let origin = Origin::start();
-    let server = Proxy::server(origin.addr().ip(), origin.addr(), &options);
-    let client = Proxy::client(origin.addr().ip(), server.addr(), &options);
+    let server = Proxy::server(origin.addr(), &options);
+    let client = Proxy::client(server.addr(), &options);
     client.wait_for_some("stripes", 4, |event| event.is("stripe_up"));
     let before = server.cpu() + client.cpu();
     let time = bulk(client.addr(), &origin);

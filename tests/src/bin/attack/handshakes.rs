@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use striper_tests::stranger::{Stranger, create, hello, join};
-use striper_tests::{Origin, Pattern, Proxy, connect};
+use striper_tests::{Origin, Pair, Proxy, exchange};
 
 const CALLERS: usize = 10_000;
 const ADDRESSES: usize = 50;
@@ -31,10 +31,9 @@ const CLIENT_HELLO: [u8; 12] = [0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3, 7];
 pub fn run(key: Option<&KeyFile>) -> bool {
     let options: Vec<&str> = key.iter().flat_map(|key| key.options()).collect();
     let origin = Origin::start();
-    let server = Proxy::server(origin.addr().ip(), origin.addr(), &options);
-    let client = Proxy::client(origin.addr().ip(), server.addr(), &options);
+    let Pair { client, server } = Pair::with(None, origin.addr(), &options, &options);
     let port = key.map_or(server.addr(), |key| tunnel(server.addr(), key.tls()));
-    let (mut here, mut there) = (connect(client.addr()), origin.accept());
+    let (here, there) = (client.connect(), origin.accept());
     let _first = Stranger::join(port, SESSION);
     let (alone, _) = joins(port, 1);
     let calm = server.memory().0;
@@ -58,12 +57,10 @@ pub fn run(key: Option<&KeyFile>) -> bool {
         under[0], under[1], under[2]
     );
     let newcomer = Instant::now();
-    let second =
-        Proxy::client(origin.addr().ip(), server.addr(), &[&["-n", "64"], &options[..]].concat());
+    let second = Proxy::client(server.addr(), &[&["-n", "64"], &options[..]].concat());
     second.wait_for_any("64 stripes", |event| event.is("stripe_up") && event.number("live") == 64);
     let newcomer = newcomer.elapsed();
-    Pattern(1).send(&mut here, 0..1_000_000);
-    Pattern(1).expect(&mut there, 0..1_000_000);
+    exchange(&here, &there, 0..1_000_000);
     let (now, peak) = server.memory();
     println!("  {rate:.0} calls a second meanwhile");
     println!("  64 stripes of a new client under attack: {} ms", newcomer.as_millis());

@@ -5,11 +5,11 @@ use crate::handshakes::mib;
 use crate::wire::{KeyFile, tunnel};
 use std::collections::VecDeque;
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
+use striper_tests::Proxy;
 use striper_tests::stranger::{FIRST_EARLY, Stranger, frame};
-use striper_tests::{Proxy, connect};
 
 /// The limit that the server side is given, in MiB, and what it may have beside.
 const LIMIT: u64 = 64;
@@ -43,7 +43,7 @@ pub fn run(name: &str, attack: Attack, key: Option<&KeyFile>) -> bool {
     let limit = format!("memory={LIMIT}MiB");
     let options: Vec<&str> = key.iter().flat_map(|key| key.options()).collect();
     let limited = [&["--limit", &limit], &options[..]].concat();
-    let server = Proxy::server(IpAddr::V4(Ipv4Addr::LOCALHOST), target, &limited);
+    let server = Proxy::server(target, &limited);
     let port = key.map_or(server.addr(), |key| tunnel(server.addr(), key.tls()));
     let (calm, begin) = (server.memory().0, Instant::now());
     let attack = thread::spawn(move || attack(port));
@@ -68,11 +68,11 @@ pub fn run(name: &str, attack: Attack, key: Option<&KeyFile>) -> bool {
 /// How long an honest client's connections took, one after another for a while, in ms: the median
 /// and the longest.
 fn honest(server: &Proxy, options: &[&str]) -> [f64; 2] {
-    let client = Proxy::client(server.addr().ip(), server.addr(), options);
+    let client = Proxy::client(server.addr(), options);
     let (begin, mut times) = (Instant::now(), Vec::new());
     while begin.elapsed() < TIME {
         let call = Instant::now();
-        let mut stream = connect(client.addr());
+        let mut stream = client.connect();
         stream.write_all(b"honest").expect("a connection");
         match stream.read(&mut [0; 1]) {
             Ok(1) => times.push(call.elapsed().as_secs_f64() * 1e3),
