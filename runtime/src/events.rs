@@ -13,6 +13,8 @@ impl Events {
     }
 
     pub fn tell(&self, event: Event) {
+        #[cfg(feature = "tracing")]
+        crate::traced::tell(&event);
         if let Some(listener) = &self.0 {
             listener(event);
         }

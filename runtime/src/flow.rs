@@ -6,9 +6,13 @@ use crate::pipe::memory::MemoryPipe;
 use crate::pipe::{Pipe, Received};
 use crate::report::{FlowEnd, FlowReport};
 use bytes::Buf;
+use smol::future::block_on;
 use smol::io::{AsyncRead, AsyncWrite};
-use std::io;
+use smol::io::{AsyncReadExt, AsyncWriteExt};
+use std::fmt;
+use std::io::{self, Read, Write};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use striper_core::Reason;
 
@@ -18,16 +22,32 @@ pub struct Flow {
     pipe: MemoryPipe,
     finished: bool,
     report: Receiver<FlowReport>,
+    /// The thread that carries it goes on as long as this exists. Dropped after the pipe.
+    keep: Option<Arc<dyn Send + Sync>>,
 }
 
 impl Flow {
     pub(crate) fn new(pipe: MemoryPipe, report: Receiver<FlowReport>) -> Self {
-        Flow { pipe, finished: false, report }
+        Flow { pipe, finished: false, report, keep: None }
     }
 
-    /// A broken pipe says only that; the report of the flow says why.
-    fn explain(&mut self, error: io::Error) -> io::Error {
-        match self.report.try_take().map(|report| report.end) {
+    pub(crate) fn keeping(self, keep: Arc<dyn Send + Sync>) -> Self {
+        Flow { keep: Some(keep), ..self }
+    }
+
+    /// The flow for a program that blocks.
+    pub fn into_blocking(self) -> BlockingFlow {
+        BlockingFlow(self)
+    }
+
+    /// A broken pipe says only that; the report of the flow says why. From another thread it may
+    /// come a moment later.
+    fn poll_explain(&mut self, cx: &mut Context<'_>, error: io::Error) -> Poll<io::Error> {
+        let report = match self.keep {
+            Some(_) => ready!(Pin::new(&mut self.report).poll(cx)),
+            None => self.report.try_take(),
+        };
+        Poll::Ready(match report.map(|report| report.end) {
             Some(FlowEnd::Refused(Reason::ConnectionRefused)) => io::Error::new(
                 io::ErrorKind::ConnectionRefused,
                 Reason::ConnectionRefused.to_string(),
@@ -36,21 +56,41 @@ impl Flow {
             Some(FlowEnd::Reset(reason)) => io::Error::new(error.kind(), reason.to_string()),
             Some(FlowEnd::Cut(cut)) => io::Error::new(error.kind(), cut.to_string()),
             _ => error,
+        })
+    }
+
+    fn explained<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        polled: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        match polled {
+            Poll::Ready(Err(error)) => self.poll_explain(cx, error).map(Err),
+            other => other,
         }
+    }
+}
+
+impl fmt::Debug for Flow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flow").field("is_kept", &self.keep.is_some()).finish_non_exhaustive()
     }
 }
 
 impl Pipe for Flow {
     fn poll_recv(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<io::Result<Received>> {
-        self.pipe.poll_recv(cx, max).map_err(|error| self.explain(error))
+        let polled = self.pipe.poll_recv(cx, max);
+        self.explained(cx, polled)
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>, data: &mut dyn Buf) -> Poll<io::Result<usize>> {
-        self.pipe.poll_send(cx, data).map_err(|error| self.explain(error))
+        let polled = self.pipe.poll_send(cx, data);
+        self.explained(cx, polled)
     }
 
     fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.pipe.poll_finish(cx).map_err(|error| self.explain(error))
+        let polled = self.pipe.poll_finish(cx);
+        self.explained(cx, polled)
     }
 
     fn abort(&mut self) {
@@ -107,5 +147,38 @@ impl AsyncWrite for Flow {
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pipe::poll_finish(&mut *self, cx)
+    }
+}
+
+/// A flow of a [`Client`](crate::Client) or [`Server`](crate::Server), for a program that blocks.
+/// Dropped before both directions have ended, it resets the flow.
+#[derive(Debug)]
+pub struct BlockingFlow(Flow);
+
+impl BlockingFlow {
+    /// Ends our direction, after all that was written. The other direction goes on.
+    pub fn finish(&mut self) -> io::Result<()> {
+        block_on(self.0.close())
+    }
+
+    /// The flow for a program that does not block.
+    pub fn into_async(self) -> Flow {
+        self.0
+    }
+}
+
+impl Read for BlockingFlow {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        block_on(AsyncReadExt::read(&mut self.0, buf))
+    }
+}
+
+impl Write for BlockingFlow {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        block_on(AsyncWriteExt::write(&mut self.0, buf))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

@@ -1,30 +1,40 @@
-//! Runs [`striper_core`] on real sockets: a [`Client`] beside whoever connects, a [`Server`] beside
-//! what is connected to.
+//! Carries connections over several parallel TCP connections, called stripes: a [`Client`] dials
+//! them, a [`Server`] accepts them. If a stripe breaks, the others carry its bytes.
 //!
-//! All of it runs on one thread, on an [`Executor`] that you drive. A flow is a [`Pipe`] and also
-//! [`AsyncRead`](smol::io::AsyncRead) + [`AsyncWrite`](smol::io::AsyncWrite); closing it finishes
-//! its own direction only, dropping it before both have finished resets it. Programs that join a
-//! flow with a socket use [`Client::carry`] and [`Incoming::carry`], which do so inside the pump,
-//! without a task or a copy for each flow.
+//! This program works on any executor. A web server stands behind the striper server:
 //!
 //! ```
-#![doc = include_str!("../examples/open_a_flow.rs")]
+#![doc = include_str!("../examples/fetch_on_tokio/fetch.rs")]
 //! ```
 //!
-//! A program that runs on tokio, on another executor or on threads gives striper a thread of its
-//! own. It calls `smol::block_on(ex.run(...))` there and talks to that thread over `smol::channel`,
-//! whose ends belong to no executor. Handles and flows stay on their thread.
-//! `examples/own_thread.rs` is such a program.
+//! - A [`Flow`] is one carried connection. It has the `AsyncRead` and `AsyncWrite` of the crate
+//!   `futures`, and of `std::io` as a [`BlockingFlow`]. Closing it ends our direction only.
+//!   Dropping it before both directions have ended resets it.
+//! - [`Client`] and [`Server`] are handles. Each has a thread of its own, so a handle and its flows
+//!   may go to any thread.
+//! - A server takes flows with [`Server::accept`], or connects them to one target with
+//!   [`ServerBuilder::forward_to`]. A [`Target`] is an address for the server's use.
+//! - Without [`keys`] stripes are not encrypted, and every client may call.
+//! - [`Event`]s tell what happens to sessions and stripes. With the feature `tracing` they are
+//!   events of that crate as well.
 //!
-//! Pipes stack: a [`DatagramPipe`] keeps boundaries on a socket or a flow, an [`AtomicPipe`] takes
-//! a send whole, [`Stacked`] puts a session's stripes on either, [`bridge()`] joins any two, and
-//! [`PipeExt`] has their methods as futures. `examples/` in this crate's folder also shows an echo
-//! over datagrams, datagrams over a flow, and a relay.
+//! # The single-threaded face
 //!
-//! The driver, the gate, the bridge and all pipes but the TCP one name neither sockets nor an
-//! executor: they are given a [`clock::Clock`], a [`Dial`] or a [`Listen`], tasks and random
-//! numbers, so they run in virtual time as well ([`Client::start_in`], [`Server::start_in`],
-//! [`bridge_in`]).
+//! A program that runs on smol alone does without the hop to another thread. It gives clients and
+//! servers of the module [`local`] its own executor. They also run in virtual time:
+//! [`start_in`](local::Client::start_in) takes a [`clock::Clock`], a [`Dial`] or a [`Listen`],
+//! tasks and random numbers.
+//!
+//! # Pipes
+//!
+//! A [`Pipe`] is a duplex stream whose two directions end separately. Flows and sockets
+//! ([`TcpPipe`]) are pipes, and pipes stack. A [`DatagramPipe`] keeps boundaries, and an
+//! [`AtomicPipe`] takes a send whole. [`Stacked`] puts stripes on such a stack, [`bridge()`] joins
+//! two pipes, and [`PipeExt`] has their methods as futures. [`Client::carry`] joins a flow with a
+//! pipe on the thread of the client.
+//!
+//! `examples/` in this crate's folder has more: a blocking program, a server that answers flows
+//! itself, datagrams, a relay.
 
 mod admission;
 mod bridge;
@@ -33,6 +43,7 @@ mod driver;
 mod events;
 pub mod files;
 mod flow;
+mod handle;
 mod handover;
 mod pipe;
 mod ports;
@@ -45,6 +56,8 @@ mod system_clock;
 mod target;
 mod tcp;
 mod tls;
+#[cfg(feature = "tracing")]
+mod traced;
 
 /// The single-threaded face: clients and servers on an executor that you drive. Nothing crosses a
 /// thread, and [`start_in`](local::Client::start_in) takes time, connections and random numbers of
@@ -69,7 +82,9 @@ pub use admission::limits::Limits;
 pub use bridge::{Break, BridgeReport, Leg, Legs, Passed, bridge, bridge_in};
 #[doc(hidden)]
 pub use driver::Footprint;
-pub use flow::Flow;
+pub use flow::{BlockingFlow, Flow};
+pub use handle::client::{Client, ClientBuilder};
+pub use handle::server::{Incoming, Server, ServerBuilder};
 pub use pipe::atomic::AtomicPipe;
 pub use pipe::datagram::DatagramPipe;
 pub use pipe::memory::{MemoryPipe, memory_pipe};

@@ -2,14 +2,18 @@
 
 mod common;
 
+#[path = "../examples/answer_flows.rs"]
+mod answer_flows;
+#[path = "../examples/blocking.rs"]
+mod blocking;
 #[path = "../examples/datagram_over_flow.rs"]
 mod datagram_over_flow;
 #[path = "../examples/echo_datagrams.rs"]
 mod echo_datagrams;
-#[path = "../examples/open_a_flow.rs"]
-mod open_a_flow;
-#[path = "../examples/own_thread.rs"]
-mod own_thread;
+#[path = "../examples/fetch_on_tokio/main.rs"]
+mod fetch_on_tokio;
+#[path = "../examples/one_thread.rs"]
+mod one_thread;
 #[path = "../examples/plain_relay.rs"]
 #[allow(dead_code, reason = "its main runs until it is killed")]
 mod plain_relay;
@@ -19,7 +23,22 @@ use striper_runtime::{Listener, PipeExt, dial_tcp};
 
 #[test]
 fn a_flow_arrives_at_the_other_side() {
-    open_a_flow::main().unwrap();
+    one_thread::main().unwrap();
+}
+
+#[test]
+fn a_tokio_task_fetches_a_page() {
+    fetch_on_tokio::main().unwrap();
+}
+
+#[test]
+fn two_threads_that_block_talk() {
+    blocking::main().unwrap();
+}
+
+#[test]
+fn a_server_answers_flows_itself() {
+    answer_flows::main().unwrap();
 }
 
 #[test]
@@ -30,11 +49,6 @@ fn an_echo_over_datagrams_receives_what_was_sent() {
 #[test]
 fn datagrams_keep_their_boundaries_on_a_flow() {
     datagram_over_flow::main().unwrap();
-}
-
-#[test]
-fn a_client_on_a_thread_of_its_own_answers_another_thread() {
-    own_thread::main().unwrap();
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //! all time on fast routes.
 
 use bytes::Bytes;
-use std::cell::{Cell, RefCell};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The size of a buffer in bytes: how much is received at once. Larger costs memory for every chunk
 /// that waits, smaller costs system calls.
@@ -15,16 +16,36 @@ pub const COPIED: usize = SIZE / 8;
 /// How many buffers a thread keeps for the next receive.
 const SPARE: usize = 16;
 
-thread_local! {
-    /// The buffers of all pipes of a thread, so that idle pipes have none.
-    static BUFFERS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+#[derive(Default)]
+struct Pool {
+    spare: Mutex<Vec<Vec<u8>>>,
     /// How many are kept by chunks.
-    static SHARED: Cell<u64> = const { Cell::new(0) };
+    shared: AtomicU64,
 }
 
-/// The filled part of a buffer, which is used again when the last chunk that refers to it is
-/// dropped.
+thread_local! {
+    /// The buffers of all pipes of a thread, so that idle pipes have none.
+    static POOL: Arc<Pool> = Arc::default();
+}
+
+impl Pool {
+    /// No invariant spans a panic, so a poisoned lock is as good as another.
+    fn spare(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn give_back(&self, buffer: Vec<u8>) {
+        let mut spare = self.spare();
+        if spare.len() < SPARE {
+            spare.push(buffer);
+        }
+    }
+}
+
+/// The filled part of a buffer. When the last chunk that refers to it is dropped, on whatever
+/// thread, the thread that received it uses it again.
 struct Shared {
+    pool: Arc<Pool>,
     buffer: Vec<u8>,
     len: usize,
 }
@@ -37,41 +58,36 @@ impl AsRef<[u8]> for Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        let _ = SHARED.try_with(|shared| shared.set(shared.get() - 1));
-        give_back(std::mem::take(&mut self.buffer));
+        self.pool.shared.fetch_sub(1, Ordering::Relaxed);
+        self.pool.give_back(std::mem::take(&mut self.buffer));
     }
 }
 
-/// A buffer of [`SIZE`] bytes, with whatever was in it.
+/// A buffer of [`SIZE`] bytes, with the bytes that were in it before.
 pub fn take() -> Vec<u8> {
-    BUFFERS.with_borrow_mut(Vec::pop).unwrap_or_else(|| vec![0; SIZE])
+    POOL.with(|pool| pool.spare().pop()).unwrap_or_else(|| vec![0; SIZE])
 }
 
 /// Nothing of the buffer is needed any more.
 pub fn give_back(buffer: Vec<u8>) {
-    // While a thread ends there is nowhere to put it.
-    let _ = BUFFERS.try_with(|buffers| {
-        let mut buffers = buffers.borrow_mut();
-        if buffers.len() < SPARE {
-            buffers.push(buffer);
-        }
-    });
+    POOL.with(|pool| pool.give_back(buffer));
 }
 
 /// The first `len` bytes of a buffer, which comes back by itself.
 pub fn share(buffer: Vec<u8>, len: usize) -> Bytes {
     if len > COPIED {
-        SHARED.set(SHARED.get() + 1);
-        return Bytes::from_owner(Shared { buffer, len });
+        let pool = POOL.with(Arc::clone);
+        pool.shared.fetch_add(1, Ordering::Relaxed);
+        return Bytes::from_owner(Shared { pool, buffer, len });
     }
     let copy = Bytes::copy_from_slice(&buffer[..len]);
     give_back(buffer);
     copy
 }
 
-/// How much memory the buffers take that chunks of this thread keep, in bytes.
+/// How much memory the buffers take that chunks received on this thread keep, in bytes.
 pub fn pinned() -> u64 {
-    SHARED.get() * SIZE as u64
+    POOL.with(|pool| pool.shared.load(Ordering::Relaxed)) * SIZE as u64
 }
 
 #[cfg(test)]
@@ -85,7 +101,7 @@ mod tests {
         let part = chunk.split_off(SIZE - 1);
         drop(chunk);
         assert_eq!((pinned() - before, part.len()), (SIZE as u64, 1));
-        drop(part);
+        std::thread::spawn(|| drop(part)).join().unwrap();
         assert_eq!(pinned(), before);
         let small = share(take(), COPIED);
         assert_eq!((pinned(), small.len()), (before, COPIED));

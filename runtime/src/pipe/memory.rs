@@ -33,12 +33,11 @@ impl Direction {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn break_off(&self) {
+    /// Marks it as broken. Gives the wakers of both its ends.
+    fn break_off(&self) -> [Option<Waker>; 2] {
         let mut half = self.lock();
         half.broken = true;
-        let wakers = [half.reader.take(), half.writer.take()];
-        drop(half);
-        wakers.into_iter().for_each(wake);
+        [half.reader.take(), half.writer.take()]
     }
 }
 
@@ -63,6 +62,16 @@ pub fn memory_pipe() -> (MemoryPipe, MemoryPipe) {
         MemoryPipe { outward: one.clone(), inward: other.clone() },
         MemoryPipe { outward: other, inward: one },
     )
+}
+
+impl MemoryPipe {
+    /// Breaks the outward and the inward direction, or one of them. When another thread is woken
+    /// for one, it sees the end of the other as well.
+    fn break_off(&mut self, [outward, inward]: [bool; 2]) {
+        let inward = inward.then(|| self.inward.break_off());
+        let outward = outward.then(|| self.outward.break_off());
+        outward.into_iter().chain(inward).flatten().for_each(wake);
+    }
 }
 
 impl Pipe for MemoryPipe {
@@ -129,8 +138,7 @@ impl Pipe for MemoryPipe {
     }
 
     fn abort(&mut self) {
-        self.outward.break_off();
-        self.inward.break_off();
+        self.break_off([true; 2]);
     }
 
     fn check(&mut self) -> io::Result<()> {
@@ -146,15 +154,11 @@ impl Pipe for MemoryPipe {
 
 impl Drop for MemoryPipe {
     fn drop(&mut self) {
-        if !self.outward.lock().finished {
-            self.outward.break_off();
-        }
-        let half = self.inward.lock();
-        let is_over = half.finished && half.len == 0;
-        drop(half);
-        if !is_over {
-            self.inward.break_off();
-        }
+        let inward = self.inward.lock();
+        let is_read = inward.finished && inward.len == 0;
+        drop(inward);
+        let is_finished = self.outward.lock().finished;
+        self.break_off([!is_finished, !is_read]);
     }
 }
 

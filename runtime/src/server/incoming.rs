@@ -3,7 +3,7 @@
 use crate::admission::places::Place;
 use crate::driver::Pump;
 use crate::flow::Flow;
-use crate::handover::{Receiver, oneshot};
+use crate::handover::{Receiver, Sender, oneshot};
 use crate::pipe::memory::memory_pipe;
 use crate::pipe::{PeerName, Pipe};
 use crate::report::FlowReport;
@@ -68,17 +68,19 @@ impl Incoming {
 
     /// Accepts, carries `local` over the flow, and says how that went when it has ended. Dropping
     /// the future of this does not end the flow.
-    pub async fn carry(mut self, mut local: Box<dyn Pipe>) -> FlowReport {
+    pub async fn carry(self, local: Box<dyn Pipe>) -> FlowReport {
         let (report, reported) = oneshot();
+        self.attach(local, report);
+        reported.await.unwrap_or_else(FlowReport::stopped)
+    }
+
+    /// Accepts and carries `local`; `report` hears how that went.
+    pub(crate) fn attach(mut self, mut local: Box<dyn Pipe>, report: Sender<FlowReport>) {
         self.unanswered = None;
         match self.pump.upgrade() {
             Some(pump) => pump.borrow_mut().attach(self.flow, local, report),
-            None => {
-                local.abort();
-                drop(report);
-            }
+            None => local.abort(),
         }
-        reported.await.unwrap_or_else(FlowReport::stopped)
     }
 
     /// Tells the client that its target can't be reached.
@@ -87,13 +89,10 @@ impl Incoming {
     }
 
     /// Accepts, for use in this process.
-    pub fn into_flow(mut self) -> Flow {
+    pub fn into_flow(self) -> Flow {
         let (inner, outer) = memory_pipe();
         let (report, reported) = oneshot();
-        self.unanswered = None;
-        if let Some(pump) = self.pump.upgrade() {
-            pump.borrow_mut().attach(self.flow, Box::new(inner), report);
-        }
+        self.attach(Box::new(inner), report);
         Flow::new(outer, reported)
     }
 

@@ -118,6 +118,15 @@ impl TcpPipe {
     }
 }
 
+impl TryFrom<TcpStream> for TcpPipe {
+    type Error = io::Error;
+
+    /// Takes over a connected socket. Clones of the socket must not be used any more.
+    fn try_from(socket: TcpStream) -> io::Result<TcpPipe> {
+        TcpPipe::new(Async::new(socket)?)
+    }
+}
+
 fn aborted() -> io::Error {
     io::ErrorKind::NotConnected.into()
 }
