@@ -1,4 +1,4 @@
-//! Consumers that are slow or have stopped, and windows as small as they get: nobody else suffers.
+//! Consumers that are slow or have stopped, and the smallest windows: no other flow suffers.
 
 use sim::{Checks, FlowPlan, Rate, ReadPlan, Setup, Side, World};
 use std::time::Duration;
@@ -36,7 +36,7 @@ fn a_flow_whose_consumer_stops_blocks_no_other() {
 }
 
 #[test]
-fn a_slow_consumer_gets_all_at_its_pace() {
+fn a_slow_consumer_gets_all_data_at_its_pace() {
     let mut world = World::new(setup(4, Rate::mbit(10)));
     let mut plan = FlowPlan::upload(SECOND, 1 << 20);
     plan.reads[Side::Server.index()] =
@@ -105,7 +105,7 @@ fn a_lone_new_flow_gets_its_initial_window_without_a_round_trip() {
     );
 }
 
-/// What frees memory lets several flows go on, and the first of them may take all of it.
+/// Freed memory lets several flows go on, and the first of them may take all of it.
 #[test]
 fn flows_that_waited_for_memory_go_on_when_there_is_some() {
     for flows in [6, 20] {

@@ -1,5 +1,5 @@
-//! Ends of flows: half-close, reset, refusal, the end of the session. Each is what it was at the
-//! other side.
+//! Ends of flows: half-close, reset, refusal, the end of the session. Each arrives at the other side
+//! as what it was.
 
 use sim::{
     Answer, Checks, EndState, Ending, FlowPlan, Rate, ReadPlan, SendPlan, Setup, Side, Start, World,
@@ -49,7 +49,7 @@ fn a_flow_without_data_finishes_in_both_directions() {
     }
 }
 
-/// The world checks that all that was given before a reset is delivered before it.
+/// The world checks that all data before a reset is delivered before it.
 #[test]
 fn a_reset_arrives_as_a_reset_after_what_was_sent_before_it() {
     for opener in Side::BOTH {
@@ -76,41 +76,26 @@ fn a_reset_arrives_as_a_reset_after_what_was_sent_before_it() {
 }
 
 #[test]
-fn a_reset_in_mid_flow_breaks_both_directions() {
+fn a_reset_in_mid_flow_breaks_both_directions_even_if_a_consumer_has_stopped() {
     for breaks in Side::BOTH {
-        let mut world = world();
-        let flow = world.open(FlowPlan {
-            reset: Some((breaks, 2 * SECOND)),
-            ..FlowPlan::both_ways(SECOND, 4 << 20)
-        });
-        assert!(world.run_to_end(10 * SECOND), "{:#?}", world.flow(flow));
-        assert_eq!(
-            world.flow(flow).end(breaks.other()).state,
-            EndState::PeerReset(Reason::Aborted)
-        );
-        world.run_until(20 * SECOND);
-        for side in Side::BOTH {
-            let stats = world.stats(side);
-            assert_eq!((stats.flows, stats.held, stats.reordering), (0, 0, 0));
+        for stopped in [false, true] {
+            let reset = Some((breaks, 2 * SECOND));
+            let mut plan = FlowPlan { reset, ..FlowPlan::both_ways(SECOND, 4 << 20) };
+            if stopped {
+                plan.reads[breaks.other().index()] =
+                    ReadPlan { rate: None, stop_after: Some(10_000), burst: None };
+            }
+            let mut world = world();
+            let flow = world.open(plan);
+            // A second to notice that it takes nothing, and one for data on the way.
+            assert!(world.run_to_end(5 * SECOND), "{:#?}", world.flow(flow));
+            let state = world.flow(flow).end(breaks.other()).state;
+            assert_eq!(state, EndState::PeerReset(Reason::Aborted));
+            world.run_until(20 * SECOND);
+            for stats in Side::BOTH.map(|side| world.stats(side)) {
+                assert_eq!((stats.flows, stats.held, stats.reordering), (0, 0, 0));
+            }
         }
-    }
-}
-
-#[test]
-fn a_reset_does_not_wait_for_a_consumer_that_has_stopped() {
-    for breaks in Side::BOTH {
-        let mut plan =
-            FlowPlan { reset: Some((breaks, 2 * SECOND)), ..FlowPlan::both_ways(SECOND, 4 << 20) };
-        plan.reads[breaks.other().index()] =
-            ReadPlan { rate: None, stop_after: Some(10_000), burst: None };
-        let mut world = world();
-        let flow = world.open(plan);
-        // A second to see that it takes nothing, another for what was on the way.
-        assert!(world.run_to_end(5 * SECOND), "{:#?}", world.flow(flow));
-        assert_eq!(
-            world.flow(flow).end(breaks.other()).state,
-            EndState::PeerReset(Reason::Aborted)
-        );
     }
 }
 

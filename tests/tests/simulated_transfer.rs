@@ -130,7 +130,7 @@ fn a_keystroke_does_not_wait_behind_a_backup() {
     assert!(latest < 6, "{latest} keystrokes were on the way at once");
 }
 
-/// What a session said about flows: data joined, everything else in order.
+/// A session's outputs about flows: data joined, all else in order.
 type Effects = BTreeMap<FlowId, (Vec<u8>, Vec<String>)>;
 
 /// The server's effects when each stripe's bytes come cut by `cut`, which gives the length of the
