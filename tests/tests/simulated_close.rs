@@ -1,5 +1,5 @@
-//! Ends of flows: half-close, reset, refusal, the end of the session. Each arrives at the other side
-//! as what it was.
+//! Ends of flows: half-close, reset, refusal, the end of the session. Each arrives unchanged at the
+//! other side.
 
 use sim::{
     Answer, Checks, EndState, Ending, FlowPlan, Rate, ReadPlan, SendPlan, Setup, Side, Start, World,

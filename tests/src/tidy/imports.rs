@@ -26,7 +26,7 @@ struct Module<'a> {
     source: &'a Source,
     /// Only tests compile it.
     is_test: bool,
-    /// What it passes on, by name.
+    /// The items that it passes on, by name.
     passes_on: BTreeMap<String, Path>,
 }
 
@@ -171,7 +171,7 @@ impl<'a> Crate<'a> {
         Some(base)
     }
 
-    /// The module of the file in which what a path names is written.
+    /// The module of the file that defines the item of a path.
     fn file_of(&self, path: Path, hops: usize) -> Path {
         let depth = (0..=path.len()).rev().find(|depth| self.modules.contains_key(&path[..*depth]));
         let depth = depth.unwrap_or(0);
@@ -289,7 +289,7 @@ fn branch(before: &Path, text: &str, found: &mut Vec<(Path, Option<String>)>) {
     }
 }
 
-/// What stands between commas that are in no braces.
+/// The parts between commas outside braces.
 fn parts(group: &str) -> Vec<&str> {
     let (mut parts, mut depth, mut start) = (Vec::new(), 0, 0);
     for (place, byte) in group.bytes().enumerate() {

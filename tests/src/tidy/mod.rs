@@ -1,35 +1,31 @@
-//! The rules of the house, each checked on the sources of the repository.
+//! The house rules, each checked on the sources of the repository.
 //!
-//! A rule looks at [`Source`]s and returns [`Fault`]s. Code is read as text without comments and
-//! literals (`code`), which is enough for braces, attributes and paths; it is no compiler.
+//! A rule looks at [`Source`]s and returns [`Fault`]s. It reads code as text without comments and
+//! literals (`code`), which is enough for braces, attributes and paths.
 
 mod circles;
 mod code;
-mod comments;
 mod imports;
 mod layers;
-mod lengths;
-mod reasons;
+mod rules;
 mod source;
 
 pub use circles::circles;
-pub use comments::comments;
 pub use imports::Crate;
 pub use layers::layers;
-pub use lengths::{columns, files, functions};
-pub use reasons::reasons;
+pub use rules::{files, named_tests, rules};
 pub use source::{Source, repository};
 
 use std::fmt;
 
-/// What is wrong with a file.
+/// A fault of a file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Fault {
     /// The rule that is broken.
     pub rule: &'static str,
     /// The file or folder, from the repository's root.
     pub path: String,
-    /// Where in it, what, and what would be right.
+    /// The place, the fault and the right form.
     pub message: String,
 }
 

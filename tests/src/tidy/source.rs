@@ -29,7 +29,7 @@ impl Source {
         &self.path
     }
 
-    /// All that is in the file.
+    /// The content of the file.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -37,6 +37,12 @@ impl Source {
     /// The text with blanks for comments and literals.
     pub fn code(&self) -> &str {
         &self.code
+    }
+
+    /// The lines, each with its place.
+    pub fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
+        let place = |line: &str| line.as_ptr() as usize - self.text.as_ptr() as usize;
+        self.text.lines().map(move |line| (place(line), line))
     }
 
     /// The line of a place in the text, counted from 1.
@@ -47,11 +53,6 @@ impl Source {
     /// Whether a place is in an item that only tests compile.
     pub fn is_test_item(&self, place: usize) -> bool {
         self.tests.iter().any(|item| item.contains(&place))
-    }
-
-    /// The items that only tests compile.
-    pub fn test_items(&self) -> &[Range<usize>] {
-        &self.tests
     }
 
     /// Whether the whole file is test code by its name: below a package's `src` or `tests`, a file
@@ -83,7 +84,7 @@ fn test_items(code: &str) -> Vec<Range<usize>> {
     behind_cfg.chain(modules).collect()
 }
 
-/// What simulators compile too. It is for tests alone.
+/// Items for tests that simulators compile too.
 const TESTING: &str = "#[cfg(any(test, feature = ";
 
 fn is_cfg_test(attribute: &str) -> bool {
@@ -121,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn test_code_is_told_apart() {
+    fn the_items_of_tests_are_recognised() {
         let text = "fn a() {}\n#[cfg(test)]\n#[derive(X)]\nfn b() {}\nfn c() {}\nmod tests { x }\n\
                     #[cfg(not(test))]\nfn d() {}\n\
                     #[cfg(any(test, feature = \"testing\"))]\nfn e() {}\n\
