@@ -1,4 +1,4 @@
-//! Which planted bug is active. This file and the bugs' patches are put into a copy of core alone;
+//! The switch of planted bugs. This file and the bugs' patches are put into a copy of core alone;
 //! `enum Bug` is made from the names of the patches, in their order.
 #![allow(missing_docs, reason = "nobody builds on the copy")]
 
@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// One more than the place of the active bug; zero for none.
 static ACTIVE: AtomicUsize = AtomicUsize::new(0);
-/// How often its site was passed.
+/// The number of times that its site was passed.
 static HITS: AtomicUsize = AtomicUsize::new(0);
 
 /// Makes the bug of this place the active one, in all sessions of the process.
@@ -19,12 +19,13 @@ pub fn active() -> Option<usize> {
     ACTIVE.load(Relaxed).checked_sub(1)
 }
 
-/// How often the active bug has had its chance: zero says that nothing could have been noticed.
+/// The number of times that the active bug has had its chance: zero says that nothing could have
+/// been noticed.
 pub fn hits() -> usize {
     HITS.load(Relaxed)
 }
 
-/// What `planted!` asks.
+/// The answer to `planted!`.
 #[inline]
 pub(crate) fn strikes(bug: Bug) -> bool {
     let strikes = ACTIVE.load(Relaxed) == bug as usize + 1;
@@ -34,7 +35,7 @@ pub(crate) fn strikes(bug: Bug) -> bool {
     strikes
 }
 
-/// Whether this bug is to show now. To be asked last, when all else that it takes is given.
+/// Whether this bug is to show now. To be asked last, when all its other conditions hold.
 macro_rules! planted {
     ($bug:ident) => {
         $crate::planted::strikes($crate::planted::Bug::$bug)

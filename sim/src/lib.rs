@@ -4,8 +4,8 @@
 //! Its parts are six floors. Each imports only itself and the floors before it in this list:
 //!
 //! - `base` has words and tools.
-//! - `net` is the model: the links between the sessions, the programs behind them, what breaks,
-//!   and an oracle that knows the best that any scheduler could do.
+//! - `net` is the model: the links between the sessions, the programs behind them, the faults, and
+//!   an oracle that knows the best of all schedulers.
 //! - `run` runs one world and checks everything after every step.
 //! - `search` draws or enumerates worlds and looks for one that fails.
 //! - `show` measures, draws, compares and explains.

@@ -60,7 +60,7 @@ fn the_readme_names_the_shares_that_its_commands_print() {
 #[test]
 fn the_predictions_for_a_real_route_are_what_the_simulator_says() {
     let unequal = "19.3mbps,9.65mbps,4.825mbps,0.965mbps";
-    // What the caps are on the wire, in Mbit/s, and the difference of both transfers, in MB.
+    // The caps on the wire, in Mbit/s, and the difference of both transfers, in MB.
     for (row, caps, rtt, sizes, sum) in [
         ("10 Mbit/s each, RTT 0", "9.65mbps", "0ms", [15.0, 48.0], 40.0),
         ("10 Mbit/s each, RTT 40 ms", "9.65mbps", "40ms", [15.0, 48.0], 40.0),
@@ -129,7 +129,7 @@ fn the_page_about_schedulers_names_the_medians_of_the_whole_table() {
     }
 }
 
-/// What the lab measured, as docs/SCHEDULER.md has it: the median of a row.
+/// The lab's measurement in docs/SCHEDULER.md: the median of a row.
 fn measured(conditions: &str, direction: &str, what: &str) -> String {
     let page = document("docs/SCHEDULER.md");
     let row = format!(" | {conditions} | {direction} | {what} | ");

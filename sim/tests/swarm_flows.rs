@@ -1,4 +1,4 @@
-//! What a swarm says of flows that are not complete.
+//! The counts of a swarm for flows that are not complete.
 
 use sim::{
     Answer, Ending, FlowPlan,

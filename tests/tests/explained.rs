@@ -1,7 +1,6 @@
 //! `sim replay --explain`: the traces of the real program say which stripe a connection waited for.
 
-use sim::replay::{Task, Verdict};
-use std::ffi::OsString;
+use sim::{Command, replay::Verdict};
 use std::thread;
 use striper_tests::{Origin, Pair, Route, TempDir, UP, finish, take_little};
 
@@ -9,9 +8,10 @@ use striper_tests::{Origin, Pair, Route, TempDir, UP, finish, take_little};
 const SIZE: u64 = 64 << 20;
 
 fn explain(files: &[&str]) -> String {
-    let options = ["--explain", "--at-least", "5ms", "--pauses", "1000"];
-    let words: Vec<OsString> = options.iter().chain(files).map(OsString::from).collect();
-    let (text, verdict) = Task::parse(&words).expect("good words").run();
+    let options = ["replay", "--explain", "--at-least", "5ms", "--pauses", "1000"];
+    let command = sim::parse(options.iter().chain(files)).expect("good words");
+    let Command::Replay(task) = command else { panic!("{command:?}") };
+    let (text, verdict) = task.run();
     assert_eq!(verdict, Verdict::Fits, "{text}");
     text
 }

@@ -1,6 +1,6 @@
 //! `sim bless` makes the traces of the simulator anew.
 //!
-//! Invariant: the command in a trace's header is all that a trace is made of.
+//! Invariant: a trace depends only on the command in its header.
 
 use super::measure;
 use super::swarm::{Run, Script};
@@ -17,14 +17,13 @@ use std::path::{Path, PathBuf};
 use striper_core::Role;
 use striper_core::trace::Trace;
 
-/// The folder in which to make traces anew that have a scenario.
+/// A folder of traces.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Bless {
     folder: PathBuf,
 }
 
 impl Bless {
-    /// Reads the words behind `bless`.
     pub fn parse(words: &[OsString]) -> Result<Bless, String> {
         match words {
             [folder] if !folder.to_string_lossy().starts_with('-') => {
@@ -34,7 +33,7 @@ impl Bless {
         }
     }
 
-    /// Does it. What to print, good or bad.
+    /// Makes its traces anew. The text and the error are for people.
     pub fn run(&self) -> Result<String, String> {
         bless(&self.folder)
     }
@@ -85,8 +84,8 @@ pub fn renew(old: &str) -> Result<Option<String>, String> {
     Ok(Some(story + &new))
 }
 
-/// Does what a scenario's command says, and records the session that it names or else the only one
-/// of this side.
+/// Runs a scenario's command, and records the session that it names, or else the only one of this
+/// side.
 fn record_again(command: &str, role: Role) -> Result<String, String> {
     let words = words_of(command);
     let (traces, name) = match words.first().map(String::as_str) {
@@ -135,7 +134,7 @@ fn not_one(command: &str) -> String {
     format!("\"{command}\" is not one scenario")
 }
 
-/// The words behind ` -- `; what stands between quotation marks is one.
+/// The words behind ` -- `. Text between quotation marks is one word.
 fn words_of(command: &str) -> Vec<String> {
     let words = command.split_once(" -- ").map_or(command, |(_, words)| words);
     let mut parts = Vec::new();

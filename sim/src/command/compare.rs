@@ -1,4 +1,4 @@
-//! `sim bench-schedulers`: what is compared.
+//! `sim bench-schedulers`: which comparison.
 
 use super::option::{self, value};
 use crate::base::{parse_size, scheduler, write_size};
@@ -9,7 +9,7 @@ use striper_core::SchedulerKind;
 use striper_core::limits::FLOW_FLOOR;
 
 impl Bench {
-    /// Reads what follows `bench-schedulers` on the command line; `None` if it asks for the help.
+    /// Reads the words behind `bench-schedulers`; `None` if they ask for the help.
     pub fn parse(parser: &mut Parser) -> Result<Option<Task>, String> {
         let mut bench = Bench::default();
         let (mut quick, mut credits, mut seeds) = (false, None, None);
@@ -71,7 +71,7 @@ impl Bench {
     }
 }
 
-/// Mixes by name, or groups of them: `E` is all whose name begins so.
+/// Mixes by name, or by group: `E` is all mixes whose names begin so.
 fn parse_mixes(text: &str) -> Result<Vec<usize>, String> {
     let mut chosen = Vec::new();
     for word in text.split(',').map(str::trim) {

@@ -1,30 +1,31 @@
-//! `sim drive`: many worlds of the production driver, and what took effect in them.
+//! `sim drive`: many worlds of the production driver, and the faults that took effect in them.
 
 use super::option::{self, value};
+use crate::base::in_order;
 use crate::run::driver::kind::FaultKind;
-use crate::run::driver::world;
-use crate::run::driver::world::Outcome;
+use crate::run::driver::world::{self, Outcome};
 use lexopt::{Arg, Parser};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::ops::Range;
-use std::sync::Mutex;
+use std::panic::catch_unwind;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-/// What the user wants.
+/// Worlds to run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Drive {
-    /// One world each.
     pub seeds: Range<u64>,
-    /// How many worlds at a time.
+    /// The number of worlds at a time.
     pub threads: usize,
 }
 
-/// What many worlds add up to.
+/// The sums of many worlds.
 #[derive(Default)]
 struct Sum {
     worlds: u64,
+    failed: u64,
     outcome: Outcome,
-    /// In how many worlds each kind, and each two kinds, took effect.
+    /// The number of worlds in which each kind, and each two kinds, took effect.
     pairs: BTreeMap<(FaultKind, FaultKind), u64>,
     polls: Vec<u64>,
 }
@@ -43,22 +44,7 @@ impl Sum {
         self.outcome.complete += outcome.complete;
         self.outcome.bytes += outcome.bytes;
         self.outcome.polls += outcome.polls;
-        // In any order: threads end when they like.
         self.outcome.digest = self.outcome.digest.wrapping_add(outcome.digest);
-    }
-
-    fn merge(mut self, other: Sum) -> Sum {
-        self.worlds += other.worlds;
-        for (pair, count) in other.pairs {
-            *self.pairs.entry(pair).or_default() += count;
-        }
-        self.polls.extend(other.polls);
-        self.outcome.flows += other.outcome.flows;
-        self.outcome.complete += other.outcome.complete;
-        self.outcome.bytes += other.outcome.bytes;
-        self.outcome.polls += other.outcome.polls;
-        self.outcome.digest = self.outcome.digest.wrapping_add(other.outcome.digest);
-        self
     }
 
     fn text(mut self) -> String {
@@ -81,13 +67,12 @@ impl Sum {
                 .collect();
             let _ = writeln!(text, "  {}", cells.join("  "));
         }
+        let kinds = FaultKind::ALL.iter().enumerate();
+        let pairs = kinds.flat_map(|(index, one)| {
+            FaultKind::ALL[index + 1..].iter().map(|other| (*one, *other))
+        });
         let all = FaultKind::ALL.len() * (FaultKind::ALL.len() - 1) / 2;
-        let missing: Vec<String> = FaultKind::ALL
-            .iter()
-            .enumerate()
-            .flat_map(|(index, one)| {
-                FaultKind::ALL[index + 1..].iter().map(move |other| (*one, *other))
-            })
+        let missing: Vec<String> = pairs
             .filter(|pair| !self.pairs.contains_key(pair))
             .map(|(one, other)| format!("{one:?}+{other:?}"))
             .collect();
@@ -101,7 +86,7 @@ impl Sum {
 }
 
 impl Drive {
-    /// Reads what follows `drive` on the command line; `None` if it asks for the help.
+    /// Reads the words behind `drive`; `None` if they ask for the help.
     pub fn parse(parser: &mut Parser) -> Result<Option<Drive>, String> {
         let mut drive = Drive { seeds: 0..100, threads: 1 };
         while let Some(arg) = option::next(parser)? {
@@ -113,38 +98,38 @@ impl Drive {
                         .map_err(|error| format!("{error}; write it like --threads 2"))?;
                 }
                 Arg::Long(name) => {
-                    return Err(format!(
-                        "--{name} has no meaning for drive; it takes --seeds and --threads"
-                    ));
+                    let hint = "it takes --seeds and --threads";
+                    return Err(format!("--{name} has no meaning for drive; {hint}"));
                 }
-                arg => return Err(format!("{}; see --help for what there is", arg.unexpected())),
+                arg => return option::unexpected(arg, "see --help for what there is"),
             }
         }
         Ok(Some(drive))
     }
 
-    /// Runs the worlds; the answer is the text to print. A world that fails has printed why and how
-    /// to repeat it.
+    /// Runs the worlds, up to one that fails. Returns the text to print. A world that fails has
+    /// printed the reason and the command that repeats it.
     pub fn run(&self) -> Result<String, String> {
-        let seeds = Mutex::new(self.seeds.clone());
-        let work = || {
-            let mut sum = Sum::default();
-            let next = || seeds.lock().expect("no thread panics while it is held").next();
-            while let Some(seed) = next() {
-                sum.add(world::run(seed));
+        let stop = AtomicBool::new(false);
+        let work = |nth| {
+            if stop.load(Relaxed) {
+                return None;
             }
-            sum
+            let outcome = catch_unwind(|| world::run(self.seeds.start + nth));
+            stop.fetch_or(outcome.is_err(), Relaxed);
+            Some(outcome)
         };
-        let sums: Vec<_> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..self.threads).map(|_| scope.spawn(work)).collect();
-            threads.into_iter().map(|thread| thread.join()).collect()
+        let mut sum = Sum::default();
+        in_order(self.seeds.end - self.seeds.start, self.threads, work, |outcome| match outcome {
+            Some(Ok(outcome)) => sum.add(outcome),
+            Some(Err(_)) => sum.failed += 1,
+            None => {}
         });
-        let failed = sums.iter().filter(|sum| sum.is_err()).count();
-        if failed > 0 {
-            return Err(format!(
+        match sum.failed {
+            0 => Ok(sum.text()),
+            failed => Err(format!(
                 "{failed} of the worlds failed; see above for the command that repeats each"
-            ));
+            )),
         }
-        Ok(sums.into_iter().flatten().fold(Sum::default(), Sum::merge).text())
     }
 }

@@ -1,49 +1,55 @@
-//! `sim exhaust`: which worlds, in which way, and what is printed.
+//! `sim exhaust`: which worlds, and how the search went.
 
 use super::option;
-use crate::base::say;
-use crate::search::exhaust::breadth::{Counts, Found};
+use crate::base::{in_order, say};
+use crate::search::exhaust::breadth::{Counts, Found, Violation};
 use crate::search::exhaust::depth::Way;
 use crate::search::exhaust::world::World;
 use crate::search::exhaust::{breadth, depth, retrace, worlds};
 use lexopt::{Arg, Parser};
 use std::fmt::Write;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// What `sim exhaust --help` says.
 pub const HELP: &str = include_str!("help/exhaust.txt");
 
-/// States of a world beyond which the second search keeps ends as the first does: it would take too
+/// In a world with more states the second search keeps ends as the first does. It would take too
 /// long to live through them all.
 const LIVED: u64 = 100_000;
 
-/// What to do.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Options {
     quick: bool,
     world: Option<String>,
-    limit: Option<usize>,
+    limit: usize,
     path: Option<Vec<u32>>,
     list: bool,
     json: bool,
     help: bool,
 }
 
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            quick: false,
+            world: None,
+            limit: 15_000_000,
+            path: None,
+            list: false,
+            json: false,
+            help: false,
+        }
+    }
+}
+
 impl Options {
-    /// Reads what follows `exhaust` on the command line. The error says what was wrong and what to
-    /// do.
+    /// Reads the words behind `exhaust`.
     pub fn parse(parser: &mut Parser) -> Result<Self, String> {
         let mut options = Options::default();
         while let Some(arg) = option::next(parser)? {
-            let Arg::Long(name) = arg else {
-                if arg == Arg::Short('h') {
-                    options.help = true;
-                    continue;
-                }
-                return Err(format!("{}; see exhaust --help for what there is", arg.unexpected()));
+            let name = match arg {
+                Arg::Short('h') => "help".to_owned(),
+                Arg::Long(name) => name.to_owned(),
+                arg => return option::unexpected(arg, "see exhaust --help for what there is"),
             };
-            let name = name.to_owned();
             let mut value = || option::value_of(parser, &name, "exhaust --help");
             match name.as_str() {
                 "quick" => options.quick = true,
@@ -52,24 +58,17 @@ impl Options {
                 "help" => options.help = true,
                 "world" => options.world = Some(value()?),
                 "limit" => {
-                    let text = value()?;
-                    let limit =
-                        text.parse().ok().filter(|limit| (1..=1_000_000_000).contains(limit));
-                    options.limit = Some(limit.ok_or_else(|| {
-                        format!("--limit: \"{text}\" is no number from 1 to 10^9")
-                    })?);
+                    options.limit = option::number(&value()?, &name, 1_000_000_000)? as usize
                 }
                 "path" => {
                     let text = value()?;
                     let path: Result<_, _> = text.split('.').map(str::parse).collect();
-                    options.path = Some(
-                        path.map_err(|_| format!("--path: \"{text}\" is no list such as 0.3.1"))?,
-                    );
+                    let wrong = |_| format!("--path: \"{text}\" is no list such as 0.3.1");
+                    options.path = Some(path.map_err(wrong)?);
                 }
                 _ => {
-                    return Err(format!(
-                        "--{name} is unknown to exhaust; see exhaust --help for what there is"
-                    ));
+                    let hint = "see exhaust --help for what there is";
+                    return Err(format!("--{name} is unknown to exhaust; {hint}"));
                 }
             }
         }
@@ -86,7 +85,7 @@ impl Options {
     }
 }
 
-/// Does it. Prints to standard output; `false` if something is wrong.
+/// Prints to standard output; `false` if there is a violation.
 pub fn run(options: &Options) -> bool {
     if options.help {
         say(HELP);
@@ -101,7 +100,7 @@ pub fn run(options: &Options) -> bool {
         worlds.iter().for_each(|world| say(describe(world)));
         return true;
     }
-    // What is wrong is told by the report: a backtrace for each panic would drown it.
+    // The report tells the violation: a backtrace for each panic would drown it.
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let is_well = match &options.path {
@@ -138,51 +137,28 @@ fn go(world: &World, path: &[u32]) -> bool {
     true
 }
 
-/// Two at a time, printed in their order.
+/// Searches two worlds at a time and prints them in their order. Whether all is well.
 fn search_all(worlds: &[World], options: &Options) -> bool {
-    let limit = options.limit.unwrap_or(15_000_000);
-    let next = AtomicUsize::new(0);
-    let done: Mutex<Vec<Option<String>>> = Mutex::new(vec![None; worlds.len()]);
-    let printed = AtomicUsize::new(0);
-    let all_well = std::sync::atomic::AtomicBool::new(true);
     if !options.json {
         say(format_args!(
             "{:<16} {:>11} {:>12} {:>8} {:>6} {:>9} {:>10}  second search\n",
             "world", "states", "transitions", "terminal", "depth", "ends", "inputs"
         ));
     }
-    let work = || {
-        while let Some(world) = worlds.get(next.fetch_add(1, Ordering::SeqCst)) {
-            let found = breadth::search(world, limit);
-            let second = if found.is_whole && found.violation.is_none() {
-                count_again(world, &found)
-            } else {
-                None
-            };
-            let is_well = found.is_whole && second == Some(found.counts);
-            all_well.fetch_and(is_well, Ordering::SeqCst);
-            let text = if options.json {
-                json(world, &found, second)
-            } else {
-                line(world, &found, second)
-            };
-            let mut done = done.lock().expect("no panic while it is held");
-            let place =
-                worlds.iter().position(|other| other.name == world.name).expect("one of them");
-            done[place] = Some(text);
-            while let Some(text) =
-                done.get_mut(printed.load(Ordering::SeqCst)).and_then(Option::take)
-            {
-                say(text);
-                printed.fetch_add(1, Ordering::SeqCst);
-            }
-        }
+    let work = |nth| {
+        let world = &worlds[nth as usize];
+        let found = breadth::search(world, options.limit);
+        let is_sound = found.is_whole && found.violation.is_none();
+        let second = if is_sound { count_again(world, &found) } else { None };
+        let show = if options.json { json } else { line };
+        (found.is_whole && second == Some(found.counts), show(world, &found, second))
     };
-    std::thread::scope(|scope| {
-        scope.spawn(work);
-        scope.spawn(work);
+    let mut is_well = true;
+    in_order(worlds.len() as u64, 2, work, |(is_sound, text)| {
+        is_well &= is_sound;
+        say(text);
     });
-    all_well.into_inner()
+    is_well
 }
 
 fn count_again(world: &World, found: &Found) -> Option<Counts> {
@@ -203,47 +179,35 @@ fn line(world: &World, found: &Found, second: Option<Counts>) -> String {
         "{:<16} {states:>11} {transitions:>12} {terminal:>8} {:>6} {:>9} {:>10}  {second}\n",
         world.name, found.depth, found.ends, found.inputs
     );
-    if let Some(violation) = &found.violation {
-        let _ = writeln!(
-            text,
-            "  VIOLATION after {} events: {}",
-            violation.path.len() - 1,
-            violation.what
-        );
+    if let Some(Violation { what, path }) = &found.violation {
+        let _ = writeln!(text, "  VIOLATION after {} events: {what}", path.len() - 1);
         let mut number = 0;
         let mut tell = |line| {
             number += 1;
             let _ = writeln!(text, "  {number:>4}  {line}");
         };
-        let again = retrace::retrace(world, &violation.path, &mut tell);
+        let again = retrace::retrace(world, path, &mut tell);
         let agrees =
             if again.is_err() { "" } else { " (but sessions that live through it find nothing)" };
-        let path: Vec<_> = violation.path.iter().map(u32::to_string).collect();
-        let _ = writeln!(
-            text,
-            "  to repeat{agrees}: {} --world {} --path {}",
-            COMMAND,
-            world.name,
-            path.join(".")
-        );
+        let (name, path) = (world.name, joined(path));
+        let _ = writeln!(text, "  to repeat{agrees}: {COMMAND} --world {name} --path {path}");
     }
     text
 }
 
-/// What a violation is repeated with.
+fn joined(path: &[u32]) -> String {
+    path.iter().map(u32::to_string).collect::<Vec<_>>().join(".")
+}
+
 const COMMAND: &str = "cargo run --release -p sim -- exhaust";
 
 fn json(world: &World, found: &Found, second: Option<Counts>) -> String {
     let Counts { states, transitions, terminal } = found.counts;
     let agrees = second == Some(found.counts);
     let violation = found.violation.as_ref().map_or("null".to_owned(), |violation| {
-        let path: Vec<_> = violation.path.iter().map(u32::to_string).collect();
-        let what: String = violation
-            .what
-            .chars()
-            .map(|c| if c == '"' || c == '\\' || c.is_control() { '\'' } else { c })
-            .collect();
-        format!("{{\"what\":\"{what}\",\"path\":\"{}\"}}", path.join("."))
+        let plain = |c: char| if c == '"' || c == '\\' || c.is_control() { '\'' } else { c };
+        let what: String = violation.what.chars().map(plain).collect();
+        format!("{{\"what\":\"{what}\",\"path\":\"{}\"}}", joined(&violation.path))
     });
     format!(
         "{{\"world\":\"{}\",\"states\":{states},\"transitions\":{transitions},\
@@ -272,7 +236,7 @@ mod tests {
             ("--world 9x9", "there are 1x2x0"),
             ("--path 0.1", "which world"),
             ("--world 1x2x0 --path 0,1", "such as 0.3.1"),
-            ("--limit 0", "from 1 to"),
+            ("--limit 0", "from 1 to 1000000000"),
             ("--limit", "needs a value"),
             ("--seed 1", "exhaust --help"),
             ("all", "exhaust --help"),

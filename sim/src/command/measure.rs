@@ -13,12 +13,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 use striper_core::limits::MAX_STRIPES;
 
-/// Which transfer, and what to write about it.
+/// The options of a measurement.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Options {
-    /// The transfer.
     pub transfer: Transfer,
-    /// Print JSON.
     pub json: bool,
     /// Where to write a page about one run.
     pub html: Option<PathBuf>,
@@ -112,7 +110,7 @@ impl Options {
     }
 }
 
-/// Writes the page and the traces that are wanted, after it has seen that it can.
+/// Writes the page and the traces that are wanted, after a check that it can.
 fn write(transfer: &Transfer, json: bool, [html, trace]: [Option<&Path>; 2]) -> Result<(), String> {
     let for_html = |error| format!("--html: {error}");
     let for_trace = |error| format!("--trace: {error}");
@@ -122,8 +120,8 @@ fn write(transfer: &Transfer, json: bool, [html, trace]: [Option<&Path>; 2]) -> 
     trace.map_or(Ok(()), |path| transfer.write_traces(path)).map_err(for_trace)
 }
 
-/// Writes the page of one run; says which on standard output, or beside it when JSON is wanted
-/// there.
+/// Writes the page of one run, and names the run on standard output, or beside it when JSON is
+/// wanted there.
 fn draw(transfer: &Transfer, json: bool, path: &Path) -> Result<(), String> {
     let (stripes, kind) = transfer.drawn();
     files::write(path, PAGE, &transfer.draw(stripes, kind))?;

@@ -21,36 +21,24 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use swarm::{Run, Swarm};
 
-/// What `sim --help` says.
 pub const HELP: &str = include_str!("help/main.txt");
 
-/// What the user wants.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Command {
-    /// Measure a transfer.
     Measure(measure::Options),
-    /// Play traces.
     Replay(Task),
-    /// Make traces anew.
     Bless(Bless),
-    /// Random worlds with the production driver.
     Drive(Drive),
-    /// Random worlds.
     Swarm(Swarm),
-    /// One scenario of a swarm.
     Run(Run),
-    /// Bugs on purpose, to be found.
     Selftest(hunts::Options),
-    /// Small worlds, enumerated completely.
     Exhaust(exhaust::Options),
-    /// Schedulers, compared.
     Bench(bench::Task),
-    /// Show the help.
     Help,
 }
 
 impl Command {
-    /// The planted bug with which it is to be done.
+    /// The planted bug.
     pub fn bug(&self) -> Option<&str> {
         match self {
             Command::Swarm(Swarm { bug, .. })
@@ -60,7 +48,7 @@ impl Command {
         }
     }
 
-    /// Does it, and prints what came of it.
+    /// Runs it, and prints the result.
     pub fn run(self) -> ExitCode {
         match self {
             Command::Help => tell(HELP.into(), ExitCode::SUCCESS),
@@ -108,8 +96,8 @@ pub fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Comm
     let asks_for_help = || args.iter().any(|word| word == "--help" || word == "-h");
     let rest = &mut Parser::from_args(args.iter().skip(1));
     match command {
-        "replay" | "bless" if asks_for_help() => Ok(Command::Help),
-        "replay" => Task::parse(&args[1..]).map(Command::Replay),
+        "bless" if asks_for_help() => Ok(Command::Help),
+        "replay" => or_help(Task::parse(rest), Command::Replay),
         "bless" => Bless::parse(&args[1..]).map(Command::Bless),
         "selftest" => hunts::Options::parse(rest).map(Command::Selftest),
         "exhaust" => exhaust::Options::parse(rest).map(Command::Exhaust),

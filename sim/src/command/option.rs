@@ -1,4 +1,4 @@
-//! How the values of options are read. Each error says what is wrong and what to do.
+//! The values of options. Each error says what is wrong and what to do.
 
 use lexopt::{Arg, Parser, ValueExt};
 use std::ops::Range;
@@ -41,9 +41,18 @@ pub fn seeds(text: &str) -> Result<Range<u64>, String> {
     })
 }
 
+/// A number from 1 to `most`.
+pub fn number(text: &str, name: &str, most: u64) -> Result<u64, String> {
+    let number = text.parse().ok().filter(|number| (1..=most).contains(number));
+    number.ok_or_else(|| format!("--{name}: \"{text}\" is no number from 1 to {most}"))
+}
+
 /// The number of threads behind `--threads`, 1 to 256.
 pub fn threads(parser: &mut Parser) -> Result<usize, String> {
-    let text = value(parser, "threads")?;
-    let threads = text.parse().ok().filter(|threads| (1..=256).contains(threads));
-    threads.ok_or_else(|| format!("--threads: \"{text}\" is no number from 1 to 256"))
+    number(&value(parser, "threads")?, "threads", 256).map(|threads| threads as usize)
+}
+
+/// An option or value that a command does not take, and the way to what it takes.
+pub fn unexpected<T>(arg: Arg, hint: &str) -> Result<T, String> {
+    Err(format!("{}; {hint}", arg.unexpected()))
 }

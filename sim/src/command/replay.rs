@@ -1,89 +1,71 @@
 //! `sim replay`: which traces, and what to do with them.
 
+use super::option::{self, file, value};
 use crate::base::parse_time;
 use crate::show::explain;
 use crate::show::replay::Task;
-use std::ffi::OsString;
+use lexopt::{Arg, Parser};
 use std::path::PathBuf;
 
 impl Task {
-    /// Reads the words behind `replay`.
-    pub fn parse(words: &[OsString]) -> Result<Task, String> {
-        if words.iter().any(|word| word == "--explain") {
-            return parse_explain(words);
-        }
-        let (mut follow, mut files, mut html, mut bug) = (false, Vec::new(), None, None);
-        let mut words = words.iter();
-        while let Some(word) = words.next() {
-            match word.to_str() {
-                Some("--follow") => follow = true,
-                Some("--html") => {
-                    html = Some(
-                        words.next().ok_or("--html needs a file to write; see --help")?.into(),
-                    );
+    /// Reads the words behind `replay`; `None` if they ask for the help.
+    pub fn parse(parser: &mut Parser) -> Result<Option<Task>, String> {
+        let (mut follow, mut files, mut names) = (false, Vec::new(), Vec::new());
+        let (mut html, mut bug, mut options) = (None, None, explain::Options::default());
+        while let Some(arg) = option::next(parser)? {
+            let name = match arg {
+                Arg::Short('h') | Arg::Long("help") => return Ok(None),
+                Arg::Long(name) => format!("--{name}"),
+                Arg::Short(letter) => format!("-{letter}"),
+                Arg::Value(path) => {
+                    files.push(PathBuf::from(path));
+                    continue;
                 }
-                Some("--bug") => {
-                    let name = words.next().and_then(|name| name.to_str());
-                    bug = Some(
-                        name.ok_or("--bug needs a name; selftest --list prints them")?.to_owned(),
-                    );
+            };
+            match name.as_str() {
+                "--follow" => follow = true,
+                "--html" => html = Some(file(parser, "html")?),
+                "--bug" => {
+                    let named = parser.value().ok().and_then(|name| name.into_string().ok());
+                    bug = Some(named.ok_or("--bug needs a name; selftest --list prints them")?);
                 }
-                Some(option) if option.starts_with('-') => {
-                    return Err(format!(
-                        "replay has no option {option}; it takes --follow, --html FILE or \
-                         --explain, and the names of traces"
-                    ));
+                "--pauses" => {
+                    let text = value(parser, "pauses")?;
+                    let count = text.parse().ok().filter(|count| *count > 0);
+                    let wrong = || format!("--pauses: \"{text}\" is no number from 1 on");
+                    options.pauses = count.ok_or_else(wrong)?;
                 }
-                _ => files.push(PathBuf::from(word)),
+                "--at-least" => {
+                    let time = parse_time(&value(parser, "at-least")?);
+                    options.at_least = time.map_err(|error| format!("--at-least: {error}"))?;
+                }
+                _ => {}
             }
+            names.push(name);
         }
-        if files.is_empty() {
-            return Err("replay what? Write: sim replay [--follow] FILE...".into());
-        }
-        if html.is_some() && files.len() > 1 {
-            return Err("replay --html draws one trace; name only one".into());
-        }
-        Ok(Task::Replay { follow, files, html, bug })
-    }
-}
-
-/// Reads the words behind `replay` if `--explain` is among them.
-fn parse_explain(words: &[OsString]) -> Result<Task, String> {
-    let (mut files, mut options) = (Vec::new(), explain::Options::default());
-    let mut words = words.iter();
-    while let Some(word) = words.next() {
-        let mut value = |name: &str| {
-            let text = words.next().and_then(|text| text.to_str());
-            text.ok_or_else(|| format!("{name} needs a value; see --help"))
+        let explains = names.iter().any(|name| name == "--explain");
+        let (command, takes, hint) = if explains {
+            let hint = "--pauses N, --at-least TIME and one or two traces";
+            ("replay --explain", &["--explain", "--pauses", "--at-least"], hint)
+        } else {
+            let hint = "--follow, --html FILE or --explain, and the names of traces";
+            ("replay", &["--follow", "--html", "--bug"], hint)
         };
-        match word.to_str() {
-            Some("--explain") => {}
-            Some("--pauses") => {
-                let text = value("--pauses")?;
-                let count = text.parse().ok().filter(|count| *count > 0);
-                options.pauses =
-                    count.ok_or_else(|| format!("--pauses: \"{text}\" is no number from 1 on"))?;
-            }
-            Some("--at-least") => {
-                options.at_least = parse_time(value("--at-least")?)
-                    .map_err(|error| format!("--at-least: {error}"))?;
-            }
-            Some(option) if option.starts_with('-') => {
-                return Err(format!(
-                    "replay --explain has no option {option}; it takes --pauses N, --at-least TIME \
-                     and one or two traces"
-                ));
-            }
-            _ => files.push(PathBuf::from(word)),
+        if let Some(name) = names.iter().find(|name| !takes.contains(&name.as_str())) {
+            return Err(format!("{command} has no option {name}; it takes {hint}"));
         }
-    }
-    match files.len() {
-        0 => {
-            Err("explain what? Write: sim replay --explain FILE.client FILE.server, or one of them"
-                .into())
+        match files.len() {
+            0 if explains => Err("explain what? Write: sim replay --explain FILE.client \
+                                  FILE.server, or one of them"
+                .into()),
+            1 | 2 if explains => Ok(Some(Task::Explain { files, options })),
+            _ if explains => Err("--explain takes one trace, or both sides of one session".into()),
+            0 => Err("replay what? Write: sim replay [--follow] FILE...".into()),
+            count if count > 1 && html.is_some() => {
+                Err("replay --html draws one trace; name only one".into())
+            }
+            _ => Ok(Some(Task::Replay { follow, files, html, bug })),
         }
-        1 | 2 => Ok(Task::Explain { files, options }),
-        _ => Err("--explain takes one trace, or both sides of one session".into()),
     }
 }
 
@@ -91,49 +73,38 @@ fn parse_explain(words: &[OsString]) -> Result<Task, String> {
 mod tests {
     use super::*;
     use crate::show::replay::Verdict;
-    use std::ffi::OsString;
     use std::fs;
     use std::path::Path;
+    use std::time::Duration;
 
-    fn words(line: &str) -> Vec<OsString> {
-        line.split_whitespace().map(OsString::from).collect()
+    fn parse(line: &str) -> Result<Task, String> {
+        let task = Task::parse(&mut Parser::from_args(line.split_whitespace()));
+        task.map(|task| task.expect("no question for help"))
     }
 
     #[test]
     fn a_trace_is_drawn_where_it_is_asked_for() {
-        let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
         let page = std::env::temp_dir().join(format!("striper-replay-{}.html", std::process::id()));
-        let trace =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/traces/real-half-close.trace");
+        let traces = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/traces");
+        let trace = traces.join("real-half-close.trace");
         let line = format!("{} --follow --html {}", trace.display(), page.display());
-        let (text, verdict) = Task::parse(&words(&line)).unwrap().run();
+        let (text, verdict) = parse(&line).unwrap().run();
         assert_eq!(verdict, Verdict::Fits, "{text}");
         let drawn = fs::read_to_string(&page).unwrap();
         fs::remove_file(&page).unwrap();
-        assert!(
-            drawn.contains("Server to client")
-                && drawn.contains("real-half-close.trace --html run.html")
-        );
-        assert!(Task::parse(&words("a b --html c")).unwrap_err().contains("only one"));
-        assert!(Task::parse(&words("a --html")).unwrap_err().contains("needs a file"));
+        for part in ["Server to client", "real-half-close.trace --html run.html"] {
+            assert!(drawn.contains(part), "{part}");
+        }
     }
 
     #[test]
-    fn replay_says_what_it_does_not_take() {
-        assert!(Task::parse(&words("")).unwrap_err().contains("replay what?"));
-        assert!(Task::parse(&words("--fast x")).unwrap_err().contains("--follow"));
-        let task = Task::Replay {
-            follow: true,
-            files: vec!["a".into(), "b".into()],
-            html: None,
-            bug: None,
-        };
-        assert_eq!(Task::parse(&words("a --follow b")), Ok(task));
-    }
-
-    #[test]
-    fn explain_says_what_it_does_not_take() {
+    fn mistakes_are_answered_with_what_to_do() {
         for (line, part) in [
+            ("", "replay what?"),
+            ("--fast x", "--follow"),
+            ("a b --html c", "only one"),
+            ("a --html", "needs a file"),
+            ("a --pauses 3", "replay has no option --pauses"),
             ("--explain", "explain what?"),
             ("--explain a b c", "one trace, or both sides"),
             ("--explain --follow a", "no option --follow"),
@@ -141,22 +112,23 @@ mod tests {
             ("--explain a --pauses", "--pauses needs a value"),
             ("a --explain --at-least 5", "--at-least: \"5\" is no time"),
         ] {
-            let refusal = Task::parse(&words(line)).unwrap_err();
+            let refusal = parse(line).unwrap_err();
             assert!(refusal.contains(part), "{line}: {refusal}");
         }
-        let options =
-            explain::Options { pauses: 3, at_least: std::time::Duration::from_millis(20) };
-        let task = Task::Explain { files: vec!["a".into(), "b".into()], options };
-        assert_eq!(Task::parse(&words("a --at-least 20ms --explain b --pauses 3")), Ok(task));
-        let (text, verdict) = Task::parse(&words("--explain /nowhere")).unwrap().run();
-        assert_eq!(verdict, Verdict::Unusable);
-        assert!(text.contains("/nowhere: it can't be read"), "{text}");
+        for line in ["/nowhere", "--explain /nowhere"] {
+            let (text, verdict) = parse(line).unwrap().run();
+            assert_eq!(verdict, Verdict::Unusable);
+            assert!(text.contains("/nowhere: it can't be read"), "{text}");
+        }
     }
 
     #[test]
-    fn what_is_no_trace_is_said_and_fails() {
-        let (text, verdict) = Task::parse(&words("/nowhere")).unwrap().run();
-        assert_eq!(verdict, Verdict::Unusable);
-        assert!(text.contains("/nowhere: it can't be read"), "{text}");
+    fn options_and_files_come_in_any_order() {
+        let files = vec!["a".into(), "b".into()];
+        let task = Task::Replay { follow: true, files: files.clone(), html: None, bug: None };
+        assert_eq!(parse("a --follow b"), Ok(task));
+        let options = explain::Options { pauses: 3, at_least: Duration::from_millis(20) };
+        let task = Task::Explain { files, options };
+        assert_eq!(parse("a --at-least 20ms --explain b --pauses 3"), Ok(task));
     }
 }

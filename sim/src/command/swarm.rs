@@ -12,44 +12,38 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Which scenario, and what to record of it.
+/// A scenario to run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Run {
-    /// The scenario.
     pub script: Script,
     /// Record every session to a file whose name begins so.
     pub trace: Option<PathBuf>,
     /// Print the trace of the session of this name.
     pub session: Option<String>,
-    /// Do it with this planted bug.
+    /// The planted bug.
     pub bug: Option<String>,
 }
 
-/// Where a script is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Script {
-    /// In a file.
     File(PathBuf),
     /// On the command line, its lines parted by semicolons.
     Inline(String),
 }
 
-/// Which random worlds, and how.
+/// Random worlds to run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Swarm {
-    /// One a seed.
     pub seeds: Range<u64>,
-    /// How large.
     pub size: Size,
-    /// How many at a time.
+    /// The number of worlds at a time.
     pub threads: usize,
-    /// Print JSON.
     pub json: bool,
     /// Make the first failure smaller, and write it down.
     pub shrink: bool,
     /// The folder in which a failure's folder is made.
     pub out: PathBuf,
-    /// Do it with this planted bug.
+    /// The planted bug.
     pub bug: Option<String>,
 }
 
@@ -68,7 +62,7 @@ impl Default for Swarm {
 }
 
 impl Swarm {
-    /// Reads what follows `swarm` on the command line; `None` if it asks for the help.
+    /// Reads the words behind `swarm`; `None` if they ask for the help.
     pub fn parse(parser: &mut Parser) -> Result<Option<Swarm>, String> {
         let mut options = Swarm::default();
         while let Some(arg) = option::next(parser)? {
@@ -85,11 +79,10 @@ impl Swarm {
                 }
                 Arg::Long("bug") => options.bug = Some(value(parser, "bug")?),
                 Arg::Long(name) if OPTIONS.contains(&name) => {
-                    return Err(format!(
-                        "--{name} has no meaning for swarm; see --help for what it takes"
-                    ));
+                    let hint = "see --help for what it takes";
+                    return Err(format!("--{name} has no meaning for swarm; {hint}"));
                 }
-                arg => return Err(format!("{}; see --help for what there is", arg.unexpected())),
+                arg => return option::unexpected(arg, "see --help for what there is"),
             }
         }
         Ok(Some(options))
@@ -97,7 +90,7 @@ impl Swarm {
 }
 
 impl Run {
-    /// Reads what follows `run` on the command line; `None` if it asks for the help.
+    /// Reads the words behind `run`; `None` if they ask for the help.
     pub fn parse(parser: &mut Parser) -> Result<Option<Run>, String> {
         let (mut script, mut trace, mut session, mut bug) = (None, None, None, None);
         while let Some(arg) = option::next(parser)? {
@@ -113,9 +106,7 @@ impl Run {
                 Arg::Long("trace") => trace = Some(file(parser, "trace")?),
                 Arg::Long("session") => session = Some(value(parser, "session")?),
                 Arg::Long("bug") => bug = Some(value(parser, "bug")?),
-                arg => {
-                    return Err(format!("{}; write: sim run FILE [--trace OUT]", arg.unexpected()));
-                }
+                arg => return option::unexpected(arg, "write: sim run FILE [--trace OUT]"),
             }
         }
         let script = script.ok_or("which scenario? Write: sim run FILE [--trace OUT]")?;
@@ -126,7 +117,7 @@ impl Run {
 /// Scenarios that are tried to make a failing one smaller.
 const SHRINK_BUDGET: usize = 4_000;
 
-/// Runs a range of seeds and prints what came of it. Exit code 1 after a failure, 2 if `out` is no
+/// Runs a range of seeds and prints the results. Exit code 1 after a failure, 2 if `out` is no
 /// folder.
 pub fn swarm(Swarm { seeds, size, threads, json, shrink, out, .. }: Swarm) -> ExitCode {
     if out.exists() && !out.is_dir() {
@@ -159,41 +150,44 @@ fn keep_smallest(parent: &Path, name: &str, scenario: &Scenario, failure: &Failu
 
 /// Runs one scenario. Exit code 1 if it fails, 2 if there is none or if its traces can't be
 /// written.
-pub fn run(Run { script, trace, session, .. }: &Run) -> ExitCode {
-    let (text, scenario) = match read(script) {
-        Ok(read) => read,
-        Err(error) => return complain(&error),
-    };
-    if trace.is_none() && session.is_none() {
-        return tell(swarm::run(&scenario).map(|outcome| say(format_args!("{outcome:#?}\n"))));
-    }
-    if let Some(Err(error)) = trace.as_ref().map(|path| recordings::check(path)) {
-        return complain(&format!("--trace: {error}"));
-    }
-    let (result, traces) = record(&scenario, keep::scenario_of(&text));
-    if let Some(path) = trace {
-        match recordings::write(path, &traces) {
-            Ok(files) => files.iter().for_each(|file| eprintln!("recorded {}", file.display())),
-            Err(error) => return complain(&format!("--trace: {error}")),
+pub fn run(run: &Run) -> ExitCode {
+    match play(run) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(failure)) => {
+            eprintln!("failed: {}", failure.message);
+            ExitCode::FAILURE
         }
+        Err(error) => complain(&error),
     }
-    let Some(session) = session else {
-        return tell(result.map(|outcome| say(format_args!("{outcome:#?}\n"))));
-    };
-    match traces.iter().find(|trace| trace.name == *session) {
-        Some(trace) => say(&trace.text),
-        None => {
-            let names: Vec<&str> = traces.iter().map(|trace| trace.name.as_str()).collect();
-            return complain(&format!(
-                "--session: there is no session \"{session}\" in it; there are {}",
-                names.join(", ")
-            ));
-        }
-    }
-    tell(result.map(drop))
 }
 
-/// A script as it is written, and what it says.
+/// The result of a scenario; the error says why it could not be run or recorded.
+fn play(Run { script, trace, session, .. }: &Run) -> Result<Result<(), Failure>, String> {
+    let (text, scenario) = read(script)?;
+    let print = |outcome| say(format_args!("{outcome:#?}\n"));
+    if trace.is_none() && session.is_none() {
+        return Ok(swarm::run(&scenario).map(print));
+    }
+    let for_trace = |error| format!("--trace: {error}");
+    trace.as_ref().map_or(Ok(()), |path| recordings::check(path)).map_err(for_trace)?;
+    let (result, traces) = record(&scenario, keep::scenario_of(&text));
+    if let Some(path) = trace {
+        let files = recordings::write(path, &traces).map_err(for_trace)?;
+        files.iter().for_each(|file| eprintln!("recorded {}", file.display()));
+    }
+    let Some(session) = session else { return Ok(result.map(print)) };
+    let Some(trace) = traces.iter().find(|trace| trace.name == *session) else {
+        let names: Vec<&str> = traces.iter().map(|trace| trace.name.as_str()).collect();
+        let names = names.join(", ");
+        return Err(format!(
+            "--session: there is no session \"{session}\" in it; there are {names}"
+        ));
+    };
+    say(&trace.text);
+    Ok(result.map(drop))
+}
+
+/// A script as it is written, and its scenario.
 fn read(script: &Script) -> Result<(String, Scenario), String> {
     match script {
         Script::Inline(text) => {
@@ -206,16 +200,6 @@ fn read(script: &Script) -> Result<(String, Scenario), String> {
             let scenario =
                 script::parse(&text).map_err(|error| format!("{}: {error}", file.display()))?;
             Ok((text, scenario))
-        }
-    }
-}
-
-fn tell(result: Result<(), Failure>) -> ExitCode {
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("failed: {}", failure.message);
-            ExitCode::FAILURE
         }
     }
 }

@@ -1,20 +1,17 @@
-//! The hunts, and the process that starts them.
+//! The hunts of `sim selftest`, and the process that starts them.
 
 use super::bugs;
-use crate::base::{catch, say};
+use crate::base::{catch, each, say};
 use crate::run::{drain, driver, steady};
 use crate::search::bugs::patch::Bug;
 use crate::search::exhaust::{breadth, worlds};
-use crate::search::swarm;
-use crate::search::swarm::{Size, draw_sized};
+use crate::search::swarm::{self, Size, draw_sized};
 use std::ops::Range;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// What to do.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Options {
     pub(crate) bugs: Vec<String>,
@@ -22,7 +19,7 @@ pub struct Options {
     pub(crate) jobs: usize,
     pub(crate) list: bool,
     pub(crate) help: bool,
-    /// Be the process that hunts this one.
+    /// Be the process that hunts this bug.
     pub(crate) hunt: Option<String>,
 }
 
@@ -32,23 +29,20 @@ const CONTROL: &str = "none";
 /// A scenario that takes this long never ends: sound ones take a tenth of it on a slow machine.
 const ENDLESS: Duration = Duration::from_secs(10);
 
-/// States of an enumerated world that a hunt looks at.
+/// The states of an enumerated world that a hunt looks at.
 const STATES: usize = 100_000;
 
-/// What a hunt found.
 struct HuntResult {
     bug: String,
     took: Duration,
-    /// Way of looking, and what failed; `None` if nothing did.
+    /// The search, and its failure; `None` if nothing failed.
     found: Option<(String, String)>,
-    /// How often the bug had its chance.
+    /// The number of times that the bug had its chance.
     hits: String,
 }
 
-/// Hunts the bugs.
+/// Hunts the bugs. Fails if there is no such bug, or no program with bugs could be built.
 ///
-/// # Errors
-/// There is no such bug, or no program with bugs could be built.
 pub fn run(options: &Options) -> Result<ExitCode, String> {
     if let Some(name) = &options.hunt {
         return hunt(name, Duration::from_secs(options.limit));
@@ -73,36 +67,24 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
     Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Each in a process of its own, so many at a time.
+/// Each hunt is a process of its own, so many at a time.
 #[expect(clippy::disallowed_methods, reason = "how fast the simulator is, not what it simulates")]
 fn hunt_all(names: &[String], program: &Path, options: &Options) -> Vec<HuntResult> {
-    let next = AtomicUsize::new(0);
-    let all = Mutex::new(Vec::new());
-    let work = || {
-        while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let began = Instant::now();
-            let output = Command::new(program)
-                .args(["selftest", "--hunt", name, "--limit", &options.limit.to_string()])
-                .stderr(Stdio::null())
-                .output();
-            let said = output.map_or(String::new(), |output| {
-                String::from_utf8_lossy(&output.stdout).into_owned()
-            });
-            let mut words =
-                said.lines().next_back().unwrap_or_default().split('\t').map(str::to_owned);
-            let hits = words.next().unwrap_or_default();
-            let result = HuntResult {
-                bug: name.clone(),
-                took: began.elapsed(),
-                found: words.next().map(|way| (way, words.next().unwrap_or_default())),
-                hits,
-            };
-            say(line(&result));
-            all.lock().expect("no thread panics").push(result);
-        }
-    };
-    std::thread::scope(|scope| (0..options.jobs).for_each(|_| drop(scope.spawn(work))));
-    all.into_inner().expect("no thread panics")
+    each(names.len(), options.jobs, |nth| {
+        let began = Instant::now();
+        let output = Command::new(program)
+            .args(["selftest", "--hunt", &names[nth], "--limit", &options.limit.to_string()])
+            .stderr(Stdio::null())
+            .output();
+        let said = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+        let said = said.unwrap_or_default();
+        let mut words = said.lines().next_back().unwrap_or_default().split('\t').map(str::to_owned);
+        let hits = words.next().unwrap_or_default();
+        let found = words.next().map(|way| (way, words.next().unwrap_or_default()));
+        let result = HuntResult { bug: names[nth].clone(), took: began.elapsed(), found, hits };
+        say(line(&result));
+        result
+    })
 }
 
 fn line(result: &HuntResult) -> String {
@@ -137,11 +119,11 @@ fn summary(results: &[HuntResult]) -> String {
 
 /// When the present scenario began, in milliseconds since the hunt did.
 static BEGAN: AtomicU64 = AtomicU64::new(0);
-/// Which it is: its seed.
+/// The seed of the present scenario.
 static SEED: AtomicU64 = AtomicU64::new(0);
 
-/// The process that hunts one bug. Its last line on standard output is how often the bug had its
-/// chance and, if it was found, by what.
+/// The process that hunts one bug. Its last line on standard output is the number of the bug's
+/// chances and, if it was found, the search that found it.
 #[expect(clippy::disallowed_methods, reason = "how fast the simulator is, not what it simulates")]
 fn hunt(name: &str, limit: Duration) -> Result<ExitCode, String> {
     if name != CONTROL && bugs::activate(name)?.is_some() {
@@ -183,7 +165,7 @@ fn tell(found: Option<(&str, String)>) {
     say(format_args!("{}{}\n", bugs::hits(), found.unwrap_or_default()));
 }
 
-/// One round through all ways of looking, cheap ones first.
+/// One round through all searches, cheap ones first.
 fn look(round: u64, begin: &dyn Fn(u64)) -> Option<(&'static str, String)> {
     let swarm = |seeds: Range<u64>, size| {
         seeds.into_iter().find_map(|seed| {

@@ -9,14 +9,13 @@ use std::collections::BTreeMap;
 use striper_core::{SchedulerKind, StripeId};
 
 impl Transfer {
-    /// The stripe count and scheduler that are drawn: the largest and the first of those to be
+    /// The stripe count and the scheduler of the page: the largest and the first of those to be
     /// measured.
     pub fn drawn(&self) -> (usize, SchedulerKind) {
         let stripes = self.stripes.iter().copied().max().unwrap_or(1);
         (stripes, self.schedulers.first().copied().unwrap_or(SchedulerKind::Earliest))
     }
 
-    /// Runs one transfer and draws it.
     pub fn draw(&self, stripes: usize, scheduler: SchedulerKind) -> String {
         let run = self.run(stripes, scheduler, picture::watch);
         let timeline = run.watched.borrow();
@@ -96,7 +95,7 @@ fn figures(row: &Row, timeline: &Timeline) -> Vec<Figure> {
     figures
 }
 
-/// The cap of each stripe, by the route that it takes; `caps` are dealt to the routes in turn.
+/// The cap of each stripe, by its route; `caps` are dealt to the routes in turn.
 fn caps(world: &World, timeline: &Timeline, caps: &[Rate]) -> BTreeMap<StripeId, Rate> {
     let stripes = timeline.direction(Side::Client).lanes.keys();
     stripes.filter_map(|stripe| Some((*stripe, caps[world.route(*stripe)? % caps.len()]))).collect()

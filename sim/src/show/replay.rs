@@ -1,4 +1,4 @@
-//! `sim replay` plays traces, or says what their flows waited for.
+//! Plays traces, or explains the waits of their flows.
 
 use crate::base::{Failure, Side, catch, files};
 use crate::show::explain;
@@ -10,31 +10,27 @@ use std::process::ExitCode;
 use striper_core::trace::Trace;
 use striper_core::{Input, Output};
 
-/// What to do with traces.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Task {
-    /// Play traces.
     Replay {
         /// Take the choices from the traces.
         follow: bool,
-        /// The traces.
         files: Vec<PathBuf>,
         /// Where to draw the only one.
         html: Option<PathBuf>,
-        /// Play them with this planted bug.
+        /// The planted bug.
         bug: Option<String>,
     },
-    /// Say what the flows of a session waited for.
+    /// Explain the waits of a session's flows.
     Explain {
         /// The trace of one side, or of both.
         files: Vec<PathBuf>,
-        /// What to tell.
         options: explain::Options,
     },
 }
 
 impl Task {
-    /// Does it. What to print, and the worst that came of a file.
+    /// Runs it. Returns the text to print, and the worst verdict on a file.
     pub fn run(&self) -> (String, Verdict) {
         match self {
             Task::Replay { follow, files, html, .. } => {
@@ -59,10 +55,9 @@ impl Task {
     }
 }
 
-/// What came of a file.
+/// The verdict on a file.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Verdict {
-    /// All is well.
     Fits,
     /// A trace does not fit any more.
     Differs,
@@ -76,7 +71,7 @@ impl From<Verdict> for ExitCode {
     }
 }
 
-/// Plays one file. What to say, good or bad.
+/// Plays one file. The text, good or bad, is for people.
 fn replay(file: &Path, follow: bool, html: Option<&Path>) -> (String, Verdict) {
     match play(file, follow, html) {
         Ok(text) => (text, Verdict::Fits),
@@ -97,7 +92,7 @@ fn play(file: &Path, follow: bool, html: Option<&Path>) -> Result<String, (Strin
         timeline.observe(side, now, input, outputs);
         inputs += 1;
     };
-    // A trace of a failure may well end with what the session dies of.
+    // A trace of a failure may end with the input that the session dies of.
     let played = catch(|| if follow { trace.follow_with(watch) } else { trace.replay_with(watch) });
     if let Some(page) = html {
         let command = format!(

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 impl Transfer {
-    /// Runs all transfers; the answer is the text to print.
+    /// Runs all transfers. Returns the text to print.
     pub fn report(&self, json: bool) -> String {
         let mut text = if json { self.json_head() } else { self.table_head() };
         for (index, scheduler) in self.schedulers.iter().enumerate() {
@@ -14,7 +14,7 @@ impl Transfer {
             for (nth, stripes) in self.stripes.iter().enumerate() {
                 let row =
                     if *stripes == 1 { single.clone() } else { self.measure(*stripes, *scheduler) };
-                // Nothing to compare with if one stripe alone was not done in time.
+                // There is nothing to compare with if one stripe alone was not done in time.
                 let speed_up = single.time.map(|_| row.goodput() / single.goodput());
                 if json {
                     text += if index + nth > 0 { ",\n" } else { "\n" };

@@ -2,7 +2,7 @@
 //! system has taken and not sent yet.
 //!
 //! The system takes from the outbox while its unsent part is below a low-water mark, as with
-//! `TCP_NOTSENT_LOWAT`. All that it holds, sent or not, fits the send buffer.
+//! `TCP_NOTSENT_LOWAT`. The send buffer holds all bytes of the system, sent or not.
 //!
 //! Invariant: bytes leave in order and once, and the count of bytes taken never falls.
 

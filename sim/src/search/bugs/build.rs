@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What is copied: what cargo needs to build the simulator.
+/// The sources that cargo needs to build the simulator.
 const PARTS: [&str; 7] = ["Cargo.toml", "Cargo.lock", "core", "runtime", "sim", "cli", "tests"];
 
 /// The switch of the bugs, in the sources and in the copy.
@@ -61,8 +61,8 @@ pub fn plant(bugs: &[Bug], sources: &mut Sources) -> Result<(), String> {
     Ok(())
 }
 
-/// Reads what is to be copied, as far as it is there: a copy may have been interrupted. Files that
-/// are no text are left out.
+/// Reads the sources to copy, as far as they are there: a copy may have been interrupted. Files
+/// that are no text are left out.
 pub fn read(root: &Path) -> Result<Sources, String> {
     let mut sources = Sources::new();
     let mut paths: Vec<PathBuf> = PARTS.map(PathBuf::from).into();
@@ -85,8 +85,8 @@ pub fn read(root: &Path) -> Result<Sources, String> {
     Ok(sources)
 }
 
-/// Writes the copy. Files that are as they should be keep their time, so that cargo builds only
-/// what has changed; what an earlier copy had beside them goes.
+/// Writes the copy. Files that are right keep their time, so that cargo builds only the changes.
+/// Other files of an earlier copy go.
 fn write(folder: &Path, sources: &Sources) -> Result<(), String> {
     let earlier = if folder.exists() { read(folder)? } else { Sources::new() };
     for path in earlier.keys().filter(|path| !sources.contains_key(*path)) {

@@ -1,9 +1,9 @@
 //! Bugs that are planted on purpose, so that the simulator can be asked whether it would find them.
 //!
-//! Each is a patch in `sim/bugs`, with its story on top: what it does wrong, what a user would
-//! suffer, where it comes from, and how many faults it takes to show. Nothing of them is in the
-//! engine. [`build::program`] makes a copy of the sources, puts all of them in, each behind a
-//! switch, and builds the simulator there; a command with `--bug` goes on in that program.
+//! Each is a patch in `sim/bugs`. Its story on top has its mistake, the harm to a user, its origin,
+//! and the number of faults that it takes to show. Nothing of them is in the engine.
+//! [`build::program`] makes a copy of the sources, puts all bugs in, each behind a switch, and
+//! builds the simulator there. A command with `--bug` goes on in that program.
 
 pub mod build;
 pub mod patch;
@@ -15,13 +15,10 @@ use std::process::{Command, ExitCode};
 
 pub use switch::hits;
 
-/// Where the patches are.
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/bugs");
 
-/// All bugs, by name.
+/// All bugs, by name. Fails if a patch can't be read, or is not written as it should be.
 ///
-/// # Errors
-/// A patch can't be read, or is not written as it should be.
 pub fn all() -> Result<Vec<Bug>, String> {
     patch::read(Path::new(FOLDER))
 }
@@ -32,11 +29,10 @@ pub fn active() -> Option<String> {
     all().ok()?.get(place).map(|bug| bug.name().to_owned())
 }
 
-/// Has this process go on with a bug in the engine, or another one if there are no bugs in this
-/// program: then that one's exit code.
+/// Activates a bug in this process. If there are no bugs in this program, another program goes on
+/// with it; then the result is that program's exit code. Fails if there is no such bug, or no
+/// program with bugs could be built.
 ///
-/// # Errors
-/// There is no such bug, or no program with bugs could be built.
 pub fn activate(name: &str) -> Result<Option<ExitCode>, String> {
     let unknown = || format!("--bug: there is no bug \"{name}\"; selftest --list prints them");
     let place = all()?.iter().position(|bug| bug.name() == name).ok_or_else(unknown)?;

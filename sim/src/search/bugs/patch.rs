@@ -1,4 +1,4 @@
-//! The file of one bug: its story, and what it changes in the sources.
+//! The file of one bug: its story, and its changes to the sources.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,16 +7,14 @@ use std::path::Path;
 /// Sources by their path in the workspace.
 pub type Sources = BTreeMap<String, String>;
 
-/// A bug.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Bug {
     name: String,
-    /// What it does wrong, and what a user would suffer.
+    /// Its mistake, and the harm to a user.
     story: String,
-    /// Where it comes from.
     origin: String,
     faults: u8,
-    /// What it changes: a diff for each file, with the file's path.
+    /// A diff for each file, with the file's path.
     diffs: Vec<(String, String)>,
 }
 
@@ -39,26 +37,24 @@ impl Bug {
         Ok(Bug { name, story, origin, faults, diffs: diff.split("\n--- a/").map(file).collect() })
     }
 
-    /// Its name on a command line.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// How many faults it takes to show: stripes that die, fall silent or overtake each other for
-    /// long. Zero says that cuts of reads, unequal stripes, small limits or what the local side
-    /// does are enough.
+    /// The number of faults that it takes to show: stripes that die, fall silent or overtake each
+    /// other for long. Zero says that cuts of reads, unequal stripes, small limits or local
+    /// programs are enough.
     #[cfg(test)]
     pub fn faults(&self) -> u8 {
         self.faults
     }
 
-    /// Whether another implementation had it.
     #[cfg(test)]
     pub fn is_modelled(&self) -> bool {
         self.origin != "chosen for this engine"
     }
 
-    /// What it is, for `selftest --list`.
+    /// For `selftest --list`.
     pub fn describe(&self) -> String {
         let Bug { name, story, origin, faults, .. } = self;
         format!("{name} [{faults} faults] ({origin})\n  {story}\n")
@@ -70,10 +66,8 @@ impl Bug {
         self.name.split('-').map(word).collect()
     }
 
-    /// Puts it into the sources.
+    /// Puts it into the sources. Fails if the patch does not fit them.
     ///
-    /// # Errors
-    /// The patch does not fit the sources.
     pub fn apply(&self, sources: &mut Sources) -> Result<(), String> {
         let Bug { name, .. } = self;
         for (path, diff) in &self.diffs {
@@ -91,10 +85,9 @@ impl Bug {
     }
 }
 
-/// Reads all patches of a folder, by name.
+/// Reads all patches of a folder, by name. Fails if a file can't be read, or is no patch with a
+/// story.
 ///
-/// # Errors
-/// The folder or a file can't be read, or a file is no patch with a story.
 pub fn read(folder: &Path) -> Result<Vec<Bug>, String> {
     let trouble = |error| format!("cannot read {}: {error}", folder.display());
     let mut bugs = Vec::new();

@@ -17,7 +17,7 @@ pub fn active() -> Option<usize> {
     None
 }
 
-/// How often the active bug has had its chance.
+/// The number of times that the active bug has had its chance.
 pub fn hits() -> usize {
     #[cfg(feature = "planted")]
     return striper_core::planted::hits();

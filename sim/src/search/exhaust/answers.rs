@@ -1,9 +1,9 @@
-//! How an end answers an input: in as many ways as it has choices, each with what it puts on
+//! The answers of an end to an input: one for each of its choices, each with its messages on
 //! stripes.
 //!
 //! A message has a number, the same for the same bytes, so that states and inputs are small and
-//! comparable. How ends are kept, and whether an answer is computed once or each time, is the
-//! search's own ([`Ends`]).
+//! comparable. Each search has its own way to keep ends, and to compute an answer once or each time
+//! ([`Ends`]).
 //!
 //! Invariant: [`outcomes`] leaves out no sequence of choices and makes none twice.
 
@@ -14,47 +14,34 @@ use std::hash::Hash;
 use std::rc::Rc;
 use striper_core::{Handshake, StripeId, Timer};
 
-/// One way in which an end answers an input.
+/// One answer of an end to an input.
 #[derive(Clone, Debug)]
 pub struct Outcome<I> {
-    /// The end after it.
     pub end: I,
-    /// What it does to the world.
     pub effects: Vec<Sent>,
-    /// The choices made.
     pub choices: Vec<u8>,
 }
 
 /// An [`Effect`] whose message has a number.
 #[derive(Clone, Copy, Debug)]
 pub enum Sent {
-    /// Puts a message on a stripe.
     Send(StripeId, u32),
-    /// Closes a stripe.
     Close(StripeId),
 }
 
 /// An input to an end whose message has a number.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Given {
-    /// Opens its flows.
     Open,
-    /// A message came in on a stripe; `half`: its first half.
+    /// With `half` only the first half of its payload came.
     Message {
-        /// The stripe on which it came.
         stripe: StripeId,
-        /// Its number.
         message: u32,
-        /// Only the first half of its payload came.
         half: bool,
     },
-    /// See [`EndInput::Down`].
     Down(StripeId),
-    /// See [`EndInput::Written`].
     Written(StripeId),
-    /// See [`EndInput::Fire`].
     Fire(Timer),
-    /// See [`EndInput::Act`].
     Act(usize, Act),
 }
 
@@ -66,7 +53,6 @@ pub struct Messages {
 }
 
 impl Messages {
-    /// The number of a message.
     pub fn number(&mut self, message: Message) -> u32 {
         *self.numbers.entry(message).or_insert_with_key(|message| {
             self.all.push(message.clone());
@@ -74,27 +60,23 @@ impl Messages {
         })
     }
 
-    /// The message of a number.
     pub fn get(&self, number: u32) -> &Message {
         &self.all[number as usize]
     }
 }
 
-/// Where ends are kept and how they answer: the way to compute it is the search's own.
+/// A way to keep ends and to compute their answers.
 pub trait Ends {
-    /// Names a state of an end: two are equal if their fingerprints are.
+    /// The name of a state of an end. Two are equal if their fingerprints are.
     type Id: Clone + Eq + Hash;
-    /// Takes in an end.
     fn keep(&mut self, end: End) -> Self::Id;
-    /// The end of a name.
     fn end<'a>(&'a self, id: &'a Self::Id) -> &'a End;
-    /// All ways in which it answers an input.
+    /// All answers to an input.
     fn answers(&mut self, plan: &Plan, id: &Self::Id, given: Given) -> Rc<[Outcome<Self::Id>]>;
-    /// The messages.
     fn messages(&mut self) -> &mut Messages;
 }
 
-/// Computes all ways in which an end answers an input.
+/// Computes all answers of an end to an input.
 pub fn outcomes<E: Ends>(
     ends: &mut E,
     plan: &Plan,
@@ -117,8 +99,8 @@ pub fn outcomes<E: Ends>(
             effects,
             choices: made.iter().map(|(choice, _)| *choice).collect(),
         });
-        // The odometer: the last choice that has another option takes it, what comes after begins
-        // anew.
+        // The odometer: the last choice that has another option takes it, and the choices after it
+        // begin anew.
         let Some(last) = made.iter().rposition(|(choice, options)| choice + 1 < *options) else {
             return all;
         };

@@ -1,8 +1,8 @@
-//! The breadth-first search: finds the shortest way to whatever is wrong.
+//! The breadth-first search: finds the shortest way to a violation.
 //!
-//! A state is kept as a fingerprint of 128 bits, the number of the state before it and the place of
-//! the event among that one's; what is still to be looked at is kept in full. Among n states two
-//! have the same fingerprint with a probability below n²/2^129: at 10^8 states, 10^-22.
+//! A state is kept as a fingerprint of 128 bits, with the number of the state before it and the
+//! place of the event there. States that are still to be looked at are kept in full. Among n states
+//! two have the same fingerprint with a probability below n²/2^129: at 10^8 states, 10^-22.
 
 use super::ends::Kept;
 use super::retrace::guard;
@@ -12,23 +12,23 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use xxhash_rust::xxh3::xxh3_128;
 
-/// What a search has counted.
+/// The counts of a search.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Counts {
     /// Different states.
     pub states: u64,
     /// Events that lead from one to another, or to itself.
     pub transitions: u64,
-    /// States from which nothing happens unless something goes wrong.
+    /// States from which nothing happens without further trouble.
     pub terminal: u64,
 }
 
-/// What a search has found.
+/// The result of a search.
 #[derive(Clone, Debug, Default)]
 pub struct Found {
-    /// The size of the world, or of the part of it that was seen.
+    /// Of the world, or of the part of it that was seen.
     pub counts: Counts,
-    /// Whether all of it was seen.
+    /// The whole world was seen.
     pub is_whole: bool,
     /// Events on the longest of the shortest ways.
     pub depth: u64,
@@ -36,14 +36,12 @@ pub struct Found {
     pub ends: u64,
     /// Inputs to sessions that were computed.
     pub inputs: u64,
-    /// What is wrong, if anything is.
     pub violation: Option<Violation>,
 }
 
-/// Something that must not happen.
 #[derive(Clone, Debug)]
 pub struct Violation {
-    /// What does not hold.
+    /// The condition that does not hold.
     pub what: String,
     /// The way there: the place of each event among those that were possible.
     pub path: Vec<u32>,
@@ -67,12 +65,12 @@ impl Hasher for AsItIs {
 /// No state.
 const NONE: u32 = u32::MAX;
 
-/// What is kept of a state once it has been looked at.
+/// The record of a state that has been looked at.
 struct Seen {
     before: u32,
-    /// Place of the event among those of the state before it.
+    /// The place of the event among those of the state before it.
     by: u32,
-    /// What comes next if nothing goes wrong any more.
+    /// The next state without further trouble.
     fair: u32,
 }
 
@@ -110,10 +108,9 @@ pub fn search(world: &World, limit: usize) -> Found {
             break;
         }
         let state = State::decode(&words, |id| id);
-        next.clear();
         let result = guard(|| {
             world.check(&search.ends, &state);
-            world.successors(&mut search.ends, &state, &mut next);
+            next = world.successors(&mut search.ends, &state);
             let is_terminal = !next.iter().any(|next| next.event.is_fair() && next.state != state);
             if is_terminal {
                 world.check_complete(&search.ends, &state);
@@ -160,7 +157,7 @@ impl Search {
         })
     }
 
-    /// Takes the successors of a state, and notes which one comes if nothing goes wrong any more.
+    /// Takes the successors of a state, and notes the one that comes without further trouble.
     fn take(&mut self, at: u32, state: &State<u32>, next: &[Successor<u32>]) {
         let mut fair: Option<(&Successor<u32>, u32)> = None;
         for (by, successor) in next.iter().enumerate() {
@@ -178,7 +175,6 @@ impl Search {
         self.seen[at as usize].fair = fair.map_or(NONE, |(_, number)| number);
     }
 
-    /// The way to a state.
     fn path(&self, mut at: u32) -> Vec<u32> {
         let mut path = Vec::new();
         while at != NONE {
@@ -199,7 +195,7 @@ impl Search {
         depths.last().copied().map_or(0, u64::from)
     }
 
-    /// A state from which the fair run never ends.
+    /// A state from which the run without further trouble never ends.
     fn runs_in_circles(&self) -> Option<u32> {
         let mut ends = vec![0u32; self.seen.len()];
         for start in 0..self.seen.len() as u32 {
@@ -209,8 +205,7 @@ impl Search {
                 ends[at as usize] = run;
                 at = self.seen[at as usize].fair;
             }
-            // A state of an earlier run is known to come to an end; one of this run has been met
-            // again.
+            // A state of an earlier run comes to an end. A state of this run has been met again.
             if at != NONE && ends[at as usize] == run {
                 return Some(start);
             }

@@ -1,5 +1,5 @@
-//! What must hold between the two ends of a world in every state, and in those where nothing is
-//! left to happen.
+//! The oracles between the two ends of a world, in every state and in those where nothing is left
+//! to happen.
 
 use super::answers::Ends;
 use super::program::{Ending, Over, Program};
@@ -7,28 +7,24 @@ use super::state::State;
 use super::world::World;
 use crate::base::Side;
 use std::collections::VecDeque;
+use striper_core::Reason;
 
 impl World {
-    /// What must hold between the two ends, whatever has happened. Panics otherwise.
+    /// Panics unless the two ends agree with each other.
     pub fn check<E: Ends>(&self, ends: &E, state: &State<E::Id>) {
         let both = [0, 1].map(|side| ends.end(&state.ends[side]));
         for side in Side::BOTH {
             let (here, there) = (both[side.index()], both[side.other().index()]);
             for (program, other) in here.programs().iter().zip(there.programs()) {
                 assert!(program.delivered <= other.given, "more delivered than given");
-                assert!(
-                    !program.got_fin || other.finished,
-                    "a FIN before the other end has finished"
-                );
+                let has_sent = !program.got_fin || other.finished;
+                assert!(has_sent, "a FIN before the other end has finished");
                 if let Some(Over::Reset(reason)) = program.over
-                    && reason != striper_core::Reason::SessionLost
+                    && reason != Reason::SessionLost
                     && here.ended().is_none()
                 {
-                    assert_eq!(
-                        other.over,
-                        Some(Over::OwnReset),
-                        "a reset before the other end has reset"
-                    );
+                    let cause = Some(Over::OwnReset);
+                    assert_eq!(other.over, cause, "a reset before the other end has reset");
                 }
             }
             if here.ended().is_some() || there.ended().is_some() {
@@ -36,21 +32,18 @@ impl World {
             }
             let (sent, received) = (here.session().stats(), there.session().stats());
             for stripe in &sent.stripes {
-                if let Some(peer) =
-                    received.stripes.iter().find(|peer| peer.stripe == stripe.stripe)
-                {
-                    assert!(
-                        stripe.acknowledged <= peer.received,
-                        "acknowledged before it was processed"
-                    );
+                let mut peers = received.stripes.iter();
+                if let Some(peer) = peers.find(|peer| peer.stripe == stripe.stripe) {
+                    let processed = stripe.acknowledged <= peer.received;
+                    assert!(processed, "acknowledged before it was processed");
                     assert!(peer.received <= stripe.sent, "received more than was sent");
                 }
             }
         }
     }
 
-    /// What must hold when nothing is left to happen: all is complete, or there is a cause why it
-    /// isn't. Panics otherwise.
+    /// Panics unless, with nothing left to happen, everything is complete or has a cause why it
+    /// isn't.
     pub fn check_complete<E: Ends>(&self, ends: &E, state: &State<E::Id>) {
         let mut queues = state.stripes.iter().flat_map(|stripe| &stripe.queues);
         assert!(queues.all(VecDeque::is_empty), "messages in flight and nothing to happen");
@@ -70,35 +63,28 @@ impl World {
             assert_eq!(stats.flows, open, "flows that are over are still kept at the {side:?}");
             assert!((stats.held, stats.reordering) == (0, 0), "memory is held for nothing");
             let missed = self.plan.config.stripes - stats.stripes.len();
-            assert!(
-                missed == 0 || state.budget.dials == 0,
-                "{missed} stripes missed at the {side:?}"
-            );
+            let may_miss = missed == 0 || state.budget.dials == 0;
+            assert!(may_miss, "{missed} stripes missed at the {side:?}");
         }
     }
 
-    /// What a program must have come to when nothing is left to happen and its session lives.
+    /// Panics unless a program whose session lives has come to its end.
     fn check_program(&self, program: &Program) {
-        let plan = &self.plan.flows[program.flow];
-        let (here, there) =
-            (&plan.ends[program.side.index()], &plan.ends[program.side.other().index()]);
+        let Program { flow, side, over, .. } = *program;
+        let plan = &self.plan.flows[flow];
+        let (here, there) = (&plan.ends[side.index()], &plan.ends[side.other().index()]);
         let has = |ending| here.ending == ending || there.ending == ending;
         if !plan.answer.1 {
-            assert!(matches!(program.over, Some(Over::Refused | Over::OwnRefusal)), "{program:?}");
+            assert!(matches!(over, Some(Over::Refused | Over::OwnRefusal)), "{program:?}");
         } else if has(Ending::Reset) {
-            let reset = matches!(program.over, Some(Over::Reset(_) | Over::OwnReset));
-            assert!(reset, "flow {} was not reset at the {:?}", program.flow, program.side);
+            let reset = matches!(over, Some(Over::Reset(_) | Over::OwnReset));
+            assert!(reset, "flow {flow} was not reset at the {side:?}");
         } else {
-            assert_eq!(
-                program.delivered,
-                there.total(),
-                "not all has come to the {:?}",
-                program.side
-            );
-            assert_eq!(program.given, here.total(), "the {:?} could not give all", program.side);
+            assert_eq!(program.delivered, there.total(), "not all has come to the {side:?}");
+            assert_eq!(program.given, here.total(), "the {side:?} could not give all");
             assert_eq!(program.got_fin, there.ending == Ending::Fin, "a FIN is missing");
-            let over = if has(Ending::Never) { None } else { Some(Over::Ended) };
-            assert_eq!(program.over, over, "flow {} at the {:?}", program.flow, program.side);
+            let due = if has(Ending::Never) { None } else { Some(Over::Ended) };
+            assert_eq!(over, due, "flow {flow} at the {side:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The second search: depth-first, with a stack, a set and an order of its own, so that the two
+//! The second search: depth-first. Its stack, set and order are its own, so that the two searches
 //! can't make the same mistake.
 
 use super::answers::Ends;
@@ -9,18 +9,18 @@ use super::world::World;
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hasher};
 
-/// How the second search keeps ends.
+/// The way in which the second search keeps ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Way {
-    /// Each state holds two sessions that lived through all that led there. Slow, and a check of
-    /// the fingerprints.
+    /// Each state holds two sessions that lived through the whole way to it. That is slow, and
+    /// checks the fingerprints.
     Living,
     /// As the first search does.
     Kept,
 }
 
-/// Counts a world's states, as far as there are at most `limit`. Whatever is wrong is a panic: the
-/// first search has seen it all.
+/// Counts a world's states; `None` if there are more than `limit`. A violation is a panic: the
+/// first search has found none.
 pub fn count(world: &World, way: Way, limit: usize) -> Option<Counts> {
     match way {
         Way::Living => search(world, Living::default(), limit, |id, words| {
@@ -50,13 +50,12 @@ fn search<E: Ends>(
     let mut stack: Vec<_> =
         world.initial(&mut ends).into_iter().filter(|state| is_new(state)).collect();
     let mut counts = Counts::default();
-    let mut next = Vec::new();
     while let Some(state) = stack.pop() {
         counts.states += 1;
         if counts.states as usize > limit {
             return None;
         }
-        world.successors(&mut ends, &state, &mut next);
+        let mut next = world.successors(&mut ends, &state);
         counts.transitions += next.len() as u64;
         let goes_on = next.iter().any(|next| next.event.is_fair() && next.state != state);
         counts.terminal += u64::from(!goes_on);
@@ -71,7 +70,7 @@ mod tests {
     use crate::search::exhaust::worlds;
     use std::collections::HashMap;
 
-    /// Two ways to one fingerprint: what happens next must be the same.
+    /// Two ways to one fingerprint must have the same successors.
     #[test]
     fn what_happens_next_follows_from_the_fingerprint() {
         let mut pairs = 0;
@@ -83,14 +82,12 @@ mod tests {
             let mut known = HashMap::new();
             let mut stack = world.initial(&mut ends);
             while let Some(state) = stack.pop() {
-                let mut next = Vec::new();
-                world.successors(&mut ends, &state, &mut next);
+                let next = world.successors(&mut ends, &state);
                 let Some(other) = known.insert(state.clone(), state) else {
                     stack.extend(next.into_iter().map(|successor| successor.state));
                     continue;
                 };
-                let mut expected = Vec::new();
-                world.successors(&mut ends, &other, &mut expected);
+                let expected = world.successors(&mut ends, &other);
                 assert_eq!(next.len(), expected.len());
                 for (one, other) in next.iter().zip(&expected) {
                     assert_eq!((one.event, &one.choices), (other.event, &other.choices));

@@ -1,7 +1,7 @@
-//! One end of an enumerated world: a real session with its programs, that is given an input and
-//! says what comes of it.
+//! One end of an enumerated world: a real session with its programs. It is given an input and
+//! returns its effects.
 //!
-//! Time stands still, so what an end does is a function of its fingerprint and the input alone.
+//! Time stands still, so the effects are a function of the end's fingerprint and the input alone.
 
 use super::program::{Act, Ending, FlowPlan, Over, Pace, Program};
 use crate::base::Side;
@@ -14,35 +14,33 @@ use striper_core::{
     Timer,
 };
 
-/// When everything happens.
+/// The time of all events.
 const NOW: Instant = Instant::from_micros(1_000_000);
 
-/// What both ends of a world know.
+/// The settings that both ends of a world know.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The settings of both sessions.
     pub config: Config,
     /// The flows, which are opened in this order.
     pub flows: Vec<FlowPlan>,
-    /// The operating system takes everything at once; otherwise that it has is an event.
+    /// The operating system takes everything at once; otherwise each write is an event.
     pub writes_at_once: bool,
     /// The stripe for control is chosen, too.
     pub control_choices: bool,
     /// Acknowledgements and repetitions become due only when nothing is in flight; otherwise at any
     /// time.
     pub late_timers: bool,
-    /// HELLO, PING, PONG and GRANT arrive together with what follows them.
+    /// HELLO, PING, PONG and GRANT arrive together with the message behind them.
     pub coarse: bool,
     /// No credit beyond the floors of flows.
     pub poor: bool,
 }
 
-/// What goes over a stripe.
+/// A message on a stripe.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Message {
-    /// The first.
     Hello(Vec<u8>),
-    /// Any other: one frame.
+    /// One frame: header and payload.
     Frame(Bytes, Bytes),
 }
 
@@ -58,7 +56,6 @@ impl Message {
         }
     }
 
-    /// In words.
     pub fn describe(&self) -> String {
         match self {
             Message::Hello(bytes) => format!("HELLO ({} bytes)", bytes.len()),
@@ -71,60 +68,44 @@ impl Message {
     }
 }
 
-/// What can happen to an end.
+/// An input to an end.
 #[derive(Clone, Debug)]
 pub enum EndInput {
-    /// Opens its flows.
+    /// It opens its flows.
     Open,
-    /// A HELLO came.
     Hello {
-        /// The number of the stripe.
         stripe: StripeId,
-        /// What it says.
         hello: Hello,
     },
-    /// A frame came, or its first half.
+    /// A frame came, or with `half` only the first half of its payload.
     Frame {
-        /// The number of the stripe.
         stripe: StripeId,
-        /// Its head.
         header: Bytes,
-        /// Its payload.
         payload: Bytes,
-        /// Only the first half of its payload came.
         half: bool,
     },
-    /// A stripe has broken.
     Down {
-        /// The number of the stripe.
         stripe: StripeId,
     },
-    /// The operating system has taken what was transmitted.
+    /// The operating system has taken all that was transmitted.
     Written {
-        /// The number of the stripe.
         stripe: StripeId,
     },
-    /// A timer goes off.
     Fire(Timer),
-    /// A program does something.
     Act {
-        /// Of which flow.
         flow: usize,
-        /// What it does.
         act: Act,
     },
 }
 
-/// What an end does to the world.
+/// An effect of an end on the world.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Effect {
-    /// Puts a message on a stripe.
     Send(StripeId, Message),
     /// Closes a stripe, or turns one away.
     Close(StripeId),
 }
 
-/// A session and its programs.
 #[derive(Clone, Debug)]
 pub struct End {
     side: Side,
@@ -133,7 +114,6 @@ pub struct End {
 }
 
 impl End {
-    /// Without stripes and flows.
     pub fn new(side: Side, plan: &Plan) -> Self {
         let role = match side {
             Side::Client => Role::Client,
@@ -153,39 +133,35 @@ impl End {
         end
     }
 
-    /// The programs, one a flow.
     pub fn programs(&self) -> &[Program] {
         &self.programs
     }
 
-    /// The session.
     pub fn session(&self) -> &Session {
         &self.endpoint.session
     }
 
-    /// Why the session has ended, if it has.
     pub fn ended(&self) -> Option<EndReason> {
         self.endpoint.ended()
     }
 
-    /// How many stripes it wants to be dialed.
+    /// The number of stripes that it wants to be dialed.
     pub fn wanted(&self) -> usize {
         self.endpoint.wanted()
     }
 
-    /// Stripes of which not all that was transmitted has been taken.
+    /// Stripes that have not taken all that was transmitted.
     pub fn unwritten(&self) -> impl Iterator<Item = StripeId> + '_ {
         let unwritten =
             self.endpoint.stripes().iter().filter(|(_, totals)| totals.written < totals.sent);
         unwritten.map(|(stripe, _)| *stripe)
     }
 
-    /// What the client says first on a stripe.
     pub fn hello(&self, stripe: StripeId) -> Message {
         Message::Hello(self.endpoint.session.hello(stripe).encode().to_vec())
     }
 
-    /// Everything that decides what comes next.
+    /// Hashes everything that decides its next effects.
     pub fn fingerprint(&self, hasher: &mut impl Hasher) {
         self.endpoint.session.fingerprint(hasher);
         (self.side.index(), &self.programs, self.endpoint.stripes(), self.endpoint.wanted())
@@ -193,7 +169,7 @@ impl End {
         self.endpoint.ended().is_some().hash(hasher);
     }
 
-    /// What its programs may do as events of their own.
+    /// The acts that its programs may do as events of their own.
     pub fn acts<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = (usize, Act)> + 'a {
         self.programs.iter().flat_map(move |program| {
             let acts = [Act::Answer, Act::Give, Act::End, Act::Read];
@@ -201,8 +177,8 @@ impl End {
         })
     }
 
-    /// Takes an input with these choices of stripes. The choices made come last, each with the
-    /// number of options.
+    /// Takes an input with these choices of stripes. The last result is the choices that were made,
+    /// each with the number of options.
     pub fn step(
         &self,
         plan: &Plan,
@@ -268,7 +244,7 @@ impl End {
         }
     }
 
-    /// Gives the session an input and performs what it says.
+    /// Gives the session an input and performs its outputs.
     fn give(&mut self, plan: &Plan, input: Input, effects: &mut Vec<Effect>) {
         let mut out = Vec::new();
         self.endpoint.give(NOW, input, &mut out);
@@ -340,8 +316,7 @@ impl End {
         }
     }
 
-    /// Has the programs and the operating system do what they do at once, until there is nothing
-    /// left of that.
+    /// Lets the programs and the operating system do everything that they do at once.
     fn run_programs(&mut self, plan: &Plan, effects: &mut Vec<Effect>) {
         loop {
             let at_once = |program: &Program, act: &Act| {
@@ -402,7 +377,7 @@ impl End {
     }
 }
 
-/// Whether a program may do this now.
+/// Whether a program may act so now.
 fn may(program: &Program, plan: &Plan, act: Act) -> bool {
     let flow = &plan.flows[program.flow];
     let end = &flow.ends[program.side.index()];

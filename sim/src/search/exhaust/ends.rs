@@ -7,8 +7,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 use xxhash_rust::xxh3::Xxh3Default;
 
-/// Each end once, named by its number; what it answers to an input is computed once. A world's
-/// states are far more than those of its ends, so nearly every step is a look-up.
+/// Keeps each end once, named by its number, and computes each answer once. A world has far more
+/// states than its ends, so nearly every step is a look-up.
 #[derive(Default)]
 pub struct Kept {
     ends: Vec<End>,
@@ -18,12 +18,10 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// How many different ends there are.
     pub fn count(&self) -> usize {
         self.ends.len()
     }
 
-    /// How many inputs were computed.
     pub fn computed(&self) -> usize {
         self.answers.len()
     }
@@ -81,7 +79,7 @@ impl Hash for Lived {
     }
 }
 
-/// Keeps nothing: each state holds two sessions that have lived through all that led to it, and
+/// Keeps nothing: each state holds two sessions that have lived through the whole way to it, and
 /// each answer is computed anew. If fingerprints left out something that matters, the counts of
 /// this and of [`Kept`] would differ.
 #[derive(Default)]

@@ -1,30 +1,28 @@
-//! The program at one end of a flow, and what it demands of what it is told.
+//! The program at one end of a flow, and its oracles.
 //!
-//! Oracles at each output: bytes come in order and equal the pattern of (flow, direction, offset),
-//! FIN once and only where the plan of the other end has one and after its last byte, nothing after
-//! the end of the flow, no reset that nobody asked for.
+//! At each output: bytes come in order and equal the pattern of (flow, direction, offset). A FIN
+//! comes once, only where the plan of the other end has one, and after its last byte. Nothing comes
+//! after the end of the flow, and no reset that nobody asked for.
 
 use crate::base::Side;
 use bytes::Bytes;
 use striper_core::testing::Pattern;
 use striper_core::{FlowId, Reason};
 
-/// Bytes in one piece of local data: just over what core would copy and join with the next, so that
+/// Bytes in one piece of local data. Core would copy a shorter piece and join it with the next, so
 /// each piece is a frame of its own.
 pub const PIECE: u64 = 4_100;
 
 /// How one direction of a flow ends.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Ending {
-    /// With a FIN.
     Fin,
-    /// The program resets the flow.
     Reset,
     /// The program says nothing more.
     Never,
 }
 
-/// When a program does what it has to do.
+/// When a program acts.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Pace {
     /// As soon as it can, and all at once.
@@ -33,23 +31,19 @@ pub enum Pace {
     Free,
 }
 
-/// What one end of a flow does.
+/// The plan of one end of a flow.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct EndPlan {
-    /// How many pieces of [`PIECE`] bytes it sends.
     pub pieces: u64,
-    /// When it sends them.
     pub gives: Pace,
-    /// What follows.
     pub ending: Ending,
-    /// When that follows.
     pub ends: Pace,
-    /// When it takes what has been delivered; `None`: never.
+    /// When it takes the bytes that were delivered; `None`: never.
     pub reads: Option<Pace>,
 }
 
 impl EndPlan {
-    /// Sends so many pieces and a FIN, all at once, and reads all at once.
+    /// So many pieces and a FIN, all at once, and all reads at once.
     pub const fn sends(pieces: u64) -> Self {
         EndPlan {
             pieces,
@@ -60,27 +54,23 @@ impl EndPlan {
         }
     }
 
-    /// All that it sends, in bytes.
+    /// The number of bytes that it sends.
     pub const fn total(&self) -> u64 {
         self.pieces * PIECE
     }
 }
 
-/// One flow.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct FlowPlan {
-    /// Who opens it.
+    /// The side that opens it.
     pub opener: Side,
     /// When the acceptor answers, and whether it accepts.
     pub answer: (Pace, bool),
-    /// What the client's end does, and the server's.
     pub ends: [EndPlan; 2],
 }
 
-/// How a flow ended at one end.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Over {
-    /// Both directions are done.
     Ended,
     /// The other end or the session reset it.
     Reset(Reason),
@@ -92,48 +82,39 @@ pub enum Over {
     OwnRefusal,
 }
 
-/// What a program can do as an event of its own.
+/// An act of a program.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Act {
-    /// The acceptor answers.
     Answer,
-    /// The next piece.
+    /// It gives the next piece.
     Give,
-    /// FIN or reset.
+    /// It finishes or resets the flow.
     End,
-    /// Takes all that was delivered.
+    /// It takes all that was delivered.
     Read,
 }
 
-/// One end of one flow.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Program {
-    /// The flow's number in the world.
     pub flow: usize,
-    /// At which end.
     pub side: Side,
-    /// Its name in the session, once it has one.
     pub id: Option<FlowId>,
     /// The acceptor has answered, or the opener has been told that it has.
     pub answered: bool,
     /// Bytes given to the session.
     pub given: u64,
-    /// The session had no room when it last asked.
+    /// The session had no room when the program last asked.
     pub waiting: bool,
-    /// It has said that it sends no more.
+    /// It sends no more.
     pub finished: bool,
-    /// Bytes that the session has delivered.
     pub delivered: u64,
-    /// Bytes of those that it has taken.
+    /// The part of them that it has taken.
     pub consumed: u64,
-    /// The other end's FIN has come.
     pub got_fin: bool,
-    /// How it ended.
     pub over: Option<Over>,
 }
 
 impl Program {
-    /// Before the flow exists.
     pub fn new(flow: usize, side: Side) -> Self {
         Program {
             flow,
@@ -163,7 +144,6 @@ impl Program {
         Some(data)
     }
 
-    /// Bytes were delivered.
     pub fn deliver(&mut self, plan: &FlowPlan, data: &Bytes) {
         self.must_be_open("data");
         assert!(!self.got_fin, "data after the FIN");
@@ -175,7 +155,6 @@ impl Program {
         assert!(self.delivered <= total, "{} bytes delivered of {total}", self.delivered);
     }
 
-    /// The other end's FIN.
     pub fn fin(&mut self, plan: &FlowPlan) {
         self.must_be_open("a FIN");
         assert!(!self.got_fin, "a second FIN");
@@ -185,7 +164,6 @@ impl Program {
         self.got_fin = true;
     }
 
-    /// Both directions are done.
     pub fn ended(&mut self) {
         self.must_be_open("an end");
         assert!(self.finished && self.got_fin, "ended before both directions were");
@@ -225,8 +203,9 @@ impl Program {
     }
 }
 
-/// Bytes of a direction: every piece is a slice of one table, cut where (flow, direction, offset)
-/// says, so that any two offsets of a world differ in what they hold.
+/// Bytes of a direction: every piece is a slice of one table, so that the many states share memory.
+/// The place in the table follows from (flow, direction, offset), and differs for any two offsets
+/// of a world.
 fn pattern(flow: usize, from: Side, offset: u64, len: u64) -> Bytes {
     thread_local! {
         static TABLE: Bytes = Pattern(1).bytes(0, 1 << 18);

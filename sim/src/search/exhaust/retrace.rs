@@ -1,4 +1,4 @@
-//! The way to a violation, gone again by sessions that live through it, and told in words.
+//! The way to a violation, retraced by sessions that live through it.
 
 use super::answers::Ends;
 use super::end::Message;
@@ -7,8 +7,7 @@ use super::state::State;
 use super::world::{Event, World};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Goes the way of a violation again, with sessions that live through it, and tells each event.
-/// Then what is wrong.
+/// Retraces the way to a violation and tells each event in words. The error says what is wrong.
 pub fn retrace(world: &World, path: &[u32], tell: &mut dyn FnMut(String)) -> Result<(), String> {
     let mut ends = Living::default();
     let mut path = path.iter().map(|by| *by as usize);
@@ -25,7 +24,7 @@ pub fn retrace(world: &World, path: &[u32], tell: &mut dyn FnMut(String)) -> Res
         let mut next = Vec::new();
         guard(|| {
             world.check(&ends, &state);
-            world.successors(&mut ends, &state, &mut next);
+            next = world.successors(&mut ends, &state);
             if !next.iter().any(|next| next.event.is_fair() && next.state != state) {
                 world.check_complete(&ends, &state);
             }
@@ -40,7 +39,6 @@ pub fn retrace(world: &World, path: &[u32], tell: &mut dyn FnMut(String)) -> Res
     }
 }
 
-/// An event in words.
 fn describe<E: Ends>(ends: &mut E, state: &State<E::Id>, event: &Event, choices: &[u8]) -> String {
     let mut text = match event {
         Event::Deliver { stripe, to } => {

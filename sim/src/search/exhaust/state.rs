@@ -1,7 +1,8 @@
-//! A state of a world: both ends, what is in flight on each stripe, and what may still go wrong.
+//! A state of a world: both ends, the messages in flight on each stripe, and the trouble that may
+//! still come.
 //!
-//! A stripe is two queues of messages. It breaks at any time: from then on nothing is added to it,
-//! and what is in flight may still arrive until each side has been told. A side that closes a
+//! A stripe is two queues of messages. It breaks at any time. From then on nothing is added to it,
+//! and messages in flight may still arrive until each side has been told. A side that closes a
 //! stripe leaves the other one in the same position.
 //!
 //! Invariant: two states are equal exactly if their words are ([`State::encode`]).
@@ -9,36 +10,36 @@
 use crate::base::Side;
 use std::collections::VecDeque;
 
-/// What may go wrong in a world, each at most so many times.
+/// The trouble that may come in a world, each at most so many times.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Budget {
     /// Stripes that break.
     pub deaths: u8,
-    /// One of these may lose the second half of a frame whose first half has arrived.
+    /// Deaths that may lose the second half of a frame whose first half has arrived.
     pub cuts: u8,
     /// Connections that the client makes beyond its first ones.
     pub dials: u8,
-    /// Times that acknowledgements are taken to be overdue.
+    /// Times that acknowledgements count as overdue.
     pub doubts: u8,
-    /// Times that a stripe is taken to be silent.
+    /// Times that a stripe counts as silent.
     pub heartbeats: u8,
     /// Times that acknowledgements and credit are repeated on a second stripe.
     pub repeats: u8,
-    /// Times that a session is taken to have been without a stripe for too long.
+    /// Times that a session counts as too long without a stripe.
     pub resumes: u8,
 }
 
-/// What a stripe is to a side.
+/// The state of a stripe for a side.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) enum StripeState {
-    /// It has not heard the other's HELLO.
+    /// The side has not heard the other's HELLO.
     Greeting,
     Up,
-    /// It has closed it, or has been told that it is broken.
+    /// The side has closed it, or has been told that it is broken.
     Down,
 }
 
-/// One connection. What is indexed by a side's number is that side's, or the way from it.
+/// One connection. Arrays are by side, or by the side that sends.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Stripe {
     pub states: [StripeState; 2],
@@ -51,14 +52,13 @@ pub(super) struct Stripe {
 /// A state of a world. `I` names a state of an end.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct State<I> {
-    /// The client's end and the server's.
     pub ends: [I; 2],
     pub(super) stripes: Vec<Stripe>,
     pub(super) budget: Budget,
 }
 
 impl Stripe {
-    /// A side says something; on a broken stripe, to nobody.
+    /// A side sends a message, on a broken stripe to nobody.
     pub fn send(&mut self, side: Side, message: u32) {
         let nobody = self.broken || self.states[side.other().index()] == StripeState::Down;
         if !nobody && self.states[side.index()] != StripeState::Down {

@@ -1,7 +1,7 @@
 //! The worlds that are enumerated.
 //!
-//! Their names say stripes × pieces × deaths. What is too large to be seen to its end within
-//! minutes is reduced, and says so in its description.
+//! Their names say stripes × pieces × deaths. A world that is too large to be seen to its end
+//! within minutes is reduced, and its description says so.
 
 use super::end::Plan;
 use super::program::{EndPlan, Ending, FlowPlan, Pace};
@@ -10,7 +10,7 @@ use super::world::World;
 use crate::base::Side;
 use striper_core::Config;
 
-/// A flow of the client's that sends so many pieces up and down, both ending with FIN.
+/// A flow of the client that sends so many pieces up and down, both ending with FIN.
 fn flow(up: u64, down: u64) -> FlowPlan {
     FlowPlan {
         opener: Side::Client,
@@ -19,50 +19,37 @@ fn flow(up: u64, down: u64) -> FlowPlan {
     }
 }
 
-/// A flow that sends up only: the server leaves its direction open.
+/// A flow that sends up only. The server leaves its direction open.
 fn upload(up: u64) -> FlowPlan {
     let mut plan = flow(up, 0);
     plan.ends[1].ending = Ending::Never;
     plan
 }
 
-/// With timers at any time and frames one by one.
+/// A world with timers at any time and frames one by one, unless its `marks` say `late` or
+/// `coarse`; `quick` says that it takes seconds.
 fn world(
     name: &'static str,
     about: &'static str,
+    marks: &str,
     stripes: usize,
-    flows: Vec<FlowPlan>,
+    flows: impl Into<Vec<FlowPlan>>,
     budget: Budget,
 ) -> World {
-    let config = Config { stripes, ..Config::default() };
+    let has = |mark| marks.split(' ').any(|word| word == mark);
     let plan = Plan {
-        config,
-        flows,
+        config: Config { stripes, ..Config::default() },
+        flows: flows.into(),
         writes_at_once: true,
         control_choices: false,
-        late_timers: false,
-        coarse: false,
+        late_timers: has("late"),
+        coarse: has("coarse"),
         poor: false,
     };
-    World { name, about, plan, budget, is_quick: false }
+    World { name, about, plan, budget, is_quick: has("quick") }
 }
 
 impl World {
-    fn quick(mut self) -> Self {
-        self.is_quick = true;
-        self
-    }
-
-    fn late(mut self) -> Self {
-        self.plan.late_timers = true;
-        self
-    }
-
-    fn coarse(mut self) -> Self {
-        self.plan.coarse = true;
-        self
-    }
-
     fn changed(mut self, change: impl FnOnce(&mut Plan)) -> Self {
         change(&mut self.plan);
         self
@@ -74,7 +61,7 @@ fn deaths(deaths: u8) -> Budget {
     Budget { deaths, dials: deaths, ..Budget::default() }
 }
 
-/// All of them, those with names first that are asked for most.
+/// All worlds, those with well-known names first.
 pub fn all() -> Vec<World> {
     let mut all = transfers();
     all.extend(special());
@@ -89,36 +76,48 @@ fn transfers() -> Vec<World> {
     let one_dial = |deaths| Budget { deaths, dials: 1, resumes: 2, ..Budget::default() };
     let cut = |budget| Budget { cuts: 1, ..budget };
     vec![
-        world("1x2x0", "acknowledgements at any time", 1, vec![flow(2, 0)], none).quick(),
-        world("1x2x1", "one stripe dies and is replaced", 1, vec![flow(2, 0)], cut(deaths(1)))
-            .late()
-            .quick(),
-        world("2x2x0", "acknowledgements at any time", 2, vec![flow(2, 0)], none),
-        world("2x3x0", "every choice of stripes", 2, vec![flow(3, 0)], none).late().quick(),
-        world("2x3x1", "the dead stripe is replaced", 2, vec![flow(3, 0)], deaths(1))
-            .late()
-            .coarse(),
-        world("2x3x2", "without replacement", 2, vec![flow(3, 0)], cut(no_dial(2))).late(),
+        world("1x2x0", "acknowledgements at any time", "quick", 1, [flow(2, 0)], none),
+        world(
+            "1x2x1",
+            "one stripe dies and is replaced",
+            "late quick",
+            1,
+            [flow(2, 0)],
+            cut(deaths(1)),
+        ),
+        world("2x2x0", "acknowledgements at any time", "", 2, [flow(2, 0)], none),
+        world("2x3x0", "every choice of stripes", "late quick", 2, [flow(3, 0)], none),
+        world("2x3x1", "the dead stripe is replaced", "late coarse", 2, [flow(3, 0)], deaths(1)),
+        world("2x3x2", "without replacement", "late", 2, [flow(3, 0)], cut(no_dial(2))),
         world(
             "2x1x2",
             "one of two dead ones is replaced; upload only",
+            "late coarse",
             2,
-            vec![upload(1)],
+            [upload(1)],
             one_dial(2),
-        )
-        .late()
-        .coarse(),
-        world("2x4x2", "without replacement", 2, vec![flow(4, 0)], no_dial(2)).late(),
-        world("3x2x1", "without replacement; upload only", 3, vec![upload(2)], no_dial(1))
-            .late()
-            .coarse(),
-        world("3x3x1", "without replacement; upload only", 3, vec![upload(3)], no_dial(1))
-            .late()
-            .coarse(),
+        ),
+        world("2x4x2", "without replacement", "late", 2, [flow(4, 0)], no_dial(2)),
+        world(
+            "3x2x1",
+            "without replacement; upload only",
+            "late coarse",
+            3,
+            [upload(2)],
+            no_dial(1),
+        ),
+        world(
+            "3x3x1",
+            "without replacement; upload only",
+            "late coarse",
+            3,
+            [upload(3)],
+            no_dial(1),
+        ),
     ]
 }
 
-/// What the others leave out, one at a time.
+/// The turns that the others leave out, one at a time.
 fn special() -> Vec<World> {
     let none = deaths(0);
     let stuck = |doubts| Budget { doubts, dials: 2, resumes: 2, ..Budget::default() };
@@ -135,53 +134,47 @@ fn special() -> Vec<World> {
     let one_death = deaths(1);
     let no_dial = Budget { deaths: 1, dials: 0, resumes: 2, ..none };
     vec![
-        world("flows", "two flows on two stripes", 2, vec![flow(1, 0), flow(1, 0)], none)
-            .late()
-            .quick(),
+        world("flows", "two flows on two stripes", "late quick", 2, [flow(1, 0), flow(1, 0)], none),
         world(
             "flows-death",
             "two flows, one stripe dies for good",
+            "late quick",
             2,
-            vec![upload(1), upload(1)],
+            [upload(1), upload(1)],
             no_dial,
-        )
-        .late()
-        .quick(),
-        world("steps", "programs act at any time", 2, vec![stepwise], none).late().quick(),
-        world("credit", "little credit, read at any time", 1, vec![reader], none)
-            .late()
-            .changed(|plan| plan.poor = true)
-            .quick(),
+        ),
+        world("steps", "programs act at any time", "late quick", 2, [stepwise], none),
+        world("credit", "little credit, read at any time", "late quick", 1, [reader], none)
+            .changed(|plan| plan.poor = true),
         world(
             "credit-death",
             "little credit, and the stripe dies",
+            "late coarse quick",
             1,
-            vec![poor_reader],
+            [poor_reader],
             one_death,
         )
-        .late()
-        .coarse()
-        .changed(|plan| plan.poor = true)
-        .quick(),
-        world("written", "what the system has written is an event", 2, vec![upload(3)], none)
-            .late()
-            .changed(|plan| plan.writes_at_once = false)
-            .quick(),
-        world("control", "control on every stripe", 2, vec![flow(2, 0)], none)
-            .late()
-            .changed(|plan| plan.control_choices = true)
-            .quick(),
-        world("repeats", "acknowledgements repeated", 2, vec![flow(1, 0)], repeats).late().quick(),
-        world("heartbeats", "pings", 1, vec![flow(1, 0)], beats).late().quick(),
-        world("doubt", "a doubt, and what may follow", 2, vec![upload(2)], stuck(1))
-            .late()
-            .coarse(),
+        .changed(|plan| plan.poor = true),
+        world(
+            "written",
+            "what the system has written is an event",
+            "late quick",
+            2,
+            [upload(3)],
+            none,
+        )
+        .changed(|plan| plan.writes_at_once = false),
+        world("control", "control on every stripe", "late quick", 2, [flow(2, 0)], none)
+            .changed(|plan| plan.control_choices = true),
+        world("repeats", "acknowledgements repeated", "late quick", 2, [flow(1, 0)], repeats),
+        world("heartbeats", "pings", "late quick", 1, [flow(1, 0)], beats),
+        world("doubt", "a doubt, and what may follow", "late coarse", 2, [upload(2)], stuck(1)),
     ]
 }
 
-/// How each direction ends: {FIN, reset, neither} at either end at any time, after data of both;
-/// and after data of the client's alone with acknowledgements at any time, so that data may outlive
-/// the flow on a slower stripe.
+/// The ends of each direction: FIN, reset or neither, at either end at any time, after data of
+/// both. The same after data of the client alone with acknowledgements at any time, so that data
+/// may outlive the flow on a slower stripe.
 fn close_matrix() -> Vec<World> {
     let names = [
         [["fin-fin", "fin-fin-any"], ["fin-rst", "fin-rst-any"], ["fin-none", "fin-none-any"]],
@@ -204,18 +197,25 @@ fn close_matrix() -> Vec<World> {
             };
             let (both, up) = (plan(Pace::Free, 1), plan(Pace::AtOnce, 0));
             let none = deaths(0);
-            all.push(
-                world(late, "ends at any time, a piece each way", 2, vec![both], none)
-                    .late()
-                    .quick(),
-            );
-            all.push(
-                world(any, "ends and acknowledges at any time, a piece up", 2, vec![up], none)
-                    .quick(),
-            );
+            all.push(world(
+                late,
+                "ends at any time, a piece each way",
+                "late quick",
+                2,
+                [both],
+                none,
+            ));
+            all.push(world(
+                any,
+                "ends and acknowledges at any time, a piece up",
+                "quick",
+                2,
+                [up],
+                none,
+            ));
         }
     }
     let refusal = FlowPlan { answer: (Pace::Free, false), ..flow(1, 0) };
-    all.push(world("refused", "the acceptor refuses", 2, vec![refusal], deaths(0)).late().quick());
+    all.push(world("refused", "the acceptor refuses", "late quick", 2, [refusal], deaths(0)));
     all
 }

@@ -1,6 +1,6 @@
 //! Draws a scenario from a seed.
 //!
-//! Which kinds of trouble a world has is drawn first, each with a probability that is drawn too; so
+//! The kinds of trouble of a world are drawn first, each with a probability that is drawn too. So
 //! some worlds have one kind and some have nearly all. Times, rates and sizes are log-scaled: each
 //! order of magnitude is as likely as the next.
 
@@ -17,7 +17,6 @@ use striper_core::Config;
 use striper_core::limits::FLOW_FLOOR;
 use striper_core::{Reason, SchedulerKind};
 
-/// How large worlds are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Size {
     /// Hundreds to thousands of events: for volume.
@@ -46,7 +45,7 @@ struct Draw {
     rng: ChaCha8Rng,
     /// The kinds of trouble that this world may have.
     on: Kinds,
-    /// How many timed faults of each kind there are, about.
+    /// The most timed faults of each kind.
     most: u64,
 }
 
@@ -146,7 +145,7 @@ impl Draw {
             spec.coalesce = log_duration(&mut self.rng, 100, 50_000);
         }
         let rng = &mut self.rng;
-        // At most two seconds of queue, beyond which detection would take queueing for death.
+        // At most two seconds of queue. Beyond that, detection would take queueing for death.
         let deepest = (rate.as_bits() / 4).clamp(8 * MSS, 16 << 20);
         spec.queue = if self.on.has(Kind::Overflow) {
             log_range(rng, 4 << 10, (16 << 10).min(deepest))
@@ -166,7 +165,7 @@ impl Draw {
             Size::Large => (*pick(&mut self.rng, &[1, 2, 10, 100, 1_000]), 1 << 30),
         };
         let budget = log_range(&mut self.rng, 2 << 10, budget);
-        // At most what the slowest stripe could carry in some minutes.
+        // At most the bytes that the slowest stripe could carry in some minutes.
         let mut budget =
             budget.min(slowest.as_bytes() * if self.size == Size::Large { 600 } else { 30 });
         let span = log_range(&mut self.rng, 1_000, 5_000_000);

@@ -137,10 +137,10 @@ fn leftovers(world: &World) -> String {
 /// The time from the healing until everything is complete, in microseconds.
 ///
 /// First every break must be noticed and repaired ([`time_to_settle`]). Then all bytes go, at worst
-/// each of them on the slowest route at the least rate of TCP there, four times over: a copy for
-/// each stripe that was lost meanwhile, and a stripe in doubt is passed by. With a window of W a
-/// flow moves at least W a round trip, at worst that of a full queue and a full window on the
-/// slowest route.
+/// on the slowest route at the least rate of TCP there. They go four times over: there is a copy
+/// for each stripe that was lost meanwhile, and a stripe in doubt is passed by. With a window of W
+/// a flow moves at least W a round trip. The worst round trip is that of a full queue and a full
+/// window on the slowest route.
 fn time_to_complete(scenario: &Honest) -> u64 {
     let routes = || scenario.routes.iter().flatten();
     let slowest = routes().map(floor_rate).min().expect("a route");
@@ -165,12 +165,12 @@ fn time_to_complete(scenario: &Honest) -> u64 {
 /// - Late packets arrive, and TCP's own timers, which have doubled during a silence, go off. The
 ///   longest of both counts, at most the two minutes at which TCP stops doubling.
 /// - Silence is asked about after a heartbeat. The stripe is given up after the stall limit or four
-///   of the longest round trips that were measured, which a full queue, a stall or a pause may have
-///   lengthened.
+///   of the longest measured round trips. A full queue, a stall or a pause may have lengthened
+///   these.
 /// - A dial that began before has its limit, and the next one works: two seconds and eight round
 ///   trips, twice.
-/// - A session whose peer has lost its memory, or has waited for stripes for its own resume limit,
-///   is given up when no stripe has come for the resume limit.
+/// - A session is given up when no stripe has come for the resume limit. Its peer has lost its
+///   memory, or has waited for stripes for its own resume limit.
 fn time_to_settle(scenario: &Honest) -> u64 {
     let limit = |of: fn(&Config) -> Duration| {
         scenario.config.iter().map(|config| micros(of(config))).max().expect("two settings")

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// The number of folders of the same name, told apart by a number, before [`keep`] gives up.
 const MOST_FOLDERS: usize = 1_000;
 
-/// The command that makes the trace of a session of a scenario anew, for a script of any form.
+/// The command that makes the trace of a session anew, for a script of any form.
 pub fn scenario_of(script: &str) -> impl Fn(&str) -> String + 'static {
     let line = terse::one_line(script);
     move |session| repeat::command(false, &format!("run --session {session} --script \"{line}\""))

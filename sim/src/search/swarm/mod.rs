@@ -2,7 +2,7 @@
 //! rates, and everything is checked after every step.
 //!
 //! A [`Scenario`] is plain data: [drawn](draw()) from a seed, written and read as text
-//! ([`script`]), [run](run()), and made smaller as long as it still fails ([`shrink()`]); then it
+//! ([`script`]), [run](run()), and made smaller as long as it still fails ([`shrink()`]). Then it
 //! is [kept](keep) with traces of its sessions. The same scenario gives the same [`Outcome`], to
 //! the bit.
 
@@ -27,37 +27,34 @@ use striper_core::Config;
 /// A world as plain data.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Scenario {
-    /// Both sides keep to the protocol; everything between and behind them may break.
+    /// Both sides keep to the protocol. Everything between and behind them may break.
     Honest(Honest),
-    /// One side says what it likes.
+    /// One side breaks the rules at will.
     Hostile(Hostile),
 }
 
 /// Two honest sides.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Honest {
-    /// Where losses, cuts, waits and ids come from.
+    /// The source of losses, cuts, waits and ids.
     pub seed: u64,
     /// When all trouble ends, in microseconds; from then on everything must complete in time.
     pub heal: u64,
-    /// The settings of client and server.
     pub config: [Config; 2],
     /// The routes, each from the client and from the server.
     pub routes: Vec<[LinkSpec; 2]>,
-    /// The flows.
     pub flows: Vec<FlowPlan>,
-    /// What happens to routes: time in microseconds, number of the route, what.
+    /// Times in microseconds, numbers of routes, and faults.
     pub faults: Vec<(u64, usize, Fault)>,
-    /// What happens to processes: time in microseconds, side, what.
+    /// Times in microseconds, sides, and faults of processes.
     pub process_faults: Vec<(u64, Side, ProcessFault)>,
 }
 
 /// One honest side and a peer that says valid things with bad intent.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Hostile {
-    /// Where cuts come from.
+    /// The source of cuts.
     pub seed: u64,
-    /// The honest side.
     pub honest: Side,
     pub config: Config,
     pub moves: Vec<hostile::Move>,
@@ -102,7 +99,7 @@ impl Outcome {
     }
 }
 
-/// Runs a scenario. A panic in it, whether of an oracle or of a session, is the failure.
+/// Runs a scenario. A panic in it, of an oracle or of a session, is the failure.
 pub fn run(scenario: &Scenario) -> Result<Outcome, Failure> {
     run_before(scenario, None)
 }

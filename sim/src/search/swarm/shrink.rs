@@ -1,5 +1,5 @@
-//! Makes a failing scenario smaller as long as it fails for the same reason: fewer moves, faults,
-//! flows and routes first, then smaller sizes and plainer links and settings.
+//! Makes a failing scenario smaller as long as it fails for the same reason. First come fewer
+//! moves, faults, flows and routes, then smaller sizes and plainer links and settings.
 
 use super::{Honest, Scenario, run};
 use crate::base::{Failure, Rate};

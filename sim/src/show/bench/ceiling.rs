@@ -1,10 +1,10 @@
-//! What modelled TCP leaves of the oracle, whatever scheduler: each stripe carries all that it can,
-//! for itself.
+//! The ceiling for any scheduler: the share of the oracle that modelled TCP leaves. Each stripe
+//! carries all that it can, for itself.
 //!
 //! The fluid oracle knows neither slow start nor losses nor TCP's timeouts. Here each stripe is run
-//! alone, with what is drawn for it, as fast as it goes, and the time is that when all together
-//! have delivered the size of the transfer: as if it had been known beforehand which bytes belong
-//! on which stripe. Between this and a scheduler's share is what the scheduler costs.
+//! alone, with its own trouble, as fast as it goes. The transfer ends when all together have
+//! delivered its size, as if the right stripe of each byte had been known. The difference to a
+//! scheduler's share is the cost of the scheduler.
 //!
 //! It is no bound: several stripes together may meet TCP's losses at other moments than each of
 //! them alone.
@@ -17,8 +17,8 @@ use crate::run::World;
 use std::cell::RefCell;
 use striper_core::SchedulerKind;
 
-/// The outcome with a seed, without any limit by credit. Of a paced load, which does not fill the
-/// stripes, that of the fluid oracle.
+/// The outcome with a seed, without any limit by credit. A paced load does not fill the stripes, so
+/// its outcome is the fluid oracle's.
 pub(super) fn ceiling(mix: &Mix, seed: u64) -> Outcome {
     let drawn = mix.draw(seed);
     let size = match mix.load {
@@ -39,7 +39,7 @@ pub(super) fn ceiling(mix: &Mix, seed: u64) -> Outcome {
     Outcome { time: reached(deliveries, size), ideal, size, ..Outcome::default() }
 }
 
-/// When (microseconds) how many bytes came over one stripe, up to a time.
+/// The bytes that came over one stripe: pairs of time (microseconds) and count, up to a time.
 fn alone(
     mix: &Mix,
     drawn: &Drawn,

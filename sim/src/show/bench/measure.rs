@@ -1,5 +1,4 @@
-//! One transfer of the comparison: a mix, a scheduler, a credit and a seed, and the figures that
-//! come of it.
+//! One transfer of the comparison: a mix, a scheduler, a credit and a seed, and the figures of it.
 //!
 //! Invariant: the same four give the same figures, whatever else runs.
 
@@ -11,35 +10,32 @@ use std::cell::RefCell;
 use std::time::Duration;
 use striper_core::SchedulerKind;
 
-/// With what a mix is measured.
+/// The conditions of a transfer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Case {
-    /// How stripes are chosen.
     pub scheduler: SchedulerKind,
     /// The largest receive window of the flow in bytes.
     pub credit: u64,
-    /// What the world is drawn from.
     pub seed: u64,
 }
 
-/// What came of one transfer. Times are in microseconds.
+/// The figures of one transfer. Times are in microseconds.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Outcome {
-    /// How long it took, `None` if it did not end within 20 times the oracle's time and a minute.
+    /// `None` if it did not end within 20 times the oracle's time and a minute.
     pub time: Option<u64>,
     /// The oracle's time, limited by credit.
     pub ideal: u64,
-    /// Bytes of the transfer.
     pub size: u64,
     /// Payload bytes that both sides handed to a stripe again.
     pub resent: u64,
     /// The longest time without a delivery that ended after the trouble began.
     pub pause: Option<u64>,
-    /// From the end of the trouble to full rate: until a second begins that brings 90 % of all that
-    /// the stripes carry, 75 % in each quarter.
+    /// The time from the end of the trouble to full rate. That is a second that brings 90 % of all
+    /// that the stripes carry, 75 % in each quarter.
     pub recovery: Option<u64>,
-    /// From when each piece was to be written to when its last byte came out, in the order of time;
-    /// of paced loads only.
+    /// The time from when each piece was to be written to when its last byte came out, sorted. Only
+    /// paced loads have them.
     pub delays: Vec<u64>,
 }
 
@@ -54,13 +50,12 @@ impl Outcome {
         self.time.map_or(u64::MAX, |time| (time * 1_000).div_ceil(self.ideal.max(1)))
     }
 
-    /// What was sent again, in hundredths of a percent of the transfer.
+    /// The bytes that were sent again, in hundredths of a percent of the transfer.
     pub fn extra(&self) -> u64 {
         (self.resent * 10_000).div_ceil(self.size.max(1))
     }
 }
 
-/// Measures.
 pub fn measure(mix: &Mix, case: Case) -> Outcome {
     let drawn = mix.draw(case.seed);
     let (plan, ideal) = plan(mix.load, &drawn, case.credit);
@@ -110,7 +105,7 @@ pub fn measure(mix: &Mix, case: Case) -> Outcome {
 pub(super) fn setup(drawn: &Drawn, case: Case, mix: &str) -> Setup {
     let rates: Vec<Rate> = drawn.links.iter().map(|link| link.rate).collect();
     let mut setup = Setup::capped(case.seed, &rates, Duration::ZERO);
-    // Steady until the load begins.
+    // The links are steady until the load begins.
     let steady = |link: &LinkSpec| LinkSpec { rates: Vec::new(), ..link.clone() };
     setup.routes = drawn.links.iter().map(|link| [steady(link), steady(link)]).collect();
     for config in &mut setup.config {
@@ -128,7 +123,7 @@ pub(super) fn setup(drawn: &Drawn, case: Case, mix: &str) -> Setup {
     setup
 }
 
-/// Has happen what was drawn.
+/// Schedules the trouble that was drawn.
 pub(super) fn trouble(world: &mut World, start: u64, drawn: &Drawn) {
     for (route, link) in drawn.links.iter().enumerate().filter(|(_, link)| !link.rates.is_empty()) {
         let rates = link.rates.iter().map(|(at, rate)| (start + at, *rate)).collect();
@@ -140,7 +135,7 @@ pub(super) fn trouble(world: &mut World, start: u64, drawn: &Drawn) {
     }
 }
 
-/// What the programs do, and the oracle's time for it.
+/// The plan of the programs, and the oracle's time for it.
 fn plan(load: Load, drawn: &Drawn, credit: u64) -> (FlowPlan, u64) {
     let time = |bytes| credit_time(&drawn.pipes, bytes, credit).expect("pipes that return");
     match load {
@@ -160,8 +155,8 @@ fn plan(load: Load, drawn: &Drawn, credit: u64) -> (FlowPlan, u64) {
     }
 }
 
-/// Half of what the pipes can carry on the whole until then, and what that comes to in whole
-/// pieces, in bytes.
+/// Half of the rate that the pipes can carry on the whole until then, and the bytes of it in whole
+/// pieces.
 pub(super) fn pace(pipes: &[Pipe], span: Duration) -> (Rate, u64) {
     let span = micros(span);
     let rate = capacity(pipes, span) * 1_000 / (span / 1_000) / 2;
@@ -187,10 +182,10 @@ fn longest_pause(log: &[(u64, u64)], from: u64) -> u64 {
     gaps.map(|two| two[1].0 - two[0].0).max().unwrap_or(0)
 }
 
-/// How long after `from` the second begins that brings at least 90 % of what `rate` carries
-/// in a second, and in each quarter at least 75 % of a quarter's: a burst of what had been waiting
-/// for one piece is no full rate, though it may pass for a quarter. In steps of 10 ms; `None` if
-/// the log ends before.
+/// The time from `from` until a second at full rate begins, in steps of 10 ms. Such a second brings
+/// at least 90 % of a second at `rate`, and each quarter of it at least 75 %. A burst of bytes that
+/// had waited for one piece is no full rate, though it may pass for a quarter. `None` if the log
+/// ends before.
 fn recovery(log: &[(u64, u64)], from: u64, rate: Rate) -> Option<u64> {
     let by = |time: u64| {
         log[..log.partition_point(|(at, _)| *at <= time)].last().map_or(0, |(_, bytes)| *bytes)
@@ -206,7 +201,7 @@ fn recovery(log: &[(u64, u64)], from: u64, rate: Rate) -> Option<u64> {
     begins.into_iter().find(is_full).map(|begin| begin - from)
 }
 
-/// How long each piece of `bytes` took, written at `rate` from `opened` on. A piece that never came
+/// The delay of each piece of `bytes`, written at `rate` from `opened` on. A piece that never came
 /// is as late as the end of the log.
 fn delays(log: &[(u64, u64)], opened: u64, rate: Rate, bytes: u64) -> Vec<u64> {
     let end = log.last().map_or(opened, |(at, _)| *at);

@@ -1,10 +1,12 @@
-//! The mixes of stripes on which schedulers are compared, as data, and what a seed makes of one.
+//! The mixes of stripes on which schedulers are compared, as data, and the worlds that a seed makes
+//! of one.
 //!
-//! Invariant: what is drawn depends on the mix and the seed alone, so that all schedulers and all
-//! credits meet the same worlds.
+//! Invariant: the draw depends on the mix and the seed alone, so all schedulers and all credits
+//! meet the same worlds.
 //!
-//! A steady world has no chance in it, so a seed varies what a real route would: each stripe's rate
-//! by up to 5 % and its delay by up to 10 %, evenly, and where there is trouble its moments.
+//! A steady world has no chance in it, so a seed varies it as a real route varies. Each stripe's
+//! rate differs by up to 5 % and its delay by up to 10 %, evenly. Where there is trouble, its
+//! moments differ.
 
 use crate::base::{Rate, micros, pick, seed};
 use crate::net::{Fault, LinkSpec, Pipe, Told};
@@ -12,7 +14,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use std::time::Duration;
 
-/// What a program sends over the stripes.
+/// The load that a program puts on the stripes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Load {
     /// So many bytes from the client to the server.
@@ -21,55 +23,50 @@ pub enum Load {
     BothWays(u64, u64),
     /// As [`Load::Upload`], on stripes that have carried 1 MiB before and were idle for a second.
     Object(u64),
-    /// From the client, half of what the stripes can carry on the whole, in pieces of 1,400 bytes,
-    /// for so long.
+    /// From the client, half of the rate that the stripes can carry on the whole, in pieces of
+    /// 1,400 bytes, for so long.
     Paced(Duration),
 }
 
-/// What an object's stripes have carried before, in bytes.
+/// The bytes that an object's stripes have carried before.
 pub const WARMING: u64 = 1 << 20;
 
-/// How long an object's stripes are idle before it.
+/// The time that an object's stripes are idle before it.
 pub const IDLE: Duration = Duration::from_secs(1);
 
-/// The largest credit that can be asked for, in bytes: half of a session's default memory limit,
-/// beyond which that is what binds.
+/// The largest credit that can be asked for, in bytes: half of a session's default memory limit.
+/// Beyond it the memory limit is what binds.
 pub const MAX_CREDIT: u64 = 64 << 20;
 
 /// Bytes that a paced program writes at once.
 pub const PIECE: u64 = 1_400;
 
-/// What goes wrong with the stripes.
+/// The trouble of the stripes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Trouble {
-    /// Nothing.
     Nothing,
-    /// Each falls to 5 % of its rate for 0.5–3 s, 3–9 s from one beginning to the next,
+    /// Each stripe falls to 5 % of its rate for 0.5–3 s, 3–9 s from one beginning to the next,
     /// independently of the others.
     Dips,
-    /// One is reset, 1–3 s after the beginning; its route takes a new one at once.
+    /// One stripe is reset, 1–3 s after the beginning; its route takes a new one at once.
     Death,
-    /// One carries nothing for 10 s, from 1–3 s after the beginning on.
+    /// One stripe carries nothing for 10 s, from 1–3 s after the beginning on.
     OneSilent,
-    /// All of them do.
+    /// No stripe carries anything for 10 s.
     AllSilent,
 }
 
-/// How long a silent stripe is silent.
 pub const SILENCE: Duration = Duration::from_secs(10);
 
-/// One line of the comparison.
 #[derive(Debug)]
 pub struct Mix {
-    /// What it is called; the first letter names its group.
+    /// The first letter names its group.
     pub name: &'static str,
-    /// What it is, for people.
     pub about: &'static str,
     /// Rate (bit/s) and one-way delay (microseconds) of each stripe.
     stripes: &'static [(u64, u64)],
-    /// What is sent.
+    /// The load.
     pub load: Load,
-    /// What goes wrong.
     pub trouble: Trouble,
 }
 
@@ -95,12 +92,11 @@ macro_rules! mixes {
     };
 }
 
-/// All of them.
 ///
 /// E is `tools/testing/selftests/net/mptcp/simult_flows.sh` of Linux: two paths shaped by netem
-/// with the same rate and delay both ways (so its "1" and "50" are one-way delays), and one
-/// connection that carries 16 MiB one way and 80 KiB the other. Where it has no delay, 0.1 ms
-/// stands for the machine's own.
+/// with the same rate and delay both ways (so its "1" and "50" are one-way delays). One connection
+/// carries 16 MiB one way and 80 KiB the other. Where it has no delay, 0.1 ms stands for the
+/// machine's own.
 pub const MIXES: &[Mix] = mixes! {
     "A", "8 x 2.5 Mbit/s, RTT 50 ms; 24 MiB",
         EIGHT, Load::Upload(24 << 20), Nothing;
@@ -140,15 +136,15 @@ pub const MIXES: &[Mix] = mixes! {
         STAIRS, Load::Object(4 << 20), Nothing;
 };
 
-/// What a seed has made of a mix. Times count from the beginning of the load, in microseconds.
+/// A mix as a seed has drawn it. Times count from the beginning of the load, in microseconds.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Drawn {
     /// The stripes as the oracle sees them; the first rate of each, at zero, is the usual one.
     pub pipes: Vec<Pipe>,
-    /// How each stripe is when nothing is wrong with it, both ways; and its dips, in which the
-    /// queue stays as many bytes: a buffer does not shrink because what it feeds slows down.
+    /// Each stripe without trouble, both ways, and its dips. In a dip the queue stays as many
+    /// bytes: a buffer does not shrink because its link slows down.
     pub links: Vec<LinkSpec>,
-    /// What goes wrong, when, and with which stripe's route.
+    /// Times, numbers of routes, and faults.
     pub faults: Vec<(u64, usize, Fault)>,
     /// When the trouble of F begins.
     pub struck: Option<u64>,
@@ -156,11 +152,10 @@ pub struct Drawn {
     pub healed: Option<u64>,
 }
 
-/// Dips are drawn for so long, in microseconds; then the stripes are steady.
+/// The time until which dips are drawn, in microseconds; then the stripes are steady.
 const DIPS_UNTIL: u64 = 120_000_000;
 
 impl Mix {
-    /// What a seed makes of it.
     pub fn draw(&self, seed: u64) -> Drawn {
         let mut rng = seed::stream(seed, "bench", 0);
         let mut links = Vec::new();
@@ -198,7 +193,7 @@ impl Drawn {
     fn add_dips(&mut self, stripe: usize, rng: &mut ChaCha8Rng) {
         let usual = self.links[stripe].rate;
         let mut rates = Vec::new();
-        // From before the beginning on, so that a dip may be under way at it.
+        // Dips begin before the load, so that one may be under way when it begins.
         let mut at = -rng.random_range(0..9_000_000i64);
         while at < DIPS_UNTIL as i64 {
             let end = at + rng.random_range(500_000..=3_000_000);
@@ -211,7 +206,7 @@ impl Drawn {
         self.links[stripe].rates = rates;
     }
 
-    /// One of its stripes, with all that happens to it.
+    /// One of its stripes alone, with its faults.
     pub(super) fn only(&self, stripe: usize) -> Drawn {
         let faults = self.faults.iter().filter(|(_, route, _)| *route == stripe);
         Drawn {

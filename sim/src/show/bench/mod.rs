@@ -1,8 +1,8 @@
 //! `sim bench-schedulers`: every scheduler on every mix of stripes with every credit, as shares of
 //! the best that is possible.
 //!
-//! Invariant: the text depends on what is asked for alone, not on the number of threads or the
-//! machine, so it can be kept and compared.
+//! Invariant: the text depends only on the task, not on the number of threads or the machine, so it
+//! can be kept and compared.
 
 mod ceiling;
 mod measure;
@@ -20,11 +20,9 @@ use table::Row;
 pub use task::{Bench, Task};
 
 impl Task {
-    /// Measures all that is asked for; the answer is the text to print, and whether the exit code
-    /// is that of success.
+    /// Measures all. Returns the text to print, and whether the exit code is that of success.
+    /// Panics if a world fails, which has printed the command that repeats it.
     ///
-    /// # Panics
-    /// If a world fails; it has printed the command that repeats it.
     pub fn report(&self) -> (String, bool) {
         match self {
             Task::Table(bench) => (bench.report(), true),
@@ -34,10 +32,8 @@ impl Task {
 }
 
 impl Bench {
-    /// Measures all that is asked for; the answer is the text to print.
+    /// Measures all. Returns the text to print.
     ///
-    /// # Panics
-    /// If a world fails; it has printed the command that repeats it.
     pub fn report(&self) -> String {
         let mut lines = Vec::new();
         for mix in self.mixes.iter().map(|mix| &MIXES[*mix]) {

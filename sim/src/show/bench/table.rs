@@ -1,6 +1,6 @@
 //! The figures of many seeds as rows, and the rows as text or JSON.
 //!
-//! Invariant: all is computed in integers, so that the text is the same on every machine.
+//! Invariant: all figures are computed in integers, so that the text is the same on every machine.
 
 use super::measure::Outcome;
 use super::mixes::{Load, Mix, Trouble};
@@ -17,14 +17,14 @@ struct Spread {
 }
 
 impl Spread {
-    /// Of figures of which small ones are good. The median of an even number is the worse one of
+    /// For figures of which small ones are good. The median of an even number is the worse one of
     /// the two in the middle.
     fn small_is_good(mut figures: Vec<u64>) -> Spread {
         figures.sort_unstable();
         Spread { median: figures[figures.len() / 2], worst: figures[figures.len() - 1] }
     }
 
-    /// Of figures of which large ones are good.
+    /// For figures of which large ones are good.
     fn large_is_good(figures: Vec<u64>) -> Spread {
         let turned =
             Self::small_is_good(figures.into_iter().map(|figure| u64::MAX - figure).collect());
@@ -32,8 +32,8 @@ impl Spread {
     }
 }
 
-/// One column: what it is called, its unit as a power of ten of what is counted, and its figures. A
-/// figure of `u64::MAX` is one that was never reached.
+/// One column: its name, its unit as a power of ten, and its figures. A figure of `u64::MAX` was
+/// never reached.
 struct Column {
     heading: &'static str,
     key: &'static str,
@@ -44,13 +44,13 @@ struct Column {
 /// One mix with one credit and one scheduler.
 pub(super) struct Row {
     mix: &'static Mix,
-    /// Without them it is the ceiling.
+    /// `None` for the ceiling.
     with: Option<(u64, SchedulerKind)>,
     columns: Vec<Column>,
 }
 
 impl Row {
-    /// From the outcomes of all seeds, at least one.
+    /// A row of the outcomes of all seeds, at least one.
     pub fn new(
         mix: &'static Mix,
         credit: u64,
@@ -72,7 +72,7 @@ impl Row {
         Row { mix, with: Some((credit, scheduler)), columns }
     }
 
-    /// What TCP leaves of the oracle.
+    /// The share of the oracle that TCP leaves.
     pub fn ceiling(mix: &'static Mix, outcomes: &[Outcome]) -> Self {
         Row { mix, with: None, columns: Self::first(mix, outcomes) }
     }
@@ -81,7 +81,6 @@ impl Row {
         if matches!(self.mix.load, Load::Paced(_)) { "oracle" } else { "tcp alone" }
     }
 
-    /// How fast it was.
     fn first(mix: &'static Mix, outcomes: &[Outcome]) -> Vec<Column> {
         let delay = |percent| move |outcome: &Outcome| tenths(percentile(&outcome.delays, percent));
         match mix.load {
@@ -121,7 +120,7 @@ fn tenths(micros: u64) -> u64 {
     if micros == u64::MAX { micros } else { micros.div_ceil(100) }
 }
 
-/// By nearest rank; of nothing it was never reached.
+/// By nearest rank; `u64::MAX` of nothing.
 fn percentile(sorted: &[u64], percent: usize) -> u64 {
     let rank = (sorted.len() * percent).div_ceil(100);
     rank.checked_sub(1).map_or(u64::MAX, |nth| sorted[nth])
@@ -129,7 +128,6 @@ fn percentile(sorted: &[u64], percent: usize) -> u64 {
 
 const HEAD: &str = include_str!("head.txt");
 
-/// The table for people.
 pub(super) fn text(bench: &Bench, rows: &[Row]) -> String {
     let mut text = format!(
         "{HEAD}{} seeds; written by\n{}\n",
@@ -165,7 +163,6 @@ pub(super) fn text(bench: &Bench, rows: &[Row]) -> String {
     text
 }
 
-/// The same for programs.
 pub(super) fn json(bench: &Bench, rows: &[Row]) -> String {
     let mut text =
         format!("{{\n  \"seeds\": [{}, {}],\n  \"rows\": [", bench.seeds.start, bench.seeds.end);
@@ -193,7 +190,7 @@ pub(super) fn json(bench: &Bench, rows: &[Row]) -> String {
     text + "\n  ]\n}\n"
 }
 
-/// A number that counts so many decimals, such as thousandths for 3.
+/// A number in units of so many decimals, such as thousandths for 3.
 fn fixed(value: u64, decimals: u32) -> String {
     let one = 10u64.pow(decimals);
     match (value, decimals) {

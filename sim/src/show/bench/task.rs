@@ -1,4 +1,4 @@
-//! What is compared.
+//! The task of a comparison.
 
 use super::mixes::MIXES;
 use super::topologies::Topologies;
@@ -6,7 +6,6 @@ use crate::base::{all_cores, scheduler, write_size};
 use std::ops::Range;
 use striper_core::SchedulerKind;
 
-/// What to compare.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Task {
     /// Every scheduler on every mix of stripes.
@@ -15,20 +14,18 @@ pub enum Task {
     Topologies(Topologies),
 }
 
-/// What is to be compared in a table.
+/// The task of a table.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Bench {
     /// The mixes, by their place in [`MIXES`].
     pub mixes: Vec<usize>,
-    /// How stripes are chosen.
     pub schedulers: Vec<SchedulerKind>,
-    /// The largest receive window of a flow in bytes.
+    /// The largest receive windows of a flow in bytes.
     pub credits: Vec<u64>,
     /// One run each.
     pub seeds: Range<u64>,
-    /// Print JSON.
     pub json: bool,
-    /// How many runs at a time.
+    /// The number of runs at a time.
     pub threads: usize,
 }
 

@@ -1,9 +1,8 @@
 //! Random sets of steady stripes: does one more ever cost anything?
 //!
 //! For each seed the same transfer is run over all stripes, over all but the last, and over each
-//! alone, on stripes that are up and have carried nothing yet. What is asked of a scheduler: with
-//! all it takes no more than 1/0.98 of the time of the best one alone, nor of that without the last
-//! one.
+//! alone. The stripes are up and have carried nothing yet. A scheduler passes if all stripes need
+//! no more than 1/0.98 of the best time of the others.
 //!
 //! Invariant: the text depends on the seeds and the scheduler alone.
 
@@ -17,22 +16,20 @@ use std::ops::Range;
 use std::time::Duration;
 use striper_core::SchedulerKind;
 
-/// What a transfer may lose by one more stripe, in thousandths of the rate: no less than this is
-/// left.
+/// The least part of the rate, in thousandths, that one more stripe must leave.
 const DEMAND: u64 = 980;
 
-/// Which topologies, and with which scheduler.
+/// Topologies, and the scheduler to try on them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Topologies {
     /// One topology each.
     pub seeds: Range<u64>,
-    /// How stripes are chosen.
     pub scheduler: SchedulerKind,
-    /// How many at a time.
+    /// The number of runs at a time.
     pub threads: usize,
 }
 
-/// Stripes and what goes over them.
+/// Stripes and the transfer over them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Topology {
     /// Rate in bit/s and one-way delay in microseconds; the last one is the one more.
@@ -43,7 +40,7 @@ struct Topology {
     size: u64,
 }
 
-/// How long it took in microseconds; `None` if it did not end in time.
+/// Times in microseconds; `None` for a transfer that did not end in time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Verdict {
     seed: u64,
@@ -52,9 +49,9 @@ struct Verdict {
     alone: Option<u64>,
 }
 
-/// 0.5–100 Mbit/s, round trips of 1–300 ms, each octave as likely as the next; one to four stripes
-/// and one more; a credit of 1–8 MiB; what the oracle does in 1–4 s, but at most 4 MiB and at least
-/// 64 KiB.
+/// Draws one to four stripes and one more, of 0.5–100 Mbit/s and round trips of 1–300 ms, each
+/// octave as likely as the next. The credit is 1–8 MiB. The size is the oracle's work of 1–4 s, but
+/// at most 4 MiB and at least 64 KiB.
 fn draw(seed: u64) -> Topology {
     let mut rng = seed::stream(seed, "topology", 0);
     let count = rng.random_range(1..=4) + 1;
@@ -93,11 +90,9 @@ fn ideal(stripes: &[(u64, u64)], topology: &Topology) -> u64 {
 }
 
 impl Topologies {
-    /// Measures; the answer is the text to print, and whether one more stripe never cost more than
-    /// it may.
+    /// Measures. Returns the text to print, and whether one more stripe never cost more than it
+    /// may. Panics if a world fails, which has printed the command that repeats it.
     ///
-    /// # Panics
-    /// If a world fails; it has printed the command that repeats it.
     pub fn report(&self) -> (String, bool) {
         let count = (self.seeds.end - self.seeds.start) as usize;
         let verdicts = each(count, self.threads, |nth| self.judge(self.seeds.start + nth as u64));
@@ -183,8 +178,8 @@ impl Topologies {
     fn judge(&self, seed: u64) -> Verdict {
         let topology = draw(seed);
         let all = &topology.stripes[..];
-        // The quickest by the oracle first: what takes longer there than another really did need
-        // not be run.
+        // The quickest by the oracle comes first. A stripe whose oracle needs longer than another
+        // really did need not be run.
         let mut single: Vec<&[(u64, u64)]> = all.chunks(1).collect();
         single.sort_by_key(|stripe| ideal(stripe, &topology));
         let mut limit = 20 * ideal(single[0], &topology) + 60_000_000;
@@ -197,7 +192,7 @@ impl Topologies {
                 alone = Some(time);
             }
         }
-        // So long that the ratio is far below what is demanded.
+        // A limit so long that the ratio is far below the demand.
         let limit = 20 * limit;
         Verdict {
             seed,
@@ -211,7 +206,7 @@ impl Topologies {
         }
     }
 
-    /// How long the transfer takes over these stripes, `None` if more than `limit`.
+    /// The time of the transfer over these stripes, `None` if more than `limit`.
     fn time(
         &self,
         seed: u64,
@@ -240,17 +235,17 @@ impl Topologies {
     }
 }
 
-/// Where the histogram's classes begin, in thousandths.
+/// The borders of the histogram's classes, in thousandths.
 const BOUNDS: [u64; 13] =
     [0, 500, 800, 900, 950, DEMAND, 1_000, 1_100, 1_250, 1_500, 2_000, 3_000, u64::MAX];
 
 impl Verdict {
-    /// How much faster than the best stripe alone, in thousandths.
+    /// The speed over that of the best stripe alone, in thousandths.
     fn over_alone(&self) -> u64 {
         ratio(self.alone, self.all)
     }
 
-    /// How much faster than without the last stripe, in thousandths.
+    /// The speed over that without the last stripe, in thousandths.
     fn over_without(&self) -> u64 {
         ratio(self.without, self.all)
     }

@@ -1,8 +1,8 @@
-//! What one side's trace says of each flow: what its program gave and took, what credit there was,
-//! what arrived and came out.
+//! One side's trace by flow: the bytes that its program gave and took, the credit, and the bytes
+//! that arrived and came out.
 //!
-//! Beside it stands the [`Timeline`] of the same inputs, which knows what became of each stripe and
-//! of each frame on it.
+//! Beside it stands the [`Timeline`] of the same inputs, which knows the fate of each stripe and of
+//! each frame on it.
 //!
 //! Invariant: times are microseconds since this side's first input, and grow.
 
@@ -20,18 +20,18 @@ use striper_core::{FlowId, Input, Instant, Output, StripeClose, StripeId};
 /// Credit of every flow from its OPEN on, in bytes (PROTOCOL.md, section 8).
 const FLOOR: u64 = 16_384;
 
-/// What this side sends of a flow.
+/// The part of a flow that this side sends.
 #[derive(Clone, Debug, Default)]
 pub struct Sending {
     /// Bytes that the program has given.
     pub written: Steps,
     /// When it gave its FIN.
     pub finish: Option<u64>,
-    /// How far the other side lets us send.
+    /// The offset up to which the other side lets us send.
     pub limit: Steps,
     /// Pieces on stripes, by offset.
     pub pieces: Vec<Sent>,
-    /// Up to which offset all was known to have arrived.
+    /// The offset up to which everything was known to have arrived.
     pub settled: Steps,
 }
 
@@ -56,14 +56,14 @@ impl Sent {
     }
 }
 
-/// What this side gets of a flow.
+/// The part of a flow that this side gets.
 #[derive(Clone, Debug, Default)]
 pub struct Receiving {
     /// Bytes that came out, in order.
     pub delivered: Steps,
     /// Bytes as they came in.
     pub arrivals: Vec<Arrival>,
-    /// How far we let the other side send.
+    /// The offset up to which we let the other side send.
     pub granted: Steps,
     /// Bytes that the program has taken.
     pub consumed: Steps,
@@ -76,11 +76,11 @@ pub struct Receiving {
 pub struct Arrival {
     /// The time on the side's own clock, in microseconds.
     pub at: u64,
-    /// On which stripe.
+    /// The stripe on which they came.
     pub stripe: StripeId,
     /// Their offsets; empty if it is but a FIN.
     pub range: Range<u64>,
-    /// The most that any arrival up to this one had reached.
+    /// The largest end of any arrival up to this one.
     pub reached: u64,
 }
 
@@ -89,24 +89,21 @@ pub struct Arrival {
 pub struct Flow {
     /// When this side opened it or heard of it.
     pub opened: u64,
-    /// When it was over, or nothing more was kept of what comes.
+    /// When it was over, or nothing more was kept of its bytes.
     pub closed: Option<u64>,
-    /// What this side sends.
     pub sending: Sending,
-    /// What this side gets.
     pub receiving: Receiving,
 }
 
-/// What one side's trace says.
+/// One side's trace by flow.
 #[derive(Debug)]
 pub struct Account {
     /// The side that recorded the trace.
     pub side: Side,
-    /// Its stripes and frames.
+    /// Stripes and frames.
     pub timeline: Timeline,
-    /// Its flows.
     pub flows: BTreeMap<FlowId, Flow>,
-    /// How many stripes were up.
+    /// The number of stripes that were up.
     pub live: Steps,
     /// The time of the last input.
     pub last: u64,
@@ -116,15 +113,14 @@ pub struct Account {
     heard: BTreeMap<StripeId, Vec<u64>>,
     /// Frame bytes given to each stripe.
     sent: BTreeMap<StripeId, u64>,
-    /// A FIN without data on a stripe, by where it ends there; the timeline has it among control.
+    /// FINs without data on a stripe, by their ends there; the timeline has them among control.
     ends: Vec<(FlowId, u64, StripeId, u64)>,
-    /// Those that are up; `None` after a violation.
+    /// The stripes that are up; `None` after a violation.
     stripes: BTreeMap<StripeId, Option<Deframer>>,
     origin: Option<Instant>,
 }
 
 impl Account {
-    /// Of a side of which nothing is known yet.
     pub fn new(side: Side) -> Account {
         Account {
             side,
@@ -141,7 +137,7 @@ impl Account {
         }
     }
 
-    /// Takes in one input and what came of it.
+    /// Takes one input with its outputs.
     pub fn observe(&mut self, now: Instant, input: &Input, outputs: &[Output]) {
         let origin = *self.origin.get_or_insert(now);
         let at = now.since(origin).as_micros() as u64;
@@ -152,7 +148,7 @@ impl Account {
         step(&mut self.live, at, self.stripes.len() as u64);
     }
 
-    /// Finds out what became of the pieces that were sent. To be called once, when all is observed.
+    /// Finds the fate of the pieces that were sent. Call it once, when everything is observed.
     pub fn finish(&mut self) {
         self.timeline.finish();
         let direction = self.timeline.direction(self.side);
@@ -181,7 +177,7 @@ impl Account {
         }
     }
 
-    /// What this side sent on a stripe.
+    /// The frames that this side sent on a stripe.
     pub fn lane(&self, stripe: StripeId) -> Option<&Lane> {
         self.timeline.direction(self.side).lanes.get(&stripe)
     }
@@ -191,13 +187,13 @@ impl Account {
         self.usual.get(&stripe).copied()
     }
 
-    /// The last time before `at` at which something came in on a stripe.
+    /// The last time before `at` at which bytes came in on a stripe.
     pub fn heard_before(&self, stripe: StripeId, at: u64) -> Option<u64> {
         let times = self.heard.get(&stripe)?;
         times[..times.partition_point(|time| *time < at)].last().copied()
     }
 
-    /// The first time from `at` on at which something came in on a stripe.
+    /// The first time from `at` on at which bytes came in on a stripe.
     pub fn heard_from(&self, stripe: StripeId, at: u64) -> Option<u64> {
         let times = self.heard.get(&stripe)?;
         times.get(times.partition_point(|time| *time < at)).copied()
@@ -214,13 +210,13 @@ impl Account {
         self.heard.keys().copied().filter(there).collect()
     }
 
-    /// When this side lost a stripe, and how, unless it ended with the session.
+    /// The time and the manner in which this side lost a stripe, unless it ended with the session.
     pub fn lost(&self, stripe: StripeId) -> Option<(u64, Death)> {
         let ended = Death::Closed(StripeClose::SessionEnded);
         self.timeline.life(self.side, stripe)?.down.filter(|(_, death)| *death != ended)
     }
 
-    /// For how long of a span no stripe was up.
+    /// The time within a span in which no stripe was up.
     pub fn without_stripes(&self, span: Range<u64>) -> u64 {
         let ends = self.live.iter().skip(1).map(|(at, _)| *at).chain([u64::MAX]);
         let alone = self.live.iter().zip(ends).filter(|((_, count), _)| *count == 0);
@@ -340,17 +336,17 @@ impl Account {
     }
 }
 
-/// What steps say of a time.
+/// The value of steps at a time.
 pub fn value(steps: &Steps, at: u64) -> u64 {
     steps[..steps.partition_point(|(time, _)| *time <= at)].last().map_or(0, |(_, value)| *value)
 }
 
-/// When steps that grow were above a value for the first time.
+/// When growing steps first exceeded a value.
 pub fn exceeds(steps: &Steps, value: u64) -> Option<u64> {
     steps.get(steps.partition_point(|(_, reached)| *reached <= value)).map(|(at, _)| *at)
 }
 
-/// A step, unless nothing changes.
+/// Adds a step, unless nothing changes.
 fn step(steps: &mut Steps, at: u64, value: u64) {
     match steps.last_mut() {
         Some((_, last)) if *last == value => {}
@@ -359,7 +355,7 @@ fn step(steps: &mut Steps, at: u64, value: u64) {
     }
 }
 
-/// A step up, or none.
+/// Adds a step, if it goes up.
 fn raise(steps: &mut Steps, at: u64, to: u64) {
     if to > steps.last().map_or(0, |(_, value)| *value) {
         step(steps, at, to);

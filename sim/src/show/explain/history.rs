@@ -1,26 +1,25 @@
-//! What became of one byte of a flow at its sender: when the program gave it, on which stripes it
-//! was put, and how those fared.
+//! The way of one byte of a flow at its sender: when the program gave it, and the stripes that it
+//! was put on.
 //!
-//! Invariant: the stripe that is blamed is the one that had the byte first; a copy is what was done
-//! about it.
+//! Invariant: the blame is on the stripe that had the byte first. A copy is only the answer to
+//! that.
 
 use super::account::{Account, Flow, Sent, exceeds};
 use super::wait::Cause;
 use striper_core::StripeId;
 use striper_core::wire::frame::MAX_FRAME;
 
-/// What a sender knows of one byte of a flow.
 pub struct History {
     /// When the program gave it.
     pub written: Option<u64>,
-    /// Where it was put, in order of time.
+    /// In order of time.
     pub sends: Vec<Sent>,
-    /// When it and all before it was known to have arrived.
+    /// When the byte and all before it were known to have arrived.
     passed: Option<u64>,
 }
 
 impl History {
-    /// Of the byte at an offset, or of the FIN if that is what comes there.
+    /// The history of the byte at an offset, or of the FIN that is there.
     pub fn of(flow: &Flow, offset: u64) -> History {
         let sending = &flow.sending;
         let written = exceeds(&sending.written, offset).or(sending.finish);
@@ -40,15 +39,15 @@ impl History {
     }
 }
 
-/// What held up a byte that was sent, and the stripe on which it was sent first.
+/// The cause that held up a byte that was sent, and the stripe on which it was sent first.
 pub fn on_stripes(sender: &Account, history: &History) -> Option<(Cause, StripeId)> {
     let first = history.sends.first()?;
     let settled = history.settled().unwrap_or(sender.last).max(first.at);
     let span = first.at..settled;
     let lane = sender.lane(first.stripe)?;
     let doubted = lane.doubts.iter().any(|(from, to)| *from < span.end && *to > span.start);
-    // One that brought nothing more until it was lost was silent, though its copy may have left
-    // before anybody could know.
+    // A stripe that brought nothing more until it was lost was silent, though the copy may have
+    // left before anybody could know.
     let lost = sender.lost(first.stripe).is_some_and(|(at, _)| {
         span.contains(&at) || lane.moved_before(at).is_none_or(|moved| moved <= span.end)
     });

@@ -1,10 +1,10 @@
-//! What a flow waited for: `sim replay --explain`.
+//! The waits of flows: `sim replay --explain`.
 //!
-//! An [`account`] is what one side's trace says, a [`history`] what it says of one byte; [`wait`]
-//! finds pauses in the accounts of one side or both, and their causes; `tell` puts them into words.
-//! Nothing is played: it is told what was done then, whatever the code does today.
+//! An [`account`] is one side's trace by flow, a [`history`] the way of one byte. [`wait`] finds
+//! pauses in the accounts of one side or both, and their causes; `tell` puts them into words.
+//! Nothing is played: the text is about the recorded run, whatever the code does today.
 //!
-//! Invariant: a time is named with the side on whose clock it was seen, and times of two clocks are
+//! Invariant: a time is named with the side on whose clock it was seen. Times of two clocks are
 //! never compared, only durations.
 
 pub mod account;
@@ -23,12 +23,11 @@ use striper_core::FlowId;
 use striper_core::trace::Trace;
 use wait::{Direction, Pause};
 
-/// What to tell.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Options {
-    /// So many pauses at most, the longest.
+    /// The most pauses that are told, the longest first.
     pub pauses: usize,
-    /// No shorter ones.
+    /// The shortest pause that is told.
     pub at_least: Duration,
 }
 
@@ -38,13 +37,11 @@ impl Default for Options {
     }
 }
 
-/// A trace, the name of its file, and what is to be said of its end.
+/// A trace, the name of its file, and a note about its end.
 pub struct Source {
-    /// What to call it.
     pub name: String,
-    /// The trace.
     pub trace: Trace,
-    /// That it is cut, if it is.
+    /// Says that the trace is cut, if it is.
     pub note: String,
 }
 
@@ -83,7 +80,7 @@ fn read(source: &Source) -> Result<Account, String> {
     Ok(account)
 }
 
-/// What came out on one side was given on the other, if they are of one session.
+/// In one session, bytes that came out on one side were given on the other.
 fn belong_together(sources: &[Source], one: &Account, two: &Account) -> Result<(), String> {
     for (sender, receiver, trace) in [(one, two, &sources[0].trace), (two, one, &sources[1].trace)]
     {
@@ -131,7 +128,7 @@ fn introduction(sources: &[Source], accounts: &[Account], both: bool) -> String 
     text
 }
 
-/// Each direction of each flow that carried anything.
+/// The directions of flows that carried bytes.
 fn directions<'a>(accounts: &'a [Account], options: &Options) -> Vec<Direction<'a>> {
     let flows: BTreeSet<FlowId> =
         accounts.iter().flat_map(|account| account.flows.keys().copied()).collect();

@@ -1,4 +1,4 @@
-//! Says pauses in words.
+//! Tells pauses in words.
 
 use super::account::Account;
 use super::history::History;
@@ -11,10 +11,10 @@ use std::fmt::Write as _;
 use std::ops::Range;
 use striper_core::{StripeClose, StripeId};
 
-/// How many copies of a chunk are told one by one.
+/// The most copies of a chunk that are told one by one.
 const COPIES: usize = 6;
 
-/// One block: what stood still, what was seen of it on either side, and why.
+/// One block: the flow that stood still, the view of either side, and the cause.
 pub fn block(pause: &Pause, direction: &Direction<'_>) -> String {
     let Pause { span, missing, .. } = pause;
     let what = if pause.seen_by == pause.from { "was acknowledged" } else { "came out" };
@@ -139,7 +139,7 @@ fn sender(
     }
 }
 
-/// How a stripe fared while a chunk was on it.
+/// Tells the fate of a stripe while a chunk was on it.
 fn what_became(
     say: &mut impl FnMut(String),
     account: &Account,
@@ -148,7 +148,7 @@ fn what_became(
 ) {
     let Some(lane) = account.lane(stripe) else { return };
     let mut line = format!("stripe {stripe}:");
-    // What is learnt of a lost stripe in other ways is none of its acknowledgements.
+    // News of a lost stripe by other ways are none of its acknowledgements.
     let end = account.lost(stripe).map_or(span.end, |(at, _)| at.min(span.end));
     match lane.moved_before(end) {
         Some(moved) => _ = write!(line, " acknowledgements last moved at {}", at(moved)),
@@ -164,7 +164,7 @@ fn what_became(
     say(line);
 }
 
-/// That a stripe was lost, and how.
+/// Says that a stripe was lost, and how.
 fn fate(account: &Account, stripe: StripeId, before: &str) -> String {
     account.lost(stripe).map_or(String::new(), |(time, death)| {
         let how = match death {
@@ -176,7 +176,7 @@ fn fate(account: &Account, stripe: StripeId, before: &str) -> String {
     })
 }
 
-/// Why a chunk was sent again.
+/// The reason why a chunk was sent again.
 fn reason(account: &Account, before: StripeId, at: u64) -> String {
     let lost = account.lost(before).is_some_and(|(lost, _)| lost <= at);
     let doubts = account.lane(before).map(|lane| lane.doubts.as_slice()).unwrap_or_default();
@@ -189,7 +189,6 @@ fn reason(account: &Account, before: StripeId, at: u64) -> String {
     }
 }
 
-/// A cause as a sentence.
 fn because(cause: Cause) -> String {
     match cause {
         Cause::Slow(stripe) => format!("it waited for a chunk on stripe {stripe}, which took long"),
@@ -206,7 +205,7 @@ fn because(cause: Cause) -> String {
     }
 }
 
-/// What a cause is called in a sum.
+/// The name of a cause in a sum.
 fn kind(cause: Cause) -> &'static str {
     match cause {
         Cause::Slow(_) => "for a chunk on a slow stripe",
@@ -222,7 +221,7 @@ fn kind(cause: Cause) -> &'static str {
     }
 }
 
-/// One line about a direction: how much it carried, and what its pauses were spent on.
+/// One line about a direction: its bytes and the causes of its pauses.
 pub fn summary(direction: &Direction<'_>, pauses: &[Pause]) -> String {
     let bytes = match (direction.receiver, direction.sender) {
         (Some((_, flow)), _) => flow.receiving.delivered.last().map_or(0, |(_, total)| *total),
@@ -253,7 +252,7 @@ pub fn summary(direction: &Direction<'_>, pauses: &[Pause]) -> String {
     text + "\n"
 }
 
-/// A tenth of a span: what takes less is no part of the story.
+/// A tenth of a span. Shorter times are no part of the story.
 fn span_part(span: &Range<u64>) -> u64 {
     (span.end - span.start) / 10
 }
@@ -267,12 +266,10 @@ fn stripes(stripes: impl Iterator<Item = StripeId>) -> String {
     format!("stripe{} {}", if names.len() == 1 { "" } else { "s" }, names.join(", "))
 }
 
-/// Which way a direction goes.
 fn way(from: Side) -> String {
     format!("{} to {}", name(from), name(from.other()))
 }
 
-/// A side's name.
 pub fn name(side: Side) -> &'static str {
     ["client", "server"][side.index()]
 }

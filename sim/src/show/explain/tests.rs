@@ -1,4 +1,4 @@
-//! What each side alone and both together say of worlds whose trouble is known.
+//! The explanations of each side alone and of both together, of worlds whose trouble is known.
 
 use super::account::{Arrival, Receiving};
 use super::wait::{Cause, gaps, held};
@@ -26,7 +26,7 @@ fn source(text: &str) -> Source {
     Source { name: "x".into(), trace: Trace::read(text).unwrap(), note: String::new() }
 }
 
-/// The pauses of what the client sends, as seen with these traces.
+/// The pauses of the client's sending, as seen with these traces.
 fn pauses(texts: &[String; 2], which: &[usize], at_least: u64) -> Vec<Pause> {
     let accounts: Vec<Account> =
         which.iter().map(|side| read(&source(&texts[*side])).unwrap()).collect();
@@ -48,8 +48,7 @@ fn told(texts: &[String; 2], which: &[usize]) -> String {
     explain(&sources, &Options::default()).unwrap()
 }
 
-/// Three stripes; one forgets its connection when it is old enough for its sender to know its round
-/// trip.
+/// Three stripes. One forgets its connection when its sender knows the round trip.
 fn silent_stripe(size: u64) -> ([String; 2], StripeId) {
     let world = || {
         let mut world =

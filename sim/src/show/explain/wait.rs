@@ -1,11 +1,11 @@
-//! Finds where a flow stood still, and why.
+//! Finds the pauses of a flow, and their causes.
 //!
-//! Who receives a direction sees what came out and what was held meanwhile; who sends it sees where
-//! the missing byte was put and what became of that stripe. With both, each time stays on the clock
-//! of the side that saw it, and only durations are compared.
+//! The receiver of a direction sees the bytes that came out and those that were held meanwhile. Its
+//! sender sees the stripes of the missing byte and their fate. With both, each time stays on the
+//! clock of the side that saw it, and only durations are compared.
 //!
-//! Invariant: whatever the program did not give yet is no wait: it is [`Cause::Idle`] where the
-//! sender was seen, and [`Cause::Unseen`] where it was not.
+//! Invariant: for bytes that the program has not given yet there is no wait. The cause is
+//! [`Cause::Idle`] where the sender was seen, and [`Cause::Unseen`] where it was not.
 
 use super::account::{Account, Flow, Receiving, exceeds, value};
 use super::history::{History, on_stripes};
@@ -16,18 +16,18 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use striper_core::{FlowId, StripeId};
 
-/// What a pause was spent on.
+/// The cause of a pause.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Cause {
     /// A chunk was on a stripe that took long to bring it.
     Slow(StripeId),
-    /// A chunk was on a stripe that was in doubt or lost. `None` if it can't be told which.
+    /// A chunk was on a stripe that was in doubt or lost. `None` if the stripe can't be told.
     Broken(Option<StripeId>),
     /// The other side's consumer had not taken enough to allow more.
     NoCredit,
     /// There was no live stripe.
     NoStripe,
-    /// There was something to send, and no stripe took more.
+    /// The program had given bytes, and no stripe took more.
     Full,
     /// The sending program had given nothing.
     Idle,
@@ -38,7 +38,7 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// Something was to be had that did not come.
+    /// Bytes could have come and did not.
     pub fn is_a_wait(self) -> bool {
         !matches!(self, Cause::Idle | Cause::UnderWay | Cause::Unseen)
     }
@@ -51,11 +51,10 @@ impl Cause {
 /// A time in which nothing more of a flow came out, or was acknowledged.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pause {
-    /// The flow that waited.
     pub flow: FlowId,
-    /// Who sends this direction.
+    /// The side that sends this direction.
     pub from: Side,
-    /// On whose clock.
+    /// The side on whose clock the span is.
     pub seen_by: Side,
     /// In microseconds.
     pub span: Range<u64>,
@@ -63,27 +62,26 @@ pub struct Pause {
     pub open: bool,
     /// The byte that was next.
     pub missing: u64,
-    /// What it was spent on.
+    /// The cause of the pause.
     pub cause: Cause,
-    /// What the receiver held meanwhile.
+    /// The bytes that the receiver held meanwhile.
     pub held: Option<Held>,
-    /// On which stripe the missing byte came.
+    /// The stripe on which the missing byte came.
     pub came: Option<StripeId>,
 }
 
 /// Bytes that could not come out because an earlier one was missing.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Held {
-    /// How many at the end.
+    /// The number at the end.
     pub bytes: u64,
     /// When the first came, in microseconds.
     pub since: u64,
-    /// On which stripes.
     pub stripes: BTreeSet<StripeId>,
 }
 
 impl Pause {
-    /// How long, in microseconds.
+    /// In microseconds.
     pub fn length(&self) -> u64 {
         self.span.end - self.span.start
     }
@@ -91,15 +89,12 @@ impl Pause {
 
 /// A direction of a flow under examination.
 pub struct Direction<'a> {
-    /// The flow.
     pub id: FlowId,
-    /// Who sends.
+    /// The side that sends.
     pub from: Side,
-    /// The sender's account.
     pub sender: Option<(&'a Account, &'a Flow)>,
-    /// The receiver's.
     pub receiver: Option<(&'a Account, &'a Flow)>,
-    /// No shorter pauses, in microseconds.
+    /// The shortest pause that counts, in microseconds.
     pub at_least: u64,
 }
 
@@ -163,7 +158,7 @@ impl Direction<'_> {
         pauses
     }
 
-    /// Why a byte was missing while later ones were there.
+    /// The cause why a byte was missing while later ones were there.
     fn held_up(
         &self,
         account: &Account,
@@ -183,8 +178,8 @@ impl Direction<'_> {
                 (cause, _) => cause,
             };
         }
-        // A sender puts new bytes on a stripe in the order of the flow: what comes behind later
-        // ones was sent again.
+        // A sender puts new bytes on a stripe in the order of the flow. So a byte that comes behind
+        // later ones was sent again.
         match came {
             Some(came) if !came_behind_later(receiving, missing, came, span.end) => {
                 Cause::Slow(came)
@@ -193,7 +188,7 @@ impl Direction<'_> {
         }
     }
 
-    /// Why nothing came.
+    /// The cause why nothing came.
     fn not_held(
         &self,
         account: &Account,
@@ -203,7 +198,7 @@ impl Direction<'_> {
     ) -> Cause {
         let length = span.end - span.start;
         let half = |time: u64| time > 0 && time >= length / 2;
-        // A program that gives nothing because nothing is taken from it has something to send.
+        // A program that gives nothing because nothing is taken from it has bytes to send.
         if out_of(&receiving.granted, span, missing) {
             return Cause::NoCredit;
         }
@@ -318,7 +313,8 @@ pub(super) fn gaps(
     gaps
 }
 
-/// What was there beyond a missing byte before a time, or, in a pause without end, at it.
+/// The bytes beyond a missing byte that were there before a time, or, in a pause without end, at
+/// it.
 pub(super) fn held(receiving: &Receiving, missing: u64, until: u64, open: bool) -> Option<Held> {
     let arrivals = &receiving.arrivals;
     let count =
@@ -364,7 +360,7 @@ fn out_of(limit: &Steps, span: &Range<u64>, offset: u64) -> bool {
     !limit.is_empty() && allowed.saturating_sub(span.start) > (span.end - span.start) / 2
 }
 
-/// Why a byte that was there was not sent.
+/// The cause why a byte that was there was not sent.
 fn queueing(sender: &Account, flow: &Flow, span: Range<u64>, missing: u64) -> Cause {
     let span = span.start.min(span.end)..span.end;
     if alone(sender, &span) {

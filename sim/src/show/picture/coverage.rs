@@ -1,4 +1,4 @@
-//! Which bytes of a flow have been seen: disjoint ranges, joined where they touch.
+//! The bytes of a flow that have been seen: disjoint ranges, joined where they touch.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,7 +12,7 @@ pub struct Coverage {
 }
 
 impl Coverage {
-    /// Adds a range; how many bytes of it are new.
+    /// Adds a range. Returns the number of its bytes that are new.
     pub fn add(&mut self, range: Range<u64>) -> u64 {
         if range.is_empty() {
             return 0;
@@ -36,12 +36,12 @@ impl Coverage {
         new
     }
 
-    /// Up to here every byte is in the set.
+    /// The offset up to which every byte is in the set.
     pub fn prefix(&self) -> u64 {
         self.ranges.get(&0).copied().unwrap_or(0)
     }
 
-    /// How many bytes are in the set.
+    /// The number of bytes in the set.
     pub fn total(&self) -> u64 {
         self.total
     }

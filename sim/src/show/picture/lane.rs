@@ -1,47 +1,33 @@
-//! One direction of one stripe: its frames, from hand-over to arrival and acknowledgement, and when
+//! One direction of one stripe: its frames, from hand-over to acknowledgement, and the times when
 //! it was blocked or in doubt.
 //!
-//! A stripe keeps order, so a frame is named by where it ends among the stripe's bytes: what has
-//! arrived or is acknowledged up to some count is a prefix of the frames.
+//! A stripe keeps order, so the name of a frame is its end among the stripe's bytes. The frames
+//! that have arrived or are acknowledged up to some count are a prefix of all.
 
 use striper_core::FlowId;
 
-/// What a frame carries.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Carries {
-    /// Bytes of a flow.
-    Data {
-        /// The flow to which they belong.
-        flow: FlowId,
-        /// Of the first byte.
-        offset: u64,
-        /// How many bytes.
-        len: u64,
-        /// All of them had been sent before.
-        again: bool,
-    },
-    /// No bytes of a flow.
-    Control {
-        /// The other side acknowledges it soon.
-        asks: bool,
-    },
+    /// Bytes of a flow. With `again` all of them had been sent before.
+    Data { flow: FlowId, offset: u64, len: u64, again: bool },
+    /// No bytes of a flow. `asks` says that the other side acknowledges it soon.
+    Control { asks: bool },
 }
 
-/// A frame on a stripe. Times are in microseconds; `None` for what has not happened or can't be
-/// known.
+/// A frame on a stripe. Times are in microseconds; `None` for an event that has not happened or
+/// can't be known.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Frame {
-    /// Where it ends among the stripe's frame bytes.
+    /// Its end among the stripe's frame bytes.
     pub end: u64,
     /// Its length with its head, in bytes.
     pub size: u64,
-    /// What it carries.
     pub carries: Carries,
     /// When the session handed it over.
     pub sent: Option<u64>,
     /// When its last byte had arrived.
     pub arrived: Option<u64>,
-    /// When the sender knew of that.
+    /// When the sender knew of the arrival.
     pub acknowledged: Option<u64>,
 }
 
@@ -50,13 +36,11 @@ pub struct Frame {
 pub struct Lane {
     /// In the order in which they were handed over.
     pub frames: Vec<Frame>,
-    /// When the operating system held less than was handed over, in microseconds.
+    /// The times when the operating system held less than was handed over, in microseconds.
     pub blocked: Vec<(u64, u64)>,
-    /// From the PING that asks what became of overdue acknowledgements until one came, in
-    /// microseconds.
+    /// From the PING that asks for overdue acknowledgements until one came, in microseconds.
     pub doubts: Vec<(u64, u64)>,
-    /// From a frame's hand-over to its acknowledgement: when that came, and how long it took, in
-    /// microseconds.
+    /// The time of each acknowledgement, and the time since its frame's hand-over, in microseconds.
     pub round_trips: Vec<(u64, u64)>,
     sent: u64,
     written: u64,
@@ -66,7 +50,6 @@ pub struct Lane {
     arrived: usize,
     /// Frames before this one are acknowledged.
     acknowledged: usize,
-    /// So many frame bytes are.
     acknowledged_bytes: u64,
     /// Frames that ask for an acknowledgement and have none.
     awaited: usize,
@@ -80,7 +63,6 @@ impl Lane {
         self.frames.iter().filter_map(|frame| frame.acknowledged).filter(|at| *at < time).max()
     }
 
-    /// A frame is handed over.
     pub fn transmit(&mut self, at: u64, size: u64, carries: Carries) {
         self.sent += size;
         self.awaited += usize::from(carries != Carries::Control { asks: false });
@@ -97,7 +79,7 @@ impl Lane {
         }
     }
 
-    /// The frame just handed over is a PING. If something else awaits its acknowledgement, the
+    /// The frame just handed over is a PING. If another frame awaits its acknowledgement, the
     /// stripe is in doubt.
     pub fn ping(&mut self, at: u64, nonce: u64) {
         self.pings.push((nonce, self.sent));
@@ -151,8 +133,8 @@ impl Lane {
         self.arrived = self.frames.len();
     }
 
-    /// The peer has acknowledged so many frame bytes in all; the frames that it had not
-    /// acknowledged before. `timed` if the answer came when it was asked for, so that it tells a
+    /// The peer has acknowledged so many frame bytes in all. Returns the frames that it had not
+    /// acknowledged before. `timed` says that the answer came when it was asked for, so it tells a
     /// round trip.
     pub fn acknowledge(&mut self, at: u64, count: u64, timed: bool) -> &[Frame] {
         let first = self.acknowledged;
@@ -177,7 +159,8 @@ impl Lane {
         &self.frames[first..self.acknowledged]
     }
 
-    /// The part that is acknowledged of a frame which is not as a whole: flow, offset and length.
+    /// The acknowledged part of a frame that is not acknowledged as a whole: flow, offset and
+    /// length.
     pub fn partly_acknowledged(&self) -> Option<(FlowId, u64, u64)> {
         let Frame { end, carries, .. } = self.frames.get(self.acknowledged)?;
         let Carries::Data { flow, offset, len, .. } = *carries else { return None };

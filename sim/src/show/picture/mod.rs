@@ -1,9 +1,9 @@
 //! A run as a picture: one self-contained page with inline SVG.
 //!
-//! [`Timeline`] collects what happened from nothing but the inputs and outputs of a session, both
-//! sides' in the simulator, one side's from a trace; [`render`] draws it together with a
+//! [`Timeline`] collects the history of a session from nothing but its inputs and outputs: of both
+//! sides in the simulator, of one side from a trace. [`render`] draws it together with a
 //! [`Summary`]. Neither knows where the run came from. `examples/transfer.rs` draws a small run,
-//! `examples/picture.rs` the one of the documentation.
+//! `examples/picture.rs` the run in the documentation.
 
 pub mod coverage;
 pub mod lane;
@@ -24,7 +24,7 @@ use crate::run::World;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// The timeline of a world from now on. Asked for right after [`World::new`], it misses nothing.
+/// The timeline of a world from now on. Right after [`World::new`], it misses nothing.
 pub fn watch(world: &mut World) -> Rc<RefCell<Timeline>> {
     let timeline = Rc::new(RefCell::new(Timeline::new()));
     let observer = Rc::clone(&timeline);

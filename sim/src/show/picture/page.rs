@@ -1,7 +1,7 @@
 //! A whole run on one self-contained page: figures, charts, and the command that repeats it.
 //!
-//! The page needs no script, no font and nothing from anywhere else. Same timeline, same summary,
-//! same bytes.
+//! The page needs no script, no font and no other file. The same timeline and summary give the same
+//! bytes.
 
 use super::panels::{goodput, held, lanes, round_trips, sequence, table, waits};
 use super::plot::{TimeAxis, escape};
@@ -16,60 +16,53 @@ use std::fmt::Write as _;
 use std::ops::Range;
 use striper_core::StripeId;
 
-/// A direction with less than this part of all bytes is not drawn, unless it is the only one: one
-/// in so many.
+/// A direction with less than one in so many of all bytes is not drawn, unless it is the only one.
 const MINOR: u64 = 20;
 
-/// A page with charts.
 pub const PAGE: FileKind<'static> = FileKind { name: "a page of the simulator", begins: BEGINS };
 
-/// How each page begins; no page of another program does.
+/// The beginning of each page, which no page of another program has.
 const BEGINS: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
     <meta name=\"generator\" content=\"striper sim\"/>\n";
 
-/// A number that stands for the run.
+/// A figure of a run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Figure {
-    /// What it is.
     pub name: String,
-    /// The number with its unit.
+    /// With its unit.
     pub value: String,
-    /// What to compare it with; may be empty.
+    /// A value to compare it with; may be empty.
     pub note: String,
 }
 
 impl Figure {
-    /// A figure with its note.
     pub fn new(name: &str, value: impl Into<String>, note: impl Into<String>) -> Self {
         Figure { name: name.into(), value: value.into(), note: note.into() }
     }
 }
 
-/// What the best scheduler could do with the routes of a run.
+/// The best that a scheduler could do with the routes of a run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Oracle {
-    /// The routes.
     pub pipes: Vec<Pipe>,
-    /// How much is to be moved, in bytes.
+    /// The bytes to be moved.
     pub bytes: u64,
-    /// When that begins, in microseconds; the pipes' times count from there.
+    /// When the transfer begins, in microseconds; the pipes' times count from there.
     pub start: u64,
 }
 
-/// What is said about a run beside its timeline.
+/// The text of a page, and the facts that no timeline has.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Summary {
-    /// The heading.
     pub title: String,
-    /// What the run is about, in a sentence or two.
+    /// The subject of the run, in a sentence or two.
     pub story: String,
-    /// What to type to have it again.
+    /// The command that repeats the run.
     pub command: String,
-    /// In the order in which they are shown.
     pub figures: Vec<Figure>,
     /// The part of the run that is drawn, in microseconds; all of it if not given.
     pub span: Option<Range<u64>>,
-    /// To compare goodput with, from client to server.
+    /// The oracle to compare goodput with, from client to server.
     pub oracle: Option<Oracle>,
     /// Stripes' caps, as far as they are known.
     pub caps: BTreeMap<StripeId, Rate>,
@@ -132,7 +125,6 @@ impl Summary {
     }
 }
 
-/// The page.
 pub fn render(timeline: &Timeline, summary: &Summary) -> String {
     let mut timeline = timeline.clone();
     timeline.finish();
@@ -201,7 +193,7 @@ fn figures(summary: &Summary) -> String {
     text + "</dl>\n"
 }
 
-/// The directions worth drawing.
+/// The directions with enough bytes to be drawn.
 fn drawn(timeline: &Timeline) -> Vec<Side> {
     let weight = |side: Side| {
         let flows = &timeline.direction(side).flows;

@@ -1,16 +1,16 @@
-//! One chart as inline SVG that fits any width: marks are stretched with the page, text and line
+//! One chart as inline SVG that fits any width. Marks are stretched with the page; text and line
 //! widths are not.
 //!
-//! The outer element has no view box, so that its units are pixels and its horizontal places are
-//! percentages; marks live in an inner one whose view box is [`WIDTH`] wide. A phone thus shows the
-//! same text size as a desk. Nothing but numbers and escaped text ever gets into the markup.
+//! The outer element has no view box, so its units are pixels and its horizontal places are
+//! percentages. Marks live in an inner one whose view box is [`WIDTH`] wide. So a phone shows the
+//! same text size as a desk. Only numbers and escaped text get into the markup.
 
 use super::scale::{Scale, number, time_unit};
 use super::series::Buckets;
 use std::fmt::Write as _;
 use std::ops::Range;
 
-/// Of the stretched view box.
+/// The width of the stretched view box.
 pub const WIDTH: f64 = 1000.0;
 
 /// Text as HTML and XML take it, in an attribute too.
@@ -34,9 +34,7 @@ pub fn escape(text: &str) -> String {
 /// An axis of time, in microseconds; labels count from `zero`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TimeAxis {
-    /// What is shown.
     pub span: Range<u64>,
-    /// What the labels count from.
     pub zero: u64,
 }
 
@@ -48,7 +46,6 @@ impl TimeAxis {
         at as f64 * WIDTH / length
     }
 
-    /// Places and labels of the ticks.
     fn ticks(&self) -> Vec<(f64, String)> {
         let length = (self.span.end - self.span.start) as f64;
         let step = Scale::up_to(length, 6).step;
@@ -69,21 +66,17 @@ impl TimeAxis {
     }
 }
 
-/// Where a text is put relative to its place.
+/// The place of a text relative to its point.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Anchor {
-    /// It begins there.
     Start,
-    /// It is centred there.
     Middle,
-    /// It ends there.
     End,
 }
 
 /// A chart that is being drawn.
 #[derive(Debug)]
 pub struct Plot<'a> {
-    /// Its horizontal axis.
     pub time: &'a TimeAxis,
     /// In pixels.
     pub height: f64,
@@ -94,8 +87,8 @@ pub struct Plot<'a> {
 }
 
 impl<'a> Plot<'a> {
-    /// An empty chart with the grid lines of its axis of time. `label` says what it shows to those
-    /// who can't see it.
+    /// An empty chart with the grid lines of its axis of time. `label` is for readers who can't see
+    /// it.
     pub fn new(time: &'a TimeAxis, height: f64, label: &str) -> Self {
         let mut plot = Plot {
             time,
@@ -130,8 +123,7 @@ impl<'a> Plot<'a> {
         }
     }
 
-    /// The height at which a value is drawn, zero at the bottom and `top` at the top; what is
-    /// beyond is cut off.
+    /// The height of a value, zero at the bottom and `top` at the top. Higher values are cut off.
     pub fn y(&self, value: f64, top: f64) -> f64 {
         self.height * (1.0 - (value / top).clamp(0.0, 1.0))
     }
@@ -229,7 +221,6 @@ impl<'a> Plot<'a> {
         );
     }
 
-    /// The markup.
     pub fn finish(self) -> String {
         let Plot { height, label, under, marks, over, .. } = self;
         let height = short(height);

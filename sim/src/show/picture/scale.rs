@@ -1,6 +1,6 @@
 //! Axis ticks at round numbers, and quantities with their units.
 
-/// A factor of ten steps such as 1, 2, 5: the least that is not below `value`.
+/// The least of the numbers 1, 2, 5 times a power of ten that is not below `value`.
 fn round_up(value: f64) -> f64 {
     let power = 10f64.powf(value.log10().floor());
     let factor =
@@ -11,27 +11,26 @@ fn round_up(value: f64) -> f64 {
 /// A linear scale from zero, with ticks.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Scale {
-    /// The highest value.
     pub top: f64,
-    /// Between two ticks.
+    /// The distance of two ticks.
     pub step: f64,
 }
 
 impl Scale {
-    /// One that reaches `most` at least, with about `ticks` ticks. `most` is positive.
+    /// A scale that reaches `most` at least, with about `ticks` ticks. `most` is positive.
     pub fn reaching(most: f64, ticks: usize) -> Self {
         let step = round_up(most.max(1e-9) / ticks.max(1) as f64);
         Scale { top: (most / step - 1e-9).ceil().max(1.0) * step, step }
     }
 
-    /// One that reaches `most` with ticks that are round in the unit in which they are labelled.
+    /// A scale that reaches `most` with ticks that are round in the unit of the labels.
     pub fn in_unit(most: f64, ticks: usize, unit: impl Fn(f64) -> Unit) -> (Self, Unit) {
         let (name, size) = unit(most);
         let Scale { top, step } = Self::reaching(most / size, ticks);
         (Scale { top: top * size, step: step * size }, (name, size))
     }
 
-    /// One that ends exactly at `top`, such as an axis of time.
+    /// A scale that ends exactly at `top`, such as an axis of time.
     pub fn up_to(top: f64, ticks: usize) -> Self {
         Scale { top, step: round_up(top.max(1e-9) / ticks.max(1) as f64) }
     }
@@ -49,10 +48,10 @@ pub fn number(value: f64, step: f64) -> String {
     format!("{value:.decimals$}")
 }
 
-/// A unit and how much of the base unit it is.
+/// A unit, and its size in base units.
 pub type Unit = (&'static str, f64);
 
-/// The unit in which values up to `most` are shown.
+/// The unit for values up to `most`.
 fn unit(most: f64, units: &[Unit]) -> Unit {
     *units.iter().rev().find(|(_, size)| most >= *size).unwrap_or(&units[0])
 }

@@ -1,4 +1,4 @@
-//! What all panels of a page share: the timeline, the direction that is drawn, the range of time,
+//! The input of all panels of a page: the timeline, the direction that is drawn, the range of time,
 //! and the names of stripes.
 
 use super::lane::{Carries, Frame};
@@ -8,27 +8,23 @@ use super::timeline::{Direction, Timeline};
 use crate::base::{Rate, Side};
 use striper_core::{FlowId, StripeId};
 
-/// Stripes beyond these are not drawn one by one.
+/// The most stripes that are drawn one by one.
 pub const MAX_LANES: usize = 64;
 
-/// Up to so many rows are drawn in full detail.
+/// The most rows that are drawn in full detail.
 const FULL_DETAIL: usize = 16;
 
 /// One direction of a run, to be drawn.
 #[derive(Debug)]
 pub struct Scene<'a> {
-    /// What happened.
     pub timeline: &'a Timeline,
-    /// What is said about it.
     pub summary: &'a Summary,
-    /// Whose sending is drawn.
+    /// The side whose sending is drawn.
     pub from: Side,
-    /// The range of time.
     pub time: TimeAxis,
 }
 
 impl<'a> Scene<'a> {
-    /// What is sent.
     pub fn direction(&self) -> &'a Direction {
         self.timeline.direction(self.from)
     }
@@ -56,13 +52,12 @@ impl<'a> Scene<'a> {
         self.direction().lanes.keys().copied().filter(lived).take(MAX_LANES).collect()
     }
 
-    /// How many buckets a chart with a row a stripe has: `most`, but fewer where there are many
+    /// The number of buckets of a chart with a row a stripe: `most`, but fewer where there are many
     /// rows, so that a page stays small.
     pub fn detail(&self, most: usize) -> usize {
         most * FULL_DETAIL / self.stripes().len().max(FULL_DETAIL)
     }
 
-    /// A stripe's cap, if it is known.
     pub fn cap(&self, stripe: StripeId) -> Option<Rate> {
         self.summary.caps.get(&stripe).copied()
     }
@@ -91,7 +86,7 @@ impl<'a> Scene<'a> {
         pieces
     }
 
-    /// Where the range of time begins for labels.
+    /// A time counted from the beginning of the range, for labels.
     pub fn since(&self, at: u64) -> u64 {
         at.saturating_sub(self.time.zero)
     }
@@ -100,13 +95,10 @@ impl<'a> Scene<'a> {
 /// A frame with bytes of a flow.
 #[derive(Clone, Copy, Debug)]
 pub struct Piece<'a> {
-    /// What carries it.
     pub stripe: StripeId,
-    /// The frame.
     pub frame: &'a Frame,
-    /// Of its first byte.
+    /// The offset of its first byte.
     pub offset: u64,
-    /// How many bytes.
     pub len: u64,
     /// All of them had been sent before.
     pub again: bool,

@@ -1,4 +1,4 @@
-//! Aggregates that make a picture's size independent of a run's: values by bucket of time.
+//! Aggregates by bucket of time, so that a picture's size does not depend on the run's.
 
 use super::timeline::Steps;
 use std::ops::Range;
@@ -6,9 +6,8 @@ use std::ops::Range;
 /// A range of time cut into equal buckets.
 #[derive(Clone, Debug)]
 pub struct Buckets {
-    /// In microseconds.
     pub span: Range<u64>,
-    /// How many there are, at least one.
+    /// At least one.
     pub count: usize,
 }
 
@@ -20,26 +19,26 @@ impl Buckets {
         Buckets { span: span.start..span.start + length, count }
     }
 
-    /// Where the `index`th begins; that after the last is the end.
+    /// The beginning of bucket `index`. The one after the last is the end.
     pub fn border(&self, index: usize) -> u64 {
         let length = u128::from(self.span.end - self.span.start);
         self.span.start + (length * index as u128 / self.count as u128) as u64
     }
 
-    /// The one that a time falls into, if any. The end belongs to the last.
+    /// The bucket that a time falls into, if any. The end belongs to the last.
     pub fn of(&self, at: u64) -> Option<usize> {
         if at < self.span.start || at > self.span.end {
             return None;
         }
         let length = u128::from(self.span.end - self.span.start);
         let index = (u128::from(at - self.span.start) * self.count as u128 / length) as usize;
-        // Borders are rounded down, so that a time may lie beyond that of the one it was computed
-        // for.
+        // Borders are rounded down, so a time may lie beyond that of the bucket that was computed
+        // for it.
         let index = index.min(self.count - 1);
         Some(if index + 1 < self.count && self.border(index + 1) <= at { index + 1 } else { index })
     }
 
-    /// Each one's length in microseconds.
+    /// In microseconds.
     pub fn width(&self, index: usize) -> u64 {
         self.border(index + 1) - self.border(index)
     }
@@ -74,7 +73,7 @@ impl Buckets {
         sums
     }
 
-    /// Which share of each bucket is covered by spans that don't overlap.
+    /// The share of each bucket that spans cover which do not overlap.
     pub fn shares(&self, spans: &[(u64, u64)]) -> Vec<f64> {
         let mut covered = vec![0u64; self.count];
         for (from, to) in spans {

@@ -1,4 +1,4 @@
-//! Pages of real runs: what they contain, and that a timeline knows what the sessions know.
+//! Pages of real runs: their content, and the agreement of a timeline with the sessions.
 
 mod contrast;
 pub mod markup;
@@ -16,7 +16,7 @@ use striper_core::StripeId;
 
 const SECOND: u64 = 1_000_000;
 
-/// Nothing in a page makes a browser ask anyone for anything.
+/// Nothing in a page makes a browser send a request.
 pub fn assert_self_contained(page: &str) {
     for word in [
         "http:", "https:", "//", "<script", "<link", "<img", "<iframe", "@import", "src=", "href=",
@@ -149,7 +149,7 @@ fn a_timeline_knows_what_the_sessions_know() {
     assert!(world.flows().iter().all(|flow| flow.is_complete()));
     assert!(doubts > 0, "some stripe was in doubt");
     let timeline = timeline.borrow();
-    // The session also counts what comes and goes within one input, which is at most one read.
+    // The session also counts bytes that come and go within one input, which is at most one read.
     let most = timeline.direction(Side::Client).held.iter().map(|(_, held)| *held).max().unwrap();
     let peak = world.stats(Side::Server).reordering_peak;
     assert!((peak - 65_536..=peak).contains(&most), "{most} of {peak}");

@@ -1,12 +1,12 @@
-//! What happened in a session, from nothing but its inputs and outputs.
+//! The history of a session, from nothing but its inputs and outputs.
 //!
-//! A timeline is fed with every `(side, time, input, outputs)`: of both sides in the simulator, of
-//! one side from a trace. It never looks at payload, only at frames and lengths. What one side
-//! alone can't know stays unknown: the sender of a direction sees hand-over, congestion and
-//! acknowledgement, its receiver sees arrival and delivery.
+//! A timeline takes every `(side, time, input, outputs)`: of both sides in the simulator, of one
+//! side from a trace. It never looks at payload, only at frames and lengths. A fact that one side
+//! alone can't know stays unknown. The sender of a direction sees hand-over, congestion and
+//! acknowledgement; its receiver sees arrival and delivery.
 //!
-//! Each side's clock is taken to start with its first input, which both sides of a simulated world
-//! get at the same moment.
+//! Each side's clock starts with its first input, which both sides of a simulated world get at the
+//! same moment.
 
 use super::coverage::Coverage;
 use super::lane::{Carries, Frame, Lane};
@@ -18,10 +18,11 @@ use striper_core::wire::deframer::{Deframer, Item};
 use striper_core::wire::frame;
 use striper_core::{EndReason, FlowId, Input, Instant, Output, StripeClose, StripeId};
 
-/// A value that changes in steps: from each time (in microseconds) on it is this. Times grow.
+/// A value that changes in steps: pairs of a time (in microseconds) and the value from then on.
+/// Times grow.
 pub type Steps = Vec<(u64, u64)>;
 
-/// How a stripe ended, to one side.
+/// The end of a stripe for one side.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Death {
     /// The connection broke, or the other side closed it.
@@ -33,9 +34,7 @@ pub enum Death {
 /// When a side had a stripe, in microseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Life {
-    /// From then on.
     pub up: u64,
-    /// Until then.
     pub down: Option<(u64, Death)>,
 }
 
@@ -44,11 +43,11 @@ pub struct Life {
 pub struct FlowTrack {
     /// Bytes handed to stripes at least once.
     pub sent: Coverage,
-    /// How many bytes came out at the receiver, in order.
+    /// The bytes that came out at the receiver, in order.
     pub delivered: Steps,
     /// When its FIN came out, in microseconds.
     pub finished: Option<u64>,
-    /// Up to which offset the sender knew all to have arrived.
+    /// The offset up to which the sender knew everything to have arrived.
     pub settled: Steps,
     arrived: Coverage,
     acknowledged: Coverage,
@@ -57,7 +56,6 @@ pub struct FlowTrack {
 }
 
 impl FlowTrack {
-    /// How many bytes have come out so far.
     pub fn delivered_now(&self) -> u64 {
         now(&self.delivered)
     }
@@ -68,7 +66,7 @@ impl FlowTrack {
         self.delivered.get(place).map(|(at, _)| *at)
     }
 
-    /// The sender learns that a range has arrived; how many of its bytes it did not know of.
+    /// The sender learns that a range has arrived. Returns the number of its bytes that are news.
     fn settle(&mut self, at: u64, range: Range<u64>) -> u64 {
         let new = self.acknowledged.add(range);
         push(&mut self.settled, at, self.acknowledged.prefix());
@@ -81,12 +79,10 @@ impl FlowTrack {
     }
 }
 
-/// What goes from one side to the other.
+/// The traffic from one side to the other.
 #[derive(Clone, Debug, Default)]
 pub struct Direction {
-    /// Its stripes.
     pub lanes: BTreeMap<StripeId, Lane>,
-    /// Its flows.
     pub flows: BTreeMap<FlowId, FlowTrack>,
     /// Bytes that came out at the receiver, over all flows. Empty if it was not observed.
     pub delivered: Steps,
@@ -95,7 +91,7 @@ pub struct Direction {
     /// Bytes that the receiver held because earlier ones were missing, over all flows. Empty if it
     /// was not observed.
     pub held: Steps,
-    /// Bytes of flows handed to stripes that had been before.
+    /// Bytes of flows that were handed to stripes again.
     pub again: u64,
     /// The receiver's view of each stripe's framing, and the end of the last frame seen. `None`
     /// after a violation.
@@ -103,7 +99,7 @@ pub struct Direction {
     held_now: u64,
 }
 
-/// What happened in a session.
+/// The history of a session.
 #[derive(Clone, Debug, Default)]
 pub struct Timeline {
     directions: [Direction; 2],
@@ -114,12 +110,11 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    /// Of a session that nothing is known of yet.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes in one input to a side's session, the time on that side's clock, and what came of it.
+    /// Takes one input to a side's session, with the time on that side's clock and the outputs.
     pub fn observe(&mut self, side: Side, now: Instant, input: &Input, outputs: &[Output]) {
         let origin = *self.origins[side.index()].get_or_insert(now);
         let at = now.since(origin).as_micros() as u64;
@@ -132,7 +127,6 @@ impl Timeline {
         push(&mut incoming.held, at, incoming.held_now);
     }
 
-    /// What a side sends.
     pub fn direction(&self, from: Side) -> &Direction {
         &self.directions[from.index()]
     }
@@ -142,13 +136,13 @@ impl Timeline {
         self.origins[side.index()].is_some()
     }
 
-    /// When a direction had a stripe: as its sender sees it, or else its receiver.
+    /// The life of a stripe, as the sender of a direction sees it, or else its receiver.
     pub fn life(&self, from: Side, stripe: StripeId) -> Option<Life> {
         let sides = [from, from.other()];
         sides.iter().find_map(|side| self.lives[side.index()].get(&stripe)).copied()
     }
 
-    /// How many stripes a side has lost, without those that ended with the session.
+    /// The number of stripes that a side has lost, without those that ended with the session.
     pub fn deaths(&self, side: Side) -> usize {
         let ended = Death::Closed(StripeClose::SessionEnded);
         self.lives[side.index()]
@@ -157,7 +151,7 @@ impl Timeline {
             .count()
     }
 
-    /// When and why a side's session ended, in microseconds.
+    /// The time in microseconds and the reason of the end of a side's session.
     pub fn ended(&self, side: Side) -> Option<(u64, EndReason)> {
         self.ends[side.index()]
     }
@@ -167,7 +161,7 @@ impl Timeline {
         self.last
     }
 
-    /// Closes what is still open at the end of the observation; to be called before it is drawn.
+    /// Closes all open spans at the end of the observation. Call it before drawing.
     pub fn finish(&mut self) {
         for lane in self.directions.iter_mut().flat_map(|direction| direction.lanes.values_mut()) {
             lane.stop(self.last);
@@ -235,7 +229,7 @@ impl Timeline {
         }
     }
 
-    /// A side gives out a frame: a whole one, since only its head and the length of its payload
+    /// A side transmits a frame: a whole one, since only its head and the length of its payload
     /// matter.
     fn transmit(&mut self, side: Side, at: u64, stripe: StripeId, header: &Bytes, payload: u64) {
         let size = header.len() as u64 + payload;
@@ -295,7 +289,7 @@ impl Timeline {
         }
     }
 
-    /// A piece of a flow has arrived; how many of its bytes had not before.
+    /// A piece of a flow has arrived. Returns the number of its bytes that are new.
     fn arrive(&mut self, side: Side, piece: &Item) -> u64 {
         let Item::Data { flow, offset, data, .. } = piece else { return 0 };
         let range = *offset..offset + data.len() as u64;
@@ -303,7 +297,7 @@ impl Timeline {
         incoming.change(*flow, |track| track.arrived.add(range))
     }
 
-    /// What a frame tells about frames that went the other way.
+    /// Notes the news in a frame about frames that went the other way.
     fn note_frame(&mut self, side: Side, at: u64, stripe: StripeId, frame: &frame::Frame) {
         match frame {
             frame::Frame::Ack { counts } => {
@@ -345,7 +339,7 @@ impl Timeline {
 }
 
 impl Direction {
-    /// Changes a flow and the sum of what is held out of order.
+    /// Changes a flow and the sum of bytes that are held out of order.
     fn change<T>(&mut self, flow: FlowId, change: impl FnOnce(&mut FlowTrack) -> T) -> T {
         let track = self.flows.entry(flow).or_default();
         let before = track.held();
@@ -355,7 +349,7 @@ impl Direction {
     }
 }
 
-/// A step, unless nothing changes.
+/// Adds a step, unless nothing changes.
 fn push(steps: &mut Steps, at: u64, value: u64) {
     match steps.last_mut() {
         Some((_, last)) if *last == value => {}

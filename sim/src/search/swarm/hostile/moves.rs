@@ -1,6 +1,6 @@
 //! The moves between an honest session and a hostile peer, and their draw.
 //!
-//! Invariant: a move is plain data of three numbers that mean something in every state, so any part
+//! Invariant: a move is plain data of three numbers that mean something in every state. So any part
 //! of a list of moves is a list of moves too.
 
 use crate::base::{log_range, named, pick};
@@ -53,7 +53,7 @@ Act {
     Close = "close",
     /// A frame of unknown type that may be skipped, length `a`.
     Skip = "skip",
-    /// Half a frame, that nothing follows but the next one's bytes.
+    /// Half a frame. Only the bytes of the next frame follow it.
     Torn = "torn",
     /// Honest side: opens a flow.
     LocalOpen = "local-open",

@@ -1,4 +1,4 @@
-//! How fast bytes come out at the receiver, against the fluid oracle.
+//! The rate at which bytes come out at the receiver, against the fluid oracle.
 
 use super::{key, line_key, panel};
 use crate::base::micros;
@@ -13,11 +13,10 @@ const HEIGHT: f64 = 190.0;
 /// Bars over time.
 const BUCKETS: usize = 60;
 
-/// Bytes that had to wait come out all at once; beyond this multiple of the oracle a bar is cut
+/// Bytes that had to wait come out all at once. Beyond this multiple of the oracle a bar is cut
 /// off.
 const CUT: f64 = 2.0;
 
-/// The chart.
 pub fn draw(scene: &Scene) -> String {
     let direction = scene.direction();
     let steps = if scene.sees_arrival() { &direction.delivered } else { &direction.acknowledged };
@@ -62,8 +61,8 @@ pub fn draw(scene: &Scene) -> String {
     panel(&format!("Goodput, {name}"), &caption, &plot.finish())
 }
 
-/// What comes out of all of the oracle's pipes: from each time on, in bit/s. Ends with zero when
-/// the oracle is done.
+/// The rate that comes out of all pipes of the oracle, in bit/s, from each time on. It ends with
+/// zero when the oracle is done.
 fn oracle_steps(scene: &Scene) -> Vec<(u64, f64)> {
     let Some(oracle) = &scene.summary.oracle else { return Vec::new() };
     let mut changes: Vec<(u64, f64)> = Vec::new();

@@ -1,4 +1,4 @@
-//! Reorder depth: how much the receiver held because something earlier was missing.
+//! Reorder depth: the bytes that the receiver held because an earlier one was missing.
 
 use super::{key, panel};
 use crate::show::picture::plot::Plot;

@@ -1,4 +1,4 @@
-//! A lane per stripe: what it was given, when it took no more, when it was in doubt, and its death.
+//! A lane per stripe: its frames, the times when it took no more or was in doubt, and its death.
 
 use super::{key, line_key, panel};
 use crate::show::picture::lane::{Carries, Lane};
@@ -10,24 +10,24 @@ use crate::show::picture::timeline::Death;
 use std::fmt::Write as _;
 use striper_core::{StripeClose, StripeId};
 
-/// From one lane to the next, in pixels.
+/// The distance from one lane to the next, in pixels.
 const PITCH: f64 = 56.0;
 
-/// Of the bars at the cap, and how far they may rise beyond it.
+/// The height of the bars at the cap, and the factor by which they may rise beyond it.
 const FULL: f64 = 30.0;
 const BEYOND: f64 = 1.25;
 
-/// Where a lane's bars stand, from its top; below are the blocked times.
+/// The line that a lane's bars stand on, from its top; the blocked times are below.
 const BASE: f64 = 40.0;
 const BLOCKED: f64 = 7.0;
 
 /// With fewer frames on each lane, every one is drawn.
 const FEW: usize = 120;
 
-/// Spans of doubt that are drawn on one lane; there are no more unless something is badly wrong.
+/// The most spans of doubt that are drawn on one lane. There are no more unless something is badly
+/// wrong.
 const MAX_DOUBTS: usize = 100;
 
-/// The chart.
 pub fn draw(scene: &Scene) -> String {
     let stripes = scene.stripes();
     let lanes: Vec<(StripeId, &Lane)> =
@@ -108,7 +108,7 @@ fn draw_lane(
     draw_life(scene, plot, stripe, top);
 }
 
-/// Bars that hang from a line: how much of each bucket was blocked.
+/// Bars that hang from a line: the blocked share of each bucket.
 fn blocked_bars(plot: &mut Plot, buckets: &Buckets, shares: &[f64], line: f64) {
     let mut d = String::new();
     for (index, share) in shares.iter().enumerate().filter(|(_, share)| **share < 0.0) {
@@ -127,7 +127,7 @@ fn blocked_bars(plot: &mut Plot, buckets: &Buckets, shares: &[f64], line: f64) {
     plot.path("blocked", &d);
 }
 
-/// Each frame as a bar; what a full one means.
+/// Draws each frame as a bar. Returns the meaning of a full one.
 fn frames(scene: &Scene, plot: &mut Plot, lane: &Lane, base: f64) -> String {
     let most = lane.frames.iter().map(|frame| frame.size).max().unwrap_or(1).max(1);
     let (mut new, mut again) = (String::new(), String::new());
@@ -148,7 +148,7 @@ fn frames(scene: &Scene, plot: &mut Plot, lane: &Lane, base: f64) -> String {
     show_size(most)
 }
 
-/// Frames as a rate by bucket; what a full one means.
+/// Draws frames as a rate by bucket. Returns the meaning of a full bar.
 fn rates(
     scene: &Scene,
     plot: &mut Plot,
@@ -182,7 +182,7 @@ fn is_again(carries: &Carries) -> bool {
     matches!(carries, Carries::Data { again: true, .. })
 }
 
-/// When the stripe came and went.
+/// Draws the beginning and the end of the stripe.
 fn draw_life(scene: &Scene, plot: &mut Plot, stripe: StripeId, top: f64) {
     let Some(life) = scene.timeline.life(scene.from, stripe) else { return };
     let span = &scene.time.span;

@@ -1,5 +1,5 @@
-//! The charts of a page, one a file. Each is a function from a scene to markup, or to nothing where
-//! nothing is known.
+//! The charts of a page, one a file. Each is a function from a scene to markup, which is empty
+//! where nothing is known.
 
 pub mod goodput;
 pub mod held;
@@ -9,7 +9,7 @@ pub mod sequence;
 pub mod table;
 pub mod waits;
 
-/// A chart with its heading and what it says.
+/// A chart with its heading and caption.
 pub fn panel(title: &str, caption: &str, chart: &str) -> String {
     format!("<figure><h3>{title}</h3><figcaption>{caption}</figcaption>\n{chart}</figure>\n")
 }

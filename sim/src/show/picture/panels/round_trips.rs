@@ -7,11 +7,11 @@ use crate::show::picture::scene::Scene;
 use crate::show::picture::series::{Buckets, summary};
 use std::fmt::Write as _;
 
-/// Of one row, and from it to the next, in pixels.
+/// The height of a row, and the distance to the next, in pixels.
 const HEIGHT: f64 = 38.0;
 const PITCH: f64 = 50.0;
 
-/// Points over time at most.
+/// The most points over time.
 const BUCKETS: usize = 150;
 
 /// The chart, if the sender was observed.
@@ -60,8 +60,8 @@ pub fn draw(scene: &Scene) -> String {
     panel(&format!("Round-trip time by stripe, {name}"), &caption, &plot.finish())
 }
 
-/// The path around least and most, and that of the medians. Neighbouring buckets are joined, over
-/// gaps too.
+/// The path around least and most, and the path of the medians. Neighbouring buckets are joined,
+/// over gaps too.
 fn band_and_line(
     plot: &Plot,
     buckets: &Buckets,

@@ -1,4 +1,4 @@
-//! Send against delivery: at which time which bytes of a flow were handed to a stripe, and when
+//! Sending against delivery: the times when the bytes of a flow were handed to a stripe, and when
 //! they came out.
 
 use super::{key, line_key, panel};
@@ -103,7 +103,7 @@ fn columns<'a>(scene: &Scene, pieces: impl Iterator<Item = &'a Piece<'a>>, top: 
     d
 }
 
-/// Ranges in order, those that are closer than `gap` made one.
+/// Ranges in order. Ranges that are closer than `gap` are joined.
 fn joined(mut ranges: Vec<(u64, u64)>, gap: u64) -> Vec<(u64, u64)> {
     ranges.sort_unstable();
     let mut out: Vec<(u64, u64)> = Vec::new();

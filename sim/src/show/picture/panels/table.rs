@@ -1,4 +1,4 @@
-//! The figures behind the lanes, for those who want numbers or can't see the charts.
+//! The figures behind the lanes, for readers who want numbers or can't see the charts.
 
 use crate::show::picture::lane::Carries;
 use crate::show::picture::plot::escape;
@@ -9,7 +9,6 @@ use crate::show::picture::timeline::Death;
 use std::fmt::Write as _;
 use striper_core::StripeId;
 
-/// A row a stripe.
 pub fn draw(scene: &Scene) -> String {
     let mut text = String::from(
         "<div class=\"wide\"><table><caption>Figures by stripe</caption><thead><tr>\

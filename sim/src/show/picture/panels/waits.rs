@@ -1,9 +1,8 @@
 //! The longest wait, close up: each piece of a flow from its sending over its arrival to its
 //! delivery.
 //!
-//! Head-of-line blocking is what it shows: pieces that have arrived and wait for the one at the
-//! top. If only the sender was observed, it shows the piece whose acknowledgement took longest and
-//! those after it.
+//! It shows head-of-line blocking: pieces that have arrived and wait for the top one. If only the
+//! sender was observed, it shows the piece whose acknowledgement took longest, and those after it.
 
 use super::{key, panel};
 use crate::show::picture::plot::{Plot, TimeAxis};
@@ -12,7 +11,7 @@ use crate::show::picture::scene::{Piece, Scene};
 use crate::show::picture::timeline::FlowTrack;
 use std::fmt::Write as _;
 
-/// Pieces that are shown, and how many of them before the one that the others wait for.
+/// The pieces that are shown, and the number of them before the one that the others wait for.
 const ROWS: usize = 28;
 const BEFORE: usize = 3;
 
@@ -20,7 +19,7 @@ const BEFORE: usize = 3;
 const PITCH: f64 = 15.0;
 
 /// A piece's times in microseconds: given out, arrived, delivered. With the sender alone the last
-/// is that of its acknowledgement, and with the receiver alone there is no first.
+/// is the time of its acknowledgement. With the receiver alone there is no first.
 #[derive(Clone, Copy, Debug)]
 struct Times {
     begins: u64,
@@ -44,7 +43,7 @@ impl Times {
         }
     }
 
-    /// How long the piece waited for earlier ones, or else how long its acknowledgement took.
+    /// The wait for earlier pieces, or else for the acknowledgement.
     fn wait(&self) -> u64 {
         self.ends.map_or(0, |ends| ends - self.arrives.unwrap_or(self.begins).min(ends))
     }
@@ -83,9 +82,8 @@ pub fn draw(scene: &Scene) -> String {
     panel(title(scene), &caption(scene, &pieces, waited), &plot.finish())
 }
 
-/// The pieces around the longest wait: from a little before the one that was waited for, in the
-/// order of the flow, without those that were sent long before or after, which would make the rest
-/// too small to see.
+/// The pieces around the longest wait, in the order of the flow, from a little before the one that
+/// was waited for. Pieces that were sent long before or after would make the rest too small to see.
 fn rows(pieces: &[Piece], times: &[Times], worst: usize) -> Vec<usize> {
     let cause = cause(pieces, times, worst);
     let begins = times[cause].begins.min(times[worst].begins);
