@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_earned_adds_up_in_any_parts() {
+    fn earned_tokens_add_up_in_any_parts() {
         let mut bucket = Bucket::full(10, 0, at(0));
         assert!(bucket.take(10));
         (0..64).for_each(|_| bucket.earn(1, 64));
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_comes_is_not_promised() {
+    fn tokens_that_never_come_are_not_promised() {
         assert_eq!(Bucket::full(10, 1, at(0)).holds(11), None);
         let mut dry = Bucket::full(10, 0, at(0));
         dry.take(10);

@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_over_the_limit_or_longer_than_four_bytes_are_refused_before_the_payload() {
+    fn a_length_over_a_limit_is_refused_before_the_payload() {
         let began = |bytes: &[u8]| {
             let mut preview = Preview::default();
             preview.see(bytes);

@@ -139,7 +139,7 @@ mod tests {
     }
 
     quickcheck! {
-        fn a_hello_is_heard_in_any_two_cuts_and_what_follows_is_left_over(
+        fn a_hello_is_heard_in_any_two_cuts_and_the_rest_is_left(
             hello: Hello, rest: Vec<u8>, first: usize, second: usize
         ) -> bool {
             let encoded = hello.encode();
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_is_passed_on_without_a_copy() {
+    fn bytes_behind_a_hello_are_passed_on_without_a_copy() {
         let bytes = Bytes::from([&plain().encode()[..], &[7; 1000]].concat());
         let (_, rest) = Handshake::new().feed(bytes.clone()).unwrap().unwrap();
         assert_eq!(rest.as_ptr(), bytes[bytes.len() - 1000..].as_ptr());
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_lacks_what_the_other_needs_is_the_side_to_update() {
+    fn the_side_that_lacks_a_feature_is_told_to_update() {
         assert!(HandshakeError::UnknownOption.to_string().ends_with("update this side"));
         assert!(Refusal::Version.to_string().ends_with("update this side"));
     }

@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_owed_is_owed_once_and_comes_in_a_fixed_order() {
+    fn an_intent_is_owed_once_and_comes_in_a_fixed_order() {
         let (credit, reset) = (Intent::Credit(FlowId(4)), Intent::Reset(FlowId(1)));
         let mut intents = Intents::default();
         assert_eq!(intents.first(), None);
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn acknowledgements_credit_and_hints_ask_for_no_acknowledgement_and_all_else_does() {
+    fn acknowledgements_credit_and_hints_ask_for_no_acknowledgement() {
         let (flow, stripe) = (FlowId(1), StripeId(1));
         for quiet in [Intent::Acknowledge(stripe), Intent::Credit(flow), Intent::Blocked(flow)] {
             assert!(!quiet.eliciting(), "{quiet:?}");

@@ -138,7 +138,7 @@ mod tests {
                 && all.windows(2).all(|pair| pair[0].end < pair[1].start)
         }
 
-        fn gaps_are_what_is_missing(steps: Steps, start: u8, len: u8) -> bool {
+        fn gaps_are_the_missing_ranges(steps: Steps, start: u8, len: u8) -> bool {
             let (ranges, model) = after(steps);
             let asked = range(start, len);
             let gaps: Vec<_> = ranges.gaps(asked.clone()).collect();

@@ -43,7 +43,7 @@ fn small() -> Config {
 const WINDOW: u64 = INITIAL_EARLY + (16 << 10);
 
 #[test]
-fn one_byte_chunks_out_of_order_that_fill_the_window_cost_a_bounded_multiple_of_it() {
+fn one_byte_chunks_that_fill_the_window_cost_a_bounded_multiple() {
     let _alone = alone();
     let mut victim = victim(SERVER, small());
     victim.hear(0, open(1, INITIAL_EARLY));
@@ -133,7 +133,7 @@ fn a_million_flows_opened_and_reset_leave_memory_flat_and_the_table_empty() {
 }
 
 #[test]
-fn stripes_that_die_full_of_small_pieces_and_are_never_settled_leave_little_behind() {
+fn stripes_that_die_full_of_small_pieces_leave_little_behind() {
     let _alone = alone();
     let mut victim = victim(Role::Client, Config { control_burst: 1 << 40, ..Config::default() });
     victim.hear(0, Frame::Grant { flows: 1 << 14, early: 0 });

@@ -135,7 +135,7 @@ fn exchange() -> (Side, Side) {
 }
 
 #[test]
-fn the_worked_example_is_what_two_sessions_say() {
+fn two_sessions_say_the_worked_example() {
     let (client, server) = exchange();
     for (said, is_client) in [(client.said, true), (server.said, false)] {
         let lines: Vec<_> = example().into_iter().filter(|line| line.client == is_client).collect();

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_window_doubles_without_being_asked_once_a_quarter_of_it_is_consumed() {
+    fn a_small_window_doubles_unasked_once_a_quarter_is_consumed() {
         let mut credit = Credit::new(256 * KIB);
         credit.consume(64 * KIB - 1);
         assert_eq!(credit.advance(credit.consumed(), PLENTY, PLENTY), None);
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_window_grows_unasked_only_to_a_share_of_the_pool_and_for_a_consumer_that_keeps_up() {
+    fn a_small_window_grows_unasked_to_a_share_for_a_fast_consumer() {
         for (pool, delivered, grows) in [
             (256 * KIB * EAGER_SHARE + EAGER_SHARE, 128 * KIB, true),
             (256 * KIB * EAGER_SHARE, 128 * KIB, false),
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_beyond_what_was_granted_counts_only_up_to_that() {
+    fn a_claim_beyond_the_grant_counts_only_up_to_it() {
         let mut credit = Credit::new(WIDE);
         credit.blocked_at(u64::MAX);
         assert_eq!(drain(&mut credit, PLENTY), 2 * WIDE);
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_granted_by_other_means_counts_and_never_goes_back() {
+    fn a_grant_by_other_means_counts_and_stays() {
         let mut credit = Credit::new(100);
         credit.grant(300);
         credit.grant(200);

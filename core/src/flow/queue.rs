@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flow_that_returns_after_a_whole_quantum_keeps_its_place_and_gets_the_next_one_there() {
+    fn a_flow_that_returns_after_a_quantum_keeps_its_place() {
         let mut queue = queue(3);
         (0..3).for_each(|flow| assert_eq!(serve(&mut queue, QUANTUM as usize), flow));
         queue.front();

@@ -400,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ending_half_sends_what_it_has_and_no_fin() {
+    fn an_ending_half_sends_its_bytes_and_no_fin() {
         let mut send = sender(10, 10);
         send.state = SendState::Ending;
         assert_eq!(send.room(u64::MAX), 0);
@@ -411,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stopped_half_forgets_everything_and_ignores_what_comes_late() {
+    fn a_stopped_half_forgets_everything_and_ignores_late_frames() {
         let mut send = sender(100, 50);
         send.take(20);
         send.stop();
@@ -422,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn room_is_what_credit_queue_and_memory_allow() {
+    fn credit_queue_and_memory_bound_the_room() {
         assert_eq!(SendHalf::new(1000).room(u64::MAX), 1000);
         assert_eq!(SendHalf::new(u64::MAX).room(u64::MAX), MAX_UNSENT);
         assert_eq!(SendHalf::new(u64::MAX).room(0), FLOW_FLOOR, "each flow has a floor of its own");
@@ -440,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flow_that_waits_for_stripes_counts_all_its_credit_as_backlog_up_to_a_limit() {
+    fn a_flow_that_waits_for_stripes_has_its_credit_in_the_backlog() {
         let quarter = 256 << 10;
         let backlog = |written, limit| sender(written, limit).backlog();
         assert_eq!(backlog(quarter - 1, u64::MAX), quarter as u64 - 1);

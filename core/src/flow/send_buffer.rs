@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_is_taken_if_all_of_it_is_held_and_nothing_unsent_lies_before_it() {
+    fn a_range_is_taken_if_all_is_held_and_nothing_unsent_is_before() {
         for (range, there) in [
             (100..300, true),
             (150..160, true),
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_acknowledged_is_let_go_of() {
+    fn acknowledged_bytes_are_let_go() {
         let mut buffer = SendBuffer::default();
         (0..3).for_each(|_| push(&mut buffer, 100));
         buffer.take(300, u64::MAX);

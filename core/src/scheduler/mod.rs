@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_chosen_last_is_remembered_for_data_and_not_for_control() {
+    fn the_last_choice_is_remembered_for_data_and_not_for_control() {
         let stripes = [candidate(1), candidate(4)];
         let mut scheduler = Scheduler::new(SchedulerKind::RoundRobin);
         for id in [1, 4, 1] {

@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_would_take_clearly_longer_is_worth_a_copy() {
+    fn only_data_that_would_take_clearly_longer_is_worth_a_copy() {
         // 125 kB/s for 40 ms, a quarter more, and the margin.
         assert_eq!(worth_behind(Rate::bytes(125_000), 40_000, true), 7_500);
         // Not late: for twice 40 ms and twice the margin.
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn the_budget_is_a_share_of_what_was_sent() {
+    fn the_budget_is_a_share_of_the_bytes_sent() {
         assert_eq!(budget(0), 256 << 10);
         assert_eq!(budget(20 << 20), (256 << 10) + (1 << 20));
     }

@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn each_writable_stripe_can_be_chosen_and_waiting_only_while_another_may_become_writable() {
+    fn each_writable_stripe_can_be_chosen_and_waiting_if_that_may_pay() {
         let all = [candidate(1), candidate(4)];
         let mut script = Script::new(vec![1, 0], false);
         assert_eq!([(); 2].map(|()| script.pick(&all, 1, 1)), ids([4, 1]));
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leaves_no_choice_takes_none_from_the_list() {
+    fn a_single_option_takes_no_choice_from_the_list() {
         let mut script = Script::new(vec![1], true);
         assert_eq!(script.pick(&[full(1), full(4)], 1, 1), None);
         assert_eq!(script.pick(&[candidate(1)], 1, 1), Some(StripeId(1)));

@@ -32,7 +32,7 @@ mod tests {
     use crate::scheduler::tests::candidate;
 
     #[test]
-    fn the_named_stripe_is_chosen_whatever_there_is() {
+    fn the_named_stripe_is_chosen_in_any_case() {
         let mut trace = Trace::naming(StripeId(4));
         let full = Candidate { writable: false, ..candidate(4) };
         for candidates in [&[candidate(1), full][..], &[]] {

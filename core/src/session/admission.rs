@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_no_payload_is_paid_for() {
+    fn only_bytes_that_are_no_payload_are_paid_for() {
         let span = Span { bytes: 100, skipped: 30 };
         assert_eq!(
             span.control(60),

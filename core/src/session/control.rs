@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_lost_is_owed_again_only_while_it_is_of_use() {
+    fn a_lost_frame_is_owed_again_only_while_it_is_of_use() {
         let (flows, stripes) = (flows(), Stripes::default());
         for (intent, draining, owed) in [
             (Intent::Grant, false, true),

@@ -450,7 +450,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_that_becomes_free_goes_to_flows_in_the_order_in_which_they_began_to_wait() {
+    fn free_memory_goes_to_flows_in_the_order_in_which_they_wait() {
         let config = Config { memory_limit: 2 << 20, ..Config::default() };
         let mut flows = flows(config);
         let ids = [1, 3, 5].map(FlowId);

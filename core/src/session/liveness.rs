@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stripe_that_is_heard_is_looked_at_again_a_heartbeat_later_and_not_asked() {
+    fn a_stripe_that_is_heard_is_not_asked_for_a_heartbeat() {
         let (mut stripes, mut timers, config) = up();
         let beat = at(0) + config.heartbeat;
         assert_eq!(timers.at(Timer::Heartbeat(ID)), Some(beat));

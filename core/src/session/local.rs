@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lingering_flow_is_reset_when_its_consumer_stops_unless_the_process_slept() {
+    fn a_lingering_flow_is_reset_unless_its_consumer_goes_on() {
         for (late, reset) in [(Duration::ZERO, true), (SLEPT, false)] {
             let (mut flows, mut control) = parts(Phase::Carried);
             flows.receive(FLOW, 0, Bytes::from_static(b"x"), false).unwrap();

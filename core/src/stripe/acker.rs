@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn what_asks_for_it_is_acknowledged_after_the_delay() {
+    fn bytes_that_ask_for_it_are_acknowledged_after_the_delay() {
         let mut acker = Acker::default();
         acker.processed(100, true, at(1000));
         acker.processed(200, true, at(4000));
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_ask_for_it_is_acknowledged_along_with_much_else() {
+    fn bytes_that_do_not_ask_are_acknowledged_with_many_others() {
         let mut acker = Acker::default();
         acker.processed(BYTES - 1, false, at(0));
         assert_eq!((acker.deadline(), acker.due(at(1 << 40))), (None, false));

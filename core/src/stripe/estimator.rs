@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_shows_that_the_stripe_was_busy_however_little_there_was_to_send() {
+    fn a_queue_shows_that_a_stripe_with_little_to_send_was_busy() {
         let mut rate = RateEstimator::new(at(0));
         rate.app_limited(CHUNK);
         let mark = rate.mark(Some(0), at(0));
@@ -420,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_overdue_acknowledgement_brings_is_the_rate_at_once_if_it_is_less_than_a_fourth() {
+    fn an_overdue_acknowledgement_sets_the_rate_below_a_fourth_at_once() {
         // Bytes that came, and how late, in microseconds.
         for (bytes, overdue, expected) in [
             (6_250, GAP, 1_000_000),
@@ -438,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_counts_no_more_than_what_the_latest_overdue_acknowledgement_shows() {
+    fn a_sample_counts_no_more_than_the_latest_overdue_one_shows() {
         let mut rate = fast();
         let began = rate.delivered_at;
         let mark = rate.mark(None, began);
@@ -450,7 +450,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stripe_has_slowed_when_two_in_a_row_are_overdue_until_it_is_twice_as_fast_again() {
+    fn two_overdue_in_a_row_slow_a_stripe_until_it_is_twice_as_fast() {
         let mut rate = fast();
         let overdue = |rate: &mut RateEstimator, overdue: u64| {
             rate.acknowledged(rate.delivered + 1_000, overdue, None, rate.delivered_at);
@@ -494,7 +494,7 @@ mod tests {
     }
 
     #[test]
-    fn a_piece_that_meets_no_queue_where_a_long_one_was_expected_raises_the_rate_to_four_times() {
+    fn a_piece_that_misses_an_expected_queue_raises_the_rate_four_times() {
         for (estimate, bytes, micros, expected) in [
             (40_000, 1_000, 6_249, 160_000),
             (40_000, 1_000, 1_000, 160_000),

@@ -76,7 +76,7 @@ mod tests {
     use crate::wire::frame::Frame;
 
     #[test]
-    fn what_was_processed_is_counted_and_its_time_kept() {
+    fn processed_bytes_are_counted_and_their_time_kept() {
         let mut inbound = Inbound::new(Instant::ZERO);
         let now = Instant::from_micros(5);
         let mut deframer = inbound.begin(now);

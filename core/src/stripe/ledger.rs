@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_search_passes_by_what_is_spent_and_what_is_not_wanted() {
+    fn a_search_passes_by_spent_and_unwanted_entries() {
         let mut ledger = ledger(&[(10, true, 1), (20, true, 9), (30, true, 2), (40, true, 3)]);
         let mut find = |beyond, least| {
             let found = ledger.find(beyond, |token| *token == 9, |entry| entry.token >= least)?;
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn searches_between_acknowledgements_that_move_one_entry_each_meet_every_entry_once() {
+    fn searches_between_acknowledgements_meet_every_entry_once() {
         assert!(looks(1_000) <= 3_000, "{}", looks(1_000));
         assert!(looks(20_000) <= 60_000, "{}", looks(20_000));
     }
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_found_beyond_a_count_begins_with_the_entry_that_ends_behind_it() {
+    fn a_search_beyond_a_count_begins_with_the_entry_that_ends_behind() {
         let mut ledger = ledger(&[(10, true, 1), (20, true, 2), (30, true, 3)]);
         assert_eq!(ledger.len(), 3);
         for (count, token) in [(0, Some(1)), (9, Some(1)), (10, Some(2)), (29, Some(3)), (30, None)]

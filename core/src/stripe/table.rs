@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn of_what_gone_stripes_held_the_oldest_is_forgotten_when_it_becomes_too_much() {
+    fn the_oldest_ledger_of_gone_stripes_is_forgotten_beyond_a_limit() {
         let mut table = Stripes::default();
         let third = MAX_GONE_ENTRIES / 3;
         let lose = |table: &mut Stripes, id: u64, confirmed: bool| {
@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn the_past_of_a_flapping_route_stays_small_and_swallows_no_stripe_that_is_still_of_interest() {
+    fn the_past_of_a_flapping_route_stays_small() {
         let mut table = Stripes::default();
         table.live.insert(StripeId(11), Stripe::new(StripeId(11), 0, Instant::ZERO));
         table.gone.insert(StripeId(21), gone(false, false));

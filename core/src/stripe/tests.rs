@@ -89,7 +89,7 @@ fn bound(stripe: &mut Stripe, rate: u64, rounds: u64) -> u64 {
 }
 
 #[test]
-fn a_stripe_is_full_when_half_a_piece_goes_beyond_its_window_and_for_sparse_data_a_piece_later() {
+fn a_stripe_is_full_half_a_piece_beyond_its_window() {
     let mut stripe = far(1_000_000);
     let half = stripe.chunk() as u64 / 2;
     put(&mut stripe, 1, true, SECOND);
@@ -106,7 +106,7 @@ fn a_stripe_is_full_when_half_a_piece_goes_beyond_its_window_and_for_sparse_data
 }
 
 #[test]
-fn a_stripe_of_which_nothing_is_known_is_never_full_nor_one_with_nothing_on_it() {
+fn a_stripe_that_is_unknown_or_empty_is_never_full() {
     let mut stripe = stripe();
     put(&mut stripe, 1 << 30, true, 0);
     assert!(!stripe.is_full(false));
@@ -118,7 +118,7 @@ fn a_stripe_of_which_nothing_is_known_is_never_full_nor_one_with_nothing_on_it()
 }
 
 #[test]
-fn what_its_rate_has_brought_since_the_latest_acknowledgement_is_no_longer_on_the_way() {
+fn bytes_that_the_rate_has_brought_are_no_longer_on_the_way() {
     let mut stripe = far(1_000_000);
     put(&mut stripe, 10_000, true, SECOND);
     for (millis, left) in [(0, 10_000), (1, 9_000), (4, 6_000), (500, 6_000)] {
@@ -132,7 +132,7 @@ fn what_its_rate_has_brought_since_the_latest_acknowledgement_is_no_longer_on_th
 }
 
 #[test]
-fn data_is_late_after_half_as_long_again_as_the_round_trip_and_what_lay_ahead_explained() {
+fn data_is_late_after_half_as_long_again_as_explained() {
     let mut stripe = far(1_000_000);
     assert_eq!(stripe.late_at(), None);
     put(&mut stripe, 5_000, false, SECOND);
@@ -177,7 +177,7 @@ fn an_acknowledgement_is_overdue_after_a_round_trip_a_piece_and_a_little() {
 }
 
 #[test]
-fn a_stripe_that_is_late_has_the_rate_that_it_shows_and_others_the_one_that_is_hoped_for() {
+fn a_late_stripe_has_the_rate_that_it_shows() {
     let mut stripe = far(1_000_000);
     assert_eq!(stripe.rate_now(at(3 * SECOND)), stripe.rate.hopeful(at(3 * SECOND)));
     put(&mut stripe, 10_000, true, SECOND);
@@ -197,7 +197,7 @@ fn a_stripe_that_is_late_has_the_rate_that_it_shows_and_others_the_one_that_is_h
 }
 
 #[test]
-fn a_piece_that_met_no_queue_on_an_idle_stripe_shows_that_it_is_fast_again() {
+fn a_piece_without_a_queue_shows_that_an_idle_stripe_is_fast_again() {
     let mut stripe = far(30_000);
     for (len, raised) in [(3_000, true), (500, false)] {
         let rate = stripe.rate.estimate().unwrap().as_bytes();
@@ -226,7 +226,7 @@ fn control_has_a_reserve_of_its_own() {
 }
 
 #[test]
-fn what_asks_for_nothing_counts_as_in_flight_only_behind_what_does() {
+fn entries_that_ask_for_nothing_are_in_flight_only_behind_others() {
     let mut stripe = stripe();
     put(&mut stripe, 100, false, 0);
     assert_eq!((stripe.in_flight(), stripe.doubt_at()), (0, None));
@@ -275,7 +275,7 @@ fn time_slept_moves_the_deadlines_but_not_into_the_future() {
 }
 
 #[test]
-fn what_was_sent_before_a_sleep_is_no_measure_and_what_was_sent_after_it_is() {
+fn data_sent_before_a_sleep_is_no_measure() {
     let mut stripe = stripe();
     put(&mut stripe, 10, true, 10);
     stripe.excuse(Duration::from_secs(9), at(20));
@@ -296,7 +296,7 @@ fn an_acknowledgement_ends_doubt() {
 }
 
 #[test]
-fn only_an_acknowledgement_that_met_a_queue_measures_a_stripe_with_too_little_to_send() {
+fn only_a_queue_measures_a_stripe_with_too_little_to_send() {
     // The shortest took 20 ms; half of that more and 10 ms may still be the timer.
     for (took, measured) in [(40_000, false), (40_001, true)] {
         let mut stripe = stripe();
@@ -311,7 +311,7 @@ fn only_an_acknowledgement_that_met_a_queue_measures_a_stripe_with_too_little_to
 }
 
 #[test]
-fn stats_say_what_was_counted() {
+fn stats_have_the_counts() {
     let mut stripe = of_rate(4_000_000);
     put(&mut stripe, 100, true, 5);
     stripe.rtt.sample(Duration::from_millis(4), at(5));
@@ -335,7 +335,7 @@ fn stats_say_what_was_counted() {
 }
 
 #[test]
-fn a_piece_fills_whole_packets_with_what_its_pipe_adds() {
+fn a_piece_fills_whole_packets_with_the_bytes_of_its_pipe() {
     for rate in [100_000, 1_250_000, 12_500_000] {
         let (plain, mut secured) = (of_rate(rate), of_rate(rate));
         secured.overhead = 22;

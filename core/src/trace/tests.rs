@@ -399,7 +399,7 @@ fn times_are_kept_to_the_microsecond_and_never_go_back() {
 }
 
 #[test]
-fn what_is_recalled_is_what_was_done() {
+fn a_recalled_run_is_the_run_that_was_recorded() {
     for text in Pair::run(&busy(), 7, 3) {
         let trace = read(&text);
         let tells = |line: &String| {

@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_is_cut_into_what_was_sent() {
+    fn a_stream_is_cut_into_the_frames_that_were_sent() {
         let (pieces, processed, violation) = run(&[&stream()]);
         let mut expected = Vec::new();
         for (frame, _, payload) in golden() {
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn of_what_follows_a_split_head_no_more_is_collected_than_a_head_can_have() {
+    fn no_more_is_collected_behind_a_split_head_than_a_head_can_have() {
         let mut deframer = Deframer::new();
         let ping = Frame::Ping { nonce: 1 }.encode(0);
         assert_eq!(deframer.next(&mut ping.slice(..1)), Ok(None));

@@ -76,7 +76,7 @@ pub(crate) mod tests {
             input == [0xff]
         }
 
-        fn what_is_taken_has_one_encoding(bytes: Vec<u8>) -> bool {
+        fn a_number_that_is_taken_has_one_encoding(bytes: Vec<u8>) -> bool {
             let mut rest = &bytes[..];
             match take(&mut rest) {
                 Ok(Some(value)) => value <= MAX && [&encoded(value)[..], rest].concat() == bytes,

@@ -157,7 +157,7 @@ fn fin() -> Bytes {
 }
 
 #[test]
-fn whatever_is_said_is_answered_by_a_few_bytes_for_each() {
+fn each_byte_is_answered_by_a_few_bytes() {
     println!("bytes out for a byte in      at once   25 ms apart");
     let mut failures = Vec::new();
     for (name, prepare, say, answer, most) in ATTACKS {
@@ -173,7 +173,7 @@ fn whatever_is_said_is_answered_by_a_few_bytes_for_each() {
 
 /// Each HELLO takes a connection of its own, and what it brings goes nowhere else.
 #[test]
-fn a_hello_is_answered_by_a_hello_and_a_few_bytes_and_by_the_stripes_that_are_not_settled() {
+fn a_hello_is_answered_by_a_hello_and_the_unsettled_stripes() {
     for (unsettled, most) in [(0, 3_000), (512, 100_000)] {
         let mut victim = victim();
         (2..2 + unsettled).for_each(|stripe| {

@@ -18,7 +18,7 @@ fn numbers(mut state: u64) -> impl FnMut(u64) -> u64 {
 /// Of overlapping ranges the byte that came first is delivered; nobody is blamed, for a sender may
 /// cut and send as it likes.
 #[test]
-fn of_overlapping_ranges_with_different_bytes_the_first_wins_and_one_stream_is_delivered() {
+fn the_first_of_overlapping_ranges_with_different_bytes_wins() {
     const SPAN: u64 = 20_000;
     for seed in 0..40 {
         let mut number = numbers(seed);
@@ -50,7 +50,7 @@ fn of_overlapping_ranges_with_different_bytes_the_first_wins_and_one_stream_is_d
 }
 
 #[test]
-fn bytes_that_were_delivered_are_not_taken_back_by_others_at_the_same_place() {
+fn delivered_bytes_are_not_replaced_by_others() {
     let mut victim = Scripted::server(1);
     victim.hear_with(0, open(1, 0), b"first");
     victim.hear_with(0, data(1, 0), b"other");
@@ -59,7 +59,7 @@ fn bytes_that_were_delivered_are_not_taken_back_by_others_at_the_same_place() {
 }
 
 #[test]
-fn two_different_ends_and_bytes_beyond_an_end_are_violations_in_every_order() {
+fn two_ends_and_bytes_beyond_an_end_are_violations_in_any_order() {
     let end = |offset| Frame::Data { flow: FlowId(1), offset, fin: true };
     let cases: [(Frame, &[u8], Frame, &[u8]); 6] = [
         (end(10), b"", end(11), b""),
@@ -142,7 +142,7 @@ fn credit_for_all_there_can_be_is_worth_no_more_memory_than_any() {
 /// Of our ids none was opened: each frame for one is a violation. Of the peer's each may come
 /// before its OPEN.
 #[test]
-fn frames_for_flows_that_were_never_opened_are_violations_or_wait_for_their_open() {
+fn frames_for_unopened_flows_are_violations_or_wait_for_an_open() {
     let about = |flow: FlowId| {
         [
             Frame::Accept { flow },

@@ -108,7 +108,7 @@ fn choices(fields: usize) -> Vec<Vec<u64>> {
 }
 
 #[test]
-fn every_number_in_every_field_of_every_frame_is_taken_or_ends_the_session_with_a_reason() {
+fn every_number_in_every_field_is_taken_or_ends_the_session() {
     let (mut taken, mut ended) = (0, 0);
     for victim in victims() {
         for (kind, fields) in FRAMES {
@@ -134,7 +134,7 @@ fn every_number_in_every_field_of_every_frame_is_taken_or_ends_the_session_with_
 }
 
 #[test]
-fn every_length_of_every_frame_is_taken_awaited_or_ends_the_session_with_a_reason() {
+fn every_length_is_taken_awaited_or_ends_the_session() {
     let numbers = [1, 9, 0, 5];
     for victim in victims() {
         for (kind, fields) in FRAMES {
@@ -160,7 +160,7 @@ fn every_length_of_every_frame_is_taken_awaited_or_ends_the_session_with_a_reaso
 }
 
 #[test]
-fn numbers_beyond_the_largest_and_longer_than_they_need_to_be_are_no_numbers() {
+fn numbers_that_are_too_large_or_too_long_are_no_numbers() {
     let beyond = [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40];
     let endless = [0xff; 12];
     let long_zero = [0x80, 0x00];

@@ -29,7 +29,7 @@ fn ids_are_odd_for_clients_and_even_for_servers_and_count_up() {
 }
 
 #[test]
-fn no_more_flows_are_opened_than_granted_whatever_the_order_of_grants() {
+fn no_more_flows_are_opened_than_granted_in_any_order_of_grants() {
     let mut table = table();
     table.raise(INITIAL_FLOWS + 2, 0);
     table.raise(INITIAL_FLOWS + 1, 0);
@@ -70,7 +70,7 @@ fn ids_seen_collapse_to_a_watermark() {
 }
 
 #[test]
-fn more_early_credit_than_granted_or_than_one_flow_may_take_is_a_violation() {
+fn early_credit_beyond_the_grant_or_the_flow_is_a_violation() {
     let mut table = table();
     assert_eq!(table.see(client(0), EARLY), Ok(()));
     assert_eq!(table.see(client(1), 1), Err(Violation::EarlyCreditExceeded));
@@ -138,7 +138,7 @@ fn early_credit_is_granted_only_out_of_the_pool_and_never_taken_back() {
 }
 
 #[test]
-fn an_id_that_is_reset_before_its_open_is_made_up_for_only_when_that_comes() {
+fn an_id_reset_before_its_open_is_made_up_for_when_that_comes() {
     let config = Config { max_flows: INITIAL_FLOWS, ..Config::default() };
     let mut table = table();
     (0..INITIAL_FLOWS).for_each(|index| table.end_unopened(client(index)));
@@ -227,7 +227,7 @@ fn a_grant_by_other_means_never_takes_back() {
 }
 
 #[test]
-fn more_data_before_an_open_implies_only_what_it_adds() {
+fn more_data_before_an_open_implies_only_its_own_credit() {
     let mut table = table();
     add(&mut table, client(0), Phase::Early);
     for end in [100, 1000, 500, 1000] {
@@ -252,7 +252,7 @@ fn churn(table: &mut Table, next: &mut u64) -> u64 {
 }
 
 #[test]
-fn ids_are_granted_no_faster_than_opens_per_second_beyond_a_burst_of_max_flows() {
+fn beyond_a_burst_of_max_flows_ids_come_at_opens_per_second() {
     let config = Config { max_flows: 800, opens_per_second: 1000, ..Config::default() };
     let mut table = Table::new(Role::Server { instance: 0 }, &config, Instant::ZERO);
     let mut next = 0;

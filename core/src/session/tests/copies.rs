@@ -55,7 +55,7 @@ fn copied(kind: SchedulerKind, others: u64, spent: bool, finish: bool) -> (u64, 
 }
 
 #[test]
-fn what_is_far_behind_is_copied_to_whoever_is_faster_and_counted() {
+fn data_far_behind_is_copied_to_faster_stripes_and_counted() {
     for others in 1..3 {
         let (copied, fins, alone) = copied(SchedulerKind::Earliest, others, false, false);
         assert!((30_000..45_000).contains(&copied), "{copied} bytes on {others} others");
@@ -101,7 +101,7 @@ fn pieces(alone: &mut Scripted) -> Vec<(u64, u64)> {
 }
 
 #[test]
-fn what_is_late_is_copied_to_another_stripe_once_even_if_nothing_else_happens() {
+fn late_data_is_copied_once_even_if_nothing_else_happens() {
     let (mut alone, wake) = unanswered(SchedulerKind::Earliest, 2);
     let [(carrier, 0)] = pieces(&mut alone)[..] else { panic!("one piece") };
     let late = alone.end.session.stripes.get(StripeId(carrier)).unwrap().late_at();
@@ -197,7 +197,7 @@ fn looks(pieces: u64) -> u64 {
 }
 
 #[test]
-fn acknowledgements_that_move_one_entry_each_cost_a_search_of_a_few_entries() {
+fn an_acknowledgement_of_one_entry_costs_a_search_of_a_few() {
     let [few, many] = [500, 8_000].map(|pieces| looks(pieces) / pieces);
     assert!(
         few > 0 && many <= 2 * few + 1,
@@ -206,7 +206,7 @@ fn acknowledgements_that_move_one_entry_each_cost_a_search_of_a_few_entries() {
 }
 
 #[test]
-fn what_will_be_late_on_a_stripe_that_has_become_slow_goes_before_other_data() {
+fn data_late_on_a_stripe_that_became_slow_goes_before_other_data() {
     assert_ne!(beside_other_data(2, false), []);
     assert_eq!(beside_other_data(1, false), [], "one may be a loss");
     assert_eq!(beside_other_data(2, true), [], "it was known to take long");
@@ -241,7 +241,7 @@ fn nobody_wakes_for_copies_where_there_are_none() {
 }
 
 #[test]
-fn a_sparse_flow_goes_one_piece_beyond_the_window_that_a_busy_one_has_filled() {
+fn a_sparse_flow_goes_one_piece_beyond_a_full_window() {
     let mut alone = client(1);
     alone.answers = false;
     let (sparse, busy) = (alone.open(b""), alone.open(b""));

@@ -143,7 +143,7 @@ fn of_a_frame_that_has_arrived_in_part_only_the_rest_is_sent_again() {
 }
 
 #[test]
-fn acknowledgements_of_past_stripes_are_late_and_of_unknown_ones_a_violation() {
+fn acknowledgements_of_past_stripes_are_late_of_unknown_ones_wrong() {
     let mut alone = server(1);
     alone.hear(0, Frame::StripeGone { stripe: StripeId(7), received: 0 });
     alone.acknowledge(0);
@@ -186,7 +186,7 @@ fn acknowledgements_are_repeated_once_on_a_second_stripe() {
 }
 
 #[test]
-fn a_single_stripe_has_nobody_to_repeat_what_it_says() {
+fn a_single_stripe_has_none_beside_it_for_repetitions() {
     let mut alone = server(1);
     alone.hear(0, open());
     alone.wait(ms(5));
@@ -263,7 +263,7 @@ fn a_fin_is_sent_again_with_the_data_that_it_ends_as_often_as_it_is_lost() {
 }
 
 #[test]
-fn exactly_what_lay_on_a_dead_stripe_is_sent_again_even_if_another_is_in_doubt() {
+fn exactly_the_data_of_a_dead_stripe_is_sent_again() {
     for doubt in [false, true] {
         let config =
             Config { stripes: 0, scheduler: crate::SchedulerKind::RoundRobin, ..Config::default() };
@@ -328,7 +328,7 @@ fn a_reset_that_no_stripe_takes_yet_outlives_the_arrival_of_its_open() {
 }
 
 #[test]
-fn what_asks_for_no_acknowledgement_goes_on_no_stripe_that_is_silent_while_another_is_heard() {
+fn a_silent_stripe_beside_a_heard_one_carries_no_acknowledgements() {
     let acknowledge = |alone: &mut Scripted| {
         alone.frames();
         alone.end.session.control.owe(Intent::Acknowledge(StripeId(1)));

@@ -104,7 +104,7 @@ fn a_flow_is_answered_once() {
 }
 
 #[test]
-fn what_was_reset_is_not_answered() {
+fn a_reset_flow_is_not_answered() {
     for answer in [
         Input::FlowAccept { flow: FLOW },
         Input::FlowRefuse { flow: FLOW, reason: Reason::Aborted },
@@ -133,7 +133,7 @@ fn a_direction_is_finished_once_and_not_after_a_reset() {
 }
 
 #[test]
-fn an_accept_is_told_once_and_only_to_those_who_wait_for_it() {
+fn an_accept_is_told_once_and_only_to_an_opener_that_waits() {
     let mut alone = client(1);
     alone.open(b"");
     alone.told();
@@ -190,7 +190,7 @@ fn a_fin_that_comes_twice_is_told_once_and_a_reset_after_it_at_once() {
 }
 
 #[test]
-fn an_open_that_was_overtaken_takes_no_less_early_credit_than_its_data_used() {
+fn an_overtaken_open_takes_at_least_the_early_credit_of_its_data() {
     for (early, ended) in [(1000, false), (999, true)] {
         let mut alone = server(1);
         alone.hear_data(0, FLOW, FLOW_FLOOR + 900, &[0; 100], false);
@@ -223,7 +223,7 @@ fn blocked_on_a_flow_that_is_not_there_says_nothing() {
 }
 
 #[test]
-fn data_asks_for_an_acknowledgement_and_what_answers_or_hints_does_not() {
+fn data_asks_for_an_acknowledgement_and_answers_and_hints_do_not() {
     let asks =
         |alone: &Scripted| alone.end.session.timers.is_set(crate::timers::Timer::Acknowledge);
     let mut alone = server(1);

@@ -52,7 +52,7 @@ fn memory_in_use_is_credit_given_and_data_held_beyond_the_floors() {
 }
 
 #[test]
-fn a_window_takes_a_fourth_of_what_memory_is_left() {
+fn a_window_takes_a_fourth_of_the_memory_left() {
     let mut alone = client(1);
     let free = 40_000;
     let receive = alone.end.session.memory_used().0 + free;
@@ -68,7 +68,7 @@ fn a_window_takes_a_fourth_of_what_memory_is_left() {
 }
 
 #[test]
-fn the_end_acknowledges_on_every_stripe_what_any_has_brought() {
+fn the_end_acknowledges_all_stripes_on_every_stripe() {
     let mut alone = client(0);
     alone.answers = false;
     (0..2).for_each(|stripe| alone.up(stripe));
@@ -130,7 +130,7 @@ fn stripes_are_wanted_as_they_are_missing_and_none_after_the_end() {
 }
 
 #[test]
-fn totals_outlive_the_session_but_what_is_held_does_not() {
+fn totals_outlive_the_session_and_held_bytes_do_not() {
     let mut alone = client(1);
     alone.open(b"hello");
     alone.hear_data(0, FLOW, 5, b"overtaken", false);
@@ -190,7 +190,7 @@ fn a_flow_that_waits_for_room_is_told_once_it_has_some() {
 }
 
 #[test]
-fn a_stripe_that_can_not_take_what_waits_is_congested_once_until_it_can() {
+fn a_stripe_that_can_not_take_data_is_congested_once_until_it_can() {
     let mut alone = client(1);
     alone.habits.writes = false;
     alone.open(&[0; 100_000]);
@@ -243,7 +243,7 @@ fn the_pace_of_a_stripe_is_told_when_it_has_doubled_or_halved() {
 }
 
 #[test]
-fn a_stripe_full_of_what_asks_for_nothing_is_pinged_so_that_its_ledger_ends() {
+fn a_stripe_full_of_entries_that_ask_for_nothing_is_pinged() {
     let mut alone = server(1);
     alone.answers = false;
     alone.habits.checks = false;

@@ -25,7 +25,7 @@ fn churn(pair: &mut Pair, flows: usize, until: Duration) -> usize {
 }
 
 #[test]
-fn opens_per_second_paces_a_peer_that_opens_and_resets_and_wakes_it_in_time() {
+fn opens_per_second_paces_a_peer_and_wakes_it_in_time() {
     let config = Config { stripes: 2, max_flows: 64, opens_per_second: 100, ..Config::default() };
     let mut pair = Pair::new(config);
     let opened = churn(&mut pair, 400, Duration::from_secs(1));
@@ -52,7 +52,7 @@ fn at_rest_all_of_the_burst_is_there_again() {
 }
 
 #[test]
-fn a_grant_that_was_held_back_goes_out_when_its_time_has_come_though_nothing_else_happens() {
+fn a_grant_that_was_held_back_goes_out_in_time() {
     let config = Config { max_flows: INITIAL_FLOWS, opens_per_second: 100, ..Config::default() };
     let mut alone = alone(SERVER, 1, config);
     for index in 0..2 * INITIAL_FLOWS {
@@ -226,7 +226,7 @@ fn payload_per_control_and_flows_allow_for_more_control() {
 }
 
 #[test]
-fn what_counts_as_control_does_not_depend_on_how_the_bytes_were_cut() {
+fn the_count_of_control_does_not_depend_on_cuts() {
     let stream = [
         data(0, b"new"),
         data(0, b"new"),

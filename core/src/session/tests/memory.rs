@@ -98,7 +98,7 @@ fn a_lower_memory_limit_takes_no_credit_back_and_gives_only_the_floor() {
 }
 
 #[test]
-fn flows_that_wait_for_memory_are_told_in_turn_and_again_once_they_have_room_of_their_own() {
+fn flows_that_wait_for_memory_are_told_in_turn() {
     let mut alone = client(1);
     alone.answers = false;
     alone.give(Input::MemoryLimit { receive: 64 << 20, send: 0 });

@@ -26,7 +26,7 @@ fn dead_stripe_returns_custody_and_nothing_is_lost() {
 }
 
 #[test]
-fn all_stripes_dead_and_one_back_resends_exactly_what_was_missing() {
+fn all_stripes_dead_and_one_back_resends_exactly_the_missing_bytes() {
     let mut pair = Pair::new(Config { stripes: 1, ..Config::default() });
     let data = pattern(100_000);
     let flow = pair.open();
@@ -95,7 +95,7 @@ fn an_open_on_a_silent_stripe_is_sent_again_before_the_stripe_is_given_up() {
 }
 
 #[test]
-fn a_stripe_whose_hello_ends_the_session_is_told_and_closed_like_the_others() {
+fn a_stripe_whose_hello_ends_the_session_is_closed_too() {
     let hello = |stripe, kind, gone| Input::StripeUp {
         stripe,
         hello: Hello { kind, session: SessionId([7; 16]), stripe, gone },

@@ -176,7 +176,7 @@ fn a_stripe_that_grows_may_double_its_rate_each_round() {
 }
 
 #[test]
-fn growth_ends_at_a_queue_of_a_fourth_of_the_round_trip_even_if_the_rate_still_grew() {
+fn growth_ends_at_a_queue_of_a_fourth_of_the_round_trip() {
     for (waited, goes_on) in [(SHORTEST / 4, true), (SHORTEST / 4 + 1, false)] {
         let mut model = Model::new();
         model.round(MEGABYTE, waited, true);
@@ -226,7 +226,7 @@ fn a_stripe_that_is_full_and_has_no_queue_for_three_rounds_grows_again() {
 }
 
 #[test]
-fn acknowledgements_in_batches_raise_the_slack_and_a_long_queue_lowers_it_slowly() {
+fn batches_raise_the_slack_and_a_long_queue_lowers_it_slowly() {
     let mut model = Model::steady();
     model.round(MEGABYTE, STANDING, true);
     let mut slack_after = |waited, limited| {
@@ -257,7 +257,7 @@ fn after_gap(millis: u64, brought: u64, limited: bool, pause: bool) -> (Model, u
 }
 
 #[test]
-fn a_gap_before_an_acknowledgement_that_makes_up_for_it_is_bridged_for_some_rounds() {
+fn a_gap_that_is_made_up_for_is_bridged_for_some_rounds() {
     // 30 ms, of which acknowledgements are always 4 ms apart.
     let (mut model, slack) = after_gap(30, 15_000, true, false);
     assert_eq!(slack, 26_000);
@@ -316,7 +316,7 @@ fn stripes_drain_their_queues_at_different_times() {
 }
 
 #[test]
-fn the_queue_is_drained_when_the_rate_fell_but_not_more_than_once_a_second() {
+fn the_queue_is_drained_when_the_rate_fell_once_a_second_at_most() {
     for (rate, drains) in [(MEGABYTE * 3 / 4, false), (MEGABYTE * 3 / 4 - 1, true)] {
         let mut model = Model::steady();
         while model.now + DELAY < Instant::ZERO + LOOK_AGAIN {
@@ -329,7 +329,7 @@ fn the_queue_is_drained_when_the_rate_fell_but_not_more_than_once_a_second() {
 }
 
 #[test]
-fn a_queue_that_draining_does_not_end_lifts_the_bound_for_twice_as_long_each_time() {
+fn a_queue_that_stays_lifts_the_bound_for_twice_as_long_each_time() {
     // The time that the smallest window itself takes is no queue of others.
     let ours = STANDING + FLOOR;
     let mut model = Model::steady();
@@ -352,7 +352,7 @@ fn a_queue_that_draining_does_not_end_lifts_the_bound_for_twice_as_long_each_tim
 }
 
 #[test]
-fn after_a_pause_a_stripe_that_grew_has_reached_what_a_queue_showed_or_may_grow_by_half() {
+fn after_a_pause_a_stripe_without_a_queue_may_grow_by_half() {
     let mut model = Model::new();
     model.round(MEGABYTE, STANDING + 1, true);
     assert!(grows(&model));

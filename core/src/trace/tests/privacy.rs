@@ -66,7 +66,7 @@ fn a_target_that_arrives_in_parts_is_hidden_in_every_part() {
 }
 
 #[test]
-fn of_a_broken_frame_only_what_is_broken_is_kept() {
+fn only_the_broken_part_of_a_broken_frame_is_kept() {
     let mut aliases = alias::Aliases::default();
     // A frame that is too long by its length alone, with what may be somebody's text behind it.
     let bytes = [&[0xff, 0xff, 0x7f][..], b"secret"].concat();

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn what_can_not_be_read_is_named_with_its_line() {
+fn text_that_can_not_be_read_is_named_with_its_line() {
     let header = "striper trace 1\nprogram: x 1\nrole: client\nbirth: 0\n";
     for (text, line, part) in [
         ("", 1, "no trace"),
@@ -38,7 +38,7 @@ fn what_can_not_be_read_is_named_with_its_line() {
 }
 
 #[test]
-fn what_can_not_be_followed_is_named_with_its_reason() {
+fn a_choice_that_can_not_be_followed_is_named_with_its_reason() {
     let before = "striper trace 1
 begin
 0 tick
@@ -118,7 +118,7 @@ fn borderline(side: &Side) -> Vec<Input> {
 }
 
 #[test]
-fn what_is_called_a_mistake_panics_and_nothing_else_does() {
+fn a_mistake_panics_and_nothing_else_does() {
     extern crate std;
     use std::panic::{AssertUnwindSafe, catch_unwind};
     let mut pair = Pair::new(7, 2);
@@ -144,7 +144,7 @@ fn what_is_called_a_mistake_panics_and_nothing_else_does() {
 }
 
 #[test]
-fn what_no_caller_may_do_is_a_divergence() {
+fn a_mistake_of_the_caller_is_a_divergence() {
     for (input, part) in [
         ("data 1 5", "never issued"),
         ("written 0 500", "transmitted"),
@@ -165,7 +165,7 @@ fn what_no_caller_may_do_is_a_divergence() {
 }
 
 #[test]
-fn what_can_not_be_recalled_is_named_with_its_line() {
+fn a_step_that_can_not_be_recalled_is_named_with_its_line() {
     for (output, part) in [
         ("0 sing 1", "no frame \"sing\""),
         ("0 data 1 0+65537", "no frame has 65537 bytes"),
