@@ -1,15 +1,16 @@
-//! Memory stays within what the configuration allows, counted at the allocator.
+//! The memory of a session, counted at the allocator, stays within what its configuration allows,
+//! whatever its peer does.
 
 use bytes::Bytes;
 use cap::Cap;
 use std::alloc::System;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use striper_core::limits::{FLOW_FLOOR, INITIAL_EARLY};
+use std::time::Duration;
+use striper_core::limits::{FLOW_FLOOR, INITIAL_EARLY, INITIAL_FLOWS};
+use striper_core::testing::{SERVER, Scripted, bytes, data, open, reset};
 use striper_core::wire::frame::Frame;
 use striper_core::wire::varint;
-use striper_core::{
-    Config, FlowId, Hello, HelloKind, Input, Instant, Output, Role, Session, SessionId, StripeId,
-};
+use striper_core::{Config, EndReason, FlowId, Input, Role, StripeId, Violation};
 
 #[global_allocator]
 static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
@@ -17,7 +18,6 @@ static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
 /// The count is for the whole process: one test at a time.
 static ALONE: Mutex<()> = Mutex::new(());
 
-const STRIPE: StripeId = StripeId(0);
 /// A usual size of a read from a socket.
 const BUFFER: usize = 64 << 10;
 const KIB: u64 = 1 << 10;
@@ -27,69 +27,71 @@ fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn session(role: Role, config: Config) -> Session {
-    // The buffers are filled up with control, which is not measured here.
-    let config = Config { control_burst: 1 << 40, ..config };
-    let mut session = Session::new(role, SessionId([1; 16]), config, Instant::ZERO);
-    let kind = match role {
-        Role::Client => HelloKind::Accept { instance: 0 },
-        Role::Server { .. } => HelloKind::Create,
-    };
-    let hello = Hello { kind, session: SessionId([1; 16]), stripe: STRIPE, gone: Vec::new() };
-    give(&mut session, Input::StripeUp { stripe: STRIPE, hello });
-    session
+fn allocated() -> u64 {
+    ALLOCATOR.allocated() as u64
 }
 
-fn server(config: Config) -> Session {
-    session(Role::Server { instance: 0 }, config)
+/// How much more is allocated after `change` than before.
+fn growth<T>(change: impl FnOnce() -> T) -> (T, u64) {
+    let before = allocated();
+    let result = change();
+    (result, allocated().saturating_sub(before))
 }
 
-/// Everything that it says is written at once; what it delivers is dropped.
-fn give(session: &mut Session, input: Input) {
-    let mut out = Vec::new();
-    session.handle(Instant::ZERO, input, &mut out);
-    let ended = out.iter().find(|output| matches!(output, Output::Ended { .. }));
-    assert_eq!(ended, None);
+/// A victim that keeps no output.
+fn victim(role: Role, config: Config) -> Scripted {
+    let mut victim = Scripted::new(role, config).with(1);
+    (victim.habits.checks, victim.remembers) = (false, false);
+    victim
 }
 
-/// A whole receive buffer: a frame, and after it one that is skipped.
-fn fed(session: &mut Session, head: Frame, payload: &[u8]) {
+/// A victim whose local side takes nothing, and that any control may be said to.
+fn full(role: Role, config: Config) -> Scripted {
+    let mut full = victim(role, Config { control_burst: 1 << 40, ..config });
+    (full.habits.writes, full.habits.consumes) = (false, false);
+    full
+}
+
+/// Fills a receive buffer with a frame, and after it one that is skipped.
+fn fed(victim: &mut Scripted, head: Frame, payload: &[u8]) {
     let mut buffer = Vec::with_capacity(BUFFER);
-    buffer.extend_from_slice(&head.encode(payload.len()));
-    buffer.extend_from_slice(payload);
+    buffer.extend_from_slice(&bytes(&head, payload));
     // The length takes three bytes. Nobody knows type 0x40.
     let rest = BUFFER - buffer.len() - 3;
     varint::put(&mut buffer, rest as u64);
     buffer.push(0x40);
     buffer.resize(BUFFER, 0);
-    give(session, Input::StripeBytes { stripe: STRIPE, data: Bytes::from(buffer) });
+    victim.hear_bytes(0, buffer);
+    assert_eq!(victim.end.ended(), None);
 }
 
-fn open(flow: u64, early: u64) -> Frame {
-    Frame::Open { flow: FlowId(flow), early, credit: 0, opaque: Bytes::new() }
+/// A small limit on memory, and the least ids at a time.
+fn small() -> Config {
+    Config { memory_limit: 8 * MIB, max_flows: INITIAL_FLOWS, ..Config::default() }
 }
 
-fn data(flow: u64, offset: u64) -> Frame {
-    Frame::Data { flow: FlowId(flow), offset, fin: false }
-}
+/// All credit that a fresh flow may have, in bytes.
+const WINDOW: u64 = INITIAL_EARLY + (16 << 10);
 
-/// How much more is allocated after `change` than before.
-fn growth<T>(change: impl FnOnce() -> T) -> (T, u64) {
-    let before = ALLOCATOR.allocated();
-    let result = change();
-    (result, ALLOCATOR.allocated().saturating_sub(before) as u64)
+/// Flows of the tests that have many.
+const FLOWS: u64 = 1000;
+
+/// Besides its data, a flow costs its own state.
+fn within(grown: u64, allowed: u64) {
+    let (most, kib) = (allowed + FLOWS * 4 * KIB, grown / KIB);
+    assert!(grown < most, "{kib} KiB, {} KiB allowed", most / KIB);
 }
 
 #[test]
 fn small_pieces_out_of_order_do_not_pin_the_buffers_that_they_came_in() {
     let _alone = alone();
     let (session, grown) = growth(|| {
-        let mut session = server(Config::default());
+        let mut session = full(SERVER, Config::default());
         fed(&mut session, open(1, INITIAL_EARLY), b"");
         (0..1000).for_each(|piece| fed(&mut session, data(1, 1 + piece * 200), &[7; 100]));
         session
     });
-    assert_eq!(session.stats().reordering, 100_000);
+    assert_eq!(session.end.session.stats().reordering, 100_000);
     // Pinned, they would be 64 MiB.
     assert!(grown < MIB, "{} KiB", grown / KIB);
 }
@@ -98,7 +100,7 @@ fn small_pieces_out_of_order_do_not_pin_the_buffers_that_they_came_in() {
 fn data_before_its_open_does_not_pin_the_buffers_that_it_came_in() {
     let _alone = alone();
     let (_session, grown) = growth(|| {
-        let mut session = server(Config::default());
+        let mut session = full(SERVER, Config::default());
         (0..1000).for_each(|flow| fed(&mut session, data(2 * flow + 1, 0), b"x"));
         session
     });
@@ -109,9 +111,8 @@ fn data_before_its_open_does_not_pin_the_buffers_that_it_came_in() {
 fn many_flows_with_a_gap_at_their_start_stay_within_limit_and_floors() {
     let _alone = alone();
     let config = Config { memory_limit: 8 * MIB, ..Config::default() };
-    const FLOWS: u64 = 1000;
     let (session, grown) = growth(|| {
-        let mut session = server(config);
+        let mut session = full(SERVER, config);
         let piece = [7; 8000];
         for flow in (0..FLOWS).map(|index| 2 * index + 1) {
             // The client takes its whole part of the shared pool.
@@ -120,53 +121,155 @@ fn many_flows_with_a_gap_at_their_start_stay_within_limit_and_floors() {
             let mut offset = 1;
             while offset < FLOW_FLOOR + early {
                 let len = (FLOW_FLOOR + early - offset).min(piece.len() as u64);
-                let frame = data(flow, offset);
-                let bytes = [&frame.encode(len as usize)[..], &piece[..len as usize]].concat();
-                give(&mut session, Input::StripeBytes { stripe: STRIPE, data: Bytes::from(bytes) });
+                session.hear_with(0, data(flow, offset), &piece[..len as usize]);
                 offset += len;
             }
         }
         session
     });
-    let held = session.stats().reordering;
+    let held = session.end.session.stats().reordering;
     assert_eq!(held, FLOWS * (FLOW_FLOOR - 1) + 4 * INITIAL_EARLY);
     let allowed = config.memory_limit / 2 + FLOWS * FLOW_FLOOR;
     assert!(held <= allowed);
-    // Besides the data, a flow costs its own state.
-    assert!(
-        grown < allowed + FLOWS * 4 * KIB,
-        "{} KiB, {} KiB allowed",
-        grown / KIB,
-        allowed / KIB
-    );
+    within(grown, allowed);
 }
 
 #[test]
 fn many_flows_to_a_peer_that_takes_nothing_stay_within_limit_and_floors() {
     let _alone = alone();
     let config = Config { memory_limit: 8 * MIB, ..Config::default() };
-    const FLOWS: u64 = 1000;
     let (session, grown) = growth(|| {
-        let mut session = session(Role::Client, config);
-        let grant = Frame::Grant { flows: FLOWS, early: FLOWS * INITIAL_EARLY }.encode(0);
-        give(&mut session, Input::StripeBytes { stripe: STRIPE, data: grant });
+        let mut session = full(Role::Client, config);
+        session.hear(0, Frame::Grant { flows: FLOWS, early: FLOWS * INITIAL_EARLY });
         for index in 0..FLOWS {
-            give(&mut session, Input::FlowOpen { request: index, opaque: Bytes::new() });
+            session.give(Input::FlowOpen { request: index, opaque: Bytes::new() });
             let flow = FlowId(2 * index + 1);
-            while let room @ 1.. = session.send_room(flow) {
+            while let room @ 1.. = session.end.session.send_room(flow) {
                 let data = Bytes::from(vec![7; room.min(BUFFER as u64) as usize]);
-                give(&mut session, Input::FlowData { flow, data });
+                session.give(Input::FlowData { flow, data });
             }
         }
         session
     });
-    let held = session.stats().held;
+    let held = session.end.session.stats().held;
     let allowed = config.memory_limit / 2 + FLOWS * FLOW_FLOOR;
     assert_eq!(held, allowed, "every flow has its floor, and all together the pool");
+    within(grown, allowed);
+}
+
+#[test]
+fn one_byte_chunks_that_fill_the_window_cost_a_bounded_multiple() {
+    let _alone = alone();
+    let mut victim = victim(SERVER, small());
+    victim.hear(0, open(1, INITIAL_EARLY));
+    let before = allocated();
+    let mut peak = 0;
+    // Every other byte from the end on, so that none has a neighbour, then the rest but the first.
+    let odd = (1..WINDOW).rev().step_by(2);
+    let even = (1..WINDOW).rev().skip(1).step_by(2);
+    for (number, offset) in odd.chain(even).enumerate() {
+        victim.hear_with(0, data(1, offset), b"x");
+        if number % 1000 == 0 {
+            peak = peak.max(allocated() - before);
+        }
+        if victim.end.ended().is_some() {
+            break;
+        }
+    }
+    // More pieces than an honest peer makes: 65,536 and one for 4 KiB of memory.
+    assert_eq!(victim.end.ended(), Some(EndReason::Violation(Violation::TooManyGaps)));
+    println!("{} KiB for {} pieces of one byte", peak / KIB, 65_536 + 8 * MIB / 4096);
+    assert!(peak < 8 * MIB, "{} KiB", peak / KIB);
+    assert!(allocated() <= before + 64 * KIB, "it is given back");
+}
+
+#[test]
+fn one_byte_chunks_just_below_the_limit_are_put_in_order_and_given_back() {
+    let _alone = alone();
+    let mut victim = victim(SERVER, small());
+    let before = allocated();
+    victim.hear(0, open(1, INITIAL_EARLY));
+    victim.give(Input::FlowAccept { flow: FlowId(1) });
+    let all = 100_000;
+    for offset in (1..all).rev().step_by(2).chain((0..all).rev().skip(1).step_by(2)) {
+        victim.hear_with(0, data(1, offset), &[offset as u8]);
+    }
+    victim.hear_with(0, data(1, 0), &[0]);
+    assert_eq!(victim.end.ended(), None);
+    let expected = (0..all).map(|offset| offset as u8);
     assert!(
-        grown < allowed + FLOWS * 4 * KIB,
-        "{} KiB, {} KiB allowed",
-        grown / KIB,
-        allowed / KIB
+        victim.end.log.flows()[&FlowId(1)].data.iter().copied().eq(expected),
+        "each byte once and in order"
     );
+    victim.end.log.forget();
+    victim.hear(0, reset(1, all));
+    victim.wait(Duration::from_millis(10));
+    victim.acknowledge(0);
+    let grown = allocated().saturating_sub(before);
+    assert!(grown < 64 * KIB, "{} KiB are left", grown / KIB);
+}
+
+/// Opens and resets the flows of these numbers as fast as they are granted; how long that took on
+/// the victim's clock.
+fn churn(victim: &mut Scripted, flows: std::ops::Range<u64>) -> Duration {
+    let (start, mut next) = (victim.now, flows.start);
+    while next < flows.end {
+        let mut said = Vec::new();
+        // At most so many in one read.
+        while next < flows.end.min(victim.granted) && said.len() < 32 << 10 {
+            said.extend_from_slice(&bytes(&open(2 * next + 1, 0), b"x"));
+            said.extend_from_slice(&bytes(&reset(2 * next + 1, 1), b""));
+            next += 1;
+        }
+        if said.is_empty() {
+            victim.wait(Duration::from_millis(1));
+        } else {
+            victim.hear_bytes(0, said);
+        }
+        victim.end.log.forget();
+        victim.acknowledge(0);
+        assert_eq!(victim.end.ended(), None, "after {next} flows");
+    }
+    victim.now.since(start)
+}
+
+#[test]
+fn a_million_flows_opened_and_reset_leave_memory_flat_and_the_table_empty() {
+    let _alone = alone();
+    let mut victim = victim(SERVER, Config::default());
+    churn(&mut victim, 0..50_000);
+    let before = allocated();
+    let took = churn(&mut victim, 50_000..1_050_000);
+    let grown = allocated().saturating_sub(before);
+    println!("a million flows: {} KiB more, {took:?} on its clock", grown / KIB);
+    assert_eq!(victim.end.session.stats().flows, 0);
+    assert!(grown < 64 * KIB, "{} KiB", grown / KIB);
+    assert!(took >= Duration::from_secs(98), "10,000 a second in the long run: {took:?}");
+}
+
+#[test]
+fn stripes_that_die_full_of_small_pieces_leave_little_behind() {
+    let _alone = alone();
+    let mut victim = victim(Role::Client, Config { control_burst: 1 << 40, ..Config::default() });
+    victim.hear(0, Frame::Grant { flows: 1 << 14, early: 0 });
+    for request in 0..1 << 14 {
+        victim.give(Input::FlowOpen { request, opaque: "x".into() });
+        let flow = FlowId(2 * request + 1);
+        victim.give(Input::FlowData { flow, data: "x".into() });
+    }
+    let before = allocated();
+    for stripe in 1..80 {
+        victim.up(stripe);
+        victim.down(stripe - 1);
+        victim.wait(Duration::from_micros(1));
+    }
+    assert_eq!(victim.end.ended(), None);
+    let grown = allocated().saturating_sub(before);
+    assert!(
+        victim.end.sent(StripeId(79)) > 100_000,
+        "all of it was sent again: {} bytes",
+        victim.end.sent(StripeId(79))
+    );
+    println!("{} KiB after 80 stripes", grown / KIB);
+    assert!(grown < 32 * MIB, "{} MiB", grown / MIB);
 }

@@ -3,9 +3,11 @@
 //!
 //! The streams: both sides of PROTOCOL.md's worked example, and one that holds every type of frame.
 
+use crate::example::example;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hasher};
+use striper_core::testing::{Endpoint, Habits, Keep};
 use striper_core::wire::frame::Frame;
 use striper_core::{
     Config, EndReason, FlowId, Handshake, HandshakeError, Hello, HelloKind, Input, Instant, Output,
@@ -44,47 +46,29 @@ fn hello(kind: HelloKind) -> Hello {
     Hello { kind, session: SessionId([3; 16]), stripe: STRIPE, gone: Vec::new() }
 }
 
-fn listener(role: Role) -> Session {
-    let mut session = Session::new(role, SessionId([3; 16]), Config::default(), NOW);
-    let kind = match role {
-        Role::Client => HelloKind::Accept { instance: 5 },
-        Role::Server { .. } => HelloKind::Create,
-    };
-    session.handle(NOW, Input::StripeUp { stripe: STRIPE, hello: hello(kind) }, &mut Vec::new());
-    session
+fn born(role: Role) -> Endpoint {
+    let session = Session::new(role, SessionId([3; 16]), Config::default(), NOW);
+    Endpoint::new(session, Keep::Nothing)
 }
 
-/// Gives a session some inputs, and writes at once what it says.
-fn prepare(session: &mut Session, inputs: impl IntoIterator<Item = Input>) {
-    for input in inputs {
-        let mut next = Some(input);
-        while let Some(input) = next {
-            session.handle(NOW, input, &mut Vec::new());
-            let stats = session.stats();
-            let unwritten = stats.stripes.iter().find(|stripe| stripe.written < stripe.sent);
-            next =
-                unwritten.map(|stripe| Input::StripeWritten { stripe: STRIPE, total: stripe.sent });
-        }
-    }
+/// A server with a stripe.
+fn server() -> Endpoint {
+    let mut server = born(Role::Server { instance: 5 });
+    let up = Input::StripeUp { stripe: STRIPE, hello: hello(HelloKind::Create) };
+    server.give(NOW, up, &mut Vec::new());
+    server
+}
+
+/// Gives some inputs, and writes at once all that is said.
+fn prepare(end: &mut Endpoint, inputs: impl IntoIterator<Item = Input>) {
+    let habits = Habits { consumes: false, ..Habits::default() };
+    inputs.into_iter().for_each(|input| drop(end.run(NOW, input, habits)));
 }
 
 /// The frames that one side says in PROTOCOL.md's worked example, after its HELLO.
-fn example(who: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let text = include_str!("../../PROTOCOL.md");
-    let (_, block) = text.split_once("```hex\n").expect("an example");
-    let (block, _) = block.split_once("```").expect("its end");
-    let mut lines: Vec<(String, Vec<u8>)> = Vec::new();
-    for line in block.lines() {
-        let (bytes, _) = line.split_once(';').unwrap_or((line, ""));
-        let mut words = bytes.split_whitespace().peekable();
-        if let Some(who) = words.next_if(|word| matches!(*word, "C" | "S")) {
-            lines.push((who.to_owned(), Vec::new()));
-        }
-        let last = lines.last_mut().expect("a line begins with C or S");
-        last.1.extend(words.map(|word| u8::from_str_radix(word, 16).expect("two hex digits")));
-    }
-    let said = lines.into_iter().filter(|(speaker, _)| speaker == who).map(|(_, bytes)| bytes);
-    said.skip(1).map(split_frame).collect()
+fn said_by(client: bool) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let said = example().into_iter().filter(|line| line.client == client);
+    said.skip(1).map(|line| split_frame(line.bytes)).collect()
 }
 
 /// Head and payload of one frame.
@@ -135,14 +119,13 @@ fn every_type() -> Vec<(Vec<u8>, Vec<u8>)> {
 }
 
 fn golden() -> Vec<Golden> {
-    let server = Role::Server { instance: 5 };
-    let mut everything = listener(server);
+    let mut everything = server();
     for request in 0..2 {
         let open = Input::FlowOpen { request, opaque: Bytes::new() };
-        everything.handle(NOW, open, &mut Vec::new());
+        everything.give(NOW, open, &mut Vec::new());
     }
     // The client of the example has its connection before the stripe comes up.
-    let mut client = Session::new(Role::Client, SessionId([3; 16]), Config::default(), NOW);
+    let mut client = born(Role::Client);
     let flow = FlowId(1);
     let opens = [
         Input::FlowOpen { request: 0, opaque: Bytes::from_static(b"\x01\x0d\x01\xbbexample.org") },
@@ -152,9 +135,9 @@ fn golden() -> Vec<Golden> {
     ];
     prepare(&mut client, opens);
     // A server must have sent the bytes that the example's client acknowledges.
-    let mut answering = listener(server);
     let heard =
-        example("C").into_iter().take(4).map(|(head, payload)| bytes_in([head, payload].concat()));
+        said_by(true).into_iter().take(4).map(|(head, payload)| bytes_in([head, payload].concat()));
+    let mut answering = server();
     prepare(&mut answering, heard);
     let answers = [
         Input::FlowAccept { flow },
@@ -163,23 +146,26 @@ fn golden() -> Vec<Golden> {
         Input::FlowFinish { flow },
     ];
     prepare(&mut answering, answers);
-    answering.handle(Instant::from_micros(6_000), Input::Tick, &mut Vec::new());
-    let (mut client_first, mut server_first) = (example("C"), example("S"));
+    answering.give(Instant::from_micros(6_000), Input::Tick, &mut Vec::new());
+    let (mut client_first, mut server_first) = (said_by(true), said_by(false));
     let client_then = client_first.split_off(4);
     // Beyond the first acknowledgement it answers what the client has said in answer to it.
     let mut server_then = server_first.split_off(6);
     server_then.truncate(1);
     let mut answered = client.clone();
     for (head, payload) in &server_first {
-        answered.handle(NOW, bytes_in([&head[..], payload].concat()), &mut Vec::new());
+        answered.give(NOW, bytes_in([&head[..], payload].concat()), &mut Vec::new());
     }
-    vec![
-        Golden { name: "the client's beginning", listener: listener(server), frames: client_first },
-        Golden { name: "the client's end", listener: answering, frames: client_then },
-        Golden { name: "the server's beginning", listener: client, frames: server_first },
-        Golden { name: "the server's acknowledgement", listener: answered, frames: server_then },
-        Golden { name: "every type", listener: everything, frames: every_type() },
-    ]
+    let all = [
+        ("the client's beginning", server(), client_first),
+        ("the client's end", answering, client_then),
+        ("the server's beginning", client, server_first),
+        ("the server's acknowledgement", answered, server_then),
+        ("every type", everything, every_type()),
+    ];
+    let golden =
+        |(name, end, frames): (_, Endpoint, _)| Golden { name, listener: end.session, frames };
+    all.map(golden).into()
 }
 
 fn bytes_in(data: Vec<u8>) -> Input {
@@ -388,7 +374,7 @@ fn every_value_of_every_hello_byte_is_refused_incomplete_or_another_hello() {
                         // A HELLO that we understand can be said again.
                         let again = Handshake::new().feed(hello.encode()).unwrap().unwrap();
                         assert_eq!(&again.0, hello);
-                        let mut session = listener(Role::Server { instance: 5 });
+                        let mut session = server().session;
                         let other = StripeId(hello.stripe.0 | 1 << 40);
                         session.handle(
                             NOW,

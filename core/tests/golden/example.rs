@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use std::time::Duration;
+use striper_core::testing::{Endpoint, Habits, Keep, bytes};
 use striper_core::wire::frame::Frame;
 use striper_core::{
     Config, EndReason, FlowId, Handshake, Input, Instant, Output, Role, Session, SessionId,
@@ -15,16 +16,16 @@ const TARGET: &[u8] = b"\x01\x0d\x01\xbbexample.org";
 
 /// One line of the example: who says it, its bytes, and what it is.
 #[derive(Debug)]
-struct Line {
-    client: bool,
-    bytes: Vec<u8>,
+pub struct Line {
+    pub client: bool,
+    pub bytes: Vec<u8>,
     name: String,
 }
 
 /// The lines of the block that is marked as `hex` in PROTOCOL.md: `C` or `S`, the bytes, `;` and
 /// what they are.
-fn example() -> Vec<Line> {
-    let text = include_str!("../../PROTOCOL.md");
+pub fn example() -> Vec<Line> {
+    let text = include_str!("../../../PROTOCOL.md");
     let (_, block) = text.split_once("```hex\n").expect("an example");
     let (block, _) = block.split_once("```").expect("its end");
     let mut lines: Vec<Line> = Vec::new();
@@ -46,45 +47,35 @@ fn example() -> Vec<Line> {
 
 /// The frames of one side, and its outputs for the local side.
 struct Side {
-    session: Session,
+    end: Endpoint,
     said: Vec<Vec<u8>>,
-    events: Vec<Output>,
-    written: u64,
+    told: Vec<Output>,
 }
 
 impl Side {
     fn new(role: Role) -> Self {
         let id = SessionId(core::array::from_fn(|at| at as u8));
         let session = Session::new(role, id, Config::default(), Instant::ZERO);
-        Side { session, said: Vec::new(), events: Vec::new(), written: 0 }
+        let end = Endpoint::new(session, Keep::Flows);
+        Side { end, said: Vec::new(), told: Vec::new() }
     }
 
     fn give(&mut self, millis: u64, input: Input) {
         let now = Instant::ZERO + Duration::from_millis(millis);
-        let mut inputs = vec![input];
-        while let Some(input) = inputs.pop() {
-            let mut out = Vec::new();
-            self.session.handle(now, input, &mut out);
-            self.session.check_invariants();
-            let before = self.written;
-            for output in out {
-                match output {
-                    Output::Transmit { header, payload, .. } => {
-                        self.said.push([header, payload].concat());
-                        self.written += self.said.last().map_or(0, Vec::len) as u64;
-                    }
-                    other => self.events.push(other),
+        let habits = Habits { consumes: false, ..Habits::default() };
+        for output in self.end.run(now, input, habits) {
+            match output {
+                Output::Transmit { header, payload, .. } => {
+                    self.said.push([header, payload].concat());
                 }
-            }
-            if self.written > before {
-                inputs.push(Input::StripeWritten { stripe: STRIPE, total: self.written });
+                other => self.told.push(other),
             }
         }
     }
 
     /// Says its HELLO on the stripe.
     fn greet(&mut self) -> Vec<u8> {
-        let bytes = self.session.hello(STRIPE).encode().to_vec();
+        let bytes = self.end.session.hello(STRIPE).encode().to_vec();
         self.said.push(bytes.clone());
         bytes
     }
@@ -97,7 +88,7 @@ impl Side {
         self.give(0, Input::StripeUp { stripe: STRIPE, hello });
     }
 
-    /// Hears what the other side has said and this one has not heard yet.
+    /// Hears the bytes that the other side has said and this one has not heard yet.
     fn listen(&mut self, millis: u64, other: &Side, from: &mut usize) {
         let data = Bytes::from(other.said[*from..].concat());
         *from = other.said.len();
@@ -149,19 +140,14 @@ fn two_sessions_say_the_worked_example() {
 #[test]
 fn the_worked_example_is_heard_as_it_is_described() {
     let (client, server) = exchange();
-    let data =
-        |data: &'static [u8]| Output::FlowData { flow: FLOW, data: Bytes::from_static(data) };
+    let data = |data: &'static [u8]| Output::FlowData { flow: FLOW, data: data.into() };
     let ended = |reason| [Output::FlowEnded { flow: FLOW }, Output::Ended { reason }];
-    let flow_events = |side: &Side| -> Vec<Output> {
-        let other = |event: &&Output| {
-            !matches!(
-                event,
-                Output::StripesWanted { .. }
-                    | Output::CloseStripe { .. }
-                    | Output::StripePace { .. }
-            )
-        };
-        side.events.iter().filter(other).cloned().collect()
+    let is_other = |told: &Output| {
+        use Output::{CloseStripe, StripePace, StripesWanted};
+        !matches!(told, StripesWanted { .. } | CloseStripe { .. } | StripePace { .. })
+    };
+    let flow_events = |side: Side| -> Vec<Output> {
+        side.told.into_iter().filter(|told| is_other(told)).collect()
     };
     let mut expected = vec![
         Output::FlowOpened { request: 0, flow: FLOW },
@@ -170,7 +156,7 @@ fn the_worked_example_is_heard_as_it_is_described() {
         Output::FlowFinished { flow: FLOW },
     ];
     expected.extend(ended(EndReason::Shutdown));
-    assert_eq!(flow_events(&client), expected);
+    assert_eq!(flow_events(client), expected);
     let mut expected = vec![
         Output::FlowIncoming { flow: FLOW, opaque: Bytes::from_static(TARGET) },
         data(b"hi"),
@@ -178,29 +164,28 @@ fn the_worked_example_is_heard_as_it_is_described() {
     ];
     expected.extend(ended(EndReason::PeerClosed));
     expected.insert(4, Output::Draining);
-    assert_eq!(flow_events(&server), expected);
+    assert_eq!(flow_events(server), expected);
 }
 
 #[test]
 fn the_frames_of_the_worked_example_are_those_that_it_names() {
-    let frame = |frame: Frame, payload: &[u8]| [&frame.encode(payload.len())[..], payload].concat();
     let lines = example();
-    let named = |name: &str, expected: Vec<u8>| {
+    let named = |name: &str, expected: Bytes| {
         let line = lines.iter().find(|line| line.name.starts_with(name)).expect(name);
         assert_eq!(hex(&line.bytes), hex(&expected), "{name}");
     };
     let opaque = Bytes::from_static(TARGET);
     named(
         "OPEN",
-        frame(Frame::Open { flow: FLOW, early: 245_760, credit: 262_144, opaque }, b"hi"),
+        bytes(&Frame::Open { flow: FLOW, early: 245_760, credit: 262_144, opaque }, b"hi"),
     );
-    named("DATA \"yo\"", frame(Frame::Data { flow: FLOW, offset: 0, fin: false }, b"yo"));
-    named("DATA FIN", frame(Frame::Data { flow: FLOW, offset: 2, fin: true }, b""));
-    named("ACCEPT", frame(Frame::Accept { flow: FLOW }, b""));
-    named("PING", frame(Frame::Ping { nonce: 1 }, b""));
-    named("PONG", frame(Frame::Pong { nonce: 1 }, b""));
-    named("DRAIN", frame(Frame::Drain, b""));
-    named("CLOSE", frame(Frame::Close { code: 0 }, b""));
+    named("DATA \"yo\"", bytes(&Frame::Data { flow: FLOW, offset: 0, fin: false }, b"yo"));
+    named("DATA FIN", bytes(&Frame::Data { flow: FLOW, offset: 2, fin: true }, b""));
+    named("ACCEPT", bytes(&Frame::Accept { flow: FLOW }, b""));
+    named("PING", bytes(&Frame::Ping { nonce: 1 }, b""));
+    named("PONG", bytes(&Frame::Pong { nonce: 1 }, b""));
+    named("DRAIN", bytes(&Frame::Drain, b""));
+    named("CLOSE", bytes(&Frame::Close { code: 0 }, b""));
 }
 
 fn hex(bytes: &[u8]) -> String {
