@@ -142,30 +142,12 @@ mod tests {
                     }
                 }
                 assert_eq!(timers.next(), earliest(&model));
+                assert_eq!(timers.at(timer), model.get(&timer).copied());
                 assert_eq!(timers.is_set(timer), model.contains_key(&timer));
+                assert!(timers.set_ones().eq(model.keys().copied()));
             }
             true
         }
-    }
-
-    #[test]
-    fn timers_of_one_instant_come_in_a_fixed_order() {
-        let mut timers = Timers::default();
-        let now = Instant::from_micros(5);
-        (0..6).rev().for_each(|number| timers.set(timer(number), now));
-        let popped: Vec<_> =
-            core::iter::from_fn(|| timers.pop_due(now)).map(|(_, timer)| timer).collect();
-        assert_eq!(popped, (0..6).map(timer).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn the_timers_that_are_set_are_known_with_their_times() {
-        let mut timers = Timers::default();
-        assert_eq!((timers.at(Timer::Resume), timers.set_ones().count()), (None, 0));
-        timers.set(Timer::Resume, Instant::from_micros(5));
-        timers.set(Timer::Acknowledge, Instant::from_micros(9));
-        assert_eq!(timers.at(Timer::Resume), Some(Instant::from_micros(5)));
-        assert!(timers.set_ones().eq([Timer::Acknowledge, Timer::Resume]));
     }
 
     #[test]

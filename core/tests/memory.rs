@@ -62,7 +62,7 @@ fn fed(victim: &mut Scripted, head: Frame, payload: &[u8]) {
     buffer.push(0x40);
     buffer.resize(BUFFER, 0);
     victim.hear_bytes(0, buffer);
-    assert_eq!(victim.end.ended(), None);
+    assert_eq!(victim.ended(), None);
 }
 
 /// A small limit on memory, and the least ids at a time.
@@ -91,7 +91,7 @@ fn small_pieces_out_of_order_do_not_pin_the_buffers_that_they_came_in() {
         (0..1000).for_each(|piece| fed(&mut session, data(1, 1 + piece * 200), &[7; 100]));
         session
     });
-    assert_eq!(session.end.session.stats().reordering, 100_000);
+    assert_eq!(session.stats().reordering, 100_000);
     // Pinned, they would be 64 MiB.
     assert!(grown < MIB, "{} KiB", grown / KIB);
 }
@@ -127,7 +127,7 @@ fn many_flows_with_a_gap_at_their_start_stay_within_limit_and_floors() {
         }
         session
     });
-    let held = session.end.session.stats().reordering;
+    let held = session.stats().reordering;
     assert_eq!(held, FLOWS * (FLOW_FLOOR - 1) + 4 * INITIAL_EARLY);
     let allowed = config.memory_limit / 2 + FLOWS * FLOW_FLOOR;
     assert!(held <= allowed);
@@ -151,7 +151,7 @@ fn many_flows_to_a_peer_that_takes_nothing_stay_within_limit_and_floors() {
         }
         session
     });
-    let held = session.end.session.stats().held;
+    let held = session.stats().held;
     let allowed = config.memory_limit / 2 + FLOWS * FLOW_FLOOR;
     assert_eq!(held, allowed, "every flow has its floor, and all together the pool");
     within(grown, allowed);
@@ -172,12 +172,12 @@ fn one_byte_chunks_that_fill_the_window_cost_a_bounded_multiple() {
         if number % 1000 == 0 {
             peak = peak.max(allocated() - before);
         }
-        if victim.end.ended().is_some() {
+        if victim.ended().is_some() {
             break;
         }
     }
     // More pieces than an honest peer makes: 65,536 and one for 4 KiB of memory.
-    assert_eq!(victim.end.ended(), Some(EndReason::Violation(Violation::TooManyGaps)));
+    assert_eq!(victim.ended(), Some(EndReason::Violation(Violation::TooManyGaps)));
     println!("{} KiB for {} pieces of one byte", peak / KIB, 65_536 + 8 * MIB / 4096);
     assert!(peak < 8 * MIB, "{} KiB", peak / KIB);
     assert!(allocated() <= before + 64 * KIB, "it is given back");
@@ -195,7 +195,7 @@ fn one_byte_chunks_just_below_the_limit_are_put_in_order_and_given_back() {
         victim.hear_with(0, data(1, offset), &[offset as u8]);
     }
     victim.hear_with(0, data(1, 0), &[0]);
-    assert_eq!(victim.end.ended(), None);
+    assert_eq!(victim.ended(), None);
     let expected = (0..all).map(|offset| offset as u8);
     assert!(
         victim.end.log.flows()[&FlowId(1)].data.iter().copied().eq(expected),
@@ -228,7 +228,7 @@ fn churn(victim: &mut Scripted, flows: std::ops::Range<u64>) -> Duration {
         }
         victim.end.log.forget();
         victim.acknowledge(0);
-        assert_eq!(victim.end.ended(), None, "after {next} flows");
+        assert_eq!(victim.ended(), None, "after {next} flows");
     }
     victim.now.since(start)
 }
@@ -242,7 +242,7 @@ fn a_million_flows_opened_and_reset_leave_memory_flat_and_the_table_empty() {
     let took = churn(&mut victim, 50_000..1_050_000);
     let grown = allocated().saturating_sub(before);
     println!("a million flows: {} KiB more, {took:?} on its clock", grown / KIB);
-    assert_eq!(victim.end.session.stats().flows, 0);
+    assert_eq!(victim.stats().flows, 0);
     assert!(grown < 64 * KIB, "{} KiB", grown / KIB);
     assert!(took >= Duration::from_secs(98), "10,000 a second in the long run: {took:?}");
 }
@@ -263,7 +263,7 @@ fn stripes_that_die_full_of_small_pieces_leave_little_behind() {
         victim.down(stripe - 1);
         victim.wait(Duration::from_micros(1));
     }
-    assert_eq!(victim.end.ended(), None);
+    assert_eq!(victim.ended(), None);
     let grown = allocated().saturating_sub(before);
     assert!(
         victim.end.sent(StripeId(79)) > 100_000,

@@ -319,31 +319,6 @@ mod tests {
     }
 
     #[test]
-    fn lost_bytes_go_before_new_ones() {
-        let mut buffer = SendBuffer::default();
-        push(&mut buffer, 300);
-        buffer.take(100, u64::MAX);
-        buffer.take(100, u64::MAX);
-        buffer.lose(0..100);
-        assert_eq!(buffer.take(300, u64::MAX), Some((0, content(0..100))));
-        assert_eq!(buffer.take(300, u64::MAX), Some((200, content(200..300))));
-        assert_eq!(buffer.take(300, u64::MAX), None);
-    }
-
-    #[test]
-    fn lost_bytes_that_the_peer_turns_out_to_have_are_not_sent_again() {
-        let mut buffer = SendBuffer::default();
-        push(&mut buffer, 300);
-        buffer.take(300, u64::MAX);
-        buffer.lose(0..300);
-        buffer.acknowledge(0..100);
-        buffer.acknowledge(200..250);
-        assert_eq!(buffer.take(300, u64::MAX), Some((100, content(100..200))));
-        assert_eq!(buffer.take(300, u64::MAX), Some((250, content(250..300))));
-        assert_eq!(buffer.take(300, u64::MAX), None);
-    }
-
-    #[test]
     fn a_cleared_buffer_holds_nothing_and_keeps_its_offsets() {
         let mut buffer = SendBuffer::default();
         push(&mut buffer, 300);

@@ -14,6 +14,7 @@ use super::*;
 use crate::error::Reason;
 use crate::id::FlowId;
 use crate::stripe::Token;
+use crate::stripe::estimator::Latest;
 use crate::testing::{Over, Pair, Pattern, SERVER, Scripted};
 use crate::wire::frame::Frame;
 use crate::wire::hello::HelloKind;
@@ -49,10 +50,35 @@ fn server(stripes: u64) -> Scripted {
     alone(SERVER, stripes, Config::default())
 }
 
+fn live(alone: &Scripted, stripe: u64) -> &Stripe {
+    alone.end.session.stripes.get(StripeId(stripe)).unwrap()
+}
+
+fn live_mut(alone: &mut Scripted, stripe: u64) -> &mut Stripe {
+    alone.end.session.stripes.get_mut(StripeId(stripe)).unwrap()
+}
+
 /// The end of the last entry of a live stripe's ledger that stands for this.
 fn end_of(alone: &Scripted, stripe: u64, token: Token) -> u64 {
-    let ledger = alone.end.session.stripes.get(StripeId(stripe)).unwrap().ledger();
-    ledger.iter().filter(|entry| entry.token == token).last().expect("an entry").end
+    let ledger = live(alone, stripe).ledger().iter();
+    ledger.filter(|entry| entry.token == token).last().expect("an entry").end
+}
+
+/// A pair with so many stripes, and a flow that both sides know.
+fn opened(stripes: usize) -> (Pair, FlowId) {
+    let mut pair = Pair::new(Config { stripes, ..Config::default() });
+    let flow = pair.open();
+    pair.run();
+    (pair, flow)
+}
+
+/// A stripe is measured at so many bytes per second.
+fn measure(alone: &mut Scripted, stripe: u64, bytes: u64) {
+    let now = alone.now;
+    let rate = live_mut(alone, stripe).rate_mut();
+    let mark = rate.mark(Some(0), now);
+    let latest = Latest { at: now, mark, beyond: 1_000_000, queued: true };
+    rate.acknowledged(bytes, 0, Some(latest), now + Duration::from_secs(1));
 }
 
 fn ms(millis: u64) -> Duration {

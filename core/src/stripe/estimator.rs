@@ -240,6 +240,11 @@ mod tests {
         Some(Latest { at, mark, beyond: 0, queued })
     }
 
+    /// So many bytes in all are acknowledged at a time.
+    fn ack(rate: &mut RateEstimator, count: u64, mark: Mark, queued: bool, micros: u64) {
+        rate.acknowledged(count, 0, latest(mark.first_sent_at, mark, queued), at(micros));
+    }
+
     /// Keeps one chunk on its way at a time, each acknowledged after `micros`.
     fn steady(rate: &mut RateEstimator, chunks: u64, micros: u64, app_limited: bool) {
         let (mut now, mut sent) = (rate.delivered_at, rate.delivered);
@@ -305,7 +310,7 @@ mod tests {
         let mut rate = RateEstimator::new(at(0));
         rate.app_limited(CHUNK);
         let mark = rate.mark(Some(0), at(0));
-        rate.acknowledged(CHUNK, 0, latest(mark.first_sent_at, mark, true), at(20_000));
+        ack(&mut rate, CHUNK, mark, true, 20_000);
         assert_eq!(told(&rate), Some(500_000));
     }
 
@@ -315,7 +320,7 @@ mod tests {
         steady(&mut rate, 10, 10_000, false);
         let sent = rate.delivered;
         let mark = rate.mark(Some(sent), at(10_000_000));
-        rate.acknowledged(11 * CHUNK, 0, latest(mark.first_sent_at, mark, false), at(10_010_000));
+        ack(&mut rate, 11 * CHUNK, mark, false, 10_010_000);
         assert!(near(told(&rate), 1_000_000), "{rate:?}");
     }
 
@@ -323,22 +328,12 @@ mod tests {
     fn a_moment_and_a_few_bytes_tell_nothing() {
         let mut rate = RateEstimator::new(at(0));
         let mark = rate.mark(None, at(0));
-        rate.acknowledged(
-            1 << 30,
-            0,
-            latest(mark.first_sent_at, mark, false),
-            at(MIN_INTERVAL - 1),
-        );
+        ack(&mut rate, 1 << 30, mark, false, MIN_INTERVAL - 1);
         assert_eq!(told(&rate), None);
         let mut rate = RateEstimator::new(at(0));
         steady(&mut rate, 10, 10_000, false);
         let mark = rate.mark(None, rate.delivered_at);
-        rate.acknowledged(
-            10 * CHUNK + 100,
-            0,
-            latest(mark.first_sent_at, mark, true),
-            at(1_000_000),
-        );
+        ack(&mut rate, 10 * CHUNK + 100, mark, true, 1_000_000);
         assert!(near(told(&rate), 1_000_000), "{rate:?}");
     }
 
@@ -365,7 +360,7 @@ mod tests {
         ] {
             let mut rate = RateEstimator::new(at(0));
             let mark = rate.mark(None, at(0));
-            rate.acknowledged(bytes, 0, latest(mark.first_sent_at, mark, true), at(micros));
+            ack(&mut rate, bytes, mark, true, micros);
             assert_eq!(rate.estimate().is_some(), told, "{bytes} bytes in {micros} us");
         }
     }
@@ -387,20 +382,12 @@ mod tests {
         assert_eq!(rate.confirmed_at, at(0), "not busy yet");
         steady(&mut rate, 1, 10_000, false);
         let mark = Mark { app_limited: true, ..rate.mark(None, at(20_000)) };
-        rate.acknowledged(
-            rate.delivered + CHUNK - 1,
-            0,
-            latest(mark.first_sent_at, mark, false),
-            at(30_000),
-        );
+        let count = rate.delivered + CHUNK - 1;
+        ack(&mut rate, count, mark, false, 30_000);
         assert_eq!(rate.confirmed_at, at(20_000), "less says nothing");
         let mark = Mark { app_limited: true, ..rate.mark(None, at(30_000)) };
-        rate.acknowledged(
-            rate.delivered + CHUNK,
-            0,
-            latest(mark.first_sent_at, mark, false),
-            at(40_000),
-        );
+        let count = rate.delivered + CHUNK;
+        ack(&mut rate, count, mark, false, 40_000);
         assert_eq!((rate.confirmed_at, told(&rate)), (at(40_000), Some(1_000_000)));
     }
 

@@ -4,9 +4,11 @@ use super::endpoint::{Endpoint, Habits};
 use super::log::Keep;
 use super::{INSTANCE, SERVER, SESSION};
 use crate::config::{Config, INITIAL_FLOWS};
+use crate::error::EndReason;
 use crate::id::{FlowId, Role, StripeId};
 use crate::io::{Input, Output};
 use crate::session::Session;
+use crate::stats::Stats;
 use crate::time::Instant;
 use crate::wire::deframer::{Deframer, Item};
 use crate::wire::frame::Frame;
@@ -73,6 +75,16 @@ impl Scripted {
     pub fn with(mut self, stripes: u64) -> Self {
         (0..stripes).for_each(|stripe| self.up(stripe));
         self
+    }
+
+    /// The session's statistics.
+    pub fn stats(&self) -> Stats {
+        self.end.session.stats()
+    }
+
+    /// Why it has ended, if it has.
+    pub fn ended(&self) -> Option<EndReason> {
+        self.end.ended()
     }
 
     /// A stripe comes up.
@@ -173,7 +185,7 @@ impl Scripted {
 
     /// Its local side opens a flow, and hands over the first bytes.
     pub fn open(&mut self, data: &'static [u8]) -> FlowId {
-        let flow = FlowId::nth(self.end.session.role(), self.end.session.stats().flows as u64);
+        let flow = FlowId::nth(self.end.session.role(), self.stats().flows as u64);
         self.give(Input::FlowOpen { request: 0, opaque: Bytes::from_static(b"target") });
         if !data.is_empty() {
             self.give(Input::FlowData { flow, data: Bytes::from_static(data) });

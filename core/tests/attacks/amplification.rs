@@ -69,7 +69,7 @@ fn measure(
             (0..2).for_each(|stripe| victim.acknowledge(stripe));
             victim.bytes_heard = heard;
         }
-        assert_eq!(victim.end.ended(), None, "after {number}");
+        assert_eq!(victim.ended(), None, "after {number}");
     }
     (victim.bytes_said * 1000).div_ceil(victim.bytes_heard)
 }

@@ -40,7 +40,7 @@ fn the_first_of_overlapping_ranges_with_different_bytes_wins() {
         first.iter_mut().for_each(|slot| *slot = slot.or(Some(0xee)));
         let fin = Frame::Data { flow: FlowId(1), offset: SPAN - 9, fin: true };
         victim.hear_with(1, fin.clone(), &[0xdd; 9]);
-        assert_eq!(victim.end.ended(), None);
+        assert_eq!(victim.ended(), None);
         let expected: Vec<u8> = first.into_iter().flatten().collect();
         assert!(victim.end.log.flows()[&FlowId(1)].data == expected, "seed {seed}");
         let finished =
@@ -73,10 +73,10 @@ fn two_ends_and_bytes_beyond_an_end_are_violations_in_any_order() {
         let mut victim = Scripted::server(1);
         victim.hear(0, open(1, 0));
         victim.hear_with(0, first.clone(), payload);
-        assert_eq!(victim.end.ended(), None);
+        assert_eq!(victim.ended(), None);
         victim.hear_with(0, second.clone(), more);
         let expected = EndReason::Violation(Violation::FinalOffsetChanged);
-        assert_eq!(victim.end.ended(), Some(expected), "{first:?}, {second:?}");
+        assert_eq!(victim.ended(), Some(expected), "{first:?}, {second:?}");
     }
 }
 
@@ -94,7 +94,7 @@ fn waiting() -> Scripted {
 #[test]
 fn credit_that_goes_backwards_is_ignored() {
     let mut victim = waiting();
-    let sent = |victim: &Scripted| victim.end.session.stats().payload_sent;
+    let sent = |victim: &Scripted| victim.stats().payload_sent;
     let before = sent(&victim);
     let credit = |limit| Frame::Credit { flow: FlowId(0), limit };
     victim.hear(0, credit(1 << 20));
@@ -110,7 +110,7 @@ fn credit_that_goes_backwards_is_ignored() {
     }
     victim.give(Input::FlowData { flow: FlowId(0), data: vec![7; room as usize].into() });
     victim.acknowledge(0);
-    assert!(sent(&victim) > before && victim.end.ended().is_none());
+    assert!(sent(&victim) > before && victim.ended().is_none());
 }
 
 #[test]
@@ -133,10 +133,9 @@ fn credit_for_all_there_can_be_is_worth_no_more_memory_than_any() {
     while let room @ 1.. = victim.end.session.send_room(FlowId(0)) {
         victim.give(Input::FlowData { flow: FlowId(0), data: vec![7; room as usize].into() });
     }
-    let (held, limit) =
-        (victim.end.session.stats().held, victim.end.session.config().memory_limit / 2);
+    let (held, limit) = (victim.stats().held, victim.end.session.config().memory_limit / 2);
     assert!(held <= limit + (16 << 10), "{held} bytes held");
-    assert_eq!(victim.end.ended(), None);
+    assert_eq!(victim.ended(), None);
 }
 
 /// Of our ids none was opened: each frame for one is a violation. Of the peer's each may come
@@ -162,7 +161,7 @@ fn frames_for_unopened_flows_are_violations_or_wait_for_an_open() {
                 if matches!(frame, Frame::Data { .. }) { b"x" } else { b"" },
             );
             assert_eq!(
-                victim.end.ended(),
+                victim.ended(),
                 Some(EndReason::Violation(Violation::UnknownFlow)),
                 "{frame:?}"
             );
@@ -175,7 +174,7 @@ fn frames_for_unopened_flows_are_violations_or_wait_for_an_open() {
                 if matches!(frame, Frame::Data { .. }) { b"x" } else { b"" },
             );
             let expected = (number < 2).then_some(EndReason::Violation(Violation::UnknownFlow));
-            assert_eq!(victim.end.ended(), expected, "{frame:?}");
+            assert_eq!(victim.ended(), expected, "{frame:?}");
             if expected.is_none() {
                 let told = |told: &Output| matches!(told, Output::FlowIncoming { .. });
                 assert!(!victim.told.iter().any(told), "nothing is known of it yet");
@@ -194,7 +193,7 @@ fn frames_for_flows_that_have_ended_change_nothing() {
     victim.hear(0, reset(1, 5));
     victim.wait(std::time::Duration::from_millis(10));
     victim.acknowledge(0);
-    assert_eq!(victim.end.session.stats().flows, 0);
+    assert_eq!(victim.stats().flows, 0);
     victim.told.clear();
     let flow = FlowId(1);
     let late = [
@@ -208,8 +207,5 @@ fn frames_for_flows_that_have_ended_change_nothing() {
     for said in late.iter().cycle().take(60) {
         victim.hear_bytes(0, said.clone());
     }
-    assert_eq!(
-        (victim.end.ended(), victim.told.len(), victim.end.session.stats().flows),
-        (None, 0, 0)
-    );
+    assert_eq!((victim.ended(), victim.told.len(), victim.stats().flows), (None, 0, 0));
 }

@@ -81,19 +81,19 @@ fn victims() -> Vec<Scripted> {
 
 /// After any bytes, a session has ended with a reason, or goes on and answers.
 fn is_sound(mut victim: Scripted, what: &dyn std::fmt::Debug) -> Option<EndReason> {
-    match victim.end.ended() {
+    match victim.ended() {
         Some(EndReason::Violation(_) | EndReason::PeerClosed | EndReason::PeerComplained) => {}
         Some(EndReason::Shutdown) => {}
         Some(other) => panic!("{other:?} for {what:x?}"),
-        None if victim.end.session.stats().stripes.is_empty() => victim.up(7),
+        None if victim.stats().stripes.is_empty() => victim.up(7),
         None => {
-            let live = victim.end.session.stats().stripes[0].stripe.0;
+            let live = victim.stats().stripes[0].stripe.0;
             let before = victim.bytes_said;
             victim.hear(live, Frame::Ping { nonce: 77 });
             assert!(victim.bytes_said > before, "no answer after {what:x?}");
         }
     }
-    victim.end.ended()
+    victim.ended()
 }
 
 /// Every choice of numbers for so many fields.
@@ -149,8 +149,8 @@ fn every_length_is_taken_awaited_or_ends_the_session() {
                 let too_long = length > 131_072 || (length > 1024 && kind != 0x01 && kind != 0x07);
                 let violation = EndReason::Violation(Violation::FrameTooLong);
                 if too_long {
-                    assert_eq!(victim.end.ended(), Some(violation), "{said:x?}");
-                } else if let Some(end) = victim.end.ended() {
+                    assert_eq!(victim.ended(), Some(violation), "{said:x?}");
+                } else if let Some(end) = victim.ended() {
                     assert!(end != violation, "{said:x?}");
                 }
                 victim.end.session.check_invariants();
@@ -177,7 +177,7 @@ fn numbers_that_are_too_large_or_too_long_are_no_numbers() {
                 let mut victim = Scripted::server(2);
                 victim.hear_bytes(0, said.clone());
                 let expected = Some(EndReason::Violation(Violation::BadVarint));
-                assert_eq!(victim.end.ended(), expected, "{said:x?}");
+                assert_eq!(victim.ended(), expected, "{said:x?}");
             }
         }
     }
@@ -189,9 +189,9 @@ fn answer(said: &[u8]) -> Option<EndReason> {
     let mut victim = Scripted::server(1);
     victim.give(Input::FlowOpen { request: 0, opaque: Bytes::new() });
     victim.hear_with(0, open(1, 1000), b"abc");
-    assert_eq!(victim.end.ended(), None);
+    assert_eq!(victim.ended(), None);
     victim.hear_bytes(0, said.to_vec());
-    victim.end.ended()
+    victim.ended()
 }
 
 #[test]
@@ -269,7 +269,7 @@ fn unknown_frames_are_skipped_when_even_and_end_the_session_when_odd() {
     victim.hear_bytes(0, long[70_000..].to_vec());
     let before = victim.bytes_said;
     victim.hear(0, Frame::Ping { nonce: 1 });
-    assert!(victim.end.ended().is_none() && victim.bytes_said > before);
+    assert!(victim.ended().is_none() && victim.bytes_said > before);
 }
 
 #[test]
@@ -279,9 +279,9 @@ fn more_than_max_flows_are_never_open_at_once() {
     for index in 0..16_384 {
         victim.hear(0, open(2 * index + 1, 0));
     }
-    assert_eq!((victim.end.ended(), victim.end.session.stats().flows), (None, 16_384));
+    assert_eq!((victim.ended(), victim.stats().flows), (None, 16_384));
     victim.hear(0, open(2 * 16_384 + 1, 0));
-    assert_eq!(victim.end.ended(), Some(EndReason::Violation(Violation::FlowNotGranted)));
+    assert_eq!(victim.ended(), Some(EndReason::Violation(Violation::FlowNotGranted)));
 }
 
 #[test]
@@ -295,10 +295,10 @@ fn no_more_early_flows_than_granted_exist_before_the_first_grant() {
         victim.habits.checks = index % 1000 == 0;
         victim.hear_with(0, data(2 * index + 1, 0), b"x");
     }
-    assert_eq!(victim.end.ended(), None);
-    assert_eq!(victim.end.session.stats().flows as u64, victim.granted);
+    assert_eq!(victim.ended(), None);
+    assert_eq!(victim.stats().flows as u64, victim.granted);
     victim.hear_with(0, data(2 * victim.granted + 1, 0), b"x");
-    assert_eq!(victim.end.ended(), Some(EndReason::Violation(Violation::FlowNotGranted)));
+    assert_eq!(victim.ended(), Some(EndReason::Violation(Violation::FlowNotGranted)));
 }
 
 #[test]

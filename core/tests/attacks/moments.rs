@@ -55,20 +55,16 @@ fn a_clock_that_jumps_ahead_ends_no_session_that_has_a_stripe() {
             victim.give(Input::Tick);
             let lost = !has_stripe && jump >= victim.end.session.config().resume_limit;
             let expected = lost.then_some(EndReason::NoStripe);
-            assert_eq!(victim.end.ended(), expected, "{what}, {jump:?}");
+            assert_eq!(victim.ended(), expected, "{what}, {jump:?}");
             if has_stripe {
                 assert_eq!(
-                    victim.end.session.stats().stripes.len(),
+                    victim.stats().stripes.len(),
                     2,
                     "{what}: no stripe is blamed for {jump:?}"
                 );
                 (0..2).for_each(|stripe| victim.acknowledge(stripe));
                 victim.wait(Duration::from_secs(3));
-                assert_eq!(
-                    victim.end.session.stats().stripes.len(),
-                    2,
-                    "{what}: {jump:?} and three seconds"
-                );
+                assert_eq!(victim.stats().stripes.len(), 2, "{what}: {jump:?} and three seconds");
             }
         }
     }
@@ -90,8 +86,8 @@ fn a_clock_that_jumps_back_stands_still_until_it_is_there_again() {
             jumped.wait(HOUR);
             steady.wait(HOUR);
             assert_eq!(
-                (jumped.end.ended(), jumped.bytes_said),
-                (steady.end.ended(), steady.bytes_said),
+                (jumped.ended(), jumped.bytes_said),
+                (steady.ended(), steady.bytes_said),
                 "{what}"
             );
         }
@@ -108,13 +104,13 @@ fn a_clock_that_jumps_to_and_fro_fills_no_allowance_twice() {
     let mut victim = Scripted::new(SERVER, config).with(2);
     let late = victim.now + HOUR;
     let mut heard = 0;
-    while victim.end.ended().is_none() {
+    while victim.ended().is_none() {
         victim.now = if heard % 2 == 0 { late } else { Instant::ZERO };
         victim.hear(0, Frame::Ping { nonce: 1 });
         heard += 1;
         assert!(heard < 40_000, "an hour fills the allowance up once");
     }
-    assert_eq!(victim.end.ended(), Some(EndReason::Violation(Violation::Flood)));
+    assert_eq!(victim.ended(), Some(EndReason::Violation(Violation::Flood)));
     assert!(heard > 20_000);
 }
 
@@ -134,18 +130,18 @@ fn stripes_that_end_after_their_hello_cost_a_few_bytes_each() {
                 victim.hear(0, Frame::StripeGone { stripe: StripeId(stripe), received: 0 });
                 victim.acknowledge(0);
             }
-            assert_eq!(victim.end.ended(), None, "{stripe} stripes");
+            assert_eq!(victim.ended(), None, "{stripe} stripes");
         }
         let each = (victim.bytes_said - before) / 512;
         println!("{each} bytes said for each, a HELLO of {most} at most, settled: {settled}");
         assert!(each <= 80, "{each} bytes for each");
         assert!(most <= if settled { 64 } else { 16 << 10 }, "a HELLO of {most} bytes");
-        assert_eq!(victim.end.session.stats().flows, 1);
+        assert_eq!(victim.stats().flows, 1);
         victim.up(600);
         victim.down(600);
         // Beyond 512 that are not settled nobody is asked for more; it may be the route's fault, so
         // nobody is blamed.
-        assert_eq!(victim.end.ended(), (!settled).then_some(EndReason::NoStripe));
+        assert_eq!(victim.ended(), (!settled).then_some(EndReason::NoStripe));
     }
 }
 
@@ -154,18 +150,9 @@ fn more_than_512_stripes_that_the_peer_says_are_gone_are_a_violation() {
     let mut victim = Scripted::server(1);
     let gone = |stripe| Frame::StripeGone { stripe: StripeId(stripe), received: 0 };
     (1..=512).for_each(|stripe| victim.hear(0, gone(stripe)));
-    assert_eq!(victim.end.ended(), None);
+    assert_eq!(victim.ended(), None);
     victim.hear(0, gone(513));
-    assert_eq!(victim.end.ended(), Some(EndReason::Violation(Violation::TooManyGoneStripes)));
-}
-
-#[test]
-fn no_more_than_64_stripes_may_join_and_none_twice() {
-    let mut victim = Scripted::server(64);
-    assert_eq!(victim.end.session.may_join(StripeId(64)), Err(striper_core::Refusal::TooMany));
-    victim.down(3);
-    assert_eq!(victim.end.session.may_join(StripeId(3)), Err(striper_core::Refusal::StripeUsed));
-    assert_eq!(victim.end.session.may_join(StripeId(64)), Ok(()));
+    assert_eq!(victim.ended(), Some(EndReason::Violation(Violation::TooManyGoneStripes)));
 }
 
 #[test]
@@ -181,5 +168,5 @@ fn a_last_stripe_that_ends_at_once_leaves_the_flows_to_the_next() {
     victim.up(50);
     victim.acknowledge(50);
     victim.hear(50, Frame::Accept { flow: FlowId(1) });
-    assert_eq!((victim.end.ended(), victim.end.session.stats().held), (None, 0));
+    assert_eq!((victim.ended(), victim.stats().held), (None, 0));
 }

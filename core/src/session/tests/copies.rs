@@ -4,17 +4,9 @@
 use super::*;
 use crate::SchedulerKind;
 use crate::scheduler::reinject;
-use crate::stripe::estimator::Latest;
 use crate::stripe::window::Ack;
 use crate::timers::Timer;
 use crate::wire::deframer::Item;
-
-fn rate(alone: &mut Scripted, stripe: u64, bytes: u64) {
-    let rate = alone.end.session.stripes.get_mut(StripeId(stripe)).unwrap().rate_mut();
-    let mark = rate.mark(Some(0), alone.now);
-    let latest = Latest { at: alone.now, mark, beyond: 1_000_000, queued: true };
-    rate.acknowledged(bytes, 0, Some(latest), alone.now + Duration::from_secs(1));
-}
 
 /// 60,000 bytes of a flow lie on stripe 0, which is known to be slow, and the others come up and
 /// are fast. Returns the bytes that go on them as copies, and how often the end of the direction is
@@ -30,14 +22,14 @@ fn copied(kind: SchedulerKind, others: u64, spent: bool, finish: bool) -> (u64, 
     if finish {
         alone.give(Input::FlowFinish { flow });
     }
-    rate(&mut alone, 0, 200_000);
+    measure(&mut alone, 0, 200_000);
     alone.end.session.copies.set_copied(reinject::budget(60_000));
     alone.said.clear();
     (1..=others).for_each(|stripe| alone.up(stripe));
     alone.wait(ms(40));
     for stripe in 1..=others {
         alone.acknowledge(stripe);
-        rate(&mut alone, stripe, 10_000_000);
+        measure(&mut alone, stripe, 10_000_000);
     }
     if !spent {
         alone.end.session.copies.set_copied(0);
@@ -60,7 +52,7 @@ fn data_far_behind_is_copied_to_faster_stripes_and_counted() {
         let (copied, fins, alone) = copied(SchedulerKind::Earliest, others, false, false);
         assert!((30_000..45_000).contains(&copied), "{copied} bytes on {others} others");
         assert_eq!(alone.end.session.copies.copied(), copied);
-        assert_eq!(alone.end.session.stats().payload_resent, copied);
+        assert_eq!(alone.stats().payload_resent, copied);
         assert_eq!(fins, 0);
     }
 }
@@ -82,7 +74,7 @@ fn nothing_is_copied_where_that_does_not_pay() {
 fn unanswered(kind: SchedulerKind, stripes: u64) -> (Scripted, Option<Instant>) {
     let config = Config { stripes: 0, scheduler: kind, ..Config::default() };
     let mut alone = alone(Role::Client, stripes, config);
-    (0..stripes).for_each(|stripe| rate(&mut alone, stripe, 1_000_000));
+    (0..stripes).for_each(|stripe| measure(&mut alone, stripe, 1_000_000));
     alone.answers = false;
     let flow = alone.open(b"");
     (0..stripes).for_each(|stripe| alone.acknowledge(stripe));
@@ -104,7 +96,7 @@ fn pieces(alone: &mut Scripted) -> Vec<(u64, u64)> {
 fn late_data_is_copied_once_even_if_nothing_else_happens() {
     let (mut alone, wake) = unanswered(SchedulerKind::Earliest, 2);
     let [(carrier, 0)] = pieces(&mut alone)[..] else { panic!("one piece") };
-    let late = alone.end.session.stripes.get(StripeId(carrier)).unwrap().late_at();
+    let late = live(&alone, carrier).late_at();
     let wake = wake.expect("a time to wake");
     let late = late.expect("it waits for an acknowledgement");
     assert!(wake <= late);
@@ -115,10 +107,7 @@ fn late_data_is_copied_once_even_if_nothing_else_happens() {
     assert_eq!(pieces(&mut alone), [(1 - carrier, 0)]);
     alone.wait(ms(5));
     assert_eq!((pieces(&mut alone), alone.end.session.copies.copied()), (vec![], 2_000));
-    assert!(
-        !alone.end.session.stats().stripes[carrier as usize].doubted,
-        "and not because of doubt"
-    );
+    assert!(!alone.stats().stripes[carrier as usize].doubted, "and not because of doubt");
 }
 
 /// Two stripes are 40 ms away, with data waiting for room on them. So many acknowledgements of the
@@ -131,13 +120,13 @@ fn beside_other_data(overdue: u64, expected: bool) -> Vec<(u64, u64)> {
     alone.wait(ms(40));
     for stripe in 0..2 {
         alone.acknowledge(stripe);
-        rate(&mut alone, stripe, 1_000_000);
+        measure(&mut alone, stripe, 1_000_000);
     }
     alone.habits.writes = false;
     alone.open(&[7; 200_000]);
     let before = pieces(&mut alone);
     alone.wait(ms(1));
-    let (now, stripe) = (alone.now, alone.end.session.stripes.get_mut(StripeId(0)).unwrap());
+    let (now, stripe) = (alone.now, live_mut(&mut alone, 0));
     let sent = stripe.sent();
     // 2,000 bytes in 100 ms each.
     for count in 1..=overdue {
@@ -149,7 +138,7 @@ fn beside_other_data(overdue: u64, expected: bool) -> Vec<(u64, u64)> {
             .iter_mut()
             .for_each(|entry| entry.expected = now + Duration::from_secs(9));
     }
-    let total = alone.end.session.stripes.get(StripeId(1)).unwrap().sent();
+    let total = live(&alone, 1).sent();
     alone.give(Input::StripeWritten { stripe: StripeId(1), total });
     let after = pieces(&mut alone);
     assert!(
@@ -177,9 +166,9 @@ fn looks(pieces: u64) -> u64 {
     alone.up(1);
     alone.wait(ms(40));
     alone.acknowledge(1);
-    rate(&mut alone, 0, 1_000_000);
-    rate(&mut alone, 1, 10_000_000);
-    let (now, stripe) = (alone.now, alone.end.session.stripes.get_mut(StripeId(0)).unwrap());
+    measure(&mut alone, 0, 1_000_000);
+    measure(&mut alone, 1, 10_000_000);
+    let (now, stripe) = (alone.now, live_mut(&mut alone, 0));
     for count in 1..=2 {
         stripe.rate_mut().acknowledged(1_000_000 + 2_000 * count, 100_000, None, now);
     }
@@ -189,10 +178,7 @@ fn looks(pieces: u64) -> u64 {
         alone.wait(ms(1));
         alone.hear(1, Frame::Ack { counts: vec![(StripeId(0), end)] });
     }
-    assert!(
-        alone.end.session.stats().held == 0
-            && alone.end.session.stats().payload_resent >= pieces / 2
-    );
+    assert!(alone.stats().held == 0 && alone.stats().payload_resent >= pieces / 2);
     alone.end.session.stripes.iter().map(|stripe| stripe.ledger().looks).sum()
 }
 
@@ -224,8 +210,7 @@ fn a_stripe_without_a_round_trip_waits_for_it_unless_all_are_as_new() {
         }
         alone.open(&[7; 200_000]);
         // The OPEN takes the room on one, what is to follow it goes on the other.
-        let sent =
-            |alone: &Scripted, id: u64| alone.end.session.stripes.get(StripeId(id)).unwrap().sent();
+        let sent = |alone: &Scripted, id: u64| live(&alone, id).sent();
         let waits = sent(&alone, 0) < 1_000 && sent(&alone, 1) < 1_000;
         assert_eq!(waits, known);
         alone.acknowledge(0);
@@ -245,17 +230,17 @@ fn a_sparse_flow_goes_one_piece_beyond_a_full_window() {
     let mut alone = client(1);
     alone.answers = false;
     let (sparse, busy) = (alone.open(b""), alone.open(b""));
-    rate(&mut alone, 0, 1_000_000);
-    let stripe = alone.end.session.stripes.get_mut(StripeId(0)).unwrap();
+    measure(&mut alone, 0, 1_000_000);
+    let now = alone.now;
+    let stripe = live_mut(&mut alone, 0);
     let rate = Some(crate::Rate::bytes(1_000_000));
     let ack = Ack { delivered: 0, before: 0, sent: 1, rate, took: 0, shortest: 0, chunk: 0 };
-    stripe.window_mut().acknowledged(&ack, alone.now);
+    stripe.window_mut().acknowledged(&ack, now);
     let (window, piece) = (stripe.window_mut().bytes(Some(0)), stripe.chunk() as u64);
     let credit = Frame::Credit { flow: busy, limit: 1 << 20 };
     alone.hear(0, credit);
     alone.give(Input::FlowData { flow: busy, data: Bytes::from_static(&[7; 200_000]) });
-    let in_flight =
-        |alone: &Scripted| alone.end.session.stripes.get(StripeId(0)).unwrap().in_flight();
+    let in_flight = |alone: &Scripted| live(&alone, 0).in_flight();
     let full = in_flight(&alone);
     assert!(full.abs_diff(window) <= piece / 2 + 12, "{full} of {window}");
     alone.said.clear();

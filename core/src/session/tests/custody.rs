@@ -63,7 +63,7 @@ fn a_reset_that_a_copy_has_brought_is_not_said_again() {
     assert_eq!(stripes_of(&alone.frames(), is_reset), [1], "its stripe is in doubt");
     let count = end_of(&alone, 1, Token::Control(Intent::Reset(FLOW)));
     alone.hear(1, Frame::Ack { counts: vec![(StripeId(1), count)] });
-    assert_eq!(alone.end.session.stats().flows, 1, "its data is still on its way");
+    assert_eq!(alone.stats().flows, 1, "its data is still on its way");
     alone.give(down(0));
     assert_eq!(stripes_of(&alone.frames(), is_reset), []);
 }
@@ -104,8 +104,6 @@ fn acknowledgements_lost_with_their_stripe_are_said_again() {
         alone.answers = false;
         alone.wait(ms(5));
         let brought = alone
-            .end
-            .session
             .stats()
             .stripes
             .iter()
@@ -130,16 +128,16 @@ fn of_a_frame_that_has_arrived_in_part_only_the_rest_is_sent_again() {
     let mut alone = client(1);
     alone.answers = false;
     alone.open(&[7; 8_000]);
-    let end = alone.end.session.stripes.get(StripeId(0)).unwrap().sent();
+    let end = live(&alone, 0).sent();
     alone.hear(0, Frame::Ack { counts: vec![(StripeId(0), end - 3_000)] });
-    assert_eq!(alone.end.session.stats().held, 3_000, "what has arrived is let go");
+    assert_eq!(alone.stats().held, 3_000, "what has arrived is let go");
     alone.up(1);
     alone.said.clear();
     alone.give(down(0));
     let data =
         Item::Data { flow: FLOW, offset: 5_000, data: Bytes::from_static(&[7; 3_000]), fin: false };
     assert!(alone.said.contains(&(StripeId(1), data)), "{:?}", alone.said);
-    assert_eq!(alone.end.session.stats().payload_resent, 3_000);
+    assert_eq!(alone.stats().payload_resent, 3_000);
 }
 
 #[test]
@@ -160,9 +158,8 @@ fn a_pong_answers_the_ping_that_it_names() {
     alone.answers = false;
     alone.open(b"");
     alone.wait(ms(1_000));
-    let doubted = |alone: &Scripted| alone.end.session.stats().stripes[0].doubted;
-    let (nonce, _) =
-        alone.end.session.stripes.get(StripeId(0)).unwrap().probes().ping().expect("overdue");
+    let doubted = |alone: &Scripted| alone.stats().stripes[0].doubted;
+    let (nonce, _) = live(&alone, 0).probes().ping().expect("overdue");
     alone.hear(0, Frame::Pong { nonce: nonce + 1 });
     assert!(doubted(&alone));
     alone.hear(0, Frame::Pong { nonce });
@@ -305,7 +302,7 @@ fn an_acknowledgement_of_part_of_a_past_stripe_lets_go_of_that_part_alone() {
     alone.give(down(2));
     alone.give(down(0));
     alone.hear(1, Frame::Ack { counts: vec![(StripeId(0), 5)] });
-    assert_eq!(alone.end.session.stats().held, 8_000);
+    assert_eq!(alone.stats().held, 8_000);
 }
 
 #[test]
@@ -322,7 +319,7 @@ fn a_reset_that_no_stripe_takes_yet_outlives_the_arrival_of_its_open() {
     let count = end_of(&alone, 0, Token::Control(Intent::Open(FLOW)));
     alone.hear(0, Frame::Ack { counts: vec![(StripeId(0), count)] });
     alone.habits.writes = true;
-    let total = alone.end.session.stripes.get(StripeId(0)).unwrap().sent();
+    let total = live(&alone, 0).sent();
     alone.give(Input::StripeWritten { stripe: StripeId(0), total });
     the_one(&alone.frames(), |frame| matches!(frame, Frame::Reset { .. }));
 }
@@ -345,7 +342,7 @@ fn a_silent_stripe_beside_a_heard_one_carries_no_acknowledgements() {
         alone.wait(ms(1));
         assert_eq!(acknowledge(&mut alone), 0, "nobody has said anything for as long");
         alone.hear(1, Frame::Ping { nonce: 1 });
-        let stripe = alone.end.session.stripes.get_mut(StripeId(1)).unwrap();
+        let stripe = live_mut(&mut alone, 1);
         stripe.doubt();
         stripe.resent();
         assert_eq!(acknowledge(&mut alone), 0, "no other may");

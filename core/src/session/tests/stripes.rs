@@ -5,10 +5,8 @@ use super::*;
 
 #[test]
 fn dead_stripe_returns_custody_and_nothing_is_lost() {
-    let mut pair = Pair::new(Config { stripes: 2, ..Config::default() });
+    let (mut pair, flow) = opened(2);
     let data = pattern(400_000);
-    let flow = pair.open();
-    pair.run();
     pair.hold(StripeId(0), true);
     let mut sent = pair.send(0, flow, &data);
     pair.kill(StripeId(0));
@@ -27,10 +25,8 @@ fn dead_stripe_returns_custody_and_nothing_is_lost() {
 
 #[test]
 fn all_stripes_dead_and_one_back_resends_exactly_the_missing_bytes() {
-    let mut pair = Pair::new(Config { stripes: 1, ..Config::default() });
+    let (mut pair, flow) = opened(1);
     let data = pattern(100_000);
-    let flow = pair.open();
-    pair.run();
     // The data arrives, but its acknowledgement is lost with the stripe.
     pair.wires.get_mut(&StripeId(0)).unwrap()[1].held = true;
     pair.send_all(0, flow, &data);
@@ -49,9 +45,7 @@ fn all_stripes_dead_and_one_back_resends_exactly_the_missing_bytes() {
 
 #[test]
 fn no_stripe_for_the_resume_limit_resets_flows_and_never_finishes_them() {
-    let mut pair = Pair::new(Config { stripes: 1, ..Config::default() });
-    let flow = pair.open();
-    pair.run();
+    let (mut pair, flow) = opened(1);
     pair.kill(StripeId(0));
     pair.run_until(pair.now + Duration::from_secs(61));
     for side in 0..2 {
@@ -63,10 +57,8 @@ fn no_stripe_for_the_resume_limit_resets_flows_and_never_finishes_them() {
 
 #[test]
 fn a_silent_stripe_is_doubted_relieved_and_given_up() {
-    let mut pair = Pair::new(Config { stripes: 2, ..Config::default() });
+    let (mut pair, flow) = opened(2);
     let data = pattern(200_000);
-    let flow = pair.open();
-    pair.run();
     pair.hold(StripeId(0), true);
     pair.send_all(0, flow, &data);
     pair.run_until(pair.now + Duration::from_secs(1));
@@ -133,9 +125,7 @@ fn a_stripe_whose_hello_ends_the_session_is_closed_too() {
 #[test]
 fn a_process_that_stood_still_blames_no_stripe_for_it() {
     // Cut in such a way that the first bytes to be heard afterwards are those of one stripe alone.
-    let mut pair = Pair::new(Config { stripes: 2, ..Config::default() });
-    let flow = pair.open();
-    pair.run();
+    let (mut pair, flow) = opened(2);
     pair.wires.values_mut().for_each(|wires| wires[1].held = true);
     pair.send(0, flow, &pattern(100_000));
     pair.deliver();
@@ -157,9 +147,7 @@ fn a_process_that_stood_still_blames_no_stripe_for_it() {
 
 #[test]
 fn an_answer_behind_bytes_that_keep_coming_is_waited_for_but_not_for_ever() {
-    let mut pair = Pair::new(Config { stripes: 1, ..Config::default() });
-    let flow = pair.open();
-    pair.run();
+    let (mut pair, flow) = opened(1);
     pair.hold(StripeId(0), true);
     pair.send(0, flow, &pattern(1_000));
     let began = pair.now;
