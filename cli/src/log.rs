@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_human_line_has_time_level_and_text_and_colour_surrounds_the_level_alone() {
+    fn a_human_line_has_time_level_and_text_and_only_the_level_has_colour() {
         let line = |level, colour| human_line(Some(noon()), level, "mind", colour);
         assert_eq!(line(Level::Warn, false), "2026-10-22T12:00:00Z warn  mind\n");
         let coloured = "2026-10-22T12:00:00Z \x1b[31merror\x1b[0m mind\n";

@@ -9,23 +9,21 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// Where `striper-cli` is, of the same profile as the running program and up to date.
+/// The path of `striper-cli`, of the same profile as the running program and up to date.
 ///
 /// `cargo test --workspace` builds it before any test begins, for the tests of its own package. A
-/// run of a single test does not, so cargo is asked once a process. It builds only what has
-/// changed.
+/// run of a single test does not, so each process calls cargo once.
 pub fn path() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| env::var_os("STRIPER_CLI").map_or_else(build, PathBuf::from))
 }
 
-/// Runs `striper-cli` to its end, with these environment variables and none of the surroundings'
-/// own.
+/// Runs `striper-cli` to its end, with only these of its environment variables.
 pub fn run(args: &[&str], variables: &[(&str, &str)]) -> Finished {
     Finished::of(striper(args).envs(variables.iter().copied()))
 }
 
-/// `striper-cli`, not influenced by the environment.
+/// `striper-cli` without its environment variables.
 pub(crate) fn striper(args: &[&str]) -> Command {
     let mut command = Command::new(path());
     for (name, _) in env::vars_os() {
@@ -37,10 +35,10 @@ pub(crate) fn striper(args: &[&str]) -> Command {
     command
 }
 
-/// Cargo takes less to find that nothing has changed.
+/// Cargo takes less time to find that nothing has changed.
 const AT_ONCE: Duration = Duration::from_secs(2);
 
-/// A build from scratch takes less on any machine that can run the tests.
+/// A build from scratch takes less time on any machine that can run the tests.
 const SLOW_BUILD: Duration = Duration::from_secs(30 * 60);
 
 fn build() -> PathBuf {
@@ -72,9 +70,8 @@ fn build() -> PathBuf {
     folder.join("striper-cli")
 }
 
-/// Cargo with the environment of the cargo that runs this program. The outer one has added
-/// variables that describe a package. ring's build script asks to run again if they change, and
-/// then ring and all that needs it is compiled anew: here, and once more by the next outer cargo.
+/// Cargo without the variables of the outer cargo that describe a package. `ring` is built again
+/// whenever these change: here, and once more by the next outer cargo.
 pub fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
     for (name, _) in env::vars_os() {

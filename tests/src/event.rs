@@ -5,8 +5,7 @@ use std::fmt;
 use std::iter::Peekable;
 use std::str::Chars;
 
-/// A log line: an object whose values are texts and numbers. What is no such object has the event
-/// `raw`.
+/// A log line: an object whose values are texts and numbers. Any other line has the event `raw`.
 #[derive(Clone, Debug)]
 pub struct Event {
     fields: BTreeMap<String, String>,
@@ -26,12 +25,12 @@ impl Event {
         self.text("event")
     }
 
-    /// Whether it is of this kind.
+    /// Whether its name is this one.
     pub fn is(&self, name: &str) -> bool {
         self.name() == name
     }
 
-    /// Whether the program should never have said this, unless it gave up.
+    /// Whether it is a panic or a failure of the program.
     pub fn is_error(&self) -> bool {
         self.is("raw") || self.text("level") == "error"
     }
@@ -110,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_an_error() {
+    fn a_line_that_is_no_object_is_an_error() {
         for line in ["", "thread 'main' panicked", "{", r#"{"a":1"#, r#"{"a"}"#, r#"{"a":"b"c}"#] {
             assert!(Event::read(line).is_error(), "{line}");
         }

@@ -1,4 +1,4 @@
-//! The server that a pair connects to, played by the test.
+//! The target of a pair, played by the test.
 
 use crate::{LIMIT, socket};
 use socket2::{Domain, SockRef, Socket, Type};
@@ -37,9 +37,9 @@ impl Origin {
     }
 }
 
-/// A port on which nobody listens and that nobody gets by chance: connecting to it is refused.
+/// A reserved port without a listener: a connection to it is refused.
 ///
-/// A program that is told this port and sets SO_REUSEADDR, as servers do, can listen on it.
+/// A program that sets SO_REUSEADDR, as servers do, can listen on it.
 pub struct Vacant {
     socket: Socket,
 }
@@ -60,12 +60,12 @@ impl Vacant {
         Vacant { socket }
     }
 
-    /// Which port.
+    /// The port.
     pub fn addr(&self) -> SocketAddr {
         self.socket.local_addr().expect("a bound socket").as_socket().expect("a TCP socket")
     }
 
-    /// From now on the test listens there.
+    /// Listens there.
     pub fn listen(self) -> Origin {
         self.socket.listen(1024).expect("a bound socket");
         let listener = TcpListener::from(self.socket);

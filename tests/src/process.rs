@@ -9,7 +9,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
 
-/// A running child process, killed when this goes.
+/// A running child process, killed when this is dropped.
 pub struct Process {
     child: Child,
     /// Readable once it has ended.
@@ -46,7 +46,7 @@ impl Process {
         let _ = self.child.wait();
     }
 
-    /// Waits for its end; none if it does not end within the limit.
+    /// Waits for its end; `None` if it does not end within the limit.
     pub fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
         let limit = Timespec::try_from(limit).expect("a reasonable time");
         let ended = poll(&mut [PollFd::new(&self.end, PollFlags::IN)], Some(&limit)).expect("poll");
@@ -64,14 +64,14 @@ fn pid(child: &Child) -> Pid {
     Pid::from_raw(child.id().cast_signed()).expect("a child's number")
 }
 
-/// What a program that has ended left behind.
+/// The result of a program that has ended.
 #[derive(Debug)]
 pub struct Finished {
-    /// Its exit code; none if a signal ended it.
+    /// Its exit code, unless a signal ended it.
     pub code: Option<i32>,
-    /// What it wrote to standard output.
+    /// Its standard output.
     pub stdout: String,
-    /// What it wrote to standard error.
+    /// Its standard error.
     pub stderr: String,
 }
 
@@ -90,7 +90,7 @@ impl Finished {
         Finished { code: status.code(), stdout, stderr }
     }
 
-    /// Panics unless it went well; returns what it wrote to standard output.
+    /// Panics unless it went well; returns its standard output.
     pub fn success(self) -> String {
         assert_eq!(self.code, Some(0), "{}\n{}", self.stdout, self.stderr);
         self.stdout

@@ -10,8 +10,7 @@ use std::process::Command;
 pub struct Program(PathBuf);
 
 impl Program {
-    /// Looks these up, also where only an administrator's shell would look. If one is missing, says
-    /// so and finds none.
+    /// Looks these up, also in the folders of an administrator. If one is missing, skips the test.
     pub fn find<const N: usize>(names: [&str; N]) -> Option<[Program; N]> {
         let found = names.map(|name| (name, Self::look_up(name)));
         if let Some((name, _)) = found.iter().find(|(_, path)| path.is_none()) {
@@ -30,7 +29,7 @@ impl Program {
             .find(|path| path.is_file())
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.0
     }
@@ -40,7 +39,7 @@ impl Program {
         Command::new(&self.0)
     }
 
-    /// Runs it to its good end, and returns what it wrote to standard output.
+    /// Runs it, which must go well, and returns its standard output.
     pub fn run<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> String {
         Finished::of(self.command().args(args)).success()
     }

@@ -116,7 +116,7 @@ impl Proxy {
         self.wait_for_any(name, |event| event.is(name))
     }
 
-    /// Waits for an event; earlier ones count too. `what` is said if none comes.
+    /// Waits for an event; earlier ones count too. `what` names it if none comes.
     pub fn wait_for_any(&self, what: &str, found: impl Fn(&Event) -> bool) -> Event {
         self.wait_for_some(what, 1, found).swap_remove(0)
     }
@@ -178,7 +178,7 @@ impl Proxy {
         self.process.kill();
     }
 
-    /// Its exit code, once it has ended and its log is complete.
+    /// Waits for its end and for the rest of its log, and returns its exit code.
     pub fn exit_code(&mut self) -> Option<i32> {
         let status = self.process.wait(LIMIT);
         let status = status.unwrap_or_else(|| panic!("{} does not end", self.args));

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-/// The most that is under way in each direction of a connection, besides what the sockets hold.
+/// The most bytes that it holds in each direction of a connection, besides the sockets.
 const BUFFER: usize = 64 << 10;
 
 /// A relay of TCP connections. Each is a stripe for the proxies at its ends.
@@ -24,7 +24,7 @@ struct Shared {
 
 struct State {
     target: Option<SocketAddr>,
-    /// Nothing passes any more, on new connections neither.
+    /// Nothing passes, not even on new connections.
     silent: bool,
     over: bool,
     accepted: usize,
@@ -51,7 +51,7 @@ impl Default for Route {
 }
 
 impl Route {
-    /// A route that leads nowhere yet: connections are reset.
+    /// A route without a target yet: connections are reset.
     pub fn new() -> Route {
         let listener =
             TcpListener::bind((IpAddr::V4(Ipv4Addr::LOCALHOST), 0)).expect("a free port");
@@ -66,22 +66,22 @@ impl Route {
         Route { addr, shared }
     }
 
-    /// Where it begins.
+    /// The address to connect to.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Where new connections lead from now on.
+    /// Sets the target of new connections.
     pub fn lead_to(&self, target: SocketAddr) {
         self.shared.state().target = Some(target);
     }
 
-    /// How many connections there have been.
+    /// The number of connections so far.
     pub fn accepted(&self) -> usize {
         self.shared.state().accepted
     }
 
-    /// Breaks the oldest connection that is left, with an RST at both ends.
+    /// Breaks the oldest open connection, with an RST at both ends.
     pub fn reset_one(&self) {
         let link = self.shared.state().links.first().expect("a connection").clone();
         self.shared.reset(&[link]);
@@ -93,21 +93,21 @@ impl Route {
         self.shared.reset(&links);
     }
 
-    /// Passes nothing any more on the oldest connection that passed something, and does not say so.
+    /// Silences the oldest connection that is not silent: nothing passes, and no end notices.
     pub fn silence_one(&self) {
         let state = self.shared.state();
         let link = state.links.iter().find(|link| link.fate() == Fate::Passes);
         link.expect("a connection").meet(Fate::Silent);
     }
 
-    /// Passes nothing any more on any connection, not on new ones either, and does not say so.
+    /// Silences all connections, also new ones.
     pub fn silence(&self) {
         let mut state = self.shared.state();
         state.silent = true;
         state.links.iter().for_each(|link| link.meet(Fate::Silent));
     }
 
-    /// Passes everything again, also what came meanwhile.
+    /// Ends all silences; earlier bytes pass too.
     pub fn heal(&self) {
         let mut state = self.shared.state();
         state.silent = false;
@@ -122,7 +122,7 @@ impl Drop for Route {
             state.over = true;
             state.links.iter().for_each(|link| link.meet(Fate::Reset));
         }
-        // Lets the accepting thread see it.
+        // Wakes the accepting thread.
         let _ = TcpStream::connect(self.addr);
     }
 }
@@ -132,7 +132,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Breaks these connections, and returns when they are gone.
+    /// Breaks these connections, and waits until they are gone.
     fn reset(&self, links: &[Arc<Link>]) {
         links.iter().for_each(|link| link.meet(Fate::Reset));
         let are_there = |state: &mut State| {
@@ -190,7 +190,7 @@ impl Link {
         if *own != Fate::Reset {
             *own = fate;
         }
-        // If it is full, it will wake the thread as well.
+        // A full socket wakes the thread as well.
         let _ = (&self.wake).write(&[0]);
     }
 
@@ -212,7 +212,7 @@ impl Link {
                     if fds[..2].iter().any(|fd| fd.revents().contains(PollFlags::ERR)) {
                         return Err(ErrorKind::ConnectionReset.into());
                     }
-                    // It may have changed meanwhile, and does not change while something passes.
+                    // It may have changed during the poll. The lock keeps it while data passes.
                     let fate = self.fate.lock().unwrap_or_else(PoisonError::into_inner);
                     if *fate == Fate::Passes {
                         forth.pass(near, far)?;
@@ -238,12 +238,12 @@ impl Direction {
         self.told
     }
 
-    /// What to wait for at the end where it begins.
+    /// The events to wait for at its beginning.
     fn reads(&self) -> PollFlags {
         if self.held.is_empty() && !self.ended { PollFlags::IN } else { PollFlags::empty() }
     }
 
-    /// What to wait for at the end where it leads to.
+    /// The events to wait for at its end.
     fn writes(&self) -> PollFlags {
         if self.held.is_empty() { PollFlags::empty() } else { PollFlags::OUT }
     }
@@ -267,7 +267,7 @@ impl Direction {
     }
 }
 
-/// None if it would block.
+/// `None` if it would block.
 fn ready(result: io::Result<usize>) -> io::Result<Option<usize>> {
     match result {
         Ok(count) => Ok(Some(count)),
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_during_silence_passes_after_it() {
+    fn bytes_that_came_during_a_silence_pass_after_it() {
         let (route, mut near, mut far) = pair();
         Pattern(1).send(&mut near, 0..10);
         Pattern(1).expect(&mut far, 0..10);

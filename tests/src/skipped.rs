@@ -1,17 +1,16 @@
-//! Tests that cannot run here say so, and the test command ends with a list of them.
+//! Tests that cannot run here are skipped, and the test command ends with a list of them.
 //!
 //! The test harness hides the output of a test that passes. So [`skip`] writes to standard error
-//! past the harness, and leaves a record. The target `what_was_skipped` runs last, because its name
-//! sorts last among the tests of the last package, and prints all records. It can be the last only
-//! since no package has documentation tests: cargo runs those after everything else. The examples
-//! of the documentation are files in `examples/`, and tests run them.
+//! past the harness, and leaves a record. The target `what_was_skipped` prints all records. It runs
+//! last, because its name sorts last among the tests of the last package. Documentation tests would
+//! run after it, so no package has any: examples are files in `examples/`, and tests run them.
 
 use std::fmt::Display;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::{env, fs, thread};
 
-/// Says that the running test cannot do its work here, and why.
+/// Reports that the running test cannot do its work here, with the reason.
 pub fn skip(reason: impl Display) {
     let line = format!("{}: {reason}\n", name());
     let _ = std::io::stderr().write_all(format!("skipped {line}").as_bytes());

@@ -25,22 +25,20 @@ pub(crate) fn limit(stream: &TcpStream) {
     stream.set_write_timeout(Some(LIMIT)).expect("a socket");
 }
 
-/// Has the system take no more than about 128 KiB that nobody reads, so that a transfer is still
-/// under way. By itself it takes as much as `net.ipv4.tcp_rmem` says, which is 32 MiB on some
-/// machines.
+/// Makes the system take at most about 128 KiB before the test reads, so that a transfer is not
+/// over yet. The default is the limit in `net.ipv4.tcp_rmem`, which is 32 MiB on some machines.
 pub fn take_little(stream: &TcpStream) {
     // Linux doubles it.
     SockRef::from(stream).set_recv_buffer_size(64 << 10).expect("a socket");
 }
 
-/// Ends what is sent, and leaves the other direction alone. The other end must not reset the
-/// connection meanwhile.
+/// Ends this direction. The other end must not reset the connection meanwhile.
 pub fn finish(stream: &TcpStream) {
     assert!(try_finish(stream), "the connection was reset before it could be finished");
 }
 
-/// Ends what is sent, unless a reset has come first. The system then says that there is no
-/// connection (ENOTCONN), even if everything written before was taken.
+/// Ends this direction, unless a reset has come first. The system then reports that there is no
+/// connection (ENOTCONN), even if it has taken all earlier data.
 #[must_use]
 pub fn try_finish(stream: &TcpStream) -> bool {
     match stream.shutdown(Shutdown::Write) {
@@ -55,7 +53,7 @@ pub fn reset(stream: TcpStream) {
     SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("a socket");
 }
 
-/// Reads until the other end resets the connection, and returns what came before that. Panics if it
+/// Reads until the other end resets the connection, and returns the data before that. Panics if it
 /// ends otherwise.
 pub fn expect_reset(stream: &mut TcpStream) -> Vec<u8> {
     let mut got = Vec::new();
@@ -65,8 +63,8 @@ pub fn expect_reset(stream: &mut TcpStream) -> Vec<u8> {
     }
 }
 
-/// Connects to where connections are reset at once, without a byte: maybe before one learns that
-/// one was connected.
+/// Connects to an address where connections are reset at once, without a byte. The reset may come
+/// before this end knows that it was connected.
 pub fn expect_reset_at(to: SocketAddr) {
     match try_connect(to) {
         Ok(mut stream) => assert!(expect_reset(&mut stream).is_empty(), "data before the reset"),
@@ -76,7 +74,7 @@ pub fn expect_reset_at(to: SocketAddr) {
     }
 }
 
-/// Reads the end of what the other end sends. Panics if it is a reset or more data.
+/// Reads the end of the other direction. Panics if it is a reset or more data.
 pub fn expect_fin(stream: &mut TcpStream) {
     match stream.read(&mut [0; 1]) {
         Ok(0) => {}
@@ -84,8 +82,7 @@ pub fn expect_fin(stream: &mut TcpStream) {
     }
 }
 
-/// Waits until the other end's system has taken everything that was sent. A reset would destroy
-/// what is left here.
+/// Waits until the other end's system has taken all data. A reset would destroy the rest.
 pub fn flush(stream: &TcpStream) {
     SockRef::from(stream).set_tcp_notsent_lowat(1).expect("a socket");
     let limit = Timespec::try_from(LIMIT).expect("a reasonable time");

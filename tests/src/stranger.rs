@@ -1,5 +1,5 @@
-//! A caller of the stripe port that says what it likes, written after PROTOCOL.md and without the
-//! engine's help.
+//! A caller of the stripe port that may send any bytes, written after PROTOCOL.md and without the
+//! engine.
 
 use crate::socket::{connect, reset};
 use sha2::{Digest, Sha256};
@@ -52,8 +52,8 @@ impl Stranger {
         Stranger::ask(port, session).expect("an accepted session")
     }
 
-    /// Calls, and becomes the first stripe of a new session of this number, unless the server takes
-    /// no more.
+    /// Calls, and becomes the first stripe of a new session of this number, unless the server has
+    /// too many.
     pub fn ask(port: SocketAddr, session: u32) -> Option<Stranger> {
         let mut stranger = Stranger::call(port);
         stranger.say(&hello(1, &create(session, 0)));
@@ -66,7 +66,7 @@ impl Stranger {
         }
     }
 
-    /// Says something. A connection that has been closed meanwhile takes it all the same.
+    /// Sends bytes. An error of a closed connection is ignored.
     pub fn say(&mut self, bytes: &[u8]) {
         match self.stream.write_all(bytes) {
             Err(error)
@@ -92,7 +92,7 @@ impl Stranger {
         body
     }
 
-    /// How much early credit it has been granted in all, when its PING is answered.
+    /// All the early credit that it has been granted, after an answer to its PING.
     pub fn early_credit(&mut self) -> u64 {
         self.say(&frame(frame::PING, &[1], b""));
         let mut early = FIRST_EARLY;
@@ -124,8 +124,7 @@ impl Stranger {
         take(&mut &number[..])
     }
 
-    /// Waits until the other end has closed the connection or broken it, and returns what came
-    /// before.
+    /// Waits until the other end has closed the connection or broken it, and returns earlier bytes.
     pub fn dismissed(&mut self) -> Vec<u8> {
         let mut got = Vec::new();
         match self.stream.read_to_end(&mut got) {
@@ -146,7 +145,7 @@ impl Stranger {
         reset(self.stream);
     }
 
-    /// How the log names it.
+    /// Its name in the log.
     pub fn name(&self) -> String {
         self.stream.local_addr().expect("a connection").to_string()
     }
@@ -167,7 +166,7 @@ pub fn join(session: u32, stripe: u64) -> Vec<u8> {
     [&[1], &id(session)[..], &varint(stripe)].concat()
 }
 
-/// How the log names a session: by the first bytes of its id's SHA-256.
+/// The name of a session in the log: the first bytes of its id's SHA-256.
 pub fn session(number: u32) -> String {
     Sha256::digest(id(number)).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,31 +1,26 @@
-//! Whoever calls the stripe port and is no striper, or a bad one: it is turned away with a logged
-//! reason, and nobody else notices.
+//! Callers of the stripe port that are no striper, or break the protocol. Each is refused with a
+//! reason in the log, and the transfer of a pair goes on.
 
 use std::io::Read;
 use std::net::{Shutdown, TcpStream};
-use std::thread;
 use striper_tests::stranger::{Stranger, create, frame, hello, join, session, varint};
-use striper_tests::{Event, Origin, Pair, Pattern, expect_fin, finish};
+use striper_tests::{Event, Origin, Pair, exchange, expect_fin, finish};
 
-/// A pair with a transfer under way, and its stripe port.
+/// A pair with an open transfer, and its stripe port.
 struct Scene {
     origin: Origin,
     pair: Pair,
-    client: TcpStream,
-    server: TcpStream,
+    local: TcpStream,
+    target: TcpStream,
     moved: u64,
 }
-
-const UP: Pattern = Pattern(1);
-const DOWN: Pattern = Pattern(2);
-const STEP: u64 = 1 << 20;
 
 impl Scene {
     fn new() -> Scene {
         let origin = Origin::start();
         let pair = Pair::to(origin.addr());
-        let (client, server) = (pair.client.connect(), origin.accept());
-        let mut scene = Scene { origin, pair, client, server, moved: 0 };
+        let (local, target) = (pair.client.connect(), origin.accept());
+        let mut scene = Scene { origin, pair, local, target, moved: 0 };
         scene.go_on();
         scene
     }
@@ -34,58 +29,54 @@ impl Scene {
         Stranger::call(self.pair.server.addr())
     }
 
+    /// Calls and sends these bytes.
+    fn say(&self, bytes: &[u8]) -> Stranger {
+        let mut stranger = self.call();
+        stranger.say(bytes);
+        stranger
+    }
+
     fn join(&self, session: u32) -> Stranger {
         Stranger::join(self.pair.server.addr(), session)
     }
 
     /// The transfer goes on for a while, both ways.
     fn go_on(&mut self) {
-        let (range, scene) = (self.moved..self.moved + STEP, &*self);
-        thread::scope(|scope| {
-            scope.spawn(|| UP.send(&mut &scene.client, range.clone()));
-            scope.spawn(|| DOWN.send(&mut &scene.server, range.clone()));
-            scope.spawn(|| UP.expect(&mut &scene.server, range.clone()));
-            DOWN.expect(&mut &scene.client, range.clone());
-        });
-        self.moved += STEP;
+        exchange(&self.local, &self.target, self.moved..self.moved + (1 << 20));
+        self.moved += 1 << 20;
     }
 
-    /// Turned away before it was a stripe: this is what the log says about it.
+    /// The event about a refused caller.
     fn refusal(&self, stranger: &Stranger) -> Event {
-        let name = stranger.name();
-        self.pair.server.wait_for_any("a refusal", |event| {
-            event.is("stripe_refused") && event.text("from") == name
-        })
+        let is_refusal =
+            |event: &Event| event.is("stripe_refused") && event.text("from") == stranger.name();
+        self.pair.server.wait_for_any("a refusal", is_refusal)
     }
 
-    /// This is what the log says about the end of a session.
-    fn end(&self, number: u32) -> Event {
-        let name = session(number);
-        let is_end = |event: &Event| event.is("session_ended") && event.text("session") == name;
-        self.pair.server.wait_for_any("the session's end", is_end)
+    /// An event of a session.
+    fn event(&self, name: &str, number: u32) -> Event {
+        let session = session(number);
+        let is_event = |event: &Event| event.is(name) && event.text("session") == session;
+        self.pair.server.wait_for_any(name, is_event)
     }
 
-    /// Nothing has happened to the pair's own session, and new connections work.
+    /// The pair's own session is whole, and new connections work.
     fn close(mut self) {
         self.go_on();
-        finish(&self.client);
-        expect_fin(&mut self.server);
-        finish(&self.server);
-        expect_fin(&mut self.client);
-        let mut client = self.pair.client.connect();
-        UP.send(&mut client, 0..1000);
-        // Strangers may have opened some before.
-        while self.origin.accept().read(&mut [0; 1000]).ok() != Some(1000) {}
-        let events = self.pair.client.events();
-        assert!(
-            events.iter().all(|event| !event.is("stripe_lost") && !event.is("session_ended")),
-            "{events:?}"
-        );
+        finish(&self.local);
+        expect_fin(&mut self.target);
+        finish(&self.target);
+        expect_fin(&mut self.local);
+        // Strangers may have opened connections before.
+        self.pair.client.assert_works(&self.origin);
+        for event in ["stripe_lost", "session_ended"] {
+            assert_eq!(self.pair.client.count(event), 0, "{event}");
+        }
     }
 }
 
 #[test]
-fn who_does_not_say_hello_is_turned_away_with_a_reason() {
+fn a_caller_without_a_hello_is_refused_with_a_reason() {
     let mut scene = Scene::new();
     let long = varint((16 << 10) + 1);
     let hello_then = |tail: &[u8]| hello(1, &[&create(7, 0), tail].concat());
@@ -105,11 +96,10 @@ fn who_does_not_say_hello_is_turned_away_with_a_reason() {
         (&hello_then(b"\x41\x03abc"), "an option that this version does not know", ""),
     ];
     for (bytes, error, advice) in cases {
-        let mut stranger = scene.call();
-        stranger.say(bytes);
-        // A client that has a key is one of ours, and is told that there is none here.
+        let mut stranger = scene.say(bytes);
+        // A client with a key gets an answer: this server has no key.
         let is_ours = error.contains("uses a key");
-        assert_eq!(stranger.dismissed().is_empty(), !is_ours, "who is no striper gets no answer");
+        assert_eq!(stranger.dismissed().is_empty(), !is_ours, "a stranger gets no answer");
         scene.go_on();
         let refusal = scene.refusal(&stranger);
         assert!(refusal.text("error").contains(error), "{refusal}");
@@ -119,7 +109,7 @@ fn who_does_not_say_hello_is_turned_away_with_a_reason() {
 }
 
 #[test]
-fn a_hello_that_asks_for_what_there_is_not_is_answered_with_the_reason() {
+fn a_hello_that_can_not_be_accepted_has_the_reason_as_its_answer() {
     let mut scene = Scene::new();
     let _other = scene.join(7);
     let cases = [
@@ -128,10 +118,9 @@ fn a_hello_that_asks_for_what_there_is_not_is_answered_with_the_reason() {
         (hello(1, &create(7, 0)), 2, "stripe number has been used before"),
     ];
     for (bytes, code, error) in cases {
-        let mut stranger = scene.call();
-        stranger.say(&bytes);
+        let mut stranger = scene.say(&bytes);
         let answer = stranger.answer();
-        assert_eq!((answer[0], answer.last()), (3, Some(&code)), "refuse, and why");
+        assert_eq!((answer[0], answer.last()), (3, Some(&code)), "a refusal and its reason");
         expect_fin(stranger.stream());
         finish(stranger.stream());
         scene.go_on();
@@ -143,16 +132,10 @@ fn a_hello_that_asks_for_what_there_is_not_is_answered_with_the_reason() {
 
 /// The limit is five seconds.
 #[test]
-fn who_does_not_finish_its_hello_is_turned_away_in_time() {
+fn a_caller_that_does_not_finish_its_hello_is_refused_in_time() {
     let mut scene = Scene::new();
     let whole = hello(1, &create(7, 0));
-    let mut stalled: Vec<Stranger> = [0, 3, 8, whole.len() - 1]
-        .map(|cut| {
-            let mut stranger = scene.call();
-            stranger.say(&whole[..cut]);
-            stranger
-        })
-        .into();
+    let mut stalled = [0, 3, 8, whole.len() - 1].map(|cut| scene.say(&whole[..cut]));
     scene.go_on();
     for stranger in &mut stalled {
         assert!(stranger.dismissed().is_empty());
@@ -162,11 +145,10 @@ fn who_does_not_finish_its_hello_is_turned_away_in_time() {
 }
 
 #[test]
-fn who_hangs_up_before_its_hello_is_complete_is_logged_and_forgotten() {
+fn a_caller_that_hangs_up_before_its_hello_is_complete_is_forgotten() {
     let mut scene = Scene::new();
     for cut in [0, 3, 20] {
-        let mut stranger = scene.call();
-        stranger.say(&hello(1, &create(7, 0))[..cut]);
+        let mut stranger = scene.say(&hello(1, &create(7, 0))[..cut]);
         stranger.stream().shutdown(Shutdown::Write).unwrap();
         stranger.dismissed();
         scene.go_on();
@@ -175,10 +157,9 @@ fn who_hangs_up_before_its_hello_is_complete_is_logged_and_forgotten() {
     let stranger = scene.call();
     let name = stranger.name();
     stranger.vanish();
-    let refused = |event: &Event| event.is("stripe_refused") && event.text("from") == name;
-    assert!(
-        scene.pair.server.wait_for_any("a refusal", refused).text("error").contains("broke before")
-    );
+    let is_refusal = |event: &Event| event.is("stripe_refused") && event.text("from") == name;
+    let refusal = scene.pair.server.wait_for_any("a refusal", is_refusal);
+    assert!(refusal.text("error").contains("broke before"), "{refusal}");
     scene.close();
 }
 
@@ -219,14 +200,14 @@ fn a_stripe_that_breaks_the_protocol_ends_its_own_session_with_a_reason() {
         stranger.say(bytes);
         scene.go_on();
         stranger.dismissed();
-        let end = scene.end(number);
+        let end = scene.event("session_ended", number);
         assert!(end.text("reason").contains(reason), "{bytes:x?}: {end}");
         assert_eq!(end.text("level"), "warn");
     }
     scene.close();
 }
 
-/// So that later versions can say more.
+/// Later versions may send such frames.
 #[test]
 fn a_frame_that_may_be_skipped_is_skipped() {
     let mut scene = Scene::new();
@@ -246,7 +227,7 @@ fn a_frame_that_may_be_skipped_is_skipped() {
 }
 
 #[test]
-fn a_stripe_that_ends_within_a_frame_is_lost_and_no_more() {
+fn a_stripe_that_ends_within_a_frame_is_only_lost() {
     let mut scene = Scene::new();
     for (number, cut) in [(7, 1), (8, 3), (9, 100)] {
         let mut stranger = scene.join(number);
@@ -254,34 +235,29 @@ fn a_stripe_that_ends_within_a_frame_is_lost_and_no_more() {
         finish(stranger.stream());
         stranger.dismissed();
         scene.go_on();
-        let name = session(number);
-        let is_loss = |event: &Event| event.is("stripe_lost") && event.text("session") == name;
-        let loss = scene.pair.server.wait_for_any("the stripe's end", is_loss);
+        let loss = scene.event("stripe_lost", number);
         assert_eq!(loss.text("reason"), "closed by the other side");
     }
     scene.close();
 }
 
-/// Otherwise strangers could have as many sessions as they like, for those that nobody can find are
-/// not counted.
+/// Otherwise strangers could have any number of sessions, because forgotten ones are not counted.
 #[test]
-fn a_session_begun_anew_while_another_of_its_name_says_goodbye_stays_known() {
+fn a_new_session_with_the_id_of_an_ending_one_stays_known() {
     let mut scene = Scene::new();
     let mut first = scene.join(7);
     first.say(&[0xff; 64]);
-    scene.end(7);
+    scene.event("session_ended", 7);
     let _second = scene.join(7);
     finish(first.stream());
     first.dismissed();
     scene.go_on();
-    let mut third = scene.call();
-    third.say(&hello(1, &join(7, 1)));
+    let mut third = scene.say(&hello(1, &join(7, 1)));
     assert_eq!(third.answer()[0], 2, "welcome");
     scene.close();
 }
 
-/// A peer that has vanished without a word: it is asked, and given up when it does not answer for
-/// four seconds.
+/// The server pings a silent peer, and gives it up after four seconds without an answer.
 #[test]
 fn a_stripe_whose_peer_has_vanished_is_given_up() {
     let mut scene = Scene::new();
@@ -289,8 +265,7 @@ fn a_stripe_whose_peer_has_vanished_is_given_up() {
     stranger.say(&frame(frame::PING, &[1], b""));
     scene.go_on();
     stranger.dismissed();
-    let is_loss = |event: &Event| event.is("stripe_lost") && event.text("session") == session(7);
-    let loss = scene.pair.server.wait_for_any("the stripe's end", is_loss);
+    let loss = scene.event("stripe_lost", 7);
     assert_eq!(loss.text("reason"), "nothing acknowledged any more");
     scene.close();
 }

@@ -1,5 +1,5 @@
-//! What strangers can make the server side keep: no more than its memory limit and a fixed rest.
-//! Each bound lies below what the server side would have if it kept the thing in question.
+//! Strangers and peers can't make a server keep more memory than its limit and a fixed rest. Each
+//! test would pass its bound if the server kept what the test sends.
 
 use bytes::Bytes;
 use std::io::{Read, Write};
@@ -7,17 +7,16 @@ use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 use striper_core::{Handshake, Hello, HelloKind};
 use striper_tests::stranger::{FIRST_EARLY, Stranger, create, frame, hello, session};
-use striper_tests::{Origin, Pattern, Proxy};
+use striper_tests::{Origin, Pair, Proxy, exchange};
 
-/// In bytes of [`Scene::close`].
 const MIB: u64 = 1 << 20;
 
+/// A server under attack, and an honest client with a connection.
 struct Scene {
     server: Proxy,
     _client: Proxy,
-    here: TcpStream,
-    there: TcpStream,
-    _origin: Origin,
+    local: TcpStream,
+    target: TcpStream,
 }
 
 impl Scene {
@@ -25,26 +24,27 @@ impl Scene {
         Scene::limited(&[])
     }
 
-    /// With these options for the server side.
+    /// With these options of the server.
     fn limited(options: &[&str]) -> Scene {
         let origin = Origin::start();
-        let server = Proxy::server(origin.addr(), options);
-        let client = Proxy::client(server.addr(), &[]);
-        let (here, there) = (client.connect(), origin.accept());
-        Scene { server, _client: client, here, there, _origin: origin }
+        let Pair { client, server } = Pair::with(None, origin.addr(), &[], options);
+        let (local, target) = (client.connect(), origin.accept());
+        Scene { server, _client: client, local, target }
     }
 
-    /// Sees that an honest client is still served, and that the server side has never had more
-    /// memory than this, all in all.
-    fn close(mut self, most: u64) {
-        Pattern(1).send(&mut self.here, 0..1000);
-        Pattern(1).expect(&mut self.there, 0..1000);
-        let (_, peak) = self.server.memory();
-        assert!(peak <= most, "{} MiB", peak / MIB);
+    /// The honest client still works, and the server has never had more memory than this.
+    fn close(self, most: u64) {
+        exchange(&self.local, &self.target, 0..1000);
+        assert_peak(&self.server, most);
     }
 }
 
-/// Of 256 callers at most 16 KiB each is kept.
+fn assert_peak(proxy: &Proxy, most: u64) {
+    let (_, peak) = proxy.memory();
+    assert!(peak <= most, "{} MiB", peak / MIB);
+}
+
+/// The server keeps at most 16 KiB of each of 256 callers.
 #[test]
 fn unfinished_hellos_cost_little() {
     let scene = Scene::new();
@@ -58,11 +58,11 @@ fn unfinished_hellos_cost_little() {
         .collect();
     let crowded =
         |event: &striper_tests::Event| event.text("error") == "too many unfinished handshakes";
-    scene.server.wait_for_any("a stranger that had to go", crowded);
+    scene.server.wait_for_any("a displaced stranger", crowded);
     scene.close(32 * MIB);
 }
 
-/// Of 256 sessions at most what they have sent is kept, 128 KiB each.
+/// The server keeps at most 128 KiB of each of 256 sessions.
 #[test]
 fn unfinished_frames_cost_little() {
     let scene = Scene::new();
@@ -90,7 +90,7 @@ fn sessions_that_break_the_protocol_leave_nothing_behind() {
     (0..500).for_each(visit);
     let (_, before) = scene.server.memory();
     (500..4000).for_each(visit);
-    // Not even 2 KiB each.
+    // Less than 2 KiB each.
     scene.close(before + 6 * MIB);
 }
 
@@ -110,9 +110,9 @@ fn many_tiny_pieces_out_of_order_end_their_session() {
     scene.close(64 * MIB);
 }
 
-/// Each takes all the credit that it has, of a target that reads nothing: 3.75 MiB each if nobody
-/// else were there. Half of the limit of 128 MiB is for what comes in; beside it each of 256
-/// sessions has its floor, and 64 MiB are for the rest.
+/// Each session uses all its credit, and the target reads nothing: 3.75 MiB for a session that is
+/// alone. Half of the limit of 128 MiB is for incoming data. Beside it each of 256 sessions has its
+/// floor, and 64 MiB are for the rest.
 #[test]
 fn many_sessions_share_one_memory_limit() {
     let scene = Scene::new();
@@ -120,7 +120,7 @@ fn many_sessions_share_one_memory_limit() {
         .filter_map(|number| {
             let mut stranger = Stranger::ask(scene.server.addr(), number)?;
             for flow in (1..).step_by(2).take((stranger.early_credit() / FIRST_EARLY) as usize) {
-                // Behind a gap, so that nothing of it goes to the target.
+                // Behind a gap, so that the target gets no data.
                 stranger.say(&frame(frame::OPEN, &[flow, FIRST_EARLY, 0, 0], b""));
                 for at in 0..4 {
                     stranger.say(&frame(
@@ -136,8 +136,8 @@ fn many_sessions_share_one_memory_limit() {
     scene.close((64 + 60 + 64) * MIB);
 }
 
-/// Pieces of which each keeps a receive buffer of 256 KiB, 180 MiB in all, since it is a little too
-/// large to be copied. The rest of the buffer is data that the server side has had already.
+/// Each piece keeps a receive buffer of 256 KiB, 180 MiB in all, since it is a little too large to
+/// be copied. The rest of the buffer is known data.
 #[test]
 fn small_pieces_do_not_keep_large_receive_buffers() {
     let scene = Scene::limited(&["--limit", "memory=16MiB"]);
@@ -158,16 +158,16 @@ fn small_pieces_do_not_keep_large_receive_buffers() {
 
 /// Two million single bytes out of order would take 200 MiB.
 #[test]
-fn crumbs_of_many_sessions_count_as_what_they_cost() {
+fn single_bytes_of_many_sessions_count_with_their_real_memory() {
     let scene = Scene::limited(&["--limit", "memory=8MiB"]);
-    let crumbs =
+    let single =
         |flow| (0..8000).flat_map(move |index| frame(frame::DATA, &[flow, 2 * index + 1, 0], b"x"));
     let _strangers: Vec<Stranger> = (0..32)
         .map(|number| {
             let mut stranger = Stranger::join(scene.server.addr(), number);
             for flow in (1..16).step_by(2) {
                 stranger.say(&frame(frame::OPEN, &[flow, 0, 0, 0], b""));
-                stranger.say(&crumbs(flow).collect::<Vec<u8>>());
+                stranger.say(&single(flow).collect::<Vec<u8>>());
             }
             stranger
         })
@@ -178,7 +178,7 @@ fn crumbs_of_many_sessions_count_as_what_they_cost() {
 
 /// 8,000 times the floor of 16 KiB would take 125 MiB.
 #[test]
-fn data_of_flows_that_are_never_opened_ends_its_session_before_it_takes_too_much() {
+fn data_of_flows_that_are_never_opened_is_bounded() {
     let scene = Scene::limited(&["--limit", "memory=8MiB"]);
     let mut stranger = Stranger::join(scene.server.addr(), 7);
     stranger.early_credit();
@@ -191,10 +191,9 @@ fn data_of_flows_that_are_never_opened_ends_its_session_before_it_takes_too_much
     scene.close(64 * MIB);
 }
 
-/// Of what targets send without end, in pieces that keep a receive buffer each, to peers that
-/// acknowledge nothing.
+/// Targets send without end, in pieces that keep a receive buffer each.
 #[test]
-fn what_peers_never_acknowledge_is_bounded_and_so_are_its_receive_buffers() {
+fn data_that_peers_never_acknowledge_is_bounded_with_its_receive_buffers() {
     let origin = Origin::start();
     let server = Proxy::server(origin.addr(), &["--limit", "memory=16MiB"]);
     let port = server.addr();
@@ -210,20 +209,19 @@ fn what_peers_never_acknowledge_is_bounded_and_so_are_its_receive_buffers() {
             stranger.say(&frame(frame::CREDIT, &[flow, 1 << 30], b""));
         }
     }
-    // Until nothing more comes.
+    // Until no more data comes.
     for stranger in &mut strangers {
         let stream = stranger.stream();
         stream.set_read_timeout(Some(Duration::from_millis(200))).expect("a socket");
         while stream.read(&mut [0; 64 << 10]).is_ok_and(|count| count > 0) {}
     }
-    let (_, peak) = server.memory();
-    assert!(peak <= 80 * MIB, "{} MiB", peak / MIB);
+    assert_peak(&server, 80 * MIB);
 }
 
-/// What never-opened flows may be sent without credit, of as many flows as a server side may open:
-/// 224 MiB, of which a client side takes that of 64.
+/// A server sends the data that needs no credit, of 14,000 flows that it never opens: 224 MiB. A
+/// client takes it of 64 flows.
 #[test]
-fn a_server_side_can_not_make_its_client_keep_flows_that_nobody_opens() {
+fn a_server_can_not_make_its_client_keep_flows_that_nobody_opens() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap();
     let client = Proxy::client(port, &["-n", "1"]);
@@ -241,6 +239,5 @@ fn a_server_side_can_not_make_its_client_keep_flows_that_nobody_opens() {
     let _ = (1..14_000).try_for_each(|flow| stream.write_all(&floor(2 * flow)));
     let end = client.wait_for("session_ended");
     assert!(end.text("reason").contains("beyond those granted"), "{end}");
-    let (_, peak) = client.memory();
-    assert!(peak <= 24 * MIB, "{} MiB", peak / MIB);
+    assert_peak(&client, 24 * MIB);
 }

@@ -1,5 +1,4 @@
-//! `datagram`: plain connections at both ends, and datagrams in between, exactly as the format
-//! says.
+//! `datagram`: plain connections at both ends, and between them datagrams of the exact format.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -52,7 +51,7 @@ fn read_datagram(from: &mut impl Read) -> Option<Vec<u8>> {
 }
 
 #[test]
-fn what_the_client_side_sends_is_the_format_and_no_more() {
+fn the_client_side_sends_exactly_the_format() {
     let peer = Origin::start();
     let proxy = Proxy::datagram("-c", peer.addr(), &[]);
     let (mut client, mut far) = (proxy.connect(), peer.accept());
@@ -95,7 +94,7 @@ fn what_the_client_side_sends_is_the_format_and_no_more() {
 }
 
 #[test]
-fn the_server_side_takes_the_format_byte_for_byte() {
+fn the_server_side_takes_the_format_in_any_pieces() {
     let origin = Origin::start();
     let proxy = Proxy::datagram("-s", origin.addr(), &[]);
     let (mut near, mut server) = (proxy.connect(), origin.accept());
@@ -150,12 +149,12 @@ fn a_refusal_at_either_side_is_a_reset_of_the_connection() {
     assert_eq!((refused.text("error"), refused.text("level")), ("connection refused", "warn"));
 }
 
-/// Something that is no datagram.
+/// Bytes that are no datagrams.
 struct Garbage {
     said: &'static [u8],
-    /// The end of the stream comes after that.
+    /// The stream ends after that.
     ends: bool,
-    /// What of it is payload.
+    /// The payload in it.
     passes: &'static [u8],
     error: &'static str,
 }
@@ -203,8 +202,8 @@ const GARBAGE: [Garbage; 7] = [
     },
 ];
 
-/// Says each of these on `bad`, and sees that `good` gets what is payload and then a reset, that
-/// the log tells why, and that another connection does not notice.
+/// Sends each of these on `bad`. Then `good` gets the payload and a reset, and the log has the
+/// cause. Another connection goes on.
 fn garbage(proxy: &Proxy, advice: &str, mut open: impl FnMut() -> (TcpStream, TcpStream)) {
     let (mut others, mut said) = (open(), 0..100);
     for Garbage { said: bytes, ends, passes, error } in GARBAGE {
@@ -225,7 +224,7 @@ fn garbage(proxy: &Proxy, advice: &str, mut open: impl FnMut() -> (TcpStream, Tc
             told.text("message").contains(error) && told.text("message").contains(advice),
             "{told}"
         );
-        // In datagrams of one hundred bytes, whichever side takes them.
+        // One side takes this as datagrams of one hundred bytes.
         let (bad, good) = &mut others;
         bad.write_all(&[100]).unwrap();
         UP.send(bad, said.clone());
@@ -236,17 +235,12 @@ fn garbage(proxy: &Proxy, advice: &str, mut open: impl FnMut() -> (TcpStream, Tc
 }
 
 #[test]
-fn a_plain_client_at_the_server_side_is_told_apart_and_reset() {
+fn bytes_that_are_no_datagrams_are_a_reset_with_a_cause() {
     let origin = Origin::start();
     let proxy = Proxy::datagram("-s", origin.addr(), &[]);
     let advice =
         "does the program that connected speak datagrams, as striper-cli datagram -c does?";
     garbage(&proxy, advice, || (proxy.connect(), origin.accept()));
-}
-
-#[test]
-fn a_plain_server_at_the_client_side_is_told_apart_and_reset() {
-    let origin = Origin::start();
     let proxy = Proxy::datagram("-c", origin.addr(), &[]);
     let advice =
         format!("does {} speak datagrams, as striper-cli datagram -s does?", origin.addr());
@@ -271,9 +265,9 @@ fn send_until_stuck(pattern: Pattern, to: &TcpStream, most: u64) -> u64 {
     sent
 }
 
-/// Of everything between the two ends, only the system's buffers may fill.
+/// Between the two ends, only the system's buffers may fill.
 #[test]
-fn a_reader_that_stops_costs_little_memory_however_much_is_sent() {
+fn a_reader_that_stops_costs_little_memory() {
     const SIZE: u64 = 100_000_000;
     const MOST: u64 = 16 << 20;
     let origin = Origin::start();

@@ -49,7 +49,7 @@ fn run(word: &str) -> Vec<u8> {
     vec![byte; count.parse().expect("a number")]
 }
 
-/// What comes out of a stream that comes in these parts, and what is wrong with the rest.
+/// The datagrams of a stream that comes in these parts, and the error of its rest.
 fn decode<'a>(parts: impl Iterator<Item = &'a [u8]>, limit: usize) -> (Vec<Bytes>, Option<String>) {
     let mut decoder = Decoder::new(limit);
     let mut datagrams = Vec::new();
@@ -95,14 +95,14 @@ fn every_vector_is_decoded_alike_in_one_piece_in_two_and_byte_by_byte() {
         vector.check("byte by byte", stream.chunks(1));
         for cut in (0..=len).filter(|cut| *cut < EDGE || len - cut < EDGE / 10) {
             let (one, other) = stream.split_at(cut);
-            // An empty part in between says nothing.
+            // An empty part changes nothing.
             vector.check(&format!("cut at {cut}"), [one, &[], other].into_iter());
         }
     }
 }
 
 #[test]
-fn what_is_written_is_what_the_vectors_say() {
+fn datagrams_are_written_as_in_the_vectors() {
     let mut written = 0;
     for vector in vectors().into_iter().filter(|vector| !vector.longer && vector.error.is_none()) {
         let stream: Vec<u8> = vector

@@ -1,19 +1,15 @@
-//! What the fuzz targets have found is replayed without libFuzzer: the corpus, and each input that
-//! once failed (`past-*`). docs/fuzzing.md says where the files come from.
+//! Replays the findings of the fuzz targets without libFuzzer: the corpus, and each input that once
+//! failed (`past-*`). The file docs/fuzzing.md describes their origin.
 
 use cap::Cap;
 use std::alloc::System;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 use striper_tests::fuzz;
 
 #[global_allocator]
 static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
-
-/// The count of what is allocated is for the whole process: one target at a time.
-static ALONE: Mutex<()> = Mutex::new(());
 
 fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
@@ -29,12 +25,10 @@ fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 fn replay(target: &str, run: fn(&[u8], fn() -> usize)) {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let corpus = corpus(target);
     assert!(corpus.len() >= 8, "the corpus of {target} has {} files", corpus.len());
     for (path, data) in corpus {
-        // An input and all its beginnings of a few lengths: what ends in the middle of something is
-        // another story.
+        // An input that ends early is another input.
         for length in [data.len(), data.len() / 2, data.len() / 4] {
             let result =
                 catch_unwind(AssertUnwindSafe(|| run(&data[..length], || ALLOCATOR.allocated())));
@@ -48,27 +42,12 @@ fn replay(target: &str, run: fn(&[u8], fn() -> usize)) {
     }
 }
 
+/// One after another: the count of allocated bytes is for the whole process.
 #[test]
-fn the_corpus_of_the_deframer_holds() {
+fn the_corpus_of_each_target_holds() {
     replay("deframer", fuzz::deframer);
-}
-
-#[test]
-fn the_corpus_of_the_tls_handshake_holds() {
     replay("handshake", fuzz::handshake);
-}
-
-#[test]
-fn the_corpus_of_a_peer_with_the_key_holds() {
     replay("keyed_session", fuzz::keyed_session);
-}
-
-#[test]
-fn the_corpus_of_a_session_under_attack_holds() {
     replay("session_bytes", fuzz::session_bytes);
-}
-
-#[test]
-fn the_corpus_of_two_honest_sessions_holds() {
     replay("session_ops", fuzz::session_ops);
 }

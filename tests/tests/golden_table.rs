@@ -1,9 +1,8 @@
-//! Goodput, fairness and overhead over stripes, caps, loss and schedulers, as a table that is kept:
-//! a change that costs or gains anything shows as a difference of lines, and is written down on
-//! purpose.
+//! Goodput, fairness and overhead over stripes, caps, loss and schedulers, as a table in the
+//! repository. A change of the engine that affects them shows as different lines.
 //!
-//! `STRIPER_BLESS=1 cargo test -p striper-tests --test golden_table` writes the table anew.
-//! Everything in it is computed in integers and virtual time, so it is the same on every machine.
+//! `STRIPER_BLESS=1 cargo test -p striper-tests --test golden_table` writes the table anew. All is
+//! computed in integers and virtual time, so it is the same on every machine.
 
 use sim::{
     FlowPlan, Pipe, Rate, Setup, Side, World,

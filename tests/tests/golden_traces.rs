@@ -1,17 +1,16 @@
-//! Every trace under `tests/traces` still plays: those that fit the present way of choosing stripes
-//! exactly, all of them when the choices are taken from the trace, and those of the simulator are
-//! what it would record today.
+//! Every trace under `tests/traces` still plays. Traces with the present choices of stripes replay
+//! exactly, all traces play with the choices in them, and the simulator records its traces alike.
 //!
 //! After a change on purpose: `cargo run -p sim -- bless tests/traces`, and read the diff. Real
-//! runs can't be made anew: if only their choices have changed, the line `choices: follow-only`
-//! goes into their header.
+//! runs can't be repeated: if only their choices have changed, add the line `choices: follow-only`
+//! to their header.
 
 use sim::scheduler;
 use std::path::{Path, PathBuf};
 use striper_core::SchedulerKind;
 use striper_core::trace::Trace;
 
-/// A trace in the repository is read by people.
+/// The largest trace, in bytes: people read it.
 const MOST: u64 = 256 << 10;
 
 fn traces() -> Vec<(PathBuf, String)> {
@@ -83,7 +82,7 @@ fn every_trace_follows_under_every_scheduler() {
 }
 
 #[test]
-fn traces_of_the_simulator_are_what_it_records_today() {
+fn the_simulator_still_records_its_traces_alike() {
     each(|text, _| {
         let Some(today) = sim::renew(text)? else { return Ok(()) };
         let differs = text.lines().zip(today.lines()).position(|(old, new)| old != new);

@@ -1,4 +1,4 @@
-//! The lab's manners where it cannot work. What it measures needs root, see docs/lab.md.
+//! The lab's errors where it cannot work. Its measurements need root, see docs/lab.md.
 
 use std::io::ErrorKind;
 use std::os::unix::process::CommandExt;
@@ -16,7 +16,7 @@ fn stderr(output: &Output) -> String {
 }
 
 #[test]
-fn without_root_it_says_what_to_do() {
+fn without_root_the_error_has_a_cure() {
     let mut command = lab();
     if rustix::process::geteuid().is_root() {
         command.uid(NOBODY).gid(NOBODY);
@@ -28,14 +28,14 @@ fn without_root_it_says_what_to_do() {
             assert!(output.stdout.is_empty());
         }
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-            striper_tests::skip("the program is where only root reaches it");
+            striper_tests::skip("only root can reach the program");
         }
         Err(error) => panic!("{error}"),
     }
 }
 
 #[test]
-fn a_mistake_on_the_command_line_is_named_before_anything_is_done() {
+fn a_wrong_command_line_is_an_error_before_anything_is_done() {
     for (args, said) in
         [(&["t1"][..], "t2, t3, t4, t6, t9"), (&["--runs", "none"], "a number"), (&["-x"], "-x")]
     {

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use striper_tests::{Finished, binary};
 
-/// What a build of these packages compiles: packages with their versions and features.
+/// The packages that a build compiles, with their versions and features.
 fn packages(selection: &[&str]) -> BTreeSet<String> {
     let mut tree = binary::cargo();
     tree.args(["tree", "--offline", "--locked", "--edges", "normal,build", "--prefix", "none"])

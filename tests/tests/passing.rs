@@ -276,7 +276,7 @@ fn every_scheduler_and_number_of_stripes_carries_both_ways() {
 }
 
 #[test]
-fn a_relay_that_other_machines_can_reach_has_a_warning_and_a_break_has_its_leg() {
+fn a_public_relay_has_a_warning_and_a_break_has_its_leg() {
     let origin = Origin::start();
     let relay = Proxy::start(&["relay", "0.0.0.0:0", &origin.addr().to_string()]);
     let warning = relay.wait_for("public");

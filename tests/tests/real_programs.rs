@@ -1,5 +1,5 @@
-//! Programs of every day talk through a pair, and some also through datagrams and a relay. Those
-//! that are not installed are skipped, and the test says so.
+//! Common programs talk through a pair, and some also through datagrams and a relay. Tests of
+//! programs that are not installed are skipped.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -10,35 +10,10 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use striper_tests::{
-    Finished, LIMIT, Origin, Pair, Pattern, Process, Program, Proxy, TempDir, Vacant, skip,
+    Finished, LIMIT, Origin, Pair, Pattern, Process, Program, Proxy, TempDir, Vacant, Way, skip,
 };
 
 const SIZE: u64 = 32 << 20;
-
-/// A way to a target: the proxies on it, the last of which takes connections.
-type Way = fn(SocketAddr) -> Vec<Proxy>;
-
-const WAYS: [Way; 3] = [striped, in_datagrams, relayed];
-
-fn striped(target: SocketAddr) -> Vec<Proxy> {
-    let Pair { client, server } = Pair::to(target);
-    vec![server, client]
-}
-
-fn in_datagrams(target: SocketAddr) -> Vec<Proxy> {
-    let server = Proxy::start(&["datagram", "-s", "127.0.0.1:0", &target.to_string()]);
-    let client = Proxy::start(&["datagram", "-c", "127.0.0.1:0", &server.addr().to_string()]);
-    vec![server, client]
-}
-
-fn relayed(target: SocketAddr) -> Vec<Proxy> {
-    vec![Proxy::start(&["relay", "127.0.0.1:0", &target.to_string()])]
-}
-
-/// Where connections come in.
-fn entrance(proxies: &[Proxy]) -> SocketAddr {
-    proxies.last().expect("a proxy").addr()
-}
 
 /// A server that is started anew for each connection, with the connection as its standard input and
 /// output.
@@ -167,32 +142,20 @@ impl Ssh {
         );
         let config = files.write("config", config);
         let origin = Origin::start();
-        let proxies = way(origin.addr());
+        let proxies = way.start(origin.addr(), &[]);
         let mut command = sshd.command();
         command.args(["-i", "-e", "-f", &config]);
         let inetd = Inetd::serve(origin, command);
-        let options = [
-            "-F",
-            "none",
-            "-i",
-            &files.text("user"),
-            "-o",
-            "IdentitiesOnly=yes",
-            "-o",
-            "StrictHostKeyChecking=no",
-            "-o",
-            "UserKnownHostsFile=/dev/null",
-            "-o",
-            "BatchMode=yes",
-            "-o",
-            "LogLevel=ERROR",
-        ];
-        let options = options.map(str::to_owned).to_vec();
+        let options = "-o IdentitiesOnly=yes -o StrictHostKeyChecking=no -o BatchMode=yes \
+                       -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR";
+        let user = files.text("user");
+        let options = ["-F", "none", "-i", &user].into_iter().chain(options.split_whitespace());
+        let options = options.map(str::to_owned).collect();
         Some(Ssh { files, proxies, options, _inetd: inetd })
     }
 
     fn port(&self) -> String {
-        entrance(&self.proxies).port().to_string()
+        self.proxies[self.proxies.len() - 1].addr().port().to_string()
     }
 
     /// How other programs are told to call ssh.
@@ -206,7 +169,7 @@ fn ssh_runs_a_command_and_scp_copies_both_ways() {
     let Some([sshd, ssh, scp, keygen]) = Program::find(["sshd", "ssh", "scp", "ssh-keygen"]) else {
         return;
     };
-    for way in WAYS {
+    for way in Way::ALL {
         let Some(server) = Ssh::start(&sshd, &keygen, way) else { return };
         let (files, port) = (&server.files, server.port());
         let options = server.options.iter().map(String::as_str);
@@ -230,7 +193,7 @@ fn rsync_copies_a_tree_both_ways_and_then_only_what_has_changed() {
     else {
         return;
     };
-    let Some(server) = Ssh::start(&sshd, &keygen, striped) else { return };
+    let Some(server) = Ssh::start(&sshd, &keygen, Way::Stripes) else { return };
     let (files, command) = (&server.files, server.command(&ssh));
     fs::create_dir_all(files.join("from/deep")).unwrap();
     files.write("from/large", Pattern(1).bytes(0..SIZE / 2));
@@ -276,14 +239,14 @@ fn git_clones_and_pushes_through_its_daemon() {
     run(&work, &["add", "."]);
     run(&work, &["commit", "-q", "-m", "one"]);
     run(&served, &["clone", "-q", "--bare", &work, "repo"]);
-    for (number, way) in (0..).zip(WAYS) {
+    for (number, way) in (0..).zip(Way::ALL) {
         let origin = Origin::start();
-        let proxies = way(origin.addr());
+        let proxies = way.start(origin.addr(), &[]);
         let mut daemon = git.command();
         daemon.args(["daemon", "--inetd", "--export-all", "--enable=receive-pack"]);
         daemon.args([&format!("--base-path={served}"), &served]);
         let _daemon = Inetd::serve(origin, daemon);
-        let url = format!("git://{}/repo", entrance(&proxies));
+        let url = format!("git://{}/repo", proxies[proxies.len() - 1].addr());
         let name = format!("clone{number}");
         run(&served, &["clone", "-q", &url, &name]);
         let clone = files.text(&format!("served/{name}"));

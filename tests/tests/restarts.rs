@@ -10,7 +10,7 @@ use striper_tests::{
 };
 
 #[test]
-fn connections_wait_for_a_killed_server_and_are_reset_when_it_has_restarted() {
+fn connections_wait_for_a_killed_server_and_are_reset_when_it_is_back() {
     let (route, origin) = (Route::new(), Origin::start());
     let options = ["--connect-timeout", "10m"];
     let Pair { client, mut server } = Pair::with(Some(&route), origin.addr(), &options, &[]);
@@ -45,7 +45,7 @@ fn connections_wait_for_a_killed_server_and_are_reset_when_it_has_restarted() {
 }
 
 #[test]
-fn a_new_connection_is_reset_at_once_while_others_wait_for_a_server_that_refuses() {
+fn a_new_connection_is_reset_at_once_while_others_wait() {
     let origin = Origin::start();
     let mut server = Proxy::server(origin.addr(), &[]);
     let client = Proxy::client(server.addr(), &["--connect-timeout", "10m"]);

@@ -76,7 +76,7 @@ fn a_reset_arrives_as_a_reset_after_what_was_sent_before_it() {
 }
 
 #[test]
-fn a_reset_in_mid_flow_breaks_both_directions_even_if_a_consumer_has_stopped() {
+fn a_reset_in_mid_flow_breaks_both_directions_even_without_a_consumer() {
     for breaks in Side::BOTH {
         for stopped in [false, true] {
             let reset = Some((breaks, 2 * SECOND));

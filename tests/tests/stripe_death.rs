@@ -41,7 +41,7 @@ fn wait_for_four_losses(proxy: &Proxy) {
 }
 
 #[test]
-fn a_transfer_survives_the_reset_of_a_stripe_and_a_new_one_takes_its_place() {
+fn a_transfer_survives_the_reset_of_a_stripe_which_is_replaced() {
     let (_route, pair) = transfer(|route, _| route.reset_one());
     for proxy in [&pair.client, &pair.server] {
         proxy.wait_for("stripe_lost");

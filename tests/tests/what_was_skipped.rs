@@ -1,5 +1,5 @@
-//! The end of the test command: which tests could not do their work on this machine, and why. See
-//! `striper_tests::skipped` for the reason that this runs last.
+//! The end of the test command: the tests that could not do their work on this machine. The module
+//! `striper_tests::skipped` has the reason why this runs last.
 
 fn main() {
     if std::env::args().any(|arg| arg == "--list") {

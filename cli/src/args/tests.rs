@@ -410,7 +410,7 @@ fn options_with_several_values_may_be_given_twice() {
 }
 
 #[test]
-fn variables_that_exclude_each_other_are_an_error_unless_an_option_decides() {
+fn variables_that_exclude_each_other_are_an_error_without_an_option() {
     let env = [("STRIPER_VERBOSE", "1"), ("STRIPER_QUIET", "1")];
     let failure = read_with("demo", &env).unwrap_err();
     assert_eq!(failure.code, code::CONFIG);

@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_connection_tells_its_bytes_time_rate_and_gain_or_its_cause() {
+    fn the_end_of_a_connection_has_its_bytes_time_and_rate_or_its_cause() {
         let small = FlowReport { received: 10, ..report(FlowEnd::Finished) };
         let failed = FlowEnd::NoSession(OpenError::Unreachable(DialError::Refused));
         for (report, text) in [

@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_cause_has_a_line_and_so_has_an_old_one_after_the_server_was_reached() {
+    fn a_cause_has_a_line_again_after_the_server_was_reached() {
         let both = [&DialError::Refused, &DialError::TimedOut];
         let dials =
             [true, false, true].into_iter().flat_map(|news| both.map(|cause| (cause, news)));

@@ -1,6 +1,6 @@
-//! `costs` measures on loopback what the key costs: throughput, CPU per gigabyte, and the time and
-//! CPU of a stripe's handshake, with and without, in turns, so that what else the machine does
-//! harms both alike.
+//! `costs` measures the costs of the key on loopback: throughput, CPU per gigabyte, and the time
+//! and CPU of a stripe's handshake. Runs with and without the key take turns, so other programs on
+//! the machine disturb both alike.
 //!
 //! ```text
 //! cargo run --release -p striper-tests --bin costs -- [ROUNDS]
@@ -18,24 +18,24 @@ use std::time::{Duration, Instant};
 use striper_core::{Handshake, Hello, HelloKind, SessionId, StripeId};
 use striper_runtime::keys::{Keys, read_key};
 use striper_runtime::{ClientTls, Pipe, PipeExt, Received, TlsPipe, dial_tcp};
-use striper_tests::{Origin, Proxy, TempDir, run};
+use striper_tests::{Origin, Pair, TempDir, run};
 
-/// Bytes through the pair in one measurement.
+/// The bytes of one measurement.
 const BULK: u64 = 2 << 30;
 
-/// Handshakes in one measurement.
+/// The handshakes of one measurement.
 const HANDSHAKES: u32 = 500;
 
-/// What one measurement gave.
+/// The figures of one measurement.
 #[derive(Clone, Copy)]
 struct Figures {
     /// Gbit/s.
     rate: f64,
-    /// CPU seconds of both sides for 10⁹ bytes.
+    /// CPU seconds of both proxies for 10⁹ bytes.
     cpu: f64,
     /// From the TCP connection to the server's HELLO, microseconds.
     handshake: f64,
-    /// CPU microseconds of the server side for one.
+    /// CPU microseconds of the server for one.
     server: f64,
 }
 
@@ -72,9 +72,7 @@ fn median(all: &[Figures], of: fn(&Figures) -> f64) -> f64 {
 fn measure(key: Option<&str>) -> Figures {
     let options: Vec<&str> = key.iter().flat_map(|key| ["-k", key]).collect();
     let origin = Origin::start();
-    let server = Proxy::server(origin.addr(), &options);
-    let client = Proxy::client(server.addr(), &options);
-    client.wait_for_some("stripes", 4, |event| event.is("stripe_up"));
+    let Pair { client, server } = Pair::with(None, origin.addr(), &options, &options);
     let before = server.cpu() + client.cpu();
     let time = bulk(client.addr(), &origin);
     let cpu = (server.cpu() + client.cpu() - before).as_secs_f64();
@@ -94,11 +92,11 @@ fn measure(key: Option<&str>) -> Figures {
     }
 }
 
-/// Sends through the pair, and how long it took until all had arrived.
+/// The time until all bytes have passed the pair.
 fn bulk(to: SocketAddr, origin: &Origin) -> Duration {
     let begin = Instant::now();
     let sender = thread::spawn(move || {
-        let mut stream = TcpStream::connect(to).expect("the client side");
+        let mut stream = TcpStream::connect(to).expect("the client");
         let block = vec![7; 256 << 10];
         for _ in 0..BULK / block.len() as u64 {
             stream.write_all(&block).expect("a send");
@@ -114,12 +112,12 @@ fn bulk(to: SocketAddr, origin: &Origin) -> Duration {
     begin.elapsed()
 }
 
-/// One after the other, each of a session of its own: the median from the TCP connection to the
-/// server's HELLO.
+/// The median time from the TCP connection to the server's HELLO. Each handshake is of a new
+/// session.
 async fn handshakes(to: SocketAddr, tls: Option<&ClientTls>) -> Duration {
     let mut times = Vec::new();
     for number in 0..HANDSHAKES {
-        let below = dial_tcp(&to.into(), Duration::from_secs(10)).await.expect("the server side");
+        let below = dial_tcp(&to.into(), Duration::from_secs(10)).await.expect("the server");
         let begin = Instant::now();
         let mut pipe: Box<dyn Pipe> = match tls {
             Some(tls) => Box::new(TlsPipe::client(below, tls).expect("TLS")),

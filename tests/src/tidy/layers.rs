@@ -9,8 +9,9 @@ struct Layer {
     files: Vec<String>,
 }
 
-/// Files that import a layer above their own, or that do not stand in exactly one row of the table
-/// under `heading` in a document of this name and text. The crate's root and tests are in no layer.
+/// Files that import a layer above their own, or that are not in exactly one row of the table of
+/// layers. The table is under `heading` in a document of this name and text. The crate's root and
+/// tests are in no layer.
 pub fn layers((name, text): (&str, &str), heading: &str, all: &Crate) -> Vec<Fault> {
     let layers = table(text, heading);
     let mut faults = Vec::new();

@@ -1,5 +1,5 @@
-//! Crowds at the gate: callers that say a byte of their HELLO a second, from many addresses, and
-//! call again when they are turned away.
+//! A crowd of callers from many addresses: each sends a byte of its HELLO a second, and calls again
+//! when it is refused.
 
 use crate::wire::{KeyFile, tunnel};
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -16,18 +16,18 @@ const CALLERS: usize = 10_000;
 const ADDRESSES: usize = 50;
 const JOINS: u64 = 300;
 
-/// Callers that speak at the same moment.
+/// The callers that send at the same moment.
 const GROUP: usize = 20;
 const SESSION: u32 = 7;
 
-/// Between two of the joins that are measured.
+/// The time between two measured joins.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// How a record with a ClientHello of 512 bytes begins (RFC 8446, sections 4 and 5.1); more than
-/// anybody says in five seconds.
+/// The beginning of a record with a ClientHello of 512 bytes (RFC 8446, sections 4 and 5.1): more
+/// bytes than a caller sends in five seconds.
 const CLIENT_HELLO: [u8; 12] = [0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3, 7];
 
-/// Attacks, prints, and says whether an honest client joined in time.
+/// Attacks, prints, and returns whether an honest client joined in time.
 pub fn run(key: Option<&KeyFile>) -> bool {
     let options: Vec<&str> = key.iter().flat_map(|key| key.options()).collect();
     let origin = Origin::start();
@@ -38,13 +38,13 @@ pub fn run(key: Option<&KeyFile>) -> bool {
     let (alone, _) = joins(port, 1);
     let calm = server.memory().0;
     let attack = Attack::begin(server.addr(), key.is_some());
-    // Everybody has called once, and most have been turned away.
+    // All have called once, and most have been refused.
     while attack.calls() < CALLERS as u64 {
         thread::sleep(Duration::from_millis(10));
     }
     let begin = (Instant::now(), attack.calls());
     let (under, lost) = joins(port, 1 + JOINS);
-    // The crowd's own pace, with the joins in it.
+    // The pace of the crowd, with the joins in it.
     let rate = (attack.calls() - begin.1) as f64 / begin.0.elapsed().as_secs_f64();
     println!("handshakes: {CALLERS} callers from {ADDRESSES} addresses");
     println!(
@@ -80,13 +80,13 @@ pub fn mib(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }
 
-/// The median, the 95th percentile and the longest time from the call to the answer, in ms, and how
-/// many got none.
+/// The median, the 95th percentile and the longest time from the call to the answer, in ms, and the
+/// number of joins without an answer.
 fn joins(port: SocketAddr, first: u64) -> ([f64; 3], u64) {
     let mut lost = 0;
     let mut times: Vec<f64> = (first..first + JOINS)
         .filter_map(|stripe| {
-            // Over several rounds of the crowd.
+            // So the joins meet several rounds of the crowd.
             thread::sleep(PAUSE);
             let begin = Instant::now();
             let mut stream = TcpStream::connect(port).ok()?;
@@ -132,7 +132,7 @@ impl Drop for Attack {
     }
 }
 
-/// All callers in turn, each once a second: says one byte more, or calls anew.
+/// Each caller in turn, once a second, sends one more byte or calls again.
 fn crowd(port: SocketAddr, keyed: bool, over: &AtomicBool, calls: &AtomicU64) {
     let words = if keyed { CLIENT_HELLO.to_vec() } else { hello(1, &create(9, 0)) };
     let mut callers: Vec<Option<(TcpStream, usize)>> = (0..CALLERS).map(|_| None).collect();
@@ -142,7 +142,7 @@ fn crowd(port: SocketAddr, keyed: bool, over: &AtomicBool, calls: &AtomicU64) {
             if over.load(Ordering::Relaxed) {
                 return;
             }
-            // Spread over the second, as callers that know nothing of each other are.
+            // Independent callers are spread over the second.
             if number.is_multiple_of(GROUP) {
                 let due = Duration::from_secs(1) * number as u32 / CALLERS as u32;
                 thread::sleep(due.saturating_sub(round.elapsed()));
@@ -164,7 +164,7 @@ fn is_there(stream: &TcpStream) -> bool {
     matches!(stream.peek(&mut [0; 1]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
 }
 
-/// From one of the addresses, without waiting for the answer.
+/// Calls from one of the addresses, without waiting for the answer.
 fn call(port: SocketAddr, number: usize) -> Option<TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).ok()?;
     let from = Ipv4Addr::new(127, 0, 1, (number % ADDRESSES) as u8 + 1);

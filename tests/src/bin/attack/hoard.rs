@@ -1,5 +1,5 @@
-//! Peers that make a server side keep as much as they can, whatever that takes: what counts is what
-//! the process has in RAM.
+//! Peers that make a server keep as much memory as they can. The measure is the memory of the
+//! process in RAM.
 
 use crate::handshakes::mib;
 use crate::wire::{KeyFile, tunnel};
@@ -11,23 +11,22 @@ use std::time::{Duration, Instant};
 use striper_tests::Proxy;
 use striper_tests::stranger::{FIRST_EARLY, Stranger, frame};
 
-/// The limit that the server side is given, in MiB, and what it may have beside.
+/// The memory limit of the server and the fixed rest that it may have beside it, in MiB.
 const LIMIT: u64 = 64;
 const BESIDE: u64 = 64;
 
-/// How long an attack that has no end of its own goes on.
+/// The length of an attack that has no end of its own.
 const TIME: Duration = Duration::from_secs(10);
 
-/// Connections that the target keeps.
+/// The connections that the target keeps.
 const KEPT: usize = 8_000;
 
-/// What a flow may be sent beyond early credit, in bytes.
+/// The bytes that a flow may get beyond early credit.
 const FLOOR: u64 = 16 << 10;
 
-/// Does what it can to a stripe port.
+/// An attack on a stripe port.
 pub type Attack = fn(SocketAddr);
 
-/// All of them.
 pub const ATTACKS: [(&str, Attack); 6] = [
     ("pieces", pieces),
     ("crumbs", crumbs),
@@ -37,7 +36,7 @@ pub const ATTACKS: [(&str, Attack); 6] = [
     ("unread", unread),
 ];
 
-/// Attacks, prints, and says whether the server side kept within its limit.
+/// Attacks, prints, and returns whether the server kept within its limit.
 pub fn run(name: &str, attack: Attack, key: Option<&KeyFile>) -> bool {
     let target = target(name == "unread");
     let limit = format!("memory={LIMIT}MiB");
@@ -65,8 +64,7 @@ pub fn run(name: &str, attack: Attack, key: Option<&KeyFile>) -> bool {
     peak <= (LIMIT + BESIDE) << 20
 }
 
-/// How long an honest client's connections took, one after another for a while, in ms: the median
-/// and the longest.
+/// The median and the longest time of an honest client's connections, one after another, in ms.
 fn honest(server: &Proxy, options: &[&str]) -> [f64; 2] {
     let client = Proxy::client(server.addr(), options);
     let (begin, mut times) = (Instant::now(), Vec::new());
@@ -87,7 +85,7 @@ fn honest(server: &Proxy, options: &[&str]) -> [f64; 2] {
     [times[times.len() / 2], times[times.len() - 1]]
 }
 
-/// A target that says a byte, or bytes without end, to all who come, and reads nothing.
+/// A target that sends a byte, or bytes without end, on each connection, and reads nothing.
 fn target(endless: bool) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("a listener");
@@ -96,13 +94,13 @@ fn target(endless: bool) -> SocketAddr {
         for mut stream in listener.incoming().map_while(Result::ok) {
             if endless && kept.len() < 500 {
                 let mut stream = stream.try_clone().expect("a connection");
-                // Odd sizes, a little above what is copied.
+                // Odd sizes, a little above the largest piece that is copied.
                 thread::spawn(move || while stream.write_all(&[7; 35_000]).is_ok() {});
             } else {
                 let _ = stream.write_all(b"!");
             }
             kept.push_back(stream);
-            // Those that have gone long ago must not use up this process's own descriptors.
+            // Old connections must not use up this process's own descriptors.
             if kept.len() > KEPT {
                 kept.pop_front();
             }
@@ -111,7 +109,7 @@ fn target(endless: bool) -> SocketAddr {
     address
 }
 
-/// As many peers as the server side takes, at most `most`, with what each may take early.
+/// As many peers as the server takes, at most `most`, with the early credit of each.
 fn peers(port: SocketAddr, most: u32) -> Vec<(Stranger, u64)> {
     let peers = (0..most).map_while(|number| Stranger::ask(port, number));
     let mut peers: Vec<Stranger> = peers.collect();
@@ -129,13 +127,13 @@ fn open(flow: u64, early: u64) -> Vec<u8> {
     frame(frame::OPEN, &[flow, early, FIRST_EARLY, 0], b"")
 }
 
-/// Ids of flows that a client opens.
+/// The ids of a client's flows.
 fn flows(count: u64) -> impl Iterator<Item = u64> {
     (0..count).map(|index| 2 * index + 1)
 }
 
-/// Pieces of a little more than what is copied, behind a gap, each in a receive buffer that is full
-/// of data which is known already.
+/// Pieces a little too large to be copied, behind a gap, each in a receive buffer that is full of
+/// known data.
 fn pieces(port: SocketAddr) {
     const PIECE: u64 = 4_200;
     const OLD: u64 = 100_000;
@@ -156,7 +154,7 @@ fn pieces(port: SocketAddr) {
     }
 }
 
-/// Every other byte of a few flows, in each of many sessions, as many as a session takes.
+/// Every other byte of a few flows, in each of many sessions.
 fn crumbs(port: SocketAddr) {
     for (mut peer, _) in peers(port, 128) {
         for flow in flows(8) {
@@ -170,7 +168,7 @@ fn crumbs(port: SocketAddr) {
     }
 }
 
-/// All of each flow's floor, of flows that are never opened.
+/// The whole floor of flows that are never opened.
 fn early(port: SocketAddr) {
     for (mut peer, _) in peers(port, 8) {
         for flow in flows(10_000) {
@@ -180,7 +178,7 @@ fn early(port: SocketAddr) {
     }
 }
 
-/// All of each flow's floor, in frames of one byte each for some.
+/// The whole floor of flows, of some in frames of one byte.
 fn floors(port: SocketAddr) {
     for (mut peer, _) in peers(port, 16) {
         for flow in flows(600) {
@@ -197,11 +195,10 @@ fn floors(port: SocketAddr) {
     }
 }
 
-/// Fills flows one after another and resets them, with all the early credit that comes back for
-/// that.
+/// Fills flows one after another and resets them, with all the early credit that comes back.
 fn churn(port: SocketAddr) {
     let begin = Instant::now();
-    // With what each has taken of it.
+    // Each with the early credit that it has taken.
     let mut peers: Vec<_> =
         peers(port, 8).into_iter().map(|(peer, early)| (peer, early, 0)).collect();
     for flow in flows(u64::MAX / 2).take_while(|_| begin.elapsed() < TIME) {
@@ -217,7 +214,7 @@ fn churn(port: SocketAddr) {
                     &vec![7; (end - at).min(60_000) as usize],
                 ));
             }
-            // Reason 1, and where the flow ends.
+            // Reason 1, and the end of the flow.
             peer.say(&frame(frame::RESET, &[flow, 1, end], b""));
             if flow % 64 == 1 {
                 *granted = (*granted).max(peer.early_credit());
@@ -226,14 +223,14 @@ fn churn(port: SocketAddr) {
     }
 }
 
-/// Takes what comes and acknowledges none of it.
+/// Takes all data and acknowledges none of it.
 fn unread(port: SocketAddr) {
     let peers = peers(port, 16);
     let mut readers: Vec<TcpStream> = Vec::new();
     for (mut peer, _) in peers {
         for flow in flows(60) {
             peer.say(&open(flow, 0));
-            // More than it can ever have for us.
+            // More than it will ever send.
             peer.say(&frame(frame::CREDIT, &[flow, 1 << 40], b""));
         }
         let stream = peer.stream();

@@ -1,8 +1,8 @@
-//! Attacks a server side on loopback and prints what that costs it and its honest clients.
+//! Attacks a server on loopback, and prints the costs for it and its honest clients.
 //!
-//! The program that is attacked is the real one with its defaults, unless a run is about a limit.
-//! `handshakes` is what a stranger can do, all others what a peer can who is let in, with the key
-//! if there is one.
+//! The attacked program is the real one with its defaults, unless a run is about a limit.
+//! `handshakes` is an attack of a stranger. All others are attacks of a peer that has got in, with
+//! the key if there is one.
 
 #![allow(clippy::disallowed_methods, reason = "it measures real time")]
 
@@ -14,22 +14,22 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::process::ExitCode;
 
 const HELP: &str = "\
-attack - attacks striper-cli -s on loopback and prints what that costs
+attack - attacks striper-cli -s on loopback and prints the costs
 
   cargo run --release -p striper-tests --bin attack -- [--key] [RUNS]
 
-  --key        the server side has a key, and all but handshakes is done by
-               peers that have it too
+  --key        the server has a key, and so have all attackers but those of
+               handshakes
 
 RUNS (all of them if none is named)
   handshakes   10,000 callers from 50 addresses say a byte a second; an honest
                client must join within twice its normal time (medians)
   pieces       peers hold large receive buffers by small pieces of them
-  crumbs       peers hold single bytes, none beside the other
+  crumbs       peers hold single bytes with gaps between them
   early        peers send data of flows that they never open
   floors       peers open flows to a target that reads nothing and fill each
   churn        peers fill flows and reset them, again and again
-  unread       peers acknowledge nothing of what targets send without end
+  unread       peers acknowledge no data of targets that send without end
 
 All but the first run against --limit memory=64MiB and must stay within that and
 64 MiB more (VmHWM). Exit code 1: a bound was not held.

@@ -1,4 +1,4 @@
-//! The key that attackers and honest clients have, and what carries attacks through TLS.
+//! The key of attackers and honest clients, and a tunnel through TLS for attacks.
 
 use smol::{Async, LocalExecutor};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -10,7 +10,7 @@ use striper_runtime::keys::{Keys, read_key};
 use striper_runtime::{ClientTls, TcpPipe, TlsPipe, bridge, dial_tcp};
 use striper_tests::{TempDir, run};
 
-/// How long a call may take.
+/// The longest time for a call.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A key in a file, for as long as it is kept.
@@ -20,7 +20,6 @@ pub struct KeyFile {
 }
 
 impl KeyFile {
-    /// A new one.
     pub fn generate() -> KeyFile {
         let folder = TempDir::new();
         let path = folder.text("attack.key");
@@ -28,19 +27,19 @@ impl KeyFile {
         KeyFile { _folder: folder, path }
     }
 
-    /// What a program is told to use it.
+    /// The options of a program that uses it.
     pub fn options(&self) -> [&str; 2] {
         ["-k", &self.path]
     }
 
-    /// How a caller uses it.
+    /// The settings of a caller that uses it.
     pub fn tls(&self) -> ClientTls {
         let key = read_key(Path::new(&self.path), false).expect("a key");
         ClientTls::new(&Keys::shared("attack", key).expect("keys"))
     }
 }
 
-/// A port that passes what callers say on to `to`, within TLS. An end or a reset goes on as such.
+/// A port that passes bytes on to `to` within TLS. It passes an end or a reset on as such.
 pub fn tunnel(to: SocketAddr, tls: ClientTls) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let port = listener.local_addr().expect("a listener");

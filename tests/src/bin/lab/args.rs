@@ -4,7 +4,6 @@ use lexopt::prelude::*;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// What `--help` prints.
 pub const HELP: &str = "\
 lab - measures striper-cli on the kernel's TCP over an emulated wide-area route
 
@@ -18,41 +17,33 @@ TESTS (all of them if none is named)
   t9   objects of 100 KiB, 1 MiB and 10 MiB
 
 OPTIONS
-      --runs N           runs of each measurement of ours (3); the direct connection is measured \
-      once
+      --runs N           runs of each measurement of the pair (3); the direct connection has one
       --quick            4 x 10 Mbit/s at RTT 40 ms only, one run
-      --bin PATH         the striper-cli to be measured (default: cargo builds it)
+      --bin PATH         the striper-cli to measure (default: cargo builds it)
       --congestion NAME  passed on to both sides of the pair
-      --key FILE         likewise; without, stripes are not encrypted
+      --key FILE         passed on too; without a key, stripes are not encrypted
       --picture FILE     only draws README's picture: one upload without and with the pair, as SVG
-      --json             one JSON object a line instead of the table
+      --json             a JSON object in each line instead of the table
   -h, --help             this page
 
 It needs root, iproute2 and /dev/net/tun. docs/lab.md says what the figures mean.
 ";
 
-/// What to measure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Args {
-    /// Names of tests; empty: all.
+    /// Names of tests; empty means all.
     pub tests: Vec<String>,
-    /// Runs of each measurement.
     pub runs: usize,
-    /// One short measurement only.
     pub quick: bool,
-    /// The program to be measured.
     pub bin: Option<PathBuf>,
-    /// The stripes' congestion control.
     pub congestion: Option<OsString>,
-    /// The pair's key file.
     pub key: Option<OsString>,
-    /// JSON instead of a table.
     pub json: bool,
     /// Where to draw a picture instead.
     pub picture: Option<PathBuf>,
 }
 
-/// Reads the command line; none: help is asked for.
+/// Reads the command line; `None` asks for help.
 pub fn read(
     args: impl IntoIterator<Item = OsString>,
     known: &[&str],
@@ -77,8 +68,8 @@ fn parse(mut parser: lexopt::Parser, known: &[&str]) -> Result<Option<Args>, lex
                 let runs = parser.value()?;
                 let number =
                     runs.to_str().and_then(|runs| runs.parse().ok()).filter(|runs| *runs > 0);
-                args.runs = number
-                    .ok_or_else(|| format!("--runs takes a number from 1 on, not {runs:?}"))?;
+                args.runs =
+                    number.ok_or_else(|| format!("--runs {runs:?}: write a number from 1 on"))?;
             }
             Long("quick") => args.quick = true,
             Long("bin") => args.bin = Some(parser.value()?.into()),
@@ -98,7 +89,7 @@ fn parse(mut parser: lexopt::Parser, known: &[&str]) -> Result<Option<Args>, lex
         }
     }
     if args.quick && !args.tests.is_empty() {
-        return Err("--quick chooses its test itself; leave the tests' names away".into());
+        return Err("--quick chooses its test itself; leave out the names of tests".into());
     }
     Ok(Some(args))
 }

@@ -1,4 +1,4 @@
-//! What is measured, and what it should come to.
+//! The measurements and their targets.
 
 use crate::clock;
 use crate::emulator::Path;
@@ -8,7 +8,6 @@ use crate::trial::{STRIPES, Trial};
 use std::thread;
 use std::time::Duration;
 
-/// The tests' names.
 pub const TESTS: [&str; 5] = ["t2", "t3", "t4", "t6", "t9"];
 
 /// The part of a cap that is left for the content: 1,448 of a packet's 1,500 bytes.
@@ -18,20 +17,17 @@ const MIB: u64 = 1 << 20;
 
 /// One set of conditions, run in each direction.
 pub struct Case {
-    /// The test that it belongs to.
     pub test: &'static str,
-    /// The conditions.
     pub name: &'static str,
-    /// The paths between the two places; the server has an address on each.
+    /// The paths between client and server; the server has an address on each.
     pub paths: Vec<Path>,
-    /// Whether a direct connection can be measured like this.
+    /// Whether a direct connection can be measured too.
     pub direct: bool,
-    /// What [`Case::run`] measures.
     pub measures: Vec<Measure>,
-    /// Does it, and returns a value for each measure.
     pub run: Run,
 }
 
+/// Measures, and returns a value for each measure.
 type Run = Box<dyn Fn(&Trial, Direction) -> Result<Vec<f64>, String>>;
 
 /// The cases of the tests of these names.
@@ -42,7 +38,7 @@ pub fn cases(tests: &[String]) -> Vec<Case> {
     all.filter(|case| tests.is_empty() || tests.iter().any(|test| test == case.test)).collect()
 }
 
-/// The one that tells most in the shortest time.
+/// The case that shows the most in the shortest time.
 pub fn quick() -> Vec<Case> {
     capacity().into_iter().filter(|case| case.name == "4 x 10 Mbit/s, RTT 40").collect()
 }
@@ -73,8 +69,8 @@ fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-/// Goodput of a timed transfer at the receiver, from `from` on, as a share of the caps, and the
-/// longest gap from its first byte on.
+/// The goodput of a timed transfer at the receiver from `from` on, as a share of the caps, and the
+/// longest gap after its first byte.
 fn goodput(
     trial: &Trial,
     direction: Direction,
@@ -157,7 +153,7 @@ fn ping_under_bulk() -> Case {
     }
 }
 
-/// A verified transfer of 60 MiB, about 13 s on four stripes, to which something happens after 4 s.
+/// A verified transfer of 60 MiB, about 13 s on four stripes. Faults come after 4 s.
 const FAULTY: Amount = Amount::Bytes(60 * MIB, Duration::from_secs(75));
 
 fn faults() -> Vec<Case> {
@@ -239,8 +235,8 @@ fn silent_all(trial: &Trial, direction: Direction) -> Result<Vec<f64>, String> {
     Ok(vec![to_full_rate(&received, healed, 10.0 * STRIPES as f64)])
 }
 
-/// Seconds from a moment to the beginning of the first second in which at least nine tenths of what
-/// is possible arrive; infinite if there is none.
+/// The seconds from the healing to the first second with nine tenths of the caps; infinite if there
+/// is none.
 fn to_full_rate(received: &Received, healed: Duration, caps: f64) -> f64 {
     let window = (seconds(1).as_nanos() / BIN.as_nanos()) as usize;
     let first =

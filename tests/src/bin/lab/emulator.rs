@@ -1,11 +1,11 @@
-//! A wide-area route in virtual time: what comes in at one end goes out at the other, later or
+//! A wide-area route in virtual time: packets come in at one end and go out at the other, later or
 //! never.
 //!
-//! Each packet goes through loss, then the cap of its TCP connection ("flow") with a queue of its
-//! own that drops what does not fit, then the delay. A flow is a pair of addresses and ports on a
-//! path, from its SYN on. Rates count the bytes of IP packets, so TCP's goodput ends at 1448/1500
-//! of them. Within a flow and direction packets keep their order. What is not TCP has delay and
-//! loss only; what is not IPv4 is dropped.
+//! A packet may be lost. Then it passes the cap of its TCP connection ("flow") with a bounded
+//! queue, and then the delay. A flow is a pair of addresses and ports on a path, from its SYN on.
+//! Rates count the bytes of IP packets, so TCP's goodput is at most 1448/1500 of them. The packets
+//! of a flow keep their order in each direction. Packets other than TCP have only delay and loss;
+//! packets other than IPv4 are dropped.
 
 use crate::segment::Segment;
 use rand::{RngExt, SeedableRng};
@@ -17,7 +17,6 @@ use std::time::Duration;
 /// A queue holds at least this many packets of full size, however low its rate.
 const QUEUE_AT_LEAST: u64 = 8 * 1500;
 
-/// The direction of a packet.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Way {
     /// From the client's side to the server's.
@@ -27,7 +26,6 @@ pub enum Way {
 }
 
 impl Way {
-    /// The other one.
     pub fn back(self) -> Way {
         match self {
             Way::Up => Way::Down,
@@ -36,51 +34,47 @@ impl Way {
     }
 }
 
-/// What a path does to packets, the same in both directions.
+/// A path between client and server, the same in both directions.
 #[derive(Clone, Debug)]
 pub struct Path {
-    /// In one direction.
     pub delay: Duration,
-    /// Bits a second, for the first, second, ... flow and then from the beginning; empty: no cap.
+    /// Bits a second of the first flow, the second and so on, in turn; empty means no cap.
     pub rates: Vec<u64>,
-    /// How long a packet may wait for its flow's cap.
+    /// The longest wait of a packet for its flow's cap.
     pub queue: Duration,
-    /// Probability that a packet is lost.
+    /// The probability of the loss of a packet.
     pub loss: f64,
 }
 
-/// A packet on its way, or at its end.
 #[derive(PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Packet {
     due: Duration,
-    /// Orders packets that are due at once.
+    /// Orders packets that are due at the same time.
     number: u64,
-    /// The path by its place in the list.
+    /// The place of its path in the list.
     pub path: usize,
-    /// Where it goes.
     pub way: Way,
-    /// From the IP header on.
     pub bytes: Vec<u8>,
 }
 
-/// One TCP connection as the route sees it.
+/// A TCP connection.
 #[derive(Clone, Debug)]
 pub struct Flow {
-    /// Bytes of IP packets that it carried up and down.
+    /// The bytes of its IP packets up and down.
     pub carried: [u64; 2],
-    /// Neither finished nor reset by anybody.
+    /// It is neither finished nor reset.
     pub live: bool,
     rate: Option<u64>,
     reset: bool,
     silent: bool,
-    /// When the cap will have let through what has come so far, up and down.
+    /// The times at which the cap has let through all earlier packets, up and down.
     free: [Duration; 2],
 }
 
-/// All paths between two places, and what is on them.
+/// All paths between client and server, and the packets on them.
 pub struct Emulator {
     paths: Vec<Path>,
-    /// How many flows each path has had.
+    /// The number of flows that each path has had.
     begun: Vec<usize>,
     flows: Vec<Flow>,
     /// The latest flow of each pair of addresses and ports on a path.
@@ -106,33 +100,33 @@ impl Emulator {
         }
     }
 
-    /// The flows in the order in which they came; a flow keeps its place.
+    /// The flows in their order of arrival; a flow keeps its place.
     pub fn flows(&self) -> &[Flow] {
         &self.flows
     }
 
-    /// Both ends of this flow are told that the other reset it, now or with their next packet.
+    /// Both ends of this flow get a reset, now or in answer to their next packet.
     pub fn reset(&mut self, flow: usize) {
         self.flows[flow].reset = true;
         self.flows[flow].live = false;
     }
 
-    /// From now on this flow's packets vanish, or no longer.
+    /// Whether all further packets of this flow vanish.
     pub fn silence(&mut self, flow: usize, silent: bool) {
         self.flows[flow].silent = silent;
     }
 
-    /// From now on every packet vanishes, or no longer.
+    /// Whether all further packets vanish.
     pub fn silence_all(&mut self, silent: bool) {
         self.silent = silent;
     }
 
-    /// When the next packet leaves.
+    /// The time at which the next packet leaves.
     pub fn deadline(&self) -> Option<Duration> {
         self.travelling.peek().map(|Reverse(packet)| packet.due)
     }
 
-    /// A packet that has arrived by now; they come in the order of their time.
+    /// The next packet that is due by now.
     pub fn depart(&mut self, now: Duration) -> Option<Packet> {
         if self.deadline()? > now {
             return None;
@@ -210,7 +204,7 @@ impl Emulator {
 }
 
 impl Flow {
-    /// When the cap has let this packet through; none if the queue is full.
+    /// The time at which the cap has let this packet through; `None` if the queue is full.
     fn queue(&mut self, now: Duration, way: Way, len: u64, queue: Duration) -> Option<Duration> {
         let free = &mut self.free[way as usize];
         let start = now.max(*free);
@@ -225,7 +219,7 @@ impl Flow {
     }
 }
 
-/// How long a rate in bits a second takes for these bytes.
+/// The time for these bytes at a rate in bits a second.
 fn time(bytes: u64, rate: u64) -> Duration {
     Duration::from_nanos(bytes * 8 * 1_000_000_000 / rate)
 }
@@ -266,7 +260,7 @@ mod tests {
         for _ in 0..200 {
             route.arrive(Duration::ZERO, 0, Way::Up, &segment(true, 1, b'.', 1500));
         }
-        // Those that begin to pass within 100 ms: at 0, 1.2, ... 99.6 ms.
+        // Packets that begin to pass within 100 ms: at 0, 1.2, ... 99.6 ms.
         let packets = arrivals(&mut route);
         assert_eq!(packets.len(), 84);
         assert_eq!(packets[83].due, 84 * MS * 6 / 5 + 20 * MS);

@@ -1,8 +1,8 @@
-//! The load on a route: what a client asks of the sink, what both then send, and what the receiver
-//! sees of it.
+//! The load on a route: a client orders a transfer from the sink, both send, and the receiver
+//! measures.
 //!
-//! A connection begins with an [`Order`]. The sink is in this process, so what it receives it
-//! simply hands over.
+//! A connection begins with an [`Order`]. The sink is in this process, so it passes its figures on
+//! in memory.
 
 use crate::clock;
 use socket2::SockRef;
@@ -15,45 +15,41 @@ use std::thread;
 use std::time::Duration;
 use striper_tests::Pattern;
 
-/// How much is sent or received at once.
+/// The most bytes that are sent or received at once.
 const BLOCK: usize = 256 << 10;
-/// How often a receiver looks at the clock while nothing comes.
+/// The time after which a waiting receiver looks at the clock.
 const LOOK: Duration = Duration::from_millis(20);
-/// The sender of a timed transfer goes on so long after the receiver's end.
+/// The sender of a timed transfer goes on this long after the receiver's end.
 const AFTER: Duration = Duration::from_millis(500);
-/// What one bin of [`Received::bins`] covers.
+/// The time of a bin of [`Received::bins`].
 pub const BIN: Duration = Duration::from_millis(100);
 
-/// Which end sends in bulk.
+/// The direction of the bulk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Direction {
-    /// The client.
     Up,
-    /// The sink.
     Down,
 }
 
-/// How much to transfer.
 #[derive(Clone, Copy, Debug)]
 pub enum Amount {
-    /// What goes within this time.
+    /// As many bytes as possible within this time.
     During(Duration),
-    /// So many bytes, each of them verified. It fails after this time.
+    /// So many bytes, which are verified, within this time.
     Bytes(u64, Duration),
 }
 
-/// What the receiving end of a transfer saw.
+/// The receiver's figures of a transfer.
 #[derive(Debug)]
 pub struct Received {
-    /// When it began to wait for data, on the lab's clock.
+    /// The time at which it began to wait for data.
     pub start: Duration,
-    /// How much came.
     pub bytes: u64,
     /// The longest time between two receipts.
     pub gap: Duration,
     /// Bytes in each [`BIN`] since the start.
     pub bins: Vec<u64>,
-    /// Why it ended early.
+    /// The reason for an early end.
     pub error: Option<String>,
 }
 
@@ -66,16 +62,15 @@ impl Received {
     }
 }
 
-/// What a client wants of the sink.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Order {
-    /// `U`, `D`: bulk up or down; `E`: echo pieces of so many bytes; `R`: reply with so many bytes.
+    /// `U`, `D`: bulk up or down; `E`: echo pieces of this size; `R`: reply with so many bytes.
     what: u8,
-    /// 0 of bulk: as many as go within the time.
+    /// 0 of bulk: as many as possible within the time.
     bytes: u64,
-    /// Of a timed transfer its length, else after which it fails.
+    /// The length of a timed transfer; others fail after it.
     time: Duration,
-    /// Names the transfer to those who wait for what the sink receives.
+    /// Names the transfer for the thread that waits for the sink's figures.
     tag: u64,
 }
 
@@ -107,19 +102,19 @@ impl Order {
     }
 
     fn send(&self, stream: &mut TcpStream) -> Result<(), String> {
-        // Not within memory of this size, so that a blocked connection says so.
+        // With a time limit, so that a blocked connection is an error.
         SockRef::from(&*stream).set_write_timeout(Some(LOOK)).map_err(text)?;
         put(stream, &self.bytes(), clock::now() + Duration::from_secs(5))
     }
 }
 
-/// Accepts connections and does what they order, until this goes.
+/// Accepts connections and carries out their orders.
 pub struct Sink {
     address: SocketAddr,
     stop: Arc<AtomicBool>,
 }
 
-/// Who waits for what the sink receives, by tag.
+/// The threads that wait for the sink's figures, by tag.
 static WAITING: LazyLock<Mutex<HashMap<u64, mpsc::Sender<Received>>>> =
     LazyLock::new(Default::default);
 
@@ -141,7 +136,7 @@ impl Sink {
         Ok(Sink { address, stop })
     }
 
-    /// Accepts no more. To be called where it was started.
+    /// Accepts no more. The caller is in the sink's namespace.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
         let _ = TcpStream::connect(self.address);
@@ -149,7 +144,7 @@ impl Sink {
 }
 
 fn serve(mut stream: TcpStream) {
-    // The route may vanish before the client's end has come over it.
+    // The route may vanish before the client's end has arrived.
     let _ = stream.set_read_timeout(Some(Duration::from_secs(30)));
     let Some(order) = Order::read(&mut stream) else { return };
     let _ = stream.set_nodelay(true);
@@ -187,8 +182,8 @@ fn serve(mut stream: TcpStream) {
     }
 }
 
-/// Transfers in bulk. Returns what the receiver saw, and how long it took from connecting to the
-/// last byte, or the sink's answer to it, at the client.
+/// Transfers in bulk. Returns the receiver's figures, and the time from the dial to the last byte,
+/// or to the sink's answer to it, at the client.
 pub fn bulk(
     to: SocketAddr,
     direction: Direction,
@@ -225,8 +220,8 @@ pub fn bulk(
     }
 }
 
-/// Sends pieces of 100 bytes and waits for each to come back, then 10 ms, until the time is over.
-/// Returns how long they took, but for so many in the beginning.
+/// Sends pieces of 100 bytes until the time is over, waits for the echo of each and then 10 ms.
+/// Returns the round trips without the first `skip`.
 pub fn pingpong(to: SocketAddr, during: Duration, skip: usize) -> Result<Vec<Duration>, String> {
     const SIZE: usize = 100;
     let mut stream = connect(to)?;
@@ -328,7 +323,7 @@ fn send(stream: &mut TcpStream, order: Order) -> Result<(), String> {
     Ok(())
 }
 
-/// Writes all of it, or fails at this time.
+/// Writes all bytes, or fails at this time.
 fn put(stream: &mut TcpStream, mut bytes: &[u8], end: Duration) -> Result<(), String> {
     while !bytes.is_empty() {
         match stream.write(bytes) {
@@ -344,12 +339,12 @@ fn waits(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }
 
-/// Ends a connection that is still full of data.
+/// Resets a connection that is still full of data.
 fn abort(stream: &TcpStream) {
     let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }
 
-/// Waits for the other end's end.
+/// Waits for the end of the other direction.
 fn drain(stream: &mut TcpStream) {
     let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
     while stream.read(&mut [0; 4096]).is_ok_and(|len| len > 0) {}

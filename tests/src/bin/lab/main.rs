@@ -1,9 +1,9 @@
 //! `lab` measures the pair of proxies on the kernel's own TCP, beside a direct connection, and
 //! prints one table.
 //!
-//! Two network namespaces, one for the client's side and one for the server's, are joined by a
-//! route that [`emulator`] makes: delay, a cap on each TCP connection, loss, and faults.
-//! docs/lab.md says what is measured and what is not modelled.
+//! Two network namespaces, one for the client and one for the server, are joined by the route of
+//! [`emulator`]. It has delay, a cap on each TCP connection, loss and faults. The file docs/lab.md
+//! describes the measurements and the limits of the model.
 
 mod args;
 mod cases;
@@ -31,7 +31,7 @@ use std::process::{Command, ExitCode, Stdio, exit};
 use std::{env, thread};
 use trial::{Product, Trial};
 
-/// What could not be measured: the command line or the surroundings are to blame.
+/// The exit code for a wrong command line or an unsuitable machine.
 const UNUSABLE: u8 = 2;
 
 fn main() -> ExitCode {
@@ -60,7 +60,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Makes sure that the lab can work here, and finds what it shall measure.
+/// Checks that the lab can work here, and finds the program to measure.
 fn prepare(args: &Args) -> Result<Product, String> {
     if !rustix::process::geteuid().is_root() {
         return Err(
@@ -93,8 +93,8 @@ fn prepare(args: &Args) -> Result<Product, String> {
     Ok(Product { bin: program(args)?, congestion: args.congestion.clone(), key: args.key.clone() })
 }
 
-/// The program to be measured: the one that is named, or a fresh one if cargo runs the lab, or the
-/// one beside it.
+/// The program to measure: the named one, or a fresh build if cargo runs the lab, or the program
+/// beside it.
 fn program(args: &Args) -> Result<PathBuf, String> {
     let beside = || Some(env::current_exe().ok()?.with_file_name("striper-cli"));
     let named = args.bin.clone().or_else(|| env::var_os("STRIPER_CLI").map(PathBuf::from));
@@ -129,14 +129,14 @@ fn remove_all_on_signals() -> Result<(), String> {
     Ok(())
 }
 
-/// Measures everything that is asked for and prints it. Returns whether all runs went well; a
-/// missed target is no failure.
+/// Measures and prints all cases. Returns whether all runs went well; a missed target is no
+/// failure.
 fn measure(args: &Args, product: &Product) -> Result<bool, String> {
-    // What else runs here shall disturb as little as possible. The proxies inherit it.
+    // Other programs should disturb as little as possible. The proxies inherit the priority.
     let _ = rustix::process::setpriority_process(None, -10);
     let (cases, runs) =
         if args.quick { (cases::quick(), 1) } else { (cases::cases(&args.tests), args.runs) };
-    // Whoever reads the table may leave before its end; the lab still has to tidy up.
+    // A reader of the table may close the pipe early; the lab must still remove its namespaces.
     let print = |line: String| drop(writeln!(io::stdout(), "{line}"));
     if !args.json {
         print(report::head());
@@ -153,8 +153,8 @@ fn measure(args: &Args, product: &Product) -> Result<bool, String> {
     Ok(good)
 }
 
-/// Runs a case in one direction: once directly, then so many times over the pair. Fails if it can't
-/// even be set up.
+/// Runs a case in one direction: once directly, then so many times over the pair. Fails if the
+/// set-up fails.
 fn rows(
     case: &Case,
     direction: Direction,

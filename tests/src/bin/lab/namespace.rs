@@ -1,7 +1,7 @@
 //! Network namespaces: made and removed by iproute2, entered by a thread of this process.
 //!
-//! Their names carry this process's number. What a lab that was killed left behind is removed by
-//! the next one.
+//! Their names have this process's number. A lab removes the namespaces of an earlier lab that was
+//! killed.
 
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -25,13 +25,13 @@ const SETTINGS: [(&str, &str); 5] = [
     ("conf/all/rp_filter", "0"),
 ];
 
-/// A network namespace, removed with all that runs in it when this goes.
+/// A network namespace, removed with all its processes when this is dropped.
 pub struct Namespace {
     name: String,
 }
 
 impl Namespace {
-    /// A new one with a loopback device, and with buffers for long fast routes.
+    /// With a loopback device, and with buffers for long fast routes.
     pub fn create(suffix: &str) -> Result<Namespace, String> {
         let name = format!("{PREFIX}-{}-{suffix}", process::id());
         ip(&["netns", "add", &name], "")?;
@@ -47,13 +47,13 @@ impl Namespace {
         Ok(namespace)
     }
 
-    /// Has `ip` do these lines in here.
+    /// Runs these lines of `ip` in it.
     pub fn ip(&self, lines: &str) -> Result<(), String> {
         ip(&["-n", &self.name, "-batch", "-"], lines)
     }
 
-    /// Does something in here on a thread of its own. Threads, processes, devices and sockets that
-    /// come of it are in here too.
+    /// Runs something in it on a thread of its own. Threads, processes, devices and sockets of that
+    /// are in it too.
     pub fn run<T: Send>(
         &self,
         what: impl FnOnce() -> Result<T, String> + Send,
@@ -86,7 +86,7 @@ pub fn remove_own() {
     remove_where(|owner| owner == process::id());
 }
 
-/// Removes namespaces of labs that no longer run; one of them may have had this process's number.
+/// Removes the namespaces of earlier labs; one of them may have had this process's number.
 pub fn remove_left_over() {
     remove_where(|owner| owner == process::id() || !Path::new(&format!("/proc/{owner}")).exists());
 }
@@ -101,7 +101,7 @@ fn remove_where(condition: impl Fn(u32) -> bool) {
     }
 }
 
-/// The number of the process that made the namespace of this name; none if no lab did.
+/// The number of the lab that made the namespace of this name; `None` if no lab did.
 fn owner(name: &str) -> Option<u32> {
     name.strip_prefix(PREFIX)?.strip_prefix('-')?.split_once('-')?.0.parse().ok()
 }
@@ -126,7 +126,7 @@ fn ip(args: &[&str], input: &str) -> Result<(), String> {
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()?;
-        // A program that ends without reading has said why.
+        // A program that ends without reading prints its reason.
         let _ = child.stdin.take().map(|mut stdin| stdin.write_all(input.as_bytes()));
         child.wait_with_output()
     };

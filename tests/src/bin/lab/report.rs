@@ -1,57 +1,40 @@
 //! The figures: medians of the runs beside the direct connection and the target.
 
-/// Something that is measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Measure {
-    /// What it is.
     pub name: &'static str,
-    /// What its values are.
     pub unit: Unit,
-    /// What it should come to.
     pub target: Target,
 }
 
-/// How values are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Unit {
-    /// A part of what there is, 0 to 1.
+    /// A part of the whole, 0 to 1.
     Share,
-    /// Milliseconds.
     Millis,
-    /// Seconds.
     Seconds,
 }
 
-/// What is aimed at.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Target {
-    /// More is better.
     AtLeast(f64),
-    /// Less is better.
     AtMost(f64),
-    /// Nothing.
     None,
 }
 
 /// One line of the table.
 pub struct Row {
-    /// The test's name.
     pub test: &'static str,
-    /// The conditions.
     pub name: &'static str,
-    /// `up` or `down`.
     pub direction: &'static str,
-    /// What was measured.
     pub measure: Measure,
-    /// Its value for a direct connection, if that makes sense.
+    /// The value of a direct connection, if it can be measured.
     pub direct: Option<f64>,
-    /// Its values for the pair, one a run that went well.
+    /// The values of the pair, one for each run that went well.
     pub ours: Vec<f64>,
-    /// How many runs failed.
     pub failed: usize,
 }
 
-/// The head of the table.
 pub fn head() -> String {
     "| test | conditions | direction | what | direct | ours: median (min..max) | target | met |\n\
      | --- | --- | --- | --- | --- | --- | --- | --- |"
@@ -59,7 +42,6 @@ pub fn head() -> String {
 }
 
 impl Row {
-    /// The median of the runs.
     fn median(&self) -> Option<f64> {
         let values = self.sorted();
         let middle = values.len() / 2;
@@ -76,7 +58,7 @@ impl Row {
         values
     }
 
-    /// Whether the median meets the target; none if there is none. A failed run is a miss.
+    /// Whether the median meets the target, if there is one. A failed run is a miss.
     fn met(&self) -> Option<bool> {
         let median = self.median();
         let reached = match self.measure.target {
@@ -113,7 +95,7 @@ impl Row {
         format!("| {test} | {name} | {direction} | {what} | {direct} | {ours} | {target} | {met} |")
     }
 
-    /// The same as a JSON object. A time that never came is null.
+    /// The same as a JSON object. An infinite time is null.
     pub fn json(&self) -> String {
         let numbers = |values: &[f64]| {
             values.iter().map(|value| json(Some(*value))).collect::<Vec<_>>().join(",")
@@ -154,7 +136,6 @@ impl Unit {
         }
     }
 
-    /// A value with its unit.
     pub fn show(self, value: f64) -> String {
         match self {
             Unit::Share => self.bare(value),

@@ -1,6 +1,6 @@
-//! What the route reads of a TCP segment in an IPv4 packet, and the resets that it makes.
+//! The fields of a TCP segment in an IPv4 packet, and resets.
 
-/// Address and port, as they are in the packet.
+/// Address and port, in the order of the packet.
 type End = ([u8; 4], [u8; 2]);
 
 const FIN: u8 = 1;
@@ -8,7 +8,7 @@ const SYN: u8 = 2;
 const RST: u8 = 4;
 const ACK: u8 = 16;
 
-/// The parts of a TCP segment that decide what becomes of it.
+/// The fields of a TCP segment that the route needs.
 pub struct Segment {
     from: End,
     to: End,
@@ -18,7 +18,7 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// Reads an IPv4 packet; none if it is not TCP.
+    /// Reads an IPv4 packet; `None` if it is not TCP.
     pub fn read(packet: &[u8]) -> Option<Segment> {
         let header = usize::from(packet.first()? & 15) * 4;
         let tcp = packet.get(header..header + 20)?;
@@ -34,7 +34,7 @@ impl Segment {
         })
     }
 
-    /// Addresses and ports, those of the sender first or last: so they are the same for both
+    /// Addresses and ports, with the sender first or last, so that they are the same for both
     /// directions.
     pub fn ends_of_flow(&self, sender_first: bool) -> [u8; 12] {
         let (first, last) = if sender_first { (self.from, self.to) } else { (self.to, self.from) };
@@ -46,28 +46,27 @@ impl Segment {
         ends
     }
 
-    /// The first segment of a connection.
+    /// Whether it is the first segment of a connection.
     pub fn begins(&self) -> bool {
         self.flags & (SYN | ACK) == SYN
     }
 
-    /// A direction or all of the connection ends here.
+    /// Whether one or both directions end with it.
     pub fn ends(&self) -> bool {
         self.flags & (FIN | RST) != 0
     }
 
-    /// A reset.
     pub fn is_reset(&self) -> bool {
         self.flags & RST != 0
     }
 
-    /// The reset that its sender takes for one of the other end: its number is what the sender said
-    /// it waits for.
+    /// A reset for its sender, as from the other end: its number is the one that the sender waits
+    /// for.
     pub fn reset_to_sender(&self) -> Vec<u8> {
         reset(self.to, self.from, self.acknowledged, [0; 4], RST)
     }
 
-    /// The reset that its receiver takes for one of the sender.
+    /// A reset for its receiver, as from its sender.
     pub fn reset_to_receiver(&self) -> Vec<u8> {
         reset(self.from, self.to, self.sequence, self.acknowledged, RST | ACK)
     }
@@ -143,7 +142,7 @@ pub mod tests {
     }
 
     #[test]
-    fn what_is_no_tcp_or_cut_short_is_no_segment() {
+    fn a_packet_that_is_cut_or_no_tcp_is_no_segment() {
         let mut packet = segment(true, 7, b'.', 40);
         for len in 0..40 {
             assert!(Segment::read(&packet[..len]).is_none(), "{len}");

@@ -1,7 +1,6 @@
-//! One run: a fresh route, a sink, and the pair of proxies between or nothing.
+//! One run: a fresh route, a sink, and maybe the pair of proxies between them.
 //!
-//! Everything is new each time, so that no run profits or suffers from what the kernel remembers of
-//! an earlier one.
+//! All is new in each run, so the kernel remembers nothing of an earlier one.
 
 use crate::clock;
 use crate::emulator::{Path, Way};
@@ -18,35 +17,30 @@ use std::thread;
 use std::time::Duration;
 use striper_tests::TempDir;
 
-/// Stripes of the pair, and flows whose caps make up the route.
+/// The stripes of the pair, and the flows whose caps make up the route.
 pub const STRIPES: usize = 4;
 const SINK: u16 = 7700;
-const ENTRANCE: u16 = 7600;
-const EXIT: u16 = 7650;
+const CLIENT: u16 = 7600;
+const SERVER: u16 = 7650;
 
-/// The pair of proxies to be measured.
 pub struct Product {
-    /// Where striper-cli is.
+    /// The path of striper-cli.
     pub bin: PathBuf,
-    /// What it is told of congestion control, if anything.
     pub congestion: Option<OsString>,
-    /// Its key file, if it has one.
     pub key: Option<OsString>,
 }
 
-/// A route with everything on it.
 pub struct Trial {
     proxies: Vec<Proxy>,
     entry: SocketAddr,
     sink: Sink,
-    /// The route.
     pub wan: Wan,
     client: Namespace,
     server: Namespace,
 }
 
 impl Trial {
-    /// Sets all up; without a product the client talks to the sink directly. The stripes have had
+    /// Starts all; without a product the client talks to the sink directly. The stripes have had
     /// more than a second to come up.
     pub fn start(paths: &[Path], product: Option<&Product>) -> Result<Trial, String> {
         let (client, server) = (Namespace::create("a")?, Namespace::create("b")?);
@@ -58,14 +52,15 @@ impl Trial {
         let mut trial =
             Trial { proxies: Vec::new(), entry: far(0, SINK), sink, wan, client, server };
         if let Some(product) = product {
-            let listen = SocketAddr::from((Ipv4Addr::UNSPECIFIED, EXIT));
-            let exit = ["-s".to_owned(), listen.to_string(), loopback(SINK).to_string()];
-            trial.proxies.push(trial.server.run(|| product.start(&exit))?);
+            let listen = SocketAddr::from((Ipv4Addr::UNSPECIFIED, SERVER));
+            let server = ["-s".to_owned(), listen.to_string(), loopback(SINK).to_string()];
+            trial.proxies.push(trial.server.run(|| product.start(&server))?);
             thread::sleep(Duration::from_millis(500));
-            let exits: Vec<_> = (0..paths.len()).map(|path| far(path, EXIT).to_string()).collect();
-            trial.entry = loopback(ENTRANCE);
-            let entrance = ["-c".to_owned(), trial.entry.to_string(), exits.join(",")];
-            trial.proxies.push(trial.client.run(|| product.start(&entrance))?);
+            let ports = (0..paths.len()).map(|path| far(path, SERVER).to_string());
+            trial.entry = loopback(CLIENT);
+            let ports = ports.collect::<Vec<_>>().join(",");
+            let client = ["-c".to_owned(), trial.entry.to_string(), ports];
+            trial.proxies.push(trial.client.run(|| product.start(&client))?);
             thread::sleep(Duration::from_millis(1500));
             for proxy in &mut trial.proxies {
                 if let Ok(Some(status)) = proxy.child.try_wait() {
@@ -79,7 +74,7 @@ impl Trial {
         Ok(trial)
     }
 
-    /// A transfer from the client's side, see [`load::bulk`].
+    /// See [`load::bulk`].
     pub fn bulk(
         &self,
         direction: Direction,
@@ -88,7 +83,7 @@ impl Trial {
         self.client.run(|| load::bulk(self.entry, direction, amount))
     }
 
-    /// A transfer, and meanwhile something else.
+    /// A transfer, and something else at the same time.
     pub fn bulk_and<T>(
         &self,
         direction: Direction,
@@ -115,7 +110,7 @@ impl Trial {
         self.client.run(|| load::request(self.entry))
     }
 
-    /// The live flow that has carried most in this direction, and what each flow has carried.
+    /// The live flow with the most bytes in this direction, and the bytes of each flow.
     pub fn busiest(&self, direction: Direction) -> Result<(usize, Vec<u64>), String> {
         let carried = self.carried(direction);
         let live = carried.iter().enumerate().filter(|(_, (live, _))| *live);
@@ -124,8 +119,8 @@ impl Trial {
         busiest.map(|flow| (flow, bytes)).ok_or_else(|| "no connection on the route".to_owned())
     }
 
-    /// How long it takes until so many flows as there are stripes have each carried ten full
-    /// packets more than they had `before`.
+    /// The time until as many flows as there are stripes have each carried ten full packets more
+    /// than `before`.
     pub fn until_all_carry(
         &self,
         direction: Direction,
@@ -150,7 +145,7 @@ impl Trial {
         None
     }
 
-    /// For each flow in turn: whether it lives, and the bytes that it has carried.
+    /// For each flow: whether it lives, and its bytes.
     fn carried(&self, direction: Direction) -> Vec<(bool, u64)> {
         let way = if direction == Direction::Up { Way::Up } else { Way::Down };
         self.wan
@@ -178,7 +173,7 @@ impl Drop for Trial {
 }
 
 impl Product {
-    /// Starts one side in the network namespace of the calling thread.
+    /// Starts one side in the namespace of the calling thread.
     fn start(&self, side: &[String]) -> Result<Proxy, String> {
         let mut command = Command::new(&self.bin);
         for (name, _) in
@@ -205,10 +200,9 @@ impl Product {
     }
 }
 
-/// One side of the pair.
 struct Proxy {
     child: Child,
-    /// What it writes to standard error.
+    /// Its standard error.
     log: File,
 }
 
@@ -220,7 +214,7 @@ impl Proxy {
     }
 }
 
-/// A file that goes with its last handle, however that ends.
+/// A file that is gone when its last handle is closed.
 fn nameless_file() -> io::Result<File> {
     let folder = TempDir::new();
     OpenOptions::new().read(true).write(true).create_new(true).open(folder.join("log"))

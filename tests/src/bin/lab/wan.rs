@@ -12,12 +12,12 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use tun_rs::{DeviceBuilder, SyncDevice};
 
-/// Packets taken from a device before the next is looked at.
+/// The most packets that are taken from a device in turn.
 const BATCH: usize = 32;
-/// How often the thread looks whether it is still wanted.
+/// The time between two looks whether the thread must end.
 const IDLE: Duration = Duration::from_millis(50);
 
-/// The route. It is gone when this is.
+/// The route, which ends when this is dropped.
 pub struct Wan {
     emulator: Arc<Mutex<Emulator>>,
     stop: Arc<AtomicBool>,
@@ -25,7 +25,7 @@ pub struct Wan {
 }
 
 impl Wan {
-    /// Joins two namespaces by these paths. On path N the client has the address 10.99.N.1, the
+    /// Joins two namespaces by these paths. On path N the client has the address 10.99.N.1 and the
     /// server 10.99.N.2.
     pub fn start(client: &Namespace, server: &Namespace, paths: &[Path]) -> Result<Wan, String> {
         let mut devices = Vec::new();
@@ -36,8 +36,8 @@ impl Wan {
         let stop = Arc::new(AtomicBool::new(false));
         let (shared, stopped) = (emulator.clone(), stop.clone());
         let thread = thread::spawn(move || {
-            // It must not wait for those whom it serves. Without the right to do so it is merely
-            // less exact.
+            // It must not wait for the programs that use it. Without these rights it is only less
+            // exact.
             let _ = rustix::process::nice(-10);
             let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
             while !stopped.load(Ordering::Relaxed) {
@@ -47,7 +47,7 @@ impl Wan {
         Ok(Wan { emulator, stop, thread: Some(thread) })
     }
 
-    /// What happens on the route, for a moment's look or change.
+    /// The route's state, for a short look or a change.
     pub fn emulator(&self) -> MutexGuard<'_, Emulator> {
         lock(&self.emulator)
     }
@@ -84,12 +84,12 @@ fn lock(emulator: &Mutex<Emulator>) -> MutexGuard<'_, Emulator> {
     emulator.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Sends what is due, then waits until something comes in or is due, and takes it in.
+/// Sends the packets that are due, then waits until a packet comes in or is due, and takes it in.
 fn step(devices: &[[SyncDevice; 2]], emulator: &Mutex<Emulator>) {
     let wait = {
         let mut emulator = lock(emulator);
         while let Some(packet) = emulator.depart(clock::now()) {
-            // What a device does not take is lost, as on any link.
+            // A packet that a device does not take is lost, as on any link.
             let _ = devices[packet.path][packet.way.back() as usize].send(&packet.bytes);
         }
         emulator.deadline().map_or(IDLE, |due| due.saturating_sub(clock::now()).min(IDLE))
