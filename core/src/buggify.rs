@@ -74,7 +74,6 @@ impl Turns {
     #[inline(always)]
     pub fn next(&mut self) {}
 
-    /// One of so many.
     #[inline(always)]
     pub const fn pick(&self, _of: usize) -> usize {
         0
@@ -99,7 +98,6 @@ impl Turns {
         self.turn += 1;
     }
 
-    /// One of so many.
     pub fn pick(&self, of: usize) -> usize {
         (mix(self.seed, self.turn) % of.max(1) as u64) as usize
     }

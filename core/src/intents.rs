@@ -7,7 +7,6 @@ use alloc::collections::BTreeSet;
 /// Something the peer must be told. In the order in which they are sent.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) enum Intent {
-    /// A stripe of ours is gone.
     Gone(StripeId),
     /// How much of a stripe has been processed.
     Acknowledge(StripeId),

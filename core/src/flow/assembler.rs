@@ -25,7 +25,6 @@ impl Segment {
     }
 }
 
-/// Bytes on their way in.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Assembler {
     /// Everything below has been taken.
@@ -98,7 +97,6 @@ impl Assembler {
         self.segments.insert(offset, Segment::Copied(part.to_vec()));
     }
 
-    /// Takes the next segment in order, if it is there.
     pub fn pop(&mut self) -> Option<Bytes> {
         let entry = self.segments.first_entry().filter(|entry| *entry.key() == self.next)?;
         let data = match entry.remove() {

@@ -55,7 +55,6 @@ impl Credit {
         self.consumed = self.consumed.max(total);
     }
 
-    /// The sender has used up its credit at this offset.
     pub fn blocked_at(&mut self, limit: u64) {
         self.blocked = self.blocked.max(limit.min(self.granted));
     }

@@ -39,9 +39,7 @@ pub(crate) enum Delivery {
 /// A frame that ends the flow from our side.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum ClosingFrame {
-    /// RESET with reason and final offset.
     Reset(Reason, u64),
-    /// REFUSE with reason.
     Refuse(Reason),
 }
 
@@ -89,7 +87,6 @@ impl Flow {
         self.phase == Phase::Early
     }
 
-    /// Whether the local side still listens.
     pub fn has_local(&self) -> bool {
         self.closing.is_none() && !self.is_early()
     }
@@ -103,7 +100,6 @@ impl Flow {
         self.early
     }
 
-    /// RESET or REFUSE from our side, with its delivery.
     pub fn closing(&self) -> Option<(ClosingFrame, Delivery)> {
         self.closing
     }

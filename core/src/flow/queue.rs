@@ -15,7 +15,6 @@ const QUANTUM: i64 = 64 << 10;
 /// So many void places don't matter.
 const VOID: usize = 64;
 
-/// A flow's place in the order of turns.
 #[derive(Clone, Debug)]
 struct Turn {
     /// Bytes that it may still send before others have had their turn.
@@ -62,7 +61,6 @@ impl FlowQueue {
         }
     }
 
-    /// A flow has ended: it will not come back.
     pub fn forget(&mut self, flow: FlowId) {
         self.turns.remove(&flow);
         self.tidy();

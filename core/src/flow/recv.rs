@@ -67,12 +67,10 @@ impl RecvHalf {
         self.state == RecvState::Open
     }
 
-    /// Whether all up to the FIN has been delivered.
     pub fn is_finished(&self) -> bool {
         self.state == RecvState::Finished
     }
 
-    /// Whether what comes is thrown away.
     #[cfg(any(test, feature = "testing"))]
     pub fn is_discarding(&self) -> bool {
         self.state == RecvState::Discarding
@@ -158,7 +156,6 @@ impl RecvHalf {
         self.end == Some(self.assembler.next())
     }
 
-    /// The local side wants no more.
     pub fn discard(&mut self) {
         self.state = RecvState::Discarding;
         self.assembler.clear();
@@ -192,7 +189,6 @@ impl RecvHalf {
         }
     }
 
-    /// Whether nothing is left to be delivered or consumed.
     pub fn is_done(&self) -> bool {
         match self.state {
             RecvState::Open => false,

@@ -177,12 +177,10 @@ impl SendHalf {
         }
     }
 
-    /// Whether there is something to send: data, or a bare FIN.
     pub fn wants_to_send(&self) -> bool {
         self.sendable() > 0 || (self.state == SendState::Finishing && self.buffer.unsent() == 0)
     }
 
-    /// The next piece to send, at most `max` bytes of data.
     pub fn take(&mut self, max: usize) -> Option<Chunk> {
         let finishing = self.state == SendState::Finishing;
         let (offset, data) = match self.buffer.take(max, self.limit) {
@@ -197,7 +195,6 @@ impl SendHalf {
         Some(Chunk { offset, data, fin })
     }
 
-    /// Bytes that ride along with the OPEN, at most `max`.
     pub fn take_with_open(&mut self, max: usize) -> Option<Bytes> {
         self.buffer.take(max, self.limit).map(|(_, data)| data)
     }
@@ -255,7 +252,6 @@ impl SendHalf {
         self.buffer.clear();
     }
 
-    /// Whether nothing is left to be delivered.
     pub fn is_done(&self) -> bool {
         match self.state {
             SendState::Open | SendState::Finishing | SendState::FinSent => false,

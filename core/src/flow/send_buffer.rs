@@ -175,7 +175,6 @@ impl SendBuffer {
         }
     }
 
-    /// Forgets everything: the peer wants no more.
     pub fn clear(&mut self) {
         let written = self.written;
         *self = SendBuffer { released: written, next: written, written, ..SendBuffer::default() };

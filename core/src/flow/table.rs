@@ -128,7 +128,6 @@ impl Table {
         Some((request, opaque, flow, early))
     }
 
-    /// The flows that were asked for will not be opened.
     pub fn drop_requests(&mut self) -> impl Iterator<Item = u64> + '_ {
         self.requests.drain(..).map(|(request, _)| request)
     }
@@ -175,7 +174,6 @@ impl Table {
         self.seen.contains(flow.index())
     }
 
-    /// Grants so much at least.
     pub fn grant_as_much(&mut self, flows: u64, early: u64) {
         self.granted = self.granted.max(flows);
         self.early_granted = self.early_granted.max(early);

@@ -203,7 +203,6 @@ impl Flows {
         self.delivered
     }
 
-    /// Whose turn it is to send.
     #[inline]
     pub fn next_to_send(&mut self) -> Option<FlowId> {
         self.queue.front()
@@ -214,7 +213,6 @@ impl Flows {
         self.queue.is_fresh()
     }
 
-    /// A flow has sent this much in its turn.
     pub fn charge_turn(&mut self, flow: FlowId, bytes: usize) {
         self.queue.charge(flow, bytes);
     }

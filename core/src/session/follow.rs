@@ -43,9 +43,7 @@ const MAX_GIVEN: u64 = 1 << 44;
 /// A choice that can't be followed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Unfit {
-    /// The place of the choice in the list.
     pub index: usize,
-    /// Why it does not fit.
     pub why: String,
 }
 

@@ -13,7 +13,6 @@ use core::time::Duration;
 /// for the time between. Far beyond what a busy driver takes, and well below the stall limit.
 const LATE: Duration = Duration::from_secs(1);
 
-/// Judges stripes.
 pub(super) struct Liveness<'a> {
     pub stripes: &'a mut Stripes,
     pub timers: &'a mut Timers,

@@ -188,7 +188,6 @@ impl Stripe {
         sizes::chunk(self.rate.estimate(), self.overhead)
     }
 
-    /// Whether it takes `len` more bytes of data now.
     #[inline]
     pub fn takes_data(&self, len: usize) -> bool {
         self.unwritten() == 0 || self.unwritten() + len as u64 <= self.allowance()
@@ -342,7 +341,6 @@ impl Stripe {
         })
     }
 
-    /// Its pace will be said again.
     pub fn forget_pace(&mut self) {
         self.pace = 0;
     }

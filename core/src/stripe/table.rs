@@ -174,7 +174,6 @@ impl Stripes {
         Some(stripe)
     }
 
-    /// Whether a stripe of this number has ever been heard of.
     pub fn knows(&self, id: StripeId) -> bool {
         self.is_live(id) || self.gone.contains_key(&id) || self.retired.contains(id.0)
     }
