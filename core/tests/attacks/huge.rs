@@ -199,35 +199,25 @@ fn each_number_that_is_too_large_has_a_violation_of_its_own() {
     use Violation::*;
     let granted = 16_384;
     let opens = |flow: u64, early: u64| bytes(&open(flow, early), b"").to_vec();
+    let datum = |flow: u64, offset: u64| bytes(&data(flow, offset), b"x").to_vec();
+    let resets = |flow: u64, offset: u64| bytes(&reset(flow, offset), b"").to_vec();
     let cases: [(&str, Vec<u8>, Option<Violation>); 28] = [
         ("the highest id", opens(2 * granted - 1, 0), None),
         ("an id beyond it", opens(2 * granted + 1, 0), Some(FlowNotGranted)),
         ("the largest id of the peer", opens(MAX, 0), Some(FlowNotGranted)),
         ("the largest id of ours", opens(MAX - 1, 0), Some(UnknownFlow)),
-        (
-            "DATA for an id beyond",
-            bytes(&data(2 * granted + 1, 0), b"x").to_vec(),
-            Some(FlowNotGranted),
-        ),
-        (
-            "RESET for an id beyond",
-            bytes(&reset(2 * granted + 1, 0), b"").to_vec(),
-            Some(FlowNotGranted),
-        ),
+        ("DATA for an id beyond", datum(2 * granted + 1, 0), Some(FlowNotGranted)),
+        ("RESET for an id beyond", resets(2 * granted + 1, 0), Some(FlowNotGranted)),
         ("all early credit of one flow", opens(3, INITIAL_EARLY), None),
         ("more", opens(3, INITIAL_EARLY + 1), Some(EarlyCreditExceeded)),
         ("the most that can be said", opens(3, MAX), Some(EarlyCreditExceeded)),
-        ("data up to the credit", bytes(&data(1, 16_384 + 999), b"x").to_vec(), None),
-        ("data beyond it", bytes(&data(1, 16_384 + 1000), b"x").to_vec(), Some(CreditExceeded)),
-        ("the last offset", bytes(&data(1, MAX - 1), b"x").to_vec(), Some(CreditExceeded)),
-        ("an offset beyond", bytes(&data(1, MAX), b"x").to_vec(), Some(OffsetTooLarge)),
+        ("data up to the credit", datum(1, 16_384 + 999), None),
+        ("data beyond it", datum(1, 16_384 + 1000), Some(CreditExceeded)),
+        ("the last offset", datum(1, MAX - 1), Some(CreditExceeded)),
+        ("an offset beyond", datum(1, MAX), Some(OffsetTooLarge)),
         ("a FIN at the largest offset", frame(0x07, &[1, MAX, 1], b""), Some(CreditExceeded)),
-        (
-            "a RESET before what has come",
-            bytes(&reset(1, 2), b"").to_vec(),
-            Some(FinalOffsetChanged),
-        ),
-        ("a RESET at the largest offset", bytes(&reset(1, MAX), b"").to_vec(), None),
+        ("a RESET before what has come", resets(1, 2), Some(FinalOffsetChanged)),
+        ("a RESET at the largest offset", resets(1, MAX), None),
         ("unknown flags", frame(0x07, &[1, 0, 2], b"x"), Some(MalformedFrame)),
         ("all flags", frame(0x07, &[1, 0, MAX], b"x"), Some(MalformedFrame)),
         ("the most credit", frame(0x0b, &[0, MAX], b""), None),

@@ -161,10 +161,8 @@ fn data_that_overtakes_its_open_counts_as_early_credit() {
     for index in 0..17 {
         let flow = FlowId::nth(Role::Client, index);
         let offset = crate::config::INITIAL_WINDOW - 1;
-        let data =
-            Bytes::from([&Frame::Data { flow, offset, fin: false }.encode(1)[..], b"x"].concat());
         assert_eq!(alone.told(), [], "sixteen flows may have that at once");
-        alone.give(Input::StripeBytes { stripe: StripeId(0), data });
+        alone.hear_data(0, flow, offset, b"x", false);
     }
     let reason = EndReason::Violation(Violation::EarlyCreditExceeded);
     assert_eq!(alone.told().last(), Some(&Output::Ended { reason }));

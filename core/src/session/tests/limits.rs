@@ -4,6 +4,7 @@ extern crate std;
 
 use super::*;
 use crate::config::{CONTROL_PER_FLOW, INITIAL_FLOWS, MIN_CONTROL_BURST};
+use crate::testing::{self, bytes};
 
 /// Has the client open so many flows as fast as it may, and reset each at once; how many were
 /// opened by when.
@@ -90,7 +91,7 @@ fn limited(config: Config) -> Scripted {
 fn flood(alone: &mut Scripted, said: &Bytes, most: u64) -> u64 {
     let mut bytes = 0;
     while bytes < most && !over(alone) {
-        alone.give(Input::StripeBytes { stripe: StripeId(0), data: said.clone() });
+        alone.hear_bytes(0, said.clone());
         alone.said.clear();
         bytes += said.len() as u64;
     }
@@ -112,14 +113,9 @@ fn first_flow() -> Bytes {
     Frame::Open { flow: FlowId(1), early, credit: 0, opaque: Bytes::new() }.encode(0)
 }
 
-fn say(alone: &mut Scripted, data: Bytes) {
-    alone.give(Input::StripeBytes { stripe: StripeId(0), data });
-}
-
 /// A DATA of the client's first flow.
 fn data(offset: u64, payload: &[u8]) -> Bytes {
-    let head = Frame::Data { flow: FlowId(1), offset, fin: false }.encode(payload.len());
-    Bytes::from([&head, payload].concat())
+    bytes(&testing::data(1, offset), payload)
 }
 
 #[test]
@@ -145,8 +141,8 @@ fn control_burst_ends_a_flood_of_any_frame_that_brings_nothing() {
     for (name, said) in floods {
         let mut alone = limited(tight());
         alone.open(b"hello");
-        say(&mut alone, first_flow());
-        say(&mut alone, data(0, b"x"));
+        alone.hear_bytes(0, first_flow());
+        alone.hear_bytes(0, data(0, b"x"));
         alone.told.clear();
         let said = flood(&mut alone, &said, 1 << 20);
         assert!(over(&alone), "{name}");
@@ -159,9 +155,9 @@ fn control_burst_ends_a_flood_of_any_frame_that_brings_nothing() {
 #[test]
 fn data_in_pieces_of_one_byte_is_no_flood_however_much_of_it_comes() {
     let mut alone = limited(tight());
-    say(&mut alone, first_flow());
+    alone.hear_bytes(0, first_flow());
     for offset in 0..100_000 {
-        say(&mut alone, data(offset, b"x"));
+        alone.hear_bytes(0, data(offset, b"x"));
         if offset % 1000 == 0 {
             alone.said.clear();
         }
@@ -199,8 +195,8 @@ fn payload_per_control_and_flows_allow_for_more_control() {
     let plain = allowed(&|_| {});
     let flow = |times: usize| {
         move |alone: &mut Scripted| {
-            say(alone, first_flow());
-            (0..times).for_each(|_| say(alone, data(0, &payload)));
+            alone.hear_bytes(0, first_flow());
+            (0..times).for_each(|_| alone.hear_bytes(0, data(0, &payload)));
         }
     };
     let [bare, once, twice] = [0, 1, 2].map(|times| allowed(&flow(times)) - plain);
@@ -243,7 +239,7 @@ fn the_count_of_control_does_not_depend_on_cuts() {
         let mut alone = fresh.clone();
         let mut from = 0;
         for to in cuts.iter().copied().chain([stream.len()]) {
-            say(&mut alone, Bytes::copy_from_slice(&stream[from..to]));
+            alone.hear_bytes(0, Bytes::copy_from_slice(&stream[from..to]));
             from = to;
         }
         alone.end.session.admission.used()
