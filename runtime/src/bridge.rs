@@ -189,7 +189,7 @@ impl Direction {
     fn between(from: &dyn Pipe, to: &dyn Pipe) -> Self {
         Direction {
             held: OutQueue::default(),
-            whole: from.is_datagram() && to.is_datagram(),
+            whole: from.info().is_datagram && to.info().is_datagram,
             ended: false,
             progress: Instant::default(),
             passed: Passed::default(),

@@ -3,7 +3,7 @@
 
 use crate::handover::Receiver;
 use crate::pipe::memory::MemoryPipe;
-use crate::pipe::{Pipe, Received};
+use crate::pipe::{Pipe, PipeInfo, Received};
 use crate::report::{FlowEnd, FlowReport};
 use bytes::Buf;
 use smol::future::block_on;
@@ -101,8 +101,8 @@ impl Pipe for Flow {
         self.pipe.check()
     }
 
-    fn flushed(&mut self) -> bool {
-        self.pipe.flushed()
+    fn info(&self) -> PipeInfo<'_> {
+        self.pipe.info()
     }
 }
 

@@ -88,7 +88,7 @@ pub use handle::server::{Incoming, Server, ServerBuilder};
 pub use pipe::atomic::AtomicPipe;
 pub use pipe::datagram::DatagramPipe;
 pub use pipe::memory::{MemoryPipe, memory_pipe};
-pub use pipe::{Adapted, Congestion, Pipe, PipeExt, Received, TcpStatus};
+pub use pipe::{Adapted, Carrier, Congestion, Pipe, PipeExt, PipeInfo, Received, TcpStatus};
 pub use ports::{Accepting, Dial, DialError, Dialling, Listen};
 pub use record::Traces;
 pub use report::{

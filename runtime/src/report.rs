@@ -315,7 +315,7 @@ impl fmt::Display for Cut {
 pub enum OpenError {
     /// The server can't be reached; the last attempt said this.
     Unreachable(DialError),
-    /// No session within [`crate::ClientOptions::connect_timeout`].
+    /// No session within [`connect_timeout`](crate::ClientBuilder::connect_timeout).
     TimedOut,
     /// This client or its session is shutting down.
     ShuttingDown,

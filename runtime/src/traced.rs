@@ -91,7 +91,7 @@ mod tests {
         let lines = Lines::default();
         let event = Event::SessionForgotten { session: SessionTag([1, 2, 3, 4]), flows: 5 };
         tracing::subscriber::with_default(lines.clone(), || {
-            crate::events::Events::default().tell(event);
+            tell(&event);
         });
         let text = lines.0.lock().unwrap();
         assert!(text.starts_with("warn session=01020304 event=SessionForgotten {"), "{text}");

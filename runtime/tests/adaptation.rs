@@ -12,7 +12,8 @@ use std::time::Duration;
 use striper_runtime::clock::SystemClock;
 use striper_runtime::local::{Client, ClientOptions, Server, ServerOptions};
 use striper_runtime::{
-    Adapted, Congestion, Event, Pipe, PipeExt, Received, Stacked, Target, TcpDial,
+    Adapted, Carrier, Congestion, Event, Pipe, PipeExt, PipeInfo, Received, Stacked, Target,
+    TcpDial,
 };
 
 /// A pipe that finds losses at its third look.
@@ -44,11 +45,19 @@ impl Pipe for Looked {
         self.below.check()
     }
 
-    fn flushed(&mut self) -> bool {
-        self.below.flushed()
+    fn info(&self) -> PipeInfo<'_> {
+        let mut info = self.below.info();
+        info.carrier = Some(self);
+        info
+    }
+}
+
+impl Carrier for Looked {
+    fn flushed(&self) -> bool {
+        self.below.info().is_flushed()
     }
 
-    fn adapt(&mut self) -> Option<Adapted> {
+    fn adapt(&self) -> Option<Adapted> {
         self.looks.set(self.looks.get() + 1);
         Some(if self.looks.get() == 3 { self.found.clone() } else { Adapted::Kept })
     }

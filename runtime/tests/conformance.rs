@@ -17,8 +17,8 @@ use striper_runtime::keys::{Key, KeyKind, Keys};
 use striper_runtime::local::Executor;
 use striper_runtime::memory_pipe;
 use striper_runtime::{
-    AtomicPipe, ClientTls, DatagramPipe, Pipe, PipeExt, Received, ServerTls, Target, TcpPipe,
-    TlsPipe, bridge,
+    AtomicPipe, ClientTls, DatagramPipe, Pipe, PipeExt, PipeInfo, Received, ServerTls, Target,
+    TcpPipe, TlsPipe, bridge,
 };
 
 type Any = Box<dyn Pipe>;
@@ -54,7 +54,7 @@ impl Ends {
     }
 
     fn is_datagram(&self) -> bool {
-        self.a.is_datagram()
+        self.a.info().is_datagram
     }
 }
 
@@ -131,8 +131,8 @@ impl Pipe for Trickle {
         self.below.check()
     }
 
-    fn flushed(&mut self) -> bool {
-        self.below.flushed()
+    fn info(&self) -> PipeInfo<'_> {
+        self.below.info()
     }
 }
 
@@ -248,7 +248,7 @@ fn what_is_sent_comes_out_both_ways_at_once_and_then_the_fin() {
         let (there, back) = (sizes(1), sizes(100));
         let (mut a_in, mut b_in) = (Vec::new(), Vec::new());
         talk(&mut *a, &there, &mut a_in, &mut *b, &back, &mut b_in).await;
-        if a.is_datagram() {
+        if a.info().is_datagram {
             assert!(b_in == there && a_in == back, "{name} keeps boundaries");
         } else {
             assert!(b_in.concat() == there.concat() && a_in.concat() == back.concat(), "{name}");
@@ -481,7 +481,7 @@ fn more_than_the_limit_of_a_send_is_refused_and_nothing_of_it_sent() {
                 .on("stack", |below| AtomicPipe::with_limit(below, 100)),
         ] {
             let Ends { mut a, mut b, name, .. } = ends;
-            assert_eq!(a.send_limit(), 100, "{name}");
+            assert_eq!(a.info().send_limit, 100, "{name}");
             let mut cx = Context::from_waker(Waker::noop());
             let data = noise(1, 101);
             let mut rest = &data[..];
@@ -506,8 +506,8 @@ fn a_send_of_the_limit_passes_through_every_stack() {
             memory("").on("none over memory", |below| DatagramPipe::with_limit(below, 0)),
         ] {
             let Ends { mut a, mut b, name, .. } = ends;
-            assert!(a.send_limit() > 0, "{name}");
-            let data = noise(1, a.send_limit());
+            assert!(a.info().send_limit > 0, "{name}");
+            let data = noise(1, a.info().send_limit);
             let (sent, chunk) = zip(a.send(&data), b.recv()).await;
             sent.unwrap_or_else(|error| panic!("{name}: {error}"));
             assert!(chunk.unwrap() == Received::Chunk(data.into()), "{name}");
@@ -539,7 +539,7 @@ fn an_atomic_send_is_taken_whole_or_not_at_all() {
             taken > 128 << 10,
             "the last one was taken although the pipe below took only a part"
         );
-        assert!(!a.flushed() && a.poll_flush(&mut cx).is_pending());
+        assert!(!a.info().is_flushed() && a.poll_flush(&mut cx).is_pending());
         let (_, all) = zip(async { a.finish().await.unwrap() }, whole(&mut b)).await;
         assert_eq!(all.len(), taken);
     });
@@ -591,12 +591,10 @@ impl Pipe for Empties {
         Ok(())
     }
 
-    fn flushed(&mut self) -> bool {
-        true
-    }
-
-    fn is_datagram(&self) -> bool {
-        true
+    fn info(&self) -> PipeInfo<'_> {
+        let mut info = PipeInfo::default();
+        info.is_datagram = true;
+        info
     }
 }
 

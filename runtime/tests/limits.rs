@@ -18,7 +18,7 @@ use striper_runtime::clock::{Clock, Timer};
 use striper_runtime::keys::{Key, KeyKind, Keys, Peer, PublicKey, peer_name};
 use striper_runtime::local::{Incoming, Server, ServerOptions};
 use striper_runtime::{
-    Accepting, Event, Limits, Listen, Pipe, Received, SessionTag, StripeRefusal,
+    Accepting, Event, Limits, Listen, Pipe, PipeInfo, Received, SessionTag, StripeRefusal,
 };
 use striper_runtime::{MemoryPipe, memory_pipe};
 
@@ -65,7 +65,7 @@ impl Drop for Alarm {
 }
 
 /// A pipe whose other end has proven a key, and which takes so much memory.
-struct Keyed(MemoryPipe, Option<PublicKey>, usize);
+struct Keyed(MemoryPipe, Option<Peer>, usize);
 
 impl Pipe for Keyed {
     fn poll_recv(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<io::Result<Received>> {
@@ -92,17 +92,10 @@ impl Pipe for Keyed {
         self.0.check()
     }
 
-    fn flushed(&mut self) -> bool {
-        self.0.flushed()
-    }
-
-    fn memory(&self) -> usize {
-        self.2
-    }
-
-    fn peer(&self) -> Option<Peer> {
-        let name = peer_name("somebody").ok()?;
-        self.1.map(|key| Peer { name, key })
+    fn info(&self) -> PipeInfo<'_> {
+        let mut info = self.0.info();
+        (info.memory, info.peer) = (self.2, self.1.as_ref());
+        info
     }
 }
 
@@ -225,7 +218,8 @@ impl World {
     fn knock(&self, from: &str, key: Option<PublicKey>) -> Caller {
         let (here, there) = memory_pipe();
         let from = SocketAddr::new(from.parse().unwrap(), 1);
-        self.port.calls.borrow_mut().push_back((Keyed(there, key, self.weight.get()), from));
+        let peer = key.map(|key| Peer { name: peer_name("somebody").unwrap(), key });
+        self.port.calls.borrow_mut().push_back((Keyed(there, peer, self.weight.get()), from));
         if let Some(waker) = self.port.waker.borrow_mut().take() {
             waker.wake();
         }

@@ -154,7 +154,7 @@ fn a_reset_by_the_origin_is_a_reset_at_the_client_after_the_data() {
         let data = noise(4, 100_000);
         a.send(b"never read").await.unwrap();
         b.send(&data).await.unwrap();
-        while !b.flushed() {
+        while !b.info().is_flushed() {
             smol::future::yield_now().await;
         }
         drop(b);

@@ -113,7 +113,7 @@ impl Dials {
         let result = result.and_then(|greeted| {
             // Keys may have been replaced since the dial began.
             let is_allowed = allowed.is_none_or(|allowed| {
-                greeted.pipe.peer().is_some_and(|peer| allowed.has(&peer.key))
+                greeted.pipe.info().peer.is_some_and(|peer| allowed.has(&peer.key))
             });
             let hello = &greeted.hello;
             match hello.kind {

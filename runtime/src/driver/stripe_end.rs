@@ -3,7 +3,7 @@
 
 use super::agenda::SLICE;
 use crate::pipe::queue::OutQueue;
-use crate::pipe::{Adapted, Peer, Pipe, Received, TcpStatus, poll_send_part};
+use crate::pipe::{Adapted, Carrier, Peer, Pipe, Received, TcpStatus, poll_send_part};
 use crate::report::StripeLoss;
 use bytes::Bytes;
 use std::io;
@@ -106,23 +106,25 @@ impl StripeEnd {
     }
 
     /// Who is at the other end, if it had to prove that.
-    pub fn peer(&self) -> Option<Peer> {
-        self.pipe.peer()
+    pub fn peer(&self) -> Option<&Peer> {
+        self.pipe.info().peer
     }
 
     /// What TCP tells about it, if that carries it.
     pub fn tcp(&self) -> Option<TcpStatus> {
-        self.pipe.tcp()
+        self.pipe.info().carrier?.tcp()
     }
 
     /// What its pipe keeps, in bytes.
     pub fn memory(&self) -> u64 {
-        self.pipe.memory() as u64
+        self.pipe.info().memory as u64
     }
 
     /// Holds at most about this many bytes unsent from now on.
     pub fn set_unsent_low_water(&mut self, bytes: u64) {
-        self.pipe.set_unsent_low_water(usize::try_from(bytes).unwrap_or(usize::MAX));
+        if let Some(carrier) = self.pipe.info().carrier {
+            carrier.set_unsent_low_water(usize::try_from(bytes).unwrap_or(usize::MAX));
+        }
     }
 
     /// When it is next to [look at its losses](StripeEnd::look).
@@ -132,7 +134,7 @@ impl StripeEnd {
 
     /// Looks at its losses. What that has led to, if anything.
     pub fn look(&mut self, now: Instant) -> Option<Adapted> {
-        let adapted = self.pipe.adapt();
+        let adapted = self.pipe.info().carrier.and_then(Carrier::adapt);
         let goes_on = matches!(adapted, Some(Adapted::Kept | Adapted::Changed { .. }));
         self.next_look = goes_on.then_some(now + LOOK);
         adapted.filter(|adapted| *adapted != Adapted::Kept)
@@ -189,7 +191,7 @@ impl StripeEnd {
         }
         let before = self.written;
         let _ = self.pipe.poll_flush(&mut cx).map_err(broken)?;
-        self.written = self.written.max(self.sent.saturating_sub(self.pipe.held() as u64));
+        self.written = self.written.max(self.sent.saturating_sub(self.pipe.info().held as u64));
         Ok((self.written > before).then(|| self.written.saturating_sub(self.preamble)))
     }
 
@@ -244,6 +246,7 @@ impl StripeEnd {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipe::PipeInfo;
     use crate::pipe::testing::{Source, flood};
     use bytes::Buf;
     use std::cell::Cell;
@@ -290,18 +293,15 @@ mod tests {
             flushed
         }
 
-        fn held(&self) -> usize {
-            if self.free.get() { 0 } else { 7 }
-        }
-
         fn abort(&mut self) {}
 
         fn check(&mut self) -> io::Result<()> {
             Ok(())
         }
 
-        fn flushed(&mut self) -> bool {
-            self.free.get()
+        fn info(&self) -> PipeInfo<'_> {
+            let held = if self.free.get() { 0 } else { 7 };
+            PipeInfo { held, is_empty: held == 0, ..PipeInfo::default() }
         }
     }
 

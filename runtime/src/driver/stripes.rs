@@ -128,7 +128,7 @@ impl Stripes {
 
     /// Whether all lead to somebody who `is_accepted`.
     pub fn all_lead_to(&self, is_accepted: impl Fn(&Peer) -> bool) -> bool {
-        self.live().all(|end| end.peer().is_some_and(|peer| is_accepted(&peer)))
+        self.live().all(|end| end.peer().is_some_and(&is_accepted))
     }
 
     /// One more, which goes to that address of the server; `greeting` is still to be sent on it.
@@ -142,8 +142,8 @@ impl Stripes {
         base: &mut Base,
     ) -> Token {
         let Greeted { pipe, hello, rest } = greeted;
-        let (id, peer) = (hello.stripe, pipe.peer_addr());
-        let holder = pipe.peer().map(|peer| peer.name);
+        let (id, peer) = (hello.stripe, pipe.info().peer_addr());
+        let holder = pipe.info().peer.map(|peer| peer.name.clone());
         let taken: BTreeSet<usize> = self.places().into_values().collect();
         let place = (1..).find(|place| !taken.contains(place)).unwrap_or(1);
         let facts = StripeFacts { id, place, server, peer, since: base.engine.now() };

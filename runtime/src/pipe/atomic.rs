@@ -4,10 +4,9 @@
 //! gone. So a send never has to be continued by its caller, and at most one send is held.
 
 use super::queue::OutQueue;
-use super::{Adapted, Peer, Pipe, Received, TcpStatus};
+use super::{Pipe, PipeInfo, Received};
 use bytes::Buf;
 use std::io;
-use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
 use striper_core::datagram::DEFAULT_LIMIT;
 
@@ -47,9 +46,9 @@ impl<P: Pipe> Pipe for AtomicPipe<P> {
 
     fn poll_send(&mut self, cx: &mut Context<'_>, data: &mut dyn Buf) -> Poll<io::Result<usize>> {
         let len = data.remaining();
-        if len > self.send_limit() {
-            let text =
-                format!("a send of {len} bytes, at most {} are taken whole", self.send_limit());
+        let limit = self.info().send_limit;
+        if len > limit {
+            let text = format!("a send of {len} bytes, at most {limit} are taken whole");
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidInput, text)));
         }
         ready!(self.poll_rest(cx))?;
@@ -82,47 +81,14 @@ impl<P: Pipe> Pipe for AtomicPipe<P> {
         self.below.check()
     }
 
-    fn flushed(&mut self) -> bool {
-        self.rest.is_empty() && self.below.flushed()
-    }
-
-    fn is_datagram(&self) -> bool {
-        self.below.is_datagram()
-    }
-
-    fn send_limit(&self) -> usize {
-        self.limit.min(self.below.send_limit())
-    }
-
-    fn held(&self) -> usize {
-        self.rest.remaining() + self.below.held()
-    }
-
-    fn memory(&self) -> usize {
-        self.rest.remaining() + self.below.memory()
-    }
-
-    fn set_unsent_low_water(&mut self, bytes: usize) {
-        self.below.set_unsent_low_water(bytes);
-    }
-
-    fn adapt(&mut self) -> Option<Adapted> {
-        self.below.adapt()
-    }
-
-    fn tcp(&self) -> Option<TcpStatus> {
-        self.below.tcp()
-    }
-
-    fn peer(&self) -> Option<Peer> {
-        self.below.peer()
-    }
-
-    fn local_addr(&self) -> Option<SocketAddr> {
-        self.below.local_addr()
-    }
-
-    fn peer_addr(&self) -> Option<SocketAddr> {
-        self.below.peer_addr()
+    fn info(&self) -> PipeInfo<'_> {
+        let (below, rest) = (self.below.info(), self.rest.remaining());
+        PipeInfo {
+            held: rest + below.held,
+            memory: rest + below.memory,
+            is_empty: rest == 0 && below.is_empty,
+            send_limit: self.limit.min(below.send_limit),
+            ..below
+        }
     }
 }

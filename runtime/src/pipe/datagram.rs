@@ -5,10 +5,9 @@
 //! announced.
 
 use super::atomic::AtomicPipe;
-use super::{Adapted, Peer, Pipe, Received, TcpStatus};
+use super::{Pipe, PipeInfo, Received};
 use bytes::{Buf, Bytes};
 use std::io;
-use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
 use striper_core::datagram::{self, DEFAULT_LIMIT, DatagramError, Decoder, MAX_LIMIT};
 
@@ -90,7 +89,7 @@ impl<P: Pipe> Pipe for DatagramPipe<P> {
 
     fn poll_send(&mut self, cx: &mut Context<'_>, data: &mut dyn Buf) -> Poll<io::Result<usize>> {
         let len = data.remaining();
-        let limit = self.send_limit();
+        let limit = self.info().send_limit;
         if len > limit {
             let text = format!("a datagram of {len} bytes, at most {limit} are allowed");
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidInput, text)));
@@ -118,48 +117,10 @@ impl<P: Pipe> Pipe for DatagramPipe<P> {
         }
     }
 
-    fn flushed(&mut self) -> bool {
-        self.below.flushed()
-    }
-
-    fn is_datagram(&self) -> bool {
-        true
-    }
-
-    fn send_limit(&self) -> usize {
-        // `below` takes at most `self.limit` and a length.
-        self.below.send_limit().saturating_sub(datagram::MAX_HEADER).max(1)
-    }
-
-    fn held(&self) -> usize {
-        self.below.held()
-    }
-
-    fn memory(&self) -> usize {
-        self.below.memory()
-    }
-
-    fn set_unsent_low_water(&mut self, bytes: usize) {
-        self.below.set_unsent_low_water(bytes);
-    }
-
-    fn adapt(&mut self) -> Option<Adapted> {
-        self.below.adapt()
-    }
-
-    fn tcp(&self) -> Option<TcpStatus> {
-        self.below.tcp()
-    }
-
-    fn peer(&self) -> Option<Peer> {
-        self.below.peer()
-    }
-
-    fn local_addr(&self) -> Option<SocketAddr> {
-        self.below.local_addr()
-    }
-
-    fn peer_addr(&self) -> Option<SocketAddr> {
-        self.below.peer_addr()
+    fn info(&self) -> PipeInfo<'_> {
+        let below = self.below.info();
+        // `below` takes at most the limit and a length.
+        let send_limit = below.send_limit.saturating_sub(datagram::MAX_HEADER).max(1);
+        PipeInfo { is_datagram: true, send_limit, ..below }
     }
 }

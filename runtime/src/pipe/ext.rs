@@ -23,7 +23,7 @@ pub trait PipeExt: Pipe {
     /// been taken whole or not at all, but a stream may have taken a part.
     fn send(&mut self, mut data: &[u8]) -> impl Future<Output = io::Result<()>> {
         async move {
-            if self.is_datagram() {
+            if self.info().is_datagram {
                 poll_fn(|cx| self.poll_send(cx, &mut data)).await?;
             }
             while data.has_remaining() {

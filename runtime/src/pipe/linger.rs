@@ -55,7 +55,7 @@ impl Linger {
                 Poll::Pending => break,
             }
         }
-        let gone = queue.is_empty() && pipe.poll_flush(cx).is_ready() && pipe.flushed();
+        let gone = queue.is_empty() && pipe.poll_flush(cx).is_ready() && pipe.info().is_flushed();
         // What the pipe itself holds may go on in parts, unseen: that has the whole limit.
         let stopped = !queue.is_empty() && now.since(self.progress) >= STOPPED;
         if gone || stopped || now >= self.until {

@@ -3,7 +3,7 @@
 //! Like a socket it buffers a little. Like a socket it hands out what was sent before it says that
 //! it broke. A lock is never held while bytes are copied or somebody is woken.
 
-use super::{Pipe, Received};
+use super::{Carrier, Pipe, PipeInfo, Received};
 use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
 use std::io;
@@ -146,7 +146,13 @@ impl Pipe for MemoryPipe {
         if broken { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(()) }
     }
 
-    fn flushed(&mut self) -> bool {
+    fn info(&self) -> PipeInfo<'_> {
+        PipeInfo { carrier: Some(self), ..PipeInfo::default() }
+    }
+}
+
+impl Carrier for MemoryPipe {
+    fn flushed(&self) -> bool {
         let half = self.outward.lock();
         half.len == 0 || half.broken
     }

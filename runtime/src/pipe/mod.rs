@@ -100,7 +100,7 @@ pub enum Adapted {
 /// that was sent; it is pending while that can't go out yet. The other direction goes on.
 ///
 /// **Boundaries.** A stream pipe may cut and join what is sent. A datagram pipe
-/// ([`is_datagram`](Pipe::is_datagram)) never does: each send is one datagram, and each chunk is
+/// ([`PipeInfo::is_datagram`]) never does: each send is one datagram, and each chunk is
 /// one that was sent.
 ///
 /// The trait is polled rather than `async`, because a cancelled send would lose bytes, and because
@@ -113,7 +113,7 @@ pub trait Pipe {
     /// Takes bytes from the front of `data` and says how many. A stream takes at least one, and
     /// `data` must not be empty; fewer than all of them means that it is congested: the next call
     /// is likely to be pending. A datagram pipe takes all of `data` as one datagram, also an empty
-    /// one. More than [`send_limit`](Pipe::send_limit) is an error, takes nothing and breaks
+    /// one. More than [`PipeInfo::send_limit`] is an error, takes nothing and breaks
     /// nothing.
     fn poll_send(&mut self, cx: &mut Context<'_>, data: &mut dyn Buf) -> Poll<io::Result<usize>>;
 
@@ -121,18 +121,6 @@ pub trait Pipe {
     /// holds nothing is always ready.
     fn poll_flush(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
-    }
-
-    /// How many of the bytes that sends have taken are still held here and have not been passed on.
-    /// An encrypted record counts until its last byte has gone.
-    fn held(&self) -> usize {
-        0
-    }
-
-    /// Memory in bytes that it takes beside what everybody needs for an open connection: state,
-    /// what has come in and can't be given out yet, copies of what is held.
-    fn memory(&self) -> usize {
-        0
     }
 
     /// Tells the other end that no more follows. Ready once that is certain to reach it after all
@@ -149,47 +137,94 @@ pub trait Pipe {
     /// counts.
     fn check(&mut self) -> io::Result<()>;
 
-    /// Whether all that was sent has left this machine, or reached its consumer if that is on this
-    /// machine. To be asked before an [`abort`](Pipe::abort) that should not destroy earlier bytes.
-    fn flushed(&mut self) -> bool;
+    /// Describes the pipe as it is now. A wrapper changes what differs from the pipe below it.
+    /// Called for every send: it makes no system call.
+    fn info(&self) -> PipeInfo<'_>;
+}
 
+/// The description of a pipe.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct PipeInfo<'a> {
+    /// How many of the bytes that sends have taken are still held in the process and have not been
+    /// passed on. An encrypted record counts until its last byte has gone.
+    pub held: usize,
+    /// Memory in bytes that it takes beside the least that an open connection needs: state, bytes
+    /// that have come in and can't be given out yet, copies of held bytes.
+    pub memory: usize,
+    /// Whether nothing at all is held: neither bytes of sends nor bytes that a wrapper adds.
+    pub is_empty: bool,
     /// Whether sends and chunks are datagrams.
-    fn is_datagram(&self) -> bool {
-        false
+    pub is_datagram: bool,
+    /// The most bytes that one send may offer.
+    pub send_limit: usize,
+    /// The peer, if it had to prove its key, and has.
+    pub peer: Option<&'a Peer>,
+    /// The connection below all wrappers.
+    pub carrier: Option<&'a dyn Carrier>,
+}
+
+impl Default for PipeInfo<'_> {
+    /// A stream that holds nothing and takes any length.
+    fn default() -> Self {
+        PipeInfo {
+            held: 0,
+            memory: 0,
+            is_empty: true,
+            is_datagram: false,
+            send_limit: usize::MAX,
+            peer: None,
+            carrier: None,
+        }
+    }
+}
+
+impl PipeInfo<'_> {
+    /// Whether all that was sent has left this machine, or has reached its consumer if that is on
+    /// this machine. An earlier [`abort`](Pipe::abort) would destroy bytes.
+    pub fn is_flushed(&self) -> bool {
+        self.is_empty && self.carrier.is_none_or(Carrier::flushed)
     }
 
-    /// The most bytes that one send may offer.
-    fn send_limit(&self) -> usize {
+    /// The address of the other end, if it has one.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.carrier?.peer_addr()
+    }
+}
+
+/// The connection at the bottom of a stack of pipes: a socket, or a stand-in for one.
+pub trait Carrier {
+    /// Whether all that was sent has left this machine, or has reached its consumer if that is on
+    /// this machine.
+    fn flushed(&self) -> bool;
+
+    /// Asks to hold at most about this many bytes unsent, so that queued bytes can still go another
+    /// way.
+    fn set_unsent_low_water(&self, _bytes: usize) {}
+
+    /// The number of bytes that was asked for last; without bound at first.
+    fn unsent_low_water(&self) -> usize {
         usize::MAX
     }
 
-    /// Asks to hold at most about this many bytes unsent, so that what is queued can still go
-    /// another way.
-    fn set_unsent_low_water(&mut self, _bytes: usize) {}
-
-    /// Looks at what the operating system counts of the connection below, and changes what controls
-    /// its congestion if it was asked to adapt that. To be called some times a second while
-    /// something is sent. `None`: there is nothing to adapt, now and later.
-    fn adapt(&mut self) -> Option<Adapted> {
+    /// Looks at the losses that the operating system has counted, and changes the congestion
+    /// control if it was asked to adapt that. To be called some times a second while something is
+    /// sent. `None`: there is nothing to adapt, now and later.
+    fn adapt(&self) -> Option<Adapted> {
         None
     }
 
-    /// What TCP tells, if that carries it.
+    /// The facts that TCP has about it, if it is a TCP connection.
     fn tcp(&self) -> Option<TcpStatus> {
         None
     }
 
-    /// Who is at the other end, if it had to prove that. `None` until it has.
-    fn peer(&self) -> Option<Peer> {
-        None
-    }
-
-    /// Where this end is, if it has an address.
+    /// The address of this end, if it has one.
     fn local_addr(&self) -> Option<SocketAddr> {
         None
     }
 
-    /// Where the other end is, if it has an address.
+    /// The address of the other end, if it has one.
     fn peer_addr(&self) -> Option<SocketAddr> {
         None
     }
@@ -201,7 +236,7 @@ pub fn poll_send_part(
     cx: &mut Context<'_>,
     data: &mut dyn Buf,
 ) -> Poll<io::Result<usize>> {
-    let limit = pipe.send_limit();
+    let limit = pipe.info().send_limit;
     if data.remaining() <= limit {
         pipe.poll_send(cx, data)
     } else {
@@ -234,47 +269,7 @@ impl<P: Pipe + ?Sized> Pipe for Box<P> {
         (**self).check()
     }
 
-    fn flushed(&mut self) -> bool {
-        (**self).flushed()
-    }
-
-    fn is_datagram(&self) -> bool {
-        (**self).is_datagram()
-    }
-
-    fn send_limit(&self) -> usize {
-        (**self).send_limit()
-    }
-
-    fn held(&self) -> usize {
-        (**self).held()
-    }
-
-    fn memory(&self) -> usize {
-        (**self).memory()
-    }
-
-    fn set_unsent_low_water(&mut self, bytes: usize) {
-        (**self).set_unsent_low_water(bytes);
-    }
-
-    fn adapt(&mut self) -> Option<Adapted> {
-        (**self).adapt()
-    }
-
-    fn tcp(&self) -> Option<TcpStatus> {
-        (**self).tcp()
-    }
-
-    fn peer(&self) -> Option<Peer> {
-        (**self).peer()
-    }
-
-    fn local_addr(&self) -> Option<SocketAddr> {
-        (**self).local_addr()
-    }
-
-    fn peer_addr(&self) -> Option<SocketAddr> {
-        (**self).peer_addr()
+    fn info(&self) -> PipeInfo<'_> {
+        (**self).info()
     }
 }

@@ -1,6 +1,6 @@
 //! What tests do with pipes.
 
-use super::{Pipe, PipeExt, Received};
+use super::{Pipe, PipeExt, PipeInfo, Received};
 use bytes::{Buf, Bytes};
 use std::io;
 use std::task::{Context, Poll};
@@ -39,8 +39,8 @@ impl<F: FnMut(usize) -> Bytes> Pipe for Source<F> {
         Ok(())
     }
 
-    fn flushed(&mut self) -> bool {
-        true
+    fn info(&self) -> PipeInfo<'_> {
+        PipeInfo::default()
     }
 }
 

@@ -13,7 +13,7 @@ pub type Accepting<'a> =
 /// Where connections come in.
 pub trait Listen {
     /// Waits for the next connection. After an error it is worth another try. A pipe that has a
-    /// [`peer`](Pipe::peer) already gets no TLS of the server's: whoever accepted it answers for
+    /// [`PipeInfo::peer`](crate::PipeInfo) already gets no TLS of the server's: whoever accepted it answers for
     /// that.
     fn try_accept(&self) -> Accepting<'_>;
 

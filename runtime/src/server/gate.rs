@@ -122,7 +122,7 @@ impl Gate {
     /// already to who has accepted it.
     fn secured(&self, pipe: Box<dyn Pipe>, spoken: Spoken) -> Option<Box<dyn Pipe>> {
         match self.server.upgrade()?.tls() {
-            _ if pipe.peer().is_some() => Some(pipe),
+            _ if pipe.info().peer.is_some() => Some(pipe),
             None => Some(pipe),
             Some(tls) => {
                 let pipe = TlsPipe::server(pipe, &tls).ok()?;

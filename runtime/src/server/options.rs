@@ -8,7 +8,7 @@ use crate::tls::keys::Keys;
 use std::sync::Arc;
 use striper_core::Config;
 
-/// Settings of a [`Server`](crate::Server).
+/// Settings of a [`Server`](crate::local::Server).
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ServerOptions {
@@ -18,10 +18,10 @@ pub struct ServerOptions {
     pub keys: Option<Keys>,
     /// Where its sessions are recorded, if they are.
     pub traces: Option<Arc<Traces>>,
-    /// What controls congestion on stripes. [`start_in`](crate::Server::start_in) leaves that to
+    /// What controls congestion on stripes. [`start_in`](crate::local::Server::start_in) leaves that to
     /// its listener.
     pub congestion: CongestionChoice,
-    /// What strangers and peers may cost it. [`start_in`](crate::Server::start_in) leaves the file
+    /// What strangers and peers may cost it. [`start_in`](crate::local::Server::start_in) leaves the file
     /// descriptors in reserve to its listener.
     pub limits: Limits,
 }

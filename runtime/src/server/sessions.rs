@@ -173,7 +173,7 @@ impl Sessions {
         hello: Hello,
         rest: Bytes,
     ) -> Result<(), (Box<dyn Pipe>, Refusal)> {
-        let peer = pipe.peer();
+        let peer = pipe.info().peer.cloned();
         if !self.accepts(peer.as_ref()) {
             return Err((pipe, Refusal::KeyNeeded));
         }

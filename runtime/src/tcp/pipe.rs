@@ -11,12 +11,13 @@ use super::congestion::{self, CongestionChoice};
 use super::losses::{LossWatch, Turn};
 use super::tcp_info;
 use crate::admission::descriptors::Counted;
-use crate::pipe::{Adapted, Congestion, Pipe, Received, TcpStatus, buffers};
+use crate::pipe::{Adapted, Carrier, Congestion, Pipe, PipeInfo, Received, TcpStatus, buffers};
 use bytes::{Buf, Bytes};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvFlags, recv};
 use smol::Async;
 use socket2::SockRef;
+use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -41,7 +42,8 @@ pub struct TcpPipe {
     /// Once an error has been seen; the operating system says it only once.
     broken: Option<io::ErrorKind>,
     /// If its congestion control is to be adapted.
-    adaptation: Option<Adaptation>,
+    adaptation: RefCell<Option<Adaptation>>,
+    unsent_low_water: Cell<usize>,
 }
 
 #[derive(Debug)]
@@ -68,7 +70,8 @@ impl TcpPipe {
             full: false,
             finished: false,
             broken: None,
-            adaptation: None,
+            adaptation: RefCell::default(),
+            unsent_low_water: Cell::new(usize::MAX),
         })
     }
 
@@ -89,24 +92,25 @@ impl TcpPipe {
             && let Some(calm) = congestion::of(SockRef::from(socket.get_ref()))
             && calm != Congestion::lossy()
         {
-            self.adaptation = tcp_info::read(socket.get_ref()).map(|counts| Adaptation {
+            let adaptation = tcp_info::read(socket.get_ref()).map(|counts| Adaptation {
                 calm,
                 lossy: Congestion::lossy(),
                 watch: LossWatch::new(counts),
             });
+            self.adaptation = RefCell::new(adaptation);
         }
         self
     }
 
     /// Gets the congestion control that it needs from now on, if it may have it.
-    fn take_turn(&mut self, turn: Turn) -> Option<Adapted> {
-        let (socket, adaptation) = (self.socket.as_ref()?.get_ref(), self.adaptation.as_ref()?);
-        let congestion = if turn.lossy { &adaptation.lossy } else { &adaptation.calm }.clone();
-        let Turn { lossy, lost } = turn;
+    fn take_turn(&self, Turn { lossy, lost }: Turn) -> Option<Adapted> {
+        let mut kept = self.adaptation.borrow_mut();
+        let (socket, adaptation) = (self.socket.as_ref()?.get_ref(), kept.as_ref()?);
+        let congestion = if lossy { &adaptation.lossy } else { &adaptation.calm }.clone();
         match congestion.choose(SockRef::from(socket)) {
             Ok(()) => Some(Adapted::Changed { congestion, lossy, lost }),
             Err(error) => {
-                self.adaptation = None;
+                *kept = None;
                 Some(Adapted::Denied { congestion, lost, cause: error.kind() })
             }
         }
@@ -240,7 +244,13 @@ impl Pipe for TcpPipe {
         }
     }
 
-    fn flushed(&mut self) -> bool {
+    fn info(&self) -> PipeInfo<'_> {
+        PipeInfo { carrier: Some(self), ..PipeInfo::default() }
+    }
+}
+
+impl Carrier for TcpPipe {
+    fn flushed(&self) -> bool {
         let Some(socket) = &self.socket else { return true };
         // A socket counts as writable when less than this is unsent.
         set_unsent_low_water(socket.get_ref(), 1);
@@ -249,15 +259,23 @@ impl Pipe for TcpPipe {
         !matches!(poll(&mut fds, Some(&at_once)), Ok(0))
     }
 
-    fn set_unsent_low_water(&mut self, bytes: usize) {
+    fn set_unsent_low_water(&self, bytes: usize) {
+        self.unsent_low_water.set(bytes);
         if let Some(socket) = &self.socket {
             set_unsent_low_water(socket.get_ref(), u32::try_from(bytes).unwrap_or(u32::MAX));
         }
     }
 
-    fn adapt(&mut self) -> Option<Adapted> {
-        let (socket, adaptation) = (self.socket.as_ref()?.get_ref(), self.adaptation.as_mut()?);
+    fn unsent_low_water(&self) -> usize {
+        self.unsent_low_water.get()
+    }
+
+    fn adapt(&self) -> Option<Adapted> {
+        let socket = self.socket.as_ref()?.get_ref();
+        let mut kept = self.adaptation.borrow_mut();
+        let adaptation = kept.as_mut()?;
         let turn = tcp_info::read(socket).and_then(|counts| adaptation.watch.look(counts));
+        drop(kept);
         turn.map_or(Some(Adapted::Kept), |turn| self.take_turn(turn))
     }
 
@@ -406,7 +424,7 @@ mod tests {
         let (mut a, _b, _) = adapting();
         let before = a.tcp();
         let (congestion, lost) = (Congestion::from_name("no-such"), 0.01);
-        a.adaptation.as_mut().unwrap().lossy = congestion.clone();
+        a.adaptation.get_mut().as_mut().unwrap().lossy = congestion.clone();
         let cause = io::ErrorKind::NotFound;
         let turn = Turn { lossy: true, lost };
         assert_eq!(a.take_turn(turn), Some(Adapted::Denied { congestion, lost, cause }));

@@ -3,7 +3,7 @@
 use super::congestion::CongestionChoice;
 use super::dial::dial_with;
 use super::listen::Listener;
-use crate::pipe::{Congestion, Pipe};
+use crate::pipe::{Carrier, Congestion};
 use std::io;
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn both_ends_of_a_connection_have_what_was_chosen_for_them() {
         let address = listener.local_addr().into();
         let dialling = dial_with(&address, Duration::from_secs(10), &choice);
         let (dialled, (accepted, _)) = smol::future::zip(dialling, listener.accept()).await;
-        for mut pipe in [dialled.unwrap(), accepted] {
+        for pipe in [dialled.unwrap(), accepted] {
             assert_eq!(pipe.tcp().unwrap().congestion, Some(reno.clone()));
             assert_eq!(pipe.adapt(), None, "it was named");
         }

@@ -181,6 +181,11 @@ impl Engine {
         self.peer.as_ref()
     }
 
+    /// Whether nothing waits to be sent, not even what TLS itself has to say.
+    pub fn is_empty(&self) -> bool {
+        self.out.rest().is_empty()
+    }
+
     /// The next plaintext, at most `max` bytes.
     pub fn take_plain(&mut self, max: usize) -> Option<Bytes> {
         let front = self.plain.front_mut()?;

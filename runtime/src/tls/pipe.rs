@@ -10,11 +10,10 @@ use super::engine::Engine;
 use super::error::TlsError;
 use super::records::{MAX_RECORD, OVERHEAD};
 use super::settings::{ClientTls, ServerTls};
-use crate::pipe::{Adapted, Peer, Pipe, Received, TcpStatus, buffers, poll_send_part};
+use crate::pipe::{Pipe, PipeInfo, Received, buffers, poll_send_part};
 use bytes::{Buf, Bytes};
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker, ready};
@@ -332,6 +331,9 @@ impl<P: Pipe> Pipe for TlsPipe<P> {
         if self.engine.held() > 0 {
             ready!(self.poll_out(cx))?;
         }
+        if let Some(carrier) = self.below.info().carrier {
+            self.record = carrier.unsent_low_water().clamp(LEAST_RECORD, MAX_RECORD);
+        }
         let mut taken = 0;
         while data.has_remaining() {
             while data.has_remaining() && self.engine.out().has_room() {
@@ -379,41 +381,17 @@ impl<P: Pipe> Pipe for TlsPipe<P> {
         }
     }
 
-    fn flushed(&mut self) -> bool {
-        self.engine.out().rest().is_empty() && self.below.flushed()
-    }
-
-    fn held(&self) -> usize {
-        self.engine.held() + self.below.held()
-    }
-
-    fn memory(&self) -> usize {
-        self.engine.memory() + self.gathered.capacity() + self.below.memory()
-    }
-
-    fn set_unsent_low_water(&mut self, bytes: usize) {
-        self.record = bytes.clamp(LEAST_RECORD, MAX_RECORD);
-        self.below.set_unsent_low_water(bytes);
-    }
-
-    fn adapt(&mut self) -> Option<Adapted> {
-        self.below.adapt()
-    }
-
-    fn tcp(&self) -> Option<TcpStatus> {
-        self.below.tcp()
-    }
-
-    fn peer(&self) -> Option<Peer> {
-        self.engine.peer().cloned()
-    }
-
-    fn local_addr(&self) -> Option<SocketAddr> {
-        self.below.local_addr()
-    }
-
-    fn peer_addr(&self) -> Option<SocketAddr> {
-        self.below.peer_addr()
+    fn info(&self) -> PipeInfo<'_> {
+        let below = self.below.info();
+        PipeInfo {
+            held: self.engine.held() + below.held,
+            memory: self.engine.memory() + self.gathered.capacity() + below.memory,
+            is_empty: self.engine.is_empty() && below.is_empty,
+            is_datagram: false,
+            send_limit: usize::MAX,
+            peer: self.engine.peer(),
+            ..below
+        }
     }
 }
 
@@ -458,11 +436,11 @@ mod tests {
         for (index, byte) in hello.iter().enumerate() {
             assert!(!spoken.load(Ordering::Relaxed), "after {index} bytes of {}", hello.len());
             assert!(wire.poll_send(&mut cx, &mut &[*byte][..]).is_ready());
-            let before = server.memory();
+            let before = server.info().memory;
             assert!(server.poll_recv(&mut cx, 1).is_pending());
             let whole = index + 1 == hello.len();
             assert!(
-                whole || server.memory() == before + 1,
+                whole || server.info().memory == before + 1,
                 "what is not whole is kept, and counts"
             );
         }

@@ -17,8 +17,8 @@ use std::rc::Rc;
 use std::time::Duration;
 use striper_runtime::local::{Client, ClientOptions, Executor, Server, ServerOptions};
 use striper_runtime::{
-    Event, FlowReport, HostPort, Listener, Pipe, PipeExt, Received, Target, TcpPipe, bridge,
-    dial_tcp,
+    Event, FlowReport, HostPort, Listener, Pipe, PipeExt, PipeInfo, Received, Target, TcpPipe,
+    bridge, dial_tcp,
 };
 
 pub const LIMIT: Duration = Duration::from_secs(10);

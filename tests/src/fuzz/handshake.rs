@@ -37,7 +37,7 @@ fn raw(server: bool, said: &[u8]) {
     let _ = wire.poll_finish(&mut Context::from_waker(Waker::noop()));
     heard.listen(&mut victim);
     answer.listen(&mut wire);
-    assert!(victim.peer().is_none(), "it takes this for somebody with a key");
+    assert!(victim.info().peer.is_none(), "it takes this for somebody with a key");
     assert!(heard.bytes.is_empty() && !heard.fin, "it has heard something from nobody");
     assert!(heard.broken, "the wire has ended, and nobody is told");
     assert!(
@@ -58,7 +58,7 @@ fn between(server: bool, acts: &[u8]) {
     let mut said = false;
     for _ in 0..ROUNDS {
         back.listen(&mut honest);
-        if honest.peer().is_some() && !said {
+        if honest.info().peer.is_some() && !said {
             said = true;
             say(&mut honest, Bytes::from_static(SAID));
             let _ = honest.poll_finish(&mut Context::from_waker(Waker::noop()));

@@ -11,7 +11,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use striper_core::Instant;
 use striper_runtime::clock::{Clock, Timer};
-use striper_runtime::{Accepting, Dial, DialError, Dialling, HostPort, Listen, Pipe, Received};
+use striper_runtime::{
+    Accepting, Carrier, Dial, DialError, Dialling, HostPort, Listen, Pipe, PipeInfo, Received,
+};
 
 /// One end of a connection.
 pub struct SimPipe {
@@ -68,11 +70,19 @@ impl Pipe for SimPipe {
         self.net.borrow_mut().check(conn, self.side)
     }
 
-    fn flushed(&mut self) -> bool {
+    fn info(&self) -> PipeInfo<'_> {
+        let mut info = PipeInfo::default();
+        info.carrier = Some(self);
+        info
+    }
+}
+
+impl Carrier for SimPipe {
+    fn flushed(&self) -> bool {
         self.conn.is_none_or(|conn| self.net.borrow_mut().flushed(conn, self.side))
     }
 
-    fn set_unsent_low_water(&mut self, bytes: usize) {
+    fn set_unsent_low_water(&self, bytes: usize) {
         if let Some(conn) = self.conn {
             self.net.borrow_mut().pace(conn, self.side, bytes as u64);
         }

@@ -67,7 +67,7 @@ impl Caller {
 
     /// Whether the server has proven its key and heard of ours.
     pub fn is_open(&self) -> bool {
-        self.tls.peer().is_some()
+        self.tls.info().peer.is_some()
     }
 
     /// Says this in records of the chosen size.
