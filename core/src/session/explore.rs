@@ -17,6 +17,7 @@ use alloc::vec::Vec;
 use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
+/// With the feature `testing`: for simulators and tests, without a promise of stability.
 impl Session {
     /// Feeds everything that decides what the session does next to `hasher`.
     ///

@@ -78,6 +78,7 @@ impl StripeView {
     }
 }
 
+/// With the feature `testing`: for simulators and tests, without a promise of stability.
 impl Session {
     /// How many DATA frames are on stripes and not acknowledged: so many a death may send again at
     /// once.

@@ -14,6 +14,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
+/// With the feature `testing`: for simulators and tests, without a promise of stability.
 impl Trace {
     /// Gives the observer each input and those of its outputs that tell of frames, stripes that are
     /// closed, and of what reaches the local consumer. Payload is zeros.

@@ -136,7 +136,7 @@ mod kind {
 
 impl Frame {
     /// The frame that these bytes begin with, without its payload; `None` if they don't begin with
-    /// a whole head.
+    /// a whole head. With the feature `testing`, for simulators and tests.
     #[cfg(any(test, feature = "testing"))]
     pub fn decode(head: &[u8]) -> Option<Frame> {
         match parse(head) {
