@@ -230,9 +230,9 @@ impl Window {
         }
     }
 
-    /// A gap between acknowledgements counts if data waited for the window meanwhile, or if the
-    /// acknowledgements after it make up for it. In that case the data had arrived, and was held up
-    /// behind a loss. A stripe that has become slow has gaps too, but brings little after them.
+    /// A gap between acknowledgements counts if data waited for the window meanwhile, and if the
+    /// acknowledgements after it make up for it. Then the data had arrived, and was held up behind
+    /// a loss. A stripe that has become slow has gaps too, but brings little after them.
     fn note_gap(&mut self, delivered: u64, now: Instant) {
         let brought = delivered.saturating_sub(core::mem::replace(&mut self.delivered, delivered));
         let waited = core::mem::take(&mut self.waits);

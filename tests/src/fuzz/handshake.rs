@@ -2,7 +2,8 @@
 //! an honest counterpart, changed on their way.
 //!
 //! The first byte says which end is attacked and how. The rest is the bytes on the wire, or the
-//! changes of them.
+//! changes of them. TLS draws random numbers from the system, so an input repeats the choices and
+//! not the bytes. The checks hold for all of them.
 
 use super::ends::{Heard, end, say};
 use bytes::Bytes;
