@@ -19,9 +19,9 @@ pub struct View {
 pub struct Stripe {
     /// Its place, maybe with its session.
     pub name: String,
-    /// Bytes a second to the other side.
+    /// Bytes a second to the peer.
     pub up: f64,
-    /// Bytes a second from the other side.
+    /// Bytes a second from the peer.
     pub down: f64,
     pub congestions: u64,
     pub doubted: bool,

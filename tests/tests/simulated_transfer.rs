@@ -1,13 +1,8 @@
-//! Plain transfers: speed against the oracle, many flows, many stripes, and the same outcome from
-//! the same seed.
+//! Plain transfers: schedulers, many flows, many stripes, and the same outcome from the same seed.
 
-use bytes::Bytes;
 use sim::{Checks, FlowPlan, Rate, SendPlan, Setup, Side, Transfer, World};
-use std::collections::BTreeMap;
 use std::time::Duration;
-use striper_core::{
-    Config, FlowId, Input, Instant, Output, Role, SchedulerKind, Session, SessionId, StripeId,
-};
+use striper_core::SchedulerKind;
 
 const SECOND: u64 = 1_000_000;
 
@@ -17,15 +12,6 @@ fn setup(caps: &[Rate]) -> Setup {
     let test = std::thread::current().name().unwrap_or_default().to_owned();
     setup.repeat = format!("cargo test -p striper-tests --test simulated_transfer {test}");
     setup
-}
-
-#[test]
-fn equal_stripes_reach_most_of_the_oracle() {
-    let transfer = Transfer { caps: vec![Rate::mbit(1)], ..Transfer::default() };
-    for stripes in [1, 2, 4, 8] {
-        let row = transfer.measure(stripes, SchedulerKind::Earliest);
-        assert!(row.share() >= 0.95, "{stripes} stripes: {:.3} of the oracle", row.share());
-    }
 }
 
 #[test]
@@ -128,116 +114,4 @@ fn a_keystroke_does_not_wait_behind_a_backup() {
     }
     // Fewer than six on the way is less than 300 ms.
     assert!(latest < 6, "{latest} keystrokes were on the way at once");
-}
-
-/// A session's outputs about flows: data joined, all else in order.
-type Effects = BTreeMap<FlowId, (Vec<u8>, Vec<String>)>;
-
-/// The server's effects when each stripe's bytes come cut by `cut`, which gives the length of the
-/// next piece.
-fn effects(streams: &BTreeMap<StripeId, Vec<u8>>, mut cut: impl FnMut(usize) -> usize) -> Effects {
-    let now = Instant::from_micros(5);
-    let client = Session::new(Role::Client, SessionId([7; 16]), Config::default(), now);
-    let mut server =
-        Session::new(Role::Server { instance: 1 }, SessionId([7; 16]), Config::default(), now);
-    let mut out = Vec::new();
-    for stripe in streams.keys() {
-        server.handle(
-            now,
-            Input::StripeUp { stripe: *stripe, hello: client.hello(*stripe) },
-            &mut out,
-        );
-    }
-    for (stripe, bytes) in streams {
-        let mut rest = Bytes::copy_from_slice(bytes);
-        while !rest.is_empty() {
-            let data = rest.split_to(cut(rest.len()).clamp(1, rest.len()));
-            server.handle(now, Input::StripeBytes { stripe: *stripe, data }, &mut out);
-            server.check_invariants();
-        }
-    }
-    let mut effects = Effects::new();
-    for output in out {
-        match output {
-            Output::FlowData { flow, data } => {
-                effects.entry(flow).or_default().0.extend_from_slice(&data)
-            }
-            Output::FlowIncoming { flow, .. }
-            | Output::FlowFinished { flow }
-            | Output::FlowReset { flow, .. } => {
-                effects.entry(flow).or_default().1.push(format!("{output:?}"));
-            }
-            _ => {}
-        }
-    }
-    effects
-}
-
-#[test]
-fn any_cut_of_stripe_bytes_has_the_same_effect() {
-    let now = Instant::from_micros(5);
-    let mut client = Session::new(
-        Role::Client,
-        SessionId([7; 16]),
-        Config { stripes: 2, ..Config::default() },
-        now,
-    );
-    let server =
-        Session::new(Role::Server { instance: 1 }, SessionId([7; 16]), Config::default(), now);
-    let mut out = Vec::new();
-    for stripe in [StripeId(0), StripeId(1)] {
-        client.handle(now, Input::StripeUp { stripe, hello: server.hello(stripe) }, &mut out);
-    }
-    let mut flows = Vec::new();
-    for request in 0..3 {
-        let mut opened = Vec::new();
-        client.handle(
-            now,
-            Input::FlowOpen { request, opaque: Bytes::from_static(b"target") },
-            &mut opened,
-        );
-        flows.extend(opened.iter().filter_map(|output| match output {
-            Output::FlowOpened { flow, .. } => Some(*flow),
-            _ => None,
-        }));
-        out.append(&mut opened);
-    }
-    for (index, flow) in flows.iter().enumerate() {
-        let data: Vec<u8> = (0..500 + 1_500 * index).map(|i| (i * 7 + index) as u8).collect();
-        client.handle(now, Input::FlowData { flow: *flow, data: data.into() }, &mut out);
-    }
-    client.handle(now, Input::FlowFinish { flow: flows[0] }, &mut out);
-    client.handle(
-        now,
-        Input::FlowReset { flow: flows[1], reason: striper_core::Reason::Aborted },
-        &mut out,
-    );
-    let mut streams: BTreeMap<StripeId, Vec<u8>> = BTreeMap::new();
-    for output in out {
-        if let Output::Transmit { stripe, header, payload } = output {
-            let stream = streams.entry(stripe).or_default();
-            stream.extend_from_slice(&header);
-            stream.extend_from_slice(&payload);
-        }
-    }
-    let whole = effects(&streams, |rest| rest);
-    assert_eq!(whole.len(), 3);
-    assert_eq!(whole.values().map(|(data, _)| data.len()).sum::<usize>(), 500 + 2_000 + 3_500);
-    for size in 1..100 {
-        assert_eq!(effects(&streams, |_| size), whole, "cut into pieces of {size}");
-    }
-    let longest = streams.values().map(Vec::len).max().unwrap();
-    for at in 1..longest {
-        // The first piece of each stripe ends at `at`, the second is the rest.
-        let mut first = true;
-        let cut = |rest: usize| {
-            if std::mem::replace(&mut first, false) {
-                at
-            } else {
-                first = rest <= at;
-                rest
-            }
-        };
-        assert_eq!(effects(&streams, cut), whole, "cut at {at}");
-    }
 }

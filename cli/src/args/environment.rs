@@ -118,7 +118,7 @@ where
     };
     match (verbose, quiet) {
         (true, true) => Err(Failure::config(
-            "the environment variables STRIPER_VERBOSE and STRIPER_QUIET exclude each other",
+            "the environment variables STRIPER_VERBOSE and STRIPER_QUIET can't be used together",
             "remove one of them: unset STRIPER_QUIET",
         )),
         (true, false) => Ok(Verbosity::Verbose),

@@ -28,10 +28,10 @@ pub struct Given {
 }
 
 impl Given {
-    /// Fails if options exclude each other.
+    /// Fails if options can't be used together.
     pub fn check(&self) -> Result<(), Failure> {
         if self.verbose && self.quiet {
-            let cause = "--verbose and --quiet exclude each other";
+            let cause = "--verbose and --quiet can't be used together";
             return Err(Failure::usage(cause, "choose one of them"));
         }
         self.keys.check()

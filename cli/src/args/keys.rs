@@ -15,7 +15,7 @@ pub struct KeyOptions {
 }
 
 impl KeyOptions {
-    /// Fails if options exclude each other.
+    /// Fails if options can't be used together.
     pub fn check(&self) -> Result<(), Failure> {
         let other = match (self.files.is_empty(), &self.peers) {
             (false, _) => Some("--key"),
@@ -23,7 +23,7 @@ impl KeyOptions {
             (true, None) => None,
         };
         if let Some(other) = other.filter(|_| self.plain) {
-            let cause = format!("--plain and {other} exclude each other");
+            let cause = format!("--plain and {other} can't be used together");
             return Err(Failure::usage(cause, "choose one of them"));
         }
         let twice = |(nth, file): (usize, &PathBuf)| self.files[..nth].contains(file);

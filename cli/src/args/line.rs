@@ -134,7 +134,7 @@ impl Line {
             }
             Some(Chosen { name: earlier, .. }) if earlier.split(' ').next_back() == Some(name) => {}
             Some(Chosen { name: earlier, .. }) => {
-                let cause = format!("{earlier} and {name} exclude each other");
+                let cause = format!("{earlier} and {name} can't be used together");
                 return Err(Failure::usage(cause, "choose one of them"));
             }
             none => *none = Some(Chosen { verb, name: name.to_owned(), side: None }),

@@ -279,7 +279,7 @@ fn a_wrong_command_line_has_its_cause() {
         ("\u{2013}-help", "type it again: --help"),
         ("-s 7650 a 22 b", "one word too many"),
         ("-s 7650 a:22 b:23", "has a port already"),
-        ("-s -c 1 a:2", "exclude each other"),
+        ("-s -c 1 a:2", "can't be used together"),
         ("relay x a:2", "LISTEN: "),
         ("relay 1 a", "CONNECT: "),
         ("demo now", "demo takes no"),
@@ -303,9 +303,9 @@ fn a_wrong_command_line_has_its_cause() {
         ("client 2222 there:7650", "striper-cli client there:7650 -L 2222"),
         ("-c 1 a:1 --stripes 4 -n 4", "--stripes is given twice"),
         ("-s 1 a:1 --log json --log human", "--log is given twice"),
-        ("-s 1 a:1 -v -q", "--verbose and --quiet exclude each other"),
-        ("-s 1 a:1 --plain -k x", "--plain and --key exclude each other"),
-        ("-s 1 a:1 --plain --peers x", "--plain and --peers exclude each other"),
+        ("-s 1 a:1 -v -q", "--verbose and --quiet can't be used together"),
+        ("-s 1 a:1 --plain -k x", "--plain and --key can't be used together"),
+        ("-s 1 a:1 --plain --peers x", "--plain and --peers can't be used together"),
         ("-s 1 a:1 -k x -k y -k x", "--key x is given twice"),
         ("-s 1 a:1 --limit flows=99 --limit flows=100", "flows is given twice"),
         ("-s 1 a:1 --limit sessions=x", "--limit: sessions: \"x\" is not a number"),
@@ -345,7 +345,7 @@ fn a_mistyped_or_misplaced_word_has_a_suggestion() {
         ("frobnicate", "there is no command \"frobnicate\"; the commands are"),
         ("2222 example.org:7650", "there is no command"),
         ("datagram 11111 localhost:22", "datagram needs -c or -s"),
-        ("datagram -c -s 11111 localhost:22", "datagram -c and -s exclude each other"),
+        ("datagram -c -s 11111 localhost:22", "datagram -c and -s can't be used together"),
         ("datagram -c 11111", "datagram -c LISTEN CONNECT"),
         ("-c 1 a:1 --trace", "--trace needs a value"),
         ("demo --trace x", "it is for striper-cli -s or -c"),
@@ -414,7 +414,7 @@ fn variables_that_exclude_each_other_are_an_error_without_an_option() {
     let env = [("STRIPER_VERBOSE", "1"), ("STRIPER_QUIET", "1")];
     let failure = read_with("demo", &env).unwrap_err();
     assert_eq!(failure.code, code::CONFIG);
-    assert!(failure.cause.contains("exclude each other"), "{failure}");
+    assert!(failure.cause.contains("can't be used together"), "{failure}");
     assert_eq!(read_with("relay 1 a:1 -q", &env).unwrap().options.verbosity, Verbosity::Quiet);
 }
 

@@ -23,7 +23,7 @@ use origin::{Hash, Origin};
 use route::{Lane, Limits, Route};
 use screen::{BAR, Screen, bar};
 use smol::Timer;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -57,8 +57,8 @@ const GLANCE: Duration = Duration::from_millis(20);
 const USE: &str = "
 To use it, make a key once:  striper-cli keygen striper.key
     copy it to the server:   scp striper.key SERVER:
-    beside the server:       striper-cli -s 0.0.0.0:7650 localhost:22 -k striper.key
-    beside the client:       striper-cli -c 2222 SERVER:7650 -k striper.key
+    on the server:           striper-cli -s 0.0.0.0:7650 localhost:22 -k striper.key
+    on this machine:         striper-cli -c 2222 SERVER:7650 -k striper.key
     then:                    ssh -p 2222 localhost";
 
 pub async fn run(ex: &Executor, log: &Log, options: &Options) -> Result<u8, Failure> {
@@ -67,9 +67,9 @@ pub async fn run(ex: &Executor, log: &Log, options: &Options) -> Result<u8, Fail
     let (screen, begin) = (Screen::new(log), clock::now());
     let stage = Stage::set(ex, log, options).await?;
     screen.line(format_args!(
-        "{} from a server to a client, through both proxies, all on loopback in\n\
-         this process; the route between the proxies caps each connection at\n\
-         {} and takes {} there and back.\n",
+        "{} from server to client, all on loopback in this process. The route\n\
+         between them caps each connection at {} and takes {} there\n\
+         and back.\n",
         units::bytes(SIZE),
         units::rate(RATE as f64),
         units::duration(DELAY * 2)
@@ -121,10 +121,12 @@ async fn choke(stage: &Stage<'_>, screen: &Screen) -> Result<Hashes, Failure> {
     let run = stage
         .run(STRIPES, CHOKED_SIZE, |lanes, done, rate| {
             screen.progress("  choked ", done, &units::rate(rate));
-            watch.look(lanes, &|lanes| lanes[VICTIM].set_rate(CHOKED_RATE));
+            if watch.look(lanes) {
+                lanes[VICTIM].set_rate(CHOKED_RATE);
+            }
         })
         .await?;
-    watch.close(&run.lanes);
+    watch.look(&run.lanes);
     screen.line(format_args!(
         "{STRIPES} stripes again, {} in {}; midway stripe {} is choked to {}:",
         units::bytes(CHOKED_SIZE),
@@ -136,17 +138,10 @@ async fn choke(stage: &Stage<'_>, screen: &Screen) -> Result<Hashes, Failure> {
         (1..=STRIPES).map(|number| format!("{:>7}", format!("#{number}"))).collect::<String>();
     screen.line(format_args!("        {heads}      all"))?;
     let full = (RATE * STRIPES as u64) as f64;
-    for (name, from, to) in
-        [("before", &watch.early, &watch.middle), ("after ", &watch.settled, &watch.late)]
-    {
-        let (Some(from), Some(to)) = (from.take(), to.take()) else { continue };
+    for (name, [from, to]) in ["before", "after "].into_iter().zip(watch.spans()) {
         let time = to.at.duration_since(from.at).as_secs_f64();
-        let rates: Vec<f64> = to
-            .carried
-            .iter()
-            .zip(&from.carried)
-            .map(|(to, from)| (to - from) as f64 / time)
-            .collect();
+        let carried = to.carried.iter().zip(&from.carried);
+        let rates: Vec<f64> = carried.map(|(to, from)| (to - from) as f64 / time).collect();
         let all: f64 = rates.iter().sum();
         let each = rates.iter().map(|rate| format!("{:>7.1}", rate * 8e-6)).collect::<String>();
         screen.line(format_args!(
@@ -158,62 +153,61 @@ async fn choke(stage: &Stage<'_>, screen: &Screen) -> Result<Hashes, Failure> {
     Ok(run.hashes)
 }
 
-/// The bytes of each lane at the four moments between which rates are shown.
+/// The bytes of each lane at many moments of a run that is choked midway.
 #[derive(Default)]
 struct Watch {
-    early: Cell<Option<Glance>>,
-    middle: Cell<Option<Glance>>,
-    settled: Cell<Option<Glance>>,
-    late: Cell<Option<Glance>>,
-    phase: Cell<u8>,
-    choked_at: Cell<Option<Instant>>,
+    glances: RefCell<Vec<Glance>>,
+    /// The place of the glance at which the choke began.
+    choked: Cell<Option<usize>>,
 }
 
+#[derive(Clone)]
 struct Glance {
     at: Instant,
     carried: Vec<u64>,
+}
+
+impl Glance {
+    /// The share of all bytes on the route. The program may have fewer, because it waits for bytes
+    /// of the choked stripe.
+    fn done(&self) -> f64 {
+        self.carried.iter().sum::<u64>() as f64 / CHOKED_SIZE as f64
+    }
 }
 
 impl Watch {
     /// The time after the choke in which earlier bytes of the choked stripe arrive.
     const SETTLING: Duration = Duration::from_millis(250);
 
-    /// The last look. It is needed if a stripe died and was replaced: then the watched lanes do not
-    /// carry all bytes.
-    fn close(&self, lanes: &[Rc<Lane>]) {
-        if self.phase.get() == 3 {
-            let carried = lanes.iter().map(|lane| lane.carried()).collect();
-            self.late.set(Some(Glance { at: clock::now(), carried }));
+    /// Looks at the lanes. Returns whether the choke begins now.
+    fn look(&self, lanes: &[Rc<Lane>]) -> bool {
+        let carried = lanes.iter().map(|lane| lane.carried()).collect();
+        let glance = Glance { at: clock::now(), carried };
+        let begins = self.choked.get().is_none() && glance.done() >= 0.45;
+        let mut glances = self.glances.borrow_mut();
+        glances.push(glance);
+        if begins {
+            self.choked.set(Some(glances.len() - 1));
         }
+        begins
     }
 
-    /// A look, which calls `act` once, midway.
-    fn look(&self, lanes: &[Rc<Lane>], act: &dyn Fn(&[Rc<Lane>])) {
-        let now = clock::now();
-        let carried: Vec<u64> = lanes.iter().map(|lane| lane.carried()).collect();
-        // This counts the bytes on the route, because the client may wait for bytes of the choked
-        // stripe.
-        let done = carried.iter().sum::<u64>() as f64 / CHOKED_SIZE as f64;
-        let glance = || Some(Glance { at: now, carried: carried.clone() });
-        match self.phase.get() {
-            0 if done >= 0.1 => self.early.set(glance()),
-            1 if done >= 0.45 => {
-                self.middle.set(glance());
-                self.choked_at.set(Some(now));
-                act(lanes);
-            }
-            2 if self
-                .choked_at
-                .get()
-                .is_some_and(|at| now.duration_since(at) >= Self::SETTLING) =>
-            {
-                self.settled.set(glance());
-            }
-            // At the very end, stripes run dry one by one.
-            3 if done >= 0.95 => self.late.set(glance()),
-            _ => return,
-        }
-        self.phase.set(self.phase.get() + 1);
+    /// The first and the last glance at steady rates, before the choke and after it.
+    fn spans(&self) -> Vec<[Glance; 2]> {
+        let glances = self.glances.borrow();
+        let Some(choked) = self.choked.get() else { return Vec::new() };
+        let (before, after) = glances.split_at(choked + 1);
+        let early = before.iter().find(|glance| glance.done() >= 0.1);
+        let settled = before[choked].at + Self::SETTLING;
+        let settled = after.iter().find(|glance| glance.at >= settled);
+        // The very end is left out, because stripes run dry there one by one. But if a stripe died
+        // and was replaced, the lanes never carry so much.
+        let late = after.iter().find(|glance| glance.done() >= 0.95).or(after.last());
+        [early.zip(before.last()), settled.zip(late)]
+            .into_iter()
+            .flatten()
+            .map(|(from, to)| [from.clone(), to.clone()])
+            .collect()
     }
 }
 

@@ -1,8 +1,8 @@
 //! The load on a route: a client orders a transfer from the sink, both send, and the receiver
 //! measures.
 //!
-//! A connection begins with an [`Order`]. The sink is in this process, so it passes its figures on
-//! in memory.
+//! A connection begins with the number of an [`Order`]. The sink is in this process, so orders and
+//! figures pass in memory.
 
 use crate::clock;
 use socket2::SockRef;
@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 use striper_tests::Pattern;
@@ -39,6 +39,14 @@ pub enum Amount {
     Bytes(u64, Duration),
 }
 
+impl Amount {
+    fn time(self) -> Duration {
+        match self {
+            Amount::During(time) | Amount::Bytes(_, time) => time,
+        }
+    }
+}
+
 /// The receiver's figures of a transfer.
 #[derive(Debug)]
 pub struct Received {
@@ -62,50 +70,39 @@ impl Received {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Order {
-    /// `U`, `D`: bulk up or down; `E`: echo pieces of this size; `R`: reply with so many bytes.
-    what: u8,
-    /// 0 of bulk: as many as possible within the time.
-    bytes: u64,
-    /// The length of a timed transfer; others fail after it.
-    time: Duration,
-    /// Names the transfer for the thread that waits for the sink's figures.
-    tag: u64,
+#[derive(Clone, Copy, Debug)]
+enum Order {
+    Bulk(Direction, Amount),
+    /// Echoes pieces of this size.
+    Echo(usize),
+    /// A reply of this size.
+    Reply(usize),
 }
 
-impl Order {
-    const LEN: usize = 25;
+/// The orders by the number that a connection begins with, and the receivers of figures.
+static ORDERS: LazyLock<Mutex<HashMap<u64, (Order, mpsc::Sender<Received>)>>> =
+    LazyLock::new(Default::default);
 
-    fn bytes(&self) -> Vec<u8> {
-        let time = self.time.as_millis() as u64;
-        [&[self.what][..], &self.bytes.to_le_bytes(), &time.to_le_bytes(), &self.tag.to_le_bytes()]
-            .concat()
-    }
+fn orders() -> MutexGuard<'static, HashMap<u64, (Order, mpsc::Sender<Received>)>> {
+    ORDERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
-    fn read(from: &mut impl Read) -> Option<Order> {
-        let mut bytes = [0; Order::LEN];
-        from.read_exact(&mut bytes).ok()?;
-        let number = |at: usize| u64::from_le_bytes(std::array::from_fn(|index| bytes[at + index]));
-        let time = Duration::from_millis(number(9));
-        Some(Order { what: bytes[0], bytes: number(1), time, tag: number(17) })
-    }
-
-    fn bulk(direction: Direction, amount: Amount) -> Order {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        let (bytes, time) = match amount {
-            Amount::During(time) => (0, time),
-            Amount::Bytes(bytes, limit) => (bytes, limit),
-        };
-        let what = if direction == Direction::Up { b'U' } else { b'D' };
-        Order { what, bytes, time, tag: NEXT.fetch_add(1, Ordering::Relaxed) }
-    }
-
-    fn send(&self, stream: &mut TcpStream) -> Result<(), String> {
-        // With a time limit, so that a blocked connection is an error.
-        SockRef::from(&*stream).set_write_timeout(Some(LOOK)).map_err(text)?;
-        put(stream, &self.bytes(), clock::now() + Duration::from_secs(5))
-    }
+/// Connects to the sink and gives it an order. Also returns the order's number, which is the seed
+/// of its data, and the sink's figures.
+fn order(
+    to: SocketAddr,
+    order: Order,
+) -> Result<(TcpStream, u64, mpsc::Receiver<Received>), String> {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let stream = TcpStream::connect_timeout(&to, Duration::from_secs(5));
+    let mut stream = stream.map_err(|error| format!("connecting to {to}: {error}"))?;
+    stream.set_nodelay(true).map_err(text)?;
+    let (number, (sender, figures)) = (NEXT.fetch_add(1, Ordering::Relaxed), mpsc::channel());
+    orders().insert(number, (order, sender));
+    // With a time limit, so that a blocked connection is an error.
+    stream.set_write_timeout(Some(LOOK)).map_err(text)?;
+    put(&mut stream, &number.to_le_bytes(), clock::now() + Duration::from_secs(5))?;
+    Ok((stream, number, figures))
 }
 
 /// Accepts connections and carries out their orders.
@@ -113,10 +110,6 @@ pub struct Sink {
     address: SocketAddr,
     stop: Arc<AtomicBool>,
 }
-
-/// The threads that wait for the sink's figures, by tag.
-static WAITING: LazyLock<Mutex<HashMap<u64, mpsc::Sender<Received>>>> =
-    LazyLock::new(Default::default);
 
 impl Sink {
     /// Listens in the network namespace of the calling thread.
@@ -146,39 +139,43 @@ impl Sink {
 fn serve(mut stream: TcpStream) {
     // The route may vanish before the client's end has arrived.
     let _ = stream.set_read_timeout(Some(Duration::from_secs(30)));
-    let Some(order) = Order::read(&mut stream) else { return };
+    let mut number = [0; 8];
+    if stream.read_exact(&mut number).is_err() {
+        return;
+    }
+    let seed = u64::from_le_bytes(number);
+    let Some((order, figures)) = orders().remove(&seed) else { return };
     let _ = stream.set_nodelay(true);
-    match order.what {
-        b'U' => {
-            let received = receive(&mut stream, order);
-            let reply = received.bytes.to_le_bytes();
-            let waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner).remove(&order.tag);
-            let _ = waiting.map(|waiting| waiting.send(received));
-            if order.bytes == 0 {
-                abort(&stream);
-            } else if stream.write_all(&reply).is_ok() {
-                drain(&mut stream);
+    match order {
+        Order::Bulk(direction, amount) => {
+            let reply = match direction {
+                Direction::Up => {
+                    let received = receive(&mut stream, seed, amount);
+                    let bytes = received.bytes;
+                    let _ = figures.send(received);
+                    bytes.to_le_bytes().to_vec()
+                }
+                Direction::Down => {
+                    let _ = send(&mut stream, seed, amount);
+                    Vec::new()
+                }
+            };
+            match amount {
+                Amount::During(_) => abort(&stream),
+                Amount::Bytes(..) => reply_and_drain(&mut stream, &reply),
             }
         }
-        b'D' => {
-            let _ = send(&mut stream, order);
-            if order.bytes == 0 {
-                abort(&stream);
-            } else if stream.shutdown(Shutdown::Write).is_ok() {
-                drain(&mut stream);
-            }
-        }
-        b'E' => {
-            let mut piece = vec![0; order.bytes as usize];
+        Order::Echo(size) => {
+            let mut piece = vec![0; size];
             while stream.read_exact(&mut piece).is_ok() && stream.write_all(&piece).is_ok() {}
         }
-        b'R' => {
-            let reply = vec![0; order.bytes as usize];
-            if stream.write_all(&reply).and_then(|()| stream.shutdown(Shutdown::Write)).is_ok() {
-                drain(&mut stream);
-            }
-        }
-        _ => {}
+        Order::Reply(size) => reply_and_drain(&mut stream, &vec![0; size]),
+    }
+}
+
+fn reply_and_drain(stream: &mut TcpStream, reply: &[u8]) {
+    if stream.write_all(reply).and_then(|()| stream.shutdown(Shutdown::Write)).is_ok() {
+        drain(stream);
     }
 }
 
@@ -189,27 +186,24 @@ pub fn bulk(
     direction: Direction,
     amount: Amount,
 ) -> Result<(Received, Duration), String> {
-    let order = Order::bulk(direction, amount);
     let begin = clock::now();
-    let mut stream = connect(to)?;
-    let (sender, receiver) = mpsc::channel();
-    WAITING.lock().unwrap_or_else(PoisonError::into_inner).insert(order.tag, sender);
-    order.send(&mut stream)?;
+    let (mut stream, seed, figures) = order(to, Order::Bulk(direction, amount))?;
     let received = match direction {
-        Direction::Down => receive(&mut stream, order),
+        Direction::Down => receive(&mut stream, seed, amount),
         Direction::Up => {
-            let sent = send(&mut stream, order);
-            if order.bytes > 0 && sent.is_ok() {
-                let left = (begin + order.time).saturating_sub(clock::now()).max(LOOK);
+            let sent = send(&mut stream, seed, amount);
+            if let (Amount::Bytes(..), Ok(())) = (amount, &sent) {
+                let left = (begin + amount.time()).saturating_sub(clock::now()).max(LOOK);
                 stream.set_read_timeout(Some(left)).map_err(text)?;
                 let _ = stream.read_exact(&mut [0; 8]);
             }
-            let wait = receiver.recv_timeout(if sent.is_ok() { 10 * AFTER } else { order.time });
+            let wait = if sent.is_ok() { 10 * AFTER } else { amount.time() };
+            let wait = figures.recv_timeout(wait);
             wait.map_err(|_| format!("the sink saw no end: {}", sent.err().unwrap_or_default()))?
         }
     };
     let time = clock::now() - begin;
-    if order.bytes == 0 {
+    if let Amount::During(_) = amount {
         abort(&stream);
     }
     match &received.error {
@@ -224,9 +218,7 @@ pub fn bulk(
 /// Returns the round trips without the first `skip`.
 pub fn pingpong(to: SocketAddr, during: Duration, skip: usize) -> Result<Vec<Duration>, String> {
     const SIZE: usize = 100;
-    let mut stream = connect(to)?;
-    let order = Order { what: b'E', bytes: SIZE as u64, time: during, tag: 0 };
-    order.send(&mut stream)?;
+    let (mut stream, ..) = order(to, Order::Echo(SIZE))?;
     stream.set_read_timeout(Some(during)).map_err(text)?;
     let (end, mut times) = (clock::now() + during, Vec::new());
     while clock::now() < end {
@@ -246,34 +238,29 @@ pub fn pingpong(to: SocketAddr, during: Duration, skip: usize) -> Result<Vec<Dur
 
 /// One short connection: an order, and 1 KiB back.
 pub fn request(to: SocketAddr) -> Result<(), String> {
-    let mut stream = connect(to)?;
-    let order = Order { what: b'R', bytes: 1024, time: Duration::ZERO, tag: 0 };
-    order.send(&mut stream)?;
+    let (mut stream, ..) = order(to, Order::Reply(1024))?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).map_err(text)?;
     let mut back = Vec::new();
     stream.read_to_end(&mut back).map_err(text)?;
     if back.len() == 1024 { Ok(()) } else { Err(format!("{} bytes instead of 1024", back.len())) }
 }
 
-fn connect(to: SocketAddr) -> Result<TcpStream, String> {
-    let stream = TcpStream::connect_timeout(&to, Duration::from_secs(5));
-    let stream = stream.map_err(|error| format!("connecting to {to}: {error}"))?;
-    stream.set_nodelay(true).map_err(text)?;
-    Ok(stream)
-}
-
-fn receive(stream: &mut TcpStream, order: Order) -> Received {
-    let (verify, start) = (order.bytes > 0, clock::now());
+fn receive(stream: &mut TcpStream, seed: u64, amount: Amount) -> Received {
+    let start = clock::now();
+    let wanted = match amount {
+        Amount::During(_) => None,
+        Amount::Bytes(bytes, _) => Some(bytes),
+    };
     let mut seen = Received { start, bytes: 0, gap: Duration::ZERO, bins: Vec::new(), error: None };
     let mut last = None;
     let mut block = vec![0; BLOCK];
     let _ = stream.set_read_timeout(Some(LOOK));
-    while !verify || seen.bytes < order.bytes {
-        let most = if verify { (order.bytes - seen.bytes).min(BLOCK as u64) } else { BLOCK as u64 };
+    while wanted.is_none_or(|wanted| seen.bytes < wanted) {
+        let most = wanted.map_or(u64::MAX, |wanted| wanted - seen.bytes).min(BLOCK as u64);
         let result = stream.read(&mut block[..most as usize]);
         let now = clock::now();
-        if now >= start + order.time {
-            seen.error = verify.then(|| "not complete in time".to_owned());
+        if now >= start + amount.time() {
+            seen.error = wanted.map(|_| "not complete in time".to_owned());
             break;
         }
         match result {
@@ -281,9 +268,8 @@ fn receive(stream: &mut TcpStream, order: Order) -> Received {
             Err(error) => seen.error = Some(error.to_string()),
             Ok(0) => seen.error = Some("an early end".to_owned()),
             Ok(len) => {
-                if verify
-                    && Pattern(order.tag).bytes(seen.bytes..seen.bytes + len as u64) != block[..len]
-                {
+                let expected = || Pattern(seed).bytes(seen.bytes..seen.bytes + len as u64);
+                if wanted.is_some() && expected() != block[..len] {
                     seen.error = Some(format!("DAMAGED DATA after {} bytes", seen.bytes));
                 }
                 seen.gap = seen.gap.max(last.map_or(Duration::ZERO, |last| now - last));
@@ -301,24 +287,25 @@ fn receive(stream: &mut TcpStream, order: Order) -> Received {
     seen
 }
 
-fn send(stream: &mut TcpStream, order: Order) -> Result<(), String> {
+fn send(stream: &mut TcpStream, seed: u64, amount: Amount) -> Result<(), String> {
     let begin = clock::now();
     stream.set_write_timeout(Some(LOOK)).map_err(text)?;
-    if order.bytes == 0 {
-        let block = vec![0x5a; BLOCK];
-        while clock::now() < begin + order.time + AFTER {
-            match stream.write(&block) {
-                Err(error) if !waits(&error) => return Err(text(error)),
-                _ => {}
+    match amount {
+        Amount::During(time) => {
+            let block = vec![0x5a; BLOCK];
+            while clock::now() < begin + time + AFTER {
+                match stream.write(&block) {
+                    Err(error) if !waits(&error) => return Err(text(error)),
+                    _ => {}
+                }
             }
         }
-        return Ok(());
-    }
-    let mut at = 0;
-    while at < order.bytes {
-        let end = order.bytes.min(at + BLOCK as u64);
-        put(stream, &Pattern(order.tag).bytes(at..end), begin + order.time)?;
-        at = end;
+        Amount::Bytes(bytes, limit) => {
+            for at in (0..bytes).step_by(BLOCK) {
+                let end = bytes.min(at + BLOCK as u64);
+                put(stream, &Pattern(seed).bytes(at..end), begin + limit)?;
+            }
+        }
     }
     Ok(())
 }
@@ -362,14 +349,6 @@ mod tests {
 
     fn sink() -> Sink {
         Sink::start("127.0.0.1:0".parse().unwrap()).unwrap()
-    }
-
-    #[test]
-    fn an_order_is_read_as_it_was_sent() {
-        let order = Order::bulk(Direction::Up, Amount::Bytes(5 << 30, LIMIT));
-        assert_eq!(order.bytes().len(), Order::LEN);
-        assert_eq!(Order::read(&mut &order.bytes()[..]), Some(order));
-        assert_eq!(Order::read(&mut &order.bytes()[1..]), None);
     }
 
     #[test]
