@@ -32,7 +32,7 @@ mod tests;
 mod view;
 
 #[cfg(any(test, feature = "testing"))]
-pub use view::{FlowView, StripeView};
+pub use view::FlowView;
 
 use self::admission::Admission;
 use self::carriers::Carriers;

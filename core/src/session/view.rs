@@ -5,6 +5,7 @@ use super::Session;
 use crate::flow::Flow;
 use crate::flow::send::SendState;
 use crate::id::{FlowId, StripeId};
+use crate::stats::StripeStats;
 use crate::stripe::Stripe;
 
 /// Where a flow stands on one side. All are offsets.
@@ -32,21 +33,6 @@ pub struct FlowView {
     pub receiving: bool,
 }
 
-/// Where a stripe stands on one side, in frame bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct StripeView {
-    /// The stripe.
-    pub stripe: StripeId,
-    /// Handed over for transmission.
-    pub sent: u64,
-    /// Taken by the operating system.
-    pub written: u64,
-    /// Acknowledged by the peer.
-    pub acknowledged: u64,
-    /// Received and processed.
-    pub received: u64,
-}
-
 impl FlowView {
     fn of(flow: FlowId, entry: &Flow) -> Self {
         let (send, recv) = (entry.send(), entry.recv());
@@ -62,18 +48,6 @@ impl FlowView {
             delivered: recv.delivered(),
             consumed: recv.credit().consumed(),
             receiving: !recv.is_discarding(),
-        }
-    }
-}
-
-impl StripeView {
-    fn of(stripe: &Stripe) -> Self {
-        StripeView {
-            stripe: stripe.id(),
-            sent: stripe.sent(),
-            written: stripe.sent() - stripe.unwritten(),
-            acknowledged: stripe.ledger().acknowledged(),
-            received: stripe.inbound().received(),
         }
     }
 }
@@ -97,12 +71,12 @@ impl Session {
     }
 
     /// Every live stripe.
-    pub fn view_stripes(&self) -> impl Iterator<Item = StripeView> {
-        self.stripes.iter().map(StripeView::of)
+    pub fn view_stripes(&self) -> impl Iterator<Item = StripeStats> {
+        self.stripes.iter().map(Stripe::stats)
     }
 
     /// One live stripe.
-    pub fn view_stripe(&self, stripe: StripeId) -> Option<StripeView> {
-        self.stripes.get(stripe).map(StripeView::of)
+    pub fn view_stripe(&self, stripe: StripeId) -> Option<StripeStats> {
+        self.stripes.get(stripe).map(Stripe::stats)
     }
 }

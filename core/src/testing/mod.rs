@@ -10,7 +10,7 @@ mod pair;
 mod pattern;
 mod scripted;
 
-pub use crate::session::{FlowView, StripeView};
+pub use crate::session::FlowView;
 pub use endpoint::{Endpoint, Habits, Totals};
 pub use log::{FlowLog, Keep, Log, Over};
 pub use pair::{Pair, Wire};

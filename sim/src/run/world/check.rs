@@ -95,7 +95,7 @@ fn check_direction(from: &FlowView, to: &FlowView) {
 fn check_stripes(one: &Session, other: &Session) {
     for here in one.view_stripes() {
         if let Some(there) = other.view_stripe(here.stripe) {
-            for (from, to) in [(here, there), (there, here)] {
+            for (from, to) in [(&here, &there), (&there, &here)] {
                 let ordered = from.acknowledged <= to.received
                     && to.received <= from.written
                     && from.written <= from.sent;
