@@ -1,6 +1,6 @@
 //! The entrance: one session with a server, shared by all flows.
 
-use crate::driver::{self, ClientSide, Dialling, Footprint, Pump};
+use crate::driver::{self, ClientSide, Dialling, Pump};
 use crate::events::Events;
 use crate::flow::Flow;
 use crate::handover::oneshot;
@@ -157,10 +157,9 @@ impl Client {
         Status { sessions: vec![driver::status(&pump)], last_dial_error }
     }
 
-    /// For simulations: panics with a description if something does not hold that must, and says
-    /// how much is held.
-    #[doc(hidden)]
-    pub fn check_invariants(&self) -> Footprint {
+    /// Panics with a description if an invariant does not hold, and says how much is held.
+    #[cfg(feature = "testing")]
+    pub fn check_invariants(&self) -> crate::Footprint {
         driver::check_invariants(&self.pump.borrow())
     }
 

@@ -80,7 +80,7 @@ pub mod clock {
 
 pub use admission::limits::Limits;
 pub use bridge::{Break, BridgeReport, Leg, Legs, Passed, bridge, bridge_in};
-#[doc(hidden)]
+#[cfg(feature = "testing")]
 pub use driver::Footprint;
 pub use flow::{BlockingFlow, Flow};
 pub use handle::client::{Client, ClientBuilder};

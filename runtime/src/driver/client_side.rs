@@ -189,8 +189,7 @@ impl ClientSide {
         self.fresh_id()
     }
 
-    /// Panics with a description if something does not hold, beside so many live stripes. How many
-    /// dials have a token.
+    #[cfg(feature = "testing")]
     pub fn check_invariants(&self, stripes: usize, agenda: &Agenda) -> usize {
         self.dials.check_invariants(stripes, agenda)
     }

@@ -186,6 +186,7 @@ impl Dialler {
     }
 
     /// Dials under way and stripes that live, over all addresses.
+    #[cfg(any(test, feature = "testing"))]
     pub fn counts(&self) -> (usize, usize) {
         let sum = |of: fn(&Server) -> usize| self.servers.iter().map(of).sum();
         (sum(|server| server.dialling), sum(|server| server.live))

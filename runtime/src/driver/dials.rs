@@ -144,8 +144,8 @@ impl Dials {
         self.next_stripe = 0;
     }
 
-    /// Panics with a description if something does not hold, beside so many live stripes. How many
-    /// have a token.
+    /// Panics with a description if an invariant does not hold. Gives the number of tokens.
+    #[cfg(any(test, feature = "testing"))]
     pub fn check_invariants(&self, stripes: usize, agenda: &Agenda) -> usize {
         let dials = self.attempts.len();
         assert_eq!(self.dialler.counts(), (dials, stripes), "dials and stripes by address");

@@ -2,7 +2,7 @@
 //!
 //! A flow that is over is [concluded](Flows::conclude): only there does it leave the tables.
 
-use super::agenda::{Agenda, Kind};
+use super::agenda::Kind;
 use super::base::Base;
 use super::engine::Engine;
 use super::local_end::{Given, LocalEnd, Stage, Written};
@@ -67,7 +67,7 @@ impl Flows {
         !self.is_idle() || !self.waiting.is_empty()
     }
 
-    /// Those that the session knows, is asked for, or is to be asked for.
+    #[cfg(feature = "testing")]
     pub fn count(&self) -> usize {
         self.open.len() + self.opening.len() + self.waiting.len()
     }
@@ -384,8 +384,9 @@ impl Flows {
         self.ends.get_mut(&token).map(|end| (token, &mut **end))
     }
 
-    /// Panics with a description if something does not hold. How many have a token.
-    pub fn check_invariants(&self, agenda: &Agenda) -> usize {
+    /// Panics with a description if an invariant does not hold. Gives the number of tokens.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn check_invariants(&self, agenda: &super::agenda::Agenda) -> usize {
         for (id, token) in &self.open {
             assert_eq!(self.ends[token].id(), Some(*id), "flow {id} is another one or not open");
         }

@@ -325,7 +325,7 @@ impl LocalEnd {
         self.inward == Inward::Finished && self.outward == Outward::Finished
     }
 
-    /// Whether it has ended and is still here.
+    #[cfg(any(test, feature = "testing"))]
     pub fn is_forgotten(&self) -> bool {
         matches!(self.stage, Stage::Closing) && self.is_local_over()
     }

@@ -5,6 +5,8 @@
 mod agenda;
 mod attempt;
 mod base;
+#[cfg(feature = "testing")]
+mod check;
 mod client_side;
 mod dialler;
 mod dials;
@@ -25,8 +27,10 @@ mod testing;
 mod tests;
 mod turn;
 
+#[cfg(feature = "testing")]
+pub use check::{Footprint, check_invariants};
 pub use client_side::{ClientSide, Dialling};
 pub use greet::{HearError, hear, say};
 pub use pump::Pump;
-pub use status::{Footprint, check_invariants, status};
+pub use status::status;
 pub use turn::run;

@@ -287,7 +287,8 @@ impl Stripes {
         }
     }
 
-    /// Panics with a description if something does not hold. How many have a token.
+    /// Panics with a description if an invariant does not hold. Gives the number of tokens.
+    #[cfg(any(test, feature = "testing"))]
     pub fn check_invariants(&self, agenda: &Agenda) -> usize {
         for (id, token) in &self.live {
             let end = &self.ends[token];

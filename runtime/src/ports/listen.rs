@@ -12,11 +12,10 @@ pub type Accepting<'a> =
 
 /// Where connections come in.
 pub trait Listen {
-    /// Waits for the next connection. After an error it is worth another try. A pipe that has a
-    /// [`PipeInfo::peer`](crate::PipeInfo) already gets no TLS of the server's: whoever accepted it answers for
-    /// that.
+    /// Waits for the next connection. After an error it is worth another try. A pipe that knows its
+    /// peer already gets no TLS of the server's: the listener answers for that peer.
     fn try_accept(&self) -> Accepting<'_>;
 
-    /// Where it listens.
+    /// The address where it listens.
     fn local_addr(&self) -> SocketAddr;
 }

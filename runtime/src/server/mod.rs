@@ -10,7 +10,6 @@ pub use incoming::Incoming;
 pub use options::ServerOptions;
 
 use crate::admission::patience::Patience;
-use crate::driver::Footprint;
 use crate::events::Events;
 use crate::local::Executor;
 use crate::ports::clock::Clock;
@@ -118,10 +117,9 @@ impl Server {
         Status { sessions: self.sessions.status(), last_dial_error: None }
     }
 
-    /// For simulations: panics with a description if something does not hold that must, and says
-    /// how much is held.
-    #[doc(hidden)]
-    pub fn check_invariants(&self) -> Footprint {
+    /// Panics with a description if an invariant does not hold, and says how much is held.
+    #[cfg(feature = "testing")]
+    pub fn check_invariants(&self) -> crate::Footprint {
         self.sessions.check_invariants()
     }
 

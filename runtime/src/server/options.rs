@@ -1,4 +1,4 @@
-//! What a server is told at its start.
+//! Settings of a server.
 
 use crate::admission::limits::Limits;
 use crate::record::Traces;
@@ -14,15 +14,15 @@ use striper_core::Config;
 pub struct ServerOptions {
     /// Settings of each session. The memory limit is that of all together.
     pub session: Config,
-    /// Who may call. Without, everybody who reaches the port may, and stripes are not encrypted.
+    /// The keys of the clients that may call. Without keys every client may, and stripes are not
+    /// encrypted.
     pub keys: Option<Keys>,
-    /// Where its sessions are recorded, if they are.
+    /// The file that its sessions are recorded in, if they are.
     pub traces: Option<Arc<Traces>>,
-    /// What controls congestion on stripes. [`start_in`](crate::local::Server::start_in) leaves that to
-    /// its listener.
+    /// The congestion control of stripes. `start_in` leaves that to its listener.
     pub congestion: CongestionChoice,
-    /// What strangers and peers may cost it. [`start_in`](crate::local::Server::start_in) leaves the file
-    /// descriptors in reserve to its listener.
+    /// The bounds of the cost of strangers and peers. `start_in` leaves the file descriptors in
+    /// reserve to its listener.
     pub limits: Limits,
 }
 

@@ -8,7 +8,9 @@ use crate::admission::descriptors::{self, Room};
 use crate::admission::limits::Limits;
 use crate::admission::places::Places;
 use crate::admission::shedding::shed_excess;
-use crate::driver::{self, Footprint, Pump};
+#[cfg(feature = "testing")]
+use crate::driver::Footprint;
+use crate::driver::{self, Pump};
 use crate::events::Events;
 use crate::handover::{Queue, Receiver, Sender, oneshot};
 use crate::pipe::{Peer, Pipe};
@@ -139,7 +141,7 @@ impl Sessions {
         self.sessions.borrow().values().map(|pump| driver::status(&pump.borrow())).collect()
     }
 
-    /// Panics with a description if something does not hold that must. How much all hold.
+    #[cfg(feature = "testing")]
     pub fn check_invariants(&self) -> Footprint {
         self.sessions
             .borrow()
