@@ -37,12 +37,10 @@ pub(crate) struct Assembler {
 }
 
 impl Assembler {
-    /// End of what was taken in order.
     pub fn next(&self) -> u64 {
         self.next
     }
 
-    /// End of the furthest byte that ever came.
     pub fn end(&self) -> u64 {
         self.end
     }
@@ -55,7 +53,6 @@ impl Assembler {
         self.segments.len()
     }
 
-    /// Takes a segment. Bytes that came before, or are here already, are dropped.
     pub fn insert(&mut self, mut offset: u64, mut data: Bytes) {
         self.end = self.end.max(offset + data.len() as u64);
         let old = self.next.saturating_sub(offset).min(data.len() as u64);

@@ -15,7 +15,6 @@ const EAGER: u64 = 1 << 20;
 /// But only to this share of what is left for all flows.
 const EAGER_SHARE: u64 = 16;
 
-/// The credit of one flow's sender.
 #[derive(Clone, Hash, Debug)]
 pub(crate) struct Credit {
     /// Announced; never goes back.

@@ -95,7 +95,6 @@ impl Flow {
         &self.opaque
     }
 
-    /// Early credit taken in OPEN; for an early flow, what its data implies so far.
     pub fn early(&self) -> u64 {
         self.early
     }
@@ -104,7 +103,6 @@ impl Flow {
         self.closing
     }
 
-    /// Delivery of its OPEN and of its ACCEPT.
     pub fn openings(&self) -> (Delivery, Delivery) {
         (self.open, self.accept)
     }

@@ -19,8 +19,7 @@ const VOID: usize = 64;
 struct Turn {
     /// Bytes that it may still send before others have had their turn.
     deficit: i64,
-    /// It has something to send. If not, its place is kept until its turn would have come, so that
-    /// coming and going earns no more than staying.
+    /// Without it, a place is kept until its turn, so that coming and going earns nothing.
     active: bool,
     /// Its entry in one of the lists; entries with other tickets are void.
     ticket: u64,

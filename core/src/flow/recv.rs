@@ -62,7 +62,6 @@ impl RecvHalf {
         self.credit = Credit::new(granted);
     }
 
-    /// Whether what comes is kept and delivered.
     pub fn is_open(&self) -> bool {
         self.state == RecvState::Open
     }
@@ -76,7 +75,6 @@ impl RecvHalf {
         self.state == RecvState::Discarding
     }
 
-    /// The offset up to which everything has been delivered.
     pub fn delivered(&self) -> u64 {
         self.assembler.next()
     }
@@ -179,7 +177,6 @@ impl RecvHalf {
         }
     }
 
-    /// Bytes that have come and were not consumed.
     pub fn kept(&self) -> u64 {
         match self.state {
             RecvState::Discarding => 0,

@@ -37,7 +37,6 @@ pub(crate) enum SendState {
 pub(crate) struct SendHalf {
     buffer: SendBuffer,
     state: SendState,
-    /// The peer's credit, as an offset.
     limit: u64,
     waits_for_room: bool,
     /// The local side counts on memory that other flows may take before it does: it is told again
@@ -77,12 +76,10 @@ impl SendHalf {
         self.state == SendState::Open
     }
 
-    /// The peer's credit, as an offset.
     pub fn limit(&self) -> u64 {
         self.limit
     }
 
-    /// The peer gives credit up to here at least.
     pub fn raise_limit(&mut self, limit: u64) {
         self.limit = self.limit.max(limit);
     }
@@ -199,10 +196,7 @@ impl SendHalf {
         self.buffer.take(max, self.limit).map(|(_, data)| data)
     }
 
-    /// Exactly this range, with FIN or without, whatever of it has been sent before.
-    ///
-    /// # Errors
-    /// Why it can't be sent now.
+    /// Exactly this range, with FIN or without, whatever of it has been sent before; or why not.
     pub fn take_range(&mut self, range: Range<u64>, fin: bool) -> Result<Bytes, String> {
         if range.end > self.limit {
             return Err(format!("the credit ends at {}", self.limit));

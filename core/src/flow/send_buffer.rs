@@ -20,11 +20,9 @@ const JOIN_BELOW: usize = 4 << 10;
 pub(crate) struct SendBuffer {
     /// Contiguous pieces from `released` to `written`, each with its offset.
     segments: VecDeque<(u64, Bytes)>,
-    /// Everything below is acknowledged and forgotten.
     released: u64,
-    /// Everything from here on was never sent.
     next: u64,
-    /// End of what the local side has handed over.
+    /// Where the bytes end that the local side has handed over.
     written: u64,
     /// To be sent again; all below `next`.
     lost: RangeSet,
@@ -43,17 +41,14 @@ impl SendBuffer {
         self.written += len;
     }
 
-    /// End of what was handed over.
     pub fn written(&self) -> u64 {
         self.written
     }
 
-    /// End of what was ever sent.
     pub fn next(&self) -> u64 {
         self.next
     }
 
-    /// Everything below is acknowledged and forgotten.
     pub fn released(&self) -> u64 {
         self.released
     }
@@ -163,8 +158,7 @@ impl SendBuffer {
         }
     }
 
-    /// The stripe that carried this range is gone: what the peer has not acknowledged is to be sent
-    /// again.
+    /// What the peer has not acknowledged of this range is to be sent again.
     pub fn lose(&mut self, range: Range<u64>) {
         let range = range.start.max(self.released)..range.end.min(self.next);
         if range.is_empty() {

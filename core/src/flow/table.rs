@@ -144,8 +144,7 @@ impl Table {
         Some((flow, early))
     }
 
-    /// The peer lets us open more. Cumulative, so that the order in which grants arrive does not
-    /// matter.
+    /// Cumulative, so that the order in which grants arrive does not matter.
     pub fn raise(&mut self, flows: u64, early: u64) {
         self.may_open = self.may_open.max(flows);
         self.early_limit = self.early_limit.max(early);
@@ -239,7 +238,6 @@ impl Table {
         Ok(())
     }
 
-    /// Early credit that the peer may still take.
     pub fn early_outstanding(&self) -> u64 {
         self.early_granted - self.early_taken
     }

@@ -22,7 +22,6 @@ use until_congested::UntilCongested;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Candidate {
     pub stripe: StripeId,
-    /// Takes the piece now.
     pub writable: bool,
     /// Shortest acknowledgement time in microseconds, if known.
     pub min_rtt: Option<u64>,

@@ -24,7 +24,6 @@ impl Script {
         Script { choices, control, made: Vec::new() }
     }
 
-    /// The choices that were made, each with the number of options that there were.
     pub fn made(&self) -> &[(u8, u8)] {
         &self.made
     }

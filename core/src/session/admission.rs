@@ -27,7 +27,6 @@ pub(super) struct Grounds {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Span {
     bytes: u64,
-    /// Bytes of frames that nobody knows.
     skipped: u64,
 }
 
@@ -61,7 +60,6 @@ pub(super) struct Admission {
     /// Bytes of control that the peer may send now.
     control: Bucket,
     payload_per_control: u64,
-    /// The grounds that have been counted.
     allowed_for: (u64, u64),
     /// Bytes of payload that the peer has sent, ever.
     payload_received: u64,
@@ -95,9 +93,6 @@ impl Admission {
     }
 
     /// Pays for so many bytes of control; `grounds` are asked if they are not there.
-    ///
-    /// # Errors
-    /// The peer has sent too much.
     pub fn pay(
         &mut self,
         control: u64,

@@ -25,7 +25,6 @@ pub(super) struct Carriers<'a> {
 }
 
 impl Carriers<'_> {
-    /// The best stripe for control, which may ask for an acknowledgement or not.
     pub fn control_stripe(
         &mut self,
         beside: Option<StripeId>,
@@ -35,8 +34,6 @@ impl Carriers<'_> {
         self.choice.for_control(self.stripes, beside, eliciting, at)
     }
 
-    /// Puts a frame on a stripe. The token covers all of it, and says whether it asks for an
-    /// acknowledgement.
     pub fn put(&mut self, stripe: StripeId, frame: &Frame, payload: Bytes, token: (Token, bool)) {
         self.stripes.transmit(stripe, frame, payload, &[token], self.now, self.out);
     }

@@ -39,7 +39,6 @@ impl Choice {
         self.scheduler = Scheduler::Trace(Trace::naming(stripe));
     }
 
-    /// The stripes that were gathered last.
     pub fn candidates(&self) -> &[Candidate] {
         &self.candidates
     }

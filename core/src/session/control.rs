@@ -49,7 +49,6 @@ impl Control {
         self.intents.contains(intent)
     }
 
-    /// The intents that are owed, for the parts that only owe and withdraw.
     pub fn intents_mut(&mut self) -> &mut Intents {
         &mut self.intents
     }
@@ -126,8 +125,6 @@ impl Control {
         }
     }
 
-    /// Sends what is owed, as far as stripes take it. Returns whether there was anything that a
-    /// stripe took.
     pub fn send(&mut self, on: &mut Carriers<'_>) -> bool {
         let before = on.out.len();
         for stripe in
@@ -150,7 +147,6 @@ impl Control {
         self.nonce
     }
 
-    /// Sends a PING whose nonce a trace names.
     pub fn ping(&mut self, stripe: &mut Stripe, nonce: u64, now: Instant, out: &mut Vec<Output>) {
         self.nonce = nonce;
         stripe.send_ping(nonce, now, out);
@@ -199,12 +195,10 @@ impl Control {
         }
     }
 
-    /// The time has come to say the latest of what was said on one stripe on another.
     pub fn repeat_now(&mut self) {
         self.repeat_due = true;
     }
 
-    /// Nothing is repeated of what was said so far.
     pub fn forget_repeats(&mut self) {
         self.intents.take_repeats();
         self.repeat_due = false;
@@ -285,7 +279,6 @@ pub(super) fn frame_of(intent: Intent, flows: &Flows, stripes: &Stripes) -> Opti
     }
 }
 
-/// Sends an OPEN, with the flow's first bytes if they are there.
 fn send_open(flow: FlowId, id: StripeId, on: &mut Carriers<'_>) {
     let (Some(stripe), Some(entry)) = (on.stripes.get(id), on.flows.get(flow)) else { return };
     let max = stripe.chunk().min(entry.send().sendable() as usize);

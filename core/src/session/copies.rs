@@ -17,7 +17,6 @@ use core::time::Duration;
 /// How long until a stripe that is late, but not so that a copy would pay, is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// A range of a flow's bytes, and whether the flow's end is in it.
 type FlowRange = (FlowId, Range<u64>, bool);
 
 #[derive(Clone, Debug)]
@@ -33,7 +32,6 @@ impl Copies {
         Copies { enabled: scheduler == SchedulerKind::Earliest, copied: 0 }
     }
 
-    /// Bytes put up for a second sending so far.
     #[cfg(any(test, feature = "testing"))]
     pub fn copied(&self) -> u64 {
         self.copied

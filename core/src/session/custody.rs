@@ -25,7 +25,6 @@ pub(super) struct Custody<'a> {
     pub timers: &'a mut Timers,
     /// How long the session waits for a stripe when it has none.
     pub resume_limit: Duration,
-    /// No flow may be opened any more.
     pub draining: bool,
     pub now: Instant,
 }
@@ -109,7 +108,6 @@ impl Custody<'_> {
         }
     }
 
-    /// A PONG has come on a stripe. It acknowledges what went before its PING.
     pub fn pong(
         &mut self,
         id: StripeId,

@@ -115,7 +115,6 @@ pub(super) fn count_data(
     }
 }
 
-/// Notes what the sending has shown, and sets the timers that end every wait.
 pub(super) fn after_sending(on: &mut Carriers<'_>) {
     let waiting = on.flows.next_to_send().is_some();
     for stripe in on.stripes.iter_mut() {

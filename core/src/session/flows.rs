@@ -35,14 +35,12 @@ const MAX_SEGMENTS: usize = 2 * MAX_DATA_ENTRIES;
 /// Small parts of a frame are joined to at least half of this many bytes.
 const JOINED: u64 = 4 << 10;
 
-/// The sums over all flows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct Sums {
     /// Bytes of credit outstanding beyond the floors.
     charged: u64,
     held: u64,
     backlog: u64,
-    /// Disjoint segments held out of order.
     segments: usize,
     reordering: u64,
     /// Bytes of memory, see [`Flows::memory_kept`].
@@ -88,7 +86,6 @@ pub(super) struct Flows {
     window_limit: u64,
     /// Segments that may be held out of order.
     max_segments: usize,
-    /// Flows whose local side waits for memory, in the order in which they get it.
     memory_waiters: VecDeque<FlowId>,
     /// Flows to which nothing more can happen.
     over: Vec<FlowId>,
@@ -123,7 +120,6 @@ impl Flows {
         self.table.get(flow)
     }
 
-    /// A flow whose local side still listens.
     pub fn with_local(&self, flow: FlowId) -> Option<&Flow> {
         self.get(flow).filter(|entry| entry.has_local())
     }
@@ -154,18 +150,14 @@ impl Flows {
         self.shares = (receive, send);
     }
 
-    /// Memory left for local data beyond the floors, in bytes.
     pub fn send_pool(&self) -> u64 {
         self.shares.1.saturating_sub(self.sums.held)
     }
 
-    /// Memory left for credit beyond the floors, in bytes.
     pub fn recv_pool(&self) -> u64 {
         self.shares.0.saturating_sub(self.receive_used())
     }
 
-    /// Credit outstanding beyond the floors, in bytes: those of flows, and the early credit that
-    /// every session begins with.
     pub fn receive_used(&self) -> u64 {
         (self.sums.charged + self.table.early_outstanding()).saturating_sub(INITIAL_EARLY)
     }
@@ -174,9 +166,7 @@ impl Flows {
         self.sums.held
     }
 
-    /// The memory that flows really take, in bytes. It counts bytes that came and were not
-    /// consumed, bytes that are not acknowledged, the floors, and an overhead for each flow and
-    /// segment.
+    /// Bytes of memory, floors included, and what it costs to know of each flow and segment.
     pub fn memory_kept(&self) -> u64 {
         self.sums.kept
     }
@@ -194,7 +184,6 @@ impl Flows {
         self.sums.backlog
     }
 
-    /// Bytes held out of order: now, and at the most ever.
     pub fn reordering(&self) -> (u64, u64) {
         (self.sums.reordering, self.reordering_peak)
     }
@@ -284,7 +273,6 @@ impl Flows {
         self.delivered += delivered.unwrap_or(0);
     }
 
-    /// How many bytes of data a flow takes now from its local side.
     pub fn send_room(&self, flow: FlowId) -> u64 {
         self.with_local(flow).map_or(0, |entry| entry.send().room(self.send_pool()))
     }
@@ -316,7 +304,6 @@ impl Flows {
         }
     }
 
-    /// Gives memory that has become free to flows that wait for it.
     pub fn notify_memory_waiters(&mut self, out: &mut Vec<Output>) {
         while let Some(&flow) = self.memory_waiters.front() {
             let waits = self.get(flow).is_some_and(|entry| entry.send().waits_for_room());

@@ -17,7 +17,6 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 impl Session {
-    /// Takes bytes that came in on a stripe.
     pub(super) fn ingest(
         &mut self,
         id: StripeId,
@@ -353,7 +352,6 @@ impl Session {
     }
 }
 
-/// Whether what came in asks for an acknowledgement.
 fn is_eliciting(item: &Item) -> bool {
     match item {
         Item::Data { .. } => true,

@@ -13,7 +13,6 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use core::time::Duration;
 
-/// How long a reset waits for a consumer that takes nothing.
 pub(super) const LINGER: Duration = Duration::from_secs(1);
 
 /// A consumer is not blamed for a wait that ended so late: it has had less than this of it for
@@ -50,7 +49,6 @@ impl Local<'_> {
         }
     }
 
-    /// The local side hands over data. A peer that wants no more of it is an ordinary race.
     pub fn data(&mut self, flow: FlowId, data: Bytes) {
         if self.flows.with_local(flow).is_some_and(|entry| entry.send().is_open()) {
             self.flows.change(flow, |entry| entry.send_mut().write(data));
@@ -58,7 +56,6 @@ impl Local<'_> {
         }
     }
 
-    /// The local side has taken so many bytes of a flow in all.
     pub fn consumed(&mut self, flow: FlowId, total: u64) {
         if self.flows.with_local(flow).is_none() {
             return;

@@ -43,10 +43,7 @@ impl Membership {
         Hello { kind, session: self.id, stripe, gone: gone.take(MAX_GONE).collect() }
     }
 
-    /// The part of a HELLO that is about the session as a whole.
-    ///
-    /// # Errors
-    /// The server has lost its state: this is another session of the same name.
+    /// An error if the server has lost its state: this is another session of the same name.
     pub fn hear(&mut self, hello: &Hello) -> Result<(), Violation> {
         if let HelloKind::Accept { instance } = hello.kind {
             if *self.instance.get_or_insert(instance) != instance {

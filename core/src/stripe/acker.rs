@@ -43,7 +43,6 @@ impl Acker {
         self.processed - self.told >= BYTES || self.deadline().is_some_and(|at| at <= now)
     }
 
-    /// An acknowledgement of all that was processed goes out.
     pub fn told(&mut self) {
         self.told = self.processed;
         self.asked = None;

@@ -13,8 +13,7 @@ use core::time::Duration;
 /// A sample over less than this says more about timers than about the stripe, in microseconds.
 const MIN_INTERVAL: u64 = 100;
 
-/// A sample of fewer bytes can't show that a stripe is slow: one late acknowledgement would weigh
-/// too much.
+/// Fewer bytes can't show that a stripe is slow: one late acknowledgement weighs too much.
 const MIN_BYTES: u64 = 8 << 10;
 
 /// An estimate that nothing has confirmed for this long is taken to be too low, by a factor of two
@@ -29,7 +28,7 @@ const MAX_DOUBLINGS: u32 = 3;
 /// own. Less may be others in front of it on the stripe that brings it, and timers.
 const GAP: u64 = 25_000;
 
-/// Less than about a packet is no measure, however long it took: it may have waited for a timer.
+/// Fewer bytes are no measure: they may have waited for a timer.
 const PACKET: u64 = 1_000;
 
 /// One piece that meets no queue raises an estimate by this factor at most.
@@ -62,8 +61,7 @@ pub(crate) struct Latest {
     pub mark: Mark,
     /// How much longer than the shortest round trip it took, in microseconds.
     pub beyond: u64,
-    /// That was so long that it must have waited in a queue: the stripe was busy, whatever there
-    /// was to send.
+    /// It took so long that it must have waited in a queue: the stripe was busy.
     pub queued: bool,
 }
 
@@ -121,8 +119,7 @@ impl RateEstimator {
         }
     }
 
-    /// There is nothing more to send although the stripe takes more; it has been given `sent` bytes
-    /// so far.
+    /// The stripe takes more than there is; it has been given `sent` bytes so far.
     pub fn app_limited(&mut self, sent: u64) {
         self.app_limited_until = self.app_limited_until.max(sent);
     }
@@ -171,9 +168,7 @@ impl RateEstimator {
         Some(sample)
     }
 
-    /// Data that came while an acknowledgement was overdue shows the stripe's present rate. If that
-    /// is much less than it was thought to do, it holds at once: an average would say so only after
-    /// many more. After a loss that held them up, the rest comes in one go.
+    /// The rate that an overdue acknowledgement shows. If it is far lower, it holds at once.
     fn shown(&mut self, count: u64, overdue: u64, now: Instant) -> Option<Rate> {
         let brought = count.saturating_sub(self.delivered);
         let shown = Rate::of(brought, overdue).at_least_one();

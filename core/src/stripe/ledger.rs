@@ -10,7 +10,6 @@ use core::time::Duration;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Entry<T> {
-    /// Stripe bytes up to the end of this entry.
     pub end: u64,
     pub at: Instant,
     /// When its acknowledgement was expected then.
@@ -42,14 +41,12 @@ pub(crate) const MAX_LOOKS: usize = 1024;
 pub(crate) struct Ledger<T> {
     entries: VecDeque<Entry<T>>,
     acknowledged: u64,
-    /// How many entries were taken out: the place of the oldest one, counted since the stripe
-    /// began.
+    /// How many entries were taken out, which is the place of the oldest one.
     taken: u64,
     /// Places of the entries that ask for an acknowledgement.
     eliciting: VecDeque<u64>,
     /// Places of entries that no search wants any more, as far as searches have met them.
     spent: RangeSet,
-    /// How many entries searches have looked at.
     #[cfg(test)]
     pub looks: u64,
 }
@@ -95,7 +92,6 @@ impl<T: PartialEq> Ledger<T> {
         moved
     }
 
-    /// Takes the oldest entry if it is acknowledged in full.
     pub fn pop(&mut self) -> Option<Entry<T>> {
         let first = self.entries.front()?;
         if first.end > self.acknowledged {
@@ -114,7 +110,6 @@ impl<T: PartialEq> Ledger<T> {
         self.entries.front()
     }
 
-    /// The oldest entry that asks for an acknowledgement.
     pub fn awaited(&self) -> Option<&Entry<T>> {
         self.eliciting.front().map(|place| &self.entries[(place - self.taken) as usize])
     }

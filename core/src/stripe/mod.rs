@@ -61,7 +61,6 @@ pub(crate) struct Stripe {
     rtt: Rtt,
     rate: RateEstimator,
     window: Window,
-    /// Its incoming bytes.
     inbound: Inbound,
     probes: Probes,
     /// When an acknowledgement last moved, or the first thing that asks for one was sent.
@@ -245,8 +244,7 @@ impl Stripe {
         self.rtt.min().unwrap_or(LENIENT_RTT) + rate.time_for(bytes)
     }
 
-    /// The time from which it is late: its oldest entry has taken half as long again as was
-    /// expected, or an acknowledgement is overdue.
+    /// When the oldest entry has taken half as long again as expected, or is overdue.
     pub fn late_at(&self) -> Option<Instant> {
         Some(self.ledger.awaited()?.late_at().min(self.due + self.overdue()))
     }
@@ -258,7 +256,6 @@ impl Stripe {
         OVERDUE + Duration::from_micros(piece)
     }
 
-    /// Its rate as it shows now, see [`Stripe::lateness`].
     #[inline]
     pub fn rate_now(&self, now: Instant) -> Option<Rate> {
         self.lateness(now).1
@@ -395,7 +392,6 @@ impl Stripe {
         self.probes.sent(nonce, self.sent);
     }
 
-    /// When to doubt it if nothing is acknowledged until then.
     pub fn doubt_at(&self) -> Option<Instant> {
         self.ledger.awaits().then(|| self.progress + self.rtt.patience())
     }

@@ -20,7 +20,6 @@ impl Probes {
         self.ping_owed = self.ping.is_none();
     }
 
-    /// A PING is to be sent, whether one is on its way or not.
     pub fn insist(&mut self) {
         self.ping_owed = true;
     }
@@ -29,12 +28,10 @@ impl Probes {
         self.ping_owed
     }
 
-    /// Whether a PING is owed or on its way.
     pub fn is_asked(&self) -> bool {
         self.ping_owed || self.ping.is_some()
     }
 
-    /// The PING that is on its way: its nonce, and the end of its bytes.
     #[cfg(test)]
     pub fn ping(&self) -> Option<(u64, u64)> {
         self.ping
@@ -46,8 +43,7 @@ impl Probes {
         self.ping = Some((nonce, end));
     }
 
-    /// A PONG has come: the end of the bytes that it acknowledges, if it answers our PING. The
-    /// stripe keeps order, so what went before the PING has been processed.
+    /// The bytes that a PONG acknowledges: a stripe keeps order, so all up to the PING.
     pub fn answered(&mut self, nonce: u64) -> Option<u64> {
         let (_, end) = self.ping.take_if(|(expected, _)| *expected == nonce)?;
         Some(end)
@@ -61,7 +57,6 @@ impl Probes {
         self.pong_owed.is_some()
     }
 
-    /// The nonce of the PONG that is owed, which is then owed no more.
     pub fn take_pong(&mut self) -> Option<u64> {
         self.pong_owed.take()
     }

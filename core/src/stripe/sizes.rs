@@ -4,18 +4,15 @@ use crate::config::{MAX_CHUNK, MIN_CHUNK};
 use crate::rate::Rate;
 use core::time::Duration;
 
-/// Bytes that a stripe may have handed over and not written while its rate is unknown.
+/// Used while the rate of a stripe is unknown.
 const UNKNOWN_ALLOWANCE: u64 = 8 << 10;
-/// Largest piece of data for a stripe of unknown rate.
 const UNKNOWN_CHUNK: usize = 8 << 10;
-/// Bounds of the allowance.
 const ALLOWANCE: core::ops::RangeInclusive<u64> = (8 << 10)..=(512 << 10);
 /// The allowance is this much of a stripe's time.
 const ALLOWANCE_TIME: Duration = Duration::from_millis(5);
 /// Unsent data in the operating system is this much of a stripe's time: late enough to choose well,
 /// early enough never to run dry. Linux wakes a writer when half of it is left.
 const UNSENT_TIME: Duration = Duration::from_millis(10);
-/// One piece of data is this much of a stripe's time.
 const CHUNK_TIME: Duration = Duration::from_millis(4);
 /// Payload of a packet on an Ethernet path: 1,500 bytes less 52 of IPv4 and TCP headers with
 /// timestamps.
@@ -23,12 +20,10 @@ pub const PACKET: usize = 1448;
 /// A usual head of a DATA frame.
 pub const HEAD: usize = 12;
 
-/// How many bytes may be handed over and not taken by the operating system.
 pub fn allowance(rate: Option<Rate>) -> u64 {
     bytes(rate, ALLOWANCE_TIME)
 }
 
-/// How many bytes may be unsent in the operating system.
 pub fn unsent(rate: Option<Rate>) -> u64 {
     bytes(rate, UNSENT_TIME)
 }

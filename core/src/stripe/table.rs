@@ -51,7 +51,6 @@ impl Gone {
         self.sent
     }
 
-    /// Its ledger, until the peer has said how much of it arrived.
     pub fn ledger_mut(&mut self) -> Option<&mut Ledger<Token>> {
         self.ledger.as_mut()
     }
@@ -107,12 +106,10 @@ impl Stripes {
         self.live.is_empty()
     }
 
-    /// How many DATA frames are on live stripes and not acknowledged.
     pub fn data_entries(&self) -> usize {
         self.data_entries
     }
 
-    /// Whether another DATA frame may be handed over.
     pub fn takes_another(&self) -> bool {
         self.data_entries < MAX_DATA_ENTRIES
     }
@@ -222,7 +219,6 @@ impl Stripes {
         }
     }
 
-    /// The peer knows how much of a gone stripe has arrived here.
     pub fn confirm_gone(&mut self, id: StripeId) {
         if let Some(gone) = self.gone.get_mut(&id) {
             gone.confirmed = true;
@@ -238,7 +234,6 @@ impl Stripes {
         }
     }
 
-    /// Whether there is nothing left to say about a stripe.
     pub fn is_retired(&self, id: StripeId) -> bool {
         self.retired.contains(id.0)
     }

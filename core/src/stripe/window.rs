@@ -43,8 +43,7 @@ const MAX_SLACK: u64 = 100_000;
 /// Rounds without a queue although full that show that the stripe has become faster.
 const FASTER: u8 = 3;
 
-/// The window of a stripe that grows, in eighths of the bytes that keep it busy. The rate may
-/// double each round, as it does in TCP's slow start.
+/// The window of a stripe that grows, in eighths of what keeps it busy (doubling, as in TCP).
 const GROWTH: u64 = 20;
 
 /// The same after a pause.
@@ -60,8 +59,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Not more often than this even if the rate falls.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// For how long the bound is lifted at first when the queue is not ours, and at most. It doubles
-/// each time.
+/// For how long the bound is lifted at first, and at most; it doubles each time.
 const OPEN: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(32)];
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
