@@ -122,6 +122,11 @@ mod tests {
         assert_eq!((bucket.available(), bucket.missing()), (3, 7));
         bucket.refill(at(u64::MAX));
         assert_eq!((bucket.available(), bucket.missing()), (10, 0));
+        assert!(bucket.take(10));
+        for (times, count, available) in [(64, 1, 1), (1, 128, 3), (1, u64::MAX, 10)] {
+            (0..times).for_each(|_| bucket.earn(count, 64));
+            assert_eq!(bucket.available(), available);
+        }
     }
 
     #[test]
@@ -131,18 +136,6 @@ mod tests {
         bucket.refill(at(400));
         bucket.refill(at(501));
         assert_eq!(bucket.available(), 1, "not those of the 100 microseconds once more");
-    }
-
-    #[test]
-    fn earned_tokens_add_up_in_any_parts() {
-        let mut bucket = Bucket::full(10, 0, at(0));
-        assert!(bucket.take(10));
-        (0..64).for_each(|_| bucket.earn(1, 64));
-        assert_eq!(bucket.available(), 1);
-        bucket.earn(128, 64);
-        assert_eq!(bucket.available(), 3);
-        bucket.earn(u64::MAX, 64);
-        assert_eq!(bucket.available(), 10, "no more than it holds");
     }
 
     #[test]

@@ -231,10 +231,8 @@ mod tests {
     use quickcheck::quickcheck;
 
     fn encoded(datagrams: &[Vec<u8>]) -> Vec<u8> {
-        datagrams
-            .iter()
-            .flat_map(|datagram| [&header(datagram.len())[..], datagram].concat())
-            .collect()
+        let encode = |datagram: &Vec<u8>| [&header(datagram.len())[..], datagram].concat();
+        datagrams.iter().flat_map(encode).collect()
     }
 
     /// All datagrams of a stream that comes in these parts.
@@ -295,28 +293,21 @@ mod tests {
             preview
         };
         let over = [0x81, 0x80, 0x20];
-        assert_eq!(
-            decode(&[&over], DEFAULT_LIMIT),
-            Err(DatagramError::TooLarge {
-                announced: 524_289,
-                limit: 524_288,
-                began: began(&over)
-            })
-        );
+        let (announced, limit, began_with) = (524_289, 524_288, began(&over));
+        let too_large = DatagramError::TooLarge { announced, limit, began: began_with };
+        assert_eq!(decode(&[&over], DEFAULT_LIMIT), Err(too_large));
         let long = [0x81, 0x80, 0x80, 0x80, 0x00];
-        assert_eq!(
-            decode(&[&long], MAX_LIMIT),
-            Err(DatagramError::Overlong { began: began(&long) })
-        );
+        let overlong = DatagramError::Overlong { began: began(&long) };
+        assert_eq!(decode(&[&long], MAX_LIMIT), Err(overlong));
     }
 
     #[test]
     fn a_length_need_not_be_in_its_shortest_form() {
-        assert_eq!(
-            decode(&[&[0x83, 0x80, 0x80, 0x00, 1, 2, 3]], DEFAULT_LIMIT),
-            Ok(vec![vec![1, 2, 3]])
-        );
-        assert_eq!(decode(&[&[0x80, 0x00]], DEFAULT_LIMIT), Ok(vec![vec![]]));
+        for (stream, datagram) in
+            [(&[0x83, 0x80, 0x80, 0x00, 1, 2, 3][..], vec![1, 2, 3]), (&[0x80, 0x00], vec![])]
+        {
+            assert_eq!(decode(&[stream], DEFAULT_LIMIT), Ok(vec![datagram]));
+        }
     }
 
     #[test]
@@ -343,10 +334,8 @@ mod tests {
             let stream = b"\x01a\x00\x02bc\x85";
             let parts: Vec<&[u8]> = stream.chunks(step).collect();
             let error = decode(&parts, DEFAULT_LIMIT).unwrap_err();
-            assert!(
-                error.to_string().ends_with("it began with \"\\x01a\\x00\\x02bc\\x85\""),
-                "{error}"
-            );
+            let began = "it began with \"\\x01a\\x00\\x02bc\\x85\"";
+            assert!(error.to_string().ends_with(began), "{error}");
         }
     }
 }

@@ -147,12 +147,4 @@ mod tests {
                 && gaps.into_iter().flatten().eq(asked.filter(|value| !model.contains(value)))
         }
     }
-
-    #[test]
-    fn a_set_without_holes_costs_one_entry() {
-        let mut ranges = RangeSet::default();
-        (0..1000u64).rev().for_each(|value| assert_eq!(ranges.insert(value..value + 1), 1));
-        assert_eq!(ranges.first(), Some(0..1000));
-        assert_eq!(ranges.len(), 1);
-    }
 }

@@ -144,6 +144,7 @@ mod tests {
                 assert_eq!(timers.next(), earliest(&model));
                 assert_eq!(timers.at(timer), model.get(&timer).copied());
                 assert_eq!(timers.is_set(timer), model.contains_key(&timer));
+                assert_eq!(timers.at(timer), model.get(&timer).copied());
                 assert!(timers.set_ones().eq(model.keys().copied()));
             }
             true

@@ -135,9 +135,17 @@ mod tests {
     }
 
     #[test]
-    fn a_window_that_the_sender_does_not_use_up_stays() {
-        let mut credit = Credit::new(WIDE);
-        (0..5).for_each(|_| assert_eq!(drain(&mut credit, PLENTY), WIDE));
+    fn a_window_doubles_once_for_one_offset_and_not_without_a_claim() {
+        for (claim, claims, window) in [(0, 0, WIDE), (WIDE, 5, 2 * WIDE), (u64::MAX, 1, 2 * WIDE)]
+        {
+            let mut credit = Credit::new(WIDE);
+            for time in 0..5 {
+                if time < claims {
+                    credit.blocked_at(claim);
+                }
+                assert_eq!(drain(&mut credit, PLENTY), window, "{claims} claims of {claim}");
+            }
+        }
     }
 
     #[test]
@@ -167,28 +175,11 @@ mod tests {
     }
 
     #[test]
-    fn a_window_doubles_once_for_one_offset_however_often_that_is_said() {
-        let mut credit = Credit::new(WIDE);
-        for _ in 0..5 {
-            credit.blocked_at(WIDE);
-            assert_eq!(drain(&mut credit, PLENTY), 2 * WIDE);
-        }
-    }
-
-    #[test]
     fn a_slow_consumer_lets_no_window_grow() {
         let mut credit = Credit::new(256 * KIB);
         credit.blocked_at(256 * KIB);
         credit.consume(200 * KIB);
         assert_eq!(credit.advance(256 * KIB, PLENTY, PLENTY), Some(456 * KIB));
-    }
-
-    #[test]
-    fn a_claim_beyond_the_grant_counts_only_up_to_it() {
-        let mut credit = Credit::new(WIDE);
-        credit.blocked_at(u64::MAX);
-        assert_eq!(drain(&mut credit, PLENTY), 2 * WIDE);
-        assert_eq!(drain(&mut credit, PLENTY), 2 * WIDE);
     }
 
     #[test]
@@ -211,11 +202,11 @@ mod tests {
     }
 
     #[test]
-    fn consumption_is_cumulative_and_never_goes_back() {
+    fn counts_of_consumption_and_grants_never_go_back() {
         let mut credit = Credit::new(100);
-        credit.consume(50);
-        credit.consume(20);
-        assert_eq!((credit.consumed(), credit.outstanding()), (50, 50));
+        [50, 20].into_iter().for_each(|total| credit.consume(total));
+        [300, 200].into_iter().for_each(|limit| credit.grant(limit));
+        assert_eq!((credit.consumed(), credit.granted(), credit.outstanding()), (50, 300, 250));
     }
 
     #[test]
@@ -236,13 +227,5 @@ mod tests {
         assert_eq!(credit.advance(100, FLOW_FLOOR, PLENTY), Some(100 + FLOW_FLOOR));
         credit.blocked_at(100 + FLOW_FLOOR);
         assert_eq!(drain(&mut credit, 0), FLOW_FLOOR, "nor does a limit take it below");
-    }
-
-    #[test]
-    fn a_grant_by_other_means_counts_and_stays() {
-        let mut credit = Credit::new(100);
-        credit.grant(300);
-        credit.grant(200);
-        assert_eq!((credit.granted(), credit.outstanding()), (300, 300));
     }
 }

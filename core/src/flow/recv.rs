@@ -245,13 +245,9 @@ mod tests {
         recv.insert(0, bytes(50), false).unwrap();
         deliver(&mut recv);
         assert!(recv.is_complete());
-    }
-
-    #[test]
-    fn an_empty_direction_is_complete_with_its_fin() {
-        let mut recv = recv(100);
-        recv.insert(0, Bytes::new(), true).unwrap();
-        assert!(recv.is_complete());
+        let mut empty = self::recv(100);
+        empty.insert(0, Bytes::new(), true).unwrap();
+        assert!(empty.is_complete());
     }
 
     #[test]
@@ -264,22 +260,17 @@ mod tests {
     }
 
     #[test]
-    fn two_different_ends_are_a_violation() {
+    fn two_different_ends_and_data_beyond_an_end_are_violations() {
+        let changed = Err(Violation::FinalOffsetChanged);
         let mut recv = recv(100);
-        recv.insert(0, bytes(50), true).unwrap();
-        assert_eq!(recv.insert(0, bytes(50), true), Ok(()), "the same end again");
-        assert_eq!(recv.insert(0, bytes(49), true), Err(Violation::FinalOffsetChanged));
-        assert_eq!(recv.set_end(51), Err(Violation::FinalOffsetChanged));
-    }
-
-    #[test]
-    fn data_beyond_the_end_is_a_violation_in_either_order() {
-        let mut after = recv(100);
-        after.insert(10, Bytes::new(), true).unwrap();
-        assert_eq!(after.insert(5, bytes(6), false), Err(Violation::FinalOffsetChanged));
-        let mut before = recv(100);
-        before.insert(5, bytes(6), false).unwrap();
-        assert_eq!(before.set_end(10), Err(Violation::FinalOffsetChanged));
+        recv.insert(5, bytes(6), false).unwrap();
+        assert_eq!(recv.set_end(10), changed);
+        for (len, fin, result) in
+            [(50, true, Ok(())), (50, true, Ok(())), (49, true, changed), (51, false, changed)]
+        {
+            assert_eq!(recv.insert(0, bytes(len), fin), result, "{len} bytes");
+        }
+        assert_eq!(recv.set_end(51), changed);
     }
 
     #[test]

@@ -340,19 +340,22 @@ mod tests {
     fn nothing_is_sent_beyond_the_credit() {
         let mut send = sender(1000, 300);
         assert_eq!((send.sendable(), send.backlog()), (300, 300));
-        assert_eq!(send.take(1000).map(|chunk| range(&chunk)), Some(0..300));
-        assert!(!send.wants_to_send());
-        send.limit = 400;
-        assert_eq!(send.take(1000).map(|chunk| range(&chunk)), Some(300..400));
+        for (piece, limit) in [(0..300, 400), (300..400, 400)] {
+            assert_eq!(send.take(1000).map(|chunk| range(&chunk)), Some(piece));
+            assert!(!send.wants_to_send());
+            send.limit = limit;
+        }
     }
 
     #[test]
-    fn the_fin_rides_on_the_last_bytes() {
-        let mut send = sender(1000, 1000);
+    fn the_fin_rides_on_the_last_bytes_and_waits_with_them_for_credit() {
+        let mut send = sender(1000, 600);
         send.state = SendState::Finishing;
-        assert!(!send.take(600).unwrap().fin);
-        assert!(send.take(600).unwrap().fin);
-        assert!(!send.wants_to_send());
+        for fin in [false, true] {
+            assert_eq!(send.take(1000).unwrap().fin, fin);
+            assert!(!send.wants_to_send());
+            send.limit = 1000;
+        }
     }
 
     #[test]
@@ -360,33 +363,14 @@ mod tests {
         let mut send = sender(100, 100);
         send.take(100);
         send.state = SendState::Finishing;
-        assert_eq!(send.take(100), Some(Chunk { offset: 100, data: Bytes::new(), fin: true }));
-        send.lose(100..100, true);
-        assert_eq!(send.take(100), Some(Chunk { offset: 100, data: Bytes::new(), fin: true }));
+        for _ in 0..2 {
+            send.lose(100..100, true);
+            assert_eq!(send.take(100), Some(Chunk { offset: 100, data: Bytes::new(), fin: true }));
+        }
         send.acknowledge(100..100, true);
         assert!(!send.is_done(), "its bytes are still missing");
         send.acknowledge(0..100, false);
         assert!(send.is_done());
-    }
-
-    #[test]
-    fn a_fin_waits_for_bytes_that_lack_credit() {
-        let mut send = sender(200, 100);
-        send.state = SendState::Finishing;
-        assert!(!send.take(1000).unwrap().fin);
-        assert!(!send.wants_to_send());
-        send.limit = 200;
-        assert!(send.take(1000).unwrap().fin);
-    }
-
-    #[test]
-    fn a_late_loss_does_not_undo_an_acknowledged_fin() {
-        let mut send = sender(10, 10);
-        send.state = SendState::Finishing;
-        send.take(10);
-        send.acknowledge(0..10, true);
-        send.lose(0..10, true);
-        assert!(send.is_done() && !send.wants_to_send());
     }
 
     #[test]
@@ -413,20 +397,17 @@ mod tests {
 
     #[test]
     fn credit_queue_and_memory_bound_the_room() {
-        assert_eq!(SendHalf::new(1000).room(u64::MAX), 1000);
-        assert_eq!(SendHalf::new(u64::MAX).room(u64::MAX), MAX_UNSENT);
-        assert_eq!(SendHalf::new(u64::MAX).room(0), FLOW_FLOOR, "each flow has a floor of its own");
-        assert_eq!(SendHalf::new(u64::MAX).room(10), FLOW_FLOOR + 10);
-        let mut send = sender(MAX_UNSENT as usize / 2, u64::MAX);
-        assert_eq!(send.room(u64::MAX), 0, "half of the queue is empty before it takes more");
-        send.take(1);
-        assert_eq!(send.room(u64::MAX), MAX_UNSENT / 2 + 1);
-    }
-
-    #[test]
-    fn no_credit_is_so_large_that_the_backlogs_of_many_flows_overflow() {
-        let send = sender(MAX_UNSENT as usize / 2, (1 << 62) - 1);
-        assert!(send.backlog().checked_mul(1 << 20).is_some());
+        for (written, limit, pool, room) in [
+            (0, 1000, u64::MAX, 1000),
+            (0, u64::MAX, u64::MAX, 1 << 20),
+            (0, u64::MAX, 0, FLOW_FLOOR),
+            (0, u64::MAX, 10, FLOW_FLOOR + 10),
+            // Half of the queue is empty before it takes more.
+            (1 << 19, u64::MAX, u64::MAX, 0),
+            ((1 << 19) - 1, u64::MAX, u64::MAX, (1 << 19) + 1),
+        ] {
+            assert_eq!(sender(written, limit).room(pool), room, "{written} of {limit}, {pool}");
+        }
     }
 
     #[test]
@@ -439,22 +420,14 @@ mod tests {
         let mut send = sender(quarter + 1000, 10_000_000);
         send.take(1000);
         send.lose(0..400, false);
-        assert_eq!(
-            (send.sendable(), send.backlog()),
-            (quarter as u64 + 400, 10_000_000 - 1000 + 400)
-        );
+        let sendable = quarter as u64 + 400;
+        assert_eq!((send.sendable(), send.backlog()), (sendable, 10_000_000 - 1000 + 400));
         send.state = SendState::Finishing;
-        assert_eq!(send.backlog(), quarter as u64 + 400, "nothing follows");
+        assert_eq!(send.backlog(), sendable, "nothing follows");
     }
 
     #[test]
-    fn the_queue_of_a_flow_is_a_mebibyte() {
-        assert_eq!(SendHalf::new(u64::MAX).room(u64::MAX), 1 << 20);
-        assert_eq!(sender((1 << 19) - 1, u64::MAX).room(u64::MAX), (1 << 19) + 1);
-    }
-
-    #[test]
-    fn an_acknowledged_fin_ends_only_a_half_that_has_one() {
+    fn an_acknowledged_fin_ends_only_a_half_that_has_one_and_is_not_lost() {
         let mut send = sender(10, 10);
         send.take(10);
         send.acknowledge(0..10, true);
@@ -462,6 +435,8 @@ mod tests {
         send.state = SendState::Finishing;
         send.acknowledge(10..10, true);
         assert!(send.is_done(), "given up for lost, and there all the same");
+        send.lose(0..10, true);
+        assert!(send.is_done() && !send.wants_to_send());
     }
 
     #[test]

@@ -295,15 +295,13 @@ mod tests {
     }
 
     #[test]
-    fn small_writes_are_joined_into_one_piece() {
-        let mut buffer = SendBuffer::default();
-        (0..100).for_each(|_| push(&mut buffer, 10));
-        assert_eq!(buffer.take(600, u64::MAX), Some((0, content(0..600))));
-        assert_eq!(buffer.take(600, u64::MAX), Some((600, content(600..1000))));
-    }
-
-    #[test]
-    fn large_writes_are_not_copied() {
+    fn pieces_below_four_kib_are_joined_and_large_writes_are_not_copied() {
+        for (len, taken) in [(10, 600), (4095, 5000), (4096, 4096)] {
+            let mut buffer = SendBuffer::default();
+            (0..100).for_each(|_| push(&mut buffer, len));
+            let max = if len == 10 { 600 } else { 5000 };
+            assert_eq!(buffer.take(max, u64::MAX), Some((0, content(0..taken))));
+        }
         let mut buffer = SendBuffer::default();
         let data = content(0..100_000);
         buffer.push(data.clone());
@@ -318,10 +316,8 @@ mod tests {
         buffer.take(200, u64::MAX);
         buffer.lose(0..50);
         buffer.clear();
-        assert_eq!(
-            (buffer.written(), buffer.held(), buffer.lost(), buffer.unsent()),
-            (300, 0, 0, 0)
-        );
+        let counts = (buffer.written(), buffer.held(), buffer.lost(), buffer.unsent());
+        assert_eq!(counts, (300, 0, 0, 0));
         assert_eq!(buffer.take(300, u64::MAX), None);
     }
 
@@ -376,16 +372,6 @@ mod tests {
         for (end, pieces) in [(99, 3), (100, 2), (250, 1), (300, 0)] {
             buffer.acknowledge(0..end);
             assert_eq!(buffer.segments.len(), pieces, "up to {end}");
-        }
-    }
-
-    #[test]
-    fn only_pieces_below_four_kib_are_joined() {
-        for (len, taken) in [(4096, 4096), (4095, 5000)] {
-            let mut buffer = SendBuffer::default();
-            push(&mut buffer, len);
-            push(&mut buffer, 5000);
-            assert_eq!(buffer.take(5000, u64::MAX), Some((0, content(0..taken))));
         }
     }
 }

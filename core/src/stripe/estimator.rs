@@ -235,11 +235,6 @@ mod tests {
         Some(Latest { at, mark, beyond: 0, queued })
     }
 
-    /// So many bytes in all are acknowledged at a time.
-    fn ack(rate: &mut RateEstimator, count: u64, mark: Mark, queued: bool, micros: u64) {
-        rate.acknowledged(count, 0, latest(mark.first_sent_at, mark, queued), at(micros));
-    }
-
     /// Keeps one chunk on its way at a time, each acknowledged after `micros`.
     fn steady(rate: &mut RateEstimator, chunks: u64, micros: u64, app_limited: bool) {
         let (mut now, mut sent) = (rate.delivered_at, rate.delivered);
@@ -254,6 +249,13 @@ mod tests {
         }
     }
 
+    /// So many more bytes are acknowledged.
+    fn acknowledge(rate: &mut RateEstimator, bytes: u64, mark: Mark, queued: bool, micros: u64) {
+        let latest = latest(mark.first_sent_at, mark, queued);
+        rate.acknowledged(rate.delivered + bytes, 0, latest, at(micros));
+    }
+
+    /// The estimate in bytes per second.
     fn told(rate: &RateEstimator) -> Option<u64> {
         rate.estimate().map(Rate::as_bytes)
     }
@@ -281,23 +283,18 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_stripe_is_measured() {
+    fn a_busy_stripe_is_measured_and_too_little_to_send_lowers_no_estimate() {
         let mut rate = RateEstimator::new(at(0));
         assert_eq!(told(&rate), None);
-        steady(&mut rate, 10, 10_000, false);
-        assert!(near(told(&rate), 1_000_000), "{rate:?}");
-        steady(&mut rate, 60, 40_000, false);
-        assert!(near(told(&rate), 250_000), "{rate:?}");
-    }
-
-    #[test]
-    fn too_little_to_send_raises_an_estimate_and_never_lowers_it() {
-        let mut rate = RateEstimator::new(at(0));
-        steady(&mut rate, 10, 10_000, false);
-        steady(&mut rate, 60, 100_000, true);
-        assert!(near(told(&rate), 1_000_000), "{rate:?}");
-        steady(&mut rate, 60, 5_000, true);
-        assert!(near(told(&rate), 2_000_000), "{rate:?}");
+        for (micros, app_limited, expected) in [
+            (40_000, false, 250_000),
+            (10_000, false, 1_000_000),
+            (100_000, true, 1_000_000),
+            (5_000, true, 2_000_000),
+        ] {
+            steady(&mut rate, 60, micros, app_limited);
+            assert!(near(told(&rate), expected), "{rate:?}");
+        }
     }
 
     #[test]
@@ -305,44 +302,28 @@ mod tests {
         let mut rate = RateEstimator::new(at(0));
         rate.app_limited(CHUNK);
         let mark = rate.mark(Some(0), at(0));
-        ack(&mut rate, CHUNK, mark, true, 20_000);
+        acknowledge(&mut rate, CHUNK, mark, true, 20_000);
         assert_eq!(told(&rate), Some(500_000));
     }
 
     #[test]
-    fn time_without_anything_on_its_way_does_not_count() {
-        let mut rate = RateEstimator::new(at(0));
-        steady(&mut rate, 10, 10_000, false);
-        let sent = rate.delivered;
-        let mark = rate.mark(Some(sent), at(10_000_000));
-        ack(&mut rate, 11 * CHUNK, mark, false, 10_010_000);
+    fn idle_time_and_a_few_bytes_do_not_count() {
+        let mut rate = fast();
+        let mark = rate.mark(Some(rate.delivered), at(10_000_000));
+        acknowledge(&mut rate, CHUNK, mark, false, 10_010_000);
         assert!(near(told(&rate), 1_000_000), "{rate:?}");
-    }
-
-    #[test]
-    fn a_moment_and_a_few_bytes_tell_nothing() {
-        let mut rate = RateEstimator::new(at(0));
-        let mark = rate.mark(None, at(0));
-        ack(&mut rate, 1 << 30, mark, false, MIN_INTERVAL - 1);
-        assert_eq!(told(&rate), None);
-        let mut rate = RateEstimator::new(at(0));
-        steady(&mut rate, 10, 10_000, false);
         let mark = rate.mark(None, rate.delivered_at);
-        ack(&mut rate, 10 * CHUNK + 100, mark, true, 1_000_000);
+        acknowledge(&mut rate, 100, mark, true, 11_000_000);
         assert!(near(told(&rate), 1_000_000), "{rate:?}");
     }
 
     #[test]
     fn hope_grows_with_the_age_of_an_estimate_up_to_a_limit() {
-        let mut rate = RateEstimator::new(at(0));
-        assert_eq!(rate.hopeful(at(1 << 40)), None);
-        steady(&mut rate, 10, 10_000, false);
-        let (estimate, confirmed) = (told(&rate).unwrap(), rate.confirmed_at);
+        assert_eq!(RateEstimator::new(at(0)).hopeful(at(1 << 40)), None);
+        let rate = fast();
         for (age, factor) in [(0, 1), (1, 2), (2, 4), (3, 8), (1000, 8)] {
-            assert_eq!(
-                rate.hopeful(confirmed + CONFIRMED_FOR * age).map(Rate::as_bytes),
-                Some(estimate * factor)
-            );
+            let hopeful = rate.hopeful(rate.confirmed_at + CONFIRMED_FOR * age);
+            assert_eq!(hopeful.map(Rate::as_bytes), told(&rate).map(|rate| rate * factor));
         }
     }
 
@@ -355,15 +336,14 @@ mod tests {
         ] {
             let mut rate = RateEstimator::new(at(0));
             let mark = rate.mark(None, at(0));
-            ack(&mut rate, bytes, mark, true, micros);
+            acknowledge(&mut rate, bytes, mark, true, micros);
             assert_eq!(rate.estimate().is_some(), told, "{bytes} bytes in {micros} us");
         }
     }
 
     #[test]
     fn once_the_bytes_of_a_gap_are_acknowledged_samples_count_again() {
-        let mut rate = RateEstimator::new(at(0));
-        steady(&mut rate, 10, 10_000, false);
+        let mut rate = fast();
         rate.app_limited(11 * CHUNK);
         assert!(rate.mark(None, at(100_000)).app_limited);
         rate.acknowledged(11 * CHUNK, 0, None, at(110_000));
@@ -376,14 +356,11 @@ mod tests {
         steady(&mut rate, 1, 10_000, false);
         assert_eq!(rate.confirmed_at, at(0), "not busy yet");
         steady(&mut rate, 1, 10_000, false);
-        let mark = Mark { app_limited: true, ..rate.mark(None, at(20_000)) };
-        let count = rate.delivered + CHUNK - 1;
-        ack(&mut rate, count, mark, false, 30_000);
-        assert_eq!(rate.confirmed_at, at(20_000), "less says nothing");
-        let mark = Mark { app_limited: true, ..rate.mark(None, at(30_000)) };
-        let count = rate.delivered + CHUNK;
-        ack(&mut rate, count, mark, false, 40_000);
-        assert_eq!((rate.confirmed_at, told(&rate)), (at(40_000), Some(1_000_000)));
+        for (bytes, now, confirmed) in [(CHUNK - 1, 30_000, 20_000), (CHUNK, 40_000, 40_000)] {
+            let mark = Mark { app_limited: true, ..rate.mark(None, at(now - 10_000)) };
+            acknowledge(&mut rate, bytes, mark, false, now);
+            assert_eq!((rate.confirmed_at, told(&rate)), (at(confirmed), Some(1_000_000)));
+        }
     }
 
     #[test]
@@ -405,17 +382,16 @@ mod tests {
     fn an_overdue_acknowledgement_sets_the_rate_below_a_fourth_at_once() {
         // Bytes that came, and how late, in microseconds.
         for (bytes, overdue, expected) in [
-            (6_250, GAP, 1_000_000),
-            (6_249, GAP, 249_960),
-            (1_000, 50_000, 20_000),
-            (PACKET - 1, 50_000, 1_000_000),
-            (PACKET, GAP - 1, 1_000_000),
+            (6_250, GAP, None),
+            (6_249, GAP, Some(249_960)),
+            (1_000, 50_000, Some(20_000)),
+            (PACKET - 1, 50_000, None),
+            (PACKET, GAP - 1, None),
         ] {
             let mut rate = fast();
-            let estimate = told(&rate).unwrap();
+            let expected = expected.or(told(&rate));
             rate.acknowledged(rate.delivered + bytes, overdue, None, rate.delivered_at);
-            let expected = if expected == 1_000_000 { estimate } else { expected };
-            assert_eq!(told(&rate), Some(expected), "{bytes} bytes, {overdue} us late");
+            assert_eq!(told(&rate), expected, "{bytes} bytes, {overdue} us late");
         }
     }
 
@@ -439,13 +415,11 @@ mod tests {
             rate.slowed()
         };
         assert!(!overdue(&mut rate, 50_000) && overdue(&mut rate, 50_000));
-        assert!(
-            !overdue(&mut rate, 0) && !overdue(&mut rate, 50_000) && overdue(&mut rate, 50_000)
-        );
-        rate.estimate = Some(Rate::bytes(39_999));
-        assert!(rate.slowed());
-        rate.estimate = Some(Rate::bytes(40_000));
-        assert!(!rate.slowed());
+        assert_eq!([0, 50_000, 50_000].map(|late| overdue(&mut rate, late)), [false, false, true]);
+        for (estimate, slowed) in [(39_999, true), (40_000, false)] {
+            rate.estimate = Some(Rate::bytes(estimate));
+            assert_eq!(rate.slowed(), slowed);
+        }
     }
 
     #[test]
@@ -465,12 +439,8 @@ mod tests {
             let at = rate.delivered_at;
             let mark = rate.mark(Some(rate.delivered), at);
             let latest = Some(Latest { at, mark, beyond, queued: true });
-            rate.acknowledged(
-                rate.delivered + 100_000,
-                0,
-                latest,
-                at + Duration::from_micros(100_000),
-            );
+            let now = at + Duration::from_micros(100_000);
+            rate.acknowledged(rate.delivered + 100_000, 0, latest, now);
             assert_eq!(told(&rate), Some((before * 7 + held) / 8), "{before} before, {beyond} us");
         }
     }
@@ -487,11 +457,8 @@ mod tests {
             let mut rate = fast();
             rate.estimate = Some(Rate::bytes(estimate));
             rate.unhindered(bytes, micros, at(SECOND));
-            let told = self::told(&rate).unwrap();
-            assert!(
-                told.abs_diff(expected) < 200,
-                "{estimate}, {bytes} bytes, {micros} us: {told}"
-            );
+            let told = told(&rate).unwrap();
+            assert!(told.abs_diff(expected) < 200, "{estimate}, {bytes}, {micros}: {told}");
         }
     }
 }

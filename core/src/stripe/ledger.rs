@@ -193,9 +193,8 @@ mod tests {
 
     fn ledger(entries: &[(u64, bool, u8)]) -> Ledger<u8> {
         let mut ledger = Ledger::new();
-        entries
-            .iter()
-            .for_each(|(end, eliciting, token)| ledger.push(entry(*end, *eliciting, *token)));
+        let entries = entries.iter().map(|(end, eliciting, token)| entry(*end, *eliciting, *token));
+        entries.for_each(|entry| ledger.push(entry));
         ledger
     }
 
@@ -204,7 +203,7 @@ mod tests {
     }
 
     quickcheck! {
-        fn what_is_acknowledged_in_full_comes_back_once_and_in_order(
+        fn entries_acknowledged_in_full_come_back_once_and_in_order(
             sizes: Vec<(u8, bool, u8)>, counts: Vec<u16>
         ) -> bool {
             let (mut end, mut model) = (0, Vec::<(u64, bool, u8)>::new());
@@ -240,15 +239,11 @@ mod tests {
     fn the_oldest_entry_that_asks_for_an_acknowledgement_is_awaited() {
         let mut ledger =
             ledger(&[(10, false, 1), (20, true, 2), (30, false, 3), (40, true, 4), (50, false, 5)]);
-        let mut awaited_after = |count| {
+        for (count, awaited) in [(0, Some(20)), (19, Some(20)), (20, Some(40)), (40, None)] {
             ledger.advance(count);
             pop_all(&mut ledger);
-            ledger.awaited().map(|entry| entry.end)
-        };
-        assert_eq!(awaited_after(0), Some(20));
-        assert_eq!(awaited_after(19), Some(20));
-        assert_eq!(awaited_after(20), Some(40));
-        assert_eq!(awaited_after(40), None);
+            assert_eq!(ledger.awaited().map(|entry| entry.end), awaited, "up to {count}");
+        }
     }
 
     #[test]
@@ -258,25 +253,20 @@ mod tests {
             let found = ledger.find(beyond, |token| *token == 9, |entry| entry.token >= least)?;
             Some(core::mem::replace(&mut found.token, 9))
         };
-        assert_eq!(find(0, 2), Some(2), "the first is not wanted yet");
-        assert_eq!(find(0, 2), Some(3));
-        assert_eq!(find(0, 2), None);
-        assert_eq!(find(0, 1), Some(1), "it was only passed by");
-        assert_eq!(find(0, 0), None);
+        // What is not wanted yet is only passed by.
+        for (least, found) in [(2, Some(2)), (2, Some(3)), (2, None), (1, Some(1)), (0, None)] {
+            assert_eq!(find(0, least), found);
+        }
     }
 
     #[test]
     fn a_search_gives_up_after_so_many_that_it_does_not_want() {
-        let unwanted = |count: usize| -> Vec<_> {
-            (0..count as u64)
-                .map(|at| (at + 1, true, 1))
-                .chain([(count as u64 + 1, true, 2)])
-                .collect()
-        };
-        let find =
-            |count| ledger(&unwanted(count)).find(0, |_| false, |entry| entry.token == 2).is_some();
-        assert!(find(MAX_LOOKS));
-        assert!(!find(MAX_LOOKS + 1));
+        for (count, found) in [(MAX_LOOKS as u64, true), (MAX_LOOKS as u64 + 1, false)] {
+            let entries: Vec<_> =
+                (0..=count).map(|at| (at + 1, true, u8::from(at == count))).collect();
+            let mut ledger = ledger(&entries);
+            assert_eq!(ledger.find(0, |_| false, |entry| entry.token == 1).is_some(), found);
+        }
     }
 
     /// How often `n` searches, one after each acknowledgement of one entry, look at an entry of
@@ -301,8 +291,9 @@ mod tests {
 
     #[test]
     fn searches_between_acknowledgements_meet_every_entry_once() {
-        assert!(looks(1_000) <= 3_000, "{}", looks(1_000));
-        assert!(looks(20_000) <= 60_000, "{}", looks(20_000));
+        for entries in [1_000, 20_000] {
+            assert!(looks(entries) <= 3 * entries, "{}", looks(entries));
+        }
     }
 
     #[test]

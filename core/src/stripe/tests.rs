@@ -53,12 +53,18 @@ fn data_goes_on_a_stripe_with_nothing_unwritten_or_within_the_allowance() {
     let mut stripe = stripe();
     assert!(stripe.takes_data(1 << 20), "or the largest piece would never go");
     put(&mut stripe, 100, true, 0);
-    assert!(stripe.takes_data((8 << 10) - 100) && !stripe.takes_data((8 << 10) - 99));
-    stripe.written = 40;
-    assert_eq!(stripe.unwritten(), 60);
-    assert!(stripe.takes_data((8 << 10) - 60) && !stripe.takes_data((8 << 10) - 59));
+    for unwritten in [100, 60] {
+        stripe.written = 100 - unwritten;
+        assert_eq!(stripe.unwritten(), unwritten);
+        let room = (8 << 10) - unwritten as usize;
+        assert!(stripe.takes_data(room) && !stripe.takes_data(room + 1));
+    }
     stripe.written = 100;
     assert!(stripe.takes_data(1 << 20));
+    put(&mut stripe, (24 << 10) - 1, true, 0);
+    assert!(stripe.takes_control(), "control has a reserve of its own");
+    put(&mut stripe, 1, true, 0);
+    assert!(!stripe.takes_control());
 }
 
 /// The same, 40 ms away, and nothing on it.
@@ -73,16 +79,8 @@ fn far(rate: u64) -> Stripe {
 /// Bounds its data in flight by some rounds at so many bytes per second.
 fn bound(stripe: &mut Stripe, rate: u64, rounds: u64) -> u64 {
     for before in 0..rounds {
-        let (sent, shortest) = (before + 1, 40_000);
-        let ack = Ack {
-            delivered: 0,
-            before,
-            sent,
-            rate: Some(Rate::bytes(rate)),
-            took: shortest,
-            shortest,
-            chunk: 0,
-        };
+        let (sent, shortest, rate) = (before + 1, 40_000, Some(Rate::bytes(rate)));
+        let ack = Ack { delivered: 0, before, sent, rate, took: shortest, shortest, chunk: 0 };
         stripe.window.acknowledged(&ack, at(SECOND));
     }
     stripe.window.bytes(stripe.shortest())
@@ -149,10 +147,8 @@ fn data_is_late_after_half_as_long_again_as_explained() {
     assert_eq!(late(&stripe), Some(at(SECOND + 1000 + 90_000) + ledger::LATE_SLACK));
     let mut unknown = self::stripe();
     put(&mut unknown, 10_000, true, 7);
-    assert_eq!(
-        late(&unknown),
-        Some(at(7) + (LENIENT_RTT + Duration::from_millis(8)) * 3 / 2 + ledger::LATE_SLACK)
-    );
+    let explained = LENIENT_RTT + Duration::from_millis(8);
+    assert_eq!(late(&unknown), Some(at(7) + explained * 3 / 2 + ledger::LATE_SLACK));
 }
 
 #[test]
@@ -161,12 +157,8 @@ fn an_acknowledgement_is_overdue_after_a_round_trip_a_piece_and_a_little() {
     let piece = stripe.chunk() as u64 * 10;
     put(&mut stripe, 50_000, true, SECOND);
     put(&mut stripe, 50_000, true, SECOND + 1000);
-    let late = stripe.late_at();
-    assert_eq!(
-        late,
-        Some(at(SECOND + 40_000 + piece) + OVERDUE),
-        "before half of what 500 ms explain has passed"
-    );
+    // Before half of what 500 ms explain has passed.
+    assert_eq!(stripe.late_at(), Some(at(SECOND + 40_000 + piece) + OVERDUE));
     stripe.ledger.advance(stripe.sent - 50_000);
     stripe.ledger.pop();
     let entry = stripe.ledger.awaited().expect("the other");
@@ -187,10 +179,8 @@ fn a_late_stripe_has_the_rate_that_it_shows() {
     stripe.ledger.advance(stripe.sent - 6_000);
     // 4,000 bytes since it was handed over; but not more than a piece since its acknowledgement was
     // due.
-    assert_eq!(
-        stripe.rate_now(late),
-        Some(Rate::of(4_000, late.since(at(SECOND)).as_micros() as u64))
-    );
+    let since = late.since(at(SECOND)).as_micros() as u64;
+    assert_eq!(stripe.rate_now(late), Some(Rate::of(4_000, since)));
     let later = at(2 * SECOND + 40_000);
     assert_eq!(stripe.rate_now(later), Some(Rate::bytes(stripe.chunk() as u64)));
     assert_eq!(self::stripe().rate_now(late), None);
@@ -217,15 +207,6 @@ fn a_piece_without_a_queue_shows_that_an_idle_stripe_is_fast_again() {
 }
 
 #[test]
-fn control_has_a_reserve_of_its_own() {
-    let mut stripe = stripe();
-    put(&mut stripe, (24 << 10) - 1, true, 0);
-    assert!(stripe.takes_control());
-    put(&mut stripe, 1, true, 0);
-    assert!(!stripe.takes_control());
-}
-
-#[test]
 fn entries_that_ask_for_nothing_are_in_flight_only_behind_others() {
     let mut stripe = stripe();
     put(&mut stripe, 100, false, 0);
@@ -244,9 +225,9 @@ fn entries_that_ask_for_nothing_are_in_flight_only_behind_others() {
 #[test]
 fn patience_begins_with_the_first_thing_that_asks_for_an_acknowledgement() {
     let mut stripe = stripe();
-    put(&mut stripe, 10, false, SECOND);
-    put(&mut stripe, 10, true, 2 * SECOND);
-    put(&mut stripe, 10, true, 3 * SECOND);
+    for (eliciting, seconds) in [(false, 1), (true, 2), (true, 3)] {
+        put(&mut stripe, 10, eliciting, seconds * SECOND);
+    }
     assert_eq!(stripe.doubt_at(), Some(at(2 * SECOND) + stripe.rtt.patience()));
 }
 
@@ -277,22 +258,15 @@ fn time_slept_moves_the_deadlines_but_not_into_the_future() {
 #[test]
 fn data_sent_before_a_sleep_is_no_measure() {
     let mut stripe = stripe();
+    stripe.doubted = true;
     put(&mut stripe, 10, true, 10);
     stripe.excuse(Duration::from_secs(9), at(20));
     acknowledge(&mut stripe, 30);
-    assert_eq!((stripe.rtt.smoothed(), stripe.progress), (None, at(30)));
+    assert_eq!((stripe.doubted, stripe.progress, stripe.rtt.smoothed()), (false, at(30), None));
     put(&mut stripe, 10, true, 40);
     stripe.excuse(Duration::from_secs(9), at(40));
     acknowledge(&mut stripe, 45);
     assert_eq!(stripe.rtt.smoothed(), Some(Duration::from_micros(5)));
-}
-
-#[test]
-fn an_acknowledgement_ends_doubt() {
-    let mut stripe = stripe();
-    stripe.doubted = true;
-    stripe.measure(None, at(9));
-    assert_eq!((stripe.doubted, stripe.progress, stripe.rtt.smoothed()), (false, at(9), None));
 }
 
 #[test]

@@ -290,23 +290,18 @@ pub(crate) mod tests {
     fn a_hello_has_its_known_bytes() {
         let session = SessionId(*b"0123456789abcdef");
         let gone = vec![(StripeId(1), 300)];
-        let hello = |kind, gone| Hello { kind, session, stripe: StripeId(2), gone }.encode();
-        assert_eq!(
-            hello(HelloKind::Create, vec![]),
-            &b"striper\x01\x12\x000123456789abcdef\x02"[..]
-        );
-        assert_eq!(
-            hello(HelloKind::Join, gone),
-            &b"striper\x01\x17\x010123456789abcdef\x02\x02\x03\x01\xac\x02"[..]
-        );
-        assert_eq!(
-            hello(HelloKind::Accept { instance: 0x0102 }, vec![]),
-            &b"striper\x01\x1a\x020123456789abcdef\x02\x00\x00\x00\x00\x00\x00\x01\x02"[..]
-        );
-        assert_eq!(
-            hello(HelloKind::Refuse(Refusal::Draining), vec![]),
-            &b"striper\x01\x13\x030123456789abcdef\x02\x04"[..]
-        );
+        for (kind, gone, head, tail) in [
+            (HelloKind::Create, vec![], &b"\x12\x00"[..], &b""[..]),
+            (HelloKind::Join, gone, b"\x17\x01", b"\x02\x03\x01\xac\x02"),
+            (HelloKind::Accept { instance: 0x0102 }, vec![], b"\x1a\x02", b""),
+            (HelloKind::Refuse(Refusal::Draining), vec![], b"\x13\x03", b"\x04"),
+        ] {
+            let instance: &[u8] =
+                if let HelloKind::Accept { .. } = kind { b"\0\0\0\0\0\0\x01\x02" } else { b"" };
+            let hello = Hello { kind, session, stripe: StripeId(2), gone };
+            let parts = [b"striper\x01", head, b"0123456789abcdef\x02", instance, tail];
+            assert_eq!(hello.encode(), parts.concat());
+        }
     }
 
     #[test]
@@ -355,13 +350,12 @@ pub(crate) mod tests {
 
     #[test]
     fn a_refusal_for_want_of_a_key_says_which_side_needs_it() {
-        assert!(
-            Refusal::KeyNeeded.to_string().contains("give this side the server's key: -k FILE")
-        );
-        assert!(Refusal::NoKey.to_string().contains(
-            "give the server a key (-k FILE), \
-                 or drop it here"
-        ));
+        for (refusal, cure) in [
+            (Refusal::KeyNeeded, "give this side the server's key: -k FILE"),
+            (Refusal::NoKey, "give the server a key (-k FILE), or drop it here"),
+        ] {
+            assert!(refusal.to_string().contains(cure), "{refusal}");
+        }
     }
 
     #[test]

@@ -45,15 +45,8 @@ impl Model {
         let piece = self.chunk * 1_000_000 / rate;
         let took = SHORTEST + piece + waited;
         let (sent, delivered, chunk) = (self.sent, self.delivered, self.chunk);
-        let ack = Ack {
-            delivered,
-            before,
-            sent,
-            rate: Some(Rate::bytes(rate)),
-            took,
-            shortest: SHORTEST,
-            chunk,
-        };
+        let (rate, shortest) = (Some(Rate::bytes(rate)), SHORTEST);
+        let ack = Ack { delivered, before, sent, rate, took, shortest, chunk };
         self.window.acknowledged(&ack, self.now);
     }
 
@@ -131,13 +124,9 @@ fn a_busy_stripe_has_a_round_trip_and_the_slack_in_flight() {
     model.chunk = 5_000;
     model.round(MEGABYTE, STANDING, true);
     assert_eq!(model.bytes(), SHORTEST + LEAST + 5_000);
-}
-
-#[test]
-fn a_very_slow_stripe_may_have_two_pieces_in_flight() {
-    let mut model = Model::new();
-    (0..4).for_each(|_| model.round(1000, STANDING, true));
-    assert_eq!((model.window.state, model.bytes()), (State::Steady, FLOOR));
+    let mut slow = Model::new();
+    (0..4).for_each(|_| slow.round(1000, STANDING, true));
+    assert_eq!((slow.window.state, slow.bytes()), (State::Steady, FLOOR));
 }
 
 #[test]
@@ -177,32 +166,26 @@ fn a_stripe_that_grows_may_double_its_rate_each_round() {
 
 #[test]
 fn growth_ends_at_a_queue_of_a_fourth_of_the_round_trip() {
-    for (waited, goes_on) in [(SHORTEST / 4, true), (SHORTEST / 4 + 1, false)] {
+    let grown = [MEGABYTE, MEGABYTE * 5 / 4, MEGABYTE * 25 / 16];
+    let slower = [&grown[..], &[2 * MEGABYTE - 100_000]].concat();
+    let plateau = [MEGABYTE; PLATEAU as usize + 1];
+    // The last of these rounds ends growth, or none does.
+    for (rates, waited, ends) in [
+        (&grown[..], STANDING + 1, false),
+        (&slower[..], STANDING + 1, true),
+        // Even if the rate still grew.
+        (&[MEGABYTE][..], SHORTEST / 4, false),
+        (&[MEGABYTE][..], SHORTEST / 4 + 1, true),
+        (&plateau[1..], 0, false),
+        (&plateau[..], 0, true),
+    ] {
         let mut model = Model::new();
-        model.round(MEGABYTE, waited, true);
-        assert_eq!(grows(&model), goes_on, "{waited} us");
+        for rate in rates {
+            assert!(grows(&model), "before {rate}");
+            model.round(*rate, waited, true);
+        }
+        assert_eq!(model.window.state == State::Steady, ends, "{rates:?}, {waited} us");
     }
-}
-
-#[test]
-fn growth_ends_at_a_queue_unless_the_rate_still_grew() {
-    let mut model = Model::new();
-    for rate in [MEGABYTE, MEGABYTE * 5 / 4, MEGABYTE * 25 / 16] {
-        model.round(rate, STANDING + 1, true);
-        assert!(grows(&model), "at {rate}");
-    }
-    model.round(2 * MEGABYTE - 100_000, STANDING + 1, true);
-    assert_eq!(model.window.state, State::Steady);
-}
-
-#[test]
-fn growth_ends_when_the_rate_no_longer_grows() {
-    let mut model = Model::new();
-    for _ in 0..=PLATEAU {
-        assert!(grows(&model));
-        model.round(MEGABYTE, 0, true);
-    }
-    assert_eq!(model.window.state, State::Steady);
 }
 
 #[test]
@@ -229,18 +212,18 @@ fn a_stripe_that_is_full_and_has_no_queue_for_three_rounds_grows_again() {
 fn batches_raise_the_slack_and_a_long_queue_lowers_it_slowly() {
     let mut model = Model::steady();
     model.round(MEGABYTE, STANDING, true);
-    let mut slack_after = |waited, limited| {
+    for (waited, limited, slack, why) in [
+        (STANDING / 2 - 1, true, LEAST + STANDING, "no queue"),
+        (STANDING / 2, true, LEAST + STANDING, "enough of one"),
+        (0, false, LEAST + STANDING, "it was not full"),
+        (0, true, LEAST + 2 * STANDING, "no queue"),
+        (0, true, LEAST * 3 / 2 + 3 * STANDING, "by half of itself"),
+        (STANDING + 8_000, true, LEAST * 3 / 2 + 3 * STANDING - 1_000, "slowly"),
+        (STANDING + 800_000, true, LEAST, "but not below the least"),
+    ] {
         model.round(MEGABYTE, waited, limited);
-        assert_eq!(model.window.state, State::Steady);
-        model.bytes() - SHORTEST
-    };
-    assert_eq!(slack_after(STANDING / 2 - 1, true), LEAST + STANDING, "no queue");
-    assert_eq!(slack_after(STANDING / 2, true), LEAST + STANDING, "enough of one");
-    assert_eq!(slack_after(0, false), LEAST + STANDING, "it was not full");
-    assert_eq!(slack_after(0, true), LEAST + 2 * STANDING);
-    assert_eq!(slack_after(0, true), LEAST * 3 / 2 + 3 * STANDING, "by half of itself");
-    assert_eq!(slack_after(STANDING + 8_000, true), LEAST * 3 / 2 + 3 * STANDING - 1_000);
-    assert_eq!(slack_after(STANDING + 800_000, true), LEAST, "but not below the least");
+        assert_eq!((model.window.state, model.bytes() - SHORTEST), (State::Steady, slack), "{why}");
+    }
 }
 
 /// The bytes that may be in flight after a gap before an acknowledgement, beyond a round trip.
@@ -263,10 +246,14 @@ fn a_gap_that_is_made_up_for_is_bridged_for_some_rounds() {
     assert_eq!(slack, 26_000);
     (1..ROUNDS).for_each(|_| model.round(MEGABYTE, STANDING, true));
     assert_eq!(model.bytes(), SHORTEST + LEAST, "it is past");
-    assert_eq!(after_gap(30, 14_999, true, false).1, LEAST, "the stripe brings little");
-    assert_eq!(after_gap(30, 15_000, false, false).1, LEAST, "nothing waited");
-    assert_eq!(after_gap(30, 15_000, true, true).1, LEAST, "there was nothing to acknowledge");
-    assert_eq!(after_gap(900, 900_000, true, false).1, SHORTEST + MAX_SLACK, "that is too long");
+    for (millis, brought, limited, pause, slack, why) in [
+        (30, 14_999, true, false, LEAST, "the stripe brings little"),
+        (30, 15_000, false, false, LEAST, "nothing waited"),
+        (30, 15_000, true, true, LEAST, "there was nothing to acknowledge"),
+        (900, 900_000, true, false, SHORTEST + MAX_SLACK, "that is too long"),
+    ] {
+        assert_eq!(after_gap(millis, brought, limited, pause).1, slack, "{why}");
+    }
 }
 
 #[test]
@@ -339,10 +326,9 @@ fn a_queue_that_stays_lifts_the_bound_for_twice_as_long_each_time() {
         let since = model.now;
         assert_eq!(model.window.state, State::Open { until: since + Duration::from_secs(seconds) });
         assert_eq!(model.bytes(), u64::MAX);
-        let open = model.until_draining(ours + 1).since(since);
-        assert!(
-            (Duration::from_secs(seconds)..=Duration::from_secs(seconds) + DELAY).contains(&open)
-        );
+        let (open, time) =
+            (model.until_draining(ours + 1).since(since), Duration::from_secs(seconds));
+        assert!((time..=time + DELAY).contains(&open), "{open:?}");
     }
     model.drained(ours);
     assert_eq!(model.window.state, State::Steady);
@@ -365,10 +351,8 @@ fn after_a_pause_a_stripe_without_a_queue_may_grow_by_half() {
         assert_eq!(model.bytes(), ((SHORTEST + LEAST) / 8 * RESUMED).max(GROWING_FLOOR));
         assert_eq!(model.window.state, State::Growing { eighths: RESUMED });
     }
-    let open = State::Open { until: model.now };
-    for state in
-        [State::Steady, State::Draining { rounds: 1 }, open, State::Growing { eighths: 10 }]
-    {
+    let (open, draining) = (State::Open { until: model.now }, State::Draining { rounds: 1 });
+    for state in [State::Steady, draining, open, State::Growing { eighths: 10 }] {
         model.window.state = state;
         model.window.resume();
         assert_eq!(model.window.state, state);

@@ -6,22 +6,16 @@ use quickcheck::{Arbitrary, Gen, quickcheck};
 /// One frame of each type with its bytes, payload included.
 pub(crate) fn golden() -> Vec<(Frame, &'static [u8], &'static [u8])> {
     let (flow, stripe) = (FlowId(1), StripeId(3));
+    let counts = [(StripeId(0), 5), (stripe, 200)];
+    let open = |early, credit, opaque: &'static [u8]| Frame::Open {
+        flow,
+        early,
+        credit,
+        opaque: Bytes::from_static(opaque),
+    };
     vec![
-        (
-            Frame::Open {
-                flow,
-                early: 245_760,
-                credit: 262_144,
-                opaque: Bytes::from_static(b"ab"),
-            },
-            b"\x0d\x01\x01\x80\x80\x0f\x80\x80\x10\x02ab",
-            b"hi",
-        ),
-        (
-            Frame::Open { flow, early: 0, credit: 0, opaque: Bytes::new() },
-            b"\x05\x01\x01\x00\x00\x00",
-            b"",
-        ),
+        (open(245_760, 262_144, b"ab"), b"\x0d\x01\x01\x80\x80\x0f\x80\x80\x10\x02ab", b"hi"),
+        (open(0, 0, b""), b"\x05\x01\x01\x00\x00\x00", b""),
         (Frame::Accept { flow }, b"\x02\x03\x01", b""),
         (Frame::Refuse { flow, reason: 200 }, b"\x04\x05\x01\xc8\x01", b""),
         (Frame::Data { flow, offset: 300, fin: false }, b"\x08\x07\x01\xac\x02\x00", b"hey"),
@@ -30,11 +24,7 @@ pub(crate) fn golden() -> Vec<(Frame, &'static [u8], &'static [u8])> {
         (Frame::Reset { flow, reason: 0, final_offset: 5 }, b"\x04\x09\x01\x00\x05", b""),
         (Frame::Credit { flow, limit: 300 }, b"\x04\x0b\x01\xac\x02", b""),
         (Frame::Grant { flows: 64, early: 1 }, b"\x03\x0d\x40\x01", b""),
-        (
-            Frame::Ack { counts: vec![(StripeId(0), 5), (stripe, 200)] },
-            b"\x06\x0f\x00\x05\x03\xc8\x01",
-            b"",
-        ),
+        (Frame::Ack { counts: counts.to_vec() }, b"\x06\x0f\x00\x05\x03\xc8\x01", b""),
         (Frame::StripeGone { stripe, received: 9 }, b"\x03\x11\x03\x09", b""),
         (Frame::Ping { nonce: 7 }, b"\x02\x13\x07", b""),
         (Frame::Pong { nonce: 7 }, b"\x02\x15\x07", b""),
@@ -61,9 +51,8 @@ impl Arbitrary for Frame {
             6 => Frame::Grant { flows: a, early: b },
             7 => {
                 let count = 1 + usize::arbitrary(g) % MAX_ACKS;
-                Frame::Ack {
-                    counts: (0..count).map(|_| (StripeId(number(g)), number(g))).collect(),
-                }
+                let counts = (0..count).map(|_| (StripeId(number(g)), number(g))).collect();
+                Frame::Ack { counts }
             }
             8 => Frame::StripeGone { stripe, received: a },
             9 => Frame::Ping { nonce: a },
@@ -103,19 +92,14 @@ quickcheck! {
 }
 
 #[test]
-fn each_type_has_its_known_bytes() {
+fn each_type_has_its_known_bytes_and_only_a_whole_head_is_decoded() {
     for (frame, head, payload) in golden() {
         assert_eq!(frame.encode(payload.len()), head);
-        let expected = Parsed::Frame { head: head.len(), payload: payload.len() as u64, frame };
-        assert_eq!(parse(&[head, payload].concat()), Ok(expected));
-    }
-}
-
-#[test]
-fn a_whole_head_is_decoded_and_nothing_else_is() {
-    for (frame, head, payload) in golden() {
+        let (length, whole) = (payload.len() as u64, [head, payload].concat());
+        let parsed = Parsed::Frame { head: head.len(), payload: length, frame: frame.clone() };
+        assert_eq!(parse(&whole), Ok(parsed));
         assert_eq!(Frame::decode(&head[..head.len() - 1]), None);
-        assert_eq!(Frame::decode(&[head, payload].concat()), Some(frame));
+        assert_eq!(Frame::decode(&whole), Some(frame));
     }
     assert_eq!(Frame::decode(b"\x01\x00"), None, "to be skipped");
     assert_eq!(Frame::decode(b"\x01\x03"), None, "malformed");
@@ -123,29 +107,28 @@ fn a_whole_head_is_decoded_and_nothing_else_is() {
 
 #[test]
 fn a_frame_over_the_limits_is_refused_by_its_length_alone() {
-    let start = |length: u64, kind: u64| {
+    for (length, kind, parsed) in [
+        (MAX_FRAME, kind::DATA, Ok(Parsed::More)),
+        (MAX_FRAME + 1, kind::DATA, Err(Violation::FrameTooLong)),
+        (MAX_CONTROL, kind::ACK, Ok(Parsed::More)),
+        (MAX_CONTROL + 1, kind::ACK, Err(Violation::FrameTooLong)),
+        (varint::MAX, kind::DATA, Err(Violation::FrameTooLong)),
+    ] {
         let mut bytes = Vec::new();
         put(&mut bytes, &[length, kind]);
-        parse(&bytes)
-    };
-    assert_eq!(start(MAX_FRAME, kind::DATA), Ok(Parsed::More));
-    assert_eq!(start(MAX_FRAME + 1, kind::DATA), Err(Violation::FrameTooLong));
-    assert_eq!(start(MAX_CONTROL, kind::ACK), Ok(Parsed::More));
-    assert_eq!(start(MAX_CONTROL + 1, kind::ACK), Err(Violation::FrameTooLong));
-    assert_eq!(start(varint::MAX, kind::DATA), Err(Violation::FrameTooLong));
+        assert_eq!(parse(&bytes), parsed, "{length} bytes of {kind}");
+    }
     assert_eq!(parse(&[0xff; 9]), Err(Violation::BadVarint));
 }
 
 #[test]
 fn an_opaque_field_over_its_limit_is_refused() {
-    let open = |opaque: usize| Frame::Open {
-        flow: FlowId(1),
-        early: 0,
-        credit: 0,
-        opaque: Bytes::from(vec![0; opaque]),
+    let open = |opaque: usize| {
+        let opaque = Bytes::from(vec![0; opaque]);
+        parse(&Frame::Open { flow: FlowId(1), early: 0, credit: 0, opaque }.encode(0))
     };
-    assert!(parse(&open(MAX_OPAQUE).encode(0)).is_ok());
-    assert_eq!(parse(&open(MAX_OPAQUE + 1).encode(0)), Err(Violation::OpaqueTooLong));
+    assert!(open(MAX_OPAQUE).is_ok());
+    assert_eq!(open(MAX_OPAQUE + 1), Err(Violation::OpaqueTooLong));
 }
 
 #[test]
