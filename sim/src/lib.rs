@@ -15,7 +15,7 @@
 #![doc = include_str!("../examples/transfer.rs")]
 //! ```
 
-#![allow(missing_docs, reason = "a program: its library is for the tests of this repository")]
+#![expect(missing_docs, reason = "a program: its library is for the tests of this repository")]
 
 mod base;
 mod command;
@@ -36,7 +36,6 @@ pub use show::{picture, replay};
 
 use std::process::ExitCode;
 
-/// Does what the command line says.
 pub fn main() -> ExitCode {
     run_command().unwrap_or_else(|message| {
         eprintln!("sim: {message}");

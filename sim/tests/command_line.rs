@@ -32,8 +32,7 @@ fn a_reader_that_has_had_enough_ends_the_program_without_a_word() {
 }
 
 #[test]
-fn what_makes_no_sense_or_can_not_be_read_or_written_ends_with_code_2_before_anything_is_measured()
-{
+fn a_bad_line_or_file_ends_with_code_2_before_any_measurement() {
     for line in [
         "swarm --seeds 5..2",
         "swarm --seeds 0..1 --out Cargo.toml",
@@ -162,7 +161,7 @@ fn without_a_finished_single_stripe_there_is_no_speed_up() {
 }
 
 #[test]
-fn a_swarm_says_what_became_of_each_flow() {
+fn a_swarm_counts_every_flow_by_its_fate() {
     let said = String::from_utf8(run("swarm --seeds 0..100").stdout).expect("text");
     let line = said.lines().find(|line| line.contains(" flows: ")).expect("a line about flows");
     let numbers = line.split(|c: char| !c.is_ascii_digit()).filter(|word| !word.is_empty());

@@ -58,7 +58,7 @@ fn the_readme_names_the_shares_that_its_commands_print() {
 
 /// Not the case of 100 Mbit/s, which takes half a minute.
 #[test]
-fn the_predictions_for_a_real_route_are_what_the_simulator_says() {
+fn the_predictions_for_a_real_route_are_those_of_the_simulator() {
     let unequal = "19.3mbps,9.65mbps,4.825mbps,0.965mbps";
     // The caps on the wire, in Mbit/s, and the difference of both transfers, in MB.
     for (row, caps, rtt, sizes, sum) in [
@@ -162,7 +162,7 @@ fn the_readme_names_the_medians_of_the_lab() {
 }
 
 #[test]
-fn the_page_about_traces_shows_what_its_command_prints() {
+fn the_page_about_traces_shows_the_output_of_its_command() {
     let page = document("docs/traces.md");
     let (before, sample) = page.split_once("```\nout.client: ").expect("a sample");
     let (sample, _) = sample.split_once("```").expect("its end");

@@ -27,7 +27,6 @@ impl Rate {
         Rate::bits(per_second * 1_000_000)
     }
 
-    /// Rounded down.
     pub const fn as_bytes(self) -> u64 {
         self.bits / 8
     }

@@ -5,9 +5,10 @@
 
 use striper_core::Role;
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub enum Side {
     /// The one that dials the stripes.
+    #[default]
     Client,
     /// The one that accepts them.
     Server,

@@ -2,29 +2,18 @@
 //!
 //! A rate is in bits: `1mbps` and `1Mbit` are 10^6 bit/s. A text that could also mean bytes is
 //! refused with a hint. A simulation that is silently wrong by a factor of eight is worse than
-//! none.
+//! none. Each error says what to write instead.
 
 use crate::base::Rate;
-use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
-
-/// The reason why a quantity can't be understood, with the right way to write it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct BadUnit(String);
-
-impl fmt::Display for BadUnit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// The slowest and the fastest rate that the simulator accepts. Time is counted in microseconds,
 /// in which 100 Gbit/s move eight packets.
 const RATES: RangeInclusive<Rate> = Rate::bits(1_000)..=Rate::mbit(100_000);
 
 /// Reads a rate such as `1mbps`, `10Mbit`, `2.5mbps`, `500kbit` or `1Gbit/s`.
-pub fn parse_rate(text: &str) -> Result<Rate, BadUnit> {
+pub fn parse_rate(text: &str) -> Result<Rate, String> {
     let (number, unit) = split(text);
     let scale_of = |prefix: &str| match prefix {
         "" => Some(1),
@@ -41,16 +30,16 @@ pub fn parse_rate(text: &str) -> Result<Rate, BadUnit> {
         bare.strip_suffix("bit").and_then(scale_of)
     };
     let Some(scale) = scale else {
-        return Err(BadUnit(rate_hint(text, number, unit)));
+        return Err(rate_hint(text, number, unit));
     };
     if number.parse::<f64>().is_err() {
         let hint = "does not begin with a number; write a rate like 1mbps or 2.5Mbit";
-        return Err(BadUnit(format!("\"{text}\" {hint}")));
+        return Err(format!("\"{text}\" {hint}"));
     }
     scaled(number, scale)
         .map(Rate::bits)
         .filter(|rate| RATES.contains(rate))
-        .ok_or_else(|| BadUnit(format!("\"{text}\" is out of range: rates are 1kbit to 100gbit")))
+        .ok_or_else(|| format!("\"{text}\" is out of range: rates are 1kbit to 100gbit"))
 }
 
 /// Says why a rate is unclear, and both meanings that it might have had.
@@ -87,12 +76,12 @@ fn rate_hint(text: &str, number: &str, unit: &str) -> String {
 }
 
 /// Reads a list of rates, `20mbps,10mbps,5mbps,1mbps`.
-pub fn parse_rates(text: &str) -> Result<Vec<Rate>, BadUnit> {
+pub fn parse_rates(text: &str) -> Result<Vec<Rate>, String> {
     text.split(',').map(|item| parse_rate(item.trim())).collect()
 }
 
 /// Reads an amount of data such as `8MiB`, `100kB` or `65536B`; the answer is in bytes.
-pub fn parse_size(text: &str) -> Result<u64, BadUnit> {
+pub fn parse_size(text: &str) -> Result<u64, String> {
     let (number, unit) = split(text);
     let scale = match unit {
         "B" => 1,
@@ -103,52 +92,48 @@ pub fn parse_size(text: &str) -> Result<u64, BadUnit> {
         "MiB" => 1 << 20,
         "GiB" => 1 << 30,
         _ => {
-            return Err(BadUnit(format!(
+            return Err(format!(
                 "\"{text}\" is no clear size; write it with B, kB, MB, GB (powers of 1000) or KiB, \
                  MiB, GiB (powers of \
                  1024), such as 8MiB"
-            )));
+            ));
         }
     };
     scaled(number, scale)
         .filter(|size| (1..=1 << 40).contains(size))
-        .ok_or_else(|| BadUnit(format!("\"{text}\" is out of range; sizes go from 1B to 1024GiB")))
+        .ok_or_else(|| format!("\"{text}\" is out of range; sizes go from 1B to 1024GiB"))
 }
 
 /// Reads a time such as `40ms`, `250us` or `1.5s`, at most an hour.
-pub fn parse_time(text: &str) -> Result<Duration, BadUnit> {
+pub fn parse_time(text: &str) -> Result<Duration, String> {
     let (number, unit) = split(text);
     let scale = match unit {
         "us" | "µs" => 1,
         "ms" => 1_000,
         "s" => 1_000_000,
         _ => {
-            return Err(BadUnit(format!(
-                "\"{text}\" is no time; write it with us, ms or s, such as 40ms"
-            )));
+            return Err(format!("\"{text}\" is no time; write it with us, ms or s, such as 40ms"));
         }
     };
     scaled(number, scale)
         .filter(|micros| *micros <= 3_600_000_000)
         .map(Duration::from_micros)
-        .ok_or_else(|| BadUnit(format!("\"{text}\" is out of range; times go from 0ms to 3600s")))
+        .ok_or_else(|| format!("\"{text}\" is out of range; times go from 0ms to 3600s"))
 }
 
 /// Reads a percentage such as `0.5%`, below 100; the answer is in millionths.
-pub fn parse_percent(text: &str) -> Result<u32, BadUnit> {
+pub fn parse_percent(text: &str) -> Result<u32, String> {
     let (number, unit) = split(text);
     if unit != "%" {
-        return Err(BadUnit(format!(
+        return Err(format!(
             "\"{text}\" is no percentage; write it with a percent sign, such as 0.5%"
-        )));
+        ));
     }
     scaled(number, 10_000)
         .filter(|millionths| *millionths < 1_000_000)
         .map(|millionths| millionths as u32)
         .ok_or_else(|| {
-            BadUnit(format!(
-                "\"{text}\" is out of range; write a percentage from 0% up to below 100%"
-            ))
+            format!("\"{text}\" is out of range; write a percentage from 0% up to below 100%")
         })
 }
 
@@ -247,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_mean_bytes_is_refused_with_a_hint() {
+    fn a_rate_that_could_mean_bytes_is_refused_with_a_hint() {
         for (text, hint) in [
             ("1MBps", "write 1mbit for bits per second, or 8mbit"),
             ("1MB/s", "or 8mbit if you meant bytes"),
@@ -264,7 +249,7 @@ mod tests {
             ("-1mbps", "is no rate"),
             ("1mbps,", ""),
         ] {
-            let error = parse_rates(text).unwrap_err().to_string();
+            let error = parse_rates(text).unwrap_err();
             assert!(error.contains(hint), "{text}: {error}");
         }
     }

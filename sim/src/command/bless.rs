@@ -17,7 +17,6 @@ use std::path::{Path, PathBuf};
 use striper_core::Role;
 use striper_core::trace::Trace;
 
-/// A folder of traces.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Bless {
     folder: PathBuf,

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn quick_yields_to_what_is_said() {
+    fn quick_yields_to_other_options() {
         let quick = parse("--quick").unwrap();
         assert_eq!((&quick.credits[..], quick.seeds), (&[1 << 20][..], 0..3));
         let quick = parse("--credit 64KiB --quick --seeds 7..9 --scheduler rr,uc").unwrap();
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_answered_with_what_to_do() {
+    fn mistakes_are_answered_with_a_cure() {
         for (line, hint) in [
             ("--mix H", "there are A, B, C"),
             ("--mix object", "\"object\" is unknown"),

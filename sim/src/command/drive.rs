@@ -11,7 +11,6 @@ use std::ops::Range;
 use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-/// Worlds to run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Drive {
     pub seeds: Range<u64>,
@@ -19,7 +18,6 @@ pub struct Drive {
     pub threads: usize,
 }
 
-/// The sums of many worlds.
 #[derive(Default)]
 struct Sum {
     worlds: u64,

@@ -15,33 +15,18 @@ pub const HELP: &str = include_str!("help/exhaust.txt");
 /// long to live through them all.
 const LIVED: u64 = 100_000;
 
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Options {
     quick: bool,
     world: Option<String>,
-    limit: usize,
+    limit: Option<usize>,
     path: Option<Vec<u32>>,
     list: bool,
     json: bool,
     help: bool,
 }
 
-impl Default for Options {
-    fn default() -> Self {
-        Options {
-            quick: false,
-            world: None,
-            limit: 15_000_000,
-            path: None,
-            list: false,
-            json: false,
-            help: false,
-        }
-    }
-}
-
 impl Options {
-    /// Reads the words behind `exhaust`.
     pub fn parse(parser: &mut Parser) -> Result<Self, String> {
         let mut options = Options::default();
         while let Some(arg) = option::next(parser)? {
@@ -58,7 +43,8 @@ impl Options {
                 "help" => options.help = true,
                 "world" => options.world = Some(value()?),
                 "limit" => {
-                    options.limit = option::number(&value()?, &name, 1_000_000_000)? as usize
+                    let limit = option::number(&value()?, &name, 1_000_000_000)?;
+                    options.limit = Some(limit as usize);
                 }
                 "path" => {
                     let text = value()?;
@@ -147,7 +133,7 @@ fn search_all(worlds: &[World], options: &Options) -> bool {
     }
     let work = |nth| {
         let world = &worlds[nth as usize];
-        let found = breadth::search(world, options.limit);
+        let found = breadth::search(world, options.limit.unwrap_or(15_000_000));
         let is_sound = found.is_whole && found.violation.is_none();
         let second = if is_sound { count_again(world, &found) } else { None };
         let show = if options.json { json } else { line };
@@ -226,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn options_are_understood_and_mistakes_answered_with_what_to_do() {
+    fn options_are_understood_and_mistakes_answered_with_a_cure() {
         assert_eq!(
             parse("--quick --json"),
             Ok(Options { quick: true, json: true, ..Options::default() })

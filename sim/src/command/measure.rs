@@ -1,9 +1,7 @@
 //! `sim --caps`: which transfer, and what to write about it.
 
 use super::option::{self, file, value};
-use crate::base::{
-    BadUnit, files, parse_percent, parse_rates, parse_size, parse_time, say, scheduler,
-};
+use crate::base::{files, parse_percent, parse_rates, parse_size, parse_time, say, scheduler};
 use crate::net::Fault;
 use crate::run::{FAULTS, Transfer, record};
 use crate::show::picture::PAGE;
@@ -13,7 +11,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 use striper_core::limits::MAX_STRIPES;
 
-/// The options of a measurement.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Options {
     pub transfer: Transfer,
@@ -139,7 +136,7 @@ fn draw(transfer: &Transfer, json: bool, path: &Path) -> Result<(), String> {
 }
 
 fn read_option(transfer: &mut Transfer, name: &str, text: &str) -> Result<(), String> {
-    let say = |error: BadUnit| format!("--{name}: {error}");
+    let say = |error: String| format!("--{name}: {error}");
     match name {
         "caps" => transfer.caps = parse_rates(text).map_err(say)?,
         "rtt" => transfer.rtt = parse_time(text).map_err(say)?,

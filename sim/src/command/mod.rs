@@ -38,7 +38,6 @@ pub enum Command {
 }
 
 impl Command {
-    /// The planted bug.
     pub fn bug(&self) -> Option<&str> {
         match self {
             Command::Swarm(Swarm { bug, .. })
@@ -48,7 +47,6 @@ impl Command {
         }
     }
 
-    /// Runs it, and prints the result.
     pub fn run(self) -> ExitCode {
         match self {
             Command::Help => tell(HELP.into(), ExitCode::SUCCESS),
@@ -131,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_answered_with_what_to_do() {
+    fn mistakes_are_answered_with_a_cure() {
         for (line, hint) in [
             ("", "Give --caps"),
             ("--caps 1MB/s", "--caps: \"1MB/s\" could mean bytes"),

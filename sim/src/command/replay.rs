@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_answered_with_what_to_do() {
+    fn mistakes_are_answered_with_a_cure() {
         for (line, part) in [
             ("", "replay what?"),
             ("--fast x", "--follow"),

@@ -16,7 +16,6 @@ use std::process::ExitCode;
 pub const HELP: &str = include_str!("help/selftest.txt");
 
 impl Options {
-    /// Reads the words behind `selftest`.
     pub fn parse(parser: &mut Parser) -> Result<Self, String> {
         let mut options = Options {
             bugs: Vec::new(),

@@ -12,7 +12,6 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// A scenario to run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Run {
     pub script: Script,
@@ -20,7 +19,6 @@ pub struct Run {
     pub trace: Option<PathBuf>,
     /// Print the trace of the session of this name.
     pub session: Option<String>,
-    /// The planted bug.
     pub bug: Option<String>,
 }
 
@@ -31,7 +29,6 @@ pub enum Script {
     Inline(String),
 }
 
-/// Random worlds to run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Swarm {
     pub seeds: Range<u64>,
@@ -43,7 +40,6 @@ pub struct Swarm {
     pub shrink: bool,
     /// The folder in which a failure's folder is made.
     pub out: PathBuf,
-    /// The planted bug.
     pub bug: Option<String>,
 }
 

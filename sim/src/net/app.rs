@@ -32,7 +32,6 @@ pub enum EndState {
     #[default]
     NotYet,
     Open,
-    /// Both directions are done.
     Ended,
     /// The peer's program broke it off.
     PeerReset(Reason),
@@ -50,7 +49,6 @@ pub struct End {
     pub state: EndState,
     /// Bytes that the program gave to the session.
     pub given: u64,
-    /// Whether it gave the FIN.
     pub finished: bool,
     /// Bytes that came from the session.
     pub delivered: u64,
@@ -67,7 +65,6 @@ pub struct End {
     ended_said: bool,
 }
 
-/// A flow in a world.
 #[derive(Clone, Debug)]
 pub struct Flow {
     /// Its number in the world, which is in its OPEN.

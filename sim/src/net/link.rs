@@ -64,7 +64,6 @@ pub struct Packet {
     tx: u64,
     offset: u64,
     data: Bytes,
-    /// The stream ends after this packet.
     fin: bool,
     sent: u64,
 }
@@ -102,7 +101,6 @@ pub struct Link {
     next_tx: u64,
     /// Transmitted and not acknowledged, by number of the transmission.
     flying: BTreeMap<u64, Packet>,
-    /// Bytes in `flying`.
     in_flight: u64,
     /// Lost, by offset.
     resend: VecDeque<Packet>,
@@ -110,7 +108,6 @@ pub struct Link {
     timeout: Timeout,
     /// When to stop waiting for an acknowledgement.
     timer_at: Option<u64>,
-    /// A `Timer` event is under way.
     timer_set: bool,
 
     bottleneck: Bottleneck,
@@ -118,7 +115,6 @@ pub struct Link {
 }
 
 impl Link {
-    /// `rng` decides losses and cuts.
     pub fn new(spec: LinkSpec, rng: ChaCha8Rng) -> Self {
         Link {
             buffer: SendBuffer::new(spec.low_water.unwrap_or(LOW_WATER)),

@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn capacity_is_what_goes_in() {
+    fn capacity_counts_the_bytes_that_go_in() {
         let dips = pipe(7, &[(1_000, 8_000_000), (2_000, 400_000), (4_000, 8_000_000)]);
         // 1 ms at 1 B/µs, 2 ms at 0.05 B/µs, 3 ms at 1 B/µs.
         assert_eq!(capacity(std::slice::from_ref(&dips), 7_000), 1_000 + 100 + 3_000);

@@ -9,12 +9,10 @@ use striper_core::testing::Endpoint;
 use striper_core::{Input, Instant, Output, Session};
 
 pub struct Seen<'a> {
-    /// The session's number.
     pub life: usize,
     pub side: Side,
     /// As it is at this moment; before its first input as it was born.
     pub session: &'a Session,
-    /// The time on that side's clock.
     pub now: Instant,
     pub input: &'a Input,
     /// `None` before the input is given.

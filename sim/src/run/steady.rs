@@ -9,7 +9,6 @@ use crate::run::{Setup, Transfer, World};
 use std::time::Duration;
 use striper_core::SchedulerKind;
 
-/// Caps and round trips.
 pub const ROUTES: [(Rate, Duration); 4] = [
     (Rate::mbit(1), Duration::from_millis(10)),
     (Rate::mbit(1), Duration::from_millis(80)),

@@ -27,7 +27,6 @@ pub struct Transfer {
     /// How long the stripes are up and idle before the flow is opened.
     pub idle: Duration,
     pub size: u64,
-    /// One measurement each.
     pub schedulers: Vec<SchedulerKind>,
     /// Check the sessions' invariants after every input.
     pub check: bool,
@@ -68,14 +67,12 @@ fn fault_name(fault: &Fault) -> &'static str {
     FAULTS.iter().find(|(_, known)| known == fault).map_or("?", |(name, _)| name)
 }
 
-/// The result of one measurement.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Row {
     pub scheduler: SchedulerKind,
     pub stripes: usize,
     /// The time of the transfer, `None` if it did not end within a hundred times the oracle's.
     pub time: Option<Duration>,
-    /// The fluid oracle's time.
     pub ideal: Duration,
     /// The most bytes that the receiving session ever held out of order.
     pub reorder_peak: u64,
@@ -85,7 +82,6 @@ pub struct Row {
 }
 
 impl Row {
-    /// Payload bits per second.
     pub fn goodput(&self) -> f64 {
         self.time.map_or(0.0, |time| self.size as f64 * 8e6 / micros(time) as f64)
     }
@@ -150,7 +146,6 @@ impl Transfer {
         self.run(stripes, scheduler, |_| ()).row
     }
 
-    /// The client's trace and the server's.
     pub fn record(&self, stripes: usize, scheduler: SchedulerKind) -> Vec<NamedTrace> {
         let command = self.command(stripes, scheduler);
         let recordings = Recordings::new(move |_| command.clone());

@@ -42,7 +42,6 @@ pub struct World {
     jobs: VecDeque<Job>,
     /// Every session that there ever was.
     lives: Vec<Life>,
-    /// The latest session of each side.
     current: [usize; 2],
     processes: [Process; 2],
     /// Links that were written to and have to be given to the operating system: (connection, way).
@@ -56,7 +55,6 @@ pub struct World {
     /// A `Redial` is under way.
     redial_set: bool,
     flows: Vec<Flow>,
-    /// Flows that are not over.
     open: BTreeSet<usize>,
     rng: ChaCha8Rng,
     digest: Digest,

@@ -13,12 +13,10 @@ use striper_core::{Input, Output};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Task {
     Replay {
-        /// Take the choices from the traces.
         follow: bool,
         files: Vec<PathBuf>,
         /// Where to draw the only one.
         html: Option<PathBuf>,
-        /// The planted bug.
         bug: Option<String>,
     },
     /// Explain the waits of a session's flows.
@@ -55,7 +53,6 @@ impl Task {
     }
 }
 
-/// The verdict on a file.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Verdict {
     Fits,
@@ -85,7 +82,7 @@ fn play(file: &Path, follow: bool, html: Option<&Path>) -> Result<String, (Strin
         load(file).map_err(|why| (format!("{name}: {why}\n"), Verdict::Unusable))?;
     let unwritable = |error| (format!("--html: {error}\n"), Verdict::Unusable);
     html.map_or(Ok(()), |page| files::check(page, PAGE)).map_err(unwritable)?;
-    let mut timeline = Timeline::new();
+    let mut timeline = Timeline::default();
     let side = Side::from(trace.header.role);
     let mut inputs = 0;
     let watch = &mut |now, input: &Input, outputs: &[Output]| {

@@ -23,7 +23,6 @@ pub enum Write {
     Nothing,
 }
 
-/// A program's read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Consumed {
     /// The new cumulative count, if it has changed.

@@ -9,12 +9,10 @@ use striper_core::Reason;
 /// The answer of the program that a flow was opened to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Answer {
-    /// After so long.
     Accept(Duration),
     Refuse(Duration, Reason),
 }
 
-/// When a program begins to send.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Start {
     AtOnce,
@@ -27,7 +25,6 @@ pub enum Start {
 pub enum Ending {
     Finish,
     Reset,
-    /// Leaves it open.
     Never,
 }
 

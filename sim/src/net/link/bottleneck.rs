@@ -8,7 +8,6 @@ use crate::base::{Kind, Kinds, micros};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-/// The way of a direction's packets.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Bottleneck {
     /// When it will have sent its queue, in nanoseconds. At 1 Gbit/s a packet takes 11.6 µs, so
@@ -96,82 +95,84 @@ mod tests {
     use crate::base::{Rate, seed};
     use std::time::Duration;
 
-    fn pass(bottleneck: &mut Bottleneck, now: u64, len: u64, spec: &LinkSpec) -> Option<u64> {
-        bottleneck.pass(now, len, spec, &mut seed::stream(1, "link", 0), &mut Kinds::default())
+    /// Passes packets of these times and lengths; their arrivals.
+    fn pass(
+        bottleneck: &mut Bottleneck,
+        spec: &LinkSpec,
+        packets: &[(u64, u64)],
+    ) -> Vec<Option<u64>> {
+        let (rng, felt) = (&mut seed::stream(1, "link", 0), &mut Kinds::default());
+        packets.iter().map(|(now, len)| bottleneck.pass(*now, *len, spec, rng, felt)).collect()
+    }
+
+    fn link(mbit: u64, delay: u64) -> LinkSpec {
+        LinkSpec::new(Rate::mbit(mbit), Duration::from_millis(delay))
     }
 
     #[test]
-    fn packets_leave_one_after_another_at_the_rate() {
-        let spec = LinkSpec::new(Rate::mbit(8), Duration::from_millis(20));
+    fn packets_leave_one_after_another_at_the_rate_of_their_time() {
+        // 1 B/µs, a tenth of that from 1 ms on, 2 B/µs from 6 ms on.
+        let rates = vec![(1_000, Rate::bits(800_000)), (6_000, Rate::mbit(16))];
+        let changing = LinkSpec { rates, ..link(8, 0) };
+        for (spec, packets, arrivals) in [
+            // The last packet finds the bottleneck idle.
+            (&link(8, 20), vec![(0, 1_000), (0, 500), (5_000, 1_000)], [21_000, 21_500, 26_000]),
+            // 100 B until 1 ms, 500 B until 6 ms, 400 B at 2 B/µs.
+            (&changing, vec![(0, 900), (0, 1_000), (6_100, 1_000)], [900, 6_200, 6_700]),
+            (&changing, vec![(0, 900), (0, 1_000), (9_000, 1_000)], [900, 6_200, 9_500]),
+        ] {
+            let passed = pass(&mut Bottleneck::default(), spec, &packets);
+            assert_eq!(passed, arrivals.map(Some), "{packets:?}");
+        }
         let mut bottleneck = Bottleneck::default();
-        assert_eq!(pass(&mut bottleneck, 0, 1_000, &spec), Some(21_000));
-        assert_eq!(pass(&mut bottleneck, 0, 500, &spec), Some(21_500));
-        assert_eq!(bottleneck.passes_at(0, &spec), 21_500);
-        assert_eq!(pass(&mut bottleneck, 5_000, 1_000, &spec), Some(26_000), "idle in between");
+        pass(&mut bottleneck, &link(8, 20), &[(0, 1_500)]);
+        assert_eq!(bottleneck.passes_at(0, &link(8, 20)), 21_500);
     }
 
     #[test]
     fn fractions_of_a_microsecond_add_up() {
-        let spec = LinkSpec::new(Rate::mbit(1_000), Duration::ZERO);
         let mut bottleneck = Bottleneck::default();
-        let arrivals = (0..100).map(|_| pass(&mut bottleneck, 0, 1_250, &spec).unwrap());
-        assert_eq!(arrivals.last(), Some(1_000));
-        assert_eq!(pass(&mut bottleneck, 0, 1_448, &spec), Some(1_012), "11.584 µs more");
-        assert_eq!(pass(&mut bottleneck, 0, 1_448, &spec), Some(1_024), "and 23.168");
+        let arrivals = pass(&mut bottleneck, &link(1_000, 0), &[(0, 1_250); 100]);
+        assert_eq!(arrivals.last(), Some(&Some(1_000)));
+        // 11.584 µs more, and 23.168.
+        let arrivals = pass(&mut bottleneck, &link(1_000, 0), &[(0, 1_448); 2]);
+        assert_eq!(arrivals, [Some(1_012), Some(1_024)]);
     }
 
     #[test]
-    fn what_the_queue_does_not_take_is_dropped() {
-        let mut spec = LinkSpec::new(Rate::mbit(8), Duration::ZERO);
-        spec.queue = 3_000;
-        let mut bottleneck = Bottleneck::default();
-        let came = (0..5).filter(|_| pass(&mut bottleneck, 0, 1_000, &spec).is_some()).count();
-        assert_eq!(came, 3);
-        assert!(pass(&mut bottleneck, 1_000, 1_000, &spec).is_some(), "one has left");
-    }
-
-    #[test]
-    fn what_is_queued_leaves_at_the_rate_of_its_time() {
-        // 1 B/µs, a tenth of that from 1 ms on, 2 B/µs from 6 ms on.
-        let mut spec = LinkSpec::new(Rate::mbit(8), Duration::ZERO);
-        spec.rates = vec![(1_000, Rate::bits(800_000)), (6_000, Rate::mbit(16))];
-        let mut bottleneck = Bottleneck::default();
-        assert_eq!(pass(&mut bottleneck, 0, 900, &spec), Some(900));
-        // 100 B until 1 ms, 500 B until 6 ms, 400 B at 2 B/µs.
-        assert_eq!(pass(&mut bottleneck, 0, 1_000, &spec), Some(6_200));
-        assert_eq!(pass(&mut bottleneck, 6_100, 1_000, &spec), Some(6_700));
-        assert_eq!(pass(&mut bottleneck, 9_000, 1_000, &spec), Some(9_500), "idle in between");
+    fn packets_beyond_the_queue_are_dropped() {
+        let spec = LinkSpec { queue: 3_000, ..link(8, 0) };
+        // One packet has left when the last comes.
+        let packets = [(0, 1_000), (0, 1_000), (0, 1_000), (0, 1_000), (1_000, 1_000)];
+        let arrivals = pass(&mut Bottleneck::default(), &spec, &packets);
+        assert_eq!(arrivals, [Some(1_000), Some(2_000), Some(3_000), None, Some(4_000)]);
     }
 
     #[test]
     fn a_queue_that_drains_slowly_holds_no_more_bytes() {
-        let mut spec = LinkSpec::new(Rate::mbit(8), Duration::ZERO);
-        spec.queue = 3_000;
-        spec.rates = vec![(1_000, Rate::bits(800_000)), (20_000, Rate::mbit(8))];
+        let rates = vec![(1_000, Rate::bits(800_000)), (20_000, Rate::mbit(8))];
+        let spec = LinkSpec { queue: 3_000, rates, ..link(8, 0) };
         let mut bottleneck = Bottleneck::default();
-        let came = (0..9).filter(|_| pass(&mut bottleneck, 1_000, 1_000, &spec).is_some()).count();
-        assert_eq!(came, 3);
+        let arrivals = pass(&mut bottleneck, &spec, &[(1_000, 1_000); 9]);
+        assert_eq!(arrivals.iter().flatten().count(), 3);
         // 1,900 B have left until 20 ms, 100 B more until 20.1 ms.
-        assert_eq!(pass(&mut bottleneck, 20_000, 2_000, &spec), None);
-        assert_eq!(pass(&mut bottleneck, 20_100, 2_000, &spec), Some(23_100));
+        let arrivals = pass(&mut bottleneck, &spec, &[(20_000, 2_000), (20_100, 2_000)]);
+        assert_eq!(arrivals, [None, Some(23_100)]);
     }
 
     #[test]
     fn a_shorter_route_lets_nothing_overtake() {
-        let mut spec = LinkSpec::new(Rate::mbit(8), Duration::from_millis(20));
         let mut bottleneck = Bottleneck::default();
-        let first = pass(&mut bottleneck, 0, 1_000, &spec);
-        spec.delay = Duration::from_millis(1);
-        assert_eq!(pass(&mut bottleneck, 1_000, 1_000, &spec), first);
+        let first = pass(&mut bottleneck, &link(8, 20), &[(0, 1_000)]);
+        assert_eq!(pass(&mut bottleneck, &link(8, 1), &[(1_000, 1_000)]), first);
     }
 
     #[test]
-    fn what_leaves_during_a_clog_arrives_at_its_end() {
-        let spec = LinkSpec::new(Rate::mbit(8), Duration::from_millis(20));
+    fn packets_that_leave_during_a_clog_arrive_at_its_end() {
         let mut bottleneck = Bottleneck::default();
         bottleneck.clog(50_000);
         bottleneck.clog(30_000);
-        assert_eq!(pass(&mut bottleneck, 0, 1_000, &spec), Some(50_000));
-        assert_eq!(pass(&mut bottleneck, 40_000, 1_000, &spec), Some(61_000));
+        let arrivals = pass(&mut bottleneck, &link(8, 20), &[(0, 1_000), (40_000, 1_000)]);
+        assert_eq!(arrivals, [Some(50_000), Some(61_000)]);
     }
 }

@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn slow_start_grows_by_what_is_acknowledged() {
+    fn slow_start_grows_by_the_bytes_acknowledged() {
         let mut congestion = full();
         (0..10).for_each(|tx| congestion.acknowledged(tx, MSS));
         assert!(congestion.allows(20 * MSS) && !congestion.allows(20 * MSS + 1));
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_before_a_halving_lets_nothing_grow_after_it() {
+    fn packets_sent_before_a_halving_do_not_grow_the_window() {
         let mut congestion = full();
         congestion.lost(3, 10);
         congestion.acknowledged(9, MSS);

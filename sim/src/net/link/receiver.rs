@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_overtakes_waits_for_what_is_missing() {
+    fn a_packet_that_overtakes_waits_for_the_missing_one() {
         let mut receiver = Receiver::default();
         assert_eq!(arrive(&mut receiver, packet(3, b"def", true)), None);
         assert!(!receiver.has_unread());
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_twice_is_read_once() {
+    fn bytes_that_come_twice_are_read_once() {
         let mut receiver = Receiver::default();
         arrive(&mut receiver, packet(0, b"abc", false));
         arrive(&mut receiver, packet(0, b"abc", false));

@@ -13,7 +13,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use std::collections::VecDeque;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct SendBuffer {
     outbox: VecDeque<Bytes>,
     outbox_len: u64,
@@ -40,21 +40,7 @@ pub(super) struct SendBuffer {
 
 impl SendBuffer {
     pub fn new(low_water: u64) -> Self {
-        SendBuffer {
-            outbox: VecDeque::new(),
-            outbox_len: 0,
-            closing: false,
-            fin_sent: false,
-            taken: 0,
-            acknowledged: 0,
-            unsent: VecDeque::new(),
-            unsent_len: 0,
-            low_water,
-            writable: true,
-            asleep: false,
-            frozen: false,
-            breakage: None,
-        }
+        SendBuffer { low_water, writable: true, ..SendBuffer::default() }
     }
 
     pub fn taken(&self) -> u64 {
@@ -278,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_acknowledged_fills_the_send_buffer() {
+    fn unacknowledged_bytes_fill_the_send_buffer() {
         let mut spec = spec();
         spec.send_buffer = 1_500;
         let mut buffer = SendBuffer::new(1_000);
@@ -331,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gone_connection_keeps_only_the_count_of_what_was_taken() {
+    fn a_gone_connection_keeps_only_the_count_of_bytes_taken() {
         let mut spec = spec();
         spec.send_buffer = 4;
         let mut buffer = SendBuffer::new(4);

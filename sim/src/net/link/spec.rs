@@ -11,7 +11,6 @@ pub struct LinkSpec {
     /// From each time (microseconds of virtual time, ascending) on the bottleneck has this rate
     /// instead, which is not zero. Packets in its queue at that time leave at this rate too.
     pub rates: Vec<(u64, Rate)>,
-    /// One-way delay without queueing.
     pub delay: Duration,
     /// Loss probability of a packet in millionths, beside the losses of a full queue.
     pub loss: u32,

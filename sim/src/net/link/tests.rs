@@ -16,22 +16,23 @@ struct Bench {
 impl Bench {
     fn new(spec: LinkSpec) -> Self {
         let link = Link::new(spec, seed::stream(7, "link", 0));
-        Bench {
-            link,
-            agenda: Agenda::new(),
-            now: 0,
-            silent: false,
-            got: Vec::new(),
-            finished: None,
-            pieces: 0,
-        }
+        let (agenda, got) = (Agenda::new(), Vec::new());
+        Bench { link, agenda, now: 0, silent: false, got, finished: None, pieces: 0 }
+    }
+
+    fn of(mbit: u64, millis: u64) -> Self {
+        Bench::new(LinkSpec::new(Rate::mbit(mbit), Duration::from_millis(millis)))
+    }
+
+    fn write_link(&mut self) {
+        let mut later = Later::new();
+        self.link.write(self.now, self.silent, &mut later);
+        self.plan(later);
     }
 
     fn write(&mut self, data: &[u8]) {
         self.link.push(Bytes::copy_from_slice(data));
-        let mut later = Later::new();
-        self.link.write(self.now, self.silent, &mut later);
-        self.plan(later);
+        self.write_link();
     }
 
     fn plan(&mut self, later: Later) {
@@ -74,9 +75,7 @@ impl Bench {
         let data = pattern(len);
         self.link.push(Bytes::from(data.clone()));
         self.link.close();
-        let mut later = Later::new();
-        self.link.write(self.now, self.silent, &mut later);
-        self.plan(later);
+        self.write_link();
         self.run_until(1 << 40);
         assert!(self.got == data, "the bytes of the pattern, in order and once");
         assert!(self.link.is_idle());
@@ -101,17 +100,13 @@ fn a_long_transfer_takes_its_size_over_the_rate() {
 
 #[test]
 fn one_packet_takes_its_time_on_the_wire_and_the_delay() {
-    assert_eq!(
-        Bench::new(LinkSpec::new(Rate::mbit(8), Duration::from_millis(20))).transfer(1_000),
-        21_000
-    );
+    assert_eq!(Bench::of(8, 20).transfer(1_000), 21_000);
 }
 
 #[test]
 fn slow_start_doubles_each_round_trip() {
     // 100 packets at 10 Gbit/s: 10, 20, 40, the rest: four times one way and three back.
-    let took = Bench::new(LinkSpec::new(Rate::mbit(10_000), Duration::from_millis(50)))
-        .transfer(100 * MSS as usize);
+    let took = Bench::of(10_000, 50).transfer(100 * MSS as usize);
     assert_eq!(took / 1_000, 350);
 }
 
@@ -127,7 +122,7 @@ fn losses_delay_but_never_harm() {
 
 #[test]
 fn a_lost_packet_comes_a_round_trip_later_and_holds_up_the_rest() {
-    let mut bench = Bench::new(LinkSpec::new(Rate::mbit(80), Duration::from_millis(10)));
+    let mut bench = Bench::of(80, 10);
     bench.silent = true;
     bench.write(&pattern(1_448));
     bench.silent = false;
@@ -147,7 +142,7 @@ fn a_tiny_queue_still_delivers() {
 
 #[test]
 fn the_system_takes_no_more_than_the_low_water_mark_beyond_the_window() {
-    let mut bench = Bench::new(LinkSpec::new(Rate::mbit(1), Duration::from_millis(20)));
+    let mut bench = Bench::of(1, 20);
     bench.link.pace(16 << 10);
     bench.write(&pattern(1 << 20));
     assert_eq!(bench.link.taken(), 10 * MSS + (16 << 10));
@@ -169,7 +164,7 @@ fn choppy_links_cut_anywhere_and_lose_nothing() {
 
 #[test]
 fn after_silence_all_arrives() {
-    let mut bench = Bench::new(LinkSpec::new(Rate::mbit(10), Duration::from_millis(5)));
+    let mut bench = Bench::of(10, 5);
     bench.write(&pattern(100_000));
     bench.run_until(20_000);
     bench.silent = true;
@@ -184,7 +179,7 @@ fn after_silence_all_arrives() {
 
 #[test]
 fn a_killed_link_yields_nothing_more() {
-    let mut bench = Bench::new(LinkSpec::new(Rate::mbit(10), Duration::from_millis(5)));
+    let mut bench = Bench::of(10, 5);
     bench.write(&pattern(100_000));
     bench.run_until(20_000);
     bench.link.kill();
@@ -195,18 +190,13 @@ fn a_killed_link_yields_nothing_more() {
 }
 
 #[test]
-fn nothing_goes_beyond_what_the_reader_allows() {
-    let mut link = Link::new(
-        LinkSpec::new(Rate::mbit(10), Duration::from_millis(1)),
-        seed::stream(1, "link", 0),
-    );
-    link.allow(2_000);
-    let mut later = Later::new();
-    assert_eq!(link.room(), 64 << 10);
-    link.push(Bytes::from(vec![0; 5_000]));
-    link.write(0, false, &mut later);
-    assert_eq!((link.taken(), link.unsent()), (5_000, 3_000));
-    link.allow(10_000);
-    link.write(0, false, &mut later);
-    assert_eq!(link.unsent(), 0);
+fn nothing_goes_beyond_the_limit_of_the_reader() {
+    let mut bench = Bench::of(10, 1);
+    bench.link.allow(2_000);
+    assert_eq!(bench.link.room(), 64 << 10);
+    bench.write(&[0; 5_000]);
+    assert_eq!((bench.link.taken(), bench.link.unsent()), (5_000, 3_000));
+    bench.link.allow(10_000);
+    bench.write_link();
+    assert_eq!(bench.link.unsent(), 0);
 }

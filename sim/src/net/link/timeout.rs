@@ -88,22 +88,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn before_a_round_trip_is_known_a_second_passes_and_all_is_lost() {
-        let mut timeout = Timeout::default();
-        assert_eq!(timeout.wait(), 1_000_000);
-        assert_eq!(timeout.expire(), Expired::All);
-        assert_eq!(timeout.wait(), 2_000_000);
-    }
-
-    #[test]
-    fn a_probe_comes_after_two_round_trips_and_then_the_timeout_doubles() {
-        let mut timeout = Timeout::default();
-        timeout.sample(100_000);
-        assert_eq!(timeout.wait(), 210_000);
-        assert_eq!(timeout.expire(), Expired::Probe);
-        assert_eq!(timeout.wait(), 300_000);
-        assert_eq!(timeout.expire(), Expired::All);
-        assert_eq!(timeout.wait(), 600_000);
+    fn waits_follow_from_round_trips_and_from_waits_in_vain() {
+        let steady = [100_000; 100];
+        for (round_trips, in_vain, wait) in [
+            // Before a round trip is known a second passes.
+            (&[][..], 0, 1_000_000),
+            (&[], 1, 2_000_000),
+            // No wait is longer than two minutes.
+            (&[], 60, 120_000_000),
+            // A probe comes after two round trips, and then the timeout doubles.
+            (&[100_000], 0, 210_000),
+            (&[100_000], 1, 300_000),
+            (&[100_000], 2, 600_000),
+            // Steady round trips leave the least timeout above them.
+            (&steady, 1, 300_000),
+            // RFC 6298: rttvar = 3/4 * 400 + 1/4 * 800 = 500 ms, srtt = 7/8 * 800 + 1/8 * 1600 =
+            // 900 ms.
+            (&[800_000, 1_600_000], 1, 2_900_000),
+        ] {
+            let mut timeout = Timeout::default();
+            round_trips.iter().for_each(|rtt| timeout.sample(*rtt));
+            for nth in 0..in_vain {
+                let probes = nth == 0 && !round_trips.is_empty();
+                let expected = if probes { Expired::Probe } else { Expired::All };
+                assert_eq!(timeout.expire(), expected, "{round_trips:?}, wait {nth}");
+            }
+            assert_eq!(timeout.wait(), wait, "{round_trips:?} after {in_vain} waits");
+        }
     }
 
     #[test]
@@ -114,33 +125,5 @@ mod tests {
         timeout.expire();
         timeout.answered();
         assert_eq!(timeout.wait(), 210_000);
-    }
-
-    #[test]
-    fn steady_round_trips_leave_the_least_timeout_above_them() {
-        let mut timeout = Timeout::default();
-        (0..100).for_each(|_| timeout.sample(100_000));
-        timeout.expire();
-        assert_eq!(timeout.wait(), 300_000);
-    }
-
-    #[test]
-    fn a_varying_round_trip_is_waited_for_longer() {
-        let mut timeout = Timeout::default();
-        timeout.sample(800_000);
-        timeout.sample(1_600_000);
-        timeout.expire();
-        // RFC 6298: rttvar = 3/4 * 400 + 1/4 * 800 = 500 ms, srtt = 7/8 * 800 + 1/8 * 1600 = 900
-        // ms.
-        assert_eq!(timeout.wait(), 2_900_000);
-    }
-
-    #[test]
-    fn no_wait_is_longer_than_two_minutes() {
-        let mut timeout = Timeout::default();
-        (0..60).for_each(|_| {
-            timeout.expire();
-        });
-        assert_eq!(timeout.wait(), 120_000_000);
     }
 }

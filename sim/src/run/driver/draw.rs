@@ -22,7 +22,6 @@ pub const FAULTS: u64 = 20_000_000;
 
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// The source of every choice.
     pub seed: u64,
     pub kinds: Vec<FaultKind>,
     /// The ways between the proxies, from the client and back.
@@ -38,7 +37,6 @@ pub struct Scenario {
     pub script: Vec<(u64, Action)>,
 }
 
-/// The plan of one program.
 #[derive(Clone, Debug)]
 pub struct ProgramPlan {
     /// The number of bytes that it sends.
@@ -47,12 +45,10 @@ pub struct ProgramPlan {
     pub answers: bool,
     /// The bytes of a write.
     pub piece: usize,
-    /// The wait after each write.
     pub pause: Duration,
     pub end: Ending,
     /// The most bytes of a read.
     pub read: usize,
-    /// The wait after each read.
     pub read_pause: Duration,
     /// It stops reading after so many bytes until all faults are over.
     pub stop_after: Option<u64>,
@@ -75,7 +71,6 @@ pub struct FlowPlan {
     pub at: u64,
     /// The programs at the client's side and at the server's.
     pub programs: [ProgramPlan; 2],
-    /// The target refuses.
     pub refused: bool,
     /// That side uses the library's flow and a bridge instead of letting the pump carry the socket.
     pub bridged: [bool; 2],
@@ -120,38 +115,83 @@ listed! {
 #[derive(Clone, Debug)]
 pub enum Action {
     /// Connections of a route break; all or the oldest.
-    Break { route: usize, all: bool, how: Break },
+    Break {
+        route: usize,
+        all: bool,
+        how: Break,
+    },
     /// The next connection of a route breaks after so many bytes.
-    Cut { route: usize, after: u64, how: Break },
+    Cut {
+        route: usize,
+        after: u64,
+        how: Break,
+    },
     /// A route carries nothing from those sides.
-    Silence { route: usize, from: [bool; 2] },
+    Silence {
+        route: usize,
+        from: [bool; 2],
+    },
     /// The silence of a route ends.
-    Clear { route: usize },
-    /// The next dials are refused.
-    Refuse { route: usize, count: u32 },
+    Clear {
+        route: usize,
+    },
+    Refuse {
+        route: usize,
+        count: u32,
+    },
     /// The next connections are closed on the way.
-    AcceptClose { route: usize, count: u32 },
+    AcceptClose {
+        route: usize,
+        count: u32,
+    },
     /// A stranger calls at the stripe port.
-    Stranger { route: usize, manner: Manner },
+    Stranger {
+        route: usize,
+        manner: Manner,
+    },
     /// A process ends, and another one starts in its place after `down`. With `mute` its machine
     /// loses power.
-    Restart { process: usize, down: Duration, mute: bool },
+    Restart {
+        process: usize,
+        down: Duration,
+        mute: bool,
+    },
     /// A proxy is asked to stop within `drain`; then another one starts in its place.
-    Shutdown { process: usize, drain: Duration },
+    Shutdown {
+        process: usize,
+        drain: Duration,
+    },
     /// A process stands still for so long.
-    Pause { process: usize, time: Duration },
+    Pause {
+        process: usize,
+        time: Duration,
+    },
     /// A process's clock jumps forward by so much.
-    Jump { process: usize, by: Duration },
+    Jump {
+        process: usize,
+        by: Duration,
+    },
     /// A process has no file descriptors for so many dials (0) or accepts (1).
-    NoFiles { process: usize, accept: usize, count: u32 },
+    NoFiles {
+        process: usize,
+        accept: usize,
+        count: u32,
+    },
     /// New connections of a route are like this.
-    Change { route: usize, specs: Box<[LinkSpec; 2]> },
-    /// All faults end.
+    Change {
+        route: usize,
+        specs: Box<[LinkSpec; 2]>,
+    },
     Heal,
     /// A process that was down starts.
-    Start { process: usize },
+    Start {
+        process: usize,
+    },
     /// A process that was asked to stop must have stopped.
-    Stopped { process: usize, again: u32 },
+    Stopped {
+        process: usize,
+        again: u32,
+    },
 }
 
 impl Scenario {

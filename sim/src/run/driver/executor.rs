@@ -76,7 +76,6 @@ impl Executor {
         })
     }
 
-    /// The number of tasks.
     pub fn len(&self) -> usize {
         self.0.tasks.borrow().len()
     }
@@ -89,7 +88,6 @@ impl Executor {
         self.lock().len()
     }
 
-    /// Wakes all tasks for no reason.
     pub fn wake_all(&self) {
         for (_, waker) in self.0.tasks.borrow().values() {
             waker.wake_by_ref();
@@ -174,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_killed_process_drops_what_its_tasks_hold() {
+    fn a_killed_process_drops_the_values_of_its_tasks() {
         let executor = Executor::default();
         let held = Rc::new(Cell::new(0));
         let inside = held.clone();

@@ -3,7 +3,6 @@
 use crate::base::listed;
 
 listed! {
-    /// A kind of fault.
     #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
     FaultKind {
         /// A stripe's connection is reset, both ends told.
@@ -36,13 +35,11 @@ listed! {
         ClientRestart,
         /// A machine loses power: its sockets vanish without a word.
         Crash,
-        /// A process stands still.
         Pause,
         /// A process's clock jumps forward.
         ClockJump,
         /// A program breaks its connection off.
         LocalReset,
-        /// A target refuses.
         TargetRefused,
         /// A proxy is told to stop and drains.
         Shutdown,
@@ -50,7 +47,6 @@ listed! {
         DialNoFiles,
         /// A proxy has no file descriptor to accept with.
         AcceptNoFiles,
-        /// Packets are lost.
         Loss,
         /// Programs read slowly, a byte at a time, or not at all.
         SlowReader,

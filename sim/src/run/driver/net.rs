@@ -49,9 +49,7 @@ pub enum Event {
     Syn(u64, u32),
     /// The dialling end hears the answer to its SYN.
     Answer(u64, Result<(), DialError>),
-    /// A RST arrives at an end.
     Rst(u64, usize),
-    /// An action of the scenario.
     Script(usize),
 }
 
@@ -70,7 +68,6 @@ pub enum Break {
 pub struct Route {
     /// From the dialling side and back.
     pub specs: [LinkSpec; 2],
-    /// The port at its end.
     pub listener: usize,
     /// Packets from that side vanish.
     pub silent: [bool; 2],
@@ -90,12 +87,10 @@ pub struct Port {
     waker: Option<Waker>,
 }
 
-/// The system's knowledge of a process.
 #[derive(Debug, Default)]
 pub struct Process {
     /// Its clock is ahead of the world's by so much, in microseconds.
     pub ahead: u64,
-    /// It stands still until then.
     pub paused_until: u64,
     /// The number of dials, and of accepts, that are yet to fail for want of a file descriptor.
     pub no_files: [u32; 2],
@@ -106,7 +101,7 @@ pub struct Process {
     interest: BTreeSet<(u64, usize)>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct End {
     process: usize,
     /// A program holds it, or will accept it.
@@ -115,7 +110,6 @@ struct End {
     dead: bool,
     /// It sends nothing any more.
     stopped: bool,
-    /// A RST has come.
     reset: bool,
     /// Its own FIN was sent on purpose.
     finished: bool,
@@ -149,7 +143,6 @@ struct Conn {
     answer: Option<Result<(), DialError>>,
 }
 
-/// The cuts of reads and writes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Cuts {
     /// One read in so many is cut short; none if 0.
@@ -162,7 +155,6 @@ pub struct Cuts {
 
 #[derive(Debug)]
 pub struct Net {
-    /// In microseconds.
     pub now: u64,
     pub agenda: Agenda<Event>,
     pub routes: Vec<Route>,
@@ -236,7 +228,6 @@ impl Net {
         }
     }
 
-    /// Connections that exist, as text.
     pub fn describe(&self) -> Vec<String> {
         let text = |(number, conn): (&u64, &Conn)| {
             let ends = conn.ends.each_ref().map(|end| {

@@ -15,7 +15,6 @@ use striper_runtime::{
     Accepting, Carrier, Dial, DialError, Dialling, HostPort, Listen, Pipe, PipeInfo, Received,
 };
 
-/// One end of a connection.
 pub struct SimPipe {
     net: SharedNet,
     /// `None` once aborted.
@@ -155,7 +154,6 @@ pub struct SimListen {
 }
 
 impl SimListen {
-    /// Begins to listen.
     pub fn new(net: SharedNet, port: usize) -> Self {
         net.borrow_mut().listen(port, true);
         SimListen { net, port }
@@ -189,7 +187,6 @@ impl Drop for SimListen {
     }
 }
 
-/// The clock of a process.
 #[derive(Clone)]
 pub struct SimClock {
     pub net: SharedNet,
@@ -197,7 +194,6 @@ pub struct SimClock {
 }
 
 impl SimClock {
-    /// The same, to be shared.
     pub fn shared(net: &SharedNet, process: usize) -> Rc<dyn Clock> {
         Rc::new(SimClock { net: net.clone(), process })
     }

@@ -22,7 +22,6 @@ const CHECK: Duration = Duration::from_millis(50);
 
 #[derive(Clone, Debug, Default)]
 pub struct Progress {
-    /// It runs or has run.
     pub started: bool,
     /// Bytes that its socket has taken.
     pub wrote: u64,
@@ -30,14 +29,11 @@ pub struct Progress {
     pub sent_fin: bool,
     pub read: u64,
     pub got_fin: bool,
-    /// It broke off.
     pub aborted: bool,
-    /// Its connection broke.
     pub broken: Option<io::ErrorKind>,
     /// When it noticed that, in microseconds.
     pub broken_at: Option<u64>,
     pub over: bool,
-    /// In microseconds.
     pub over_at: Option<u64>,
 }
 
@@ -45,7 +41,6 @@ pub struct Progress {
 pub struct FlowState {
     pub index: usize,
     pub sides: [Progress; 2],
-    /// The reports of the proxies.
     pub reports: [Option<FlowReport>; 2],
     /// When they came, in microseconds.
     pub reported_at: [u64; 2],
@@ -74,7 +69,6 @@ impl FlowState {
     }
 }
 
-/// A program with its connection.
 pub struct Program {
     pub flow: Rc<RefCell<FlowState>>,
     /// 0 for the client's program, 1 for the server's.

@@ -66,7 +66,6 @@ const HARMLESS: [FaultKind; 6] = [
     FaultKind::Change,
 ];
 
-/// The result of a world.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Outcome {
     pub flows: u64,
@@ -77,7 +76,6 @@ pub struct Outcome {
     pub over_at: Vec<[Option<u64>; 2]>,
     /// Stripes that the client and the server lost while programs ran.
     pub stripes_lost: [u64; 2],
-    /// Bytes that programs read.
     pub bytes: u64,
     pub polls: u64,
     /// The number of times that each fault took effect.
@@ -109,9 +107,9 @@ pub struct World {
     causes: Rc<RefCell<Causes>>,
     eager: Rc<Cell<bool>>,
     stopped: [Rc<Cell<bool>>; 2],
-    entrance: usize,
-    exit: usize,
-    origin: usize,
+    local_port: usize,
+    stripe_port: usize,
+    target_port: usize,
     /// The number of the first route from programs to the client. Each flow has one, and one to its
     /// target, in turn.
     flow_routes: usize,
@@ -130,7 +128,7 @@ impl World {
         let seed = scenario.seed;
         let net = Net::new(seed, scenario.cuts);
         let mut rng = seed::stream(seed, "driver world", 0);
-        let (entrance, exit, origin) = {
+        let (local_port, stripe_port, target_port) = {
             let mut net = net.borrow_mut();
             for process in 0..2 {
                 net.processes[process].ahead = rng.random_range(0..1_000_000_000);
@@ -153,9 +151,9 @@ impl World {
             causes: Rc::default(),
             eager: Rc::default(),
             stopped: Default::default(),
-            entrance,
-            exit,
-            origin,
+            local_port,
+            stripe_port,
+            target_port,
             rng,
             polls: 0,
             polls_now: 0,
@@ -168,7 +166,7 @@ impl World {
         }
         world.start(SERVER);
         world.start(CLIENT);
-        world.start_origin();
+        world.start_targets();
         world
     }
 
@@ -238,19 +236,19 @@ impl World {
             send_buffer: 64 << 10,
             ..LinkSpec::new(Rate::mbit(10_000), Duration::from_micros(20))
         };
-        let (to_entrance, state) = {
+        let (to_client, state) = {
             let mut net = self.net.borrow_mut();
-            let to_entrance = net.add_route([local.clone(), local.clone()], self.entrance);
-            let to_origin = net.add_route([local.clone(), local], self.origin);
-            net.routes[to_origin].refuse = if plan.refused { u32::MAX } else { 0 };
-            (to_entrance, Rc::new(RefCell::new(FlowState { index, ..FlowState::default() })))
+            let to_client = net.add_route([local.clone(), local.clone()], self.local_port);
+            let to_target = net.add_route([local.clone(), local], self.target_port);
+            net.routes[to_target].refuse = if plan.refused { u32::MAX } else { 0 };
+            (to_client, Rc::new(RefCell::new(FlowState { index, ..FlowState::default() })))
         };
         self.flows.borrow_mut().push((plan.clone(), state.clone()));
         let (net, eager) = (self.net.clone(), self.eager.clone());
         self.executors[PROGRAMS].spawn(async move {
             let clock = SimClock { net: net.clone(), process: PROGRAMS };
             sleep_until(&clock, striper_core::Instant::from_micros(plan.at)).await;
-            match SimDial::connect(net.clone(), PROGRAMS, to_entrance, CONNECT).await {
+            match SimDial::connect(net.clone(), PROGRAMS, to_client, CONNECT).await {
                 Ok(pipe) => {
                     let plan = plan.programs[0].clone();
                     Program { flow: state, side: 0, plan, eager, net }.run(pipe, clock).await;
@@ -264,8 +262,8 @@ impl World {
     }
 
     /// Runs the programs at the target's side.
-    fn start_origin(&mut self) {
-        let listen = SimListen::new(self.net.clone(), self.origin);
+    fn start_targets(&mut self) {
+        let listen = SimListen::new(self.net.clone(), self.target_port);
         let (net, eager, flows) = (self.net.clone(), self.eager.clone(), self.flows.clone());
         let (spawn, first) = (self.executors[PROGRAMS].spawner(), self.flow_routes);
         self.executors[PROGRAMS].spawn(async move {

@@ -54,7 +54,6 @@ impl World {
         }
     }
 
-    /// Compares both sides of a session.
     fn check_across(&self, index: usize) {
         let life = &self.lives[index];
         let peer = |other: &&super::lives::Life| {

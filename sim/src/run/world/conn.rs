@@ -49,7 +49,6 @@ pub(super) struct Conn {
     pub links: [Link; 2],
     /// The packets of a side vanish.
     pub silent: [bool; 2],
-    /// The client's end and the server's.
     pub ends: [StripeEnd; 2],
 }
 

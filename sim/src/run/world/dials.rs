@@ -163,7 +163,6 @@ impl World {
         self.agenda.add(self.now + wait, Event::Redial);
     }
 
-    /// The other's HELLO is complete.
     pub(super) fn greeted(&mut self, conn: usize, side: Side, hello: Hello) {
         let stripe = StripeId(conn as u64);
         assert_eq!(hello.stripe, stripe);

@@ -192,7 +192,6 @@ impl World {
         assert_eq!(self.lives[life].flows.insert(flow, index), None, "{flow:?} is used twice");
     }
 
-    /// The peer has opened a flow.
     fn incoming(&mut self, life: usize, flow: FlowId, opaque: &[u8]) {
         let number = opaque.try_into().expect("the opener's eight bytes");
         let index = u64::from_be_bytes(number) as usize;

@@ -29,7 +29,6 @@ pub(super) struct Life {
     pub ended: Option<EndReason>,
     pub dead: bool,
     pub told_to_end: bool,
-    /// It opens no more flows.
     pub draining: bool,
     pub stripeless_since: Option<Instant>,
     /// The flows that it knows, by their place in the world.
@@ -57,6 +56,7 @@ impl Life {
     }
 }
 
+#[derive(Default)]
 pub(super) struct Process {
     /// Its clock's reading at the world's time zero, jumps included.
     origin: u64,
@@ -72,14 +72,7 @@ pub(super) struct Process {
 
 impl Process {
     pub fn new(side: Side) -> Self {
-        Process {
-            origin: ORIGIN[side.index()],
-            stopped: false,
-            away: false,
-            waiting: Vec::new(),
-            pauses: 0,
-            crashes: 0,
-        }
+        Process { origin: ORIGIN[side.index()], ..Process::default() }
     }
 
     pub fn clock(&self, now: u64) -> Instant {

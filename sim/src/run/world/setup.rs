@@ -30,7 +30,6 @@ impl Checks {
 
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// The source of every random choice.
     pub seed: u64,
     /// The routes of stripes, each as it is from the client and from the server. A new stripe takes
     /// the route with the fewest stripes.

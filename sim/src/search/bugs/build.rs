@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_is_what_is_written_and_nothing_that_an_earlier_one_had() {
+    fn a_copy_has_nothing_of_an_earlier_copy() {
         let folder = std::env::temp_dir().join(format!("striper-copy-{}", std::process::id()));
         let copy = |names: &[&str]| -> Sources {
             let all = ["core/a.rs"].iter().chain(names);

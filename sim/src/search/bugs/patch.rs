@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_patch_without_a_story_says_what_is_missing() {
+    fn a_patch_without_a_story_names_the_missing_part() {
         for (part, what) in [
             ("origin: ", "origin"),
             ("faults: ", "faults"),

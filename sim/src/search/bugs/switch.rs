@@ -9,7 +9,6 @@ pub fn activate(place: usize) -> bool {
     cfg!(feature = "planted")
 }
 
-/// The place of the active bug.
 pub fn active() -> Option<usize> {
     #[cfg(feature = "planted")]
     return striper_core::planted::active();

@@ -71,7 +71,6 @@ pub trait Ends {
     type Id: Clone + Eq + Hash;
     fn keep(&mut self, end: End) -> Self::Id;
     fn end<'a>(&'a self, id: &'a Self::Id) -> &'a End;
-    /// All answers to an input.
     fn answers(&mut self, plan: &Plan, id: &Self::Id, given: Given) -> Rc<[Outcome<Self::Id>]>;
     fn messages(&mut self) -> &mut Messages;
 }

@@ -12,10 +12,8 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use xxhash_rust::xxh3::xxh3_128;
 
-/// The counts of a search.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Counts {
-    /// Different states.
     pub states: u64,
     /// Events that lead from one to another, or to itself.
     pub transitions: u64,
@@ -23,25 +21,21 @@ pub struct Counts {
     pub terminal: u64,
 }
 
-/// The result of a search.
 #[derive(Clone, Debug, Default)]
 pub struct Found {
     /// Of the world, or of the part of it that was seen.
     pub counts: Counts,
-    /// The whole world was seen.
     pub is_whole: bool,
     /// Events on the longest of the shortest ways.
     pub depth: u64,
     /// Different states of single ends, both kinds together.
     pub ends: u64,
-    /// Inputs to sessions that were computed.
     pub inputs: u64,
     pub violation: Option<Violation>,
 }
 
 #[derive(Clone, Debug)]
 pub struct Violation {
-    /// The condition that does not hold.
     pub what: String,
     /// The way there: the place of each event among those that were possible.
     pub path: Vec<u32>,
@@ -62,7 +56,6 @@ impl Hasher for AsItIs {
     }
 }
 
-/// No state.
 const NONE: u32 = u32::MAX;
 
 /// The record of a state that has been looked at.
@@ -74,6 +67,7 @@ struct Seen {
     fair: u32,
 }
 
+#[derive(Default)]
 struct Search {
     ends: Kept,
     numbers: HashMap<[u8; 16], u32, BuildHasherDefault<AsItIs>>,
@@ -84,13 +78,7 @@ struct Search {
 
 /// Searches all of a world, or its first `limit` states.
 pub fn search(world: &World, limit: usize) -> Found {
-    let mut search = Search {
-        ends: Kept::default(),
-        numbers: HashMap::default(),
-        seen: Vec::new(),
-        waiting: VecDeque::new(),
-        words: Vec::new(),
-    };
+    let mut search = Search::default();
     let mut found = Found::default();
     let first = guard(|| world.initial(&mut search.ends));
     match first {

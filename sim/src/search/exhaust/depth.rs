@@ -72,7 +72,7 @@ mod tests {
 
     /// Two ways to one fingerprint must have the same successors.
     #[test]
-    fn what_happens_next_follows_from_the_fingerprint() {
+    fn successors_follow_from_the_fingerprint() {
         let mut pairs = 0;
         for world in worlds::all()
             .into_iter()

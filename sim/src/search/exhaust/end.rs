@@ -14,7 +14,6 @@ use striper_core::{
     Timer,
 };
 
-/// The time of all events.
 const NOW: Instant = Instant::from_micros(1_000_000);
 
 /// The settings that both ends of a world know.
@@ -36,7 +35,6 @@ pub struct Plan {
     pub poor: bool,
 }
 
-/// A message on a stripe.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Message {
     Hello(Vec<u8>),
@@ -68,10 +66,8 @@ impl Message {
     }
 }
 
-/// An input to an end.
 #[derive(Clone, Debug)]
 pub enum EndInput {
-    /// It opens its flows.
     Open,
     Hello {
         stripe: StripeId,

@@ -18,11 +18,9 @@ pub const PIECE: u64 = 4_100;
 pub enum Ending {
     Fin,
     Reset,
-    /// The program says nothing more.
     Never,
 }
 
-/// When a program acts.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Pace {
     /// As soon as it can, and all at once.
@@ -62,7 +60,6 @@ impl EndPlan {
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct FlowPlan {
-    /// The side that opens it.
     pub opener: Side,
     /// When the acceptor answers, and whether it accepts.
     pub answer: (Pace, bool),
@@ -74,38 +71,30 @@ pub enum Over {
     Ended,
     /// The other end or the session reset it.
     Reset(Reason),
-    /// The other end refused it.
     Refused,
-    /// This end reset it.
     OwnReset,
-    /// This end refused it.
     OwnRefusal,
 }
 
-/// An act of a program.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Act {
     Answer,
-    /// It gives the next piece.
     Give,
     /// It finishes or resets the flow.
     End,
-    /// It takes all that was delivered.
     Read,
 }
 
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Program {
     pub flow: usize,
     pub side: Side,
     pub id: Option<FlowId>,
     /// The acceptor has answered, or the opener has been told that it has.
     pub answered: bool,
-    /// Bytes given to the session.
     pub given: u64,
     /// The session had no room when the program last asked.
     pub waiting: bool,
-    /// It sends no more.
     pub finished: bool,
     pub delivered: u64,
     /// The part of them that it has taken.
@@ -116,19 +105,7 @@ pub struct Program {
 
 impl Program {
     pub fn new(flow: usize, side: Side) -> Self {
-        Program {
-            flow,
-            side,
-            id: None,
-            answered: false,
-            given: 0,
-            waiting: false,
-            finished: false,
-            delivered: 0,
-            consumed: 0,
-            got_fin: false,
-            over: None,
-        }
+        Program { flow, side, ..Program::default() }
     }
 
     /// The next piece for the session, which takes `room` bytes.

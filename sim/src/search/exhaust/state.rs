@@ -13,7 +13,6 @@ use std::collections::VecDeque;
 /// The trouble that may come in a world, each at most so many times.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Budget {
-    /// Stripes that break.
     pub deaths: u8,
     /// Deaths that may lose the second half of a frame whose first half has arrived.
     pub cuts: u8,

@@ -25,7 +25,6 @@ pub enum Size {
     Large,
 }
 
-/// The small scenario of a seed.
 pub fn draw(seed: u64) -> Scenario {
     draw_sized(seed, Size::Small)
 }

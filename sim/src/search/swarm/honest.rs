@@ -64,7 +64,6 @@ pub fn run(scenario: &Honest, observer: Option<Observer>) -> Outcome {
     outcome(&world)
 }
 
-/// Runs both phases.
 fn drive(scenario: &Honest, world: &mut World) {
     world.run_until(scenario.heal);
     world.heal();

@@ -24,7 +24,6 @@ use crate::run::{NamedTrace, Observer, Recordings};
 pub use shrink::shrink;
 use striper_core::Config;
 
-/// A world as plain data.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Scenario {
     /// Both sides keep to the protocol. Everything between and behind them may break.
@@ -33,7 +32,6 @@ pub enum Scenario {
     Hostile(Hostile),
 }
 
-/// Two honest sides.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Honest {
     /// The source of losses, cuts, waits and ids.
@@ -53,7 +51,6 @@ pub struct Honest {
 /// One honest side and a peer that says valid things with bad intent.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Hostile {
-    /// The source of cuts.
     pub seed: u64,
     pub honest: Side,
     pub config: Config,
@@ -70,13 +67,11 @@ pub struct Outcome {
     /// The kinds of both.
     pub felt: Kinds,
     pub flows: u64,
-    /// Flows that came through whole.
     pub complete: u64,
     /// Flows that a program broke off or refused.
     pub broken: u64,
     /// Flows whose session ended first, on either side.
     pub lost: u64,
-    /// Payload bytes delivered.
     pub delivered: u64,
     /// The most that an honest peer has used up of `control_burst` bytes, in parts of 10,000.
     pub control: u64,

@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pair_counts_once_a_world_whatever_the_order() {
+    fn a_pair_counts_once_a_world_in_any_order() {
         let mut felt = Kinds::default();
         felt.add(Kind::Loss);
         felt.add(Kind::Reset);

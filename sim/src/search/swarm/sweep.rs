@@ -18,7 +18,6 @@ const ALL_PAIRS: u64 = 10_000;
 /// The most failures that are listed.
 const LISTED: usize = 20;
 
-/// The result of many scenarios.
 #[derive(Clone, Debug)]
 pub struct Summary {
     seeds: Range<u64>,
@@ -32,7 +31,6 @@ pub struct Summary {
     /// Of each scenario with two honest sides: events and faults, sorted.
     pub distribution: (Vec<u32>, Vec<u32>),
     pub pairs: Pairs,
-    /// The seeds that failed, in order.
     pub failures: Vec<(u64, Failure)>,
     took: Duration,
 }

@@ -38,7 +38,6 @@ pub fn one_line(text: &str) -> String {
     lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
-/// Reads the text of [`one_line`].
 pub fn parse_line(text: &str) -> Result<Scenario, String> {
     script::parse(&text.replace(';', "\n"))
 }

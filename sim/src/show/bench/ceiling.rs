@@ -76,7 +76,6 @@ fn alone(
     log.into_inner().1
 }
 
-/// When so many bytes have come.
 fn reached(mut deliveries: Vec<(u64, u64)>, size: u64) -> Option<u64> {
     deliveries.sort_unstable();
     let mut sum = 0;

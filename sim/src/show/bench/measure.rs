@@ -10,7 +10,6 @@ use std::cell::RefCell;
 use std::time::Duration;
 use striper_core::SchedulerKind;
 
-/// The conditions of a transfer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Case {
     pub scheduler: SchedulerKind,
@@ -24,7 +23,6 @@ pub struct Case {
 pub struct Outcome {
     /// `None` if it did not end within 20 times the oracle's time and a minute.
     pub time: Option<u64>,
-    /// The oracle's time, limited by credit.
     pub ideal: u64,
     pub size: u64,
     /// Payload bytes that both sides handed to a stripe again.
@@ -123,7 +121,6 @@ pub(super) fn setup(drawn: &Drawn, case: Case, mix: &str) -> Setup {
     setup
 }
 
-/// Schedules the trouble that was drawn.
 pub(super) fn trouble(world: &mut World, start: u64, drawn: &Drawn) {
     for (route, link) in drawn.links.iter().enumerate().filter(|(_, link)| !link.rates.is_empty()) {
         let rates = link.rates.iter().map(|(at, rate)| (start + at, *rate)).collect();

@@ -41,7 +41,6 @@ pub const MAX_CREDIT: u64 = 64 << 20;
 /// Bytes that a paced program writes at once.
 pub const PIECE: u64 = 1_400;
 
-/// The trouble of the stripes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Trouble {
     Nothing,
@@ -65,7 +64,6 @@ pub struct Mix {
     pub about: &'static str,
     /// Rate (bit/s) and one-way delay (microseconds) of each stripe.
     stripes: &'static [(u64, u64)],
-    /// The load.
     pub load: Load,
     pub trouble: Trouble,
 }
@@ -148,7 +146,6 @@ pub struct Drawn {
     pub faults: Vec<(u64, usize, Fault)>,
     /// When the trouble of F begins.
     pub struck: Option<u64>,
-    /// When it ends.
     pub healed: Option<u64>,
 }
 
@@ -237,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_and_delays_keep_to_what_the_mix_says() {
+    fn rates_and_delays_are_close_to_the_mix() {
         for mix in MIXES {
             for seed in 0..200 {
                 let drawn = mix.draw(seed);

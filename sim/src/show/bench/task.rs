@@ -14,7 +14,6 @@ pub enum Task {
     Topologies(Topologies),
 }
 
-/// The task of a table.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Bench {
     /// The mixes, by their place in [`MIXES`].
@@ -22,7 +21,6 @@ pub struct Bench {
     pub schedulers: Vec<SchedulerKind>,
     /// The largest receive windows of a flow in bytes.
     pub credits: Vec<u64>,
-    /// One run each.
     pub seeds: Range<u64>,
     pub json: bool,
     /// The number of runs at a time.

@@ -22,21 +22,18 @@ const DEMAND: u64 = 980;
 /// Topologies, and the scheduler to try on them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Topologies {
-    /// One topology each.
     pub seeds: Range<u64>,
     pub scheduler: SchedulerKind,
     /// The number of runs at a time.
     pub threads: usize,
 }
 
-/// Stripes and the transfer over them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Topology {
     /// Rate in bit/s and one-way delay in microseconds; the last one is the one more.
     stripes: Vec<(u64, u64)>,
     /// The flow's largest receive window in bytes.
     credit: u64,
-    /// Bytes from client to server.
     size: u64,
 }
 
@@ -75,7 +72,6 @@ fn octaves(rng: &mut ChaCha8Rng, low: u64, high: u64) -> u64 {
     }
 }
 
-/// Each stripe's links.
 fn links(stripes: &[(u64, u64)]) -> impl Iterator<Item = [LinkSpec; 2]> + '_ {
     stripes
         .iter()
@@ -272,7 +268,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn topologies_are_what_the_text_says() {
+    fn topologies_are_within_the_bounds_of_the_text() {
         let drawn: Vec<Topology> = (0..5_000).map(draw).collect();
         for topology in &drawn {
             assert!((2..=5).contains(&topology.stripes.len()));
@@ -304,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slower_world_with_all_is_below_what_is_demanded() {
+    fn a_slower_world_with_all_stripes_is_below_the_demand() {
         let verdict =
             Verdict { seed: 0, all: Some(1_021), without: Some(1_000), alone: Some(2_042) };
         assert_eq!((verdict.over_alone(), verdict.over_without()), (2_000, 979));

@@ -23,13 +23,10 @@ const FLOOR: u64 = 16_384;
 /// The part of a flow that this side sends.
 #[derive(Clone, Debug, Default)]
 pub struct Sending {
-    /// Bytes that the program has given.
     pub written: Steps,
-    /// When it gave its FIN.
     pub finish: Option<u64>,
     /// The offset up to which the other side lets us send.
     pub limit: Steps,
-    /// Pieces on stripes, by offset.
     pub pieces: Vec<Sent>,
     /// The offset up to which everything was known to have arrived.
     pub settled: Steps,
@@ -38,11 +35,9 @@ pub struct Sending {
 /// A piece of a flow that was put on a stripe.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Sent {
-    /// The offset of its first byte.
     pub offset: u64,
     /// Its length in bytes; zero if it is but a FIN.
     pub len: u64,
-    /// The stripe that carried it.
     pub stripe: StripeId,
     /// The time on the side's own clock, in microseconds.
     pub at: u64,
@@ -59,15 +54,11 @@ impl Sent {
 /// The part of a flow that this side gets.
 #[derive(Clone, Debug, Default)]
 pub struct Receiving {
-    /// Bytes that came out, in order.
     pub delivered: Steps,
-    /// Bytes as they came in.
     pub arrivals: Vec<Arrival>,
     /// The offset up to which we let the other side send.
     pub granted: Steps,
-    /// Bytes that the program has taken.
     pub consumed: Steps,
-    /// When the FIN came out.
     pub finished: Option<u64>,
 }
 
@@ -76,7 +67,6 @@ pub struct Receiving {
 pub struct Arrival {
     /// The time on the side's own clock, in microseconds.
     pub at: u64,
-    /// The stripe on which they came.
     pub stripe: StripeId,
     /// Their offsets; empty if it is but a FIN.
     pub range: Range<u64>,
@@ -96,16 +86,13 @@ pub struct Flow {
 }
 
 /// One side's trace by flow.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Account {
-    /// The side that recorded the trace.
     pub side: Side,
-    /// Stripes and frames.
     pub timeline: Timeline,
     pub flows: BTreeMap<FlowId, Flow>,
     /// The number of stripes that were up.
     pub live: Steps,
-    /// The time of the last input.
     pub last: u64,
     /// The shortest round trip of each stripe, in microseconds.
     usual: BTreeMap<StripeId, u64>,
@@ -122,22 +109,9 @@ pub struct Account {
 
 impl Account {
     pub fn new(side: Side) -> Account {
-        Account {
-            side,
-            timeline: Timeline::new(),
-            flows: BTreeMap::new(),
-            live: Steps::new(),
-            last: 0,
-            usual: BTreeMap::new(),
-            heard: BTreeMap::new(),
-            sent: BTreeMap::new(),
-            ends: Vec::new(),
-            stripes: BTreeMap::new(),
-            origin: None,
-        }
+        Account { side, ..Account::default() }
     }
 
-    /// Takes one input with its outputs.
     pub fn observe(&mut self, now: Instant, input: &Input, outputs: &[Output]) {
         let origin = *self.origin.get_or_insert(now);
         let at = now.since(origin).as_micros() as u64;

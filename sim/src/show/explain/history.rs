@@ -10,9 +10,7 @@ use striper_core::StripeId;
 use striper_core::wire::frame::MAX_FRAME;
 
 pub struct History {
-    /// When the program gave it.
     pub written: Option<u64>,
-    /// In order of time.
     pub sends: Vec<Sent>,
     /// When the byte and all before it were known to have arrived.
     passed: Option<u64>,

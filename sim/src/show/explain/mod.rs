@@ -27,7 +27,6 @@ use wait::{Direction, Pause};
 pub struct Options {
     /// The most pauses that are told, the longest first.
     pub pauses: usize,
-    /// The shortest pause that is told.
     pub at_least: Duration,
 }
 

@@ -131,7 +131,7 @@ fn sender(
         };
         say(again + &end);
         if index == 0 && pause.cause != Cause::UnderWay {
-            what_became(&mut say, account, stripe, piece.at..settled);
+            tell_fate(&mut say, account, stripe, piece.at..settled);
         }
     }
     if history.sends.len() > COPIES {
@@ -140,12 +140,7 @@ fn sender(
 }
 
 /// Tells the fate of a stripe while a chunk was on it.
-fn what_became(
-    say: &mut impl FnMut(String),
-    account: &Account,
-    stripe: StripeId,
-    span: Range<u64>,
-) {
+fn tell_fate(say: &mut impl FnMut(String), account: &Account, stripe: StripeId, span: Range<u64>) {
     let Some(lane) = account.lane(stripe) else { return };
     let mut line = format!("stripe {stripe}:");
     // News of a lost stripe by other ways are none of its acknowledgements.
@@ -274,7 +269,6 @@ pub fn name(side: Side) -> &'static str {
     ["client", "server"][side.index()]
 }
 
-/// A moment, from microseconds.
 fn at(micros: u64) -> String {
     format!("{:.3} s", micros as f64 / 1e6)
 }

@@ -90,7 +90,7 @@ fn a_stripe_that_fell_silent_is_named_by_each_side_and_by_both() {
 /// The end of a transfer: nothing is left to send, so copies leave as soon as their originals are
 /// late.
 #[test]
-fn a_silent_stripe_whose_chunks_were_copied_before_it_was_doubted_was_silent_all_the_same() {
+fn a_silent_stripe_is_named_though_copies_came_before_the_doubt() {
     let (texts, stripe) = silent_stripe(3_600_000);
     let text = told(&texts, &[0, 1]);
     assert!(text.contains("as it should arrive sooner there"), "{text}");

@@ -16,7 +16,6 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use striper_core::{FlowId, StripeId};
 
-/// The cause of a pause.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Cause {
     /// A chunk was on a stripe that took long to bring it.
@@ -25,7 +24,6 @@ pub enum Cause {
     Broken(Option<StripeId>),
     /// The other side's consumer had not taken enough to allow more.
     NoCredit,
-    /// There was no live stripe.
     NoStripe,
     /// The program had given bytes, and no stripe took more.
     Full,
@@ -52,17 +50,13 @@ impl Cause {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pause {
     pub flow: FlowId,
-    /// The side that sends this direction.
     pub from: Side,
     /// The side on whose clock the span is.
     pub seen_by: Side,
-    /// In microseconds.
     pub span: Range<u64>,
     /// The trace ends before the pause does.
     pub open: bool,
-    /// The byte that was next.
     pub missing: u64,
-    /// The cause of the pause.
     pub cause: Cause,
     /// The bytes that the receiver held meanwhile.
     pub held: Option<Held>,
@@ -73,7 +67,6 @@ pub struct Pause {
 /// Bytes that could not come out because an earlier one was missing.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Held {
-    /// The number at the end.
     pub bytes: u64,
     /// When the first came, in microseconds.
     pub since: u64,
@@ -81,7 +74,6 @@ pub struct Held {
 }
 
 impl Pause {
-    /// In microseconds.
     pub fn length(&self) -> u64 {
         self.span.end - self.span.start
     }
@@ -90,7 +82,6 @@ impl Pause {
 /// A direction of a flow under examination.
 pub struct Direction<'a> {
     pub id: FlowId,
-    /// The side that sends.
     pub from: Side,
     pub sender: Option<(&'a Account, &'a Flow)>,
     pub receiver: Option<(&'a Account, &'a Flow)>,
@@ -99,7 +90,6 @@ pub struct Direction<'a> {
 }
 
 impl Direction<'_> {
-    /// All pauses, in order of time.
     pub fn pauses(&self) -> Vec<Pause> {
         match (self.receiver, self.sender) {
             (Some((account, flow)), _) => self.of_receiver(account, flow),
@@ -188,7 +178,6 @@ impl Direction<'_> {
         }
     }
 
-    /// The cause why nothing came.
     fn not_held(
         &self,
         account: &Account,
@@ -276,7 +265,6 @@ impl Direction<'_> {
     }
 }
 
-/// A time without progress.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Gap {
     pub span: Range<u64>,

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// A set of byte offsets.
 #[derive(Clone, Debug, Default)]
 pub struct Coverage {
     /// Start to end of each range; none touches the next.

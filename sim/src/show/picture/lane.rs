@@ -23,15 +23,12 @@ pub struct Frame {
     /// Its length with its head, in bytes.
     pub size: u64,
     pub carries: Carries,
-    /// When the session handed it over.
     pub sent: Option<u64>,
-    /// When its last byte had arrived.
     pub arrived: Option<u64>,
     /// When the sender knew of the arrival.
     pub acknowledged: Option<u64>,
 }
 
-/// One direction of one stripe.
 #[derive(Clone, Debug, Default)]
 pub struct Lane {
     /// In the order in which they were handed over.
@@ -168,7 +165,6 @@ impl Lane {
         (begin < self.acknowledged_bytes).then(|| (flow, offset, self.acknowledged_bytes - begin))
     }
 
-    /// Whether acknowledgements are overdue now.
     pub fn in_doubt(&self) -> bool {
         self.doubted_since.is_some()
     }

@@ -26,7 +26,7 @@ use std::rc::Rc;
 
 /// The timeline of a world from now on. Right after [`World::new`], it misses nothing.
 pub fn watch(world: &mut World) -> Rc<RefCell<Timeline>> {
-    let timeline = Rc::new(RefCell::new(Timeline::new()));
+    let timeline = Rc::new(RefCell::new(Timeline::default()));
     let observer = Rc::clone(&timeline);
     world.observe(Box::new(move |seen| {
         if let Some(outputs) = seen.outputs {

@@ -25,11 +25,9 @@ pub const PAGE: FileKind<'static> = FileKind { name: "a page of the simulator", 
 const BEGINS: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
     <meta name=\"generator\" content=\"striper sim\"/>\n";
 
-/// A figure of a run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Figure {
     pub name: String,
-    /// With its unit.
     pub value: String,
     /// A value to compare it with; may be empty.
     pub note: String,
@@ -45,7 +43,6 @@ impl Figure {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Oracle {
     pub pipes: Vec<Pipe>,
-    /// The bytes to be moved.
     pub bytes: u64,
     /// When the transfer begins, in microseconds; the pipes' times count from there.
     pub start: u64,
@@ -57,7 +54,6 @@ pub struct Summary {
     pub title: String,
     /// The subject of the run, in a sentence or two.
     pub story: String,
-    /// The command that repeats the run.
     pub command: String,
     pub figures: Vec<Figure>,
     /// The part of the run that is drawn, in microseconds; all of it if not given.

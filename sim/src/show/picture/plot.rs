@@ -74,7 +74,6 @@ pub enum Anchor {
     End,
 }
 
-/// A chart that is being drawn.
 #[derive(Debug)]
 pub struct Plot<'a> {
     pub time: &'a TimeAxis,
@@ -175,7 +174,6 @@ impl<'a> Plot<'a> {
         );
     }
 
-    /// A vertical line.
     pub fn moment(&mut self, class: &str, at: u64, y: Range<f64>) {
         let _ = write!(
             self.over,
@@ -211,7 +209,6 @@ impl<'a> Plot<'a> {
         );
     }
 
-    /// Text in the left margin.
     pub fn margin(&mut self, y: f64, class: &str, text: &str) {
         let _ = write!(
             self.over,

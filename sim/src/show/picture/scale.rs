@@ -12,7 +12,6 @@ fn round_up(value: f64) -> f64 {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Scale {
     pub top: f64,
-    /// The distance of two ticks.
     pub step: f64,
 }
 
@@ -114,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_show_what_the_step_asks_for() {
+    fn numbers_have_the_decimals_of_the_step() {
         assert_eq!(number(1.5, 0.5), "1.5");
         assert_eq!(number(20.0, 10.0), "20");
         assert_eq!(number(0.05, 0.05), "0.05");

@@ -19,7 +19,6 @@ const FULL_DETAIL: usize = 16;
 pub struct Scene<'a> {
     pub timeline: &'a Timeline,
     pub summary: &'a Summary,
-    /// The side whose sending is drawn.
     pub from: Side,
     pub time: TimeAxis,
 }
@@ -97,7 +96,6 @@ impl<'a> Scene<'a> {
 pub struct Piece<'a> {
     pub stripe: StripeId,
     pub frame: &'a Frame,
-    /// The offset of its first byte.
     pub offset: u64,
     pub len: u64,
     /// All of them had been sent before.

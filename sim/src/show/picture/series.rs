@@ -62,7 +62,6 @@ impl Buckets {
             .collect()
     }
 
-    /// Sums by bucket.
     pub fn sums(&self, values: impl IntoIterator<Item = (u64, u64)>) -> Vec<u64> {
         let mut sums = vec![0; self.count];
         for (at, value) in values {

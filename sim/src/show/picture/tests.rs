@@ -59,7 +59,7 @@ fn troubled(
 /// As [`super::watch`], but only one side is seen.
 fn watch_one(only: Side) -> impl FnOnce(&mut World) -> Rc<RefCell<Timeline>> {
     move |world| {
-        let timeline = Rc::new(RefCell::new(Timeline::new()));
+        let timeline = Rc::new(RefCell::new(Timeline::default()));
         let observer = Rc::clone(&timeline);
         world.observe(Box::new(move |seen| {
             if let Some(outputs) = seen.outputs.filter(|_| seen.side == only) {
@@ -99,7 +99,7 @@ fn hostile_words_stay_words() {
 
 #[test]
 fn an_empty_run_says_that_it_is_empty() {
-    let timeline = Timeline::new();
+    let timeline = Timeline::default();
     let page = render(&timeline, &Summary::of(&timeline, "Nothing", "", "sim replay empty.trace"));
     assert_well_formed(&page);
     assert!(page.contains("Nothing to draw"));
@@ -111,7 +111,7 @@ fn an_empty_run_says_that_it_is_empty() {
 }
 
 #[test]
-fn a_timeline_knows_what_the_sessions_know() {
+fn a_timeline_agrees_with_the_sessions() {
     let (mut world, timeline) = troubled(watch);
     let mut doubts = 0;
     for at in 1..1_200 {
@@ -185,7 +185,7 @@ fn every_frame_that_arrived_was_sent_before() {
 }
 
 #[test]
-fn one_side_alone_is_drawn_with_what_it_can_know() {
+fn one_side_alone_is_drawn_with_its_own_facts() {
     for (side, knows, lacks) in [
         (Side::Client, "knows to have arrived", "Reorder peak</dt><dd><b>0"),
         (Side::Server, "a piece arrives", "nothing else"),

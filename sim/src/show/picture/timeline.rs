@@ -27,7 +27,6 @@ pub type Steps = Vec<(u64, u64)>;
 pub enum Death {
     /// The connection broke, or the other side closed it.
     Broke,
-    /// The session closed it.
     Closed(StripeClose),
 }
 
@@ -38,7 +37,6 @@ pub struct Life {
     pub down: Option<(u64, Death)>,
 }
 
-/// One direction of one flow.
 #[derive(Clone, Debug, Default)]
 pub struct FlowTrack {
     /// Bytes handed to stripes at least once.
@@ -99,7 +97,6 @@ pub struct Direction {
     held_now: u64,
 }
 
-/// The history of a session.
 #[derive(Clone, Debug, Default)]
 pub struct Timeline {
     directions: [Direction; 2],
@@ -110,10 +107,6 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// Takes one input to a side's session, with the time on that side's clock and the outputs.
     pub fn observe(&mut self, side: Side, now: Instant, input: &Input, outputs: &[Output]) {
         let origin = *self.origins[side.index()].get_or_insert(now);
@@ -131,7 +124,6 @@ impl Timeline {
         &self.directions[from.index()]
     }
 
-    /// Whether a side was observed.
     pub fn knows(&self, side: Side) -> bool {
         self.origins[side.index()].is_some()
     }
@@ -252,7 +244,6 @@ impl Timeline {
         }
     }
 
-    /// Bytes come in at a side.
     fn receive(&mut self, side: Side, at: u64, stripe: StripeId, mut data: Bytes) {
         let from = side.other();
         let seen = self.knows(from);

@@ -146,7 +146,6 @@ impl Net {
         }
     }
 
-    /// Breaks a connection from outside.
     pub fn break_connection(&mut self, number: u64, how: Break) {
         let Some(conn) = self.conns.get_mut(&number) else { return };
         match how {

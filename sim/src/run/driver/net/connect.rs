@@ -3,7 +3,6 @@
 use super::*;
 
 impl Net {
-    /// Begins to connect.
     pub fn dial(&mut self, process: usize, route: usize) -> Result<u64, DialError> {
         if self.processes[process].no_files[0] > 0 {
             self.processes[process].no_files[0] -= 1;
@@ -22,24 +21,7 @@ impl Net {
             link
         };
         let target = self.ports[self.routes[route].listener].process;
-        let end = |process, held| End {
-            process,
-            held,
-            dead: false,
-            stopped: false,
-            reset: false,
-            finished: false,
-            fin_in: false,
-            inbox: VecDeque::new(),
-            inbox_len: 0,
-            consumed: 0,
-            drained: false,
-            full: false,
-            readable: false,
-            writable: false,
-            recv_waker: None,
-            send_waker: None,
-        };
+        let end = |process, held| End { process, held, ..End::default() };
         let conn = Conn {
             route,
             links: [link(0), link(1)],
@@ -94,7 +76,6 @@ impl Net {
         }
     }
 
-    /// The result of a dial.
     pub fn poll_dial(&mut self, number: u64, cx: &mut Context<'_>) -> Poll<Result<(), DialError>> {
         let Some(conn) = self.conns.get_mut(&number) else {
             return Poll::Ready(Err(DialError::Unreachable));
@@ -106,7 +87,6 @@ impl Net {
         Poll::Pending
     }
 
-    /// The next caller at a port.
     pub fn poll_accept(&mut self, port: usize, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
         let process = self.ports[port].process;
         if self.ports[port].backlog.is_empty() {

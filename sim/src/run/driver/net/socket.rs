@@ -8,7 +8,6 @@ impl Net {
         Ok(&mut conn.ends[side])
     }
 
-    /// See [`striper_runtime::Pipe::poll_recv`].
     pub fn recv(
         &mut self,
         number: u64,
@@ -45,7 +44,6 @@ impl Net {
         self.recv(number, side, max, cx)
     }
 
-    /// See [`striper_runtime::Pipe::poll_send`].
     pub fn send(
         &mut self,
         number: u64,
@@ -87,7 +85,6 @@ impl Net {
         Poll::Ready(Ok(count))
     }
 
-    /// See [`striper_runtime::Pipe::poll_finish`].
     pub fn finish(&mut self, number: u64, side: usize) -> io::Result<()> {
         let silent = self.is_silent(number, side);
         let conn = self.conns.get_mut(&number).ok_or(io::ErrorKind::NotConnected)?;
@@ -103,20 +100,17 @@ impl Net {
         Ok(())
     }
 
-    /// Fails if a RST has come.
     pub fn check(&mut self, number: u64, side: usize) -> io::Result<()> {
         let reset = self.end_mut(number, side)?.reset;
         if reset { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(()) }
     }
 
-    /// See [`striper_runtime::Pipe::flushed`].
     pub fn flushed(&mut self, number: u64, side: usize) -> bool {
         let Some(conn) = self.conns.get_mut(&number) else { return true };
         conn.links[side].pace(1);
         conn.ends[side].reset || conn.links[side].unsent() == 0
     }
 
-    /// See [`striper_runtime::Pipe::set_unsent_low_water`].
     pub fn pace(&mut self, number: u64, side: usize, bytes: u64) {
         if let Some(conn) = self.conns.get_mut(&number) {
             conn.links[side].pace(bytes.max(1));
@@ -163,7 +157,6 @@ impl Net {
     }
 }
 
-/// The first bytes of a queue.
 fn take_front(queue: &mut VecDeque<Bytes>, count: usize) -> Bytes {
     let front = &mut queue[0];
     if front.len() >= count {

@@ -122,7 +122,6 @@ impl Causes {
         }
     }
 
-    /// Whether anything ended between two times.
     pub fn any_ended(&self, from: u64, until: u64) -> bool {
         meets(&self.ended, from, until)
     }

@@ -95,7 +95,6 @@ impl World {
         }
     }
 
-    /// All faults end.
     pub(super) fn heal(&mut self) {
         for process in [SERVER, CLIENT] {
             if !self.is_up(process) {

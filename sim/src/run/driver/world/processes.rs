@@ -1,6 +1,6 @@
 //! The proxies' processes: their starts, their ends and their logs.
 
-use super::tasks::{Proxy, entrance, exit};
+use super::tasks::{Proxy, carry_local, connect_targets};
 use super::*;
 
 impl World {
@@ -15,7 +15,7 @@ impl World {
         let session = self.scenario.configs[process];
         if process == CLIENT {
             let servers = (0..self.scenario.routes.len())
-                .map(|route| HostPort::new("exit", u16::try_from(route).unwrap_or(0)))
+                .map(|route| HostPort::new("server", u16::try_from(route).unwrap_or(0)))
                 .collect();
             let mut options = ClientOptions::new(servers);
             options.session = session;
@@ -23,17 +23,17 @@ impl World {
             let (client, run) = Client::start_in(clock, dial, entropy, options, Some(events))
                 .expect("settings within their ranges");
             executor.spawn(run);
-            let listen = SimListen::new(net, self.entrance);
-            executor.spawn(entrance(self.proxy(process), listen, client.clone()));
+            let listen = SimListen::new(net, self.local_port);
+            executor.spawn(carry_local(self.proxy(process), listen, client.clone()));
             self.client = Some(client);
         } else {
-            let listen = Box::new(SimListen::new(net, self.exit));
+            let listen = Box::new(SimListen::new(net, self.stripe_port));
             let mut options = ServerOptions::default();
             options.session = session;
             let spawner = executor.spawner();
             let server = Server::start_in(clock, listen, spawner, entropy, options, Some(events))
                 .expect("settings within their ranges");
-            executor.spawn(exit(self.proxy(process), server.clone()));
+            executor.spawn(connect_targets(self.proxy(process), server.clone()));
             self.server = Some(server);
         }
         self.stopped[process] = Rc::default();

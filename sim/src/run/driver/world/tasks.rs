@@ -19,7 +19,7 @@ impl Proxy {
 }
 
 /// The client: carries the connections that come in.
-pub(super) async fn entrance(proxy: Proxy, listen: SimListen, client: Client) {
+pub(super) async fn carry_local(proxy: Proxy, listen: SimListen, client: Client) {
     loop {
         let Ok(mut pipe) = listen.accept().await else {
             let clock = proxy.clock();
@@ -31,7 +31,7 @@ pub(super) async fn entrance(proxy: Proxy, listen: SimListen, client: Client) {
         let index = (route - proxy.first) / 2;
         let (plan, flow) = proxy.flows.borrow()[index].clone();
         let (client, clock) = (client.clone(), proxy.clock());
-        let target = Target::Host(HostPort::new("origin", u16::try_from(index).unwrap_or(0)));
+        let target = Target::Host(HostPort::new("target", u16::try_from(index).unwrap_or(0)));
         let net = proxy.net.clone();
         (proxy.spawn)(Box::pin(async move {
             if plan.bridged[0] {
@@ -58,7 +58,7 @@ pub(super) async fn entrance(proxy: Proxy, listen: SimListen, client: Client) {
 }
 
 /// The server: connects the flows that clients open.
-pub(super) async fn exit(proxy: Proxy, server: Server) {
+pub(super) async fn connect_targets(proxy: Proxy, server: Server) {
     loop {
         let incoming = server.accept().await;
         let proxy = proxy.clone();

@@ -13,7 +13,6 @@ named! {
 Act {
     /// Peer: a stripe comes up.
     Up = "up",
-    /// A stripe breaks.
     Down = "down",
     /// The system takes all that was written.
     Written = "written",
@@ -47,7 +46,6 @@ Act {
     Ping = "ping",
     /// PONG of nonce `a`.
     Pong = "pong",
-    /// DRAIN.
     Drain = "drain",
     /// CLOSE with code `a`.
     Close = "close",
@@ -61,11 +59,8 @@ Act {
     LocalData = "local-data",
     /// Takes all that flow `a` has delivered.
     LocalConsume = "local-consume",
-    /// Finishes flow `a`.
     LocalFinish = "local-finish",
-    /// Resets flow `a`.
     LocalReset = "local-reset",
-    /// Accepts flow `a`.
     LocalAccept = "local-accept",
     /// Time passes: `a` microseconds.
     Wait = "wait",

@@ -17,7 +17,6 @@ impl Play {
         FlowId(index * 2 + u64::from(client))
     }
 
-    /// The peer makes a move.
     pub(super) fn speak(&mut self, number: usize, flow: FlowId, next: Move) {
         for (frame, payload) in self.frames(flow, next) {
             self.say(number, &frame, payload, next.act == Act::Torn);

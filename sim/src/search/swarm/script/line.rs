@@ -77,7 +77,6 @@ impl Line {
         }
     }
 
-    /// Whether each word was taken.
     pub fn done(&self) -> Result<(), String> {
         match (self.words.last(), self.values.keys().next()) {
             (None, None) => Ok(()),

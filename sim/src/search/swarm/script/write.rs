@@ -7,7 +7,6 @@ use crate::search::swarm::{Honest, Scenario};
 use std::fmt::Write as _;
 use striper_core::Config;
 
-/// Writes a scenario.
 pub fn write(scenario: &Scenario) -> String {
     let mut text = String::new();
     match scenario {

@@ -10,7 +10,6 @@ use std::fmt::Write as _;
 
 const HEIGHT: f64 = 190.0;
 
-/// Bars over time.
 const BUCKETS: usize = 60;
 
 /// Bytes that had to wait come out all at once. Beyond this multiple of the oracle a bar is cut

@@ -8,7 +8,6 @@ use crate::show::picture::series::Buckets;
 
 const HEIGHT: f64 = 130.0;
 
-/// Bars over time.
 const BUCKETS: usize = 300;
 
 /// The chart, if the receiver was observed.

@@ -75,7 +75,7 @@ fn assert_text(text: &str) {
 }
 
 #[test]
-fn what_is_not_well_formed_is_found() {
+fn broken_markup_is_found() {
     for bad in [
         "<p>",
         "<p></b>",
