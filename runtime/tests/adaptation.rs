@@ -3,18 +3,14 @@
 mod common;
 
 use bytes::Buf;
-use common::{Log, any_port, run};
+use common::{Log, run, start_server, start_stacked_client};
 use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use striper_runtime::clock::SystemClock;
-use striper_runtime::local::{Client, ClientOptions, Server, ServerOptions};
-use striper_runtime::{
-    Adapted, Carrier, Congestion, Event, Pipe, PipeExt, PipeInfo, Received, Stacked, Target,
-    TcpDial,
-};
+use striper_runtime::local::ClientOptions;
+use striper_runtime::{Adapted, Congestion, Event, Pipe, PipeExt, Received, Target};
 
 /// A pipe that finds losses at its third look.
 struct Looked {
@@ -70,7 +66,8 @@ fn looks(found: Adapted) -> [usize; 3] {
     let counts = counted.clone();
     run(|ex| async move {
         let looks = Rc::new(Cell::new(0));
-        let server = Server::bind(&ex, any_port(), ServerOptions::default(), None).await.unwrap();
+        let log = Log::default();
+        let server = start_server(&ex, &Log::default()).await;
         let wrap = {
             let (looks, found) = (looks.clone(), found.clone());
             move |below| -> Box<dyn Pipe> {
@@ -79,17 +76,7 @@ fn looks(found: Adapted) -> [usize; 3] {
         };
         let mut options = ClientOptions::new(vec![server.local_addr().into()]);
         options.session.stripes = 1;
-        let log = Log::default();
-        let dial = Rc::new(Stacked::new(TcpDial::default(), wrap));
-        let (client, running) = Client::start_in(
-            SystemClock::shared(),
-            dial,
-            Rc::new(rand::random::<u64>),
-            options,
-            log.sink(),
-        )
-        .unwrap();
-        ex.spawn(running).detach();
+        let client = start_stacked_client(&ex, options, wrap, &log);
         let mut here = client.open(Target::Default).await.unwrap();
         let mut there = server.accept().await.into_flow();
         ex.spawn(async move { while there.recv().await.is_ok() {} }).detach();

@@ -4,21 +4,22 @@
 mod common;
 
 use bytes::Bytes;
-use common::{Log, any_port, noise, run, start_client, start_server};
+use common::{Log, Source, any_port, noise, run, start_client, start_server, start_stacked_client};
 use smol::future::{or, zip};
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{TcpListener, TcpStream};
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use striper_core::datagram::DEFAULT_LIMIT;
+use striper_runtime::clock::SystemClock;
 use striper_runtime::keys::{Key, KeyKind, Keys};
-use striper_runtime::local::Executor;
-use striper_runtime::memory_pipe;
+use striper_runtime::local::{ClientOptions, Executor, Server, ServerOptions};
 use striper_runtime::{
-    AtomicPipe, ClientTls, DatagramPipe, Pipe, PipeExt, PipeInfo, Received, ServerTls, Target,
-    TcpPipe, TlsPipe, bridge,
+    AtomicPipe, ClientTls, DatagramPipe, Listener, Pipe, PipeExt, Received, ServerTls, Stacked,
+    Target, TcpPipe, TlsPipe, bridge, memory_pipe,
 };
 
 type Any = Box<dyn Pipe>;
@@ -246,9 +247,8 @@ fn what_is_sent_comes_out_both_ways_at_once_and_then_the_fin() {
                 .collect()
         };
         let (there, back) = (sizes(1), sizes(100));
-        let (mut a_in, mut b_in) = (Vec::new(), Vec::new());
-        talk(&mut *a, &there, &mut a_in, &mut *b, &back, &mut b_in).await;
-        if a.info().is_datagram {
+        let (a_in, b_in) = zip(one_side(&mut *a, &there), one_side(&mut *b, &back)).await;
+        if a.is_datagram() {
             assert!(b_in == there && a_in == back, "{name} keeps boundaries");
         } else {
             assert!(b_in.concat() == there.concat() && a_in.concat() == back.concat(), "{name}");
@@ -256,20 +256,9 @@ fn what_is_sent_comes_out_both_ways_at_once_and_then_the_fin() {
     });
 }
 
-/// Both ends send and receive at once until both have finished.
-async fn talk(
-    a: &mut dyn Pipe,
-    from_a: &[Vec<u8>],
-    a_in: &mut Vec<Bytes>,
-    b: &mut dyn Pipe,
-    from_b: &[Vec<u8>],
-    b_in: &mut Vec<Bytes>,
-) {
-    zip(one_side(a, from_a, a_in), one_side(b, from_b, b_in)).await;
-}
-
 /// One task that does both directions of a pipe, as bridge and driver do.
-async fn one_side(pipe: &mut dyn Pipe, sends: &[Vec<u8>], received: &mut Vec<Bytes>) {
+async fn one_side(pipe: &mut dyn Pipe, sends: &[Vec<u8>]) -> Vec<Bytes> {
+    let mut received = Vec::new();
     let mut queue: VecDeque<&[u8]> = sends.iter().map(|data| &data[..]).collect();
     let (mut finished, mut ended) = (false, false);
     poll_fn(|cx| {
@@ -298,6 +287,7 @@ async fn one_side(pipe: &mut dyn Pipe, sends: &[Vec<u8>], received: &mut Vec<Byt
         if finished && ended { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
+    received
 }
 
 #[test]
@@ -564,38 +554,8 @@ fn empty_datagrams_are_received_as_such() {
 }
 
 /// Empty datagrams without end, and always more of them ready.
-struct Empties;
-
-impl Pipe for Empties {
-    fn poll_recv(&mut self, _: &mut Context<'_>, _: usize) -> Poll<io::Result<Received>> {
-        Poll::Ready(Ok(Received::Chunk(Bytes::new())))
-    }
-
-    fn poll_send(
-        &mut self,
-        _: &mut Context<'_>,
-        data: &mut dyn bytes::Buf,
-    ) -> Poll<io::Result<usize>> {
-        let len = data.remaining();
-        data.advance(len);
-        Poll::Ready(Ok(len))
-    }
-
-    fn poll_finish(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn abort(&mut self) {}
-
-    fn check(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn info(&self) -> PipeInfo<'_> {
-        let mut info = PipeInfo::default();
-        info.is_datagram = true;
-        info
-    }
+fn empties() -> DatagramPipe<impl Pipe> {
+    DatagramPipe::new(Source(|_| Bytes::from_static(&[0; 16])))
 }
 
 #[test]
@@ -607,7 +567,7 @@ fn empty_datagrams_without_end_leave_the_others_their_turns() {
             let server = start_server(&ex, &Log::default()).await;
             let client = start_client(&ex, server.local_addr(), &Log::default());
             client.ready().await.unwrap();
-            let flood = client.carry(Target::Default, Box::new(Empties));
+            let flood = client.carry(Target::Default, Box::new(empties()));
             let other = async {
                 let _flooded = server.accept().await;
                 let mut here = client.open(Target::Default).await.unwrap();
@@ -622,7 +582,7 @@ fn empty_datagrams_without_end_leave_the_others_their_turns() {
                     smol::future::yield_now().await;
                 }
             };
-            or(patience, async { drop(bridge(&mut Empties, &mut far).await) }).await;
+            or(patience, async { drop(bridge(&mut empties(), &mut far).await) }).await;
         });
         done.send(()).unwrap();
     });
@@ -653,40 +613,25 @@ fn a_stream_of_something_else_is_an_error_that_stays() {
 
 #[test]
 fn a_session_runs_over_stripes_that_are_datagram_pipes() {
-    use std::rc::Rc;
-    use striper_runtime::clock::SystemClock;
-    use striper_runtime::local::{Client, ClientOptions, Server, ServerOptions};
-    use striper_runtime::{Listener, Stacked, TcpDial};
-
     run(|ex| async move {
         let wrap = |below: Any| -> Any { Box::new(DatagramPipe::with_limit(below, 10_000)) };
-        let entropy: Rc<dyn Fn() -> u64> = Rc::new(rand::random::<u64>);
         let listener = Listener::bind(any_port(), None).await.unwrap();
         let spawner = ex.clone();
         let server = Server::start_in(
             SystemClock::shared(),
             Box::new(Stacked::new(listener, wrap)),
             Rc::new(move |task| spawner.spawn(task).detach()),
-            entropy.clone(),
+            Rc::new(rand::random::<u64>),
             ServerOptions::default(),
             None,
         )
         .unwrap();
         let options = ClientOptions::new(vec![server.local_addr().into()]);
-        let dial = Rc::new(Stacked::new(TcpDial::default(), wrap));
-        let (client, running) =
-            Client::start_in(SystemClock::shared(), dial, entropy, options, None).unwrap();
-        ex.spawn(running).detach();
+        let client = start_stacked_client(&ex, options, wrap, &Log::default());
         let mut here = client.open(Target::Default).await.unwrap();
         let mut there = server.accept().await.into_flow();
-        let data = noise(1, 3_000_000);
-        let sending = async {
-            here.send(&data).await.unwrap();
-            here.finish().await.unwrap();
-        };
-        let (_, all) = zip(sending, whole(&mut there)).await;
-        assert!(all == data);
-        let (sending, receiving) = (async { there.finish().await.unwrap() }, whole(&mut here));
-        assert!(zip(sending, receiving).await.1.is_empty());
+        let data = [noise(1, 3_000_000)];
+        let (back, all) = zip(one_side(&mut here, &data), one_side(&mut there, &[])).await;
+        assert!(back.is_empty() && all.concat() == data[0]);
     });
 }

@@ -8,7 +8,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::time::Duration;
 use striper_core::{Handshake, HandshakeError, Hello, HelloKind, Refusal, SessionId, StripeId};
-use striper_runtime::keys::{Key, KeyKind, Keys, PeerName, PublicKey};
+use striper_runtime::keys::{Key, KeyKind, Keys, PeerName};
 use striper_runtime::local::{Client, ClientOptions, Executor, Server, ServerOptions};
 use striper_runtime::{
     ClientTls, DialError, Event, OpenError, Pipe, PipeExt, Received, SessionTag, StripeRefusal,
@@ -23,10 +23,15 @@ fn shared(key: &Key) -> Keys {
     Keys::shared("site", key.clone()).unwrap()
 }
 
-/// A private key, and those whose names and public halves are listed beside it.
-fn private(key: &Key, peers: &[(&str, PublicKey)]) -> Keys {
-    let peers = peers.iter().map(|(name, key)| (PeerName::from(*name), *key)).collect();
-    Keys::new(vec![("own".into(), key.clone())], peers).unwrap()
+/// Some private keys.
+fn private_keys<const N: usize>() -> [Key; N] {
+    [(); N].map(|()| new(KeyKind::Private))
+}
+
+/// A private key, and the peers that are listed beside it.
+fn private(key: &Key, peers: &[(&str, &Key)]) -> Keys {
+    let listed = |(name, key): &(&str, &Key)| (PeerName::from(*name), key.public().unwrap());
+    Keys::new(vec![("own".into(), key.clone())], peers.iter().map(listed).collect()).unwrap()
 }
 
 async fn server(ex: &Executor, keys: Option<Keys>, log: &Log) -> Server {
@@ -82,86 +87,48 @@ async fn refused(ours: Option<Keys>, theirs: Option<Keys>) -> (DialError, Stripe
 }
 
 #[test]
-fn who_has_the_shared_key_gets_in_and_each_side_calls_it_by_its_name() {
+fn a_client_that_is_listed_gets_in_and_each_side_calls_the_other_by_its_name() {
     run(|ex| async move {
-        let (key, log, far) = (new(KeyKind::Shared), Log::default(), Log::default());
-        let server = server(&ex, Some(shared(&key)), &log).await;
-        let client =
-            client(&ex, server.local_addr(), Some(Keys::shared("there", key).unwrap()), &far);
-        speaks(&client, &server).await;
-        assert_eq!(server.status().sessions[0].peer.as_deref(), Some("site"));
-        assert_eq!(client.status().sessions[0].peer.as_deref(), Some("there"));
-        let named = |event: &Event| match event {
-            Event::SessionStarted { peer, .. } => peer.as_deref() == Some("site"),
-            _ => false,
-        };
-        assert_eq!(log.count(named), 1);
-    });
-}
-
-#[test]
-fn who_is_listed_gets_in_under_its_name() {
-    run(|ex| async move {
-        let [exit, laptop, backup] = [(); 3].map(|()| new(KeyKind::Private));
-        let public = |key: &Key| key.public().unwrap();
+        let [exit, laptop, backup] = private_keys();
         let log = Log::default();
-        let keys = private(&exit, &[("laptop", public(&laptop)), ("backup", public(&backup))]);
+        let keys = private(&exit, &[("laptop", &laptop), ("backup", &backup)]);
         let server = server(&ex, Some(keys), &log).await;
         for (name, key) in [("backup", &backup), ("laptop", &laptop)] {
-            let keys = private(key, &[("exit", public(&exit))]);
+            let keys = private(key, &[("exit", &exit)]);
             let client = client(&ex, server.local_addr(), Some(keys), &log);
             let mut flow = client.open(Target::Default).await.unwrap();
             flow.write_all(b"x").await.unwrap();
             assert_eq!(server.accept().await.peer().as_deref(), Some(name));
+            assert_eq!(client.status().sessions[0].peer.as_deref(), Some("exit"));
+            let named = |event: &Event| match event {
+                Event::SessionStarted { peer, .. } => peer.as_deref() == Some(name),
+                _ => false,
+            };
+            assert_eq!(log.count(named), 1);
             client.shutdown(Duration::ZERO).await;
         }
     });
 }
 
 #[test]
-fn a_wrong_key_is_told_to_both_sides_and_makes_no_session() {
-    run(|_| async {
-        let (a, b) = (new(KeyKind::Shared), new(KeyKind::Shared));
-        let told = refused(Some(shared(&a)), Some(shared(&b))).await;
-        assert_eq!(
-            told,
-            (DialError::Tls(TlsError::UnknownKey), StripeRefusal::Tls(TlsError::KeyRefused))
-        );
-    });
-}
-
-#[test]
-fn a_client_that_is_not_listed_is_told_so_though_it_knows_the_server() {
-    run(|_| async {
-        let [exit, laptop, other] = [(); 3].map(|()| new(KeyKind::Private));
-        let public = |key: &Key| key.public().unwrap();
-        let ours = private(&other, &[("exit", public(&exit))]);
-        let told = refused(Some(ours), Some(private(&exit, &[("laptop", public(&laptop))]))).await;
-        assert_eq!(
-            told,
-            (DialError::Tls(TlsError::KeyRefused), StripeRefusal::Tls(TlsError::UnknownKey))
-        );
-    });
-}
-
-#[test]
-fn a_client_without_a_key_is_told_in_plain_words_that_it_needs_one() {
-    run(|_| async {
-        let told = refused(None, Some(shared(&new(KeyKind::Shared)))).await;
-        assert_eq!(
-            told,
-            (DialError::Refusal(Refusal::KeyNeeded), StripeRefusal::Tls(TlsError::Plain))
-        );
-    });
-}
-
-#[test]
-fn a_client_with_a_key_is_told_that_the_server_has_none() {
-    run(|_| async {
-        let told = refused(Some(shared(&new(KeyKind::Shared))), None).await;
-        let server = StripeRefusal::Handshake(HandshakeError::Tls);
-        assert_eq!(told, (DialError::Tls(TlsError::Plain), server));
-    });
+fn keys_that_do_not_fit_are_told_to_both_sides_and_make_no_session() {
+    let [exit, laptop, other] = private_keys();
+    let [a, b] = [(); 2].map(|()| Some(shared(&new(KeyKind::Shared))));
+    let not_listed = private(&other, &[("exit", &exit)]);
+    let list = private(&exit, &[("laptop", &laptop)]);
+    let tls = |here, there| (DialError::Tls(here), StripeRefusal::Tls(there));
+    for (ours, theirs, told) in [
+        (a.clone(), b, tls(TlsError::UnknownKey, TlsError::KeyRefused)),
+        (Some(not_listed), Some(list), tls(TlsError::KeyRefused, TlsError::UnknownKey)),
+        (
+            None,
+            a.clone(),
+            (DialError::Refusal(Refusal::KeyNeeded), StripeRefusal::Tls(TlsError::Plain)),
+        ),
+        (a, None, (DialError::Tls(TlsError::Plain), StripeRefusal::Handshake(HandshakeError::Tls))),
+    ] {
+        assert_eq!(smol::block_on(refused(ours, theirs)), told);
+    }
 }
 
 #[test]
@@ -202,22 +169,15 @@ fn a_key_is_replaced_in_three_steps_and_what_is_carried_meanwhile_goes_on() {
 }
 
 #[test]
-fn who_is_no_longer_listed_is_cut_off_at_once_and_nobody_else() {
+fn a_client_that_is_no_longer_listed_is_cut_off_and_nobody_else() {
     run(|ex| async move {
-        let [exit, kept, dropped] = [(); 3].map(|()| new(KeyKind::Private));
-        let public = |key: &Key| key.public().unwrap();
-        let log = Log::default();
-        let list = [("kept", public(&kept)), ("dropped", public(&dropped))];
-        let server = server(&ex, Some(private(&exit, &list)), &log).await;
-        let start = |key: &Key| {
-            client(
-                &ex,
-                server.local_addr(),
-                Some(private(key, &[("exit", public(&exit))])),
-                &Log::default(),
-            )
-        };
-        let (kept, dropped) = (start(&kept), start(&dropped));
+        let [exit, kept, dropped] = private_keys();
+        let list = [("kept", &kept), ("dropped", &dropped)];
+        let server = server(&ex, Some(private(&exit, &list)), &Log::default()).await;
+        let [kept, dropped] = [&kept, &dropped].map(|key| {
+            let keys = private(key, &[("exit", &exit)]);
+            client(&ex, server.local_addr(), Some(keys), &Log::default())
+        });
         speaks(&kept, &server).await;
         let mut cut = dropped.open(Target::Default).await.unwrap();
         cut.write_all(b"x").await.unwrap();
@@ -233,21 +193,14 @@ fn who_is_no_longer_listed_is_cut_off_at_once_and_nobody_else() {
 #[test]
 fn a_client_turns_from_a_server_whose_key_it_no_longer_accepts() {
     run(|ex| async move {
-        let (exit, laptop, other) =
-            (new(KeyKind::Private), new(KeyKind::Private), new(KeyKind::Private));
-        let public = |key: &Key| key.public().unwrap();
+        let [exit, laptop, other] = private_keys();
         let log = Log::default();
-        let server =
-            server(&ex, Some(private(&exit, &[("laptop", public(&laptop))])), &Log::default())
-                .await;
-        let client = client(
-            &ex,
-            server.local_addr(),
-            Some(private(&laptop, &[("exit", public(&exit))])),
-            &log,
-        );
+        let keys = private(&exit, &[("laptop", &laptop)]);
+        let server = server(&ex, Some(keys), &Log::default()).await;
+        let keys = private(&laptop, &[("exit", &exit)]);
+        let client = client(&ex, server.local_addr(), Some(keys), &log);
         speaks(&client, &server).await;
-        client.set_keys(&private(&laptop, &[("exit", public(&other))]));
+        client.set_keys(&private(&laptop, &[("exit", &other)]));
         log.wait_for(|event| matches!(event, Event::SessionEnded { .. })).await;
         assert!(client.open(Target::Default).await.is_err());
     });
@@ -278,36 +231,27 @@ async fn greet(
 #[test]
 fn a_session_is_joined_with_its_id_and_its_key_and_each_stripe_once() {
     run(|ex| async move {
-        let [exit, a, b] = [(); 3].map(|()| new(KeyKind::Private));
-        let public = |key: &Key| key.public().unwrap();
-        let list = [("a", public(&a)), ("b", public(&b))];
-        let server = server(&ex, Some(private(&exit, &list)), &Log::default()).await;
+        let [exit, a, b] = private_keys();
+        let list = private(&exit, &[("a", &a), ("b", &b)]);
+        let server = server(&ex, Some(list), &Log::default()).await;
         let to = server.local_addr();
-        let (a, b) =
-            (private(&a, &[("exit", public(&exit))]), private(&b, &[("exit", public(&exit))]));
-        let (id, unknown) = (SessionId([9; 16]), HelloKind::Refuse(Refusal::UnknownSession));
-        let (HelloKind::Accept { instance }, _one) = greet(to, &a, HelloKind::Create, id, 0).await
-        else {
-            panic!()
-        };
-        assert_eq!(greet(to, &a, HelloKind::Join, id, 1).await.0, HelloKind::Accept { instance });
-        assert_eq!(
-            greet(to, &a, HelloKind::Join, SessionId([8; 16]), 1).await.0,
-            unknown,
-            "another id"
-        );
-        assert_eq!(greet(to, &b, HelloKind::Join, id, 2).await.0, unknown, "another key");
-        assert_eq!(
-            greet(to, &a, HelloKind::Join, id, 0).await.0,
-            HelloKind::Refuse(Refusal::StripeUsed)
-        );
+        let [a, b] = [a, b].map(|key| private(&key, &[("exit", &exit)]));
+        let (id, other) = (SessionId([9; 16]), SessionId([8; 16]));
+        let (create, join) = (HelloKind::Create, HelloKind::Join);
+        let (first, _one) = greet(to, &a, create, id, 0).await;
+        assert!(matches!(first, HelloKind::Accept { .. }));
+        let unknown = HelloKind::Refuse(Refusal::UnknownSession);
+        for (keys, id, stripe, answer) in [
+            (&a, id, 1, first),
+            (&a, other, 1, unknown),
+            (&b, id, 2, unknown),
+            (&a, id, 0, HelloKind::Refuse(Refusal::StripeUsed)),
+        ] {
+            assert_eq!(greet(to, keys, join, id, stripe).await.0, answer, "stripe {stripe}");
+        }
         // Under its own key an id is b's own, whoever else may use it.
-        let (HelloKind::Accept { instance: other }, _two) =
-            greet(to, &b, HelloKind::Create, id, 0).await
-        else {
-            panic!()
-        };
-        assert_ne!(instance, other);
+        let (second, _two) = greet(to, &b, create, id, 0).await;
+        assert!(matches!(second, HelloKind::Accept { .. }) && first != second);
         assert_eq!(server.status().sessions.len(), 2);
     });
 }
@@ -324,14 +268,12 @@ fn versions_are_negotiated_inside_tls_and_both_sides_hear_which_is_to_be_updated
         let Received::Chunk(answer) = newer.recv().await.unwrap() else { panic!("no answer") };
         let (hello, _) = Handshake::new().feed(answer).unwrap().unwrap();
         assert_eq!(hello.kind, HelloKind::Refuse(Refusal::Version));
-        let told = |event: &Event| match event {
-            Event::StripeRefused { error, .. } => {
-                error.to_string().contains("version 2")
-                    && error.to_string().ends_with("update this side")
-            }
-            _ => false,
-        };
-        log.wait_for(told).await;
+        log.wait_for(|event| {
+            let Event::StripeRefused { error, .. } = event else { return false };
+            let error = error.to_string();
+            error.contains("version 2") && error.ends_with("update this side")
+        })
+        .await;
     });
 }
 

@@ -1,5 +1,4 @@
-//! A pair of proxies on loopback, with an origin behind the server and a route between the two that
-//! can be cut.
+//! A client and a server on loopback, and what they tell.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
@@ -7,19 +6,15 @@
 mod testing;
 
 #[allow(unused_imports, reason = "each test file uses a part of it")]
-pub use testing::recv_all;
+pub use testing::{Source, recv_all};
 
-use std::cell::{Cell, RefCell};
-use std::future::{Future, poll_fn};
-use std::io;
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
+use striper_runtime::clock::SystemClock;
 use striper_runtime::local::{Client, ClientOptions, Executor, Server, ServerOptions};
-use striper_runtime::{
-    Event, FlowReport, HostPort, Listener, Pipe, PipeExt, PipeInfo, Received, Target, TcpPipe,
-    bridge, dial_tcp,
-};
+use striper_runtime::{Event, Pipe, PipeExt, Received, Stacked, TcpDial};
 
 pub const LIMIT: Duration = Duration::from_secs(10);
 
@@ -48,9 +43,7 @@ impl Log {
     }
 
     pub async fn wait_for(&self, wanted: impl Fn(&Event) -> bool) {
-        while !self.0.borrow().iter().any(&wanted) {
-            smol::Timer::after(Duration::from_millis(1)).await;
-        }
+        self.wait_for_count(1, wanted).await;
     }
 
     pub async fn wait_for_count(&self, count: usize, wanted: impl Fn(&Event) -> bool) {
@@ -64,67 +57,6 @@ impl Log {
     }
 }
 
-/// A relay whose connections can be cut.
-#[derive(Clone)]
-pub struct Route {
-    pub addr: SocketAddr,
-    /// Where it leads.
-    pub to: Rc<Cell<SocketAddr>>,
-    connections: Rc<RefCell<Vec<smol::Task<()>>>>,
-}
-
-impl Route {
-    pub async fn start(ex: &Executor, to: SocketAddr) -> Route {
-        let listener = Listener::bind(any_port(), None).await.unwrap();
-        let route = Route {
-            addr: listener.local_addr(),
-            to: Rc::new(Cell::new(to)),
-            connections: Rc::default(),
-        };
-        let to = route.to.clone();
-        let (connections, spawner) = (route.connections.clone(), ex.clone());
-        ex.spawn(async move {
-            loop {
-                let (mut a, _) = listener.accept().await;
-                let to = to.get();
-                let task = spawner.spawn(async move {
-                    if let Ok(mut b) = dial_tcp(&to.into(), LIMIT).await {
-                        bridge(&mut a, &mut b).await;
-                    }
-                });
-                connections.borrow_mut().push(task);
-            }
-        })
-        .detach();
-        route
-    }
-
-    /// Resets the oldest connection.
-    pub fn cut_one(&self) {
-        self.connections.borrow_mut().retain(|task| !task.is_finished());
-        drop(self.connections.borrow_mut().remove(0));
-    }
-
-    /// Resets them all.
-    pub fn cut_all(&self) {
-        self.connections.borrow_mut().clear();
-    }
-}
-
-/// A pair of proxies.
-pub struct Pair {
-    pub ex: Executor,
-    pub client: Client,
-    pub server: Server,
-    pub route: Route,
-    pub client_log: Log,
-    pub server_log: Log,
-    /// Where the client takes TCP connections.
-    pub entrance: SocketAddr,
-    pub client_reports: Rc<RefCell<Vec<FlowReport>>>,
-    pub server_reports: Rc<RefCell<Vec<FlowReport>>>,
-}
-
 pub async fn start_server(ex: &Executor, log: &Log) -> Server {
     Server::bind(ex, any_port(), ServerOptions::default(), log.sink()).await.unwrap()
 }
@@ -133,95 +65,24 @@ pub fn start_client(ex: &Executor, to: SocketAddr, log: &Log) -> Client {
     Client::start(ex, ClientOptions::new(vec![to.into()]), log.sink()).unwrap()
 }
 
-impl Pair {
-    /// A pair that connects whatever comes to `origin`.
-    pub async fn start(ex: &Executor, origin: SocketAddr) -> Pair {
-        let (client_log, server_log) = (Log::default(), Log::default());
-        let server = start_server(ex, &server_log).await;
-        let route = Route::start(ex, server.local_addr()).await;
-        let client = start_client(ex, route.addr, &client_log);
-        let client_reports: Rc<RefCell<Vec<FlowReport>>> = Rc::default();
-        let server_reports: Rc<RefCell<Vec<FlowReport>>> = Rc::default();
-        let (exit, reports, spawner) = (server.clone(), server_reports.clone(), ex.clone());
-        ex.spawn(async move {
-            loop {
-                let incoming = exit.accept().await;
-                let reports = reports.clone();
-                spawner
-                    .spawn(async move {
-                        match dial_tcp(&HostPort::from(origin), LIMIT).await {
-                            Ok(local) => {
-                                let report = incoming.carry(Box::new(local)).await;
-                                reports.borrow_mut().push(report);
-                            }
-                            Err(error) => incoming.refuse(error.reason()),
-                        }
-                    })
-                    .detach();
-            }
-        })
-        .detach();
-        let listener = Listener::bind(any_port(), None).await.unwrap();
-        let entrance = listener.local_addr();
-        let (entry, reports, spawner) = (client.clone(), client_reports.clone(), ex.clone());
-        ex.spawn(async move {
-            loop {
-                let (local, _) = listener.accept().await;
-                let (entry, reports) = (entry.clone(), reports.clone());
-                spawner
-                    .spawn(async move {
-                        let report = entry.carry(Target::Default, Box::new(local)).await;
-                        reports.borrow_mut().push(report);
-                    })
-                    .detach();
-            }
-        })
-        .detach();
-        Pair {
-            ex: ex.clone(),
-            client,
-            server,
-            route,
-            client_log,
-            server_log,
-            entrance,
-            client_reports,
-            server_reports,
-        }
-    }
-
-    pub async fn connect(&self) -> TcpPipe {
-        dial_tcp(&self.entrance.into(), LIMIT).await.unwrap()
-    }
+/// A client whose stripes go over pipes that `wrap` puts on TCP.
+pub fn start_stacked_client(
+    ex: &Executor,
+    options: ClientOptions,
+    wrap: impl Fn(Box<dyn Pipe>) -> Box<dyn Pipe> + 'static,
+    log: &Log,
+) -> Client {
+    let dial = Rc::new(Stacked::new(TcpDial::default(), wrap));
+    let entropy = Rc::new(rand::random::<u64>);
+    let (client, running) =
+        Client::start_in(SystemClock::shared(), dial, entropy, options, log.sink()).unwrap();
+    ex.spawn(running).detach();
+    client
 }
 
-/// An origin and the next connection to it.
-pub struct Origin(Listener);
-
-impl Origin {
-    pub async fn start() -> Origin {
-        Origin(Listener::bind(any_port(), None).await.unwrap())
-    }
-
-    pub fn addr(&self) -> SocketAddr {
-        self.0.local_addr()
-    }
-
-    pub async fn accept(&self) -> TcpPipe {
-        self.0.accept().await.0
-    }
-}
-
-/// Exactly so many bytes.
-pub async fn recv_exact(pipe: &mut dyn Pipe, count: usize) -> io::Result<Vec<u8>> {
-    let mut all = Vec::new();
-    while all.len() < count {
-        match poll_fn(|cx| pipe.poll_recv(cx, count - all.len())).await? {
-            Received::Chunk(chunk) => all.extend_from_slice(&chunk),
-            Received::Fin => return Err(io::ErrorKind::UnexpectedEof.into()),
-        }
-    }
-    Ok(all)
+/// A port at which nobody listens.
+pub fn vacant_port() -> SocketAddr {
+    std::net::TcpListener::bind(any_port()).unwrap().local_addr().unwrap()
 }
 
 /// Bytes that differ everywhere, so that nothing can be swapped unnoticed.
