@@ -204,4 +204,4 @@ fn identity(metadata: &Metadata) -> (u64, u64) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -292,6 +292,7 @@ impl Sink {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::tests::Folder;
     use std::sync::mpsc::{Receiver, Sender, channel};
     use striper_core::trace::Trace;
     use striper_core::{Config, Role, SessionId};
@@ -307,17 +308,10 @@ mod tests {
         recording.outputs(&outputs)
     }
 
-    fn folder(name: &str) -> PathBuf {
-        let folder =
-            std::env::temp_dir().join(format!("striper-record-{}-{name}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        folder
-    }
-
     #[test]
     fn each_session_has_a_file_and_their_number_is_bounded() {
-        let folder = folder("each");
-        let traces = Traces::create(&folder.join("t"), "test 1").unwrap();
+        let folder = Folder::new("record-each");
+        let traces = Traces::create(&folder.0.join("t"), "test 1").unwrap();
         let mut stops = 0;
         for _ in 0..MAX_SESSIONS + 5 {
             let mut session = session();
@@ -332,22 +326,20 @@ mod tests {
         }
         assert_eq!(stops, 1, "it is said once");
         assert!(traces.flush(Duration::from_secs(10)));
-        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), MAX_SESSIONS as usize);
+        assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), MAX_SESSIONS as usize);
         for name in ["t", "t.2", "t.16"] {
-            let text = std::fs::read_to_string(folder.join(name)).unwrap();
+            let text = std::fs::read_to_string(folder.0.join(name)).unwrap();
             let trace = Trace::read(&text).unwrap();
             assert_eq!((trace.inputs(), trace.end.as_deref()), (1, Some("stopped")));
             assert!(trace.replay().is_ok());
         }
-        std::fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]
     fn a_file_that_can_not_be_created_is_an_error_at_once() {
-        let folder = folder("none");
-        assert!(Traces::create(&folder, "test 1").is_err(), "a folder");
-        assert!(Traces::create(&folder.join("no/t"), "test 1").is_err());
-        std::fs::remove_dir_all(folder).unwrap();
+        let folder = Folder::new("record-none");
+        assert!(Traces::create(&folder.0, "test 1").is_err(), "a folder");
+        assert!(Traces::create(&folder.0.join("no/t"), "test 1").is_err());
     }
 
     /// Only Linux has /dev/full.
@@ -392,11 +384,11 @@ mod tests {
 
     #[test]
     fn a_disk_that_stands_still_keeps_no_other_trace_from_its_file() {
-        let folder = folder("beside");
-        let traces = Traces::create(&folder.join("t"), "test 1").unwrap();
+        let folder = Folder::new("record-beside");
+        let traces = Traces::create(&folder.0.join("t"), "test 1").unwrap();
         let ((says, writes), (go_on, resume)) = (channel(), channel());
         let stuck = Sink::start_on(Box::new(Stuck(says, resume))).unwrap();
-        let other = Sink::start(create(&folder.join("other")).unwrap()).unwrap();
+        let other = Sink::start(create(&folder.0.join("other")).unwrap()).unwrap();
         assert_eq!(stuck.push(&mut "x".repeat(WRITE_AT)), Ok(()));
         writes.recv().unwrap();
         assert_eq!(other.push(&mut "a line\n".into()), Ok(()));
@@ -405,6 +397,5 @@ mod tests {
         let state = other.lock();
         assert!(state.hurry || state.text.is_empty(), "it waits for more as if there were time");
         drop((state, go_on));
-        std::fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -1,5 +1,5 @@
-//! A client and a server on loopback, as programs use them. The tests of the program cover the rest:
-//! tests/tests/{big_transfers,half_close,resets,stripe_death,exit_restart,stopping}.rs.
+//! A client and a server on loopback, as programs use them. The tests of the program cover the rest,
+//! such as tests/tests/{big_transfers,half_close,resets,stripe_death,exit_restart,stopping}.rs.
 
 mod common;
 

@@ -167,17 +167,6 @@ mod tests {
     }
 
     #[test]
-    fn below_both_limits_nobody_has_to_go() {
-        let mut strangers = Strangers::new(4, 2);
-        assert!(
-            [1, 1, 2, 2]
-                .into_iter()
-                .enumerate()
-                .all(|(call, from)| strangers.hush(v4(from), call).is_none())
-        );
-    }
-
-    #[test]
     fn an_address_beyond_its_number_displaces_its_own_oldest() {
         let mut strangers = Strangers::new(100, 2);
         for (call, from) in [1, 2, 2].into_iter().enumerate() {
@@ -306,19 +295,5 @@ mod tests {
         assert!(same("192.0.2.1", "::ffff:192.0.2.1"));
         assert!(!same("192.0.2.1", "192.0.2.2"));
         assert!(!same("::ffff:192.0.2.1", "::ffff:192.0.2.2"));
-    }
-
-    #[test]
-    fn a_crowd_from_four_addresses_never_displaces_an_honest_caller() {
-        let mut strangers = Strangers::new(256, 128);
-        let mut honest = Vec::new();
-        for call in 0..10_000 {
-            let gone = strangers.hush(v4(1 + (call % 4) as u8), (call, false));
-            honest.extend(gone.filter(|(_, honest)| *honest));
-            if call % 250 == 0 && call < 64 * 250 {
-                honest.extend(strangers.hush(v4(9), (call, true)).filter(|(_, honest)| *honest));
-            }
-        }
-        assert_eq!(honest, []);
     }
 }

@@ -410,8 +410,8 @@ mod tests {
     #[test]
     fn a_local_pipe_gets_all_bytes_then_the_fin_and_is_closed_after_its_own() {
         let (now, id) = (Instant::ZERO, FlowId(1));
-        let waker = Waker::noop().clone();
-        let mut end = LocalEnd::new(Stage::Open(id), None, None, waker, Box::default(), now);
+        let (waker, carried) = (Waker::noop().clone(), Box::new([(StripeId(1), 10)]));
+        let mut end = LocalEnd::new(Stage::Open(id), None, None, waker, carried, now);
         assert!(end.deliver(Bytes::from_static(b"before ")), "it is new");
         assert!(!end.deliver(Bytes::from_static(b"the answer")), "the agenda knows already");
         let ((local, mut program), (report, mut reported)) = (memory_pipe(), oneshot());
@@ -426,8 +426,10 @@ mod tests {
         end.close();
         assert!(matches!(end.write(now), Written::Ended(FlowEnd::Finished)));
         assert!(!end.is_attached());
-        end.conclude(FlowEnd::Finished, now + Duration::from_secs(1), []);
+        let carried = [(StripeId(1), 15), (StripeId(2), 7), (StripeId(3), 0)];
+        end.conclude(FlowEnd::Finished, now + Duration::from_secs(1), carried);
         let report = reported.try_take().unwrap();
         assert_eq!((report.sent, report.received, report.end), (0, 17, FlowEnd::Finished));
+        assert_eq!(report.best_stripe, 7, "what it carried before does not count");
     }
 }

@@ -2,14 +2,13 @@ use super::*;
 use std::fs::Permissions;
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::PathBuf;
 
 /// A folder of its own for a test.
-struct Folder(PathBuf);
+pub(crate) struct Folder(pub PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Folder {
-        let name = format!("striper-files-{name}-{}", std::process::id());
+    pub fn new(name: &str) -> Folder {
+        let name = format!("striper-{name}-{}", std::process::id());
         let path = std::env::temp_dir().join(name);
         fs::create_dir_all(&path).unwrap();
         Folder(path)

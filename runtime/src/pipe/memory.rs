@@ -174,22 +174,6 @@ mod tests {
     use crate::pipe::PipeExt;
 
     #[test]
-    fn each_direction_ends_for_itself() {
-        smol::block_on(async {
-            let (mut a, mut b) = memory_pipe();
-            a.send(b"question").await.unwrap();
-            a.finish().await.unwrap();
-            assert_eq!(b.recv().await.unwrap(), Received::Chunk("question".into()));
-            assert_eq!(b.recv().await.unwrap(), Received::Fin);
-            b.send(b"answer").await.unwrap();
-            b.finish().await.unwrap();
-            drop(b);
-            assert_eq!(a.recv().await.unwrap(), Received::Chunk("answer".into()));
-            assert_eq!(a.recv().await.unwrap(), Received::Fin);
-        });
-    }
-
-    #[test]
     fn a_drop_before_the_end_is_an_error_after_the_data() {
         smol::block_on(async {
             let (mut a, mut b) = memory_pipe();

@@ -310,7 +310,6 @@ fn set_unsent_low_water(_socket: &TcpStream, _bytes: u32) {}
 mod tests {
     use super::*;
     use crate::pipe::PipeExt;
-    use crate::pipe::testing::recv_all;
     use std::future::poll_fn;
     use std::net::TcpListener;
 
@@ -322,24 +321,6 @@ mod tests {
             TcpPipe::new(Async::new(a).unwrap()).unwrap(),
             TcpPipe::new(Async::new(b).unwrap()).unwrap(),
         )
-    }
-
-    #[test]
-    fn data_and_fin_pass_in_both_directions() {
-        smol::block_on(async {
-            let (mut a, mut b) = connected();
-            let data: Vec<u8> = (0..3_000_000u32).map(|i| (i.wrapping_mul(i) >> 7) as u8).collect();
-            let sent = async {
-                a.send(&data).await.unwrap();
-                a.finish().await.unwrap();
-            };
-            let (_, got) = smol::future::zip(sent, recv_all(&mut b)).await;
-            assert!(got.unwrap() == data);
-            b.send(b"answer").await.unwrap();
-            b.finish().await.unwrap();
-            drop(b);
-            assert_eq!(recv_all(&mut a).await.unwrap(), b"answer");
-        });
     }
 
     #[test]
@@ -363,37 +344,16 @@ mod tests {
     }
 
     #[test]
-    fn an_abort_is_an_error_at_the_other_end_after_the_data() {
-        smol::block_on(async {
-            let (mut a, mut b) = connected();
-            a.send(b"half").await.unwrap();
-            assert!(a.flushed());
-            a.abort();
-            assert_eq!(b.recv().await.unwrap(), Received::Chunk("half".into()));
-            assert_eq!(b.recv().await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
-        });
-    }
-
-    #[test]
-    fn a_drop_without_finish_is_a_reset() {
-        smol::block_on(async {
-            let (a, mut b) = connected();
-            drop(a);
-            assert_eq!(b.recv().await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
-        });
-    }
-
-    #[test]
     fn a_reset_is_noticed_without_receiving_and_never_becomes_a_fin() {
         smol::block_on(async {
             let (mut a, mut b) = connected();
             a.send(b"unread").await.unwrap();
-            assert!(b.check().is_ok());
+            assert!(a.flushed() && b.check().is_ok());
             a.abort();
             assert!(b.check().is_err());
             assert!(b.check().is_err());
             assert_eq!(b.recv().await.unwrap(), Received::Chunk("unread".into()));
-            assert!(b.recv().await.is_err());
+            assert_eq!(b.recv().await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
         });
     }
 

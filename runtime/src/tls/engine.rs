@@ -370,7 +370,4 @@ fn attempt<D>(
 }
 
 #[cfg(test)]
-mod tests;
-
-#[cfg(test)]
 mod hostile;

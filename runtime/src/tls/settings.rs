@@ -308,23 +308,3 @@ impl ServerCertVerifier for Accepted {
 
 #[cfg(test)]
 pub(crate) mod forge;
-
-/// Settings that no honest side has.
-#[cfg(test)]
-pub(crate) mod dishonest {
-    use super::*;
-
-    impl ClientTls {
-        /// Shows a public key whose private half it doesn't have.
-        pub fn pretending(keys: &Keys, shown: PublicKey) -> Self {
-            let mut tls = Self::new(keys);
-            let own = super::shown(keys.first(), Role::Client);
-            let spki = CertificateDer::from([&SPKI[..], &shown.0].concat());
-            let lie = Arc::new(CertifiedKey::new(vec![spki], own.key.clone()));
-            let config = Arc::make_mut(&mut tls.config);
-            config.client_auth_cert_resolver =
-                Arc::new(AlwaysResolvesClientRawPublicKeys::new(lie));
-            tls
-        }
-    }
-}

@@ -2,7 +2,7 @@
 //! property holds whatever the draw.
 
 use super::*;
-use crate::tls::keys::{Key, Keys};
+use crate::tls::keys::{Key, Keys, Role, public_of};
 use crate::tls::settings::forge;
 use ring::aead;
 use rustls::{CipherSuite, ConnectionTrafficSecrets};
@@ -67,12 +67,8 @@ impl Side {
         out
     }
 
-    fn says_all(&self) -> Vec<u8> {
-        self.says.concat()
-    }
-
     fn has_all_of(&self, other: &Side) -> bool {
-        self.error.is_none() && self.engine.has_ended() && self.heard == other.says_all()
+        self.error.is_none() && self.engine.has_ended() && self.heard == other.says.concat()
     }
 }
 
@@ -125,7 +121,7 @@ fn straight(_from: usize, bytes: Vec<u8>) -> Vec<Vec<u8>> {
 /// after all.
 fn assert_never_fooled(sides: &[Side; 2], what: &str) {
     for at in [CLIENT, SERVER] {
-        let (side, other) = (&sides[at], sides[1 - at].says_all());
+        let (side, other) = (&sides[at], sides[1 - at].says.concat());
         assert!(other.starts_with(&side.heard), "{what}: side {at} heard {:?}", side.heard);
         if side.engine.has_ended() && side.error.is_none() {
             assert_eq!(side.heard, other, "{what}: side {at} was told an end too early");
@@ -171,7 +167,9 @@ fn aes_is_used_only_if_both_have_instructions_for_it() {
         (false, true, CipherSuite::TLS13_CHACHA20_POLY1305_SHA256),
         (false, false, CipherSuite::TLS13_CHACHA20_POLY1305_SHA256),
     ] {
-        let (client, server) = forge::with_aes(&keys('1'), client, server);
+        let keys = keys('1');
+        let (client, server) =
+            (ClientTls::with_aes(&keys, client), ServerTls::with_aes(&keys, server));
         let sides = talk(&client, &server, straight);
         let Connection::Server(connection) = &sides[SERVER].engine.connection else { panic!() };
         assert_eq!(connection.negotiated_cipher_suite().unwrap().suite(), suite);
@@ -182,6 +180,44 @@ fn aes_is_used_only_if_both_have_instructions_for_it() {
 fn another_key_gets_nobody_in() {
     let sides = assert_nobody_in(&ClientTls::new(&keys('1')), &ServerTls::new(&keys('2')));
     assert_eq!(sides[CLIENT].error, Some(TlsError::UnknownKey));
+}
+
+#[test]
+fn who_listens_reads_neither_what_is_said_nor_whose_keys_they_are() {
+    let mut seen = Vec::new();
+    let sides = talk_honestly(|_, bytes| {
+        seen.extend_from_slice(&bytes);
+        vec![bytes]
+    });
+    assert!(sides[SERVER].has_all_of(&sides[CLIENT]));
+    let shared = keys('1');
+    let public =
+        [Role::Client, Role::Server].map(|role| public_of(&shared.first().seed(role)).0.to_vec());
+    let said = sides.into_iter().flat_map(|side| side.says);
+    for secret in said.chain(public) {
+        assert!(!seen.windows(secret.len()).any(|bytes| bytes == secret), "{secret:?}");
+    }
+}
+
+/// A private key of this seed, and the peers that it accepts.
+fn private(seed: u8, peer: u8) -> Keys {
+    let own = format!("striper-private-key:{}", format!("{seed:02x}").repeat(32)).parse().unwrap();
+    Keys::new(vec![("own".into(), own)], vec![("peer".into(), public_of(&[peer; 32]))]).unwrap()
+}
+
+#[test]
+fn who_knows_a_public_key_can_not_learn_whether_it_is_accepted() {
+    let [listed, not_listed] = [2, 4].map(|shown| {
+        let client = forge::client_without_the_secret(&private(shown, 1));
+        let mut answered = 0;
+        let sides = talk(&client, &ServerTls::new(&private(1, 2)), |from, bytes| {
+            answered += if from == SERVER { bytes.len() } else { 0 };
+            vec![bytes]
+        });
+        (sides.map(|side| side.error), answered)
+    });
+    assert_eq!(listed, not_listed);
+    assert_eq!(listed.0, [Some(TlsError::KeyRefused), Some(TlsError::UnknownKey)]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use super::file::{fill, peers};
 use super::*;
+use crate::files::tests::Folder;
 use std::io::ErrorKind;
-use std::path::PathBuf;
 
 /// What Linux says of a file or folder that is missing.
 const NO_FILE: &str = "No such file or directory (os error 2)";
@@ -151,28 +151,11 @@ fn everybody_is_called_by_a_name() {
     assert_eq!(keys.client_name(&private.public().unwrap()), None);
 }
 
-/// A folder of its own for a test.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Folder {
-        let path = std::env::temp_dir().join(format!("striper-keys-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Folder(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 #[cfg(unix)]
 #[test]
 fn a_key_file_is_written_once_for_its_owner_alone_and_refused_when_others_can_read_it() {
     use std::os::unix::fs::PermissionsExt;
-    let folder = Folder::new("mode");
+    let folder = Folder::new("keys-mode");
     let path = folder.0.join("striper.key");
     let key = Key::generate(KeyKind::Shared).unwrap();
     write_key(&path, &key).unwrap();
@@ -200,7 +183,7 @@ fn a_key_file_is_written_once_for_its_owner_alone_and_refused_when_others_can_re
 #[cfg(unix)]
 #[test]
 fn a_folder_or_a_link_is_no_place_for_a_new_key() {
-    let folder = Folder::new("places");
+    let folder = Folder::new("keys-places");
     let write = |path: &std::path::Path| write_key(path, &key(KeyKind::Shared, 1));
     let error = |kind, text: &str| Err(KeyError::File(FileUse::NewKey, kind, text.into()));
     assert_eq!(write(&folder.0), error(ErrorKind::IsADirectory, "it is a folder"));
@@ -214,7 +197,7 @@ fn a_folder_or_a_link_is_no_place_for_a_new_key() {
 #[test]
 fn a_full_disk_leaves_no_half_key_behind() {
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let folder = Folder::new("full");
+    let folder = Folder::new("keys-full");
     let path = folder.0.join("striper.key");
     std::fs::write(&path, "striper-sh").unwrap();
     let error = fill(full, &path, "striper-shared-key:").unwrap_err();
@@ -224,7 +207,7 @@ fn a_full_disk_leaves_no_half_key_behind() {
 
 #[test]
 fn a_file_that_is_no_key_file_is_not_read_to_its_end() {
-    let folder = Folder::new("wrong");
+    let folder = Folder::new("keys-wrong");
     let path = folder.0.join("x");
     let read = |content: &[u8]| {
         let _ = std::fs::remove_file(&path);

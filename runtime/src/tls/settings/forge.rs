@@ -14,30 +14,31 @@ fn without_the_secret(key: &Key, role: Role) -> Arc<CertifiedKey> {
     Arc::new(CertifiedKey::new(honest.cert.clone(), any_eddsa_type(&secret).unwrap()))
 }
 
-/// A client that knows the public half of an accepted key, and not the secret one.
+fn client_showing(keys: &Keys, key: Arc<CertifiedKey>) -> ClientTls {
+    let resolver = AlwaysResolvesClientRawPublicKeys::new(key);
+    client(keys, |config| config.client_auth_cert_resolver = Arc::new(resolver))
+}
+
+fn server_showing(keys: &Keys, key: Arc<CertifiedKey>) -> ServerTls {
+    let resolver = AlwaysResolvesServerRawPublicKeys::new(key);
+    server(keys, |config| config.cert_resolver = Arc::new(resolver))
+}
+
+/// A client that knows only the public half of `keys`.
 pub fn client_without_the_secret(keys: &Keys) -> ClientTls {
-    let resolver =
-        AlwaysResolvesClientRawPublicKeys::new(without_the_secret(keys.first(), Role::Client));
-    client(keys, |config| config.client_auth_cert_resolver = Arc::new(resolver))
+    client_showing(keys, without_the_secret(keys.first(), Role::Client))
 }
 
-/// A server that knows the public half of an accepted key, and not the secret one.
 pub fn server_without_the_secret(keys: &Keys) -> ServerTls {
-    let resolver =
-        AlwaysResolvesServerRawPublicKeys::new(without_the_secret(keys.first(), Role::Server));
-    server(keys, |config| config.cert_resolver = Arc::new(resolver))
+    server_showing(keys, without_the_secret(keys.first(), Role::Server))
 }
 
-/// A client that shows the key of a server.
 pub fn client_with_a_servers_key(keys: &Keys) -> ClientTls {
-    let resolver = AlwaysResolvesClientRawPublicKeys::new(shown(keys.first(), Role::Server));
-    client(keys, |config| config.client_auth_cert_resolver = Arc::new(resolver))
+    client_showing(keys, shown(keys.first(), Role::Server))
 }
 
-/// A server that shows the key of a client.
 pub fn server_with_a_clients_key(keys: &Keys) -> ServerTls {
-    let resolver = AlwaysResolvesServerRawPublicKeys::new(shown(keys.first(), Role::Client));
-    server(keys, |config| config.cert_resolver = Arc::new(resolver))
+    server_showing(keys, shown(keys.first(), Role::Client))
 }
 
 /// A client that shows this, as a raw public key or as an X.509 certificate, or nothing.
@@ -81,9 +82,4 @@ pub fn server(keys: &Keys, change: impl FnOnce(&mut ServerConfig)) -> ServerTls 
     let ServerTls { mut config, accepted } = ServerTls::new(keys);
     change(Arc::make_mut(&mut config));
     ServerTls { config, accepted }
-}
-
-/// A client and a server that have the instructions for AES, or not.
-pub fn with_aes(keys: &Keys, client: bool, server: bool) -> (ClientTls, ServerTls) {
-    (ClientTls::with_aes(keys, client), ServerTls::with_aes(keys, server))
 }
