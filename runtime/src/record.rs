@@ -199,7 +199,6 @@ struct Sink {
     state: Mutex<State>,
     /// There is something to write, or nothing will come any more.
     work: Condvar,
-    /// Everything has been written.
     done: Condvar,
 }
 
@@ -214,16 +213,12 @@ struct State {
 }
 
 impl Sink {
-    fn start(file: File) -> io::Result<Arc<Sink>> {
-        Self::start_on(Box::new(file))
-    }
-
-    fn start_on(mut file: Box<dyn Write + Send>) -> io::Result<Arc<Sink>> {
+    fn start(mut file: impl Write + Send + 'static) -> io::Result<Arc<Sink>> {
         let sink = Arc::<Sink>::default();
         let shared = sink.clone();
         std::thread::Builder::new()
             .name("trace".into())
-            .spawn(move || shared.write_all_to(&mut *file))?;
+            .spawn(move || shared.write_all_to(&mut file))?;
         Ok(sink)
     }
 
@@ -373,7 +368,7 @@ mod tests {
     #[test]
     fn a_disk_that_stands_still_holds_nothing_up_and_takes_no_end_of_memory() {
         let ((says, writes), (go_on, resume)) = (channel(), channel());
-        let sink = Sink::start_on(Box::new(Stuck(says, resume))).unwrap();
+        let sink = Sink::start(Stuck(says, resume)).unwrap();
         let line = || "x".repeat(WRITE_AT);
         assert_eq!(sink.push(&mut line()), Ok(()));
         writes.recv().unwrap();
@@ -387,7 +382,7 @@ mod tests {
         let folder = Folder::new("record-beside");
         let traces = Traces::create(&folder.0.join("t"), "test 1").unwrap();
         let ((says, writes), (go_on, resume)) = (channel(), channel());
-        let stuck = Sink::start_on(Box::new(Stuck(says, resume))).unwrap();
+        let stuck = Sink::start(Stuck(says, resume)).unwrap();
         let other = Sink::start(create(&folder.0.join("other")).unwrap()).unwrap();
         assert_eq!(stuck.push(&mut "x".repeat(WRITE_AT)), Ok(()));
         writes.recv().unwrap();

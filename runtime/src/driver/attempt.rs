@@ -11,7 +11,6 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use striper_core::{Hello, Instant, StripeId};
 
-/// How long connecting may take.
 pub const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
 /// How long the other side may take to say HELLO once connected.
@@ -20,11 +19,11 @@ pub const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
 /// A dial and what is needed to make it a stripe.
 pub struct Attempt {
     /// Which of the server's addresses.
-    server: usize,
-    stripe: StripeId,
-    begun: Instant,
+    pub server: usize,
+    pub stripe: StripeId,
+    pub begun: Instant,
     /// When the present phase has taken too long.
-    until: Instant,
+    pub until: Instant,
     waker: Waker,
     phase: Phase,
 }
@@ -45,7 +44,6 @@ pub struct Greeted {
 }
 
 impl Attempt {
-    /// Begins with `dialling`.
     pub fn new(
         server: usize,
         stripe: StripeId,
@@ -55,26 +53,6 @@ impl Attempt {
     ) -> Self {
         let until = now + CONNECT_LIMIT;
         Attempt { server, stripe, begun: now, until, waker, phase: Phase::Connecting(dialling) }
-    }
-
-    /// Which of the server's addresses it goes to.
-    pub fn server(&self) -> usize {
-        self.server
-    }
-
-    /// The number of the stripe that it is to become.
-    pub fn stripe(&self) -> StripeId {
-        self.stripe
-    }
-
-    /// When it began.
-    pub fn begun(&self) -> Instant {
-        self.begun
-    }
-
-    /// When it is to be polled again at the latest.
-    pub fn until(&self) -> Instant {
-        self.until
     }
 
     /// Goes on. `hello` is asked once connected.

@@ -17,15 +17,11 @@ use striper_core::{Input, Instant, Refusal, SessionId};
 
 /// What dials, and for how long flows wait for it.
 pub struct Dialling {
-    /// Makes the connections.
     pub dial: Rc<dyn Dial>,
-    /// The server's addresses.
     pub servers: Vec<HostPort>,
     /// How long a flow waits for a first stripe.
     pub connect_timeout: Duration,
-    /// Random numbers.
     pub entropy: Rc<dyn Fn() -> u64>,
-    /// What stripes need, if they are encrypted.
     pub tls: Option<ClientTls>,
 }
 
@@ -47,7 +43,6 @@ pub struct ClientSide {
 }
 
 impl ClientSide {
-    /// No dial is under way yet.
     pub fn new(dialling: Dialling) -> Self {
         let Dialling { dial, servers, connect_timeout, entropy, tls } = dialling;
         let for_dials = entropy.clone();
@@ -63,7 +58,6 @@ impl ClientSide {
         }
     }
 
-    /// An id for a session.
     pub fn fresh_id(&self) -> SessionId {
         let mut id = [0; 16];
         id[..8].copy_from_slice(&(self.entropy)().to_be_bytes());
@@ -71,7 +65,6 @@ impl ClientSide {
         SessionId(id)
     }
 
-    /// Whether stripes are encrypted.
     pub fn is_secured(&self) -> bool {
         self.tls.is_some()
     }
@@ -84,24 +77,21 @@ impl ClientSide {
             if same { (None, Some(tls)) } else { (Some(tls), self.tls.take()) };
     }
 
-    /// Whether the next session has other keys.
     pub fn has_new_keys(&self) -> bool {
         self.next_tls.is_some()
     }
 
-    /// What is known of the server's addresses.
     pub fn dialler(&self) -> &Dialler {
-        self.dials.dialler()
+        &self.dials.dialler
     }
 
-    /// The same, to be told more.
     pub fn dialler_mut(&mut self) -> &mut Dialler {
-        self.dials.dialler_mut()
+        &mut self.dials.dialler
     }
 
     /// A flow waits for a session from now on. Until when.
     pub fn hurry(&mut self, now: Instant) -> Instant {
-        self.dials.dialler_mut().hurry(now);
+        self.dials.dialler.hurry(now);
         now + self.connect_timeout
     }
 
@@ -114,7 +104,7 @@ impl ClientSide {
     pub fn step_dial(&mut self, token: Token, base: &mut Base) -> Option<Dialled> {
         let dialled = self.dials.step(token, self.allowed.as_ref(), base)?;
         if let Ok((server, _)) = dialled {
-            let dialler = self.dials.dialler_mut();
+            let dialler = &mut self.dials.dialler;
             if !dialler.wants_any() {
                 dialler.dropped(server);
                 return None;
@@ -134,7 +124,7 @@ impl ClientSide {
         engine: &mut Engine,
     ) -> Option<DialError> {
         let Failed { server, begun, cause } = failed;
-        let dialler = self.dials.dialler_mut();
+        let dialler = &mut self.dials.dialler;
         if stripes.is_established() && cause == DialError::Refusal(Refusal::UnknownSession) {
             dialler.dropped(server);
             self.forgotten = true;
@@ -156,7 +146,6 @@ impl ClientSide {
         refusal
     }
 
-    /// A stripe is up.
     pub fn stripe_up(&mut self) {
         self.server_stopped = false;
     }
@@ -166,7 +155,6 @@ impl ClientSide {
         self.server_stopped = true;
     }
 
-    /// Whether the server has said that it doesn't know the session.
     pub fn is_forgotten(&self) -> bool {
         self.forgotten
     }
@@ -176,7 +164,6 @@ impl ClientSide {
         std::mem::take(&mut self.forgotten)
     }
 
-    /// The session has ended: gives up all dials.
     pub fn drop_dials(&mut self, agenda: &mut Agenda) {
         self.dials.drop_all(agenda);
     }
@@ -201,7 +188,6 @@ mod tests {
     use crate::ports;
     use crate::tls::keys::{Key, KeyKind, Keys};
 
-    /// No dial ever ends.
     struct Silent;
 
     impl Dial for Silent {

@@ -17,22 +17,17 @@ use std::task::Poll;
 use striper_core::wire::MAGIC;
 use striper_core::{HandshakeError, HelloKind, Instant, StripeId};
 
-/// What dials, and the dials under way.
 pub struct Dials {
     dial: Rc<dyn Dial>,
-    dialler: Dialler,
+    pub dialler: Dialler,
     attempts: BTreeMap<Token, Box<Attempt>>,
-    /// The number of the next stripe of this session.
     next_stripe: u64,
 }
 
 /// A dial that has failed. The dialler is to be told.
 pub struct Failed {
-    /// Which of the server's addresses it went to.
     pub server: usize,
-    /// When it began.
     pub begun: Instant,
-    /// What went wrong.
     pub cause: DialError,
 }
 
@@ -48,16 +43,6 @@ impl Dials {
     ) -> Self {
         let dialler = Dialler::new(servers, entropy);
         Dials { dial, dialler, attempts: BTreeMap::new(), next_stripe: 0 }
-    }
-
-    /// What is known of the server's addresses.
-    pub fn dialler(&self) -> &Dialler {
-        &self.dialler
-    }
-
-    /// The same, to be told more.
-    pub fn dialler_mut(&mut self) -> &mut Dialler {
-        &mut self.dialler
     }
 
     /// Begins the dials that are due, with `tls` on them if there is any. `urgent`: flows wait and
@@ -105,7 +90,7 @@ impl Dials {
         let session = base.engine.session();
         let Poll::Ready(result) = attempt.poll(base.engine.now(), |stripe| session.hello(stripe))
         else {
-            base.agenda.at(attempt.until(), token);
+            base.agenda.at(attempt.until, token);
             return None;
         };
         let attempt = self.attempts.remove(&token)?;
@@ -120,14 +105,14 @@ impl Dials {
                 _ if !is_allowed => Err(DialError::Tls(TlsError::UnknownKey)),
                 HelloKind::Refuse(refusal) => Err(DialError::Refusal(refusal)),
                 HelloKind::Accept { .. }
-                    if hello.session == session.id() && hello.stripe == attempt.stripe() =>
+                    if hello.session == session.id() && hello.stripe == attempt.stripe =>
                 {
                     Ok(greeted)
                 }
                 _ => Err(DialError::Handshake(HandshakeError::Malformed)),
             }
         });
-        let (server, begun) = (attempt.server(), attempt.begun());
+        let (server, begun) = (attempt.server, attempt.begun);
         Some(match result {
             Ok(greeted) => Ok((server, greeted)),
             Err(cause) => Err(Failed { server, begun, cause }),
@@ -137,7 +122,7 @@ impl Dials {
     /// The session has ended: gives up all dials, and another one counts its stripes anew.
     pub fn drop_all(&mut self, agenda: &mut Agenda) {
         for (token, attempt) in std::mem::take(&mut self.attempts) {
-            self.dialler.dropped(attempt.server());
+            self.dialler.dropped(attempt.server);
             agenda.release(token);
         }
         self.dialler.want(0);
@@ -201,7 +186,7 @@ mod tests {
         let dial = Answering { stripe: answer.map(StripeId), ends: Rc::default() };
         let dial = Rc::new(dial);
         let mut dials = Dials::new(dial, vec![HostPort::new("server", 1)], Box::new(|| 0));
-        dials.dialler_mut().want(wanted);
+        dials.dialler.want(wanted);
         dials
     }
 
@@ -216,7 +201,7 @@ mod tests {
         assert!(base.agenda.next_time().is_some(), "it must not hang for ever");
         dials.drop_all(&mut base.agenda);
         assert_eq!((dials.check_invariants(0, &base.agenda), base.agenda.len()), (0, 0));
-        assert!(!dials.dialler().wants_any());
+        assert!(!dials.dialler.wants_any());
     }
 
     #[test]

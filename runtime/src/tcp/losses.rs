@@ -80,8 +80,7 @@ const MEMORY: Duration = Duration::from_secs(32);
 const CALM: Duration = Duration::from_secs(30);
 const LONGEST_CALM: Duration = Duration::from_secs(8 * 60);
 
-/// Watches one connection.
-#[derive(Clone, Debug)]
+#[derive(Clone, Default, Debug)]
 pub struct LossWatch {
     lossy: bool,
     last: Counts,
@@ -99,16 +98,7 @@ pub struct LossWatch {
 impl LossWatch {
     /// Begins with CUBIC.
     pub fn new(counts: Counts) -> Self {
-        LossWatch {
-            lossy: false,
-            last: counts,
-            packets: 0,
-            lost: 0,
-            setbacks: 0,
-            spells: 0,
-            busy: Duration::ZERO,
-            calm: CALM,
-        }
+        LossWatch { last: counts, calm: CALM, ..LossWatch::default() }
     }
 
     /// Takes the counts of now and says whether another control is needed.

@@ -6,50 +6,35 @@
 
 use super::losses::Counts;
 use std::net::TcpStream;
+use std::os::fd::AsRawFd;
+use std::time::Duration;
 
 /// What has been counted so far; `None` if the system doesn't say, or is older than Linux 4.10.
-#[cfg(target_os = "linux")]
 pub fn read(socket: &TcpStream) -> Option<Counts> {
     let mut info = [0; LEN];
     let len = fetch(socket, &mut info)?;
     decode(info.get(..len)?)
 }
 
-/// Elsewhere there is no such option, or one of another form.
-#[cfg(not(target_os = "linux"))]
-pub fn read(_socket: &TcpStream) -> Option<Counts> {
-    None
-}
-
 /// The beginning of `struct tcp_info` in linux/tcp.h, up to and with `tcpi_busy_time`. The struct
 /// only ever grows at its end, so offsets are stable; a kernel gives as much of it as it has and as
 /// fits.
-#[cfg(target_os = "linux")]
 const LEN: usize = BUSY_TIME + 8;
 
-#[cfg(target_os = "linux")]
 const CA_STATE: usize = 1;
-#[cfg(target_os = "linux")]
 const RTT: usize = 68;
-#[cfg(target_os = "linux")]
 const TOTAL_RETRANS: usize = 100;
-#[cfg(target_os = "linux")]
 const MIN_RTT: usize = 148;
-#[cfg(target_os = "linux")]
 const DATA_SEGS_OUT: usize = 156;
-#[cfg(target_os = "linux")]
 const BUSY_TIME: usize = 168;
 
 /// `TCP_CA_Loss` in linux/tcp.h: a retransmission timer has gone off, and what was under way then
 /// is not yet acknowledged.
-#[cfg(target_os = "linux")]
 const TIMED_OUT: u8 = 4;
 
 /// Fills `info` and says how much of it.
-#[cfg(target_os = "linux")]
 #[allow(unsafe_code, reason = "no safe crate reads TCP_INFO; the proof stands at the block")]
 fn fetch(socket: &TcpStream, info: &mut [u8; LEN]) -> Option<usize> {
-    use std::os::fd::AsRawFd;
     let mut len = libc::socklen_t::try_from(info.len()).ok()?;
     // SAFETY: the descriptor is open while `socket` is borrowed. The kernel writes at most `len`
     // bytes to `info`, which is that long and borrowed exclusively, and one `socklen_t` to `len`.
@@ -67,9 +52,7 @@ fn fetch(socket: &TcpStream, info: &mut [u8; LEN]) -> Option<usize> {
 }
 
 /// The figures in as much of the struct as there is.
-#[cfg(target_os = "linux")]
 fn decode(info: &[u8]) -> Option<Counts> {
-    use std::time::Duration;
     let word = |at: usize| Some(u32::from_ne_bytes(info.get(at..at + 4)?.try_into().ok()?));
     let long = |at: usize| Some(u64::from_ne_bytes(info.get(at..at + 8)?.try_into().ok()?));
     let micros = |word: u32| Duration::from_micros(word.into());
@@ -84,12 +67,11 @@ fn decode(info: &[u8]) -> Option<Counts> {
     })
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::io::{Read, Write};
     use std::net::TcpListener;
-    use std::time::Duration;
 
     #[test]
     fn a_connection_counts_what_it_sends() {

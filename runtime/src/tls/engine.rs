@@ -8,12 +8,12 @@ use super::records::{Incoming, OVERHEAD, Outgoing, Plain};
 use super::settings::{ALPN, Accepted, ClientTls, ServerTls};
 use crate::pipe::Peer;
 use bytes::Bytes;
-use rustls::Error;
-use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
-use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
+use rustls::client::UnbufferedClientConnection;
+use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus,
 };
+use rustls::{CommonState, Error};
 use std::collections::VecDeque;
 
 /// The most bytes that the other end may send before the handshake is done. An honest client needs
@@ -26,13 +26,11 @@ const STATE: usize = 8 << 10;
 /// The size of an alert in bytes (RFC 8446, section 6).
 const ALERT: usize = 2;
 
-/// Either end of a connection.
 enum Connection {
     Client(Box<UnbufferedClientConnection>),
     Server(Box<UnbufferedServerConnection>),
 }
 
-/// A connection.
 pub struct Engine {
     connection: Connection,
     accepted: Accepted,
@@ -123,7 +121,7 @@ impl Engine {
                 Err(error) => {
                     // What tells the other end why is fetched now. Nothing more of what has come in
                     // is looked at.
-                    while self.wants_write() && self.step(&mut plain).is_ok() {}
+                    while self.common().wants_write() && self.step(&mut plain).is_ok() {}
                     break Err(error.into());
                 }
             }
@@ -133,11 +131,10 @@ impl Engine {
         result
     }
 
-    /// Whether rustls has something to be fetched.
-    fn wants_write(&self) -> bool {
+    fn common(&self) -> &CommonState {
         match &self.connection {
-            Connection::Client(connection) => connection.wants_write(),
-            Connection::Server(connection) => connection.wants_write(),
+            Connection::Client(connection) => connection,
+            Connection::Server(connection) => connection,
         }
     }
 
@@ -145,10 +142,10 @@ impl Engine {
         let (incoming, out, ended) = (self.incoming.rest(), &mut self.out, &mut self.ended);
         let (discard, step) = match &mut self.connection {
             Connection::Client(connection) => {
-                digest(connection.process(incoming), plain, out, ended)
+                digest(connection.process_tls_records(incoming), plain, out, ended)
             }
             Connection::Server(connection) => {
-                digest(connection.process(incoming), plain, out, ended)
+                digest(connection.process_tls_records(incoming), plain, out, ended)
             }
         };
         self.incoming.discard(discard);
@@ -161,22 +158,15 @@ impl Engine {
         if self.is_open() {
             return Ok(());
         }
-        let (protocol, shown) = match &self.connection {
-            Connection::Client(connection) => {
-                (connection.alpn_protocol(), connection.peer_certificates())
-            }
-            Connection::Server(connection) => {
-                (connection.alpn_protocol(), connection.peer_certificates())
-            }
-        };
-        if protocol != Some(ALPN) {
+        let common = self.common();
+        if common.alpn_protocol() != Some(ALPN) {
             return Err(TlsError::NoCommonProtocol);
         }
-        self.peer = shown.and_then(|shown| self.accepted.find(shown.first()?));
+        let shown = common.peer_certificates().and_then(|shown| shown.first());
+        self.peer = shown.and_then(|shown| self.accepted.find(shown));
         if self.is_open() { Ok(()) } else { Err(TlsError::UnknownKey) }
     }
 
-    /// Who is at the other end, once [`Engine::is_open`].
     pub fn peer(&self) -> Option<&Peer> {
         self.peer.as_ref()
     }
@@ -214,12 +204,22 @@ impl Engine {
         for _ in 0..4 {
             let (incoming, out, ended) = (self.incoming.rest(), &mut self.out, &mut self.ended);
             let (discard, written) = match &mut self.connection {
-                Connection::Client(connection) => {
-                    attempt(connection.process(incoming), job, size, &mut plain, out, ended)
-                }
-                Connection::Server(connection) => {
-                    attempt(connection.process(incoming), job, size, &mut plain, out, ended)
-                }
+                Connection::Client(connection) => attempt(
+                    connection.process_tls_records(incoming),
+                    job,
+                    size,
+                    &mut plain,
+                    out,
+                    ended,
+                ),
+                Connection::Server(connection) => attempt(
+                    connection.process_tls_records(incoming),
+                    job,
+                    size,
+                    &mut plain,
+                    out,
+                    ended,
+                ),
             };
             self.incoming.discard(discard);
             match written? {
@@ -240,52 +240,17 @@ impl Engine {
         Err(TlsError::Other("nothing more can be encrypted".into()))
     }
 
-    /// How many bytes of data are in records that have not been sent whole.
     pub fn held(&self) -> usize {
         self.out.held()
     }
 
-    /// Memory that it takes, in bytes.
     pub fn memory(&self) -> usize {
         let plain: usize = self.plain.iter().map(Bytes::len).sum();
         STATE + self.incoming.memory() + plain + self.out.memory()
     }
 
-    /// Ciphertext to be sent.
     pub fn out(&mut self) -> &mut Outgoing {
         &mut self.out
-    }
-}
-
-/// rustls has the same method at either end, but no name for both.
-trait Process {
-    type Data;
-
-    fn process<'c, 'i>(
-        &'c mut self,
-        incoming: &'i mut [u8],
-    ) -> UnbufferedStatus<'c, 'i, Self::Data>;
-}
-
-impl Process for UnbufferedClientConnection {
-    type Data = ClientConnectionData;
-
-    fn process<'c, 'i>(
-        &'c mut self,
-        incoming: &'i mut [u8],
-    ) -> UnbufferedStatus<'c, 'i, Self::Data> {
-        self.process_tls_records(incoming)
-    }
-}
-
-impl Process for UnbufferedServerConnection {
-    type Data = ServerConnectionData;
-
-    fn process<'c, 'i>(
-        &'c mut self,
-        incoming: &'i mut [u8],
-    ) -> UnbufferedStatus<'c, 'i, Self::Data> {
-        self.process_tls_records(incoming)
     }
 }
 
@@ -338,7 +303,6 @@ fn digest<D>(
     (discard, step)
 }
 
-/// What is to be written.
 enum Job<'a> {
     Encrypt(&'a [u8]),
     Finish,

@@ -139,7 +139,6 @@ fn assert_nobody_in(client: &ClientTls, server: &ServerTls) -> [Side; 2] {
     sides
 }
 
-/// The records in a stream of bytes.
 fn records(mut bytes: &[u8]) -> Vec<Vec<u8>> {
     let mut records = Vec::new();
     while !bytes.is_empty() {
@@ -305,13 +304,13 @@ impl Engine {
     /// Asks for new keys each way.
     fn refresh(&mut self) {
         match &mut self.connection {
-            Connection::Client(connection) => match connection.process(&mut []).state {
+            Connection::Client(connection) => match connection.process_tls_records(&mut []).state {
                 Ok(ConnectionState::WriteTraffic(traffic)) => {
                     traffic.refresh_traffic_keys().unwrap()
                 }
                 _ => panic!("not open"),
             },
-            Connection::Server(connection) => match connection.process(&mut []).state {
+            Connection::Server(connection) => match connection.process_tls_records(&mut []).state {
                 Ok(ConnectionState::WriteTraffic(traffic)) => {
                     traffic.refresh_traffic_keys().unwrap()
                 }
