@@ -173,7 +173,6 @@ async fn part(
     .await;
 }
 
-/// One direction.
 struct Direction {
     held: OutQueue,
     /// Each chunk is a datagram and stays one.

@@ -3,7 +3,6 @@
 use crate::report::Event;
 use std::rc::Rc;
 
-/// Hears of events.
 #[derive(Clone, Default)]
 pub(crate) struct Events(Option<Rc<dyn Fn(Event)>>);
 

@@ -20,7 +20,6 @@ pub struct Sender<T>(Arc<Mutex<Slot<T>>>);
 /// Waits for the value; `None` if there will be none.
 pub struct Receiver<T>(Arc<Mutex<Slot<T>>>);
 
-/// A hand-over of one value.
 pub fn oneshot<T>() -> (Sender<T>, Receiver<T>) {
     let slot = Arc::new(Mutex::new(Slot { value: None, sender_gone: false, waker: None }));
     (Sender(slot.clone()), Receiver(slot))
@@ -31,7 +30,6 @@ fn lock<T>(slot: &Mutex<Slot<T>>) -> MutexGuard<'_, Slot<T>> {
 }
 
 impl<T> Sender<T> {
-    /// Hands the value over.
     pub fn send(self, value: T) {
         lock(&self.0).value = Some(value);
     }
@@ -56,7 +54,6 @@ impl<T> Drop for Sender<T> {
 }
 
 impl<T> Receiver<T> {
-    /// The value, if it is there.
     pub fn try_take(&mut self) -> Option<T> {
         lock(&self.0).value.take()
     }
@@ -82,12 +79,10 @@ pub struct Queue<T> {
 }
 
 impl<T> Queue<T> {
-    /// Nothing in it.
     pub fn new() -> Self {
         Queue { items: RefCell::new(VecDeque::new()), waiting: RefCell::new(Vec::new()) }
     }
 
-    /// Appends an item and wakes all who wait.
     pub fn push(&self, item: T) {
         self.items.borrow_mut().push_back(item);
         for waker in self.waiting.take() {
@@ -95,12 +90,10 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Takes everything.
     pub fn take(&self) -> VecDeque<T> {
         self.items.take()
     }
 
-    /// Takes the next item or waits for it.
     pub fn poll_pop(&self, cx: &mut Context<'_>) -> Poll<T> {
         match self.items.borrow_mut().pop_front() {
             Some(item) => Poll::Ready(item),

@@ -81,7 +81,6 @@ impl From<io::Error> for StartError {
     }
 }
 
-/// Whether a setting is within its range.
 pub(crate) fn within<T: PartialOrd + fmt::Debug>(
     setting: &'static str,
     given: T,

@@ -24,7 +24,6 @@ const BESIDE: u64 = 32 << 20;
 /// Whose sessions they are: a key, or anybody if callers need none.
 pub type Holder = Option<PublicKey>;
 
-/// What some sessions have together.
 #[derive(Clone, Copy, Default, Debug)]
 struct Sum {
     /// Bytes used for receiving and for sending.
@@ -44,14 +43,12 @@ impl Sum {
     }
 }
 
-/// What all sessions use, and may use.
 #[derive(Debug)]
 pub struct Budget {
     /// Bytes for receiving and for sending, each.
     limit: u64,
     /// The same, of one session.
     limit_of_one: u64,
-    /// How many keys are accepted.
     keys: Cell<usize>,
     all: Cell<Sum>,
     holders: RefCell<BTreeMap<Holder, Sum>>,
@@ -76,12 +73,10 @@ impl Budget {
         self.keys.get()
     }
 
-    /// So many keys are accepted from now on.
     pub fn set_keys(&self, keys: usize) {
         self.keys.set(keys);
     }
 
-    /// The most that sessions may keep.
     fn most(&self) -> u64 {
         2 * self.limit + BESIDE
     }
@@ -227,7 +222,6 @@ mod tests {
         assert!(!b.is_tight());
     }
 
-    /// Somebody's key.
     fn key(number: u8) -> Holder {
         Some(PublicKey([number; 32]))
     }

@@ -18,7 +18,6 @@ thread_local! {
 pub struct Counted(());
 
 impl Counted {
-    /// One more.
     pub fn new() -> Self {
         CONNECTIONS.set(CONNECTIONS.get() + 1);
         Counted(())

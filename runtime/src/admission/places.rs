@@ -8,7 +8,6 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// So many places.
 #[derive(Debug)]
 pub struct Places {
     limit: usize,
@@ -16,12 +15,10 @@ pub struct Places {
 }
 
 impl Places {
-    /// All free.
     pub fn new(limit: usize) -> Rc<Self> {
         Rc::new(Places { limit, taken: RefCell::default() })
     }
 
-    /// How many are taken.
     pub fn taken(&self) -> usize {
         self.taken.borrow().values().sum()
     }
@@ -40,7 +37,6 @@ impl Places {
     }
 }
 
-/// A place that is taken.
 #[derive(Debug)]
 pub struct Place {
     places: Rc<Places>,

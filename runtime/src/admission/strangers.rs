@@ -100,7 +100,6 @@ impl<T> Strangers<T> {
         }
     }
 
-    /// Forgets those who are strangers no longer.
     pub fn retain(&mut self, mut is_one: impl FnMut(&T) -> bool) {
         self.waiting.retain(|stranger| is_one(&stranger.task));
     }

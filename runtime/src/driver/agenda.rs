@@ -16,14 +16,10 @@ use striper_core::Instant;
 /// may take: what a peer sends may be as much work as it likes, and other sessions wait meanwhile.
 pub const SLICE: Duration = Duration::from_millis(1);
 
-/// What a token stands for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// A stripe's pipe.
     Stripe,
-    /// A flow's local pipe.
     Flow,
-    /// A dial under way.
     Dial,
 }
 
@@ -42,7 +38,6 @@ pub struct Agenda {
 }
 
 impl Agenda {
-    /// Nothing yet.
     pub fn new(timer: Box<dyn Timer>) -> Self {
         Agenda {
             kinds: Slab::new(),
@@ -62,17 +57,14 @@ impl Agenda {
         (token, self.ready.waker(token))
     }
 
-    /// What had this token is no more.
     pub fn release(&mut self, token: Token) {
         self.kinds.remove(token.index());
     }
 
-    /// What has this token now.
     pub fn kind(&self, token: Token) -> Option<Kind> {
         self.kinds.get(token.index()).copied()
     }
 
-    /// How many tokens are in use.
     pub fn len(&self) -> usize {
         self.kinds.len()
     }
@@ -92,17 +84,14 @@ impl Agenda {
         self.again.push(token);
     }
 
-    /// Whether there is anything for the next turn that needs no wake.
     pub fn has_again(&self) -> bool {
         !self.again.is_empty()
     }
 
-    /// This one has something to be written.
     pub fn unwritten(&mut self, token: Token) {
         self.unwritten.push_back(token);
     }
 
-    /// The next that has something to be written.
     pub fn next_unwritten(&mut self) -> Option<Token> {
         self.unwritten.pop_front()
     }
@@ -112,12 +101,10 @@ impl Agenda {
         self.times.insert((time, token));
     }
 
-    /// When the next one's time comes.
     pub fn next_time(&self) -> Option<Instant> {
         self.times.first().map(|(time, _)| *time)
     }
 
-    /// The next one whose time has come.
     pub fn next_due(&mut self, now: Instant) -> Option<Token> {
         self.next_time().filter(|time| *time <= now)?;
         self.times.pop_first().map(|(_, token)| token)
@@ -130,7 +117,6 @@ impl Agenda {
         !self.work.is_empty()
     }
 
-    /// The next of this turn.
     pub fn next(&mut self) -> Option<Token> {
         self.work.pop_front()
     }
@@ -140,7 +126,6 @@ impl Agenda {
         self.slice_end = now + SLICE;
     }
 
-    /// Whether other sessions are to get their turn.
     pub fn is_slice_over(&self, now: Instant) -> bool {
         now >= self.slice_end
     }

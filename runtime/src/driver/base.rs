@@ -8,16 +8,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use striper_core::{Config, Role, SessionId};
 
-/// What all parts of a pump work with.
 pub struct Base {
-    /// The session, its time and its events.
     pub engine: Engine,
-    /// What the pump does next.
     pub agenda: Agenda,
 }
 
 impl Base {
-    /// A new session and an empty agenda.
     pub fn new(
         clock: Rc<dyn Clock>,
         config: Config,

@@ -43,7 +43,6 @@ struct Server {
     met: bool,
 }
 
-/// What the dialler knows.
 pub struct Dialler {
     servers: Vec<Server>,
     entropy: Box<dyn FnMut() -> u64>,
@@ -51,14 +50,10 @@ pub struct Dialler {
     wanted: usize,
 }
 
-/// What to do now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Plan {
-    /// Dial this address.
     Dial(usize),
-    /// Nothing until this time.
     Wait(Instant),
-    /// Nothing.
     Rest,
 }
 
@@ -80,7 +75,6 @@ impl Dialler {
         Dialler { servers: addresses.into_iter().map(server).collect(), entropy, wanted: 0 }
     }
 
-    /// An address by its number.
     pub fn address(&self, server: usize) -> &HostPort {
         &self.servers[server].address
     }
@@ -90,7 +84,6 @@ impl Dialler {
         self.wanted = stripes;
     }
 
-    /// Whether it misses any.
     pub fn wants_any(&self) -> bool {
         self.wanted > 0
     }
@@ -120,7 +113,6 @@ impl Dialler {
         if at <= now { Plan::Dial(index) } else { Plan::Wait(at) }
     }
 
-    /// An address is being dialled.
     pub fn dialled(&mut self, server: usize, now: Instant) {
         let server = &mut self.servers[server];
         server.dialling += 1;

@@ -26,7 +26,6 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// A new session.
     pub fn new(
         clock: Rc<dyn Clock>,
         config: Config,
@@ -56,12 +55,10 @@ impl Engine {
         self.begin_recording();
     }
 
-    /// The time.
     pub fn now(&self) -> Instant {
         self.clock.now()
     }
 
-    /// Settings of each session.
     pub fn config(&self) -> &Config {
         &self.config
     }
@@ -76,7 +73,6 @@ impl Engine {
         SessionTag::of(self.session.id())
     }
 
-    /// Why the session ends, while the outputs of its end are performed.
     pub fn ending(&self) -> Option<EndReason> {
         self.ending
     }
@@ -86,7 +82,6 @@ impl Engine {
         self.events.push(event);
     }
 
-    /// What has happened since the last call.
     pub fn take_events(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.events)
     }

@@ -27,7 +27,6 @@ const SWEEP: Duration = Duration::from_millis(500);
 /// A flow that the peer has opened, and what is ready once it is over.
 pub type Opened = (FlowId, Target, Receiver<()>);
 
-/// Our ends of all flows.
 #[derive(Default)]
 pub struct Flows {
     ends: BTreeMap<Token, Box<LocalEnd>>,
@@ -38,7 +37,6 @@ pub struct Flows {
     next_request: u64,
     /// Client: those that wait for a session.
     waiting: BTreeSet<Token>,
-    /// Bytes that wait for local pipes of flows which the session has ended with a reset.
     lingering: u64,
     /// There may be local pipes that are not being received from.
     unwatched: bool,
@@ -52,7 +50,6 @@ impl Flows {
         self.open.len()
     }
 
-    /// Whether the session knows none.
     pub fn is_empty(&self) -> bool {
         self.open.is_empty()
     }
@@ -62,7 +59,6 @@ impl Flows {
         self.open.is_empty() && self.opening.is_empty()
     }
 
-    /// Whether any needs a stripe.
     pub fn needs_stripe(&self) -> bool {
         !self.is_idle() || !self.waiting.is_empty()
     }
@@ -72,12 +68,10 @@ impl Flows {
         self.open.len() + self.opening.len() + self.waiting.len()
     }
 
-    /// Whether the session knows this one.
     pub fn carries(&self, id: FlowId) -> bool {
         self.open.contains_key(&id)
     }
 
-    /// The token of one that the session knows.
     pub fn token(&self, id: FlowId) -> Option<Token> {
         self.open.get(&id).copied()
     }
@@ -93,7 +87,6 @@ impl Flows {
         self.lingering
     }
 
-    /// Those that the peer has opened since the last call.
     pub fn take_incoming(&mut self) -> Vec<Opened> {
         std::mem::take(&mut self.incoming)
     }
@@ -150,7 +143,6 @@ impl Flows {
         engine.input(Input::FlowOpen { request, opaque });
     }
 
-    /// Client: there is a session now.
     pub fn ask_for_waiting(&mut self, engine: &mut Engine) {
         for token in std::mem::take(&mut self.waiting) {
             self.ask_for(token, engine);
@@ -217,7 +209,6 @@ impl Flows {
         base.agenda.wake();
     }
 
-    /// Receives what there is and writes what there is.
     pub fn step(&mut self, token: Token, stripes: &Stripes, base: &mut Base) {
         if let Some(how) = self.try_step(token, base) {
             self.conclude(token, how, stripes, base);
@@ -257,7 +248,6 @@ impl Flows {
         ended
     }
 
-    /// Writes what there is.
     pub fn write(&mut self, token: Token, stripes: &Stripes, base: &mut Base) {
         let Some(end) = self.ends.get_mut(&token) else { return };
         if let Some(how) = write(token, end, base) {
@@ -320,7 +310,6 @@ impl Flows {
         }
     }
 
-    /// The session takes more of it.
     pub fn resume(&mut self, id: FlowId, base: &mut Base) {
         if let Some((token, end)) = self.open_mut(id)
             && end.resume()
@@ -329,7 +318,6 @@ impl Flows {
         }
     }
 
-    /// The session has bytes for its local pipe.
     pub fn deliver(&mut self, id: FlowId, data: Bytes, base: &mut Base) {
         if let Some((token, end)) = self.open_mut(id)
             && end.deliver(data)
@@ -338,7 +326,6 @@ impl Flows {
         }
     }
 
-    /// The session has a FIN for its local pipe.
     pub fn deliver_fin(&mut self, id: FlowId, base: &mut Base) {
         if let Some((token, end)) = self.open_mut(id)
             && end.deliver_fin()

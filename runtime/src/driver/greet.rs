@@ -14,13 +14,10 @@ const CHUNK: usize = 32 << 10;
 /// Why no HELLO came.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum HearError {
-    /// Something else came.
     Handshake(HandshakeError),
     /// Neither side's key was good enough for the other, or TLS broke in another way.
     Tls(TlsError),
-    /// The other end closed the connection.
     Closed,
-    /// The connection broke.
     Broken(io::ErrorKind),
 }
 
@@ -52,7 +49,6 @@ pub async fn hear(pipe: &mut dyn Pipe) -> Result<(Hello, Bytes), HearError> {
     }
 }
 
-/// Sends a HELLO.
 pub async fn say(pipe: &mut dyn Pipe, hello: &Hello) -> io::Result<()> {
     let mut bytes = hello.encode();
     while bytes.has_remaining() {

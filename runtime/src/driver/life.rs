@@ -7,7 +7,6 @@ use striper_core::{EndReason, Instant};
 /// How far a pump is on its way to its end.
 #[derive(Default)]
 pub struct Life {
-    /// Why its last session has ended.
     ended: Option<EndReason>,
     /// When a shutdown stops to wait for flows.
     stop_at: Option<Instant>,
@@ -41,7 +40,6 @@ impl Life {
         self.tell_waiters(&Err(OpenError::ShuttingDown));
     }
 
-    /// The session is to end, because the key of the other side is no longer accepted.
     pub fn revoke(&mut self) {
         self.revoked = true;
     }
@@ -62,7 +60,6 @@ impl Life {
         self.revoked = false;
     }
 
-    /// Why the last session has ended, if it has.
     pub fn ended(&self) -> Option<EndReason> {
         self.ended
     }
@@ -93,7 +90,6 @@ impl Life {
         self.over
     }
 
-    /// Whether all is over.
     pub fn is_over(&self) -> bool {
         self.over
     }

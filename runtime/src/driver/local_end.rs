@@ -81,7 +81,6 @@ pub struct LocalEnd {
     carried: Box<[(StripeId, u64)]>,
 }
 
-/// What the local pipe had to give.
 pub enum Given {
     Chunk(Bytes),
     /// An empty datagram, of which nothing is left in a flow. There may be more.
@@ -91,7 +90,6 @@ pub enum Given {
     Broken,
 }
 
-/// What came of writing to the local pipe.
 pub enum Written {
     Nothing,
     /// It has taken so many bytes of this flow in all.
@@ -141,22 +139,18 @@ impl LocalEnd {
         (self.pipe, self.report) = (Some(local), Some(report));
     }
 
-    /// Whether it has a local pipe.
     pub fn is_attached(&self) -> bool {
         self.pipe.is_some()
     }
 
-    /// Where it is in its life.
     pub fn stage(&self) -> &Stage {
         &self.stage
     }
 
-    /// What to say when asking the session for it.
     pub fn set_opaque(&mut self, opaque: Bytes) {
         self.opaque = opaque;
     }
 
-    /// There is no session yet to open it, and it gives up then.
     pub fn wait(&mut self, until: Instant) {
         self.stage = Stage::Waiting(until);
     }
@@ -167,7 +161,6 @@ impl LocalEnd {
         self.opaque.clone()
     }
 
-    /// The session knows it.
     pub fn open(&mut self, id: FlowId) {
         self.stage = Stage::Open(id);
         self.opaque = Bytes::new();
@@ -190,7 +183,6 @@ impl LocalEnd {
         self.stage = Stage::Closing;
     }
 
-    /// Its number in the session, if it is open.
     pub fn id(&self) -> Option<FlowId> {
         match self.stage {
             Stage::Open(id) => Some(id),
@@ -221,7 +213,6 @@ impl LocalEnd {
         !std::mem::replace(&mut self.listed, true)
     }
 
-    /// Receives one chunk of at most `room` bytes.
     pub fn recv(&mut self, room: u64) -> Given {
         if self.inward == Inward::Finished {
             return Given::Nothing;
@@ -340,7 +331,6 @@ impl LocalEnd {
             }
     }
 
-    /// Asks the local pipe whether it has broken.
     pub fn check(&mut self) -> io::Result<()> {
         self.pipe.as_mut().map_or(Ok(()), |pipe| pipe.check())
     }
@@ -353,12 +343,10 @@ impl LocalEnd {
         self.lingering
     }
 
-    /// Bytes that waited when the session ended it with a reset.
     pub fn lingering(&self) -> u64 {
         self.lingering
     }
 
-    /// How it will have ended, if the session has ended it with a reset.
     pub fn lingering_end(&self) -> Option<FlowEnd> {
         match &self.stage {
             Stage::Lingering(_, end) => Some(end.clone()),

@@ -13,13 +13,11 @@ use striper_core::{Input, Reason};
 pub struct Memory(Option<Share>);
 
 impl Memory {
-    /// A new session has this part.
     pub fn sharing(mut share: Share, engine: &Engine) -> Self {
         share.use_up(engine.session().memory_used(), 0);
         Memory(Some(share))
     }
 
-    /// Others may have it.
     pub fn give_up_share(&mut self) {
         self.0 = None;
     }
@@ -38,7 +36,6 @@ impl Memory {
         }
     }
 
-    /// Whether no new flow should come to this session.
     pub fn is_tight(&self) -> bool {
         self.0.as_ref().is_some_and(Share::is_tight)
     }

@@ -30,7 +30,6 @@ use striper_core::{
     Config, EndReason, FlowId, Hello, Input, Instant, Output, Reason, Refusal, Role, SessionId,
 };
 
-/// A session and its pipes.
 pub struct Pump {
     base: Base,
     stripes: Stripes,
@@ -84,27 +83,22 @@ impl Pump {
         pump
     }
 
-    /// The session, and what is to be done next.
     pub(super) fn base(&self) -> &Base {
         &self.base
     }
 
-    /// What is to be done next, to be taken up.
     pub(super) fn agenda_mut(&mut self) -> &mut Agenda {
         &mut self.base.agenda
     }
 
-    /// Its stripes.
     pub fn stripes(&self) -> &Stripes {
         &self.stripes
     }
 
-    /// Its flows.
     pub fn flows(&self) -> &Flows {
         &self.flows
     }
 
-    /// The client's side of it, unless it is a server's.
     pub fn client_side(&self) -> Option<&ClientSide> {
         self.client.as_ref()
     }
@@ -144,7 +138,6 @@ impl Pump {
         times.into_iter().flatten().min()
     }
 
-    /// Does what is due.
     pub(super) fn do_due(&mut self, now: Instant) {
         let stops = self.life.stops_at().is_some_and(|at| at <= now);
         if self.base.engine.session().deadline().is_some_and(|(at, _)| at <= now) {
@@ -242,12 +235,10 @@ impl Pump {
         }
     }
 
-    /// What has happened since the last call.
     pub fn take_events(&mut self) -> Vec<Event> {
         self.base.engine.take_events()
     }
 
-    /// Flows that the peer has opened since the last call.
     pub fn take_incoming(&mut self) -> Vec<Opened> {
         self.flows.take_incoming()
     }
@@ -290,7 +281,6 @@ impl Pump {
         abandoned
     }
 
-    /// Hears when a stripe is up.
     pub fn notify_ready(&mut self, waiter: Sender<Result<(), OpenError>>) {
         self.life.notify_ready(waiter, !self.stripes.is_empty());
     }
@@ -341,7 +331,6 @@ impl Pump {
         self.flows.attach(id, local, report, &mut self.base);
     }
 
-    /// Server: refuses a flow that the client opened.
     pub fn refuse(&mut self, id: FlowId, reason: Reason) {
         if let Some(token) = self.flows.token(id) {
             self.base.engine.input(Input::FlowRefuse { flow: id, reason });
@@ -389,7 +378,6 @@ impl Pump {
         self.account();
     }
 
-    /// Client: goes on with a dial.
     fn step_dial(&mut self, token: Token) {
         let Some(client) = &mut self.client else { return };
         match client.step_dial(token, &mut self.base) {
@@ -421,7 +409,6 @@ impl Pump {
         }
     }
 
-    /// A flow is over for us.
     fn conclude(&mut self, token: Token, how: FlowEnd) {
         self.flows.conclude(token, how, &self.stripes, &mut self.base);
     }
@@ -448,7 +435,6 @@ impl Pump {
         }
     }
 
-    /// Server: the client has opened a flow.
     fn flow_incoming(&mut self, id: FlowId, opaque: &[u8]) {
         let crowded = self.flows.len() as u64
             >= self.base.engine.config().max_flows.saturating_mul(2)

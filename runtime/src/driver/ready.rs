@@ -12,12 +12,10 @@ use std::task::{Wake, Waker};
 pub struct Token(usize);
 
 impl Token {
-    /// The one with this place in the pump's table.
     pub fn new(index: usize) -> Token {
         Token(index)
     }
 
-    /// Its place in the pump's table.
     pub fn index(self) -> usize {
         self.0
     }
@@ -38,7 +36,6 @@ struct Inner {
     pump: Option<Waker>,
 }
 
-/// One pipe.
 #[derive(Debug)]
 struct Mark {
     token: Token,
@@ -65,7 +62,6 @@ impl ReadyList {
         }
     }
 
-    /// Wakes the pump for another reason.
     pub fn wake(&self) {
         let pump = self.0.lock().pump.clone();
         if let Some(pump) = pump {

@@ -35,7 +35,6 @@ const LOOK: Duration = Duration::from_millis(50);
 /// What is to be known of a stripe when it is no more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct StripeFacts {
-    /// Its number in the session.
     pub id: StripeId,
     /// Its place among the session's stripes, from 1.
     pub place: usize,
@@ -43,11 +42,9 @@ pub struct StripeFacts {
     pub server: usize,
     /// The other end, as it was when the stripe came up: a broken socket no longer says it.
     pub peer: Option<SocketAddr>,
-    /// When it came up.
     pub since: Instant,
 }
 
-/// Our end of a stripe.
 pub struct StripeEnd {
     facts: StripeFacts,
     pipe: Box<dyn Pipe>,
@@ -69,7 +66,6 @@ pub struct StripeEnd {
     closing: Option<Closing>,
 }
 
-/// The session has closed the stripe.
 struct Closing {
     until: Instant,
     /// Our FIN has gone out.
@@ -100,22 +96,18 @@ impl StripeEnd {
         }
     }
 
-    /// Its number, its place and where it goes.
     pub fn facts(&self) -> StripeFacts {
         self.facts
     }
 
-    /// Who is at the other end, if it had to prove that.
-    pub fn peer(&self) -> Option<&Peer> {
-        self.pipe.info().peer
+    pub fn peer(&self) -> Option<Peer> {
+        self.pipe.peer()
     }
 
-    /// What TCP tells about it, if that carries it.
     pub fn tcp(&self) -> Option<TcpStatus> {
         self.pipe.info().carrier?.tcp()
     }
 
-    /// What its pipe keeps, in bytes.
     pub fn memory(&self) -> u64 {
         self.pipe.info().memory as u64
     }
@@ -127,7 +119,6 @@ impl StripeEnd {
         }
     }
 
-    /// When it is next to [look at its losses](StripeEnd::look).
     pub fn next_look(&self) -> Option<Instant> {
         self.next_look
     }
@@ -201,7 +192,6 @@ impl StripeEnd {
         now + CLOSING
     }
 
-    /// Whether the session has closed it.
     pub fn is_closing(&self) -> bool {
         self.closing.is_some()
     }

@@ -18,7 +18,6 @@ use striper_core::{EndReason, Input, StripeClose, StripeId};
 /// Chunks received from one stripe before the other pipes get their turn.
 const BUDGET: usize = 4;
 
-/// Our ends of all stripes.
 #[derive(Default)]
 pub struct Stripes {
     /// Those that the session has closed among them, as long as they have something to send.
@@ -27,7 +26,6 @@ pub struct Stripes {
     live: BTreeMap<StripeId, Token>,
     /// Client: how many there are meant to be.
     wanted: Option<usize>,
-    /// The session has had a stripe.
     established: bool,
     /// The session has lost its last stripe and has flows.
     stranded: bool,
@@ -42,7 +40,6 @@ impl Stripes {
         Stripes { wanted, peer, ..Stripes::default() }
     }
 
-    /// Whether the session has had one.
     pub fn is_established(&self) -> bool {
         self.established
     }
@@ -70,7 +67,6 @@ impl Stripes {
         }
     }
 
-    /// Who is at the other end, if it had to prove that.
     pub fn peer(&self) -> Option<&PeerName> {
         self.peer.as_ref()
     }
@@ -92,7 +88,6 @@ impl Stripes {
         self.live.len()
     }
 
-    /// Whether none carries data.
     pub fn is_empty(&self) -> bool {
         self.live.is_empty()
     }
@@ -121,12 +116,10 @@ impl Stripes {
         self.live().filter_map(|end| Some((end.facts().id, end.tcp()?))).collect()
     }
 
-    /// What their pipes keep, in bytes.
     pub fn memory(&self) -> u64 {
         self.live().map(StripeEnd::memory).sum()
     }
 
-    /// Whether all lead to somebody who `is_accepted`.
     pub fn all_lead_to(&self, is_accepted: impl Fn(&Peer) -> bool) -> bool {
         self.live().all(|end| end.peer().is_some_and(&is_accepted))
     }

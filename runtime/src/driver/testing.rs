@@ -9,7 +9,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use striper_core::{Config, Hello, HelloKind, Instant, Role, SessionId, StripeId};
 
-/// The only session of a test.
 pub const ID: SessionId = SessionId([7; 16]);
 
 /// A timer that never goes off.
@@ -21,7 +20,6 @@ impl Timer for Never {
     }
 }
 
-/// A clock that stands still.
 struct Still;
 
 impl Clock for Still {
@@ -39,7 +37,6 @@ pub fn base(role: Role) -> Base {
     Base::new(Rc::new(Still), Config::default(), ID, role, None)
 }
 
-/// A server's session.
 pub fn server() -> Base {
     base(Role::Server { instance: 1 })
 }

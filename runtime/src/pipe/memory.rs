@@ -23,7 +23,6 @@ struct Half {
     writer: Option<Waker>,
 }
 
-/// One direction of a memory pipe.
 #[derive(Clone, Debug, Default)]
 struct Direction(Arc<Mutex<Half>>);
 

@@ -13,19 +13,16 @@ const SMALL: usize = 4 << 10;
 /// Copied parts are collected into blocks of about this many bytes.
 const BLOCK: usize = 64 << 10;
 
-/// A queue of bytes.
 #[derive(Debug, Default)]
 pub struct OutQueue {
     parts: VecDeque<Bytes>,
     /// Copied small parts; they come after `parts`.
     tail: BytesMut,
-    /// Bytes in all.
     len: usize,
     congested: bool,
 }
 
 impl OutQueue {
-    /// Appends bytes.
     pub fn push(&mut self, data: Bytes) {
         self.len += data.len();
         if data.is_empty() {
@@ -40,12 +37,10 @@ impl OutQueue {
         }
     }
 
-    /// Whether nothing is left to send.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Forgets everything.
     pub fn clear(&mut self) {
         *self = OutQueue::default();
     }
@@ -62,12 +57,10 @@ impl OutQueue {
         }
     }
 
-    /// The pipe takes bytes again.
     pub fn set_flowing(&mut self) {
         self.congested = false;
     }
 
-    /// Whether the pipe was congested at the last try.
     pub fn is_congested(&self) -> bool {
         self.congested
     }

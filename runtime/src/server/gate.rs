@@ -58,7 +58,6 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// The gate of `server`.
     pub fn new(
         clock: Rc<dyn Clock>,
         spawn: Spawn,
@@ -132,7 +131,6 @@ impl Gate {
     }
 }
 
-/// What a caller without a key is told.
 fn plain_speech() -> PlainSpeech {
     let kind = HelloKind::Refuse(Refusal::KeyNeeded);
     let hello = Hello { kind, session: SessionId([0; 16]), stripe: StripeId(0), gone: Vec::new() };

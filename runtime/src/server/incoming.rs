@@ -38,7 +38,6 @@ impl Incoming {
         Incoming { target, flow, pump, unanswered: Some(place), has_room, unwanted }
     }
 
-    /// Whether the client still wants it.
     pub(super) fn is_alive(&self) -> bool {
         self.pump.upgrade().is_some_and(|pump| pump.borrow().flows().carries(self.flow))
     }

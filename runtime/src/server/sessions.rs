@@ -33,7 +33,6 @@ use striper_core::{Config, Hello, HelloKind, Reason, Refusal, SessionId};
 /// What a session is known by: its caller's key, if callers need one, and its id.
 type Name = (Holder, SessionId);
 
-/// What the tasks of a server have in common.
 pub struct Sessions {
     clock: Rc<dyn Clock>,
     config: Config,
@@ -100,12 +99,10 @@ impl Sessions {
         self.spare_files.set(files);
     }
 
-    /// A random number.
     pub fn chance(&self) -> u64 {
         (self.entropy)()
     }
 
-    /// Who may call, and what that takes. Everybody if `None`.
     pub fn tls(&self) -> Option<ServerTls> {
         self.keys.borrow().clone()
     }
@@ -136,7 +133,6 @@ impl Sessions {
         }
     }
 
-    /// What there is to tell about each.
     pub fn status(&self) -> Vec<SessionStatus> {
         self.sessions.borrow().values().map(|pump| driver::status(&pump.borrow())).collect()
     }
@@ -279,7 +275,6 @@ impl Sessions {
         shed_excess(&self.budget, held, load, |pump, excess| pump.borrow_mut().shed(excess));
     }
 
-    /// Runs a session until it is over.
     fn run(self: &Rc<Self>, name: Name, pump: Rc<RefCell<Pump>>) {
         let all = self.clone();
         let run = poll_fn(move |cx| {

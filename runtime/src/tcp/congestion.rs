@@ -60,7 +60,6 @@ impl Congestion {
         names.unwrap_or_default().split_whitespace().map(str::to_owned).collect()
     }
 
-    /// Has a socket use it; one that listens hands it on.
     pub(crate) fn choose(&self, socket: SockRef<'_>) -> io::Result<()> {
         set(socket, self.name())
     }

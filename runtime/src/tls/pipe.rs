@@ -259,7 +259,6 @@ impl<P: Pipe> TlsPipe<P> {
         Poll::Ready(Err(error.into()))
     }
 
-    /// Passes ciphertext on.
     fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.engine.out().rest().is_empty() {
             match poll_send_part(&mut self.below, cx, &mut self.engine.out().rest()) {

@@ -21,7 +21,6 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// Appends what has come in.
     pub fn append(&mut self, chunk: &[u8]) {
         let len = self.end - self.start;
         if len + chunk.len() > self.buffer.len() || self.start > 0 {
@@ -46,7 +45,6 @@ impl Incoming {
         self.start += count;
     }
 
-    /// Memory that it takes, in bytes.
     pub fn memory(&self) -> usize {
         self.buffer.len()
     }
@@ -74,7 +72,6 @@ pub struct Plain {
 }
 
 impl Plain {
-    /// Appends a record's payload.
     pub fn append(&mut self, payload: &[u8]) {
         if self.len + payload.len() > buffers::SIZE {
             self.close();
@@ -93,7 +90,6 @@ impl Plain {
         }
     }
 
-    /// What has been appended.
     pub fn finish(mut self) -> Vec<Bytes> {
         self.close();
         self.chunks
@@ -121,12 +117,10 @@ impl Outgoing {
         self.held
     }
 
-    /// Memory that it takes, in bytes.
     pub fn memory(&self) -> usize {
         self.buffer.len()
     }
 
-    /// What is to be sent.
     pub fn rest(&self) -> &[u8] {
         &self.buffer[self.sent..self.len]
     }
@@ -167,7 +161,6 @@ impl Outgoing {
         self.len += bytes.len();
     }
 
-    /// Forgets everything.
     pub fn clear(&mut self) {
         replace(&mut self.buffer, Vec::new());
         self.records.clear();

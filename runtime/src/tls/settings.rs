@@ -202,7 +202,6 @@ impl Accepted {
         self.0.get(&key).map(|name| Peer { name: name.clone(), key })
     }
 
-    /// Whether this key is among them.
     pub fn has(&self, key: &PublicKey) -> bool {
         self.0.contains_key(key)
     }

@@ -70,14 +70,12 @@ pub fn client_with_certificate(keys: &Keys) -> ClientTls {
     client(keys, |config| config.client_auth_cert_resolver = Arc::new(shows))
 }
 
-/// A client with its settings changed.
 pub fn client(keys: &Keys, change: impl FnOnce(&mut ClientConfig)) -> ClientTls {
     let ClientTls { mut config, shown, accepted } = ClientTls::new(keys);
     change(Arc::make_mut(&mut config));
     ClientTls { config, shown, accepted }
 }
 
-/// A server with its settings changed.
 pub fn server(keys: &Keys, change: impl FnOnce(&mut ServerConfig)) -> ServerTls {
     let ServerTls { mut config, accepted } = ServerTls::new(keys);
     change(Arc::make_mut(&mut config));
