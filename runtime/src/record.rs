@@ -330,13 +330,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_file_that_can_not_be_created_is_an_error_at_once() {
-        let folder = Folder::new("record-none");
-        assert!(Traces::create(&folder.0, "test 1").is_err(), "a folder");
-        assert!(Traces::create(&folder.0.join("no/t"), "test 1").is_err());
-    }
-
     /// Only Linux has /dev/full.
     #[cfg(target_os = "linux")]
     #[test]

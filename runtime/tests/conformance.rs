@@ -4,7 +4,7 @@
 mod common;
 
 use bytes::Bytes;
-use common::{Log, Source, any_port, noise, run, start_client, start_server, start_stacked_client};
+use common::{Log, Source, any_port, noise, run, start_client, start_server};
 use smol::future::{or, zip};
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -16,10 +16,10 @@ use std::time::Duration;
 use striper_core::datagram::DEFAULT_LIMIT;
 use striper_runtime::clock::SystemClock;
 use striper_runtime::keys::{Key, KeyKind, Keys};
-use striper_runtime::local::{ClientOptions, Executor, Server, ServerOptions};
+use striper_runtime::local::{Client, ClientOptions, Executor, Server, ServerOptions};
 use striper_runtime::{
-    AtomicPipe, ClientTls, DatagramPipe, Listener, Pipe, PipeExt, Received, ServerTls, Stacked,
-    Target, TcpPipe, TlsPipe, bridge, memory_pipe,
+    AtomicPipe, ClientTls, DatagramPipe, Listener, Pipe, PipeExt, PipeInfo, Received, ServerTls,
+    Stacked, Target, TcpDial, TcpPipe, TlsPipe, bridge, memory_pipe,
 };
 
 type Any = Box<dyn Pipe>;
@@ -248,7 +248,7 @@ fn what_is_sent_comes_out_both_ways_at_once_and_then_the_fin() {
         };
         let (there, back) = (sizes(1), sizes(100));
         let (a_in, b_in) = zip(one_side(&mut *a, &there), one_side(&mut *b, &back)).await;
-        if a.is_datagram() {
+        if a.info().is_datagram {
             assert!(b_in == there && a_in == back, "{name} keeps boundaries");
         } else {
             assert!(b_in.concat() == there.concat() && a_in.concat() == back.concat(), "{name}");
@@ -555,7 +555,7 @@ fn empty_datagrams_are_received_as_such() {
 
 /// Empty datagrams without end, and always more of them ready.
 fn empties() -> DatagramPipe<impl Pipe> {
-    DatagramPipe::new(Source(|_| Bytes::from_static(&[0; 16])))
+    DatagramPipe::new(Source(|_| Bytes::from_static(&[0; 16]), None))
 }
 
 #[test]
@@ -627,7 +627,11 @@ fn a_session_runs_over_stripes_that_are_datagram_pipes() {
         )
         .unwrap();
         let options = ClientOptions::new(vec![server.local_addr().into()]);
-        let client = start_stacked_client(&ex, options, wrap, &Log::default());
+        let dial = Rc::new(Stacked::new(TcpDial::default(), wrap));
+        let entropy = Rc::new(rand::random::<u64>);
+        let (client, running) =
+            Client::start_in(SystemClock::shared(), dial, entropy, options, None).unwrap();
+        ex.spawn(running).detach();
         let mut here = client.open(Target::Default).await.unwrap();
         let mut there = server.accept().await.into_flow();
         let data = [noise(1, 3_000_000)];

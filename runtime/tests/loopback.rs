@@ -1,14 +1,12 @@
-//! A client and a server on loopback, as programs use them. The tests of the program cover the rest,
-//! such as tests/tests/{big_transfers,half_close,resets,stripe_death,exit_restart,stopping}.rs.
+//! A client and a server on loopback, as programs use them. The tests of the program cover the
+//! rest: tests/tests/{passing,stripe_death,restarts,stopping,no_server}.rs.
 
 mod common;
 
 use common::*;
 use smol::future::zip;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
-use std::io;
-use striper_core::Reason;
-use striper_runtime::{DialError, Event, HostPort, OpenError, PipeExt, Target};
+use striper_runtime::{DialError, Event, HostPort, OpenError, Target};
 
 #[test]
 fn a_flow_is_a_byte_stream_to_its_target() {
@@ -37,10 +35,6 @@ fn a_flow_is_a_byte_stream_to_its_target() {
         };
         zip(talk, serve).await;
         assert_eq!(client.status().sessions[0].live, 4);
-        let mut refused = client.open(Target::Default).await.unwrap();
-        server.accept().await.refuse(Reason::ConnectionRefused);
-        let error = refused.recv().await.unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
         client.shutdown(LIMIT).await;
         server.shutdown(LIMIT).await;
     });

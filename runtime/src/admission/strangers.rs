@@ -158,6 +158,10 @@ mod tests {
         IpAddr::from([192, 0, 2, last])
     }
 
+    fn everywhere(call: u32) -> IpAddr {
+        IpAddr::from((0x0a00_0000 + call).to_be_bytes())
+    }
+
     impl<T> Strangers<T> {
         /// One more that is silent. Of who are alike the oldest has to go.
         fn hush(&mut self, from: IpAddr, task: T) -> Option<T> {
@@ -195,7 +199,6 @@ mod tests {
     #[test]
     fn of_a_crowd_from_everywhere_those_who_say_nothing_go_first() {
         let mut strangers = Strangers::new(256, 128);
-        let everywhere = |call: u32| IpAddr::from((0x0a00_0000 + call).to_be_bytes());
         (0..256).for_each(|call| assert!(strangers.hush(everywhere(call), false).is_none()));
         let spoken = Spoken::default();
         assert_eq!(strangers.admit(v4(7), spoken.clone(), true, || 250), Some(false));
@@ -218,7 +221,6 @@ mod tests {
         let mut strangers = Strangers::new(256, 128);
         let spoken = Spoken::new(true.into());
         let mut random = StdRng::seed_from_u64(1);
-        let everywhere = |call: u32| IpAddr::from((0x0a00_0000 + call).to_be_bytes());
         let mut gone = Vec::new();
         for call in 0..20_000 {
             gone.extend(

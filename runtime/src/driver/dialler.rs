@@ -289,54 +289,60 @@ mod tests {
         assert!(dialler.failed(0, at(60), &DialError::TimedOut, false, at(5000)).1);
     }
 
+    /// Dials this address, which fails.
+    fn fail(
+        dialler: &mut Dialler,
+        server: usize,
+        error: &DialError,
+        stopped: bool,
+    ) -> (Past, bool) {
+        dialler.dialled(server, at(0));
+        dialler.failed(server, at(0), error, stopped, at(1))
+    }
+
+    fn reach(dialler: &mut Dialler, server: usize) {
+        dialler.dialled(server, at(2));
+        dialler.succeeded(server);
+    }
+
     #[test]
     fn only_a_new_kind_of_failure_is_news_until_the_server_is_reached() {
         let mut dialler = dialler(1);
-        let mut fail = |error: &DialError| {
-            dialler.dialled(0, at(0));
-            dialler.failed(0, at(0), error, false, at(1)).1
-        };
         let banner = |first: &[u8]| {
             DialError::Handshake(striper_core::HandshakeError::NotStriper { first: first.to_vec() })
         };
-        assert_eq!([fail(&banner(b"one")), fail(&DialError::Closed)], [true, true]);
-        assert_eq!([fail(&banner(b"other")), fail(&DialError::Closed)], [false, false]);
-        dialler.dialled(0, at(2));
-        dialler.succeeded(0);
-        dialler.dialled(0, at(3));
-        assert!(dialler.failed(0, at(3), &DialError::Closed, false, at(4)).1);
+        for (error, news) in [
+            (banner(b"one"), true),
+            (DialError::Closed, true),
+            (banner(b"other"), false),
+            (DialError::Closed, false),
+        ] {
+            assert_eq!(fail(&mut dialler, 0, &error, false), (Past::Unmet, news));
+        }
+        reach(&mut dialler, 0);
+        assert_eq!(fail(&mut dialler, 0, &DialError::Closed, false), (Past::Met, true));
     }
 
     #[test]
-    fn a_server_that_has_stopped_stays_away_in_one_way() {
-        let mut dialler = dialler(1);
-        let mut fail = |error: DialError| {
-            dialler.dialled(0, at(0));
-            dialler.failed(0, at(0), &error, true, at(1)).1
-        };
-        assert!(fail(DialError::Refusal(striper_core::Refusal::Draining)));
-        assert!(!fail(DialError::Closed) && !fail(DialError::Refused));
-        assert!(fail(DialError::UnknownHost), "that is another trouble");
-    }
-
-    #[test]
-    fn only_an_address_where_a_server_has_run_has_a_past() {
+    fn a_server_that_has_stopped_stays_away_in_one_way_and_only_where_it_has_run() {
         let mut dialler = dialler(2);
-        let mut fail = |server, error: DialError, stopped| {
-            dialler.dialled(server, at(0));
-            dialler.failed(server, at(0), &error, stopped, at(1))
-        };
         let draining = DialError::Refusal(striper_core::Refusal::Draining);
-        assert_eq!(fail(0, DialError::TimedOut, false), (Past::Unmet, true));
-        assert_eq!(fail(0, draining, true), (Past::Stopped, true), "it has said so itself");
-        assert_eq!(fail(0, DialError::Refused, true), (Past::Stopped, false));
-        assert_eq!(fail(1, DialError::Refused, true), (Past::Unmet, true), "another address");
-        assert_eq!(fail(1, DialError::Closed, true), (Past::Unmet, true));
-        dialler.dialled(1, at(2));
-        dialler.succeeded(1);
-        dialler.dialled(1, at(3));
-        let failed = dialler.failed(1, at(3), &DialError::TimedOut, false, at(4));
-        assert_eq!(failed, (Past::Met, true));
+        for (server, error, stopped, told) in [
+            (0, DialError::TimedOut, false, (Past::Unmet, true)),
+            // It has said so itself.
+            (0, draining, true, (Past::Stopped, true)),
+            (0, DialError::Closed, true, (Past::Stopped, false)),
+            (0, DialError::Refused, true, (Past::Stopped, false)),
+            // That is another trouble.
+            (0, DialError::UnknownHost, true, (Past::Stopped, true)),
+            // Another address.
+            (1, DialError::Refused, true, (Past::Unmet, true)),
+            (1, DialError::Closed, true, (Past::Unmet, true)),
+        ] {
+            assert_eq!(fail(&mut dialler, server, &error, stopped), told, "{error:?}");
+        }
+        reach(&mut dialler, 1);
+        assert_eq!(fail(&mut dialler, 1, &DialError::TimedOut, false), (Past::Met, true));
     }
 
     #[test]

@@ -100,8 +100,8 @@ impl StripeEnd {
         self.facts
     }
 
-    pub fn peer(&self) -> Option<Peer> {
-        self.pipe.peer()
+    pub fn peer(&self) -> Option<&Peer> {
+        self.pipe.info().peer
     }
 
     pub fn tcp(&self) -> Option<TcpStatus> {
@@ -314,11 +314,11 @@ mod tests {
     fn what_takes_long_to_handle_is_received_in_smaller_chunks_and_what_does_not_in_larger_ones() {
         let asked = Rc::<Cell<usize>>::default();
         let told = asked.clone();
-        let pipe = Box::new(Source(move |max| {
+        let give = move |max| {
             told.set(max);
             Bytes::from(vec![0; max])
-        }));
-        let mut stripe = end(pipe, Waker::noop().clone());
+        };
+        let mut stripe = end(Box::new(Source(give, None)), Waker::noop().clone());
         let mut next = |took| {
             stripe.recv();
             stripe.took(asked.get(), took);

@@ -314,9 +314,14 @@ fn look_if_due(end: &mut StripeEnd, engine: &mut Engine) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{greeted, server};
+    use super::super::testing::{ID, Still, greeted, server};
     use super::*;
-    use crate::pipe::Pipe;
+    use crate::pipe::testing::Source;
+    use crate::pipe::{Adapted, Congestion, Pipe};
+    use std::cell::Cell;
+    use std::rc::Rc;
+    use striper_core::wire::frame::Frame;
+    use striper_core::{Config, Output, Role};
 
     /// Adds one, and says where its token is and what is at its other end.
     fn add(stripes: &mut Stripes, stripe: u64, base: &mut Base) -> (Token, impl Pipe + use<>) {
@@ -361,5 +366,52 @@ mod tests {
         let events = base.engine.take_events();
         assert!(matches!(events[..], [Event::StripeLost { live: 0, wanted: 4, .. }]));
         assert_eq!(stripes.step(token, 0, &mut base), None, "it is gone");
+    }
+
+    /// Sends for a second, and then nothing for another one. The number of looks with a finding.
+    fn looks(found: Adapted) -> usize {
+        let clock = Rc::new(Still(Cell::new(1)));
+        let role = Role::Server { instance: 1 };
+        let mut base = Base::new(clock.clone(), Config::default(), ID, role, None);
+        let mut stripes = Stripes::default();
+        let pipe = Box::new(Source(|_| Bytes::new(), Some(found.clone())));
+        let greeted = Greeted { pipe, ..greeted(0).0 };
+        let token = stripes.add(greeted, 0, Bytes::new(), 0, &mut base);
+        base.engine.take_events();
+        for at in 0..200 {
+            if at < 100 {
+                let data = Frame::Ping { nonce: 1 }.encode(0);
+                base.engine.input(Input::StripeBytes { stripe: StripeId(0), data });
+            }
+            let outputs = base.engine.take_outputs();
+            for output in &outputs {
+                if let Output::Transmit { stripe, header, payload } = output.clone() {
+                    stripes.transmit(stripe, header, payload, &mut base.agenda);
+                }
+            }
+            base.engine.performed(outputs);
+            stripes.write(token, 0, &mut base);
+            clock.0.set(clock.0.get() + 10_000);
+        }
+        let told = base.engine.take_events();
+        let is_found = |event: &Event| match event {
+            Event::StripeAdapted { adapted, .. } => *adapted == found,
+            _ => false,
+        };
+        assert!(told.iter().all(is_found), "{told:?}");
+        told.len()
+    }
+
+    #[test]
+    fn a_stripe_looks_at_its_losses_while_it_sends_and_rests_when_it_does_not() {
+        let congestion = Congestion::lossy();
+        assert_eq!(looks(Adapted::Changed { congestion, lossy: true, lost: 0.01 }), 20);
+        assert_eq!(looks(Adapted::Kept), 0, "that is no news");
+    }
+
+    #[test]
+    fn a_stripe_that_can_not_have_what_it_needs_looks_no_more() {
+        let (congestion, cause) = (Congestion::lossy(), std::io::ErrorKind::PermissionDenied);
+        assert_eq!(looks(Adapted::Denied { congestion, lost: 0.01, cause }), 1);
     }
 }

@@ -5,6 +5,7 @@ use super::base::Base;
 use crate::pipe::memory::{MemoryPipe, memory_pipe};
 use crate::ports::clock::{Clock, Timer};
 use bytes::Bytes;
+use std::cell::Cell;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use striper_core::{Config, Hello, HelloKind, Instant, Role, SessionId, StripeId};
@@ -20,11 +21,12 @@ impl Timer for Never {
     }
 }
 
-struct Still;
+/// A clock that a test sets, in microseconds.
+pub struct Still(pub Cell<u64>);
 
 impl Clock for Still {
     fn now(&self) -> Instant {
-        Instant::from_micros(1)
+        Instant::from_micros(self.0.get())
     }
 
     fn timer(&self) -> Box<dyn Timer> {
@@ -34,7 +36,7 @@ impl Clock for Still {
 
 /// A session in this role, at a time that stands still.
 pub fn base(role: Role) -> Base {
-    Base::new(Rc::new(Still), Config::default(), ID, role, None)
+    Base::new(Rc::new(Still(Cell::new(1))), Config::default(), ID, role, None)
 }
 
 pub fn server() -> Base {

@@ -46,10 +46,11 @@ fn a_peer_that_sends_without_end_keeps_other_sessions_waiting_for_a_slice_of_tim
         let kind = if stripe.0 == 0 { HelloKind::Create } else { HelloKind::Join };
         let hello = Hello { kind, session: id, stripe, gone: Vec::new() };
         let count = chunks.clone();
-        let pings = Source(move |_| {
+        let give = move |_| {
             count.set(count.get() + 1);
             Frame::Ping { nonce: 1 }.encode(0)
-        });
+        };
+        let pings = Source(give, None);
         assert!(pump.join(Box::new(pings), hello, Bytes::new(), 64).is_ok());
     }
     let mut cx = Context::from_waker(Waker::noop());
@@ -79,7 +80,7 @@ fn the_end_of_a_session_counts_no_flow_that_the_peer_has_reset_just_before() {
     ];
     let (kind, stripe) = (HelloKind::Create, StripeId(0));
     let hello = Hello { kind, session: id, stripe, gone: Vec::new() };
-    let silent = Source(|_| Bytes::new());
+    let silent = Source(|_| Bytes::new(), None);
     assert!(pump.join(Box::new(silent), hello, said.concat().into(), 64).is_ok());
     let _ = run(&mut pump, &mut Context::from_waker(Waker::noop()));
     let lost = pump.take_events().into_iter().find_map(|event| match event {

@@ -3,7 +3,7 @@
 //! What waits here for long must not keep large receive buffers alive through small slices. So once
 //! the pipe is congested, small parts are copied together.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
@@ -121,13 +121,7 @@ impl Buf for OutQueue {
             _ => {
                 assert!(count <= self.len, "took more than there is");
                 let mut bytes = BytesMut::with_capacity(count);
-                while bytes.len() < count {
-                    let part = self.chunk();
-                    let part = &part[..part.len().min(count - bytes.len())];
-                    bytes.extend_from_slice(part);
-                    let taken = part.len();
-                    self.advance(taken);
-                }
+                bytes.put(self.take(count));
                 bytes.freeze()
             }
         }

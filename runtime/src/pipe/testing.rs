@@ -1,6 +1,6 @@
 //! What tests do with pipes.
 
-use super::{Pipe, PipeExt, PipeInfo, Received};
+use super::{Adapted, Carrier, Pipe, PipeExt, PipeInfo, Received};
 use bytes::{Buf, Bytes};
 use std::io;
 use std::task::{Context, Poll};
@@ -15,8 +15,8 @@ pub async fn recv_all(pipe: &mut dyn Pipe) -> io::Result<Vec<u8>> {
 }
 
 /// A pipe that gives what the function makes of the most that is asked for, at any time and without
-/// end, and takes all.
-pub struct Source<F>(pub F);
+/// end, and takes all. It finds this whenever its losses are looked at.
+pub struct Source<F>(pub F, pub Option<Adapted>);
 
 impl<F: FnMut(usize) -> Bytes> Pipe for Source<F> {
     fn poll_recv(&mut self, _: &mut Context<'_>, max: usize) -> Poll<io::Result<Received>> {
@@ -40,16 +40,29 @@ impl<F: FnMut(usize) -> Bytes> Pipe for Source<F> {
     }
 
     fn info(&self) -> PipeInfo<'_> {
-        PipeInfo::default()
+        let mut info = PipeInfo::default();
+        info.carrier = Some(self);
+        info
+    }
+}
+
+impl<F> Carrier for Source<F> {
+    fn flushed(&self) -> bool {
+        true
+    }
+
+    fn adapt(&self) -> Option<Adapted> {
+        self.1.clone()
     }
 }
 
 /// A [`Source`] of the same chunk, which fails after a thousand: nobody else would get a turn.
 pub fn flood(chunk: Bytes) -> Source<impl FnMut(usize) -> Bytes> {
     let mut count = 0;
-    Source(move |_| {
+    let give = move |_| {
         count += 1;
         assert!(count < 1000, "nobody else gets a turn");
         chunk.clone()
-    })
+    };
+    Source(give, None)
 }

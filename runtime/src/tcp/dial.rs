@@ -127,21 +127,3 @@ async fn resolve(host: &HostPort) -> Result<Vec<SocketAddr>, DialError> {
             .map_or_else(DialError::from, |_| DialError::UnknownHost)),
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn failures_have_names() {
-        smol::block_on(async {
-            let port =
-                std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            let limit = Duration::from_secs(10);
-            let refused = dial_tcp(&HostPort::new("127.0.0.1", port), limit).await;
-            assert_eq!(refused.unwrap_err(), DialError::Refused);
-            let unknown = dial_tcp(&HostPort::new("no such host", port), limit).await;
-            assert_eq!(unknown.unwrap_err(), DialError::UnknownHost);
-        });
-    }
-}

@@ -25,9 +25,7 @@ impl Incoming {
         let len = self.end - self.start;
         if len + chunk.len() > self.buffer.len() || self.start > 0 {
             let needed = len + chunk.len();
-            let mut buffer =
-                if needed <= buffers::SIZE { buffers::take() } else { vec![0; needed] };
-            buffer[..len].copy_from_slice(&self.buffer[self.start..self.end]);
+            let buffer = grown(&self.buffer[self.start..self.end], needed);
             replace(&mut self.buffer, buffer);
             (self.start, self.end) = (0, len);
         }
@@ -189,9 +187,7 @@ impl Outgoing {
     fn make_room(&mut self, size: usize) {
         let needed = self.len + size;
         if needed > self.buffer.len() {
-            let mut buffer =
-                if needed <= buffers::SIZE { buffers::take() } else { vec![0; needed] };
-            buffer[..self.len].copy_from_slice(&self.buffer[..self.len]);
+            let buffer = grown(&self.buffer[..self.len], needed);
             replace(&mut self.buffer, buffer);
         }
     }
@@ -201,6 +197,13 @@ impl Drop for Outgoing {
     fn drop(&mut self) {
         replace(&mut self.buffer, Vec::new());
     }
+}
+
+/// A buffer with room for `needed` bytes that begins with `rest`.
+fn grown(rest: &[u8], needed: usize) -> Vec<u8> {
+    let mut buffer = if needed <= buffers::SIZE { buffers::take() } else { vec![0; needed] };
+    buffer[..rest.len()].copy_from_slice(rest);
+    buffer
 }
 
 /// Puts a buffer in the place of another one, which is used again if it is one of those.

@@ -12,9 +12,8 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
-use striper_runtime::clock::SystemClock;
 use striper_runtime::local::{Client, ClientOptions, Executor, Server, ServerOptions};
-use striper_runtime::{Event, Pipe, PipeExt, Received, Stacked, TcpDial};
+use striper_runtime::{Adapted, Carrier, Event, Pipe, PipeExt, PipeInfo, Received};
 
 pub const LIMIT: Duration = Duration::from_secs(10);
 
@@ -63,21 +62,6 @@ pub async fn start_server(ex: &Executor, log: &Log) -> Server {
 
 pub fn start_client(ex: &Executor, to: SocketAddr, log: &Log) -> Client {
     Client::start(ex, ClientOptions::new(vec![to.into()]), log.sink()).unwrap()
-}
-
-/// A client whose stripes go over pipes that `wrap` puts on TCP.
-pub fn start_stacked_client(
-    ex: &Executor,
-    options: ClientOptions,
-    wrap: impl Fn(Box<dyn Pipe>) -> Box<dyn Pipe> + 'static,
-    log: &Log,
-) -> Client {
-    let dial = Rc::new(Stacked::new(TcpDial::default(), wrap));
-    let entropy = Rc::new(rand::random::<u64>);
-    let (client, running) =
-        Client::start_in(SystemClock::shared(), dial, entropy, options, log.sink()).unwrap();
-    ex.spawn(running).detach();
-    client
 }
 
 /// A port at which nobody listens.
