@@ -82,7 +82,6 @@ pub fn client_options(options: &Options, servers: &[HostPort]) -> ClientOptions 
     client
 }
 
-/// Accepts connections for ever, and carries each.
 pub async fn attend(
     ex: Executor,
     told: events::Connections,

@@ -15,7 +15,6 @@ pub fn time_of_day() -> SystemTime {
     SystemTime::now()
 }
 
-/// The time of day before this span, as log lines show it.
 pub fn ago(span: Duration) -> String {
     let now = time_of_day();
     now.checked_sub(span).map_or_else(|| "long ago".to_owned(), |at| shown(at, now))

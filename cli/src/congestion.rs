@@ -54,7 +54,6 @@ pub fn name(chosen: &CongestionChoice, log: &Log) -> String {
     }
 }
 
-/// The reason why the operating system refuses a congestion control.
 pub fn cause(error: &Error) -> String {
     match error.kind() {
         ErrorKind::NotFound => "there is no congestion control of that name".into(),

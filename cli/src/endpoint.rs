@@ -4,7 +4,6 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use striper_runtime::HostPort;
 
-/// An error in an address, and its cure.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BadAddress {
     pub cause: String,
@@ -127,12 +126,10 @@ pub fn connect_words(name: &str, digits: &str) -> Result<HostPort, BadAddress> {
     target(host(name)?, digits)
 }
 
-/// Whether a text is an IPv6 address, maybe with its interface behind a %.
 fn is_v6(text: &str) -> bool {
     text.split('%').next().is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
 }
 
-/// A host and its port to connect to.
 fn target(host: &str, digits: &str) -> Result<HostPort, BadAddress> {
     let port = port(digits, 1)?;
     let stands_for_all = match host.parse::<IpAddr>() {

@@ -23,7 +23,6 @@ pub mod code {
     pub const CUT: u8 = 7;
 }
 
-/// An error that ends the program.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Failure {
     pub code: u8,
@@ -37,12 +36,10 @@ impl Failure {
         Failure { code: code::USAGE, cause: cause.into(), cure: Some(cure.into()) }
     }
 
-    /// An environment variable or a limit of the system is wrong.
     pub fn config(cause: impl Into<String>, cure: impl Into<String>) -> Self {
         Failure { code: code::CONFIG, cause: cause.into(), cure: Some(cure.into()) }
     }
 
-    /// The file of `--trace` can't be created.
     pub fn trace(path: &Path, error: &io::Error) -> Self {
         let cure = match error.kind() {
             io::ErrorKind::AlreadyExists => {
@@ -81,7 +78,6 @@ impl Failure {
         Failure::unexpected(format!("cannot write to standard output: {error}"))
     }
 
-    /// Prints it on standard error.
     pub fn tell(&self) {
         let cure = self.cure.as_deref().map(|cure| format!("\n  {}", printable(cure)));
         let text = format!("striper-cli: {}{}\n", printable(&self.cause), cure.unwrap_or_default());
@@ -129,7 +125,6 @@ impl Failure {
     }
 }
 
-/// Puts a file's name, and that of its folder, into a cure.
 fn with_names(cure: &str, file: &Path) -> String {
     // bash does not replace it in --key=~/FILE, and programs that are no shells never do.
     if file.to_string_lossy().starts_with('~') && !file.exists() {

@@ -17,7 +17,6 @@ fn manual() -> String {
     format!("{BEFORE}{options}\n{AFTER}")
 }
 
-/// The place of the second column and the width of a page, in columns.
 const INDENT: usize = 30;
 const WIDTH: usize = 80;
 
@@ -67,7 +66,6 @@ fn wrapped(text: &str) -> Vec<String> {
     lines
 }
 
-/// The manual up to the options.
 const BEFORE: &str = "\
 striper-cli - carries TCP connections over several parallel ones (stripes)
 
@@ -112,7 +110,6 @@ COMMANDS
 OPTIONS (anywhere on the line; each once, unless its text says otherwise)
 ";
 
-/// The manual behind the options.
 const AFTER: &str = "  TIME is a number with its unit: 500ms, 10s, 2m.
 
 ENVIRONMENT (an option beats its variable; all commands read the variables)

@@ -84,13 +84,11 @@ fn kept(status: &Status, connections: usize) -> Option<String> {
     })
 }
 
-/// The terminal's present width.
 fn columns() -> usize {
     let size = rustix::termios::tcgetwinsize(std::io::stderr());
     size.ok().map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(80)
 }
 
-/// Turns cumulative counts into rates.
 #[derive(Default)]
 struct Meter {
     last: HashMap<(SessionTag, StripeId), (u64, u64)>,

@@ -25,7 +25,6 @@ use striper_runtime::{
     TcpPipe, bridge_in, dial_tcp,
 };
 
-/// The traffic that the status line shows.
 #[derive(Default)]
 struct Traffic {
     /// The legs of the connections under way, by their numbers.
@@ -227,7 +226,6 @@ impl Relay {
         self.told.gone(level, text, &fields);
     }
 
-    /// The program at the end of a leg.
     fn name(&self, leg: Leg) -> String {
         match leg {
             Leg::First => "the program that connected".to_owned(),

@@ -188,7 +188,6 @@ fn announce(
     }
 }
 
-/// The address that stands for all of a machine's addresses of a family.
 fn unspecified(like: IpAddr) -> IpAddr {
     if like.is_ipv6() { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() }
 }

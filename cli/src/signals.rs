@@ -7,7 +7,6 @@ use crate::log::Log;
 use async_signal::{Signal, Signals};
 use smol::stream::StreamExt;
 
-/// The signals that stop the program.
 pub struct Stop {
     signals: Signals,
     /// Whether there was a terminal at the start.
@@ -28,7 +27,6 @@ impl Stop {
         Ok(Stop { signals, terminal, reread, log: log.clone() })
     }
 
-    /// Sets the action for SIGHUP.
     pub fn on_reread(&mut self, reread: impl Fn() + 'static) {
         self.reread = Box::new(reread);
     }
@@ -54,7 +52,6 @@ impl Stop {
     }
 }
 
-/// Whether stderr is a terminal that still exists.
 fn has_terminal() -> bool {
     rustix::termios::tcgetwinsize(std::io::stderr()).is_ok()
 }

@@ -14,7 +14,6 @@ pub struct View {
     pub stripes: Vec<Stripe>,
 }
 
-/// A live stripe.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Stripe {
     /// Its place, maybe with its session.
@@ -27,7 +26,6 @@ pub struct Stripe {
     pub doubted: bool,
     /// The share of packets that TCP has sent again, from 0 to 1, if it is known.
     pub resent: Option<f64>,
-    /// Its congestion control, if it is known.
     pub control: Option<String>,
 }
 
@@ -114,9 +112,7 @@ pub struct LegsView {
     /// The time until which they may go on, if there is one.
     pub limits: Vec<String>,
     pub half_closed: usize,
-    /// To the local program.
     pub near: Leg,
-    /// To the target.
     pub far: Leg,
 }
 

@@ -8,13 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use striper_runtime::Traces;
 
-/// The name of this program in a trace.
 const PROGRAM: &str = concat!("striper-cli ", env!("CARGO_PKG_VERSION"));
 
 /// The time that the end of the program waits for the disk.
 const LIMIT: Duration = Duration::from_secs(2);
 
-/// Creates the file, if one is asked for.
 pub fn begin(options: &Options) -> Result<Option<Arc<Traces>>, Failure> {
     let Some(path) = &options.trace else { return Ok(None) };
     Traces::create(path, PROGRAM).map(Some).map_err(|error| Failure::trace(path, &error))

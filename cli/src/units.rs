@@ -85,12 +85,10 @@ fn reduce(mut value: f64, steps: usize) -> (f64, usize) {
     (value, step)
 }
 
-/// A share from 0 to 1 in percent, to a tenth.
 pub fn percent(share: f64) -> String {
     format!("{:.1}%", share * 100.0)
 }
 
-/// About three digits.
 fn significant(value: f64) -> String {
     if value == 0.0 {
         "0".into()

@@ -46,7 +46,6 @@ pub fn assemble(chosen: &Chosen, words: &[String], given: &Given) -> Result<Comm
     }
 }
 
-/// The full form of the command.
 fn form(chosen: &Chosen) -> String {
     let words = match chosen.verb {
         Verb::Server if chosen.name == "server" => "LISTEN TARGET",

@@ -11,7 +11,6 @@ use crate::log::{LogFormat, Verbosity};
 use std::ffi::OsString;
 use std::time::Duration;
 
-/// The beginning of all names.
 const PREFIX: &str = "STRIPER_";
 
 /// The known names without their prefix.
@@ -41,7 +40,6 @@ pub fn misnamed(names: impl Iterator<Item = OsString>) -> Vec<String> {
     names
 }
 
-/// The warning about an unknown name.
 pub fn about(name: &str) -> String {
     let near = name.get(PREFIX.len()..).and_then(|rest| did_you_mean(rest, VARIABLES));
     let cure = match near {

@@ -50,7 +50,6 @@ pub enum Command {
 /// The leg of a relay that has datagrams.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Framing {
-    /// No leg.
     Plain,
     /// The leg to the program that connects.
     Near,
@@ -58,7 +57,6 @@ pub enum Framing {
     Far,
 }
 
-/// The options of all commands.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Options {
     pub stripes: usize,
@@ -74,7 +72,6 @@ pub struct Options {
     pub keys: KeyOptions,
 }
 
-/// A command without its operands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verb {
     Server,
@@ -98,7 +95,6 @@ impl Verb {
         Self::Demo,
     ];
 
-    /// The short form.
     pub fn name(self) -> &'static str {
         match self {
             Verb::Server => "-s",

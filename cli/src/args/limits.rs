@@ -185,7 +185,6 @@ fn bytes(word: &str, range: &RangeInclusive<u64>) -> Result<u64, String> {
     Ok(count)
 }
 
-/// A size in MiB, or else in KiB.
 fn shown(bytes: u64) -> String {
     if bytes.is_multiple_of(MIB) {
         format!("{}MiB", bytes / MIB)

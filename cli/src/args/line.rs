@@ -21,7 +21,6 @@ pub struct Chosen {
 #[derive(Default)]
 pub struct Line {
     pub chosen: Option<Chosen>,
-    /// The words behind the command.
     pub words: Vec<String>,
     pub options: Vec<&'static Declared>,
     pub given: Given,
@@ -74,7 +73,6 @@ impl Line {
         }
     }
 
-    /// Takes an option, with its value.
     fn option(&mut self, option: &'static Declared, parser: &mut Parser) -> Result<(), Failure> {
         let name = format!("--{}", option.long);
         let earlier = self.options.iter().any(|earlier| earlier.long == option.long);

@@ -238,7 +238,6 @@ impl Declared {
     }
 }
 
-/// The option whose name is nearest to a mistyped name.
 pub fn nearest(name: &str) -> Option<&'static str> {
     let names: Vec<&'static str> = OPTIONS.iter().map(|option| option.long).collect();
     did_you_mean(name, &names)

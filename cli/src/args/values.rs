@@ -4,7 +4,6 @@ use crate::log::LogFormat;
 use std::time::Duration;
 use striper_core::SchedulerKind;
 
-/// The cure for any wrong command line.
 pub const SEE_HELP: &str = "see striper-cli --help";
 
 pub fn stripes(word: &str) -> Result<usize, String> {

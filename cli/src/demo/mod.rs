@@ -36,7 +36,6 @@ const RATE: u64 = 2_500_000;
 /// The cap of the choked stripe: 1 Mbit/s, in bytes a second.
 const CHOKED_RATE: u64 = 125_000;
 
-/// The delay of the route in one direction.
 const DELAY: Duration = Duration::from_millis(10);
 
 /// The bytes of each run: 4 s of one capped connection.
@@ -45,7 +44,6 @@ const SIZE: u64 = 10_000_000;
 /// The bytes of the run with the choked stripe: enough for steady rates before and after.
 const CHOKED_SIZE: u64 = 18_000_000;
 
-/// The numbers of stripes.
 const RUNS: [usize; 4] = [1, 2, 4, 8];
 
 /// A run without any byte for this long has failed.
@@ -224,7 +222,6 @@ struct Stage<'a> {
 struct Run {
     time: Duration,
     hashes: Hashes,
-    /// Its first connections, in the order in which they came.
     lanes: Vec<Rc<Lane>>,
 }
 

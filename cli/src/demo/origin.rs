@@ -13,7 +13,6 @@ use std::rc::Rc;
 use std::time::Duration;
 use striper_runtime::local::Executor;
 
-/// The bytes that are read or written at once.
 const PIECE: usize = 64 << 10;
 
 pub type Hash = String;

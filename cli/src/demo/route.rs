@@ -38,7 +38,6 @@ const SEGMENT: u32 = 1448;
 pub struct Limits {
     /// Bytes a second in each direction.
     pub rate: u64,
-    /// Delay in one direction.
     pub delay: Duration,
 }
 

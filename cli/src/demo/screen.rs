@@ -6,7 +6,6 @@ use crate::output;
 use std::fmt::Display;
 use std::io::IsTerminal;
 
-/// The width of a full bar, in columns.
 pub const BAR: usize = 40;
 
 /// Stdout, with progress in the log's status line, so that log lines and progress do not mix.
@@ -20,7 +19,6 @@ impl Screen {
         Screen { log: log.clone(), live: log::on_terminal() && std::io::stdout().is_terminal() }
     }
 
-    /// A line that stays.
     pub fn line(&self, text: impl Display) -> Result<(), Failure> {
         self.log.set_status("");
         if self.live {

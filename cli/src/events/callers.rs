@@ -24,7 +24,6 @@ const FRIENDS: usize = 256;
 /// Callers whose lines share a throttle. All of these lines have one level.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Kind {
-    /// Whether a session has begun from the caller's address.
     is_friend: bool,
     cause: Cause,
 }
@@ -62,16 +61,12 @@ impl First {
     }
 }
 
-/// Callers that have been refused.
 pub struct Callers {
     /// Addresses from which sessions have begun, the latest last.
     friends: VecDeque<IpAddr>,
     known: BTreeMap<(IpAddr, Kind), Known>,
-    /// For first lines.
     first: BTreeMap<Kind, First>,
-    /// For counts.
     counts: Throttle,
-    /// For each further time.
     further: BTreeMap<Kind, Throttle>,
     lines: u32,
 }
@@ -99,7 +94,6 @@ impl Callers {
         self.friends.push_back(network);
     }
 
-    /// A caller has been refused.
     pub fn refused(&mut self, log: &Log, from: SocketAddr, error: &StripeRefusal, now: Instant) {
         let network = network(from.ip());
         let kind = Kind { is_friend: self.friends.contains(&network), cause: Cause::of(error) };

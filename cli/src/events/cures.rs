@@ -62,25 +62,19 @@ pub fn cure(cause: &DialError, past: Past) -> &'static str {
 pub enum Cause {
     /// It spoke a protocol that is unknown here.
     Garbage,
-    /// It was an HTTP client.
     Http,
-    /// It was an ssh client.
     Ssh,
     /// Its HELLO could not be used.
     Hello,
-    /// It has no key.
     NoKey,
     /// The two sides did not accept each other's keys.
     WrongKey,
-    /// TLS failed in another way.
     Tls,
     /// It came back to a server that is stopping or has been restarted.
     Returned,
     /// The server refused it for another reason.
     Refused,
-    /// There were too many callers.
     Crowded,
-    /// It sent no HELLO in time.
     Stalled,
     /// It hung up, or its connection broke.
     Gone,
@@ -142,7 +136,6 @@ enum Protocol {
     Tls,
 }
 
-/// Knows common protocols by their first bytes.
 fn recognise(first: &[u8]) -> Option<Protocol> {
     const METHODS: [&[u8]; 9] = [
         b"GET ",

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 /// [`LONGEST`].
 const FIRST: Duration = Duration::from_secs(60);
 
-/// The longest time between two counts.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 
 /// An event that has had at least one line.

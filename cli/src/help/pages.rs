@@ -3,7 +3,6 @@
 use super::row;
 use crate::args::{OPTIONS, Verb};
 
-/// A page without its options.
 struct Page {
     usage: &'static [&'static str],
     what: &'static str,

@@ -21,7 +21,6 @@ struct Shared {
     state: Mutex<State>,
     /// There is something to write, or the writer is gone.
     work: Condvar,
-    /// Everything has been written.
     done: Condvar,
 }
 
@@ -87,7 +86,6 @@ impl Shared {
 }
 
 impl Writer {
-    /// Starts the thread. `lost` makes the line for a number of dropped lines.
     pub fn start(
         mut sink: Box<dyn Write + Send>,
         lost: impl Fn(u64) -> String + Send + 'static,

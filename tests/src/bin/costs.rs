@@ -20,13 +20,10 @@ use striper_runtime::keys::{Keys, read_key};
 use striper_runtime::{ClientTls, Pipe, PipeExt, Received, TlsPipe, dial_tcp};
 use striper_tests::{Origin, Pair, TempDir, run};
 
-/// The bytes of one measurement.
 const BULK: u64 = 2 << 30;
 
-/// The handshakes of one measurement.
 const HANDSHAKES: u32 = 500;
 
-/// The figures of one measurement.
 #[derive(Clone, Copy)]
 struct Figures {
     /// Gbit/s.

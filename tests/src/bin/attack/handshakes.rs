@@ -16,7 +16,6 @@ const CALLERS: usize = 10_000;
 const ADDRESSES: usize = 50;
 const JOINS: u64 = 300;
 
-/// The callers that send at the same moment.
 const GROUP: usize = 20;
 const SESSION: u32 = 7;
 

@@ -18,13 +18,11 @@ const BESIDE: u64 = 64;
 /// The length of an attack that has no end of its own.
 const TIME: Duration = Duration::from_secs(10);
 
-/// The connections that the target keeps.
 const KEPT: usize = 8_000;
 
 /// The bytes that a flow may get beyond early credit.
 const FLOOR: u64 = 16 << 10;
 
-/// An attack on a stripe port.
 pub type Attack = fn(SocketAddr);
 
 pub const ATTACKS: [(&str, Attack); 6] = [
@@ -127,7 +125,6 @@ fn open(flow: u64, early: u64) -> Vec<u8> {
     frame(frame::OPEN, &[flow, early, FIRST_EARLY, 0], b"")
 }
 
-/// The ids of a client's flows.
 fn flows(count: u64) -> impl Iterator<Item = u64> {
     (0..count).map(|index| 2 * index + 1)
 }

@@ -10,7 +10,6 @@ use striper_runtime::keys::{Keys, read_key};
 use striper_runtime::{ClientTls, TcpPipe, TlsPipe, bridge, dial_tcp};
 use striper_tests::{TempDir, run};
 
-/// The longest time for a call.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A key in a file, for as long as it is kept.

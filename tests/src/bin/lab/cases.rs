@@ -15,7 +15,6 @@ const CEILING: f64 = 1448.0 / 1500.0;
 const MBIT: u64 = 1_000_000;
 const MIB: u64 = 1 << 20;
 
-/// One set of conditions, run in each direction.
 pub struct Case {
     pub test: &'static str,
     pub name: &'static str,
@@ -30,7 +29,6 @@ pub struct Case {
 /// Measures, and returns a value for each measure.
 type Run = Box<dyn Fn(&Trial, Direction) -> Result<Vec<f64>, String>>;
 
-/// The cases of the tests of these names.
 pub fn cases(tests: &[String]) -> Vec<Case> {
     let all = [capacity(), unequal(), vec![ping_under_bulk()], faults(), vec![objects()]]
         .into_iter()
@@ -43,7 +41,6 @@ pub fn quick() -> Vec<Case> {
     capacity().into_iter().filter(|case| case.name == "4 x 10 Mbit/s, RTT 40").collect()
 }
 
-/// So many seconds.
 pub fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }

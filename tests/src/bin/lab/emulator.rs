@@ -42,7 +42,6 @@ pub struct Path {
     pub rates: Vec<u64>,
     /// The longest wait of a packet for its flow's cap.
     pub queue: Duration,
-    /// The probability of the loss of a packet.
     pub loss: f64,
 }
 
@@ -51,13 +50,11 @@ pub struct Packet {
     due: Duration,
     /// Orders packets that are due at the same time.
     number: u64,
-    /// The place of its path in the list.
     pub path: usize,
     pub way: Way,
     pub bytes: Vec<u8>,
 }
 
-/// A TCP connection.
 #[derive(Clone, Debug)]
 pub struct Flow {
     /// The bytes of its IP packets up and down.
@@ -121,7 +118,6 @@ impl Emulator {
         self.silent = silent;
     }
 
-    /// The time at which the next packet leaves.
     pub fn deadline(&self) -> Option<Duration> {
         self.travelling.peek().map(|Reverse(packet)| packet.due)
     }
@@ -134,7 +130,6 @@ impl Emulator {
         self.travelling.pop().map(|Reverse(packet)| packet)
     }
 
-    /// Takes a packet in.
     pub fn arrive(&mut self, now: Duration, path: usize, way: Way, bytes: &[u8]) {
         if bytes.len() < 20 || bytes[0] >> 4 != 4 {
             return;

@@ -24,7 +24,6 @@ const AFTER: Duration = Duration::from_millis(500);
 /// The time of a bin of [`Received::bins`].
 pub const BIN: Duration = Duration::from_millis(100);
 
-/// The direction of the bulk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Direction {
     Up,
@@ -47,17 +46,14 @@ impl Amount {
     }
 }
 
-/// The receiver's figures of a transfer.
 #[derive(Debug)]
 pub struct Received {
     /// The time at which it began to wait for data.
     pub start: Duration,
     pub bytes: u64,
-    /// The longest time between two receipts.
     pub gap: Duration,
     /// Bytes in each [`BIN`] since the start.
     pub bins: Vec<u64>,
-    /// The reason for an early end.
     pub error: Option<String>,
 }
 
@@ -105,7 +101,6 @@ fn order(
     Ok((stream, number, figures))
 }
 
-/// Accepts connections and carries out their orders.
 pub struct Sink {
     address: SocketAddr,
     stop: Arc<AtomicBool>,

@@ -81,7 +81,6 @@ impl Drop for Namespace {
     }
 }
 
-/// Removes this process's namespaces, and with them the devices and processes in them.
 pub fn remove_own() {
     remove_where(|owner| owner == process::id());
 }

@@ -22,7 +22,6 @@ pub enum Target {
     None,
 }
 
-/// One line of the table.
 pub struct Row {
     pub test: &'static str,
     pub name: &'static str,
@@ -69,7 +68,6 @@ impl Row {
         Some(reached && self.failed == 0)
     }
 
-    /// The line of the table.
     pub fn line(&self) -> String {
         let unit = self.measure.unit;
         let direct = self.direct.map_or("-".to_owned(), |value| unit.show(value));

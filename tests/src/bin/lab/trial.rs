@@ -24,7 +24,6 @@ const CLIENT: u16 = 7600;
 const SERVER: u16 = 7650;
 
 pub struct Product {
-    /// The path of striper-cli.
     pub bin: PathBuf,
     pub congestion: Option<OsString>,
     pub key: Option<OsString>,
@@ -74,7 +73,6 @@ impl Trial {
         Ok(trial)
     }
 
-    /// See [`load::bulk`].
     pub fn bulk(
         &self,
         direction: Direction,
@@ -100,12 +98,10 @@ impl Trial {
         })
     }
 
-    /// See [`load::pingpong`].
     pub fn pingpong(&self, during: Duration, skip: usize) -> Result<Vec<Duration>, String> {
         self.client.run(|| load::pingpong(self.entry, during, skip))
     }
 
-    /// See [`load::request`].
     pub fn request(&self) -> Result<(), String> {
         self.client.run(|| load::request(self.entry))
     }
@@ -202,7 +198,6 @@ impl Product {
 
 struct Proxy {
     child: Child,
-    /// Its standard error.
     log: File,
 }
 

@@ -17,7 +17,6 @@ const BATCH: usize = 32;
 /// The time between two looks whether the thread must end.
 const IDLE: Duration = Duration::from_millis(50);
 
-/// The route, which ends when this is dropped.
 pub struct Wan {
     emulator: Arc<Mutex<Emulator>>,
     stop: Arc<AtomicBool>,
