@@ -122,16 +122,6 @@ fn a_frame_over_the_limits_is_refused_by_its_length_alone() {
 }
 
 #[test]
-fn an_opaque_field_over_its_limit_is_refused() {
-    let open = |opaque: usize| {
-        let opaque = Bytes::from(vec![0; opaque]);
-        parse(&Frame::Open { flow: FlowId(1), early: 0, credit: 0, opaque }.encode(0))
-    };
-    assert!(open(MAX_OPAQUE).is_ok());
-    assert_eq!(open(MAX_OPAQUE + 1), Err(Violation::OpaqueTooLong));
-}
-
-#[test]
 fn unknown_types_are_refused_when_odd_and_skipped_when_even() {
     assert_eq!(parse(b"\x04\x1bxyz"), Err(Violation::UnknownCriticalFrame));
     assert_eq!(parse(b"\x05\x81\x01xyz"), Err(Violation::UnknownCriticalFrame));
