@@ -260,20 +260,6 @@ mod tests {
     }
 
     #[test]
-    fn two_different_ends_and_data_beyond_an_end_are_violations() {
-        let changed = Err(Violation::FinalOffsetChanged);
-        let mut recv = recv(100);
-        recv.insert(5, bytes(6), false).unwrap();
-        assert_eq!(recv.set_end(10), changed);
-        for (len, fin, result) in
-            [(50, true, Ok(())), (50, true, Ok(())), (49, true, changed), (51, false, changed)]
-        {
-            assert_eq!(recv.insert(0, bytes(len), fin), result, "{len} bytes");
-        }
-        assert_eq!(recv.set_end(51), changed);
-    }
-
-    #[test]
     fn a_half_that_discards_holds_and_charges_nothing() {
         let mut recv = recv(FLOW_FLOOR + 100);
         recv.insert(10, bytes(50), false).unwrap();

@@ -114,7 +114,7 @@ fn late_data_is_copied_once_even_if_nothing_else_happens() {
 /// first were overdue and brought little, and the second takes more. Returns the pieces of the
 /// first one that go there. `expected`, if it was known to take long.
 fn beside_other_data(overdue: u64, expected: bool) -> Vec<(u64, u64)> {
-    let mut alone = alone(Role::Client, 0, Config { stripes: 0, ..Config::default() });
+    let mut alone = client(0);
     alone.answers = false;
     (0..2).for_each(|stripe| alone.up(stripe));
     alone.wait(ms(40));
@@ -154,7 +154,7 @@ fn beside_other_data(overdue: u64, expected: bool) -> Vec<(u64, u64)> {
 /// for it. Then each input acknowledges one of them. How many entries all searches together look
 /// at.
 fn looks(pieces: u64) -> u64 {
-    let mut alone = alone(Role::Client, 0, Config { stripes: 0, ..Config::default() });
+    let mut alone = client(0);
     (alone.answers, alone.habits.checks) = (false, false);
     alone.up(0);
     alone.wait(ms(40));
@@ -201,7 +201,7 @@ fn data_late_on_a_stripe_that_became_slow_goes_before_other_data() {
 #[test]
 fn a_stripe_without_a_round_trip_waits_for_it_unless_all_are_as_new() {
     for known in [false, true] {
-        let mut alone = alone(Role::Client, 0, Config { stripes: 0, ..Config::default() });
+        let mut alone = client(0);
         alone.answers = false;
         (0..2).for_each(|stripe| alone.up(stripe));
         alone.habits.writes = false;

@@ -72,9 +72,7 @@ fn resets_that_overtake_their_opens_cost_no_early_credit_for_good() {
 
 #[test]
 fn a_lower_memory_limit_takes_no_credit_back_and_gives_only_the_floor() {
-    let mut pair = Pair::new(Config::default());
-    let flow = pair.open();
-    pair.run();
+    let (mut pair, flow) = opened(4);
     pair.give(1, Input::MemoryLimit { receive: 0, send: 0 });
     let before = pair.sides[1].session.memory_used().0;
     let data = pattern(2_000_000);
