@@ -1,19 +1,24 @@
 //! The client's side of a session: dials, keys, and what it knows of its server.
 
-use super::agenda::Agenda;
+use super::agenda::{Agenda, Kind};
+use super::attempt::{Attempt, CONNECT_LIMIT, Greeted};
 use super::base::Base;
-use super::dialler::Dialler;
-use super::dials::{Dialled, Dials, Failed};
+use super::dialler::{Dialler, Plan};
 use super::engine::Engine;
 use super::ready::Token;
 use super::stripes::Stripes;
-use crate::ports::{Dial, DialError};
+use crate::pipe::Pipe;
+use crate::ports::{self, Dial, DialError};
 use crate::report::Event;
 use crate::target::HostPort;
-use crate::tls::{Accepted, ClientTls, TlsError};
+use crate::tls::{Accepted, ClientTls, PlainSpeech, TlsError, TlsPipe};
+use bytes::Bytes;
+use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
-use striper_core::{Input, Instant, Refusal, SessionId};
+use striper_core::wire::MAGIC;
+use striper_core::{HandshakeError, HelloKind, Input, Instant, Refusal, SessionId, StripeId};
 
 /// What dials, and for how long flows wait for it.
 pub struct Dialling {
@@ -25,9 +30,16 @@ pub struct Dialling {
     pub tls: Option<ClientTls>,
 }
 
+/// A failed dial: to which of the server's addresses, when it began, and what went wrong.
+pub type Failed = (usize, Instant, DialError);
+
 /// What only the client's end of a session has.
 pub struct ClientSide {
-    dials: Dials,
+    dial: Rc<dyn Dial>,
+    pub(super) dialler: Dialler,
+    /// The dials under way.
+    attempts: BTreeMap<Token, Box<Attempt>>,
+    next_stripe: u64,
     connect_timeout: Duration,
     entropy: Rc<dyn Fn() -> u64>,
     /// What the stripes of this session need, if they are encrypted, and what those of the next one
@@ -47,7 +59,10 @@ impl ClientSide {
         let Dialling { dial, servers, connect_timeout, entropy, tls } = dialling;
         let for_dials = entropy.clone();
         ClientSide {
-            dials: Dials::new(dial, servers, Box::new(move || for_dials())),
+            dial,
+            dialler: Dialler::new(servers, Box::new(move || for_dials())),
+            attempts: BTreeMap::new(),
+            next_stripe: 0,
             connect_timeout,
             entropy,
             allowed: tls.as_ref().map(ClientTls::accepted),
@@ -82,38 +97,88 @@ impl ClientSide {
     }
 
     pub fn dialler(&self) -> &Dialler {
-        &self.dials.dialler
-    }
-
-    pub fn dialler_mut(&mut self) -> &mut Dialler {
-        &mut self.dials.dialler
+        &self.dialler
     }
 
     /// A flow waits for a session from now on. Until when.
     pub fn hurry(&mut self, now: Instant) -> Instant {
-        self.dials.dialler.hurry(now);
+        self.dialler.hurry(now);
         now + self.connect_timeout
     }
 
-    /// Dials what is missing. Says when to look again.
+    /// Dials what is missing. `urgent`: flows wait and no stripe lives. When to look again, if it is
+    /// not known that there is no need.
     pub fn dial(&mut self, now: Instant, urgent: bool, agenda: &mut Agenda) -> Option<Instant> {
-        self.dials.begin(now, urgent, self.tls.as_ref(), agenda)
+        loop {
+            match self.dialler.plan(now, urgent) {
+                Plan::Dial(server) => self.dial_one(server, now, agenda),
+                Plan::Wait(at) => return Some(at),
+                Plan::Rest => return None,
+            }
+        }
+    }
+
+    fn dial_one(&mut self, server: usize, now: Instant, agenda: &mut Agenda) {
+        let stripe = StripeId(self.next_stripe);
+        self.next_stripe += 1;
+        self.dialler.dialled(server, now);
+        let dialling = self.dial.dial(self.dialler.address(server), CONNECT_LIMIT);
+        let dialling = match &self.tls {
+            Some(tls) => secured(dialling, tls.clone()),
+            None => dialling,
+        };
+        let (token, waker) = agenda.register(Kind::Dial);
+        let attempt = Attempt::new(server, stripe, dialling, waker, now);
+        self.attempts.insert(token, Box::new(attempt));
+        agenda.again(token);
     }
 
     /// Goes on with a dial. What became of it once it is over, unless nobody wants that any more.
-    pub fn step_dial(&mut self, token: Token, base: &mut Base) -> Option<Dialled> {
-        let dialled = self.dials.step(token, self.allowed.as_ref(), base)?;
-        if let Ok((server, _)) = dialled {
-            let dialler = &mut self.dials.dialler;
-            if !dialler.wants_any() {
-                dialler.dropped(server);
-                return None;
+    pub fn step_dial(
+        &mut self,
+        token: Token,
+        base: &mut Base,
+    ) -> Option<Result<(usize, Greeted), Failed>> {
+        let attempt = self.attempts.get_mut(&token)?;
+        let session = base.engine.session();
+        let Poll::Ready(result) = attempt.poll(base.engine.now(), |stripe| session.hello(stripe))
+        else {
+            base.agenda.at(attempt.until, token);
+            return None;
+        };
+        let attempt = self.attempts.remove(&token)?;
+        base.agenda.release(token);
+        let result = result.and_then(|greeted| {
+            // Keys may have been replaced since the dial began.
+            let is_allowed = self.allowed.as_ref().is_none_or(|allowed| {
+                greeted.pipe.info().peer.is_some_and(|peer| allowed.has(&peer.key))
+            });
+            let hello = &greeted.hello;
+            match hello.kind {
+                _ if !is_allowed => Err(DialError::Tls(TlsError::UnknownKey)),
+                HelloKind::Refuse(refusal) => Err(DialError::Refusal(refusal)),
+                HelloKind::Accept { .. }
+                    if hello.session == session.id() && hello.stripe == attempt.stripe =>
+                {
+                    Ok(greeted)
+                }
+                _ => Err(DialError::Handshake(HandshakeError::Malformed)),
             }
-            if dialler.succeeded(server) {
-                base.engine.tell(Event::PeerReached { server: dialler.address(server).clone() });
-            }
+        });
+        let server = attempt.server;
+        let greeted = match result {
+            Ok(greeted) => greeted,
+            Err(cause) => return Some(Err((server, attempt.begun, cause))),
+        };
+        if !self.dialler.wants_any() {
+            self.dialler.dropped(server);
+            return None;
         }
-        Some(dialled)
+        if self.dialler.succeeded(server) {
+            let server = self.dialler.address(server).clone();
+            base.engine.tell(Event::PeerReached { server });
+        }
+        Some(Ok((server, greeted)))
     }
 
     /// A dial has failed. Why flows need not wait for a session, if they need not.
@@ -123,8 +188,8 @@ impl ClientSide {
         stripes: &Stripes,
         engine: &mut Engine,
     ) -> Option<DialError> {
-        let Failed { server, begun, cause } = failed;
-        let dialler = &mut self.dials.dialler;
+        let (server, begun, cause) = failed;
+        let dialler = &mut self.dialler;
         if stripes.is_established() && cause == DialError::Refusal(Refusal::UnknownSession) {
             dialler.dropped(server);
             self.forgotten = true;
@@ -164,8 +229,14 @@ impl ClientSide {
         std::mem::take(&mut self.forgotten)
     }
 
+    /// The session has ended: gives up all dials, and another one counts its stripes anew.
     pub fn drop_dials(&mut self, agenda: &mut Agenda) {
-        self.dials.drop_all(agenda);
+        for (token, attempt) in std::mem::take(&mut self.attempts) {
+            self.dialler.dropped(attempt.server);
+            agenda.release(token);
+        }
+        self.dialler.want(0);
+        self.next_stripe = 0;
     }
 
     /// Another session begins, with the keys that were set meanwhile. Its id.
@@ -176,23 +247,103 @@ impl ClientSide {
         self.fresh_id()
     }
 
-    #[cfg(feature = "testing")]
+    /// Panics with a description if an invariant does not hold. Gives the number of tokens.
+    #[cfg(any(test, feature = "testing"))]
     pub fn check_invariants(&self, stripes: usize, agenda: &Agenda) -> usize {
-        self.dials.check_invariants(stripes, agenda)
+        let dials = self.attempts.len();
+        assert_eq!(self.dialler.counts(), (dials, stripes), "dials and stripes by address");
+        let all_known = self.attempts.keys().all(|token| agenda.kind(*token) == Some(Kind::Dial));
+        assert!(all_known, "a dial's token belongs to something else");
+        dials
     }
+}
+
+/// TLS on what comes of a dial.
+fn secured(dialling: ports::Dialling, tls: ClientTls) -> ports::Dialling {
+    Box::pin(async move {
+        let pipe = TlsPipe::client(dialling.await?, &tls).map_err(DialError::Tls)?;
+        let plain = PlainSpeech { magic: MAGIC, answer: Bytes::new() };
+        Ok(Box::new(pipe.answering(plain)) as Box<dyn Pipe>)
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{ID, base};
     use super::*;
-    use crate::ports;
+    use crate::pipe::PipeExt;
+    use crate::pipe::memory::{MemoryPipe, memory_pipe};
     use crate::tls::keys::{Key, KeyKind, Keys};
+    use std::cell::RefCell;
+    use striper_core::{Hello, Role};
 
-    struct Silent;
+    /// Every address answers at once that it accepts this stripe, or never anything.
+    struct Answering {
+        stripe: Option<StripeId>,
+        /// The server's ends.
+        ends: Rc<RefCell<Vec<MemoryPipe>>>,
+    }
 
-    impl Dial for Silent {
+    impl Dial for Answering {
         fn dial(&self, _: &HostPort, _: Duration) -> ports::Dialling {
-            Box::pin(std::future::pending())
+            let (Some(stripe), ends) = (self.stripe, self.ends.clone()) else {
+                return Box::pin(std::future::pending());
+            };
+            Box::pin(async move {
+                let (pipe, mut server) = memory_pipe();
+                let kind = HelloKind::Accept { instance: 1 };
+                let hello = Hello { kind, session: ID, stripe, gone: Vec::new() };
+                server.send(&hello.encode()).await?;
+                ends.borrow_mut().push(server);
+                Ok(Box::new(pipe) as Box<dyn Pipe>)
+            })
+        }
+    }
+
+    fn client(answer: Option<u64>, wanted: usize, tls: Option<ClientTls>) -> ClientSide {
+        let dial = Answering { stripe: answer.map(StripeId), ends: Rc::default() };
+        let mut client = ClientSide::new(Dialling {
+            dial: Rc::new(dial),
+            servers: vec![HostPort::new("server", 1)],
+            connect_timeout: Duration::from_secs(1),
+            entropy: Rc::new(|| 0),
+            tls,
+        });
+        client.dialler.want(wanted);
+        client
+    }
+
+    #[test]
+    fn dials_that_are_given_up_leave_nothing() {
+        let (mut client, mut base) = (client(None, 2, None), base(Role::Client));
+        client.dial(base.engine.now(), false, &mut base.agenda);
+        assert_eq!((client.check_invariants(0, &base.agenda), base.agenda.len()), (2, 2));
+        assert!(base.agenda.gather());
+        let token = base.agenda.next().unwrap();
+        assert!(client.step_dial(token, &mut base).is_none());
+        assert!(base.agenda.next_time().is_some(), "it must not hang for ever");
+        client.drop_dials(&mut base.agenda);
+        assert_eq!((client.check_invariants(0, &base.agenda), base.agenda.len()), (0, 0));
+        assert!(!client.dialler.wants_any());
+    }
+
+    #[test]
+    fn a_server_must_accept_the_stripe_that_was_dialled() {
+        for (answer, accepted) in [(0, true), (1, false)] {
+            let (mut client, mut base) = (client(Some(answer), 1, None), base(Role::Client));
+            client.dial(base.engine.now(), false, &mut base.agenda);
+            assert!(base.agenda.gather());
+            let token = base.agenda.next().unwrap();
+            let cause = match client.step_dial(token, &mut base).expect("it has answered") {
+                Ok((_, greeted)) => {
+                    assert_eq!(greeted.hello.stripe, StripeId(0));
+                    None
+                }
+                Err((_, _, cause)) => Some(cause),
+            };
+            let other = DialError::Handshake(HandshakeError::Malformed);
+            assert_eq!(cause, (!accepted).then_some(other));
+            assert_eq!(base.agenda.len(), 0);
         }
     }
 
@@ -203,13 +354,7 @@ mod tests {
     #[test]
     fn a_new_key_is_for_the_next_session_and_the_same_key_for_this_one() {
         let [old, new] = [(); 2].map(|()| Key::generate(KeyKind::Shared).unwrap());
-        let mut client = ClientSide::new(Dialling {
-            dial: Rc::new(Silent),
-            servers: vec![HostPort::new("server", 1)],
-            connect_timeout: Duration::from_secs(1),
-            entropy: Rc::new(|| 7),
-            tls: Some(tls(&old)),
-        });
+        let mut client = client(None, 0, Some(tls(&old)));
         let shown = |client: &ClientSide| client.tls.as_ref().map(ClientTls::shown);
         client.set_tls(tls(&new));
         assert_eq!(shown(&client), Some(tls(&old).shown()));

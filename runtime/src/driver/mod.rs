@@ -9,7 +9,6 @@ mod base;
 mod check;
 mod client_side;
 mod dialler;
-mod dials;
 mod engine;
 mod flows;
 mod greet;

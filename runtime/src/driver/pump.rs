@@ -4,7 +4,7 @@
 //! so inputs are serialised by construction and nothing waits in a mailbox. The parts own what they
 //! change; the pump decides which of them hears of what, in which order. Its turns say when.
 
-use super::agenda::{Agenda, Kind};
+use super::agenda::Kind;
 use super::attempt::Greeted;
 use super::base::Base;
 use super::client_side::{ClientSide, Dialling};
@@ -31,7 +31,7 @@ use striper_core::{
 };
 
 pub struct Pump {
-    base: Base,
+    pub(super) base: Base,
     stripes: Stripes,
     flows: Flows,
     life: Life,
@@ -81,14 +81,6 @@ impl Pump {
         };
         pump.hear_limit();
         pump
-    }
-
-    pub(super) fn base(&self) -> &Base {
-        &self.base
-    }
-
-    pub(super) fn agenda_mut(&mut self) -> &mut Agenda {
-        &mut self.base.agenda
     }
 
     pub fn stripes(&self) -> &Stripes {
@@ -189,7 +181,7 @@ impl Pump {
                 self.note_loss(lost);
             }
             Output::StripesWanted { count } => {
-                self.client.iter_mut().for_each(|client| client.dialler_mut().want(count));
+                self.client.iter_mut().for_each(|client| client.dialler.want(count));
             }
             Output::FlowOpened { request, flow } => {
                 self.flows.opened(request, flow, base);
@@ -405,7 +397,7 @@ impl Pump {
     /// Client: it may have to dial another one.
     fn note_loss(&mut self, lost: Option<StripeFacts>) {
         if let (Some(client), Some(facts)) = (&mut self.client, lost) {
-            client.dialler_mut().lost(facts.server, facts.since, self.base.engine.now());
+            client.dialler.lost(facts.server, facts.since, self.base.engine.now());
         }
     }
 

@@ -4,7 +4,7 @@ use super::pump::Pump;
 use crate::report::SessionStatus;
 
 pub fn status(pump: &Pump) -> SessionStatus {
-    let (engine, stripes, flows) = (&pump.base().engine, pump.stripes(), pump.flows());
+    let (engine, stripes, flows) = (&pump.base.engine, pump.stripes(), pump.flows());
     SessionStatus {
         session: engine.tag(),
         peer: stripes.peer().cloned(),

@@ -17,7 +17,7 @@ const LOOK: Duration = Duration::from_micros(50);
 
 /// Pumps until nothing is ready. Ready when the pump is over for good.
 pub fn run(pump: &mut Pump, cx: &mut Context<'_>) -> Poll<()> {
-    pump.base().agenda.wake_from_now_on(cx.waker());
+    pump.base.agenda.wake_from_now_on(cx.waker());
     pump.hear_limit();
     let polled = turns(pump, cx);
     pump.account();
@@ -26,20 +26,20 @@ pub fn run(pump: &mut Pump, cx: &mut Context<'_>) -> Poll<()> {
 
 fn turns(pump: &mut Pump, cx: &mut Context<'_>) -> Poll<()> {
     pump.settle();
-    let begin = pump.base().engine.now();
-    pump.agenda_mut().begin_slice(begin);
+    let begin = pump.base.engine.now();
+    pump.base.agenda.begin_slice(begin);
     for _ in 0..TURNS {
-        if !pump.agenda_mut().gather() {
+        if !pump.base.agenda.gather() {
             match rest(pump, cx) {
                 Rest::Due => continue,
                 Rest::Asleep => return Poll::Pending,
                 Rest::Over => return Poll::Ready(()),
             }
         }
-        while let Some(token) = pump.agenda_mut().next() {
+        while let Some(token) = pump.base.agenda.next() {
             pump.step(token);
             pump.settle();
-            if pump.base().agenda.is_slice_over(pump.base().engine.now()) {
+            if pump.base.agenda.is_slice_over(pump.base.engine.now()) {
                 return yield_to_others(pump, cx);
             }
         }
@@ -49,8 +49,8 @@ fn turns(pump: &mut Pump, cx: &mut Context<'_>) -> Poll<()> {
 
 /// Returns to the executor in such a way that it looks for ready sockets before it comes back.
 fn yield_to_others(pump: &mut Pump, cx: &mut Context<'_>) -> Poll<()> {
-    let time = pump.base().engine.now() + LOOK;
-    if pump.agenda_mut().poll_until(cx, time).is_ready() {
+    let time = pump.base.engine.now() + LOOK;
+    if pump.base.agenda.poll_until(cx, time).is_ready() {
         cx.waker().wake_by_ref();
     }
     Poll::Pending
@@ -68,9 +68,9 @@ enum Rest {
 
 /// Nothing is ready: does what is due, or sleeps.
 fn rest(pump: &mut Pump, cx: &mut Context<'_>) -> Rest {
-    let now = pump.base().engine.now();
+    let now = pump.base.engine.now();
     let next_dial = pump.begin_rest(now);
-    if pump.base().agenda.has_again() {
+    if pump.base.agenda.has_again() {
         return Rest::Due;
     }
     if pump.finish_if_over() {
@@ -79,7 +79,7 @@ fn rest(pump: &mut Pump, cx: &mut Context<'_>) -> Rest {
     let next = pump.next_time(now).into_iter().chain(next_dial).min();
     let Some(next) = next else { return Rest::Asleep };
     if next > now {
-        let waited = pump.agenda_mut().poll_until(cx, next);
+        let waited = pump.base.agenda.poll_until(cx, next);
         return if waited.is_ready() { Rest::Due } else { Rest::Asleep };
     }
     pump.do_due(now);
