@@ -106,8 +106,8 @@ impl ClientSide {
         now + self.connect_timeout
     }
 
-    /// Dials what is missing. `urgent`: flows wait and no stripe lives. When to look again, if it is
-    /// not known that there is no need.
+    /// Dials the missing stripes. `urgent`: flows wait and no stripe lives. Gives the time of the
+    /// next look, if one is needed.
     pub fn dial(&mut self, now: Instant, urgent: bool, agenda: &mut Agenda) -> Option<Instant> {
         loop {
             match self.dialler.plan(now, urgent) {

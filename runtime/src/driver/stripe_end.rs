@@ -3,7 +3,7 @@
 
 use super::agenda::SLICE;
 use crate::pipe::queue::OutQueue;
-use crate::pipe::{Adapted, Carrier, Peer, Pipe, Received, TcpStatus, poll_send_part};
+use crate::pipe::{Adapted, Carrier, Pipe, PipeInfo, Received, poll_send_part};
 use crate::report::StripeLoss;
 use bytes::Bytes;
 use std::io;
@@ -100,21 +100,13 @@ impl StripeEnd {
         self.facts
     }
 
-    pub fn peer(&self) -> Option<&Peer> {
-        self.pipe.info().peer
-    }
-
-    pub fn tcp(&self) -> Option<TcpStatus> {
-        self.pipe.info().carrier?.tcp()
-    }
-
-    pub fn memory(&self) -> u64 {
-        self.pipe.info().memory as u64
+    pub fn info(&self) -> PipeInfo<'_> {
+        self.pipe.info()
     }
 
     /// Holds at most about this many bytes unsent from now on.
     pub fn set_unsent_low_water(&mut self, bytes: u64) {
-        if let Some(carrier) = self.pipe.info().carrier {
+        if let Some(carrier) = self.info().carrier {
             carrier.set_unsent_low_water(usize::try_from(bytes).unwrap_or(usize::MAX));
         }
     }
@@ -236,7 +228,6 @@ impl StripeEnd {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipe::PipeInfo;
     use crate::pipe::testing::{Source, flood};
     use bytes::Buf;
     use std::cell::Cell;

@@ -113,15 +113,15 @@ impl Stripes {
 
     /// What TCP tells about those that it carries.
     pub fn tcp(&self) -> BTreeMap<StripeId, TcpStatus> {
-        self.live().filter_map(|end| Some((end.facts().id, end.tcp()?))).collect()
+        self.live().filter_map(|end| Some((end.facts().id, end.info().carrier?.tcp()?))).collect()
     }
 
     pub fn memory(&self) -> u64 {
-        self.live().map(StripeEnd::memory).sum()
+        self.live().map(|end| end.info().memory as u64).sum()
     }
 
     pub fn all_lead_to(&self, is_accepted: impl Fn(&Peer) -> bool) -> bool {
-        self.live().all(|end| end.peer().is_some_and(&is_accepted))
+        self.live().all(|end| end.info().peer.is_some_and(&is_accepted))
     }
 
     /// One more, which goes to that address of the server; `greeting` is still to be sent on it.
