@@ -5,8 +5,7 @@ use std::fmt::Display;
 use std::io::{ErrorKind, Write, stdout};
 use std::process::exit;
 
-/// A shell's code for a program that SIGPIPE ends. No success: what was to be checked has not
-/// been, not all of it.
+/// A shell's code for a program that SIGPIPE ends. It is no success: not everything was checked.
 const CLOSED: i32 = 141;
 
 /// Prints to standard output. Does not return if nobody reads it any more.

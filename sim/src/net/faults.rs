@@ -1,5 +1,5 @@
 //! Faults that are put into a world on purpose: of a route and the connections on it, and of a
-//! side's process. [`crate::base::kinds`] names the trouble that came of them.
+//! side's process. [`crate::base::Kind`] names the trouble that came of them.
 
 use crate::base::Side;
 use crate::net::LinkSpec;
@@ -10,40 +10,24 @@ use std::time::Duration;
 pub enum Fault {
     /// The route's connections break, and the bytes that the operating systems held of them are
     /// lost. A side that is not told writes into the void.
-    Reset {
-        told: Told,
-    },
+    Reset { told: Told },
     /// One side closes the route's connections as a program does: the bytes that were written
     /// still arrive, then FIN.
-    Close {
-        by: Side,
-    },
+    Close { by: Side },
     /// The route's present connections carry nothing more, new ones do (a NAT that has forgotten
     /// them). `from` says whether packets from the client, and from the server, vanish.
-    Forget {
-        from: [bool; 2],
-    },
+    Forget { from: [bool; 2] },
     /// The route carries nothing until [`Fault::Heal`], neither on old nor on new connections.
-    Silence {
-        from: [bool; 2],
-    },
+    Silence { from: [bool; 2] },
     /// Each of the route's connections is reset once the system of side `by` has taken so many
     /// more bytes; both notice.
-    ResetAfter {
-        by: Side,
-        bytes: u64,
-    },
-    /// The next so many dials are refused. One side's end of each connection writes so many more
-    /// bytes and then ends with a FIN, also in the middle of a frame.
-    Cut {
-        by: Side,
-        bytes: u64,
-    },
+    ResetAfter { by: Side, bytes: u64 },
+    /// One side's end of each connection writes so many more bytes and then ends with a FIN, also
+    /// in the middle of a frame.
+    Cut { by: Side, bytes: u64 },
     /// Packets that leave a side within this time arrive after it: nothing is lost, all is late.
-    Clog {
-        from: [bool; 2],
-        time: Duration,
-    },
+    Clog { from: [bool; 2], time: Duration },
+    /// The next so many dials are refused.
     RefuseDials(u32),
     /// The next so many dials are accepted, and closed by the server without a word.
     CloseDials(u32),

@@ -115,83 +115,38 @@ listed! {
 #[derive(Clone, Debug)]
 pub enum Action {
     /// Connections of a route break; all or the oldest.
-    Break {
-        route: usize,
-        all: bool,
-        how: Break,
-    },
+    Break { route: usize, all: bool, how: Break },
     /// The next connection of a route breaks after so many bytes.
-    Cut {
-        route: usize,
-        after: u64,
-        how: Break,
-    },
+    Cut { route: usize, after: u64, how: Break },
     /// A route carries nothing from those sides.
-    Silence {
-        route: usize,
-        from: [bool; 2],
-    },
+    Silence { route: usize, from: [bool; 2] },
     /// The silence of a route ends.
-    Clear {
-        route: usize,
-    },
-    Refuse {
-        route: usize,
-        count: u32,
-    },
+    Clear { route: usize },
+    /// The next dials of a route are refused.
+    Refuse { route: usize, count: u32 },
     /// The next connections are closed on the way.
-    AcceptClose {
-        route: usize,
-        count: u32,
-    },
+    AcceptClose { route: usize, count: u32 },
     /// A stranger calls at the stripe port.
-    Stranger {
-        route: usize,
-        manner: Manner,
-    },
+    Stranger { route: usize, manner: Manner },
     /// A process ends, and another one starts in its place after `down`. With `mute` its machine
     /// loses power.
-    Restart {
-        process: usize,
-        down: Duration,
-        mute: bool,
-    },
+    Restart { process: usize, down: Duration, mute: bool },
     /// A proxy is asked to stop within `drain`; then another one starts in its place.
-    Shutdown {
-        process: usize,
-        drain: Duration,
-    },
+    Shutdown { process: usize, drain: Duration },
     /// A process stands still for so long.
-    Pause {
-        process: usize,
-        time: Duration,
-    },
+    Pause { process: usize, time: Duration },
     /// A process's clock jumps forward by so much.
-    Jump {
-        process: usize,
-        by: Duration,
-    },
+    Jump { process: usize, by: Duration },
     /// A process has no file descriptors for so many dials (0) or accepts (1).
-    NoFiles {
-        process: usize,
-        accept: usize,
-        count: u32,
-    },
+    NoFiles { process: usize, accept: usize, count: u32 },
     /// New connections of a route are like this.
-    Change {
-        route: usize,
-        specs: Box<[LinkSpec; 2]>,
-    },
+    Change { route: usize, specs: Box<[LinkSpec; 2]> },
+    /// All faults end.
     Heal,
     /// A process that was down starts.
-    Start {
-        process: usize,
-    },
+    Start { process: usize },
     /// A process that was asked to stop must have stopped.
-    Stopped {
-        process: usize,
-        again: u32,
-    },
+    Stopped { process: usize, again: u32 },
 }
 
 impl Scenario {

@@ -11,7 +11,7 @@ listed! {
         ResetAfter,
         /// A reset comes while bytes are unread.
         ResetUnread,
-        /// A connection ends with a FIN in the middle of what was sent.
+        /// A connection ends with a FIN in the middle of the bytes sent.
         FinMidFrame,
         /// A route carries nothing in either direction.
         Silence,

@@ -32,16 +32,17 @@ pub enum Sent {
 /// An input to an end whose message has a number.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Given {
+    /// It opens its flows.
     Open,
     /// With `half` only the first half of its payload came.
-    Message {
-        stripe: StripeId,
-        message: u32,
-        half: bool,
-    },
+    Message { stripe: StripeId, message: u32, half: bool },
+    /// See [`EndInput`].
     Down(StripeId),
+    /// See [`EndInput`].
     Written(StripeId),
+    /// See [`EndInput`].
     Fire(Timer),
+    /// See [`EndInput`].
     Act(usize, Act),
 }
 

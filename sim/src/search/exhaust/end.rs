@@ -68,30 +68,20 @@ impl Message {
 
 #[derive(Clone, Debug)]
 pub enum EndInput {
+    /// It opens its flows.
     Open,
-    Hello {
-        stripe: StripeId,
-        hello: Hello,
-    },
+    /// A HELLO came.
+    Hello { stripe: StripeId, hello: Hello },
     /// A frame came, or with `half` only the first half of its payload.
-    Frame {
-        stripe: StripeId,
-        header: Bytes,
-        payload: Bytes,
-        half: bool,
-    },
-    Down {
-        stripe: StripeId,
-    },
+    Frame { stripe: StripeId, header: Bytes, payload: Bytes, half: bool },
+    /// A stripe has broken.
+    Down { stripe: StripeId },
     /// The operating system has taken all that was transmitted.
-    Written {
-        stripe: StripeId,
-    },
+    Written { stripe: StripeId },
+    /// A timer goes off.
     Fire(Timer),
-    Act {
-        flow: usize,
-        act: Act,
-    },
+    /// A program acts.
+    Act { flow: usize, act: Act },
 }
 
 /// An effect of an end on the world.

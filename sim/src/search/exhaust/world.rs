@@ -27,35 +27,21 @@ pub struct World {
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Event {
+    /// The client makes a connection.
     Dial,
-    Deliver {
-        stripe: u8,
-        to: Side,
-    },
+    /// The first message in flight arrives.
+    Deliver { stripe: u8, to: Side },
     /// A side learns that a stripe is broken, and loses the messages in flight to it. With `cut`
     /// the first half of a frame has arrived before.
-    Tell {
-        stripe: u8,
-        side: Side,
-        cut: bool,
-    },
+    Tell { stripe: u8, side: Side, cut: bool },
     /// The operating system has taken all that a side transmitted.
-    Written {
-        stripe: u8,
-        side: Side,
-    },
-    Act {
-        side: Side,
-        flow: u8,
-        act: Act,
-    },
-    Fire {
-        side: Side,
-        timer: Timer,
-    },
-    Break {
-        stripe: u8,
-    },
+    Written { stripe: u8, side: Side },
+    /// A program acts.
+    Act { side: Side, flow: u8, act: Act },
+    /// A timer goes off.
+    Fire { side: Side, timer: Timer },
+    /// A stripe breaks.
+    Break { stripe: u8 },
 }
 
 impl Event {

@@ -1,12 +1,7 @@
 //! The rate at which bytes come out at the receiver, against the fluid oracle.
 
-use super::{key, line_key, panel};
+use super::*;
 use crate::base::micros;
-use crate::show::picture::plot::{Anchor, Plot, short};
-use crate::show::picture::scale::{Scale, rate_unit, show_rate, show_time};
-use crate::show::picture::scene::Scene;
-use crate::show::picture::series::Buckets;
-use std::fmt::Write as _;
 
 const HEIGHT: f64 = 190.0;
 

@@ -1,10 +1,6 @@
 //! Reorder depth: the bytes that the receiver held because an earlier one was missing.
 
-use super::{key, panel};
-use crate::show::picture::plot::Plot;
-use crate::show::picture::scale::{Scale, show_size, size_unit};
-use crate::show::picture::scene::Scene;
-use crate::show::picture::series::Buckets;
+use super::*;
 
 const HEIGHT: f64 = 130.0;
 

@@ -1,13 +1,6 @@
 //! A lane per stripe: its frames, the times when it took no more or was in doubt, and its death.
 
-use super::{key, line_key, panel};
-use crate::show::picture::lane::{Carries, Lane};
-use crate::show::picture::plot::{Anchor, Plot, WIDTH, short};
-use crate::show::picture::scale::{show_rate, show_size, show_time};
-use crate::show::picture::scene::{MAX_LANES, Scene};
-use crate::show::picture::series::Buckets;
-use crate::show::picture::timeline::Death;
-use std::fmt::Write as _;
+use super::*;
 use std::ops::Range;
 use striper_core::{StripeClose, StripeId};
 

@@ -9,6 +9,16 @@ pub mod sequence;
 pub mod table;
 pub mod waits;
 
+use crate::show::picture::lane::{Carries, Frame, Lane};
+use crate::show::picture::plot::{Anchor, Plot, TimeAxis, WIDTH, escape, short};
+use crate::show::picture::scale::{
+    Scale, number, rate_unit, show_rate, show_size, show_time, size_unit, time_unit,
+};
+use crate::show::picture::scene::{MAX_LANES, Piece, Scene};
+use crate::show::picture::series::{Buckets, summary};
+use crate::show::picture::timeline::{Death, FlowTrack, Steps};
+use std::fmt::Write as _;
+
 /// A chart with its heading and caption.
 pub fn panel(title: &str, caption: &str, chart: &str) -> String {
     format!("<figure><h3>{title}</h3><figcaption>{caption}</figcaption>\n{chart}</figure>\n")

@@ -1,11 +1,6 @@
 //! Round trips of each stripe, from a frame's hand-over to its acknowledgement, on one scale.
 
-use super::{key, line_key, panel};
-use crate::show::picture::plot::{Plot, short};
-use crate::show::picture::scale::{Scale, number, show_time, time_unit};
-use crate::show::picture::scene::Scene;
-use crate::show::picture::series::{Buckets, summary};
-use std::fmt::Write as _;
+use super::*;
 
 /// The height of a row, and the distance to the next, in pixels.
 const HEIGHT: f64 = 38.0;

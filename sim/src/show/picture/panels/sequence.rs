@@ -1,13 +1,8 @@
 //! Sending against delivery: the times when the bytes of a flow were handed to a stripe, and when
 //! they came out.
 
-use super::{key, line_key, panel};
-use crate::show::picture::plot::{Anchor, Plot, WIDTH, short};
-use crate::show::picture::scale::{Scale, show_time, size_unit};
-use crate::show::picture::scene::{Piece, Scene};
-use crate::show::picture::timeline::Steps;
+use super::*;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use striper_core::FlowId;
 
 const HEIGHT: f64 = 260.0;

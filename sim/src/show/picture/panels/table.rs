@@ -1,12 +1,6 @@
 //! The figures behind the lanes, for readers who want numbers or can't see the charts.
 
-use crate::show::picture::lane::Carries;
-use crate::show::picture::plot::escape;
-use crate::show::picture::scale::{show_rate, show_size, show_time};
-use crate::show::picture::scene::Scene;
-use crate::show::picture::series::summary;
-use crate::show::picture::timeline::Death;
-use std::fmt::Write as _;
+use super::*;
 use striper_core::StripeId;
 
 pub fn draw(scene: &Scene) -> String {
@@ -28,10 +22,7 @@ pub fn draw(scene: &Scene) -> String {
     text + "</tbody></table></div>\n"
 }
 
-fn in_span<'a>(
-    scene: &'a Scene,
-    stripe: StripeId,
-) -> impl Iterator<Item = &'a crate::show::picture::lane::Frame> {
+fn in_span<'a>(scene: &'a Scene, stripe: StripeId) -> impl Iterator<Item = &'a Frame> {
     let span = scene.time.span.clone();
     let frames = scene.direction().lanes[&stripe].frames.iter();
     frames.filter(move |frame| {

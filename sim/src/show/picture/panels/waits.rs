@@ -4,12 +4,7 @@
 //! It shows head-of-line blocking: pieces that have arrived and wait for the top one. If only the
 //! sender was observed, it shows the piece whose acknowledgement took longest, and those after it.
 
-use super::{key, panel};
-use crate::show::picture::plot::{Plot, TimeAxis};
-use crate::show::picture::scale::{show_size, show_time};
-use crate::show::picture::scene::{Piece, Scene};
-use crate::show::picture::timeline::FlowTrack;
-use std::fmt::Write as _;
+use super::*;
 
 /// The pieces that are shown, and the number of them before the one that the others wait for.
 const ROWS: usize = 28;
