@@ -1,9 +1,9 @@
 //! Joins two pipes: data, congestion and FIN pass through, each direction for itself.
 //!
 //! Each direction holds at most one chunk: nothing is received while the other pipe is congested,
-//! and so congestion reaches the sender. What breaks one pipe aborts the other. Between two
-//! datagram pipes each datagram stays one, but empty ones are not passed on: a program of the
-//! format's first kind would take them for the end.
+//! and so congestion reaches the sender. A break of one pipe aborts the other. Between two datagram
+//! pipes each datagram stays one. Empty datagrams are not passed on: a program of the format's
+//! first kind would take them for the end.
 
 use crate::pipe::linger::Linger;
 use crate::pipe::queue::OutQueue;
@@ -26,7 +26,7 @@ const BUDGET: usize = 16;
 /// How often a pipe that is not being received from is asked whether it has broken.
 const CHECK: Duration = Duration::from_millis(500);
 
-/// What passed in one direction.
+/// The bytes that passed in one direction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Passed {
     /// Bytes of payload.
@@ -39,7 +39,7 @@ pub struct Passed {
     pub finished: bool,
 }
 
-/// What has passed so far, to be looked at while a bridge runs.
+/// The bytes that have passed so far. They can be looked at while a bridge runs.
 #[derive(Debug, Default)]
 pub struct Legs {
     /// From the first pipe to the second.
@@ -69,25 +69,25 @@ impl Leg {
 /// How a bridge broke.
 #[derive(Debug)]
 pub struct Break {
-    /// Which pipe.
+    /// The pipe that broke.
     pub leg: Leg,
-    /// What it said.
+    /// The bytes that it sent.
     pub error: io::Error,
 }
 
-/// What became of a bridge.
+/// The end of a bridge.
 #[derive(Debug)]
 pub struct BridgeReport {
     /// From the first pipe to the second.
     pub forth: Passed,
     /// From the second pipe to the first.
     pub back: Passed,
-    /// What broke, unless both directions finished.
+    /// The break, unless both directions finished.
     pub broken: Option<Break>,
 }
 
-/// Passes on data in both directions until both have finished, or either pipe has broken: then the
-/// other one is aborted after what it still had to get, within a second.
+/// Passes on data in both directions until both have finished, or either pipe has broken. Then the
+/// other pipe is aborted within a second, after the bytes that it still had to get.
 pub async fn bridge(a: &mut dyn Pipe, b: &mut dyn Pipe) -> BridgeReport {
     bridge_in(&SystemClock::new(), a, b, &Legs::default()).await
 }
@@ -195,8 +195,8 @@ impl Direction {
         }
     }
 
-    /// Passes on what there is, up to a budget. Says whether it has used that up. What breaks is
-    /// named from the view of this direction.
+    /// Passes on what there is, up to a budget. Says whether it has used that up. A break is named
+    /// from the view of this direction.
     fn step(
         &mut self,
         cx: &mut Context<'_>,

@@ -32,16 +32,17 @@ use striper_core::limits::INITIAL_FLOWS;
 pub struct ClientOptions {
     /// Where the server is. With several addresses the stripes are spread evenly over them.
     pub servers: Vec<HostPort>,
-    /// What the server must prove, and what it is shown. Without, stripes are not encrypted.
+    /// The keys that the server must prove to have, and the key that it is shown. Without, stripes
+    /// are not encrypted.
     pub keys: Option<Keys>,
-    /// Settings of each session. What they say of flows that the other end opens is of no use: a
-    /// server opens none.
+    /// Settings of each session. Settings for flows of the other end are of no use: a server opens
+    /// none.
     pub session: Config,
     /// How long a flow waits for a first stripe before it fails.
     pub connect_timeout: Duration,
     /// Where its sessions are recorded, if they are.
     pub traces: Option<Arc<Traces>>,
-    /// What controls congestion on stripes. [`Client::start_in`] leaves that to its dial.
+    /// The congestion control of stripes. [`Client::start_in`] leaves that to its dial.
     pub congestion: CongestionChoice,
 }
 
@@ -119,9 +120,9 @@ impl Client {
         Ok((client, run))
     }
 
-    /// From now on these keys decide who is taken for the server. A session with somebody whose key
-    /// is no longer among them ends at once; else it goes on with the key that it has begun with
-    /// until it carries nothing. Has no effect on a client that was started without.
+    /// From now on these keys decide who is taken for the server. A session with a server whose key
+    /// is no longer among them ends at once. Another session goes on with the key that it has begun
+    /// with until it carries nothing. Has no effect on a client that was started without.
     pub fn set_keys(&self, keys: &Keys) {
         let mut pump = self.pump.borrow_mut();
         if pump.client_side().is_some_and(ClientSide::is_secured) {
@@ -140,8 +141,8 @@ impl Client {
         Ok(Flow::new(outer, reported))
     }
 
-    /// Carries `local` over a new flow, and says how that went when it has ended. What ends `local`
-    /// early ends the flow and the other way round. Dropping the future of this does not end the
+    /// Carries `local` over a new flow, and says how that went when it has ended. An early end of
+    /// `local` ends the flow, and the other way round. Dropping the future of this does not end the
     /// flow.
     pub async fn carry(&self, target: Target, local: Box<dyn Pipe>) -> FlowReport {
         let (report, reported) = oneshot();
@@ -149,7 +150,7 @@ impl Client {
         reported.await.unwrap_or_else(FlowReport::stopped)
     }
 
-    /// What there is to tell now.
+    /// The state now.
     pub fn status(&self) -> Status {
         let pump = self.pump.borrow();
         let last_dial_error =

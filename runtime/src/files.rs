@@ -34,8 +34,8 @@ impl<'a> Draft<'a> {
     ///
     /// Symbolic links are not followed. A character device such as /dev/null is opened as it is,
     /// since it keeps nothing. Anything else that is no regular file is an error. So is a file that
-    /// another draft replaces or has become, for as long as it is open (`flock`), and a file that
-    /// standard output or standard error goes to.
+    /// another open draft replaces or has become (`flock`), and the file of standard output or
+    /// standard error.
     pub fn new(path: &'a Path, begins: &'a [u8]) -> io::Result<Draft<'a>> {
         if fs::symlink_metadata(path).is_ok_and(|there| there.file_type().is_char_device()) {
             let file = open_device(path)?;
@@ -77,7 +77,7 @@ pub fn create(path: &Path, begins: &[u8]) -> io::Result<File> {
     Draft::new(path, begins)?.keep()
 }
 
-/// What to do when a file could not be created. `FILE` stands for its name and `FOLDER` for that of
+/// The cure when a file could not be created. `FILE` stands for its name and `FOLDER` for that of
 /// its folder.
 pub fn cure(kind: ErrorKind) -> &'static str {
     match kind {
@@ -198,7 +198,7 @@ fn is_output(file: &File) -> bool {
     same(stdout.as_fd()) || same(stderr.as_fd())
 }
 
-/// Which file it is, whatever it is called.
+/// The identity of a file, whatever it is called.
 fn identity(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }

@@ -2,9 +2,8 @@
 //! all never holds a session up.
 //!
 //! The first session is recorded to the file that was asked for, later ones to the same name with
-//! `.2`, `.3` and so on. What is recorded is written within half a second. Recording stops for
-//! good, and says so once, when a bound is reached or the file can't be written; the sessions don't
-//! notice.
+//! `.2`, `.3` and so on. A record is written within half a second. Recording stops for good, and
+//! says so once, when a bound is reached or the file can't be written; the sessions don't notice.
 
 use crate::files;
 use crate::system_clock::SystemClock;
@@ -30,13 +29,13 @@ const MAX_WAITING: usize = 8 << 20;
 /// So much is written at once.
 const WRITE_AT: usize = 64 << 10;
 
-/// What waits longer is written, however little it is.
+/// Text that waits longer is written, however short it is.
 const WRITE_AFTER: Duration = Duration::from_millis(500);
 
 /// Where sessions are recorded.
 pub struct Traces {
     path: PathBuf,
-    /// What records, and its version.
+    /// The program that records, and its version.
     program: String,
     /// The same file. It is open while sessions may be recorded, so no other process replaces it.
     _held: File,
@@ -144,7 +143,7 @@ pub(crate) struct TraceStop {
 /// One session's trace under way. Dropped, it is at its end.
 pub(crate) struct Recording {
     recorder: Recorder,
-    /// What has not been handed over to the thread.
+    /// The text that has not been handed over to the thread.
     text: String,
     size: u64,
     path: PathBuf,
@@ -152,12 +151,12 @@ pub(crate) struct Recording {
 }
 
 impl Recording {
-    /// What the session is about to be given.
+    /// Records the next input of the session.
     pub fn input(&mut self, now: Instant, input: &Input) {
         let _ = self.recorder.input(now, input, &mut self.text);
     }
 
-    /// What came of it. An error if recording has to stop.
+    /// Records the outputs that followed. An error if recording has to stop.
     pub fn outputs(&mut self, outputs: &[Output]) -> Result<(), TraceStop> {
         if !self.recorder.is_over() {
             let _ = self.recorder.outputs(outputs, &mut self.text);
@@ -193,7 +192,7 @@ impl Drop for Recording {
     }
 }
 
-/// What a file's thread shares with the session.
+/// The state that a file's thread shares with the session.
 #[derive(Default)]
 struct Sink {
     state: Mutex<State>,

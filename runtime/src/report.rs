@@ -1,5 +1,4 @@
-//! What the runtime tells its user: events as they happen, a report for each flow, a status when
-//! asked.
+//! The words for a user: events as they happen, a report for each flow, a status when asked.
 
 use crate::pipe::{Adapted, PeerName, TcpStatus};
 use crate::ports::DialError;
@@ -43,7 +42,7 @@ pub enum Event {
     SessionStarted {
         /// The session's name in logs.
         session: SessionTag,
-        /// Who is at the other end, if it had to prove that.
+        /// The peer, if it had to prove its key.
         peer: Option<PeerName>,
         /// The other end of its first stripe.
         from: Option<SocketAddr>,
@@ -53,7 +52,7 @@ pub enum Event {
     SessionStranded {
         /// The session's name in logs.
         session: SessionTag,
-        /// Who is at the other end, if it had to prove that.
+        /// The peer, if it had to prove its key.
         peer: Option<PeerName>,
         /// The other end of its last stripe.
         from: Option<SocketAddr>,
@@ -81,7 +80,7 @@ pub enum Event {
     SessionEnded {
         /// The session's name in logs.
         session: SessionTag,
-        /// What has ended it.
+        /// The reason of its end.
         reason: EndReason,
         /// This side ended it, because the key of the other side is no longer accepted.
         revoked: bool,
@@ -125,10 +124,10 @@ pub enum Event {
         live: usize,
         /// How many it is meant to have (a server, which doesn't know, says `live`).
         wanted: usize,
-        /// What became of it.
+        /// The reason of its loss.
         reason: StripeLoss,
     },
-    /// What controls congestion on a stripe has been changed, or could not be.
+    /// The congestion control of a stripe has been changed, or could not be.
     StripeAdapted {
         /// The name of its session in logs.
         session: SessionTag,
@@ -138,14 +137,14 @@ pub enum Event {
         place: usize,
         /// The other end.
         peer: Option<SocketAddr>,
-        /// What was done and why. Never [`Adapted::Kept`].
+        /// The change and its reason. Never [`Adapted::Kept`].
         adapted: Adapted,
     },
     /// Client: a dial has failed.
     PeerUnreachable {
         /// Where the server should be.
         server: HostPort,
-        /// What went wrong.
+        /// The error.
         cause: DialError,
         /// Our knowledge of the server.
         past: Past,
@@ -168,21 +167,21 @@ pub enum Event {
     },
     /// Server: a connection to the stripe port has been turned away.
     StripeRefused {
-        /// Who called.
+        /// The address of the caller.
         from: SocketAddr,
-        /// What was wrong with it.
+        /// The error of the caller.
         error: StripeRefusal,
     },
     /// Connections can't be accepted at the moment. Said once until it works again; attempts go on.
     AcceptFailed {
-        /// What the operating system said.
+        /// The error of the operating system.
         error: io::Error,
     },
     /// A trace is not written any further. Said once a trace; the session goes on.
     TraceStopped {
         /// The file, which has what was recorded so far.
         path: PathBuf,
-        /// What went wrong, in words.
+        /// The error, in words.
         cause: String,
     },
 }
@@ -336,7 +335,7 @@ impl fmt::Display for OpenError {
 
 impl std::error::Error for OpenError {}
 
-/// What became of a flow.
+/// The end of a flow.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FlowReport {
     /// Bytes taken from the local pipe.
@@ -347,7 +346,7 @@ pub struct FlowReport {
     pub duration: Duration,
     /// How it ended.
     pub end: FlowEnd,
-    /// What the busiest stripe carried meanwhile, both ways, in bytes, for all flows.
+    /// The bytes that the busiest stripe carried meanwhile, both ways and for all flows.
     pub best_stripe: u64,
 }
 
@@ -364,7 +363,7 @@ impl FlowReport {
     }
 }
 
-/// What a client or server can tell about itself now.
+/// The state of a client or server.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
     /// The sessions that exist now: at most one for a client.
@@ -373,12 +372,12 @@ pub struct Status {
     pub last_dial_error: Option<DialError>,
 }
 
-/// What there is to tell about a session.
+/// The state of a session.
 #[derive(Clone, Debug)]
 pub struct SessionStatus {
     /// The session's name in logs.
     pub session: SessionTag,
-    /// Who is at the other end, if it had to prove that.
+    /// The peer, if it had to prove its key.
     pub peer: Option<PeerName>,
     /// Its own counts.
     pub stats: Stats,
@@ -389,6 +388,6 @@ pub struct SessionStatus {
     pub places: BTreeMap<StripeId, usize>,
     /// How long its flows will yet be kept, if they stand still because it has no stripe.
     pub kept_for: Option<Duration>,
-    /// What TCP tells about those of them that it carries.
+    /// The facts of TCP about those of them that it carries.
     pub tcp: BTreeMap<StripeId, TcpStatus>,
 }

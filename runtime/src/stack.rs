@@ -18,7 +18,7 @@ pub struct Stacked<T> {
 }
 
 impl<T> Stacked<T> {
-    /// What `below` gives, wrapped by `wrap`.
+    /// The pipes of `below`, wrapped by `wrap`.
     pub fn new(below: T, wrap: impl Fn(Box<dyn Pipe>) -> Box<dyn Pipe> + 'static) -> Self {
         Stacked { below, wrap: Rc::new(wrap) }
     }

@@ -1,4 +1,4 @@
-//! What a flow is to be connected to, and how that travels in the opaque field of an OPEN.
+//! The target of a flow, and its form in the opaque field of an OPEN.
 //!
 //! The field is a list of options: key, length (both unsigned LEB128), value. Unknown keys are
 //! skipped when even and refused when odd, so that later versions can add hints and demands. An
@@ -77,11 +77,11 @@ impl FromStr for HostPort {
     }
 }
 
-/// What a flow is to be connected to by the side that did not open it.
+/// The address that the server is to connect a flow to.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 #[non_exhaustive]
 pub enum Target {
-    /// Whatever the other side has been set up for.
+    /// The target that the server has been set up for.
     #[default]
     Default,
     /// This one, if the other side allows it.

@@ -211,7 +211,7 @@ async fn whole(pipe: &mut dyn Pipe) -> Vec<u8> {
     all.concat()
 }
 
-/// Sends until the pipe takes no more, without anybody to wake. What it took.
+/// Sends until the pipe takes no more, without anybody to wake. The bytes that it took.
 async fn fill(pipe: &mut dyn Pipe) -> Vec<u8> {
     let mut cx = Context::from_waker(Waker::noop());
     let block = noise(1, 10_000);
@@ -334,7 +334,7 @@ fn a_reader_that_stops_congests_its_direction_only_and_then_gets_everything() {
             got
         };
         assert!(zip(sending, receiving).await.1 == back[0], "{name}");
-        // Whoever waits to send is woken when the reader goes on.
+        // A sender that waits is woken when the reader goes on.
         let last = noise(5, 3);
         let sending = async {
             a.send(&last).await.unwrap();

@@ -59,7 +59,7 @@ async fn speaks(client: &Client, server: &Server) {
     assert_eq!(&word, b"word");
 }
 
-/// What a client without a way in is told, and its server.
+/// The errors that a client without a way in and its server report.
 async fn refused(ours: Option<Keys>, theirs: Option<Keys>) -> (DialError, StripeRefusal) {
     let ex = Executor::default();
     let (here, there) = (Log::default(), Log::default());

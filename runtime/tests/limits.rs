@@ -99,7 +99,7 @@ impl Pipe for Keyed {
     }
 }
 
-/// Who has called and was not accepted yet.
+/// The callers that were not accepted yet.
 #[derive(Clone, Default)]
 struct Port {
     calls: Rc<RefCell<VecDeque<(Keyed, SocketAddr)>>>,
@@ -129,7 +129,7 @@ struct World {
     port: Port,
     server: Server,
     told: Rc<RefCell<Vec<StripeRefusal>>>,
-    /// What pipes of new callers take, in bytes.
+    /// The memory of new callers' pipes, in bytes.
     weight: Cell<usize>,
     /// Sessions that had to let go of something since memory was short.
     short: Rc<RefCell<Vec<SessionTag>>>,
@@ -226,7 +226,7 @@ impl World {
         Caller { pipe: here }
     }
 
-    /// Calls and asks for a stripe. What the answer is.
+    /// Calls and asks for a stripe. The answer.
     fn ask(&self, key: Option<PublicKey>, session: u8, stripe: u64) -> (Caller, HelloKind) {
         let mut caller = self.call_with("192.0.2.7", key);
         caller.say(&hello(session, stripe));

@@ -1,13 +1,12 @@
 //! Memory that the sessions of one server share.
 //!
-//! Sessions take turns on one thread. Before its turn each is told what the others leave of the
-//! limit, and what it uses is known after it, so together they never use more, however many there
-//! are. None may use all: the others must not starve for one that hoards.
+//! Sessions take turns on one thread. Before its turn each is told how much the others leave of the
+//! limit. Its own use is known after the turn. So together they never use more. None may use all:
+//! the others must not starve for one that hoards.
 //!
-//! Nor may one client, however many sessions it has: where several keys are accepted, the sessions
-//! of one may use as much as is left free beside them (dynamic thresholds, Choudhury and Hahne,
-//! 1998). So there is always something left for who comes next: half of all beside one that hoards,
-//! a third beside two.
+//! One client may not use all of it either. Where several keys are accepted, the sessions of one
+//! may use as much as is left free beside them (dynamic thresholds, Choudhury and Hahne, 1998). So
+//! something is left for the next client: half of all beside one that hoards, a third beside two.
 
 use crate::pipe::PublicKey;
 use std::cell::{Cell, RefCell};
@@ -17,8 +16,7 @@ use std::rc::Rc;
 /// A session is told of more memory when it is at least this much more; of less, at once.
 const WORTH_TELLING: u64 = 256 << 10;
 
-/// What sessions may really keep beyond the memory limit: their floors, and what it costs to know
-/// of flows.
+/// The memory that sessions may keep beyond the limit: their floors, and the state of flows.
 const BESIDE: u64 = 32 << 20;
 
 /// Whose sessions they are: a key, or anybody if callers need none.
@@ -106,7 +104,7 @@ impl Budget {
     }
 }
 
-/// One session's part. What it uses is free again when it is dropped.
+/// One session's part. Its memory is free again when it is dropped.
 #[derive(Debug)]
 pub struct Share {
     budget: Rc<Budget>,
@@ -116,7 +114,8 @@ pub struct Share {
 }
 
 impl Share {
-    /// What the others leave, for receiving and for sending, if the session is to be told.
+    /// The memory that the others leave, for receiving and for sending, if the session is to be
+    /// told.
     pub fn changed(&mut self) -> Option<(u64, u64)> {
         let budget = &self.budget;
         let (all, holder, own) =
@@ -139,8 +138,8 @@ impl Share {
         Some(left)
     }
 
-    /// Whether so much is kept that no new flow should come to this session, since its holder keeps
-    /// more than most, and it more than most of the holder's.
+    /// Whether no new flow should come to this session: memory is short, and the holder and this
+    /// session keep more than most.
     pub fn is_tight(&self) -> bool {
         let (budget, all) = (&self.budget, self.budget.all.get().kept);
         let (holders, holder) = (budget.holders.borrow().len() as u64, budget.of(self.holder));

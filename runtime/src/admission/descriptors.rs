@@ -5,8 +5,8 @@ use rustix::process::{Resource, getrlimit};
 use std::cell::Cell;
 use std::io;
 
-/// What a process has open beside connections, at most: standard streams, the poller, signals,
-/// listeners, traces.
+/// The most files that a process has open beside connections: standard streams, the poller,
+/// signals, listeners, traces.
 const OTHERS: u64 = 16;
 
 thread_local! {
@@ -47,16 +47,16 @@ pub fn ensure_spare(spare: u64) -> io::Result<()> {
 pub enum Room {
     /// For everybody.
     Plenty,
-    /// For who has not more than others.
+    /// Room for a client that has not more than others.
     Scarce,
     /// For nobody: what is left is for stripes, names and files.
     None,
 }
 
-/// The room for connections to targets. They leave a share to callers, since who fills the process
-/// with connections must not keep others from joining; what callers have of it already, all but the
-/// `known` connections of stripes and flows, is not asked for twice. `pending` connections are
-/// under way and not counted yet.
+/// The room for connections to targets. They leave a share to callers, since a client that fills
+/// the process with connections must not keep others from joining. Descriptors that callers have
+/// already, all but the `known` connections of stripes and flows, are not asked for twice.
+/// `pending` connections are under way and not counted yet.
 pub fn room(spare: u64, pending: u64, known: u64) -> Room {
     let connections = CONNECTIONS.get();
     match getrlimit(Resource::Nofile).current.filter(|_| spare > 0) {

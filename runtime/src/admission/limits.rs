@@ -1,5 +1,5 @@
-//! What strangers and peers may cost a server. Each bound is a number that its user may choose;
-//! none is without one.
+//! Bounds of the cost of strangers and peers. Each bound is a number that its user may choose; none
+//! is without one.
 
 use std::time::Duration;
 use striper_core::limits::MAX_STRIPES;
@@ -9,9 +9,9 @@ use striper_core::limits::MAX_STRIPES;
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Callers that have not said who they are, 256 unless told otherwise. If one more calls, one
-    /// of the address that has the most of them has to go; of those alike, one that has not said a
-    /// whole ClientHello. Each costs a socket and up to 20 KiB.
+    /// Callers that have not said who they are, 256 unless told otherwise. If one more calls, a
+    /// caller of the address with the most of them has to go. Of those alike, a caller that has not
+    /// said a whole ClientHello has to go. Each costs a socket and up to 20 KiB.
     pub handshakes: usize,
     /// Those of them from one address (IPv6: from one /64 network, which is what one customer has),
     /// 128: two clients of 64 stripes behind one address. If one more calls, one from there has to
@@ -35,9 +35,9 @@ pub struct Limits {
     /// Bytes of the memory limit that one session may use; half of the limit if none is said, so
     /// that no session ever has all.
     pub memory_per_session: Option<u64>,
-    /// File descriptors that are not used for stripes, 32, but at most a quarter of what the
-    /// process may have: while there are fewer left, callers wait, so that targets can be dialled,
-    /// names looked up and files written.
+    /// File descriptors that are not used for stripes, 32, but at most a quarter of the process's
+    /// limit. While fewer are left, callers wait. So targets can be dialled, names looked up and
+    /// files written.
     pub spare_files: u64,
 }
 

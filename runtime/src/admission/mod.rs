@@ -1,4 +1,4 @@
-//! What strangers and peers may cost a server: each bound, and who has to give way at it.
+//! Bounds of the cost of strangers and peers, and the choice of the loser at each.
 
 pub(crate) mod budget;
 pub(crate) mod descriptors;

@@ -1,7 +1,8 @@
 //! Places that the clients of a server share.
 //!
 //! Where several keys are accepted, one key may take as many as it leaves free (dynamic thresholds,
-//! Choudhury and Hahne, 1998): half of all beside nobody, so that who comes next always finds some.
+//! Choudhury and Hahne, 1998). That is half of all beside nobody, so the next client always finds
+//! some.
 
 use super::budget::Holder;
 use std::cell::RefCell;

@@ -3,9 +3,8 @@
 //! Limits on credit bound what an honest peer makes us keep. This bounds what any does:
 //! out-of-order crumbs, floors of thousands of stuck flows, flows that are filled and reset.
 //!
-//! The same goes for receive buffers, of which a peer may make us keep each for the sake of a few
-//! bytes: when they take too much, what comes in is copied in parts so small that nothing is kept
-//! for anything else.
+//! The same goes for receive buffers, each of which a peer may make us keep for a few bytes. When
+//! they take too much, received bytes are copied in small parts, and the buffers are free.
 
 use super::budget::{Budget, Holder};
 use crate::pipe::buffers;
@@ -43,7 +42,7 @@ pub fn part(memory_limit: u64) -> usize {
     if buffers::pinned() > memory_limit / 2 { PART } else { usize::MAX }
 }
 
-/// What came from a stripe as the session is to be given it, with that `memory_limit`.
+/// The bytes from a stripe in the form for the session, which has that `memory_limit`.
 pub fn unpinned(data: Bytes, memory_limit: u64) -> impl Iterator<Item = Bytes> {
     let part = part(memory_limit);
     let mut rest = data;

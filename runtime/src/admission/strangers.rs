@@ -1,13 +1,13 @@
-//! Who has called and has not yet said who it is: so many in all, so many from one address, and who
-//! has to go when there are too many.
+//! Callers that have not said HELLO yet: their number in all and from one address, and the loser
+//! when there are too many.
 //!
-//! Whoever calls often displaces itself: first somebody of an address that has its full number,
+//! A caller that calls often displaces itself. The loser is of an address that has its full number,
 //! else of the addresses that have the most. So a crowd from few addresses can't keep out who calls
-//! from another. Against one from many addresses there is no such order; but most of it says
-//! nothing, since a whole ClientHello costs work, so who has said one comes after all that have had
-//! the time for it. Of those who are alike, chance decides: who would always take the oldest would
-//! take everybody that is far away. Addresses from where somebody has said who it is come last, so
-//! that a client with many stripes gets them all once it has the first.
+//! from another. Callers of one attacker from many addresses have no such order. But most of them
+//! say nothing, since a whole ClientHello costs work. So a caller that has said one goes after all
+//! that have had the time for it. Of those who are alike, chance decides: who would always take the
+//! oldest would take everybody that is far away. Addresses from where somebody has said who it is
+//! come last, so that a client with many stripes gets them all once it has the first.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -104,7 +104,8 @@ impl<T> Strangers<T> {
         self.waiting.retain(|stranger| is_one(&stranger.task));
     }
 
-    /// One more, and who has to go for it. `chance` decides between those who are alike.
+    /// Admits one more. Gives the caller that has to go for it. `chance` decides between those who
+    /// are alike.
     pub fn admit(
         &mut self,
         from: IpAddr,
@@ -124,7 +125,7 @@ impl<T> Strangers<T> {
             *origins.entry(*from).or_default() += 1;
             from.site().into_iter().for_each(|site| *sites.entry(site).or_default() += 1);
         }
-        // Who has only just come has had no time to speak.
+        // A caller that has only just come has had no time to speak.
         let newest = self.waiting.len() * 3 / 4;
         let weight = |at: usize, stranger: &Stranger<T>| {
             let origin = stranger.from;
@@ -163,7 +164,7 @@ mod tests {
     }
 
     impl<T> Strangers<T> {
-        /// One more that is silent. Of who are alike the oldest has to go.
+        /// One more that is silent. Of callers that are alike the oldest has to go.
         fn hush(&mut self, from: IpAddr, task: T) -> Option<T> {
             self.admit(from, Spoken::default(), task, || 0)
         }

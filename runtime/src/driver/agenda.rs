@@ -1,5 +1,5 @@
-//! What the pump does next: pipes that are ready, pipes that are worth another try, pipes with
-//! something to be written, and pipes whose time has come.
+//! The pump's next work: pipes that are ready, are worth another try, have something to be written,
+//! or whose time has come.
 //!
 //! Each pipe and each dial has a token, of one series for all kinds. A released token is given out
 //! again, so an entry may outlive its meaning; whoever takes it up finds nothing to do.
@@ -13,7 +13,7 @@ use std::time::Duration;
 use striper_core::Instant;
 
 /// How long turns go on before the executor looks for ready sockets, and about how long one chunk
-/// may take: what a peer sends may be as much work as it likes, and other sessions wait meanwhile.
+/// may take. A peer's bytes may be much work, and other sessions wait meanwhile.
 pub const SLICE: Duration = Duration::from_millis(1);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,11 +23,11 @@ pub enum Kind {
     Dial,
 }
 
-/// What the pump does next.
+/// The pump's next work.
 pub struct Agenda {
     kinds: Slab<Kind>,
     ready: ReadyList,
-    /// To be tried in this turn. What is left of a turn that took too long comes first in the next.
+    /// To be tried in this turn. The rest of a turn that took too long comes first in the next.
     work: VecDeque<Token>,
     /// To be tried in the next turn without having been woken.
     again: Vec<Token>,
@@ -69,7 +69,7 @@ impl Agenda {
         self.kinds.len()
     }
 
-    /// Who is woken from now on when a pipe is ready.
+    /// The waker for ready pipes from now on.
     pub fn wake_from_now_on(&self, pump: &Waker) {
         self.ready.register(pump);
     }
@@ -121,7 +121,6 @@ impl Agenda {
         self.work.pop_front()
     }
 
-    /// From now on it is this session's time, for a [`SLICE`].
     pub fn begin_slice(&mut self, now: Instant) {
         self.slice_end = now + SLICE;
     }

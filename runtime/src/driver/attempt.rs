@@ -39,7 +39,7 @@ type Greeting = Pin<Box<dyn Future<Output = Result<Greeted, DialError>>>>;
 pub struct Greeted {
     pub pipe: Box<dyn Pipe>,
     pub hello: Hello,
-    /// What followed the HELLO.
+    /// The bytes behind the HELLO.
     pub rest: Bytes,
 }
 

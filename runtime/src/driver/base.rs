@@ -1,4 +1,4 @@
-//! What all parts of a pump work with.
+//! The session and the agenda, which all parts of a pump use.
 
 use super::agenda::Agenda;
 use super::engine::Engine;

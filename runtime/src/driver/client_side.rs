@@ -20,7 +20,7 @@ use std::time::Duration;
 use striper_core::wire::MAGIC;
 use striper_core::{HandshakeError, HelloKind, Input, Instant, Refusal, SessionId, StripeId};
 
-/// What dials, and for how long flows wait for it.
+/// The settings of dials.
 pub struct Dialling {
     pub dial: Rc<dyn Dial>,
     pub servers: Vec<HostPort>,
@@ -42,11 +42,10 @@ pub struct ClientSide {
     next_stripe: u64,
     connect_timeout: Duration,
     entropy: Rc<dyn Fn() -> u64>,
-    /// What the stripes of this session need, if they are encrypted, and what those of the next one
-    /// will.
+    /// The keys of this session's stripes, if they are encrypted, and those of the next session's.
     tls: Option<ClientTls>,
     next_tls: Option<ClientTls>,
-    /// Who is accepted now, if stripes are encrypted.
+    /// The keys that are accepted now, if stripes are encrypted.
     allowed: Option<Accepted>,
     /// The server has said that it stops, or has ended the last session.
     server_stopped: bool,
@@ -84,7 +83,8 @@ impl ClientSide {
         self.tls.is_some()
     }
 
-    /// What stripes need from the next session on; from now on if the server is shown the same key.
+    /// Sets the keys of stripes from the next session on; from now on if the server is shown the
+    /// same key.
     pub fn set_tls(&mut self, tls: ClientTls) {
         self.allowed = Some(tls.accepted());
         let same = self.tls.as_ref().is_some_and(|now| now.shown() == tls.shown());

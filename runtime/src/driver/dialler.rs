@@ -88,7 +88,7 @@ impl Dialler {
         self.wanted > 0
     }
 
-    /// What to do now. `urgent`: flows wait and no stripe lives.
+    /// The next step. `urgent`: flows wait and no stripe lives.
     pub fn plan(&self, now: Instant, urgent: bool) -> Plan {
         let dialling: usize = self.servers.iter().map(|server| server.dialling).sum();
         if self.wanted == 0 {

@@ -68,7 +68,6 @@ impl Engine {
         &self.session
     }
 
-    /// What the session is called in events.
     pub fn tag(&self) -> SessionTag {
         SessionTag::of(self.session.id())
     }
@@ -122,7 +121,7 @@ impl Engine {
         self.outputs.is_empty() && self.deferred.is_empty()
     }
 
-    /// What is to be performed now. [`Engine::performed`] takes the list back.
+    /// [`Engine::performed`] takes the list back.
     pub fn take_outputs(&mut self) -> Vec<Output> {
         std::mem::take(&mut self.outputs)
     }

@@ -30,9 +30,9 @@ pub type Opened = (FlowId, Target, Receiver<()>);
 #[derive(Default)]
 pub struct Flows {
     ends: BTreeMap<Token, Box<LocalEnd>>,
-    /// Those that the session knows.
+    /// The flows that the session knows.
     open: HashMap<FlowId, Token>,
-    /// Those that the session has been asked for, by request.
+    /// The flows that the session has been asked for, by request.
     opening: HashMap<u64, Token>,
     next_request: u64,
     /// Client: those that wait for a session.
@@ -156,7 +156,8 @@ impl Flows {
         requests
     }
 
-    /// Client: the session has said no to a request. Which flow that was for, if it still is.
+    /// Client: the session has said no to a request. Gives the flow of that request, if it still
+    /// exists.
     pub fn take_request(&mut self, request: u64) -> Option<Token> {
         let token = self.opening.remove(&request)?;
         self.ends.get(&token).filter(|end| end.is_opening(request)).map(|_| token)

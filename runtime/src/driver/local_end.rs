@@ -1,5 +1,5 @@
-//! A flow's local pipe in the pump: received from only as far as the session takes it, and what the
-//! session delivers waits here until the pipe takes it, which its credit bounds.
+//! A flow's local pipe in the pump. It is received from only as far as the session takes bytes.
+//! Bytes for the pipe wait here until it takes them; credit bounds them.
 
 use crate::handover::Sender;
 use crate::pipe::linger::Linger;
@@ -59,11 +59,11 @@ pub struct LocalEnd {
     outward: Outward,
     /// There is something new to be written, and the agenda knows.
     listed: bool,
-    /// What to say when asking the session for it.
+    /// The opaque field for the request to the session.
     opaque: Bytes,
     opened: Option<Sender<Result<(), OpenError>>>,
     report: Option<Sender<FlowReport>>,
-    /// Dropped with the flow, for who connects it to its target meanwhile.
+    /// Dropped with the flow. A dial of its target meanwhile hears that.
     _wanted: Option<Sender<()>>,
     queue: OutQueue,
     /// Received and not yet given to the session: a datagram may be longer than that takes at once.
@@ -77,7 +77,7 @@ pub struct LocalEnd {
     progress: Instant,
     /// Bytes that waited when the session ended it with a reset.
     lingering: u64,
-    /// What each stripe had carried when the flow began.
+    /// The bytes that each stripe had carried when the flow began.
     carried: Box<[(StripeId, u64)]>,
 }
 
@@ -155,7 +155,7 @@ impl LocalEnd {
         self.stage = Stage::Waiting(until);
     }
 
-    /// The session is asked for it with this request. What to say.
+    /// The session is asked for it with this request. Gives the opaque field.
     pub fn ask(&mut self, request: u64) -> Bytes {
         self.stage = Stage::Opening(request);
         self.opaque.clone()

@@ -1,4 +1,4 @@
-//! What a session keeps, and its part of the memory that the sessions of a server share.
+//! The memory of a session, and its part of the limit that the sessions of a server share.
 
 use super::base::Base;
 use super::engine::Engine;
@@ -41,7 +41,7 @@ impl Memory {
     }
 }
 
-/// What is kept for a session, in bytes.
+/// The memory that is kept for a session, in bytes.
 pub fn kept(engine: &Engine, flows: &Flows, stripes: &Stripes) -> u64 {
     engine.session().memory_kept() + flows.lingering() + stripes.memory()
 }

@@ -1,8 +1,8 @@
 //! The pump: one task's session and its pipes.
 //!
-//! Everything that happens is an input of the session, given by this task alone and in one place,
-//! so inputs are serialised by construction and nothing waits in a mailbox. The parts own what they
-//! change; the pump decides which of them hears of what, in which order. Its turns say when.
+//! Everything that happens is an input of the session. One task gives all inputs in one place, so
+//! they need no mailbox. The parts own what they change; the pump decides which of them hears of
+//! what, in which order. Its turns say when.
 
 use super::agenda::Kind;
 use super::attempt::Greeted;
@@ -108,7 +108,7 @@ impl Pump {
     /// Nothing is ready: does what can only be done then. Client: when to look for dials again.
     pub(super) fn begin_rest(&mut self, now: Instant) -> Option<Instant> {
         let has_new_keys = self.client.as_ref()?.has_new_keys();
-        // What a session carries belongs to the keys that it has begun with.
+        // A session's flows belong to the keys that it has begun with.
         if has_new_keys && self.flows.is_idle() && !self.life.is_stopping() {
             self.base.engine.defer(Input::Abort);
             self.settle();
@@ -356,7 +356,7 @@ impl Pump {
         Ok(())
     }
 
-    /// What the session keeps of the memory that it shares, in bytes.
+    /// The session's part of the memory that it shares, in bytes.
     pub fn load(&self) -> u64 {
         match self.life.ended() {
             Some(_) => 0,
@@ -422,7 +422,7 @@ impl Pump {
         if self.life.is_stopping() {
             self.conclude(token, FlowEnd::NoSession(OpenError::ShuttingDown));
         } else {
-            // The other side is going away. Whoever comes in its place may take it.
+            // The other side is going away. Its successor may take it.
             self.let_wait(token, self.base.engine.now());
         }
     }

@@ -1,4 +1,4 @@
-//! Which of many pipes are worth a try.
+//! The list of pipes that are worth a try.
 //!
 //! Each pipe has a waker of its own, which notes the pipe's token and wakes the pump once, however
 //! many follow. So a wake costs what is ready and not what is there.
@@ -21,7 +21,7 @@ impl Token {
     }
 }
 
-/// The pipes that have been woken, and who is to be told.
+/// The pipes that have been woken, and the pump's waker.
 #[derive(Debug, Default)]
 pub struct ReadyList(Arc<Shared>);
 
@@ -54,7 +54,7 @@ impl ReadyList {
         }))
     }
 
-    /// Who is to be woken when something is put on the list, or at [`ReadyList::wake`].
+    /// Sets the waker for new entries of the list and for [`ReadyList::wake`].
     pub fn register(&self, pump: &Waker) {
         let mut inner = self.0.lock();
         if !inner.pump.as_ref().is_some_and(|known| known.will_wake(pump)) {

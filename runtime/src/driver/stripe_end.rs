@@ -32,7 +32,6 @@ const CLOSING_BUDGET: usize = 4;
 /// say something is for the pipe to know.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// What is to be known of a stripe when it is no more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct StripeFacts {
     pub id: StripeId,
@@ -115,7 +114,7 @@ impl StripeEnd {
         self.next_look
     }
 
-    /// Looks at its losses. What that has led to, if anything.
+    /// Looks at its losses. Gives the change, if there is one.
     pub fn look(&mut self, now: Instant) -> Option<Adapted> {
         let adapted = self.pipe.info().carrier.and_then(Carrier::adapt);
         let goes_on = matches!(adapted, Some(Adapted::Kept | Adapted::Changed { .. }));
@@ -123,7 +122,7 @@ impl StripeEnd {
         adapted.filter(|adapted| *adapted != Adapted::Kept)
     }
 
-    /// What it has carried both ways, in bytes.
+    /// The bytes that it has carried both ways.
     pub fn carried(&self) -> u64 {
         self.sent + self.received
     }
@@ -160,8 +159,8 @@ impl StripeEnd {
     }
 
     /// Sends what the pipe takes. Gives the count of frame bytes that have left in all, if that has
-    /// changed. What the pipe still holds has not: the session must not take a datagram or a record
-    /// half of which waits for a slow route for written.
+    /// changed. Bytes that the pipe still holds have not left: a datagram or record counts when all
+    /// of it has gone.
     pub fn send(&mut self) -> Result<Option<u64>, StripeLoss> {
         self.listed = false;
         let mut cx = Context::from_waker(&self.waker);
@@ -219,7 +218,7 @@ impl StripeEnd {
                 None => return false,
             }
         }
-        // Who sends for ever must not keep the others waiting.
+        // A peer that sends for ever must not keep the others waiting.
         self.waker.wake_by_ref();
         false
     }

@@ -20,16 +20,16 @@ const BUDGET: usize = 4;
 
 #[derive(Default)]
 pub struct Stripes {
-    /// Those that the session has closed among them, as long as they have something to send.
+    /// Stripes that the session has closed stay among them while they have something to send.
     ends: BTreeMap<Token, Box<StripeEnd>>,
-    /// Those that carry data.
+    /// The stripes that carry data.
     live: BTreeMap<StripeId, Token>,
     /// Client: how many there are meant to be.
     wanted: Option<usize>,
     established: bool,
     /// The session has lost its last stripe and has flows.
     stranded: bool,
-    /// Who is at the other end, if it had to prove that.
+    /// The peer, if it had to prove its key.
     peer: Option<PeerName>,
 }
 
@@ -101,7 +101,7 @@ impl Stripes {
         self.ends.get_mut(&token).map(|end| (token, &mut **end))
     }
 
-    /// What each has carried so far, both ways, in bytes.
+    /// The bytes that each has carried so far, both ways.
     pub fn carried(&self) -> impl Iterator<Item = (StripeId, u64)> {
         self.live().map(|end| (end.facts().id, end.carried()))
     }
@@ -111,7 +111,7 @@ impl Stripes {
         self.live().map(|end| (end.facts().id, end.facts().place)).collect()
     }
 
-    /// What TCP tells about those that it carries.
+    /// The facts of TCP about those that it carries.
     pub fn tcp(&self) -> BTreeMap<StripeId, TcpStatus> {
         self.live().filter_map(|end| Some((end.facts().id, end.info().carrier?.tcp()?))).collect()
     }
@@ -159,7 +159,7 @@ impl Stripes {
         token
     }
 
-    /// Receives what there is, and writes what comes of it. What it was, if it has broken; the
+    /// Receives what there is, and writes what comes of it. Gives its facts if it has broken. The
     /// session has so many flows.
     pub fn step(&mut self, token: Token, flows: usize, base: &mut Base) -> Option<StripeFacts> {
         let end = self.ends.get_mut(&token)?;
@@ -189,7 +189,7 @@ impl Stripes {
         lost
     }
 
-    /// Writes what there is. What it was, if it has broken; the session has so many flows.
+    /// Writes what there is. Gives its facts if it has broken. The session has so many flows.
     pub fn write(&mut self, token: Token, flows: usize, base: &mut Base) -> Option<StripeFacts> {
         let end = self.ends.get_mut(&token)?;
         if end.is_closing() {
@@ -226,8 +226,8 @@ impl Stripes {
         Some(facts)
     }
 
-    /// The session has closed it: only what waits is still sent. What it was; the session has so
-    /// many flows.
+    /// The session has closed it: only what waits is still sent. Gives its facts. The session has
+    /// so many flows.
     pub fn close(
         &mut self,
         stripe: StripeId,

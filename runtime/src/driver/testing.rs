@@ -1,4 +1,4 @@
-//! What tests of the pump's parts work with.
+//! Tools for tests of the pump's parts.
 
 use super::attempt::Greeted;
 use super::base::Base;

@@ -20,7 +20,6 @@ use striper_core::{Config, FlowId, Hello, HelloKind, Instant, Reason, SessionId,
 #[derive(Default)]
 struct Working(Cell<u64>);
 
-/// What a look takes.
 const LOOK: Duration = Duration::from_micros(10);
 
 impl Clock for Working {

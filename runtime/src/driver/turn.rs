@@ -1,8 +1,8 @@
 //! The turns of a pump: when it does what.
 //!
-//! A turn takes the pipes that are ready, receives a few chunks from each and writes at once what
-//! comes of them; the pump sleeps only when nothing is ready. It waits for pipes, requests and its
-//! one timer, never for a flow, and receiving from a stripe never waits for a write.
+//! A turn takes the pipes that are ready, receives a few chunks from each and writes the results at
+//! once. The pump sleeps only when nothing is ready. It waits for pipes, requests and its one
+//! timer, never for a flow, and receiving from a stripe never waits for a write.
 
 use super::pump::Pump;
 use std::task::{Context, Poll};
@@ -56,7 +56,7 @@ fn yield_to_others(pump: &mut Pump, cx: &mut Context<'_>) -> Poll<()> {
     Poll::Pending
 }
 
-/// What came of having nothing to do.
+/// The outcome of having nothing to do.
 enum Rest {
     /// There is something to do again.
     Due,

@@ -10,11 +10,11 @@ use std::io;
 use std::task::{Context, Poll, ready};
 use striper_core::datagram::DEFAULT_LIMIT;
 
-/// A pipe whose sends are atomic. What it receives is what the pipe below does.
+/// A pipe whose sends are atomic. It receives as the pipe below does.
 #[derive(Debug)]
 pub struct AtomicPipe<P> {
     below: P,
-    /// What the pipe below has not yet taken of the last send.
+    /// The rest of the last send, which the pipe below has not taken yet.
     rest: OutQueue,
     limit: usize,
 }

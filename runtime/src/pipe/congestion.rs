@@ -8,13 +8,13 @@ use std::fmt;
 pub struct Congestion(String);
 
 impl Congestion {
-    /// What [`CongestionChoice::Auto`](crate::CongestionChoice::Auto) begins with.
+    /// The beginning of [`CongestionChoice::Auto`](crate::CongestionChoice::Auto).
     pub fn calm() -> Congestion {
         Congestion::from_name("cubic")
     }
 
-    /// What [`CongestionChoice::Auto`](crate::CongestionChoice::Auto) has where packets are lost
-    /// without a queue.
+    /// The choice of [`CongestionChoice::Auto`](crate::CongestionChoice::Auto) where packets are
+    /// lost without a queue.
     pub fn lossy() -> Congestion {
         Congestion::from_name("bbr")
     }

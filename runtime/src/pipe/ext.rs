@@ -1,6 +1,6 @@
 //! The methods of a pipe as futures, for programs that do one thing at a time with it.
 //!
-//! Whoever waits for both directions at once, or for many pipes, polls: see [`Pipe`].
+//! A task that waits for both directions at once, or for many pipes, polls: see [`Pipe`].
 
 use super::{Pipe, Received, poll_send_part};
 use bytes::Buf;

@@ -15,7 +15,7 @@ const LIMIT: Duration = Duration::from_secs(1);
 /// A consumer that has taken nothing for this long has stopped.
 const STOPPED: Duration = Duration::from_millis(250);
 
-/// Nothing tells when a socket's send queue has become empty, so it is looked at after this time,
+/// Nothing tells when a socket's send queue has become empty. So it is looked at after this time,
 /// then after twice that, and so on up to `SLOWEST_LOOK`.
 const FIRST_LOOK: Duration = Duration::from_millis(1);
 const SLOWEST_LOOK: Duration = Duration::from_millis(50);
@@ -56,7 +56,7 @@ impl Linger {
             }
         }
         let gone = queue.is_empty() && pipe.poll_flush(cx).is_ready() && pipe.info().is_flushed();
-        // What the pipe itself holds may go on in parts, unseen: that has the whole limit.
+        // Bytes that the pipe itself holds may go on in parts, unseen: they have the whole limit.
         let stopped = !queue.is_empty() && now.since(self.progress) >= STOPPED;
         if gone || stopped || now >= self.until {
             pipe.abort();

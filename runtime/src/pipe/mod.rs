@@ -1,10 +1,9 @@
 //! Pipes: duplex, ordered, reliable streams whose two directions end separately, and what stacks on
 //! them.
 //!
-//! Everything above works on [`Pipe`] alone. So a TCP socket ([`TcpPipe`](crate::TcpPipe)), one end
-//! of a flow ([`Flow`](crate::Flow)), datagrams over either ([`datagram`]), sends that are taken
-//! whole ([`atomic`]) and a simulated link are the same to it. They stack in any order that makes
-//! sense.
+//! Everything above works on [`Pipe`] alone. So it treats a TCP socket
+//! ([`TcpPipe`](crate::TcpPipe)), an end of a flow ([`Flow`](crate::Flow)), their wrappers
+//! ([`datagram`], [`atomic`]) and a simulated link alike. They stack in any order that makes sense.
 
 pub mod atomic;
 pub(crate) mod buffers;
@@ -27,7 +26,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
-/// What comes out of a pipe.
+/// The next thing out of a pipe.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Received {
     /// The next bytes: of a stream some, never none; of a datagram pipe one datagram, which may be
@@ -37,17 +36,17 @@ pub enum Received {
     Fin,
 }
 
-/// What TCP tells about a connection.
+/// The facts of TCP about a connection.
 #[derive(Clone, PartialEq, Debug)]
 pub struct TcpStatus {
-    /// What controls congestion on it, if the operating system says so.
+    /// Its congestion control, if the operating system says so.
     pub congestion: Option<Congestion>,
     /// The share of packets with data that were sent again, since it began, from 0 to 1, if the
     /// operating system says so.
     pub resent: Option<f64>,
 }
 
-/// What became of a look at a connection's losses.
+/// The outcome of a look at a connection's losses.
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
 pub enum Adapted {
@@ -55,7 +54,7 @@ pub enum Adapted {
     Kept,
     /// It is another one from now on.
     Changed {
-        /// What controls congestion now.
+        /// The congestion control now.
         congestion: Congestion,
         /// Whether that is because packets are lost without a queue, or because no longer.
         lossy: bool,
@@ -64,11 +63,11 @@ pub enum Adapted {
     },
     /// It ought to be another one and can't. No further look is needed.
     Denied {
-        /// What ought to control congestion.
+        /// The congestion control that it ought to have.
         congestion: Congestion,
         /// The share of packets that were lost of late, from 0 to 1.
         lost: f64,
-        /// What the operating system said.
+        /// The error of the operating system.
         cause: io::ErrorKind,
     },
 }
@@ -76,25 +75,24 @@ pub enum Adapted {
 /// One end of a duplex, ordered, reliable channel. This is the whole contract; bridge, driver and
 /// stacked pipes rest on nothing else.
 ///
-/// **Ready and broken.** A pipe is ready from its birth: whoever makes one has connected it, or
-/// makes the first receive and send wait until it is. It is broken once any method has returned an
-/// error, and of no more use then; its holder calls [`abort`](Pipe::abort) or drops it.
+/// **Ready and broken.** A pipe is ready from its birth: it is connected, or its first receive and
+/// send wait until it is. It is broken once any method has returned an error, and of no more use
+/// then; its holder calls [`abort`](Pipe::abort) or drops it.
 ///
 /// **The rule that all of it rests on:** a pipe that broke says so with an error and never with
-/// [`Received::Fin`]; a FIN means that all bytes have come. So a pipe that is dropped before it has
+/// [`Received::Fin`]. A FIN means that all bytes have come. So a pipe that is dropped before it has
 /// finished, or before the other end's FIN has come, breaks, and the other end sees that.
 ///
-/// **Readable and writable.** [`poll_recv`](Pipe::poll_recv) is pending while there is nothing,
-/// [`poll_send`](Pipe::poll_send) and [`poll_flush`](Pipe::poll_flush) while the pipe is congested:
-/// the other end, or what is on the way to it, takes no more for now. A pending call wakes the
+/// **Readable and writable.** [`poll_recv`](Pipe::poll_recv) is pending while there is nothing.
+/// [`poll_send`](Pipe::poll_send) and [`poll_flush`](Pipe::poll_flush) are pending while the pipe
+/// is congested: the other end, or the way to it, takes no more for now. A pending call wakes the
 /// context that it was given when it is worth another try. One waker is kept per direction:
 /// receiving is one; sending, flushing and finishing are the other.
 ///
-/// **Taking is custody.** What a send has taken reaches the other end in order, unless the pipe
-/// breaks, *as long as it is polled*: a pipe that holds bytes which the one below it did not take
-/// passes them on in [`poll_flush`](Pipe::poll_flush), in the next send, or in
-/// [`poll_finish`](Pipe::poll_finish). So whoever has sent flushes before it waits for something
-/// else. What is held is bounded.
+/// **Taking is custody.** Taken bytes reach the other end in order, unless the pipe breaks, *as
+/// long as it is polled*. A pipe may hold bytes that the pipe below did not take. It passes them on
+/// in [`poll_flush`](Pipe::poll_flush), in the next send, or in [`poll_finish`](Pipe::poll_finish).
+/// So a sender flushes before it waits for something else. A pipe holds a bounded number of bytes.
 ///
 /// **FIN.** Each direction ends for itself. [`poll_finish`](Pipe::poll_finish) ends ours after all
 /// that was sent; it is pending while that can't go out yet. The other direction goes on.
@@ -111,10 +109,9 @@ pub trait Pipe {
     fn poll_recv(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<io::Result<Received>>;
 
     /// Takes bytes from the front of `data` and says how many. A stream takes at least one, and
-    /// `data` must not be empty; fewer than all of them means that it is congested: the next call
-    /// is likely to be pending. A datagram pipe takes all of `data` as one datagram, also an empty
-    /// one. More than [`PipeInfo::send_limit`] is an error, takes nothing and breaks
-    /// nothing.
+    /// `data` must not be empty. If it takes fewer than all, it is congested, and the next call is
+    /// likely to be pending. A datagram pipe takes all of `data` as one datagram, also an empty
+    /// one. More than [`PipeInfo::send_limit`] is an error, takes nothing and breaks nothing.
     fn poll_send(&mut self, cx: &mut Context<'_>, data: &mut dyn Buf) -> Poll<io::Result<usize>>;
 
     /// Passes on what has been taken and is still held here. Ready when nothing is. A pipe that
@@ -129,7 +126,7 @@ pub trait Pipe {
     fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
     /// Breaks the pipe, so that the other end sees an error and not a clean end (TCP: a reset).
-    /// What it has not yet received may be lost. The pipe is of no more use.
+    /// Bytes that the other end has not received may be lost. The pipe is of no more use.
     fn abort(&mut self);
 
     /// Looks without receiving whether the pipe has broken. To be called now and then for a pipe
@@ -149,8 +146,8 @@ pub struct PipeInfo<'a> {
     /// How many of the bytes that sends have taken are still held in the process and have not been
     /// passed on. An encrypted record counts until its last byte has gone.
     pub held: usize,
-    /// Memory in bytes that it takes beside the least that an open connection needs: state, bytes
-    /// that have come in and can't be given out yet, copies of held bytes.
+    /// Memory in bytes beside the least that an open connection needs. It is state, received bytes
+    /// that can't be given out yet, and copies of held bytes.
     pub memory: usize,
     /// Whether nothing at all is held: neither bytes of sends nor bytes that a wrapper adds.
     pub is_empty: bool,

@@ -1,4 +1,4 @@
-//! Who is at the other end of a pipe, if it had to prove that.
+//! The peer at the other end of a pipe, if it had to prove its key.
 
 use std::sync::Arc;
 
@@ -6,13 +6,13 @@ use std::sync::Arc;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PublicKey(pub [u8; 32]);
 
-/// Who has a key, for logs and the status.
+/// The name of a key's owner, for logs and the status.
 pub type PeerName = Arc<str>;
 
 /// Somebody who has proven to have an accepted key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Peer {
-    /// What our side calls the key.
+    /// Our side's name for the key.
     pub name: PeerName,
     /// Its public half.
     pub key: PublicKey,

@@ -1,7 +1,7 @@
 //! Bytes on their way into a pipe: written in order, sent as one vectored write.
 //!
-//! What waits here for long must not keep large receive buffers alive through small slices. So once
-//! the pipe is congested, small parts are copied together.
+//! Small slices that wait here for long must not keep large receive buffers alive. So once the pipe
+//! is congested, small parts are copied together.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::collections::VecDeque;

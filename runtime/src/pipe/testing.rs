@@ -1,4 +1,4 @@
-//! What tests do with pipes.
+//! Tools for tests of pipes.
 
 use super::{Adapted, Carrier, Pipe, PipeExt, PipeInfo, Received};
 use bytes::{Buf, Bytes};

@@ -1,5 +1,5 @@
-//! All that reaches the runtime from outside: time, connections that it makes, connections that
-//! come in, and tasks. None of it names a socket, so all of it can be simulated.
+//! The runtime's surroundings: time, outgoing and incoming connections, and tasks. None of it names
+//! a socket, so all of it can be simulated.
 
 pub mod clock;
 mod dial;

@@ -51,7 +51,7 @@ pub struct Gate {
     spawn: Spawn,
     server: Weak<Sessions>,
     handshake_time: Duration,
-    /// Whoever has not said who it is: dropping the sender ends its task.
+    /// The callers that have not said HELLO. Dropping a sender ends its task.
     strangers: Strangers<(Sender<()>, Rc<Caller>)>,
     /// From where somebody has joined since the last call.
     joined: Rc<RefCell<Vec<IpAddr>>>,
@@ -111,14 +111,13 @@ impl Gate {
                 };
                 or(gone, welcome).await;
             }));
-            // Those who have come get their turn before the next: most have said already who they
-            // are.
+            // Earlier callers get their turn before the next: most have said HELLO already.
             yield_now().await;
         }
     }
 
-    /// The caller's pipe, with TLS on it if callers need a key and this one has not proven it
-    /// already to who has accepted it.
+    /// The caller's pipe. It has TLS on it if callers need a key and the listener has not seen to
+    /// that.
     fn secured(&self, pipe: Box<dyn Pipe>, spoken: Spoken) -> Option<Box<dyn Pipe>> {
         match self.server.upgrade()?.tls() {
             _ if pipe.info().peer.is_some() => Some(pipe),
@@ -201,7 +200,7 @@ async fn refuse(
         say(&mut *pipe, &hello).await?;
         poll_fn(|cx| pipe.poll_finish(cx)).await?;
         while let Received::Chunk(_) = poll_fn(|cx| pipe.poll_recv(cx, 4096)).await? {
-            // Who sends for ever must not keep the others, and the clock, waiting.
+            // A caller that sends for ever must not keep the others, and the clock, waiting.
             yield_now().await;
         }
         std::io::Result::Ok(())

@@ -15,7 +15,7 @@ use striper_core::{FlowId, Reason};
 
 /// A flow that a client opened. Answer it by carrying or refusing it; dropped, it is refused.
 ///
-/// What the client has sent meanwhile is kept, within its credit.
+/// The bytes that the client sends meanwhile are kept, within its credit.
 pub struct Incoming {
     target: Target,
     flow: FlowId,
@@ -42,8 +42,8 @@ impl Incoming {
         self.pump.upgrade().is_some_and(|pump| pump.borrow().flows().carries(self.flow))
     }
 
-    /// Waits until the client no longer wants it, or has gone. Who connects to a target meanwhile
-    /// need not go on.
+    /// Waits until the client no longer wants it, or has gone. A dial of the target need not go on
+    /// then.
     pub async fn unwanted(&mut self) {
         (&mut self.unwanted).await;
     }
@@ -55,12 +55,12 @@ impl Incoming {
         if self.has_room { Ok(()) } else { Err(rustix::io::Errno::MFILE.into()) }
     }
 
-    /// Which client, if clients need a key.
+    /// The client's name, if clients need a key.
     pub fn peer(&self) -> Option<PeerName> {
         self.pump.upgrade().and_then(|pump| pump.borrow().stripes().peer().cloned())
     }
 
-    /// What the client wants to reach.
+    /// The target that the client names.
     pub fn target(&self) -> &Target {
         &self.target
     }

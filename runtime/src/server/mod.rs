@@ -112,7 +112,7 @@ impl Server {
         self.sessions.set_keys(&keys);
     }
 
-    /// What there is to tell now.
+    /// The state now.
     pub fn status(&self) -> Status {
         Status { sessions: self.sessions.status(), last_dial_error: None }
     }

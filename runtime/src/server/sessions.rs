@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use striper_core::{Config, Hello, HelloKind, Reason, Refusal, SessionId};
 
-/// What a session is known by: its caller's key, if callers need one, and its id.
+/// The name of a session: its caller's key, if callers need one, and its id.
 type Name = (Holder, SessionId);
 
 pub struct Sessions {
@@ -42,9 +42,9 @@ pub struct Sessions {
     events: Events,
     spawn: Spawn,
     entropy: Rc<dyn Fn() -> u64>,
-    /// Who may call, and what that takes. Everybody if `None`.
+    /// The keys of the clients that may call. Everybody if `None`.
     keys: RefCell<Option<ServerTls>>,
-    /// Each under its caller's key, so that who has another can neither join it nor learn that it
+    /// Each under its caller's key. A caller with another key can neither join it nor learn that it
     /// exists.
     sessions: RefCell<BTreeMap<Name, Rc<RefCell<Pump>>>>,
     /// Flows that nobody has taken yet. `limits.unanswered` bounds them.
@@ -149,7 +149,7 @@ impl Sessions {
     /// rest and closes the gate.
     pub async fn shutdown(&self, drain: Duration) {
         self.draining.set(true);
-        // Those that nobody has answered yet are refused.
+        // Flows that nobody has answered yet are refused.
         drop(self.incoming.take());
         let pumps: Vec<_> = self.sessions.borrow().values().cloned().collect();
         let mut waits = Vec::new();
@@ -240,9 +240,9 @@ impl Sessions {
     }
 
     /// How much room there is for one more connection to a target of a key's flow, or to a stripe
-    /// of it if `stripe`. While file descriptors are scarce, there is some only if the key has not
-    /// more stripes and flows than the mean of all that have a session: nobody is kept out by one
-    /// who opens without end.
+    /// of it if `stripe`. While file descriptors are scarce, a key has room up to the mean of
+    /// stripes and flows of all keys with a session. So a client that opens without end keeps
+    /// nobody out.
     fn has_room(&self, key: Holder, stripe: bool) -> bool {
         let pending = self.unanswered.taken() as u64;
         if descriptors::room(self.spare_files.get(), pending, u64::MAX) == Room::Plenty {

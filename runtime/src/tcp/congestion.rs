@@ -9,12 +9,11 @@ use std::io;
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 #[non_exhaustive]
 pub enum CongestionChoice {
-    /// CUBIC, and BBR for as long as a stripe loses packets without a queue. What can't be had is
-    /// left out: without CUBIC a stripe begins with what the system chooses, without BBR it stays
-    /// with that.
+    /// CUBIC, and BBR for as long as a stripe loses packets without a queue. Without CUBIC a stripe
+    /// begins with the system's choice, and without BBR it stays with that.
     #[default]
     Auto,
-    /// What the system chooses.
+    /// The system's choice.
     System,
     /// Always this one.
     Named(Congestion),
@@ -49,12 +48,12 @@ impl Congestion {
         self.choose(SockRef::from(&socket()?))
     }
 
-    /// What sockets have without a choice, if the operating system says so.
+    /// The default of sockets, if the operating system names it.
     pub fn of_system() -> Option<Congestion> {
         of(SockRef::from(&socket().ok()?))
     }
 
-    /// Those that the operating system offers, as far as it says so (Linux).
+    /// The algorithms that the operating system offers, as far as it says so (Linux).
     pub fn available() -> Vec<String> {
         let names = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_available_congestion_control");
         names.unwrap_or_default().split_whitespace().map(str::to_owned).collect()

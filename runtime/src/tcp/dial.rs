@@ -16,7 +16,7 @@ use std::time::Duration;
 /// Dials by TCP.
 #[derive(Clone, Default, Debug)]
 pub struct TcpDial {
-    /// What controls congestion on the connections.
+    /// The congestion control of the connections.
     pub congestion: CongestionChoice,
 }
 

@@ -60,13 +60,13 @@ impl Listener {
         Ok(())
     }
 
-    /// Lets callers wait from now on while the process has no more file descriptors left than this,
-    /// or than a quarter of all if that is less. As long as none is said it takes all there are.
+    /// Lets callers wait while the process has no more file descriptors left than this. A quarter
+    /// of all is the most that it keeps. As long as none is said it takes all there are.
     pub fn keep_spare(&mut self, files: u64) {
         self.spare = files;
     }
 
-    /// The next connection and who calls.
+    /// The next connection and the caller's address.
     pub async fn accept(&self) -> (TcpPipe, SocketAddr) {
         self.patience.accept(&self.clock, || self.accept_once()).await
     }
@@ -74,7 +74,7 @@ impl Listener {
     async fn accept_once(&self) -> io::Result<(TcpPipe, SocketAddr)> {
         descriptors::ensure_spare(self.spare)?;
         let (socket, from) = self.listener.accept().await?;
-        // What fails here is that the caller has gone already.
+        // This fails if the caller has gone already.
         let pipe = TcpPipe::new(socket).map_err(|_| io::ErrorKind::ConnectionAborted)?;
         Ok((pipe.adapting(&self.congestion), from))
     }

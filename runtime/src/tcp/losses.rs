@@ -2,18 +2,18 @@
 //! when to leave CUBIC for BBR and when to return.
 //!
 //! CUBIC takes each lost packet for a full queue and slows down; BBR measures the rate instead. So
-//! on a route that loses packets at random CUBIC sends a fraction of what BBR does, and on one that
-//! doesn't it sends 3 % more, because BBR empties the route every 10 s to look at the round trip.
-//! CUBIC's mean window at a given share of lost packets is known ([`cubic_window`]). Losses limit
-//! the connection if the packets that it has under way are about as many as that. That holds as
-//! well for a queue which CUBIC itself fills and overflows, but then the round trip tells.
+//! on a route that loses packets at random CUBIC sends a fraction of BBR's bytes. On another route
+//! it sends 3 % more, because BBR empties the route every 10 s to look at the round trip. CUBIC's
+//! mean window at a given share of lost packets is known ([`cubic_window`]). Losses limit the
+//! connection if the packets that it has under way are about as many as that. That holds as well
+//! for a queue which CUBIC itself fills and overflows, but then the round trip tells.
 //!
 //! A pure state machine: it is given the counts of the operating system, and their own busy time is
 //! its only clock.
 
 use std::time::Duration;
 
-/// What TCP has counted of a connection since it began.
+/// The counts of TCP for a connection since it began.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Counts {
     /// Packets with data that were sent, those sent again included. Wraps around.
@@ -27,7 +27,7 @@ pub struct Counts {
     pub min_rtt: Duration,
     /// How long there was something under way.
     pub busy: Duration,
-    /// What was under way when a retransmission timer went off is not yet acknowledged: the route
+    /// Packets that were under way at a retransmission timeout are not yet acknowledged: the route
     /// was cut off.
     pub timed_out: bool,
 }
@@ -39,10 +39,10 @@ impl Counts {
     }
 }
 
-/// Which kind of control a connection needs from now on.
+/// The kind of control that a connection needs from now on.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Turn {
-    /// One that does not take losses for a full queue.
+    /// A control that does not take losses for a full queue.
     pub lossy: bool,
     /// The share of packets that were lost of late, from 0 to 1.
     pub lost: f64,
@@ -57,21 +57,21 @@ const SPAN: u32 = 4;
 const PROOF: u32 = 3;
 
 /// Losses limit a connection that has this much of CUBIC's window under way. At 10 Mbit/s and a
-/// round trip of 40 ms that begins with 0.07 % of lost packets, which is where BBR becomes the
-/// faster one (ARCHITECTURE.md has the measurement).
+/// round trip of 40 ms that begins with 0.07 % of lost packets. There BBR becomes the faster one
+/// (docs/congestion.md has the measurement).
 const LIMITED: f64 = 0.7;
 
-/// From this share on losses limit it in any case: timeouts keep the window smaller than the
+/// From this share on losses limit it in any case. Timeouts keep the window smaller than the
 /// formulas say, at 5 % by half (Padhye et al., Modeling TCP Throughput, 1998).
 const MANY: f64 = 0.02;
 
-/// Once on BBR, losses are over when what is under way is less than this much of CUBIC's window: a
-/// quarter of the share of lost packets that was enough to come here, so that a route in between
-/// doesn't go to and fro.
+/// Once on BBR, losses are over when the bytes under way are less than this much of CUBIC's window.
+/// That is a quarter of the share of lost packets that was enough to come here, so a route in
+/// between doesn't go to and fro.
 const OVER: f64 = 0.35;
 
-/// Losses are looked for in the last 16 to 32 s of busy time: on a fast route few are enough to
-/// hold CUBIC down, and CUBIC needs seconds to recover from each.
+/// Losses are looked for in the last 16 to 32 s of busy time. On a fast route few losses hold CUBIC
+/// down, and it needs seconds to recover from each.
 const MEMORY: Duration = Duration::from_secs(32);
 
 /// How long losses must have been over before CUBIC is tried again: three of BBR's cycles of 10 s.
@@ -84,7 +84,7 @@ const LONGEST_CALM: Duration = Duration::from_secs(8 * 60);
 pub struct LossWatch {
     lossy: bool,
     last: Counts,
-    /// What has been counted since looking began anew.
+    /// The counts since looking began anew.
     packets: u32,
     lost: u32,
     /// Lost packets, but at most one in two round trips.
@@ -179,9 +179,8 @@ impl LossWatch {
     }
 }
 
-/// CUBIC's mean window in packets at this share of lost packets: the larger of its own (RFC 9438,
-/// section 5.1, with C = 0.4 and a decrease to 0.7) and Reno's, below which it doesn't fall
-/// (section 4.3).
+/// CUBIC's mean window in packets at this share of lost packets. Its own has C = 0.4 and a decrease
+/// to 0.7 (RFC 9438, section 5.1). It doesn't fall below Reno's (section 4.3).
 fn cubic_window(lost: f64, rtt: Duration) -> f64 {
     let reno = (1.5 / lost).sqrt();
     let cubic = 1.054 * (rtt.as_secs_f64() / lost).powf(0.75);
@@ -266,7 +265,7 @@ mod tests {
         let mut route = Route::new(FULL);
         route.counts.rtt = RTT * 2;
         assert_eq!(route.send(60.0, 0.01), None);
-        // What was counted while the queue stood is not held against the route afterwards.
+        // Losses that were counted while the queue stood are not held against the route afterwards.
         route.counts.rtt = RTT;
         assert_eq!(route.send(60.0, 0.0), None);
     }

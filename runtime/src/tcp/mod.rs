@@ -1,5 +1,5 @@
-//! What binds stripes and flows to TCP: sockets as pipes, dials and listeners, and what the kernel
-//! says and is told of their congestion control.
+//! Stripes and flows over TCP: sockets as pipes, dials, listeners, and the kernel's congestion
+//! control.
 
 pub(crate) mod congestion;
 pub(crate) mod dial;

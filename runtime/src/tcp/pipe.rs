@@ -1,11 +1,11 @@
 //! A TCP socket as a pipe.
 //!
-//! System calls are what a proxy's time goes to, so: try first and wait only when there is nothing;
-//! take much at a time; and a short read means that the socket is drained, so the next thing to do
-//! is to wait and not to ask.
+//! A proxy's time goes to system calls. So a pipe tries first and waits only when there is nothing.
+//! It takes much at a time. A short read means that the socket is drained, so the pipe waits next
+//! and does not ask.
 //!
 //! A socket that is closed before it has sent its FIN on purpose sends a reset, also when the
-//! process is killed: whoever reads at the other end must be able to tell a cut from an end.
+//! process is killed. The reader at the other end must be able to tell a cut from an end.
 
 use super::congestion::{self, CongestionChoice};
 use super::losses::{LossWatch, Turn};
@@ -48,9 +48,9 @@ pub struct TcpPipe {
 
 #[derive(Debug)]
 struct Adaptation {
-    /// What it has while nothing is lost.
+    /// Its control while nothing is lost.
     calm: Congestion,
-    /// What it has while packets are lost without a queue.
+    /// Its control while packets are lost without a queue.
     lossy: Congestion,
     watch: LossWatch,
 }
@@ -75,8 +75,8 @@ impl TcpPipe {
         })
     }
 
-    /// Takes over a socket of which it is known that its other end has reset it. What came before
-    /// that can still be received.
+    /// Takes over a socket of which it is known that its other end has reset it. Earlier bytes can
+    /// still be received.
     pub(crate) fn already_broken(
         socket: Async<TcpStream>,
         kind: io::ErrorKind,

@@ -1,8 +1,8 @@
-//! What the kernel's TCP has counted of a connection (Linux, `TCP_INFO`): the one place of the
-//! workspace with unsafe code, because no safe crate offers this socket option.
+//! The counts of the kernel's TCP for a connection (Linux, `TCP_INFO`). Only this file of the
+//! workspace has unsafe code, because no safe crate offers this socket option.
 //!
-//! The invariant: the kernel writes into an array of bytes, each pattern of which is valid, and no
-//! byte is read beyond what it says it wrote. A reading is one system call, about a microsecond.
+//! The kernel writes into an array of bytes, of which each pattern is valid. No byte is read beyond
+//! the length that it says. A reading is one system call, about a microsecond.
 
 use super::losses::Counts;
 use std::net::TcpStream;

@@ -1,4 +1,4 @@
-//! What a dial, a listener and their choice of congestion control do together.
+//! A dial, a listener and their choice of congestion control together.
 
 use super::congestion::CongestionChoice;
 use super::dial::dial_with;

@@ -1,7 +1,7 @@
 //! One TLS connection without I/O: ciphertext in, plaintext out, and the other way round.
 //!
-//! What the other end may make us hold is bounded: before the handshake is done, its first
-//! [`HANDSHAKE_LIMIT`] bytes; after that one record, beside what came in one call.
+//! The bytes that the other end may make us hold are bounded. Before the handshake is done they are
+//! its first [`HANDSHAKE_LIMIT`] bytes; after that one record, beside the bytes of one call.
 
 use super::error::TlsError;
 use super::records::{Incoming, OVERHEAD, Outgoing, Plain};
@@ -20,7 +20,7 @@ use std::collections::VecDeque;
 /// less than a thousand.
 pub const HANDSHAKE_LIMIT: usize = 16 << 10;
 
-/// What a connection's own state takes, in bytes; measured with 5,000 of them.
+/// The memory of a connection's own state in bytes, measured with 5,000 of them.
 const STATE: usize = 8 << 10;
 
 /// The size of an alert in bytes (RFC 8446, section 6).
@@ -34,7 +34,7 @@ enum Connection {
 pub struct Engine {
     connection: Connection,
     accepted: Accepted,
-    /// Who is at the other end, once the handshake is done.
+    /// The peer, once the handshake is done.
     peer: Option<Peer>,
     /// It is of no more use.
     failed: bool,
@@ -47,7 +47,7 @@ pub struct Engine {
     out: Outgoing,
 }
 
-/// What rustls has to say after a look at what has come in.
+/// The answer of rustls to the bytes that have come in.
 enum Step {
     /// Something was done; there may be more.
     Again,
@@ -176,7 +176,6 @@ impl Engine {
         self.out.rest().is_empty()
     }
 
-    /// The next plaintext, at most `max` bytes.
     pub fn take_plain(&mut self, max: usize) -> Option<Bytes> {
         let front = self.plain.front_mut()?;
         if front.len() > max {

@@ -1,4 +1,4 @@
-//! What can go wrong with TLS, in words that tell a user what to do.
+//! Errors of TLS, in words that tell a user what to do.
 
 use rustls::{AlertDescription, Error, PeerMisbehaved};
 use std::fmt;
@@ -16,7 +16,7 @@ pub enum TlsError {
     Plain,
     /// The other side speaks neither; its first bytes, at most 64.
     NotTls {
-        /// What it said.
+        /// The bytes that it sent.
         first: Vec<u8>,
     },
     /// The two have no version of striper's protocol in common, or the other side speaks TLS for
@@ -26,7 +26,7 @@ pub enum TlsError {
     Truncated,
     /// The handshake takes more bytes than any honest one.
     TooLong,
-    /// What came was damaged or forged, or broke the rules of TLS.
+    /// The received bytes were damaged or forged, or broke the rules of TLS.
     Other(String),
 }
 

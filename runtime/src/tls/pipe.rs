@@ -1,9 +1,9 @@
-//! TLS over any pipe: only who has an accepted key gets through, and who listens or interferes in
-//! between learns nothing and changes nothing.
+//! TLS over any pipe. Only a peer with an accepted key gets through. An attacker in between learns
+//! nothing and changes nothing.
 //!
 //! The handshake happens within the first receives and sends. An end without close_notify is an
-//! error, as is every byte that was changed. What is sent is held until the pipe below takes it, at
-//! most some records at a time; `held` counts their payload, and a record counts until its last
+//! error, as is every byte that was changed. Sent bytes are held until the pipe below takes them,
+//! at most some records at a time; `held` counts their payload, and a record counts until its last
 //! byte has gone.
 
 use super::engine::Engine;
@@ -26,7 +26,7 @@ const HANDSHAKE_CHUNK: usize = 4 << 10;
 /// take long, since nothing of it can be used before its last byte has come.
 const LEAST_RECORD: usize = 2884;
 
-/// What a record costs beside its payload, in bytes: header, type and tag (RFC 8446, section 5.2).
+/// The bytes of a record beside its payload: header, type and tag (RFC 8446, section 5.2).
 const RECORD_OVERHEAD: u64 = OVERHEAD as u64;
 
 /// Settings of a session whose stripes are encrypted.
@@ -66,9 +66,9 @@ pub struct TlsPipe<P> {
 /// How it goes for the other end when it speaks our protocol without TLS.
 #[derive(Clone, Debug)]
 pub struct PlainSpeech {
-    /// What it says first.
+    /// The first bytes that it sends.
     pub magic: &'static [u8],
-    /// What it is told.
+    /// The answer that it gets.
     pub answer: Bytes,
 }
 
@@ -92,7 +92,7 @@ impl<P> fmt::Debug for TlsPipe<P> {
     }
 }
 
-/// Which direction waits.
+/// The direction that waits.
 #[derive(Clone, Copy)]
 enum Way {
     Receiving,

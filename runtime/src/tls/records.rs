@@ -5,7 +5,7 @@ use crate::pipe::buffers;
 use bytes::Bytes;
 use std::collections::VecDeque;
 
-/// What a record costs beside its payload, in bytes: header, type and tag (RFC 8446, section 5.2).
+/// The bytes of a record beside its payload: header, type and tag (RFC 8446, section 5.2).
 pub const OVERHEAD: usize = 22;
 
 /// The most payload of a record in bytes (RFC 8446, section 5.1).
@@ -33,7 +33,7 @@ impl Incoming {
         self.end += chunk.len();
     }
 
-    /// What is not done with.
+    /// The bytes that are not done with.
     pub fn rest(&mut self) -> &mut [u8] {
         &mut self.buffer[self.start..self.end]
     }
@@ -176,7 +176,7 @@ impl Outgoing {
         Ok(())
     }
 
-    /// What was appended last ends a record of so many bytes of data.
+    /// The bytes that were appended last end a record with so many bytes of data.
     pub fn record(&mut self, payload: usize) {
         if payload > 0 {
             self.records.push_back((self.len, payload));

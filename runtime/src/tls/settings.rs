@@ -1,9 +1,9 @@
-//! What a side brings to TLS: its keys, made into rustls' settings.
+//! The keys of a side, made into rustls' settings.
 //!
-//! Each stripe is TLS 1.3 with raw public keys (RFC 7250) on both sides, so there are no
-//! certificates, names or authorities: a side shows one Ed25519 key, and the other looks it up
-//! among those that it accepts. No session is resumed and no data goes early, so nothing that was
-//! recorded can be played again.
+//! Each stripe is TLS 1.3 with raw public keys (RFC 7250) on both sides. There are no certificates,
+//! names or authorities. A side shows one Ed25519 key, and the other looks it up among the keys
+//! that it accepts. No session is resumed and no data goes early, so nothing that was recorded can
+//! be played again.
 
 use super::keys::{Key, Keys, Peer, PeerName, PublicKey, Role, public_of};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -26,7 +26,7 @@ use rustls::{
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What a stripe is called in ALPN (RFC 7301). Both sides insist on it.
+/// The name of a stripe in ALPN (RFC 7301). Both sides insist on it.
 pub const ALPN: &[u8] = b"striper/1";
 
 /// The DER of an Ed25519 public key (RFC 8410) before the key itself.
@@ -37,7 +37,7 @@ const PKCS8: [u8; 16] = [
     0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
 ];
 
-/// What a server needs for the stripes that come in.
+/// The settings of a server for the stripes that come in.
 #[derive(Clone, Debug)]
 pub struct ServerTls {
     config: Arc<ServerConfig>,
@@ -86,7 +86,7 @@ impl ServerTls {
     }
 }
 
-/// What a client needs for the stripes that it dials.
+/// The settings of a client for the stripes that it dials.
 #[derive(Clone, Debug)]
 pub struct ClientTls {
     config: Arc<ClientConfig>,
@@ -196,7 +196,7 @@ impl Accepted {
         Accepted(Arc::new(accepted))
     }
 
-    /// Who has shown this.
+    /// The peer that has shown this key.
     pub fn find(&self, shown: &CertificateDer<'_>) -> Option<Peer> {
         let key = key_shown(shown)?;
         self.0.get(&key).map(|name| Peer { name: name.clone(), key })
@@ -206,7 +206,8 @@ impl Accepted {
         self.0.contains_key(key)
     }
 
-    /// That who shows a key also has it, and that it is accepted. One answer for both.
+    /// Checks that the peer has the key that it shows, and that the key is accepted. One answer for
+    /// both.
     fn holds(
         &self,
         message: &[u8],

@@ -31,7 +31,7 @@ pub fn any_port() -> SocketAddr {
     "127.0.0.1:0".parse().unwrap()
 }
 
-/// What a side has told so far.
+/// The events of a side so far.
 #[derive(Clone, Default)]
 pub struct Log(pub Rc<RefCell<Vec<Event>>>);
 

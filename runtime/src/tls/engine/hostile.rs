@@ -117,8 +117,7 @@ fn straight(_from: usize, bytes: Vec<u8>) -> Vec<Vec<u8>> {
     vec![bytes]
 }
 
-/// What holds whatever the wire does: nothing arrives that was not said there, and the end only
-/// after all.
+/// This holds whatever the wire does: only sent bytes arrive, and the end comes after all of them.
 fn assert_never_fooled(sides: &[Side; 2], what: &str) {
     for at in [CLIENT, SERVER] {
         let (side, other) = (&sides[at], sides[1 - at].says.concat());
@@ -373,7 +372,7 @@ fn records_lost_doubled_or_swapped_end_the_connection() {
             });
             let told = format!("record {at} {what}");
             assert_never_fooled(&sides, &told);
-            // What is doubled behind the end is not looked at.
+            // Bytes that are doubled behind the end are not looked at.
             if encrypted && !(what == "doubled" && at + 1 == count) {
                 assert!(!sides[SERVER].has_all_of(&sides[CLIENT]), "{told}: nobody noticed");
             }
@@ -570,7 +569,7 @@ fn warnings_after_the_handshake_end_the_connection() {
     assert!(server.receive(&[21, 3, 3, 0, 2, 1, 90]).is_err());
 }
 
-/// What seals records as a client would, whatever they say.
+/// Seals records as a client would, whatever they say.
 pub struct Sealer {
     key: aead::LessSafeKey,
     iv: [u8; 12],

@@ -1,11 +1,11 @@
-//! What is wrong with keys and their files, and what to do about it.
+//! Errors of keys and their files, with cures.
 
 use super::{KeyKind, MAX_PEERS};
 use crate::files;
 use std::fmt;
 use std::io::ErrorKind;
 
-/// What a file was to be.
+/// The use of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum FileUse {
@@ -17,7 +17,7 @@ pub enum FileUse {
     NewKey,
 }
 
-/// What is wrong with a key, a list of peers, or their files.
+/// The error of a key, a list of peers, or their files.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum KeyError {
@@ -75,19 +75,19 @@ pub enum KeyError {
     NoRandom,
 }
 
-/// What lines of a list of peers are.
+/// The form of lines in a list of peers.
 const LINE_CURE: &str = "a line is PUBLIC-KEY NAME, as striper-cli pubkey KEY prints it";
 
-/// What to do about a file that is no key.
+/// The cure for a file that is no key.
 const KEY_CURE: &str = "name a file that striper-cli keygen has written, or copy it here again as \
                         it is; striper-cli keygen NEW.key writes a new key for both sides";
 
-/// What to do about a file that this user may not read.
+/// The cure for a file that this user may not read.
 const OWNER_CURE: &str = "make it yours: sudo chown \"$(id -u)\" FILE && sudo chmod 600 FILE; its \
                           folder must let you in too";
 
 impl KeyError {
-    /// What to do about it. `FILE` stands for the file's name and `FOLDER` for that of its folder.
+    /// The cure. `FILE` stands for the file's name and `FOLDER` for that of its folder.
     pub fn cure(&self) -> &'static str {
         match self {
             KeyError::File(of, kind, _) => file_cure(*of, *kind),
@@ -156,7 +156,7 @@ impl KeyError {
     }
 }
 
-/// What to do about a file that can't be read or written.
+/// The cure for a file that can't be read or written.
 fn file_cure(of: FileUse, kind: ErrorKind) -> &'static str {
     match (of, kind) {
         (FileUse::NewKey, _) => files::cure(kind),

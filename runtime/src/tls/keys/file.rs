@@ -45,8 +45,8 @@ fn is_regular(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file())
 }
 
-/// Reads a key file. `private_folder` says that nobody else can reach the folder it is in; the
-/// file's group may then be allowed to read it, as is the case with systemd's credentials.
+/// Reads a key file. `private_folder` says that nobody else can reach its folder. Then the file's
+/// group may be allowed to read it, as with systemd's credentials.
 pub fn read_key(path: &Path, private_folder: bool) -> Result<Key, KeyError> {
     let mut file = open(path, FileUse::Key)?;
     #[cfg(unix)]

@@ -1,4 +1,4 @@
-//! Who may talk to whom: keys, their files, and the list of peers.
+//! Keys, their files, and the list of peers.
 //!
 //! There are two kinds of keys. A *shared* key is one secret that both sides have; each derives
 //! from it the keys of both roles. A *private* key belongs to one side alone, and the other side
@@ -57,7 +57,7 @@ impl FromStr for PublicKey {
     }
 }
 
-/// What kind of secret a key is.
+/// The kind of a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum KeyKind {
     /// Both sides have it.
@@ -79,7 +79,7 @@ impl fmt::Debug for Key {
     }
 }
 
-/// Which end of a stripe a derived key is for.
+/// The end of a stripe that a derived key is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Role {
     Client,
@@ -93,7 +93,7 @@ impl Key {
         Ok(Key { kind, secret: random.expose() })
     }
 
-    /// What kind it is.
+    /// Its kind.
     pub fn kind(&self) -> KeyKind {
         self.kind
     }
@@ -160,7 +160,7 @@ pub fn peer_name(text: &str) -> Result<PeerName, KeyError> {
     Ok(text.into())
 }
 
-/// What one side shows and accepts.
+/// The keys that one side shows and accepts.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Keys {
     own: Vec<(PeerName, Key)>,
@@ -169,9 +169,9 @@ pub struct Keys {
 
 impl Keys {
     /// With this side's keys, each with a name, and the public keys of peers. Shown is the first
-    /// key. Of the other side are accepted: who has one of the shared keys, and who is listed. So a
-    /// key is replaced in three steps: the server is given the new one behind the old one, then
-    /// clients get the new one before the old one, then the old one goes, first on the server.
+    /// key. It accepts a peer that has one of the shared keys or is listed. So a key is replaced in
+    /// three steps. The server is given the new key behind the old one. Then clients get the new
+    /// key before the old one. Then the old key goes, first on the server.
     ///
     /// An error if there is no key, or if peers are listed that could not know our key.
     pub fn new(
@@ -188,8 +188,7 @@ impl Keys {
         }
     }
 
-    /// That somebody is accepted. Nobody is with a private key and an empty list, which makes sense
-    /// only for who is cut off by it.
+    /// That somebody is accepted. With a private key and an empty list it accepts nobody.
     pub fn ensure_somebody(&self) -> Result<(), KeyError> {
         let nobody =
             self.peers.is_empty() && self.own.iter().all(|(_, key)| key.kind == KeyKind::Private);
@@ -201,7 +200,7 @@ impl Keys {
         Keys::new(vec![(peer_name(name)?, key)], Vec::new())
     }
 
-    /// Who is accepted at the other end, which has the role `theirs`.
+    /// The keys that are accepted at the other end, which has the role `theirs`.
     pub(crate) fn accepted(&self, theirs: Role) -> impl Iterator<Item = (PublicKey, PeerName)> {
         let shared = self.own.iter().filter(|(_, key)| key.kind == KeyKind::Shared);
         let shared = shared.map(move |(name, key)| (public_of(&key.seed(theirs)), name.clone()));
@@ -236,7 +235,7 @@ impl Keys {
     }
 }
 
-/// What a line is that begins like no key of ours.
+/// The error of a line that begins like no key of ours.
 fn unknown(line: &str) -> KeyError {
     let small = line.to_ascii_lowercase();
     if [SHARED, PRIVATE, PUBLIC].iter().any(|kind| small.starts_with(kind)) {

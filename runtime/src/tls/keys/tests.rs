@@ -3,7 +3,7 @@ use super::*;
 use crate::files::tests::Folder;
 use std::io::ErrorKind;
 
-/// What Linux says of a file or folder that is missing.
+/// The error of Linux for a file or folder that is missing.
 const NO_FILE: &str = "No such file or directory (os error 2)";
 
 fn key(kind: KeyKind, byte: u8) -> Key {
@@ -179,7 +179,7 @@ fn a_key_file_is_written_once_for_its_owner_alone_and_refused_when_others_can_re
     }
 }
 
-/// What is no regular file is not said to be in the way, lest somebody remove it.
+/// The text names only regular files as being in the way, lest somebody remove another one.
 #[cfg(unix)]
 #[test]
 fn a_folder_or_a_link_is_no_place_for_a_new_key() {

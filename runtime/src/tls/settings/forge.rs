@@ -7,7 +7,7 @@ use rustls::crypto::ring::sign::any_eddsa_type;
 /// Another seed than that of any key in the tests.
 const OTHER: [u8; 32] = [0xee; 32];
 
-/// What belongs to `key`'s public half and is signed by somebody who has only that.
+/// A certificate with `key`'s public half, signed with another key.
 fn without_the_secret(key: &Key, role: Role) -> Arc<CertifiedKey> {
     let honest = shown(key, role);
     let secret = PrivatePkcs8KeyDer::from([&PKCS8[..], &OTHER].concat());
