@@ -237,7 +237,7 @@ async fn fill(pipe: &mut dyn Pipe) -> Vec<u8> {
 }
 
 #[test]
-fn what_is_sent_comes_out_both_ways_at_once_and_then_the_fin() {
+fn bytes_come_out_both_ways_at_once_and_then_the_fin() {
     each(|Ends { mut a, mut b, name, .. }| async move {
         let sizes = |seed: u64| -> Vec<Vec<u8>> {
             [3, 123, 4, 1, 127, 128, 16_383, 16_384, 40_000]
@@ -318,7 +318,7 @@ fn a_stream_gives_no_more_than_asked_for_and_a_datagram_whole() {
 }
 
 #[test]
-fn a_reader_that_stops_congests_its_direction_only_and_then_gets_everything() {
+fn a_reader_that_stops_congests_its_direction_only_and_gets_all_later() {
     each(|Ends { mut a, mut b, name, .. }| async move {
         let sent = fill(&mut *a).await;
         assert!(!sent.is_empty(), "{name} takes nothing");

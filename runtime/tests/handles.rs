@@ -299,7 +299,7 @@ fn a_setting_outside_its_range_is_named() {
 }
 
 #[test]
-fn keys_decide_who_gets_through() {
+fn keys_decide_which_client_gets_through() {
     let keys = |_| Keys::shared("key", Key::generate(KeyKind::Shared).unwrap()).unwrap();
     let [ours, others] = [1, 2].map(keys);
     let server = Server::builder(ANY).keys(ours.clone()).bind().unwrap();

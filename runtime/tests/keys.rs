@@ -257,7 +257,7 @@ fn a_session_is_joined_with_its_id_and_its_key_and_each_stripe_once() {
 }
 
 #[test]
-fn versions_are_negotiated_inside_tls_and_both_sides_hear_which_is_to_be_updated() {
+fn versions_are_negotiated_inside_tls_and_the_older_side_is_named() {
     run(|ex| async move {
         let (key, log) = (new(KeyKind::Shared), Log::default());
         let server = server(&ex, Some(shared(&key)), &log).await;

@@ -305,7 +305,7 @@ const TOO_MANY: HelloKind = HelloKind::Refuse(Refusal::TooMany);
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
-fn a_caller_that_says_nothing_or_a_byte_a_second_has_to_go_when_its_time_is_over() {
+fn a_caller_that_says_little_has_to_go_when_its_time_is_over() {
     let world = World::new(|limits| limits.handshake_time = 3 * SECOND);
     let (mut silent, mut slow) = (world.call("192.0.2.7"), world.call("192.0.2.8"));
     for byte in hello(1, 0).chunks(1).take(3) {
@@ -343,7 +343,7 @@ fn full_house(world: &World) -> Vec<Caller> {
 }
 
 #[test]
-fn callers_that_have_said_who_they_are_get_their_turn_before_a_crowd_displaces_them() {
+fn callers_that_have_said_hello_get_their_turn_before_a_crowd() {
     let world = World::new(|_| {});
     let _crowd = full_house(&world);
     let mut dials: Vec<Caller> = (0..64).map(|_| world.knock("192.0.2.7", None)).collect();
@@ -353,7 +353,7 @@ fn callers_that_have_said_who_they_are_get_their_turn_before_a_crowd_displaces_t
 }
 
 #[test]
-fn a_client_that_has_joined_gets_all_its_64_stripes_in_a_full_house_however_long_each_takes() {
+fn a_client_that_has_joined_gets_all_its_64_stripes_in_a_full_house() {
     let world = World::new(|_| {});
     let _crowd = full_house(&world);
     let mut first = world.call("192.0.2.7");
@@ -419,7 +419,7 @@ fn ten_thousand_callers_with_a_byte_a_second_keep_nobody_else_waiting() {
 }
 
 #[test]
-fn of_more_sessions_than_there_may_be_the_last_is_refused_until_one_is_of_no_use() {
+fn a_session_too_many_is_refused_until_one_is_of_no_use() {
     let world = World::new(|limits| limits.sessions = 2);
     let (first, answer) = world.ask(None, 1, 0);
     assert!(is_welcome(&answer) && is_welcome(&world.ask(None, 2, 0).1));
@@ -448,7 +448,7 @@ fn one_key_has_no_more_sessions_than_it_may_and_leaves_the_rest_to_others() {
 }
 
 #[test]
-fn a_session_has_no_more_stripes_than_it_may_and_gets_another_one_for_one_that_is_lost() {
+fn a_session_has_a_bounded_number_of_stripes_and_replaces_a_lost_one() {
     let world = World::new(|limits| limits.stripes = 2);
     let stripes = [0, 1].map(|stripe| world.ask(None, 1, stripe));
     assert!(stripes.iter().all(|(_, answer)| is_welcome(answer)));
@@ -491,7 +491,7 @@ fn one_key_leaves_others_as_many_unanswered_flows_as_it_has() {
 }
 
 #[test]
-fn when_memory_is_short_the_key_that_keeps_the_most_lets_go_however_many_sessions_it_has() {
+fn the_key_that_keeps_the_most_lets_go_when_memory_is_short() {
     let world = World::keyed(|_| {});
     let mut honest = world.ask(key(2), 200, 0).0;
     for flow in 0..250 {
@@ -518,7 +518,7 @@ fn a_key_that_is_not_accepted_when_its_hello_comes_gets_nobody_in() {
 }
 
 #[test]
-fn what_stripes_take_beside_what_they_carry_counts_as_memory() {
+fn the_state_of_stripes_counts_as_memory() {
     let world = World::keyed(|_| {});
     let mut honest = world.ask(key(2), 200, 0).0;
     world.weight.set(1 << 20);

@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_sessions_really_keep_is_bounded_whatever_they_were_told() {
+    fn the_memory_that_sessions_really_keep_is_bounded() {
         let budget = Budget::new(64 << 20, None);
         let (mut a, mut b) = (budget.share(None), budget.share(None));
         a.use_up((0, 0), 84 << 20);
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn who_keeps_the_most_is_a_key_with_all_its_sessions() {
+    fn the_holder_that_keeps_the_most_is_a_key_with_all_its_sessions() {
         let budget = Budget::new(64 << 20, None);
         let mut light: Vec<Share> = (0..80).map(|_| budget.share(key(1))).collect();
         let mut honest = budget.share(key(2));

@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn targets_leave_room_for_stripes_and_the_last_quarter_to_who_has_little() {
+    fn targets_leave_room_for_stripes_and_the_last_quarter_to_small_clients() {
         assert_eq!(room_of(1024, 703, 0, 32), Room::Plenty);
         assert_eq!(room_of(1024, 704, 0, 32), Room::Scarce);
         assert_eq!(room_of(1024, 959, 0, 32), Room::Scarce);

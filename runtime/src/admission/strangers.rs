@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_crowd_from_everywhere_those_who_say_nothing_go_first() {
+    fn callers_that_say_nothing_go_first_in_a_crowd_from_everywhere() {
         let mut strangers = Strangers::new(256, 128);
         (0..256).for_each(|call| assert!(strangers.hush(everywhere(call), false).is_none()));
         let spoken = Spoken::default();
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_crowd_from_everywhere_that_speaks_nobody_has_to_go_for_being_far_away() {
+    fn callers_that_speak_do_not_go_for_being_far_away() {
         let mut strangers = Strangers::new(256, 128);
         let spoken = Spoken::new(true.into());
         let mut random = StdRng::seed_from_u64(1);
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_no_stranger_any_more_leaves_its_place() {
+    fn a_caller_that_has_joined_leaves_its_place() {
         let mut strangers = Strangers::new(2, 2);
         strangers.hush(v4(1), 0);
         strangers.hush(v4(1), 1);
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn all_addresses_of_an_ipv6_network_are_one_and_mapped_ones_are_their_ipv4_address() {
+    fn addresses_of_an_ipv6_network_are_one_and_mapped_ones_are_ipv4() {
         let same =
             |a: &str, b: &str| Origin::of(a.parse().unwrap()) == Origin::of(b.parse().unwrap());
         assert!(same("2001:db8:1:2::1", "2001:db8:1:2:ffff::7"));

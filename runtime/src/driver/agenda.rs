@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_of_a_turn_goes_first_then_what_wants_another_try_then_what_is_ready() {
+    fn the_rest_of_a_turn_goes_before_retries_and_ready_pipes() {
         let mut agenda = agenda();
         let [left, again, woken] = [Kind::Stripe, Kind::Flow, Kind::Dial].map(|kind| {
             let (token, waker) = agenda.register(kind);

@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_up_in_a_session_that_has_ended_is_not_given_to_the_next() {
+    fn inputs_of_a_session_that_has_ended_are_not_given_to_the_next() {
         let mut engine = server().engine;
         engine.defer(Input::Abort);
         assert_eq!(engine.end(), 0);

@@ -471,7 +471,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_of_a_flow_that_was_reset_count_until_its_local_pipe_has_them_or_never_will() {
+    fn bytes_of_a_flow_that_was_reset_count_until_its_local_pipe_has_them() {
         let (mut flows, mut base) = (Flows::default(), server());
         let (stripes, end) = (Stripes::default(), FlowEnd::Reset(Reason::Aborted));
         for flow in [FlowId(1), FlowId(3)] {

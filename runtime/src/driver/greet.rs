@@ -64,7 +64,7 @@ mod tests {
     use std::task::{Context, Waker};
 
     #[test]
-    fn a_caller_who_says_nothing_without_end_leaves_the_others_their_turns() {
+    fn a_caller_that_says_nothing_without_end_leaves_the_others_their_turns() {
         let mut pipe = flood(Bytes::new());
         let mut hearing = std::pin::pin!(hear(&mut pipe));
         assert!(hearing.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());

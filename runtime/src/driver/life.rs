@@ -101,7 +101,7 @@ mod tests {
     use crate::handover::oneshot;
 
     #[test]
-    fn who_waits_for_a_stripe_hears_of_it_or_of_the_end_of_all_sessions() {
+    fn waiters_for_a_stripe_hear_of_it_or_of_the_end_of_all_sessions() {
         let mut life = Life::default();
         let wait = |life: &mut Life, is_up| {
             let (waiter, mut heard) = oneshot();

@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_pipe_holds_counts_as_written_once_it_has_gone_and_goes_before_the_close() {
+    fn bytes_that_a_pipe_holds_count_as_written_once_they_have_gone() {
         let (free, finished) = (Rc::<Cell<bool>>::default(), Rc::<Cell<bool>>::default());
         let pipe = Box::new(Holding { free: free.clone(), finished: finished.clone() });
         let waker = Waker::noop().clone();
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_long_to_handle_is_received_in_smaller_chunks_and_what_does_not_in_larger_ones() {
+    fn bytes_that_take_long_to_handle_are_received_in_smaller_chunks() {
         let asked = Rc::<Cell<usize>>::default();
         let told = asked.clone();
         let give = move |max| {
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn who_floods_a_stripe_that_is_being_closed_waits_for_its_turn_and_is_cut_off_in_time() {
+    fn a_peer_that_floods_a_closing_stripe_waits_and_is_cut_off_in_time() {
         let woken = Arc::<Flag>::default();
         let (pipe, waker) = (Box::new(flood(Bytes::from_static(b"more"))), woken.clone().into());
         let mut stripe = end(pipe, waker);

@@ -34,7 +34,7 @@ impl Clock for Working {
 }
 
 #[test]
-fn a_peer_that_sends_without_end_keeps_other_sessions_waiting_for_a_slice_of_time_only() {
+fn a_peer_that_sends_without_end_delays_other_sessions_by_a_slice() {
     let clock = Rc::new(Working::default());
     let config = Config::default();
     let share = Budget::new(config.memory_limit, None).share(None);
@@ -63,7 +63,7 @@ fn a_peer_that_sends_without_end_keeps_other_sessions_waiting_for_a_slice_of_tim
 }
 
 #[test]
-fn the_end_of_a_session_counts_no_flow_that_the_peer_has_reset_just_before() {
+fn the_end_of_a_session_counts_no_flow_that_was_reset_before() {
     let config = Config::default();
     let share = Budget::new(config.memory_limit, None).share(None);
     let id = SessionId([7; 16]);

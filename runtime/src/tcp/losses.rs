@@ -235,7 +235,7 @@ mod tests {
     const FULL: f64 = 833.0;
 
     #[test]
-    fn losses_that_leave_cubic_a_third_of_the_route_are_seen_within_two_seconds() {
+    fn losses_that_leave_cubic_a_third_of_the_route_are_seen_soon() {
         let (after, turn) = Route::new(FULL / 3.0).send(60.0, 0.01).unwrap();
         assert!(after <= 2.0 && turn.lossy, "{after} {turn:?}");
         assert!((0.005..0.02).contains(&turn.lost), "{turn:?}");
@@ -271,14 +271,14 @@ mod tests {
     }
 
     #[test]
-    fn what_slow_start_lost_is_its_own_even_if_no_look_met_its_queue() {
+    fn losses_of_slow_start_are_its_own_even_if_no_look_met_its_queue() {
         let mut route = Route::new(FULL);
         assert_eq!(route.send(0.5, 0.2), None);
         assert_eq!(route.send(60.0, 0.0), None);
     }
 
     #[test]
-    fn what_is_lost_right_after_a_queue_did_not_fit_into_it() {
+    fn losses_right_after_a_queue_did_not_fit_into_it() {
         let mut route = Route::new(FULL);
         for _ in 0..60 {
             route.counts.rtt = RTT * 3;
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_lost_before_a_queue_may_have_been_due_to_it() {
+    fn losses_before_a_queue_may_have_been_due_to_it() {
         let mut route = Route::new(FULL);
         assert_eq!(route.send(0.5, 0.01), None);
         route.counts.rtt = RTT * 3;
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sent_again_after_silence_is_no_sign_of_losses() {
+    fn packets_sent_again_after_silence_are_no_sign_of_losses() {
         let mut route = Route::new(FULL);
         assert_eq!(route.send(4.0, 0.0), None);
         assert_eq!(route.send(0.5, 0.01), None);

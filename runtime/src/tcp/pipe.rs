@@ -393,7 +393,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn an_adapting_connection_changes_its_control_in_the_open_and_back_or_says_why_not() {
+    fn an_adapting_connection_changes_its_control_or_says_why_not() {
         smol::block_on(async {
             let (mut a, mut b, reno) = adapting();
             assert_eq!(a.adapt(), Some(Adapted::Kept));

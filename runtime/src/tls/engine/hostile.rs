@@ -671,7 +671,7 @@ fn empty_records_leave_nothing_behind_and_are_few() {
 }
 
 #[test]
-fn what_follows_an_end_is_not_heard() {
+fn bytes_behind_an_end_are_not_heard() {
     let (mut sealer, mut server) = Sealer::pair();
     let all = [
         sealer.seal(23, b"all"),

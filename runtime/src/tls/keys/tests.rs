@@ -56,7 +56,7 @@ fn derived_keys_are_those_of_rfc_5869_and_rfc_8032() {
 }
 
 #[test]
-fn what_is_no_key_is_called_by_what_it_is() {
+fn a_line_that_is_no_key_is_called_by_its_kind() {
     let private = key(KeyKind::Private, 1);
     let public = private.public().unwrap();
     for (text, error) in [
@@ -153,7 +153,7 @@ fn everybody_is_called_by_a_name() {
 
 #[cfg(unix)]
 #[test]
-fn a_key_file_is_written_once_for_its_owner_alone_and_refused_when_others_can_read_it() {
+fn a_key_file_is_for_its_owner_alone_and_refused_if_others_can_read_it() {
     use std::os::unix::fs::PermissionsExt;
     let folder = Folder::new("keys-mode");
     let path = folder.0.join("striper.key");
