@@ -18,7 +18,7 @@ pub const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
 
 /// A dial and what is needed to make it a stripe.
 pub struct Attempt {
-    /// Which of the server's addresses.
+    /// The place of its address among the server's.
     pub server: usize,
     pub stripe: StripeId,
     pub begun: Instant,

@@ -33,7 +33,7 @@ pub struct Dialling {
 /// A failed dial: to which of the server's addresses, when it began, and what went wrong.
 pub type Failed = (usize, Instant, DialError);
 
-/// What only the client's end of a session has.
+/// The part of a pump that only a client has.
 pub struct ClientSide {
     dial: Rc<dyn Dial>,
     pub(super) dialler: Dialler,
@@ -133,7 +133,7 @@ impl ClientSide {
         agenda.again(token);
     }
 
-    /// Goes on with a dial. What became of it once it is over, unless nobody wants that any more.
+    /// Goes on with a dial. Gives its outcome once it is over, unless no stripe is wanted any more.
     pub fn step_dial(
         &mut self,
         token: Token,

@@ -112,7 +112,7 @@ impl Flows {
     /// Client: what to say when the session is asked for it.
     pub fn set_opaque(&mut self, token: Token, opaque: Bytes) {
         if let Some(end) = self.ends.get_mut(&token) {
-            end.set_opaque(opaque);
+            end.opaque = opaque;
         }
     }
 
@@ -221,7 +221,7 @@ impl Flows {
         let part = shedding::part(base.engine.config().memory_limit) as u64;
         let end = self.ends.get_mut(&token)?;
         for _ in 0..BUDGET {
-            match *end.stage() {
+            match end.stage {
                 Stage::Open(flow) => {
                     match end.recv(base.engine.session().send_room(flow).min(part)) {
                         Given::Chunk(data) => base.engine.input(Input::FlowData { flow, data }),
@@ -260,8 +260,8 @@ impl Flows {
     pub fn conclude(&mut self, token: Token, how: FlowEnd, stripes: &Stripes, base: &mut Base) {
         let Some(end) = self.ends.remove(&token) else { return };
         base.agenda.release(token);
-        self.lingering -= end.lingering();
-        match *end.stage() {
+        self.lingering -= end.lingering;
+        match end.stage {
             Stage::Open(id) => {
                 self.open.remove(&id);
             }
@@ -381,8 +381,8 @@ impl Flows {
         let (mut open, mut lingering) = (0, 0);
         for (token, end) in &self.ends {
             assert_eq!(agenda.kind(*token), Some(Kind::Flow), "a flow's token is not its own");
-            lingering += end.lingering();
-            match end.stage() {
+            lingering += end.lingering;
+            match &end.stage {
                 Stage::Open(_) => open += 1,
                 Stage::Waiting(_) => {
                     assert!(self.waiting.contains(token), "nobody will wake a waiting flow");

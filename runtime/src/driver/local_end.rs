@@ -50,7 +50,7 @@ enum Outward {
 
 /// Our end of a flow: its local pipe and what waits for it.
 pub struct LocalEnd {
-    stage: Stage,
+    pub stage: Stage,
     /// `None` while nobody has answered a flow that the peer opened, and once both directions have
     /// finished.
     pipe: Option<Box<dyn Pipe>>,
@@ -60,7 +60,7 @@ pub struct LocalEnd {
     /// There is something new to be written, and the agenda knows.
     listed: bool,
     /// The opaque field for the request to the session.
-    opaque: Bytes,
+    pub opaque: Bytes,
     opened: Option<Sender<Result<(), OpenError>>>,
     report: Option<Sender<FlowReport>>,
     /// Dropped with the flow. A dial of its target meanwhile hears that.
@@ -76,7 +76,7 @@ pub struct LocalEnd {
     /// When the local pipe last took something.
     progress: Instant,
     /// Bytes that waited when the session ended it with a reset.
-    lingering: u64,
+    pub lingering: u64,
     /// The bytes that each stripe had carried when the flow began.
     carried: Box<[(StripeId, u64)]>,
 }
@@ -141,14 +141,6 @@ impl LocalEnd {
 
     pub fn is_attached(&self) -> bool {
         self.pipe.is_some()
-    }
-
-    pub fn stage(&self) -> &Stage {
-        &self.stage
-    }
-
-    pub fn set_opaque(&mut self, opaque: Bytes) {
-        self.opaque = opaque;
     }
 
     pub fn wait(&mut self, until: Instant) {
@@ -340,10 +332,6 @@ impl LocalEnd {
     pub fn linger(&mut self, now: Instant, end: FlowEnd) -> u64 {
         self.stage = Stage::Lingering(Linger::new(now, self.progress), end);
         self.lingering = self.queue.remaining() as u64;
-        self.lingering
-    }
-
-    pub fn lingering(&self) -> u64 {
         self.lingering
     }
 

@@ -45,13 +45,13 @@ pub struct StripeFacts {
 }
 
 pub struct StripeEnd {
-    facts: StripeFacts,
+    pub facts: StripeFacts,
     pipe: Box<dyn Pipe>,
     waker: Waker,
     /// There is something new to be sent, and the agenda knows.
     listed: bool,
     /// When to look at its losses; never if there is nothing to adapt.
-    next_look: Option<Instant>,
+    pub next_look: Option<Instant>,
     /// How much to receive at once, in bytes.
     chunk: usize,
     queue: OutQueue,
@@ -108,10 +108,6 @@ impl StripeEnd {
         if let Some(carrier) = self.info().carrier {
             carrier.set_unsent_low_water(usize::try_from(bytes).unwrap_or(usize::MAX));
         }
-    }
-
-    pub fn next_look(&self) -> Option<Instant> {
-        self.next_look
     }
 
     /// Looks at its losses. Gives the change, if there is one.

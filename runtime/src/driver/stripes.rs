@@ -103,12 +103,12 @@ impl Stripes {
 
     /// The bytes that each has carried so far, both ways.
     pub fn carried(&self) -> impl Iterator<Item = (StripeId, u64)> {
-        self.live().map(|end| (end.facts().id, end.carried()))
+        self.live().map(|end| (end.facts.id, end.carried()))
     }
 
     /// The place of each among the session's stripes, from 1.
     pub fn places(&self) -> BTreeMap<StripeId, usize> {
-        self.live().map(|end| (end.facts().id, end.facts().place)).collect()
+        self.live().map(|end| (end.facts.id, end.facts.place)).collect()
     }
 
     /// The facts of TCP about those that it carries.
@@ -170,7 +170,7 @@ impl Stripes {
             }
             match end.recv() {
                 Some(Ok(data)) => {
-                    let (len, stripe) = (data.len(), end.facts().id);
+                    let (len, stripe) = (data.len(), end.facts.id);
                     for data in unpinned(data, base.engine.config().memory_limit) {
                         base.engine.input(Input::StripeBytes { stripe, data });
                     }
@@ -201,7 +201,7 @@ impl Stripes {
         }
         match end.send() {
             Ok(Some(total)) => {
-                base.engine.input(Input::StripeWritten { stripe: end.facts().id, total });
+                base.engine.input(Input::StripeWritten { stripe: end.facts.id, total });
                 look_if_due(end, &mut base.engine);
                 None
             }
@@ -217,7 +217,7 @@ impl Stripes {
         flows: usize,
         base: &mut Base,
     ) -> Option<StripeFacts> {
-        let facts = self.ends.remove(&token)?.facts();
+        let facts = self.ends.remove(&token)?.facts;
         base.agenda.release(token);
         self.live.remove(&facts.id);
         self.tell_loss(facts, loss, &mut base.engine);
@@ -236,7 +236,7 @@ impl Stripes {
         base: &mut Base,
     ) -> Option<StripeFacts> {
         let (token, end) = self.live_mut(stripe)?;
-        let facts = end.facts();
+        let facts = end.facts;
         base.agenda.at(end.close(base.engine.now()), token);
         base.agenda.unwritten(token);
         self.live.remove(&stripe);
@@ -286,7 +286,7 @@ impl Stripes {
         for (id, token) in &self.live {
             let end = &self.ends[token];
             assert!(
-                end.facts().id == *id && !end.is_closing(),
+                end.facts.id == *id && !end.is_closing(),
                 "stripe {id} is another one or closing"
             );
         }
@@ -300,13 +300,13 @@ impl Stripes {
 
 /// It has sent something: looks at its losses if that is due.
 fn look_if_due(end: &mut StripeEnd, engine: &mut Engine) {
-    let Some(at) = end.next_look() else { return };
+    let Some(at) = end.next_look else { return };
     let now = engine.now();
     if now < at {
         return;
     }
     if let Some(adapted) = end.look(now) {
-        let (session, facts) = (engine.tag(), end.facts());
+        let (session, facts) = (engine.tag(), end.facts);
         let (stripe, place, peer) = (facts.id, facts.place, facts.peer);
         engine.tell(Event::StripeAdapted { session, stripe, place, peer, adapted });
     }

@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-/// What has been counted so far; `None` if the system doesn't say, or is older than Linux 4.10.
+/// The counts so far; `None` if the system doesn't say, or is older than Linux 4.10.
 pub fn read(socket: &TcpStream) -> Option<Counts> {
     let mut info = [0; LEN];
     let len = fetch(socket, &mut info)?;

@@ -119,8 +119,8 @@ impl Engine {
                 Ok(Step::Wait) => break Ok(()),
                 Ok(Step::Open) => break self.opened(),
                 Err(error) => {
-                    // What tells the other end why is fetched now. Nothing more of what has come in
-                    // is looked at.
+                    // The alert that tells the other end why is fetched now. Nothing more of what
+                    // has come in is looked at.
                     while self.common().wants_write() && self.step(&mut plain).is_ok() {}
                     break Err(error.into());
                 }
