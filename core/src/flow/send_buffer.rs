@@ -158,7 +158,7 @@ impl SendBuffer {
         }
     }
 
-    /// What the peer has not acknowledged of this range is to be sent again.
+    /// The unacknowledged part of this range is to be sent again.
     pub fn lose(&mut self, range: Range<u64>) {
         let range = range.start.max(self.released)..range.end.min(self.next);
         if range.is_empty() {

@@ -253,7 +253,7 @@ mod tests {
             let found = ledger.find(beyond, |token| *token == 9, |entry| entry.token >= least)?;
             Some(core::mem::replace(&mut found.token, 9))
         };
-        // What is not wanted yet is only passed by.
+        // Entries that are not wanted yet are only passed by.
         for (least, found) in [(2, Some(2)), (2, Some(3)), (2, None), (1, Some(1)), (0, None)] {
             assert_eq!(find(0, least), found);
         }

@@ -40,8 +40,8 @@ const LENIENT_RATE: Rate = Rate::bytes(1_250_000);
 /// An acknowledgement is overdue only by this much and a piece's time. Others may be in front of it
 /// on the stripe that brings it, and timers are late.
 const OVERDUE: Duration = Duration::from_millis(25);
-/// While bytes come in, the answer may stand behind them. The stripe is given up this many times the
-/// limit after the last progress, or this part of it after the last byte, whichever is first.
+/// While bytes come in, the answer may stand behind them. The stripe is given up this many times
+/// the limit after the last progress, or this part of it after the last byte, whichever is first.
 const HEARD: u32 = 4;
 /// A stripe that carries more entries than this without anything that asks for an acknowledgement
 /// gets a PING, so that its ledger ends.
