@@ -41,14 +41,8 @@ impl Header {
             Role::Client => Role::Client,
             Role::Server { .. } => Role::Server { instance: 1 },
         };
-        Header {
-            program: program.into(),
-            scenario: None,
-            follow_only: false,
-            role,
-            birth: session.now(),
-            config: session.config(),
-        }
+        let (birth, config) = (session.now(), session.config());
+        Header { program: program.into(), role, birth, config, ..Header::empty() }
     }
 
     pub(super) fn write(&self, to: &mut dyn Write) -> fmt::Result {

@@ -31,13 +31,8 @@ impl Trace {
             Some(end) => (&text[..=end], end + 1 < text.len()),
             None => ("", !text.is_empty()),
         };
-        let mut trace = Trace {
-            header: Header::empty(),
-            story: String::new(),
-            steps: Vec::new(),
-            end: None,
-            broken_off,
-        };
+        let (header, story, steps) = (Header::empty(), String::new(), Vec::new());
+        let mut trace = Trace { header, story, steps, end: None, broken_off };
         let mut part = Part::Magic;
         for (index, line) in text.lines().enumerate() {
             let at = |problem: String| TraceError { line: index + 1, problem };
@@ -140,6 +135,14 @@ impl<'a> Words<'a> {
             .ok_or_else(|| format!("\"{word}\" is not {what}"))
     }
 
+    fn any(&mut self, what: &str) -> Result<u64, String> {
+        self.number(what, u64::MAX)
+    }
+
+    fn target_length(&mut self) -> Result<usize, String> {
+        self.number("the length of a target", MAX_OPAQUE as u64).map(|len| len as usize)
+    }
+
     /// A number that fits on the wire.
     fn wire(&mut self, what: &str) -> Result<u64, String> {
         self.number(what, varint::MAX)
@@ -169,35 +172,27 @@ impl<'a> Words<'a> {
             "shutdown" => Input::Shutdown,
             "abort" => Input::Abort,
             "up" => self.up()?,
-            "written" => Input::StripeWritten {
-                stripe: self.stripe()?,
-                total: self.number("a count", u64::MAX)?,
-            },
+            "written" => {
+                Input::StripeWritten { stripe: self.stripe()?, total: self.any("a count")? }
+            }
             "down" => Input::StripeDown { stripe: self.stripe()? },
             "accept" => Input::FlowAccept { flow: self.flow()? },
             "refuse" => Input::FlowRefuse { flow: self.flow()?, reason: self.reason()? },
-            "consumed" => {
-                Input::FlowConsumed { flow: self.flow()?, total: self.number("a count", u64::MAX)? }
-            }
+            "consumed" => Input::FlowConsumed { flow: self.flow()?, total: self.any("a count")? },
             "finish" => Input::FlowFinish { flow: self.flow()? },
             "reset" => Input::FlowReset { flow: self.flow()?, reason: self.reason()? },
-            "memory" => Input::MemoryLimit {
-                receive: self.number("a size", u64::MAX)?,
-                send: self.number("a size", u64::MAX)?,
-            },
+            "memory" => {
+                Input::MemoryLimit { receive: self.any("a size")?, send: self.any("a size")? }
+            }
             "bytes" => return Ok(Given::Bytes { stripe: self.stripe()?, runs: self.runs()? }),
             "data" => {
-                return Ok(Given::Data {
-                    flow: self.flow()?,
-                    len: self.number("a length up to 16 MiB", MAX_INPUT)?,
-                });
+                let flow = self.flow()?;
+                let len = self.number("a length up to 16 MiB", MAX_INPUT)?;
+                return Ok(Given::Data { flow, len });
             }
             "open" => {
-                return Ok(Given::Open {
-                    request: self.number("a request", u64::MAX)?,
-                    alias: self.number("an alias", u64::MAX)?,
-                    len: self.number("the length of a target", MAX_OPAQUE as u64)? as usize,
-                });
+                let (request, alias) = (self.any("a request")?, self.any("an alias")?);
+                return Ok(Given::Open { request, alias, len: self.target_length()? });
             }
             _ => return Err(format!("there is no input \"{name}\"")),
         }))
@@ -208,14 +203,14 @@ impl<'a> Words<'a> {
         let kind = match self.word("what the HELLO says")? {
             "create" => HelloKind::Create,
             "join" => HelloKind::Join,
-            "welcome" => HelloKind::Accept { instance: self.number("an instance", u64::MAX)? },
+            "welcome" => HelloKind::Accept { instance: self.any("an instance")? },
             "refusal" => HelloKind::Refuse(Refusal::from_code(self.wire("a code")?)),
             other => return Err(format!("a HELLO does not say \"{other}\"")),
         };
         if self.word("session")? != "session" {
             return Err("the session is missing".into());
         }
-        let session = session_id(self.number("a session", u64::MAX)?);
+        let session = session_id(self.any("a session")?);
         let gone = match self.0.next() {
             None => Vec::new(),
             Some("gone") => self.counts(MAX_GONE)?,
@@ -226,11 +221,8 @@ impl<'a> Words<'a> {
 
     fn counts(&mut self, most: usize) -> Result<Vec<(StripeId, u64)>, String> {
         let word = self.word("STRIPE:COUNT")?;
-        let count = |pair: &str| {
-            let (stripe, count) = pair.split_once(':')?;
-            let fits = |text| number(text).filter(|number| *number <= varint::MAX);
-            Some((StripeId(fits(stripe)?), fits(count)?))
-        };
+        let count =
+            |pair: &str| pair_of(pair, ':').map(|(stripe, count)| (StripeId(stripe), count));
         let counts: Option<Vec<_>> = word.split(',').map(count).collect();
         counts
             .filter(|counts| counts.len() <= most)
@@ -262,11 +254,8 @@ impl<'a> Words<'a> {
         let frame = match name {
             "open" => {
                 let (flow, early) = (self.flow()?, self.wire("early credit")?);
-                let (credit, len) = (
-                    self.wire("credit")?,
-                    self.number("the length of a target", MAX_OPAQUE as u64)?,
-                );
-                let opaque = Bytes::from(alloc::vec![0; len as usize]);
+                let credit = self.wire("credit")?;
+                let opaque = Bytes::from(alloc::vec![0; self.target_length()?]);
                 return Ok((Frame::Open { flow, early, credit, opaque }, self.wire("a length")?));
             }
             "data" => return self.data(),
@@ -294,11 +283,8 @@ impl<'a> Words<'a> {
     fn data(&mut self) -> Result<(Frame, u64), String> {
         let flow = self.flow()?;
         let word = self.word("OFFSET+LENGTH")?;
-        let fits = |text| number(text).filter(|number| *number <= varint::MAX);
-        let (offset, len) = word
-            .split_once('+')
-            .and_then(|(offset, len)| Some((fits(offset)?, fits(len)?)))
-            .ok_or_else(|| format!("\"{word}\" is not OFFSET+LENGTH"))?;
+        let (offset, len) =
+            pair_of(word, '+').ok_or_else(|| format!("\"{word}\" is not OFFSET+LENGTH"))?;
         let fin = match self.0.next() {
             None => false,
             Some("fin") => true,
@@ -320,6 +306,13 @@ impl Run {
 /// Digits only: no signs.
 fn number(word: &str) -> Option<u64> {
     word.bytes().all(|byte| byte.is_ascii_digit()).then(|| word.parse().ok())?
+}
+
+/// Two numbers that fit on the wire.
+fn pair_of(word: &str, mark: char) -> Option<(u64, u64)> {
+    let fits = |text| number(text).filter(|number| *number <= varint::MAX);
+    let (first, second) = word.split_once(mark)?;
+    Some((fits(first)?, fits(second)?))
 }
 
 fn hex(word: &str) -> Option<Bytes> {

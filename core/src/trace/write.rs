@@ -2,7 +2,7 @@
 
 use super::framing::frame;
 use super::{Given, Run};
-use crate::error::{EndReason, Reason, StripeClose};
+use crate::error::{EndReason, StripeClose};
 use crate::id::StripeId;
 use crate::io::{Input, Output};
 use crate::wire::frame::Frame;
@@ -148,11 +148,11 @@ fn write_output(output: &Output, f: &mut String) -> fmt::Result {
         Output::FlowOpenFailed { request } => write!(f, "open-failed {request}"),
         Output::FlowIncoming { flow, opaque } => write!(f, "incoming {flow} {}", opaque.len()),
         Output::FlowAccepted { flow } => write!(f, "accepted {flow}"),
-        Output::FlowRefused { flow, reason } => write_reason("refused", flow.0, *reason, f),
+        Output::FlowRefused { flow, reason } => write!(f, "refused {flow} {}", reason.code()),
         Output::FlowWritable { flow } => write!(f, "writable {flow}"),
         Output::FlowData { flow, data } => write!(f, "deliver {flow} {}", data.len()),
         Output::FlowFinished { flow } => write!(f, "finished {flow}"),
-        Output::FlowReset { flow, reason } => write_reason("reset", flow.0, *reason, f),
+        Output::FlowReset { flow, reason } => write!(f, "reset {flow} {}", reason.code()),
         Output::FlowEnded { flow } => write!(f, "ended {flow}"),
         Output::Draining => f.write_str("draining"),
         Output::Ended { reason } => match reason {
@@ -164,10 +164,6 @@ fn write_output(output: &Output, f: &mut String) -> fmt::Result {
             EndReason::Violation(violation) => write!(f, "over violation {violation:?}"),
         },
     }
-}
-
-fn write_reason(what: &str, flow: u64, reason: Reason, f: &mut String) -> fmt::Result {
-    write!(f, "{what} {flow} {}", reason.code())
 }
 
 fn close_name(reason: StripeClose) -> &'static str {
