@@ -91,7 +91,7 @@ impl Control {
                 is_closing(flows.get(id), |closing| matches!(closing, ClosingFrame::Reset(..)))
             }
             Intent::Credit(id) => flows.get(id).is_some_and(|flow| flow.recv().wants_credit()),
-            Intent::Gone(id) => stripes.gone(id).is_some_and(|gone| !gone.is_confirmed()),
+            Intent::Gone(id) => stripes.gone(id).is_some_and(|gone| !gone.confirmed),
             Intent::Acknowledge(id) => stripes.is_live(id),
             Intent::Grant => true,
             Intent::Blocked(_) => false,
@@ -255,7 +255,7 @@ pub(super) fn frame_of(intent: Intent, flows: &Flows, stripes: &Stripes) -> Opti
         Intent::Acknowledge(_) | Intent::Open(_) => None,
         Intent::Gone(stripe) => {
             let gone = stripes.gone(stripe)?;
-            Some(Frame::StripeGone { stripe, received: gone.received() })
+            Some(Frame::StripeGone { stripe, received: gone.received })
         }
         Intent::Grant => {
             let (flows, early) = flows.ids().granted();

@@ -73,11 +73,10 @@ impl Custody<'_> {
         out: &mut Vec<Output>,
     ) -> Result<(), Violation> {
         let Some(gone) = self.stripes.gone_mut(id) else { return Ok(()) };
-        let sent = gone.sent();
-        if count > sent {
+        if count > gone.sent {
             return Err(Violation::BadAcknowledgement);
         }
-        let Some(ledger) = gone.ledger_mut() else { return Ok(()) };
+        let Some(ledger) = &mut gone.ledger else { return Ok(()) };
         ledger.advance(count);
         let acknowledged: Vec<_> = core::iter::from_fn(|| ledger.pop()).collect();
         let partial = ledger.front().and_then(|entry| partial(entry, count));
