@@ -116,25 +116,15 @@ mod tests {
     }
 
     #[test]
-    fn a_short_backlog_waits_for_the_better_stripe() {
+    fn a_backlog_that_the_better_stripe_can_carry_waits_for_it() {
         // The slow one would take 1.05 s, the fast one can carry some 900 kB in the time by which
         // it is better.
-        let stripes = [full(stripe(0, 1_000_000, 50), 50_000), stripe(1, 10_000, 50)];
-        assert_eq!(chosen(&stripes, 200_000), None);
-    }
-
-    #[test]
-    fn a_long_backlog_takes_the_slower_stripe_too() {
-        let stripes = [full(stripe(0, 1_000_000, 50), 50_000), stripe(1, 10_000, 50)];
-        assert_eq!(chosen(&stripes, 2_000_000), Some(1));
-    }
-
-    #[test]
-    fn a_backlog_that_the_better_stripe_would_just_carry_waits_for_it() {
+        let slow = [full(stripe(0, 1_000_000, 50), 50_000), stripe(1, 10_000, 50)];
         // The full one is 100 ms ahead, in which it carries 100 kB.
-        let stripes = [full(stripe(0, 1_000_000, 50), 0), stripe(1, 1_000_000, 150)];
-        assert_eq!(chosen(&stripes, 100_000), None);
-        assert_eq!(chosen(&stripes, 100_001), Some(1));
+        let far = [full(stripe(0, 1_000_000, 50), 0), stripe(1, 1_000_000, 150)];
+        for (stripes, most, more) in [(slow, 200_000, 2_000_000), (far, 100_000, 100_001)] {
+            assert_eq!((chosen(&stripes, most), chosen(&stripes, more)), (None, Some(1)));
+        }
     }
 
     #[test]

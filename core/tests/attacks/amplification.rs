@@ -1,6 +1,7 @@
 //! How many bytes an attacker gets for one of its own, for each thing that it can say. One input is
 //! one frame, since a read that brings many is answered by less.
 
+use Answer::{Accept, Ignore, Refuse, Reset};
 use bytes::Bytes;
 use std::time::Duration;
 use striper_core::testing::{SERVER, SESSION, Scripted, bytes, data, open, reset};
@@ -27,7 +28,7 @@ fn victim() -> Scripted {
 /// The local side's answer when a flow is offered.
 #[derive(Clone, Copy)]
 enum Answer {
-    None,
+    Ignore,
     Accept,
     Refuse,
     Reset,
@@ -55,10 +56,10 @@ fn measure(
             if let Output::FlowIncoming { flow, .. } = told {
                 let reason = Reason::Aborted;
                 match answer {
-                    Answer::None => {}
-                    Answer::Accept => victim.give(Input::FlowAccept { flow }),
-                    Answer::Refuse => victim.give(Input::FlowRefuse { flow, reason }),
-                    Answer::Reset => victim.give(Input::FlowReset { flow, reason }),
+                    Ignore => {}
+                    Accept => victim.give(Input::FlowAccept { flow }),
+                    Refuse => victim.give(Input::FlowRefuse { flow, reason }),
+                    Reset => victim.give(Input::FlowReset { flow, reason }),
                 }
             }
         }
@@ -94,66 +95,46 @@ fn flows(victim: &mut Scripted) {
 type Attack = (&'static str, fn(&mut Scripted), fn(u64) -> Bytes, Answer, u64);
 
 const ATTACKS: [Attack; 20] = [
-    ("PING", idle, |number| bytes(&Frame::Ping { nonce: number }, b""), Answer::None, 1_100),
-    ("PONG", idle, |number| bytes(&Frame::Pong { nonce: number }, b""), Answer::None, 10),
-    ("ACK", idle, |_| bytes(&Frame::Ack { counts: vec![(StripeId(0), 0)] }, b""), Answer::None, 10),
-    (
-        "GRANT",
-        idle,
-        |number| bytes(&Frame::Grant { flows: number, early: 0 }, b""),
-        Answer::None,
-        3_000,
-    ),
-    ("OPEN, unanswered", idle, |number| bytes(&open(2 * number + 1, 0), b""), Answer::None, 2_000),
-    ("OPEN, accepted", idle, |number| bytes(&open(2 * number + 1, 0), b""), Answer::Accept, 2_500),
-    ("OPEN, refused", idle, |number| bytes(&open(2 * number + 1, 0), b""), Answer::Refuse, 2_500),
-    ("OPEN, reset", idle, |number| bytes(&open(2 * number + 1, 0), b""), Answer::Reset, 2_500),
-    ("OPEN again", flows, |_| bytes(&open(1, 0), b""), Answer::None, 2_500),
-    (
-        "RESET before OPEN",
-        idle,
-        |number| bytes(&reset(2 * number + 1, 0), b""),
-        Answer::None,
-        2_500,
-    ),
-    ("RESET again", idle, |_| bytes(&reset(1, 0), b""), Answer::None, 3_000),
-    ("DATA, one byte", flows, |number| bytes(&data(1, 5 + number), b"x"), Answer::None, 2_500),
-    ("DATA again", flows, |_| bytes(&data(1, 0), b"h"), Answer::None, 2_500),
-    ("FIN again", flows, |_| fin(), Answer::None, 3_000),
-    (
-        "CREDIT, a byte more",
-        flows,
-        |number| bytes(&Frame::Credit { flow: FlowId(0), limit: (1 << 19) + 1 + number }, b""),
-        Answer::None,
-        4_000,
-    ),
-    (
-        "BLOCKED",
-        flows,
-        |number| bytes(&Frame::Blocked { flow: FlowId(1), limit: number }, b""),
-        Answer::None,
-        1_000,
-    ),
-    (
-        "ACCEPT again",
-        flows,
-        |_| bytes(&Frame::Accept { flow: FlowId(0) }, b""),
-        Answer::None,
-        5_000,
-    ),
-    (
-        "STRIPE_GONE, unknown ones",
-        idle,
-        |number| bytes(&Frame::StripeGone { stripe: StripeId(9 + number), received: 0 }, b""),
-        Answer::None,
-        4_000,
-    ),
-    ("DRAIN", flows, |_| bytes(&Frame::Drain, b""), Answer::None, 7_500),
-    ("a frame that nobody knows", idle, |_| Bytes::from_static(&[1, 0x40]), Answer::None, 10),
+    ("PING", idle, |n| alone(Frame::Ping { nonce: n }), Ignore, 1_100),
+    ("PONG", idle, |n| alone(Frame::Pong { nonce: n }), Ignore, 10),
+    ("ACK", idle, |_| alone(Frame::Ack { counts: vec![(StripeId(0), 0)] }), Ignore, 10),
+    ("GRANT", idle, |n| alone(Frame::Grant { flows: n, early: 0 }), Ignore, 3_000),
+    ("OPEN, unanswered", idle, fresh_open, Ignore, 2_000),
+    ("OPEN, accepted", idle, fresh_open, Accept, 2_500),
+    ("OPEN, refused", idle, fresh_open, Refuse, 2_500),
+    ("OPEN, reset", idle, fresh_open, Reset, 2_500),
+    ("OPEN again", flows, |_| alone(open(1, 0)), Ignore, 2_500),
+    ("RESET before OPEN", idle, |n| alone(reset(2 * n + 1, 0)), Ignore, 2_500),
+    ("RESET again", idle, |_| alone(reset(1, 0)), Ignore, 3_000),
+    ("DATA, one byte", flows, |n| bytes(&data(1, 5 + n), b"x"), Ignore, 2_500),
+    ("DATA again", flows, |_| bytes(&data(1, 0), b"h"), Ignore, 2_500),
+    ("FIN again", flows, |_| fin(), Ignore, 3_000),
+    ("CREDIT, a byte more", flows, more_credit, Ignore, 4_000),
+    ("BLOCKED", flows, |n| alone(Frame::Blocked { flow: FlowId(1), limit: n }), Ignore, 1_000),
+    ("ACCEPT again", flows, |_| alone(Frame::Accept { flow: FlowId(0) }), Ignore, 5_000),
+    ("STRIPE_GONE, unknown ones", idle, unknown_gone, Ignore, 4_000),
+    ("DRAIN", flows, |_| alone(Frame::Drain), Ignore, 7_500),
+    ("a frame that nobody knows", idle, |_| Bytes::from_static(&[1, 0x40]), Ignore, 10),
 ];
 
+fn alone(frame: Frame) -> Bytes {
+    bytes(&frame, b"")
+}
+
+fn fresh_open(number: u64) -> Bytes {
+    alone(open(2 * number + 1, 0))
+}
+
+fn more_credit(number: u64) -> Bytes {
+    alone(Frame::Credit { flow: FlowId(0), limit: (1 << 19) + 1 + number })
+}
+
+fn unknown_gone(number: u64) -> Bytes {
+    alone(Frame::StripeGone { stripe: StripeId(9 + number), received: 0 })
+}
+
 fn fin() -> Bytes {
-    bytes(&Frame::Data { flow: FlowId(1), offset: 100, fin: true }, b"")
+    alone(Frame::Data { flow: FlowId(1), offset: 100, fin: true })
 }
 
 #[test]
