@@ -69,30 +69,27 @@ pub enum DatagramError {
 
 impl fmt::Display for DatagramError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let began = match self {
-            DatagramError::Overlong { began } => {
-                f.write_str("the length of a datagram has more than 4 bytes")?;
-                began
+        let (DatagramError::Overlong { began }
+        | DatagramError::TooLarge { began, .. }
+        | DatagramError::Truncated { began, .. }) = self;
+        match self {
+            DatagramError::Overlong { .. } => {
+                f.write_str("the length of a datagram has more than 4 bytes")
             }
-            DatagramError::TooLarge { announced, limit, began } => {
-                write!(
-                    f,
-                    "a datagram of {announced} bytes is announced, but at most {limit} are taken"
-                )?;
-                began
-            }
-            DatagramError::Truncated { received, announced: Some(announced), began } => {
+            DatagramError::TooLarge { announced, limit, .. } => write!(
+                f,
+                "a datagram of {announced} bytes is announced, but at most {limit} are taken"
+            ),
+            DatagramError::Truncated { received, announced: Some(announced), .. } => {
                 write!(
                     f,
                     "the stream ended inside a datagram, after {received} of {announced} bytes"
-                )?;
-                began
+                )
             }
-            DatagramError::Truncated { announced: None, began, .. } => {
-                f.write_str("the stream ended inside the length of a datagram")?;
-                began
+            DatagramError::Truncated { .. } => {
+                f.write_str("the stream ended inside the length of a datagram")
             }
-        };
+        }?;
         write!(f, "; it began with {began}")
     }
 }
