@@ -43,6 +43,9 @@ pub enum Violation {
     InstanceChanged,
 }
 
+/// Whether the peer has kept to the protocol.
+pub(crate) type Verdict = Result<(), Violation>;
+
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

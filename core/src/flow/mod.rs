@@ -9,7 +9,7 @@ pub(crate) mod send_buffer;
 pub(crate) mod table;
 
 use crate::config::FLOW_FLOOR;
-use crate::error::{Reason, Violation};
+use crate::error::{Reason, Verdict};
 use bytes::Bytes;
 use core::hash::{Hash, Hasher};
 use credit::Credit;
@@ -177,7 +177,7 @@ impl Flow {
     }
 
     /// The peer resets it, having sent up to `final_offset`: it takes no more, and no more comes.
-    pub fn reset_by_peer(&mut self, final_offset: u64) -> Result<(), Violation> {
+    pub fn reset_by_peer(&mut self, final_offset: u64) -> Verdict {
         self.send.stop();
         if self.recv.is_open() { self.recv.set_end(final_offset) } else { Ok(()) }
     }

@@ -7,7 +7,7 @@
 //! ```
 
 use crate::config::FLOW_FLOOR;
-use crate::error::{Reason, Violation};
+use crate::error::{Reason, Verdict, Violation};
 use crate::flow::assembler::Assembler;
 use crate::flow::credit::Credit;
 use bytes::Bytes;
@@ -114,7 +114,7 @@ impl RecvHalf {
         self.wants_credit() && self.credit.advance(delivered, pool, limit).is_some()
     }
 
-    pub fn insert(&mut self, offset: u64, data: Bytes, fin: bool) -> Result<(), Violation> {
+    pub fn insert(&mut self, offset: u64, data: Bytes, fin: bool) -> Verdict {
         let end = offset + data.len() as u64;
         if end > self.credit.granted() {
             return Err(Violation::CreditExceeded);
@@ -132,7 +132,7 @@ impl RecvHalf {
     }
 
     /// FIN or RESET says where the direction ends.
-    pub fn set_end(&mut self, end: u64) -> Result<(), Violation> {
+    pub fn set_end(&mut self, end: u64) -> Verdict {
         if self.end.is_some_and(|known| known != end) || end < self.assembler.end() {
             return Err(Violation::FinalOffsetChanged);
         }

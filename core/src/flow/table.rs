@@ -5,7 +5,7 @@ mod tests;
 
 use crate::bucket::Bucket;
 use crate::config::{Config, FLOW_FLOOR, INITIAL_EARLY, INITIAL_FLOWS, INITIAL_WINDOW};
-use crate::error::Violation;
+use crate::error::{Verdict, Violation};
 use crate::flow::{Flow, Phase};
 use crate::id::{FlowId, Role};
 use crate::ranges::RangeSet;
@@ -180,7 +180,7 @@ impl Table {
 
     /// An id of the peer's takes effect, now and never again, with `early` credit on top of the
     /// floor.
-    pub fn see(&mut self, flow: FlowId, early: u64) -> Result<(), Violation> {
+    pub fn see(&mut self, flow: FlowId, early: u64) -> Verdict {
         self.begun_by_peer += self.seen.insert(flow.index()..flow.index() + 1);
         self.take_early(early)
     }
@@ -196,7 +196,7 @@ impl Table {
 
     /// An OPEN for an id that has taken effect has no effect. But if the id ended before any OPEN
     /// came, the early credit of this one is taken.
-    pub fn see_again(&mut self, flow: FlowId, early: u64) -> Result<(), Violation> {
+    pub fn see_again(&mut self, flow: FlowId, early: u64) -> Verdict {
         if !self.unopened.contains(flow.index()) {
             return Ok(());
         }
@@ -205,7 +205,7 @@ impl Table {
         self.take_early(early)
     }
 
-    fn take_early(&mut self, early: u64) -> Result<(), Violation> {
+    fn take_early(&mut self, early: u64) -> Verdict {
         if early > INITIAL_WINDOW - FLOW_FLOOR {
             return Err(Violation::EarlyCreditExceeded);
         }
@@ -215,7 +215,7 @@ impl Table {
 
     /// Data up to `end` has overtaken the OPEN of an early flow, so that OPEN takes at least this
     /// much early credit.
-    pub fn imply_early(&mut self, flow: FlowId, end: u64) -> Result<(), Violation> {
+    pub fn imply_early(&mut self, flow: FlowId, end: u64) -> Verdict {
         let early = end.saturating_sub(FLOW_FLOOR);
         if let Some(entry) = self.flows.get_mut(&flow).filter(|entry| early > entry.early) {
             self.early_implied += early - entry.early;
@@ -231,7 +231,7 @@ impl Table {
         }
     }
 
-    fn check_early(&self) -> Result<(), Violation> {
+    fn check_early(&self) -> Verdict {
         if self.early_taken + self.early_implied > self.early_granted {
             return Err(Violation::EarlyCreditExceeded);
         }

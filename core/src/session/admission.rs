@@ -10,7 +10,7 @@
 
 use crate::bucket::Bucket;
 use crate::config::{CONTROL_PER_FLOW, Config};
-use crate::error::Violation;
+use crate::error::{Verdict, Violation};
 use crate::time::Instant;
 use crate::wire::deframer::Deframer;
 
@@ -98,7 +98,7 @@ impl Admission {
         control: u64,
         grounds: impl FnOnce() -> Grounds,
         now: Instant,
-    ) -> Result<(), Violation> {
+    ) -> Verdict {
         if !self.control.take(control) {
             // Payload that has come with this input counts as well.
             self.refill(grounds(), now);

@@ -4,7 +4,7 @@
 
 use super::control::Control;
 use super::flows::Flows;
-use crate::error::{StripeClose, Violation};
+use crate::error::{StripeClose, Verdict, Violation};
 use crate::id::{FlowId, StripeId};
 use crate::intents::Intent;
 use crate::io::Output;
@@ -31,12 +31,7 @@ pub(super) struct Custody<'a> {
 
 impl Custody<'_> {
     /// The peer has processed a stripe's bytes up to `count`.
-    pub fn acknowledge(
-        &mut self,
-        id: StripeId,
-        count: u64,
-        out: &mut Vec<Output>,
-    ) -> Result<(), Violation> {
+    pub fn acknowledge(&mut self, id: StripeId, count: u64, out: &mut Vec<Output>) -> Verdict {
         if let Some(stripe) = self.stripes.get_mut(id) {
             if count > stripe.sent() {
                 return Err(Violation::BadAcknowledgement);
@@ -66,12 +61,7 @@ impl Custody<'_> {
         self.acknowledge_data(partial, out);
     }
 
-    fn settle_gone(
-        &mut self,
-        id: StripeId,
-        count: u64,
-        out: &mut Vec<Output>,
-    ) -> Result<(), Violation> {
+    fn settle_gone(&mut self, id: StripeId, count: u64, out: &mut Vec<Output>) -> Verdict {
         let Some(gone) = self.stripes.gone_mut(id) else { return Ok(()) };
         if count > gone.sent {
             return Err(Violation::BadAcknowledgement);
@@ -107,12 +97,7 @@ impl Custody<'_> {
         }
     }
 
-    pub fn pong(
-        &mut self,
-        id: StripeId,
-        nonce: u64,
-        out: &mut Vec<Output>,
-    ) -> Result<(), Violation> {
+    pub fn pong(&mut self, id: StripeId, nonce: u64, out: &mut Vec<Output>) -> Verdict {
         match self.stripes.get_mut(id).and_then(|stripe| stripe.probes_mut().answered(nonce)) {
             Some(end) => self.acknowledge(id, end, out),
             _ => Ok(()),
@@ -125,7 +110,7 @@ impl Custody<'_> {
         id: StripeId,
         received: u64,
         out: &mut Vec<Output>,
-    ) -> Result<(), Violation> {
+    ) -> Verdict {
         if self.stripes.is_retired(id) {
             return Ok(());
         }

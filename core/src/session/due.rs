@@ -2,7 +2,7 @@
 
 use super::local::Local;
 use super::{Life, Session};
-use crate::error::{EndReason, Violation};
+use crate::error::{EndReason, Verdict};
 use crate::io::Output;
 use crate::time::Instant;
 use crate::timers::Timer;
@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 impl Session {
-    pub(super) fn run_timers(&mut self, out: &mut Vec<Output>) -> Result<(), Violation> {
+    pub(super) fn run_timers(&mut self, out: &mut Vec<Output>) -> Verdict {
         while self.life != Life::Ended
             && let Some((at, timer)) = self.timers.pop_due(self.now)
         {

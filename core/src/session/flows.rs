@@ -4,7 +4,7 @@
 //! sums over them, the queue of those with data to send, and the list of ended ones.
 
 use crate::config::{Config, FLOW_FLOOR, INITIAL_EARLY, INITIAL_WINDOW};
-use crate::error::Violation;
+use crate::error::{Verdict, Violation};
 use crate::flow::Flow;
 use crate::flow::queue::FlowQueue;
 use crate::flow::table::{IdState, Table};
@@ -252,13 +252,7 @@ impl Flows {
         self.reordering_peak = self.reordering_peak.max(self.sums.reordering);
     }
 
-    pub fn receive(
-        &mut self,
-        flow: FlowId,
-        offset: u64,
-        data: Bytes,
-        fin: bool,
-    ) -> Result<(), Violation> {
+    pub fn receive(&mut self, flow: FlowId, offset: u64, data: Bytes, fin: bool) -> Verdict {
         self.change(flow, |entry| entry.recv_mut().insert(offset, data, fin)).unwrap_or(Ok(()))?;
         if self.sums.segments > self.max_segments {
             return Err(Violation::TooManyGaps);

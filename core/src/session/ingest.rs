@@ -5,7 +5,7 @@ use super::admission::{Grounds, Span};
 use super::local::LINGER;
 use super::{Life, Session};
 use crate::config::INITIAL_WINDOW;
-use crate::error::{EndReason, Reason, Violation};
+use crate::error::{EndReason, Reason, Verdict, Violation};
 use crate::flow::table::IdState;
 use crate::flow::{Flow, Phase};
 use crate::id::{FlowId, StripeId};
@@ -22,7 +22,7 @@ impl Session {
         id: StripeId,
         mut data: Bytes,
         out: &mut Vec<Output>,
-    ) -> Result<(), Violation> {
+    ) -> Verdict {
         let Some(stripe) = self.stripes.get_mut(id) else { return Ok(()) };
         let mut deframer = stripe.inbound_mut().begin(self.now);
         let grounds = self.grounds();
@@ -67,7 +67,7 @@ impl Session {
         item: Item,
         read: Span,
         out: &mut Vec<Output>,
-    ) -> Result<(), Violation> {
+    ) -> Verdict {
         match item {
             Item::Frame(frame) => {
                 self.pay(id, read.bytes(), 0)?;
@@ -98,7 +98,7 @@ impl Session {
     }
 
     /// Pays for bytes of which so many are payload.
-    fn pay_for(&mut self, id: StripeId, read: Span, payload: u64) -> Result<(), Violation> {
+    fn pay_for(&mut self, id: StripeId, read: Span, payload: u64) -> Verdict {
         match read.control(payload) {
             Some((skipped, head)) => self.pay(id, skipped, head),
             None => Ok(()),
@@ -108,19 +108,14 @@ impl Session {
     /// Pays for `control`, and for the head of a DATA frame that stood before it and was of no use.
     /// The head of the DATA frame that begins now, `head`, will be paid for if nothing new comes of
     /// it.
-    fn pay(&mut self, id: StripeId, control: u64, head: u64) -> Result<(), Violation> {
+    fn pay(&mut self, id: StripeId, control: u64, head: u64) -> Verdict {
         let Some(stripe) = self.stripes.get_mut(id) else { return Ok(()) };
         let control = control + stripe.inbound_mut().replace_idle_head(head);
         let grounds = self.grounds();
         self.admission.pay(control, || grounds, self.now)
     }
 
-    fn take_frame(
-        &mut self,
-        stripe: StripeId,
-        frame: Frame,
-        out: &mut Vec<Output>,
-    ) -> Result<(), Violation> {
+    fn take_frame(&mut self, stripe: StripeId, frame: Frame, out: &mut Vec<Output>) -> Verdict {
         match frame {
             Frame::Open { flow, early, credit, opaque } => {
                 return self.on_open(flow, early, credit, opaque, out);
@@ -199,7 +194,7 @@ impl Session {
         credit: u64,
         opaque: Bytes,
         out: &mut Vec<Output>,
-    ) -> Result<(), Violation> {
+    ) -> Verdict {
         if flow.opened_by(self.role()) {
             return Err(Violation::UnknownFlow);
         }
@@ -232,7 +227,7 @@ impl Session {
         data: Bytes,
         fin: bool,
         out: &mut Vec<Output>,
-    ) -> Result<(), Violation> {
+    ) -> Verdict {
         if !self.find_flow(flow)? {
             return Ok(());
         }
@@ -263,19 +258,14 @@ impl Session {
         self.flows.change(flow, |entry| entry.recv_mut().finish());
     }
 
-    fn on_accept(&mut self, flow: FlowId, out: &mut Vec<Output>) -> Result<(), Violation> {
+    fn on_accept(&mut self, flow: FlowId, out: &mut Vec<Output>) -> Verdict {
         if self.find_own(flow)? && self.flows.note(flow, Flow::accepted) == Some(true) {
             out.push(Output::FlowAccepted { flow });
         }
         Ok(())
     }
 
-    fn on_refuse(
-        &mut self,
-        flow: FlowId,
-        reason: Reason,
-        out: &mut Vec<Output>,
-    ) -> Result<(), Violation> {
+    fn on_refuse(&mut self, flow: FlowId, reason: Reason, out: &mut Vec<Output>) -> Verdict {
         if !self.find_own(flow)? {
             return Ok(());
         }
@@ -298,7 +288,7 @@ impl Session {
         reason: Reason,
         final_offset: u64,
         out: &mut Vec<Output>,
-    ) -> Result<(), Violation> {
+    ) -> Verdict {
         match self.flows.id_state(flow)? {
             IdState::Ended => return Ok(()),
             IdState::Free => {
@@ -329,12 +319,7 @@ impl Session {
         Ok(())
     }
 
-    fn on_credit(
-        &mut self,
-        flow: FlowId,
-        limit: u64,
-        out: &mut Vec<Output>,
-    ) -> Result<(), Violation> {
+    fn on_credit(&mut self, flow: FlowId, limit: u64, out: &mut Vec<Output>) -> Verdict {
         if self.find_flow(flow)? {
             self.flows.change(flow, |entry| entry.send_mut().raise_limit(limit));
             self.flows.notify_writable(flow, out);
@@ -342,7 +327,7 @@ impl Session {
         Ok(())
     }
 
-    fn on_blocked(&mut self, flow: FlowId, limit: u64) -> Result<(), Violation> {
+    fn on_blocked(&mut self, flow: FlowId, limit: u64) -> Verdict {
         if self.flows.id_state(flow)? == IdState::Exists && self.flows.with_local(flow).is_some() {
             let blocked = |entry: &mut Flow| entry.recv_mut().credit_mut().blocked_at(limit);
             self.flows.change(flow, blocked);

@@ -1,7 +1,7 @@
 //! The session's id, the other side's HELLOs about it, and how many stripes the client has asked
 //! for.
 
-use crate::error::Violation;
+use crate::error::{Verdict, Violation};
 use crate::id::{Role, SessionId, StripeId};
 use crate::io::Output;
 use crate::wire::hello::{Hello, HelloKind, MAX_GONE};
@@ -44,7 +44,7 @@ impl Membership {
     }
 
     /// An error if the server has lost its state: this is another session of the same name.
-    pub fn hear(&mut self, hello: &Hello) -> Result<(), Violation> {
+    pub fn hear(&mut self, hello: &Hello) -> Verdict {
         if let HelloKind::Accept { instance } = hello.kind {
             if *self.instance.get_or_insert(instance) != instance {
                 return Err(Violation::InstanceChanged);

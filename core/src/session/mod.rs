@@ -46,7 +46,7 @@ use self::local::Local;
 use self::membership::Membership;
 use crate::buggify::Turns;
 use crate::config::Config;
-use crate::error::{EndReason, StripeClose, Violation};
+use crate::error::{EndReason, StripeClose, Verdict};
 use crate::id::{Role, SessionId, StripeId};
 use crate::intents::Intent;
 use crate::io::{Input, Output};
@@ -148,7 +148,7 @@ impl Session {
         goes_on
     }
 
-    fn take_input(&mut self, input: Input, out: &mut Vec<Output>) -> Result<(), Violation> {
+    fn take_input(&mut self, input: Input, out: &mut Vec<Output>) -> Verdict {
         match input {
             Input::StripeUp { stripe, hello } => return self.stripe_up(stripe, &hello, out),
             Input::StripeBytes { stripe, data } => return self.ingest(stripe, data, out),
@@ -181,12 +181,7 @@ impl Session {
         Ok(())
     }
 
-    fn stripe_up(
-        &mut self,
-        id: StripeId,
-        hello: &Hello,
-        out: &mut Vec<Output>,
-    ) -> Result<(), Violation> {
+    fn stripe_up(&mut self, id: StripeId, hello: &Hello, out: &mut Vec<Output>) -> Verdict {
         let heard = self.membership.hear(hello).and_then(|()| {
             let mut custody = self.custody();
             let mut gone = hello.gone.iter();

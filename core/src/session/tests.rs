@@ -11,7 +11,7 @@ mod memory;
 mod stripes;
 
 use super::*;
-use crate::error::Reason;
+use crate::error::{Reason, Violation};
 use crate::id::FlowId;
 use crate::stripe::Token;
 use crate::stripe::estimator::Latest;
