@@ -17,6 +17,8 @@ struct Scene {
     _client: Proxy,
     local: TcpStream,
     target: TcpStream,
+    /// It takes the flows of strangers.
+    _origin: Origin,
 }
 
 impl Scene {
@@ -29,7 +31,7 @@ impl Scene {
         let origin = Origin::start();
         let Pair { client, server } = Pair::with(None, origin.addr(), &[], options);
         let (local, target) = (client.connect(), origin.accept());
-        Scene { server, _client: client, local, target }
+        Scene { server, _client: client, local, target, _origin: origin }
     }
 
     /// The honest client still works, and the server has never had more memory than this.
