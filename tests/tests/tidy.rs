@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use striper_tests::tidy::{self, Crate, Fault, Source, repository};
+use striper_tests::tidy::{self, Crate, Fault, Source, documents, repository};
 
 /// The folders of crates with more than one file.
 const CRATES: [&str; 7] = [
@@ -53,6 +53,16 @@ fn no_modules_of_a_crate_import_each_other_in_a_circle() {
 #[test]
 fn each_file_keeps_the_rules() {
     check(&tidy::rules(&repository()));
+}
+
+#[test]
+fn documents_wrap_at_100_columns_outside_tables_and_code() {
+    check(&tidy::document_columns(&documents()));
+}
+
+#[test]
+fn sentences_have_a_subject_and_at_most_32_words() {
+    check(&tidy::sentences(&[documents(), repository()].concat()));
 }
 
 #[test]

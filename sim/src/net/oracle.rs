@@ -9,8 +9,8 @@
 //! handshake is in `T*`; its only start-up is each stripe's one-way delay. This file shares no code
 //! with the simulated world, and its tests are cases computed by hand.
 //!
-//! With a receive window of W bytes, a set K of stripes in steady use gets no more than a window a
-//! turn, `L(K) = max delay in K + min delay of all`. Bytes on the slowest stripe hold up all behind
+//! With a receive window of W bytes, a set K of stripes in steady use gets at most a window a turn.
+//! A turn takes `L(K) = max delay in K + min delay of all`. Bytes on the slowest stripe hold up all behind
 //! them, and the credit for them comes back on the fastest. So its rate is at most
 //! `G*(W) = max over K of min(Σ_K rate, W / L(K))`. The first window needs no credit, so a transfer
 //! takes `T*(W) = min over K of max(T*(K), (S − W)·L(K)/W + min delay in K)`. The bound holds for a

@@ -7,14 +7,16 @@ mod circles;
 mod code;
 mod imports;
 mod layers;
+mod prose;
 mod rules;
 mod source;
 
 pub use circles::circles;
 pub use imports::Crate;
 pub use layers::layers;
+pub use prose::{document_columns, sentences};
 pub use rules::{files, named_tests, rules};
-pub use source::{Source, repository};
+pub use source::{Source, documents, repository};
 
 use std::fmt;
 

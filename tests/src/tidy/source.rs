@@ -96,22 +96,31 @@ fn is_cfg_test(attribute: &str) -> bool {
 
 /// Every file of Rust in the repository, by name.
 pub fn repository() -> Vec<Source> {
+    files(".rs")
+}
+
+/// Every document in the repository, by name.
+pub fn documents() -> Vec<Source> {
+    files(".md")
+}
+
+fn files(ending: &str) -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests have a parent");
     let mut sources = Vec::new();
-    collect(root, "", &mut sources);
+    collect(root, "", ending, &mut sources);
     sources.sort_by(|one, other| one.path.cmp(&other.path));
     sources
 }
 
-fn collect(folder: &Path, prefix: &str, sources: &mut Vec<Source>) {
+fn collect(folder: &Path, prefix: &str, ending: &str, sources: &mut Vec<Source>) {
     for entry in fs::read_dir(folder).expect("a folder of the repository") {
         let entry = entry.expect("an entry");
         let name = entry.file_name().into_string().expect("a name that is text");
         let (path, file) = (entry.path(), format!("{prefix}{name}"));
         let kind = entry.file_type().expect("a kind of file");
         if kind.is_dir() && name != "target" && !name.starts_with('.') {
-            collect(&path, &format!("{file}/"), sources);
-        } else if kind.is_file() && name.ends_with(".rs") {
+            collect(&path, &format!("{file}/"), ending, sources);
+        } else if kind.is_file() && name.ends_with(ending) {
             sources.push(Source::new(file, fs::read_to_string(&path).expect("text")));
         }
     }
