@@ -10,12 +10,12 @@
 //! with the simulated world, and its tests are cases computed by hand.
 //!
 //! With a receive window of W bytes, a set K of stripes in steady use gets at most a window a turn.
-//! A turn takes `L(K) = max delay in K + min delay of all`. Bytes on the slowest stripe hold up all behind
-//! them, and the credit for them comes back on the fastest. So its rate is at most
-//! `G*(W) = max over K of min(Σ_K rate, W / L(K))`. The first window needs no credit, so a transfer
-//! takes `T*(W) = min over K of max(T*(K), (S − W)·L(K)/W + min delay in K)`. The bound holds for a
-//! fixed set of stripes that always carry something. A scheduler that uses its slowest stripe now
-//! and then can edge past it: a share may be a little over 1 where W is small.
+//! A turn takes `L(K) = max delay in K + min delay of all`. Bytes on the slowest stripe hold up all
+//! behind them, and the credit for them comes back on the fastest. So its rate is at most `G*(W) =
+//! max over K of min(Σ_K rate, W / L(K))`. The first window needs no credit, so a transfer takes
+//! `T*(W) = min over K of max(T*(K), (S − W)·L(K)/W + min delay in K)`. The bound holds for a fixed
+//! set of stripes that always carry something. A scheduler that uses its slowest stripe now and
+//! then can edge past it: a share may be a little over 1 where W is small.
 
 use crate::base::{Rate, micros};
 use std::time::Duration;
