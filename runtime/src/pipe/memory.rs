@@ -146,7 +146,7 @@ impl Pipe for MemoryPipe {
     }
 
     fn info(&self) -> PipeInfo<'_> {
-        PipeInfo { carrier: Some(self), ..PipeInfo::default() }
+        PipeInfo::of(self)
     }
 }
 

@@ -176,7 +176,12 @@ impl Default for PipeInfo<'_> {
     }
 }
 
-impl PipeInfo<'_> {
+impl<'a> PipeInfo<'a> {
+    /// A stream over this connection that holds nothing and takes any length.
+    pub fn of(carrier: &'a dyn Carrier) -> Self {
+        PipeInfo { carrier: Some(carrier), ..PipeInfo::default() }
+    }
+
     /// Whether all that was sent has left this machine, or has reached its consumer if that is on
     /// this machine. An earlier [`abort`](Pipe::abort) would destroy bytes.
     pub fn is_flushed(&self) -> bool {

@@ -40,9 +40,7 @@ impl<F: FnMut(usize) -> Bytes> Pipe for Source<F> {
     }
 
     fn info(&self) -> PipeInfo<'_> {
-        let mut info = PipeInfo::default();
-        info.carrier = Some(self);
-        info
+        PipeInfo::of(self)
     }
 }
 

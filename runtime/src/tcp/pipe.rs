@@ -245,7 +245,7 @@ impl Pipe for TcpPipe {
     }
 
     fn info(&self) -> PipeInfo<'_> {
-        PipeInfo { carrier: Some(self), ..PipeInfo::default() }
+        PipeInfo::of(self)
     }
 }
 
