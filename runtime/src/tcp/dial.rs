@@ -92,6 +92,8 @@ type Task<'a> = Pin<Box<dyn Future<Output = Result<TcpPipe, DialError>> + 'a>>;
 async fn connect(address: SocketAddr, congestion: &CongestionChoice) -> Result<TcpPipe, DialError> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     congestion.begin(SockRef::from(&socket))?;
+    // A dial that is given up must not look to the target like a flow that ended.
+    socket.set_linger(Some(Duration::ZERO))?;
     socket.set_nonblocking(true)?;
     match socket.connect(&address.into()) {
         Err(error) if !is_under_way(&error) => return Err(error.into()),

@@ -4,7 +4,8 @@ use super::congestion::CongestionChoice;
 use super::dial::dial_with;
 use super::listen::Listener;
 use crate::pipe::{Carrier, Congestion};
-use std::io;
+use std::io::{self, Read};
+use std::net::TcpListener;
 use std::time::Duration;
 
 #[test]
@@ -29,4 +30,19 @@ fn both_ends_of_a_connection_have_what_was_chosen_for_them() {
             assert_eq!(pipe.adapt(), None, "it was named");
         }
     });
+}
+
+#[test]
+fn a_dial_that_is_given_up_is_a_reset_and_no_end() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().into();
+    smol::block_on(async {
+        let choice = CongestionChoice::System;
+        let dialling = dial_with(&address, Duration::from_secs(10), &choice);
+        // Loopback connects at once, but the dial looks only when it is polled again.
+        assert!(smol::future::poll_once(dialling).await.is_none());
+    });
+    let (mut accepted, _) = listener.accept().unwrap();
+    let error = accepted.read(&mut [0; 1]).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
 }
