@@ -16,19 +16,19 @@ mod values;
 
 use crate::failure::Failure;
 #[cfg(test)]
-pub use environment::VARIABLES;
-pub use environment::{about, misnamed};
-pub use invocation::{Command, Framing, Invocation, Options, Verb};
-pub use keys::KeyOptions;
+pub(crate) use environment::VARIABLES;
+pub(crate) use environment::{about, misnamed};
+pub(crate) use invocation::{Command, Framing, Invocation, Options, Verb};
+pub(crate) use keys::KeyOptions;
 #[cfg(test)]
-pub use limits::defaults as limit_defaults;
+pub(crate) use limits::defaults as limit_defaults;
 use line::Line;
-pub use options::{Declared, OPTIONS};
+pub(crate) use options::{Declared, OPTIONS};
 use std::ffi::OsString;
 use values::SEE_HELP;
 
 /// Reads the arguments (without the program's name); `env` looks a variable up.
-pub fn parse(
+pub(crate) fn parse(
     args: impl IntoIterator<Item = OsString>,
     env: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Invocation, Failure> {

@@ -16,7 +16,7 @@ use striper_runtime::local::{Client, ClientOptions, Executor};
 use striper_runtime::{HostPort, Limits, Listener, Target, TcpPipe};
 
 /// Runs it until a signal comes, and returns the exit code.
-pub async fn run(
+pub(crate) async fn run(
     ex: &Executor,
     log: &Log,
     options: &Options,
@@ -74,7 +74,7 @@ pub async fn run(
     Ok(code)
 }
 
-pub fn client_options(options: &Options, servers: &[HostPort]) -> ClientOptions {
+pub(crate) fn client_options(options: &Options, servers: &[HostPort]) -> ClientOptions {
     let mut client = ClientOptions::new(servers.to_vec());
     client.session.stripes = options.stripes;
     client.session.scheduler = options.scheduler;
@@ -82,7 +82,7 @@ pub fn client_options(options: &Options, servers: &[HostPort]) -> ClientOptions 
     client
 }
 
-pub async fn attend(
+pub(crate) async fn attend(
     ex: Executor,
     told: events::Connections,
     listener: Listener,

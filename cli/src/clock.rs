@@ -6,22 +6,22 @@ use std::time::{Duration, Instant, SystemTime};
     clippy::disallowed_methods,
     reason = "spans that only a person reads; the engine's time is the runtime's"
 )]
-pub fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
 #[expect(clippy::disallowed_methods, reason = "the time of day is for log lines alone")]
-pub fn time_of_day() -> SystemTime {
+pub(crate) fn time_of_day() -> SystemTime {
     SystemTime::now()
 }
 
-pub fn ago(span: Duration) -> String {
+pub(crate) fn ago(span: Duration) -> String {
     let now = time_of_day();
     now.checked_sub(span).map_or_else(|| "long ago".to_owned(), |at| shown(at, now))
 }
 
 /// The time of day after this span, as log lines show it. `span` is at most a few days.
-pub fn ahead(span: Duration) -> String {
+pub(crate) fn ahead(span: Duration) -> String {
     let now = time_of_day();
     shown(now + span, now)
 }

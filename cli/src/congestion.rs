@@ -6,7 +6,7 @@ use std::io::{Error, ErrorKind};
 use striper_runtime::{Congestion, CongestionChoice};
 
 /// The choice of this name, if the system has it and this user may use it.
-pub fn begin(name: Option<&str>) -> Result<CongestionChoice, Failure> {
+pub(crate) fn begin(name: Option<&str>) -> Result<CongestionChoice, Failure> {
     let name = match name {
         None | Some("auto") => return Ok(CongestionChoice::Auto),
         Some("system") => return Ok(CongestionChoice::System),
@@ -28,7 +28,7 @@ pub fn begin(name: Option<&str>) -> Result<CongestionChoice, Failure> {
 
 /// The congestion control of stripes, for the log. Writes a line if stripes that lose packets
 /// can't change to a better one.
-pub fn name(chosen: &CongestionChoice, log: &Log) -> String {
+pub(crate) fn name(chosen: &CongestionChoice, log: &Log) -> String {
     let system =
         || Congestion::of_system().map_or_else(|| "unknown".to_owned(), |name| name.to_string());
     match chosen {
@@ -54,7 +54,7 @@ pub fn name(chosen: &CongestionChoice, log: &Log) -> String {
     }
 }
 
-pub fn cause(error: &Error) -> String {
+pub(crate) fn cause(error: &Error) -> String {
     match error.kind() {
         ErrorKind::NotFound => "there is no congestion control of that name".into(),
         ErrorKind::PermissionDenied => "only root may choose it".into(),

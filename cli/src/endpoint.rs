@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use striper_runtime::HostPort;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct BadAddress {
+pub(crate) struct BadAddress {
     pub cause: String,
     pub cure: String,
 }
@@ -16,7 +16,7 @@ fn bad<T>(cause: impl Into<String>, cure: impl Into<String>) -> Result<T, BadAdd
 
 /// Reads LISTEN. A bare port means loopback, so that an omission makes nothing public. With port 0
 /// the system chooses.
-pub fn listen(word: &str) -> Result<SocketAddr, BadAddress> {
+pub(crate) fn listen(word: &str) -> Result<SocketAddr, BadAddress> {
     if word.bytes().all(|byte| byte.is_ascii_digit()) && !word.is_empty() {
         return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port(word, 0)?)));
     }
@@ -63,7 +63,7 @@ const LISTEN_FORMS: &str = "write PORT, ADDR:PORT or [V6ADDR]:PORT, such as 2222
 const CONNECT_FORMS: &str = "write HOST:PORT, [V6ADDR]:PORT or two words HOST PORT";
 
 /// Reads CONNECT from one word.
-pub fn connect(word: &str) -> Result<HostPort, BadAddress> {
+pub(crate) fn connect(word: &str) -> Result<HostPort, BadAddress> {
     if let Some((scheme, rest)) = word.split_once("://") {
         let rest = rest.split('/').next().unwrap_or_default();
         let example = match (rest.contains(':'), scheme) {
@@ -106,7 +106,7 @@ pub fn connect(word: &str) -> Result<HostPort, BadAddress> {
 }
 
 /// Reads CONNECT from two words.
-pub fn connect_words(name: &str, digits: &str) -> Result<HostPort, BadAddress> {
+pub(crate) fn connect_words(name: &str, digits: &str) -> Result<HostPort, BadAddress> {
     let inner = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
     if is_v6(inner) {
         return target(inner, digits);
@@ -149,7 +149,7 @@ fn target(host: &str, digits: &str) -> Result<HostPort, BadAddress> {
 }
 
 /// Reads a comma list of CONNECTs: several addresses of one server.
-pub fn servers(word: &str) -> Result<Vec<HostPort>, BadAddress> {
+pub(crate) fn servers(word: &str) -> Result<Vec<HostPort>, BadAddress> {
     let one = |word: &str| match word {
         "" => bad("an address is missing beside a comma", "write A:PORT,B:PORT without spaces"),
         word => connect(word),
@@ -167,7 +167,7 @@ pub fn servers(word: &str) -> Result<Vec<HostPort>, BadAddress> {
 
 /// Whether a connection to `target` from this machine reaches a listener on `listen`. Nothing is
 /// looked up: neither names other than localhost, nor this machine's public addresses.
-pub fn leads_back(listen: SocketAddr, target: &HostPort) -> bool {
+pub(crate) fn leads_back(listen: SocketAddr, target: &HostPort) -> bool {
     if listen.port() != target.port {
         return false;
     }

@@ -11,9 +11,9 @@ mod sessions;
 mod tests;
 mod throttle;
 
-pub use connections::Connections;
-pub use sessions::key;
-pub use throttle::LINES;
+pub(crate) use connections::Connections;
+pub(crate) use sessions::key;
+pub(crate) use throttle::LINES;
 
 use crate::clock;
 use crate::log::{Level, Log};
@@ -32,13 +32,13 @@ use striper_runtime::{DialError, Event};
 
 /// A listener that writes events to the log: within [`throttle::PERIOD`] at most so many `lines`
 /// for one cause.
-pub fn listener(log: &Log, lines: u32) -> Rc<dyn Fn(Event)> {
+pub(crate) fn listener(log: &Log, lines: u32) -> Rc<dyn Fn(Event)> {
     EventLog::new(log, lines).listener()
 }
 
 /// Writes events to the log. Clones are the same.
 #[derive(Clone)]
-pub struct EventLog {
+pub(crate) struct EventLog {
     log: Log,
     state: Rc<RefCell<State>>,
 }
@@ -48,7 +48,7 @@ const GLANCE: Duration = Duration::from_secs(10);
 
 impl EventLog {
     /// Writes within [`throttle::PERIOD`] at most so many `lines` for one cause.
-    pub fn new(log: &Log, lines: u32) -> Self {
+    pub(crate) fn new(log: &Log, lines: u32) -> Self {
         let state = State {
             lines: Lines::new(log, lines),
             servers: Servers::new(lines),
@@ -58,13 +58,13 @@ impl EventLog {
         EventLog { log: log.clone(), state: Rc::new(RefCell::new(state)) }
     }
 
-    pub fn listener(&self) -> Rc<dyn Fn(Event)> {
+    pub(crate) fn listener(&self) -> Rc<dyn Fn(Event)> {
         let events = self.clone();
         Rc::new(move |event| events.state.borrow_mut().write(&events.log, &event))
     }
 
     /// Writes from time to time the counts that are due, for ever.
-    pub async fn write_counts(self) {
+    pub(crate) async fn write_counts(self) {
         loop {
             smol::Timer::after(GLANCE).await;
             self.counts(Due::InTime);
@@ -72,7 +72,7 @@ impl EventLog {
     }
 
     /// Writes all counts, at the end.
-    pub fn write_last_counts(&self) {
+    pub(crate) fn write_last_counts(&self) {
         self.counts(Due::Now);
     }
 
@@ -148,7 +148,7 @@ impl State {
 }
 
 /// The cure if a target can't be dialled for want of a file descriptor.
-pub fn lack_of_files(error: &DialError) -> &'static str {
+pub(crate) fn lack_of_files(error: &DialError) -> &'static str {
     match error {
         DialError::NoFiles(_) => "; raise the limit of open files (ulimit -n)",
         _ => "",
@@ -156,6 +156,6 @@ pub fn lack_of_files(error: &DialError) -> &'static str {
 }
 
 /// Whether other machines may reach an address.
-pub fn is_public(address: IpAddr) -> bool {
+pub(crate) fn is_public(address: IpAddr) -> bool {
     !address.to_canonical().is_loopback()
 }

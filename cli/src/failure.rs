@@ -8,23 +8,23 @@ use striper_runtime::keys::KeyError;
 use striper_runtime::{SettingsError, files};
 
 /// Exit codes, as `--help` documents them.
-pub mod code {
+pub(crate) mod code {
     /// An unexpected error, or a demo whose data arrived damaged.
-    pub const UNEXPECTED: u8 = 1;
+    pub(crate) const UNEXPECTED: u8 = 1;
     /// The command line is wrong.
-    pub const USAGE: u8 = 2;
+    pub(crate) const USAGE: u8 = 2;
     /// The program can't listen on LISTEN.
-    pub const BIND: u8 = 3;
+    pub(crate) const BIND: u8 = 3;
     /// An environment variable is wrong, or a limit of the system is too low.
-    pub const CONFIG: u8 = 6;
+    pub(crate) const CONFIG: u8 = 6;
     /// A key, a list of peers, or its file can't be used.
-    pub const KEY: u8 = 8;
+    pub(crate) const KEY: u8 = 8;
     /// After a signal, connections did not end within `--drain-timeout` and were reset.
-    pub const CUT: u8 = 7;
+    pub(crate) const CUT: u8 = 7;
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Failure {
+pub(crate) struct Failure {
     pub code: u8,
     pub cause: String,
     pub cure: Option<String>,
@@ -32,15 +32,15 @@ pub struct Failure {
 
 impl Failure {
     /// The command line is wrong.
-    pub fn usage(cause: impl Into<String>, cure: impl Into<String>) -> Self {
+    pub(crate) fn usage(cause: impl Into<String>, cure: impl Into<String>) -> Self {
         Failure { code: code::USAGE, cause: cause.into(), cure: Some(cure.into()) }
     }
 
-    pub fn config(cause: impl Into<String>, cure: impl Into<String>) -> Self {
+    pub(crate) fn config(cause: impl Into<String>, cure: impl Into<String>) -> Self {
         Failure { code: code::CONFIG, cause: cause.into(), cure: Some(cure.into()) }
     }
 
-    pub fn trace(path: &Path, error: &io::Error) -> Self {
+    pub(crate) fn trace(path: &Path, error: &io::Error) -> Self {
         let cure = match error.kind() {
             io::ErrorKind::AlreadyExists => {
                 "name a new file, or an earlier trace, which is replaced"
@@ -52,12 +52,12 @@ impl Failure {
     }
 
     /// A key, a list of peers, or its file can't be used.
-    pub fn key(file: &Path, error: &KeyError) -> Self {
+    pub(crate) fn key(file: &Path, error: &KeyError) -> Self {
         Self::key_with(file, error, error.cure())
     }
 
     /// The same with another cure, which has `FILE` and `FOLDER` in it.
-    pub fn key_with(file: &Path, error: &KeyError, cure: &str) -> Self {
+    pub(crate) fn key_with(file: &Path, error: &KeyError, cure: &str) -> Self {
         Failure {
             code: code::KEY,
             cause: format!("{}: {error}", file.display()),
@@ -65,27 +65,27 @@ impl Failure {
         }
     }
 
-    pub fn unexpected(cause: impl Into<String>) -> Self {
+    pub(crate) fn unexpected(cause: impl Into<String>) -> Self {
         Failure { code: code::UNEXPECTED, cause: cause.into(), cure: None }
     }
 
     /// A setting is outside the range that the library gives it.
-    pub fn setting(error: &SettingsError) -> Self {
+    pub(crate) fn setting(error: &SettingsError) -> Self {
         Failure { code: code::USAGE, cause: error.to_string(), cure: None }
     }
 
-    pub fn output(error: &io::Error) -> Self {
+    pub(crate) fn output(error: &io::Error) -> Self {
         Failure::unexpected(format!("cannot write to standard output: {error}"))
     }
 
-    pub fn tell(&self) {
+    pub(crate) fn tell(&self) {
         let cure = self.cure.as_deref().map(|cure| format!("\n  {}", printable(cure)));
         let text = format!("striper-cli: {}{}\n", printable(&self.cause), cure.unwrap_or_default());
         let _ = io::stderr().write_all(text.as_bytes());
     }
 
     /// The program can't listen on `address`.
-    pub fn bind(address: SocketAddr, error: &io::Error) -> Self {
+    pub(crate) fn bind(address: SocketAddr, error: &io::Error) -> Self {
         let (why, cure) = match error.kind() {
             io::ErrorKind::AddrInUse => (
                 "another program listens there".to_owned(),
@@ -139,7 +139,7 @@ fn with_names(cure: &str, file: &Path) -> String {
 }
 
 /// A path as a user types it in a shell: in quotes if it needs them, and unlike an option.
-pub fn shell_word(path: &Path) -> String {
+pub(crate) fn shell_word(path: &Path) -> String {
     let word = path.display().to_string();
     let word = if word.starts_with('-') { format!("./{word}") } else { word };
     let plain = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);
@@ -150,7 +150,7 @@ pub fn shell_word(path: &Path) -> String {
 }
 
 /// A text with control characters escaped: a file's name may have some.
-pub fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let escaped = |c: char| match c {
         c if c.is_control() => c.escape_default().to_string(),
         c => c.to_string(),

@@ -9,13 +9,13 @@ use std::thread;
 
 /// The fewest files that a proxy can begin with: a dozen of its own, a few stripes and connections,
 /// and the reserve that callers must leave.
-pub const FOR_A_PROXY: usize = 32;
+pub(crate) const FOR_A_PROXY: usize = 32;
 
 /// The stripes that [`FOR_A_PROXY`] includes.
 const FEW_STRIPES: usize = 4;
 
 /// The files of the demo: eight stripes, each with both ends and both sides of the route.
-pub const FOR_THE_DEMO: usize = 80;
+pub(crate) const FOR_THE_DEMO: usize = 80;
 
 /// Raises the soft limit to the hard one. If that fails, the present limit holds.
 fn raise_limit() {
@@ -25,7 +25,7 @@ fn raise_limit() {
 
 /// Makes room for open files, among them those of so many stripes. With less than `least` files, a
 /// later start of a library would panic, or a proxy would never accept.
-pub fn make_room(least: usize, stripes: usize) -> Result<(), Failure> {
+pub(crate) fn make_room(least: usize, stripes: usize) -> Result<(), Failure> {
     raise_limit();
     let least = least + stripes.saturating_sub(FEW_STRIPES);
     let mut open = Vec::new();
@@ -51,7 +51,7 @@ pub fn make_room(least: usize, stripes: usize) -> Result<(), Failure> {
 
 /// Fails if a file may not be as large as this, in bytes. The system ends a program that writes
 /// more.
-pub fn check_size(bytes: u64) -> Result<(), Failure> {
+pub(crate) fn check_size(bytes: u64) -> Result<(), Failure> {
     match getrlimit(Resource::Fsize).current {
         Some(most) if most < bytes => Err(Failure::config(
             format!("the limit of file sizes is {most} bytes, and {bytes} are needed"),
@@ -65,7 +65,7 @@ pub fn check_size(bytes: u64) -> Result<(), Failure> {
 const THREADS: usize = 4;
 
 /// Fails if there is no room for the threads of a proxy. Libraries would panic without them.
-pub fn check_threads() -> Result<(), Failure> {
+pub(crate) fn check_threads() -> Result<(), Failure> {
     let lock = Mutex::new(());
     thread::scope(|scope| {
         // All threads exist at the same time: they end when this guard is dropped.

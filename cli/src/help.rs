@@ -5,10 +5,10 @@ mod pages;
 use crate::args::{Declared, OPTIONS, Verb};
 use std::fmt::Write;
 
-pub const VERSION: &str =
+pub(crate) const VERSION: &str =
     concat!("striper-cli ", env!("CARGO_PKG_VERSION"), " (protocol version 1)\n");
 
-pub fn page(topic: Option<Verb>) -> String {
+pub(crate) fn page(topic: Option<Verb>) -> String {
     topic.map_or_else(manual, pages::page)
 }
 

@@ -16,7 +16,7 @@ use striper_runtime::keys::{
 
 impl KeyOptions {
     /// Reads the keys at the start, when at least one peer must be accepted.
-    pub fn begin(&self, log: &Log) -> Result<Option<Keys>, Failure> {
+    pub(crate) fn begin(&self, log: &Log) -> Result<Option<Keys>, Failure> {
         let keys = self.read()?;
         let somebody = keys.as_ref().map_or(Ok(()), Keys::ensure_somebody);
         let file = self.peers.as_ref().or(self.files.first());
@@ -69,12 +69,12 @@ impl KeyOptions {
     }
 
     /// The names of the keys, with commas between them.
-    pub fn names(&self) -> String {
+    pub(crate) fn names(&self) -> String {
         self.files.iter().map(|file| name_of(file).to_string()).collect::<Vec<_>>().join(", ")
     }
 
     /// The part of the line "ready" about keys.
-    pub fn describe(&self, keys: Option<&Keys>) -> String {
+    pub(crate) fn describe(&self, keys: Option<&Keys>) -> String {
         let Some(keys) = keys else { return "no key".into() };
         let names = self.names();
         let listed = match (keys.listed(), &self.peers) {
@@ -87,7 +87,7 @@ impl KeyOptions {
 }
 
 /// Reads keys again after a signal. Keys that can't be read change nothing.
-pub fn reread(log: &Log, options: &KeyOptions, set: impl Fn(&Keys)) {
+pub(crate) fn reread(log: &Log, options: &KeyOptions, set: impl Fn(&Keys)) {
     match options.read() {
         Ok(Some(keys)) => {
             options.warn_of_own(log, &keys);
@@ -114,7 +114,7 @@ pub fn reread(log: &Log, options: &KeyOptions, set: impl Fn(&Keys)) {
 
 /// Warns if the stripes of a client are not encrypted, unless they stay on this machine or
 /// `--plain` is given.
-pub fn warn_of_plain(log: &Log, options: &KeyOptions, servers: &[HostPort]) {
+pub(crate) fn warn_of_plain(log: &Log, options: &KeyOptions, servers: &[HostPort]) {
     let public = |server: &&HostPort| match server.host.parse() {
         Ok(address) => events::is_public(address),
         Err(_) => !matches!(server.host.to_ascii_lowercase().as_str(), "localhost" | "localhost."),
@@ -132,8 +132,8 @@ pub fn warn_of_plain(log: &Log, options: &KeyOptions, servers: &[HostPort]) {
 }
 
 /// The cure for a missing key.
-pub const CURE: &str = "make a key with striper-cli keygen, copy the file to the other machine, \
-                        and give it to both sides with -k; if you want no key, say --plain";
+pub(crate) const CURE: &str = "make a key with striper-cli keygen, copy the file to \
+    the other machine, and give it to both sides with -k; if you want no key, say --plain";
 
 /// The failure if a key can't be read. Its cure makes a key at the end of symbolic links.
 fn unread(path: &Path, error: &KeyError) -> Failure {
@@ -176,7 +176,7 @@ fn name_of(path: &Path) -> PeerName {
 }
 
 /// `keygen`: makes a key file, and prints how to use it.
-pub fn keygen(file: &Path, kind: KeyKind, quiet: bool) -> Result<(), Failure> {
+pub(crate) fn keygen(file: &Path, kind: KeyKind, quiet: bool) -> Result<(), Failure> {
     files::check_size(KEY_FILE)?;
     let key = Key::generate(kind).and_then(|key| write_key(file, &key));
     key.map_err(|error| not_made(file, kind, &error))?;
@@ -257,7 +257,7 @@ fn end_of_links(path: &Path) -> PathBuf {
 }
 
 /// `pubkey`: prints a line for the peer's list.
-pub fn pubkey(file: &Path) -> Result<(), Failure> {
+pub(crate) fn pubkey(file: &Path) -> Result<(), Failure> {
     let key = read_key(file, false).map_err(|error| {
         let cure = match error {
             KeyError::File(_, ErrorKind::NotFound, _) => {

@@ -15,7 +15,7 @@ use striper_runtime::{SessionTag, Status};
 const PERIOD: Duration = Duration::from_millis(500);
 
 /// Removes the status line when dropped.
-pub struct Shown {
+pub(crate) struct Shown {
     log: Log,
     _task: Option<smol::Task<()>>,
 }
@@ -28,7 +28,7 @@ impl Drop for Shown {
 
 /// Shows the status line until the result is dropped, if stderr is a terminal. `line` makes it for
 /// a width in columns.
-pub fn show(
+pub(crate) fn show(
     ex: &Executor,
     log: &Log,
     options: &Options,
@@ -50,7 +50,7 @@ pub fn show(
 }
 
 /// The line of a client or server, from the status that `look` returns.
-pub fn of_stripes(
+pub(crate) fn of_stripes(
     look: impl Fn() -> Status,
     connections: Connections,
 ) -> impl FnMut(usize) -> String {
@@ -65,7 +65,7 @@ pub fn of_stripes(
 }
 
 /// The time until which connections may finish, after a signal to stop.
-pub fn finishing(connections: &Connections) -> Option<String> {
+pub(crate) fn finishing(connections: &Connections) -> Option<String> {
     let within = connections.may_finish_within().filter(|_| connections.live() > 0)?;
     Some(format!("may finish until {}", clock::ahead(within)))
 }

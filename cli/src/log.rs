@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 use writer::Writer;
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Verbosity {
+pub(crate) enum Verbosity {
     /// Warnings and errors.
     Quiet,
     /// Also when connections begin and end.
@@ -24,14 +24,14 @@ pub enum Verbosity {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     Human,
     /// One JSON object in each line, with stable keys.
     Json,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Level {
+pub(crate) enum Level {
     /// Details, such as stripes that come and go.
     Debug,
     /// Connections begin and end.
@@ -43,7 +43,7 @@ pub enum Level {
 
 /// A value of a JSON line.
 #[derive(Clone, PartialEq, Debug)]
-pub enum Value {
+pub(crate) enum Value {
     Text(String),
     Count(u64),
     Number(f64),
@@ -81,7 +81,7 @@ impl From<&str> for Value {
 
 /// The log. Clones share the terminal.
 #[derive(Clone)]
-pub struct Log {
+pub(crate) struct Log {
     least: Level,
     format: LogFormat,
     colour: bool,
@@ -91,13 +91,13 @@ pub struct Log {
 }
 
 /// Whether stderr is a terminal that understands control sequences.
-pub fn on_terminal() -> bool {
+pub(crate) fn on_terminal() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 impl Log {
     /// A log on stderr.
-    pub fn new(verbosity: Verbosity, format: LogFormat) -> Self {
+    pub(crate) fn new(verbosity: Verbosity, format: LogFormat) -> Self {
         let colour =
             on_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         Self::with_sink(verbosity, format, colour, Box::new(std::io::stderr()))
@@ -119,22 +119,28 @@ impl Log {
     }
 
     /// The same log with warnings and errors only.
-    pub fn quiet(&self) -> Self {
+    pub(crate) fn quiet(&self) -> Self {
         Log { least: Level::Warn, ..self.clone() }
     }
 
     /// The same log without times, for a command that a person waits for.
-    pub fn untimed(&self) -> Self {
+    pub(crate) fn untimed(&self) -> Self {
         Log { timed: false, ..self.clone() }
     }
 
     /// Whether lines of this level are printed: spares the making of those that are not.
-    pub fn shows(&self, level: Level) -> bool {
+    pub(crate) fn shows(&self, level: Level) -> bool {
         level >= self.least
     }
 
     /// Prints a line. Programs read `event` and `fields`, a person reads `text`.
-    pub fn say(&self, level: Level, event: &str, text: impl Display, fields: &[(&str, Value)]) {
+    pub(crate) fn say(
+        &self,
+        level: Level,
+        event: &str,
+        text: impl Display,
+        fields: &[(&str, Value)],
+    ) {
         if !self.shows(level) {
             return;
         }
@@ -146,34 +152,34 @@ impl Log {
         });
     }
 
-    pub fn debug(&self, event: &str, text: impl Display, fields: &[(&str, Value)]) {
+    pub(crate) fn debug(&self, event: &str, text: impl Display, fields: &[(&str, Value)]) {
         self.say(Level::Debug, event, text, fields);
     }
 
-    pub fn info(&self, event: &str, text: impl Display, fields: &[(&str, Value)]) {
+    pub(crate) fn info(&self, event: &str, text: impl Display, fields: &[(&str, Value)]) {
         self.say(Level::Info, event, text, fields);
     }
 
-    pub fn warn(&self, event: &str, text: impl Display, fields: &[(&str, Value)]) {
+    pub(crate) fn warn(&self, event: &str, text: impl Display, fields: &[(&str, Value)]) {
         self.say(Level::Warn, event, text, fields);
     }
 
-    pub fn error(&self, event: &str, text: impl Display, fields: &[(&str, Value)]) {
+    pub(crate) fn error(&self, event: &str, text: impl Display, fields: &[(&str, Value)]) {
         self.say(Level::Error, event, text, fields);
     }
 
     /// Shows this line below all others; an empty line removes it. Draws only changes.
-    pub fn set_status(&self, line: &str) {
+    pub(crate) fn set_status(&self, line: &str) {
         self.writer.set_status(line);
     }
 
     /// Draws the status line again, after another program has written over it.
-    pub fn redraw_status(&self) {
+    pub(crate) fn redraw_status(&self) {
         self.writer.redraw_status();
     }
 
     /// Waits until all lines are written, but not for a reader that has stopped.
-    pub fn flush(&self) {
+    pub(crate) fn flush(&self) {
         self.writer.flush(PATIENCE);
     }
 }
@@ -266,7 +272,7 @@ fn push_json_string(line: &mut String, text: &str) {
 }
 
 #[cfg(test)]
-pub use paper::Paper;
+pub(crate) use paper::Paper;
 
 #[cfg(test)]
 mod paper {
@@ -275,11 +281,11 @@ mod paper {
 
     /// Keeps what a log writes.
     #[derive(Clone, Default)]
-    pub struct Paper(Arc<Mutex<Vec<u8>>>);
+    pub(crate) struct Paper(Arc<Mutex<Vec<u8>>>);
 
     impl Paper {
         /// The text that the log has written since the last call.
-        pub fn take(&self, log: &Log) -> String {
+        pub(crate) fn take(&self, log: &Log) -> String {
             log.flush();
             String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap()
         }
@@ -297,11 +303,11 @@ mod paper {
     }
 
     impl Log {
-        pub fn on_paper() -> (Log, Paper) {
+        pub(crate) fn on_paper() -> (Log, Paper) {
             Self::on_paper_with(Verbosity::Normal)
         }
 
-        pub fn on_paper_with(verbosity: Verbosity) -> (Log, Paper) {
+        pub(crate) fn on_paper_with(verbosity: Verbosity) -> (Log, Paper) {
             let paper = Paper::default();
             let sink = Box::new(paper.clone());
             (Log::with_sink(verbosity, LogFormat::Human, false, sink), paper)

@@ -1,6 +1,8 @@
 //! `striper-cli`: carries TCP connections over several parallel TCP connections. [`help`] describes
 //! it.
 
+#![warn(unreachable_pub)]
+
 mod args;
 mod client;
 mod clock;

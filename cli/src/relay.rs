@@ -34,7 +34,7 @@ struct Traffic {
 }
 
 /// Runs it until a signal comes, and returns the exit code.
-pub async fn run(
+pub(crate) async fn run(
     ex: &Executor,
     log: &Log,
     options: &Options,

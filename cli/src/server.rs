@@ -18,7 +18,7 @@ use striper_runtime::local::{Executor, Incoming, Server, ServerOptions};
 use striper_runtime::{DialError, HostPort, Listener, Target, dial_tcp};
 
 /// Runs it until a signal comes, and returns the exit code.
-pub async fn run(
+pub(crate) async fn run(
     ex: &Executor,
     log: &Log,
     options: &Options,
@@ -74,7 +74,7 @@ pub async fn run(
     Ok(code)
 }
 
-pub fn server_options(options: &Options) -> ServerOptions {
+pub(crate) fn server_options(options: &Options) -> ServerOptions {
     let mut server = ServerOptions::default();
     server.session = Config { scheduler: options.scheduler, ..options.limits.engine };
     server.limits = options.limits.server.clone();
@@ -82,7 +82,7 @@ pub fn server_options(options: &Options) -> ServerOptions {
 }
 
 /// Connects each flow that a client opens to the target, for ever.
-pub async fn attend(
+pub(crate) async fn attend(
     ex: Executor,
     told: events::Connections,
     server: Server,

@@ -17,7 +17,7 @@ const LAST_WORDS: Duration = Duration::from_millis(300);
 
 /// The open connections. Clones are the same.
 #[derive(Clone, Default)]
-pub struct Connections(Rc<Inner>);
+pub(crate) struct Connections(Rc<Inner>);
 
 #[derive(Default)]
 struct Inner {
@@ -30,36 +30,36 @@ struct Inner {
 }
 
 /// One connection, until this is dropped.
-pub struct Entry {
+pub(crate) struct Entry {
     all: Connections,
     /// Counts from 1; the log names connections by it.
     pub number: u64,
 }
 
 impl Connections {
-    pub fn begin(&self) -> Entry {
+    pub(crate) fn begin(&self) -> Entry {
         let inner = &self.0;
         inner.live.set(inner.live.get() + 1);
         inner.begun.set(inner.begun.get() + 1);
         Entry { all: self.clone(), number: inner.begun.get() }
     }
 
-    pub fn live(&self) -> usize {
+    pub(crate) fn live(&self) -> usize {
         self.0.live.get()
     }
 
     /// The open connections may go on for this long.
-    pub fn stop_within(&self, drain: Duration) {
+    pub(crate) fn stop_within(&self, drain: Duration) {
         self.0.deadline.set(Some(clock::now() + drain));
     }
 
     /// How long the open connections may go on, after a signal to stop.
-    pub fn may_finish_within(&self) -> Option<Duration> {
+    pub(crate) fn may_finish_within(&self) -> Option<Duration> {
         Some(self.0.deadline.get()?.saturating_duration_since(clock::now()))
     }
 
     /// Waits until there is no connection.
-    pub async fn idle(&self) {
+    pub(crate) async fn idle(&self) {
         poll_fn(|cx| {
             if self.live() == 0 {
                 return Poll::Ready(());
@@ -95,7 +95,7 @@ impl Drop for Entry {
 ///
 /// `accepting` is dropped at the first signal. `end` must let connections finish for the given time
 /// and then reset the rest. At a second signal it is called again, with no time.
-pub async fn run(
+pub(crate) async fn run(
     log: &Log,
     stop: &mut Stop,
     options: &Options,
@@ -162,7 +162,7 @@ pub async fn run(
 }
 
 /// Waits for a future, at most this long.
-pub async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
     smol::future::or(async { Some(future.await) }, async {
         smol::Timer::after(limit).await;
         None

@@ -7,7 +7,7 @@ use crate::log::Log;
 use async_signal::{Signal, Signals};
 use smol::stream::StreamExt;
 
-pub struct Stop {
+pub(crate) struct Stop {
     signals: Signals,
     /// Whether there was a terminal at the start.
     terminal: bool,
@@ -17,7 +17,7 @@ pub struct Stop {
 
 impl Stop {
     /// From now on signals come here and do not end the program by themselves.
-    pub fn listen(log: &Log) -> Result<Self, Failure> {
+    pub(crate) fn listen(log: &Log) -> Result<Self, Failure> {
         // SIGXFSZ would end the program when a trace reaches the limit of file sizes (ulimit -f).
         // If it is caught, the write fails instead, and only the trace stops.
         let signals = [Signal::Term, Signal::Int, Signal::Hup, Signal::Cont, Signal::Xfsz];
@@ -27,13 +27,13 @@ impl Stop {
         Ok(Stop { signals, terminal, reread, log: log.clone() })
     }
 
-    pub fn on_reread(&mut self, reread: impl Fn() + 'static) {
+    pub(crate) fn on_reread(&mut self, reread: impl Fn() + 'static) {
         self.reread = Box::new(reread);
     }
 
     /// Waits for the next signal to stop. Returns its name and the exit code of a program that it
     /// ends (128 plus its number).
-    pub async fn next(&mut self) -> (&'static str, u8) {
+    pub(crate) async fn next(&mut self) -> (&'static str, u8) {
         loop {
             match self.signals.next().await {
                 Some(Ok(Signal::Hup)) if self.terminal && !has_terminal() => {

@@ -5,7 +5,7 @@
 use crate::units;
 
 #[derive(Clone, PartialEq, Debug, Default)]
-pub struct View {
+pub(crate) struct View {
     pub connections: usize,
     /// The times until which they are kept or may go on, if there are any.
     pub limits: Vec<String>,
@@ -15,7 +15,7 @@ pub struct View {
 }
 
 #[derive(Clone, PartialEq, Debug, Default)]
-pub struct Stripe {
+pub(crate) struct Stripe {
     /// Its place, maybe with its session.
     pub name: String,
     /// Bytes a second to the peer.
@@ -31,7 +31,7 @@ pub struct Stripe {
 
 /// The line for a terminal of this width: the longest form that fits. The last column stays free,
 /// because some terminals break the line there.
-pub fn line(view: &View, columns: usize) -> String {
+pub(crate) fn line(view: &View, columns: usize) -> String {
     let room = columns.saturating_sub(1);
     let up: f64 = view.stripes.iter().map(|stripe| stripe.up).sum();
     let down: f64 = view.stripes.iter().map(|stripe| stripe.down).sum();
@@ -107,7 +107,7 @@ fn doubt(doubted: bool) -> &'static str {
 
 /// The two legs of a relay, over all of its connections.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub struct LegsView {
+pub(crate) struct LegsView {
     pub connections: usize,
     /// The time until which they may go on, if there is one.
     pub limits: Vec<String>,
@@ -118,7 +118,7 @@ pub struct LegsView {
 
 /// One leg of a [`LegsView`]. Bytes and congestions include ended connections, so they never fall.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
-pub struct Leg {
+pub(crate) struct Leg {
     pub received: u64,
     pub sent: u64,
     pub congestions: u64,
@@ -131,7 +131,7 @@ pub struct Leg {
 }
 
 /// The line for a terminal of this width: the longest form that fits.
-pub fn legs_line(view: &LegsView, columns: usize) -> String {
+pub(crate) fn legs_line(view: &LegsView, columns: usize) -> String {
     let room = columns.saturating_sub(1);
     let LegsView { connections, limits, half_closed, near, far } = view;
     let (both, legs, each): (_, _, [String; 2]) = if *connections == 1 {

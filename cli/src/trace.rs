@@ -13,13 +13,13 @@ const PROGRAM: &str = concat!("striper-cli ", env!("CARGO_PKG_VERSION"));
 /// The time that the end of the program waits for the disk.
 const LIMIT: Duration = Duration::from_secs(2);
 
-pub fn begin(options: &Options) -> Result<Option<Arc<Traces>>, Failure> {
+pub(crate) fn begin(options: &Options) -> Result<Option<Arc<Traces>>, Failure> {
     let Some(path) = &options.trace else { return Ok(None) };
     Traces::create(path, PROGRAM).map(Some).map_err(|error| Failure::trace(path, &error))
 }
 
 /// Waits until the trace is written.
-pub fn finish(log: &Log, traces: Option<&Traces>) {
+pub(crate) fn finish(log: &Log, traces: Option<&Traces>) {
     if traces.is_some_and(|traces| !traces.flush(LIMIT)) {
         log.warn(
             "trace_incomplete",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// `1.5 MB` for 1,500,000: three significant digits, 1 kB is 1,000 bytes.
-pub fn bytes(count: u64) -> String {
+pub(crate) fn bytes(count: u64) -> String {
     if count < 1_000 {
         return if count == 1 { "1 byte".into() } else { format!("{count} bytes") };
     }
@@ -11,12 +11,12 @@ pub fn bytes(count: u64) -> String {
 }
 
 /// `9.6 Mbit/s` for 1,200,000 bytes a second: rates are in bits.
-pub fn rate(bytes_per_second: f64) -> String {
+pub(crate) fn rate(bytes_per_second: f64) -> String {
     scaled(bytes_per_second * 8.0, &["bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s"])
 }
 
 /// `9.6M`: the short form, in bits a second.
-pub fn short_rate(bytes_per_second: f64) -> String {
+pub(crate) fn short_rate(bytes_per_second: f64) -> String {
     let (value, step) = reduce(bytes_per_second * 8.0, 5);
     if value == 0.0 {
         "0".into()
@@ -26,7 +26,7 @@ pub fn short_rate(bytes_per_second: f64) -> String {
 }
 
 /// `350 µs`, `12 ms`, `1.23 s`, `2 min 3 s`, `1 h 2 min`.
-pub fn duration(time: Duration) -> String {
+pub(crate) fn duration(time: Duration) -> String {
     let seconds = time.as_secs();
     match time.as_micros() {
         0..=999 => format!("{} µs", time.as_micros()),
@@ -38,27 +38,27 @@ pub fn duration(time: Duration) -> String {
 }
 
 /// The mean rate in bytes a second; none for a very short time.
-pub fn mean_rate(bytes: u64, time: Duration) -> Option<f64> {
+pub(crate) fn mean_rate(bytes: u64, time: Duration) -> Option<f64> {
     (time >= Duration::from_millis(1)).then(|| bytes as f64 / time.as_secs_f64())
 }
 
 /// `1 stripe`, `2 stripes`.
-pub fn count(number: usize, one: &str) -> String {
+pub(crate) fn count(number: usize, one: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
 }
 
 /// `1 stripe is`, `2 stripes are`.
-pub fn are(number: usize, one: &str) -> String {
+pub(crate) fn are(number: usize, one: &str) -> String {
     count(number, one) + if number == 1 { " is" } else { " are" }
 }
 
 /// `1 stripe was`, `2 stripes were`.
-pub fn were(number: usize, one: &str) -> String {
+pub(crate) fn were(number: usize, one: &str) -> String {
     count(number, one) + if number == 1 { " was" } else { " were" }
 }
 
 /// `1,234,567`.
-pub fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -85,7 +85,7 @@ fn reduce(mut value: f64, steps: usize) -> (f64, usize) {
     (value, step)
 }
 
-pub fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     format!("{:.1}%", share * 100.0)
 }
 

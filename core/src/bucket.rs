@@ -20,20 +20,20 @@ pub(crate) struct Bucket {
 
 impl Bucket {
     /// A full one. Beyond 2^44 tokens it holds no more.
-    pub fn full(capacity: u64, rate: u64, now: Instant) -> Self {
+    pub(crate) fn full(capacity: u64, rate: u64, now: Instant) -> Self {
         let capacity = capacity.saturating_mul(TOKEN);
         Bucket { rate, capacity, level: capacity, at: now }
     }
 
     /// Tokens that come with the time up to `now`. A time that goes back brings none.
-    pub fn refill(&mut self, now: Instant) {
+    pub(crate) fn refill(&mut self, now: Instant) {
         let micros = crate::time::micros(now.since(self.at));
         self.at = self.at.max(now);
         self.put(micros.saturating_mul(self.rate));
     }
 
     /// One token for every `share` of `count`, without a remainder that is lost.
-    pub fn earn(&mut self, count: u64, share: u64) {
+    pub(crate) fn earn(&mut self, count: u64, share: u64) {
         self.put(count.saturating_mul(TOKEN / share.clamp(1, TOKEN)));
     }
 
@@ -41,16 +41,16 @@ impl Bucket {
         self.level = self.level.saturating_add(units).min(self.capacity);
     }
 
-    pub fn available(&self) -> u64 {
+    pub(crate) fn available(&self) -> u64 {
         self.level / TOKEN
     }
 
     /// Tokens that are missing from a full one, a part counts as one.
-    pub fn missing(&self) -> u64 {
+    pub(crate) fn missing(&self) -> u64 {
         (self.capacity - self.level).div_ceil(TOKEN)
     }
 
-    pub fn take(&mut self, count: u64) -> bool {
+    pub(crate) fn take(&mut self, count: u64) -> bool {
         let units = count.saturating_mul(TOKEN);
         let enough = units <= self.level;
         if enough {
@@ -61,7 +61,7 @@ impl Bucket {
 
     /// When so many tokens will be there if none is taken. Never if the bucket is too small or gets
     /// none.
-    pub fn holds(&self, count: u64) -> Option<Instant> {
+    pub(crate) fn holds(&self, count: u64) -> Option<Instant> {
         let missing = count.saturating_mul(TOKEN).saturating_sub(self.level);
         if missing > self.capacity - self.level || (missing > 0 && self.rate == 0) {
             return None;

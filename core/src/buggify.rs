@@ -57,7 +57,7 @@ impl Turns {
         not(feature = "buggify"),
         allow(unused_variables, reason = "without the feature nothing is decided")
     )]
-    pub fn new(config: &crate::config::Config) -> Self {
+    pub(crate) fn new(config: &crate::config::Config) -> Self {
         Turns {
             #[cfg(feature = "buggify")]
             seed: config.buggify,
@@ -72,22 +72,22 @@ impl Turns {
 #[cfg(not(feature = "buggify"))]
 impl Turns {
     #[inline(always)]
-    pub fn next(&mut self) {}
+    pub(crate) fn next(&mut self) {}
 
     #[inline(always)]
-    pub const fn pick(&self, _of: usize) -> usize {
+    pub(crate) const fn pick(&self, _of: usize) -> usize {
         0
     }
 
     /// Whether to take the rare turn.
     #[inline(always)]
-    pub const fn take(&self, _site: Site, _of: u64) -> bool {
+    pub(crate) const fn take(&self, _site: Site, _of: u64) -> bool {
         false
     }
 
     /// Whether to take the rare turn, at most once between two inputs.
     #[inline(always)]
-    pub fn once(&mut self, _site: Site) -> bool {
+    pub(crate) fn once(&mut self, _site: Site) -> bool {
         false
     }
 }

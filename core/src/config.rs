@@ -157,7 +157,7 @@ pub const MIN_CONTROL_BURST: u64 = 64 << 10;
 pub const MAX_OPAQUE: usize = 512;
 
 /// The smallest piece of data that goes into a frame of its own when there is more, in bytes.
-pub const MIN_CHUNK: usize = 2884;
+pub(crate) const MIN_CHUNK: usize = 2884;
 
 /// The largest payload that we put into a frame, in bytes. Receivers take any up to the frame
 /// limit.

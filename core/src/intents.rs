@@ -26,7 +26,7 @@ pub(crate) enum Intent {
 impl Intent {
     /// Whether the peer should acknowledge it soon. Acknowledgements and credit don't ask for it,
     /// or two idle peers would never fall silent.
-    pub fn eliciting(self) -> bool {
+    pub(crate) fn eliciting(self) -> bool {
         !matches!(self, Intent::Acknowledge(_) | Intent::Credit(_) | Intent::Blocked(_))
     }
 }
@@ -39,34 +39,34 @@ pub(crate) struct Intents {
 }
 
 impl Intents {
-    pub fn add(&mut self, intent: Intent) {
+    pub(crate) fn add(&mut self, intent: Intent) {
         self.owed.insert(intent);
     }
 
-    pub fn remove(&mut self, intent: Intent) {
+    pub(crate) fn remove(&mut self, intent: Intent) {
         self.owed.remove(&intent);
     }
 
-    pub fn contains(&self, intent: Intent) -> bool {
+    pub(crate) fn contains(&self, intent: Intent) -> bool {
         self.owed.contains(&intent)
     }
 
-    pub fn first(&self) -> Option<Intent> {
+    pub(crate) fn first(&self) -> Option<Intent> {
         self.owed.first().copied()
     }
 
     /// This was said, and is to be said once more elsewhere.
-    pub fn repeat(&mut self, intent: Intent) {
+    pub(crate) fn repeat(&mut self, intent: Intent) {
         self.repeats.insert(intent);
     }
 
     /// The intents to be said once more, which are then forgotten.
-    pub fn take_repeats(&mut self) -> BTreeSet<Intent> {
+    pub(crate) fn take_repeats(&mut self) -> BTreeSet<Intent> {
         core::mem::take(&mut self.repeats)
     }
 
     /// Nothing is said of a flow any more.
-    pub fn forget_flow(&mut self, flow: FlowId) {
+    pub(crate) fn forget_flow(&mut self, flow: FlowId) {
         self.repeats.remove(&Intent::Credit(flow));
         let all: [fn(FlowId) -> Intent; 6] = [
             Intent::Credit,

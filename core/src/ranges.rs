@@ -12,7 +12,7 @@ pub(crate) struct RangeSet {
 
 impl RangeSet {
     /// Adds a range; overlaps are fine. Returns how many numbers are new.
-    pub fn insert(&mut self, range: Range<u64>) -> u64 {
+    pub(crate) fn insert(&mut self, range: Range<u64>) -> u64 {
         if range.is_empty() {
             return 0;
         }
@@ -32,7 +32,7 @@ impl RangeSet {
     }
 
     /// Takes a range away; it need not be there. Returns how many numbers were.
-    pub fn remove(&mut self, range: Range<u64>) -> u64 {
+    pub(crate) fn remove(&mut self, range: Range<u64>) -> u64 {
         if range.is_empty() {
             return 0;
         }
@@ -53,24 +53,24 @@ impl RangeSet {
         removed
     }
 
-    pub fn contains(&self, value: u64) -> bool {
+    pub(crate) fn contains(&self, value: u64) -> bool {
         self.ranges.range(..=value).next_back().is_some_and(|(_, &end)| value < end)
     }
 
-    pub fn first(&self) -> Option<Range<u64>> {
+    pub(crate) fn first(&self) -> Option<Range<u64>> {
         self.ranges.first_key_value().map(|(&start, &end)| start..end)
     }
 
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.ranges.len()
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = Range<u64>> + '_ {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Range<u64>> + '_ {
         self.ranges.iter().map(|(&start, &end)| start..end)
     }
 
     /// The parts of `range` that are not in the set, lowest first.
-    pub fn gaps(&self, range: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
+    pub(crate) fn gaps(&self, range: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
         let below =
             self.ranges.range(..=range.start).next_back().map_or(range.start, |(_, &end)| end);
         let mut at = below.max(range.start);

@@ -34,7 +34,7 @@ pub(crate) struct Timers {
 }
 
 impl Timers {
-    pub fn set(&mut self, timer: Timer, at: Instant) {
+    pub(crate) fn set(&mut self, timer: Timer, at: Instant) {
         self.clear(timer);
         self.by_timer.insert(timer, at);
         self.by_time.insert((at, timer));
@@ -42,48 +42,48 @@ impl Timers {
 
     /// Sets a timer unless it is set already: its handler looks again, so frequent moves cost
     /// nothing.
-    pub fn arm(&mut self, timer: Timer, at: Instant) {
+    pub(crate) fn arm(&mut self, timer: Timer, at: Instant) {
         if !self.by_timer.contains_key(&timer) {
             self.set(timer, at);
         }
     }
 
-    pub fn clear(&mut self, timer: Timer) {
+    pub(crate) fn clear(&mut self, timer: Timer) {
         if let Some(at) = self.by_timer.remove(&timer) {
             self.by_time.remove(&(at, timer));
         }
     }
 
-    pub fn clear_all(&mut self) {
+    pub(crate) fn clear_all(&mut self) {
         *self = Timers::default();
     }
 
-    pub fn is_set(&self, timer: Timer) -> bool {
+    pub(crate) fn is_set(&self, timer: Timer) -> bool {
         self.by_timer.contains_key(&timer)
     }
 
-    pub fn at(&self, timer: Timer) -> Option<Instant> {
+    pub(crate) fn at(&self, timer: Timer) -> Option<Instant> {
         self.by_timer.get(&timer).copied()
     }
 
     #[cfg(any(test, feature = "testing"))]
-    pub fn set_ones(&self) -> impl Iterator<Item = Timer> + '_ {
+    pub(crate) fn set_ones(&self) -> impl Iterator<Item = Timer> + '_ {
         self.by_timer.keys().copied()
     }
 
-    pub fn next(&self) -> Option<(Instant, Timer)> {
+    pub(crate) fn next(&self) -> Option<(Instant, Timer)> {
         self.by_time.first().copied()
     }
 
     /// The earliest deadline by which a stripe is judged.
-    pub fn next_of_stripe(&self) -> Option<Instant> {
+    pub(crate) fn next_of_stripe(&self) -> Option<Instant> {
         // In the order of timers these stand together, so any number of others costs nothing.
         let all = Timer::Doubt(StripeId(0))..=Timer::Heartbeat(StripeId(u64::MAX));
         self.by_timer.range(all).map(|(_, at)| *at).min()
     }
 
     /// Takes a timer whose time has come, and says when that was.
-    pub fn pop_due(&mut self, now: Instant) -> Option<(Instant, Timer)> {
+    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<(Instant, Timer)> {
         let (at, timer) = self.next()?;
         (at <= now).then(|| {
             self.clear(timer);

@@ -7,11 +7,11 @@ use std::rc::Rc;
 pub(crate) struct Events(Option<Rc<dyn Fn(Event)>>);
 
 impl Events {
-    pub fn new(listener: Option<Rc<dyn Fn(Event)>>) -> Self {
+    pub(crate) fn new(listener: Option<Rc<dyn Fn(Event)>>) -> Self {
         Events(listener)
     }
 
-    pub fn tell(&self, event: Event) {
+    pub(crate) fn tell(&self, event: Event) {
         #[cfg(feature = "tracing")]
         crate::traced::tell(&event);
         if let Some(listener) = &self.0 {

@@ -15,12 +15,12 @@ struct Slot<T> {
 }
 
 /// Gives one value.
-pub struct Sender<T>(Arc<Mutex<Slot<T>>>);
+pub(crate) struct Sender<T>(Arc<Mutex<Slot<T>>>);
 
 /// Waits for the value; `None` if there will be none.
-pub struct Receiver<T>(Arc<Mutex<Slot<T>>>);
+pub(crate) struct Receiver<T>(Arc<Mutex<Slot<T>>>);
 
-pub fn oneshot<T>() -> (Sender<T>, Receiver<T>) {
+pub(crate) fn oneshot<T>() -> (Sender<T>, Receiver<T>) {
     let slot = Arc::new(Mutex::new(Slot { value: None, sender_gone: false, waker: None }));
     (Sender(slot.clone()), Receiver(slot))
 }
@@ -30,12 +30,12 @@ fn lock<T>(slot: &Mutex<Slot<T>>) -> MutexGuard<'_, Slot<T>> {
 }
 
 impl<T> Sender<T> {
-    pub fn send(self, value: T) {
+    pub(crate) fn send(self, value: T) {
         lock(&self.0).value = Some(value);
     }
 
     /// Whether somebody may still take the value.
-    pub fn is_awaited(&self) -> bool {
+    pub(crate) fn is_awaited(&self) -> bool {
         Arc::strong_count(&self.0) > 1
     }
 }
@@ -54,7 +54,7 @@ impl<T> Drop for Sender<T> {
 }
 
 impl<T> Receiver<T> {
-    pub fn try_take(&mut self) -> Option<T> {
+    pub(crate) fn try_take(&mut self) -> Option<T> {
         lock(&self.0).value.take()
     }
 }
@@ -73,28 +73,28 @@ impl<T> Future for Receiver<T> {
 }
 
 /// A queue that many tasks of one thread may wait for. The caller bounds it.
-pub struct Queue<T> {
+pub(crate) struct Queue<T> {
     items: RefCell<VecDeque<T>>,
     waiting: RefCell<Vec<Waker>>,
 }
 
 impl<T> Queue<T> {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Queue { items: RefCell::new(VecDeque::new()), waiting: RefCell::new(Vec::new()) }
     }
 
-    pub fn push(&self, item: T) {
+    pub(crate) fn push(&self, item: T) {
         self.items.borrow_mut().push_back(item);
         for waker in self.waiting.take() {
             waker.wake();
         }
     }
 
-    pub fn take(&self) -> VecDeque<T> {
+    pub(crate) fn take(&self) -> VecDeque<T> {
         self.items.take()
     }
 
-    pub fn poll_pop(&self, cx: &mut Context<'_>) -> Poll<T> {
+    pub(crate) fn poll_pop(&self, cx: &mut Context<'_>) -> Poll<T> {
         match self.items.borrow_mut().pop_front() {
             Some(item) => Poll::Ready(item),
             None => {

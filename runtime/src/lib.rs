@@ -36,6 +36,8 @@
 //! `examples/` in this crate's folder has more: a blocking program, a server that answers flows
 //! itself, datagrams, a relay.
 
+#![warn(unreachable_pub)]
+
 mod admission;
 mod bridge;
 mod client;

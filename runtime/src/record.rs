@@ -152,12 +152,12 @@ pub(crate) struct Recording {
 
 impl Recording {
     /// Records the next input of the session.
-    pub fn input(&mut self, now: Instant, input: &Input) {
+    pub(crate) fn input(&mut self, now: Instant, input: &Input) {
         let _ = self.recorder.input(now, input, &mut self.text);
     }
 
     /// Records the outputs that followed. An error if recording has to stop.
-    pub fn outputs(&mut self, outputs: &[Output]) -> Result<(), TraceStop> {
+    pub(crate) fn outputs(&mut self, outputs: &[Output]) -> Result<(), TraceStop> {
         if !self.recorder.is_over() {
             let _ = self.recorder.outputs(outputs, &mut self.text);
             if self.recorder.is_over() {

@@ -3,7 +3,7 @@
 use crate::report::{Event, SessionTag};
 use tracing::{debug, info, warn};
 
-pub fn tell(event: &Event) {
+pub(crate) fn tell(event: &Event) {
     let session = session(event).map(tracing::field::display);
     match event {
         Event::SessionStranded { .. }

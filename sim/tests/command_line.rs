@@ -22,7 +22,7 @@ fn run(line: &str) -> Output {
 fn a_reader_that_has_had_enough_ends_the_program_without_a_word() {
     for line in ["--help", "swarm --seeds 0..3", "exhaust --list"] {
         // Nobody reads it, from before its first word on.
-        let (reader, writer) = std::io::pipe().expect("a pipe");
+        let (reader, writer) = io::pipe().expect("a pipe");
         drop(reader);
         let Output { status, stderr, .. } =
             sim(line).stdout(writer).output().expect("the program runs");

@@ -11,7 +11,11 @@ use std::net::SocketAddr;
 use striper_runtime::HostPort;
 use striper_runtime::keys::KeyKind;
 
-pub fn assemble(chosen: &Chosen, words: &[String], given: &Given) -> Result<Command, Failure> {
+pub(super) fn assemble(
+    chosen: &Chosen,
+    words: &[String],
+    given: &Given,
+) -> Result<Command, Failure> {
     let takes_listens = chosen.verb == Verb::Client && chosen.name == "client";
     if !given.listens.is_empty() && !takes_listens {
         return Err(Failure::usage(

@@ -14,7 +14,7 @@ use std::time::Duration;
 const PREFIX: &str = "STRIPER_";
 
 /// The known names without their prefix.
-pub const VARIABLES: &[&str] = &[
+pub(crate) const VARIABLES: &[&str] = &[
     "STRIPES",
     "SCHEDULER",
     "LOG",
@@ -29,7 +29,7 @@ pub const VARIABLES: &[&str] = &[
 ];
 
 /// Names with the prefix that are not known, sorted.
-pub fn misnamed(names: impl Iterator<Item = OsString>) -> Vec<String> {
+pub(crate) fn misnamed(names: impl Iterator<Item = OsString>) -> Vec<String> {
     let names = names.map(|name| name.to_string_lossy().into_owned());
     let is_misnamed = |name: &String| {
         let Some((prefix, rest)) = name.split_at_checked(PREFIX.len()) else { return false };
@@ -40,7 +40,7 @@ pub fn misnamed(names: impl Iterator<Item = OsString>) -> Vec<String> {
     names
 }
 
-pub fn about(name: &str) -> String {
+pub(crate) fn about(name: &str) -> String {
     let near = name.get(PREFIX.len()..).and_then(|rest| did_you_mean(rest, VARIABLES));
     let cure = match near {
         Some(near) => format!("did you mean {PREFIX}{near}?"),
@@ -72,7 +72,7 @@ fn twin<T>(
 }
 
 /// Fills in missing options from the environment, or else with their defaults.
-pub fn complete<E>(given: Given, command: &Command, env: E) -> Result<Options, Failure>
+pub(super) fn complete<E>(given: Given, command: &Command, env: E) -> Result<Options, Failure>
 where
     E: Fn(&str) -> Option<OsString>,
 {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use striper_core::SchedulerKind;
 
 #[derive(Default)]
-pub struct Given {
+pub(crate) struct Given {
     pub help: bool,
     pub version: bool,
     pub verbose: bool,
@@ -29,7 +29,7 @@ pub struct Given {
 
 impl Given {
     /// Fails if options can't be used together.
-    pub fn check(&self) -> Result<(), Failure> {
+    pub(crate) fn check(&self) -> Result<(), Failure> {
         if self.verbose && self.quiet {
             let cause = "--verbose and --quiet can't be used together";
             return Err(Failure::usage(cause, "choose one of them"));

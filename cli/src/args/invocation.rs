@@ -11,13 +11,13 @@ use striper_runtime::HostPort;
 use striper_runtime::keys::KeyKind;
 
 #[derive(Clone, PartialEq, Debug)]
-pub struct Invocation {
+pub(crate) struct Invocation {
     pub command: Command,
     pub options: Options,
 }
 
 #[derive(Clone, PartialEq, Debug)]
-pub enum Command {
+pub(crate) enum Command {
     /// The manual, or the page of a command.
     Help(Option<Verb>),
     Version,
@@ -49,7 +49,7 @@ pub enum Command {
 
 /// The leg of a relay that has datagrams.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Framing {
+pub(crate) enum Framing {
     Plain,
     /// The leg to the program that connects.
     Near,
@@ -58,7 +58,7 @@ pub enum Framing {
 }
 
 #[derive(Clone, PartialEq, Debug)]
-pub struct Options {
+pub(crate) struct Options {
     pub stripes: usize,
     pub scheduler: SchedulerKind,
     pub verbosity: Verbosity,
@@ -73,7 +73,7 @@ pub struct Options {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Verb {
+pub(crate) enum Verb {
     Server,
     Client,
     Relay,
@@ -85,7 +85,7 @@ pub enum Verb {
 
 impl Verb {
     /// All commands, in the order of the help.
-    pub const ALL: &[Verb] = &[
+    pub(crate) const ALL: &[Verb] = &[
         Self::Server,
         Self::Client,
         Self::Relay,
@@ -95,7 +95,7 @@ impl Verb {
         Self::Demo,
     ];
 
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Verb::Server => "-s",
             Verb::Client => "-c",
@@ -103,7 +103,7 @@ impl Verb {
         }
     }
 
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Verb::Server => "server",
             Verb::Client => "client",

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct KeyOptions {
+pub(crate) struct KeyOptions {
     /// The peer sees the first key.
     pub files: Vec<PathBuf>,
     /// A list of public keys that are accepted beside shared keys.
@@ -16,7 +16,7 @@ pub struct KeyOptions {
 
 impl KeyOptions {
     /// Fails if options can't be used together.
-    pub fn check(&self) -> Result<(), Failure> {
+    pub(crate) fn check(&self) -> Result<(), Failure> {
         let other = match (self.files.is_empty(), &self.peers) {
             (false, _) => Some("--key"),
             (true, Some(_)) => Some("--peers"),
@@ -35,7 +35,7 @@ impl KeyOptions {
     }
 
     /// Fills in missing options from the environment, unless `--plain` is given.
-    pub fn complete<E>(mut self, env: E) -> Result<KeyOptions, Failure>
+    pub(crate) fn complete<E>(mut self, env: E) -> Result<KeyOptions, Failure>
     where
         E: Fn(&str) -> Option<OsString>,
     {

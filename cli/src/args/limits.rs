@@ -7,7 +7,7 @@ use striper_core::Config;
 use striper_core::limits::{INITIAL_FLOWS, MAX_STRIPES, MIN_CONTROL_BURST};
 
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// The limits of the library's server.
     pub server: striper_runtime::Limits,
     /// The limits of each session, and the memory of all sessions.
@@ -96,17 +96,17 @@ fn size(count: u64) -> usize {
 
 /// Changes of limits, at most one for each.
 #[derive(Default)]
-pub struct Changes(Vec<(&'static str, Change)>);
+pub(crate) struct Changes(Vec<(&'static str, Change)>);
 
 type Change = Box<dyn Fn(&mut Limits)>;
 
 impl Changes {
     /// Adds the changes of a list: `NAME=VALUE`, with commas between several.
-    pub fn add(&mut self, list: &str) -> Result<(), String> {
+    pub(crate) fn add(&mut self, list: &str) -> Result<(), String> {
         list.split(',').try_for_each(|word| self.add_one(word.trim()))
     }
 
-    pub fn apply(&self, limits: &mut Limits) {
+    pub(crate) fn apply(&self, limits: &mut Limits) {
         self.0.iter().for_each(|(_, change)| change(limits));
     }
 
@@ -195,7 +195,7 @@ fn shown(bytes: u64) -> String {
 
 /// Each limit with its default, in the form of the help.
 #[cfg(test)]
-pub fn defaults() -> Vec<(&'static str, String)> {
+pub(crate) fn defaults() -> Vec<(&'static str, String)> {
     let limits = Limits::default();
     let Limits { server, engine, log_lines } = &limits;
     let defaults = [

@@ -10,7 +10,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Chosen {
+pub(super) struct Chosen {
     pub verb: Verb,
     /// The command as it was typed.
     pub name: String,
@@ -19,7 +19,7 @@ pub struct Chosen {
 }
 
 #[derive(Default)]
-pub struct Line {
+pub(super) struct Line {
     pub chosen: Option<Chosen>,
     pub words: Vec<String>,
     pub options: Vec<&'static Declared>,
@@ -27,7 +27,7 @@ pub struct Line {
 }
 
 impl Line {
-    pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Line, Failure> {
+    pub(super) fn read(args: impl IntoIterator<Item = OsString>) -> Result<Line, Failure> {
         let mut parser = Parser::from_args(args);
         let mut line = Line::default();
         let mut only_words = false;

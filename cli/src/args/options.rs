@@ -9,7 +9,7 @@ use super::values::{
 use crate::failure::Failure;
 use std::path::PathBuf;
 
-pub struct Declared {
+pub(crate) struct Declared {
     pub short: Option<char>,
     pub long: &'static str,
     pub takes: Takes,
@@ -21,7 +21,7 @@ pub struct Declared {
 }
 
 /// The value of an option, and the place that it sets.
-pub enum Takes {
+pub(crate) enum Takes {
     Nothing(fn(&mut Given)),
     /// A text, and its name in the help.
     Text(&'static str, fn(&mut Given, &str) -> Result<(), String>),
@@ -37,7 +37,7 @@ const PROXIES: &[Verb] = &[Verb::Server, Verb::Client, Verb::Relay, Verb::Datagr
 const CONNECTING: &[Verb] = &[Verb::Server, Verb::Client, Verb::Relay, Verb::Datagram, Verb::Demo];
 
 /// All options, in the order of the help.
-pub const OPTIONS: &[Declared] = &[
+pub(crate) const OPTIONS: &[Declared] = &[
     Declared {
         short: Some('n'),
         long: "stripes",
@@ -204,7 +204,7 @@ fn put<T>(place: &mut Option<T>, read: Result<T, String>) -> Result<(), String> 
 
 impl Declared {
     /// The name of its value in the help; empty if it has none.
-    pub fn value(&self) -> &'static str {
+    pub(crate) fn value(&self) -> &'static str {
         match self.takes {
             Takes::Nothing(_) => "",
             Takes::Text(value, _) => value,
@@ -212,16 +212,16 @@ impl Declared {
         }
     }
 
-    pub fn by_letter(letter: char) -> Option<&'static Declared> {
+    pub(crate) fn by_letter(letter: char) -> Option<&'static Declared> {
         OPTIONS.iter().find(|option| option.short == Some(letter))
     }
 
-    pub fn by_name(name: &str) -> Option<&'static Declared> {
+    pub(crate) fn by_name(name: &str) -> Option<&'static Declared> {
         OPTIONS.iter().find(|option| option.long == name)
     }
 
     /// Fails if this command does not take it.
-    pub fn check(&self, verb: Verb, name: &str) -> Result<(), Failure> {
+    pub(crate) fn check(&self, verb: Verb, name: &str) -> Result<(), Failure> {
         if self.commands.contains(&verb) {
             return Ok(());
         }
@@ -238,13 +238,13 @@ impl Declared {
     }
 }
 
-pub fn nearest(name: &str) -> Option<&'static str> {
+pub(super) fn nearest(name: &str) -> Option<&'static str> {
     let names: Vec<&'static str> = OPTIONS.iter().map(|option| option.long).collect();
     did_you_mean(name, &names)
 }
 
 /// The name of the long option that a word with a single dash stands for: `-key`, `-key=FILE`.
-pub fn with_one_dash(word: &str) -> Option<&'static str> {
+pub(super) fn with_one_dash(word: &str) -> Option<&'static str> {
     let name = word.strip_prefix('-')?.split('=').next()?;
     let exact = Declared::by_name(name).map(|option| option.long);
     // -s and -c take no value, so several letters behind them are no value.

@@ -4,16 +4,16 @@ use crate::log::LogFormat;
 use std::time::Duration;
 use striper_core::SchedulerKind;
 
-pub const SEE_HELP: &str = "see striper-cli --help";
+pub(super) const SEE_HELP: &str = "see striper-cli --help";
 
-pub fn stripes(word: &str) -> Result<usize, String> {
+pub(super) fn stripes(word: &str) -> Result<usize, String> {
     word.parse()
         .ok()
         .filter(|count| (1..=64).contains(count))
         .ok_or_else(|| format!("\"{word}\" is not a number from 1 to 64"))
 }
 
-pub fn scheduler(word: &str) -> Result<SchedulerKind, String> {
+pub(super) fn scheduler(word: &str) -> Result<SchedulerKind, String> {
     match word {
         "earliest" => Ok(SchedulerKind::Earliest),
         "uc" => Ok(SchedulerKind::UntilCongested),
@@ -23,7 +23,7 @@ pub fn scheduler(word: &str) -> Result<SchedulerKind, String> {
 }
 
 /// The name of a congestion control. Only the system knows whether it exists.
-pub fn congestion(word: &str) -> Result<String, String> {
+pub(super) fn congestion(word: &str) -> Result<String, String> {
     if word.is_empty()
         || word.len() > 15
         || !word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
@@ -35,7 +35,7 @@ pub fn congestion(word: &str) -> Result<String, String> {
     Ok(word.to_owned())
 }
 
-pub fn log_format(word: &str) -> Result<LogFormat, String> {
+pub(super) fn log_format(word: &str) -> Result<LogFormat, String> {
     match word {
         "human" => Ok(LogFormat::Human),
         "json" => Ok(LogFormat::Json),
@@ -43,7 +43,7 @@ pub fn log_format(word: &str) -> Result<LogFormat, String> {
     }
 }
 
-pub fn switch(word: &str) -> Result<bool, String> {
+pub(super) fn switch(word: &str) -> Result<bool, String> {
     match word {
         "1" | "true" | "yes" => Ok(true),
         "0" | "false" | "no" => Ok(false),
@@ -61,7 +61,7 @@ fn choice(word: &str, choices: &[&str]) -> String {
 /// The longest time for a limit; a longer one is probably a typing error.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-pub fn time(word: &str) -> Result<Duration, String> {
+pub(super) fn time(word: &str) -> Result<Duration, String> {
     if !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit()) && word != "0" {
         return Err(format!(
             "\"{word}\" has no unit; write {word}s for seconds or {word}ms for milliseconds"
@@ -76,7 +76,7 @@ pub fn time(word: &str) -> Result<Duration, String> {
     Ok(time)
 }
 
-pub fn positive_time(word: &str) -> Result<Duration, String> {
+pub(super) fn positive_time(word: &str) -> Result<Duration, String> {
     match time(word)? {
         Duration::ZERO => Err("it must be more than zero".into()),
         time => Ok(time),
@@ -84,7 +84,7 @@ pub fn positive_time(word: &str) -> Result<Duration, String> {
 }
 
 /// The nearest of `names`, if the word is probably a typing error of it.
-pub fn did_you_mean<'a>(word: &str, names: &[&'a str]) -> Option<&'a str> {
+pub(super) fn did_you_mean<'a>(word: &str, names: &[&'a str]) -> Option<&'a str> {
     let word = word.to_lowercase();
     let near = |name: &str| {
         let name = name.to_lowercase();

@@ -59,7 +59,7 @@ To use it, make a key once:  striper-cli keygen striper.key
     on this machine:         striper-cli -c 2222 SERVER:7650 -k striper.key
     then:                    ssh -p 2222 localhost";
 
-pub async fn run(ex: &Executor, log: &Log, options: &Options) -> Result<u8, Failure> {
+pub(crate) async fn run(ex: &Executor, log: &Log, options: &Options) -> Result<u8, Failure> {
     let quiet = log.quiet();
     let log = if options.verbosity == Verbosity::Verbose { log } else { &quiet };
     let (screen, begin) = (Screen::new(log), clock::now());

@@ -15,17 +15,17 @@ use striper_runtime::local::Executor;
 
 const PIECE: usize = 64 << 10;
 
-pub type Hash = String;
+pub(super) type Hash = String;
 
 /// A program on loopback that sends random data.
-pub struct Origin {
+pub(super) struct Origin {
     address: SocketAddr,
     /// The hash of the bytes for the last connection.
     sent: Rc<RefCell<Hash>>,
 }
 
 impl Origin {
-    pub async fn start(ex: &Executor) -> io::Result<Origin> {
+    pub(super) async fn start(ex: &Executor) -> io::Result<Origin> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let origin = Origin { address: listener.local_addr()?, sent: Rc::default() };
         let (spawner, sent) = (ex.clone(), origin.sent.clone());
@@ -44,12 +44,12 @@ impl Origin {
         Ok(origin)
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(super) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// The hash of the bytes for the last connection, after all are sent.
-    pub fn sent(&self) -> Hash {
+    pub(super) fn sent(&self) -> Hash {
         self.sent.borrow().clone()
     }
 }
@@ -74,7 +74,7 @@ async fn serve(mut stream: TcpStream, sent: &RefCell<Hash>) -> io::Result<()> {
 
 /// Fetches `size` bytes through `address`, counts them in `progress` as they come, and returns
 /// their hash. `silence` limits the time without any byte.
-pub async fn fetch(
+pub(super) async fn fetch(
     address: SocketAddr,
     size: u64,
     progress: &Cell<u64>,

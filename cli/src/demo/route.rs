@@ -35,27 +35,27 @@ const SOCKET_BUFFER: usize = 32 << 10;
 const SEGMENT: u32 = 1448;
 
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub(super) struct Limits {
     /// Bytes a second in each direction.
     pub rate: u64,
     pub delay: Duration,
 }
 
 #[derive(Debug)]
-pub struct Lane {
+pub(super) struct Lane {
     rate: Cell<u64>,
     carried: Cell<u64>,
     open: Cell<bool>,
 }
 
-pub struct Route {
+pub(super) struct Route {
     address: SocketAddr,
     lanes: Rc<RefCell<Vec<Rc<Lane>>>>,
 }
 
 impl Route {
     /// Starts a route on loopback that leads to `to`.
-    pub fn start(ex: &Executor, to: SocketAddr, limits: Limits) -> io::Result<Route> {
+    pub(super) fn start(ex: &Executor, to: SocketAddr, limits: Limits) -> io::Result<Route> {
         let socket = socket()?;
         socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
         socket.listen(128)?;
@@ -88,23 +88,23 @@ impl Route {
         Ok(route)
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(super) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// The connections that are open, in the order in which they came.
-    pub fn lanes(&self) -> Vec<Rc<Lane>> {
+    pub(super) fn lanes(&self) -> Vec<Rc<Lane>> {
         self.lanes.borrow().iter().filter(|lane| lane.open.get()).cloned().collect()
     }
 }
 
 impl Lane {
     /// Bytes in both directions together.
-    pub fn carried(&self) -> u64 {
+    pub(super) fn carried(&self) -> u64 {
         self.carried.get()
     }
 
-    pub fn set_rate(&self, rate: u64) {
+    pub(super) fn set_rate(&self, rate: u64) {
         self.rate.set(rate);
     }
 }

@@ -6,20 +6,20 @@ use crate::output;
 use std::fmt::Display;
 use std::io::IsTerminal;
 
-pub const BAR: usize = 40;
+pub(super) const BAR: usize = 40;
 
 /// Stdout, with progress in the log's status line, so that log lines and progress do not mix.
-pub struct Screen {
+pub(super) struct Screen {
     log: Log,
     live: bool,
 }
 
 impl Screen {
-    pub fn new(log: &Log) -> Self {
+    pub(super) fn new(log: &Log) -> Self {
         Screen { log: log.clone(), live: log::on_terminal() && std::io::stdout().is_terminal() }
     }
 
-    pub fn line(&self, text: impl Display) -> Result<(), Failure> {
+    pub(super) fn line(&self, text: impl Display) -> Result<(), Failure> {
         self.log.set_status("");
         if self.live {
             // Stdout is the same terminal, and the progress on it must be removed first.
@@ -29,7 +29,7 @@ impl Screen {
     }
 
     /// The progress from 0 to 1; the next line or progress replaces it.
-    pub fn progress(&self, label: &str, done: f64, note: &str) {
+    pub(super) fn progress(&self, label: &str, done: f64, note: &str) {
         if self.live {
             self.log.set_status(&format!("{label}{}  {note}", gauge(done, BAR)));
         }
@@ -37,7 +37,7 @@ impl Screen {
 }
 
 /// `█████▌`: `value` of `full` in `width` columns, to an eighth of a column.
-pub fn bar(value: f64, full: f64, width: usize) -> String {
+pub(super) fn bar(value: f64, full: f64, width: usize) -> String {
     const PARTS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     let eighths = ((value / full).clamp(0.0, 1.0) * width as f64 * 8.0).round() as usize;
     "█".repeat(eighths / 8) + PARTS[eighths % 8]

@@ -61,7 +61,7 @@ impl First {
     }
 }
 
-pub struct Callers {
+pub(super) struct Callers {
     /// Addresses from which sessions have begun, the latest last.
     friends: VecDeque<IpAddr>,
     known: BTreeMap<(IpAddr, Kind), Known>,
@@ -73,7 +73,7 @@ pub struct Callers {
 
 impl Callers {
     /// At most so many `lines` for one cause within [`PERIOD`](super::throttle::PERIOD).
-    pub fn new(lines: u32) -> Self {
+    pub(super) fn new(lines: u32) -> Self {
         Callers {
             friends: VecDeque::new(),
             known: BTreeMap::new(),
@@ -85,7 +85,7 @@ impl Callers {
     }
 
     /// A session has begun from this address.
-    pub fn welcomed(&mut self, from: SocketAddr) {
+    pub(super) fn welcomed(&mut self, from: SocketAddr) {
         let network = network(from.ip());
         self.friends.retain(|friend| *friend != network);
         if self.friends.len() == FRIENDS {
@@ -94,7 +94,13 @@ impl Callers {
         self.friends.push_back(network);
     }
 
-    pub fn refused(&mut self, log: &Log, from: SocketAddr, error: &StripeRefusal, now: Instant) {
+    pub(super) fn refused(
+        &mut self,
+        log: &Log,
+        from: SocketAddr,
+        error: &StripeRefusal,
+        now: Instant,
+    ) {
         let network = network(from.ip());
         let kind = Kind { is_friend: self.friends.contains(&network), cause: Cause::of(error) };
         let mut level = kind.level();
@@ -142,7 +148,7 @@ impl Callers {
     }
 
     /// Writes how many more callers there were of the known kinds, where that is due.
-    pub fn write_counts(&mut self, log: &Log, due: Due, now: Instant) {
+    pub(super) fn write_counts(&mut self, log: &Log, due: Due, now: Instant) {
         let counts = &mut self.counts;
         for ((_, kind), known) in &mut self.known {
             let again = known.repeat.due(now, due, || counts.admit(now).is_some());

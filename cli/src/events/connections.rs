@@ -10,28 +10,28 @@ use striper_runtime::{FlowEnd, FlowReport};
 
 /// Writes lines about connections. Clones share their bounds.
 #[derive(Clone)]
-pub struct Connections(Rc<RefCell<Lines>>);
+pub(crate) struct Connections(Rc<RefCell<Lines>>);
 
 impl Connections {
     /// Within [`PERIOD`](super::throttle::PERIOD) at most so many `lines` about connections that
     /// failed or were refused, and more about others.
-    pub fn new(log: &Log, lines: u32) -> Self {
+    pub(crate) fn new(log: &Log, lines: u32) -> Self {
         Connections(Rc::new(RefCell::new(Lines::new(log, lines))))
     }
 
     /// A connection has been opened.
-    pub fn opened(&self, name: &str, fields: &[(&'static str, Value)]) {
+    pub(crate) fn opened(&self, name: &str, fields: &[(&'static str, Value)]) {
         let text = format!("{name} opened");
         self.write(Line::new(Level::Info, "connection_opened", "opened", text).with_all(fields));
     }
 
     /// A connection could not be opened.
-    pub fn refused(&self, text: String, fields: &[(&'static str, Value)]) {
+    pub(crate) fn refused(&self, text: String, fields: &[(&'static str, Value)]) {
         self.write(Line::new(Level::Warn, "connection_refused", "failed", text).with_all(fields));
     }
 
     /// A connection has ended.
-    pub fn ended(&self, name: &str, number: u64, report: &FlowReport) {
+    pub(crate) fn ended(&self, name: &str, number: u64, report: &FlowReport) {
         let level = match report.end {
             FlowEnd::Finished | FlowEnd::Reset(_) | FlowEnd::Cut(_) => Level::Info,
             _ => Level::Warn,
@@ -41,7 +41,7 @@ impl Connections {
     }
 
     /// A connection has ended in a way that `text` describes.
-    pub fn gone(&self, level: Level, text: String, fields: &[(&'static str, Value)]) {
+    pub(crate) fn gone(&self, level: Level, text: String, fields: &[(&'static str, Value)]) {
         self.write(Line::new(level, "connection_ended", "ended", text).with_all(fields));
     }
 

@@ -4,7 +4,7 @@ use striper_core::{HandshakeError, Refusal};
 use striper_runtime::{DialError, Past, StripeRefusal, TlsError};
 
 /// The cure if a server can't be reached, given its past.
-pub fn cure(cause: &DialError, past: Past) -> &'static str {
+pub(super) fn cure(cause: &DialError, past: Past) -> &'static str {
     match cause {
         // It is the right address.
         DialError::Refused if past != Past::Unmet => {
@@ -59,7 +59,7 @@ pub fn cure(cause: &DialError, past: Past) -> &'static str {
 
 /// The kind of a caller's mistake: garbage must not hide an honest caller's mistake.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Cause {
+pub(super) enum Cause {
     /// It spoke a protocol that is unknown here.
     Garbage,
     Http,
@@ -81,7 +81,7 @@ pub enum Cause {
 }
 
 impl Cause {
-    pub fn of(error: &StripeRefusal) -> Self {
+    pub(super) fn of(error: &StripeRefusal) -> Self {
         match error {
             StripeRefusal::Handshake(HandshakeError::NotStriper { first })
             | StripeRefusal::Tls(TlsError::NotTls { first }) => match recognise(first) {
@@ -104,7 +104,7 @@ impl Cause {
 }
 
 /// The program that has probably called a stripe port, if it was no striper.
-pub fn visitor(error: &StripeRefusal) -> &'static str {
+pub(super) fn visitor(error: &StripeRefusal) -> &'static str {
     let protocol = match error {
         StripeRefusal::Handshake(HandshakeError::NotStriper { first })
         | StripeRefusal::Tls(TlsError::NotTls { first }) => recognise(first),

@@ -6,7 +6,7 @@ use crate::log::{Level, Log, Value};
 use std::collections::BTreeMap;
 
 /// A line for a person and for programs.
-pub struct Line {
+pub(super) struct Line {
     level: Level,
     event: &'static str,
     /// The word for events of this kind that have no line.
@@ -16,7 +16,7 @@ pub struct Line {
 }
 
 impl Line {
-    pub fn new(
+    pub(super) fn new(
         level: Level,
         event: &'static str,
         counted: &'static str,
@@ -25,19 +25,19 @@ impl Line {
         Line { level, event, counted, text: text.into(), fields: Vec::new() }
     }
 
-    pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+    pub(super) fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
         self.fields.push((name, value.into()));
         self
     }
 
-    pub fn with_all(mut self, fields: &[(&'static str, Value)]) -> Self {
+    pub(super) fn with_all(mut self, fields: &[(&'static str, Value)]) -> Self {
         self.fields.extend_from_slice(fields);
         self
     }
 }
 
 /// Writes lines. Each event and level has a throttle of its own.
-pub struct Lines {
+pub(super) struct Lines {
     log: Log,
     most: u32,
     throttles: BTreeMap<(&'static str, Level), Throttle>,
@@ -48,11 +48,11 @@ const FREQUENT: [&str; 4] = ["connection_opened", "connection_ended", "stripe_up
 
 impl Lines {
     /// At most so many lines for one kind within [`PERIOD`](super::throttle::PERIOD).
-    pub fn new(log: &Log, most: u32) -> Self {
+    pub(super) fn new(log: &Log, most: u32) -> Self {
         Lines { log: log.clone(), most, throttles: BTreeMap::new() }
     }
 
-    pub fn write(&mut self, line: Line) {
+    pub(super) fn write(&mut self, line: Line) {
         let Line { level, event, counted, text, mut fields } = line;
         // A line that is never shown was not left out for want of room.
         if !self.log.shows(level) {

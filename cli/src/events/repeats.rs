@@ -12,7 +12,7 @@ const FIRST: Duration = Duration::from_secs(60);
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 
 /// An event that has had at least one line.
-pub struct Repeat {
+pub(super) struct Repeat {
     said: Instant,
     wait: Duration,
     unsaid: u64,
@@ -20,14 +20,14 @@ pub struct Repeat {
 
 /// The count of an event since its last line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Again {
+pub(super) struct Again {
     pub times: u64,
     pub within: Duration,
 }
 
 /// When a count is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Due {
+pub(super) enum Due {
     /// If its time has come.
     InTime,
     /// Now, at the end.
@@ -36,18 +36,23 @@ pub enum Due {
 
 impl Repeat {
     /// It has its first line now.
-    pub fn begin(now: Instant) -> Self {
+    pub(super) fn begin(now: Instant) -> Self {
         Repeat { said: now, wait: FIRST, unsaid: 0 }
     }
 
     /// It has happened again. `Some` if that needs a line: its time has come and there `is_room`.
-    pub fn again(&mut self, now: Instant, is_room: impl FnOnce() -> bool) -> Option<Again> {
+    pub(super) fn again(&mut self, now: Instant, is_room: impl FnOnce() -> bool) -> Option<Again> {
         self.unsaid += 1;
         self.due(now, Due::InTime, is_room)
     }
 
     /// The count, if it needs a line.
-    pub fn due(&mut self, now: Instant, due: Due, is_room: impl FnOnce() -> bool) -> Option<Again> {
+    pub(super) fn due(
+        &mut self,
+        now: Instant,
+        due: Due,
+        is_room: impl FnOnce() -> bool,
+    ) -> Option<Again> {
         let within = now.duration_since(self.said);
         let is_early = due == Due::InTime && within < self.wait;
         if self.unsaid == 0 || is_early || !is_room() {
@@ -59,18 +64,18 @@ impl Repeat {
     }
 
     /// The time of its last line.
-    pub fn said(&self) -> Instant {
+    pub(super) fn said(&self) -> Instant {
         self.said
     }
 
     /// How often it has happened since then.
-    pub fn unsaid(&self) -> u64 {
+    pub(super) fn unsaid(&self) -> u64 {
         self.unsaid
     }
 }
 
 impl Again {
-    pub fn text(self) -> String {
+    pub(super) fn text(self) -> String {
         let Again { times, within } = self;
         let times =
             crate::units::grouped(times) + if times == 1 { " more time" } else { " more times" };

@@ -10,7 +10,7 @@ use striper_core::Refusal;
 use striper_runtime::{DialError, HostPort, Past};
 
 /// Servers that can't be reached. The number of entries is bounded by the kinds of causes.
-pub struct Servers {
+pub(super) struct Servers {
     known: Vec<(HostPort, DialError, Repeat)>,
     first: Throttle,
     counts: Throttle,
@@ -18,12 +18,12 @@ pub struct Servers {
 
 impl Servers {
     /// At most so many `lines` within [`PERIOD`](super::throttle::PERIOD).
-    pub fn new(lines: u32) -> Self {
+    pub(super) fn new(lines: u32) -> Self {
         Servers { known: Vec::new(), first: Throttle::new(lines), counts: Throttle::new(lines) }
     }
 
     /// A dial has failed; `news` if no other has failed alike since the server was last reached.
-    pub fn unreachable(
+    pub(super) fn unreachable(
         &mut self,
         log: &Log,
         server: &HostPort,

@@ -11,7 +11,7 @@ use striper_runtime::keys::PeerName;
 use striper_runtime::{Adapted, Cut, Event, SessionTag};
 
 /// The line about an event of a session or one of its stripes, if there is one.
-pub fn line(event: &Event) -> Option<Line> {
+pub(super) fn line(event: &Event) -> Option<Line> {
     match event {
         Event::SessionStarted { session, peer, from } => {
             let text = format!("session {session}{}{} is up", with(*from), key(peer.as_ref()));
@@ -128,7 +128,7 @@ fn stripe_line(event: &Event) -> Option<Line> {
 }
 
 /// The text, and which congestion control at which share of lost packets, if one was needed.
-pub fn adaptation(adapted: &Adapted) -> Option<(String, String, f64)> {
+pub(super) fn adaptation(adapted: &Adapted) -> Option<(String, String, f64)> {
     let (congestion, lost, how) = match adapted {
         Adapted::Changed { congestion, lossy, lost } => {
             let queue = if *lossy { " without a queue" } else { "" };
@@ -149,7 +149,7 @@ fn with(peer: Option<SocketAddr>) -> String {
 }
 
 /// The name of the peer's key, in brackets, if it has one.
-pub fn key(peer: Option<&PeerName>) -> String {
+pub(crate) fn key(peer: Option<&PeerName>) -> String {
     peer.map(|peer| format!(" (key {peer})")).unwrap_or_default()
 }
 

@@ -39,7 +39,7 @@ fn no_kind_of_event_fills_the_log_however_often_it_is_caused() {
     let causes: [Cause<'_>; 15] = [
         ("session_started", 1, &|| Event::SessionStarted { session, peer: None, from: Some(from) }),
         ("session_stranded", 1, &|| {
-            let wait = std::time::Duration::from_secs(60);
+            let wait = Duration::from_secs(60);
             Event::SessionStranded { session, peer: None, from: Some(from), flows, wait }
         }),
         ("session_resumed", 1, &|| Event::SessionResumed { session, flows }),
@@ -113,7 +113,7 @@ fn connections_without_a_stripe_have_lines_until_they_go_on_or_end() {
     let (log, paper) = Log::on_paper();
     let tell = listener(&log, LINES);
     let (session, from) = (SESSION, Some("192.0.2.1:7".parse().unwrap()));
-    let wait = std::time::Duration::from_secs(60);
+    let wait = Duration::from_secs(60);
     tell(Event::SessionStranded { session, peer: None, from, flows: 3, wait });
     tell(Event::SessionResumed { session, flows: 1 });
     tell(ended(EndReason::NoStripe, 3));
@@ -154,7 +154,7 @@ fn a_change_of_congestion_control_has_its_reason() {
         text(Adapted::Changed { congestion: Congestion::calm(), lossy: false, lost: 0.0 }).unwrap(),
         "0.0% of its packets are lost; it uses cubic from now on"
     );
-    let cause = std::io::ErrorKind::PermissionDenied;
+    let cause = io::ErrorKind::PermissionDenied;
     assert_eq!(
         text(Adapted::Denied { congestion, lost, cause }).unwrap(),
         "1.2% of its packets are lost without a queue, but it can't use bbr: only root may choose \

@@ -3,16 +3,16 @@
 use std::time::{Duration, Instant};
 
 /// The default bound on log lines for one cause within [`PERIOD`].
-pub const LINES: u32 = 20;
+pub(crate) const LINES: u32 = 20;
 
-pub const PERIOD: Duration = Duration::from_secs(10);
+pub(super) const PERIOD: Duration = Duration::from_secs(10);
 
 /// Events of each connection and each stripe may have so many times more lines.
-pub const ORDINARY: u32 = 50;
+pub(super) const ORDINARY: u32 = 50;
 
 /// Lets so many lines through within [`PERIOD`] and counts the rest, so that a port scan does not
 /// fill the disk. The count comes with the next line that it lets through.
-pub struct Throttle {
+pub(super) struct Throttle {
     lines: u32,
     since: Option<Instant>,
     said: u32,
@@ -20,12 +20,12 @@ pub struct Throttle {
 }
 
 impl Throttle {
-    pub fn new(lines: u32) -> Self {
+    pub(super) fn new(lines: u32) -> Self {
         Throttle { lines, since: None, said: 0, unsaid: 0 }
     }
 
     /// Whether there is room for a line now: `Some` with the number of lines left out before it.
-    pub fn admit(&mut self, now: Instant) -> Option<u64> {
+    pub(super) fn admit(&mut self, now: Instant) -> Option<u64> {
         let admitted = self.release(now, false);
         if admitted.is_none() {
             self.unsaid += 1;
@@ -35,7 +35,7 @@ impl Throttle {
 
     /// As [`Throttle::admit`], for something that has been counted already. At the end there is
     /// always room.
-    pub fn release(&mut self, now: Instant, is_end: bool) -> Option<u64> {
+    pub(super) fn release(&mut self, now: Instant, is_end: bool) -> Option<u64> {
         if self.since.is_none_or(|since| now.duration_since(since) >= PERIOD) {
             self.since = Some(now);
             self.said = 0;
@@ -48,13 +48,13 @@ impl Throttle {
     }
 
     /// So many more lines have been left out.
-    pub fn add(&mut self, unsaid: u64) {
+    pub(super) fn add(&mut self, unsaid: u64) {
         self.unsaid += unsaid;
     }
 }
 
 /// The number of events that had no line before this one.
-pub fn more(unsaid: u64, what: &str) -> String {
+pub(super) fn more(unsaid: u64, what: &str) -> String {
     if unsaid > 0 {
         format!(" ({unsaid} more {what} since the last such line)")
     } else {

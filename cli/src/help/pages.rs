@@ -10,7 +10,7 @@ struct Page {
     examples: &'static [&'static str],
 }
 
-pub fn page(verb: Verb) -> String {
+pub(super) fn page(verb: Verb) -> String {
     let Page { usage, what, examples } = text(verb);
     let line = |line: &&str| format!("  striper-cli {line}\n");
     let lines = |lines: &[&str]| lines.iter().map(line).collect::<String>();

@@ -14,7 +14,7 @@ use std::time::Duration;
 const WAITING: usize = 1_024;
 
 /// The program's end of the queue. When it is dropped, the thread writes what is left and ends.
-pub struct Writer(Arc<Shared>);
+pub(super) struct Writer(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
@@ -86,7 +86,7 @@ impl Shared {
 }
 
 impl Writer {
-    pub fn start(
+    pub(super) fn start(
         mut sink: Box<dyn Write + Send>,
         lost: impl Fn(u64) -> String + Send + 'static,
     ) -> Self {
@@ -100,7 +100,7 @@ impl Writer {
     }
 
     /// Writes a line, which ends with its newline, soon. Does not wait.
-    pub fn line(&self, line: &str) {
+    pub(super) fn line(&self, line: &str) {
         let mut state = self.0.lock();
         if state.lines == WAITING {
             state.dropped += 1;
@@ -112,7 +112,7 @@ impl Writer {
     }
 
     /// Shows this line below all others, soon; an empty line removes it. Does not wait.
-    pub fn set_status(&self, status: &str) {
+    pub(super) fn set_status(&self, status: &str) {
         let mut state = self.0.lock();
         status.clone_into(&mut state.status);
         if state.has_work() {
@@ -121,7 +121,7 @@ impl Writer {
     }
 
     /// Draws the status line again, soon. Does not wait.
-    pub fn redraw_status(&self) {
+    pub(super) fn redraw_status(&self) {
         let mut state = self.0.lock();
         state.drawn.clear();
         if state.has_work() {
@@ -130,7 +130,7 @@ impl Writer {
     }
 
     /// Waits at most this long until everything is written. Returns whether it is.
-    pub fn flush(&self, limit: Duration) -> bool {
+    pub(super) fn flush(&self, limit: Duration) -> bool {
         let busy = |state: &mut State| state.has_work() || state.writing;
         let waited = self.0.done.wait_timeout_while(self.0.lock(), limit, busy);
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()

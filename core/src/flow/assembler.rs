@@ -37,23 +37,23 @@ pub(crate) struct Assembler {
 }
 
 impl Assembler {
-    pub fn next(&self) -> u64 {
+    pub(crate) fn next(&self) -> u64 {
         self.next
     }
 
-    pub fn end(&self) -> u64 {
+    pub(crate) fn end(&self) -> u64 {
         self.end
     }
 
-    pub fn held(&self) -> u64 {
+    pub(crate) fn held(&self) -> u64 {
         self.held
     }
 
-    pub fn segments(&self) -> usize {
+    pub(crate) fn segments(&self) -> usize {
         self.segments.len()
     }
 
-    pub fn insert(&mut self, mut offset: u64, mut data: Bytes) {
+    pub(crate) fn insert(&mut self, mut offset: u64, mut data: Bytes) {
         self.end = self.end.max(offset + data.len() as u64);
         let old = self.next.saturating_sub(offset).min(data.len() as u64);
         data.advance(old as usize);
@@ -94,7 +94,7 @@ impl Assembler {
         self.segments.insert(offset, Segment::Copied(part.to_vec()));
     }
 
-    pub fn pop(&mut self) -> Option<Bytes> {
+    pub(crate) fn pop(&mut self) -> Option<Bytes> {
         let entry = self.segments.first_entry().filter(|entry| *entry.key() == self.next)?;
         let data = match entry.remove() {
             Segment::Shared(data) => data,
@@ -105,7 +105,7 @@ impl Assembler {
         Some(data)
     }
 
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.segments.clear();
         self.held = 0;
     }

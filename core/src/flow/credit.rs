@@ -30,38 +30,38 @@ pub(crate) struct Credit {
 }
 
 impl Credit {
-    pub fn new(granted: u64) -> Self {
+    pub(crate) fn new(granted: u64) -> Self {
         Credit { granted, consumed: 0, window: granted.max(FLOW_FLOOR), blocked: 0, grown_at: 0 }
     }
 
-    pub fn granted(&self) -> u64 {
+    pub(crate) fn granted(&self) -> u64 {
         self.granted
     }
 
-    pub fn grant(&mut self, limit: u64) {
+    pub(crate) fn grant(&mut self, limit: u64) {
         self.granted = self.granted.max(limit);
     }
 
-    pub fn consumed(&self) -> u64 {
+    pub(crate) fn consumed(&self) -> u64 {
         self.consumed
     }
 
-    pub fn outstanding(&self) -> u64 {
+    pub(crate) fn outstanding(&self) -> u64 {
         self.granted - self.consumed
     }
 
-    pub fn consume(&mut self, total: u64) {
+    pub(crate) fn consume(&mut self, total: u64) {
         self.consumed = self.consumed.max(total);
     }
 
-    pub fn blocked_at(&mut self, limit: u64) {
+    pub(crate) fn blocked_at(&mut self, limit: u64) {
         self.blocked = self.blocked.max(limit.min(self.granted));
     }
 
     /// The credit to announce now, if any: up to the window ahead of consumption, but beyond the
     /// floor only as far as `pool` bytes allow. `delivered` is what the local consumer could have
     /// taken, `limit` bounds the window.
-    pub fn advance(&mut self, delivered: u64, pool: u64, limit: u64) -> Option<u64> {
+    pub(crate) fn advance(&mut self, delivered: u64, pool: u64, limit: u64) -> Option<u64> {
         let used_up = self.blocked > self.grown_at;
         let eager = self.outstanding() <= self.window * 3 / 4
             && self.window < EAGER.min(pool / EAGER_SHARE);

@@ -59,7 +59,7 @@ pub(crate) struct Flow {
 
 impl Flow {
     /// A flow that owes no frame yet: we may send up to `limit`, the peer up to `window`.
-    pub fn new(phase: Phase, limit: u64, window: u64) -> Self {
+    pub(crate) fn new(phase: Phase, limit: u64, window: u64) -> Self {
         Flow {
             phase,
             opaque: Bytes::new(),
@@ -73,58 +73,58 @@ impl Flow {
     }
 
     /// A flow that we open, with so much early credit; the peer may send up to `window`.
-    pub fn opening(opaque: Bytes, early: u64, window: u64) -> Self {
+    pub(crate) fn opening(opaque: Bytes, early: u64, window: u64) -> Self {
         let flow = Flow::new(Phase::Opening, FLOW_FLOOR + early, window);
         Flow { opaque, early, open: Delivery::Pending, ..flow }
     }
 
-    pub fn phase(&self) -> Phase {
+    pub(crate) fn phase(&self) -> Phase {
         self.phase
     }
 
     /// Whether frames of it have overtaken its OPEN, so that nobody but us knows of it yet.
-    pub fn is_early(&self) -> bool {
+    pub(crate) fn is_early(&self) -> bool {
         self.phase == Phase::Early
     }
 
-    pub fn has_local(&self) -> bool {
+    pub(crate) fn has_local(&self) -> bool {
         self.closing.is_none() && !self.is_early()
     }
 
-    pub fn opaque(&self) -> &Bytes {
+    pub(crate) fn opaque(&self) -> &Bytes {
         &self.opaque
     }
 
-    pub fn early(&self) -> u64 {
+    pub(crate) fn early(&self) -> u64 {
         self.early
     }
 
-    pub fn closing(&self) -> Option<(ClosingFrame, Delivery)> {
+    pub(crate) fn closing(&self) -> Option<(ClosingFrame, Delivery)> {
         self.closing
     }
 
-    pub fn openings(&self) -> (Delivery, Delivery) {
+    pub(crate) fn openings(&self) -> (Delivery, Delivery) {
         (self.open, self.accept)
     }
 
-    pub fn send(&self) -> &SendHalf {
+    pub(crate) fn send(&self) -> &SendHalf {
         &self.send
     }
 
-    pub fn send_mut(&mut self) -> &mut SendHalf {
+    pub(crate) fn send_mut(&mut self) -> &mut SendHalf {
         &mut self.send
     }
 
-    pub fn recv(&self) -> &RecvHalf {
+    pub(crate) fn recv(&self) -> &RecvHalf {
         &self.recv
     }
 
-    pub fn recv_mut(&mut self) -> &mut RecvHalf {
+    pub(crate) fn recv_mut(&mut self) -> &mut RecvHalf {
         &mut self.recv
     }
 
     /// The peer's OPEN has come: it takes so much early credit and gives `credit`.
-    pub fn offer(&mut self, early: u64, credit: u64) {
+    pub(crate) fn offer(&mut self, early: u64, credit: u64) {
         self.phase = Phase::Offered;
         self.early = early;
         self.send.raise_limit(credit);
@@ -132,7 +132,7 @@ impl Flow {
     }
 
     /// The local side accepts it. Whether it was offered, so that ACCEPT is owed.
-    pub fn accept(&mut self) -> bool {
+    pub(crate) fn accept(&mut self) -> bool {
         let offered = self.phase == Phase::Offered && self.has_local();
         if offered {
             self.phase = Phase::Carried;
@@ -142,7 +142,7 @@ impl Flow {
     }
 
     /// The local side refuses it. Whether it was offered, so that REFUSE is owed.
-    pub fn refuse(&mut self, reason: Reason) -> bool {
+    pub(crate) fn refuse(&mut self, reason: Reason) -> bool {
         let offered = self.phase == Phase::Offered && self.has_local();
         if offered {
             self.closing = Some((ClosingFrame::Refuse(reason), Delivery::Pending));
@@ -153,7 +153,7 @@ impl Flow {
     }
 
     /// The peer accepts it. Whether the local side is to be told.
-    pub fn accepted(&mut self) -> bool {
+    pub(crate) fn accepted(&mut self) -> bool {
         let news = self.phase == Phase::Opening;
         if news {
             self.phase = Phase::Carried;
@@ -161,7 +161,7 @@ impl Flow {
         news && self.has_local()
     }
 
-    pub fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         if self.has_local() {
             self.send.finish();
         }
@@ -169,7 +169,7 @@ impl Flow {
 
     /// Our side ends with a RESET. Data that was handed over is still delivered, unless the peer
     /// wants no more.
-    pub fn reset(&mut self, reason: Reason) {
+    pub(crate) fn reset(&mut self, reason: Reason) {
         self.closing =
             Some((ClosingFrame::Reset(reason, self.send.final_offset()), Delivery::Pending));
         self.send.end();
@@ -177,27 +177,27 @@ impl Flow {
     }
 
     /// The peer resets it, having sent up to `final_offset`: it takes no more, and no more comes.
-    pub fn reset_by_peer(&mut self, final_offset: u64) -> Verdict {
+    pub(crate) fn reset_by_peer(&mut self, final_offset: u64) -> Verdict {
         self.send.stop();
         if self.recv.is_open() { self.recv.set_end(final_offset) } else { Ok(()) }
     }
 
-    pub fn open_arrived(&mut self) {
+    pub(crate) fn open_arrived(&mut self) {
         self.open = Delivery::Done;
     }
 
-    pub fn accept_arrived(&mut self) {
+    pub(crate) fn accept_arrived(&mut self) {
         self.accept = Delivery::Done;
     }
 
-    pub fn closing_arrived(&mut self) {
+    pub(crate) fn closing_arrived(&mut self) {
         if let Some((_, delivery)) = &mut self.closing {
             *delivery = Delivery::Done;
         }
     }
 
     /// Whether nothing more can happen to it.
-    pub fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         !self.is_early()
             && self.open == Delivery::Done
             && self.accept == Delivery::Done

@@ -36,7 +36,7 @@ pub(crate) struct FlowQueue {
 }
 
 impl FlowQueue {
-    pub fn activate(&mut self, flow: FlowId) {
+    pub(crate) fn activate(&mut self, flow: FlowId) {
         let turn =
             self.turns.entry(flow).or_insert(Turn { deficit: QUANTUM, active: false, ticket: 0 });
         if turn.active {
@@ -50,7 +50,7 @@ impl FlowQueue {
         }
     }
 
-    pub fn deactivate(&mut self, flow: FlowId) {
+    pub(crate) fn deactivate(&mut self, flow: FlowId) {
         if let Some(turn) = self.turns.get_mut(&flow).filter(|turn| turn.active) {
             turn.active = false;
             self.tickets += 1;
@@ -60,7 +60,7 @@ impl FlowQueue {
         }
     }
 
-    pub fn forget(&mut self, flow: FlowId) {
+    pub(crate) fn forget(&mut self, flow: FlowId) {
         self.turns.remove(&flow);
         self.tidy();
     }
@@ -79,7 +79,7 @@ impl FlowQueue {
     }
 
     #[inline]
-    pub fn front(&mut self) -> Option<FlowId> {
+    pub(crate) fn front(&mut self) -> Option<FlowId> {
         loop {
             let list = if self.fresh.is_empty() { &mut self.rest } else { &mut self.fresh };
             let (flow, ticket) = *list.front()?;
@@ -103,17 +103,17 @@ impl FlowQueue {
 
     /// Whether the flow at the front has come with some of its quantum left. Call
     /// [`FlowQueue::front`] before.
-    pub fn is_fresh(&self) -> bool {
+    pub(crate) fn is_fresh(&self) -> bool {
         !self.fresh.is_empty()
     }
 
-    pub fn charge(&mut self, flow: FlowId, bytes: usize) {
+    pub(crate) fn charge(&mut self, flow: FlowId, bytes: usize) {
         if let Some(turn) = self.turns.get_mut(&flow) {
             turn.deficit -= bytes as i64;
         }
     }
 
-    pub fn contains(&self, flow: FlowId) -> bool {
+    pub(crate) fn contains(&self, flow: FlowId) -> bool {
         self.turns.get(&flow).is_some_and(|turn| turn.active)
     }
 }

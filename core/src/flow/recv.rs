@@ -34,7 +34,7 @@ pub(crate) struct RecvHalf {
 }
 
 impl RecvHalf {
-    pub fn new(credit: Credit) -> Self {
+    pub(crate) fn new(credit: Credit) -> Self {
         RecvHalf {
             assembler: Assembler::default(),
             credit,
@@ -45,47 +45,47 @@ impl RecvHalf {
         }
     }
 
-    pub fn assembler(&self) -> &Assembler {
+    pub(crate) fn assembler(&self) -> &Assembler {
         &self.assembler
     }
 
-    pub fn credit(&self) -> &Credit {
+    pub(crate) fn credit(&self) -> &Credit {
         &self.credit
     }
 
-    pub fn credit_mut(&mut self) -> &mut Credit {
+    pub(crate) fn credit_mut(&mut self) -> &mut Credit {
         &mut self.credit
     }
 
     /// The OPEN has come: it says how much may be sent without waiting for credit.
-    pub fn begin_credit(&mut self, granted: u64) {
+    pub(crate) fn begin_credit(&mut self, granted: u64) {
         self.credit = Credit::new(granted);
     }
 
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.state == RecvState::Open
     }
 
-    pub fn is_finished(&self) -> bool {
+    pub(crate) fn is_finished(&self) -> bool {
         self.state == RecvState::Finished
     }
 
     #[cfg(any(test, feature = "testing"))]
-    pub fn is_discarding(&self) -> bool {
+    pub(crate) fn is_discarding(&self) -> bool {
         self.state == RecvState::Discarding
     }
 
-    pub fn delivered(&self) -> u64 {
+    pub(crate) fn delivered(&self) -> u64 {
         self.assembler.next()
     }
 
     /// Changes with everything new that is heard of the direction.
-    pub fn extent(&self) -> (u64, u64, bool) {
+    pub(crate) fn extent(&self) -> (u64, u64, bool) {
         (self.assembler.next(), self.assembler.held(), self.end.is_some())
     }
 
     /// Passes on what is in order. How many bytes that were.
-    pub fn deliver(&mut self, mut pass_on: impl FnMut(Bytes)) -> u64 {
+    pub(crate) fn deliver(&mut self, mut pass_on: impl FnMut(Bytes)) -> u64 {
         let before = self.assembler.next();
         while let Some(data) = self.assembler.pop() {
             pass_on(data);
@@ -93,28 +93,28 @@ impl RecvHalf {
         self.assembler.next() - before
     }
 
-    pub fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         self.state = RecvState::Finished;
     }
 
     /// The peer has reset the flow, for this reason: to be passed on when all has been delivered.
-    pub fn reset_when_delivered(&mut self, reason: Reason) {
+    pub(crate) fn reset_when_delivered(&mut self, reason: Reason) {
         self.reset = Some(reason);
         self.has_stopped();
     }
 
-    pub fn reset(&self) -> Option<Reason> {
+    pub(crate) fn reset(&self) -> Option<Reason> {
         self.reset
     }
 
     /// Gives the peer more credit if consumption calls for it and `pool` bytes allow it; `limit`
     /// bounds the window. Whether it has more.
-    pub fn advance_credit(&mut self, pool: u64, limit: u64) -> bool {
+    pub(crate) fn advance_credit(&mut self, pool: u64, limit: u64) -> bool {
         let delivered = self.assembler.next();
         self.wants_credit() && self.credit.advance(delivered, pool, limit).is_some()
     }
 
-    pub fn insert(&mut self, offset: u64, data: Bytes, fin: bool) -> Verdict {
+    pub(crate) fn insert(&mut self, offset: u64, data: Bytes, fin: bool) -> Verdict {
         let end = offset + data.len() as u64;
         if end > self.credit.granted() {
             return Err(Violation::CreditExceeded);
@@ -132,7 +132,7 @@ impl RecvHalf {
     }
 
     /// FIN or RESET says where the direction ends.
-    pub fn set_end(&mut self, end: u64) -> Verdict {
+    pub(crate) fn set_end(&mut self, end: u64) -> Verdict {
         if self.end.is_some_and(|known| known != end) || end < self.assembler.end() {
             return Err(Violation::FinalOffsetChanged);
         }
@@ -142,7 +142,7 @@ impl RecvHalf {
 
     /// Looks at the consumer, and says whether it has taken nothing although something has waited
     /// for it since the last look.
-    pub fn has_stopped(&mut self) -> bool {
+    pub(crate) fn has_stopped(&mut self) -> bool {
         let consumed = self.credit.consumed();
         let stopped = self.lingered == Some(consumed);
         self.lingered = (self.assembler.next() > consumed).then_some(consumed);
@@ -150,23 +150,23 @@ impl RecvHalf {
     }
 
     /// Whether all that will ever come has been delivered.
-    pub fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.end == Some(self.assembler.next())
     }
 
-    pub fn discard(&mut self) {
+    pub(crate) fn discard(&mut self) {
         self.state = RecvState::Discarding;
         self.assembler.clear();
     }
 
     /// Whether more data can come for which credit would be of use.
-    pub fn wants_credit(&self) -> bool {
+    pub(crate) fn wants_credit(&self) -> bool {
         self.state == RecvState::Open && self.end.is_none_or(|end| end > self.credit.granted())
     }
 
     /// Its part of the shared pool: credit that may still be used or is used and not consumed,
     /// beyond the floor.
-    pub fn charge(&self) -> u64 {
+    pub(crate) fn charge(&self) -> u64 {
         match self.state {
             RecvState::Discarding => 0,
             RecvState::Open | RecvState::Finished => {
@@ -177,7 +177,7 @@ impl RecvHalf {
         }
     }
 
-    pub fn kept(&self) -> u64 {
+    pub(crate) fn kept(&self) -> u64 {
         match self.state {
             RecvState::Discarding => 0,
             RecvState::Open | RecvState::Finished => {
@@ -186,7 +186,7 @@ impl RecvHalf {
         }
     }
 
-    pub fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         match self.state {
             RecvState::Open => false,
             RecvState::Finished => self.end == Some(self.credit.consumed()),

@@ -53,7 +53,7 @@ pub(crate) struct Chunk {
 }
 
 impl SendHalf {
-    pub fn new(limit: u64) -> Self {
+    pub(crate) fn new(limit: u64) -> Self {
         SendHalf {
             buffer: SendBuffer::default(),
             state: SendState::Open,
@@ -64,35 +64,35 @@ impl SendHalf {
         }
     }
 
-    pub fn buffer(&self) -> &SendBuffer {
+    pub(crate) fn buffer(&self) -> &SendBuffer {
         &self.buffer
     }
 
-    pub fn state(&self) -> SendState {
+    pub(crate) fn state(&self) -> SendState {
         self.state
     }
 
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.state == SendState::Open
     }
 
-    pub fn limit(&self) -> u64 {
+    pub(crate) fn limit(&self) -> u64 {
         self.limit
     }
 
-    pub fn raise_limit(&mut self, limit: u64) {
+    pub(crate) fn raise_limit(&mut self, limit: u64) {
         self.limit = self.limit.max(limit);
     }
 
-    pub fn is_blocked(&self) -> bool {
+    pub(crate) fn is_blocked(&self) -> bool {
         self.buffer.next() == self.limit
     }
 
-    pub fn write(&mut self, data: Bytes) {
+    pub(crate) fn write(&mut self, data: Bytes) {
         self.buffer.push(data);
     }
 
-    pub fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         if self.state == SendState::Open {
             self.state = SendState::Finishing;
             self.waits_for_room = false;
@@ -100,23 +100,23 @@ impl SendHalf {
     }
 
     /// Where it ends if it is reset now: what was handed over is still delivered.
-    pub fn final_offset(&self) -> u64 {
+    pub(crate) fn final_offset(&self) -> u64 {
         self.buffer.written()
     }
 
-    pub fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         if self.state != SendState::Stopped {
             self.state = SendState::Ending;
         }
     }
 
-    pub fn waits_for_room(&self) -> bool {
+    pub(crate) fn waits_for_room(&self) -> bool {
         self.waits_for_room
     }
 
     /// The local side sees so much `room`: if there is none, it waits to be told. If there is none
     /// but that of the pool, others may take it first.
-    pub fn show_room(&mut self, room: u64) {
+    pub(crate) fn show_room(&mut self, room: u64) {
         let open = self.state == SendState::Open;
         self.waits_for_room = room == 0 && open;
         self.promised = room > 0 && open && self.room(0) == 0;
@@ -124,18 +124,18 @@ impl SendHalf {
 
     /// Whether it joins the line for memory. It does if its local side waits although neither
     /// credit nor its queue is in the way, and if it is not in line yet.
-    pub fn queue_for_memory(&mut self) -> bool {
+    pub(crate) fn queue_for_memory(&mut self) -> bool {
         let joins = self.waits_for_room && !self.queued_for_memory && self.room(u64::MAX) > 0;
         self.queued_for_memory |= joins;
         joins
     }
 
-    pub fn leave_memory_queue(&mut self) {
+    pub(crate) fn leave_memory_queue(&mut self) {
         self.queued_for_memory = false;
     }
 
     /// Whether the local side, if it is there, is to be told now that it need not wait any more.
-    pub fn notify_writable(&mut self, has_room: bool, has_local: bool) -> bool {
+    pub(crate) fn notify_writable(&mut self, has_room: bool, has_local: bool) -> bool {
         // Room of its own, which no other flow can take before the local side has seen it.
         let own = has_local && self.room(0) > 0;
         let tell = (self.waits_for_room && has_room) || (self.promised && own);
@@ -147,7 +147,7 @@ impl SendHalf {
     }
 
     /// How much the local side may hand over, with `pool` bytes left for all flows.
-    pub fn room(&self, pool: u64) -> u64 {
+    pub(crate) fn room(&self, pool: u64) -> u64 {
         if self.state != SendState::Open {
             return 0;
         }
@@ -159,14 +159,14 @@ impl SendHalf {
     }
 
     /// Bytes that could go out now if a stripe took them.
-    pub fn sendable(&self) -> u64 {
+    pub(crate) fn sendable(&self) -> u64 {
         self.buffer.lost()
             + self.limit.min(self.buffer.written()).saturating_sub(self.buffer.next())
     }
 
     /// Bytes that are likely to follow what could go out now: all that the credit allows if the
     /// local side keeps up with it.
-    pub fn backlog(&self) -> u64 {
+    pub(crate) fn backlog(&self) -> u64 {
         if self.state == SendState::Open && self.buffer.unsent() >= MAX_UNSENT / 4 {
             self.buffer.lost() + self.limit.saturating_sub(self.buffer.next()).min(MAX_BACKLOG)
         } else {
@@ -174,11 +174,11 @@ impl SendHalf {
         }
     }
 
-    pub fn wants_to_send(&self) -> bool {
+    pub(crate) fn wants_to_send(&self) -> bool {
         self.sendable() > 0 || (self.state == SendState::Finishing && self.buffer.unsent() == 0)
     }
 
-    pub fn take(&mut self, max: usize) -> Option<Chunk> {
+    pub(crate) fn take(&mut self, max: usize) -> Option<Chunk> {
         let finishing = self.state == SendState::Finishing;
         let (offset, data) = match self.buffer.take(max, self.limit) {
             Some(piece) => piece,
@@ -192,12 +192,12 @@ impl SendHalf {
         Some(Chunk { offset, data, fin })
     }
 
-    pub fn take_with_open(&mut self, max: usize) -> Option<Bytes> {
+    pub(crate) fn take_with_open(&mut self, max: usize) -> Option<Bytes> {
         self.buffer.take(max, self.limit).map(|(_, data)| data)
     }
 
     /// Exactly this range, with FIN or without, whatever of it has been sent before; or why not.
-    pub fn take_range(&mut self, range: Range<u64>, fin: bool) -> Result<Bytes, String> {
+    pub(crate) fn take_range(&mut self, range: Range<u64>, fin: bool) -> Result<Bytes, String> {
         if range.end > self.limit {
             return Err(format!("the credit ends at {}", self.limit));
         }
@@ -219,7 +219,7 @@ impl SendHalf {
         Ok(data)
     }
 
-    pub fn acknowledge(&mut self, range: Range<u64>, fin: bool) {
+    pub(crate) fn acknowledge(&mut self, range: Range<u64>, fin: bool) {
         if self.state == SendState::Stopped {
             return;
         }
@@ -231,7 +231,7 @@ impl SendHalf {
 
     /// This range is to be sent again, although it was handed to a stripe. The stripe is gone or in
     /// doubt, or a copy elsewhere would arrive sooner.
-    pub fn lose(&mut self, range: Range<u64>, fin: bool) {
+    pub(crate) fn lose(&mut self, range: Range<u64>, fin: bool) {
         if self.state == SendState::Stopped {
             return;
         }
@@ -241,12 +241,12 @@ impl SendHalf {
         }
     }
 
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.state = SendState::Stopped;
         self.buffer.clear();
     }
 
-    pub fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         match self.state {
             SendState::Open | SendState::Finishing | SendState::FinSent => false,
             SendState::FinDone | SendState::Ending => self.buffer.is_empty(),

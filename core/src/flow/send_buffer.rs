@@ -32,7 +32,7 @@ pub(crate) struct SendBuffer {
 }
 
 impl SendBuffer {
-    pub fn push(&mut self, data: Bytes) {
+    pub(crate) fn push(&mut self, data: Bytes) {
         if data.is_empty() {
             return;
         }
@@ -41,36 +41,36 @@ impl SendBuffer {
         self.written += len;
     }
 
-    pub fn written(&self) -> u64 {
+    pub(crate) fn written(&self) -> u64 {
         self.written
     }
 
-    pub fn next(&self) -> u64 {
+    pub(crate) fn next(&self) -> u64 {
         self.next
     }
 
-    pub fn released(&self) -> u64 {
+    pub(crate) fn released(&self) -> u64 {
         self.released
     }
 
-    pub fn unsent(&self) -> u64 {
+    pub(crate) fn unsent(&self) -> u64 {
         self.written - self.next
     }
 
-    pub fn lost(&self) -> u64 {
+    pub(crate) fn lost(&self) -> u64 {
         self.lost_bytes
     }
 
-    pub fn held(&self) -> u64 {
+    pub(crate) fn held(&self) -> u64 {
         self.written - self.released
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.released == self.written
     }
 
     /// The next bytes to send, at most `max`: lost ones first, then new ones below `limit`.
-    pub fn take(&mut self, max: usize, limit: u64) -> Option<(u64, Bytes)> {
+    pub(crate) fn take(&mut self, max: usize, limit: u64) -> Option<(u64, Bytes)> {
         if let Some(range) = self.lost.first() {
             let len = (range.end - range.start).min(max as u64);
             let data = self.slice(range.start, len as usize);
@@ -90,7 +90,7 @@ impl SendBuffer {
 
     /// Exactly this range, whatever of it has been sent before; `None` unless all of it is held and
     /// what was never sent begins in it or behind it.
-    pub fn take_range(&mut self, range: Range<u64>) -> Option<Bytes> {
+    pub(crate) fn take_range(&mut self, range: Range<u64>) -> Option<Bytes> {
         if range.is_empty()
             || range.start < self.released
             || range.start > self.next
@@ -129,7 +129,7 @@ impl SendBuffer {
         Bytes::from(joined)
     }
 
-    pub fn acknowledge(&mut self, range: Range<u64>) {
+    pub(crate) fn acknowledge(&mut self, range: Range<u64>) {
         let range = range.start.max(self.released)..range.end;
         if range.is_empty() {
             return;
@@ -159,7 +159,7 @@ impl SendBuffer {
     }
 
     /// The unacknowledged part of this range is to be sent again.
-    pub fn lose(&mut self, range: Range<u64>) {
+    pub(crate) fn lose(&mut self, range: Range<u64>) {
         let range = range.start.max(self.released)..range.end.min(self.next);
         if range.is_empty() {
             return;
@@ -169,18 +169,18 @@ impl SendBuffer {
         }
     }
 
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         let written = self.written;
         *self = SendBuffer { released: written, next: written, written, ..SendBuffer::default() };
     }
 
     /// The range that was sent, without the beginning that is acknowledged in full.
-    pub fn sent(&self) -> Range<u64> {
+    pub(crate) fn sent(&self) -> Range<u64> {
         self.released..self.next
     }
 
     /// The parts of [`SendBuffer::sent`] that need not be on a stripe: acknowledged or lost.
-    pub fn not_carried(&self) -> impl Iterator<Item = Range<u64>> {
+    pub(crate) fn not_carried(&self) -> impl Iterator<Item = Range<u64>> {
         self.lost.iter().chain(self.acknowledged.iter())
     }
 }

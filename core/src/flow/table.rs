@@ -67,7 +67,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    pub fn new(role: Role, config: &Config, now: Instant) -> Self {
+    pub(crate) fn new(role: Role, config: &Config, now: Instant) -> Self {
         Table {
             role,
             flows: BTreeMap::new(),
@@ -88,38 +88,38 @@ impl Table {
         }
     }
 
-    pub fn get(&self, flow: FlowId) -> Option<&Flow> {
+    pub(crate) fn get(&self, flow: FlowId) -> Option<&Flow> {
         self.flows.get(&flow)
     }
 
-    pub fn get_mut(&mut self, flow: FlowId) -> Option<&mut Flow> {
+    pub(crate) fn get_mut(&mut self, flow: FlowId) -> Option<&mut Flow> {
         self.flows.get_mut(&flow)
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = (FlowId, &Flow)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (FlowId, &Flow)> {
         self.flows.iter().map(|(id, flow)| (*id, flow))
     }
 
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.flows.len()
     }
 
-    pub fn insert(&mut self, flow: FlowId, entry: Flow) {
+    pub(crate) fn insert(&mut self, flow: FlowId, entry: Flow) {
         self.flows.insert(flow, entry);
     }
 
     /// The local side asks for a flow, which waits for an id.
-    pub fn request(&mut self, request: u64, opaque: Bytes) {
+    pub(crate) fn request(&mut self, request: u64, opaque: Bytes) {
         self.requests.push_back((request, opaque));
     }
 
-    pub fn has_requests(&self) -> bool {
+    pub(crate) fn has_requests(&self) -> bool {
         !self.requests.is_empty()
     }
 
     /// The next flow that was asked for, if the peer lets us open it: what was asked for, its id,
     /// and early credit for it.
-    pub fn next_request(&mut self) -> Option<(u64, Bytes, FlowId, u64)> {
+    pub(crate) fn next_request(&mut self) -> Option<(u64, Bytes, FlowId, u64)> {
         if self.requests.is_empty() {
             return None;
         }
@@ -128,7 +128,7 @@ impl Table {
         Some((request, opaque, flow, early))
     }
 
-    pub fn drop_requests(&mut self) -> impl Iterator<Item = u64> + '_ {
+    pub(crate) fn drop_requests(&mut self) -> impl Iterator<Item = u64> + '_ {
         self.requests.drain(..).map(|(request, _)| request)
     }
 
@@ -145,12 +145,12 @@ impl Table {
     }
 
     /// Cumulative, so that the order in which grants arrive does not matter.
-    pub fn raise(&mut self, flows: u64, early: u64) {
+    pub(crate) fn raise(&mut self, flows: u64, early: u64) {
         self.may_open = self.may_open.max(flows);
         self.early_limit = self.early_limit.max(early);
     }
 
-    pub fn id_state(&self, flow: FlowId) -> Result<IdState, Violation> {
+    pub(crate) fn id_state(&self, flow: FlowId) -> Result<IdState, Violation> {
         if self.flows.contains_key(&flow) {
             Ok(IdState::Exists)
         } else if flow.opened_by(self.role) {
@@ -165,22 +165,22 @@ impl Table {
         }
     }
 
-    pub fn begun(&self) -> u64 {
+    pub(crate) fn begun(&self) -> u64 {
         self.opened + self.begun_by_peer
     }
 
-    pub fn has_seen(&self, flow: FlowId) -> bool {
+    pub(crate) fn has_seen(&self, flow: FlowId) -> bool {
         self.seen.contains(flow.index())
     }
 
-    pub fn grant_as_much(&mut self, flows: u64, early: u64) {
+    pub(crate) fn grant_as_much(&mut self, flows: u64, early: u64) {
         self.granted = self.granted.max(flows);
         self.early_granted = self.early_granted.max(early);
     }
 
     /// An id of the peer's takes effect, now and never again, with `early` credit on top of the
     /// floor.
-    pub fn see(&mut self, flow: FlowId, early: u64) -> Verdict {
+    pub(crate) fn see(&mut self, flow: FlowId, early: u64) -> Verdict {
         self.begun_by_peer += self.seen.insert(flow.index()..flow.index() + 1);
         self.take_early(early)
     }
@@ -188,7 +188,7 @@ impl Table {
     /// An id of the peer's ends before its OPEN has come. The OPEN still counts when it does: it
     /// has taken early credit. Until then the id is not made up for by a new one, or a peer could
     /// make us remember any number of them.
-    pub fn end_unopened(&mut self, flow: FlowId) {
+    pub(crate) fn end_unopened(&mut self, flow: FlowId) {
         let index = flow.index()..flow.index() + 1;
         self.begun_by_peer += self.seen.insert(index.clone());
         self.unopened.insert(index);
@@ -196,7 +196,7 @@ impl Table {
 
     /// An OPEN for an id that has taken effect has no effect. But if the id ended before any OPEN
     /// came, the early credit of this one is taken.
-    pub fn see_again(&mut self, flow: FlowId, early: u64) -> Verdict {
+    pub(crate) fn see_again(&mut self, flow: FlowId, early: u64) -> Verdict {
         if !self.unopened.contains(flow.index()) {
             return Ok(());
         }
@@ -215,7 +215,7 @@ impl Table {
 
     /// Data up to `end` has overtaken the OPEN of an early flow, so that OPEN takes at least this
     /// much early credit.
-    pub fn imply_early(&mut self, flow: FlowId, end: u64) -> Verdict {
+    pub(crate) fn imply_early(&mut self, flow: FlowId, end: u64) -> Verdict {
         let early = end.saturating_sub(FLOW_FLOOR);
         if let Some(entry) = self.flows.get_mut(&flow).filter(|entry| early > entry.early) {
             self.early_implied += early - entry.early;
@@ -225,7 +225,7 @@ impl Table {
     }
 
     /// An early flow becomes a real one, or goes: nothing is implied any more.
-    pub fn forget_implied_early(&mut self, flow: FlowId) {
+    pub(crate) fn forget_implied_early(&mut self, flow: FlowId) {
         if let Some(entry) = self.flows.get_mut(&flow) {
             self.early_implied -= core::mem::take(&mut entry.early);
         }
@@ -238,11 +238,11 @@ impl Table {
         Ok(())
     }
 
-    pub fn early_outstanding(&self) -> u64 {
+    pub(crate) fn early_outstanding(&self) -> u64 {
         self.early_granted - self.early_taken
     }
 
-    pub fn remove(&mut self, flow: FlowId) -> Option<Flow> {
+    pub(crate) fn remove(&mut self, flow: FlowId) -> Option<Flow> {
         let entry = self.flows.remove(&flow)?;
         if !flow.opened_by(self.role) && entry.phase != Phase::Early {
             self.ended += 1;
@@ -252,7 +252,7 @@ impl Table {
 
     /// Grants more if that is worth a frame: ids as others end, but no faster than `config` says,
     /// early credit while `pool` bytes are free. Returns how much of the pool that takes.
-    pub fn grant(&mut self, config: &Config, pool: u64, now: Instant) -> Option<u64> {
+    pub(crate) fn grant(&mut self, config: &Config, pool: u64, now: Instant) -> Option<u64> {
         self.opens.refill(now);
         let flows = self.grantable(config).min(self.opens.available());
         let outstanding = self.early_outstanding();
@@ -270,7 +270,7 @@ impl Table {
     }
 
     /// When more ids may be granted, if that is all they wait for.
-    pub fn held_back(&self, config: &Config) -> Option<Instant> {
+    pub(crate) fn held_back(&self, config: &Config) -> Option<Instant> {
         self.opens.holds(step(config)).filter(|_| self.is_worth_granting(config))
     }
 
@@ -284,13 +284,13 @@ impl Table {
         self.grantable(config) >= most(config) / 8
     }
 
-    pub fn granted(&self) -> (u64, u64) {
+    pub(crate) fn granted(&self) -> (u64, u64) {
         (self.granted, self.early_granted)
     }
 
     /// Panics if either side has opened more, or taken more early credit, than the other has
     /// granted, or if the peer's flows don't add up. For simulations.
-    pub fn check(&self) {
+    pub(crate) fn check(&self) {
         let total = |ids: &RangeSet| ids.iter().map(|range| range.end - range.start).sum::<u64>();
         let live = self
             .flows

@@ -58,7 +58,7 @@ pub(crate) enum Scheduler {
 }
 
 impl Scheduler {
-    pub fn new(kind: SchedulerKind) -> Self {
+    pub(crate) fn new(kind: SchedulerKind) -> Self {
         match kind {
             SchedulerKind::Earliest => Scheduler::Earliest(Earliest),
             SchedulerKind::UntilCongested => Scheduler::UntilCongested(UntilCongested::default()),

@@ -20,11 +20,11 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    pub fn new(choices: Vec<u8>, control: bool) -> Self {
+    pub(crate) fn new(choices: Vec<u8>, control: bool) -> Self {
         Script { choices, control, made: Vec::new() }
     }
 
-    pub fn made(&self) -> &[(u8, u8)] {
+    pub(crate) fn made(&self) -> &[(u8, u8)] {
         &self.made
     }
 

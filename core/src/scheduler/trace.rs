@@ -11,7 +11,7 @@ pub(crate) struct Trace {
 
 impl Trace {
     /// To choose this stripe, whether it takes more or not: that was part of the choice.
-    pub fn naming(stripe: StripeId) -> Self {
+    pub(crate) fn naming(stripe: StripeId) -> Self {
         Trace { next: Some(stripe) }
     }
 }

@@ -32,24 +32,24 @@ pub(super) struct Span {
 
 impl Span {
     /// The bytes that were read so far.
-    pub fn of(deframer: &Deframer) -> Span {
+    pub(super) fn of(deframer: &Deframer) -> Span {
         Span { bytes: deframer.processed(), skipped: deframer.skipped() }
     }
 
     /// The bytes read since `before`, which moves on.
-    pub fn since(deframer: &Deframer, before: &mut Span) -> Span {
+    pub(super) fn since(deframer: &Deframer, before: &mut Span) -> Span {
         let all = Span::of(deframer);
         let Span { bytes, skipped } = core::mem::replace(before, all);
         Span { bytes: all.bytes - bytes, skipped: all.skipped - skipped }
     }
 
-    pub fn bytes(self) -> u64 {
+    pub(super) fn bytes(self) -> u64 {
         self.bytes
     }
 
     /// Of bytes of which so many are payload: what is paid for at once, and the head of a DATA
     /// frame that stands behind it. Nothing if all is payload.
-    pub fn control(self, payload: u64) -> Option<(u64, u64)> {
+    pub(super) fn control(self, payload: u64) -> Option<(u64, u64)> {
         let head = self.bytes - payload - self.skipped;
         (self.bytes > payload).then_some((self.skipped, head))
     }
@@ -67,7 +67,7 @@ pub(super) struct Admission {
 }
 
 impl Admission {
-    pub fn new(config: &Config, now: Instant) -> Self {
+    pub(super) fn new(config: &Config, now: Instant) -> Self {
         Admission {
             control: Bucket::full(config.control_burst, config.control_per_second, now),
             payload_per_control: config.payload_per_control,
@@ -77,12 +77,12 @@ impl Admission {
         }
     }
 
-    pub fn receive(&mut self, payload: u64) {
+    pub(super) fn receive(&mut self, payload: u64) {
         self.payload_received += payload;
     }
 
     /// Adds what time, payload and flows have come to.
-    pub fn refill(&mut self, grounds: Grounds, now: Instant) {
+    pub(super) fn refill(&mut self, grounds: Grounds, now: Instant) {
         let payload = grounds.payload_out + self.payload_received;
         let (before, flows_before) =
             core::mem::replace(&mut self.allowed_for, (payload, grounds.flows));
@@ -93,7 +93,7 @@ impl Admission {
     }
 
     /// Pays for so many bytes of control; `grounds` are asked if they are not there.
-    pub fn pay(
+    pub(super) fn pay(
         &mut self,
         control: u64,
         grounds: impl FnOnce() -> Grounds,
@@ -110,11 +110,11 @@ impl Admission {
         Ok(())
     }
 
-    pub fn used(&self) -> u64 {
+    pub(super) fn used(&self) -> u64 {
         self.control.missing()
     }
 
-    pub fn peak(&self) -> u64 {
+    pub(super) fn peak(&self) -> u64 {
         self.peak
     }
 }

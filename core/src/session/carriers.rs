@@ -25,7 +25,7 @@ pub(super) struct Carriers<'a> {
 }
 
 impl Carriers<'_> {
-    pub fn control_stripe(
+    pub(super) fn control_stripe(
         &mut self,
         beside: Option<StripeId>,
         eliciting: bool,
@@ -34,11 +34,17 @@ impl Carriers<'_> {
         self.choice.for_control(self.stripes, beside, eliciting, at)
     }
 
-    pub fn put(&mut self, stripe: StripeId, frame: &Frame, payload: Bytes, token: (Token, bool)) {
+    pub(super) fn put(
+        &mut self,
+        stripe: StripeId,
+        frame: &Frame,
+        payload: Bytes,
+        token: (Token, bool),
+    ) {
         self.stripes.transmit(stripe, frame, payload, &[token], self.now, self.out);
     }
 
-    pub fn say(&mut self, stripe: StripeId, frame: &Frame, token: Token, eliciting: bool) {
+    pub(super) fn say(&mut self, stripe: StripeId, frame: &Frame, token: Token, eliciting: bool) {
         self.put(stripe, frame, Bytes::new(), (token, eliciting));
     }
 }

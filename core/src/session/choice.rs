@@ -25,28 +25,28 @@ pub(super) struct At<'a> {
 }
 
 impl Choice {
-    pub fn new(scheduler: Scheduler) -> Self {
+    pub(super) fn new(scheduler: Scheduler) -> Self {
         Choice { scheduler, candidates: Vec::new() }
     }
 
     #[cfg(any(test, feature = "testing"))]
-    pub fn scheduler(&self) -> &Scheduler {
+    pub(super) fn scheduler(&self) -> &Scheduler {
         &self.scheduler
     }
 
     /// The next frame goes on the stripe that a trace names.
-    pub fn follow(&mut self, stripe: StripeId) {
+    pub(super) fn follow(&mut self, stripe: StripeId) {
         self.scheduler = Scheduler::Trace(Trace::naming(stripe));
     }
 
-    pub fn candidates(&self) -> &[Candidate] {
+    pub(super) fn candidates(&self) -> &[Candidate] {
         &self.candidates
     }
 
     /// Gathers the stripes that may be chosen, without `beside`. Doubted stripes and stripes
     /// without a measured round trip are left out, unless no other stripe exists. `writable` says
     /// which take what is to be sent.
-    pub fn gather(
+    pub(super) fn gather(
         &mut self,
         stripes: &Stripes,
         beside: Option<StripeId>,
@@ -74,7 +74,7 @@ impl Choice {
     }
 
     /// Something was put on a stripe that was gathered: brings its candidate up to date.
-    pub fn refresh(
+    pub(super) fn refresh(
         &mut self,
         stripes: &Stripes,
         id: StripeId,
@@ -90,7 +90,7 @@ impl Choice {
 
     /// The best of the gathered stripes for `len` bytes of the `backlog`, both in bytes; none if it
     /// is better to wait.
-    pub fn for_data(&mut self, len: u64, backlog: u64) -> Option<StripeId> {
+    pub(super) fn for_data(&mut self, len: u64, backlog: u64) -> Option<StripeId> {
         self.scheduler.pick(&self.candidates, len, backlog)
     }
 
@@ -98,7 +98,7 @@ impl Choice {
     ///
     /// A stripe that is silent while others are heard may be dead in that direction, and what asks
     /// for no acknowledgement would not show it. When no stripe is heard, silence means nothing.
-    pub fn for_control(
+    pub(super) fn for_control(
         &mut self,
         stripes: &Stripes,
         beside: Option<StripeId>,

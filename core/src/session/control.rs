@@ -37,30 +37,30 @@ pub(super) struct Control {
 }
 
 impl Control {
-    pub fn owe(&mut self, intent: Intent) {
+    pub(super) fn owe(&mut self, intent: Intent) {
         self.intents.add(intent);
     }
 
-    pub fn withdraw(&mut self, intent: Intent) {
+    pub(super) fn withdraw(&mut self, intent: Intent) {
         self.intents.remove(intent);
     }
 
-    pub fn owes(&self, intent: Intent) -> bool {
+    pub(super) fn owes(&self, intent: Intent) -> bool {
         self.intents.contains(intent)
     }
 
-    pub fn intents_mut(&mut self) -> &mut Intents {
+    pub(super) fn intents_mut(&mut self) -> &mut Intents {
         &mut self.intents
     }
 
     /// Acknowledgements of all live stripes are owed.
-    pub fn owe_acknowledgements(&mut self, stripes: &Stripes) {
+    pub(super) fn owe_acknowledgements(&mut self, stripes: &Stripes) {
         for stripe in stripes.iter().filter(|stripe| stripe.inbound().acker().count() > 0) {
             self.owe(Intent::Acknowledge(stripe.id()));
         }
     }
 
-    pub fn confirm(&mut self, intent: Intent, flows: &mut Flows, stripes: &mut Stripes) {
+    pub(super) fn confirm(&mut self, intent: Intent, flows: &mut Flows, stripes: &mut Stripes) {
         match intent {
             Intent::Open(flow) => drop(flows.change(flow, Flow::open_arrived)),
             Intent::Accept(flow) => drop(flows.change(flow, Flow::accept_arrived)),
@@ -79,7 +79,13 @@ impl Control {
 
     /// A frame may have been lost: its intent is owed again, unless the peer has it or it has
     /// become pointless. `draining` says whether the session is.
-    pub fn owe_again(&mut self, intent: Intent, flows: &Flows, stripes: &Stripes, draining: bool) {
+    pub(super) fn owe_again(
+        &mut self,
+        intent: Intent,
+        flows: &Flows,
+        stripes: &Stripes,
+        draining: bool,
+    ) {
         let pending = |delivery: Delivery| delivery == Delivery::Pending;
         let owed = match intent {
             Intent::Open(id) => flows.get(id).is_some_and(|flow| pending(flow.openings().0)),
@@ -103,7 +109,7 @@ impl Control {
     }
 
     /// Owes the acknowledgements that are due, and sets the timer for the others.
-    pub fn collect_acknowledgements(
+    pub(super) fn collect_acknowledgements(
         &mut self,
         stripes: &Stripes,
         timers: &mut Timers,
@@ -125,7 +131,7 @@ impl Control {
         }
     }
 
-    pub fn send(&mut self, on: &mut Carriers<'_>) -> bool {
+    pub(super) fn send(&mut self, on: &mut Carriers<'_>) -> bool {
         let before = on.out.len();
         for stripe in
             on.stripes.iter_mut().filter_map(|stripe| stripe.owes_probe().then_some(stripe))
@@ -143,11 +149,17 @@ impl Control {
     }
 
     #[cfg(test)]
-    pub fn nonce(&self) -> u64 {
+    pub(super) fn nonce(&self) -> u64 {
         self.nonce
     }
 
-    pub fn ping(&mut self, stripe: &mut Stripe, nonce: u64, now: Instant, out: &mut Vec<Output>) {
+    pub(super) fn ping(
+        &mut self,
+        stripe: &mut Stripe,
+        nonce: u64,
+        now: Instant,
+        out: &mut Vec<Output>,
+    ) {
         self.nonce = nonce;
         stripe.send_ping(nonce, now, out);
     }
@@ -195,17 +207,17 @@ impl Control {
         }
     }
 
-    pub fn repeat_now(&mut self) {
+    pub(super) fn repeat_now(&mut self) {
         self.repeat_due = true;
     }
 
-    pub fn forget_repeats(&mut self) {
+    pub(super) fn forget_repeats(&mut self) {
         self.intents.take_repeats();
         self.repeat_due = false;
     }
 
     /// Repeats on another stripe what was said on one, if the time for that has come.
-    pub fn send_repeats(&mut self, on: &mut Carriers<'_>) {
+    pub(super) fn send_repeats(&mut self, on: &mut Carriers<'_>) {
         if !core::mem::take(&mut self.repeat_due) {
             return;
         }

@@ -28,24 +28,24 @@ pub(super) struct Copies {
 }
 
 impl Copies {
-    pub fn new(scheduler: SchedulerKind) -> Self {
+    pub(super) fn new(scheduler: SchedulerKind) -> Self {
         Copies { enabled: scheduler == SchedulerKind::Earliest, copied: 0 }
     }
 
     #[cfg(any(test, feature = "testing"))]
-    pub fn copied(&self) -> u64 {
+    pub(super) fn copied(&self) -> u64 {
         self.copied
     }
 
     /// So many bytes of the budget are spent.
     #[cfg(test)]
-    pub fn set_copied(&mut self, bytes: u64) {
+    pub(super) fn set_copied(&mut self, bytes: u64) {
         self.copied = bytes;
     }
 
     /// Puts up one piece of data for a second sending, if a copy of it would arrive well before the
     /// original. If it is `urgent`, there is other data to send. Whether there was one.
-    pub fn make(&mut self, urgent: bool, on: &mut Carriers<'_>) -> bool {
+    pub(super) fn make(&mut self, urgent: bool, on: &mut Carriers<'_>) -> bool {
         let Carriers { stripes, flows, choice, turns, now, .. } = on;
         let now = *now;
         let pays = self.enabled && self.copied < reinject::budget(stripes.payload().0);
@@ -72,7 +72,7 @@ impl Copies {
 
     /// Nothing is left to send: wakes when what a stripe carries becomes late, since then nothing
     /// else may.
-    pub fn watch_late(&self, on: &mut Carriers<'_>) {
+    pub(super) fn watch_late(&self, on: &mut Carriers<'_>) {
         let Carriers { stripes, timers, now, .. } = on;
         let now = *now;
         if stripes.len() < 2 || !self.enabled {

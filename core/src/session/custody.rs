@@ -31,7 +31,12 @@ pub(super) struct Custody<'a> {
 
 impl Custody<'_> {
     /// The peer has processed a stripe's bytes up to `count`.
-    pub fn acknowledge(&mut self, id: StripeId, count: u64, out: &mut Vec<Output>) -> Verdict {
+    pub(super) fn acknowledge(
+        &mut self,
+        id: StripeId,
+        count: u64,
+        out: &mut Vec<Output>,
+    ) -> Verdict {
         if let Some(stripe) = self.stripes.get_mut(id) {
             if count > stripe.sent() {
                 return Err(Violation::BadAcknowledgement);
@@ -97,7 +102,7 @@ impl Custody<'_> {
         }
     }
 
-    pub fn pong(&mut self, id: StripeId, nonce: u64, out: &mut Vec<Output>) -> Verdict {
+    pub(super) fn pong(&mut self, id: StripeId, nonce: u64, out: &mut Vec<Output>) -> Verdict {
         match self.stripes.get_mut(id).and_then(|stripe| stripe.probes_mut().answered(nonce)) {
             Some(end) => self.acknowledge(id, end, out),
             _ => Ok(()),
@@ -105,7 +110,7 @@ impl Custody<'_> {
     }
 
     /// The peer has given up a stripe, after it had received so many of its bytes.
-    pub fn given_up_by_peer(
+    pub(super) fn given_up_by_peer(
         &mut self,
         id: StripeId,
         received: u64,
@@ -129,7 +134,7 @@ impl Custody<'_> {
 
     /// A stripe is of no more use: puts up what it held for sending again, exactly that, and tells
     /// the peer.
-    pub fn lose(&mut self, id: StripeId) {
+    pub(super) fn lose(&mut self, id: StripeId) {
         let Some(mut stripe) = self.stripes.lose(id) else { return };
         for timer in [Timer::Doubt, Timer::Stall, Timer::Heartbeat] {
             self.timers.clear(timer(id));
@@ -145,7 +150,7 @@ impl Custody<'_> {
     }
 
     /// Puts up what doubted stripes hold for sending again on the others, once there are any.
-    pub fn resend_doubted(&mut self) {
+    pub(super) fn resend_doubted(&mut self) {
         if self.stripes.iter().all(Stripe::is_doubted) {
             return;
         }

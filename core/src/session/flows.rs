@@ -95,7 +95,7 @@ pub(super) struct Flows {
 }
 
 impl Flows {
-    pub fn new(role: Role, config: &Config, now: Instant) -> Self {
+    pub(super) fn new(role: Role, config: &Config, now: Instant) -> Self {
         Flows {
             table: Table::new(role, config, now),
             queue: FlowQueue::default(),
@@ -111,104 +111,108 @@ impl Flows {
     }
 
     /// Forgets all flows, but not what has been counted.
-    pub fn clear(&mut self, role: Role, config: &Config, now: Instant) {
+    pub(super) fn clear(&mut self, role: Role, config: &Config, now: Instant) {
         let Flows { delivered, reordering_peak, .. } = *self;
         *self = Flows { delivered, reordering_peak, ..Flows::new(role, config, now) };
     }
 
-    pub fn get(&self, flow: FlowId) -> Option<&Flow> {
+    pub(super) fn get(&self, flow: FlowId) -> Option<&Flow> {
         self.table.get(flow)
     }
 
-    pub fn with_local(&self, flow: FlowId) -> Option<&Flow> {
+    pub(super) fn with_local(&self, flow: FlowId) -> Option<&Flow> {
         self.get(flow).filter(|entry| entry.has_local())
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = (FlowId, &Flow)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (FlowId, &Flow)> {
         self.table.iter()
     }
 
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.table.len()
     }
 
-    pub fn id_state(&self, flow: FlowId) -> Result<IdState, Violation> {
+    pub(super) fn id_state(&self, flow: FlowId) -> Result<IdState, Violation> {
         self.table.id_state(flow)
     }
 
-    pub fn ids(&self) -> &Table {
+    pub(super) fn ids(&self) -> &Table {
         &self.table
     }
 
     /// See [`Flows::ids`]. Flows themselves change through [`Flows::change`] alone.
-    pub fn ids_mut(&mut self) -> &mut Table {
+    pub(super) fn ids_mut(&mut self) -> &mut Table {
         &mut self.table
     }
 
     /// Bytes that may be used beyond the floors from now on: for receiving, for sending.
-    pub fn share(&mut self, receive: u64, send: u64) {
+    pub(super) fn share(&mut self, receive: u64, send: u64) {
         self.shares = (receive, send);
     }
 
-    pub fn send_pool(&self) -> u64 {
+    pub(super) fn send_pool(&self) -> u64 {
         self.shares.1.saturating_sub(self.sums.held)
     }
 
-    pub fn recv_pool(&self) -> u64 {
+    pub(super) fn recv_pool(&self) -> u64 {
         self.shares.0.saturating_sub(self.receive_used())
     }
 
-    pub fn receive_used(&self) -> u64 {
+    pub(super) fn receive_used(&self) -> u64 {
         (self.sums.charged + self.table.early_outstanding()).saturating_sub(INITIAL_EARLY)
     }
 
-    pub fn send_used(&self) -> u64 {
+    pub(super) fn send_used(&self) -> u64 {
         self.sums.held
     }
 
     /// Bytes of memory, floors included, and what it costs to know of each flow and segment.
-    pub fn memory_kept(&self) -> u64 {
+    pub(super) fn memory_kept(&self) -> u64 {
         self.sums.kept
     }
 
     /// The flows that may be reset, with what each adds to [`Flows::memory_kept`]; the one with the
     /// most comes first. Takes time in proportion to their number.
-    pub fn heaviest(&self) -> Vec<(FlowId, u64)> {
+    pub(super) fn heaviest(&self) -> Vec<(FlowId, u64)> {
         let known = self.iter().filter(|(_, flow)| !flow.is_early());
         let mut flows: Vec<_> = known.map(|(id, flow)| (id, Sums::of(flow).kept)).collect();
         flows.sort_by_key(|(_, kept)| core::cmp::Reverse(*kept));
         flows
     }
 
-    pub fn backlog(&self) -> u64 {
+    pub(super) fn backlog(&self) -> u64 {
         self.sums.backlog
     }
 
-    pub fn reordering(&self) -> (u64, u64) {
+    pub(super) fn reordering(&self) -> (u64, u64) {
         (self.sums.reordering, self.reordering_peak)
     }
 
-    pub fn delivered(&self) -> u64 {
+    pub(super) fn delivered(&self) -> u64 {
         self.delivered
     }
 
     #[inline]
-    pub fn next_to_send(&mut self) -> Option<FlowId> {
+    pub(super) fn next_to_send(&mut self) -> Option<FlowId> {
         self.queue.front()
     }
 
     /// Whether the flow whose turn it is has come with some of its quantum left.
-    pub fn next_is_fresh(&self) -> bool {
+    pub(super) fn next_is_fresh(&self) -> bool {
         self.queue.is_fresh()
     }
 
-    pub fn charge_turn(&mut self, flow: FlowId, bytes: usize) {
+    pub(super) fn charge_turn(&mut self, flow: FlowId, bytes: usize) {
         self.queue.charge(flow, bytes);
     }
 
     /// Changes a flow, then brings everything that depends on its state up to date. `None` if it
     /// does not exist.
-    pub fn change<T>(&mut self, flow: FlowId, change: impl FnOnce(&mut Flow) -> T) -> Option<T> {
+    pub(super) fn change<T>(
+        &mut self,
+        flow: FlowId,
+        change: impl FnOnce(&mut Flow) -> T,
+    ) -> Option<T> {
         let entry = self.table.get_mut(flow)?;
         let before = Sums::of(entry);
         let result = change(entry);
@@ -227,17 +231,17 @@ impl Flows {
 
     /// Changes what no sum depends on: what the local side of a flow was told, and how far it has
     /// come between the two sides.
-    pub fn note<T>(&mut self, flow: FlowId, note: impl FnOnce(&mut Flow) -> T) -> Option<T> {
+    pub(super) fn note<T>(&mut self, flow: FlowId, note: impl FnOnce(&mut Flow) -> T) -> Option<T> {
         self.table.get_mut(flow).map(note)
     }
 
-    pub fn insert(&mut self, flow: FlowId, entry: Flow) {
+    pub(super) fn insert(&mut self, flow: FlowId, entry: Flow) {
         self.replace(Sums::default(), Sums::of(&entry));
         self.table.insert(flow, entry);
     }
 
     /// Takes a flow out for good, with all that the peer was to be told of it.
-    pub fn remove(&mut self, flow: FlowId, intents: &mut Intents, timers: &mut Timers) {
+    pub(super) fn remove(&mut self, flow: FlowId, intents: &mut Intents, timers: &mut Timers) {
         if let Some(entry) = self.table.get(flow) {
             self.replace(Sums::of(entry), Sums::default());
             self.table.remove(flow);
@@ -252,7 +256,7 @@ impl Flows {
         self.reordering_peak = self.reordering_peak.max(self.sums.reordering);
     }
 
-    pub fn receive(&mut self, flow: FlowId, offset: u64, data: Bytes, fin: bool) -> Verdict {
+    pub(super) fn receive(&mut self, flow: FlowId, offset: u64, data: Bytes, fin: bool) -> Verdict {
         self.change(flow, |entry| entry.recv_mut().insert(offset, data, fin)).unwrap_or(Ok(()))?;
         if self.sums.segments > self.max_segments {
             return Err(Violation::TooManyGaps);
@@ -260,19 +264,19 @@ impl Flows {
         Ok(())
     }
 
-    pub fn pass_on(&mut self, flow: FlowId, out: &mut Vec<Output>) {
+    pub(super) fn pass_on(&mut self, flow: FlowId, out: &mut Vec<Output>) {
         let delivered = self.change(flow, |entry| {
             entry.recv_mut().deliver(|data| out.push(Output::FlowData { flow, data }))
         });
         self.delivered += delivered.unwrap_or(0);
     }
 
-    pub fn send_room(&self, flow: FlowId) -> u64 {
+    pub(super) fn send_room(&self, flow: FlowId) -> u64 {
         self.with_local(flow).map_or(0, |entry| entry.send().room(self.send_pool()))
     }
 
     /// Notes whether the local side of a flow has to wait now.
-    pub fn note_room(&mut self, flow: FlowId) {
+    pub(super) fn note_room(&mut self, flow: FlowId) {
         let room = self.send_room(flow);
         self.note(flow, |entry| entry.send_mut().show_room(room));
         self.queue_for_memory(flow);
@@ -285,7 +289,7 @@ impl Flows {
     }
 
     /// Tells the local side of a flow, if it waits, that it need not wait any more.
-    pub fn notify_writable(&mut self, flow: FlowId, out: &mut Vec<Output>) {
+    pub(super) fn notify_writable(&mut self, flow: FlowId, out: &mut Vec<Output>) {
         let has_room = self.send_room(flow) > 0;
         let notify = |entry: &mut Flow| {
             let has_local = entry.has_local();
@@ -298,7 +302,7 @@ impl Flows {
         }
     }
 
-    pub fn notify_memory_waiters(&mut self, out: &mut Vec<Output>) {
+    pub(super) fn notify_memory_waiters(&mut self, out: &mut Vec<Output>) {
         while let Some(&flow) = self.memory_waiters.front() {
             let waits = self.get(flow).is_some_and(|entry| entry.send().waits_for_room());
             if waits && self.send_room(flow) == 0 && self.send_pool() == 0 {
@@ -310,7 +314,7 @@ impl Flows {
         }
     }
 
-    pub fn advance_credit(&mut self, flow: FlowId, intents: &mut Intents) {
+    pub(super) fn advance_credit(&mut self, flow: FlowId, intents: &mut Intents) {
         let (pool, limit) = (self.recv_pool(), self.window_limit);
         let advanced = self.change(flow, |entry| entry.recv_mut().advance_credit(pool, limit));
         if advanced == Some(true) {
@@ -319,7 +323,7 @@ impl Flows {
     }
 
     /// Forgets flows to which nothing more can happen.
-    pub fn remove_ended(
+    pub(super) fn remove_ended(
         &mut self,
         intents: &mut Intents,
         timers: &mut Timers,
@@ -335,7 +339,7 @@ impl Flows {
     }
 
     /// Opens flows that were asked for, as far as the peer lets us.
-    pub fn open_requested(&mut self, intents: &mut Intents, out: &mut Vec<Output>) {
+    pub(super) fn open_requested(&mut self, intents: &mut Intents, out: &mut Vec<Output>) {
         while let Some((request, opaque, flow, early)) = self.table.next_request() {
             let window = FLOW_FLOOR + (INITIAL_WINDOW - FLOW_FLOOR).min(self.recv_pool() / 4);
             self.insert(flow, Flow::opening(opaque, early, window));
@@ -347,7 +351,7 @@ impl Flows {
 
     /// Panics if a sum is wrong, a limit is exceeded, or a flow that has data to send is not
     /// queued. For simulations.
-    pub fn check(&self, config: &Config) {
+    pub(super) fn check(&self, config: &Config) {
         assert!(self.over.is_empty(), "flows that are over have been forgotten");
         self.table.check();
         let mut sums = Sums::default();

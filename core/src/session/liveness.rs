@@ -20,13 +20,13 @@ pub(super) struct Liveness<'a> {
 }
 
 impl Liveness<'_> {
-    pub fn begin(&mut self, id: StripeId, now: Instant) {
+    pub(super) fn begin(&mut self, id: StripeId, now: Instant) {
         self.timers.set(Timer::Heartbeat(id), now + self.config.heartbeat);
         self.timers.clear(Timer::Resume);
     }
 
     /// If we have slept, the time that passed meanwhile is not held against stripes.
-    pub fn excuse_sleep(&mut self, now: Instant) {
+    pub(super) fn excuse_sleep(&mut self, now: Instant) {
         let since = |at| now.since(at);
         if self.timers.next().is_none_or(|(at, _)| since(at) <= LATE) {
             return;
@@ -44,7 +44,7 @@ impl Liveness<'_> {
 
     /// Acknowledgements on a stripe may be overdue. Then it is asked whether it still lives and
     /// gets no new data until it answers. The data that it holds is sent again elsewhere.
-    pub fn doubt_if_overdue(&mut self, id: StripeId, now: Instant) {
+    pub(super) fn doubt_if_overdue(&mut self, id: StripeId, now: Instant) {
         let Some(at) = self.stripes.get(id).and_then(Stripe::doubt_at) else { return };
         if at > now {
             self.timers.set(Timer::Doubt(id), at);
@@ -53,14 +53,14 @@ impl Liveness<'_> {
         }
     }
 
-    pub fn doubt(&mut self, id: StripeId) {
+    pub(super) fn doubt(&mut self, id: StripeId) {
         let Some(stripe) = self.stripes.get_mut(id) else { return };
         stripe.doubt();
         self.timers.set(Timer::Stall(id), stripe.stall_at(self.config.stall_limit));
     }
 
     /// A stripe in doubt may have been silent for too long. Whether it is to be given up.
-    pub fn has_stalled(&mut self, id: StripeId, now: Instant) -> bool {
+    pub(super) fn has_stalled(&mut self, id: StripeId, now: Instant) -> bool {
         let Some(stripe) = self.stripes.get(id).filter(|stripe| stripe.is_doubted()) else {
             return false;
         };
@@ -73,7 +73,7 @@ impl Liveness<'_> {
 
     /// Asks a stripe that has been silent until `now` whether it still lives, and looks again
     /// later; `latest` is the time of the input.
-    pub fn heartbeat(&mut self, id: StripeId, now: Instant, latest: Instant) {
+    pub(super) fn heartbeat(&mut self, id: StripeId, now: Instant, latest: Instant) {
         let Some(stripe) = self.stripes.get_mut(id) else { return };
         let silent_at = stripe.inbound().heard() + self.config.heartbeat;
         if silent_at > now {

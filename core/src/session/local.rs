@@ -28,7 +28,7 @@ pub(super) struct Local<'a> {
 
 impl Local<'_> {
     /// A local program connects; `open` says whether flows may still begin.
-    pub fn open(&mut self, request: u64, opaque: Bytes, open: bool, out: &mut Vec<Output>) {
+    pub(super) fn open(&mut self, request: u64, opaque: Bytes, open: bool, out: &mut Vec<Output>) {
         if open {
             self.flows.ids_mut().request(request, opaque);
             self.flows.open_requested(self.control.intents_mut(), out);
@@ -37,26 +37,26 @@ impl Local<'_> {
         }
     }
 
-    pub fn accept(&mut self, flow: FlowId) {
+    pub(super) fn accept(&mut self, flow: FlowId) {
         if self.flows.change(flow, Flow::accept) == Some(true) {
             self.control.owe(Intent::Accept(flow));
         }
     }
 
-    pub fn refuse(&mut self, flow: FlowId, reason: Reason) {
+    pub(super) fn refuse(&mut self, flow: FlowId, reason: Reason) {
         if self.flows.change(flow, |entry| entry.refuse(reason)) == Some(true) {
             self.control.owe(Intent::Refuse(flow));
         }
     }
 
-    pub fn data(&mut self, flow: FlowId, data: Bytes) {
+    pub(super) fn data(&mut self, flow: FlowId, data: Bytes) {
         if self.flows.with_local(flow).is_some_and(|entry| entry.send().is_open()) {
             self.flows.change(flow, |entry| entry.send_mut().write(data));
             self.flows.note_room(flow);
         }
     }
 
-    pub fn consumed(&mut self, flow: FlowId, total: u64) {
+    pub(super) fn consumed(&mut self, flow: FlowId, total: u64) {
         if self.flows.with_local(flow).is_none() {
             return;
         }
@@ -64,11 +64,11 @@ impl Local<'_> {
         self.flows.advance_credit(flow, self.control.intents_mut());
     }
 
-    pub fn finish(&mut self, flow: FlowId) {
+    pub(super) fn finish(&mut self, flow: FlowId) {
         self.flows.change(flow, Flow::finish);
     }
 
-    pub fn reset(&mut self, flow: FlowId, reason: Reason) {
+    pub(super) fn reset(&mut self, flow: FlowId, reason: Reason) {
         if self.flows.with_local(flow).is_some() {
             self.say_reset(flow, reason);
         }
@@ -82,7 +82,7 @@ impl Local<'_> {
     /// A flow that the peer has reset waits for its consumer to take earlier data. It is given up
     /// if the consumer has stopped. A consumer has not stopped if the process slept, as a timer
     /// that is `late` shows: it had no chance to take anything.
-    pub fn linger(
+    pub(super) fn linger(
         &mut self,
         flow: FlowId,
         late: Duration,

@@ -20,21 +20,25 @@ pub(super) struct Membership {
 }
 
 impl Membership {
-    pub fn new(role: Role, id: SessionId) -> Self {
+    pub(super) fn new(role: Role, id: SessionId) -> Self {
         Membership { role, id, confirmed: false, instance: None, wanted: 0 }
     }
 
-    pub fn role(&self) -> Role {
+    pub(super) fn role(&self) -> Role {
         self.role
     }
 
-    pub fn id(&self) -> SessionId {
+    pub(super) fn id(&self) -> SessionId {
         self.id
     }
 
     /// The HELLO to say on a new stripe. `gone` are stripes of which the peer does not know how
     /// many bytes have arrived here.
-    pub fn hello(&self, stripe: StripeId, gone: impl Iterator<Item = (StripeId, u64)>) -> Hello {
+    pub(super) fn hello(
+        &self,
+        stripe: StripeId,
+        gone: impl Iterator<Item = (StripeId, u64)>,
+    ) -> Hello {
         let kind = match self.role {
             Role::Client if self.confirmed => HelloKind::Join,
             Role::Client => HelloKind::Create,
@@ -44,7 +48,7 @@ impl Membership {
     }
 
     /// An error if the server has lost its state: this is another session of the same name.
-    pub fn hear(&mut self, hello: &Hello) -> Verdict {
+    pub(super) fn hear(&mut self, hello: &Hello) -> Verdict {
         if let HelloKind::Accept { instance } = hello.kind {
             if *self.instance.get_or_insert(instance) != instance {
                 return Err(Violation::InstanceChanged);
@@ -55,7 +59,7 @@ impl Membership {
     }
 
     /// So many stripes are missing: what a client asks for, if that is news.
-    pub fn want(&mut self, missing: usize) -> Option<Output> {
+    pub(super) fn want(&mut self, missing: usize) -> Option<Output> {
         let news = missing != self.wanted && matches!(self.role, Role::Client);
         news.then(|| {
             self.wanted = missing;

@@ -24,26 +24,26 @@ pub(crate) struct Acker {
 impl Acker {
     /// The stream has been processed up to here; `eliciting` if something in it asks for an
     /// acknowledgement.
-    pub fn processed(&mut self, count: u64, eliciting: bool, now: Instant) {
+    pub(crate) fn processed(&mut self, count: u64, eliciting: bool, now: Instant) {
         self.processed = count;
         if eliciting {
             self.asked.get_or_insert(now);
         }
     }
 
-    pub fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.processed
     }
 
-    pub fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         self.asked.map(|since| since + DELAY)
     }
 
-    pub fn due(&self, now: Instant) -> bool {
+    pub(crate) fn due(&self, now: Instant) -> bool {
         self.processed - self.told >= BYTES || self.deadline().is_some_and(|at| at <= now)
     }
 
-    pub fn told(&mut self) {
+    pub(crate) fn told(&mut self) {
         self.told = self.processed;
         self.asked = None;
     }

@@ -48,7 +48,7 @@ pub(crate) struct Mark {
 
 impl Mark {
     /// Stripe bytes acknowledged then.
-    pub fn delivered(&self) -> u64 {
+    pub(crate) fn delivered(&self) -> u64 {
         self.delivered
     }
 }
@@ -87,7 +87,7 @@ pub(crate) struct RateEstimator {
 }
 
 impl RateEstimator {
-    pub fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         RateEstimator {
             delivered: 0,
             delivered_at: now,
@@ -103,7 +103,7 @@ impl RateEstimator {
 
     /// The state that an entry handed over now must remember. `idle` is how much has been handed
     /// over before if nothing of that is worth waiting for any more.
-    pub fn mark(&mut self, idle: Option<u64>, now: Instant) -> Mark {
+    pub(crate) fn mark(&mut self, idle: Option<u64>, now: Instant) -> Mark {
         if let Some(sent) = idle {
             self.delivered_at = now;
             self.first_sent_at = now;
@@ -120,13 +120,13 @@ impl RateEstimator {
     }
 
     /// The stripe takes more than there is; it has been given `sent` bytes so far.
-    pub fn app_limited(&mut self, sent: u64) {
+    pub(crate) fn app_limited(&mut self, sent: u64) {
         self.app_limited_until = self.app_limited_until.max(sent);
     }
 
     /// Acknowledged up to `count`, `overdue` microseconds later than it could be. Gives the sample
     /// if it is one.
-    pub fn acknowledged(
+    pub(crate) fn acknowledged(
         &mut self,
         count: u64,
         overdue: u64,
@@ -187,7 +187,7 @@ impl RateEstimator {
 
     /// So many bytes that found the stripe idle took so many microseconds longer than the shortest
     /// round trip. If that is far less than the estimate says, the stripe has become fast again.
-    pub fn unhindered(&mut self, bytes: u64, micros: u64, now: Instant) {
+    pub(crate) fn unhindered(&mut self, bytes: u64, micros: u64, now: Instant) {
         let Some(old) = self.estimate else { return };
         let predicted = old.micros_for(bytes);
         if predicted >= GAP && predicted / 4 > micros {
@@ -198,7 +198,7 @@ impl RateEstimator {
     }
 
     /// It was seen to become much slower of a sudden, and has not become twice as fast since.
-    pub fn slowed(&self) -> bool {
+    pub(crate) fn slowed(&self) -> bool {
         self.trickles >= 2
             && self
                 .slowed
@@ -206,12 +206,12 @@ impl RateEstimator {
                 .is_some_and(|(low, rate)| rate.as_bytes() < low.as_bytes().saturating_mul(2))
     }
 
-    pub fn estimate(&self) -> Option<Rate> {
+    pub(crate) fn estimate(&self) -> Option<Rate> {
         self.estimate
     }
 
     /// The estimate, more if that was measured long ago.
-    pub fn hopeful(&self, now: Instant) -> Option<Rate> {
+    pub(crate) fn hopeful(&self, now: Instant) -> Option<Rate> {
         let doublings = now.since(self.confirmed_at).as_micros() / CONFIRMED_FOR.as_micros();
         let doublings = doublings.min(u128::from(MAX_DOUBLINGS));
         self.estimate.map(|rate| Rate::bytes(rate.as_bytes() << doublings))

@@ -17,47 +17,47 @@ pub(crate) struct Inbound {
 }
 
 impl Inbound {
-    pub fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Inbound { deframer: Deframer::new(), acker: Acker::default(), idle_head: 0, heard: now }
     }
 
     /// Bytes have come in: the deframer, taken out while what it finds changes everything else, the
     /// stripe included.
-    pub fn begin(&mut self, now: Instant) -> Deframer {
+    pub(crate) fn begin(&mut self, now: Instant) -> Deframer {
         self.heard = now;
         core::mem::take(&mut self.deframer)
     }
 
     /// All incoming bytes have been processed.
-    pub fn end(&mut self, deframer: Deframer, now: Instant) {
+    pub(crate) fn end(&mut self, deframer: Deframer, now: Instant) {
         self.acker.processed(deframer.processed(), false, now);
         self.deframer = deframer;
     }
 
-    pub fn received(&self) -> u64 {
+    pub(crate) fn received(&self) -> u64 {
         self.deframer.processed()
     }
 
-    pub fn acker(&self) -> &Acker {
+    pub(crate) fn acker(&self) -> &Acker {
         &self.acker
     }
 
-    pub fn acker_mut(&mut self) -> &mut Acker {
+    pub(crate) fn acker_mut(&mut self) -> &mut Acker {
         &mut self.acker
     }
 
     /// The head of a DATA frame has come, of which nothing is new so far. Gives the length of the
     /// one before it if that has brought nothing.
-    pub fn replace_idle_head(&mut self, head: u64) -> u64 {
+    pub(crate) fn replace_idle_head(&mut self, head: u64) -> u64 {
         core::mem::replace(&mut self.idle_head, head)
     }
 
-    pub fn heard(&self) -> Instant {
+    pub(crate) fn heard(&self) -> Instant {
         self.heard
     }
 
     /// Time that we have slept is not held against the stripe.
-    pub fn excuse(&mut self, slept: Duration, now: Instant) {
+    pub(crate) fn excuse(&mut self, slept: Duration, now: Instant) {
         self.heard = (self.heard + slept).min(now);
     }
 }

@@ -24,7 +24,7 @@ pub(crate) const LATE_SLACK: Duration = Duration::from_millis(10);
 
 impl<T> Entry<T> {
     /// When it has taken half as long again as was expected.
-    pub fn late_at(&self) -> Instant {
+    pub(crate) fn late_at(&self) -> Instant {
         // Asked for each stripe at each choice: arithmetic with Duration would cost a tenth of all.
         let at = self.at.as_micros();
         let expected = self.expected.as_micros().saturating_sub(at);
@@ -52,7 +52,7 @@ pub(crate) struct Ledger<T> {
 }
 
 impl<T: PartialEq> Ledger<T> {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Ledger {
             entries: VecDeque::new(),
             acknowledged: 0,
@@ -66,7 +66,7 @@ impl<T: PartialEq> Ledger<T> {
 
     /// Adds an entry that ends where the stripe's stream ends now. An entry that equals the latest,
     /// and like it asks for no acknowledgement, extends it. The two would be owed again as one.
-    pub fn push(&mut self, entry: Entry<T>) {
+    pub(crate) fn push(&mut self, entry: Entry<T>) {
         debug_assert!(self.entries.back().is_none_or(|last| last.end <= entry.end));
         match self.entries.back_mut() {
             Some(last) if !entry.eliciting && !last.eliciting && last.token == entry.token => {
@@ -81,18 +81,18 @@ impl<T: PartialEq> Ledger<T> {
         }
     }
 
-    pub fn acknowledged(&self) -> u64 {
+    pub(crate) fn acknowledged(&self) -> u64 {
         self.acknowledged
     }
 
     /// Moves the acknowledged count; `false` if it was there already.
-    pub fn advance(&mut self, count: u64) -> bool {
+    pub(crate) fn advance(&mut self, count: u64) -> bool {
         let moved = count > self.acknowledged;
         self.acknowledged = self.acknowledged.max(count);
         moved
     }
 
-    pub fn pop(&mut self) -> Option<Entry<T>> {
+    pub(crate) fn pop(&mut self) -> Option<Entry<T>> {
         let first = self.entries.front()?;
         if first.end > self.acknowledged {
             return None;
@@ -106,18 +106,18 @@ impl<T: PartialEq> Ledger<T> {
     }
 
     /// The oldest entry that is not acknowledged in full, after all others were popped.
-    pub fn front(&self) -> Option<&Entry<T>> {
+    pub(crate) fn front(&self) -> Option<&Entry<T>> {
         self.entries.front()
     }
 
-    pub fn awaited(&self) -> Option<&Entry<T>> {
+    pub(crate) fn awaited(&self) -> Option<&Entry<T>> {
         self.eliciting.front().map(|place| &self.entries[(place - self.taken) as usize])
     }
 
     /// The oldest entry that ends beyond this many stripe bytes, is not `spent` and is `wanted`. It
     /// must come before the first [`MAX_LOOKS`] entries that are not. An entry that is spent stays
     /// so, and is met once: a peer that lets many entries pile up does not make each search longer.
-    pub fn find(
+    pub(crate) fn find(
         &mut self,
         beyond: u64,
         spent: impl Fn(&T) -> bool,
@@ -146,25 +146,25 @@ impl<T: PartialEq> Ledger<T> {
         }
     }
 
-    pub fn shrink(&mut self) {
+    pub(crate) fn shrink(&mut self) {
         self.entries.shrink_to_fit();
         self.eliciting.shrink_to_fit();
     }
 
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// Whether an acknowledgement is to be expected.
-    pub fn awaits(&self) -> bool {
+    pub(crate) fn awaits(&self) -> bool {
         !self.eliciting.is_empty()
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &Entry<T>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry<T>> {
         self.entries.iter()
     }
 
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry<T>> {
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry<T>> {
         self.entries.iter_mut()
     }
 }

@@ -88,7 +88,7 @@ pub(crate) struct Stripe {
 
 impl Stripe {
     /// `overhead` is what its pipe adds to each send, in bytes.
-    pub fn new(id: StripeId, overhead: usize, now: Instant) -> Self {
+    pub(crate) fn new(id: StripeId, overhead: usize, now: Instant) -> Self {
         Stripe {
             id,
             overhead,
@@ -113,53 +113,53 @@ impl Stripe {
         }
     }
 
-    pub fn id(&self) -> StripeId {
+    pub(crate) fn id(&self) -> StripeId {
         self.id
     }
 
-    pub fn sent(&self) -> u64 {
+    pub(crate) fn sent(&self) -> u64 {
         self.sent
     }
 
-    pub fn ledger(&self) -> &Ledger<Token> {
+    pub(crate) fn ledger(&self) -> &Ledger<Token> {
         &self.ledger
     }
 
-    pub fn ledger_mut(&mut self) -> &mut Ledger<Token> {
+    pub(crate) fn ledger_mut(&mut self) -> &mut Ledger<Token> {
         &mut self.ledger
     }
 
-    pub fn into_ledger(self) -> Ledger<Token> {
+    pub(crate) fn into_ledger(self) -> Ledger<Token> {
         self.ledger
     }
 
-    pub fn rtt(&self) -> &Rtt {
+    pub(crate) fn rtt(&self) -> &Rtt {
         &self.rtt
     }
 
-    pub fn rate(&self) -> &RateEstimator {
+    pub(crate) fn rate(&self) -> &RateEstimator {
         &self.rate
     }
 
-    pub fn inbound(&self) -> &Inbound {
+    pub(crate) fn inbound(&self) -> &Inbound {
         &self.inbound
     }
 
-    pub fn inbound_mut(&mut self) -> &mut Inbound {
+    pub(crate) fn inbound_mut(&mut self) -> &mut Inbound {
         &mut self.inbound
     }
 
-    pub fn probes(&self) -> &Probes {
+    pub(crate) fn probes(&self) -> &Probes {
         &self.probes
     }
 
-    pub fn probes_mut(&mut self) -> &mut Probes {
+    pub(crate) fn probes_mut(&mut self) -> &mut Probes {
         &mut self.probes
     }
 
     /// Handed over and not acknowledged, in bytes. Bytes that ask for no acknowledgement may lie
     /// around unacknowledged for long. They count only behind something that asks for one.
-    pub fn in_flight(&self) -> u64 {
+    pub(crate) fn in_flight(&self) -> u64 {
         if self.ledger.awaits() {
             self.sent - self.busy_from.max(self.ledger.acknowledged())
         } else {
@@ -168,34 +168,34 @@ impl Stripe {
     }
 
     /// Handed over and not taken by the operating system, in bytes.
-    pub fn unwritten(&self) -> u64 {
+    pub(crate) fn unwritten(&self) -> u64 {
         self.sent - self.written
     }
 
     /// How much may be unwritten.
-    pub fn allowance(&self) -> u64 {
+    pub(crate) fn allowance(&self) -> u64 {
         sizes::allowance(self.rate.estimate())
     }
 
     /// How much may be unsent in the operating system.
-    pub fn unsent(&self) -> u64 {
+    pub(crate) fn unsent(&self) -> u64 {
         sizes::unsent(self.rate.estimate())
     }
 
     /// The largest piece of data to put on it.
-    pub fn chunk(&self) -> usize {
+    pub(crate) fn chunk(&self) -> usize {
         sizes::chunk(self.rate.estimate(), self.overhead)
     }
 
     #[inline]
-    pub fn takes_data(&self, len: usize) -> bool {
+    pub(crate) fn takes_data(&self, len: usize) -> bool {
         self.unwritten() == 0 || self.unwritten() + len as u64 <= self.allowance()
     }
 
     /// Whether as much is in flight as keeps it busy, and a piece more if what is to be sent is
     /// `sparse`. Pieces have a size: half of one more is as good as half of one less.
     #[inline]
-    pub fn is_full(&self, sparse: bool) -> bool {
+    pub(crate) fn is_full(&self, sparse: bool) -> bool {
         let (in_flight, chunk) = (self.in_flight(), self.chunk() as u64);
         let beyond = if sparse { chunk * 3 / 2 } else { 0 };
         in_flight > 0
@@ -205,7 +205,7 @@ impl Stripe {
     /// The part of `in_flight` that is still on its way, as far as can be told. Acknowledgements
     /// come in batches, but one that comes no more brings nothing.
     #[inline]
-    pub fn on_the_way(&self, now: Instant) -> u64 {
+    pub(crate) fn on_the_way(&self, now: Instant) -> u64 {
         let since = now.since(self.progress).min(acker::DELAY);
         let arrived = self.rate.estimate().map_or(0, |rate| rate.bytes_in(since));
         self.in_flight().saturating_sub(arrived)
@@ -216,7 +216,7 @@ impl Stripe {
         self.rtt.min().map(micros)
     }
 
-    pub fn takes_control(&self) -> bool {
+    pub(crate) fn takes_control(&self) -> bool {
         self.unwritten() < self.allowance() + CONTROL_RESERVE
     }
 
@@ -245,7 +245,7 @@ impl Stripe {
     }
 
     /// When the oldest entry has taken half as long again as expected, or is overdue.
-    pub fn late_at(&self) -> Option<Instant> {
+    pub(crate) fn late_at(&self) -> Option<Instant> {
         Some(self.ledger.awaited()?.late_at().min(self.due + self.overdue()))
     }
 
@@ -257,14 +257,14 @@ impl Stripe {
     }
 
     #[inline]
-    pub fn rate_now(&self, now: Instant) -> Option<Rate> {
+    pub(crate) fn rate_now(&self, now: Instant) -> Option<Rate> {
         self.lateness(now).1
     }
 
     /// Whether the oldest data on it is late, and its rate as it shows now. For late data this is
     /// the rate since it was handed over. It is not more than one piece in the time for which an
     /// acknowledgement is overdue.
-    pub fn lateness(&self, now: Instant) -> (bool, Option<Rate>) {
+    pub(crate) fn lateness(&self, now: Instant) -> (bool, Option<Rate>) {
         let late = self.late_at().is_some_and(|at| at <= now);
         let rate = match self.ledger.awaited().filter(|_| late) {
             None => self.rate.hopeful(now),
@@ -283,7 +283,7 @@ impl Stripe {
     }
 
     /// The operating system has taken `total` of the bytes that were handed over.
-    pub fn wrote(&mut self, total: u64) {
+    pub(crate) fn wrote(&mut self, total: u64) {
         self.written = self.written.max(total);
         if self.takes_data(self.chunk()) && !self.is_full(false) {
             self.congested = false;
@@ -292,7 +292,7 @@ impl Stripe {
 
     /// Hands over a frame for transmission. Its last token covers the payload, those before it only
     /// the head.
-    pub fn transmit(
+    pub(crate) fn transmit(
         &mut self,
         frame: &Frame,
         payload: Bytes,
@@ -314,7 +314,7 @@ impl Stripe {
 
     /// Notes whether it took all that there was, while more data is `waiting` or not.
     #[inline]
-    pub fn after_sending(&mut self, waiting: bool) {
+    pub(crate) fn after_sending(&mut self, waiting: bool) {
         let full = self.is_full(false);
         if self.takes_data(self.chunk()) && !full {
             self.rate.app_limited(self.sent);
@@ -329,7 +329,7 @@ impl Stripe {
 
     /// The new value of [`Stripe::unsent`] to say, if it has doubled or halved since.
     #[inline]
-    pub fn new_pace(&mut self) -> Option<u64> {
+    pub(crate) fn new_pace(&mut self) -> Option<u64> {
         let pace = self.unsent();
         let changed = pace >= self.pace * 2 || pace <= self.pace / 2;
         changed.then(|| {
@@ -338,35 +338,35 @@ impl Stripe {
         })
     }
 
-    pub fn forget_pace(&mut self) {
+    pub(crate) fn forget_pace(&mut self) {
         self.pace = 0;
     }
 
-    pub fn is_doubted(&self) -> bool {
+    pub(crate) fn is_doubted(&self) -> bool {
         self.doubted
     }
 
     /// Its acknowledgements are overdue: it is asked whether it still lives.
-    pub fn doubt(&mut self) {
+    pub(crate) fn doubt(&mut self) {
         self.doubted = true;
         self.requeued = false;
         self.probes.ask();
     }
 
     /// Whether what it holds is to be sent again elsewhere because it is in doubt, and was not yet.
-    pub fn needs_resend(&self) -> bool {
+    pub(crate) fn needs_resend(&self) -> bool {
         self.doubted && !self.requeued
     }
 
     /// Its data is being put up for sending elsewhere.
-    pub fn resent(&mut self) {
+    pub(crate) fn resent(&mut self) {
         self.requeued = true;
     }
 
     /// Whether a PONG or a PING is owed. A stripe that carries much and awaits no acknowledgement
     /// is pinged, so that its ledger ends.
     #[inline]
-    pub fn owes_probe(&mut self) -> bool {
+    pub(crate) fn owes_probe(&mut self) -> bool {
         if self.ledger.len() > MAX_UNANSWERED && !self.ledger.awaits() {
             self.probes.insist();
         }
@@ -374,7 +374,7 @@ impl Stripe {
     }
 
     /// Sends the PONG and the PING that are owed. `nonce` is that of the session's latest PING.
-    pub fn send_probes(&mut self, nonce: &mut u64, now: Instant, out: &mut Vec<Output>) {
+    pub(crate) fn send_probes(&mut self, nonce: &mut u64, now: Instant, out: &mut Vec<Output>) {
         if self.takes_control()
             && let Some(nonce) = self.probes.take_pong()
         {
@@ -387,25 +387,25 @@ impl Stripe {
         }
     }
 
-    pub fn send_ping(&mut self, nonce: u64, now: Instant, out: &mut Vec<Output>) {
+    pub(crate) fn send_ping(&mut self, nonce: u64, now: Instant, out: &mut Vec<Output>) {
         self.transmit(&Frame::Ping { nonce }, Bytes::new(), &[(Token::Local, true)], now, out);
         self.probes.sent(nonce, self.sent);
     }
 
-    pub fn doubt_at(&self) -> Option<Instant> {
+    pub(crate) fn doubt_at(&self) -> Option<Instant> {
         self.ledger.awaits().then(|| self.progress + self.rtt.patience())
     }
 
     /// When to give it up if it is in doubt and nothing is acknowledged until then. While something
     /// comes in, an answer may stand behind it: then up to [`HEARD`] times as long.
-    pub fn stall_at(&self, limit: Duration) -> Instant {
+    pub(crate) fn stall_at(&self, limit: Duration) -> Instant {
         let limit = limit.max(self.rtt.patience() * 2);
         let behind = (self.inbound.heard() + limit / HEARD).min(self.progress + limit * HEARD);
         (self.progress + limit).max(behind)
     }
 
     /// Time that we have slept is not held against it.
-    pub fn excuse(&mut self, slept: Duration, now: Instant) {
+    pub(crate) fn excuse(&mut self, slept: Duration, now: Instant) {
         self.progress = (self.progress + slept).min(now);
         self.inbound.excuse(slept, now);
         self.due = self.due.max(now);
@@ -413,7 +413,7 @@ impl Stripe {
     }
 
     /// An acknowledgement moved: measures by the latest entry that it covers.
-    pub fn measure(&mut self, latest: Option<(Instant, Mark)>, now: Instant) {
+    pub(crate) fn measure(&mut self, latest: Option<(Instant, Mark)>, now: Instant) {
         let latest = latest.filter(|(at, _)| *at >= self.awake_since);
         let took = latest.map(|(at, _)| now.since(at));
         if let Some(took) = took {
@@ -443,7 +443,7 @@ impl Stripe {
         self.doubted = false;
     }
 
-    pub fn stats(&self) -> StripeStats {
+    pub(crate) fn stats(&self) -> StripeStats {
         StripeStats {
             stripe: self.id,
             sent: self.sent,

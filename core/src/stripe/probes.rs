@@ -11,53 +11,53 @@ pub(crate) struct Probes {
 
 impl Probes {
     /// A stripe begins with a PING, for a first round trip.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Probes { ping: None, ping_owed: true, pong_owed: None }
     }
 
     /// A PING is to be sent, unless one is on its way.
-    pub fn ask(&mut self) {
+    pub(crate) fn ask(&mut self) {
         self.ping_owed = self.ping.is_none();
     }
 
-    pub fn insist(&mut self) {
+    pub(crate) fn insist(&mut self) {
         self.ping_owed = true;
     }
 
-    pub fn owes_ping(&self) -> bool {
+    pub(crate) fn owes_ping(&self) -> bool {
         self.ping_owed
     }
 
-    pub fn is_asked(&self) -> bool {
+    pub(crate) fn is_asked(&self) -> bool {
         self.ping_owed || self.ping.is_some()
     }
 
     #[cfg(test)]
-    pub fn ping(&self) -> Option<(u64, u64)> {
+    pub(crate) fn ping(&self) -> Option<(u64, u64)> {
         self.ping
     }
 
     /// A PING was sent, with the stripe's bytes up to `end`.
-    pub fn sent(&mut self, nonce: u64, end: u64) {
+    pub(crate) fn sent(&mut self, nonce: u64, end: u64) {
         self.ping_owed = false;
         self.ping = Some((nonce, end));
     }
 
     /// The bytes that a PONG acknowledges: a stripe keeps order, so all up to the PING.
-    pub fn answered(&mut self, nonce: u64) -> Option<u64> {
+    pub(crate) fn answered(&mut self, nonce: u64) -> Option<u64> {
         let (_, end) = self.ping.take_if(|(expected, _)| *expected == nonce)?;
         Some(end)
     }
 
-    pub fn owe_pong(&mut self, nonce: u64) {
+    pub(crate) fn owe_pong(&mut self, nonce: u64) {
         self.pong_owed = Some(nonce);
     }
 
-    pub fn owes_pong(&self) -> bool {
+    pub(crate) fn owes_pong(&self) -> bool {
         self.pong_owed.is_some()
     }
 
-    pub fn take_pong(&mut self) -> Option<u64> {
+    pub(crate) fn take_pong(&mut self) -> Option<u64> {
         self.pong_owed.take()
     }
 }

@@ -22,7 +22,7 @@ pub(crate) struct Rtt {
 
 impl Rtt {
     /// Takes a sample. Smoothing as in RFC 6298, section 2.
-    pub fn sample(&mut self, sample: Duration, now: Instant) {
+    pub(crate) fn sample(&mut self, sample: Duration, now: Instant) {
         match self.smoothed {
             None => {
                 self.window_began = now;
@@ -37,16 +37,16 @@ impl Rtt {
         self.min[0] = Some(self.min[0].map_or(sample, |min| min.min(sample)));
     }
 
-    pub fn smoothed(&self) -> Option<Duration> {
+    pub(crate) fn smoothed(&self) -> Option<Duration> {
         self.smoothed
     }
 
-    pub fn min(&self) -> Option<Duration> {
+    pub(crate) fn min(&self) -> Option<Duration> {
         self.min.into_iter().flatten().min()
     }
 
     /// Without progress for this long, acknowledgements are overdue.
-    pub fn patience(&self) -> Duration {
+    pub(crate) fn patience(&self) -> Duration {
         self.smoothed.map_or(UNKNOWN, |smoothed| smoothed * 2 + SLACK)
     }
 }

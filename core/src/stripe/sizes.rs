@@ -16,15 +16,15 @@ const UNSENT_TIME: Duration = Duration::from_millis(10);
 const CHUNK_TIME: Duration = Duration::from_millis(4);
 /// Payload of a packet on an Ethernet path: 1,500 bytes less 52 of IPv4 and TCP headers with
 /// timestamps.
-pub const PACKET: usize = 1448;
+pub(super) const PACKET: usize = 1448;
 /// A usual head of a DATA frame.
-pub const HEAD: usize = 12;
+pub(super) const HEAD: usize = 12;
 
-pub fn allowance(rate: Option<Rate>) -> u64 {
+pub(super) fn allowance(rate: Option<Rate>) -> u64 {
     bytes(rate, ALLOWANCE_TIME)
 }
 
-pub fn unsent(rate: Option<Rate>) -> u64 {
+pub(super) fn unsent(rate: Option<Rate>) -> u64 {
     bytes(rate, UNSENT_TIME)
 }
 
@@ -34,7 +34,7 @@ fn bytes(rate: Option<Rate>, time: Duration) -> u64 {
 }
 
 /// The largest piece of data, in bytes; `overhead` is what the stripe's pipe adds to each send.
-pub fn chunk(rate: Option<Rate>, overhead: usize) -> usize {
+pub(super) fn chunk(rate: Option<Rate>, overhead: usize) -> usize {
     rate.map_or(UNKNOWN_CHUNK, |rate| {
         let packets = whole_packets(rate.bytes_in(CHUNK_TIME) as usize);
         packets.clamp(MIN_CHUNK, MAX_CHUNK) - overhead

@@ -55,49 +55,49 @@ pub(crate) struct Stripes {
 
 impl Stripes {
     /// Forgets all stripes, but not what has been counted.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         let Stripes { lost, payload_sent, payload_resent, .. } = *self;
         *self = Stripes { lost, payload_sent, payload_resent, ..Stripes::default() };
     }
 
-    pub fn get(&self, id: StripeId) -> Option<&Stripe> {
+    pub(crate) fn get(&self, id: StripeId) -> Option<&Stripe> {
         self.live.get(&id)
     }
 
-    pub fn get_mut(&mut self, id: StripeId) -> Option<&mut Stripe> {
+    pub(crate) fn get_mut(&mut self, id: StripeId) -> Option<&mut Stripe> {
         self.live.get_mut(&id)
     }
 
-    pub fn is_live(&self, id: StripeId) -> bool {
+    pub(crate) fn is_live(&self, id: StripeId) -> bool {
         self.live.contains_key(&id)
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &Stripe> + Clone {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Stripe> + Clone {
         self.live.values()
     }
 
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Stripe> {
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Stripe> {
         self.live.values_mut()
     }
 
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.live.len()
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.live.is_empty()
     }
 
-    pub fn data_entries(&self) -> usize {
+    pub(crate) fn data_entries(&self) -> usize {
         self.data_entries
     }
 
-    pub fn takes_another(&self) -> bool {
+    pub(crate) fn takes_another(&self) -> bool {
         self.data_entries < MAX_DATA_ENTRIES
     }
 
     /// Counts payload that is about to be handed over, `again` if it was before.
-    pub fn count_payload(&mut self, len: u64, again: bool) {
+    pub(crate) fn count_payload(&mut self, len: u64, again: bool) {
         if again {
             self.payload_resent += len;
         } else {
@@ -106,25 +106,25 @@ impl Stripes {
     }
 
     /// Bytes of payload handed over, ever: for the first time, and again.
-    pub fn payload(&self) -> (u64, u64) {
+    pub(crate) fn payload(&self) -> (u64, u64) {
         (self.payload_sent, self.payload_resent)
     }
 
-    pub fn lost(&self) -> u64 {
+    pub(crate) fn lost(&self) -> u64 {
         self.lost
     }
 
     #[inline]
-    pub fn best_rate(&self) -> Option<Rate> {
+    pub(crate) fn best_rate(&self) -> Option<Rate> {
         self.iter().filter_map(|stripe| stripe.rate().estimate()).max()
     }
 
-    pub fn add(&mut self, stripe: Stripe) {
+    pub(crate) fn add(&mut self, stripe: Stripe) {
         self.live.insert(stripe.id(), stripe);
     }
 
     /// Hands over a frame to a live stripe, see [`Stripe::transmit`].
-    pub fn transmit(
+    pub(crate) fn transmit(
         &mut self,
         id: StripeId,
         frame: &Frame,
@@ -140,39 +140,39 @@ impl Stripes {
     }
 
     /// Takes the oldest entry of a live stripe if it is acknowledged in full.
-    pub fn pop_acknowledged(&mut self, id: StripeId) -> Option<Entry<Token>> {
+    pub(crate) fn pop_acknowledged(&mut self, id: StripeId) -> Option<Entry<Token>> {
         let entry = self.live.get_mut(&id)?.ledger_mut().pop()?;
         self.data_entries -= usize::from(entry.token.is_data());
         Some(entry)
     }
 
-    pub fn lose(&mut self, id: StripeId) -> Option<Stripe> {
+    pub(crate) fn lose(&mut self, id: StripeId) -> Option<Stripe> {
         let stripe = self.live.remove(&id)?;
         self.lost += 1;
         self.data_entries -= stripe.ledger().iter().filter(|entry| entry.token.is_data()).count();
         Some(stripe)
     }
 
-    pub fn knows(&self, id: StripeId) -> bool {
+    pub(crate) fn knows(&self, id: StripeId) -> bool {
         self.is_live(id) || self.gone.contains_key(&id) || self.retired.contains(id.0)
     }
 
-    pub fn gone(&self, id: StripeId) -> Option<&Gone> {
+    pub(crate) fn gone(&self, id: StripeId) -> Option<&Gone> {
         self.gone.get(&id)
     }
 
-    pub fn gone_mut(&mut self, id: StripeId) -> Option<&mut Gone> {
+    pub(crate) fn gone_mut(&mut self, id: StripeId) -> Option<&mut Gone> {
         self.gone.get_mut(&id)
     }
 
     /// Those of which the peer does not know how much of them has arrived here, with that number of
     /// bytes.
-    pub fn unconfirmed(&self) -> impl Iterator<Item = (StripeId, u64)> {
+    pub(crate) fn unconfirmed(&self) -> impl Iterator<Item = (StripeId, u64)> {
         let unconfirmed = self.gone.iter().filter(|(_, gone)| !gone.confirmed);
         unconfirmed.map(|(id, gone)| (*id, gone.received))
     }
 
-    pub fn add_gone(&mut self, stripe: Stripe) {
+    pub(crate) fn add_gone(&mut self, stripe: Stripe) {
         let (id, received, sent) = (stripe.id(), stripe.inbound().acker().count(), stripe.sent());
         let mut ledger = stripe.into_ledger();
         ledger.shrink();
@@ -182,7 +182,7 @@ impl Stripes {
     }
 
     /// Remembers a stripe that was up on the other side alone. Whether it was not known before.
-    pub fn add_unseen(&mut self, id: StripeId) -> bool {
+    pub(crate) fn add_unseen(&mut self, id: StripeId) -> bool {
         let btree_map::Entry::Vacant(vacant) = self.gone.entry(id) else { return false };
         vacant.insert(Gone { received: 0, confirmed: false, ledger: None, sent: 0 });
         true
@@ -201,7 +201,7 @@ impl Stripes {
         }
     }
 
-    pub fn confirm_gone(&mut self, id: StripeId) {
+    pub(crate) fn confirm_gone(&mut self, id: StripeId) {
         if let Some(gone) = self.gone.get_mut(&id) {
             gone.confirmed = true;
             self.retire(id);
@@ -209,14 +209,14 @@ impl Stripes {
     }
 
     /// The peer has said how much of a gone stripe has arrived there: what was on it is settled.
-    pub fn settle_gone(&mut self, id: StripeId) {
+    pub(crate) fn settle_gone(&mut self, id: StripeId) {
         if let Some(gone) = self.gone.get_mut(&id) {
             gone.ledger = None;
             self.retire(id);
         }
     }
 
-    pub fn is_retired(&self, id: StripeId) -> bool {
+    pub(crate) fn is_retired(&self, id: StripeId) -> bool {
         self.retired.contains(id.0)
     }
 
@@ -251,7 +251,7 @@ impl Stripes {
     }
 
     /// Whether the peer leaves more gone stripes unsettled than an honest one would.
-    pub fn overfull(&self) -> bool {
+    pub(crate) fn overfull(&self) -> bool {
         self.gone.len() > MAX_GONE
     }
 }

@@ -321,15 +321,15 @@ fn a_piece_fills_whole_packets_with_the_bytes_of_its_pipe() {
 
 /// For tests of a session, in which nothing is measured.
 impl Stripe {
-    pub fn rate_mut(&mut self) -> &mut RateEstimator {
+    pub(crate) fn rate_mut(&mut self) -> &mut RateEstimator {
         &mut self.rate
     }
 
-    pub fn rtt_mut(&mut self) -> &mut Rtt {
+    pub(crate) fn rtt_mut(&mut self) -> &mut Rtt {
         &mut self.rtt
     }
 
-    pub fn window_mut(&mut self) -> &mut Window {
+    pub(crate) fn window_mut(&mut self) -> &mut Window {
         &mut self.window
     }
 }

@@ -16,7 +16,7 @@ pub(crate) enum Token {
 }
 
 impl Token {
-    pub fn is_data(&self) -> bool {
+    pub(crate) fn is_data(&self) -> bool {
         matches!(self, Token::Data { .. })
     }
 }

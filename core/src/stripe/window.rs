@@ -135,7 +135,7 @@ pub(crate) struct Window {
 
 impl Window {
     /// Nothing known: no bound. `turn` spreads the times at which stripes drain their queues.
-    pub fn new(now: Instant, turn: u64) -> Self {
+    pub(crate) fn new(now: Instant, turn: u64) -> Self {
         Window {
             state: State::Growing { eighths: GROWTH },
             rates: [Rate::default(); ROUNDS],
@@ -178,7 +178,7 @@ impl Window {
     }
 
     /// How many bytes may be in flight, `shortest` being the shortest round trip in microseconds.
-    pub fn bytes(&self, shortest: Option<u64>) -> u64 {
+    pub(crate) fn bytes(&self, shortest: Option<u64>) -> u64 {
         let rate = self.rate();
         let Some(shortest) = shortest.filter(|_| rate > Rate::default()) else { return u64::MAX };
         let least = self.least_slack(shortest);
@@ -199,7 +199,7 @@ impl Window {
 
     /// Data is sent after a pause. The stripe's rate was seen before the pause, if there was a
     /// queue. Otherwise it may be as much as that, and half more.
-    pub fn resume(&mut self) {
+    pub(crate) fn resume(&mut self) {
         self.heard = None;
         match self.state {
             State::Growing { .. } if self.queued => self.settle(self.rate()),
@@ -210,12 +210,12 @@ impl Window {
         }
     }
 
-    pub fn limit(&mut self) {
+    pub(crate) fn limit(&mut self) {
         self.limited = true;
         self.waits = true;
     }
 
-    pub fn acknowledged(&mut self, ack: &Ack, now: Instant) {
+    pub(crate) fn acknowledged(&mut self, ack: &Ack, now: Instant) {
         if let Some(rate) = ack.rate {
             self.measured = true;
             self.rates[ROUNDS - 1] = self.rates[ROUNDS - 1].max(rate);

@@ -17,18 +17,18 @@ pub(super) struct Aliases {
 }
 
 impl Aliases {
-    pub fn session(&mut self, id: SessionId) -> u64 {
+    pub(super) fn session(&mut self, id: SessionId) -> u64 {
         let next = self.sessions.len() as u64 + 1;
         *self.sessions.entry(id).or_insert(next)
     }
 
-    pub fn instance(&mut self, instance: u64) -> u64 {
+    pub(super) fn instance(&mut self, instance: u64) -> u64 {
         let next = self.instances.len() as u64 + 1;
         *self.instances.entry(instance).or_insert(next)
     }
 
     /// Of an opaque field.
-    pub fn target(&mut self, opaque: &[u8]) -> u64 {
+    pub(super) fn target(&mut self, opaque: &[u8]) -> u64 {
         if let Some(alias) = self.targets.get(opaque) {
             return *alias;
         }
@@ -38,7 +38,7 @@ impl Aliases {
     }
 
     /// Of an opaque field that is not all there.
-    pub fn part_of_a_target(&mut self) -> u64 {
+    pub(super) fn part_of_a_target(&mut self) -> u64 {
         self.given += 1;
         self.given
     }

@@ -25,12 +25,12 @@ pub(super) enum Framing {
 }
 
 impl Framing {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Framing::Head(Vec::new(), None)
     }
 
     /// Cuts what came in into runs.
-    pub fn split(&mut self, mut data: &[u8], aliases: &mut Aliases) -> Vec<Run> {
+    pub(super) fn split(&mut self, mut data: &[u8], aliases: &mut Aliases) -> Vec<Run> {
         let mut runs = Vec::new();
         while !data.is_empty() {
             match self {

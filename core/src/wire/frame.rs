@@ -118,20 +118,20 @@ pub enum Frame {
 
 /// Type numbers. All of version 1 are critical but BLOCKED.
 mod kind {
-    pub const OPEN: u64 = 0x01;
-    pub const ACCEPT: u64 = 0x03;
-    pub const REFUSE: u64 = 0x05;
-    pub const DATA: u64 = 0x07;
-    pub const RESET: u64 = 0x09;
-    pub const CREDIT: u64 = 0x0b;
-    pub const GRANT: u64 = 0x0d;
-    pub const ACK: u64 = 0x0f;
-    pub const STRIPE_GONE: u64 = 0x11;
-    pub const PING: u64 = 0x13;
-    pub const PONG: u64 = 0x15;
-    pub const DRAIN: u64 = 0x17;
-    pub const CLOSE: u64 = 0x19;
-    pub const BLOCKED: u64 = 0x1a;
+    pub(super) const OPEN: u64 = 0x01;
+    pub(super) const ACCEPT: u64 = 0x03;
+    pub(super) const REFUSE: u64 = 0x05;
+    pub(super) const DATA: u64 = 0x07;
+    pub(super) const RESET: u64 = 0x09;
+    pub(super) const CREDIT: u64 = 0x0b;
+    pub(super) const GRANT: u64 = 0x0d;
+    pub(super) const ACK: u64 = 0x0f;
+    pub(super) const STRIPE_GONE: u64 = 0x11;
+    pub(super) const PING: u64 = 0x13;
+    pub(super) const PONG: u64 = 0x15;
+    pub(super) const DRAIN: u64 = 0x17;
+    pub(super) const CLOSE: u64 = 0x19;
+    pub(super) const BLOCKED: u64 = 0x1a;
 }
 
 impl Frame {

@@ -17,10 +17,10 @@ pub const MAGIC: &[u8; 7] = b"striper";
 pub const VERSION: u8 = 1;
 
 /// The longest body of a HELLO in bytes, so that nobody makes us buffer more.
-pub const MAX_HELLO: usize = 16 << 10;
+pub(crate) const MAX_HELLO: usize = 16 << 10;
 
 /// The most gone stripes that a HELLO may list.
-pub const MAX_GONE: usize = 512;
+pub(crate) const MAX_GONE: usize = 512;
 
 /// Option: (stripe, received count) pairs of gone stripes. Bit 0 of a key says that a receiver who
 /// doesn't know it must refuse.

@@ -20,7 +20,7 @@ const WORTH_TELLING: u64 = 256 << 10;
 const BESIDE: u64 = 32 << 20;
 
 /// Whose sessions they are: a key, or anybody if callers need none.
-pub type Holder = Option<PublicKey>;
+pub(crate) type Holder = Option<PublicKey>;
 
 #[derive(Clone, Copy, Default, Debug)]
 struct Sum {
@@ -42,7 +42,7 @@ impl Sum {
 }
 
 #[derive(Debug)]
-pub struct Budget {
+pub(crate) struct Budget {
     /// Bytes for receiving and for sending, each.
     limit: u64,
     /// The same, of one session.
@@ -55,7 +55,7 @@ pub struct Budget {
 impl Budget {
     /// Half of `memory_limit` is for receiving, half for sending. One session may use
     /// `limit_of_one` of it, half unless that is said.
-    pub fn new(memory_limit: u64, limit_of_one: Option<u64>) -> Rc<Self> {
+    pub(crate) fn new(memory_limit: u64, limit_of_one: Option<u64>) -> Rc<Self> {
         let limit_of_one = limit_of_one.unwrap_or(memory_limit / 2).min(memory_limit) / 2;
         Rc::new(Budget {
             limit: memory_limit / 2,
@@ -67,11 +67,11 @@ impl Budget {
     }
 
     /// How many keys are accepted. Callers without a key are not told apart and count as one.
-    pub fn keys(&self) -> usize {
+    pub(crate) fn keys(&self) -> usize {
         self.keys.get()
     }
 
-    pub fn set_keys(&self, keys: usize) {
+    pub(crate) fn set_keys(&self, keys: usize) {
         self.keys.set(keys);
     }
 
@@ -80,19 +80,19 @@ impl Budget {
     }
 
     /// More is kept than may be; by how much it has to become less.
-    pub fn excess(&self) -> Option<u64> {
+    pub(crate) fn excess(&self) -> Option<u64> {
         let kept = self.all.get().kept;
         (kept > self.most()).then(|| kept - self.most() / 8 * 7)
     }
 
     /// Whose sessions keep the most, and how much.
-    pub fn heaviest(&self) -> Option<(Holder, u64)> {
+    pub(crate) fn heaviest(&self) -> Option<(Holder, u64)> {
         let holders = self.holders.borrow();
         holders.iter().map(|(holder, sum)| (*holder, sum.kept)).max_by_key(|(_, kept)| *kept)
     }
 
     /// The part of a new session. With nothing left it lives on its floors.
-    pub fn share(self: &Rc<Self>, holder: Holder) -> Share {
+    pub(crate) fn share(self: &Rc<Self>, holder: Holder) -> Share {
         let told = (self.limit, self.limit);
         let mut share = Share { budget: self.clone(), holder, own: Sum::default(), told };
         share.set(Sum { sessions: 1, ..Sum::default() });
@@ -106,7 +106,7 @@ impl Budget {
 
 /// One session's part. Its memory is free again when it is dropped.
 #[derive(Debug)]
-pub struct Share {
+pub(crate) struct Share {
     budget: Rc<Budget>,
     holder: Holder,
     own: Sum,
@@ -116,7 +116,7 @@ pub struct Share {
 impl Share {
     /// The memory that the others leave, for receiving and for sending, if the session is to be
     /// told.
-    pub fn changed(&mut self) -> Option<(u64, u64)> {
+    pub(crate) fn changed(&mut self) -> Option<(u64, u64)> {
         let budget = &self.budget;
         let (all, holder, own) =
             (budget.all.get().used, budget.of(self.holder).used, self.own.used);
@@ -140,7 +140,7 @@ impl Share {
 
     /// Whether no new flow should come to this session: memory is short, and the holder and this
     /// session keep more than most.
-    pub fn is_tight(&self) -> bool {
+    pub(crate) fn is_tight(&self) -> bool {
         let (budget, all) = (&self.budget, self.budget.all.get().kept);
         let (holders, holder) = (budget.holders.borrow().len() as u64, budget.of(self.holder));
         all > budget.most() / 8 * 7
@@ -149,7 +149,7 @@ impl Share {
     }
 
     /// The session uses this much now, and really keeps so much.
-    pub fn use_up(&mut self, used: (u64, u64), kept: u64) {
+    pub(crate) fn use_up(&mut self, used: (u64, u64), kept: u64) {
         self.set(Sum { used, kept, ..self.own });
     }
 

@@ -15,10 +15,10 @@ thread_local! {
 
 /// Stands for an open connection of this thread.
 #[derive(Debug)]
-pub struct Counted(());
+pub(crate) struct Counted(());
 
 impl Counted {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         CONNECTIONS.set(CONNECTIONS.get() + 1);
         Counted(())
     }
@@ -33,7 +33,7 @@ impl Drop for Counted {
 
 /// That one more connection leaves `spare` descriptors to others, or a quarter of all if that is
 /// less. The error is what the system says when there is none at all.
-pub fn ensure_spare(spare: u64) -> io::Result<()> {
+pub(crate) fn ensure_spare(spare: u64) -> io::Result<()> {
     // Asked each time, since it may be changed from outside.
     let Some(all) = getrlimit(Resource::Nofile).current.filter(|_| spare > 0) else {
         return Ok(());
@@ -44,7 +44,7 @@ pub fn ensure_spare(spare: u64) -> io::Result<()> {
 
 /// How much room there is for one more connection to a target.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Room {
+pub(crate) enum Room {
     /// For everybody.
     Plenty,
     /// Room for a client that has not more than others.
@@ -57,7 +57,7 @@ pub enum Room {
 /// the process with connections must not keep others from joining. Descriptors that callers have
 /// already, all but the `known` connections of stripes and flows, are not asked for twice.
 /// `pending` connections are under way and not counted yet.
-pub fn room(spare: u64, pending: u64, known: u64) -> Room {
+pub(crate) fn room(spare: u64, pending: u64, known: u64) -> Room {
     let connections = CONNECTIONS.get();
     match getrlimit(Resource::Nofile).current.filter(|_| spare > 0) {
         None => Room::Plenty,
@@ -69,7 +69,7 @@ pub fn room(spare: u64, pending: u64, known: u64) -> Room {
 
 /// Whether the stripes that there are leave some descriptors to flows: without flows they would be
 /// of no use. `spare` is as in [`ensure_spare`].
-pub fn leaves_flows(spare: u64) -> bool {
+pub(crate) fn leaves_flows(spare: u64) -> bool {
     // Callers are counted with the stripes, since they want to be some.
     let flows = getrlimit(Resource::Nofile).current.map_or(0, |all| spare.min(all / 8));
     room(spare, flows, u64::MAX) != Room::None

@@ -19,12 +19,12 @@ pub(crate) struct Patience {
 
 impl Patience {
     /// Troubles are told to `events`.
-    pub fn new(events: Events) -> Self {
+    pub(crate) fn new(events: Events) -> Self {
         Patience { events, failing: Cell::new(false) }
     }
 
     /// Tries until there is a connection.
-    pub async fn accept<T>(
+    pub(crate) async fn accept<T>(
         &self,
         clock: &dyn Clock,
         attempt: impl AsyncFn() -> io::Result<T>,

@@ -10,23 +10,23 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 #[derive(Debug)]
-pub struct Places {
+pub(crate) struct Places {
     limit: usize,
     taken: RefCell<BTreeMap<Holder, usize>>,
 }
 
 impl Places {
-    pub fn new(limit: usize) -> Rc<Self> {
+    pub(crate) fn new(limit: usize) -> Rc<Self> {
         Rc::new(Places { limit, taken: RefCell::default() })
     }
 
-    pub fn taken(&self) -> usize {
+    pub(crate) fn taken(&self) -> usize {
         self.taken.borrow().values().sum()
     }
 
     /// Takes one for a client of a key, `keys` of which are accepted. It is free again when it is
     /// dropped.
-    pub fn take(self: &Rc<Self>, holder: Holder, keys: usize) -> Option<Place> {
+    pub(crate) fn take(self: &Rc<Self>, holder: Holder, keys: usize) -> Option<Place> {
         let free = self.limit.saturating_sub(self.taken());
         let mut taken = self.taken.borrow_mut();
         let own = taken.get(&holder).copied().unwrap_or(0);
@@ -39,7 +39,7 @@ impl Places {
 }
 
 #[derive(Debug)]
-pub struct Place {
+pub(crate) struct Place {
     places: Rc<Places>,
     holder: Holder,
 }

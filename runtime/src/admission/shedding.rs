@@ -15,7 +15,7 @@ const PART: usize = 4 << 10;
 
 /// If sessions keep more memory than they may, those of the key that keeps the most let go of some.
 /// `load` is what a session keeps, in bytes; `shed` has it let go of about so many.
-pub fn shed_excess<'a, S: 'a>(
+pub(crate) fn shed_excess<'a, S: 'a>(
     budget: &Budget,
     sessions: impl ExactSizeIterator<Item = (Holder, &'a S)> + Clone,
     load: impl Fn(&S) -> u64,
@@ -38,12 +38,12 @@ pub fn shed_excess<'a, S: 'a>(
 
 /// In how large parts bytes are to be taken: as they come, unless receive buffers take as much as
 /// half of `memory_limit`, in bytes.
-pub fn part(memory_limit: u64) -> usize {
+pub(crate) fn part(memory_limit: u64) -> usize {
     if buffers::pinned() > memory_limit / 2 { PART } else { usize::MAX }
 }
 
 /// The bytes from a stripe in the form for the session, which has that `memory_limit`.
-pub fn unpinned(data: Bytes, memory_limit: u64) -> impl Iterator<Item = Bytes> {
+pub(crate) fn unpinned(data: Bytes, memory_limit: u64) -> impl Iterator<Item = Bytes> {
     let part = part(memory_limit);
     let mut rest = data;
     std::iter::from_fn(move || {

@@ -57,7 +57,7 @@ const JOINED: usize = 1024;
 
 /// Whether a caller has said as much as makes it worth an answer. A caller of which that is not
 /// told stays silent.
-pub type Spoken = Arc<AtomicBool>;
+pub(crate) type Spoken = Arc<AtomicBool>;
 
 #[derive(Debug)]
 struct Stranger<T> {
@@ -68,7 +68,7 @@ struct Stranger<T> {
 
 /// Strangers in order of their calls.
 #[derive(Debug)]
-pub struct Strangers<T> {
+pub(crate) struct Strangers<T> {
     most: usize,
     most_of_one: usize,
     waiting: Vec<Stranger<T>>,
@@ -79,7 +79,7 @@ pub struct Strangers<T> {
 
 impl<T> Strangers<T> {
     /// At most so many in all, and so many from one address. Each is at least one.
-    pub fn new(most: usize, most_of_one: usize) -> Self {
+    pub(crate) fn new(most: usize, most_of_one: usize) -> Self {
         Strangers {
             most: most.max(1),
             most_of_one: most_of_one.max(1),
@@ -90,7 +90,7 @@ impl<T> Strangers<T> {
     }
 
     /// Somebody from there has said who it is, and has joined a session.
-    pub fn note_join(&mut self, from: IpAddr) {
+    pub(crate) fn note_join(&mut self, from: IpAddr) {
         self.joins += 1;
         self.joined.insert(Origin::of(from), self.joins);
         if self.joined.len() > JOINED {
@@ -100,13 +100,13 @@ impl<T> Strangers<T> {
         }
     }
 
-    pub fn retain(&mut self, mut is_one: impl FnMut(&T) -> bool) {
+    pub(crate) fn retain(&mut self, mut is_one: impl FnMut(&T) -> bool) {
         self.waiting.retain(|stranger| is_one(&stranger.task));
     }
 
     /// Admits one more. Gives the caller that has to go for it. `chance` decides between those who
     /// are alike.
-    pub fn admit(
+    pub(crate) fn admit(
         &mut self,
         from: IpAddr,
         spoken: Spoken,

@@ -14,17 +14,17 @@ use striper_core::Instant;
 
 /// How long turns go on before the executor looks for ready sockets, and about how long one chunk
 /// may take. A peer's bytes may be much work, and other sessions wait meanwhile.
-pub const SLICE: Duration = Duration::from_millis(1);
+pub(super) const SLICE: Duration = Duration::from_millis(1);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
+pub(crate) enum Kind {
     Stripe,
     Flow,
     Dial,
 }
 
 /// The pump's next work.
-pub struct Agenda {
+pub(crate) struct Agenda {
     kinds: Slab<Kind>,
     ready: ReadyList,
     /// To be tried in this turn. The rest of a turn that took too long comes first in the next.
@@ -38,7 +38,7 @@ pub struct Agenda {
 }
 
 impl Agenda {
-    pub fn new(timer: Box<dyn Timer>) -> Self {
+    pub(crate) fn new(timer: Box<dyn Timer>) -> Self {
         Agenda {
             kinds: Slab::new(),
             ready: ReadyList::default(),
@@ -52,85 +52,85 @@ impl Agenda {
     }
 
     /// A token, and the waker that has it tried in the next turn.
-    pub fn register(&mut self, kind: Kind) -> (Token, Waker) {
+    pub(crate) fn register(&mut self, kind: Kind) -> (Token, Waker) {
         let token = Token::new(self.kinds.insert(kind));
         (token, self.ready.waker(token))
     }
 
-    pub fn release(&mut self, token: Token) {
+    pub(crate) fn release(&mut self, token: Token) {
         self.kinds.remove(token.index());
     }
 
-    pub fn kind(&self, token: Token) -> Option<Kind> {
+    pub(crate) fn kind(&self, token: Token) -> Option<Kind> {
         self.kinds.get(token.index()).copied()
     }
 
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.kinds.len()
     }
 
     /// The waker for ready pipes from now on.
-    pub fn wake_from_now_on(&self, pump: &Waker) {
+    pub(crate) fn wake_from_now_on(&self, pump: &Waker) {
         self.ready.register(pump);
     }
 
     /// Wakes the pump for another reason than a pipe.
-    pub fn wake(&self) {
+    pub(crate) fn wake(&self) {
         self.ready.wake();
     }
 
     /// Tries this one in the next turn.
-    pub fn again(&mut self, token: Token) {
+    pub(crate) fn again(&mut self, token: Token) {
         self.again.push(token);
     }
 
-    pub fn has_again(&self) -> bool {
+    pub(crate) fn has_again(&self) -> bool {
         !self.again.is_empty()
     }
 
-    pub fn unwritten(&mut self, token: Token) {
+    pub(crate) fn unwritten(&mut self, token: Token) {
         self.unwritten.push_back(token);
     }
 
-    pub fn next_unwritten(&mut self) -> Option<Token> {
+    pub(crate) fn next_unwritten(&mut self) -> Option<Token> {
         self.unwritten.pop_front()
     }
 
     /// Tries this one at that time.
-    pub fn at(&mut self, time: Instant, token: Token) {
+    pub(crate) fn at(&mut self, time: Instant, token: Token) {
         self.times.insert((time, token));
     }
 
-    pub fn next_time(&self) -> Option<Instant> {
+    pub(crate) fn next_time(&self) -> Option<Instant> {
         self.times.first().map(|(time, _)| *time)
     }
 
-    pub fn next_due(&mut self, now: Instant) -> Option<Token> {
+    pub(crate) fn next_due(&mut self, now: Instant) -> Option<Token> {
         self.next_time().filter(|time| *time <= now)?;
         self.times.pop_first().map(|(_, token)| token)
     }
 
     /// Begins a turn: collects what is to be tried in it. Says whether that is anything.
-    pub fn gather(&mut self) -> bool {
+    pub(crate) fn gather(&mut self) -> bool {
         self.work.extend(self.again.drain(..));
         self.ready.take(&mut self.work);
         !self.work.is_empty()
     }
 
-    pub fn next(&mut self) -> Option<Token> {
+    pub(crate) fn next(&mut self) -> Option<Token> {
         self.work.pop_front()
     }
 
-    pub fn begin_slice(&mut self, now: Instant) {
+    pub(crate) fn begin_slice(&mut self, now: Instant) {
         self.slice_end = now + SLICE;
     }
 
-    pub fn is_slice_over(&self, now: Instant) -> bool {
+    pub(crate) fn is_slice_over(&self, now: Instant) -> bool {
         now >= self.slice_end
     }
 
     /// Ready at that time. The last call counts.
-    pub fn poll_until(&mut self, cx: &mut Context<'_>, time: Instant) -> Poll<()> {
+    pub(crate) fn poll_until(&mut self, cx: &mut Context<'_>, time: Instant) -> Poll<()> {
         self.timer.poll_until(cx, time)
     }
 }

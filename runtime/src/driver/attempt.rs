@@ -11,13 +11,13 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use striper_core::{Hello, Instant, StripeId};
 
-pub const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
 /// How long the other side may take to say HELLO once connected.
-pub const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
+pub(super) const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
 
 /// A dial and what is needed to make it a stripe.
-pub struct Attempt {
+pub(super) struct Attempt {
     /// The place of its address among the server's.
     pub server: usize,
     pub stripe: StripeId,
@@ -36,7 +36,7 @@ enum Phase {
 type Greeting = Pin<Box<dyn Future<Output = Result<Greeted, DialError>>>>;
 
 /// A pipe on which both sides have said HELLO.
-pub struct Greeted {
+pub(crate) struct Greeted {
     pub pipe: Box<dyn Pipe>,
     pub hello: Hello,
     /// The bytes behind the HELLO.
@@ -44,7 +44,7 @@ pub struct Greeted {
 }
 
 impl Attempt {
-    pub fn new(
+    pub(super) fn new(
         server: usize,
         stripe: StripeId,
         dialling: Dialling,
@@ -56,7 +56,7 @@ impl Attempt {
     }
 
     /// Goes on. `hello` is asked once connected.
-    pub fn poll(
+    pub(super) fn poll(
         &mut self,
         now: Instant,
         hello: impl FnOnce(StripeId) -> Hello,

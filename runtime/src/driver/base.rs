@@ -8,13 +8,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use striper_core::{Config, Role, SessionId};
 
-pub struct Base {
+pub(crate) struct Base {
     pub engine: Engine,
     pub agenda: Agenda,
 }
 
 impl Base {
-    pub fn new(
+    pub(crate) fn new(
         clock: Rc<dyn Clock>,
         config: Config,
         id: SessionId,

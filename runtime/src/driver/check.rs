@@ -32,7 +32,7 @@ impl std::ops::Add for Footprint {
 }
 
 /// Panics with a description if an invariant does not hold. Slow.
-pub fn check_invariants(pump: &Pump) -> Footprint {
+pub(crate) fn check_invariants(pump: &Pump) -> Footprint {
     let (agenda, session) = (&pump.base.agenda, pump.base.engine.session());
     session.check_invariants();
     let tokens = [

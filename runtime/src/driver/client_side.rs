@@ -21,7 +21,7 @@ use striper_core::wire::MAGIC;
 use striper_core::{HandshakeError, HelloKind, Input, Instant, Refusal, SessionId, StripeId};
 
 /// The settings of dials.
-pub struct Dialling {
+pub(crate) struct Dialling {
     pub dial: Rc<dyn Dial>,
     pub servers: Vec<HostPort>,
     /// How long a flow waits for a first stripe.
@@ -31,10 +31,10 @@ pub struct Dialling {
 }
 
 /// A failed dial: to which of the server's addresses, when it began, and what went wrong.
-pub type Failed = (usize, Instant, DialError);
+pub(super) type Failed = (usize, Instant, DialError);
 
 /// The part of a pump that only a client has.
-pub struct ClientSide {
+pub(crate) struct ClientSide {
     dial: Rc<dyn Dial>,
     pub(super) dialler: Dialler,
     /// The dials under way.
@@ -54,7 +54,7 @@ pub struct ClientSide {
 }
 
 impl ClientSide {
-    pub fn new(dialling: Dialling) -> Self {
+    pub(crate) fn new(dialling: Dialling) -> Self {
         let Dialling { dial, servers, connect_timeout, entropy, tls } = dialling;
         let for_dials = entropy.clone();
         ClientSide {
@@ -72,43 +72,48 @@ impl ClientSide {
         }
     }
 
-    pub fn fresh_id(&self) -> SessionId {
+    pub(crate) fn fresh_id(&self) -> SessionId {
         let mut id = [0; 16];
         id[..8].copy_from_slice(&(self.entropy)().to_be_bytes());
         id[8..].copy_from_slice(&(self.entropy)().to_be_bytes());
         SessionId(id)
     }
 
-    pub fn is_secured(&self) -> bool {
+    pub(crate) fn is_secured(&self) -> bool {
         self.tls.is_some()
     }
 
     /// Sets the keys of stripes from the next session on; from now on if the server is shown the
     /// same key.
-    pub fn set_tls(&mut self, tls: ClientTls) {
+    pub(crate) fn set_tls(&mut self, tls: ClientTls) {
         self.allowed = Some(tls.accepted());
         let same = self.tls.as_ref().is_some_and(|now| now.shown() == tls.shown());
         (self.next_tls, self.tls) =
             if same { (None, Some(tls)) } else { (Some(tls), self.tls.take()) };
     }
 
-    pub fn has_new_keys(&self) -> bool {
+    pub(crate) fn has_new_keys(&self) -> bool {
         self.next_tls.is_some()
     }
 
-    pub fn dialler(&self) -> &Dialler {
+    pub(crate) fn dialler(&self) -> &Dialler {
         &self.dialler
     }
 
     /// A flow waits for a session from now on. Until when.
-    pub fn hurry(&mut self, now: Instant) -> Instant {
+    pub(crate) fn hurry(&mut self, now: Instant) -> Instant {
         self.dialler.hurry(now);
         now + self.connect_timeout
     }
 
     /// Dials the missing stripes. `urgent`: flows wait and no stripe lives. Gives the time of the
     /// next look, if one is needed.
-    pub fn dial(&mut self, now: Instant, urgent: bool, agenda: &mut Agenda) -> Option<Instant> {
+    pub(crate) fn dial(
+        &mut self,
+        now: Instant,
+        urgent: bool,
+        agenda: &mut Agenda,
+    ) -> Option<Instant> {
         loop {
             match self.dialler.plan(now, urgent) {
                 Plan::Dial(server) => self.dial_one(server, now, agenda),
@@ -134,7 +139,7 @@ impl ClientSide {
     }
 
     /// Goes on with a dial. Gives its outcome once it is over, unless no stripe is wanted any more.
-    pub fn step_dial(
+    pub(crate) fn step_dial(
         &mut self,
         token: Token,
         base: &mut Base,
@@ -182,7 +187,7 @@ impl ClientSide {
     }
 
     /// A dial has failed. Why flows need not wait for a session, if they need not.
-    pub fn dial_failed(
+    pub(crate) fn dial_failed(
         &mut self,
         failed: Failed,
         stripes: &Stripes,
@@ -211,26 +216,26 @@ impl ClientSide {
         refusal
     }
 
-    pub fn stripe_up(&mut self) {
+    pub(crate) fn stripe_up(&mut self) {
         self.server_stopped = false;
     }
 
     /// The server lets flows finish and takes no more, or has ended the session.
-    pub fn server_stops(&mut self) {
+    pub(crate) fn server_stops(&mut self) {
         self.server_stopped = true;
     }
 
-    pub fn is_forgotten(&self) -> bool {
+    pub(crate) fn is_forgotten(&self) -> bool {
         self.forgotten
     }
 
     /// Whether the server has said that it doesn't know the session; that is forgotten now.
-    pub fn take_forgotten(&mut self) -> bool {
+    pub(crate) fn take_forgotten(&mut self) -> bool {
         std::mem::take(&mut self.forgotten)
     }
 
     /// The session has ended: gives up all dials, and another one counts its stripes anew.
-    pub fn drop_dials(&mut self, agenda: &mut Agenda) {
+    pub(crate) fn drop_dials(&mut self, agenda: &mut Agenda) {
         for (token, attempt) in std::mem::take(&mut self.attempts) {
             self.dialler.dropped(attempt.server);
             agenda.release(token);
@@ -240,7 +245,7 @@ impl ClientSide {
     }
 
     /// Another session begins, with the keys that were set meanwhile. Its id.
-    pub fn begin_session(&mut self) -> SessionId {
+    pub(crate) fn begin_session(&mut self) -> SessionId {
         if self.next_tls.is_some() {
             self.tls = self.next_tls.take();
         }
@@ -249,7 +254,7 @@ impl ClientSide {
 
     /// Panics with a description if an invariant does not hold. Gives the number of tokens.
     #[cfg(any(test, feature = "testing"))]
-    pub fn check_invariants(&self, stripes: usize, agenda: &Agenda) -> usize {
+    pub(crate) fn check_invariants(&self, stripes: usize, agenda: &Agenda) -> usize {
         let dials = self.attempts.len();
         assert_eq!(self.dialler.counts(), (dials, stripes), "dials and stripes by address");
         let all_known = self.attempts.keys().all(|token| agenda.kind(*token) == Some(Kind::Dial));

@@ -43,7 +43,7 @@ struct Server {
     met: bool,
 }
 
-pub struct Dialler {
+pub(crate) struct Dialler {
     servers: Vec<Server>,
     entropy: Box<dyn FnMut() -> u64>,
     /// Stripes that the session misses.
@@ -51,7 +51,7 @@ pub struct Dialler {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Plan {
+pub(crate) enum Plan {
     Dial(usize),
     Wait(Instant),
     Rest,
@@ -59,7 +59,7 @@ pub enum Plan {
 
 impl Dialler {
     /// Knows these addresses, at least one. `entropy` gives random numbers.
-    pub fn new(addresses: Vec<HostPort>, entropy: Box<dyn FnMut() -> u64>) -> Self {
+    pub(crate) fn new(addresses: Vec<HostPort>, entropy: Box<dyn FnMut() -> u64>) -> Self {
         let server = |address| Server {
             address,
             failures: 0,
@@ -75,21 +75,21 @@ impl Dialler {
         Dialler { servers: addresses.into_iter().map(server).collect(), entropy, wanted: 0 }
     }
 
-    pub fn address(&self, server: usize) -> &HostPort {
+    pub(crate) fn address(&self, server: usize) -> &HostPort {
         &self.servers[server].address
     }
 
     /// The session misses so many stripes.
-    pub fn want(&mut self, stripes: usize) {
+    pub(crate) fn want(&mut self, stripes: usize) {
         self.wanted = stripes;
     }
 
-    pub fn wants_any(&self) -> bool {
+    pub(crate) fn wants_any(&self) -> bool {
         self.wanted > 0
     }
 
     /// The next step. `urgent`: flows wait and no stripe lives.
-    pub fn plan(&self, now: Instant, urgent: bool) -> Plan {
+    pub(crate) fn plan(&self, now: Instant, urgent: bool) -> Plan {
         let dialling: usize = self.servers.iter().map(|server| server.dialling).sum();
         if self.wanted == 0 {
             return Plan::Rest;
@@ -113,19 +113,19 @@ impl Dialler {
         if at <= now { Plan::Dial(index) } else { Plan::Wait(at) }
     }
 
-    pub fn dialled(&mut self, server: usize, now: Instant) {
+    pub(crate) fn dialled(&mut self, server: usize, now: Instant) {
         let server = &mut self.servers[server];
         server.dialling += 1;
         server.last_dial = now;
     }
 
     /// A dial was given up for another reason than a failure.
-    pub fn dropped(&mut self, server: usize) {
+    pub(crate) fn dropped(&mut self, server: usize) {
         self.servers[server].dialling -= 1;
     }
 
     /// A dial has become a stripe. Says whether there had been a failure before.
-    pub fn succeeded(&mut self, server: usize) -> bool {
+    pub(crate) fn succeeded(&mut self, server: usize) -> bool {
         let server = &mut self.servers[server];
         server.dialling -= 1;
         server.live += 1;
@@ -137,7 +137,7 @@ impl Dialler {
     /// A dial that was begun at `begun` has failed. Returns the address's past, and whether no dial
     /// has failed alike since the address was last reached. If the server has `stopped`, all ways
     /// in which a stopped server can fail are alike, but not at an address where none has run.
-    pub fn failed(
+    pub(crate) fn failed(
         &mut self,
         server: usize,
         begun: Instant,
@@ -165,7 +165,7 @@ impl Dialler {
     }
 
     /// A stripe that came up at `since` is no more.
-    pub fn lost(&mut self, server: usize, since: Instant, now: Instant) {
+    pub(crate) fn lost(&mut self, server: usize, since: Instant, now: Instant) {
         self.servers[server].live -= 1;
         if now.since(since) >= PROVEN {
             let server = &mut self.servers[server];
@@ -179,13 +179,13 @@ impl Dialler {
 
     /// Dials under way and stripes that live, over all addresses.
     #[cfg(any(test, feature = "testing"))]
-    pub fn counts(&self) -> (usize, usize) {
+    pub(crate) fn counts(&self) -> (usize, usize) {
         let sum = |of: fn(&Server) -> usize| self.servers.iter().map(of).sum();
         (sum(|server| server.dialling), sum(|server| server.live))
     }
 
     /// Dials at the next opportunity, unless an address has just failed.
-    pub fn hurry(&mut self, now: Instant) {
+    pub(crate) fn hurry(&mut self, now: Instant) {
         for server in &mut self.servers {
             if server.failed.is_none_or(|failed| now.since(failed) >= URGENT) {
                 server.next = server.next.min(now);
@@ -195,7 +195,7 @@ impl Dialler {
 
     /// Why every address is of no use for now: each has failed for good within the last second, and
     /// none is being dialled.
-    pub fn refusal(&self, now: Instant) -> Option<&DialError> {
+    pub(crate) fn refusal(&self, now: Instant) -> Option<&DialError> {
         let refused = self.servers.iter().all(|server| {
             server.dialling == 0
                 && server.error.as_ref().is_some_and(DialError::is_definite)
@@ -205,7 +205,7 @@ impl Dialler {
     }
 
     /// Why the last dial failed, if the last dial to every address did.
-    pub fn error(&self) -> Option<&DialError> {
+    pub(crate) fn error(&self) -> Option<&DialError> {
         if self.servers.iter().any(|server| server.error.is_none()) {
             return None;
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use striper_core::{Config, EndReason, Input, Instant, Output, Reason, Role, Session, SessionId};
 
 /// A session that is recorded, if sessions are.
-pub struct Engine {
+pub(crate) struct Engine {
     clock: Rc<dyn Clock>,
     config: Config,
     session: Session,
@@ -26,7 +26,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    pub fn new(
+    pub(crate) fn new(
         clock: Rc<dyn Clock>,
         config: Config,
         id: SessionId,
@@ -50,44 +50,44 @@ impl Engine {
     }
 
     /// Client: another session in place of this one, which has ended.
-    pub fn renew(&mut self, id: SessionId) {
+    pub(crate) fn renew(&mut self, id: SessionId) {
         self.session = Session::new(Role::Client, id, self.config, self.clock.now());
         self.begin_recording();
     }
 
-    pub fn now(&self) -> Instant {
+    pub(crate) fn now(&self) -> Instant {
         self.clock.now()
     }
 
-    pub fn config(&self) -> &Config {
+    pub(crate) fn config(&self) -> &Config {
         &self.config
     }
 
     /// The session, to be asked. Only [`Engine::input`] changes it.
-    pub fn session(&self) -> &Session {
+    pub(crate) fn session(&self) -> &Session {
         &self.session
     }
 
-    pub fn tag(&self) -> SessionTag {
+    pub(crate) fn tag(&self) -> SessionTag {
         SessionTag::of(self.session.id())
     }
 
-    pub fn ending(&self) -> Option<EndReason> {
+    pub(crate) fn ending(&self) -> Option<EndReason> {
         self.ending
     }
 
     /// Something has happened of which the user hears.
-    pub fn tell(&mut self, event: Event) {
+    pub(crate) fn tell(&mut self, event: Event) {
         self.events.push(event);
     }
 
-    pub fn take_events(&mut self) -> Vec<Event> {
+    pub(crate) fn take_events(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.events)
     }
 
     /// Gives the session an input. Not to be called while outputs are performed: see
     /// [`Engine::defer`].
-    pub fn input(&mut self, input: Input) {
+    pub(crate) fn input(&mut self, input: Input) {
         let now = self.clock.now();
         let before = self.outputs.len();
         if let Some(recording) = &mut self.recording {
@@ -112,22 +112,22 @@ impl Engine {
     }
 
     /// Gives the session an input once the outputs that are there have been performed.
-    pub fn defer(&mut self, input: Input) {
+    pub(crate) fn defer(&mut self, input: Input) {
         self.deferred.push_back(input);
     }
 
     /// Whether there is neither an output to be performed nor an input to be given.
-    pub fn is_settled(&self) -> bool {
+    pub(crate) fn is_settled(&self) -> bool {
         self.outputs.is_empty() && self.deferred.is_empty()
     }
 
     /// [`Engine::performed`] takes the list back.
-    pub fn take_outputs(&mut self) -> Vec<Output> {
+    pub(crate) fn take_outputs(&mut self) -> Vec<Output> {
         std::mem::take(&mut self.outputs)
     }
 
     /// All of these have been performed. Gives the inputs that came up meanwhile.
-    pub fn performed(&mut self, mut outputs: Vec<Output>) {
+    pub(crate) fn performed(&mut self, mut outputs: Vec<Output>) {
         debug_assert!(self.outputs.is_empty(), "an input was given while outputs were performed");
         // Its memory is used again.
         outputs.clear();
@@ -139,7 +139,7 @@ impl Engine {
 
     /// The session has ended: inputs that came up mean nothing to the next one. How many flows it
     /// has reset.
-    pub fn end(&mut self) -> usize {
+    pub(crate) fn end(&mut self) -> usize {
         self.deferred.clear();
         self.ending = None;
         std::mem::take(&mut self.lost_flows)

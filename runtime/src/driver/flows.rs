@@ -25,10 +25,10 @@ const BUDGET: usize = 4;
 const SWEEP: Duration = Duration::from_millis(500);
 
 /// A flow that the peer has opened, and what is ready once it is over.
-pub type Opened = (FlowId, Target, Receiver<()>);
+pub(super) type Opened = (FlowId, Target, Receiver<()>);
 
 #[derive(Default)]
-pub struct Flows {
+pub(crate) struct Flows {
     ends: BTreeMap<Token, Box<LocalEnd>>,
     /// The flows that the session knows.
     open: HashMap<FlowId, Token>,
@@ -46,53 +46,53 @@ pub struct Flows {
 
 impl Flows {
     /// How many the session knows.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.open.len()
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.open.is_empty()
     }
 
     /// Whether the session knows none and has been asked for none.
-    pub fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.open.is_empty() && self.opening.is_empty()
     }
 
-    pub fn needs_stripe(&self) -> bool {
+    pub(crate) fn needs_stripe(&self) -> bool {
         !self.is_idle() || !self.waiting.is_empty()
     }
 
     #[cfg(feature = "testing")]
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.open.len() + self.opening.len() + self.waiting.len()
     }
 
-    pub fn carries(&self, id: FlowId) -> bool {
+    pub(crate) fn carries(&self, id: FlowId) -> bool {
         self.open.contains_key(&id)
     }
 
-    pub fn token(&self, id: FlowId) -> Option<Token> {
+    pub(crate) fn token(&self, id: FlowId) -> Option<Token> {
         self.open.get(&id).copied()
     }
 
     /// How many of those that the session knows have a local pipe.
-    pub fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.open.values().filter(|token| self.ends[token].is_attached()).count()
     }
 
     /// Bytes that wait for local pipes of flows which the session has ended with a reset: its
     /// credit accounts for them no more.
-    pub fn lingering(&self) -> u64 {
+    pub(crate) fn lingering(&self) -> u64 {
         self.lingering
     }
 
-    pub fn take_incoming(&mut self) -> Vec<Opened> {
+    pub(crate) fn take_incoming(&mut self) -> Vec<Opened> {
         std::mem::take(&mut self.incoming)
     }
 
     /// Client: one more, which the session is to be asked for.
-    pub fn add(
+    pub(crate) fn add(
         &mut self,
         local: Box<dyn Pipe>,
         opened: Option<Sender<Result<(), OpenError>>>,
@@ -110,14 +110,14 @@ impl Flows {
     }
 
     /// Client: what to say when the session is asked for it.
-    pub fn set_opaque(&mut self, token: Token, opaque: Bytes) {
+    pub(crate) fn set_opaque(&mut self, token: Token, opaque: Bytes) {
         if let Some(end) = self.ends.get_mut(&token) {
             end.opaque = opaque;
         }
     }
 
     /// Client: there is no session for it now. It waits for one until then.
-    pub fn wait(&mut self, token: Token, until: Instant, base: &mut Base) {
+    pub(crate) fn wait(&mut self, token: Token, until: Instant, base: &mut Base) {
         let Some(end) = self.ends.get_mut(&token) else { return };
         end.wait(until);
         self.waiting.insert(token);
@@ -126,14 +126,14 @@ impl Flows {
     }
 
     /// Client: there will be no session for those that wait for one.
-    pub fn fail_waiting(&mut self, error: &OpenError, stripes: &Stripes, base: &mut Base) {
+    pub(crate) fn fail_waiting(&mut self, error: &OpenError, stripes: &Stripes, base: &mut Base) {
         for token in std::mem::take(&mut self.waiting) {
             self.conclude(token, FlowEnd::NoSession(error.clone()), stripes, base);
         }
     }
 
     /// Client: asks the session for it.
-    pub fn ask_for(&mut self, token: Token, engine: &mut Engine) {
+    pub(crate) fn ask_for(&mut self, token: Token, engine: &mut Engine) {
         let Some(end) = self.ends.get_mut(&token) else { return };
         let request = self.next_request;
         let opaque = end.ask(request);
@@ -143,14 +143,14 @@ impl Flows {
         engine.input(Input::FlowOpen { request, opaque });
     }
 
-    pub fn ask_for_waiting(&mut self, engine: &mut Engine) {
+    pub(crate) fn ask_for_waiting(&mut self, engine: &mut Engine) {
         for token in std::mem::take(&mut self.waiting) {
             self.ask_for(token, engine);
         }
     }
 
     /// Client: requests that have no answer yet, in their order.
-    pub fn requests(&self) -> Vec<u64> {
+    pub(crate) fn requests(&self) -> Vec<u64> {
         let mut requests: Vec<u64> = self.opening.keys().copied().collect();
         requests.sort_unstable();
         requests
@@ -158,13 +158,13 @@ impl Flows {
 
     /// Client: the session has said no to a request. Gives the flow of that request, if it still
     /// exists.
-    pub fn take_request(&mut self, request: u64) -> Option<Token> {
+    pub(crate) fn take_request(&mut self, request: u64) -> Option<Token> {
         let token = self.opening.remove(&request)?;
         self.ends.get(&token).filter(|end| end.is_opening(request)).map(|_| token)
     }
 
     /// Client: the session knows it now.
-    pub fn opened(&mut self, request: u64, id: FlowId, base: &mut Base) {
+    pub(crate) fn opened(&mut self, request: u64, id: FlowId, base: &mut Base) {
         let token = self.take_request(request);
         let Some((token, end)) = token.and_then(|token| Some((token, self.ends.get_mut(&token)?)))
         else {
@@ -177,7 +177,13 @@ impl Flows {
     }
 
     /// Server: the peer has opened one.
-    pub fn arrive(&mut self, id: FlowId, target: Target, stripes: &Stripes, base: &mut Base) {
+    pub(crate) fn arrive(
+        &mut self,
+        id: FlowId,
+        target: Target,
+        stripes: &Stripes,
+        base: &mut Base,
+    ) {
         let (wanted, unwanted) = oneshot();
         let (token, waker) = base.agenda.register(Kind::Flow);
         let carried = stripes.carried().collect();
@@ -190,7 +196,7 @@ impl Flows {
 
     /// Server: this is the local pipe of one that the peer has opened. If that has ended meanwhile
     /// the pipe is broken.
-    pub fn attach(
+    pub(crate) fn attach(
         &mut self,
         id: FlowId,
         local: Box<dyn Pipe>,
@@ -210,7 +216,7 @@ impl Flows {
         base.agenda.wake();
     }
 
-    pub fn step(&mut self, token: Token, stripes: &Stripes, base: &mut Base) {
+    pub(crate) fn step(&mut self, token: Token, stripes: &Stripes, base: &mut Base) {
         if let Some(how) = self.try_step(token, base) {
             self.conclude(token, how, stripes, base);
         }
@@ -249,7 +255,7 @@ impl Flows {
         ended
     }
 
-    pub fn write(&mut self, token: Token, stripes: &Stripes, base: &mut Base) {
+    pub(crate) fn write(&mut self, token: Token, stripes: &Stripes, base: &mut Base) {
         let Some(end) = self.ends.get_mut(&token) else { return };
         if let Some(how) = write(token, end, base) {
             self.conclude(token, how, stripes, base);
@@ -257,7 +263,13 @@ impl Flows {
     }
 
     /// It is over: it leaves all tables, and those who wait hear how it ended.
-    pub fn conclude(&mut self, token: Token, how: FlowEnd, stripes: &Stripes, base: &mut Base) {
+    pub(crate) fn conclude(
+        &mut self,
+        token: Token,
+        how: FlowEnd,
+        stripes: &Stripes,
+        base: &mut Base,
+    ) {
         let Some(end) = self.ends.remove(&token) else { return };
         base.agenda.release(token);
         self.lingering -= end.lingering;
@@ -274,7 +286,7 @@ impl Flows {
     }
 
     /// Local pipes that nobody receives from are to be asked whether they have broken. Says when.
-    pub fn next_sweep(&mut self, now: Instant) -> Option<Instant> {
+    pub(crate) fn next_sweep(&mut self, now: Instant) -> Option<Instant> {
         if self.sweep_at.is_none() && self.unwatched {
             self.sweep_at = Some(now + SWEEP);
         }
@@ -282,7 +294,7 @@ impl Flows {
     }
 
     /// Asks those local pipes, if it is time.
-    pub fn sweep(&mut self, now: Instant, stripes: &Stripes, base: &mut Base) {
+    pub(crate) fn sweep(&mut self, now: Instant, stripes: &Stripes, base: &mut Base) {
         if self.sweep_at.is_none_or(|at| at > now) {
             return;
         }
@@ -302,7 +314,7 @@ impl Flows {
 
     /// Lets go of those that the session has ended with a reset, whatever waits for their local
     /// pipes.
-    pub fn drop_lingering(&mut self, stripes: &Stripes, base: &mut Base) {
+    pub(crate) fn drop_lingering(&mut self, stripes: &Stripes, base: &mut Base) {
         let ends = self.ends.iter();
         let lingering: Vec<(Token, FlowEnd)> =
             ends.filter_map(|(token, end)| Some((*token, end.lingering_end()?))).collect();
@@ -311,7 +323,7 @@ impl Flows {
         }
     }
 
-    pub fn resume(&mut self, id: FlowId, base: &mut Base) {
+    pub(crate) fn resume(&mut self, id: FlowId, base: &mut Base) {
         if let Some((token, end)) = self.open_mut(id)
             && end.resume()
         {
@@ -319,7 +331,7 @@ impl Flows {
         }
     }
 
-    pub fn deliver(&mut self, id: FlowId, data: Bytes, base: &mut Base) {
+    pub(crate) fn deliver(&mut self, id: FlowId, data: Bytes, base: &mut Base) {
         if let Some((token, end)) = self.open_mut(id)
             && end.deliver(data)
         {
@@ -327,7 +339,7 @@ impl Flows {
         }
     }
 
-    pub fn deliver_fin(&mut self, id: FlowId, base: &mut Base) {
+    pub(crate) fn deliver_fin(&mut self, id: FlowId, base: &mut Base) {
         if let Some((token, end)) = self.open_mut(id)
             && end.deliver_fin()
         {
@@ -336,7 +348,7 @@ impl Flows {
     }
 
     /// The session has ended it before its time.
-    pub fn cut(&mut self, id: FlowId, how: FlowEnd, base: &mut Base) {
+    pub(crate) fn cut(&mut self, id: FlowId, how: FlowEnd, base: &mut Base) {
         let Some((token, end)) = self.open_mut(id) else { return };
         self.lingering += end.linger(base.engine.now(), how);
         self.open.remove(&id);
@@ -344,13 +356,13 @@ impl Flows {
     }
 
     /// The session has reset it; `cut` is why it ends, if it does.
-    pub fn reset(&mut self, id: FlowId, reason: Reason, cut: Option<Cut>, base: &mut Base) {
+    pub(crate) fn reset(&mut self, id: FlowId, reason: Reason, cut: Option<Cut>, base: &mut Base) {
         let lost = cut.filter(|_| reason == Reason::SessionLost);
         self.cut(id, lost.map_or(FlowEnd::Reset(reason), FlowEnd::Cut), base);
     }
 
     /// The session has ended and has no more use for any.
-    pub fn cut_all(&mut self, why: Cut, base: &mut Base) {
+    pub(crate) fn cut_all(&mut self, why: Cut, base: &mut Base) {
         let mut ids: Vec<FlowId> = self.open.keys().copied().collect();
         ids.sort_unstable();
         for id in ids {
@@ -359,7 +371,7 @@ impl Flows {
     }
 
     /// The session has done with it.
-    pub fn close(&mut self, id: FlowId, base: &mut Base) {
+    pub(crate) fn close(&mut self, id: FlowId, base: &mut Base) {
         if let Some((token, end)) = self.open_mut(id) {
             end.close();
             self.open.remove(&id);
@@ -374,7 +386,7 @@ impl Flows {
 
     /// Panics with a description if an invariant does not hold. Gives the number of tokens.
     #[cfg(any(test, feature = "testing"))]
-    pub fn check_invariants(&self, agenda: &super::agenda::Agenda) -> usize {
+    pub(crate) fn check_invariants(&self, agenda: &super::agenda::Agenda) -> usize {
         for (id, token) in &self.open {
             assert_eq!(self.ends[token].id(), Some(*id), "flow {id} is another one or not open");
         }

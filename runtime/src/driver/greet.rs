@@ -13,7 +13,7 @@ const CHUNK: usize = 32 << 10;
 
 /// Why no HELLO came.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum HearError {
+pub(crate) enum HearError {
     Handshake(HandshakeError),
     /// Neither side's key was good enough for the other, or TLS broke in another way.
     Tls(TlsError),
@@ -32,7 +32,7 @@ impl From<io::Error> for HearError {
 }
 
 /// Receives the other side's HELLO, and maybe some of what follows it.
-pub async fn hear(pipe: &mut dyn Pipe) -> Result<(Hello, Bytes), HearError> {
+pub(crate) async fn hear(pipe: &mut dyn Pipe) -> Result<(Hello, Bytes), HearError> {
     let mut handshake = Handshake::new();
     loop {
         match poll_fn(|cx| pipe.poll_recv(cx, CHUNK)).await {
@@ -49,7 +49,7 @@ pub async fn hear(pipe: &mut dyn Pipe) -> Result<(Hello, Bytes), HearError> {
     }
 }
 
-pub async fn say(pipe: &mut dyn Pipe, hello: &Hello) -> io::Result<()> {
+pub(crate) async fn say(pipe: &mut dyn Pipe, hello: &Hello) -> io::Result<()> {
     let mut bytes = hello.encode();
     while bytes.has_remaining() {
         poll_fn(|cx| poll_send_part(pipe, cx, &mut bytes)).await?;

@@ -6,7 +6,7 @@ use striper_core::{EndReason, Instant};
 
 /// How far a pump is on its way to its end.
 #[derive(Default)]
-pub struct Life {
+pub(super) struct Life {
     ended: Option<EndReason>,
     /// When a shutdown stops to wait for flows.
     stop_at: Option<Instant>,
@@ -19,7 +19,7 @@ pub struct Life {
 
 impl Life {
     /// Hears when there is a stripe; at once if one `is_up`.
-    pub fn notify_ready(&mut self, waiter: Sender<Result<(), OpenError>>, is_up: bool) {
+    pub(super) fn notify_ready(&mut self, waiter: Sender<Result<(), OpenError>>, is_up: bool) {
         match is_up {
             _ if self.ended.is_some() => waiter.send(Err(OpenError::ShuttingDown)),
             true => waiter.send(Ok(())),
@@ -28,25 +28,25 @@ impl Life {
     }
 
     /// There is a stripe, or never will be: those who wait for one hear that.
-    pub fn tell_waiters(&mut self, news: &Result<(), OpenError>) {
+    pub(super) fn tell_waiters(&mut self, news: &Result<(), OpenError>) {
         for waiter in self.ready_waiters.drain(..) {
             waiter.send(news.clone());
         }
     }
 
     /// The session has ended, and there will be no other one.
-    pub fn end(&mut self, reason: EndReason) {
+    pub(super) fn end(&mut self, reason: EndReason) {
         self.ended = Some(reason);
         self.tell_waiters(&Err(OpenError::ShuttingDown));
     }
 
-    pub fn revoke(&mut self) {
+    pub(super) fn revoke(&mut self) {
         self.revoked = true;
     }
 
     /// Why a session that ends for this `reason` resets its flows; the server may have `forgotten`
     /// it.
-    pub fn cut(&self, reason: EndReason, forgotten: bool) -> Cut {
+    pub(super) fn cut(&self, reason: EndReason, forgotten: bool) -> Cut {
         match reason {
             EndReason::Aborted if self.revoked => Cut::Revoked,
             EndReason::Aborted if forgotten => Cut::Forgotten,
@@ -56,33 +56,33 @@ impl Life {
     }
 
     /// The next session, if there is one, begins with keys that are accepted.
-    pub fn end_session(&mut self) {
+    pub(super) fn end_session(&mut self) {
         self.revoked = false;
     }
 
-    pub fn ended(&self) -> Option<EndReason> {
+    pub(super) fn ended(&self) -> Option<EndReason> {
         self.ended
     }
 
     /// Flows may go on until `stop_at`. `waiter` is dropped when all is over.
-    pub fn shut_down(&mut self, stop_at: Instant, waiter: Sender<()>) {
+    pub(super) fn shut_down(&mut self, stop_at: Instant, waiter: Sender<()>) {
         self.over_waiters.push(waiter);
         self.stop_at = Some(stop_at);
     }
 
     /// Whether no more flows are taken.
-    pub fn is_stopping(&self) -> bool {
+    pub(super) fn is_stopping(&self) -> bool {
         self.stop_at.is_some()
     }
 
     /// When flows are to be reset.
-    pub fn stops_at(&self) -> Option<Instant> {
+    pub(super) fn stops_at(&self) -> Option<Instant> {
         self.stop_at.filter(|_| self.ended.is_none())
     }
 
     /// Whether all is over: the last session has ended, and `nothing_is_left` of it. Then those who
     /// wait for that hear it.
-    pub fn finish_if(&mut self, nothing_is_left: bool) -> bool {
+    pub(super) fn finish_if(&mut self, nothing_is_left: bool) -> bool {
         if self.ended.is_some() && nothing_is_left {
             self.over = true;
             self.over_waiters.clear();
@@ -90,7 +90,7 @@ impl Life {
         self.over
     }
 
-    pub fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.over
     }
 }

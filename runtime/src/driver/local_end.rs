@@ -15,7 +15,7 @@ use striper_core::{FlowId, Instant, StripeId};
 const CHUNK: u64 = 256 << 10;
 
 /// Where a flow is in its life.
-pub enum Stage {
+pub(super) enum Stage {
     /// There is no session yet to open it, and it gives up at this time.
     Waiting(Instant),
     /// The session has been asked for it, with this request.
@@ -49,7 +49,7 @@ enum Outward {
 }
 
 /// Our end of a flow: its local pipe and what waits for it.
-pub struct LocalEnd {
+pub(super) struct LocalEnd {
     pub stage: Stage,
     /// `None` while nobody has answered a flow that the peer opened, and once both directions have
     /// finished.
@@ -81,7 +81,7 @@ pub struct LocalEnd {
     carried: Box<[(StripeId, u64)]>,
 }
 
-pub enum Given {
+pub(super) enum Given {
     Chunk(Bytes),
     /// An empty datagram, of which nothing is left in a flow. There may be more.
     Empty,
@@ -90,7 +90,7 @@ pub enum Given {
     Broken,
 }
 
-pub enum Written {
+pub(super) enum Written {
     Nothing,
     /// It has taken so many bytes of this flow in all.
     Total(FlowId, u64),
@@ -104,7 +104,7 @@ pub enum Written {
 impl LocalEnd {
     /// Without a local pipe. `opened` hears when the session knows it, `wanted` is dropped with it;
     /// `carried` is what each stripe has carried so far.
-    pub fn new(
+    pub(super) fn new(
         stage: Stage,
         opened: Option<Sender<Result<(), OpenError>>>,
         wanted: Option<Sender<()>>,
@@ -135,25 +135,25 @@ impl LocalEnd {
     }
 
     /// This is its local pipe, and `report` hears how it ends.
-    pub fn attach(&mut self, local: Box<dyn Pipe>, report: Sender<FlowReport>) {
+    pub(super) fn attach(&mut self, local: Box<dyn Pipe>, report: Sender<FlowReport>) {
         (self.pipe, self.report) = (Some(local), Some(report));
     }
 
-    pub fn is_attached(&self) -> bool {
+    pub(super) fn is_attached(&self) -> bool {
         self.pipe.is_some()
     }
 
-    pub fn wait(&mut self, until: Instant) {
+    pub(super) fn wait(&mut self, until: Instant) {
         self.stage = Stage::Waiting(until);
     }
 
     /// The session is asked for it with this request. Gives the opaque field.
-    pub fn ask(&mut self, request: u64) -> Bytes {
+    pub(super) fn ask(&mut self, request: u64) -> Bytes {
         self.stage = Stage::Opening(request);
         self.opaque.clone()
     }
 
-    pub fn open(&mut self, id: FlowId) {
+    pub(super) fn open(&mut self, id: FlowId) {
         self.stage = Stage::Open(id);
         self.opaque = Bytes::new();
         if let Some(opened) = self.opened.take() {
@@ -162,7 +162,7 @@ impl LocalEnd {
     }
 
     /// The session takes more of it. Says whether it had not.
-    pub fn resume(&mut self) -> bool {
+    pub(super) fn resume(&mut self) -> bool {
         let paused = self.inward == Inward::Paused;
         if paused {
             self.inward = Inward::Flowing;
@@ -171,11 +171,11 @@ impl LocalEnd {
     }
 
     /// The session has done with it, and all that it had to give has come.
-    pub fn close(&mut self) {
+    pub(super) fn close(&mut self) {
         self.stage = Stage::Closing;
     }
 
-    pub fn id(&self) -> Option<FlowId> {
+    pub(super) fn id(&self) -> Option<FlowId> {
         match self.stage {
             Stage::Open(id) => Some(id),
             _ => None,
@@ -183,13 +183,13 @@ impl LocalEnd {
     }
 
     /// Whether this is what the session answers with that request.
-    pub fn is_opening(&self, request: u64) -> bool {
+    pub(super) fn is_opening(&self, request: u64) -> bool {
         matches!(self.stage, Stage::Opening(asked) if asked == request)
     }
 
     /// Appends to what the local pipe is to get. Says whether there was nothing new to be written
     /// before.
-    pub fn deliver(&mut self, data: Bytes) -> bool {
+    pub(super) fn deliver(&mut self, data: Bytes) -> bool {
         if self.pipe.is_none() {
             // It waits for its target, and must not keep a receive buffer alive meanwhile.
             self.queue.set_congested();
@@ -200,12 +200,12 @@ impl LocalEnd {
 
     /// The peer's FIN follows what the local pipe is to get. Says whether there was nothing new to
     /// be written before.
-    pub fn deliver_fin(&mut self) -> bool {
+    pub(super) fn deliver_fin(&mut self) -> bool {
         self.outward = Outward::Finishing;
         !std::mem::replace(&mut self.listed, true)
     }
 
-    pub fn recv(&mut self, room: u64) -> Given {
+    pub(super) fn recv(&mut self, room: u64) -> Given {
         if self.inward == Inward::Finished {
             return Given::Nothing;
         }
@@ -235,7 +235,7 @@ impl LocalEnd {
     }
 
     /// Gives the local pipe what it takes, and what follows that: the FIN, or a reset.
-    pub fn write(&mut self, now: Instant) -> Written {
+    pub(super) fn write(&mut self, now: Instant) -> Written {
         self.listed = false;
         match &mut self.stage {
             Stage::Waiting(_) | Stage::Opening(_) => Written::Nothing,
@@ -309,12 +309,12 @@ impl LocalEnd {
     }
 
     #[cfg(any(test, feature = "testing"))]
-    pub fn is_forgotten(&self) -> bool {
+    pub(super) fn is_forgotten(&self) -> bool {
         matches!(self.stage, Stage::Closing) && self.is_local_over()
     }
 
     /// Whether nothing would be heard of a break of the local pipe.
-    pub fn is_unwatched(&self) -> bool {
+    pub(super) fn is_unwatched(&self) -> bool {
         self.pipe.is_some()
             && match self.stage {
                 Stage::Waiting(_) | Stage::Opening(_) => true,
@@ -323,19 +323,19 @@ impl LocalEnd {
             }
     }
 
-    pub fn check(&mut self) -> io::Result<()> {
+    pub(super) fn check(&mut self) -> io::Result<()> {
         self.pipe.as_mut().map_or(Ok(()), |pipe| pipe.check())
     }
 
     /// The session has ended it with a reset. Gives the bytes that wait here, for which its credit
     /// accounts no more.
-    pub fn linger(&mut self, now: Instant, end: FlowEnd) -> u64 {
+    pub(super) fn linger(&mut self, now: Instant, end: FlowEnd) -> u64 {
         self.stage = Stage::Lingering(Linger::new(now, self.progress), end);
         self.lingering = self.queue.remaining() as u64;
         self.lingering
     }
 
-    pub fn lingering_end(&self) -> Option<FlowEnd> {
+    pub(super) fn lingering_end(&self) -> Option<FlowEnd> {
         match &self.stage {
             Stage::Lingering(_, end) => Some(end.clone()),
             _ => None,
@@ -343,7 +343,7 @@ impl LocalEnd {
     }
 
     /// Tells whoever waits how it ended, then breaks the local pipe unless that has finished.
-    pub fn conclude(
+    pub(super) fn conclude(
         mut self,
         end: FlowEnd,
         now: Instant,

@@ -10,46 +10,46 @@ use striper_core::{Input, Reason};
 
 /// A session's part of the memory that several share. A client's session shares none.
 #[derive(Default)]
-pub struct Memory(Option<Share>);
+pub(super) struct Memory(Option<Share>);
 
 impl Memory {
-    pub fn sharing(mut share: Share, engine: &Engine) -> Self {
+    pub(super) fn sharing(mut share: Share, engine: &Engine) -> Self {
         share.use_up(engine.session().memory_used(), 0);
         Memory(Some(share))
     }
 
-    pub fn give_up_share(&mut self) {
+    pub(super) fn give_up_share(&mut self) {
         self.0 = None;
     }
 
     /// Tells the session what the others leave.
-    pub fn hear_limit(&mut self, engine: &mut Engine) {
+    pub(super) fn hear_limit(&mut self, engine: &mut Engine) {
         if let Some((receive, send)) = self.0.as_mut().and_then(Share::changed) {
             engine.input(Input::MemoryLimit { receive, send });
         }
     }
 
     /// Says what the session uses.
-    pub fn account(&mut self, engine: &Engine, flows: &Flows, stripes: &Stripes) {
+    pub(super) fn account(&mut self, engine: &Engine, flows: &Flows, stripes: &Stripes) {
         if let Some(share) = &mut self.0 {
             share.use_up(engine.session().memory_used(), kept(engine, flows, stripes));
         }
     }
 
-    pub fn is_tight(&self) -> bool {
+    pub(super) fn is_tight(&self) -> bool {
         self.0.as_ref().is_some_and(Share::is_tight)
     }
 }
 
 /// The memory that is kept for a session, in bytes.
-pub fn kept(engine: &Engine, flows: &Flows, stripes: &Stripes) -> u64 {
+pub(super) fn kept(engine: &Engine, flows: &Flows, stripes: &Stripes) -> u64 {
     engine.session().memory_kept() + flows.lingering() + stripes.memory()
 }
 
 /// Lets go until `excess` bytes less are kept: first of flows that are over for the session, then
 /// of the heaviest. If that is not enough the session ends, since nobody else can take from it what
 /// it keeps then.
-pub fn shed(excess: u64, flows: &mut Flows, stripes: &Stripes, base: &mut Base) {
+pub(super) fn shed(excess: u64, flows: &mut Flows, stripes: &Stripes, base: &mut Base) {
     let goal = kept(&base.engine, flows, stripes).saturating_sub(excess);
     flows.drop_lingering(stripes, base);
     let mut reset = 0;

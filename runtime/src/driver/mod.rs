@@ -27,9 +27,11 @@ mod tests;
 mod turn;
 
 #[cfg(feature = "testing")]
-pub use check::{Footprint, check_invariants};
-pub use client_side::{ClientSide, Dialling};
-pub use greet::{HearError, hear, say};
-pub use pump::Pump;
-pub use status::status;
-pub use turn::run;
+pub use check::Footprint;
+#[cfg(feature = "testing")]
+pub(crate) use check::check_invariants;
+pub(crate) use client_side::{ClientSide, Dialling};
+pub(crate) use greet::{HearError, hear, say};
+pub(crate) use pump::Pump;
+pub(crate) use status::status;
+pub(crate) use turn::run;

@@ -30,7 +30,7 @@ use striper_core::{
     Config, EndReason, FlowId, Hello, Input, Instant, Output, Reason, Refusal, Role, SessionId,
 };
 
-pub struct Pump {
+pub(crate) struct Pump {
     pub(super) base: Base,
     stripes: Stripes,
     flows: Flows,
@@ -41,7 +41,7 @@ pub struct Pump {
 
 impl Pump {
     /// The client's end: dials stripes, and begins a new session when one has ended.
-    pub fn client(
+    pub(crate) fn client(
         clock: Rc<dyn Clock>,
         config: Config,
         dialling: Dialling,
@@ -61,7 +61,7 @@ impl Pump {
     }
 
     /// The server's end of one session, which is over when that is.
-    pub fn server(
+    pub(crate) fn server(
         clock: Rc<dyn Clock>,
         config: Config,
         id: SessionId,
@@ -83,15 +83,15 @@ impl Pump {
         pump
     }
 
-    pub fn stripes(&self) -> &Stripes {
+    pub(crate) fn stripes(&self) -> &Stripes {
         &self.stripes
     }
 
-    pub fn flows(&self) -> &Flows {
+    pub(crate) fn flows(&self) -> &Flows {
         &self.flows
     }
 
-    pub fn client_side(&self) -> Option<&ClientSide> {
+    pub(crate) fn client_side(&self) -> Option<&ClientSide> {
         self.client.as_ref()
     }
 
@@ -227,22 +227,22 @@ impl Pump {
         }
     }
 
-    pub fn take_events(&mut self) -> Vec<Event> {
+    pub(crate) fn take_events(&mut self) -> Vec<Event> {
         self.base.engine.take_events()
     }
 
-    pub fn take_incoming(&mut self) -> Vec<Opened> {
+    pub(crate) fn take_incoming(&mut self) -> Vec<Opened> {
         self.flows.take_incoming()
     }
 
     /// Why the session has ended, if it has and there will be no other one.
-    pub fn ended(&self) -> Option<EndReason> {
+    pub(crate) fn ended(&self) -> Option<EndReason> {
         self.life.ended()
     }
 
     /// Takes no more flows, lets those there are end until `drain` is over, then resets the rest
     /// and is over. `waiter` is dropped then.
-    pub fn shutdown(&mut self, drain: Duration, waiter: Sender<()>) {
+    pub(crate) fn shutdown(&mut self, drain: Duration, waiter: Sender<()>) {
         if self.life.is_over() {
             return;
         }
@@ -253,7 +253,7 @@ impl Pump {
     }
 
     /// Ends the session at once, because the key of the other side is no longer accepted.
-    pub fn end_revoked(&mut self) {
+    pub(crate) fn end_revoked(&mut self) {
         self.life.revoke();
         self.abort();
     }
@@ -264,7 +264,7 @@ impl Pump {
     }
 
     /// Ends the session if it has neither stripes nor flows, and says whether it did.
-    pub fn abandon(&mut self) -> bool {
+    pub(crate) fn abandon(&mut self) -> bool {
         let abandoned = self.stripes.is_empty() && self.flows.is_empty();
         if abandoned {
             self.memory.give_up_share();
@@ -273,13 +273,13 @@ impl Pump {
         abandoned
     }
 
-    pub fn notify_ready(&mut self, waiter: Sender<Result<(), OpenError>>) {
+    pub(crate) fn notify_ready(&mut self, waiter: Sender<Result<(), OpenError>>) {
         self.life.notify_ready(waiter, !self.stripes.is_empty());
     }
 
     /// Client: what stripes need from the next session on. That begins when the present one carries
     /// nothing, and at once if not all of its stripes lead to somebody who `is_accepted`.
-    pub fn set_tls(&mut self, tls: ClientTls, is_accepted: impl Fn(&Peer) -> bool) {
+    pub(crate) fn set_tls(&mut self, tls: ClientTls, is_accepted: impl Fn(&Peer) -> bool) {
         if let Some(client) = &mut self.client {
             client.set_tls(tls);
         }
@@ -291,7 +291,7 @@ impl Pump {
 
     /// Client: carries `local` over a new flow to `target`. `opened` hears when the session knows
     /// it, `report` when it has ended.
-    pub fn open(
+    pub(crate) fn open(
         &mut self,
         target: &Target,
         local: Box<dyn Pipe>,
@@ -319,11 +319,11 @@ impl Pump {
     }
 
     /// Server: accepts a flow that the client opened, and carries `local` over it.
-    pub fn attach(&mut self, id: FlowId, local: Box<dyn Pipe>, report: Sender<FlowReport>) {
+    pub(crate) fn attach(&mut self, id: FlowId, local: Box<dyn Pipe>, report: Sender<FlowReport>) {
         self.flows.attach(id, local, report, &mut self.base);
     }
 
-    pub fn refuse(&mut self, id: FlowId, reason: Reason) {
+    pub(crate) fn refuse(&mut self, id: FlowId, reason: Reason) {
         if let Some(token) = self.flows.token(id) {
             self.base.engine.input(Input::FlowRefuse { flow: id, reason });
             self.conclude(token, FlowEnd::Refused(reason));
@@ -333,7 +333,7 @@ impl Pump {
 
     /// Server: takes a stripe whose client has said `hello` and then `rest`, or says why not: there
     /// may be `most` at once.
-    pub fn join(
+    pub(crate) fn join(
         &mut self,
         pipe: Box<dyn Pipe>,
         hello: Hello,
@@ -357,7 +357,7 @@ impl Pump {
     }
 
     /// The session's part of the memory that it shares, in bytes.
-    pub fn load(&self) -> u64 {
+    pub(crate) fn load(&self) -> u64 {
         match self.life.ended() {
             Some(_) => 0,
             None => memory::kept(&self.base.engine, &self.flows, &self.stripes),
@@ -365,7 +365,7 @@ impl Pump {
     }
 
     /// Lets go until `excess` bytes less are kept. If that can't be, the session ends.
-    pub fn shed(&mut self, excess: u64) {
+    pub(crate) fn shed(&mut self, excess: u64) {
         memory::shed(excess, &mut self.flows, &self.stripes, &mut self.base);
         self.account();
     }

@@ -9,21 +9,21 @@ use std::task::{Wake, Waker};
 
 /// A pipe or a dial, among all that the pump has.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Token(usize);
+pub(crate) struct Token(usize);
 
 impl Token {
-    pub fn new(index: usize) -> Token {
+    pub(crate) fn new(index: usize) -> Token {
         Token(index)
     }
 
-    pub fn index(self) -> usize {
+    pub(crate) fn index(self) -> usize {
         self.0
     }
 }
 
 /// The pipes that have been woken, and the pump's waker.
 #[derive(Debug, Default)]
-pub struct ReadyList(Arc<Shared>);
+pub(super) struct ReadyList(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -46,7 +46,7 @@ struct Mark {
 
 impl ReadyList {
     /// A waker that puts `token` on the list.
-    pub fn waker(&self, token: Token) -> Waker {
+    pub(super) fn waker(&self, token: Token) -> Waker {
         Waker::from(Arc::new(Mark {
             token,
             listed: AtomicBool::new(false),
@@ -55,14 +55,14 @@ impl ReadyList {
     }
 
     /// Sets the waker for new entries of the list and for [`ReadyList::wake`].
-    pub fn register(&self, pump: &Waker) {
+    pub(super) fn register(&self, pump: &Waker) {
         let mut inner = self.0.lock();
         if !inner.pump.as_ref().is_some_and(|known| known.will_wake(pump)) {
             inner.pump = Some(pump.clone());
         }
     }
 
-    pub fn wake(&self) {
+    pub(super) fn wake(&self) {
         let pump = self.0.lock().pump.clone();
         if let Some(pump) = pump {
             pump.wake();
@@ -70,7 +70,7 @@ impl ReadyList {
     }
 
     /// Moves the list to the end of `tokens`, each pipe once.
-    pub fn take(&self, tokens: &mut impl Extend<Token>) {
+    pub(super) fn take(&self, tokens: &mut impl Extend<Token>) {
         let mut inner = self.0.lock();
         tokens.extend(inner.woken.drain(..).map(|mark| {
             // From here on a wake counts again: the pipe is tried only after this.

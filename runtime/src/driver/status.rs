@@ -3,7 +3,7 @@
 use super::pump::Pump;
 use crate::report::SessionStatus;
 
-pub fn status(pump: &Pump) -> SessionStatus {
+pub(crate) fn status(pump: &Pump) -> SessionStatus {
     let (engine, stripes, flows) = (&pump.base.engine, pump.stripes(), pump.flows());
     SessionStatus {
         session: engine.tag(),

@@ -33,7 +33,7 @@ const CLOSING_BUDGET: usize = 4;
 const LOOK: Duration = Duration::from_millis(50);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct StripeFacts {
+pub(crate) struct StripeFacts {
     pub id: StripeId,
     /// Its place among the session's stripes, from 1.
     pub place: usize,
@@ -44,7 +44,7 @@ pub struct StripeFacts {
     pub since: Instant,
 }
 
-pub struct StripeEnd {
+pub(super) struct StripeEnd {
     pub facts: StripeFacts,
     pipe: Box<dyn Pipe>,
     waker: Waker,
@@ -75,7 +75,12 @@ struct Closing {
 
 impl StripeEnd {
     /// After the handshake, but for `greeting`, which is still to be sent.
-    pub fn new(facts: StripeFacts, pipe: Box<dyn Pipe>, greeting: Bytes, waker: Waker) -> Self {
+    pub(super) fn new(
+        facts: StripeFacts,
+        pipe: Box<dyn Pipe>,
+        greeting: Bytes,
+        waker: Waker,
+    ) -> Self {
         let preamble = greeting.len() as u64;
         let mut queue = OutQueue::default();
         queue.push(greeting);
@@ -95,23 +100,23 @@ impl StripeEnd {
         }
     }
 
-    pub fn facts(&self) -> StripeFacts {
+    pub(super) fn facts(&self) -> StripeFacts {
         self.facts
     }
 
-    pub fn info(&self) -> PipeInfo<'_> {
+    pub(super) fn info(&self) -> PipeInfo<'_> {
         self.pipe.info()
     }
 
     /// Holds at most about this many bytes unsent from now on.
-    pub fn set_unsent_low_water(&mut self, bytes: u64) {
+    pub(super) fn set_unsent_low_water(&mut self, bytes: u64) {
         if let Some(carrier) = self.info().carrier {
             carrier.set_unsent_low_water(usize::try_from(bytes).unwrap_or(usize::MAX));
         }
     }
 
     /// Looks at its losses. Gives the change, if there is one.
-    pub fn look(&mut self, now: Instant) -> Option<Adapted> {
+    pub(super) fn look(&mut self, now: Instant) -> Option<Adapted> {
         let adapted = self.pipe.info().carrier.and_then(Carrier::adapt);
         let goes_on = matches!(adapted, Some(Adapted::Kept | Adapted::Changed { .. }));
         self.next_look = goes_on.then_some(now + LOOK);
@@ -119,19 +124,19 @@ impl StripeEnd {
     }
 
     /// The bytes that it has carried both ways.
-    pub fn carried(&self) -> u64 {
+    pub(super) fn carried(&self) -> u64 {
         self.sent + self.received
     }
 
     /// Appends to what is to be sent. Says whether there was nothing new to be sent before.
-    pub fn push(&mut self, header: Bytes, payload: Bytes) -> bool {
+    pub(super) fn push(&mut self, header: Bytes, payload: Bytes) -> bool {
         self.queue.push(header);
         self.queue.push(payload);
         !std::mem::replace(&mut self.listed, true)
     }
 
     /// Receives what there is, one chunk. `None` if that is nothing.
-    pub fn recv(&mut self) -> Option<Result<Bytes, StripeLoss>> {
+    pub(super) fn recv(&mut self) -> Option<Result<Bytes, StripeLoss>> {
         let mut cx = Context::from_waker(&self.waker);
         match self.pipe.poll_recv(&mut cx, self.chunk) {
             Poll::Ready(Ok(Received::Chunk(chunk))) => {
@@ -145,7 +150,7 @@ impl StripeEnd {
     }
 
     /// It took so long to handle the last chunk, of `len` bytes.
-    pub fn took(&mut self, len: usize, time: Duration) {
+    pub(super) fn took(&mut self, len: usize, time: Duration) {
         let chunk = if time > SLICE {
             (len as u128 * SLICE.as_nanos() / time.as_nanos()) as usize
         } else {
@@ -157,7 +162,7 @@ impl StripeEnd {
     /// Sends what the pipe takes. Gives the count of frame bytes that have left in all, if that has
     /// changed. Bytes that the pipe still holds have not left: a datagram or record counts when all
     /// of it has gone.
-    pub fn send(&mut self) -> Result<Option<u64>, StripeLoss> {
+    pub(super) fn send(&mut self) -> Result<Option<u64>, StripeLoss> {
         self.listed = false;
         let mut cx = Context::from_waker(&self.waker);
         let broken = |error: io::Error| StripeLoss::Broken(error.kind());
@@ -174,18 +179,18 @@ impl StripeEnd {
     }
 
     /// From now on only what is queued is sent. Says until when at most.
-    pub fn close(&mut self, now: Instant) -> Instant {
+    pub(super) fn close(&mut self, now: Instant) -> Instant {
         self.closing = Some(Closing { until: now + CLOSING, finished: false, ended: false });
         now + CLOSING
     }
 
-    pub fn is_closing(&self) -> bool {
+    pub(super) fn is_closing(&self) -> bool {
         self.closing.is_some()
     }
 
     /// Sends the rest, then the FIN, then waits for the other end's: closing with bytes unread
     /// would send a reset, which could overtake our last words. Says whether it is done.
-    pub fn poll_close(&mut self, now: Instant) -> bool {
+    pub(super) fn poll_close(&mut self, now: Instant) -> bool {
         let Some(until) = self.closing.as_ref().map(|closing| closing.until) else { return false };
         if now >= until || self.send().is_err() {
             return true;

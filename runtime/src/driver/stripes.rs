@@ -19,7 +19,7 @@ use striper_core::{EndReason, Input, StripeClose, StripeId};
 const BUDGET: usize = 4;
 
 #[derive(Default)]
-pub struct Stripes {
+pub(crate) struct Stripes {
     /// Stripes that the session has closed stay among them while they have something to send.
     ends: BTreeMap<Token, Box<StripeEnd>>,
     /// The stripes that carry data.
@@ -36,17 +36,17 @@ pub struct Stripes {
 impl Stripes {
     /// None yet. A client knows how many there are meant to be; a server knows before the first
     /// who is at the other end.
-    pub fn new(wanted: Option<usize>, peer: Option<PeerName>) -> Self {
+    pub(crate) fn new(wanted: Option<usize>, peer: Option<PeerName>) -> Self {
         Stripes { wanted, peer, ..Stripes::default() }
     }
 
-    pub fn is_established(&self) -> bool {
+    pub(crate) fn is_established(&self) -> bool {
         self.established
     }
 
     /// The session has ended, maybe because the server has `forgotten` it; another one may come.
     /// It has reset so many flows, and `cut` says why.
-    pub fn end_session(
+    pub(crate) fn end_session(
         &mut self,
         reason: EndReason,
         forgotten: bool,
@@ -67,7 +67,7 @@ impl Stripes {
         }
     }
 
-    pub fn peer(&self) -> Option<&PeerName> {
+    pub(crate) fn peer(&self) -> Option<&PeerName> {
         self.peer.as_ref()
     }
 
@@ -77,18 +77,18 @@ impl Stripes {
     }
 
     /// How long so many flows will yet be kept, if they stand still because there is no stripe.
-    pub fn kept_for(&self, flows: usize, engine: &Engine) -> Option<Duration> {
+    pub(crate) fn kept_for(&self, flows: usize, engine: &Engine) -> Option<Duration> {
         let stands_still = self.live.is_empty() && flows > 0;
         let until = engine.session().gives_up_at().filter(|_| stands_still)?;
         Some(until.since(engine.now()))
     }
 
     /// How many carry data.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.live.len()
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.live.is_empty()
     }
 
@@ -102,31 +102,31 @@ impl Stripes {
     }
 
     /// The bytes that each has carried so far, both ways.
-    pub fn carried(&self) -> impl Iterator<Item = (StripeId, u64)> {
+    pub(crate) fn carried(&self) -> impl Iterator<Item = (StripeId, u64)> {
         self.live().map(|end| (end.facts.id, end.carried()))
     }
 
     /// The place of each among the session's stripes, from 1.
-    pub fn places(&self) -> BTreeMap<StripeId, usize> {
+    pub(crate) fn places(&self) -> BTreeMap<StripeId, usize> {
         self.live().map(|end| (end.facts.id, end.facts.place)).collect()
     }
 
     /// The facts of TCP about those that it carries.
-    pub fn tcp(&self) -> BTreeMap<StripeId, TcpStatus> {
+    pub(crate) fn tcp(&self) -> BTreeMap<StripeId, TcpStatus> {
         self.live().filter_map(|end| Some((end.facts().id, end.info().carrier?.tcp()?))).collect()
     }
 
-    pub fn memory(&self) -> u64 {
+    pub(crate) fn memory(&self) -> u64 {
         self.live().map(|end| end.info().memory as u64).sum()
     }
 
-    pub fn all_lead_to(&self, is_accepted: impl Fn(&Peer) -> bool) -> bool {
+    pub(crate) fn all_lead_to(&self, is_accepted: impl Fn(&Peer) -> bool) -> bool {
         self.live().all(|end| end.info().peer.is_some_and(&is_accepted))
     }
 
     /// One more, which goes to that address of the server; `greeting` is still to be sent on it.
     /// The session has so many flows.
-    pub fn add(
+    pub(crate) fn add(
         &mut self,
         greeted: Greeted,
         server: usize,
@@ -161,7 +161,12 @@ impl Stripes {
 
     /// Receives what there is, and writes what comes of it. Gives its facts if it has broken. The
     /// session has so many flows.
-    pub fn step(&mut self, token: Token, flows: usize, base: &mut Base) -> Option<StripeFacts> {
+    pub(crate) fn step(
+        &mut self,
+        token: Token,
+        flows: usize,
+        base: &mut Base,
+    ) -> Option<StripeFacts> {
         let end = self.ends.get_mut(&token)?;
         let mut begin = base.engine.now();
         for round in 0..BUDGET {
@@ -190,7 +195,12 @@ impl Stripes {
     }
 
     /// Writes what there is. Gives its facts if it has broken. The session has so many flows.
-    pub fn write(&mut self, token: Token, flows: usize, base: &mut Base) -> Option<StripeFacts> {
+    pub(crate) fn write(
+        &mut self,
+        token: Token,
+        flows: usize,
+        base: &mut Base,
+    ) -> Option<StripeFacts> {
         let end = self.ends.get_mut(&token)?;
         if end.is_closing() {
             if end.poll_close(base.engine.now()) {
@@ -228,7 +238,7 @@ impl Stripes {
 
     /// The session has closed it: only what waits is still sent. Gives its facts. The session has
     /// so many flows.
-    pub fn close(
+    pub(crate) fn close(
         &mut self,
         stripe: StripeId,
         reason: StripeClose,
@@ -260,7 +270,7 @@ impl Stripes {
     }
 
     /// A frame, or the first part of one and its payload, goes on this stripe.
-    pub fn transmit(
+    pub(crate) fn transmit(
         &mut self,
         stripe: StripeId,
         header: Bytes,
@@ -274,7 +284,7 @@ impl Stripes {
     }
 
     /// This stripe holds at most about so many bytes unsent from now on.
-    pub fn pace(&mut self, stripe: StripeId, unsent: u64) {
+    pub(crate) fn pace(&mut self, stripe: StripeId, unsent: u64) {
         if let Some((_, end)) = self.live_mut(stripe) {
             end.set_unsent_low_water(unsent);
         }
@@ -282,7 +292,7 @@ impl Stripes {
 
     /// Panics with a description if an invariant does not hold. Gives the number of tokens.
     #[cfg(any(test, feature = "testing"))]
-    pub fn check_invariants(&self, agenda: &Agenda) -> usize {
+    pub(crate) fn check_invariants(&self, agenda: &Agenda) -> usize {
         for (id, token) in &self.live {
             let end = &self.ends[token];
             assert!(

@@ -10,10 +10,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use striper_core::{Config, Hello, HelloKind, Instant, Role, SessionId, StripeId};
 
-pub const ID: SessionId = SessionId([7; 16]);
+pub(super) const ID: SessionId = SessionId([7; 16]);
 
 /// A timer that never goes off.
-pub struct Never;
+pub(super) struct Never;
 
 impl Timer for Never {
     fn poll_until(&mut self, _: &mut Context<'_>, _: Instant) -> Poll<()> {
@@ -22,7 +22,7 @@ impl Timer for Never {
 }
 
 /// A clock that a test sets, in microseconds.
-pub struct Still(pub Cell<u64>);
+pub(super) struct Still(pub Cell<u64>);
 
 impl Clock for Still {
     fn now(&self) -> Instant {
@@ -35,16 +35,16 @@ impl Clock for Still {
 }
 
 /// A session in this role, at a time that stands still.
-pub fn base(role: Role) -> Base {
+pub(super) fn base(role: Role) -> Base {
     Base::new(Rc::new(Still(Cell::new(1))), Config::default(), ID, role, None)
 }
 
-pub fn server() -> Base {
+pub(super) fn server() -> Base {
     base(Role::Server { instance: 1 })
 }
 
 /// A stripe with this number whose client has said HELLO, and the client's end of it.
-pub fn greeted(stripe: u64) -> (Greeted, MemoryPipe) {
+pub(super) fn greeted(stripe: u64) -> (Greeted, MemoryPipe) {
     let (pipe, far) = memory_pipe();
     let kind = if stripe == 0 { HelloKind::Create } else { HelloKind::Join };
     let hello = Hello { kind, session: ID, stripe: StripeId(stripe), gone: Vec::new() };

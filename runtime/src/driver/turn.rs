@@ -16,7 +16,7 @@ const TURNS: usize = 8;
 const LOOK: Duration = Duration::from_micros(50);
 
 /// Pumps until nothing is ready. Ready when the pump is over for good.
-pub fn run(pump: &mut Pump, cx: &mut Context<'_>) -> Poll<()> {
+pub(crate) fn run(pump: &mut Pump, cx: &mut Context<'_>) -> Poll<()> {
     pump.base.agenda.wake_from_now_on(cx.waker());
     pump.hear_limit();
     let polled = turns(pump, cx);

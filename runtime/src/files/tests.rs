@@ -7,7 +7,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 pub(crate) struct Folder(pub PathBuf);
 
 impl Folder {
-    pub fn new(name: &str) -> Folder {
+    pub(crate) fn new(name: &str) -> Folder {
         let name = format!("striper-{name}-{}", std::process::id());
         let path = std::env::temp_dir().join(name);
         fs::create_dir_all(&path).unwrap();
@@ -118,8 +118,8 @@ fn a_folder_and_a_pipe_are_errors_and_make_nobody_wait() {
 #[test]
 fn a_slow_device_makes_its_writer_wait() {
     let device = create_ours(Path::new("/dev/null")).unwrap();
-    let flags = rustix::fs::fcntl_getfl(&device).unwrap();
-    assert!(!flags.contains(rustix::fs::OFlags::NONBLOCK), "{flags:?}");
+    let flags = fcntl_getfl(&device).unwrap();
+    assert!(!flags.contains(OFlags::NONBLOCK), "{flags:?}");
 }
 
 #[test]

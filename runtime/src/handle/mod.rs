@@ -1,8 +1,8 @@
 //! Handles that work from any thread and executor. Each has a thread, where the single-threaded
 //! face does the work.
 
-pub mod client;
-pub mod server;
+pub(crate) mod client;
+pub(crate) mod server;
 
 use crate::handover::oneshot;
 use crate::local::{self, Executor};
@@ -19,7 +19,7 @@ const LINGER: Duration = Duration::from_secs(5);
 type Job<T> = Box<dyn FnOnce(T, &Executor) + Send>;
 
 /// The single-threaded face that a thread has.
-pub trait Face: Clone + 'static {
+pub(crate) trait Face: Clone + 'static {
     async fn stop(&self, drain: Duration);
 }
 
@@ -36,7 +36,7 @@ impl Face for local::Server {
 }
 
 /// The thread of a handle, which ends after the last clone of this has been dropped.
-pub struct Worker<T> {
+pub(crate) struct Worker<T> {
     jobs: Arc<Sender<Job<T>>>,
 }
 
@@ -48,7 +48,7 @@ impl<T> Clone for Worker<T> {
 
 impl<T: Face> Worker<T> {
     /// Starts the thread, and waits until `begin` has made the face there.
-    pub fn start(
+    pub(crate) fn start(
         name: &str,
         begin: impl AsyncFnOnce(&Executor) -> Result<T, StartError> + Send + 'static,
     ) -> Result<Self, StartError> {
@@ -75,13 +75,13 @@ impl<T: Face> Worker<T> {
     }
 
     /// Has the thread do something. It does nothing if it has ended.
-    pub fn tell(&self, job: impl FnOnce(T) + Send + 'static) {
+    pub(crate) fn tell(&self, job: impl FnOnce(T) + Send + 'static) {
         let _ = self.jobs.try_send(Box::new(move |face, _| job(face)));
     }
 
     /// Has the thread do something, and waits for what comes of it: nothing if the thread ends
     /// before.
-    pub async fn ask<R: Send + 'static>(
+    pub(crate) async fn ask<R: Send + 'static>(
         &self,
         job: impl AsyncFnOnce(T) -> R + Send + 'static,
     ) -> Option<R> {
@@ -94,7 +94,7 @@ impl<T: Face> Worker<T> {
     }
 
     /// Stops the face, and then the thread.
-    pub async fn stop(&self, drain: Duration) {
+    pub(crate) async fn stop(&self, drain: Duration) {
         let jobs = self.jobs.clone();
         let stop = async move |face: T| {
             face.stop(drain).await;
@@ -104,7 +104,7 @@ impl<T: Face> Worker<T> {
     }
 
     /// Keeps the thread going as long as it exists.
-    pub fn keep(&self) -> Arc<dyn Send + Sync> {
+    pub(crate) fn keep(&self) -> Arc<dyn Send + Sync> {
         self.jobs.clone()
     }
 }

@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The size of a buffer in bytes: how much is received at once. Larger costs memory for every chunk
 /// that waits, smaller costs system calls.
-pub const SIZE: usize = 256 << 10;
+pub(crate) const SIZE: usize = 256 << 10;
 
 /// Chunks up to this size are copied out of their buffer, so that a chunk never keeps more than
 /// eight times its own size alive. Above it, copying would cost more than the memory is worth.
-pub const COPIED: usize = SIZE / 8;
+pub(crate) const COPIED: usize = SIZE / 8;
 
 /// How many buffers a thread keeps for the next receive.
 const SPARE: usize = 16;
@@ -64,17 +64,17 @@ impl Drop for Shared {
 }
 
 /// A buffer of [`SIZE`] bytes, with the bytes that were in it before.
-pub fn take() -> Vec<u8> {
+pub(crate) fn take() -> Vec<u8> {
     POOL.with(|pool| pool.spare().pop()).unwrap_or_else(|| vec![0; SIZE])
 }
 
 /// Nothing of the buffer is needed any more.
-pub fn give_back(buffer: Vec<u8>) {
+pub(crate) fn give_back(buffer: Vec<u8>) {
     POOL.with(|pool| pool.give_back(buffer));
 }
 
 /// The first `len` bytes of a buffer, which comes back by itself.
-pub fn share(buffer: Vec<u8>, len: usize) -> Bytes {
+pub(crate) fn share(buffer: Vec<u8>, len: usize) -> Bytes {
     if len > COPIED {
         let pool = POOL.with(Arc::clone);
         pool.shared.fetch_add(1, Ordering::Relaxed);
@@ -86,7 +86,7 @@ pub fn share(buffer: Vec<u8>, len: usize) -> Bytes {
 }
 
 /// How much memory the buffers take that chunks received on this thread keep, in bytes.
-pub fn pinned() -> u64 {
+pub(crate) fn pinned() -> u64 {
     POOL.with(|pool| pool.shared.load(Ordering::Relaxed)) * SIZE as u64
 }
 

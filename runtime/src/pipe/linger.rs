@@ -22,7 +22,7 @@ const SLOWEST_LOOK: Duration = Duration::from_millis(50);
 
 /// A pipe on its way to be aborted.
 #[derive(Debug)]
-pub struct Linger {
+pub(crate) struct Linger {
     until: Instant,
     /// When the pipe last took something.
     progress: Instant,
@@ -31,13 +31,13 @@ pub struct Linger {
 
 impl Linger {
     /// Begins now; the pipe has last taken something at `progress`.
-    pub fn new(now: Instant, progress: Instant) -> Self {
+    pub(crate) fn new(now: Instant, progress: Instant) -> Self {
         Linger { until: now + LIMIT, progress, look: FIRST_LOOK }
     }
 
     /// Sends what is left, and aborts the pipe when that has gone or waiting has become pointless.
     /// Otherwise says when to try again. Adds the bytes that the pipe took to `taken`.
-    pub fn poll(
+    pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
         pipe: &mut dyn Pipe,

@@ -5,13 +5,13 @@
 //! ([`TcpPipe`](crate::TcpPipe)), an end of a flow ([`Flow`](crate::Flow)), their wrappers
 //! ([`datagram`], [`atomic`]) and a simulated link alike. They stack in any order that makes sense.
 
-pub mod atomic;
+pub(crate) mod atomic;
 pub(crate) mod buffers;
 mod congestion;
-pub mod datagram;
+pub(crate) mod datagram;
 mod ext;
 pub(crate) mod linger;
-pub mod memory;
+pub(crate) mod memory;
 mod peer;
 pub(crate) mod queue;
 #[cfg(test)]
@@ -233,7 +233,7 @@ pub trait Carrier {
 }
 
 /// Sends of `data` what fits into one send, for those to whom boundaries mean nothing.
-pub fn poll_send_part(
+pub(crate) fn poll_send_part(
     pipe: &mut (impl Pipe + ?Sized),
     cx: &mut Context<'_>,
     data: &mut dyn Buf,

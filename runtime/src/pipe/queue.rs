@@ -14,7 +14,7 @@ const SMALL: usize = 4 << 10;
 const BLOCK: usize = 64 << 10;
 
 #[derive(Debug, Default)]
-pub struct OutQueue {
+pub(crate) struct OutQueue {
     parts: VecDeque<Bytes>,
     /// Copied small parts; they come after `parts`.
     tail: BytesMut,
@@ -23,7 +23,7 @@ pub struct OutQueue {
 }
 
 impl OutQueue {
-    pub fn push(&mut self, data: Bytes) {
+    pub(crate) fn push(&mut self, data: Bytes) {
         self.len += data.len();
         if data.is_empty() {
         } else if self.congested && data.len() <= SMALL {
@@ -37,16 +37,16 @@ impl OutQueue {
         }
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         *self = OutQueue::default();
     }
 
     /// The pipe takes no more for now: what is here may have to wait.
-    pub fn set_congested(&mut self) {
+    pub(crate) fn set_congested(&mut self) {
         if !self.congested {
             self.congested = true;
             self.len = 0;
@@ -57,11 +57,11 @@ impl OutQueue {
         }
     }
 
-    pub fn set_flowing(&mut self) {
+    pub(crate) fn set_flowing(&mut self) {
         self.congested = false;
     }
 
-    pub fn is_congested(&self) -> bool {
+    pub(crate) fn is_congested(&self) -> bool {
         self.congested
     }
 

@@ -1,5 +1,7 @@
 //! Tools for tests of pipes.
 
+#![allow(unreachable_pub, reason = "integration tests of the crate include this file")]
+
 use super::{Adapted, Carrier, Pipe, PipeExt, PipeInfo, Received};
 use bytes::{Buf, Bytes};
 use std::io;

@@ -1,7 +1,7 @@
 //! The runtime's surroundings: time, outgoing and incoming connections, and tasks. None of it names
 //! a socket, so all of it can be simulated.
 
-pub mod clock;
+pub(crate) mod clock;
 mod dial;
 mod listen;
 

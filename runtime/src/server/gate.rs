@@ -46,7 +46,7 @@ impl Caller {
 }
 
 /// The port of a server.
-pub struct Gate {
+pub(super) struct Gate {
     clock: Rc<dyn Clock>,
     spawn: Spawn,
     server: Weak<Sessions>,
@@ -58,7 +58,7 @@ pub struct Gate {
 }
 
 impl Gate {
-    pub fn new(
+    pub(super) fn new(
         clock: Rc<dyn Clock>,
         spawn: Spawn,
         server: Weak<Sessions>,
@@ -70,7 +70,7 @@ impl Gate {
     }
 
     /// Lets callers in until `closed` says otherwise. Troubles with that are told to `patience`.
-    pub async fn run(
+    pub(super) async fn run(
         mut self,
         listen: Box<dyn Listen>,
         patience: Patience,

@@ -33,7 +33,7 @@ use striper_core::{Config, Hello, HelloKind, Reason, Refusal, SessionId};
 /// The name of a session: its caller's key, if callers need one, and its id.
 type Name = (Holder, SessionId);
 
-pub struct Sessions {
+pub(super) struct Sessions {
     clock: Rc<dyn Clock>,
     config: Config,
     limits: Limits,
@@ -60,7 +60,7 @@ pub struct Sessions {
 
 impl Sessions {
     /// None yet. The gate stays open until the receiver says otherwise.
-    pub fn new(
+    pub(super) fn new(
         clock: Rc<dyn Clock>,
         spawn: Spawn,
         entropy: Rc<dyn Fn() -> u64>,
@@ -95,20 +95,20 @@ impl Sessions {
     }
 
     /// Flows leave so many file descriptors to others from now on.
-    pub fn keep_spare(&self, files: u64) {
+    pub(super) fn keep_spare(&self, files: u64) {
         self.spare_files.set(files);
     }
 
-    pub fn chance(&self) -> u64 {
+    pub(super) fn chance(&self) -> u64 {
         (self.entropy)()
     }
 
-    pub fn tls(&self) -> Option<ServerTls> {
+    pub(super) fn tls(&self) -> Option<ServerTls> {
         self.keys.borrow().clone()
     }
 
     /// The next flow that a client opened and still wants.
-    pub async fn next_incoming(&self) -> Incoming {
+    pub(super) async fn next_incoming(&self) -> Incoming {
         loop {
             let incoming = poll_fn(|cx| self.incoming.poll_pop(cx)).await;
             if incoming.is_alive() {
@@ -119,7 +119,7 @@ impl Sessions {
 
     /// From now on these keys decide who may call; sessions of other keys end at once. Has no
     /// effect if callers needed none.
-    pub fn set_keys(&self, keys: &Keys) {
+    pub(super) fn set_keys(&self, keys: &Keys) {
         if self.keys.borrow().is_none() {
             return;
         }
@@ -133,12 +133,12 @@ impl Sessions {
         }
     }
 
-    pub fn status(&self) -> Vec<SessionStatus> {
+    pub(super) fn status(&self) -> Vec<SessionStatus> {
         self.sessions.borrow().values().map(|pump| driver::status(&pump.borrow())).collect()
     }
 
     #[cfg(feature = "testing")]
-    pub fn check_invariants(&self) -> Footprint {
+    pub(crate) fn check_invariants(&self) -> Footprint {
         self.sessions
             .borrow()
             .values()
@@ -147,7 +147,7 @@ impl Sessions {
 
     /// Takes no more sessions or flows, lets those there are end within `drain`, then resets the
     /// rest and closes the gate.
-    pub async fn shutdown(&self, drain: Duration) {
+    pub(super) async fn shutdown(&self, drain: Duration) {
         self.draining.set(true);
         // Flows that nobody has answered yet are refused.
         drop(self.incoming.take());
@@ -165,7 +165,7 @@ impl Sessions {
     }
 
     /// Takes a stripe whose client has said `hello` and then `rest`, or says why not.
-    pub fn admit(
+    pub(super) fn admit(
         self: &Rc<Self>,
         pipe: Box<dyn Pipe>,
         hello: Hello,
@@ -208,7 +208,7 @@ impl Sessions {
 
     /// Tells of a caller that was turned away. After the end nobody is told: all callers are
     /// dropped.
-    pub fn turned_away(&self, from: SocketAddr, error: StripeRefusal) {
+    pub(super) fn turned_away(&self, from: SocketAddr, error: StripeRefusal) {
         if self.gate.borrow().is_some() {
             self.events.tell(Event::StripeRefused { from, error });
         }

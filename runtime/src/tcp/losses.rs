@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// The counts of TCP for a connection since it began.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Counts {
+pub(super) struct Counts {
     /// Packets with data that were sent, those sent again included. Wraps around.
     pub packets: u32,
     /// Packets that were sent again. Wraps around.
@@ -34,14 +34,14 @@ pub struct Counts {
 
 impl Counts {
     /// The share of packets that were sent again since the connection began, from 0 to 1.
-    pub fn resent(&self) -> f64 {
+    pub(super) fn resent(&self) -> f64 {
         f64::from(self.retransmitted) / f64::from(self.packets.max(1))
     }
 }
 
 /// The kind of control that a connection needs from now on.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Turn {
+pub(super) struct Turn {
     /// A control that does not take losses for a full queue.
     pub lossy: bool,
     /// The share of packets that were lost of late, from 0 to 1.
@@ -81,7 +81,7 @@ const CALM: Duration = Duration::from_secs(30);
 const LONGEST_CALM: Duration = Duration::from_secs(8 * 60);
 
 #[derive(Clone, Default, Debug)]
-pub struct LossWatch {
+pub(super) struct LossWatch {
     lossy: bool,
     last: Counts,
     /// The counts since looking began anew.
@@ -97,12 +97,12 @@ pub struct LossWatch {
 
 impl LossWatch {
     /// Begins with CUBIC.
-    pub fn new(counts: Counts) -> Self {
+    pub(super) fn new(counts: Counts) -> Self {
         LossWatch { last: counts, calm: CALM, ..LossWatch::default() }
     }
 
     /// Takes the counts of now and says whether another control is needed.
-    pub fn look(&mut self, counts: Counts) -> Option<Turn> {
+    pub(super) fn look(&mut self, counts: Counts) -> Option<Turn> {
         let queue = |counts: &Counts| !self.lossy && has_queue(counts);
         if counts.timed_out || queue(&counts) {
             if queue(&counts) {

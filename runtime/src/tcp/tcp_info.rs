@@ -10,7 +10,7 @@ use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 /// The counts so far; `None` if the system doesn't say, or is older than Linux 4.10.
-pub fn read(socket: &TcpStream) -> Option<Counts> {
+pub(super) fn read(socket: &TcpStream) -> Option<Counts> {
     let mut info = [0; LEN];
     let len = fetch(socket, &mut info)?;
     decode(info.get(..len)?)

@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 
 /// The most bytes that the other end may send before the handshake is done. An honest client needs
 /// less than a thousand.
-pub const HANDSHAKE_LIMIT: usize = 16 << 10;
+pub(super) const HANDSHAKE_LIMIT: usize = 16 << 10;
 
 /// The memory of a connection's own state in bytes, measured with 5,000 of them.
 const STATE: usize = 8 << 10;
@@ -31,7 +31,7 @@ enum Connection {
     Server(Box<UnbufferedServerConnection>),
 }
 
-pub struct Engine {
+pub(super) struct Engine {
     connection: Connection,
     accepted: Accepted,
     /// The peer, once the handshake is done.
@@ -59,12 +59,12 @@ enum Step {
 
 impl Engine {
     /// The end that has dialled. Its first bytes are ready to be sent.
-    pub fn client(tls: &ClientTls) -> Result<Engine, TlsError> {
+    pub(super) fn client(tls: &ClientTls) -> Result<Engine, TlsError> {
         Ok(Self::new(Connection::Client(Box::new(tls.connection()?)), tls.accepted()))
     }
 
     /// The end that has accepted.
-    pub fn server(tls: &ServerTls) -> Result<Engine, TlsError> {
+    pub(super) fn server(tls: &ServerTls) -> Result<Engine, TlsError> {
         Ok(Self::new(Connection::Server(Box::new(tls.connection()?)), tls.accepted()))
     }
 
@@ -83,18 +83,18 @@ impl Engine {
     }
 
     /// Whether the handshake is done: each end has shown the other a key that it accepts.
-    pub fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         self.peer.is_some()
     }
 
     /// Whether the other end has said that no more follows what was received.
-    pub fn has_ended(&self) -> bool {
+    pub(super) fn has_ended(&self) -> bool {
         self.ended
     }
 
     /// Takes what came in. After an error the connection is of no more use, but to send what is in
     /// [`Engine::out`].
-    pub fn receive(&mut self, chunk: &[u8]) -> Result<(), TlsError> {
+    pub(super) fn receive(&mut self, chunk: &[u8]) -> Result<(), TlsError> {
         if !self.is_open() {
             if self.handshake_bytes > HANDSHAKE_LIMIT {
                 return Err(TlsError::TooLong);
@@ -108,7 +108,7 @@ impl Engine {
     }
 
     /// Goes on as far as it can with what has come in.
-    pub fn advance(&mut self) -> Result<(), TlsError> {
+    pub(super) fn advance(&mut self) -> Result<(), TlsError> {
         if self.failed {
             return Err(TlsError::Other("it has failed before".into()));
         }
@@ -167,16 +167,16 @@ impl Engine {
         if self.is_open() { Ok(()) } else { Err(TlsError::UnknownKey) }
     }
 
-    pub fn peer(&self) -> Option<&Peer> {
+    pub(super) fn peer(&self) -> Option<&Peer> {
         self.peer.as_ref()
     }
 
     /// Whether nothing waits to be sent, not even what TLS itself has to say.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.out.rest().is_empty()
     }
 
-    pub fn take_plain(&mut self, max: usize) -> Option<Bytes> {
+    pub(super) fn take_plain(&mut self, max: usize) -> Option<Bytes> {
         let front = self.plain.front_mut()?;
         if front.len() > max {
             return Some(front.split_to(max));
@@ -186,12 +186,12 @@ impl Engine {
 
     /// Makes a record of `plain`, at most [`MAX_RECORD`](super::records::MAX_RECORD) bytes. To be
     /// called once [`Engine::is_open`].
-    pub fn encrypt(&mut self, plain: &[u8]) -> Result<(), TlsError> {
+    pub(super) fn encrypt(&mut self, plain: &[u8]) -> Result<(), TlsError> {
         self.write(&Job::Encrypt(plain), plain.len())
     }
 
     /// Says that no more follows. To be called once [`Engine::is_open`].
-    pub fn finish(&mut self) -> Result<(), TlsError> {
+    pub(super) fn finish(&mut self) -> Result<(), TlsError> {
         self.write(&Job::Finish, 0)
     }
 
@@ -239,16 +239,16 @@ impl Engine {
         Err(TlsError::Other("nothing more can be encrypted".into()))
     }
 
-    pub fn held(&self) -> usize {
+    pub(super) fn held(&self) -> usize {
         self.out.held()
     }
 
-    pub fn memory(&self) -> usize {
+    pub(super) fn memory(&self) -> usize {
         let plain: usize = self.plain.iter().map(Bytes::len).sum();
         STATE + self.incoming.memory() + plain + self.out.memory()
     }
 
-    pub fn out(&mut self) -> &mut Outgoing {
+    pub(super) fn out(&mut self) -> &mut Outgoing {
         &mut self.out
     }
 }

@@ -30,7 +30,7 @@ const LEAST_RECORD: usize = 2884;
 const RECORD_OVERHEAD: u64 = OVERHEAD as u64;
 
 /// Settings of a session whose stripes are encrypted.
-pub fn with_records(session: Config) -> Config {
+pub(crate) fn with_records(session: Config) -> Config {
     Config { record_overhead: RECORD_OVERHEAD, ..session }
 }
 

@@ -6,22 +6,22 @@ use bytes::Bytes;
 use std::collections::VecDeque;
 
 /// The bytes of a record beside its payload: header, type and tag (RFC 8446, section 5.2).
-pub const OVERHEAD: usize = 22;
+pub(super) const OVERHEAD: usize = 22;
 
 /// The most payload of a record in bytes (RFC 8446, section 5.1).
-pub const MAX_RECORD: usize = 16 << 10;
+pub(super) const MAX_RECORD: usize = 16 << 10;
 
 /// Ciphertext that has come in and is not done with: between calls less than a record, and little
 /// memory.
 #[derive(Default)]
-pub struct Incoming {
+pub(super) struct Incoming {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
 }
 
 impl Incoming {
-    pub fn append(&mut self, chunk: &[u8]) {
+    pub(super) fn append(&mut self, chunk: &[u8]) {
         let len = self.end - self.start;
         if len + chunk.len() > self.buffer.len() || self.start > 0 {
             let needed = len + chunk.len();
@@ -34,21 +34,21 @@ impl Incoming {
     }
 
     /// The bytes that are not done with.
-    pub fn rest(&mut self) -> &mut [u8] {
+    pub(super) fn rest(&mut self) -> &mut [u8] {
         &mut self.buffer[self.start..self.end]
     }
 
     /// So much of the rest is done with.
-    pub fn discard(&mut self, count: usize) {
+    pub(super) fn discard(&mut self, count: usize) {
         self.start += count;
     }
 
-    pub fn memory(&self) -> usize {
+    pub(super) fn memory(&self) -> usize {
         self.buffer.len()
     }
 
     /// Keeps no more memory than is needed.
-    pub fn shrink(&mut self) {
+    pub(super) fn shrink(&mut self) {
         let rest = self.rest().to_vec();
         (self.start, self.end) = (0, rest.len());
         replace(&mut self.buffer, rest);
@@ -63,14 +63,14 @@ impl Drop for Incoming {
 
 /// Plaintext in the making.
 #[derive(Default)]
-pub struct Plain {
+pub(super) struct Plain {
     chunks: Vec<Bytes>,
     buffer: Option<Vec<u8>>,
     len: usize,
 }
 
 impl Plain {
-    pub fn append(&mut self, payload: &[u8]) {
+    pub(super) fn append(&mut self, payload: &[u8]) {
         if self.len + payload.len() > buffers::SIZE {
             self.close();
         }
@@ -88,7 +88,7 @@ impl Plain {
         }
     }
 
-    pub fn finish(mut self) -> Vec<Bytes> {
+    pub(super) fn finish(mut self) -> Vec<Bytes> {
         self.close();
         self.chunks
     }
@@ -96,7 +96,7 @@ impl Plain {
 
 /// Ciphertext to be sent, and how much plaintext each record stands for.
 #[derive(Default)]
-pub struct Outgoing {
+pub(super) struct Outgoing {
     /// One of those that are used again, unless it has to wait.
     buffer: Vec<u8>,
     /// How much of it is in use.
@@ -111,25 +111,25 @@ pub struct Outgoing {
 
 impl Outgoing {
     /// Payload of records that have not been sent whole, in bytes.
-    pub fn held(&self) -> usize {
+    pub(super) fn held(&self) -> usize {
         self.held
     }
 
-    pub fn memory(&self) -> usize {
+    pub(super) fn memory(&self) -> usize {
         self.buffer.len()
     }
 
-    pub fn rest(&self) -> &[u8] {
+    pub(super) fn rest(&self) -> &[u8] {
         &self.buffer[self.sent..self.len]
     }
 
     /// Whether a whole record fits in beside what is there, at no cost.
-    pub fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         self.len + MAX_RECORD + OVERHEAD <= buffers::SIZE
     }
 
     /// So many bytes of [`Outgoing::rest`] have been sent.
-    pub fn sent(&mut self, count: usize) {
+    pub(super) fn sent(&mut self, count: usize) {
         self.sent += count;
         while let Some((end, payload)) = self.records.front().copied()
             && end <= self.sent
@@ -143,7 +143,7 @@ impl Outgoing {
     }
 
     /// The rest has to wait: it is to cost no more memory than it needs.
-    pub fn wait(&mut self) {
+    pub(super) fn wait(&mut self) {
         if self.buffer.len() == buffers::SIZE {
             let rest = self.rest().to_vec();
             self.records.iter_mut().for_each(|(end, _)| *end -= self.sent);
@@ -153,20 +153,20 @@ impl Outgoing {
     }
 
     /// Appends bytes that need no encryption, for whom does not speak TLS.
-    pub fn push(&mut self, bytes: &[u8]) {
+    pub(super) fn push(&mut self, bytes: &[u8]) {
         self.make_room(bytes.len());
         self.buffer[self.len..self.len + bytes.len()].copy_from_slice(bytes);
         self.len += bytes.len();
     }
 
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         replace(&mut self.buffer, Vec::new());
         self.records.clear();
         (self.len, self.sent, self.held) = (0, 0, 0);
     }
 
     /// Appends what `fill` writes into room for `size` bytes; it says how much that was.
-    pub fn fill<E>(
+    pub(super) fn fill<E>(
         &mut self,
         size: usize,
         fill: impl FnOnce(&mut [u8]) -> Result<usize, E>,
@@ -177,7 +177,7 @@ impl Outgoing {
     }
 
     /// The bytes that were appended last end a record with so many bytes of data.
-    pub fn record(&mut self, payload: usize) {
+    pub(super) fn record(&mut self, payload: usize) {
         if payload > 0 {
             self.records.push_back((self.len, payload));
             self.held += payload;

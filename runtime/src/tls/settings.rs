@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The name of a stripe in ALPN (RFC 7301). Both sides insist on it.
-pub const ALPN: &[u8] = b"striper/1";
+pub(super) const ALPN: &[u8] = b"striper/1";
 
 /// The DER of an Ed25519 public key (RFC 8410) before the key itself.
 const SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
@@ -197,12 +197,12 @@ impl Accepted {
     }
 
     /// The peer that has shown this key.
-    pub fn find(&self, shown: &CertificateDer<'_>) -> Option<Peer> {
+    pub(crate) fn find(&self, shown: &CertificateDer<'_>) -> Option<Peer> {
         let key = key_shown(shown)?;
         self.0.get(&key).map(|name| Peer { name: name.clone(), key })
     }
 
-    pub fn has(&self, key: &PublicKey) -> bool {
+    pub(crate) fn has(&self, key: &PublicKey) -> bool {
         self.0.contains_key(key)
     }
 

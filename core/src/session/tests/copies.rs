@@ -210,7 +210,7 @@ fn a_stripe_without_a_round_trip_waits_for_it_unless_all_are_as_new() {
         }
         alone.open(&[7; 200_000]);
         // The OPEN takes the room on one, what is to follow it goes on the other.
-        let sent = |alone: &Scripted, id: u64| live(&alone, id).sent();
+        let sent = |alone: &Scripted, id: u64| live(alone, id).sent();
         let waits = sent(&alone, 0) < 1_000 && sent(&alone, 1) < 1_000;
         assert_eq!(waits, known);
         alone.acknowledge(0);
@@ -240,7 +240,7 @@ fn a_sparse_flow_goes_one_piece_beyond_a_full_window() {
     let credit = Frame::Credit { flow: busy, limit: 1 << 20 };
     alone.hear(0, credit);
     alone.give(Input::FlowData { flow: busy, data: Bytes::from_static(&[7; 200_000]) });
-    let in_flight = |alone: &Scripted| live(&alone, 0).in_flight();
+    let in_flight = |alone: &Scripted| live(alone, 0).in_flight();
     let full = in_flight(&alone);
     assert!(full.abs_diff(window) <= piece / 2 + 12, "{full} of {window}");
     alone.said.clear();

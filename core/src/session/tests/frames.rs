@@ -177,8 +177,7 @@ fn blocked_on_a_flow_that_is_not_there_says_nothing() {
 
 #[test]
 fn data_asks_for_an_acknowledgement_and_answers_and_hints_do_not() {
-    let asks =
-        |alone: &Scripted| alone.end.session.timers.is_set(crate::timers::Timer::Acknowledge);
+    let asks = |alone: &Scripted| alone.end.session.timers.is_set(Timer::Acknowledge);
     let mut alone = server(1);
     alone.hear(0, Frame::Ack { counts: vec![(StripeId(0), 0)] });
     alone.hear(0, Frame::Credit { flow: FLOW, limit: 5 });

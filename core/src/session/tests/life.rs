@@ -161,7 +161,7 @@ fn a_stripe_ends_the_wait_for_one() {
 #[test]
 fn a_silent_stripe_is_pinged_when_nothing_has_come_for_a_heartbeat() {
     let mut alone = server(1);
-    let pinged = |alone: &Scripted| live(&alone, 0).probes().ping().is_some();
+    let pinged = |alone: &Scripted| live(alone, 0).probes().ping().is_some();
     alone.answers = false;
     alone.wait(ms(6_000));
     alone.hear(0, Frame::Credit { flow: FLOW, limit: 5 });

@@ -10,7 +10,7 @@ use rustls::{CipherSuite, ConnectionTrafficSecrets};
 const CLIENT: usize = 0;
 const SERVER: usize = 1;
 
-pub fn keys(digit: char) -> Keys {
+pub(super) fn keys(digit: char) -> Keys {
     let line = format!("striper-shared-key:{}", digit.to_string().repeat(64));
     Keys::shared("k", line.parse::<Key>().unwrap()).unwrap()
 }
@@ -570,7 +570,7 @@ fn warnings_after_the_handshake_end_the_connection() {
 }
 
 /// Seals records as a client would, whatever they say.
-pub struct Sealer {
+pub(super) struct Sealer {
     key: aead::LessSafeKey,
     iv: [u8; 12],
     next: u64,
@@ -578,7 +578,7 @@ pub struct Sealer {
 
 impl Sealer {
     /// A server, and what seals in the name of its client.
-    pub fn pair() -> (Sealer, Engine) {
+    pub(super) fn pair() -> (Sealer, Engine) {
         let client = forge::client(&keys('1'), |config| config.enable_secret_extraction = true);
         let [client, server] = open_pair_of(&client, &ServerTls::new(&keys('1')));
         (Sealer::of(client), server)
@@ -602,7 +602,7 @@ impl Sealer {
         Sealer { key, iv: iv.as_ref().try_into().unwrap(), next }
     }
 
-    pub fn seal(&mut self, kind: u8, payload: &[u8]) -> Vec<u8> {
+    pub(super) fn seal(&mut self, kind: u8, payload: &[u8]) -> Vec<u8> {
         let mut inner = [payload, &[kind]].concat();
         let length = u16::try_from(inner.len() + 16).unwrap().to_be_bytes();
         let head = [23, 3, 3, length[0], length[1]];

@@ -25,19 +25,19 @@ fn server_showing(keys: &Keys, key: Arc<CertifiedKey>) -> ServerTls {
 }
 
 /// A client that knows only the public half of `keys`.
-pub fn client_without_the_secret(keys: &Keys) -> ClientTls {
+pub(crate) fn client_without_the_secret(keys: &Keys) -> ClientTls {
     client_showing(keys, without_the_secret(keys.first(), Role::Client))
 }
 
-pub fn server_without_the_secret(keys: &Keys) -> ServerTls {
+pub(crate) fn server_without_the_secret(keys: &Keys) -> ServerTls {
     server_showing(keys, without_the_secret(keys.first(), Role::Server))
 }
 
-pub fn client_with_a_servers_key(keys: &Keys) -> ClientTls {
+pub(crate) fn client_with_a_servers_key(keys: &Keys) -> ClientTls {
     client_showing(keys, shown(keys.first(), Role::Server))
 }
 
-pub fn server_with_a_clients_key(keys: &Keys) -> ServerTls {
+pub(crate) fn server_with_a_clients_key(keys: &Keys) -> ServerTls {
     server_showing(keys, shown(keys.first(), Role::Client))
 }
 
@@ -60,23 +60,23 @@ impl ResolvesClientCert for Shows {
 }
 
 /// A client that speaks raw public keys and shows none.
-pub fn client_without_key(keys: &Keys) -> ClientTls {
+pub(crate) fn client_without_key(keys: &Keys) -> ClientTls {
     client(keys, |config| config.client_auth_cert_resolver = Arc::new(Shows(None, true)))
 }
 
 /// A client that calls its key a certificate.
-pub fn client_with_certificate(keys: &Keys) -> ClientTls {
+pub(crate) fn client_with_certificate(keys: &Keys) -> ClientTls {
     let shows = Shows(Some(shown(keys.first(), Role::Client)), false);
     client(keys, |config| config.client_auth_cert_resolver = Arc::new(shows))
 }
 
-pub fn client(keys: &Keys, change: impl FnOnce(&mut ClientConfig)) -> ClientTls {
+pub(crate) fn client(keys: &Keys, change: impl FnOnce(&mut ClientConfig)) -> ClientTls {
     let ClientTls { mut config, shown, accepted } = ClientTls::new(keys);
     change(Arc::make_mut(&mut config));
     ClientTls { config, shown, accepted }
 }
 
-pub fn server(keys: &Keys, change: impl FnOnce(&mut ServerConfig)) -> ServerTls {
+pub(crate) fn server(keys: &Keys, change: impl FnOnce(&mut ServerConfig)) -> ServerTls {
     let ServerTls { mut config, accepted } = ServerTls::new(keys);
     change(Arc::make_mut(&mut config));
     ServerTls { config, accepted }

@@ -47,9 +47,11 @@ fn open_flow() -> Flow {
     flow
 }
 
+type Mistake = fn(&mut Flow);
+
 #[test]
 fn each_oracle_notices_its_mistake() {
-    let mistakes: [(&str, fn(&mut Flow)); 6] = [
+    let mistakes: [(&str, Mistake); 6] = [
         ("differ from what was sent", |flow| flow.deliver(Side::Server, b"wrong", 5)),
         ("more bytes came than were sent", |flow| flow.deliver(Side::Server, &[0; 41], 5)),
         ("a FIN that nobody sent", |flow| flow.finish(Side::Server, 5)),

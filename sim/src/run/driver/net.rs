@@ -1,7 +1,7 @@
 //! The network, and the operating systems at its ends: connections, sockets, listeners, clocks and
 //! timers of all processes.
 //!
-//! A connection is two [`Link`]s, and a socket at each end with a receive buffer. As in a real
+//! A connection is two `Link`s, and a socket at each end with a receive buffer. As in a real
 //! system a process learns only at a *look* (epoll) which of its sockets have become ready and
 //! which timers are over. Between looks it may only try. Nothing happens on its own: the world
 //! takes events off the agenda and tells processes to look.

@@ -1,7 +1,7 @@
 //! Runs a scenario of two honest sides, in two phases.
 //!
 //! In the first phase things break, and only safety is demanded: the oracles of
-//! [`crate::run::world`]. Then all trouble ends, programs read and send without restraint, and
+//! `crate::run`. Then all trouble ends, programs read and send without restraint, and
 //! everything must end by a computed deadline. A flow is complete by then, unless a program broke
 //! it off or a process that carried it lost its memory. Nothing is held any more.
 

@@ -75,11 +75,12 @@ enum Order {
     Reply(usize),
 }
 
-/// The orders by the number that a connection begins with, and the receivers of figures.
-static ORDERS: LazyLock<Mutex<HashMap<u64, (Order, mpsc::Sender<Received>)>>> =
-    LazyLock::new(Default::default);
+type Waiting = (Order, mpsc::Sender<Received>);
 
-fn orders() -> MutexGuard<'static, HashMap<u64, (Order, mpsc::Sender<Received>)>> {
+/// The orders by the number that a connection begins with, and the receivers of figures.
+static ORDERS: LazyLock<Mutex<HashMap<u64, Waiting>>> = LazyLock::new(Default::default);
+
+fn orders() -> MutexGuard<'static, HashMap<u64, Waiting>> {
     ORDERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
