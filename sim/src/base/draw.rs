@@ -1,5 +1,4 @@
-//! Draws of scenarios: from a stream that their seed names. Each order of magnitude is as likely
-//! as the next.
+//! Draws of scenarios from a stream that their seed names.
 //!
 //! Invariant: a seed repeats its scenario as long as each function here takes the same numbers
 //! from the stream.
@@ -8,13 +7,11 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use std::time::Duration;
 
-/// One of some values; there is at least one.
 pub fn pick<'a, T>(rng: &mut ChaCha8Rng, from: &'a [T]) -> &'a T {
     &from[rng.random_range(0..from.len())]
 }
 
-/// A number between two others, both included, each order of magnitude as likely as the next. `low`
-/// is at least 1.
+/// Between 1 and more, both ends included; each order of magnitude is as likely as the next.
 pub fn log_range(rng: &mut ChaCha8Rng, low: u64, high: u64) -> u64 {
     let bits = rng.random_range(low.ilog2()..=high.ilog2());
     rng.random_range(1u64 << bits..2u64 << bits).clamp(low, high)

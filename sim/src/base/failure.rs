@@ -11,19 +11,16 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// The part that two failures of the same cause share: the place, and the words without
-    /// numbers.
+    /// Two failures of the same cause share the place, and the words without numbers.
     pub fn signature(&self) -> String {
         self.message.chars().filter(|c| !c.is_ascii_digit()).take(60).collect()
     }
 }
 
 thread_local! {
-    /// The message of the panic that is being caught on this thread, if one is to be caught.
     static CAUGHT: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Turns a panic into a failure without printing anything.
 pub fn catch<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

@@ -8,14 +8,12 @@ use striper_runtime::files;
 
 #[derive(Clone, Copy, Debug)]
 pub struct FileKind<'a> {
-    /// Its name with an article.
     pub name: &'a str,
     /// How a file of it begins. A file that begins otherwise is not replaced, unless it is empty.
     pub begins: &'a str,
 }
 
-/// A whole file under a name of its own. It is removed with this value unless it is
-/// [kept](Draft::keep).
+/// A whole file under a name of its own, which is removed unless it is [kept](Draft::keep).
 pub struct Draft<'a> {
     path: &'a Path,
     kind: FileKind<'a>,
@@ -67,7 +65,6 @@ mod tests {
     const PAGE: FileKind = FileKind { name: "a page", begins: "<!DOCTYPE html>\n<title>" };
     const TRACE: FileKind = FileKind { name: "a trace", begins: "striper trace 1\n" };
 
-    /// An empty folder that goes with this value.
     struct Folder(PathBuf);
 
     impl Folder {

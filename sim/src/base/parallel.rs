@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// As many threads as there are cores.
 pub fn all_cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Does `count` things, some at a time. `done` gets the results in their order, each as soon as
-/// those before it are there.
+/// `done` gets the results in their order, each as soon as those before it are there.
 pub fn in_order<T: Send>(
     count: u64,
     threads: usize,
@@ -38,7 +36,6 @@ pub fn in_order<T: Send>(
     std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(run))));
 }
 
-/// Does `count` things, some at a time. The results are in their order.
 pub fn each<T: Send>(count: usize, threads: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let mut all = Vec::new();
     in_order(count as u64, threads, |nth| work(nth as usize), |result| all.push(result));

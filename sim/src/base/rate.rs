@@ -3,12 +3,9 @@
 use std::iter::Sum;
 use std::ops::{Div, Mul};
 
-/// A number of bytes per second, to an eighth of a byte. People give rates in whole bits per second
-/// and seeds draw them so; a whole number of bytes would be another rate.
+/// Bits per second: people and seeds give those, and whole bytes would be another rate.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Rate {
-    bits: u64,
-}
+pub struct Rate(u64);
 
 impl Rate {
     pub const ZERO: Rate = Rate::bits(0);
@@ -19,7 +16,7 @@ impl Rate {
     }
 
     pub const fn bits(per_second: u64) -> Rate {
-        Rate { bits: per_second }
+        Rate(per_second)
     }
 
     /// Megabits (10^6) per second.
@@ -28,17 +25,16 @@ impl Rate {
     }
 
     pub const fn as_bytes(self) -> u64 {
-        self.bits / 8
+        self.0 / 8
     }
 
     pub const fn as_bits(self) -> u64 {
-        self.bits
+        self.0
     }
 
-    /// The microseconds that bytes take at this rate, rounded down. The rate is not zero, and the
-    /// bytes are at most 2.3 TB.
+    /// Rounded down. The rate is not zero, and the bytes are at most 2.3 TB.
     pub const fn micros_for(self, bytes: u64) -> u64 {
-        bytes.saturating_mul(8_000_000) / self.bits
+        bytes.saturating_mul(8_000_000) / self.0
     }
 }
 
@@ -52,16 +48,15 @@ impl Mul<u64> for Rate {
     type Output = Rate;
 
     fn mul(self, times: u64) -> Rate {
-        Rate::bits(self.bits * times)
+        Rate::bits(self.0 * times)
     }
 }
 
 impl Div<u64> for Rate {
     type Output = Rate;
 
-    /// A part of the rate, rounded down to whole bits per second.
     fn div(self, parts: u64) -> Rate {
-        Rate::bits(self.bits / parts)
+        Rate::bits(self.0 / parts)
     }
 }
 

@@ -2,7 +2,6 @@
 
 use striper_core::SchedulerKind;
 
-/// Every scheduler, the default first.
 pub const ALL: [SchedulerKind; 3] =
     [SchedulerKind::Earliest, SchedulerKind::UntilCongested, SchedulerKind::RoundRobin];
 

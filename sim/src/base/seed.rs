@@ -6,7 +6,6 @@
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// The random numbers of component `index` of the kind `name`.
 pub fn stream(seed: u64, name: &str, index: u64) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut digest = Digest::new();
@@ -35,8 +34,7 @@ impl Digest {
         self.bytes(&number.to_le_bytes());
     }
 
-    /// Adds a number at once instead of byte by byte. It takes a few cycles, for data that is
-    /// hashed at every step.
+    /// Takes a few cycles, for numbers that are hashed at every step.
     pub fn word(&mut self, number: u64) {
         self.0 = (self.0.rotate_left(23) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }

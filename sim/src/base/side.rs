@@ -7,10 +7,8 @@ use striper_core::Role;
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub enum Side {
-    /// The one that dials the stripes.
     #[default]
     Client,
-    /// The one that accepts them.
     Server,
 }
 

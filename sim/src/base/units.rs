@@ -8,29 +8,20 @@ use crate::base::Rate;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// The slowest and the fastest rate that the simulator accepts. Time is counted in microseconds,
-/// in which 100 Gbit/s move eight packets.
+/// In a microsecond, the unit of time here, 100 Gbit/s move eight packets.
 const RATES: RangeInclusive<Rate> = Rate::bits(1_000)..=Rate::mbit(100_000);
 
 /// Reads a rate such as `1mbps`, `10Mbit`, `2.5mbps`, `500kbit` or `1Gbit/s`.
 pub fn parse_rate(text: &str) -> Result<Rate, String> {
     let (number, unit) = split(text);
-    let scale_of = |prefix: &str| match prefix {
-        "" => Some(1),
-        "k" | "K" => Some(1_000),
-        "m" | "M" => Some(1_000_000),
-        "g" | "G" => Some(1_000_000_000),
-        _ => None,
-    };
     let lower = unit.to_ascii_lowercase();
-    let bare = lower.strip_suffix("/s").unwrap_or(&lower);
-    let scale = if let Some(prefix) = unit.strip_suffix("bps") {
-        scale_of(prefix)
-    } else {
-        bare.strip_suffix("bit").and_then(scale_of)
-    };
-    let Some(scale) = scale else {
-        return Err(rate_hint(text, number, unit));
+    let bits = lower.strip_suffix("/s").unwrap_or(&lower).strip_suffix("bit");
+    let scale = match unit.strip_suffix("bps").or(bits) {
+        Some("") => 1,
+        Some("k" | "K") => 1_000,
+        Some("m" | "M") => 1_000_000,
+        Some("g" | "G") => 1_000_000_000,
+        _ => return Err(rate_hint(text, number, unit)),
     };
     if number.parse::<f64>().is_err() {
         let hint = "does not begin with a number; write a rate like 1mbps or 2.5Mbit";
@@ -42,7 +33,6 @@ pub fn parse_rate(text: &str) -> Result<Rate, String> {
         .ok_or_else(|| format!("\"{text}\" is out of range: rates are 1kbit to 100gbit"))
 }
 
-/// Says why a rate is unclear, and both meanings that it might have had.
 fn rate_hint(text: &str, number: &str, unit: &str) -> String {
     if number.parse::<f64>().is_err() {
         return format!("\"{text}\" is no rate; write one like 1mbps, 10Mbit or 500kbit");
@@ -64,8 +54,7 @@ fn rate_hint(text: &str, number: &str, unit: &str) -> String {
             let eight = number.parse::<f64>().unwrap_or(0.0) * 8.0;
             format!(
                 "\"{text}\" could mean bytes; write {number}{prefix}bit for bits per second, or \
-                 {eight}{prefix}bit if you \
-                 meant bytes per second"
+                 {eight}{prefix}bit if you meant bytes per second"
             )
         }
         _ => format!(
@@ -75,7 +64,6 @@ fn rate_hint(text: &str, number: &str, unit: &str) -> String {
     }
 }
 
-/// Reads a list of rates, `20mbps,10mbps,5mbps,1mbps`.
 pub fn parse_rates(text: &str) -> Result<Vec<Rate>, String> {
     text.split(',').map(|item| parse_rate(item.trim())).collect()
 }
@@ -94,8 +82,7 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
         _ => {
             return Err(format!(
                 "\"{text}\" is no clear size; write it with B, kB, MB, GB (powers of 1000) or KiB, \
-                 MiB, GiB (powers of \
-                 1024), such as 8MiB"
+                 MiB, GiB (powers of 1024), such as 8MiB"
             ));
         }
     };
@@ -142,15 +129,13 @@ pub const fn micros(time: Duration) -> u64 {
     time.as_micros() as u64
 }
 
-/// Cuts between a number and its unit.
 fn split(text: &str) -> (&str, &str) {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     (number, unit.trim_start())
 }
 
-/// A decimal number times a scale, rounded down. It is computed in integers, so that 0.1 is a
-/// tenth.
+/// Rounded down. It is computed in integers, so that 0.1 is a tenth.
 fn scaled(number: &str, scale: u64) -> Option<u64> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     if whole.is_empty() && fraction.is_empty() || fraction.len() > 9 {
@@ -173,36 +158,26 @@ pub fn show_rate(bits_per_second: f64) -> String {
     format!("{value:.2} {unit}")
 }
 
-/// A cap in the form in which it can be given, `20mbps`.
 pub fn write_rate(rate: Rate) -> String {
-    match rate.as_bits() {
-        r if r % 1_000_000_000 == 0 => format!("{}gbps", r / 1_000_000_000),
-        r if r % 1_000_000 == 0 => format!("{}mbps", r / 1_000_000),
-        r if r % 1_000 == 0 => format!("{}kbps", r / 1_000),
-        r => format!("{r}bps"),
-    }
+    let units = [(1_000_000_000, "gbps"), (1_000_000, "mbps"), (1_000, "kbps"), (1, "bps")];
+    written(rate.as_bits(), &units)
 }
 
-/// A size in the form in which it can be given, `8MiB`.
 pub fn write_size(bytes: u64) -> String {
-    match bytes {
-        b if b % (1 << 30) == 0 => format!("{}GiB", b >> 30),
-        b if b % (1 << 20) == 0 => format!("{}MiB", b >> 20),
-        b if b % (1 << 10) == 0 => format!("{}KiB", b >> 10),
-        b => format!("{b}B"),
-    }
+    written(bytes, &[(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B")])
 }
 
-/// A time in the form in which it can be given, `40ms`.
 pub fn write_time(time: Duration) -> String {
-    match time.as_micros() {
-        t if t % 1_000_000 == 0 => format!("{}s", t / 1_000_000),
-        t if t % 1_000 == 0 => format!("{}ms", t / 1_000),
-        t => format!("{t}us"),
-    }
+    written(micros(time), &[(1_000_000, "s"), (1_000, "ms"), (1, "us")])
 }
 
-/// A percentage in the form in which it can be given, `0.5%`.
+/// A number in the largest unit of which it is a whole multiple.
+fn written(number: u64, units: &[(u64, &str)]) -> String {
+    let whole = units.iter().find(|(scale, _)| number.is_multiple_of(*scale));
+    let (scale, unit) = whole.expect("a unit of 1");
+    format!("{}{unit}", number / scale)
+}
+
 pub fn write_percent(millionths: u32) -> String {
     let digits = format!("{}.{:04}", millionths / 10_000, millionths % 10_000);
     format!("{}%", digits.trim_end_matches('0').trim_end_matches('.'))

@@ -1,11 +1,8 @@
 //! The programs at both ends of a flow, and whether the bytes that they read are right.
 //!
-//! A [`FlowPlan`] says what shall happen, a [`Flow`] how far it has come. The programs' next steps
-//! follow from both (`act`). Every output of a session about a flow is checked before it is noted
-//! (`check`).
+//! A [`FlowPlan`] says what shall happen, a [`Flow`] how far it has come.
 //!
-//! Invariant: nothing here knows the network or the time but as it is told. So the steps of a
-//! program depend only on its plan and on what it has seen.
+//! Invariant: the steps of a program depend only on its plan and on what it has seen.
 
 mod act;
 mod check;
@@ -25,7 +22,6 @@ pub fn pattern(flow: usize, from: usize) -> Pattern {
     Pattern(digest.value())
 }
 
-/// The state of one end of a flow.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum EndState {
     /// Not opened, or not heard of yet.
@@ -33,13 +29,9 @@ pub enum EndState {
     NotYet,
     Open,
     Ended,
-    /// The peer's program broke it off.
     PeerReset(Reason),
-    /// This side's program broke it off.
     ResetHere,
-    /// The peer's program refused it, or this side's did.
     Refused(Reason),
-    /// The session ended first.
     Lost,
 }
 
@@ -47,15 +39,11 @@ pub enum EndState {
 #[derive(Clone, Debug, Default)]
 pub struct End {
     pub state: EndState,
-    /// Bytes that the program gave to the session.
     pub given: u64,
     pub finished: bool,
-    /// Bytes that came from the session.
     pub delivered: u64,
-    /// The part of them that the program has taken.
     pub consumed: u64,
     pub got_fin: bool,
-    /// When the flow was opened or heard of.
     pub opened_at: u64,
     pub accepted_at: Option<u64>,
     pub last_byte_at: u64,
@@ -74,8 +62,7 @@ pub struct Flow {
     pub ends: [End; 2],
     /// The number of a side's session that carries each end.
     pub homes: [Option<usize>; 2],
-    /// Whether a side's clock has jumped while the flow was there. Its program may look as if it
-    /// had stopped to read.
+    /// A side's clock has jumped meanwhile: its program may look as if it had stopped to read.
     pub jumped: [bool; 2],
     /// From now on both programs read all at once and send without a limit.
     pub eager: bool,
@@ -102,15 +89,13 @@ impl Flow {
         &mut self.ends[side.index()]
     }
 
-    /// Whether nothing more can happen at a side. The acceptor's end of a flow that it never heard
-    /// of is over when the opener's is.
+    /// Nothing more can happen. An acceptor that never heard of a flow is over with its opener.
     pub fn is_over(&self) -> bool {
         let over = |side: Side| !matches!(self.end(side).state, EndState::NotYet | EndState::Open);
         let opener = self.plan.opener;
         over(opener) && (over(opener.other()) || self.end(opener.other()).state == EndState::NotYet)
     }
 
-    /// Whether all of both directions came through, each with its FIN.
     pub fn is_complete(&self) -> bool {
         Side::BOTH.iter().all(|side| {
             let end = self.end(*side);
@@ -120,7 +105,6 @@ impl Flow {
         })
     }
 
-    /// Whether a session that carried it ended first.
     pub fn is_lost(&self) -> bool {
         self.ends.iter().any(|end| end.state == EndState::Lost)
     }

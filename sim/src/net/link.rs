@@ -1,11 +1,6 @@
 //! One direction of one TCP connection, packet by packet.
 //!
-//! Bytes that are written go through the program's outbox and the unsent part of the operating
-//! system's send buffer (`send_buffer`). As far as the window allows (`congestion`), they go
-//! through the network (`bottleneck`), and the far end puts them in order for its reader
-//! (`receiver`). This file keeps the packets in flight, the lost ones that have to be sent again,
-//! and the one timer (`timeout`).
-//!
+//! This file keeps the packets in flight, the lost ones that have to be sent again, and the timer.
 //! A link does nothing on its own: each call returns the events that shall happen later, and the
 //! world keeps the time.
 //!
@@ -23,7 +18,7 @@
 //! - the room that acknowledgements take on the way back, and delayed acknowledgements;
 //! - Nagle, which stripes turn off.
 //!
-//! The caller sets the receive window: [`Link::allow`].
+//! The caller sets the receive window: [`Link::limit`].
 
 mod bottleneck;
 mod congestion;
@@ -38,14 +33,15 @@ use bytes::Bytes;
 use congestion::Congestion;
 use rand_chacha::ChaCha8Rng;
 use receiver::Receiver;
+pub use receiver::random_piece;
 use send_buffer::SendBuffer;
+pub use send_buffer::take_front;
 pub use spec::LinkSpec;
 use std::collections::{BTreeMap, VecDeque};
 use timeout::{Expired, Timeout};
 
 /// Payload bytes of a full packet: 1,500 less 52 of IPv4 and TCP headers with timestamps.
 pub const MSS: u64 = 1448;
-
 /// The low-water mark until the session sets one, in bytes.
 const LOW_WATER: u64 = 64 << 10;
 
@@ -68,48 +64,36 @@ pub struct Packet {
     sent: u64,
 }
 
-/// An event that shall happen to a link later.
 #[derive(Clone, Debug)]
 pub enum LinkEvent {
-    /// Call [`Link::arrive`].
     Arrive(Packet),
-    /// Call [`Link::acknowledge`].
     Acknowledge(u64),
-    /// Call [`Link::timer`].
     Timer,
-    /// Call [`Link::write`]: the operating system takes more.
     Wake,
-    /// Call [`Link::read`].
     Read,
 }
 
-/// Events of one link with the time of each.
 pub type Later = Vec<(u64, LinkEvent)>;
 
 /// One direction of a TCP connection.
 #[derive(Clone, Debug)]
 pub struct Link {
-    spec: LinkSpec,
+    /// After a change, packets that the bottleneck has already queued leave at the old rate.
+    pub spec: LinkSpec,
     rng: ChaCha8Rng,
-    /// The trouble that packets have really met here.
-    felt: Kinds,
-
+    pub felt: Kinds,
     buffer: SendBuffer,
-    /// New bytes are sent up to this offset: the reader has room for no more.
-    limit: u64,
-
+    /// The reader has room up to this offset. Call [`Link::write`] after a change.
+    pub limit: u64,
     next_tx: u64,
     /// Transmitted and not acknowledged, by number of the transmission.
     flying: BTreeMap<u64, Packet>,
     in_flight: u64,
-    /// Lost, by offset.
     resend: VecDeque<Packet>,
     congestion: Congestion,
     timeout: Timeout,
-    /// When to stop waiting for an acknowledgement.
     timer_at: Option<u64>,
     timer_set: bool,
-
     bottleneck: Bottleneck,
     receiver: Receiver,
 }
@@ -135,30 +119,25 @@ impl Link {
         }
     }
 
-    /// TCP's own handshake took so many microseconds: the first round trip sample.
     pub fn handshake_took(&mut self, round_trip: u64) {
         let round_trip = round_trip.max(1);
         self.timeout.sample(round_trip);
         self.congestion.handshake_took(round_trip);
     }
 
-    /// Cumulative bytes that the operating system has taken.
     pub fn taken(&self) -> u64 {
-        self.buffer.taken()
+        self.buffer.taken
     }
 
-    /// Bytes that the operating system has taken and not sent yet.
     pub fn unsent(&self) -> u64 {
-        self.buffer.unsent()
+        self.buffer.unsent_len
     }
 
-    /// The bytes that the operating system would take now. The caller pushes no more than that, or
-    /// asks again later.
+    /// The caller pushes no more than that, or asks again later.
     pub fn room(&mut self) -> u64 {
         self.buffer.room(&self.spec)
     }
 
-    /// Whether all that was pushed has reached the other end.
     pub fn is_idle(&self) -> bool {
         self.buffer.is_empty() && self.flying.is_empty() && self.resend.is_empty()
     }
@@ -171,32 +150,20 @@ impl Link {
         self.buffer.reset_is_due()
     }
 
-    pub fn felt(&self) -> Kinds {
-        self.felt
-    }
-
-    /// When a packet without payload that is sent now would arrive.
     pub fn passes_at(&self, now: u64) -> u64 {
         self.bottleneck.passes_at(now, &self.spec)
     }
 
     /// Sets the low-water mark (`TCP_NOTSENT_LOWAT`) in bytes, unless the route has its own.
     pub fn pace(&mut self, unsent: u64) {
-        self.buffer.pace(self.spec.low_water.unwrap_or(unsent));
-    }
-
-    /// The reader has room up to this offset. Call [`Link::write`] next. Without a call there is
-    /// no limit.
-    pub fn allow(&mut self, offset: u64) {
-        self.limit = offset;
+        self.buffer.low_water = self.spec.low_water.unwrap_or(unsent);
     }
 
     /// The writing program is stopped, or goes on. Call [`Link::write`] when it goes on.
     pub fn freeze(&mut self, frozen: bool) {
-        self.buffer.freeze(frozen);
+        self.buffer.frozen = frozen;
     }
 
-    /// Packets that leave before `until` arrive after it, late but whole.
     pub fn clog(&mut self, until: u64) {
         self.bottleneck.clog(until);
     }
@@ -206,14 +173,8 @@ impl Link {
         self.buffer.break_after(bytes, breakage);
     }
 
-    /// Forgets a breakage that has not begun.
     pub fn cancel_break(&mut self) {
         self.buffer.cancel_break();
-    }
-
-    /// Changes the route. Packets that the bottleneck has already queued leave at the old rate.
-    pub fn set_spec(&mut self, spec: LinkSpec) {
-        self.spec = spec;
     }
 
     /// The program has more to write. Call [`Link::write`] after the last piece.
@@ -221,12 +182,10 @@ impl Link {
         self.buffer.push(data);
     }
 
-    /// The program closes its side once all is written. Call [`Link::write`] next.
     pub fn close(&mut self) {
-        self.buffer.close();
+        self.buffer.closing = true;
     }
 
-    /// The operating system takes what it can and sends what it may.
     pub fn write(&mut self, now: u64, silent: bool, later: &mut Later) {
         loop {
             let before = (self.taken(), self.next_tx);
@@ -239,14 +198,12 @@ impl Link {
         self.arm(now, later);
     }
 
-    /// The end of a choppy link's pause.
     pub fn wake(&mut self, now: u64, silent: bool, later: &mut Later) {
-        self.buffer.wake();
+        self.buffer.asleep = false;
         self.write(now, silent, later);
     }
 
-    /// A packet reaches the far end. [`Link::acknowledge`] gets the number of the transmission
-    /// after the way back. A `Read` announces bytes that became readable.
+    /// [`Link::acknowledge`] gets the number that is returned, after the way back.
     pub fn arrive(&mut self, now: u64, packet: Packet, later: &mut Later) -> u64 {
         let tx = packet.tx;
         if let Some(wait) = self.receiver.arrive(packet, &self.spec, &mut self.rng) {
@@ -255,18 +212,16 @@ impl Link {
         tx
     }
 
-    /// Takes the readable bytes, and says whether the stream ends there.
     pub fn read(&mut self) -> (Vec<Bytes>, bool) {
         self.receiver.read(&self.spec, &mut self.rng, &mut self.felt)
     }
 
-    /// An acknowledgement comes back. Links are first in, first out, so a packet that was
-    /// transmitted before and is not acknowledged is lost.
+    /// Links are first in, first out: a packet that was sent before and not acknowledged is lost.
     pub fn acknowledge(&mut self, now: u64, tx: u64, silent: bool, later: &mut Later) {
         let Some(packet) = self.flying.remove(&tx) else { return };
         let len = packet.data.len() as u64;
         self.in_flight -= len;
-        self.buffer.acknowledge(len);
+        self.buffer.acknowledged += len;
         let rtt = (now - packet.sent).max(1);
         self.timeout.sample(rtt);
         self.timeout.answered();
@@ -284,7 +239,6 @@ impl Link {
         self.write(now, silent, later);
     }
 
-    /// The timer event: first a tail loss probe, later everything again.
     pub fn timer(&mut self, now: u64, silent: bool, later: &mut Later) {
         self.timer_set = false;
         match self.timer_at {
@@ -307,7 +261,6 @@ impl Link {
         self.write(now, silent, later);
     }
 
-    /// Forgets all bytes, of the program and of the operating system.
     pub fn kill(&mut self) {
         self.buffer.forget();
         let dead = Link::new(self.spec.clone(), self.rng.clone());
@@ -359,7 +312,6 @@ impl Link {
         }
     }
 
-    /// Has packets sent again, in the order of their bytes.
     fn lose(&mut self, lost: impl Iterator<Item = Packet>) {
         for packet in lost {
             self.in_flight -= packet.data.len() as u64;
@@ -368,7 +320,6 @@ impl Link {
         }
     }
 
-    /// Keeps one timer event under way while packets are.
     fn arm(&mut self, now: u64, later: &mut Later) {
         if self.flying.is_empty() {
             self.timer_at = None;

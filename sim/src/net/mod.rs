@@ -8,5 +8,5 @@ mod oracle;
 
 pub use app::*;
 pub use faults::{Fault, ProcessFault, Told};
-pub use link::{Breakage, Later, Link, LinkEvent, LinkSpec, MSS};
+pub use link::{Breakage, Later, Link, LinkEvent, LinkSpec, MSS, random_piece, take_front};
 pub use oracle::{Pipe, capacity, credit_time, fluid_time, paced_delays};

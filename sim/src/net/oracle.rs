@@ -20,12 +20,10 @@
 use crate::base::{Rate, micros};
 use std::time::Duration;
 
-/// One stripe as the oracle sees it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pipe {
     pub delay: Duration,
-    /// The rate from each time (in microseconds) on, in the order of time. It is zero before the
-    /// first entry.
+    /// The rate from each time (microseconds, ascending) on; zero before the first.
     pub rate: Vec<(u64, Rate)>,
 }
 
@@ -35,8 +33,7 @@ impl Pipe {
     }
 }
 
-/// The least time in microseconds, rounded up, in which `bytes` can be moved. `None` if the pipes
-/// stop before.
+/// Microseconds, rounded up. `None` if the pipes stop before.
 pub fn fluid_time(pipes: &[Pipe], bytes: u64) -> Option<u64> {
     // A bit per second for a microsecond is a millionth of a bit: in these units every sum is an
     // integer.
@@ -70,9 +67,8 @@ pub fn fluid_time(pipes: &[Pipe], bytes: u64) -> Option<u64> {
     Some(at + rest as u64)
 }
 
-/// The least time in microseconds, rounded up, in which `bytes` can be moved through a receive
-/// window of `window` bytes, at least 1. Each stripe in use is used throughout. `None` if the pipes
-/// stop before. Never less than [`fluid_time`].
+/// As [`fluid_time`], through a receive window of `window` bytes, at least 1. Each stripe in use is
+/// used throughout.
 pub fn credit_time(pipes: &[Pipe], bytes: u64, window: u64) -> Option<u64> {
     if bytes == 0 {
         return Some(0);
@@ -140,51 +136,35 @@ mod tests {
     }
 
     #[test]
-    fn one_pipe_takes_delay_and_size_over_rate() {
-        // 1,000,000 B at 8 Mbit/s is one second, after 20 ms.
-        assert_eq!(fluid_time(&[byte_a_micro(20_000)], 1_000_000), Some(1_020_000));
-    }
-
-    #[test]
-    fn equal_pipes_share_the_work() {
-        let pipes = vec![Pipe::steady(Rate::mbit(1), Duration::from_millis(20)); 4];
-        // 8 MiB = 67,108,864 bit at 4 Mbit/s is 16.777216 s.
-        assert_eq!(fluid_time(&pipes, 8 << 20), Some(16_797_216));
-    }
-
-    #[test]
-    fn a_late_pipe_helps_only_after_its_delay() {
-        // 8 Mbit/s is 1 B/µs. The first delivers from 10 ms on, so
-        // at 100 ms 90,000 B are there. The rest of 210,000 B comes at 2 B/µs: 60 ms more.
-        let pipes = [byte_a_micro(10_000), byte_a_micro(100_000)];
-        assert_eq!(fluid_time(&pipes, 210_000), Some(160_000));
-        // So small that the second one is never of use: 50,000 B take 50 ms + 10 ms.
-        assert_eq!(fluid_time(&pipes, 50_000), Some(60_000));
-        // Exactly when the second one starts.
-        assert_eq!(fluid_time(&pipes, 90_000), Some(100_000));
-    }
-
-    #[test]
-    fn a_pipe_that_stops_and_returns_is_missed_in_between() {
+    fn fluid_times_are_those_that_are_computed_by_hand() {
+        let equal = vec![Pipe::steady(Rate::mbit(1), Duration::from_millis(20)); 4];
+        let late = [byte_a_micro(10_000), byte_a_micro(100_000)];
         // 1 B/µs for 50 ms, nothing for a second, then 2 B/µs; all 5 ms late.
-        let pipe = pipe(5_000, &[(0, 8_000_000), (50_000, 0), (1_050_000, 16_000_000)]);
-        assert_eq!(fluid_time(std::slice::from_ref(&pipe), 50_000), Some(55_000));
-        assert_eq!(fluid_time(&[pipe], 50_002), Some(1_055_001));
-    }
-
-    #[test]
-    fn nothing_needs_no_time_and_no_pipe_needs_forever() {
-        assert_eq!(fluid_time(&[], 0), Some(0));
-        assert_eq!(fluid_time(&[], 1), None);
-        let dies = pipe(0, &[(0, 8_000_000), (10, 0)]);
-        assert_eq!(fluid_time(std::slice::from_ref(&dies), 10), Some(10));
-        assert_eq!(fluid_time(&[dies], 11), None);
-    }
-
-    #[test]
-    fn times_are_rounded_up() {
-        // 1 B at 3 Mbit/s is 2.67 µs.
-        assert_eq!(fluid_time(&[Pipe::steady(Rate::mbit(3), Duration::ZERO)], 1), Some(3));
+        let dips = [pipe(5_000, &[(0, 8_000_000), (50_000, 0), (1_050_000, 16_000_000)])];
+        let dies = [pipe(0, &[(0, 8_000_000), (10, 0)])];
+        for (pipes, bytes, time) in [
+            // 1,000,000 B at 8 Mbit/s is one second, after 20 ms.
+            (&[byte_a_micro(20_000)][..], 1_000_000, Some(1_020_000)),
+            // 8 MiB = 67,108,864 bit at 4 Mbit/s is 16.777216 s.
+            (&equal, 8 << 20, Some(16_797_216)),
+            // The first pipe has delivered 90,000 B when the late one begins, at 100 ms. The rest
+            // of 210,000 B comes at 2 B/µs: 60 ms more.
+            (&late, 210_000, Some(160_000)),
+            (&late, 90_000, Some(100_000)),
+            // So small that the second one is never of use: 50,000 B take 50 ms + 10 ms.
+            (&late, 50_000, Some(60_000)),
+            (&dips, 50_000, Some(55_000)),
+            (&dips, 50_002, Some(1_055_001)),
+            // Nothing needs no time, and no pipe needs forever.
+            (&[], 0, Some(0)),
+            (&[], 1, None),
+            (&dies, 10, Some(10)),
+            (&dies, 11, None),
+            // 1 B at 3 Mbit/s is 2.67 µs.
+            (&[pipe(0, &[(0, 3_000_000)])], 1, Some(3)),
+        ] {
+            assert_eq!(fluid_time(pipes, bytes), time, "{bytes} B over {pipes:?}");
+        }
     }
 
     #[test]
@@ -197,23 +177,24 @@ mod tests {
     }
 
     #[test]
-    fn a_window_goes_round_once_a_turn() {
-        // One pipe of 1 B/µs, 50 ms each way: 10,000 B a turn of 100 ms. After the first window
-        // 90,000 B are nine turns, and the last byte takes 50 ms.
-        assert_eq!(credit_time(&[byte_a_micro(50_000)], 100_000, 10_000), Some(950_000));
-        // A transfer that fits into the window needs no credit.
-        assert_eq!(credit_time(&[byte_a_micro(50_000)], 10_000, 10_000), Some(60_000));
-    }
-
-    #[test]
-    fn a_slow_stripe_is_left_out_where_the_window_is_small() {
-        // Both: 300,000 B less 20,000 B are 280,000 B at 20,000 B a turn of 110 ms: 1.54 s. The
-        // near one alone: a turn of 20 ms takes 20,000 B, all that it carries, so 300 ms + 10 ms.
-        let pipes = [byte_a_micro(100_000), byte_a_micro(10_000)];
-        assert_eq!(credit_time(&pipes, 300_000, 20_000), Some(310_000));
-        // With 200,000 B, a turn of 110 ms allows for 100,000 B · 0.55 + 10 ms. Both pipes need
-        // longer for 300,000 B: 90,000 until 100 ms, then 210,000 at 2 B/µs.
-        assert_eq!(credit_time(&pipes, 300_000, 200_000), Some(205_000));
+    fn a_window_goes_round_once_a_turn_on_the_best_stripes() {
+        let (one, two) = ([byte_a_micro(50_000)], [byte_a_micro(100_000), byte_a_micro(10_000)]);
+        for (pipes, bytes, window, time) in [
+            // One pipe of 1 B/µs, 50 ms each way: 10,000 B a turn of 100 ms. After the first window
+            // 90,000 B are nine turns, and the last byte takes 50 ms.
+            (&one[..], 100_000, 10_000, 950_000),
+            // A transfer that fits into the window needs no credit.
+            (&one, 10_000, 10_000, 60_000),
+            // Both: 300,000 B less 20,000 B are 280,000 B at 20,000 B a turn of 110 ms: 1.54 s. The
+            // near one alone: a turn of 20 ms takes 20,000 B, all that it carries, so 300 ms +
+            // 10 ms.
+            (&two, 300_000, 20_000, 310_000),
+            // With 200,000 B, a turn of 110 ms allows for 100,000 B · 0.55 + 10 ms. Both pipes need
+            // longer for 300,000 B: 90,000 until 100 ms, then 210,000 at 2 B/µs.
+            (&two, 300_000, 200_000, 205_000),
+        ] {
+            assert_eq!(credit_time(pipes, bytes, window), Some(time), "{bytes} B, {window} B");
+        }
     }
 
     #[test]
@@ -222,15 +203,9 @@ mod tests {
         for window in [10_000u64, 30_000, 100_000, 500_000, 1_000_000] {
             // G*(W) in bytes a second, over every subset.
             let rate = |set: u32| {
-                let all = || {
-                    pipes
-                        .iter()
-                        .enumerate()
-                        .filter(|(nth, _)| set & 1 << nth != 0)
-                        .map(|(_, pipe)| pipe)
-                };
-                let sum: Rate = all().map(|pipe| pipe.rate[0].1).sum();
-                let turn = all().map(|pipe| micros(pipe.delay)).max().unwrap() + 5_000;
+                let all = (0..3).filter(|nth| set & 1 << nth != 0).map(|nth| &pipes[nth]);
+                let sum: Rate = all.clone().map(|pipe| pipe.rate[0].1).sum();
+                let turn = all.map(|pipe| micros(pipe.delay)).max().unwrap() + 5_000;
                 (sum.as_bytes() as f64).min(window as f64 * 1e6 / turn as f64)
             };
             let best = (1..8).map(rate).fold(0.0, f64::max);

@@ -10,19 +10,13 @@ use rand_chacha::ChaCha8Rng;
 use std::time::Duration;
 use striper_core::{EndReason, Input, Reason};
 
-/// All flows are asked for by this time, in microseconds.
 const OPENED: u64 = 300_000;
-
-/// The time after which an OPEN has been heard of, in microseconds: an OPEN that meets a draining
-/// side is refused.
+/// By then an OPEN has been heard of, in microseconds; a draining side refuses it.
 const HEARD: u64 = 700_000;
-
-/// Everything is over by this time, in microseconds.
 const OVER: u64 = 60_000_000;
 
-/// Runs a random world in which a side shuts down, and panics unless all goes well. Every flow that
-/// was opened comes through whole. Each flow that still waits for its turn fails or is refused.
-/// Both sessions end in good order.
+/// Every flow that was opened comes through whole. Each flow that still waits for its turn fails or
+/// is refused. Both sessions end in good order.
 pub fn check(seed: u64) {
     let mut rng = seed::stream(seed, "drain", 0);
     let caps: Vec<Rate> = (0..rng.random_range(1..=4))

@@ -15,13 +15,11 @@ pub struct Seen<'a> {
     pub session: &'a Session,
     pub now: Instant,
     pub input: &'a Input,
-    /// `None` before the input is given.
     pub outputs: Option<&'a [Output]>,
 }
 
 pub type Observer = Box<dyn FnMut(&Seen)>;
 
-/// Gives an input to a session, by number and side, and shows it to the observer.
 pub fn give(
     observer: &mut Option<Observer>,
     (life, side): (usize, Side),

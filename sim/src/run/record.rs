@@ -1,5 +1,4 @@
-//! Traces of a simulated world: one of each session, from its first input to its end or to that of
-//! the world.
+//! Traces of a simulated world, one of each session.
 //!
 //! A failure loses nothing: an input is written down before the session is given it, and the
 //! recording outlives a world that panics.
@@ -15,18 +14,13 @@ use striper_core::trace::{self, Header, Recorder};
 
 /// A trace as it was recorded. A trace with a comment at its top is somebody's work.
 const TRACE: FileKind<'static> = FileKind { name: "a trace as recorded", begins: trace::BEGINS };
-
-/// The name of this program in traces.
 const PROGRAM: &str = concat!("sim ", env!("CARGO_PKG_VERSION"));
-
-/// The most characters of a failure's message in a trace.
 const LONGEST_REASON: usize = 200;
 
 pub struct Recordings(Rc<RefCell<State>>);
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NamedTrace {
-    /// `client` and `server` for the first of each side, then `server.2` and so on.
     pub name: String,
     pub text: String,
 }
@@ -41,7 +35,6 @@ struct Recording {
     name: String,
     recorder: Recorder,
     text: String,
-    /// It has been given an input whose outputs are not known yet.
     in_doubt: bool,
 }
 
@@ -52,7 +45,6 @@ impl Recordings {
         Recordings(Rc::new(RefCell::new(State { scenario_of, recordings: BTreeMap::new() })))
     }
 
-    /// The observer for a world in which nothing has happened yet.
     pub fn observer(&self) -> Observer {
         let state = Rc::clone(&self.0);
         Box::new(move |seen| state.borrow_mut().take(seen))
@@ -123,9 +115,7 @@ impl Recording {
     }
 }
 
-/// Writes traces to PATH.client, PATH.server, PATH.server.2 and so on. All are written whole before
-/// the first gets its name. Earlier traces are replaced. Returns the names of the files, or an
-/// error for people.
+/// Writes traces to PATH.client, PATH.server, PATH.server.2 and so on, first all, then names.
 pub fn write(path: &Path, traces: &[NamedTrace]) -> Result<Vec<PathBuf>, String> {
     let files: Vec<PathBuf> = traces.iter().map(|trace| file(path, &trace.name)).collect();
     let drafts = files.iter().zip(traces);
@@ -135,7 +125,6 @@ pub fn write(path: &Path, traces: &[NamedTrace]) -> Result<Vec<PathBuf>, String>
     Ok(files)
 }
 
-/// Whether the traces of both sides can be written.
 pub fn check(path: &Path) -> Result<(), String> {
     ["client", "server"].iter().try_for_each(|name| files::check(&file(path, name), TRACE))
 }

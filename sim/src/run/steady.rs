@@ -16,8 +16,7 @@ pub const ROUTES: [(Rate, Duration); 4] = [
     (Rate::mbit(20), Duration::from_millis(40)),
 ];
 
-/// Over one to five stripes like this, goodput is at least 0.95 of the oracle, and no stripe costs
-/// more than 2 %. Panics otherwise, with the command that repeats it.
+/// Over one to five stripes goodput is at least 0.95 of the oracle; no stripe costs more than 2 %.
 pub fn check_goodput((cap, rtt): (Rate, Duration)) {
     // Half a minute on one stripe. The queue holds 100 ms: on longer routes one halving leaves a
     // stripe idle under any sender.
@@ -37,8 +36,7 @@ pub fn check_goodput((cap, rtt): (Rate, Duration)) {
     }
 }
 
-/// Small flows come through within half a second beside bulk flows. Of two bulk flows, neither gets
-/// more than twice as much as the other. Panics otherwise.
+/// Small flows take at most half a second, and no bulk flow gets more than twice another's share.
 pub fn check_fairness() {
     let mut world = World::new(Setup::capped(1, &[Rate::mbit(5); 3], Duration::from_millis(20)));
     let bulk = [20, 20].map(|mib| world.open(FlowPlan::upload(0, mib << 20)));

@@ -12,23 +12,18 @@ use std::path::Path;
 use std::time::Duration;
 use striper_core::SchedulerKind;
 
-/// A transfer that is to be measured.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Transfer {
     /// The stripes' caps, dealt in turn.
     pub caps: Vec<Rate>,
-    /// The counts of stripes, one measurement each.
     pub stripes: Vec<usize>,
-    /// Round-trip time of every stripe, without queueing.
     pub rtt: Duration,
     /// Loss probability of a packet in millionths.
     pub loss: u32,
     pub seed: u64,
-    /// How long the stripes are up and idle before the flow is opened.
     pub idle: Duration,
     pub size: u64,
     pub schedulers: Vec<SchedulerKind>,
-    /// Check the sessions' invariants after every input.
     pub check: bool,
     /// Times after the opening of the flow, numbers of routes, and faults.
     pub faults: Vec<(Duration, usize, Fault)>,
@@ -51,7 +46,6 @@ impl Default for Transfer {
     }
 }
 
-/// The faults that a command can name.
 pub const FAULTS: [(&str, Fault); 8] = [
     ("reset", Fault::Reset { told: Told::Both }),
     ("half-reset", Fault::Reset { told: Told::Only(Side::Server) }),
@@ -71,12 +65,9 @@ fn fault_name(fault: &Fault) -> &'static str {
 pub struct Row {
     pub scheduler: SchedulerKind,
     pub stripes: usize,
-    /// The time of the transfer, `None` if it did not end within a hundred times the oracle's.
     pub time: Option<Duration>,
     pub ideal: Duration,
-    /// The most bytes that the receiving session ever held out of order.
     pub reorder_peak: u64,
-    /// Payload bytes that were handed to a stripe again.
     pub resent: u64,
     size: u64,
 }
@@ -86,7 +77,6 @@ impl Row {
         self.time.map_or(0.0, |time| self.size as f64 * 8e6 / micros(time) as f64)
     }
 
-    /// The share of the fluid oracle, 1.0 at best.
     pub fn share(&self) -> f64 {
         self.time.map_or(0.0, |time| micros(self.ideal) as f64 / micros(time) as f64)
     }
@@ -94,12 +84,9 @@ impl Row {
 
 pub(crate) struct Run<T> {
     pub(crate) row: Row,
-    /// The value that `watch` returned.
     pub(crate) watched: T,
     pub(crate) world: World,
-    /// When the flow was opened, in microseconds.
     pub(crate) start: u64,
-    /// As the oracle sees the stripes.
     pub(crate) pipes: Vec<Pipe>,
 }
 
@@ -153,7 +140,6 @@ impl Transfer {
         recordings.finish(None)
     }
 
-    /// Records its only transfer into PATH.client and PATH.server.
     pub fn write_traces(&self, path: &Path) -> Result<(), String> {
         record::write(path, &self.record(self.stripes[0], self.schedulers[0])).map(drop)
     }

@@ -40,7 +40,6 @@ pub struct World {
     setup: Setup,
     agenda: Agenda<Event>,
     jobs: VecDeque<Job>,
-    /// Every session that there ever was.
     lives: Vec<Life>,
     current: [usize; 2],
     processes: [Process; 2],
@@ -52,15 +51,13 @@ pub struct World {
     /// Connections of which at least one end is of use.
     present: Vec<usize>,
     wanted: usize,
-    /// A `Redial` is under way.
     redial_set: bool,
     flows: Vec<Flow>,
     open: BTreeSet<usize>,
     rng: ChaCha8Rng,
     digest: Digest,
     inputs: u64,
-    /// Pieces of stripes' bytes that went into sessions, and frames put on stripes. Each makes at
-    /// most one delivery.
+    /// Pieces of stripes' bytes and frames on stripes. Each makes at most one delivery.
     pieces: u64,
     deliveries: u64,
     felt: Kinds,
@@ -69,7 +66,6 @@ pub struct World {
 }
 
 impl World {
-    /// A world at time zero, whose client begins to dial.
     pub fn new(setup: Setup) -> Self {
         let mut rng = seed::stream(setup.seed, "world", 0);
         let mut id = [0; 16];
@@ -114,18 +110,14 @@ impl World {
         world
     }
 
-    /// From now on `observer` sees every input to a session with its outputs, in order. Right after
-    /// [`World::new`] that is all of them.
     pub fn observe(&mut self, observer: Observer) {
         self.observer = Some(observer);
     }
 
-    /// Microseconds since the beginning.
     pub fn now(&self) -> u64 {
         self.now
     }
 
-    /// Has a flow opened when its plan says so. Returns its number.
     pub fn open(&mut self, plan: FlowPlan) -> usize {
         let index = self.flows.len();
         self.agenda.add(plan.at.max(self.now), Event::Open { flow: index });
@@ -147,7 +139,6 @@ impl World {
         self.agenda.add(at.max(self.now), Event::Command { side, input });
     }
 
-    /// From now on every program reads all, sends without a limit and ends what it had left open.
     pub fn make_eager(&mut self) {
         for index in 0..self.flows.len() {
             self.flows[index].eager = true;
@@ -173,8 +164,7 @@ impl World {
         self.run_while(end, |_| true);
     }
 
-    /// Runs while a condition holds, at most up to a time. Whether the condition has ceased to
-    /// hold.
+    /// Runs while a condition holds, at most up to a time. Whether it has ceased to hold.
     pub fn run_while(&mut self, end: u64, condition: impl Fn(&World) -> bool) -> bool {
         while condition(self) {
             if !self.step(end) {
@@ -185,12 +175,10 @@ impl World {
         true
     }
 
-    /// Runs until all flows are over, at most up to a time. Whether they are.
     pub fn run_to_end(&mut self, end: u64) -> bool {
         self.run_while(end, |world| !world.open.is_empty())
     }
 
-    /// Runs until both sides have all their stripes, at most up to a time. Whether they have.
     pub fn warm_up(&mut self, end: u64) -> bool {
         let stripes = self.setup.config[0].stripes;
         self.run_while(end, |world| {
@@ -206,7 +194,6 @@ impl World {
         &self.flows
     }
 
-    /// The statistics of a side's latest session.
     pub fn stats(&self, side: Side) -> Stats {
         self.session(side).stats()
     }
@@ -232,20 +219,17 @@ impl World {
         self.lives.iter().any(|life| !life.is_alive())
     }
 
-    /// The kinds of trouble that have really happened.
     pub fn felt(&self) -> Kinds {
         let links = self.conns.iter().flat_map(|conn| &conn.links);
         let mut felt = self.felt;
-        links.for_each(|link| felt.join(link.felt()));
+        links.for_each(|link| felt.join(link.felt));
         felt
     }
 
-    /// The number of faults, of routes and of processes, that really hit something.
     pub fn hits(&self) -> u64 {
         self.hits
     }
 
-    /// A hash of all outputs of both sessions, with the time of each.
     pub fn digest(&self) -> u64 {
         self.digest.value()
     }
@@ -256,7 +240,6 @@ impl World {
 }
 
 impl Drop for World {
-    /// A failed run says how to see it again.
     fn drop(&mut self) {
         if std::thread::panicking() && !self.setup.repeat.is_empty() {
             eprintln!(

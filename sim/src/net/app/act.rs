@@ -1,8 +1,6 @@
-//! The next step of a program, by its plan: the bytes that it sends, and those that it takes of
-//! the bytes that have come.
+//! The next step of a program, by its plan.
 //!
-//! Invariant: it gives no more than there is room for and no more than its plan has, and takes no
-//! more than was delivered.
+//! Invariant: it gives no more than there is room for, and takes no more than was delivered.
 
 use super::{EndState, Ending, Flow, ReadPlan, Start, pattern};
 use crate::base::{Kind, Rate, Side};
@@ -11,13 +9,11 @@ use bytes::Bytes;
 /// A slow reader takes its bytes once in so many microseconds.
 const READ_EVERY: u64 = 10_000;
 
-/// The next step of a program that may send.
 #[derive(Debug)]
 pub enum Write {
     Data(Bytes),
     Finish,
     Reset,
-    /// Nothing to send until then.
     Wait(u64),
     /// It waits for room or for the other side, or is done.
     Nothing,
@@ -27,14 +23,12 @@ pub enum Write {
 pub struct Consumed {
     /// The new cumulative count, if it has changed.
     pub total: Option<u64>,
-    /// When to ask again.
     pub again: Option<u64>,
     /// The way of reading that made it take less than there was.
     pub held_back: Option<Kind>,
 }
 
 impl Flow {
-    /// The program's next step, given the number of bytes that the session takes.
     pub fn next_write(&mut self, side: Side, room: u64, now: u64) -> Write {
         let (pattern, eager, is_opener) =
             (pattern(self.index, side.index()), self.eager, self.plan.opener == side);
@@ -75,7 +69,6 @@ impl Flow {
         Write::Data(data)
     }
 
-    /// Takes the program's part of the bytes that were delivered.
     pub fn consume(&mut self, side: Side, now: u64) -> Consumed {
         let reader = if self.eager { ReadPlan::default() } else { self.plan.reads[side.index()] };
         let end = &mut self.ends[side.index()];

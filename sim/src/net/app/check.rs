@@ -1,5 +1,4 @@
-//! The oracles of a session's words to a program. Each panics over a word that must not be, and
-//! notes the others.
+//! The oracles of a session's words to a program.
 //!
 //! Bytes come in order and equal the pattern. A FIN comes once, after the last byte. Nothing comes
 //! after a reset or the end. No reset comes without a cause, and bytes that were given before a
@@ -72,8 +71,7 @@ impl Flow {
         end.state = EndState::PeerReset(reason);
     }
 
-    /// Checks a refusal. If the other side's session is `draining`, it refuses flows that it has
-    /// not shown to its program.
+    /// A `draining` session refuses flows that it has not shown to its program.
     pub fn refused(&mut self, side: Side, reason: Reason, draining: bool, now: u64) {
         if self.end(side).state == EndState::ResetHere {
             return;

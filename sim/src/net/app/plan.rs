@@ -6,7 +6,6 @@ use crate::base::{Rate, Side};
 use std::time::Duration;
 use striper_core::Reason;
 
-/// The answer of the program that a flow was opened to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Answer {
     Accept(Duration),
@@ -20,7 +19,6 @@ pub enum Start {
     AfterFin,
 }
 
-/// A program's step after its last byte.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ending {
     Finish,
@@ -32,9 +30,7 @@ pub enum Ending {
 pub struct SendPlan {
     pub bytes: u64,
     pub start: Start,
-    /// As fast as it can if not given.
     pub rate: Option<Rate>,
-    /// The most bytes at once.
     pub piece: u64,
     pub end: Ending,
 }
@@ -48,7 +44,6 @@ impl SendPlan {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ReadPlan {
-    /// All at once if not given.
     pub rate: Option<Rate>,
     /// Stops for good after so many bytes (0 never reads).
     pub stop_after: Option<u64>,
@@ -58,12 +53,9 @@ pub struct ReadPlan {
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FlowPlan {
-    /// The side whose program opens it.
     pub opener: Side,
-    /// When, in microseconds.
     pub at: u64,
     pub answer: Answer,
-    /// By the client's program and by the server's program.
     pub sends: [SendPlan; 2],
     pub reads: [ReadPlan; 2],
     /// The side that breaks it off, and when, in microseconds.
@@ -83,7 +75,6 @@ impl FlowPlan {
         }
     }
 
-    /// As [`FlowPlan::upload`], and as much comes the other way.
     pub fn both_ways(at: u64, bytes: u64) -> Self {
         let mut plan = Self::upload(at, bytes);
         plan.sends[Side::Server.index()].bytes = bytes;

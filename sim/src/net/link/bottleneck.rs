@@ -1,5 +1,4 @@
-//! The network on the way of a packet: a bottleneck with a drop-tail queue, random loss, delay and
-//! jitter. Its rate may change at times that are known.
+//! A bottleneck with a drop-tail queue, random loss, delay, jitter, and a rate that may change.
 //!
 //! Invariant: packets arrive in the order in which they were sent, whatever changes in between.
 
@@ -10,8 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Bottleneck {
-    /// When it will have sent its queue, in nanoseconds. At 1 Gbit/s a packet takes 11.6 µs, so
-    /// whole microseconds would cost 3 % of the rate.
+    /// In nanoseconds: at 1 Gbit/s whole microseconds would cost 3 % of the rate.
     free_at: u64,
     /// Packets that leave before this time arrive after it.
     clogged_until: u64,
@@ -23,13 +21,11 @@ impl Bottleneck {
         self.clogged_until = self.clogged_until.max(until);
     }
 
-    /// When a packet without payload that is sent now would arrive.
     pub fn passes_at(&self, now: u64, spec: &LinkSpec) -> u64 {
         now.max(self.free_at.div_ceil(1_000)) + spec.delay_micros()
     }
 
-    /// When a packet of so many bytes arrives; `None` if it is dropped or lost. The trouble that
-    /// it meets is added to `felt`.
+    /// When a packet of so many bytes arrives; `None` if it is dropped or lost.
     pub fn pass(
         &mut self,
         now: u64,
@@ -75,7 +71,6 @@ fn carried(from: u64, to: u64, spec: &LinkSpec) -> u128 {
     sum + u128::from(to.saturating_sub(at)) * u128::from(rate.as_bits())
 }
 
-/// When so many bytes have left that begin to leave at `from`, in nanoseconds.
 fn left_by(from: u64, len: u64, spec: &LinkSpec) -> u64 {
     let (mut at, mut rate, mut left) = (from, spec.rate, u128::from(len * 8_000_000_000));
     for (time, next) in &spec.rates {
@@ -95,7 +90,6 @@ mod tests {
     use crate::base::{Rate, seed};
     use std::time::Duration;
 
-    /// Passes packets of these times and lengths; their arrivals.
     fn pass(
         bottleneck: &mut Bottleneck,
         spec: &LinkSpec,

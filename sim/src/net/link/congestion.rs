@@ -1,8 +1,7 @@
 //! The number of bytes that may be in flight. Slow start has HyStart's delay test (RFC 9406,
 //! section 4.2). Then come Reno's packet per round trip, and one halving per window with losses.
 //!
-//! Transmissions are numbered in the order in which they were made. A packet that is sent again
-//! has a new number. The sender counts the bytes in flight.
+//! Transmissions are numbered in their order. A packet that is sent again has a new number.
 //!
 //! Invariant: losses of packets that were all under way at a halving cause no second one. The
 //! window grows only while nothing else holds the sender back.
@@ -11,11 +10,9 @@ use super::MSS;
 
 /// Samples in a round before HyStart judges it (RFC 9406).
 const HYSTART_SAMPLES: u32 = 8;
-
 /// The bounds of the rise of the delay that ends slow start, in microseconds (RFC 9406).
 const HYSTART_RISE: [u64; 2] = [4_000, 16_000];
 
-/// The congestion window of one direction, in bytes.
 #[derive(Clone, Debug)]
 pub(super) struct Congestion {
     window: u64,
@@ -23,16 +20,13 @@ pub(super) struct Congestion {
     threshold: u64,
     /// Losses of transmissions before this one belong to a halving that has been made.
     recovery_until: u64,
-    /// The window was full when this transmission was the next one: acknowledgements of those
-    /// before it let it grow.
+    /// Acknowledgements of transmissions before this one let the window grow.
     full_until: u64,
     round: Round,
-    /// The shortest round trip so far, in microseconds.
     min_rtt: u64,
 }
 
-/// One round trip of HyStart: from a transmission to the acknowledgement of one that was made after
-/// that.
+/// A round of HyStart: about a round trip.
 #[derive(Clone, Debug)]
 struct Round {
     ends: u64,
@@ -56,19 +50,15 @@ impl Congestion {
         in_flight <= self.window
     }
 
-    /// The window, and nothing else, keeps transmission `next` back.
     pub fn filled(&mut self, next: u64) {
         self.full_until = next;
     }
 
-    /// A handshake took so many microseconds. That bounds the shortest round trip, but it is no
-    /// sample of a round.
+    /// It bounds the shortest round trip, but it is no sample of a round.
     pub fn handshake_took(&mut self, rtt: u64) {
         self.min_rtt = self.min_rtt.min(rtt);
     }
 
-    /// The round trip of transmission `tx` in microseconds, acknowledged before `next` was made:
-    /// ends slow start when the delay rises.
     pub fn sample(&mut self, rtt: u64, tx: u64, next: u64) {
         self.min_rtt = self.min_rtt.min(rtt);
         if tx >= self.round.ends {
@@ -122,7 +112,6 @@ impl Congestion {
 mod tests {
     use super::*;
 
-    /// A window that has been full up to transmission 100.
     fn full() -> Congestion {
         let mut congestion = Congestion::new(10 * MSS);
         congestion.filled(100);

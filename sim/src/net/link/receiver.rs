@@ -1,5 +1,4 @@
-//! The reading program's end: packets are put in order, and readable bytes come out in pieces that
-//! are cut in the manner of the link.
+//! The reading program's end: puts packets in order, and cuts pieces in the manner of the link.
 //!
 //! Invariant: bytes come out in order and once, and their cuts never depend on the bytes.
 
@@ -12,17 +11,13 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// Single bytes that a bytewise link cuts off a read.
 const SINGLES: usize = 40;
-
 /// A choppy link's reader is late by up to so many microseconds.
 const CHOPPY_WAIT: u64 = 400;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Receiver {
-    /// All bytes before this offset have arrived.
     received: u64,
-    /// Packets beyond a gap, by their offset.
     early: BTreeMap<u64, Packet>,
-    /// Bytes that wait for the reader.
     inbox: VecDeque<Bytes>,
     fin: bool,
     /// The reader has been called and has not come yet.
@@ -30,7 +25,6 @@ pub(super) struct Receiver {
 }
 
 impl Receiver {
-    /// A receiver that takes every packet for an old one.
     pub fn closed() -> Self {
         Receiver { received: u64::MAX / 2, ..Receiver::default() }
     }
@@ -71,7 +65,6 @@ impl Receiver {
         }
     }
 
-    /// Takes the readable bytes, and says whether the stream ends there.
     pub fn read(
         &mut self,
         spec: &LinkSpec,
@@ -98,20 +91,21 @@ fn cut(mut all: Bytes, spec: &LinkSpec, rng: &mut ChaCha8Rng) -> Vec<Bytes> {
         cuts.push(all.split_to(1));
     }
     while !all.is_empty() {
-        let n = if spec.choppy {
-            let most = match rng.random_range(0..4) {
-                0 => 1,
-                1 => 24,
-                2 => MSS as usize,
-                _ => all.len(),
-            };
-            rng.random_range(1..=most.min(all.len()))
-        } else {
-            all.len()
-        };
+        let n = if spec.choppy { random_piece(rng, all.len()) } else { all.len() };
         cuts.push(all.split_to(n));
     }
     cuts
+}
+
+/// The length of a piece of at most `max` bytes: often tiny, or shorter than a packet.
+pub fn random_piece(rng: &mut ChaCha8Rng, max: usize) -> usize {
+    let most = match rng.random_range(0..4) {
+        0 => 1,
+        1 => 24,
+        2 => MSS as usize,
+        _ => max,
+    };
+    rng.random_range(1..=most.min(max).max(1))
 }
 
 #[cfg(test)]
@@ -167,8 +161,7 @@ mod tests {
 
     #[test]
     fn a_bytewise_read_begins_with_single_bytes() {
-        let mut spec = spec();
-        spec.bytewise = true;
+        let spec = LinkSpec { bytewise: true, ..spec() };
         let mut receiver = Receiver::default();
         arrive(&mut receiver, packet(0, &[7; 100], false));
         let (pieces, _, _) = read(&mut receiver, &spec);
@@ -177,8 +170,7 @@ mod tests {
 
     #[test]
     fn a_coalesced_read_gives_all_in_one_piece() {
-        let mut spec = spec();
-        spec.coalesce = Duration::from_millis(1);
+        let spec = LinkSpec { coalesce: Duration::from_millis(1), ..spec() };
         let mut receiver = Receiver::default();
         arrive(&mut receiver, packet(0, b"abc", false));
         arrive(&mut receiver, packet(3, b"def", false));

@@ -1,5 +1,4 @@
-//! The writing program's end: the bytes that it has given, and those of them that the operating
-//! system has taken and not sent yet.
+//! The writing program's end: its outbox, and the operating system's send buffer.
 //!
 //! The system takes from the outbox while its unsent part is below a low-water mark, as with
 //! `TCP_NOTSENT_LOWAT`. The send buffer holds all bytes of the system, sent or not.
@@ -8,7 +7,7 @@
 
 use super::{Breakage, Later, LinkEvent, LinkSpec, MSS};
 use crate::base::{Kind, Kinds};
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use std::collections::VecDeque;
@@ -17,24 +16,17 @@ use std::collections::VecDeque;
 pub(super) struct SendBuffer {
     outbox: VecDeque<Bytes>,
     outbox_len: u64,
-    /// The program closes after what is in the outbox.
-    closing: bool,
+    pub closing: bool,
     fin_sent: bool,
-    /// Cumulative bytes that the operating system has taken.
-    taken: u64,
-    /// Those of them that the far end has acknowledged.
-    acknowledged: u64,
+    pub taken: u64,
+    pub acknowledged: u64,
     unsent: VecDeque<Bytes>,
-    unsent_len: u64,
-    low_water: u64,
-    /// False after the unsent part has reached the low-water mark, until it falls below half of it
-    /// (Linux).
+    pub unsent_len: u64,
+    pub low_water: u64,
+    /// From the low-water mark on false, until the unsent part falls below half of it (Linux).
     writable: bool,
-    /// A choppy link takes nothing until its `Wake`.
-    asleep: bool,
-    /// The writing program is stopped: nothing is taken from it.
-    frozen: bool,
-    /// The event that happens once so many bytes are taken.
+    pub asleep: bool,
+    pub frozen: bool,
     breakage: Option<(u64, Breakage)>,
 }
 
@@ -43,28 +35,8 @@ impl SendBuffer {
         SendBuffer { low_water, writable: true, ..SendBuffer::default() }
     }
 
-    pub fn taken(&self) -> u64 {
-        self.taken
-    }
-
-    pub fn unsent(&self) -> u64 {
-        self.unsent_len
-    }
-
     pub fn is_empty(&self) -> bool {
         self.outbox_len == 0 && self.unsent_len == 0
-    }
-
-    pub fn pace(&mut self, low_water: u64) {
-        self.low_water = low_water;
-    }
-
-    pub fn freeze(&mut self, frozen: bool) {
-        self.frozen = frozen;
-    }
-
-    pub fn wake(&mut self) {
-        self.asleep = false;
     }
 
     pub fn break_after(&mut self, bytes: u64, breakage: Breakage) {
@@ -87,7 +59,6 @@ impl SendBuffer {
         matches!(self.breakage, Some((at, Breakage::Cut)) if self.taken >= at)
     }
 
-    /// How many bytes the operating system would take now.
     pub fn room(&mut self, spec: &LinkSpec) -> u64 {
         self.look();
         let room = self.space(spec, self.outbox_len);
@@ -118,11 +89,6 @@ impl SendBuffer {
         }
     }
 
-    pub fn close(&mut self) {
-        self.closing = true;
-    }
-
-    /// The operating system takes as many bytes as it can.
     pub fn take(
         &mut self,
         now: u64,
@@ -173,8 +139,7 @@ impl SendBuffer {
         }
     }
 
-    /// Payload of the next new packet, zero for a FIN alone; `None` if there is none, or no room
-    /// before `limit` for it.
+    /// Payload of the next new packet, zero for a FIN alone; `None` if none fits before `limit`.
     pub fn next_len(&self, limit: u64) -> Option<u64> {
         if self.unsent_len > 0 {
             let room = limit.saturating_sub(self.sent());
@@ -184,46 +149,16 @@ impl SendBuffer {
         }
     }
 
-    /// Offset of the next new packet.
     pub fn sent(&self) -> u64 {
         self.taken - self.unsent_len
     }
 
-    /// Cuts a packet of so many bytes off the unsent part, and says whether the stream ends with
-    /// it.
+    /// Cuts a packet off the unsent part, and says whether the stream ends with it.
     pub fn cut(&mut self, len: u64) -> (Bytes, bool) {
         self.unsent_len -= len;
         let fin = self.closing && self.is_empty();
         self.fin_sent |= fin;
-        let data = if self.unsent.front().is_some_and(|front| front.len() as u64 >= len) {
-            self.unsent[0].split_to(len as usize)
-        } else {
-            self.gather(len as usize)
-        };
-        if self.unsent.front().is_some_and(Bytes::is_empty) {
-            self.unsent.pop_front();
-        }
-        (data, fin)
-    }
-
-    /// Joins several pieces to one of so many bytes.
-    fn gather(&mut self, len: usize) -> Bytes {
-        let mut data = BytesMut::with_capacity(len);
-        while data.len() < len {
-            let front = &mut self.unsent[0];
-            let n = (len - data.len()).min(front.len());
-            data.extend_from_slice(&front[..n]);
-            front.advance(n);
-            if front.is_empty() {
-                self.unsent.pop_front();
-            }
-        }
-        data.freeze()
-    }
-
-    /// The far end has so many bytes more, so the system no longer holds them.
-    pub fn acknowledge(&mut self, bytes: u64) {
-        self.acknowledged += bytes;
+        (take_front(&mut self.unsent, len as usize), fin)
     }
 
     /// The connection is gone: all bytes are forgotten, and those that were taken count as settled.
@@ -231,6 +166,26 @@ impl SendBuffer {
         let Self { taken, low_water, frozen, .. } = *self;
         *self = SendBuffer { taken, acknowledged: taken, frozen, ..SendBuffer::new(low_water) };
     }
+}
+
+/// Takes so many bytes, which are there, off a queue. Only bytes of several pieces are copied.
+pub fn take_front(queue: &mut VecDeque<Bytes>, count: usize) -> Bytes {
+    let mut all = BytesMut::new();
+    while let Some(front) = queue.front_mut() {
+        let part = front.split_to(front.len().min(count - all.len()));
+        if front.is_empty() {
+            queue.pop_front();
+        }
+        if part.len() == count {
+            return part;
+        }
+        all.reserve(count - all.len());
+        all.extend_from_slice(&part);
+        if all.len() == count {
+            break;
+        }
+    }
+    all.freeze()
 }
 
 #[cfg(test)]
@@ -254,36 +209,35 @@ mod tests {
         let mut buffer = SendBuffer::new(1_000);
         buffer.push(Bytes::from(vec![0; 2_000]));
         take(&mut buffer, &spec());
-        assert_eq!((buffer.taken(), buffer.room(&spec())), (1_000, 0));
+        assert_eq!((buffer.taken, buffer.room(&spec())), (1_000, 0));
         buffer.cut(500);
         take(&mut buffer, &spec());
-        assert_eq!(buffer.taken(), 1_000, "half is not below half");
+        assert_eq!(buffer.taken, 1_000, "half is not below half");
         buffer.cut(1);
         take(&mut buffer, &spec());
-        assert_eq!(buffer.taken(), 1_501);
+        assert_eq!(buffer.taken, 1_501);
     }
 
     #[test]
     fn unacknowledged_bytes_fill_the_send_buffer() {
-        let mut spec = spec();
-        spec.send_buffer = 1_500;
+        let spec = LinkSpec { send_buffer: 1_500, ..spec() };
         let mut buffer = SendBuffer::new(1_000);
         buffer.push(Bytes::from(vec![0; 5_000]));
         take(&mut buffer, &spec);
         buffer.cut(1_000);
         take(&mut buffer, &spec);
-        assert_eq!(buffer.taken(), 1_500);
-        buffer.acknowledge(1_000);
+        assert_eq!(buffer.taken, 1_500);
+        buffer.acknowledged += 1_000;
         buffer.cut(1);
         take(&mut buffer, &spec);
-        assert_eq!(buffer.taken(), 2_001, "up to the low-water mark");
+        assert_eq!(buffer.taken, 2_001, "up to the low-water mark");
     }
 
     #[test]
     fn a_packet_gathers_small_writes_and_the_last_one_ends_the_stream() {
         let mut buffer = SendBuffer::new(64 << 10);
         ["ab", "c", "def"].iter().for_each(|data| buffer.push(Bytes::from_static(data.as_bytes())));
-        buffer.close();
+        buffer.closing = true;
         assert_eq!(buffer.next_len(u64::MAX), None, "nothing is taken yet");
         take(&mut buffer, &spec());
         assert_eq!((buffer.next_len(4), buffer.next_len(u64::MAX)), (Some(4), Some(6)));
@@ -307,24 +261,23 @@ mod tests {
     #[test]
     fn a_stopped_program_writes_nothing() {
         let mut buffer = SendBuffer::new(64 << 10);
-        buffer.freeze(true);
+        buffer.frozen = true;
         buffer.push(Bytes::from_static(b"abc"));
         take(&mut buffer, &spec());
-        assert_eq!(buffer.taken(), 0);
-        buffer.freeze(false);
+        assert_eq!(buffer.taken, 0);
+        buffer.frozen = false;
         take(&mut buffer, &spec());
-        assert_eq!(buffer.taken(), 3);
+        assert_eq!(buffer.taken, 3);
     }
 
     #[test]
     fn a_gone_connection_keeps_only_the_count_of_bytes_taken() {
-        let mut spec = spec();
-        spec.send_buffer = 4;
+        let spec = LinkSpec { send_buffer: 4, ..spec() };
         let mut buffer = SendBuffer::new(4);
         buffer.push(Bytes::from_static(b"abcdef"));
         take(&mut buffer, &spec);
         buffer.forget();
-        assert_eq!((buffer.taken(), buffer.unsent(), buffer.room(&spec)), (4, 0, 4));
+        assert_eq!((buffer.taken, buffer.unsent_len, buffer.room(&spec)), (4, 0, 4));
         assert!(buffer.is_empty());
     }
 }

@@ -1,9 +1,9 @@
-//! The properties of one direction of a route. They stay while packets go through, and a fault may
-//! replace them.
+//! The properties of one direction of a route; a fault may replace them.
 
 use super::MSS;
 use crate::base::{Rate, micros};
 use std::time::Duration;
+
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LinkSpec {
     /// Rate of the bottleneck, of TCP payload.
@@ -14,11 +14,9 @@ pub struct LinkSpec {
     pub delay: Duration,
     /// Loss probability of a packet in millionths, beside the losses of a full queue.
     pub loss: u32,
-    /// Size of the bottleneck's queue in bytes.
     pub queue: u64,
     /// The most unacknowledged and unsent bytes that the operating system holds.
     pub send_buffer: u64,
-    /// Initial congestion window in bytes.
     pub window: u64,
     /// Whether writes are taken in random parts and reads are merged and cut at random places.
     pub choppy: bool,
@@ -62,13 +60,12 @@ impl LinkSpec {
 
     /// A link with a queue of 100 ms, at least 8 packets, as in the lab's network emulator.
     pub fn new(rate: Rate, delay: Duration) -> Self {
-        let queue = (rate.as_bits() / 80).max(8 * MSS);
         LinkSpec {
             rate,
             rates: Vec::new(),
             delay,
             loss: 0,
-            queue,
+            queue: (rate.as_bits() / 80).max(8 * MSS),
             send_buffer: 4 << 20,
             window: 10 * MSS,
             choppy: false,

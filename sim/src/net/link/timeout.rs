@@ -8,17 +8,13 @@
 
 /// The shortest retransmission timeout's share above the round trip, in microseconds (Linux).
 const MIN_TIMEOUT: u64 = 200_000;
-
 /// The timeout before a round trip has been measured, in microseconds (RFC 6298).
 const FIRST_TIMEOUT: u64 = 1_000_000;
-
 /// The longest timeout after repeated doubling, in microseconds (Linux).
 const MAX_TIMEOUT: u64 = 120_000_000;
-
 /// The time beyond two round trips before a probe, in microseconds.
 const PROBE_SLACK: u64 = 10_000;
 
-/// The meaning of a wait in vain.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Expired {
     /// The last packet may be lost: it is sent once more.
@@ -32,14 +28,11 @@ pub(super) struct Timeout {
     /// Smoothed round trip and its variation in microseconds; zero before the first sample.
     srtt: u64,
     rttvar: u64,
-    /// A probe was sent and not answered.
     probed: bool,
-    /// Timeouts since the last acknowledgement.
     backoff: u32,
 }
 
 impl Timeout {
-    /// A round trip of so many microseconds, at least one.
     pub fn sample(&mut self, rtt: u64) {
         if self.srtt == 0 {
             self.srtt = rtt;
@@ -55,7 +48,6 @@ impl Timeout {
         self.backoff = 0;
     }
 
-    /// How long to wait from now on, in microseconds.
     pub fn wait(&self) -> u64 {
         let base = if self.srtt == 0 {
             FIRST_TIMEOUT
@@ -76,8 +68,7 @@ impl Timeout {
         }
     }
 
-    /// Whether a probe comes next. Before a round trip is known it would only repeat a packet that
-    /// is still on its way.
+    /// Before a round trip is known a probe would only repeat a packet that is still on its way.
     fn probes(&self) -> bool {
         !self.probed && self.srtt > 0
     }

@@ -10,13 +10,10 @@ use crate::net::LinkSpec;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use std::time::Duration;
-use striper_core::Config;
-use striper_core::SchedulerKind;
-use striper_core::limits::FLOW_FLOOR;
+use striper_core::SchedulerKind::{Earliest, RoundRobin, UntilCongested};
+use striper_core::{Config, limits::FLOW_FLOOR};
 
-/// No way counts as slower.
 const SLOWEST: Rate = Rate::bits(1_000);
-
 /// The time until which faults begin, in microseconds.
 pub const FAULTS: u64 = 20_000_000;
 
@@ -30,24 +27,19 @@ pub struct Scenario {
     pub configs: [Config; 2],
     /// One poll in so many wakes a task for nothing; none if 0.
     pub spurious: u32,
-    /// The longest time of a poll.
     pub cpu: Duration,
     pub flows: Vec<FlowPlan>,
-    /// Faults, each with its time in microseconds.
     pub script: Vec<(u64, Action)>,
 }
 
 #[derive(Clone, Debug)]
 pub struct ProgramPlan {
-    /// The number of bytes that it sends.
     pub bytes: u64,
     /// It begins when it has seen the other's FIN.
     pub answers: bool,
-    /// The bytes of a write.
     pub piece: usize,
     pub pause: Duration,
     pub end: Ending,
-    /// The most bytes of a read.
     pub read: usize,
     pub read_pause: Duration,
     /// It stops reading after so many bytes until all faults are over.
@@ -56,7 +48,6 @@ pub struct ProgramPlan {
     pub reset_at: Option<u64>,
 }
 
-/// A program's step after its last byte.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ending {
     Finish,
@@ -67,9 +58,7 @@ pub enum Ending {
 
 #[derive(Clone, Debug)]
 pub struct FlowPlan {
-    /// In microseconds.
     pub at: u64,
-    /// The programs at the client's side and at the server's.
     pub programs: [ProgramPlan; 2],
     pub refused: bool,
     /// That side uses the library's flow and a bridge instead of letting the pump carry the socket.
@@ -77,7 +66,6 @@ pub struct FlowPlan {
 }
 
 impl FlowPlan {
-    /// Both programs send so many bytes and finish.
     pub fn both_ways(at: u64, bytes: u64) -> Self {
         let program = ProgramPlan {
             bytes,
@@ -95,57 +83,37 @@ impl FlowPlan {
 }
 
 listed! {
-    /// The behaviour of a stranger at the stripe port.
     #[derive(Clone, Copy, PartialEq, Eq, Debug)]
     Manner {
-        /// Says something else than HELLO.
         Garbage,
-        /// Says HELLO of another version.
         Newer,
-        /// Says HELLO, one byte a second.
         Slow,
         Mute,
         /// Wants to join a session that does not exist.
         Lost,
-        /// Goes away at once.
         Gone,
     }
 }
 
+/// A `Break` hits all connections of a route or the oldest, `Change` and `AcceptClose` new ones.
+/// `NoFiles` is about dials (0) or accepts (1). With `mute` a machine loses power.
 #[derive(Clone, Debug)]
 pub enum Action {
-    /// Connections of a route break; all or the oldest.
     Break { route: usize, all: bool, how: Break },
-    /// The next connection of a route breaks after so many bytes.
     Cut { route: usize, after: u64, how: Break },
-    /// A route carries nothing from those sides.
     Silence { route: usize, from: [bool; 2] },
-    /// The silence of a route ends.
     Clear { route: usize },
-    /// The next dials of a route are refused.
     Refuse { route: usize, count: u32 },
-    /// The next connections are closed on the way.
     AcceptClose { route: usize, count: u32 },
-    /// A stranger calls at the stripe port.
     Stranger { route: usize, manner: Manner },
-    /// A process ends, and another one starts in its place after `down`. With `mute` its machine
-    /// loses power.
     Restart { process: usize, down: Duration, mute: bool },
-    /// A proxy is asked to stop within `drain`; then another one starts in its place.
     Shutdown { process: usize, drain: Duration },
-    /// A process stands still for so long.
     Pause { process: usize, time: Duration },
-    /// A process's clock jumps forward by so much.
     Jump { process: usize, by: Duration },
-    /// A process has no file descriptors for so many dials (0) or accepts (1).
     NoFiles { process: usize, accept: usize, count: u32 },
-    /// New connections of a route are like this.
     Change { route: usize, specs: Box<[LinkSpec; 2]> },
-    /// All faults end.
     Heal,
-    /// A process that was down starts.
     Start { process: usize },
-    /// A process that was asked to stop must have stopped.
     Stopped { process: usize, again: u32 },
 }
 
@@ -158,7 +126,6 @@ impl Scenario {
         Self::with_kinds(seed, kinds)
     }
 
-    /// The world of a seed with just these kinds of faults.
     pub fn with_kinds(seed: u64, kinds: Vec<FaultKind>) -> Scenario {
         let rng = &mut seed::stream(seed, "driver setup", 0);
         let stripes = *pick(rng, &[1, 1, 2, 2, 3, 4, 4, 8]);
@@ -171,15 +138,7 @@ impl Scenario {
             .collect();
         let mut config = || Config {
             stripes,
-            scheduler: *pick(
-                rng,
-                &[
-                    SchedulerKind::Earliest,
-                    SchedulerKind::Earliest,
-                    SchedulerKind::UntilCongested,
-                    SchedulerKind::RoundRobin,
-                ],
-            ),
+            scheduler: *pick(rng, &[Earliest, Earliest, UntilCongested, RoundRobin]),
             memory_limit: *pick(rng, &[2 << 20, 16 << 20, 128 << 20]),
             window_limit: log_range(rng, FLOW_FLOOR, 16 << 20),
             max_flows: *pick(rng, &[64, 64, 16_384]),
@@ -210,7 +169,6 @@ impl Scenario {
         Scenario { seed, kinds, routes, cuts, configs, spurious, cpu, flows, script }
     }
 
-    /// The rate that the slowest way carries at the very least.
     pub fn floor_rate(&self) -> Rate {
         let changed = self.script.iter().filter_map(|(_, action)| match action {
             Action::Change { specs, .. } => Some(&**specs),
@@ -220,7 +178,6 @@ impl Scenario {
     }
 }
 
-/// The least rate of a way: a third of what TCP moves.
 fn floor_rate(spec: &LinkSpec) -> Rate {
     (spec.lossy_rate() / 3).max(SLOWEST)
 }
@@ -290,7 +247,6 @@ fn draw_flow(rng: &mut ChaCha8Rng, kinds: &[FaultKind], budget: &mut u64) -> Flo
     }
 }
 
-/// A time for a fault: anywhere, or early, when connections come about.
 fn when(rng: &mut ChaCha8Rng) -> u64 {
     match rng.random_range(0..3) {
         0 => rng.random_range(0..FAULTS),

@@ -1,10 +1,9 @@
-//! The tasks of one simulated process: on one thread, stepped one at a time, in an order that the
-//! caller draws.
+//! The tasks of one simulated process, stepped one at a time in an order that the caller draws.
 //!
 //! Nothing runs but in [`Executor::step`]. A process that is not stepped stands still, and a
 //! process that is dropped is gone with all that its tasks held.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -25,7 +24,7 @@ pub struct Executor(Rc<Inner>);
 #[derive(Default)]
 struct Inner {
     tasks: RefCell<BTreeMap<u64, Place>>,
-    next: RefCell<u64>,
+    next: Cell<u64>,
     ready: Arc<Mutex<Vec<u64>>>,
 }
 
@@ -49,11 +48,8 @@ impl Wake for TaskWaker {
 
 impl Inner {
     fn spawn(&self, task: Task) {
-        let number = {
-            let mut next = self.next.borrow_mut();
-            *next += 1;
-            *next
-        };
+        let number = self.next.get() + 1;
+        self.next.set(number);
         let (ready, listed) = (self.ready.clone(), AtomicBool::new(false));
         let waker = Arc::new(TaskWaker { number, ready, listed });
         waker.wake_by_ref();
@@ -66,7 +62,6 @@ impl Executor {
         self.0.spawn(Box::pin(task));
     }
 
-    /// Begins tasks as [`Executor::spawn`] does; it does nothing once the process is gone.
     pub fn spawner(&self) -> Spawn {
         let inner: Weak<Inner> = Rc::downgrade(&self.0);
         Rc::new(move |task| {
@@ -76,14 +71,10 @@ impl Executor {
         })
     }
 
-    pub fn len(&self) -> usize {
+    pub fn tasks(&self) -> usize {
         self.0.tasks.borrow().len()
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-    /// The number of tasks that are ready.
     pub fn ready(&self) -> usize {
         self.lock().len()
     }
@@ -104,8 +95,7 @@ impl Executor {
         }
     }
 
-    /// Polls one of the ready tasks, and returns its number; `draw` gives a number below its
-    /// argument.
+    /// Polls one of the ready tasks, and returns its number.
     pub fn step(&self, draw: impl FnOnce(usize) -> usize) -> Option<u64> {
         let number = {
             let mut ready = self.lock();
@@ -133,7 +123,6 @@ impl Executor {
         Some(number)
     }
 
-    /// Drops all tasks, as the end of a process does.
     pub fn kill(&self) {
         loop {
             let tasks = self.0.tasks.take();
@@ -153,7 +142,6 @@ impl Executor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::cell::Cell;
     use std::future::poll_fn;
     use std::task::Poll;
 
@@ -165,10 +153,10 @@ mod tests {
             let order = order.clone();
             executor.spawn(async move { order.borrow_mut().push(number) });
         }
-        assert_eq!((executor.len(), order.borrow().len()), (3, 0));
+        assert_eq!((executor.tasks(), order.borrow().len()), (3, 0));
         while executor.step(|count| count - 1).is_some() {}
         assert_eq!(*order.borrow(), [2, 1, 0]);
-        assert_eq!(executor.len(), 0);
+        assert_eq!(executor.tasks(), 0);
     }
 
     #[test]

@@ -1,5 +1,4 @@
-//! The network, and the operating systems at its ends: connections, sockets, listeners, clocks and
-//! timers of all processes.
+//! The network, and the operating systems at its ends.
 //!
 //! A connection is two `Link`s, and a socket at each end with a receive buffer. As in a real
 //! system a process learns only at a *look* (epoll) which of its sockets have become ready and
@@ -13,8 +12,8 @@ mod socket;
 use super::kind::FaultKind;
 use crate::base::seed::stream;
 use crate::base::{Agenda, Digest};
-use crate::net::{Later, Link, LinkEvent, LinkSpec};
-use bytes::{Buf, Bytes, BytesMut};
+use crate::net::{Later, Link, LinkEvent, LinkSpec, random_piece, take_front};
+use bytes::{Buf, Bytes};
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -27,13 +26,9 @@ use striper_runtime::{DialError, Received};
 
 pub const CLIENT: usize = 0;
 pub const SERVER: usize = 1;
-/// All programs that talk through the proxies.
 pub const PROGRAMS: usize = 2;
-
-/// The first retransmission of a SYN, in microseconds (RFC 6298); each further one takes twice as
-/// long.
+/// The first wait before a SYN is sent again, in microseconds; it doubles each time (RFC 6298).
 const SYN_TIMEOUT: u64 = 1_000_000;
-
 /// How often a sender asks whether a window is still closed, in microseconds.
 const PROBE: u64 = 200_000;
 
@@ -41,39 +36,29 @@ pub type SharedNet = Rc<RefCell<Net>>;
 
 #[derive(Debug)]
 pub enum Event {
-    /// On the way from one end of a connection.
     Link(u64, usize, LinkEvent),
-    /// The reader at the end of a way says how much room it has.
     Window(u64, usize),
     /// A SYN arrives; the number counts the times that it was sent before.
     Syn(u64, u32),
-    /// The dialling end hears the answer to its SYN.
     Answer(u64, Result<(), DialError>),
     Rst(u64, usize),
     Script(usize),
 }
 
-/// A break of a connection from outside.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Break {
-    /// Those ends are told by a reset, the others nothing.
     Reset([bool; 2]),
-    /// Both ends get a FIN, though more was sent.
     Fin,
-    /// Packets from those ends vanish from now on.
     Forget([bool; 2]),
 }
 
 #[derive(Debug)]
 pub struct Route {
-    /// From the dialling side and back.
     pub specs: [LinkSpec; 2],
     pub listener: usize,
     /// Packets from that side vanish.
     pub silent: [bool; 2],
-    /// The number of dials that are yet to be refused.
     pub refuse: u32,
-    /// The number of connections that somebody on the way is yet to close.
     pub close: u32,
     /// The next connection breaks after so many bytes.
     pub cut: VecDeque<(u64, Break)>,
@@ -97,31 +82,24 @@ pub struct Process {
     /// Its machine has lost power: sockets vanish without a word.
     pub mute: bool,
     timers: BTreeMap<(u64, u64), Waker>,
-    /// The sockets that it waits for.
     interest: BTreeSet<(u64, usize)>,
 }
 
 #[derive(Debug, Default)]
 struct End {
     process: usize,
-    /// A program holds it, or will accept it.
     held: bool,
     /// The system has forgotten it: a packet that arrives is answered with a RST.
     dead: bool,
-    /// It sends nothing any more.
     stopped: bool,
     reset: bool,
-    /// Its own FIN was sent on purpose.
     finished: bool,
     fin_in: bool,
     inbox: VecDeque<Bytes>,
     inbox_len: usize,
-    /// Bytes taken out of the inbox.
     consumed: u64,
-    /// The last try gave less than was asked for: only a look tells of more.
     drained: bool,
     full: bool,
-    /// A look has said so.
     readable: bool,
     writable: bool,
     recv_waker: Option<Waker>,
@@ -149,7 +127,6 @@ pub struct Cuts {
     pub reads: u32,
     /// One write in so many is taken in part; none if 0.
     pub writes: u32,
-    /// The size of a socket's receive buffer in bytes.
     pub buffer: u64,
 }
 
@@ -159,7 +136,6 @@ pub struct Net {
     pub agenda: Agenda<Event>,
     pub routes: Vec<Route>,
     pub processes: [Process; 3],
-    /// The number of times that each fault took effect.
     pub effects: BTreeMap<FaultKind, u64>,
     pub digest: Digest,
     ports: Vec<Port>,
@@ -194,7 +170,6 @@ impl Net {
         *self.effects.entry(kind).or_default() += 1;
     }
 
-    /// A process's own time, in microseconds.
     pub fn time_of(&self, process: usize) -> u64 {
         self.now + self.processes[process].ahead
     }
@@ -245,7 +220,6 @@ impl Net {
         self.conns.iter().take(3).map(text).collect()
     }
 
-    /// The connections of a route that are in use, oldest first.
     pub fn connections_of(&self, route: usize) -> Vec<u64> {
         let live =
             |conn: &Conn| conn.route == route && conn.ends.iter().any(|end| end.held && !end.reset);
@@ -260,7 +234,7 @@ impl Net {
     pub fn change(&mut self, route: usize, specs: [LinkSpec; 2]) {
         for conn in self.conns.values_mut().filter(|conn| conn.route == route) {
             for (link, spec) in conn.links.iter_mut().zip(&specs) {
-                link.set_spec(spec.clone());
+                link.spec = spec.clone();
             }
         }
         self.routes[route].specs = specs;
@@ -283,7 +257,6 @@ impl Net {
         self.next_timer
     }
 
-    /// Wakes at a time of that process.
     pub fn set_timer(&mut self, process: usize, at: u64, timer: u64, waker: Waker) {
         self.processes[process].timers.insert((at, timer), waker);
     }
@@ -292,7 +265,6 @@ impl Net {
         self.processes[process].timers.remove(&(at, timer));
     }
 
-    /// When the next timer of a process is over, in the world's time.
     pub fn next_timer_of(&self, process: usize) -> Option<u64> {
         let process = &self.processes[process];
         let (at, _) = process.timers.keys().next()?;

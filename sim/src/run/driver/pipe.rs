@@ -1,12 +1,10 @@
-//! The simulated sockets of a process: pipes, dials, listeners and clocks that the production code
-//! is given.
+//! The simulated pipes, dials, listeners and clocks that the production code is given.
 
 use super::net::SharedNet;
 use bytes::Buf;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use striper_core::Instant;
@@ -102,7 +100,6 @@ impl Drop for SimPipe {
     }
 }
 
-/// Connects a process to the route that an address' port names.
 pub struct SimDial {
     pub net: SharedNet,
     pub process: usize,
@@ -120,21 +117,14 @@ impl SimDial {
         let pipe = SimPipe::new(net.clone(), conn, 0);
         let until = clock.now() + limit;
         let mut timer = clock.timer();
-        let answer = poll_fn(|cx| match net.borrow_mut().poll_dial(conn, cx) {
-            Poll::Ready(answer) => Poll::Ready(Some(answer)),
-            Poll::Pending => Poll::Pending,
-        });
-        let late = poll_fn(|cx| timer.poll_until(cx, until));
-        let mut answer = std::pin::pin!(answer);
-        let mut late = std::pin::pin!(late);
         poll_fn(|cx| {
-            if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
-                return Poll::Ready(answer);
+            let answer = net.borrow_mut().poll_dial(conn, cx);
+            if answer.is_ready() {
+                return answer;
             }
-            late.as_mut().poll(cx).map(|()| None)
+            timer.poll_until(cx, until).map(|()| Err(DialError::TimedOut))
         })
-        .await
-        .unwrap_or(Err(DialError::TimedOut))?;
+        .await?;
         Ok(pipe)
     }
 }
@@ -147,7 +137,6 @@ impl Dial for SimDial {
     }
 }
 
-/// A port that is listened on for as long as this exists.
 pub struct SimListen {
     net: SharedNet,
     port: usize,
@@ -191,12 +180,6 @@ impl Drop for SimListen {
 pub struct SimClock {
     pub net: SharedNet,
     pub process: usize,
-}
-
-impl SimClock {
-    pub fn shared(net: &SharedNet, process: usize) -> Rc<dyn Clock> {
-        Rc::new(SimClock { net: net.clone(), process })
-    }
 }
 
 impl Clock for SimClock {

@@ -23,15 +23,12 @@ const CHECK: Duration = Duration::from_millis(50);
 #[derive(Clone, Debug, Default)]
 pub struct Progress {
     pub started: bool,
-    /// Bytes that its socket has taken.
     pub wrote: u64,
-    /// Its socket has taken its FIN.
     pub sent_fin: bool,
     pub read: u64,
     pub got_fin: bool,
     pub aborted: bool,
     pub broken: Option<io::ErrorKind>,
-    /// When it noticed that, in microseconds.
     pub broken_at: Option<u64>,
     pub over: bool,
     pub over_at: Option<u64>,
@@ -42,27 +39,21 @@ pub struct FlowState {
     pub index: usize,
     pub sides: [Progress; 2],
     pub reports: [Option<FlowReport>; 2],
-    /// When they came, in microseconds.
     pub reported_at: [u64; 2],
-    /// The reason why the client could not open it.
     pub open_error: Option<OpenError>,
-    /// The reason why the server could not connect it.
     pub dial_error: Option<DialError>,
 }
 
 impl FlowState {
-    /// Both directions came through, each with its FIN.
     pub fn is_complete(&self) -> bool {
         self.sides.iter().all(|side| side.sent_fin && side.got_fin)
     }
 
-    /// No program of it runs or will run.
     pub fn is_over(&self) -> bool {
         self.sides[0].over && (!self.sides[1].started || self.sides[1].over)
     }
 
-    /// When a program first noticed that it broke, or else when everything was over, in
-    /// microseconds.
+    /// When a program first noticed that it broke, or else when all was over, in microseconds.
     pub fn broken_at(&self) -> u64 {
         let first = self.sides.iter().filter_map(|side| side.broken_at).min();
         first.or(self.sides.iter().filter_map(|side| side.over_at).max()).unwrap_or(u64::MAX)
@@ -74,7 +65,6 @@ pub struct Program {
     /// 0 for the client's program, 1 for the server's.
     pub side: usize,
     pub plan: ProgramPlan,
-    /// From now on it reads and sends without restraint.
     pub eager: Rc<Cell<bool>>,
     pub net: SharedNet,
 }

@@ -15,7 +15,7 @@ use super::draw::{Action, FAULTS, FlowPlan, Manner, Scenario};
 use super::executor::Executor;
 use super::kind::FaultKind;
 use super::net::{Break, CLIENT, Event, Net, PROGRAMS, SERVER, SharedNet};
-use super::pipe::{SimClock, SimDial, SimListen, SimPipe};
+use super::pipe::{SimClock, SimDial, SimListen};
 use super::program::{FlowState, Program, Progress};
 use crate::base::{Rate, micros, seed};
 use crate::net::LinkSpec;
@@ -38,22 +38,14 @@ use striper_runtime::{
 
 /// More polls than these while time stands still are a busy loop.
 const MOST_POLLS: u64 = 200_000;
-
 /// Polls of both proxies while they have nothing to do, per second.
 const IDLE_POLLS: u64 = 200;
-
-/// The time that detection, timeouts that have doubled, dials and refusals may take after all
-/// faults, in microseconds.
+/// Microseconds after all faults for detection, timeouts that have doubled, dials and refusals.
 const GRACE: u64 = 120_000_000;
-
-/// The time from the end of all faults until a stripe is up again, in microseconds. A stall is
-/// found out, the longest wait between dials is over, and a dial has taken as long as it may.
+/// Microseconds after all faults to find out a stall, wait the longest between dials, and dial.
 const RECOVERY: u64 = 44_000_000;
-
 /// The time that stopped sessions may linger, in microseconds: the resume limit and a little more.
 const SETTLE: u64 = 75_000_000;
-
-/// How long a program waits for its proxy to answer.
 const CONNECT: Duration = Duration::from_secs(30);
 
 /// Kinds of faults that neither take a stripe away nor keep a proxy from its work.
@@ -72,20 +64,16 @@ pub struct Outcome {
     pub complete: u64,
     /// When the programs at both ends of each flow noticed that it broke, in microseconds.
     pub broken_at: Vec<[Option<u64>; 2]>,
-    /// When the programs at both ends of each flow were done, in microseconds.
     pub over_at: Vec<[Option<u64>; 2]>,
-    /// Stripes that the client and the server lost while programs ran.
     pub stripes_lost: [u64; 2],
     pub bytes: u64,
     pub polls: u64,
-    /// The number of times that each fault took effect.
     pub effects: BTreeMap<FaultKind, u64>,
     pub digest: u64,
 }
 
 type Flows = Rc<RefCell<Vec<(FlowPlan, Rc<RefCell<FlowState>>)>>>;
 
-/// Prints how to repeat a world if it fails.
 struct Repeat(u64);
 
 impl Drop for Repeat {
@@ -110,8 +98,7 @@ pub struct World {
     local_port: usize,
     stripe_port: usize,
     target_port: usize,
-    /// The number of the first route from programs to the client. Each flow has one, and one to its
-    /// target, in turn.
+    /// The first flow's route to the client; its route to the target is next, and so on.
     flow_routes: usize,
     rng: ChaCha8Rng,
     polls: u64,
@@ -196,15 +183,15 @@ impl World {
         }
         let sides: Vec<[Progress; 2]> =
             flows.iter().map(|(_, flow)| flow.borrow().sides.clone()).collect();
+        let times = |of: fn(&Progress) -> Option<u64>| -> Vec<[Option<u64>; 2]> {
+            sides.iter().map(|pair| pair.each_ref().map(of)).collect()
+        };
         let _ = &self.repeat;
         Outcome {
             flows: flows.len() as u64,
             complete: flows.iter().filter(|(_, flow)| flow.borrow().is_complete()).count() as u64,
-            broken_at: sides
-                .iter()
-                .map(|pair| pair.each_ref().map(|side| side.broken_at))
-                .collect(),
-            over_at: sides.iter().map(|pair| pair.each_ref().map(|side| side.over_at)).collect(),
+            broken_at: times(|side| side.broken_at),
+            over_at: times(|side| side.over_at),
             stripes_lost,
             bytes: sides.iter().flatten().map(|side| side.read).sum(),
             polls: self.polls,
@@ -213,8 +200,7 @@ impl World {
         }
     }
 
-    /// By when everything must be over: after the time for all bytes on the slowest way, for
-    /// detection and for dials.
+    /// After the time for all bytes on the slowest way, for detection and for dials.
     fn deadline(&self, heal: u64) -> u64 {
         let scenario = &self.scenario;
         let slowest = scenario.floor_rate();
@@ -261,7 +247,6 @@ impl World {
         });
     }
 
-    /// Runs the programs at the target's side.
     fn start_targets(&mut self) {
         let listen = SimListen::new(self.net.clone(), self.target_port);
         let (net, eager, flows) = (self.net.clone(), self.eager.clone(), self.flows.clone());
@@ -329,7 +314,6 @@ impl World {
         }
     }
 
-    /// Polls one task, if one is ready anywhere.
     fn step(&mut self) -> bool {
         let now = self.net.borrow().now;
         let awake: Vec<usize> = (0..3)

@@ -5,7 +5,6 @@ use crate::base::{Kind, Side};
 use crate::net::{Breakage, Fault, Link, LinkSpec, Told};
 
 impl World {
-    /// A route breaks in some way, or is healed.
     pub(super) fn apply(&mut self, route: usize, fault: Fault) {
         let present = self.present.iter().copied();
         let conns: Vec<usize> = present.filter(|conn| self.conns[*conn].route == route).collect();
@@ -14,9 +13,15 @@ impl World {
             self.hits += 1;
         }
         match fault {
-            Fault::Reset { told } => conns.into_iter().for_each(|conn| self.reset(conn, told)),
+            Fault::Reset { told } => {
+                for conn in conns {
+                    self.kill(conn);
+                    let told = Side::BOTH.into_iter().filter(|side| told.includes(*side));
+                    told.for_each(|side| self.lose(conn, side));
+                }
+            }
             // A process that is stopped closes nothing.
-            Fault::Close { by } if self.processes[by.index()].is_stopped() => {}
+            Fault::Close { by } if self.processes[by.index()].stopped => {}
             Fault::Close { by } => {
                 for conn in conns {
                     if self.conns[conn].ends[by.index()].is_up() {
@@ -60,7 +65,6 @@ impl World {
         }
     }
 
-    /// The kind of a fault that hits at once.
     fn kind_of(&self, route: usize, fault: &Fault) -> Option<Kind> {
         let one_way = |from: &[bool; 2]| from[0] != from[1];
         Some(match fault {
@@ -83,14 +87,6 @@ impl World {
         })
     }
 
-    fn reset(&mut self, conn: usize, told: Told) {
-        self.kill(conn);
-        Side::BOTH
-            .into_iter()
-            .filter(|side| told.includes(*side))
-            .for_each(|side| self.lose(conn, side));
-    }
-
     fn break_after(&mut self, conns: &[usize], by: Side, bytes: u64, breakage: Breakage) {
         for conn in conns {
             self.conns[*conn].links[by.index()].break_after(bytes, breakage);
@@ -101,7 +97,7 @@ impl World {
     fn change_route(&mut self, route: usize, specs: [LinkSpec; 2]) {
         for conn in self.conns.iter_mut().filter(|conn| conn.route == route) {
             for (link, spec) in conn.links.iter_mut().zip(&specs) {
-                link.set_spec(spec.clone());
+                link.spec = spec.clone();
             }
         }
         self.routes[route].specs = specs;

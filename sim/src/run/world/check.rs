@@ -10,18 +10,14 @@ use striper_core::{Input, Instant, Output, Session};
 
 /// Outputs that any input may yield, beside those that data and flows account for.
 const ANY_WORK: usize = 256;
-
-/// Frames that a stripe may take at once: its largest allowance and the reserve for control, in
-/// the smallest chunks, and acknowledgements with them.
+/// The largest allowance and the reserve for control in the smallest chunks, and acknowledgements.
 const STRIPE_WORK: usize = 192;
-
 /// Outputs that each flow may add: ACCEPT, FIN, credit, a word to its program.
 const FLOW_WORK: usize = 8;
 
 impl World {
-    /// The outputs of an input are bounded by the stripes and flows, and by the `outstanding` DATA
-    /// frames, each of which a death sends again. Each delivery was a frame, or a part of one that
-    /// came alone.
+    /// A death sends each of the `outstanding` DATA frames again. Each delivery was a frame, or a
+    /// part of one that came alone.
     pub(super) fn check_work(&mut self, outstanding: usize, outputs: &[Output]) {
         let mut others = 0;
         for output in outputs {
@@ -64,17 +60,25 @@ impl World {
         // knows.
         let (Some(peer), None) = (peers.next(), peers.next()) else { return };
         if life.is_alive() && !self.was_replaced(life.id) {
-            check_flows(&life.end.session, &peer.end.session);
-            check_stripes(&life.end.session, &peer.end.session);
+            check_pair(&life.end.session, &peer.end.session);
         }
     }
 }
 
-fn check_flows(one: &Session, other: &Session) {
+fn check_pair(one: &Session, other: &Session) {
     for here in one.view_flows() {
         if let Some(there) = other.view_flow(here.flow) {
             check_direction(&here, &there);
             check_direction(&there, &here);
+        }
+    }
+    for here in one.view_stripes() {
+        let Some(there) = other.view_stripe(here.stripe) else { continue };
+        for (from, to) in [(&here, &there), (&there, &here)] {
+            let ordered = from.acknowledged <= to.received
+                && to.received <= from.written
+                && from.written <= from.sent;
+            assert!(ordered, "the order of counts is broken from {from:?} to {to:?}");
         }
     }
 }
@@ -89,17 +93,4 @@ fn check_direction(from: &FlowView, to: &FlowView) {
         && (to.early || !to.receiving || from.credit <= to.granted)
         && (!to.receiving || from.acknowledged <= kept);
     assert!(ordered, "the order of offsets is broken from {from:?} to {to:?}");
-}
-
-fn check_stripes(one: &Session, other: &Session) {
-    for here in one.view_stripes() {
-        if let Some(there) = other.view_stripe(here.stripe) {
-            for (from, to) in [(&here, &there), (&there, &here)] {
-                let ordered = from.acknowledged <= to.received
-                    && to.received <= from.written
-                    && from.written <= from.sent;
-                assert!(ordered, "the order of counts is broken from {from:?} to {to:?}");
-            }
-        }
-    }
 }

@@ -6,15 +6,12 @@
 use crate::net::{Link, LinkSpec};
 use striper_core::Handshake;
 
-/// A way between the proxies on which stripes are dialed.
 #[derive(Clone, Debug)]
 pub(super) struct Route {
     pub specs: [LinkSpec; 2],
-    /// As it was at first.
     pub first: [LinkSpec; 2],
     pub silent: [bool; 2],
     pub refuse: u32,
-    /// The number of dials that are yet to be accepted and closed.
     pub close_dials: u32,
     pub clogged_until: u64,
     /// The number of dials, whatever came of them.
@@ -41,13 +38,10 @@ impl Route {
     }
 }
 
-/// One TCP connection. Its number is the stripe's.
 #[derive(Clone, Debug)]
 pub(super) struct Conn {
     pub route: usize,
-    /// By the side that writes.
     pub links: [Link; 2],
-    /// The packets of a side vanish.
     pub silent: [bool; 2],
     pub ends: [StripeEnd; 2],
 }
@@ -55,7 +49,6 @@ pub(super) struct Conn {
 #[derive(Clone, Debug)]
 pub(super) struct StripeEnd {
     pub state: StripeState,
-    /// The session that it belongs to. A server knows it only after the HELLO.
     pub life: usize,
     /// Length of the HELLO that this side has written, which is no frame.
     pub hello: u64,
@@ -65,10 +58,8 @@ pub(super) struct StripeEnd {
 
 #[derive(Clone, Debug)]
 pub(super) enum StripeState {
-    /// Waits for the other's HELLO.
     Greeting(Handshake),
     Up,
-    /// Is of no more use to this side.
     Gone,
 }
 

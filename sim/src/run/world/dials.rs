@@ -1,5 +1,4 @@
-//! Connections become stripes. The client dials as many as its session wants, both sides greet each
-//! other, and a dial that fails is tried again.
+//! Connections become stripes.
 //!
 //! A dial takes a round trip for TCP and one more for both HELLOs, which travel on the links like
 //! all bytes.
@@ -19,16 +18,10 @@ use striper_core::{Hello, HelloKind, Input, Refusal, StripeId};
 
 /// The time that a dial may take beyond four round trips.
 const DIAL_LIMIT: Duration = Duration::from_secs(2);
-
 /// The wait after a dial that failed; up to as much again is added at random.
 const REDIAL_WAIT: Duration = Duration::from_millis(200);
 
 impl World {
-    pub(super) fn redial(&mut self) {
-        self.redial_set = false;
-        self.dial();
-    }
-
     pub(super) fn dial(&mut self) {
         // Stripes of each route, and dials that have not come to anything yet.
         let mut live = vec![0; self.routes.len()];
@@ -57,7 +50,7 @@ impl World {
         };
         let mut links = [link(0), link(1)];
         for side in Side::BOTH {
-            links[side.index()].freeze(self.processes[side.index()].is_stopped());
+            links[side.index()].freeze(self.processes[side.index()].stopped);
             links[side.index()].handshake_took(self.routes[route].round_trip());
             links[side.index()].clog(self.routes[route].clogged_until);
         }
@@ -73,7 +66,6 @@ impl World {
         self.agenda.add(self.after(DIAL_LIMIT) + 4 * round_trip, Event::DialLimit { conn: number });
     }
 
-    /// TCP's own handshake is done, or has failed.
     pub(super) fn connected(&mut self, conn: usize) {
         if self.conns[conn].ends[0].is_gone() {
             return;
@@ -82,7 +74,7 @@ impl World {
         if route.silent != [false; 2] {
             return;
         }
-        if route.refuse > 0 || self.processes[1].is_away() {
+        if route.refuse > 0 || self.processes[1].away {
             self.hits += u64::from(route.refuse > 0);
             route.refuse = route.refuse.saturating_sub(1);
             self.felt.add(Kind::Refused);
@@ -120,22 +112,17 @@ impl World {
     }
 
     pub(super) fn dial_limit(&mut self, conn: usize) {
-        let mut limit = |side: Side| {
-            let end = &mut self.conns[conn].ends[side.index()];
-            let greeting = end.is_greeting();
-            if greeting {
-                end.state = StripeState::Gone;
-            }
-            greeting
-        };
-        limit(Side::Server);
-        if limit(Side::Client) {
+        let [client, server] = &mut self.conns[conn].ends;
+        if server.is_greeting() {
+            server.state = StripeState::Gone;
+        }
+        if client.is_greeting() {
+            client.state = StripeState::Gone;
             self.dial_failed(conn);
         }
     }
 
-    /// The client gives a dial up; a server that has already welcomed it sees the end of the
-    /// stream.
+    /// A server that has already welcomed the stripe sees the end of the stream.
     fn give_up_dial(&mut self, number: usize) {
         let conn = &mut self.conns[number];
         conn.ends[0].state = StripeState::Gone;
@@ -148,7 +135,6 @@ impl World {
         }
     }
 
-    /// The client gives a dial up and tries again later.
     pub(super) fn dial_failed(&mut self, number: usize) {
         self.give_up_dial(number);
         self.redial_later();
@@ -170,7 +156,12 @@ impl World {
             HelloKind::Create | HelloKind::Join => self.welcome(conn, &hello),
             HelloKind::Accept { .. } => true,
             HelloKind::Refuse(refusal) => {
-                self.refused(conn, refusal);
+                if refusal == Refusal::UnknownSession {
+                    // The server has lost the session: a driver gives it up and starts afresh.
+                    let life = self.conns[conn].ends[0].life;
+                    self.jobs.push_back(Job::Input(life, Input::Abort));
+                }
+                self.dial_failed(conn);
                 false
             }
         };
@@ -204,15 +195,5 @@ impl World {
                 false
             }
         }
-    }
-
-    /// The server does not take a stripe.
-    fn refused(&mut self, conn: usize, refusal: Refusal) {
-        if refusal == Refusal::UnknownSession {
-            // The server has lost the session: a driver gives it up and starts afresh.
-            let life = self.conns[conn].ends[0].life;
-            self.jobs.push_back(Job::Input(life, Input::Abort));
-        }
-        self.dial_failed(conn);
     }
 }

@@ -25,12 +25,10 @@ impl World {
         self.jobs.push_back(Job::Input(home, Input::FlowOpen { request: flow as u64, opaque }));
     }
 
-    /// The program that a flow was opened to accepts or refuses.
     pub(super) fn answer(&mut self, flow: usize) {
+        let side = self.flows[flow].plan.opener.other();
+        let (id, home) = self.place_of(flow, side).expect("a flow that was heard of");
         let entry = &mut self.flows[flow];
-        let side = entry.plan.opener.other();
-        let id = entry.id.expect("a flow that was heard of");
-        let home = entry.homes[side.index()].expect("a flow that was heard of");
         if entry.end(side).state != EndState::Open {
             return;
         }
@@ -53,8 +51,7 @@ impl World {
     pub(super) fn reset_flow(&mut self, flow: usize, side: Side) {
         let entry = &mut self.flows[flow];
         if entry.leave(side, EndState::ResetHere, self.now) {
-            let id = entry.id.expect("an open flow");
-            let home = entry.homes[side.index()].expect("an open flow");
+            let (id, home) = self.place_of(flow, side).expect("an open flow");
             self.felt.add(Kind::FlowReset);
             let input = Input::FlowReset { flow: id, reason: Reason::Aborted };
             self.jobs.push_back(Job::Input(home, input));
@@ -64,11 +61,9 @@ impl World {
 
     /// A program sends one piece, so that flows take turns.
     pub(super) fn produce(&mut self, flow: usize, side: Side) {
-        let (Some(id), Some(home)) = (self.flows[flow].id, self.flows[flow].homes[side.index()])
-        else {
-            return;
-        };
-        if self.flows[flow].end(side).state != EndState::Open || self.put_off_job(flow, side, true)
+        let Some((id, home)) = self.place_of(flow, side) else { return };
+        if self.flows[flow].end(side).state != EndState::Open
+            || self.put_off_job(side, Event::Produce { flow, side })
         {
             return;
         }
@@ -89,17 +84,11 @@ impl World {
     }
 
     pub(super) fn consume(&mut self, flow: usize, side: Side) {
-        let (Some(id), Some(home)) = (self.flows[flow].id, self.flows[flow].homes[side.index()])
-        else {
-            return;
-        };
-        if self.put_off_job(flow, side, false) {
-            return;
-        }
-        if !matches!(
-            self.flows[flow].end(side).state,
-            EndState::Open | EndState::Ended | EndState::PeerReset(_)
-        ) {
+        let Some((id, home)) = self.place_of(flow, side) else { return };
+        let state = self.flows[flow].end(side).state;
+        if self.put_off_job(side, Event::Consume { flow, side })
+            || !matches!(state, EndState::Open | EndState::Ended | EndState::PeerReset(_))
+        {
             return;
         }
         let consumed = self.flows[flow].consume(side, self.now);
@@ -114,18 +103,18 @@ impl World {
         }
     }
 
-    /// Puts a job off if its process is stopped. Whether it is.
-    fn put_off_job(&mut self, flow: usize, side: Side, produce: bool) -> bool {
-        let process = &mut self.processes[side.index()];
-        if process.is_stopped() {
-            let event =
-                if produce { Event::Produce { flow, side } } else { Event::Consume { flow, side } };
-            process.put_off(event);
-        }
-        process.is_stopped()
+    fn place_of(&self, flow: usize, side: Side) -> Option<(FlowId, usize)> {
+        Some((self.flows[flow].id?, self.flows[flow].homes[side.index()]?))
     }
 
-    /// The programs of a session whose process has died see their connections break.
+    fn put_off_job(&mut self, side: Side, event: Event) -> bool {
+        let process = &mut self.processes[side.index()];
+        if process.stopped {
+            process.waiting.push(event);
+        }
+        process.stopped
+    }
+
     pub(super) fn abandon_flows(&mut self, life: usize) {
         let side = self.lives[life].side;
         for flow in 0..self.flows.len() {
@@ -141,15 +130,12 @@ impl World {
         }
     }
 
-    /// Tells the programs the words of a session about a flow.
     pub(super) fn perform_flow(&mut self, life: usize, output: Output) {
         let (now, side) = (self.now, self.lives[life].side);
         match output {
             Output::FlowOpened { request, flow } => {
-                assert!(
-                    !self.lives[life].draining,
-                    "flow {flow} is opened by a session that drains"
-                );
+                let drains = self.lives[life].draining;
+                assert!(!drains, "flow {flow} is opened by a session that drains");
                 self.enter(life, request as usize, flow);
                 self.jobs.push_back(Job::Produce(request as usize, side));
             }
@@ -186,7 +172,6 @@ impl World {
         }
     }
 
-    /// A flow has a name now in one of a side's sessions.
     fn enter(&mut self, life: usize, index: usize, flow: FlowId) {
         self.flows[index].opened(self.lives[life].side, life, flow, self.now);
         assert_eq!(self.lives[life].flows.insert(flow, index), None, "{flow:?} is used twice");
@@ -208,7 +193,6 @@ impl World {
         self.agenda.add(self.after(after), Event::Answer { flow: index });
     }
 
-    /// Bytes of a flow have come out.
     fn deliver(&mut self, life: usize, flow: FlowId, data: &[u8]) {
         let (now, side) = (self.now, self.lives[life].side);
         self.flow_of(life, flow).deliver(side, data, now);

@@ -19,19 +19,16 @@ use striper_core::{
 /// The sides' clocks start at different times, so that a mix-up of the two clocks shows.
 const ORIGIN: [u64; 2] = [1_000, 7_200_000_000];
 
-/// One session of one side, from its birth to its end.
 pub(super) struct Life {
     pub side: Side,
     pub id: SessionId,
     pub end: Endpoint,
-    /// When it wants a tick, on its side's clock.
     pub deadline: Option<Instant>,
     pub ended: Option<EndReason>,
     pub dead: bool,
     pub told_to_end: bool,
     pub draining: bool,
     pub stripeless_since: Option<Instant>,
-    /// The flows that it knows, by their place in the world.
     pub flows: BTreeMap<FlowId, usize>,
 }
 
@@ -60,11 +57,9 @@ impl Life {
 pub(super) struct Process {
     /// Its clock's reading at the world's time zero, jumps included.
     origin: u64,
-    stopped: bool,
-    /// It has crashed and is not back yet.
-    away: bool,
-    /// Events that wait until it goes on.
-    waiting: Vec<Event>,
+    pub stopped: bool,
+    pub away: bool,
+    pub waiting: Vec<Event>,
     /// Counts pauses, so that the end of an earlier pause does not end this one.
     pauses: u64,
     crashes: u64,
@@ -82,18 +77,6 @@ impl Process {
     /// The world's time at which its clock shows `at`; zero if that was before the world.
     pub fn time_of(&self, at: Instant) -> u64 {
         at.as_micros().saturating_sub(self.origin)
-    }
-
-    pub fn is_stopped(&self) -> bool {
-        self.stopped
-    }
-
-    pub fn is_away(&self) -> bool {
-        self.away
-    }
-
-    pub fn put_off(&mut self, event: Event) {
-        self.waiting.push(event);
     }
 }
 
@@ -116,8 +99,7 @@ impl World {
         self.processes[side.index()].stopped.then_some(side)
     }
 
-    /// Whether a server's state of this session was lost, in a crash or after a long wait for
-    /// stripes. Then another one may stand in its place.
+    /// A server's state of this session was lost: another one may stand in its place.
     pub(super) fn was_replaced(&self, id: SessionId) -> bool {
         let given_up = Some(EndReason::NoStripe);
         let mut servers =
@@ -156,8 +138,7 @@ impl World {
         }
     }
 
-    /// A stopped process goes on. It reads the bytes that have come first, and its timers come
-    /// last.
+    /// It reads the bytes that have come first, and its timers come last.
     pub(super) fn resume(&mut self, side: Side, pause: u64) {
         let process = &mut self.processes[side.index()];
         if !process.stopped || process.pauses != pause {
@@ -220,7 +201,6 @@ impl World {
         }
     }
 
-    /// A process that is stopped or away is back.
     pub(super) fn revive(&mut self, side: Side) {
         let Process { pauses, crashes, .. } = self.processes[side.index()];
         self.resume(side, pauses);
@@ -230,10 +210,7 @@ impl World {
     fn new_client_session(&mut self) {
         let mut id = [0; 16];
         self.rng.fill_bytes(&mut id);
-        let now = self.processes[0].clock(self.now);
-        let (id, config) = (SessionId(id), self.setup.config[0]);
-        self.lives.push(Life::new(Side::Client, Role::Client, id, config, now));
-        self.current[0] = self.lives.len() - 1;
+        self.begin_session(Side::Client, Role::Client, SessionId(id));
         self.wanted = 0;
         self.jobs.push_back(Job::Input(self.current[0], Input::Tick));
     }
@@ -248,10 +225,14 @@ impl World {
             return None;
         }
         let role = Role::Server { instance: self.rng.next_u64() };
-        let now = self.processes[1].clock(self.now);
-        self.lives.push(Life::new(Side::Server, role, id, self.setup.config[1], now));
-        self.current[1] = self.lives.len() - 1;
+        self.begin_session(Side::Server, role, id);
         Some(self.current[1])
+    }
+
+    fn begin_session(&mut self, side: Side, role: Role, id: SessionId) {
+        let (index, now) = (side.index(), self.processes[side.index()].clock(self.now));
+        self.lives.push(Life::new(side, role, id, self.setup.config[index], now));
+        self.current[index] = self.lives.len() - 1;
     }
 
     /// A session says that it is over. Each reason has its cause.

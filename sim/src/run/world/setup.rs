@@ -9,14 +9,12 @@ use striper_core::Config;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Checks {
     Off,
-    /// After every input at first, after every 64th beyond 4,000 and every 1024th beyond 40,000, so
-    /// that large worlds remain bearable.
+    /// After every input at first, then ever more rarely, so that large worlds remain bearable.
     Thinning,
     Always,
 }
 
 impl Checks {
-    /// Whether they are due after so many inputs.
     pub(super) fn due(self, inputs: u64) -> bool {
         match self {
             Checks::Off => false,
@@ -31,19 +29,16 @@ impl Checks {
 #[derive(Clone, Debug)]
 pub struct Setup {
     pub seed: u64,
-    /// The routes of stripes, each as it is from the client and from the server. A new stripe takes
-    /// the route with the fewest stripes.
+    /// From the client and from the server. A new stripe takes the route with the fewest.
     pub routes: Vec<[LinkSpec; 2]>,
     pub config: [Config; 2],
     pub checks: Checks,
-    /// The command that repeats this world; it is printed when the world fails.
     pub repeat: String,
     /// A client whose session ends begins another one, as the driver does.
     pub restarts_session: bool,
 }
 
 impl Setup {
-    /// A world with these caps, a stripe each, and the same one-way delay on all.
     pub fn capped(seed: u64, caps: &[Rate], delay: Duration) -> Self {
         let config = Config { stripes: caps.len(), ..Config::default() };
         Setup {

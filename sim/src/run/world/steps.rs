@@ -1,19 +1,17 @@
 //! The steps of a world: one event or tick, then all work of that moment.
 //!
 //! An event is scheduled for a time; a job is done at once. Jobs come from events and from the
-//! outputs of sessions, and are done in order. Each input is checked, then its outputs are
-//! performed, which may make further jobs.
+//! outputs of sessions, and are done in order.
 //!
 //! Invariant: ticks come after all events of the same microsecond. Bytes go to the operating system
 //! after all jobs of their moment, as a driver does it with one vectored write a stripe.
 
 use super::World;
-use super::lives::Life;
 use crate::base::{Kind, Side};
 use crate::net::{Fault, LinkEvent, ProcessFault};
 use crate::run::observe;
 use std::time::Duration;
-use striper_core::{Input, Instant, Output};
+use striper_core::{Input, Output};
 
 /// More inputs than this at one moment mean that it never ends.
 const MAX_JOBS: u64 = 4_000_000;
@@ -39,17 +37,20 @@ pub(super) enum Event {
 
 #[derive(Clone, Debug)]
 pub(super) enum Job {
-    /// For a session, by its number.
     Input(usize, Input),
     Produce(usize, Side),
     Consume(usize, Side),
 }
 
 impl World {
-    /// The next event or tick, if it comes by `end`.
     pub(super) fn step(&mut self, end: u64) -> bool {
         let lives = self.lives.iter().enumerate();
-        let tick = lives.filter_map(|(index, life)| self.tick_at(index, life)).min();
+        let tick = lives.filter_map(|(index, life)| {
+            let process = &self.processes[life.side.index()];
+            let at = life.deadline.filter(|_| !process.stopped)?;
+            Some((process.time_of(at).max(self.now), index))
+        });
+        let tick = tick.min();
         let event = self.agenda.next_time();
         if let Some(at) = event.filter(|at| *at <= end && tick.is_none_or(|(tick, _)| *at <= tick))
         {
@@ -66,24 +67,21 @@ impl World {
         true
     }
 
-    fn tick_at(&self, index: usize, life: &Life) -> Option<(u64, usize)> {
-        let process = &self.processes[life.side.index()];
-        let at = life.deadline.filter(|_| !process.is_stopped())?;
-        Some((process.time_of(at).max(self.now), index))
-    }
-
     /// An event happens, or waits for the process that would have to run for it.
     pub(super) fn happen(&mut self, event: Event) {
         if let Some(side) = self.stopped_side(&event) {
             self.felt.add(Kind::Pause);
-            self.processes[side.index()].put_off(event);
+            self.processes[side.index()].waiting.push(event);
             return;
         }
         match event {
             Event::Link { conn, way, event } => self.link_event(conn, way, event),
             Event::Connected { conn } => self.connected(conn),
             Event::DialLimit { conn } => self.dial_limit(conn),
-            Event::Redial => self.redial(),
+            Event::Redial => {
+                self.redial_set = false;
+                self.dial();
+            }
             Event::Lose { conn, side } => self.lose(conn, side),
             Event::Open { flow } => self.open_now(flow),
             Event::Answer { flow } => self.answer(flow),
@@ -103,7 +101,6 @@ impl World {
         self.drain();
     }
 
-    /// Does the work of this moment, until nothing is left.
     pub(super) fn drain(&mut self) {
         let mut count = 0;
         loop {
@@ -136,18 +133,32 @@ impl World {
         }
     }
 
-    /// One input to a session, the oracles, and the outputs.
     pub(super) fn handle(&mut self, index: usize, input: Input) {
-        let life = &self.lives[index];
+        let life = &mut self.lives[index];
         if !life.is_alive() {
             return;
         }
         let side = life.side;
         let now = self.processes[side.index()].clock(self.now);
         let mut outputs = std::mem::take(&mut self.outputs);
-        self.note_input(index, &input);
-        let outstanding = self.lives[index].end.session.view_outstanding();
-        self.give_input(index, now, input, &mut outputs);
+        self.inputs += 1;
+        match input {
+            Input::StripeBytes { .. } => self.pieces += 1,
+            Input::Shutdown => (life.told_to_end, life.draining) = (true, true),
+            Input::Abort => life.told_to_end = true,
+            _ => {}
+        }
+        let outstanding = life.end.session.view_outstanding();
+        let id = (index, side);
+        observe::give(&mut self.observer, id, &mut life.end, now, input, &mut outputs);
+        let deadline = life.end.session.deadline();
+        assert!(deadline.is_none_or(|(at, _)| at > now), "{deadline:?} has come at {now:?}");
+        life.deadline = deadline.map(|(at, _)| at);
+        if life.end.session.view_stripes().next().is_some() {
+            life.stripeless_since = None;
+        } else {
+            life.stripeless_since.get_or_insert(now);
+        }
         self.check_work(outstanding, &outputs);
         if self.setup.checks.due(self.inputs) {
             self.check(index, now);
@@ -157,33 +168,6 @@ impl World {
             self.perform(index, output);
         }
         self.outputs = outputs;
-    }
-
-    /// Notes the facts of an input that the oracles have to know.
-    fn note_input(&mut self, index: usize, input: &Input) {
-        let life = &mut self.lives[index];
-        match input {
-            Input::StripeBytes { .. } => self.pieces += 1,
-            Input::Shutdown => (life.told_to_end, life.draining) = (true, true),
-            Input::Abort => life.told_to_end = true,
-            _ => {}
-        }
-        self.inputs += 1;
-    }
-
-    /// Gives a session an input, shows it to the observer, and looks at the session afterwards.
-    fn give_input(&mut self, index: usize, now: Instant, input: Input, outputs: &mut Vec<Output>) {
-        let life = &mut self.lives[index];
-        let (id, end) = ((index, life.side), &mut life.end);
-        observe::give(&mut self.observer, id, end, now, input, outputs);
-        let deadline = life.end.session.deadline();
-        assert!(deadline.is_none_or(|(at, _)| at > now), "{deadline:?} has come at {now:?}");
-        life.deadline = deadline.map(|(at, _)| at);
-        if life.end.session.view_stripes().next().is_some() {
-            life.stripeless_since = None;
-        } else {
-            life.stripeless_since.get_or_insert(now);
-        }
     }
 
     fn perform(&mut self, life: usize, output: Output) {

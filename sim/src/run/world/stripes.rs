@@ -1,5 +1,4 @@
-//! The world's work for stripes: it moves bytes between sessions and links, and tells sessions of
-//! their stripes' ends.
+//! The world's work for stripes: it moves bytes between sessions and links.
 //!
 //! Invariant: a session is told of a stripe's end once, and of its bytes only between its beginning
 //! and its end. It puts nothing on a stripe that it has closed or that it knows to be down.
@@ -17,13 +16,11 @@ impl World {
         self.present().filter(|conn| conn.ends[side.index()].is_up()).count()
     }
 
-    /// The route that a stripe takes, by its number in the setup.
     pub fn route(&self, stripe: StripeId) -> Option<usize> {
         self.conns.get(usize::try_from(stripe.0).ok()?).map(|conn| conn.route)
     }
 
-    /// A process has died. Its system breaks its connections, and tells the other side if that can
-    /// be reached.
+    /// A process has died. The other side is told if it can be reached.
     pub(super) fn break_all(&mut self, side: Side, told: bool) {
         for conn in self.present.clone() {
             if !self.conns[conn].ends[side.index()].is_gone() {
@@ -72,7 +69,6 @@ impl World {
         self.reset_if_due(conn, way);
     }
 
-    /// A connection that was to be reset after so many bytes has written them.
     fn reset_if_due(&mut self, conn: usize, way: usize) {
         if self.conns[conn].links[way].reset_is_due() {
             self.felt.add(Kind::ResetAfter);
@@ -92,7 +88,6 @@ impl World {
         }
     }
 
-    /// The operating system takes as much as it can of the bytes that were written.
     pub(super) fn write(&mut self, conn: usize, way: usize) {
         let silent = self.is_silent(conn, way);
         let mut later = Later::new();
@@ -127,33 +122,23 @@ impl World {
         }
     }
 
-    fn received_piece(&mut self, conn: usize, side: Side, data: Bytes) {
-        let stripe = StripeId(conn as u64);
-        let end = &mut self.conns[conn].ends[side.index()];
-        match &mut end.state {
-            StripeState::Up => {
-                let life = end.life;
-                self.jobs.push_back(Job::Input(life, Input::StripeBytes { stripe, data }));
-            }
-            StripeState::Gone => {}
-            StripeState::Greeting(handshake) => {
-                let greeted = handshake.feed(data).expect("an honest HELLO");
-                if let Some((hello, rest)) = greeted {
-                    self.greeted(conn, side, hello);
-                    let end = &self.conns[conn].ends[side.index()];
-                    if end.is_up() && !rest.is_empty() {
-                        let input = Input::StripeBytes { stripe, data: rest };
-                        self.jobs.push_back(Job::Input(end.life, input));
-                    }
-                }
-            }
+    fn received_piece(&mut self, conn: usize, side: Side, mut data: Bytes) {
+        if let StripeState::Greeting(handshake) = &mut self.conns[conn].ends[side.index()].state {
+            let greeted = handshake.feed(data).expect("an honest HELLO");
+            let Some((hello, rest)) = greeted else { return };
+            self.greeted(conn, side, hello);
+            data = rest;
+        }
+        let end = &self.conns[conn].ends[side.index()];
+        if end.is_up() && !data.is_empty() {
+            let input = Input::StripeBytes { stripe: StripeId(conn as u64), data };
+            self.jobs.push_back(Job::Input(end.life, input));
         }
     }
 
-    /// A side learns that a connection is of no more use.
     pub(super) fn lose(&mut self, conn: usize, side: Side) {
-        if self.processes[side.index()].is_stopped() {
-            self.processes[side.index()].put_off(Event::Lose { conn, side });
+        if self.processes[side.index()].stopped {
+            self.processes[side.index()].waiting.push(Event::Lose { conn, side });
             return;
         }
         let end = &mut self.conns[conn].ends[side.index()];
@@ -168,12 +153,10 @@ impl World {
         self.tidy(conn);
     }
 
-    /// Frees a connection once neither side wants it.
     pub(super) fn tidy(&mut self, conn: usize) {
-        let number = conn;
         let Conn { ends, links, silent, .. } = &mut self.conns[conn];
         if ends.iter().all(StripeEnd::is_gone) {
-            self.present.retain(|other| *other != number);
+            self.present.retain(|other| *other != conn);
             links.iter_mut().for_each(Link::kill);
             *silent = [true; 2];
         }
@@ -185,8 +168,7 @@ impl World {
         match output {
             Output::Transmit { stripe, header, payload } => {
                 let conn = &mut self.conns[stripe.0 as usize];
-                let end = &conn.ends[way];
-                assert_eq!(end.life, life, "a frame on another session's stripe");
+                assert_eq!(conn.ends[way].life, life, "a frame on another session's stripe");
                 if conn.ends[way].is_up() {
                     conn.links[way].push(header);
                     conn.links[way].push(payload);
@@ -221,7 +203,7 @@ impl World {
             other => unreachable!("{other:?} is about no stripe"),
         }
     }
-    /// Connections of which at least one end is of use.
+
     pub(super) fn present(&self) -> impl Iterator<Item = &Conn> {
         self.present.iter().map(|conn| &self.conns[*conn])
     }

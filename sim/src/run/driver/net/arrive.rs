@@ -3,7 +3,6 @@
 use super::*;
 
 impl Net {
-    /// Whether packets from that end vanish.
     pub(super) fn is_silent(&self, number: u64, side: usize) -> bool {
         self.conns
             .get(&number)
@@ -38,7 +37,7 @@ impl Net {
         if conn.ends[way].stopped {
             return;
         }
-        conn.links[way].allow(conn.ends[1 - way].consumed + self.cuts.buffer);
+        conn.links[way].limit = conn.ends[1 - way].consumed + self.cuts.buffer;
         let mut later = Later::new();
         conn.links[way].write(self.now, silent, &mut later);
         self.plan(number, way, later);
@@ -49,7 +48,7 @@ impl Net {
         match event {
             Event::Link(number, way, event) => self.link_event(number, way, event),
             Event::Window(number, way) => self.window(number, way),
-            Event::Syn(number, tries) => self.syn(number as usize, tries),
+            Event::Syn(number, tries) => self.syn(number, tries),
             Event::Answer(number, answer) => {
                 if let Some(conn) = self.conns.get_mut(&number) {
                     if answer.is_err() {
@@ -195,15 +194,5 @@ impl Net {
         if (over(0) && over(1) && conn.answer.is_some()) || (refused && !conn.ends[0].held) {
             self.conns.remove(&number);
         }
-    }
-
-    pub(super) fn draw_piece(&mut self, max: usize) -> usize {
-        let most = match self.rng.random_range(0..4) {
-            0 => 1,
-            1 => 24,
-            2 => 1_448,
-            _ => max,
-        };
-        self.rng.random_range(1..=most.min(max).max(1))
     }
 }

@@ -13,11 +13,9 @@ impl Net {
         self.next_conn += 1;
         let specs = self.routes[route].specs.clone();
         let link = |way: usize| {
-            let mut link = Link::new(
-                specs[way].clone(),
-                stream(self.seed, "driver link", number * 2 + way as u64),
-            );
-            link.allow(self.cuts.buffer);
+            let rng = stream(self.seed, "driver link", number * 2 + way as u64);
+            let mut link = Link::new(specs[way].clone(), rng);
+            link.limit = self.cuts.buffer;
             link
         };
         let target = self.ports[self.routes[route].listener].process;
@@ -38,8 +36,7 @@ impl Net {
         Ok(number)
     }
 
-    pub(super) fn syn(&mut self, number: usize, tries: u32) {
-        let number = number as u64;
+    pub(super) fn syn(&mut self, number: u64, tries: u32) {
         let Some(conn) = self.conns.get_mut(&number) else { return };
         if conn.ends[0].dead {
             self.conns.remove(&number);
@@ -47,8 +44,8 @@ impl Net {
         }
         let route = &mut self.routes[conn.route];
         if route.silent != [false; 2] {
-            self.agenda
-                .add(self.now + (SYN_TIMEOUT << tries.min(6)), Event::Syn(number, tries + 1));
+            let at = self.now + (SYN_TIMEOUT << tries.min(6));
+            self.agenda.add(at, Event::Syn(number, tries + 1));
             return;
         }
         let port = &mut self.ports[route.listener];
@@ -98,7 +95,6 @@ impl Net {
             self.note(FaultKind::AcceptNoFiles);
             return Poll::Ready(Err(io::Error::other("too many open files")));
         }
-        let number = self.ports[port].backlog.pop_front().expect("somebody calls");
-        Poll::Ready(Ok(number))
+        Poll::Ready(Ok(self.ports[port].backlog.pop_front().expect("somebody calls")))
     }
 }

@@ -16,7 +16,7 @@ impl Net {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<Received>> {
         let chop = self.cuts.reads > 0 && self.rng.random_range(0..self.cuts.reads) == 0;
-        let most = if chop { self.draw_piece(max) } else { max };
+        let most = if chop { random_piece(&mut self.rng, max) } else { max };
         let end = self.end_mut(number, side)?;
         if end.drained && !std::mem::take(&mut end.readable) {
             end.recv_waker = Some(cx.waker().clone());
@@ -53,7 +53,8 @@ impl Net {
     ) -> Poll<io::Result<usize>> {
         assert!(data.has_remaining(), "a send of nothing");
         let chop = self.cuts.writes > 0 && self.rng.random_range(0..self.cuts.writes) == 0;
-        let most = if chop { self.draw_piece(data.remaining()) } else { data.remaining() };
+        let most =
+            if chop { random_piece(&mut self.rng, data.remaining()) } else { data.remaining() };
         let silent = self.is_silent(number, side);
         let Some(conn) = self.conns.get_mut(&number) else {
             return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
@@ -117,8 +118,7 @@ impl Net {
         }
     }
 
-    /// The program has let go of a socket. That is a reset, unless it has sent its FIN and nothing
-    /// is left to be read.
+    /// A reset, unless the socket has sent its FIN and nothing is left to be read.
     pub fn close(&mut self, number: u64, side: usize) {
         let Some(conn) = self.conns.get_mut(&number) else { return };
         let end = &mut conn.ends[side];
@@ -131,7 +131,6 @@ impl Net {
         self.tidy(number);
     }
 
-    /// The system forgets a socket and says so.
     pub fn kill(&mut self, number: u64, side: usize) {
         let silent = self.is_silent(number, side);
         let Some(conn) = self.conns.get_mut(&number) else { return };
@@ -155,25 +154,4 @@ impl Net {
         end.stopped = true;
         self.tidy(number);
     }
-}
-
-fn take_front(queue: &mut VecDeque<Bytes>, count: usize) -> Bytes {
-    let front = &mut queue[0];
-    if front.len() >= count {
-        let chunk = front.split_to(count);
-        if front.is_empty() {
-            queue.pop_front();
-        }
-        return chunk;
-    }
-    let mut all = BytesMut::with_capacity(count);
-    while all.len() < count {
-        let front = &mut queue[0];
-        let part = front.split_to(front.len().min(count - all.len()));
-        all.extend_from_slice(&part);
-        if front.is_empty() {
-            queue.pop_front();
-        }
-    }
-    all.freeze()
 }

@@ -5,7 +5,6 @@ use std::future::Future;
 use std::time::Duration;
 use striper_runtime::Pipe;
 
-/// A network with one route, on which a pair of sockets is connected.
 fn connected(buffer: u64) -> (SharedNet, SimPipe, SimPipe) {
     let net = Net::new(1, Cuts { reads: 0, writes: 0, buffer });
     let listen = {
@@ -25,7 +24,6 @@ fn connected(buffer: u64) -> (SharedNet, SimPipe, SimPipe) {
     (net, a, b)
 }
 
-/// Lets so many microseconds pass.
 fn pass(net: &SharedNet, time: u64) {
     let until = net.borrow().now + time;
     loop {

@@ -1,5 +1,4 @@
-//! The causes that may break a flow, with their times: the actions of the scenario, and the events
-//! that the proxies report.
+//! The causes that may break a flow, with their times.
 //!
 //! A session may end only for a cause that is known:
 //! - its process was ended or told to stop;
@@ -9,11 +8,9 @@
 use super::*;
 use striper_runtime::SessionTag;
 
-/// A session may end when so many stripes died before a word could be said (core's limit on gone
-/// stripes that are not settled is 64).
+/// Core's limit on gone stripes that are not settled: a session may end over it.
 const MANY_STRIPES: u64 = 64;
 
-/// A time in which flows may break.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Cause {
     pub process: usize,
@@ -25,18 +22,14 @@ pub(super) struct Cause {
 #[derive(Debug, Default)]
 struct Stripes {
     lost: u64,
-    /// When the last stripe was lost, by the clock of its process.
     bare_since: Option<u64>,
 }
 
 #[derive(Default)]
 pub(super) struct Causes {
-    /// Processes that are down or stopping, and ends of sessions.
     ended: Vec<Cause>,
-    /// Times without any stripe at the client.
     bare: Vec<Cause>,
     sessions: BTreeMap<(usize, SessionTag), Stripes>,
-    /// Stripes that the client and the server lost.
     pub lost: [u64; 2],
 }
 
@@ -56,8 +49,7 @@ impl Causes {
         }
     }
 
-    /// A proxy has reported an event; `clock` is its clock's time. No event may say that the other
-    /// side broke the protocol.
+    /// `clock` is the proxy's time. No event may say that the other side broke the protocol.
     pub fn hear(
         &mut self,
         process: usize,

@@ -82,7 +82,7 @@ impl World {
             return;
         }
         if self.stopped[process].get() {
-            let tasks = self.executors[process].len();
+            let tasks = self.executors[process].tasks();
             assert_eq!(tasks, 1, "tasks of a stopped proxy, process {process}");
             self.kill(process, false);
             self.start(process);
@@ -117,7 +117,6 @@ impl World {
     }
 }
 
-/// Performs an action that needs nothing but the network.
 fn disturb(net: &mut Net, action: Action) {
     match action {
         Action::Break { route, all, how } => {

@@ -73,7 +73,6 @@ impl World {
         }
     }
 
-    /// Whether the server may have failed to connect to a flow's target in this way.
     fn may_fail(&self, plan: &FlowPlan, error: &DialError) -> bool {
         let mut script = self.scenario.script.iter().map(|(_, action)| action);
         match error {
@@ -107,14 +106,13 @@ impl World {
         }
         let live = self.client.as_ref().map_or(0, |client| client.check_invariants().stripes);
         assert_eq!(live, self.scenario.configs[CLIENT].stripes, "stripes at rest");
-        assert_eq!(self.executors[PROGRAMS].len(), 1, "programs that never end");
-        assert_eq!(self.executors[CLIENT].len(), 2, "tasks of the client at rest");
+        assert_eq!(self.executors[PROGRAMS].tasks(), 1, "programs that never end");
+        assert_eq!(self.executors[CLIENT].tasks(), 2, "tasks of the client at rest");
         let sessions = self.server.as_ref().map_or(0, |server| server.status().sessions.len());
-        assert_eq!(self.executors[SERVER].len(), 2 + sessions, "tasks of the server at rest");
+        assert_eq!(self.executors[SERVER].tasks(), 2 + sessions, "tasks of the server at rest");
         assert_eq!(sessions, 1, "sessions at rest");
     }
 
-    /// Both proxies stop, and nothing is left.
     pub(super) fn stop(&mut self) {
         for process in [CLIENT, SERVER] {
             self.shut_down(process, Duration::from_secs(1));
@@ -125,7 +123,8 @@ impl World {
         self.run_until(now + 10_000_000, false);
         for process in [CLIENT, SERVER] {
             assert!(self.stopped[process].get(), "process {process} has not stopped");
-            assert_eq!(self.executors[process].len(), 1, "tasks of process {process} when stopped");
+            let tasks = self.executors[process].tasks();
+            assert_eq!(tasks, 1, "tasks of process {process} when stopped");
             self.kill(process, false);
         }
         let now = self.net.borrow().now;

@@ -6,7 +6,7 @@ use super::*;
 impl World {
     pub(super) fn start(&mut self, process: usize) {
         let net = self.net.clone();
-        let clock = SimClock::shared(&net, process);
+        let clock = Rc::new(SimClock { net: net.clone(), process });
         let index = net.borrow().now * 2 + process as u64;
         let entropy = RefCell::new(seed::stream(self.scenario.seed, "driver entropy", index));
         let entropy: Rc<dyn Fn() -> u64> = Rc::new(move || entropy.borrow_mut().random());
@@ -51,7 +51,6 @@ impl World {
         }
     }
 
-    /// Takes the events that a log would get.
     pub(super) fn events(&self, process: usize) -> Rc<dyn Fn(Told)> {
         let (causes, net) = (self.causes.clone(), self.net.clone());
         let limit = self.scenario.configs[process].resume_limit;
@@ -62,7 +61,6 @@ impl World {
         })
     }
 
-    /// Ends a process as a crash does.
     pub(super) fn kill(&mut self, process: usize, mute: bool) {
         self.net.borrow_mut().processes[process].mute = mute;
         self.executors[process].kill();

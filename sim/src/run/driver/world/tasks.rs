@@ -2,7 +2,6 @@
 
 use super::*;
 
-/// The things that a proxy's own tasks need.
 #[derive(Clone)]
 pub(super) struct Proxy {
     pub net: SharedNet,
@@ -18,7 +17,6 @@ impl Proxy {
     }
 }
 
-/// The client: carries the connections that come in.
 pub(super) async fn carry_local(proxy: Proxy, listen: SimListen, client: Client) {
     loop {
         let Ok(mut pipe) = listen.accept().await else {
@@ -57,17 +55,14 @@ pub(super) async fn carry_local(proxy: Proxy, listen: SimListen, client: Client)
     }
 }
 
-/// The server: connects the flows that clients open.
 pub(super) async fn connect_targets(proxy: Proxy, server: Server) {
     loop {
         let incoming = server.accept().await;
         let proxy = proxy.clone();
         let spawn = proxy.spawn.clone();
         spawn(Box::pin(async move {
-            let Target::Host(HostPort { port, .. }) = incoming.target() else {
-                panic!("no target")
-            };
-            let index = usize::from(*port);
+            let Target::Host(target) = incoming.target() else { panic!("no target") };
+            let index = usize::from(target.port);
             let (plan, flow) = proxy.flows.borrow()[index].clone();
             let limit = Duration::from_secs(10);
             let route = proxy.first + 2 * index + 1;
@@ -94,8 +89,7 @@ pub(super) async fn connect_targets(proxy: Proxy, server: Server) {
     }
 }
 
-/// A stranger that calls at the stripe port. The server must get rid of it, which the stranger
-/// notices if it `hears` everything.
+/// The server must get rid of a stranger, which one that `hears` everything notices.
 pub(super) async fn stranger(net: SharedNet, route: usize, manner: Manner, hears: bool) {
     let clock = SimClock { net: net.clone(), process: PROGRAMS };
     let patience = clock.now() + Duration::from_secs(60);
@@ -115,13 +109,8 @@ async fn call(net: SharedNet, route: usize, manner: Manner) {
     let Ok(mut pipe) = SimDial::connect(net, PROGRAMS, route, Duration::from_secs(5)).await else {
         return;
     };
-    let lost = Hello {
-        kind: HelloKind::Join,
-        session: SessionId([7; 16]),
-        stripe: StripeId(3),
-        gone: Vec::new(),
-    };
-    let hello = lost.encode();
+    let (session, stripe) = (SessionId([7; 16]), StripeId(3));
+    let hello = Hello { kind: HelloKind::Join, session, stripe, gone: Vec::new() }.encode();
     let mut text: &[u8] = match manner {
         Manner::Garbage => b"GET / HTTP/1.1\r\n\r\n",
         Manner::Newer => b"striper\x7f and so on",
@@ -141,9 +130,5 @@ async fn call(net: SharedNet, route: usize, manner: Manner) {
         }
     }
     // The server has had enough at some time, however that shows.
-    wait_for_end(&mut pipe).await;
-}
-
-async fn wait_for_end(pipe: &mut SimPipe) {
     while let Ok(Received::Chunk(_)) = poll_fn(|cx| pipe.poll_recv(cx, 4096)).await {}
 }
