@@ -15,7 +15,6 @@ use std::net::SocketAddr;
 use striper_runtime::local::{Client, ClientOptions, Executor};
 use striper_runtime::{HostPort, Limits, Listener, Target, TcpPipe};
 
-/// Runs it until a signal comes, and returns the exit code.
 pub(crate) async fn run(
     ex: &Executor,
     log: &Log,

@@ -62,7 +62,6 @@ const LISTEN_FORMS: &str = "write PORT, ADDR:PORT or [V6ADDR]:PORT, such as 2222
                             or [::1]:2222 (a bare port is loopback)";
 const CONNECT_FORMS: &str = "write HOST:PORT, [V6ADDR]:PORT or two words HOST PORT";
 
-/// Reads CONNECT from one word.
 pub(crate) fn connect(word: &str) -> Result<HostPort, BadAddress> {
     if let Some((scheme, rest)) = word.split_once("://") {
         let rest = rest.split('/').next().unwrap_or_default();
@@ -105,7 +104,6 @@ pub(crate) fn connect(word: &str) -> Result<HostPort, BadAddress> {
     }
 }
 
-/// Reads CONNECT from two words.
 pub(crate) fn connect_words(name: &str, digits: &str) -> Result<HostPort, BadAddress> {
     let inner = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
     if is_v6(inner) {
@@ -148,7 +146,6 @@ fn target(host: &str, digits: &str) -> Result<HostPort, BadAddress> {
     Ok(HostPort { host: host.to_owned(), port })
 }
 
-/// Reads a comma list of CONNECTs: several addresses of one server.
 pub(crate) fn servers(word: &str) -> Result<Vec<HostPort>, BadAddress> {
     let one = |word: &str| match word {
         "" => bad("an address is missing beside a comma", "write A:PORT,B:PORT without spaces"),

@@ -36,7 +36,6 @@ pub(crate) fn listener(log: &Log, lines: u32) -> Rc<dyn Fn(Event)> {
     EventLog::new(log, lines).listener()
 }
 
-/// Writes events to the log. Clones are the same.
 #[derive(Clone)]
 pub(crate) struct EventLog {
     log: Log,
@@ -71,7 +70,6 @@ impl EventLog {
         }
     }
 
-    /// Writes all counts, at the end.
     pub(crate) fn write_last_counts(&self) {
         self.counts(Due::Now);
     }
@@ -155,7 +153,6 @@ pub(crate) fn lack_of_files(error: &DialError) -> &'static str {
     }
 }
 
-/// Whether other machines may reach an address.
 pub(crate) fn is_public(address: IpAddr) -> bool {
     !address.to_canonical().is_loopback()
 }

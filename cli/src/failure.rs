@@ -11,9 +11,7 @@ use striper_runtime::{SettingsError, files};
 pub(crate) mod code {
     /// An unexpected error, or a demo whose data arrived damaged.
     pub(crate) const UNEXPECTED: u8 = 1;
-    /// The command line is wrong.
     pub(crate) const USAGE: u8 = 2;
-    /// The program can't listen on LISTEN.
     pub(crate) const BIND: u8 = 3;
     /// An environment variable is wrong, or a limit of the system is too low.
     pub(crate) const CONFIG: u8 = 6;
@@ -31,7 +29,6 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// The command line is wrong.
     pub(crate) fn usage(cause: impl Into<String>, cure: impl Into<String>) -> Self {
         Failure { code: code::USAGE, cause: cause.into(), cure: Some(cure.into()) }
     }
@@ -51,7 +48,6 @@ impl Failure {
         Failure::usage(cause, with_names(cure, path))
     }
 
-    /// A key, a list of peers, or its file can't be used.
     pub(crate) fn key(file: &Path, error: &KeyError) -> Self {
         Self::key_with(file, error, error.cure())
     }
@@ -84,7 +80,6 @@ impl Failure {
         let _ = io::stderr().write_all(text.as_bytes());
     }
 
-    /// The program can't listen on `address`.
     pub(crate) fn bind(address: SocketAddr, error: &io::Error) -> Self {
         let (why, cure) = match error.kind() {
             io::ErrorKind::AddrInUse => (

@@ -43,7 +43,6 @@ impl KeyOptions {
         }
     }
 
-    /// Reads the files. `None` if there are no files.
     fn read(&self) -> Result<Option<Keys>, Failure> {
         if let (true, Some(peers)) = (self.files.is_empty(), &self.peers) {
             return Err(Failure::key(peers, &KeyError::NoKey));
@@ -68,12 +67,10 @@ impl KeyOptions {
         Keys::new(own, peers).map(Some).map_err(|error| Failure::key(file, &error))
     }
 
-    /// The names of the keys, with commas between them.
     pub(crate) fn names(&self) -> String {
         self.files.iter().map(|file| name_of(file).to_string()).collect::<Vec<_>>().join(", ")
     }
 
-    /// The part of the line "ready" about keys.
     pub(crate) fn describe(&self, keys: Option<&Keys>) -> String {
         let Some(keys) = keys else { return "no key".into() };
         let names = self.names();
@@ -131,7 +128,6 @@ pub(crate) fn warn_of_plain(log: &Log, options: &KeyOptions, servers: &[HostPort
     }
 }
 
-/// The cure for a missing key.
 pub(crate) const CURE: &str = "make a key with striper-cli keygen, copy the file to \
     the other machine, and give it to both sides with -k; if you want no key, say --plain";
 

@@ -36,12 +36,10 @@ pub(crate) enum Level {
     Debug,
     /// Connections begin and end.
     Info,
-    /// The user should look, but the program goes on.
     Warn,
     Error,
 }
 
-/// A value of a JSON line.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Value {
     Text(String),
@@ -85,7 +83,6 @@ pub(crate) struct Log {
     least: Level,
     format: LogFormat,
     colour: bool,
-    /// Whether lines for a person have a time.
     timed: bool,
     writer: Rc<Writer>,
 }
@@ -96,7 +93,6 @@ pub(crate) fn on_terminal() -> bool {
 }
 
 impl Log {
-    /// A log on stderr.
     pub(crate) fn new(verbosity: Verbosity, format: LogFormat) -> Self {
         let colour =
             on_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
@@ -279,12 +275,10 @@ mod paper {
     use super::*;
     use std::sync::{Arc, Mutex};
 
-    /// Keeps what a log writes.
     #[derive(Clone, Default)]
     pub(crate) struct Paper(Arc<Mutex<Vec<u8>>>);
 
     impl Paper {
-        /// The text that the log has written since the last call.
         pub(crate) fn take(&self, log: &Log) -> String {
             log.flush();
             String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap()

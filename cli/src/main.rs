@@ -64,7 +64,6 @@ fn run(invocation: Invocation) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Carries out a command that needs sockets and a log.
 fn serve(invocation: Invocation) -> Result<u8, Failure> {
     files::check_threads()?;
     let demo = invocation.command == Command::Demo;

@@ -33,7 +33,6 @@ struct Traffic {
     past: (Passed, Passed),
 }
 
-/// Runs it until a signal comes, and returns the exit code.
 pub(crate) async fn run(
     ex: &Executor,
     log: &Log,

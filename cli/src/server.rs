@@ -17,7 +17,6 @@ use striper_core::{Config, Reason};
 use striper_runtime::local::{Executor, Incoming, Server, ServerOptions};
 use striper_runtime::{DialError, HostPort, Listener, Target, dial_tcp};
 
-/// Runs it until a signal comes, and returns the exit code.
 pub(crate) async fn run(
     ex: &Executor,
     log: &Log,

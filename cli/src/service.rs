@@ -23,7 +23,6 @@ pub(crate) struct Connections(Rc<Inner>);
 struct Inner {
     live: Cell<usize>,
     begun: Cell<u64>,
-    /// When the rest will be reset.
     deadline: Cell<Option<Instant>>,
     cut: Cell<usize>,
     waiting: RefCell<Option<Waker>>,
@@ -53,12 +52,10 @@ impl Connections {
         self.0.deadline.set(Some(clock::now() + drain));
     }
 
-    /// How long the open connections may go on, after a signal to stop.
     pub(crate) fn may_finish_within(&self) -> Option<Duration> {
         Some(self.0.deadline.get()?.saturating_duration_since(clock::now()))
     }
 
-    /// Waits until there is no connection.
     pub(crate) async fn idle(&self) {
         poll_fn(|cx| {
             if self.live() == 0 {

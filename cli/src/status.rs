@@ -122,11 +122,8 @@ pub(crate) struct Leg {
     pub received: u64,
     pub sent: u64,
     pub congestions: u64,
-    /// Connections that are congested towards it now.
     pub congested: usize,
-    /// Connections whose direction towards it has ended.
     pub finished: usize,
-    /// Connections whose direction from it has ended.
     pub ended: usize,
 }
 

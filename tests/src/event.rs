@@ -13,19 +13,16 @@ pub struct Event {
 }
 
 impl Event {
-    /// Reads a line.
     pub fn read(line: &str) -> Event {
         let fields = object(line)
             .unwrap_or_else(|| BTreeMap::from([("event".to_owned(), "raw".to_owned())]));
         Event { fields, line: line.to_owned() }
     }
 
-    /// The kind of event.
     pub fn name(&self) -> &str {
         self.text("event")
     }
 
-    /// Whether its name is this one.
     pub fn is(&self, name: &str) -> bool {
         self.name() == name
     }
@@ -35,12 +32,10 @@ impl Event {
         self.is("raw") || self.text("level") == "error"
     }
 
-    /// A field, empty if there is none.
     pub fn text(&self, field: &str) -> &str {
         self.fields.get(field).map_or("", String::as_str)
     }
 
-    /// A field that is a whole number.
     pub fn number(&self, field: &str) -> u64 {
         self.text(field).parse().unwrap_or_else(|_| panic!("no number {field:?} in {self}"))
     }

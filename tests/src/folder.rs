@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::{env, fs};
 
-/// A folder that goes with this value.
 pub struct TempDir(PathBuf);
 
 impl Default for TempDir {
@@ -36,23 +35,19 @@ impl TempDir {
         env::temp_dir().join(format!("striper-tests-{}-{number}", std::process::id()))
     }
 
-    /// Where something of this name is or will be in it.
     pub fn join(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
-    /// The same as text.
     pub fn text(&self, name: &str) -> String {
         self.join(name).to_str().expect("a UTF-8 path").to_owned()
     }
 
-    /// Writes a file into it and returns its path.
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> String {
         fs::write(self.join(name), content).expect("a file to be written");
         self.text(name)
     }
 
-    /// Reads a file of it.
     pub fn read(&self, name: &str) -> Vec<u8> {
         fs::read(self.join(name)).unwrap_or_else(|error| panic!("reading {name}: {error}"))
     }

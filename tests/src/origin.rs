@@ -10,17 +10,14 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// On a free port.
     pub fn start() -> Origin {
         Origin::on(IpAddr::V4(Ipv4Addr::LOCALHOST))
     }
 
-    /// On a free port of this address.
     pub fn on(address: IpAddr) -> Origin {
         Vacant::on(address).listen()
     }
 
-    /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.listener.local_addr().expect("a listener")
     }
@@ -45,12 +42,10 @@ pub struct Vacant {
 }
 
 impl Vacant {
-    /// Reserves a port.
     pub fn reserve() -> Vacant {
         Vacant::on(IpAddr::V4(Ipv4Addr::LOCALHOST))
     }
 
-    /// Reserves a port of this address.
     pub fn on(address: IpAddr) -> Vacant {
         let address = SocketAddr::new(address, 0);
         let socket =
@@ -60,12 +55,10 @@ impl Vacant {
         Vacant { socket }
     }
 
-    /// The port.
     pub fn addr(&self) -> SocketAddr {
         self.socket.local_addr().expect("a bound socket").as_socket().expect("a TCP socket")
     }
 
-    /// Listens there.
     pub fn listen(self) -> Origin {
         self.socket.listen(1024).expect("a bound socket");
         let listener = TcpListener::from(self.socket);

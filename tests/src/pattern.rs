@@ -21,12 +21,10 @@ pub const UP: Pattern = Pattern(1);
 pub const DOWN: Pattern = Pattern(2);
 
 impl Pattern {
-    /// These bytes.
     pub fn bytes(self, range: Range<u64>) -> Bytes {
         testing::Pattern(self.0).bytes(range.start, (range.end - range.start) as usize)
     }
 
-    /// Writes these bytes.
     pub fn send(self, to: &mut impl Write, range: Range<u64>) {
         for part in blocks(range.clone()) {
             to.write_all(&self.bytes(part.clone()))

@@ -17,7 +17,6 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts it.
     pub fn start(command: &mut Command) -> Process {
         let child = command.spawn().unwrap_or_else(|error| panic!("starting {command:?}: {error}"));
         let end =
@@ -25,7 +24,6 @@ impl Process {
         Process { child, end }
     }
 
-    /// Its number.
     pub fn pid(&self) -> Pid {
         pid(&self.child)
     }
@@ -35,12 +33,10 @@ impl Process {
         &mut self.child
     }
 
-    /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).expect("a running child");
     }
 
-    /// Ends it at once.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -64,19 +60,15 @@ fn pid(child: &Child) -> Pid {
     Pid::from_raw(child.id().cast_signed()).expect("a child's number")
 }
 
-/// The result of a program that has ended.
 #[derive(Debug)]
 pub struct Finished {
     /// Its exit code, unless a signal ended it.
     pub code: Option<i32>,
-    /// Its standard output.
     pub stdout: String,
-    /// Its standard error.
     pub stderr: String,
 }
 
 impl Finished {
-    /// Runs a command to its end.
     pub fn of(command: &mut Command) -> Finished {
         let mut process = Process::start(
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()),

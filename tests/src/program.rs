@@ -6,7 +6,6 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A program that is installed here.
 pub struct Program(PathBuf);
 
 impl Program {
@@ -29,12 +28,10 @@ impl Program {
             .find(|path| path.is_file())
     }
 
-    /// Its path.
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// A command that runs it.
     pub fn command(&self) -> Command {
         Command::new(&self.0)
     }

@@ -28,7 +28,6 @@ impl Proxy {
         Proxy::start_with(args, &[])
     }
 
-    /// Starts it with these arguments and environment variables.
     pub fn start_with(args: &[&str], variables: &[(&str, &str)]) -> Proxy {
         Self::start_as(&[args, &["-v"]].concat(), variables)
     }
@@ -70,12 +69,10 @@ impl Proxy {
         Proxy::start(&[&["-s", &free_port(target), &target.to_string()], options].concat())
     }
 
-    /// A client, on the loopback address of its server and a free port.
     pub fn client(server: SocketAddr, options: &[&str]) -> Proxy {
         Proxy::start(&[&["-c", &free_port(server), &server.to_string()], options].concat())
     }
 
-    /// A relay in front of a target.
     pub fn relay(target: SocketAddr, options: &[&str]) -> Proxy {
         Proxy::start(&[&["relay", &free_port(target), &target.to_string()], options].concat())
     }
@@ -106,7 +103,6 @@ impl Proxy {
         while origin.accept().read(&mut [0; 1000]).ok() != Some(1000) {}
     }
 
-    /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.listen
     }
@@ -140,12 +136,10 @@ impl Proxy {
         picked
     }
 
-    /// The events so far.
     pub fn events(&self) -> Vec<Event> {
         self.log.lines().events.clone()
     }
 
-    /// The number of events of this name so far.
     pub fn count(&self, name: &str) -> usize {
         self.log.lines().events.iter().filter(|event| event.is(name)).count()
     }
@@ -167,7 +161,6 @@ impl Proxy {
         self.process.signal(Signal::HUP);
     }
 
-    /// Stops it in order: all connections have finished, or finish now.
     pub fn stop(&mut self) {
         self.terminate();
         assert_eq!(self.exit_code(), Some(0), "the exit code of {}", self.args);
@@ -215,13 +208,11 @@ impl Proxy {
         Duration::from_millis(10 * ticks.sum::<u64>())
     }
 
-    /// How many file descriptors it has open.
     pub fn files(&self) -> usize {
         let path = format!("/proc/{}/fd", self.process.pid().as_raw_nonzero());
         std::fs::read_dir(path).expect("a running process").count()
     }
 
-    /// Limits its open files to this number from now on.
     pub fn limit_files(&self, files: u64) {
         self.limit(Resource::Nofile, files);
     }
@@ -292,24 +283,19 @@ impl Log {
 
 /// A client and a server in front of a target. All stripes are up.
 pub struct Pair {
-    /// The proxy that dials stripes.
     pub client: Proxy,
-    /// The proxy that accepts them.
     pub server: Proxy,
 }
 
 impl Pair {
-    /// In front of this target.
     pub fn to(target: SocketAddr) -> Pair {
         Pair::with(None, target, &[], &[])
     }
 
-    /// In front of this target, with a route between the proxies.
     pub fn over(route: &Route, target: SocketAddr) -> Pair {
         Pair::with(Some(route), target, &[], &[])
     }
 
-    /// With these options of the client and of the server.
     pub fn with(
         route: Option<&Route>,
         target: SocketAddr,
@@ -330,16 +316,12 @@ impl Pair {
 /// The proxies between a local program and a target.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Way {
-    /// A client and a server.
     Stripes,
-    /// Both sides of a datagram proxy.
     Datagrams,
-    /// A relay.
     Relay,
 }
 
 impl Way {
-    /// All of them.
     pub const ALL: [Way; 3] = [Way::Stripes, Way::Datagrams, Way::Relay];
 
     /// Starts its proxies, all with these options. The first one dials the target, and the last one

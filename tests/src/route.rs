@@ -66,17 +66,14 @@ impl Route {
         Route { addr, shared }
     }
 
-    /// The address to connect to.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Sets the target of new connections.
     pub fn lead_to(&self, target: SocketAddr) {
         self.shared.state().target = Some(target);
     }
 
-    /// The number of connections so far.
     pub fn accepted(&self) -> usize {
         self.shared.state().accepted
     }
@@ -87,7 +84,6 @@ impl Route {
         self.shared.reset(&[link]);
     }
 
-    /// Breaks all connections.
     pub fn reset_all(&self) {
         let links = self.shared.state().links.clone();
         self.shared.reset(&links);

@@ -7,12 +7,10 @@ use std::io::{self, ErrorKind, Read};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// Connects, or panics.
 pub fn connect(to: SocketAddr) -> TcpStream {
     try_connect(to).unwrap_or_else(|error| panic!("connecting to {to}: {error}"))
 }
 
-/// Connects.
 pub fn try_connect(to: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect_timeout(&to, LIMIT)?;
     limit(&stream);

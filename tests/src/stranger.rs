@@ -42,7 +42,6 @@ pub struct Stranger {
 }
 
 impl Stranger {
-    /// Calls.
     pub fn call(port: SocketAddr) -> Stranger {
         Stranger { stream: connect(port) }
     }
@@ -66,7 +65,6 @@ impl Stranger {
         }
     }
 
-    /// Sends bytes. An error of a closed connection is ignored.
     pub fn say(&mut self, bytes: &[u8]) {
         match self.stream.write_all(bytes) {
             Err(error)
@@ -140,18 +138,15 @@ impl Stranger {
         &mut self.stream
     }
 
-    /// Breaks the connection.
     pub fn vanish(self) {
         reset(self.stream);
     }
 
-    /// Its name in the log.
     pub fn name(&self) -> String {
         self.stream.local_addr().expect("a connection").to_string()
     }
 }
 
-/// A HELLO of this version.
 pub fn hello(version: u8, body: &[u8]) -> Vec<u8> {
     [b"striper", &[version][..], &varint(body.len() as u64), body].concat()
 }
@@ -177,13 +172,11 @@ fn id(session: u32) -> [u8; 16] {
     id
 }
 
-/// A frame.
 pub fn frame(kind: u64, fields: &[u64], payload: &[u8]) -> Vec<u8> {
     let fields: Vec<u8> = [kind].iter().chain(fields).flat_map(|field| varint(*field)).collect();
     [&varint((fields.len() + payload.len()) as u64)[..], &fields, payload].concat()
 }
 
-/// Unsigned LEB128.
 pub fn varint(mut value: u64) -> Vec<u8> {
     let mut out = Vec::new();
     while value >= 0x80 {

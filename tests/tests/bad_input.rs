@@ -29,7 +29,6 @@ impl Scene {
         Stranger::call(self.pair.server.addr())
     }
 
-    /// Calls and sends these bytes.
     fn say(&self, bytes: &[u8]) -> Stranger {
         let mut stranger = self.call();
         stranger.say(bytes);
@@ -46,14 +45,12 @@ impl Scene {
         self.moved += 1 << 20;
     }
 
-    /// The event about a refused caller.
     fn refusal(&self, stranger: &Stranger) -> Event {
         let is_refusal =
             |event: &Event| event.is("stripe_refused") && event.text("from") == stranger.name();
         self.pair.server.wait_for_any("a refusal", is_refusal)
     }
 
-    /// An event of a session.
     fn event(&self, name: &str, number: u32) -> Event {
         let session = session(number);
         let is_event = |event: &Event| event.is(name) && event.text("session") == session;

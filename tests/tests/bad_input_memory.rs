@@ -26,7 +26,6 @@ impl Scene {
         Scene::limited(&[])
     }
 
-    /// With these options of the server.
     fn limited(options: &[&str]) -> Scene {
         let origin = Origin::start();
         let Pair { client, server } = Pair::with(None, origin.addr(), &[], options);

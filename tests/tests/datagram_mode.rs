@@ -21,7 +21,6 @@ fn connect_may_be_one_word_or_two() {
     }
 }
 
-/// Reads exactly these bytes.
 fn expect_bytes(from: &mut TcpStream, expected: &[u8]) {
     let mut got = vec![0; expected.len()];
     from.read_exact(&mut got).unwrap_or_else(|error| panic!("{error} instead of {expected:x?}"));

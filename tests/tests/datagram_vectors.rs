@@ -16,7 +16,6 @@ struct Vector {
     stream: Vec<u8>,
     datagrams: Vec<Vec<u8>>,
     error: Option<&'static str>,
-    /// A length is not in its shortest form.
     longer: bool,
 }
 

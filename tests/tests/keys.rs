@@ -10,14 +10,12 @@ use striper_tests::{
     try_connect,
 };
 
-/// Makes a key file of this name, and returns its path.
 fn keygen(folder: &TempDir, name: &str, options: &[&str]) -> String {
     let file = folder.text(name);
     run(&[&["keygen", &file], options].concat(), &[]).success();
     file
 }
 
-/// The line of a key's public half.
 fn pubkey(file: &str) -> String {
     run(&["pubkey", file], &[]).success()
 }
@@ -57,7 +55,6 @@ impl Listed {
     }
 }
 
-/// Data passes both ways.
 fn assert_carries(client: &Proxy, origin: &Origin) {
     exchange(&client.connect(), &origin.accept(), 0..100_000);
 }
@@ -193,7 +190,6 @@ fn failed(finished: &Finished, words: &[&str]) {
     }
 }
 
-/// Starts a server with these options, which must fail.
 fn start(options: &[&str]) -> Finished {
     run(&[&["-s", "0", "localhost:22"], options].concat(), &[])
 }

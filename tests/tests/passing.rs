@@ -33,7 +33,6 @@ impl Scene {
         self.entry().open(&self.origin)
     }
 
-    /// A connection without data.
     fn open_silent(&self) -> (TcpStream, TcpStream) {
         (self.entry().connect(), self.origin.accept())
     }

@@ -43,7 +43,6 @@ fn calm() -> Scenario {
     scenario
 }
 
-/// The time in the middle of the transfer.
 const MIDWAY: u64 = SECOND + 100_000;
 
 /// The calm world with faults of a kind midway.
@@ -67,7 +66,6 @@ fn reset(route: usize) -> Action {
     break_route(route, Break::Reset([true; 2]))
 }
 
-/// Both directions, or one of them.
 const DIRECTIONS: [[bool; 2]; 3] = [[true, true], [true, false], [false, true]];
 
 #[test]

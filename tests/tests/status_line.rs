@@ -22,7 +22,6 @@ fn on_terminal(args: &[&str]) -> (Process, File) {
     (Process::start(command.stderr(terminal)), screen.into())
 }
 
-/// Reads until this has come.
 fn read_until(screen: &mut File, part: &str) {
     let mut seen = Vec::new();
     while !String::from_utf8_lossy(&seen).contains(part) {

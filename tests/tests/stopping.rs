@@ -5,7 +5,6 @@ use std::io::ErrorKind;
 use std::net::TcpStream;
 use striper_tests::{Origin, Proxy, Way, exchange, expect_fin, expect_reset, finish, try_connect};
 
-/// An open connection.
 struct Talk {
     local: TcpStream,
     target: TcpStream,

@@ -100,7 +100,6 @@ fn proxy(chosen: &Chosen, words: &[String]) -> Result<Command, Failure> {
     })
 }
 
-/// The command `client`, which takes the addresses to listen on with `-L`.
 fn client(chosen: &Chosen, words: &[String], listens: &[String]) -> Result<Command, Failure> {
     if let [listen, server] = words
         && endpoint::listen(listen).is_ok()
@@ -130,7 +129,6 @@ fn client(chosen: &Chosen, words: &[String], listens: &[String]) -> Result<Comma
     Ok(Command::Client { listens, servers })
 }
 
-/// The addresses that a command connects to: at least one.
 fn targets(chosen: &Chosen, words: &[String], name: &str) -> Result<Vec<HostPort>, Failure> {
     let targets = match words {
         [] => return Err(wrong(chosen, format!("{} needs {name}", chosen.name))),

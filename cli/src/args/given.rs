@@ -28,7 +28,6 @@ pub(crate) struct Given {
 }
 
 impl Given {
-    /// Fails if options can't be used together.
     pub(crate) fn check(&self) -> Result<(), Failure> {
         if self.verbose && self.quiet {
             let cause = "--verbose and --quiet can't be used together";

@@ -18,10 +18,8 @@ pub(crate) struct Invocation {
 
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Command {
-    /// The manual, or the page of a command.
     Help(Option<Verb>),
     Version,
-    /// Takes stripes and connects to the target.
     Server {
         listen: SocketAddr,
         target: HostPort,
@@ -47,7 +45,6 @@ pub(crate) enum Command {
     Demo,
 }
 
-/// The leg of a relay that has datagrams.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Framing {
     Plain,
@@ -84,7 +81,6 @@ pub(crate) enum Verb {
 }
 
 impl Verb {
-    /// All commands, in the order of the help.
     pub(crate) const ALL: &[Verb] = &[
         Self::Server,
         Self::Client,

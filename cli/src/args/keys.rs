@@ -10,12 +10,10 @@ pub(crate) struct KeyOptions {
     pub files: Vec<PathBuf>,
     /// A list of public keys that are accepted beside shared keys.
     pub peers: Option<PathBuf>,
-    /// The user wants no key.
     pub plain: bool,
 }
 
 impl KeyOptions {
-    /// Fails if options can't be used together.
     pub(crate) fn check(&self) -> Result<(), Failure> {
         let other = match (self.files.is_empty(), &self.peers) {
             (false, _) => Some("--key"),

@@ -12,7 +12,6 @@ use std::path::PathBuf;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Chosen {
     pub verb: Verb,
-    /// The command as it was typed.
     pub name: String,
     /// The side of a datagram proxy, if it is known already.
     pub side: Option<Framing>,
@@ -97,7 +96,6 @@ impl Line {
         Ok(())
     }
 
-    /// Takes a word that is no option's value.
     fn word(&mut self, word: String) -> Result<(), Failure> {
         // Word processors and web pages turn - into such dashes.
         let dashes = |c: char| ('\u{2010}'..='\u{2015}').contains(&c) || c == '\u{2212}';

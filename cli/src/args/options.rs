@@ -23,20 +23,16 @@ pub(crate) struct Declared {
 /// The value of an option, and the place that it sets.
 pub(crate) enum Takes {
     Nothing(fn(&mut Given)),
-    /// A text, and its name in the help.
     Text(&'static str, fn(&mut Given, &str) -> Result<(), String>),
     File(fn(&mut Given, PathBuf)),
 }
 
 const STRIPED: &[Verb] = &[Verb::Server, Verb::Client];
 
-/// The commands that run until they are stopped.
 const PROXIES: &[Verb] = &[Verb::Server, Verb::Client, Verb::Relay, Verb::Datagram];
 
-/// The commands that connect to an address.
 const CONNECTING: &[Verb] = &[Verb::Server, Verb::Client, Verb::Relay, Verb::Datagram, Verb::Demo];
 
-/// All options, in the order of the help.
 pub(crate) const OPTIONS: &[Declared] = &[
     Declared {
         short: Some('n'),
@@ -220,7 +216,6 @@ impl Declared {
         OPTIONS.iter().find(|option| option.long == name)
     }
 
-    /// Fails if this command does not take it.
     pub(crate) fn check(&self, verb: Verb, name: &str) -> Result<(), Failure> {
         if self.commands.contains(&verb) {
             return Ok(());

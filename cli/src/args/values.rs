@@ -22,7 +22,6 @@ pub(super) fn scheduler(word: &str) -> Result<SchedulerKind, String> {
     }
 }
 
-/// The name of a congestion control. Only the system knows whether it exists.
 pub(super) fn congestion(word: &str) -> Result<String, String> {
     if word.is_empty()
         || word.len() > 15

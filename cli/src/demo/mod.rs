@@ -49,7 +49,6 @@ const RUNS: [usize; 4] = [1, 2, 4, 8];
 /// A run without any byte for this long has failed.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// The time between two looks at the progress.
 const GLANCE: Duration = Duration::from_millis(20);
 
 const USE: &str = "
@@ -151,7 +150,6 @@ async fn choke(stage: &Stage<'_>, screen: &Screen) -> Result<Hashes, Failure> {
     Ok(run.hashes)
 }
 
-/// The bytes of each lane at many moments of a run that is choked midway.
 #[derive(Default)]
 struct Watch {
     glances: RefCell<Vec<Glance>>,
@@ -209,7 +207,6 @@ impl Watch {
     }
 }
 
-/// The origin, the server and the route, which serve all runs.
 struct Stage<'a> {
     ex: &'a Executor,
     log: &'a Log,

@@ -17,7 +17,6 @@ const PIECE: usize = 64 << 10;
 
 pub(super) type Hash = String;
 
-/// A program on loopback that sends random data.
 pub(super) struct Origin {
     address: SocketAddr,
     /// The hash of the bytes for the last connection.
@@ -48,7 +47,6 @@ impl Origin {
         self.address
     }
 
-    /// The hash of the bytes for the last connection, after all are sent.
     pub(super) fn sent(&self) -> Hash {
         self.sent.borrow().clone()
     }

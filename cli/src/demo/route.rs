@@ -54,7 +54,6 @@ pub(super) struct Route {
 }
 
 impl Route {
-    /// Starts a route on loopback that leads to `to`.
     pub(super) fn start(ex: &Executor, to: SocketAddr, limits: Limits) -> io::Result<Route> {
         let socket = socket()?;
         socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
@@ -99,7 +98,6 @@ impl Route {
 }
 
 impl Lane {
-    /// Bytes in both directions together.
     pub(super) fn carried(&self) -> u64 {
         self.carried.get()
     }

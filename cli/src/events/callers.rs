@@ -40,10 +40,8 @@ impl Kind {
     }
 }
 
-/// Callers of one address that have been refused for one cause.
 struct Known {
     repeat: Repeat,
-    /// The latest caller, and its refusal.
     from: SocketAddr,
     error: StripeRefusal,
 }
@@ -84,7 +82,6 @@ impl Callers {
         }
     }
 
-    /// A session has begun from this address.
     pub(super) fn welcomed(&mut self, from: SocketAddr) {
         let network = network(from.ip());
         self.friends.retain(|friend| *friend != network);

@@ -19,18 +19,15 @@ impl Connections {
         Connections(Rc::new(RefCell::new(Lines::new(log, lines))))
     }
 
-    /// A connection has been opened.
     pub(crate) fn opened(&self, name: &str, fields: &[(&'static str, Value)]) {
         let text = format!("{name} opened");
         self.write(Line::new(Level::Info, "connection_opened", "opened", text).with_all(fields));
     }
 
-    /// A connection could not be opened.
     pub(crate) fn refused(&self, text: String, fields: &[(&'static str, Value)]) {
         self.write(Line::new(Level::Warn, "connection_refused", "failed", text).with_all(fields));
     }
 
-    /// A connection has ended.
     pub(crate) fn ended(&self, name: &str, number: u64, report: &FlowReport) {
         let level = match report.end {
             FlowEnd::Finished | FlowEnd::Reset(_) | FlowEnd::Cut(_) => Level::Info,
@@ -40,7 +37,6 @@ impl Connections {
         self.gone(level, text, &fields);
     }
 
-    /// A connection has ended in a way that `text` describes.
     pub(crate) fn gone(&self, level: Level, text: String, fields: &[(&'static str, Value)]) {
         self.write(Line::new(level, "connection_ended", "ended", text).with_all(fields));
     }

@@ -64,7 +64,6 @@ pub(super) enum Cause {
     Garbage,
     Http,
     Ssh,
-    /// Its HELLO could not be used.
     Hello,
     NoKey,
     /// The two sides did not accept each other's keys.
@@ -76,7 +75,6 @@ pub(super) enum Cause {
     Refused,
     Crowded,
     Stalled,
-    /// It hung up, or its connection broke.
     Gone,
 }
 

@@ -5,7 +5,6 @@ use crate::clock;
 use crate::log::{Level, Log, Value};
 use std::collections::BTreeMap;
 
-/// A line for a person and for programs.
 pub(super) struct Line {
     level: Level,
     event: &'static str,

@@ -11,7 +11,6 @@ const FIRST: Duration = Duration::from_secs(60);
 
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 
-/// An event that has had at least one line.
 pub(super) struct Repeat {
     said: Instant,
     wait: Duration,
@@ -25,17 +24,14 @@ pub(super) struct Again {
     pub within: Duration,
 }
 
-/// When a count is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Due {
-    /// If its time has come.
     InTime,
     /// Now, at the end.
     Now,
 }
 
 impl Repeat {
-    /// It has its first line now.
     pub(super) fn begin(now: Instant) -> Self {
         Repeat { said: now, wait: FIRST, unsaid: 0 }
     }
@@ -63,12 +59,10 @@ impl Repeat {
         Some(Again { times: std::mem::take(&mut self.unsaid), within })
     }
 
-    /// The time of its last line.
     pub(super) fn said(&self) -> Instant {
         self.said
     }
 
-    /// How often it has happened since then.
     pub(super) fn unsaid(&self) -> u64 {
         self.unsaid
     }

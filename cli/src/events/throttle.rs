@@ -47,13 +47,11 @@ impl Throttle {
         Some(std::mem::take(&mut self.unsaid))
     }
 
-    /// So many more lines have been left out.
     pub(super) fn add(&mut self, unsaid: u64) {
         self.unsaid += unsaid;
     }
 }
 
-/// The number of events that had no line before this one.
 pub(super) fn more(unsaid: u64, what: &str) -> String {
     if unsaid > 0 {
         format!(" ({unsaid} more {what} since the last such line)")

@@ -27,7 +27,6 @@ struct Shared {
 #[derive(Default)]
 struct State {
     text: String,
-    /// The number of lines in `text`.
     lines: usize,
     /// The number of lines without room since the last write began; their place is behind `text`.
     dropped: u64,

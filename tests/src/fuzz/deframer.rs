@@ -155,7 +155,6 @@ fn check_spelling(piece: &Item, seen: &[u8]) {
     }
 }
 
-/// The one piece in these bytes.
 fn alone(bytes: &[u8]) -> Item {
     let mut bytes = Bytes::copy_from_slice(bytes);
     let piece =

@@ -7,7 +7,6 @@ use std::task::{Context, Poll, Waker};
 use striper_runtime::keys::{Key, Keys};
 use striper_runtime::{ClientTls, Pipe, Received, ServerTls, TlsPipe};
 
-/// The key that both ends have.
 pub(super) fn keys() -> &'static (Keys, ClientTls, ServerTls) {
     static KEYS: OnceLock<(Keys, ClientTls, ServerTls)> = OnceLock::new();
     KEYS.get_or_init(|| {
@@ -18,7 +17,6 @@ pub(super) fn keys() -> &'static (Keys, ClientTls, ServerTls) {
     })
 }
 
-/// One end of TLS over a pipe.
 pub(super) fn end(below: impl Pipe + 'static, server: bool) -> TlsPipe<Box<dyn Pipe>> {
     let (_, client_tls, server_tls) = keys();
     let below: Box<dyn Pipe> = Box::new(below);
@@ -30,7 +28,6 @@ pub(super) fn end(below: impl Pipe + 'static, server: bool) -> TlsPipe<Box<dyn P
     pipe.expect("a connection")
 }
 
-/// The bytes that have come out of a pipe so far.
 #[derive(Default)]
 pub(super) struct Heard {
     pub bytes: Vec<u8>,
@@ -56,7 +53,6 @@ impl Heard {
     }
 }
 
-/// Sends all of it, or as much as is taken.
 pub(super) fn say(pipe: &mut impl Pipe, mut data: Bytes) {
     let mut cx = Context::from_waker(Waker::noop());
     while !data.is_empty() && matches!(pipe.poll_send(&mut cx, &mut data), Poll::Ready(Ok(_))) {}

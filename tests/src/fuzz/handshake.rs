@@ -17,7 +17,6 @@ const SAID: &[u8] = b"what an honest counterpart has to say, and nothing else";
 /// Deliveries before the wire goes quiet.
 const ROUNDS: usize = 12;
 
-/// The target.
 pub fn handshake(input: &[u8], _allocated: impl Fn() -> usize) {
     let Some((choice, rest)) = input.split_first() else { return };
     let server = choice & 1 == 1;

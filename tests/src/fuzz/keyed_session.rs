@@ -25,7 +25,6 @@ const MAX_CALLERS: usize = 8;
 /// Operations in one run.
 const MAX_STEPS: usize = 256;
 
-/// The target.
 pub fn keyed_session<A: Fn() -> usize>(input: &[u8], allocated: A) {
     let mut source = Source::new(input);
     let mut world = World::new(allocated);
@@ -115,7 +114,6 @@ fn flow<A: Fn() -> usize>(world: &World<A>, source: &mut Source) -> FlowId {
     }
 }
 
-/// A new flow, as an honest client opens it.
 fn open<A: Fn() -> usize>(world: &mut World<A>, source: &mut Source) {
     let (on, flow, payload) = (source.byte(), world.next_flow(), source.length());
     let open = Frame::Open { flow, early: 0, credit: 1 << 20, opaque: Bytes::new() };
@@ -148,7 +146,6 @@ fn end<A: Fn() -> usize>(world: &mut World<A>, source: &mut Source) {
     }
 }
 
-/// An act of a program behind the server.
 fn program<A: Fn() -> usize>(world: &mut World<A>, source: &mut Source) {
     match source.choice(8) {
         0..=2 => world.accept_flow(),

@@ -18,7 +18,6 @@ use striper_core::{
     SessionId,
 };
 
-/// The session under attack.
 const SESSION: SessionId = SessionId([7; 16]);
 
 /// The instance that a server names first, and a client should hear.
@@ -95,7 +94,6 @@ fn step<A: Fn() -> usize>(attacked: &mut Attacked<A>, source: &mut Source) {
     }
 }
 
-/// Any bytes on a stripe.
 fn raw<A: Fn() -> usize>(attacked: &mut Attacked<A>, source: &mut Source) {
     if let Some(stripe) = attacked.stripe(source) {
         let count = source.length();
@@ -208,7 +206,6 @@ fn written<A: Fn() -> usize>(attacked: &mut Attacked<A>, source: &mut Source) {
     }
 }
 
-/// An act of the local side of a flow.
 fn local<A: Fn() -> usize>(attacked: &mut Attacked<A>, source: &mut Source) {
     let Some(flow) = attacked.local_flow(source) else { return };
     match source.choice(8) {

@@ -122,7 +122,6 @@ fn step(world: &mut World, source: &mut Source) {
     }
 }
 
-/// One direction of one of the latest connections.
 fn way(world: &World, source: &mut Source) -> Option<(usize, usize)> {
     let choice = source.byte();
     let latest = world.dials().min(8);
@@ -137,7 +136,6 @@ fn amount(source: &mut Source) -> usize {
     }
 }
 
-/// Something happens to a connection.
 fn broken(world: &mut World, source: &mut Source) {
     let Some((conn, way)) = way(world, source) else { return };
     match source.choice(6) {

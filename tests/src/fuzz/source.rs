@@ -1,7 +1,6 @@
 //! Makes choices out of a fuzzer's bytes. Used up, it says zero for ever, so that every input means
 //! something.
 
-/// The bytes that are left.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Source<'a>(&'a [u8]);
 
@@ -20,7 +19,6 @@ impl<'a> Source<'a> {
         *first
     }
 
-    /// One of `count` choices.
     pub fn choice(&mut self, count: usize) -> usize {
         usize::from(self.byte()) % count.max(1)
     }
@@ -63,7 +61,6 @@ impl<'a> Source<'a> {
         taken
     }
 
-    /// The rest.
     pub fn rest(self) -> &'a [u8] {
         self.0
     }

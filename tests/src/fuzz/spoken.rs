@@ -41,7 +41,6 @@ pub(super) fn any_frame(flow: FlowId, source: &mut Source) -> (Frame, usize) {
     (frame, payload)
 }
 
-/// A number that a stripe may have, or any other.
 pub(super) fn any_stripe(source: &mut Source) -> StripeId {
     StripeId(match source.byte() {
         small @ 0..250 => u64::from(small % 8),

@@ -21,28 +21,21 @@ pub struct Crate<'a> {
     modules: BTreeMap<Path, Module<'a>>,
 }
 
-/// A file of a crate.
 struct Module<'a> {
     source: &'a Source,
     /// Only tests compile it.
     is_test: bool,
-    /// The items that it passes on, by name.
     passes_on: BTreeMap<String, Path>,
 }
 
-/// One file's use of another one.
 pub struct Import<'a> {
-    /// The file that imports.
     pub from: &'a Source,
-    /// The place of the import in it.
     pub place: usize,
-    /// Only tests import it.
     pub is_test: bool,
     /// The module of the file that imports.
     pub importer: Path,
     /// The module of the file that is imported.
     pub imported: Path,
-    /// Only tests compile that file.
     pub imported_is_test: bool,
 }
 
@@ -67,7 +60,6 @@ impl<'a> Crate<'a> {
         all
     }
 
-    /// The folder of the root.
     pub fn folder(&self) -> &str {
         self.folder
     }
@@ -77,7 +69,6 @@ impl<'a> Crate<'a> {
         self.modules.iter().map(|(path, module)| (path, module.source, module.is_test))
     }
 
-    /// The file of a module.
     pub fn source(&self, path: &[String]) -> &'a Source {
         self.modules[path].source
     }

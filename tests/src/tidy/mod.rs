@@ -20,10 +20,8 @@ pub use source::{Source, documents, repository};
 
 use std::fmt;
 
-/// A fault of a file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Fault {
-    /// The rule that is broken.
     pub rule: &'static str,
     /// The file or folder, from the repository's root.
     pub path: String,

@@ -9,7 +9,6 @@ const FUNCTION: usize = 70;
 /// The most lines of a file without its tests.
 const FILE: usize = 500;
 
-/// The most characters of a line.
 const LINE: usize = 100;
 
 /// Comments without information.

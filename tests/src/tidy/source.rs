@@ -5,7 +5,6 @@ use std::fs;
 use std::ops::Range;
 use std::path::Path;
 
-/// A file of Rust.
 #[derive(Clone, Debug)]
 pub struct Source {
     path: String,
@@ -24,12 +23,10 @@ impl Source {
         Source { path: path.into(), text, code, tests }
     }
 
-    /// The path from the repository's root.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// The content of the file.
     pub fn text(&self) -> &str {
         &self.text
     }

@@ -100,7 +100,6 @@ fn joins(port: SocketAddr, first: u64) -> ([f64; 3], u64) {
     ([times[last / 2], times[last * 19 / 20], times[last]], lost)
 }
 
-/// Callers, until it is dropped.
 struct Attack {
     over: Arc<AtomicBool>,
     calls: Arc<AtomicU64>,

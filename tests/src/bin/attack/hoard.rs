@@ -15,7 +15,6 @@ use striper_tests::stranger::{FIRST_EARLY, Stranger, frame};
 const LIMIT: u64 = 64;
 const BESIDE: u64 = 64;
 
-/// The length of an attack that has no end of its own.
 const TIME: Duration = Duration::from_secs(10);
 
 const KEPT: usize = 8_000;

@@ -12,7 +12,6 @@ use striper_tests::{TempDir, run};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A key in a file, for as long as it is kept.
 pub struct KeyFile {
     _folder: TempDir,
     path: String,
@@ -26,12 +25,10 @@ impl KeyFile {
         KeyFile { _folder: folder, path }
     }
 
-    /// The options of a program that uses it.
     pub fn options(&self) -> [&str; 2] {
         ["-k", &self.path]
     }
 
-    /// The settings of a caller that uses it.
     pub fn tls(&self) -> ClientTls {
         let key = read_key(Path::new(&self.path), false).expect("a key");
         ClientTls::new(&Keys::shared("attack", key).expect("keys"))

@@ -39,7 +39,6 @@ pub struct Args {
     pub congestion: Option<OsString>,
     pub key: Option<OsString>,
     pub json: bool,
-    /// Where to draw a picture instead.
     pub picture: Option<PathBuf>,
 }
 

@@ -26,7 +26,6 @@ pub struct Case {
     pub run: Run,
 }
 
-/// Measures, and returns a value for each measure.
 type Run = Box<dyn Fn(&Trial, Direction) -> Result<Vec<f64>, String>>;
 
 pub fn cases(tests: &[String]) -> Vec<Case> {

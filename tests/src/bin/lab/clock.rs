@@ -3,7 +3,6 @@
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-/// Monotone time.
 #[expect(clippy::disallowed_methods, reason = "real sockets are measured here, in real time")]
 pub fn now() -> Duration {
     static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);

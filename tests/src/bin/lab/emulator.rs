@@ -19,9 +19,7 @@ const QUEUE_AT_LEAST: u64 = 8 * 1500;
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Way {
-    /// From the client's side to the server's.
     Up,
-    /// Back.
     Down,
 }
 
@@ -68,7 +66,6 @@ pub struct Flow {
     free: [Duration; 2],
 }
 
-/// All paths between client and server, and the packets on them.
 pub struct Emulator {
     paths: Vec<Path>,
     /// The number of flows that each path has had.
@@ -108,12 +105,10 @@ impl Emulator {
         self.flows[flow].live = false;
     }
 
-    /// Whether all further packets of this flow vanish.
     pub fn silence(&mut self, flow: usize, silent: bool) {
         self.flows[flow].silent = silent;
     }
 
-    /// Whether all further packets vanish.
     pub fn silence_all(&mut self, silent: bool) {
         self.silent = silent;
     }
@@ -122,7 +117,6 @@ impl Emulator {
         self.travelling.peek().map(|Reverse(packet)| packet.due)
     }
 
-    /// The next packet that is due by now.
     pub fn depart(&mut self, now: Duration) -> Option<Packet> {
         if self.deadline()? > now {
             return None;

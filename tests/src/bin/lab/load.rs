@@ -69,9 +69,7 @@ impl Received {
 #[derive(Clone, Copy, Debug)]
 enum Order {
     Bulk(Direction, Amount),
-    /// Echoes pieces of this size.
     Echo(usize),
-    /// A reply of this size.
     Reply(usize),
 }
 

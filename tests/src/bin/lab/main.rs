@@ -60,7 +60,6 @@ fn main() -> ExitCode {
     }
 }
 
-/// Checks that the lab can work here, and finds the program to measure.
 fn prepare(args: &Args) -> Result<Product, String> {
     if !rustix::process::geteuid().is_root() {
         return Err(

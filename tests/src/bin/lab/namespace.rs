@@ -31,7 +31,6 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// With a loopback device, and with buffers for long fast routes.
     pub fn create(suffix: &str) -> Result<Namespace, String> {
         let name = format!("{PREFIX}-{}-{suffix}", process::id());
         ip(&["netns", "add", &name], "")?;
@@ -47,7 +46,6 @@ impl Namespace {
         Ok(namespace)
     }
 
-    /// Runs these lines of `ip` in it.
     pub fn ip(&self, lines: &str) -> Result<(), String> {
         ip(&["-n", &self.name, "-batch", "-"], lines)
     }

@@ -8,7 +8,6 @@ const SYN: u8 = 2;
 const RST: u8 = 4;
 const ACK: u8 = 16;
 
-/// The fields of a TCP segment that the route needs.
 pub struct Segment {
     from: End,
     to: End,
@@ -46,12 +45,10 @@ impl Segment {
         ends
     }
 
-    /// Whether it is the first segment of a connection.
     pub fn begins(&self) -> bool {
         self.flags & (SYN | ACK) == SYN
     }
 
-    /// Whether one or both directions end with it.
     pub fn ends(&self) -> bool {
         self.flags & (FIN | RST) != 0
     }

@@ -81,7 +81,6 @@ impl Trial {
         self.client.run(|| load::bulk(self.entry, direction, amount))
     }
 
-    /// A transfer, and something else at the same time.
     pub fn bulk_and<T>(
         &self,
         direction: Direction,

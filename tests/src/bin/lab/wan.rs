@@ -46,7 +46,6 @@ impl Wan {
         Ok(Wan { emulator, stop, thread: Some(thread) })
     }
 
-    /// The route's state, for a short look or a change.
     pub fn emulator(&self) -> MutexGuard<'_, Emulator> {
         lock(&self.emulator)
     }

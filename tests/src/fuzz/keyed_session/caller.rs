@@ -31,7 +31,6 @@ pub struct Caller {
     /// Bytes under way wait until they are delivered on purpose.
     pub holds: bool,
     pub stripe: StripeId,
-    /// It has said HELLO.
     pub greeted: bool,
     /// The connection was not left as TLS has made it.
     pub tampered: bool,
@@ -65,7 +64,6 @@ impl Caller {
         (caller, Box::new(server))
     }
 
-    /// Whether the server has proven its key and heard of ours.
     pub fn is_open(&self) -> bool {
         self.tls.info().peer.is_some()
     }
@@ -144,7 +142,6 @@ impl Caller {
         (self.stripe, self.reader.processed())
     }
 
-    /// Says that no more follows, as TLS does.
     pub fn notify(&mut self) {
         let _ = self.tls.poll_finish(&mut Context::from_waker(Waker::noop()));
         self.flight.listen(&mut self.near);
@@ -158,7 +155,6 @@ impl Caller {
         }
     }
 
-    /// The connection breaks.
     pub fn break_off(&mut self) {
         self.tampered = true;
         self.line = None;

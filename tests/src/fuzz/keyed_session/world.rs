@@ -23,7 +23,6 @@ use striper_runtime::{MemoryPipe, memory_pipe};
 /// The memory limit of all sessions, in bytes.
 const MEMORY: u64 = 2 << 20;
 
-/// Flows that a session's client may have.
 const MAX_FLOWS: u64 = 64;
 
 /// The most that sessions may hold: the limit, and the floor of each flow and direction of two
@@ -52,7 +51,6 @@ const MAX_TURNS: usize = 200_000;
 /// Where each flow's bytes come from.
 const SENT: Pattern = Pattern(1);
 
-/// Callers that wait to be accepted.
 #[derive(Clone, Default)]
 struct Port(Rc<RefCell<Calls>>);
 
@@ -89,11 +87,9 @@ impl Listen for Port {
     }
 }
 
-/// A program behind the server.
 struct Program {
     pipe: MemoryPipe,
     heard: Heard,
-    /// How many bytes it has heard.
     count: u64,
     reads: bool,
 }
@@ -169,7 +165,6 @@ impl<A: Fn() -> usize> World<A> {
         self.callers.len()
     }
 
-    /// One of the callers.
     pub fn caller(&mut self, choice: u8) -> &mut Caller {
         let count = self.callers.len();
         &mut self.callers[usize::from(choice) % count]
@@ -194,7 +189,6 @@ impl<A: Fn() -> usize> World<A> {
         self.flows.get(&flow).copied().unwrap_or(0)
     }
 
-    /// A caller with the key comes, and shakes hands in pieces of so many bytes.
     pub fn call(&mut self, piece: usize) {
         let (mut caller, pipe) = Caller::new(StripeId(self.callers.len() as u64), piece);
         self.port.call(pipe);
@@ -218,7 +212,6 @@ impl<A: Fn() -> usize> World<A> {
         self.say(last as u8, &hello.encode());
     }
 
-    /// Anything at all.
     pub fn say_raw(&mut self, caller: u8, said: &[u8]) {
         self.strange = true;
         self.say(caller, said);
@@ -240,7 +233,6 @@ impl<A: Fn() -> usize> World<A> {
         self.say(caller, &said);
     }
 
-    /// Delivers a part of what is under way.
     pub fn deliver(&mut self, caller: u8, most: usize) {
         self.caller(caller).deliver(most);
         self.turn();
@@ -364,7 +356,6 @@ impl<A: Fn() -> usize> World<A> {
         panic!("it goes on without end");
     }
 
-    /// The checks between operations.
     pub fn check(&mut self) {
         let held = self.server.check_invariants().held;
         assert!(held <= MAX_HELD, "{held} bytes held");

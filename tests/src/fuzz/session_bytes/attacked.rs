@@ -27,7 +27,6 @@ const MAX_PEER_FLOWS: usize = 64;
 
 /// A stripe that has come up, as the peer knows it.
 struct Stripe {
-    /// Reads what the session says.
     reader: Deframer,
     pinged: Option<u64>,
 }
@@ -37,7 +36,6 @@ pub(super) struct Attacked<A> {
     id: SessionId,
     config: Config,
     now: Instant,
-    /// All stripes that ever came up.
     stripes: BTreeMap<StripeId, Stripe>,
     inputs: usize,
     heard: usize,
@@ -70,7 +68,6 @@ impl<A: Fn() -> usize> Attacked<A> {
         self.end.session.role() == Role::Client
     }
 
-    /// One of the stripes that are up.
     pub fn stripe(&self, source: &mut Source) -> Option<StripeId> {
         source.one_of(self.end.stripes().keys().copied())
     }
@@ -80,7 +77,6 @@ impl<A: Fn() -> usize> Attacked<A> {
         self.end.log.live().collect()
     }
 
-    /// One of them.
     pub fn local_flow(&self, source: &mut Source) -> Option<FlowId> {
         source.one_of(self.flows().into_iter())
     }
@@ -90,7 +86,6 @@ impl<A: Fn() -> usize> Attacked<A> {
         self.local_flow(source).map(|flow| (flow, self.end.log.flows()[&flow].delivered))
     }
 
-    /// A stripe number that was never used.
     pub fn next_stripe(&self) -> StripeId {
         StripeId(
             self.stripes.keys().filter(|id| id.0 < 1_000).map(|id| id.0 + 1).max().unwrap_or(0),

@@ -3,7 +3,6 @@
 use striper_core::FlowId;
 use striper_core::testing::{Log, Over, Pattern};
 
-/// The plan of a flow's program.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Program {
     /// Bytes to be sent in all, and a FIN after them.
@@ -11,7 +10,6 @@ pub(super) struct Program {
     pub finishing: bool,
     /// The session took nothing, and is to say when it does.
     pub blocked: bool,
-    /// Bytes that have come and were checked.
     pub heard: u64,
 }
 

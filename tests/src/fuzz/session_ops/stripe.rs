@@ -4,7 +4,6 @@ use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use striper_core::Handshake;
 
-/// Bytes in order.
 #[derive(Default)]
 pub(super) struct Queue(VecDeque<Bytes>);
 
@@ -38,7 +37,6 @@ impl Queue {
     }
 }
 
-/// One direction.
 #[derive(Default)]
 pub(super) struct Way {
     /// Given out by the session, not taken by the operating system.
@@ -51,7 +49,6 @@ pub(super) struct Way {
     pub hello: usize,
     /// A FIN follows.
     pub closing: bool,
-    /// Bytes that are taken vanish.
     pub silent: bool,
 }
 
@@ -80,7 +77,6 @@ impl Way {
     }
 }
 
-/// The state of a connection at one side.
 pub(super) enum End {
     /// Waits for the other's HELLO.
     Greeting(Handshake),

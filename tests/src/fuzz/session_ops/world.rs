@@ -32,7 +32,6 @@ struct Side {
 }
 
 impl Side {
-    /// The flows that are not over.
     fn live(&self) -> Vec<FlowId> {
         self.end.log.live().collect()
     }
@@ -41,7 +40,6 @@ impl Side {
         self.end.ended().is_some()
     }
 
-    /// The plan of a flow's program, unless the flow is over.
     fn program(&mut self, flow: FlowId) -> Option<&mut Program> {
         let is_live = self.end.log.get(flow).is_some_and(|log| log.over.is_none());
         is_live.then(|| self.programs.entry(flow).or_default())
@@ -96,7 +94,6 @@ impl World {
         self.produced
     }
 
-    /// One of a side's flows.
     pub fn flow(&self, source: &mut Source) -> Option<(usize, FlowId)> {
         let choice = usize::from(source.byte());
         let live = self.sides[choice & 1].live();
@@ -204,7 +201,6 @@ impl World {
         }
     }
 
-    /// Nothing more goes through in one direction.
     pub fn silence(&mut self, conn: usize, way: usize) {
         if matches!(self.conns[conn].ends, [End::Up, End::Up]) {
             self.conns[conn].ways[way].silence();
