@@ -50,7 +50,7 @@ pub(crate) fn parse(
     };
     let skip_environment = matches!(command, Command::Help(_) | Command::Version);
     let env = |name: &str| if skip_environment { None } else { env(name) };
-    let options = environment::complete(given, &command, env)?;
+    let options = environment::complete(given, &command, &env)?;
     Ok(Invocation { command, options })
 }
 

@@ -1,16 +1,11 @@
 //! `-c`, the client: plain TCP in, stripes out.
 
 use crate::args::Options;
-use crate::congestion;
-use crate::events;
 use crate::failure::Failure;
-use crate::keys;
-use crate::live;
 use crate::log::Log;
 use crate::service::{self, Connections, Entry};
 use crate::signals::Stop;
-use crate::trace;
-use crate::units;
+use crate::{congestion, events, keys, live, trace, units};
 use std::net::SocketAddr;
 use striper_runtime::local::{Client, ClientOptions, Executor};
 use striper_runtime::{HostPort, Limits, Listener, Target, TcpPipe};

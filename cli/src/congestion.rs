@@ -5,7 +5,6 @@ use crate::log::Log;
 use std::io::{Error, ErrorKind};
 use striper_runtime::{Congestion, CongestionChoice};
 
-/// The choice of this name, if the system has it and this user may use it.
 pub(crate) fn begin(name: Option<&str>) -> Result<CongestionChoice, Failure> {
     let name = match name {
         None | Some("auto") => return Ok(CongestionChoice::Auto),

@@ -295,9 +295,8 @@ mod tests {
             assert!(format!("{cause}; {cure}").contains(part), "{word}: {cause}; {cure}");
         }
         assert!(connect_words("a:1,", "b:2").unwrap_err().cure.contains("without spaces"));
-        assert!(
-            connect_words("example.org:22", "23").unwrap_err().cause.contains("has a port already")
-        );
+        let twice = connect_words("example.org:22", "23").unwrap_err();
+        assert!(twice.cause.contains("has a port already"));
     }
 
     #[test]

@@ -62,7 +62,6 @@ impl EventLog {
         Rc::new(move |event| events.state.borrow_mut().write(&events.log, &event))
     }
 
-    /// Writes from time to time the counts that are due, for ever.
     pub(crate) async fn write_counts(self) {
         loop {
             smol::Timer::after(GLANCE).await;
@@ -145,7 +144,6 @@ impl State {
     }
 }
 
-/// The cure if a target can't be dialled for want of a file descriptor.
 pub(crate) fn lack_of_files(error: &DialError) -> &'static str {
     match error {
         DialError::NoFiles(_) => "; raise the limit of open files (ulimit -n)",

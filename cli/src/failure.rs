@@ -65,13 +65,8 @@ impl Failure {
         Failure { code: code::UNEXPECTED, cause: cause.into(), cure: None }
     }
 
-    /// A setting is outside the range that the library gives it.
     pub(crate) fn setting(error: &SettingsError) -> Self {
         Failure { code: code::USAGE, cause: error.to_string(), cure: None }
-    }
-
-    pub(crate) fn output(error: &io::Error) -> Self {
-        Failure::unexpected(format!("cannot write to standard output: {error}"))
     }
 
     pub(crate) fn tell(&self) {

@@ -20,7 +20,6 @@ fn manual() -> String {
 const INDENT: usize = 30;
 const WIDTH: usize = 80;
 
-/// The commands that take an option, if not all do.
 fn takers(option: &Declared) -> String {
     if option.commands == Verb::ALL {
         return String::new();
@@ -29,7 +28,6 @@ fn takers(option: &Declared) -> String {
     format!("{}: ", names.join(", "))
 }
 
-/// One option with its text, which begins with `before`.
 fn row(option: &Declared, before: &str) -> String {
     let letter = option.short.map_or("    ".into(), |letter| format!("-{letter}, "));
     let value =

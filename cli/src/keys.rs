@@ -1,11 +1,9 @@
 //! Keys: `-k`, `--peers` and `--plain`, which SIGHUP reads again, and the commands that make keys.
 
 use crate::args::KeyOptions;
-use crate::events;
 use crate::failure::{Failure, printable, shell_word};
-use crate::files;
 use crate::log::Log;
-use crate::output;
+use crate::{events, files, output};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -92,19 +90,13 @@ pub(crate) fn reread(log: &Log, options: &KeyOptions, set: impl Fn(&Keys)) {
             if keys.ensure_somebody().is_err() {
                 return log.warn("keys_read", "keys read again: no peer is accepted any more", &[]);
             }
-            log.info(
-                "keys_read",
-                format!("keys read again: {}", options.describe(Some(&keys))),
-                &[],
-            );
+            let text = format!("keys read again: {}", options.describe(Some(&keys)));
+            log.info("keys_read", text, &[]);
         }
         Ok(None) => log.info("keys_read", "nothing to read again: there are no keys", &[]),
         Err(failure) => {
-            log.warn(
-                "keys_not_read",
-                format!("the keys are not read again, and the earlier ones stay: {failure}"),
-                &[],
-            );
+            let text = format!("the keys are not read again, and the earlier ones stay: {failure}");
+            log.warn("keys_not_read", text, &[]);
         }
     }
 }
@@ -171,7 +163,6 @@ fn name_of(path: &Path) -> PeerName {
     peer_name(&name).unwrap_or_else(|_| "key".into())
 }
 
-/// `keygen`: makes a key file, and prints how to use it.
 pub(crate) fn keygen(file: &Path, kind: KeyKind, quiet: bool) -> Result<(), Failure> {
     files::check_size(KEY_FILE)?;
     let key = Key::generate(kind).and_then(|key| write_key(file, &key));
@@ -252,7 +243,6 @@ fn end_of_links(path: &Path) -> PathBuf {
     path
 }
 
-/// `pubkey`: prints a line for the peer's list.
 pub(crate) fn pubkey(file: &Path) -> Result<(), Failure> {
     let key = read_key(file, false).map_err(|error| {
         let cure = match error {
@@ -313,8 +303,8 @@ mod tests {
     #[test]
     fn a_list_of_peers_in_the_environment_without_a_key_is_an_error() {
         let env = |name: &str| (name == "STRIPER_PEERS_FILE").then(|| "/nowhere/peers".into());
-        assert!(KeyOptions::default().complete(env).unwrap().read().is_err());
+        assert!(KeyOptions::default().complete(&env).unwrap().read().is_err());
         let plain = KeyOptions { plain: true, ..KeyOptions::default() };
-        assert!(plain.complete(env).unwrap().read().is_ok_and(|keys| keys.is_none()));
+        assert!(plain.complete(&env).unwrap().read().is_ok_and(|keys| keys.is_none()));
     }
 }

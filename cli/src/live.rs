@@ -49,7 +49,6 @@ pub(crate) fn show(
     Shown { log: log.clone(), _task: task }
 }
 
-/// The line of a client or server, from the status that `look` returns.
 pub(crate) fn of_stripes(
     look: impl Fn() -> Status,
     connections: Connections,
@@ -64,7 +63,6 @@ pub(crate) fn of_stripes(
     }
 }
 
-/// The time until which connections may finish, after a signal to stop.
 pub(crate) fn finishing(connections: &Connections) -> Option<String> {
     let within = connections.may_finish_within().filter(|_| connections.live() > 0)?;
     Some(format!("may finish until {}", clock::ahead(within)))
@@ -97,11 +95,8 @@ struct Meter {
 
 impl Meter {
     fn view(&mut self, status: &Status, connections: usize, now: Instant) -> View {
-        let time = self
-            .at
-            .replace(now)
-            .map(|at| now.duration_since(at).as_secs_f64())
-            .filter(|time| *time > 0.0);
+        let time = self.at.replace(now).map(|at| now.duration_since(at).as_secs_f64());
+        let time = time.filter(|time| *time > 0.0);
         let mut current = HashMap::new();
         let mut stripes = Vec::new();
         let several = status.sessions.len() > 1;
@@ -171,12 +166,8 @@ mod tests {
     #[test]
     fn rates_are_what_was_added_since_the_last_look() {
         let (mut meter, begin) = (Meter::default(), clock::now());
-        let first = meter.view(&status(1_000, 50), 1, begin);
-        assert_eq!(
-            (first.stripes[0].up, first.stripes[0].down),
-            (0.0, 0.0),
-            "one look gives no rate"
-        );
+        let first = &meter.view(&status(1_000, 50), 1, begin).stripes[0];
+        assert_eq!((first.up, first.down), (0.0, 0.0), "one look gives no rate");
         let second = meter.view(&status(2_000, 150), 1, begin + Duration::from_millis(500));
         assert_eq!((second.stripes[0].up, second.stripes[0].down), (2_000.0, 200.0));
         assert_eq!(second.stripes[0].name, "2", "its place, not its id");

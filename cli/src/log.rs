@@ -5,8 +5,7 @@
 
 mod writer;
 
-use crate::clock;
-use crate::units;
+use crate::{clock, units};
 use std::fmt::{Display, Write as _};
 use std::io::{IsTerminal, Write};
 use std::rc::Rc;
@@ -114,7 +113,6 @@ impl Log {
         Log { least, format, colour, timed: true, writer: Rc::new(Writer::start(sink, lost)) }
     }
 
-    /// The same log with warnings and errors only.
     pub(crate) fn quiet(&self) -> Self {
         Log { least: Level::Warn, ..self.clone() }
     }
@@ -183,7 +181,6 @@ impl Log {
 /// The time that the end of the program waits for stderr to take the last lines.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The line in place of lines that were dropped.
 fn lost_line(time: SystemTime, format: LogFormat, colour: bool, count: u64) -> String {
     let lines = units::count(usize::try_from(count).unwrap_or(usize::MAX), "log line");
     let text = format!("{lines} dropped here, because stderr did not take them");
@@ -380,10 +377,8 @@ mod tests {
     #[test]
     fn dropped_lines_are_counted() {
         let line = lost_line(noon(), LogFormat::Json, false, 7);
-        assert!(
-            line.contains("\"event\":\"log_dropped\"") && line.contains("\"dropped\":7"),
-            "{line}"
-        );
+        let parts = ["\"event\":\"log_dropped\"", "\"dropped\":7"];
+        assert!(parts.iter().all(|part| line.contains(part)), "{line}");
         assert!(lost_line(noon(), LogFormat::Human, false, 1).contains("warn  1 log line dropped"));
     }
 

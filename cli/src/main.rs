@@ -110,18 +110,11 @@ async fn carry_out(ex: Executor, log: Log, invocation: Invocation) -> Result<u8,
 }
 
 fn fail(log: &Log, format: LogFormat, failure: &Failure) -> u8 {
-    match (format, &failure.cure) {
-        (LogFormat::Human, Some(cure)) => {
-            log.error("failed", format!("{}; {cure}", failure.cause), &[])
-        }
-        _ => log.error(
-            "failed",
-            &failure.cause,
-            &[
-                ("code", u64::from(failure.code).into()),
-                ("cure", failure.cure.as_deref().unwrap_or_default().into()),
-            ],
-        ),
+    let cure = failure.cure.as_deref().unwrap_or_default();
+    let fields = [("code", u64::from(failure.code).into()), ("cure", cure.into())];
+    match format {
+        LogFormat::Human => log.error("failed", failure, &[]),
+        LogFormat::Json => log.error("failed", &failure.cause, &fields),
     }
     failure.code
 }

@@ -7,7 +7,9 @@ use std::io::{ErrorKind, Write};
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::output(&error)),
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::unexpected(format!("cannot write to standard output: {error}")))
+        }
         _ => Ok(()),
     }
 }

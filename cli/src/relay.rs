@@ -2,15 +2,12 @@
 //! a datagram proxy has a datagram pipe on one side. Measurements compare striper with `relay`.
 
 use crate::args::{Framing, Options};
-use crate::clock;
-use crate::events;
 use crate::failure::Failure;
-use crate::live;
 use crate::log::{Level, Log};
 use crate::service::{self, Connections, Entry};
 use crate::signals::Stop;
 use crate::status::{self, LegsView};
-use crate::units;
+use crate::{clock, events, live, units};
 use smol::channel::{self, Receiver};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -232,7 +229,6 @@ impl Relay {
         }
     }
 
-    /// The text about a leg that sent something else than datagrams.
     fn explain(&self, broken: &Break) -> Option<String> {
         broken.error.get_ref()?.downcast_ref::<DatagramError>()?;
         let other = if broken.leg == Leg::First { "-c" } else { "-s" };

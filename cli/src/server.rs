@@ -1,15 +1,12 @@
 //! `-s`, the server: stripes in, plain TCP out.
 
 use crate::args::{KeyOptions, Options};
-use crate::congestion;
 use crate::events::{self, EventLog};
 use crate::failure::Failure;
-use crate::keys;
-use crate::live;
 use crate::log::{Level, Log};
 use crate::service::{self, Connections, Entry};
 use crate::signals::Stop;
-use crate::trace;
+use crate::{congestion, keys, live, trace};
 use smol::future::or;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -80,7 +77,6 @@ pub(crate) fn server_options(options: &Options) -> ServerOptions {
     server
 }
 
-/// Connects each flow that a client opens to the target, for ever.
 pub(crate) async fn attend(
     ex: Executor,
     told: events::Connections,

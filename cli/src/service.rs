@@ -1,11 +1,10 @@
 //! The connections of a long-running command, and its orderly end.
 
 use crate::args::Options;
-use crate::clock;
 use crate::failure::code;
 use crate::log::Log;
 use crate::signals::Stop;
-use crate::units;
+use crate::{clock, units};
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::rc::Rc;
@@ -100,15 +99,11 @@ pub(crate) async fn run(
     accepting: impl Future<Output = ()>,
     end: impl AsyncFn(Duration),
 ) -> u8 {
-    let signal = smol::future::or(
-        async {
-            accepting.await;
-            std::future::pending().await
-        },
-        stop.next(),
-    )
-    .await
-    .0;
+    let accepting = async {
+        accepting.await;
+        std::future::pending().await
+    };
+    let (signal, _) = smol::future::or(accepting, stop.next()).await;
     let drain = options.drain_timeout;
     connections.stop_within(drain);
     let live = connections.live();
@@ -141,11 +136,8 @@ pub(crate) async fn run(
             connections.idle().await;
         })
         .await;
-        log.warn(
-            "stopped",
-            "stopped at once by a second signal",
-            &[("code", u64::from(code).into())],
-        );
+        let fields = [("code", u64::from(code).into())];
+        log.warn("stopped", "stopped at once by a second signal", &fields);
         return code;
     }
     let cut = connections.cut();
@@ -158,7 +150,6 @@ pub(crate) async fn run(
     0
 }
 
-/// Waits for a future, at most this long.
 pub(crate) async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
     smol::future::or(async { Some(future.await) }, async {
         smol::Timer::after(limit).await;

@@ -43,9 +43,8 @@ impl Stop {
                 Some(Ok(Signal::Cont)) => self.log.redraw_status(),
                 Some(Ok(Signal::Int)) => return ("SIGINT", 130),
                 Some(Ok(Signal::Term)) => return ("SIGTERM", 143),
-                Some(Ok(_)) => {}
-                // An interrupted read of the signal pipe.
-                Some(Err(_)) => {}
+                // SIGXFSZ, or an interrupted read of the signal pipe.
+                Some(_) => {}
                 None => std::future::pending().await,
             }
         }

@@ -109,7 +109,6 @@ fn doubt(doubted: bool) -> &'static str {
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(crate) struct LegsView {
     pub connections: usize,
-    /// The time until which they may go on, if there is one.
     pub limits: Vec<String>,
     pub half_closed: usize,
     pub near: Leg,
@@ -127,7 +126,6 @@ pub(crate) struct Leg {
     pub ended: usize,
 }
 
-/// The line for a terminal of this width: the longest form that fits.
 pub(crate) fn legs_line(view: &LegsView, columns: usize) -> String {
     let room = columns.saturating_sub(1);
     let LegsView { connections, limits, half_closed, near, far } = view;
@@ -203,24 +201,14 @@ mod tests {
     fn a_relay_counts_congested_and_half_closed_connections() {
         let mut view = legs(3);
         (view.half_closed, view.near.congested, view.far.congested) = (2, 1, 1);
-        assert_eq!(
-            legs_line(&view, 120),
-            "3 connections (2 half-closed)  near (1 congested) ↓1.20 MB ↑3.40 GB c12  \
-             far (1 congested) ↓3.40 GB ↑1.20 MB c0"
-        );
-        assert_eq!(
-            legs_line(&view, 100),
-            "3 connections (2 half-closed, 2 congested)  near ↓1.20 MB ↑3.40 GB c12  far ↓3.40 \
-             GB ↑1.20 MB c0"
-        );
-        assert_eq!(
-            legs_line(&view, 80),
-            "3 connections  near ↓1.20 MB ↑3.40 GB c12  far ↓3.40 GB ↑1.20 MB c0"
-        );
-        assert_eq!(
-            legs_line(&view, 66),
-            "3 connections (2 half-closed, 2 congested)  ↑1.20 MB ↓3.40 GB c12"
-        );
+        let legs_alone = "near ↓1.20 MB ↑3.40 GB c12  far ↓3.40 GB ↑1.20 MB c0";
+        let both = "3 connections (2 half-closed, 2 congested)";
+        let each = "3 connections (2 half-closed)  near (1 congested) ↓1.20 MB ↑3.40 GB c12  \
+                    far (1 congested) ↓3.40 GB ↑1.20 MB c0";
+        assert_eq!(legs_line(&view, 120), each);
+        assert_eq!(legs_line(&view, 100), format!("{both}  {legs_alone}"));
+        assert_eq!(legs_line(&view, 80), format!("3 connections  {legs_alone}"));
+        assert_eq!(legs_line(&view, 66), format!("{both}  ↑1.20 MB ↓3.40 GB c12"));
         assert_eq!(legs_line(&legs(2), 60), "2 connections  ↑1.20 MB ↓3.40 GB c12");
     }
 
@@ -243,14 +231,10 @@ mod tests {
 
     #[test]
     fn a_wide_terminal_shows_both_rates_and_the_congestions_of_every_stripe() {
-        assert_eq!(
-            line(&view(2), 120),
-            "3 connections  ↑19.3M ↓200k bit/s  #1 ↑9.65M ↓100k c12  #2 ↑9.65M ↓100k c12"
-        );
-        assert!(
-            line(&view(3), 120).ends_with("#3 ↑9.65M ↓100k c12?"),
-            "a stripe in doubt is marked"
-        );
+        let two = "3 connections  ↑19.3M ↓200k bit/s  #1 ↑9.65M ↓100k c12  #2 ↑9.65M ↓100k c12";
+        assert_eq!(line(&view(2), 120), two);
+        // A stripe in doubt is marked.
+        assert!(line(&view(3), 120).ends_with("#3 ↑9.65M ↓100k c12?"));
     }
 
     #[test]
@@ -297,29 +281,21 @@ mod tests {
         assert_eq!(line(&view, 36), "1 connection  connection refused");
         assert_eq!(line(&view, 24), "1 connection  no peer");
         view.limits.push("kept until 12:03:10Z".into());
-        assert_eq!(
-            line(&view, 80),
-            "1 connection (kept until 12:03:10Z)  0 stripes  connection refused"
-        );
-        assert_eq!(line(&view, 46), "1 connection (kept until 12:03:10Z)  no peer");
+        let kept = "1 connection (kept until 12:03:10Z)";
+        assert_eq!(line(&view, 80), format!("{kept}  0 stripes  connection refused"));
+        assert_eq!(line(&view, 46), format!("{kept}  no peer"));
         assert_eq!(line(&view, 24), "1 connection  no peer");
         assert_eq!(line(&View::default(), 80), "0 connections  ↑0 ↓0 bit/s  no stripe");
     }
 
     #[test]
     fn a_stop_shows_the_time_until_which_connections_may_finish() {
-        let mut view = view(2);
-        view.limits.push("may finish until 12:03:10Z".into());
-        assert_eq!(
-            line(&view, 80),
-            "3 connections (may finish until 12:03:10Z)  ↑19.3M ↓200k  #1 9.65M  #2 9.65M"
-        );
-        assert_eq!(line(&view, 60), "3 connections (may finish until 12:03:10Z)  ↑19.3M ↓200k");
-        let mut legs = legs(2);
-        legs.limits.push("may finish until 12:03:10Z".into());
-        assert_eq!(
-            legs_line(&legs, 80),
-            "2 connections (may finish until 12:03:10Z)  ↑1.20 MB ↓3.40 GB c12"
-        );
+        let limits = vec!["may finish until 12:03:10Z".to_owned()];
+        let view = View { limits: limits.clone(), ..view(2) };
+        let both = "3 connections (may finish until 12:03:10Z)  ↑19.3M ↓200k";
+        assert_eq!(line(&view, 80), format!("{both}  #1 9.65M  #2 9.65M"));
+        assert_eq!(line(&view, 60), both);
+        let legs = legs_line(&LegsView { limits, ..legs(2) }, 80);
+        assert_eq!(legs, "2 connections (may finish until 12:03:10Z)  ↑1.20 MB ↓3.40 GB c12");
     }
 }

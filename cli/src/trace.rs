@@ -18,13 +18,9 @@ pub(crate) fn begin(options: &Options) -> Result<Option<Arc<Traces>>, Failure> {
     Traces::create(path, PROGRAM).map(Some).map_err(|error| Failure::trace(path, &error))
 }
 
-/// Waits until the trace is written.
 pub(crate) fn finish(log: &Log, traces: Option<&Traces>) {
     if traces.is_some_and(|traces| !traces.flush(LIMIT)) {
-        log.warn(
-            "trace_incomplete",
-            "the trace is incomplete: its file takes no data at the moment",
-            &[],
-        );
+        let text = "the trace is incomplete: its file takes no data at the moment";
+        log.warn("trace_incomplete", text, &[]);
     }
 }

@@ -1,13 +1,7 @@
-//! The program as cargo builds it. These tests also make `cargo test --workspace` build it before
+//! The program as cargo builds it. This test also makes `cargo test --workspace` build it before
 //! any test begins: the end-to-end tests of `striper-tests` run it.
 
 use std::process::Command;
-
-#[test]
-fn the_program_has_no_rare_turns_and_no_planted_bugs() {
-    // The program refuses to compile otherwise; this is the same build.
-    assert!(!std::hint::black_box(striper_core::FOR_SIMULATION_ONLY));
-}
 
 #[test]
 fn the_program_says_its_version() {

@@ -44,11 +44,8 @@ const SLOW_BUILD: Duration = Duration::from_secs(30 * 60);
 fn build() -> PathBuf {
     // TARGET/PROFILE/deps/TEST or TARGET/PROFILE/lab
     let test = env::current_exe().expect("a running test");
-    let folder = test
-        .ancestors()
-        .skip(1)
-        .find(|folder| !folder.ends_with("deps"))
-        .expect("a test in a target folder");
+    let mut folders = test.ancestors().skip(1).filter(|folder| !folder.ends_with("deps"));
+    let folder = folders.next().expect("a test in a target folder");
     let (Some(name), Some(target)) = (folder.file_name(), folder.parent()) else {
         panic!("{} is not in a target folder", test.display());
     };
@@ -93,10 +90,8 @@ mod tests {
         let removed: Vec<_> = command.get_envs().filter(|(_, value)| value.is_none()).collect();
         for name in ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME"] {
             assert!(env::var_os(name).is_some(), "cargo describes the package of a test");
-            assert!(
-                removed.iter().any(|(removed, _)| *removed == name),
-                "{name} reaches the inner cargo"
-            );
+            let is_removed = removed.iter().any(|(removed, _)| *removed == name);
+            assert!(is_removed, "{name} reaches the inner cargo");
         }
     }
 }

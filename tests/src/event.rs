@@ -96,10 +96,8 @@ mod tests {
         let event =
             Event::read(r#"{"event":"x","message":"\"a\", {b}\\ \u0007","count":12,"rate":1.500}"#);
         assert_eq!((event.name(), event.text("message")), ("x", "\"a\", {b}\\ \u{7}"));
-        assert_eq!(
-            (event.number("count"), event.text("rate"), event.text("none")),
-            (12, "1.500", "")
-        );
+        let values = (event.number("count"), event.text("rate"), event.text("none"));
+        assert_eq!(values, (12, "1.500", ""));
         assert!(!event.is_error());
     }
 

@@ -7,15 +7,9 @@ use std::{env, fs};
 
 pub struct TempDir(PathBuf);
 
-impl Default for TempDir {
-    fn default() -> Self {
-        TempDir::new()
-    }
-}
-
 impl TempDir {
     /// An empty one that only this user can enter.
-    pub fn new() -> TempDir {
+    pub fn create() -> TempDir {
         use std::os::unix::fs::DirBuilderExt;
         static NEXT: AtomicU64 = AtomicU64::new(0);
         loop {
@@ -69,7 +63,7 @@ mod tests {
         // Other tests of this process may have some of them.
         let left = left.into_iter().filter(|path| fs::create_dir(path).is_ok());
         let left: Vec<TempDir> = left.map(TempDir).collect();
-        let new = TempDir::new();
+        let new = TempDir::create();
         assert!(left.iter().all(|folder| folder.0 != new.0));
         assert_eq!(fs::read_dir(&new.0).expect("a folder").count(), 0);
     }

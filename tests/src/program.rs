@@ -22,10 +22,8 @@ impl Program {
     fn look_up(name: &str) -> Option<PathBuf> {
         let folders = env::var_os("PATH").unwrap_or_default();
         let extra = ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from);
-        env::split_paths(&folders)
-            .chain(extra)
-            .map(|folder| folder.join(name))
-            .find(|path| path.is_file())
+        let mut paths = env::split_paths(&folders).chain(extra).map(|folder| folder.join(name));
+        paths.find(|path| path.is_file())
     }
 
     pub fn path(&self) -> &Path {

@@ -23,21 +23,13 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Starts it with these arguments; those for a JSON log are added.
+    /// Starts it with these arguments; `-v` and those for a JSON log are added.
     pub fn start(args: &[&str]) -> Proxy {
-        Proxy::start_with(args, &[])
+        Proxy::start_with(&[args, &["-v"]].concat(), &[])
     }
 
+    /// Starts it with these arguments; only those for a JSON log are added.
     pub fn start_with(args: &[&str], variables: &[(&str, &str)]) -> Proxy {
-        Self::start_as(&[args, &["-v"]].concat(), variables)
-    }
-
-    /// Starts it with these arguments, and without `-v`.
-    pub fn start_terse(args: &[&str]) -> Proxy {
-        Self::start_as(args, &[])
-    }
-
-    fn start_as(args: &[&str], variables: &[(&str, &str)]) -> Proxy {
         let mut command = striper(args);
         command
             .envs(variables.iter().copied())
@@ -52,12 +44,8 @@ impl Proxy {
             let log = log.clone();
             move || log.follow(stderr)
         });
-        let mut proxy = Proxy {
-            process,
-            log,
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            args: args.join(" "),
-        };
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let mut proxy = Proxy { process, log, listen, args: args.join(" ") };
         let ready = proxy.wait_for("ready");
         proxy.listen =
             ready.text("listen").parse().unwrap_or_else(|_| panic!("no address in {ready}"));
@@ -83,7 +71,6 @@ impl Proxy {
         Proxy::start(&[&words, options].concat())
     }
 
-    /// A new connection through it.
     pub fn connect(&self) -> TcpStream {
         connect(self.listen)
     }
@@ -114,16 +101,15 @@ impl Proxy {
 
     /// Waits for an event; earlier ones count too. `what` names it if none comes.
     pub fn wait_for_any(&self, what: &str, found: impl Fn(&Event) -> bool) -> Event {
-        self.wait_for_some(what, 1, found).swap_remove(0)
+        self.wait(what, 1, found).swap_remove(0)
     }
 
-    /// Waits until there have been so many of these events, and returns the first ones.
-    pub fn wait_for_some(
-        &self,
-        what: &str,
-        count: usize,
-        found: impl Fn(&Event) -> bool,
-    ) -> Vec<Event> {
+    /// Waits until there have been so many events of this name, and returns the first ones.
+    pub fn wait_for_some(&self, name: &str, count: usize) -> Vec<Event> {
+        self.wait(name, count, |event| event.is(name))
+    }
+
+    fn wait(&self, what: &str, count: usize, found: impl Fn(&Event) -> bool) -> Vec<Event> {
         let pick = |lines: &Lines| {
             lines.events.iter().filter(|event| found(event)).take(count).cloned().collect()
         };
@@ -144,14 +130,12 @@ impl Proxy {
         self.log.lines().events.iter().filter(|event| event.is(name)).count()
     }
 
-    /// Waits until a client has all of its stripes.
     pub fn wait_for_all_stripes(&self) {
         self.wait_for_any("all stripes", |event| {
             event.is("stripe_up") && event.number("live") == event.number("wanted")
         });
     }
 
-    /// Asks it to stop.
     pub fn terminate(&self) {
         self.process.signal(Signal::TERM);
     }
@@ -200,11 +184,8 @@ impl Proxy {
         let path = format!("/proc/{}/stat", self.process.pid().as_raw_nonzero());
         let stat = std::fs::read_to_string(path).expect("a running process");
         let (_, fields) = stat.rsplit_once(')').expect("a name in brackets");
-        let ticks = fields
-            .split_whitespace()
-            .skip(11)
-            .take(2)
-            .map(|field| field.parse::<u64>().expect("a number"));
+        let ticks = fields.split_whitespace().skip(11).take(2);
+        let ticks = ticks.map(|field| field.parse::<u64>().expect("a number"));
         Duration::from_millis(10 * ticks.sum::<u64>())
     }
 
@@ -274,7 +255,6 @@ impl Log {
         self.more.notify_all();
     }
 
-    /// All of it, once the process has ended.
     fn ended(&self) -> MutexGuard<'_, Lines> {
         let lines = self.more.wait_timeout_while(self.lines(), LIMIT, |lines| !lines.over);
         lines.unwrap_or_else(PoisonError::into_inner).0

@@ -44,15 +44,9 @@ enum Fate {
     Reset,
 }
 
-impl Default for Route {
-    fn default() -> Self {
-        Route::new()
-    }
-}
-
 impl Route {
     /// A route without a target yet: connections are reset.
-    pub fn new() -> Route {
+    pub fn start() -> Route {
         let listener =
             TcpListener::bind((IpAddr::V4(Ipv4Addr::LOCALHOST), 0)).expect("a free port");
         let addr = listener.local_addr().expect("a listener");
@@ -135,10 +129,8 @@ impl Shared {
             state.links.iter().any(|left| links.iter().any(|link| Arc::ptr_eq(left, link)))
         };
         let waited = self.changed.wait_timeout_while(self.state(), LIMIT, are_there);
-        assert!(
-            !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out(),
-            "a connection is still there"
-        );
+        let waited = waited.unwrap_or_else(PoisonError::into_inner).1;
+        assert!(!waited.timed_out(), "a connection is still there");
     }
 
     fn accept(self: Arc<Self>, listener: &TcpListener) {
@@ -280,7 +272,7 @@ mod tests {
     use crate::{Origin, Pattern, connect, expect_fin, expect_reset, finish};
 
     fn pair() -> (Route, TcpStream, TcpStream) {
-        let (route, origin) = (Route::new(), Origin::start());
+        let (route, origin) = (Route::start(), Origin::start());
         route.lead_to(origin.addr());
         let near = connect(route.addr());
         (route, near, origin.accept())

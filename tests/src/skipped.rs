@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn each_record_is_taken_once() {
-        let folder = TempDir::new();
+        let folder = TempDir::create();
         let file = folder.join("records/7.txt");
         for line in ["b: no IPv6\n", "a: not root\n", "b: no IPv6\n"] {
             note(&file, line);
@@ -82,9 +82,7 @@ mod tests {
 
     #[test]
     fn a_record_names_the_executable_and_the_test() {
-        assert_eq!(
-            name(),
-            "striper_tests::skipped::tests::a_record_names_the_executable_and_the_test"
-        );
+        let test = "skipped::tests::a_record_names_the_executable_and_the_test";
+        assert_eq!(name(), format!("striper_tests::{test}"));
     }
 }

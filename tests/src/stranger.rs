@@ -6,31 +6,20 @@ use sha2::{Digest, Sha256};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-/// The types of frames that tests send.
+/// The types of frames that tests send, with their fields.
 pub mod frame {
-    /// Opens a flow: flow, early, credit, length of the opaque field; then that and the first
-    /// bytes.
+    // Flow, early, credit, length of the opaque field; then that and the first bytes.
     pub const OPEN: u64 = 0x01;
-    /// Accepts a flow: flow.
-    pub const ACCEPT: u64 = 0x03;
-    /// Data of a flow: flow, offset, flags; then the bytes.
-    pub const DATA: u64 = 0x07;
-    /// Ends both directions of a flow: flow, reason, where the sender's own ends.
-    pub const RESET: u64 = 0x09;
-    /// Lets a flow's bytes below a limit be sent: flow, limit.
-    pub const CREDIT: u64 = 0x0b;
-    /// Grants: flows, early credit.
-    pub const GRANT: u64 = 0x0d;
-    /// Acknowledges: stripe, count.
-    pub const ACK: u64 = 0x0f;
-    /// Gives a stripe up: stripe, received.
-    pub const STRIPE_GONE: u64 = 0x11;
-    /// Asks for an answer: nonce.
-    pub const PING: u64 = 0x13;
-    /// Answers: nonce.
-    pub const PONG: u64 = 0x15;
-    /// Says that credit is used up: flow, limit.
-    pub const BLOCKED: u64 = 0x1a;
+    pub const ACCEPT: u64 = 0x03; // flow
+    pub const DATA: u64 = 0x07; // flow, offset, flags; then the bytes
+    pub const RESET: u64 = 0x09; // flow, reason, where the sender's own direction ends
+    pub const CREDIT: u64 = 0x0b; // flow, limit
+    pub const GRANT: u64 = 0x0d; // flows, early credit
+    pub const ACK: u64 = 0x0f; // stripe, count
+    pub const STRIPE_GONE: u64 = 0x11; // stripe, received
+    pub const PING: u64 = 0x13; // nonce
+    pub const PONG: u64 = 0x15; // nonce
+    pub const BLOCKED: u64 = 0x1a; // flow, limit
 }
 
 /// The early credit before the first GRANT, and the most of one OPEN, in bytes.
@@ -80,11 +69,7 @@ impl Stranger {
     pub fn answer(&mut self) -> Vec<u8> {
         let mut head = [0; 9];
         self.stream.read_exact(&mut head).unwrap_or_else(|error| panic!("no HELLO: {error}"));
-        assert_eq!(
-            (&head[..8], head[8] < 0x80),
-            (&b"striper\x01"[..], true),
-            "a short HELLO of version 1"
-        );
+        assert!(head.starts_with(b"striper\x01") && head[8] < 0x80, "a short HELLO of version 1");
         let mut body = vec![0; usize::from(head[8])];
         self.stream.read_exact(&mut body).unwrap_or_else(|error| panic!("half a HELLO: {error}"));
         body

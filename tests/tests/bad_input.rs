@@ -6,7 +6,6 @@ use std::net::{Shutdown, TcpStream};
 use striper_tests::stranger::{Stranger, create, frame, hello, join, session, varint};
 use striper_tests::{Event, Origin, Pair, exchange, expect_fin, finish};
 
-/// A pair with an open transfer, and its stripe port.
 struct Scene {
     origin: Origin,
     pair: Pair,
@@ -39,7 +38,6 @@ impl Scene {
         Stranger::join(self.pair.server.addr(), session)
     }
 
-    /// The transfer goes on for a while, both ways.
     fn go_on(&mut self) {
         exchange(&self.local, &self.target, self.moved..self.moved + (1 << 20));
         self.moved += 1 << 20;

@@ -40,7 +40,7 @@ fn help_and_version_go_to_standard_output_and_each_command_has_a_page() {
 
 #[test]
 fn help_behind_a_command_is_its_page_and_no_file() {
-    let (folder, page) = (TempDir::new(), run(&["keygen", "--help"], &[]).success());
+    let (folder, page) = (TempDir::create(), run(&["keygen", "--help"], &[]).success());
     let there = format!("cd {};", folder.text(""));
     assert_eq!(in_shell(&there, &["keygen", "help"], "").success(), page);
     check(&in_shell(&there, &["keygen", "pair"], ""), 2, &["did you mean --pair?"]);
@@ -52,7 +52,7 @@ fn output_without_room_is_an_error_and_a_reader_that_has_left_is_none() {
     if !Path::new("/dev/full").exists() {
         return skip("there is no /dev/full");
     }
-    let folder = TempDir::new();
+    let folder = TempDir::create();
     let key = folder.text("own.key");
     run(&["keygen", "--pair", &key], &[]).success();
     for args in [&["--help"][..], &["--version"], &["help", "demo"], &["pubkey", &key], &["demo"]] {
@@ -74,7 +74,7 @@ const PROXIES: [&[&str]; 5] = [
 /// The loader itself needs a few files; with these it still starts.
 #[test]
 fn too_few_open_files_are_an_error() {
-    let folder = TempDir::new();
+    let folder = TempDir::create();
     let key = folder.text("own.key");
     for files in [5, 8, 13, 20] {
         let limit = format!("ulimit -n {files};");
@@ -116,7 +116,7 @@ fn too_low_limits_of_memory_and_file_sizes_are_errors() {
     // Room for the program, but not for the stack of one thread more.
     let limits = "ulimit -v 1000000; export RUST_MIN_STACK=1000000000;";
     check(&in_shell(limits, &["relay", "0", "a:1"], ""), 6, &["ulimit -v unlimited"]);
-    let folder = TempDir::new();
+    let folder = TempDir::create();
     let key = folder.text("own.key");
     check(&in_shell("ulimit -f 0;", &["keygen", &key], ""), 6, &["ulimit -f unlimited"]);
     assert!(!Path::new(&key).exists(), "half a key is left");
@@ -162,7 +162,7 @@ fn an_unknown_variable_has_a_warning() {
 
 #[test]
 fn lines_of_commands_that_end_at_once_have_no_time() {
-    let folder = TempDir::new();
+    let folder = TempDir::create();
     let key = folder.text("site.key");
     let made = run(&["keygen", &key], &[]);
     assert!(made.code == Some(0) && made.stderr.starts_with(&key), "{made:?}");

@@ -37,7 +37,7 @@ fn server<'a>(options: &[&'a str]) -> Vec<&'a str> {
 
 #[test]
 fn the_cure_for_a_new_key_that_can_not_be_written_helps() {
-    let folder = TempDir::new();
+    let folder = TempDir::create();
     let deep = folder.text("one two/three/site.key");
     let parent = folder.text("one two/three");
     let cure = format!("mkdir -p '{parent}' && striper-cli keygen '{deep}'");
@@ -63,7 +63,7 @@ fn the_cure_for_a_new_key_that_can_not_be_written_helps() {
 
 #[test]
 fn the_cure_for_a_key_that_can_not_be_used_helps() {
-    let folder = TempDir::new();
+    let folder = TempDir::create();
     let quoted = format!(r"'{}/it'\''s missing.key'", folder.text("").trim_end_matches('/'));
     let with = |file: &str, cure: &str| {
         let done = cured(&folder, &server(&["-k", file]), cure);
@@ -95,7 +95,7 @@ fn the_cure_for_a_key_that_can_not_be_used_helps() {
 
 #[test]
 fn the_cure_for_a_link_without_a_key_makes_one_at_its_end() {
-    let folder = TempDir::new();
+    let folder = TempDir::create();
     let [link, end] = ["link", "far.key"].map(|name| folder.text(name));
     std::os::unix::fs::symlink("far.key", &link).unwrap();
     let made = cured(&folder, &server(&["-k", &link]), &format!("striper-cli keygen {end}"));
@@ -110,7 +110,7 @@ fn the_cure_for_a_link_without_a_key_makes_one_at_its_end() {
 
 #[test]
 fn the_cure_for_a_key_without_a_public_half_helps() {
-    let folder = TempDir::new();
+    let folder = TempDir::create();
     let missing = folder.text("own.key");
     let far = folder.text("far/own.key");
     let empty = secret(&folder, "empty.key", "");
@@ -130,7 +130,7 @@ fn the_cure_for_a_key_without_a_public_half_helps() {
 
 #[test]
 fn the_cure_for_a_list_that_can_not_be_used_helps() {
-    let folder = TempDir::new();
+    let folder = TempDir::create();
     let own = folder.text("own.key");
     run(&["keygen", "--pair", &own], &[]).success();
     let list = folder.write("list", run(&["pubkey", &own], &[]).success());
@@ -145,7 +145,7 @@ fn the_cure_for_a_list_that_can_not_be_used_helps() {
 
 #[test]
 fn the_cure_for_a_trace_that_can_not_be_created_helps() {
-    let folder = TempDir::new();
+    let folder = TempDir::create();
     let trace = folder.text("new/trace");
     let args = ["-s", "127.0.0.1:0", "127.0.0.1:9", "--trace", &trace];
     let failed = run(&args, &[]);

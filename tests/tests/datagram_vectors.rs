@@ -104,11 +104,8 @@ fn every_vector_is_decoded_alike_in_one_piece_in_two_and_byte_by_byte() {
 fn datagrams_are_written_as_in_the_vectors() {
     let mut written = 0;
     for vector in vectors().into_iter().filter(|vector| !vector.longer && vector.error.is_none()) {
-        let stream: Vec<u8> = vector
-            .datagrams
-            .iter()
-            .flat_map(|datagram| [&header(datagram.len())[..], datagram].concat())
-            .collect();
+        let whole = |datagram: &Vec<u8>| [&header(datagram.len())[..], datagram].concat();
+        let stream: Vec<u8> = vector.datagrams.iter().flat_map(whole).collect();
         assert!(stream == vector.stream, "{}", vector.name);
         written += vector.datagrams.len();
     }

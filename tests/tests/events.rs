@@ -13,7 +13,7 @@ struct Keyed {
 }
 
 fn keyed() -> Keyed {
-    let (route, origin, folder) = (Route::new(), Origin::start(), TempDir::new());
+    let (route, origin, folder) = (Route::start(), Origin::start(), TempDir::create());
     let key = folder.text("site.key");
     run(&["keygen", &key], &[]).success();
     let options = ["-k", &key];
@@ -44,7 +44,7 @@ fn the_log_names_the_peer_of_a_session_from_its_start_to_its_end() {
 
     route.reset_one();
     let lost = client.wait_for("stripe_lost");
-    let ups = client.wait_for_some("five stripes", 5, |event| event.is("stripe_up"));
+    let ups = client.wait_for_some("stripe_up", 5);
     let mut places: Vec<u64> = ups[..4].iter().map(|event| event.number("place")).collect();
     places.sort_unstable();
     assert_eq!(places, [1, 2, 3, 4]);
@@ -68,8 +68,7 @@ fn the_log_names_the_peer_of_a_session_from_its_start_to_its_end() {
     UP.expect(&mut target, 10..1_000);
 
     client.kill();
-    let is_stranded = |event: &Event| event.is("session_stranded");
-    let stranded = server.wait_for_some("the client's end", 2, is_stranded).remove(1);
+    let stranded = server.wait_for_some("session_stranded", 2).remove(1);
     let text = stranded.text("message");
     assert!(text.contains(" with 127.0.0.1:"), "{text}");
     let kept = " (key site) has no stripe left: 1 connection is kept until ";
@@ -81,7 +80,7 @@ fn a_session_without_connections_that_loses_its_stripes_has_no_line() {
     let origin = Origin::start();
     let Pair { mut client, mut server } = Pair::to(origin.addr());
     client.kill();
-    server.wait_for_some("the loss of all stripes", 4, |event| event.is("stripe_lost"));
+    server.wait_for_some("stripe_lost", 4);
     server.stop();
     assert_eq!(server.count("session_stranded"), 0);
 }
@@ -120,7 +119,7 @@ fn a_stop_of_both_sides_at_once_is_no_reason_to_warn() {
 
 #[test]
 fn a_client_with_a_wrong_key_has_one_warning() {
-    let (folder, origin) = (TempDir::new(), Origin::start());
+    let (folder, origin) = (TempDir::create(), Origin::start());
     let [right, wrong] = ["right.key", "wrong.key"].map(|name| folder.text(name));
     for key in [&right, &wrong] {
         run(&["keygen", key], &[]).success();
@@ -128,7 +127,7 @@ fn a_client_with_a_wrong_key_has_one_warning() {
     let server = Proxy::server(origin.addr(), &["-k", &right]);
     let mut client = Proxy::client(server.addr(), &["-k", &wrong]);
     // Four stripes each time.
-    let refused = server.wait_for_some("refusals", 12, |event| event.is("stripe_refused"));
+    let refused = server.wait_for_some("stripe_refused", 12);
     let levels: Vec<&str> = refused.iter().map(|event| event.text("level")).collect();
     assert_eq!(levels.iter().filter(|level| **level == "warn").count(), 1, "{levels:?}");
     client.wait_for("peer_unreachable");
@@ -191,7 +190,7 @@ fn a_connection_that_is_cut_by_a_stop_has_its_cause_on_both_sides() {
 #[test]
 fn a_stop_writes_the_counts_of_refused_callers() {
     let origin = Origin::start();
-    let mut server = Proxy::start_terse(&["-s", "127.0.0.1:0", &origin.addr().to_string()]);
+    let mut server = Proxy::start_with(&["-s", "127.0.0.1:0", &origin.addr().to_string()], &[]);
     let mut callers = [(); 3].map(|()| Stranger::call(server.addr()));
     for caller in &mut callers {
         caller.say(b"GET / HTTP/1.1\r\n\r\n");

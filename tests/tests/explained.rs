@@ -18,7 +18,7 @@ fn explain(files: &[&str]) -> String {
 
 #[test]
 fn an_explained_trace_names_the_stripe_that_became_silent() {
-    let (files, origin, route) = (TempDir::new(), Origin::start(), Route::new());
+    let (files, origin, route) = (TempDir::create(), Origin::start(), Route::start());
     let (here, there) = (files.text("client"), files.text("server"));
     let options = [&here, &there].map(|file| ["--trace", file]);
     let Pair { mut client, mut server } =

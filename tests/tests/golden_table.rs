@@ -49,19 +49,15 @@ fn cases() -> Vec<Case> {
     for (caps, counts) in [(EQUAL, &[1, 2, 4, 8][..]), (UNEQUAL, &[2, 4])] {
         for stripes in counts {
             for loss in [0, 1_000, 10_000] {
-                cases.extend(scheduler::ALL.into_iter().map(|scheduler| Case {
-                    stripes: *stripes,
-                    caps,
-                    loss,
-                    scheduler,
-                }));
+                for scheduler in scheduler::ALL {
+                    cases.push(Case { stripes: *stripes, caps, loss, scheduler });
+                }
             }
         }
     }
     cases
 }
 
-/// Runs a case; its line of the table.
 fn measure(case: &Case) -> String {
     let caps: Vec<Rate> = case.caps.iter().copied().cycle().take(case.stripes).collect();
     let mut setup = Setup::capped(1, &caps, DELAY);
@@ -81,17 +77,12 @@ fn measure(case: &Case) -> String {
     world.run_until(START + ideal / 2);
     let fairness = jain(&delivered(&world));
     let put = |world: &World| -> u64 {
-        Side::BOTH
-            .iter()
-            .flat_map(|side| world.stats(*side).stripes)
-            .map(|stripe| stripe.sent)
-            .sum()
+        let stripes = Side::BOTH.into_iter().flat_map(|side| world.stats(side).stripes);
+        stripes.map(|stripe| stripe.sent).sum()
     };
     let unfinished = |world: &World| delivered(world).iter().any(|bytes| *bytes < SIZE);
-    assert!(
-        world.run_while(START + 100 * ideal, unfinished),
-        "not done within 100 times the oracle's time"
-    );
+    let is_done = world.run_while(START + 100 * ideal, unfinished);
+    assert!(is_done, "not done within 100 times the oracle's time");
     let time = world.now() - START;
     let names: Vec<String> =
         case.caps.iter().take(case.stripes).map(|cap| write_rate(*cap)).collect();

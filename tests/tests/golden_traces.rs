@@ -20,13 +20,10 @@ fn traces() -> Vec<(PathBuf, String)> {
     let mut files: Vec<_> =
         files.filter(|file| file.extension().is_some_and(|end| end == "trace")).collect();
     files.sort();
-    files
-        .into_iter()
-        .map(|file| (file.clone(), std::fs::read_to_string(file).expect("a trace")))
-        .collect()
+    let read = |file: PathBuf| (file.clone(), std::fs::read_to_string(file).expect("a trace"));
+    files.into_iter().map(read).collect()
 }
 
-/// Does this with each, and says which ones do not fit.
 fn each(check: impl Fn(&str, Trace) -> Result<(), String>) {
     let mut wrong = Vec::new();
     for (file, text) in traces() {
@@ -47,19 +44,13 @@ fn there_are_a_dozen_small_ones_with_a_story_each_and_from_both_worlds() {
     for (file, text) in &all {
         assert!(text.len() as u64 <= MOST, "{} has {} bytes", file.display(), text.len());
         let trace = Trace::read(text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-        assert!(
-            text.starts_with("# ") && trace.story.len() > 100,
-            "{} has no story",
-            file.display()
-        );
+        let has_story = text.starts_with("# ") && trace.story.len() > 100;
+        assert!(has_story, "{} has no story", file.display());
         assert!(trace.inputs() > 10 && !trace.broken_off, "{}", file.display());
     }
     let simulated = all.iter().filter(|(_, text)| text.contains("\nscenario: ")).count();
-    assert!(
-        simulated >= 5 && all.len() - simulated >= 5,
-        "{simulated} of {} are simulated",
-        all.len()
-    );
+    let real = all.len() - simulated;
+    assert!(simulated >= 5 && real >= 5, "{simulated} are simulated and {real} are not");
 }
 
 #[test]
@@ -105,18 +96,13 @@ fn the_simulator_still_records_its_traces_alike() {
 /// A scheduler as good as the one that made the trace, and not the same: only following fits.
 #[test]
 fn a_trace_of_another_scheduler_does_not_replay_and_says_where() {
-    let (_, text) = traces()
-        .into_iter()
-        .find(|(file, _)| file.ends_with("sim-round-robin.trace"))
-        .expect("a trace");
+    let mut traces = traces().into_iter();
+    let found = traces.find(|(file, _)| file.ends_with("sim-round-robin.trace"));
+    let (_, text) = found.expect("a trace");
     let mut trace = Trace::read(&text).expect("a trace");
     trace.header.config.scheduler = SchedulerKind::Earliest;
     let divergence = trace.replay().expect_err("other choices");
     let line = text.lines().nth(divergence.line - 1).expect("a line");
-    assert_eq!(
-        divergence.expected.as_deref().unwrap_or_default(),
-        line.trim_start(),
-        "{divergence}"
-    );
+    assert_eq!(divergence.expected.as_deref(), Some(line.trim_start()), "{divergence}");
     assert!(trace.follow().is_ok());
 }

@@ -32,7 +32,7 @@ struct Listed {
 impl Listed {
     /// Also returns the files of the clients' keys.
     fn new<const N: usize>(origin: &Origin, names: [&str; N]) -> (Listed, [String; N]) {
-        let folder = TempDir::new();
+        let folder = TempDir::create();
         let own = keygen(&folder, "own.key", &["--pair"]);
         let keys = names.map(|name| keygen(&folder, &format!("{name}.key"), &["--pair"]));
         let lines: String = keys.iter().map(|key| pubkey(key)).collect();
@@ -61,7 +61,7 @@ fn assert_carries(client: &Proxy, origin: &Origin) {
 
 #[test]
 fn one_key_file_on_both_sides_is_enough() {
-    let (folder, origin) = (TempDir::new(), Origin::start());
+    let (folder, origin) = (TempDir::create(), Origin::start());
     let key = keygen(&folder, "site.key", &[]);
     assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
     let server = Proxy::server(origin.addr(), &["-k", &key]);
@@ -155,7 +155,7 @@ fn a_client_that_opens_without_end_leaves_another_one_its_connections() {
 
 #[test]
 fn keys_that_do_not_fit_have_a_cure_on_both_sides() {
-    let (folder, origin) = (TempDir::new(), Origin::start());
+    let (folder, origin) = (TempDir::create(), Origin::start());
     let [one, other] = ["one.key", "other.key"].map(|name| keygen(&folder, name, &[]));
     for (there, here, error, cause) in [
         (
@@ -196,7 +196,7 @@ fn start(options: &[&str]) -> Finished {
 
 #[test]
 fn a_key_file_that_can_not_be_used_is_refused_with_its_name_and_a_cure() {
-    let folder = TempDir::new();
+    let folder = TempDir::create();
     let (site, own) = (keygen(&folder, "site.key", &[]), keygen(&folder, "own.key", &["--pair"]));
     failed(&run(&["keygen", &site], &[]), &[&site, "exists already"]);
     failed(&start(&["-k", &folder.text("none")]), &["No such file", "none"]);
@@ -216,7 +216,7 @@ fn a_key_file_that_can_not_be_used_is_refused_with_its_name_and_a_cure() {
 
 #[test]
 fn a_list_with_the_own_key_of_its_side_has_a_warning() {
-    let (folder, origin) = (TempDir::new(), Origin::start());
+    let (folder, origin) = (TempDir::create(), Origin::start());
     let [own, laptop] = ["own.key", "laptop.key"].map(|name| keygen(&folder, name, &["--pair"]));
     let list = folder.write("list", pubkey(&own));
     let server = Proxy::server(origin.addr(), &["-k", &own, "--peers", &list]);
@@ -230,7 +230,7 @@ fn a_list_with_the_own_key_of_its_side_has_a_warning() {
 
 #[test]
 fn only_a_public_port_without_key_and_without_plain_has_a_warning() {
-    let (folder, target) = (TempDir::new(), Origin::start().addr().to_string());
+    let (folder, target) = (TempDir::create(), Origin::start().addr().to_string());
     let key = keygen(&folder, "site.key", &[]);
     // TEST-NET-1 (RFC 5737).
     let public = "192.0.2.1:9";
@@ -251,7 +251,7 @@ fn only_a_public_port_without_key_and_without_plain_has_a_warning() {
 
 #[test]
 fn a_file_that_belongs_to_another_user_is_refused() {
-    let folder = TempDir::new();
+    let folder = TempDir::create();
     let key = keygen(&folder, "site.key", &["--pair"]);
     let peers = folder.write("peers", "");
     for file in [&key, &peers] {

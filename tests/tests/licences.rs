@@ -19,21 +19,17 @@ fn every_dependency_has_an_allowed_licence() {
     let rules = std::fs::read_to_string(root.join("deny.toml")).expect("deny.toml");
     let (_, list) = rules.split_once("allow = [").expect("a list of licences");
     let (list, _) = list.split_once(']').expect("the end of the list");
-    let allowed: BTreeSet<&str> = list
-        .lines()
-        .filter_map(|line| line.trim().strip_suffix("\",")?.strip_prefix('"'))
-        .collect();
+    let lines = list.lines().map(str::trim);
+    let allowed: BTreeSet<&str> =
+        lines.filter_map(|line| line.strip_suffix("\",")?.strip_prefix('"')).collect();
     assert!(allowed.len() > 3, "the list of deny.toml is one licence a line: {allowed:?}");
     let mut tree = binary::cargo();
     tree.args(["tree", "--offline", "--locked", "--workspace", "--prefix", "none"])
         .args(["--edges", "normal,build,dev", "--format", "{p}|{l}"])
         .current_dir(root);
     let text = Finished::of(&mut tree).success();
-    let packages: BTreeSet<&str> = text
-        .lines()
-        .filter(|line| !line.is_empty())
-        .map(|line| line.trim_end_matches(" (*)"))
-        .collect();
+    let lines = text.lines().filter(|line| !line.is_empty());
+    let packages: BTreeSet<&str> = lines.map(|line| line.trim_end_matches(" (*)")).collect();
     assert!(packages.len() > 50, "{packages:?}");
     for package in packages {
         let (name, licence) = package.split_once('|').expect("a package and its licence");

@@ -11,7 +11,6 @@ use striper_tests::{
     expect_reset, expect_reset_at, finish, flush, loopbacks, reset,
 };
 
-/// The proxies of one way in front of an origin.
 struct Scene {
     way: Way,
     origin: Origin,
@@ -38,7 +37,6 @@ impl Scene {
     }
 }
 
-/// Checks all ways on all loopback addresses.
 fn everywhere(check: impl Fn(&Scene)) {
     for address in loopbacks() {
         Way::ALL.iter().for_each(|way| check(&Scene::new(*way, address)));
@@ -203,7 +201,7 @@ fn a_target_with_an_unknown_name_is_refused() {
 fn two_hundred_connections_at_once_share_the_proxies() {
     const COUNT: u64 = 200;
     const SIZE: u64 = 200_000;
-    let (origin, route) = (Origin::start(), Route::new());
+    let (origin, route) = (Origin::start(), Route::start());
     let Pair { client, server } = Pair::over(&route, origin.addr());
     for proxies in [vec![server, client], Way::Datagrams.start(origin.addr(), &[])] {
         let entry = proxies.last().expect("a proxy");
@@ -233,8 +231,7 @@ fn two_hundred_connections_at_once_share_the_proxies() {
             }
         });
         for proxy in &proxies {
-            let is_end = |event: &striper_tests::Event| event.is("connection_ended");
-            let ends = proxy.wait_for_some("all ends", COUNT as usize, is_end);
+            let ends = proxy.wait_for_some("connection_ended", COUNT as usize);
             assert!(ends.iter().all(|end| end.text("end") == "finished"));
         }
     }

@@ -1,14 +1,12 @@
 //! Common programs talk through a pair, and some also through datagrams and a relay. Tests of
 //! programs that are not installed are skipped.
 
-use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::thread;
+use std::{fs, thread};
 use striper_tests::{
     Finished, LIMIT, Origin, Pair, Pattern, Process, Program, Proxy, TempDir, Vacant, Way, skip,
 };
@@ -62,18 +60,15 @@ fn start_until(command: &mut Command, says: &str) -> Process {
             let _ = said.send(line);
         }
     });
-    while !heard
-        .recv_timeout(LIMIT)
-        .unwrap_or_else(|_| panic!("{command:?} does not say {says:?}"))
-        .contains(says)
-    {}
+    let mut lines = std::iter::from_fn(|| heard.recv_timeout(LIMIT).ok());
+    assert!(lines.any(|line| line.contains(says)), "{command:?} does not say {says:?}");
     process
 }
 
 #[test]
 fn curl_gets_a_file_a_part_of_it_and_uploads_one_through_nginx() {
     let Some([curl, nginx]) = Program::find(["curl", "nginx"]) else { return };
-    let (files, port) = (TempDir::new(), Vacant::reserve());
+    let (files, port) = (TempDir::create(), Vacant::reserve());
     let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
     let config = format!(
         "daemon off; master_process off; {user} pid {pid}; error_log stderr notice;
@@ -120,12 +115,9 @@ struct Ssh {
 
 impl Ssh {
     fn start(sshd: &Program, keygen: &Program, way: Way) -> Option<Ssh> {
-        let files = TempDir::new();
+        let files = TempDir::create();
         let privileged = rustix::process::geteuid().is_root();
-        if privileged
-            && !Path::new("/run/sshd").is_dir()
-            && fs::create_dir_all("/run/sshd").is_err()
-        {
+        if privileged && fs::create_dir_all("/run/sshd").is_err() {
             skip("sshd needs /run/sshd");
             return None;
         }
@@ -133,12 +125,11 @@ impl Ssh {
             keygen.run(["-q", "-t", "ed25519", "-N", "", "-f", &files.text(key)]);
         }
         fs::copy(files.join("user.pub"), files.join("authorized")).unwrap();
+        let [host, authorized] = ["host", "authorized"].map(|name| files.text(name));
         let config = format!(
-            "HostKey {}\nAuthorizedKeysFile {}\nStrictModes no\nPermitRootLogin \
-             yes\nPasswordAuthentication no\n\
-             UsePAM no\nPidFile none\nSubsystem sftp internal-sftp\n",
-            files.text("host"),
-            files.text("authorized")
+            "HostKey {host}\nAuthorizedKeysFile {authorized}\nStrictModes no\n\
+             PermitRootLogin yes\nPasswordAuthentication no\nUsePAM no\nPidFile none\n\
+             Subsystem sftp internal-sftp\n"
         );
         let config = files.write("config", config);
         let origin = Origin::start();
@@ -181,9 +172,9 @@ fn ssh_runs_a_command_and_scp_copies_both_ways() {
         let [remote, back] = [format!("localhost:{there}"), files.text("back")];
         scp.run(options.clone().chain(["-q", "-P", &port, &sent, &remote]));
         scp.run(options.chain(["-q", "-P", &port, &remote, &back]));
-        assert!(
-            files.read("there") == files.read("sent") && files.read("back") == files.read("sent")
-        );
+        for copy in ["there", "back"] {
+            assert!(files.read(copy) == files.read("sent"), "{copy}");
+        }
     }
 }
 
@@ -218,7 +209,7 @@ fn rsync_copies_a_tree_both_ways_and_then_only_what_has_changed() {
 #[test]
 fn git_clones_and_pushes_through_its_daemon() {
     let Some([git]) = Program::find(["git"]) else { return };
-    let files = TempDir::new();
+    let files = TempDir::create();
     let run = |folder: &str, words: &[&str]| {
         let name =
             ["-c", "user.name=a", "-c", "user.email=a@localhost", "-c", "protocol.version=2"];
@@ -256,10 +247,8 @@ fn git_clones_and_pushes_through_its_daemon() {
         run(&clone, &["add", "."]);
         run(&clone, &["commit", "-q", "-m", &name]);
         run(&clone, &["push", "-q"]);
-        assert_eq!(
-            run(&files.text("served/repo"), &["rev-parse", "main"]),
-            run(&clone, &["rev-parse", "HEAD"])
-        );
+        let pushed = run(&files.text("served/repo"), &["rev-parse", "main"]);
+        assert_eq!(pushed, run(&clone, &["rev-parse", "HEAD"]));
     }
 }
 

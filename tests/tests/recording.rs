@@ -36,7 +36,7 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 
 #[test]
 fn the_traces_of_both_sides_replay() {
-    let (files, origin, route) = (TempDir::new(), Origin::start(), Route::new());
+    let (files, origin, route) = (TempDir::create(), Origin::start(), Route::start());
     let (here, there) = (files.text("client"), files.text("server"));
     let options = [&here, &there].map(|file| ["--trace", file]);
     let Pair { mut client, mut server } =
@@ -70,7 +70,7 @@ fn the_traces_of_both_sides_replay() {
 
 #[test]
 fn each_session_of_a_server_has_a_trace_which_plays_after_a_crash() {
-    let (files, origin) = (TempDir::new(), Origin::start());
+    let (files, origin) = (TempDir::create(), Origin::start());
     let path = files.text("trace");
     let mut server = Proxy::server(origin.addr(), &["--trace", &path]);
     let clients = [(); 2].map(|()| {
@@ -100,7 +100,7 @@ fn refused(args: &[&str], code: i32, parts: &[&str]) {
 
 #[test]
 fn a_trace_that_can_not_be_created_ends_the_program_at_once() {
-    let (files, origin) = (TempDir::new(), Origin::start());
+    let (files, origin) = (TempDir::create(), Origin::start());
     let path = files.text("trace");
     let _first = Proxy::server(origin.addr(), &["--trace", &path]);
     for side in ["-s", "-c"] {
@@ -126,7 +126,7 @@ fn record(path: &str, sessions: usize) -> Vec<Event> {
 
 #[test]
 fn an_earlier_trace_is_replaced_by_one_that_only_this_user_can_read() {
-    let files = TempDir::new();
+    let files = TempDir::create();
     let path = files.text("trace");
     assert!(record(&path, 1).is_empty());
     let first = read(Path::new(&path));
@@ -143,7 +143,7 @@ fn an_earlier_trace_is_replaced_by_one_that_only_this_user_can_read() {
 
 #[test]
 fn a_start_that_fails_leaves_an_earlier_trace_as_it_is() {
-    let (folder, taken) = (TempDir::new(), Origin::start());
+    let (folder, taken) = (TempDir::create(), Origin::start());
     let trace = folder.write("old.trace", "striper trace 1\n");
     let taken = taken.addr().to_string();
     for (args, code) in [
@@ -161,7 +161,7 @@ fn a_start_that_fails_leaves_an_earlier_trace_as_it_is() {
 
 #[test]
 fn a_trace_never_takes_the_place_of_another_file() {
-    let files = TempDir::new();
+    let files = TempDir::create();
     let key = files.text("striper.key");
     run(&["keygen", &key], &[]).success();
     let before = files.read("striper.key");
@@ -182,7 +182,7 @@ fn a_trace_never_takes_the_place_of_another_file() {
 /// A shell has just made the file of the log, so it is empty.
 #[test]
 fn a_trace_does_not_take_the_place_of_the_log() {
-    let files = TempDir::new();
+    let files = TempDir::create();
     let log = files.text("log");
     let script = r#"exec "$0" -s 127.0.0.1:0 127.0.0.1:9 --trace "$1" 2> "$1""#;
     let done = Finished::of(Command::new("sh").args(["-c", script]).arg(binary::path()).arg(&log));
@@ -194,7 +194,7 @@ fn a_trace_does_not_take_the_place_of_the_log() {
 /// Without a handler of SIGXFSZ, the system ends a program that reaches the limit of file sizes.
 #[test]
 fn a_full_disk_or_a_limit_of_file_sizes_stops_only_the_trace() {
-    let (files, origin) = (TempDir::new(), Origin::start());
+    let (files, origin) = (TempDir::create(), Origin::start());
     let server = Proxy::server(origin.addr(), &["--trace", &files.text("trace")]);
     server.limit_file_size(2_000);
     assert_trace_stops(&server, &origin, "File too large");

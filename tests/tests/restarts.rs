@@ -11,7 +11,7 @@ use striper_tests::{
 
 #[test]
 fn connections_wait_for_a_killed_server_and_are_reset_when_it_is_back() {
-    let (route, origin) = (Route::new(), Origin::start());
+    let (route, origin) = (Route::start(), Origin::start());
     let options = ["--connect-timeout", "10m"];
     let Pair { client, mut server } = Pair::with(Some(&route), origin.addr(), &options, &[]);
     let mut open = [(); 3].map(|()| client.open(&origin));
@@ -60,7 +60,7 @@ fn a_new_connection_is_reset_at_once_while_others_wait() {
 
 #[test]
 fn a_connection_made_while_the_server_is_away_is_carried_when_it_is_back() {
-    let (route, origin) = (Route::new(), Origin::start());
+    let (route, origin) = (Route::start(), Origin::start());
     let Pair { client, mut server } = Pair::over(&route, origin.addr());
     let nobody = Vacant::reserve();
     route.lead_to(nobody.addr());
@@ -117,7 +117,7 @@ fn transfers(client: &Proxy, origin: &Origin) -> [Transfer; 2] {
 
 #[test]
 fn transfers_over_a_restarted_server_are_reset_on_both_ends() {
-    let (route, origin) = (Route::new(), Origin::start());
+    let (route, origin) = (Route::start(), Origin::start());
     let Pair { client, mut server } = Pair::over(&route, origin.addr());
     let transfers = transfers(&client, &origin);
     let restarted = Proxy::server(origin.addr(), &[]);

@@ -71,20 +71,14 @@ fn after_ten_thousand_stuck_flows_the_next_one_still_moves() {
     world.run_until(30 * SECOND);
     let delivered = |world: &World, flow: usize| world.flow(flow).end(Side::Server).delivered;
     for flow in 0..10_000 {
-        assert!(
-            delivered(&world, flow) >= FLOW_FLOOR,
-            "flow {flow} has its floor: {}",
-            delivered(&world, flow)
-        );
+        let delivered = delivered(&world, flow);
+        assert!(delivered >= FLOW_FLOOR, "flow {flow} has its floor: {delivered}");
     }
     let stats = world.stats(Side::Server);
     assert!(stats.credit_outstanding <= setup(1, Rate::bits(1_000)).config[1].memory_limit / 2);
     let next = world.open(FlowPlan::upload(30 * SECOND, 100_000));
-    assert!(
-        world.run_while(40 * SECOND, |world| !world.flow(next).is_complete()),
-        "{:#?}",
-        world.flow(next)
-    );
+    let is_complete = world.run_while(40 * SECOND, |world| !world.flow(next).is_complete());
+    assert!(is_complete, "{:#?}", world.flow(next));
 }
 
 #[test]
@@ -92,17 +86,13 @@ fn a_lone_new_flow_gets_its_initial_window_without_a_round_trip() {
     // With a window of congestion that does not get in the way: 256 KiB at 100 Mbit/s take 21 ms,
     // one way takes 100 ms.
     let mut setup = setup(1, Rate::mbit(100));
-    setup
-        .routes
-        .iter_mut()
-        .flatten()
-        .for_each(|link| (link.delay, link.window) = (Duration::from_millis(100), 1 << 20));
+    for link in setup.routes.iter_mut().flatten() {
+        (link.delay, link.window) = (Duration::from_millis(100), 1 << 20);
+    }
     let mut world = World::new(setup);
     let flow = world.open(FlowPlan::upload(SECOND, INITIAL_WINDOW));
-    assert!(
-        world.run_while(SECOND + 130_000, |world| world.flow(flow).end(Side::Server).delivered
-            < INITIAL_WINDOW)
-    );
+    let is_open = |world: &World| world.flow(flow).end(Side::Server).delivered < INITIAL_WINDOW;
+    assert!(world.run_while(SECOND + 130_000, is_open));
 }
 
 /// Freed memory lets several flows go on, and the first of them may take all of it.
@@ -116,12 +106,7 @@ fn flows_that_waited_for_memory_go_on_when_there_is_some() {
             world.open(FlowPlan::upload(SECOND, 300_000));
         }
         // At 1.25 MB a second.
-        let limit = SECOND * 2 + flows * SECOND / 3;
-        assert!(
-            world.run_to_end(limit),
-            "{:#?}",
-            world.flows().iter().find(|flow| !flow.is_over())
-        );
+        world.run_to_end(SECOND * 2 + flows * SECOND / 3);
         assert!(world.flows().iter().all(|flow| flow.is_complete()));
     }
 }
@@ -129,9 +114,7 @@ fn flows_that_waited_for_memory_go_on_when_there_is_some() {
 #[test]
 fn both_sides_hold_no_more_than_their_limits() {
     let mut setup = setup(2, Rate::mbit(50));
-    for config in &mut setup.config {
-        config.memory_limit = 4 << 20;
-    }
+    setup.config.iter_mut().for_each(|config| config.memory_limit = 4 << 20);
     let mut world = World::new(setup);
     for _ in 0..50 {
         world.open(unread(SECOND, 4 << 20));

@@ -10,11 +10,7 @@ use striper_core::{EndReason, Input, Reason};
 const SECOND: u64 = 1_000_000;
 
 fn world() -> World {
-    let mut setup = Setup::capped(
-        1,
-        &[Rate::mbit(10), Rate::mbit(5), Rate::mbit(2)],
-        Duration::from_millis(20),
-    );
+    let mut setup = Setup::capped(1, &[10, 5, 2].map(Rate::mbit), Duration::from_millis(20));
     setup.checks = Checks::Thinning;
     setup.routes.iter_mut().flatten().for_each(|link| link.choppy = true);
     let test = std::thread::current().name().unwrap_or_default().to_owned();

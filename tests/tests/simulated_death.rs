@@ -28,11 +28,7 @@ fn survives(fault: Fault, limit: u64) {
     world.fault(SECOND * 3 / 2, 1, fault);
     completes(&mut world, flow, SECOND * 3 / 2 + limit);
     world.run_until(100 * SECOND);
-    assert_eq!(
-        (world.stripes_up(Side::Client), world.stripes_up(Side::Server)),
-        (4, 4),
-        "replaced"
-    );
+    assert_eq!(Side::BOTH.map(|side| world.stripes_up(side)), [4, 4], "replaced");
 }
 
 #[test]

@@ -242,11 +242,8 @@ fn a_pause_below_the_stall_limit_costs_no_stripe_on_either_side() {
         for step in 0..20 {
             let time = Duration::from_millis(500 + 150 * step);
             let outcome = paused(process, step, time).run();
-            assert_eq!(
-                (outcome.complete, outcome.stripes_lost),
-                (2, [0, 0]),
-                "{process}, {time:?}"
-            );
+            let counts = (outcome.complete, outcome.stripes_lost);
+            assert_eq!(counts, (2, [0, 0]), "{process}, {time:?}");
         }
     }
 }
@@ -261,10 +258,8 @@ fn a_transfer_is_over_soon_after_a_pause_of_half_a_minute() {
             let over = outcome.over_at[0].map(|at| at.expect("a flow that is over") - end);
             // The rest of the transfer takes 400 ms. With waiting flows, dials are at most a second
             // apart.
-            assert!(
-                over.iter().all(|after| *after < 2 * SECOND),
-                "{process}, step {step}: {over:?} µs"
-            );
+            let is_soon = over.iter().all(|after| *after < 2 * SECOND);
+            assert!(is_soon, "{process}, step {step}: {over:?} µs");
             assert_eq!(outcome.complete, 2);
         }
     }

@@ -56,11 +56,11 @@ fn stop_at(moment: u64, client_side: bool, drain: &str) -> (bool, i32) {
 /// Half of the moments, all at the same time.
 fn at_each_moment(drain: &str) -> Vec<(bool, i32)> {
     thread::scope(|scope| {
-        let moments =
-            (0..MOMENTS / 2).map(|number| (TOTAL * number / (MOMENTS / 2 - 1), number % 2 == 0));
-        let runs: Vec<_> = moments
-            .map(|(moment, client)| scope.spawn(move || stop_at(moment, client, drain)))
-            .collect();
+        let run = |number| {
+            let moment = TOTAL * number / (MOMENTS / 2 - 1);
+            scope.spawn(move || stop_at(moment, number % 2 == 0, drain))
+        };
+        let runs: Vec<_> = (0..MOMENTS / 2).map(run).collect();
         runs.into_iter().map(|run| run.join().expect("a run")).collect()
     })
 }

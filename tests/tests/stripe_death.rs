@@ -1,7 +1,7 @@
 //! Stripes die in the middle of transfers, and no byte is lost, changed or doubled.
 
 use std::thread;
-use striper_tests::{DOWN, Origin, Pair, Proxy, Route, UP, exchange, finish};
+use striper_tests::{DOWN, Origin, Pair, Route, UP, exchange, finish};
 
 /// More than windows and sockets hold, so a third can arrive before all is sent.
 const SIZE: u64 = 64 << 20;
@@ -9,7 +9,7 @@ const SIZE: u64 = 64 << 20;
 /// A transfer both ways over a pair, with `fault` when a third has arrived at both ends. All goes
 /// on in one session.
 fn transfer(fault: impl FnOnce(&Route, &Pair)) -> (Route, Pair) {
-    let (route, origin) = (Route::new(), Origin::start());
+    let (route, origin) = (Route::start(), Origin::start());
     let pair = Pair::over(&route, origin.addr());
     let (local, target) = (pair.client.connect(), origin.accept());
     thread::scope(|scope| {
@@ -36,10 +36,6 @@ fn assert_one_session(pair: &Pair) {
     }
 }
 
-fn wait_for_four_losses(proxy: &Proxy) {
-    proxy.wait_for_some("the loss of all stripes", 4, |event| event.is("stripe_lost"));
-}
-
 #[test]
 fn a_transfer_survives_the_reset_of_a_stripe_which_is_replaced() {
     let (_route, pair) = transfer(|route, _| route.reset_one());
@@ -54,8 +50,7 @@ fn a_transfer_survives_the_reset_of_a_stripe_which_is_replaced() {
 #[test]
 fn a_transfer_survives_the_reset_of_all_stripes() {
     let (_route, pair) = transfer(|route, _| route.reset_all());
-    let is_loss = |event: &striper_tests::Event| event.is("stripe_lost");
-    let lost = pair.client.wait_for_some("the loss of all stripes", 4, is_loss);
+    let lost = pair.client.wait_for_some("stripe_lost", 4);
     assert_eq!(lost.last().map(|event| event.number("live")), Some(0), "all at once");
 }
 
@@ -64,8 +59,7 @@ fn a_transfer_survives_the_reset_of_one_stripe_after_another() {
     transfer(|route, pair| {
         for death in 1..=12 {
             route.reset_one();
-            let is_up = |event: &striper_tests::Event| event.is("stripe_up");
-            pair.client.wait_for_some("another stripe", 4 + death, is_up);
+            pair.client.wait_for_some("stripe_up", 4 + death);
         }
     });
 }
@@ -83,7 +77,9 @@ fn a_transfer_survives_a_stripe_that_has_become_silent() {
 fn a_transfer_survives_the_silence_of_the_whole_route() {
     transfer(|route, pair| {
         route.silence();
-        [&pair.client, &pair.server].into_iter().for_each(wait_for_four_losses);
+        for proxy in [&pair.client, &pair.server] {
+            proxy.wait_for_some("stripe_lost", 4);
+        }
         route.heal();
     });
 }
@@ -101,7 +97,7 @@ fn a_transfer_survives_a_lost_stripe_that_speaks_again() {
 
 #[test]
 fn an_idle_connection_survives_the_reset_of_all_stripes() {
-    let (route, origin) = (Route::new(), Origin::start());
+    let (route, origin) = (Route::start(), Origin::start());
     let pair = Pair::over(&route, origin.addr());
     let (local, target) = (pair.client.connect(), origin.accept());
     route.reset_all();

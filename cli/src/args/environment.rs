@@ -11,6 +11,9 @@ use crate::log::{LogFormat, Verbosity};
 use std::ffi::OsString;
 use std::time::Duration;
 
+/// Looks a variable up.
+pub(super) type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
 const PREFIX: &str = "STRIPER_";
 
 /// The known names without their prefix.
@@ -52,7 +55,7 @@ pub(crate) fn about(name: &str) -> String {
 /// Reads a variable, unless an option has replaced it.
 fn twin<T>(
     given: Option<T>,
-    env: &impl Fn(&str) -> Option<OsString>,
+    env: Env<'_>,
     name: &str,
     read: fn(&str) -> Result<T, String>,
 ) -> Result<Option<T>, Failure> {
@@ -72,41 +75,35 @@ fn twin<T>(
 }
 
 /// Fills in missing options from the environment, or else with their defaults.
-pub(super) fn complete<E>(given: Given, command: &Command, env: E) -> Result<Options, Failure>
-where
-    E: Fn(&str) -> Option<OsString>,
-{
+pub(super) fn complete(given: Given, command: &Command, env: Env<'_>) -> Result<Options, Failure> {
     let mut limits = Limits::default();
-    let changes = twin(None, &env, "LIMITS", |list| {
+    let changes = twin(None, env, "LIMITS", |list| {
         let mut changes = Changes::default();
         changes.add(list).map(|()| changes)
     })?;
     changes.unwrap_or_default().apply(&mut limits);
     given.limits.apply(&mut limits);
     let keys = match command {
-        Command::Server { .. } | Command::Client { .. } => given.keys.complete(&env)?,
+        Command::Server { .. } | Command::Client { .. } => given.keys.complete(env)?,
         _ => given.keys,
     };
     Ok(Options {
-        stripes: twin(given.stripes, &env, "STRIPES", stripes)?.unwrap_or(4),
-        scheduler: twin(given.scheduler, &env, "SCHEDULER", scheduler)?.unwrap_or_default(),
-        verbosity: verbosity(given.verbose, given.quiet, &env)?,
-        log: twin(given.log, &env, "LOG", log_format)?.unwrap_or(LogFormat::Human),
-        connect_timeout: twin(given.connect_timeout, &env, "CONNECT_TIMEOUT", positive_time)?
+        stripes: twin(given.stripes, env, "STRIPES", stripes)?.unwrap_or(4),
+        scheduler: twin(given.scheduler, env, "SCHEDULER", scheduler)?.unwrap_or_default(),
+        verbosity: verbosity(given.verbose, given.quiet, env)?,
+        log: twin(given.log, env, "LOG", log_format)?.unwrap_or(LogFormat::Human),
+        connect_timeout: twin(given.connect_timeout, env, "CONNECT_TIMEOUT", positive_time)?
             .unwrap_or(Duration::from_secs(10)),
-        drain_timeout: twin(given.drain_timeout, &env, "DRAIN_TIMEOUT", time)?
+        drain_timeout: twin(given.drain_timeout, env, "DRAIN_TIMEOUT", time)?
             .unwrap_or(Duration::from_secs(30)),
         trace: given.trace,
-        congestion: twin(given.congestion, &env, "CONGESTION", congestion)?,
+        congestion: twin(given.congestion, env, "CONGESTION", congestion)?,
         limits,
         keys,
     })
 }
 
-fn verbosity<E>(verbose: bool, quiet: bool, env: &E) -> Result<Verbosity, Failure>
-where
-    E: Fn(&str) -> Option<OsString>,
-{
+fn verbosity(verbose: bool, quiet: bool, env: Env<'_>) -> Result<Verbosity, Failure> {
     let (verbose, quiet) = match (verbose, quiet) {
         (false, false) => {
             let read = |name| Ok(twin(None, env, name, switch)?.unwrap_or(false));

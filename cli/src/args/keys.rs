@@ -1,7 +1,7 @@
 //! `-k`, `--peers` and `--plain`: the files of keys, from the command line and the environment.
 
+use super::environment::Env;
 use crate::failure::Failure;
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -33,15 +33,12 @@ impl KeyOptions {
     }
 
     /// Fills in missing options from the environment, unless `--plain` is given.
-    pub(crate) fn complete<E>(mut self, env: E) -> Result<KeyOptions, Failure>
-    where
-        E: Fn(&str) -> Option<OsString>,
-    {
+    pub(crate) fn complete(mut self, env: Env<'_>) -> Result<KeyOptions, Failure> {
         if self.files.is_empty() && !self.plain {
-            self.files.extend(named_file(&env, "STRIPER_KEY_FILE")?);
+            self.files.extend(named_file(env, "STRIPER_KEY_FILE")?);
         }
         if self.peers.is_none() && !self.plain {
-            self.peers = named_file(&env, "STRIPER_PEERS_FILE")?;
+            self.peers = named_file(env, "STRIPER_PEERS_FILE")?;
         }
         Ok(self)
     }
@@ -49,10 +46,7 @@ impl KeyOptions {
 
 /// The file that a variable names. An empty variable is an error: otherwise a mistake in a script
 /// would open the port to everybody.
-fn named_file<E>(env: &E, name: &str) -> Result<Option<PathBuf>, Failure>
-where
-    E: Fn(&str) -> Option<OsString>,
-{
+fn named_file(env: Env<'_>, name: &str) -> Result<Option<PathBuf>, Failure> {
     match env(name) {
         Some(file) if file.is_empty() => Err(Failure::config(
             format!("the environment variable {name} is empty"),

@@ -8,7 +8,6 @@ use striper_core::limits::{INITIAL_FLOWS, MAX_STRIPES, MIN_CONTROL_BURST};
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Limits {
-    /// The limits of the library's server.
     pub server: striper_runtime::Limits,
     /// The limits of each session, and the memory of all sessions.
     pub engine: Config,
@@ -26,7 +25,6 @@ impl Default for Limits {
     }
 }
 
-/// The form of a limit's value, its range, and the place that it sets.
 enum Kind {
     Count(RangeInclusive<u64>, fn(&mut Limits, u64)),
     Size(RangeInclusive<u64>, fn(&mut Limits, u64)),

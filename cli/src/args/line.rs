@@ -170,7 +170,6 @@ fn unknown_letter(letter: char, raw: &str) -> Failure {
     unknown(&format!("-{letter}"), long.or(known.then(|| format!("-{other}"))))
 }
 
-/// The failure for several words of a command line that came as one.
 fn in_quotes(word: &str) -> Failure {
     Failure::usage(
         format!("\"{word}\" is one word, with a space in it"),

@@ -20,7 +20,6 @@ pub(crate) struct Declared {
     pub text: &'static str,
 }
 
-/// The value of an option, and the place that it sets.
 pub(crate) enum Takes {
     Nothing(fn(&mut Given)),
     Text(&'static str, fn(&mut Given, &str) -> Result<(), String>),

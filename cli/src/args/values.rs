@@ -7,10 +7,8 @@ use striper_core::SchedulerKind;
 pub(super) const SEE_HELP: &str = "see striper-cli --help";
 
 pub(super) fn stripes(word: &str) -> Result<usize, String> {
-    word.parse()
-        .ok()
-        .filter(|count| (1..=64).contains(count))
-        .ok_or_else(|| format!("\"{word}\" is not a number from 1 to 64"))
+    let count = word.parse().ok().filter(|count| (1..=64).contains(count));
+    count.ok_or_else(|| format!("\"{word}\" is not a number from 1 to 64"))
 }
 
 pub(super) fn scheduler(word: &str) -> Result<SchedulerKind, String> {

@@ -11,14 +11,10 @@ mod route;
 mod screen;
 
 use crate::args::Options;
-use crate::client;
-use crate::clock;
-use crate::events;
 use crate::failure::{Failure, code};
 use crate::log::{Log, Verbosity};
-use crate::server;
 use crate::service::{Connections, within};
-use crate::units;
+use crate::{client, clock, events, server, units};
 use origin::{Hash, Origin};
 use route::{Lane, Limits, Route};
 use screen::{BAR, Screen, bar};
@@ -92,8 +88,7 @@ pub(crate) async fn run(ex: &Executor, log: &Log, options: &Options) -> Result<u
     }
     screen.line("")?;
     hashes.push(choke(&stage, &screen).await?);
-    let intact =
-        hashes.iter().all(|hashes| hashes.sent == hashes.arrived && !hashes.sent.is_empty());
+    let intact = hashes.iter().all(|Hashes { sent, arrived }| sent == arrived && !sent.is_empty());
     screen.line("")?;
     for Hashes { sent, arrived } in hashes.iter().filter(|hashes| hashes.sent != hashes.arrived) {
         screen.line(format_args!("DAMAGED: sent sha256 {sent}, arrived {arrived}"))?;
@@ -119,7 +114,7 @@ async fn choke(stage: &Stage<'_>, screen: &Screen) -> Result<Hashes, Failure> {
         .run(STRIPES, CHOKED_SIZE, |lanes, done, rate| {
             screen.progress("  choked ", done, &units::rate(rate));
             if watch.look(lanes) {
-                lanes[VICTIM].set_rate(CHOKED_RATE);
+                lanes[VICTIM].rate.set(CHOKED_RATE);
             }
         })
         .await?;
@@ -177,7 +172,7 @@ impl Watch {
 
     /// Looks at the lanes. Returns whether the choke begins now.
     fn look(&self, lanes: &[Rc<Lane>]) -> bool {
-        let carried = lanes.iter().map(|lane| lane.carried()).collect();
+        let carried = lanes.iter().map(|lane| lane.carried.get()).collect();
         let glance = Glance { at: clock::now(), carried };
         let begins = self.choked.get().is_none() && glance.done() >= 0.45;
         let mut glances = self.glances.borrow_mut();
@@ -199,11 +194,8 @@ impl Watch {
         // The very end is left out, because stripes run dry there one by one. But if a stripe died
         // and was replaced, the lanes never carry so much.
         let late = after.iter().find(|glance| glance.done() >= 0.95).or(after.last());
-        [early.zip(before.last()), settled.zip(late)]
-            .into_iter()
-            .flatten()
-            .map(|(from, to)| [from.clone(), to.clone()])
-            .collect()
+        let spans = [early.zip(before.last()), settled.zip(late)].into_iter().flatten();
+        spans.map(|(from, to)| [from.clone(), to.clone()]).collect()
     }
 }
 
@@ -232,13 +224,8 @@ impl<'a> Stage<'a> {
         let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let unbound = |error| Failure::bind(here, &error);
         let origin = Origin::start(ex).await.map_err(unbound)?;
-        let server = Server::bind(
-            ex,
-            here,
-            server::server_options(options),
-            Some(events::listener(log, events::LINES)),
-        )
-        .await;
+        let events = Some(events::listener(log, events::LINES));
+        let server = Server::bind(ex, here, server::server_options(options), events).await;
         let server = server.map_err(|error| match error {
             StartError::Io(error) => unbound(error),
             error => Failure::unexpected(error.to_string()),
@@ -246,7 +233,7 @@ impl<'a> Stage<'a> {
         let limits = Limits { rate: RATE, delay: DELAY };
         let route = Route::start(ex, server.local_addr(), limits).map_err(unbound)?;
         let connections = Connections::default();
-        let target = HostPort::from(origin.address());
+        let target = HostPort::from(origin.address);
         let limit = options.connect_timeout;
         let told = events::Connections::new(log, events::LINES);
         ex.spawn(server::attend(ex.clone(), told, server, target, limit, connections.clone()))
@@ -264,12 +251,11 @@ impl<'a> Stage<'a> {
     ) -> Result<Run, Failure> {
         let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let events = events::listener(self.log, events::LINES);
-        let listener = Listener::bind(here, Some(events.clone()))
-            .await
-            .map_err(|error| Failure::bind(here, &error))?;
+        let listener = Listener::bind(here, Some(events.clone())).await;
+        let listener = listener.map_err(|error| Failure::bind(here, &error))?;
         let address = listener.local_addr();
         let options = Options { stripes, ..self.options.clone() };
-        let servers = [HostPort::from(self.route.address())];
+        let servers = [HostPort::from(self.route.address)];
         let options = client::client_options(&options, &servers);
         let client = Client::start(self.ex, options, Some(events));
         let client = client.map_err(|error| Failure::setting(&error))?;

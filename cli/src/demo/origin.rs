@@ -18,7 +18,7 @@ const PIECE: usize = 64 << 10;
 pub(super) type Hash = String;
 
 pub(super) struct Origin {
-    address: SocketAddr,
+    pub address: SocketAddr,
     /// The hash of the bytes for the last connection.
     sent: Rc<RefCell<Hash>>,
 }
@@ -41,10 +41,6 @@ impl Origin {
         })
         .detach();
         Ok(origin)
-    }
-
-    pub(super) fn address(&self) -> SocketAddr {
-        self.address
     }
 
     pub(super) fn sent(&self) -> Hash {
@@ -115,7 +111,7 @@ mod tests {
             let origin = Origin::start(&ex).await.unwrap();
             let progress = Cell::new(0);
             let hash =
-                fetch(origin.address(), 100_001, &progress, Duration::from_secs(5)).await.unwrap();
+                fetch(origin.address, 100_001, &progress, Duration::from_secs(5)).await.unwrap();
             assert_eq!(progress.get(), 100_001);
             assert_eq!(hash, origin.sent());
             assert_eq!(hash.len(), 64);

@@ -34,22 +34,21 @@ const SOCKET_BUFFER: usize = 32 << 10;
 /// The segment size of Ethernet: a segment of loopback has 64 KiB, which would fill the buffers.
 const SEGMENT: u32 = 1448;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(super) struct Limits {
     /// Bytes a second in each direction.
     pub rate: u64,
     pub delay: Duration,
 }
 
-#[derive(Debug)]
 pub(super) struct Lane {
-    rate: Cell<u64>,
-    carried: Cell<u64>,
+    pub rate: Cell<u64>,
+    pub carried: Cell<u64>,
     open: Cell<bool>,
 }
 
 pub(super) struct Route {
-    address: SocketAddr,
+    pub address: SocketAddr,
     lanes: Rc<RefCell<Vec<Rc<Lane>>>>,
 }
 
@@ -87,23 +86,9 @@ impl Route {
         Ok(route)
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
-        self.address
-    }
-
     /// The connections that are open, in the order in which they came.
     pub(super) fn lanes(&self) -> Vec<Rc<Lane>> {
         self.lanes.borrow().iter().filter(|lane| lane.open.get()).cloned().collect()
-    }
-}
-
-impl Lane {
-    pub(super) fn carried(&self) -> u64 {
-        self.carried.get()
-    }
-
-    pub(super) fn set_rate(&self, rate: u64) {
-        self.rate.set(rate);
     }
 }
 
@@ -179,7 +164,7 @@ mod tests {
             let begin = clock::now();
             let mut receivers = Vec::new();
             for _ in 0..LANES {
-                let mut near = TcpStream::connect(route.address()).await.unwrap();
+                let mut near = TcpStream::connect(route.address).await.unwrap();
                 let (mut far, _) = origin.accept().await.unwrap();
                 receivers.push(ex.spawn(async move {
                     let sending = async {
@@ -197,7 +182,7 @@ mod tests {
                 open.push(receiver.await);
             }
             let time = begin.elapsed().as_secs_f64();
-            let carried: Vec<u64> = route.lanes().iter().map(|lane| lane.carried()).collect();
+            let carried: Vec<u64> = route.lanes().iter().map(|lane| lane.carried.get()).collect();
             assert_eq!(carried, [SIZE as u64; LANES]);
             assert!((0.49..1.5).contains(&time), "{time} s for 0.5 s of data");
         }));

@@ -53,12 +53,6 @@ struct First {
     unsaid: Option<(SocketAddr, StripeRefusal)>,
 }
 
-impl First {
-    fn new(lines: u32) -> Self {
-        First { throttle: Throttle::new(lines), unsaid: None }
-    }
-}
-
 pub(super) struct Callers {
     /// Addresses from which sessions have begun, the latest last.
     friends: VecDeque<IpAddr>,
@@ -121,7 +115,7 @@ impl Callers {
                 (again.times, again.text())
             }
             None => {
-                let new_first = || First::new(self.lines);
+                let new_first = || First { throttle: new_throttle(), unsaid: None };
                 let first = self.first.entry(kind).or_insert_with(new_first);
                 let Some(unsaid) = first.throttle.admit(now) else {
                     first.unsaid = Some((from, error.clone()));
@@ -130,11 +124,11 @@ impl Callers {
                 first.unsaid = None;
                 if self.known.len() == MOST
                     && let Some(oldest) =
-                        self.known.iter().min_by_key(|(_, known)| known.repeat.said())
+                        self.known.iter().min_by_key(|(_, known)| known.repeat.said)
                 {
-                    let (pair, unsaid) = (*oldest.0, oldest.1.repeat.unsaid());
+                    let (pair, unsaid) = (*oldest.0, oldest.1.repeat.unsaid);
                     self.known.remove(&pair);
-                    self.first.entry(pair.1).or_insert_with(new_first).throttle.add(unsaid);
+                    self.first.entry(pair.1).or_insert_with(new_first).throttle.unsaid += unsaid;
                 }
                 let repeat = Repeat::begin(now);
                 self.known.insert((network, kind), Known { repeat, from, error: error.clone() });
@@ -321,10 +315,9 @@ mod tests {
     #[test]
     fn each_cause_and_each_kind_of_program_behind_an_address_has_a_line() {
         let mut scene = normal();
-        for error in [WRONG_KEY, not_striper(b"?"), StripeRefusal::Stalled, WRONG_KEY]
-            .into_iter()
-            .chain([&b"GET / HTTP/1.1"[..], b"SSH-2.0-x", b"?", b"SSH-2.0-y"].map(not_striper))
-        {
+        let said = [&b"?"[..], b"GET / HTTP/1.1", b"SSH-2.0-x", b"?", b"SSH-2.0-y"];
+        let others = [WRONG_KEY, StripeRefusal::Stalled, WRONG_KEY];
+        for error in others.into_iter().chain(said.map(not_striper)) {
             scene.refuse(caller(1), &error, Duration::ZERO);
         }
         let written = scene.taken();

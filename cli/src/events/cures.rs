@@ -3,7 +3,6 @@
 use striper_core::{HandshakeError, Refusal};
 use striper_runtime::{DialError, Past, StripeRefusal, TlsError};
 
-/// The cure if a server can't be reached, given its past.
 pub(super) fn cure(cause: &DialError, past: Past) -> &'static str {
     match cause {
         // It is the right address.
@@ -29,7 +28,7 @@ pub(super) fn cure(cause: &DialError, past: Past) -> &'static str {
         DialError::Closed => {
             " (the port may belong to another program, or a firewall is in between)"
         }
-        DialError::NoHello => {
+        DialError::NoHello | DialError::Tls(TlsError::Other(_)) => {
             " (the port may belong to another program: it must be where striper-cli -s listens)"
         }
         DialError::Handshake(HandshakeError::NotStriper { first })
@@ -48,9 +47,6 @@ pub(super) fn cure(cause: &DialError, past: Past) -> &'static str {
         DialError::Refusal(Refusal::TooMany) => " (use fewer stripes: -n)",
         DialError::NoFiles(_) => {
             " (raise the limit of open files, ulimit -n, or use fewer stripes: -n)"
-        }
-        DialError::Tls(TlsError::Other(_)) => {
-            " (the port may belong to another program: it must be where striper-cli -s listens)"
         }
         // The others have their cure in their own text, if there is one.
         _ => "",

@@ -12,9 +12,10 @@ const FIRST: Duration = Duration::from_secs(60);
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 
 pub(super) struct Repeat {
-    said: Instant,
+    /// The time of its last line.
+    pub said: Instant,
     wait: Duration,
-    unsaid: u64,
+    pub unsaid: u64,
 }
 
 /// The count of an event since its last line.
@@ -42,7 +43,6 @@ impl Repeat {
         self.due(now, Due::InTime, is_room)
     }
 
-    /// The count, if it needs a line.
     pub(super) fn due(
         &mut self,
         now: Instant,
@@ -57,14 +57,6 @@ impl Repeat {
         self.said = now;
         self.wait = (self.wait * 2).min(LONGEST);
         Some(Again { times: std::mem::take(&mut self.unsaid), within })
-    }
-
-    pub(super) fn said(&self) -> Instant {
-        self.said
-    }
-
-    pub(super) fn unsaid(&self) -> u64 {
-        self.unsaid
     }
 }
 
@@ -91,7 +83,7 @@ mod tests {
         assert_eq!(said[1], Again { times: 120, within: 2 * FIRST });
         assert_eq!(said.last().unwrap().within, LONGEST);
         let counted: u64 = said.iter().map(|again| again.times).sum();
-        assert_eq!(counted + repeat.unsaid(), 24 * 60 * 60);
+        assert_eq!(counted + repeat.unsaid, 24 * 60 * 60);
         assert!(said.len() < 30, "{said:?}");
     }
 

@@ -47,7 +47,7 @@ impl Servers {
                 let Some(mut unsaid) = self.first.admit(now) else { return };
                 self.known.retain(|(host, known, repeat)| {
                     let is_replaced = host == server && known.is_alike(cause);
-                    unsaid += if is_replaced { repeat.unsaid() } else { 0 };
+                    unsaid += if is_replaced { repeat.unsaid } else { 0 };
                     !is_replaced
                 });
                 self.known.push((server.clone(), cause.clone(), Repeat::begin(now)));

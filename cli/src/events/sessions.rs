@@ -1,16 +1,13 @@
 //! Lines about sessions and stripes.
 
 use super::lines::Line;
-use crate::clock;
-use crate::congestion;
 use crate::log::{Level, Value};
-use crate::units;
+use crate::{clock, congestion, units};
 use std::net::SocketAddr;
 use striper_core::{EndReason, StripeId};
 use striper_runtime::keys::PeerName;
 use striper_runtime::{Adapted, Cut, Event, SessionTag};
 
-/// The line about an event of a session or one of its stripes, if there is one.
 pub(super) fn line(event: &Event) -> Option<Line> {
     match event {
         Event::SessionStarted { session, peer, from } => {

@@ -16,7 +16,7 @@ pub(super) struct Throttle {
     lines: u32,
     since: Option<Instant>,
     said: u32,
-    unsaid: u64,
+    pub unsaid: u64,
 }
 
 impl Throttle {
@@ -45,10 +45,6 @@ impl Throttle {
         }
         self.said = self.said.saturating_add(1);
         Some(std::mem::take(&mut self.unsaid))
-    }
-
-    pub(super) fn add(&mut self, unsaid: u64) {
-        self.unsaid += unsaid;
     }
 }
 

@@ -43,7 +43,6 @@ impl State {
         self.lines > 0 || self.status != self.drawn
     }
 
-    /// Takes all waiting text, in the form for the terminal.
     fn take(&mut self, lost: impl Fn(u64) -> String) -> String {
         let mut text = std::mem::take(&mut self.text);
         self.lines = 0;

@@ -39,7 +39,7 @@ struct Figures {
 fn main() {
     let rounds =
         std::env::args().nth(1).map_or(5, |word| word.parse().expect("a number of rounds"));
-    let folder = TempDir::new();
+    let folder = TempDir::create();
     let key = folder.text("costs.key");
     run(&["keygen", &key], &[]).success();
     let (mut plain, mut keyed) = (Vec::new(), Vec::new());

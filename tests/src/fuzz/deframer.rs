@@ -55,7 +55,6 @@ fn check_lengths(mut taken: &[u8]) {
     }
 }
 
-/// Lengths of parts, to be used in turn.
 fn lengths(cuts: &[u8]) -> Vec<usize> {
     let lengths: Vec<usize> = cuts.iter().map(|cut| Source::new(&[*cut]).length().max(1)).collect();
     if lengths.is_empty() { vec![2] } else { lengths }

@@ -8,8 +8,7 @@
 use super::ends::{Heard, end, say};
 use bytes::Bytes;
 use std::task::{Context, Waker};
-use striper_runtime::Pipe;
-use striper_runtime::memory_pipe;
+use striper_runtime::{Pipe, memory_pipe};
 
 /// The bytes of the honest counterpart before it finishes.
 const SAID: &[u8] = b"what an honest counterpart has to say, and nothing else";
@@ -40,12 +39,8 @@ fn raw(server: bool, said: &[u8]) {
     assert!(victim.info().peer.is_none(), "it takes this for somebody with a key");
     assert!(heard.bytes.is_empty() && !heard.fin, "it has heard something from nobody");
     assert!(heard.broken, "the wire has ended, and nobody is told");
-    assert!(
-        answer.bytes.len() <= 2_000 + said.len(),
-        "{} bytes for {}",
-        answer.bytes.len(),
-        said.len()
-    );
+    let (answered, said) = (answer.bytes.len(), said.len());
+    assert!(answered <= 2_000 + said, "{answered} bytes for {said}");
 }
 
 /// Somebody stands between two honest ends and changes what goes to the victim.
@@ -79,7 +74,6 @@ fn between(server: bool, acts: &[u8]) {
     }
 }
 
-/// One of the things that can be done to bytes on their way, and where.
 fn change(flight: &mut Vec<u8>, act: &[u8]) {
     let at = usize::from(u16::from_le_bytes([act[1], act[2]])) % flight.len();
     match act[0] % 6 {

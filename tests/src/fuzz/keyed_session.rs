@@ -14,6 +14,7 @@ mod world;
 use super::source::Source;
 use super::spoken::{any_frame, any_stripe};
 use bytes::Bytes;
+use caller::Caller;
 use std::time::Duration;
 use striper_core::wire::frame::Frame;
 use striper_core::{FlowId, Hello, HelloKind, SessionId};
@@ -22,7 +23,6 @@ use world::World;
 /// Callers in one run: each costs a handshake.
 const MAX_CALLERS: usize = 8;
 
-/// Operations in one run.
 const MAX_STEPS: usize = 256;
 
 pub fn keyed_session<A: Fn() -> usize>(input: &[u8], allocated: A) {
@@ -120,7 +120,6 @@ fn open<A: Fn() -> usize>(world: &mut World<A>, source: &mut Source) {
     world.say_frame(on, &open, 0, payload);
 }
 
-/// The next bytes of a flow, as an honest client sends them.
 fn data<A: Fn() -> usize>(world: &mut World<A>, source: &mut Source) {
     let (on, flow) = (source.byte(), world.opened(source.byte()));
     let (payload, last) = (source.length(), source.byte());
@@ -128,7 +127,6 @@ fn data<A: Fn() -> usize>(world: &mut World<A>, source: &mut Source) {
     world.say_frame(on, &Frame::Data { flow, offset, fin: last & 7 == 7 }, offset, payload);
 }
 
-/// An acknowledgement of all that a caller has heard.
 fn acknowledge<A: Fn() -> usize>(world: &mut World<A>, source: &mut Source) {
     let (on, of) = (source.byte(), source.byte());
     let (stripe, heard) = world.caller(of).heard_of();
@@ -139,11 +137,12 @@ fn acknowledge<A: Fn() -> usize>(world: &mut World<A>, source: &mut Source) {
 /// not at all nicely.
 fn end<A: Fn() -> usize>(world: &mut World<A>, source: &mut Source) {
     let (caller, how) = (source.byte(), source.byte());
-    match how % 4 {
-        0 | 1 => world.notify(caller),
-        2 => world.cut_off(caller),
-        _ => world.break_off(caller),
-    }
+    let end = match how % 4 {
+        0 | 1 => Caller::notify,
+        2 => Caller::cut_off,
+        _ => Caller::break_off,
+    };
+    world.with_caller(caller, end);
 }
 
 fn program<A: Fn() -> usize>(world: &mut World<A>, source: &mut Source) {

@@ -7,16 +7,13 @@
 mod attacked;
 
 use super::source::Source;
-use super::spoken::{any_frame, any_stripe};
+use super::spoken::{any_frame, any_stripe, small_limits};
 use attacked::Attacked;
 use bytes::Bytes;
 use std::time::Duration;
-use striper_core::limits::{FLOW_FLOOR, MAX_OPAQUE};
+use striper_core::limits::MAX_OPAQUE;
 use striper_core::wire::frame::Frame;
-use striper_core::{
-    Config, FlowId, Handshake, Hello, HelloKind, Input, Reason, Refusal, Role, SchedulerKind,
-    SessionId,
-};
+use striper_core::{Config, FlowId, Handshake, Hello, HelloKind, Input, Reason, Role, SessionId};
 
 const SESSION: SessionId = SessionId([7; 16]);
 
@@ -29,7 +26,10 @@ const LONGEST: Duration = Duration::from_secs(100);
 /// The input is a configuration and then one operation after the other.
 pub fn session_bytes<A: Fn() -> usize>(data: &[u8], allocated: A) {
     let mut source = Source::new(data);
-    let (role, config) = settings(&mut source);
+    let shape = source.byte();
+    let role = if shape & 1 == 0 { Role::Client } else { Role::Server { instance: INSTANCE } };
+    let limits = small_limits(shape >> 1, Duration::from_millis(20));
+    let config = Config { resume_limit: LONGEST, ..limits };
     let mut attacked = Attacked::new(role, SESSION, config, allocated);
     for _ in 0..=source.choice(3) {
         welcome(&mut attacked, &mut source);
@@ -38,31 +38,6 @@ pub fn session_bytes<A: Fn() -> usize>(data: &[u8], allocated: A) {
         step(&mut attacked, &mut source);
     }
     attacked.finish();
-}
-
-/// Small limits, so that few bytes reach them.
-fn settings(source: &mut Source) -> (Role, Config) {
-    let shape = source.byte();
-    let role = if shape & 1 == 0 { Role::Client } else { Role::Server { instance: INSTANCE } };
-    let scheduler = match shape >> 1 & 3 {
-        0 | 1 => SchedulerKind::Earliest,
-        2 => SchedulerKind::UntilCongested,
-        _ => SchedulerKind::RoundRobin,
-    };
-    let patience =
-        if shape >> 3 & 1 == 0 { Duration::from_secs(4) } else { Duration::from_millis(20) };
-    let config = Config {
-        stripes: usize::from(shape >> 4 & 3) + 1,
-        scheduler,
-        memory_limit: 2 << 20,
-        window_limit: if shape >> 6 & 1 == 0 { FLOW_FLOOR } else { 1 << 20 },
-        max_flows: 64,
-        heartbeat: patience * 2,
-        stall_limit: patience,
-        resume_limit: LONGEST,
-        ..Config::default()
-    };
-    (role, config)
 }
 
 fn step<A: Fn() -> usize>(attacked: &mut Attacked<A>, source: &mut Source) {
@@ -77,7 +52,7 @@ fn step<A: Fn() -> usize>(attacked: &mut Attacked<A>, source: &mut Source) {
         11..=12 => written(attacked, source),
         13 => {
             if let Some(stripe) = attacked.stripe(source) {
-                attacked.lose(stripe);
+                attacked.give(Input::StripeDown { stripe });
             }
         }
         14 => {
@@ -85,10 +60,7 @@ fn step<A: Fn() -> usize>(attacked: &mut Attacked<A>, source: &mut Source) {
             attacked.give(Input::FlowOpen { request: u64::from(source.byte()), opaque });
         }
         15..=20 => local(attacked, source),
-        21 => {
-            attacked.wait(Duration::from_micros(1 << (source.byte() % 24)));
-            attacked.give(Input::Tick);
-        }
+        21 => attacked.wait(Duration::from_micros(1 << (source.byte() % 24))),
         22 => attacked.sleep(),
         _ => rare(attacked, source),
     }
@@ -113,7 +85,6 @@ fn said<A: Fn() -> usize>(attacked: &mut Attacked<A>, source: &mut Source) {
     attacked.hear(stripe, second);
 }
 
-/// A flow that exists, or any other.
 fn flow<A: Fn() -> usize>(attacked: &Attacked<A>, source: &mut Source) -> FlowId {
     match source.byte() {
         existing @ 128.. => {
@@ -126,7 +97,6 @@ fn flow<A: Fn() -> usize>(attacked: &Attacked<A>, source: &mut Source) -> FlowId
     }
 }
 
-/// The next bytes of a flow, as an honest peer would send them.
 fn data_in_order<A: Fn() -> usize>(attacked: &mut Attacked<A>, source: &mut Source) {
     let (Some(stripe), Some((flow, offset))) = (attacked.stripe(source), attacked.expected(source))
     else {
@@ -183,7 +153,6 @@ fn acknowledge<A: Fn() -> usize>(attacked: &mut Attacked<A>, source: &mut Source
     attacked.hear(on, &Frame::Ack { counts: vec![(stripe, count)] }.encode(0));
 }
 
-/// A part of a whole, mostly all of it.
 fn part(source: &mut Source, whole: u64) -> u64 {
     match source.byte() {
         all @ 0..128 => whole.saturating_sub(u64::from(all / 2)),
@@ -223,7 +192,8 @@ fn rare<A: Fn() -> usize>(attacked: &mut Attacked<A>, source: &mut Source) {
     match source.byte() {
         0 => attacked.give(Input::Shutdown),
         1 => attacked.give(Input::Abort),
-        2 => attacked.greet_refused(Refusal::UnknownSession),
+        // The server doesn't know the session: drivers end it then.
+        2 if attacked.is_client() => attacked.give(Input::Abort),
         limit @ 3..64 => {
             let half = (limit as u64) << 14;
             attacked.give(Input::MemoryLimit { receive: half, send: half });

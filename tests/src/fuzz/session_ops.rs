@@ -9,9 +9,9 @@ mod stripe;
 mod world;
 
 use super::source::Source;
+use super::spoken::small_limits;
 use std::time::Duration;
-use striper_core::limits::FLOW_FLOOR;
-use striper_core::{Config, SchedulerKind};
+use striper_core::Config;
 use world::World;
 
 /// The most that an input may cost: connections dialed, bytes produced.
@@ -21,7 +21,9 @@ const MAX_BYTES: u64 = 1 << 20;
 /// The input is a configuration and then one operation after the other.
 pub fn session_ops<A: Fn() -> usize>(data: &[u8], _allocated: A) {
     let mut source = Source::new(data);
-    let config = settings(&mut source);
+    let limits = small_limits(source.byte(), Duration::from_millis(100));
+    // Nobody gives up here: what is to complete must complete.
+    let config = Config { resume_limit: Duration::from_secs(86_400), ..limits };
     let mut world = World::new(config);
     // Most begin where it gets interesting.
     if !source.byte().is_multiple_of(8) {
@@ -37,46 +39,17 @@ pub fn session_ops<A: Fn() -> usize>(data: &[u8], _allocated: A) {
     }
 }
 
-/// Small limits, so that a few operations reach them.
-fn settings(source: &mut Source) -> Config {
-    let shape = source.byte();
-    let scheduler = match shape & 3 {
-        0 | 1 => SchedulerKind::Earliest,
-        2 => SchedulerKind::UntilCongested,
-        _ => SchedulerKind::RoundRobin,
-    };
-    let patience =
-        if shape >> 2 & 1 == 0 { Duration::from_secs(4) } else { Duration::from_millis(100) };
-    Config {
-        stripes: usize::from(shape >> 3 & 3) + 1,
-        scheduler,
-        memory_limit: 2 << 20,
-        window_limit: if shape >> 5 & 1 == 0 { FLOW_FLOOR } else { 1 << 20 },
-        max_flows: 64,
-        heartbeat: patience * 2,
-        stall_limit: patience,
-        // Nobody gives up here: what is to complete must complete.
-        resume_limit: Duration::from_secs(86_400),
-        ..Config::default()
-    }
-}
-
 fn step(world: &mut World, source: &mut Source) {
     match source.choice(20) {
-        0..=1 => {
-            if let Some((conn, way)) = way(world, source) {
-                world.write(conn, way, amount(source));
-            }
-        }
-        2..=3 => {
-            if let Some((conn, way)) = way(world, source) {
-                world.deliver(conn, way, amount(source));
-            }
-        }
-        4..=5 => {
-            if let Some((conn, way)) = way(world, source) {
-                world.write(conn, way, usize::MAX);
-                world.deliver(conn, way, usize::MAX);
+        choice @ 0..=5 => {
+            let Some((conn, way)) = way(world, source) else { return };
+            match choice {
+                0..=1 => world.write(conn, way, amount(source)),
+                2..=3 => world.deliver(conn, way, amount(source)),
+                _ => {
+                    world.write(conn, way, usize::MAX);
+                    world.deliver(conn, way, usize::MAX);
+                }
             }
         }
         6 => world.exchange(),
@@ -86,36 +59,25 @@ fn step(world: &mut World, source: &mut Source) {
             }
         }
         8 => broken(world, source),
-        9 => {
-            let side = source.choice(2);
-            world.open(side);
-        }
-        10..=12 => {
-            if let Some((side, flow)) = world.flow(source) {
-                let length = source.length() as u64;
-                if world.produced() + length <= MAX_BYTES {
-                    world.produce(side, flow, length);
+        9 => world.open(source.choice(2)),
+        choice @ 10..=15 => {
+            let Some((side, flow)) = world.flow(source) else { return };
+            match choice {
+                10..=12 => {
+                    let length = source.length() as u64;
+                    if world.produced + length <= MAX_BYTES {
+                        world.produce(side, flow, length);
+                    }
                 }
-            }
-        }
-        13..=14 => {
-            if let Some((side, flow)) = world.flow(source) {
-                world.consume(side, flow, u64::from(source.byte()));
-            }
-        }
-        15 => {
-            if let Some((side, flow)) = world.flow(source) {
-                match source.choice(4) {
+                13..=14 => world.consume(side, flow, u64::from(source.byte())),
+                _ => match source.choice(4) {
                     0 => world.reset(side, flow),
                     1 => world.answer(side, flow, source.byte() < 200),
                     _ => world.finish(side, flow),
-                }
+                },
             }
         }
-        16 => {
-            let side = source.choice(2);
-            world.act(side);
-        }
+        16 => world.act(source.choice(2)),
         17 => world.wait(Duration::from_micros(1 << (source.byte() % 23))),
         18 => drop(world.sleep()),
         _ => rare(world, source),

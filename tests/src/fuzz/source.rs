@@ -23,7 +23,6 @@ impl<'a> Source<'a> {
         usize::from(self.byte()) % count.max(1)
     }
 
-    /// One of these, if there is any.
     pub fn one_of<T>(&mut self, choices: impl ExactSizeIterator<Item = T>) -> Option<T> {
         let mut choices = choices;
         if choices.len() == 0 {
@@ -54,7 +53,6 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// At most so many bytes as they are.
     pub fn bytes(&mut self, count: usize) -> &'a [u8] {
         let (taken, rest) = self.0.split_at(count.min(self.0.len()));
         self.0 = rest;

@@ -2,8 +2,10 @@
 
 use super::source::Source;
 use bytes::Bytes;
+use std::time::Duration;
+use striper_core::limits::FLOW_FLOOR;
 use striper_core::wire::frame::Frame;
-use striper_core::{FlowId, StripeId};
+use striper_core::{Config, FlowId, SchedulerKind, StripeId};
 
 /// A frame about this flow, if it is about one, and how many bytes of payload are to follow its
 /// head.
@@ -39,6 +41,26 @@ pub(super) fn any_frame(flow: FlowId, source: &mut Source) -> (Frame, usize) {
         _ => Frame::Close { code: source.number() },
     };
     (frame, payload)
+}
+
+/// Small limits, so that a few operations reach them. Patience is `short` or four seconds.
+pub(super) fn small_limits(shape: u8, short: Duration) -> Config {
+    let scheduler = match shape & 3 {
+        0 | 1 => SchedulerKind::Earliest,
+        2 => SchedulerKind::UntilCongested,
+        _ => SchedulerKind::RoundRobin,
+    };
+    let patience = if shape >> 2 & 1 == 0 { Duration::from_secs(4) } else { short };
+    Config {
+        stripes: usize::from(shape >> 3 & 3) + 1,
+        scheduler,
+        memory_limit: 2 << 20,
+        window_limit: if shape >> 5 & 1 == 0 { FLOW_FLOOR } else { 1 << 20 },
+        max_flows: 64,
+        heartbeat: patience * 2,
+        stall_limit: patience,
+        ..Config::default()
+    }
 }
 
 pub(super) fn any_stripe(source: &mut Source) -> StripeId {

@@ -21,7 +21,7 @@ pub fn circles(all: &Crate) -> Vec<Fault> {
         let back = imported.iter().filter(|(other, _)| reaches(&edges, other, module));
         let told: Vec<String> = back.map(|(other, import)| told(other, import)).collect();
         if !told.is_empty() {
-            let path = format!("{}/{module}", all.folder());
+            let path = format!("{}/{module}", all.folder);
             faults.push(Fault::new("circles", &path, format!("imports {}", told.join(", "))));
         }
     }
@@ -29,7 +29,7 @@ pub fn circles(all: &Crate) -> Vec<Fault> {
 }
 
 fn told(other: &str, import: &Import) -> String {
-    format!("{other} ({}:{})", import.from.path(), import.from.line(import.place))
+    format!("{other} ({}:{})", import.from.path, import.from.line(import.place))
 }
 
 /// Whether imports lead from one module to another.

@@ -71,7 +71,6 @@ fn char_end(bytes: &[u8], at: usize) -> Option<usize> {
     (bytes.get(at + 1 + len) == Some(&b'\'')).then_some(at + len + 2)
 }
 
-/// Whether a byte can stand in a name.
 pub fn is_name(byte: Option<u8>) -> bool {
     byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }

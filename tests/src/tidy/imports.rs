@@ -17,7 +17,7 @@ type Path = Vec<String>;
 
 /// The modules of a crate that are files of their own.
 pub struct Crate<'a> {
-    folder: &'a str,
+    pub(super) folder: &'a str,
     modules: BTreeMap<Path, Module<'a>>,
 }
 
@@ -44,7 +44,7 @@ impl<'a> Crate<'a> {
     pub fn new(folder: &'a str, sources: &'a [Source]) -> Crate<'a> {
         let mut modules = BTreeMap::new();
         for source in sources {
-            if let Some(path) = module_path(folder, source.path()) {
+            if let Some(path) = module_path(folder, &source.path) {
                 let is_test = is_below_tests(&path);
                 modules.insert(path, Module { source, is_test, passes_on: BTreeMap::new() });
             }
@@ -60,10 +60,6 @@ impl<'a> Crate<'a> {
         all
     }
 
-    pub fn folder(&self) -> &str {
-        self.folder
-    }
-
     /// Each file, with its module and whether only tests compile it; the root is the empty path.
     pub fn files(&self) -> impl Iterator<Item = (&Path, &'a Source, bool)> {
         self.modules.iter().map(|(path, module)| (path, module.source, module.is_test))
@@ -73,7 +69,6 @@ impl<'a> Crate<'a> {
         self.modules[path].source
     }
 
-    /// Every import of one file by another one.
     pub fn imports(&self) -> Vec<Import<'a>> {
         let mut imports = Vec::new();
         for (path, module) in &self.modules {
@@ -98,7 +93,7 @@ impl<'a> Crate<'a> {
     fn mark_tests(&mut self) {
         let mut declared = Vec::new();
         for (path, module) in &self.modules {
-            let code = module.source.code();
+            let code = &module.source.code;
             for place in words(code, "mod").filter(|place| module.source.is_test_item(*place)) {
                 declared.push(child(path, &code[name(code, place + 3)]));
             }
@@ -111,13 +106,13 @@ impl<'a> Crate<'a> {
     /// The names that a module's `use`s bring into it.
     fn passed_on(&self, path: &Path) -> Vec<(Path, String, Path)> {
         let source = self.modules[path].source;
-        let inline = inline_modules(source.code());
+        let inline = inline_modules(&source.code);
         let mut names = Vec::new();
-        for place in words(source.code(), "use") {
+        for place in words(&source.code, "use") {
             if inline.iter().any(|(_, range)| range.contains(&place)) {
                 continue;
             }
-            for (segments, alias) in use_tree(source.code(), place + 3) {
+            for (segments, alias) in use_tree(&source.code, place + 3) {
                 let Some(name) = alias.or_else(|| segments.last().cloned()) else { continue };
                 if let Some(origin) = self.absolute(path, &segments) {
                     names.push((path.clone(), name, origin));
@@ -129,7 +124,7 @@ impl<'a> Crate<'a> {
 
     /// The paths in a file that lead to modules of the crate, each from the root on.
     fn paths_in(&self, path: &Path) -> Vec<(usize, Path)> {
-        let code = self.modules[path].source.code();
+        let code = &self.modules[path].source.code;
         let inline = inline_modules(code);
         let mut found = Vec::new();
         for (place, segments) in paths(code) {
@@ -234,7 +229,6 @@ fn paths(code: &str) -> Vec<(usize, Path)> {
     found
 }
 
-/// The names of the path that begins at a place.
 fn segments(code: &str, from: usize) -> Path {
     let mut path = Vec::new();
     let mut at = from;
@@ -304,10 +298,8 @@ mod tests {
     use super::*;
 
     fn imports(files: &[(&str, &str)]) -> Vec<String> {
-        let sources: Vec<Source> = files
-            .iter()
-            .map(|(file, text)| Source::new(format!("core/src/{file}"), *text))
-            .collect();
+        let source = |(file, text): &(&str, &str)| Source::new(format!("core/src/{file}"), *text);
+        let sources: Vec<Source> = files.iter().map(source).collect();
         let all = Crate::new("core/src", &sources);
         let line = |import: &Import| {
             let test = if import.is_test { " in a test" } else { "" };

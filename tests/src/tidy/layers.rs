@@ -2,7 +2,6 @@
 
 use super::{Crate, Fault};
 
-/// A row of the table: a layer and its files.
 struct Layer {
     name: String,
     /// Names of files without their ending, from the crate's root; `*` stands for any.
@@ -18,16 +17,16 @@ pub fn layers((name, text): (&str, &str), heading: &str, all: &Crate) -> Vec<Fau
     let mut place = std::collections::BTreeMap::new();
     for (module, source, _) in all.files().filter(|(path, _, is_test)| !is_test && !path.is_empty())
     {
-        let inside = &source.path()[all.folder().len() + 1..];
+        let inside = &source.path[all.folder.len() + 1..];
         let has = |layer: &Layer| layer.files.iter().any(|file| is_named(file, inside));
         let rows: Vec<usize> = (0..layers.len()).filter(|row| has(&layers[*row])).collect();
         match rows[..] {
             [row] => drop(place.insert(module, row)),
-            _ => faults.push(Fault::new(
-                "layers",
-                source.path(),
-                format!("stands in {} rows of the table of layers, not in one", rows.len()),
-            )),
+            _ => {
+                let rows = rows.len();
+                let message = format!("stands in {rows} rows of the table of layers, not in one");
+                faults.push(Fault::new("layers", &source.path, message));
+            }
         }
     }
     for import in all.imports().iter().filter(|import| !import.is_test) {
@@ -37,23 +36,22 @@ pub fn layers((name, text): (&str, &str), heading: &str, all: &Crate) -> Vec<Fau
             let message = format!(
                 "of {} imports {} of {}",
                 layers[*from].name,
-                all.source(&import.imported).path(),
+                all.source(&import.imported).path,
                 layers[*to].name
             );
             faults.push(Fault::at("layers", import.from, import.place, &message));
         }
     }
     for file in layers.iter().flat_map(|layer| &layer.files) {
-        let prefix = all.folder().len() + 1;
-        if !all.files().any(|(_, source, _)| is_named(file, &source.path()[prefix..])) {
-            let message = format!("`{file}` in the table of layers is no file of {}", all.folder());
+        let prefix = all.folder.len() + 1;
+        if !all.files().any(|(_, source, _)| is_named(file, &source.path[prefix..])) {
+            let message = format!("`{file}` in the table of layers is no file of {}", all.folder);
             faults.push(Fault::new("layers", name, message));
         }
     }
     faults
 }
 
-/// Whether a name of the table stands for a file.
 fn is_named(name: &str, file: &str) -> bool {
     let file = file.strip_suffix(".rs").unwrap_or(file);
     match name.strip_suffix("/*") {
@@ -109,10 +107,9 @@ mod tests {
         let all = usual.iter().chain(files);
         let source = |(file, text): &(&str, &str)| Source::new(format!("core/src/{file}"), *text);
         let sources: Vec<Source> = all.map(source).collect();
-        layers(("ARCHITECTURE.md", DOCUMENT), "### core", &Crate::new("core/src", &sources))
-            .iter()
-            .map(Fault::to_string)
-            .collect()
+        let document = ("ARCHITECTURE.md", DOCUMENT);
+        let faults = layers(document, "### core", &Crate::new("core/src", &sources));
+        faults.iter().map(Fault::to_string).collect()
     }
 
     #[test]

@@ -37,7 +37,7 @@ impl Fault {
     /// A fault in a line of a file, given a place in its text.
     fn at(rule: &'static str, source: &Source, place: usize, message: &str) -> Fault {
         let message = format!("line {}: {message}", source.line(place));
-        Fault::new(rule, source.path(), message)
+        Fault::new(rule, &source.path, message)
     }
 }
 

@@ -12,17 +12,16 @@ const WORDS: usize = 32;
 const BARE: [&str; 8] =
     ["who", "whoever", "whatever", "what", "one that", "those that", "those who", "he who"];
 
-/// Lines of documents that are too long.
 pub fn document_columns(documents: &[Source]) -> Vec<Fault> {
     let mut faults = Vec::new();
     for document in documents {
         let mut is_code = false;
-        for (number, line) in document.text().lines().enumerate() {
+        for (number, line) in document.text.lines().enumerate() {
             is_code ^= line.trim_start().starts_with("```");
             let columns = line.chars().count();
             if columns > LINE && !is_code && !line.starts_with('|') {
                 let message = format!("line {}: {columns} columns of {LINE}", number + 1);
-                faults.push(Fault::new("columns", document.path(), message));
+                faults.push(Fault::new("columns", &document.path, message));
             }
         }
     }
@@ -44,7 +43,7 @@ pub fn sentences(sources: &[Source]) -> Vec<Fault> {
                 if words > WORDS || is_bare {
                     let why = if is_bare { "no noun".into() } else { format!("{words} words") };
                     let message = format!("line {line}: {why}: {sentence}");
-                    faults.push(Fault::new("sentences", source.path(), message));
+                    faults.push(Fault::new("sentences", &source.path, message));
                 }
             }
         }
@@ -54,9 +53,9 @@ pub fn sentences(sources: &[Source]) -> Vec<Fault> {
 
 /// The prose of a file, each paragraph with its first line. Code, tables and headings are none.
 fn paragraphs(source: &Source) -> Vec<(usize, String)> {
-    let is_document = source.path().ends_with(".md");
+    let is_document = source.path.ends_with(".md");
     let (mut found, mut current, mut is_code) = (Vec::<(usize, String)>::new(), false, false);
-    for (number, line) in source.text().lines().enumerate() {
+    for (number, line) in source.text.lines().enumerate() {
         let is_indented = is_document && !current && line.starts_with("    ");
         let line = line.trim_start();
         let text = match line.strip_prefix("//") {

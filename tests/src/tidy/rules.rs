@@ -36,7 +36,6 @@ const EMPTY: [&str; 18] = [
 /// The places and messages of a rule's faults in a file.
 type Rule = fn(&Source) -> Vec<(usize, String)>;
 
-/// The rules, by name.
 const RULES: [(&str, Rule); 5] = [
     ("columns", columns),
     ("comments", comments),
@@ -45,7 +44,6 @@ const RULES: [(&str, Rule); 5] = [
     ("reasons", reasons),
 ];
 
-/// The faults of all rules in these files.
 pub fn rules(sources: &[Source]) -> Vec<Fault> {
     let faults = |source| {
         let each = RULES.iter().flat_map(move |(name, rule)| {
@@ -62,7 +60,6 @@ fn columns(source: &Source) -> Vec<(usize, String)> {
     long.map(|(place, columns)| (place, format!("{columns} columns of {LINE}"))).collect()
 }
 
-/// Comments that consist of a stock phrase.
 fn comments(source: &Source) -> Vec<(usize, String)> {
     let lines: Vec<(usize, &str)> =
         source.lines().map(|(place, line)| (place, line.trim())).collect();
@@ -100,7 +97,7 @@ fn examples(source: &Source) -> Vec<(usize, String)> {
 
 /// Functions that are too long, tests included.
 fn functions(source: &Source) -> Vec<(usize, String)> {
-    let code = source.code();
+    let code = &source.code;
     let is_long = |place: usize| {
         let name = name(code, place + 2);
         let end = body_end(code, name.end).filter(|_| !name.is_empty())?;
@@ -126,7 +123,7 @@ fn body_end(code: &str, from: usize) -> Option<usize> {
 
 /// Attributes `allow` and `expect` that have neither a `reason` nor a comment right above them.
 fn reasons(source: &Source) -> Vec<(usize, String)> {
-    let (code, text) = (source.code(), source.text());
+    let (code, text) = (&source.code, &source.text);
     let is_unexplained = |attribute: &std::ops::Range<usize>| {
         let switched_off = ["allow", "expect"].iter().any(|name| {
             let mut places = words(&code[attribute.clone()], name);
@@ -153,13 +150,12 @@ fn has_comment_above(text: &str, place: usize) -> bool {
 pub fn files(sources: &[Source], crates: &[Crate]) -> Vec<Fault> {
     let is_test = |source: &Source| {
         let mut files = crates.iter().flat_map(Crate::files);
-        source.is_test_file()
-            || files.any(|(_, file, is_test)| is_test && file.path() == source.path())
+        source.is_test_file() || files.any(|(_, file, is_test)| is_test && file.path == source.path)
     };
     let is_long = |source: &Source| {
         let lines = source.lines().filter(|(place, _)| !source.is_test_item(*place)).count();
         let message = format!("{lines} lines of {FILE} without its tests");
-        (lines > FILE).then(|| Fault::new("files", source.path(), message))
+        (lines > FILE).then(|| Fault::new("files", &source.path, message))
     };
     sources.iter().filter(|source| !is_test(source)).filter_map(is_long).collect()
 }
@@ -173,7 +169,7 @@ pub fn named_tests((name, text): (&str, &str), sources: &[Source]) -> Vec<Fault>
         word.matches('_').count() > 1 && word.bytes().all(|byte| super::code::is_name(Some(byte)))
     };
     let is_missing =
-        |word: &&str| !sources.iter().any(|source| source.code().contains(&format!("fn {word}(")));
+        |word: &&str| !sources.iter().any(|source| source.code.contains(&format!("fn {word}(")));
     let missing = words.filter(is_test).filter(is_missing);
     missing.map(|word| Fault::new("tests", name, format!("there is no test `{word}`"))).collect()
 }

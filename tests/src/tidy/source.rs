@@ -7,9 +7,11 @@ use std::path::Path;
 
 #[derive(Clone, Debug)]
 pub struct Source {
-    path: String,
-    text: String,
-    code: String,
+    /// The path from the repository's root.
+    pub(super) path: String,
+    pub(super) text: String,
+    /// The text with blanks for comments and literals.
+    pub(super) code: String,
     /// Items that only tests compile.
     tests: Vec<Range<usize>>,
 }
@@ -21,19 +23,6 @@ impl Source {
         let code = without_words(&text);
         let tests = test_items(&code);
         Source { path: path.into(), text, code, tests }
-    }
-
-    pub fn path(&self) -> &str {
-        &self.path
-    }
-
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// The text with blanks for comments and literals.
-    pub fn code(&self) -> &str {
-        &self.code
     }
 
     /// The lines, each with its place.
@@ -91,12 +80,10 @@ fn is_cfg_test(attribute: &str) -> bool {
         && (!attribute.contains("any(") || attribute.starts_with(TESTING))
 }
 
-/// Every file of Rust in the repository, by name.
 pub fn repository() -> Vec<Source> {
     files(".rs")
 }
 
-/// Every document in the repository, by name.
 pub fn documents() -> Vec<Source> {
     files(".md")
 }

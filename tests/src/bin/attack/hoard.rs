@@ -108,16 +108,10 @@ fn target(endless: bool) -> SocketAddr {
 
 /// As many peers as the server takes, at most `most`, with the early credit of each.
 fn peers(port: SocketAddr, most: u32) -> Vec<(Stranger, u64)> {
-    let peers = (0..most).map_while(|number| Stranger::ask(port, number));
-    let mut peers: Vec<Stranger> = peers.collect();
-    peers
-        .iter_mut()
-        .map(Stranger::early_credit)
-        .collect::<Vec<_>>()
-        .into_iter()
-        .zip(peers)
-        .map(|(early, peer)| (peer, early))
-        .collect()
+    let mut peers: Vec<Stranger> =
+        (0..most).map_while(|number| Stranger::ask(port, number)).collect();
+    let credits: Vec<u64> = peers.iter_mut().map(Stranger::early_credit).collect();
+    peers.into_iter().zip(credits).collect()
 }
 
 fn open(flow: u64, early: u64) -> Vec<u8> {
@@ -204,11 +198,8 @@ fn churn(port: SocketAddr) {
             peer.say(&open(flow, early));
             let end = FLOOR + early;
             for at in (0..end).step_by(60_000) {
-                peer.say(&frame(
-                    frame::DATA,
-                    &[flow, at, 0],
-                    &vec![7; (end - at).min(60_000) as usize],
-                ));
+                let data = vec![7; (end - at).min(60_000) as usize];
+                peer.say(&frame(frame::DATA, &[flow, at, 0], &data));
             }
             // Reason 1, and the end of the flow.
             peer.say(&frame(frame::RESET, &[flow, 1, end], b""));
@@ -221,9 +212,8 @@ fn churn(port: SocketAddr) {
 
 /// Takes all data and acknowledges none of it.
 fn unread(port: SocketAddr) {
-    let peers = peers(port, 16);
     let mut readers: Vec<TcpStream> = Vec::new();
-    for (mut peer, _) in peers {
+    for (mut peer, _) in peers(port, 16) {
         for flow in flows(60) {
             peer.say(&open(flow, 0));
             // More than it will ever send.
@@ -234,12 +224,8 @@ fn unread(port: SocketAddr) {
         readers.push(stream.try_clone().expect("a connection"));
         std::mem::forget(peer);
     }
-    let readers: Vec<_> = readers
-        .into_iter()
-        .map(|mut stream| {
-            thread::spawn(move || while stream.read(&mut [0; 64 << 10]).is_ok_and(|n| n > 0) {})
-        })
-        .collect();
+    for mut stream in readers {
+        thread::spawn(move || while stream.read(&mut [0; 64 << 10]).is_ok_and(|n| n > 0) {});
+    }
     thread::sleep(TIME);
-    drop(readers);
 }

@@ -19,7 +19,7 @@ pub struct KeyFile {
 
 impl KeyFile {
     pub fn generate() -> KeyFile {
-        let folder = TempDir::new();
+        let folder = TempDir::create();
         let path = folder.text("attack.key");
         run(&["keygen", &path], &[]).success();
         KeyFile { _folder: folder, path }

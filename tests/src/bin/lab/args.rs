@@ -29,7 +29,7 @@ OPTIONS
 It needs root, iproute2 and /dev/net/tun. docs/lab.md says what the figures mean.
 ";
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Default, Debug, PartialEq, Eq)]
 pub struct Args {
     /// Names of tests; empty means all.
     pub tests: Vec<String>,
@@ -51,16 +51,7 @@ pub fn read(
 }
 
 fn parse(mut parser: lexopt::Parser, known: &[&str]) -> Result<Option<Args>, lexopt::Error> {
-    let mut args = Args {
-        tests: Vec::new(),
-        runs: 3,
-        quick: false,
-        bin: None,
-        congestion: None,
-        key: None,
-        json: false,
-        picture: None,
-    };
+    let mut args = Args { runs: 3, ..Args::default() };
     while let Some(arg) = parser.next()? {
         match arg {
             Long("runs") => {

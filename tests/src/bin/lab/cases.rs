@@ -1,8 +1,8 @@
 //! The measurements and their targets.
 
 use crate::clock;
-use crate::emulator::Path;
-use crate::load::{Amount, BIN, Direction, Received};
+use crate::emulator::{Path, Way};
+use crate::load::{Amount, BIN, Received};
 use crate::report::{Measure, Target, Unit};
 use crate::trial::{STRIPES, Trial};
 use std::thread;
@@ -26,7 +26,7 @@ pub struct Case {
     pub run: Run,
 }
 
-type Run = Box<dyn Fn(&Trial, Direction) -> Result<Vec<f64>, String>>;
+type Run = Box<dyn Fn(&Trial, Way) -> Result<Vec<f64>, String>>;
 
 pub fn cases(tests: &[String]) -> Vec<Case> {
     let all = [capacity(), unequal(), vec![ping_under_bulk()], faults(), vec![objects()]]
@@ -69,7 +69,7 @@ fn millis(time: Duration) -> f64 {
 /// longest gap after its first byte.
 fn goodput(
     trial: &Trial,
-    direction: Direction,
+    direction: Way,
     during: u64,
     from: u64,
     caps: u64,
@@ -195,7 +195,7 @@ fn faults() -> Vec<Case> {
     ]
 }
 
-fn reset_one(trial: &Trial, direction: Direction) -> Result<Vec<f64>, String> {
+fn reset_one(trial: &Trial, direction: Way) -> Result<Vec<f64>, String> {
     let (received, _, again) = trial.bulk_and(direction, FAULTY, || {
         thread::sleep(seconds(4));
         let (flow, before) = trial.busiest(direction)?;
@@ -205,7 +205,7 @@ fn reset_one(trial: &Trial, direction: Direction) -> Result<Vec<f64>, String> {
     Ok(vec![millis(received.gap), again.map_or(f64::INFINITY, |time| time.as_secs_f64())])
 }
 
-fn silent_one(trial: &Trial, direction: Direction) -> Result<Vec<f64>, String> {
+fn silent_one(trial: &Trial, direction: Way) -> Result<Vec<f64>, String> {
     let (received, _, again) = trial.bulk_and(direction, FAULTY, || {
         thread::sleep(seconds(4));
         let (flow, before) = trial.busiest(direction)?;
@@ -220,7 +220,7 @@ fn silent_one(trial: &Trial, direction: Direction) -> Result<Vec<f64>, String> {
     Ok(vec![millis(received.gap), again.map_or(f64::INFINITY, |time| time.as_secs_f64())])
 }
 
-fn silent_all(trial: &Trial, direction: Direction) -> Result<Vec<f64>, String> {
+fn silent_all(trial: &Trial, direction: Way) -> Result<Vec<f64>, String> {
     let (received, _, healed) = trial.bulk_and(direction, FAULTY, || {
         thread::sleep(seconds(4));
         trial.wan.emulator().silence_all(true);
@@ -237,12 +237,9 @@ fn to_full_rate(received: &Received, healed: Duration, caps: f64) -> f64 {
     let window = (seconds(1).as_nanos() / BIN.as_nanos()) as usize;
     let first =
         (healed.saturating_sub(received.start).as_nanos()).div_ceil(BIN.as_nanos()) as usize;
-    let full = received
-        .bins
-        .windows(window)
-        .enumerate()
-        .skip(first)
-        .find(|(_, second)| second.iter().sum::<u64>() as f64 * 8e-6 >= 0.9 * CEILING * caps);
+    let is_full = |second: &[u64]| second.iter().sum::<u64>() as f64 * 8e-6 >= 0.9 * CEILING * caps;
+    let mut seconds = received.bins.windows(window).enumerate().skip(first);
+    let full = seconds.find(|(_, second)| is_full(second));
     full.map_or(f64::INFINITY, |(bin, _)| {
         (received.start + BIN * bin as u32).as_secs_f64() - healed.as_secs_f64()
     })

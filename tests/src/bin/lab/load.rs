@@ -5,6 +5,7 @@
 //! figures pass in memory.
 
 use crate::clock;
+use crate::emulator::Way;
 use socket2::SockRef;
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
@@ -23,12 +24,6 @@ const LOOK: Duration = Duration::from_millis(20);
 const AFTER: Duration = Duration::from_millis(500);
 /// The time of a bin of [`Received::bins`].
 pub const BIN: Duration = Duration::from_millis(100);
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Direction {
-    Up,
-    Down,
-}
 
 #[derive(Clone, Copy, Debug)]
 pub enum Amount {
@@ -68,7 +63,7 @@ impl Received {
 
 #[derive(Clone, Copy, Debug)]
 enum Order {
-    Bulk(Direction, Amount),
+    Bulk(Way, Amount),
     Echo(usize),
     Reply(usize),
 }
@@ -143,13 +138,13 @@ fn serve(mut stream: TcpStream) {
     match order {
         Order::Bulk(direction, amount) => {
             let reply = match direction {
-                Direction::Up => {
+                Way::Up => {
                     let received = receive(&mut stream, seed, amount);
                     let bytes = received.bytes;
                     let _ = figures.send(received);
                     bytes.to_le_bytes().to_vec()
                 }
-                Direction::Down => {
+                Way::Down => {
                     let _ = send(&mut stream, seed, amount);
                     Vec::new()
                 }
@@ -177,14 +172,14 @@ fn reply_and_drain(stream: &mut TcpStream, reply: &[u8]) {
 /// or to the sink's answer to it, at the client.
 pub fn bulk(
     to: SocketAddr,
-    direction: Direction,
+    direction: Way,
     amount: Amount,
 ) -> Result<(Received, Duration), String> {
     let begin = clock::now();
     let (mut stream, seed, figures) = order(to, Order::Bulk(direction, amount))?;
     let received = match direction {
-        Direction::Down => receive(&mut stream, seed, amount),
-        Direction::Up => {
+        Way::Down => receive(&mut stream, seed, amount),
+        Way::Up => {
             let sent = send(&mut stream, seed, amount);
             if let (Amount::Bytes(..), Ok(())) = (amount, &sent) {
                 let left = (begin + amount.time()).saturating_sub(clock::now()).max(LOOK);
@@ -320,12 +315,10 @@ fn waits(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }
 
-/// Resets a connection that is still full of data.
 fn abort(stream: &TcpStream) {
     let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }
 
-/// Waits for the end of the other direction.
 fn drain(stream: &mut TcpStream) {
     let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
     while stream.read(&mut [0; 4096]).is_ok_and(|len| len > 0) {}
@@ -348,7 +341,7 @@ mod tests {
     #[test]
     fn counted_transfers_arrive_whole_both_ways() {
         let sink = sink();
-        for direction in [Direction::Up, Direction::Down] {
+        for direction in [Way::Up, Way::Down] {
             let (received, _) =
                 bulk(sink.address, direction, Amount::Bytes(3_000_001, LIMIT)).unwrap();
             assert_eq!(received.bytes, 3_000_001);
@@ -360,7 +353,7 @@ mod tests {
     #[test]
     fn timed_transfers_end_in_time_and_requests_and_echoes_are_answered() {
         let sink = sink();
-        for direction in [Direction::Up, Direction::Down] {
+        for direction in [Way::Up, Way::Down] {
             let (received, _) = bulk(sink.address, direction, Amount::During(5 * BIN)).unwrap();
             assert!(received.bytes > 0 && received.bins.len() <= 5, "{received:?}");
         }

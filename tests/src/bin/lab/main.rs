@@ -20,7 +20,7 @@ mod wan;
 use args::Args;
 use async_signal::{Signal, Signals};
 use cases::Case;
-use load::Direction;
+use emulator::Way;
 use namespace::Namespace;
 use report::Row;
 use smol::stream::StreamExt;
@@ -62,12 +62,8 @@ fn main() -> ExitCode {
 
 fn prepare(args: &Args) -> Result<Product, String> {
     if !rustix::process::geteuid().is_root() {
-        return Err(
-            "it makes network namespaces and TUN devices, which only root may do: run it with \
-             sudo, \
-                    or as root in a virtual machine"
-                .to_owned(),
-        );
+        let cause = "it makes network namespaces and TUN devices, which only root may do";
+        return Err(format!("{cause}: run it with sudo, or as root in a virtual machine"));
     }
     let ip = Command::new("ip").arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status();
     if ip.is_err() {
@@ -115,7 +111,6 @@ fn program(args: &Args) -> Result<PathBuf, String> {
     }
 }
 
-/// Leaves nothing behind when it is stopped.
 fn remove_all_on_signals() -> Result<(), String> {
     let mut signals = Signals::new([Signal::Int, Signal::Term, Signal::Hup])
         .map_err(|error| format!("cannot listen to signals: {error}"))?;
@@ -142,7 +137,7 @@ fn measure(args: &Args, product: &Product) -> Result<bool, String> {
     }
     let mut good = true;
     for case in &cases {
-        for direction in [Direction::Up, Direction::Down] {
+        for direction in [Way::Up, Way::Down] {
             for row in rows(case, direction, product, runs)? {
                 print(if args.json { row.json() } else { row.line() });
                 good &= row.failed == 0;
@@ -154,24 +149,18 @@ fn measure(args: &Args, product: &Product) -> Result<bool, String> {
 
 /// Runs a case in one direction: once directly, then so many times over the pair. Fails if the
 /// set-up fails.
-fn rows(
-    case: &Case,
-    direction: Direction,
-    product: &Product,
-    runs: usize,
-) -> Result<Vec<Row>, String> {
-    let word = if direction == Direction::Up { "up" } else { "down" };
+fn rows(case: &Case, direction: Way, product: &Product, runs: usize) -> Result<Vec<Row>, String> {
+    let word = if direction == Way::Up { "up" } else { "down" };
     let once = |product: Option<&Product>, label: &str| {
         let trial = Trial::start(&case.paths, product)?;
         let values = (case.run)(&trial, direction);
         let shown = match &values {
-            Ok(values) => case
-                .measures
-                .iter()
-                .zip(values)
-                .map(|(measure, value)| format!("{} {}", measure.name, measure.unit.show(*value)))
-                .collect::<Vec<_>>()
-                .join(", "),
+            Ok(values) => {
+                let show = |(of, value): (&report::Measure, &f64)| {
+                    format!("{} {}", of.name, of.unit.show(*value))
+                };
+                case.measures.iter().zip(values).map(show).collect::<Vec<_>>().join(", ")
+            }
             Err(error) => format!("FAILED: {error}"),
         };
         eprintln!("{} {} {word}, {label}: {shown}", case.test, case.name);

@@ -1,7 +1,8 @@
 //! The picture in README: one transfer past the proxies and one through them, over the same route.
 
 use crate::cases::{self, seconds};
-use crate::load::{Amount, BIN, Direction, Received};
+use crate::emulator::Way;
+use crate::load::{Amount, BIN, Received};
 use crate::trial::{Product, STRIPES, Trial};
 use std::fs;
 use std::path::Path;
@@ -27,7 +28,7 @@ pub fn draw(product: &Product, file: &Path) -> Result<(), String> {
     let case = cases::quick().pop().ok_or("there is no quick case")?;
     let upload = |product| {
         let trial = Trial::start(&case.paths, product)?;
-        Ok::<_, String>(trial.bulk(Direction::Up, Amount::During(seconds(SECONDS)))?.0)
+        Ok::<_, String>(trial.bulk(Way::Up, Amount::During(seconds(SECONDS)))?.0)
     };
     let (direct, striped) = (upload(None)?, upload(Some(product))?);
     let page = format!(
@@ -73,15 +74,10 @@ fn chart(top: f64, mbit: f64, received: &Received) -> String {
         let rate = *bytes as f64 * 8e-6 / BIN.as_secs_f64();
         (rate / TOP).min(1.0) * HEIGHT
     };
-    let steps: String = received
-        .bins
-        .iter()
-        .take(bins)
-        .enumerate()
-        .map(|(bin, bytes)| {
-            format!("V{:.1}H{:.1}", bottom - height(bytes), left + step * (bin + 1) as f64)
-        })
-        .collect();
+    let path = |(bin, bytes): (usize, &u64)| {
+        format!("V{:.1}H{:.1}", bottom - height(bytes), left + step * (bin + 1) as f64)
+    };
+    let steps: String = received.bins.iter().take(bins).enumerate().map(path).collect();
     format!(
         "<path class=\"area\" d=\"M{left} {bottom}{steps}V{bottom}Z\"/>\
          <path class=\"axis\" d=\"M{left} {top}V{bottom}H{:.0}\" fill=\"none\"/>\

@@ -4,7 +4,7 @@
 
 use crate::clock;
 use crate::emulator::{Path, Way};
-use crate::load::{self, Amount, Direction, Received, Sink};
+use crate::load::{self, Amount, Received, Sink};
 use crate::namespace::Namespace;
 use crate::wan::Wan;
 use std::ffi::OsString;
@@ -73,17 +73,13 @@ impl Trial {
         Ok(trial)
     }
 
-    pub fn bulk(
-        &self,
-        direction: Direction,
-        amount: Amount,
-    ) -> Result<(Received, Duration), String> {
+    pub fn bulk(&self, direction: Way, amount: Amount) -> Result<(Received, Duration), String> {
         self.client.run(|| load::bulk(self.entry, direction, amount))
     }
 
     pub fn bulk_and<T>(
         &self,
-        direction: Direction,
+        direction: Way,
         amount: Amount,
         meanwhile: impl FnOnce() -> Result<T, String>,
     ) -> Result<(Received, Duration, T), String> {
@@ -106,7 +102,7 @@ impl Trial {
     }
 
     /// The live flow with the most bytes in this direction, and the bytes of each flow.
-    pub fn busiest(&self, direction: Direction) -> Result<(usize, Vec<u64>), String> {
+    pub fn busiest(&self, direction: Way) -> Result<(usize, Vec<u64>), String> {
         let carried = self.carried(direction);
         let live = carried.iter().enumerate().filter(|(_, (live, _))| *live);
         let busiest = live.max_by_key(|(_, (_, bytes))| *bytes).map(|(flow, _)| flow);
@@ -118,7 +114,7 @@ impl Trial {
     /// than `before`.
     pub fn until_all_carry(
         &self,
-        direction: Direction,
+        direction: Way,
         before: &[u64],
         limit: Duration,
     ) -> Option<Duration> {
@@ -126,13 +122,8 @@ impl Trial {
         while clock::now() < begin + limit {
             let flows = self.carried(direction);
             let had = before.iter().copied().chain(std::iter::repeat(0));
-            if flows
-                .iter()
-                .zip(had)
-                .filter(|((live, now), had)| *live && now - had >= 15_000)
-                .count()
-                >= STRIPES
-            {
+            let carries = |((live, now), had): &(&(bool, u64), u64)| *live && now - had >= 15_000;
+            if flows.iter().zip(had).filter(carries).count() >= STRIPES {
                 return Some(clock::now() - begin);
             }
             thread::sleep(Duration::from_millis(2));
@@ -140,15 +131,10 @@ impl Trial {
         None
     }
 
-    /// For each flow: whether it lives, and its bytes.
-    fn carried(&self, direction: Direction) -> Vec<(bool, u64)> {
-        let way = if direction == Direction::Up { Way::Up } else { Way::Down };
-        self.wan
-            .emulator()
-            .flows()
-            .iter()
-            .map(|flow| (flow.live, flow.carried[way as usize]))
-            .collect()
+    fn carried(&self, direction: Way) -> Vec<(bool, u64)> {
+        let emulator = self.wan.emulator();
+        let flows = emulator.flows().iter();
+        flows.map(|flow| (flow.live, flow.carried[direction as usize])).collect()
     }
 }
 
@@ -171,9 +157,8 @@ impl Product {
     /// Starts one side in the namespace of the calling thread.
     fn start(&self, side: &[String]) -> Result<Proxy, String> {
         let mut command = Command::new(&self.bin);
-        for (name, _) in
-            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("STRIPER_"))
-        {
+        let names = std::env::vars_os().map(|(name, _)| name);
+        for name in names.filter(|name| name.to_string_lossy().starts_with("STRIPER_")) {
             command.env_remove(name);
         }
         command.arg("-q").args(side).stdin(Stdio::null()).stdout(Stdio::null());
@@ -210,6 +195,6 @@ impl Proxy {
 
 /// A file that is gone when its last handle is closed.
 fn nameless_file() -> io::Result<File> {
-    let folder = TempDir::new();
+    let folder = TempDir::create();
     OpenOptions::new().read(true).write(true).create_new(true).open(folder.join("log"))
 }

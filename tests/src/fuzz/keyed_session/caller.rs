@@ -6,8 +6,7 @@ use bytes::Bytes;
 use std::task::{Context, Poll, Waker};
 use striper_core::wire::deframer::Deframer;
 use striper_core::{Handshake, HelloKind, StripeId};
-use striper_runtime::{MemoryPipe, memory_pipe};
-use striper_runtime::{Pipe, TlsPipe};
+use striper_runtime::{MemoryPipe, Pipe, TlsPipe, memory_pipe};
 
 /// The most records of one thing said, and the most pieces of what is under way.
 const MOST_PARTS: usize = 256;
@@ -40,7 +39,6 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// A caller, and the server's end of its connection.
     pub fn new(stripe: StripeId, piece: usize) -> (Caller, Box<dyn Pipe>) {
         let ((below, near), (line, server)) = (memory_pipe(), memory_pipe());
         let caller = Caller {
@@ -68,7 +66,6 @@ impl Caller {
         self.tls.info().peer.is_some()
     }
 
-    /// Says this in records of the chosen size.
     pub fn say(&mut self, said: &[u8]) {
         // No more than some hundreds, or it takes too long.
         for part in said.chunks(self.record.max(said.len() / MOST_PARTS + 1)) {
@@ -77,7 +74,6 @@ impl Caller {
         }
     }
 
-    /// Ciphertext that has not been delivered.
     pub fn flight(&mut self) -> &mut Vec<u8> {
         self.flight.listen(&mut self.near);
         &mut self.flight.bytes

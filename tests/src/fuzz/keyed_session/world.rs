@@ -17,8 +17,7 @@ use striper_core::wire::frame::Frame;
 use striper_core::{Config, FlowId, Hello, Reason, StripeId};
 use striper_runtime::clock::Clock;
 use striper_runtime::local::{Executor, Incoming, Server, ServerOptions, Spawn};
-use striper_runtime::{Accepting, Event, Listen, Pipe, StripeRefusal};
-use striper_runtime::{MemoryPipe, memory_pipe};
+use striper_runtime::{Accepting, Event, Listen, MemoryPipe, Pipe, StripeRefusal, memory_pipe};
 
 /// The memory limit of all sessions, in bytes.
 const MEMORY: u64 = 2 << 20;
@@ -199,7 +198,6 @@ impl<A: Fn() -> usize> World<A> {
         assert!(caller.is_open(), "who has the key is not let in");
     }
 
-    /// Has a caller say this, and the server hear it.
     pub fn say(&mut self, caller: u8, said: &[u8]) {
         self.caller(caller).say(said);
         self.settle();
@@ -256,18 +254,8 @@ impl<A: Fn() -> usize> World<A> {
         self.settle();
     }
 
-    pub fn notify(&mut self, caller: u8) {
-        self.caller(caller).notify();
-        self.settle();
-    }
-
-    pub fn cut_off(&mut self, caller: u8) {
-        self.caller(caller).cut_off();
-        self.settle();
-    }
-
-    pub fn break_off(&mut self, caller: u8) {
-        self.caller(caller).break_off();
+    pub fn with_caller(&mut self, caller: u8, act: fn(&mut Caller)) {
+        act(self.caller(caller));
         self.settle();
     }
 
@@ -326,7 +314,6 @@ impl<A: Fn() -> usize> World<A> {
         panic!("it wakes up without end");
     }
 
-    /// Has the server do what it can.
     fn turn(&mut self) {
         let mut turns = 0;
         while self.ex.try_tick() {
@@ -359,10 +346,8 @@ impl<A: Fn() -> usize> World<A> {
     pub fn check(&mut self) {
         let held = self.server.check_invariants().held;
         assert!(held <= MAX_HELD, "{held} bytes held");
-        let (delivered, answered) = self
-            .callers
-            .iter()
-            .fold((0, 0), |(all, out), caller| (all + caller.delivered, out + caller.answered));
+        let delivered: usize = self.callers.iter().map(|caller| caller.delivered).sum();
+        let answered: usize = self.callers.iter().map(|caller| caller.answered).sum();
         let seconds = 1 + self.waited.as_secs() as usize;
         let most = MOST_FOR_ONE * (delivered + self.produced)
             + self.callers.len() * (MOST_FOR_CALLING + seconds * MOST_FOR_A_SECOND);

@@ -9,8 +9,8 @@ use striper_core::testing::{Endpoint, Keep};
 use striper_core::wire::deframer::{Deframer, Item};
 use striper_core::wire::frame::Frame;
 use striper_core::{
-    Config, EndReason, FlowId, Hello, HelloKind, Input, Instant, Output, Refusal, Role, Session,
-    SessionId, StripeId, Violation,
+    Config, EndReason, FlowId, Hello, HelloKind, Input, Instant, Output, Role, Session, SessionId,
+    StripeId, Violation,
 };
 
 /// The most bytes that may wait to be written on a stripe: the largest allowance, the reserve for
@@ -81,18 +81,16 @@ impl<A: Fn() -> usize> Attacked<A> {
         source.one_of(self.flows().into_iter())
     }
 
-    /// One of them, with the offset at which its delivery goes on.
+    /// A live flow, and the offset at which its delivery goes on.
     pub fn expected(&self, source: &mut Source) -> Option<(FlowId, u64)> {
         self.local_flow(source).map(|flow| (flow, self.end.log.flows()[&flow].delivered))
     }
 
     pub fn next_stripe(&self) -> StripeId {
-        StripeId(
-            self.stripes.keys().filter(|id| id.0 < 1_000).map(|id| id.0 + 1).max().unwrap_or(0),
-        )
+        let used = self.stripes.keys().filter(|id| id.0 < 1_000);
+        StripeId(used.map(|id| id.0 + 1).max().unwrap_or(0))
     }
 
-    /// The next HELLO of a good peer.
     pub fn hello(&self) -> Hello {
         let kind = match self.end.session.role() {
             Role::Client => HelloKind::Accept { instance: super::INSTANCE },
@@ -106,7 +104,6 @@ impl<A: Fn() -> usize> Attacked<A> {
         self.end.sent(stripe)
     }
 
-    /// The latest PING on a stripe.
     pub fn pinged(&self, stripe: StripeId) -> Option<u64> {
         self.stripes.get(&stripe)?.pinged
     }
@@ -135,13 +132,6 @@ impl<A: Fn() -> usize> Attacked<A> {
         self.end.stripes().contains_key(&stripe)
     }
 
-    /// The server refuses a stripe because it doesn't know the session: drivers end it then.
-    pub fn greet_refused(&mut self, refusal: Refusal) {
-        if self.is_client() && refusal == Refusal::UnknownSession {
-            self.give(Input::Abort);
-        }
-    }
-
     pub fn hear(&mut self, stripe: StripeId, bytes: &[u8]) {
         if !bytes.is_empty() {
             self.give(Input::StripeBytes { stripe, data: Bytes::copy_from_slice(bytes) });
@@ -153,10 +143,6 @@ impl<A: Fn() -> usize> Attacked<A> {
             let total = total.max(totals.written);
             self.give(Input::StripeWritten { stripe, total });
         }
-    }
-
-    pub fn lose(&mut self, stripe: StripeId) {
-        self.give(Input::StripeDown { stripe });
     }
 
     pub fn produce(&mut self, flow: FlowId, length: usize) {
@@ -176,6 +162,7 @@ impl<A: Fn() -> usize> Attacked<A> {
 
     pub fn wait(&mut self, time: Duration) {
         self.now = self.now + time;
+        self.give(Input::Tick);
     }
 
     /// Sleeps through a second as a driver would. However often it wakes, there is an end to it.
@@ -261,10 +248,8 @@ impl<A: Fn() -> usize> Attacked<A> {
     fn check_limits(&self) {
         let (receive, send) = self.end.session.memory_used();
         let half = self.config.memory_limit / 2;
-        assert!(
-            receive <= half && send <= half + FLOW_FLOOR,
-            "{receive} and {send} bytes of memory"
-        );
+        let is_within = receive <= half && send <= half + FLOW_FLOOR;
+        assert!(is_within, "{receive} and {send} bytes of memory");
         let stats = self.end.session.stats();
         let opened = self.end.log.flows().values().filter(|log| log.ours).count();
         assert!(stats.flows <= MAX_PEER_FLOWS + opened, "{} flows", stats.flows);

@@ -13,7 +13,6 @@ pub(super) struct Program {
     pub heard: u64,
 }
 
-/// The bytes that a side writes to a flow.
 pub(super) fn pattern(flow: FlowId, side: usize) -> Pattern {
     Pattern(flow.0 * 2 + side as u64)
 }

@@ -47,7 +47,6 @@ pub(super) struct Way {
     pub written: u64,
     /// So much of the HELLO is still to be taken.
     pub hello: usize,
-    /// A FIN follows.
     pub closing: bool,
     pub silent: bool,
 }
@@ -78,9 +77,7 @@ impl Way {
 }
 
 pub(super) enum End {
-    /// Waits for the other's HELLO.
     Greeting(Handshake),
-    /// Belongs to the session.
     Up,
     Gone,
 }

@@ -55,7 +55,7 @@ pub(super) struct World {
     now: Instant,
     sides: [Side; 2],
     conns: Vec<Conn>,
-    produced: u64,
+    pub produced: u64,
     shut_down: bool,
     /// Whether anything has happened since somebody last looked.
     moved: bool,
@@ -90,10 +90,6 @@ impl World {
         self.conns.len()
     }
 
-    pub fn produced(&self) -> u64 {
-        self.produced
-    }
-
     pub fn flow(&self, source: &mut Source) -> Option<(usize, FlowId)> {
         let choice = usize::from(source.byte());
         let live = self.sides[choice & 1].live();
@@ -102,7 +98,6 @@ impl World {
 
     // Connections.
 
-    /// The client dials if it misses a stripe.
     pub fn dial(&mut self) {
         let greeting =
             self.conns.iter().filter(|conn| matches!(conn.ends[CLIENT], End::Greeting(_))).count();
@@ -207,7 +202,6 @@ impl World {
         }
     }
 
-    /// One side closes a connection in good order.
     pub fn close(&mut self, conn: usize, side: usize) {
         if matches!(self.conns[conn].ends[side], End::Up) {
             self.conns[conn].ways[side].closing = true;
@@ -215,7 +209,6 @@ impl World {
         }
     }
 
-    /// All transmitted bytes arrive.
     pub fn exchange(&mut self) {
         for conn in 0..self.conns.len() {
             for way in [CLIENT, SERVER] {
@@ -246,7 +239,6 @@ impl World {
         }
     }
 
-    /// Hands over what the session takes.
     fn feed(&mut self, side: usize, flow: FlowId) {
         loop {
             let room = self.sides[side].end.session.send_room(flow);
@@ -268,7 +260,6 @@ impl World {
         }
     }
 
-    /// All producers of a side hand over what it takes.
     pub fn act(&mut self, side: usize) {
         for id in self.sides[side].live() {
             self.feed(side, id);
@@ -291,7 +282,6 @@ impl World {
         self.give(side, Input::FlowReset { flow, reason: Reason::Aborted });
     }
 
-    /// The local side of a flow that the peer has opened takes it, or not.
     pub fn answer(&mut self, side: usize, flow: FlowId, accept: bool) {
         let log = &self.sides[side].end.log.flows()[&flow];
         if log.ours || log.accepted {
@@ -418,7 +408,6 @@ impl World {
         panic!("not complete at {:?}, which was to be by {until:?}: {live:?}", self.now);
     }
 
-    /// The local side does all that is left to do.
     fn settle(&mut self, side: usize) {
         for id in self.sides[side].live() {
             self.answer(side, id, true);
