@@ -198,26 +198,39 @@ impl Link {
         self.arm(now, later);
     }
 
-    pub fn wake(&mut self, now: u64, silent: bool, later: &mut Later) {
-        self.buffer.asleep = false;
-        self.write(now, silent, later);
-    }
-
-    /// [`Link::acknowledge`] gets the number that is returned, after the way back.
-    pub fn arrive(&mut self, now: u64, packet: Packet, later: &mut Later) -> u64 {
-        let tx = packet.tx;
-        if let Some(wait) = self.receiver.arrive(packet, &self.spec, &mut self.rng) {
-            later.push((now + wait, LinkEvent::Read));
+    /// An acknowledgement is back at `back`, or never. Returns the bytes that the reader takes, and
+    /// whether the stream ends there.
+    pub fn happen(
+        &mut self,
+        now: u64,
+        event: LinkEvent,
+        silent: bool,
+        back: Option<u64>,
+        later: &mut Later,
+    ) -> Option<(Vec<Bytes>, bool)> {
+        match event {
+            LinkEvent::Arrive(packet) => {
+                let tx = packet.tx;
+                if let Some(wait) = self.receiver.arrive(packet, &self.spec, &mut self.rng) {
+                    later.push((now + wait, LinkEvent::Read));
+                }
+                later.extend(back.map(|at| (at, LinkEvent::Acknowledge(tx))));
+            }
+            LinkEvent::Acknowledge(tx) => self.acknowledge(now, tx, silent, later),
+            LinkEvent::Timer => self.timer(now, silent, later),
+            LinkEvent::Wake => {
+                self.buffer.asleep = false;
+                self.write(now, silent, later);
+            }
+            LinkEvent::Read => {
+                return Some(self.receiver.read(&self.spec, &mut self.rng, &mut self.felt));
+            }
         }
-        tx
-    }
-
-    pub fn read(&mut self) -> (Vec<Bytes>, bool) {
-        self.receiver.read(&self.spec, &mut self.rng, &mut self.felt)
+        None
     }
 
     /// Links are first in, first out: a packet that was sent before and not acknowledged is lost.
-    pub fn acknowledge(&mut self, now: u64, tx: u64, silent: bool, later: &mut Later) {
+    fn acknowledge(&mut self, now: u64, tx: u64, silent: bool, later: &mut Later) {
         let Some(packet) = self.flying.remove(&tx) else { return };
         let len = packet.data.len() as u64;
         self.in_flight -= len;
@@ -239,7 +252,7 @@ impl Link {
         self.write(now, silent, later);
     }
 
-    pub fn timer(&mut self, now: u64, silent: bool, later: &mut Later) {
+    fn timer(&mut self, now: u64, silent: bool, later: &mut Later) {
         self.timer_set = false;
         match self.timer_at {
             Some(at) if at <= now => {}
@@ -280,8 +293,8 @@ impl Link {
         loop {
             let lost = self.resend.front().map(|packet| packet.data.len() as u64);
             let Some(len) = lost.or_else(|| self.buffer.next_len(self.limit)) else { break };
-            if self.in_flight > 0 && !self.congestion.allows(self.in_flight + len) {
-                self.congestion.filled(self.next_tx);
+            if self.in_flight > 0 && self.in_flight + len > self.congestion.window {
+                self.congestion.full_until = self.next_tx;
                 break;
             }
             let packet = self.resend.pop_front().unwrap_or_else(|| self.cut(len));

@@ -3,8 +3,7 @@
 //! A failure loses nothing: an input is written down before the session is given it, and the
 //! recording outlives a world that panics.
 
-use crate::base::files::{Draft, FileKind};
-use crate::base::{Side, files};
+use crate::base::files::{self, Draft, FileKind};
 use crate::run::{Observer, Seen};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -60,18 +59,14 @@ impl Recordings {
 impl State {
     fn take(&mut self, seen: &Seen) {
         if !self.recordings.contains_key(&seen.life) {
-            let name = self.name(seen.side);
+            let side = ["client", "server"][seen.side.index()];
+            let of_side = |recording: &&Recording| recording.name.starts_with(side);
+            let before = self.recordings.values().filter(of_side).count();
+            let name = if before == 0 { side.into() } else { format!("{side}.{}", before + 1) };
             let recording = Recording::begin(seen, &(self.scenario_of)(&name), name);
             self.recordings.insert(seen.life, recording);
         }
         self.recordings.get_mut(&seen.life).expect("a recording that was begun").take(seen);
-    }
-
-    fn name(&self, side: Side) -> String {
-        let side = ["client", "server"][side.index()];
-        let before =
-            self.recordings.values().filter(|recording| recording.name.starts_with(side)).count();
-        if before == 0 { side.into() } else { format!("{side}.{}", before + 1) }
     }
 }
 

@@ -57,10 +57,6 @@ pub const FAULTS: [(&str, Fault); 8] = [
     ("heal", Fault::Heal),
 ];
 
-fn fault_name(fault: &Fault) -> &'static str {
-    FAULTS.iter().find(|(_, known)| known == fault).map_or("?", |(name, _)| name)
-}
-
 #[derive(Clone, PartialEq, Debug)]
 pub struct Row {
     pub scheduler: SchedulerKind,
@@ -112,7 +108,9 @@ impl Transfer {
 
     pub(crate) fn written_faults(&self) -> Vec<String> {
         let write = |(at, route, fault): &(Duration, usize, Fault)| {
-            format!("{}:{route}:{}", write_time(*at), fault_name(fault))
+            let name =
+                FAULTS.iter().find(|(_, known)| known == fault).map_or("?", |(name, _)| name);
+            format!("{}:{route}:{name}", write_time(*at))
         };
         self.faults.iter().map(write).collect()
     }

@@ -15,13 +15,13 @@ const HYSTART_RISE: [u64; 2] = [4_000, 16_000];
 
 #[derive(Clone, Debug)]
 pub(super) struct Congestion {
-    window: u64,
+    pub window: u64,
     /// Below it the window grows by the bytes that are acknowledged (slow start).
     threshold: u64,
     /// Losses of transmissions before this one belong to a halving that has been made.
     recovery_until: u64,
-    /// Acknowledgements of transmissions before this one let the window grow.
-    full_until: u64,
+    /// The window was full before this one, so acknowledgements of earlier ones let it grow.
+    pub full_until: u64,
     round: Round,
     min_rtt: u64,
 }
@@ -44,14 +44,6 @@ impl Congestion {
             round: Round { ends: 0, samples: 0, min: u64::MAX },
             min_rtt: u64::MAX,
         }
-    }
-
-    pub fn allows(&self, in_flight: u64) -> bool {
-        in_flight <= self.window
-    }
-
-    pub fn filled(&mut self, next: u64) {
-        self.full_until = next;
     }
 
     /// It bounds the shortest round trip, but it is no sample of a round.
@@ -114,7 +106,7 @@ mod tests {
 
     fn full() -> Congestion {
         let mut congestion = Congestion::new(10 * MSS);
-        congestion.filled(100);
+        congestion.full_until = 100;
         congestion
     }
 
@@ -122,7 +114,7 @@ mod tests {
     fn slow_start_grows_by_the_bytes_acknowledged() {
         let mut congestion = full();
         (0..10).for_each(|tx| congestion.acknowledged(tx, MSS));
-        assert!(congestion.allows(20 * MSS) && !congestion.allows(20 * MSS + 1));
+        assert_eq!(congestion.window, 20 * MSS);
     }
 
     #[test]
@@ -130,7 +122,7 @@ mod tests {
         let mut congestion = Congestion::new(10 * MSS);
         congestion.acknowledged(0, MSS);
         assert_eq!(congestion.window, 10 * MSS);
-        congestion.filled(5);
+        congestion.full_until = 5;
         congestion.acknowledged(5, MSS);
         assert_eq!(congestion.window, 10 * MSS, "what was sent after it was full");
         congestion.acknowledged(4, MSS);

@@ -44,24 +44,16 @@ impl Bench {
             assert!(at >= self.now);
             self.now = at;
             let mut later = Later::new();
-            match event {
-                LinkEvent::Arrive(packet) => {
-                    let tx = self.link.arrive(at, packet, &mut later);
-                    later.push((at + self.link.spec.delay_micros(), LinkEvent::Acknowledge(tx)));
-                }
-                LinkEvent::Acknowledge(tx) if !self.silent => {
-                    self.link.acknowledge(at, tx, self.silent, &mut later);
-                }
-                LinkEvent::Acknowledge(_) => {}
-                LinkEvent::Timer => self.link.timer(at, self.silent, &mut later),
-                LinkEvent::Wake => self.link.wake(at, self.silent, &mut later),
-                LinkEvent::Read => {
-                    let (pieces, fin) = self.link.read();
-                    self.pieces += pieces.len();
-                    pieces.iter().for_each(|piece| self.got.extend_from_slice(piece));
-                    if fin {
-                        assert_eq!(self.finished.replace(at), None, "one FIN");
-                    }
+            if self.silent && matches!(event, LinkEvent::Acknowledge(_)) {
+                continue;
+            }
+            let back = Some(at + self.link.spec.delay_micros());
+            let read = self.link.happen(at, event, self.silent, back, &mut later);
+            if let Some((pieces, fin)) = read {
+                self.pieces += pieces.len();
+                pieces.iter().for_each(|piece| self.got.extend_from_slice(piece));
+                if fin {
+                    assert_eq!(self.finished.replace(at), None, "one FIN");
                 }
             }
             self.plan(later);

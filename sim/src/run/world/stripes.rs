@@ -45,24 +45,12 @@ impl World {
 
     pub(super) fn link_event(&mut self, conn: usize, way: usize, event: LinkEvent) {
         let silent = self.is_silent(conn, way);
-        let silent_back = self.is_silent(conn, 1 - way);
-        let back = self.routes[self.conns[conn].route].specs[1 - way].delay_micros();
+        let delay = self.routes[self.conns[conn].route].specs[1 - way].delay_micros();
+        let back = (!self.is_silent(conn, 1 - way)).then_some(self.now + delay);
         let link = &mut self.conns[conn].links[way];
         let mut later = Later::new();
-        match event {
-            LinkEvent::Arrive(packet) => {
-                let tx = link.arrive(self.now, packet, &mut later);
-                if !silent_back {
-                    later.push((self.now + back, LinkEvent::Acknowledge(tx)));
-                }
-            }
-            LinkEvent::Acknowledge(tx) => link.acknowledge(self.now, tx, silent, &mut later),
-            LinkEvent::Timer => link.timer(self.now, silent, &mut later),
-            LinkEvent::Wake => link.wake(self.now, silent, &mut later),
-            LinkEvent::Read => {
-                let (pieces, fin) = link.read();
-                self.received(conn, way, pieces, fin);
-            }
+        if let Some((pieces, fin)) = link.happen(self.now, event, silent, back, &mut later) {
+            self.received(conn, way, pieces, fin);
         }
         self.plan_link(conn, way, later);
         self.report_written(conn, way);

@@ -70,39 +70,29 @@ impl Net {
 
     pub(super) fn link_event(&mut self, number: u64, way: usize, event: LinkEvent) {
         let (silent, silent_back) = (self.is_silent(number, way), self.is_silent(number, 1 - way));
-        let now = self.now;
         let Some(conn) = self.conns.get_mut(&number) else { return };
-        let back = now + self.routes[conn.route].specs[1 - way].delay_micros();
-        let mut later = Later::new();
-        let stopped = conn.ends[way].stopped;
-        let link = &mut conn.links[way];
+        let back = self.now + self.routes[conn.route].specs[1 - way].delay_micros();
         match event {
-            LinkEvent::Arrive(_) | LinkEvent::Read if conn.severed[way] => {}
+            LinkEvent::Arrive(_) | LinkEvent::Read if conn.severed[way] => return,
             LinkEvent::Arrive(_) if conn.ends[1 - way].dead => {
                 if !silent_back {
                     self.agenda.add(back, Event::Rst(number, way));
                 }
+                return;
             }
-            LinkEvent::Arrive(_) if conn.ends[1 - way].reset => {}
-            LinkEvent::Arrive(packet) => {
-                let tx = link.arrive(now, packet, &mut later);
-                if !silent_back {
-                    later.push((back, LinkEvent::Acknowledge(tx)));
-                }
-            }
-            LinkEvent::Read => {
-                let (pieces, fin) = link.read();
-                self.deliver(number, way, pieces, fin);
-            }
-            _ if stopped => {}
-            LinkEvent::Acknowledge(tx) => {
-                link.acknowledge(now, tx, silent, &mut later);
-                if !conn.ends[way].held {
-                    self.tidy(number);
-                }
-            }
-            LinkEvent::Timer => link.timer(now, silent, &mut later),
-            LinkEvent::Wake => link.wake(now, silent, &mut later),
+            LinkEvent::Arrive(_) if conn.ends[1 - way].reset => return,
+            LinkEvent::Arrive(_) | LinkEvent::Read => {}
+            _ if conn.ends[way].stopped => return,
+            _ => {}
+        }
+        let let_go = matches!(event, LinkEvent::Acknowledge(_)) && !conn.ends[way].held;
+        let (back, mut later) = ((!silent_back).then_some(back), Later::new());
+        let read = conn.links[way].happen(self.now, event, silent, back, &mut later);
+        if let_go {
+            self.tidy(number);
+        }
+        if let Some((pieces, fin)) = read {
+            self.deliver(number, way, pieces, fin);
         }
         self.plan(number, way, later);
     }
