@@ -32,7 +32,6 @@ impl Bless {
         }
     }
 
-    /// Makes its traces anew. The text and the error are for people.
     pub fn run(&self) -> Result<String, String> {
         bless(&self.folder)
     }
@@ -69,8 +68,7 @@ fn bless(folder: &Path) -> Result<String, String> {
     }
 }
 
-/// The same trace as today's code makes it; `None` if it has no scenario. The header is read even
-/// of a trace that does not fit any more.
+/// `None` if it has no scenario. The header is read even of a trace that no longer fits.
 pub fn renew(old: &str) -> Result<Option<String>, String> {
     let trace = Trace::read(old).map_err(|error| error.to_string())?;
     let Some(command) = &trace.header.scenario else { return Ok(None) };
@@ -83,8 +81,7 @@ pub fn renew(old: &str) -> Result<Option<String>, String> {
     Ok(Some(story + &new))
 }
 
-/// Runs a scenario's command, and records the session that it names, or else the only one of this
-/// side.
+/// Records the session that a command names, or else the only one of this side.
 fn record_again(command: &str, role: Role) -> Result<String, String> {
     let words = words_of(command);
     let (traces, name) = match words.first().map(String::as_str) {

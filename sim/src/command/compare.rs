@@ -9,7 +9,6 @@ use striper_core::SchedulerKind;
 use striper_core::limits::FLOW_FLOOR;
 
 impl Bench {
-    /// Reads the words behind `bench-schedulers`; `None` if they ask for the help.
     pub fn parse(parser: &mut Parser) -> Result<Option<Task>, String> {
         let mut bench = Bench::default();
         let (mut quick, mut credits, mut seeds) = (false, None, None);

@@ -14,7 +14,6 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Drive {
     pub seeds: Range<u64>,
-    /// The number of worlds at a time.
     pub threads: usize,
 }
 
@@ -84,7 +83,6 @@ impl Sum {
 }
 
 impl Drive {
-    /// Reads the words behind `drive`; `None` if they ask for the help.
     pub fn parse(parser: &mut Parser) -> Result<Option<Drive>, String> {
         let mut drive = Drive { seeds: 0..100, threads: 1 };
         while let Some(arg) = option::next(parser)? {
@@ -105,8 +103,7 @@ impl Drive {
         Ok(Some(drive))
     }
 
-    /// Runs the worlds, up to one that fails. Returns the text to print. A world that fails has
-    /// printed the reason and the command that repeats it.
+    /// Runs the worlds, up to one that fails, which has printed the command that repeats it.
     pub fn run(&self) -> Result<String, String> {
         let stop = AtomicBool::new(false);
         let work = |nth| {

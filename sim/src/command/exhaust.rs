@@ -11,8 +11,7 @@ use std::fmt::Write;
 
 pub const HELP: &str = include_str!("help/exhaust.txt");
 
-/// In a world with more states the second search keeps ends as the first does. It would take too
-/// long to live through them all.
+/// With more states the second search keeps ends: to live through all would take too long.
 const LIVED: u64 = 100_000;
 
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

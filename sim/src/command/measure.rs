@@ -21,7 +21,6 @@ pub struct Options {
     pub trace: Option<PathBuf>,
 }
 
-/// Every option of a measurement.
 pub const OPTIONS: [&str; 14] = [
     "help",
     "json",
@@ -40,7 +39,6 @@ pub const OPTIONS: [&str; 14] = [
 ];
 
 impl Options {
-    /// Reads a command line that names no command; `None` if it asks for the help.
     pub fn parse(parser: &mut Parser) -> Result<Option<Options>, String> {
         let mut transfer = Transfer::default();
         let (mut json, mut html, mut trace, mut stripes) = (false, None, None, None);
@@ -94,8 +92,7 @@ impl Options {
 }
 
 impl Options {
-    /// Writes the files that are wanted, and prints the table or JSON. Exit code 2 if a file can't
-    /// be written.
+    /// Exit code 2 if a file can't be written.
     pub fn run(&self) -> ExitCode {
         let Options { transfer, json, html, trace } = self;
         if let Err(message) = write(transfer, *json, [html.as_deref(), trace.as_deref()]) {
@@ -117,8 +114,7 @@ fn write(transfer: &Transfer, json: bool, [html, trace]: [Option<&Path>; 2]) -> 
     trace.map_or(Ok(()), |path| transfer.write_traces(path)).map_err(for_trace)
 }
 
-/// Writes the page of one run, and names the run on standard output, or beside it when JSON is
-/// wanted there.
+/// Names the run on standard output, or beside it when JSON is wanted there.
 fn draw(transfer: &Transfer, json: bool, path: &Path) -> Result<(), String> {
     let (stripes, kind) = transfer.drawn();
     files::write(path, PAGE, &transfer.draw(stripes, kind))?;
@@ -192,7 +188,6 @@ fn parse_stripes(text: &str) -> Result<Vec<usize>, String> {
     })
 }
 
-/// The counts to measure when none are given.
 fn usual_counts(caps: usize) -> Vec<usize> {
     if caps == 1 {
         return vec![1, 2, 4, 8];

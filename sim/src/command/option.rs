@@ -4,23 +4,19 @@ use lexopt::{Arg, Parser, ValueExt};
 use std::ops::Range;
 use std::path::PathBuf;
 
-/// The next option or value; `None` at the end of the line.
 pub fn next(parser: &mut Parser) -> Result<Option<Arg<'_>>, String> {
     parser.next().map_err(|error| error.to_string())
 }
 
-/// The text behind `--name`.
 pub fn value(parser: &mut Parser, name: &str) -> Result<String, String> {
     value_of(parser, name, "--help")
 }
 
-/// The text behind `--name` of a command that has a `help` of its own.
 pub fn value_of(parser: &mut Parser, name: &str, help: &str) -> Result<String, String> {
     let value = parser.value().map_err(|_| format!("--{name} needs a value; see {help}"))?;
     value.string().map_err(|_| format!("--{name} has a value that is no text"))
 }
 
-/// The name of a file to write behind `--name`.
 pub fn file(parser: &mut Parser, name: &str) -> Result<PathBuf, String> {
     let path = parser.value().map_err(|_| format!("--{name} needs a file to write; see --help"))?;
     if path.is_empty() {
@@ -47,7 +43,6 @@ pub fn number(text: &str, name: &str, most: u64) -> Result<u64, String> {
     number.ok_or_else(|| format!("--{name}: \"{text}\" is no number from 1 to {most}"))
 }
 
-/// The number of threads behind `--threads`, 1 to 256.
 pub fn threads(parser: &mut Parser) -> Result<usize, String> {
     number(&value(parser, "threads")?, "threads", 256).map(|threads| threads as usize)
 }

@@ -8,7 +8,6 @@ use lexopt::{Arg, Parser};
 use std::path::PathBuf;
 
 impl Task {
-    /// Reads the words behind `replay`; `None` if they ask for the help.
     pub fn parse(parser: &mut Parser) -> Result<Option<Task>, String> {
         let (mut follow, mut files, mut names) = (false, Vec::new(), Vec::new());
         let (mut html, mut bug, mut options) = (None, None, explain::Options::default());

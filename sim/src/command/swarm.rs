@@ -33,7 +33,6 @@ pub enum Script {
 pub struct Swarm {
     pub seeds: Range<u64>,
     pub size: Size,
-    /// The number of worlds at a time.
     pub threads: usize,
     pub json: bool,
     /// Make the first failure smaller, and write it down.
@@ -58,7 +57,6 @@ impl Default for Swarm {
 }
 
 impl Swarm {
-    /// Reads the words behind `swarm`; `None` if they ask for the help.
     pub fn parse(parser: &mut Parser) -> Result<Option<Swarm>, String> {
         let mut options = Swarm::default();
         while let Some(arg) = option::next(parser)? {
@@ -86,7 +84,6 @@ impl Swarm {
 }
 
 impl Run {
-    /// Reads the words behind `run`; `None` if they ask for the help.
     pub fn parse(parser: &mut Parser) -> Result<Option<Run>, String> {
         let (mut script, mut trace, mut session, mut bug) = (None, None, None, None);
         while let Some(arg) = option::next(parser)? {
@@ -113,8 +110,7 @@ impl Run {
 /// Scenarios that are tried to make a failing one smaller.
 const SHRINK_BUDGET: usize = 4_000;
 
-/// Runs a range of seeds and prints the results. Exit code 1 after a failure, 2 if `out` is no
-/// folder.
+/// Exit code 1 after a failure, 2 if `out` is no folder.
 pub fn swarm(Swarm { seeds, size, threads, json, shrink, out, .. }: Swarm) -> ExitCode {
     if out.exists() && !out.is_dir() {
         return complain(&format!("--out: {} is no folder; name a folder", out.display()));
@@ -144,8 +140,7 @@ fn keep_smallest(parent: &Path, name: &str, scenario: &Scenario, failure: &Failu
     }
 }
 
-/// Runs one scenario. Exit code 1 if it fails, 2 if there is none or if its traces can't be
-/// written.
+/// Exit code 1 if it fails, 2 if there is none or if its traces can't be written.
 pub fn run(run: &Run) -> ExitCode {
     match play(run) {
         Ok(Ok(())) => ExitCode::SUCCESS,
@@ -183,7 +178,6 @@ fn play(Run { script, trace, session, .. }: &Run) -> Result<Result<(), Failure>,
     Ok(result.map(drop))
 }
 
-/// A script as it is written, and its scenario.
 fn read(script: &Script) -> Result<(String, Scenario), String> {
     match script {
         Script::Inline(text) => {

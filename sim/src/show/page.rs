@@ -9,8 +9,7 @@ use std::collections::BTreeMap;
 use striper_core::{SchedulerKind, StripeId};
 
 impl Transfer {
-    /// The stripe count and the scheduler of the page: the largest and the first of those to be
-    /// measured.
+    /// The largest stripe count and the first scheduler of those to be measured.
     pub fn drawn(&self) -> (usize, SchedulerKind) {
         let stripes = self.stripes.iter().copied().max().unwrap_or(1);
         (stripes, self.schedulers.first().copied().unwrap_or(SchedulerKind::Earliest))

@@ -19,16 +19,13 @@ pub enum Task {
         html: Option<PathBuf>,
         bug: Option<String>,
     },
-    /// Explain the waits of a session's flows.
     Explain {
-        /// The trace of one side, or of both.
         files: Vec<PathBuf>,
         options: explain::Options,
     },
 }
 
 impl Task {
-    /// Runs it. Returns the text to print, and the worst verdict on a file.
     pub fn run(&self) -> (String, Verdict) {
         match self {
             Task::Replay { follow, files, html, .. } => {
@@ -56,7 +53,6 @@ impl Task {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Verdict {
     Fits,
-    /// A trace does not fit any more.
     Differs,
     /// A file can't be read, or written, or is no trace.
     Unusable,
@@ -68,7 +64,6 @@ impl From<Verdict> for ExitCode {
     }
 }
 
-/// Plays one file. The text, good or bad, is for people.
 fn replay(file: &Path, follow: bool, html: Option<&Path>) -> (String, Verdict) {
     match play(file, follow, html) {
         Ok(text) => (text, Verdict::Fits),

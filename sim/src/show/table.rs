@@ -6,7 +6,6 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 impl Transfer {
-    /// Runs all transfers. Returns the text to print.
     pub fn report(&self, json: bool) -> String {
         let mut text = if json { self.json_head() } else { self.table_head() };
         for (index, scheduler) in self.schedulers.iter().enumerate() {

@@ -17,8 +17,7 @@ use crate::run::World;
 use std::cell::RefCell;
 use striper_core::SchedulerKind;
 
-/// The outcome with a seed, without any limit by credit. A paced load does not fill the stripes, so
-/// its outcome is the fluid oracle's.
+/// A paced load does not fill the stripes, so its outcome is the fluid oracle's.
 pub(super) fn ceiling(mix: &Mix, seed: u64) -> Outcome {
     let drawn = mix.draw(seed);
     let size = match mix.load {

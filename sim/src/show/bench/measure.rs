@@ -29,11 +29,9 @@ pub struct Outcome {
     pub resent: u64,
     /// The longest time without a delivery that ended after the trouble began.
     pub pause: Option<u64>,
-    /// The time from the end of the trouble to full rate. That is a second that brings 90 % of all
-    /// that the stripes carry, 75 % in each quarter.
+    /// The time from the end of the trouble to full rate, as [`recovery`] has it.
     pub recovery: Option<u64>,
-    /// The time from when each piece was to be written to when its last byte came out, sorted. Only
-    /// paced loads have them.
+    /// The sorted delays of a paced load's pieces, each from when it was to be written.
     pub delays: Vec<u64>,
 }
 
@@ -132,7 +130,6 @@ pub(super) fn trouble(world: &mut World, start: u64, drawn: &Drawn) {
     }
 }
 
-/// The plan of the programs, and the oracle's time for it.
 fn plan(load: Load, drawn: &Drawn, credit: u64) -> (FlowPlan, u64) {
     let time = |bytes| credit_time(&drawn.pipes, bytes, credit).expect("pipes that return");
     match load {
@@ -152,8 +149,7 @@ fn plan(load: Load, drawn: &Drawn, credit: u64) -> (FlowPlan, u64) {
     }
 }
 
-/// Half of the rate that the pipes can carry on the whole until then, and the bytes of it in whole
-/// pieces.
+/// Half of the rate that the pipes can carry until then, and its bytes in whole pieces.
 pub(super) fn pace(pipes: &[Pipe], span: Duration) -> (Rate, u64) {
     let span = micros(span);
     let rate = capacity(pipes, span) * 1_000 / (span / 1_000) / 2;
@@ -172,8 +168,7 @@ fn resent(world: &World) -> u64 {
     Side::BOTH.iter().map(|side| world.stats(*side).payload_resent).sum()
 }
 
-/// The longest time between two entries of a log of (time, bytes delivered so far) of which the
-/// later one is after `from`.
+/// The longest time between two entries (time, bytes so far); the later one is after `from`.
 fn longest_pause(log: &[(u64, u64)], from: u64) -> u64 {
     let gaps = log.windows(2).filter(|two| two[1].0 > from);
     gaps.map(|two| two[1].0 - two[0].0).max().unwrap_or(0)
@@ -198,8 +193,7 @@ fn recovery(log: &[(u64, u64)], from: u64, rate: Rate) -> Option<u64> {
     begins.into_iter().find(is_full).map(|begin| begin - from)
 }
 
-/// The delay of each piece of `bytes`, written at `rate` from `opened` on. A piece that never came
-/// is as late as the end of the log.
+/// The delay of each piece. A piece that never came is as late as the end of the log.
 fn delays(log: &[(u64, u64)], opened: u64, rate: Rate, bytes: u64) -> Vec<u64> {
     let end = log.last().map_or(opened, |(at, _)| *at);
     let mut entries = log.iter().peekable();

@@ -14,28 +14,22 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use std::time::Duration;
 
-/// The load that a program puts on the stripes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Load {
-    /// So many bytes from the client to the server.
     Upload(u64),
     /// So many bytes from the client, and from the server, on one flow at the same time.
     BothWays(u64, u64),
-    /// As [`Load::Upload`], on stripes that have carried 1 MiB before and were idle for a second.
+    /// As [`Load::Upload`], on stripes that have carried [`WARMING`] bytes, then idle for [`IDLE`].
     Object(u64),
-    /// From the client, half of the rate that the stripes can carry on the whole, in pieces of
-    /// 1,400 bytes, for so long.
+    /// Half of the rate that the stripes can carry, in pieces of [`PIECE`] bytes, for so long.
     Paced(Duration),
 }
 
-/// The bytes that an object's stripes have carried before.
 pub const WARMING: u64 = 1 << 20;
 
-/// The time that an object's stripes are idle before it.
 pub const IDLE: Duration = Duration::from_secs(1);
 
-/// The largest credit that can be asked for, in bytes: half of a session's default memory limit.
-/// Beyond it the memory limit is what binds.
+/// In bytes: half of a session's default memory limit, which is what binds beyond it.
 pub const MAX_CREDIT: u64 = 64 << 20;
 
 /// Bytes that a paced program writes at once.
@@ -44,14 +38,12 @@ pub const PIECE: u64 = 1_400;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Trouble {
     Nothing,
-    /// Each stripe falls to 5 % of its rate for 0.5–3 s, 3–9 s from one beginning to the next,
-    /// independently of the others.
+    /// Each stripe falls to 5 % of its rate for 0.5–3 s, every 3–9 s, independently of the others.
     Dips,
     /// One stripe is reset, 1–3 s after the beginning; its route takes a new one at once.
     Death,
     /// One stripe carries nothing for 10 s, from 1–3 s after the beginning on.
     OneSilent,
-    /// No stripe carries anything for 10 s.
     AllSilent,
 }
 
@@ -90,7 +82,6 @@ macro_rules! mixes {
     };
 }
 
-///
 /// E is `tools/testing/selftests/net/mptcp/simult_flows.sh` of Linux: two paths shaped by netem
 /// with the same rate and delay both ways (so its "1" and "50" are one-way delays). One connection
 /// carries 16 MiB one way and 80 KiB the other. Where it has no delay, 0.1 ms stands for the
@@ -203,7 +194,6 @@ impl Drawn {
         self.links[stripe].rates = rates;
     }
 
-    /// One of its stripes alone, with its faults.
     pub(super) fn only(&self, stripe: usize) -> Drawn {
         let faults = self.faults.iter().filter(|(_, route, _)| *route == stripe);
         Drawn {

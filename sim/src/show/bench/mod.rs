@@ -20,9 +20,7 @@ use table::Row;
 pub use task::{Bench, Task};
 
 impl Task {
-    /// Measures all. Returns the text to print, and whether the exit code is that of success.
-    /// Panics if a world fails, which has printed the command that repeats it.
-    ///
+    /// The text to print, and whether the exit code is that of success.
     pub fn report(&self) -> (String, bool) {
         match self {
             Task::Table(bench) => (bench.report(), true),
@@ -32,8 +30,6 @@ impl Task {
 }
 
 impl Bench {
-    /// Measures all. Returns the text to print.
-    ///
     pub fn report(&self) -> String {
         let mut lines = Vec::new();
         for mix in self.mixes.iter().map(|mix| &MIXES[*mix]) {

@@ -9,7 +9,6 @@ use crate::base::{scheduler, write_size};
 use std::fmt::Write as _;
 use striper_core::SchedulerKind;
 
-/// The median and the worst of some seeds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Spread {
     median: u64,
@@ -17,14 +16,12 @@ struct Spread {
 }
 
 impl Spread {
-    /// For figures of which small ones are good. The median of an even number is the worse one of
-    /// the two in the middle.
+    /// The median of an even number of figures is the worse one of the two in the middle.
     fn small_is_good(mut figures: Vec<u64>) -> Spread {
         figures.sort_unstable();
         Spread { median: figures[figures.len() / 2], worst: figures[figures.len() - 1] }
     }
 
-    /// For figures of which large ones are good.
     fn large_is_good(figures: Vec<u64>) -> Spread {
         let turned =
             Self::small_is_good(figures.into_iter().map(|figure| u64::MAX - figure).collect());
@@ -32,8 +29,7 @@ impl Spread {
     }
 }
 
-/// One column: its name, its unit as a power of ten, and its figures. A figure of `u64::MAX` was
-/// never reached.
+/// Figures are whole numbers of 10^-`decimals`; a figure of `u64::MAX` was never reached.
 struct Column {
     heading: &'static str,
     key: &'static str,
@@ -41,7 +37,6 @@ struct Column {
     spread: Spread,
 }
 
-/// One mix with one credit and one scheduler.
 pub(super) struct Row {
     mix: &'static Mix,
     /// `None` for the ceiling.
@@ -72,7 +67,6 @@ impl Row {
         Row { mix, with: Some((credit, scheduler)), columns }
     }
 
-    /// The share of the oracle that TCP leaves.
     pub fn ceiling(mix: &'static Mix, outcomes: &[Outcome]) -> Self {
         Row { mix, with: None, columns: Self::first(mix, outcomes) }
     }

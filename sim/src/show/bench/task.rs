@@ -8,9 +8,7 @@ use striper_core::SchedulerKind;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Task {
-    /// Every scheduler on every mix of stripes.
     Table(Bench),
-    /// One scheduler with and without one more stripe.
     Topologies(Topologies),
 }
 
@@ -23,7 +21,6 @@ pub struct Bench {
     pub credits: Vec<u64>,
     pub seeds: Range<u64>,
     pub json: bool,
-    /// The number of runs at a time.
     pub threads: usize,
 }
 
@@ -41,7 +38,6 @@ impl Default for Bench {
 }
 
 impl Bench {
-    /// The command that makes the same text.
     pub(crate) fn command(&self) -> String {
         let mut line = "cargo run --release -p sim -- bench-schedulers".to_owned();
         let usual = Bench::default();

@@ -19,12 +19,10 @@ use striper_core::SchedulerKind;
 /// The least part of the rate, in thousandths, that one more stripe must leave.
 const DEMAND: u64 = 980;
 
-/// Topologies, and the scheduler to try on them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Topologies {
     pub seeds: Range<u64>,
     pub scheduler: SchedulerKind,
-    /// The number of runs at a time.
     pub threads: usize,
 }
 
@@ -78,7 +76,6 @@ fn links(stripes: &[(u64, u64)]) -> impl Iterator<Item = [LinkSpec; 2]> + '_ {
         .map(|(rate, delay)| LinkSpec::both_ways(Rate::bits(*rate), Duration::from_micros(*delay)))
 }
 
-/// The oracle's time over some of the stripes.
 fn ideal(stripes: &[(u64, u64)], topology: &Topology) -> u64 {
     let pipes: Vec<Pipe> =
         links(stripes).map(|[link, _]| Pipe::steady(link.rate, link.delay)).collect();
@@ -86,9 +83,7 @@ fn ideal(stripes: &[(u64, u64)], topology: &Topology) -> u64 {
 }
 
 impl Topologies {
-    /// Measures. Returns the text to print, and whether one more stripe never cost more than it
-    /// may. Panics if a world fails, which has printed the command that repeats it.
-    ///
+    /// Returns the text to print, and whether one more stripe never cost more than it may.
     pub fn report(&self) -> (String, bool) {
         let count = (self.seeds.end - self.seeds.start) as usize;
         let verdicts = each(count, self.threads, |nth| self.judge(self.seeds.start + nth as u64));

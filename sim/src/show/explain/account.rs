@@ -20,7 +20,6 @@ use striper_core::{FlowId, Input, Instant, Output, StripeClose, StripeId};
 /// Credit of every flow from its OPEN on, in bytes (PROTOCOL.md, section 8).
 const FLOOR: u64 = 16_384;
 
-/// The part of a flow that this side sends.
 #[derive(Clone, Debug, Default)]
 pub struct Sending {
     pub written: Steps,
@@ -32,16 +31,13 @@ pub struct Sending {
     pub settled: Steps,
 }
 
-/// A piece of a flow that was put on a stripe.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Sent {
     pub offset: u64,
     /// Its length in bytes; zero if it is but a FIN.
     pub len: u64,
     pub stripe: StripeId,
-    /// The time on the side's own clock, in microseconds.
     pub at: u64,
-    /// When the other side had acknowledged all of it.
     pub acknowledged: Option<u64>,
 }
 
@@ -51,7 +47,6 @@ impl Sent {
     }
 }
 
-/// The part of a flow that this side gets.
 #[derive(Clone, Debug, Default)]
 pub struct Receiving {
     pub delivered: Steps,
@@ -62,10 +57,8 @@ pub struct Receiving {
     pub finished: Option<u64>,
 }
 
-/// Some bytes of a flow that came in at once.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Arrival {
-    /// The time on the side's own clock, in microseconds.
     pub at: u64,
     pub stripe: StripeId,
     /// Their offsets; empty if it is but a FIN.
@@ -74,7 +67,6 @@ pub struct Arrival {
     pub reached: u64,
 }
 
-/// Both directions of a flow, as this side knows them.
 #[derive(Clone, Debug, Default)]
 pub struct Flow {
     /// When this side opened it or heard of it.
@@ -85,7 +77,6 @@ pub struct Flow {
     pub receiving: Receiving,
 }
 
-/// One side's trace by flow.
 #[derive(Debug, Default)]
 pub struct Account {
     pub side: Side,
@@ -151,29 +142,24 @@ impl Account {
         }
     }
 
-    /// The frames that this side sent on a stripe.
     pub fn lane(&self, stripe: StripeId) -> Option<&Lane> {
         self.timeline.direction(self.side).lanes.get(&stripe)
     }
 
-    /// The shortest round trip on a stripe, in microseconds, if there was any.
     pub fn round_trip(&self, stripe: StripeId) -> Option<u64> {
         self.usual.get(&stripe).copied()
     }
 
-    /// The last time before `at` at which bytes came in on a stripe.
     pub fn heard_before(&self, stripe: StripeId, at: u64) -> Option<u64> {
         let times = self.heard.get(&stripe)?;
         times[..times.partition_point(|time| *time < at)].last().copied()
     }
 
-    /// The first time from `at` on at which bytes came in on a stripe.
     pub fn heard_from(&self, stripe: StripeId, at: u64) -> Option<u64> {
         let times = self.heard.get(&stripe)?;
         times.get(times.partition_point(|time| *time < at)).copied()
     }
 
-    /// The stripes that were up at some time in a span.
     pub fn stripes_in(&self, span: Range<u64>) -> Vec<StripeId> {
         let there = |stripe: &StripeId| {
             let life = self.timeline.life(self.side, *stripe);
@@ -190,7 +176,6 @@ impl Account {
         self.timeline.life(self.side, stripe)?.down.filter(|(_, death)| *death != ended)
     }
 
-    /// The time within a span in which no stripe was up.
     pub fn without_stripes(&self, span: Range<u64>) -> u64 {
         let ends = self.live.iter().skip(1).map(|(at, _)| *at).chain([u64::MAX]);
         let alone = self.live.iter().zip(ends).filter(|((_, count), _)| *count == 0);
@@ -310,7 +295,6 @@ impl Account {
     }
 }
 
-/// The value of steps at a time.
 pub fn value(steps: &Steps, at: u64) -> u64 {
     steps[..steps.partition_point(|(time, _)| *time <= at)].last().map_or(0, |(_, value)| *value)
 }

@@ -36,7 +36,6 @@ impl Default for Options {
     }
 }
 
-/// A trace, the name of its file, and a note about its end.
 pub struct Source {
     pub name: String,
     pub trace: Trace,
@@ -156,7 +155,6 @@ fn directions<'a>(accounts: &'a [Account], options: &Options) -> Vec<Direction<'
     directions
 }
 
-/// The longest waits, each with its story.
 fn blocks(directions: &[Direction<'_>], found: &[Vec<Pause>], options: &Options) -> String {
     let of = |(direction, pauses)| std::iter::repeat(direction).zip(pauses);
     let mut waits: Vec<(&Direction<'_>, &Pause)> = directions

@@ -14,7 +14,6 @@ use striper_core::{StripeClose, StripeId};
 /// The most copies of a chunk that are told one by one.
 const COPIES: usize = 6;
 
-/// One block: the flow that stood still, the view of either side, and the cause.
 pub fn block(pause: &Pause, direction: &Direction<'_>) -> String {
     let Pause { span, missing, .. } = pause;
     let what = if pause.seen_by == pause.from { "was acknowledged" } else { "came out" };
@@ -139,7 +138,6 @@ fn sender(
     }
 }
 
-/// Tells the fate of a stripe while a chunk was on it.
 fn tell_fate(say: &mut impl FnMut(String), account: &Account, stripe: StripeId, span: Range<u64>) {
     let Some(lane) = account.lane(stripe) else { return };
     let mut line = format!("stripe {stripe}:");
@@ -159,7 +157,6 @@ fn tell_fate(say: &mut impl FnMut(String), account: &Account, stripe: StripeId, 
     say(line);
 }
 
-/// Says that a stripe was lost, and how.
 fn fate(account: &Account, stripe: StripeId, before: &str) -> String {
     account.lost(stripe).map_or(String::new(), |(time, death)| {
         let how = match death {
@@ -171,7 +168,6 @@ fn fate(account: &Account, stripe: StripeId, before: &str) -> String {
     })
 }
 
-/// The reason why a chunk was sent again.
 fn reason(account: &Account, before: StripeId, at: u64) -> String {
     let lost = account.lost(before).is_some_and(|(lost, _)| lost <= at);
     let doubts = account.lane(before).map(|lane| lane.doubts.as_slice()).unwrap_or_default();
@@ -200,7 +196,6 @@ fn because(cause: Cause) -> String {
     }
 }
 
-/// The name of a cause in a sum.
 fn kind(cause: Cause) -> &'static str {
     match cause {
         Cause::Slow(_) => "for a chunk on a slow stripe",
@@ -216,7 +211,6 @@ fn kind(cause: Cause) -> &'static str {
     }
 }
 
-/// One line about a direction: its bytes and the causes of its pauses.
 pub fn summary(direction: &Direction<'_>, pauses: &[Pause]) -> String {
     let bytes = match (direction.receiver, direction.sender) {
         (Some((_, flow)), _) => flow.receiving.delivered.last().map_or(0, |(_, total)| *total),

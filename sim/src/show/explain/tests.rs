@@ -26,7 +26,6 @@ fn source(text: &str) -> Source {
     Source { name: "x".into(), trace: Trace::read(text).unwrap(), note: String::new() }
 }
 
-/// The pauses of the client's sending, as seen with these traces.
 fn pauses(texts: &[String; 2], which: &[usize], at_least: u64) -> Vec<Pause> {
     let accounts: Vec<Account> =
         which.iter().map(|side| read(&source(&texts[*side])).unwrap()).collect();
@@ -87,8 +86,7 @@ fn a_stripe_that_fell_silent_is_named_by_each_side_and_by_both() {
     assert!(told(&texts, &[1]).contains("the client's trace says where byte"));
 }
 
-/// The end of a transfer: nothing is left to send, so copies leave as soon as their originals are
-/// late.
+/// At the end of a transfer copies leave as soon as their originals are late.
 #[test]
 fn a_silent_stripe_is_named_though_copies_came_before_the_doubt() {
     let (texts, stripe) = silent_stripe(3_600_000);

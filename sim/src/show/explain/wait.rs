@@ -18,25 +18,20 @@ use striper_core::{FlowId, StripeId};
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Cause {
-    /// A chunk was on a stripe that took long to bring it.
     Slow(StripeId),
-    /// A chunk was on a stripe that was in doubt or lost. `None` if the stripe can't be told.
+    /// `None` if the stripe, which was in doubt or lost, can't be told.
     Broken(Option<StripeId>),
-    /// The other side's consumer had not taken enough to allow more.
     NoCredit,
     NoStripe,
     /// The program had given bytes, and no stripe took more.
     Full,
-    /// The sending program had given nothing.
     Idle,
     /// On its way for no longer than two of its stripe's shortest round trips.
     UnderWay,
-    /// The receiver held nothing, and the sender was not seen.
     Unseen,
 }
 
 impl Cause {
-    /// Bytes could have come and did not.
     pub fn is_a_wait(self) -> bool {
         !matches!(self, Cause::Idle | Cause::UnderWay | Cause::Unseen)
     }
@@ -58,7 +53,6 @@ pub struct Pause {
     pub open: bool,
     pub missing: u64,
     pub cause: Cause,
-    /// The bytes that the receiver held meanwhile.
     pub held: Option<Held>,
     /// The stripe on which the missing byte came.
     pub came: Option<StripeId>,
@@ -79,7 +73,6 @@ impl Pause {
     }
 }
 
-/// A direction of a flow under examination.
 pub struct Direction<'a> {
     pub id: FlowId,
     pub from: Side,
@@ -301,8 +294,7 @@ pub(super) fn gaps(
     gaps
 }
 
-/// The bytes beyond a missing byte that were there before a time, or, in a pause without end, at
-/// it.
+/// The bytes beyond a missing one that came before a time, or, in an open pause, up to it.
 pub(super) fn held(receiving: &Receiving, missing: u64, until: u64, open: bool) -> Option<Held> {
     let arrivals = &receiving.arrivals;
     let count =
@@ -320,7 +312,6 @@ pub(super) fn held(receiving: &Receiving, missing: u64, until: u64, open: bool) 
     (held.bytes > 0).then_some(held)
 }
 
-/// Whether a stripe had brought later bytes of the flow before.
 fn came_behind_later(receiving: &Receiving, missing: u64, stripe: StripeId, until: u64) -> bool {
     let count = receiving.arrivals.partition_point(|arrival| arrival.at < until);
     let before =
@@ -348,7 +339,6 @@ fn out_of(limit: &Steps, span: &Range<u64>, offset: u64) -> bool {
     !limit.is_empty() && allowed.saturating_sub(span.start) > (span.end - span.start) / 2
 }
 
-/// The cause why a byte that was there was not sent.
 fn queueing(sender: &Account, flow: &Flow, span: Range<u64>, missing: u64) -> Cause {
     let span = span.start.min(span.end)..span.end;
     if alone(sender, &span) {

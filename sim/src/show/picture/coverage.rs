@@ -40,7 +40,6 @@ impl Coverage {
         self.ranges.get(&0).copied().unwrap_or(0)
     }
 
-    /// The number of bytes in the set.
     pub fn total(&self) -> u64 {
         self.total
     }

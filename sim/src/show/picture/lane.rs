@@ -14,24 +14,20 @@ pub enum Carries {
     Control { asks: bool },
 }
 
-/// A frame on a stripe. Times are in microseconds; `None` for an event that has not happened or
-/// can't be known.
+/// Times are in microseconds; `None` for an event that is unknown or has not happened.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Frame {
     /// Its end among the stripe's frame bytes.
     pub end: u64,
-    /// Its length with its head, in bytes.
     pub size: u64,
     pub carries: Carries,
     pub sent: Option<u64>,
     pub arrived: Option<u64>,
-    /// When the sender knew of the arrival.
     pub acknowledged: Option<u64>,
 }
 
 #[derive(Clone, Debug, Default)]
 pub struct Lane {
-    /// In the order in which they were handed over.
     pub frames: Vec<Frame>,
     /// The times when the operating system held less than was handed over, in microseconds.
     pub blocked: Vec<(u64, u64)>,
@@ -45,7 +41,6 @@ pub struct Lane {
     doubted_since: Option<u64>,
     /// Frames before this one have arrived.
     arrived: usize,
-    /// Frames before this one are acknowledged.
     acknowledged: usize,
     acknowledged_bytes: u64,
     /// Frames that ask for an acknowledgement and have none.
@@ -55,7 +50,6 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// When an acknowledgement last moved before this time.
     pub fn moved_before(&self, time: u64) -> Option<u64> {
         self.frames.iter().filter_map(|frame| frame.acknowledged).filter(|at| *at < time).max()
     }
@@ -76,8 +70,7 @@ impl Lane {
         }
     }
 
-    /// The frame just handed over is a PING. If another frame awaits its acknowledgement, the
-    /// stripe is in doubt.
+    /// A PING was just handed over. If another frame awaits its acknowledgement, there is doubt.
     pub fn ping(&mut self, at: u64, nonce: u64) {
         self.pings.push((nonce, self.sent));
         // The PING itself is awaited too.
@@ -130,9 +123,8 @@ impl Lane {
         self.arrived = self.frames.len();
     }
 
-    /// The peer has acknowledged so many frame bytes in all. Returns the frames that it had not
-    /// acknowledged before. `timed` says that the answer came when it was asked for, so it tells a
-    /// round trip.
+    /// Returns the frames that were not acknowledged before. `timed` says that the answer came when
+    /// it was asked for, so it tells a round trip.
     pub fn acknowledge(&mut self, at: u64, count: u64, timed: bool) -> &[Frame] {
         let first = self.acknowledged;
         let mut sample = None;
@@ -156,8 +148,7 @@ impl Lane {
         &self.frames[first..self.acknowledged]
     }
 
-    /// The acknowledged part of a frame that is not acknowledged as a whole: flow, offset and
-    /// length.
+    /// Flow, offset and length of the acknowledged part of a frame that is not whole.
     pub fn partly_acknowledged(&self) -> Option<(FlowId, u64, u64)> {
         let Frame { end, carries, .. } = self.frames.get(self.acknowledged)?;
         let Carries::Data { flow, offset, len, .. } = *carries else { return None };

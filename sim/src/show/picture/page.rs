@@ -39,7 +39,6 @@ impl Figure {
     }
 }
 
-/// The best that a scheduler could do with the routes of a run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Oracle {
     pub pipes: Vec<Pipe>,
@@ -48,11 +47,9 @@ pub struct Oracle {
     pub start: u64,
 }
 
-/// The text of a page, and the facts that no timeline has.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Summary {
     pub title: String,
-    /// The subject of the run, in a sentence or two.
     pub story: String,
     pub command: String,
     pub figures: Vec<Figure>,
@@ -60,7 +57,6 @@ pub struct Summary {
     pub span: Option<Range<u64>>,
     /// The oracle to compare goodput with, from client to server.
     pub oracle: Option<Oracle>,
-    /// Stripes' caps, as far as they are known.
     pub caps: BTreeMap<StripeId, Rate>,
 }
 
@@ -189,7 +185,6 @@ fn figures(summary: &Summary) -> String {
     text + "</dl>\n"
 }
 
-/// The directions with enough bytes to be drawn.
 fn drawn(timeline: &Timeline) -> Vec<Side> {
     let weight = |side: Side| {
         let flows = &timeline.direction(side).flows;

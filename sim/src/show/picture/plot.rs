@@ -10,7 +10,6 @@ use super::series::Buckets;
 use std::fmt::Write as _;
 use std::ops::Range;
 
-/// The width of the stretched view box.
 pub const WIDTH: f64 = 1000.0;
 
 /// Text as HTML and XML take it, in an attribute too.
@@ -39,7 +38,6 @@ pub struct TimeAxis {
 }
 
 impl TimeAxis {
-    /// The place of a time in the stretched view box, within it.
     pub fn x(&self, at: u64) -> f64 {
         let length = (self.span.end - self.span.start).max(1) as f64;
         let at = at.clamp(self.span.start, self.span.end) - self.span.start;
@@ -66,7 +64,6 @@ impl TimeAxis {
     }
 }
 
-/// The place of a text relative to its point.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Anchor {
     Start,
@@ -86,8 +83,7 @@ pub struct Plot<'a> {
 }
 
 impl<'a> Plot<'a> {
-    /// An empty chart with the grid lines of its axis of time. `label` is for readers who can't see
-    /// it.
+    /// `label` is for readers who can't see the chart.
     pub fn new(time: &'a TimeAxis, height: f64, label: &str) -> Self {
         let mut plot = Plot {
             time,
@@ -127,7 +123,6 @@ impl<'a> Plot<'a> {
         self.height * (1.0 - (value / top).clamp(0.0, 1.0))
     }
 
-    /// A path in the stretched view box.
     pub fn path(&mut self, class: &str, d: &str) {
         if !d.is_empty() {
             let _ = write!(self.marks, "<path class=\"{class}\" d=\"{d}\"/>");
@@ -158,8 +153,7 @@ impl<'a> Plot<'a> {
         self.path(class, &d);
     }
 
-    /// A rectangle that is not stretched, so that a pattern in it stays even; `title` shows on
-    /// hovering.
+    /// It is not stretched, so that a pattern in it stays even; `title` shows on hovering.
     pub fn span(&mut self, class: &str, span: Range<u64>, y: f64, height: f64, title: &str) {
         let (from, to) = (self.time.x(span.start), self.time.x(span.end));
         let _ = write!(
@@ -184,7 +178,6 @@ impl<'a> Plot<'a> {
         );
     }
 
-    /// A horizontal line over the whole width.
     pub fn level(&mut self, class: &str, y: f64) {
         let _ = write!(
             self.under,
@@ -193,7 +186,6 @@ impl<'a> Plot<'a> {
         );
     }
 
-    /// Text at a place of the stretched view box and a height.
     pub fn text(&mut self, x: f64, y: f64, anchor: Anchor, class: &str, text: &str) {
         let anchor = match anchor {
             Anchor::Start => "start",

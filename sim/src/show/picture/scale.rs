@@ -8,7 +8,6 @@ fn round_up(value: f64) -> f64 {
     factor.unwrap_or(10.0) * power
 }
 
-/// A linear scale from zero, with ticks.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Scale {
     pub top: f64,
@@ -34,7 +33,6 @@ impl Scale {
         Scale { top, step: round_up(top.max(1e-9) / ticks.max(1) as f64) }
     }
 
-    /// The ticks, zero first.
     pub fn ticks(&self) -> Vec<f64> {
         let count = (self.top / self.step + 1e-9).floor() as usize;
         (0..=count).map(|index| index as f64 * self.step).collect()
@@ -50,7 +48,6 @@ pub fn number(value: f64, step: f64) -> String {
 /// A unit, and its size in base units.
 pub type Unit = (&'static str, f64);
 
-/// The unit for values up to `most`.
 fn unit(most: f64, units: &[Unit]) -> Unit {
     *units.iter().rev().find(|(_, size)| most >= *size).unwrap_or(&units[0])
 }
@@ -83,12 +80,10 @@ fn show(value: f64, (name, size): Unit) -> String {
     format!("{value:.decimals$} {name}")
 }
 
-/// A time, from microseconds.
 pub fn show_time(micros: u64) -> String {
     if micros == 0 { "0 s".into() } else { show(micros as f64, time_unit(micros as f64)) }
 }
 
-/// A size, from bytes.
 pub fn show_size(bytes: u64) -> String {
     show(bytes as f64, size_unit(bytes as f64))
 }

@@ -11,10 +11,8 @@ use striper_core::{FlowId, StripeId};
 /// The most stripes that are drawn one by one.
 pub const MAX_LANES: usize = 64;
 
-/// The most rows that are drawn in full detail.
 const FULL_DETAIL: usize = 16;
 
-/// One direction of a run, to be drawn.
 #[derive(Debug)]
 pub struct Scene<'a> {
     pub timeline: &'a Timeline,
@@ -33,13 +31,11 @@ impl<'a> Scene<'a> {
         self.timeline.knows(self.from.other())
     }
 
-    /// Whether the sender was observed, so that hand-over, congestion and acknowledgement are
-    /// known.
+    /// Whether the sender was observed, so that all but arrival and delivery is known.
     pub fn sees_sending(&self) -> bool {
         self.timeline.knows(self.from)
     }
 
-    /// The stripes that existed in the range of time, as many as are drawn.
     pub fn stripes(&self) -> Vec<StripeId> {
         let span = &self.time.span;
         let lived = |stripe: &StripeId| {
@@ -51,8 +47,7 @@ impl<'a> Scene<'a> {
         self.direction().lanes.keys().copied().filter(lived).take(MAX_LANES).collect()
     }
 
-    /// The number of buckets of a chart with a row a stripe: `most`, but fewer where there are many
-    /// rows, so that a page stays small.
+    /// Fewer buckets than `most` where a chart has many rows, so that a page stays small.
     pub fn detail(&self, most: usize) -> usize {
         most * FULL_DETAIL / self.stripes().len().max(FULL_DETAIL)
     }
@@ -70,7 +65,6 @@ impl<'a> Scene<'a> {
         self.direction().flows.keys().copied().max_by_key(weight).filter(|flow| weight(flow).0 > 0)
     }
 
-    /// The frames of a flow's bytes, with their stripes.
     pub fn pieces(&self, flow: FlowId) -> Vec<Piece<'a>> {
         let mut pieces = Vec::new();
         for (stripe, lane) in &self.direction().lanes {
@@ -91,7 +85,6 @@ impl<'a> Scene<'a> {
     }
 }
 
-/// A frame with bytes of a flow.
 #[derive(Clone, Copy, Debug)]
 pub struct Piece<'a> {
     pub stripe: StripeId,

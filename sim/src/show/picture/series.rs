@@ -3,7 +3,6 @@
 use super::timeline::Steps;
 use std::ops::Range;
 
-/// A range of time cut into equal buckets.
 #[derive(Clone, Debug)]
 pub struct Buckets {
     pub span: Range<u64>,
@@ -94,7 +93,6 @@ impl Buckets {
             .collect()
     }
 
-    /// The most that a value comes to in each bucket.
     pub fn peaks(&self, steps: &Steps) -> Vec<u64> {
         let mut peaks: Vec<u64> =
             (0..self.count).map(|index| before(steps, self.border(index))).collect();
@@ -106,7 +104,6 @@ impl Buckets {
         peaks
     }
 
-    /// The least, the median and the most of the samples in each bucket that has any.
     pub fn quantiles(&self, samples: &[(u64, u64)]) -> Vec<Option<[u64; 3]>> {
         let mut sorted: Vec<Vec<u64>> = vec![Vec::new(); self.count];
         for (at, value) in samples {

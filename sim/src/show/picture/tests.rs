@@ -16,7 +16,6 @@ use striper_core::StripeId;
 
 const SECOND: u64 = 1_000_000;
 
-/// Nothing in a page makes a browser send a request.
 pub fn assert_self_contained(page: &str) {
     for word in [
         "http:", "https:", "//", "<script", "<link", "<img", "<iframe", "@import", "src=", "href=",
@@ -56,7 +55,6 @@ fn troubled(
     (world, timeline)
 }
 
-/// As [`super::watch`], but only one side is seen.
 fn watch_one(only: Side) -> impl FnOnce(&mut World) -> Rc<RefCell<Timeline>> {
     move |world| {
         let timeline = Rc::new(RefCell::new(Timeline::default()));

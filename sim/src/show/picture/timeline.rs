@@ -18,11 +18,9 @@ use striper_core::wire::deframer::{Deframer, Item};
 use striper_core::wire::frame;
 use striper_core::{EndReason, FlowId, Input, Instant, Output, StripeClose, StripeId};
 
-/// A value that changes in steps: pairs of a time (in microseconds) and the value from then on.
-/// Times grow.
+/// Pairs of a time in microseconds and the value from then on. Times grow.
 pub type Steps = Vec<(u64, u64)>;
 
-/// The end of a stripe for one side.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Death {
     /// The connection broke, or the other side closed it.
@@ -41,9 +39,7 @@ pub struct Life {
 pub struct FlowTrack {
     /// Bytes handed to stripes at least once.
     pub sent: Coverage,
-    /// The bytes that came out at the receiver, in order.
     pub delivered: Steps,
-    /// When its FIN came out, in microseconds.
     pub finished: Option<u64>,
     /// The offset up to which the sender knew everything to have arrived.
     pub settled: Steps,
@@ -71,28 +67,23 @@ impl FlowTrack {
         new
     }
 
-    /// Bytes held because earlier ones are missing.
     fn held(&self) -> u64 {
         if self.closed { 0 } else { self.arrived.total().saturating_sub(self.delivered_now()) }
     }
 }
 
-/// The traffic from one side to the other.
 #[derive(Clone, Debug, Default)]
 pub struct Direction {
     pub lanes: BTreeMap<StripeId, Lane>,
     pub flows: BTreeMap<FlowId, FlowTrack>,
-    /// Bytes that came out at the receiver, over all flows. Empty if it was not observed.
+    /// Over all flows. Empty if the receiver was not observed.
     pub delivered: Steps,
     /// Bytes of flows that the sender knows to have arrived. Empty if it was not observed.
     pub acknowledged: Steps,
-    /// Bytes that the receiver held because earlier ones were missing, over all flows. Empty if it
-    /// was not observed.
+    /// Bytes held out of order, over all flows. Empty if the receiver was not observed.
     pub held: Steps,
-    /// Bytes of flows that were handed to stripes again.
     pub again: u64,
-    /// The receiver's view of each stripe's framing, and the end of the last frame seen. `None`
-    /// after a violation.
+    /// The receiver's framing and the end of the last frame that it saw. `None` after a violation.
     deframers: BTreeMap<StripeId, Option<(Deframer, u64)>>,
     held_now: u64,
 }
@@ -107,7 +98,6 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    /// Takes one input to a side's session, with the time on that side's clock and the outputs.
     pub fn observe(&mut self, side: Side, now: Instant, input: &Input, outputs: &[Output]) {
         let origin = *self.origins[side.index()].get_or_insert(now);
         let at = now.since(origin).as_micros() as u64;
@@ -221,8 +211,7 @@ impl Timeline {
         }
     }
 
-    /// A side transmits a frame: a whole one, since only its head and the length of its payload
-    /// matter.
+    /// Only the head of a frame and the length of its payload matter.
     fn transmit(&mut self, side: Side, at: u64, stripe: StripeId, header: &Bytes, payload: u64) {
         let size = header.len() as u64 + payload;
         let direction = &mut self.directions[side.index()];
@@ -288,7 +277,6 @@ impl Timeline {
         incoming.change(*flow, |track| track.arrived.add(range))
     }
 
-    /// Notes the news in a frame about frames that went the other way.
     fn note_frame(&mut self, side: Side, at: u64, stripe: StripeId, frame: &frame::Frame) {
         match frame {
             frame::Frame::Ack { counts } => {
@@ -323,7 +311,6 @@ impl Timeline {
         push(acknowledged, at, total);
     }
 
-    /// A side keeps nothing more of a flow.
     fn close(&mut self, side: Side, flow: FlowId) {
         self.directions[side.other().index()].change(flow, |track| track.closed = true);
     }

@@ -7,8 +7,7 @@ const HEIGHT: f64 = 190.0;
 
 const BUCKETS: usize = 60;
 
-/// Bytes that had to wait come out all at once. Beyond this multiple of the oracle a bar is cut
-/// off.
+/// A bar is cut off beyond this multiple of the oracle: bytes that waited come out at once.
 const CUT: f64 = 2.0;
 
 pub fn draw(scene: &Scene) -> String {
@@ -55,8 +54,7 @@ pub fn draw(scene: &Scene) -> String {
     panel(&format!("Goodput, {name}"), &caption, &plot.finish())
 }
 
-/// The rate that comes out of all pipes of the oracle, in bit/s, from each time on. It ends with
-/// zero when the oracle is done.
+/// The oracle's rate in bit/s from each time on. It ends with zero when the oracle is done.
 fn oracle_steps(scene: &Scene) -> Vec<(u64, f64)> {
     let Some(oracle) = &scene.summary.oracle else { return Vec::new() };
     let mut changes: Vec<(u64, f64)> = Vec::new();

@@ -6,7 +6,6 @@ const HEIGHT: f64 = 130.0;
 
 const BUCKETS: usize = 300;
 
-/// The chart, if the receiver was observed.
 pub fn draw(scene: &Scene) -> String {
     if !scene.sees_arrival() {
         return String::new();

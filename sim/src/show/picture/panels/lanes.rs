@@ -18,8 +18,7 @@ const BLOCKED: f64 = 7.0;
 /// With fewer frames on each lane, every one is drawn.
 const FEW: usize = 120;
 
-/// The most spans of doubt that are drawn on one lane. There are no more unless something is badly
-/// wrong.
+/// The most spans of doubt on one lane. There are no more unless something is badly wrong.
 const MAX_DOUBTS: usize = 100;
 
 pub fn draw(scene: &Scene) -> String {
@@ -71,7 +70,6 @@ fn caption(scene: &Scene, few: bool) -> String {
     text
 }
 
-/// The lane of one stripe under way.
 struct Row<'a, 'p> {
     scene: &'a Scene<'a>,
     plot: &'a mut Plot<'p>,
@@ -155,7 +153,6 @@ impl Row<'_, '_> {
         show_rate(full)
     }
 
-    /// Draws the beginning and the end of the stripe.
     fn draw_life(&mut self) {
         let Row { scene, top, .. } = *self;
         let Some(life) = scene.timeline.life(scene.from, self.stripe) else { return };

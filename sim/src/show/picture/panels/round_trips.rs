@@ -6,10 +6,8 @@ use super::*;
 const HEIGHT: f64 = 38.0;
 const PITCH: f64 = 50.0;
 
-/// The most points over time.
 const BUCKETS: usize = 150;
 
-/// The chart, if the sender was observed.
 pub fn draw(scene: &Scene) -> String {
     let stripes = scene.stripes();
     let lanes = &scene.direction().lanes;
@@ -55,8 +53,7 @@ pub fn draw(scene: &Scene) -> String {
     panel(&format!("Round-trip time by stripe, {name}"), &caption, &plot.finish())
 }
 
-/// The path around least and most, and the path of the medians. Neighbouring buckets are joined,
-/// over gaps too.
+/// The path around least and most, and that of the medians. Both run on over gaps.
 fn band_and_line(
     plot: &Plot,
     buckets: &Buckets,

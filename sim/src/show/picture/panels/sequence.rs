@@ -13,7 +13,6 @@ const COLUMNS: f64 = 500.0;
 /// Marks shorter than this part of the height are lengthened, so that they show.
 const LEAST: f64 = 1.0 / 130.0;
 
-/// The chart, if any flow has carried bytes.
 pub fn draw(scene: &Scene) -> String {
     let Some(flow) = scene.flow() else { return String::new() };
     let track = &scene.direction().flows[&flow];

@@ -44,7 +44,6 @@ impl Times {
     }
 }
 
-/// The chart, if any flow has carried bytes.
 pub fn draw(scene: &Scene) -> String {
     let Some(flow) = scene.flow() else { return String::new() };
     let track = &scene.direction().flows[&flow];

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 const STYLE: &str = include_str!("../style.css");
 
-/// The colours of both themes, by name.
 fn themes() -> [BTreeMap<&'static str, [f64; 3]>; 2] {
     let colours = |block: &'static str| {
         let declarations =

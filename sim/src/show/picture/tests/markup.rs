@@ -28,7 +28,6 @@ pub fn assert_well_formed(page: &str) {
     assert!(rest.trim().is_empty());
 }
 
-/// Up to the closing bracket that is not in an attribute's value.
 fn tag_length(text: &str) -> usize {
     let mut quoted = false;
     for (index, c) in text.char_indices() {
