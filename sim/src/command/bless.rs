@@ -13,7 +13,7 @@ use lexopt::Parser;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use striper_core::Role;
 use striper_core::trace::Trace;
 
@@ -32,39 +32,38 @@ impl Bless {
         }
     }
 
+    /// Makes all traces of the folder anew that have a scenario. Comments at the top stay.
     pub fn run(&self) -> Result<String, String> {
-        bless(&self.folder)
-    }
-}
-
-/// Makes all traces of a folder anew that have a scenario. Comments at the top stay.
-fn bless(folder: &Path) -> Result<String, String> {
-    let fail = |error: std::io::Error| format!("{}: {error}\n", folder.display());
-    let mut files: Vec<PathBuf> =
-        fs::read_dir(folder).map_err(fail)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    files.retain(|file| file.extension().is_some_and(|end| end == "trace"));
-    files.sort();
-    let mut report = String::new();
-    for file in files {
-        let name = file.display();
-        let old = fs::read_to_string(&file).map_err(|error| format!("{name}: {error}\n"))?;
-        let new = renew(&old).map_err(|why| format!("{name}: {why}\n"))?;
-        let verdict = match new {
-            None => "recorded from a real run, left alone",
-            Some(new) if new == old => "the same as before",
-            Some(new) => {
-                // It may have a story at its top, which the new one has too.
-                let kind = FileKind { name: "the trace that was read", begins: &old };
-                files::write(&file, kind, &new).map_err(|error| format!("{error}\n"))?;
-                "made anew"
-            }
-        };
-        let _ = writeln!(report, "{name}: {verdict}");
-    }
-    if report.is_empty() {
-        Err(format!("{}: there are no traces in it\n", folder.display()))
-    } else {
-        Ok(report)
+        let folder = self.folder.display();
+        let fail = |error: std::io::Error| format!("{folder}: {error}\n");
+        let mut files: Vec<PathBuf> = fs::read_dir(&self.folder)
+            .map_err(fail)?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .collect();
+        files.retain(|file| file.extension().is_some_and(|end| end == "trace"));
+        files.sort();
+        let mut report = String::new();
+        for file in files {
+            let name = file.display();
+            let old = fs::read_to_string(&file).map_err(|error| format!("{name}: {error}\n"))?;
+            let new = renew(&old).map_err(|why| format!("{name}: {why}\n"))?;
+            let verdict = match new {
+                None => "recorded from a real run, left alone",
+                Some(new) if new == old => "the same as before",
+                Some(new) => {
+                    // It may have a story at its top, which the new one has too.
+                    let kind = FileKind { name: "the trace that was read", begins: &old };
+                    files::write(&file, kind, &new).map_err(|error| format!("{error}\n"))?;
+                    "made anew"
+                }
+            };
+            let _ = writeln!(report, "{name}: {verdict}");
+        }
+        if report.is_empty() {
+            Err(format!("{folder}: there are no traces in it\n"))
+        } else {
+            Ok(report)
+        }
     }
 }
 
@@ -73,12 +72,8 @@ pub fn renew(old: &str) -> Result<Option<String>, String> {
     let trace = Trace::read(old).map_err(|error| error.to_string())?;
     let Some(command) = &trace.header.scenario else { return Ok(None) };
     let new = record_again(command, trace.header.role)?;
-    let story: String = old
-        .lines()
-        .take_while(|line| line.starts_with('#'))
-        .flat_map(|line| [line, "\n"])
-        .collect();
-    Ok(Some(story + &new))
+    let story = old.lines().take_while(|line| line.starts_with('#'));
+    Ok(Some(story.flat_map(|line| [line, "\n"]).collect::<String>() + &new))
 }
 
 /// Records the session that a command names, or else the only one of this side.
@@ -89,10 +84,8 @@ fn record_again(command: &str, role: Role) -> Result<String, String> {
         Some(word) if !word.starts_with('-') => return Err(not_one(command)),
         _ => record_transfer(command, &words, role)?,
     };
-    let named = traces.into_iter().find(|trace| trace.name == name);
-    named
-        .map(|trace| trace.text)
-        .ok_or_else(|| format!("there is no session \"{name}\" any more in \"{command}\""))
+    let named = traces.into_iter().find(|trace| trace.name == name).map(|trace| trace.text);
+    named.ok_or_else(|| format!("there is no session \"{name}\" any more in \"{command}\""))
 }
 
 fn record_transfer(

@@ -31,35 +31,27 @@ impl Bench {
                 Arg::Long("threads") => bench.threads = option::threads(parser)?,
                 Arg::Long("topologies") => topologies = Some(parse_count(parser, "topologies")?),
                 arg => {
-                    return Err(format!(
-                        "{}; bench-schedulers takes --quick, --mix, --scheduler, --credit, \
-                         --seeds, --threads, --json and --topologies",
-                        arg.unexpected()
-                    ));
+                    let hint = "bench-schedulers takes --quick, --mix, --scheduler, --credit, \
+                         --seeds, --threads, --json and --topologies";
+                    return option::unexpected(arg, hint);
                 }
             }
         }
         if let Some(seeds) = topologies {
             if let Some(name) = of_the_table {
-                return Err(format!(
-                    "--{name} has no meaning with --topologies; it takes --scheduler NAME and \
-                     --threads"
-                ));
+                let hint = "it takes --scheduler NAME and --threads";
+                return Err(format!("--{name} has no meaning with --topologies; {hint}"));
             }
             let scheduler = match (bench.schedulers.as_slice(), several) {
                 ([one], _) => *one,
                 (_, false) => SchedulerKind::Earliest,
                 _ => {
-                    return Err(
-                        "--topologies takes one scheduler at a time, such as --scheduler uc".into(),
-                    );
+                    let hint = "--topologies takes one scheduler at a time, such as --scheduler uc";
+                    return Err(hint.into());
                 }
             };
-            return Ok(Some(Task::Topologies(Topologies {
-                seeds,
-                scheduler,
-                threads: bench.threads,
-            })));
+            let threads = bench.threads;
+            return Ok(Some(Task::Topologies(Topologies { seeds, scheduler, threads })));
         }
         if quick {
             (bench.seeds, bench.credits) = (0..3, vec![1 << 20]);
@@ -102,9 +94,8 @@ fn parse_schedulers(text: &str) -> Result<Vec<SchedulerKind>, String> {
         return Ok(scheduler::ALL.to_vec());
     }
     let words: Vec<&str> = text.split(',').map(str::trim).collect();
-    if let Some(word) =
-        words.iter().find(|word| scheduler::ALL.iter().all(|kind| scheduler::name(*kind) != **word))
-    {
+    let known = |word: &&str| scheduler::ALL.iter().any(|kind| scheduler::name(*kind) == *word);
+    if let Some(word) = words.iter().find(|word| !known(word)) {
         return Err(format!(
             "--scheduler: \"{word}\" is unknown; there are earliest, uc, rr and all"
         ));
@@ -161,29 +152,26 @@ mod tests {
         }
     }
 
-    fn names(bench: &Bench) -> Vec<&str> {
-        bench.mixes.iter().map(|mix| MIXES[*mix].name).collect()
-    }
-
     #[test]
     fn without_options_everything_is_compared() {
         let bench = parse("").unwrap();
         assert_eq!(bench, Bench::default());
-        assert_eq!(
-            (bench.mixes.len(), bench.schedulers.len(), bench.credits.len()),
-            (MIXES.len(), 3, 3)
-        );
+        let counts = (bench.mixes.len(), bench.schedulers.len(), bench.credits.len());
+        assert_eq!(counts, (MIXES.len(), 3, 3));
         assert_eq!(bench.seeds, 0..20);
     }
 
     #[test]
     fn mixes_are_chosen_by_name_or_group() {
-        assert_eq!(names(&parse("--mix C,A").unwrap()), ["A", "C"]);
-        assert_eq!(names(&parse("--mix e,F2").unwrap()), ["E1", "E2", "E3", "E4", "F2"]);
-        assert_eq!(
-            names(&parse("--mix objects-C").unwrap()),
-            ["objects-C-64K", "objects-C-512K", "objects-C-4M"]
-        );
+        for (line, names) in [
+            ("--mix C,A", "A C"),
+            ("--mix e,F2", "E1 E2 E3 E4 F2"),
+            ("--mix objects-C", "objects-C-64K objects-C-512K objects-C-4M"),
+        ] {
+            let mixes = parse(line).unwrap().mixes;
+            let found: Vec<&str> = mixes.iter().map(|mix| MIXES[*mix].name).collect();
+            assert_eq!(found.join(" "), names);
+        }
         assert_eq!(parse("--mix objects").unwrap().mixes.len(), 6);
     }
 
@@ -198,27 +186,20 @@ mod tests {
 
     #[test]
     fn topologies_are_a_number_or_a_range() {
-        let Ok(Some(Task::Topologies(all))) = task("--topologies 500 --threads 3") else {
-            panic!()
-        };
-        assert_eq!(
-            all,
-            Topologies { seeds: 0..500, scheduler: SchedulerKind::Earliest, threads: 3 }
-        );
-        let Ok(Some(Task::Topologies(one))) = task("--scheduler rr --topologies 7..8") else {
-            panic!()
-        };
-        assert_eq!((one.seeds, one.scheduler), (7..8, SchedulerKind::RoundRobin));
+        for (line, seeds, scheduler) in [
+            ("--topologies 500", 0..500, SchedulerKind::Earliest),
+            ("--scheduler rr --topologies 7..8", 7..8, SchedulerKind::RoundRobin),
+        ] {
+            let task = task(&format!("{line} --threads 3"));
+            let topologies = Topologies { seeds, scheduler, threads: 3 };
+            assert_eq!(task, Ok(Some(Task::Topologies(topologies))));
+        }
     }
 
     #[test]
     fn the_printed_command_reads_back() {
-        for line in [
-            "",
-            "--mix A,E3",
-            "--quick --scheduler uc",
-            "--credit 64KiB,2MiB --seeds 7..9 --mix objects",
-        ] {
+        let long = "--credit 64KiB,2MiB --seeds 7..9 --mix objects";
+        for line in ["", "--mix A,E3", "--quick --scheduler uc", long] {
             let bench = parse(line).unwrap();
             let printed = bench.command();
             let (_, rest) = printed.split_once("bench-schedulers").unwrap();

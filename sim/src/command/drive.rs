@@ -58,11 +58,8 @@ impl Sum {
         let single = |kind: FaultKind| self.pairs.get(&(kind, kind)).copied().unwrap_or(0);
         let _ = writeln!(text, "worlds in which a fault took effect:");
         for row in FaultKind::ALL.chunks(5) {
-            let cells: Vec<String> = row
-                .iter()
-                .map(|kind| format!("{:<16}{:>6}", format!("{kind:?}"), single(*kind)))
-                .collect();
-            let _ = writeln!(text, "  {}", cells.join("  "));
+            let cell = |kind: &_| format!("{:<16}{:>6}", format!("{kind:?}"), single(*kind));
+            let _ = writeln!(text, "  {}", row.iter().map(cell).collect::<Vec<_>>().join("  "));
         }
         let kinds = FaultKind::ALL.iter().enumerate();
         let pairs = kinds.flat_map(|(index, one)| {
@@ -90,8 +87,8 @@ impl Drive {
                 Arg::Short('h') | Arg::Long("help") => return Ok(None),
                 Arg::Long("seeds") => drive.seeds = option::seeds(&value(parser, "seeds")?)?,
                 Arg::Long("threads") => {
-                    drive.threads = option::threads(parser)
-                        .map_err(|error| format!("{error}; write it like --threads 2"))?;
+                    let cure = |error| format!("{error}; write it like --threads 2");
+                    drive.threads = option::threads(parser).map_err(cure)?;
                 }
                 Arg::Long(name) => {
                     let hint = "it takes --seeds and --threads";

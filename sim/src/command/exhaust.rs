@@ -28,33 +28,27 @@ pub struct Options {
 impl Options {
     pub fn parse(parser: &mut Parser) -> Result<Self, String> {
         let mut options = Options::default();
+        let value = |parser: &mut _, name| option::value_of(parser, name, "exhaust --help");
         while let Some(arg) = option::next(parser)? {
-            let name = match arg {
-                Arg::Short('h') => "help".to_owned(),
-                Arg::Long(name) => name.to_owned(),
-                arg => return option::unexpected(arg, "see exhaust --help for what there is"),
-            };
-            let mut value = || option::value_of(parser, &name, "exhaust --help");
-            match name.as_str() {
-                "quick" => options.quick = true,
-                "list" => options.list = true,
-                "json" => options.json = true,
-                "help" => options.help = true,
-                "world" => options.world = Some(value()?),
-                "limit" => {
-                    let limit = option::number(&value()?, &name, 1_000_000_000)?;
+            let hint = "see exhaust --help for what there is";
+            match arg {
+                Arg::Short('h') | Arg::Long("help") => options.help = true,
+                Arg::Long("quick") => options.quick = true,
+                Arg::Long("list") => options.list = true,
+                Arg::Long("json") => options.json = true,
+                Arg::Long("world") => options.world = Some(value(parser, "world")?),
+                Arg::Long("limit") => {
+                    let limit = option::number(&value(parser, "limit")?, "limit", 1_000_000_000)?;
                     options.limit = Some(limit as usize);
                 }
-                "path" => {
-                    let text = value()?;
+                Arg::Long("path") => {
+                    let text = value(parser, "path")?;
                     let path: Result<_, _> = text.split('.').map(str::parse).collect();
                     let wrong = |_| format!("--path: \"{text}\" is no list such as 0.3.1");
                     options.path = Some(path.map_err(wrong)?);
                 }
-                _ => {
-                    let hint = "see exhaust --help for what there is";
-                    return Err(format!("--{name} is unknown to exhaust; {hint}"));
-                }
+                Arg::Long(name) => return Err(format!("--{name} is unknown to exhaust; {hint}")),
+                arg => return option::unexpected(arg, hint),
             }
         }
         if let Some(name) = &options.world
@@ -112,14 +106,12 @@ fn go(world: &World, path: &[u32]) -> bool {
         number += 1;
         say(format_args!("{number:>4}  {line}\n"));
     };
-    match retrace::retrace(world, path, &mut tell) {
+    let result = retrace::retrace(world, path, &mut tell);
+    match &result {
         Ok(()) => say("nothing is wrong there\n"),
-        Err(what) => {
-            say(format_args!("      {what}\n"));
-            return false;
-        }
+        Err(what) => say(format_args!("      {what}\n")),
     }
-    true
+    result.is_ok()
 }
 
 /// Searches two worlds at a time and prints them in their order. Whether all is well.
@@ -134,9 +126,12 @@ fn search_all(worlds: &[World], options: &Options) -> bool {
         let world = &worlds[nth as usize];
         let found = breadth::search(world, options.limit.unwrap_or(15_000_000));
         let is_sound = found.is_whole && found.violation.is_none();
-        let second = if is_sound { count_again(world, &found) } else { None };
+        let counts = found.counts;
+        let way = if counts.states <= LIVED { Way::Living } else { Way::Kept };
+        let again = is_sound.then(|| depth::count(world, way, counts.states as usize));
+        let second = again.flatten();
         let show = if options.json { json } else { line };
-        (found.is_whole && second == Some(found.counts), show(world, &found, second))
+        (found.is_whole && second == Some(counts), show(world, &found, second))
     };
     let mut is_well = true;
     in_order(worlds.len() as u64, 2, work, |(is_sound, text)| {
@@ -144,11 +139,6 @@ fn search_all(worlds: &[World], options: &Options) -> bool {
         say(text);
     });
     is_well
-}
-
-fn count_again(world: &World, found: &Found) -> Option<Counts> {
-    let way = if found.counts.states <= LIVED { Way::Living } else { Way::Kept };
-    depth::count(world, way, found.counts.states as usize)
 }
 
 fn line(world: &World, found: &Found, second: Option<Counts>) -> String {
@@ -212,10 +202,8 @@ mod tests {
 
     #[test]
     fn options_are_understood_and_mistakes_answered_with_a_cure() {
-        assert_eq!(
-            parse("--quick --json"),
-            Ok(Options { quick: true, json: true, ..Options::default() })
-        );
+        let options = Options { quick: true, json: true, ..Options::default() };
+        assert_eq!(parse("--quick --json"), Ok(options));
         assert_eq!(parse("--world 1x2x0 --path 0.12.3").unwrap().path, Some(vec![0, 12, 3]));
         for (line, hint) in [
             ("--world 9x9", "there are 1x2x0"),
@@ -242,12 +230,8 @@ mod tests {
         for (found, world) in small {
             assert!(found.violation.is_none(), "{}: {:?}", world.name, found.violation);
             for way in [Way::Living, Way::Kept] {
-                assert_eq!(
-                    depth::count(&world, way, 20_000),
-                    Some(found.counts),
-                    "{}, {way:?}",
-                    world.name
-                );
+                let counts = depth::count(&world, way, 20_000);
+                assert_eq!(counts, Some(found.counts), "{}, {way:?}", world.name);
             }
         }
     }

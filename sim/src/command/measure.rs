@@ -21,49 +21,30 @@ pub struct Options {
     pub trace: Option<PathBuf>,
 }
 
-pub const OPTIONS: [&str; 14] = [
-    "help",
-    "json",
-    "html",
-    "check",
-    "trace",
-    "fault",
-    "stripes",
-    "caps",
-    "rtt",
-    "loss",
-    "idle",
-    "size",
-    "scheduler",
-    "seed",
-];
-
 impl Options {
     pub fn parse(parser: &mut Parser) -> Result<Option<Options>, String> {
         let mut transfer = Transfer::default();
         let (mut json, mut html, mut trace, mut stripes) = (false, None, None, None);
         while let Some(arg) = option::next(parser)? {
-            let name = match &arg {
-                Arg::Long(name) => OPTIONS.iter().copied().find(|known| known == name),
-                _ => None,
-            };
-            match (arg, name) {
-                (Arg::Short('h'), _) | (_, Some("help")) => return Ok(None),
-                (_, Some("json")) => json = true,
-                (_, Some("html")) => html = Some(file(parser, "html")?),
-                (_, Some("trace")) => trace = Some(file(parser, "trace")?),
-                (_, Some("check")) => transfer.check = true,
-                (_, Some("stripes")) => stripes = Some(parse_stripes(&value(parser, "stripes")?)?),
-                (_, Some(name)) => read_option(&mut transfer, name, &value(parser, name)?)?,
-                (Arg::Long("seeds"), _) => {
-                    return Err(
-                        "--seeds belongs to swarm; write --seed N, or: sim swarm --seeds A..B"
-                            .into(),
-                    );
+            match arg {
+                Arg::Short('h') | Arg::Long("help") => return Ok(None),
+                Arg::Long("json") => json = true,
+                Arg::Long("html") => html = Some(file(parser, "html")?),
+                Arg::Long("trace") => trace = Some(file(parser, "trace")?),
+                Arg::Long("check") => transfer.check = true,
+                Arg::Long("stripes") => stripes = Some(parse_stripes(&value(parser, "stripes")?)?),
+                Arg::Long(
+                    name @ ("caps" | "rtt" | "loss" | "idle" | "size" | "fault" | "seed"
+                    | "scheduler"),
+                ) => {
+                    let name = name.to_owned();
+                    read_option(&mut transfer, &name, &value(parser, &name)?)?;
                 }
-                (arg, None) => {
-                    return Err(format!("{}; see --help for what there is", arg.unexpected()));
+                Arg::Long("seeds") => {
+                    let cure = "write --seed N, or: sim swarm --seeds A..B";
+                    return Err(format!("--seeds belongs to swarm; {cure}"));
                 }
+                arg => return option::unexpected(arg, "see --help for what there is"),
             }
         }
         if transfer.caps.is_empty() {
@@ -81,17 +62,12 @@ impl Options {
             ));
         }
         if trace.is_some() && (transfer.stripes.len() > 1 || transfer.schedulers.len() > 1) {
-            return Err(
-                "--trace records one transfer: give one stripe count and one scheduler, such as \
-             --stripes 2"
-                    .into(),
-            );
+            let cure = "give one stripe count and one scheduler, such as --stripes 2";
+            return Err(format!("--trace records one transfer: {cure}"));
         }
         Ok(Some(Options { transfer, json, html, trace }))
     }
-}
 
-impl Options {
     /// Exit code 2 if a file can't be written.
     pub fn run(&self) -> ExitCode {
         let Options { transfer, json, html, trace } = self;
@@ -141,18 +117,16 @@ fn read_option(transfer: &mut Transfer, name: &str, text: &str) -> Result<(), St
         "size" => transfer.size = parse_size(text).map_err(say)?,
         "fault" => transfer.faults.push(parse_fault(text)?),
         "seed" => {
-            transfer.seed = text
-                .parse()
-                .map_err(|_| format!("--seed: \"{text}\" is no whole number from 0 to 2^64 - 1"))?;
+            let wrong = |_| say(format!("\"{text}\" is no whole number from 0 to 2^64 - 1"));
+            transfer.seed = text.parse().map_err(wrong)?;
         }
         _ => {
             transfer.schedulers = match (text, scheduler::named(text)) {
                 ("all", _) => scheduler::ALL.to_vec(),
                 (_, Some(scheduler)) => vec![scheduler],
                 _ => {
-                    return Err(format!(
-                        "--scheduler: \"{text}\" is unknown; there are earliest, uc, rr and all"
-                    ));
+                    let cure = "there are earliest, uc, rr and all";
+                    return Err(say(format!("\"{text}\" is unknown; {cure}")));
                 }
             }
         }
@@ -192,9 +166,8 @@ fn usual_counts(caps: usize) -> Vec<usize> {
     if caps == 1 {
         return vec![1, 2, 4, 8];
     }
-    let mut counts: Vec<usize> = std::iter::successors(Some(1), |count| Some(count * 2))
-        .take_while(|count| *count < caps)
-        .collect();
+    let doubled = std::iter::successors(Some(1), |count| Some(count * 2));
+    let mut counts: Vec<usize> = doubled.take_while(|count| *count < caps).collect();
     counts.push(caps.min(MAX_STRIPES));
     counts
 }
@@ -210,28 +183,22 @@ mod tests {
         options.expect("a good line").expect("no question for help")
     }
 
-    fn transfer(line: &str) -> Transfer {
-        options(line).transfer
-    }
-
     #[test]
-    fn one_cap_is_measured_over_one_to_eight_stripes() {
-        let transfer = transfer("--caps 1mbps");
-        assert_eq!(transfer.stripes, [1, 2, 4, 8]);
-        assert_eq!(transfer.caps, [Rate::mbit(1)]);
-        assert_eq!(transfer.size, 8 << 20);
-    }
-
-    #[test]
-    fn a_list_of_caps_is_measured_up_to_its_length() {
-        assert_eq!(transfer("--caps 20mbps,10mbps,5mbps,1mbps").stripes, [1, 2, 4]);
-        assert_eq!(transfer("--caps 2mbps,1mbps,1mbps").stripes, [1, 2, 3]);
-        assert_eq!(transfer("--caps 2mbps,1mbps --stripes 4,1").stripes, [4, 1]);
+    fn one_cap_is_measured_up_to_eight_stripes_and_a_list_up_to_its_length() {
+        for (line, stripes) in [
+            ("--caps 1mbps", &[1, 2, 4, 8][..]),
+            ("--caps 20mbps,10mbps,5mbps,1mbps", &[1, 2, 4]),
+            ("--caps 2mbps,1mbps,1mbps", &[1, 2, 3]),
+            ("--caps 2mbps,1mbps --stripes 4,1", &[4, 1]),
+        ] {
+            assert_eq!(options(line).transfer.stripes, stripes, "{line}");
+        }
     }
 
     #[test]
     fn a_page_is_written_where_it_is_asked_for() {
-        let html = options("--caps 1mbps --html out/run.html").html;
+        let Options { transfer, html, .. } = options("--caps 1mbps --html out/run.html");
+        assert_eq!((&transfer.caps[..], transfer.size), (&[Rate::mbit(1)][..], 8 << 20));
         assert_eq!(html, Some(PathBuf::from("out/run.html")));
     }
 
@@ -239,10 +206,7 @@ mod tests {
     fn a_printed_command_reads_back() {
         let line = "--caps 20mbps,500kbps --stripes 2 --rtt 35ms --loss 0.5% --idle 2s --seed 9 \
             --size 3MiB --scheduler rr --fault 500ms:1:silence-up --fault 2s:1:heal";
-        let transfer = transfer(line);
-        assert_eq!(
-            transfer.command(2, SchedulerKind::RoundRobin),
-            format!("cargo run -p sim -- {line}")
-        );
+        let command = options(line).transfer.command(2, SchedulerKind::RoundRobin);
+        assert_eq!(command, format!("cargo run -p sim -- {line}"));
     }
 }

@@ -197,12 +197,8 @@ mod tests {
         let command = Command::Swarm(options);
         assert_eq!(command.bug(), Some("fin-early"));
         assert_eq!(words(line), Ok(command));
-        let run = Run {
-            script: Script::File("a.scenario".into()),
-            trace: None,
-            session: None,
-            bug: None,
-        };
+        let script = Script::File("a.scenario".into());
+        let run = Run { script, trace: None, session: None, bug: None };
         assert_eq!(words("run a.scenario"), Ok(Command::Run(run.clone())));
         let run = Run { trace: Some("t".into()), session: Some("server.2".into()), ..run };
         assert_eq!(words("run --trace t a.scenario --session server.2"), Ok(Command::Run(run)));

@@ -25,24 +25,23 @@ impl Options {
             help: false,
             hunt: None,
         };
+        let value = |parser: &mut _, name| option::value_of(parser, name, "selftest --help");
         while let Some(arg) = option::next(parser)? {
-            let name = match arg {
-                Arg::Short('h') => "help".to_owned(),
-                Arg::Long(name) => name.to_owned(),
-                arg => return option::unexpected(arg, "see selftest --help for what there is"),
-            };
-            let mut value = || option::value_of(parser, &name, "selftest --help");
-            match name.as_str() {
-                "help" => options.help = true,
-                "list" => options.list = true,
-                "bug" => options.bugs.push(value()?),
-                "hunt" => options.hunt = Some(value()?),
-                "limit" => options.limit = option::number(&value()?, &name, 86_400)?,
-                "jobs" => options.jobs = option::number(&value()?, &name, 256)? as usize,
-                _ => {
-                    let hint = "see selftest --help for what there is";
-                    return Err(format!("--{name} is unknown; {hint}"));
+            let hint = "see selftest --help for what there is";
+            match arg {
+                Arg::Short('h') | Arg::Long("help") => options.help = true,
+                Arg::Long("list") => options.list = true,
+                Arg::Long("bug") => options.bugs.push(value(parser, "bug")?),
+                Arg::Long("hunt") => options.hunt = Some(value(parser, "hunt")?),
+                Arg::Long("limit") => {
+                    options.limit = option::number(&value(parser, "limit")?, "limit", 86_400)?
                 }
+                Arg::Long("jobs") => {
+                    let jobs = option::number(&value(parser, "jobs")?, "jobs", 256)?;
+                    options.jobs = jobs as usize;
+                }
+                Arg::Long(name) => return Err(format!("--{name} is unknown; {hint}")),
+                arg => return option::unexpected(arg, hint),
             }
         }
         Ok(options)

@@ -1,6 +1,5 @@
 //! `sim swarm` and `sim run`: random worlds, and one of them.
 
-use super::measure::OPTIONS;
 use super::option::{self, file, value};
 use crate::base::{Failure, all_cores, say};
 use crate::run::record as recordings;
@@ -72,7 +71,10 @@ impl Swarm {
                     options.out = path.ok_or("--out needs a folder; see --help")?.into();
                 }
                 Arg::Long("bug") => options.bug = Some(value(parser, "bug")?),
-                Arg::Long(name) if OPTIONS.contains(&name) => {
+                Arg::Long(
+                    name @ ("html" | "check" | "trace" | "fault" | "stripes" | "caps" | "rtt"
+                    | "loss" | "idle" | "size" | "scheduler" | "seed"),
+                ) => {
                     let hint = "see --help for what it takes";
                     return Err(format!("--{name} has no meaning for swarm; {hint}"));
                 }

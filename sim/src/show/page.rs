@@ -37,13 +37,8 @@ impl Transfer {
     }
 
     fn story(&self, stripes: usize, scheduler: SchedulerKind) -> String {
-        let caps: Vec<String> = self
-            .caps
-            .iter()
-            .cycle()
-            .take(stripes)
-            .map(|cap| show_rate(cap.as_bits() as f64))
-            .collect();
+        let caps = self.caps.iter().cycle().take(stripes);
+        let caps: Vec<String> = caps.map(|cap| show_rate(cap.as_bits() as f64)).collect();
         let even = caps.iter().all(|cap| *cap == caps[0]);
         format!(
             "One flow from client to server over {} of {}, chosen by {}; RTT {}, {}, {}seed {}.",
@@ -65,29 +60,20 @@ impl Transfer {
 fn figures(row: &Row, timeline: &Timeline) -> Vec<Figure> {
     let mut figures = match row.time {
         None => vec![Figure::new("Goodput", "–", "not done within 100 times the oracle's time")],
-        Some(time) => vec![
-            Figure::new(
-                "Goodput",
-                crate::base::show_rate(row.goodput()),
-                "payload, from opening to FIN",
-            ),
-            Figure::new(
-                "Share of the oracle",
-                format!("{:.3}", row.share()),
-                "1.000 is the best there is",
-            ),
-            Figure::new(
-                "Time",
-                format!("{:.3} s", micros(time) as f64 / 1e6),
-                format!("oracle {:.3} s", micros(row.ideal) as f64 / 1e6),
-            ),
-        ],
+        Some(time) => {
+            let [time, ideal] =
+                [time, row.ideal].map(|time| format!("{:.3} s", micros(time) as f64 / 1e6));
+            let goodput = crate::base::show_rate(row.goodput());
+            let share = format!("{:.3}", row.share());
+            vec![
+                Figure::new("Goodput", goodput, "payload, from opening to FIN"),
+                Figure::new("Share of the oracle", share, "1.000 is the best there is"),
+                Figure::new("Time", time, format!("oracle {ideal}")),
+            ]
+        }
     };
-    figures.push(Figure::new(
-        "Reorder memory",
-        format!("{} KiB", row.reorder_peak.div_ceil(1024)),
-        "the most that was held at once",
-    ));
+    let memory = format!("{} KiB", row.reorder_peak.div_ceil(1024));
+    figures.push(Figure::new("Reorder memory", memory, "the most that was held at once"));
     figures.push(Figure::new("Sent again", show_size(row.resent), "payload on a second stripe"));
     let deaths = timeline.deaths(Side::Client);
     figures.push(Figure::new("Stripes lost", deaths.to_string(), ""));
@@ -118,8 +104,7 @@ mod tests {
     #[test]
     fn a_measurement_gives_a_self_contained_well_formed_page() {
         for scheduler in schedulers::ALL {
-            let mut transfer =
-                transfer(&[Rate::mbit(20), Rate::mbit(5), Rate::mbit(1)], 3, 2 << 20);
+            let mut transfer = transfer(&[20, 5, 1].map(Rate::mbit), 3, 2 << 20);
             transfer.loss = 10_000;
             let page = transfer.draw(3, scheduler);
             assert_well_formed(&page);
@@ -151,17 +136,12 @@ mod tests {
             format!("{} KiB", row.reorder_peak.div_ceil(1024)),
             show_size(row.resent),
         ] {
-            assert!(
-                page.contains(&format!("<b>{figure}</b>"))
-                    || page.contains(&format!("<span>{figure}</span>")),
-                "{figure}"
-            );
-            assert!(transfer.report(true).contains(&format!("{}", row.resent)));
+            let shown = ["b", "span"].map(|tag| format!("<{tag}>{figure}</{tag}>"));
+            assert!(shown.iter().any(|shown| page.contains(shown)), "{figure}");
         }
-        assert!(page.contains(&format!(
-            "<code>{} --html run.html</code>",
-            transfer.command(2, SchedulerKind::Earliest)
-        )));
+        assert!(transfer.report(true).contains(&row.resent.to_string()));
+        let command = transfer.command(2, SchedulerKind::Earliest);
+        assert!(page.contains(&format!("<code>{command} --html run.html</code>")));
     }
 
     #[test]

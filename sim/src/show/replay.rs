@@ -29,9 +29,11 @@ impl Task {
     pub fn run(&self) -> (String, Verdict) {
         match self {
             Task::Replay { follow, files, html, .. } => {
-                let results = files.iter().map(|file| replay(file, *follow, html.as_deref()));
-                results.fold((String::new(), Verdict::Fits), |(all, worst), (text, verdict)| {
-                    (all + &text, worst.max(verdict))
+                files.iter().fold((String::new(), Verdict::Fits), |(all, worst), file| {
+                    match play(file, *follow, html.as_deref()) {
+                        Ok(text) => (all + &text, worst),
+                        Err((text, verdict)) => (all + &text, worst.max(verdict)),
+                    }
                 })
             }
             Task::Explain { files, options } => {
@@ -61,13 +63,6 @@ pub enum Verdict {
 impl From<Verdict> for ExitCode {
     fn from(verdict: Verdict) -> ExitCode {
         ExitCode::from(verdict as u8)
-    }
-}
-
-fn replay(file: &Path, follow: bool, html: Option<&Path>) -> (String, Verdict) {
-    match play(file, follow, html) {
-        Ok(text) => (text, Verdict::Fits),
-        Err((text, verdict)) => (text, verdict),
     }
 }
 
@@ -129,10 +124,7 @@ fn play(file: &Path, follow: bool, html: Option<&Path>) -> Result<String, (Strin
 fn load(file: &Path) -> Result<(Trace, String), String> {
     let bytes = fs::read(file).map_err(|error| format!("it can't be read: {error}"))?;
     let mut note = String::new();
-    let text = match std::str::from_utf8(&bytes) {
-        Ok(text) => text,
-        Err(_) => return Err("this is no trace: it is not text".into()),
-    };
+    let text = std::str::from_utf8(&bytes).map_err(|_| "this is no trace: it is not text")?;
     let trace = Trace::read(text).map_err(|error| error.to_string())?;
     if trace.broken_off {
         note += "; its last line is broken off and left out";

@@ -28,15 +28,12 @@ impl Transfer {
     }
 
     fn table_head(&self) -> String {
-        let caps: Vec<String> =
-            self.caps.iter().map(|cap| show_rate(cap.as_bits() as f64)).collect();
-        let caps = if caps.len() == 1 {
-            format!("each capped at {}", caps[0])
-        } else {
-            format!("capped at {}", caps.join(", "))
-        };
+        let each = if self.caps.len() == 1 { "each " } else { "" };
+        let caps = self.caps.iter().map(|cap| show_rate(cap.as_bits() as f64));
+        let caps = caps.collect::<Vec<_>>().join(", ");
         format!(
-            "One flow of {}, client to server, over stripes {caps}; RTT {}, {}, {}seed {}\n\n\
+            "One flow of {}, client to server, over stripes {each}capped at {caps}; RTT {}, \
+             {}, {}seed {}\n\n\
              scheduler  stripes      goodput  speed-up  share of oracle  \
              reorder memory        time    oracle\n",
             write_size(self.size),
@@ -84,14 +81,14 @@ fn table_row(row: &Row, speed_up: Option<f64>) -> String {
         Some(time) => {
             let _ = write!(
                 text,
-                "  {:>11}  {:>8}  {:>15.3}  {:>10} KiB  {:>10}",
+                "  {:>11}  {:>8}  {:>15.3}  {:>10} KiB  {:>10}  {:>8}",
                 show_rate(row.goodput()),
                 speed_up.map_or("-".into(), |times| format!("{times:.2}x")),
                 row.share(),
                 row.reorder_peak.div_ceil(1024),
                 seconds(time),
+                seconds(row.ideal),
             );
-            let _ = write!(text, "  {:>8}", seconds(row.ideal));
         }
     }
     text + "\n"

@@ -53,8 +53,8 @@ fn alone(
     let mut ready = world.warm_up(60_000_000);
     if let Load::Object(_) = mix.load {
         let all: Rate = drawn.links.iter().map(|link| link.rate).sum();
-        ready &=
-            warm(&mut world, WARMING * only.links[0].rate.as_bits() / all.as_bits(), 60_000_000);
+        let share = WARMING * only.links[0].rate.as_bits() / all.as_bits();
+        ready &= warm(&mut world, share, 60_000_000);
     }
     let start = world.now();
     let flow = world.open(FlowPlan::upload(start, size));
@@ -92,9 +92,9 @@ mod tests {
     #[test]
     fn deliveries_of_all_stripes_add_up() {
         let deliveries = vec![(10, 5), (30, 5), (5, 2), (20, 2), (40, 2)];
-        assert_eq!(reached(deliveries.clone(), 7), Some(10));
-        assert_eq!(reached(deliveries.clone(), 14), Some(30));
-        assert_eq!(reached(deliveries, 17), None);
+        for (size, at) in [(7, Some(10)), (14, Some(30)), (17, None)] {
+            assert_eq!(reached(deliveries.clone(), size), at);
+        }
     }
 
     #[test]

@@ -87,12 +87,10 @@ macro_rules! mixes {
 /// carries 16 MiB one way and 80 KiB the other. Where it has no delay, 0.1 ms stands for the
 /// machine's own.
 pub const MIXES: &[Mix] = mixes! {
-    "A", "8 x 2.5 Mbit/s, RTT 50 ms; 24 MiB",
-        EIGHT, Load::Upload(24 << 20), Nothing;
+    "A", "8 x 2.5 Mbit/s, RTT 50 ms; 24 MiB", EIGHT, Load::Upload(24 << 20), Nothing;
     "B", "15 Mbit/s RTT 2 ms + 5 Mbit/s RTT 50 ms; 24 MiB",
         NEAR_AND_FAR, Load::Upload(24 << 20), Nothing;
-    "C", "40/20/10/2 Mbit/s, RTT 20/40/80/300 ms; 64 MiB",
-        STAIRS, Load::Upload(64 << 20), Nothing;
+    "C", "40/20/10/2 Mbit/s, RTT 20/40/80/300 ms; 64 MiB", STAIRS, Load::Upload(64 << 20), Nothing;
     "D", "6 x 5 Mbit/s, RTT 60 ms, each dips to 5 % for 0.5-3 s every 3-9 s; 32 MiB",
         DIPPING, Load::Upload(32 << 20), Dips;
     "E1", "10 + 10 Mbit/s, no delay; 16 MiB up, 80 KiB down",
@@ -103,26 +101,20 @@ pub const MIXES: &[Mix] = mixes! {
         &[(30_000_000, 1_000), (10_000_000, 50_000)], SMALL_AND_LARGE, Nothing;
     "E4", "30 + 10 Mbit/s, one way 50 + 1 ms; 16 MiB up, 80 KiB down",
         &[(30_000_000, 50_000), (10_000_000, 1_000)], SMALL_AND_LARGE, Nothing;
-    "F1", "4 x 10 Mbit/s, RTT 40 ms; 48 MiB; one is reset",
-        FOUR, Load::Upload(48 << 20), Death;
+    "F1", "4 x 10 Mbit/s, RTT 40 ms; 48 MiB; one is reset", FOUR, Load::Upload(48 << 20), Death;
     "F2", "4 x 10 Mbit/s, RTT 40 ms; 64 MiB; one is silent for 10 s",
         FOUR, Load::Upload(64 << 20), OneSilent;
     "F3", "4 x 10 Mbit/s, RTT 40 ms; 64 MiB; all are silent for 10 s",
         FOUR, Load::Upload(64 << 20), AllSilent;
     "G", "as D, a program that writes at half of the capacity for 20 s",
         DIPPING, Load::Paced(Duration::from_secs(20)), Dips;
-    "objects-64K", "64 KiB on warm 4 x 10 Mbit/s, RTT 40 ms",
-        FOUR, Load::Object(64 << 10), Nothing;
+    "objects-64K", "64 KiB on warm 4 x 10 Mbit/s, RTT 40 ms", FOUR, Load::Object(64 << 10), Nothing;
     "objects-512K", "512 KiB on warm 4 x 10 Mbit/s, RTT 40 ms",
         FOUR, Load::Object(512 << 10), Nothing;
-    "objects-4M", "4 MiB on warm 4 x 10 Mbit/s, RTT 40 ms",
-        FOUR, Load::Object(4 << 20), Nothing;
-    "objects-C-64K", "64 KiB on warm stripes as in C",
-        STAIRS, Load::Object(64 << 10), Nothing;
-    "objects-C-512K", "512 KiB on warm stripes as in C",
-        STAIRS, Load::Object(512 << 10), Nothing;
-    "objects-C-4M", "4 MiB on warm stripes as in C",
-        STAIRS, Load::Object(4 << 20), Nothing;
+    "objects-4M", "4 MiB on warm 4 x 10 Mbit/s, RTT 40 ms", FOUR, Load::Object(4 << 20), Nothing;
+    "objects-C-64K", "64 KiB on warm stripes as in C", STAIRS, Load::Object(64 << 10), Nothing;
+    "objects-C-512K", "512 KiB on warm stripes as in C", STAIRS, Load::Object(512 << 10), Nothing;
+    "objects-C-4M", "4 MiB on warm stripes as in C", STAIRS, Load::Object(4 << 20), Nothing;
 };
 
 /// A mix as a seed has drawn it. Times count from the beginning of the load, in microseconds.
@@ -232,16 +224,9 @@ mod tests {
                 for ((link, pipe), (rate, delay)) in
                     drawn.links.iter().zip(&drawn.pipes).zip(mix.stripes)
                 {
-                    assert!(
-                        link.rate.as_bits().abs_diff(*rate) <= rate / 20,
-                        "{} {seed}",
-                        mix.name
-                    );
-                    assert!(
-                        micros(link.delay).abs_diff(*delay) <= delay / 10,
-                        "{} {seed}",
-                        mix.name
-                    );
+                    let rate_is_near = link.rate.as_bits().abs_diff(*rate) <= rate / 20;
+                    let delay_is_near = micros(link.delay).abs_diff(*delay) <= delay / 10;
+                    assert!(rate_is_near && delay_is_near, "{} {seed}", mix.name);
                     assert_eq!((pipe.delay, pipe.rate[0]), (link.delay, (0, link.rate)));
                 }
             }

@@ -34,9 +34,7 @@ impl Bench {
         let mut lines = Vec::new();
         for mix in self.mixes.iter().map(|mix| &MIXES[*mix]) {
             for credit in &self.credits {
-                lines.extend(
-                    self.schedulers.iter().map(|scheduler| (mix, Some((*credit, *scheduler)))),
-                );
+                lines.extend(self.schedulers.iter().map(|kind| (mix, Some((*credit, *kind)))));
             }
             lines.push((mix, None));
         }

@@ -23,8 +23,8 @@ impl Spread {
     }
 
     fn large_is_good(figures: Vec<u64>) -> Spread {
-        let turned =
-            Self::small_is_good(figures.into_iter().map(|figure| u64::MAX - figure).collect());
+        let turned = figures.into_iter().map(|figure| u64::MAX - figure);
+        let turned = Self::small_is_good(turned.collect());
         Spread { median: u64::MAX - turned.median, worst: u64::MAX - turned.worst }
     }
 }
@@ -53,14 +53,13 @@ impl Row {
         outcomes: &[Outcome],
     ) -> Self {
         let mut columns = Self::first(mix, outcomes);
+        let millis = |time: Option<u64>| time.map_or(u64::MAX, |time| time.div_ceil(1_000));
         if matches!(mix.trouble, Trouble::Death | Trouble::OneSilent | Trouble::AllSilent) {
-            let pause =
-                |outcome: &Outcome| outcome.pause.map_or(u64::MAX, |pause| pause.div_ceil(1_000));
+            let pause = |outcome: &Outcome| millis(outcome.pause);
             columns.push(low("longest pause, ms", "longest_pause_ms", 0, outcomes, pause));
         }
         if matches!(mix.trouble, Trouble::OneSilent | Trouble::AllSilent) {
-            let back =
-                |outcome: &Outcome| outcome.recovery.map_or(u64::MAX, |time| time.div_ceil(1_000));
+            let back = |outcome: &Outcome| millis(outcome.recovery);
             columns.push(low("full rate after, ms", "full_rate_after_ms", 0, outcomes, back));
         }
         columns.push(low("extra bytes, %", "extra_bytes_percent", 2, outcomes, Outcome::extra));
@@ -87,12 +86,8 @@ impl Row {
             ],
             Load::Upload(_) | Load::BothWays(..) => {
                 let spread = Spread::large_is_good(outcomes.iter().map(Outcome::share).collect());
-                vec![Column {
-                    heading: "share of oracle",
-                    key: "share_of_oracle",
-                    decimals: 3,
-                    spread,
-                }]
+                let (heading, key) = ("share of oracle", "share_of_oracle");
+                vec![Column { heading, key, decimals: 3, spread }]
             }
         }
     }
@@ -145,12 +140,9 @@ pub(super) fn text(bench: &Bench, rows: &[Row]) -> String {
         };
         let _ = write!(text, "  {credit:>6}  {name:<9}");
         for Column { decimals, spread, .. } in &row.columns {
-            let _ = write!(
-                text,
-                "  {:>9} {:>9}",
-                fixed(spread.median, *decimals),
-                fixed(spread.worst, *decimals)
-            );
+            let [median, worst] =
+                [spread.median, spread.worst].map(|value| fixed(value, *decimals));
+            let _ = write!(text, "  {median:>9} {worst:>9}");
         }
         text.push('\n');
     }
@@ -176,7 +168,7 @@ pub(super) fn json(bench: &Bench, rows: &[Row]) -> String {
                 u64::MAX => "null".into(),
                 figure => fixed(figure, *decimals),
             };
-            let (median, worst) = (show(spread.median), show(spread.worst));
+            let [median, worst] = [spread.median, spread.worst].map(show);
             let _ = write!(text, ", \"{key}\": {{\"median\": {median}, \"worst\": {worst}}}");
         }
         text.push('}');
@@ -200,12 +192,10 @@ mod tests {
 
     #[test]
     fn the_median_of_two_is_the_worse_one() {
+        let never = u64::MAX;
         assert_eq!(Spread::small_is_good(vec![4, 1, 3, 2]), Spread { median: 3, worst: 4 });
         assert_eq!(Spread::large_is_good(vec![4, 1, 3, 2]), Spread { median: 2, worst: 1 });
-        assert_eq!(
-            Spread::small_is_good(vec![1, u64::MAX, 2]),
-            Spread { median: 2, worst: u64::MAX }
-        );
+        assert_eq!(Spread::small_is_good(vec![1, never, 2]), Spread { median: 2, worst: never });
     }
 
     #[test]
@@ -217,10 +207,8 @@ mod tests {
 
     #[test]
     fn numbers_have_their_decimals() {
-        assert_eq!(fixed(1_002, 3), "1.002");
-        assert_eq!(
-            (fixed(7, 2), fixed(12, 0), fixed(u64::MAX, 1)),
-            ("0.07".into(), "12".into(), "--".into())
-        );
+        let numbers = [(1_002, 3), (7, 2), (12, 0), (u64::MAX, 1)];
+        let shown = numbers.map(|(value, decimals)| fixed(value, decimals));
+        assert_eq!(shown, ["1.002", "0.07", "12", "--"]);
     }
 }

@@ -46,19 +46,14 @@ impl Bench {
             line += &format!(" --mix {}", names.join(","));
         }
         if self.schedulers != usual.schedulers {
-            let names: Vec<&str> =
-                self.schedulers.iter().map(|kind| scheduler::name(*kind)).collect();
-            line += &format!(" --scheduler {}", names.join(","));
+            let names = self.schedulers.iter().map(|kind| scheduler::name(*kind));
+            line += &format!(" --scheduler {}", names.collect::<Vec<_>>().join(","));
         }
         if self.credits != usual.credits {
-            let sizes: Vec<String> =
-                self.credits.iter().map(|credit| write_size(*credit)).collect();
-            line += &format!(" --credit {}", sizes.join(","));
+            let sizes = self.credits.iter().map(|credit| write_size(*credit));
+            line += &format!(" --credit {}", sizes.collect::<Vec<_>>().join(","));
         }
-        if self.seeds.start == 0 {
-            line + &format!(" --seeds {}", self.seeds.end)
-        } else {
-            line + &format!(" --seeds {}..{}", self.seeds.start, self.seeds.end)
-        }
+        let from = if self.seeds.start == 0 { "" } else { &format!("{}..", self.seeds.start) };
+        line + &format!(" --seeds {from}{}", self.seeds.end)
     }
 }

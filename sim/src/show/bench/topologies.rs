@@ -98,36 +98,35 @@ impl Topologies {
             "best alone",
             "without last",
         );
-        let ratios = [Verdict::over_alone, Verdict::over_without]
-            .map(|ratio| verdicts.iter().map(ratio).collect::<Vec<u64>>());
+        let within = |nth: usize, range: Range<u64>| {
+            verdicts.iter().filter(|verdict| range.contains(&verdict.ratios()[nth])).count()
+        };
         for window in BOUNDS.windows(2) {
-            let within = |ratios: &[u64]| {
-                ratios.iter().filter(|ratio| (window[0]..window[1]).contains(ratio)).count()
-            };
             let upto = if window[1] == u64::MAX {
                 "      ".into()
             } else {
                 format!("- {}", thousandths(window[1]))
             };
-            let (alone, without) = (within(&ratios[0]), within(&ratios[1]));
+            let [alone, without] = [0, 1].map(|nth| within(nth, window[0]..window[1]));
             let _ = writeln!(
                 text,
                 "{:>5} {upto:<7}  {alone:>10}  {without:>12}",
                 thousandths(window[0])
             );
         }
-        let below =
-            ratios.each_ref().map(|ratios| ratios.iter().filter(|ratio| **ratio < DEMAND).count());
+        let below = [0, 1].map(|nth| within(nth, 0..DEMAND));
         let _ = writeln!(text, "\nbelow 0.980      {:>9}  {:>12}", below[0], below[1]);
-        for (name, ratio) in [
-            ("the best alone", Verdict::over_alone as fn(&Verdict) -> u64),
-            ("without the last", Verdict::over_without),
-        ] {
+        for (nth, name) in ["the best alone", "without the last"].into_iter().enumerate() {
             let mut worst: Vec<&Verdict> = verdicts.iter().collect();
-            worst.sort_by_key(|verdict| (ratio(verdict), verdict.seed));
+            worst.sort_by_key(|verdict| (verdict.ratios()[nth], verdict.seed));
             let _ = writeln!(text, "\nworst against {name}:");
             for verdict in worst.into_iter().take(10) {
-                let _ = write!(text, "{}  {}", thousandths(ratio(verdict)), self.describe(verdict));
+                let _ = write!(
+                    text,
+                    "{}  {}",
+                    thousandths(verdict.ratios()[nth]),
+                    self.describe(verdict)
+                );
             }
         }
         (text, below == [0, 0])
@@ -189,9 +188,8 @@ impl Topologies {
             seed,
             alone,
             all: self.time(seed, all, &topology, limit),
-            without: if all.len() == 2 {
-                self.time(seed, &all[..1], &topology, u64::MAX / 4)
-            } else {
+            without: {
+                let limit = if all.len() == 2 { u64::MAX / 4 } else { limit };
                 self.time(seed, &all[..all.len() - 1], &topology, limit)
             },
         }
@@ -231,22 +229,13 @@ const BOUNDS: [u64; 13] =
     [0, 500, 800, 900, 950, DEMAND, 1_000, 1_100, 1_250, 1_500, 2_000, 3_000, u64::MAX];
 
 impl Verdict {
-    /// The speed over that of the best stripe alone, in thousandths.
-    fn over_alone(&self) -> u64 {
-        ratio(self.alone, self.all)
-    }
-
-    /// The speed over that without the last stripe, in thousandths.
-    fn over_without(&self) -> u64 {
-        ratio(self.without, self.all)
-    }
-}
-
-fn ratio(before: Option<u64>, with: Option<u64>) -> u64 {
-    match (before, with) {
-        (_, None) => 0,
-        (None, Some(_)) => u64::MAX - 1,
-        (Some(before), Some(with)) => before * 1_000 / with.max(1),
+    /// The speed in thousandths of that of the best stripe alone, and of that without the last.
+    fn ratios(&self) -> [u64; 2] {
+        [self.alone, self.without].map(|before| match (before, self.all) {
+            (_, None) => 0,
+            (None, Some(_)) => u64::MAX - 1,
+            (Some(before), Some(with)) => before * 1_000 / with.max(1),
+        })
     }
 }
 
@@ -270,8 +259,8 @@ mod tests {
             assert!([1, 2, 4, 8].map(|mib| mib << 20).contains(&topology.credit));
             assert!((64 << 10..=4 << 20).contains(&topology.size));
         }
-        let rates: Vec<u64> =
-            drawn.iter().flat_map(|topology| &topology.stripes).map(|stripe| stripe.0).collect();
+        let stripes = drawn.iter().flat_map(|topology| topology.stripes.clone());
+        let (rates, delays): (Vec<u64>, Vec<u64>) = stripes.unzip();
         assert!(rates.iter().all(|rate| (500_000..=100_000_000).contains(rate)));
         // 200 is 7.64 doublings: each of 4–8 and 32–64 Mbit/s has about an eighth.
         for low in [4_000_000, 32_000_000] {
@@ -279,12 +268,9 @@ mod tests {
                 / rates.len();
             assert!((10..=16).contains(&share), "{share} % from {low} on");
         }
-        let delays: Vec<u64> =
-            drawn.iter().flat_map(|topology| &topology.stripes).map(|stripe| stripe.1).collect();
         assert!(delays.iter().all(|delay| (500..=150_000).contains(delay)));
-        assert!(
-            delays.iter().any(|delay| *delay < 600) && delays.iter().any(|delay| *delay > 140_000)
-        );
+        assert!(delays.iter().any(|delay| *delay < 600));
+        assert!(delays.iter().any(|delay| *delay > 140_000));
     }
 
     #[test]
@@ -298,7 +284,7 @@ mod tests {
     fn a_slower_world_with_all_stripes_is_below_the_demand() {
         let verdict =
             Verdict { seed: 0, all: Some(1_021), without: Some(1_000), alone: Some(2_042) };
-        assert_eq!((verdict.over_alone(), verdict.over_without()), (2_000, 979));
-        assert_eq!(Verdict { all: None, ..verdict }.over_alone(), 0);
+        assert_eq!(verdict.ratios(), [2_000, 979]);
+        assert_eq!(Verdict { all: None, ..verdict }.ratios(), [0, 0]);
     }
 }

@@ -9,7 +9,7 @@
 use crate::base::Side;
 use crate::show::picture::lane;
 use crate::show::picture::lane::{Carries, Lane};
-use crate::show::picture::timeline::{Death, Steps, Timeline};
+use crate::show::picture::timeline::{Death, Steps, Timeline, now};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -86,7 +86,7 @@ pub struct Account {
     pub live: Steps,
     pub last: u64,
     /// The shortest round trip of each stripe, in microseconds.
-    usual: BTreeMap<StripeId, u64>,
+    pub usual: BTreeMap<StripeId, u64>,
     /// When bytes came in on each stripe.
     heard: BTreeMap<StripeId, Vec<u64>>,
     /// Frame bytes given to each stripe.
@@ -118,9 +118,8 @@ impl Account {
         self.timeline.finish();
         let direction = self.timeline.direction(self.side);
         for (stripe, lane) in &direction.lanes {
-            self.usual.extend(
-                lane.round_trips.iter().map(|(_, time)| *time).min().map(|time| (*stripe, time)),
-            );
+            let shortest = lane.round_trips.iter().map(|(_, time)| *time).min();
+            self.usual.extend(shortest.map(|time| (*stripe, time)));
             for frame in &lane.frames {
                 let Carries::Data { flow, offset, len, .. } = frame.carries else { continue };
                 let pieces = &mut self.flows.entry(flow).or_default().sending.pieces;
@@ -144,10 +143,6 @@ impl Account {
 
     pub fn lane(&self, stripe: StripeId) -> Option<&Lane> {
         self.timeline.direction(self.side).lanes.get(&stripe)
-    }
-
-    pub fn round_trip(&self, stripe: StripeId) -> Option<u64> {
-        self.usual.get(&stripe).copied()
     }
 
     pub fn heard_before(&self, stripe: StripeId, at: u64) -> Option<u64> {
@@ -216,10 +211,17 @@ impl Account {
     fn take_output(&mut self, at: u64, output: &Output) {
         match output {
             Output::Transmit { stripe, header, payload } => {
-                let sent = self.sent.entry(*stripe).or_default();
-                *sent += (header.len() + payload.len()) as u64;
-                let end = *sent;
-                self.transmit(at, *stripe, end, Frame::decode(header), payload.is_empty());
+                let end = self.sent.entry(*stripe).or_default();
+                *end += (header.len() + payload.len()) as u64;
+                let end = *end;
+                match Frame::decode(header) {
+                    Some(Frame::Data { flow, offset, .. }) if payload.is_empty() => {
+                        self.ends.push((flow, offset, *stripe, end))
+                    }
+                    Some(Frame::Refuse { flow, .. }) => self.close(at, flow),
+                    Some(frame) => self.grant(at, &frame, false),
+                    None => {}
+                }
             }
             Output::CloseStripe { stripe, .. } => drop(self.stripes.remove(stripe)),
             Output::FlowOpened { flow, .. } | Output::FlowIncoming { flow, .. } => {
@@ -239,21 +241,21 @@ impl Account {
         }
     }
 
-    fn transmit(&mut self, at: u64, stripe: StripeId, end: u64, frame: Option<Frame>, bare: bool) {
-        match frame {
-            Some(Frame::Data { flow, offset, .. }) if bare => {
-                self.ends.push((flow, offset, stripe, end))
-            }
-            Some(Frame::Open { flow, early, credit, .. }) => {
-                let flow = self.flow(at, flow);
-                raise(&mut flow.sending.limit, at, FLOOR + early);
-                raise(&mut flow.receiving.granted, at, credit);
-            }
-            Some(Frame::Credit { flow, limit }) => {
-                raise(&mut self.flow(at, flow).receiving.granted, at, limit);
-            }
-            Some(Frame::Refuse { flow, .. }) => self.close(at, flow),
-            _ => {}
+    /// Takes the credit that a frame grants, to this side or by it.
+    fn grant(&mut self, at: u64, frame: &Frame, to_us: bool) {
+        let (Frame::Open { flow, credit: limit, .. } | Frame::Credit { flow, limit }) = *frame
+        else {
+            return;
+        };
+        let Flow { sending, receiving, .. } = self.flow(at, flow);
+        let (granted, opposite) = if to_us {
+            (&mut sending.limit, &mut receiving.granted)
+        } else {
+            (&mut receiving.granted, &mut sending.limit)
+        };
+        raise(granted, at, limit);
+        if let Frame::Open { early, .. } = frame {
+            raise(opposite, at, FLOOR + early);
         }
     }
 
@@ -261,14 +263,13 @@ impl Account {
         let Some(Some(deframer)) = self.stripes.get_mut(&stripe) else { return };
         self.heard.entry(stripe).or_default().push(at);
         let mut pieces = Vec::new();
-        let broken = loop {
+        let rest = loop {
             match deframer.next(&mut data) {
                 Ok(Some(piece)) => pieces.push(piece),
-                Ok(None) => break false,
-                Err(_) => break true,
+                rest => break rest,
             }
         };
-        if broken {
+        if rest.is_err() {
             self.stripes.insert(stripe, None);
         }
         pieces.into_iter().for_each(|piece| self.arrive(at, stripe, piece));
@@ -282,15 +283,8 @@ impl Account {
                 let before = arrivals.last().map_or(0, |arrival| arrival.reached);
                 arrivals.push(Arrival { at, stripe, reached: before.max(range.end), range });
             }
-            Item::Frame(Frame::Open { flow, early, credit, .. }) => {
-                let flow = self.flow(at, flow);
-                raise(&mut flow.receiving.granted, at, FLOOR + early);
-                raise(&mut flow.sending.limit, at, credit);
-            }
-            Item::Frame(Frame::Credit { flow, limit }) => {
-                raise(&mut self.flow(at, flow).sending.limit, at, limit);
-            }
-            _ => {}
+            Item::Frame(frame) => self.grant(at, &frame, true),
+            Item::Data { .. } => {}
         }
     }
 }
@@ -315,7 +309,7 @@ fn step(steps: &mut Steps, at: u64, value: u64) {
 
 /// Adds a step, if it goes up.
 fn raise(steps: &mut Steps, at: u64, to: u64) {
-    if to > steps.last().map_or(0, |(_, value)| *value) {
+    if to > now(steps) {
         step(steps, at, to);
     }
 }

@@ -49,7 +49,7 @@ pub fn on_stripes(sender: &Account, history: &History) -> Option<(Cause, StripeI
     let lost = sender.lost(first.stripe).is_some_and(|(at, _)| {
         span.contains(&at) || lane.moved_before(at).is_none_or(|moved| moved <= span.end)
     });
-    let usual = sender.round_trip(first.stripe);
+    let usual = sender.usual.get(&first.stripe);
     let cause = if doubted || lost {
         Cause::Broken(Some(first.stripe))
     } else if usual.is_some_and(|usual| settled - first.at <= 2 * usual) {

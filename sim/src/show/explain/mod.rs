@@ -15,6 +15,7 @@ mod tests;
 pub mod wait;
 
 use crate::base::Side;
+use crate::show::picture::timeline::now;
 use account::Account;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -54,10 +55,7 @@ pub fn explain(sources: &[Source], options: &Options) -> Result<String, String> 
                 tell::name(one.side)
             ));
         }
-        [one, two] => {
-            belong_together(sources, one, two)?;
-            true
-        }
+        [one, two] => belong_together(sources, one, two).map(|()| true)?,
         _ => return Err("--explain takes one trace, or both sides of one session\n".into()),
     };
     let mut text = introduction(sources, &accounts, both);
@@ -83,12 +81,8 @@ fn belong_together(sources: &[Source], one: &Account, two: &Account) -> Result<(
     for (sender, receiver, trace) in [(one, two, &sources[0].trace), (two, one, &sources[1].trace)]
     {
         for (id, flow) in receiver.flows.iter().filter(|_| trace.end.is_some()) {
-            let given = sender
-                .flows
-                .get(id)
-                .and_then(|flow| flow.sending.written.last())
-                .map_or(0, |step| step.1);
-            if flow.receiving.delivered.last().is_some_and(|(_, total)| *total > given) {
+            let given = sender.flows.get(id).map_or(0, |flow| now(&flow.sending.written));
+            if now(&flow.receiving.delivered) > given {
                 return Err(format!(
                     "these are not both sides of one session: of flow {id}, more came out than the \
                      {} gave\n",
@@ -110,20 +104,16 @@ fn introduction(sources: &[Source], accounts: &[Account], both: bool) -> String 
             account.last as f64 / 1e6
         );
     }
+    let scenario = |side: usize| sources[side].trace.header.scenario.as_ref();
+    text += "times count from the first input";
     text += match both {
-        true if sources[0].trace.header.scenario.is_some()
-            && sources[0].trace.header.scenario == sources[1].trace.header.scenario =>
-        {
-            "times count from the first input, at the same moment on both sides of this simulated \
-             run\n"
+        true if scenario(0).is_some() && scenario(0) == scenario(1) => {
+            ", at the same moment on both sides of this simulated run"
         }
-        true => {
-            "times count from the first input of each trace; the two sides' clocks are not the \
-             same\n"
-        }
-        false => "times count from the first input\n",
+        true => " of each trace; the two sides' clocks are not the same",
+        false => "",
     };
-    text
+    text + "\n"
 }
 
 /// The directions of flows that carried bytes.
@@ -134,35 +124,28 @@ fn directions<'a>(accounts: &'a [Account], options: &Options) -> Vec<Direction<'
         let account = accounts.iter().find(|account| account.side == side)?;
         account.flows.get(&id).map(|flow| (account, flow))
     };
-    let mut directions = Vec::new();
-    for id in flows {
-        for from in Side::BOTH {
-            let direction = Direction {
-                id,
-                from,
-                sender: at(from, id),
-                receiver: at(from.other(), id),
-                at_least: options.at_least.as_micros() as u64,
-            };
-            let gave = direction.sender.is_some_and(|(_, flow)| !flow.sending.written.is_empty());
-            if gave
-                || direction.receiver.is_some_and(|(_, flow)| !flow.receiving.arrivals.is_empty())
-            {
-                directions.push(direction);
-            }
-        }
-    }
-    directions
+    let all = flows.into_iter().flat_map(|id| {
+        Side::BOTH.map(|from| Direction {
+            id,
+            from,
+            sender: at(from, id),
+            receiver: at(from.other(), id),
+            at_least: options.at_least.as_micros() as u64,
+        })
+    });
+    all.filter(|direction| {
+        direction.sender.is_some_and(|(_, flow)| !flow.sending.written.is_empty())
+            || direction.receiver.is_some_and(|(_, flow)| !flow.receiving.arrivals.is_empty())
+    })
+    .collect()
 }
 
 fn blocks(directions: &[Direction<'_>], found: &[Vec<Pause>], options: &Options) -> String {
-    let of = |(direction, pauses)| std::iter::repeat(direction).zip(pauses);
-    let mut waits: Vec<(&Direction<'_>, &Pause)> = directions
-        .iter()
-        .zip(found)
-        .flat_map(of)
-        .filter(|(_, pause): &(_, &Pause)| pause.cause.is_a_wait())
-        .collect();
+    let mut waits: Vec<(&Direction<'_>, &Pause)> = Vec::new();
+    for (direction, pauses) in directions.iter().zip(found) {
+        let of_it = pauses.iter().filter(|pause| pause.cause.is_a_wait());
+        waits.extend(of_it.map(|pause| (direction, pause)));
+    }
     waits.sort_by_key(|(_, pause)| std::cmp::Reverse(pause.length()));
     let mut text = String::from("\n");
     for (direction, pause) in waits.iter().take(options.pauses) {

@@ -1,11 +1,11 @@
 //! Tells pauses in words.
 
-use super::account::Account;
+use super::account::{Account, Receiving, value};
 use super::history::History;
 use super::wait::{Cause, Direction, Pause, silent};
 use crate::base::Side;
 use crate::show::picture::scale::{show_size as show_bytes, show_time as show_span};
-use crate::show::picture::timeline::Death;
+use crate::show::picture::timeline::{Death, now};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -16,12 +16,12 @@ const COPIES: usize = 6;
 
 pub fn block(pause: &Pause, direction: &Direction<'_>) -> String {
     let Pause { span, missing, .. } = pause;
-    let what = if pause.seen_by == pause.from { "was acknowledged" } else { "came out" };
+    let what = if pause.seen_by == direction.from { "was acknowledged" } else { "came out" };
     let until = if pause.open { "the end of the trace" } else { &at(span.end) };
     let mut text = format!(
         "flow {}, {}: nothing {what} for {}, from {} to {until} on the {}'s clock\n  because: {}\n",
-        pause.flow,
-        way(pause.from),
+        direction.id,
+        way(direction.from),
         show_span(pause.length()),
         at(span.start),
         name(pause.seen_by),
@@ -31,23 +31,18 @@ pub fn block(pause: &Pause, direction: &Direction<'_>) -> String {
         receiver(&mut text, pause, account, &flow.receiving);
     }
     if let Some((account, flow)) = direction.sender {
-        sender(&mut text, account, &History::of(flow, *missing), *missing, span.clone(), pause);
+        sender(&mut text, account, &History::of(flow, *missing), pause);
     } else {
         let _ = writeln!(
             text,
             "  the {}'s trace says where byte {missing} was put, and when",
-            name(pause.from)
+            name(direction.from)
         );
     }
     text
 }
 
-fn receiver(
-    text: &mut String,
-    pause: &Pause,
-    account: &Account,
-    receiving: &super::account::Receiving,
-) {
+fn receiver(text: &mut String, pause: &Pause, account: &Account, receiving: &Receiving) {
     let Pause { span, missing, .. } = pause;
     let mut say = |line: String| _ = writeln!(text, "  {}: {line}", name(account.side));
     match &pause.held {
@@ -60,10 +55,8 @@ fn receiver(
         None => say(format!("byte {missing} was next, and nothing beyond it was there")),
     }
     if pause.cause == Cause::NoCredit {
-        let (taken, granted) = (
-            super::account::value(&receiving.consumed, span.start),
-            super::account::value(&receiving.granted, span.start),
-        );
+        let [taken, granted] =
+            [&receiving.consumed, &receiving.granted].map(|steps| value(steps, span.start));
         say(format!("credit ended at {granted}; the consumer had taken {taken}"));
     }
     let quiet = match pause.cause {
@@ -71,8 +64,8 @@ fn receiver(
         Cause::Broken(None) => silent(account, span, pause.came),
         _ => None,
     };
-    if let Some((stripe, heard)) =
-        quiet.and_then(|stripe| Some((stripe, account.heard_before(stripe, span.end)?)))
+    if let Some(stripe) = quiet
+        && let Some(heard) = account.heard_before(stripe, span.end)
         && heard <= pause.held.as_ref().map_or(span.start, |held| held.since.max(span.start))
     {
         let until = account
@@ -89,14 +82,8 @@ fn receiver(
     }
 }
 
-fn sender(
-    text: &mut String,
-    account: &Account,
-    history: &History,
-    missing: u64,
-    span: Range<u64>,
-    pause: &Pause,
-) {
+fn sender(text: &mut String, account: &Account, history: &History, pause: &Pause) {
+    let missing = pause.missing;
     let mut say = |line: String| _ = writeln!(text, "  {}: {line}", name(account.side));
     let Some(first) = history.sends.first() else {
         return say(match history.written {
@@ -106,9 +93,9 @@ fn sender(
             None => format!("the program had not given byte {missing}"),
         });
     };
-    if let Some(written) =
-        history.written.filter(|written| first.at - (*written).min(first.at) > span_part(&span))
-    {
+    // Times shorter than a tenth of the pause are no part of the story.
+    let told = |written: &u64| first.at.saturating_sub(*written) > pause.length() / 10;
+    if let Some(written) = history.written.filter(told) {
         say(format!("byte {missing} was there from {} on", at(written)));
     }
     let settled = history.settled().unwrap_or(account.last);
@@ -124,11 +111,10 @@ fn sender(
                 reason(account, before, piece.at)
             )
         };
-        let end = match piece.acknowledged {
-            Some(acknowledged) => format!(", acknowledged at {}", at(acknowledged)),
-            None => ", never acknowledged as a whole".into(),
-        };
-        say(again + &end);
+        say(match piece.acknowledged {
+            Some(acknowledged) => format!("{again}, acknowledged at {}", at(acknowledged)),
+            None => again + ", never acknowledged as a whole",
+        });
         if index == 0 && pause.cause != Cause::UnderWay {
             tell_fate(&mut say, account, stripe, piece.at..settled);
         }
@@ -213,8 +199,8 @@ fn kind(cause: Cause) -> &'static str {
 
 pub fn summary(direction: &Direction<'_>, pauses: &[Pause]) -> String {
     let bytes = match (direction.receiver, direction.sender) {
-        (Some((_, flow)), _) => flow.receiving.delivered.last().map_or(0, |(_, total)| *total),
-        (None, Some((_, flow))) => flow.sending.written.last().map_or(0, |(_, total)| *total),
+        (Some((_, flow)), _) => now(&flow.receiving.delivered),
+        (None, Some((_, flow))) => now(&flow.sending.written),
         (None, None) => 0,
     };
     let mut kinds: BTreeMap<(bool, &str), (usize, u64)> = BTreeMap::new();
@@ -239,11 +225,6 @@ pub fn summary(direction: &Direction<'_>, pauses: &[Pause]) -> String {
         let _ = write!(text, "\n  {besides}{} {kind} ({count})", show_span(sum));
     }
     text + "\n"
-}
-
-/// A tenth of a span. Shorter times are no part of the story.
-fn span_part(span: &Range<u64>) -> u64 {
-    (span.end - span.start) / 10
 }
 
 fn bytes(offset: u64, len: u64) -> String {

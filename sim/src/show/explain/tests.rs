@@ -12,6 +12,11 @@ use striper_core::{SchedulerKind, StripeId};
 const SECOND: u64 = 1_000_000;
 const EACH: [&[usize]; 3] = [&[0, 1], &[0], &[1]];
 
+fn steady(stripes: usize) -> World {
+    let caps = vec![Rate::mbit(10); stripes];
+    World::new(Setup::capped(1, &caps, Duration::from_millis(20)))
+}
+
 /// Both sides' traces of a world, the client's first.
 fn traces(mut world: World) -> [String; 2] {
     let recordings = Recordings::new(|_| String::new());
@@ -30,16 +35,20 @@ fn pauses(texts: &[String; 2], which: &[usize], at_least: u64) -> Vec<Pause> {
     let accounts: Vec<Account> =
         which.iter().map(|side| read(&source(&texts[*side])).unwrap()).collect();
     let options = Options { at_least: Duration::from_micros(at_least), ..Options::default() };
-    let directions = directions(&accounts, &options);
-    directions
-        .iter()
-        .filter(|direction| direction.from == Side::Client)
-        .flat_map(Direction::pauses)
-        .collect()
+    let mut directions = directions(&accounts, &options);
+    directions.retain(|direction| direction.from == Side::Client);
+    directions.iter().flat_map(Direction::pauses).collect()
 }
 
 fn longest(texts: &[String; 2], which: &[usize]) -> Pause {
     pauses(texts, which, 50_000).into_iter().max_by_key(Pause::length).expect("a pause")
+}
+
+/// The longest pause has one cause for each side and for both.
+fn assert_each(texts: &[String; 2], cause: Cause) {
+    for which in EACH {
+        assert_eq!(longest(texts, which).cause, cause, "{}", told(texts, which));
+    }
 }
 
 fn told(texts: &[String; 2], which: &[usize]) -> String {
@@ -50,8 +59,7 @@ fn told(texts: &[String; 2], which: &[usize]) -> String {
 /// Three stripes. One forgets its connection when its sender knows the round trip.
 fn silent_stripe(size: u64) -> ([String; 2], StripeId) {
     let world = || {
-        let mut world =
-            World::new(Setup::capped(1, &[Rate::mbit(10); 3], Duration::from_millis(20)));
+        let mut world = steady(3);
         world.open(FlowPlan::upload(SECOND, size));
         world.fault(2 * SECOND, 1, Fault::Forget { from: [true, true] });
         // After the stripe has been given up.
@@ -68,10 +76,7 @@ fn silent_stripe(size: u64) -> ([String; 2], StripeId) {
 #[test]
 fn a_stripe_that_fell_silent_is_named_by_each_side_and_by_both() {
     let (texts, stripe) = silent_stripe(4 << 20);
-    for which in EACH {
-        let pause = longest(&texts, which);
-        assert_eq!(pause.cause, Cause::Broken(Some(stripe)), "{}", told(&texts, which));
-    }
+    assert_each(&texts, Cause::Broken(Some(stripe)));
     let text = told(&texts, &[0, 1]);
     for part in [
         format!("waited for a chunk on stripe {stripe}, which was in doubt"),
@@ -106,9 +111,7 @@ fn a_slow_stripe_is_named_by_each_side_and_by_both() {
     let texts = traces(world);
     let first = longest(&texts, &[0, 1]).cause;
     assert!(matches!(first, Cause::Slow(_)), "{}", told(&texts, &[0, 1]));
-    for which in EACH {
-        assert_eq!(longest(&texts, which).cause, first, "{}", told(&texts, which));
-    }
+    assert_each(&texts, first);
 }
 
 #[test]
@@ -118,14 +121,12 @@ fn a_consumer_that_does_not_take_is_no_fault_of_a_stripe() {
     plan.reads[Side::Server.index()].rate = Some(Rate::bytes(200_000));
     world.open(plan);
     let texts = traces(world);
-    for which in EACH {
-        assert_eq!(longest(&texts, which).cause, Cause::NoCredit, "{}", told(&texts, which));
-    }
+    assert_each(&texts, Cause::NoCredit);
 }
 
 #[test]
 fn a_program_that_has_nothing_to_send_waits_for_nothing() {
-    let mut world = World::new(Setup::capped(1, &[Rate::mbit(10); 2], Duration::from_millis(20)));
+    let mut world = steady(2);
     let mut plan = FlowPlan::upload(SECOND, 20);
     plan.sends[0] = SendPlan { rate: Some(Rate::bytes(5)), piece: 1, ..SendPlan::of(20) };
     world.open(plan);
@@ -140,7 +141,7 @@ fn a_program_that_has_nothing_to_send_waits_for_nothing() {
 
 #[test]
 fn the_time_without_a_stripe_is_named() {
-    let mut world = World::new(Setup::capped(1, &[Rate::mbit(10); 2], Duration::from_millis(20)));
+    let mut world = steady(2);
     world.open(FlowPlan::upload(SECOND, 4 << 20));
     for route in 0..2 {
         world.fault(2 * SECOND, route, Fault::Silence { from: [true, true] });
@@ -148,10 +149,9 @@ fn the_time_without_a_stripe_is_named() {
         world.fault(5 * SECOND, route, Fault::Heal);
     }
     let texts = traces(world);
+    assert_each(&texts, Cause::NoStripe);
     for which in EACH {
-        let pause = longest(&texts, which);
-        assert!(pause.length() > 2 * SECOND, "{}", told(&texts, which));
-        assert_eq!(pause.cause, Cause::NoStripe, "{}", told(&texts, which));
+        assert!(longest(&texts, which).length() > 2 * SECOND, "{}", told(&texts, which));
     }
 }
 
@@ -172,19 +172,16 @@ fn a_trace_that_is_cut_anywhere_is_explained_up_to_there() {
 #[test]
 fn traces_that_do_not_belong_together_are_refused() {
     let (texts, _) = silent_stripe(4 << 20);
-    let mut world = World::new(Setup::capped(1, &[Rate::mbit(10); 3], Duration::from_millis(20)));
+    let mut world = steady(3);
     world.open(FlowPlan::upload(SECOND, 1 << 20));
     let other = traces(world);
-    let options = Options::default();
-    let refusal = |sources: &[Source]| explain(sources, &options).unwrap_err();
-    assert!(
-        refusal(&[source(&texts[0]), source(&texts[0])]).contains("both are the client's side")
-    );
-    assert!(
-        refusal(&[source(&other[0]), source(&texts[1])]).contains("not both sides of one session")
-    );
-    let broken = texts[0].replacen(" ping ", " pang ", 1);
-    assert!(refusal(&[source(&broken)]).contains("no frame \"pang\""));
+    let refusal = |sources: &[Source]| explain(sources, &Options::default()).unwrap_err();
+    let twice = refusal(&[source(&texts[0]), source(&texts[0])]);
+    assert!(twice.contains("both are the client's side"), "{twice}");
+    let strange = refusal(&[source(&other[0]), source(&texts[1])]);
+    assert!(strange.contains("not both sides of one session"), "{strange}");
+    let broken = refusal(&[source(&texts[0].replacen(" ping ", " pang ", 1))]);
+    assert!(broken.contains("no frame \"pang\""), "{broken}");
 }
 
 #[test]
@@ -194,37 +191,29 @@ fn gaps_run_from_progress_to_progress_or_to_the_end() {
         found.into_iter().map(|gap| (gap.span, gap.missing, gap.open)).collect()
     };
     assert_eq!(spans(None, 50), [(20..90, 100, false), (90..170, 200, true)]);
-    assert_eq!(
-        spans(Some(145), 10),
-        [(10..20, 0, false), (20..90, 100, false), (90..145, 200, false)]
-    );
+    let all = [(10..20, 0, false), (20..90, 100, false), (90..145, 200, false)];
+    assert_eq!(spans(Some(145), 10), all);
 }
 
 #[test]
 fn bytes_are_held_only_beyond_the_missing_one_and_counted_once() {
-    let arrival = |at, stripe, range: std::ops::Range<u64>, reached| Arrival {
-        at,
-        stripe: StripeId(stripe),
-        range,
-        reached,
+    let arrivals = [
+        (1, 0, 0..10, 10),
+        (2, 1, 20..30, 30),
+        (3, 0, 5..10, 30),
+        (4, 2, 25..40, 40),
+        (5, 0, 10..20, 40),
+    ];
+    let arrival = |(at, stripe, range, reached)| {
+        let stripe = StripeId(stripe);
+        Arrival { at, stripe, range, reached }
     };
-    let receiving = Receiving {
-        arrivals: vec![
-            arrival(1, 0, 0..10, 10),
-            arrival(2, 1, 20..30, 30),
-            arrival(3, 0, 5..10, 30),
-            arrival(4, 2, 25..40, 40),
-            arrival(5, 0, 10..20, 40),
-        ],
-        ..Receiving::default()
-    };
+    let arrivals = arrivals.map(arrival).to_vec();
+    let receiving = Receiving { arrivals, ..Receiving::default() };
     let found = held(&receiving, 10, 5, false).expect("bytes that are held");
     assert_eq!((found.bytes, found.since), (20, 2));
     assert_eq!(found.stripes.into_iter().collect::<Vec<_>>(), [StripeId(1), StripeId(2)]);
-    assert_eq!(
-        held(&receiving, 20, 5, false).map(|held| held.bytes),
-        Some(15),
-        "from the byte behind"
-    );
+    let behind = held(&receiving, 20, 5, false).map(|held| held.bytes);
+    assert_eq!(behind, Some(15), "from the byte behind");
     assert_eq!(held(&receiving, 40, 9, true), None);
 }

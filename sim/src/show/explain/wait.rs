@@ -11,7 +11,7 @@ use super::account::{Account, Flow, Receiving, exceeds, value};
 use super::history::{History, on_stripes};
 use crate::base::Side;
 use crate::show::picture::coverage::Coverage;
-use crate::show::picture::timeline::Steps;
+use crate::show::picture::timeline::{Steps, now};
 use std::collections::BTreeSet;
 use std::ops::Range;
 use striper_core::{FlowId, StripeId};
@@ -35,17 +35,11 @@ impl Cause {
     pub fn is_a_wait(self) -> bool {
         !matches!(self, Cause::Idle | Cause::UnderWay | Cause::Unseen)
     }
-
-    fn is_on_a_stripe(self) -> bool {
-        matches!(self, Cause::Slow(_) | Cause::Broken(_))
-    }
 }
 
 /// A time in which nothing more of a flow came out, or was acknowledged.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pause {
-    pub flow: FlowId,
-    pub from: Side,
     /// The side on whose clock the span is.
     pub seen_by: Side,
     pub span: Range<u64>,
@@ -100,17 +94,13 @@ impl Direction<'_> {
         {
             let open = open && flow.closed.is_none();
             let held = held(receiving, missing, span.end, open);
-            let came = receiving.arrivals
-                [receiving.arrivals.partition_point(|arrival| arrival.at < span.end)..]
-                .iter()
-                .take_while(|arrival| arrival.at == span.end)
-                .find(|arrival| {
-                    arrival.range.contains(&missing) || arrival.range == (missing..missing)
-                })
-                .map(|arrival| arrival.stripe);
+            let later = receiving.arrivals.partition_point(|arrival| arrival.at < span.end);
+            let mut last =
+                receiving.arrivals[later..].iter().take_while(|arrival| arrival.at == span.end);
+            let brings =
+                |range: &Range<u64>| range.contains(&missing) || *range == (missing..missing);
+            let came = last.find(|arrival| brings(&arrival.range)).map(|arrival| arrival.stripe);
             let pause = |span: Range<u64>, cause, held| Pause {
-                flow: self.id,
-                from: self.from,
                 seen_by: account.side,
                 open: open && span.end == account.last,
                 span,
@@ -128,10 +118,11 @@ impl Direction<'_> {
             let before = span.start..since;
             let cause = self.held_up(account, receiving, since..span.end, missing, came);
             let first = self.not_held(account, receiving, &before, missing);
+            let is_on_a_stripe = matches!(first, Cause::Slow(_) | Cause::Broken(_));
             if span.end - since < self.at_least {
                 let cause = self.not_held(account, receiving, &span, missing);
                 pauses.push(pause(span, cause, Some(held)));
-            } else if since - span.start < self.at_least || first.is_on_a_stripe() {
+            } else if since - span.start < self.at_least || is_on_a_stripe {
                 pauses.push(pause(span, cause, Some(held)));
             } else {
                 pauses.push(pause(before, first, None));
@@ -189,12 +180,9 @@ impl Direction<'_> {
             return if alone { Cause::NoStripe } else { Cause::Unseen };
         };
         let history = History::of(flow, missing);
-        let before = match missing.checked_sub(1) {
-            Some(before) => {
-                History::of(flow, before).sends.first().map_or(flow.opened, |piece| piece.at)
-            }
-            None => flow.opened,
-        };
+        let previous = missing.checked_sub(1).map(|previous| History::of(flow, previous).sends);
+        let before = previous.as_ref().and_then(|sends| sends.first());
+        let before = before.map_or(flow.opened, |piece| piece.at);
         let Some(written) = history.written else { return Cause::Idle };
         let idle = written.saturating_sub(before).min(length);
         if half(idle) {
@@ -224,8 +212,6 @@ impl Direction<'_> {
             }
             let written = history.written.unwrap_or(span.end).clamp(span.start, span.end);
             let pause = |span: Range<u64>, cause| Pause {
-                flow: self.id,
-                from: self.from,
                 seen_by: account.side,
                 open: open && flow.closed.is_none() && span.end == account.last,
                 span,
@@ -273,11 +259,10 @@ pub(super) fn gaps(
     end: u64,
     at_least: u64,
 ) -> Vec<Gap> {
-    let total = progress.last().map_or(0, |(_, total)| *total);
     let begins = [(opened, 0)]
         .into_iter()
         .chain(progress.iter().copied())
-        .chain(finished.map(|at| (at, total)));
+        .chain(finished.map(|at| (at, now(progress))));
     let ends = progress.iter().map(|(at, _)| *at).chain(finished).map(Some).chain([None]);
     let mut gaps: Vec<Gap> = begins
         .zip(ends)

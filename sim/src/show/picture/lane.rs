@@ -65,17 +65,15 @@ impl Lane {
             arrived: None,
             acknowledged: None,
         });
-        if self.blocked_since.is_none() {
-            self.blocked_since = Some(at);
-        }
+        self.blocked_since.get_or_insert(at);
     }
 
     /// A PING was just handed over. If another frame awaits its acknowledgement, there is doubt.
     pub fn ping(&mut self, at: u64, nonce: u64) {
         self.pings.push((nonce, self.sent));
         // The PING itself is awaited too.
-        if self.awaited > 1 && self.doubted_since.is_none() {
-            self.doubted_since = Some(at);
+        if self.awaited > 1 {
+            self.doubted_since.get_or_insert(at);
         }
     }
 
@@ -202,9 +200,9 @@ mod tests {
         lane.transmit(10, 100, DATA);
         lane.transmit(20, 100, DATA);
         lane.transmit(30, 10, QUIET);
-        assert_eq!(lane.acknowledge(60, 150, true).len(), 1);
-        assert_eq!(lane.acknowledge(70, 210, true).len(), 2);
-        assert_eq!(lane.acknowledge(80, 210, true).len(), 0);
+        for (at, count, frames) in [(60, 150, 1), (70, 210, 2), (80, 210, 0)] {
+            assert_eq!(lane.acknowledge(at, count, true).len(), frames);
+        }
         assert_eq!(lane.round_trips, [(60, 50), (70, 50)]);
     }
 
@@ -212,12 +210,10 @@ mod tests {
     fn an_acknowledgement_may_cover_a_part_of_a_payload() {
         let mut lane = Lane::default();
         lane.transmit(10, 100, DATA);
-        lane.acknowledge(60, 10, true);
-        assert_eq!(lane.partly_acknowledged(), None);
-        lane.acknowledge(60, 25, true);
-        assert_eq!(lane.partly_acknowledged(), Some((FlowId(1), 0, 15)));
-        lane.acknowledge(60, 100, true);
-        assert_eq!(lane.partly_acknowledged(), None);
+        for (count, part) in [(10, None), (25, Some((FlowId(1), 0, 15))), (100, None)] {
+            lane.acknowledge(60, count, true);
+            assert_eq!(lane.partly_acknowledged(), part);
+        }
     }
 
     #[test]

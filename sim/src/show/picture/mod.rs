@@ -20,16 +20,21 @@ pub mod timeline;
 pub use page::{Figure, Oracle, PAGE, Summary, render};
 pub use timeline::Timeline;
 
+use crate::base::Side;
 use crate::run::World;
 use std::cell::RefCell;
 use std::rc::Rc;
 
 /// The timeline of a world from now on. Right after [`World::new`], it misses nothing.
 pub fn watch(world: &mut World) -> Rc<RefCell<Timeline>> {
+    watch_only(world, None)
+}
+
+fn watch_only(world: &mut World, side: Option<Side>) -> Rc<RefCell<Timeline>> {
     let timeline = Rc::new(RefCell::new(Timeline::default()));
     let observer = Rc::clone(&timeline);
     world.observe(Box::new(move |seen| {
-        if let Some(outputs) = seen.outputs {
+        if let Some(outputs) = seen.outputs.filter(|_| side.is_none_or(|side| side == seen.side)) {
             observer.borrow_mut().observe(seen.side, seen.now, seen.input, outputs);
         }
     }));

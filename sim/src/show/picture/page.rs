@@ -7,7 +7,7 @@ use super::panels::{goodput, held, lanes, round_trips, sequence, table, waits};
 use super::plot::{TimeAxis, escape};
 use super::scale::{show_rate, show_size, show_time};
 use super::scene::Scene;
-use super::timeline::Timeline;
+use super::timeline::{Timeline, now};
 use crate::base::files::FileKind;
 use crate::base::{Rate, Side};
 use crate::net::{Pipe, fluid_time};
@@ -75,12 +75,10 @@ impl Summary {
                 continue;
             };
             let name = format!("{}, {verb}", heading(from));
-            let rate = *bytes as f64 * 8e6 / (last - first).max(1) as f64;
-            let note = if last > first {
-                format!("{} over {}", show_rate(rate), show_time(last - first))
-            } else {
-                String::new()
-            };
+            let took = last - first;
+            let rate = show_rate(*bytes as f64 * 8e6 / took.max(1) as f64);
+            let note =
+                if took > 0 { format!("{rate} over {}", show_time(took)) } else { String::new() };
             figures.push(Figure::new(&name, show_size(*bytes), note));
             if timeline.knows(from) {
                 figures.push(Figure::new("Sent again", show_size(direction.again), heading(from)));
@@ -89,16 +87,10 @@ impl Summary {
                 figures.push(Figure::new("Reorder peak", show_size(most), heading(from)));
             }
         }
-        let ends = Side::BOTH
-            .into_iter()
-            .filter_map(|side| timeline.ended(side))
-            .min_by_key(|(at, _)| *at);
-        if let Some((at, reason)) = ends {
-            figures.push(Figure::new(
-                "Session ended",
-                format!("after {}", show_time(at)),
-                reason.to_string(),
-            ));
+        let ends = Side::BOTH.into_iter().filter_map(|side| timeline.ended(side));
+        if let Some((at, reason)) = ends.min_by_key(|(at, _)| *at) {
+            let after = format!("after {}", show_time(at));
+            figures.push(Figure::new("Session ended", after, reason.to_string()));
         }
         figures.push(Figure::new("Recorded", show_time(timeline.last()), sides(timeline)));
         Summary {
@@ -140,11 +132,8 @@ pub fn render(timeline: &Timeline, summary: &Summary) -> String {
         page += &section(timeline, summary, *from, drawn.len() > 1);
     }
     if !summary.command.is_empty() {
-        let _ = write!(
-            page,
-            "<h2>To have it again</h2>\n<pre><code>{}</code></pre>\n",
-            escape(&summary.command)
-        );
+        let command = escape(&summary.command);
+        page += &format!("<h2>To have it again</h2>\n<pre><code>{command}</code></pre>\n");
     }
     page + "</main>\n</body>\n</html>\n"
 }
@@ -174,13 +163,9 @@ fn figures(summary: &Summary) -> String {
     }
     let mut text = String::from("<dl>\n");
     for Figure { name, value, note } in &summary.figures {
-        let _ = writeln!(
-            text,
-            "<div><dt>{}</dt><dd><b>{}</b> <span>{}</span></dd></div>",
-            escape(name),
-            escape(value),
-            escape(note)
-        );
+        let [name, value, note] = [name, value, note].map(|text| escape(text));
+        let _ =
+            writeln!(text, "<div><dt>{name}</dt><dd><b>{value}</b> <span>{note}</span></dd></div>");
     }
     text + "</dl>\n"
 }
@@ -188,7 +173,7 @@ fn figures(summary: &Summary) -> String {
 fn drawn(timeline: &Timeline) -> Vec<Side> {
     let weight = |side: Side| {
         let flows = &timeline.direction(side).flows;
-        flows.values().map(|track| track.sent.total().max(track.delivered_now())).sum::<u64>()
+        flows.values().map(|track| track.sent.total().max(now(&track.delivered))).sum::<u64>()
     };
     let all: u64 = Side::BOTH.into_iter().map(weight).sum();
     Side::BOTH.into_iter().filter(|side| weight(*side) > all / MINOR).collect()

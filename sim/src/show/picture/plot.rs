@@ -55,20 +55,11 @@ impl TimeAxis {
             .map(|index| index as f64 * step)
             .take_while(|at| *at <= last * (1.0 + 1e-9))
             .map(|at| {
-                (
-                    (at - first) * WIDTH / length,
-                    format!("{} {name}", number(at / size, step / size)),
-                )
+                let text = format!("{} {name}", number(at / size, step / size));
+                ((at - first) * WIDTH / length, text)
             })
             .collect()
     }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Anchor {
-    Start,
-    Middle,
-    End,
 }
 
 #[derive(Debug)]
@@ -85,14 +76,8 @@ pub struct Plot<'a> {
 impl<'a> Plot<'a> {
     /// `label` is for readers who can't see the chart.
     pub fn new(time: &'a TimeAxis, height: f64, label: &str) -> Self {
-        let mut plot = Plot {
-            time,
-            height,
-            label: escape(label),
-            under: String::new(),
-            marks: String::new(),
-            over: String::new(),
-        };
+        let [under, marks, over] = Default::default();
+        let mut plot = Plot { time, height, label: escape(label), under, marks, over };
         for (x, text) in time.ticks() {
             let _ = write!(
                 plot.under,
@@ -100,7 +85,7 @@ impl<'a> Plot<'a> {
                 short(x / 10.0),
                 short(height + 4.0)
             );
-            plot.text(x, height + 17.0, Anchor::Middle, "tick", &text);
+            plot.text(x, height + 17.0, "middle", "tick", &text);
         }
         plot
     }
@@ -109,11 +94,7 @@ impl<'a> Plot<'a> {
     pub fn scale(&mut self, scale: &Scale, size: f64) {
         for tick in scale.ticks() {
             let y = self.y(tick, scale.top);
-            let _ = write!(
-                self.under,
-                "<line class=\"grid\" x1=\"0\" x2=\"100%\" y1=\"{0}\" y2=\"{0}\"/>",
-                short(y)
-            );
+            self.level("grid", y);
             self.margin(y + 4.0, "tick", &number(tick / size, scale.step / size));
         }
     }
@@ -186,12 +167,7 @@ impl<'a> Plot<'a> {
         );
     }
 
-    pub fn text(&mut self, x: f64, y: f64, anchor: Anchor, class: &str, text: &str) {
-        let anchor = match anchor {
-            Anchor::Start => "start",
-            Anchor::Middle => "middle",
-            Anchor::End => "end",
-        };
+    pub fn text(&mut self, x: f64, y: f64, anchor: &str, class: &str, text: &str) {
         let _ = write!(
             self.over,
             "<text class=\"{class}\" x=\"{}%\" y=\"{}\" text-anchor=\"{anchor}\">{}</text>",
@@ -253,9 +229,6 @@ mod tests {
 
     #[test]
     fn coordinates_are_short() {
-        assert_eq!(
-            [short(1.0), short(0.5), short(-0.001), short(33.333_3)],
-            ["1", "0.5", "0", "33.33"]
-        );
+        assert_eq!([1.0, 0.5, -0.001, 33.333_3].map(short), ["1", "0.5", "0", "33.33"]);
     }
 }

@@ -109,19 +109,14 @@ mod tests {
 
     #[test]
     fn numbers_have_the_decimals_of_the_step() {
-        assert_eq!(number(1.5, 0.5), "1.5");
-        assert_eq!(number(20.0, 10.0), "20");
-        assert_eq!(number(0.05, 0.05), "0.05");
+        let numbers = [(1.5, 0.5), (20.0, 10.0), (0.05, 0.05)];
+        assert_eq!(numbers.map(|(value, step)| number(value, step)), ["1.5", "20", "0.05"]);
     }
 
     #[test]
     fn quantities_come_with_a_fitting_unit() {
-        assert_eq!(show_time(0), "0 s");
-        assert_eq!(show_time(40_000), "40 ms");
-        assert_eq!(show_time(2_345_678), "2.35 s");
-        assert_eq!(show_size(8 << 20), "8 MiB");
-        assert_eq!(show_size(1_500), "1.46 KiB");
-        assert_eq!(show_rate(36_000_000.0), "36 Mbit/s");
-        assert_eq!(show_rate(0.0), "0 bit/s");
+        assert_eq!([0, 40_000, 2_345_678].map(show_time), ["0 s", "40 ms", "2.35 s"]);
+        assert_eq!([8 << 20, 1_500].map(show_size), ["8 MiB", "1.46 KiB"]);
+        assert_eq!([36_000_000.0, 0.0].map(show_rate), ["36 Mbit/s", "0 bit/s"]);
     }
 }

@@ -4,7 +4,7 @@
 use super::lane::{Carries, Frame};
 use super::page::Summary;
 use super::plot::TimeAxis;
-use super::timeline::{Direction, Timeline};
+use super::timeline::{Direction, Timeline, now};
 use crate::base::{Rate, Side};
 use striper_core::{FlowId, StripeId};
 
@@ -60,7 +60,7 @@ impl<'a> Scene<'a> {
     pub fn flow(&self) -> Option<FlowId> {
         let weight = |flow: &FlowId| {
             let track = &self.direction().flows[flow];
-            (track.sent.total().max(track.delivered_now()), std::cmp::Reverse(*flow))
+            (track.sent.total().max(now(&track.delivered)), std::cmp::Reverse(*flow))
         };
         self.direction().flows.keys().copied().max_by_key(weight).filter(|flow| weight(flow).0 > 0)
     }

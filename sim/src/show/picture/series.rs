@@ -44,21 +44,15 @@ impl Buckets {
 
     /// How fast a count of bytes grows, in bit/s by bucket.
     pub fn rates(&self, steps: &Steps) -> Vec<f64> {
-        let value = |at: u64| before(steps, at);
-        let end = steps.last().map_or(0, |(_, value)| *value);
-        (0..self.count)
-            .map(|index| {
-                let to = if index + 1 == self.count
-                    && steps.last().is_some_and(|(at, _)| *at <= self.span.end)
-                {
-                    end
-                } else {
-                    value(self.border(index + 1))
-                };
-                let bytes = to.saturating_sub(value(self.border(index)));
-                bytes as f64 * 8e6 / self.width(index) as f64
-            })
-            .collect()
+        let rate = |index: usize| {
+            let to = match steps.last() {
+                Some((at, all)) if index + 1 == self.count && *at <= self.span.end => *all,
+                _ => before(steps, self.border(index + 1)),
+            };
+            let bytes = to.saturating_sub(before(steps, self.border(index)));
+            bytes as f64 * 8e6 / self.width(index) as f64
+        };
+        (0..self.count).map(rate).collect()
     }
 
     pub fn sums(&self, values: impl IntoIterator<Item = (u64, u64)>) -> Vec<u64> {
@@ -137,10 +131,8 @@ mod tests {
             let buckets = Buckets::new(50..50 + length, count);
             for at in (50..50 + length).step_by(1 + length as usize / 1_000) {
                 let index = buckets.of(at).unwrap();
-                assert!(
-                    (buckets.border(index)..buckets.border(index + 1)).contains(&at),
-                    "{length} {count} {at}"
-                );
+                let bucket = buckets.border(index)..buckets.border(index + 1);
+                assert!(bucket.contains(&at), "{length} {count} {at}");
             }
             assert_eq!(buckets.of(49), None);
             assert_eq!(buckets.of(51 + length), None);
@@ -152,12 +144,8 @@ mod tests {
     fn rates_add_up_to_all_bytes() {
         let buckets = Buckets::new(1_000..2_000, 3);
         let steps = vec![(900, 10), (1_000, 20), (1_400, 50), (2_000, 100)];
-        let bytes: f64 = buckets
-            .rates(&steps)
-            .iter()
-            .enumerate()
-            .map(|(i, rate)| rate * buckets.width(i) as f64 / 8e6)
-            .sum();
+        let rates = buckets.rates(&steps).into_iter().enumerate();
+        let bytes: f64 = rates.map(|(i, rate)| rate * buckets.width(i) as f64 / 8e6).sum();
         assert!((bytes - 90.0).abs() < 1e-6, "{bytes}");
     }
 

@@ -50,10 +50,6 @@ pub struct FlowTrack {
 }
 
 impl FlowTrack {
-    pub fn delivered_now(&self) -> u64 {
-        now(&self.delivered)
-    }
-
     /// When the byte before `offset` had come out, in microseconds.
     pub fn delivered_at(&self, offset: u64) -> Option<u64> {
         let place = self.delivered.partition_point(|(_, total)| *total < offset);
@@ -68,7 +64,7 @@ impl FlowTrack {
     }
 
     fn held(&self) -> u64 {
-        if self.closed { 0 } else { self.arrived.total().saturating_sub(self.delivered_now()) }
+        if self.closed { 0 } else { self.arrived.total().saturating_sub(now(&self.delivered)) }
     }
 }
 
@@ -103,9 +99,7 @@ impl Timeline {
         let at = now.since(origin).as_micros() as u64;
         self.last = self.last.max(at);
         self.take_input(side, at, input);
-        for output in outputs {
-            self.take_output(side, at, output);
-        }
+        outputs.iter().for_each(|output| self.take_output(side, at, output));
         let incoming = &mut self.directions[side.other().index()];
         push(&mut incoming.held, at, incoming.held_now);
     }
@@ -186,7 +180,7 @@ impl Timeline {
                 let before = now(&incoming.delivered);
                 push(&mut incoming.delivered, at, before + data.len() as u64);
                 incoming.change(*flow, |track| {
-                    let total = track.delivered_now() + data.len() as u64;
+                    let total = now(&track.delivered) + data.len() as u64;
                     push(&mut track.delivered, at, total);
                 });
             }
@@ -203,9 +197,8 @@ impl Timeline {
     }
 
     fn stripe_down(&mut self, side: Side, at: u64, stripe: StripeId, death: Death) {
-        if let Some(life) =
-            self.lives[side.index()].get_mut(&stripe).filter(|life| life.down.is_none())
-        {
+        let life = self.lives[side.index()].get_mut(&stripe);
+        if let Some(life) = life.filter(|life| life.down.is_none()) {
             life.down = Some((at, death));
             self.lane(side, stripe).stop(at);
         }
@@ -243,20 +236,25 @@ impl Timeline {
             let deframers = &mut self.directions[from.index()].deframers;
             let entry = deframers.entry(stripe).or_insert_with(|| Some((Deframer::new(), 0)));
             let Some((deframer, last)) = entry else { return };
-            let piece = match deframer.next(&mut data) {
-                Ok(Some(piece)) => piece,
-                Ok(None) => return,
-                Err(_) => {
+            let next = deframer.next(&mut data);
+            let Ok(Some(piece)) = next else {
+                if next.is_err() {
                     *entry = None;
-                    return;
                 }
+                return;
             };
             let end = deframer.processed();
             let grows =
                 matches!(&piece, Item::Data { data, .. } if end - data.len() as u64 == *last);
             let size = end - *last;
             *last = end;
-            let new = self.arrive(side, &piece);
+            let new = match &piece {
+                Item::Frame(_) => 0,
+                Item::Data { flow, offset, data, .. } => {
+                    let range = *offset..offset + data.len() as u64;
+                    self.directions[from.index()].change(*flow, |track| track.arrived.add(range))
+                }
+            };
             let lane = self.lane(from, stripe);
             if seen {
                 lane.arrive(at, end);
@@ -267,14 +265,6 @@ impl Timeline {
                 self.note_frame(side, at, stripe, &frame);
             }
         }
-    }
-
-    /// A piece of a flow has arrived. Returns the number of its bytes that are new.
-    fn arrive(&mut self, side: Side, piece: &Item) -> u64 {
-        let Item::Data { flow, offset, data, .. } = piece else { return 0 };
-        let range = *offset..offset + data.len() as u64;
-        let incoming = &mut self.directions[side.other().index()];
-        incoming.change(*flow, |track| track.arrived.add(range))
     }
 
     fn note_frame(&mut self, side: Side, at: u64, stripe: StripeId, frame: &frame::Frame) {
@@ -337,7 +327,7 @@ fn push(steps: &mut Steps, at: u64, value: u64) {
     }
 }
 
-fn now(steps: &Steps) -> u64 {
+pub fn now(steps: &Steps) -> u64 {
     steps.last().map_or(0, |(_, value)| *value)
 }
 
@@ -358,15 +348,8 @@ fn read_head(header: &Bytes) -> Option<(FlowId, u64, Option<frame::Frame>)> {
 
 /// Whether the other side answers a frame soon (PROTOCOL.md, section 6).
 fn asks(frame: Option<&frame::Frame>) -> bool {
-    !matches!(
-        frame,
-        Some(
-            frame::Frame::Ack { .. }
-                | frame::Frame::Credit { .. }
-                | frame::Frame::Blocked { .. }
-                | frame::Frame::Pong { .. }
-        )
-    )
+    use frame::Frame::{Ack, Blocked, Credit, Pong};
+    !matches!(frame, Some(Ack { .. } | Blocked { .. } | Credit { .. } | Pong { .. }))
 }
 
 fn carried(piece: &Item, new: u64) -> Carries {

@@ -28,17 +28,17 @@ pub fn draw(scene: &Scene) -> String {
     for (index, rate) in rates.iter().enumerate().filter(|(_, rate)| **rate > scale.top * 1.000_001)
     {
         let at = buckets.border(index) + buckets.width(index) / 2;
-        plot.text(scene.time.x(at), 9.0, Anchor::Middle, "cut", "▲");
+        plot.text(scene.time.x(at), 9.0, "middle", "cut", "▲");
         let title = format!("{} at {}, cut off", show_rate(*rate), show_time(scene.since(at)));
         plot.span("hover", buckets.border(index)..buckets.border(index + 1), 0.0, HEIGHT, &title);
     }
     plot.path("oracle", &line(scene, &plot, &oracle, scale.top));
-    let what = if scene.sees_arrival() {
-        key("area", "bytes of flows that came out at the receiver, in order")
+    let known = if scene.sees_arrival() {
+        "came out at the receiver, in order"
     } else {
-        key("area", "bytes of flows that the sender knows to have arrived")
+        "the sender knows to have arrived"
     };
-    let mut caption = format!("{what} ");
+    let mut caption = key("area", &format!("bytes of flows that {known}")) + " ";
     if best > 0.0 {
         caption += &line_key("oracle", &format!("the fluid oracle, {} at best", show_rate(best)));
         if let Some(end) = scene.summary.oracle_end() {

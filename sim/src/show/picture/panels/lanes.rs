@@ -45,13 +45,10 @@ fn caption(scene: &Scene, few: bool) -> String {
     text += " ";
     text += &key("again", "bytes sent again");
     if scene.sees_sending() {
-        for sample in [
-            key("blocked", "blocked: the system takes no more (share of the time)"),
-            key("doubt", "in doubt: acknowledgements are overdue"),
-        ] {
-            text += " ";
-            text += &sample;
-        }
+        text += " ";
+        text += &key("blocked", "blocked: the system takes no more (share of the time)");
+        text += " ";
+        text += &key("doubt", "in doubt: acknowledgements are overdue");
     } else {
         text +=
             " Only the receiver was recorded: when a stripe was blocked or in doubt is not known.";
@@ -184,9 +181,9 @@ impl Row<'_, '_> {
         let (from, to) = (time.x(span.start), time.x(span.end));
         // A letter takes some seven pixels, and a page is a thousand wide or less.
         if to - from >= 8.0 * name.chars().count() as f64 {
-            self.plot.text(from + 6.0, top + 20.0, Anchor::Start, "note", name);
+            self.plot.text(from + 6.0, top + 20.0, "start", "note", name);
         } else if class == "dead" {
-            self.plot.text(from - 4.0, top + 20.0, Anchor::End, "note", name);
+            self.plot.text(from - 4.0, top + 20.0, "end", "note", name);
         }
     }
 }

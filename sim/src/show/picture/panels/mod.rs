@@ -10,13 +10,13 @@ pub mod table;
 pub mod waits;
 
 use crate::show::picture::lane::{Carries, Frame, Lane};
-use crate::show::picture::plot::{Anchor, Plot, TimeAxis, WIDTH, escape, short};
+use crate::show::picture::plot::{Plot, TimeAxis, WIDTH, escape, short};
 use crate::show::picture::scale::{
     Scale, number, rate_unit, show_rate, show_size, show_time, size_unit, time_unit,
 };
 use crate::show::picture::scene::{MAX_LANES, Piece, Scene};
 use crate::show::picture::series::{Buckets, summary};
-use crate::show::picture::timeline::{Death, FlowTrack, Steps};
+use crate::show::picture::timeline::{Death, FlowTrack, Steps, now};
 use std::fmt::Write as _;
 
 /// A chart with its heading and caption.

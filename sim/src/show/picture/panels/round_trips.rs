@@ -33,12 +33,13 @@ pub fn draw(scene: &Scene) -> String {
         let all =
             lanes[stripe].round_trips.iter().filter(|(at, _)| (span.start..=span.end).contains(at));
         let title = match summary(all.map(|(_, took)| *took).collect()) {
-            Some([low, middle, high]) => format!(
-                "stripe {stripe}: {} at least, {} half the time or less, {} at most",
-                show_time(low),
-                show_time(middle),
-                show_time(high)
-            ),
+            Some(three) => {
+                let [low, middle, high] = three.map(show_time);
+                format!(
+                    "stripe {stripe}: {low} at least, {middle} half the time or less, \
+                     {high} at most"
+                )
+            }
             None => format!("stripe {stripe}: no acknowledgement in this time"),
         };
         plot.span("hover", span.clone(), base - HEIGHT, HEIGHT, &title);

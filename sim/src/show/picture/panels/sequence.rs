@@ -17,12 +17,8 @@ pub fn draw(scene: &Scene) -> String {
     let Some(flow) = scene.flow() else { return String::new() };
     let track = &scene.direction().flows[&flow];
     let pieces = scene.pieces(flow);
-    let bytes = pieces
-        .iter()
-        .map(|piece| piece.offset + piece.len)
-        .max()
-        .unwrap_or(0)
-        .max(track.delivered_now());
+    let bytes = pieces.iter().map(|piece| piece.offset + piece.len).max().unwrap_or(0);
+    let bytes = bytes.max(now(&track.delivered));
     let (scale, (name, size)) = Scale::in_unit(bytes.max(1) as f64, 5, size_unit);
     let mut plot = Plot::new(&scene.time, HEIGHT, "Sequence of sending and of delivery over time");
     plot.scale(&scale, size);
@@ -32,30 +28,19 @@ pub fn draw(scene: &Scene) -> String {
     }
     plot.path("delivered", &stairs(scene, &plot, &track.delivered, scale.top));
     if let Some(at) = track.finished.filter(|at| *at <= scene.time.span.end) {
-        plot.text(
-            scene.time.x(at) - 6.0,
-            (plot.y(bytes as f64, scale.top) - 5.0).max(10.0),
-            Anchor::End,
-            "note",
-            "FIN",
-        );
+        let y = (plot.y(bytes as f64, scale.top) - 5.0).max(10.0);
+        plot.text(scene.time.x(at) - 6.0, y, "end", "note", "FIN");
     }
-    panel(
-        &format!("Send and delivery sequence, {name}"),
-        &caption(scene, flow, &pieces),
-        &plot.finish(),
-    )
+    let title = format!("Send and delivery sequence, {name}");
+    panel(&title, &caption(scene, flow, &pieces), &plot.finish())
 }
 
 fn caption(scene: &Scene, flow: FlowId, pieces: &[Piece]) -> String {
     let count = scene.direction().flows.len();
     let mut text =
         if count > 1 { format!("Flow {flow}, the largest of {count}. ") } else { String::new() };
-    text += &if scene.sees_sending() {
-        key("sentkey", "a piece is handed to a stripe")
-    } else {
-        key("sentkey", "a piece arrives")
-    };
+    let event = if scene.sees_sending() { "is handed to a stripe" } else { "arrives" };
+    text += &key("sentkey", &format!("a piece {event}"));
     if pieces.iter().any(|piece| piece.again) {
         text += " ";
         text += &key("again", "again");

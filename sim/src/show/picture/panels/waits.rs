@@ -65,15 +65,16 @@ pub fn draw(scene: &Scene) -> String {
     let zero = scene.time.zero;
     let time =
         TimeAxis { span: start.saturating_sub(margin).max(zero.min(start))..end + margin, zero };
-    let mut plot = Plot::new(
-        &time,
-        PITCH * pieces.len() as f64 + 4.0,
-        "The pieces around the longest wait, one a row",
-    );
+    let height = PITCH * pieces.len() as f64 + 4.0;
+    let mut plot = Plot::new(&time, height, "The pieces around the longest wait, one a row");
     for (index, (piece, times)) in pieces.iter().zip(&times).enumerate() {
         row(scene, &mut plot, piece, times, 2.0 + index as f64 * PITCH);
     }
-    panel(title(scene), &caption(scene, &pieces, waited), &plot.finish())
+    let title = match (scene.sees_sending(), scene.sees_arrival()) {
+        (true, false) => "The slowest acknowledgement, close up",
+        _ => "The longest wait, close up",
+    };
+    panel(title, &caption(scene, &pieces, waited), &plot.finish())
 }
 
 /// The pieces around the longest wait, in the order of the flow, from a little before the one that
@@ -106,39 +107,21 @@ fn late_copy(pieces: &[Piece], times: &[Times], index: usize) -> bool {
     })
 }
 
-fn title(scene: &Scene) -> &'static str {
-    match (scene.sees_sending(), scene.sees_arrival()) {
-        (true, false) => "The slowest acknowledgement, close up",
-        _ => "The longest wait, close up",
-    }
-}
-
 fn row(scene: &Scene, plot: &mut Plot, piece: &Piece, times: &Times, y: f64) {
     let class = format!("s{}", piece.stripe.0 % 8);
     let again = if piece.again { " again" } else { "" };
-    plot.margin(
-        y + 11.0,
-        "tick",
-        &format!("{}{}", if piece.again { "again " } else { "stripe " }, piece.stripe),
-    );
+    let label = format!("{} {}", if piece.again { "again" } else { "stripe" }, piece.stripe);
+    plot.margin(y + 11.0, "tick", &label);
     let place = format!("{} from {}", show_size(piece.len), show_size(piece.offset));
     let at = |time: u64| show_time(scene.since(time));
-    let arrives = times.arrives.or(times.ends);
-    let Some(arrives) = arrives else {
-        let title = format!(
-            "{place} on stripe {}{again}: sent at {}, never seen again",
-            piece.stripe,
-            at(times.begins)
-        );
+    let on = format!("{place} on stripe {}{again}:", piece.stripe);
+    let begins = at(times.begins);
+    let Some(arrives) = times.arrives.or(times.ends) else {
+        let title = format!("{on} sent at {begins}, never seen again");
         plot.span("lost", times.begins..plot.time.span.end, y + 2.0, PITCH - 4.0, &title);
         return;
     };
-    let title = format!(
-        "{place} on stripe {}{again}: from {} to {}",
-        piece.stripe,
-        at(times.begins),
-        at(arrives)
-    );
+    let title = format!("{on} from {begins} to {}", at(arrives));
     if arrives > times.begins {
         plot.span(&class, times.begins..arrives, y + 2.0, PITCH - 4.0, &title);
     }
@@ -170,15 +153,9 @@ fn caption(scene: &Scene, pieces: &[Piece], waited: u64) -> String {
     } else {
         let _ = write!(text, " The longest took {}.", show_time(waited));
     }
-    let (first, last) =
-        (pieces[0].offset, pieces.iter().map(|piece| piece.offset + piece.len).max().unwrap_or(0));
-    let _ = write!(
-        text,
-        " Rows are in the order of the flow, from {} to {}.",
-        show_size(first),
-        show_size(last)
-    );
-    text
+    let first = show_size(pieces[0].offset);
+    let last = pieces.iter().map(|piece| piece.offset + piece.len).max().unwrap_or(0);
+    text + &format!(" Rows are in the order of the flow, from {first} to {}.", show_size(last))
 }
 
 #[cfg(test)]

@@ -48,28 +48,9 @@ fn text_and_marks_stand_out_in_both_themes() {
         for back in ["doubt-back", "dead-back", "again-back"] {
             demand("text", back, 7.0);
         }
-        let marks = [
-            "blue",
-            "blue-fill",
-            "oracle",
-            "blocked",
-            "again",
-            "doubt",
-            "dead",
-            "wait",
-            "held-fill",
-            "base",
-            "good",
-            "s0",
-            "s1",
-            "s2",
-            "s3",
-            "s4",
-            "s5",
-            "s6",
-            "s7",
-        ];
-        marks.iter().for_each(|name| demand(name, "page", 3.0));
+        let marks = "blue blue-fill oracle blocked again doubt dead wait held-fill \
+            base good s0 s1 s2 s3 s4 s5 s6 s7";
+        marks.split(' ').for_each(|name| demand(name, "page", 3.0));
         demand("doubt", "doubt-back", 3.0);
         demand("again", "again-back", 3.0);
         demand("wait", "wait-back", 3.0);
