@@ -46,7 +46,6 @@ pub(crate) struct EventLog {
 const GLANCE: Duration = Duration::from_secs(10);
 
 impl EventLog {
-    /// Writes within [`throttle::PERIOD`] at most so many `lines` for one cause.
     pub(crate) fn new(log: &Log, lines: u32) -> Self {
         let state = State {
             lines: Lines::new(log, lines),

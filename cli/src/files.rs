@@ -17,16 +17,12 @@ const FEW_STRIPES: usize = 4;
 /// The files of the demo: eight stripes, each with both ends and both sides of the route.
 pub(crate) const FOR_THE_DEMO: usize = 80;
 
-/// Raises the soft limit to the hard one. If that fails, the present limit holds.
-fn raise_limit() {
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
-}
-
 /// Makes room for open files, among them those of so many stripes. With less than `least` files, a
 /// later start of a library would panic, or a proxy would never accept.
 pub(crate) fn make_room(least: usize, stripes: usize) -> Result<(), Failure> {
-    raise_limit();
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // If the soft limit can't be raised to the hard one, the present limit holds.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     let least = least + stripes.saturating_sub(FEW_STRIPES);
     let mut open = Vec::new();
     while open.len() < least {

@@ -43,7 +43,6 @@ impl Pattern {
         }
     }
 
-    /// Reads these bytes and then the end of the stream.
     pub fn expect_all(self, from: &mut impl Read, range: Range<u64>) {
         let end = range.end;
         self.expect(from, range);

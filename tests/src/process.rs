@@ -19,13 +19,13 @@ pub struct Process {
 impl Process {
     pub fn start(command: &mut Command) -> Process {
         let child = command.spawn().unwrap_or_else(|error| panic!("starting {command:?}: {error}"));
-        let end =
-            pidfd_open(pid(&child), PidfdFlags::empty()).expect("a child that was just started");
+        let end = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())
+            .expect("a child that was just started");
         Process { child, end }
     }
 
     pub fn pid(&self) -> Pid {
-        pid(&self.child)
+        Pid::from_child(&self.child)
     }
 
     /// Its standard streams, where they are pipes.
@@ -54,10 +54,6 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
     }
-}
-
-fn pid(child: &Child) -> Pid {
-    Pid::from_raw(child.id().cast_signed()).expect("a child's number")
 }
 
 #[derive(Debug)]

@@ -122,7 +122,6 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Breaks these connections, and waits until they are gone.
     fn reset(&self, links: &[Arc<Link>]) {
         links.iter().for_each(|link| link.meet(Fate::Reset));
         let are_there = |state: &mut State| {
@@ -187,7 +186,7 @@ impl Link {
         near.set_nonblocking(true)?;
         far.set_nonblocking(true)?;
         let (mut forth, mut back) = (Direction::default(), Direction::default());
-        while !(forth.is_over() && back.is_over()) {
+        while !(forth.told && back.told) {
             match self.fate() {
                 Fate::Reset => return Err(ErrorKind::ConnectionReset.into()),
                 Fate::Silent => _ = poll(&mut [PollFd::new(woken, PollFlags::IN)], None)?,
@@ -222,10 +221,6 @@ struct Direction {
 }
 
 impl Direction {
-    fn is_over(&self) -> bool {
-        self.told
-    }
-
     /// The events to wait for at its beginning.
     fn reads(&self) -> PollFlags {
         if self.held.is_empty() && !self.ended { PollFlags::IN } else { PollFlags::empty() }

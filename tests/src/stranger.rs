@@ -96,7 +96,6 @@ impl Stranger {
         }
     }
 
-    /// The unsigned LEB128 that comes next.
     fn number(&mut self) -> u64 {
         let mut number = Vec::new();
         while number.last().is_none_or(|byte| byte & 0x80 != 0) {

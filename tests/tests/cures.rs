@@ -13,7 +13,6 @@ fn shell(folder: &TempDir, line: &str) -> Finished {
     Finished::of(command.args(["-c", line]).env("PATH", folders).current_dir(folder.join("")))
 }
 
-/// A file that only its owner can read.
 fn secret(folder: &TempDir, name: &str, content: &str) -> String {
     let file = folder.write(name, content);
     fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();

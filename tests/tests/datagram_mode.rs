@@ -126,7 +126,6 @@ fn half_a_datagram_waits_for_its_other_half() {
     expect_bytes(&mut server, b"bcde");
 }
 
-/// Bytes that are no datagrams.
 struct Garbage {
     said: &'static [u8],
     /// The stream ends after that.

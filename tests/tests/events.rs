@@ -21,7 +21,6 @@ fn keyed() -> Keyed {
     Keyed { route, origin, pair, _folder: folder }
 }
 
-/// There is no warning, and the stop is the last line.
 fn assert_calm(proxy: &Proxy) {
     let is_grave = |event: &Event| matches!(event.text("level"), "warn" | "error");
     let events = proxy.events();

@@ -76,7 +76,6 @@ fn greeter() -> SocketAddr {
     address
 }
 
-/// Whether a connection reached the greeter; otherwise it is reset.
 fn is_greeted(mut connection: &TcpStream) -> bool {
     match connection.read(&mut [0; 1]) {
         Ok(1) => true,

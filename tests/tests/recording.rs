@@ -110,7 +110,6 @@ fn a_trace_that_can_not_be_created_ends_the_program_at_once() {
     }
 }
 
-/// Records sessions of a server, and returns its events about stopped traces.
 fn record(path: &str, sessions: usize) -> Vec<Event> {
     let origin = Origin::start();
     let options = ["--trace", path, "--drain-timeout", "0s"];

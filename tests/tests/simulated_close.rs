@@ -18,15 +18,21 @@ fn world() -> World {
     World::new(setup)
 }
 
+/// Runs a flow to its end, which must come in time.
+fn run(plan: FlowPlan, end: u64) -> (World, usize) {
+    let mut world = world();
+    let flow = world.open(plan);
+    assert!(world.run_to_end(end), "{:#?}", world.flow(flow));
+    (world, flow)
+}
+
 #[test]
 fn after_a_half_close_the_answer_still_comes() {
     for opener in Side::BOTH {
         for asks in Side::BOTH {
             let mut plan = FlowPlan { opener, ..FlowPlan::both_ways(SECOND, 300_000) };
             plan.sends[asks.other().index()].start = Start::AfterFin;
-            let mut world = world();
-            let flow = world.open(plan);
-            assert!(world.run_to_end(5 * SECOND), "{:#?}", world.flow(flow));
+            let (world, flow) = run(plan, 5 * SECOND);
             let flow = world.flow(flow);
             assert!(flow.is_complete());
             let (question, answer) = (flow.end(asks.other()), flow.end(asks));
@@ -38,9 +44,8 @@ fn after_a_half_close_the_answer_still_comes() {
 #[test]
 fn a_flow_without_data_finishes_in_both_directions() {
     for opener in Side::BOTH {
-        let mut world = world();
-        let flow = world.open(FlowPlan { opener, ..FlowPlan::both_ways(SECOND, 0) });
-        assert!(world.run_to_end(2 * SECOND), "{:#?}", world.flow(flow));
+        let plan = FlowPlan { opener, ..FlowPlan::both_ways(SECOND, 0) };
+        let (world, flow) = run(plan, 2 * SECOND);
         assert!(world.flow(flow).is_complete());
     }
 }
@@ -55,9 +60,7 @@ fn a_reset_arrives_as_a_reset_after_what_was_sent_before_it() {
                 plan.sends[breaks.index()] = SendPlan { end: Ending::Reset, ..SendPlan::of(bytes) };
                 plan.sends[breaks.other().index()] =
                     SendPlan { end: Ending::Never, ..SendPlan::of(100_000) };
-                let mut world = world();
-                let flow = world.open(plan);
-                assert!(world.run_to_end(5 * SECOND), "{:#?}", world.flow(flow));
+                let (world, flow) = run(plan, 5 * SECOND);
                 let flow = world.flow(flow);
                 let (here, there) = (flow.end(breaks), flow.end(breaks.other()));
                 assert_eq!(here.state, EndState::ResetHere);
@@ -81,10 +84,8 @@ fn a_reset_in_mid_flow_breaks_both_directions_even_without_a_consumer() {
                 plan.reads[breaks.other().index()] =
                     ReadPlan { rate: None, stop_after: Some(10_000), burst: None };
             }
-            let mut world = world();
-            let flow = world.open(plan);
             // A second to notice that it takes nothing, and one for data on the way.
-            assert!(world.run_to_end(5 * SECOND), "{:#?}", world.flow(flow));
+            let (mut world, flow) = run(plan, 5 * SECOND);
             let state = world.flow(flow).end(breaks.other()).state;
             assert_eq!(state, EndState::PeerReset(Reason::Aborted));
             world.run_until(20 * SECOND);
@@ -101,9 +102,7 @@ fn a_refused_flow_says_why() {
         for (after, bytes) in [(0, 0), (0, 100_000), (1, 4 << 20)] {
             let mut plan = FlowPlan { opener, ..FlowPlan::both_ways(SECOND, bytes) };
             plan.answer = Answer::Refuse(Duration::from_secs(after), Reason::ConnectionRefused);
-            let mut world = world();
-            let flow = world.open(plan);
-            assert!(world.run_to_end(10 * SECOND), "{:#?}", world.flow(flow));
+            let (mut world, flow) = run(plan, 10 * SECOND);
             let end = world.flow(flow).end(opener);
             assert_eq!(end.state, EndState::Refused(Reason::ConnectionRefused));
             assert_eq!(end.delivered, 0);

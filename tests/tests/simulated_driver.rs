@@ -45,7 +45,6 @@ fn calm() -> Scenario {
 
 const MIDWAY: u64 = SECOND + 100_000;
 
-/// The calm world with faults of a kind midway.
 fn with(kind: FaultKind, faults: impl IntoIterator<Item = Action>) -> Outcome {
     let mut scenario = calm();
     scenario.kinds = vec![kind];

@@ -1,6 +1,7 @@
 //! `--limit NAME=VALUE` and `STRIPER_LIMITS`: the limits on callers and peers of a server.
 
 use super::values::{did_you_mean, positive_time};
+use Kind::{Count, Size, Time};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 use striper_core::Config;
@@ -44,45 +45,36 @@ const MEMORY: RangeInclusive<u64> = 2 * MIB..=1 << 40;
 const CONTROL: RangeInclusive<u64> = MIN_CONTROL_BURST..=1 << 40;
 
 const LIMITS: &[(&str, Kind)] = &[
-    ("handshakes", Kind::Count(1..=MANY, |limits, count| limits.server.handshakes = size(count))),
+    ("handshakes", Count(1..=MANY, |limits, count| limits.server.handshakes = size(count))),
     (
         "handshakes-per-address",
-        Kind::Count(1..=MANY, |limits, count| limits.server.handshakes_per_address = size(count)),
+        Count(1..=MANY, |limits, count| limits.server.handshakes_per_address = size(count)),
     ),
-    ("handshake-time", Kind::Time(|limits, time| limits.server.handshake_time = time)),
-    ("sessions", Kind::Count(1..=MANY, |limits, count| limits.server.sessions = size(count))),
+    ("handshake-time", Time(|limits, time| limits.server.handshake_time = time)),
+    ("sessions", Count(1..=MANY, |limits, count| limits.server.sessions = size(count))),
     (
         "sessions-per-key",
-        Kind::Count(1..=MANY, |limits, count| limits.server.sessions_per_key = size(count)),
+        Count(1..=MANY, |limits, count| limits.server.sessions_per_key = size(count)),
     ),
-    (
-        "stripes",
-        Kind::Count(1..=MAX_STRIPES as u64, |limits, count| limits.server.stripes = size(count)),
-    ),
-    ("flows", Kind::Count(INITIAL_FLOWS..=MANY, |limits, count| limits.engine.max_flows = count)),
-    ("unanswered", Kind::Count(1..=MANY, |limits, count| limits.server.unanswered = size(count))),
-    ("memory", Kind::Size(MEMORY, |limits, bytes| limits.engine.memory_limit = bytes)),
+    ("stripes", Count(1..=MAX_STRIPES as u64, |limits, count| limits.server.stripes = size(count))),
+    ("flows", Count(INITIAL_FLOWS..=MANY, |limits, count| limits.engine.max_flows = count)),
+    ("unanswered", Count(1..=MANY, |limits, count| limits.server.unanswered = size(count))),
+    ("memory", Size(MEMORY, |limits, bytes| limits.engine.memory_limit = bytes)),
     (
         "memory-per-session",
-        Kind::Size(MEMORY, |limits, bytes| limits.server.memory_per_session = Some(bytes)),
+        Size(MEMORY, |limits, bytes| limits.server.memory_per_session = Some(bytes)),
     ),
-    (
-        "opens-per-second",
-        Kind::Count(1..=MANY, |limits, count| limits.engine.opens_per_second = count),
-    ),
-    ("control-burst", Kind::Size(CONTROL, |limits, bytes| limits.engine.control_burst = bytes)),
-    (
-        "control-per-second",
-        Kind::Size(CONTROL, |limits, bytes| limits.engine.control_per_second = bytes),
-    ),
+    ("opens-per-second", Count(1..=MANY, |limits, count| limits.engine.opens_per_second = count)),
+    ("control-burst", Size(CONTROL, |limits, bytes| limits.engine.control_burst = bytes)),
+    ("control-per-second", Size(CONTROL, |limits, bytes| limits.engine.control_per_second = bytes)),
     (
         "payload-per-control",
-        Kind::Count(1..=MANY, |limits, count| limits.engine.payload_per_control = count),
+        Count(1..=MANY, |limits, count| limits.engine.payload_per_control = count),
     ),
-    ("spare-files", Kind::Count(0..=MANY, |limits, count| limits.server.spare_files = count)),
+    ("spare-files", Count(0..=MANY, |limits, count| limits.server.spare_files = count)),
     (
         "log-lines",
-        Kind::Count(1..=MANY, |limits, count| {
+        Count(1..=MANY, |limits, count| {
             limits.log_lines = u32::try_from(count).unwrap_or(u32::MAX);
         }),
     ),
@@ -136,15 +128,15 @@ impl Changes {
 impl Kind {
     fn change(&self, value: &str) -> Result<Change, String> {
         Ok(match self {
-            Kind::Count(range, set) => {
+            Count(range, set) => {
                 let (set, count) = (*set, number(value, range)?);
                 Box::new(move |limits| set(limits, count))
             }
-            Kind::Size(range, set) => {
+            Size(range, set) => {
                 let (set, size) = (*set, bytes(value, range)?);
                 Box::new(move |limits| set(limits, size))
             }
-            Kind::Time(set) => {
+            Time(set) => {
                 let (set, time) = (*set, positive_time(value)?);
                 Box::new(move |limits| set(limits, time))
             }
@@ -238,9 +230,9 @@ mod tests {
         let mut seen = vec![Limits::default()];
         for (name, kind) in LIMITS {
             let value = match kind {
-                Kind::Count(..) => "70",
-                Kind::Size(..) => "7MiB",
-                Kind::Time(_) => "7s",
+                Count(..) => "70",
+                Size(..) => "7MiB",
+                Time(_) => "7s",
             };
             // A session may have 64.
             let value = if *name == "stripes" { "7" } else { value };

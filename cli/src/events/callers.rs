@@ -64,7 +64,6 @@ pub(super) struct Callers {
 }
 
 impl Callers {
-    /// At most so many `lines` for one cause within [`PERIOD`](super::throttle::PERIOD).
     pub(super) fn new(lines: u32) -> Self {
         Callers {
             friends: VecDeque::new(),

@@ -17,7 +17,6 @@ pub(super) struct Servers {
 }
 
 impl Servers {
-    /// At most so many `lines` within [`PERIOD`](super::throttle::PERIOD).
     pub(super) fn new(lines: u32) -> Self {
         Servers { known: Vec::new(), first: Throttle::new(lines), counts: Throttle::new(lines) }
     }
@@ -87,10 +86,6 @@ mod tests {
     use std::time::Duration;
     use striper_core::HandshakeError;
 
-    fn banner(first: &[u8]) -> DialError {
-        DialError::Handshake(HandshakeError::NotStriper { first: first.to_vec() })
-    }
-
     /// The lines about failures, each of them a second after the one before.
     fn written<'a>(past: Past, dials: impl IntoIterator<Item = (&'a DialError, bool)>) -> String {
         let (log, paper) = Log::on_paper();
@@ -106,7 +101,8 @@ mod tests {
     #[test]
     fn a_server_that_always_fails_alike_has_one_line_and_then_counts() {
         let says = [&b"SSH-2.0-OpenSSH_9.9\r\n"[..], b"Exceeded MaxStartups\r\n", b"SSH"];
-        let causes = says.map(banner);
+        let not_striper = |first: &[u8]| HandshakeError::NotStriper { first: first.to_vec() };
+        let causes = says.map(|first| DialError::Handshake(not_striper(first)));
         let dials = (0..100).map(|second| (&causes[second % 3], second == 0));
         let written = written(Past::Unmet, dials);
         let lines: Vec<&str> = written.lines().collect();

@@ -109,7 +109,6 @@ impl Writer {
         self.0.work.notify_one();
     }
 
-    /// Shows this line below all others, soon; an empty line removes it. Does not wait.
     pub(super) fn set_status(&self, status: &str) {
         let mut state = self.0.lock();
         status.clone_into(&mut state.status);
@@ -118,7 +117,6 @@ impl Writer {
         }
     }
 
-    /// Draws the status line again, soon. Does not wait.
     pub(super) fn redraw_status(&self) {
         let mut state = self.0.lock();
         state.drawn.clear();

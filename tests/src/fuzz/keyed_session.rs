@@ -1,11 +1,9 @@
 //! A hostile peer that has the key: whole sessions inside valid TLS, against the server as it is in
 //! production.
 //!
-//! The input is a script of calls, HELLOs, frames and raw bytes, and of how they are cut into
-//! records and how those arrive. It also changes ciphertext on its way, ends pipes, moves the
-//! programs behind the server, and moves time. [`World`] checks after each operation what must
-//! hold. rustls draws random numbers from the system, so an input repeats the choices and not the
-//! ciphertext.
+//! The input is a script of calls, HELLOs, frames, raw bytes, records and their arrival. It also
+//! changes ciphertext, ends pipes, and moves time and the programs behind the server. rustls draws
+//! random numbers from the system, so an input repeats the choices and not the ciphertext.
 
 mod caller;
 mod time;

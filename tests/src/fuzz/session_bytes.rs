@@ -1,8 +1,5 @@
-//! A hostile peer: HELLOs, frames and raw bytes on several stripes, between what the local side,
-//! the operating system and the clock do.
-//!
-//! [`Attacked`] checks after each input that the session holds its invariants and its limits, and
-//! that what it puts out makes sense.
+//! A hostile peer: HELLOs, frames and raw bytes on several stripes. [`Attacked`] checks after each
+//! input that the session holds its invariants and its limits, and that its output makes sense.
 
 mod attacked;
 

@@ -1,8 +1,6 @@
 //! Two honest sessions, joined by stripes on which the input decides what moves, breaks and waits.
-//!
-//! Safety at every step: [`World`] checks invariants, and each flow's bytes against a pattern. Then
-//! liveness: everything that still can moves fairly, and all flows must end, each as its two sides
-//! have ended it, and leave nothing behind.
+//! [`World`] checks invariants and each flow's bytes at every step. Then everything that still can
+//! moves, and all flows must end, each as its two sides have ended it, and leave nothing behind.
 
 mod local;
 mod stripe;

@@ -19,7 +19,10 @@ pub fn circles(all: &Crate) -> Vec<Fault> {
     let mut faults = Vec::new();
     for (module, imported) in &edges {
         let back = imported.iter().filter(|(other, _)| reaches(&edges, other, module));
-        let told: Vec<String> = back.map(|(other, import)| told(other, import)).collect();
+        let told = back.map(|(other, Import { from, place, .. })| {
+            format!("{other} ({}:{})", from.path, from.line(*place))
+        });
+        let told: Vec<String> = told.collect();
         if !told.is_empty() {
             let path = format!("{}/{module}", all.folder);
             faults.push(Fault::new("circles", &path, format!("imports {}", told.join(", "))));
@@ -28,11 +31,6 @@ pub fn circles(all: &Crate) -> Vec<Fault> {
     faults
 }
 
-fn told(other: &str, import: &Import) -> String {
-    format!("{other} ({}:{})", import.from.path, import.from.line(import.place))
-}
-
-/// Whether imports lead from one module to another.
 fn reaches(edges: &BTreeMap<&str, BTreeMap<&str, &Import>>, from: &str, to: &str) -> bool {
     let (mut seen, mut left) = (BTreeSet::new(), vec![from]);
     while let Some(next) = left.pop() {

@@ -43,7 +43,6 @@ fn word_end(bytes: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-/// The number of hashes before a raw string's opening quote.
 fn raw_quote(rest: &[u8]) -> Option<usize> {
     let hashes = rest.iter().take_while(|byte| **byte == b'#').count();
     (rest.get(hashes) == Some(&b'"')).then_some(hashes)

@@ -45,7 +45,7 @@ impl<'a> Crate<'a> {
         let mut modules = BTreeMap::new();
         for source in sources {
             if let Some(path) = module_path(folder, &source.path) {
-                let is_test = is_below_tests(&path);
+                let is_test = path.iter().any(|name| name == "tests");
                 modules.insert(path, Module { source, is_test, passes_on: BTreeMap::new() });
             }
         }
@@ -89,7 +89,6 @@ impl<'a> Crate<'a> {
         imports
     }
 
-    /// Marks the files that are declared in test code, and those below them.
     fn mark_tests(&mut self) {
         let mut declared = Vec::new();
         for (path, module) in &self.modules {
@@ -176,10 +175,6 @@ impl<'a> Crate<'a> {
 
 fn child(parent: &[String], name: &str) -> Path {
     parent.iter().cloned().chain([name.to_owned()]).collect()
-}
-
-fn is_below_tests(path: &Path) -> bool {
-    path.iter().any(|name| name == "tests")
 }
 
 /// The module of a file; `None` if it is not in the folder, or in a program below it.

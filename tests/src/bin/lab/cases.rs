@@ -153,44 +153,30 @@ fn ping_under_bulk() -> Case {
 const FAULTY: Amount = Amount::Bytes(60 * MIB, Duration::from_secs(75));
 
 fn faults() -> Vec<Case> {
-    let case = |name, measures, run| Case {
+    let case = |name, measures, run: fn(&Trial, Way) -> Result<Vec<f64>, String>| Case {
         test: "t6",
         name,
         paths: vec![path(40, &[10])],
         direct: false,
         measures,
-        run,
+        run: Box::new(run),
     };
     let stall = |most| at_most("longest stall", Unit::Millis, most);
     let again =
         |target| Measure { name: "until four stripes carry data", unit: Unit::Seconds, target };
+    let full_rate = at_most("from healing to full rate", Unit::Seconds, 1.5);
+    let total = at_most("total time", Unit::Seconds, 13.5);
     let loss = Path { loss: 0.01, ..path(40, &[10]) };
     vec![
-        case(
-            "reset of one stripe",
-            vec![stall(60.0), again(Target::AtMost(1.0))],
-            Box::new(reset_one),
-        ),
-        case(
-            "one stripe silent for 10 s",
-            vec![stall(250.0), again(Target::None)],
-            Box::new(silent_one),
-        ),
-        case(
-            "all silent for 10 s",
-            vec![at_most("from healing to full rate", Unit::Seconds, 1.5)],
-            Box::new(silent_all),
-        ),
+        case("reset of one stripe", vec![stall(60.0), again(Target::AtMost(1.0))], reset_one),
+        case("one stripe silent for 10 s", vec![stall(250.0), again(Target::None)], silent_one),
+        case("all silent for 10 s", vec![full_rate], silent_all),
         Case {
             paths: vec![loss],
             direct: true,
-            ..case(
-                "1 % loss, 60 MiB",
-                vec![at_most("total time", Unit::Seconds, 13.5)],
-                Box::new(|trial, direction| {
-                    Ok(vec![trial.bulk(direction, FAULTY)?.1.as_secs_f64()])
-                }),
-            )
+            ..case("1 % loss, 60 MiB", vec![total], |trial, direction| {
+                Ok(vec![trial.bulk(direction, FAULTY)?.1.as_secs_f64()])
+            })
         },
     ]
 }

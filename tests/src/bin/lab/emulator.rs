@@ -1,5 +1,4 @@
-//! A wide-area route in virtual time: packets come in at one end and go out at the other, later or
-//! never.
+//! A wide-area route in virtual time.
 //!
 //! A packet may be lost. Then it passes the cap of its TCP connection ("flow") with a bounded
 //! queue, and then the delay. A flow is a pair of addresses and ports on a path, from its SYN on.

@@ -1,8 +1,5 @@
-//! The load on a route: a client orders a transfer from the sink, both send, and the receiver
-//! measures.
-//!
-//! A connection begins with the number of an [`Order`]. The sink is in this process, so orders and
-//! figures pass in memory.
+//! The load on a route: a client orders a transfer from the sink, and the receiver measures. A
+//! connection begins with the number of an [`Order`]; orders and figures pass in memory.
 
 use crate::clock;
 use crate::emulator::Way;

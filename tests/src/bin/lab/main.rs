@@ -1,8 +1,5 @@
 //! `lab` measures the pair of proxies on the kernel's own TCP, beside a direct connection, and
-//! prints one table.
-//!
-//! Two network namespaces, one for the client and one for the server, are joined by the route of
-//! [`emulator`]. It has delay, a cap on each TCP connection, loss and faults. The file docs/lab.md
+//! prints one table. The route of [`emulator`] joins two network namespaces. The file docs/lab.md
 //! describes the measurements and the limits of the model.
 
 mod args;

@@ -1,7 +1,5 @@
-//! Network namespaces: made and removed by iproute2, entered by a thread of this process.
-//!
-//! Their names have this process's number. A lab removes the namespaces of an earlier lab that was
-//! killed.
+//! Network namespaces: made and removed by iproute2, entered by a thread of this process. By the
+//! number of the process in their names, a lab removes those of a lab that was killed.
 
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};

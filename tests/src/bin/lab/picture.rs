@@ -41,7 +41,6 @@ pub fn draw(product: &Product, file: &Path) -> Result<(), String> {
     fs::write(file, page).map_err(|error| format!("{}: {error}", file.display()))
 }
 
-/// The two programs, the connections between them, and what comes out at the receiver.
 fn row(y: f64, title: &str, connections: usize, received: &Received) -> String {
     let mbit = received.mbit(seconds(STEADY), seconds(SECONDS));
     let middle = y + 75.0;

@@ -27,7 +27,6 @@ pub struct Row {
     pub name: &'static str,
     pub direction: &'static str,
     pub measure: Measure,
-    /// The value of a direct connection, if it can be measured.
     pub direct: Option<f64>,
     /// The values of the pair, one for each run that went well.
     pub ours: Vec<f64>,
