@@ -6,7 +6,6 @@ use sim::{
 };
 use std::time::Duration;
 
-/// Runs it, and checks that the flow completes.
 pub fn main() {
     // Two stripes of 10 Mbit/s with 20 ms one way; a flow of 64 KiB is opened after a second.
     let mut world = World::new(Setup::capped(1, &[Rate::mbit(10); 2], Duration::from_millis(20)));

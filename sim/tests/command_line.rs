@@ -1,21 +1,26 @@
 //! The program itself: exit codes, and what becomes of it when its reader leaves.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::{fs, io};
 
 fn sim(line: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sim"));
-    command
-        .args(line.split_whitespace())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.args(line.split_whitespace());
     command
 }
 
-fn run(line: &str) -> Output {
-    sim(line).output().expect("the program runs")
+/// Runs the program, which must end with this code, and returns its words, those of errors last.
+fn run_in(folder: &Path, line: &str, code: i32) -> String {
+    let Output { status, stdout, stderr } =
+        sim(line).current_dir(folder).output().expect("the program runs");
+    let said = String::from_utf8([stdout, stderr].concat()).expect("text");
+    assert_eq!(status.code(), Some(code), "{line}: {said}");
+    said
+}
+
+fn run(line: &str, code: i32) -> String {
+    run_in(Path::new("."), line, code)
 }
 
 #[test]
@@ -44,9 +49,7 @@ fn a_bad_line_or_file_ends_with_code_2_before_any_measurement() {
         "--caps 1mbps --html /nowhere/page.html",
         "--caps 1mbps --stripes 1 --trace /nowhere/trace",
     ] {
-        let Output { status, stdout, stderr } = run(line);
-        assert_eq!(status.code(), Some(2), "{line}");
-        let said = String::from_utf8([stdout, stderr].concat()).expect("text");
+        let said = run(line, 2);
         assert!(said.lines().count() <= 2 && !said.contains("panicked"), "{line}: {said}");
     }
 }
@@ -55,9 +58,8 @@ fn a_bad_line_or_file_ends_with_code_2_before_any_measurement() {
 fn the_last_seeds_are_run_too() {
     let last = "--seeds 18446744073709551610..18446744073709551615 --threads 4";
     for what in ["swarm", "drive"] {
-        let Output { status, stdout, stderr } = run(&format!("{what} {last}"));
-        let said = String::from_utf8([stdout, stderr].concat()).expect("text");
-        assert!(status.success() && said.starts_with("5 "), "{said}");
+        let said = run(&format!("{what} {last}"), 0);
+        assert!(said.starts_with("5 "), "{said}");
     }
 }
 
@@ -69,10 +71,6 @@ impl Folder {
         let path = std::env::temp_dir().join(format!("striper-sim-{name}-{}", std::process::id()));
         fs::create_dir(&path).expect("a new folder");
         Folder(path)
-    }
-
-    fn sim(&self, line: &str) -> Output {
-        sim(line).current_dir(&self.0).output().expect("the program runs")
     }
 
     fn names(&self) -> Vec<String> {
@@ -96,10 +94,10 @@ const SHORT: &str = "--caps 1mbps --stripes 1 --size 64KiB";
 #[test]
 fn a_file_of_another_kind_is_never_replaced() {
     let folder = Folder::new("kinds");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/scenarios");
-    let script = fs::read_dir(script).expect("scenarios").next().expect("one");
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests");
+    let script = fs::read_dir(tests.join("scenarios")).expect("scenarios").next().expect("one");
     let script = script.expect("an entry").path();
-    let trace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/traces/real-half-close.trace");
+    let trace = tests.join("traces/real-half-close.trace");
     for name in ["mine", "mine.client", "mine.server"] {
         fs::write(folder.0.join(name), "[package]\n").expect("a file");
     }
@@ -110,11 +108,10 @@ fn a_file_of_another_kind_is_never_replaced() {
         (format!("run {} --trace mine", script.display()), "mine.client:"),
         (format!("replay {} --html mine", trace.display()), "mine:"),
     ] {
-        let Output { status, stdout, stderr } = folder.sim(&line);
-        let said = String::from_utf8([stdout, stderr].concat()).expect("text");
-        assert_eq!(status.code(), Some(2), "{line}: {said}");
-        assert!(said.contains(named) && said.contains("it exists and is not"), "{line}: {said}");
-        assert!(said.contains("remove it, or name a new file"), "{line}: {said}");
+        let said = run_in(&folder.0, &line, 2);
+        for words in [named, "it exists and is not", "remove it, or name a new file"] {
+            assert!(said.contains(words), "{line}: {said}");
+        }
         assert_eq!(folder.names(), ["mine", "mine.client", "mine.server"], "{line}");
     }
     for name in folder.names() {
@@ -126,8 +123,7 @@ fn a_file_of_another_kind_is_never_replaced() {
 fn an_earlier_page_and_earlier_traces_are_replaced() {
     let folder = Folder::new("again");
     for seed in [1, 2] {
-        let output = folder.sim(&format!("{SHORT} --seed {seed} --html run.html --trace run"));
-        assert!(output.status.success(), "{output:?}");
+        run_in(&folder.0, &format!("{SHORT} --seed {seed} --html run.html --trace run"), 0);
         assert_eq!(folder.names(), ["run.client", "run.html", "run.server"]);
         let trace = fs::read_to_string(folder.0.join("run.server")).expect("a trace");
         assert!(trace.contains(&format!("--seed {seed} ")), "{trace}");
@@ -138,31 +134,30 @@ fn an_earlier_page_and_earlier_traces_are_replaced() {
 fn a_table_and_a_page_name_the_faults() {
     let folder = Folder::new("faults");
     let line = format!("{SHORT} --fault 100ms:0:silence --fault 2s:0:heal --html run.html");
-    let output = folder.sim(&line);
-    let table = String::from_utf8(output.stdout).expect("text");
+    let table = run_in(&folder.0, &line, 0);
     let faults = "no random loss, the faults 100ms:0:silence and 2s:0:heal, seed 1";
     assert!(table.contains(faults), "{table}");
     let page = fs::read_to_string(folder.0.join("run.html")).expect("a page");
     assert!(page.contains(faults), "the page does not say {faults}");
-    let json = String::from_utf8(folder.sim(&format!("{SHORT} --fault 1s:0:reset --json")).stdout);
-    assert!(json.expect("text").contains("\"faults\": [\"1s:0:reset\"],"));
-    let plain = String::from_utf8(run(SHORT).stdout).expect("text");
+    let json = run(&format!("{SHORT} --fault 1s:0:reset --json"), 0);
+    assert!(json.contains("\"faults\": [\"1s:0:reset\"],"), "{json}");
+    let plain = run(SHORT, 0);
     assert!(plain.contains("no random loss, no faults, seed 1"), "{plain}");
 }
 
 #[test]
 fn without_a_finished_single_stripe_there_is_no_speed_up() {
     let line = "--caps 8mbps --stripes 2 --fault 500ms:0:silence --size 2MiB";
-    let table = String::from_utf8(run(line).stdout).expect("text");
+    let table = run(line, 0);
     let row: Vec<&str> = table.lines().nth(3).expect("a row").split_whitespace().collect();
     assert_eq!((row[0], row[1], row[4]), ("earliest", "2", "-"), "{table}");
-    let json = String::from_utf8(run(&format!("{line} --json")).stdout).expect("text");
+    let json = run(&format!("{line} --json"), 0);
     assert!(json.contains("\"speed_up\": null,"), "{json}");
 }
 
 #[test]
 fn a_swarm_counts_every_flow_by_its_fate() {
-    let said = String::from_utf8(run("swarm --seeds 0..100").stdout).expect("text");
+    let said = run("swarm --seeds 0..100", 0);
     let line = said.lines().find(|line| line.contains(" flows: ")).expect("a line about flows");
     let numbers = line.split(|c: char| !c.is_ascii_digit()).filter(|word| !word.is_empty());
     let numbers: Vec<u64> = numbers.map(|word| word.parse().expect("a number")).collect();

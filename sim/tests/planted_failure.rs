@@ -4,24 +4,23 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 use std::sync::Once;
 
-fn sim(folder: &Path, words: &[&str]) -> Output {
+/// Runs the simulator, which must end with this code, and returns its words.
+fn sim(folder: &Path, code: i32, words: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sim"));
-    command.current_dir(folder).args(words).output().expect("the simulator")
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()).into_owned()
+    let output = command.current_dir(folder).args(words).output().expect("the simulator");
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{words:?}: {said}");
+    said
 }
 
 /// Has the simulator build itself with bugs, before tests that run side by side both would.
 fn build() {
     static BUILT: Once = Once::new();
     BUILT.call_once(|| {
-        let output = sim(Path::new("."), &["selftest", "--bug", "none", "--limit", "1"]);
-        assert!(output.status.success(), "{}", said(&output));
+        sim(Path::new("."), 0, &["selftest", "--bug", "none", "--limit", "1"]);
     });
 }
 
@@ -36,10 +35,8 @@ fn folder(name: &str) -> PathBuf {
 fn fail(parent: &Path, bug: &str, seed: u64) -> (String, Vec<String>) {
     build();
     let seeds = format!("{seed}..{}", seed + 1);
-    let output = sim(parent, &["swarm", "--bug", bug, "--seeds", &seeds, "--threads", "1"]);
-    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let text = sim(parent, 1, &["swarm", "--bug", bug, "--seeds", &seeds, "--threads", "1"]);
     let name = format!("swarm-{seed}");
-    let text = said(&output);
     let command =
         format!("cargo run --release -p sim -- run {name}/failure.scenario --bug {bug}\n");
     assert!(text.contains(&command) && !text.contains("same way once more"), "{text}");
@@ -68,27 +65,17 @@ fn a_failure_becomes_a_short_script_and_traces_that_repeat_it() {
     let script = fs::read_to_string(parent.join(&file)).expect("a script");
     assert!(script.lines().count() <= 10, "{script}");
 
-    let again = sim(&parent, &["run", &file, "--bug", bug]);
-    assert!(
-        again.status.code() == Some(1) && said(&again).contains(&reason(&script)),
-        "{}",
-        said(&again)
-    );
-    let sound = sim(&parent, &["run", &file]);
-    assert!(sound.status.success(), "{}", said(&sound));
+    let again = sim(&parent, 1, &["run", &file, "--bug", bug]);
+    assert!(again.contains(&reason(&script)), "{again}");
+    sim(&parent, 0, &["run", &file]);
 
     // The sessions do the same once more; without the bug they do something else.
     let mut words = vec!["replay"];
     words.extend(traces.iter().map(String::as_str));
-    let sound = sim(&parent, &words);
-    assert!(
-        sound.status.code() == Some(1) && said(&sound).contains("diverges"),
-        "{}",
-        said(&sound)
-    );
+    let sound = sim(&parent, 1, &words);
+    assert!(sound.contains("diverges"), "{sound}");
     words.extend(["--bug", bug]);
-    let again = sim(&parent, &words);
-    assert!(again.status.success(), "{}", said(&again));
+    sim(&parent, 0, &words);
     fs::remove_dir_all(parent).expect("what was written");
 }
 
@@ -103,15 +90,15 @@ fn a_session_that_panics_leaves_a_trace_that_ends_with_why() {
     for trace in &traces {
         let text = fs::read_to_string(parent.join(trace)).expect("a trace");
         let last = text.lines().next_back().unwrap_or_default();
-        let replayed = sim(&parent, &["replay", trace, "--bug", bug]);
+        let replay = |code| sim(&parent, code, &["replay", trace, "--bug", bug]);
         if let Some(why) = last.strip_prefix("# The session panics here: ") {
             deadly += 1;
             assert!(why.starts_with(&reason(&script)), "{why}");
-            assert_eq!(replayed.status.code(), Some(1));
-            assert!(said(&replayed).contains("the session panics at input"), "{}", said(&replayed));
+            let replayed = replay(1);
+            assert!(replayed.contains("the session panics at input"), "{replayed}");
         } else {
             assert!(last.starts_with("end failed: "), "{last}");
-            assert!(replayed.status.success(), "{}", said(&replayed));
+            replay(0);
         }
     }
     assert_eq!(deadly, 1, "one session dies");
@@ -120,7 +107,6 @@ fn a_session_that_panics_leaves_a_trace_that_ends_with_why() {
 
 #[test]
 fn a_bug_that_there_is_not_is_a_mistake_of_usage() {
-    let output = sim(Path::new("."), &["swarm", "--bug", "no-such-bug"]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(said(&output).contains("selftest --list"), "{}", said(&output));
+    let said = sim(Path::new("."), 2, &["swarm", "--bug", "no-such-bug"]);
+    assert!(said.contains("selftest --list"), "{said}");
 }
