@@ -4,8 +4,8 @@
 //! place of the event there. States that are still to be looked at are kept in full. Among n states
 //! two have the same fingerprint with a probability below n²/2^129: at 10^8 states, 10^-22.
 
+use super::check::guard;
 use super::ends::Kept;
-use super::retrace::guard;
 use super::state::State;
 use super::world::{Successor, World};
 use std::collections::{HashMap, VecDeque};
@@ -15,7 +15,6 @@ use xxhash_rust::xxh3::xxh3_128;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Counts {
     pub states: u64,
-    /// Events that lead from one to another, or to itself.
     pub transitions: u64,
     /// States from which nothing happens without further trouble.
     pub terminal: u64,
@@ -23,7 +22,6 @@ pub struct Counts {
 
 #[derive(Clone, Debug, Default)]
 pub struct Found {
-    /// Of the world, or of the part of it that was seen.
     pub counts: Counts,
     pub is_whole: bool,
     /// Events on the longest of the shortest ways.
@@ -58,12 +56,10 @@ impl Hasher for AsItIs {
 
 const NONE: u32 = u32::MAX;
 
-/// The record of a state that has been looked at.
 struct Seen {
     before: u32,
     /// The place of the event among those of the state before it.
     by: u32,
-    /// The next state without further trouble.
     fair: u32,
 }
 
@@ -80,8 +76,7 @@ struct Search {
 pub fn search(world: &World, limit: usize) -> Found {
     let mut search = Search::default();
     let mut found = Found::default();
-    let first = guard(|| world.initial(&mut search.ends));
-    match first {
+    match guard(|| world.initial(&mut search.ends)) {
         Ok(first) => {
             for (by, state) in first.iter().enumerate() {
                 search.see(state, NONE, by as u32);
@@ -89,44 +84,35 @@ pub fn search(world: &World, limit: usize) -> Found {
         }
         Err(what) => found.violation = Some(Violation { what, path: Vec::new() }),
     }
-    let mut next = Vec::new();
     let mut at = 0;
     while let Some(words) = search.waiting.pop_front() {
         if search.seen.len() > limit || found.violation.is_some() {
             break;
         }
-        let state = State::decode(&words, |id| id);
-        let result = guard(|| {
-            world.check(&search.ends, &state);
-            next = world.successors(&mut search.ends, &state);
-            let is_terminal = !next.iter().any(|next| next.event.is_fair() && next.state != state);
-            if is_terminal {
-                world.check_complete(&search.ends, &state);
-            }
-            is_terminal
-        });
-        match result {
-            Ok(is_terminal) => found.counts.terminal += u64::from(is_terminal),
+        let state = State::decode(&words);
+        let (next, is_terminal) = match world.visit(&mut search.ends, &state) {
+            Ok(visited) => visited,
             Err(what) => {
                 found.violation = Some(Violation { what, path: search.path(at) });
                 break;
             }
-        }
+        };
+        found.counts.terminal += u64::from(is_terminal);
         found.counts.transitions += next.len() as u64;
         search.take(at, &state, &next);
         at += 1;
     }
     found.counts.states = search.seen.len() as u64;
     found.is_whole = found.violation.is_none() && at as usize == search.seen.len();
-    found.ends = search.ends.count() as u64;
-    found.inputs = search.ends.computed() as u64;
-    found.depth = search.depth();
+    found.ends = search.ends.ends.len() as u64;
+    found.inputs = search.ends.answers.len() as u64;
+    let last = search.seen.len().checked_sub(1);
+    found.depth = last.map_or(0, |last| search.path(last as u32).len() as u64 - 1);
     if found.is_whole
         && let Some(stuck) = search.runs_in_circles()
     {
-        let what =
-            "from here on nothing ever completes, though nothing goes wrong any more".to_owned();
-        found.violation = Some(Violation { what, path: search.path(stuck) });
+        let what = "from here on nothing ever completes, though nothing goes wrong any more";
+        found.violation = Some(Violation { what: what.into(), path: search.path(stuck) });
     }
     found
 }
@@ -145,7 +131,6 @@ impl Search {
         })
     }
 
-    /// Takes the successors of a state, and notes the one that comes without further trouble.
     fn take(&mut self, at: u32, state: &State<u32>, next: &[Successor<u32>]) {
         let mut fair: Option<(&Successor<u32>, u32)> = None;
         for (by, successor) in next.iter().enumerate() {
@@ -172,15 +157,6 @@ impl Search {
         }
         path.reverse();
         path
-    }
-
-    fn depth(&self) -> u64 {
-        let mut depths: Vec<u16> = Vec::with_capacity(self.seen.len());
-        for seen in &self.seen {
-            let depth = if seen.before == NONE { 0 } else { depths[seen.before as usize] + 1 };
-            depths.push(depth);
-        }
-        depths.last().copied().map_or(0, u64::from)
     }
 
     /// A state from which the run without further trouble never ends.

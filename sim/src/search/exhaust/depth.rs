@@ -1,26 +1,21 @@
 //! The second search: depth-first. Its stack, set and order are its own, so that the two searches
 //! can't make the same mistake.
 
-use super::answers::Ends;
 use super::breadth::Counts;
-use super::ends::{Kept, Living};
+use super::ends::{Ends, Kept, Living};
 use super::state::State;
 use super::world::World;
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hasher};
 
-/// The way in which the second search keeps ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Way {
-    /// Each state holds two sessions that lived through the whole way to it. That is slow, and
-    /// checks the fingerprints.
+    /// Each state holds two sessions that lived through the whole way to it: slow, see [`Living`].
     Living,
-    /// As the first search does.
     Kept,
 }
 
-/// Counts a world's states; `None` if there are more than `limit`. A violation is a panic: the
-/// first search has found none.
+/// `None` if there are more states than `limit`. Panics at a violation: there should be none.
 pub fn count(world: &World, way: Way, limit: usize) -> Option<Counts> {
     match way {
         Way::Living => search(world, Living::default(), limit, |id, words| {
@@ -74,10 +69,8 @@ mod tests {
     #[test]
     fn successors_follow_from_the_fingerprint() {
         let mut pairs = 0;
-        for world in worlds::all()
-            .into_iter()
-            .filter(|world| ["1x2x1", "credit", "control"].contains(&world.name))
-        {
+        let names = ["1x2x1", "credit", "control"];
+        for world in worlds::all().into_iter().filter(|world| names.contains(&world.name)) {
             let mut ends = Living::default();
             let mut known = HashMap::new();
             let mut stack = world.initial(&mut ends);

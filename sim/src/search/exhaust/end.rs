@@ -6,28 +6,26 @@
 use super::program::{Act, Ending, FlowPlan, Over, Pace, Program};
 use crate::base::Side;
 use bytes::Bytes;
+use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use striper_core::testing::{Endpoint, Keep};
 use striper_core::wire::frame::Frame;
 use striper_core::{
-    Config, EndReason, Hello, Input, Instant, Output, Reason, Role, Session, SessionId, StripeId,
-    Timer,
+    Config, EndReason, Handshake, Hello, Input, Instant, Output, Reason, Role, Session, SessionId,
+    StripeId, Timer,
 };
 
 const NOW: Instant = Instant::from_micros(1_000_000);
 
-/// The settings that both ends of a world know.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub config: Config,
-    /// The flows, which are opened in this order.
     pub flows: Vec<FlowPlan>,
     /// The operating system takes everything at once; otherwise each write is an event.
     pub writes_at_once: bool,
     /// The stripe for control is chosen, too.
     pub control_choices: bool,
-    /// Acknowledgements and repetitions become due only when nothing is in flight; otherwise at any
-    /// time.
+    /// Acknowledgements and repetitions wait until nothing is in flight; otherwise for nothing.
     pub late_timers: bool,
     /// HELLO, PING, PONG and GRANT arrive together with the message behind them.
     pub coarse: bool,
@@ -38,7 +36,6 @@ pub struct Plan {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Message {
     Hello(Vec<u8>),
-    /// One frame: header and payload.
     Frame(Bytes, Bytes),
 }
 
@@ -66,37 +63,63 @@ impl Message {
     }
 }
 
-#[derive(Clone, Debug)]
-pub enum EndInput {
-    /// It opens its flows.
-    Open,
-    /// A HELLO came.
-    Hello { stripe: StripeId, hello: Hello },
-    /// A frame came, or with `half` only the first half of its payload.
-    Frame { stripe: StripeId, header: Bytes, payload: Bytes, half: bool },
-    /// A stripe has broken.
-    Down { stripe: StripeId },
-    /// The operating system has taken all that was transmitted.
-    Written { stripe: StripeId },
-    /// A timer goes off.
-    Fire(Timer),
-    /// A program acts.
-    Act { flow: usize, act: Act },
+/// The messages that were ever sent, each once. Its number stands for it, so that states and inputs
+/// are small and comparable.
+#[derive(Debug, Default)]
+pub struct Messages {
+    all: Vec<Message>,
+    numbers: HashMap<Message, u32>,
 }
 
-/// An effect of an end on the world.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+impl Messages {
+    pub fn number(&mut self, message: Message) -> u32 {
+        *self.numbers.entry(message).or_insert_with_key(|message| {
+            self.all.push(message.clone());
+            self.all.len() as u32 - 1
+        })
+    }
+
+    pub fn get(&self, number: u32) -> &Message {
+        &self.all[number as usize]
+    }
+}
+
+/// With `half` only the first half of a message's payload came. At `Written` the operating system
+/// has taken all that was transmitted.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Given {
+    Open,
+    Message { stripe: StripeId, message: u32, half: bool },
+    Down(StripeId),
+    Written(StripeId),
+    Fire(Timer),
+    Act(usize, Act),
+}
+
+#[derive(Clone, Copy, Debug)]
 pub enum Effect {
-    Send(StripeId, Message),
+    Send(StripeId, u32),
     /// Closes a stripe, or turns one away.
     Close(StripeId),
+}
+
+struct Step<'a> {
+    plan: &'a Plan,
+    messages: &'a mut Messages,
+    effects: Vec<Effect>,
+}
+
+impl Step<'_> {
+    fn send(&mut self, stripe: StripeId, message: Message) {
+        self.effects.push(Effect::Send(stripe, self.messages.number(message)));
+    }
 }
 
 #[derive(Clone, Debug)]
 pub struct End {
     side: Side,
-    endpoint: Endpoint,
-    programs: Vec<Program>,
+    pub endpoint: Endpoint,
+    pub programs: Vec<Program>,
 }
 
 impl End {
@@ -109,31 +132,20 @@ impl End {
         let mut end = End {
             side,
             endpoint: Endpoint::new(session, Keep::Nothing),
-            programs: (0..plan.flows.len()).map(|flow| Program::new(flow, side)).collect(),
+            programs: (0..plan.flows.len())
+                .map(|flow| Program { flow, side, ..Program::default() })
+                .collect(),
         };
-        let mut effects = Vec::new();
+        let mut step = Step { plan, messages: &mut Messages::default(), effects: Vec::new() };
         if plan.poor {
-            end.give(plan, Input::MemoryLimit { receive: 0, send: 1 << 20 }, &mut effects);
+            end.give(&mut step, Input::MemoryLimit { receive: 0, send: 1 << 20 });
         }
-        end.give(plan, Input::Tick, &mut effects);
+        end.give(&mut step, Input::Tick);
         end
-    }
-
-    pub fn programs(&self) -> &[Program] {
-        &self.programs
-    }
-
-    pub fn session(&self) -> &Session {
-        &self.endpoint.session
     }
 
     pub fn ended(&self) -> Option<EndReason> {
         self.endpoint.ended()
-    }
-
-    /// The number of stripes that it wants to be dialed.
-    pub fn wanted(&self) -> usize {
-        self.endpoint.wanted()
     }
 
     /// Stripes that have not taken all that was transmitted.
@@ -147,7 +159,6 @@ impl End {
         Message::Hello(self.endpoint.session.hello(stripe).encode().to_vec())
     }
 
-    /// Hashes everything that decides its next effects.
     pub fn fingerprint(&self, hasher: &mut impl Hasher) {
         self.endpoint.session.fingerprint(hasher);
         (self.side.index(), &self.programs, self.endpoint.stripes(), self.endpoint.wanted())
@@ -166,90 +177,97 @@ impl End {
     /// Takes an input with these choices of stripes. The last result is the choices that were made,
     /// each with the number of options.
     pub fn step(
-        &self,
+        &mut self,
         plan: &Plan,
-        input: EndInput,
+        messages: &mut Messages,
+        given: Given,
         choices: &[u8],
-    ) -> (End, Vec<Effect>, Vec<(u8, u8)>) {
-        let mut end = self.clone();
-        let mut effects = Vec::new();
-        end.endpoint.session.script(choices.to_vec(), plan.control_choices);
-        end.take(plan, input, &mut effects);
-        end.run_programs(plan, &mut effects);
-        if end.ended().is_none() {
-            end.endpoint.session.check_invariants();
-            for program in end.programs.iter().filter(|program| program.over == Some(Over::Ended)) {
+    ) -> (Vec<Effect>, Vec<(u8, u8)>) {
+        let mut step = Step { plan, messages, effects: Vec::new() };
+        self.endpoint.session.script(choices.to_vec(), plan.control_choices);
+        self.take(&mut step, given);
+        self.run_programs(&mut step);
+        if self.ended().is_none() {
+            self.endpoint.session.check_invariants();
+            let ended = |program: &&Program| program.over == Some(Over::Ended);
+            for program in self.programs.iter().filter(ended) {
                 assert_eq!(program.consumed, program.delivered, "ended before all was consumed");
             }
         }
-        let made = end.endpoint.session.scripted().to_vec();
-        end.endpoint.session.script(Vec::new(), plan.control_choices);
-        (end, effects, made)
+        let made = self.endpoint.session.scripted().to_vec();
+        self.endpoint.session.script(Vec::new(), plan.control_choices);
+        (step.effects, made)
     }
 
-    fn take(&mut self, plan: &Plan, input: EndInput, effects: &mut Vec<Effect>) {
-        match input {
-            EndInput::Open => {
-                for (flow, flow_plan) in plan.flows.iter().enumerate() {
-                    if flow_plan.opener == self.side {
+    fn take(&mut self, step: &mut Step, given: Given) {
+        match given {
+            Given::Open => {
+                for (flow, plan) in step.plan.flows.iter().enumerate() {
+                    if plan.opener == self.side {
                         let opaque = Bytes::copy_from_slice(&[flow as u8]);
-                        self.give(plan, Input::FlowOpen { request: flow as u64, opaque }, effects);
+                        self.give(step, Input::FlowOpen { request: flow as u64, opaque });
                     }
                 }
             }
-            EndInput::Hello { stripe, hello } => {
-                if self.side == Side::Server {
-                    if self.endpoint.session.may_join(stripe).is_err() {
-                        effects.push(Effect::Close(stripe));
-                        return;
+            Given::Message { stripe, message, half } => match step.messages.get(message).clone() {
+                Message::Hello(bytes) => {
+                    let heard = Handshake::new().feed(bytes.into()).expect("a HELLO");
+                    self.join(step, stripe, heard.expect("all of it").0);
+                }
+                Message::Frame(header, payload) => {
+                    self.give(step, Input::StripeBytes { stripe, data: header });
+                    let payload = if half { payload.slice(..payload.len() / 2) } else { payload };
+                    if !payload.is_empty() {
+                        self.give(step, Input::StripeBytes { stripe, data: payload });
                     }
-                    effects.push(Effect::Send(stripe, self.hello(stripe)));
                 }
-                if self.ended().is_some() {
-                    effects.push(Effect::Close(stripe));
-                    return;
-                }
-                self.give(plan, Input::StripeUp { stripe, hello }, effects);
-            }
-            EndInput::Frame { stripe, header, payload, half } => {
-                self.give(plan, Input::StripeBytes { stripe, data: header }, effects);
-                let payload = if half { payload.slice(..payload.len() / 2) } else { payload };
-                if !payload.is_empty() {
-                    self.give(plan, Input::StripeBytes { stripe, data: payload }, effects);
-                }
-            }
-            EndInput::Down { stripe } => self.give(plan, Input::StripeDown { stripe }, effects),
-            EndInput::Written { stripe } => self.write(plan, stripe, effects),
-            EndInput::Fire(timer) => {
+            },
+            Given::Down(stripe) => self.give(step, Input::StripeDown { stripe }),
+            Given::Written(stripe) => self.write(step, stripe),
+            Given::Fire(timer) => {
                 let mut out = Vec::new();
                 self.endpoint.session.fire(timer, &mut out);
                 self.endpoint.note(&out);
-                self.perform(plan, out, effects);
+                self.perform(step, out);
             }
-            EndInput::Act { flow, act } => self.act(plan, flow, act, effects),
+            Given::Act(flow, act) => self.act(step, flow, act),
         }
     }
 
-    /// Gives the session an input and performs its outputs.
-    fn give(&mut self, plan: &Plan, input: Input, effects: &mut Vec<Effect>) {
+    fn join(&mut self, step: &mut Step, stripe: StripeId, hello: Hello) {
+        if self.side == Side::Server {
+            if self.endpoint.session.may_join(stripe).is_err() {
+                step.effects.push(Effect::Close(stripe));
+                return;
+            }
+            step.send(stripe, self.hello(stripe));
+        }
+        if self.ended().is_some() {
+            step.effects.push(Effect::Close(stripe));
+            return;
+        }
+        self.give(step, Input::StripeUp { stripe, hello });
+    }
+
+    fn give(&mut self, step: &mut Step, input: Input) {
         let mut out = Vec::new();
         self.endpoint.give(NOW, input, &mut out);
-        self.perform(plan, out, effects);
+        self.perform(step, out);
     }
 
-    fn write(&mut self, plan: &Plan, stripe: StripeId, effects: &mut Vec<Effect>) {
+    fn write(&mut self, step: &mut Step, stripe: StripeId) {
         if let Some(input) = self.endpoint.all_written(stripe) {
-            self.give(plan, input, effects);
+            self.give(step, input);
         }
     }
 
-    fn perform(&mut self, plan: &Plan, out: Vec<Output>, effects: &mut Vec<Effect>) {
+    fn perform(&mut self, step: &mut Step, out: Vec<Output>) {
         for output in out {
             match output {
                 Output::Transmit { stripe, header, payload } => {
-                    effects.push(Effect::Send(stripe, Message::Frame(header, payload)));
+                    step.send(stripe, Message::Frame(header, payload));
                 }
-                Output::CloseStripe { stripe, .. } => effects.push(Effect::Close(stripe)),
+                Output::CloseStripe { stripe, .. } => step.effects.push(Effect::Close(stripe)),
                 Output::StripesWanted { .. } | Output::StripePace { .. } => {}
                 Output::Draining | Output::FlowOpenFailed { .. } => {
                     panic!("{output:?} was not asked for")
@@ -260,7 +278,7 @@ impl End {
                         "the session has ended: {reason:?}"
                     );
                 }
-                output => self.tell_program(plan, output),
+                output => self.tell_program(step.plan, output),
             }
         }
     }
@@ -303,7 +321,8 @@ impl End {
     }
 
     /// Lets the programs and the operating system do everything that they do at once.
-    fn run_programs(&mut self, plan: &Plan, effects: &mut Vec<Effect>) {
+    fn run_programs(&mut self, step: &mut Step) {
+        let plan = step.plan;
         loop {
             let at_once = |program: &Program, act: &Act| {
                 let flow = &plan.flows[program.flow];
@@ -318,19 +337,19 @@ impl End {
             };
             let next = self.acts(plan).find(|(flow, act)| at_once(&self.programs[*flow], act));
             if let Some((flow, act)) = next {
-                self.act(plan, flow, act, effects);
+                self.act(step, flow, act);
                 continue;
             }
             let unwritten = self.unwritten().next();
             match unwritten.filter(|_| plan.writes_at_once) {
-                Some(stripe) => self.write(plan, stripe, effects),
+                Some(stripe) => self.write(step, stripe),
                 None => return,
             }
         }
     }
 
-    fn act(&mut self, plan: &Plan, flow: usize, act: Act, effects: &mut Vec<Effect>) {
-        let (program, flow_plan) = (&mut self.programs[flow], &plan.flows[flow]);
+    fn act(&mut self, step: &mut Step, flow: usize, act: Act) {
+        let (program, flow_plan) = (&mut self.programs[flow], &step.plan.flows[flow]);
         let id = program.id.expect("an act of a flow that exists");
         let input = match act {
             Act::Answer => {
@@ -359,11 +378,10 @@ impl End {
                 Input::FlowConsumed { flow: id, total: program.consumed }
             }
         };
-        self.give(plan, input, effects);
+        self.give(step, input);
     }
 }
 
-/// Whether a program may act so now.
 fn may(program: &Program, plan: &Plan, act: Act) -> bool {
     let flow = &plan.flows[program.flow];
     let end = &flow.ends[program.side.index()];
@@ -371,18 +389,12 @@ fn may(program: &Program, plan: &Plan, act: Act) -> bool {
     if program.id.is_none() || program.over.is_some() {
         return false;
     }
+    let may_send = (is_opener || program.answered) && !program.finished;
     let given_all = program.given == end.total();
     match act {
         Act::Answer => !is_opener && !program.answered,
-        Act::Give => {
-            (is_opener || program.answered) && !given_all && !program.waiting && !program.finished
-        }
-        Act::End => {
-            (is_opener || program.answered)
-                && given_all
-                && !program.finished
-                && end.ending != Ending::Never
-        }
+        Act::Give => may_send && !given_all && !program.waiting,
+        Act::End => may_send && given_all && end.ending != Ending::Never,
         Act::Read => end.reads.is_some() && program.consumed < program.delivered,
     }
 }

@@ -1,30 +1,56 @@
-//! Two ways to keep ends, one for each search.
+//! The answers of an end to an input, one for each of its choices, and two ways to keep ends and
+//! answers, one for each search.
+//!
+//! Invariant: [`outcomes`] leaves out no sequence of choices and makes none twice.
 
-use super::answers::{Ends, Given, Messages, Outcome, outcomes};
-use super::end::{End, Plan};
+use super::end::{Effect, End, Given, Messages, Plan};
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 use xxhash_rust::xxh3::Xxh3Default;
 
-/// Keeps each end once, named by its number, and computes each answer once. A world has far more
-/// states than its ends, so nearly every step is a look-up.
-#[derive(Default)]
-pub struct Kept {
-    ends: Vec<End>,
-    numbers: HashMap<u128, u32>,
-    answers: HashMap<(u32, Given), Rc<[Outcome<u32>]>>,
-    messages: Messages,
+#[derive(Clone, Debug)]
+pub struct Outcome<I> {
+    pub end: I,
+    pub effects: Vec<Effect>,
+    pub choices: Vec<u8>,
 }
 
-impl Kept {
-    pub fn count(&self) -> usize {
-        self.ends.len()
-    }
+pub trait Ends {
+    /// The name of a state of an end. Two are equal if their fingerprints are.
+    type Id: Clone + Eq + Hash;
+    fn keep(&mut self, end: End) -> Self::Id;
+    fn end<'a>(&'a self, id: &'a Self::Id) -> &'a End;
+    fn answers(&mut self, plan: &Plan, id: &Self::Id, given: Given) -> Rc<[Outcome<Self::Id>]>;
+    fn messages(&mut self) -> &mut Messages;
+}
 
-    pub fn computed(&self) -> usize {
-        self.answers.len()
+fn outcomes<E: Ends>(ends: &mut E, plan: &Plan, id: &E::Id, given: Given) -> Vec<Outcome<E::Id>> {
+    let mut all = Vec::new();
+    let mut choices = Vec::new();
+    loop {
+        let mut end = ends.end(id).clone();
+        let (effects, made) = end.step(plan, ends.messages(), given, &choices);
+        choices = made.iter().map(|(choice, _)| *choice).collect();
+        all.push(Outcome { end: ends.keep(end), effects, choices: choices.clone() });
+        // The odometer: the last choice that has another option takes it, and the choices after it
+        // begin anew.
+        let Some(last) = made.iter().rposition(|(choice, options)| choice + 1 < *options) else {
+            return all;
+        };
+        choices.truncate(last + 1);
+        choices[last] += 1;
     }
+}
+
+/// Keeps each end and each answer once. A world has far more states than ends, so nearly every step
+/// is a look-up.
+#[derive(Default)]
+pub struct Kept {
+    pub ends: Vec<End>,
+    numbers: HashMap<u128, u32>,
+    pub answers: HashMap<(u32, Given), Rc<[Outcome<u32>]>>,
+    messages: Messages,
 }
 
 impl Ends for Kept {
@@ -57,7 +83,6 @@ impl Ends for Kept {
     }
 }
 
-/// An end with its own history, and its fingerprint.
 #[derive(Clone)]
 pub struct Lived {
     end: Rc<End>,

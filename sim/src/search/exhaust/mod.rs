@@ -1,7 +1,7 @@
 //! Small worlds, enumerated completely: every order of events, every point of death, every choice
 //! of a stripe for data.
 //!
-//! Two real sessions with programs ([`end`], [`program`]) answer inputs ([`answers`]). Stripes that
+//! Two real sessions with programs ([`end`], [`program`]) answer inputs ([`ends`]). Stripes that
 //! are queues of frames join them ([`state`]); [`world`] has the events that can happen next. Time
 //! stands still: a timer that is set may go off at any time, which is a choice like all others. So
 //! a state is the fingerprints of the sessions, and each world is a finite graph. [`breadth`] goes
@@ -16,7 +16,6 @@
 //! - no violation between honest peers;
 //! - delivered ≤ given; acknowledged ≤ processed ≤ sent.
 
-pub mod answers;
 pub mod breadth;
 mod check;
 pub mod depth;

@@ -1,8 +1,4 @@
 //! The program at one end of a flow, and its oracles.
-//!
-//! At each output: bytes come in order and equal the pattern of (flow, direction, offset). A FIN
-//! comes once, only where the plan of the other end has one, and after its last byte. Nothing comes
-//! after the end of the flow, and no reset that nobody asked for.
 
 use crate::base::Side;
 use bytes::Bytes;
@@ -13,7 +9,6 @@ use striper_core::{FlowId, Reason};
 /// each piece is a frame of its own.
 pub const PIECE: u64 = 4_100;
 
-/// How one direction of a flow ends.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Ending {
     Fin,
@@ -29,7 +24,6 @@ pub enum Pace {
     Free,
 }
 
-/// The plan of one end of a flow.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct EndPlan {
     pub pieces: u64,
@@ -52,7 +46,6 @@ impl EndPlan {
         }
     }
 
-    /// The number of bytes that it sends.
     pub const fn total(&self) -> u64 {
         self.pieces * PIECE
     }
@@ -80,7 +73,6 @@ pub enum Over {
 pub enum Act {
     Answer,
     Give,
-    /// It finishes or resets the flow.
     End,
     Read,
 }
@@ -97,17 +89,12 @@ pub struct Program {
     pub waiting: bool,
     pub finished: bool,
     pub delivered: u64,
-    /// The part of them that it has taken.
     pub consumed: u64,
     pub got_fin: bool,
     pub over: Option<Over>,
 }
 
 impl Program {
-    pub fn new(flow: usize, side: Side) -> Self {
-        Program { flow, side, ..Program::default() }
-    }
-
     /// The next piece for the session, which takes `room` bytes.
     pub fn next_piece(&mut self, plan: &FlowPlan, room: u64) -> Option<Bytes> {
         let left = plan.ends[self.side.index()].total() - self.given;
@@ -147,7 +134,6 @@ impl Program {
         self.over = Some(Over::Ended);
     }
 
-    /// Ended by the other end or the session.
     pub fn broken(&mut self, plan: &FlowPlan, over: Over) {
         self.must_be_open("a reset or refusal");
         let other = &plan.ends[self.side.other().index()];
@@ -156,27 +142,21 @@ impl Program {
             Over::Refused => assert!(!plan.answer.1, "refused by nobody"),
             _ => {
                 assert_eq!(other.ending, Ending::Reset, "reset by nobody");
+                let (total, delivered) = (other.total(), self.delivered);
+                let may_lag = plan.ends[self.side.index()].reads != Some(Pace::AtOnce);
                 assert!(
-                    self.delivered == other.total()
-                        || plan.ends[self.side.index()].reads != Some(Pace::AtOnce),
-                    "a reset before the {} bytes that went before it, after {}",
-                    other.total(),
-                    self.delivered
+                    delivered == total || may_lag,
+                    "a reset before the {total} bytes that went before it, after {delivered}"
                 );
             }
         }
         self.over = Some(over);
     }
 
-    /// Panics if the flow is over here.
     pub fn must_be_open(&self, what: &str) {
-        assert!(
-            self.over.is_none(),
-            "{what} for flow {} after its end ({:?})",
-            self.flow,
-            self.over
-        );
-        assert!(self.id.is_some(), "{what} for flow {} before its beginning", self.flow);
+        let Program { flow, id, over, .. } = self;
+        assert!(over.is_none(), "{what} for flow {flow} after its end ({over:?})");
+        assert!(id.is_some(), "{what} for flow {flow} before its beginning");
     }
 }
 

@@ -18,9 +18,7 @@ pub struct Budget {
     pub cuts: u8,
     /// Connections that the client makes beyond its first ones.
     pub dials: u8,
-    /// Times that acknowledgements count as overdue.
     pub doubts: u8,
-    /// Times that a stripe counts as silent.
     pub heartbeats: u8,
     /// Times that acknowledgements and credit are repeated on a second stripe.
     pub repeats: u8,
@@ -28,7 +26,6 @@ pub struct Budget {
     pub resumes: u8,
 }
 
-/// The state of a stripe for a side.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) enum StripeState {
     /// The side has not heard the other's HELLO.
@@ -42,9 +39,8 @@ pub(super) enum StripeState {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Stripe {
     pub states: [StripeState; 2],
-    /// Nothing is added to it any more.
     pub broken: bool,
-    /// Messages in flight, by their number in [`super::answers::Messages`].
+    /// Messages in flight, by their number in [`super::end::Messages`].
     pub queues: [VecDeque<u32>; 2],
 }
 
@@ -57,7 +53,6 @@ pub struct State<I> {
 }
 
 impl Stripe {
-    /// A side sends a message, on a broken stripe to nobody.
     pub fn send(&mut self, side: Side, message: u32) {
         let nobody = self.broken || self.states[side.other().index()] == StripeState::Down;
         if !nobody && self.states[side.index()] != StripeState::Down {
@@ -65,18 +60,14 @@ impl Stripe {
         }
     }
 
-    /// A side has no more to do with it.
     pub fn lose(&mut self, side: Side) {
         self.states[side.index()] = StripeState::Down;
         self.queues[side.other().index()].clear();
-        if self.states == [StripeState::Down; 2] {
-            self.broken = true;
-        }
+        self.broken |= self.states == [StripeState::Down; 2];
     }
 }
 
 impl<I> State<I> {
-    /// The state as words, each end by a name of its own.
     pub fn encode(&self, words: &mut Vec<u32>, name: impl Fn(&I, &mut Vec<u32>)) {
         words.clear();
         self.ends.iter().for_each(|end| name(end, words));
@@ -92,34 +83,25 @@ impl<I> State<I> {
             }
         }
     }
+}
 
-    /// The state that [`State::encode`] wrote, for ends whose name is one word.
-    pub fn decode(words: &[u32], name: impl Fn(u32) -> I) -> Self {
+impl State<u32> {
+    /// The state that [`State::encode`] wrote.
+    pub fn decode(words: &[u32]) -> Self {
         let mut words = words.iter().copied();
         let mut next = || words.next().expect("a whole state");
-        let ends = [name(next()), name(next())];
+        let ends = [next(), next()];
         let [deaths, cuts, dials, doubts] = next().to_le_bytes();
         let [heartbeats, repeats, resumes, stripes] = next().to_le_bytes();
-        let state = |number| match number {
-            0 => StripeState::Greeting,
-            1 => StripeState::Up,
-            _ => StripeState::Down,
-        };
+        let states = [StripeState::Greeting, StripeState::Up, StripeState::Down];
+        let state = |number: u8| states[usize::from(number)];
         let stripes = (0..stripes).map(|_| {
             let [client, server, broken, _] = next().to_le_bytes();
             let queues = [(); 2].map(|()| (0..next()).map(|_| next()).collect());
             Stripe { states: [state(client), state(server)], broken: broken == 1, queues }
         });
         let stripes = stripes.collect();
-        State {
-            ends,
-            stripes,
-            budget: Budget { deaths, cuts, dials, doubts, heartbeats, repeats, resumes },
-        }
-    }
-
-    /// The number of the first message in flight to a side, if there is one.
-    pub fn front(&self, stripe: u8, to: Side) -> Option<u32> {
-        self.stripes.get(usize::from(stripe))?.queues[to.other().index()].front().copied()
+        let budget = Budget { deaths, cuts, dials, doubts, heartbeats, repeats, resumes };
+        State { ends, stripes, budget }
     }
 }

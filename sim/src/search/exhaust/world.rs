@@ -1,14 +1,11 @@
 //! The events that can happen next in a world of two ends and the stripes between them.
-//!
-//! A stripe breaks at any time, which costs one of the world's deaths. Each side is told at some
-//! time of its own, and loses the messages that have not arrived by then. Timers go off whenever
-//! they are set; those that stand for trouble cost a part of the [`Budget`].
+//! Events that stand for trouble cost a part of the [`Budget`].
 //!
 //! Invariant: successors are a function of the state alone, in the same order each time, however
 //! ends are kept.
 
-use super::answers::{Ends, Given, Sent};
-use super::end::{End, Message, Plan};
+use super::end::{Effect, End, Given, Message, Plan};
+use super::ends::Ends;
 use super::program::Act;
 use super::state::{Budget, State, Stripe, StripeState};
 use crate::base::Side;
@@ -19,46 +16,39 @@ use striper_core::{StripeId, Timer};
 pub struct World {
     pub name: &'static str,
     pub about: &'static str,
-    /// It takes seconds.
     pub is_quick: bool,
     pub plan: Plan,
     pub budget: Budget,
 }
 
+/// At `Tell` a side learns that a stripe is broken, and loses the messages in flight to it. With
+/// `cut` the first half of a frame has arrived before. At `Written` the operating system has taken
+/// all that a side transmitted.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Event {
-    /// The client makes a connection.
     Dial,
-    /// The first message in flight arrives.
     Deliver { stripe: u8, to: Side },
-    /// A side learns that a stripe is broken, and loses the messages in flight to it. With `cut`
-    /// the first half of a frame has arrived before.
     Tell { stripe: u8, side: Side, cut: bool },
-    /// The operating system has taken all that a side transmitted.
     Written { stripe: u8, side: Side },
-    /// A program acts.
     Act { side: Side, flow: u8, act: Act },
-    /// A timer goes off.
     Fire { side: Side, timer: Timer },
-    /// A stripe breaks.
     Break { stripe: u8 },
 }
 
 impl Event {
-    /// Whether it happens without further trouble. Such events must lead from each state to a
-    /// complete one.
+    /// Whether it is no further trouble. Such events must lead from each state to a complete one.
     pub fn is_fair(&self) -> bool {
         match self {
             Event::Break { .. } | Event::Tell { cut: true, .. } => false,
-            Event::Fire { timer: Timer::Acknowledge | Timer::Repeat, .. } => true,
-            Event::Fire { timer: Timer::Linger(_) | Timer::Resume, .. } => true,
-            Event::Fire { .. } => false,
+            Event::Fire { timer, .. } => matches!(
+                timer,
+                Timer::Acknowledge | Timer::Repeat | Timer::Linger(_) | Timer::Resume
+            ),
             _ => true,
         }
     }
 }
 
-/// An event with the choices of stripes made at it, and the state after it.
 #[derive(Clone, Debug)]
 pub struct Successor<I> {
     pub event: Event,
@@ -68,8 +58,7 @@ pub struct Successor<I> {
 }
 
 impl World {
-    /// The states in which the search begins: all stripes are up and at rest, and flows have just
-    /// been opened.
+    /// The first states: all stripes are up and at rest, and flows have just been opened.
     pub fn initial<E: Ends>(&self, ends: &mut E) -> Vec<State<E::Id>> {
         let both = Side::BOTH.map(|side| ends.keep(End::new(side, &self.plan)));
         let dials = self.plan.config.stripes as u8;
@@ -129,7 +118,7 @@ impl<E: Ends> Steps<'_, E> {
             }
             let acts: Vec<_> = end.acts(&self.world.plan).collect();
             let unwritten: Vec<_> = end.unwritten().collect();
-            let timers: Vec<_> = end.session().timers().collect();
+            let timers: Vec<_> = end.endpoint.session.timers().collect();
             for (flow, act) in acts {
                 let event = Event::Act { side, flow: flow as u8, act };
                 self.give(state, side, Given::Act(flow, act), event);
@@ -150,7 +139,8 @@ impl<E: Ends> Steps<'_, E> {
         let greeting = |stripe: &&Stripe| stripe.states[0] == StripeState::Greeting;
         let under_way = state.stripes.iter().filter(greeting).count();
         let client = self.ends.end(&state.ends[0]);
-        if state.budget.dials == 0 || client.ended().is_some() || client.wanted() <= under_way {
+        let has_enough = client.endpoint.wanted() <= under_way;
+        if state.budget.dials == 0 || client.ended().is_some() || has_enough {
             return;
         }
         let hello = client.hello(StripeId(state.stripes.len() as u64));
@@ -165,7 +155,6 @@ impl<E: Ends> Steps<'_, E> {
         self.add(Event::Dial, after);
     }
 
-    /// The events at a side's end of a stripe.
     fn stripe_events(&mut self, state: &State<E::Id>, index: usize, side: Side) {
         let stripe = &state.stripes[index];
         let here = stripe.states[side.index()];
@@ -187,7 +176,6 @@ impl<E: Ends> Steps<'_, E> {
         }
     }
 
-    /// A side is told of the end after the first half of a frame.
     fn tell_cut(&mut self, state: &State<E::Id>, index: usize, side: Side) {
         let queue = &state.stripes[index].queues[side.other().index()];
         let Some(message) = queue.front().copied() else { return };
@@ -275,10 +263,8 @@ impl<E: Ends> Steps<'_, E> {
             after.ends[side.index()] = outcome.end.clone();
             for effect in &outcome.effects {
                 match *effect {
-                    Sent::Send(stripe, message) => {
-                        after.stripes[stripe.0 as usize].send(side, message)
-                    }
-                    Sent::Close(stripe) => after.stripes[stripe.0 as usize].lose(side),
+                    Effect::Send(to, message) => after.stripes[to.0 as usize].send(side, message),
+                    Effect::Close(stripe) => after.stripes[stripe.0 as usize].lose(side),
                 }
             }
             self.next.push(Successor { event, choices: outcome.choices.clone(), state: after });

@@ -26,8 +26,7 @@ fn upload(up: u64) -> FlowPlan {
     plan
 }
 
-/// A world with timers at any time and frames one by one, unless its `marks` say `late` or
-/// `coarse`; `quick` says that it takes seconds.
+/// The `marks` are `late` and `coarse` (see [`Plan`]), and `quick`: the search takes seconds.
 fn world(
     name: &'static str,
     about: &'static str,
@@ -56,12 +55,10 @@ impl World {
     }
 }
 
-/// Deaths, and enough dials to make up for them.
 fn deaths(deaths: u8) -> Budget {
     Budget { deaths, dials: deaths, ..Budget::default() }
 }
 
-/// All worlds, those with well-known names first.
 pub fn all() -> Vec<World> {
     let mut all = transfers();
     all.extend(special());
@@ -69,106 +66,61 @@ pub fn all() -> Vec<World> {
     all
 }
 
-/// Data goes up while stripes die.
 fn transfers() -> Vec<World> {
     let none = deaths(0);
-    let no_dial = |deaths| Budget { deaths, dials: 0, resumes: 2, ..Budget::default() };
-    let one_dial = |deaths| Budget { deaths, dials: 1, resumes: 2, ..Budget::default() };
+    let dials = |dials, deaths| Budget { deaths, dials, resumes: 2, ..Budget::default() };
     let cut = |budget| Budget { cuts: 1, ..budget };
+    let three = |name, pieces| {
+        let about = "without replacement; upload only";
+        world(name, about, "late coarse", 3, [upload(pieces)], dials(0, 1))
+    };
+    let replaced = "one stripe dies and is replaced";
+    let one_replaced = "one of two dead ones is replaced; upload only";
     vec![
         world("1x2x0", "acknowledgements at any time", "quick", 1, [flow(2, 0)], none),
-        world(
-            "1x2x1",
-            "one stripe dies and is replaced",
-            "late quick",
-            1,
-            [flow(2, 0)],
-            cut(deaths(1)),
-        ),
+        world("1x2x1", replaced, "late quick", 1, [flow(2, 0)], cut(deaths(1))),
         world("2x2x0", "acknowledgements at any time", "", 2, [flow(2, 0)], none),
         world("2x3x0", "every choice of stripes", "late quick", 2, [flow(3, 0)], none),
         world("2x3x1", "the dead stripe is replaced", "late coarse", 2, [flow(3, 0)], deaths(1)),
-        world("2x3x2", "without replacement", "late", 2, [flow(3, 0)], cut(no_dial(2))),
-        world(
-            "2x1x2",
-            "one of two dead ones is replaced; upload only",
-            "late coarse",
-            2,
-            [upload(1)],
-            one_dial(2),
-        ),
-        world("2x4x2", "without replacement", "late", 2, [flow(4, 0)], no_dial(2)),
-        world(
-            "3x2x1",
-            "without replacement; upload only",
-            "late coarse",
-            3,
-            [upload(2)],
-            no_dial(1),
-        ),
-        world(
-            "3x3x1",
-            "without replacement; upload only",
-            "late coarse",
-            3,
-            [upload(3)],
-            no_dial(1),
-        ),
+        world("2x3x2", "without replacement", "late", 2, [flow(3, 0)], cut(dials(0, 2))),
+        world("2x1x2", one_replaced, "late coarse", 2, [upload(1)], dials(1, 2)),
+        world("2x4x2", "without replacement", "late", 2, [flow(4, 0)], dials(0, 2)),
+        three("3x2x1", 2),
+        three("3x3x1", 3),
     ]
 }
 
 /// The turns that the others leave out, one at a time.
 fn special() -> Vec<World> {
     let none = deaths(0);
-    let stuck = |doubts| Budget { doubts, dials: 2, resumes: 2, ..Budget::default() };
     let repeats = Budget { repeats: 2, ..none };
     let beats = Budget { heartbeats: 2, ..none };
+    let stuck = Budget { doubts: 1, dials: 2, resumes: 2, ..none };
+    let no_dial = Budget { deaths: 1, resumes: 2, ..none };
     let mut stepwise = flow(2, 1);
     for end in &mut stepwise.ends {
         (end.gives, end.ends) = (Pace::Free, Pace::Free);
     }
-    let mut reader = flow(0, 6);
+    let [mut reader, mut poor_reader] = [flow(0, 6), flow(0, 4)];
     reader.ends[0].reads = Some(Pace::Free);
-    let mut poor_reader = flow(0, 4);
     poor_reader.ends[0].reads = Some(Pace::Free);
-    let one_death = deaths(1);
-    let no_dial = Budget { deaths: 1, dials: 0, resumes: 2, ..none };
+    let two = [upload(1), upload(1)];
+    let (short, dies) = ("little credit, read at any time", "little credit, and the stripe dies");
+    let written = "what the system has written is an event";
     vec![
         world("flows", "two flows on two stripes", "late quick", 2, [flow(1, 0), flow(1, 0)], none),
-        world(
-            "flows-death",
-            "two flows, one stripe dies for good",
-            "late quick",
-            2,
-            [upload(1), upload(1)],
-            no_dial,
-        ),
+        world("flows-death", "two flows, one stripe dies for good", "late quick", 2, two, no_dial),
         world("steps", "programs act at any time", "late quick", 2, [stepwise], none),
-        world("credit", "little credit, read at any time", "late quick", 1, [reader], none)
+        world("credit", short, "late quick", 1, [reader], none).changed(|plan| plan.poor = true),
+        world("credit-death", dies, "late coarse quick", 1, [poor_reader], deaths(1))
             .changed(|plan| plan.poor = true),
-        world(
-            "credit-death",
-            "little credit, and the stripe dies",
-            "late coarse quick",
-            1,
-            [poor_reader],
-            one_death,
-        )
-        .changed(|plan| plan.poor = true),
-        world(
-            "written",
-            "what the system has written is an event",
-            "late quick",
-            2,
-            [upload(3)],
-            none,
-        )
-        .changed(|plan| plan.writes_at_once = false),
+        world("written", written, "late quick", 2, [upload(3)], none)
+            .changed(|plan| plan.writes_at_once = false),
         world("control", "control on every stripe", "late quick", 2, [flow(2, 0)], none)
             .changed(|plan| plan.control_choices = true),
         world("repeats", "acknowledgements repeated", "late quick", 2, [flow(1, 0)], repeats),
         world("heartbeats", "pings", "late quick", 1, [flow(1, 0)], beats),
-        world("doubt", "a doubt, and what may follow", "late coarse", 2, [upload(2)], stuck(1)),
+        world("doubt", "a doubt, and what may follow", "late coarse", 2, [upload(2)], stuck),
     ]
 }
 
@@ -196,23 +148,10 @@ fn close_matrix() -> Vec<World> {
                 ends: [end(client, 1), end(server, down)],
             };
             let (both, up) = (plan(Pace::Free, 1), plan(Pace::AtOnce, 0));
-            let none = deaths(0);
-            all.push(world(
-                late,
-                "ends at any time, a piece each way",
-                "late quick",
-                2,
-                [both],
-                none,
-            ));
-            all.push(world(
-                any,
-                "ends and acknowledges at any time, a piece up",
-                "quick",
-                2,
-                [up],
-                none,
-            ));
+            let about = "ends at any time, a piece each way";
+            all.push(world(late, about, "late quick", 2, [both], deaths(0)));
+            let about = "ends and acknowledges at any time, a piece up";
+            all.push(world(any, about, "quick", 2, [up], deaths(0)));
         }
     }
     let refusal = FlowPlan { answer: (Pace::Free, false), ..flow(1, 0) };
