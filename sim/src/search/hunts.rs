@@ -1,12 +1,10 @@
 //! The hunts of `sim selftest`, and the process that starts them.
 
 use super::bugs;
-use crate::base::{catch, each, say};
+use crate::base::{Failure, catch, each, say};
 use crate::run::{drain, driver, steady};
-use crate::search::bugs::patch::Bug;
 use crate::search::exhaust::{breadth, worlds};
 use crate::search::swarm::{self, Size, draw_sized};
-use std::ops::Range;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,13 +21,11 @@ pub struct Options {
     pub(crate) hunt: Option<String>,
 }
 
-/// The name of the hunt without a bug.
 const CONTROL: &str = "none";
 
 /// A scenario that takes this long never ends: sound ones take a tenth of it on a slow machine.
 const ENDLESS: Duration = Duration::from_secs(10);
 
-/// The states of an enumerated world that a hunt looks at.
 const STATES: usize = 100_000;
 
 struct HuntResult {
@@ -37,18 +33,15 @@ struct HuntResult {
     took: Duration,
     /// The search, and its failure; `None` if nothing failed.
     found: Option<(String, String)>,
-    /// The number of times that the bug had its chance.
     hits: String,
 }
 
-/// Hunts the bugs. Fails if there is no such bug, or no program with bugs could be built.
-///
 pub fn run(options: &Options) -> Result<ExitCode, String> {
     if let Some(name) = &options.hunt {
         return hunt(name, Duration::from_secs(options.limit));
     }
     let bugs = bugs::all()?;
-    let is_known = |name: &String| *name == CONTROL || bugs.iter().any(|bug| bug.name() == name);
+    let is_known = |name: &String| *name == CONTROL || bugs.iter().any(|bug| bug.name == *name);
     if let Some(name) = options.bugs.iter().find(|name| !is_known(name)) {
         return Err(format!("--bug: there is no bug \"{name}\"; --list prints them"));
     }
@@ -57,7 +50,7 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
         return Ok(ExitCode::SUCCESS);
     }
     let names: Vec<String> = if options.bugs.is_empty() {
-        [CONTROL].into_iter().chain(bugs.iter().map(Bug::name)).map(str::to_owned).collect()
+        [CONTROL.to_owned()].into_iter().chain(bugs.into_iter().map(|bug| bug.name)).collect()
     } else {
         options.bugs.clone()
     };
@@ -97,20 +90,16 @@ fn line(result: &HuntResult) -> String {
 }
 
 fn summary(results: &[HuntResult]) -> String {
-    let bugs = || results.iter().filter(|result| result.bug != CONTROL);
-    let mut times: Vec<Duration> =
-        bugs().filter(|result| result.found.is_some()).map(|result| result.took).collect();
+    let bugs = results.iter().filter(|result| result.bug != CONTROL);
+    let (found, missed): (Vec<_>, Vec<_>) = bugs.partition(|result| result.found.is_some());
+    let mut times: Vec<Duration> = found.iter().map(|result| result.took).collect();
     times.sort_unstable();
-    let missed: Vec<&str> =
-        bugs().filter(|result| result.found.is_none()).map(|result| result.bug.as_str()).collect();
+    let missed: Vec<&str> = missed.iter().map(|result| result.bug.as_str()).collect();
     let at = |index: usize| times.get(index).map_or(0.0, Duration::as_secs_f64);
-    let mut text = format!(
-        "{} of {} bugs found; median {:.1} s, longest {:.1} s\n",
-        times.len(),
-        bugs().count(),
-        at(times.len() / 2),
-        at(times.len().saturating_sub(1)),
-    );
+    let (found, median, longest) = (times.len(), at(times.len() / 2), at(times.len().max(1) - 1));
+    let all = found + missed.len();
+    let mut text =
+        format!("{found} of {all} bugs found; median {median:.1} s, longest {longest:.1} s\n");
     if !missed.is_empty() {
         text += &format!("not found: {}\n", missed.join(" "));
     }
@@ -119,7 +108,6 @@ fn summary(results: &[HuntResult]) -> String {
 
 /// When the present scenario began, in milliseconds since the hunt did.
 static BEGAN: AtomicU64 = AtomicU64::new(0);
-/// The seed of the present scenario.
 static SEED: AtomicU64 = AtomicU64::new(0);
 
 /// The process that hunts one bug. Its last line on standard output is the number of the bug's
@@ -146,17 +134,11 @@ fn hunt(name: &str, limit: Duration) -> Result<ExitCode, String> {
             std::process::exit(0);
         }
     });
-    let mut found = None;
-    for round in 0.. {
-        found = look(round, &|seed| {
-            SEED.store(seed, Ordering::Relaxed);
-            BEGAN.store(began.elapsed().as_millis() as u64, Ordering::Relaxed);
-        });
-        if found.is_some() {
-            break;
-        }
-    }
-    tell(found);
+    let begin = |seed| {
+        SEED.store(seed, Ordering::Relaxed);
+        BEGAN.store(began.elapsed().as_millis() as u64, Ordering::Relaxed);
+    };
+    tell((0..).find_map(|round| look(round, &begin)));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -167,45 +149,33 @@ fn tell(found: Option<(&str, String)>) {
 
 /// One round through all searches, cheap ones first.
 fn look(round: u64, begin: &dyn Fn(u64)) -> Option<(&'static str, String)> {
-    let swarm = |seeds: Range<u64>, size| {
-        seeds.into_iter().find_map(|seed| {
+    let hunt = |way, count: u64, run: &dyn Fn(u64) -> Result<(), Failure>| {
+        (round * count..(round + 1) * count).find_map(|seed| {
             begin(seed);
-            let failure = swarm::run(&draw_sized(seed, size)).err()?;
-            Some(format!("seed {seed}: {}", failure.message))
+            let failure = run(seed).err()?;
+            Some((way, format!("seed {seed}: {}", failure.message)))
         })
     };
-    let caught = |seed, work: &dyn Fn()| {
-        begin(seed);
-        catch(work).err().map(|failure| failure.message)
+    let swarm = |seed, size| swarm::run(&draw_sized(seed, size)).map(drop);
+    let steady = |work: &dyn Fn()| {
+        begin(round);
+        catch(work).err().map(|failure| ("steady", failure.message))
     };
-    if let Some(what) = swarm(round * 1_000..(round + 1) * 1_000, Size::Small) {
-        return Some(("swarm", what));
-    }
-    for seed in round * 30..(round + 1) * 30 {
-        if let Some(what) = caught(seed, &|| drop(driver::world::run(seed))) {
-            return Some(("drive", format!("seed {seed}: {what}")));
-        }
-    }
-    for seed in round * 50..(round + 1) * 50 {
-        if let Some(what) = caught(seed, &|| drain::check(seed)) {
-            return Some(("drain", format!("seed {seed}: {what}")));
-        }
-    }
-    if round == 0 {
-        if let Some(what) = caught(0, &steady::check_fairness) {
-            return Some(("steady", what));
-        }
-        for world in worlds::all().iter().filter(|world| world.is_quick) {
+    let exhaust = || {
+        worlds::all().iter().filter(|world| world.is_quick).find_map(|world| {
             begin(0);
-            if let Some(violation) = breadth::search(world, STATES).violation {
-                return Some(("exhaust", format!("{}: {}", world.name, violation.what)));
-            }
-        }
-    }
-    if let Some(route) = steady::ROUTES.get(round as usize)
-        && let Some(what) = caught(round, &|| steady::check_goodput(*route))
-    {
-        return Some(("steady", what));
-    }
-    swarm(round..round + 1, Size::Large).map(|what| ("large", what))
+            let violation = breadth::search(world, STATES).violation?;
+            Some(("exhaust", format!("{}: {}", world.name, violation.what)))
+        })
+    };
+    hunt("swarm", 1_000, &|seed| swarm(seed, Size::Small))
+        .or_else(|| hunt("drive", 30, &|seed| catch(|| drop(driver::world::run(seed)))))
+        .or_else(|| hunt("drain", 50, &|seed| catch(|| drain::check(seed))))
+        .or_else(|| if round == 0 { steady(&steady::check_fairness) } else { None })
+        .or_else(|| if round == 0 { exhaust() } else { None })
+        .or_else(|| {
+            let route = *steady::ROUTES.get(round as usize)?;
+            steady(&|| steady::check_goodput(route))
+        })
+        .or_else(|| hunt("large", 1, &|seed| swarm(seed, Size::Large)))
 }

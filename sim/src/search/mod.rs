@@ -3,5 +3,4 @@
 pub mod bugs;
 pub mod exhaust;
 pub mod hunts;
-mod repeat;
 pub mod swarm;

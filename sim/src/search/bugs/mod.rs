@@ -7,36 +7,55 @@
 
 pub mod build;
 pub mod patch;
-mod switch;
 
 use patch::Bug;
-use std::path::Path;
+use std::fs;
 use std::process::{Command, ExitCode};
-
+#[cfg(feature = "planted")]
+use striper_core::planted as switch;
 pub use switch::hits;
+
+#[cfg(not(feature = "planted"))]
+mod switch {
+    pub fn activate(_place: usize) {}
+
+    pub fn active() -> Option<usize> {
+        None
+    }
+
+    pub fn hits() -> usize {
+        0
+    }
+}
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/bugs");
 
-/// All bugs, by name. Fails if a patch can't be read, or is not written as it should be.
-///
 pub fn all() -> Result<Vec<Bug>, String> {
-    patch::read(Path::new(FOLDER))
+    let trouble = |error| format!("cannot read {FOLDER}: {error}");
+    let mut bugs = Vec::new();
+    for entry in fs::read_dir(FOLDER).map_err(trouble)? {
+        let path = entry.map_err(trouble)?.path();
+        if path.extension().is_some_and(|extension| extension == "patch") {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy();
+            bugs.push(Bug::parse(&name, &fs::read_to_string(&path).map_err(trouble)?)?);
+        }
+    }
+    bugs.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(bugs)
 }
 
-/// The bug that is active in this process.
-pub fn active() -> Option<String> {
+fn active() -> Option<String> {
     let place = switch::active()?;
-    all().ok()?.get(place).map(|bug| bug.name().to_owned())
+    all().ok()?.get(place).map(|bug| bug.name.clone())
 }
 
 /// Activates a bug in this process. If there are no bugs in this program, another program goes on
-/// with it; then the result is that program's exit code. Fails if there is no such bug, or no
-/// program with bugs could be built.
-///
+/// with it; then the result is that program's exit code.
 pub fn activate(name: &str) -> Result<Option<ExitCode>, String> {
     let unknown = || format!("--bug: there is no bug \"{name}\"; selftest --list prints them");
-    let place = all()?.iter().position(|bug| bug.name() == name).ok_or_else(unknown)?;
-    if switch::activate(place) {
+    let place = all()?.iter().position(|bug| bug.name == name).ok_or_else(unknown)?;
+    switch::activate(place);
+    if cfg!(feature = "planted") {
         return Ok(None);
     }
     let program = build::program()?;
@@ -44,4 +63,13 @@ pub fn activate(name: &str) -> Result<Option<ExitCode>, String> {
     let status = command.args(std::env::args_os().skip(1)).status();
     let status = status.map_err(|error| format!("cannot run {}: {error}", program.display()))?;
     Ok(Some(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1).into()))
+}
+
+/// The command `cargo run -p sim -- WORDS` with the features of this program and its active bug. A
+/// debug build if not `release`.
+pub fn repeat(release: bool, words: &str) -> String {
+    let release = if release { " --release" } else { "" };
+    let features = if cfg!(feature = "buggify") { " --features buggify" } else { "" };
+    let bug = active().map_or(String::new(), |bug| format!(" --bug {bug}"));
+    format!("cargo run{release} -p sim{features} -- {words}{bug}")
 }

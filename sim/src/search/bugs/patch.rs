@@ -1,26 +1,22 @@
 //! The file of one bug: its story, and its changes to the sources.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
 
-/// Sources by their path in the workspace.
 pub type Sources = BTreeMap<String, String>;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Bug {
-    name: String,
-    /// Its mistake, and the harm to a user.
+    pub name: String,
     story: String,
-    origin: String,
-    faults: u8,
-    /// A diff for each file, with the file's path.
+    pub origin: String,
+    /// The faults that it takes to show: stripes that die, fall silent or overtake each other for
+    /// long. For zero, cuts of reads, unequal stripes, small limits or local programs are enough.
+    pub faults: u8,
     diffs: Vec<(String, String)>,
 }
 
 impl Bug {
-    /// Reads a patch: the story, a line `origin:`, a line `faults:`, and a unified diff.
-    fn parse(name: &str, text: &str) -> Result<Self, String> {
+    pub fn parse(name: &str, text: &str) -> Result<Self, String> {
         let missing = |what| format!("sim/bugs/{name}.patch: {what} is missing");
         let (head, diff) = text.split_once("\n--- a/").ok_or_else(|| missing("the diff"))?;
         let (story, fields) =
@@ -37,37 +33,16 @@ impl Bug {
         Ok(Bug { name, story, origin, faults, diffs: diff.split("\n--- a/").map(file).collect() })
     }
 
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The number of faults that it takes to show: stripes that die, fall silent or overtake each
-    /// other for long. Zero says that cuts of reads, unequal stripes, small limits or local
-    /// programs are enough.
-    #[cfg(test)]
-    pub fn faults(&self) -> u8 {
-        self.faults
-    }
-
-    #[cfg(test)]
-    pub fn is_modelled(&self) -> bool {
-        self.origin != "chosen for this engine"
-    }
-
-    /// For `selftest --list`.
     pub fn describe(&self) -> String {
         let Bug { name, story, origin, faults, .. } = self;
         format!("{name} [{faults} faults] ({origin})\n  {story}\n")
     }
 
-    /// Its name in the sources: `late-frame` is `LateFrame` there.
     pub fn identifier(&self) -> String {
         let word = |word: &str| word[..1].to_uppercase() + &word[1..];
         self.name.split('-').map(word).collect()
     }
 
-    /// Puts it into the sources. Fails if the patch does not fit them.
-    ///
     pub fn apply(&self, sources: &mut Sources) -> Result<(), String> {
         let Bug { name, .. } = self;
         for (path, diff) in &self.diffs {
@@ -75,31 +50,12 @@ impl Bug {
             let patch = diffy::Patch::from_str(diff)
                 .map_err(|error| format!("{file}: no diff of {path}: {error}"))?;
             let source = sources.get_mut(path).ok_or_else(|| format!("{file}: no file {path}"))?;
-            *source = diffy::apply(source, &patch).map_err(|_| {
-                format!(
-                    "the bug {name} no longer applies to {path}: adapt {file} to what is there now"
-                )
-            })?;
+            let cure = format!("adapt {file} to what is there now");
+            *source = diffy::apply(source, &patch)
+                .map_err(|_| format!("the bug {name} no longer applies to {path}: {cure}"))?;
         }
         Ok(())
     }
-}
-
-/// Reads all patches of a folder, by name. Fails if a file can't be read, or is no patch with a
-/// story.
-///
-pub fn read(folder: &Path) -> Result<Vec<Bug>, String> {
-    let trouble = |error| format!("cannot read {}: {error}", folder.display());
-    let mut bugs = Vec::new();
-    for entry in fs::read_dir(folder).map_err(trouble)? {
-        let path = entry.map_err(trouble)?.path();
-        if path.extension().is_some_and(|extension| extension == "patch") {
-            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            bugs.push(Bug::parse(&name, &fs::read_to_string(&path).map_err(trouble)?)?);
-        }
-    }
-    bugs.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(bugs)
 }
 
 #[cfg(test)]
@@ -119,7 +75,7 @@ mod tests {
     #[test]
     fn a_patch_has_a_story_and_changes_each_file_that_it_names() {
         let bug = Bug::parse("late-frame", PATCH).unwrap();
-        assert_eq!((bug.identifier().as_str(), bug.faults()), ("LateFrame", 2));
+        assert_eq!((bug.identifier().as_str(), bug.faults), ("LateFrame", 2));
         assert!(bug.describe().contains("goes wrong, and who suffers."), "{}", bug.describe());
         let mut sources = sources("use x;\n\nfn a() {\n}\n");
         bug.apply(&mut sources).unwrap();

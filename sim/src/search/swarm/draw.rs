@@ -14,12 +14,14 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use std::time::Duration;
 use striper_core::Config;
+use striper_core::Reason;
+use striper_core::SchedulerKind::{Earliest, RoundRobin, UntilCongested};
 use striper_core::limits::FLOW_FLOOR;
-use striper_core::{Reason, SchedulerKind};
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Size {
     /// Hundreds to thousands of events: for volume.
+    #[default]
     Small,
     /// Up to 1,000 flows, 16 stripes and 1 GiB.
     Large,
@@ -35,40 +37,33 @@ pub fn draw_sized(seed: u64, size: Size) -> Scenario {
     if size == Size::Small && rng.random_range(0..10) == 0 {
         return Scenario::Hostile(draw_hostile(seed, &mut rng));
     }
-    Scenario::Honest(Draw::new(seed, size, rng).scenario())
+    let likely = *pick(&mut rng, &[0.08, 0.2, 0.4, 0.7]);
+    let mut on = Kinds::default();
+    for kind in Kind::ALL {
+        if rng.random_bool(likely) {
+            on.add(*kind);
+        }
+    }
+    let most = *pick(&mut rng, &[1, 1, 2, 4]);
+    let (faults, process_faults) = (Vec::new(), Vec::new());
+    Scenario::Honest(Draw { seed, size, rng, on, most, faults, process_faults }.scenario())
 }
 
 struct Draw {
     seed: u64,
     size: Size,
     rng: ChaCha8Rng,
-    /// The kinds of trouble that this world may have.
     on: Kinds,
     /// The most timed faults of each kind.
     most: u64,
+    faults: Vec<(u64, usize, Fault)>,
+    process_faults: Vec<(u64, Side, ProcessFault)>,
 }
 
 /// One small world of so many has more flows at once than memory for what they send.
 const CROWDED: u32 = 100;
 
 impl Draw {
-    fn new(seed: u64, size: Size, mut rng: ChaCha8Rng) -> Self {
-        let likely = *pick(&mut rng, &[0.08, 0.2, 0.4, 0.7]);
-        let mut on = Kinds::default();
-        for kind in Kind::ALL {
-            if rng.random_bool(likely) {
-                on.add(*kind);
-            }
-        }
-        let most = *pick(&mut rng, &[1, 1, 2, 4]);
-        Draw { seed, size, rng, on, most }
-    }
-
-    fn has(&self, kind: Kind) -> bool {
-        self.on.has(kind)
-    }
-
-    /// Has a kind, and this time uses it.
     fn uses(&mut self, kind: Kind, probability: f64) -> bool {
         self.on.has(kind) && self.rng.random_bool(probability)
     }
@@ -80,39 +75,30 @@ impl Draw {
         };
         let even = self.rng.random_range(0..3) == 0;
         let common = self.link();
-        let routes: Vec<[LinkSpec; 2]> =
-            (0..stripes)
-                .map(|_| {
-                    if even { [common.clone(), common.clone()] } else { [self.link(), self.link()] }
-                })
-                .collect();
+        let routes: Vec<[LinkSpec; 2]> = if even {
+            vec![[common.clone(), common]; stripes]
+        } else {
+            (0..stripes).map(|_| [self.link(), self.link()]).collect()
+        };
         let slow = routes.iter().flatten().map(worst_delay).max().expect("a route");
         let mut config = [self.config(stripes, slow), self.config(stripes, slow)];
         let slowest = routes.iter().flatten().map(|spec| spec.rate).min().expect("a route");
         let crowded = self.size == Size::Small && self.rng.random_range(0..CROWDED) == 0;
         let flows = if crowded { self.crowd(&mut config) } else { self.flows(slowest) };
-        let (faults, process_faults) = self.troubles(&routes, &flows, slowest);
-        let last = faults
-            .iter()
-            .map(|fault| fault.0)
-            .chain(process_faults.iter().map(|process_fault| process_fault.0))
-            .max();
-        let starts = flows.iter().map(|flow| flow.at).max().unwrap_or(0);
-        let heal = last.unwrap_or(0).max(starts) + log_range(&mut self.rng, 1_000, 10_000_000);
-        Honest { seed: self.seed, heal, config, routes, flows, faults, process_faults }
+        self.troubles(&routes, &flows, slowest);
+        let Draw { seed, faults, process_faults, mut rng, .. } = self;
+        let mut honest = Honest { seed, heal: 0, config, routes, flows, faults, process_faults };
+        honest.heal = honest.last_begin() + log_range(&mut rng, 1_000, 10_000_000);
+        honest
     }
 
     fn config(&mut self, stripes: usize, slow: u64) -> Config {
         let small = self.uses(Kind::SmallWindow, 0.6);
         let low = self.uses(Kind::LowLimit, 0.6);
         let rng = &mut self.rng;
-        let earliest = SchedulerKind::Earliest;
         Config {
             stripes,
-            scheduler: *pick(
-                rng,
-                &[earliest, earliest, SchedulerKind::UntilCongested, SchedulerKind::RoundRobin],
-            ),
+            scheduler: *pick(rng, &[Earliest, Earliest, UntilCongested, RoundRobin]),
             memory_limit: if low { 2 << 20 } else { log_range(rng, 3 << 20, 128 << 20) },
             window_limit: if small { FLOW_FLOOR } else { log_range(rng, FLOW_FLOOR + 1, 64 << 20) },
             max_flows: if low { 1 } else { log_range(rng, 65, 16_384) },
@@ -181,7 +167,7 @@ impl Draw {
             Config { memory_limit: 128 << 20, window_limit: 16 << 20, max_flows: 100, ..*receiver };
         let count = rng.random_range(25..50);
         let span = log_range(rng, 1_000, 1_000_000);
-        let mut flow = || {
+        let flow = |_| {
             let piece = *pick(rng, &[1_448, 16 << 10, 64 << 10]);
             let mut sends = [SendPlan::of(0), SendPlan::of(0)];
             sends[sender.index()] =
@@ -193,7 +179,7 @@ impl Draw {
                 ..FlowPlan::upload(0, 0)
             }
         };
-        (0..count).map(|_| flow()).collect()
+        (0..count).map(flow).collect()
     }
 
     fn flow(&mut self, budget: &mut u64, span: u64) -> FlowPlan {
@@ -210,10 +196,8 @@ impl Draw {
             opener: *pick(rng, &[Side::Client, Side::Client, Side::Server]),
             at: rng.random_range(0..span),
             answer: if refuses {
-                Answer::Refuse(
-                    answer_after,
-                    *pick(rng, &[Reason::ConnectionRefused, Reason::Other(99)]),
-                )
+                let reason = *pick(rng, &[Reason::ConnectionRefused, Reason::Other(99)]);
+                Answer::Refuse(answer_after, reason)
             } else {
                 Answer::Accept(answer_after)
             },
@@ -251,32 +235,23 @@ impl Draw {
     }
 
     fn reader(&mut self) -> ReadPlan {
-        ReadPlan {
-            // The slowest takes a byte at a time.
-            rate: self
-                .uses(Kind::SlowReader, 0.5)
-                .then(|| Rate::bytes(log_range(&mut self.rng, 100, 1_000_000))),
-            stop_after: self
-                .uses(Kind::StuckReader, 0.5)
-                .then(|| log_range(&mut self.rng, 1, 1 << 17) - 1),
-            burst: self.uses(Kind::BurstReader, 0.5).then(|| log_range(&mut self.rng, 2, 1 << 16)),
-        }
+        let mut drawn =
+            |kind, low, high| self.uses(kind, 0.5).then(|| log_range(&mut self.rng, low, high));
+        // The slowest takes a byte at a time.
+        let rate = drawn(Kind::SlowReader, 100, 1_000_000).map(Rate::bytes);
+        let stop_after = drawn(Kind::StuckReader, 1, 1 << 17).map(|bytes| bytes - 1);
+        let burst = drawn(Kind::BurstReader, 2, 1 << 16);
+        ReadPlan { rate, stop_after, burst }
     }
 
     /// Half of all trouble comes soon after a flow begins, the rest at any time.
-    fn troubles(
-        &mut self,
-        routes: &[[LinkSpec; 2]],
-        flows: &[FlowPlan],
-        slowest: Rate,
-    ) -> Troubles {
+    fn troubles(&mut self, routes: &[[LinkSpec; 2]], flows: &[FlowPlan], slowest: Rate) {
         let bytes: u64 = flows.iter().flat_map(|flow| &flow.sends).map(|half| half.bytes).sum();
         let delay = routes.iter().flatten().map(LinkSpec::delay_micros).max().expect("a route");
         let busy =
             (slowest.micros_for(bytes) / routes.len() as u64 + 8 * delay).clamp(10_000, 60_000_000);
-        let (mut faults, mut process_faults) = (Vec::new(), Vec::new());
         for kind in Kind::ALL {
-            if !self.has(*kind) {
+            if !self.on.has(*kind) {
                 continue;
             }
             for _ in 0..self.rng.random_range(1..=self.most) {
@@ -287,22 +262,14 @@ impl Draw {
                     } else {
                         self.rng.random_range(0..2 * busy)
                     };
-                self.trouble(*kind, at, routes, &mut faults, &mut process_faults);
+                self.trouble(*kind, at, routes.len());
             }
         }
-        faults.sort_by_key(|fault| fault.0);
-        process_faults.sort_by_key(|process_fault| process_fault.0);
-        (faults, process_faults)
+        self.faults.sort_by_key(|fault| fault.0);
+        self.process_faults.sort_by_key(|process_fault| process_fault.0);
     }
 
-    fn trouble(
-        &mut self,
-        kind: Kind,
-        at: u64,
-        routes: &[[LinkSpec; 2]],
-        faults: &mut Vec<(u64, usize, Fault)>,
-        process_faults: &mut Vec<(u64, Side, ProcessFault)>,
-    ) {
+    fn trouble(&mut self, kind: Kind, at: u64, routes: usize) {
         let rng = &mut self.rng;
         let side = *pick(rng, &Side::BOTH);
         let one_way = *pick(rng, &[[true, false], [false, true]]);
@@ -315,7 +282,7 @@ impl Draw {
             Kind::Close => Fault::Close { by: side },
             Kind::Cut => Fault::Cut { by: side, bytes: log_range(rng, 1, 1 << 14) },
             Kind::Stall => Fault::Clog { from: any, time: stop },
-            Kind::Swizzle => return self.swizzle(at, routes.len(), faults),
+            Kind::Swizzle => return self.swizzle(at, routes),
             Kind::Silence => Fault::Silence { from: [true, true] },
             Kind::OneWay if rng.random() => Fault::Silence { from: one_way },
             Kind::OneWay => Fault::Forget { from: one_way },
@@ -327,16 +294,16 @@ impl Draw {
                 let side = if kind == Kind::ClientCrash { Side::Client } else { Side::Server };
                 let down = log_duration(rng, 1_000, 20_000_000);
                 let crash = ProcessFault::Crash { down, told: rng.random() };
-                return process_faults.push((at, side, crash));
+                return self.process_faults.push((at, side, crash));
             }
             Kind::Pause => {
                 let most = if rng.random_range(0..20) == 0 { 600_000_000 } else { 30_000_000 };
                 let pause = ProcessFault::Pause(log_duration(rng, 1_000, most));
-                return process_faults.push((at, side, pause));
+                return self.process_faults.push((at, side, pause));
             }
             Kind::Jump => {
                 let by = log_duration(rng, 1_000, 600_000_000);
-                return process_faults.push((at, side, ProcessFault::Jump(by)));
+                return self.process_faults.push((at, side, ProcessFault::Jump(by)));
             }
             _ => return,
         };
@@ -344,31 +311,31 @@ impl Draw {
         // route, another one 30 % of them.
         let rng = &mut self.rng;
         let share = *pick(rng, &[0.0, 0.0, 0.0, 0.3, 1.0]);
-        let first = rng.random_range(0..routes.len());
+        let first = rng.random_range(0..routes);
         let hit: Vec<usize> =
-            (0..routes.len()).filter(|route| *route == first || rng.random_bool(share)).collect();
+            (0..routes).filter(|route| *route == first || rng.random_bool(share)).collect();
         for route in hit {
             let ends = matches!(fault, Fault::Silence { .. });
             let needs_dial = matches!(fault, Fault::RefuseDials(_) | Fault::CloseDials(_));
-            faults.push((at, route, fault.clone()));
+            self.faults.push((at, route, fault.clone()));
             if ends {
-                faults.push((at + micros(stop), route, Fault::Heal));
+                self.faults.push((at + micros(stop), route, Fault::Heal));
             }
             if needs_dial && self.rng.random() {
-                faults.push((at + 1, route, Fault::Reset { told: Told::Both }));
+                self.faults.push((at + 1, route, Fault::Reset { told: Told::Both }));
             }
         }
     }
 
     /// A random subset of the routes is clogged one by one, and restored in another order.
-    fn swizzle(&mut self, at: u64, routes: usize, faults: &mut Vec<(u64, usize, Fault)>) {
+    fn swizzle(&mut self, at: u64, routes: usize) {
         let step = log_range(&mut self.rng, 1_000, 2_000_000);
         let mut begin = at;
         for route in 0..routes {
             if routes <= 2 || self.rng.random() {
                 begin += self.rng.random_range(0..step);
                 let time = Duration::from_micros(self.rng.random_range(step..4 * step));
-                faults.push((begin, route, Fault::Clog { from: [true, true], time }));
+                self.faults.push((begin, route, Fault::Clog { from: [true, true], time }));
             }
         }
     }
@@ -379,8 +346,6 @@ fn worst_delay(spec: &LinkSpec) -> u64 {
     micros(spec.delay + spec.jitter + spec.coalesce)
         + spec.rate.micros_for(spec.queue.min(256 << 10))
 }
-
-type Troubles = (Vec<(u64, usize, Fault)>, Vec<(u64, Side, ProcessFault)>);
 
 fn draw_hostile(seed: u64, rng: &mut ChaCha8Rng) -> Hostile {
     let config = Config {

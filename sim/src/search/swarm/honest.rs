@@ -6,7 +6,7 @@
 //! it off or a process that carried it lost its memory. Nothing is held any more.
 
 use super::{Honest, Outcome};
-use crate::base::{Kind, Kinds, Rate, micros};
+use crate::base::{Kind, Rate, micros};
 use crate::net::{Answer, Ending, Fault, Flow, LinkSpec, MSS, ProcessFault};
 use crate::run::{Checks, Observer, Setup, World};
 use std::time::Duration;
@@ -30,15 +30,12 @@ const BY_NATURE: [Kind; 14] = [
     Kind::LowLimit,
 ];
 
-/// The world of a scenario before anything has happened in it.
 pub fn world(scenario: &Honest) -> World {
-    let halves = scenario.flows.iter().flat_map(|flow| &flow.sends);
-    let bytes: u64 = halves.map(|half| half.bytes).sum();
     let mut world = World::new(Setup {
         seed: scenario.seed,
         routes: scenario.routes.clone(),
         config: scenario.config,
-        checks: if bytes > 4 << 20 { Checks::Thinning } else { Checks::Always },
+        checks: if scenario.bytes() > 4 << 20 { Checks::Thinning } else { Checks::Always },
         repeat: String::new(),
         restarts_session: true,
     });
@@ -54,37 +51,33 @@ pub fn world(scenario: &Honest) -> World {
     world
 }
 
-/// Panics if an oracle does not hold.
 pub fn run(scenario: &Honest, observer: Option<Observer>) -> Outcome {
     let mut world = world(scenario);
     if let Some(observer) = observer {
         world.observe(observer);
     }
-    drive(scenario, &mut world);
-    outcome(&world)
-}
-
-fn drive(scenario: &Honest, world: &mut World) {
     world.run_until(scenario.heal);
     world.heal();
     world.make_eager();
     let deadline = scenario.heal.saturating_add(time_to_complete(scenario));
     let done = world.run_to_end(deadline);
     let wait = deadline - scenario.heal;
-    assert!(done, "not over {wait} µs after all was healed: {}", unfinished(world));
-    world.flows().iter().for_each(|flow| check_flow(world, flow));
+    let unfinished = world.flows().iter().find(|flow| !flow.is_over());
+    let unfinished = unfinished.map_or(String::new(), |flow| format!("{flow:?}"));
+    assert!(done, "not over {wait} µs after all was healed: {unfinished}");
+    world.flows().iter().for_each(|flow| check_flow(&world, flow));
     let deadline = world.now() + time_to_settle(scenario);
     let rests = world.run_while(deadline, |world| !is_at_rest(world));
-    assert!(rests, "flows are over and sessions keep something of them: {}", leftovers(world));
+    assert!(rests, "flows are over and sessions keep something of them: {}", leftovers(&world));
+    outcome(&world)
 }
 
 fn outcome(world: &World) -> Outcome {
-    let mut nature = Kinds::default();
-    BY_NATURE.into_iter().filter(|kind| world.felt().has(*kind)).for_each(|kind| nature.add(kind));
+    let nature = BY_NATURE.iter().filter(|kind| world.felt().has(**kind)).count();
     let count = |of: fn(&Flow) -> bool| world.flows().iter().filter(|flow| of(flow)).count() as u64;
     Outcome {
         events: world.inputs(),
-        faults: world.hits() + u64::from(nature.len()),
+        faults: world.hits() + nature as u64,
         felt: world.felt(),
         flows: world.flows().len() as u64,
         complete: count(Flow::is_complete),
@@ -101,7 +94,6 @@ fn control_used(session: &Session) -> u64 {
     (session.stats().control_peak * 10_000).div_ceil(session.config().control_burst)
 }
 
-/// Every flow that no program broke off and whose sessions both lived has come through whole.
 fn check_flow(world: &World, flow: &Flow) {
     let broken = flow.plan.reset.is_some()
         || matches!(flow.plan.answer, Answer::Refuse(..))
@@ -110,7 +102,6 @@ fn check_flow(world: &World, flow: &Flow) {
     assert!(!flow.is_lost() || world.has_lost_sessions(), "lost without a cause: {flow:?}");
 }
 
-/// With no flow left, no session holds anything.
 fn is_at_rest(world: &World) -> bool {
     world.live_sessions().all(|session| {
         let stats = session.stats();
@@ -118,14 +109,8 @@ fn is_at_rest(world: &World) -> bool {
     })
 }
 
-/// The largest grant of early credit, which a session may have promised to flows that do not exist
-/// yet.
+/// The largest grant of early credit, which a session may have promised to flows of the future.
 const EARLY: u64 = 16 * (240 << 10);
-
-fn unfinished(world: &World) -> String {
-    let flow = world.flows().iter().find(|flow| !flow.is_over());
-    flow.map_or(String::new(), |flow| format!("{flow:?}"))
-}
 
 fn leftovers(world: &World) -> String {
     let session =
@@ -143,8 +128,7 @@ fn leftovers(world: &World) -> String {
 fn time_to_complete(scenario: &Honest) -> u64 {
     let routes = || scenario.routes.iter().flatten();
     let slowest = routes().map(floor_rate).min().expect("a route");
-    let halves = scenario.flows.iter().flat_map(|flow| &flow.sends);
-    let bytes: u64 = halves.map(|half| half.bytes).sum();
+    let bytes = scenario.bytes();
     let windows = scenario.config.iter().map(|config| config.window_limit);
     let window = windows.min().expect("two settings");
     let queue = routes().map(|spec| spec.queue).max().expect("a route");

@@ -26,7 +26,6 @@ use striper_core::{
 
 const ID: SessionId = SessionId([7; 16]);
 
-/// Panics if the honest side breaks a rule.
 pub fn run(scenario: &Hostile, observer: Option<Observer>) -> Outcome {
     let mut play = Play::new(scenario);
     play.observer = observer;
@@ -46,7 +45,6 @@ pub fn run(scenario: &Hostile, observer: Option<Observer>) -> Outcome {
     }
 }
 
-/// The honest session, the knowledge of its programs, and the bytes that the peer was sent.
 struct Play {
     rng: ChaCha8Rng,
     role: Role,
@@ -60,7 +58,6 @@ struct Play {
     /// Flows of which the honest side's programs have heard.
     known: Vec<FlowId>,
     requests: u64,
-    /// Flows that the honest side has opened.
     opened: u64,
     events: u64,
     digest: Digest,
@@ -92,7 +89,6 @@ impl Play {
         }
     }
 
-    /// One of the flows that the honest side's programs know.
     fn local(&self, number: u64) -> Option<FlowId> {
         let live = |flow: &&FlowId| self.end.log.get(**flow).is_some_and(|log| log.over.is_none());
         let known: Vec<_> = self.known.iter().filter(live).collect();

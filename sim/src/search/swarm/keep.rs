@@ -3,7 +3,7 @@
 use super::{Scenario, record, terse};
 use crate::base::Failure;
 use crate::run::record as recordings;
-use crate::search::repeat;
+use crate::search::bugs::repeat;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ const MOST_FOLDERS: usize = 1_000;
 /// The command that makes the trace of a session anew, for a script of any form.
 pub fn scenario_of(script: &str) -> impl Fn(&str) -> String + 'static {
     let line = terse::one_line(script);
-    move |session| repeat::command(false, &format!("run --session {session} --script \"{line}\""))
+    move |session| repeat(false, &format!("run --session {session} --script \"{line}\""))
 }
 
 /// Writes a failing scenario and its traces into a new folder, such as `swarm-7` below `parent`, or
@@ -37,16 +37,14 @@ pub fn keep(
         // Half a failure would look like a whole one.
         let _ = fs::remove_dir_all(&folder);
     })?;
-    let mut text = format!(
-        "written to {}; repeat it with:\n  {}\n",
-        file.display(),
-        repeat::command(true, &format!("run {}", file.display()))
-    );
     let names: Vec<String> = traces.iter().map(|trace| trace.display().to_string()).collect();
-    text += &format!(
-        "traces of its sessions up to the failure are in {}; play them with:\n  {}\n",
-        folder.display(),
-        repeat::command(true, &format!("replay {}", names.join(" ")))
+    let run = repeat(true, &format!("run {}", file.display()));
+    let replay = repeat(true, &format!("replay {}", names.join(" ")));
+    let mut text = format!(
+        "written to {}; repeat it with:\n  {run}\n\
+         traces of its sessions up to the failure are in {}; play them with:\n  {replay}\n",
+        file.display(),
+        folder.display()
     );
     if again.as_ref().err() != Some(failure) {
         text += "it did not fail in the same way once more: the simulator depends on something but \
@@ -55,7 +53,6 @@ pub fn keep(
     Ok(text)
 }
 
-/// Makes a folder that was not there before.
 fn new_folder(parent: &Path, name: &str) -> Result<PathBuf, String> {
     let say =
         |folder: &Path, error| format!("cannot make the folder {}: {error}", folder.display());
@@ -69,10 +66,8 @@ fn new_folder(parent: &Path, name: &str) -> Result<PathBuf, String> {
             Ok(()) => return Ok(folder),
         }
     }
-    Err(format!(
-        "there are {MOST_FOLDERS} folders {}.N already; remove some",
-        parent.join(name).display()
-    ))
+    let path = parent.join(name);
+    Err(format!("there are {MOST_FOLDERS} folders {}.N already; remove some", path.display()))
 }
 
 #[cfg(test)]

@@ -32,24 +32,36 @@ pub enum Scenario {
     Hostile(Hostile),
 }
 
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct Honest {
     /// The source of losses, cuts, waits and ids.
     pub seed: u64,
     /// When all trouble ends, in microseconds; from then on everything must complete in time.
     pub heal: u64,
     pub config: [Config; 2],
-    /// The routes, each from the client and from the server.
     pub routes: Vec<[LinkSpec; 2]>,
     pub flows: Vec<FlowPlan>,
     /// Times in microseconds, numbers of routes, and faults.
     pub faults: Vec<(u64, usize, Fault)>,
-    /// Times in microseconds, sides, and faults of processes.
     pub process_faults: Vec<(u64, Side, ProcessFault)>,
 }
 
+impl Honest {
+    /// When the last flow or fault begins, in microseconds.
+    fn last_begin(&self) -> u64 {
+        let flows = self.flows.iter().map(|flow| flow.at);
+        let faults = self.faults.iter().map(|fault| fault.0);
+        let process_faults = self.process_faults.iter().map(|process_fault| process_fault.0);
+        flows.chain(faults).chain(process_faults).max().unwrap_or(0)
+    }
+
+    fn bytes(&self) -> u64 {
+        self.flows.iter().flat_map(|flow| &flow.sends).map(|half| half.bytes).sum()
+    }
+}
+
 /// One honest side and a peer that says valid things with bad intent.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Hostile {
     pub seed: u64,
     pub honest: Side,
@@ -57,14 +69,12 @@ pub struct Hostile {
     pub moves: Vec<hostile::Move>,
 }
 
-/// The result of a scenario, or the sum of many.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Outcome {
     /// Inputs to sessions, each checked.
     pub events: u64,
     /// Faults that really hit, and kinds of trouble of links and programs that really showed.
     pub faults: u64,
-    /// The kinds of both.
     pub felt: Kinds,
     pub flows: u64,
     pub complete: u64,
@@ -75,7 +85,6 @@ pub struct Outcome {
     pub delivered: u64,
     /// The most that an honest peer has used up of `control_burst` bytes, in parts of 10,000.
     pub control: u64,
-    /// A hash of all outputs of the sessions.
     pub digest: u64,
 }
 
@@ -94,7 +103,6 @@ impl Outcome {
     }
 }
 
-/// Runs a scenario. A panic in it, of an oracle or of a session, is the failure.
 pub fn run(scenario: &Scenario) -> Result<Outcome, Failure> {
     run_before(scenario, None)
 }

@@ -24,12 +24,10 @@ impl Pairs {
         }
     }
 
-    /// The number of worlds in which a kind has happened.
     pub fn kind(&self, kind: Kind) -> u64 {
         self.counts[kind as usize][kind as usize]
     }
 
-    /// All pairs of two kinds, with the number of worlds in which they met.
     pub fn iter(&self) -> impl Iterator<Item = (Kind, Kind, u64)> {
         let of = |a: Kind| Kind::ALL.iter().filter(move |b| **b > a).map(move |b| (a, *b));
         let pairs = Kind::ALL.iter().flat_map(move |a| of(*a));

@@ -1,33 +1,23 @@
 //! Makes a failing scenario smaller as long as it fails for the same reason. First come fewer
 //! moves, faults, flows and routes, then smaller sizes and plainer links and settings.
 
-use super::{Honest, Scenario, run};
+use super::{Honest, Hostile, Scenario, run};
 use crate::base::{Failure, Rate};
 use crate::net::{Answer, Ending, FlowPlan, LinkSpec, ReadPlan, SendPlan, Start};
 use std::time::Duration;
 use striper_core::Config;
 
-/// A smaller scenario that fails as this one does, and its failure. Tries at most `budget`
-/// scenarios.
+/// A smaller scenario that fails alike, and its failure. Tries at most `budget` scenarios.
 pub fn shrink(scenario: &Scenario, failure: &Failure, budget: usize) -> (Scenario, Failure) {
     let mut best = (scenario.clone(), failure.clone());
     let signature = failure.signature();
     let mut left = budget;
     loop {
-        let mut smaller = None;
-        for candidate in candidates(&best.0) {
-            if left == 0 {
-                break;
-            }
+        let smaller = candidates(&best.0).take(left).find_map(|candidate| {
             left -= 1;
-            match run(&candidate) {
-                Err(failure) if failure.signature() == signature => {
-                    smaller = Some((candidate, failure));
-                    break;
-                }
-                _ => {}
-            }
-        }
+            let failure = run(&candidate).err()?;
+            (failure.signature() == signature).then_some((candidate, failure))
+        });
         match smaller {
             Some(smaller) => best = smaller,
             None => return best,
@@ -38,11 +28,10 @@ pub fn shrink(scenario: &Scenario, failure: &Failure, budget: usize) -> (Scenari
 /// Scenarios that are a bit smaller, the much smaller ones first.
 fn candidates(scenario: &Scenario) -> Box<dyn Iterator<Item = Scenario> + '_> {
     match scenario {
-        Scenario::Hostile(hostile) => Box::new(thinned(&hostile.moves).map(move |moves| {
-            let mut smaller = hostile.clone();
-            smaller.moves = moves;
-            Scenario::Hostile(smaller)
-        })),
+        Scenario::Hostile(hostile) => Box::new(
+            thinned(&hostile.moves)
+                .map(move |moves| Scenario::Hostile(Hostile { moves, ..hostile.clone() })),
+        ),
         Scenario::Honest(honest) => {
             let smaller = fewer(honest).chain(plainer(honest));
             Box::new(smaller.filter(move |other| other != honest).map(Scenario::Honest))
@@ -89,7 +78,6 @@ fn without(honest: &Honest, route: usize) -> Honest {
 
 type Change = Box<dyn Fn(&mut Honest)>;
 
-/// Makes a setting as usual.
 const SETTINGS: [fn(&mut Config, Config); 9] = [
     |it, usual| *it = Config { stripes: it.stripes, ..usual },
     |it, usual| it.window_limit = usual.window_limit,
@@ -102,7 +90,6 @@ const SETTINGS: [fn(&mut Config, Config); 9] = [
     |it, usual| it.resume_limit = usual.resume_limit,
 ];
 
-/// Makes a link plainer.
 const LINK: [fn(&mut LinkSpec); 7] = [
     |it| *it = LinkSpec::new(it.rate, it.delay),
     |it| it.loss = 0,
@@ -113,11 +100,9 @@ const LINK: [fn(&mut LinkSpec); 7] = [
     |it| it.bytewise = false,
 ];
 
-/// Makes a flow plainer.
 const FLOW: [fn(&mut FlowPlan); 3] =
     [|it| it.reset = None, |it| it.answer = Answer::Accept(Duration::ZERO), |it| it.at /= 2];
 
-/// Makes one program of a flow plainer.
 const PROGRAM: [fn(&mut SendPlan, &mut ReadPlan); 7] = [
     |it, _| *it = SendPlan::of(0),
     |_, it| *it = ReadPlan::default(),

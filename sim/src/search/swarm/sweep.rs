@@ -6,8 +6,7 @@
 use super::pairs::Pairs;
 use super::{Outcome, Scenario, Size, draw_sized, run};
 use crate::base::{Failure, Kind, in_order};
-use crate::search::repeat;
-use std::fmt::Write as _;
+use crate::search::bugs::repeat;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -15,14 +14,12 @@ use std::time::{Duration, Instant};
 /// meets about once in 200.
 const ALL_PAIRS: u64 = 10_000;
 
-/// The most failures that are listed.
 const LISTED: usize = 20;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Summary {
     seeds: Range<u64>,
     size: Size,
-    /// Scenarios with a hostile peer.
     hostile: u64,
     /// The sum of all scenarios; the digest is a hash over all.
     pub sum: Outcome,
@@ -35,21 +32,10 @@ pub struct Summary {
     took: Duration,
 }
 
-/// Runs the scenarios of these seeds on so many threads.
 #[expect(clippy::disallowed_methods, reason = "how fast the simulator is, not what it simulates")]
 pub fn sweep(seeds: Range<u64>, size: Size, threads: usize) -> Summary {
     let began = Instant::now();
-    let mut summary = Summary {
-        seeds: seeds.clone(),
-        size,
-        hostile: 0,
-        sum: Outcome::default(),
-        hostile_flows: 0,
-        distribution: (Vec::new(), Vec::new()),
-        pairs: Pairs::default(),
-        failures: Vec::new(),
-        took: Duration::ZERO,
-    };
+    let mut summary = Summary { seeds: seeds.clone(), size, ..Summary::default() };
     let work = |nth| {
         let scenario = draw_sized(seeds.start + nth, size);
         let is_hostile = matches!(scenario, Scenario::Hostile(_));
@@ -97,60 +83,43 @@ impl Summary {
     }
 
     pub fn text(&self) -> String {
+        let Outcome { events, flows, complete, broken, lost, control, digest, .. } = self.sum;
+        let Summary { hostile, hostile_flows, .. } = self;
+        let (scenarios, failures, took) =
+            (self.scenarios(), self.failures.len(), self.took.as_secs_f64());
+        let (rate, delivered) = (self.rate(), self.sum.delivered >> 20);
+        let (percent, hundredths) = (control / 100, control % 100);
         let mut text = format!(
-            "{} scenarios ({} of them with a hostile peer), {} failures; {} events, {:.0} a second \
-             in {:.1} s\n\
-             {} flows: {} complete, {} broken off or refused by a program, \
-             {} lost with a session that ended, {} with a hostile peer\n\
-             {} MiB delivered; digest {:016x}\n",
-            self.scenarios(),
-            self.hostile,
-            self.failures.len(),
-            self.sum.events,
-            self.rate(),
-            self.took.as_secs_f64(),
-            self.sum.flows,
-            self.sum.complete,
-            self.sum.broken,
-            self.sum.lost,
-            self.hostile_flows,
-            self.sum.delivered >> 20,
-            self.sum.digest,
-        );
-        let _ = writeln!(
-            text,
-            "control from honest peers: at most {}.{:02} % of what may come at once",
-            self.sum.control / 100,
-            self.sum.control % 100
+            "{scenarios} scenarios ({hostile} of them with a hostile peer), {failures} failures; \
+             {events} events, {rate:.0} a second in {took:.1} s\n\
+             {flows} flows: {complete} complete, {broken} broken off or refused by a program, \
+             {lost} lost with a session that ended, {hostile_flows} with a hostile peer\n\
+             {delivered} MiB delivered; digest {digest:016x}\n\
+             control from honest peers: at most {percent}.{hundredths:02} % of what may come at \
+             once\n",
         );
         for (name, values) in [("events", &self.distribution.0), ("faults", &self.distribution.1)] {
             let [min, median, p90, max] = spread(values);
             let mean = values.iter().map(|value| u64::from(*value)).sum::<u64>()
                 / values.len().max(1) as u64;
-            let _ = writeln!(
-                text,
-                "{name} a scenario: min {min}, median {median}, mean {mean}, p90 {p90}, max {max}"
+            text += &format!(
+                "{name} a scenario: min {min}, median {median}, mean {mean}, p90 {p90}, max {max}\n"
             );
         }
         let kind = |kind: &Kind| format!("{} {}", kind.name(), self.pairs.kind(*kind));
         let kinds = Kind::ALL.iter().map(kind).collect::<Vec<_>>().join(", ");
-        let _ = writeln!(
-            text,
-            "kinds, each with the scenarios in which it really happened:\n  {kinds}",
-        );
         let missing = self.pairs.missing();
-        let rarest = self.pairs.iter().min_by_key(|pair| pair.2).expect("more than one kind");
-        let _ = writeln!(
-            text,
-            "pairs of kinds that met: {} of {}; the rarest, {} with {}, in {} scenarios",
-            self.pairs.iter().count() - missing.len(),
-            self.pairs.iter().count(),
-            rarest.0.name(),
-            rarest.1.name(),
-            rarest.2,
+        let all = self.pairs.iter().count();
+        let (a, b, count) = self.pairs.iter().min_by_key(|pair| pair.2).expect("several kinds");
+        text += &format!(
+            "kinds, each with the scenarios in which it really happened:\n  {kinds}\n\
+             pairs of kinds that met: {} of {all}; the rarest, {} with {}, in {count} scenarios\n",
+            all - missing.len(),
+            a.name(),
+            b.name(),
         );
         for (a, b) in missing.iter().take(LISTED) {
-            let _ = writeln!(text, "  never met: {} with {}", a.name(), b.name());
+            text += &format!("  never met: {} with {}\n", a.name(), b.name());
         }
         if !missing.is_empty() && !self.needs_all_pairs() {
             text += &format!("  (every pair must meet in a run of {ALL_PAIRS} seeds or more)\n");
@@ -159,19 +128,15 @@ impl Summary {
         text
     }
 
-    /// The failures, each with the command that repeats it.
     pub fn failure_text(&self) -> String {
         let mut text = String::new();
+        let large = if self.size == Size::Large { " --large" } else { "" };
         for (seed, failure) in self.failures.iter().take(LISTED) {
             let message: String = failure.message.chars().take(600).collect();
-            text += &format!("seed {seed}: {message}\n  repeat with: {}\n", self.command(*seed));
+            let again = repeat(true, &format!("swarm{large} --seeds {seed}..{}", seed + 1));
+            text += &format!("seed {seed}: {message}\n  repeat with: {again}\n");
         }
         text
-    }
-
-    fn command(&self, seed: u64) -> String {
-        let large = if self.size == Size::Large { " --large" } else { "" };
-        repeat::command(true, &format!("swarm{large} --seeds {seed}..{}", seed + 1))
     }
 
     pub fn json(&self) -> String {
@@ -183,30 +148,22 @@ impl Summary {
         let pair = |(a, b): &(Kind, Kind)| format!("[\"{}\",\"{}\"]", a.name(), b.name());
         let kinds: Vec<String> = Kind::ALL.iter().map(kind).collect();
         let missing: Vec<String> = self.pairs.missing().iter().map(pair).collect();
-        let failing = self.failures.iter().map(|(seed, _)| seed.to_string());
-        let failures: Vec<String> = failing.collect();
+        let failures: Vec<String> =
+            self.failures.iter().map(|(seed, _)| seed.to_string()).collect();
+        let Outcome { events, flows, complete, broken, lost, delivered, digest, .. } = self.sum;
+        let Summary { hostile, hostile_flows, .. } = self;
+        let [events_each, faults_each] =
+            [&self.distribution.0, &self.distribution.1].map(|values| spread_of(values));
+        let (scenarios, rate, pairs) = (self.scenarios(), self.rate(), self.pairs.iter().count());
+        let [kinds, missing, failures] = [kinds, missing, failures].map(|words| words.join(","));
         format!(
-            "{{\"scenarios\":{},\"hostile\":{},\"events\":{},\"events_per_second\":{:.0},\
-             \"events_per_scenario\":{},\"faults_per_scenario\":{},\"flows\":{},\"complete\":{},\
-             \"broken\":{},\"lost\":{},\"with_hostile_peer\":{},\"delivered\":{},\"kinds\":{{{}}},\
-             \"pairs\":{},\"pairs_missing\":[{}],\"failing_seeds\":[{}],\"digest\":\"{:016x}\"}}\n",
-            self.scenarios(),
-            self.hostile,
-            self.sum.events,
-            self.rate(),
-            spread_of(&self.distribution.0),
-            spread_of(&self.distribution.1),
-            self.sum.flows,
-            self.sum.complete,
-            self.sum.broken,
-            self.sum.lost,
-            self.hostile_flows,
-            self.sum.delivered,
-            kinds.join(","),
-            self.pairs.iter().count(),
-            missing.join(","),
-            failures.join(","),
-            self.sum.digest,
+            "{{\"scenarios\":{scenarios},\"hostile\":{hostile},\"events\":{events},\
+             \"events_per_second\":{rate:.0},\"events_per_scenario\":{events_each},\
+             \"faults_per_scenario\":{faults_each},\"flows\":{flows},\"complete\":{complete},\
+             \"broken\":{broken},\"lost\":{lost},\"with_hostile_peer\":{hostile_flows},\
+             \"delivered\":{delivered},\"kinds\":{{{kinds}}},\"pairs\":{pairs},\
+             \"pairs_missing\":[{missing}],\"failing_seeds\":[{failures}],\
+             \"digest\":\"{digest:016x}\"}}\n"
         )
     }
 }

@@ -5,7 +5,6 @@ use super::{Scenario, script};
 /// Longer scripts, in bytes, are not worth the time that shortening takes.
 const LONGEST: usize = 16 << 10;
 
-/// A script without every word and line that changes nothing.
 pub fn write(scenario: &Scenario) -> String {
     let whole = script::write(scenario);
     if whole.len() > LONGEST {

@@ -11,7 +11,6 @@ use striper_core::{EndReason, Input, Output};
 const MOST_OUTPUTS: usize = 256 + 192 * 6 + 8 * 1_000;
 
 impl Play {
-    /// One input to the honest side, the oracles, and the outputs.
     pub(super) fn input(&mut self, input: Input) {
         if self.end.ended().is_some() {
             return;
@@ -23,15 +22,13 @@ impl Play {
         self.end.session.check_invariants();
         let deadline = self.end.session.deadline();
         assert!(deadline.is_none_or(|(at, _)| at > self.now), "{deadline:?} has come already");
-        let others =
-            outputs.iter().filter(|output| !matches!(output, Output::FlowData { .. })).count();
+        let is_other = |output: &&Output| !matches!(output, Output::FlowData { .. });
+        let others = outputs.iter().filter(is_other).count();
         assert!(others <= MOST_OUTPUTS, "one input yields {others} outputs");
         let (receive, send) = self.end.session.memory_used();
         let half = self.limit / 2;
-        assert!(
-            receive <= half && send <= half + (16 << 10),
-            "{receive} and {send} bytes are over the limit"
-        );
+        let is_within = receive <= half && send <= half + (16 << 10);
+        assert!(is_within, "{receive} and {send} bytes are over the limit");
         for output in outputs.drain(..) {
             self.perform(output);
         }

@@ -18,13 +18,10 @@ Act {
     Written = "written",
     /// OPEN of index `a`, early credit `b`, credit `c`, with some payload.
     Open = "open",
-    /// ACCEPT of `a`.
     Accept = "accept",
-    /// REFUSE of `a`.
     Refuse = "refuse",
     /// DATA of `a`, at `b` thousandths of the credit, length `c`.
     Data = "data",
-    /// As `Data`, with FIN.
     Fin = "fin",
     /// DATA of `a` at any offset `b`, length `c`.
     RudeData = "rude-data",
@@ -38,16 +35,13 @@ Act {
     Grant = "grant",
     /// ACK of stripe `a` for `b` thousandths of what was sent.
     Ack = "ack",
-    /// ACK of every stripe.
     AckAll = "ack-all",
     /// STRIPE_GONE of `a`, received `b` thousandths.
     Gone = "gone",
     /// PING, `a` times.
     Ping = "ping",
-    /// PONG of nonce `a`.
     Pong = "pong",
     Drain = "drain",
-    /// CLOSE with code `a`.
     Close = "close",
     /// A frame of unknown type that may be skipped, length `a`.
     Skip = "skip",
@@ -70,13 +64,11 @@ Act {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Move {
     pub act: Act,
-    /// The numbers of its [`Act`].
     pub a: u64,
     pub b: u64,
     pub c: u64,
 }
 
-/// Draws a few kinds of moves, many of each.
 pub fn draw(rng: &mut ChaCha8Rng) -> Vec<Move> {
     let likely = *pick(rng, &[0.2, 0.5, 0.9]);
     let mut acts: Vec<Act> = Act::ALL.iter().copied().filter(|_| rng.random_bool(likely)).collect();

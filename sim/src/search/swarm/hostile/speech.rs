@@ -1,13 +1,11 @@
 //! The words of the hostile peer: a move as frames, and the bytes of frames on stripes.
 //!
-//! It looks into the honest session for grants and counts, since only nearly right frames get far.
-//!
 //! Invariant: but for rude moves, torn frames and the few bytes too many, every frame is valid.
 
 use super::{Act, Move, Play};
 use bytes::Bytes;
 use rand::RngExt;
-use striper_core::wire::frame::Frame;
+use striper_core::wire::{frame::Frame, varint};
 use striper_core::{FlowId, Input, Role, StripeId};
 
 impl Play {
@@ -19,10 +17,20 @@ impl Play {
 
     pub(super) fn speak(&mut self, number: usize, flow: FlowId, next: Move) {
         for (frame, payload) in self.frames(flow, next) {
-            self.say(number, &frame, payload, next.act == Act::Torn);
+            let mut bytes = frame.encode(payload).to_vec();
+            if next.act == Act::Torn {
+                bytes.truncate(bytes.len() / 2);
+            }
+            bytes.resize(bytes.len() + payload, number as u8);
+            self.bytes(bytes.into());
         }
         if next.act == Act::Skip {
-            self.say_unknown(next.a);
+            // Of an even type that no version knows.
+            let mut bytes = Vec::new();
+            varint::put(&mut bytes, next.a + 1);
+            varint::put(&mut bytes, 0x7e);
+            bytes.resize(bytes.len() + next.a as usize, 0x55);
+            self.bytes(bytes.into());
         }
     }
 
@@ -33,7 +41,6 @@ impl Play {
             .unwrap_or(StripeId(number % self.next_stripe.max(1)))
     }
 
-    /// The frames of a move; none where the move has no meaning.
     fn frames(&self, flow: FlowId, Move { act, a, b, c }: Move) -> Vec<(Frame, usize)> {
         let frame = match act {
             Act::Open => return vec![self.open(a, b, c)],
@@ -76,7 +83,6 @@ impl Play {
         vec![(frame, 0)]
     }
 
-    /// So many thousandths of the frame bytes that were sent on a stripe.
     fn part_sent(&self, stripe: StripeId, thousandths: u64) -> u64 {
         self.sent.get(&stripe).copied().unwrap_or(0) * thousandths / 1_000
     }
@@ -104,32 +110,6 @@ impl Play {
         } else {
             vec![(Frame::Data { flow, offset, fin }, len as usize)]
         }
-    }
-
-    /// Says a frame; a torn one only by half.
-    fn say(&mut self, number: usize, frame: &Frame, payload: usize, torn: bool) {
-        let mut bytes = frame.encode(payload).to_vec();
-        if torn {
-            bytes.truncate(bytes.len() / 2);
-        }
-        bytes.resize(bytes.len() + payload, number as u8);
-        self.bytes(Bytes::from(bytes));
-    }
-
-    /// Says a frame of an even type that no version knows.
-    fn say_unknown(&mut self, len: u64) {
-        let mut bytes = Vec::new();
-        let mut put = |mut number: u64| {
-            while number >= 0x80 {
-                bytes.push(number as u8 | 0x80);
-                number >>= 7;
-            }
-            bytes.push(number as u8);
-        };
-        put(len + 1);
-        put(0x7e);
-        bytes.resize(bytes.len() + len as usize, 0x55);
-        self.bytes(Bytes::from(bytes));
     }
 
     /// Puts bytes on one of the stripes that are up, if there is one, cut at random.

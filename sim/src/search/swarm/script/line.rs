@@ -8,6 +8,14 @@ use std::time::Duration;
 /// The largest number but of seeds: more than a day in microseconds, 100 GB, 100 Gbit/s.
 const MAX_NUMBER: u64 = 100_000_000_000;
 
+/// The names of sets of sides, each with whether the client and the server are in it.
+pub const WAYS: [(&str, [bool; 2]); 4] = [
+    ("both", [true, true]),
+    ("client", [true, false]),
+    ("server", [false, true]),
+    ("none", [false, false]),
+];
+
 /// A line, of which each word is taken once.
 pub struct Line {
     words: Vec<String>,
@@ -66,15 +74,12 @@ impl Line {
         self.text(name).map(|text| read_side(&text)).transpose()
     }
 
-    /// The sides whose packets are meant, the client and the server. Both if nothing is said.
+    /// The sides whose packets are meant. Both if nothing is said.
     pub fn ways(&mut self) -> Result<[bool; 2], String> {
-        match self.text("from").as_deref() {
-            None | Some("both") => Ok([true, true]),
-            Some("client") => Ok([true, false]),
-            Some("server") => Ok([false, true]),
-            Some("none") => Ok([false, false]),
-            Some(other) => Err(format!("from={other}: there are both, client and server")),
-        }
+        let name = self.text("from").unwrap_or_else(|| "both".to_owned());
+        let way = WAYS.iter().find(|way| way.0 == name);
+        way.map(|way| way.1)
+            .ok_or_else(|| format!("from={name}: there are both, client and server"))
     }
 
     pub fn done(&self) -> Result<(), String> {
@@ -87,9 +92,10 @@ impl Line {
 }
 
 pub fn read_side(text: &str) -> Result<Side, String> {
-    match text {
-        "client" => Ok(Side::Client),
-        "server" => Ok(Side::Server),
-        _ => Err(format!("\"{text}\" is neither client nor server")),
-    }
+    let side = Side::BOTH.into_iter().find(|side| side_name(*side) == text);
+    side.ok_or_else(|| format!("\"{text}\" is neither client nor server"))
+}
+
+pub fn side_name(side: Side) -> &'static str {
+    ["client", "server"][side.index()]
 }

@@ -11,7 +11,6 @@ use std::time::Duration;
 use striper_core::limits::MAX_STRIPES;
 use striper_core::{Config, Reason, SchedulerKind};
 
-/// Reads a scenario. The error says which line is wrong, and how.
 pub fn parse(text: &str) -> Result<Scenario, String> {
     let mut scenario: Option<Scenario> = None;
     for (number, line) in text.lines().enumerate() {
@@ -25,32 +24,25 @@ pub fn parse(text: &str) -> Result<Scenario, String> {
     }
     let scenario = scenario
         .ok_or("there is no scenario in it; the first line is \"honest ...\" or \"hostile ...\"")?;
-    match &scenario {
-        Scenario::Honest(honest) if honest.routes.is_empty() => Err("it has no route".into()),
-        Scenario::Honest(honest) if last_begin(honest) > honest.heal => Err(format!(
-            "something is to happen at {} µs, but all trouble ends at heal={}, and then everything \
-             must complete",
-            last_begin(honest),
-            honest.heal
-        )),
-        Scenario::Honest(honest)
-            if honest.faults.iter().any(|fault| fault.1 >= honest.routes.len()) =>
-        {
-            Err(format!(
-                "a fault is about a route that there is not; they are numbered from 0 to {}",
-                honest.routes.len() - 1
-            ))
+    if let Scenario::Honest(honest) = &scenario {
+        let (routes, heal, last) = (honest.routes.len(), honest.heal, honest.last_begin());
+        if routes == 0 {
+            return Err("it has no route".into());
         }
-        _ => Ok(scenario),
+        if last > heal {
+            return Err(format!(
+                "something is to happen at {last} µs, but all trouble ends at heal={heal}, and \
+                 then everything must complete"
+            ));
+        }
+        if honest.faults.iter().any(|fault| fault.1 >= routes) {
+            return Err(format!(
+                "a fault is about a route that there is not; they are numbered from 0 to {}",
+                routes - 1
+            ));
+        }
     }
-}
-
-/// When the last flow or fault begins, in microseconds.
-fn last_begin(honest: &Honest) -> u64 {
-    let flows = honest.flows.iter().map(|flow| flow.at);
-    let faults = honest.faults.iter().map(|fault| fault.0);
-    let process_faults = honest.process_faults.iter().map(|process_fault| process_fault.0);
-    flows.chain(faults).chain(process_faults).max().unwrap_or(0)
+    Ok(scenario)
 }
 
 fn parse_line(scenario: &mut Option<Scenario>, line: &mut Line) -> Result<(), String> {
@@ -60,19 +52,14 @@ fn parse_line(scenario: &mut Option<Scenario>, line: &mut Line) -> Result<(), St
             *empty = Some(Scenario::Honest(Honest {
                 seed: line.need("seed")?,
                 heal: line.need("heal")?,
-                config: [Config::default(); 2],
-                routes: Vec::new(),
-                flows: Vec::new(),
-                faults: Vec::new(),
-                process_faults: Vec::new(),
+                ..Honest::default()
             }));
         }
         ("hostile", empty @ None) => {
             *empty = Some(Scenario::Hostile(Hostile {
                 seed: line.need("seed")?,
                 honest: line.side("honest")?.ok_or("honest= is missing")?,
-                config: Config::default(),
-                moves: Vec::new(),
+                ..Hostile::default()
             }));
         }
         ("honest" | "hostile", Some(_)) => return Err("a file has one scenario".into()),
@@ -82,12 +69,8 @@ fn parse_line(scenario: &mut Option<Scenario>, line: &mut Line) -> Result<(), St
             let name = line.word("a move")?;
             let act = Act::ALL.iter().copied().find(|act| act.name() == name);
             let act = act.ok_or_else(|| format!("\"{name}\" is no move"))?;
-            hostile.moves.push(Move {
-                act,
-                a: line.need("a")?,
-                b: line.need("b")?,
-                c: line.need("c")?,
-            });
+            let [a, b, c] = [line.need("a")?, line.need("b")?, line.need("c")?];
+            hostile.moves.push(Move { act, a, b, c });
         }
         ("config", Some(Scenario::Honest(honest))) => {
             let side = read_side(&line.word("client or server")?)?;
@@ -191,46 +174,41 @@ fn parse_flow(line: &mut Line) -> Result<FlowPlan, String> {
         (None, Some(after)) => Answer::Refuse(after, Reason::from_code(line.need("reason")?)),
         (Some(_), Some(_)) => return Err("a flow is accepted or refused, not both".into()),
     };
-    let (mut sends, mut reads) = (Vec::new(), Vec::new());
-    for mark in ["", "'"] {
-        let name = |name: &str| format!("{name}{mark}");
-        let usual = SendPlan::of(line.take(&name("bytes"))?.unwrap_or(0));
-        let rate = line.take(&name("rate"))?.map(Rate::bytes);
-        let piece = line.take(&name("piece"))?.unwrap_or(usual.piece);
-        if rate == Some(Rate::ZERO) || piece == 0 {
-            return Err("a program that sends no byte at a time never ends".into());
-        }
-        let start = match line.text(&name("start")).as_deref() {
-            None => Start::AtOnce,
-            Some("after-fin") => Start::AfterFin,
-            Some(other) => return Err(format!("start{mark}={other}: there is after-fin")),
-        };
-        let end = match line.text(&name("end")).as_deref() {
-            None => Ending::Finish,
-            Some("reset") => Ending::Reset,
-            Some("never") => Ending::Never,
-            Some(other) => return Err(format!("end{mark}={other}: there are reset and never")),
-        };
-        sends.push(SendPlan { rate, piece, start, end, ..usual });
-        reads.push(ReadPlan {
-            rate: line.take(&name("reads"))?.map(Rate::bytes),
-            stop_after: line.take(&name("stops"))?,
-            burst: line.take(&name("burst"))?,
-        });
-    }
+    let [(send, read), (send_back, read_back)] =
+        [parse_program(line, "")?, parse_program(line, "'")?];
     let reset = match line.side("breaks")? {
         Some(side) => Some((side, line.need("breaks-at")?)),
         None => None,
     };
-    let two = |_| "two halves".to_owned();
-    Ok(FlowPlan {
-        opener,
-        at,
-        answer,
-        sends: sends.try_into().map_err(two)?,
-        reads: reads.try_into().map_err(|_| "two halves".to_owned())?,
-        reset,
-    })
+    let (sends, reads) = ([send, send_back], [read, read_back]);
+    Ok(FlowPlan { opener, at, answer, sends, reads, reset })
+}
+
+fn parse_program(line: &mut Line, mark: &str) -> Result<(SendPlan, ReadPlan), String> {
+    let name = |name: &str| format!("{name}{mark}");
+    let usual = SendPlan::of(line.take(&name("bytes"))?.unwrap_or(0));
+    let rate = line.take(&name("rate"))?.map(Rate::bytes);
+    let piece = line.take(&name("piece"))?.unwrap_or(usual.piece);
+    if rate == Some(Rate::ZERO) || piece == 0 {
+        return Err("a program that sends no byte at a time never ends".into());
+    }
+    let start = match line.text(&name("start")).as_deref() {
+        None => Start::AtOnce,
+        Some("after-fin") => Start::AfterFin,
+        Some(other) => return Err(format!("start{mark}={other}: there is after-fin")),
+    };
+    let end = match line.text(&name("end")).as_deref() {
+        None => Ending::Finish,
+        Some("reset") => Ending::Reset,
+        Some("never") => Ending::Never,
+        Some(other) => return Err(format!("end{mark}={other}: there are reset and never")),
+    };
+    let read = ReadPlan {
+        rate: line.take(&name("reads"))?.map(Rate::bytes),
+        stop_after: line.take(&name("stops"))?,
+        burst: line.take(&name("burst"))?,
+    };
+    Ok((SendPlan { rate, piece, start, end, ..usual }, read))
 }
 
 fn parse_fault(line: &mut Line) -> Result<Fault, String> {

@@ -1,46 +1,37 @@
 //! Scenarios to text.
 
+use super::line::{WAYS, side_name};
 use crate::base::{Rate, Side, micros, scheduler};
 use crate::net::{Answer, Ending, Fault, FlowPlan, LinkSpec, ProcessFault, Start, Told};
 use crate::search::swarm::hostile::Move;
-use crate::search::swarm::{Honest, Scenario};
-use std::fmt::Write as _;
+use crate::search::swarm::{Honest, Hostile, Scenario};
 use striper_core::Config;
 
 pub fn write(scenario: &Scenario) -> String {
-    let mut text = String::new();
-    match scenario {
-        Scenario::Honest(honest) => write_honest(&mut text, honest),
-        Scenario::Hostile(hostile) => {
-            let _ = writeln!(
-                text,
-                "hostile seed={} honest={}",
-                hostile.seed,
-                side_name(hostile.honest)
+    let lines = match scenario {
+        Scenario::Honest(honest) => honest_lines(honest),
+        Scenario::Hostile(Hostile { seed, honest, config, moves }) => {
+            let mut lines = vec![format!("hostile seed={seed} honest={}", side_name(*honest))];
+            lines.push(format!("config {}", config_text(config)));
+            lines.extend(
+                moves
+                    .iter()
+                    .map(|Move { act, a, b, c }| format!("move {} a={a} b={b} c={c}", act.name())),
             );
-            let _ = writeln!(text, "config {}", config_text(&hostile.config));
-            for Move { act, a, b, c } in &hostile.moves {
-                let _ = writeln!(text, "move {} a={a} b={b} c={c}", act.name());
-            }
+            lines
         }
-    }
-    text
+    };
+    lines.join("\n") + "\n"
 }
 
-fn write_honest(text: &mut String, honest: &Honest) {
-    let _ = writeln!(text, "honest seed={} heal={}", honest.seed, honest.heal);
+fn honest_lines(honest: &Honest) -> Vec<String> {
+    let mut lines = vec![format!("honest seed={} heal={}", honest.seed, honest.heal)];
     for (side, config) in Side::BOTH.into_iter().zip(&honest.config) {
-        let _ = writeln!(text, "config {} {}", side_name(side), config_text(config));
+        lines.push(format!("config {} {}", side_name(side), config_text(config)));
     }
-    for route in &honest.routes {
-        let _ = writeln!(text, "route {}", route_text(route));
-    }
-    for flow in &honest.flows {
-        let _ = writeln!(text, "flow {}", flow_text(flow));
-    }
-    for (at, route, fault) in &honest.faults {
-        let _ = writeln!(text, "fault {}", fault_text(*at, *route, fault));
-    }
+    lines.extend(honest.routes.iter().map(|route| format!("route {}", route_text(route))));
+    lines.extend(honest.flows.iter().map(flow_text));
+    lines.extend(honest.faults.iter().map(fault_text));
     for (at, side, process_fault) in &honest.process_faults {
         let what = match process_fault {
             ProcessFault::Crash { down, told } => {
@@ -49,8 +40,9 @@ fn write_honest(text: &mut String, honest: &Honest) {
             ProcessFault::Pause(time) => format!("pause time={}", micros(*time)),
             ProcessFault::Jump(time) => format!("jump time={}", micros(*time)),
         };
-        let _ = writeln!(text, "upset {what} at={at} side={}", side_name(*side));
+        lines.push(format!("upset {what} at={at} side={}", side_name(*side)));
     }
+    lines
 }
 
 fn config_text(config: &Config) -> String {
@@ -62,17 +54,13 @@ fn config_text(config: &Config) -> String {
         usual if usual == Config::default().opens_per_second => String::new(),
         opens => format!(" opens={opens}"),
     };
+    let Config { stripes, memory_limit, window_limit, max_flows, .. } = config;
+    let scheduler = scheduler::name(config.scheduler);
+    let [heartbeat, stall, resume] =
+        [config.heartbeat, config.stall_limit, config.resume_limit].map(micros);
     format!(
-        "stripes={} scheduler={} memory={} window={} flows={} heartbeat={} stall={} \
-         resume={}{opens}{rare_turns}",
-        config.stripes,
-        scheduler::name(config.scheduler),
-        config.memory_limit,
-        config.window_limit,
-        config.max_flows,
-        config.heartbeat.as_micros(),
-        config.stall_limit.as_micros(),
-        config.resume_limit.as_micros(),
+        "stripes={stripes} scheduler={scheduler} memory={memory_limit} window={window_limit} \
+         flows={max_flows} heartbeat={heartbeat} stall={stall} resume={resume}{opens}{rare_turns}"
     )
 }
 
@@ -105,7 +93,7 @@ fn route_text(route: &[LinkSpec; 2]) -> String {
 }
 
 fn flow_text(flow: &FlowPlan) -> String {
-    let mut words = vec![format!("opener={} at={}", side_name(flow.opener), flow.at)];
+    let mut words = vec![format!("flow opener={} at={}", side_name(flow.opener), flow.at)];
     words.push(match flow.answer {
         Answer::Accept(after) => format!("accept={}", micros(after)),
         Answer::Refuse(after, reason) => {
@@ -136,12 +124,10 @@ fn flow_text(flow: &FlowPlan) -> String {
     words.join(" ")
 }
 
-fn fault_text(at: u64, route: usize, fault: &Fault) -> String {
-    let from = |from: &[bool; 2]| match from {
-        [true, true] => "from=both",
-        [true, false] => "from=client",
-        [false, true] => "from=server",
-        [false, false] => "from=none",
+fn fault_text((at, route, fault): &(u64, usize, Fault)) -> String {
+    let from = |sides: &[bool; 2]| {
+        let way = WAYS.iter().find(|way| way.1 == *sides);
+        format!("from={}", way.expect("all ways have a name").0)
     };
     let what = match fault {
         Fault::Reset { told: Told::Both } => "reset told=both".to_owned(),
@@ -159,12 +145,5 @@ fn fault_text(at: u64, route: usize, fault: &Fault) -> String {
         Fault::Change(specs) => format!("change {}", route_text(specs)),
         Fault::Heal => "heal".to_owned(),
     };
-    format!("{what} at={at} route={route}")
-}
-
-fn side_name(side: Side) -> &'static str {
-    match side {
-        Side::Client => "client",
-        Side::Server => "server",
-    }
+    format!("fault {what} at={at} route={route}")
 }
