@@ -24,7 +24,6 @@ fn build() {
     });
 }
 
-/// An empty folder; removed by a test that passes.
 fn folder(name: &str) -> PathBuf {
     let folder = std::env::temp_dir().join(format!("striper-{name}-{}", std::process::id()));
     fs::create_dir_all(&folder).expect("a folder");

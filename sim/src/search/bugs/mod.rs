@@ -65,8 +65,7 @@ pub fn activate(name: &str) -> Result<Option<ExitCode>, String> {
     Ok(Some(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1).into()))
 }
 
-/// The command `cargo run -p sim -- WORDS` with the features of this program and its active bug. A
-/// debug build if not `release`.
+/// A command that repeats a run with the features of this program and its active bug.
 pub fn repeat(release: bool, words: &str) -> String {
     let release = if release { " --release" } else { "" };
     let features = if cfg!(feature = "buggify") { " --features buggify" } else { "" };

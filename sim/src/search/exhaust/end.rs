@@ -148,7 +148,6 @@ impl End {
         self.endpoint.ended()
     }
 
-    /// Stripes that have not taken all that was transmitted.
     pub fn unwritten(&self) -> impl Iterator<Item = StripeId> + '_ {
         let unwritten =
             self.endpoint.stripes().iter().filter(|(_, totals)| totals.written < totals.sent);

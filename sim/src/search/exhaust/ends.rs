@@ -86,7 +86,6 @@ impl Ends for Kept {
 #[derive(Clone)]
 pub struct Lived {
     end: Rc<End>,
-    /// Two hashes of 64 bits with different beginnings.
     pub print: [u64; 2],
 }
 

@@ -62,7 +62,6 @@ pub struct FlowPlan {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Over {
     Ended,
-    /// The other end or the session reset it.
     Reset(Reason),
     Refused,
     OwnReset,
@@ -160,9 +159,8 @@ impl Program {
     }
 }
 
-/// Bytes of a direction: every piece is a slice of one table, so that the many states share memory.
-/// The place in the table follows from (flow, direction, offset), and differs for any two offsets
-/// of a world.
+/// Bytes of a direction: a slice of one table, so that the many states share memory. Its place
+/// there follows from (flow, direction, offset), and differs for any two offsets of a world.
 fn pattern(flow: usize, from: Side, offset: u64, len: u64) -> Bytes {
     thread_local! {
         static TABLE: Bytes = Pattern(1).bytes(0, 1 << 18);

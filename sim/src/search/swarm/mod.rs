@@ -26,9 +26,7 @@ use striper_core::Config;
 
 #[derive(Clone, PartialEq, Debug)]
 pub enum Scenario {
-    /// Both sides keep to the protocol. Everything between and behind them may break.
     Honest(Honest),
-    /// One side breaks the rules at will.
     Hostile(Hostile),
 }
 

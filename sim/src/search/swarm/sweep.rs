@@ -1,7 +1,5 @@
-//! Runs the scenarios of many seeds on several threads and sums them up.
-//!
-//! The sums and the digest are folded in the order of seeds, so that the result does not depend on
-//! the number of threads.
+//! Runs the scenarios of many seeds on several threads. Sums them up in the order of seeds, so that
+//! the result does not depend on the number of threads.
 
 use super::pairs::Pairs;
 use super::{Outcome, Scenario, Size, draw_sized, run};

@@ -14,7 +14,6 @@ Act {
     /// Peer: a stripe comes up.
     Up = "up",
     Down = "down",
-    /// The system takes all that was written.
     Written = "written",
     /// OPEN of index `a`, early credit `b`, credit `c`, with some payload.
     Open = "open",
