@@ -31,7 +31,6 @@ fn allocated() -> u64 {
     ALLOCATOR.allocated() as u64
 }
 
-/// How much more is allocated after `change` than before.
 fn growth<T>(change: impl FnOnce() -> T) -> (T, u64) {
     let before = allocated();
     let result = change();

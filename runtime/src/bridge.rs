@@ -17,7 +17,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use striper_core::Instant;
 
-/// How much is received at once.
 const CHUNK: usize = 256 << 10;
 
 /// How many chunks are passed on before other tasks get their turn.
@@ -274,7 +273,6 @@ mod tests {
     use crate::pipe::testing::recv_all;
     use smol::future::zip;
 
-    /// Two outer ends whose inner ends are bridged.
     fn bridged() -> (MemoryPipe, MemoryPipe, impl Future<Output = BridgeReport>) {
         let (a, mut inner_a) = memory_pipe();
         let (b, mut inner_b) = memory_pipe();

@@ -98,7 +98,6 @@ pub fn cure(kind: ErrorKind) -> &'static str {
 struct Temporary(PathBuf);
 
 impl Temporary {
-    /// Creates a file in the same folder, and holds it.
     fn create(beside: &Path) -> io::Result<(File, Temporary)> {
         // A short name: a long one may have no room for an ending.
         let path = beside.with_file_name(format!(".striper-{:016x}", rand::random::<u64>()));
@@ -198,7 +197,6 @@ fn is_output(file: &File) -> bool {
     same(stdout.as_fd()) || same(stderr.as_fd())
 }
 
-/// The identity of a file, whatever it is called.
 fn identity(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }

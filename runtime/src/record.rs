@@ -134,7 +134,6 @@ fn create(path: &Path) -> io::Result<File> {
     files::create(path, BEGINS.as_bytes())
 }
 
-/// Why a recording has stopped early.
 pub(crate) struct TraceStop {
     pub path: PathBuf,
     pub cause: String,
@@ -151,7 +150,6 @@ pub(crate) struct Recording {
 }
 
 impl Recording {
-    /// Records the next input of the session.
     pub(crate) fn input(&mut self, now: Instant, input: &Input) {
         let _ = self.recorder.input(now, input, &mut self.text);
     }

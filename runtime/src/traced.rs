@@ -49,7 +49,6 @@ mod tests {
     use tracing::span::{Attributes, Id, Record};
     use tracing::{Level, Metadata, Subscriber};
 
-    /// Writes events down.
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<String>>);
 

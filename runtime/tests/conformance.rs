@@ -28,7 +28,6 @@ type Any = Box<dyn Pipe>;
 struct Ends {
     a: Any,
     b: Any,
-    /// Its name, for messages.
     name: &'static str,
     _alive: Box<dyn std::any::Any>,
 }
@@ -137,10 +136,8 @@ impl Pipe for Trickle {
     }
 }
 
-/// How many kinds [`kind`] makes.
 const KINDS: usize = 19;
 
-/// One pipe or stack after the other.
 async fn kind(number: usize, ex: &Executor) -> Ends {
     match number {
         0 => memory("memory"),
@@ -169,7 +166,6 @@ async fn kind(number: usize, ex: &Executor) -> Ends {
     }
 }
 
-/// Runs a case over every kind.
 fn each<F: Future<Output = ()>>(case: impl Fn(Ends) -> F) {
     let case = &case;
     for number in 0..KINDS {

@@ -26,7 +26,6 @@ fn pair() -> (Client, Server) {
     (Client::builder([server.local_addr()]).start().unwrap(), server)
 }
 
-/// Both ends of a new flow.
 async fn flow(client: &Client, server: &Server) -> (Flow, Flow) {
     let here = client.open(Target::Default).await.unwrap();
     (here, server.accept().await.unwrap().accept())

@@ -23,12 +23,10 @@ fn shared(key: &Key) -> Keys {
     Keys::shared("site", key.clone()).unwrap()
 }
 
-/// Some private keys.
 fn private_keys<const N: usize>() -> [Key; N] {
     [(); N].map(|()| new(KeyKind::Private))
 }
 
-/// A private key, and the peers that are listed beside it.
 fn private(key: &Key, peers: &[(&str, &Key)]) -> Keys {
     let listed = |(name, key): &(&str, &Key)| (PeerName::from(*name), key.public().unwrap());
     Keys::new(vec![("own".into(), key.clone())], peers.iter().map(listed).collect()).unwrap()
@@ -47,7 +45,6 @@ fn client(ex: &Executor, to: SocketAddr, keys: Option<Keys>, log: &Log) -> Clien
     Client::start(ex, options, log.sink()).unwrap()
 }
 
-/// Sends a word through and gets it back.
 async fn speaks(client: &Client, server: &Server) {
     let mut here = client.open(Target::Default).await.unwrap();
     here.write_all(b"word").await.unwrap();

@@ -122,7 +122,6 @@ impl Listen for Port {
     }
 }
 
-/// A server and its surroundings.
 struct World {
     ex: Rc<LocalExecutor<'static>>,
     time: Time,
@@ -181,7 +180,6 @@ impl World {
         while self.ex.try_tick() {}
     }
 
-    /// Time passes.
     fn pass(&self, time: Duration) {
         let end = self.time.now.get() + time.as_micros() as u64;
         self.settle();
@@ -249,7 +247,6 @@ impl World {
     }
 }
 
-/// The other end of a caller's pipe.
 struct Caller {
     pipe: MemoryPipe,
 }
@@ -277,7 +274,6 @@ impl Caller {
     }
 }
 
-/// Somebody's key.
 fn key(number: u8) -> Option<PublicKey> {
     Some(PublicKey([number; 32]))
 }

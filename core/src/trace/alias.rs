@@ -27,7 +27,6 @@ impl Aliases {
         *self.instances.entry(instance).or_insert(next)
     }
 
-    /// Of an opaque field.
     pub(super) fn target(&mut self, opaque: &[u8]) -> u64 {
         if let Some(alias) = self.targets.get(opaque) {
             return *alias;
@@ -37,21 +36,18 @@ impl Aliases {
         alias
     }
 
-    /// Of an opaque field that is not all there.
     pub(super) fn part_of_a_target(&mut self) -> u64 {
         self.given += 1;
         self.given
     }
 }
 
-/// The bytes that stand for an opaque field of this length.
 pub(super) fn target_bytes(alias: u64, len: usize) -> Bytes {
     let mut bytes: Vec<u8> = format!("t{alias}").into_bytes();
     bytes.resize(len, b'.');
     bytes.into()
 }
 
-/// The session id that stands for another.
 pub(super) fn session_id(alias: u64) -> SessionId {
     SessionId(u128::from(alias).to_be_bytes())
 }

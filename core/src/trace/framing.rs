@@ -9,7 +9,6 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use core::ops::Range;
 
-/// The type number of an OPEN on the wire.
 const OPEN: u64 = 0x01;
 
 /// Where one stripe's byte stream stands.
@@ -95,7 +94,6 @@ fn mask(head: &mut [u8], known: &mut Option<u64>, aliases: &mut Aliases) {
     head[there.clone()].copy_from_slice(&bytes[..there.len()]);
 }
 
-/// Where the opaque field of an OPEN is, as soon as that can be told.
 fn opaque_field(head: &[u8]) -> Option<Range<usize>> {
     let mut rest = head;
     let mut number = || varint::take(&mut rest).ok().flatten();

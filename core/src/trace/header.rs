@@ -101,7 +101,6 @@ impl Header {
         writeln!(to, "{BEGIN}")
     }
 
-    /// A header without values yet.
     pub(super) fn empty() -> Header {
         Header {
             program: String::new(),
@@ -113,7 +112,6 @@ impl Header {
         }
     }
 
-    /// Reads one line of it.
     pub(super) fn read(&mut self, line: &str) -> Result<(), String> {
         let (name, value) = line.split_once(": ").ok_or("no header field, and no \"begin\"")?;
         let number = || {

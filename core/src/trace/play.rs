@@ -129,7 +129,6 @@ impl Trace {
     }
 }
 
-/// A difference between what was said and what is said now.
 struct Gap {
     /// `None`: behind the last line of the input.
     line: Option<usize>,
@@ -137,7 +136,6 @@ struct Gap {
     got: Option<String>,
 }
 
-/// The first difference, if there is one.
 fn compare(said: &[Said], got: &[String], cut: bool) -> Result<(), Gap> {
     for index in 0..said.len().max(got.len()) {
         let (said, got) = (said.get(index), got.get(index));

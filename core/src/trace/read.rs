@@ -104,7 +104,6 @@ enum Part {
     Ended,
 }
 
-/// The frame of an output line, if it is one.
 pub(super) fn choice(line: &str) -> Result<Option<Choice>, String> {
     if !line.starts_with(|first: char| first.is_ascii_digit()) {
         return Ok(None);
@@ -116,7 +115,6 @@ pub(super) fn choice(line: &str) -> Result<Option<Choice>, String> {
     Ok(Some(Choice { stripe, frame, payload }))
 }
 
-/// The words of a line that are left.
 pub(super) struct Words<'a>(SplitAsciiWhitespace<'a>);
 
 impl<'a> Words<'a> {
@@ -164,7 +162,6 @@ impl<'a> Words<'a> {
         self.0.next().map_or(Ok(()), |word| Err(format!("\"{word}\" is one word too many")))
     }
 
-    /// The input that follows a time.
     fn given(&mut self) -> Result<Given, String> {
         let name = self.word("an input")?;
         Ok(Given::Input(match name {
@@ -229,7 +226,6 @@ impl<'a> Words<'a> {
             .ok_or_else(|| format!("\"{word}\" is no list of STRIPE:COUNT, at most {most}"))
     }
 
-    /// Stripe bytes, to the end of the line.
     fn runs(&mut self) -> Result<Vec<Run>, String> {
         let mut runs = Vec::new();
         let mut sum = 0;

@@ -38,7 +38,6 @@ impl Trace {
     }
 }
 
-/// The meaning of one line.
 fn recall(line: &str, there: &mut u64, out: &mut Vec<Output>) -> Result<(), String> {
     if let Some(choice) = choice(line)? {
         if choice.payload > MAX_CHUNK as u64 {

@@ -29,7 +29,6 @@ struct Side {
     end: Endpoint,
     recorder: Recorder,
     text: String,
-    /// Bytes on their way to the other side.
     wires: BTreeMap<StripeId, Vec<u8>>,
 }
 
@@ -179,7 +178,6 @@ fn runs(ops: &Ops, stripes: u8) -> [String; 2] {
     Pair::run(ops, 7, 1 + usize::from(stripes % 3))
 }
 
-/// A run in which much happens.
 fn busy() -> Ops {
     // Numerical Recipes' generator: its high bits are good enough.
     let mut state = 1u32;

@@ -119,7 +119,6 @@ fn flush(
     line(text)
 }
 
-/// The lines, each as a text.
 pub(super) fn output_lines(outputs: &[Output]) -> Vec<String> {
     let mut lines = Vec::new();
     // Writing to a String does not fail.
@@ -174,7 +173,6 @@ fn close_name(reason: StripeClose) -> &'static str {
     }
 }
 
-/// A frame on a stripe.
 fn write_frame(frame: &Frame, payload: u64, f: &mut String) -> fmt::Result {
     match frame {
         Frame::Open { flow, early, credit, opaque } => {

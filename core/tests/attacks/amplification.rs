@@ -8,7 +8,6 @@ use striper_core::testing::{SERVER, SESSION, Scripted, bytes, data, open, reset}
 use striper_core::wire::frame::Frame;
 use striper_core::{Config, FlowId, Hello, HelloKind, Input, Output, Reason, StripeId};
 
-/// How often each is said.
 const TIMES: u64 = 2_000;
 
 /// Longer than an acknowledgement waits, and than a repetition of it on another stripe does.

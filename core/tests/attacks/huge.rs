@@ -7,7 +7,6 @@ use striper_core::wire::frame::Frame;
 use striper_core::wire::varint;
 use striper_core::{EndReason, FlowId, Input, Reason, StripeId, Violation};
 
-/// The largest number there is.
 const MAX: u64 = varint::MAX;
 
 /// Each frame by its type: how many numbers it has, and those that may stand at its end.

@@ -17,7 +17,6 @@ use striper_core::{
 const NOW: Instant = Instant::from_micros(1_000);
 const STRIPE: StripeId = StripeId(0);
 
-/// A stream and the session that hears it.
 #[derive(Clone)]
 struct Golden {
     name: &'static str,
@@ -32,7 +31,6 @@ impl Golden {
     }
 }
 
-/// The effect of hearing a stream.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Effect {
     /// The frames for the peer.
@@ -51,7 +49,6 @@ fn born(role: Role) -> Endpoint {
     Endpoint::new(session, Keep::Nothing)
 }
 
-/// A server with a stripe.
 fn server() -> Endpoint {
     let mut server = born(Role::Server { instance: 5 });
     let up = Input::StripeUp { stripe: STRIPE, hello: hello(HelloKind::Create) };
@@ -71,7 +68,6 @@ fn said_by(client: bool) -> Vec<(Vec<u8>, Vec<u8>)> {
     said.skip(1).map(|line| split_frame(line.bytes)).collect()
 }
 
-/// Head and payload of one frame.
 fn split_frame(mut bytes: Vec<u8>) -> (Vec<u8>, Vec<u8>) {
     let payload = match Frame::decode(&bytes).expect("a frame") {
         frame @ (Frame::Open { .. } | Frame::Data { .. }) => {
@@ -172,7 +168,6 @@ fn bytes_in(data: Vec<u8>) -> Input {
     Input::StripeBytes { stripe: STRIPE, data: data.into() }
 }
 
-/// Lets a session hear some pieces, one input each.
 fn hear<'a>(
     listener: &Session,
     pieces: impl IntoIterator<Item = &'a [u8]>,

@@ -14,7 +14,6 @@ const FLOW: FlowId = FlowId(1);
 /// Option 1 (host and port): port 443, example.org.
 const TARGET: &[u8] = b"\x01\x0d\x01\xbbexample.org";
 
-/// One line of the example: who says it, its bytes, and what it is.
 #[derive(Debug)]
 pub struct Line {
     pub client: bool,
@@ -45,7 +44,6 @@ pub fn example() -> Vec<Line> {
     lines
 }
 
-/// The frames of one side, and its outputs for the local side.
 struct Side {
     end: Endpoint,
     said: Vec<Vec<u8>>,
@@ -73,14 +71,12 @@ impl Side {
         }
     }
 
-    /// Says its HELLO on the stripe.
     fn greet(&mut self) -> Vec<u8> {
         let bytes = self.end.session.hello(STRIPE).encode().to_vec();
         self.said.push(bytes.clone());
         bytes
     }
 
-    /// Hears the other side's, and then belongs to the stripe.
     fn hear(&mut self, hello: &[u8]) {
         let heard = Handshake::new().feed(Bytes::copy_from_slice(hello));
         let (hello, rest) = heard.expect("a HELLO").expect("a whole HELLO");
@@ -96,7 +92,6 @@ impl Side {
     }
 }
 
-/// The exchange that the example shows.
 fn exchange() -> (Side, Side) {
     let (mut client, mut server) =
         (Side::new(Role::Client), Side::new(Role::Server { instance: 0x1112_1314_1516_1718 }));

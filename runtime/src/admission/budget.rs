@@ -32,7 +32,6 @@ struct Sum {
 }
 
 impl Sum {
-    /// One of them uses `now` instead of `before`.
     fn change(&mut self, before: Sum, now: Sum) {
         self.used =
             (self.used.0 - before.used.0 + now.used.0, self.used.1 - before.used.1 + now.used.1);
@@ -148,7 +147,6 @@ impl Share {
             && self.own.kept >= holder.kept / holder.sessions.max(1)
     }
 
-    /// The session uses this much now, and really keeps so much.
     pub(crate) fn use_up(&mut self, used: (u64, u64), kept: u64) {
         self.set(Sum { used, kept, ..self.own });
     }

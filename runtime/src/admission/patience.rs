@@ -13,17 +13,14 @@ const PAUSE: Duration = Duration::from_millis(75);
 /// Goes on accepting after errors, and tells of them once.
 pub(crate) struct Patience {
     events: Events,
-    /// That accepting fails has been told.
     failing: Cell<bool>,
 }
 
 impl Patience {
-    /// Troubles are told to `events`.
     pub(crate) fn new(events: Events) -> Self {
         Patience { events, failing: Cell::new(false) }
     }
 
-    /// Tries until there is a connection.
     pub(crate) async fn accept<T>(
         &self,
         clock: &dyn Clock,

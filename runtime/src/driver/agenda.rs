@@ -23,7 +23,6 @@ pub(crate) enum Kind {
     Dial,
 }
 
-/// The pump's next work.
 pub(crate) struct Agenda {
     kinds: Slab<Kind>,
     ready: ReadyList,
@@ -69,7 +68,6 @@ impl Agenda {
         self.kinds.len()
     }
 
-    /// The waker for ready pipes from now on.
     pub(crate) fn wake_from_now_on(&self, pump: &Waker) {
         self.ready.register(pump);
     }

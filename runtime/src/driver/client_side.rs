@@ -20,7 +20,6 @@ use std::time::Duration;
 use striper_core::wire::MAGIC;
 use striper_core::{HandshakeError, HelloKind, Input, Instant, Refusal, SessionId, StripeId};
 
-/// The settings of dials.
 pub(crate) struct Dialling {
     pub dial: Rc<dyn Dial>,
     pub servers: Vec<HostPort>,
@@ -37,7 +36,6 @@ pub(super) type Failed = (usize, Instant, DialError);
 pub(crate) struct ClientSide {
     dial: Rc<dyn Dial>,
     pub(super) dialler: Dialler,
-    /// The dials under way.
     attempts: BTreeMap<Token, Box<Attempt>>,
     next_stripe: u64,
     connect_timeout: Duration,
@@ -252,7 +250,6 @@ impl ClientSide {
         self.fresh_id()
     }
 
-    /// Panics with a description if an invariant does not hold. Gives the number of tokens.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn check_invariants(&self, stripes: usize, agenda: &Agenda) -> usize {
         let dials = self.attempts.len();
@@ -263,7 +260,6 @@ impl ClientSide {
     }
 }
 
-/// TLS on what comes of a dial.
 fn secured(dialling: ports::Dialling, tls: ClientTls) -> ports::Dialling {
     Box::pin(async move {
         let pipe = TlsPipe::client(dialling.await?, &tls).map_err(DialError::Tls)?;
@@ -285,7 +281,6 @@ mod tests {
     /// Every address answers at once that it accepts this stripe, or never anything.
     struct Answering {
         stripe: Option<StripeId>,
-        /// The server's ends.
         ends: Rc<RefCell<Vec<MemoryPipe>>>,
     }
 

@@ -79,7 +79,6 @@ impl Dialler {
         &self.servers[server].address
     }
 
-    /// The session misses so many stripes.
     pub(crate) fn want(&mut self, stripes: usize) {
         self.wanted = stripes;
     }
@@ -289,7 +288,6 @@ mod tests {
         assert!(dialler.failed(0, at(60), &DialError::TimedOut, false, at(5000)).1);
     }
 
-    /// Dials this address, which fails.
     fn fail(
         dialler: &mut Dialler,
         server: usize,

@@ -8,7 +8,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use striper_core::{Config, EndReason, Input, Instant, Output, Reason, Role, Session, SessionId};
 
-/// A session that is recorded, if sessions are.
 pub(crate) struct Engine {
     clock: Rc<dyn Clock>,
     config: Config,
@@ -76,7 +75,6 @@ impl Engine {
         self.ending
     }
 
-    /// Something has happened of which the user hears.
     pub(crate) fn tell(&mut self, event: Event) {
         self.events.push(event);
     }
@@ -145,7 +143,6 @@ impl Engine {
         std::mem::take(&mut self.lost_flows)
     }
 
-    /// From its first input on, if sessions are recorded.
     fn begin_recording(&mut self) {
         self.recording = None;
         match self.traces.as_ref().and_then(|traces| traces.begin(&self.session)) {

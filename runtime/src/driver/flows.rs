@@ -45,7 +45,6 @@ pub(crate) struct Flows {
 }
 
 impl Flows {
-    /// How many the session knows.
     pub(crate) fn len(&self) -> usize {
         self.open.len()
     }
@@ -384,7 +383,6 @@ impl Flows {
         self.ends.get_mut(&token).map(|end| (token, &mut **end))
     }
 
-    /// Panics with a description if an invariant does not hold. Gives the number of tokens.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn check_invariants(&self, agenda: &super::agenda::Agenda) -> usize {
         for (id, token) in &self.open {

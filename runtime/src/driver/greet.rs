@@ -11,7 +11,6 @@ use striper_core::{Handshake, HandshakeError, Hello};
 /// How much is received at once: a HELLO, and some data that may follow.
 const CHUNK: usize = 32 << 10;
 
-/// Why no HELLO came.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum HearError {
     Handshake(HandshakeError),

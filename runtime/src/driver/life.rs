@@ -70,12 +70,10 @@ impl Life {
         self.stop_at = Some(stop_at);
     }
 
-    /// Whether no more flows are taken.
     pub(super) fn is_stopping(&self) -> bool {
         self.stop_at.is_some()
     }
 
-    /// When flows are to be reset.
     pub(super) fn stops_at(&self) -> Option<Instant> {
         self.stop_at.filter(|_| self.ended.is_none())
     }

@@ -11,7 +11,6 @@ use std::io;
 use std::task::{Context, Poll, Waker};
 use striper_core::{FlowId, Instant, StripeId};
 
-/// The most that is received at once.
 const CHUNK: u64 = 256 << 10;
 
 /// Where a flow is in its life.
@@ -182,7 +181,6 @@ impl LocalEnd {
         }
     }
 
-    /// Whether this is what the session answers with that request.
     pub(super) fn is_opening(&self, request: u64) -> bool {
         matches!(self.stage, Stage::Opening(asked) if asked == request)
     }

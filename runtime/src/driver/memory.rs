@@ -22,14 +22,12 @@ impl Memory {
         self.0 = None;
     }
 
-    /// Tells the session what the others leave.
     pub(super) fn hear_limit(&mut self, engine: &mut Engine) {
         if let Some((receive, send)) = self.0.as_mut().and_then(Share::changed) {
             engine.input(Input::MemoryLimit { receive, send });
         }
     }
 
-    /// Says what the session uses.
     pub(super) fn account(&mut self, engine: &Engine, flows: &Flows, stripes: &Stripes) {
         if let Some(share) = &mut self.0 {
             share.use_up(engine.session().memory_used(), kept(engine, flows, stripes));

@@ -215,7 +215,6 @@ impl Pump {
         }
     }
 
-    /// A pipe has something new to be written.
     fn write(&mut self, token: Token) {
         match self.base.agenda.kind(token) {
             Some(Kind::Stripe) => {

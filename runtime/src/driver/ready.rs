@@ -39,7 +39,6 @@ struct Inner {
 #[derive(Debug)]
 struct Mark {
     token: Token,
-    /// It is in the list already.
     listed: AtomicBool,
     shared: Arc<Shared>,
 }

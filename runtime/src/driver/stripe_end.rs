@@ -108,7 +108,6 @@ impl StripeEnd {
         self.pipe.info()
     }
 
-    /// Holds at most about this many bytes unsent from now on.
     pub(super) fn set_unsent_low_water(&mut self, bytes: u64) {
         if let Some(carrier) = self.info().carrier {
             carrier.set_unsent_low_water(usize::try_from(bytes).unwrap_or(usize::MAX));

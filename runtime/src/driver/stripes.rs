@@ -83,7 +83,6 @@ impl Stripes {
         Some(until.since(engine.now()))
     }
 
-    /// How many carry data.
     pub(crate) fn len(&self) -> usize {
         self.live.len()
     }
@@ -261,7 +260,6 @@ impl Stripes {
         engine.tell(Event::StripeLost { session, stripe, place, peer, live, wanted, reason });
     }
 
-    /// A stripe is no more; it may have been the last one.
     fn note_stranding(&mut self, lost: StripeFacts, flows: usize, engine: &mut Engine) {
         let Some(wait) = self.kept_for(flows, engine) else { return };
         self.stranded = true;
@@ -290,7 +288,6 @@ impl Stripes {
         }
     }
 
-    /// Panics with a description if an invariant does not hold. Gives the number of tokens.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn check_invariants(&self, agenda: &Agenda) -> usize {
         for (id, token) in &self.live {

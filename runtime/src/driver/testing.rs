@@ -12,7 +12,6 @@ use striper_core::{Config, Hello, HelloKind, Instant, Role, SessionId, StripeId}
 
 pub(super) const ID: SessionId = SessionId([7; 16]);
 
-/// A timer that never goes off.
 pub(super) struct Never;
 
 impl Timer for Never {

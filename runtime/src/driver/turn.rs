@@ -56,7 +56,6 @@ fn yield_to_others(pump: &mut Pump, cx: &mut Context<'_>) -> Poll<()> {
     Poll::Pending
 }
 
-/// The outcome of having nothing to do.
 enum Rest {
     /// There is something to do again.
     Due,

@@ -3,7 +3,6 @@ use std::fs::Permissions;
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-/// A folder of its own for a test.
 pub(crate) struct Folder(pub PathBuf);
 
 impl Folder {

@@ -11,7 +11,6 @@ use std::io;
 use std::task::{Context, Poll, ready};
 use striper_core::datagram::{self, DEFAULT_LIMIT, DatagramError, Decoder, MAX_LIMIT};
 
-/// How much is received from the pipe below at once.
 const CHUNK: usize = 256 << 10;
 
 /// A datagram pipe.

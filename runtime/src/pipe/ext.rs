@@ -7,7 +7,6 @@ use bytes::Buf;
 use std::future::{Future, poll_fn};
 use std::io;
 
-/// How much of a stream is received at once.
 const CHUNK: usize = 256 << 10;
 
 /// [`Pipe`] with `await`. Every pipe has these methods.

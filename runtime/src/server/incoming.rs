@@ -73,7 +73,6 @@ impl Incoming {
         reported.await.unwrap_or_else(FlowReport::stopped)
     }
 
-    /// Accepts and carries `local`; `report` hears how that went.
     pub(crate) fn attach(mut self, mut local: Box<dyn Pipe>, report: Sender<FlowReport>) {
         self.unanswered = None;
         match self.pump.upgrade() {

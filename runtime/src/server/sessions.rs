@@ -117,8 +117,6 @@ impl Sessions {
         }
     }
 
-    /// From now on these keys decide who may call; sessions of other keys end at once. Has no
-    /// effect if callers needed none.
     pub(super) fn set_keys(&self, keys: &Keys) {
         if self.keys.borrow().is_none() {
             return;
@@ -145,8 +143,6 @@ impl Sessions {
             .fold(Footprint::default(), |sum, pump| sum + driver::check_invariants(&pump.borrow()))
     }
 
-    /// Takes no more sessions or flows, lets those there are end within `drain`, then resets the
-    /// rest and closes the gate.
     pub(super) async fn shutdown(&self, drain: Duration) {
         self.draining.set(true);
         // Flows that nobody has answered yet are refused.

@@ -32,7 +32,6 @@ const BUSY_TIME: usize = 168;
 /// is not yet acknowledged.
 const TIMED_OUT: u8 = 4;
 
-/// Fills `info` and says how much of it.
 #[allow(unsafe_code, reason = "no safe crate reads TCP_INFO; the proof stands at the block")]
 fn fetch(socket: &TcpStream, info: &mut [u8; LEN]) -> Option<usize> {
     let mut len = libc::socklen_t::try_from(info.len()).ok()?;
@@ -51,7 +50,6 @@ fn fetch(socket: &TcpStream, info: &mut [u8; LEN]) -> Option<usize> {
     (result == 0).then_some(usize::try_from(len).ok()?)
 }
 
-/// The figures in as much of the struct as there is.
 fn decode(info: &[u8]) -> Option<Counts> {
     let word = |at: usize| Some(u32::from_ne_bytes(info.get(at..at + 4)?.try_into().ok()?));
     let long = |at: usize| Some(u64::from_ne_bytes(info.get(at..at + 8)?.try_into().ok()?));

@@ -36,7 +36,6 @@ pub(super) struct Engine {
     accepted: Accepted,
     /// The peer, once the handshake is done.
     peer: Option<Peer>,
-    /// It is of no more use.
     failed: bool,
     /// How many bytes have come in before the handshake was done.
     handshake_bytes: usize,
@@ -107,7 +106,6 @@ impl Engine {
         advanced
     }
 
-    /// Goes on as far as it can with what has come in.
     pub(super) fn advance(&mut self) -> Result<(), TlsError> {
         if self.failed {
             return Err(TlsError::Other("it has failed before".into()));

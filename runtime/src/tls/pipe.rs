@@ -92,7 +92,6 @@ impl<P> fmt::Debug for TlsPipe<P> {
     }
 }
 
-/// The direction that waits.
 #[derive(Clone, Copy)]
 enum Way {
     Receiving,

@@ -33,12 +33,10 @@ impl Incoming {
         self.end += chunk.len();
     }
 
-    /// The bytes that are not done with.
     pub(super) fn rest(&mut self) -> &mut [u8] {
         &mut self.buffer[self.start..self.end]
     }
 
-    /// So much of the rest is done with.
     pub(super) fn discard(&mut self, count: usize) {
         self.start += count;
     }
@@ -47,7 +45,6 @@ impl Incoming {
         self.buffer.len()
     }
 
-    /// Keeps no more memory than is needed.
     pub(super) fn shrink(&mut self) {
         let rest = self.rest().to_vec();
         (self.start, self.end) = (0, rest.len());
@@ -110,7 +107,6 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    /// Payload of records that have not been sent whole, in bytes.
     pub(super) fn held(&self) -> usize {
         self.held
     }

@@ -75,12 +75,10 @@ impl ServerTls {
         self.accepted.clone()
     }
 
-    /// Whether who has shown this key is let in.
     pub(crate) fn accepts(&self, key: &PublicKey) -> bool {
         self.accepted.has(key)
     }
 
-    /// How many keys are accepted.
     pub(crate) fn keys(&self) -> usize {
         self.accepted.0.len()
     }
@@ -133,7 +131,6 @@ impl ClientTls {
     }
 }
 
-/// The key in what a connection's other end has shown.
 fn key_shown(shown: &CertificateDer<'_>) -> Option<PublicKey> {
     shown.strip_prefix(&SPKI)?.try_into().ok().map(PublicKey)
 }
@@ -168,7 +165,6 @@ fn has_aes() -> bool {
     false
 }
 
-/// A key as a side shows it.
 fn shown(key: &Key, role: Role) -> Arc<CertifiedKey> {
     let seed = key.seed(role);
     let spki = [&SPKI[..], &public_of(&seed).0].concat();
@@ -177,7 +173,6 @@ fn shown(key: &Key, role: Role) -> Arc<CertifiedKey> {
     Arc::new(CertifiedKey::new(vec![CertificateDer::from(spki)], signing))
 }
 
-/// A key that is not accepted.
 fn stranger() -> Error {
     Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)
 }
@@ -196,7 +191,6 @@ impl Accepted {
         Accepted(Arc::new(accepted))
     }
 
-    /// The peer that has shown this key.
     pub(crate) fn find(&self, shown: &CertificateDer<'_>) -> Option<Peer> {
         let key = key_shown(shown)?;
         self.0.get(&key).map(|name| Peer { name: name.clone(), key })

@@ -31,7 +31,6 @@ pub fn any_port() -> SocketAddr {
     "127.0.0.1:0".parse().unwrap()
 }
 
-/// The events of a side so far.
 #[derive(Clone, Default)]
 pub struct Log(pub Rc<RefCell<Vec<Event>>>);
 

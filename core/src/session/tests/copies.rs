@@ -83,7 +83,6 @@ fn unanswered(kind: SchedulerKind, stripes: u64) -> (Scripted, Option<Instant>) 
     (alone, wake)
 }
 
-/// The stripe and the offset of each piece of data said since.
 fn pieces(alone: &mut Scripted) -> Vec<(u64, u64)> {
     let piece = |(stripe, piece): (StripeId, Item)| match piece {
         Item::Data { offset, .. } => Some((stripe.0, offset)),

@@ -10,7 +10,6 @@ fn down(stripe: u64) -> Input {
     Input::StripeDown { stripe: StripeId(stripe) }
 }
 
-/// Where a frame was said.
 fn stripes_of(frames: &[(u64, Frame)], is: impl Fn(&Frame) -> bool) -> Vec<u64> {
     frames.iter().filter(|(_, frame)| is(frame)).map(|(stripe, _)| *stripe).collect()
 }

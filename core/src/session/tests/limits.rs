@@ -113,7 +113,6 @@ fn first_flow() -> Bytes {
     Frame::Open { flow: FlowId(1), early, credit: 0, opaque: Bytes::new() }.encode(0)
 }
 
-/// A DATA of the client's first flow.
 fn data(offset: u64, payload: &[u8]) -> Bytes {
     bytes(&testing::data(1, offset), payload)
 }

@@ -300,7 +300,6 @@ fn open_pair_of(client: &ClientTls, server: &ServerTls) -> [Engine; 2] {
 }
 
 impl Engine {
-    /// Asks for new keys each way.
     fn refresh(&mut self) {
         match &mut self.connection {
             Connection::Client(connection) => match connection.process_tls_records(&mut []).state {

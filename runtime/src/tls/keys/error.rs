@@ -75,14 +75,11 @@ pub enum KeyError {
     NoRandom,
 }
 
-/// The form of lines in a list of peers.
 const LINE_CURE: &str = "a line is PUBLIC-KEY NAME, as striper-cli pubkey KEY prints it";
 
-/// The cure for a file that is no key.
 const KEY_CURE: &str = "name a file that striper-cli keygen has written, or copy it here again as \
                         it is; striper-cli keygen NEW.key writes a new key for both sides";
 
-/// The cure for a file that this user may not read.
 const OWNER_CURE: &str = "make it yours: sudo chown \"$(id -u)\" FILE && sudo chmod 600 FILE; its \
                           folder must let you in too";
 
@@ -156,7 +153,6 @@ impl KeyError {
     }
 }
 
-/// The cure for a file that can't be read or written.
 fn file_cure(of: FileUse, kind: ErrorKind) -> &'static str {
     match (of, kind) {
         (FileUse::NewKey, _) => files::cure(kind),

@@ -212,13 +212,11 @@ impl Keys {
         &self.own[0].1
     }
 
-    /// The name of a client's key, if it is accepted.
     #[cfg(test)]
     pub(crate) fn client_name(&self, key: &PublicKey) -> Option<PeerName> {
         self.accepted(Role::Client).find(|(public, _)| public == key).map(|(_, name)| name)
     }
 
-    /// The name of a server's key, if it is accepted.
     pub(crate) fn server_name(&self, key: &PublicKey) -> Option<PeerName> {
         self.accepted(Role::Server).find(|(public, _)| public == key).map(|(_, name)| name)
     }
@@ -235,7 +233,6 @@ impl Keys {
     }
 }
 
-/// The error of a line that begins like no key of ours.
 fn unknown(line: &str) -> KeyError {
     let small = line.to_ascii_lowercase();
     if [SHARED, PRIVATE, PUBLIC].iter().any(|kind| small.starts_with(kind)) {
