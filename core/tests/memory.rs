@@ -196,10 +196,8 @@ fn one_byte_chunks_just_below_the_limit_are_put_in_order_and_given_back() {
     victim.hear_with(0, data(1, 0), &[0]);
     assert_eq!(victim.ended(), None);
     let expected = (0..all).map(|offset| offset as u8);
-    assert!(
-        victim.end.log.flows()[&FlowId(1)].data.iter().copied().eq(expected),
-        "each byte once and in order"
-    );
+    let got = victim.end.log.flows()[&FlowId(1)].data.iter().copied();
+    assert!(got.eq(expected), "each byte once and in order");
     victim.end.log.forget();
     victim.hear(0, reset(1, all));
     victim.wait(Duration::from_millis(10));
@@ -264,11 +262,8 @@ fn stripes_that_die_full_of_small_pieces_leave_little_behind() {
     }
     assert_eq!(victim.ended(), None);
     let grown = allocated().saturating_sub(before);
-    assert!(
-        victim.end.sent(StripeId(79)) > 100_000,
-        "all of it was sent again: {} bytes",
-        victim.end.sent(StripeId(79))
-    );
+    let again = victim.end.sent(StripeId(79));
+    assert!(again > 100_000, "all of it was sent again: {again} bytes");
     println!("{} KiB after 80 stripes", grown / KIB);
     assert!(grown < 32 * MIB, "{} MiB", grown / MIB);
 }

@@ -298,11 +298,8 @@ fn a_stream_gives_no_more_than_asked_for_and_a_datagram_whole() {
             while all.len() < data.len() {
                 let chunk = poll_fn(|cx| b.poll_recv(cx, 7)).await.unwrap();
                 let Received::Chunk(chunk) = chunk else { panic!("{name}: an early end") };
-                assert!(
-                    datagram || (1..=7).contains(&chunk.len()),
-                    "{name}: {} bytes",
-                    chunk.len()
-                );
+                let len = chunk.len();
+                assert!(datagram || (1..=7).contains(&len), "{name}: {len} bytes");
                 assert!(!datagram || chunk.len() == data.len(), "{name} cuts a datagram");
                 all.extend_from_slice(&chunk);
             }
@@ -521,10 +518,7 @@ fn an_atomic_send_is_taken_whole_or_not_at_all() {
                 }
             }
         }
-        assert!(
-            taken > 128 << 10,
-            "the last one was taken although the pipe below took only a part"
-        );
+        assert!(taken > 128 << 10, "the last one was taken, but the pipe below took a part");
         assert!(!a.info().is_flushed() && a.poll_flush(&mut cx).is_pending());
         let (_, all) = zip(async { a.finish().await.unwrap() }, whole(&mut b)).await;
         assert_eq!(all.len(), taken);
@@ -537,10 +531,8 @@ fn empty_datagrams_are_received_as_such() {
         let Ends { mut a, mut b, .. } = memory("").on("", DatagramPipe::new);
         let mut cx = Context::from_waker(Waker::noop());
         for data in [&b""[..], b"x", b""] {
-            assert!(matches!(
-                a.poll_send(&mut cx, &mut &data[..]),
-                Poll::Ready(Ok(len)) if len == data.len()
-            ));
+            let taken = a.poll_send(&mut cx, &mut &data[..]);
+            assert!(matches!(taken, Poll::Ready(Ok(len)) if len == data.len()));
         }
         a.finish().await.unwrap();
         let (all, error) = chunks(&mut *b).await;

@@ -400,11 +400,8 @@ fn ten_thousand_callers_with_a_byte_a_second_keep_nobody_else_waiting() {
         let answer = if tick - begun >= 100 { dial.answer() } else { None };
         match answer {
             Some(answer) => {
-                assert!(
-                    is_welcome(&answer.kind) && tick - begun <= 200,
-                    "{answer:?} after {} ms",
-                    tick - begun
-                );
+                let after = tick - begun;
+                assert!(is_welcome(&answer.kind) && after <= 200, "{answer:?} after {after} ms");
                 joined += 1;
             }
             None => honest = Some((dial, begun)),
@@ -437,10 +434,8 @@ fn one_key_has_no_more_sessions_than_it_may_and_leaves_the_rest_to_others() {
     let (_of_b, answer) = world.ask(b, 1, 0);
     assert!(is_welcome(&answer), "the same id under another key is another session");
     let plain = [1, 2].map(|session| world.ask(None, session, 0));
-    assert!(
-        plain.iter().all(|(_, answer)| is_welcome(answer)),
-        "callers without a key are not told apart"
-    );
+    let all_are_in = plain.iter().all(|(_, answer)| is_welcome(answer));
+    assert!(all_are_in, "callers without a key are not told apart");
 }
 
 #[test]

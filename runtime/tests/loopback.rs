@@ -49,10 +49,8 @@ fn a_refused_dial_resets_a_connection_at_once() {
         assert_eq!(client.open(Target::Default).await.err(), Some(refused.clone()));
         assert_eq!(client.open(Target::Default).await.err(), Some(refused));
         assert_eq!(client.status().last_dial_error, Some(DialError::Refused));
-        assert_eq!(
-            log.count(|event| matches!(event, Event::PeerUnreachable { news: true, .. })),
-            1
-        );
+        let is_news = |event: &Event| matches!(event, Event::PeerUnreachable { news: true, .. });
+        assert_eq!(log.count(is_news), 1);
         client.shutdown(LIMIT).await;
         assert_eq!(client.open(Target::Default).await.err(), Some(OpenError::ShuttingDown));
     });

@@ -60,10 +60,8 @@ impl Framing {
                         Err(violation) => {
                             // No more of it than shows what is wrong.
                             let shows = |end: &usize| parse(&seen[..*end]) == Err(violation);
-                            (
-                                ((before + 1)..seen.len()).find(shows).unwrap_or(seen.len()),
-                                Some(Framing::Lost),
-                            )
+                            let end = ((before + 1)..seen.len()).find(shows);
+                            (end.unwrap_or(seen.len()), Some(Framing::Lost))
                         }
                     };
                     seen.truncate(end);

@@ -101,11 +101,8 @@ impl Trace {
                 got,
             };
             if let Some(why) = session.mistake(&input) {
-                return Err(stop(
-                    step.line,
-                    Some(&step.text),
-                    Some(format!("no session takes this: {why}")),
-                ));
+                let got = format!("no session takes this: {why}");
+                return Err(stop(step.line, Some(&step.text), Some(got)));
             }
             outputs.clear();
             // Of the last input something may be missing if the trace stops in the middle.

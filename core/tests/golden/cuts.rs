@@ -371,11 +371,8 @@ fn every_value_of_every_hello_byte_is_refused_incomplete_or_another_hello() {
                         assert_eq!(&again.0, hello);
                         let mut session = server().session;
                         let other = StripeId(hello.stripe.0 | 1 << 40);
-                        session.handle(
-                            NOW,
-                            Input::StripeUp { stripe: other, hello: hello.clone() },
-                            &mut Vec::new(),
-                        );
+                        let up = Input::StripeUp { stripe: other, hello: hello.clone() };
+                        session.handle(NOW, up, &mut Vec::new());
                         session.check_invariants();
                     }
                     Err(HandshakeError::NotStriper { .. }) => assert!(place < 7),

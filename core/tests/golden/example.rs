@@ -32,11 +32,8 @@ pub fn example() -> Vec<Line> {
         let (bytes, name) = line.split_once(';').unwrap_or((line, ""));
         let mut words = bytes.split_whitespace().peekable();
         if let Some(who) = words.next_if(|word| matches!(*word, "C" | "S")) {
-            lines.push(Line {
-                client: who == "C",
-                bytes: Vec::new(),
-                name: name.trim().to_owned(),
-            });
+            let name = name.trim().to_owned();
+            lines.push(Line { client: who == "C", bytes: Vec::new(), name });
         }
         let last = lines.last_mut().expect("a line begins with C or S");
         last.bytes.extend(words.map(|word| u8::from_str_radix(word, 16).expect("two hex digits")));
@@ -170,10 +167,8 @@ fn the_frames_of_the_worked_example_are_those_that_it_names() {
         assert_eq!(hex(&line.bytes), hex(&expected), "{name}");
     };
     let opaque = Bytes::from_static(TARGET);
-    named(
-        "OPEN",
-        bytes(&Frame::Open { flow: FLOW, early: 245_760, credit: 262_144, opaque }, b"hi"),
-    );
+    let open = Frame::Open { flow: FLOW, early: 245_760, credit: 262_144, opaque };
+    named("OPEN", bytes(&open, b"hi"));
     named("DATA \"yo\"", bytes(&Frame::Data { flow: FLOW, offset: 0, fin: false }, b"yo"));
     named("DATA FIN", bytes(&Frame::Data { flow: FLOW, offset: 2, fin: true }, b""));
     named("ACCEPT", bytes(&Frame::Accept { flow: FLOW }, b""));

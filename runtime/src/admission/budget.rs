@@ -249,11 +249,8 @@ mod tests {
         let mut honest = budget.share(key(3));
         assert_eq!(honest.changed().map(|(receive, _)| receive / MIB), Some(8));
         budget.set_keys(1);
-        assert_eq!(
-            honest.changed().map(|(receive, _)| receive / MIB),
-            Some(16),
-            "nobody else may come"
-        );
+        let receive = honest.changed().map(|(receive, _)| receive / MIB);
+        assert_eq!(receive, Some(16), "nobody else may come");
     }
 
     #[test]

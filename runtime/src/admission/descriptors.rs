@@ -110,15 +110,8 @@ mod tests {
         assert_eq!(room_of(1024, 704, 0, 32), Room::Scarce);
         assert_eq!(room_of(1024, 959, 0, 32), Room::Scarce);
         assert_eq!(room_of(1024, 960, 0, 32), Room::None);
-        assert!(
-            is_enough(1024, 960, 32),
-            "where no target may be dialled a caller is still accepted"
-        );
-        assert_eq!(
-            room_of(1024, 992, 500, 32),
-            Room::Scarce,
-            "callers have their share and more already"
-        );
+        assert!(is_enough(1024, 960, 32), "a caller is accepted where no target may be dialled");
+        assert_eq!(room_of(1024, 992, 500, 32), Room::Scarce, "callers have their share");
         assert_eq!(room_of(1024, 1008, 500, 32), Room::None);
         assert!(room_of(40, 29, 0, 32) != Room::None && room_of(40, 30, 0, 32) == Room::None);
     }

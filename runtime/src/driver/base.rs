@@ -2,11 +2,6 @@
 
 use super::agenda::Agenda;
 use super::engine::Engine;
-use crate::ports::clock::Clock;
-use crate::record::Traces;
-use std::rc::Rc;
-use std::sync::Arc;
-use striper_core::{Config, Role, SessionId};
 
 pub(crate) struct Base {
     pub engine: Engine,
@@ -14,16 +9,7 @@ pub(crate) struct Base {
 }
 
 impl Base {
-    pub(crate) fn new(
-        clock: Rc<dyn Clock>,
-        config: Config,
-        id: SessionId,
-        role: Role,
-        traces: Option<Arc<Traces>>,
-    ) -> Self {
-        Base {
-            agenda: Agenda::new(clock.timer()),
-            engine: Engine::new(clock, config, id, role, traces),
-        }
+    pub(crate) fn new(engine: Engine) -> Self {
+        Base { agenda: Agenda::new(engine.timer()), engine }
     }
 }

@@ -1,6 +1,6 @@
 //! The session, with the one place that gives it inputs, its trace, and the events that come of it.
 
-use crate::ports::clock::Clock;
+use crate::ports::clock::{Clock, Timer};
 use crate::record::{Recording, TraceStop, Traces};
 use crate::report::{Event, SessionTag};
 use std::collections::VecDeque;
@@ -56,6 +56,10 @@ impl Engine {
 
     pub(crate) fn now(&self) -> Instant {
         self.clock.now()
+    }
+
+    pub(crate) fn timer(&self) -> Box<dyn Timer> {
+        self.clock.timer()
     }
 
     pub(crate) fn config(&self) -> &Config {

@@ -8,6 +8,7 @@ use super::agenda::Kind;
 use super::attempt::Greeted;
 use super::base::Base;
 use super::client_side::{ClientSide, Dialling};
+use super::engine::Engine;
 use super::flows::{Flows, Opened};
 use super::life::Life;
 use super::memory::{self, Memory};
@@ -48,8 +49,9 @@ impl Pump {
         traces: Option<Arc<Traces>>,
     ) -> Self {
         let client = ClientSide::new(dialling);
+        let engine = Engine::new(clock, config, client.fresh_id(), Role::Client, traces);
         let mut pump = Pump {
-            base: Base::new(clock, config, client.fresh_id(), Role::Client, traces),
+            base: Base::new(engine),
             stripes: Stripes::new(Some(config.stripes), None),
             flows: Flows::default(),
             life: Life::default(),
@@ -70,10 +72,10 @@ impl Pump {
         share: Share,
         traces: Option<Arc<Traces>>,
     ) -> Self {
-        let base = Base::new(clock, config, id, Role::Server { instance }, traces);
+        let engine = Engine::new(clock, config, id, Role::Server { instance }, traces);
         let mut pump = Pump {
-            memory: Memory::sharing(share, &base.engine),
-            base,
+            memory: Memory::sharing(share, &engine),
+            base: Base::new(engine),
             stripes: Stripes::new(None, peer),
             flows: Flows::default(),
             life: Life::default(),

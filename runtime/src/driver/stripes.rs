@@ -292,10 +292,7 @@ impl Stripes {
     pub(crate) fn check_invariants(&self, agenda: &Agenda) -> usize {
         for (id, token) in &self.live {
             let end = &self.ends[token];
-            assert!(
-                end.facts.id == *id && !end.is_closing(),
-                "stripe {id} is another one or closing"
-            );
+            assert!(end.facts.id == *id && !end.is_closing(), "stripe {id} is not what it was");
         }
         let live = self.ends.values().filter(|end| !end.is_closing()).count();
         assert_eq!(live, self.live.len(), "stripes that no table knows");
@@ -379,7 +376,8 @@ mod tests {
     fn looks(found: Adapted) -> usize {
         let clock = Rc::new(Still(Cell::new(1)));
         let role = Role::Server { instance: 1 };
-        let mut base = Base::new(clock.clone(), Config::default(), ID, role, None);
+        let engine = Engine::new(clock.clone(), Config::default(), ID, role, None);
+        let mut base = Base::new(engine);
         let mut stripes = Stripes::default();
         let pipe = Box::new(Source(|_| Bytes::new(), Some(found.clone())));
         let greeted = Greeted { pipe, ..greeted(0).0 };

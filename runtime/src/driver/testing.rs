@@ -2,6 +2,7 @@
 
 use super::attempt::Greeted;
 use super::base::Base;
+use super::engine::Engine;
 use crate::pipe::memory::{MemoryPipe, memory_pipe};
 use crate::ports::clock::{Clock, Timer};
 use bytes::Bytes;
@@ -35,7 +36,8 @@ impl Clock for Still {
 
 /// A session in this role, at a time that stands still.
 pub(super) fn base(role: Role) -> Base {
-    Base::new(Rc::new(Still(Cell::new(1))), Config::default(), ID, role, None)
+    let clock = Rc::new(Still(Cell::new(1)));
+    Base::new(Engine::new(clock, Config::default(), ID, role, None))
 }
 
 pub(super) fn server() -> Base {

@@ -437,10 +437,8 @@ mod tests {
             let before = server.info().memory;
             assert!(server.poll_recv(&mut cx, 1).is_pending());
             let whole = index + 1 == hello.len();
-            assert!(
-                whole || server.info().memory == before + 1,
-                "what is not whole is kept, and counts"
-            );
+            let memory = server.info().memory;
+            assert!(whole || memory == before + 1, "what is not whole is kept, and counts");
         }
         assert!(spoken.load(Ordering::Relaxed));
     }

@@ -199,23 +199,6 @@ impl Accepted {
     pub(crate) fn has(&self, key: &PublicKey) -> bool {
         self.0.contains_key(key)
     }
-
-    /// Checks that the peer has the key that it shows, and that the key is accepted. One answer for
-    /// both.
-    fn holds(
-        &self,
-        message: &[u8],
-        shown: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let key = SubjectPublicKeyInfoDer::from(shown.as_ref());
-        let algorithms = default_provider().signature_verification_algorithms;
-        let valid = verify_tls13_signature_with_raw_key(message, &key, signature, &algorithms);
-        match (valid, self.find(shown)) {
-            (Ok(valid), Some(_)) => Ok(valid),
-            _ => Err(stranger()),
-        }
-    }
 }
 
 impl ClientCertVerifier for Accepted {
@@ -249,7 +232,14 @@ impl ClientCertVerifier for Accepted {
         shown: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.holds(message, shown, signature)
+        let key = SubjectPublicKeyInfoDer::from(shown.as_ref());
+        let algorithms = default_provider().signature_verification_algorithms;
+        let valid = verify_tls13_signature_with_raw_key(message, &key, signature, &algorithms);
+        // One answer for a key that is not accepted and for a peer that does not have it.
+        match (valid, self.find(shown)) {
+            (Ok(valid), Some(_)) => Ok(valid),
+            _ => Err(stranger()),
+        }
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -288,7 +278,7 @@ impl ServerCertVerifier for Accepted {
         shown: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.holds(message, shown, signature)
+        ClientCertVerifier::verify_tls13_signature(self, message, shown, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -140,10 +140,8 @@ fn beside_other_data(overdue: u64, expected: bool) -> Vec<(u64, u64)> {
     let total = live(&alone, 1).sent();
     alone.give(Input::StripeWritten { stripe: StripeId(1), total });
     let after = pieces(&mut alone);
-    assert!(
-        before.len() >= 2 && sent > 2_000 && after.iter().all(|(stripe, _)| *stripe == 1),
-        "{before:?} {after:?}"
-    );
+    let is_second = after.iter().all(|(stripe, _)| *stripe == 1);
+    assert!(before.len() >= 2 && sent > 2_000 && is_second, "{before:?} {after:?}");
     let lain = |offset: u64| before.contains(&(0, offset));
     after.into_iter().filter(|(_, offset)| lain(*offset)).collect()
 }
@@ -184,10 +182,7 @@ fn looks(pieces: u64) -> u64 {
 #[test]
 fn an_acknowledgement_of_one_entry_costs_a_search_of_a_few() {
     let [few, many] = [500, 8_000].map(|pieces| looks(pieces) / pieces);
-    assert!(
-        few > 0 && many <= 2 * few + 1,
-        "{few} entries for each of 500, {many} for each of 8,000"
-    );
+    assert!(few > 0 && many <= 2 * few + 1, "{few} entries for each of 500, else {many}");
 }
 
 #[test]

@@ -24,10 +24,8 @@ fn a_consumer_that_has_stopped_is_given_up_after_a_second() {
     alone.wait(ms(1));
     assert_eq!(alone.told(), [RESET]);
     let said = alone.frames();
-    assert!(
-        said.iter().any(|(_, frame)| matches!(frame, Frame::Reset { flow: FLOW, .. })),
-        "{said:?}"
-    );
+    let is_reset = |frame: &Frame| matches!(frame, Frame::Reset { flow: FLOW, .. });
+    assert!(said.iter().any(|(_, frame)| is_reset(frame)), "{said:?}");
 }
 
 #[test]

@@ -88,11 +88,8 @@ fn a_lower_memory_limit_takes_no_credit_back_and_gives_only_the_floor() {
     pair.run();
     pair.give(1, Input::FlowConsumed { flow, total: data.len() as u64 + rest });
     pair.run();
-    assert_eq!(
-        pair.sides[0].session.send_room(flow),
-        FLOW_FLOOR,
-        "what the peer may send beyond what was consumed"
-    );
+    let room = pair.sides[0].session.send_room(flow);
+    assert_eq!(room, FLOW_FLOOR, "what the peer may send beyond what was consumed");
 }
 
 #[test]
