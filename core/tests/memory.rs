@@ -1,5 +1,4 @@
-//! The memory of a session, counted at the allocator, stays within what its configuration allows,
-//! whatever its peer does.
+//! The memory of a session, counted at the allocator, stays bounded whatever its peer does.
 
 use bytes::Bytes;
 use cap::Cap;
@@ -206,8 +205,7 @@ fn one_byte_chunks_just_below_the_limit_are_put_in_order_and_given_back() {
     assert!(grown < 64 * KIB, "{} KiB are left", grown / KIB);
 }
 
-/// Opens and resets the flows of these numbers as fast as they are granted; how long that took on
-/// the victim's clock.
+/// Opens and resets these flows as fast as granted. Returns the time on the victim's clock.
 fn churn(victim: &mut Scripted, flows: std::ops::Range<u64>) -> Duration {
     let (start, mut next) = (victim.now, flows.start);
     while next < flows.end {

@@ -1,5 +1,4 @@
-//! A datagram pipe on a flow: messages that keep their boundaries and travel over four connections
-//! at once.
+//! A datagram pipe on a flow: messages keep their boundaries and travel over four connections.
 
 use std::error::Error;
 use striper_runtime::local::{Client, ClientOptions, Executor, Server, ServerOptions};

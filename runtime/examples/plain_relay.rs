@@ -1,5 +1,4 @@
-//! A relay: `plain_relay LISTEN HOST:PORT` joins each connection to LISTEN with one of its own to
-//! HOST:PORT.
+//! A relay: `plain_relay LISTEN HOST:PORT` joins each connection to LISTEN with one to HOST:PORT.
 
 use std::{error::Error, rc::Rc, time::Duration};
 use striper_runtime::local::Executor;
@@ -19,8 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }))
 }
 
-/// Runs until it is killed. Half-close, congestion and resets pass through; an unreachable target
-/// is a reset.
+/// Runs until killed. Half-close, congestion and resets pass; an unreachable target is a reset.
 pub(crate) async fn relay(ex: Executor, listener: Listener, to: HostPort) -> ! {
     loop {
         let ((mut here, from), to) = (listener.accept().await, to.clone());

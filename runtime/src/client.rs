@@ -32,11 +32,9 @@ use striper_core::limits::INITIAL_FLOWS;
 pub struct ClientOptions {
     /// Where the server is. With several addresses the stripes are spread evenly over them.
     pub servers: Vec<HostPort>,
-    /// The keys that the server must prove to have, and the key that it is shown. Without, stripes
-    /// are not encrypted.
+    /// The keys to accept of the server and to show it. Without, stripes are not encrypted.
     pub keys: Option<Keys>,
-    /// Settings of each session. Settings for flows of the other end are of no use: a server opens
-    /// none.
+    /// Settings of each session. Those for flows of the other end are unused: a server opens none.
     pub session: Config,
     /// How long a flow waits for a first stripe before it fails.
     pub connect_timeout: Duration,
@@ -74,8 +72,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Starts to reach the server over TCP and keeps trying. `events` is called from a task of `ex`
-    /// and must not block.
+    /// Starts to reach the server over TCP. `events` is called from a task and must not block.
     pub fn start(
         ex: &Executor,
         options: ClientOptions,
@@ -141,9 +138,8 @@ impl Client {
         Ok(Flow::new(outer, reported))
     }
 
-    /// Carries `local` over a new flow, and says how that went when it has ended. An early end of
-    /// `local` ends the flow, and the other way round. Dropping the future of this does not end the
-    /// flow.
+    /// As [`Client::carry`](crate::Client::carry). An early end of `local` ends the flow, and the
+    /// other way round.
     pub async fn carry(&self, target: Target, local: Box<dyn Pipe>) -> FlowReport {
         let (report, reported) = oneshot();
         self.pump.borrow_mut().open(&target, local, None, report);
@@ -171,8 +167,7 @@ impl Client {
         up.await.unwrap_or(Err(OpenError::ShuttingDown))
     }
 
-    /// Opens no more flows, lets those there are end within `drain`, then resets the rest and
-    /// stops.
+    /// Opens no more flows, lets those there are end within `drain`, resets the rest and stops.
     pub async fn shutdown(&self, drain: Duration) {
         let (sender, over) = oneshot();
         self.pump.borrow_mut().shutdown(drain, sender);

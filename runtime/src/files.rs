@@ -15,8 +15,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// A new file that has not got its name yet. It is removed with this value unless it is
-/// [kept](Draft::keep).
+/// A new file without its name. Dropping this removes it unless it is [kept](Draft::keep).
 #[derive(Debug)]
 pub struct Draft<'a> {
     path: &'a Path,
@@ -77,8 +76,7 @@ pub fn create(path: &Path, begins: &[u8]) -> io::Result<File> {
     Draft::new(path, begins)?.keep()
 }
 
-/// The cure when a file could not be created. `FILE` stands for its name and `FOLDER` for that of
-/// its folder.
+/// The cure when a file could not be created; `FILE` stands for its name, `FOLDER` for its folder.
 pub fn cure(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::NotFound => "make its folder first: mkdir -p FOLDER",
@@ -130,8 +128,7 @@ fn open_device(path: &Path) -> io::Result<File> {
     Ok(device)
 }
 
-/// Opens and holds the file that has the name, if there is one. An error if it is not to be
-/// replaced.
+/// Opens and holds the file of this name, if there is one. An error if it is not to be replaced.
 fn open_earlier(path: &Path, begins: &[u8]) -> io::Result<Option<File>> {
     match fs::symlink_metadata(path) {
         Ok(there) if there.is_file() => {}

@@ -1,5 +1,4 @@
-//! A flow of a striped session, as its user holds it: a pipe, and a byte stream for programs that
-//! want one.
+//! A flow of a striped session, as its user holds it: a pipe and a byte stream.
 
 use crate::handover::Receiver;
 use crate::pipe::memory::MemoryPipe;
@@ -40,8 +39,7 @@ impl Flow {
         BlockingFlow(self)
     }
 
-    /// A broken pipe says only that; the report of the flow says why. From another thread it may
-    /// come a moment later.
+    /// A broken pipe says only that; the report says why. From another thread it may come later.
     fn poll_explain(&mut self, cx: &mut Context<'_>, error: io::Error) -> Poll<io::Error> {
         let report = match self.keep {
             Some(_) => ready!(Pin::new(&mut self.report).poll(cx)),

@@ -1,5 +1,4 @@
-//! Hand-overs between tasks: a value for one waiter, which may be on another thread, and a queue
-//! within a thread.
+//! Hand-overs between tasks: a value for one waiter on any thread, and a queue within a thread.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;

@@ -69,8 +69,7 @@ pub mod local {
     pub use crate::ports::Spawn;
     pub use crate::server::{Incoming, Server, ServerOptions};
 
-    /// The single-threaded executor that everything here runs on. Drive it with
-    /// `smol::block_on(ex.run(...))`.
+    /// The single-threaded executor of all this. Drive it with `smol::block_on(ex.run(...))`.
     pub type Executor = std::rc::Rc<smol::LocalExecutor<'static>>;
 }
 

@@ -70,8 +70,7 @@ impl Traces {
         }))
     }
 
-    /// Waits until all that was recorded so far is in its file, but not longer than this. Says
-    /// whether it is there.
+    /// Waits until all recorded so far is in its file, but at most this long. Says whether it is.
     pub fn flush(&self, limit: Duration) -> bool {
         let sinks = self.begun().files.clone();
         let clock = SystemClock::shared();
@@ -87,8 +86,7 @@ impl Traces {
         self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins to record a session that has had no input yet. `None` if no more are recorded; an
-    /// error is said once.
+    /// Begins to record a new session. `None` if no more are recorded; an error is said once.
     pub(crate) fn begin(&self, session: &Session) -> Option<Result<Recording, TraceStop>> {
         let mut begun = self.begun();
         let number = begun.sessions + 1;

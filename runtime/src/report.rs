@@ -75,8 +75,7 @@ pub enum Event {
         /// How many flows it has.
         flows: usize,
     },
-    /// A session is over; its flows have been reset. A client starts a new one when it is next
-    /// needed.
+    /// A session is over, its flows are reset. A client starts a new one when it is next needed.
     SessionEnded {
         /// The session's name in logs.
         session: SessionTag,
@@ -383,8 +382,7 @@ pub struct SessionStatus {
     pub stats: Stats,
     /// Stripes that carry data now.
     pub live: usize,
-    /// The place of each of them among the session's stripes, from 1. A stripe that replaces
-    /// another one takes its place.
+    /// The place of each among the session's stripes, from 1. A replacement takes the old place.
     pub places: BTreeMap<StripeId, usize>,
     /// How long its flows will yet be kept, if they stand still because it has no stripe.
     pub kept_for: Option<Duration>,

@@ -1,5 +1,4 @@
-//! Stripes over any stack of pipes: what a [`Dial`] or a [`Listen`] gives is wrapped before anybody
-//! says HELLO on it.
+//! Stripes over any stack of pipes: those of a [`Dial`] or [`Listen`] are wrapped before a HELLO.
 
 use crate::pipe::Pipe;
 use crate::ports::{Accepting, Dial, Dialling, Listen};

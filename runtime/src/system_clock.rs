@@ -43,8 +43,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// Arming costs several system calls, so an alarm that is earlier than needed stays and goes off in
-/// vain.
+/// Arming costs several system calls, so an alarm earlier than needed stays and goes off in vain.
 struct SystemTimer {
     clock: SystemClock,
     sleep: SystemSleep,

@@ -172,8 +172,7 @@ impl Target {
         Ok(target)
     }
 
-    /// Whether this can travel: a host must have 1–255 bytes and no blanks or control characters
-    /// (it ends up in logs).
+    /// Whether this can travel: a host of 1–255 bytes, without blanks or control characters.
     pub fn check(&self) -> Result<(), TargetError> {
         match self {
             Target::Default => Ok(()),

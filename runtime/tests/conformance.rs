@@ -1,5 +1,4 @@
-//! Every pipe, and several stacks of them, through the same cases: what the contract of `Pipe`
-//! promises.
+//! Every pipe, and several stacks of them, through the same cases: the contract of `Pipe`.
 
 mod common;
 
@@ -212,8 +211,7 @@ async fn fill(pipe: &mut dyn Pipe) -> Vec<u8> {
     let mut cx = Context::from_waker(Waker::noop());
     let block = noise(1, 10_000);
     let mut sent = Vec::new();
-    // A session takes some turns to pass things on, and a system some time: no more for several
-    // turns is no more.
+    // A session takes some turns and a system some time: no more for several turns is no more.
     let mut refusals = 0;
     while refusals < 60 {
         let mut rest = &block[..];

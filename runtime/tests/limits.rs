@@ -1,5 +1,4 @@
-//! The limits of a server, each in virtual time: callers are pipes in memory, and seconds pass when
-//! the test says so.
+//! The limits of a server in virtual time: callers are pipes in memory.
 
 use bytes::Bytes;
 use smol::LocalExecutor;
@@ -373,8 +372,7 @@ fn ten_thousand_callers_with_a_byte_a_second_keep_nobody_else_waiting() {
     let mut honest: Option<(Caller, u64)> = None;
     let mut joined = 0;
     for tick in 0..3_000u64 {
-        // All call once a second, since most have been displaced within it; who has not been says
-        // one byte more.
+        // All call once a second. Most were displaced; a caller that was not says a byte more.
         for number in 0..10 {
             if callers.len() == 10_000 {
                 let (mut caller, said) = callers.pop_front().expect("ten thousand");

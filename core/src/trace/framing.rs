@@ -1,5 +1,4 @@
-//! Tells framing from payload in a stripe's bytes, beside the session and without changing
-//! anything.
+//! Tells framing from payload in a stripe's bytes, beside the session.
 
 use super::Run;
 use super::alias::{Aliases, target_bytes};
@@ -14,8 +13,7 @@ const OPEN: u64 = 0x01;
 /// Where one stripe's byte stream stands.
 #[derive(Clone, Debug)]
 pub(super) enum Framing {
-    /// At a frame's border, with the first bytes of its head; and the alias of its target, if that
-    /// is not all there.
+    /// Between frames, with the first bytes of a head; and the alias of a target that came in part.
     Head(Vec<u8>, Option<u64>),
     /// Inside a payload, or a frame that is skipped.
     Payload(u64),

@@ -24,8 +24,7 @@ const MAX_PAUSE: u64 = 100 * 366 * 86_400 * 1_000_000;
 const MAX_TIME: u64 = 1 << 60;
 
 impl Trace {
-    /// Reads a trace. A last line without its end, as a crash leaves it, is left out and noted in
-    /// [`Trace::broken_off`].
+    /// Reads a trace. A last line without its end is left out and noted in [`Trace::broken_off`].
     pub fn read(text: &str) -> Result<Trace, TraceError> {
         let (text, broken_off) = match text.rfind('\n') {
             Some(end) => (&text[..=end], end + 1 < text.len()),

@@ -265,8 +265,7 @@ quickcheck! {
     }
 }
 
-/// Feeds stripe bytes in other parts: the choices are those of the trace, and the same comes out in
-/// all.
+/// Feeds stripe bytes in other parts: the choices are those of the trace, the rest is the same.
 fn follow_recut(trace: &Trace, cuts: &[u8]) {
     let header = &trace.header;
     let mut session = Session::new(header.role, SECRET, header.config, header.birth);
@@ -295,8 +294,7 @@ fn follow_recut(trace: &Trace, cuts: &[u8]) {
     }
 }
 
-/// Adds up deliveries, and takes the last of how many stripes are wanted; other lines count as
-/// themselves.
+/// Adds up deliveries, takes the last count of wanted stripes, and counts all other lines.
 fn sum<'a>(all: impl Iterator<Item = &'a str>) -> BTreeMap<String, u64> {
     let mut lines = BTreeMap::new();
     for line in all {

@@ -15,8 +15,7 @@ fn numbers(mut state: u64) -> impl FnMut(u64) -> u64 {
     }
 }
 
-/// Of overlapping ranges the byte that came first is delivered; nobody is blamed, for a sender may
-/// cut and send as it likes.
+/// Nobody is blamed for overlapping ranges, for a sender may cut and send as it likes.
 #[test]
 fn the_first_of_overlapping_ranges_with_different_bytes_wins() {
     const SPAN: u64 = 20_000;
@@ -135,8 +134,7 @@ fn credit_for_all_there_can_be_is_worth_no_more_memory_than_any() {
     assert_eq!(victim.ended(), None);
 }
 
-/// Of our ids none was opened: each frame for one is a violation. Of the peer's each may come
-/// before its OPEN.
+/// A frame for an unopened flow of ours is a violation. One of the peer's may precede its OPEN.
 #[test]
 fn frames_for_unopened_flows_are_violations_or_wait_for_an_open() {
     let about = |flow: FlowId| {

@@ -182,8 +182,7 @@ fn numbers_that_are_too_large_or_too_long_are_no_numbers() {
     }
 }
 
-/// The answer of a server that has opened flow 0 to one frame after an OPEN of flow 1 with early
-/// credit and three bytes.
+/// A server that has opened flow 0 and heard an OPEN of flow 1 with three bytes answers this.
 fn answer(said: &[u8]) -> Option<EndReason> {
     let mut victim = Scripted::server(1);
     victim.give(Input::FlowOpen { request: 0, opaque: Bytes::new() });

@@ -132,8 +132,7 @@ fn stripes_that_end_after_their_hello_cost_a_few_bytes_each() {
         assert_eq!(victim.stats().flows, 1);
         victim.up(600);
         victim.down(600);
-        // Beyond 512 that are not settled nobody is asked for more; it may be the route's fault, so
-        // nobody is blamed.
+        // Beyond 512 unsettled stripes no more are asked for. The route may be at fault: no blame.
         assert_eq!(victim.ended(), (!settled).then_some(EndReason::NoStripe));
     }
 }

@@ -84,8 +84,7 @@ fn frame(frame: Frame, payload: &[u8]) -> (Vec<u8>, Vec<u8>) {
     (frame.encode(payload.len()).to_vec(), payload.to_vec())
 }
 
-/// Every type of frame at least once, said by a client. The listener has a flow of its own (0) and
-/// has sent on its stripe.
+/// Every type of frame, said by a client. The listener has a flow (0) and has sent on its stripe.
 fn every_type() -> Vec<(Vec<u8>, Vec<u8>)> {
     let (mine, yours) = (FlowId(1), FlowId(0));
     let opaque = Bytes::from_static(b"\x01\x02\x01\xbb");
@@ -226,9 +225,8 @@ fn ended_badly(outputs: &[Output]) -> bool {
     outputs.iter().any(|output| matches!(output, Output::Ended { reason: EndReason::Violation(_) }))
 }
 
-/// A frame takes effect when it is complete, or byte by byte for payload. So a cut in the middle of
-/// a frame does the same as the cut before it. For effects of an OPEN or of data, it may do the
-/// same as the cut behind it.
+/// A complete frame takes effect, payload byte by byte. So a cut in a frame does the same as the
+/// cut before it, or for an OPEN or data as the cut behind it.
 #[test]
 fn every_split_into_two_or_three_has_the_effect_of_one_between_frames() {
     let mut cuts = 0;

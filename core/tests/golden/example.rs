@@ -21,8 +21,7 @@ pub struct Line {
     name: String,
 }
 
-/// The lines of the block that is marked as `hex` in PROTOCOL.md: `C` or `S`, the bytes, `;` and
-/// what they are.
+/// The `hex` block of PROTOCOL.md: lines of `C` or `S`, the bytes, `;` and their meaning.
 pub fn example() -> Vec<Line> {
     let text = include_str!("../../../PROTOCOL.md");
     let (_, block) = text.split_once("```hex\n").expect("an example");

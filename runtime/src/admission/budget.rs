@@ -113,8 +113,7 @@ pub(crate) struct Share {
 }
 
 impl Share {
-    /// The memory that the others leave, for receiving and for sending, if the session is to be
-    /// told.
+    /// The memory that the others leave, for receiving and sending, if the session is to be told.
     pub(crate) fn changed(&mut self) -> Option<(u64, u64)> {
         let budget = &self.budget;
         let (all, holder, own) =
@@ -137,8 +136,7 @@ impl Share {
         Some(left)
     }
 
-    /// Whether no new flow should come to this session: memory is short, and the holder and this
-    /// session keep more than most.
+    /// Whether no flow should come: memory is short, and holder and session keep more than most.
     pub(crate) fn is_tight(&self) -> bool {
         let (budget, all) = (&self.budget, self.budget.all.get().kept);
         let (holders, holder) = (budget.holders.borrow().len() as u64, budget.of(self.holder));

@@ -1,12 +1,10 @@
-//! How many file descriptors are left for new connections. Counted, since asking the system about
-//! each takes too long.
+//! How many file descriptors are left. They are counted, since asking the system takes too long.
 
 use rustix::process::{Resource, getrlimit};
 use std::cell::Cell;
 use std::io;
 
-/// The most files that a process has open beside connections: standard streams, the poller,
-/// signals, listeners, traces.
+/// Files open beside connections: standard streams, poller, signals, listeners, traces.
 const OTHERS: u64 = 16;
 
 thread_local! {

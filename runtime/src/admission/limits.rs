@@ -1,5 +1,4 @@
-//! Bounds of the cost of strangers and peers. Each bound is a number that its user may choose; none
-//! is without one.
+//! Bounds of the cost of strangers and peers. Each bound is a number that its user may choose.
 
 use std::time::Duration;
 use striper_core::limits::MAX_STRIPES;

@@ -24,8 +24,7 @@ impl Places {
         self.taken.borrow().values().sum()
     }
 
-    /// Takes one for a client of a key, `keys` of which are accepted. It is free again when it is
-    /// dropped.
+    /// Takes one for a client of a key, `keys` of which are accepted. Dropped, it is free again.
     pub(crate) fn take(self: &Rc<Self>, holder: Holder, keys: usize) -> Option<Place> {
         let free = self.limit.saturating_sub(self.taken());
         let mut taken = self.taken.borrow_mut();

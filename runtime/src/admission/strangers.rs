@@ -14,8 +14,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Bits of an IPv6 address that name a network: behind them one customer may choose what it likes
-/// (RFC 6177).
+/// Bits of an IPv6 address that name a network; a customer chooses those behind (RFC 6177).
 const NETWORK: u32 = 64;
 
 /// Bits that name a site, which some customers get (RFC 6177).
@@ -27,8 +26,7 @@ const USUAL: usize = 4;
 /// The same of an IPv6 site.
 const USUAL_OF_SITE: usize = 8 * USUAL;
 
-/// Where a caller is from: its address, or the network if one may have as many addresses as it
-/// likes.
+/// The address of a caller, or its network if one may have as many addresses as it likes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 struct Origin(IpAddr);
 
@@ -55,8 +53,7 @@ impl Origin {
 /// How many addresses are remembered from where somebody has joined.
 const JOINED: usize = 1024;
 
-/// Whether a caller has said as much as makes it worth an answer. A caller of which that is not
-/// told stays silent.
+/// Whether a caller has said as much as makes it worth an answer. Until then it counts as silent.
 pub(crate) type Spoken = Arc<AtomicBool>;
 
 #[derive(Debug)]
@@ -104,8 +101,7 @@ impl<T> Strangers<T> {
         self.waiting.retain(|stranger| is_one(&stranger.task));
     }
 
-    /// Admits one more. Gives the caller that has to go for it. `chance` decides between those who
-    /// are alike.
+    /// Admits one more. Gives the caller that has to go for it. `chance` decides between like ones.
     pub(crate) fn admit(
         &mut self,
         from: IpAddr,

@@ -81,8 +81,7 @@ impl ClientSide {
         self.tls.is_some()
     }
 
-    /// Sets the keys of stripes from the next session on; from now on if the server is shown the
-    /// same key.
+    /// Sets the keys from the next session on; from now on if the server is shown the same key.
     pub(crate) fn set_tls(&mut self, tls: ClientTls) {
         self.allowed = Some(tls.accepted());
         let same = self.tls.as_ref().is_some_and(|now| now.shown() == tls.shown());
@@ -204,8 +203,7 @@ impl ClientSide {
         let (past, news) = dialler.failed(server, begun, &cause, self.server_stopped, now);
         let is_up = !stripes.is_empty();
         let refusal = dialler.refusal(now).filter(|_| !is_up).cloned();
-        // Our session's key may have been dropped over there, and we have been given another one
-        // meanwhile.
+        // Our session's key may have been dropped over there, and we have another one by now.
         if self.next_tls.is_some() && !is_up && cause == DialError::Tls(TlsError::KeyRefused) {
             engine.defer(Input::Abort);
         }

@@ -17,8 +17,7 @@ const FIRST: Duration = Duration::from_millis(100);
 /// The longest waiting time.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// The longest waiting time while flows wait and no stripe lives. A dial that hangs longer gets
-/// another one beside it.
+/// The same while flows wait and no stripe lives. A dial that hangs longer gets another beside it.
 const URGENT: Duration = Duration::from_secs(1);
 
 /// A stripe that lived for less counts as a failed dial: something behind the handshake is wrong.
@@ -192,8 +191,7 @@ impl Dialler {
         }
     }
 
-    /// Why every address is of no use for now: each has failed for good within the last second, and
-    /// none is being dialled.
+    /// Why no address is of use: each has failed for good in the last second and is not dialled.
     pub(crate) fn refusal(&self, now: Instant) -> Option<&DialError> {
         let refused = self.servers.iter().all(|server| {
             server.dialling == 0

@@ -87,8 +87,7 @@ impl Engine {
         std::mem::take(&mut self.events)
     }
 
-    /// Gives the session an input. Not to be called while outputs are performed: see
-    /// [`Engine::defer`].
+    /// Gives an input. Not to be called while outputs are performed: see [`Engine::defer`].
     pub(crate) fn input(&mut self, input: Input) {
         let now = self.clock.now();
         let before = self.outputs.len();
@@ -139,8 +138,7 @@ impl Engine {
         }
     }
 
-    /// The session has ended: inputs that came up mean nothing to the next one. How many flows it
-    /// has reset.
+    /// Drops inputs that came up, which mean nothing now. Returns how many flows were reset.
     pub(crate) fn end(&mut self) -> usize {
         self.deferred.clear();
         self.ending = None;

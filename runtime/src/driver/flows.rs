@@ -155,8 +155,7 @@ impl Flows {
         requests
     }
 
-    /// Client: the session has said no to a request. Gives the flow of that request, if it still
-    /// exists.
+    /// Client: the session has said no to a request. Gives the request's flow, if it still exists.
     pub(crate) fn take_request(&mut self, request: u64) -> Option<Token> {
         let token = self.opening.remove(&request)?;
         self.ends.get(&token).filter(|end| end.is_opening(request)).map(|_| token)
@@ -193,8 +192,7 @@ impl Flows {
         self.incoming.push((id, target, unwanted));
     }
 
-    /// Server: this is the local pipe of one that the peer has opened. If that has ended meanwhile
-    /// the pipe is broken.
+    /// Server: the local pipe of a flow that the peer has opened. It breaks if that has ended.
     pub(crate) fn attach(
         &mut self,
         id: FlowId,
@@ -311,8 +309,7 @@ impl Flows {
         }
     }
 
-    /// Lets go of those that the session has ended with a reset, whatever waits for their local
-    /// pipes.
+    /// Lets go of those that the session has ended with a reset, with all that waits for them.
     pub(crate) fn drop_lingering(&mut self, stripes: &Stripes, base: &mut Base) {
         let ends = self.ends.iter();
         let lingering: Vec<(Token, FlowEnd)> =

@@ -37,8 +37,7 @@ pub(crate) async fn hear(pipe: &mut dyn Pipe) -> Result<(Hello, Bytes), HearErro
         match poll_fn(|cx| pipe.poll_recv(cx, CHUNK)).await {
             Ok(Received::Chunk(chunk)) => match handshake.feed(chunk) {
                 Ok(Some(heard)) => return Ok(heard),
-                // Chunks of which nothing comes may be empty, without end: they count against no
-                // limit but that of time.
+                // Chunks of which nothing comes may be empty, without end: only time bounds them.
                 Ok(None) => yield_now().await,
                 Err(error) => return Err(HearError::Handshake(error)),
             },

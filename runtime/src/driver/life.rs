@@ -44,8 +44,7 @@ impl Life {
         self.revoked = true;
     }
 
-    /// Why a session that ends for this `reason` resets its flows; the server may have `forgotten`
-    /// it.
+    /// Why a session with this end resets its flows; the server may have `forgotten` it.
     pub(super) fn cut(&self, reason: EndReason, forgotten: bool) -> Cut {
         match reason {
             EndReason::Aborted if self.revoked => Cut::Revoked,

@@ -50,8 +50,7 @@ enum Outward {
 /// Our end of a flow: its local pipe and what waits for it.
 pub(super) struct LocalEnd {
     pub stage: Stage,
-    /// `None` while nobody has answered a flow that the peer opened, and once both directions have
-    /// finished.
+    /// `None` while a flow of the peer has no answer, and once both directions have finished.
     pipe: Option<Box<dyn Pipe>>,
     waker: Waker,
     inward: Inward,
@@ -185,8 +184,7 @@ impl LocalEnd {
         matches!(self.stage, Stage::Opening(asked) if asked == request)
     }
 
-    /// Appends to what the local pipe is to get. Says whether there was nothing new to be written
-    /// before.
+    /// Queues bytes for the local pipe. Says whether nothing new was to be written before.
     pub(super) fn deliver(&mut self, data: Bytes) -> bool {
         if self.pipe.is_none() {
             // It waits for its target, and must not keep a receive buffer alive meanwhile.
@@ -196,8 +194,7 @@ impl LocalEnd {
         !std::mem::replace(&mut self.listed, true)
     }
 
-    /// The peer's FIN follows what the local pipe is to get. Says whether there was nothing new to
-    /// be written before.
+    /// Queues the peer's FIN. Says whether nothing new was to be written before.
     pub(super) fn deliver_fin(&mut self) -> bool {
         self.outward = Outward::Finishing;
         !std::mem::replace(&mut self.listed, true)
@@ -325,8 +322,7 @@ impl LocalEnd {
         self.pipe.as_mut().map_or(Ok(()), |pipe| pipe.check())
     }
 
-    /// The session has ended it with a reset. Gives the bytes that wait here, for which its credit
-    /// accounts no more.
+    /// The session has reset it. Gives the bytes that wait here, no longer accounted for by credit.
     pub(super) fn linger(&mut self, now: Instant, end: FlowEnd) -> u64 {
         self.stage = Stage::Lingering(Linger::new(now, self.progress), end);
         self.lingering = self.queue.remaining() as u64;

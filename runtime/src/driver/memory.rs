@@ -44,9 +44,8 @@ pub(super) fn kept(engine: &Engine, flows: &Flows, stripes: &Stripes) -> u64 {
     engine.session().memory_kept() + flows.lingering() + stripes.memory()
 }
 
-/// Lets go until `excess` bytes less are kept: first of flows that are over for the session, then
-/// of the heaviest. If that is not enough the session ends, since nobody else can take from it what
-/// it keeps then.
+/// Lets go until `excess` bytes less are kept: first of flows that the session has done with, then
+/// of the heaviest. If that is not enough the session ends, since it alone could free the rest.
 pub(super) fn shed(excess: u64, flows: &mut Flows, stripes: &Stripes, base: &mut Base) {
     let goal = kept(&base.engine, flows, stripes).saturating_sub(excess);
     flows.drop_lingering(stripes, base);

@@ -332,8 +332,7 @@ impl Pump {
         }
     }
 
-    /// Server: takes a stripe whose client has said `hello` and then `rest`, or says why not: there
-    /// may be `most` at once.
+    /// Server: takes a stripe, at most the `most`th, whose client has said `hello` and `rest`.
     pub(crate) fn join(
         &mut self,
         pipe: Box<dyn Pipe>,

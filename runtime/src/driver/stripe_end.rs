@@ -1,5 +1,4 @@
-//! A stripe's pipe in the pump: received from whenever it has something, whether or not it takes
-//! anything.
+//! A stripe's pipe in the pump: received from at any time, whether or not it takes anything.
 
 use super::agenda::SLICE;
 use crate::pipe::queue::OutQueue;
@@ -19,8 +18,7 @@ const CHUNK: RangeInclusive<usize> = 4 << 10..=256 << 10;
 /// The same at first.
 const FIRST_CHUNK: usize = 32 << 10;
 
-/// How long a stripe that the session has closed may take to send what is left and to hear the
-/// other end's FIN.
+/// How long a stripe that the session has closed may take to send the rest and to hear a FIN.
 const CLOSING: Duration = Duration::from_secs(1);
 
 /// Chunks that a stripe which the session has closed may bring before the others get their turn.
@@ -158,9 +156,8 @@ impl StripeEnd {
         self.chunk = chunk.clamp(*CHUNK.start(), *CHUNK.end());
     }
 
-    /// Sends what the pipe takes. Gives the count of frame bytes that have left in all, if that has
-    /// changed. Bytes that the pipe still holds have not left: a datagram or record counts when all
-    /// of it has gone.
+    /// Sends what the pipe takes. Gives the frame bytes that have left in all, if more have. Bytes
+    /// that the pipe holds have not left: a datagram or record counts when all of it has gone.
     pub(super) fn send(&mut self) -> Result<Option<u64>, StripeLoss> {
         self.listed = false;
         let mut cx = Context::from_waker(&self.waker);

@@ -1,5 +1,4 @@
-//! The session's stripes: up, received from, written to, lost and closed, and what the user hears
-//! of that.
+//! The session's stripes: up, received from, written to, lost and closed, and their events.
 
 use super::agenda::{Agenda, Kind};
 use super::attempt::Greeted;
@@ -34,8 +33,7 @@ pub(crate) struct Stripes {
 }
 
 impl Stripes {
-    /// None yet. A client knows how many there are meant to be; a server knows before the first
-    /// who is at the other end.
+    /// A client knows how many are wanted; a server knows before the first who the peer is.
     pub(crate) fn new(wanted: Option<usize>, peer: Option<PeerName>) -> Self {
         Stripes { wanted, peer, ..Stripes::default() }
     }
@@ -158,8 +156,7 @@ impl Stripes {
         token
     }
 
-    /// Receives what there is, and writes what comes of it. Gives its facts if it has broken. The
-    /// session has so many flows.
+    /// Receives and writes. Gives its facts if it has broken. The session has `flows` flows.
     pub(crate) fn step(
         &mut self,
         token: Token,
@@ -235,8 +232,7 @@ impl Stripes {
         Some(facts)
     }
 
-    /// The session has closed it: only what waits is still sent. Gives its facts. The session has
-    /// so many flows.
+    /// The session has closed it: only the rest is still sent. The session has `flows` flows.
     pub(crate) fn close(
         &mut self,
         stripe: StripeId,

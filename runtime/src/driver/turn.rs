@@ -8,8 +8,7 @@ use super::pump::Pump;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// Turns without sleep before the executor gets to look for sockets that have become ready
-/// meanwhile.
+/// Turns without sleep before the executor looks for sockets that have become ready meanwhile.
 const TURNS: usize = 8;
 
 /// How long that look may take if nothing is ready.

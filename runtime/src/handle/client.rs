@@ -30,8 +30,7 @@ impl fmt::Debug for ClientBuilder {
 }
 
 impl ClientBuilder {
-    /// The key that the server must prove to have, and the key that it is shown. Without this,
-    /// stripes are not encrypted.
+    /// The keys to accept of the server and to show it. Without, stripes are not encrypted.
     pub fn keys(mut self, keys: Keys) -> Self {
         self.options.keys = Some(keys);
         self
@@ -146,8 +145,7 @@ impl Client {
         self.worker.tell(move |client| client.set_keys(&keys));
     }
 
-    /// Opens no more flows, lets those there are end within `drain`, then resets the rest and stops
-    /// the thread.
+    /// Opens no more flows, lets those there are end within `drain`, resets the rest and stops.
     pub async fn shutdown(&self, drain: Duration) {
         self.worker.stop(drain).await;
     }

@@ -1,5 +1,4 @@
-//! Handles that work from any thread and executor. Each has a thread, where the single-threaded
-//! face does the work.
+//! Handles for every thread and executor. Each has a thread with the single-threaded face.
 
 pub(crate) mod client;
 pub(crate) mod server;
@@ -79,8 +78,7 @@ impl<T: Face> Worker<T> {
         let _ = self.jobs.try_send(Box::new(move |face, _| job(face)));
     }
 
-    /// Has the thread do something, and waits for what comes of it: nothing if the thread ends
-    /// before.
+    /// Has the thread do something, and waits for the result: none if the thread ends before.
     pub(crate) async fn ask<R: Send + 'static>(
         &self,
         job: impl AsyncFnOnce(T) -> R + Send + 'static,

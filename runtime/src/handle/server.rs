@@ -43,8 +43,7 @@ impl fmt::Debug for ServerBuilder {
 }
 
 impl ServerBuilder {
-    /// The keys of the clients that may call. Without this, every client may, and stripes are not
-    /// encrypted.
+    /// The keys of the clients that may call. Without, every client may, and nothing is encrypted.
     pub fn keys(mut self, keys: Keys) -> Self {
         self.options.keys = Some(keys);
         self
@@ -285,8 +284,7 @@ impl Server {
         self.worker.tell(move |server| server.set_keys(keys));
     }
 
-    /// Takes no more sessions or flows, lets those there are end within `drain`, then resets the
-    /// rest and stops the thread.
+    /// Takes no more sessions or flows, lets them end within `drain`, resets the rest and stops.
     pub async fn shutdown(&self, drain: Duration) {
         self.worker.stop(drain).await;
     }

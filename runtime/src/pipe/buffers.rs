@@ -1,5 +1,4 @@
-//! Receive buffers, used again: a fresh one costs a page fault for each of its pages, an eighth of
-//! all time on fast routes.
+//! Receive buffers, used again: page faults of fresh ones are an eighth of all time on fast routes.
 
 use bytes::Bytes;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -31,9 +31,8 @@ impl<P: Pipe> DatagramPipe<P> {
         Self::with_limit(below, DEFAULT_LIMIT)
     }
 
-    /// Over `below`, for datagrams of at most `limit` bytes, from 1 to 2^28 − 1, in both
-    /// directions. A datagram that `below` would not take in a single send can be received but not
-    /// sent.
+    /// For datagrams of at most `limit` bytes, from 1 to 2^28 − 1, in both directions. A datagram
+    /// that `below` would not take in a single send can only be received.
     pub fn with_limit(below: P, limit: usize) -> Self {
         let limit = limit.clamp(1, MAX_LIMIT);
         let below = AtomicPipe::with_limit(below, limit + datagram::MAX_HEADER);

@@ -11,8 +11,7 @@ const CHUNK: usize = 256 << 10;
 
 /// [`Pipe`] with `await`. Every pipe has these methods.
 pub trait PipeExt: Pipe {
-    /// Receives the next bytes of a stream, at most 256 KiB, or one datagram. Nothing is lost if
-    /// this is cancelled.
+    /// Receives bytes of a stream, at most 256 KiB, or one datagram. Nothing is lost by cancelling.
     fn recv(&mut self) -> impl Future<Output = io::Result<Received>> {
         poll_fn(|cx| self.poll_recv(cx, CHUNK))
     }

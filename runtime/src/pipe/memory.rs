@@ -46,8 +46,7 @@ fn wake(waker: Option<Waker>) {
     }
 }
 
-/// One end of a pipe within this process. Dropped before both directions have finished, it breaks
-/// the pipe.
+/// One end of a pipe within this process. Dropped before both directions have finished, it breaks.
 #[derive(Debug)]
 pub struct MemoryPipe {
     outward: Direction,

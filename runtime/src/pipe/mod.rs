@@ -29,8 +29,7 @@ use std::task::{Context, Poll};
 /// The next thing out of a pipe.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Received {
-    /// The next bytes: of a stream some, never none; of a datagram pipe one datagram, which may be
-    /// empty.
+    /// Some bytes of a stream, never none; of a datagram pipe one datagram, which may be empty.
     Chunk(Bytes),
     /// The other end sends no more. Not to be polled again.
     Fin,
@@ -41,8 +40,7 @@ pub enum Received {
 pub struct TcpStatus {
     /// Its congestion control, if the operating system says so.
     pub congestion: Option<Congestion>,
-    /// The share of packets with data that were sent again, since it began, from 0 to 1, if the
-    /// operating system says so.
+    /// The share of packets with data that were sent again so far, 0 to 1, if the system says so.
     pub resent: Option<f64>,
 }
 
@@ -129,9 +127,8 @@ pub trait Pipe {
     /// Bytes that the other end has not received may be lost. The pipe is of no more use.
     fn abort(&mut self);
 
-    /// Looks without receiving whether the pipe has broken. To be called now and then for a pipe
-    /// that is not being received from. It may clear what the operating system knew, so an error
-    /// counts.
+    /// Looks without receiving whether the pipe has broken: for a pipe that is not being received
+    /// from, now and then. It may clear what the operating system knew, so an error counts.
     fn check(&mut self) -> io::Result<()>;
 
     /// Describes the pipe as it is now. A wrapper changes what differs from the pipe below it.
@@ -196,12 +193,10 @@ impl<'a> PipeInfo<'a> {
 
 /// The connection at the bottom of a stack of pipes: a socket, or a stand-in for one.
 pub trait Carrier {
-    /// Whether all that was sent has left this machine, or has reached its consumer if that is on
-    /// this machine.
+    /// Whether all that was sent has left this machine, or has reached its consumer on it.
     fn flushed(&self) -> bool;
 
-    /// Asks to hold at most about this many bytes unsent, so that queued bytes can still go another
-    /// way.
+    /// Asks to hold at most about so many bytes unsent, so that queued bytes can go another way.
     fn set_unsent_low_water(&self, _bytes: usize) {}
 
     /// The number of bytes that was asked for last; without bound at first.

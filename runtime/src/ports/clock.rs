@@ -15,8 +15,7 @@ pub trait Clock {
 
 /// Waits for one point in time.
 pub trait Timer {
-    /// Ready once the clock shows `at`. Only the last call counts. May wake early, then it is to be
-    /// polled again.
+    /// Ready once the clock shows `at`. Only the last call counts. May wake early.
     fn poll_until(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()>;
 }
 

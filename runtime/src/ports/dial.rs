@@ -68,8 +68,7 @@ impl DialError {
         )
     }
 
-    /// Whether both are of the same kind. Details such as first bytes, which differ from dial to
-    /// dial, don't count.
+    /// Whether both are of the same kind. Details that differ from dial to dial don't count.
     pub fn is_alike(&self, other: &DialError) -> bool {
         match (self, other) {
             (DialError::Tls(one), DialError::Tls(other)) => {

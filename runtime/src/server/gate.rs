@@ -116,8 +116,7 @@ impl Gate {
         }
     }
 
-    /// The caller's pipe. It has TLS on it if callers need a key and the listener has not seen to
-    /// that.
+    /// The caller's pipe, with TLS if callers need a key and the listener has not seen to that.
     fn secured(&self, pipe: Box<dyn Pipe>, spoken: Spoken) -> Option<Box<dyn Pipe>> {
         match self.server.upgrade()?.tls() {
             _ if pipe.info().peer.is_some() => Some(pipe),
@@ -136,8 +135,7 @@ fn plain_speech() -> PlainSpeech {
     PlainSpeech { magic: MAGIC, answer: hello.encode() }
 }
 
-/// Hears a caller's HELLO, in time, and hands the pipe on, or says no. Says whether it has
-/// joined.
+/// Hears a caller's HELLO in time, and hands the pipe on or says no. Says whether it has joined.
 async fn welcome(clock: &dyn Clock, caller: &Caller, pipe: Box<dyn Pipe>, until: Instant) -> bool {
     let mut pipe = pipe;
     let heard = or(async { Some(hear(&mut *pipe).await) }, async {
@@ -156,8 +154,7 @@ async fn welcome(clock: &dyn Clock, caller: &Caller, pipe: Box<dyn Pipe>, until:
         Some(Err(HearError::Broken(kind))) => StripeRefusal::Broken(kind),
         Some(Err(HearError::Handshake(error))) => {
             let refusal = match error {
-                // The first bytes of a HELLO, which never change between versions, tell the client
-                // which one we speak.
+                // The first bytes of a HELLO, alike in all versions, tell the client ours.
                 HandshakeError::Version { .. } => Some(Refusal::Version),
                 HandshakeError::Tls => Some(Refusal::NoKey),
                 _ => None,
@@ -186,8 +183,7 @@ async fn welcome(clock: &dyn Clock, caller: &Caller, pipe: Box<dyn Pipe>, until:
     false
 }
 
-/// Says no, and waits a little for the caller to hear it: closing with bytes unread could overtake
-/// it.
+/// Says no, and waits a little for the caller to hear it: closing with bytes unread would cut it.
 async fn refuse(
     clock: &dyn Clock,
     mut pipe: Box<dyn Pipe>,

@@ -27,8 +27,7 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// A flow of `pump` to `target`, which nobody has answered. `unwanted` hears when the client
-    /// has given it up.
+    /// A flow of `pump` without an answer. `unwanted` hears when the client has given it up.
     pub(super) fn new(
         pump: Weak<RefCell<Pump>>,
         (flow, target, unwanted): (FlowId, Target, Receiver<()>),
@@ -42,8 +41,7 @@ impl Incoming {
         self.pump.upgrade().is_some_and(|pump| pump.borrow().flows().carries(self.flow))
     }
 
-    /// Waits until the client no longer wants it, or has gone. A dial of the target need not go on
-    /// then.
+    /// Waits until the client no longer wants it, or has gone. Its target need not be dialled then.
     pub async fn unwanted(&mut self) {
         (&mut self.unwanted).await;
     }

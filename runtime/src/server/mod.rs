@@ -1,5 +1,4 @@
-//! The exit: accepts stripes, puts them together into sessions, and hands out the flows that
-//! clients open.
+//! The server: puts stripes together into sessions, and hands out the flows that clients open.
 
 mod gate;
 mod incoming;
@@ -100,8 +99,7 @@ impl Server {
         self.addr
     }
 
-    /// The next flow that a client opened. Pending forever once [`Server::shutdown`] has been
-    /// called.
+    /// The next flow that a client opened. Pending forever once [`Server::shutdown`] was called.
     pub async fn accept(&self) -> Incoming {
         self.sessions.next_incoming().await
     }
@@ -123,8 +121,7 @@ impl Server {
         self.sessions.check_invariants()
     }
 
-    /// Takes no more sessions or flows, lets those there are end within `drain`, then resets the
-    /// rest and stops.
+    /// Takes no more sessions or flows, lets them end within `drain`, resets the rest and stops.
     pub async fn shutdown(&self, drain: Duration) {
         self.sessions.shutdown(drain).await;
     }

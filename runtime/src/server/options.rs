@@ -14,15 +14,13 @@ use striper_core::Config;
 pub struct ServerOptions {
     /// Settings of each session. The memory limit is that of all together.
     pub session: Config,
-    /// The keys of the clients that may call. Without keys every client may, and stripes are not
-    /// encrypted.
+    /// The keys of the clients that may call. Without, every client may, and nothing is encrypted.
     pub keys: Option<Keys>,
     /// The file that its sessions are recorded in, if they are.
     pub traces: Option<Arc<Traces>>,
     /// The congestion control of stripes. `start_in` leaves that to its listener.
     pub congestion: CongestionChoice,
-    /// The bounds of the cost of strangers and peers. `start_in` leaves the file descriptors in
-    /// reserve to its listener.
+    /// The bounds of the cost of strangers and peers. `start_in` has no use for `spare_files`.
     pub limits: Limits,
 }
 

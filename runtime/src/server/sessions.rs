@@ -1,5 +1,4 @@
-//! The sessions of a server and what they share: who may join or begin one, and what they cost
-//! together.
+//! The sessions of a server and what they share: who may join or begin one, and their cost.
 
 use super::incoming::Incoming;
 use super::options::ServerOptions;
@@ -44,8 +43,7 @@ pub(super) struct Sessions {
     entropy: Rc<dyn Fn() -> u64>,
     /// The keys of the clients that may call. Everybody if `None`.
     keys: RefCell<Option<ServerTls>>,
-    /// Each under its caller's key. A caller with another key can neither join it nor learn that it
-    /// exists.
+    /// Each under its caller's key. Another key can neither join it nor learn that it exists.
     sessions: RefCell<BTreeMap<Name, Rc<RefCell<Pump>>>>,
     /// Flows that nobody has taken yet. `limits.unanswered` bounds them.
     incoming: Queue<Incoming>,
@@ -202,16 +200,14 @@ impl Sessions {
         pump.borrow_mut().join(pipe, hello, rest, self.limits.stripes)
     }
 
-    /// Tells of a caller that was turned away. After the end nobody is told: all callers are
-    /// dropped.
+    /// Tells of a caller that was turned away, but not after the end: all callers are dropped then.
     pub(super) fn turned_away(&self, from: SocketAddr, error: StripeRefusal) {
         if self.gate.borrow().is_some() {
             self.events.tell(Event::StripeRefused { from, error });
         }
     }
 
-    /// Whether a caller has a key that is accepted now; it may have been another one when it began
-    /// to shake hands.
+    /// Whether a caller's key is accepted now: keys may have changed since its handshake began.
     fn accepts(&self, peer: Option<&Peer>) -> bool {
         match (&*self.keys.borrow(), peer) {
             (None, _) => true,
@@ -255,8 +251,7 @@ impl Sessions {
             Room::Plenty => true,
             Room::None if !stripe => false,
             Room::None | Room::Scarce => {
-                // One more key than there are now, if there is one: somebody may come who has
-                // nothing yet.
+                // One more key than now, if there is one: somebody may come that has nothing yet.
                 let own = held.get(&key).copied().unwrap_or(0);
                 own * self.budget.keys().min(held.len() + 1) <= held.values().sum()
             }

@@ -29,8 +29,7 @@ impl Dial for TcpDial {
     }
 }
 
-/// An address that has not answered for this long gets the next one tried beside it (RFC 8305,
-/// section 5).
+/// After this long without an answer the next address is tried beside it (RFC 8305, section 5).
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 
 /// Connects to a host within `limit`: its addresses in turn, the next one as soon as one fails or
@@ -87,8 +86,7 @@ pub(crate) async fn dial_with(
 
 type Task<'a> = Pin<Box<dyn Future<Output = Result<TcpPipe, DialError>> + 'a>>;
 
-/// A connection that was reset right after it came about counts as connected: data may have come
-/// before the reset.
+/// A connection that was reset at once counts as connected: data may have come before the reset.
 async fn connect(address: SocketAddr, congestion: &CongestionChoice) -> Result<TcpPipe, DialError> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     congestion.begin(SockRef::from(&socket))?;

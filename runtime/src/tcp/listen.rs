@@ -52,8 +52,7 @@ impl Listener {
         self.addr
     }
 
-    /// Has this control congestion on connections that come from now on; until then it is what the
-    /// system chooses.
+    /// Has this control congestion on later connections; until then the system's choice does.
     pub fn choose(&mut self, congestion: &CongestionChoice) -> io::Result<()> {
         congestion.begin(SockRef::from(&self.listener))?;
         self.congestion = congestion.clone();

@@ -27,8 +27,7 @@ pub(super) struct Counts {
     pub min_rtt: Duration,
     /// How long there was something under way.
     pub busy: Duration,
-    /// Packets that were under way at a retransmission timeout are not yet acknowledged: the route
-    /// was cut off.
+    /// Packets under way at a retransmission timeout are unacknowledged: the route was cut off.
     pub timed_out: bool,
 }
 
@@ -66,8 +65,7 @@ const LIMITED: f64 = 0.7;
 const MANY: f64 = 0.02;
 
 /// Once on BBR, losses are over when the bytes under way are less than this much of CUBIC's window.
-/// That is a quarter of the share of lost packets that was enough to come here, so a route in
-/// between doesn't go to and fro.
+/// That is a quarter of the share that was enough to come here, so a route does not flap.
 const OVER: f64 = 0.35;
 
 /// Losses are looked for in the last 16 to 32 s of busy time. On a fast route few losses hold CUBIC
@@ -169,8 +167,7 @@ impl LossWatch {
         self.busy = Duration::ZERO;
     }
 
-    /// Whether the packets under way are more than `part` of CUBIC's window at this share of lost
-    /// ones.
+    /// Whether the packets under way exceed `part` of CUBIC's window at this share of lost ones.
     fn is_limited(&self, min_rtt: Duration, part: f64) -> bool {
         let delivered = f64::from(self.packets.saturating_sub(self.lost));
         let under_way = delivered * min_rtt.as_secs_f64() / self.busy.as_secs_f64().max(0.001);
@@ -215,8 +212,7 @@ mod tests {
             Route { counts, watch: LossWatch::new(counts), rate, parts: (0.0, 0.0) }
         }
 
-        /// Sends for so long with a look every 250 ms. Says after how many seconds another control
-        /// was asked for, and which.
+        /// Sends with a look every 250 ms. Says after how many seconds which control was asked for.
         fn send(&mut self, seconds: f64, loss: f64) -> Option<(f64, Turn)> {
             (1..=(seconds * 4.0) as u32).find_map(|look| {
                 self.parts.0 += self.rate / 4.0;

@@ -1,5 +1,4 @@
-//! Stripes and flows over TCP: sockets as pipes, dials, listeners, and the kernel's congestion
-//! control.
+//! Stripes and flows over TCP: sockets as pipes, dials, listeners, the kernel's congestion control.
 
 pub(crate) mod congestion;
 pub(crate) mod dial;

@@ -56,8 +56,7 @@ struct Adaptation {
 }
 
 impl TcpPipe {
-    /// Takes over a connected socket and turns Nagle's algorithm off. Clones of the socket must not
-    /// be used any more.
+    /// Takes over a connected socket, without Nagle's algorithm. Clones must not be used any more.
     pub fn new(socket: impl Into<Arc<Async<TcpStream>>>) -> io::Result<TcpPipe> {
         let socket = socket.into();
         let options = SockRef::from(socket.get_ref());
@@ -75,8 +74,7 @@ impl TcpPipe {
         })
     }
 
-    /// Takes over a socket of which it is known that its other end has reset it. Earlier bytes can
-    /// still be received.
+    /// Takes over a socket that its other end has reset. Earlier bytes can still be received.
     pub(crate) fn already_broken(
         socket: Async<TcpStream>,
         kind: io::ErrorKind,
@@ -84,8 +82,7 @@ impl TcpPipe {
         Ok(TcpPipe { broken: Some(kind), ..TcpPipe::new(socket)? })
     }
 
-    /// Adapts its congestion control from now on if that is the choice, and the operating system
-    /// tells what it takes.
+    /// Adapts its congestion control from now on if that is the choice and the system has counts.
     pub(crate) fn adapting(mut self, choice: &CongestionChoice) -> TcpPipe {
         if *choice == CongestionChoice::Auto
             && let Some(socket) = &self.socket
@@ -135,8 +132,7 @@ fn aborted() -> io::Error {
     io::ErrorKind::NotConnected.into()
 }
 
-/// Receives at most `max` bytes and says whether there was less than asked for. No bytes is the
-/// FIN.
+/// Receives at most `max` bytes. Says whether there was less than asked for. No bytes is the FIN.
 fn receive(socket: &TcpStream, max: usize) -> io::Result<(Bytes, bool)> {
     let max = max.min(buffers::SIZE);
     let mut buffer = buffers::take();
@@ -368,8 +364,7 @@ mod tests {
         assert!(!a.flushed());
     }
 
-    /// A connection that begins with Reno, which every Linux has and every user may choose, and
-    /// adapts that.
+    /// A connection that adapts, and begins with Reno, which every Linux and every user has.
     #[cfg(target_os = "linux")]
     fn adapting() -> (TcpPipe, TcpPipe, Congestion) {
         let (a, b) = connected();

@@ -28,8 +28,7 @@ const MIN_RTT: usize = 148;
 const DATA_SEGS_OUT: usize = 156;
 const BUSY_TIME: usize = 168;
 
-/// `TCP_CA_Loss` in linux/tcp.h: a retransmission timer has gone off, and what was under way then
-/// is not yet acknowledged.
+/// `TCP_CA_Loss` in linux/tcp.h: packets under way at a retransmission timeout are unacknowledged.
 const TIMED_OUT: u8 = 4;
 
 #[allow(unsafe_code, reason = "no safe crate reads TCP_INFO; the proof stands at the block")]
@@ -97,8 +96,7 @@ mod tests {
     #[test]
     fn each_figure_is_read_where_the_kernel_puts_it() {
         let mut info = [0; LEN];
-        // `offsetof` of tcpi_ca_state, _rtt, _total_retrans, _min_rtt, _data_segs_out and
-        // _busy_time, as a C compiler says.
+        // `offsetof` tcpi_ca_state, rtt, total_retrans, min_rtt, data_segs_out, busy_time in C.
         let figures: [(usize, &[u8]); 6] = [
             (1, &[4]),
             (68, &41_000u32.to_ne_bytes()),

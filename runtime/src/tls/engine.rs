@@ -16,8 +16,7 @@ use rustls::unbuffered::{
 use rustls::{CommonState, Error};
 use std::collections::VecDeque;
 
-/// The most bytes that the other end may send before the handshake is done. An honest client needs
-/// less than a thousand.
+/// The most bytes of the other end before the handshake is done. Honest ones are below 1,000.
 pub(super) const HANDSHAKE_LIMIT: usize = 16 << 10;
 
 /// The memory of a connection's own state in bytes, measured with 5,000 of them.
@@ -91,8 +90,7 @@ impl Engine {
         self.ended
     }
 
-    /// Takes what came in. After an error the connection is of no more use, but to send what is in
-    /// [`Engine::out`].
+    /// Takes what came in. After an error the connection can only send what is in [`Engine::out`].
     pub(super) fn receive(&mut self, chunk: &[u8]) -> Result<(), TlsError> {
         if !self.is_open() {
             if self.handshake_bytes > HANDSHAKE_LIMIT {
@@ -117,8 +115,7 @@ impl Engine {
                 Ok(Step::Wait) => break Ok(()),
                 Ok(Step::Open) => break self.opened(),
                 Err(error) => {
-                    // The alert that tells the other end why is fetched now. Nothing more of what
-                    // has come in is looked at.
+                    // The alert that tells the other end why is fetched now. Later bytes are ignored.
                     while self.common().wants_write() && self.step(&mut plain).is_ok() {}
                     break Err(error.into());
                 }
@@ -150,8 +147,7 @@ impl Engine {
         step
     }
 
-    /// The handshake may just have been done. ALPN is not left to TLS: it lets a side pass that
-    /// doesn't speak it.
+    /// The handshake may be done. ALPN is not left to TLS: that lets a side pass that lacks it.
     fn opened(&mut self) -> Result<(), TlsError> {
         if self.is_open() {
             return Ok(());
@@ -196,8 +192,7 @@ impl Engine {
     fn write(&mut self, job: &Job<'_>, payload: usize) -> Result<(), TlsError> {
         let mut size = payload + OVERHEAD + ALERT;
         let mut plain = Plain::default();
-        // Once to find that new keys are to be announced first, once to find how much room that
-        // takes, and once to do it.
+        // To find that new keys come first, to find how much room is needed, and to do it.
         for _ in 0..4 {
             let (incoming, out, ended) = (self.incoming.rest(), &mut self.out, &mut self.ended);
             let (discard, written) = match &mut self.connection {

@@ -19,8 +19,7 @@ pub enum TlsError {
         /// The bytes that it sent.
         first: Vec<u8>,
     },
-    /// The two have no version of striper's protocol in common, or the other side speaks TLS for
-    /// another purpose.
+    /// No version of striper's protocol in common, or TLS for another purpose.
     NoCommonProtocol,
     /// It ended without saying so: it may have been cut.
     Truncated,

@@ -34,15 +34,13 @@ pub(crate) fn with_records(session: Config) -> Config {
     Config { record_overhead: RECORD_OVERHEAD, ..session }
 }
 
-/// The first byte of what a TLS client or server may say first: handshake or alert (RFC 8446,
-/// section 5.1).
+/// The first byte that a TLS client or server may say: handshake or alert (RFC 8446, section 5.1).
 const TLS_FIRST: [u8; 2] = [0x16, 0x15];
 
 /// How many bytes of something else are kept to be shown.
 const SHOWN: usize = 64;
 
-/// The most bytes that are received and forgotten after a failed handshake, so that the other end
-/// hears why.
+/// The most bytes received and forgotten after a failed handshake, so that the peer hears why.
 const DRAIN_LIMIT: usize = 64 << 10;
 
 /// One end of a TLS connection over `below`.
@@ -76,8 +74,7 @@ pub struct PlainSpeech {
 enum Stage {
     Handshake,
     Open,
-    /// The handshake has failed: the other end is told why, and the error waits until it has had
-    /// the time to hear that.
+    /// The handshake has failed: the error waits until the other end has had the time to hear why.
     Failed {
         error: TlsError,
         finished: bool,
@@ -160,8 +157,7 @@ impl<P: Pipe> TlsPipe<P> {
             if let Stage::Failed { .. } = self.stage {
                 return self.poll_leave(cx);
             }
-            // The last flight of a handshake goes with the first data, so that it is no packet of
-            // its own.
+            // The last flight of a handshake goes with the first data, and is no packet of its own.
             if self.engine.is_open() {
                 self.stage = Stage::Open;
                 return Poll::Ready(Ok(()));
@@ -302,8 +298,7 @@ impl<P: Pipe> Pipe for TlsPipe<P> {
             if self.engine.has_ended() {
                 return Poll::Ready(Ok(Received::Fin));
             }
-            // The end of our handshake, or an answer that TLS asks for: nobody else may come to
-            // send it.
+            // The end of our handshake, or an answer of TLS: nothing else may come to send it.
             if self.engine.held() == 0 && !self.engine.out().rest().is_empty() {
                 let _ = self.poll_out(cx)?;
             }

@@ -1,5 +1,4 @@
-//! Bytes on their way through a TLS connection: ciphertext that has come in, plaintext of it, and
-//! ciphertext to be sent.
+//! Bytes on their way through TLS: ciphertext that has come in, its plaintext, ciphertext to send.
 
 use crate::pipe::buffers;
 use bytes::Bytes;
@@ -11,8 +10,7 @@ pub(super) const OVERHEAD: usize = 22;
 /// The most payload of a record in bytes (RFC 8446, section 5.1).
 pub(super) const MAX_RECORD: usize = 16 << 10;
 
-/// Ciphertext that has come in and is not done with: between calls less than a record, and little
-/// memory.
+/// Ciphertext that is not done with: between calls less than a record, and little memory.
 #[derive(Default)]
 pub(super) struct Incoming {
     buffer: Vec<u8>,

@@ -59,8 +59,7 @@ impl ServerTls {
             .with_client_cert_verifier(Arc::new(accepted.clone()))
             .with_cert_resolver(Arc::new(shown));
         config.alpn_protocols = vec![ALPN.to_vec()];
-        // A client begins with AES only if it has the instructions for it: AES if both have, else
-        // ChaCha20.
+        // A client begins with AES if it has instructions for it: AES if both have, else ChaCha20.
         config.ignore_client_order = !aes;
         config.send_tls13_tickets = 0;
         config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -153,8 +152,7 @@ fn provider(aes: bool) -> Arc<CryptoProvider> {
     })
 }
 
-/// Whether this processor has instructions for AES-GCM. Without them ChaCha20 is faster, and AES
-/// leaks through time.
+/// Whether this processor has AES-GCM. Without, ChaCha20 is faster, and AES leaks through time.
 fn has_aes() -> bool {
     #[cfg(any(target_arch = "x86_64", target_arch = "x86"))]
     return std::arch::is_x86_feature_detected!("aes")

@@ -1,5 +1,4 @@
-//! Data that is stuck on a slow stripe is sent once more on a fast one, if there is nothing else to
-//! send.
+//! Data that is stuck on a slow stripe is copied to a fast one when nothing else is to be sent.
 
 use super::*;
 use crate::SchedulerKind;
@@ -8,9 +7,8 @@ use crate::stripe::window::Ack;
 use crate::timers::Timer;
 use crate::wire::deframer::Item;
 
-/// 60,000 bytes of a flow lie on stripe 0, which is known to be slow, and the others come up and
-/// are fast. Returns the bytes that go on them as copies, and how often the end of the direction is
-/// among these.
+/// 60,000 bytes of a flow lie on stripe 0, which is known to be slow; the others come up and are
+/// fast. Returns the bytes that are copied to them, and how many copies carry the FIN.
 fn copied(kind: SchedulerKind, others: u64, spent: bool, finish: bool) -> (u64, usize, Scripted) {
     let config = Config { stripes: 0, scheduler: kind, ..Config::default() };
     let mut alone = alone(Role::Client, 0, config);
@@ -69,8 +67,7 @@ fn nothing_is_copied_where_that_does_not_pay() {
     assert_eq!(copied(SchedulerKind::RoundRobin, 1, false, false).0, 0, "not what was asked for");
 }
 
-/// Stripes of the same rate, on one of which is a piece of a flow that nobody acknowledges; when to
-/// wake for a copy.
+/// Like stripes, a piece of a flow unacknowledged on one of them, and when to wake for a copy.
 fn unanswered(kind: SchedulerKind, stripes: u64) -> (Scripted, Option<Instant>) {
     let config = Config { stripes: 0, scheduler: kind, ..Config::default() };
     let mut alone = alone(Role::Client, stripes, config);

@@ -1,5 +1,4 @@
-//! Frames that must arrive are said again when their stripe is lost, and some are repeated on a
-//! second stripe.
+//! Frames that must arrive are said again after a loss, and some are repeated on a second stripe.
 
 use super::*;
 use crate::config::FLOW_FLOOR;

@@ -1,5 +1,4 @@
-//! Flows from their OPEN to their end, in what order their frames may come, and the end of a
-//! session.
+//! Flows from their OPEN to their end, frames in every order, and the end of a session.
 
 use super::*;
 

@@ -6,8 +6,7 @@ use super::*;
 use crate::config::{CONTROL_PER_FLOW, INITIAL_FLOWS, MIN_CONTROL_BURST};
 use crate::testing::{self, bytes};
 
-/// Has the client open so many flows as fast as it may, and reset each at once; how many were
-/// opened by when.
+/// The client opens flows as fast as it may and resets each at once. Returns how many it opened.
 fn churn(pair: &mut Pair, flows: usize, until: Duration) -> usize {
     for request in 0..flows as u64 {
         pair.give(0, Input::FlowOpen { request, opaque: Bytes::new() });
@@ -84,8 +83,7 @@ fn limited(config: Config) -> Scripted {
     alone
 }
 
-/// Says the same again and again until the session has ended, or so many bytes were said; how many
-/// those were.
+/// Repeats a frame until the session ends or `most` bytes were said. Returns the bytes said.
 fn flood(alone: &mut Scripted, said: &Bytes, most: u64) -> u64 {
     let mut bytes = 0;
     while bytes < most && !over(alone) {

@@ -1,5 +1,4 @@
-//! A flow that the peer has reset while bytes before the end are missing: who is waited for, and
-//! how long.
+//! A flow that the peer has reset while bytes before the end are missing: how long is waited.
 
 use super::*;
 

@@ -114,8 +114,7 @@ fn flows_that_wait_for_memory_are_told_in_turn() {
     alone.give(Input::Tick);
     assert_eq!((writable(&mut alone), alone.end.session.send_room(flows[1])), (Vec::new(), 0));
     alone.acknowledge(0);
-    // One gets room out of what all share, then some of its own; the other was promised room that
-    // it never had.
+    // One gets shared room, then some of its own; the other was promised room that it never had.
     assert_eq!(writable(&mut alone), [flows[0], flows[0], flows[1]]);
     alone.acknowledge(0);
     alone.give(Input::Tick);

@@ -1,5 +1,4 @@
-//! Stripes that die, fall silent, or come in vain: nothing is lost, and none is blamed for what it
-//! did not do.
+//! Stripes that die, fall silent, or come in vain: nothing is lost, and none is blamed wrongly.
 
 use super::*;
 

@@ -15,8 +15,7 @@ pub(super) fn keys(digit: char) -> Keys {
     Keys::shared("k", line.parse::<Key>().unwrap()).unwrap()
 }
 
-/// One end, what it says once the handshake is done (a record each) before it finishes, and what
-/// became of it.
+/// One end, the records that it says after the handshake before it finishes, and its fate.
 struct Side {
     engine: Engine,
     says: Vec<Vec<u8>>,
@@ -78,8 +77,7 @@ fn drain(engine: &mut Engine) -> Vec<u8> {
     out
 }
 
-/// Lets two talk over a wire that is given whose bytes it carries, and gives those that arrive, in
-/// chunks.
+/// Lets two talk over a wire. The wire is given each side's bytes and returns those that arrive.
 fn talk(
     client: &ClientTls,
     server: &ServerTls,
@@ -152,8 +150,7 @@ fn records(mut bytes: &[u8]) -> Vec<Vec<u8>> {
 fn a_handshake_is_one_round_trip_and_the_last_flight_carries_data() {
     let sides = talk_honestly(straight);
     assert!(sides[0].has_all_of(&sides[1]) && sides[1].has_all_of(&sides[0]));
-    // Hello; the rest with all data and the end. The server: all of its handshake; data and the
-    // end.
+    // Hello; the rest with all data and the end. The server: its handshake; data and the end.
     assert_eq!((sides[CLIENT].flights, sides[SERVER].flights), (2, 2));
 }
 
@@ -252,8 +249,7 @@ fn neither_side_does_without_our_protocols_name() {
 
 #[test]
 fn a_hello_of_tls_1_2_is_answered_with_an_alert() {
-    // Without supported_versions a hello means TLS 1.2: the suite is ECDHE_RSA_AES128_GCM, with one
-    // extension, X25519.
+    // TLS 1.2, as without supported_versions: ECDHE_RSA_AES128_GCM and one extension, X25519.
     let mut body = [&[3, 3][..], &[7; 32], &[0, 0, 2, 0xc0, 0x2f, 1, 0]].concat();
     body.extend([0, 8, 0, 10, 0, 4, 0, 2, 0, 29]);
     let hello = [&[1, 0, 0, body.len() as u8][..], &body].concat();
@@ -414,8 +410,7 @@ fn a_bit_changed_anywhere_fools_nobody() {
     }
 }
 
-/// Whether this is the kind or the version in a record's head, or in a record that is there for
-/// middleboxes only.
+/// Whether this is the kind or version in a record's head, or in a record for middleboxes only.
 fn in_head(bytes: &[u8], mut at: usize) -> bool {
     for record in records(bytes) {
         if at < record.len() {

@@ -32,8 +32,7 @@ pub fn write_key(path: &Path, key: &Key) -> Result<(), KeyError> {
     fill(file, path, &format!("{}\n", key.to_line()))
 }
 
-/// Writes the text of a new file. An error leaves no file: half a key would be in the way of the
-/// next attempt.
+/// Writes a new file. An error leaves no file: half a key would be in the next attempt's way.
 pub(super) fn fill(mut file: File, path: &Path, text: &str) -> Result<(), KeyError> {
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(|error| {
         let _ = std::fs::remove_file(path);
@@ -86,8 +85,7 @@ pub fn read_peers(path: &Path) -> Result<Vec<(PeerName, PublicKey)>, KeyError> {
     peers(&text)
 }
 
-/// The permission bits of a file that is ours or the system administrator's. Anybody else could
-/// change them at will.
+/// The permission bits of a file of ours or the administrator's; others could change them at will.
 #[cfg(unix)]
 fn owned_mode(file: &File, purpose: FileUse) -> Result<u32, KeyError> {
     use std::os::unix::fs::MetadataExt;

@@ -150,8 +150,7 @@ pub(crate) fn public_of(seed: &[u8; 32]) -> PublicKey {
     PublicKey(pair.public_key().as_ref().try_into().expect("32 bytes"))
 }
 
-/// A name as it may stand in a list and in a log: 1 to 64 bytes of ASCII letters, digits, `.`, `_`,
-/// `-` and `@`.
+/// A name for lists and logs: 1 to 64 bytes of ASCII letters, digits, `.`, `_`, `-` and `@`.
 pub fn peer_name(text: &str) -> Result<PeerName, KeyError> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@".contains(&byte);
     if text.is_empty() || text.len() > MAX_NAME || !text.bytes().all(plain) {
