@@ -1,4 +1,4 @@
-//! The entrance: one session with a server, shared by all flows.
+//! The client: one session with a server, shared by all flows.
 
 use crate::driver::{self, ClientSide, Dialling, Pump};
 use crate::events::Events;
@@ -65,7 +65,7 @@ impl ClientOptions {
     }
 }
 
-/// A handle to the entrance. Clones are the same client.
+/// A handle to a client. Clones are the same client.
 #[derive(Clone)]
 pub struct Client {
     pump: Rc<RefCell<Pump>>,
@@ -127,8 +127,7 @@ impl Client {
         }
     }
 
-    /// Opens a flow as soon as there is a session. It can be written to at once; if the server
-    /// can't reach the target, the flow fails with that.
+    /// As [`Client::open`](crate::Client::open).
     pub async fn open(&self, target: Target) -> Result<Flow, OpenError> {
         let (inner, outer) = memory_pipe();
         let (opened, is_open) = oneshot();
@@ -149,8 +148,7 @@ impl Client {
     /// The state now.
     pub fn status(&self) -> Status {
         let pump = self.pump.borrow();
-        let last_dial_error =
-            pump.client_side().and_then(|client| client.dialler().error().cloned());
+        let last_dial_error = pump.client_side().and_then(|client| client.dialler.error().cloned());
         Status { sessions: vec![driver::status(&pump)], last_dial_error }
     }
 

@@ -22,32 +22,12 @@ use common::{LIMIT, any_port, recv_all, run};
 use striper_runtime::{Listener, PipeExt, dial_tcp};
 
 #[test]
-fn a_flow_arrives_at_the_other_side() {
+fn the_examples_that_end_by_themselves_do_what_they_show() {
     one_thread::main().unwrap();
-}
-
-#[test]
-fn a_tokio_task_fetches_a_page() {
     fetch_on_tokio::main().unwrap();
-}
-
-#[test]
-fn two_threads_that_block_talk() {
     blocking::main().unwrap();
-}
-
-#[test]
-fn a_server_answers_flows_itself() {
     answer_flows::main().unwrap();
-}
-
-#[test]
-fn an_echo_over_datagrams_receives_what_was_sent() {
     echo_datagrams::main().unwrap();
-}
-
-#[test]
-fn datagrams_keep_their_boundaries_on_a_flow() {
     datagram_over_flow::main().unwrap();
 }
 

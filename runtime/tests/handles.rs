@@ -273,15 +273,12 @@ fn sockets_are_carried_on_the_threads_of_the_handles() {
 #[test]
 fn a_setting_outside_its_range_is_named() {
     let client = || Client::builder([ANY]);
-    let none: [SocketAddr; 0] = [];
+    let (nowhere, none) = ([ANY; 0], Duration::ZERO);
     let of_client = [
-        (Client::builder(none), "servers.len() is 0, but must be at least 1"),
+        (Client::builder(nowhere), "servers.len() is 0, but must be at least 1"),
         (client().stripes(0), "stripes is 0, but must be 1 to 64"),
         (client().stripes(65), "stripes is 65, but must be 1 to 64"),
-        (
-            client().connect_timeout(Duration::ZERO),
-            "connect_timeout is 0ns, but must be 1ms to 315360000s",
-        ),
+        (client().connect_timeout(none), "connect_timeout is 0ns, but must be 1ms to 315360000s"),
     ];
     for (builder, text) in of_client {
         let error = builder.start().unwrap_err();

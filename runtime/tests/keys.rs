@@ -113,15 +113,12 @@ fn keys_that_do_not_fit_are_told_to_both_sides_and_make_no_session() {
     let [a, b] = [(); 2].map(|()| Some(shared(&new(KeyKind::Shared))));
     let not_listed = private(&other, &[("exit", &exit)]);
     let list = private(&exit, &[("laptop", &laptop)]);
+    let no_key = DialError::Refusal(Refusal::KeyNeeded);
     let tls = |here, there| (DialError::Tls(here), StripeRefusal::Tls(there));
     for (ours, theirs, told) in [
         (a.clone(), b, tls(TlsError::UnknownKey, TlsError::KeyRefused)),
         (Some(not_listed), Some(list), tls(TlsError::KeyRefused, TlsError::UnknownKey)),
-        (
-            None,
-            a.clone(),
-            (DialError::Refusal(Refusal::KeyNeeded), StripeRefusal::Tls(TlsError::Plain)),
-        ),
+        (None, a.clone(), (no_key, StripeRefusal::Tls(TlsError::Plain))),
         (a, None, (DialError::Tls(TlsError::Plain), StripeRefusal::Handshake(HandshakeError::Tls))),
     ] {
         assert_eq!(smol::block_on(refused(ours, theirs)), told);

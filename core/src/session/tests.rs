@@ -50,6 +50,10 @@ fn server(stripes: u64) -> Scripted {
     alone(SERVER, stripes, Config::default())
 }
 
+fn round_robin(stripes: usize) -> Config {
+    Config { stripes, scheduler: crate::SchedulerKind::RoundRobin, ..Config::default() }
+}
+
 fn live(alone: &Scripted, stripe: u64) -> &Stripe {
     alone.end.session.stripes.get(StripeId(stripe)).unwrap()
 }

@@ -44,11 +44,8 @@ fn recall(line: &str, there: &mut u64, out: &mut Vec<Output>) -> Result<(), Stri
             return Err(format!("no frame has {} bytes", choice.payload));
         }
         let header = choice.frame.encode(choice.payload as usize);
-        out.push(Output::Transmit {
-            stripe: choice.stripe,
-            header,
-            payload: zeros(choice.payload),
-        });
+        let (stripe, payload) = (choice.stripe, zeros(choice.payload));
+        out.push(Output::Transmit { stripe, header, payload });
         return Ok(());
     }
     let mut words = Words::of(line);
@@ -64,10 +61,10 @@ fn recall(line: &str, there: &mut u64, out: &mut Vec<Output>) -> Result<(), Stri
         "close" => {
             Output::CloseStripe { stripe: words.stripe()?, reason: close(words.word("a reason")?)? }
         }
-        "opened" => Output::FlowOpened {
-            request: words.number("a request", u64::MAX)?,
-            flow: words.flow()?,
-        },
+        "opened" => {
+            let request = words.number("a request", u64::MAX)?;
+            Output::FlowOpened { request, flow: words.flow()? }
+        }
         "incoming" => Output::FlowIncoming { flow: words.flow()?, opaque: Bytes::new() },
         "refused" => Output::FlowRefused { flow: words.flow()?, reason: words.reason()? },
         "finished" => Output::FlowFinished { flow: words.flow()? },

@@ -42,9 +42,8 @@ fn the_first_of_overlapping_ranges_with_different_bytes_wins() {
         assert_eq!(victim.ended(), None);
         let expected: Vec<u8> = first.into_iter().flatten().collect();
         assert!(victim.end.log.flows()[&FlowId(1)].data == expected, "seed {seed}");
-        let finished =
-            victim.told.iter().filter(|told| matches!(told, Output::FlowFinished { .. }));
-        assert_eq!(finished.count(), 1);
+        let is_fin = |told: &&Output| matches!(told, Output::FlowFinished { .. });
+        assert_eq!(victim.told.iter().filter(is_fin).count(), 1);
     }
 }
 
@@ -84,10 +83,14 @@ fn waiting() -> Scripted {
     let mut victim = Scripted::server(1);
     victim.give(Input::FlowOpen { request: 0, opaque: Bytes::new() });
     victim.hear(0, Frame::Accept { flow: FlowId(0) });
+    fill(&mut victim);
+    victim
+}
+
+fn fill(victim: &mut Scripted) {
     while let room @ 1.. = victim.end.session.send_room(FlowId(0)) {
         victim.give(Input::FlowData { flow: FlowId(0), data: vec![7; room as usize].into() });
     }
-    victim
 }
 
 #[test]
@@ -126,9 +129,7 @@ fn a_grant_that_goes_backwards_is_ignored() {
 fn credit_for_all_there_can_be_is_worth_no_more_memory_than_any() {
     let mut victim = waiting();
     victim.hear(0, Frame::Credit { flow: FlowId(0), limit: (1 << 62) - 1 });
-    while let room @ 1.. = victim.end.session.send_room(FlowId(0)) {
-        victim.give(Input::FlowData { flow: FlowId(0), data: vec![7; room as usize].into() });
-    }
+    fill(&mut victim);
     let (held, limit) = (victim.stats().held, victim.end.session.config().memory_limit / 2);
     assert!(held <= limit + (16 << 10), "{held} bytes held");
     assert_eq!(victim.ended(), None);
@@ -147,28 +148,21 @@ fn frames_for_unopened_flows_are_violations_or_wait_for_an_open() {
             Frame::Blocked { flow, limit: 0 },
         ]
     };
+    let hearing = |victim: &Scripted, frame: &Frame| {
+        let mut victim = victim.clone();
+        let payload: &[u8] = if matches!(frame, Frame::Data { .. }) { b"x" } else { b"" };
+        victim.hear_with(0, frame.clone(), payload);
+        victim
+    };
+    let unknown = Some(EndReason::Violation(Violation::UnknownFlow));
     for (mine, yours, victim) in [(0, 1, Scripted::server(1)), (1, 0, Scripted::client(1))] {
         for frame in about(FlowId(mine)) {
-            let mut victim = victim.clone();
-            victim.hear_with(
-                0,
-                frame.clone(),
-                if matches!(frame, Frame::Data { .. }) { b"x" } else { b"" },
-            );
-            assert_eq!(
-                victim.ended(),
-                Some(EndReason::Violation(Violation::UnknownFlow)),
-                "{frame:?}"
-            );
+            let victim = hearing(&victim, &frame);
+            assert_eq!(victim.ended(), unknown, "{frame:?}");
         }
         for (number, frame) in about(FlowId(yours)).into_iter().enumerate() {
-            let mut victim = victim.clone();
-            victim.hear_with(
-                0,
-                frame.clone(),
-                if matches!(frame, Frame::Data { .. }) { b"x" } else { b"" },
-            );
-            let expected = (number < 2).then_some(EndReason::Violation(Violation::UnknownFlow));
+            let mut victim = hearing(&victim, &frame);
+            let expected = unknown.filter(|_| number < 2);
             assert_eq!(victim.ended(), expected, "{frame:?}");
             if expected.is_none() {
                 let told = |told: &Output| matches!(told, Output::FlowIncoming { .. });

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use std::time::Duration;
 use striper_core::testing::{SERVER, Scripted, data, open, reset};
 use striper_core::wire::frame::Frame;
-use striper_core::{EndReason, FlowId, Input, Instant, Role, StripeId, Violation};
+use striper_core::{Config, EndReason, FlowId, Input, Instant, Role, StripeId, Violation};
 
 /// Sessions in every state that waits for something, on both sides; whether a stripe is up.
 fn waiting() -> Vec<(&'static str, Scripted, bool)> {
@@ -89,11 +89,7 @@ fn a_clock_that_jumps_back_stands_still_until_it_is_there_again() {
 
 #[test]
 fn a_clock_that_jumps_to_and_fro_fills_no_allowance_twice() {
-    let config = striper_core::Config {
-        control_burst: 64 << 10,
-        control_per_second: 1000,
-        ..striper_core::Config::default()
-    };
+    let config = Config { control_burst: 64 << 10, control_per_second: 1000, ..Config::default() };
     let mut victim = Scripted::new(SERVER, config).with(2);
     let late = victim.now + HOUR;
     let mut heard = 0;

@@ -69,14 +69,12 @@ fn said_by(client: bool) -> Vec<(Vec<u8>, Vec<u8>)> {
 }
 
 fn split_frame(mut bytes: Vec<u8>) -> (Vec<u8>, Vec<u8>) {
-    let payload = match Frame::decode(&bytes).expect("a frame") {
-        frame @ (Frame::Open { .. } | Frame::Data { .. }) => {
-            // A length of one byte stands for itself whatever the payload is.
-            bytes.len() - frame.encode(0).len()
-        }
-        _ => 0,
+    let head = match Frame::decode(&bytes).expect("a frame") {
+        // A length of one byte stands for itself whatever the payload is.
+        frame @ (Frame::Open { .. } | Frame::Data { .. }) => frame.encode(0).len(),
+        _ => bytes.len(),
     };
-    let payload = bytes.split_off(bytes.len() - payload);
+    let payload = bytes.split_off(head);
     (bytes, payload)
 }
 
@@ -179,12 +177,6 @@ fn hear<'a>(
     (session, outputs)
 }
 
-fn print(session: &Session) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    session.fingerprint(&mut hasher);
-    hasher.finish()
-}
-
 fn effect((session, outputs): (Session, Vec<Output>)) -> Effect {
     let (said, all): (Vec<_>, Vec<_>) =
         outputs.into_iter().partition(|output| matches!(output, Output::Transmit { .. }));
@@ -200,7 +192,9 @@ fn effect((session, outputs): (Session, Vec<Output>)) -> Effect {
             (_, output) => told.push(output),
         }
     }
-    Effect { said, told, fingerprint: print(&session) }
+    let mut hasher = DefaultHasher::new();
+    session.fingerprint(&mut hasher);
+    Effect { said, told, fingerprint: hasher.finish() }
 }
 
 fn cut<'a>(bytes: &'a [u8], at: &[usize]) -> Vec<&'a [u8]> {

@@ -34,7 +34,7 @@ impl Patience {
                 }
                 Err(error) => error,
             };
-            // Troubles of that connection alone. Any other may be a lack of resources, which may pass.
+            // Troubles of that connection alone. Any other may pass: a lack of resources.
             if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted)
             {
                 continue;

@@ -86,7 +86,6 @@ impl<T> Strangers<T> {
         }
     }
 
-    /// Somebody from there has said who it is, and has joined a session.
     pub(crate) fn note_join(&mut self, from: IpAddr) {
         self.joins += 1;
         self.joined.insert(Origin::of(from), self.joins);

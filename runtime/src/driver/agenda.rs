@@ -52,16 +52,16 @@ impl Agenda {
 
     /// A token, and the waker that has it tried in the next turn.
     pub(crate) fn register(&mut self, kind: Kind) -> (Token, Waker) {
-        let token = Token::new(self.kinds.insert(kind));
+        let token = Token(self.kinds.insert(kind));
         (token, self.ready.waker(token))
     }
 
     pub(crate) fn release(&mut self, token: Token) {
-        self.kinds.remove(token.index());
+        self.kinds.remove(token.0);
     }
 
     pub(crate) fn kind(&self, token: Token) -> Option<Kind> {
-        self.kinds.get(token.index()).copied()
+        self.kinds.get(token.0).copied()
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -45,7 +45,7 @@ pub(crate) fn check_invariants(pump: &Pump) -> Footprint {
     Footprint {
         slots: agenda.len(),
         stripes: pump.stripes().len(),
-        dials: pump.client_side().map_or(0, |client| client.dialler().counts().0),
+        dials: pump.client_side().map_or(0, |client| client.dialler.counts().0),
         flows: pump.flows().count() + stats.flows,
         held: stats.held + stats.reordering,
     }

@@ -35,7 +35,7 @@ pub(super) type Failed = (usize, Instant, DialError);
 /// The part of a pump that only a client has.
 pub(crate) struct ClientSide {
     dial: Rc<dyn Dial>,
-    pub(super) dialler: Dialler,
+    pub(crate) dialler: Dialler,
     attempts: BTreeMap<Token, Box<Attempt>>,
     next_stripe: u64,
     connect_timeout: Duration,
@@ -46,9 +46,9 @@ pub(crate) struct ClientSide {
     /// The keys that are accepted now, if stripes are encrypted.
     allowed: Option<Accepted>,
     /// The server has said that it stops, or has ended the last session.
-    server_stopped: bool,
+    pub(super) server_stopped: bool,
     /// The server has said that it doesn't know the session.
-    forgotten: bool,
+    pub(super) forgotten: bool,
 }
 
 impl ClientSide {
@@ -93,10 +93,6 @@ impl ClientSide {
         self.next_tls.is_some()
     }
 
-    pub(crate) fn dialler(&self) -> &Dialler {
-        &self.dialler
-    }
-
     /// A flow waits for a session from now on. Until when.
     pub(crate) fn hurry(&mut self, now: Instant) -> Instant {
         self.dialler.hurry(now);
@@ -125,8 +121,8 @@ impl ClientSide {
         self.next_stripe += 1;
         self.dialler.dialled(server, now);
         let dialling = self.dial.dial(self.dialler.address(server), CONNECT_LIMIT);
-        let dialling = match &self.tls {
-            Some(tls) => secured(dialling, tls.clone()),
+        let dialling = match self.tls.clone() {
+            Some(tls) => secured(dialling, tls),
             None => dialling,
         };
         let (token, waker) = agenda.register(Kind::Dial);
@@ -192,7 +188,7 @@ impl ClientSide {
     ) -> Option<DialError> {
         let (server, begun, cause) = failed;
         let dialler = &mut self.dialler;
-        if stripes.is_established() && cause == DialError::Refusal(Refusal::UnknownSession) {
+        if stripes.established && cause == DialError::Refusal(Refusal::UnknownSession) {
             dialler.dropped(server);
             self.forgotten = true;
             engine.defer(Input::Abort);
@@ -210,24 +206,6 @@ impl ClientSide {
         let server = dialler.address(server).clone();
         engine.tell(Event::PeerUnreachable { server, cause, past, news });
         refusal
-    }
-
-    pub(crate) fn stripe_up(&mut self) {
-        self.server_stopped = false;
-    }
-
-    /// The server lets flows finish and takes no more, or has ended the session.
-    pub(crate) fn server_stops(&mut self) {
-        self.server_stopped = true;
-    }
-
-    pub(crate) fn is_forgotten(&self) -> bool {
-        self.forgotten
-    }
-
-    /// Whether the server has said that it doesn't know the session; that is forgotten now.
-    pub(crate) fn take_forgotten(&mut self) -> bool {
-        std::mem::take(&mut self.forgotten)
     }
 
     /// The session has ended: gives up all dials, and another one counts its stripes anew.
@@ -332,15 +310,10 @@ mod tests {
             client.dial(base.engine.now(), false, &mut base.agenda);
             assert!(base.agenda.gather());
             let token = base.agenda.next().unwrap();
-            let cause = match client.step_dial(token, &mut base).expect("it has answered") {
-                Ok((_, greeted)) => {
-                    assert_eq!(greeted.hello.stripe, StripeId(0));
-                    None
-                }
-                Err((_, _, cause)) => Some(cause),
-            };
+            let outcome = client.step_dial(token, &mut base).expect("it has answered");
+            let stripe = outcome.map(|(_, greeted)| greeted.hello.stripe).map_err(|(.., why)| why);
             let other = DialError::Handshake(HandshakeError::Malformed);
-            assert_eq!(cause, (!accepted).then_some(other));
+            assert_eq!(stripe, if accepted { Ok(StripeId(0)) } else { Err(other) });
             assert_eq!(base.agenda.len(), 0);
         }
     }

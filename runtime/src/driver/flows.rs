@@ -30,7 +30,6 @@ pub(super) type Opened = (FlowId, Target, Receiver<()>);
 #[derive(Default)]
 pub(crate) struct Flows {
     ends: BTreeMap<Token, Box<LocalEnd>>,
-    /// The flows that the session knows.
     open: HashMap<FlowId, Token>,
     /// The flows that the session has been asked for, by request.
     opening: HashMap<u64, Token>,
@@ -118,7 +117,7 @@ impl Flows {
     /// Client: there is no session for it now. It waits for one until then.
     pub(crate) fn wait(&mut self, token: Token, until: Instant, base: &mut Base) {
         let Some(end) = self.ends.get_mut(&token) else { return };
-        end.wait(until);
+        end.stage = Stage::Waiting(until);
         self.waiting.insert(token);
         self.unwatched = true;
         base.agenda.at(until, token);
@@ -158,7 +157,8 @@ impl Flows {
     /// Client: the session has said no to a request. Gives the request's flow, if it still exists.
     pub(crate) fn take_request(&mut self, request: u64) -> Option<Token> {
         let token = self.opening.remove(&request)?;
-        self.ends.get(&token).filter(|end| end.is_opening(request)).map(|_| token)
+        let end = self.ends.get(&token)?;
+        matches!(end.stage, Stage::Opening(asked) if asked == request).then_some(token)
     }
 
     /// Client: the session knows it now.
@@ -369,7 +369,7 @@ impl Flows {
     /// The session has done with it.
     pub(crate) fn close(&mut self, id: FlowId, base: &mut Base) {
         if let Some((token, end)) = self.open_mut(id) {
-            end.close();
+            end.stage = Stage::Closing;
             self.open.remove(&id);
             base.agenda.unwritten(token);
         }

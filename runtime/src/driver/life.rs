@@ -7,13 +7,13 @@ use striper_core::{EndReason, Instant};
 /// How far a pump is on its way to its end.
 #[derive(Default)]
 pub(super) struct Life {
-    ended: Option<EndReason>,
+    pub(super) ended: Option<EndReason>,
     /// When a shutdown stops to wait for flows.
     stop_at: Option<Instant>,
     /// The session is to end, because the key of the other side is no longer accepted.
-    revoked: bool,
+    pub(super) revoked: bool,
     ready_waiters: Vec<Sender<Result<(), OpenError>>>,
-    over: bool,
+    pub(super) over: bool,
     over_waiters: Vec<Sender<()>>,
 }
 
@@ -40,10 +40,6 @@ impl Life {
         self.tell_waiters(&Err(OpenError::ShuttingDown));
     }
 
-    pub(super) fn revoke(&mut self) {
-        self.revoked = true;
-    }
-
     /// Why a session with this end resets its flows; the server may have `forgotten` it.
     pub(super) fn cut(&self, reason: EndReason, forgotten: bool) -> Cut {
         match reason {
@@ -52,15 +48,6 @@ impl Life {
             EndReason::Aborted if self.stop_at.is_some() => Cut::Stopped,
             reason => Cut::Ended(reason),
         }
-    }
-
-    /// The next session, if there is one, begins with keys that are accepted.
-    pub(super) fn end_session(&mut self) {
-        self.revoked = false;
-    }
-
-    pub(super) fn ended(&self) -> Option<EndReason> {
-        self.ended
     }
 
     /// Flows may go on until `stop_at`. `waiter` is dropped when all is over.
@@ -84,10 +71,6 @@ impl Life {
             self.over = true;
             self.over_waiters.clear();
         }
-        self.over
-    }
-
-    pub(super) fn is_over(&self) -> bool {
         self.over
     }
 }
@@ -123,11 +106,11 @@ mod tests {
         assert_eq!(aborted(&life, false), Cut::Ended(EndReason::Aborted));
         life.shut_down(Instant::ZERO, oneshot().0);
         assert_eq!((aborted(&life, false), aborted(&life, true)), (Cut::Stopped, Cut::Forgotten));
-        life.revoke();
+        life.revoked = true;
         assert_eq!(aborted(&life, true), Cut::Revoked);
         let other = EndReason::NoStripe;
         assert_eq!(life.cut(other, true), Cut::Ended(other), "that came first");
-        life.end_session();
+        life.revoked = false;
         assert_eq!(aborted(&life, false), Cut::Stopped);
     }
 
@@ -140,8 +123,8 @@ mod tests {
         assert_eq!(life.stops_at(), Some(Instant::from_micros(7)));
         life.end(EndReason::Aborted);
         assert_eq!((life.stops_at(), life.is_stopping()), (None, true));
-        assert!(!life.finish_if(false) && !life.is_over());
-        assert!(life.finish_if(true) && life.is_over());
+        assert!(!life.finish_if(false) && !life.over);
+        assert!(life.finish_if(true) && life.over);
         assert_eq!(smol::block_on(over), None);
     }
 }

@@ -19,7 +19,6 @@ pub(super) enum Stage {
     Waiting(Instant),
     /// The session has been asked for it, with this request.
     Opening(u64),
-    /// The session knows it.
     Open(FlowId),
     /// The session has done with it; the local pipe has yet to take what is queued, and the FIN.
     Closing,
@@ -33,7 +32,6 @@ enum Inward {
     Flowing,
     /// The session takes nothing for now.
     Paused,
-    /// The local FIN has come.
     Finished,
 }
 
@@ -141,10 +139,6 @@ impl LocalEnd {
         self.pipe.is_some()
     }
 
-    pub(super) fn wait(&mut self, until: Instant) {
-        self.stage = Stage::Waiting(until);
-    }
-
     /// The session is asked for it with this request. Gives the opaque field.
     pub(super) fn ask(&mut self, request: u64) -> Bytes {
         self.stage = Stage::Opening(request);
@@ -168,20 +162,11 @@ impl LocalEnd {
         paused
     }
 
-    /// The session has done with it, and all that it had to give has come.
-    pub(super) fn close(&mut self) {
-        self.stage = Stage::Closing;
-    }
-
     pub(super) fn id(&self) -> Option<FlowId> {
         match self.stage {
             Stage::Open(id) => Some(id),
             _ => None,
         }
-    }
-
-    pub(super) fn is_opening(&self, request: u64) -> bool {
-        matches!(self.stage, Stage::Opening(asked) if asked == request)
     }
 
     /// Queues bytes for the local pipe. Says whether nothing new was to be written before.
@@ -393,7 +378,7 @@ mod tests {
         let mut cx = Context::from_waker(Waker::noop());
         assert!(program.poll_finish(&mut cx).is_ready());
         assert!(matches!(end.recv(100), Given::Fin));
-        end.close();
+        end.stage = Stage::Closing;
         assert!(matches!(end.write(now), Written::Ended(FlowEnd::Finished)));
         assert!(!end.is_attached());
         let carried = [(StripeId(1), 15), (StripeId(2), 7), (StripeId(3), 0)];

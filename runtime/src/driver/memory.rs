@@ -18,10 +18,6 @@ impl Memory {
         Memory(Some(share))
     }
 
-    pub(super) fn give_up_share(&mut self) {
-        self.0 = None;
-    }
-
     pub(super) fn hear_limit(&mut self, engine: &mut Engine) {
         if let Some((receive, send)) = self.0.as_mut().and_then(Share::changed) {
             engine.input(Input::MemoryLimit { receive, send });

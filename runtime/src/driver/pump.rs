@@ -165,7 +165,7 @@ impl Pump {
 
     /// Why the session resets its flows; none if it has not ended.
     fn cut(&self) -> Option<Cut> {
-        let forgotten = self.client.as_ref().is_some_and(ClientSide::is_forgotten);
+        let forgotten = self.client.as_ref().is_some_and(|client| client.forgotten);
         self.base.engine.ending().map(|reason| self.life.cut(reason, forgotten))
     }
 
@@ -238,13 +238,13 @@ impl Pump {
 
     /// Why the session has ended, if it has and there will be no other one.
     pub(crate) fn ended(&self) -> Option<EndReason> {
-        self.life.ended()
+        self.life.ended
     }
 
     /// Takes no more flows, lets those there are end until `drain` is over, then resets the rest
     /// and is over. `waiter` is dropped then.
     pub(crate) fn shutdown(&mut self, drain: Duration, waiter: Sender<()>) {
-        if self.life.is_over() {
+        if self.life.over {
             return;
         }
         self.life.shut_down(self.base.engine.now() + drain, waiter);
@@ -255,7 +255,7 @@ impl Pump {
 
     /// Ends the session at once, because the key of the other side is no longer accepted.
     pub(crate) fn end_revoked(&mut self) {
-        self.life.revoke();
+        self.life.revoked = true;
         self.abort();
     }
 
@@ -268,7 +268,7 @@ impl Pump {
     pub(crate) fn abandon(&mut self) -> bool {
         let abandoned = self.stripes.is_empty() && self.flows.is_empty();
         if abandoned {
-            self.memory.give_up_share();
+            self.memory = Memory::default();
             self.abort();
         }
         abandoned
@@ -305,8 +305,7 @@ impl Pump {
             return self.conclude(token, FlowEnd::NoSession(OpenError::BadTarget(error)));
         }
         self.flows.set_opaque(token, target.encode());
-        let refusal =
-            self.client.as_ref().and_then(|client| client.dialler().refusal(now).cloned());
+        let refusal = self.client.as_ref().and_then(|client| client.dialler.refusal(now).cloned());
         if self.life.is_stopping() {
             self.conclude(token, FlowEnd::NoSession(OpenError::ShuttingDown));
         } else if !self.stripes.is_empty() {
@@ -340,7 +339,7 @@ impl Pump {
         rest: Bytes,
         most: usize,
     ) -> Result<(), (Box<dyn Pipe>, Refusal)> {
-        if self.life.ended().is_some() {
+        if self.life.ended.is_some() {
             return Err((pipe, Refusal::UnknownSession));
         }
         let session = self.base.engine.session();
@@ -358,7 +357,7 @@ impl Pump {
 
     /// The session's part of the memory that it shares, in bytes.
     pub(crate) fn load(&self) -> u64 {
-        match self.life.ended() {
+        match self.life.ended {
             Some(_) => 0,
             None => memory::kept(&self.base.engine, &self.flows, &self.stripes),
         }
@@ -388,7 +387,7 @@ impl Pump {
     fn add_stripe(&mut self, greeted: Greeted, server: usize, greeting: Bytes) {
         let flows = self.flows.len();
         let token = self.stripes.add(greeted, server, greeting, flows, &mut self.base);
-        self.client.iter_mut().for_each(ClientSide::stripe_up);
+        self.client.iter_mut().for_each(|client| client.server_stopped = false);
         self.life.tell_waiters(&Ok(()));
         self.flows.ask_for_waiting(&mut self.base.engine);
         self.base.agenda.again(token);
@@ -444,7 +443,7 @@ impl Pump {
 
     /// The other side lets flows finish and takes no more.
     fn peer_stops(&mut self) {
-        self.client.iter_mut().for_each(ClientSide::server_stops);
+        self.client.iter_mut().for_each(|client| client.server_stopped = true);
         if !self.flows.is_empty() {
             let (session, flows) = (self.base.engine.tag(), self.flows.len());
             self.base.engine.tell(Event::PeerStopping { session, flows });
@@ -454,18 +453,18 @@ impl Pump {
     /// The session is over. A client begins another one unless it is shutting down.
     fn session_ended(&mut self, reason: EndReason) {
         let cut = self.cut().unwrap_or(Cut::Ended(reason));
-        let forgotten = self.client.as_mut().is_some_and(ClientSide::take_forgotten);
+        let client = self.client.as_mut();
+        let forgotten = client.is_some_and(|client| std::mem::take(&mut client.forgotten));
         let lost_flows = self.base.engine.end();
         self.stripes.end_session(reason, forgotten, cut, lost_flows, &mut self.base.engine);
         self.flows.cut_all(cut, &mut self.base);
-        self.life.end_session();
+        // The next session, if there is one, begins with keys that are accepted.
+        self.life.revoked = false;
         for request in self.flows.requests() {
             self.flow_open_failed(request);
         }
         if let Some(client) = &mut self.client {
-            if reason == EndReason::PeerClosed {
-                client.server_stops();
-            }
+            client.server_stopped |= reason == EndReason::PeerClosed;
             client.drop_dials(&mut self.base.agenda);
             if !self.life.is_stopping() {
                 self.base.engine.renew(client.begin_session());

@@ -4,31 +4,15 @@
 //! many follow. So a wake costs what is ready and not what is there.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 
 /// A pipe or a dial, among all that the pump has.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) struct Token(usize);
-
-impl Token {
-    pub(crate) fn new(index: usize) -> Token {
-        Token(index)
-    }
-
-    pub(crate) fn index(self) -> usize {
-        self.0
-    }
-}
-
-/// The pipes that have been woken, and the pump's waker.
-#[derive(Debug, Default)]
-pub(super) struct ReadyList(Arc<Shared>);
+pub(crate) struct Token(pub usize);
 
 #[derive(Debug, Default)]
-struct Shared {
-    inner: Mutex<Inner>,
-}
+pub(super) struct ReadyList(Arc<Mutex<Inner>>);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -40,29 +24,26 @@ struct Inner {
 struct Mark {
     token: Token,
     listed: AtomicBool,
-    shared: Arc<Shared>,
+    list: Arc<Mutex<Inner>>,
 }
 
 impl ReadyList {
     /// A waker that puts `token` on the list.
     pub(super) fn waker(&self, token: Token) -> Waker {
-        Waker::from(Arc::new(Mark {
-            token,
-            listed: AtomicBool::new(false),
-            shared: self.0.clone(),
-        }))
+        let listed = AtomicBool::new(false);
+        Waker::from(Arc::new(Mark { token, listed, list: self.0.clone() }))
     }
 
     /// Sets the waker for new entries of the list and for [`ReadyList::wake`].
     pub(super) fn register(&self, pump: &Waker) {
-        let mut inner = self.0.lock();
+        let mut inner = lock(&self.0);
         if !inner.pump.as_ref().is_some_and(|known| known.will_wake(pump)) {
             inner.pump = Some(pump.clone());
         }
     }
 
     pub(super) fn wake(&self) {
-        let pump = self.0.lock().pump.clone();
+        let pump = lock(&self.0).pump.clone();
         if let Some(pump) = pump {
             pump.wake();
         }
@@ -70,7 +51,7 @@ impl ReadyList {
 
     /// Moves the list to the end of `tokens`, each pipe once.
     pub(super) fn take(&self, tokens: &mut impl Extend<Token>) {
-        let mut inner = self.0.lock();
+        let mut inner = lock(&self.0);
         tokens.extend(inner.woken.drain(..).map(|mark| {
             // From here on a wake counts again: the pipe is tried only after this.
             mark.listed.store(false, Ordering::Release);
@@ -79,11 +60,9 @@ impl ReadyList {
     }
 }
 
-impl Shared {
-    /// Nothing in here panics while it holds the lock.
-    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Nothing in here panics while it holds the lock.
+fn lock(list: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
+    list.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Wake for Mark {
@@ -96,7 +75,7 @@ impl Wake for Mark {
             return;
         }
         let pump = {
-            let mut inner = self.shared.lock();
+            let mut inner = lock(&self.list);
             inner.woken.push(self.clone());
             if inner.woken.len() == 1 { inner.pump.clone() } else { None }
         };
@@ -125,27 +104,27 @@ mod tests {
         let count = Arc::new(Count::default());
         let list = ReadyList::default();
         list.register(&Waker::from(count.clone()));
-        let (one, two) = (list.waker(Token::new(1)), list.waker(Token::new(2)));
+        let (one, two) = (list.waker(Token(1)), list.waker(Token(2)));
         one.wake_by_ref();
         two.wake_by_ref();
         one.wake_by_ref();
         assert_eq!(count.0.load(Ordering::Relaxed), 1);
         let mut tokens = Vec::new();
         list.take(&mut tokens);
-        assert_eq!(tokens, [1, 2].map(Token::new));
+        assert_eq!(tokens, [1, 2].map(Token));
         two.wake_by_ref();
         assert_eq!(count.0.load(Ordering::Relaxed), 2);
         list.take(&mut tokens);
-        assert_eq!(tokens, [1, 2, 2].map(Token::new));
+        assert_eq!(tokens, [1, 2, 2].map(Token));
     }
 
     #[test]
     fn a_wake_from_another_thread_is_seen() {
         let list = ReadyList::default();
-        let waker = list.waker(Token::new(7));
+        let waker = list.waker(Token(7));
         std::thread::spawn(move || waker.wake()).join().unwrap();
         let mut tokens = Vec::new();
         list.take(&mut tokens);
-        assert_eq!(tokens, [Token::new(7)]);
+        assert_eq!(tokens, [Token(7)]);
     }
 }

@@ -98,10 +98,6 @@ impl StripeEnd {
         }
     }
 
-    pub(super) fn facts(&self) -> StripeFacts {
-        self.facts
-    }
-
     pub(super) fn info(&self) -> PipeInfo<'_> {
         self.pipe.info()
     }

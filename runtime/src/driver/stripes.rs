@@ -25,7 +25,7 @@ pub(crate) struct Stripes {
     live: BTreeMap<StripeId, Token>,
     /// Client: how many there are meant to be.
     wanted: Option<usize>,
-    established: bool,
+    pub(super) established: bool,
     /// The session has lost its last stripe and has flows.
     stranded: bool,
     /// The peer, if it had to prove its key.
@@ -36,10 +36,6 @@ impl Stripes {
     /// A client knows how many are wanted; a server knows before the first who the peer is.
     pub(crate) fn new(wanted: Option<usize>, peer: Option<PeerName>) -> Self {
         Stripes { wanted, peer, ..Stripes::default() }
-    }
-
-    pub(crate) fn is_established(&self) -> bool {
-        self.established
     }
 
     /// The session has ended, maybe because the server has `forgotten` it; another one may come.
@@ -110,7 +106,7 @@ impl Stripes {
 
     /// The facts of TCP about those that it carries.
     pub(crate) fn tcp(&self) -> BTreeMap<StripeId, TcpStatus> {
-        self.live().filter_map(|end| Some((end.facts().id, end.info().carrier?.tcp()?))).collect()
+        self.live().filter_map(|end| Some((end.facts.id, end.info().carrier?.tcp()?))).collect()
     }
 
     pub(crate) fn memory(&self) -> u64 {

@@ -2,7 +2,7 @@
 
 use super::agenda::SLICE;
 use super::pump::Pump;
-use super::testing::Never;
+use super::testing::{ID, Never};
 use super::turn::run;
 use crate::admission::budget::Budget;
 use crate::pipe::testing::Source;
@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 use striper_core::wire::frame::Frame;
-use striper_core::{Config, FlowId, Hello, HelloKind, Instant, Reason, SessionId, StripeId};
+use striper_core::{Config, FlowId, Hello, HelloKind, Instant, Reason, StripeId};
 
 /// A clock by which every look takes time, as all work does.
 #[derive(Default)]
@@ -33,17 +33,20 @@ impl Clock for Working {
     }
 }
 
-#[test]
-fn a_peer_that_sends_without_end_delays_other_sessions_by_a_slice() {
-    let clock = Rc::new(Working::default());
+fn pump(clock: &Rc<Working>) -> Pump {
     let config = Config::default();
     let share = Budget::new(config.memory_limit, None).share(None);
-    let id = SessionId([7; 16]);
-    let mut pump = Pump::server(clock.clone(), config, id, 1, None, share, None);
+    Pump::server(clock.clone(), config, ID, 1, None, share, None)
+}
+
+#[test]
+fn a_peer_that_sends_without_end_delays_other_sessions_by_a_slice() {
+    let clock = Rc::default();
+    let mut pump = pump(&clock);
     let chunks = Rc::new(Cell::new(0));
     for stripe in (0..8).map(StripeId) {
         let kind = if stripe.0 == 0 { HelloKind::Create } else { HelloKind::Join };
-        let hello = Hello { kind, session: id, stripe, gone: Vec::new() };
+        let hello = Hello { kind, session: ID, stripe, gone: Vec::new() };
         let count = chunks.clone();
         let give = move |_| {
             count.set(count.get() + 1);
@@ -64,10 +67,7 @@ fn a_peer_that_sends_without_end_delays_other_sessions_by_a_slice() {
 
 #[test]
 fn the_end_of_a_session_counts_no_flow_that_was_reset_before() {
-    let config = Config::default();
-    let share = Budget::new(config.memory_limit, None).share(None);
-    let id = SessionId([7; 16]);
-    let mut pump = Pump::server(Rc::new(Working::default()), config, id, 1, None, share, None);
+    let mut pump = pump(&Rc::default());
     let open = |flow| Frame::Open { flow, early: 0, credit: 0, opaque: Bytes::new() }.encode(0);
     let [kept, reset] = [1, 3].map(FlowId);
     let reason = Reason::Aborted.code();
@@ -78,7 +78,7 @@ fn the_end_of_a_session_counts_no_flow_that_was_reset_before() {
         Frame::Close { code: 0 }.encode(0),
     ];
     let (kind, stripe) = (HelloKind::Create, StripeId(0));
-    let hello = Hello { kind, session: id, stripe, gone: Vec::new() };
+    let hello = Hello { kind, session: ID, stripe, gone: Vec::new() };
     let silent = Source(|_| Bytes::new(), None);
     assert!(pump.join(Box::new(silent), hello, said.concat().into(), 64).is_ok());
     let _ = run(&mut pump, &mut Context::from_waker(Waker::noop()));

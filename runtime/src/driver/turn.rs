@@ -56,11 +56,8 @@ fn yield_to_others(pump: &mut Pump, cx: &mut Context<'_>) -> Poll<()> {
 }
 
 enum Rest {
-    /// There is something to do again.
     Due,
-    /// It will be woken.
     Asleep,
-    /// Nothing will ever be to do.
     Over,
 }
 

@@ -56,22 +56,16 @@ fn a_new_file_and_one_that_replaces_ours_are_readable_for_this_user_alone() {
 }
 
 #[test]
-fn a_file_that_is_not_ours_stays_as_it_is() {
+fn a_file_that_is_not_ours_or_write_protected_stays_as_it_is() {
     let folder = Folder::new("other");
-    let other = folder.file("other", "a key, not ours");
-    let error = create_ours(&other).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{error}");
-    assert_eq!(fs::read_to_string(&other).unwrap(), "a key, not ours");
-    assert_eq!(folder.names(), ["other"]);
-}
-
-#[test]
-fn a_write_protected_file_of_ours_stays_as_it_is() {
-    let folder = Folder::new("protected");
-    let path = folder.file("kept", "ours, to be kept");
-    fs::set_permissions(&path, Permissions::from_mode(0o400)).unwrap();
-    assert_eq!(create_ours(&path).unwrap_err().kind(), ErrorKind::AlreadyExists);
-    assert_eq!(fs::read_to_string(&path).unwrap(), "ours, to be kept");
+    for (name, content, bits) in [("a", "a key, not ours", 0o644), ("b", "ours, to be kept", 0o400)]
+    {
+        let path = folder.file(name, content);
+        fs::set_permissions(&path, Permissions::from_mode(bits)).unwrap();
+        assert_eq!(create_ours(&path).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&path).unwrap(), content);
+    }
+    assert_eq!(folder.names(), ["a", "b"]);
 }
 
 #[test]

@@ -127,22 +127,23 @@ async fn attend(
     }
 }
 
+async fn gone<T>(incoming: &mut local::Incoming) -> Option<T> {
+    incoming.unwanted().await;
+    None
+}
+
 async fn forward(mut incoming: local::Incoming, target: HostPort) {
     if *incoming.target() != Target::Default {
         return incoming.refuse(Reason::NotAllowed);
     }
     let room = incoming.ensure_room().map_err(DialError::from);
-    let gone = async {
-        incoming.unwanted().await;
-        None
-    };
     let dial = async {
-        Some(match room {
-            Ok(()) => dial_tcp(&target, DIAL_LIMIT).await,
-            Err(error) => Err(error),
-        })
+        match room {
+            Ok(()) => Some(dial_tcp(&target, DIAL_LIMIT).await),
+            Err(error) => Some(Err(error)),
+        }
     };
-    match or(gone, dial).await {
+    match or(gone(&mut incoming), dial).await {
         Some(Ok(pipe)) => drop(incoming.carry(Box::new(pipe)).await),
         Some(Err(error)) => incoming.refuse(error.reason()),
         None => {}
@@ -150,11 +151,7 @@ async fn forward(mut incoming: local::Incoming, target: HostPort) {
 }
 
 async fn wait_for_answer(mut incoming: local::Incoming, answered: Receiver<Answer>) {
-    let gone = async {
-        incoming.unwanted().await;
-        None
-    };
-    match or(gone, answered).await {
+    match or(gone(&mut incoming), answered).await {
         Some(Answer::Carry(pipe, report)) => incoming.attach(pipe, report),
         Some(Answer::Refuse(reason)) => incoming.refuse(reason),
         None => {}

@@ -45,7 +45,6 @@ impl Caller {
     }
 }
 
-/// The port of a server.
 pub(super) struct Gate {
     clock: Rc<dyn Clock>,
     spawn: Spawn,

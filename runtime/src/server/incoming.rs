@@ -13,9 +13,7 @@ use std::io;
 use std::rc::Weak;
 use striper_core::{FlowId, Reason};
 
-/// A flow that a client opened. Answer it by carrying or refusing it; dropped, it is refused.
-///
-/// The bytes that the client sends meanwhile are kept, within its credit.
+/// As [`Incoming`](crate::Incoming): answer it by carrying or refusing it.
 pub struct Incoming {
     target: Target,
     flow: FlowId,
@@ -63,8 +61,7 @@ impl Incoming {
         &self.target
     }
 
-    /// Accepts, carries `local` over the flow, and says how that went when it has ended. Dropping
-    /// the future of this does not end the flow.
+    /// As [`Incoming::carry`](crate::Incoming::carry).
     pub async fn carry(self, local: Box<dyn Pipe>) -> FlowReport {
         let (report, reported) = oneshot();
         self.attach(local, report);

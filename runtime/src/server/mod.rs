@@ -24,7 +24,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// A handle to the exit. Clones are the same server.
+/// A handle to a server. Clones are the same server.
 #[derive(Clone)]
 pub struct Server {
     sessions: Rc<Sessions>,
@@ -62,14 +62,8 @@ impl Server {
         });
         let entropy = Rc::new(rand::random::<u64>);
         let spare = options.limits.spare_files;
-        let server = Self::start_in(
-            SystemClock::shared(),
-            Box::new(listener),
-            spawn,
-            entropy,
-            options,
-            events,
-        )?;
+        let (clock, listener) = (SystemClock::shared(), Box::new(listener));
+        let server = Self::start_in(clock, listener, spawn, entropy, options, events)?;
         server.sessions.keep_spare(spare);
         Ok(server)
     }
@@ -104,8 +98,7 @@ impl Server {
         self.sessions.next_incoming().await
     }
 
-    /// From now on these keys decide who may call. Sessions of keys that are no longer among them
-    /// end at once. Has no effect on a server that was started without.
+    /// As [`Server::set_keys`](crate::Server::set_keys).
     pub fn set_keys(&self, keys: Keys) {
         self.sessions.set_keys(&keys);
     }

@@ -92,7 +92,6 @@ impl Sessions {
         (sessions, closed)
     }
 
-    /// Flows leave so many file descriptors to others from now on.
     pub(super) fn keep_spare(&self, files: u64) {
         self.spare_files.set(files);
     }

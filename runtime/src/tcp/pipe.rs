@@ -313,10 +313,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let a = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (b, _) = listener.accept().unwrap();
-        (
-            TcpPipe::new(Async::new(a).unwrap()).unwrap(),
-            TcpPipe::new(Async::new(b).unwrap()).unwrap(),
-        )
+        [a, b].map(|socket| TcpPipe::new(Async::new(socket).unwrap()).unwrap()).into()
     }
 
     #[test]
@@ -395,26 +392,20 @@ mod tests {
             let (bbr, lost) = (Congestion::lossy(), 0.01);
             let there = a.take_turn(Turn { lossy: true, lost });
             if let Err(error) = bbr.check() {
-                assert_eq!(
-                    there,
-                    Some(Adapted::Denied { congestion: bbr, lost, cause: error.kind() })
-                );
+                let denied = Adapted::Denied { congestion: bbr, lost, cause: error.kind() };
+                assert_eq!(there, Some(denied));
                 assert_eq!(a.tcp().unwrap().congestion, Some(reno));
                 assert_eq!(a.adapt(), None);
                 return;
             }
-            assert_eq!(
-                there,
-                Some(Adapted::Changed { congestion: bbr.clone(), lossy: true, lost })
-            );
+            let changed = Adapted::Changed { congestion: bbr.clone(), lossy: true, lost };
+            assert_eq!(there, Some(changed));
             assert_eq!(a.tcp().unwrap().congestion, Some(bbr));
             a.send(b"still connected").await.unwrap();
             assert_eq!(b.recv().await.unwrap(), Received::Chunk("still connected".into()));
             let back = a.take_turn(Turn { lossy: false, lost: 0.0 });
-            assert_eq!(
-                back,
-                Some(Adapted::Changed { congestion: reno.clone(), lossy: false, lost: 0.0 })
-            );
+            let changed = Adapted::Changed { congestion: reno.clone(), lossy: false, lost: 0.0 };
+            assert_eq!(back, Some(changed));
             assert_eq!(a.tcp().unwrap(), TcpStatus { congestion: Some(reno), resent: Some(0.0) });
         });
     }

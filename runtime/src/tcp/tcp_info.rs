@@ -86,11 +86,8 @@ mod tests {
         }
         let after = read(&near).unwrap();
         assert_eq!((after.packets, after.retransmitted), (3, 0));
-        assert!(
-            after.min_rtt > Duration::ZERO
-                && after.min_rtt <= after.rtt
-                && after.rtt < Duration::from_secs(1)
-        );
+        assert!(after.min_rtt > Duration::ZERO && after.min_rtt <= after.rtt);
+        assert!(after.rtt < Duration::from_secs(1));
     }
 
     #[test]

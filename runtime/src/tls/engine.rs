@@ -115,7 +115,7 @@ impl Engine {
                 Ok(Step::Wait) => break Ok(()),
                 Ok(Step::Open) => break self.opened(),
                 Err(error) => {
-                    // The alert that tells the other end why is fetched now. Later bytes are ignored.
+                    // The alert for the other end is fetched now. Later bytes are ignored.
                     while self.common().wants_write() && self.step(&mut plain).is_ok() {}
                     break Err(error.into());
                 }
@@ -192,7 +192,7 @@ impl Engine {
     fn write(&mut self, job: &Job<'_>, payload: usize) -> Result<(), TlsError> {
         let mut size = payload + OVERHEAD + ALERT;
         let mut plain = Plain::default();
-        // To find that new keys come first, to find how much room is needed, and to do it.
+        // To find that new keys come first, to find how much room is needed, to do it.
         for _ in 0..4 {
             let (incoming, out, ended) = (self.incoming.rest(), &mut self.out, &mut self.ended);
             let (discard, written) = match &mut self.connection {

@@ -92,10 +92,8 @@ fn pieces(alone: &mut Scripted) -> Vec<(u64, u64)> {
 fn late_data_is_copied_once_even_if_nothing_else_happens() {
     let (mut alone, wake) = unanswered(SchedulerKind::Earliest, 2);
     let [(carrier, 0)] = pieces(&mut alone)[..] else { panic!("one piece") };
-    let late = live(&alone, carrier).late_at();
-    let wake = wake.expect("a time to wake");
-    let late = late.expect("it waits for an acknowledgement");
-    assert!(wake <= late);
+    let late = live(&alone, carrier).late_at().expect("it waits for an acknowledgement");
+    assert!(wake.expect("a time to wake") <= late);
     let millis = (late.since(alone.now).as_micros() as u64).div_ceil(1000);
     alone.wait(ms(millis - 1));
     assert_eq!(pieces(&mut alone), [], "not before it is late");
@@ -129,10 +127,8 @@ fn beside_other_data(overdue: u64, expected: bool) -> Vec<(u64, u64)> {
         stripe.rate_mut().acknowledged(1_000_000 + 2_000 * count, 100_000, None, now);
     }
     if expected {
-        stripe
-            .ledger_mut()
-            .iter_mut()
-            .for_each(|entry| entry.expected = now + Duration::from_secs(9));
+        let late = now + Duration::from_secs(9);
+        stripe.ledger_mut().iter_mut().for_each(|entry| entry.expected = late);
     }
     let total = live(&alone, 1).sent();
     alone.give(Input::StripeWritten { stripe: StripeId(1), total });

@@ -101,22 +101,16 @@ fn acknowledgements_lost_with_their_stripe_are_said_again() {
         alone.up(2);
         alone.answers = false;
         alone.wait(ms(5));
-        let brought = alone
-            .stats()
-            .stripes
-            .iter()
-            .map(|stripe| (stripe.stripe, stripe.received))
-            .collect::<Vec<_>>();
+        let stats = alone.stats();
         let carrier = alone.end.session.stripes.iter().find(|stripe| {
             stripe.ledger().iter().any(|entry| entry.token == Token::Acknowledgements)
         });
         let carrier = carrier.unwrap().id();
         acks(&mut alone);
         alone.give(Input::StripeDown { stripe: carrier });
-        let expected: Vec<_> = brought
-            .into_iter()
-            .filter(|(stripe, count)| *stripe != carrier && *count > 0)
-            .collect();
+        let brought = stats.stripes.iter().map(|stripe| (stripe.stripe, stripe.received));
+        let expected: Vec<_> =
+            brought.filter(|(stripe, count)| *stripe != carrier && *count > 0).collect();
         assert_eq!(acks(&mut alone), expected);
     }
 }
@@ -260,9 +254,7 @@ fn a_fin_is_sent_again_with_the_data_that_it_ends_as_often_as_it_is_lost() {
 #[test]
 fn exactly_the_data_of_a_dead_stripe_is_sent_again() {
     for doubt in [false, true] {
-        let config =
-            Config { stripes: 0, scheduler: crate::SchedulerKind::RoundRobin, ..Config::default() };
-        let mut alone = alone(Role::Client, 3, config);
+        let mut alone = alone(Role::Client, 3, round_robin(0));
         alone.answers = false;
         alone.open(&[5; 16_000]);
         let carried = |(stripe, piece): &(StripeId, Item)| match piece {

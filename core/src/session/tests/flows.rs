@@ -27,11 +27,7 @@ fn bytes_and_fins_cross_in_both_directions() {
 #[test]
 fn frames_of_a_flow_may_overtake_its_open_in_every_order() {
     for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
-        let mut pair = Pair::new(Config {
-            stripes: 3,
-            scheduler: crate::SchedulerKind::RoundRobin,
-            ..Config::default()
-        });
+        let mut pair = Pair::new(round_robin(3));
         (0..3).for_each(|stripe| pair.hold(StripeId(stripe), true));
         let flow = pair.open();
         let data = pattern(40_000);
@@ -50,8 +46,7 @@ fn frames_of_a_flow_may_overtake_its_open_in_every_order() {
 fn a_reset_delivers_earlier_bytes_first() {
     let (mut pair, flow) = opened(2);
     let data = pattern(100_000);
-    pair.hold(StripeId(0), true);
-    pair.hold(StripeId(1), true);
+    (0..2).for_each(|stripe| pair.hold(StripeId(stripe), true));
     pair.send_all(1, flow, &data);
     pair.give(1, Input::FlowReset { flow, reason: Reason::Aborted });
     for stripe in [StripeId(1), StripeId(0)] {
@@ -85,10 +80,8 @@ fn a_drained_session_ends_when_its_flows_have() {
     pair.give(1, Input::FlowFinish { flow });
     pair.run();
     for side in 0..2 {
-        assert!(matches!(
-            pair.sides[side].ended(),
-            Some(EndReason::Shutdown | EndReason::PeerClosed)
-        ));
+        let ended = pair.sides[side].ended();
+        assert!(matches!(ended, Some(EndReason::Shutdown | EndReason::PeerClosed)));
         assert_eq!(pair.flow(side, flow).over, Some(Over::Ended), "ended, not reset");
     }
 }

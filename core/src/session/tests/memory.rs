@@ -44,11 +44,7 @@ fn ten_thousand_stuck_flows_leave_the_next_one_moving() {
 
 #[test]
 fn resets_that_overtake_their_opens_cost_no_early_credit_for_good() {
-    let mut pair = Pair::new(Config {
-        stripes: 2,
-        scheduler: crate::SchedulerKind::RoundRobin,
-        ..Config::default()
-    });
+    let mut pair = Pair::new(round_robin(2));
     for _ in 0..40 {
         (0..2).for_each(|stripe| pair.hold(StripeId(stripe), true));
         let flow = pair.open();

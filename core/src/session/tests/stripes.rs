@@ -91,25 +91,18 @@ fn a_stripe_whose_hello_ends_the_session_is_closed_too() {
         (hello(StripeId(1), accept(8), vec![]), Violation::InstanceChanged),
         (hello(StripeId(1), accept(9), never_sent), Violation::BadAcknowledgement),
     ] {
-        let mut session = Session::new(
-            Role::Client,
-            SessionId([7; 16]),
-            Config::default(),
-            Instant::from_micros(1),
-        );
+        let (id, birth) = (SessionId([7; 16]), Instant::from_micros(1));
+        let mut session = Session::new(Role::Client, id, Config::default(), birth);
         session.handle(Instant::ZERO, hello(StripeId(0), accept(9), vec![]), &mut Vec::new());
         let mut out = Vec::new();
         session.handle(Instant::ZERO, second, &mut out);
         assert_eq!(out.last(), Some(&Output::Ended { reason: EndReason::Violation(violation) }));
         for stripe in [StripeId(0), StripeId(1)] {
+            let position = |wanted: Output| out.iter().position(|output| *output == wanted);
             let header = Frame::Close { code: 2 }.encode(0);
-            let said = out.iter().position(|output| {
-                *output
-                    == Output::Transmit { stripe, header: header.clone(), payload: Bytes::new() }
-            });
-            let closed = out.iter().position(|output| {
-                *output == Output::CloseStripe { stripe, reason: StripeClose::SessionEnded }
-            });
+            let said = position(Output::Transmit { stripe, header, payload: Bytes::new() });
+            let reason = StripeClose::SessionEnded;
+            let closed = position(Output::CloseStripe { stripe, reason });
             assert!(said.is_some() && said < closed, "{violation:?} on stripe {stripe}: {out:?}");
         }
     }

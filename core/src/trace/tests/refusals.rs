@@ -99,16 +99,14 @@ fn borderline(side: &Side) -> Vec<Input> {
         let reason = Reason::Aborted;
         let room = side.end.session.send_room(flow);
         let delivered = side.end.log.get(flow).map_or(0, |log| log.delivered);
-        inputs.extend(
-            [room, room + 1]
-                .map(|len| Input::FlowData { flow, data: vec![0; len as usize].into() }),
-        );
+        let data = |len| Input::FlowData { flow, data: vec![0; len as usize].into() };
+        inputs.extend([room, room + 1].map(data));
         inputs.extend([delivered, delivered + 1].map(|total| Input::FlowConsumed { flow, total }));
         inputs.extend([Input::FlowAccept { flow }, Input::FlowRefuse { flow, reason }]);
         inputs.extend([Input::FlowFinish { flow }, Input::FlowReset { flow, reason }]);
     }
-    inputs
-        .extend([512, 513].map(|len| Input::FlowOpen { request: 9, opaque: vec![0; len].into() }));
+    let open = |len| Input::FlowOpen { request: 9, opaque: vec![0; len].into() };
+    inputs.extend([512, 513].map(open));
     inputs
 }
 
@@ -125,8 +123,8 @@ fn a_mistake_panics_and_nothing_else_does() {
         }
         for side in &pair.sides {
             for input in borderline(side) {
-                let (mistake, mut session) =
-                    (side.end.session.mistake(&input), side.end.session.clone());
+                let mut session = side.end.session.clone();
+                let mistake = session.mistake(&input);
                 let handle = || session.handle(pair.now, input.clone(), &mut Vec::new());
                 let panicked = catch_unwind(AssertUnwindSafe(handle)).is_err();
                 assert_eq!(mistake.is_some(), panicked, "{input:?}: {mistake:?}");

@@ -37,18 +37,14 @@ fn the_two_roles_of_a_shared_key_have_different_keys() {
 fn derived_keys_are_those_of_rfc_5869_and_rfc_8032() {
     // Computed with Python's hmac and OpenSSL's ed25519: see PROTOCOL.md, section 12.
     let shared = key(KeyKind::Shared, 0);
-    assert_eq!(
-        hex(&shared.seed(Role::Client)),
-        "efa2506cb5c29a1acd1b740f4baf8095fbc4533a2baa32703db7bee640335b9e"
-    );
-    assert_eq!(
-        hex(&shared.seed(Role::Server)),
-        "f8e20b2aee08c9ffb5cc57607311ce0cd56cdc802562021332d55abe7a7e7bb1"
-    );
-    assert_eq!(
-        hex(&public_of(&shared.seed(Role::Client)).0),
-        "952f53ace0bd4dfa35980291793f59d590c60e7485ae1f8a6cd0531c0c2cd261"
-    );
+    let [client, server] = [Role::Client, Role::Server].map(|role| shared.seed(role));
+    for (derived, expected) in [
+        (client, "efa2506cb5c29a1acd1b740f4baf8095fbc4533a2baa32703db7bee640335b9e"),
+        (server, "f8e20b2aee08c9ffb5cc57607311ce0cd56cdc802562021332d55abe7a7e7bb1"),
+        (public_of(&client).0, "952f53ace0bd4dfa35980291793f59d590c60e7485ae1f8a6cd0531c0c2cd261"),
+    ] {
+        assert_eq!(hex(&derived), expected);
+    }
     // RFC 8032, section 7.1, test 1.
     let seed = unhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60").unwrap();
     let public = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
