@@ -101,11 +101,8 @@ pub(crate) fn at_least<T: PartialOrd + fmt::Debug>(
     if given >= least {
         return Ok(());
     }
-    Err(SettingsError {
-        setting,
-        given: format!("{given:?}"),
-        range: format!("at least {least:?}"),
-    })
+    let (given, range) = (format!("{given:?}"), format!("at least {least:?}"));
+    Err(SettingsError { setting, given, range })
 }
 
 /// Whether a time is neither zero nor so long that sums of times overflow.

@@ -56,10 +56,8 @@ pub struct MemoryPipe {
 /// Both ends of a new pipe.
 pub fn memory_pipe() -> (MemoryPipe, MemoryPipe) {
     let (one, other) = (Direction::default(), Direction::default());
-    (
-        MemoryPipe { outward: one.clone(), inward: other.clone() },
-        MemoryPipe { outward: other, inward: one },
-    )
+    let first = MemoryPipe { outward: one.clone(), inward: other.clone() };
+    (first, MemoryPipe { outward: other, inward: one })
 }
 
 impl MemoryPipe {

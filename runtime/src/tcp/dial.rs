@@ -48,9 +48,8 @@ pub(crate) async fn dial_with(
         let mut attempts: Vec<Task<'_>> = Vec::new();
         let mut last = DialError::UnknownHost;
         loop {
-            attempts.extend(
-                addresses.next().map(|address| Box::pin(connect(address, congestion)) as Task),
-            );
+            let next = addresses.next().map(|to| Box::pin(connect(to, congestion)) as Task);
+            attempts.extend(next);
             if attempts.is_empty() {
                 return Err(last);
             }

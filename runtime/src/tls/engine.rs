@@ -10,9 +10,7 @@ use crate::pipe::Peer;
 use bytes::Bytes;
 use rustls::client::UnbufferedClientConnection;
 use rustls::server::UnbufferedServerConnection;
-use rustls::unbuffered::{
-    ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus,
-};
+use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
 use rustls::{CommonState, Error};
 use std::collections::VecDeque;
 
@@ -220,11 +218,7 @@ impl Engine {
                     self.plain.extend(plain.finish());
                     return Ok(());
                 }
-                Some(Err(EncryptError::InsufficientSize(InsufficientSizeError {
-                    required_size,
-                }))) => {
-                    size = required_size;
-                }
+                Some(Err(EncryptError::InsufficientSize(error))) => size = error.required_size,
                 Some(Err(EncryptError::EncryptExhausted)) => break,
                 None => {}
             }
@@ -268,9 +262,7 @@ fn digest<D>(
         },
         Ok(ConnectionState::EncodeTlsData(mut data)) => {
             let size = match data.encode(&mut []) {
-                Err(EncodeError::InsufficientSize(InsufficientSizeError { required_size })) => {
-                    required_size
-                }
+                Err(EncodeError::InsufficientSize(error)) => error.required_size,
                 _ => 0,
             };
             match out.fill(size, |room| data.encode(room)) {
