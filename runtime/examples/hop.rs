@@ -1,6 +1,5 @@
-//! Measures what the hop to a handle's thread costs, beside the single-threaded face: `cargo run
-//! --release --example hop [MIB] [ROUNDS]`. Each side has two threads of the system in either case,
-//! or four with handles.
+//! Measures the hop to a handle's thread: `cargo run --release --example hop [MIB] [ROUNDS]`. Each
+//! side has two threads of the system, or four with handles.
 
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use std::net::SocketAddr;

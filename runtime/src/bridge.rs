@@ -194,8 +194,7 @@ impl Direction {
         }
     }
 
-    /// Passes on what there is, up to a budget. Says whether it has used that up. A break is named
-    /// from the view of this direction.
+    /// Passes on up to a budget. Says whether it is used up. Breaks are named from this direction.
     fn step(
         &mut self,
         cx: &mut Context<'_>,

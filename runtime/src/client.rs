@@ -100,8 +100,7 @@ impl Client {
         let ClientOptions { servers, keys, session, connect_timeout, traces, congestion: _ } =
             options;
         let tls = keys.as_ref().map(ClientTls::new);
-        // A server opens no flows, and one that does must not make us keep more of them than that
-        // costs.
+        // A server opens no flows. One that does must not make us keep more than that costs.
         let session = Config { max_flows: INITIAL_FLOWS, ..session };
         let session = if tls.is_some() { with_records(session) } else { session };
         let dialling = Dialling { dial, servers, connect_timeout, entropy, tls };
@@ -137,8 +136,7 @@ impl Client {
         Ok(Flow::new(outer, reported))
     }
 
-    /// As [`Client::carry`](crate::Client::carry). An early end of `local` ends the flow, and the
-    /// other way round.
+    /// As [`crate::Client::carry`]. An early end of `local` ends the flow, and the other way round.
     pub async fn carry(&self, target: Target, local: Box<dyn Pipe>) -> FlowReport {
         let (report, reported) = oneshot();
         self.pump.borrow_mut().open(&target, local, None, report);

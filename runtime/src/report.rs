@@ -47,8 +47,7 @@ pub enum Event {
         /// The other end of its first stripe.
         from: Option<SocketAddr>,
     },
-    /// A session with flows has lost its last stripe. The flows stand still until a stripe is back
-    /// or the session is given up.
+    /// A session with flows has lost its last stripe. They stand still until one is back.
     SessionStranded {
         /// The session's name in logs.
         session: SessionTag,

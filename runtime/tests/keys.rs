@@ -149,8 +149,7 @@ fn a_key_is_replaced_in_three_steps_and_what_is_carried_meanwhile_goes_on() {
         there.close().await.unwrap();
         text.clear();
         here.read_to_string(&mut text).await.unwrap();
-        // With nothing left to carry, the client goes over to the new key, and when the old one is
-        // accepted nowhere, to the server's.
+        // With nothing left to carry, the client takes the new key, and then the server's only one.
         let begun = |count| {
             log.wait_for_count(count, |event| matches!(event, Event::SessionStarted { .. }))
         };

@@ -136,8 +136,7 @@ impl Pair {
             }
             (12, ..) => {
                 self.now = self.now + Duration::from_micros(number as u64 * 30);
-                // To both: bytes that come with something overdue matter by their parts, for what
-                // is due is done with the first.
+                // To both: the first of some bytes that come when something is overdue does it.
                 self.give(0, Input::Tick);
                 self.give(1, Input::Tick);
             }

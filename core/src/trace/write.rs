@@ -80,8 +80,7 @@ fn write_counts(counts: &[(StripeId, u64)], f: &mut dyn Write) -> fmt::Result {
     Ok(())
 }
 
-/// The lines of what came of one input. Neighbouring deliveries of a flow are one, for how a
-/// session cuts them follows how they came.
+/// The lines of one input. Neighbouring deliveries of a flow are one: cuts follow how they came.
 pub(super) fn write_outputs(
     outputs: &[Output],
     mut line: impl FnMut(&str) -> fmt::Result,

@@ -33,8 +33,7 @@ enum Answer {
     Reset,
 }
 
-/// Says it `TIMES` times, each on one of two stripes, and waits so long after each; bytes said by
-/// the victim for each thousand heard.
+/// Says it `TIMES` times on two stripes, with waits. Returns bytes said for each thousand heard.
 fn measure(
     prepare: impl Fn(&mut Scripted),
     say: impl Fn(u64) -> Bytes,

@@ -52,8 +52,7 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// Half of `memory_limit` is for receiving, half for sending. One session may use
-    /// `limit_of_one` of it, half unless that is said.
+    /// Receiving and sending have half each. One session may use `limit_of_one` of it, or half.
     pub(crate) fn new(memory_limit: u64, limit_of_one: Option<u64>) -> Rc<Self> {
         let limit_of_one = limit_of_one.unwrap_or(memory_limit / 2).min(memory_limit) / 2;
         Rc::new(Budget {

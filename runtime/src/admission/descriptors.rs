@@ -65,8 +65,7 @@ pub(crate) fn room(spare: u64, pending: u64, known: u64) -> Room {
     }
 }
 
-/// Whether the stripes that there are leave some descriptors to flows: without flows they would be
-/// of no use. `spare` is as in [`ensure_spare`].
+/// Whether the stripes leave descriptors to flows, with `spare` as in [`ensure_spare`].
 pub(crate) fn leaves_flows(spare: u64) -> bool {
     // Callers are counted with the stripes, since they want to be some.
     let flows = getrlimit(Resource::Nofile).current.map_or(0, |all| spare.min(all / 8));

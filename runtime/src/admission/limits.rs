@@ -3,8 +3,7 @@
 use std::time::Duration;
 use striper_core::limits::MAX_STRIPES;
 
-/// Limits of a [`Server`](crate::Server), beside those that [`Config`](striper_core::Config) has:
-/// flows of a session, and memory in all.
+/// Limits of a [`Server`](crate::Server), beside those of [`Config`](striper_core::Config).
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Limits {
@@ -12,9 +11,8 @@ pub struct Limits {
     /// caller of the address with the most of them has to go. Of those alike, a caller that has not
     /// said a whole ClientHello has to go. Each costs a socket and up to 20 KiB.
     pub handshakes: usize,
-    /// Those of them from one address (IPv6: from one /64 network, which is what one customer has),
-    /// 128: two clients of 64 stripes behind one address. If one more calls, one from there has to
-    /// go.
+    /// Those of them from one address (IPv6: a /64 network, which one customer has), 128: two
+    /// clients of 64 stripes behind one address. If one more calls, one from there has to go.
     pub handshakes_per_address: usize,
     /// How long a caller may take to say who it is, 5 s: from its acceptance, with all that is
     /// needed for it. Nothing of a session exists before.
@@ -31,12 +29,10 @@ pub struct Limits {
     /// refused: each may cost a connection to the target. Where several keys are accepted, those of
     /// one may be as many as it leaves free.
     pub unanswered: usize,
-    /// Bytes of the memory limit that one session may use; half of the limit if none is said, so
-    /// that no session ever has all.
+    /// Bytes of the memory limit that one session may use; half of it if none is said.
     pub memory_per_session: Option<u64>,
     /// File descriptors that are not used for stripes, 32, but at most a quarter of the process's
-    /// limit. While fewer are left, callers wait. So targets can be dialled, names looked up and
-    /// files written.
+    /// limit. While fewer are left, callers wait, so that targets, names and files can have some.
     pub spare_files: u64,
 }
 

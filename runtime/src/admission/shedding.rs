@@ -36,8 +36,7 @@ pub(crate) fn shed_excess<'a, S: 'a>(
     }
 }
 
-/// In how large parts bytes are to be taken: as they come, unless receive buffers take as much as
-/// half of `memory_limit`, in bytes.
+/// The size of parts that are taken: as they come, or small if buffers take half of the limit.
 pub(crate) fn part(memory_limit: u64) -> usize {
     if buffers::pinned() > memory_limit / 2 { PART } else { usize::MAX }
 }

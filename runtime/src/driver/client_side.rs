@@ -99,8 +99,7 @@ impl ClientSide {
         now + self.connect_timeout
     }
 
-    /// Dials the missing stripes. `urgent`: flows wait and no stripe lives. Gives the time of the
-    /// next look, if one is needed.
+    /// Dials missing stripes. `urgent`: flows wait without a stripe. Gives when to look next.
     pub(crate) fn dial(
         &mut self,
         now: Instant,

@@ -79,8 +79,7 @@ impl Flows {
         self.open.values().filter(|token| self.ends[token].is_attached()).count()
     }
 
-    /// Bytes that wait for local pipes of flows which the session has ended with a reset: its
-    /// credit accounts for them no more.
+    /// Bytes for local pipes of flows that the session has reset: credit accounts for them no more.
     pub(crate) fn lingering(&self) -> u64 {
         self.lingering
     }

@@ -64,8 +64,7 @@ impl Life {
         self.stop_at.filter(|_| self.ended.is_none())
     }
 
-    /// Whether all is over: the last session has ended, and `nothing_is_left` of it. Then those who
-    /// wait for that hear it.
+    /// Whether the last session has ended and left nothing. Then those who wait for that hear it.
     pub(super) fn finish_if(&mut self, nothing_is_left: bool) -> bool {
         if self.ended.is_some() && nothing_is_left {
             self.over = true;

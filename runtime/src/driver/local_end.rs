@@ -98,8 +98,7 @@ pub(super) enum Written {
 }
 
 impl LocalEnd {
-    /// Without a local pipe. `opened` hears when the session knows it, `wanted` is dropped with it;
-    /// `carried` is what each stripe has carried so far.
+    /// `opened` hears when the session knows it, `wanted` is dropped with it; `carried` is so far.
     pub(super) fn new(
         stage: Stage,
         opened: Option<Sender<Result<(), OpenError>>>,

@@ -241,8 +241,7 @@ impl Pump {
         self.life.ended
     }
 
-    /// Takes no more flows, lets those there are end until `drain` is over, then resets the rest
-    /// and is over. `waiter` is dropped then.
+    /// Takes no more flows, lets them end within `drain`, resets the rest and drops `waiter`.
     pub(crate) fn shutdown(&mut self, drain: Duration, waiter: Sender<()>) {
         if self.life.over {
             return;
@@ -290,8 +289,7 @@ impl Pump {
         self.base.agenda.wake();
     }
 
-    /// Client: carries `local` over a new flow to `target`. `opened` hears when the session knows
-    /// it, `report` when it has ended.
+    /// Client: carries `local` over a new flow. `opened` and `report` hear of begin and end.
     pub(crate) fn open(
         &mut self,
         target: &Target,

@@ -38,8 +38,7 @@ impl Stripes {
         Stripes { wanted, peer, ..Stripes::default() }
     }
 
-    /// The session has ended, maybe because the server has `forgotten` it; another one may come.
-    /// It has reset so many flows, and `cut` says why.
+    /// The session has ended, maybe `forgotten` by the server; another one may come.
     pub(crate) fn end_session(
         &mut self,
         reason: EndReason,
@@ -117,8 +116,7 @@ impl Stripes {
         self.live().all(|end| end.info().peer.is_some_and(&is_accepted))
     }
 
-    /// One more, which goes to that address of the server; `greeting` is still to be sent on it.
-    /// The session has so many flows.
+    /// One more, to that address of the server; `greeting` is still to be sent on it.
     pub(crate) fn add(
         &mut self,
         greeted: Greeted,

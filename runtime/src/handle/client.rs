@@ -66,8 +66,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Hears of events, on the client's thread. It must not block, and must not own a clone of the
-    /// client, which would then never end.
+    /// Hears of events on the client's thread. It must neither block nor own a clone of the client.
     pub fn on_event(mut self, listener: impl Fn(Event) + Send + 'static) -> Self {
         self.events = Some(Box::new(listener));
         self

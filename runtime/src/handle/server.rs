@@ -80,8 +80,7 @@ impl ServerBuilder {
         self
     }
 
-    /// Hears of events, on the server's thread. It must not block, and must not own a clone of the
-    /// server, which would then never end.
+    /// Hears of events on the server's thread. It must neither block nor own a clone of the server.
     pub fn on_event(mut self, listener: impl Fn(Event) + Send + 'static) -> Self {
         self.events = Some(Box::new(listener));
         self

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-/// A congestion control algorithm that this process may use, by the name that the operating system
-/// gives it, such as `bbr` or `cubic`.
+/// A congestion control algorithm, by the operating system's name, such as `bbr` or `cubic`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Congestion(String);
 

@@ -112,8 +112,7 @@ pub trait Pipe {
     /// one. More than [`PipeInfo::send_limit`] is an error, takes nothing and breaks nothing.
     fn poll_send(&mut self, cx: &mut Context<'_>, data: &mut dyn Buf) -> Poll<io::Result<usize>>;
 
-    /// Passes on what has been taken and is still held here. Ready when nothing is. A pipe that
-    /// holds nothing is always ready.
+    /// Passes on what has been taken and is still held here. Ready when nothing is held.
     fn poll_flush(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }

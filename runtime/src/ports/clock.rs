@@ -1,5 +1,4 @@
-//! Where time comes from: code that needs the time or a timer takes a [`Clock`], so that all of it
-//! can also run in virtual time.
+//! The source of time: code takes a [`Clock`], so that all of it can also run in virtual time.
 
 use std::task::{Context, Poll};
 use striper_core::Instant;

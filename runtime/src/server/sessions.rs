@@ -215,8 +215,7 @@ impl Sessions {
         }
     }
 
-    /// A place for one more session of this key, at the expense of those that have lost their
-    /// stripes and carry nothing if need be.
+    /// A place for one more session of this key, maybe that of sessions without stripes and flows.
     fn make_room(&self, key: Holder) -> Option<Share> {
         let mut sessions = self.sessions.borrow_mut();
         let has_room = |sessions: &BTreeMap<Name, Rc<RefCell<Pump>>>| {
@@ -272,8 +271,7 @@ impl Sessions {
             let happened = pump.borrow_mut().take_events();
             let opened = pump.borrow_mut().take_incoming();
             if pump.borrow().ended().is_some() {
-                // It may still have last words to send, but nobody can join it any more. Another
-                // may have taken its name meanwhile.
+                // It may have last words, but nobody can join it. Another may have taken its name.
                 let mut sessions = all.sessions.borrow_mut();
                 if sessions.get(&name).is_some_and(|known| Rc::ptr_eq(known, &pump)) {
                     sessions.remove(&name);

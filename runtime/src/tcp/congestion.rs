@@ -35,8 +35,7 @@ impl CongestionChoice {
 }
 
 impl Congestion {
-    /// The algorithm of this name, or why sockets can't have it: there is none of that name, or
-    /// this user must not choose it.
+    /// The algorithm of this name, or an error: there is none, or this user must not choose it.
     pub fn named(name: &str) -> io::Result<Congestion> {
         let congestion = Congestion::from_name(name);
         congestion.check()?;

@@ -22,8 +22,7 @@ pub(super) struct Counts {
     pub retransmitted: u32,
     /// The smoothed round trip now.
     pub rtt: Duration,
-    /// The shortest round trip of the last minutes; zero while there is no sample, and then what is
-    /// lost counts as due to a queue.
+    /// The shortest round trip of the last minutes; zero without a sample, and no loss counts then.
     pub min_rtt: Duration,
     /// How long there was something under way.
     pub busy: Duration,

@@ -176,8 +176,7 @@ impl Engine {
         self.plain.pop_front()
     }
 
-    /// Makes a record of `plain`, at most [`MAX_RECORD`](super::records::MAX_RECORD) bytes. To be
-    /// called once [`Engine::is_open`].
+    /// Makes a record of at most [`MAX_RECORD`](super::records::MAX_RECORD) bytes, once open.
     pub(super) fn encrypt(&mut self, plain: &[u8]) -> Result<(), TlsError> {
         self.write(&Job::Encrypt(plain), plain.len())
     }

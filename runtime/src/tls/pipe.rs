@@ -219,8 +219,7 @@ impl<P: Pipe> TlsPipe<P> {
         self.stage = Stage::Failed { error, finished: false, heard: 0 };
     }
 
-    /// Tells the other end why, and waits for its end: closing with bytes unread would send a
-    /// reset, which could overtake that.
+    /// Tells the other end why, and waits for its end: closing with bytes unread could cut it.
     fn poll_leave(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut over = false;
         match self.poll_out(cx) {

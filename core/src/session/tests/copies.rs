@@ -139,10 +139,9 @@ fn beside_other_data(overdue: u64, expected: bool) -> Vec<(u64, u64)> {
     after.into_iter().filter(|(_, offset)| lain(*offset)).collect()
 }
 
-/// So many pieces of one byte lie on a stripe that has become slow, each in an entry of its own.
-/// Beside it is a fast stripe that could take copies; all pieces but the first are copied or wait
-/// for it. Then each input acknowledges one of them. How many entries all searches together look
-/// at.
+/// As many pieces of one byte lie on a slow stripe, an entry each, beside a fast one that could
+/// take copies; all but the first are copied or wait for it. Each input acknowledges one. Returns
+/// how many entries all searches look at.
 fn looks(pieces: u64) -> u64 {
     let mut alone = client(0);
     (alone.answers, alone.habits.checks) = (false, false);

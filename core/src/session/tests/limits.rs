@@ -240,8 +240,7 @@ fn the_count_of_control_does_not_depend_on_cuts() {
     assert_eq!(peak(&(1..stream.len()).collect::<Vec<_>>()), whole, "byte by byte");
 }
 
-/// An honest peer says the most control with all stripes, pieces of one byte, many connections
-/// without data, and stripes that die.
+/// The peer uses all stripes, pieces of one byte, connections without data, and stripes that die.
 #[test]
 fn honest_peers_use_up_little_of_control_burst_at_their_most_talkative() {
     const MILLIS: u64 = 400;

@@ -1,5 +1,4 @@
-//! Two engines and a wire in between that does what it likes. rustls draws random numbers, so every
-//! property holds whatever the draw.
+//! Two engines and a hostile wire. rustls draws random numbers: properties hold for any draw.
 
 use super::*;
 use crate::tls::keys::{Key, Keys, Role, public_of};
@@ -399,8 +398,7 @@ fn a_bit_changed_anywhere_fools_nobody() {
             let told = format!("byte {at} from side {liar}");
             assert_never_fooled(&sides, &told);
             if sides[1 - liar].has_all_of(&sides[liar]) {
-                // RFC 8446, section 5.2: the kind and the version in a sealed record's head mean
-                // nothing; what it is stands inside.
+                // RFC 8446, section 5.2: kind and version in a sealed record's head mean nothing.
                 assert!(head || at < 6, "{told} was changed and nobody noticed");
                 unharmed += 1;
             }
