@@ -351,13 +351,8 @@ pub struct FlowReport {
 impl FlowReport {
     /// That of a flow whose pump has gone away with its executor.
     pub(crate) fn stopped() -> FlowReport {
-        FlowReport {
-            sent: 0,
-            received: 0,
-            duration: Duration::ZERO,
-            end: FlowEnd::NoSession(OpenError::ShuttingDown),
-            best_stripe: 0,
-        }
+        let end = FlowEnd::NoSession(OpenError::ShuttingDown);
+        FlowReport { sent: 0, received: 0, duration: Duration::ZERO, end, best_stripe: 0 }
     }
 }
 

@@ -159,10 +159,8 @@ impl Target {
                     let (port, host) =
                         value.split_first_chunk::<2>().ok_or(TargetError::Malformed)?;
                     let host = std::str::from_utf8(host).map_err(|_| TargetError::BadHost)?;
-                    target = Target::Host(HostPort {
-                        host: host.to_owned(),
-                        port: u16::from_be_bytes(*port),
-                    });
+                    let (host, port) = (host.to_owned(), u16::from_be_bytes(*port));
+                    target = Target::Host(HostPort { host, port });
                     target.check()?;
                 }
                 key if key % 2 == 1 => return Err(TargetError::UnknownOption),

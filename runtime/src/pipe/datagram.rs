@@ -36,13 +36,8 @@ impl<P: Pipe> DatagramPipe<P> {
     pub fn with_limit(below: P, limit: usize) -> Self {
         let limit = limit.clamp(1, MAX_LIMIT);
         let below = AtomicPipe::with_limit(below, limit + datagram::MAX_HEADER);
-        DatagramPipe {
-            below,
-            decoder: Decoder::new(limit),
-            inbox: Bytes::new(),
-            chunk: 0,
-            broken: None,
-        }
+        let (decoder, inbox) = (Decoder::new(limit), Bytes::new());
+        DatagramPipe { below, decoder, inbox, chunk: 0, broken: None }
     }
 
     fn fail<T>(&mut self, error: DatagramError) -> Poll<io::Result<T>> {

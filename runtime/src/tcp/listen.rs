@@ -37,14 +37,8 @@ impl Listener {
         SockRef::from(&listener).listen(BACKLOG)?;
         let addr = listener.local_addr()?;
         let (clock, patience) = (SystemClock::new(), Patience::new(Events::new(events)));
-        Ok(Listener {
-            listener,
-            addr,
-            clock,
-            patience,
-            congestion: CongestionChoice::System,
-            spare: 0,
-        })
+        let congestion = CongestionChoice::System;
+        Ok(Listener { listener, addr, clock, patience, congestion, spare: 0 })
     }
 
     /// Where it listens.

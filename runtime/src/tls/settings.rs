@@ -145,11 +145,8 @@ fn provider(aes: bool) -> Arc<CryptoProvider> {
     if !aes {
         cipher_suites.reverse();
     }
-    Arc::new(CryptoProvider {
-        cipher_suites,
-        kx_groups: vec![kx_group::X25519],
-        ..default_provider()
-    })
+    let kx_groups = vec![kx_group::X25519];
+    Arc::new(CryptoProvider { cipher_suites, kx_groups, ..default_provider() })
 }
 
 /// Whether this processor has AES-GCM. Without, ChaCha20 is faster, and AES leaks through time.
