@@ -100,7 +100,7 @@ impl Client {
         let ClientOptions { servers, keys, session, connect_timeout, traces, congestion: _ } =
             options;
         let tls = keys.as_ref().map(ClientTls::new);
-        // A server opens no flows. One that does must not make us keep more than that costs.
+        // A server opens no flows. If it does, we must not keep more than that costs.
         let session = Config { max_flows: INITIAL_FLOWS, ..session };
         let session = if tls.is_some() { with_records(session) } else { session };
         let dialling = Dialling { dial, servers, connect_timeout, entropy, tls };
