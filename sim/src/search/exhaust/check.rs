@@ -18,13 +18,16 @@ pub fn guard<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     })
 }
 
+/// Successors, and whether the state needs further trouble to go on.
+type Visit<Id> = (Vec<Successor<Id>>, bool);
+
 impl World {
-    /// The successors of a sound state, and whether it needs further trouble to go on.
+    /// The successors of a state, or what is wrong with it.
     pub fn visit<E: Ends>(
         &self,
         ends: &mut E,
         state: &State<E::Id>,
-    ) -> Result<(Vec<Successor<E::Id>>, bool), String> {
+    ) -> Result<Visit<E::Id>, String> {
         guard(|| {
             self.check(ends, state);
             let next = self.successors(ends, state);
