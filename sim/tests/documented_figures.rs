@@ -146,7 +146,7 @@ fn the_readme_names_the_medians_of_the_lab() {
     let ping = "100 B ping-pong under bulk, 4 x 10 Mbit/s, RTT 40";
     let ping = measured(ping, "up", "ping p50");
     for sentence in [
-        format!("Four stripes of 10 Mbit/s each carry {equal} of the sum of their caps"),
+        format!("a cap of 10 Mbit/s, together carry {equal} of the sum of their caps"),
         format!("Stripes of 20, 10, 5 and 1 Mbit/s carry {unequal}, with"),
         format!("costs a pause of {reset}, and a stripe that falls silent {silent}."),
         format!("A keystroke beside a bulk transfer takes {ping} there and back"),
