@@ -194,7 +194,7 @@ fn a_wrong_or_missing_key_gets_nobody_in() {
 }
 
 #[test]
-fn who_listens_reads_neither_what_is_said_nor_whose_keys_they_are() {
+fn an_observer_reads_neither_content_nor_keys() {
     let mut seen = Vec::new();
     let sides = talk_honestly(|_, bytes| {
         seen.extend_from_slice(&bytes);
@@ -217,7 +217,7 @@ fn private(seed: u8, peer: u8) -> Keys {
 }
 
 #[test]
-fn who_knows_a_public_key_can_not_learn_whether_it_is_accepted() {
+fn a_caller_can_not_learn_whether_a_public_key_is_accepted() {
     let [listed, not_listed] = [2, 4].map(|shown| {
         let client = forge::client_without_the_secret(&private(shown, 1));
         let mut answered = 0;
