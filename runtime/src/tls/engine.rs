@@ -318,3 +318,5 @@ fn attempt<D>(
 
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod keyed_peer;
