@@ -1,38 +1,44 @@
 //! The measurements and their targets.
 
 use crate::clock;
-use crate::emulator::{Path, Way};
+use crate::emulator::Way;
 use crate::load::{Amount, BIN, Received};
+use crate::peers::Peer;
 use crate::report::{Measure, Target, Unit};
-use crate::trial::{STRIPES, Trial};
+use crate::route::{CEILING, Route};
+use crate::trial::Trial;
 use std::thread;
 use std::time::Duration;
 
 pub const TESTS: [&str; 5] = ["t2", "t3", "t4", "t6", "t9"];
 
-/// The part of a cap that is left for the content: 1,448 of a packet's 1,500 bytes.
-const CEILING: f64 = 1448.0 / 1500.0;
-const MBIT: u64 = 1_000_000;
+/// The route of most tests: 4 x 10 Mbit/s at RTT 40 ms.
+const USUAL: &str = "rtt=40ms,rate=10m";
 const MIB: u64 = 1 << 20;
 
 pub struct Case {
     pub test: &'static str,
-    pub name: &'static str,
-    /// The paths between client and server; the server has an address on each.
-    pub paths: Vec<Path>,
-    /// Whether a direct connection can be measured too.
-    pub direct: bool,
+    pub name: String,
+    pub route: Route,
+    /// The peers that can be measured.
+    pub peers: &'static [Peer],
     pub measures: Vec<Measure>,
     pub run: Run,
 }
 
 type Run = Box<dyn Fn(&Trial, Way) -> Result<Vec<f64>, String>>;
 
-pub fn cases(tests: &[String]) -> Vec<Case> {
-    let all = [capacity(), unequal(), vec![ping_under_bulk()], faults(), vec![objects()]]
-        .into_iter()
-        .flatten();
-    all.filter(|case| tests.is_empty() || tests.iter().any(|test| test == case.test)).collect()
+const PAIR: &[Peer] = &[Peer::Ours];
+const BOTH: &[Peer] = &[Peer::Direct, Peer::Ours];
+
+/// The cases of these tests; no name means all.
+pub fn cases(tests: &[String]) -> Result<Vec<Case>, String> {
+    if let Some(test) = tests.iter().find(|test| !TESTS.contains(&test.as_str())) {
+        return Err(format!("no test {test:?}; there are {}", TESTS.join(", ")));
+    }
+    let all = [capacity(), unequal(), vec![ping_under_bulk()], faults(), vec![objects()]];
+    let is_chosen = |case: &Case| tests.is_empty() || tests.iter().any(|test| test == case.test);
+    Ok(all.into_iter().flatten().filter(is_chosen).collect())
 }
 
 /// The case that shows the most in the shortest time.
@@ -44,24 +50,19 @@ pub fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
-fn path(rtt: u64, rates: &[u64]) -> Path {
-    Path {
-        delay: Duration::from_millis(rtt) / 2,
-        rates: rates.iter().map(|rate| rate * MBIT).collect(),
-        queue: Duration::from_millis(100),
-        loss: 0.0,
-    }
+fn route(line: &str) -> Route {
+    Route::parse(line).expect("a route in the right form")
 }
 
-fn share(least: f64) -> Measure {
+pub fn share(least: f64) -> Measure {
     Measure { name: "share of the caps", unit: Unit::Share, target: Target::AtLeast(least) }
 }
 
-fn at_most(name: &'static str, unit: Unit, most: f64) -> Measure {
+pub fn at_most(name: &'static str, unit: Unit, most: f64) -> Measure {
     Measure { name, unit, target: Target::AtMost(most) }
 }
 
-fn millis(time: Duration) -> f64 {
+pub fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
@@ -79,23 +80,19 @@ fn goodput(
 }
 
 fn capacity() -> Vec<Case> {
-    let case = |name, rtt: u64, rate: u64, target: f64| Case {
+    let case = |rtt: u64, rate: u64, target: f64| Case {
         test: "t2",
-        name,
-        paths: vec![path(rtt, &[rate])],
-        direct: true,
+        name: format!("4 x {rate} Mbit/s, RTT {rtt}"),
+        route: route(&format!("rtt={rtt}ms,rate={rate}m")),
+        peers: BOTH,
         measures: vec![share(target)],
         run: Box::new(move |trial, direction| {
-            let mut values = goodput(trial, direction, 10, 3, rate * STRIPES as u64)?;
+            let mut values = goodput(trial, direction, 10, 3, rate * 4)?;
             values.truncate(1);
             Ok(values)
         }),
     };
-    vec![
-        case("4 x 10 Mbit/s, RTT 0", 0, 10, 0.955),
-        case("4 x 10 Mbit/s, RTT 40", 40, 10, 0.955),
-        case("4 x 100 Mbit/s, RTT 40", 40, 100, 0.950),
-    ]
+    vec![case(0, 10, 0.955), case(40, 10, 0.955), case(40, 100, 0.950)]
 }
 
 fn unequal() -> Vec<Case> {
@@ -103,17 +100,17 @@ fn unequal() -> Vec<Case> {
     vec![
         Case {
             test: "t3",
-            name: "20/10/5/1 Mbit/s, RTT 20",
-            paths: vec![path(20, &[20, 10, 5, 1])],
-            direct: true,
+            name: "20/10/5/1 Mbit/s, RTT 20".to_owned(),
+            route: route("rtt=20ms,rate=20m/10m/5m/1m"),
+            peers: BOTH,
             measures: vec![share(0.955), gap],
             run: Box::new(|trial, direction| goodput(trial, direction, 15, 5, 36)),
         },
         Case {
             test: "t3",
-            name: "4 x 10 Mbit/s, two paths of RTT 10 and 100",
-            paths: vec![path(10, &[10]), path(100, &[10])],
-            direct: true,
+            name: "4 x 10 Mbit/s, two paths of RTT 10 and 100".to_owned(),
+            route: route("rtt=10ms,rate=10m + rtt=100ms,rate=10m"),
+            peers: BOTH,
             measures: vec![share(0.95), Measure { target: Target::None, ..gap }],
             run: Box::new(|trial, direction| goodput(trial, direction, 15, 5, 40)),
         },
@@ -123,41 +120,42 @@ fn unequal() -> Vec<Case> {
 fn ping_under_bulk() -> Case {
     Case {
         test: "t4",
-        name: "100 B ping-pong under bulk, 4 x 10 Mbit/s, RTT 40",
-        paths: vec![path(40, &[10])],
-        direct: true,
+        name: "100 B ping-pong under bulk, 4 x 10 Mbit/s, RTT 40".to_owned(),
+        route: route(USUAL),
+        peers: BOTH,
         measures: vec![
             at_most("ping p50", Unit::Millis, 46.0),
             at_most("ping p99", Unit::Millis, 65.0),
             Measure { name: "bulk's share of the caps", ..share(0.95) },
         ],
         run: Box::new(|trial, direction| {
-            let (received, _, mut times) =
-                trial.bulk_and(direction, Amount::During(seconds(14)), || {
-                    thread::sleep(seconds(3));
-                    trial.pingpong(seconds(9), 100)
-                })?;
-            times.sort();
-            let percentile =
-                |part: f64| millis(times[(part * times.len() as f64).ceil() as usize - 1]);
-            Ok(vec![
-                percentile(0.5),
-                percentile(0.99),
-                received.mbit(seconds(4), seconds(14)) / 40.0,
-            ])
+            let (times, received) = ping_beside_bulk(trial, direction)?;
+            Ok(times.into_iter().chain([received.mbit(seconds(4), seconds(14)) / 40.0]).collect())
         }),
     }
+}
+
+/// The 50th and the 99th percentile of answers beside a bulk transfer of 14 s, and its figures.
+pub fn ping_beside_bulk(trial: &Trial, direction: Way) -> Result<([f64; 2], Received), String> {
+    let (received, _, mut times) =
+        trial.bulk_and(direction, Amount::During(seconds(14)), || {
+            thread::sleep(seconds(3));
+            trial.pingpong(seconds(9), 100)
+        })?;
+    times.sort();
+    let percentile = |part: f64| millis(times[(part * times.len() as f64).ceil() as usize - 1]);
+    Ok(([0.5, 0.99].map(percentile), received))
 }
 
 /// A verified transfer of 60 MiB, about 13 s on four stripes. Faults come after 4 s.
 const FAULTY: Amount = Amount::Bytes(60 * MIB, Duration::from_secs(75));
 
 fn faults() -> Vec<Case> {
-    let case = |name, measures, run: fn(&Trial, Way) -> Result<Vec<f64>, String>| Case {
+    let case = |name: &str, measures, run: fn(&Trial, Way) -> Result<Vec<f64>, String>| Case {
         test: "t6",
-        name,
-        paths: vec![path(40, &[10])],
-        direct: false,
+        name: name.to_owned(),
+        route: route(USUAL),
+        peers: PAIR,
         measures,
         run: Box::new(run),
     };
@@ -166,14 +164,13 @@ fn faults() -> Vec<Case> {
         |target| Measure { name: "until four stripes carry data", unit: Unit::Seconds, target };
     let full_rate = at_most("from healing to full rate", Unit::Seconds, 1.5);
     let total = at_most("total time", Unit::Seconds, 13.5);
-    let loss = Path { loss: 0.01, ..path(40, &[10]) };
     vec![
         case("reset of one stripe", vec![stall(60.0), again(Target::AtMost(1.0))], reset_one),
         case("one stripe silent for 10 s", vec![stall(250.0), again(Target::None)], silent_one),
         case("all silent for 10 s", vec![full_rate], silent_all),
         Case {
-            paths: vec![loss],
-            direct: true,
+            route: route("rtt=40ms,rate=10m,loss=1%"),
+            peers: BOTH,
             ..case("1 % loss, 60 MiB", vec![total], |trial, direction| {
                 Ok(vec![trial.bulk(direction, FAULTY)?.1.as_secs_f64()])
             })
@@ -214,7 +211,7 @@ fn silent_all(trial: &Trial, direction: Way) -> Result<Vec<f64>, String> {
         trial.wan.emulator().silence_all(false);
         Ok(clock::now())
     })?;
-    Ok(vec![to_full_rate(&received, healed, 10.0 * STRIPES as f64)])
+    Ok(vec![to_full_rate(&received, healed, 10.0 * trial.route().stripes as f64)])
 }
 
 /// The seconds from the healing to the first second with nine tenths of the caps; infinite if there
@@ -234,9 +231,9 @@ fn to_full_rate(received: &Received, healed: Duration, caps: f64) -> f64 {
 fn objects() -> Case {
     Case {
         test: "t9",
-        name: "an object over 4 x 10 Mbit/s, RTT 40, warm",
-        paths: vec![path(40, &[10])],
-        direct: true,
+        name: "an object over 4 x 10 Mbit/s, RTT 40, warm".to_owned(),
+        route: route(USUAL),
+        peers: BOTH,
         measures: vec![
             at_most("100 KiB", Unit::Seconds, 0.10),
             at_most("1 MiB", Unit::Seconds, 0.28),
@@ -263,10 +260,11 @@ mod tests {
     #[test]
     fn a_test_is_chosen_by_name_and_none_means_all() {
         for test in TESTS {
-            let chosen = cases(&[test.to_owned()]);
+            let chosen = cases(&[test.to_owned()]).unwrap();
             assert!(!chosen.is_empty() && chosen.iter().all(|case| case.test == test), "{test}");
         }
-        assert!(cases(&[]).iter().all(|case| TESTS.contains(&case.test)));
+        assert!(cases(&["t1".to_owned()]).is_err_and(|error| error.contains("there are t2, t3")));
+        assert!(cases(&[]).unwrap().iter().all(|case| TESTS.contains(&case.test)));
         assert_eq!(quick().len(), 1);
     }
 

@@ -3,7 +3,7 @@
 
 use crate::clock;
 use crate::emulator::Way;
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -56,6 +56,25 @@ impl Received {
         let bytes: u64 = self.bins.iter().take(bin(to)).skip(bin(from)).sum();
         bytes as f64 * 8e-6 / (to - from).as_secs_f64()
     }
+
+    /// The figures of two connections together; the gap is the longer one.
+    pub fn with(mut self, other: Received) -> Received {
+        self.bytes += other.bytes;
+        self.gap = self.gap.max(other.gap);
+        self.bins.resize(self.bins.len().max(other.bins.len()), 0);
+        self.bins.iter_mut().zip(other.bins).for_each(|(bin, more)| *bin += more);
+        self
+    }
+}
+
+/// The kernel's name of a congestion control; `None` is the machine's default.
+pub type Congestion = Option<&'static str>;
+
+/// To be set before a connection begins: a socket that has had BBR goes on to space its packets.
+pub fn set_congestion<'a>(socket: impl Into<SockRef<'a>>, name: Congestion) -> Result<(), String> {
+    let Some(name) = name else { return Ok(()) };
+    let set = socket.into().set_tcp_congestion(name.as_bytes());
+    set.map_err(|error| format!("congestion control {name}: {error}"))
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -78,11 +97,15 @@ fn orders() -> MutexGuard<'static, HashMap<u64, Waiting>> {
 /// of its data, and the sink's figures.
 fn order(
     to: SocketAddr,
+    congestion: Congestion,
     order: Order,
 ) -> Result<(TcpStream, u64, mpsc::Receiver<Received>), String> {
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    let stream = TcpStream::connect_timeout(&to, Duration::from_secs(5));
-    let mut stream = stream.map_err(|error| format!("connecting to {to}: {error}"))?;
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM, None).map_err(text)?;
+    set_congestion(&socket, congestion)?;
+    let connected = socket.connect_timeout(&to.into(), Duration::from_secs(5));
+    connected.map_err(|error| format!("connecting to {to}: {error}"))?;
+    let mut stream = TcpStream::from(socket);
     stream.set_nodelay(true).map_err(text)?;
     let (number, (sender, figures)) = (NEXT.fetch_add(1, Ordering::Relaxed), mpsc::channel());
     orders().insert(number, (order, sender));
@@ -99,8 +122,9 @@ pub struct Sink {
 
 impl Sink {
     /// Listens in the network namespace of the calling thread.
-    pub fn start(address: SocketAddr) -> Result<Sink, String> {
+    pub fn start(address: SocketAddr, congestion: Congestion) -> Result<Sink, String> {
         let listener = TcpListener::bind(address).map_err(text)?;
+        set_congestion(&listener, congestion)?;
         let address = listener.local_addr().map_err(text)?;
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
@@ -171,9 +195,10 @@ pub fn bulk(
     to: SocketAddr,
     direction: Way,
     amount: Amount,
+    congestion: Congestion,
 ) -> Result<(Received, Duration), String> {
     let begin = clock::now();
-    let (mut stream, seed, figures) = order(to, Order::Bulk(direction, amount))?;
+    let (mut stream, seed, figures) = order(to, congestion, Order::Bulk(direction, amount))?;
     let received = match direction {
         Way::Down => receive(&mut stream, seed, amount),
         Way::Up => {
@@ -204,7 +229,7 @@ pub fn bulk(
 /// Returns the round trips without the first `skip`.
 pub fn pingpong(to: SocketAddr, during: Duration, skip: usize) -> Result<Vec<Duration>, String> {
     const SIZE: usize = 100;
-    let (mut stream, ..) = order(to, Order::Echo(SIZE))?;
+    let (mut stream, ..) = order(to, None, Order::Echo(SIZE))?;
     stream.set_read_timeout(Some(during)).map_err(text)?;
     let (end, mut times) = (clock::now() + during, Vec::new());
     while clock::now() < end {
@@ -224,7 +249,7 @@ pub fn pingpong(to: SocketAddr, during: Duration, skip: usize) -> Result<Vec<Dur
 
 /// One short connection: an order, and 1 KiB back.
 pub fn request(to: SocketAddr) -> Result<(), String> {
-    let (mut stream, ..) = order(to, Order::Reply(1024))?;
+    let (mut stream, ..) = order(to, None, Order::Reply(1024))?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).map_err(text)?;
     let mut back = Vec::new();
     stream.read_to_end(&mut back).map_err(text)?;
@@ -247,6 +272,7 @@ fn receive(stream: &mut TcpStream, seed: u64, amount: Amount) -> Received {
         let now = clock::now();
         if now >= start + amount.time() {
             seen.error = wanted.map(|_| "not complete in time".to_owned());
+            seen.gap = seen.gap.max(last.map_or(Duration::ZERO, |last| now - last));
             break;
         }
         match result {
@@ -332,7 +358,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(20);
 
     fn sink() -> Sink {
-        Sink::start("127.0.0.1:0".parse().unwrap()).unwrap()
+        Sink::start("127.0.0.1:0".parse().unwrap(), Some("cubic")).unwrap()
     }
 
     #[test]
@@ -340,7 +366,7 @@ mod tests {
         let sink = sink();
         for direction in [Way::Up, Way::Down] {
             let (received, _) =
-                bulk(sink.address, direction, Amount::Bytes(3_000_001, LIMIT)).unwrap();
+                bulk(sink.address, direction, Amount::Bytes(3_000_001, LIMIT), None).unwrap();
             assert_eq!(received.bytes, 3_000_001);
             assert_eq!(received.bins.iter().sum::<u64>(), 3_000_001);
         }
@@ -351,12 +377,26 @@ mod tests {
     fn timed_transfers_end_in_time_and_requests_and_echoes_are_answered() {
         let sink = sink();
         for direction in [Way::Up, Way::Down] {
-            let (received, _) = bulk(sink.address, direction, Amount::During(5 * BIN)).unwrap();
+            let (received, _) =
+                bulk(sink.address, direction, Amount::During(5 * BIN), Some("cubic")).unwrap();
             assert!(received.bytes > 0 && received.bins.len() <= 5, "{received:?}");
         }
         request(sink.address).unwrap();
         assert!(!pingpong(sink.address, 5 * BIN, 1).unwrap().is_empty());
         sink.stop();
+    }
+
+    #[test]
+    fn connections_together_have_the_sum_and_the_longer_gap() {
+        let of = |bins: &[u64], gap| Received {
+            start: BIN,
+            bytes: bins.iter().sum(),
+            gap,
+            bins: bins.to_vec(),
+            error: None,
+        };
+        let both = of(&[1, 2], 2 * BIN).with(of(&[10, 20, 30], BIN));
+        assert_eq!((both.bytes, both.gap, both.bins), (63, 2 * BIN, vec![11, 22, 30]));
     }
 
     #[test]

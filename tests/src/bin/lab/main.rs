@@ -1,6 +1,6 @@
-//! `lab` measures the pair of proxies on the kernel's own TCP, beside a direct connection, and
-//! prints one table. The route of [`emulator`] joins two network namespaces. The file docs/lab.md
-//! describes the measurements and the limits of the model.
+//! `lab` measures the pair of proxies on the kernel's own TCP, beside bare connections and other
+//! programs, and prints one table. The route of [`emulator`] joins two network namespaces. The file
+//! docs/lab.md describes the measurements and the limits of the model.
 
 mod args;
 mod cases;
@@ -8,9 +8,13 @@ mod clock;
 mod emulator;
 mod load;
 mod namespace;
+mod peers;
 mod picture;
 mod report;
+mod route;
+mod routes;
 mod segment;
+mod shaper;
 mod trial;
 mod wan;
 
@@ -19,21 +23,30 @@ use async_signal::{Signal, Signals};
 use cases::Case;
 use emulator::Way;
 use namespace::Namespace;
-use report::Row;
+use peers::{Key, Peer, Programs};
+use report::{Row, Series, Table};
 use smol::stream::StreamExt;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio, exit};
 use std::{env, thread};
-use trial::{Product, Trial};
+use trial::Trial;
 
 /// The exit code for a wrong command line or an unsuitable machine.
 const UNUSABLE: u8 = 2;
 
 fn main() -> ExitCode {
-    let args = match args::read(env::args_os().skip(1), &cases::TESTS) {
-        Ok(Some(args)) => args,
+    let args = args::read(env::args_os().skip(1)).and_then(|args| match args {
+        Some(args) if args.routes && args.names == ["list"] => {
+            println!("{}", routes::list());
+            exit(0)
+        }
+        None => Ok(None),
+        Some(args) => cases(&args).map(|cases| Some((args, cases))),
+    });
+    let (args, cases) = match args {
+        Ok(Some(chosen)) => chosen,
         Ok(None) => {
             print!("{}", args::HELP);
             return ExitCode::SUCCESS;
@@ -43,9 +56,9 @@ fn main() -> ExitCode {
             return ExitCode::from(UNUSABLE);
         }
     };
-    let done = prepare(&args).and_then(|product| match &args.picture {
-        Some(file) => picture::draw(&product, file).map(|()| true),
-        None => measure(&args, &product),
+    let done = prepare(&args).and_then(|programs| match &args.picture {
+        Some(file) => picture::draw(&programs, file).map(|()| true),
+        None => Ok(measure(&args, &cases, &programs)),
     });
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -57,7 +70,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn prepare(args: &Args) -> Result<Product, String> {
+fn cases(args: &Args) -> Result<Vec<Case>, String> {
+    match (args.routes, args.quick) {
+        (true, _) => routes::cases(&args.names),
+        (_, true) => Ok(cases::quick()),
+        _ => cases::cases(&args.names),
+    }
+}
+
+fn prepare(args: &Args) -> Result<Programs, String> {
     if !rustix::process::geteuid().is_root() {
         let cause = "it makes network namespaces and TUN devices, which only root may do";
         return Err(format!("{cause}: run it with sudo, or as root in a virtual machine"));
@@ -82,7 +103,13 @@ fn prepare(args: &Args) -> Result<Product, String> {
             privileged (CAP_SYS_ADMIN, CAP_NET_ADMIN)."
         )
     })?;
-    Ok(Product { bin: program(args)?, congestion: args.congestion.clone(), key: args.key.clone() })
+    let key = args.key.clone().map_or(Key::None, Key::File);
+    let mut programs =
+        Programs { striper: program(args)?, congestion: args.congestion.clone(), key };
+    if args.routes && args.key.is_none() {
+        programs.key = programs.make_key()?;
+    }
+    Ok(programs)
 }
 
 /// The program to measure: the named one, or a fresh build if cargo runs the lab, or the program
@@ -122,59 +149,85 @@ fn remove_all_on_signals() -> Result<(), String> {
 
 /// Measures and prints all cases. Returns whether all runs went well; a missed target is no
 /// failure.
-fn measure(args: &Args, product: &Product) -> Result<bool, String> {
+fn measure(args: &Args, cases: &[Case], programs: &Programs) -> bool {
     // Other programs should disturb as little as possible. The proxies inherit the priority.
     let _ = rustix::process::setpriority_process(None, -10);
-    let (cases, runs) =
-        if args.quick { (cases::quick(), 1) } else { (cases::cases(&args.tests), args.runs) };
+    let usual: &[Peer] = if args.routes { &routes::PEERS } else { &[Peer::Direct, Peer::Ours] };
+    let mut peers = args.peers.clone().unwrap_or_else(|| usual.to_vec());
+    let missing: Vec<_> =
+        peers.iter().filter_map(|peer| Some((*peer, programs.missing(*peer)?))).collect();
+    peers.retain(|peer| missing.iter().all(|(skipped, _)| skipped != peer));
+    let table = Table(peers);
     // A reader of the table may close the pipe early; the lab must still remove its namespaces.
     let print = |line: String| drop(writeln!(io::stdout(), "{line}"));
     if !args.json {
-        print(report::head());
+        print(table.head());
     }
+    let runs = if args.quick { 1 } else { args.runs };
     let mut good = true;
-    for case in &cases {
-        for direction in [Way::Up, Way::Down] {
-            for row in rows(case, direction, product, runs)? {
-                print(if args.json { row.json() } else { row.line() });
-                good &= row.failed == 0;
+    for case in cases {
+        for direction in &args.directions {
+            for row in rows(case, *direction, &table.0, programs, runs) {
+                print(if args.json { row.json() } else { table.line(&row) });
+                good &= row.results.iter().all(|(_, series)| series.failed() == 0);
             }
         }
     }
-    Ok(good)
+    for (peer, cause) in missing {
+        let line = format!("{} is skipped: {cause}", peer.name());
+        if args.json { eprintln!("{line}") } else { print(format!("\n{line}")) }
+    }
+    good
 }
 
-/// Runs a case in one direction: once directly, then so many times over the pair. Fails if the
-/// set-up fails.
-fn rows(case: &Case, direction: Way, product: &Product, runs: usize) -> Result<Vec<Row>, String> {
-    let word = if direction == Way::Up { "up" } else { "down" };
-    let once = |product: Option<&Product>, label: &str| {
-        let trial = Trial::start(&case.paths, product)?;
-        let values = (case.run)(&trial, direction);
-        let shown = match &values {
-            Ok(values) => {
-                let show = |(of, value): (&report::Measure, &f64)| {
-                    format!("{} {}", of.name, of.unit.show(*value))
-                };
-                case.measures.iter().zip(values).map(show).collect::<Vec<_>>().join(", ")
+/// Runs a case in one direction: so many times over each peer in turn, but once over a direct
+/// connection.
+fn rows(case: &Case, direction: Way, peers: &[Peer], programs: &Programs, runs: usize) -> Vec<Row> {
+    let peers = || peers.iter().copied().filter(|peer| case.peers.contains(peer));
+    let mut results: Vec<(Peer, Vec<Option<Vec<f64>>>)> =
+        peers().map(|peer| (peer, Vec::new())).collect();
+    for run in 1..=runs {
+        for (peer, results) in &mut results {
+            if *peer != Peer::Direct || run == 1 {
+                let label = format!("{}, run {run} of {runs}", peer.name());
+                results.push(once(case, direction, *peer, programs, &label));
             }
-            Err(error) => format!("FAILED: {error}"),
+        }
+    }
+    let row = |(index, measure): (usize, &report::Measure)| {
+        let series = |runs: &[Option<Vec<f64>>]| {
+            Series(runs.iter().map(|values| values.as_ref().map(|values| values[index])).collect())
         };
-        eprintln!("{} {} {word}, {label}: {shown}", case.test, case.name);
-        Ok::<_, String>(values.ok())
+        Row {
+            test: case.test,
+            name: case.name.clone(),
+            direction: direction.word(),
+            measure: *measure,
+            results: results.iter().map(|(peer, runs)| (*peer, series(runs))).collect(),
+        }
     };
-    let direct = if case.direct { once(None, "direct")? } else { None };
-    let results = (1..=runs).map(|run| once(Some(product), &format!("run {run} of {runs}")));
-    let results = results.collect::<Result<Vec<_>, _>>()?;
-    let failed = results.iter().filter(|result| result.is_none()).count();
-    let row = |(index, measure): (usize, &report::Measure)| Row {
-        test: case.test,
-        name: case.name,
-        direction: word,
-        measure: *measure,
-        direct: direct.as_ref().map(|values| values[index]),
-        ours: results.iter().flatten().map(|values| values[index]).collect(),
-        failed,
+    case.measures.iter().enumerate().map(row).collect()
+}
+
+/// One run, which is shown. Returns its values, `None` if it failed.
+fn once(
+    case: &Case,
+    direction: Way,
+    peer: Peer,
+    programs: &Programs,
+    label: &str,
+) -> Option<Vec<f64>> {
+    let trial = Trial::start(&case.route, peer, programs);
+    let values = trial.and_then(|trial| (case.run)(&trial, direction));
+    let shown = match &values {
+        Ok(values) => {
+            let show = |(of, value): (&report::Measure, &f64)| {
+                format!("{} {}", of.name, of.unit.show(*value))
+            };
+            case.measures.iter().zip(values).map(show).collect::<Vec<_>>().join(", ")
+        }
+        Err(error) => format!("FAILED: {error}"),
     };
-    Ok(case.measures.iter().enumerate().map(row).collect())
+    eprintln!("{} {} {}, {label}: {shown}", case.test, case.name, direction.word());
+    values.ok()
 }

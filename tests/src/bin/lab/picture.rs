@@ -3,7 +3,8 @@
 use crate::cases::{self, seconds};
 use crate::emulator::Way;
 use crate::load::{Amount, BIN, Received};
-use crate::trial::{Product, STRIPES, Trial};
+use crate::peers::{Peer, Programs};
+use crate::trial::Trial;
 use std::fs;
 use std::path::Path;
 
@@ -24,19 +25,19 @@ text{font:13px system-ui,sans-serif;fill:#24292f}.b{font-weight:600}.s{fill:#576
 
 /// Measures an upload over 4 x 10 Mbit/s at an RTT of 40 ms, directly and through the pair, and
 /// writes both as an SVG.
-pub fn draw(product: &Product, file: &Path) -> Result<(), String> {
+pub fn draw(programs: &Programs, file: &Path) -> Result<(), String> {
     let case = cases::quick().pop().ok_or("there is no quick case")?;
-    let upload = |product| {
-        let trial = Trial::start(&case.paths, product)?;
+    let upload = |peer| {
+        let trial = Trial::start(&case.route, peer, programs)?;
         Ok::<_, String>(trial.bulk(Way::Up, Amount::During(seconds(SECONDS)))?.0)
     };
-    let (direct, striped) = (upload(None)?, upload(Some(product))?);
+    let (direct, striped) = (upload(Peer::Direct)?, upload(Peer::Ours)?);
     let page = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 880 330\" role=\"img\">\
          <style>{STYLE}</style>\n{}{}<text class=\"s\" x=\"20\" y=\"322\">Measured on Linux TCP: \
          a route that caps each connection at 10 Mbit/s, RTT 40 ms, one upload.</text></svg>\n",
         row(10.0, "Without striper", 1, &direct),
-        row(165.0, "With striper", STRIPES, &striped),
+        row(165.0, "With striper", case.route.stripes, &striped),
     );
     fs::write(file, page).map_err(|error| format!("{}: {error}", file.display()))
 }

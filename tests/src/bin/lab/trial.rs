@@ -1,80 +1,103 @@
-//! One run: a fresh route, a sink, and maybe the pair of proxies between them.
+//! One run: a fresh route, a sink, and maybe a pair of proxies between them.
 //!
 //! All is new in each run, so the kernel remembers nothing of an earlier one.
 
 use crate::clock;
-use crate::emulator::{Path, Way};
-use crate::load::{self, Amount, Received, Sink};
+use crate::emulator::Way;
+use crate::load::{self, Amount, Congestion, Received, Sink};
 use crate::namespace::Namespace;
+use crate::peers::{Peer, Places, Programs, Running};
+use crate::route::Route;
 use crate::wan::Wan;
-use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
-use striper_tests::TempDir;
 
-/// The stripes of the pair, and the flows whose caps make up the route.
-pub const STRIPES: usize = 4;
 const SINK: u16 = 7700;
+const FOREIGN: u16 = 7710;
 const CLIENT: u16 = 7600;
 const SERVER: u16 = 7650;
 
-pub struct Product {
-    pub bin: PathBuf,
-    pub congestion: Option<OsString>,
-    pub key: Option<OsString>,
-}
-
 pub struct Trial {
-    proxies: Vec<Proxy>,
-    entry: SocketAddr,
-    sink: Sink,
+    route: Route,
+    proxies: Vec<Running>,
+    /// Where the load's connections go, and their congestion control.
+    entries: Vec<SocketAddr>,
+    congestion: Congestion,
+    /// The load's sink, and that of a foreign connection.
+    sinks: Vec<Sink>,
     pub wan: Wan,
     client: Namespace,
     server: Namespace,
 }
 
 impl Trial {
-    /// Starts all; without a product the client talks to the sink directly. The stripes have had
-    /// more than a second to come up.
-    pub fn start(paths: &[Path], product: Option<&Product>) -> Result<Trial, String> {
+    /// Starts all. The stripes of a pair have had more than a second to come up.
+    pub fn start(route: &Route, peer: Peer, programs: &Programs) -> Result<Trial, String> {
         let (client, server) = (Namespace::create("a")?, Namespace::create("b")?);
-        let wan = Wan::start(&client, &server, paths)?;
-        let everywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, SINK));
-        let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let far = |path: usize, port: u16| SocketAddr::from(([10, 99, path as u8, 2], port));
-        let sink = server.run(|| Sink::start(everywhere))?;
-        let mut trial =
-            Trial { proxies: Vec::new(), entry: far(0, SINK), sink, wan, client, server };
-        if let Some(product) = product {
-            let listen = SocketAddr::from((Ipv4Addr::UNSPECIFIED, SERVER));
-            let server = ["-s".to_owned(), listen.to_string(), loopback(SINK).to_string()];
-            trial.proxies.push(trial.server.run(|| product.start(&server))?);
+        let wan = Wan::start(&client, &server, route)?;
+        let sink = |port, congestion| {
+            let everywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+            server.run(|| Sink::start(everywhere, congestion))
+        };
+        let sinks = vec![sink(SINK, peer.congestion())?, sink(FOREIGN, route.foreign)?];
+        let paths = route.paths.len();
+        let servers: Vec<_> = (0..paths).map(|path| far(path, SERVER)).collect();
+        let places = Places { sink: SINK, entry: CLIENT, server: &servers, stripes: route.stripes };
+        let pair = programs.pair(peer, &places);
+        let entries = match peer {
+            _ if pair.is_some() => vec![SocketAddr::from((Ipv4Addr::LOCALHOST, CLIENT))],
+            Peer::Bare(_) => (0..route.stripes).map(|stripe| far(stripe % paths, SINK)).collect(),
+            _ => vec![far(0, SINK)],
+        };
+        let (route, congestion) = (route.clone(), peer.congestion());
+        let proxies = Vec::new();
+        let mut trial = Trial { route, proxies, entries, congestion, sinks, wan, client, server };
+        if let Some([server, client]) = pair {
+            trial.proxies.push(trial.server.run(|| server.start())?);
             thread::sleep(Duration::from_millis(500));
-            let ports = (0..paths.len()).map(|path| far(path, SERVER).to_string());
-            trial.entry = loopback(CLIENT);
-            let ports = ports.collect::<Vec<_>>().join(",");
-            let client = ["-c".to_owned(), trial.entry.to_string(), ports];
-            trial.proxies.push(trial.client.run(|| product.start(&client))?);
+            trial.proxies.push(trial.client.run(|| client.start())?);
             thread::sleep(Duration::from_millis(1500));
-            for proxy in &mut trial.proxies {
-                if let Ok(Some(status)) = proxy.child.try_wait() {
-                    return Err(format!(
-                        "the proxy ended by itself, {status}:\n{}",
-                        proxy.said().trim()
-                    ));
-                }
-            }
+            trial.proxies.iter_mut().try_for_each(Running::check)?;
         }
         Ok(trial)
     }
 
+    pub fn route(&self) -> &Route {
+        &self.route
+    }
+
+    /// Transfers in bulk over all connections of the load, and returns their figures together.
     pub fn bulk(&self, direction: Way, amount: Amount) -> Result<(Received, Duration), String> {
-        self.client.run(|| load::bulk(self.entry, direction, amount))
+        self.wan.emulator().begin_load(clock::now());
+        let one = |to| self.connection(to, direction, amount, self.congestion);
+        let all = thread::scope(|scope| {
+            let start = |to: &SocketAddr| {
+                let to = *to;
+                scope.spawn(move || one(to))
+            };
+            let all: Vec<_> = self.entries.iter().map(start).collect();
+            all.into_iter().map(joined).collect::<Result<Vec<_>, _>>()
+        })?;
+        let both = |(sum, longest): (Received, Duration), (received, time): (Received, _)| {
+            (sum.with(received), longest.max(time))
+        };
+        all.into_iter().reduce(both).ok_or_else(|| "a load without connections".to_owned())
+    }
+
+    /// Transfers in bulk over the route's foreign connection, which is on the first path.
+    pub fn foreign(&self, direction: Way, amount: Amount) -> Result<Received, String> {
+        Ok(self.connection(far(0, FOREIGN), direction, amount, self.route.foreign)?.0)
+    }
+
+    fn connection(
+        &self,
+        to: SocketAddr,
+        direction: Way,
+        amount: Amount,
+        congestion: Congestion,
+    ) -> Result<(Received, Duration), String> {
+        self.client.run(|| load::bulk(to, direction, amount, congestion))
     }
 
     pub fn bulk_and<T>(
@@ -86,19 +109,17 @@ impl Trial {
         thread::scope(|scope| {
             let transfer = scope.spawn(|| self.bulk(direction, amount));
             let other = meanwhile();
-            let transfer =
-                transfer.join().unwrap_or_else(|_| Err("a thread of the lab panicked".to_owned()));
-            let ((received, time), other) = (transfer?, other?);
+            let ((received, time), other) = (joined(transfer)?, other?);
             Ok((received, time, other))
         })
     }
 
     pub fn pingpong(&self, during: Duration, skip: usize) -> Result<Vec<Duration>, String> {
-        self.client.run(|| load::pingpong(self.entry, during, skip))
+        self.client.run(|| load::pingpong(self.entries[0], during, skip))
     }
 
     pub fn request(&self) -> Result<(), String> {
-        self.client.run(|| load::request(self.entry))
+        self.client.run(|| load::request(self.entries[0]))
     }
 
     /// The live flow with the most bytes in this direction, and the bytes of each flow.
@@ -123,7 +144,7 @@ impl Trial {
             let flows = self.carried(direction);
             let had = before.iter().copied().chain(std::iter::repeat(0));
             let carries = |((live, now), had): &(&(bool, u64), u64)| *live && now - had >= 15_000;
-            if flows.iter().zip(had).filter(carries).count() >= STRIPES {
+            if flows.iter().zip(had).filter(carries).count() >= self.route.stripes {
                 return Some(clock::now() - begin);
             }
             thread::sleep(Duration::from_millis(2));
@@ -140,61 +161,19 @@ impl Trial {
 
 impl Drop for Trial {
     fn drop(&mut self) {
-        for proxy in &mut self.proxies {
-            let _ = proxy.child.kill();
-        }
-        for proxy in &mut self.proxies {
-            let _ = proxy.child.wait();
-        }
+        self.proxies.clear();
         let _ = self.server.run(|| {
-            self.sink.stop();
+            self.sinks.iter().for_each(Sink::stop);
             Ok(())
         });
     }
 }
 
-impl Product {
-    /// Starts one side in the namespace of the calling thread.
-    fn start(&self, side: &[String]) -> Result<Proxy, String> {
-        let mut command = Command::new(&self.bin);
-        let names = std::env::vars_os().map(|(name, _)| name);
-        for name in names.filter(|name| name.to_string_lossy().starts_with("STRIPER_")) {
-            command.env_remove(name);
-        }
-        command.arg("-q").args(side).stdin(Stdio::null()).stdout(Stdio::null());
-        if side[0] == "-c" {
-            command.args(["-n", &STRIPES.to_string()]);
-        }
-        if let Some(name) = &self.congestion {
-            command.arg("--congestion").arg(name);
-        }
-        if let Some(key) = &self.key {
-            command.arg("--key").arg(key);
-        }
-        let mut start = || {
-            let log = nameless_file()?;
-            let child = command.stderr(log.try_clone()?).spawn()?;
-            Ok(Proxy { child, log })
-        };
-        start().map_err(|error: io::Error| format!("starting {}: {error}", self.bin.display()))
-    }
+/// The server's address on a path.
+fn far(path: usize, port: u16) -> SocketAddr {
+    SocketAddr::from(([10, 99, path as u8, 2], port))
 }
 
-struct Proxy {
-    child: Child,
-    log: File,
-}
-
-impl Proxy {
-    fn said(&mut self) -> String {
-        let mut text = String::new();
-        let _ = self.log.seek(SeekFrom::Start(0)).and_then(|_| self.log.read_to_string(&mut text));
-        text
-    }
-}
-
-/// A file that is gone when its last handle is closed.
-fn nameless_file() -> io::Result<File> {
-    let folder = TempDir::create();
-    OpenOptions::new().read(true).write(true).create_new(true).open(folder.join("log"))
+fn joined<T>(thread: thread::ScopedJoinHandle<'_, Result<T, String>>) -> Result<T, String> {
+    thread.join().unwrap_or_else(|_| Err("a thread of the lab panicked".to_owned()))
 }

@@ -2,8 +2,9 @@
 //! that moves the packets.
 
 use crate::clock;
-use crate::emulator::{Emulator, Path, Way};
+use crate::emulator::{Emulator, Way};
 use crate::namespace::Namespace;
+use crate::route::Route;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,14 +25,14 @@ pub struct Wan {
 }
 
 impl Wan {
-    /// Joins two namespaces by these paths. On path N the client has the address 10.99.N.1 and the
+    /// Joins two namespaces by a route. On path N the client has the address 10.99.N.1 and the
     /// server 10.99.N.2.
-    pub fn start(client: &Namespace, server: &Namespace, paths: &[Path]) -> Result<Wan, String> {
+    pub fn start(client: &Namespace, server: &Namespace, route: &Route) -> Result<Wan, String> {
         let mut devices = Vec::new();
-        for number in 0..paths.len() {
+        for number in 0..route.paths.len() {
             devices.push([device(client, number, 1)?, device(server, number, 2)?]);
         }
-        let emulator = Arc::new(Mutex::new(Emulator::new(paths.to_vec())));
+        let emulator = Arc::new(Mutex::new(Emulator::new(route.clone())));
         let stop = Arc::new(AtomicBool::new(false));
         let (shared, stopped) = (emulator.clone(), stop.clone());
         let thread = thread::spawn(move || {
