@@ -31,6 +31,16 @@ pub enum Input {
         /// out.
         total: u64,
     },
+    /// Which kind of congestion control a stripe's connection has from now on. Until this is said
+    /// it is taken to be loss-based.
+    StripeControl {
+        /// The stripe.
+        stripe: StripeId,
+        /// It measures the route's rate and keeps the queue short itself, as BBR does. Such a
+        /// control needs a connection that always has something to send. So the engine does not
+        /// bound the bytes in flight. A loss-based control fills the queue, and is bounded.
+        rate_based: bool,
+    },
     /// A stripe has broken, or the peer has closed it. Either end of it is of no more use.
     StripeDown {
         /// The stripe.

@@ -9,7 +9,7 @@
 use crate::config::FLOW_FLOOR;
 use crate::error::{Reason, Verdict, Violation};
 use crate::flow::assembler::Assembler;
-use crate::flow::credit::Credit;
+use crate::flow::credit::{Credit, Measure};
 use bytes::Bytes;
 use core::hash::{Hash, Hasher};
 
@@ -107,11 +107,11 @@ impl RecvHalf {
         self.reset
     }
 
-    /// Gives the peer more credit if consumption calls for it and `pool` bytes allow it; `limit`
-    /// bounds the window. Whether it has more.
-    pub(crate) fn advance_credit(&mut self, pool: u64, limit: u64) -> bool {
+    /// Gives the peer more credit if consumption calls for it and the pool allows it. Whether it
+    /// has more.
+    pub(crate) fn advance_credit(&mut self, by: Measure) -> bool {
         let delivered = self.assembler.next();
-        self.wants_credit() && self.credit.advance(delivered, pool, limit).is_some()
+        self.wants_credit() && self.credit.advance(delivered, by).is_some()
     }
 
     pub(crate) fn insert(&mut self, offset: u64, data: Bytes, fin: bool) -> Verdict {

@@ -6,6 +6,7 @@
 use crate::config::{Config, FLOW_FLOOR, INITIAL_EARLY, INITIAL_WINDOW};
 use crate::error::{Verdict, Violation};
 use crate::flow::Flow;
+use crate::flow::credit::Measure;
 use crate::flow::queue::FlowQueue;
 use crate::flow::table::{IdState, Table};
 use crate::id::{FlowId, Role};
@@ -18,6 +19,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::hash::{Hash, Hasher};
+use core::time::Duration;
 
 /// The memory of a flow beside its bytes, here and in a driver, in bytes. It was measured on a
 /// 64-bit machine and rounded up.
@@ -314,9 +316,15 @@ impl Flows {
         }
     }
 
-    pub(super) fn advance_credit(&mut self, flow: FlowId, intents: &mut Intents) {
-        let (pool, limit) = (self.recv_pool(), self.window_limit);
-        let advanced = self.change(flow, |entry| entry.recv_mut().advance_credit(pool, limit));
+    /// `rtt` is the longest round trip of the stripes.
+    pub(super) fn advance_credit(
+        &mut self,
+        flow: FlowId,
+        (now, rtt): (Instant, Duration),
+        intents: &mut Intents,
+    ) {
+        let by = Measure { now, rtt, pool: self.recv_pool(), limit: self.window_limit };
+        let advanced = self.change(flow, |entry| entry.recv_mut().advance_credit(by));
         if advanced == Some(true) {
             intents.add(Intent::Credit(flow));
         }

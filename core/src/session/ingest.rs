@@ -331,7 +331,8 @@ impl Session {
         if self.flows.id_state(flow)? == IdState::Exists && self.flows.with_local(flow).is_some() {
             let blocked = |entry: &mut Flow| entry.recv_mut().credit_mut().blocked_at(limit);
             self.flows.change(flow, blocked);
-            self.flows.advance_credit(flow, self.control.intents_mut());
+            let at = (self.now, self.stripes.longest_rtt());
+            self.flows.advance_credit(flow, at, self.control.intents_mut());
         }
         Ok(())
     }

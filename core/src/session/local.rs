@@ -56,12 +56,13 @@ impl Local<'_> {
         }
     }
 
-    pub(super) fn consumed(&mut self, flow: FlowId, total: u64) {
+    /// `rtt` is the longest round trip of the stripes.
+    pub(super) fn consumed(&mut self, flow: FlowId, total: u64, (now, rtt): (Instant, Duration)) {
         if self.flows.with_local(flow).is_none() {
             return;
         }
         self.flows.change(flow, |entry| entry.recv_mut().credit_mut().consume(total));
-        self.flows.advance_credit(flow, self.control.intents_mut());
+        self.flows.advance_credit(flow, (now, rtt), self.control.intents_mut());
     }
 
     pub(super) fn finish(&mut self, flow: FlowId) {

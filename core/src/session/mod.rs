@@ -157,6 +157,11 @@ impl Session {
                     stripe.wrote(total);
                 }
             }
+            Input::StripeControl { stripe, rate_based } => {
+                if let Some(stripe) = self.stripes.get_mut(stripe) {
+                    stripe.set_control(rate_based);
+                }
+            }
             Input::StripeDown { stripe } => self.custody().lose(stripe),
             Input::FlowOpen { request, opaque } => {
                 let open = self.life == Life::Running;
@@ -166,7 +171,8 @@ impl Session {
             Input::FlowRefuse { flow, reason } => self.local().refuse(flow, reason),
             Input::FlowData { flow, data } => self.local().data(flow, data),
             Input::FlowConsumed { flow, total } => {
-                self.local().consumed(flow, total);
+                let at = (self.now, self.stripes.longest_rtt());
+                self.local().consumed(flow, total, at);
             }
             Input::FlowFinish { flow } => self.local().finish(flow),
             Input::FlowReset { flow, reason } => self.local().reset(flow, reason),

@@ -179,7 +179,8 @@ impl Stripe {
 
     /// How much may be unsent in the operating system.
     pub(crate) fn unsent(&self) -> u64 {
-        sizes::unsent(self.rate.estimate())
+        let srtt = self.rtt.smoothed().filter(|_| self.window.is_rate_based());
+        sizes::unsent(self.rate.estimate(), srtt)
     }
 
     /// The largest piece of data to put on it.
@@ -340,6 +341,10 @@ impl Stripe {
 
     pub(crate) fn forget_pace(&mut self) {
         self.pace = 0;
+    }
+
+    pub(crate) fn set_control(&mut self, rate_based: bool) {
+        self.window.set_control(rate_based);
     }
 
     pub(crate) fn is_doubted(&self) -> bool {

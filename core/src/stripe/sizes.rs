@@ -13,6 +13,11 @@ const ALLOWANCE_TIME: Duration = Duration::from_millis(5);
 /// Unsent data in the operating system is this much of a stripe's time: late enough to choose well,
 /// early enough never to run dry. Linux wakes a writer when half of it is left.
 const UNSENT_TIME: Duration = Duration::from_millis(10);
+/// The least of the same for a rate-based congestion control. It paces what it sends, and takes a
+/// moment without anything to send for a slower program. After a loss it sends a quarter of a round
+/// trip's bytes and more at once. Measured with BBR at 4 x 25 Mbit/s, RTT 200 ms, as a share of the
+/// caps: 10 ms 0.89, 40 ms 0.915, 100 ms 0.915.
+const BUSY_TIME: Duration = Duration::from_millis(20);
 const CHUNK_TIME: Duration = Duration::from_millis(4);
 /// Payload of a packet on an Ethernet path: 1,500 bytes less 52 of IPv4 and TCP headers with
 /// timestamps.
@@ -24,8 +29,10 @@ pub(super) fn allowance(rate: Option<Rate>) -> u64 {
     bytes(rate, ALLOWANCE_TIME)
 }
 
-pub(super) fn unsent(rate: Option<Rate>) -> u64 {
-    bytes(rate, UNSENT_TIME)
+/// How much may be unsent in the operating system, in bytes. `srtt` is the round trip of a stripe
+/// whose congestion control is rate-based.
+pub(super) fn unsent(rate: Option<Rate>, srtt: Option<Duration>) -> u64 {
+    bytes(rate, srtt.map_or(UNSENT_TIME, |srtt| (srtt / 4).max(BUSY_TIME)))
 }
 
 fn bytes(rate: Option<Rate>, time: Duration) -> u64 {

@@ -15,6 +15,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use core::hash::{Hash, Hasher};
 use core::ops::Range;
+use core::time::Duration;
 
 /// So many holes in the numbers of past stripes are remembered. Numbers of dials that failed make
 /// them, one after another over the weeks.
@@ -117,6 +118,10 @@ impl Stripes {
     #[inline]
     pub(crate) fn best_rate(&self) -> Option<Rate> {
         self.iter().filter_map(|stripe| stripe.rate().estimate()).max()
+    }
+
+    pub(crate) fn longest_rtt(&self) -> Duration {
+        self.iter().filter_map(|stripe| stripe.rtt().smoothed()).max().unwrap_or_default()
     }
 
     pub(crate) fn add(&mut self, stripe: Stripe) {

@@ -131,6 +131,8 @@ pub(crate) struct Window {
     looked: Rate,
     looked_at: Instant,
     open_for: Duration,
+    /// The connection's congestion control keeps the queue short itself.
+    rate_based: bool,
 }
 
 impl Window {
@@ -155,7 +157,18 @@ impl Window {
             looked: Rate::default(),
             looked_at: now + LOOK_EVERY / 8 * (turn % 8) as u32,
             open_for: OPEN[0],
+            rate_based: false,
         }
+    }
+
+    /// A rate-based control is not bounded. Under a bound it sees bursts only, and takes the rate
+    /// at which they arrive for the route's.
+    pub(crate) fn set_control(&mut self, rate_based: bool) {
+        self.rate_based = rate_based;
+    }
+
+    pub(crate) fn is_rate_based(&self) -> bool {
+        self.rate_based
     }
 
     /// The highest recent rate; zero if none is known.
@@ -180,7 +193,8 @@ impl Window {
     /// How many bytes may be in flight, `shortest` being the shortest round trip in microseconds.
     pub(crate) fn bytes(&self, shortest: Option<u64>) -> u64 {
         let rate = self.rate();
-        let Some(shortest) = shortest.filter(|_| rate > Rate::default()) else { return u64::MAX };
+        let known = |_: &u64| rate > Rate::default() && !self.rate_based;
+        let Some(shortest) = shortest.filter(known) else { return u64::MAX };
         let least = self.least_slack(shortest);
         match self.state {
             State::Growing { eighths } => (rate.bytes_in_micros(shortest.saturating_add(least))

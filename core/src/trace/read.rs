@@ -171,6 +171,15 @@ impl<'a> Words<'a> {
             "written" => {
                 Input::StripeWritten { stripe: self.stripe()?, total: self.any("a count")? }
             }
+            "control" => {
+                let stripe = self.stripe()?;
+                let rate_based = match self.word("a kind of control")? {
+                    "rate" => true,
+                    "loss" => false,
+                    word => return Err(format!("\"{word}\" is not a kind of control")),
+                };
+                Input::StripeControl { stripe, rate_based }
+            }
             "down" => Input::StripeDown { stripe: self.stripe()? },
             "accept" => Input::FlowAccept { flow: self.flow()? },
             "refuse" => Input::FlowRefuse { flow: self.flow()?, reason: self.reason()? },

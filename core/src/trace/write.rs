@@ -40,6 +40,9 @@ fn write_input(input: &Input, f: &mut Formatter<'_>) -> fmt::Result {
         Input::StripeUp { stripe, hello } => write_up(*stripe, hello, f),
         Input::StripeBytes { stripe, data } => write!(f, "bytes {stripe} +{}", data.len()),
         Input::StripeWritten { stripe, total } => write!(f, "written {stripe} {total}"),
+        Input::StripeControl { stripe, rate_based } => {
+            write!(f, "control {stripe} {}", if *rate_based { "rate" } else { "loss" })
+        }
         Input::StripeDown { stripe } => write!(f, "down {stripe}"),
         Input::FlowOpen { request, opaque } => write!(f, "open {request} 0 {}", opaque.len()),
         Input::FlowAccept { flow } => write!(f, "accept {flow}"),
