@@ -41,6 +41,7 @@ pub struct TcpStatus {
     /// Its congestion control, if the operating system says so.
     pub congestion: Option<Congestion>,
     /// The share of packets with data that were sent again so far, 0 to 1, if the system says so.
+    /// Those that had arrived the first time do not count, if the peer has said so by DSACK.
     pub resent: Option<f64>,
 }
 

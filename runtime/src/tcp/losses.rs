@@ -20,6 +20,9 @@ pub(super) struct Counts {
     pub packets: u32,
     /// Packets that were sent again. Wraps around.
     pub retransmitted: u32,
+    /// Those of them that had arrived the first time, as the peer has said by DSACK (RFC 2883). It
+    /// says so a round trip later. Wraps around.
+    pub spurious: u32,
     /// The smoothed round trip now.
     pub rtt: Duration,
     /// The shortest round trip of the last minutes; zero without a sample, and no loss counts then.
@@ -31,9 +34,10 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    /// The share of packets that were sent again since the connection began, from 0 to 1.
+    /// The share of packets that were sent again for a reason since the connection began, 0 to 1.
     pub(super) fn resent(&self) -> f64 {
-        f64::from(self.retransmitted) / f64::from(self.packets.max(1))
+        let lost = self.retransmitted.saturating_sub(self.spurious);
+        f64::from(lost) / f64::from(self.packets.max(1))
     }
 }
 
@@ -49,6 +53,11 @@ pub(super) struct Turn {
 /// How many round trips apart two looks must be to count. So the burst of losses when slow start
 /// overshoots, repaired within a few round trips, is in one of them or in two.
 const SPAN: u32 = 4;
+
+/// So many packets and so many under way are the least from which anything follows. Fewer are a
+/// connection that answers now and then, and no control makes it faster.
+const FEW: u32 = 100;
+const FEW_UNDER_WAY: f64 = 2.0;
 
 /// In so many looks something must have been lost: losses that end with a burst are none. Then the
 /// share is known to a factor of two, and the window that follows from it to the root of that.
@@ -81,6 +90,11 @@ const LONGEST_CALM: Duration = Duration::from_secs(8 * 60);
 pub(super) struct LossWatch {
     lossy: bool,
     last: Counts,
+    /// The time up to `last`, if nothing spoils it. Its losses are known only at the next look, as
+    /// the peer has said by then which retransmissions were spurious.
+    held: Option<Held>,
+    /// Retransmissions that were not spurious, as far as they have been judged. Wraps around.
+    judged: u32,
     /// The counts since looking began anew.
     packets: u32,
     lost: u32,
@@ -92,10 +106,21 @@ pub(super) struct LossWatch {
     calm: Duration,
 }
 
+/// The time between two looks.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    packets: u32,
+    busy: Duration,
+    /// All retransmissions up to its end.
+    retransmitted: u32,
+}
+
 impl LossWatch {
     /// Begins with CUBIC.
     pub(super) fn new(counts: Counts) -> Self {
-        LossWatch { last: counts, calm: CALM, ..LossWatch::default() }
+        let mut watch = LossWatch { calm: CALM, ..LossWatch::default() };
+        watch.skip_to(counts);
+        watch
     }
 
     /// Takes the counts of now and says whether another control is needed.
@@ -105,32 +130,54 @@ impl LossWatch {
             if queue(&counts) {
                 self.forget();
             }
-            self.last = counts;
+            self.skip_to(counts);
             return None;
         }
         let busy = counts.busy.saturating_sub(self.last.busy);
         if busy < counts.min_rtt * SPAN {
             return None;
         }
-        let spoilt = self.last.timed_out || queue(&self.last);
-        let last = std::mem::replace(&mut self.last, counts);
-        if spoilt {
+        if self.last.timed_out || queue(&self.last) {
+            self.skip_to(counts);
             return None;
         }
-        let lost = counts.retransmitted.wrapping_sub(last.retransmitted);
+        let packets = counts.packets.wrapping_sub(self.last.packets);
+        let now = Held { packets, busy, retransmitted: counts.retransmitted };
+        self.last = counts;
+        let held = self.held.replace(now)?;
+        let lost = self.judge(held.retransmitted.wrapping_sub(counts.spurious));
         // Single losses that hold CUBIC at three packets or more are rarer than one in two round
         // trips. More of them are a burst, to which it reacts once.
-        let rounds = (busy.as_secs_f64() / counts.min_rtt.as_secs_f64() / 2.0).ceil();
-        self.packets += counts.packets.wrapping_sub(last.packets);
+        let rounds = (held.busy.as_secs_f64() / counts.min_rtt.as_secs_f64() / 2.0).ceil();
+        self.packets += held.packets;
         self.lost += lost;
         self.setbacks += lost.min(rounds as u32);
         self.spells += u32::from(lost > 0);
-        self.busy += busy;
-        if self.lossy { self.may_return(counts.min_rtt) } else { self.must_go_over(counts.min_rtt) }
+        self.busy += held.busy;
+        if self.lossy {
+            self.may_return(counts.min_rtt)
+        } else {
+            self.must_go_over(counts.min_rtt, lost > 0)
+        }
     }
 
-    fn must_go_over(&mut self, min_rtt: Duration) -> Option<Turn> {
-        if self.spells >= PROOF && self.is_limited(min_rtt, LIMITED) {
+    /// What has happened up to now is no evidence.
+    fn skip_to(&mut self, counts: Counts) {
+        (self.last, self.held) = (counts, None);
+        self.judge(counts.retransmitted.wrapping_sub(counts.spurious));
+    }
+
+    /// So many retransmissions were not spurious. How many of them are new: none if the peer has
+    /// meanwhile taken back some that were judged.
+    fn judge(&mut self, real: u32) -> u32 {
+        let fresh = real.wrapping_sub(self.judged).cast_signed().max(0).cast_unsigned();
+        self.judged = self.judged.wrapping_add(fresh);
+        fresh
+    }
+
+    /// Only a loss is a reason to go, also if those before were too few.
+    fn must_go_over(&mut self, min_rtt: Duration, lost: bool) -> Option<Turn> {
+        if lost && self.spells >= PROOF && self.is_limited(min_rtt, LIMITED) {
             return Some(self.turn(true));
         }
         if self.busy >= MEMORY {
@@ -170,7 +217,10 @@ impl LossWatch {
     fn is_limited(&self, min_rtt: Duration, part: f64) -> bool {
         let delivered = f64::from(self.packets.saturating_sub(self.lost));
         let under_way = delivered * min_rtt.as_secs_f64() / self.busy.as_secs_f64().max(0.001);
-        let lost = f64::from(self.setbacks) / f64::from(self.packets.max(1));
+        if self.packets < FEW || under_way < FEW_UNDER_WAY {
+            return false;
+        }
+        let lost = f64::from(self.setbacks) / f64::from(self.packets);
         lost >= MANY || under_way > part * cubic_window(lost, min_rtt)
     }
 }
@@ -281,7 +331,7 @@ mod tests {
             route.counts.rtt = RTT;
             assert_eq!(route.send(0.75, 0.01), None, "the first of three looks does not count");
         }
-        assert!(route.send(0.25, 0.01).is_some());
+        assert!(route.send(0.5, 0.01).is_some(), "each is judged one look later");
     }
 
     #[test]
@@ -310,8 +360,8 @@ mod tests {
         let mut route = Route::new(FULL / 3.0);
         (route.counts.rtt, route.counts.min_rtt) = (RTT * 10, RTT * 10);
         route.watch = LossWatch::new(route.counts);
-        assert_eq!(route.send(4.75, 0.01), None, "two spans of 1.6 s, rounded up to looks");
-        assert!(route.send(1.0, 0.01).is_some());
+        assert_eq!(route.send(6.75, 0.01), None, "three spans of 1.6 s, rounded up to looks");
+        assert!(route.send(0.25, 0.01).is_some());
     }
 
     #[test]
@@ -331,9 +381,10 @@ mod tests {
         let mut calms = Vec::new();
         for _ in 0..7 {
             assert!(route.send(60.0, 0.01).is_some_and(|(_, turn)| turn.lossy));
+            assert_eq!(route.send(0.25, 0.0), None, "what it still holds is judged");
             let (after, turn) = route.send(2_000.0, 0.0).unwrap();
-            assert!(!turn.lossy && turn.lost == 0.0);
-            calms.push(after);
+            assert!(!turn.lossy && turn.lost < 1e-4, "{turn:?}");
+            calms.push(after + 0.25);
         }
         assert_eq!(calms, [30.0, 60.0, 120.0, 240.0, 480.0, 480.0, 480.0]);
     }
@@ -344,6 +395,30 @@ mod tests {
         assert!(route.send(60.0, 0.01).is_some());
         assert_eq!(route.send(300.0, 0.0004), None, "not enough to go over, enough to stay");
         assert!(route.send(60.0, 0.0001).is_some(), "too few");
+    }
+
+    #[test]
+    fn packets_that_had_arrived_when_they_were_sent_again_were_not_lost() {
+        let mut route = Route::new(FULL);
+        for _ in 0..60 {
+            assert_eq!(route.send(0.25, 0.01), None);
+            // The peer says so at the next look.
+            route.counts.spurious = route.counts.retransmitted;
+        }
+        assert_eq!(route.counts.resent(), 0.0);
+        assert!(route.send(2.0, 0.01).is_some(), "these were lost");
+        assert!(route.counts.resent() > 0.0);
+    }
+
+    #[test]
+    fn a_handful_of_packets_proves_nothing() {
+        // One packet at a time, and each third is lost.
+        let mut route = Route::new(1.0 / RTT.as_secs_f64());
+        assert_eq!(route.send(600.0, 0.3), None);
+        // Twenty packets three times, two of which are lost each time.
+        let mut route = Route::new(80.0);
+        assert_eq!(route.send(0.75, 0.1), None);
+        assert_eq!(route.send(60.0, 0.0), None);
     }
 
     #[test]

@@ -16,10 +16,10 @@ pub(super) fn read(socket: &TcpStream) -> Option<Counts> {
     decode(info.get(..len)?)
 }
 
-/// The beginning of `struct tcp_info` in linux/tcp.h, up to and with `tcpi_busy_time`. The struct
+/// The beginning of `struct tcp_info` in linux/tcp.h, up to and with `tcpi_dsack_dups`. The struct
 /// only ever grows at its end, so offsets are stable; a kernel gives as much of it as it has and as
 /// fits.
-const LEN: usize = BUSY_TIME + 8;
+const LEN: usize = DSACK_DUPS + 4;
 
 const CA_STATE: usize = 1;
 const RTT: usize = 68;
@@ -27,6 +27,7 @@ const TOTAL_RETRANS: usize = 100;
 const MIN_RTT: usize = 148;
 const DATA_SEGS_OUT: usize = 156;
 const BUSY_TIME: usize = 168;
+const DSACK_DUPS: usize = 216;
 
 /// `TCP_CA_Loss` in linux/tcp.h: packets under way at a retransmission timeout are unacknowledged.
 const TIMED_OUT: u8 = 4;
@@ -56,6 +57,8 @@ fn decode(info: &[u8]) -> Option<Counts> {
     Some(Counts {
         packets: word(DATA_SEGS_OUT)?,
         retransmitted: word(TOTAL_RETRANS)?,
+        // Linux says it since 4.19.
+        spurious: word(DSACK_DUPS).unwrap_or(0),
         rtt: micros(word(RTT)?),
         // All ones until there is a sample.
         min_rtt: micros(word(MIN_RTT).map(|rtt| if rtt == u32::MAX { 0 } else { rtt })?),
@@ -93,14 +96,16 @@ mod tests {
     #[test]
     fn each_figure_is_read_where_the_kernel_puts_it() {
         let mut info = [0; LEN];
-        // `offsetof` tcpi_ca_state, rtt, total_retrans, min_rtt, data_segs_out, busy_time in C.
-        let figures: [(usize, &[u8]); 6] = [
+        // `offsetof` tcpi_ca_state, rtt, total_retrans, min_rtt, data_segs_out, busy_time and
+        // dsack_dups in C.
+        let figures: [(usize, &[u8]); 7] = [
             (1, &[4]),
             (68, &41_000u32.to_ne_bytes()),
             (100, &12u32.to_ne_bytes()),
             (148, &40_000u32.to_ne_bytes()),
             (156, &1_000u32.to_ne_bytes()),
             (168, &5_000_000_000u64.to_ne_bytes()),
+            (216, &9u32.to_ne_bytes()),
         ];
         for (at, bytes) in figures {
             info[at..at + bytes.len()].copy_from_slice(bytes);
@@ -108,6 +113,7 @@ mod tests {
         let counts = Counts {
             packets: 1_000,
             retransmitted: 12,
+            spurious: 9,
             rtt: Duration::from_millis(41),
             min_rtt: Duration::from_millis(40),
             busy: Duration::from_secs(5_000),
@@ -119,9 +125,11 @@ mod tests {
     }
 
     #[test]
-    fn an_old_kernel_that_gives_less_gives_nothing() {
+    fn an_old_kernel_gives_what_it_has_or_nothing_if_that_is_too_little() {
         assert!(decode(&[0; LEN]).is_some());
-        assert_eq!(decode(&[0; LEN - 1]), None);
+        assert_eq!(decode(&[0xff; LEN - 1]).unwrap().spurious, 0);
+        assert!(decode(&[0; BUSY_TIME + 8]).is_some());
+        assert_eq!(decode(&[0; BUSY_TIME + 7]), None);
         assert_eq!(decode(&[]), None);
     }
 }
