@@ -25,7 +25,7 @@ ROUTES (all that have a name if none is given)
 
 OPTIONS
       --routes           measures on many kinds of routes, beside other programs, with a new key
-      --peers LIST       who is measured: ours,direct or ours,bare-cubic,bare-bbr,aggligator
+      --peers LIST       who is measured: direct,ours,bare-cubic,bare-bbr,aggligator,mptcp
       --directions LIST  up,down
       --runs N           runs of each measurement (3); the direct connection has one
       --quick            4 x 10 Mbit/s at RTT 40 ms only, one run

@@ -7,7 +7,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::{env, fs};
 use striper_tests::TempDir;
@@ -22,11 +22,19 @@ pub enum Peer {
     Bare(&'static str),
     /// `agg-tunnel`, with as many links as there are stripes.
     Aggligator,
+    /// HAProxy at both ends, over the kernel's Multipath TCP.
+    Mptcp,
 }
 
 impl Peer {
-    pub const ALL: [Peer; 5] =
-        [Peer::Direct, Peer::Ours, Peer::Bare("cubic"), Peer::Bare("bbr"), Peer::Aggligator];
+    pub const ALL: [Peer; 6] = [
+        Peer::Direct,
+        Peer::Ours,
+        Peer::Bare("cubic"),
+        Peer::Bare("bbr"),
+        Peer::Aggligator,
+        Peer::Mptcp,
+    ];
 
     /// Its name in the table and on the command line.
     pub fn name(self) -> &'static str {
@@ -36,6 +44,7 @@ impl Peer {
             Peer::Bare("cubic") => "bare-cubic",
             Peer::Bare(_) => "bare-bbr",
             Peer::Aggligator => "aggligator",
+            Peer::Mptcp => "mptcp",
         }
     }
 
@@ -92,11 +101,9 @@ impl Programs {
                 let socket = socket.map_err(|error| error.to_string());
                 socket.and_then(|socket| set_congestion(&socket, peer.congestion())).err()
             }
-            Peer::Aggligator => {
-                let found =
-                    Command::new(AGGLIGATOR).arg("--version").stdout(Stdio::null()).status();
-                found.err().map(|error| format!("{AGGLIGATOR}: {error}"))
-            }
+            Peer::Aggligator => not_found(AGGLIGATOR),
+            Peer::Mptcp if !Path::new(MPTCP).exists() => Some(format!("there is no {MPTCP}")),
+            Peer::Mptcp => not_found(MPTCPIZE).or_else(|| not_found(HAPROXY)),
             Peer::Direct | Peer::Ours => None,
         }
     }
@@ -106,6 +113,7 @@ impl Programs {
         match peer {
             Peer::Ours => Some(self.ours(places)),
             Peer::Aggligator => Some(aggligator(places)),
+            Peer::Mptcp => Some(mptcp(places)),
             Peer::Direct | Peer::Bare(_) => None,
         }
     }
@@ -174,6 +182,55 @@ fn aggligator(places: &Places) -> [Start; 2] {
 const TUNED: &str = r#"{"io_write_size": 32768, "link": {"unacked_init": 262144,
     "flush_delay": {"secs": 0, "nanos": 1000000},
     "ack_flush_interval": {"secs": 0, "nanos": 1000000}}}"#;
+
+const MPTCPIZE: &str = "mptcpize";
+const HAPROXY: &str = "haproxy";
+/// The kernel has Multipath TCP if this is there.
+const MPTCP: &str = "/proc/sys/net/mptcp";
+
+fn mptcp(places: &Places) -> [Start; 2] {
+    let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let listen = SocketAddr::from((Ipv4Addr::UNSPECIFIED, places.server[0].port()));
+    [(listen, loopback(places.sink)), (loopback(places.entry), places.server[0])].map(|(at, to)| {
+        let mut command = Command::new(MPTCPIZE);
+        command.args(["run", HAPROXY, "-f", INPUT]);
+        let settings = format!(
+            "defaults\n mode tcp\n timeout connect 10s\n timeout client 1h\n timeout server 1h\n \
+             option splice-auto\nlisten all\n bind {at}\n server other {to}\n"
+        );
+        Start { command, input: settings.into_bytes() }
+    })
+}
+
+/// The commands to iproute2 at the server and at the client before the pair starts.
+///
+/// Multipath TCP opens a subflow for each address. On one path, the client has further addresses
+/// for them. On several, the server tells its address on each.
+pub fn network(peer: Peer, places: &Places) -> [String; 2] {
+    if peer != Peer::Mptcp {
+        return Default::default();
+    }
+    let limits = "mptcp limits set subflows 7 add_addr_accepted 7\n";
+    let (mut server, mut client) = (limits.to_owned(), limits.to_owned());
+    for (path, address) in places.server.iter().enumerate().skip(1) {
+        server += &format!("mptcp endpoint add {} dev lab{path} signal\n", address.ip());
+    }
+    // The kernel has at most eight endpoints.
+    for host in 11..10 + places.stripes.min(8) * usize::from(places.server.len() == 1) {
+        client += &format!(
+            "address add 10.99.0.{host}/24 dev lab0\n\
+             mptcp endpoint add 10.99.0.{host} dev lab0 subflow\n"
+        );
+    }
+    [server, client]
+}
+
+/// Says so if a program is not there.
+fn not_found(program: &str) -> Option<String> {
+    let mut command = Command::new(program);
+    let tried = command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    tried.err().map(|error| format!("{program}: {error}"))
+}
 
 /// A program that can be started.
 pub struct Start {

@@ -320,7 +320,10 @@ mod tests {
         let first = route.dips.as_ref().unwrap().0[0][0].clone();
         let one = Route { stripes: 1, ..route };
         assert_eq!(one.cap(0, None).unwrap().rate, 10_000_000);
-        assert!((one.allows(first) - 0.5 * CEILING).abs() < 1e-6);
+        let late = first.start + (first.end - first.start) / 2..first.end;
+        for part_of_dip in [first, late] {
+            assert!((one.allows(part_of_dip) - 0.5 * CEILING).abs() < 1e-6);
+        }
     }
 
     #[test]

@@ -44,7 +44,8 @@ const ROUTES: [(&str, &str); 26] = [
 const PINGED: [(&str, &str); 2] =
     [("ping-clean", "rtt=40ms,rate=10m"), ("ping-loss", "rtt=40ms,rate=10m,loss=0.5%")];
 
-pub const PEERS: [Peer; 4] = [Peer::Ours, Peer::Bare("cubic"), Peer::Bare("bbr"), Peer::Aggligator];
+pub const PEERS: [Peer; 5] =
+    [Peer::Ours, Peer::Bare("cubic"), Peer::Bare("bbr"), Peer::Aggligator, Peer::Mptcp];
 
 /// A transfer is measured in this time of it, in seconds: slow start is over.
 const WINDOW: Range<u64> = 5..25;

@@ -6,7 +6,7 @@ use crate::clock;
 use crate::emulator::Way;
 use crate::load::{self, Amount, Congestion, Received, Sink};
 use crate::namespace::Namespace;
-use crate::peers::{Peer, Places, Programs, Running};
+use crate::peers::{Peer, Places, Programs, Running, network};
 use crate::route::Route;
 use crate::wan::Wan;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -44,6 +44,9 @@ impl Trial {
         let paths = route.paths.len();
         let servers: Vec<_> = (0..paths).map(|path| far(path, SERVER)).collect();
         let places = Places { sink: SINK, entry: CLIENT, server: &servers, stripes: route.stripes };
+        for (namespace, lines) in [&server, &client].into_iter().zip(network(peer, &places)) {
+            namespace.ip(&lines)?;
+        }
         let pair = programs.pair(peer, &places);
         let entries = match peer {
             _ if pair.is_some() => vec![SocketAddr::from((Ipv4Addr::LOCALHOST, CLIENT))],
