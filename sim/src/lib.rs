@@ -27,10 +27,10 @@ mod show;
 pub use base::{Kind, Rate, Side, files, scheduler, write_percent, write_rate};
 pub use command::{Command, bless::renew, parse};
 pub use net::{
-    Answer, EndState, Ending, Fault, FlowPlan, LinkSpec, Pipe, ReadPlan, SendPlan, Start, Told,
-    fluid_time,
+    Answer, Control, EndState, Ending, Fault, FlowPlan, LinkSpec, Pipe, ReadPlan, SendPlan, Start,
+    Told, fluid_time,
 };
-pub use run::{Checks, Setup, Transfer, World, driver, steady};
+pub use run::{Bare, Checks, Path, Setup, Transfer, World, driver, steady};
 pub use search::swarm;
 pub use show::{picture, replay};
 

@@ -1,9 +1,9 @@
 //! `sim --caps`: which transfer, and what to write about it.
 
 use super::option::{self, file, value};
-use crate::base::{files, parse_percent, parse_rates, parse_size, parse_time, say, scheduler};
+use crate::base::{files, parse_rates, parse_size, parse_time, say, scheduler};
 use crate::net::Fault;
-use crate::run::{FAULTS, Transfer, record};
+use crate::run::{self, FAULTS, Transfer, record};
 use crate::show::picture::PAGE;
 use lexopt::{Arg, Parser};
 use std::path::{Path, PathBuf};
@@ -33,12 +33,14 @@ impl Options {
                 Arg::Long("trace") => trace = Some(file(parser, "trace")?),
                 Arg::Long("check") => transfer.check = true,
                 Arg::Long("stripes") => stripes = Some(parse_stripes(&value(parser, "stripes")?)?),
-                Arg::Long(
-                    name @ ("caps" | "rtt" | "loss" | "idle" | "size" | "fault" | "seed"
-                    | "scheduler"),
-                ) => {
+                Arg::Long(name @ ("caps" | "idle" | "size" | "fault" | "seed" | "scheduler")) => {
                     let name = name.to_owned();
                     read_option(&mut transfer, &name, &value(parser, &name)?)?;
+                }
+                Arg::Long(name) if run::Path::OPTIONS.contains(&name) => {
+                    let name = name.to_owned();
+                    let read = transfer.path.read(&name, &value(parser, &name)?);
+                    read.map_err(|error| format!("--{name}: {error}"))?;
                 }
                 Arg::Long("seeds") => {
                     let cure = "write --seed N, or: sim swarm --seeds A..B";
@@ -111,8 +113,6 @@ fn read_option(transfer: &mut Transfer, name: &str, text: &str) -> Result<(), St
     let say = |error: String| format!("--{name}: {error}");
     match name {
         "caps" => transfer.caps = parse_rates(text).map_err(say)?,
-        "rtt" => transfer.rtt = parse_time(text).map_err(say)?,
-        "loss" => transfer.loss = parse_percent(text).map_err(say)?,
         "idle" => transfer.idle = parse_time(text).map_err(say)?,
         "size" => transfer.size = parse_size(text).map_err(say)?,
         "fault" => transfer.faults.push(parse_fault(text)?),

@@ -25,7 +25,7 @@ pub const HELP: &str = include_str!("help/main.txt");
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Command {
-    Measure(measure::Options),
+    Measure(Box<measure::Options>),
     Replay(Task),
     Bless(Bless),
     Drive(Drive),
@@ -105,7 +105,7 @@ pub fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Comm
         "run" => or_help(Run::parse(rest), Command::Run),
         _ => {
             let all = &mut Parser::from_args(&args);
-            or_help(measure::Options::parse(all), Command::Measure)
+            or_help(measure::Options::parse(all), |options| Command::Measure(Box::new(options)))
         }
     }
 }

@@ -7,21 +7,25 @@
 //! Invariant: bytes come out in order and once, whatever is lost on the way. Without silence or a
 //! kill all come out.
 //!
-//! Modelled like Linux:
-//! - an initial window of 10 packets, slow start with HyStart's delay test (RFC 9406, section 4.2);
-//! - one halving per window with losses, selective acknowledgement;
+//! Modelled like Linux 6:
+//! - an initial window of 10 packets, and CUBIC with HyStart, or BBR version 1 with its pace;
+//! - a window that is not filled does not grow, and shrinks after idle time;
+//! - selective acknowledgement, one cut per window with losses, proportional rate reduction;
 //! - tail loss probe (RFC 8985), retransmission timeout (RFC 6298 with Linux's 200 ms minimum).
 //!
-//! Growth after slow start is Reno's packet per round trip; CUBIC and BBR recover faster on long
-//! fat routes. Not modelled:
+//! Not modelled:
 //! - packet headers, so 1.0 here is 0.965 of a real link's rate;
-//! - the room that acknowledgements take on the way back, and delayed acknowledgements;
+//! - the room that acknowledgements take on the way back, their losses, and their delay at the
+//!   receiver;
+//! - packets that overtake each other, and what Linux does about them;
 //! - Nagle, which stripes turn off.
 //!
 //! The caller sets the receive window: [`Link::limit`].
 
 mod bottleneck;
 mod congestion;
+mod delivery;
+mod pacer;
 mod receiver;
 mod send_buffer;
 mod spec;
@@ -29,14 +33,18 @@ mod timeout;
 
 use crate::base::Kinds;
 use bottleneck::Bottleneck;
+pub use bottleneck::Shared;
 use bytes::Bytes;
-use congestion::Congestion;
+use congestion::{Ack, Congestion, Outstanding};
+use delivery::{Sample, Stamp};
+use pacer::Pacer;
+use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use receiver::Receiver;
 pub use receiver::random_piece;
 use send_buffer::SendBuffer;
 pub use send_buffer::take_front;
-pub use spec::LinkSpec;
+pub use spec::{Control, LinkSpec};
 use std::collections::{BTreeMap, VecDeque};
 use timeout::{Expired, Timeout};
 
@@ -58,10 +66,13 @@ pub enum Breakage {
 pub struct Packet {
     /// Counts transmissions; a packet that is sent again gets a new number.
     tx: u64,
+    /// Its number in the stream, which it keeps.
+    place: u64,
     offset: u64,
     data: Bytes,
     fin: bool,
-    sent: u64,
+    /// Whether it was taken for lost.
+    again: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -69,6 +80,7 @@ pub enum LinkEvent {
     Arrive(Packet),
     Acknowledge(u64),
     Timer,
+    Pace,
     Wake,
     Read,
 }
@@ -86,11 +98,14 @@ pub struct Link {
     /// The reader has room up to this offset. Call [`Link::write`] after a change.
     pub limit: u64,
     next_tx: u64,
+    next_place: u64,
     /// Transmitted and not acknowledged, by number of the transmission.
-    flying: BTreeMap<u64, Packet>,
-    in_flight: u64,
+    flying: BTreeMap<u64, (Packet, Stamp)>,
     resend: VecDeque<Packet>,
+    /// Packets that were taken for lost and are not acknowledged.
+    lost_out: u64,
     congestion: Congestion,
+    pacer: Pacer,
     timeout: Timeout,
     timer_at: Option<u64>,
     timer_set: bool,
@@ -99,18 +114,20 @@ pub struct Link {
 }
 
 impl Link {
-    pub fn new(spec: LinkSpec, rng: ChaCha8Rng) -> Self {
+    pub fn new(spec: LinkSpec, mut rng: ChaCha8Rng) -> Self {
         Link {
             buffer: SendBuffer::new(spec.low_water.unwrap_or(LOW_WATER)),
-            congestion: Congestion::new(spec.window),
+            congestion: Congestion::new(spec.congestion, spec.window, rng.next_u64()),
+            pacer: Pacer::default(),
             spec,
             rng,
             felt: Kinds::default(),
             limit: u64::MAX,
             next_tx: 0,
+            next_place: 0,
             flying: BTreeMap::new(),
-            in_flight: 0,
             resend: VecDeque::new(),
+            lost_out: 0,
             timeout: Timeout::default(),
             timer_at: None,
             timer_set: false,
@@ -119,10 +136,15 @@ impl Link {
         }
     }
 
-    pub fn handshake_took(&mut self, round_trip: u64) {
+    pub fn handshake_took(&mut self, now: u64, round_trip: u64) {
         let round_trip = round_trip.max(1);
         self.timeout.sample(round_trip);
-        self.congestion.handshake_took(round_trip);
+        self.congestion.handshake_took(now, round_trip);
+    }
+
+    /// Its packets pass through a bottleneck together with those of other links.
+    pub fn share(&mut self, shared: Shared) {
+        self.bottleneck.shared = Some(shared);
     }
 
     pub fn taken(&self) -> u64 {
@@ -187,15 +209,29 @@ impl Link {
     }
 
     pub fn write(&mut self, now: u64, silent: bool, later: &mut Later) {
+        self.send(now, silent, later);
+        self.look_for_lack();
         loop {
             let before = (self.taken(), self.next_tx);
-            self.send(now, silent, later);
             self.buffer.take(now, &self.spec, &mut self.rng, &mut self.felt, later);
+            self.send(now, silent, later);
             if before == (self.taken(), self.next_tx) {
                 break;
             }
         }
         self.arm(now, later);
+    }
+
+    /// Linux's `tcp_rate_check_app_limited`, made when a program begins to write.
+    fn look_for_lack(&mut self) {
+        let in_flight = self.flying.len() as u64;
+        if self.buffer.may_take()
+            && self.buffer.unsent_len < MSS
+            && in_flight < self.congestion.window()
+            && self.resend.is_empty()
+        {
+            self.congestion.limited_by_program(in_flight);
+        }
     }
 
     /// An acknowledgement is back at `back`, or never. Returns the bytes that the reader takes, and
@@ -218,6 +254,10 @@ impl Link {
             }
             LinkEvent::Acknowledge(tx) => self.acknowledge(now, tx, silent, later),
             LinkEvent::Timer => self.timer(now, silent, later),
+            LinkEvent::Pace => {
+                self.pacer.is_set = false;
+                self.write(now, silent, later);
+            }
             LinkEvent::Wake => {
                 self.buffer.asleep = false;
                 self.write(now, silent, later);
@@ -231,25 +271,45 @@ impl Link {
 
     /// Links are first in, first out: a packet that was sent before and not acknowledged is lost.
     fn acknowledge(&mut self, now: u64, tx: u64, silent: bool, later: &mut Later) {
-        let Some(packet) = self.flying.remove(&tx) else { return };
-        let len = packet.data.len() as u64;
-        self.in_flight -= len;
-        self.buffer.acknowledged += len;
-        let rtt = (now - packet.sent).max(1);
+        let prior_in_flight = self.flying.len() as u64;
+        let Some((packet, stamp)) = self.flying.remove(&tx) else { return };
+        self.lost_out -= u64::from(packet.again);
+        self.buffer.acknowledged += packet.data.len() as u64;
+        let rtt = (now - stamp.sent).max(1);
         self.timeout.sample(rtt);
         self.timeout.answered();
         self.timer_at = None;
-        self.congestion.sample(rtt, tx, self.next_tx);
+        let mut losses = 0;
         if self.flying.first_key_value().is_some_and(|(first, _)| *first < tx) {
             let newer = self.flying.split_off(&tx);
             let lost = std::mem::replace(&mut self.flying, newer);
-            let (last, _) = lost.last_key_value().expect("one before this");
-            self.congestion.lost(*last, self.next_tx);
-            self.lose(lost.into_values());
-        } else {
-            self.congestion.acknowledged(tx, len);
+            losses = lost.len() as u64;
+            self.lose(lost);
         }
+        let ack = Ack {
+            now,
+            rtt,
+            tx,
+            next_tx: self.next_tx,
+            place: packet.place,
+            again: packet.again,
+            losses,
+            lost_out: self.lost_out,
+            prior_in_flight,
+            in_flight: self.flying.len() as u64,
+            paced_for: self.pacer.wait(now),
+            sample: Sample::default(),
+        };
+        self.congestion.acknowledged(ack, &stamp, self.outstanding());
         self.write(now, silent, later);
+    }
+
+    fn outstanding(&self) -> Outstanding {
+        Outstanding {
+            packets: (self.flying.len() + self.resend.len()) as u64,
+            next_tx: self.next_tx,
+            next_place: self.next_place,
+        }
     }
 
     fn timer(&mut self, now: u64, silent: bool, later: &mut Later) {
@@ -262,12 +322,12 @@ impl Link {
         match self.timeout.expire() {
             Expired::All => {
                 let all = std::mem::take(&mut self.flying);
-                self.lose(all.into_values());
-                self.congestion.timed_out(self.next_tx);
+                let lost = all.len() as u64;
+                self.lose(all);
+                self.congestion.timed_out(now, lost, self.outstanding());
             }
             Expired::Probe => {
-                let (_, packet) = self.flying.pop_last().expect("a packet that is waited for");
-                self.in_flight -= packet.data.len() as u64;
+                let (_, (packet, _)) = self.flying.pop_last().expect("a packet that is waited for");
                 self.transmit(now, packet, silent, later);
             }
         }
@@ -288,34 +348,71 @@ impl Link {
         };
     }
 
-    /// Sends as much as the congestion window allows, lost packets first.
+    /// Sends as much as the congestion window and the pace allow, lost packets first.
     fn send(&mut self, now: u64, silent: bool, later: &mut Later) {
-        loop {
-            let lost = self.resend.front().map(|packet| packet.data.len() as u64);
-            let Some(len) = lost.or_else(|| self.buffer.next_len(self.limit)) else { break };
-            if self.in_flight > 0 && self.in_flight + len > self.congestion.window {
-                self.congestion.full_until = self.next_tx;
+        let before = self.next_tx;
+        let mut is_full = false;
+        while let Some(len) = self.next_len() {
+            if self.flying.is_empty() && self.resend.is_empty() {
+                self.congestion.restart_after_idle(now, self.timeout.timeout());
+            }
+            let room = self.congestion.window().saturating_sub(self.flying.len() as u64);
+            is_full = room == 0;
+            if is_full {
                 break;
             }
-            let packet = self.resend.pop_front().unwrap_or_else(|| self.cut(len));
-            self.transmit(now, packet, silent, later);
+            let Some((pace, batch)) = self.congestion.pace() else {
+                self.transmit_next(now, len, silent, later);
+                continue;
+            };
+            let wait = self.pacer.wait(now);
+            if wait > 0 {
+                if !std::mem::replace(&mut self.pacer.is_set, true) {
+                    later.push((now + wait, LinkEvent::Pace));
+                }
+                break;
+            }
+            let (mut packets, mut bytes) = (0, 0);
+            while packets < batch.min(room)
+                && let Some(len) = self.next_len()
+            {
+                self.transmit_next(now, len, silent, later);
+                (packets, bytes) = (packets + 1, bytes + len);
+            }
+            self.pacer.sent(now, packets, bytes, pace);
         }
+        if is_full || self.next_tx > before {
+            is_full |= self.flying.len() as u64 >= self.congestion.window();
+            let (timeout, waits) = (self.timeout.timeout(), self.buffer.is_full());
+            self.congestion.sent(now, self.outstanding(), is_full, timeout, waits);
+        }
+    }
+
+    /// Payload of the packet that is to leave next.
+    fn next_len(&self) -> Option<u64> {
+        let lost = self.resend.front().map(|packet| packet.data.len() as u64);
+        lost.or_else(|| self.buffer.next_len(self.limit))
+    }
+
+    fn transmit_next(&mut self, now: u64, len: u64, silent: bool, later: &mut Later) {
+        let packet = self.resend.pop_front().unwrap_or_else(|| self.cut(len));
+        self.transmit(now, packet, silent, later);
     }
 
     fn cut(&mut self, len: u64) -> Packet {
         let offset = self.buffer.sent();
         let (data, fin) = self.buffer.cut(len);
-        Packet { tx: 0, offset, data, fin, sent: 0 }
+        self.next_place += 1;
+        Packet { tx: 0, place: self.next_place - 1, offset, data, fin, again: false }
     }
 
     /// Puts a packet on its way; in silence nothing comes of it.
     fn transmit(&mut self, now: u64, mut packet: Packet, silent: bool, later: &mut Later) {
         let len = packet.data.len() as u64;
         packet.tx = self.next_tx;
-        packet.sent = now;
         self.next_tx += 1;
-        self.in_flight += len;
-        self.flying.insert(packet.tx, packet.clone());
+        let stamp = self.congestion.send(now, self.flying.len() as u64);
+        self.flying.insert(packet.tx, (packet.clone(), stamp));
         if silent {
             return;
         }
@@ -325,10 +422,11 @@ impl Link {
         }
     }
 
-    fn lose(&mut self, lost: impl Iterator<Item = Packet>) {
-        for packet in lost {
-            self.in_flight -= packet.data.len() as u64;
-            let at = self.resend.partition_point(|other| other.offset < packet.offset);
+    fn lose(&mut self, lost: BTreeMap<u64, (Packet, Stamp)>) {
+        for (mut packet, _) in lost.into_values() {
+            self.lost_out += u64::from(!packet.again);
+            packet.again = true;
+            let at = self.resend.partition_point(|other| other.place < packet.place);
             self.resend.insert(at, packet);
         }
     }

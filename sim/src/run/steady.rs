@@ -5,7 +5,7 @@
 
 use crate::base::{Rate, Side};
 use crate::net::FlowPlan;
-use crate::run::{Setup, Transfer, World};
+use crate::run::{Path, Setup, Transfer, World};
 use std::time::Duration;
 use striper_core::SchedulerKind;
 
@@ -21,7 +21,8 @@ pub fn check_goodput((cap, rtt): (Rate, Duration)) {
     // Half a minute on one stripe. The queue holds 100 ms: on longer routes one halving leaves a
     // stripe idle under any sender.
     let size = cap.as_bytes() * 30;
-    let transfer = Transfer { caps: vec![cap], rtt, size, ..Transfer::default() };
+    let path = Path { rtt, ..Path::default() };
+    let transfer = Transfer { caps: vec![cap], path, size, ..Transfer::default() };
     let mut before = Duration::MAX;
     for stripes in 1..=5 {
         let row = transfer.measure(stripes, SchedulerKind::Earliest);

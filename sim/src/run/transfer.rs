@@ -3,12 +3,10 @@
 //! The clock starts when the flow is opened on stripes that are up, so dialing is not measured. It
 //! stops when the FIN has come out at the other end. The same transfer gives the same figures.
 
-use crate::base::{
-    Rate, Side, micros, scheduler, write_percent, write_rate, write_size, write_time,
-};
-use crate::net::{Fault, FlowPlan, Pipe, Told, fluid_time};
-use crate::run::{Checks, NamedTrace, Recordings, Setup, World, record};
-use std::path::Path;
+use crate::base::{Rate, Side, micros, scheduler, write_rate, write_size, write_time};
+use crate::net::{Fault, FlowPlan, LinkSpec, Pipe, Told, fluid_time};
+use crate::run::{Bare, Checks, NamedTrace, Path, Recordings, Setup, World, record};
+use std::cell::Cell;
 use std::time::Duration;
 use striper_core::SchedulerKind;
 
@@ -17,9 +15,7 @@ pub struct Transfer {
     /// The stripes' caps, dealt in turn.
     pub caps: Vec<Rate>,
     pub stripes: Vec<usize>,
-    pub rtt: Duration,
-    /// Loss probability of a packet in millionths.
-    pub loss: u32,
+    pub path: Path,
     pub seed: u64,
     pub idle: Duration,
     pub size: u64,
@@ -34,8 +30,7 @@ impl Default for Transfer {
         Transfer {
             caps: Vec::new(),
             stripes: Vec::new(),
-            rtt: Duration::from_millis(40),
-            loss: 0,
+            path: Path::default(),
             seed: 1,
             idle: Duration::ZERO,
             size: 8 << 20,
@@ -65,12 +60,38 @@ pub struct Row {
     pub ideal: Duration,
     pub reorder_peak: u64,
     pub resent: u64,
+    /// The longest time without a delivery.
+    pub pause: Duration,
+    /// The time in which as many greedy connections without sessions deliver as much; `None` with
+    /// faults.
+    pub alone: Option<Duration>,
+    /// Bytes that foreign connections delivered during the transfer.
+    pub foreign: u64,
+    caps: Rate,
     size: u64,
 }
 
 impl Row {
     pub fn goodput(&self) -> f64 {
-        self.time.map_or(0.0, |time| self.size as f64 * 8e6 / micros(time) as f64)
+        self.rate(self.size, self.time)
+    }
+
+    /// The goodput of connections without sessions.
+    pub fn goodput_alone(&self) -> Option<f64> {
+        self.alone.map(|time| self.rate(self.size, Some(time)))
+    }
+
+    pub fn foreign_goodput(&self) -> f64 {
+        self.rate(self.foreign, self.time)
+    }
+
+    /// The share that the goodput is of all caps together.
+    pub fn share_of_caps(&self) -> f64 {
+        self.goodput() / self.caps.as_bits() as f64
+    }
+
+    fn rate(&self, bytes: u64, time: Option<Duration>) -> f64 {
+        time.map_or(0.0, |time| bytes as f64 * 8e6 / micros(time).max(1) as f64)
     }
 
     pub fn share(&self) -> f64 {
@@ -94,11 +115,10 @@ impl Transfer {
         let faults = self.written_faults();
         let faults: String = faults.iter().map(|fault| format!(" --fault {fault}")).collect();
         format!(
-            "cargo run -p sim -- --caps {} --stripes {stripes} --rtt {} --loss {} --idle {} --seed \
-             {} --size {} --scheduler {}{faults}{check}",
+            "cargo run -p sim -- --caps {} --stripes {stripes}{} --idle {} --seed {} --size {} \
+             --scheduler {}{faults}{check}",
             caps.join(","),
-            write_time(self.rtt),
-            write_percent(self.loss),
+            self.path.written(),
             write_time(self.idle),
             self.seed,
             write_size(self.size),
@@ -116,9 +136,9 @@ impl Transfer {
     }
 
     pub(crate) fn trouble(&self) -> String {
-        let loss = match self.loss {
+        let loss = match self.path.loss {
             0 => "no random loss".into(),
-            loss => format!("{} random loss", write_percent(loss)),
+            _ => format!("{} random loss", self.path.written_loss()),
         };
         match &self.written_faults()[..] {
             [] => format!("{loss}, no faults"),
@@ -138,7 +158,7 @@ impl Transfer {
         recordings.finish(None)
     }
 
-    pub fn write_traces(&self, path: &Path) -> Result<(), String> {
+    pub fn write_traces(&self, path: &std::path::Path) -> Result<(), String> {
         record::write(path, &self.record(self.stripes[0], self.schedulers[0])).map(drop)
     }
 
@@ -149,48 +169,100 @@ impl Transfer {
         scheduler: SchedulerKind,
         watch: impl FnOnce(&mut World) -> T,
     ) -> Run<T> {
-        let caps: Vec<Rate> = self.caps.iter().copied().cycle().take(stripes).collect();
-        let rtt = micros(self.rtt);
-        let [there, back] = [rtt / 2, rtt - rtt / 2].map(Duration::from_micros);
-        let mut setup = Setup::capped(self.seed, &caps, Duration::ZERO);
-        for (way, delay) in [(0, there), (1, back)] {
-            for route in &mut setup.routes {
-                route[way].delay = delay;
-                route[way].loss = self.loss;
-            }
-        }
-        setup.config.iter_mut().for_each(|config| config.scheduler = scheduler);
-        setup.checks = if self.check { Checks::Always } else { Checks::Off };
-        setup.repeat = self.command(stripes, scheduler);
-        let pipes: Vec<Pipe> = caps.iter().map(|cap| Pipe::steady(*cap, there)).collect();
+        let caps = self.caps_of(stripes);
+        let setup = self.setup(stripes, scheduler, &caps);
+        let pipes = self.path.pipes(&caps);
         let ideal = fluid_time(&pipes, self.size).expect("pipes that never stop");
         let limit = 100 * ideal + 600_000_000;
+        let routes = setup.routes.clone();
 
         let mut world = World::new(setup);
         let watched = watch(&mut world);
         let warm = world.warm_up(limit);
         let start = world.now() + micros(self.idle);
         let flow = world.open(FlowPlan::upload(start, self.size));
+        for (route, (specs, dips)) in routes.iter().zip(self.path.dips(&caps)).enumerate() {
+            if !dips.is_empty() {
+                let specs = specs.clone().map(|spec| dipping(spec, start, &dips));
+                world.fault(start, route, Fault::Change(Box::new(specs)));
+            }
+        }
         for (at, route, fault) in self.faults.iter().filter(|(_, route, _)| *route < stripes) {
             world.fault(start + micros(*at), *route, fault.clone());
         }
-        let mut time = None;
-        if warm
-            && world.run_while(start + limit, |world| {
-                world.flow(flow).end(Side::Server).fin_at.is_none()
-            })
-        {
-            time = Some(Duration::from_micros(world.now() - start));
-        }
+        let foreign = world.foreign_delivered();
+        let log = Log { last: Cell::new((start, 0)), pause: Cell::new(0) };
+        let going = |world: &World| {
+            let end = world.flow(flow).end(Side::Server);
+            log.note(world.now(), end.delivered);
+            end.fin_at.is_none()
+        };
+        let done = warm && world.run_while(start + limit, going);
         let row = Row {
             scheduler,
             stripes,
-            time,
+            time: done.then(|| Duration::from_micros(world.now() - start)),
             ideal: Duration::from_micros(ideal),
             reorder_peak: world.stats(Side::Server).reordering_peak,
             resent: world.stats(Side::Client).payload_resent,
+            pause: Duration::from_micros(log.pause.get()),
+            alone: self.alone(&caps, limit),
+            foreign: world.foreign_delivered() - foreign,
+            caps: caps.iter().copied().sum(),
             size: self.size,
         };
         Run { row, watched, world, start, pipes }
+    }
+
+    fn caps_of(&self, stripes: usize) -> Vec<Rate> {
+        self.caps.iter().copied().cycle().take(stripes).collect()
+    }
+
+    fn setup(&self, stripes: usize, scheduler: SchedulerKind, caps: &[Rate]) -> Setup {
+        let mut setup = Setup::capped(self.seed, caps, Duration::ZERO);
+        setup.routes = self.path.routes(caps);
+        setup.shared = self.path.shared_link();
+        setup.foreign = self.path.foreign_routes();
+        setup.config.iter_mut().for_each(|config| config.scheduler = scheduler);
+        setup.checks = if self.check { Checks::Always } else { Checks::Off };
+        setup.repeat = self.command(stripes, scheduler);
+        setup
+    }
+
+    /// The time in which as many connections without sessions deliver as much. They are greedy, as
+    /// if the right stripe of each byte had been known.
+    fn alone(&self, caps: &[Rate], limit: u64) -> Option<Duration> {
+        if !self.faults.is_empty() {
+            return None;
+        }
+        let mut routes = self.path.routes(caps);
+        for (specs, dips) in routes.iter_mut().zip(self.path.dips(caps)) {
+            *specs = specs.clone().map(|spec| dipping(spec, 0, &dips));
+        }
+        let (shared, foreign) = (self.path.shared_link(), self.path.foreign_routes());
+        let mut bare = Bare::new(&routes, shared.as_ref(), &foreign, self.seed);
+        let time = bare.run(limit, self.size);
+        (bare.delivered()[0] >= self.size).then(|| Duration::from_micros(time))
+    }
+}
+
+fn dipping(spec: LinkSpec, start: u64, dips: &[(u64, Rate)]) -> LinkSpec {
+    let rates = dips.iter().map(|(at, rate)| (start + at, *rate)).collect();
+    LinkSpec { rates, ..spec }
+}
+
+/// The last delivery, as its time and the bytes until then, and the longest time without one.
+struct Log {
+    last: Cell<(u64, u64)>,
+    pause: Cell<u64>,
+}
+
+impl Log {
+    fn note(&self, now: u64, delivered: u64) {
+        let (at, before) = self.last.get();
+        if delivered > before {
+            self.pause.set(self.pause.get().max(now - at));
+            self.last.set((now, delivered));
+        }
     }
 }

@@ -18,13 +18,14 @@ mod check;
 mod conn;
 mod dials;
 mod flows;
+mod foreign;
 mod lives;
 mod setup;
 mod steps;
 mod stripes;
 
 use crate::base::{Agenda, Digest, Kinds, Side, seed};
-use crate::net::{Fault, Flow, FlowPlan, ProcessFault};
+use crate::net::{Fault, Flow, FlowPlan, Greedy, ProcessFault, Shared};
 use crate::run::Observer;
 use conn::{Conn, Route};
 use lives::{Life, Process};
@@ -47,6 +48,8 @@ pub struct World {
     to_write: Vec<(usize, usize)>,
     outputs: Vec<Output>,
     routes: Vec<Route>,
+    shared: [Option<Shared>; 2],
+    foreign: Vec<Greedy>,
     conns: Vec<Conn>,
     /// Connections of which at least one end is of use.
     present: Vec<usize>,
@@ -87,6 +90,8 @@ impl World {
             to_write: Vec::new(),
             outputs: Vec::new(),
             routes: setup.routes.iter().cloned().map(Route::new).collect(),
+            shared: [0, 1].map(|_| setup.shared.clone().map(Shared::new)),
+            foreign: Vec::new(),
             conns: Vec::new(),
             present: Vec::new(),
             wanted: 0,
@@ -107,6 +112,7 @@ impl World {
         for side in Side::BOTH {
             world.command(0, side, Input::Tick);
         }
+        world.begin_foreign();
         world
     }
 

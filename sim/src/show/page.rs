@@ -45,7 +45,7 @@ impl Transfer {
             if stripes == 1 { "one stripe".into() } else { format!("{stripes} stripes") },
             if even { caps[0].clone() } else { caps.join(", ") },
             schedulers::name(scheduler),
-            show_time(self.rtt.as_micros() as u64),
+            show_time(self.path.rtt.as_micros() as u64),
             self.trouble(),
             if self.idle.is_zero() {
                 String::new()
@@ -105,7 +105,7 @@ mod tests {
     fn a_measurement_gives_a_self_contained_well_formed_page() {
         for scheduler in schedulers::ALL {
             let mut transfer = transfer(&[20, 5, 1].map(Rate::mbit), 3, 2 << 20);
-            transfer.loss = 10_000;
+            transfer.path.loss = 10_000;
             let page = transfer.draw(3, scheduler);
             assert_well_formed(&page);
             assert_self_contained(&page);
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn the_same_run_gives_the_same_bytes() {
         let mut transfer = transfer(&[Rate::mbit(8), Rate::mbit(2)], 2, 1 << 20);
-        transfer.loss = 10_000;
+        transfer.path.loss = 10_000;
         assert_eq!(drawn(&transfer), drawn(&transfer));
     }
 

@@ -1,7 +1,7 @@
 //! The table and the JSON document of measurements.
 
 use crate::base::{micros, scheduler, show_rate, write_size, write_time};
-use crate::run::{Row, Transfer};
+use crate::run::{Path, Row, Transfer};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -33,11 +33,11 @@ impl Transfer {
         let caps = caps.collect::<Vec<_>>().join(", ");
         format!(
             "One flow of {}, client to server, over stripes {each}capped at {caps}; RTT {}, \
-             {}, {}seed {}\n\n\
-             scheduler  stripes      goodput  speed-up  share of oracle  \
-             reorder memory        time    oracle\n",
+             {}, {}seed {}{}\n\n\
+             scheduler  stripes      goodput  speed-up  share of oracle  of caps      tcp alone  \
+             longest pause  reorder memory        time    oracle\n",
             write_size(self.size),
-            write_time(self.rtt),
+            write_time(self.path.rtt),
             self.trouble(),
             if self.idle.is_zero() {
                 String::new()
@@ -45,7 +45,19 @@ impl Transfer {
                 format!("idle for {}, ", write_time(self.idle))
             },
             self.seed,
+            self.written_route(),
         )
+    }
+
+    /// What is unusual about the routes, in the words of the options.
+    fn written_route(&self) -> String {
+        let usual = Path { rtt: self.path.rtt, loss: self.path.loss, ..Path::default() };
+        let usual = Path { loss_run: self.path.loss_run, ..usual }.written();
+        let written = self.path.written();
+        match written.strip_prefix(&usual) {
+            Some("") | None => String::new(),
+            Some(unusual) => format!(";{unusual}"),
+        }
     }
 
     fn json_head(&self) -> String {
@@ -57,9 +69,9 @@ impl Transfer {
              \"idle_us\": {},\n  \"seed\": {},\n  \
              \"faults\": [{}],\n  \"size_bytes\": {},\n  \"rows\": [",
             caps.join(", "),
-            self.rtt.as_micros(),
-            self.loss / 1_000_000,
-            self.loss % 1_000_000,
+            self.path.rtt.as_micros(),
+            self.path.loss / 1_000_000,
+            self.path.loss % 1_000_000,
             self.idle.as_micros(),
             self.seed,
             faults.join(", "),
@@ -71,7 +83,9 @@ impl Transfer {
 const TABLE_FOOT: &str = "\n\
     oracle: the least time in which any scheduler could do it, each stripe a fluid that enters \
     at its cap and comes out half\n\
-    an RTT later. --help says what the simulator leaves out.\n";
+    an RTT later. tcp alone: the goodput of as many connections without sessions, each of which \
+    carries all that it can.\n\
+    --help says what the simulator leaves out.\n";
 
 fn table_row(row: &Row, speed_up: Option<f64>) -> String {
     let seconds = |time: Duration| format!("{:.3} s", micros(time) as f64 / 1e6);
@@ -81,14 +95,20 @@ fn table_row(row: &Row, speed_up: Option<f64>) -> String {
         Some(time) => {
             let _ = write!(
                 text,
-                "  {:>11}  {:>8}  {:>15.3}  {:>10} KiB  {:>10}  {:>8}",
+                "  {:>11}  {:>8}  {:>15.3}  {:>7.3}  {:>13}  {:>10} ms  {:>10} KiB  {:>10}  {:>8}",
                 show_rate(row.goodput()),
                 speed_up.map_or("-".into(), |times| format!("{times:.2}x")),
                 row.share(),
+                row.share_of_caps(),
+                row.goodput_alone().map_or("-".into(), show_rate),
+                row.pause.as_millis(),
                 row.reorder_peak.div_ceil(1024),
                 seconds(time),
                 seconds(row.ideal),
             );
+            if row.foreign > 0 {
+                let _ = write!(text, "  foreign {}", show_rate(row.foreign_goodput()));
+            }
         }
     }
     text + "\n"
@@ -99,7 +119,8 @@ fn json_row(row: &Row, speed_up: Option<f64>) -> String {
         "    {{\"scheduler\": \"{}\", \"stripes\": {}, \"time_us\": {}, \"oracle_us\": {}, \
          \"goodput_bits_per_second\": {:.0}, \
          \"speed_up\": {}, \"share_of_oracle\": {:.4}, \"reorder_peak_bytes\": {}, \
-         \"resent_bytes\": {}}}",
+         \"resent_bytes\": {}, \"share_of_caps\": {:.4}, \"longest_pause_us\": {}, \
+         \"goodput_alone_bits_per_second\": {}, \"foreign_bits_per_second\": {:.0}}}",
         scheduler::name(row.scheduler),
         row.stripes,
         row.time.map_or("null".into(), |time| micros(time).to_string()),
@@ -109,5 +130,9 @@ fn json_row(row: &Row, speed_up: Option<f64>) -> String {
         row.share(),
         row.reorder_peak,
         row.resent,
+        row.share_of_caps(),
+        micros(row.pause),
+        row.goodput_alone().map_or("null".into(), |rate| format!("{rate:.0}")),
+        row.foreign_goodput(),
     )
 }

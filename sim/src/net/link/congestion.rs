@@ -1,187 +1,311 @@
-//! The number of bytes that may be in flight. Slow start has HyStart's delay test (RFC 9406,
-//! section 4.2). Then come Reno's packet per round trip, and one halving per window with losses.
+//! The number of packets that may be in flight: CUBIC or BBR, and what Linux's TCP does around
+//! either of them.
 //!
-//! Transmissions are numbered in their order. A packet that is sent again has a new number.
+//! - A sender that does not fill its window does not let it grow (`tcp_is_cwnd_limited`), and takes
+//!   it back in time (RFC 2861; `tcp_cwnd_application_limited`, `tcp_cwnd_restart`).
+//! - CUBIC's window shrinks in step with the deliveries of a recovery (RFC 6937, PRR).
+//! - A recovery lasts until all that had been sent before it is acknowledged.
 //!
-//! Invariant: losses of packets that were all under way at a halving cause no second one. The
-//! window grows only while nothing else holds the sender back.
+//! Transmissions are numbered in their order (`tx`): a packet that is sent again has a new number.
+//! Packets are numbered by their place in the stream (`place`).
+//!
+//! Invariant: losses of packets that were sent before a cut cause no second one. The window grows
+//! only while nothing else holds the sender back.
 
-use super::MSS;
+mod bbr;
+mod cubic;
+mod hystart;
 
-/// Samples in a round before HyStart judges it (RFC 9406).
-const HYSTART_SAMPLES: u32 = 8;
-/// The bounds of the rise of the delay that ends slow start, in microseconds (RFC 9406).
-const HYSTART_RISE: [u64; 2] = [4_000, 16_000];
+use super::delivery::{Delivery, Sample, Stamp};
+use super::{Control, MSS};
+use bbr::Bbr;
+use cubic::Cubic;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum State {
+    #[default]
+    Open,
+    Recovery,
+    /// After a retransmission timeout.
+    Loss,
+}
+
+/// In packets.
+#[derive(Clone, Debug)]
+struct Window {
+    cwnd: u64,
+    /// Below it the window grows by the packets that are acknowledged (slow start).
+    ssthresh: u64,
+}
+
+/// An acknowledgement, of one packet.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ack {
+    pub now: u64,
+    pub rtt: u64,
+    pub tx: u64,
+    pub next_tx: u64,
+    pub place: u64,
+    /// Whether the packet had been taken for lost.
+    pub again: bool,
+    /// Packets that it shows to be lost.
+    pub losses: u64,
+    /// Packets that were taken for lost and are not acknowledged.
+    pub lost_out: u64,
+    pub prior_in_flight: u64,
+    pub in_flight: u64,
+    /// How long the pace holds back the next packet, in microseconds.
+    pub paced_for: u64,
+    /// [`Congestion::acknowledged`] adds it.
+    pub sample: Sample,
+}
+
+/// What is sent and not acknowledged.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outstanding {
+    pub packets: u64,
+    pub next_tx: u64,
+    pub next_place: u64,
+}
+
+#[derive(Clone, Debug)]
+enum Algorithm {
+    Cubic(Cubic),
+    Bbr(Box<Bbr>),
+}
 
 #[derive(Clone, Debug)]
 pub(super) struct Congestion {
-    pub window: u64,
-    /// Below it the window grows by the bytes that are acknowledged (slow start).
-    threshold: u64,
-    /// Losses of transmissions before this one belong to a halving that has been made.
-    recovery_until: u64,
-    /// The window was full before this one, so acknowledgements of earlier ones let it grow.
-    pub full_until: u64,
-    round: Round,
+    window: Window,
+    initial: u64,
+    algorithm: Algorithm,
+    delivery: Delivery,
     min_rtt: u64,
+    state: State,
+    /// The recovery ends when the packets before this place are acknowledged.
+    recovery_until: u64,
+    recovery_left: u64,
+    reduction: Reduction,
+    usage: Usage,
+    last_sent: u64,
 }
 
-/// A round of HyStart: about a round trip.
-#[derive(Clone, Debug)]
-struct Round {
-    ends: u64,
-    samples: u32,
-    min: u64,
+/// Proportional rate reduction.
+#[derive(Clone, Debug, Default)]
+struct Reduction {
+    before: u64,
+    delivered: u64,
+    sent: u64,
+}
+
+/// How much of the window is used.
+#[derive(Clone, Debug, Default)]
+struct Usage {
+    is_full: bool,
+    /// The most packets outstanding in this window of data, which ends with transmission `until`.
+    most: u64,
+    until: u64,
+    acknowledged: u64,
+    /// The most packets outstanding since `since`, when the window was last full.
+    used: u64,
+    since: u64,
 }
 
 impl Congestion {
-    pub fn new(window: u64) -> Self {
+    /// A window of so many bytes at first.
+    pub fn new(control: Control, window: u64, seed: u64) -> Self {
+        let initial = window.div_ceil(MSS);
         Congestion {
-            window,
-            threshold: u64::MAX,
-            recovery_until: 0,
-            full_until: 0,
-            round: Round { ends: 0, samples: 0, min: u64::MAX },
+            window: Window { cwnd: initial, ssthresh: u64::MAX },
+            initial,
+            algorithm: match control {
+                Control::Cubic => Algorithm::Cubic(Cubic::new()),
+                Control::Bbr => Algorithm::Bbr(Box::new(Bbr::new(seed))),
+            },
+            delivery: Delivery::default(),
             min_rtt: u64::MAX,
+            state: State::Open,
+            recovery_until: 0,
+            recovery_left: 0,
+            reduction: Reduction::default(),
+            usage: Usage::default(),
+            last_sent: 0,
         }
     }
 
-    /// It bounds the shortest round trip, but it is no sample of a round.
-    pub fn handshake_took(&mut self, rtt: u64) {
+    pub fn window(&self) -> u64 {
+        self.window.cwnd
+    }
+
+    /// The pace in bytes a second, and how many packets leave at once.
+    pub fn pace(&self) -> Option<(u64, u64)> {
+        match &self.algorithm {
+            Algorithm::Cubic(_) => None,
+            Algorithm::Bbr(bbr) => Some((bbr.pace(), bbr.batch())),
+        }
+    }
+
+    pub fn handshake_took(&mut self, now: u64, rtt: u64) {
         self.min_rtt = self.min_rtt.min(rtt);
-    }
-
-    pub fn sample(&mut self, rtt: u64, tx: u64, next: u64) {
-        self.min_rtt = self.min_rtt.min(rtt);
-        if tx >= self.round.ends {
-            self.round = Round { ends: next, samples: 0, min: u64::MAX };
-        }
-        self.round.samples += 1;
-        self.round.min = self.round.min.min(rtt);
-        let [least, most] = HYSTART_RISE;
-        let rise = (self.min_rtt / 8).clamp(least, most);
-        if self.window < self.threshold
-            && self.round.samples >= HYSTART_SAMPLES
-            && self.round.min >= self.min_rtt + rise
-        {
-            self.threshold = self.window;
+        if let Algorithm::Bbr(bbr) = &mut self.algorithm {
+            bbr.handshake_took(now, rtt, self.window.cwnd);
         }
     }
 
-    /// Transmission `tx` brought so many bytes there, and nothing before it is missing.
-    pub fn acknowledged(&mut self, tx: u64, bytes: u64) {
-        if tx >= self.full_until || tx < self.recovery_until {
+    /// The program writes less than one packet ahead of what may be sent.
+    pub fn limited_by_program(&mut self, in_flight: u64) {
+        self.delivery.limit(in_flight);
+    }
+
+    /// The program writes when nothing is outstanding: Linux halves the window for each timeout
+    /// that has passed meanwhile (RFC 2861).
+    pub fn restart_after_idle(&mut self, now: u64, timeout: u64) {
+        let idle = now - self.last_sent;
+        if matches!(self.algorithm, Algorithm::Bbr(_)) || idle <= timeout {
             return;
         }
-        if self.window < self.threshold {
-            self.window += bytes;
+        self.window.ssthresh = self.lowered_threshold();
+        let least = self.initial.min(self.window.cwnd);
+        let halvings = ((idle - 1) / timeout).min(63);
+        self.window.cwnd = (self.window.cwnd >> halvings).max(least);
+        (self.usage.since, self.usage.used) = (now, 0);
+    }
+
+    /// Linux's `tcp_current_ssthresh`.
+    fn lowered_threshold(&self) -> u64 {
+        self.window.ssthresh.max(self.window.cwnd * 3 / 4)
+    }
+
+    /// A packet leaves while so many are in flight.
+    pub fn send(&mut self, now: u64, in_flight: u64) -> Stamp {
+        if in_flight == 0 {
+            match &mut self.algorithm {
+                Algorithm::Cubic(cubic) => cubic.resume(now, self.last_sent),
+                Algorithm::Bbr(bbr) => bbr.resume(now, &self.delivery, &mut self.window),
+            }
+        }
+        self.last_sent = now;
+        self.reduction.sent += 1;
+        self.delivery.send(now, in_flight)
+    }
+
+    /// As much was sent as there was, or as the window allows. `waits`: the program has filled its
+    /// send buffer, so not the program is what limits the sender.
+    pub fn sent(&mut self, now: u64, out: Outstanding, is_full: bool, timeout: u64, waits: bool) {
+        let usage = &mut self.usage;
+        if usage.acknowledged >= usage.until
+            || is_full
+            || (!usage.is_full && out.packets > usage.most)
+        {
+            (usage.is_full, usage.most, usage.until) = (is_full, out.packets, out.next_tx);
+        }
+        if self.is_limited() {
+            (self.usage.used, self.usage.since) = (0, now);
+            return;
+        }
+        self.usage.used = self.usage.used.max(out.packets);
+        if now - self.usage.since >= timeout && matches!(self.algorithm, Algorithm::Cubic(_)) {
+            self.take_back(now, waits);
+        }
+    }
+
+    /// Linux's `tcp_is_cwnd_limited`. In slow start the window may be twice what was in flight.
+    fn is_limited(&self) -> bool {
+        let slow_start = self.window.cwnd < self.window.ssthresh;
+        self.usage.is_full || (slow_start && self.window.cwnd < 2 * self.usage.most)
+    }
+
+    /// The program has not filled the window for a whole timeout.
+    fn take_back(&mut self, now: u64, waits: bool) {
+        if self.state == State::Open && !waits {
+            let used = self.usage.used.max(self.initial);
+            if used < self.window.cwnd {
+                self.window.ssthresh = self.lowered_threshold();
+                self.window.cwnd = self.window.cwnd.midpoint(used);
+            }
+            self.usage.used = 0;
+        }
+        self.usage.since = now;
+    }
+
+    pub fn acknowledged(&mut self, mut ack: Ack, stamp: &Stamp, out: Outstanding) {
+        self.min_rtt = self.min_rtt.min(ack.rtt);
+        self.delivery.lost += ack.losses;
+        ack.sample = self.delivery.acknowledge(ack.now, stamp, self.min_rtt);
+        self.usage.acknowledged = self.usage.acknowledged.max(ack.tx + 1);
+        if let Algorithm::Cubic(cubic) = &mut self.algorithm {
+            cubic.sample(&ack, &mut self.window);
+        }
+        if self.state != State::Open {
+            self.recovery_left -= u64::from(ack.place < self.recovery_until);
+            if self.recovery_left == 0 {
+                self.end_recovery();
+            }
+        }
+        if self.state == State::Open && ack.lost_out > 0 {
+            self.reduction = Reduction { before: self.window.cwnd, ..Reduction::default() };
+            self.cut();
+            self.begin_recovery(State::Recovery, out);
+        }
+        let limited = self.is_limited();
+        match &mut self.algorithm {
+            Algorithm::Bbr(bbr) => {
+                bbr.acknowledged(&ack, self.state, &mut self.delivery, &mut self.window);
+            }
+            Algorithm::Cubic(_) if self.state == State::Recovery => self.reduce(&ack),
+            Algorithm::Cubic(cubic) if limited => cubic.grow(ack.now, &mut self.window),
+            Algorithm::Cubic(_) => {}
+        }
+    }
+
+    fn begin_recovery(&mut self, state: State, out: Outstanding) {
+        self.state = state;
+        (self.recovery_until, self.recovery_left) = (out.next_place, out.packets);
+    }
+
+    fn end_recovery(&mut self) {
+        if self.state == State::Recovery && matches!(self.algorithm, Algorithm::Cubic(_)) {
+            self.window.cwnd = self.window.ssthresh;
+        }
+        self.state = State::Open;
+    }
+
+    fn cut(&mut self) {
+        match &mut self.algorithm {
+            Algorithm::Cubic(cubic) => self.window.ssthresh = cubic.cut(self.window.cwnd),
+            Algorithm::Bbr(bbr) => bbr.save_window(self.window.cwnd),
+        }
+    }
+
+    fn reduce(&mut self, ack: &Ack) {
+        let Reduction { before, delivered, sent } = &mut self.reduction;
+        *delivered += 1;
+        let target = self.window.ssthresh;
+        let may_send = if ack.in_flight > target {
+            (target * *delivered).div_ceil(*before).saturating_sub(*sent)
         } else {
-            self.window += (MSS * bytes / self.window).max(1);
+            let progress = u64::from(ack.again && ack.losses == 0);
+            (delivered.saturating_sub(*sent).max(1) + progress).min(target - ack.in_flight)
+        };
+        let at_first = u64::from(*sent == 0);
+        self.window.cwnd = ack.in_flight + may_send.max(at_first);
+    }
+
+    /// Nothing was acknowledged for so long that everything under way, so many packets, counts as
+    /// lost.
+    pub fn timed_out(&mut self, now: u64, lost: u64, out: Outstanding) {
+        self.delivery.lost += lost;
+        if self.state == State::Open {
+            self.cut();
         }
-    }
-
-    /// Transmissions up to `last` are lost, and `next` has not been made yet.
-    pub fn lost(&mut self, last: u64, next: u64) {
-        if last >= self.recovery_until {
-            self.halve(next);
+        match &mut self.algorithm {
+            Algorithm::Cubic(cubic) => cubic.forget(now, out.next_tx),
+            Algorithm::Bbr(bbr) => bbr.timed_out(&self.delivery),
         }
-    }
-
-    /// Nothing was acknowledged for so long that everything under way counts as lost.
-    pub fn timed_out(&mut self, next: u64) {
-        self.halve(next);
-        self.window = MSS;
-    }
-
-    fn halve(&mut self, next: u64) {
-        self.threshold = (self.window / 2).max(2 * MSS);
-        self.window = self.threshold;
-        self.recovery_until = next;
+        self.window.cwnd = 1;
+        self.begin_recovery(State::Loss, out);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn full() -> Congestion {
-        let mut congestion = Congestion::new(10 * MSS);
-        congestion.full_until = 100;
-        congestion
-    }
-
-    #[test]
-    fn slow_start_grows_by_the_bytes_acknowledged() {
-        let mut congestion = full();
-        (0..10).for_each(|tx| congestion.acknowledged(tx, MSS));
-        assert_eq!(congestion.window, 20 * MSS);
-    }
-
-    #[test]
-    fn a_window_that_was_never_full_does_not_grow() {
-        let mut congestion = Congestion::new(10 * MSS);
-        congestion.acknowledged(0, MSS);
-        assert_eq!(congestion.window, 10 * MSS);
-        congestion.full_until = 5;
-        congestion.acknowledged(5, MSS);
-        assert_eq!(congestion.window, 10 * MSS, "what was sent after it was full");
-        congestion.acknowledged(4, MSS);
-        assert_eq!(congestion.window, 11 * MSS);
-    }
-
-    #[test]
-    fn losses_of_one_window_halve_it_once() {
-        let mut congestion = full();
-        congestion.lost(3, 10);
-        assert_eq!(congestion.window, 5 * MSS);
-        congestion.lost(9, 12);
-        assert_eq!(congestion.window, 5 * MSS, "9 was under way at the halving");
-        congestion.lost(10, 15);
-        assert_eq!(congestion.window, 5 * MSS / 2);
-    }
-
-    #[test]
-    fn packets_sent_before_a_halving_do_not_grow_the_window() {
-        let mut congestion = full();
-        congestion.lost(3, 10);
-        congestion.acknowledged(9, MSS);
-        assert_eq!(congestion.window, 5 * MSS);
-        congestion.acknowledged(10, MSS);
-        assert_eq!(
-            congestion.window,
-            5 * MSS + MSS / 5,
-            "a packet per round trip after slow start"
-        );
-    }
-
-    #[test]
-    fn a_halving_leaves_two_packets_and_a_timeout_one() {
-        let mut congestion = Congestion::new(3 * MSS);
-        congestion.lost(0, 1);
-        assert_eq!(congestion.window, 2 * MSS);
-        congestion.timed_out(2);
-        assert_eq!((congestion.window, congestion.threshold), (MSS, 2 * MSS));
-    }
-
-    #[test]
-    fn eight_late_samples_in_a_round_end_slow_start() {
-        let mut congestion = full();
-        congestion.handshake_took(40_000);
-        // An eighth of 40 ms; the first sample begins the round.
-        (0..7).for_each(|tx| congestion.sample(45_000, tx, 50));
-        assert_eq!(congestion.threshold, u64::MAX);
-        congestion.sample(45_000, 7, 50);
-        assert_eq!(congestion.threshold, 10 * MSS);
-    }
-
-    #[test]
-    fn one_fast_sample_keeps_a_round_in_slow_start() {
-        let mut congestion = full();
-        congestion.handshake_took(40_000);
-        congestion.sample(44_999, 0, 50);
-        (1..50).for_each(|tx| congestion.sample(60_000, tx, 50));
-        assert_eq!(congestion.threshold, u64::MAX);
-        (50..58).for_each(|tx| congestion.sample(60_000, tx, 80));
-        assert_eq!(congestion.threshold, 10 * MSS, "the next round has none");
-    }
-}
+mod tests;

@@ -115,7 +115,7 @@ mod tests {
     use std::time::Duration;
 
     fn packet(offset: u64, data: &'static [u8], fin: bool) -> Packet {
-        Packet { tx: 0, offset, data: Bytes::from_static(data), fin, sent: 0 }
+        Packet { tx: 0, place: 0, offset, data: Bytes::from_static(data), fin, again: false }
     }
 
     fn spec() -> LinkSpec {

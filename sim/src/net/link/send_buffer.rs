@@ -1,7 +1,8 @@
 //! The writing program's end: its outbox, and the operating system's send buffer.
 //!
 //! The system takes from the outbox while its unsent part is below a low-water mark, as with
-//! `TCP_NOTSENT_LOWAT`. The send buffer holds all bytes of the system, sent or not.
+//! `TCP_NOTSENT_LOWAT`. It looks at the mark only when it begins a buffer of [`BATCH`] bytes, so it
+//! takes more than that. The send buffer holds all bytes of the system, sent or not.
 //!
 //! Invariant: bytes leave in order and once, and the count of bytes taken never falls.
 
@@ -11,6 +12,9 @@ use bytes::{Bytes, BytesMut};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use std::collections::VecDeque;
+
+/// The bytes that one buffer of Linux holds: a segment of 64 KiB less headers, in whole packets.
+const BATCH: u64 = 44 * MSS;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct SendBuffer {
@@ -70,7 +74,19 @@ impl SendBuffer {
     fn space(&self, spec: &LinkSpec, more: u64) -> u64 {
         let held = self.taken + more - self.acknowledged;
         let unsent = self.unsent_len + more;
-        self.low_water.saturating_sub(unsent).min(spec.send_buffer.saturating_sub(held))
+        let most = self.low_water.next_multiple_of(BATCH);
+        most.saturating_sub(unsent).min(spec.send_buffer.saturating_sub(held))
+    }
+
+    /// Whether the program waits for room, and not the system for the program.
+    pub fn is_full(&self) -> bool {
+        !self.writable
+    }
+
+    /// Whether the program writes something now.
+    pub fn may_take(&mut self) -> bool {
+        self.look();
+        self.writable && !self.asleep && !self.frozen && self.outbox_len > 0
     }
 
     fn look(&mut self) {
@@ -206,16 +222,17 @@ mod tests {
 
     #[test]
     fn after_the_mark_was_reached_half_of_it_must_leave_first() {
-        let mut buffer = SendBuffer::new(1_000);
-        buffer.push(Bytes::from(vec![0; 2_000]));
+        // Two buffers, because the first alone is below the mark.
+        let mut buffer = SendBuffer::new(100_000);
+        buffer.push(Bytes::from(vec![0; 200_000]));
         take(&mut buffer, &spec());
-        assert_eq!((buffer.taken, buffer.room(&spec())), (1_000, 0));
-        buffer.cut(500);
+        assert_eq!((buffer.taken, buffer.room(&spec())), (2 * BATCH, 0));
+        buffer.cut(2 * BATCH - 50_000);
         take(&mut buffer, &spec());
-        assert_eq!(buffer.taken, 1_000, "half is not below half");
+        assert_eq!(buffer.taken, 2 * BATCH, "half is not below half");
         buffer.cut(1);
         take(&mut buffer, &spec());
-        assert_eq!(buffer.taken, 1_501);
+        assert_eq!(buffer.taken, 200_000);
     }
 
     #[test]
@@ -230,7 +247,7 @@ mod tests {
         buffer.acknowledged += 1_000;
         buffer.cut(1);
         take(&mut buffer, &spec);
-        assert_eq!(buffer.taken, 2_001, "up to the low-water mark");
+        assert_eq!(buffer.taken, 2_500);
     }
 
     #[test]

@@ -4,6 +4,28 @@ use super::MSS;
 use crate::base::{Rate, micros};
 use std::time::Duration;
 
+/// The congestion control of a connection, as it is called in Linux.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Control {
+    Cubic,
+    Bbr,
+}
+
+impl Control {
+    pub const ALL: [Control; 2] = [Control::Cubic, Control::Bbr];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Control::Cubic => "cubic",
+            Control::Bbr => "bbr",
+        }
+    }
+
+    pub fn named(name: &str) -> Option<Control> {
+        Control::ALL.into_iter().find(|control| control.name() == name)
+    }
+}
+
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LinkSpec {
     /// Rate of the bottleneck, of TCP payload.
@@ -14,7 +36,15 @@ pub struct LinkSpec {
     pub delay: Duration,
     /// Loss probability of a packet in millionths, beside the losses of a full queue.
     pub loss: u32,
+    /// The mean number of packets that are lost in a row (Gilbert and Elliott); below 2 each packet
+    /// is lost for itself.
+    pub loss_run: u32,
+    /// The bytes that may wait before a packet that is let in.
     pub queue: u64,
+    /// A policer in place of the queue: a bucket of so many bytes fills at the rate. A packet for
+    /// which it does not suffice is dropped.
+    pub policer: Option<u64>,
+    pub congestion: Control,
     /// The most unacknowledged and unsent bytes that the operating system holds.
     pub send_buffer: u64,
     pub window: u64,
@@ -37,7 +67,7 @@ impl LinkSpec {
 
     /// The time in microseconds that a full queue takes to drain.
     pub fn queueing(&self) -> u64 {
-        self.rate.micros_for(self.queue)
+        if self.policer.is_some() { 0 } else { self.rate.micros_for(self.queue) }
     }
 
     pub fn delay_micros(&self) -> u64 {
@@ -65,6 +95,9 @@ impl LinkSpec {
             rates: Vec::new(),
             delay,
             loss: 0,
+            loss_run: 1,
+            policer: None,
+            congestion: Control::Cubic,
             queue: (rate.as_bits() / 80).max(8 * MSS),
             send_buffer: 4 << 20,
             window: 10 * MSS,

@@ -49,13 +49,18 @@ impl Timeout {
     }
 
     pub fn wait(&self) -> u64 {
+        let timeout = self.timeout();
+        if self.probes() { timeout.min(2 * self.srtt + PROBE_SLACK) } else { timeout }
+    }
+
+    /// The retransmission timeout.
+    pub fn timeout(&self) -> u64 {
         let base = if self.srtt == 0 {
             FIRST_TIMEOUT
         } else {
             self.srtt + (4 * self.rttvar).max(MIN_TIMEOUT)
         };
-        let timeout = (base << self.backoff.min(16)).min(MAX_TIMEOUT);
-        if self.probes() { timeout.min(2 * self.srtt + PROBE_SLACK) } else { timeout }
+        (base << self.backoff.min(16)).min(MAX_TIMEOUT)
     }
 
     pub fn expire(&mut self) -> Expired {

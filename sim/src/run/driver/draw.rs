@@ -6,7 +6,7 @@
 use super::kind::FaultKind;
 use super::net::{Break, CLIENT, Cuts, SERVER};
 use crate::base::{Rate, listed, log_duration, log_range, pick, seed};
-use crate::net::LinkSpec;
+use crate::net::{Control, LinkSpec};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use std::time::Duration;
@@ -189,6 +189,7 @@ fn draw_link(rng: &mut ChaCha8Rng, lossy: bool) -> LinkSpec {
         spec.loss = *pick(rng, &[100, 1_000, 10_000, 30_000]);
     }
     spec.send_buffer = *pick(rng, &[16 << 10, 256 << 10, 4 << 20]);
+    spec.congestion = *pick(rng, &Control::ALL);
     spec
 }
 

@@ -10,7 +10,7 @@ use super::World;
 use super::conn::{Conn, Route, StripeEnd, StripeState};
 use super::steps::{Event, Job};
 use crate::base::{Kind, Side, seed};
-use crate::net::Link;
+use crate::net::{Control, Link};
 use bytes::Bytes;
 use rand::RngExt;
 use std::time::Duration;
@@ -51,8 +51,11 @@ impl World {
         let mut links = [link(0), link(1)];
         for side in Side::BOTH {
             links[side.index()].freeze(self.processes[side.index()].stopped);
-            links[side.index()].handshake_took(self.routes[route].round_trip());
+            links[side.index()].handshake_took(self.now, self.routes[route].round_trip());
             links[side.index()].clog(self.routes[route].clogged_until);
+            if let Some(shared) = &self.shared[side.index()] {
+                links[side.index()].share(shared.clone());
+            }
         }
         self.present.push(number);
         self.conns.push(Conn {
@@ -168,7 +171,13 @@ impl World {
         if accepted {
             let end = &mut self.conns[conn].ends[side.index()];
             end.state = StripeState::Up;
-            self.jobs.push_back(Job::Input(end.life, Input::StripeUp { stripe, hello }));
+            let life = end.life;
+            self.jobs.push_back(Job::Input(life, Input::StripeUp { stripe, hello }));
+            let conn = &self.conns[conn];
+            if conn.links[side.index()].spec.congestion == Control::Bbr {
+                let input = Input::StripeControl { stripe, rate_based: true };
+                self.jobs.push_back(Job::Input(life, input));
+            }
         }
     }
 

@@ -86,7 +86,7 @@ impl World {
         let side = match event {
             Event::Link { way, event: LinkEvent::Read, .. } => Side::BOTH[*way].other(),
             Event::Link { .. } | Event::Fault { .. } | Event::ProcessFault { .. } => return None,
-            Event::Restart { .. } | Event::Resume { .. } => return None,
+            Event::Restart { .. } | Event::Resume { .. } | Event::Foreign { .. } => return None,
             Event::Connected { .. } | Event::DialLimit { .. } | Event::Redial => Side::Client,
             Event::Lose { side, .. }
             | Event::Produce { side, .. }

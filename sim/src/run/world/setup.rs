@@ -31,6 +31,11 @@ pub struct Setup {
     pub seed: u64,
     /// From the client and from the server. A new stripe takes the route with the fewest.
     pub routes: Vec<[LinkSpec; 2]>,
+    /// A bottleneck in each direction that all stripes pass before their own.
+    pub shared: Option<LinkSpec>,
+    /// The routes of greedy connections beside the stripes, from their sender, at the client's
+    /// side, and back.
+    pub foreign: Vec<[LinkSpec; 2]>,
     pub config: [Config; 2],
     pub checks: Checks,
     pub repeat: String,
@@ -44,6 +49,8 @@ impl Setup {
         Setup {
             seed,
             routes: caps.iter().map(|cap| LinkSpec::both_ways(*cap, delay)).collect(),
+            shared: None,
+            foreign: Vec::new(),
             config: [config; 2],
             checks: Checks::Off,
             repeat: String::new(),

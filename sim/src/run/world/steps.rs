@@ -19,6 +19,7 @@ const MAX_JOBS: u64 = 4_000_000;
 #[derive(Clone, Debug)]
 pub(super) enum Event {
     Link { conn: usize, way: usize, event: LinkEvent },
+    Foreign { nth: usize, event: LinkEvent },
     Connected { conn: usize },
     DialLimit { conn: usize },
     Redial,
@@ -76,6 +77,7 @@ impl World {
         }
         match event {
             Event::Link { conn, way, event } => self.link_event(conn, way, event),
+            Event::Foreign { nth, event } => self.foreign_event(nth, event),
             Event::Connected { conn } => self.connected(conn),
             Event::DialLimit { conn } => self.dial_limit(conn),
             Event::Redial => {

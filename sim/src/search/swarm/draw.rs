@@ -8,7 +8,8 @@ use super::hostile;
 use super::{Honest, Hostile, Scenario};
 use crate::base::{Kind, Kinds, Rate, Side, log_duration, log_range, micros, pick, seed};
 use crate::net::{
-    Answer, Ending, Fault, FlowPlan, LinkSpec, MSS, ProcessFault, ReadPlan, SendPlan, Start, Told,
+    Answer, Control, Ending, Fault, FlowPlan, LinkSpec, MSS, ProcessFault, ReadPlan, SendPlan,
+    Start, Told,
 };
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -130,6 +131,7 @@ impl Draw {
             spec.coalesce = log_duration(&mut self.rng, 100, 50_000);
         }
         let rng = &mut self.rng;
+        spec.congestion = *pick(rng, &Control::ALL);
         // At most two seconds of queue. Beyond that, detection would take queueing for death.
         let deepest = (rate.as_bits() / 4).clamp(8 * MSS, 16 << 20);
         spec.queue = if self.on.has(Kind::Overflow) {

@@ -34,6 +34,8 @@ pub fn world(scenario: &Honest) -> World {
     let mut world = World::new(Setup {
         seed: scenario.seed,
         routes: scenario.routes.clone(),
+        shared: None,
+        foreign: Vec::new(),
         config: scenario.config,
         checks: if scenario.bytes() > 4 << 20 { Checks::Thinning } else { Checks::Always },
         repeat: String::new(),

@@ -3,7 +3,7 @@
 
 use super::{Honest, Hostile, Scenario, run};
 use crate::base::{Failure, Rate};
-use crate::net::{Answer, Ending, FlowPlan, LinkSpec, ReadPlan, SendPlan, Start};
+use crate::net::{Answer, Control, Ending, FlowPlan, LinkSpec, ReadPlan, SendPlan, Start};
 use std::time::Duration;
 use striper_core::Config;
 
@@ -90,9 +90,10 @@ const SETTINGS: [fn(&mut Config, Config); 9] = [
     |it, usual| it.resume_limit = usual.resume_limit,
 ];
 
-const LINK: [fn(&mut LinkSpec); 7] = [
+const LINK: [fn(&mut LinkSpec); 8] = [
     |it| *it = LinkSpec::new(it.rate, it.delay),
     |it| it.loss = 0,
+    |it| it.congestion = Control::Cubic,
     |it| it.jitter = Duration::ZERO,
     |it| it.coalesce = Duration::ZERO,
     |it| it.low_water = None,

@@ -9,7 +9,7 @@
 //! moments differ.
 
 use crate::base::{Rate, micros, pick, seed};
-use crate::net::{Fault, LinkSpec, Pipe, Told};
+use crate::net::{Fault, LinkSpec, Pipe, Told, dips};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use std::time::Duration;
@@ -132,9 +132,6 @@ pub struct Drawn {
     pub healed: Option<u64>,
 }
 
-/// The time until which dips are drawn, in microseconds; then the stripes are steady.
-const DIPS_UNTIL: u64 = 120_000_000;
-
 impl Mix {
     pub fn draw(&self, seed: u64) -> Drawn {
         let mut rng = seed::stream(seed, "bench", 0);
@@ -171,17 +168,7 @@ impl Mix {
 
 impl Drawn {
     fn add_dips(&mut self, stripe: usize, rng: &mut ChaCha8Rng) {
-        let usual = self.links[stripe].rate;
-        let mut rates = Vec::new();
-        // Dips begin before the load, so that one may be under way when it begins.
-        let mut at = -rng.random_range(0..9_000_000i64);
-        while at < DIPS_UNTIL as i64 {
-            let end = at + rng.random_range(500_000..=3_000_000);
-            if end > 0 {
-                rates.extend([(at.max(0) as u64, usual / 20), (end as u64, usual)]);
-            }
-            at += rng.random_range(3_000_000..=9_000_000);
-        }
+        let rates = dips(rng, self.links[stripe].rate);
         self.pipes[stripe].rate.extend_from_slice(&rates);
         self.links[stripe].rates = rates;
     }

@@ -30,7 +30,7 @@ pub fn assert_self_contained(page: &str) {
 
 /// Four stripes: one is slow and loses packets, one falls silent, one is reset; data both ways.
 fn troubled(seen: Option<Side>) -> (World, Rc<RefCell<Timeline>>) {
-    let caps = [10, 10, 10, 1].map(Rate::mbit);
+    let caps = [10, 10, 10, 2].map(Rate::mbit);
     let mut setup = Setup::capped(3, &caps, Duration::from_millis(20));
     setup.routes[3].iter_mut().for_each(|link| link.loss = 10_000);
     let mut world = World::new(setup);

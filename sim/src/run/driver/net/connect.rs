@@ -12,10 +12,12 @@ impl Net {
         let number = self.next_conn;
         self.next_conn += 1;
         let specs = self.routes[route].specs.clone();
+        let round_trip = specs.iter().map(LinkSpec::delay_micros).sum();
         let link = |way: usize| {
             let rng = stream(self.seed, "driver link", number * 2 + way as u64);
             let mut link = Link::new(specs[way].clone(), rng);
             link.limit = self.cuts.buffer;
+            link.handshake_took(self.now, round_trip);
             link
         };
         let target = self.ports[self.routes[route].listener].process;

@@ -98,7 +98,7 @@ fn a_drop_without_finish_is_a_reset_and_one_after_it_a_fin() {
 fn a_reader_that_stops_stops_the_sender_and_nothing_is_lost() {
     let (net, mut a, mut b) = connected(4_096);
     net.borrow_mut().pace(0, 0, 16 << 10);
-    let data: Vec<u8> = (0..100_000u32).map(|i| (i.wrapping_mul(i) >> 7) as u8).collect();
+    let data: Vec<u8> = (0..300_000u32).map(|i| (i.wrapping_mul(i) >> 7) as u8).collect();
     let (mut sent, mut got) = (0, Vec::new());
     let push = |a: &mut SimPipe, sent: &mut usize| {
         while *sent < data.len()
@@ -111,7 +111,8 @@ fn a_reader_that_stops_stops_the_sender_and_nothing_is_lost() {
         push(&mut a, &mut sent);
         pass(&net, 100_000);
     }
-    assert!(sent < 25_000, "{sent} bytes taken with a reader that stopped");
+    // The window of the reader, and a buffer of the system, which is 64 KiB less headers.
+    assert!(sent < 70_000, "{sent} bytes taken with a reader that stopped");
     while got.len() < data.len() {
         if let Poll::Ready(Ok(Received::Chunk(chunk))) = recv(&mut b) {
             got.extend_from_slice(&chunk);

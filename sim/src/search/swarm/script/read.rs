@@ -3,7 +3,8 @@
 use super::line::{Line, read_side};
 use crate::base::{Rate, Side, scheduler};
 use crate::net::{
-    Answer, Ending, Fault, FlowPlan, LinkSpec, ProcessFault, ReadPlan, SendPlan, Start, Told,
+    Answer, Control, Ending, Fault, FlowPlan, LinkSpec, ProcessFault, ReadPlan, SendPlan, Start,
+    Told,
 };
 use crate::search::swarm::hostile::{Act, Move};
 use crate::search::swarm::{Honest, Hostile, Scenario};
@@ -163,6 +164,12 @@ fn parse_link(line: &mut Line, mark: &str) -> Result<LinkSpec, String> {
     spec.choppy = line.take(&name("choppy"))?.unwrap_or(0) == 1;
     spec.bytewise = line.take(&name("bytewise"))?.unwrap_or(0) == 1;
     spec.low_water = line.take(&name("low-water"))?;
+    spec.loss_run = line.take(&name("loss-run"))?.unwrap_or(1);
+    spec.policer = line.take(&name("policer"))?;
+    if let Some(control) = line.text(&name("congestion")) {
+        let unknown = || format!("congestion{mark}={control}: there are cubic and bbr");
+        spec.congestion = Control::named(&control).ok_or_else(unknown)?;
+    }
     Ok(spec)
 }
 

@@ -2,7 +2,7 @@
 
 use super::line::{WAYS, side_name};
 use crate::base::{Rate, Side, micros, scheduler};
-use crate::net::{Answer, Ending, Fault, FlowPlan, LinkSpec, ProcessFault, Start, Told};
+use crate::net::{Answer, Control, Ending, Fault, FlowPlan, LinkSpec, ProcessFault, Start, Told};
 use crate::search::swarm::hostile::Move;
 use crate::search::swarm::{Honest, Hostile, Scenario};
 use striper_core::Config;
@@ -75,6 +75,9 @@ fn route_text(route: &[LinkSpec; 2]) -> String {
             spec.queue
         ));
         words.push(format!("buffer{mark}={} window{mark}={}", spec.send_buffer, spec.window));
+        if spec.loss_run > 1 {
+            words.push(format!("loss-run{mark}={}", spec.loss_run));
+        }
         let mut rare = |name: &str, value: u64| {
             if value > 0 {
                 words.push(format!("{name}{mark}={value}"));
@@ -85,6 +88,12 @@ fn route_text(route: &[LinkSpec; 2]) -> String {
         rare("coalesce", micros(spec.coalesce));
         rare("choppy", u64::from(spec.choppy));
         rare("bytewise", u64::from(spec.bytewise));
+        if spec.congestion != Control::Cubic {
+            words.push(format!("congestion{mark}={}", spec.congestion.name()));
+        }
+        if let Some(burst) = spec.policer {
+            words.push(format!("policer{mark}={burst}"));
+        }
         if let Some(mark_at) = spec.low_water {
             words.push(format!("low-water{mark}={mark_at}"));
         }
