@@ -51,6 +51,7 @@ mod pipe;
 mod ports;
 mod record;
 mod report;
+mod routes;
 mod server;
 mod settings;
 mod stack;
@@ -89,7 +90,9 @@ pub use handle::server::{Incoming, Server, ServerBuilder};
 pub use pipe::atomic::AtomicPipe;
 pub use pipe::datagram::DatagramPipe;
 pub use pipe::memory::{MemoryPipe, memory_pipe};
-pub use pipe::{Adapted, Carrier, Congestion, Pipe, PipeExt, PipeInfo, Received, TcpStatus};
+pub use pipe::{
+    Adapted, Carrier, Congestion, Losses, Pipe, PipeExt, PipeInfo, Received, SentPackets, TcpStatus,
+};
 pub use ports::{Accepting, Dial, DialError, Dialling, Listen};
 pub use record::Traces;
 pub use report::{

@@ -125,17 +125,24 @@ pub enum Event {
         /// The reason of its loss.
         reason: StripeLoss,
     },
-    /// The congestion control of a stripe has been changed, or could not be.
-    StripeAdapted {
-        /// The name of its session in logs.
+    /// The congestion control of the stripes between two addresses has been changed, or could not
+    /// be.
+    StripesAdapted {
+        /// The name of their session in logs.
         session: SessionTag,
-        /// Its number in the session.
+        /// The number of the stripe that has given rise to it.
         stripe: StripeId,
         /// Its place among the session's stripes, from 1.
         place: usize,
-        /// The other end.
+        /// Its other end.
         peer: Option<SocketAddr>,
-        /// The change and its reason. Never [`Adapted::Kept`].
+        /// How many stripes of the session that is.
+        stripes: usize,
+        /// Whether that is because packets are lost without a queue, or because no longer.
+        lossy: bool,
+        /// The share of packets that were lost of late, from 0 to 1.
+        lost: f64,
+        /// The change, never [`Adapted::Kept`].
         adapted: Adapted,
     },
     /// Client: a dial has failed.

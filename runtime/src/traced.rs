@@ -30,7 +30,7 @@ fn session(event: &Event) -> Option<SessionTag> {
         | Event::SessionForgotten { session, .. }
         | Event::StripeUp { session, .. }
         | Event::StripeLost { session, .. }
-        | Event::StripeAdapted { session, .. }
+        | Event::StripesAdapted { session, .. }
         | Event::MemoryShort { session, .. } => Some(session),
         Event::PeerUnreachable { .. }
         | Event::PeerReached { .. }

@@ -541,7 +541,7 @@ fn empty_datagrams_are_received_as_such() {
 
 /// Empty datagrams without end, and always more of them ready.
 fn empties() -> DatagramPipe<impl Pipe> {
-    DatagramPipe::new(Source(|_| Bytes::from_static(&[0; 16]), None))
+    DatagramPipe::new(Source(|_| Bytes::from_static(&[0; 16])))
 }
 
 #[test]

@@ -111,34 +111,38 @@ fn stripe_line(event: &Event) -> Option<Line> {
             let line = line.with("live", *live).with("wanted", *wanted);
             Some(line.with("reason", reason.to_string()))
         }
-        Event::StripeAdapted { session, stripe, place, peer, adapted } => {
-            let is_denied = matches!(adapted, Adapted::Denied { .. });
-            let level = if is_denied { Level::Debug } else { Level::Info };
-            let (how, congestion, lost) = adaptation(adapted)?;
-            let text = format!("{}: {how}", stripe_name(*stripe, *place, *peer));
-            let line = Line::new(level, "stripe_adapted", "adapted", text);
+        Event::StripesAdapted { session, stripe, place, peer, stripes, lossy, lost, adapted } => {
+            let level =
+                if matches!(adapted, Adapted::Denied { .. }) { Level::Debug } else { Level::Info };
+            let (how, congestion) = adaptation(*lossy, *lost, adapted)?;
+            let all = match peer {
+                Some(peer) if *stripes > 1 => {
+                    format!(" (all {stripes} stripes with {})", peer.ip())
+                }
+                _ => String::new(),
+            };
+            let text = format!("{}: {how}{all}", stripe_name(*stripe, *place, *peer));
+            let line = Line::new(level, "stripes_adapted", "adapted", text);
             let line = line.with_all(&stripe_fields(*session, *stripe, *place, *peer));
-            Some(line.with("congestion", congestion).with("lost", lost))
+            Some(line.with("stripes", *stripes).with("congestion", congestion).with("lost", *lost))
         }
         _ => None,
     }
 }
 
-/// The text, and which congestion control at which share of lost packets, if one was needed.
-pub(super) fn adaptation(adapted: &Adapted) -> Option<(String, String, f64)> {
-    let (congestion, lost, how) = match adapted {
-        Adapted::Changed { congestion, lossy, lost } => {
-            let queue = if *lossy { " without a queue" } else { "" };
-            (congestion, *lost, format!("{queue}; it uses {congestion} from now on"))
-        }
-        Adapted::Denied { congestion, lost, cause } => {
+/// The text, and which congestion control was needed, if one was.
+pub(super) fn adaptation(lossy: bool, lost: f64, adapted: &Adapted) -> Option<(String, String)> {
+    let (congestion, how) = match adapted {
+        Adapted::Changed { congestion } => (congestion, format!("{congestion} from now on")),
+        Adapted::Denied { congestion, cause } => {
             let cause = congestion::cause(&(*cause).into());
-            (congestion, *lost, format!(" without a queue, but it can't use {congestion}: {cause}"))
+            (congestion, format!("{congestion} can't be used: {cause}"))
         }
         _ => return None,
     };
-    let text = format!("{} of its packets are lost{how}", units::percent(lost));
-    Some((text, congestion.to_string(), lost))
+    let queue = if lossy { " without a queue" } else { "" };
+    let text = format!("{} of packets lost{queue}; {how}", units::percent(lost));
+    Some((text, congestion.to_string()))
 }
 
 fn with(peer: Option<SocketAddr>) -> String {

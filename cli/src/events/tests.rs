@@ -52,10 +52,10 @@ fn no_kind_of_event_fills_the_log_however_often_it_is_caused() {
             let reason = striper_runtime::StripeLoss::ClosedByPeer;
             Event::StripeLost { session, stripe, place, peer, live, wanted, reason }
         }),
-        ("stripe_adapted", 1, &|| {
-            let adapted =
-                Adapted::Changed { congestion: Congestion::lossy(), lossy: true, lost: 0.1 };
-            Event::StripeAdapted { session, stripe, place, peer, adapted }
+        ("stripes_adapted", 1, &|| {
+            let adapted = Adapted::Changed { congestion: Congestion::lossy() };
+            let (stripes, lossy, lost) = (4, true, 0.1);
+            Event::StripesAdapted { session, stripe, place, peer, stripes, lossy, lost, adapted }
         }),
         ("peer_unreachable", 1, &|| Event::PeerUnreachable {
             server: server(),
@@ -142,24 +142,29 @@ fn loopback_is_not_public_in_any_spelling() {
 
 #[test]
 fn a_change_of_congestion_control_has_its_reason() {
-    let (calm, congestion, lost) = (Congestion::calm(), Congestion::lossy(), 0.0123);
+    let (calm, congestion) = (Congestion::calm(), Congestion::lossy());
     let cause = io::ErrorKind::PermissionDenied;
-    for (adapted, text) in [
+    for (lossy, lost, adapted, text) in [
         (
-            Adapted::Changed { congestion: congestion.clone(), lossy: true, lost },
-            "1.2% of its packets are lost without a queue; it uses bbr from now on",
+            true,
+            0.0123,
+            Adapted::Changed { congestion: congestion.clone() },
+            "1.2% of packets lost without a queue; bbr from now on",
         ),
         (
-            Adapted::Changed { congestion: calm, lossy: false, lost: 0.0 },
-            "0.0% of its packets are lost; it uses cubic from now on",
+            false,
+            0.0,
+            Adapted::Changed { congestion: calm },
+            "0.0% of packets lost; cubic from now on",
         ),
         (
-            Adapted::Denied { congestion, lost, cause },
-            "1.2% of its packets are lost without a queue, but it can't use bbr: only root may \
-             choose it",
+            true,
+            0.0123,
+            Adapted::Denied { congestion, cause },
+            "1.2% of packets lost without a queue; bbr can't be used: only root may choose it",
         ),
     ] {
-        assert_eq!(adaptation(&adapted).unwrap().0, text);
+        assert_eq!(adaptation(lossy, lost, &adapted).unwrap().0, text);
     }
-    assert_eq!(adaptation(&Adapted::Kept), None);
+    assert_eq!(adaptation(true, 0.1, &Adapted::Kept), None);
 }

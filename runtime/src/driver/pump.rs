@@ -21,6 +21,7 @@ use crate::pipe::{Peer, PeerName, Pipe};
 use crate::ports::clock::Clock;
 use crate::record::Traces;
 use crate::report::{Cut, Event, FlowEnd, FlowReport, OpenError};
+use crate::routes::Routes;
 use crate::target::Target;
 use crate::tls::ClientTls;
 use bytes::Bytes;
@@ -83,6 +84,12 @@ impl Pump {
         };
         pump.hear_limit();
         pump
+    }
+
+    /// Has its stripes learn of routes, and tell of them, here. A client's has such of its own.
+    pub(crate) fn knowing(mut self, routes: Rc<Routes>) -> Self {
+        self.stripes.share_routes(routes);
+        self
     }
 
     pub(crate) fn stripes(&self) -> &Stripes {

@@ -4,6 +4,7 @@ use super::agenda::SLICE;
 use crate::pipe::queue::OutQueue;
 use crate::pipe::{Adapted, Carrier, Pipe, PipeInfo, Received, poll_send_part};
 use crate::report::StripeLoss;
+use crate::routes::{Pair, Routes, Seat};
 use bytes::Bytes;
 use std::io;
 use std::net::SocketAddr;
@@ -24,11 +25,11 @@ const CLOSING: Duration = Duration::from_secs(1);
 /// Chunks that a stripe which the session has closed may bring before the others get their turn.
 const CLOSING_BUDGET: usize = 4;
 
-/// When stripes look at their losses, so that their congestion control follows the route: twenty
+/// When stripes look at their losses, so that their congestion control follows the route: forty
 /// times a second while they send. So an idle stripe is not woken for it. That is often enough to
-/// see 1 % of losses within a second, and 14 µs of work in one. How far apart two looks must be to
-/// say something is for the pipe to know.
-const LOOK: Duration = Duration::from_millis(50);
+/// see losses within a second, and 28 µs of work in one. How far apart two looks must be to say
+/// something is for the pipe to know.
+const LOOK: Duration = Duration::from_millis(25);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct StripeFacts {
@@ -48,8 +49,11 @@ pub(super) struct StripeEnd {
     waker: Waker,
     /// There is something new to be sent, and the agenda knows.
     listed: bool,
-    /// When to look at its losses; never if there is nothing to adapt.
-    pub next_look: Option<Instant>,
+    /// Its part in what is known of its route, if its congestion control is adapted to that.
+    seat: Option<Seat>,
+    /// It has the control for a route that loses packets without a queue.
+    lossy: bool,
+    next_look: Instant,
     /// How much to receive at once, in bytes.
     chunk: usize,
     queue: OutQueue,
@@ -87,7 +91,9 @@ impl StripeEnd {
             pipe,
             waker,
             listed: false,
-            next_look: Some(facts.since),
+            seat: None,
+            lossy: false,
+            next_look: facts.since,
             chunk: FIRST_CHUNK,
             queue,
             preamble,
@@ -108,12 +114,51 @@ impl StripeEnd {
         }
     }
 
-    /// Looks at its losses. Gives the change, if there is one.
-    pub(super) fn look(&mut self, now: Instant) -> Option<Adapted> {
-        let adapted = self.pipe.info().carrier.and_then(Carrier::adapt);
-        let goes_on = matches!(adapted, Some(Adapted::Kept | Adapted::Changed { .. }));
-        self.next_look = goes_on.then_some(now + LOOK);
-        adapted.filter(|adapted| *adapted != Adapted::Kept)
+    /// Whether the engine need not bound what it has under way.
+    pub(super) fn is_rate_based(&self) -> bool {
+        self.info().carrier.is_some_and(Carrier::is_rate_based)
+    }
+
+    /// Takes a seat at its route if its control is to be adapted, and the control that this needs.
+    pub(super) fn take_seat(&mut self, routes: &Routes) {
+        let adaptable = self.info().carrier.filter(|carrier| carrier.losses().is_some());
+        if let Some(pair) = adaptable.and_then(Pair::of) {
+            self.seat = Some(routes.join(pair, self.facts.since));
+            // The stripe that has found the losses has told of them.
+            self.adapt();
+        }
+    }
+
+    pub(super) fn pair(&self) -> Option<Pair> {
+        self.seat.as_ref().map(Seat::pair)
+    }
+
+    /// Looks at its losses if that is due, and tells its route. Gives whether packets are lost
+    /// without a queue, and what share of them, if it has not the control for that.
+    pub(super) fn look(&mut self, now: Instant) -> Option<(bool, f64)> {
+        let seat = self.seat.as_ref().filter(|_| now >= self.next_look)?;
+        self.next_look = now + LOOK;
+        if seat.is_lossy() == self.lossy
+            && let Some(losses) = self.pipe.info().carrier.and_then(Carrier::losses)
+        {
+            seat.hear(losses, now);
+        }
+        let lossy = seat.is_lossy();
+        (lossy != self.lossy).then(|| (lossy, seat.lost()))
+    }
+
+    /// Takes the control that its route needs.
+    pub(super) fn adapt(&mut self) -> Adapted {
+        let (Some(seat), Some(carrier)) = (&self.seat, self.pipe.info().carrier) else {
+            return Adapted::Kept;
+        };
+        let lossy = seat.is_lossy();
+        let adapted = carrier.adapt(lossy);
+        match adapted {
+            Adapted::Denied { .. } => self.seat = None,
+            Adapted::Kept | Adapted::Changed { .. } => self.lossy = lossy,
+        }
+        adapted
     }
 
     /// The bytes that it has carried both ways.
@@ -301,7 +346,7 @@ mod tests {
             told.set(max);
             Bytes::from(vec![0; max])
         };
-        let mut stripe = end(Box::new(Source(give, None)), Waker::noop().clone());
+        let mut stripe = end(Box::new(Source(give)), Waker::noop().clone());
         let mut next = |took| {
             stripe.recv();
             stripe.took(asked.get(), took);

@@ -7,10 +7,12 @@ use super::engine::Engine;
 use super::ready::Token;
 use super::stripe_end::{StripeEnd, StripeFacts};
 use crate::admission::shedding::unpinned;
-use crate::pipe::{Peer, PeerName, TcpStatus};
+use crate::pipe::{Adapted, Peer, PeerName, TcpStatus};
 use crate::report::{Cut, Event, StripeLoss};
+use crate::routes::Routes;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::time::Duration;
 use striper_core::{EndReason, Input, StripeClose, StripeId};
 
@@ -30,6 +32,8 @@ pub(crate) struct Stripes {
     stranded: bool,
     /// The peer, if it had to prove its key.
     peer: Option<PeerName>,
+    /// The knowledge of the routes that they go.
+    routes: Rc<Routes>,
 }
 
 impl Stripes {
@@ -58,6 +62,11 @@ impl Stripes {
                 }
             });
         }
+    }
+
+    /// Has them learn of routes, and tell of them, here.
+    pub(crate) fn share_routes(&mut self, routes: Rc<Routes>) {
+        self.routes = routes;
     }
 
     pub(crate) fn peer(&self) -> Option<&PeerName> {
@@ -132,7 +141,10 @@ impl Stripes {
         let place = (1..).find(|place| !taken.contains(place)).unwrap_or(1);
         let facts = StripeFacts { id, place, server, peer, since: base.engine.now() };
         let (token, waker) = base.agenda.register(Kind::Stripe);
-        self.ends.insert(token, Box::new(StripeEnd::new(facts, pipe, greeting, waker)));
+        let mut end = Box::new(StripeEnd::new(facts, pipe, greeting, waker));
+        end.take_seat(&self.routes);
+        let rate_based = end.is_rate_based();
+        self.ends.insert(token, end);
         self.live.insert(id, token);
         let session = base.engine.tag();
         if !std::mem::replace(&mut self.established, true) {
@@ -142,6 +154,9 @@ impl Stripes {
             base.engine.tell(Event::SessionResumed { session, flows });
         }
         base.engine.input(Input::StripeUp { stripe: id, hello });
+        if rate_based {
+            base.engine.input(Input::StripeControl { stripe: id, rate_based });
+        }
         if !rest.is_empty() {
             base.engine.input(Input::StripeBytes { stripe: id, data: rest });
         }
@@ -202,12 +217,47 @@ impl Stripes {
         match end.send() {
             Ok(Some(total)) => {
                 base.engine.input(Input::StripeWritten { stripe: end.facts.id, total });
-                look_if_due(end, &mut base.engine);
+                self.look_if_due(token, base);
                 None
             }
             Ok(None) => None,
             Err(loss) => self.broken(token, loss, flows, base),
         }
+    }
+
+    /// It has sent something: looks at its losses if that is due. A new control of its route holds
+    /// for all stripes that go there.
+    fn look_if_due(&mut self, token: Token, base: &mut Base) {
+        let now = base.engine.now();
+        let Some(end) = self.ends.get_mut(&token) else { return };
+        let Some((lossy, lost)) = end.look(now) else { return };
+        let (facts, pair) = (end.facts, end.pair());
+        let (mut stripes, mut outcome) = (0, Adapted::Kept);
+        for token in self.live.values() {
+            let Some(end) = self.ends.get_mut(token).filter(|end| end.pair() == pair) else {
+                continue;
+            };
+            let adapted = end.adapt();
+            if matches!(adapted, Adapted::Changed { .. }) {
+                let (stripe, rate_based) = (end.facts.id, end.is_rate_based());
+                base.engine.input(Input::StripeControl { stripe, rate_based });
+            }
+            if adapted != Adapted::Kept {
+                (stripes, outcome) = (stripes + 1, adapted);
+            }
+        }
+        let (session, adapted) = (base.engine.tag(), outcome);
+        let (stripe, place, peer) = (facts.id, facts.place, facts.peer);
+        base.engine.tell(Event::StripesAdapted {
+            session,
+            stripe,
+            place,
+            peer,
+            stripes,
+            lossy,
+            lost,
+            adapted,
+        });
     }
 
     fn broken(
@@ -292,28 +342,20 @@ impl Stripes {
     }
 }
 
-/// It has sent something: looks at its losses if that is due.
-fn look_if_due(end: &mut StripeEnd, engine: &mut Engine) {
-    let Some(at) = end.next_look else { return };
-    let now = engine.now();
-    if now < at {
-        return;
-    }
-    if let Some(adapted) = end.look(now) {
-        let (session, facts) = (engine.tag(), end.facts);
-        let (stripe, place, peer) = (facts.id, facts.place, facts.peer);
-        engine.tell(Event::StripeAdapted { session, stripe, place, peer, adapted });
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::testing::{ID, Still, greeted, server};
     use super::*;
+    use crate::files::tests::Folder;
     use crate::pipe::testing::Source;
-    use crate::pipe::{Adapted, Congestion, Pipe};
+    use crate::pipe::{Carrier, Congestion, Losses, Pipe, PipeInfo, Received, SentPackets};
+    use crate::record::Traces;
+    use bytes::Buf;
     use std::cell::Cell;
-    use std::rc::Rc;
+    use std::io;
+    use std::net::SocketAddr;
+    use std::sync::Arc;
+    use std::task::{Context, Poll};
     use striper_core::wire::frame::Frame;
     use striper_core::{Config, Output, Role};
 
@@ -342,7 +384,7 @@ mod tests {
         stripes.close(StripeId(0), StripeClose::Stalled, 0, &mut base);
         assert_eq!(stripes.write(token, 0, &mut base), None);
         assert_eq!(base.agenda.kind(token), Some(Kind::Stripe));
-        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        let mut cx = Context::from_waker(std::task::Waker::noop());
         assert!(far.poll_finish(&mut cx).is_ready());
         assert_eq!(stripes.write(token, 0, &mut base), None);
         assert_eq!((base.agenda.kind(token), stripes.check_invariants(&base.agenda)), (None, 0));
@@ -362,51 +404,221 @@ mod tests {
         assert_eq!(stripes.step(token, 0, &mut base), None, "it is gone");
     }
 
-    /// Sends for a second, and then nothing for another one. The number of looks with a finding.
-    fn looks(found: Adapted) -> usize {
-        let clock = Rc::new(Still(Cell::new(1)));
-        let role = Role::Server { instance: 1 };
-        let engine = Engine::new(clock.clone(), Config::default(), ID, role, None);
-        let mut base = Base::new(engine);
-        let mut stripes = Stripes::default();
-        let pipe = Box::new(Source(|_| Bytes::new(), Some(found.clone())));
-        let greeted = Greeted { pipe, ..greeted(0).0 };
-        let token = stripes.add(greeted, 0, Bytes::new(), 0, &mut base);
-        base.engine.take_events();
-        for at in 0..200 {
-            if at < 100 {
-                let data = Frame::Ping { nonce: 1 }.encode(0);
-                base.engine.input(Input::StripeBytes { stripe: StripeId(0), data });
-            }
-            let outputs = base.engine.take_outputs();
-            for output in &outputs {
-                if let Output::Transmit { stripe, header, payload } = output.clone() {
-                    stripes.transmit(stripe, header, payload, &mut base.agenda);
-                }
-            }
-            base.engine.performed(outputs);
-            stripes.write(token, 0, &mut base);
-            clock.0.set(clock.0.get() + 10_000);
+    /// A connection that loses one packet of a hundred, or none.
+    struct Losing {
+        losing: Rc<Cell<bool>>,
+        /// How often that was looked at.
+        looks: Rc<Cell<usize>>,
+        /// Its answer to a lossy route.
+        adapted: Adapted,
+        lossy: Cell<bool>,
+        peer: SocketAddr,
+        below: Source<fn(usize) -> Bytes>,
+    }
+
+    impl Pipe for Losing {
+        fn poll_recv(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<io::Result<Received>> {
+            self.below.poll_recv(cx, max)
         }
-        let told = base.engine.take_events();
-        let is_found = |event: &Event| match event {
-            Event::StripeAdapted { adapted, .. } => *adapted == found,
-            _ => false,
-        };
-        assert!(told.iter().all(is_found), "{told:?}");
-        told.len()
+
+        fn poll_send(
+            &mut self,
+            cx: &mut Context<'_>,
+            data: &mut dyn Buf,
+        ) -> Poll<io::Result<usize>> {
+            self.below.poll_send(cx, data)
+        }
+
+        fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.below.poll_finish(cx)
+        }
+
+        fn abort(&mut self) {}
+
+        fn check(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn info(&self) -> PipeInfo<'_> {
+            PipeInfo::of(self)
+        }
+    }
+
+    impl Carrier for Losing {
+        fn flushed(&self) -> bool {
+            true
+        }
+
+        fn losses(&self) -> Option<Losses> {
+            self.looks.set(self.looks.get() + 1);
+            let lost = u32::from(self.losing.get());
+            let busy = Duration::from_millis(100);
+            let min_rtt = Duration::from_millis(10);
+            let sent = SentPackets { packets: 100, lost, setbacks: lost, busy, min_rtt };
+            Some(Losses::Sent(sent))
+        }
+
+        fn adapt(&self, lossy: bool) -> Adapted {
+            match self.lossy.replace(lossy) == lossy {
+                true => Adapted::Kept,
+                false => self.adapted.clone(),
+            }
+        }
+
+        fn is_rate_based(&self) -> bool {
+            self.lossy.get()
+        }
+
+        fn local_addr(&self) -> Option<SocketAddr> {
+            Some(([10, 0, 0, 1], 7).into())
+        }
+
+        fn peer_addr(&self) -> Option<SocketAddr> {
+            Some(self.peer)
+        }
+    }
+
+    /// Stripes that send something each 10 ms.
+    struct Sending {
+        clock: Rc<Still>,
+        base: Base,
+        stripes: Stripes,
+        tokens: Vec<Token>,
+        losing: Rc<Cell<bool>>,
+        looks: Rc<Cell<usize>>,
+    }
+
+    impl Sending {
+        fn new() -> Self {
+            Sending::recorded(None)
+        }
+
+        fn recorded(traces: Option<Arc<Traces>>) -> Self {
+            let clock = Rc::new(Still(Cell::new(1)));
+            let role = Role::Server { instance: 1 };
+            let engine = Engine::new(clock.clone(), Config::default(), ID, role, traces);
+            Sending {
+                clock,
+                base: Base::new(engine),
+                stripes: Stripes::default(),
+                tokens: Vec::new(),
+                losing: Rc::new(Cell::new(true)),
+                looks: Rc::default(),
+            }
+        }
+
+        /// One more stripe, to the address with this last byte.
+        fn add(&mut self, to: u8, adapted: &Adapted) {
+            let pipe = Box::new(Losing {
+                losing: self.losing.clone(),
+                looks: self.looks.clone(),
+                adapted: adapted.clone(),
+                lossy: Cell::new(false),
+                peer: ([10, 0, 0, to], 7).into(),
+                below: Source(|_| Bytes::new()),
+            });
+            let greeted = Greeted { pipe, ..greeted(self.tokens.len() as u64).0 };
+            let token = self.stripes.add(greeted, 0, Bytes::new(), 0, &mut self.base);
+            self.tokens.push(token);
+            self.base.engine.take_events();
+        }
+
+        /// Sends, or not, for a second. Gives the adaptations that were told.
+        fn go_on(&mut self, sends: bool) -> Vec<(usize, bool, Adapted)> {
+            for _ in 0..100 {
+                for number in (0..self.tokens.len()).filter(|_| sends) {
+                    let data = Frame::Ping { nonce: 1 }.encode(0);
+                    let stripe = StripeId(number as u64);
+                    self.base.engine.input(Input::StripeBytes { stripe, data });
+                }
+                let outputs = self.base.engine.take_outputs();
+                for output in &outputs {
+                    if let Output::Transmit { stripe, header, payload } = output.clone() {
+                        self.stripes.transmit(stripe, header, payload, &mut self.base.agenda);
+                    }
+                }
+                self.base.engine.performed(outputs);
+                for token in self.tokens.clone() {
+                    self.stripes.write(token, 0, &mut self.base);
+                }
+                self.clock.0.set(self.clock.0.get() + 10_000);
+            }
+            let told = self.base.engine.take_events().into_iter();
+            told.filter_map(|event| match event {
+                Event::StripesAdapted { stripes, lossy, adapted, .. } => {
+                    Some((stripes, lossy, adapted))
+                }
+                _ => None,
+            })
+            .collect()
+        }
+
+        /// Which stripes have the control for a lossy route.
+        fn lossy(&self) -> Vec<bool> {
+            self.tokens.iter().map(|token| self.stripes.ends[token].is_rate_based()).collect()
+        }
+    }
+
+    fn bbr() -> Adapted {
+        Adapted::Changed { congestion: Congestion::lossy() }
     }
 
     #[test]
     fn a_stripe_looks_at_its_losses_while_it_sends_and_rests_when_it_does_not() {
-        let congestion = Congestion::lossy();
-        assert_eq!(looks(Adapted::Changed { congestion, lossy: true, lost: 0.01 }), 20);
-        assert_eq!(looks(Adapted::Kept), 0, "that is no news");
+        let mut sending = Sending::new();
+        sending.losing.set(false);
+        sending.add(2, &bbr());
+        sending.looks.set(0);
+        // Each 30 ms: it sends each 10 ms.
+        assert_eq!((sending.go_on(true), sending.looks.get()), (Vec::new(), 34));
+        assert_eq!((sending.go_on(false), sending.looks.get()), (Vec::new(), 34));
+    }
+
+    #[test]
+    fn stripes_between_the_same_addresses_adapt_together_and_tell_once() {
+        let mut sending = Sending::new();
+        [2, 2, 3, 2].into_iter().for_each(|to| sending.add(to, &bbr()));
+        let told = sending.go_on(true);
+        assert_eq!(told, [(3, true, bbr()), (1, true, bbr())]);
+        assert_eq!(sending.lossy(), [true; 4]);
+    }
+
+    #[test]
+    fn the_session_hears_which_kind_of_control_a_stripe_has() {
+        let folder = Folder::new("stripes-control");
+        let path = folder.0.join("t");
+        let traces = Traces::create(&path, "test").unwrap();
+        let mut sending = Sending::recorded(Some(traces.clone()));
+        [2, 2, 3].into_iter().for_each(|to| sending.add(to, &bbr()));
+        sending.go_on(true);
+        sending.add(2, &bbr());
+        drop(sending);
+        assert!(traces.flush(Duration::from_secs(10)));
+        let trace = std::fs::read_to_string(&path).unwrap();
+        let told: Vec<_> = trace.lines().filter_map(|line| line.split_once(" control ")).collect();
+        let told: Vec<_> = told.into_iter().map(|(_, told)| told).collect();
+        assert_eq!(told, ["0 rate", "1 rate", "2 rate", "3 rate"]);
+    }
+
+    #[test]
+    fn a_later_stripe_begins_with_what_its_route_needs_and_does_not_tell() {
+        let mut sending = Sending::new();
+        sending.add(2, &bbr());
+        assert_eq!(sending.go_on(true), [(1, true, bbr())]);
+        [2, 3].into_iter().for_each(|to| sending.add(to, &bbr()));
+        assert_eq!(sending.lossy(), [true, true, false]);
+        sending.losing.set(false);
+        assert_eq!(sending.go_on(true), []);
     }
 
     #[test]
     fn a_stripe_that_can_not_have_what_it_needs_looks_no_more() {
-        let (congestion, cause) = (Congestion::lossy(), std::io::ErrorKind::PermissionDenied);
-        assert_eq!(looks(Adapted::Denied { congestion, lost: 0.01, cause }), 1);
+        let mut sending = Sending::new();
+        let (congestion, cause) = (Congestion::lossy(), io::ErrorKind::PermissionDenied);
+        let denied = Adapted::Denied { congestion, cause };
+        sending.add(2, &denied);
+        assert_eq!(sending.go_on(true), [(1, true, denied)]);
+        sending.looks.set(0);
+        assert_eq!((sending.go_on(true), sending.looks.get()), (Vec::new(), 0));
     }
 }

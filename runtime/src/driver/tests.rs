@@ -52,7 +52,7 @@ fn a_peer_that_sends_without_end_delays_other_sessions_by_a_slice() {
             count.set(count.get() + 1);
             Frame::Ping { nonce: 1 }.encode(0)
         };
-        let pings = Source(give, None);
+        let pings = Source(give);
         assert!(pump.join(Box::new(pings), hello, Bytes::new(), 64).is_ok());
     }
     let mut cx = Context::from_waker(Waker::noop());
@@ -79,7 +79,7 @@ fn the_end_of_a_session_counts_no_flow_that_was_reset_before() {
     ];
     let (kind, stripe) = (HelloKind::Create, StripeId(0));
     let hello = Hello { kind, session: ID, stripe, gone: Vec::new() };
-    let silent = Source(|_| Bytes::new(), None);
+    let silent = Source(|_| Bytes::new());
     assert!(pump.join(Box::new(silent), hello, said.concat().into(), 64).is_ok());
     let _ = run(&mut pump, &mut Context::from_waker(Waker::noop()));
     let lost = pump.take_events().into_iter().find_map(|event| match event {

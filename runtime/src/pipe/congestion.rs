@@ -23,6 +23,11 @@ impl Congestion {
         Congestion(name.to_owned())
     }
 
+    /// Whether it measures the route's rate and keeps the queue short itself: BBR of any version.
+    pub(crate) fn is_rate_based(&self) -> bool {
+        self.0.starts_with("bbr")
+    }
+
     pub(crate) fn name(&self) -> &str {
         &self.0
     }
@@ -31,5 +36,18 @@ impl Congestion {
 impl fmt::Display for Congestion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bbr_of_any_version_is_rate_based_and_nothing_else() {
+        let is_rate_based = |name| Congestion::from_name(name).is_rate_based();
+        assert!(["bbr", "bbr2", "bbr3"].into_iter().all(is_rate_based));
+        assert!(!["cubic", "reno", "dctcp", "vegas", ""].into_iter().any(is_rate_based));
+        assert!(Congestion::lossy().is_rate_based() && !Congestion::calm().is_rate_based());
     }
 }

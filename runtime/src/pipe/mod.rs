@@ -11,15 +11,19 @@ mod congestion;
 pub(crate) mod datagram;
 mod ext;
 pub(crate) mod linger;
+mod losses;
 pub(crate) mod memory;
 mod peer;
 pub(crate) mod queue;
+mod tcp_status;
 #[cfg(test)]
 pub(crate) mod testing;
 
 pub use congestion::Congestion;
 pub use ext::PipeExt;
+pub use losses::{Adapted, Losses, SentPackets};
 pub use peer::{Peer, PeerName, PublicKey};
+pub use tcp_status::TcpStatus;
 
 use bytes::{Buf, Bytes};
 use std::io;
@@ -33,42 +37,6 @@ pub enum Received {
     Chunk(Bytes),
     /// The other end sends no more. Not to be polled again.
     Fin,
-}
-
-/// The facts of TCP about a connection.
-#[derive(Clone, PartialEq, Debug)]
-pub struct TcpStatus {
-    /// Its congestion control, if the operating system says so.
-    pub congestion: Option<Congestion>,
-    /// The share of packets with data that were sent again so far, 0 to 1, if the system says so.
-    /// Those that had arrived the first time do not count, if the peer has said so by DSACK.
-    pub resent: Option<f64>,
-}
-
-/// The outcome of a look at a connection's losses.
-#[derive(Clone, PartialEq, Debug)]
-#[non_exhaustive]
-pub enum Adapted {
-    /// Its congestion control stays.
-    Kept,
-    /// It is another one from now on.
-    Changed {
-        /// The congestion control now.
-        congestion: Congestion,
-        /// Whether that is because packets are lost without a queue, or because no longer.
-        lossy: bool,
-        /// The share of packets that were lost of late, from 0 to 1.
-        lost: f64,
-    },
-    /// It ought to be another one and can't. No further look is needed.
-    Denied {
-        /// The congestion control that it ought to have.
-        congestion: Congestion,
-        /// The share of packets that were lost of late, from 0 to 1.
-        lost: f64,
-        /// The error of the operating system.
-        cause: io::ErrorKind,
-    },
 }
 
 /// One end of a duplex, ordered, reliable channel. This is the whole contract; bridge, driver and
@@ -204,11 +172,22 @@ pub trait Carrier {
         usize::MAX
     }
 
-    /// Looks at the losses that the operating system has counted, and changes the congestion
-    /// control if it was asked to adapt that. To be called some times a second while something is
-    /// sent. `None`: there is nothing to adapt, now and later.
-    fn adapt(&self) -> Option<Adapted> {
+    /// Looks at the losses that the operating system has counted. To be called some times a second
+    /// while something is sent. `None`: its congestion control is not to be adapted, now and later.
+    fn losses(&self) -> Option<Losses> {
         None
+    }
+
+    /// Takes the congestion control for a route that loses packets without a queue, or the one for
+    /// any other route.
+    fn adapt(&self, _lossy: bool) -> Adapted {
+        Adapted::Kept
+    }
+
+    /// Whether its congestion control measures the route's rate and keeps the queue short itself,
+    /// as BBR does. A system call.
+    fn is_rate_based(&self) -> bool {
+        false
     }
 
     /// The facts that TCP has about it, if it is a TCP connection.

@@ -2,7 +2,7 @@
 
 #![allow(unreachable_pub, reason = "integration tests of the crate include this file")]
 
-use super::{Adapted, Carrier, Pipe, PipeExt, PipeInfo, Received};
+use super::{Carrier, Pipe, PipeExt, PipeInfo, Received};
 use bytes::{Buf, Bytes};
 use std::io;
 use std::task::{Context, Poll};
@@ -17,8 +17,8 @@ pub async fn recv_all(pipe: &mut dyn Pipe) -> io::Result<Vec<u8>> {
 }
 
 /// A pipe that gives what the function makes of the most that is asked for, at any time and without
-/// end, and takes all. It finds this whenever its losses are looked at.
-pub struct Source<F>(pub F, pub Option<Adapted>);
+/// end, and takes all.
+pub struct Source<F>(pub F);
 
 impl<F: FnMut(usize) -> Bytes> Pipe for Source<F> {
     fn poll_recv(&mut self, _: &mut Context<'_>, max: usize) -> Poll<io::Result<Received>> {
@@ -50,10 +50,6 @@ impl<F> Carrier for Source<F> {
     fn flushed(&self) -> bool {
         true
     }
-
-    fn adapt(&self) -> Option<Adapted> {
-        self.1.clone()
-    }
 }
 
 /// A [`Source`] of the same chunk, which fails after a thousand: nobody else would get a turn.
@@ -64,5 +60,5 @@ pub fn flood(chunk: Bytes) -> Source<impl FnMut(usize) -> Bytes> {
         assert!(count < 1000, "nobody else gets a turn");
         chunk.clone()
     };
-    Source(give, None)
+    Source(give)
 }

@@ -17,6 +17,7 @@ use crate::ports::Spawn;
 use crate::ports::clock::Clock;
 use crate::record::Traces;
 use crate::report::{Event, SessionStatus, StripeRefusal};
+use crate::routes::Routes;
 use crate::tls::keys::Keys;
 use crate::tls::{ServerTls, with_records};
 use bytes::Bytes;
@@ -41,6 +42,8 @@ pub(super) struct Sessions {
     events: Events,
     spawn: Spawn,
     entropy: Rc<dyn Fn() -> u64>,
+    /// The knowledge of their stripes about routes.
+    routes: Rc<Routes>,
     /// The keys of the clients that may call. Everybody if `None`.
     keys: RefCell<Option<ServerTls>>,
     /// Each under its caller's key. Another key can neither join it nor learn that it exists.
@@ -79,6 +82,7 @@ impl Sessions {
             events,
             spawn,
             entropy,
+            routes: Rc::default(),
             keys: RefCell::new(options.keys.as_ref().map(ServerTls::new)),
             sessions: RefCell::default(),
             incoming: Queue::new(),
@@ -189,7 +193,7 @@ impl Sessions {
                 let (clock, peer) = (self.clock.clone(), peer.map(|peer| peer.name));
                 let pump =
                     Pump::server(clock, self.config, hello.session, instance, peer, share, traces);
-                let pump = Rc::new(RefCell::new(pump));
+                let pump = Rc::new(RefCell::new(pump.knowing(self.routes.clone())));
                 self.sessions.borrow_mut().insert(name, pump.clone());
                 self.run(name, pump.clone());
                 pump

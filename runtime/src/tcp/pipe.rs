@@ -8,10 +8,12 @@
 //! process is killed. The reader at the other end must be able to tell a cut from an end.
 
 use super::congestion::{self, CongestionChoice};
-use super::losses::{LossWatch, Turn};
+use super::losses::LossWatch;
 use super::tcp_info;
 use crate::admission::descriptors::Counted;
-use crate::pipe::{Adapted, Carrier, Congestion, Pipe, PipeInfo, Received, TcpStatus, buffers};
+use crate::pipe::{
+    Adapted, Carrier, Congestion, Losses, Pipe, PipeInfo, Received, TcpStatus, buffers,
+};
 use bytes::{Buf, Bytes};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvFlags, recv};
@@ -52,6 +54,8 @@ struct Adaptation {
     calm: Congestion,
     /// Its control while packets are lost without a queue.
     lossy: Congestion,
+    /// Which of both it has now.
+    is_lossy: bool,
     watch: LossWatch,
 }
 
@@ -92,25 +96,12 @@ impl TcpPipe {
             let adaptation = tcp_info::read(socket.get_ref()).map(|counts| Adaptation {
                 calm,
                 lossy: Congestion::lossy(),
+                is_lossy: false,
                 watch: LossWatch::new(counts),
             });
             self.adaptation = RefCell::new(adaptation);
         }
         self
-    }
-
-    /// Gets the congestion control that it needs from now on, if it may have it.
-    fn take_turn(&self, Turn { lossy, lost }: Turn) -> Option<Adapted> {
-        let mut kept = self.adaptation.borrow_mut();
-        let (socket, adaptation) = (self.socket.as_ref()?.get_ref(), kept.as_ref()?);
-        let congestion = if lossy { &adaptation.lossy } else { &adaptation.calm }.clone();
-        match congestion.choose(SockRef::from(socket)) {
-            Ok(()) => Some(Adapted::Changed { congestion, lossy, lost }),
-            Err(error) => {
-                *kept = None;
-                Some(Adapted::Denied { congestion, lost, cause: error.kind() })
-            }
-        }
     }
 
     fn fail<T>(&mut self, error: io::Error) -> Poll<io::Result<T>> {
@@ -266,13 +257,39 @@ impl Carrier for TcpPipe {
         self.unsent_low_water.get()
     }
 
-    fn adapt(&self) -> Option<Adapted> {
+    fn losses(&self) -> Option<Losses> {
         let socket = self.socket.as_ref()?.get_ref();
         let mut kept = self.adaptation.borrow_mut();
         let adaptation = kept.as_mut()?;
-        let turn = tcp_info::read(socket).and_then(|counts| adaptation.watch.look(counts));
-        drop(kept);
-        turn.map_or(Some(Adapted::Kept), |turn| self.take_turn(turn))
+        let look = |counts| adaptation.watch.look(counts, !adaptation.is_lossy);
+        Some(tcp_info::read(socket).map_or(Losses::Unknown, look))
+    }
+
+    fn adapt(&self, lossy: bool) -> Adapted {
+        let mut kept = self.adaptation.borrow_mut();
+        let (Some(socket), Some(adaptation)) = (&self.socket, kept.as_mut()) else {
+            return Adapted::Kept;
+        };
+        if adaptation.is_lossy == lossy {
+            return Adapted::Kept;
+        }
+        let congestion = if lossy { &adaptation.lossy } else { &adaptation.calm }.clone();
+        if let Err(error) = congestion.choose(SockRef::from(socket.get_ref())) {
+            *kept = None;
+            return Adapted::Denied { congestion, cause: error.kind() };
+        }
+        adaptation.is_lossy = lossy;
+        if let Some(counts) = tcp_info::read(socket.get_ref()) {
+            // The losses of the other control say nothing about this one.
+            adaptation.watch = LossWatch::new(counts);
+        }
+        Adapted::Changed { congestion }
+    }
+
+    fn is_rate_based(&self) -> bool {
+        let control =
+            |socket: &Arc<Async<TcpStream>>| congestion::of(SockRef::from(socket.get_ref()));
+        self.socket.as_ref().and_then(control).is_some_and(|control| control.is_rate_based())
     }
 
     fn tcp(&self) -> Option<TcpStatus> {
@@ -375,12 +392,11 @@ mod tests {
     fn an_adapting_connection_that_can_not_have_what_it_needs_stays_as_it_is() {
         let (mut a, _b, _) = adapting();
         let before = a.tcp();
-        let (congestion, lost) = (Congestion::from_name("no-such"), 0.01);
+        let congestion = Congestion::from_name("no-such");
         a.adaptation.get_mut().as_mut().unwrap().lossy = congestion.clone();
         let cause = io::ErrorKind::NotFound;
-        let turn = Turn { lossy: true, lost };
-        assert_eq!(a.take_turn(turn), Some(Adapted::Denied { congestion, lost, cause }));
-        assert_eq!((a.tcp(), a.adapt()), (before, None));
+        assert_eq!(a.adapt(true), Adapted::Denied { congestion, cause });
+        assert_eq!((a.tcp(), a.losses(), a.adapt(true)), (before, None, Adapted::Kept));
     }
 
     #[cfg(target_os = "linux")]
@@ -388,25 +404,22 @@ mod tests {
     fn an_adapting_connection_changes_its_control_or_says_why_not() {
         smol::block_on(async {
             let (mut a, mut b, reno) = adapting();
-            assert_eq!(a.adapt(), Some(Adapted::Kept));
-            let (bbr, lost) = (Congestion::lossy(), 0.01);
-            let there = a.take_turn(Turn { lossy: true, lost });
+            assert!(a.losses().is_some() && !a.is_rate_based());
+            assert_eq!(a.adapt(false), Adapted::Kept);
+            let (there, bbr) = (a.adapt(true), Congestion::lossy());
             if let Err(error) = bbr.check() {
-                let denied = Adapted::Denied { congestion: bbr, lost, cause: error.kind() };
-                assert_eq!(there, Some(denied));
+                assert_eq!(there, Adapted::Denied { congestion: bbr, cause: error.kind() });
                 assert_eq!(a.tcp().unwrap().congestion, Some(reno));
-                assert_eq!(a.adapt(), None);
+                assert!(a.losses().is_none() && !a.is_rate_based());
                 return;
             }
-            let changed = Adapted::Changed { congestion: bbr.clone(), lossy: true, lost };
-            assert_eq!(there, Some(changed));
-            assert_eq!(a.tcp().unwrap().congestion, Some(bbr));
+            assert_eq!(there, Adapted::Changed { congestion: bbr.clone() });
+            assert_eq!((a.tcp().unwrap().congestion, a.is_rate_based()), (Some(bbr), true));
+            assert_eq!(a.adapt(true), Adapted::Kept);
             a.send(b"still connected").await.unwrap();
             assert_eq!(b.recv().await.unwrap(), Received::Chunk("still connected".into()));
-            let back = a.take_turn(Turn { lossy: false, lost: 0.0 });
-            let changed = Adapted::Changed { congestion: reno.clone(), lossy: false, lost: 0.0 };
-            assert_eq!(back, Some(changed));
-            assert_eq!(a.tcp().unwrap(), TcpStatus { congestion: Some(reno), resent: Some(0.0) });
+            assert_eq!(a.adapt(false), Adapted::Changed { congestion: reno.clone() });
+            assert_eq!((a.tcp().unwrap().congestion, a.is_rate_based()), (Some(reno), false));
         });
     }
 }

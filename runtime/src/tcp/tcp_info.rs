@@ -32,6 +32,9 @@ const DSACK_DUPS: usize = 216;
 /// `TCP_CA_Loss` in linux/tcp.h: packets under way at a retransmission timeout are unacknowledged.
 const TIMED_OUT: u8 = 4;
 
+/// `TCP_CA_Recovery`: the same after a loss that duplicate acknowledgements have shown.
+const RECOVERING: u8 = 3;
+
 #[allow(unsafe_code, reason = "no safe crate reads TCP_INFO; the proof stands at the block")]
 fn fetch(socket: &TcpStream, info: &mut [u8; LEN]) -> Option<usize> {
     let mut len = libc::socklen_t::try_from(info.len()).ok()?;
@@ -64,6 +67,7 @@ fn decode(info: &[u8]) -> Option<Counts> {
         min_rtt: micros(word(MIN_RTT).map(|rtt| if rtt == u32::MAX { 0 } else { rtt })?),
         busy: Duration::from_micros(long(BUSY_TIME)?),
         timed_out: *info.get(CA_STATE)? == TIMED_OUT,
+        recovering: *info.get(CA_STATE)? == RECOVERING,
     })
 }
 
@@ -118,10 +122,14 @@ mod tests {
             min_rtt: Duration::from_millis(40),
             busy: Duration::from_secs(5_000),
             timed_out: true,
+            recovering: false,
         };
         assert_eq!(decode(&info), Some(counts));
         info[148..152].fill(0xff);
         assert_eq!(decode(&info).unwrap().min_rtt, Duration::ZERO, "not yet known");
+        info[1] = 3;
+        let state = decode(&info).map(|counts| (counts.timed_out, counts.recovering));
+        assert_eq!(state, Some((false, true)));
     }
 
     #[test]

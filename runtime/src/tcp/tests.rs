@@ -27,7 +27,8 @@ fn both_ends_of_a_connection_have_what_was_chosen_for_them() {
         let (dialled, (accepted, _)) = smol::future::zip(dialling, listener.accept()).await;
         for pipe in [dialled.unwrap(), accepted] {
             assert_eq!(pipe.tcp().unwrap().congestion, Some(reno.clone()));
-            assert_eq!(pipe.adapt(), None, "it was named");
+            assert_eq!(pipe.losses(), None, "it was named");
+            assert!(!pipe.is_rate_based());
         }
     });
 }

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 use striper_runtime::local::{Client, ClientOptions, Executor, Server, ServerOptions};
-use striper_runtime::{Adapted, Carrier, Event, Pipe, PipeExt, PipeInfo, Received};
+use striper_runtime::{Carrier, Event, Pipe, PipeExt, PipeInfo, Received};
 
 pub const LIMIT: Duration = Duration::from_secs(10);
 
