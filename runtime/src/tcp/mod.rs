@@ -10,7 +10,15 @@ mod tcp_info;
 /// Elsewhere there is no such option, or one of another form.
 #[cfg(not(target_os = "linux"))]
 mod tcp_info {
-    pub fn read(_socket: &std::net::TcpStream) -> Option<super::losses::Counts> {
+    use super::losses::Counts;
+    use crate::pipe::TcpLimits;
+    use std::net::TcpStream;
+
+    pub fn read(_socket: &TcpStream) -> Option<Counts> {
+        None
+    }
+
+    pub fn read_all(_socket: &TcpStream) -> Option<(Counts, TcpLimits)> {
         None
     }
 }

@@ -5,15 +5,22 @@
 //! the length that it says. A reading is one system call, about a microsecond.
 
 use super::losses::Counts;
+use crate::pipe::TcpLimits;
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 /// The counts so far; `None` if the system doesn't say, or is older than Linux 4.10.
 pub(super) fn read(socket: &TcpStream) -> Option<Counts> {
+    read_all(socket).map(|(counts, _)| counts)
+}
+
+/// The same, and the things that have limited the connection.
+pub(super) fn read_all(socket: &TcpStream) -> Option<(Counts, TcpLimits)> {
     let mut info = [0; LEN];
     let len = fetch(socket, &mut info)?;
-    decode(info.get(..len)?)
+    let info = info.get(..len)?;
+    Some((decode(info)?, limits(info)?))
 }
 
 /// The beginning of `struct tcp_info` in linux/tcp.h, up to and with `tcpi_dsack_dups`. The struct
@@ -22,11 +29,15 @@ pub(super) fn read(socket: &TcpStream) -> Option<Counts> {
 const LEN: usize = DSACK_DUPS + 4;
 
 const CA_STATE: usize = 1;
+const DELIVERY_RATE_APP_LIMITED: usize = 7;
 const RTT: usize = 68;
 const TOTAL_RETRANS: usize = 100;
+const NOTSENT_BYTES: usize = 144;
 const MIN_RTT: usize = 148;
 const DATA_SEGS_OUT: usize = 156;
 const BUSY_TIME: usize = 168;
+const RWND_LIMITED: usize = 176;
+const SNDBUF_LIMITED: usize = 184;
 const DSACK_DUPS: usize = 216;
 
 /// `TCP_CA_Loss` in linux/tcp.h: packets under way at a retransmission timeout are unacknowledged.
@@ -53,9 +64,31 @@ fn fetch(socket: &TcpStream, info: &mut [u8; LEN]) -> Option<usize> {
     (result == 0).then_some(usize::try_from(len).ok()?)
 }
 
+/// The first bit of a byte with fields of bits, as C compilers lay them out.
+const FIRST_BIT: u8 = if cfg!(target_endian = "little") { 1 } else { 0x80 };
+
+fn word(info: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(info.get(at..at + 4)?.try_into().ok()?))
+}
+
+/// Microseconds.
+fn time(info: &[u8], at: usize) -> Option<Duration> {
+    let micros = u64::from_ne_bytes(info.get(at..at + 8)?.try_into().ok()?);
+    Some(Duration::from_micros(micros))
+}
+
+fn limits(info: &[u8]) -> Option<TcpLimits> {
+    Some(TcpLimits {
+        busy: time(info, BUSY_TIME)?,
+        receiver: time(info, RWND_LIMITED)?,
+        send_buffer: time(info, SNDBUF_LIMITED)?,
+        unsent: word(info, NOTSENT_BYTES)?,
+        app_limited: info.get(DELIVERY_RATE_APP_LIMITED)? & FIRST_BIT != 0,
+    })
+}
+
 fn decode(info: &[u8]) -> Option<Counts> {
-    let word = |at: usize| Some(u32::from_ne_bytes(info.get(at..at + 4)?.try_into().ok()?));
-    let long = |at: usize| Some(u64::from_ne_bytes(info.get(at..at + 8)?.try_into().ok()?));
+    let word = |at| word(info, at);
     let micros = |word: u32| Duration::from_micros(word.into());
     Some(Counts {
         packets: word(DATA_SEGS_OUT)?,
@@ -65,7 +98,7 @@ fn decode(info: &[u8]) -> Option<Counts> {
         rtt: micros(word(RTT)?),
         // All ones until there is a sample.
         min_rtt: micros(word(MIN_RTT).map(|rtt| if rtt == u32::MAX { 0 } else { rtt })?),
-        busy: Duration::from_micros(long(BUSY_TIME)?),
+        busy: time(info, BUSY_TIME)?,
         timed_out: *info.get(CA_STATE)? == TIMED_OUT,
         recovering: *info.get(CA_STATE)? == RECOVERING,
     })
@@ -91,7 +124,8 @@ mod tests {
             far.write_all(&[1]).unwrap();
             near.read_exact(&mut [0]).unwrap();
         }
-        let after = read(&near).unwrap();
+        let (after, limits) = read_all(&near).unwrap();
+        assert_eq!((limits.unsent, limits.receiver), (0, Duration::ZERO));
         assert_eq!((after.packets, after.retransmitted), (3, 0));
         assert!(after.min_rtt > Duration::ZERO && after.min_rtt <= after.rtt);
         assert!(after.rtt < Duration::from_secs(1));
@@ -130,6 +164,22 @@ mod tests {
         info[1] = 3;
         let state = decode(&info).map(|counts| (counts.timed_out, counts.recovering));
         assert_eq!(state, Some((false, true)));
+        // rwnd_limited, sndbuf_limited, notsent_bytes; delivery_rate_app_limited is a bit beside
+        // two of tcpi_fastopen_client_fail.
+        info[176..184].copy_from_slice(&7_000u64.to_ne_bytes());
+        info[184..192].copy_from_slice(&8_000u64.to_ne_bytes());
+        info[144..148].copy_from_slice(&99u32.to_ne_bytes());
+        info[7] = if cfg!(target_endian = "little") { 0b110 } else { 0b0110_0000 };
+        let mut found = TcpLimits {
+            busy: Duration::from_secs(5_000),
+            receiver: Duration::from_millis(7),
+            send_buffer: Duration::from_millis(8),
+            unsent: 99,
+            app_limited: false,
+        };
+        assert_eq!(limits(&info), Some(found));
+        (info[7], found.app_limited) = (!info[7], true);
+        assert_eq!(limits(&info), Some(found));
     }
 
     #[test]
@@ -138,6 +188,8 @@ mod tests {
         assert_eq!(decode(&[0xff; LEN - 1]).unwrap().spurious, 0);
         assert!(decode(&[0; BUSY_TIME + 8]).is_some());
         assert_eq!(decode(&[0; BUSY_TIME + 7]), None);
+        assert!(limits(&[0; SNDBUF_LIMITED + 8]).is_some());
+        assert_eq!(limits(&[0; SNDBUF_LIMITED + 7]), None);
         assert_eq!(decode(&[]), None);
     }
 }
