@@ -119,13 +119,17 @@ impl RateEstimator {
         }
     }
 
+    pub(crate) fn delivered(&self) -> u64 {
+        self.delivered
+    }
+
     /// The stripe takes more than there is; it has been given `sent` bytes so far.
     pub(crate) fn app_limited(&mut self, sent: u64) {
         self.app_limited_until = self.app_limited_until.max(sent);
     }
 
-    /// Acknowledged up to `count`, `overdue` microseconds later than it could be. Gives the sample
-    /// if it is one.
+    /// Acknowledged up to `count`, `overdue` microseconds later than it could be, and than losses
+    /// explain. Gives the sample if it is one.
     pub(crate) fn acknowledged(
         &mut self,
         count: u64,

@@ -2,7 +2,9 @@
 
 pub(crate) mod acker;
 pub(crate) mod estimator;
+mod holdup;
 mod inbound;
+mod lateness;
 pub(crate) mod ledger;
 mod probes;
 pub(crate) mod rtt;
@@ -22,6 +24,7 @@ use bytes::Bytes;
 use core::hash::{Hash, Hasher};
 use core::time::Duration;
 use estimator::{Latest, Mark, RateEstimator};
+use holdup::HoldUp;
 use inbound::Inbound;
 use ledger::{Entry, Ledger};
 use probes::Probes;
@@ -37,12 +40,6 @@ const QUEUED_SLACK: Duration = Duration::from_millis(10);
 const LENIENT_RTT: Duration = Duration::from_millis(100);
 /// How fast such a stripe is taken to be for the same question; as in the choice.
 const LENIENT_RATE: Rate = Rate::bytes(1_250_000);
-/// An acknowledgement is overdue only by this much and a piece's time. Others may be in front of it
-/// on the stripe that brings it, and timers are late.
-const OVERDUE: Duration = Duration::from_millis(25);
-/// While bytes come in, the answer may stand behind them. The stripe is given up this many times
-/// the limit after the last progress, or this part of it after the last byte, whichever is first.
-const HEARD: u32 = 4;
 /// A stripe that carries more entries than this without anything that asks for an acknowledgement
 /// gets a PING, so that its ledger ends.
 const MAX_UNANSWERED: usize = 4096;
@@ -61,6 +58,7 @@ pub(crate) struct Stripe {
     rtt: Rtt,
     rate: RateEstimator,
     window: Window,
+    held_up: HoldUp,
     inbound: Inbound,
     probes: Probes,
     /// When an acknowledgement last moved, or the first thing that asks for one was sent.
@@ -98,6 +96,7 @@ impl Stripe {
             rtt: Rtt::default(),
             rate: RateEstimator::new(now),
             window: Window::new(now, id.0),
+            held_up: HoldUp::default(),
             inbound: Inbound::new(now),
             probes: Probes::new(),
             progress: now,
@@ -188,6 +187,12 @@ impl Stripe {
         sizes::chunk(self.rate.estimate(), self.overhead)
     }
 
+    /// How many bytes of data may arrive at once: a chunk, or a record of several chunks.
+    fn batch(&self) -> u64 {
+        let record = if self.overhead > 0 { self.unsent().min(sizes::MAX_RECORD) } else { 0 };
+        record.max(self.chunk() as u64)
+    }
+
     #[inline]
     pub(crate) fn takes_data(&self, len: usize) -> bool {
         self.unwritten() == 0 || self.unwritten() + len as u64 <= self.allowance()
@@ -243,44 +248,6 @@ impl Stripe {
     fn explained(&self, bytes: u64) -> Duration {
         let rate = self.rate.estimate().unwrap_or(LENIENT_RATE);
         self.rtt.min().unwrap_or(LENIENT_RTT) + rate.time_for(bytes)
-    }
-
-    /// When the oldest entry has taken half as long again as expected, or is overdue.
-    pub(crate) fn late_at(&self) -> Option<Instant> {
-        Some(self.ledger.awaited()?.late_at().min(self.due + self.overdue()))
-    }
-
-    /// An acknowledgement that is so much behind the earliest time at which it could come shows
-    /// that the stripe has become slower or stands.
-    fn overdue(&self) -> Duration {
-        let piece = self.rate.estimate().map_or(0, |rate| rate.micros_for(self.chunk() as u64));
-        OVERDUE + Duration::from_micros(piece)
-    }
-
-    #[inline]
-    pub(crate) fn rate_now(&self, now: Instant) -> Option<Rate> {
-        self.lateness(now).1
-    }
-
-    /// Whether the oldest data on it is late, and its rate as it shows now. For late data this is
-    /// the rate since it was handed over. It is not more than one piece in the time for which an
-    /// acknowledgement is overdue.
-    pub(crate) fn lateness(&self, now: Instant) -> (bool, Option<Rate>) {
-        let late = self.late_at().is_some_and(|at| at <= now);
-        let rate = match self.ledger.awaited().filter(|_| late) {
-            None => self.rate.hopeful(now),
-            Some(front) => {
-                let brought = self.ledger.acknowledged().saturating_sub(front.mark.delivered());
-                let over = |bytes: u64, since: Instant| Rate::of(bytes, micros(now.since(since)));
-                let mut rate = over(brought, front.at);
-                if now.since(self.due) >= self.overdue() {
-                    rate = rate.min(over(self.chunk() as u64, self.due));
-                }
-                let most = self.rate.estimate().unwrap_or(Rate::bytes(u64::MAX));
-                Some(rate.min(most).at_least_one())
-            }
-        };
-        (late, rate)
     }
 
     /// The operating system has taken `total` of the bytes that were handed over.
@@ -397,18 +364,6 @@ impl Stripe {
         self.probes.sent(nonce, self.sent);
     }
 
-    pub(crate) fn doubt_at(&self) -> Option<Instant> {
-        self.ledger.awaits().then(|| self.progress + self.rtt.patience())
-    }
-
-    /// When to give it up if it is in doubt and nothing is acknowledged until then. While something
-    /// comes in, an answer may stand behind it: then up to [`HEARD`] times as long.
-    pub(crate) fn stall_at(&self, limit: Duration) -> Instant {
-        let limit = limit.max(self.rtt.patience() * 2);
-        let behind = (self.inbound.heard() + limit / HEARD).min(self.progress + limit * HEARD);
-        (self.progress + limit).max(behind)
-    }
-
     /// Time that we have slept is not held against it.
     pub(crate) fn excuse(&mut self, slept: Duration, now: Instant) {
         self.progress = (self.progress + slept).min(now);
@@ -426,6 +381,9 @@ impl Stripe {
         }
         let delivered = self.ledger.acknowledged();
         let overdue = micros(now.since(self.due));
+        let ordinary = self.ordinary_delay();
+        let brought = delivered.saturating_sub(self.rate.delivered());
+        self.held_up.note(overdue, brought, self.window.rate(), now);
         let latest = latest.zip(took).zip(self.rtt.min()).map(|(((at, mark), took), min)| {
             let queued = took > min * 3 / 2 + QUEUED_SLACK;
             Latest { at, mark, beyond: micros(took.saturating_sub(min)), queued }
@@ -434,13 +392,14 @@ impl Stripe {
             let wait = beyond + micros(acker::DELAY);
             self.rate.unhindered(delivered.saturating_sub(mark.delivered()), wait, now);
         }
-        let rate = self.rate.acknowledged(delivered, overdue, latest, now);
+        let unusual = overdue.saturating_sub(ordinary);
+        let rate = self.rate.acknowledged(delivered, unusual, latest, now);
         let oldest =
             self.ledger.awaited().map(|front| front.at + self.rtt.min().unwrap_or(LENIENT_RTT));
         self.due = oldest.map_or(now, |at| at.max(now));
         if let (Some(took), Some(latest), Some(shortest)) = (took, latest, self.shortest()) {
             let (before, took) = (latest.mark.delivered(), micros(took));
-            let (sent, chunk) = (self.sent, self.chunk() as u64);
+            let (sent, chunk) = (self.sent, self.batch());
             self.window
                 .acknowledged(&Ack { delivered, before, sent, rate, took, shortest, chunk }, now);
         }

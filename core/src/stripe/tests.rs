@@ -1,5 +1,6 @@
 //! A stripe by itself: what it takes, when it is late, what acknowledgements tell.
 
+use super::lateness::{HEARD, OVERDUE};
 use super::*;
 
 const SECOND: u64 = 1_000_000;
@@ -46,6 +47,13 @@ fn allowance_unsent_and_chunk_are_a_stripes_time_within_bounds() {
     // 5, 10 and 4 ms, the last in whole packets.
     assert_eq!(sizes(of_rate(4_000_000)), (20_000, 40_000, 11 * 1448 - 12));
     assert_eq!(sizes(of_rate(1_000_000_000)), (512 << 10, 512 << 10, 64 << 10));
+    // A rate-based control has 20 ms, or a quarter of its round trip.
+    for (rtt, unsent) in [(40, 80_000), (200, 200_000)] {
+        let mut stripe = of_rate(4_000_000);
+        stripe.set_control(true);
+        stripe.rtt.sample(Duration::from_millis(rtt), Instant::ZERO);
+        assert_eq!(stripe.unsent(), unsent);
+    }
 }
 
 #[test]
@@ -166,6 +174,34 @@ fn an_acknowledgement_is_overdue_after_a_round_trip_a_piece_and_a_little() {
     stripe.measure(latest, at(SECOND + 300_000));
     let piece = stripe.rate.estimate().unwrap().micros_for(stripe.chunk() as u64);
     assert_eq!(stripe.late_at(), Some(at(SECOND + 300_000 + piece) + OVERDUE));
+}
+
+/// A stripe at 1 MB/s on which lost packets have held an acknowledgement up for 60 ms.
+fn held_up(rate_based: bool) -> Stripe {
+    let mut stripe = far(1_000_000);
+    stripe.set_control(rate_based);
+    stripe.held_up.note(60_000, 1_000_000, Rate::bytes(1_000_000), at(SECOND));
+    put(&mut stripe, 10_000, true, SECOND);
+    stripe
+}
+
+#[test]
+fn losses_that_the_system_has_seen_explain_a_delay() {
+    let [lossy, other] = [true, false].map(held_up);
+    let more = Duration::from_millis(60);
+    assert_eq!(lossy.overdue(), other.overdue() + more);
+    assert_eq!(lossy.doubt_at(), other.doubt_at().map(|at| at + more));
+}
+
+#[test]
+fn a_record_of_several_chunks_arrives_at_once() {
+    let mut stripe = of_rate(1_000_000);
+    assert_eq!(stripe.batch(), stripe.chunk() as u64);
+    stripe.overhead = 22;
+    assert_eq!(stripe.batch(), stripe.unsent(), "as many as may be unsent");
+    let mut fast = of_rate(1_000_000_000);
+    fast.overhead = 22;
+    assert_eq!(fast.batch(), fast.chunk() as u64, "a chunk takes several records");
 }
 
 #[test]

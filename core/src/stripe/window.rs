@@ -9,11 +9,15 @@
 //!
 //! ```text
 //!   Growing ──a queue, or no growth──▶ Steady ──time to look, or slower──▶ Draining
-//!      ▲                                │  ▲                               │ │  ▲
-//!      └──────no queue although full────┘  └────────the queue went─────────┘ │  │
-//!                                                                  it stayed ▼  │ time is over
-//!                                                                           Open
+//!      ▲                               │  ▲ ▲                              │ │  ▲
+//!      ├──────no queue although full───┤  │ └───────the queue went─────────┘ │  │
+//!      │                               ▼  │                        it stayed ▼  │ time is over
+//!      └────────it carried more─── Probing┘ it did not                      Open
 //! ```
+//!
+//! The model can be wrong: a system batches what it sends or acknowledges in ways of its own. Then
+//! a stripe is idle at times, its rate falls, and the bound with it. So every few rounds a little
+//! more may be in flight. If the stripe then carries more, it was the bound that held it back.
 //!
 //! A queue that stays although we drain is not ours: somebody else fills it. A stripe that keeps to
 //! a short queue gets nothing then. So the bound is lifted for a while, and the operating system's
@@ -52,6 +56,14 @@ const RESUMED: u64 = 12;
 /// Rounds without a quarter more that end growth; as in BBR.
 const PLATEAU: u8 = 3;
 
+/// A full stripe is probed after so many rounds, as in BBR.
+const PROBE_EVERY: u8 = 8;
+/// By this share of the window, and at most by so many microseconds of queue.
+const PROBE_SHARE: u64 = 4;
+const PROBE_MOST: u64 = 10_000;
+/// Rounds of a probe: the bytes go out in the first, and are acknowledged in the second.
+const PROBE_ROUNDS: u8 = 2;
+
 /// How often the queue is drained to see the shortest round trip, as in BBR; but not for 200 ms,
 /// only for two rounds.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -69,6 +81,11 @@ enum State {
         eighths: u64,
     },
     Steady,
+    /// More may be in flight for so many more rounds, to see if the stripe carries more than `from`.
+    Probing {
+        rounds: u8,
+        from: Rate,
+    },
     /// Lets the queue drain for so many more rounds.
     Draining {
         rounds: u8,
@@ -114,6 +131,8 @@ pub(crate) struct Window {
     piece: u64,
     /// Rounds in a row without a queue although full.
     empty: u8,
+    /// Rounds in which data waited for the window, since the last probe.
+    full: u8,
     /// The round ends when what was handed over after these stripe bytes is acknowledged.
     round_end: u64,
     /// The shortest time in this round, in microseconds.
@@ -147,6 +166,7 @@ impl Window {
             heard: None,
             delivered: 0,
             empty: 0,
+            full: 0,
             round_end: 0,
             round_shortest: u64::MAX,
             measured: false,
@@ -172,7 +192,7 @@ impl Window {
     }
 
     /// The highest recent rate; zero if none is known.
-    fn rate(&self) -> Rate {
+    pub(crate) fn rate(&self) -> Rate {
         self.rates.iter().copied().max().unwrap_or_default()
     }
 
@@ -201,14 +221,20 @@ impl Window {
                 / 8)
             .saturating_mul(eighths)
             .max(GROWING_FLOOR),
-            State::Steady => {
-                let slack =
-                    self.slack.max(least).max(self.gap().min(shortest.saturating_add(MAX_SLACK)));
-                rate.bytes_in_micros(shortest.saturating_add(slack)).max(FLOOR)
+            State::Steady => rate.bytes_in_micros(self.time(shortest)).max(FLOOR),
+            State::Probing { .. } => {
+                let time = self.time(shortest);
+                rate.bytes_in_micros(time.saturating_add(probe(time))).max(FLOOR)
             }
             State::Draining { .. } => rate.bytes_in_micros(shortest).max(FLOOR),
             State::Open { .. } => u64::MAX,
         }
+    }
+
+    /// How much of a stripe's time may be in flight, in microseconds.
+    fn time(&self, shortest: u64) -> u64 {
+        let gap = self.gap().min(shortest.saturating_add(MAX_SLACK));
+        shortest.saturating_add(self.slack.max(self.least_slack(shortest)).max(gap))
     }
 
     /// Data is sent after a pause. The stripe's rate was seen before the pause, if there was a
@@ -302,9 +328,29 @@ impl Window {
                 let since = now.since(self.looked_at);
                 let looked = self.looked.as_bytes();
                 let fell = rate.as_bytes() < looked - looked / 4;
+                self.full += u8::from(limited);
                 if limited && (since >= LOOK_EVERY || (fell && since >= LOOK_AGAIN)) {
                     self.state = State::Draining { rounds: 2 };
+                } else if self.full >= PROBE_EVERY {
+                    self.full = 0;
+                    self.state = State::Probing { rounds: PROBE_ROUNDS, from: rate };
                 }
+            }
+            State::Probing { rounds: 0, from } => {
+                let time = self.time(shortest);
+                let expected =
+                    u128::from(from.as_bytes()) * u128::from(probe(time)) / u128::from(time.max(1));
+                if u128::from(rate.as_bytes() - from.as_bytes().min(rate.as_bytes())) * 2
+                    >= expected
+                {
+                    self.grown = (rate, 0);
+                    self.state = State::Growing { eighths: 10 };
+                } else {
+                    self.state = State::Steady;
+                }
+            }
+            State::Probing { rounds, from } => {
+                self.state = State::Probing { rounds: rounds - 1, from }
             }
             State::Draining { rounds: 0 } => {
                 self.looked_at = now;
@@ -348,6 +394,11 @@ impl Window {
         self.looked = rate;
         self.state = State::Steady;
     }
+}
+
+/// How much more of a stripe's time may be in flight during a probe, in microseconds.
+fn probe(time: u64) -> u64 {
+    (time / PROBE_SHARE).min(PROBE_MOST)
 }
 
 fn queue(shortest: u64) -> u64 {

@@ -286,10 +286,58 @@ fn the_queue_is_drained_every_ten_seconds_if_data_waits() {
     for _ in 0..3 {
         let before = model.window.looked_at;
         let at = model.until_draining(STANDING);
-        assert!((LOOK_EVERY..=LOOK_EVERY + DELAY).contains(&at.since(before)), "{at:?}");
+        // A probe comes first to its end.
+        let latest = LOOK_EVERY + DELAY * u32::from(PROBE_ROUNDS + 2);
+        assert!((LOOK_EVERY..=latest).contains(&at.since(before)), "{at:?}");
         assert_eq!(model.bytes(), SHORTEST, "no slack");
         model.drained(0);
         assert_eq!((model.window.state, model.bytes()), (State::Steady, SHORTEST + LEAST));
+    }
+}
+
+/// A steady stripe at the beginning of its next probe.
+fn probed() -> Model {
+    let mut model = Model::steady();
+    while !matches!(model.window.state, State::Probing { .. }) {
+        model.round(MEGABYTE, STANDING, true);
+    }
+    model
+}
+
+#[test]
+fn a_full_stripe_has_a_little_more_in_flight_every_few_rounds() {
+    let mut model = Model::steady();
+    (0..20).for_each(|_| model.round(MEGABYTE, STANDING, false));
+    assert_eq!(model.window.state, State::Steady, "nothing waits");
+    for _ in 0..3 {
+        for _ in 0..PROBE_EVERY {
+            assert_eq!((model.window.state, model.bytes()), (State::Steady, SHORTEST + LEAST));
+            model.round(MEGABYTE, STANDING, true);
+        }
+        for _ in 0..=PROBE_ROUNDS {
+            assert_eq!(model.bytes(), SHORTEST + LEAST + PROBE_MOST);
+            model.round(MEGABYTE, STANDING, true);
+        }
+    }
+}
+
+#[test]
+fn a_stripe_that_carries_more_during_a_probe_grows() {
+    // 10 ms more of 44 ms; half of that is enough.
+    let enough = MEGABYTE + MEGABYTE * PROBE_MOST / (SHORTEST + LEAST) / 2;
+    for (rate, more) in [(enough - 1, false), (enough, true)] {
+        let mut model = probed();
+        (0..=PROBE_ROUNDS).for_each(|_| model.round(rate, STANDING, true));
+        assert_eq!(grows(&model), more, "{rate}");
+    }
+}
+
+#[test]
+fn a_rate_based_control_has_no_bound() {
+    let mut model = Model::steady();
+    for (rate_based, bytes) in [(true, u64::MAX), (false, SHORTEST + LEAST)] {
+        model.window.set_control(rate_based);
+        assert_eq!(model.bytes(), bytes);
     }
 }
 
@@ -306,12 +354,16 @@ fn stripes_drain_their_queues_at_different_times() {
 fn the_queue_is_drained_when_the_rate_fell_once_a_second_at_most() {
     for (rate, drains) in [(MEGABYTE * 3 / 4, false), (MEGABYTE * 3 / 4 - 1, true)] {
         let mut model = Model::steady();
+        let is_draining = |model: &Model| matches!(model.window.state, State::Draining { .. });
         while model.now + DELAY < Instant::ZERO + LOOK_AGAIN {
             model.round(rate, STANDING, true);
-            assert_eq!(model.window.state, State::Steady, "at {:?}", model.now);
+            assert!(!is_draining(&model), "at {:?}", model.now);
         }
-        model.round(rate, STANDING, true);
-        assert_eq!(matches!(model.window.state, State::Draining { .. }), drains, "{rate}");
+        let drained = (0..PROBE_ROUNDS + 2).any(|_| {
+            model.round(rate, STANDING, true);
+            is_draining(&model)
+        });
+        assert_eq!(drained, drains, "{rate}");
     }
 }
 
