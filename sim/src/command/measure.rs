@@ -32,6 +32,7 @@ impl Options {
                 Arg::Long("html") => html = Some(file(parser, "html")?),
                 Arg::Long("trace") => trace = Some(file(parser, "trace")?),
                 Arg::Long("check") => transfer.check = true,
+                Arg::Long("key") => transfer.path.key = true,
                 Arg::Long("stripes") => stripes = Some(parse_stripes(&value(parser, "stripes")?)?),
                 Arg::Long(name @ ("caps" | "idle" | "size" | "fault" | "seed" | "scheduler")) => {
                     let name = name.to_owned();

@@ -50,6 +50,8 @@ use timeout::{Expired, Timeout};
 
 /// Payload bytes of a full packet: 1,500 less 52 of IPv4 and TCP headers with timestamps.
 pub const MSS: u64 = 1448;
+/// The bytes of a TLS record beside its payload.
+pub const RECORD_OVERHEAD: u64 = send_buffer::SEAL.len() as u64;
 /// The low-water mark until the session sets one, in bytes.
 const LOW_WATER: u64 = 64 << 10;
 
@@ -263,7 +265,8 @@ impl Link {
                 self.write(now, silent, later);
             }
             LinkEvent::Read => {
-                return Some(self.receiver.read(&self.spec, &mut self.rng, &mut self.felt));
+                let sealed = &mut self.buffer.sealed;
+                return Some(self.receiver.read(sealed, &self.spec, &mut self.rng, &mut self.felt));
             }
         }
         None

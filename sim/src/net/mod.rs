@@ -13,6 +13,7 @@ pub use dips::dips;
 pub use faults::{Fault, ProcessFault, Told};
 pub use greedy::Greedy;
 pub use link::{
-    Breakage, Control, Later, Link, LinkEvent, LinkSpec, MSS, Shared, random_piece, take_front,
+    Breakage, Control, Later, Link, LinkEvent, LinkSpec, MSS, RECORD_OVERHEAD, Shared,
+    random_piece, take_front,
 };
 pub use oracle::{Pipe, capacity, credit_time, fluid_time, paced_delays};

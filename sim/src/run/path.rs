@@ -30,6 +30,8 @@ pub struct Path {
     pub foreign: Vec<Control>,
     /// The seed of times at which stripes slow down.
     pub dips: Option<u64>,
+    /// Whether the proxies have a key, so that stripes carry TLS records.
+    pub key: bool,
 }
 
 impl Default for Path {
@@ -44,6 +46,7 @@ impl Default for Path {
             shared: None,
             foreign: Vec::new(),
             dips: None,
+            key: false,
         }
     }
 }
@@ -98,6 +101,9 @@ impl Path {
         if let Some(seed) = self.dips {
             let _ = write!(text, " --dips {seed}");
         }
+        if self.key {
+            text += " --key";
+        }
         text
     }
 
@@ -108,7 +114,10 @@ impl Path {
 
     /// The routes of stripes with these caps, both ways.
     pub fn routes(&self, caps: &[Rate]) -> Vec<[LinkSpec; 2]> {
-        caps.iter().map(|cap| self.route(*cap, self.congestion)).collect()
+        let route = |cap: &Rate| {
+            self.route(*cap, self.congestion).map(|spec| LinkSpec { keyed: self.key, ..spec })
+        };
+        caps.iter().map(route).collect()
     }
 
     pub fn foreign_routes(&self) -> Vec<[LinkSpec; 2]> {
@@ -212,8 +221,9 @@ mod tests {
             ("foreign", "cubic,bbr"),
             ("dips", "3"),
         ]);
+        let path = Path { key: true, ..path };
         let written = " --rtt 35ms --loss 1%x10 --queue 10ms,8 --policer 16KiB --congestion bbr \
-            --shared 20mbps --foreign cubic,bbr --dips 3";
+            --shared 20mbps --foreign cubic,bbr --dips 3 --key";
         assert_eq!(path.written(), written);
         assert_eq!(Path::default().written(), " --rtt 40ms --loss 0%");
     }

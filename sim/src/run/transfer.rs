@@ -4,7 +4,7 @@
 //! stops when the FIN has come out at the other end. The same transfer gives the same figures.
 
 use crate::base::{Rate, Side, micros, scheduler, write_rate, write_size, write_time};
-use crate::net::{Fault, FlowPlan, LinkSpec, Pipe, Told, fluid_time};
+use crate::net::{Fault, FlowPlan, LinkSpec, Pipe, RECORD_OVERHEAD, Told, fluid_time};
 use crate::run::{Bare, Checks, NamedTrace, Path, Recordings, Setup, World, record};
 use std::cell::Cell;
 use std::time::Duration;
@@ -85,7 +85,7 @@ impl Row {
         self.rate(self.foreign, self.time)
     }
 
-    /// The share that the goodput is of all caps together.
+    /// The share that the goodput is of all caps together, or of the shared bottleneck if that is less.
     pub fn share_of_caps(&self) -> f64 {
         self.goodput() / self.caps.as_bits() as f64
     }
@@ -208,7 +208,7 @@ impl Transfer {
             pause: Duration::from_micros(log.pause.get()),
             alone: self.alone(&caps, limit),
             foreign: world.foreign_delivered() - foreign,
-            caps: caps.iter().copied().sum(),
+            caps: pipes.iter().map(|pipe| pipe.rate[0].1).sum(),
             size: self.size,
         };
         Run { row, watched, world, start, pipes }
@@ -223,7 +223,10 @@ impl Transfer {
         setup.routes = self.path.routes(caps);
         setup.shared = self.path.shared_link();
         setup.foreign = self.path.foreign_routes();
-        setup.config.iter_mut().for_each(|config| config.scheduler = scheduler);
+        for config in &mut setup.config {
+            config.scheduler = scheduler;
+            config.record_overhead = if self.path.key { RECORD_OVERHEAD } else { 0 };
+        }
         setup.checks = if self.check { Checks::Always } else { Checks::Off };
         setup.repeat = self.command(stripes, scheduler);
         setup
@@ -235,7 +238,7 @@ impl Transfer {
         if !self.faults.is_empty() {
             return None;
         }
-        let mut routes = self.path.routes(caps);
+        let mut routes = Path { key: false, ..self.path.clone() }.routes(caps);
         for (specs, dips) in routes.iter_mut().zip(self.path.dips(caps)) {
             *specs = specs.clone().map(|spec| dipping(spec, 0, &dips));
         }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: bytes come out in order and once, and their cuts never depend on the bytes.
 
+use super::send_buffer::{SEAL, take_front};
 use super::{LinkSpec, MSS, Packet};
 use crate::base::{Kind, Kinds, micros};
 use bytes::{Buf, Bytes};
@@ -19,6 +20,7 @@ pub(super) struct Receiver {
     received: u64,
     early: BTreeMap<u64, Packet>,
     inbox: VecDeque<Bytes>,
+    inbox_len: usize,
     fin: bool,
     /// The reader has been called and has not come yet.
     called: bool,
@@ -61,18 +63,39 @@ impl Receiver {
         if end > self.received {
             packet.data.advance((self.received - packet.offset) as usize);
             self.received = end;
+            self.inbox_len += packet.data.len();
             self.inbox.push_back(packet.data);
         }
     }
 
+    /// Takes the records out that are whole; `sealed` has the payload of each.
+    fn open(&mut self, sealed: &mut VecDeque<usize>) -> Vec<Bytes> {
+        let mut pieces = Vec::new();
+        while let Some(len) = sealed.front()
+            && self.inbox_len >= len + SEAL.len()
+        {
+            pieces.push(take_front(&mut self.inbox, *len));
+            take_front(&mut self.inbox, SEAL.len());
+            self.inbox_len -= len + SEAL.len();
+            sealed.pop_front();
+        }
+        pieces
+    }
+
     pub fn read(
         &mut self,
+        sealed: &mut VecDeque<usize>,
         spec: &LinkSpec,
         rng: &mut ChaCha8Rng,
         felt: &mut Kinds,
     ) -> (Vec<Bytes>, bool) {
         self.called = false;
-        let pieces: Vec<Bytes> = self.inbox.drain(..).collect();
+        let pieces: Vec<Bytes> = if spec.keyed {
+            self.open(sealed)
+        } else {
+            self.inbox_len = 0;
+            self.inbox.drain(..).collect()
+        };
         if !spec.coalesce.is_zero() && pieces.len() > 1 {
             felt.add(Kind::Coalesced);
         } else if !spec.choppy && !spec.bytewise {
@@ -114,8 +137,8 @@ mod tests {
     use crate::base::{Rate, seed};
     use std::time::Duration;
 
-    fn packet(offset: u64, data: &'static [u8], fin: bool) -> Packet {
-        Packet { tx: 0, place: 0, offset, data: Bytes::from_static(data), fin, again: false }
+    fn packet(offset: u64, data: &[u8], fin: bool) -> Packet {
+        Packet { tx: 0, place: 0, offset, data: Bytes::copy_from_slice(data), fin, again: false }
     }
 
     fn spec() -> LinkSpec {
@@ -127,8 +150,8 @@ mod tests {
     }
 
     fn read(receiver: &mut Receiver, spec: &LinkSpec) -> (Vec<usize>, Vec<u8>, bool) {
-        let (pieces, fin) =
-            receiver.read(spec, &mut seed::stream(1, "link", 0), &mut Kinds::default());
+        let (sealed, rng) = (&mut VecDeque::new(), &mut seed::stream(1, "link", 0));
+        let (pieces, fin) = receiver.read(sealed, spec, rng, &mut Kinds::default());
         (pieces.iter().map(Bytes::len).collect(), pieces.concat(), fin)
     }
 
@@ -175,6 +198,23 @@ mod tests {
         arrive(&mut receiver, packet(0, b"abc", false));
         arrive(&mut receiver, packet(3, b"def", false));
         assert_eq!(read(&mut receiver, &spec), (vec![6], b"abcdef".to_vec(), false));
+    }
+
+    #[test]
+    fn a_record_is_read_when_its_last_byte_has_come() {
+        let spec = LinkSpec { keyed: true, ..spec() };
+        let mut receiver = Receiver::default();
+        let mut sealed = VecDeque::from([3, 2]);
+        let mut read = |receiver: &mut Receiver| {
+            let rng = &mut seed::stream(1, "link", 0);
+            receiver.read(&mut sealed, &spec, rng, &mut Kinds::default()).0.concat()
+        };
+        arrive(&mut receiver, packet(0, &[b"abc", &SEAL[1..]].concat(), false));
+        assert_eq!(read(&mut receiver), b"");
+        arrive(&mut receiver, packet(24, &[&SEAL[..1], b"d"].concat(), false));
+        assert_eq!(read(&mut receiver), b"abc");
+        arrive(&mut receiver, packet(26, &[b"e", &SEAL[..]].concat(), false));
+        assert_eq!(read(&mut receiver), b"de");
     }
 
     #[test]

@@ -15,6 +15,10 @@ use std::collections::VecDeque;
 
 /// The bytes that one buffer of Linux holds: a segment of 64 KiB less headers, in whole packets.
 const BATCH: u64 = 44 * MSS;
+/// The bounds of a record's payload; between them it is the low-water mark (`TlsPipe`).
+const RECORDS: [u64; 2] = [2_884, 16 << 10];
+/// What stands for the header, the type and the tag of a record (RFC 8446, section 5.2).
+pub(super) const SEAL: [u8; 22] = [0; 22];
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct SendBuffer {
@@ -23,7 +27,11 @@ pub(super) struct SendBuffer {
     pub closing: bool,
     fin_sent: bool,
     pub taken: u64,
+    /// Bytes for the wire: as many as were taken, and the overhead of records.
+    entered: u64,
     pub acknowledged: u64,
+    /// Payload of the records that no reader has opened.
+    pub sealed: VecDeque<usize>,
     unsent: VecDeque<Bytes>,
     pub unsent_len: u64,
     pub low_water: u64,
@@ -72,7 +80,7 @@ impl SendBuffer {
 
     /// The bytes that fit beside all that the system holds and so many bytes more.
     fn space(&self, spec: &LinkSpec, more: u64) -> u64 {
-        let held = self.taken + more - self.acknowledged;
+        let held = self.entered + more - self.acknowledged;
         let unsent = self.unsent_len + more;
         let most = self.low_water.next_multiple_of(BATCH);
         most.saturating_sub(unsent).min(spec.send_buffer.saturating_sub(held))
@@ -116,8 +124,9 @@ impl SendBuffer {
         self.look();
         while self.writable && !self.asleep && !self.frozen {
             let room = self.space(spec, 0);
-            let Some(front) = self.outbox.front_mut() else { break };
-            let mut n = room.min(front.len() as u64);
+            let Some(front) = self.outbox.front() else { break };
+            let whole = if spec.keyed { self.record_len() } else { front.len() as u64 };
+            let mut n = if spec.keyed && room > 0 { whole } else { whole.min(room) };
             if let Some((at, _)) = self.breakage {
                 n = n.min(at - self.taken);
             }
@@ -131,16 +140,29 @@ impl SendBuffer {
                 self.writable = false;
                 break;
             }
-            let piece = front.split_to(n as usize);
-            if front.is_empty() {
-                self.outbox.pop_front();
-            }
-            self.outbox_len -= n;
-            self.taken += n;
-            self.unsent_len += n;
-            self.unsent.push_back(piece);
+            self.take_in(n, spec.keyed);
         }
         self.cut_if_due(felt);
+    }
+
+    /// The payload of the next record, as the runtime's `TlsPipe` cuts it.
+    fn record_len(&self) -> u64 {
+        self.low_water.clamp(RECORDS[0], RECORDS[1]).min(self.outbox_len)
+    }
+
+    fn take_in(&mut self, count: u64, keyed: bool) {
+        let piece = take_front(&mut self.outbox, count as usize);
+        self.outbox_len -= count;
+        self.taken += count;
+        self.unsent.push_back(piece);
+        let mut bytes = count;
+        if keyed {
+            self.unsent.push_back(Bytes::from_static(&SEAL));
+            self.sealed.push_back(count as usize);
+            bytes += SEAL.len() as u64;
+        }
+        self.entered += bytes;
+        self.unsent_len += bytes;
     }
 
     /// Bytes that a program had not written when it went away are gone with it.
@@ -166,7 +188,7 @@ impl SendBuffer {
     }
 
     pub fn sent(&self) -> u64 {
-        self.taken - self.unsent_len
+        self.entered - self.unsent_len
     }
 
     /// Cuts a packet off the unsent part, and says whether the stream ends with it.
@@ -179,8 +201,9 @@ impl SendBuffer {
 
     /// The connection is gone: all bytes are forgotten, and those that were taken count as settled.
     pub fn forget(&mut self) {
-        let Self { taken, low_water, frozen, .. } = *self;
-        *self = SendBuffer { taken, acknowledged: taken, frozen, ..SendBuffer::new(low_water) };
+        let Self { taken, entered, low_water, frozen, .. } = *self;
+        let rest = SendBuffer { frozen, ..SendBuffer::new(low_water) };
+        *self = SendBuffer { taken, entered, acknowledged: entered, ..rest };
     }
 }
 
@@ -248,6 +271,23 @@ mod tests {
         buffer.cut(1);
         take(&mut buffer, &spec);
         assert_eq!(buffer.taken, 2_500);
+    }
+
+    #[test]
+    fn records_gather_writes_and_add_their_overhead() {
+        let spec = LinkSpec { keyed: true, ..spec() };
+        let mut buffer = SendBuffer::new(4_000);
+        [12, 9_000, 12].iter().for_each(|len| buffer.push(Bytes::from(vec![1; *len])));
+        take(&mut buffer, &spec);
+        assert_eq!(buffer.sealed, [4_000, 4_000, 1_024]);
+        assert_eq!((buffer.taken, buffer.unsent_len), (9_024, 9_024 + 3 * 22));
+        // A mark that is small or large does not make records smaller or larger than usual.
+        for (low_water, len) in [(1, 2_884), (1 << 20, 16 << 10)] {
+            let mut buffer = SendBuffer::new(low_water);
+            buffer.push(Bytes::from(vec![1; 20_000]));
+            take(&mut buffer, &spec);
+            assert_eq!(buffer.sealed[0], len);
+        }
     }
 
     #[test]

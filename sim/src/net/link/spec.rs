@@ -45,6 +45,8 @@ pub struct LinkSpec {
     /// which it does not suffice is dropped.
     pub policer: Option<u64>,
     pub congestion: Control,
+    /// Whether what is written travels in TLS records, which are read whole or not at all.
+    pub keyed: bool,
     /// The most unacknowledged and unsent bytes that the operating system holds.
     pub send_buffer: u64,
     pub window: u64,
@@ -98,6 +100,7 @@ impl LinkSpec {
             loss_run: 1,
             policer: None,
             congestion: Control::Cubic,
+            keyed: false,
             queue: (rate.as_bits() / 80).max(8 * MSS),
             send_buffer: 4 << 20,
             window: 10 * MSS,
