@@ -22,6 +22,7 @@
 //!
 //! The caller sets the receive window: [`Link::limit`].
 
+mod acks;
 mod bottleneck;
 mod congestion;
 mod delivery;
@@ -32,6 +33,7 @@ mod spec;
 mod timeout;
 
 use crate::base::Kinds;
+use acks::{Acks, Answer, DELAY};
 use bottleneck::Bottleneck;
 pub use bottleneck::Shared;
 use bytes::Bytes;
@@ -80,7 +82,10 @@ pub struct Packet {
 #[derive(Clone, Debug)]
 pub enum LinkEvent {
     Arrive(Packet),
-    Acknowledge(u64),
+    /// One transmission, and perhaps another one before it.
+    Acknowledge(u64, Option<u64>),
+    /// The reader's system acknowledges this one at last.
+    Delayed(u64),
     Timer,
     Pace,
     Wake,
@@ -113,6 +118,7 @@ pub struct Link {
     timer_set: bool,
     bottleneck: Bottleneck,
     receiver: Receiver,
+    acks: Acks,
 }
 
 impl Link {
@@ -135,6 +141,7 @@ impl Link {
             timer_set: false,
             bottleneck: Bottleneck::default(),
             receiver: Receiver::default(),
+            acks: Acks::default(),
         }
     }
 
@@ -248,13 +255,29 @@ impl Link {
     ) -> Option<(Vec<Bytes>, bool)> {
         match event {
             LinkEvent::Arrive(packet) => {
-                let tx = packet.tx;
+                let (tx, small) = (packet.tx, packet.data.len() < MSS as usize);
+                let in_order = !packet.again && self.receiver.is_next(packet.offset);
+                let answer = self.acks.arrive(tx, in_order && !small && !packet.fin);
                 if let Some(wait) = self.receiver.arrive(packet, &self.spec, &mut self.rng) {
                     later.push((now + wait, LinkEvent::Read));
                 }
-                later.extend(back.map(|at| (at, LinkEvent::Acknowledge(tx))));
+                match answer {
+                    Answer::Now(before) => {
+                        later.extend(back.map(|at| (at, LinkEvent::Acknowledge(tx, before))));
+                    }
+                    Answer::Later => later.push((now + DELAY, LinkEvent::Delayed(tx))),
+                }
             }
-            LinkEvent::Acknowledge(tx) => self.acknowledge(now, tx, silent, later),
+            LinkEvent::Delayed(tx) if self.acks.is_due(tx) => {
+                later.extend(back.map(|at| (at, LinkEvent::Acknowledge(tx, None))));
+            }
+            LinkEvent::Delayed(_) => {}
+            LinkEvent::Acknowledge(tx, before) => {
+                for tx in before.into_iter().chain([tx]) {
+                    self.acknowledge(now, tx);
+                }
+                self.write(now, silent, later);
+            }
             LinkEvent::Timer => self.timer(now, silent, later),
             LinkEvent::Pace => {
                 self.pacer.is_set = false;
@@ -273,7 +296,7 @@ impl Link {
     }
 
     /// Links are first in, first out: a packet that was sent before and not acknowledged is lost.
-    fn acknowledge(&mut self, now: u64, tx: u64, silent: bool, later: &mut Later) {
+    fn acknowledge(&mut self, now: u64, tx: u64) {
         let prior_in_flight = self.flying.len() as u64;
         let Some((packet, stamp)) = self.flying.remove(&tx) else { return };
         self.lost_out -= u64::from(packet.again);
@@ -304,7 +327,6 @@ impl Link {
             sample: Sample::default(),
         };
         self.congestion.acknowledged(ack, &stamp, self.outstanding());
-        self.write(now, silent, later);
     }
 
     fn outstanding(&self) -> Outstanding {

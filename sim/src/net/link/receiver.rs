@@ -35,6 +35,11 @@ impl Receiver {
         !self.inbox.is_empty()
     }
 
+    /// Whether a packet from there on has no gap before it, nor behind it.
+    pub fn is_next(&self, offset: u64) -> bool {
+        offset == self.received && self.early.is_empty()
+    }
+
     /// A packet arrives. If the reader is to be called for it: in how many microseconds.
     pub fn arrive(&mut self, packet: Packet, spec: &LinkSpec, rng: &mut ChaCha8Rng) -> Option<u64> {
         if packet.offset > self.received {

@@ -44,7 +44,7 @@ impl Bench {
             assert!(at >= self.now);
             self.now = at;
             let mut later = Later::new();
-            if self.silent && matches!(event, LinkEvent::Acknowledge(_)) {
+            if self.silent && matches!(event, LinkEvent::Acknowledge(..)) {
                 continue;
             }
             let back = Some(at + self.link.spec.delay_micros());

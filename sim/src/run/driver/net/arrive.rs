@@ -85,7 +85,7 @@ impl Net {
             _ if conn.ends[way].stopped => return,
             _ => {}
         }
-        let let_go = matches!(event, LinkEvent::Acknowledge(_)) && !conn.ends[way].held;
+        let let_go = matches!(event, LinkEvent::Acknowledge(..)) && !conn.ends[way].held;
         let (back, mut later) = ((!silent_back).then_some(back), Later::new());
         let read = conn.links[way].happen(self.now, event, silent, back, &mut later);
         if let_go {

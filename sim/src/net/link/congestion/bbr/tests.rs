@@ -144,6 +144,7 @@ fn a_policers_rate_is_kept_without_probing() {
     // A third is lost, for two intervals of four round trips.
     route.deliver(600_000, 2_000, false, 1);
     assert_eq!((route.rate(), route.bbr.pacing_gain), (500, UNIT));
+    assert!(route.bbr.long_term.rate().is_some());
 }
 
 #[test]
