@@ -87,6 +87,32 @@ fn the_predictions_for_a_real_route_are_those_of_the_simulator() {
     }
 }
 
+/// A row has its options, and in each cell the prediction before the figure of the lab.
+#[test]
+fn the_page_names_what_the_model_of_tcp_predicts_for_bare_connections() {
+    let page = document("docs/simulator.md");
+    let rows: Vec<&str> = page.lines().filter(|line| line.contains(" Mbit/s: --rtt ")).collect();
+    assert_eq!(rows.len(), 10);
+    let wrong: Vec<String> = rows
+        .into_iter()
+        .filter_map(|row| {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            let (mbit, options) = cells[1].split_once(" Mbit/s: ").expect("a cap and options");
+            let cap = mbit.parse::<f64>().expect("a number") * 0.965;
+            let bare = |control: &str| {
+                let line = format!("--caps {cap}mbps {options} --congestion {control}");
+                let [own, all] = transfer(&line).bare_goodput(4, 5..25);
+                format!("{:.3}", own.as_bits() as f64 / all.as_bits() as f64)
+            };
+            let predicted = ["cubic", "bbr"].map(bare);
+            let is_said =
+                |nth: usize| cells[2 + nth].starts_with(&format!("{} / ", predicted[nth]));
+            (!is_said(0) || !is_said(1)).then(|| format!("{options}: {}", predicted.join(", ")))
+        })
+        .collect();
+    assert!(wrong.is_empty(), "docs/simulator.md must say:\n{}", wrong.join("\n"));
+}
+
 #[test]
 fn the_kinds_of_trouble_are_counted() {
     let kinds = Kind::ALL.len();

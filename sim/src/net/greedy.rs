@@ -6,7 +6,7 @@ use super::{Later, Link, LinkEvent, LinkSpec, Shared};
 use bytes::Bytes;
 use rand_chacha::ChaCha8Rng;
 
-/// What is written at a time.
+/// The bytes that are written at a time.
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 /// The low-water mark in bytes: that of a socket without `TCP_NOTSENT_LOWAT`.
 const LOW_WATER: u64 = 1 << 40;

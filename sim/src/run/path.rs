@@ -11,7 +11,7 @@ use std::time::Duration;
 /// Foreign connections and stripes whose only limit is the shared bottleneck.
 const UNLIMITED: Rate = Rate::mbit(10_000);
 
-/// What is the same for all stripes.
+/// The properties that all stripes have in common.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Path {
     pub rtt: Duration,

@@ -7,6 +7,7 @@ use crate::base::{Rate, Side, micros, scheduler, write_rate, write_size, write_t
 use crate::net::{Fault, FlowPlan, LinkSpec, Pipe, RECORD_OVERHEAD, Told, fluid_time};
 use crate::run::{Bare, Checks, NamedTrace, Path, Recordings, Setup, World, record};
 use std::cell::Cell;
+use std::ops::Range;
 use std::time::Duration;
 use striper_core::SchedulerKind;
 
@@ -85,7 +86,7 @@ impl Row {
         self.rate(self.foreign, self.time)
     }
 
-    /// The share that the goodput is of all caps together, or of the shared bottleneck if that is less.
+    /// The share that the goodput is of all caps together, or of a shared bottleneck.
     pub fn share_of_caps(&self) -> f64 {
         self.goodput() / self.caps.as_bits() as f64
     }
@@ -232,18 +233,30 @@ impl Transfer {
         setup
     }
 
+    /// The goodput of so many connections without sessions between two times in seconds, and what
+    /// their caps or the shared bottleneck allow.
+    pub fn bare_goodput(&self, stripes: usize, seconds: Range<u64>) -> [Rate; 2] {
+        let caps = self.caps_of(stripes);
+        let [own, _] = self.bare(&caps).goodput(seconds.start * 1_000_000, seconds.end * 1_000_000);
+        [own, self.path.pipes(&caps).iter().map(|pipe| pipe.rate[0].1).sum()]
+    }
+
+    fn bare(&self, caps: &[Rate]) -> Bare {
+        let mut routes = Path { key: false, ..self.path.clone() }.routes(caps);
+        for (specs, dips) in routes.iter_mut().zip(self.path.dips(caps)) {
+            *specs = specs.clone().map(|spec| dipping(spec, 0, &dips));
+        }
+        let (shared, foreign) = (self.path.shared_link(), self.path.foreign_routes());
+        Bare::new(&routes, shared.as_ref(), &foreign, self.seed)
+    }
+
     /// The time in which as many connections without sessions deliver as much. They are greedy, as
     /// if the right stripe of each byte had been known.
     fn alone(&self, caps: &[Rate], limit: u64) -> Option<Duration> {
         if !self.faults.is_empty() {
             return None;
         }
-        let mut routes = Path { key: false, ..self.path.clone() }.routes(caps);
-        for (specs, dips) in routes.iter_mut().zip(self.path.dips(caps)) {
-            *specs = specs.clone().map(|spec| dipping(spec, 0, &dips));
-        }
-        let (shared, foreign) = (self.path.shared_link(), self.path.foreign_routes());
-        let mut bare = Bare::new(&routes, shared.as_ref(), &foreign, self.seed);
+        let mut bare = self.bare(caps);
         let time = bare.run(limit, self.size);
         (bare.delivered()[0] >= self.size).then(|| Duration::from_micros(time))
     }

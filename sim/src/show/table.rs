@@ -49,7 +49,7 @@ impl Transfer {
         )
     }
 
-    /// What is unusual about the routes, in the words of the options.
+    /// The unusual properties of the routes, in the words of the options.
     fn written_route(&self) -> String {
         let usual = Path { rtt: self.path.rtt, loss: self.path.loss, ..Path::default() };
         let usual = Path { loss_run: self.path.loss_run, ..usual }.written();

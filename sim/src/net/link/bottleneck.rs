@@ -1,5 +1,5 @@
-//! A bottleneck with a drop-tail queue or a policer, random loss, delay, jitter, and a rate that may
-//! change.
+//! A bottleneck with a drop-tail queue or a policer, random loss, delay, jitter, and a rate that
+//! may change.
 //!
 //! Invariant: packets arrive in the order in which they were sent, whatever changes in between.
 
@@ -28,7 +28,7 @@ pub struct Shared {
     gate: Rc<RefCell<Gate>>,
 }
 
-/// What lets packets through one after another, or drops them.
+/// The door that lets packets through one after another, or drops them.
 #[derive(Clone, Debug, Default)]
 struct Gate {
     /// In nanoseconds: at 1 Gbit/s whole microseconds would cost 3 % of the rate.
@@ -39,7 +39,7 @@ struct Gate {
 /// A token bucket. It is full at first.
 #[derive(Clone, Debug, Default)]
 struct Policer {
-    /// What was taken out of the full bucket and has not come in again, in billionths of a bit.
+    /// The part of a full bucket that is missing, in billionths of a bit.
     missing: u128,
     at: u64,
 }
@@ -258,7 +258,7 @@ mod tests {
         let mut bottleneck = Bottleneck::default();
         let mut passed = |packets: &[(u64, u64)]| -> Vec<bool> {
             let arrivals = pass(&mut bottleneck, &spec, packets);
-            // What passes does not wait.
+            // A packet that passes does not wait.
             let times = packets.iter().map(|(now, _)| now + 20_000);
             assert!(arrivals.iter().zip(times).all(|(at, time)| at.is_none_or(|at| at == time)));
             arrivals.iter().map(Option::is_some).collect()

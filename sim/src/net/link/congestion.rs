@@ -60,7 +60,7 @@ pub(super) struct Ack {
     pub sample: Sample,
 }
 
-/// What is sent and not acknowledged.
+/// The packets that are sent and not acknowledged.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Outstanding {
     pub packets: u64,

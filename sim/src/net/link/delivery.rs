@@ -7,7 +7,7 @@
 //! Invariant: a sample is of a sender with too little data exactly if the sender had marked the
 //! time when the packet left.
 
-/// What a packet in flight has to remember.
+/// The counts and times that a packet in flight has to remember.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Stamp {
     pub sent: u64,

@@ -17,7 +17,7 @@ use std::collections::VecDeque;
 const BATCH: u64 = 44 * MSS;
 /// The bounds of a record's payload; between them it is the low-water mark (`TlsPipe`).
 const RECORDS: [u64; 2] = [2_884, 16 << 10];
-/// What stands for the header, the type and the tag of a record (RFC 8446, section 5.2).
+/// The bytes that stand for the header, the type and the tag of a record (RFC 8446, section 5.2).
 pub(super) const SEAL: [u8; 22] = [0; 22];
 
 #[derive(Clone, Debug, Default)]

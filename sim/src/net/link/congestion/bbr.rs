@@ -1,5 +1,5 @@
-//! BBR version 1 as in Linux (`tcp_bbr.c`): the window and the pace follow from the highest
-//! delivery rate of the last ten round trips and the shortest round trip of the last ten seconds.
+//! BBR version 1 as in Linux (`tcp_bbr.c`). The window and the pace follow from the highest rate of
+//! the last ten round trips and the shortest round trip of the last ten seconds.
 //!
 //! Counts are of packets, rates of packets a microsecond times 2^24, gains in 1/256, times in
 //! microseconds.

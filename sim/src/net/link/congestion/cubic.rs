@@ -13,8 +13,8 @@ const BETA: u64 = 717;
 const SCALE: u64 = 1_024;
 /// C = 0.4 in 1/1024, as Linux rounds it.
 const C: u64 = 410;
-/// 8 · (1 + beta) / 3 / (1 - beta): eight times the acknowledgements of a window for one more packet
-/// of a Reno that loses as little of its window.
+/// 8 · (1 + beta) / 3 / (1 - beta). An eighth of it is the part of a window that a Reno with this
+/// beta needs for one more packet.
 const RENO: u64 = 8 * (SCALE + BETA) / 3 / (SCALE - BETA);
 /// The function is computed at most so often while the window stays, in microseconds.
 const PERIOD: u64 = 1_000_000 / 32;

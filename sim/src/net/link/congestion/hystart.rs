@@ -14,7 +14,7 @@ const SAMPLES: u32 = 8;
 const RISE: [u64; 2] = [4_000, 16_000];
 /// Acknowledgements that are further apart (microseconds) are no train.
 const TRAIN_GAP: u64 = 2_000;
-/// What batches of packets may add to a round trip, in microseconds: Linux's bound.
+/// The most that batches of packets add to a round trip in microseconds, as Linux has it.
 const BATCHES: u64 = 1_000;
 /// Packets that a receiver acknowledges one by one (Linux's `TCP_MAX_QUICKACKS`).
 const QUICK: u32 = 16;

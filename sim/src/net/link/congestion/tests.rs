@@ -53,7 +53,7 @@ impl Sender {
             in_flight,
             ..Ack::default()
         };
-        // What was lost is outstanding until it is sent again.
+        // A lost packet is outstanding until it is sent again.
         let out = Outstanding { packets: in_flight + losses, ..self.out() };
         self.congestion.acknowledged(ack, &stamp, out);
     }
