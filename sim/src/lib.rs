@@ -30,7 +30,7 @@ pub use net::{
     Answer, Control, EndState, Ending, Fault, FlowPlan, LinkSpec, Pipe, ReadPlan, SendPlan, Start,
     Told, fluid_time,
 };
-pub use run::{Checks, Setup, Transfer, World, driver, steady};
+pub use run::{Checks, Path, Setup, Transfer, World, driver, steady};
 pub use search::swarm;
 pub use show::{picture, replay};
 

@@ -221,6 +221,9 @@ fn paused(process: usize, step: u64, time: Duration) -> World {
     scenario.cpu = Duration::from_micros(200);
     (scenario.flows[0].programs[0].bytes, scenario.flows[0].programs[1].bytes) = (4_000_000, 0);
     scenario.flows[0].programs[1].answers = true;
+    // The systems hold little. Otherwise they go on sending in the pause, and the server announces
+    // credit, for which it gets no acknowledgement.
+    scenario.routes.iter_mut().flatten().for_each(|link| link.batch = 1);
     // At many moments: at some of them, the driver has other work to finish first.
     scenario.script.push((SECOND + 80_000 + 5_003 * step, Action::Pause { process, time }));
     World::new(scenario)

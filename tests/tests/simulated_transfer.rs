@@ -1,6 +1,6 @@
 //! Plain transfers: schedulers, many flows, many stripes, and the same outcome from the same seed.
 
-use sim::{Checks, FlowPlan, Rate, SendPlan, Setup, Side, Transfer, World};
+use sim::{Checks, FlowPlan, Path, Rate, SendPlan, Setup, Side, Transfer, World};
 use std::time::Duration;
 use striper_core::SchedulerKind;
 
@@ -30,7 +30,7 @@ fn a_report_is_the_same_to_the_byte_for_the_same_seed() {
     let transfer = |seed| Transfer {
         caps: vec![Rate::mbit(10)],
         stripes: vec![3],
-        loss: 5_000,
+        path: Path { loss: 5_000, ..Path::default() },
         size: 1 << 20,
         seed,
         ..Transfer::default()

@@ -1,8 +1,8 @@
 //! The writing program's end: its outbox, and the operating system's send buffer.
 //!
 //! The system takes from the outbox while its unsent part is below a low-water mark, as with
-//! `TCP_NOTSENT_LOWAT`. It looks at the mark only when it begins a buffer of [`BATCH`] bytes, so it
-//! takes more than that. The send buffer holds all bytes of the system, sent or not.
+//! `TCP_NOTSENT_LOWAT`. It looks at the mark only when it begins a buffer ([`LinkSpec::batch`]), so
+//! it takes more than that. The send buffer holds all bytes of the system, sent or not.
 //!
 //! Invariant: bytes leave in order and once, and the count of bytes taken never falls.
 
@@ -13,8 +13,6 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use std::collections::VecDeque;
 
-/// The bytes that one buffer of Linux holds: a segment of 64 KiB less headers, in whole packets.
-const BATCH: u64 = 44 * MSS;
 /// The bounds of a record's payload; between them it is the low-water mark (`TlsPipe`).
 const RECORDS: [u64; 2] = [2_884, 16 << 10];
 /// The bytes that stand for the header, the type and the tag of a record (RFC 8446, section 5.2).
@@ -82,7 +80,7 @@ impl SendBuffer {
     fn space(&self, spec: &LinkSpec, more: u64) -> u64 {
         let held = self.entered + more - self.acknowledged;
         let unsent = self.unsent_len + more;
-        let most = self.low_water.next_multiple_of(BATCH);
+        let most = self.low_water.next_multiple_of(spec.batch);
         most.saturating_sub(unsent).min(spec.send_buffer.saturating_sub(held))
     }
 
@@ -229,6 +227,7 @@ pub fn take_front(queue: &mut VecDeque<Bytes>, count: usize) -> Bytes {
 
 #[cfg(test)]
 mod tests {
+    use super::super::spec::BATCH;
     use super::*;
     use crate::base::{Rate, seed};
     use std::time::Duration;

@@ -4,6 +4,9 @@ use super::MSS;
 use crate::base::{Rate, micros};
 use std::time::Duration;
 
+/// The bytes that one buffer of Linux holds: a segment of 64 KiB less headers, in whole packets.
+pub(super) const BATCH: u64 = 44 * MSS;
+
 /// The congestion control of a connection, as it is called in Linux.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Control {
@@ -58,6 +61,8 @@ pub struct LinkSpec {
     pub bytewise: bool,
     /// Reads wait up to so long for more and give everything in one piece.
     pub coalesce: Duration,
+    /// The bytes of a buffer that the system fills without a look at the low-water mark; not zero.
+    pub batch: u64,
     /// The low-water mark stays at this whatever the session says, as on systems that have none.
     pub low_water: Option<u64>,
 }
@@ -108,6 +113,7 @@ impl LinkSpec {
             jitter: Duration::ZERO,
             bytewise: false,
             coalesce: Duration::ZERO,
+            batch: BATCH,
             low_water: None,
         }
     }
