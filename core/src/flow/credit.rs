@@ -35,7 +35,7 @@ pub(crate) struct Credit {
     announced_at: Option<Instant>,
 }
 
-/// What the growth of a window depends on beside consumption.
+/// The conditions on which the growth of a window depends beside consumption.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Measure {
     pub now: Instant,

@@ -9,7 +9,7 @@ use core::time::Duration;
 pub(super) const OVERDUE: Duration = Duration::from_millis(25);
 /// While bytes come in, the answer may stand behind them. The stripe is given up this many times
 /// the limit after the last progress, or this part of it after the last byte, whichever is first.
-pub(super) const HEARD: u32 = 4;
+const HEARD: u32 = 4;
 
 impl Stripe {
     /// When the oldest entry has taken half as long again as expected, or is overdue.
