@@ -87,7 +87,8 @@ enum State {
         eighths: u64,
     },
     Steady,
-    /// More may be in flight for so many more rounds, to see if the stripe carries more than `from`.
+    /// More may be in flight for so many more rounds. The question is whether the stripe then
+    /// carries more than `from`.
     Probing {
         rounds: u8,
         from: Rate,
@@ -304,24 +305,7 @@ impl Window {
         let queue = queue(shortest);
         self.queued = waited > queue;
         match self.state {
-            State::Growing { eighths } => {
-                let (before, rounds) = self.grown;
-                let more = before.as_bytes().saturating_add(before.as_bytes() / 4);
-                let grew = rate.as_bytes() >= more;
-                self.grown =
-                    if grew { (rate, 0) } else { (before, rounds + u8::from(self.measured)) };
-                let flat = self.grown.1;
-                let full = if eighths == UNBOUNDED {
-                    flat >= FLAT
-                } else {
-                    flat > 0 || waited > shortest / 4
-                };
-                if (waited > queue && full) || flat >= PLATEAU {
-                    self.settle(rate);
-                } else if limited && eighths < GROWTH {
-                    self.state = State::Growing { eighths: (eighths + 4).min(GROWTH) };
-                }
-            }
+            State::Growing { eighths } => self.grow(eighths, waited, limited, shortest),
             State::Steady => {
                 if limited {
                     self.adjust(waited, shortest);
@@ -374,6 +358,23 @@ impl Window {
             State::Draining { rounds } => self.state = State::Draining { rounds: rounds - 1 },
             State::Open { until } if now >= until => self.state = State::Draining { rounds: 2 },
             State::Open { .. } => {}
+        }
+    }
+
+    /// Judges a round of a stripe that grows.
+    fn grow(&mut self, eighths: u64, waited: u64, limited: bool, shortest: u64) {
+        let rate = self.rate();
+        let (before, rounds) = self.grown;
+        let more = before.as_bytes().saturating_add(before.as_bytes() / 4);
+        let grew = rate.as_bytes() >= more;
+        self.grown = if grew { (rate, 0) } else { (before, rounds + u8::from(self.measured)) };
+        let flat = self.grown.1;
+        let full =
+            if eighths == UNBOUNDED { flat >= FLAT } else { flat > 0 || waited > shortest / 4 };
+        if (waited > queue(shortest) && full) || flat >= PLATEAU {
+            self.settle(rate);
+        } else if limited && eighths < GROWTH {
+            self.state = State::Growing { eighths: (eighths + 4).min(GROWTH) };
         }
     }
 

@@ -219,7 +219,7 @@ fn a_sparse_flow_goes_one_piece_beyond_a_full_window() {
     measure(&mut alone, 0, 1_000_000);
     let now = alone.now;
     let stripe = live_mut(&mut alone, 0);
-    let rate = Some(crate::Rate::bytes(1_000_000));
+    let rate = Some(crate::Rate::bytes(20_000_000));
     for before in (stripe.sent()..).take(4) {
         let sent = before + 1;
         let ack = Ack { delivered: 0, before, sent, rate, took: 0, shortest: 0, chunk: 0 };
