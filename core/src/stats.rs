@@ -3,6 +3,7 @@
 use crate::id::StripeId;
 use crate::rate::Rate;
 use alloc::vec::Vec;
+use core::fmt;
 use core::time::Duration;
 
 /// A snapshot of a session. Byte counts are since the session began.
@@ -59,4 +60,83 @@ pub struct StripeStats {
     pub window: Option<u64>,
     /// Acknowledgements are overdue; it gets no new data until one comes.
     pub doubted: bool,
+    /// The limit of its sending, now.
+    pub limit: StripeLimit,
+    /// The time for which each limit has held since it came up, to the latest input.
+    pub limited: LimitTimes,
+}
+
+/// The thing that keeps a stripe from sending more.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum StripeLimit {
+    /// No data waits: the local programs give no more.
+    #[default]
+    Application,
+    /// Data has used up its credit: the programs of the peer take no more.
+    Receiver,
+    /// Data waits, and as much is in flight as our own bound allows.
+    Window,
+    /// Data waits, and the operating system takes no more, or the stripe is in doubt or too slow.
+    Route,
+}
+
+impl StripeLimit {
+    /// All of them.
+    pub const ALL: [StripeLimit; 4] =
+        [StripeLimit::Application, StripeLimit::Receiver, StripeLimit::Window, StripeLimit::Route];
+}
+
+impl fmt::Display for StripeLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            StripeLimit::Application => "application",
+            StripeLimit::Receiver => "receiver",
+            StripeLimit::Window => "window",
+            StripeLimit::Route => "route",
+        })
+    }
+}
+
+/// For how long each limit has held.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct LimitTimes([Duration; StripeLimit::ALL.len()]);
+
+impl LimitTimes {
+    /// For how long this limit has held.
+    pub fn by(&self, limit: StripeLimit) -> Duration {
+        self.0[limit as usize]
+    }
+
+    /// Adds a time in which this limit has held.
+    pub fn add(&mut self, limit: StripeLimit, time: Duration) {
+        self.0[limit as usize] += time;
+    }
+
+    /// The limit that has held for the longest since earlier times of the same stripe; none if no
+    /// time has passed.
+    pub fn longest_since(&self, earlier: &LimitTimes) -> Option<StripeLimit> {
+        let since = |limit: &StripeLimit| self.by(*limit).saturating_sub(earlier.by(*limit));
+        StripeLimit::ALL.into_iter().max_by_key(since).filter(|limit| !since(limit).is_zero())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_limit_is_that_since_the_earlier_times() {
+        let mut times = LimitTimes::default();
+        assert_eq!(times.longest_since(&times), None, "no time has passed");
+        times.add(StripeLimit::Application, Duration::from_secs(9));
+        let earlier = times;
+        for (limit, millis) in
+            [(StripeLimit::Receiver, 2), (StripeLimit::Route, 3), (StripeLimit::Window, 2)]
+        {
+            times.add(limit, Duration::from_millis(millis));
+        }
+        assert_eq!(times.longest_since(&earlier), Some(StripeLimit::Route));
+        assert_eq!(times.longest_since(&LimitTimes::default()), Some(StripeLimit::Application));
+        assert_eq!(StripeLimit::ALL.map(|limit| times.by(limit).as_millis()), [9000, 2, 2, 3]);
+    }
 }

@@ -10,7 +10,7 @@ use crate::flow::send::Chunk;
 use crate::id::{FlowId, StripeId};
 use crate::intents::Intent;
 use crate::io::Output;
-use crate::stripe::{Stripe, Token};
+use crate::stripe::{Demand, Stripe, Token};
 use crate::timers::Timer;
 use crate::wire::frame::Frame;
 
@@ -116,10 +116,14 @@ pub(super) fn count_data(
 }
 
 pub(super) fn after_sending(on: &mut Carriers<'_>) {
-    let waiting = on.flows.next_to_send().is_some();
+    let demand = match on.flows.next_to_send() {
+        Some(_) => Demand::Waiting,
+        None if on.flows.want_credit() => Demand::NoCredit,
+        None => Demand::Nothing,
+    };
     for stripe in on.stripes.iter_mut() {
         let id = stripe.id();
-        stripe.after_sending(waiting);
+        stripe.after_sending(demand, on.now);
         if let Some(at) = stripe.doubt_at().filter(|_| !stripe.is_doubted()) {
             // Earlier if the stripe has been measured meanwhile; later is what its handler sees to.
             if on.timers.at(Timer::Doubt(id)).is_none_or(|set| at < set) {

@@ -47,6 +47,8 @@ struct Sums {
     reordering: u64,
     /// Bytes of memory, see [`Flows::memory_kept`].
     kept: u64,
+    /// Flows whose local side may give more only after more credit.
+    blocked: usize,
 }
 
 impl Sums {
@@ -63,6 +65,7 @@ impl Sums {
                 + recv.kept()
                 + segments as u64 * SEGMENT_OVERHEAD
                 + send.buffer().held(),
+            blocked: usize::from(send.is_open() && send.is_blocked()),
         }
     }
 
@@ -74,6 +77,7 @@ impl Sums {
         self.segments = self.segments - before.segments + after.segments;
         self.reordering = self.reordering - before.reordering + after.reordering;
         self.kept = self.kept - before.kept + after.kept;
+        self.blocked = self.blocked - before.blocked + after.blocked;
     }
 }
 
@@ -184,6 +188,11 @@ impl Flows {
 
     pub(super) fn backlog(&self) -> u64 {
         self.sums.backlog
+    }
+
+    /// Whether a flow has used up its credit and may have more to send.
+    pub(super) fn want_credit(&self) -> bool {
+        self.sums.blocked > 0
     }
 
     pub(super) fn reordering(&self) -> (u64, u64) {

@@ -5,7 +5,6 @@ use super::{Life, Session};
 use crate::config::{Config, MAX_STRIPES};
 use crate::id::{FlowId, Role, SessionId, StripeId};
 use crate::stats::Stats;
-use crate::stripe::Stripe;
 use crate::time::Instant;
 use crate::timers::Timer;
 use crate::wire::hello::{Hello, Refusal};
@@ -96,7 +95,7 @@ impl Session {
         let (payload_sent, payload_resent) = self.stripes.payload();
         let (reordering, reordering_peak) = self.flows.reordering();
         Stats {
-            stripes: self.stripes.iter().map(Stripe::stats).collect(),
+            stripes: self.stripes.iter().map(|stripe| stripe.stats(self.now)).collect(),
             flows: self.flows.len(),
             payload_sent,
             payload_resent,

@@ -6,7 +6,6 @@ use crate::flow::Flow;
 use crate::flow::send::SendState;
 use crate::id::{FlowId, StripeId};
 use crate::stats::StripeStats;
-use crate::stripe::Stripe;
 
 /// Where a flow stands on one side. All are offsets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,11 +71,11 @@ impl Session {
 
     /// Every live stripe.
     pub fn view_stripes(&self) -> impl Iterator<Item = StripeStats> {
-        self.stripes.iter().map(Stripe::stats)
+        self.stripes.iter().map(|stripe| stripe.stats(self.now))
     }
 
     /// One live stripe.
     pub fn view_stripe(&self, stripe: StripeId) -> Option<StripeStats> {
-        self.stripes.get(stripe).map(Stripe::stats)
+        self.stripes.get(stripe).map(|stripe| stripe.stats(self.now))
     }
 }

@@ -6,6 +6,7 @@ mod holdup;
 mod inbound;
 mod lateness;
 pub(crate) mod ledger;
+mod limits;
 mod probes;
 pub(crate) mod rtt;
 mod sizes;
@@ -16,7 +17,7 @@ pub(crate) mod window;
 use crate::id::StripeId;
 use crate::io::Output;
 use crate::rate::Rate;
-use crate::stats::StripeStats;
+use crate::stats::{StripeLimit, StripeStats};
 use crate::time::{Instant, micros};
 use crate::wire::frame::Frame;
 use alloc::vec::Vec;
@@ -27,10 +28,12 @@ use estimator::{Latest, Mark, RateEstimator};
 use holdup::HoldUp;
 use inbound::Inbound;
 use ledger::{Entry, Ledger};
+use limits::Limits;
 use probes::Probes;
 use rtt::Rtt;
 use window::{Ack, Window};
 
+pub(crate) use limits::Demand;
 pub(crate) use token::Token;
 
 /// An acknowledgement that takes half a round trip and this much longer than the shortest has met a
@@ -80,6 +83,7 @@ pub(crate) struct Stripe {
     /// Data was there, but it took no more.
     congested: bool,
     congestions: u64,
+    limits: Limits,
     /// The pace that was last said in a `StripePace`; zero before the first.
     pace: u64,
 }
@@ -108,6 +112,7 @@ impl Stripe {
             requeued: false,
             congested: false,
             congestions: 0,
+            limits: Limits::new(now),
             pace: 0,
         }
     }
@@ -280,11 +285,20 @@ impl Stripe {
         out.push(Output::Transmit { stripe: self.id, header, payload });
     }
 
-    /// Notes whether it took all that there was, while more data is `waiting` or not.
+    /// Notes whether it took all that there was, and what kept it from taking more.
     #[inline]
-    pub(crate) fn after_sending(&mut self, waiting: bool) {
-        let full = self.is_full(false);
-        if self.takes_data(self.chunk()) && !full {
+    pub(crate) fn after_sending(&mut self, demand: Demand, now: Instant) {
+        let (waiting, full) = (demand == Demand::Waiting, self.is_full(false));
+        let writable = self.takes_data(self.chunk());
+        let limit = match demand {
+            Demand::Nothing => StripeLimit::Application,
+            Demand::NoCredit => StripeLimit::Receiver,
+            // Where the operating system takes no more, its own window is the smaller one.
+            Demand::Waiting if full && writable && !self.doubted => StripeLimit::Window,
+            Demand::Waiting => StripeLimit::Route,
+        };
+        self.limits.note(limit, now);
+        if writable && !full {
             self.rate.app_limited(self.sent);
         } else if waiting && !self.congested {
             self.congested = true;
@@ -407,7 +421,7 @@ impl Stripe {
         self.doubted = false;
     }
 
-    pub(crate) fn stats(&self) -> StripeStats {
+    pub(crate) fn stats(&self, now: Instant) -> StripeStats {
         StripeStats {
             stripe: self.id,
             sent: self.sent,
@@ -420,6 +434,8 @@ impl Stripe {
             rate: self.rate.estimate(),
             window: Some(self.window.bytes(self.shortest())).filter(|bytes| *bytes < u64::MAX),
             doubted: self.doubted,
+            limit: self.limits.now(),
+            limited: self.limits.times(now),
         }
     }
 }

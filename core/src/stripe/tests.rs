@@ -320,6 +320,31 @@ fn only_a_queue_measures_a_stripe_with_too_little_to_send() {
 }
 
 #[test]
+fn a_stripe_is_limited_by_what_keeps_waiting_data_from_it() {
+    let limit = |stripe: &Stripe, demand| {
+        let mut stripe = stripe.clone();
+        stripe.after_sending(demand, at(SECOND));
+        stripe.limits.now()
+    };
+    let mut stripe = far(1_000_000);
+    put(&mut stripe, 1, true, SECOND);
+    let window = bound(&mut stripe, 1_000_000, 4);
+    assert_eq!(limit(&stripe, Demand::Nothing), StripeLimit::Application);
+    assert_eq!(limit(&stripe, Demand::NoCredit), StripeLimit::Receiver);
+    assert_eq!(limit(&stripe, Demand::Waiting), StripeLimit::Route, "another is better");
+    put(&mut stripe, window as usize, true, SECOND);
+    assert_eq!(limit(&stripe, Demand::Waiting), StripeLimit::Route, "the system takes no more");
+    stripe.wrote(stripe.sent);
+    assert_eq!(limit(&stripe, Demand::Waiting), StripeLimit::Window);
+    assert_eq!(limit(&stripe, Demand::Nothing), StripeLimit::Application);
+    stripe.set_control(true);
+    assert_eq!(limit(&stripe, Demand::Waiting), StripeLimit::Route, "it has no bound");
+    stripe.set_control(false);
+    stripe.doubt();
+    assert_eq!(limit(&stripe, Demand::Waiting), StripeLimit::Route, "in doubt");
+}
+
+#[test]
 fn stats_have_the_counts() {
     let mut stripe = of_rate(4_000_000);
     put(&mut stripe, 100, true, 5);
@@ -327,6 +352,8 @@ fn stats_have_the_counts() {
     stripe.rtt.sample(Duration::from_millis(12), at(5));
     stripe.ledger.advance(60);
     (stripe.written, stripe.congestions, stripe.doubted) = (80, 3, true);
+    let mut limits = Limits::new(at(0));
+    limits.note(StripeLimit::Route, at(4));
     let expected = StripeStats {
         stripe: StripeId(7),
         sent: 100,
@@ -339,8 +366,11 @@ fn stats_have_the_counts() {
         rate: Some(Rate::bytes(4_000_000)),
         window: None,
         doubted: true,
+        limit: StripeLimit::Route,
+        limited: limits.times(at(9)),
     };
-    assert_eq!(stripe.stats(), expected);
+    stripe.limits = limits;
+    assert_eq!(stripe.stats(at(9)), expected);
 }
 
 #[test]

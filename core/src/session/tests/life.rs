@@ -1,6 +1,7 @@
 //! A session's answers about itself, the stripes that may join, and its end.
 
 use super::*;
+use crate::stats::StripeLimit;
 use crate::stripe::estimator::RateEstimator;
 use crate::wire::hello::Refusal;
 
@@ -203,6 +204,30 @@ fn a_stripe_that_can_not_take_data_is_congested_once_until_it_can() {
     let last = congestions(&alone);
     alone.give(Input::Tick);
     assert_eq!(congestions(&alone), last, "nothing waits");
+}
+
+#[test]
+fn a_stripe_tells_whether_data_waits_or_credit_is_used_up() {
+    let limit = |alone: &Scripted| alone.stats().stripes[0].limit;
+    let mut alone = server(1);
+    alone.hear(0, Frame::Open { flow: FLOW, early: 0, credit: 20_000, opaque: Bytes::new() });
+    assert_eq!(limit(&alone), StripeLimit::Application, "nothing was given");
+    alone.give(Input::FlowData { flow: FLOW, data: Bytes::from_static(&[0; 20_000]) });
+    assert_eq!(limit(&alone), StripeLimit::Receiver);
+    alone.hear(0, Frame::Credit { flow: FLOW, limit: 200_000 });
+    assert_eq!(limit(&alone), StripeLimit::Application);
+    alone.habits.writes = false;
+    alone.give(Input::FlowData { flow: FLOW, data: Bytes::from_static(&[0; 180_000]) });
+    assert_eq!(limit(&alone), StripeLimit::Route);
+    let (mut alone, before) = (server(1), ms(3000));
+    alone.wait(before);
+    alone.give(Input::Tick);
+    let times = alone.stats().stripes[0].limited;
+    assert!(times.by(StripeLimit::Application) >= before, "{times:?}");
+    alone.hear(0, Frame::Open { flow: FLOW, early: 0, credit: 5, opaque: Bytes::new() });
+    alone.give(Input::FlowData { flow: FLOW, data: Bytes::from_static(&[0; 5]) });
+    alone.give(Input::FlowFinish { flow: FLOW });
+    assert_eq!(limit(&alone), StripeLimit::Application, "no more comes");
 }
 
 #[test]
