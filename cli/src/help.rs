@@ -160,12 +160,17 @@ LIMITS (of -s, set with --limit NAME=VALUE; with their defaults)
   and unanswered as they leave free: half, or a third beside another such key.
 
 STATUS LINE (when stderr is a terminal)
-  2 connections  ↑19.3M ↓90k bit/s  #1 ↑9.65M ↓50k c12  #2 ↑9.65M ↓40k c7?
+  2 connections  ↑19.3M ↓90k bit/s  #1 ↑9.65M ↓50k c12 w  #2 ↑9.65M ↓40k c7 r?
   The connections, their rates together, then each stripe with its rates, the
-  number of times it was congested, and ? if it is in doubt: its peer does not
-  answer. A wide terminal also shows the share of packets that TCP sent again
-  (r1.2%) and the congestion control (Linux). A narrow one shows the larger rate
-  of each stripe (#1 9.65M c12 or #1 9.65M), or the sums for all stripes
+  number of times it was congested, a letter for the limit of its rate to the
+  peer, and ? if it is in doubt: its peer does not answer. The limits:
+  a  application: the local programs give no more data
+  p  peer: its programs, or the receive buffer of its system, take no more
+  w  window: striper itself sends no more, as a queue on the route would delay
+  r  route: TCP sends no more, or the stripe is in doubt, or others are faster
+  A wide terminal also shows the share of packets that TCP sent again (r1.2%)
+  and the congestion control (Linux). A narrow one shows the larger rate of each
+  stripe (#1 9.65M c12 w, #1 9.65M w or #1 9.65M), or the sums for all stripes
   (64 stripes, 768 congestions), or only the connections. Without a stripe, the
   line has the reason, or \"no peer\".
   (kept until 12:03:10Z): these connections have no stripe. They are reset at

@@ -7,9 +7,9 @@ use crate::service::Connections;
 use crate::status::{self, Stripe, View};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
-use striper_core::{StripeId, StripeStats};
+use striper_core::{LimitTimes, StripeId, StripeLimit, StripeStats};
 use striper_runtime::local::Executor;
-use striper_runtime::{SessionTag, Status};
+use striper_runtime::{SessionTag, Status, TcpStatus, TcpTimes};
 
 /// The time between two updates. The line is drawn only if it changes, so an idle program is idle.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -89,8 +89,41 @@ fn columns() -> usize {
 
 #[derive(Default)]
 struct Meter {
-    last: HashMap<(SessionTag, StripeId), (u64, u64)>,
+    last: HashMap<(SessionTag, StripeId), Look>,
     at: Option<Instant>,
+}
+
+/// The counts of a stripe at one look.
+#[derive(Clone, Copy)]
+struct Look {
+    written: u64,
+    received: u64,
+    limited: LimitTimes,
+    tcp: Option<TcpTimes>,
+}
+
+impl Look {
+    fn at(stripe: &StripeStats, tcp: Option<&TcpStatus>) -> Look {
+        Look {
+            written: stripe.written,
+            received: stripe.received,
+            limited: stripe.limited,
+            tcp: tcp.and_then(|tcp| tcp.times),
+        }
+    }
+
+    /// The limit since `before`, or the present `limit` if no time has passed. The engine
+    /// takes a full receive window of the peer's system for the route.
+    fn limit_since(&self, before: &Look, limit: StripeLimit) -> StripeLimit {
+        let limit = self.limited.longest_since(&before.limited).unwrap_or(limit);
+        let of_receiver = |(now, before): (TcpTimes, TcpTimes)| now.are_of_receiver(&before);
+        match limit {
+            StripeLimit::Route if self.tcp.zip(before.tcp).is_some_and(of_receiver) => {
+                StripeLimit::Receiver
+            }
+            limit => limit,
+        }
+    }
 }
 
 impl Meter {
@@ -106,13 +139,13 @@ impl Meter {
             ordered.sort_by_key(|stripe| place(stripe));
             for stripe in ordered {
                 let key = (session.session, stripe.stripe);
-                let counts = (stripe.written, stripe.received);
-                current.insert(key, counts);
-                let before = *self.last.get(&key).unwrap_or(&counts);
+                let tcp = session.tcp.get(&stripe.stripe);
+                let look = Look::at(stripe, tcp);
+                current.insert(key, look);
+                let before = self.last.get(&key).unwrap_or(&look);
                 let rate = |now: u64, before: u64| {
                     time.map_or(0.0, |time| now.saturating_sub(before) as f64 / time)
                 };
-                let tcp = session.tcp.get(&stripe.stripe);
                 let number = place(stripe).unwrap_or_default();
                 stripes.push(Stripe {
                     name: match &session.peer {
@@ -120,10 +153,11 @@ impl Meter {
                         None if several => format!("{}.{number}", index + 1),
                         _ => number.to_string(),
                     },
-                    up: rate(counts.0, before.0),
-                    down: rate(counts.1, before.1),
+                    up: rate(look.written, before.written),
+                    down: rate(look.received, before.received),
                     congestions: stripe.congestions,
                     doubted: stripe.doubted,
+                    limit: look.limit_since(before, stripe.limit),
                     resent: tcp.and_then(|tcp| tcp.resent),
                     control: tcp.and_then(|tcp| Some(tcp.congestion.as_ref()?.to_string())),
                 });
@@ -172,6 +206,32 @@ mod tests {
         assert_eq!((second.stripes[0].up, second.stripes[0].down), (2_000.0, 200.0));
         assert_eq!(second.stripes[0].name, "2", "its place, not its id");
         assert_eq!(second.stripes[0].congestions, 9);
+    }
+
+    #[test]
+    fn the_limit_is_the_longest_since_the_last_look_or_the_present_one() {
+        use StripeLimit::{Application, Receiver, Route, Window};
+        let mut meter = Meter::default();
+        let mut status = status(0, 0);
+        let mut look = |spent: &[(StripeLimit, u64)], receiver: u64| {
+            let session = &mut status.sessions[0];
+            let stripe = &mut session.stats.stripes[0];
+            stripe.limit = Window;
+            for (limit, millis) in spent {
+                stripe.limited.add(*limit, Duration::from_millis(*millis));
+            }
+            let [busy, receiver] =
+                [stripe.limited.by(Route).as_millis() as u64, receiver].map(Duration::from_millis);
+            let times = Some(TcpTimes { busy, receiver });
+            let tcp = TcpStatus { congestion: None, resent: None, times };
+            session.tcp.insert(StripeId(3), tcp);
+            meter.view(&status, 1, clock::now()).stripes[0].limit
+        };
+        assert_eq!(look(&[(Application, 900)], 0), Window, "one look says what is now");
+        assert_eq!(look(&[(Application, 100), (Route, 300)], 0), Route);
+        assert_eq!(look(&[(Route, 300)], 200), Receiver, "the peer's system");
+        assert_eq!(look(&[(Route, 100), (Application, 101)], 300), Application);
+        assert_eq!(look(&[], 300), Window);
     }
 
     fn names(view: &View) -> Vec<&str> {

@@ -1,8 +1,9 @@
-//! The status line, as wide as the terminal allows. A client or server shows the rates and
-//! congestions of each stripe and of all together. A relay shows the bytes, congestions and state
-//! of each leg.
+//! The status line, as wide as the terminal allows. A client or server shows the rates,
+//! congestions and limit of each stripe, and the sums of all. A relay shows the bytes, congestions
+//! and state of each leg.
 
 use crate::units;
+use striper_core::StripeLimit;
 
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(crate) struct View {
@@ -24,6 +25,8 @@ pub(crate) struct Stripe {
     pub down: f64,
     pub congestions: u64,
     pub doubted: bool,
+    /// The limit of its rate to the peer.
+    pub limit: StripeLimit,
     /// The share of packets that TCP has sent again, from 0 to 1, if it is known.
     pub resent: Option<f64>,
     pub control: Option<String>,
@@ -50,6 +53,7 @@ pub(crate) fn line(view: &View, columns: usize) -> String {
             format!("{sum} bit/s{}", each(&view.stripes, full)),
             format!("{sum}{}", each(&view.stripes, one_rate)),
             format!("{sum}{}", each(&view.stripes, terse)),
+            format!("{sum}{}", each(&view.stripes, rate_alone)),
             format!("{sum}  {count}, {}", units::count(congestions, "congestion")),
             format!("{sum}  {count}"),
             sum,
@@ -88,17 +92,34 @@ fn with_tcp(stripe: &Stripe) -> String {
 
 fn full(stripe: &Stripe) -> String {
     let (up, down) = (units::short_rate(stripe.up), units::short_rate(stripe.down));
-    format!("  #{} ↑{up} ↓{down} c{}{}", stripe.name, stripe.congestions, doubt(stripe.doubted))
+    let state = state(stripe);
+    format!("  #{} ↑{up} ↓{down} c{} {state}", stripe.name, stripe.congestions)
 }
 
 fn one_rate(stripe: &Stripe) -> String {
     let rate = units::short_rate(stripe.up.max(stripe.down));
-    format!("  #{} {rate} c{}{}", stripe.name, stripe.congestions, doubt(stripe.doubted))
+    format!("  #{} {rate} c{} {}", stripe.name, stripe.congestions, state(stripe))
 }
 
 fn terse(stripe: &Stripe) -> String {
     let rate = units::short_rate(stripe.up.max(stripe.down));
+    format!("  #{} {rate} {}", stripe.name, state(stripe))
+}
+
+fn rate_alone(stripe: &Stripe) -> String {
+    let rate = units::short_rate(stripe.up.max(stripe.down));
     format!("  #{} {rate}{}", stripe.name, doubt(stripe.doubted))
+}
+
+/// The letter of its limit, and a mark if it is in doubt.
+fn state(stripe: &Stripe) -> String {
+    let letter = match stripe.limit {
+        StripeLimit::Application => 'a',
+        StripeLimit::Receiver => 'p',
+        StripeLimit::Window => 'w',
+        StripeLimit::Route => 'r',
+    };
+    format!("{letter}{}", doubt(stripe.doubted))
 }
 
 fn doubt(doubted: bool) -> &'static str {
@@ -219,6 +240,7 @@ mod tests {
             down: 12_500.0,
             congestions: 12,
             doubted: number == 3,
+            limit: if number == 1 { StripeLimit::Route } else { StripeLimit::Window },
             ..Stripe::default()
         };
         View {
@@ -230,25 +252,37 @@ mod tests {
     }
 
     #[test]
-    fn a_wide_terminal_shows_both_rates_and_the_congestions_of_every_stripe() {
-        let two = "3 connections  ↑19.3M ↓200k bit/s  #1 ↑9.65M ↓100k c12  #2 ↑9.65M ↓100k c12";
+    fn a_wide_terminal_shows_both_rates_congestions_and_limit_of_every_stripe() {
+        let two = "3 connections  ↑19.3M ↓200k bit/s  #1 ↑9.65M ↓100k c12 r  #2 ↑9.65M ↓100k c12 w";
         assert_eq!(line(&view(2), 120), two);
         // A stripe in doubt is marked.
-        assert!(line(&view(3), 120).ends_with("#3 ↑9.65M ↓100k c12?"));
+        assert!(line(&view(3), 120).ends_with("#3 ↑9.65M ↓100k c12 w?"));
     }
 
     #[test]
     fn a_wider_terminal_shows_retransmissions_and_congestion_control() {
         let mut view = view(2);
         (view.stripes[1].resent, view.stripes[1].control) = (Some(0.0123), Some("bbr".into()));
-        assert!(line(&view, 120).ends_with("#1 ↑9.65M ↓100k c12  #2 ↑9.65M ↓100k c12 r1.2% bbr"));
-        assert!(line(&view, 82).ends_with("#2 ↑9.65M ↓100k c12"), "{}", line(&view, 82));
+        assert!(
+            line(&view, 120).ends_with("#1 ↑9.65M ↓100k c12 r  #2 ↑9.65M ↓100k c12 w r1.2% bbr")
+        );
+        assert!(line(&view, 82).ends_with("#2 ↑9.65M ↓100k c12 w"), "{}", line(&view, 82));
+    }
+
+    #[test]
+    fn each_limit_has_its_letter() {
+        let stripe = |limit| Stripe { limit, ..Stripe::default() };
+        assert_eq!(StripeLimit::ALL.map(|limit| state(&stripe(limit))), ["a", "p", "w", "r"]);
     }
 
     #[test]
     fn a_narrow_terminal_drops_details_first() {
-        assert_eq!(line(&view(2), 60), "3 connections  ↑19.3M ↓200k  #1 9.65M c12  #2 9.65M c12");
-        assert_eq!(line(&view(2), 52), "3 connections  ↑19.3M ↓200k  #1 9.65M  #2 9.65M");
+        let sums = "3 connections  ↑19.3M ↓200k";
+        let (congestions, states) =
+            ("  #1 9.65M c12 r  #2 9.65M c12 w", "  #1 9.65M r  #2 9.65M w");
+        assert_eq!(line(&view(2), 60), format!("{sums}{congestions}"));
+        assert_eq!(line(&view(2), 52), format!("{sums}{states}"));
+        assert_eq!(line(&view(2), 50), format!("{sums}  #1 9.65M  #2 9.65M"));
         assert_eq!(line(&view(64), 80), "3 connections  ↑618M ↓6.40M  64 stripes, 768 congestions");
         assert_eq!(line(&view(64), 46), "3 connections  ↑618M ↓6.40M  64 stripes");
         assert_eq!(line(&view(64), 30), "3 connections  ↑618M ↓6.40M");
@@ -293,7 +327,7 @@ mod tests {
         let limits = vec!["may finish until 12:03:10Z".to_owned()];
         let view = View { limits: limits.clone(), ..view(2) };
         let both = "3 connections (may finish until 12:03:10Z)  ↑19.3M ↓200k";
-        assert_eq!(line(&view, 80), format!("{both}  #1 9.65M  #2 9.65M"));
+        assert_eq!(line(&view, 82), format!("{both}  #1 9.65M r  #2 9.65M w"));
         assert_eq!(line(&view, 60), both);
         let legs = legs_line(&LegsView { limits, ..legs(2) }, 80);
         assert_eq!(legs, "2 connections (may finish until 12:03:10Z)  ↑1.20 MB ↓3.40 GB c12");

@@ -91,8 +91,8 @@ pub use pipe::atomic::AtomicPipe;
 pub use pipe::datagram::DatagramPipe;
 pub use pipe::memory::{MemoryPipe, memory_pipe};
 pub use pipe::{
-    Adapted, Carrier, Congestion, Losses, Pipe, PipeExt, PipeInfo, Received, SentPackets, TcpLimit,
-    TcpLimits, TcpStatus,
+    Adapted, Carrier, Congestion, Losses, Pipe, PipeExt, PipeInfo, Received, SentPackets,
+    TcpStatus, TcpTimes,
 };
 pub use ports::{Accepting, Dial, DialError, Dialling, Listen};
 pub use record::Traces;

@@ -23,7 +23,7 @@ pub use congestion::Congestion;
 pub use ext::PipeExt;
 pub use losses::{Adapted, Losses, SentPackets};
 pub use peer::{Peer, PeerName, PublicKey};
-pub use tcp_status::{TcpLimit, TcpLimits, TcpStatus};
+pub use tcp_status::{TcpStatus, TcpTimes};
 
 use bytes::{Buf, Bytes};
 use std::io;

@@ -11,14 +11,14 @@ mod tcp_info;
 #[cfg(not(target_os = "linux"))]
 mod tcp_info {
     use super::losses::Counts;
-    use crate::pipe::TcpLimits;
+    use crate::pipe::TcpTimes;
     use std::net::TcpStream;
 
     pub fn read(_socket: &TcpStream) -> Option<Counts> {
         None
     }
 
-    pub fn read_all(_socket: &TcpStream) -> Option<(Counts, TcpLimits)> {
+    pub fn read_all(_socket: &TcpStream) -> Option<(Counts, TcpTimes)> {
         None
     }
 }

@@ -294,11 +294,11 @@ impl Carrier for TcpPipe {
 
     fn tcp(&self) -> Option<TcpStatus> {
         let socket = self.socket.as_ref()?.get_ref();
-        let (counts, limits) = tcp_info::read_all(socket).unzip();
+        let (counts, times) = tcp_info::read_all(socket).unzip();
         Some(TcpStatus {
             congestion: congestion::of(SockRef::from(socket)),
             resent: counts.map(|counts| counts.resent()),
-            limits,
+            times,
         })
     }
 

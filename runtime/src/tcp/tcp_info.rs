@@ -5,7 +5,7 @@
 //! the length that it says. A reading is one system call, about a microsecond.
 
 use super::losses::Counts;
-use crate::pipe::TcpLimits;
+use crate::pipe::TcpTimes;
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
@@ -15,12 +15,12 @@ pub(super) fn read(socket: &TcpStream) -> Option<Counts> {
     read_all(socket).map(|(counts, _)| counts)
 }
 
-/// The same, and the things that have limited the connection.
-pub(super) fn read_all(socket: &TcpStream) -> Option<(Counts, TcpLimits)> {
+/// The same, and the times in which the connection has sent.
+pub(super) fn read_all(socket: &TcpStream) -> Option<(Counts, TcpTimes)> {
     let mut info = [0; LEN];
     let len = fetch(socket, &mut info)?;
     let info = info.get(..len)?;
-    Some((decode(info)?, limits(info)?))
+    Some((decode(info)?, times(info)?))
 }
 
 /// The beginning of `struct tcp_info` in linux/tcp.h, up to and with `tcpi_dsack_dups`. The struct
@@ -29,15 +29,12 @@ pub(super) fn read_all(socket: &TcpStream) -> Option<(Counts, TcpLimits)> {
 const LEN: usize = DSACK_DUPS + 4;
 
 const CA_STATE: usize = 1;
-const DELIVERY_RATE_APP_LIMITED: usize = 7;
 const RTT: usize = 68;
 const TOTAL_RETRANS: usize = 100;
-const NOTSENT_BYTES: usize = 144;
 const MIN_RTT: usize = 148;
 const DATA_SEGS_OUT: usize = 156;
 const BUSY_TIME: usize = 168;
 const RWND_LIMITED: usize = 176;
-const SNDBUF_LIMITED: usize = 184;
 const DSACK_DUPS: usize = 216;
 
 /// `TCP_CA_Loss` in linux/tcp.h: packets under way at a retransmission timeout are unacknowledged.
@@ -64,9 +61,6 @@ fn fetch(socket: &TcpStream, info: &mut [u8; LEN]) -> Option<usize> {
     (result == 0).then_some(usize::try_from(len).ok()?)
 }
 
-/// The first bit of a byte with fields of bits, as C compilers lay them out.
-const FIRST_BIT: u8 = if cfg!(target_endian = "little") { 1 } else { 0x80 };
-
 fn word(info: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(info.get(at..at + 4)?.try_into().ok()?))
 }
@@ -77,14 +71,8 @@ fn time(info: &[u8], at: usize) -> Option<Duration> {
     Some(Duration::from_micros(micros))
 }
 
-fn limits(info: &[u8]) -> Option<TcpLimits> {
-    Some(TcpLimits {
-        busy: time(info, BUSY_TIME)?,
-        receiver: time(info, RWND_LIMITED)?,
-        send_buffer: time(info, SNDBUF_LIMITED)?,
-        unsent: word(info, NOTSENT_BYTES)?,
-        app_limited: info.get(DELIVERY_RATE_APP_LIMITED)? & FIRST_BIT != 0,
-    })
+fn times(info: &[u8]) -> Option<TcpTimes> {
+    Some(TcpTimes { busy: time(info, BUSY_TIME)?, receiver: time(info, RWND_LIMITED)? })
 }
 
 fn decode(info: &[u8]) -> Option<Counts> {
@@ -124,8 +112,8 @@ mod tests {
             far.write_all(&[1]).unwrap();
             near.read_exact(&mut [0]).unwrap();
         }
-        let (after, limits) = read_all(&near).unwrap();
-        assert_eq!((limits.unsent, limits.receiver), (0, Duration::ZERO));
+        let (after, times) = read_all(&near).unwrap();
+        assert_eq!(times.receiver, Duration::ZERO);
         assert_eq!((after.packets, after.retransmitted), (3, 0));
         assert!(after.min_rtt > Duration::ZERO && after.min_rtt <= after.rtt);
         assert!(after.rtt < Duration::from_secs(1));
@@ -164,22 +152,10 @@ mod tests {
         info[1] = 3;
         let state = decode(&info).map(|counts| (counts.timed_out, counts.recovering));
         assert_eq!(state, Some((false, true)));
-        // rwnd_limited, sndbuf_limited, notsent_bytes; delivery_rate_app_limited is a bit beside
-        // two of tcpi_fastopen_client_fail.
+        // rwnd_limited
         info[176..184].copy_from_slice(&7_000u64.to_ne_bytes());
-        info[184..192].copy_from_slice(&8_000u64.to_ne_bytes());
-        info[144..148].copy_from_slice(&99u32.to_ne_bytes());
-        info[7] = if cfg!(target_endian = "little") { 0b110 } else { 0b0110_0000 };
-        let mut found = TcpLimits {
-            busy: Duration::from_secs(5_000),
-            receiver: Duration::from_millis(7),
-            send_buffer: Duration::from_millis(8),
-            unsent: 99,
-            app_limited: false,
-        };
-        assert_eq!(limits(&info), Some(found));
-        (info[7], found.app_limited) = (!info[7], true);
-        assert_eq!(limits(&info), Some(found));
+        let (busy, receiver) = (Duration::from_secs(5_000), Duration::from_millis(7));
+        assert_eq!(times(&info), Some(TcpTimes { busy, receiver }));
     }
 
     #[test]
@@ -188,8 +164,8 @@ mod tests {
         assert_eq!(decode(&[0xff; LEN - 1]).unwrap().spurious, 0);
         assert!(decode(&[0; BUSY_TIME + 8]).is_some());
         assert_eq!(decode(&[0; BUSY_TIME + 7]), None);
-        assert!(limits(&[0; SNDBUF_LIMITED + 8]).is_some());
-        assert_eq!(limits(&[0; SNDBUF_LIMITED + 7]), None);
+        assert!(times(&[0; RWND_LIMITED + 8]).is_some());
+        assert_eq!(times(&[0; RWND_LIMITED + 7]), None);
         assert_eq!(decode(&[]), None);
     }
 }
