@@ -49,6 +49,8 @@ fn an_explained_trace_names_the_stripe_that_became_silent() {
     for part in [&waited, &put, again, &silent, "the two sides' clocks are not the same"] {
         assert!(both.contains(part), "{part:?} in\n{both}");
     }
+    let limits = format!("stripe {stripe}, client to server: ");
+    assert!(both.contains(&limits) && !both.contains("can't be followed"), "{both}");
     let sender = explain(&[&here]);
     assert!(sender.contains(&waited) && sender.contains(again), "{sender}");
     assert!(explain(&[&there]).contains("flow 1, client to server: nothing came out for "));

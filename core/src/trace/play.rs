@@ -18,6 +18,9 @@ use core::fmt;
 /// Sees what a played session is given and does, in order.
 pub type Observer<'a> = &'a mut dyn FnMut(Instant, &Input, &[Output]);
 
+/// The same, with the session as it is after the input.
+type Watcher<'a> = &'a mut dyn FnMut(&Session, Instant, &Input, &[Output]);
+
 /// A trace that fits.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -72,7 +75,7 @@ impl Trace {
 
     /// [`Trace::replay`] under an observer's eyes.
     pub fn replay_with(&self, observer: Observer<'_>) -> Result<Played, Divergence> {
-        self.play(How::Choosing, observer)
+        self.play(How::Choosing, &mut |_, now, input, outputs| observer(now, input, outputs))
     }
 
     /// Whether the code can still do this: which frame goes on which stripe, and when, is taken
@@ -83,10 +86,20 @@ impl Trace {
 
     /// [`Trace::follow`] under an observer's eyes.
     pub fn follow_with(&self, observer: Observer<'_>) -> Result<Played, Divergence> {
-        self.play(How::Following, observer)
+        self.play(How::Following, &mut |_, now, input, outputs| observer(now, input, outputs))
     }
 
-    fn play(&self, how: How, observer: Observer<'_>) -> Result<Played, Divergence> {
+    /// With the feature `testing`: as [`Trace::follow`], under the eyes of one who sees the session
+    /// after each input. Without a promise of stability.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn follow_session(
+        &self,
+        observer: &mut dyn FnMut(Instant, &Session),
+    ) -> Result<Played, Divergence> {
+        self.play(How::Following, &mut |session, now, _, _| observer(now, session))
+    }
+
+    fn play(&self, how: How, watcher: Watcher<'_>) -> Result<Played, Divergence> {
         let header = &self.header;
         let id: SessionId = super::alias::session_id(1);
         let mut session = Session::new(header.role, id, header.config, header.birth);
@@ -114,7 +127,7 @@ impl Trace {
                 }
                 How::Following => follow(&mut session, step, input.clone(), &mut outputs, cut),
             };
-            observer(step.at, &input, &outputs);
+            watcher(&session, step.at, &input, &outputs);
             compared.map_err(|Gap { line, expected, got }| {
                 let after = step.outputs.last().map_or(step.line, |said| said.line);
                 Divergence { line: line.unwrap_or(after), ..stop(0, expected.as_deref(), got) }

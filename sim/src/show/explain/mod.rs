@@ -1,14 +1,16 @@
-//! The waits of flows: `sim replay --explain`.
+//! The waits of flows and the limits of stripes: `sim replay --explain`.
 //!
 //! An [`account`] is one side's trace by flow, a [`history`] the way of one byte. [`wait`] finds
 //! pauses in the accounts of one side or both, and their causes; `tell` puts them into words.
-//! Nothing is played: the text is about the recorded run, whatever the code does today.
+//! For these nothing is played: the text is about the recorded run, whatever the code does today.
+//! Only [`limits`] of stripes have to be asked of a session.
 //!
 //! Invariant: a time is named with the side on whose clock it was seen. Times of two clocks are
 //! never compared, only durations.
 
 pub mod account;
 pub mod history;
+mod limits;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -17,6 +19,7 @@ pub mod wait;
 use crate::base::Side;
 use crate::show::picture::timeline::now;
 use account::Account;
+use limits::Limits;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -64,6 +67,9 @@ pub fn explain(sources: &[Source], options: &Options) -> Result<String, String> 
     text += &blocks(&directions, &found, options);
     for (direction, pauses) in directions.iter().zip(&found) {
         text += &tell::summary(direction, pauses);
+    }
+    for (source, account) in sources.iter().zip(&accounts) {
+        text += &tell::limits(&Limits::of(&source.trace), account.side);
     }
     Ok(text)
 }

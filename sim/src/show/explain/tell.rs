@@ -2,6 +2,7 @@
 
 use super::account::{Account, Receiving, value};
 use super::history::History;
+use super::limits::{Limits, shares};
 use super::wait::{Cause, Direction, Pause, silent};
 use crate::base::Side;
 use crate::show::picture::scale::{show_size as show_bytes, show_time as show_span};
@@ -225,6 +226,21 @@ pub fn summary(direction: &Direction<'_>, pauses: &[Pause]) -> String {
         let _ = write!(text, "\n  {besides}{} {kind} ({count})", show_span(sum));
     }
     text + "\n"
+}
+
+pub fn limits(limits: &Limits, from: Side) -> String {
+    let mut text = String::new();
+    for (stripe, times) in &limits.stripes {
+        let _ = writeln!(text, "stripe {stripe}, {}: {}", way(from), shares(times));
+    }
+    if let Some(place) = &limits.until {
+        let _ = writeln!(
+            text,
+            "  up to {place} of the {}'s trace, which can't be followed from there",
+            name(from)
+        );
+    }
+    text
 }
 
 fn bytes(offset: u64, len: u64) -> String {

@@ -7,7 +7,7 @@ use crate::base::Rate;
 use crate::net::{Fault, FlowPlan, SendPlan, Told};
 use crate::run::{Recordings, Setup, World};
 use std::time::Duration;
-use striper_core::{SchedulerKind, StripeId};
+use striper_core::{LimitTimes, SchedulerKind, StripeId, StripeLimit};
 
 const SECOND: u64 = 1_000_000;
 const EACH: [&[usize]; 3] = [&[0, 1], &[0], &[1]];
@@ -137,6 +137,64 @@ fn a_program_that_has_nothing_to_send_waits_for_nothing() {
         assert!(pauses.iter().all(|pause| pause.cause == cause), "{}", told(&texts, which));
         assert!(told(&texts, which).contains("no pauses\n  besides"));
     }
+}
+
+/// The limit that each stripe of a side had for the longest.
+fn longest_limits(text: &str) -> Vec<StripeLimit> {
+    let limits = Limits::of(&source(text).trace);
+    assert_eq!(limits.until, None);
+    let longest = |times: &LimitTimes| times.longest_since(&LimitTimes::default());
+    limits.stripes.values().filter_map(longest).collect()
+}
+
+#[test]
+fn the_limits_of_stripes_are_told_for_each_side() {
+    let mut world = steady(2);
+    world.open(FlowPlan::upload(SECOND, 8 << 20));
+    let texts = traces(world);
+    let text = told(&texts, &[0, 1]);
+    for line in
+        ["stripe 0, client to server: window ", "stripe 1, server to client: application 100 %\n"]
+    {
+        assert!(text.contains(line), "{line:?} in\n{text}");
+    }
+    assert_eq!(longest_limits(&texts[0]), [StripeLimit::Window; 2], "{text}");
+    assert_eq!(longest_limits(&texts[1]), [StripeLimit::Application; 2], "{text}");
+}
+
+#[test]
+fn a_consumer_that_does_not_take_limits_all_stripes() {
+    let mut world = World::new(Setup::capped(1, &[Rate::mbit(50); 2], Duration::from_millis(5)));
+    let mut plan = FlowPlan::upload(SECOND, 8 << 20);
+    plan.reads[Side::Server.index()].rate = Some(Rate::bytes(500_000));
+    world.open(plan);
+    let texts = traces(world);
+    assert_eq!(longest_limits(&texts[0]), [StripeLimit::Receiver; 2], "{}", told(&texts, &[0]));
+}
+
+#[test]
+fn limits_are_told_up_to_where_a_trace_can_not_be_followed() {
+    let (texts, _) = silent_stripe(4 << 20);
+    let (before, after) = texts[0].rsplit_once(" pong ").expect("a PONG");
+    let (line, broken) = (before.lines().count(), format!("{before} pong 9{after}"));
+    let text = explain(&[source(&broken)], &Options::default()).unwrap();
+    let until = format!("  up to line {line} of the client's trace");
+    assert!(text.contains(&until) && text.contains("stripe 0, client to server: "), "{text}");
+}
+
+#[test]
+fn shares_of_limits_are_told_from_half_a_percent_on() {
+    let mut times = LimitTimes::default();
+    assert_eq!(limits::shares(&times), "", "no time");
+    for (limit, millis) in [
+        (StripeLimit::Application, 96),
+        (StripeLimit::Receiver, 4),
+        (StripeLimit::Window, 400),
+        (StripeLimit::Route, 500),
+    ] {
+        times.add(limit, Duration::from_millis(millis));
+    }
+    assert_eq!(limits::shares(&times), "route 50 %, window 40 %, application 10 %");
 }
 
 #[test]
