@@ -56,7 +56,7 @@ fn told(texts: &[String; 2], which: &[usize]) -> String {
     explain(&sources, &Options::default()).unwrap()
 }
 
-/// Three stripes. One forgets its connection when its sender knows the route, long after slow start.
+/// Three stripes. After slow start, when its sender knows the route, one forgets its connection.
 fn silent_stripe(size: u64) -> ([String; 2], StripeId) {
     let world = || {
         let mut world = steady(3);
