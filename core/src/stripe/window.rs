@@ -47,20 +47,14 @@ const MAX_SLACK: u64 = 100_000;
 /// Rounds without a queue although full that show that the stripe has become faster.
 const FASTER: u8 = 3;
 
-/// The window of a stripe that grows again, in eighths of what keeps it busy: doubling, as in TCP.
+/// The window of a stripe that grows, in eighths of what keeps it busy (doubling, as in TCP).
 const GROWTH: u64 = 20;
-/// A new stripe is not bounded. TCP's slow start doubles what it sends, and a bound made of rates
-/// seen a round trip ago hinders it. A hindered slow start lets its window run ahead of what is in
-/// flight, and overshoots. Measured with CUBIC at 25 Mbit/s and RTT 200 ms: it then halved its
-/// window four times, and a stripe carried 0.65 of its cap for ten seconds.
-const UNBOUNDED: u64 = u64::MAX;
+
+/// The same after a pause.
+const RESUMED: u64 = 12;
 
 /// Rounds without a quarter more that end growth; as in BBR.
 const PLATEAU: u8 = 3;
-/// The same for a new stripe that has a queue. When the queue is first seen, the highest rate is
-/// from the round trip before, and lower than what the stripe carries. A bound made of it would
-/// starve TCP while it recovers from the overshoot of slow start.
-const FLAT: u8 = 2;
 
 /// A full stripe is probed after so many rounds, as in BBR.
 const PROBE_EVERY: u8 = 8;
@@ -165,7 +159,7 @@ impl Window {
     /// Nothing known: no bound. `turn` spreads the times at which stripes drain their queues.
     pub(crate) fn new(now: Instant, turn: u64) -> Self {
         Window {
-            state: State::Growing { eighths: UNBOUNDED },
+            state: State::Growing { eighths: GROWTH },
             rates: [Rate::default(); ROUNDS],
             slack: 0,
             piece: 0,
@@ -244,11 +238,16 @@ impl Window {
         shortest.saturating_add(self.slack.max(self.least_slack(shortest)).max(gap))
     }
 
-    /// Data is sent after a pause. If there was a queue before it, growth is over.
+    /// Data is sent after a pause. The stripe's rate was seen before the pause, if there was a
+    /// queue. Otherwise it may be as much as that, and half more.
     pub(crate) fn resume(&mut self) {
         self.heard = None;
-        if matches!(self.state, State::Growing { .. }) && self.queued {
-            self.settle(self.rate());
+        match self.state {
+            State::Growing { .. } if self.queued => self.settle(self.rate()),
+            State::Growing { eighths } => {
+                self.state = State::Growing { eighths: eighths.min(RESUMED) }
+            }
+            _ => {}
         }
     }
 
@@ -368,12 +367,10 @@ impl Window {
         let more = before.as_bytes().saturating_add(before.as_bytes() / 4);
         let grew = rate.as_bytes() >= more;
         self.grown = if grew { (rate, 0) } else { (before, rounds + u8::from(self.measured)) };
-        let flat = self.grown.1;
-        let full =
-            if eighths == UNBOUNDED { flat >= FLAT } else { flat > 0 || waited > shortest / 4 };
-        if (waited > queue(shortest) && full) || flat >= PLATEAU {
+        let full = !grew || waited > shortest / 4;
+        if (waited > queue(shortest) && full) || self.grown.1 >= PLATEAU {
             self.settle(rate);
-        } else if limited && eighths < GROWTH {
+        } else if limited {
             self.state = State::Growing { eighths: (eighths + 4).min(GROWTH) };
         }
     }
