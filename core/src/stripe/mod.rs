@@ -46,6 +46,11 @@ const LENIENT_RATE: Rate = Rate::bytes(1_250_000);
 /// A stripe that carries more entries than this without anything that asks for an acknowledgement
 /// gets a PING, so that its ledger ends.
 const MAX_UNANSWERED: usize = 4096;
+/// The rate of a stripe that dips falls at once, but its window only after some rounds. Until then
+/// a stripe must not get bytes that arrive a second later than those on other stripes.
+const CLEARS: Duration = Duration::from_millis(200);
+/// But so many bytes are always allowed.
+const CLEARS_LEAST: u64 = 16 << 10;
 /// Control may exceed the allowance by this many bytes.
 const CONTROL_RESERVE: u64 = 16 << 10;
 
@@ -209,8 +214,15 @@ impl Stripe {
     pub(crate) fn is_full(&self, sparse: bool) -> bool {
         let (in_flight, chunk) = (self.in_flight(), self.chunk() as u64);
         let beyond = if sparse { chunk * 3 / 2 } else { 0 };
-        in_flight > 0
-            && in_flight + chunk / 2 > self.window.bytes(self.shortest()).saturating_add(beyond)
+        let bound = self.window.bytes(self.shortest()).saturating_add(beyond);
+        in_flight > 0 && (in_flight + chunk / 2 > bound || in_flight > self.clears_soon())
+    }
+
+    /// How many bytes in flight the stripe clears within twice its shortest round trip and
+    /// [`CLEARS`] at its present rate. More would hold up the flow: the receiver would wait for them.
+    fn clears_soon(&self) -> u64 {
+        let known = self.rate.estimate().zip(self.rtt.min());
+        known.map_or(u64::MAX, |(rate, rtt)| rate.bytes_in(rtt * 2 + CLEARS).max(CLEARS_LEAST))
     }
 
     /// The part of `in_flight` that is still on its way, as far as can be told. Acknowledgements

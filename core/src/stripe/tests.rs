@@ -112,6 +112,19 @@ fn a_stripe_is_full_half_a_piece_beyond_its_window() {
 }
 
 #[test]
+fn a_stripe_has_no_more_in_flight_than_it_soon_clears() {
+    // Twice 40 ms, and 200 ms; but at least 16 KiB.
+    for (rate, bytes) in [(1_000_000, 280_000), (10_000, CLEARS_LEAST as usize)] {
+        let mut stripe = far(rate);
+        stripe.set_control(true);
+        put(&mut stripe, bytes, true, SECOND);
+        assert!(!stripe.is_full(false), "{rate}");
+        put(&mut stripe, 1, true, SECOND);
+        assert!(stripe.is_full(false), "{rate}");
+    }
+}
+
+#[test]
 fn a_stripe_that_is_unknown_or_empty_is_never_full() {
     let mut stripe = stripe();
     put(&mut stripe, 1 << 30, true, 0);
