@@ -219,7 +219,7 @@ impl Stripe {
     }
 
     /// How many bytes in flight the stripe clears within twice its shortest round trip and
-    /// [`CLEARS`] at its present rate. More would hold up the flow: the receiver would wait for them.
+    /// [`CLEARS`] at its present rate. More would hold up the flow, as the receiver waits for them.
     fn clears_soon(&self) -> u64 {
         let known = self.rate.estimate().zip(self.rtt.min());
         known.map_or(u64::MAX, |(rate, rtt)| rate.bytes_in(rtt * 2 + CLEARS).max(CLEARS_LEAST))
