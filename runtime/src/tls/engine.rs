@@ -317,6 +317,10 @@ fn attempt<D>(
 }
 
 #[cfg(test)]
+mod entry;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod keyed_peer;
+#[cfg(test)]
+mod talk;

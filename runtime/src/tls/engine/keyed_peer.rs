@@ -1,6 +1,6 @@
 //! A peer that has the key and says in its records what no honest peer says.
 
-use super::hostile::{drain, keys, open_pair, open_pair_of};
+use super::talk::{drain, keys, open_pair, open_pair_of};
 use super::*;
 use crate::tls::settings::forge;
 use ring::aead;
