@@ -2,6 +2,7 @@
 //!
 //! It knows neither sockets nor an executor: pipes, dials, time and randomness are given to it.
 
+mod adaptation;
 mod agenda;
 mod attempt;
 mod base;
