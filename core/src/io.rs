@@ -37,8 +37,8 @@ pub enum Input {
         /// The stripe.
         stripe: StripeId,
         /// It measures the route's rate and keeps the queue short itself, as BBR does. Such a
-        /// control needs a connection that always has something to send. So the engine does not
-        /// bound the bytes in flight. A loss-based control fills the queue, and is bounded.
+        /// control needs a connection that always has something to send. So the stripe has no
+        /// window. A loss-based control fills the queue, and has one.
         rate_based: bool,
     },
     /// A stripe has broken, or the peer has closed it. Either end of it is of no more use.
@@ -130,7 +130,7 @@ pub enum Output {
     StripePace {
         /// The stripe.
         stripe: StripeId,
-        /// 16 KiB–512 KiB.
+        /// 8 KiB–512 KiB.
         unsent: u64,
     },
     /// Write out what was transmitted before, as far as possible without waiting long, then close

@@ -47,8 +47,9 @@ const LENIENT_RATE: Rate = Rate::bytes(1_250_000);
 /// gets a PING, so that its ledger ends.
 const MAX_UNANSWERED: usize = 4096;
 /// The rate of a stripe that dips falls at once, but its window only after some rounds. Until then
-/// a stripe must not get bytes that arrive a second later than those on other stripes.
-const CLEARS: Duration = Duration::from_millis(200);
+/// a stripe must not get bytes that arrive a second later than those on other stripes. So it has no
+/// more in flight than it clears in this time and two round trips, in microseconds.
+const CLEARS: u64 = 200_000;
 /// But so many bytes are always allowed.
 const CLEARS_LEAST: u64 = 16 << 10;
 /// Control may exceed the allowance by this many bytes.
@@ -220,9 +221,13 @@ impl Stripe {
 
     /// How many bytes in flight the stripe clears within twice its shortest round trip and
     /// [`CLEARS`] at its present rate. More would hold up the flow, as the receiver waits for them.
+    #[inline]
     fn clears_soon(&self) -> u64 {
-        let known = self.rate.estimate().zip(self.rtt.min());
-        known.map_or(u64::MAX, |(rate, rtt)| rate.bytes_in(rtt * 2 + CLEARS).max(CLEARS_LEAST))
+        let known = self.rate.estimate().zip(self.shortest());
+        let bytes = |(rate, rtt): (Rate, u64)| {
+            rate.bytes_in_micros(rtt.saturating_mul(2).saturating_add(CLEARS))
+        };
+        known.map_or(u64::MAX, |known| bytes(known).max(CLEARS_LEAST))
     }
 
     /// The part of `in_flight` that is still on its way, as far as can be told. Acknowledgements

@@ -50,6 +50,9 @@ const FASTER: u8 = 3;
 /// The window of a stripe that grows, in eighths of what keeps it busy (doubling, as in TCP).
 const GROWTH: u64 = 20;
 
+/// The same when it begins to grow again.
+const REGROWTH: u64 = 10;
+
 /// The same after a pause.
 const RESUMED: u64 = 12;
 
@@ -61,7 +64,8 @@ const PROBE_EVERY: u8 = 8;
 /// By this share of the window, and at most by so many microseconds of queue.
 const PROBE_SHARE: u64 = 4;
 const PROBE_MOST: u64 = 10_000;
-/// Rounds of a probe: the bytes go out in the first, and are acknowledged in the second.
+/// Further rounds of a probe. More bytes go out in its first round, they are acknowledged in the
+/// second, and the third shows the rate of a whole round with them.
 const PROBE_ROUNDS: u8 = 2;
 
 /// How often the queue is drained to see the shortest round trip, as in BBR; but not for 200 ms,
@@ -312,7 +316,7 @@ impl Window {
                 if self.empty >= FASTER {
                     self.empty = 0;
                     self.grown = (rate, 0);
-                    self.state = State::Growing { eighths: 10 };
+                    self.state = State::Growing { eighths: REGROWTH };
                     return;
                 }
                 let since = now.since(self.looked_at);
@@ -328,13 +332,11 @@ impl Window {
             }
             State::Probing { rounds: 0, from } => {
                 let time = self.time(shortest);
-                let expected =
-                    u128::from(from.as_bytes()) * u128::from(probe(time)) / u128::from(time.max(1));
-                if u128::from(rate.as_bytes() - from.as_bytes().min(rate.as_bytes())) * 2
-                    >= expected
-                {
+                let from = u128::from(from.as_bytes());
+                let more = u128::from(rate.as_bytes()).saturating_sub(from);
+                if more * 2 >= from * u128::from(probe(time)) / u128::from(time.max(1)) {
                     self.grown = (rate, 0);
-                    self.state = State::Growing { eighths: 10 };
+                    self.state = State::Growing { eighths: REGROWTH };
                 } else {
                     self.state = State::Steady;
                 }

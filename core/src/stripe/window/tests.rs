@@ -198,7 +198,7 @@ fn a_stripe_that_is_full_and_has_no_queue_for_three_rounds_grows_again() {
         assert!(!grows(&model), "not three in a row");
     }
     model.round(MEGABYTE, 0, true);
-    assert_eq!(model.window.state, State::Growing { eighths: 10 });
+    assert_eq!(model.window.state, State::Growing { eighths: REGROWTH });
     for (rate, eighths) in [(2 * MEGABYTE, 14), (3 * MEGABYTE, 18), (4 * MEGABYTE, GROWTH)] {
         model.round(rate, 0, true);
         assert_eq!(model.window.state, State::Growing { eighths });
