@@ -30,12 +30,17 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// Lets the swarm of one seed fail and says what was written: the folder and the traces in it.
-fn fail(parent: &Path, bug: &str, seed: u64) -> (String, Vec<String>) {
+/// The swarm stops at its first failure. Which seed that is depends on the engine, but one of so
+/// many has always failed.
+const SEEDS: &str = "0..3000";
+
+/// Lets the swarm fail and says what was written: the folder and the traces in it.
+fn fail(parent: &Path, bug: &str) -> (String, Vec<String>) {
     build();
-    let seeds = format!("{seed}..{}", seed + 1);
-    let text = sim(parent, 1, &["swarm", "--bug", bug, "--seeds", &seeds, "--threads", "1"]);
-    let name = format!("swarm-{seed}");
+    let text = sim(parent, 1, &["swarm", "--bug", bug, "--seeds", SEEDS, "--threads", "1"]);
+    let mut folders = fs::read_dir(parent).expect("a folder");
+    let name = folders.next().expect("a failure").expect("an entry").file_name();
+    let name = name.into_string().expect("UTF-8");
     let command =
         format!("cargo run --release -p sim -- run {name}/failure.scenario --bug {bug}\n");
     assert!(text.contains(&command) && !text.contains("same way once more"), "{text}");
@@ -58,8 +63,9 @@ fn reason(script: &str) -> String {
 #[ignore = "builds the simulator with planted bugs, which takes minutes"]
 fn a_failure_becomes_a_short_script_and_traces_that_repeat_it() {
     let parent = folder("planted-violation");
-    let bug = "reset-not-owed-again";
-    let (name, traces) = fail(&parent, bug, 13);
+    // What it sends is wrong before a check notices, so a replay without it diverges.
+    let bug = "reset-becomes-fin";
+    let (name, traces) = fail(&parent, bug);
     let file = format!("{name}/failure.scenario");
     let script = fs::read_to_string(parent.join(&file)).expect("a script");
     assert!(script.lines().count() <= 10, "{script}");
@@ -83,7 +89,7 @@ fn a_failure_becomes_a_short_script_and_traces_that_repeat_it() {
 fn a_session_that_panics_leaves_a_trace_that_ends_with_why() {
     let parent = folder("planted-panic");
     let bug = "joined-beyond-credit";
-    let (name, traces) = fail(&parent, bug, 8);
+    let (name, traces) = fail(&parent, bug);
     let script = fs::read_to_string(parent.join(&name).join("failure.scenario")).expect("a script");
     let mut deadly = 0;
     for trace in &traces {
