@@ -31,6 +31,16 @@ pub enum Input {
         /// out.
         total: u64,
     },
+    /// Bytes of a stripe have arrived at the peer's system behind a lost packet, as selective
+    /// acknowledgements say (RFC 2018). The peer's session gets them when the packet has been sent
+    /// again. An estimate does: it serves only to send as much as the route carries meanwhile.
+    StripeArrived {
+        /// The stripe.
+        stripe: StripeId,
+        /// Cumulative count of transmitted bytes, less those that are missing at the peer's
+        /// system.
+        total: u64,
+    },
     /// Which kind of congestion control a stripe's connection has from now on. Until this is said
     /// it is taken to be loss-based.
     StripeControl {

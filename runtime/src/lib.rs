@@ -92,7 +92,7 @@ pub use pipe::datagram::DatagramPipe;
 pub use pipe::memory::{MemoryPipe, memory_pipe};
 pub use pipe::{
     Adapted, Carrier, Congestion, Losses, Pipe, PipeExt, PipeInfo, Received, SentPackets,
-    TcpStatus, TcpTimes,
+    TcpStatus, TcpTimes, Unacknowledged,
 };
 pub use ports::{Accepting, Dial, DialError, Dialling, Listen};
 pub use record::Traces;

@@ -63,7 +63,7 @@ fn reason(script: &str) -> String {
 #[ignore = "builds the simulator with planted bugs, which takes minutes"]
 fn a_failure_becomes_a_short_script_and_traces_that_repeat_it() {
     let parent = folder("planted-violation");
-    // What it sends is wrong before a check notices, so a replay without it diverges.
+    // A wrong frame is sent before a check notices, so a replay without the bug diverges.
     let bug = "reset-becomes-fin";
     let (name, traces) = fail(&parent, bug);
     let file = format!("{name}/failure.scenario");

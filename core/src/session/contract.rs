@@ -50,6 +50,7 @@ impl Session {
                 (*share > most).then(why)
             }
             Input::StripeBytes { .. }
+            | Input::StripeArrived { .. }
             | Input::StripeControl { .. }
             | Input::StripeDown { .. }
             | Input::Shutdown

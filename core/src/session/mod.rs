@@ -157,6 +157,11 @@ impl Session {
                     stripe.wrote(total);
                 }
             }
+            Input::StripeArrived { stripe, total } => {
+                if let Some(stripe) = self.stripes.get_mut(stripe) {
+                    stripe.arrived(total, self.now);
+                }
+            }
             Input::StripeControl { stripe, rate_based } => {
                 if let Some(stripe) = self.stripes.get_mut(stripe) {
                     stripe.set_control(rate_based);

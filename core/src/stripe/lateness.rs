@@ -43,7 +43,7 @@ impl Stripe {
         let rate = match self.ledger.awaited().filter(|_| late) {
             None => self.rate.hopeful(now),
             Some(front) => {
-                let brought = self.ledger.acknowledged().saturating_sub(front.mark.delivered());
+                let brought = self.delivered().saturating_sub(front.mark.delivered());
                 let over = |bytes: u64, since: Instant| Rate::of(bytes, micros(now.since(since)));
                 let mut rate = over(brought, front.at);
                 if now.since(self.due) >= self.overdue() {

@@ -64,6 +64,9 @@ pub(crate) struct Stripe {
     /// Frame bytes that the operating system has taken.
     written: u64,
     ledger: Ledger<Token>,
+    /// Stripe bytes that have arrived at the peer's system, with what is missing before them not
+    /// counted.
+    arrived: u64,
     rtt: Rtt,
     rate: RateEstimator,
     window: Window,
@@ -103,6 +106,7 @@ impl Stripe {
             sent: 0,
             written: 0,
             ledger: Ledger::new(),
+            arrived: 0,
             rtt: Rtt::default(),
             rate: RateEstimator::new(now),
             window: Window::new(now, id.0),
@@ -167,14 +171,15 @@ impl Stripe {
         &mut self.probes
     }
 
-    /// Handed over and not acknowledged, in bytes. Bytes that ask for no acknowledgement may lie
+    /// Stripe bytes that are acknowledged, or have arrived as far as is known.
+    fn delivered(&self) -> u64 {
+        self.ledger.acknowledged().max(self.arrived)
+    }
+
+    /// Handed over and not delivered, in bytes. Bytes that ask for no acknowledgement may lie
     /// around unacknowledged for long. They count only behind something that asks for one.
     pub(crate) fn in_flight(&self) -> u64 {
-        if self.ledger.awaits() {
-            self.sent - self.busy_from.max(self.ledger.acknowledged())
-        } else {
-            0
-        }
+        if self.ledger.awaits() { self.sent - self.busy_from.max(self.delivered()) } else { 0 }
     }
 
     /// Handed over and not taken by the operating system, in bytes.
@@ -277,6 +282,19 @@ impl Stripe {
         self.written = self.written.max(total);
         if self.takes_data(self.chunk()) && !self.is_full(false) {
             self.congested = false;
+        }
+    }
+
+    /// So many stripe bytes have arrived, some of them behind a lost packet. If these are at least
+    /// half of what the stripe carries in that time, it is neither dead nor slow.
+    pub(crate) fn arrived(&mut self, total: u64, now: Instant) {
+        let total = total.min(self.written);
+        let fresh = total.saturating_sub(self.delivered());
+        let rate = self.window.rate();
+        if fresh > 0 && rate > Rate::default() && fresh >= rate.bytes_in(now.since(self.due)) / 2 {
+            self.arrived = total;
+            self.progress = now;
+            self.due = self.due.max(now);
         }
     }
 
@@ -465,7 +483,7 @@ impl Hash for Stripe {
             "stripe {} has been measured: time has passed",
             self.id
         );
-        (self.id, self.sent, self.written).hash(hasher);
+        (self.id, self.sent, self.written, self.arrived).hash(hasher);
         self.ledger.hash(hasher);
         self.inbound.hash(hasher);
         (self.doubted, self.requeued).hash(hasher);

@@ -280,6 +280,45 @@ fn patience_begins_with_the_first_thing_that_asks_for_an_acknowledgement() {
     assert_eq!(stripe.doubt_at(), Some(at(2 * SECOND) + stripe.rtt.patience()));
 }
 
+/// A stripe that carries a byte each microsecond has 400 kB in flight, 260 ms after an
+/// acknowledgement could have come.
+fn silent() -> (Stripe, u64) {
+    let mut stripe = far(1_000_000);
+    bound(&mut stripe, 1_000_000, 1);
+    put(&mut stripe, 400_000, true, 2 * SECOND);
+    stripe.wrote(stripe.sent - 20_000);
+    (stripe, 2 * SECOND + 300_000)
+}
+
+#[test]
+fn bytes_that_arrive_behind_a_lost_packet_leave_room_for_others() {
+    let (mut stripe, now) = silent();
+    stripe.arrived(1_200_000, at(now));
+    assert_eq!(stripe.in_flight(), 200_000);
+    stripe.arrived(1_190_000, at(now + 1));
+    assert_eq!(stripe.in_flight(), 200_000, "an earlier count");
+    stripe.arrived(u64::MAX, at(now + 2));
+    assert_eq!(stripe.in_flight(), 20_000, "not all has been written");
+    acknowledge(&mut stripe, now + 3);
+    assert_eq!(stripe.in_flight(), 0);
+}
+
+#[test]
+fn a_stripe_is_neither_dead_nor_slow_if_as_much_arrives_as_it_carries() {
+    for (bytes, arrives) in [(130_000, true), (129_999, false)] {
+        let (mut stripe, now) = silent();
+        stripe.arrived(1_000_000 + bytes, at(now));
+        assert_eq!(stripe.in_flight(), 400_000 - if arrives { bytes } else { 0 });
+        let patient = stripe.doubt_at() == Some(at(now) + stripe.rtt.patience());
+        let fast = stripe.rate_now(at(now)) > Some(Rate::bytes(400_000));
+        assert_eq!((patient, fast), (arrives, arrives), "{bytes} bytes");
+    }
+    let (mut stripe, now) = silent();
+    stripe.window = Window::new(at(0), 0);
+    stripe.arrived(1_400_000, at(now));
+    assert_eq!(stripe.in_flight(), 400_000, "a stripe that has never been measured");
+}
+
 #[test]
 fn a_stripe_is_given_up_after_the_limit_or_later_while_it_is_heard() {
     let mut stripe = stripe();

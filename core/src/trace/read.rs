@@ -171,6 +171,9 @@ impl<'a> Words<'a> {
             "written" => {
                 Input::StripeWritten { stripe: self.stripe()?, total: self.any("a count")? }
             }
+            "arrived" => {
+                Input::StripeArrived { stripe: self.stripe()?, total: self.any("a count")? }
+            }
             "control" => {
                 let stripe = self.stripe()?;
                 let rate_based = match self.word("a kind of control")? {

@@ -40,6 +40,7 @@ fn write_input(input: &Input, f: &mut Formatter<'_>) -> fmt::Result {
         Input::StripeUp { stripe, hello } => write_up(*stripe, hello, f),
         Input::StripeBytes { stripe, data } => write!(f, "bytes {stripe} +{}", data.len()),
         Input::StripeWritten { stripe, total } => write!(f, "written {stripe} {total}"),
+        Input::StripeArrived { stripe, total } => write!(f, "arrived {stripe} {total}"),
         Input::StripeControl { stripe, rate_based } => {
             write!(f, "control {stripe} {}", if *rate_based { "rate" } else { "loss" })
         }

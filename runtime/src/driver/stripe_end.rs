@@ -25,10 +25,10 @@ const CLOSING: Duration = Duration::from_secs(1);
 /// Chunks that a stripe which the session has closed may bring before the others get their turn.
 const CLOSING_BUDGET: usize = 4;
 
-/// When stripes look at their losses, so that their congestion control follows the route: forty
-/// times a second while they send. So an idle stripe is not woken for it. That is often enough to
-/// see losses within a second, and 28 µs of work in one. How far apart two looks must be to say
-/// something is for the pipe to know.
+/// When stripes look at what the system says about their connection: forty times a second while
+/// something is under way. An idle stripe is not woken for it. That is often enough to see lost
+/// packets before they hold up the session, and about 60 µs of work in a second. How far apart two
+/// looks at losses must be to say something is for the pipe to know.
 const LOOK: Duration = Duration::from_millis(25);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,6 +54,8 @@ pub(super) struct StripeEnd {
     /// It has the control for a route that loses packets without a queue.
     lossy: bool,
     next_look: Instant,
+    /// Something was under way at the last look, or has been sent since.
+    active: bool,
     /// How much to receive at once, in bytes.
     chunk: usize,
     queue: OutQueue,
@@ -65,6 +67,17 @@ pub(super) struct StripeEnd {
     written: u64,
     received: u64,
     closing: Option<Closing>,
+}
+
+/// The outcome of a look at a stripe's connection.
+pub(super) struct Look {
+    /// Frame bytes that have arrived, if some did behind a lost packet.
+    pub arrived: Option<u64>,
+    /// Whether the route is lossy, and what share of packets is lost, if that calls for another
+    /// congestion control.
+    pub route: Option<(bool, f64)>,
+    /// When to look again, even if nothing is sent meanwhile.
+    pub next: Option<Instant>,
 }
 
 struct Closing {
@@ -94,6 +107,7 @@ impl StripeEnd {
             seat: None,
             lossy: false,
             next_look: facts.since,
+            active: false,
             chunk: FIRST_CHUNK,
             queue,
             preamble,
@@ -133,13 +147,32 @@ impl StripeEnd {
         self.seat.as_ref().map(Seat::pair)
     }
 
-    /// Looks at its losses if that is due, and tells its route. Gives whether packets are lost
-    /// without a queue, and what share of them, if it has not the control for that.
-    pub(super) fn look(&mut self, now: Instant) -> Option<(bool, f64)> {
-        let seat = self.seat.as_ref().filter(|_| now >= self.next_look)?;
+    /// Looks at its connection if that is due.
+    pub(super) fn look(&mut self, now: Instant) -> Option<Look> {
+        if !self.active || now < self.next_look {
+            return None;
+        }
         self.next_look = now + LOOK;
+        let unacknowledged = self.info().carrier.and_then(Carrier::unacknowledged);
+        self.active = unacknowledged.is_some_and(|behind| behind.bytes > 0);
+        let behind = unacknowledged.filter(|behind| behind.out_of_order > 0);
+        let arrived = behind.map(|behind| {
+            let missing = behind.bytes.saturating_sub(behind.out_of_order);
+            self.written.saturating_sub(self.preamble).saturating_sub(missing)
+        });
+        Some(Look {
+            arrived,
+            route: self.ask_route(now),
+            next: self.active.then_some(self.next_look),
+        })
+    }
+
+    /// Tells its route the losses. Gives whether packets are lost there without a queue, and what
+    /// share of them, if it has not the control for that.
+    fn ask_route(&self, now: Instant) -> Option<(bool, f64)> {
+        let seat = self.seat.as_ref()?;
         if seat.is_lossy() == self.lossy
-            && let Some(losses) = self.pipe.info().carrier.and_then(Carrier::losses)
+            && let Some(losses) = self.info().carrier.and_then(Carrier::losses)
         {
             seat.hear(losses, now);
         }
@@ -212,6 +245,7 @@ impl StripeEnd {
         let before = self.written;
         let _ = self.pipe.poll_flush(&mut cx).map_err(broken)?;
         self.written = self.written.max(self.sent.saturating_sub(self.pipe.info().held as u64));
+        self.active |= self.written > before;
         Ok((self.written > before).then(|| self.written.saturating_sub(self.preamble)))
     }
 
@@ -265,6 +299,7 @@ impl StripeEnd {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipe::Unacknowledged;
     use crate::pipe::testing::{Source, flood};
     use bytes::Buf;
     use std::cell::Cell;
@@ -375,5 +410,76 @@ mod tests {
         assert!(!stripe.poll_close(Instant::ZERO));
         assert!(woken.0.load(Ordering::Relaxed), "there is more to be received");
         assert!(stripe.poll_close(until));
+    }
+
+    /// Takes all, and says what the peer's system has not acknowledged.
+    struct Behind(Rc<Cell<Option<Unacknowledged>>>);
+
+    impl Pipe for Behind {
+        fn poll_recv(&mut self, _: &mut Context<'_>, _: usize) -> Poll<io::Result<Received>> {
+            Poll::Pending
+        }
+
+        fn poll_send(
+            &mut self,
+            _: &mut Context<'_>,
+            data: &mut dyn Buf,
+        ) -> Poll<io::Result<usize>> {
+            let len = data.remaining();
+            data.advance(len);
+            Poll::Ready(Ok(len))
+        }
+
+        fn poll_finish(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn abort(&mut self) {}
+
+        fn check(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn info(&self) -> PipeInfo<'_> {
+            PipeInfo::of(self)
+        }
+    }
+
+    impl Carrier for Behind {
+        fn flushed(&self) -> bool {
+            true
+        }
+
+        fn unacknowledged(&self) -> Option<Unacknowledged> {
+            self.0.get()
+        }
+    }
+
+    #[test]
+    fn a_stripe_is_looked_at_until_the_peers_system_has_everything() {
+        let behind = Rc::new(Cell::new(None));
+        let mut stripe = end(Box::new(Behind(behind.clone())), Waker::noop().clone());
+        stripe.preamble = 100;
+        let look = |stripe: &mut StripeEnd, millis: u64, unacknowledged| {
+            behind.set(unacknowledged);
+            let look = stripe.look(Instant::from_micros(millis * 1_000));
+            look.map(|look| (look.arrived, look.next.map(|at| at.as_micros() / 1_000)))
+        };
+        let told = |bytes, out_of_order| Some(Unacknowledged { bytes, out_of_order });
+        assert_eq!(look(&mut stripe, 0, told(900, 0)), None, "nothing was sent");
+        let send = |stripe: &mut StripeEnd| {
+            stripe.push(Bytes::from(vec![0; 1_000]), Bytes::new());
+            assert!(stripe.send().unwrap().is_some());
+        };
+        send(&mut stripe);
+        assert_eq!(look(&mut stripe, 1, told(900, 0)), Some((None, Some(26))), "in order");
+        assert_eq!(look(&mut stripe, 25, told(900, 500)), None, "too early");
+        // Of 900 bytes of frames 400 are missing.
+        assert_eq!(look(&mut stripe, 26, told(900, 500)), Some((Some(500), Some(51))));
+        assert_eq!(look(&mut stripe, 60, told(9_999, 1)), Some((Some(0), Some(85))));
+        assert_eq!(look(&mut stripe, 85, told(0, 0)), Some((None, None)));
+        assert_eq!(look(&mut stripe, 999, told(900, 0)), None, "everything has arrived");
+        send(&mut stripe);
+        assert_eq!(look(&mut stripe, 999, None), Some((None, None)), "the system does not say");
     }
 }

@@ -216,23 +216,31 @@ impl Stripes {
             return None;
         }
         match end.send() {
-            Ok(Some(total)) => {
-                base.engine.input(Input::StripeWritten { stripe: end.facts.id, total });
+            Ok(total) => {
+                if let Some(total) = total {
+                    base.engine.input(Input::StripeWritten { stripe: end.facts.id, total });
+                }
                 self.look_if_due(token, base);
                 None
             }
-            Ok(None) => None,
             Err(loss) => self.broken(token, loss, flows, base),
         }
     }
 
-    /// It has sent something: looks at its losses if that is due. A new control of its route holds
-    /// for all stripes that go there.
+    /// Looks at what the system says about its connection. A new control of its route holds for all
+    /// stripes that go there.
     fn look_if_due(&mut self, token: Token, base: &mut Base) {
         let now = base.engine.now();
         let Some(end) = self.ends.get_mut(&token) else { return };
-        let Some(found) = end.look(now) else { return };
+        let Some(look) = end.look(now) else { return };
         let (facts, pair) = (end.facts, end.pair());
+        if let Some(total) = look.arrived {
+            base.engine.input(Input::StripeArrived { stripe: facts.id, total });
+        }
+        if let Some(next) = look.next {
+            base.agenda.at(next, token);
+        }
+        let Some(found) = look.route else { return };
         // A stripe that is closing has nothing to adapt for.
         let ends = self.ends.values_mut().filter(|end| !end.is_closing() && end.pair() == pair);
         adaptation::adapt(facts, found, ends, &mut base.engine);

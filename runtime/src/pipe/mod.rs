@@ -23,7 +23,7 @@ pub use congestion::Congestion;
 pub use ext::PipeExt;
 pub use losses::{Adapted, Losses, SentPackets};
 pub use peer::{Peer, PeerName, PublicKey};
-pub use tcp_status::{TcpStatus, TcpTimes};
+pub use tcp_status::{TcpStatus, TcpTimes, Unacknowledged};
 
 use bytes::{Buf, Bytes};
 use std::io;
@@ -188,6 +188,12 @@ pub trait Carrier {
     /// as BBR does. A system call.
     fn is_rate_based(&self) -> bool {
         false
+    }
+
+    /// The bytes that the peer's system has not acknowledged, if the operating system says so. A
+    /// system call.
+    fn unacknowledged(&self) -> Option<Unacknowledged> {
+        None
     }
 
     /// The facts that TCP has about it, if it is a TCP connection.

@@ -24,6 +24,15 @@ pub struct TcpTimes {
     pub receiver: Duration,
 }
 
+/// The bytes that the peer's system has not acknowledged up to and with, as estimated from packets.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Unacknowledged {
+    /// All of them, the unsent ones included.
+    pub bytes: u64,
+    /// Those of them that have arrived behind a lost packet (`tcpi_sacked`, RFC 2018).
+    pub out_of_order: u64,
+}
+
 impl TcpTimes {
     /// Whether the peer's receive window was the limit since `before`, earlier times of the same
     /// connection. At least half of the time is what a user would call the limit.

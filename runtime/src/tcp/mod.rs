@@ -11,10 +11,14 @@ mod tcp_info;
 #[cfg(not(target_os = "linux"))]
 mod tcp_info {
     use super::losses::Counts;
-    use crate::pipe::TcpTimes;
+    use crate::pipe::{TcpTimes, Unacknowledged};
     use std::net::TcpStream;
 
     pub fn read(_socket: &TcpStream) -> Option<Counts> {
+        None
+    }
+
+    pub fn unacknowledged(_socket: &TcpStream) -> Option<Unacknowledged> {
         None
     }
 

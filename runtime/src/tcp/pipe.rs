@@ -12,7 +12,8 @@ use super::losses::LossWatch;
 use super::tcp_info;
 use crate::admission::descriptors::Counted;
 use crate::pipe::{
-    Adapted, Carrier, Congestion, Losses, Pipe, PipeInfo, Received, TcpStatus, buffers,
+    Adapted, Carrier, Congestion, Losses, Pipe, PipeInfo, Received, TcpStatus, Unacknowledged,
+    buffers,
 };
 use bytes::{Buf, Bytes};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -290,6 +291,10 @@ impl Carrier for TcpPipe {
         let control =
             |socket: &Arc<Async<TcpStream>>| congestion::of(SockRef::from(socket.get_ref()));
         self.socket.as_ref().and_then(control).is_some_and(|control| control.is_rate_based())
+    }
+
+    fn unacknowledged(&self) -> Option<Unacknowledged> {
+        tcp_info::unacknowledged(self.socket.as_ref()?.get_ref())
     }
 
     fn tcp(&self) -> Option<TcpStatus> {

@@ -5,7 +5,7 @@
 //! the length that it says. A reading is one system call, about a microsecond.
 
 use super::losses::Counts;
-use crate::pipe::TcpTimes;
+use crate::pipe::{TcpTimes, Unacknowledged};
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
@@ -23,14 +23,25 @@ pub(super) fn read_all(socket: &TcpStream) -> Option<(Counts, TcpTimes)> {
     Some((decode(info)?, times(info)?))
 }
 
+/// The bytes that the peer's system has not acknowledged; `None` as in [`read`].
+pub(super) fn unacknowledged(socket: &TcpStream) -> Option<Unacknowledged> {
+    let mut info = [0; LEN];
+    let len = fetch(socket, &mut info)?;
+    decode_unacknowledged(info.get(..len)?)
+}
+
 /// The beginning of `struct tcp_info` in linux/tcp.h, up to and with `tcpi_dsack_dups`. The struct
 /// only ever grows at its end, so offsets are stable; a kernel gives as much of it as it has and as
 /// fits.
 const LEN: usize = DSACK_DUPS + 4;
 
 const CA_STATE: usize = 1;
+const SND_MSS: usize = 16;
+const UNACKED: usize = 24;
+const SACKED: usize = 28;
 const RTT: usize = 68;
 const TOTAL_RETRANS: usize = 100;
+const NOTSENT_BYTES: usize = 144;
 const MIN_RTT: usize = 148;
 const DATA_SEGS_OUT: usize = 156;
 const BUSY_TIME: usize = 168;
@@ -73,6 +84,14 @@ fn time(info: &[u8], at: usize) -> Option<Duration> {
 
 fn times(info: &[u8]) -> Option<TcpTimes> {
     Some(TcpTimes { busy: time(info, BUSY_TIME)?, receiver: time(info, RWND_LIMITED)? })
+}
+
+fn decode_unacknowledged(info: &[u8]) -> Option<Unacknowledged> {
+    let word = |at| word(info, at).map(u64::from);
+    let packet = word(SND_MSS)?;
+    let out_of_order = word(SACKED)? * packet;
+    let bytes = word(UNACKED)? * packet + word(NOTSENT_BYTES)?;
+    Some(Unacknowledged { bytes, out_of_order })
 }
 
 fn decode(info: &[u8]) -> Option<Counts> {
@@ -147,6 +166,12 @@ mod tests {
             recovering: false,
         };
         assert_eq!(decode(&info), Some(counts));
+        // snd_mss, unacked, sacked, notsent_bytes
+        for (at, word) in [(16, 1_000u32), (24, 20), (28, 7), (144, 300)] {
+            info[at..at + 4].copy_from_slice(&word.to_ne_bytes());
+        }
+        let behind = Unacknowledged { bytes: 20_300, out_of_order: 7_000 };
+        assert_eq!(decode_unacknowledged(&info), Some(behind));
         info[148..152].fill(0xff);
         assert_eq!(decode(&info).unwrap().min_rtt, Duration::ZERO, "not yet known");
         info[1] = 3;
@@ -166,6 +191,7 @@ mod tests {
         assert_eq!(decode(&[0; BUSY_TIME + 7]), None);
         assert!(times(&[0; RWND_LIMITED + 8]).is_some());
         assert_eq!(times(&[0; RWND_LIMITED + 7]), None);
+        assert_eq!(decode_unacknowledged(&[0; NOTSENT_BYTES + 3]), None);
         assert_eq!(decode(&[]), None);
     }
 }

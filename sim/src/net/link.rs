@@ -160,6 +160,13 @@ impl Link {
         self.buffer.taken
     }
 
+    /// How many of the bytes taken have arrived, if some did behind a lost packet. As a driver
+    /// knows it: records count as if they added nothing.
+    pub fn arrived(&self) -> Option<u64> {
+        let lost = !self.resend.is_empty() || self.lost_out > 0;
+        lost.then(|| self.buffer.taken.saturating_sub(self.buffer.missing()))
+    }
+
     pub fn unsent(&self) -> u64 {
         self.buffer.unsent_len
     }

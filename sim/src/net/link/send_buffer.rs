@@ -45,6 +45,11 @@ impl SendBuffer {
         SendBuffer { low_water, writable: true, ..SendBuffer::default() }
     }
 
+    /// The bytes for the wire that are unsent or not acknowledged, even selectively.
+    pub fn missing(&self) -> u64 {
+        self.entered - self.acknowledged
+    }
+
     pub fn is_empty(&self) -> bool {
         self.outbox_len == 0 && self.unsent_len == 0
     }
@@ -78,7 +83,7 @@ impl SendBuffer {
 
     /// The bytes that fit beside all that the system holds and so many bytes more.
     fn space(&self, spec: &LinkSpec, more: u64) -> u64 {
-        let held = self.entered + more - self.acknowledged;
+        let held = self.missing() + more;
         let unsent = self.unsent_len + more;
         let most = self.low_water.next_multiple_of(spec.batch);
         most.saturating_sub(unsent).min(spec.send_buffer.saturating_sub(held))

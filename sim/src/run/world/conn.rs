@@ -54,6 +54,8 @@ pub(super) struct StripeEnd {
     pub hello: u64,
     /// Frame bytes that the session has been told of as written.
     pub written: u64,
+    /// When it last looked for bytes that have arrived behind a lost packet.
+    pub looked: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -65,7 +67,13 @@ pub(super) enum StripeState {
 
 impl StripeEnd {
     pub fn new(life: usize) -> Self {
-        StripeEnd { state: StripeState::Greeting(Handshake::new()), life, hello: 0, written: 0 }
+        StripeEnd {
+            state: StripeState::Greeting(Handshake::new()),
+            life,
+            hello: 0,
+            written: 0,
+            looked: 0,
+        }
     }
 
     pub fn is_greeting(&self) -> bool {

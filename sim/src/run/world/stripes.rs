@@ -11,6 +11,9 @@ use crate::net::{Later, Link, LinkEvent};
 use bytes::Bytes;
 use striper_core::{Input, Output, StripeId};
 
+/// The production driver asks the system so often, in microseconds.
+const LOOK: u64 = 25_000;
+
 impl World {
     pub fn stripes_up(&self, side: Side) -> usize {
         self.present().filter(|conn| conn.ends[side.index()].is_up()).count()
@@ -54,6 +57,7 @@ impl World {
         }
         self.plan_link(conn, way, later);
         self.report_written(conn, way);
+        self.report_arrived(conn, way);
         self.reset_if_due(conn, way);
     }
 
@@ -93,6 +97,19 @@ impl World {
             end.written = total;
             let (stripe, life) = (StripeId(conn as u64), end.life);
             self.jobs.push_back(Job::Input(life, Input::StripeWritten { stripe, total }));
+        }
+    }
+
+    fn report_arrived(&mut self, conn: usize, way: usize) {
+        let Conn { links, ends, .. } = &mut self.conns[conn];
+        let end = &mut ends[way];
+        if !end.is_up() || self.now < end.looked + LOOK {
+            return;
+        }
+        end.looked = self.now;
+        if let Some(total) = links[way].arrived() {
+            let (stripe, total) = (StripeId(conn as u64), total.saturating_sub(end.hello));
+            self.jobs.push_back(Job::Input(end.life, Input::StripeArrived { stripe, total }));
         }
     }
 

@@ -114,7 +114,11 @@ impl World {
         let framed = self.conns[conn].ways[way].write(count);
         if framed && matches!(self.conns[conn].ends[way], End::Up) {
             let total = self.conns[conn].ways[way].written;
-            self.give(way, Input::StripeWritten { stripe: StripeId(conn as u64), total });
+            let stripe = StripeId(conn as u64);
+            self.give(way, Input::StripeWritten { stripe, total });
+            // A system may say anything about what has arrived.
+            let total = total.saturating_sub(count as u64);
+            self.give(way, Input::StripeArrived { stripe, total });
         }
     }
 
