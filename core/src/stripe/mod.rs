@@ -203,6 +203,12 @@ impl Stripe {
         sizes::chunk(self.rate.estimate(), self.overhead)
     }
 
+    /// How many bytes of data may arrive at once: a chunk, or a record of several chunks.
+    fn batch(&self) -> u64 {
+        let record = if self.overhead > 0 { self.unsent().min(sizes::MAX_RECORD) } else { 0 };
+        record.max(self.chunk() as u64)
+    }
+
     #[inline]
     pub(crate) fn takes_data(&self, len: usize) -> bool {
         self.unwritten() == 0 || self.unwritten() + len as u64 <= self.allowance()
@@ -442,7 +448,7 @@ impl Stripe {
         self.due = oldest.map_or(now, |at| at.max(now));
         if let (Some(took), Some(latest), Some(shortest)) = (took, latest, self.shortest()) {
             let (before, took) = (latest.mark.delivered(), micros(took));
-            let (sent, chunk) = (self.sent, self.chunk() as u64);
+            let (sent, chunk) = (self.sent, self.batch());
             self.window
                 .acknowledged(&Ack { delivered, before, sent, rate, took, shortest, chunk }, now);
         }
