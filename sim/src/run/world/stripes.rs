@@ -100,7 +100,11 @@ impl World {
         }
     }
 
+    /// A process that is stopped does not ask.
     fn report_arrived(&mut self, conn: usize, way: usize) {
+        if self.processes[way].stopped {
+            return;
+        }
         let Conn { links, ends, .. } = &mut self.conns[conn];
         let end = &mut ends[way];
         if !end.is_up() || self.now < end.looked + LOOK {
