@@ -49,7 +49,9 @@ mod tests {
     use super::*;
     use crate::files::tests::Folder;
     use crate::pipe::testing::Source;
-    use crate::pipe::{Carrier, Congestion, Losses, Pipe, PipeInfo, Received, SentPackets};
+    use crate::pipe::{
+        Carrier, Congestion, Losses, Pipe, PipeInfo, Received, SentPackets, Unacknowledged,
+    };
     use crate::record::Traces;
     use bytes::{Buf, Bytes};
     use std::cell::Cell;
@@ -67,6 +69,7 @@ mod tests {
         losing: Rc<Cell<bool>>,
         /// How often that was looked at.
         looks: Rc<Cell<usize>>,
+        behind: Rc<Cell<Option<Unacknowledged>>>,
         /// Its answer to a lossy route.
         adapted: Adapted,
         lossy: Rc<Cell<bool>>,
@@ -116,6 +119,10 @@ mod tests {
             Some(Losses::Sent(sent))
         }
 
+        fn unacknowledged(&self) -> Option<Unacknowledged> {
+            self.behind.get()
+        }
+
         fn adapt(&self, lossy: bool) -> Adapted {
             match self.lossy.replace(lossy) == lossy {
                 true => Adapted::Kept,
@@ -146,6 +153,7 @@ mod tests {
         lossy: Vec<Rc<Cell<bool>>>,
         losing: Rc<Cell<bool>>,
         looks: Rc<Cell<usize>>,
+        behind: Rc<Cell<Option<Unacknowledged>>>,
     }
 
     impl Sending {
@@ -165,6 +173,7 @@ mod tests {
                 lossy: Vec::new(),
                 losing: Rc::new(Cell::new(true)),
                 looks: Rc::default(),
+                behind: Rc::default(),
             }
         }
 
@@ -175,6 +184,7 @@ mod tests {
             let pipe = Box::new(Losing {
                 losing: self.losing.clone(),
                 looks: self.looks.clone(),
+                behind: self.behind.clone(),
                 adapted: adapted.clone(),
                 lossy,
                 peer: ([10, 0, 0, to], 7).into(),
@@ -234,6 +244,21 @@ mod tests {
         // Each 30 ms: it sends each 10 ms.
         assert_eq!((sending.go_on(true), sending.looks.get()), (Vec::new(), 34));
         assert_eq!((sending.go_on(false), sending.looks.get()), (Vec::new(), 34));
+    }
+
+    #[test]
+    fn a_stripe_with_bytes_in_flight_is_looked_at_again_though_nothing_is_sent() {
+        let mut sending = Sending::new();
+        sending.losing.set(false);
+        sending.add(2, &bbr());
+        sending.go_on(true);
+        assert_eq!(sending.base.agenda.next_time(), None);
+        sending.behind.set(Some(Unacknowledged { bytes: 9, out_of_order: 0 }));
+        sending.go_on(true);
+        assert!(sending.base.agenda.next_time().is_some());
+        sending.looks.set(0);
+        sending.go_on(false);
+        assert_eq!(sending.looks.get(), 33, "each 30 ms, as all the pump's turns are 10 ms apart");
     }
 
     #[test]
