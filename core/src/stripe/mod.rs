@@ -64,8 +64,8 @@ pub(crate) struct Stripe {
     /// Frame bytes that the operating system has taken.
     written: u64,
     ledger: Ledger<Token>,
-    /// Stripe bytes that have arrived at the peer's system, with what is missing before them not
-    /// counted.
+    /// Stripe bytes that were at the peer's system at the last count, those behind a lost packet
+    /// included.
     arrived: u64,
     rtt: Rtt,
     rate: RateEstimator,

@@ -24,7 +24,7 @@ pub struct TcpTimes {
     pub receiver: Duration,
 }
 
-/// The bytes that the peer's system has not acknowledged up to and with, as estimated from packets.
+/// The bytes that the peer's system has not acknowledged in order, as estimated from packets.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Unacknowledged {
     /// All of them, the unsent ones included.
