@@ -25,6 +25,21 @@ fn on_unequal_stripes_earliest_is_not_below_the_others() {
     }
 }
 
+/// The queue of a link that the stripes share is their own. A stripe that takes it for a stranger's
+/// competes for the link, and what the slower ones carry is then sent again on others.
+#[test]
+fn stripes_that_share_a_link_leave_each_other_room() {
+    for rtt in [20, 40].map(Duration::from_millis) {
+        let path = Path { rtt, shared: Some(Rate::mbit(20)), ..Path::default() };
+        let size = 60_000_000;
+        let transfer = Transfer { caps: vec![Rate::mbit(100)], path, size, ..Transfer::default() };
+        let row = transfer.measure(4, SchedulerKind::Earliest);
+        let repeat = transfer.command(4, SchedulerKind::Earliest);
+        assert!(row.share() >= 0.98, "{:.3} of the oracle; {repeat}", row.share());
+        assert!(row.resent <= size / 100, "{} bytes sent again; {repeat}", row.resent);
+    }
+}
+
 #[test]
 fn a_report_is_the_same_to_the_byte_for_the_same_seed() {
     let transfer = |seed| Transfer {

@@ -61,8 +61,11 @@ impl Custody<'_> {
             self.settle_entry(&entry, out);
         }
         let Some(stripe) = self.stripes.get_mut(id) else { return };
-        stripe.measure(latest, self.now);
+        let drains = stripe.measure(latest, self.now);
         let partial = stripe.ledger().front().and_then(|entry| partial(entry, count));
+        if drains {
+            self.stripes.iter_mut().for_each(Stripe::drain_too);
+        }
         self.acknowledge_data(partial, out);
     }
 

@@ -109,7 +109,7 @@ impl Stripe {
             arrived: 0,
             rtt: Rtt::default(),
             rate: RateEstimator::new(now),
-            window: Window::new(now, id.0),
+            window: Window::new(now),
             held_up: HoldUp::default(),
             inbound: Inbound::new(now),
             probes: Probes::new(),
@@ -421,8 +421,9 @@ impl Stripe {
         self.awake_since = now;
     }
 
-    /// An acknowledgement moved: measures by the latest entry that it covers.
-    pub(crate) fn measure(&mut self, latest: Option<(Instant, Mark)>, now: Instant) {
+    /// An acknowledgement moved: measures by the latest entry that it covers. Says whether it lets
+    /// its queue drain from now on.
+    pub(crate) fn measure(&mut self, latest: Option<(Instant, Mark)>, now: Instant) -> bool {
         let latest = latest.filter(|(at, _)| *at >= self.awake_since);
         let took = latest.map(|(at, _)| now.since(at));
         if let Some(took) = took {
@@ -446,14 +447,19 @@ impl Stripe {
         let oldest =
             self.ledger.awaited().map(|front| front.at + self.rtt.min().unwrap_or(LENIENT_RTT));
         self.due = oldest.map_or(now, |at| at.max(now));
-        if let (Some(took), Some(latest), Some(shortest)) = (took, latest, self.shortest()) {
-            let (before, took) = (latest.mark.delivered(), micros(took));
-            let (sent, chunk) = (self.sent, self.batch());
-            self.window
-                .acknowledged(&Ack { delivered, before, sent, rate, took, shortest, chunk }, now);
-        }
         self.progress = now;
         self.doubted = false;
+        let (Some(took), Some(latest), Some(shortest)) = (took, latest, self.shortest()) else {
+            return false;
+        };
+        let (before, took) = (latest.mark.delivered(), micros(took));
+        let (sent, chunk) = (self.sent, self.batch());
+        let ack = Ack { delivered, before, sent, rate, took, shortest, chunk };
+        self.window.acknowledged(&ack, now)
+    }
+
+    pub(crate) fn drain_too(&mut self) {
+        self.window.drain_too();
     }
 
     pub(crate) fn stats(&self, now: Instant) -> StripeStats {

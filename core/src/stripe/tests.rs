@@ -314,7 +314,7 @@ fn a_stripe_is_neither_dead_nor_slow_if_as_much_arrives_as_it_carries() {
         assert_eq!((patient, fast), (arrives, arrives), "{bytes} bytes");
     }
     let (mut stripe, now) = silent();
-    stripe.window = Window::new(at(0), 0);
+    stripe.window = Window::new(at(0));
     stripe.arrived(1_400_000, at(now));
     assert_eq!(stripe.in_flight(), 400_000, "a stripe that has never been measured");
 }

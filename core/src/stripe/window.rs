@@ -21,7 +21,8 @@
 //!
 //! A queue that stays although we drain is not ours: somebody else fills it. A stripe that keeps to
 //! a short queue gets nothing then. So the bound is lifted for a while, and the operating system's
-//! congestion control competes as it would without us.
+//! congestion control competes as it would without us. The stripes of a session may share a
+//! bottleneck. So they drain together, or each would take the queue of the others for a stranger's.
 
 use crate::rate::Rate;
 use crate::stripe::acker::DELAY;
@@ -69,8 +70,9 @@ const PROBE_MOST: u64 = 10_000;
 const PROBE_ROUNDS: u8 = 2;
 
 /// How often the queue is drained to see the shortest round trip, as in BBR; but not for 200 ms,
-/// only for two rounds.
+/// only for so many further rounds.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+const DRAINING_ROUNDS: u8 = 2;
 
 /// Not more often than this even if the rate falls.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -160,8 +162,8 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// Nothing known: no bound. `turn` spreads the times at which stripes drain their queues.
-    pub(crate) fn new(now: Instant, turn: u64) -> Self {
+    /// Nothing known: no bound.
+    pub(crate) fn new(now: Instant) -> Self {
         Window {
             state: State::Growing { eighths: GROWTH },
             rates: [Rate::default(); ROUNDS],
@@ -180,7 +182,7 @@ impl Window {
             waits: false,
             grown: (Rate::default(), 0),
             looked: Rate::default(),
-            looked_at: now + LOOK_EVERY / 8 * (turn % 8) as u32,
+            looked_at: now,
             open_for: OPEN[0],
             rate_based: false,
         }
@@ -260,7 +262,9 @@ impl Window {
         self.waits = true;
     }
 
-    pub(crate) fn acknowledged(&mut self, ack: &Ack, now: Instant) {
+    /// Takes an acknowledgement, and says whether the queue begins to drain because of it.
+    pub(crate) fn acknowledged(&mut self, ack: &Ack, now: Instant) -> bool {
+        let drains = self.drains();
         if let Some(rate) = ack.rate {
             self.measured = true;
             self.rates[ROUNDS - 1] = self.rates[ROUNDS - 1].max(rate);
@@ -270,6 +274,18 @@ impl Window {
         if ack.before >= self.round_end {
             self.round_end = ack.sent;
             self.end_round(ack, now);
+        }
+        self.drains() && !drains
+    }
+
+    fn drains(&self) -> bool {
+        matches!(self.state, State::Draining { .. })
+    }
+
+    /// Another stripe drains its queue, which may be this one's too.
+    pub(crate) fn drain_too(&mut self) {
+        if !self.drains() && !matches!(self.state, State::Growing { .. }) {
+            self.state = State::Draining { rounds: DRAINING_ROUNDS };
         }
     }
 
@@ -324,7 +340,7 @@ impl Window {
                 let fell = rate.as_bytes() < looked - looked / 4;
                 self.full += u8::from(limited);
                 if limited && (since >= LOOK_EVERY || (fell && since >= LOOK_AGAIN)) {
-                    self.state = State::Draining { rounds: 2 };
+                    self.state = State::Draining { rounds: DRAINING_ROUNDS };
                 } else if self.full >= PROBE_EVERY {
                     self.full = 0;
                     self.state = State::Probing { rounds: PROBE_ROUNDS, from: rate };
@@ -357,7 +373,9 @@ impl Window {
                 }
             }
             State::Draining { rounds } => self.state = State::Draining { rounds: rounds - 1 },
-            State::Open { until } if now >= until => self.state = State::Draining { rounds: 2 },
+            State::Open { until } if now >= until => {
+                self.state = State::Draining { rounds: DRAINING_ROUNDS }
+            }
             State::Open { .. } => {}
         }
     }

@@ -22,7 +22,7 @@ struct Model {
 
 impl Model {
     fn new() -> Self {
-        let window = Window::new(Instant::ZERO, 0);
+        let window = Window::new(Instant::ZERO);
         Model { window, now: Instant::ZERO, sent: 0, delivered: 0, chunk: 0 }
     }
 
@@ -80,7 +80,7 @@ type Step = (u8, [u64; 3], Option<u64>, [u64; 4]);
 
 quickcheck! {
     fn no_numbers_overflow(steps: Vec<Step>) -> bool {
-        let mut window = Window::new(Instant::ZERO, u64::MAX);
+        let mut window = Window::new(Instant::ZERO);
         let mut now = Instant::ZERO;
         for (what, [delivered, before, sent], rate, [took, shortest, chunk, micros]) in steps {
             let rate = rate.map(Rate::bytes);
@@ -104,7 +104,7 @@ quickcheck! {
 
 #[test]
 fn as_long_as_nothing_is_known_there_is_no_bound() {
-    let mut window = Window::new(Instant::ZERO, 0);
+    let mut window = Window::new(Instant::ZERO);
     assert_eq!((window.bytes(None), window.bytes(Some(SHORTEST))), (u64::MAX, u64::MAX));
     let (took, shortest) = (SHORTEST, SHORTEST);
     let mut ack = Ack { delivered: 0, before: 0, sent: 1, rate: None, took, shortest, chunk: 0 };
@@ -342,12 +342,21 @@ fn a_rate_based_control_has_no_bound() {
 }
 
 #[test]
-fn stripes_drain_their_queues_at_different_times() {
-    let looked = |turn| Window::new(Instant::ZERO, turn).looked_at;
-    let mut times: Vec<_> = (0..8).map(looked).collect();
-    times.dedup();
-    assert_eq!(times.len(), 8);
-    assert!(times.iter().all(|at| at.since(Instant::ZERO) < LOOK_EVERY));
+fn a_stripe_that_does_not_grow_drains_its_queue_together_with_another() {
+    let drains = |mut window: Window| {
+        window.drain_too();
+        window.state == State::Draining { rounds: DRAINING_ROUNDS }
+    };
+    let steady = Model::steady().window;
+    assert!(!drains(Window::new(Instant::ZERO)), "it grows");
+    assert!(!drains(Window { state: State::Draining { rounds: 1 }, ..steady.clone() }));
+    for state in [
+        State::Steady,
+        State::Probing { rounds: 1, from: Rate::default() },
+        State::Open { until: Instant::ZERO + OPEN[1] },
+    ] {
+        assert!(drains(Window { state, ..steady.clone() }), "{state:?}");
+    }
 }
 
 #[test]
