@@ -203,12 +203,6 @@ impl Stripe {
         sizes::chunk(self.rate.estimate(), self.overhead)
     }
 
-    /// How many bytes of data may arrive at once: a chunk, or a record of several chunks.
-    fn batch(&self) -> u64 {
-        let record = if self.overhead > 0 { self.unsent().min(sizes::MAX_RECORD) } else { 0 };
-        record.max(self.chunk() as u64)
-    }
-
     #[inline]
     pub(crate) fn takes_data(&self, len: usize) -> bool {
         self.unwritten() == 0 || self.unwritten() + len as u64 <= self.allowance()
@@ -453,7 +447,7 @@ impl Stripe {
             return false;
         };
         let (before, took) = (latest.mark.delivered(), micros(took));
-        let (sent, chunk) = (self.sent, self.batch());
+        let (sent, chunk) = (self.sent, self.chunk() as u64);
         let ack = Ack { delivered, before, sent, rate, took, shortest, chunk };
         self.window.acknowledged(&ack, now)
     }

@@ -22,9 +22,6 @@ const CHUNK_TIME: Duration = Duration::from_millis(4);
 /// Payload of a packet on an Ethernet path: 1,500 bytes less 52 of IPv4 and TCP headers with
 /// timestamps.
 pub(super) const PACKET: usize = 1448;
-/// The most payload of a TLS record (RFC 8446, section 5.1). The runtime gathers chunks that go out
-/// together into records of at most this, and of at most the bytes that may be unsent.
-pub(super) const MAX_RECORD: u64 = 16 << 10;
 /// A usual head of a DATA frame.
 pub(super) const HEAD: usize = 12;
 

@@ -207,17 +207,6 @@ fn losses_that_the_system_has_seen_explain_a_delay() {
 }
 
 #[test]
-fn a_record_of_several_chunks_arrives_at_once() {
-    let mut stripe = of_rate(1_000_000);
-    assert_eq!(stripe.batch(), stripe.chunk() as u64);
-    stripe.overhead = 22;
-    assert_eq!(stripe.batch(), stripe.unsent(), "as many as may be unsent");
-    let mut fast = of_rate(1_000_000_000);
-    fast.overhead = 22;
-    assert_eq!(fast.batch(), fast.chunk() as u64, "a chunk takes several records");
-}
-
-#[test]
 fn a_late_stripe_has_the_rate_that_it_shows() {
     let mut stripe = far(1_000_000);
     assert_eq!(stripe.rate_now(at(3 * SECOND)), stripe.rate.hopeful(at(3 * SECOND)));

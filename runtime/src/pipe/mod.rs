@@ -167,11 +167,6 @@ pub trait Carrier {
     /// Asks to hold at most about so many bytes unsent, so that queued bytes can go another way.
     fn set_unsent_low_water(&self, _bytes: usize) {}
 
-    /// The number of bytes that was asked for last; without bound at first.
-    fn unsent_low_water(&self) -> usize {
-        usize::MAX
-    }
-
     /// Looks at the losses that the operating system has counted. To be called some times a second
     /// while something is sent. `None`: its congestion control is not to be adapted, now and later.
     fn losses(&self) -> Option<Losses> {

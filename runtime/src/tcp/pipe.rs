@@ -20,7 +20,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvFlags, recv};
 use smol::Async;
 use socket2::SockRef;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io::{self, IoSlice, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -46,7 +46,6 @@ pub struct TcpPipe {
     broken: Option<io::ErrorKind>,
     /// If its congestion control is to be adapted.
     adaptation: RefCell<Option<Adaptation>>,
-    unsent_low_water: Cell<usize>,
 }
 
 #[derive(Debug)]
@@ -75,7 +74,6 @@ impl TcpPipe {
             finished: false,
             broken: None,
             adaptation: RefCell::default(),
-            unsent_low_water: Cell::new(usize::MAX),
         })
     }
 
@@ -248,14 +246,9 @@ impl Carrier for TcpPipe {
     }
 
     fn set_unsent_low_water(&self, bytes: usize) {
-        self.unsent_low_water.set(bytes);
         if let Some(socket) = &self.socket {
             set_unsent_low_water(socket.get_ref(), u32::try_from(bytes).unwrap_or(u32::MAX));
         }
-    }
-
-    fn unsent_low_water(&self) -> usize {
-        self.unsent_low_water.get()
     }
 
     fn losses(&self) -> Option<Losses> {

@@ -22,9 +22,10 @@ use striper_core::Config;
 /// How much is received at once during the handshake, in bytes.
 const HANDSHAKE_CHUNK: usize = 4 << 10;
 
-/// The least payload of a full record in bytes: two full packets. On slow routes a record must not
-/// take long, since nothing of it can be used before its last byte has come.
-const LEAST_RECORD: usize = 2884;
+/// A record takes parts of the data until it has so many bytes, about a full packet: a frame with
+/// data has a record to itself, and small frames share one. Nothing of a record can be used before
+/// its last byte has come, so it must not wait for a second frame on a slow route.
+const ENOUGH: usize = 1448;
 
 /// The bytes of a record beside its payload: header, type and tag (RFC 8446, section 5.2).
 const RECORD_OVERHEAD: u64 = OVERHEAD as u64;
@@ -53,8 +54,6 @@ pub struct TlsPipe<P> {
     plain: Option<PlainSpeech>,
     /// Whom to tell of a whole ClientHello.
     spoken: Option<Arc<AtomicBool>>,
-    /// The most payload of one record in bytes.
-    record: usize,
     /// Payload gathered from several parts.
     gathered: Vec<u8>,
     finishing: bool,
@@ -114,7 +113,6 @@ impl<P: Pipe> TlsPipe<P> {
             first: Vec::new(),
             plain: None,
             spoken: None,
-            record: MAX_RECORD,
             gathered: Vec::new(),
             finishing: false,
             wakers: Arc::default(),
@@ -274,16 +272,20 @@ impl<P: Pipe> TlsPipe<P> {
 
     /// Takes payload for one record from the front of `data`.
     fn encrypt(&mut self, data: &mut dyn Buf) -> Result<usize, TlsError> {
-        let len = data.remaining().min(self.record);
-        if data.chunk().len() >= len {
-            self.engine.encrypt(&data.chunk()[..len])?;
-            data.advance(len);
-        } else {
-            self.gathered.resize(len, 0);
-            data.copy_to_slice(&mut self.gathered);
-            self.engine.encrypt(&self.gathered)?;
+        let first = data.chunk().len().min(MAX_RECORD);
+        if first >= ENOUGH || first == data.remaining() {
+            self.engine.encrypt(&data.chunk()[..first])?;
+            data.advance(first);
+            return Ok(first);
         }
-        Ok(len)
+        self.gathered.clear();
+        while data.has_remaining() && self.gathered.len() < ENOUGH {
+            let len = data.chunk().len().min(MAX_RECORD - self.gathered.len());
+            self.gathered.extend_from_slice(&data.chunk()[..len]);
+            data.advance(len);
+        }
+        self.engine.encrypt(&self.gathered)?;
+        Ok(self.gathered.len())
     }
 }
 
@@ -322,9 +324,6 @@ impl<P: Pipe> Pipe for TlsPipe<P> {
         }
         if self.engine.held() > 0 {
             ready!(self.poll_out(cx))?;
-        }
-        if let Some(carrier) = self.below.info().carrier {
-            self.record = carrier.unsent_low_water().clamp(LEAST_RECORD, MAX_RECORD);
         }
         let mut taken = 0;
         while data.has_remaining() {
@@ -409,6 +408,7 @@ impl Wake for Wakers {
 mod tests {
     use super::*;
     use crate::pipe::memory::memory_pipe;
+    use crate::pipe::queue::OutQueue;
     use crate::tls::keys::{Key, KeyKind, Keys};
 
     #[test]
@@ -435,5 +435,43 @@ mod tests {
             assert!(whole || memory == before + 1, "what is not whole is kept, and counts");
         }
         assert!(spoken.load(Ordering::Relaxed));
+    }
+
+    /// Everything that has come.
+    fn come(wire: &mut impl Pipe) -> Vec<u8> {
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut all = Vec::new();
+        while let Poll::Ready(Ok(Received::Chunk(chunk))) = wire.poll_recv(&mut cx, 1 << 16) {
+            all.extend_from_slice(&chunk);
+        }
+        all
+    }
+
+    #[test]
+    fn a_frame_with_data_has_a_record_to_itself_and_small_frames_share_one() {
+        let keys = Keys::shared("site", Key::generate(KeyKind::Shared).unwrap()).unwrap();
+        let mut cx = Context::from_waker(Waker::noop());
+        let [(mut near, above), (mut far, below)] = [memory_pipe(), memory_pipe()];
+        let mut client = TlsPipe::client(above, &ClientTls::new(&keys)).unwrap();
+        let mut server = TlsPipe::server(below, &ServerTls::new(&keys)).unwrap();
+        for _ in 0..4 {
+            let _ = (client.poll_recv(&mut cx, 1), server.poll_recv(&mut cx, 1));
+            assert!(far.poll_send(&mut cx, &mut &come(&mut near)[..]).is_ready());
+            assert!(near.poll_send(&mut cx, &mut &come(&mut far)[..]).is_ready());
+        }
+        let mut data = OutQueue::default();
+        for len in [12, 4_310, 30, 12, 2_862, 12, 40_000, 30] {
+            data.push(Bytes::from(vec![7; len]));
+        }
+        assert!(client.poll_send(&mut cx, &mut data).is_ready());
+        let wire = come(&mut near);
+        let (mut records, mut rest) = (Vec::new(), &wire[..]);
+        while let [_, _, _, high, low, ..] = rest {
+            let len = 5 + usize::from(u16::from_be_bytes([*high, *low]));
+            records.push(len - OVERHEAD);
+            rest = &rest[len..];
+        }
+        let most = MAX_RECORD;
+        assert_eq!(records, [4_322, 2_904, most, most, 40_012 - 2 * most, 30]);
     }
 }

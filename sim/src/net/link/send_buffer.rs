@@ -13,8 +13,9 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use std::collections::VecDeque;
 
-/// The bounds of a record's payload; between them it is the low-water mark (`TlsPipe`).
-const RECORDS: [u64; 2] = [2_884, 16 << 10];
+/// A record takes writes until its payload has so many bytes, and has at most [`MAX_RECORD`].
+const ENOUGH: u64 = 1_448;
+const MAX_RECORD: u64 = 16 << 10;
 /// The bytes that stand for the header, the type and the tag of a record (RFC 8446, section 5.2).
 pub(super) const SEAL: [u8; 22] = [0; 22];
 
@@ -150,7 +151,14 @@ impl SendBuffer {
 
     /// The payload of the next record, as the runtime's `TlsPipe` cuts it.
     fn record_len(&self) -> u64 {
-        self.low_water.clamp(RECORDS[0], RECORDS[1]).min(self.outbox_len)
+        let mut len = 0;
+        for part in &self.outbox {
+            len += part.len() as u64;
+            if len >= ENOUGH {
+                break;
+            }
+        }
+        len.min(MAX_RECORD)
     }
 
     fn take_in(&mut self, count: u64, keyed: bool) {
@@ -280,18 +288,14 @@ mod tests {
     #[test]
     fn records_gather_writes_and_add_their_overhead() {
         let spec = LinkSpec { keyed: true, ..spec() };
-        let mut buffer = SendBuffer::new(4_000);
-        [12, 9_000, 12].iter().for_each(|len| buffer.push(Bytes::from(vec![1; *len])));
+        let mut buffer = SendBuffer::new(64 << 10);
+        [12, 9_000, 12, 1_435, 12, 1_436, 12, 20_000, 12]
+            .iter()
+            .for_each(|len| buffer.push(Bytes::from(vec![1; *len])));
         take(&mut buffer, &spec);
-        assert_eq!(buffer.sealed, [4_000, 4_000, 1_024]);
-        assert_eq!((buffer.taken, buffer.unsent_len), (9_024, 9_024 + 3 * 22));
-        // A mark that is small or large does not make records smaller or larger than usual.
-        for (low_water, len) in [(1, 2_884), (1 << 20, 16 << 10)] {
-            let mut buffer = SendBuffer::new(low_water);
-            buffer.push(Bytes::from(vec![1; 20_000]));
-            take(&mut buffer, &spec);
-            assert_eq!(buffer.sealed[0], len);
-        }
+        let max = 16 << 10;
+        assert_eq!(buffer.sealed, [9_012, 12 + 1_435 + 12, 1_436 + 12, max, 20_000 - max, 12]);
+        assert_eq!((buffer.taken, buffer.unsent_len), (31_931, 31_931 + 6 * 22));
     }
 
     #[test]
