@@ -139,8 +139,8 @@ pub const INITIAL_FLOWS: u64 = 64;
 ///   a BLOCKED for 16 KiB. That is 24 / 32 Ki + 24 / 8 Ki + 12 / 16 Ki, a byte for 228. Heads of
 ///   data that comes twice, since a stripe died: 12 for 2,884, for a part of it.
 ///   `payload_per_control` is 64.
-/// - Time takes an ACK of 64 stripes each 4 ms, repeated on a second stripe. That is 64 · 250 · 2 ·
-///   11 bytes, 352 KB a second. PING and PONG, STRIPE_GONE: less than 20 bytes a stripe and second.
+/// - Time takes an ACK of 64 stripes each 2 ms, repeated on a second stripe. That is 64 · 500 · 2 ·
+///   11 bytes, 704 KB a second. PING and PONG, STRIPE_GONE: less than 20 bytes a stripe and second.
 ///   `control_per_second` is 1 MiB.
 /// - Heads of DATA that brings something new cost nothing: how finely an honest program writes is
 ///   its own affair.

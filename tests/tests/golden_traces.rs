@@ -103,6 +103,10 @@ fn a_trace_of_another_scheduler_does_not_replay_and_says_where() {
     trace.header.config.scheduler = SchedulerKind::Earliest;
     let divergence = trace.replay().expect_err("other choices");
     let line = text.lines().nth(divergence.line - 1).expect("a line");
-    assert_eq!(divergence.expected.as_deref(), Some(line.trim_start()), "{divergence}");
+    // Where the trace has no more outputs, the line is that of the next input.
+    match divergence.expected.as_deref() {
+        Some(output) => assert_eq!(output, line.trim_start(), "{divergence}"),
+        None => assert!(line.starts_with(|first: char| first.is_ascii_digit()), "{divergence}"),
+    }
     assert!(trace.follow().is_ok());
 }

@@ -108,7 +108,8 @@ impl Control {
         }
     }
 
-    /// Owes the acknowledgements that are due, and sets the timer for the others.
+    /// Owes the acknowledgements that are due, and sets the timer for the others. When the time of
+    /// one has come, one frame says all that are asked for.
     pub(super) fn collect_acknowledgements(
         &mut self,
         stripes: &Stripes,
@@ -116,13 +117,15 @@ impl Control {
         turns: &Turns,
         now: Instant,
     ) {
+        let asked = |stripe: &Stripe| stripe.inbound().acker().deadline();
+        let eager = |stripe: &Stripe| turns.take(Site::EagerAcknowledgement, stripe.id().0);
+        let is_time = |stripe| asked(stripe).is_some_and(|at| at <= now || eager(stripe));
+        let time = stripes.iter().any(is_time);
         let mut next = None;
         for stripe in stripes.iter() {
-            let (id, acker) = (stripe.id(), stripe.inbound().acker());
-            let eager = acker.deadline().is_some() && turns.take(Site::EagerAcknowledgement, id.0);
-            if acker.due(now) || eager {
-                self.owe(Intent::Acknowledge(id));
-            } else if let Some(at) = acker.deadline() {
+            if stripe.inbound().acker().is_full() || (time && asked(stripe).is_some()) {
+                self.owe(Intent::Acknowledge(stripe.id()));
+            } else if let Some(at) = asked(stripe) {
                 next = Some(next.map_or(at, |other: Instant| other.min(at)));
             }
         }

@@ -7,9 +7,9 @@ use core::time::Duration;
 /// So many bytes are acknowledged at once, whatever they are.
 const BYTES: u64 = 32 << 10;
 
-/// Less is acknowledged after this time, if it asks for it. Short beside a round trip, long beside
-/// a burst.
-pub(crate) const DELAY: Duration = Duration::from_millis(4);
+/// Less is acknowledged after this time, if it asks for it. Short beside a round trip and the time
+/// of a chunk, long beside a burst.
+pub(crate) const DELAY: Duration = Duration::from_millis(2);
 
 /// Acknowledgements that one stripe's peer is owed.
 #[derive(Clone, Debug, Default)]
@@ -39,8 +39,9 @@ impl Acker {
         self.asked.map(|since| since + DELAY)
     }
 
-    pub(crate) fn due(&self, now: Instant) -> bool {
-        self.processed - self.told >= BYTES || self.deadline().is_some_and(|at| at <= now)
+    /// Whether so much has come that it is acknowledged at once.
+    pub(crate) fn is_full(&self) -> bool {
+        self.processed - self.told >= BYTES
     }
 
     pub(crate) fn told(&mut self) {
@@ -70,17 +71,16 @@ mod tests {
         acker.processed(100, true, at(1000));
         acker.processed(200, true, at(4000));
         assert_eq!(acker.deadline(), Some(at(1000) + DELAY), "the oldest counts");
-        assert!(!acker.due(at(4999)));
-        assert!(acker.due(at(5000)));
+        assert!(!acker.is_full());
     }
 
     #[test]
     fn bytes_that_do_not_ask_are_acknowledged_with_many_others() {
         let mut acker = Acker::default();
         acker.processed(BYTES - 1, false, at(0));
-        assert_eq!((acker.deadline(), acker.due(at(1 << 40))), (None, false));
+        assert_eq!((acker.deadline(), acker.is_full()), (None, false));
         acker.processed(BYTES, false, at(0));
-        assert!(acker.due(at(0)));
+        assert!(acker.is_full());
     }
 
     #[test]
@@ -88,7 +88,7 @@ mod tests {
         let mut acker = Acker::default();
         acker.processed(BYTES, true, at(0));
         acker.told();
-        assert_eq!((acker.deadline(), acker.due(at(1 << 40))), (None, false));
+        assert_eq!((acker.deadline(), acker.is_full()), (None, false));
         acker.processed(BYTES + 1, true, at(9));
         assert_eq!((acker.count(), acker.deadline()), (BYTES + 1, Some(at(9) + DELAY)));
     }

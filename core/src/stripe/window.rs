@@ -62,9 +62,10 @@ const PLATEAU: u8 = 3;
 
 /// A full stripe is probed after so many rounds, as in BBR.
 const PROBE_EVERY: u8 = 8;
-/// By this share of the window, and at most by so many microseconds of queue.
-const PROBE_SHARE: u64 = 4;
-const PROBE_MOST: u64 = 10_000;
+/// By this share of the window's time, and its bounds in microseconds. Bytes of an interactive flow
+/// that come meanwhile wait so much longer.
+const PROBE_SHARE: u64 = 16;
+const PROBE: core::ops::RangeInclusive<u64> = 3_000..=10_000;
 /// Further rounds of a probe. More bytes go out in its first round, they are acknowledged in the
 /// second, and the third shows the rate of a whole round with them.
 const PROBE_ROUNDS: u8 = 2;
@@ -109,8 +110,6 @@ pub(crate) struct Ack {
     pub delivered: u64,
     /// Stripe bytes acknowledged when what is acknowledged now was handed over.
     pub before: u64,
-    /// Stripe bytes handed over in all.
-    pub sent: u64,
     /// The rate, unless the stripe had too little to send and may be faster.
     pub rate: Option<Rate>,
     /// How long it took, in microseconds.
@@ -140,7 +139,8 @@ pub(crate) struct Window {
     empty: u8,
     /// Rounds in which data waited for the window, since the last probe.
     full: u8,
-    /// The round ends when what was handed over after these stripe bytes is acknowledged.
+    /// The round ends when an acknowledgement covers what was handed over after these stripe bytes
+    /// had been acknowledged: after a round trip.
     round_end: u64,
     /// The shortest time in this round, in microseconds.
     round_shortest: u64,
@@ -272,7 +272,7 @@ impl Window {
         self.round_shortest = self.round_shortest.min(ack.took);
         self.note_gap(ack.delivered, now);
         if ack.before >= self.round_end {
-            self.round_end = ack.sent;
+            self.round_end = ack.delivered;
             self.end_round(ack, now);
         }
         self.drains() && !drains
@@ -423,7 +423,7 @@ impl Window {
 
 /// How much more of a stripe's time may be in flight during a probe, in microseconds.
 fn probe(time: u64) -> u64 {
-    (time / PROBE_SHARE).min(PROBE_MOST)
+    (time / PROBE_SHARE).clamp(*PROBE.start(), *PROBE.end())
 }
 
 fn queue(shortest: u64) -> u64 {

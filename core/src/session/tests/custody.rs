@@ -164,7 +164,7 @@ fn acknowledgements_are_repeated_once_on_a_second_stripe() {
     let mut alone = server(2);
     alone.hear(0, open());
     alone.frames();
-    alone.wait(ms(4));
+    alone.wait(ms(2));
     let stripe = the_one(&alone.frames(), is_ack);
     alone.wait(ms(9));
     assert_eq!(stripes_of(&alone.frames(), is_ack), []);
@@ -344,4 +344,21 @@ fn a_silent_stripe_beside_a_heard_one_carries_no_acknowledgements() {
     alone.give(Input::FlowAccept { flow: FLOW });
     let accept = |frame: &Frame| *frame == Frame::Accept { flow: FLOW };
     assert_eq!(the_one(&alone.frames(), accept), 0, "whose death would be noticed");
+}
+
+#[test]
+fn when_the_time_of_one_has_come_one_frame_acknowledges_all_stripes_that_ask_for_it() {
+    let mut alone = server(3);
+    alone.hear(0, open());
+    alone.wait(ms(1));
+    let flow = FlowId::nth(Role::Client, 1);
+    alone.hear(2, Frame::Open { flow, early: 0, credit: 1 << 20, opaque: Bytes::new() });
+    alone.frames();
+    alone.wait(ms(1));
+    let counts = alone.frames().into_iter().find_map(|(_, frame)| match frame {
+        Frame::Ack { counts } => Some(counts),
+        _ => None,
+    });
+    let stripes: Vec<_> = counts.expect("it is time").iter().map(|(id, _)| id.0).collect();
+    assert_eq!(stripes, [0, 2]);
 }

@@ -10,12 +10,11 @@ const SHORTEST: u64 = 40_000;
 /// The standing queue on it: a sixteenth would be less than the least.
 const STANDING: u64 = 4_000;
 /// The slack of a stripe in no trouble: half of that, and half of [`DELAY`].
-const LEAST: u64 = 4_000;
+const LEAST: u64 = 3_000;
 
 struct Model {
     window: Window,
     now: Instant,
-    sent: u64,
     delivered: u64,
     chunk: u64,
 }
@@ -23,7 +22,7 @@ struct Model {
 impl Model {
     fn new() -> Self {
         let window = Window::new(Instant::ZERO);
-        Model { window, now: Instant::ZERO, sent: 0, delivered: 0, chunk: 0 }
+        Model { window, now: Instant::ZERO, delivered: 0, chunk: 0 }
     }
 
     /// At one megabyte per second, in no trouble.
@@ -40,13 +39,11 @@ impl Model {
             self.window.limit();
         }
         self.now = self.now + DELAY;
-        let before = self.sent;
-        self.sent += 1;
         let piece = self.chunk * 1_000_000 / rate;
         let took = SHORTEST + piece + waited;
-        let (sent, delivered, chunk) = (self.sent, self.delivered, self.chunk);
+        let (before, delivered, chunk) = (self.delivered, self.delivered, self.chunk);
         let (rate, shortest) = (Some(Rate::bytes(rate)), SHORTEST);
-        let ack = Ack { delivered, before, sent, rate, took, shortest, chunk };
+        let ack = Ack { delivered, before, rate, took, shortest, chunk };
         self.window.acknowledged(&ack, self.now);
     }
 
@@ -76,13 +73,13 @@ fn grows(model: &Model) -> bool {
 }
 
 /// The kind of event, counts of bytes, a rate, and the rest.
-type Step = (u8, [u64; 3], Option<u64>, [u64; 4]);
+type Step = (u8, [u64; 2], Option<u64>, [u64; 4]);
 
 quickcheck! {
     fn no_numbers_overflow(steps: Vec<Step>) -> bool {
         let mut window = Window::new(Instant::ZERO);
         let mut now = Instant::ZERO;
-        for (what, [delivered, before, sent], rate, [took, shortest, chunk, micros]) in steps {
+        for (what, [delivered, before], rate, [took, shortest, chunk, micros]) in steps {
             let rate = rate.map(Rate::bytes);
             now = now + Duration::from_micros(micros);
             if what & 1 > 0 {
@@ -93,7 +90,7 @@ quickcheck! {
             }
             // One in two ends its round.
             let before = if what & 8 > 0 { u64::MAX } else { before };
-            window.acknowledged(&Ack { delivered, before, sent, rate, took, shortest, chunk }, now);
+            window.acknowledged(&Ack { delivered, before, rate, took, shortest, chunk }, now);
             for shortest in [None, Some(0), Some(shortest), Some(u64::MAX)] {
                 assert!(window.bytes(shortest) >= FLOOR);
             }
@@ -107,13 +104,26 @@ fn as_long_as_nothing_is_known_there_is_no_bound() {
     let mut window = Window::new(Instant::ZERO);
     assert_eq!((window.bytes(None), window.bytes(Some(SHORTEST))), (u64::MAX, u64::MAX));
     let (took, shortest) = (SHORTEST, SHORTEST);
-    let mut ack = Ack { delivered: 0, before: 0, sent: 1, rate: None, took, shortest, chunk: 0 };
+    let mut ack = Ack { delivered: 0, before: 0, rate: None, took, shortest, chunk: 0 };
     window.acknowledged(&ack, Instant::ZERO);
     assert_eq!(window.bytes(Some(SHORTEST)), u64::MAX, "a rate is missing");
     ack.rate = Some(Rate::bytes(MEGABYTE));
     window.acknowledged(&ack, Instant::ZERO);
     assert_eq!(window.bytes(None), u64::MAX, "a round trip is missing");
     assert!(window.bytes(Some(SHORTEST)) < u64::MAX);
+}
+
+#[test]
+fn a_round_ends_when_what_was_sent_after_its_beginning_is_acknowledged() {
+    let mut window = Window::new(Instant::ZERO);
+    let (rate, took, shortest) = (Some(Rate::bytes(MEGABYTE)), SHORTEST, SHORTEST);
+    for (before, delivered, end) in
+        [(0, 100, 100), (99, 150, 100), (100, 200, 200), (199, 300, 200)]
+    {
+        let ack = Ack { delivered, before, rate, took, shortest, chunk: 0 };
+        window.acknowledged(&ack, Instant::ZERO);
+        assert_eq!(window.round_end, end);
+    }
 }
 
 #[test]
@@ -144,10 +154,8 @@ fn the_highest_rate_of_the_latest_rounds_counts() {
 fn a_round_that_says_nothing_of_the_rate_ages_none() {
     let mut model = Model::steady();
     for _ in 0..3 * ROUNDS {
-        let (before, sent) = (model.sent, model.sent + 1);
-        model.sent = sent;
         let (took, shortest) = (SHORTEST, SHORTEST);
-        let ack = Ack { delivered: 0, before, sent, rate: None, took, shortest, chunk: 0 };
+        let ack = Ack { delivered: 0, before: 0, rate: None, took, shortest, chunk: 0 };
         model.window.acknowledged(&ack, model.now);
     }
     assert_eq!(model.bytes(), SHORTEST + LEAST);
@@ -241,9 +249,9 @@ fn after_gap(millis: u64, brought: u64, limited: bool, pause: bool) -> (Model, u
 
 #[test]
 fn a_gap_that_is_made_up_for_is_bridged_for_some_rounds() {
-    // 30 ms, of which acknowledgements are always 4 ms apart.
+    // 30 ms, of which acknowledgements are always 2 ms apart.
     let (mut model, slack) = after_gap(30, 15_000, true, false);
-    assert_eq!(slack, 26_000);
+    assert_eq!(slack, 28_000);
     (1..ROUNDS).for_each(|_| model.round(MEGABYTE, STANDING, true));
     assert_eq!(model.bytes(), SHORTEST + LEAST, "it is past");
     for (millis, brought, limited, pause, slack, why) in [
@@ -315,7 +323,7 @@ fn a_full_stripe_has_a_little_more_in_flight_every_few_rounds() {
             model.round(MEGABYTE, STANDING, true);
         }
         for _ in 0..=PROBE_ROUNDS {
-            assert_eq!(model.bytes(), SHORTEST + LEAST + PROBE_MOST);
+            assert_eq!(model.bytes(), SHORTEST + LEAST + PROBE.start());
             model.round(MEGABYTE, STANDING, true);
         }
     }
@@ -323,8 +331,9 @@ fn a_full_stripe_has_a_little_more_in_flight_every_few_rounds() {
 
 #[test]
 fn a_stripe_that_carries_more_during_a_probe_grows() {
-    // 10 ms more of 44 ms; half of that is enough.
-    let enough = MEGABYTE + MEGABYTE * PROBE_MOST / (SHORTEST + LEAST) / 2;
+    // 3 ms more of 43 ms; half of that is enough.
+    let more = MEGABYTE * PROBE.start();
+    let enough = MEGABYTE + more.div_ceil((SHORTEST + LEAST) * 2);
     for (rate, more) in [(enough - 1, false), (enough, true)] {
         let mut model = probed();
         (0..=PROBE_ROUNDS).for_each(|_| model.round(rate, STANDING, true));

@@ -242,10 +242,13 @@ mod tests {
     #[test]
     fn a_small_object_takes_little_more_than_the_oracle_says() {
         let mix = MIXES.iter().find(|mix| mix.name == "objects-64K").unwrap();
-        let case = Case { scheduler: SchedulerKind::Earliest, credit: 1 << 20, seed: 3 };
-        let outcome = measure(mix, case);
-        assert_eq!(outcome, measure(mix, case));
-        assert!((1_000..2_000).contains(&outcome.stretch()), "{outcome:?}");
-        assert_eq!(outcome.size, 64 << 10);
+        let case = |seed| Case { scheduler: SchedulerKind::Earliest, credit: 1 << 20, seed };
+        let outcomes: Vec<_> = (1..=5).map(|seed| measure(mix, case(seed))).collect();
+        assert_eq!(outcomes[0], measure(mix, case(1)));
+        assert!(outcomes.iter().all(|outcome| outcome.size == 64 << 10));
+        // The congestion windows after the warming transfer decide about one round trip more.
+        let mut stretches: Vec<_> = outcomes.iter().map(Outcome::stretch).collect();
+        stretches.sort_unstable();
+        assert!(stretches[0] >= 1_000 && stretches[2] < 2_000, "{stretches:?}");
     }
 }
