@@ -1,6 +1,6 @@
 //! Plain transfers: schedulers, many flows, many stripes, and the same outcome from the same seed.
 
-use sim::{Checks, FlowPlan, Path, Rate, SendPlan, Setup, Side, Transfer, World};
+use sim::{Checks, Control, FlowPlan, Path, Rate, SendPlan, Setup, Side, Transfer, World};
 use std::time::Duration;
 use striper_core::SchedulerKind;
 
@@ -37,6 +37,21 @@ fn stripes_that_share_a_link_leave_each_other_room() {
         let repeat = transfer.command(4, SchedulerKind::Earliest);
         assert!(row.share() >= 0.98, "{:.3} of the oracle; {repeat}", row.share());
         assert!(row.resent <= size / 100, "{} bytes sent again; {repeat}", row.resent);
+    }
+}
+
+/// Four greedy connections would take 16 of 20 Mbit/s from one.
+#[test]
+fn stripes_and_a_greedy_stranger_leave_each_other_a_share_of_a_link() {
+    for rtt in [10, 40, 100].map(Duration::from_millis) {
+        let foreign = vec![Control::Cubic];
+        let path =
+            Path { rtt, foreign, shared: Some(Rate::mbit(20)), key: true, ..Path::default() };
+        let caps = vec![Rate::mbit(100)];
+        let transfer = Transfer { caps, path, size: 25_000_000, ..Transfer::default() };
+        let goodput = transfer.measure(4, SchedulerKind::Earliest).goodput();
+        let repeat = transfer.command(4, SchedulerKind::Earliest);
+        assert!((8e6..14e6).contains(&goodput), "{goodput} bit/s; {repeat}");
     }
 }
 

@@ -47,13 +47,11 @@ const LENIENT_RATE: Rate = Rate::bytes(1_250_000);
 /// gets a PING, so that its ledger ends.
 const MAX_UNANSWERED: usize = 4096;
 /// The rate of a stripe that dips falls at once, but its window only after some rounds. Until then
-/// a stripe must not get bytes that arrive much later than those on other stripes. Bytes beyond the
-/// bottleneck's queue would be lost besides, and with every loss the system sends less after the
-/// dip. So it has no more in flight than it clears in this time and two round trips, in
-/// microseconds.
-const CLEARS: u64 = 100_000;
+/// a stripe must not get bytes that arrive a second later than those on other stripes. So it has no
+/// more in flight than it clears in this time and two round trips, in microseconds.
+const CLEARS: u64 = 200_000;
 /// But so many bytes are always allowed.
-const CLEARS_LEAST: u64 = 8 << 10;
+const CLEARS_LEAST: u64 = 16 << 10;
 /// Control may exceed the allowance by this many bytes.
 const CONTROL_RESERVE: u64 = 16 << 10;
 
@@ -449,8 +447,8 @@ impl Stripe {
             return false;
         };
         let (before, took) = (latest.mark.delivered(), micros(took));
-        let chunk = self.chunk() as u64;
-        let ack = Ack { delivered, before, rate, took, shortest, chunk };
+        let (sent, chunk) = (self.sent, self.chunk() as u64);
+        let ack = Ack { delivered, before, sent, rate, took, shortest, chunk };
         self.window.acknowledged(&ack, now)
     }
 

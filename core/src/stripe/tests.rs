@@ -86,9 +86,9 @@ fn far(rate: u64) -> Stripe {
 
 /// Bounds its data in flight by some rounds at so many bytes per second.
 fn bound(stripe: &mut Stripe, rate: u64, rounds: u64) -> u64 {
-    for _ in 0..rounds {
-        let (shortest, rate) = (40_000, Some(Rate::bytes(rate)));
-        let ack = Ack { delivered: 0, before: 0, rate, took: shortest, shortest, chunk: 0 };
+    for before in 0..rounds {
+        let (sent, shortest, rate) = (before + 1, 40_000, Some(Rate::bytes(rate)));
+        let ack = Ack { delivered: 0, before, sent, rate, took: shortest, shortest, chunk: 0 };
         stripe.window.acknowledged(&ack, at(SECOND));
     }
     stripe.window.bytes(stripe.shortest())
@@ -113,8 +113,8 @@ fn a_stripe_is_full_half_a_piece_beyond_its_window() {
 
 #[test]
 fn a_stripe_has_no_more_in_flight_than_it_soon_clears() {
-    // Twice 40 ms, and 100 ms; but at least 8 KiB.
-    for (rate, bytes) in [(1_000_000, 180_000), (10_000, CLEARS_LEAST as usize)] {
+    // Twice 40 ms, and 200 ms; but at least 16 KiB.
+    for (rate, bytes) in [(1_000_000, 280_000), (10_000, CLEARS_LEAST as usize)] {
         let mut stripe = far(rate);
         stripe.set_control(true);
         put(&mut stripe, bytes, true, SECOND);

@@ -110,6 +110,8 @@ pub(crate) struct Ack {
     pub delivered: u64,
     /// Stripe bytes acknowledged when what is acknowledged now was handed over.
     pub before: u64,
+    /// Stripe bytes handed over in all.
+    pub sent: u64,
     /// The rate, unless the stripe had too little to send and may be faster.
     pub rate: Option<Rate>,
     /// How long it took, in microseconds.
@@ -140,7 +142,8 @@ pub(crate) struct Window {
     /// Rounds in which data waited for the window, since the last probe.
     full: u8,
     /// The round ends when an acknowledgement covers what was handed over after these stripe bytes
-    /// had been acknowledged: after a round trip.
+    /// had been acknowledged. They are all that had been handed over when it began, so it takes two
+    /// round trips.
     round_end: u64,
     /// The shortest time in this round, in microseconds.
     round_shortest: u64,
@@ -272,7 +275,7 @@ impl Window {
         self.round_shortest = self.round_shortest.min(ack.took);
         self.note_gap(ack.delivered, now);
         if ack.before >= self.round_end {
-            self.round_end = ack.delivered;
+            self.round_end = ack.sent;
             self.end_round(ack, now);
         }
         self.drains() && !drains

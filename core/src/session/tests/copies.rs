@@ -220,7 +220,7 @@ fn a_sparse_flow_goes_one_piece_beyond_a_full_window() {
     let now = alone.now;
     let stripe = live_mut(&mut alone, 0);
     let rate = Some(crate::Rate::bytes(1_000_000));
-    let ack = Ack { delivered: 0, before: 0, rate, took: 0, shortest: 0, chunk: 0 };
+    let ack = Ack { delivered: 0, before: 0, sent: 1, rate, took: 0, shortest: 0, chunk: 0 };
     stripe.window_mut().acknowledged(&ack, now);
     let (window, piece) = (stripe.window_mut().bytes(Some(0)), stripe.chunk() as u64);
     let credit = Frame::Credit { flow: busy, limit: 1 << 20 };
