@@ -11,6 +11,9 @@ use std::time::Duration;
 /// Foreign connections and stripes whose only limit is the shared bottleneck.
 const UNLIMITED: Rate = Rate::mbit(10_000);
 
+/// Behind the seed of dips: queues shrink with the rate.
+const SHRINK: &str = ",shrink";
+
 /// The properties that all stripes have in common.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Path {
@@ -30,6 +33,8 @@ pub struct Path {
     pub foreign: Vec<Control>,
     /// The seed of times at which stripes slow down.
     pub dips: Option<u64>,
+    /// Whether a queue then holds as much time as before, and so fewer bytes.
+    pub shrinks: bool,
     /// Whether the proxies have a key, so that stripes carry TLS records.
     pub key: bool,
 }
@@ -46,6 +51,7 @@ impl Default for Path {
             shared: None,
             foreign: Vec::new(),
             dips: None,
+            shrinks: false,
             key: false,
         }
     }
@@ -69,9 +75,13 @@ impl Path {
                 self.foreign = names.collect::<Result<_, _>>()?;
             }
             _ => {
-                let seed = text.parse();
-                let wrong = |_| format!("\"{text}\" is no whole number from 0 to 2^64 - 1");
-                self.dips = Some(seed.map_err(wrong)?);
+                let seed = text.strip_suffix(SHRINK);
+                self.shrinks = seed.is_some();
+                let wrong = |_| {
+                    let cure = "write a whole number from 0 to 2^64 - 1, such as 3 or 3,shrink";
+                    format!("\"{text}\" is no seed: {cure}")
+                };
+                self.dips = Some(seed.unwrap_or(text).parse().map_err(wrong)?);
             }
         }
         Ok(())
@@ -99,7 +109,7 @@ impl Path {
             let _ = write!(text, " --foreign {}", names.join(","));
         }
         if let Some(seed) = self.dips {
-            let _ = write!(text, " --dips {seed}");
+            let _ = write!(text, " --dips {seed}{}", if self.shrinks { SHRINK } else { "" });
         }
         if self.key {
             text += " --key";
@@ -130,6 +140,7 @@ impl Path {
             loss: self.loss,
             loss_run: self.loss_run,
             queue: self.queue_of(cap),
+            least_queue: self.shrinks.then_some(self.queue.1 * MSS),
             policer: self.policer,
             congestion,
             ..LinkSpec::new(cap, Duration::from_micros(delay))
@@ -219,11 +230,11 @@ mod tests {
             ("congestion", "bbr"),
             ("shared", "20mbps"),
             ("foreign", "cubic,bbr"),
-            ("dips", "3"),
+            ("dips", "3,shrink"),
         ]);
         let path = Path { key: true, ..path };
         let written = " --rtt 35ms --loss 1%x10 --queue 10ms,8 --policer 16KiB --congestion bbr \
-            --shared 20mbps --foreign cubic,bbr --dips 3 --key";
+            --shared 20mbps --foreign cubic,bbr --dips 3,shrink --key";
         assert_eq!(path.written(), written);
         assert_eq!(Path::default().written(), " --rtt 40ms --loss 0%");
     }
@@ -240,6 +251,7 @@ mod tests {
             ("foreign", "cubic,reno", "there are cubic and bbr"),
             ("shared", "20", "20mbps"),
             ("dips", "x", "whole number"),
+            ("dips", "3,shrinks", "3,shrink"),
         ] {
             let error = Path::default().read(name, text).expect_err(text);
             assert!(error.contains(cure), "{name} {text}: {error}");

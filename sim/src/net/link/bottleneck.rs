@@ -120,7 +120,7 @@ impl Gate {
             return self.policer.admits(now, len, burst, spec).then_some(now);
         }
         let queued = carried(now, self.free_at, spec) / 8_000_000_000;
-        if queued > u128::from(spec.queue) {
+        if queued > holds(now, spec) {
             return None;
         }
         self.free_at = left_by(self.free_at.max(now), len, spec);
@@ -151,6 +151,15 @@ fn carried(from: u64, to: u64, spec: &LinkSpec) -> u128 {
         (at, rate) = (time, *next);
     }
     sum + u128::from(to.saturating_sub(at)) * u128::from(rate.as_bits())
+}
+
+/// The bytes that a queue holds at a time (nanoseconds).
+fn holds(now: u64, spec: &LinkSpec) -> u128 {
+    let Some(least) = spec.least_queue else { return spec.queue.into() };
+    let mut rates = spec.rates.iter().rev();
+    let rate = rates.find(|(from, _)| from * 1_000 <= now).map_or(spec.rate, |(_, rate)| *rate);
+    let share = u128::from(spec.queue) * u128::from(rate.as_bits());
+    (share / u128::from(spec.rate.as_bits())).max(least.into())
 }
 
 fn left_by(from: u64, len: u64, spec: &LinkSpec) -> u64 {
@@ -238,6 +247,17 @@ mod tests {
         // 100 B have left until 2 ms, 900 B more until 11 ms.
         let arrivals = pass(&mut bottleneck, &spec, &[(10_990, 1_000), (11_000, 1_000)]);
         assert_eq!(arrivals.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true]);
+    }
+
+    #[test]
+    fn a_queue_that_is_a_time_holds_fewer_bytes_at_a_lower_rate() {
+        let rates = vec![(1_000, Rate::bits(800_000)), (20_000, Rate::mbit(8))];
+        for (least, packets) in [(0, 1), (999, 1), (1_000, 2)] {
+            let (rates, least_queue) = (rates.clone(), Some(least));
+            let spec = LinkSpec { queue: 3_000, least_queue, rates, ..link(8, 0) };
+            let arrivals = pass(&mut Bottleneck::default(), &spec, &[(1_000, 1_000); 9]);
+            assert_eq!(arrivals.iter().flatten().count(), packets, "{least}");
+        }
     }
 
     #[test]

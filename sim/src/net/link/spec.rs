@@ -44,6 +44,9 @@ pub struct LinkSpec {
     pub loss_run: u32,
     /// The bytes that may wait before a packet that is let in.
     pub queue: u64,
+    /// The queue holds less while the rate is lower, but so many bytes at least. Without this
+    /// number it always holds the same.
+    pub least_queue: Option<u64>,
     /// A policer in place of the queue: a bucket of so many bytes fills at the rate. A packet for
     /// which it does not suffice is dropped.
     pub policer: Option<u64>,
@@ -100,6 +103,7 @@ impl LinkSpec {
         LinkSpec {
             rate,
             rates: Vec::new(),
+            least_queue: None,
             delay,
             loss: 0,
             loss_run: 1,
