@@ -46,12 +46,6 @@ const LENIENT_RATE: Rate = Rate::bytes(1_250_000);
 /// A stripe that carries more entries than this without anything that asks for an acknowledgement
 /// gets a PING, so that its ledger ends.
 const MAX_UNANSWERED: usize = 4096;
-/// The rate of a stripe that dips falls at once, but its window only after some rounds. Until then
-/// a stripe must not get bytes that arrive a second later than those on other stripes. So it has no
-/// more in flight than it clears in this time and two round trips, in microseconds.
-const CLEARS: u64 = 200_000;
-/// But so many bytes are always allowed.
-const CLEARS_LEAST: u64 = 16 << 10;
 /// Control may exceed the allowance by this many bytes.
 const CONTROL_RESERVE: u64 = 16 << 10;
 
@@ -218,15 +212,13 @@ impl Stripe {
         in_flight > 0 && (in_flight + chunk / 2 > bound || in_flight > self.clears_soon())
     }
 
-    /// How many bytes in flight the stripe clears within twice its shortest round trip and
-    /// [`CLEARS`] at its present rate. More would hold up the flow, as the receiver waits for them.
+    /// How many bytes in flight the stripe soon clears at its present rate. More would hold up the
+    /// flow, as the receiver waits for them.
     #[inline]
     fn clears_soon(&self) -> u64 {
         let known = self.rate.estimate().zip(self.shortest());
-        let bytes = |(rate, rtt): (Rate, u64)| {
-            rate.bytes_in_micros(rtt.saturating_mul(2).saturating_add(CLEARS))
-        };
-        known.map_or(u64::MAX, |known| bytes(known).max(CLEARS_LEAST))
+        let (highest, grows) = (self.window.rate(), self.window.grows());
+        known.map_or(u64::MAX, |(rate, rtt)| sizes::clears_soon(rate, highest, rtt, grows))
     }
 
     /// The part of `in_flight` that is still on its way, as far as can be told. Acknowledgements

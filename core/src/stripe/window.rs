@@ -39,8 +39,10 @@ const QUEUE: core::ops::RangeInclusive<u64> = 4_000..=20_000;
 /// The least that may be in flight, in bytes: two of the smallest pieces.
 const FLOOR: u64 = 8 << 10;
 
-/// The least while a stripe grows: TCP's initial window of ten packets (RFC 6928), doubled.
+/// The least while a stripe grows: TCP's initial window of ten packets (RFC 6928) after two
+/// doublings, or on long routes what keeps a stripe of this rate busy.
 const GROWING_FLOOR: u64 = 64 << 10;
+const GROWING_RATE: Rate = Rate::bytes(1_000_000);
 
 /// The slack is at most this and a round trip, in microseconds.
 const MAX_SLACK: u64 = 100_000;
@@ -227,10 +229,11 @@ impl Window {
         let Some(shortest) = shortest.filter(known) else { return u64::MAX };
         let least = self.least_slack(shortest);
         match self.state {
-            State::Growing { eighths } => (rate.bytes_in_micros(shortest.saturating_add(least))
-                / 8)
-            .saturating_mul(eighths)
-            .max(GROWING_FLOOR),
+            State::Growing { eighths } => {
+                let busy = rate.bytes_in_micros(shortest.saturating_add(least));
+                let floor = GROWING_FLOOR.max(GROWING_RATE.bytes_in_micros(shortest));
+                (busy / 8).saturating_mul(eighths).max(floor)
+            }
             State::Steady => rate.bytes_in_micros(self.time(shortest)).max(FLOOR),
             State::Probing { .. } => {
                 let time = self.time(shortest);
@@ -281,13 +284,17 @@ impl Window {
         self.drains() && !drains
     }
 
+    pub(crate) fn grows(&self) -> bool {
+        matches!(self.state, State::Growing { .. })
+    }
+
     fn drains(&self) -> bool {
         matches!(self.state, State::Draining { .. })
     }
 
     /// Another stripe drains its queue, which may be this one's too.
     pub(crate) fn drain_too(&mut self) {
-        if !self.drains() && !matches!(self.state, State::Growing { .. }) {
+        if !self.drains() && !self.grows() {
             self.state = State::Draining { rounds: DRAINING_ROUNDS };
         }
     }
@@ -416,7 +423,7 @@ impl Window {
 
     /// In growth acknowledgements come in bursts of their own.
     fn settle(&mut self, rate: Rate) {
-        if matches!(self.state, State::Growing { .. }) {
+        if self.grows() {
             self.gaps = [0; ROUNDS];
         }
         self.looked = rate;
