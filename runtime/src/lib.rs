@@ -52,6 +52,7 @@ mod ports;
 mod record;
 mod report;
 mod routes;
+mod rules;
 mod server;
 mod settings;
 mod stack;
@@ -100,6 +101,7 @@ pub use report::{
     Cut, Event, FlowEnd, FlowReport, OpenError, Past, SessionStatus, SessionTag, Status,
     StripeLoss, StripeRefusal,
 };
+pub use rules::{Denied, Rule, RuleError, Rules, Special};
 pub use settings::{SettingsError, StartError};
 pub use stack::{Stacked, Wrap};
 pub use target::{HostPort, NotHostPort, Target, TargetError};

@@ -1,0 +1,175 @@
+//! Rules for the targets that a server connects to at the wish of its clients.
+//!
+//! Names are the danger. A client may own a name, and let it lead to an address that only the
+//! server reaches (DNS rebinding). So a decision is on the address that is then dialled, and a
+//! rule without an address implies public addresses only, or few others.
+
+mod rule;
+mod special;
+
+pub use rule::{Rule, RuleError};
+pub use special::Special;
+
+use crate::target::HostPort;
+use rule::{Subject, plain_name};
+use special::{embedded, special};
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+
+/// The targets that clients may ask for. Nothing is allowed by default, and a deny rule wins over
+/// all allow rules.
+///
+/// A rule with an address or a block of addresses decides by address, whatever name led to it. An
+/// allow rule of this kind also allows addresses that are [`Special`], but not `0.0.0.0/0` and
+/// `::/0`, which count as wildcards. Other rules reach special addresses only so far:
+///
+/// - `*` and `*.example.org` reach none.
+/// - A name reaches private addresses. The name `localhost` reaches loopback as well.
+/// - After [`allow_private`](Rules::allow_private) they all reach each special address, except
+///   unspecified, multicast and broadcast ones.
+///
+/// An IPv4-mapped IPv6 address is the IPv4 address. An address of NAT64 or 6to4 is as special as
+/// the IPv4 address in it, and is denied with it.
+#[derive(Clone, Default, Debug)]
+pub struct Rules {
+    allow: Vec<Rule>,
+    deny: Vec<Rule>,
+    private: bool,
+}
+
+impl Rules {
+    /// Adds a rule for what is allowed.
+    pub fn allow(&mut self, rule: Rule) {
+        self.allow.push(rule);
+    }
+
+    /// Adds a rule for what is denied, whatever is allowed.
+    pub fn deny(&mut self, rule: Rule) {
+        self.deny.push(rule);
+    }
+
+    /// Lets wildcards and names reach addresses that are not public. Unspecified, multicast and
+    /// broadcast addresses still need a rule with the address.
+    pub fn allow_private(&mut self) {
+        self.private = true;
+    }
+
+    /// Whether nothing is allowed, because there is no allow rule.
+    pub fn is_empty(&self) -> bool {
+        self.allow.is_empty()
+    }
+
+    /// Whether a name may be looked up: some rule could allow one of its addresses. A literal
+    /// address needs no look-up, and is refused here if no rule allows it.
+    pub fn may_resolve(&self, asked: &HostPort) -> Result<(), Denied> {
+        if let Ok(address) = asked.host.parse() {
+            return self.check(asked, SocketAddr::new(address, asked.port), &[]).map(drop);
+        }
+        let name = plain_name(&asked.host);
+        let fits = |rule: &&Rule| rule.has_port(asked.port) && rule.has_name(&name);
+        if let Some(rule) = self.deny.iter().find(fits) {
+            return Err(Denied::by(rule));
+        }
+        let could = |rule: &Rule| {
+            let is_block = matches!(rule.subject(), Subject::Block(_));
+            rule.has_port(asked.port) && (is_block || rule.has_name(&name))
+        };
+        if self.allow.iter().any(could) { Ok(()) } else { Err(Denied::NoRule) }
+    }
+
+    /// The decision on an address that is dialled next, and on its port. `asked` is what the client
+    /// said, and `own` are the addresses of this machine. The result is the rule that allows it.
+    pub fn check(
+        &self,
+        asked: &HostPort,
+        address: SocketAddr,
+        own: &[IpAddr],
+    ) -> Result<&Rule, Denied> {
+        let (ip, port) = (address.ip().to_canonical(), address.port());
+        // A literal address is the name of no rule: those don't end in a number.
+        let name = plain_name(&asked.host);
+        let fits =
+            |rule: &Rule, ip| rule.has_port(port) && (rule.has_name(&name) || rule.has_address(ip));
+        let inside = embedded(ip).map(IpAddr::V4);
+        let denies =
+            |rule: &&Rule| fits(rule, ip) || inside.is_some_and(|inside| fits(rule, inside));
+        if let Some(rule) = self.deny.iter().find(denies) {
+            return Err(Denied::by(rule));
+        }
+        let kind = special(ip, own);
+        let mut fitting = self.allow.iter().filter(|rule| fits(rule, ip)).peekable();
+        let is_known = fitting.peek().is_some();
+        match (fitting.find(|rule| kind.is_none_or(|kind| self.reaches(rule, kind))), kind) {
+            (Some(rule), _) => Ok(rule),
+            (None, Some(kind)) if is_known => Err(Denied::Special { address: ip, kind }),
+            (None, _) => Err(Denied::NoRule),
+        }
+    }
+
+    /// The decision on a unix socket. Its path has to be that of a rule.
+    pub fn check_unix(&self, path: &Path) -> Result<&Rule, Denied> {
+        let fits = |rule: &&Rule| rule.has_path(path);
+        match self.deny.iter().find(fits) {
+            Some(rule) => Err(Denied::by(rule)),
+            None => self.allow.iter().find(fits).ok_or(Denied::NoRule),
+        }
+    }
+
+    /// Whether an allow rule that fits also allows a special address.
+    fn reaches(&self, rule: &Rule, kind: Special) -> bool {
+        let implied = self.private && !kind.is_never_implied();
+        match rule.subject() {
+            Subject::Block(block) if block.prefix_len() > 0 => true,
+            Subject::Name(name) => match kind {
+                Special::Private => true,
+                Special::Loopback => implied || name == "localhost",
+                _ => implied,
+            },
+            _ => implied,
+        }
+    }
+}
+
+/// Why a client doesn't get its target.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Denied {
+    /// No allow rule fits.
+    NoRule,
+    /// This deny rule fits.
+    By(String),
+    /// An allow rule fits, but doesn't reach an address of this kind.
+    Special {
+        /// The address that would have been dialled.
+        address: IpAddr,
+        /// The kind of the address, or of the IPv4 address in it.
+        kind: Special,
+    },
+}
+
+impl Denied {
+    fn by(rule: &Rule) -> Denied {
+        Denied::By(rule.to_string())
+    }
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Denied::NoRule => f.write_str("no rule allows it"),
+            Denied::By(rule) => write!(f, "denied by --deny {rule}"),
+            Denied::Special { address, kind } => match embedded(*address) {
+                Some(v4) if *kind != Special::Own => {
+                    write!(f, "{address} stands for {v4}, {kind}, and no rule names it")
+                }
+                _ => write!(f, "{address} is {kind}, and no rule names it"),
+            },
+        }
+    }
+}
+
+impl std::error::Error for Denied {}
+
+#[cfg(test)]
+mod tests;
