@@ -62,6 +62,7 @@ mod tcp;
 mod tls;
 #[cfg(feature = "tracing")]
 mod traced;
+pub mod ways;
 
 /// The single-threaded face: clients and servers on an executor that you drive. Nothing crosses a
 /// thread, and [`start_in`](local::Client::start_in) takes time, connections and random numbers of
