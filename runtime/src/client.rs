@@ -1,9 +1,9 @@
 //! The client: one session with a server, shared by all flows.
 
-use crate::driver::{self, ClientSide, Dialling, Pump};
+use crate::driver::{self, ClientSide, Dialling, Origin, Pump, Token, Wanted};
 use crate::events::Events;
 use crate::flow::Flow;
-use crate::handover::oneshot;
+use crate::handover::{Receiver, oneshot};
 use crate::local::Executor;
 use crate::pipe::Pipe;
 use crate::pipe::memory::memory_pipe;
@@ -18,6 +18,7 @@ use crate::tcp::congestion::CongestionChoice;
 use crate::tcp::dial::TcpDial;
 use crate::tls::keys::Keys;
 use crate::tls::{ClientTls, with_records};
+use bytes::Bytes;
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::rc::Rc;
@@ -62,6 +63,49 @@ impl ClientOptions {
         settings::at_least("servers.len()", self.servers.len(), 1)?;
         settings::time("connect_timeout", self.connect_timeout)?;
         settings::check_session(&self.session)
+    }
+}
+
+/// A flow without a local pipe, until this is carried. Dropping it resets the flow.
+pub struct Requested {
+    pump: Rc<RefCell<Pump>>,
+    /// The flow in the pump; none once it has a local pipe.
+    token: Option<Token>,
+    is_accepted: Receiver<()>,
+    reported: Receiver<FlowReport>,
+}
+
+impl Requested {
+    /// Waits until the server has reached the target. If it can't, says how the flow ended.
+    pub async fn accepted(&mut self) -> Result<(), FlowReport> {
+        if (&mut self.is_accepted).await.is_some() {
+            return Ok(());
+        }
+        // Nothing is left in the pump: another flow may have its token.
+        self.token = None;
+        Err((&mut self.reported).await.unwrap_or_else(FlowReport::stopped))
+    }
+
+    /// Carries `local` over the flow, and says how that went when it has ended.
+    pub async fn carry(mut self, mut local: Box<dyn Pipe>) -> FlowReport {
+        if let Some(report) = self.reported.try_take() {
+            self.token = None;
+            local.abort();
+            return report;
+        }
+        if let Some(token) = self.token.take() {
+            self.pump.borrow_mut().join_flow(token, local);
+        }
+        (&mut self.reported).await.unwrap_or_else(FlowReport::stopped)
+    }
+}
+
+impl Drop for Requested {
+    fn drop(&mut self) {
+        let ended = self.reported.try_take().is_some();
+        if let Some(token) = self.token.take().filter(|_| !ended) {
+            self.pump.borrow_mut().abandon_flow(token);
+        }
     }
 }
 
@@ -131,7 +175,8 @@ impl Client {
         let (inner, outer) = memory_pipe();
         let (opened, is_open) = oneshot();
         let (report, reported) = oneshot();
-        self.pump.borrow_mut().open(&target, Box::new(inner), Some(opened), report);
+        let from = Origin::Local(Box::new(inner));
+        self.pump.borrow_mut().open(&target, Wanted { from, opened: Some(opened), report });
         is_open.await.unwrap_or(Err(OpenError::ShuttingDown))?;
         Ok(Flow::new(outer, reported))
     }
@@ -139,8 +184,18 @@ impl Client {
     /// As [`crate::Client::carry`]. An early end of `local` ends the flow, and the other way round.
     pub async fn carry(&self, target: Target, local: Box<dyn Pipe>) -> FlowReport {
         let (report, reported) = oneshot();
-        self.pump.borrow_mut().open(&target, local, None, report);
+        let wanted = Wanted { from: Origin::Local(local), opened: None, report };
+        self.pump.borrow_mut().open(&target, wanted);
         reported.await.unwrap_or_else(FlowReport::stopped)
+    }
+
+    /// Asks for a flow whose local pipe follows once the target has been reached. `early` are the
+    /// first bytes for it, and go out at once.
+    pub fn request(&self, target: Target, early: Bytes) -> Requested {
+        let ((accepted, is_accepted), (report, reported)) = (oneshot(), oneshot());
+        let from = Origin::Early(early, accepted);
+        let token = self.pump.borrow_mut().open(&target, Wanted { from, opened: None, report });
+        Requested { pump: self.pump.clone(), token: Some(token), is_accepted, reported }
     }
 
     /// The state now.

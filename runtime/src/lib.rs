@@ -68,7 +68,7 @@ pub mod ways;
 /// thread, and [`start_in`](local::Client::start_in) takes time, connections and random numbers of
 /// your choice, so that all of it runs in virtual time as well.
 pub mod local {
-    pub use crate::client::{Client, ClientOptions};
+    pub use crate::client::{Client, ClientOptions, Requested};
     pub use crate::ports::Spawn;
     pub use crate::server::{Incoming, Server, ServerOptions};
 
@@ -92,6 +92,7 @@ pub use handle::server::{Incoming, Server, ServerBuilder};
 pub use pipe::atomic::AtomicPipe;
 pub use pipe::datagram::DatagramPipe;
 pub use pipe::memory::{MemoryPipe, memory_pipe};
+pub use pipe::stream::StreamPipe;
 pub use pipe::{
     Adapted, Carrier, Congestion, Losses, Pipe, PipeExt, PipeInfo, Received, SentPackets,
     TcpStatus, TcpTimes, Unacknowledged,
@@ -107,7 +108,7 @@ pub use settings::{SettingsError, StartError};
 pub use stack::{Stacked, Wrap};
 pub use target::{HostPort, NotHostPort, Target, TargetError};
 pub use tcp::congestion::CongestionChoice;
-pub use tcp::dial::{TcpDial, dial_tcp};
+pub use tcp::dial::{TcpDial, dial_addresses, dial_tcp, resolve_host};
 pub use tcp::listen::Listener;
 pub use tcp::pipe::TcpPipe;
 pub use tls::keys;

@@ -27,6 +27,23 @@ const SWEEP: Duration = Duration::from_millis(500);
 /// A flow that the peer has opened, and what is ready once it is over.
 pub(super) type Opened = (FlowId, Target, Receiver<()>);
 
+/// A flow that a client is to open.
+pub(crate) struct Wanted {
+    pub from: Origin,
+    /// Hears when the session knows it.
+    pub opened: Option<Sender<Result<(), OpenError>>>,
+    /// Hears how it ends.
+    pub report: Sender<FlowReport>,
+}
+
+/// Where the bytes of a flow that a client opens come from.
+pub(crate) enum Origin {
+    Local(Box<dyn Pipe>),
+    /// First these bytes. The local pipe follows once the sender has said that the peer has reached
+    /// the target.
+    Early(Bytes, Sender<()>),
+}
+
 #[derive(Default)]
 pub(crate) struct Flows {
     ends: BTreeMap<Token, Box<LocalEnd>>,
@@ -89,21 +106,44 @@ impl Flows {
     }
 
     /// Client: one more, which the session is to be asked for.
-    pub(crate) fn add(
-        &mut self,
-        local: Box<dyn Pipe>,
-        opened: Option<Sender<Result<(), OpenError>>>,
-        report: Sender<FlowReport>,
-        stripes: &Stripes,
-        base: &mut Base,
-    ) -> Token {
+    pub(crate) fn add(&mut self, wanted: Wanted, stripes: &Stripes, base: &mut Base) -> Token {
         let (token, waker) = base.agenda.register(Kind::Flow);
         let now = base.engine.now();
         let (stage, carried) = (Stage::Waiting(now), stripes.carried().collect());
+        let Wanted { from, opened, report } = wanted;
         let mut end = LocalEnd::new(stage, opened, None, waker, carried, now);
-        end.attach(local, report);
+        match from {
+            Origin::Local(local) => end.attach(local, report),
+            Origin::Early(early, accepted) => end.begin(early, accepted, report),
+        }
         self.ends.insert(token, Box::new(end));
         token
+    }
+
+    /// Client: the peer has reached its target.
+    pub(crate) fn accepted(&mut self, id: FlowId) {
+        if let Some((_, end)) = self.open_mut(id) {
+            end.accept();
+        }
+    }
+
+    /// Client: the local pipe of a flow that began without. The flow has not been concluded.
+    pub(crate) fn join(&mut self, token: Token, local: Box<dyn Pipe>, base: &mut Base) {
+        if let Some(end) = self.ends.get_mut(&token) {
+            end.join(local);
+            base.agenda.unwritten(token);
+            base.agenda.again(token);
+            base.agenda.wake();
+        }
+    }
+
+    /// Client: the local program of a flow that has not been concluded is gone.
+    pub(crate) fn abandon(&mut self, token: Token, stripes: &Stripes, base: &mut Base) {
+        if let Some(end) = self.ends.get(&token) {
+            let how = broken(end, &mut base.engine);
+            self.conclude(token, how, stripes, base);
+            base.agenda.wake();
+        }
     }
 
     /// Client: what to say when the session is asked for it.
@@ -430,14 +470,17 @@ fn broken(end: &LocalEnd, engine: &mut Engine) -> FlowEnd {
 mod tests {
     use super::super::testing::{base, server};
     use super::*;
+    use crate::pipe::Received;
     use crate::pipe::memory::memory_pipe;
+    use std::task::Poll;
     use striper_core::Role;
 
     /// Adds a flow from here. Where its token is, and how it ends once it has.
     fn add(flows: &mut Flows, base: &mut Base) -> (Token, impl FnMut() -> Option<FlowEnd> + use<>) {
         let (local, _) = memory_pipe();
         let (report, mut reported) = oneshot();
-        let token = flows.add(Box::new(local), None, report, &Stripes::default(), base);
+        let wanted = Wanted { from: Origin::Local(Box::new(local)), opened: None, report };
+        let token = flows.add(wanted, &Stripes::default(), base);
         (token, move || reported.try_take().map(|report: FlowReport| report.end))
     }
 
@@ -457,6 +500,47 @@ mod tests {
         assert_eq!(end(), Some(FlowEnd::NoSession(OpenError::TimedOut)));
         assert_eq!((flows.check_invariants(&base.agenda), base.agenda.len()), (0, 0));
         assert!(!flows.needs_stripe());
+    }
+
+    #[test]
+    fn a_flow_sends_its_first_bytes_before_it_has_a_local_pipe() {
+        let (mut flows, mut base) = (Flows::default(), base(Role::Client));
+        let stripes = Stripes::default();
+        let ((accepted, mut is_accepted), (report, reported)) = (oneshot(), oneshot());
+        let from = Origin::Early(Bytes::from_static(b"early"), accepted);
+        let token = flows.add(Wanted { from, opened: None, report }, &stripes, &mut base);
+        flows.ask_for(token, &mut base.engine);
+        flows.opened(0, FlowId(1), &mut base);
+        flows.deliver(FlowId(1), Bytes::from_static(b"answer"), &mut base);
+        let now = base.engine.now();
+        let end = flows.ends.get_mut(&token).unwrap();
+        assert!(matches!(end.recv(3), Given::Chunk(chunk) if chunk == "ear"), "as far as it may");
+        assert!(matches!(end.recv(10), Given::Chunk(chunk) if chunk == "ly"));
+        assert!(matches!(end.recv(10), Given::Nothing));
+        assert_eq!(is_accepted.try_take(), None);
+        flows.accepted(FlowId(1));
+        assert_eq!(is_accepted.try_take(), Some(()));
+        let (local, mut program) = memory_pipe();
+        flows.join(token, Box::new(local), &mut base);
+        let written = flows.ends.get_mut(&token).unwrap().write(now);
+        assert!(matches!(written, Written::Total(FlowId(1), 6)));
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        let got = program.poll_recv(&mut cx, 100);
+        assert!(matches!(got, Poll::Ready(Ok(Received::Chunk(chunk))) if chunk == "answer"));
+        drop(reported);
+    }
+
+    #[test]
+    fn a_flow_without_a_local_pipe_may_be_given_up_while_it_waits() {
+        let (mut flows, mut base) = (Flows::default(), base(Role::Client));
+        let ((accepted, mut is_accepted), (report, mut reported)) = (oneshot(), oneshot());
+        let from = Origin::Early(Bytes::new(), accepted);
+        let wanted = Wanted { from, opened: None, report };
+        let token = flows.add(wanted, &Stripes::default(), &mut base);
+        flows.abandon(token, &Stripes::default(), &mut base);
+        let report: FlowReport = reported.try_take().unwrap();
+        assert_eq!(report.end, FlowEnd::Reset(Reason::Aborted));
+        assert_eq!((is_accepted.try_take(), base.agenda.len()), (None, 0));
     }
 
     #[test]

@@ -58,6 +58,7 @@ pub(super) struct LocalEnd {
     /// The opaque field for the request to the session.
     pub opaque: Bytes,
     opened: Option<Sender<Result<(), OpenError>>>,
+    accepted: Option<Sender<()>>,
     report: Option<Sender<FlowReport>>,
     /// Dropped with the flow. A dial of its target meanwhile hears that.
     _wanted: Option<Sender<()>>,
@@ -116,6 +117,7 @@ impl LocalEnd {
             listed: false,
             opaque: Bytes::new(),
             opened,
+            accepted: None,
             report: None,
             _wanted: wanted,
             queue: OutQueue::default(),
@@ -134,8 +136,25 @@ impl LocalEnd {
         (self.pipe, self.report) = (Some(local), Some(report));
     }
 
+    /// `early` are the first bytes for the session, and `accepted` hears when the peer has reached
+    /// the target.
+    pub(super) fn begin(&mut self, early: Bytes, accepted: Sender<()>, report: Sender<FlowReport>) {
+        (self.rest, self.accepted, self.report) = (early, Some(accepted), Some(report));
+    }
+
+    /// This is its local pipe from now on.
+    pub(super) fn join(&mut self, local: Box<dyn Pipe>) {
+        self.pipe = Some(local);
+    }
+
     pub(super) fn is_attached(&self) -> bool {
         self.pipe.is_some()
+    }
+
+    pub(super) fn accept(&mut self) {
+        if let Some(accepted) = self.accepted.take() {
+            accepted.send(());
+        }
     }
 
     /// The session is asked for it with this request. Gives the opaque field.
@@ -188,7 +207,9 @@ impl LocalEnd {
         if self.inward == Inward::Finished {
             return Given::Nothing;
         }
-        let Some(pipe) = &mut self.pipe else { return Given::Nothing };
+        if self.pipe.is_none() && self.rest.is_empty() {
+            return Given::Nothing;
+        }
         if room == 0 {
             self.inward = Inward::Paused;
             return Given::Nothing;
@@ -196,7 +217,7 @@ impl LocalEnd {
         self.inward = Inward::Flowing;
         let mut cx = Context::from_waker(&self.waker);
         let room = room.min(CHUNK) as usize;
-        if self.rest.is_empty() {
+        if let Some(pipe) = self.pipe.as_mut().filter(|_| self.rest.is_empty()) {
             match pipe.poll_recv(&mut cx, room) {
                 Poll::Ready(Ok(Received::Chunk(chunk))) if chunk.is_empty() => return Given::Empty,
                 Poll::Ready(Ok(Received::Chunk(chunk))) => self.rest = chunk,

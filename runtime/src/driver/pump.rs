@@ -9,7 +9,7 @@ use super::attempt::Greeted;
 use super::base::Base;
 use super::client_side::{ClientSide, Dialling};
 use super::engine::Engine;
-use super::flows::{Flows, Opened};
+use super::flows::{Flows, Opened, Wanted};
 use super::life::Life;
 use super::memory::{self, Memory};
 use super::ready::Token;
@@ -197,7 +197,7 @@ impl Pump {
             }
             Output::FlowOpenFailed { request } => self.flow_open_failed(request),
             Output::FlowIncoming { flow, opaque } => self.flow_incoming(flow, &opaque),
-            Output::FlowAccepted { .. } => {}
+            Output::FlowAccepted { flow } => self.flows.accepted(flow),
             Output::Draining => self.peer_stops(),
             Output::FlowRefused { flow, reason } => {
                 self.flows.cut(flow, FlowEnd::Refused(reason), base);
@@ -296,18 +296,13 @@ impl Pump {
         self.base.agenda.wake();
     }
 
-    /// Client: carries `local` over a new flow. `opened` and `report` hear of begin and end.
-    pub(crate) fn open(
-        &mut self,
-        target: &Target,
-        local: Box<dyn Pipe>,
-        opened: Option<Sender<Result<(), OpenError>>>,
-        report: Sender<FlowReport>,
-    ) {
+    /// Client: opens a flow.
+    pub(crate) fn open(&mut self, target: &Target, wanted: Wanted) -> Token {
         let now = self.base.engine.now();
-        let token = self.flows.add(local, opened, report, &self.stripes, &mut self.base);
+        let token = self.flows.add(wanted, &self.stripes, &mut self.base);
         if let Err(error) = target.check() {
-            return self.conclude(token, FlowEnd::NoSession(OpenError::BadTarget(error)));
+            self.conclude(token, FlowEnd::NoSession(OpenError::BadTarget(error)));
+            return token;
         }
         self.flows.set_opaque(token, target.encode());
         let refusal = self.client.as_ref().and_then(|client| client.dialler.refusal(now).cloned());
@@ -321,6 +316,17 @@ impl Pump {
             self.let_wait(token, now);
         }
         self.base.agenda.wake();
+        token
+    }
+
+    /// Client: as [`Flows::join`].
+    pub(crate) fn join_flow(&mut self, token: Token, local: Box<dyn Pipe>) {
+        self.flows.join(token, local, &mut self.base);
+    }
+
+    /// Client: as [`Flows::abandon`].
+    pub(crate) fn abandon_flow(&mut self, token: Token) {
+        self.flows.abandon(token, &self.stripes, &mut self.base);
     }
 
     /// Server: accepts a flow that the client opened, and carries `local` over it.

@@ -15,6 +15,7 @@ mod losses;
 pub(crate) mod memory;
 mod peer;
 pub(crate) mod queue;
+pub(crate) mod stream;
 mod tcp_status;
 #[cfg(test)]
 pub(crate) mod testing;

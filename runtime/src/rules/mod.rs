@@ -31,7 +31,7 @@ use std::path::Path;
 ///
 /// An IPv4-mapped IPv6 address is the IPv4 address. An address of NAT64 or 6to4 is as special as
 /// the IPv4 address in it, and is denied with it.
-#[derive(Clone, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Rules {
     allow: Vec<Rule>,
     deny: Vec<Rule>,

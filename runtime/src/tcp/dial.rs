@@ -38,49 +38,74 @@ pub async fn dial_tcp(host: &HostPort, limit: Duration) -> Result<TcpPipe, DialE
     dial_with(host, limit, &CongestionChoice::System).await
 }
 
+/// The addresses of a host, found within `limit`; never none. An address needs no resolver.
+pub async fn resolve_host(host: &HostPort, limit: Duration) -> Result<Vec<SocketAddr>, DialError> {
+    within(limit, resolve(host)).await
+}
+
+/// As [`dial_tcp`] with addresses that are known.
+pub async fn dial_addresses(
+    addresses: Vec<SocketAddr>,
+    limit: Duration,
+) -> Result<TcpPipe, DialError> {
+    within(limit, connect_any(addresses, &CongestionChoice::System)).await
+}
+
 pub(crate) async fn dial_with(
     host: &HostPort,
     limit: Duration,
     congestion: &CongestionChoice,
 ) -> Result<TcpPipe, DialError> {
-    let connect = async {
-        let mut addresses = resolve(host).await?.into_iter();
-        let mut attempts: Vec<Task<'_>> = Vec::new();
-        let mut last = DialError::UnknownHost;
-        loop {
-            let next = addresses.next().map(|to| Box::pin(connect(to, congestion)) as Task);
-            attempts.extend(next);
-            if attempts.is_empty() {
-                return Err(last);
-            }
-            let answer = poll_fn(|cx| {
-                for index in 0..attempts.len() {
-                    if let Poll::Ready(answer) = attempts[index].as_mut().poll(cx) {
-                        drop(attempts.swap_remove(index));
-                        return Poll::Ready(Some(answer));
-                    }
-                }
-                Poll::Pending
-            });
-            let pause = async {
-                match addresses.len() {
-                    0 => std::future::pending().await,
-                    _ => smol::Timer::after(NEXT_ADDRESS).await,
-                };
-                None
-            };
-            match smol::future::or(answer, pause).await {
-                Some(Ok(pipe)) => return Ok(pipe),
-                Some(Err(error)) => last = error,
-                None => {}
-            }
-        }
-    };
+    let connect = async { connect_any(resolve(host).await?, congestion).await };
+    within(limit, connect).await
+}
+
+async fn within<T>(
+    limit: Duration,
+    dial: impl Future<Output = Result<T, DialError>>,
+) -> Result<T, DialError> {
     let too_late = async {
         smol::Timer::after(limit).await;
         Err(DialError::TimedOut)
     };
-    smol::future::or(connect, too_late).await
+    smol::future::or(dial, too_late).await
+}
+
+async fn connect_any(
+    addresses: Vec<SocketAddr>,
+    congestion: &CongestionChoice,
+) -> Result<TcpPipe, DialError> {
+    let mut addresses = addresses.into_iter();
+    let mut attempts: Vec<Task<'_>> = Vec::new();
+    let mut last = DialError::UnknownHost;
+    loop {
+        let next = addresses.next().map(|to| Box::pin(connect(to, congestion)) as Task);
+        attempts.extend(next);
+        if attempts.is_empty() {
+            return Err(last);
+        }
+        let answer = poll_fn(|cx| {
+            for index in 0..attempts.len() {
+                if let Poll::Ready(answer) = attempts[index].as_mut().poll(cx) {
+                    drop(attempts.swap_remove(index));
+                    return Poll::Ready(Some(answer));
+                }
+            }
+            Poll::Pending
+        });
+        let pause = async {
+            match addresses.len() {
+                0 => std::future::pending().await,
+                _ => smol::Timer::after(NEXT_ADDRESS).await,
+            };
+            None
+        };
+        match smol::future::or(answer, pause).await {
+            Some(Ok(pipe)) => return Ok(pipe),
+            Some(Err(error)) => last = error,
+            None => {}
+        }
+    }
 }
 
 type Task<'a> = Pin<Box<dyn Future<Output = Result<TcpPipe, DialError>> + 'a>>;
